@@ -1,0 +1,9 @@
+import { expect, it } from 'vitest'
+import { readmeText, SHELL_MARK } from './readme.ts'
+
+it('names the ledger and marks its shell lines', () => {
+  const text = readmeText('example.org/ledger/acme')
+  expect(text).toContain('(origin): example.org/ledger/acme\n')
+  expect(text.split(SHELL_MARK)).toHaveLength(3)
+  expect(text).not.toContain('\\${')
+})

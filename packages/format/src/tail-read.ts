@@ -1,0 +1,147 @@
+/** Reading a tail back: every commit counts when its signature verifies and its root is that of the tree in the tail. */
+import { openCheckpoint, type Checkpoint } from '@service-fs/tlog/checkpoint'
+import { pureCodec, type Codec } from '@service-fs/tlog/codec'
+import { Edge } from '@service-fs/tlog/edge'
+import { nobleHasher, type Hash, type Hasher } from '@service-fs/tlog/hash'
+import type { Verifier } from '@service-fs/tlog/note'
+import { FormatError } from './errors.ts'
+import { isFill, isTorn, parseCommit, parseEdge, type CommitText } from './tail-text.ts'
+
+export interface TailFile {
+  /** Index of the first entry in the file; its name, in at least twelve digits. */
+  start: number
+  bytes: Uint8Array
+}
+
+export interface TailReadOptions {
+  origin: string
+  verifiers: Verifier[]
+  hasher?: Hasher
+  codec?: Codec
+}
+
+/** What a tail says: the entries from `start` on and the newest commit's signed checkpoint. */
+export interface TailContent {
+  start: number
+  /** The right edge at `start`. */
+  edgeAtStart: Edge
+  /** The right edge at the newest commit. */
+  edge: Edge
+  lines: string[]
+  leaves: Hash[]
+  /** The newest commit's signed checkpoint. */
+  note: string
+  checkpoint: Checkpoint
+  /** Bytes of commits in the newest file. */
+  end: number
+  /** Tail files read. */
+  files: number
+  /** What stands behind the newest commit: nothing, space allocated ahead, or a commit that a power cut tore. */
+  rest: 'none' | 'fill' | 'torn'
+}
+
+/** The name of the tail file whose first entry is `start`. */
+export function tailFileName(start: number): string {
+  return String(start).padStart(12, '0')
+}
+
+/**
+ * Reads tail files in order, each continuing the one before. Only the last commit of the last file may be torn.
+ * @returns undefined when there are no files
+ * @throws FormatError `corrupt` naming the file, the offset, what was expected and what was found
+ */
+export async function readTail(files: AsyncIterable<TailFile>, options: TailReadOptions): Promise<TailContent | undefined> {
+  let content: TailContent | undefined
+  for await (const file of files) {
+    if (content !== undefined && content.rest === 'torn') throw corrupt(content, file)
+    content = new TailFileReader(file, options, content).read()
+  }
+  return content
+}
+
+function corrupt(content: TailContent, next: TailFile): FormatError {
+  return new FormatError('corrupt', `tail/${tailFileName(content.start)}: byte ${content.end}: expected a whole commit before tail/${tailFileName(next.start)}, found a torn one`)
+}
+
+class TailFileReader {
+  readonly #file: TailFile
+  readonly #name: string
+  readonly #options: TailReadOptions
+  readonly #codec: Codec
+  readonly #hasher: Hasher
+  readonly #before: TailContent | undefined
+
+  constructor(file: TailFile, options: TailReadOptions, before: TailContent | undefined) {
+    this.#file = file
+    this.#name = `tail/${tailFileName(file.start)}`
+    this.#options = options
+    this.#codec = options.codec ?? pureCodec
+    this.#hasher = options.hasher ?? nobleHasher
+    this.#before = before
+  }
+
+  read(): TailContent {
+    const { bytes } = this.#file
+    let { content, offset } = this.#open()
+    let commits = 0
+    while (offset < bytes.length && !(commits > 0 && isFill(bytes, offset))) {
+      const problem = this.#commit(content, offset)
+      if (problem !== undefined) {
+        if (commits === 0 || !isTorn(bytes, offset)) throw this.#corrupt(offset, problem)
+        return { ...content, rest: 'torn' }
+      }
+      commits += 1
+      offset = content.end
+    }
+    if (commits === 0) throw this.#corrupt(offset, 'expected a commit')
+    return { ...content, rest: offset < bytes.length ? 'fill' : 'none' }
+  }
+
+  #open(): { content: TailContent; offset: number } {
+    const { start, bytes } = this.#file
+    const edge = parseEdge(start, bytes, this.#codec)
+    if (typeof edge === 'string') throw this.#corrupt(0, edge)
+    const before = this.#before
+    if (before !== undefined) {
+      if (before.edge.size !== start) throw this.#corrupt(0, `expected the file to continue at entry ${before.edge.size}`)
+      if (before.edge.hashes().join() !== edge.hashes.join()) throw this.#corrupt(0, 'expected the right edge of the tree before it')
+      return { content: { ...before, files: before.files + 1 }, offset: edge.end }
+    }
+    const at = (): Edge => new Edge(start, edge.hashes)
+    const none = { origin: this.#options.origin, size: start, root: '', extensions: [] }
+    const content: TailContent = { start, edgeAtStart: at(), edge: at(), lines: [], leaves: [], note: '', checkpoint: none, end: edge.end, files: 1, rest: 'none' }
+    return { content, offset: edge.end }
+  }
+
+  /** Adopts the commit at `offset` into `content`, or says why it does not count. */
+  #commit(content: TailContent, offset: number): string | undefined {
+    const commit = parseCommit(this.#file.bytes, offset, this.#codec)
+    if (typeof commit === 'string') return commit
+    const carried = content.note === ''
+    if (commit.lines.length === 0 && !carried) return 'expected at least one entry in a commit that carries nothing over'
+    let checkpoint: Checkpoint
+    try {
+      checkpoint = openCheckpoint(commit.note, this.#options.verifiers, this.#options.origin).checkpoint
+    } catch (error) {
+      return `signed checkpoint: ${error instanceof Error ? error.message : String(error)}`
+    }
+    return this.#adopt(content, commit, checkpoint)
+  }
+
+  #adopt(content: TailContent, commit: CommitText, checkpoint: Checkpoint): string | undefined {
+    const edge = content.edge.clone()
+    const leaves = commit.lines.map((line) => this.#hasher.leaf(this.#codec.base64Decode(line)))
+    for (const leaf of leaves) edge.append(leaf, this.#hasher)
+    if (checkpoint.size !== edge.size) return `expected a checkpoint of size ${edge.size}, found ${checkpoint.size}`
+    const root = edge.root(this.#hasher)
+    if (checkpoint.root !== root) return `expected the root hash of the entries, ${root}, in the checkpoint of size ${edge.size}, found ${checkpoint.root}`
+    for (const line of commit.lines) content.lines.push(line)
+    for (const leaf of leaves) content.leaves.push(leaf)
+    Object.assign(content, { edge, note: commit.note, checkpoint, end: commit.end })
+    return undefined
+  }
+
+  #corrupt(offset: number, problem: string): FormatError {
+    return new FormatError('corrupt', `${this.#name}: byte ${offset}: ${problem}`)
+  }
+}

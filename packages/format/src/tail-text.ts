@@ -1,0 +1,127 @@
+/**
+ * The text of the tail: the right edge at its first entry, an empty line, then commits.
+ *
+ * A commit is its entry lines, an empty line, the signed checkpoint that covers them, an empty line that ends it.
+ */
+import { concatBytes, pureCodec, type Codec } from '@service-fs/tlog/codec'
+import { isHash, type Hash } from '@service-fs/tlog/hash'
+import { popcount } from '@service-fs/tlog/math'
+import { isCanonicalBase64 } from '@service-fs/tlog/tile-text'
+import { MAX_ENTRY_BYTES } from './entry.ts'
+
+const LF = 10
+const NUL = 0
+const SECTOR = 512
+/** A signed checkpoint in the tail is a few hundred bytes; what is longer is not one. */
+const MAX_NOTE_BYTES = 65_536
+const MAX_LINE = Math.ceil(MAX_ENTRY_BYTES / 3) * 4
+
+/** One commit as it stands in a tail file: `lines` are the base64 entry lines, `end` the offset of the byte after it. */
+export interface CommitText {
+  lines: string[]
+  note: string
+  end: number
+}
+
+/** The opening of a tail file: one line for each perfect subtree to the left, largest first, and an empty line. */
+export function formatEdge(hashes: readonly Hash[]): string {
+  return hashes.map((hash) => hash + '\n').join('') + '\n'
+}
+
+/** The bytes of one commit: `lines` are base64 entry lines without their newline, `note` a signed checkpoint. */
+export function formatCommit(lines: readonly string[], note: string, codec: Codec = pureCodec): Uint8Array {
+  const entries = lines.length === 0 ? '\n' : lines.join('\n') + '\n\n'
+  return concatBytes(codec.asciiEncode(entries), codec.utf8Encode(note + '\n'))
+}
+
+/** The edge that opens the tail file of entry `start`, and the offset after it; or the reason why there is none. */
+export function parseEdge(start: number, bytes: Uint8Array, codec: Codec = pureCodec): { hashes: Hash[]; end: number } | string {
+  const count = popcount(start)
+  const hashes: Hash[] = []
+  let at = 0
+  for (let i = 0; i < count; i++) {
+    const line = safeText(bytes.subarray(at, at + 44), codec)
+    if (line === undefined || !isHash(line) || bytes[at + 44] !== LF) return `line ${i + 1}: expected one of the ${count} hashes of the right edge at ${start}`
+    hashes.push(line)
+    at += 45
+  }
+  if (bytes[at] !== LF) return `line ${count + 1}: expected the empty line after the right edge at ${start}`
+  return { hashes, end: at + 1 }
+}
+
+/** The commit that starts at `offset`, syntax only; or the reason why there is none. */
+export function parseCommit(bytes: Uint8Array, offset: number, codec: Codec = pureCodec): CommitText | string {
+  let at = offset
+  let lines: string[] = []
+  if (bytes[at] === LF) {
+    at += 1
+  } else {
+    const end = emptyLine(bytes, at)
+    if (end < 0) return 'expected an empty line after the entry lines'
+    const text = safeText(bytes.subarray(at, end), codec)
+    if (text === undefined) return 'expected base64 entry lines'
+    lines = text.split('\n')
+    const bad = lines.findIndex((line) => line.length === 0 || line.length > MAX_LINE || !isCanonicalBase64(line))
+    if (bad >= 0) return `entry line ${bad + 1} of the commit: expected canonical base64 of 1 to ${MAX_ENTRY_BYTES} bytes`
+    at = end + 2
+  }
+  const body = emptyLine(bytes, at)
+  const end = body < 0 ? -1 : emptyLine(bytes, body + 2)
+  if (end < 0 || end - at > MAX_NOTE_BYTES) return 'expected a signed checkpoint and an empty line that ends the commit'
+  const note = safeText(bytes.subarray(at, end + 1), codec)
+  if (note === undefined) return 'expected a signed checkpoint in UTF-8'
+  return { lines, note, end: end + 2 }
+}
+
+/** Whether `bytes` holds nothing but fill (NUL or line feeds) from `from` to `to`. */
+export function isFill(bytes: Uint8Array, from: number, to: number = bytes.length): boolean {
+  for (let i = from; i < to; i++) if (bytes[i] !== NUL && bytes[i] !== LF) return false
+  return true
+}
+
+/**
+ * Whether what starts at `offset`, which is no commit, can be the one write that a power cut tore: it is not ended by its empty line,
+ * or whole 512-byte sectors of it were never written (hold only fill), and no other commit follows in it.
+ */
+export function isTorn(bytes: Uint8Array, offset: number): boolean {
+  let last = bytes.length - 1
+  while (last >= offset && (bytes[last] === NUL || bytes[last] === LF)) last -= 1
+  if (last < offset || commitEndsBefore(bytes, offset, last)) return false
+  for (let sector = offset - (offset % SECTOR); sector + SECTOR <= last; sector += SECTOR) {
+    if (isFill(bytes, Math.max(sector, offset), sector + SECTOR)) return true
+  }
+  return !isEnded(bytes, last)
+}
+
+/** Whether the data whose last non-fill byte is `last` is ended by an empty line. */
+function isEnded(bytes: Uint8Array, last: number): boolean {
+  if (bytes[last + 1] !== LF || bytes[last + 2] !== LF) return false
+  if (last + 3 === bytes.length) return true
+  // Fill of line feeds follows. Data that runs up to a sector's end may have lost the sectors behind it.
+  const boundary = Math.ceil((last + 1) / SECTOR) * SECTOR
+  return boundary - (last + 1) > 2
+}
+
+/** Whether a signature block that starts at or after `offset` is ended by an empty line with data, up to `last`, behind it. */
+function commitEndsBefore(bytes: Uint8Array, offset: number, last: number): boolean {
+  for (let at = bytes.indexOf(0xe2, offset); at >= 0 && at < last; at = bytes.indexOf(0xe2, at + 1)) {
+    if (bytes[at - 1] !== LF || bytes[at + 1] !== 0x80 || bytes[at + 2] !== 0x94 || bytes[at + 3] !== 0x20) continue
+    const end = emptyLine(bytes, at)
+    if (end >= 0 && end + 1 < last) return true
+  }
+  return false
+}
+
+/** The offset of the newline before the next empty line at or after `from`, or -1. */
+function emptyLine(bytes: Uint8Array, from: number): number {
+  for (let at = bytes.indexOf(LF, from); at >= 0; at = bytes.indexOf(LF, at + 1)) if (bytes[at + 1] === LF) return at
+  return -1
+}
+
+function safeText(bytes: Uint8Array, codec: Codec): string | undefined {
+  try {
+    return codec.utf8Decode(bytes)
+  } catch {
+    return undefined
+  }
+}

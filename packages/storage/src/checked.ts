@@ -1,0 +1,215 @@
+import type { StorageCapability, TailFile } from './capability.ts'
+import { StorageError } from './errors.ts'
+import {
+  bundlePath,
+  checkObjectPath,
+  checkReadPath,
+  MAX_TAIL_BYTES,
+  MAX_TEXT_BYTES,
+  maxBytes,
+  parseTailName,
+  tailName,
+} from './paths.ts'
+
+/**
+ * What a backend does. It is only ever handed checked arguments: `path` is of the grammar, `name` is the canonical name of
+ * a file in `tail/`, sizes are within their limits. append() and beginTail() come one at a time, publish() too.
+ */
+export interface StorageDriver {
+  readonly tailMode: 'grow' | 'each'
+  /** A sealed object or `checkpoint`; undefined when there is none; 'corrupt' when it has more than `limit` bytes. */
+  read(path: string, limit: number): Promise<Uint8Array | undefined>
+  /** Whether the object is sealed, and durable. */
+  has(path: string): Promise<boolean>
+  /** See StorageCapability.seal(). */
+  seal(path: string, bytes: Uint8Array): Promise<void>
+  /** All names in `tail/`, in any order. */
+  tailNames(): Promise<string[]>
+  /** A tail file's bytes, durable when it resolves; 'corrupt' when it has more than `limit`. */
+  readTail(name: string, limit: number): Promise<Uint8Array>
+  /** Append to the tail file `name`, which has `length` bytes; durable when it resolves. */
+  append(name: string, length: number, bytes: Uint8Array): Promise<void>
+  /** Make or replace the tail file `name`, atomically; once that is durable, remove the tail files `older`. */
+  beginTail(name: string, bytes: Uint8Array, older: readonly string[]): Promise<void>
+  /** See StorageCapability.publish(). */
+  publish(checkpoint: Uint8Array): Promise<void>
+  close(): Promise<void>
+}
+
+interface Tail {
+  /** First entries of the tail files, ascending; in 'each' mode the newest is enough. */
+  starts: number[]
+  /** Bytes in the newest, once it was read or begun. */
+  length: number | undefined
+}
+
+/** The storage capability over a driver: checks every argument, keeps the order of writes, knows where the tail is. */
+export class CheckedStorage implements StorageCapability {
+  readonly tailMode: 'grow' | 'each'
+  readonly #driver: StorageDriver
+  #tail: Tail | undefined
+  #tailWrites: Promise<unknown> = Promise.resolve()
+  #publishes: Promise<unknown> = Promise.resolve()
+  readonly #pending = new Set<Promise<unknown>>()
+  #closing: Promise<void> | undefined
+
+  constructor(driver: StorageDriver) {
+    this.#driver = driver
+    this.tailMode = driver.tailMode
+  }
+
+  read(path: string): Promise<Uint8Array | undefined> {
+    return this.#run(() => {
+      checkReadPath(path)
+      return this.#driver.read(path, maxBytes(path))
+    })
+  }
+
+  seal(path: string, bytes: Uint8Array): Promise<void> {
+    return this.#run(() => {
+      checkObjectPath(path)
+      checkBytes(path, bytes, maxBytes(path))
+      return this.#driver.seal(path, bytes)
+    })
+  }
+
+  commit(size: number, bytes: Uint8Array): Promise<void> {
+    return this.#inTailOrder(async () => {
+      checkSize('size', size)
+      checkBytes('commit', bytes, MAX_TAIL_BYTES)
+      if (this.tailMode === 'each')
+        throw new StorageError('no-tail', 'commit: here every commit begins a tail file')
+      const tail = this.#tail
+      const start = tail?.starts.at(-1)
+      if (tail?.length === undefined || start === undefined) {
+        throw new StorageError('no-tail', 'commit: no tail was begun or read')
+      }
+      if (size < start) throw new RangeError(`size ${size} is before the tail's first entry, ${start}`)
+      const name = tailName(start)
+      if (tail.length + bytes.length > MAX_TAIL_BYTES) {
+        throw new StorageError('full', `tail/${name}: would have more than ${MAX_TAIL_BYTES} bytes`)
+      }
+      await this.#driver.append(name, tail.length, bytes)
+      tail.length += bytes.length
+    })
+  }
+
+  beginTail(start: number, size: number, bytes: Uint8Array): Promise<void> {
+    return this.#inTailOrder(async () => {
+      checkSize('start', start)
+      checkSize('size', size)
+      if (size < start) throw new RangeError(`size ${size} is before start ${start}`)
+      checkBytes('beginTail', bytes, MAX_TAIL_BYTES)
+      this.#tail ??= { starts: await this.#listTail(), length: undefined }
+      const { starts } = this.#tail
+      const newest = starts.at(-1) ?? -1
+      if (start < newest || (start === newest && this.tailMode === 'each')) {
+        throw new StorageError(
+          'conflict',
+          `tail/${tailName(start)}: there is tail/${tailName(newest)} already`,
+        )
+      }
+      const grow = this.tailMode === 'grow'
+      if (grow) await this.#checkSealedBelow(start)
+      const older = grow ? starts.filter((other) => other < start).map(tailName) : []
+      await this.#driver.beginTail(tailName(start), bytes, older)
+      this.#tail = { starts: [start], length: bytes.length }
+    })
+  }
+
+  async *tail(): AsyncIterable<TailFile> {
+    const starts = await this.#inTailOrder(() => this.#pickTail())
+    for (const [i, start] of starts.entries()) {
+      const bytes = await this.#inTailOrder(async () => {
+        const read = await this.#driver.readTail(tailName(start), MAX_TAIL_BYTES)
+        if (i === starts.length - 1 && this.#tail?.starts.at(-1) === start) this.#tail.length = read.length
+        return read
+      })
+      yield { start, bytes }
+    }
+  }
+
+  publish(checkpoint: Uint8Array): Promise<void> {
+    return this.#run(() => {
+      checkBytes('checkpoint', checkpoint, MAX_TEXT_BYTES)
+      this.#publishes = after(this.#publishes, () => this.#driver.publish(checkpoint))
+      return this.#publishes as Promise<void>
+    })
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= Promise.allSettled(this.#pending).then(() => this.#driver.close())
+    return this.#closing
+  }
+
+  /** Lists the tail and says which files make it up: see StorageCapability.tail(). */
+  async #pickTail(): Promise<number[]> {
+    const starts = await this.#listTail()
+    const length = this.#tail?.starts.at(-1) === starts.at(-1) ? this.#tail?.length : undefined
+    this.#tail = { starts, length }
+    for (let i = starts.length - 1; i >= 0; i--) {
+      if (await this.#isSealedBefore(starts[i] ?? 0)) return starts.slice(i)
+    }
+    if (starts.length === 0) return []
+    throw new StorageError(
+      'corrupt',
+      `tail/${tailName(starts[0] ?? 0)}: the entries before it are not sealed`,
+    )
+  }
+
+  async #listTail(): Promise<number[]> {
+    const names = await this.#driver.tailNames()
+    const starts = names.map((name) => {
+      const start = parseTailName(name)
+      if (start === undefined) throw new StorageError('corrupt', `tail/${name}: not the name of a tail file`)
+      return start
+    })
+    return starts.sort((a, b) => a - b)
+  }
+
+  async #checkSealedBelow(start: number): Promise<void> {
+    if (start % 256 === 0 && (await this.#isSealedBefore(start))) return
+    throw new StorageError('unsealed', `tail/${tailName(start)}: the entries before it are not all sealed`)
+  }
+
+  /** Whether the last full bundle at or before `start` is sealed. */
+  async #isSealedBefore(start: number): Promise<boolean> {
+    const bundles = Math.floor(start / 256)
+    return bundles === 0 || (await this.#driver.has(bundlePath(bundles - 1)))
+  }
+
+  #inTailOrder<T>(verb: () => Promise<T>): Promise<T> {
+    return this.#run(() => {
+      const done = after(this.#tailWrites, verb)
+      this.#tailWrites = done
+      return done
+    })
+  }
+
+  async #run<T>(verb: () => Promise<T>): Promise<T> {
+    if (this.#closing !== undefined) throw new StorageError('closed', 'the storage is closed')
+    const done = verb()
+    this.#pending.add(done)
+    try {
+      return await done
+    } finally {
+      this.#pending.delete(done)
+    }
+  }
+}
+
+/** Runs `next` when `previous` is settled, however it ended. */
+function after<T>(previous: Promise<unknown>, next: () => Promise<T>): Promise<T> {
+  return previous.then(next, next)
+}
+
+function checkSize(name: string, size: number): void {
+  if (!Number.isSafeInteger(size) || size < 0) throw new RangeError(`${name} is not a tree size: ${size}`)
+}
+
+function checkBytes(name: string, bytes: Uint8Array, limit: number): void {
+  if (!(bytes instanceof Uint8Array)) throw new TypeError(`${name}: bytes are not a Uint8Array`)
+  if (bytes.length === 0) throw new RangeError(`${name}: no bytes`)
+  if (bytes.length > limit)
+    throw new StorageError('full', `${name}: ${bytes.length} bytes, at most ${limit} are allowed`)
+}

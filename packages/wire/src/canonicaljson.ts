@@ -1,0 +1,240 @@
+/**
+ * JSON that keeps its meaning: strict reading, and RFC 8785 (JCS) writing.
+ *
+ * A record is stored as the canonical text of the value that was read, so reading must not lose anything:
+ * duplicate names, integers that a double cannot hold and lone surrogates are refused, not repaired.
+ */
+
+/** Nesting deeper than this is refused. */
+export const MAX_DEPTH = 128
+
+/** What is wrong with a JSON text or value; `at` is the character's position in the text, when there is one. */
+export class JsonError extends Error {
+  readonly at: number | undefined
+  constructor(message: string, at?: number) {
+    super(at === undefined ? message : `${message} at character ${at}`)
+    this.name = 'JsonError'
+    this.at = at
+  }
+}
+
+/** The value of a JSON text (RFC 8259, I-JSON restrictions of RFC 7493). Throws JsonError. */
+export function parseJson(text: string): unknown {
+  new Scanner(text).document()
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new JsonError('not a JSON text: a string holds a control character or a bad escape')
+  }
+}
+
+/** The RFC 8785 canonical text of a value as JSON.parse makes it. Throws JsonError for a lone surrogate, a number that JSON has not, too deep nesting. */
+export function canonicalJson(value: unknown): string {
+  return write(value, 0)
+}
+
+/** The text of a string with its quotes, RFC 8785 §3.2.2.2. */
+export function canonicalString(value: string): string {
+  const text = JSON.stringify(value)
+  if (text.includes('\\ud') && hasLoneSurrogate(value)) {
+    throw new JsonError('a string holds a lone surrogate, which no UTF-8 text can hold')
+  }
+  return text
+}
+
+/** Whether a UTF-16 code unit of a surrogate pair stands without the other. */
+export function hasLoneSurrogate(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i)
+    if (unit < 0xd800 || unit > 0xdfff) continue
+    const next = text.charCodeAt(i + 1)
+    if (unit > 0xdbff || !(next >= 0xdc00 && next <= 0xdfff)) return true
+    i++
+  }
+  return false
+}
+
+function write(value: unknown, depth: number): string {
+  switch (typeof value) {
+    case 'string':
+      return canonicalString(value)
+    case 'number':
+      if (!Number.isFinite(value)) throw new JsonError('a number is not finite')
+      return Object.is(value, -0) ? '0' : String(value)
+    case 'boolean':
+      return value ? 'true' : 'false'
+    case 'object':
+      if (value === null) return 'null'
+      if (depth === MAX_DEPTH) throw new JsonError(`nested deeper than ${MAX_DEPTH} levels`)
+      return Array.isArray(value) ? writeArray(value, depth) : writeObject(value, depth)
+    default:
+      throw new JsonError(`no JSON value: ${typeof value}`)
+  }
+}
+
+function writeArray(value: readonly unknown[], depth: number): string {
+  let text = '['
+  for (let i = 0; i < value.length; i++) {
+    if (i > 0) text += ','
+    text += write(value[i], depth + 1)
+  }
+  return `${text}]`
+}
+
+function writeObject(value: object, depth: number): string {
+  // The default order of sort() is by UTF-16 code units, as RFC 8785 §3.2.3 has it.
+  const names = Object.keys(value).sort()
+  let text = '{'
+  for (const name of names) {
+    if (text.length > 1) text += ','
+    text += `${canonicalString(name)}:${write((value as Record<string, unknown>)[name], depth + 1)}`
+  }
+  return `${text}}`
+}
+
+const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y
+
+/** Walks a JSON text for what JSON.parse lets pass. Inside of strings it looks for the end only: JSON.parse checks the rest. */
+class Scanner {
+  private readonly text: string
+  private at = 0
+
+  constructor(text: string) {
+    this.text = text
+  }
+
+  document(): void {
+    this.value(0)
+    this.space()
+    if (this.at < this.text.length) throw this.unexpected('the end of the text')
+  }
+
+  private value(depth: number): void {
+    this.space()
+    const unit = this.text.charCodeAt(this.at)
+    if (unit === QUOTE) this.string()
+    else if (unit === OPEN_OBJECT) this.object(depth)
+    else if (unit === OPEN_ARRAY) this.array(depth)
+    else if (unit === MINUS || (unit >= DIGIT_0 && unit <= DIGIT_9)) this.number()
+    else this.literal()
+  }
+
+  private object(depth: number): void {
+    this.deeper(depth)
+    this.space()
+    if (this.take(CLOSE_OBJECT)) return
+    const names = new Set<string>()
+    for (;;) {
+      this.space()
+      const start = this.at
+      if (this.text.charCodeAt(start) !== QUOTE) throw this.unexpected('a name in quotes')
+      const escaped = this.string()
+      const name = escaped ? this.unescape(start) : this.text.slice(start + 1, this.at - 1)
+      if (names.has(name)) throw new JsonError(`the name ${JSON.stringify(name)} stands twice in one object`, start)
+      names.add(name)
+      this.space()
+      if (!this.take(COLON)) throw this.unexpected("':'")
+      this.value(depth + 1)
+      this.space()
+      if (this.take(COMMA)) continue
+      if (this.take(CLOSE_OBJECT)) return
+      throw this.unexpected("',' or '}'")
+    }
+  }
+
+  private array(depth: number): void {
+    this.deeper(depth)
+    this.space()
+    if (this.take(CLOSE_ARRAY)) return
+    for (;;) {
+      this.value(depth + 1)
+      this.space()
+      if (this.take(COMMA)) continue
+      if (this.take(CLOSE_ARRAY)) return
+      throw this.unexpected("',' or ']'")
+    }
+  }
+
+  private deeper(depth: number): void {
+    if (depth === MAX_DEPTH) throw new JsonError(`nested deeper than ${MAX_DEPTH} levels`, this.at)
+    this.at++
+  }
+
+  /** Past the closing quote; whether there was an escape. */
+  private string(): boolean {
+    const start = this.at
+    let end = this.text.indexOf('"', start + 1)
+    while (end > 0 && this.isEscaped(end, start)) end = this.text.indexOf('"', end + 1)
+    if (end < 0) throw new JsonError('a string does not end', start)
+    this.at = end + 1
+    const backslash = this.text.lastIndexOf('\\', end)
+    return backslash > start
+  }
+
+  private isEscaped(quote: number, start: number): boolean {
+    let at = quote - 1
+    while (at > start && this.text.charCodeAt(at) === BACKSLASH) at--
+    return (quote - at) % 2 === 0
+  }
+
+  private unescape(start: number): string {
+    try {
+      return JSON.parse(this.text.slice(start, this.at)) as string
+    } catch {
+      throw new JsonError('a name holds a control character or a bad escape', start)
+    }
+  }
+
+  private number(): void {
+    NUMBER.lastIndex = this.at
+    const match = NUMBER.exec(this.text)
+    if (match === null) throw this.unexpected('a number')
+    const literal = match[0]
+    const value = Number(literal)
+    const isInteger = match[1] === undefined && match[2] === undefined
+    const kept = isInteger
+      ? Number.isSafeInteger(value) || String(value) === literal
+      : Number.isFinite(value) && (value !== 0 || !/[1-9]/.test(literal.replace(/[eE].*$/, '')))
+    if (!kept) {
+      throw new JsonError('a number that a double cannot hold (RFC 8785): send it as a string', this.at)
+    }
+    this.at += literal.length
+  }
+
+  private literal(): void {
+    for (const word of ['true', 'false', 'null']) {
+      if (!this.text.startsWith(word, this.at)) continue
+      this.at += word.length
+      return
+    }
+    throw this.unexpected('a value')
+  }
+
+  private space(): void {
+    let unit = this.text.charCodeAt(this.at)
+    while (unit === 0x20 || unit === 0x0a || unit === 0x0d || unit === 0x09) unit = this.text.charCodeAt(++this.at)
+  }
+
+  private take(unit: number): boolean {
+    if (this.text.charCodeAt(this.at) !== unit) return false
+    this.at++
+    return true
+  }
+
+  private unexpected(wanted: string): JsonError {
+    const found = this.at < this.text.length ? JSON.stringify(this.text[this.at]) : 'the end of the text'
+    return new JsonError(`not a JSON text: expected ${wanted}, found ${found}`, this.at)
+  }
+}
+
+const QUOTE = 0x22
+const COMMA = 0x2c
+const MINUS = 0x2d
+const DIGIT_0 = 0x30
+const DIGIT_9 = 0x39
+const COLON = 0x3a
+const OPEN_ARRAY = 0x5b
+const BACKSLASH = 0x5c
+const CLOSE_ARRAY = 0x5d
+const OPEN_OBJECT = 0x7b
+const CLOSE_OBJECT = 0x7d

@@ -1,0 +1,122 @@
+/** Requests and responses as the wire sees them: an adapter (Fastify, the protection domain's HTTP) makes and sends them. */
+import { parseDecimal } from '@service-fs/tlog/math'
+
+import { Problem } from './problem.ts'
+
+export interface WireRequest {
+  /** Upper case, as on the request line. */
+  method: string
+  /** The request target: raw path and query, still percent-encoded. */
+  target: string
+  /** A header's value by lower-case name, one character a byte (Latin-1); undefined when absent. */
+  header(name: string): string | undefined
+  /** The whole body, already within the limits of `bodyLimit`. */
+  body: Uint8Array
+  /** Who asks, once credentials are checked; `anonymous` when none are configured. */
+  subject?: string
+}
+
+export interface WireResponse {
+  status: number
+  /** Lower-case names. */
+  headers: Record<string, string>
+  body: string | Uint8Array | AsyncIterable<string | Uint8Array>
+  /** Whether a content coding is worth its while. */
+  compressible?: boolean
+}
+
+/** Query parameters by name, percent-decoded. */
+export type Query = ReadonlyMap<string, string>
+
+const NO_QUERY: Query = new Map()
+
+/** The path (still percent-encoded) and the query of a request target. A full URL (absolute-form, RFC 9112 §3.2.2) loses its authority. */
+export function splitTarget(target: string): { path: string; query: string } {
+  let start = 0
+  if (!target.startsWith('/')) {
+    const scheme = target.indexOf('://')
+    if (scheme < 0) return { path: target, query: '' }
+    start = target.indexOf('/', scheme + 3)
+    if (start < 0) return { path: '/', query: '' }
+  }
+  const mark = target.indexOf('?', start)
+  if (mark < 0) return { path: start === 0 ? target : target.slice(start), query: '' }
+  return { path: target.slice(start, mark), query: target.slice(mark + 1) }
+}
+
+/** Percent-decoding, RFC 3986 §2.1, of UTF-8 (strict). `field` names the part in the problem: 400 `bad-request`. */
+export function percentDecode(text: string, field: string): string {
+  if (!text.includes('%')) return text
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    throw badField(field, 'percent-encoded UTF-8', text)
+  }
+}
+
+/** The query as a map. Refused with 400: a name not in `known`, a name given twice, bad percent-encoding. */
+export function parseQuery(query: string, known: readonly string[]): Query {
+  if (query === '') return NO_QUERY
+  const result = new Map<string, string>()
+  for (const pair of query.split('&')) {
+    if (pair === '') continue
+    const equals = pair.indexOf('=')
+    const name = percentDecode(equals < 0 ? pair : pair.slice(0, equals), 'query')
+    if (!known.includes(name)) {
+      throw badField(name, known.length === 0 ? 'no query parameters' : `one of ${known.join(', ')}`, name)
+    }
+    if (result.has(name)) throw badField(name, 'given once', 'given twice')
+    result.set(name, equals < 0 ? '' : percentDecode(pair.slice(equals + 1), name))
+  }
+  return result
+}
+
+/** A non-negative integer of at most 2^53-1 in strict decimal. Absent: `fallback`, or 400 when there is none. */
+export function integerParameter(query: Query, name: string, fallback?: number): number {
+  const text = query.get(name)
+  if (text === undefined) {
+    if (fallback !== undefined) return fallback
+    throw badField(name, INTEGER, 'nothing')
+  }
+  return integer(text, name)
+}
+
+/** The same for a text that stands elsewhere, such as in the path. */
+export function integer(text: string, field: string): number {
+  const value = parseDecimal(text)
+  if (value === undefined) throw badField(field, INTEGER, text)
+  return value
+}
+
+const INTEGER = 'a decimal integer from 0 to 9007199254740991'
+
+/** Whether `Accept` names this media type, with a quality above 0. Wildcards do not count. */
+export function accepts(request: WireRequest, mediaType: string): boolean {
+  const accept = request.header('accept')
+  if (accept === undefined || !accept.includes(mediaType)) return false
+  return accept.split(',').some((range) => {
+    const [type, ...parameters] = range.split(';')
+    if (type?.trim().toLowerCase() !== mediaType) return false
+    return !parameters.some((parameter) => /^\s*q=0(?:\.0*)?\s*$/i.test(parameter))
+  })
+}
+
+/** The media type of `Content-Type` without parameters, lower case; undefined when absent. */
+export function mediaType(request: WireRequest): string | undefined {
+  const value = request.header('content-type')
+  if (value === undefined || value === 'application/json') return value
+  const end = value.indexOf(';')
+  return (end < 0 ? value : value.slice(0, end)).trim().toLowerCase()
+}
+
+/** 400: what was wrong with one field; `supplied` is cut to a sensible length. */
+export function badField(field: string, expected: string, supplied: string, line?: number): Problem {
+  const where = line === undefined ? field : `line ${line}: ${field}`
+  const found = supplied.length > 100 ? `${supplied.slice(0, 100)}…` : supplied
+  return new Problem('bad-request', `${where}: expected ${expected}, found ${found}`, {
+    field,
+    ...(line === undefined ? {} : { line }),
+    expected,
+    supplied: found,
+  })
+}
