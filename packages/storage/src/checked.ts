@@ -132,8 +132,9 @@ export class CheckedStorage implements StorageCapability {
   publish(checkpoint: Uint8Array): Promise<void> {
     return this.#run(() => {
       checkBytes('checkpoint', checkpoint, MAX_TEXT_BYTES)
-      this.#publishes = after(this.#publishes, () => this.#driver.publish(checkpoint))
-      return this.#publishes as Promise<void>
+      const done = after(this.#publishes, () => this.#driver.publish(checkpoint))
+      this.#publishes = done
+      return done
     })
   }
 
@@ -172,9 +173,9 @@ export class CheckedStorage implements StorageCapability {
     throw new StorageError('unsealed', `tail/${tailName(start)}: the entries before it are not all sealed`)
   }
 
-  /** Whether the last full bundle at or before `start` is sealed. */
+  /** Whether the entries before `start` are sealed: the last bundle that has any of them is. */
   async #isSealedBefore(start: number): Promise<boolean> {
-    const bundles = Math.floor(start / 256)
+    const bundles = Math.ceil(start / 256)
     return bundles === 0 || (await this.#driver.has(bundlePath(bundles - 1)))
   }
 
