@@ -1,0 +1,78 @@
+import { TlogError, quote } from './errors.ts'
+import { EMPTY_ROOT, isHash, nobleHasher, type Hash, type Hasher } from './hash.ts'
+import { MAX_SIZE, bitLength, checkSize, divPow2, popcount } from './math.ts'
+
+/** A perfect subtree: MTH(D[index * 2^level : (index + 1) * 2^level]), RFC 6962 section 2.1. */
+export interface Node {
+  level: number
+  index: number
+}
+
+/** The perfect subtrees that a tree of `size` entries consists of, largest first: one for each 1 bit of the size. */
+export function edgeNodes(size: number): Node[] {
+  checkSize(size, 'a tree size')
+  const nodes: Node[] = []
+  for (let level = bitLength(size) - 1; level >= 0; level--) {
+    const count = divPow2(size, level)
+    if (count % 2 === 1) nodes.push({ level, index: count - 1 })
+  }
+  return nodes
+}
+
+/** The right edge of a growing tree (a compact range from 0): its perfect subtrees, enough to append and to know the root. */
+export class Edge {
+  #size: number
+  readonly #hashes: Hash[]
+
+  /** `hashes` as {@link Edge.hashes} gave them for `size`. Throws TlogError `edge`. */
+  constructor(size: number = 0, hashes: readonly Hash[] = []) {
+    checkSize(size, 'a tree size')
+    const expected = popcount(size)
+    if (hashes.length !== expected) {
+      throw new TlogError('edge', `expected ${expected} hashes for size ${size}, found ${hashes.length}`)
+    }
+    const bad = hashes.find((hash) => !isHash(hash))
+    if (bad !== undefined) throw new TlogError('edge', `expected the base64 of 32 bytes, found ${quote(bad)}`)
+    this.#size = size
+    this.#hashes = [...hashes]
+  }
+
+  /** How many entries the tree has. */
+  get size(): number {
+    return this.#size
+  }
+
+  /** The hashes of {@link edgeNodes}`(size)`, largest subtree first. */
+  hashes(): Hash[] {
+    return [...this.#hashes]
+  }
+
+  /** Adds one entry by its leaf hash, which is taken as it is. Throws TlogError `range` at 2^53 - 1 entries. */
+  append(leaf: Hash, hasher: Hasher = nobleHasher): void {
+    if (this.#size === MAX_SIZE)
+      throw new TlogError('range', 'expected a tree below 2^53 - 1 entries to append to')
+    let hash = leaf
+    for (let n = this.#size; n % 2 === 1; n = (n - 1) / 2) hash = hasher.node(this.#hashes.pop()!, hash)
+    this.#hashes.push(hash)
+    this.#size++
+  }
+
+  /** The root hash (RFC 6962 section 2.1); {@link EMPTY_ROOT} without entries. */
+  root(hasher: Hasher = nobleHasher): Hash {
+    return foldNodes(this.#hashes, hasher)
+  }
+
+  /** An independent copy. */
+  clone(): Edge {
+    return new Edge(this.#size, this.#hashes)
+  }
+}
+
+/** The hash of consecutive perfect subtrees, largest first, that make one tree; {@link EMPTY_ROOT} for none. */
+export function foldNodes(hashes: readonly Hash[], hasher: Hasher = nobleHasher): Hash {
+  let i = hashes.length - 1
+  if (i < 0) return EMPTY_ROOT
+  let root = hashes[i]!
+  while (--i >= 0) root = hasher.node(hashes[i]!, root)
+  return root
+}

@@ -1,0 +1,20 @@
+/** What every function of this package throws when its input is not what the specification allows. */
+export class TlogError extends Error {
+  /**
+   * A stable kebab-case word for programs: `utf8`, `base64`, `hex`, `hash`, `range`, `edge`, `tile`, `inclusion`,
+   * `consistency`, `note`, `vkey`, `signer-key`, `signature`, `unverified`, `ambiguous-key`, `checkpoint`, `origin`,
+   * `cosignature`, `proof`, `policy`, `quorum`. The message is for people.
+   */
+  readonly code: string
+
+  constructor(code: string, message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.name = 'TlogError'
+    this.code = code
+  }
+}
+
+/** `value` as it may stand in an error message: quoted, escaped, and cut at 40 characters. */
+export function quote(value: string): string {
+  return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)
+}
