@@ -18,3 +18,13 @@ export class TlogError extends Error {
 export function quote(value: string): string {
   return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)
 }
+
+/** What `compute` returns; a TlogError of its own is thrown again with another code, since the input is part of a larger one. */
+export function recode<T>(code: string, compute: () => T): T {
+  try {
+    return compute()
+  } catch (cause) {
+    if (cause instanceof TlogError) throw new TlogError(code, cause.message, { cause })
+    throw cause
+  }
+}

@@ -1,0 +1,248 @@
+import { decodeBase64, isCanonicalBase64 } from './base64.ts'
+import { concatBytes, hexDecode, hexEncode, pureCodec, type Codec } from './codec.ts'
+import { TlogError, quote, recode } from './errors.ts'
+import { nobleHasher, type Hasher } from './hash.ts'
+
+// c2sp.org/signed-note: text signed by one or more keys.
+
+/** Notes longer than this many UTF-16 code units are refused. */
+export const MAX_NOTE_LENGTH = 1_000_000
+/** Notes with more signatures than this are refused (the specification asks for at least 16). */
+export const MAX_SIGNATURES = 100
+
+/** Signature types (signed-note, "Signature types"): the ones that this package makes and checks. */
+export const TYPE_ED25519 = 0x01
+/** Timestamped Ed25519 checkpoint cosignatures (c2sp.org/tlog-cosignature). */
+export const TYPE_ED25519_COSIGNATURE = 0x04
+/** Timestamped ML-DSA-44 (sub)tree cosignatures (c2sp.org/tlog-cosignature). */
+export const TYPE_MLDSA44_COSIGNATURE = 0x06
+
+/** How many bytes the public key of a signature type has: the types whose key id this package can check too. */
+export const PUBLIC_KEY_SIZES: ReadonlyMap<number, number> = new Map([
+  [TYPE_ED25519, 32],
+  [TYPE_ED25519_COSIGNATURE, 32],
+  [TYPE_MLDSA44_COSIGNATURE, 1312],
+])
+
+/** One signature of a note. */
+export interface Signature {
+  name: string
+  /** The key id, a uint32. */
+  keyId: number
+  /** What the key made, without the key id in front. */
+  signature: Uint8Array
+  /** The whole signature line, its newline included. */
+  line: string
+}
+
+/** Checks the signatures of one key. */
+export interface Verifier {
+  readonly name: string
+  readonly keyId: number
+  /** Whether `signature` (without the key id) is the key's over the note text. Never throws. */
+  verify(text: string, signature: Uint8Array): boolean
+}
+
+/** Signs note texts. The key may live elsewhere. */
+export interface Signer {
+  /** The verifier key. */
+  readonly vkey: string
+  /** One or more complete signature lines, `— name base64\n`, over the note text. */
+  sign(text: string): Promise<string>
+}
+
+// Control characters other than newline are all that is outside of these ranges of code units.
+const CONTROL = /[^\n\u0020-\uffff]/
+// Control characters, space and the rest of Unicode White_Space, and plus.
+const NOT_IN_NAME = /[^\u0021-\uffff]|[\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000+]/
+const LONE_SURROGATE = /[\ud800-\udfff]/u
+
+/** Whether `name` may name a key: not empty, no Unicode spaces, no plus, no control characters, well-formed. */
+export function isKeyName(name: string): boolean {
+  return name !== '' && !NOT_IN_NAME.test(name) && !LONE_SURROGATE.test(name)
+}
+
+/** Throws TlogError `note` unless `text` may be signed: ended by a newline, well-formed, no other control characters. */
+export function checkNoteText(text: string): void {
+  if (!text.endsWith('\n')) throw malformed('a text that ends in a newline', text.slice(-20))
+  checkCharacters(text)
+}
+
+function checkCharacters(text: string): void {
+  if (text.length > MAX_NOTE_LENGTH) throw malformed(`at most ${MAX_NOTE_LENGTH} characters`, text)
+  const control = CONTROL.exec(text)
+  if (control !== null) throw malformed('no control characters but newline', control[0])
+  if (LONE_SURROGATE.test(text)) throw malformed('well-formed Unicode', 'a lone surrogate')
+}
+
+function malformed(expected: string, found: string): TlogError {
+  return new TlogError('note', `expected ${expected} in a signed note, found ${quote(found)}`)
+}
+
+/** The text and the signatures, none of them verified. Throws TlogError `note` when it is no signed note. */
+export function parseNote(note: string): { text: string; signatures: Signature[] } {
+  checkCharacters(note)
+  const split = note.lastIndexOf('\n\n')
+  if (split === -1) throw malformed('a blank line before the signatures', note)
+  const lines = note.slice(split + 2).split('\n')
+  if (lines.pop() !== '') throw malformed('a newline at the end', note.slice(-20))
+  if (lines.length === 0) throw malformed('at least one signature', note.slice(split))
+  if (lines.length > MAX_SIGNATURES)
+    throw malformed(`at most ${MAX_SIGNATURES} signatures`, String(lines.length))
+  return { text: note.slice(0, split + 1), signatures: lines.map(parseSignatureLine) }
+}
+
+/** The signature of a line, `— name base64`, with or without its newline. Throws TlogError `note`. */
+export function parseSignatureLine(line: string): Signature {
+  const body = line.endsWith('\n') ? line.slice(0, -1) : line
+  const space = body.indexOf(' ', 2)
+  const name = body.slice(2, space)
+  if (!body.startsWith('\u2014 ') || space === -1) throw malformed('a line \u2014 <name> <base64>', line)
+  if (!isKeyName(name)) throw malformed('a key name without spaces or plus', name)
+  const bytes = recode('note', () => decodeBase64(body.slice(space + 1)))
+  if (bytes.length < 5) throw malformed('a key id and a signature', line)
+  return { name, keyId: readUint32(bytes), signature: bytes.subarray(4), line: `${body}\n` }
+}
+
+/** The signature line, its newline included. Throws TlogError `note` when name or signature cannot stand in one. */
+export function formatSignatureLine(
+  name: string,
+  keyIdOfLine: number,
+  signature: Uint8Array,
+  codec: Codec = pureCodec,
+): string {
+  if (!isKeyName(name)) throw malformed('a key name without spaces or plus', name)
+  if (signature.length === 0) throw malformed('a signature of at least one byte', '')
+  return `\u2014 ${name} ${codec.base64Encode(concatBytes(uint32(keyIdOfLine), signature))}\n`
+}
+
+/** The note of a text and complete signature lines. Throws TlogError `note` when it would not parse. */
+export function formatNote(text: string, lines: readonly string[]): string {
+  checkNoteText(text)
+  const note = `${text}\n${lines.join('')}`
+  if (parseNote(note).text !== text) throw malformed('signature lines only below the text', lines.join(''))
+  return note
+}
+
+/** Signs a text with every signer, in their order. */
+export async function signNote(text: string, signers: readonly Signer[]): Promise<string> {
+  return formatNote(text, await Promise.all(signers.map((signer) => signer.sign(text))))
+}
+
+/**
+ * Opens a note: its text and the verified signatures, repeated lines once. Signatures of unknown keys are left out; a
+ * key is known by its name and id together. Throws TlogError `note` (malformed), `signature` (a known key's signature
+ * is wrong: the whole note is refused), `ambiguous-key` (two verifiers share name and id), `unverified` (no known key).
+ */
+export function openNote(
+  note: string,
+  verifiers: readonly Verifier[],
+): { text: string; signatures: Signature[] } {
+  const { text, signatures } = parseNote(note)
+  const verified = new Map<string, Signature>()
+  for (const signature of signatures) {
+    const known = verifiers.filter((v) => v.keyId === signature.keyId && v.name === signature.name)
+    if (known.length === 0 || verified.has(signature.line)) continue
+    const key = `${signature.name}+${formatKeyId(signature.keyId)}`
+    if (known.length > 1)
+      throw new TlogError('ambiguous-key', `expected one verifier of ${quote(key)}, found several`)
+    if (!known[0]!.verify(text, signature.signature)) {
+      throw new TlogError(
+        'signature',
+        `expected a valid signature of ${quote(key)}, found one that does not verify`,
+      )
+    }
+    verified.set(signature.line, signature)
+  }
+  if (verified.size === 0) {
+    throw new TlogError('unverified', 'expected a signature of a known key, found none')
+  }
+  return { text, signatures: [...verified.values()] }
+}
+
+/** A verifier key (signed-note, "Verifier keys"). */
+export interface Vkey {
+  name: string
+  /** A uint32. */
+  keyId: number
+  /** The signature type, one byte. */
+  type: number
+  /** The public key as its signature type encodes it. */
+  publicKey: Uint8Array
+}
+
+/** The recommended key id: the first four bytes of SHA-256(name || 0x0A || type || public key), big-endian. */
+export function keyId(
+  name: string,
+  type: number,
+  publicKey: Uint8Array,
+  hasher: Hasher = nobleHasher,
+  codec: Codec = pureCodec,
+): number {
+  return readUint32(
+    hasher.sha256(concatBytes(codec.utf8Encode(`${name}\n`), new Uint8Array([type]), publicKey)),
+  )
+}
+
+const VKEY = /^([^+]+)\+([0-9a-f]{8})\+([^+].*)$/s
+
+/**
+ * The verifier key of `<name>+<key id in hex>+<base64 of type and public key>`. The size of the public key and the key id
+ * are checked for the types whose specification fixes them (0x01, 0x04, 0x06). Throws TlogError `vkey`.
+ */
+export function parseVkey(text: string, hasher: Hasher = nobleHasher, codec: Codec = pureCodec): Vkey {
+  const match = VKEY.exec(text)
+  if (match === null)
+    throw new TlogError('vkey', `expected <name>+<8 hex digits>+<base64>, found ${quote(text)}`)
+  const name = match[1]!
+  const id = readUint32(hexDecode(match[2]!))
+  if (!isKeyName(name))
+    throw new TlogError('vkey', `expected a key name without spaces, found ${quote(name)}`)
+  const bytes = decodeKey(match[3]!, 'vkey')
+  const vkey: Vkey = { name, keyId: id, type: bytes[0]!, publicKey: bytes.subarray(1) }
+  const size = PUBLIC_KEY_SIZES.get(vkey.type)
+  if (size !== undefined) checkKnownVkey(vkey, size, hasher, codec)
+  return vkey
+}
+
+/** The bytes of a key's base64, at least two (type and key). Throws TlogError with `code`, without the key in it. */
+export function decodeKey(base64: string, code: string): Uint8Array {
+  if (!isCanonicalBase64(base64))
+    throw new TlogError(code, 'expected a key in canonical base64, found another text')
+  const bytes = decodeBase64(base64)
+  if (bytes.length < 2)
+    throw new TlogError(code, `expected a signature type and a key, found ${bytes.length} bytes`)
+  return bytes
+}
+
+function checkKnownVkey(vkey: Vkey, size: number, hasher: Hasher, codec: Codec): void {
+  if (vkey.publicKey.length !== size) {
+    throw new TlogError('vkey', `expected a public key of ${size} bytes, found ${vkey.publicKey.length}`)
+  }
+  const expected = keyId(vkey.name, vkey.type, vkey.publicKey, hasher, codec)
+  if (vkey.keyId !== expected) {
+    throw new TlogError('vkey', `expected key id ${formatKeyId(expected)}, found ${formatKeyId(vkey.keyId)}`)
+  }
+}
+
+/** The text of a verifier key: the inverse of {@link parseVkey}. */
+export function formatVkey(vkey: Vkey, codec: Codec = pureCodec): string {
+  if (!isKeyName(vkey.name)) {
+    throw new TlogError('vkey', `expected a key name without spaces or plus, found ${quote(vkey.name)}`)
+  }
+  const key = codec.base64Encode(concatBytes(new Uint8Array([vkey.type]), vkey.publicKey))
+  return `${vkey.name}+${formatKeyId(vkey.keyId)}+${key}`
+}
+
+/** A key id as it stands in a key: eight lowercase hexadecimal digits. */
+export function formatKeyId(id: number): string {
+  return hexEncode(uint32(id))
+}
+
+function uint32(n: number): Uint8Array {
+  return new Uint8Array([n >>> 24, n >>> 16, n >>> 8, n])
+}
+
+function readUint32(bytes: Uint8Array): number {
+  return ((bytes[0]! << 24) | (bytes[1]! << 16) | (bytes[2]! << 8) | bytes[3]!) >>> 0
+}
