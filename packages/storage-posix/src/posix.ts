@@ -1,0 +1,234 @@
+/**
+ * A ledger directory on a POSIX file system. The order of the steps is that of @service-fs/storage/files; as system calls
+ * (Node's pool makes them; paths are relative to the ledger directory):
+ *
+ *     seal       mkdir(dir, 0700) and fsync of its parent, for each directory that is new to this process, from the top
+ *                openat(tmp/N, O_WRONLY|O_CREAT|O_EXCL|O_NOFOLLOW, 0600)  write  fchmod(0444)  fsync  close
+ *                link(tmp/N, path)             EEXIST: unlink(tmp/N), read path, compare, fsync path, go on with the directory
+ *                openat(dir, O_RDONLY|O_DIRECTORY|O_NOFOLLOW)  fsync  close       one for all seals that linked before it
+ *                unlink(tmp/N)
+ *     commit     pwrite(tail/START)  fdatasync        the file is kept open: openat(O_WRONLY|O_NOFOLLOW) at the first commit
+ *     beginTail  openat(tmp/N, …, 0600)  write  fsync  close
+ *                rename(tmp/N, tail/START)
+ *                openat(tail, O_DIRECTORY)  fsync  close
+ *                unlink of the older files in tail/
+ *     publish    openat(tmp/N, …, 0600)  write  fsync  close
+ *                rename(tmp/N, checkpoint)
+ *                openat(., O_DIRECTORY)  fsync  close
+ *     tail       openat(tail/START, O_RDONLY|O_NOFOLLOW)  fstat  read  close, openat  fsync  close
+ *     read       openat(path, O_RDONLY|O_NOFOLLOW)  fstat  read  close; before it, the first time in a directory, its fsync
+ *
+ * A failed write to the tail or a failed sync ends all writing by this process; reads go on. The file system needs hard
+ * links, and a sync that reaches the medium.
+ */
+import { constants, fdatasync, writeSync } from 'node:fs'
+import * as fs from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+import { promisify } from 'node:util'
+import type { StorageCapability } from '@service-fs/storage/capability'
+import { errnoOf, StorageError, systemError } from '@service-fs/storage/errors'
+import { type FileSystem, openFileStorage, type TailHandle } from '@service-fs/storage/files'
+import { type DirectoryLock, lockDirectory } from './lock.ts'
+
+export interface PosixOptions {
+  /** Whether to hold the directory's lock. Default true; false for the audit sub-ledger, which its ledger's lock covers. */
+  readonly lock?: boolean
+  /** Whether to sync at all. Default true; false is for tests that need no durability. */
+  readonly sync?: boolean
+}
+
+/**
+ * Opens the ledger in `dir`, which is made (0700) when it is not there, and removes what a stopped process left in tmp/.
+ * Throws StorageError 'locked' when another process has it open, 'full', 'io', 'corrupt'.
+ */
+export async function openPosixStorage(dir: string, options: PosixOptions = {}): Promise<StorageCapability> {
+  const root = await makeRoot(resolve(dir), options.sync ?? true)
+  const lock = (options.lock ?? true) ? await lockDirectory(root) : undefined
+  try {
+    return await openFileStorage(new PosixFiles(root, options.sync ?? true, lock), 'grow')
+  } catch (error) {
+    await lock?.release()
+    throw error
+  }
+}
+
+/** Makes the directory and those above it, durably; returns its path without symbolic links. */
+async function makeRoot(dir: string, sync: boolean): Promise<string> {
+  try {
+    await makeDirs(dir, sync)
+    const root = await fs.realpath(dir)
+    // Not only when it was made just now: the process that made it may have been killed before this. Who may not read
+    // the parent directory did not make it.
+    await orUndefined('EACCES', syncPath(dirname(root), constants.O_DIRECTORY, sync))
+    return root
+  } catch (error) {
+    throw systemError('.', error)
+  }
+}
+
+async function makeDirs(dir: string, sync: boolean): Promise<void> {
+  try {
+    await fs.mkdir(dir, 0o700)
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST') return
+    if (errnoOf(error) !== 'ENOENT') throw error
+    await makeDirs(dirname(dir), sync)
+    await syncPath(await fs.realpath(dirname(dirname(dir))), constants.O_DIRECTORY, sync)
+    await fs.mkdir(dir, 0o700)
+  }
+}
+
+const READ = constants.O_RDONLY | constants.O_NOFOLLOW
+const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+const OWNER_ONLY = 0o600
+
+class PosixFiles implements FileSystem {
+  readonly #root: string
+  readonly #sync: boolean
+  readonly #lock: DirectoryLock | undefined
+
+  constructor(root: string, sync: boolean, lock: DirectoryLock | undefined) {
+    this.#root = root
+    this.#sync = sync
+    this.#lock = lock
+  }
+
+  async readFile(path: string, limit: number): Promise<Uint8Array | undefined> {
+    // O_NONBLOCK: opening a foreign FIFO must not wait for its other end.
+    const file = await orUndefined('ENOENT', fs.open(this.#path(path), READ | constants.O_NONBLOCK))
+    if (file === undefined) return undefined
+    try {
+      return await readAll(file, path, limit)
+    } finally {
+      await file.close()
+    }
+  }
+
+  async exists(path: string): Promise<boolean> {
+    const stats = await orUndefined('ENOENT', fs.lstat(this.#path(path)))
+    if (stats === undefined || stats.isFile()) return stats !== undefined
+    throw new StorageError('corrupt', `${path}: not a regular file`)
+  }
+
+  async list(dir: string): Promise<string[]> {
+    return (await orUndefined('ENOENT', fs.readdir(this.#path(dir)))) ?? []
+  }
+
+  async create(path: string, bytes: Uint8Array, mode: number): Promise<void> {
+    const file = await fs.open(this.#path(path), CREATE, OWNER_ONLY)
+    try {
+      for (let at = 0; at < bytes.length;) at += (await file.write(bytes, at, bytes.length - at)).bytesWritten
+      if (mode !== OWNER_ONLY) await file.chmod(mode)
+      if (this.#sync) await file.sync()
+    } finally {
+      await file.close()
+    }
+  }
+
+  async link(from: string, to: string): Promise<void> {
+    await fs.link(this.#path(from), this.#path(to))
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    await fs.rename(this.#path(from), this.#path(to))
+  }
+
+  async unlink(path: string): Promise<void> {
+    await fs.unlink(this.#path(path))
+  }
+
+  async makeDir(dir: string): Promise<void> {
+    await fs.mkdir(this.#path(dir), 0o700)
+  }
+
+  async syncDir(dir: string): Promise<void> {
+    await syncPath(this.#path(dir), constants.O_DIRECTORY, this.#sync)
+  }
+
+  async syncFile(path: string): Promise<void> {
+    await syncPath(this.#path(path), constants.O_NONBLOCK, this.#sync)
+  }
+
+  async openTail(path: string): Promise<TailHandle> {
+    const file = await fs.open(
+      this.#path(path),
+      constants.O_WRONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
+    )
+    const stats = await file.stat()
+    return new PosixTail(file, stats.size, this.#sync)
+  }
+
+  async close(): Promise<void> {
+    await this.#lock?.release()
+  }
+
+  #path(path: string): string {
+    return path === '' ? this.#root : `${this.#root}/${path}`
+  }
+}
+
+const fdatasyncAsync = promisify(fdatasync)
+
+class PosixTail implements TailHandle {
+  readonly length: number
+  readonly #file: fs.FileHandle
+  readonly #sync: boolean
+
+  constructor(file: fs.FileHandle, length: number, sync: boolean) {
+    this.#file = file
+    this.length = length
+    this.#sync = sync
+  }
+
+  /** The write only reaches the page cache, so it is made at once; the sync waits in a thread of the pool. */
+  async append(position: number, bytes: Uint8Array): Promise<void> {
+    const { fd } = this.#file
+    for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at, bytes.length - at, position + at)
+    if (this.#sync) await fdatasyncAsync(fd)
+  }
+
+  close(): Promise<void> {
+    return this.#file.close()
+  }
+}
+
+/** A short write is gone on with; one of no bytes would be gone on with for ever. */
+function progress(written: number): number {
+  if (written > 0) return written
+  throw Object.assign(new Error('write(2) wrote nothing'), { code: 'EIO' })
+}
+
+/** Opens (not following a symbolic link) and syncs; with `sync` false, only opens. */
+async function syncPath(path: string, flags: number, sync: boolean): Promise<void> {
+  const file = await fs.open(path, READ | flags)
+  try {
+    if (sync) await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
+async function readAll(file: fs.FileHandle, path: string, limit: number): Promise<Uint8Array> {
+  const stats = await file.stat()
+  if (!stats.isFile()) throw new StorageError('corrupt', `${path}: not a regular file`)
+  if (stats.size > limit) {
+    throw new StorageError('corrupt', `${path}: ${stats.size} bytes, at most ${limit} are possible`)
+  }
+  const bytes = new Uint8Array(stats.size)
+  for (let at = 0; at < bytes.length;) {
+    const { bytesRead } = await file.read(bytes, at, bytes.length - at, at)
+    if (bytesRead === 0) throw new StorageError('corrupt', `${path}: ends at ${at} of ${stats.size} bytes`)
+    at += bytesRead
+  }
+  return bytes
+}
+
+/** The result of a call; undefined when it fails with this errno. */
+async function orUndefined<T>(errno: string, call: Promise<T>): Promise<T | undefined> {
+  try {
+    return await call
+  } catch (error) {
+    if (errnoOf(error) === errno) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,302 @@
+/**
+ * A storage driver over a file system: the order of the steps that make each verb atomic and durable. The steps are run
+ * by Node's file system in storage-posix, and by a simulated one that loses power between any two of them in faulty.ts.
+ */
+import { CheckedStorage, type StorageDriver } from './checked.ts'
+import { errnoOf, StorageError, systemError } from './errors.ts'
+import { Limiter, SharedRuns } from './limiter.ts'
+import { sameBytes } from './memory.ts'
+import { MAX_BUNDLE_BYTES } from './paths.ts'
+
+/**
+ * What a ledger needs of a file system. Paths are relative to the ledger directory, '' being the directory itself.
+ * Errors are the system's, with its `code` ('ENOENT', 'EEXIST', 'ENOSPC', …), or StorageErrors. Symbolic links are not
+ * followed.
+ */
+export interface FileSystem {
+  /** A file's bytes; undefined: there is none. StorageError 'corrupt' when it is no regular file or longer than `limit`. */
+  readFile(path: string, limit: number): Promise<Uint8Array | undefined>
+  exists(path: string): Promise<boolean>
+  /** Names in a directory, in any order; none when it does not exist. */
+  list(dir: string): Promise<string[]>
+  /** Make a new file (EEXIST when there is one), write it, give it `mode`, sync it. */
+  create(path: string, bytes: Uint8Array, mode: number): Promise<void>
+  /** Give a file another name too; EEXIST when that is taken. */
+  link(from: string, to: string): Promise<void>
+  /** Rename a file, replacing what is there, atomically. */
+  rename(from: string, to: string): Promise<void>
+  unlink(path: string): Promise<void>
+  /** Make a directory; EEXIST when there is one. */
+  makeDir(dir: string): Promise<void>
+  /** Make the names in a directory durable. */
+  syncDir(dir: string): Promise<void>
+  /** Make a file's bytes durable. */
+  syncFile(path: string): Promise<void>
+  openTail(path: string): Promise<TailHandle>
+  close(): Promise<void>
+}
+
+/** A tail file, open for appending. */
+export interface TailHandle {
+  /** Bytes in it when it was opened. */
+  readonly length: number
+  /** One write at `position`, its end, and one sync of the data. */
+  append(position: number, bytes: Uint8Array): Promise<void>
+  close(): Promise<void>
+}
+
+/** Mode of a sealed file. */
+const SEALED = 0o444
+/** Mode of a tail file and of the checkpoint. */
+const WRITABLE = 0o600
+/** Seals use at most this many threads of the pool at a time, so that a commit's sync finds a free one of Node's four. */
+const SEAL_WIDTH = 3
+
+/** What only opening a file fails with, so that no write or sync was tried. */
+const NOT_OPENED: ReadonlySet<string> = new Set(['ENOENT', 'ELOOP', 'ENOTDIR', 'EACCES', 'EMFILE', 'ENFILE'])
+
+/** Opens the ledger in `files`: makes `tmp/` and removes what a stopped process left there. The caller holds the lock. */
+export async function openFileStorage(files: FileSystem, tailMode: 'grow' | 'each'): Promise<CheckedStorage> {
+  const driver = new FileDriver(files, tailMode)
+  await driver.open()
+  return new CheckedStorage(driver)
+}
+
+class FileDriver implements StorageDriver {
+  readonly tailMode: 'grow' | 'each'
+  readonly #files: FileSystem
+  readonly #seals = new Limiter(SEAL_WIDTH)
+  readonly #dirSyncs = new SharedRuns(this.#seals, (dir) => this.#sync(dir, () => this.#files.syncDir(dir)))
+  /** Directories that are there, durably. */
+  readonly #made = new Map<string, Promise<void>>()
+  /** Directories whose names were made durable since the start: what a killed process left in them counts. */
+  readonly #settled = new Map<string, Promise<void>>()
+  #temporaries = 0
+  #handle: { name: string; file: TailHandle } | undefined
+  /** Set by the first failed append or sync: what the disk holds is no longer known, so nothing is written any more. */
+  #stopped: StorageError | undefined
+
+  constructor(files: FileSystem, tailMode: 'grow' | 'each') {
+    this.#files = files
+    this.tailMode = tailMode
+  }
+
+  async open(): Promise<void> {
+    await this.#makeDir('tmp')
+    for (const name of await named('tmp', this.#files.list('tmp'))) {
+      await named(`tmp/${name}`, this.#files.unlink(`tmp/${name}`))
+    }
+  }
+
+  async read(path: string, limit: number): Promise<Uint8Array | undefined> {
+    if (!(await this.#settle(parent(path)))) return undefined
+    return named(path, this.#files.readFile(path, limit))
+  }
+
+  async has(path: string): Promise<boolean> {
+    return (await this.#settle(parent(path))) && (await named(path, this.#files.exists(path)))
+  }
+
+  /** create tmp · link it into place (EEXIST: compare) · sync the directory · unlink tmp */
+  async seal(path: string, bytes: Uint8Array): Promise<void> {
+    this.#checkWritable()
+    const dir = parent(path)
+    const temporary = this.#temporary()
+    await this.#seals.run(async () => {
+      await this.#makeDir(dir)
+      await this.#create(temporary, bytes, SEALED)
+      try {
+        await this.#files.link(temporary, path)
+      } catch (error) {
+        await this.#discard(temporary)
+        if (errnoOf(error) !== 'EEXIST') throw systemError(path, error)
+        await this.#checkSame(path, bytes)
+        await this.#sync(path, () => this.#files.syncFile(path))
+      }
+    })
+    await this.#dirSyncs.run(dir)
+    await this.#discard(temporary)
+  }
+
+  async tailNames(): Promise<string[]> {
+    return (await this.#settle('tail')) ? named('tail', this.#files.list('tail')) : []
+  }
+
+  async readTail(name: string, limit: number): Promise<Uint8Array> {
+    this.#checkWritable()
+    const path = `tail/${name}`
+    const bytes = await named(path, this.#files.readFile(path, limit))
+    if (bytes === undefined) throw new StorageError('no-tail', `${path}: is gone`)
+    await this.#sync(path, () => this.#files.syncFile(path))
+    return bytes
+  }
+
+  /** one write · one sync of the data */
+  async append(name: string, length: number, bytes: Uint8Array): Promise<void> {
+    this.#checkWritable()
+    const file = await this.#openTail(name, length)
+    await this.#sync(`tail/${name}`, () => file.append(length, bytes))
+  }
+
+  /** create tmp · rename it into tail/ · sync tail/ · unlink the older files */
+  async beginTail(name: string, bytes: Uint8Array, older: readonly string[]): Promise<void> {
+    this.#checkWritable()
+    await this.#makeDir('tail')
+    await this.#replace(`tail/${name}`, bytes)
+    await this.#closeTail()
+    // What cannot be removed is passed over by tail(), and removed next time.
+    for (const old of older) await this.#discard(`tail/${old}`)
+  }
+
+  /** create tmp · rename it over `checkpoint` · sync the directory */
+  async publish(checkpoint: Uint8Array): Promise<void> {
+    this.#checkWritable()
+    await this.#replace('checkpoint', checkpoint)
+  }
+
+  async close(): Promise<void> {
+    await this.#closeTail()
+    await this.#files.close()
+  }
+
+  async #replace(path: string, bytes: Uint8Array): Promise<void> {
+    const temporary = this.#temporary()
+    await this.#create(temporary, bytes, WRITABLE)
+    try {
+      await this.#files.rename(temporary, path)
+    } catch (error) {
+      await this.#discard(temporary)
+      throw systemError(path, error)
+    }
+    const dir = parent(path)
+    await this.#sync(dir, () => this.#files.syncDir(dir))
+  }
+
+  async #create(temporary: string, bytes: Uint8Array, mode: number): Promise<void> {
+    this.#checkWritable()
+    try {
+      await this.#files.create(temporary, bytes, mode)
+    } catch (error) {
+      await this.#discard(temporary)
+      throw systemError(temporary, error)
+    }
+  }
+
+  /** Nothing depends on it: what stays in tmp/ is removed at the next start. */
+  async #discard(path: string): Promise<void> {
+    await this.#files.unlink(path).catch(() => undefined)
+  }
+
+  async #checkSame(path: string, bytes: Uint8Array): Promise<void> {
+    const sealed = await named(path, this.#files.readFile(path, MAX_BUNDLE_BYTES))
+    if (sealed === undefined || !sameBytes(sealed, bytes)) {
+      throw new StorageError('conflict', `${path}: other bytes are sealed`)
+    }
+  }
+
+  async #openTail(name: string, length: number): Promise<TailHandle> {
+    if (this.#handle?.name === name) return this.#handle.file
+    await this.#closeTail()
+    const path = `tail/${name}`
+    const file = await named(path, this.#files.openTail(path))
+    this.#handle = { name, file }
+    if (file.length !== length) {
+      await this.#closeTail()
+      throw new StorageError('corrupt', `${path}: has ${file.length} bytes, ${length} were written`)
+    }
+    return file
+  }
+
+  async #closeTail(): Promise<void> {
+    const handle = this.#handle
+    this.#handle = undefined
+    if (handle !== undefined) await named(`tail/${handle.name}`, handle.file.close())
+  }
+
+  /** Makes a directory and those above it, durably; once. */
+  #makeDir(dir: string): Promise<void> {
+    if (dir === '') return Promise.resolve()
+    return once(this.#made, dir, async () => {
+      await this.#makeDir(parent(dir))
+      try {
+        await this.#files.makeDir(dir)
+      } catch (error) {
+        if (errnoOf(error) !== 'EEXIST') throw systemError(dir, error)
+        return this.#settleDir(dir)
+      }
+      await this.#sync(parent(dir), () => this.#files.syncDir(parent(dir)))
+    })
+  }
+
+  /** As #settleDir(); false when there is no such directory. After a failed sync it is left alone, so that reads go on. */
+  async #settle(dir: string): Promise<boolean> {
+    if (this.#stopped !== undefined) return true
+    try {
+      await this.#settleDir(dir)
+      return true
+    } catch (error) {
+      if (error instanceof StorageError && errnoOf(error.cause) === 'ENOENT') return false
+      throw error
+    }
+  }
+
+  /**
+   * Makes the names in a directory, and those of the directories on the way to it, durable; once. A process that was
+   * killed may have left names that a power cut would still undo.
+   */
+  #settleDir(dir: string): Promise<void> {
+    return once(this.#settled, dir, async () => {
+      if (dir !== '') await this.#settleDir(parent(dir))
+      await this.#sync(dir, () => this.#files.syncDir(dir))
+    })
+  }
+
+  /** A sync that failed is never tried again: the kernel may have dropped what it could not write. */
+  async #sync(path: string, sync: () => Promise<void>): Promise<void> {
+    this.#checkWritable()
+    try {
+      await sync()
+    } catch (error) {
+      throw this.#stop(path, error)
+    }
+  }
+
+  #stop(path: string, error: unknown): StorageError {
+    const failure = systemError(path === '' ? '.' : path, error)
+    if (!NOT_OPENED.has(errnoOf(error) ?? '')) this.#stopped ??= failure
+    return failure
+  }
+
+  #checkWritable(): void {
+    if (this.#stopped === undefined) return
+    const message = `nothing is written any more: ${this.#stopped.message}`
+    throw new StorageError('io', message, { cause: this.#stopped })
+  }
+
+  #temporary(): string {
+    return `tmp/${++this.#temporaries}`
+  }
+}
+
+/** The promise of `make`, made once for each key; a failed one is forgotten. */
+function once<T>(made: Map<string, Promise<T>>, key: string, make: () => Promise<T>): Promise<T> {
+  const known = made.get(key)
+  if (known !== undefined) return known
+  const promise = make()
+  made.set(key, promise)
+  promise.catch(() => made.delete(key))
+  return promise
+}
+
+async function named<T>(path: string, call: Promise<T>): Promise<T> {
+  try {
+    return await call
+  } catch (error) {
+    throw systemError(path, error)
+  }
+}
+
+/** The directory of a path, '' for those at the top. */
+function parent(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf('/')))
+}
