@@ -14,9 +14,9 @@ export class TlogError extends Error {
   }
 }
 
-/** `value` as it may stand in an error message: quoted, escaped, and cut at 40 characters. */
+/** `value` as it may stand in an error message: quoted, escaped, and cut at 64 characters. */
 export function quote(value: string): string {
-  return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)
+  return JSON.stringify(value.length > 64 ? `${value.slice(0, 64)}…` : value)
 }
 
 /** What `compute` returns; a TlogError of its own is thrown again with another code, since the input is part of a larger one. */
