@@ -22,7 +22,7 @@ func edge(size int64) []tlog.Tile {
 	}
 }
 
-// checkAbsent asks for what no checkpoint covers, and for what is not a tile path.
+// checkAbsent asks for tiles and bundles that no checkpoint of the size covers.
 func checkAbsent(c *client, r *report, size int64) {
 	for _, t := range edge(size) {
 		names := []func(tlog.Tile) string{path}
@@ -40,6 +40,10 @@ func checkAbsent(c *client, r *report, size int64) {
 			wantAbsent(c, r, name(tlog.Tile{H: tileHeight, L: t.L, N: 1234067, W: tileWidth}))
 		}
 	}
+}
+
+// checkNoTilePath asks for what looks like a tile path and is none.
+func checkNoTilePath(c *client, r *report) {
 	for _, name := range []string{
 		"tile/0/0", "tile/0/00", "tile/0/0000", "tile/0/x000/000", "tile/0/x000", "tile/0/-01", "tile/0/0x0",
 		"tile/00/000", "tile/64/000", "tile/-1/000", "tile/data/000", "tile/8/0/000",
@@ -58,10 +62,8 @@ func wantAbsent(c *client, r *report, name string) {
 		r.fail("%s: %v", name, err)
 		return
 	}
-	wellFormed := false
-	if _, err := tlog.ParseTilePath("tile/8/" + strings.TrimPrefix(strings.Replace(name, "/entries/", "/0/", 1), "tile/")); err == nil {
-		wellFormed = true
-	}
+	t, err := tlog.ParseTilePath("tile/8/" + strings.TrimPrefix(strings.Replace(name, "/entries/", "/0/", 1), "tile/"))
+	wellFormed := err == nil && t.L >= 0 && t.L < 64
 	r.check(res.status == http.StatusNotFound || !wellFormed && res.status == http.StatusBadRequest,
 		"%s: status %d with %d bytes, want 404: no checkpoint covers it", name, res.status, len(res.body))
 }
@@ -76,6 +78,7 @@ func checkHTTP(c *client, r *report, size int64) {
 				"%s %s: %s, want 405 (or 404)", method, name, describe(res, err))
 		}
 	}
+	checkNoTilePath(c, r)
 	res, err := c.do("HEAD", "checkpoint", "identity")
 	r.check(err == nil && res.status == 200 && len(res.body) == 0, "HEAD checkpoint: %s, want 200 without a body", describe(res, err))
 

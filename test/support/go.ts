@@ -1,0 +1,42 @@
+// The Go tool chain, for tests that check the ledger with other people's programs.
+
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { run } from './process.ts'
+
+/** `go version`, or undefined when there is no go. */
+export const goVersion: string | undefined = (() => {
+  const found = spawnSync('go', ['version'], { encoding: 'utf8' })
+  return found.status === 0 ? found.stdout.trim() : undefined
+})()
+
+/**
+ * Fetches the modules that a go.mod names (into Go's own cache; no network when they are there).
+ * Returns undefined, or in one line why they cannot be had.
+ */
+export async function goModules(dir: string): Promise<string | undefined> {
+  const done = await run('go', ['mod', 'download'], { cwd: dir, timeoutMs: 300_000 })
+  return done.code === 0 ? undefined : `its modules cannot be fetched: ${lastLine(done.stderr)}`
+}
+
+/** `go build -o bin packages...` in a module; throws with the compiler's words. */
+export async function goBuild(dir: string, bin: string, packages: readonly string[]): Promise<void> {
+  mkdirSync(bin, { recursive: true })
+  const done = await run('go', ['build', '-o', `${bin}/`, ...packages], { cwd: dir, timeoutMs: 300_000 })
+  if (done.code !== 0) throw new Error(`go build ${packages.join(' ')} in ${dir}:\n${done.stderr}`)
+}
+
+const FSCK = 'github.com/transparency-dev/tessera/cmd/fsck@v1.0.4'
+
+/** Installs Tessera's fsck into a folder, once; returns undefined, or in one line why it cannot be had. */
+export async function installFsck(bin: string): Promise<string | undefined> {
+  if (existsSync(join(bin, 'fsck'))) return undefined
+  mkdirSync(bin, { recursive: true })
+  const done = await run('go', ['install', FSCK], { cwd: bin, env: { GOBIN: bin }, timeoutMs: 600_000 })
+  return done.code === 0 ? undefined : `${FSCK} cannot be installed: ${lastLine(done.stderr)}`
+}
+
+function lastLine(text: string): string {
+  return text.trim().split('\n').at(-1) ?? ''
+}

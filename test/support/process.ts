@@ -1,0 +1,93 @@
+// Child processes of the spanning tests: run one to its end, end one, find a free port.
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createServer, type Server } from 'node:net'
+import { once } from 'node:events'
+
+export interface Finished {
+  /** Exit status; null when a signal ended it. */
+  code: number | null
+  signal: NodeJS.Signals | null
+  stdout: string
+  stderr: string
+  /** It was killed because `timeoutMs` had passed. */
+  timedOut: boolean
+}
+
+export interface RunOptions {
+  cwd?: string
+  env?: Record<string, string>
+  /** Milliseconds until it is killed; 120,000 by default. */
+  timeoutMs?: number
+  stdin?: string | Uint8Array
+}
+
+/** Runs a command to its end and collects what it prints. Rejects only when it cannot be started. */
+export async function run(
+  command: string,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<Finished> {
+  const child = spawn(command, args, {
+    cwd: options.cwd,
+    env: { ...process.env, ...options.env },
+    stdio: ['pipe', 'pipe', 'pipe'],
+  })
+  let timedOut = false
+  const timer = setTimeout(() => {
+    timedOut = true
+    child.kill('SIGKILL')
+  }, options.timeoutMs ?? 120_000)
+  const stdout = collect(child.stdout)
+  const stderr = collect(child.stderr)
+  child.stdin.on('error', () => {})
+  child.stdin.end(options.stdin)
+  try {
+    await once(child, 'close')
+    return { code: child.exitCode, signal: child.signalCode, stdout: stdout(), stderr: stderr(), timedOut }
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Keeps what a stream emits; the function returned gives the text so far. */
+export function collect(stream: NodeJS.ReadableStream): () => string {
+  const chunks: Buffer[] = []
+  stream.on('data', (chunk: Buffer) => chunks.push(chunk))
+  return () => Buffer.concat(chunks).toString('utf8')
+}
+
+/** Whether the child has exited, with a status or by a signal. */
+export function hasExited(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null
+}
+
+/** Sends the signal and waits for the end; SIGKILL follows after `graceMs`. */
+export async function end(child: ChildProcess, signal: NodeJS.Signals, graceMs = 15_000): Promise<void> {
+  if (hasExited(child)) return
+  const exited = once(child, 'exit')
+  child.kill(signal)
+  const timer = setTimeout(() => child.kill('SIGKILL'), graceMs)
+  await exited
+  clearTimeout(timer)
+}
+
+/** Listens on a free port of 127.0.0.1 and returns the port. */
+export async function listen(server: Server): Promise<number> {
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('not listening on a port')
+  return address.port
+}
+
+/** A TCP port of 127.0.0.1 that nothing listens on at the moment. */
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  const port = await listen(server)
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
