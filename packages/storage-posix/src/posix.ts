@@ -117,7 +117,10 @@ class PosixFiles implements FileSystem {
   async create(path: string, bytes: Uint8Array, mode: number): Promise<void> {
     const file = await fs.open(this.#path(path), CREATE, OWNER_ONLY)
     try {
-      for (let at = 0; at < bytes.length;) at += (await file.write(bytes, at, bytes.length - at)).bytesWritten
+      for (let at = 0; at < bytes.length;) {
+        const { bytesWritten } = await file.write(bytes, at, bytes.length - at)
+        at += progress(bytesWritten)
+      }
       if (mode !== OWNER_ONLY) await file.chmod(mode)
       if (this.#sync) await file.sync()
     } finally {
@@ -183,7 +186,9 @@ class PosixTail implements TailHandle {
   /** The write only reaches the page cache, so it is made at once; the sync waits in a thread of the pool. */
   async append(position: number, bytes: Uint8Array): Promise<void> {
     const { fd } = this.#file
-    for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at, bytes.length - at, position + at)
+    for (let at = 0; at < bytes.length;) {
+      at += progress(writeSync(fd, bytes, at, bytes.length - at, position + at))
+    }
     if (this.#sync) await fdatasyncAsync(fd)
   }
 

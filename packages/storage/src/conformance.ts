@@ -1,0 +1,279 @@
+import type { StorageCapability, TailFile } from './capability.ts'
+import { StorageError } from './errors.ts'
+import { bundlePath, MAX_TEXT_BYTES } from './paths.ts'
+
+/** A storage under test. */
+export interface ConformanceSubject {
+  readonly storage: StorageCapability
+  /** Closes what is open and opens the same ledger again. */
+  readonly reopen: () => Promise<StorageCapability>
+  /** Closes what is open and removes everything. */
+  readonly dispose: () => Promise<void>
+}
+
+export interface ConformanceOptions {
+  readonly name: string
+  /** That of the storages that open() gives. */
+  readonly tailMode: 'grow' | 'each'
+  /** A storage without anything in it. */
+  readonly open: () => Promise<ConformanceSubject>
+  /** The test runner's functions: vitest's, Jest's, or as few as these. */
+  readonly test: {
+    readonly describe: (name: string, suite: () => void) => unknown
+    readonly it: (name: string, test: () => Promise<void>) => unknown
+    readonly expect: (actual: unknown) => { toEqual(expected: unknown): unknown }
+  }
+}
+
+/** What every storage backend has to do. */
+export function storageConformance(options: ConformanceOptions): void {
+  const t = tools(options)
+  options.test.describe(`${options.name} conforms`, () => {
+    sealedObjects(t)
+    theCheckpoint(t)
+    if (options.tailMode === 'grow') aGrowingTail(t)
+    else aTailFileEach(t)
+    argumentsAndClosing(t)
+  })
+}
+
+function sealedObjects({ it, same, refused }: Tools): void {
+  it('reads what was sealed, before and after reopening', async ({ storage, reopen }) => {
+    const objects = [
+      'README.txt',
+      'origin',
+      'keys/log-1.vkey',
+      'tile/0/000.b64',
+      'tile/entries/x001/x234/067.b64',
+    ]
+    same(await storage.read('origin'), undefined)
+    for (const path of objects) await storage.seal(path, text(path))
+    for (const path of objects) same(await storage.read(path), text(path))
+    const again = await reopen()
+    for (const path of objects) same(await again.read(path), text(path))
+    same(await again.read('tile/entries/x001/x234/068.b64'), undefined)
+  })
+
+  it('takes the same bytes again, and refuses others', async ({ storage, reopen }) => {
+    await storage.seal('tile/0/000.b64', text('a'))
+    await storage.seal('tile/0/000.b64', text('a'))
+    await refused('conflict', storage.seal('tile/0/000.b64', text('b')))
+    await refused('conflict', storage.seal('tile/0/000.b64', text('aa')))
+    const again = await reopen()
+    await again.seal('tile/0/000.b64', text('a'))
+    await refused('conflict', again.seal('tile/0/000.b64', text('b')))
+    same(await again.read('tile/0/000.b64'), text('a'))
+  })
+
+  it('hands out copies', async ({ storage }) => {
+    const bytes = text('abc')
+    await storage.seal('origin', bytes)
+    bytes[0] = 0
+    const read = await storage.read('origin')
+    same(read, text('abc'))
+    read?.fill(0)
+    same(await storage.read('origin'), text('abc'))
+  })
+
+  it('seals many at once', async ({ storage }) => {
+    const paths = Array.from({ length: 40 }, (_, i) => bundlePath(980 + i))
+    await Promise.all([...paths, ...paths].map((path) => storage.seal(path, text(path))))
+    for (const path of paths) same(await storage.read(path), text(path))
+  })
+
+  it('lets one of two writers of the same path win', async ({ storage }) => {
+    const writers = ['a', 'b'].map((name) => storage.seal('origin', text(name)))
+    const outcomes = await Promise.allSettled(writers)
+    same(outcomes.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
+    const won = outcomes.findIndex(({ status }) => status === 'fulfilled')
+    same(await storage.read('origin'), text(['a', 'b'][won] ?? ''))
+  })
+
+  it('refuses what is not a path of the format', async ({ storage }) => {
+    for (const path of [
+      '',
+      '../origin',
+      'tail/000000000000',
+      'tile/0/000',
+      'tile/0/000.p/5.b64',
+      'lock',
+      'audit/origin',
+    ]) {
+      await refused('path', storage.read(path))
+      await refused('path', storage.seal(path, text('x')))
+    }
+    await refused('path', storage.seal('checkpoint', text('x')))
+  })
+
+  it('refuses what is too large', async ({ storage }) => {
+    await refused('full', storage.seal('tile/0/000.b64', new Uint8Array(256 * 45 + 1)))
+    await refused('full', storage.publish(new Uint8Array(MAX_TEXT_BYTES + 1)))
+    same(await storage.read('tile/0/000.b64'), undefined)
+  })
+}
+
+function theCheckpoint({ it, same }: Tools): void {
+  it('replaces it, in order', async ({ storage, reopen }) => {
+    same(await storage.read('checkpoint'), undefined)
+    await Promise.all(['1', '2', 'three'].map((name) => storage.publish(text(name))))
+    same(await storage.read('checkpoint'), text('three'))
+    await storage.publish(text('4'))
+    const again = await reopen()
+    same(await again.read('checkpoint'), text('4'))
+  })
+}
+
+function aGrowingTail({ it, same, refused }: Tools): void {
+  it('has none in the beginning', async ({ storage }) => {
+    same(await all(storage.tail()), [])
+    await refused('no-tail', storage.commit(1, text('c')))
+  })
+
+  it('keeps commits in the order of the calls', async ({ storage, reopen }) => {
+    await refused('no-tail', storage.commit(1, text('c')))
+    await storage.beginTail(0, 1, text('begin '))
+    await Promise.all(['a ', 'b ', 'c '].map((commit, i) => storage.commit(2 + i, text(commit))))
+    same(await all(storage.tail()), [{ start: 0, bytes: text('begin a b c ') }])
+    const again = await reopen()
+    await refused('no-tail', again.commit(5, text('d ')))
+    same(await all(again.tail()), [{ start: 0, bytes: text('begin a b c ') }])
+    await again.commit(5, text('d '))
+    same(await all((await reopen()).tail()), [{ start: 0, bytes: text('begin a b c d ') }])
+  })
+
+  it('begins a new file when everything below is sealed, and the older go', async ({ storage, reopen }) => {
+    await storage.beginTail(0, 1, text('zero'))
+    await refused('unsealed', storage.beginTail(256, 257, text('x')))
+    await storage.seal(bundlePath(0), text('bundle'))
+    await refused('unsealed', storage.beginTail(257, 258, text('x')))
+    await refused('unsealed', storage.beginTail(512, 513, text('x')))
+    await storage.commit(256, text('+'))
+    await storage.beginTail(256, 257, text('begin'))
+    await storage.commit(258, text('+'))
+    await refused('conflict', storage.beginTail(0, 258, text('x')))
+    same(await all(storage.tail()), [{ start: 256, bytes: text('begin+') }])
+    const again = await reopen()
+    same(await all(again.tail()), [{ start: 256, bytes: text('begin+') }])
+    await refused('conflict', again.beginTail(0, 258, text('x')))
+  })
+
+  it('replaces the file of the same start', async ({ storage, reopen }) => {
+    await storage.beginTail(0, 1, text('whole torn'))
+    const again = await reopen()
+    await again.beginTail(0, 1, text('whole'))
+    await again.commit(2, text('+'))
+    same(await all((await reopen()).tail()), [{ start: 0, bytes: text('whole+') }])
+  })
+}
+
+function aTailFileEach({ it, same, refused }: Tools): void {
+  it('has none in the beginning', async ({ storage }) => {
+    same(await all(storage.tail()), [])
+    await refused('no-tail', storage.commit(1, text('c')))
+  })
+
+  it('keeps each commit as a file', async ({ storage, reopen }) => {
+    await refused('no-tail', storage.commit(1, text('c')))
+    await storage.beginTail(0, 3, text('one'))
+    await storage.beginTail(3, 4, text('two'))
+    await refused('conflict', storage.beginTail(3, 5, text('other')))
+    await refused('conflict', storage.beginTail(2, 5, text('other')))
+    const files = [
+      { start: 0, bytes: text('one') },
+      { start: 3, bytes: text('two') },
+    ]
+    same(await all(storage.tail()), files)
+    const again = await reopen()
+    await refused('conflict', again.beginTail(3, 5, text('other')))
+    await again.beginTail(4, 300, text('three'))
+    same(await all((await reopen()).tail()), [...files, { start: 4, bytes: text('three') }])
+  })
+
+  it('reads from the newest file that is not past what is sealed', async ({ storage, reopen }) => {
+    for (const start of [0, 200, 256, 300, 512, 700])
+      await storage.beginTail(start, start + 1, text(`${start}`))
+    const starts = async (): Promise<number[]> =>
+      (await all((await reopen()).tail())).map(({ start }) => start)
+    same(await starts(), [0, 200, 256, 300, 512, 700])
+    await (await reopen()).seal(bundlePath(0), text('0'))
+    same(await starts(), [256, 300, 512, 700])
+    await (await reopen()).seal(bundlePath(1), text('1'))
+    same(await starts(), [512, 700])
+  })
+}
+
+function argumentsAndClosing({ it, same, refused }: Tools): void {
+  it('refuses what is no size and no bytes', async ({ storage }) => {
+    for (const size of [-1, 0.5, 2 ** 53, Number.NaN]) {
+      same(await nameOf(storage.beginTail(size, size, text('x'))), 'RangeError')
+      same(await nameOf(storage.commit(size, text('x'))), 'RangeError')
+    }
+    same(await nameOf(storage.beginTail(1, 0, text('x'))), 'RangeError')
+    same(await nameOf(storage.seal('origin', new Uint8Array())), 'RangeError')
+  })
+
+  it('finishes what is under way, then refuses everything', async ({ storage, reopen }) => {
+    const seal = storage.seal('origin', text('o'))
+    const publish = storage.publish(text('c'))
+    await storage.close()
+    await Promise.all([seal, publish])
+    await storage.close()
+    await refused('closed', storage.read('origin'))
+    await refused('closed', storage.seal('origin', text('o')))
+    await refused('closed', storage.commit(1, text('c')))
+    await refused('closed', storage.beginTail(0, 1, text('c')))
+    await refused('closed', storage.publish(text('c')))
+    await refused('closed', all(storage.tail()))
+    const again = await reopen()
+    same([await again.read('origin'), await again.read('checkpoint')], [text('o'), text('c')])
+  })
+}
+
+interface Tools {
+  readonly it: (name: string, test: (subject: ConformanceSubject) => Promise<void>) => void
+  readonly same: (actual: unknown, expected: unknown) => void
+  readonly refused: (code: string, verb: Promise<unknown>) => Promise<void>
+}
+
+function tools({ open, tailMode, test }: ConformanceOptions): Tools {
+  const same = (actual: unknown, expected: unknown): void => void test.expect(actual).toEqual(expected)
+  return {
+    same,
+    it: (name, run) => {
+      test.it(name, async () => {
+        const subject = await open()
+        same(subject.storage.tailMode, tailMode)
+        try {
+          await run(subject)
+        } finally {
+          await subject.dispose()
+        }
+      })
+    },
+    refused: async (code, verb) => {
+      const outcome = await verb.then(
+        () => 'succeeded',
+        (error: unknown) => (error instanceof StorageError ? error.code : error),
+      )
+      same(outcome, code)
+    },
+  }
+}
+
+async function all(files: AsyncIterable<TailFile>): Promise<TailFile[]> {
+  const found: TailFile[] = []
+  for await (const { start, bytes } of files) found.push({ start, bytes })
+  return found
+}
+
+function nameOf(verb: Promise<unknown>): Promise<string> {
+  return verb.then(
+    () => 'succeeded',
+    (error: unknown) => (error instanceof Error ? error.name : 'no Error'),
+  )
+}
+
+/** ASCII. */
+function text(ascii: string): Uint8Array {
+  return Uint8Array.from(ascii, (character) => character.charCodeAt(0))
+}

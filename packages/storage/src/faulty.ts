@@ -1,0 +1,366 @@
+import type { StorageCapability } from './capability.ts'
+import { StorageError } from './errors.ts'
+import { type FileSystem, openFileStorage, type TailHandle } from './files.ts'
+import { Random } from './random.ts'
+
+export interface FaultyOptions {
+  /** Decides everything that is left to chance. */
+  readonly seed: number
+  /** Default 'grow'. */
+  readonly tailMode?: 'grow' | 'each'
+  /** The power is cut at this step (the first is 1): it is done in part or not at all, and no later one is. */
+  readonly cutAt?: number
+  /** That step fails. A write leaves a part; a sync makes a part durable and forgets the rest, as kernels do. */
+  readonly fail?: { readonly step: number; readonly errno: 'EIO' | 'ENOSPC' }
+  /** What a sector that was never written reads as. Default: NUL or line feed, by the seed. */
+  readonly fill?: number
+}
+
+/** What every call meets once the power is cut. */
+export class PowerCut extends Error {
+  constructor() {
+    super('the power is off')
+    this.name = 'PowerCut'
+  }
+}
+
+const SECTOR = 512
+
+/** A file: what programs see, what the medium holds, and the sectors that differ because they were not synced. */
+interface Inode {
+  seen: Uint8Array
+  durable: Uint8Array
+  unsynced: Set<number>
+}
+
+type Node = Inode | 'dir'
+
+/** A change to the names in a directory that was not synced. A rename takes effect as one. */
+interface NameChange {
+  readonly add?: { readonly path: string; readonly node: Node }
+  readonly remove?: string
+}
+
+/**
+ * A simulated disk with a ledger on it. Every system call is a step; the power can be cut at any of them, in the middle of
+ * a storage verb too, and any of them can fail. crash() gives the disk as it is found after a power cut: of the names and
+ * of the 512-byte sectors that were not synced, any subset is there.
+ */
+export class FaultyDisk {
+  readonly seed: number
+  /** The steps so far, as system calls: `fsync tmp/1`. */
+  readonly steps: string[] = []
+  /** The file system, for who wants to put something between it and the storage. */
+  readonly files: FileSystem
+  readonly #options: FaultyOptions
+  readonly #random: Random
+  #off = false
+  /** Names as programs see them, and as the medium holds them. */
+  #names = new Map<string, Node>([['', 'dir']])
+  #durable = new Map<string, Node>([['', 'dir']])
+  /** By directory, in order. */
+  #changes = new Map<string, NameChange[]>()
+
+  constructor(options: FaultyOptions) {
+    this.seed = options.seed
+    this.#options = options
+    this.#random = new Random(options.seed)
+    this.files = new FaultyFiles(this)
+  }
+
+  /** Opens the ledger on it, as a process would that has just started. */
+  open(): Promise<StorageCapability> {
+    return openFileStorage(this.files, this.#options.tailMode ?? 'grow')
+  }
+
+  /** Whether the power was cut. */
+  get isOff(): boolean {
+    return this.#off
+  }
+
+  /** Cuts the power. A new disk with what survived; the old one stays off. Options default to this disk's, with its next seed. */
+  crash(options: Partial<FaultyOptions> = {}): FaultyDisk {
+    this.#off = true
+    const after = this.#successor(options)
+    const kept = [0, 0.5, 1, this.#random.next()][this.#random.below(4)] ?? 0
+    const fill = this.#options.fill ?? (this.#random.chance(0.5) ? 0 : 10)
+    const names = new Map(this.#durable)
+    for (const changes of this.#changes.values()) {
+      for (const change of changes) if (this.#random.chance(kept)) applyChange(names, change)
+    }
+    const found = new Map<Node, Node>([['dir', 'dir']])
+    for (const [path, node] of names) {
+      if (!isReachable(path, names)) continue
+      if (node !== 'dir' && !found.has(node)) found.set(node, survivor(node, kept, fill, this.#random))
+      after.#names.set(path, found.get(node) ?? 'dir')
+    }
+    after.#durable = new Map(after.#names)
+    return after
+  }
+
+  /**
+   * Ends the process (SIGKILL) and leaves the power on: a new disk where everything that was written is seen, synced or
+   * not, and may still be lost. The old one is not to be used.
+   */
+  kill(options: Partial<FaultyOptions> = {}): FaultyDisk {
+    this.#off = true
+    const after = this.#successor(options)
+    after.#names = this.#names
+    after.#durable = this.#durable
+    after.#changes = this.#changes
+    return after
+  }
+
+  /** Flips one bit of a file, on the medium; of any file outside tmp/ when no path is given. Says where. */
+  flipBit(path?: string): { path: string; offset: number; bit: number } {
+    const paths = path === undefined ? [...this.dump().keys()] : [path]
+    const chosen = paths[this.#random.below(paths.length)] ?? ''
+    const { seen, durable } = this.inode(chosen)
+    const offset = this.#random.below(seen.length)
+    const bit = this.#random.below(8)
+    seen[offset] = (seen[offset] ?? 0) ^ (1 << bit)
+    if (offset < durable.length) durable[offset] = (durable[offset] ?? 0) ^ (1 << bit)
+    return { path: chosen, offset, bit }
+  }
+
+  /** A copy of the files that programs see, without tmp/, by path. */
+  dump(): Map<string, Uint8Array> {
+    const files = new Map<string, Uint8Array>()
+    for (const [path, node] of [...this.#names].sort(([a], [b]) => (a < b ? -1 : 1))) {
+      if (node !== 'dir' && !path.startsWith('tmp/')) files.set(path, node.seen.slice())
+    }
+    return files
+  }
+
+  /** @internal One system call: `effect` is what it does, `partly` what it may leave when it fails or the power is cut. */
+  async step<T>(call: string, effect: () => T, partly: () => void = () => undefined): Promise<T> {
+    if (this.#off) throw new PowerCut()
+    this.steps.push(call)
+    if (this.steps.length === this.#options.cutAt) {
+      this.#off = true
+      if (this.#random.chance(0.5)) partly()
+      throw new PowerCut()
+    }
+    if (this.steps.length === this.#options.fail?.step) {
+      partly()
+      throw systemCallError(this.#options.fail.errno)
+    }
+    const result = effect()
+    // Who else is running may run now: the seed decides how the steps of concurrent verbs mix.
+    for (let turns = this.#random.below(3); turns > 0; turns--) await Promise.resolve()
+    return result
+  }
+
+  /** @internal */
+  node(path: string): Node | undefined {
+    return this.#names.get(path)
+  }
+
+  /** @internal */
+  inode(path: string): Inode {
+    const node = this.#names.get(path)
+    if (node === undefined) throw systemCallError('ENOENT')
+    if (node === 'dir') throw systemCallError('EISDIR')
+    return node
+  }
+
+  /** @internal */
+  paths(): Iterable<string> {
+    return this.#names.keys()
+  }
+
+  /** @internal Changes names in the directory `dir`, not durably. */
+  change(dir: string, change: NameChange): void {
+    if (this.#names.get(dir) !== 'dir') throw systemCallError('ENOENT')
+    applyChange(this.#names, change)
+    const changes = this.#changes.get(dir)
+    if (changes === undefined) this.#changes.set(dir, [change])
+    else changes.push(change)
+  }
+
+  /** @internal Makes the changes in a directory durable, each with the probability `kept`; the others are forgotten. */
+  syncNames(dir: string, kept: number): void {
+    if (this.#names.get(dir) !== 'dir') throw systemCallError('ENOENT')
+    for (const change of this.#changes.get(dir) ?? []) {
+      if (this.#random.chance(kept)) applyChange(this.#durable, change)
+    }
+    this.#changes.delete(dir)
+  }
+
+  /** @internal Makes the sectors of a file durable, each with the probability `kept`; the others are forgotten. */
+  syncBytes(inode: Inode, kept: number): void {
+    inode.durable = merge(inode, inode.seen.length, 0, () => this.#random.chance(kept))
+    inode.unsynced.clear()
+  }
+
+  /** @internal Writes at the end, or a part of it. */
+  write(inode: Inode, bytes: Uint8Array, whole: boolean): void {
+    const from = inode.seen.length
+    const length = whole ? bytes.length : this.#random.below(bytes.length)
+    const seen = new Uint8Array(from + length)
+    seen.set(inode.seen)
+    seen.set(bytes.subarray(0, length), from)
+    inode.seen = seen
+    for (let sector = Math.floor(from / SECTOR); sector * SECTOR < seen.length; sector++)
+      inode.unsynced.add(sector)
+  }
+
+  #successor(options: Partial<FaultyOptions>): FaultyDisk {
+    const { cutAt: _cutAt, fail: _fail, ...kept } = this.#options
+    return new FaultyDisk({ ...kept, seed: this.#random.below(2 ** 32), ...options })
+  }
+}
+
+/** The file system of a disk: each method is its system calls. */
+class FaultyFiles implements FileSystem {
+  readonly #disk: FaultyDisk
+
+  constructor(disk: FaultyDisk) {
+    this.#disk = disk
+  }
+
+  readFile(path: string, limit: number): Promise<Uint8Array | undefined> {
+    return this.#disk.step(`read ${path}`, () => {
+      if (this.#disk.node(path) === undefined) return undefined
+      const { seen } = this.#disk.inode(path)
+      if (seen.length <= limit) return seen.slice()
+      throw new StorageError('corrupt', `${path}: ${seen.length} bytes, at most ${limit} are possible`)
+    })
+  }
+
+  exists(path: string): Promise<boolean> {
+    return this.#disk.step(`lstat ${path}`, () => this.#disk.node(path) !== undefined)
+  }
+
+  list(dir: string): Promise<string[]> {
+    return this.#disk.step(`readdir ${dir}`, () =>
+      [...this.#disk.paths()]
+        .filter((path) => path !== '' && parent(path) === dir)
+        .map((path) => path.slice(dir.length + 1)),
+    )
+  }
+
+  async create(path: string, bytes: Uint8Array, _mode: number): Promise<void> {
+    const disk = this.#disk
+    const inode: Inode = { seen: new Uint8Array(), durable: new Uint8Array(), unsynced: new Set() }
+    await disk.step(`openat ${path}`, () => {
+      if (disk.node(path) !== undefined) throw systemCallError('EEXIST')
+      disk.change(parent(path), { add: { path, node: inode } })
+    })
+    await disk.step(
+      `write ${path}`,
+      () => disk.write(inode, bytes, true),
+      () => disk.write(inode, bytes, false),
+    )
+    await disk.step(
+      `fsync ${path}`,
+      () => disk.syncBytes(inode, 1),
+      () => disk.syncBytes(inode, 0.5),
+    )
+  }
+
+  link(from: string, to: string): Promise<void> {
+    return this.#disk.step(`link ${from} ${to}`, () => {
+      const node = this.#disk.inode(from)
+      if (this.#disk.node(to) !== undefined) throw systemCallError('EEXIST')
+      this.#disk.change(parent(to), { add: { path: to, node } })
+    })
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    return this.#disk.step(`rename ${from} ${to}`, () => {
+      const node = this.#disk.inode(from)
+      this.#disk.change(parent(to), { add: { path: to, node }, remove: from })
+    })
+  }
+
+  unlink(path: string): Promise<void> {
+    return this.#disk.step(`unlink ${path}`, () => {
+      this.#disk.inode(path)
+      this.#disk.change(parent(path), { remove: path })
+    })
+  }
+
+  makeDir(dir: string): Promise<void> {
+    return this.#disk.step(`mkdir ${dir}`, () => {
+      if (this.#disk.node(dir) !== undefined) throw systemCallError('EEXIST')
+      this.#disk.change(parent(dir), { add: { path: dir, node: 'dir' } })
+    })
+  }
+
+  syncDir(dir: string): Promise<void> {
+    const disk = this.#disk
+    return disk.step(
+      `fsync ${dir === '' ? '.' : dir}`,
+      () => disk.syncNames(dir, 1),
+      () => disk.syncNames(dir, 0.5),
+    )
+  }
+
+  syncFile(path: string): Promise<void> {
+    const disk = this.#disk
+    const sync = (kept: number) => (): void => disk.syncBytes(disk.inode(path), kept)
+    return disk.step(`fsync ${path}`, sync(1), sync(0.5))
+  }
+
+  async openTail(path: string): Promise<TailHandle> {
+    const disk = this.#disk
+    const inode = await disk.step(`openat ${path}`, () => disk.inode(path))
+    return {
+      length: inode.seen.length,
+      async append(_position, bytes) {
+        await disk.step(
+          `write ${path}`,
+          () => disk.write(inode, bytes, true),
+          () => disk.write(inode, bytes, false),
+        )
+        await disk.step(
+          `fdatasync ${path}`,
+          () => disk.syncBytes(inode, 1),
+          () => disk.syncBytes(inode, 0.5),
+        )
+      },
+      close: async () => undefined,
+    }
+  }
+
+  async close(): Promise<void> {}
+}
+
+/** A file after a power cut: its end is anywhere from what was durable to what was seen, its unsynced sectors as chance has it. */
+function survivor(inode: Inode, kept: number, fill: number, random: Random): Inode {
+  const grown = inode.seen.length - inode.durable.length
+  const length = inode.durable.length + ([0, grown, random.below(grown + 1)][random.below(3)] ?? 0)
+  const durable = merge(inode, length, fill, () => random.chance(kept))
+  return { seen: durable.slice(), durable, unsynced: new Set() }
+}
+
+/** `length` bytes: the durable ones, then fill, and over both the unsynced sectors that `isKept`. */
+function merge(inode: Inode, length: number, fill: number, isKept: (sector: number) => boolean): Uint8Array {
+  const bytes = new Uint8Array(length).fill(fill)
+  bytes.set(inode.durable.subarray(0, length))
+  for (const sector of inode.unsynced) {
+    const from = sector * SECTOR
+    if (from < length && isKept(sector))
+      bytes.set(inode.seen.subarray(from, Math.min(from + SECTOR, length)), from)
+  }
+  return bytes
+}
+
+function applyChange(names: Map<string, Node>, change: NameChange): void {
+  if (change.remove !== undefined) names.delete(change.remove)
+  if (change.add !== undefined) names.set(change.add.path, change.add.node)
+}
+
+/** Whether all directories on the way to a path are there. */
+function isReachable(path: string, names: ReadonlyMap<string, Node>): boolean {
+  return path === '' || (names.get(parent(path)) === 'dir' && isReachable(parent(path), names))
+}
+
+function parent(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf('/')))
+}
+
+function systemCallError(code: string): Error {
+  return Object.assign(new Error(code), { code })
+}
