@@ -26,6 +26,7 @@ export const MAX_TYPE_BYTES = 255
 const MAGIC = 'service-fs/entry/v1'
 // eslint-disable-next-line no-control-regex
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/
+const SURROGATE = /\p{Surrogate}/u
 const FIELD_NAME = /^[a-z][a-z0-9-]{0,63}$/
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
 const SHA256_HEX = /^[0-9a-f]{64}$/
@@ -81,10 +82,13 @@ export function typeProblem(type: string, codec: Codec = pureCodec): string | un
 export function fieldsProblem(fields: readonly Field[]): string | undefined {
   let last = ''
   for (const [name, value] of fields) {
-    if (!FIELD_NAME.test(name)) return `field name ${JSON.stringify(name)}: expected [a-z][a-z0-9-]*, at most 64 characters`
+    if (!FIELD_NAME.test(name))
+      return `field name ${JSON.stringify(name)}: expected [a-z][a-z0-9-]*, at most 64 characters`
     if (RESERVED.has(name)) return `field name ${name} is the format's own`
-    if (name <= last) return `field ${name}: expected names in ascending order, each once, found it after ${last}`
-    if (CONTROL.test(value) || !value.isWellFormed()) return `field ${name}: expected text without control characters`
+    if (name <= last)
+      return `field ${name}: expected names in ascending order, each once, found it after ${last}`
+    if (CONTROL.test(value) || SURROGATE.test(value))
+      return `field ${name}: expected text without control characters`
     last = name
   }
   return undefined
@@ -93,7 +97,7 @@ export function fieldsProblem(fields: readonly Field[]): string | undefined {
 function textProblem(text: string, maxBytes: number, codec: Codec): string | undefined {
   if (text.length === 0) return `expected 1 to ${maxBytes} bytes, found none`
   if (CONTROL.test(text)) return 'expected no control characters'
-  if (!text.isWellFormed()) return 'expected well-formed Unicode, found a lone surrogate'
+  if (SURROGATE.test(text)) return 'expected well-formed Unicode, found a lone surrogate'
   // A UTF-16 unit is at most 3 bytes of UTF-8: only long text has to be measured.
   if (text.length * 3 > maxBytes) {
     const bytes = codec.utf8Encode(text).length
@@ -117,12 +121,18 @@ function byName(a: Field, b: Field): number {
  * the first with `length`, `parts` and `sha256` of the whole payload, the others with `part: 2/5`.
  * @throws FormatError `bad-entry` for an id, type or field that the format does not allow, `header-too-large`
  */
-export function entriesOf(content: RecordContent, sha256Hex: Sha256Hex, codec: Codec = pureCodec): Uint8Array[] {
+export function entriesOf(
+  content: RecordContent,
+  sha256Hex: Sha256Hex,
+  codec: Codec = pureCodec,
+): Uint8Array[] {
   const fields = content.fields ?? []
   const problem =
     prefixed('id', idProblem(content.id, codec)) ??
     prefixed('type', typeProblem(content.type, codec)) ??
-    (TIME.test(content.time) ? undefined : `time: expected RFC 3339 in UTC with milliseconds, found ${content.time}`) ??
+    (TIME.test(content.time)
+      ? undefined
+      : `time: expected RFC 3339 in UTC with milliseconds, found ${content.time}`) ??
     (fields.length === 0 ? undefined : fieldsProblem(fields))
   if (problem !== undefined) throw new FormatError('bad-entry', problem)
   const header = codec.utf8Encode(headerText(content, fields))
@@ -131,7 +141,12 @@ export function entriesOf(content: RecordContent, sha256Hex: Sha256Hex, codec: C
   return splitEntries(content, fields, sha256Hex, codec)
 }
 
-function splitEntries(content: RecordContent, fields: readonly Field[], sha256Hex: Sha256Hex, codec: Codec): Uint8Array[] {
+function splitEntries(
+  content: RecordContent,
+  fields: readonly Field[],
+  sha256Hex: Sha256Hex,
+  codec: Codec,
+): Uint8Array[] {
   const { payload } = content
   const parts = Math.ceil(payload.length / PART_BYTES)
   const whole: Field[] = [
@@ -150,7 +165,10 @@ function splitEntries(content: RecordContent, fields: readonly Field[], sha256He
 }
 
 function headerTooLarge(found: number): FormatError {
-  return new FormatError('header-too-large', `header: expected at most ${MAX_HEADER_BYTES} bytes, found ${found}`)
+  return new FormatError(
+    'header-too-large',
+    `header: expected at most ${MAX_HEADER_BYTES} bytes, found ${found}`,
+  )
 }
 
 function prefixed(name: string, problem: string | undefined): string | undefined {
@@ -174,21 +192,28 @@ function headerEnd(bytes: Uint8Array): number {
 export function parseEntry(bytes: Uint8Array, codec: Codec = pureCodec): Entry {
   const headerLength = headerEnd(bytes)
   const lines = codec.utf8Decode(bytes.subarray(0, headerLength - 2)).split('\n')
-  if (lines[0] !== MAGIC) throw badEntry(`expected a first line ${MAGIC}, found ${JSON.stringify(lines[0]?.slice(0, 40))}`)
+  if (lines[0] !== MAGIC)
+    throw badEntry(`expected a first line ${MAGIC}, found ${JSON.stringify(lines[0]?.slice(0, 40))}`)
   const id = valueOf(lines[1], 'id')
   const type = valueOf(lines[2], 'type')
   const time = valueOf(lines[3], 'time')
   const problem = prefixed('id', idProblem(id, codec)) ?? prefixed('type', typeProblem(type, codec))
   if (problem !== undefined) throw badEntry(problem)
-  if (!TIME.test(time) || Number.isNaN(Date.parse(time))) throw badEntry(`time: expected RFC 3339 in UTC with milliseconds, found ${time}`)
+  if (!TIME.test(time) || Number.isNaN(Date.parse(time)))
+    throw badEntry(`time: expected RFC 3339 in UTC with milliseconds, found ${time}`)
   const fields: Field[] = []
   for (let i = 4; i < lines.length; i++) fields.push(parseField(lines[i] ?? '', fields.at(-1)?.[0] ?? ''))
-  const entry: Entry = { header: { id, type, time, fields }, headerLength, payload: bytes.subarray(headerLength) }
+  const entry: Entry = {
+    header: { id, type, time, fields },
+    headerLength,
+    payload: bytes.subarray(headerLength),
+  }
   return withParts(entry)
 }
 
 function valueOf(line: string | undefined, name: string): string {
-  if (line === undefined || !line.startsWith(name + ': ')) throw badEntry(`expected a header line "${name}: …", found ${JSON.stringify(line?.slice(0, 40))}`)
+  if (line === undefined || !line.startsWith(name + ': '))
+    throw badEntry(`expected a header line "${name}: …", found ${JSON.stringify(line?.slice(0, 40))}`)
   return line.slice(name.length + 2)
 }
 
@@ -196,9 +221,13 @@ function parseField(line: string, last: string): Field {
   const colon = line.indexOf(': ')
   const name = line.slice(0, Math.max(colon, 0))
   const value = line.slice(colon + 2)
-  if (colon < 0 || !FIELD_NAME.test(name)) throw badEntry(`expected a header line "name: value", found ${JSON.stringify(line.slice(0, 40))}`)
+  if (colon < 0 || !FIELD_NAME.test(name))
+    throw badEntry(`expected a header line "name: value", found ${JSON.stringify(line.slice(0, 40))}`)
   if (name === 'id' || name === 'type' || name === 'time') throw badEntry(`header line ${name} stands twice`)
-  if (name <= last) throw badEntry(`header line ${name}: expected names in ascending order, each once, found it after ${last}`)
+  if (name <= last)
+    throw badEntry(
+      `header line ${name}: expected names in ascending order, each once, found it after ${last}`,
+    )
   if (CONTROL.test(value)) throw badEntry(`header line ${name}: expected no control characters`)
   return [name, value]
 }
@@ -210,16 +239,23 @@ function withParts(entry: Entry): Entry {
     const match = PART.exec(part)
     const at = parseDecimal(match?.[1] ?? '')
     const of = parseDecimal(match?.[2] ?? '')
-    if (at === undefined || of === undefined || at < 2 || at > of) throw badEntry(`part: expected K/N with 2 ≤ K ≤ N, found ${part}`)
-    if (entry.header.fields.length !== 1) throw badEntry('part: expected no other field beside id, type and time')
+    if (at === undefined || of === undefined || at < 2 || at > of)
+      throw badEntry(`part: expected K/N with 2 ≤ K ≤ N, found ${part}`)
+    if (entry.header.fields.length !== 1)
+      throw badEntry('part: expected no other field beside id, type and time')
     return { ...entry, continuation: { part: at, of } }
   }
   if (parts === undefined && length === undefined && sha256 === undefined) return entry
   const count = parseDecimal(parts ?? '')
   const bytes = parseDecimal(length ?? '')
-  if (count === undefined || bytes === undefined || !SHA256_HEX.test(sha256 ?? '')) throw badEntry('expected parts, length and sha256 (64 hex digits) together on the first part of a split record')
-  if (count < 2 || count !== Math.ceil(bytes / PART_BYTES)) throw badEntry(`parts: expected ${Math.ceil(bytes / PART_BYTES)} for ${bytes} bytes, found ${count}`)
-  if (entry.payload.length !== PART_BYTES) throw badEntry(`expected ${PART_BYTES} payload bytes in the first part, found ${entry.payload.length}`)
+  if (count === undefined || bytes === undefined || !SHA256_HEX.test(sha256 ?? ''))
+    throw badEntry(
+      'expected parts, length and sha256 (64 hex digits) together on the first part of a split record',
+    )
+  if (count < 2 || count !== Math.ceil(bytes / PART_BYTES))
+    throw badEntry(`parts: expected ${Math.ceil(bytes / PART_BYTES)} for ${bytes} bytes, found ${count}`)
+  if (entry.payload.length !== PART_BYTES)
+    throw badEntry(`expected ${PART_BYTES} payload bytes in the first part, found ${entry.payload.length}`)
   return { ...entry, split: { parts: count, length: bytes, sha256: sha256 ?? '' } }
 }
 
@@ -234,20 +270,35 @@ export function partLength(part: number, length: number): number {
  */
 export function joinParts(entries: readonly Entry[], sha256Hex: Sha256Hex): Uint8Array {
   const first = entries[0]
-  if (first === undefined || first.continuation !== undefined) throw new FormatError('bad-record', 'expected the first part of a record')
+  if (first === undefined || first.continuation !== undefined)
+    throw new FormatError('bad-record', 'expected the first part of a record')
   if (first.split === undefined) return first.payload
   const { parts, length, sha256 } = first.split
-  if (entries.length !== parts) throw new FormatError('bad-record', `expected ${parts} parts, found ${entries.length}`)
+  if (entries.length !== parts)
+    throw new FormatError('bad-record', `expected ${parts} parts, found ${entries.length}`)
   for (let i = 1; i < parts; i++) {
     const entry = entries[i] as Entry
     const { header, continuation, payload } = entry
-    const same = header.id === first.header.id && header.type === first.header.type && header.time === first.header.time
-    if (!same || continuation?.part !== i + 1 || continuation.of !== parts || payload.length !== partLength(i + 1, length)) {
-      throw new FormatError('bad-record', `record ${JSON.stringify(first.header.id)}: entry ${i} after its first is not its part ${i + 1}/${parts}`)
+    const same =
+      header.id === first.header.id && header.type === first.header.type && header.time === first.header.time
+    if (
+      !same ||
+      continuation?.part !== i + 1 ||
+      continuation.of !== parts ||
+      payload.length !== partLength(i + 1, length)
+    ) {
+      throw new FormatError(
+        'bad-record',
+        `record ${JSON.stringify(first.header.id)}: entry ${i} after its first is not its part ${i + 1}/${parts}`,
+      )
     }
   }
   const payload = concatBytes(...entries.map((entry) => entry.payload))
   const found = sha256Hex(payload)
-  if (found !== sha256) throw new FormatError('bad-record', `record ${JSON.stringify(first.header.id)}: expected sha256 ${sha256}, found ${found}`)
+  if (found !== sha256)
+    throw new FormatError(
+      'bad-record',
+      `record ${JSON.stringify(first.header.id)}: expected sha256 ${sha256}, found ${found}`,
+    )
   return payload
 }

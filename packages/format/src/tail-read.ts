@@ -50,7 +50,10 @@ export function tailFileName(start: number): string {
  * @returns undefined when there are no files
  * @throws FormatError `corrupt` naming the file, the offset, what was expected and what was found
  */
-export async function readTail(files: AsyncIterable<TailFile>, options: TailReadOptions): Promise<TailContent | undefined> {
+export async function readTail(
+  files: AsyncIterable<TailFile>,
+  options: TailReadOptions,
+): Promise<TailContent | undefined> {
   let content: TailContent | undefined
   for await (const file of files) {
     if (content !== undefined && content.rest === 'torn') throw corrupt(content, file)
@@ -60,7 +63,10 @@ export async function readTail(files: AsyncIterable<TailFile>, options: TailRead
 }
 
 function corrupt(content: TailContent, next: TailFile): FormatError {
-  return new FormatError('corrupt', `tail/${tailFileName(content.start)}: byte ${content.end}: expected a whole commit before tail/${tailFileName(next.start)}, found a torn one`)
+  return new FormatError(
+    'corrupt',
+    `tail/${tailFileName(content.start)}: byte ${content.end}: expected a whole commit before tail/${tailFileName(next.start)}, found a torn one`,
+  )
 }
 
 class TailFileReader {
@@ -103,13 +109,26 @@ class TailFileReader {
     if (typeof edge === 'string') throw this.#corrupt(0, edge)
     const before = this.#before
     if (before !== undefined) {
-      if (before.edge.size !== start) throw this.#corrupt(0, `expected the file to continue at entry ${before.edge.size}`)
-      if (before.edge.hashes().join() !== edge.hashes.join()) throw this.#corrupt(0, 'expected the right edge of the tree before it')
+      if (before.edge.size !== start)
+        throw this.#corrupt(0, `expected the file to continue at entry ${before.edge.size}`)
+      if (before.edge.hashes().join() !== edge.hashes.join())
+        throw this.#corrupt(0, 'expected the right edge of the tree before it')
       return { content: { ...before, files: before.files + 1 }, offset: edge.end }
     }
     const at = (): Edge => new Edge(start, edge.hashes)
     const none = { origin: this.#options.origin, size: start, root: '', extensions: [] }
-    const content: TailContent = { start, edgeAtStart: at(), edge: at(), lines: [], leaves: [], note: '', checkpoint: none, end: edge.end, files: 1, rest: 'none' }
+    const content: TailContent = {
+      start,
+      edgeAtStart: at(),
+      edge: at(),
+      lines: [],
+      leaves: [],
+      note: '',
+      checkpoint: none,
+      end: edge.end,
+      files: 1,
+      rest: 'none',
+    }
     return { content, offset: edge.end }
   }
 
@@ -118,7 +137,8 @@ class TailFileReader {
     const commit = parseCommit(this.#file.bytes, offset, this.#codec)
     if (typeof commit === 'string') return commit
     const carried = content.note === ''
-    if (commit.lines.length === 0 && !carried) return 'expected at least one entry in a commit that carries nothing over'
+    if (commit.lines.length === 0 && !carried)
+      return 'expected at least one entry in a commit that carries nothing over'
     let checkpoint: Checkpoint
     try {
       checkpoint = openCheckpoint(commit.note, this.#options.verifiers, this.#options.origin).checkpoint
@@ -132,9 +152,11 @@ class TailFileReader {
     const edge = content.edge.clone()
     const leaves = commit.lines.map((line) => this.#hasher.leaf(this.#codec.base64Decode(line)))
     for (const leaf of leaves) edge.append(leaf, this.#hasher)
-    if (checkpoint.size !== edge.size) return `expected a checkpoint of size ${edge.size}, found ${checkpoint.size}`
+    if (checkpoint.size !== edge.size)
+      return `expected a checkpoint of size ${edge.size}, found ${checkpoint.size}`
     const root = edge.root(this.#hasher)
-    if (checkpoint.root !== root) return `expected the root hash of the entries, ${root}, in the checkpoint of size ${edge.size}, found ${checkpoint.root}`
+    if (checkpoint.root !== root)
+      return `expected the root hash of the entries, ${root}, in the checkpoint of size ${edge.size}, found ${checkpoint.root}`
     for (const line of commit.lines) content.lines.push(line)
     for (const leaf of leaves) content.leaves.push(leaf)
     Object.assign(content, { edge, note: commit.note, checkpoint, end: commit.end })

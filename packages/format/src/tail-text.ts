@@ -35,13 +35,18 @@ export function formatCommit(lines: readonly string[], note: string, codec: Code
 }
 
 /** The edge that opens the tail file of entry `start`, and the offset after it; or the reason why there is none. */
-export function parseEdge(start: number, bytes: Uint8Array, codec: Codec = pureCodec): { hashes: Hash[]; end: number } | string {
+export function parseEdge(
+  start: number,
+  bytes: Uint8Array,
+  codec: Codec = pureCodec,
+): { hashes: Hash[]; end: number } | string {
   const count = popcount(start)
   const hashes: Hash[] = []
   let at = 0
   for (let i = 0; i < count; i++) {
     const line = safeText(bytes.subarray(at, at + 44), codec)
-    if (line === undefined || !isHash(line) || bytes[at + 44] !== LF) return `line ${i + 1}: expected one of the ${count} hashes of the right edge at ${start}`
+    if (line === undefined || !isHash(line) || bytes[at + 44] !== LF)
+      return `line ${i + 1}: expected one of the ${count} hashes of the right edge at ${start}`
     hashes.push(line)
     at += 45
   }
@@ -50,7 +55,11 @@ export function parseEdge(start: number, bytes: Uint8Array, codec: Codec = pureC
 }
 
 /** The commit that starts at `offset`, syntax only; or the reason why there is none. */
-export function parseCommit(bytes: Uint8Array, offset: number, codec: Codec = pureCodec): CommitText | string {
+export function parseCommit(
+  bytes: Uint8Array,
+  offset: number,
+  codec: Codec = pureCodec,
+): CommitText | string {
   let at = offset
   let lines: string[] = []
   if (bytes[at] === LF) {
@@ -61,13 +70,17 @@ export function parseCommit(bytes: Uint8Array, offset: number, codec: Codec = pu
     const text = safeText(bytes.subarray(at, end), codec)
     if (text === undefined) return 'expected base64 entry lines'
     lines = text.split('\n')
-    const bad = lines.findIndex((line) => line.length === 0 || line.length > MAX_LINE || !isCanonicalBase64(line))
-    if (bad >= 0) return `entry line ${bad + 1} of the commit: expected canonical base64 of 1 to ${MAX_ENTRY_BYTES} bytes`
+    const bad = lines.findIndex(
+      (line) => line.length === 0 || line.length > MAX_LINE || !isCanonicalBase64(line),
+    )
+    if (bad >= 0)
+      return `entry line ${bad + 1} of the commit: expected canonical base64 of 1 to ${MAX_ENTRY_BYTES} bytes`
     at = end + 2
   }
   const body = emptyLine(bytes, at)
   const end = body < 0 ? -1 : emptyLine(bytes, body + 2)
-  if (end < 0 || end - at > MAX_NOTE_BYTES) return 'expected a signed checkpoint and an empty line that ends the commit'
+  if (end < 0 || end - at > MAX_NOTE_BYTES)
+    return 'expected a signed checkpoint and an empty line that ends the commit'
   const note = safeText(bytes.subarray(at, end + 1), codec)
   if (note === undefined) return 'expected a signed checkpoint in UTF-8'
   return { lines, note, end: end + 2 }
@@ -105,7 +118,8 @@ function isEnded(bytes: Uint8Array, last: number): boolean {
 /** Whether a signature block that starts at or after `offset` is ended by an empty line with data, up to `last`, behind it. */
 function commitEndsBefore(bytes: Uint8Array, offset: number, last: number): boolean {
   for (let at = bytes.indexOf(0xe2, offset); at >= 0 && at < last; at = bytes.indexOf(0xe2, at + 1)) {
-    if (bytes[at - 1] !== LF || bytes[at + 1] !== 0x80 || bytes[at + 2] !== 0x94 || bytes[at + 3] !== 0x20) continue
+    if (bytes[at - 1] !== LF || bytes[at + 1] !== 0x80 || bytes[at + 2] !== 0x94 || bytes[at + 3] !== 0x20)
+      continue
     const end = emptyLine(bytes, at)
     if (end >= 0 && end + 1 < last) return true
   }
@@ -114,7 +128,8 @@ function commitEndsBefore(bytes: Uint8Array, offset: number, last: number): bool
 
 /** The offset of the newline before the next empty line at or after `from`, or -1. */
 function emptyLine(bytes: Uint8Array, from: number): number {
-  for (let at = bytes.indexOf(LF, from); at >= 0; at = bytes.indexOf(LF, at + 1)) if (bytes[at + 1] === LF) return at
+  for (let at = bytes.indexOf(LF, from); at >= 0; at = bytes.indexOf(LF, at + 1))
+    if (bytes[at + 1] === LF) return at
   return -1
 }
 

@@ -1,0 +1,36 @@
+export type LedgerErrorCode =
+  | 'bad-record'
+  | 'too-large'
+  | 'conflict'
+  | 'not-found'
+  | 'not-a-record'
+  | 'range'
+  | 'busy'
+  | 'clock-behind'
+  | 'stopped'
+  | 'full'
+  | 'signer'
+  | 'corrupt'
+
+/** What a ledger refuses or can't do. `code` is stable; `index` is the entry that it is about, where there is one. */
+export class LedgerError extends Error {
+  readonly code: LedgerErrorCode
+  readonly index: number | undefined
+
+  constructor(code: LedgerErrorCode, message: string, options?: { index?: number; cause?: unknown }) {
+    super(message, options?.cause === undefined ? undefined : { cause: options.cause })
+    this.name = 'LedgerError'
+    this.code = code
+    this.index = options?.index
+  }
+}
+
+/** The message of whatever was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+/** The stable code of an error of any package of ours, if it has one. */
+export function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+}

@@ -1,0 +1,150 @@
+/**
+ * The upper levels of the tree over the sealed tiles, right edge only.
+ *
+ * At each level from 1 on there is one tile that is not yet full. Its hashes are the roots of full tiles one level below. After
+ * opening only their combination is known (the right edge); the single hashes are read from the tiles below when somebody needs
+ * them, and must combine to that edge.
+ */
+import { Edge } from '@service-fs/tlog/edge'
+import type { Hash, Hasher } from '@service-fs/tlog/hash'
+import { divPow2, modPow2, popcount, pow2 } from '@service-fs/tlog/math'
+import { subtreeRoot } from '@service-fs/tlog/proof'
+import { LedgerError } from './errors.ts'
+
+/** Gives the hashes of a sealed full tile as they are stored, unchecked against the tree. */
+export type RawTile = (level: number, index: number) => Promise<readonly Hash[]>
+
+/** The tile at one level that is not full yet. */
+interface OpenTile {
+  /** Index of the tile within its level. */
+  index: number
+  /** How many of its first hashes have not been read yet. */
+  missing: number
+  /** The hashes behind the missing ones. */
+  hashes: Hash[]
+  /** Reading the missing ones, while that is under way. */
+  reading: Promise<void> | undefined
+}
+
+/** A tile at level 1 or above that has become full. */
+export interface FullTile {
+  level: number
+  index: number
+  hashes: readonly Hash[]
+}
+
+export class Frontier {
+  readonly #raw: RawTile
+  readonly #hasher: Hasher
+  /** The right edge over the roots of the sealed level-0 tiles. */
+  readonly #edge: Edge
+  readonly #open: OpenTile[] = []
+
+  /** `edge`: the right edge at a multiple of 256 entries, everything below which is sealed. */
+  constructor(edge: Edge, raw: RawTile, hasher: Hasher) {
+    this.#edge = new Edge(edge.size / 256, edge.hashes())
+    this.#raw = raw
+    this.#hasher = hasher
+  }
+
+  /** How many level-0 tiles are sealed. */
+  get tiles(): number {
+    return this.#edge.size
+  }
+
+  /** The right edge at the end of the sealed tiles, in entries. */
+  edge(): Edge {
+    return new Edge(this.#edge.size * 256, this.#edge.hashes())
+  }
+
+  /** How many full tiles are sealed at `level` (0 or above). */
+  sealedAt(level: number): number {
+    return divPow2(this.#edge.size, 8 * level)
+  }
+
+  /** The tile at `level` (1 or above) that is not full, with all its hashes. */
+  async partial(level: number): Promise<{ index: number; hashes: readonly Hash[] }> {
+    for (;;) {
+      const tile = this.#at(level)
+      if (tile.missing === 0) return tile
+      await this.#fill(level, tile)
+    }
+  }
+
+  /** The tiles of the levels above that the next sealed level-0 tile, with this root, makes full. Changes nothing. */
+  async completedBy(root: Hash): Promise<FullTile[]> {
+    const full: FullTile[] = []
+    for (let level = 1, hash = root; this.#width(level) === 255; level++) {
+      const { index, hashes } = await this.partial(level)
+      const all = [...hashes, hash]
+      full.push({ level, index, hashes: all })
+      hash = subtreeRoot(all, this.#hasher)
+    }
+    return full
+  }
+
+  /** Adds the root of the next sealed level-0 tile, after {@link completedBy} and after those tiles are sealed. */
+  push(root: Hash, full: readonly FullTile[]): void {
+    let hash = root
+    for (const tile of full) {
+      this.#open[tile.level] = { index: tile.index + 1, missing: 0, hashes: [], reading: undefined }
+      hash = subtreeRoot(tile.hashes, this.#hasher)
+    }
+    this.#at(full.length + 1).hashes.push(hash)
+    this.#edge.append(root, this.#hasher)
+  }
+
+  #width(level: number): number {
+    const tile = this.#at(level)
+    return tile.missing + tile.hashes.length
+  }
+
+  #at(level: number): OpenTile {
+    const known = this.#open[level]
+    if (known !== undefined) return known
+    const count = divPow2(this.#edge.size, 8 * (level - 1))
+    const tile = { index: divPow2(count, 8), missing: modPow2(count, 8), hashes: [], reading: undefined }
+    this.#open[level] = tile
+    return tile
+  }
+
+  #fill(level: number, tile: OpenTile): Promise<void> {
+    tile.reading ??= this.#read(level, tile).finally(() => {
+      tile.reading = undefined
+    })
+    return tile.reading
+  }
+
+  async #read(level: number, tile: OpenTile): Promise<void> {
+    const found: Hash[] = []
+    for (let i = 0; i < tile.missing; i++) {
+      found.push(subtreeRoot(await this.#raw(level - 1, tile.index * 256 + i), this.#hasher))
+    }
+    const hashes = [...found, ...tile.hashes]
+    this.#check(level, tile, hashes)
+    tile.hashes.unshift(...found)
+    tile.missing = 0
+  }
+
+  /** The hashes must combine to the perfect subtrees that the edge has at this level. */
+  #check(level: number, tile: OpenTile, hashes: readonly Hash[]): void {
+    const above = popcount(divPow2(this.#edge.size, 8 * level))
+    const expected = this.#edge.hashes().slice(above)
+    let at = 0
+    for (let bit = 7; bit >= 0; bit--) {
+      const width = pow2(bit)
+      if (modPow2(divPow2(hashes.length, bit), 1) === 0) continue
+      const hash = subtreeRoot(hashes.slice(at, at + width), this.#hasher)
+      if (hash !== expected.shift()) throw this.#corrupt(level, tile, at, width)
+      at += width
+    }
+  }
+
+  #corrupt(level: number, tile: OpenTile, at: number, width: number): LedgerError {
+    const first = tile.index * 256 + at
+    return new LedgerError(
+      'corrupt',
+      `tile/${level - 1}: one of the tiles ${first} to ${first + width - 1} does not belong to the signed tree`,
+    )
+  }
+}

@@ -1,0 +1,426 @@
+/** The WORM ledger: records go in, and come out with proofs. There is no operation that changes or removes one. */
+import { joinParts, parseEntry, type Entry, type Field } from '@service-fs/format/entry'
+import type { StorageCapability } from '@service-fs/storage/capability'
+import { hexEncode } from '@service-fs/tlog/codec'
+import { EMPTY_ROOT, type Hash } from '@service-fs/tlog/hash'
+import { verifierFromVkey } from '@service-fs/tlog/keys'
+import type { Signer, Verifier } from '@service-fs/tlog/note'
+import { formatTlogProof } from '@service-fs/tlog/tlog-proof'
+import { Appender } from './appender.ts'
+import { RecordClock } from './clock.ts'
+import { LedgerError, messageOf } from './errors.ts'
+import { DEFAULT_LIMITS, type LedgerLimits } from './limits.ts'
+import { Publisher } from './publisher.ts'
+import { Reader } from './reader.ts'
+import { MemoryIndex, type IndexedRecord, type RecordIndex } from './record-index.ts'
+import type { Appended, NewRecord, StoredRecord } from './record.ts'
+import { recover, type Recovered } from './recover.ts'
+import type { Runtime } from './runtime.ts'
+import { Sealer } from './sealer.ts'
+import { SealedTiles } from './sealed-tiles.ts'
+import { Sequencer, stopReason, type Batch, type Head } from './sequencer.ts'
+import type { TailMemory } from './tail-memory.ts'
+import { TailWriter } from './tail-writer.ts'
+
+/** Full bundles that may wait to be sealed, and characters of lines that may wait for it, before commits wait too. */
+const MAX_BACKLOG_ENTRIES = 64 * 256
+const MAX_BACKLOG_CHARACTERS = 24 * 1024 * 1024
+/** Entries scanned for one step of rebuilding the record index. */
+const INDEX_STEP = 16_384
+
+export interface LedgerObserver {
+  /** A commit is durable; `milliseconds` is what signing, writing and syncing took. */
+  committed?(commit: { entries: number; bytes: number; milliseconds: number; size: number }): void
+}
+
+export interface LedgerOptions {
+  storage: StorageCapability
+  origin: string
+  /** Signs checkpoints; its key is named as the origin. */
+  signer: Signer
+  /** Check the signer's signatures; by default made from its vkey. */
+  verifiers?: Verifier[]
+  runtime: Runtime
+  index?: RecordIndex
+  limits?: Partial<LedgerLimits>
+  observer?: LedgerObserver
+}
+
+export interface LedgerStatus {
+  /** Whether appends are taken; `reason` says why not. */
+  accepting: boolean
+  reason?: string
+  code?: string
+  size: number
+  /** Entries in sealed bundles. */
+  sealed: number
+  queueEntries: number
+  queueBytes: number
+  /** Records that repeated the last time, since the clock had stepped back a little. */
+  timesRepeated: number
+}
+
+export class Ledger {
+  readonly origin: string
+  readonly vkeys: readonly string[]
+  readonly limits: LedgerLimits
+  readonly #storage: StorageCapability
+  readonly #runtime: Runtime
+  readonly #observer: LedgerObserver
+  readonly #index: RecordIndex
+  readonly #clock: RecordClock
+  readonly #memory: TailMemory
+  readonly #sealed: SealedTiles
+  readonly #reader: Reader
+  readonly #tail: TailWriter
+  readonly #publisher: Publisher
+  readonly #sealer: Sealer
+  readonly #sequencer: Sequencer
+  readonly #appender: Appender
+  #writeMs = 0
+  #writeBytes = 0
+  #closing: Promise<void> | undefined
+
+  /**
+   * Opens the ledger in `storage`, or makes an empty one where there is none. Reads the checkpoint and the end of the tail. What
+   * appends need besides (the newest record's time, the record index up to date) is seen to in the background; see {@link ready}.
+   * @throws LedgerError `corrupt`, naming the file; nothing is changed then
+   */
+  static async open(options: LedgerOptions): Promise<Ledger> {
+    const verifiers = options.verifiers ?? [verifierFromVkey(options.signer.vkey)]
+    const recovered = await recover({ ...options, verifiers })
+    const ledger = new Ledger(options, recovered)
+    if (recovered.untidy) await ledger.#roll()
+    ledger.#sealer.wake()
+    return ledger
+  }
+
+  private constructor(options: LedgerOptions, recovered: Recovered) {
+    const { storage, runtime, origin } = options
+    const limits = { ...DEFAULT_LIMITS, ...options.limits }
+    const stop = (error: unknown): void => this.#sequencer.stop(stopReason(error))
+    this.origin = origin
+    this.vkeys = [options.signer.vkey]
+    this.limits = limits
+    this.#storage = storage
+    this.#runtime = runtime
+    this.#observer = options.observer ?? {}
+    this.#index = options.index ?? new MemoryIndex()
+    this.#clock = new RecordClock(() => runtime.now(), limits.clockToleranceMs)
+    this.#memory = recovered.memory
+    this.#sealed = new SealedTiles(storage, runtime, recovered.sealedEdge, limits.cacheBytes)
+    this.#reader = new Reader(this.#sealed, this.#memory, runtime)
+    this.#tail = new TailWriter(storage, runtime, recovered.tail?.start, recovered.tail?.bytes ?? 0)
+    this.#publisher = new Publisher(storage, runtime, recovered.published, stop)
+    if (recovered.head.size > 0) this.#publisher.offer(recovered.head.note)
+    this.#sealer = new Sealer(this.#sealed, this.#memory, () => this.#afterSeal(), stop)
+    this.#sequencer = new Sequencer(origin, options.signer, runtime, recovered.edge, recovered.head, limits, {
+      write: async (before, lines, head) => {
+        const started = runtime.monotonic()
+        this.#writeBytes = await this.#tail.commit(before, lines, head.size, head.note)
+        this.#writeMs = runtime.monotonic() - started
+      },
+      committed: (commit, head) => this.#committed(commit, head),
+      between: () => this.#between().catch(stop),
+    })
+    this.#appender = new Appender({
+      runtime,
+      clock: this.#clock,
+      index: this.#index,
+      sequencer: this.#sequencer,
+      limits,
+      record: (index) => this.record(index),
+      entry: (index) => this.entry(index),
+      ready: this.#prepare(),
+    })
+  }
+
+  /** Entries in the newest durable checkpoint. */
+  get size(): number {
+    return this.#sequencer.head.size
+  }
+
+  /** The newest durable state: size, root hash, signed checkpoint. */
+  get head(): Head {
+    return this.#sequencer.head
+  }
+
+  /** The newest durable signed checkpoint (c2sp.org/tlog-checkpoint). */
+  checkpoint(): string {
+    return this.#sequencer.head.note
+  }
+
+  /** Resolves when appends are taken: the newest record's time is known and the record index covers the ledger. */
+  ready(): Promise<void> {
+    return this.#appender.ready()
+  }
+
+  /**
+   * Appends records in one commit, all or none; resolves when it is durable. A record whose id is there already with the same type
+   * and payload is answered with the first one's place.
+   * @throws LedgerError `conflict` (its `index` holds another record of that id), `bad-record`, `too-large`, `busy`, `clock-behind`,
+   *   `signer`, `stopped`, `full`
+   */
+  append(records: readonly NewRecord[]): Promise<{ entries: Appended[]; checkpoint: string }> {
+    return this.#appender.append(records)
+  }
+
+  /** The bytes of one entry. @throws LedgerError `not-found`, `corrupt` */
+  async entry(index: number): Promise<Uint8Array> {
+    this.#expectIndex(index)
+    return this.#reader.entry(index)
+  }
+
+  /** The record whose first entry is `index`. @throws LedgerError `not-found`, `not-a-record` (inside a split one), `corrupt` */
+  async record(index: number): Promise<StoredRecord> {
+    const first = this.#parse(index, await this.entry(index))
+    if (first.continuation !== undefined) {
+      const { part, of } = first.continuation
+      throw new LedgerError(
+        'not-a-record',
+        `entry ${index} is part ${part} of ${of} of a record that starts at entry ${index - part + 1}`,
+        { index: index - part + 1 },
+      )
+    }
+    const parts = first.split?.parts ?? 1
+    const entries = [first]
+    for (let i = 1; i < parts; i++) entries.push(this.#parse(index + i, await this.entry(index + i)))
+    return { index, parts, ...described(first), payload: this.#join(index, entries) }
+  }
+
+  /** The record with the identifier `id`. @throws LedgerError `not-found`, `corrupt` */
+  async recordById(id: string): Promise<StoredRecord> {
+    await this.ready()
+    const index = this.#index.get(id)
+    if (index !== undefined && index < this.size) {
+      const record = await this.record(index)
+      if (record.id === id) return record
+    }
+    throw new LedgerError('not-found', `no record has the identifier ${JSON.stringify(id)}`)
+  }
+
+  /** The records whose first entry has an index of at least `since`, in order, as far as they are durable at the call. */
+  async *records(since: number, options: { limit?: number } = {}): AsyncGenerator<StoredRecord> {
+    const size = this.size
+    let left = options.limit ?? Number.POSITIVE_INFINITY
+    for (let at = since; at < size && left > 0;) {
+      const skip = at === since ? this.#parse(at, await this.entry(at)).continuation : undefined
+      if (skip !== undefined) {
+        at += skip.of - skip.part + 1
+        continue
+      }
+      const record = await this.record(at)
+      yield record
+      at += record.parts
+      left -= 1
+    }
+  }
+
+  /** The first `width` hashes of a tile. @throws LedgerError `not-found` for what no checkpoint covers */
+  async hashTile(level: number, index: number, width: number): Promise<readonly Hash[]> {
+    this.#expectTile(level, index, width)
+    return this.#reader.hashTile(level, index, width)
+  }
+
+  /** The first `width` entries of a bundle as base64 lines. @throws LedgerError `not-found` for what no checkpoint covers */
+  async bundle(index: number, width: number): Promise<readonly string[]> {
+    this.#expectTile('entries', index, width)
+    return this.#reader.bundle(index, width)
+  }
+
+  /** The inclusion proof of the entry `index` in the tree of `size` (RFC 6962, section 2.1.1). @throws LedgerError `range` */
+  async inclusionProof(
+    index: number,
+    size: number,
+  ): Promise<{ leafHash: Hash; rootHash: Hash; hashes: Hash[] }> {
+    this.#expectRange('size', size, 1, this.size)
+    this.#expectRange('index', index, 0, size - 1)
+    const { leafHash, hashes } = await this.#reader.inclusion(index, size)
+    return { leafHash, rootHash: await this.#rootAt(size), hashes }
+  }
+
+  /** The consistency proof between the trees of `from` and `to` (RFC 6962, section 2.1.2); no hashes from 0. @throws LedgerError `range` */
+  async consistencyProof(from: number, to: number): Promise<{ hashes: Hash[] }> {
+    this.#expectRange('to', to, 0, this.size)
+    this.#expectRange('from', from, 0, to)
+    return { hashes: from === 0 || from === to ? [] : await this.#reader.consistency(from, to) }
+  }
+
+  /** A `.tlog-proof` (c2sp.org/tlog-proof) of the entry `index` at the newest checkpoint; `extra` is the entry's header. */
+  async tlogProof(index: number): Promise<string> {
+    const { size, note } = this.head
+    const bytes = await this.entry(index)
+    const { headerLength } = this.#parse(index, bytes)
+    const { hashes } = await this.#reader.inclusion(index, size)
+    return formatTlogProof({ extra: bytes.slice(0, headerLength), index, hashes, checkpoint: note })
+  }
+
+  status(): LedgerStatus {
+    const stopped = this.#sequencer.stopped ?? this.#appender.failure
+    const { queueEntries, queueBytes } = this.#sequencer
+    const reason = stopped === undefined ? {} : { reason: stopped.message, code: stopped.code }
+    const accepting = stopped === undefined && this.#closing === undefined
+    return {
+      accepting,
+      ...reason,
+      size: this.size,
+      sealed: this.#sealed.entries,
+      queueEntries,
+      queueBytes,
+      timesRepeated: this.#clock.repeated,
+    }
+  }
+
+  /** A clean stop: what waits is committed, what is full is sealed, the checkpoint is published. Closes the storage and the index. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    this.#appender.stop(new LedgerError('stopped', 'the ledger is being closed'))
+    try {
+      await this.#appender.settled()
+      await this.#sequencer.idle()
+      await this.#sealer.idle()
+      await this.#sequencer.idle()
+      await this.#index.flush().catch(() => undefined)
+      if (this.#sequencer.stopped === undefined) {
+        const { start } = this.#tail
+        if (start !== undefined && this.#storage.tailMode === 'grow' && this.#sealed.entries > start)
+          await this.#roll()
+        await this.#publisher.now()
+      }
+    } finally {
+      this.#sequencer.stop(new LedgerError('stopped', 'the ledger is closed'))
+      await this.#index.close().catch(() => undefined)
+      await this.#storage.close()
+    }
+  }
+
+  #committed(commit: Batch, head: Head): void {
+    const first = head.size - commit.lines.length
+    this.#memory.push(commit.lines, commit.leaves)
+    const records: IndexedRecord[] = commit.records.map(({ id, at }) => ({ id, index: first + at }))
+    this.#index.put(records, head.size, head.root)
+    this.#publisher.offer(head.note)
+    this.#sealer.wake()
+    this.#observer.committed?.({
+      entries: commit.lines.length,
+      bytes: this.#writeBytes,
+      milliseconds: this.#writeMs,
+      size: head.size,
+    })
+  }
+
+  async #afterSeal(): Promise<void> {
+    this.#memory.dropBelow(this.#sealed.entries)
+    await this.#publisher.now()
+    this.#sequencer.poke()
+  }
+
+  /** Between two commits: wait for the sealer when it is far behind, and leave a long tail file for a new one. */
+  async #between(): Promise<void> {
+    while (this.#sequencer.stopped === undefined && this.#sealer.backlog > 0) {
+      if (this.#sealer.backlog < MAX_BACKLOG_ENTRIES && this.#memory.characters < MAX_BACKLOG_CHARACTERS)
+        break
+      this.#sealer.wake()
+      await this.#sealer.round()
+    }
+    if (this.#tail.worthRolling(this.#sealed.entries, this.#memory.characters)) await this.#roll()
+  }
+
+  async #roll(): Promise<void> {
+    const edge = this.#sealed.edge()
+    const lines = this.#memory.lines(edge.size, this.#memory.end)
+    if (lines === undefined)
+      throw new LedgerError('stopped', `entries from ${edge.size} on are neither sealed nor in memory`)
+    await this.#tail.roll(edge, lines, this.head.note)
+  }
+
+  async #prepare(): Promise<void> {
+    const { size } = this.head
+    if (size > 0) this.#clock.seen(this.#parse(size - 1, await this.#reader.entry(size - 1)).header.time)
+    await this.#checkIndex(size)
+    for (let at = this.#index.size; at < size;)
+      at = await this.#indexStep(at, Math.min(size, at + INDEX_STEP))
+  }
+
+  /** An index that is not of this ledger, or of more than it, is thrown away. */
+  async #checkIndex(size: number): Promise<void> {
+    const covered = this.#index.size
+    if (covered === 0) return
+    const root = covered > size ? undefined : await this.#rootAt(covered)
+    if (root !== this.#index.root) await this.#index.clear()
+  }
+
+  async #indexStep(from: number, to: number): Promise<number> {
+    const records: IndexedRecord[] = []
+    for (let index = from; index < to; index++) {
+      const entry = this.#parse(index, await this.#reader.entry(index))
+      if (entry.continuation === undefined) records.push({ id: entry.header.id, index })
+    }
+    this.#index.put(records, to, await this.#rootAt(to))
+    await this.#index.flush()
+    return to
+  }
+
+  async #rootAt(size: number): Promise<Hash> {
+    const { head } = this
+    if (size === head.size) return head.root
+    return size === 0 ? EMPTY_ROOT : this.#reader.root(size)
+  }
+
+  #parse(index: number, bytes: Uint8Array): Entry {
+    try {
+      return parseEntry(bytes, this.#runtime.codec)
+    } catch (error) {
+      throw new LedgerError('corrupt', `entry ${index}: ${messageOf(error)}`, { index, cause: error })
+    }
+  }
+
+  #join(index: number, entries: readonly Entry[]): Uint8Array {
+    try {
+      return joinParts(entries, (data) => hexEncode(this.#runtime.hasher.sha256(data)))
+    } catch (error) {
+      throw new LedgerError('corrupt', `entry ${index}: ${messageOf(error)}`, { index, cause: error })
+    }
+  }
+
+  #expectIndex(index: number): void {
+    if (Number.isSafeInteger(index) && index >= 0 && index < this.size) return
+    throw new LedgerError('not-found', `index ${index}: the ledger has ${this.size} entries`)
+  }
+
+  #expectTile(level: number | 'entries', index: number, width: number): void {
+    const found = Reader.width(level, index, this.size)
+    if (width >= 1 && width <= found) return
+    throw new LedgerError(
+      'not-found',
+      `tile ${level}/${index} of width ${width}: the checkpoint of size ${this.size} covers ${found} of it`,
+    )
+  }
+
+  #expectRange(name: string, value: number, from: number, to: number): void {
+    if (Number.isSafeInteger(value) && value >= from && value <= to) return
+    throw new LedgerError(
+      'range',
+      `${name}: expected ${from} to ${to}, found ${value}; the current size is ${this.size}`,
+    )
+  }
+}
+
+/** A record's own header: the fields of the format that tell of the split are left out. */
+function described({ header, split }: Entry): {
+  id: string
+  type: string
+  time: string
+  fields: readonly Field[]
+} {
+  const { id, type, time, fields } = header
+  const own =
+    split === undefined
+      ? fields
+      : fields.filter(([name]) => name !== 'parts' && name !== 'length' && name !== 'sha256')
+  return { id, type, time, fields: own }
+}

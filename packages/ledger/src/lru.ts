@@ -1,0 +1,36 @@
+/** A cache of values with weights, bounded by their sum; what was used longest ago goes first. */
+export class WeightedCache<V> {
+  readonly #limit: number
+  readonly #values = new Map<string, { value: V; weight: number }>()
+  #weight = 0
+
+  constructor(limit: number) {
+    this.#limit = limit
+  }
+
+  get(key: string): V | undefined {
+    const found = this.#values.get(key)
+    if (found === undefined) return undefined
+    this.#values.delete(key)
+    this.#values.set(key, found)
+    return found.value
+  }
+
+  set(key: string, value: V, weight: number): void {
+    this.delete(key)
+    if (weight > this.#limit) return
+    this.#values.set(key, { value, weight })
+    this.#weight += weight
+    for (const oldest of this.#values.keys()) {
+      if (this.#weight <= this.#limit) return
+      this.delete(oldest)
+    }
+  }
+
+  delete(key: string): void {
+    const found = this.#values.get(key)
+    if (found === undefined) return
+    this.#values.delete(key)
+    this.#weight -= found.weight
+  }
+}

@@ -1,0 +1,114 @@
+/** Reading entries, tiles and proofs of the durable tree, from the sealed tiles and from memory. */
+import type { Hash } from '@service-fs/tlog/hash'
+import {
+  computeProof,
+  consistencyPlan,
+  inclusionPlan,
+  planTiles,
+  rootPlan,
+  subtreeRoot,
+  type Plan,
+} from '@service-fs/tlog/proof'
+import { divPow2 } from '@service-fs/tlog/math'
+import { storedPath } from '@service-fs/tlog/tile'
+import { LedgerError } from './errors.ts'
+import type { Runtime } from './runtime.ts'
+import type { SealedTiles } from './sealed-tiles.ts'
+import type { TailMemory } from './tail-memory.ts'
+
+export class Reader {
+  readonly #sealed: SealedTiles
+  readonly #memory: TailMemory
+  readonly #runtime: Runtime
+
+  constructor(sealed: SealedTiles, memory: TailMemory, runtime: Runtime) {
+    this.#sealed = sealed
+    this.#memory = memory
+    this.#runtime = runtime
+  }
+
+  /** The bytes of the entry at `index`, checked against its leaf hash. */
+  async entry(index: number): Promise<Uint8Array> {
+    const line = this.#memory.line(index)
+    if (line !== undefined) return this.#runtime.codec.base64Decode(line)
+    const bundle = Math.floor(index / 256)
+    const [lines, hashes] = await Promise.all([this.#sealed.bundle(bundle), this.#sealed.tile(0, bundle)])
+    return this.#checked(bundle, index % 256, lines, hashes)
+  }
+
+  #checked(bundle: number, at: number, lines: readonly string[], hashes: readonly Hash[]): Uint8Array {
+    const bytes = this.#runtime.codec.base64Decode(lines[at] as string)
+    const found = this.#runtime.hasher.leaf(bytes)
+    if (found !== hashes[at]) {
+      const path = storedPath({ level: 'entries', index: bundle, width: 256 })
+      throw new LedgerError(
+        'corrupt',
+        `${path}: line ${at + 1}: expected an entry with the leaf hash ${hashes[at]}, found ${found}`,
+        { index: bundle * 256 + at },
+      )
+    }
+    return bytes
+  }
+
+  /** The first `width` lines of the entry bundle `index`, each checked against its leaf hash. */
+  async bundle(index: number, width: number): Promise<readonly string[]> {
+    const held = this.#memory.lines(index * 256, index * 256 + width)
+    if (held !== undefined) return held
+    const [lines, hashes] = await Promise.all([this.#sealed.bundle(index), this.#sealed.tile(0, index)])
+    for (let i = 0; i < width; i++) this.#checked(index, i, lines, hashes)
+    return lines.slice(0, width)
+  }
+
+  /** The first `width` hashes of the tile at `level`, `index`; all of them must be in the durable tree. */
+  async hashTile(level: number, index: number, width: number): Promise<readonly Hash[]> {
+    if (level === 0) {
+      const held = this.#memory.leaves(index * 256, index * 256 + width)
+      if (held !== undefined) return held
+    }
+    if (index < this.#sealed.sealedAt(level)) return (await this.#sealed.tile(level, index)).slice(0, width)
+    if (level === 0) throw new LedgerError('corrupt', `tile 0/${index}: neither sealed nor in memory`)
+    const open = await this.#sealed.partial(level)
+    const hashes = open.index === index ? open.hashes.slice(0, width) : []
+    // What is durable but not sealed yet: the tiles below are in memory.
+    for (let i = hashes.length; i < width; i++) {
+      hashes.push(subtreeRoot(await this.hashTile(level - 1, index * 256 + i, 256), this.#runtime.hasher))
+    }
+    return hashes
+  }
+
+  /** The hashes of a proof plan over the tree of `size`, from as many tiles as that takes, each read once. */
+  async compute(plan: Plan, size: number): Promise<Hash[]> {
+    const tiles = new Map<string, readonly Hash[]>()
+    for (const { level, index, width } of planTiles(plan, size)) {
+      if (level === 'entries') continue
+      tiles.set(`${level}/${index}`, await this.hashTile(level, index, width))
+    }
+    return computeProof(plan, (level, index) => tiles.get(`${level}/${index}`) ?? [], this.#runtime.hasher)
+  }
+
+  async inclusion(index: number, size: number): Promise<{ leafHash: Hash; hashes: Hash[] }> {
+    const bundle = Math.floor(index / 256)
+    const width = Math.min(256, size - bundle * 256)
+    const leaves = await this.hashTile(0, bundle, width)
+    return {
+      leafHash: leaves[index % 256] as Hash,
+      hashes: await this.compute(inclusionPlan(index, size), size),
+    }
+  }
+
+  consistency(from: number, to: number): Promise<Hash[]> {
+    return this.compute(consistencyPlan(from, to), to)
+  }
+
+  /** The root hash of the tree over the first `size` entries, at least one. */
+  async root(size: number): Promise<Hash> {
+    const [root] = await this.compute(rootPlan(size), size)
+    return root as Hash
+  }
+
+  /** How wide the tile at `level`, `index` is in the tree of `size`; 0 when it is beyond it. */
+  static width(level: number | 'entries', index: number, size: number): number {
+    const hashes = level === 'entries' ? size : divPow2(size, 8 * level)
+    return Math.max(0, Math.min(256, hashes - index * 256))
+  }
+}

@@ -1,0 +1,175 @@
+/** Opening: what the directory says about itself, the checkpoint, and the end of the tail; no more, however long the ledger is. */
+import { readTail, type TailContent } from '@service-fs/format/tail-read'
+import { readmeText } from '@service-fs/format/readme'
+import type { StorageCapability } from '@service-fs/storage/capability'
+import { formatCheckpointText, openCheckpoint, type Checkpoint } from '@service-fs/tlog/checkpoint'
+import { Edge } from '@service-fs/tlog/edge'
+import { EMPTY_ROOT } from '@service-fs/tlog/hash'
+import type { Signer, Verifier } from '@service-fs/tlog/note'
+import { LedgerError, codeOf, messageOf } from './errors.ts'
+import type { Runtime } from './runtime.ts'
+import type { Head } from './sequencer.ts'
+import { TailMemory } from './tail-memory.ts'
+
+export interface Recovered {
+  head: Head
+  /** The right edge at the head. */
+  edge: Edge
+  /** The right edge at a multiple of 256 entries, everything below which is sealed. */
+  sealedEdge: Edge
+  memory: TailMemory
+  /** First entry of the newest tail file, and its bytes; undefined without entries. */
+  tail: { start: number; bytes: number } | undefined
+  /** What `checkpoint` holds. */
+  published: string
+  /** Whether the tail has to be written anew before the next commit: fill, a torn commit, or several files are in it. */
+  untidy: boolean
+}
+
+interface Identity {
+  storage: StorageCapability
+  origin: string
+  signer: Signer
+  verifiers: Verifier[]
+  runtime: Runtime
+}
+
+/** Path of the verifier key that checks the log's own signatures. */
+export const VKEY_PATH = 'keys/ed25519.vkey'
+
+/**
+ * Opens what is in the storage, or makes an empty ledger there when there is nothing.
+ * @throws LedgerError `corrupt` with the file, what was expected and what was found; nothing is changed then
+ */
+export async function recover(identity: Identity): Promise<Recovered> {
+  const published = await readText(identity, 'checkpoint')
+  const tail = await readTailOf(identity)
+  if (published === undefined) return initialize(identity, tail)
+  await checkIdentity(identity)
+  const checkpoint = openPublished(identity, published)
+  if (tail === undefined) {
+    if (checkpoint.size > 0)
+      throw new LedgerError(
+        'corrupt',
+        `tail: expected the newest entries of ${checkpoint.size}, found no tail`,
+      )
+    return empty(published)
+  }
+  checkCovered(checkpoint, tail, identity.runtime)
+  const sealedEdge = sealedEdgeOf(tail, identity.runtime)
+  return {
+    head: { size: tail.checkpoint.size, root: tail.checkpoint.root, note: tail.note },
+    edge: tail.edge,
+    sealedEdge,
+    memory: new TailMemory(tail.start, tail.lines, tail.leaves),
+    tail: { start: tail.start, bytes: tail.end },
+    published,
+    untidy: identity.storage.tailMode === 'grow' && (tail.rest !== 'none' || tail.files > 1),
+  }
+}
+
+async function readText(identity: Identity, path: string): Promise<string | undefined> {
+  const bytes = await identity.storage.read(path)
+  if (bytes === undefined) return undefined
+  try {
+    return identity.runtime.codec.utf8Decode(bytes)
+  } catch (error) {
+    throw new LedgerError('corrupt', `${path}: ${messageOf(error)}`, { cause: error })
+  }
+}
+
+async function readTailOf({
+  storage,
+  origin,
+  verifiers,
+  runtime,
+}: Identity): Promise<TailContent | undefined> {
+  try {
+    return await readTail(storage.tail(), { origin, verifiers, hasher: runtime.hasher, codec: runtime.codec })
+  } catch (error) {
+    if (codeOf(error) === 'corrupt') throw new LedgerError('corrupt', messageOf(error), { cause: error })
+    throw error
+  }
+}
+
+async function checkIdentity(identity: Identity): Promise<void> {
+  await expectText(identity, 'origin', identity.origin + '\n')
+  await expectText(identity, VKEY_PATH, identity.signer.vkey + '\n')
+}
+
+async function expectText(identity: Identity, path: string, expected: string): Promise<void> {
+  const found = await readText(identity, path)
+  if (found === expected) return
+  const shown = found === undefined ? 'no such file' : JSON.stringify(found.slice(0, 200))
+  throw new LedgerError('corrupt', `${path}: expected ${JSON.stringify(expected)}, found ${shown}`)
+}
+
+function openPublished({ verifiers, origin }: Identity, published: string): Checkpoint {
+  try {
+    return openCheckpoint(published, verifiers, origin).checkpoint
+  } catch (error) {
+    throw new LedgerError('corrupt', `checkpoint: ${messageOf(error)}`, { cause: error })
+  }
+}
+
+/** What `checkpoint` says must be in the tree of the tail. */
+function checkCovered(checkpoint: Checkpoint, tail: TailContent, runtime: Runtime): void {
+  const { size } = tail.checkpoint
+  const torn = tail.rest === 'torn' ? ', followed by a torn one' : ''
+  if (checkpoint.size > size) {
+    throw new LedgerError(
+      'corrupt',
+      `tail: expected the ${checkpoint.size} entries that checkpoint covers, found a last whole commit at ${size}${torn}`,
+    )
+  }
+  if (checkpoint.size < tail.start) return
+  const edge = tail.edgeAtStart.clone()
+  for (const leaf of tail.leaves.slice(0, checkpoint.size - tail.start)) edge.append(leaf, runtime.hasher)
+  const root = edge.root(runtime.hasher)
+  if (root !== checkpoint.root) {
+    throw new LedgerError(
+      'corrupt',
+      `checkpoint: expected the root hash ${root} at size ${checkpoint.size}, which the tail has, found ${checkpoint.root}`,
+    )
+  }
+}
+
+/** The tail starts at or before what is sealed, which ends at a multiple of 256: all below the first one in it is. */
+function sealedEdgeOf(tail: TailContent, runtime: Runtime): Edge {
+  const sealed = Math.ceil(tail.start / 256) * 256
+  const edge = tail.edgeAtStart.clone()
+  for (const leaf of tail.leaves.slice(0, sealed - tail.start)) edge.append(leaf, runtime.hasher)
+  if (edge.size !== sealed)
+    throw new LedgerError('corrupt', `tail: expected entries up to ${sealed}, found ${edge.size}`)
+  return edge
+}
+
+async function initialize(identity: Identity, tail: TailContent | undefined): Promise<Recovered> {
+  const { storage, origin, signer, runtime } = identity
+  if (tail !== undefined || (await storage.read('tile/entries/000.b64')) !== undefined) {
+    throw new LedgerError(
+      'corrupt',
+      'checkpoint: expected a signed checkpoint beside the entries, found no such file',
+    )
+  }
+  await storage.seal('README.txt', runtime.codec.utf8Encode(readmeText(origin)))
+  await storage.seal('origin', runtime.codec.utf8Encode(origin + '\n'))
+  await storage.seal(VKEY_PATH, runtime.codec.utf8Encode(signer.vkey + '\n'))
+  const text = formatCheckpointText({ origin, size: 0, root: EMPTY_ROOT, extensions: [] })
+  const note = `${text}\n${await signer.sign(text)}`
+  await storage.publish(runtime.codec.utf8Encode(note))
+  return empty(note)
+}
+
+function empty(note: string): Recovered {
+  const head = { size: 0, root: EMPTY_ROOT, note }
+  return {
+    head,
+    edge: new Edge(),
+    sealedEdge: new Edge(),
+    memory: new TailMemory(0),
+    tail: undefined,
+    published: note,
+    untidy: false,
+  }
+}

@@ -1,0 +1,150 @@
+/** Sealed tiles: made from the tail, read back, and checked against the tree whenever they are read. */
+import type { StorageCapability } from '@service-fs/storage/capability'
+import type { Edge } from '@service-fs/tlog/edge'
+import type { Hash } from '@service-fs/tlog/hash'
+import { subtreeRoot } from '@service-fs/tlog/proof'
+import { formatBundle, formatHashTile, parseBundle, parseHashTile } from '@service-fs/tlog/tile-text'
+import { storedPath } from '@service-fs/tlog/tile'
+import { LedgerError, messageOf } from './errors.ts'
+import { Frontier } from './frontier.ts'
+import { WeightedCache } from './lru.ts'
+import type { Runtime } from './runtime.ts'
+
+export class SealedTiles {
+  readonly #storage: StorageCapability
+  readonly #runtime: Runtime
+  readonly #frontier: Frontier
+  readonly #cache: WeightedCache<readonly string[]>
+  readonly #reading = new Map<string, Promise<readonly string[]>>()
+
+  /** `edge`: the right edge at a multiple of 256 entries, everything below which is sealed. `cacheBytes` bounds the cache of tiles. */
+  constructor(storage: StorageCapability, runtime: Runtime, edge: Edge, cacheBytes: number) {
+    this.#storage = storage
+    this.#runtime = runtime
+    this.#frontier = new Frontier(edge, (level, index) => this.#rawTile(level, index), runtime.hasher)
+    this.#cache = new WeightedCache(cacheBytes)
+  }
+
+  /** How many entries are in sealed bundles, everything above them sealed too. */
+  get entries(): number {
+    return this.#frontier.tiles * 256
+  }
+
+  /** The right edge at {@link entries}. */
+  edge(): Edge {
+    return this.#frontier.edge()
+  }
+
+  /** How many full tiles are sealed at `level`. */
+  sealedAt(level: number): number {
+    return this.#frontier.sealedAt(level)
+  }
+
+  /**
+   * Seals the next bundles, their hash tiles, and the tiles above that they make full; durable when it resolves. When it rejects,
+   * the bundles before the one that failed count as sealed.
+   *
+   * In 'grow' mode the bundles are written side by side: it is the start of the tail that tells what is sealed. In 'each' mode a
+   * bundle tells that itself, so each comes after everything that belongs to it.
+   */
+  async seal(bundles: readonly { lines: readonly string[]; leaves: readonly Hash[] }[]): Promise<void> {
+    const first = this.#frontier.tiles
+    const together = this.#storage.tailMode === 'grow'
+    const write = (i: number): Promise<void>[] => {
+      const { lines, leaves } = bundles[i] as (typeof bundles)[number]
+      return [
+        this.#put(0, first + i, formatHashTile(leaves)),
+        this.#put('entries', first + i, formatBundle(lines)),
+      ]
+    }
+    if (together) await Promise.all(bundles.flatMap((_, i) => write(i)))
+    for (const [i, { lines, leaves }] of bundles.entries()) {
+      const root = subtreeRoot(leaves, this.#runtime.hasher)
+      const full = await this.#frontier.completedBy(root)
+      if (!together) await this.#put(0, first + i, formatHashTile(leaves))
+      for (const tile of full) await this.#put(tile.level, tile.index, formatHashTile(tile.hashes))
+      if (!together) await this.#put('entries', first + i, formatBundle(lines))
+      this.#frontier.push(root, full)
+    }
+  }
+
+  #put(level: number | 'entries', index: number, text: string): Promise<void> {
+    return this.#storage.seal(storedPath({ level, index, width: 256 }), this.#runtime.codec.asciiEncode(text))
+  }
+
+  /** The 256 lines of a sealed bundle, canonical base64, not yet compared with their hashes. */
+  bundle(index: number): Promise<readonly string[]> {
+    return this.#cached(storedPath({ level: 'entries', index, width: 256 }), (text) => parseBundle(text, 256))
+  }
+
+  /** The 256 hashes of a sealed tile, checked up to the signed tree. */
+  async tile(level: number, index: number): Promise<readonly Hash[]> {
+    const path = storedPath({ level, index, width: 256 })
+    const cached = this.#cache.get(path)
+    if (cached !== undefined) return cached
+    const hashes = await this.#rawTile(level, index)
+    const expected = await this.#rootOf(level, index)
+    const found = subtreeRoot(hashes, this.#runtime.hasher)
+    if (found !== expected)
+      throw new LedgerError('corrupt', `${path}: expected the hash ${expected} over the tile, found ${found}`)
+    this.#cache.set(path, hashes, hashes.length * 64)
+    return hashes
+  }
+
+  /** The first `width` hashes of the tile at `level` ≥ 1 that is not full, as far as full tiles below it are sealed. */
+  async partial(level: number): Promise<{ index: number; hashes: readonly Hash[] }> {
+    return this.#frontier.partial(level)
+  }
+
+  /** The hash over a sealed tile, as the tile above it has it. */
+  async #rootOf(level: number, index: number): Promise<Hash> {
+    const above = Math.floor(index / 256)
+    for (;;) {
+      if (above < this.#frontier.sealedAt(level + 1))
+        return (await this.tile(level + 1, above))[index % 256] as Hash
+      const open = await this.#frontier.partial(level + 1)
+      if (open.index === above) return open.hashes[index % 256] as Hash
+    }
+  }
+
+  async #rawTile(level: number, index: number): Promise<readonly Hash[]> {
+    const path = storedPath({ level, index, width: 256 })
+    return this.#parsed(path, await this.#text(path), (text) => parseHashTile(text, 256))
+  }
+
+  async #cached(path: string, parse: (text: string) => string[]): Promise<readonly string[]> {
+    const cached = this.#cache.get(path)
+    if (cached !== undefined) return cached
+    let reading = this.#reading.get(path)
+    if (reading === undefined) {
+      reading = this.#load(path, parse).finally(() => this.#reading.delete(path))
+      this.#reading.set(path, reading)
+    }
+    return reading
+  }
+
+  async #load(path: string, parse: (text: string) => string[]): Promise<readonly string[]> {
+    const text = await this.#text(path)
+    const lines = this.#parsed(path, text, parse)
+    this.#cache.set(path, lines, text.length + 24 * lines.length)
+    return lines
+  }
+
+  #parsed(path: string, text: string, parse: (text: string) => string[]): readonly string[] {
+    try {
+      return parse(text)
+    } catch (error) {
+      throw new LedgerError('corrupt', `${path}: ${messageOf(error)}`, { cause: error })
+    }
+  }
+
+  async #text(path: string): Promise<string> {
+    const bytes = await this.#storage.read(path)
+    if (bytes === undefined) throw new LedgerError('corrupt', `${path}: expected a sealed tile, found none`)
+    try {
+      return this.#runtime.codec.utf8Decode(bytes)
+    } catch (error) {
+      throw new LedgerError('corrupt', `${path}: ${messageOf(error)}`, { cause: error })
+    }
+  }
+}

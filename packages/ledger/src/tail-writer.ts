@@ -1,0 +1,61 @@
+/** Writing the tail: commits, and the beginning of a new tail file when what the old one holds is sealed. */
+import { formatCommit, formatEdge } from '@service-fs/format/tail-text'
+import type { StorageCapability } from '@service-fs/storage/capability'
+import { concatBytes } from '@service-fs/tlog/codec'
+import type { Edge } from '@service-fs/tlog/edge'
+import type { Runtime } from './runtime.ts'
+
+/** A tail file is not left for a smaller one before it has this many bytes: opening reads it whole. */
+const ROLL_BYTES = 4 * 1024 * 1024
+/** Nor before it has this many times what a new one would have to carry over. */
+const ROLL_FACTOR = 4
+
+export class TailWriter {
+  readonly #storage: StorageCapability
+  readonly #runtime: Runtime
+  /** First entry of the tail file that is written to; undefined while there is none. */
+  #start: number | undefined
+  #bytes: number
+
+  constructor(storage: StorageCapability, runtime: Runtime, start: number | undefined, bytes: number) {
+    this.#storage = storage
+    this.#runtime = runtime
+    this.#start = start
+    this.#bytes = bytes
+  }
+
+  get start(): number | undefined {
+    return this.#start
+  }
+
+  /** Writes one commit: the entry lines behind `before`, and the signed checkpoint of size `size` that covers them. Durable when it resolves. */
+  async commit(before: Edge, lines: readonly string[], size: number, note: string): Promise<number> {
+    const commit = formatCommit(lines, note, this.#runtime.codec)
+    if (this.#start !== undefined && this.#storage.tailMode === 'grow') {
+      await this.#storage.commit(size, commit)
+      this.#bytes += commit.length
+    } else {
+      await this.#begin(before, size, commit)
+    }
+    return commit.length
+  }
+
+  /** Whether a new tail file at `boundary`, carrying over `carried` bytes, is worth it. */
+  worthRolling(boundary: number, carried: number): boolean {
+    if (this.#storage.tailMode === 'each' || this.#start === undefined || boundary <= this.#start)
+      return false
+    return this.#bytes >= Math.max(ROLL_BYTES, ROLL_FACTOR * carried)
+  }
+
+  /** Begins a new tail file at `edge`, below which everything is sealed, with what is past it and the newest signed checkpoint. */
+  async roll(edge: Edge, lines: readonly string[], note: string): Promise<void> {
+    await this.#begin(edge, edge.size + lines.length, formatCommit(lines, note, this.#runtime.codec))
+  }
+
+  async #begin(edge: Edge, size: number, commit: Uint8Array): Promise<void> {
+    const bytes = concatBytes(this.#runtime.codec.asciiEncode(formatEdge(edge.hashes())), commit)
+    await this.#storage.beginTail(edge.size, size, bytes)
+    this.#start = edge.size
+    this.#bytes = bytes.length
+  }
+}
