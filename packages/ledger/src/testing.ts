@@ -1,0 +1,65 @@
+/** What tests open ledgers with: a clock and timers that they turn by hand, and a key of their own. */
+import { MemoryStorage } from '@service-fs/storage/memory'
+import type { StorageCapability } from '@service-fs/storage/capability'
+import { pureCodec } from '@service-fs/tlog/codec'
+import { nobleHasher } from '@service-fs/tlog/hash'
+import { formatSignerKey, signerFromKey } from '@service-fs/tlog/keys'
+import type { Signer } from '@service-fs/tlog/note'
+import { Ledger, type LedgerOptions } from './ledger.ts'
+import type { NewRecord } from './record.ts'
+import type { Runtime } from './runtime.ts'
+
+export const TEST_ORIGIN = 'example.org/ledger/test'
+
+/** A runtime whose time stands still until it is told otherwise. */
+export class TestRuntime implements Runtime {
+  readonly hasher = nobleHasher
+  readonly codec = pureCodec
+  time: number = Date.UTC(2026, 10, 22, 18, 43)
+  readonly #timers = new Set<{ at: number; run: () => void }>()
+
+  now(): number {
+    return this.time
+  }
+
+  monotonic(): number {
+    return this.time
+  }
+
+  after(ms: number, run: () => void): () => void {
+    const timer = { at: this.time + ms, run }
+    this.#timers.add(timer)
+    return () => this.#timers.delete(timer)
+  }
+
+  turn(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  /** Lets `ms` milliseconds pass. */
+  advance(ms: number): void {
+    this.time += ms
+    for (const timer of [...this.#timers]) {
+      if (timer.at > this.time) continue
+      this.#timers.delete(timer)
+      timer.run()
+    }
+  }
+}
+
+/** A signer with a key that is made of `seed`, the same each time. */
+export function testSigner(origin: string = TEST_ORIGIN, seed: number = 7): Signer {
+  return signerFromKey(formatSignerKey({ name: origin, type: 1, seed: new Uint8Array(32).fill(seed) }))
+}
+
+/** Opens a ledger for a test; in memory unless a storage is given. */
+export function openTestLedger(options: Partial<LedgerOptions> = {}): Promise<Ledger> {
+  const origin = options.origin ?? TEST_ORIGIN
+  const storage: StorageCapability = options.storage ?? new MemoryStorage()
+  return Ledger.open({ runtime: new TestRuntime(), signer: testSigner(origin), ...options, origin, storage })
+}
+
+/** A small record of text. */
+export function textRecord(id: string, text: string): NewRecord {
+  return { id, type: 'text/plain', payload: pureCodec.utf8Encode(text) }
+}
