@@ -83,11 +83,11 @@ function writeArray(value: readonly unknown[], depth: number): string {
 
 function writeObject(value: object, depth: number): string {
   // The default order of sort() is by UTF-16 code units, as RFC 8785 §3.2.3 has it.
-  const names = Object.keys(value).sort()
+  const members = new Map<string, unknown>(Object.entries(value))
   let text = '{'
-  for (const name of names) {
+  for (const name of [...members.keys()].sort()) {
     if (text.length > 1) text += ','
-    text += `${canonicalString(name)}:${write((value as Record<string, unknown>)[name], depth + 1)}`
+    text += `${canonicalString(name)}:${write(members.get(name), depth + 1)}`
   }
   return `${text}}`
 }
@@ -98,6 +98,8 @@ const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y
 class Scanner {
   private readonly text: string
   private at = 0
+  /** The next backslash at or after where it was last looked for; past the end when there is none. */
+  private backslash = -1
 
   constructor(text: string) {
     this.text = text
@@ -130,7 +132,8 @@ class Scanner {
       if (this.text.charCodeAt(start) !== QUOTE) throw this.unexpected('a name in quotes')
       const escaped = this.string()
       const name = escaped ? this.unescape(start) : this.text.slice(start + 1, this.at - 1)
-      if (names.has(name)) throw new JsonError(`the name ${JSON.stringify(name)} stands twice in one object`, start)
+      if (names.has(name))
+        throw new JsonError(`the name ${JSON.stringify(name)} stands twice in one object`, start)
       names.add(name)
       this.space()
       if (!this.take(COLON)) throw this.unexpected("':'")
@@ -164,11 +167,15 @@ class Scanner {
   private string(): boolean {
     const start = this.at
     let end = this.text.indexOf('"', start + 1)
-    while (end > 0 && this.isEscaped(end, start)) end = this.text.indexOf('"', end + 1)
+    if (this.backslash < start) {
+      const next = this.text.indexOf('\\', start)
+      this.backslash = next < 0 ? this.text.length : next
+    }
+    const escaped = this.backslash < end
+    if (escaped) while (end > 0 && this.isEscaped(end, start)) end = this.text.indexOf('"', end + 1)
     if (end < 0) throw new JsonError('a string does not end', start)
     this.at = end + 1
-    const backslash = this.text.lastIndexOf('\\', end)
-    return backslash > start
+    return escaped
   }
 
   private isEscaped(quote: number, start: number): boolean {
@@ -179,7 +186,7 @@ class Scanner {
 
   private unescape(start: number): string {
     try {
-      return JSON.parse(this.text.slice(start, this.at)) as string
+      return String(JSON.parse(this.text.slice(start, this.at)))
     } catch {
       throw new JsonError('a name holds a control character or a bad escape', start)
     }
@@ -212,7 +219,8 @@ class Scanner {
 
   private space(): void {
     let unit = this.text.charCodeAt(this.at)
-    while (unit === 0x20 || unit === 0x0a || unit === 0x0d || unit === 0x09) unit = this.text.charCodeAt(++this.at)
+    while (unit === 0x20 || unit === 0x0a || unit === 0x0d || unit === 0x09)
+      unit = this.text.charCodeAt(++this.at)
   }
 
   private take(unit: number): boolean {

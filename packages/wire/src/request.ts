@@ -91,12 +91,12 @@ export function integer(text: string, field: string): number {
 const INTEGER = 'a decimal integer from 0 to 9007199254740991'
 
 /** Whether `Accept` names this media type, with a quality above 0. Wildcards do not count. */
-export function accepts(request: WireRequest, mediaType: string): boolean {
+export function accepts(request: WireRequest, wanted: string): boolean {
   const accept = request.header('accept')
-  if (accept === undefined || !accept.includes(mediaType)) return false
+  if (accept === undefined || !accept.includes(wanted)) return false
   return accept.split(',').some((range) => {
     const [type, ...parameters] = range.split(';')
-    if (type?.trim().toLowerCase() !== mediaType) return false
+    if (type?.trim().toLowerCase() !== wanted) return false
     return !parameters.some((parameter) => /^\s*q=0(?:\.0*)?\s*$/i.test(parameter))
   })
 }

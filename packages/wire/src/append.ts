@@ -1,0 +1,224 @@
+/** POST /v1/append: a record as JSON, raw bytes, or a batch as NDJSON; answered when durable. */
+import { idProblem, typeProblem } from '@service-fs/format/entry'
+import type { Appended, NewRecord } from '@service-fs/ledger/record'
+import type { Codec } from '@service-fs/tlog/codec'
+import * as v from 'valibot'
+
+import { canonicalJson, JsonError, parseJson } from './canonicaljson.ts'
+import { answer, jsonAnswer, type Answer, type Call, type Limits } from './call.ts'
+import { Problem } from './problem.ts'
+import { accepts, badField, mediaType, type WireRequest } from './request.ts'
+
+export const NDJSON = 'application/x-ndjson'
+export const TLOG_PROOF = 'text/x.tlog-proof'
+const ID_HEADER = 'x-payload-id'
+/** Bytes of a JSON append around its payload: identifier and type with escapes, punctuation. */
+const JSON_SLACK = 4096
+
+const appendSchema = v.strictObject({
+  payload_id: v.string(),
+  payload: v.optional(v.unknown()),
+  payload_base64: v.optional(v.string()),
+  type: v.optional(v.string()),
+})
+
+/** How many bytes of body a request to /v1/append may have, by its headers: beyond it is 413, before all of it is read. */
+export function appendBodyLimit(request: Pick<WireRequest, 'header'>, limits: Limits): number {
+  if (request.header(ID_HEADER) !== undefined) return limits.maxPayload
+  if (request.header('content-type')?.toLowerCase().startsWith(NDJSON) === true) return limits.maxBatchBytes
+  // Base64 in JSON is a third longer than the payload.
+  return Math.ceil(limits.maxPayload / 3) * 4 + JSON_SLACK
+}
+
+export async function append(call: Call): Promise<Answer> {
+  const { request, options, limits } = call
+  const rawId = request.header(ID_HEADER)
+  if (rawId !== undefined) return appendOne(call, rawRecord(request, rawId, limits, options.codec))
+  const type = mediaType(request)
+  if (type === NDJSON) return appendMany(call)
+  if (type !== 'application/json') {
+    const expected = 'application/json, application/x-ndjson, or any type together with X-Payload-ID'
+    throw badField('Content-Type', expected, type ?? 'nothing')
+  }
+  return appendOne(call, jsonRecord(decodeBody(request.body, options.codec), limits, options.codec))
+}
+
+async function appendOne(call: Call, record: NewRecord): Promise<Answer> {
+  const { entries, checkpoint } = await call.ledger.append([record])
+  const [entry] = entries
+  if (entry === undefined) throw new Error('the ledger answered an append without an entry')
+  if (accepts(call.request, TLOG_PROOF)) {
+    return answer(`${TLOG_PROOF}; charset=utf-8`, await call.ledger.tlogProof(entry.index))
+  }
+  return jsonAnswer(`{${entryMembers(record, entry)},"checkpoint":${quotedCheckpoint(checkpoint)}}`)
+}
+
+async function appendMany(call: Call): Promise<Answer> {
+  const records = batchRecords(call)
+  const { entries, checkpoint } = await call.ledger.append(records)
+  let list = ''
+  for (const [i, record] of records.entries()) {
+    const entry = entries[i]
+    if (entry === undefined) throw new Error('the ledger answered an append with too few entries')
+    list += `${i === 0 ? '' : ','}{${entryMembers(record, entry)}}`
+  }
+  return jsonAnswer(`{"entries":[${list}],"checkpoint":${quotedCheckpoint(checkpoint)}}`)
+}
+
+function entryMembers(record: NewRecord, entry: Appended): string {
+  return (
+    `"cursor":${entry.index + 1},"payload_id":${JSON.stringify(record.id)},"index":${entry.index},` +
+    `"parts":${entry.parts},"leaf_hash":"${entry.leafHash}","time":"${entry.time}","duplicate":${entry.duplicate}`
+  )
+}
+
+let lastCheckpoint = ''
+let lastQuoted = '""'
+
+/** All answers of one commit carry the same checkpoint: it is quoted once. */
+function quotedCheckpoint(checkpoint: string): string {
+  if (checkpoint !== lastCheckpoint) {
+    lastQuoted = JSON.stringify(checkpoint)
+    lastCheckpoint = checkpoint
+  }
+  return lastQuoted
+}
+
+function rawRecord(request: WireRequest, header: string, limits: Limits, codec: Codec): NewRecord {
+  const id = checkedId(headerText(header, codec), 'X-Payload-ID', undefined, codec)
+  const type = checkedType(
+    request.header('content-type') ?? 'application/octet-stream',
+    'Content-Type',
+    undefined,
+  )
+  checkSize(request.body.length, 'body', limits, undefined)
+  return { id, type, payload: request.body }
+}
+
+/** A header's bytes (one a character) as the UTF-8 text that they are. */
+function headerText(value: string, codec: Codec): string {
+  // oxlint-disable-next-line no-control-regex
+  if (/^[\x00-\x7f]*$/.test(value)) return value
+  try {
+    return codec.utf8Decode(Uint8Array.from(value, (character) => character.charCodeAt(0)))
+  } catch {
+    throw badField('X-Payload-ID', 'UTF-8', value)
+  }
+}
+
+function batchRecords(call: Call): NewRecord[] {
+  const { request, limits, options } = call
+  const lines = decodeBody(request.body, options.codec).split('\n')
+  if (lines.at(-1) === '') lines.pop()
+  if (lines.length > limits.maxBatch) {
+    throw new Problem('too-large', `body: expected at most ${limits.maxBatch} lines, found ${lines.length}`, {
+      field: 'body',
+      expected: limits.maxBatch,
+      supplied: lines.length,
+    })
+  }
+  if (lines.length === 0) throw badField('body', 'at least one line', 'none')
+  return lines.map((line, i) => jsonRecord(line, limits, options.codec, i + 1))
+}
+
+function decodeBody(body: Uint8Array, codec: Codec): string {
+  try {
+    return codec.utf8Decode(body)
+  } catch {
+    throw badField('body', 'UTF-8', 'other bytes')
+  }
+}
+
+/** One JSON text `{payload_id, payload | payload_base64, type?}` as a record. `line` counts from 1 in a batch. */
+function jsonRecord(text: string, limits: Limits, codec: Codec, line?: number): NewRecord {
+  const value = read(() => parseJson(text), 'body', line)
+  if (Array.isArray(value)) throw badField('body', 'a JSON object', 'an array', line)
+  const parsed = v.safeParse(appendSchema, value, { abortEarly: true })
+  if (!parsed.success) throw schemaProblem(parsed.issues[0], line)
+  const { payload_id, payload, payload_base64, type } = parsed.output
+  const isJson = 'payload' in parsed.output
+  const id = checkedId(payload_id, 'payload_id', line, codec)
+  if (isJson === (payload_base64 !== undefined)) {
+    throw badField('payload', 'one of payload and payload_base64', isJson ? 'both' : 'none', line)
+  }
+  const bytes =
+    payload_base64 === undefined
+      ? codec.utf8Encode(read(() => canonicalJson(payload), 'payload', line))
+      : decodePayload(payload_base64, limits, codec, line)
+  checkSize(bytes.length, 'payload', limits, line)
+  return { id, type: checkedType(type ?? 'application/json', 'type', line), payload: bytes }
+}
+
+function decodePayload(text: string, limits: Limits, codec: Codec, line: number | undefined): Uint8Array {
+  checkSize(Math.floor(text.length / 4) * 3 - 2, 'payload_base64', limits, line)
+  try {
+    return codec.base64Decode(text)
+  } catch {
+    throw badField('payload_base64', 'canonical base64 with padding (RFC 4648 §4)', text, line)
+  }
+}
+
+function read<T>(parse: () => T, field: string, line: number | undefined): T {
+  try {
+    return parse()
+  } catch (error) {
+    if (!(error instanceof JsonError)) throw error
+    const where = line === undefined ? field : `line ${line}: ${field}`
+    throw new Problem('bad-request', `${where}: ${error.message}`, {
+      field,
+      ...(line === undefined ? {} : { line }),
+    })
+  }
+}
+
+function schemaProblem(issue: v.InferIssue<typeof appendSchema>, line: number | undefined): Problem {
+  const path = v.getDotPath(issue)
+  if (path === null) return badField('body', 'a JSON object', issue.received, line)
+  if (issue.expected === 'never') {
+    return badField(
+      path,
+      'no other field than payload_id, payload, payload_base64, type',
+      'an unknown field',
+      line,
+    )
+  }
+  return badField(path, issue.expected ?? 'another value', issue.received, line)
+}
+
+function checkedId(id: string, field: string, line: number | undefined, codec: Codec): string {
+  const problem = idProblem(id, codec)
+  if (problem === undefined) return id
+  throw badField(field, '1 to 256 bytes of UTF-8 without control characters', JSON.stringify(id), line)
+}
+
+const TOKEN = "[\\w!#$%&'*+.^`|~-]+"
+const MEDIA_TYPE = new RegExp(
+  `^${TOKEN}/${TOKEN}(?:[ \\t]*;[ \\t]*${TOKEN}=(?:${TOKEN}|"[ !#-\\[\\]-~]*"))*$`,
+)
+
+/** A media type with parameters, RFC 9110 §8.3.1, of at most 255 bytes. */
+function checkedType(type: string, field: string, line: number | undefined): string {
+  if (type === 'application/json') return type
+  if (type.length <= 255 && MEDIA_TYPE.test(type) && typeProblem(type) === undefined) return type
+  throw badField(
+    field,
+    'a media type of at most 255 bytes, such as application/pdf',
+    JSON.stringify(type),
+    line,
+  )
+}
+
+function checkSize(length: number, field: string, limits: Limits, line: number | undefined): void {
+  if (length <= limits.maxPayload) return
+  const where = line === undefined ? field : `line ${line}: ${field}`
+  throw new Problem(
+    'too-large',
+    `${where}: expected at most ${limits.maxPayload} bytes of payload, found ${length}`,
+    {
+      field,
+      ...(line === undefined ? {} : { line }),
+      expected: limits.maxPayload,
+      supplied: length,
+    },
+  )
+}

@@ -1,0 +1,109 @@
+/** What a route's handler is given and gives back. */
+import type { Ledger } from '@service-fs/ledger/ledger'
+import type { Codec } from '@service-fs/tlog/codec'
+
+import type { Query, WireRequest, WireResponse } from './request.ts'
+
+/** What the wire uses of a ledger. */
+export type WireLedger = Pick<
+  Ledger,
+  | 'origin'
+  | 'vkeys'
+  | 'size'
+  | 'checkpoint'
+  | 'append'
+  | 'record'
+  | 'recordById'
+  | 'records'
+  | 'hashTile'
+  | 'bundle'
+  | 'inclusionProof'
+  | 'consistencyProof'
+  | 'tlogProof'
+>
+
+/** Sizes in bytes unless named otherwise. */
+export interface Limits {
+  /** Of one record's payload. */
+  maxPayload: number
+  /** Records in one NDJSON append. */
+  maxBatch: number
+  /** Of the body of an NDJSON append. */
+  maxBatchBytes: number
+  /** Records in one answer of /v1/entries when `limit` is absent. */
+  defaultEntries: number
+  /** Largest `limit` of /v1/entries. */
+  maxEntries: number
+  /** /v1/entries ends an answer with the record that reaches this. */
+  maxEntriesBytes: number
+}
+
+export const DEFAULT_LIMITS: Limits = {
+  maxPayload: 16 * 2 ** 20,
+  maxBatch: 4096,
+  maxBatchBytes: 48 * 2 ** 20,
+  defaultEntries: 100,
+  maxEntries: 1000,
+  maxEntriesBytes: 32 * 2 ** 20,
+}
+
+export interface WireOptions {
+  /** The tenant: `[a-z0-9][a-z0-9-]{0,62}`. */
+  moduleId: string
+  ledger: WireLedger
+  /** Where reads are recorded. Undefined: a public ledger, whose reads are not. */
+  audit?: WireLedger | undefined
+  codec: Codec
+  /** Milliseconds since 1970, for the `when` of an audit entry. */
+  now(): number
+  /** A fresh identifier, unique among all that were ever made: it becomes part of an audit entry's id. Visible ASCII, at most 64. */
+  requestId(): string
+  /** Prometheus text; absent: /metrics is 404. */
+  metrics?(): Promise<{ contentType: string; text: string }>
+  ready(): Promise<{ ready: boolean; reason?: string }>
+  limits?: Partial<Limits>
+  /** Of the software, shown in /v1/contract. */
+  version: string
+  /** Told of every error that became a 5xx answer, for the log. */
+  report?(error: unknown, requestId: string): void
+}
+
+/** One request on its way through a handler. */
+export interface Call {
+  readonly request: WireRequest
+  readonly options: WireOptions
+  readonly limits: Limits
+  /** The ledger that the route is about: the tenant's, or its audit sub-ledger under /audit. */
+  readonly ledger: WireLedger
+  readonly isAudit: boolean
+  /** The pattern's parameters, percent-decoded. */
+  readonly params: Readonly<Record<string, string>>
+  readonly query: Query
+}
+
+/** What a read showed: goes into the audit entry. */
+export interface Shown {
+  /** Range, cursor, index or tile. */
+  readonly what: Readonly<Record<string, string | number>>
+  /** How many records or entries the body holds. */
+  readonly entries: number
+}
+
+/** A response; a route that is recorded says what it shows, and its body is whole. */
+export interface Answer extends WireResponse {
+  body: string | Uint8Array
+  shown?: Shown
+}
+
+export type Handler = (call: Call) => Promise<Answer>
+
+/** A JSON answer that no cache keeps. */
+export function jsonAnswer(body: string, shown?: Shown): Answer {
+  return answer('application/json', body, shown)
+}
+
+/** An answer that no cache keeps. */
+export function answer(contentType: string, body: string | Uint8Array, shown?: Shown): Answer {
+  const headers = { 'content-type': contentType, 'cache-control': 'no-store' }
+  return { status: 200, headers, body, compressible: true, ...(shown === undefined ? {} : { shown }) }
+}

@@ -1,0 +1,190 @@
+import * as fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+
+import { canonicalJson, MAX_DEPTH, parseJson } from './canonicaljson.ts'
+
+const nested = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth)
+const canonical = (text: string): string => canonicalJson(parseJson(text))
+
+describe('RFC 8785', () => {
+  it('§3.2.2: the example', () => {
+    const text = String.raw`{
+      "numbers": [333333333.33333329, 1E30, 4.50, 2e-3, 0.000000000000000000000000001],
+      "string": "\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"\/",
+      "literals": [null, true, false]
+    }`
+    const expected =
+      String.raw`{"literals":[null,true,false],"numbers":[333333333.3333333,1e+30,4.5,0.002,1e-27],` +
+      String.raw`"string":"€$\u000f\nA'B\"\\\\\"/"}`
+    expect(canonical(text)).toBe(expected)
+  })
+
+  it('§3.2.3: names in the order of their UTF-16 code units', () => {
+    const text = String.raw`{"\u20ac":"Euro Sign","\r":"Carriage Return","\ufb33":"Hebrew Letter Dalet With Dagesh",
+      "1":"One","\ud83d\ude00":"Emoji: Grinning Face","\u0080":"Control","\u00f6":"Latin Small Letter O With Diaeresis"}`
+    const value = parseJson(canonical(text)) as object
+    expect(canonical(text).match(/"[^"]*":"/g)?.length).toBe(7)
+    const order = [...canonical(text).matchAll(/:"([^"]*)"/g)].map((m) => m[1])
+    expect(order).toEqual([
+      'Carriage Return',
+      'One',
+      'Control',
+      'Latin Small Letter O With Diaeresis',
+      'Euro Sign',
+      'Emoji: Grinning Face',
+      'Hebrew Letter Dalet With Dagesh',
+    ])
+    expect(Object.keys(value)).toHaveLength(7)
+  })
+
+  it('orders names that look like array indexes as text', () => {
+    expect(canonical('{"b":1,"10":2,"9":3,"a":{"2":0,"11":0}}')).toBe(
+      '{"10":2,"9":3,"a":{"11":0,"2":0},"b":1}',
+    )
+  })
+
+  it.each([
+    ['0000000000000000', '0'],
+    ['8000000000000000', '0'],
+    ['0000000000000001', '5e-324'],
+    ['8000000000000001', '-5e-324'],
+    ['7fefffffffffffff', '1.7976931348623157e+308'],
+    ['ffefffffffffffff', '-1.7976931348623157e+308'],
+    ['4340000000000000', '9007199254740992'],
+    ['c340000000000000', '-9007199254740992'],
+    ['4430000000000000', '295147905179352830000'],
+    ['44b52d02c7e14af5', '9.999999999999997e+22'],
+    ['44b52d02c7e14af6', '1e+23'],
+    ['44b52d02c7e14af7', '1.0000000000000001e+23'],
+    ['444b1ae4d6e2ef4e', '999999999999999700000'],
+    ['444b1ae4d6e2ef4f', '999999999999999900000'],
+    ['444b1ae4d6e2ef50', '1e+21'],
+    ['3eb0c6f7a0b5ed8c', '9.999999999999997e-7'],
+    ['3eb0c6f7a0b5ed8d', '0.000001'],
+    ['41b3de4355555553', '333333333.3333332'],
+    ['41b3de4355555554', '333333333.33333325'],
+    ['41b3de4355555555', '333333333.3333333'],
+    ['41b3de4355555556', '333333333.3333334'],
+    ['41b3de4355555557', '333333333.33333343'],
+    ['becbf647612f3696', '-0.0000033333333333333333'],
+    ['43143ff3c1cb0959', '1424953923781206.2'],
+  ])('appendix B: %s is %s', (hex, text) => {
+    expect(canonicalJson(Buffer.from(hex, 'hex').readDoubleBE())).toBe(text)
+  })
+
+  it('appendix B: NaN and Infinity are no JSON', () => {
+    expect(() => canonicalJson(Number.NaN)).toThrow('not finite')
+    expect(() => canonicalJson(Infinity)).toThrow('not finite')
+  })
+})
+
+describe('strict reading', () => {
+  it.each([
+    ['{"a":1,"a":2}', 'stands twice'],
+    [String.raw`{"a":1,"\u0061":2}`, 'stands twice'],
+    ['{"x":{"b":1,"c":[],"b":2}}', 'stands twice'],
+    ['12345678901234567890', 'double'],
+    ['-9007199254740993', 'double'],
+    ['1e400', 'double'],
+    ['1e-400', 'double'],
+    ['[1,]', 'expected a value'],
+    ['{"a":1,}', 'a name in quotes'],
+    ['{"a" 1}', "expected ':'"],
+    ['[1 2]', "expected ',' or ']'"],
+    ['{"a":1 "b":2}', "expected ',' or '}'"],
+    ['{a:1}', 'a name in quotes'],
+    ['"abc', 'does not end'],
+    [String.raw`"abc\"`, 'does not end'],
+    ['01', 'the end of the text'],
+    ['1 2', 'the end of the text'],
+    ['', 'found the end'],
+    ['nul', 'expected a value'],
+    ['-', 'expected a number'],
+    ['"a\nb"', 'control character'],
+    [String.raw`"\x"`, 'bad escape'],
+    [String.raw`{"\x":1}`, 'bad escape'],
+    ['\ufeff{}', 'expected a value'],
+    ['NaN', 'expected a value'],
+    ["{'a':1}", 'a name in quotes'],
+  ])('refuses %s', (text, reason) => {
+    expect(() => parseJson(text)).toThrow(reason)
+  })
+
+  it.each([
+    String.raw`"\ud800"`,
+    String.raw`"a\udc00b"`,
+    String.raw`{"\ud83d":1}`,
+    String.raw`"\ude00\ud83d"`,
+  ])('refuses the lone surrogate in %s', (text) => {
+    expect(() => canonical(text)).toThrow('lone surrogate')
+  })
+
+  it('does not take an escaped backslash for a surrogate', () => {
+    expect(canonical(String.raw`"\\ud800"`)).toBe(String.raw`"\\ud800"`)
+  })
+
+  it('limits nesting', () => {
+    expect(canonical(nested(MAX_DEPTH))).toBe(nested(MAX_DEPTH))
+    expect(() => parseJson(nested(MAX_DEPTH + 1))).toThrow('nested deeper')
+    expect(() => parseJson('{"a":'.repeat(100_000))).toThrow('nested deeper')
+  })
+
+  it('keeps __proto__ as a name like any other', () => {
+    expect(canonical('{"__proto__":{"a":1},"b":2}')).toBe('{"__proto__":{"a":1},"b":2}')
+  })
+
+  it('reads what JSON.stringify writes, and canonical text is a fixed point', () => {
+    fc.assert(
+      fc.property(fc.jsonValue({ maxDepth: 6 }), (value) => {
+        const text = JSON.stringify(value, null, 1)
+        const once = canonical(text)
+        expect(canonical(once)).toBe(once)
+        expect(JSON.parse(once)).toEqual(JSON.parse(text))
+      }),
+    )
+  })
+
+  it('accepts only what JSON.parse accepts', () => {
+    const token = fc.constantFrom(
+      '{',
+      '}',
+      '[',
+      ']',
+      ',',
+      ':',
+      '"',
+      '\\',
+      'a',
+      'u',
+      '1',
+      '0',
+      '-',
+      '.',
+      'e',
+      ' ',
+      'true',
+      'null',
+    )
+    fc.assert(
+      fc.property(fc.array(token, { maxLength: 12 }), (tokens) => {
+        const text = tokens.join('')
+        let value: unknown
+        try {
+          value = parseJson(text)
+        } catch {
+          return
+        }
+        expect(value).toEqual(JSON.parse(text))
+      }),
+      { numRuns: 5000 },
+    )
+  })
+
+  it('is linear in strings without end', () => {
+    const started = performance.now()
+    expect(() => parseJson(`[${'"a",'.repeat(200_000)}`)).toThrow()
+    expect(() => parseJson('"'.repeat(200_000))).toThrow()
+    expect(() => parseJson(`"${'\\"'.repeat(200_000)}`)).toThrow()
+    expect(performance.now() - started).toBeLessThan(5000)
+  })
+})

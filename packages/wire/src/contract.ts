@@ -1,0 +1,26 @@
+/** GET /v1/contract: what a client needs to know before it talks to this ledger. */
+import { jsonAnswer, type Answer, type Call } from './call.ts'
+
+export async function contract(call: Call): Promise<Answer> {
+  const { ledger, limits, options } = call
+  const { audit } = options
+  const body = {
+    version: options.version,
+    module_id: options.moduleId,
+    origin: ledger.origin,
+    vkeys: ledger.vkeys,
+    hash_algorithms: ['sha-256'],
+    audit: audit === undefined ? null : { origin: audit.origin, vkeys: audit.vkeys },
+    limits: {
+      payload_bytes: limits.maxPayload,
+      payload_id_bytes: 256,
+      type_bytes: 255,
+      append_lines: limits.maxBatch,
+      append_bytes: limits.maxBatchBytes,
+      entries_default: limits.defaultEntries,
+      entries_max: limits.maxEntries,
+      entries_bytes: limits.maxEntriesBytes,
+    },
+  }
+  return jsonAnswer(JSON.stringify(body), { what: {}, entries: 0 })
+}

@@ -1,0 +1,106 @@
+/** Reading records: a range, one by cursor, one by identifier. */
+import { canonicalJson, parseJson } from './canonicaljson.ts'
+import { answer, jsonAnswer, type Answer, type Call } from './call.ts'
+import { NDJSON } from './append.ts'
+import { Problem } from './problem.ts'
+import { accepts, badField, integer, integerParameter } from './request.ts'
+import { idProblem } from '@service-fs/format/entry'
+import type { StoredRecord } from '@service-fs/ledger/record'
+import type { Codec } from '@service-fs/tlog/codec'
+
+/** GET /v1/entries?since=N&limit=M: records whose first entry has an index of at least N. */
+export async function listEntries(call: Call): Promise<Answer> {
+  const since = integerParameter(call.query, 'since', 0)
+  const limit = integerParameter(call.query, 'limit', call.limits.defaultEntries)
+  if (limit < 1 || limit > call.limits.maxEntries) {
+    throw badField('limit', `1 to ${call.limits.maxEntries}`, String(limit))
+  }
+  const { texts, last } = await gather(call, since, limit)
+  const next = last === undefined ? since : last + 1
+  const shown = { what: { since, limit, next_cursor: next }, entries: texts.length }
+  if (accepts(call.request, NDJSON)) {
+    const response = answer(NDJSON, texts.length === 0 ? '' : `${texts.join('\n')}\n`, shown)
+    response.headers['x-next-cursor'] = String(next)
+    return response
+  }
+  const id = JSON.stringify(call.options.moduleId)
+  return jsonAnswer(`{"module_id":${id},"next_cursor":${next},"entries":[${texts.join(',')}]}`, shown)
+}
+
+/** The JSON texts of at most `limit` records, ended early by the limit in bytes; `last` is the index of the last one. */
+async function gather(
+  call: Call,
+  since: number,
+  limit: number,
+): Promise<{ texts: string[]; last: number | undefined }> {
+  const texts: string[] = []
+  let last: number | undefined
+  let size = 0
+  if (since >= call.ledger.size) return { texts, last }
+  for await (const record of call.ledger.records(since, { limit })) {
+    const text = recordJson(record, call.options.codec)
+    texts.push(text)
+    last = record.index
+    size += text.length
+    if (texts.length === limit || size >= call.limits.maxEntriesBytes) break
+  }
+  return { texts, last }
+}
+
+/** GET /v1/entries/{cursor} */
+export async function entryByCursor(call: Call): Promise<Answer> {
+  const cursor = integer(call.params['cursor'] ?? '', 'cursor')
+  const record = await call.ledger.record(cursorIndex(call, cursor))
+  return jsonAnswer(recordJson(record, call.options.codec), { what: { cursor }, entries: 1 })
+}
+
+/** GET /v1/records/{payload_id} */
+export async function recordById(call: Call): Promise<Answer> {
+  const id = call.params['payload_id'] ?? ''
+  if (idProblem(id, call.options.codec) !== undefined) {
+    throw badField('payload_id', '1 to 256 bytes of UTF-8 without control characters', JSON.stringify(id))
+  }
+  const record = await call.ledger.recordById(id)
+  const what = { payload_id: id, cursor: record.index + 1 }
+  return jsonAnswer(recordJson(record, call.options.codec), { what, entries: 1 })
+}
+
+/** The index that a cursor stands for. 404 beyond the tree. */
+export function cursorIndex(call: Call, cursor: number): number {
+  const { size } = call.ledger
+  if (cursor >= 1 && cursor <= size) return cursor - 1
+  throw new Problem('not-found', `cursor ${cursor}: the ledger has entries 1 to ${size}`, {
+    field: 'cursor',
+    size,
+  })
+}
+
+/**
+ * `{cursor, payload_id, type, time, payload | payload_base64}`. `payload` stands for exactly the stored bytes: it is there when they
+ * are the RFC 8785 text of a JSON value, whatever the type says; anything else is in base64.
+ */
+export function recordJson(record: StoredRecord, codec: Codec): string {
+  const json = canonicalText(record.payload, codec)
+  return (
+    `{"cursor":${record.index + 1},"payload_id":${JSON.stringify(record.id)},"type":${JSON.stringify(record.type)},` +
+    `"time":"${record.time}",` +
+    (json === undefined ? `"payload_base64":"${codec.base64Encode(record.payload)}"}` : `"payload":${json}}`)
+  )
+}
+
+/** The bytes as text, if that is canonical JSON. */
+function canonicalText(bytes: Uint8Array, codec: Codec): string | undefined {
+  if (!mayBeginJson(bytes[0])) return undefined
+  try {
+    const text = codec.utf8Decode(bytes)
+    return canonicalJson(parseJson(text)) === text ? text : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** `{ [ " - 0-9 t f n` */
+function mayBeginJson(byte: number | undefined): boolean {
+  if (byte === undefined) return false
+  return '{["-tfn'.includes(String.fromCharCode(byte)) || (byte >= 0x30 && byte <= 0x39)
+}

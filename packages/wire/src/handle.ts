@@ -1,0 +1,112 @@
+/** From a request to its response: tenant, route, handler, audit entry. */
+import { appendBodyLimit } from './append.ts'
+import { recordRead } from './audit.ts'
+import { DEFAULT_LIMITS, type Answer, type Call, type Limits, type WireOptions } from './call.ts'
+import { Problem, problemOf, problemResponse, PROBLEMS } from './problem.ts'
+import { parseQuery, percentDecode, splitTarget, type WireRequest, type WireResponse } from './request.ts'
+import { createMatcher, ROUTES, type Match, type Route } from './routes.ts'
+import { checkTenant, clientRequestId, splitTenant } from './tenant.ts'
+
+export interface Wire {
+  /** Answers every request; never rejects. Bodies of HEAD answers are there: the adapter sends their headers only. */
+  handle(request: WireRequest): Promise<WireResponse>
+  /** How many bytes of body a request may have, by its head alone. An adapter answers 413 beyond, without reading on. */
+  bodyLimit(request: Omit<WireRequest, 'body'>): number
+  readonly routes: readonly Route[]
+  readonly limits: Limits
+}
+
+export function createWire(options: WireOptions): Wire {
+  const limits: Limits = { ...DEFAULT_LIMITS, ...options.limits }
+  const match = createMatcher(ROUTES)
+  return {
+    routes: ROUTES,
+    limits,
+    bodyLimit: (request) => bodyLimit(request, limits),
+    async handle(request) {
+      let requestId: string | undefined
+      let response: WireResponse
+      try {
+        requestId = clientRequestId(request) ?? options.requestId()
+        response = await dispatch(request, requestId, options, limits, match)
+      } catch (error) {
+        requestId ??= options.requestId()
+        const problem = problemOf(error)
+        if (PROBLEMS[problem.code].status >= 500) options.report?.(error, requestId)
+        response = problemResponse(problem)
+      }
+      response.headers['x-foundry-request-id'] = requestId
+      return response
+    },
+  }
+}
+
+async function dispatch(
+  request: WireRequest,
+  requestId: string,
+  options: WireOptions,
+  limits: Limits,
+  match: (path: string) => Match | undefined,
+): Promise<WireResponse> {
+  const target = splitTarget(request.target)
+  const { prefix, path } = splitTenant(target.path)
+  const found = match(path)
+  if (found === undefined) throw new Problem('no-route', `no route ${cut(path)}`)
+  const { route } = found
+  checkMethod(request, route)
+  if (route.tenant || prefix !== undefined) checkTenant(request, prefix, options.moduleId)
+  const call: Call = {
+    request,
+    options,
+    limits,
+    ledger: route.audit ? auditLedger(options) : options.ledger,
+    isAudit: route.audit,
+    params: decoded(found),
+    query: parseQuery(target.query, route.query),
+  }
+  const answer = await route.handler(call)
+  if (route.recorded) await record(request, requestId, route, answer, options)
+  const { shown: _, ...response } = answer
+  return response
+}
+
+/** The answer's body becomes bytes, so that the audit entry can say how many. */
+async function record(
+  request: WireRequest,
+  requestId: string,
+  route: Route,
+  answer: Answer,
+  options: WireOptions,
+): Promise<void> {
+  if (typeof answer.body === 'string') answer.body = options.codec.utf8Encode(answer.body)
+  const index = await recordRead({ request, route: route.pattern, requestId }, answer, options)
+  if (index !== undefined) answer.headers['x-audit-index'] = String(index)
+}
+
+function checkMethod(request: WireRequest, route: Route): void {
+  if (request.method === route.method || (request.method === 'HEAD' && route.method === 'GET')) return
+  const allow = route.method === 'GET' ? 'GET, HEAD' : route.method
+  throw new Problem('method-not-allowed', `${route.pattern} takes ${allow}, not ${cut(request.method)}`, {
+    allow,
+  })
+}
+
+function auditLedger(options: WireOptions): Call['ledger'] {
+  if (options.audit !== undefined) return options.audit
+  throw new Problem('audit-off', 'this ledger is public: its reads are not recorded')
+}
+
+function decoded(found: Match): Record<string, string> {
+  const params: Record<string, string> = {}
+  for (const [name, value] of Object.entries(found.params)) params[name] = percentDecode(value, name)
+  return params
+}
+
+function bodyLimit(request: Omit<WireRequest, 'body'>, limits: Limits): number {
+  if (request.method !== 'POST') return 0
+  return appendBodyLimit(request, limits)
+}
+
+function cut(text: string): string {
+  return text.length > 100 ? `${text.slice(0, 100)}…` : text
+}

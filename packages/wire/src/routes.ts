@@ -1,0 +1,122 @@
+/** The route table, as data. */
+import { append } from './append.ts'
+import type { Handler } from './call.ts'
+import { contract } from './contract.ts'
+import { entryByCursor, listEntries, recordById } from './entries.ts'
+import { healthz, metrics, readyz } from './health.ts'
+import { checkpoint, consistencyProof, inclusionProof, recordProof } from './proofs.ts'
+import { tile, tlogCheckpoint } from './tiles.ts'
+
+export interface Route {
+  /** GET answers HEAD as well. */
+  readonly method: 'GET' | 'POST'
+  /** Segments; `{name}` stands for one, `{name...}` at the end for all that are left. */
+  readonly pattern: string
+  /** Names of the query parameters it takes. */
+  readonly query: readonly string[]
+  /** Whether an answer shows something of the ledger: then it is recorded before it is given. */
+  readonly recorded: boolean
+  /** Whether the request must name the tenant. */
+  readonly tenant: boolean
+  /** Whether it is about the audit sub-ledger. */
+  readonly audit: boolean
+  /** One line for people. */
+  readonly summary: string
+  readonly handler: Handler
+}
+
+const plain = (pattern: string, handler: Handler, summary: string): Route => ({
+  method: 'GET',
+  pattern,
+  query: [],
+  recorded: false,
+  tenant: false,
+  audit: false,
+  summary,
+  handler,
+})
+
+const read = (pattern: string, handler: Handler, summary: string, query: readonly string[] = []): Route => ({
+  ...plain(pattern, handler, summary),
+  query,
+  recorded: true,
+  tenant: true,
+})
+
+const READS: readonly Route[] = [
+  read('/v1/contract', contract, 'Version, tenant, origin, keys, limits, hash algorithms'),
+  read('/v1/entries', listEntries, 'Records in order', ['since', 'limit']),
+  read('/v1/entries/{cursor}', entryByCursor, 'One record'),
+  read('/v1/entries/{cursor}/proof', recordProof, 'Its .tlog-proof'),
+  read('/v1/records/{payload_id}', recordById, 'One record by its identifier'),
+  read('/v1/checkpoint', checkpoint, 'The signed checkpoint'),
+  read('/v1/proof/inclusion', inclusionProof, 'An inclusion proof', ['index', 'size']),
+  read('/v1/proof/consistency', consistencyProof, 'A consistency proof', ['from', 'to']),
+  read('/checkpoint', tlogCheckpoint, 'The signed checkpoint (tlog-tiles)'),
+  read('/tile/{path...}', tile, 'A tile or an entry bundle (tlog-tiles); with .b64 its stored text'),
+]
+
+export const ROUTES: readonly Route[] = [
+  plain('/healthz', healthz, 'Alive'),
+  plain('/readyz', readyz, 'Ready to append'),
+  plain('/metrics', metrics, 'Prometheus text'),
+  {
+    ...plain('/v1/append', append, 'Append a record or a batch; answered when durable'),
+    method: 'POST',
+    tenant: true,
+  },
+  ...READS,
+  ...READS.map((route) => ({
+    ...route,
+    pattern: `/audit${route.pattern}`,
+    audit: true,
+    summary: `${route.summary}, of the audit sub-ledger`,
+  })),
+]
+
+export interface Match {
+  route: Route
+  /** Still percent-encoded. */
+  params: Record<string, string>
+}
+
+/** Finds the route of a path; whole paths by a map, the few patterns one by one. */
+export function createMatcher(routes: readonly Route[]): (path: string) => Match | undefined {
+  const whole = new Map<string, Match>()
+  const patterns: { route: Route; segments: string[] }[] = []
+  for (const route of routes) {
+    if (route.pattern.includes('{')) patterns.push({ route, segments: route.pattern.split('/') })
+    else whole.set(route.pattern, { route, params: {} })
+  }
+  return (path) => {
+    const found = whole.get(path)
+    if (found !== undefined) return found
+    const segments = path.split('/', MAX_SEGMENTS)
+    for (const { route, segments: pattern } of patterns) {
+      const params = matchSegments(pattern, segments)
+      if (params !== undefined) return { route, params }
+    }
+    return undefined
+  }
+}
+
+/** A tile's path has at most 10; what has more matches nothing. */
+const MAX_SEGMENTS = 16
+
+function matchSegments(
+  pattern: readonly string[],
+  segments: readonly string[],
+): Record<string, string> | undefined {
+  const params: Record<string, string> = {}
+  for (const [i, part] of pattern.entries()) {
+    const segment = segments[i]
+    if (segment === undefined) return undefined
+    if (part.endsWith('...}')) {
+      params[part.slice(1, -4)] = segments.slice(i).join('/')
+      return params
+    }
+    if (part.startsWith('{')) params[part.slice(1, -1)] = segment
+    else if (part !== segment) return undefined
+  }
+  return segments.length === pattern.length ? params : undefined
+}

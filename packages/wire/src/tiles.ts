@@ -1,0 +1,74 @@
+/** The tree as C2SP tlog-tiles has it, and the stored text of the same tiles. */
+import { parseStoredPath, parseTilePath, tilePath, type Tile } from '@service-fs/tlog/tile'
+import { bundleToBinary, formatBundle, formatHashTile, hashTileToBinary } from '@service-fs/tlog/tile-text'
+
+import type { Answer, Call } from './call.ts'
+import { Problem } from './problem.ts'
+
+const IMMUTABLE = 'max-age=31536000, immutable'
+const TEXT = 'text/plain; charset=utf-8'
+
+/** GET /checkpoint, tlog-tiles "Checkpoints": `text/plain; charset=utf-8`, not to be cached beyond a few seconds. */
+export async function tlogCheckpoint(call: Call): Promise<Answer> {
+  const note = call.ledger.checkpoint()
+  const headers = {
+    'content-type': TEXT,
+    'cache-control': call.options.audit === undefined ? 'public, max-age=1' : 'no-store',
+  }
+  return { status: 200, headers, body: note, shown: { what: { size: call.ledger.size }, entries: 0 } }
+}
+
+/** GET /tile/…: the binary form under the path of the specification, the stored text under the same path with `.b64`. */
+export async function tile(call: Call): Promise<Answer> {
+  const path = `tile/${call.params['path'] ?? ''}`
+  const isText = path.endsWith('.b64')
+  const coordinates = parse(path, isText)
+  checkCovered(coordinates, call)
+  const { level, index, width } = coordinates
+  const shown = { what: { tile: tilePath(coordinates) }, entries: level === 'entries' ? width : 0 }
+  if (level === 'entries') {
+    const lines = await call.ledger.bundle(index, width)
+    const body = isText ? formatBundle(lines) : bundleToBinary(lines, call.options.codec)
+    return tileAnswer(call, body, isText, shown)
+  }
+  const hashes = await call.ledger.hashTile(level, index, width)
+  const body = isText ? formatHashTile(hashes) : hashTileToBinary(hashes, call.options.codec)
+  return tileAnswer(call, body, isText, shown)
+}
+
+function tileAnswer(
+  call: Call,
+  body: string | Uint8Array,
+  isText: boolean,
+  shown: NonNullable<Answer['shown']>,
+): Answer {
+  const headers = {
+    'content-type': isText ? TEXT : 'application/octet-stream',
+    // A shared cache must not answer a read that would then not be recorded.
+    'cache-control': `${call.options.audit === undefined ? 'public' : 'private'}, ${IMMUTABLE}`,
+  }
+  // Hashes do not shrink; their base64 does, and entries may.
+  return { status: 200, headers, body, compressible: isText || shown.entries > 0, shown }
+}
+
+function parse(path: string, isText: boolean): Tile {
+  try {
+    return isText ? parseStoredPath(path) : parseTilePath(path)
+  } catch {
+    throw new Problem(
+      'not-found',
+      'no path of a tile: expected /tile/<L>/<N>[.p/<W>] or /tile/entries/<N>[.p/<W>]',
+    )
+  }
+}
+
+/** 404 for what the checkpoint does not cover: lines `index * 256` to `index * 256 + width` of its level must be in the tree. */
+function checkCovered(wanted: Tile, call: Call): void {
+  const { size } = call.ledger
+  const level = wanted.level === 'entries' ? 0 : wanted.level
+  const lines = Math.floor(size / 256 ** level)
+  if (wanted.index * 256 + wanted.width <= lines) return
+  throw new Problem('not-found', `${tilePath(wanted)} is not covered by the checkpoint of size ${size}`, {
+    size,
+  })
+}
