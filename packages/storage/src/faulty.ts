@@ -12,6 +12,8 @@ export interface FaultyOptions {
   readonly cutAt?: number
   /** That step fails. A write leaves a part; a sync makes a part durable and forgets the rest, as kernels do. */
   readonly fail?: { readonly step: number; readonly errno: 'EIO' | 'ENOSPC' }
+  /** Syncs (`fsync tmp/1`, `fdatasync tail/000000000000`, `fsync tail`) that the disk says it made and did not. */
+  readonly lies?: (call: string) => boolean
   /** What a sector that was never written reads as. Default: NUL or line feed, by the seed. */
   readonly fill?: number
 }
@@ -132,23 +134,34 @@ export class FaultyDisk {
     return files
   }
 
-  /** @internal One system call: `effect` is what it does, `partly` what it may leave when it fails or the power is cut. */
-  async step<T>(call: string, effect: () => T, partly: () => void = () => undefined): Promise<T> {
+  /** @internal One system call: what it does, what it leaves when it fails, and may leave when the power is cut in it. */
+  async step<T>(
+    call: string,
+    effect: () => T,
+    failed: () => void = noEffect,
+    cut: () => void = failed,
+  ): Promise<T> {
     if (this.#off) throw new PowerCut()
     this.steps.push(call)
     if (this.steps.length === this.#options.cutAt) {
       this.#off = true
-      if (this.#random.chance(0.5)) partly()
+      if (this.#random.chance(0.5)) cut()
       throw new PowerCut()
     }
     if (this.steps.length === this.#options.fail?.step) {
-      partly()
+      failed()
       throw systemCallError(this.#options.fail.errno)
     }
     const result = effect()
     // Who else is running may run now: the seed decides how the steps of concurrent verbs mix.
     for (let turns = this.#random.below(3); turns > 0; turns--) await Promise.resolve()
     return result
+  }
+
+  /** @internal A system call that makes things durable: all of them, or each with a probability. */
+  sync(call: string, sync: (kept: number) => void): Promise<void> {
+    const effect = this.#options.lies?.(call) === true ? noEffect : () => sync(1)
+    return this.step(call, effect, () => sync(0.5), noEffect)
   }
 
   /** @internal */
@@ -252,11 +265,7 @@ class FaultyFiles implements FileSystem {
       () => disk.write(inode, bytes, true),
       () => disk.write(inode, bytes, false),
     )
-    await disk.step(
-      `fsync ${path}`,
-      () => disk.syncBytes(inode, 1),
-      () => disk.syncBytes(inode, 0.5),
-    )
+    await disk.sync(`fsync ${path}`, (kept) => disk.syncBytes(inode, kept))
   }
 
   link(from: string, to: string): Promise<void> {
@@ -290,17 +299,12 @@ class FaultyFiles implements FileSystem {
 
   syncDir(dir: string): Promise<void> {
     const disk = this.#disk
-    return disk.step(
-      `fsync ${dir === '' ? '.' : dir}`,
-      () => disk.syncNames(dir, 1),
-      () => disk.syncNames(dir, 0.5),
-    )
+    return disk.sync(`fsync ${dir === '' ? '.' : dir}`, (kept) => disk.syncNames(dir, kept))
   }
 
   syncFile(path: string): Promise<void> {
     const disk = this.#disk
-    const sync = (kept: number) => (): void => disk.syncBytes(disk.inode(path), kept)
-    return disk.step(`fsync ${path}`, sync(1), sync(0.5))
+    return disk.sync(`fsync ${path}`, (kept) => disk.syncBytes(disk.inode(path), kept))
   }
 
   async openTail(path: string): Promise<TailHandle> {
@@ -314,11 +318,7 @@ class FaultyFiles implements FileSystem {
           () => disk.write(inode, bytes, true),
           () => disk.write(inode, bytes, false),
         )
-        await disk.step(
-          `fdatasync ${path}`,
-          () => disk.syncBytes(inode, 1),
-          () => disk.syncBytes(inode, 0.5),
-        )
+        await disk.sync(`fdatasync ${path}`, (kept) => disk.syncBytes(inode, kept))
       },
       close: async () => undefined,
     }
@@ -360,6 +360,8 @@ function isReachable(path: string, names: ReadonlyMap<string, Node>): boolean {
 function parent(path: string): string {
   return path.slice(0, Math.max(0, path.lastIndexOf('/')))
 }
+
+function noEffect(): void {}
 
 function systemCallError(code: string): Error {
   return Object.assign(new Error(code), { code })

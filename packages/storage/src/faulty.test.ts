@@ -1,0 +1,298 @@
+import { describe, expect, it } from 'vitest'
+import type { StorageCapability, TailFile } from './capability.ts'
+import { FaultyDisk } from './faulty.ts'
+import { sameBytes } from './memory.ts'
+import { bundlePath } from './paths.ts'
+
+/** What was asked of a storage, and what it promised. */
+class Journal {
+  readonly sealed = new Map<string, { bytes: Uint8Array; promised: boolean }>()
+  /** Every content that the tail may have: one when the last write succeeded; the end of the newest may be torn. */
+  tails: TailFile[] = []
+  torn = new Uint8Array()
+  checkpoints: Uint8Array[] = []
+
+  async seal(storage: StorageCapability, path: string): Promise<void> {
+    const entry = { bytes: pattern(path, 1700), promised: false }
+    this.sealed.set(path, entry)
+    entry.promised = await succeeds(storage.seal(path, entry.bytes))
+  }
+
+  async commit(storage: StorageCapability, size: number, bytes: number): Promise<void> {
+    const commit = pattern(`commit ${size}`, bytes)
+    const [old] = this.tails
+    if (await succeeds(storage.commit(size, commit))) {
+      if (old === undefined) throw new Error('a commit without a tail')
+      this.tails = [{ start: old.start, bytes: concat(old.bytes, commit) }]
+    } else if (this.torn.length === 0) this.torn = commit
+  }
+
+  async begin(storage: StorageCapability, start: number, size: number): Promise<void> {
+    const begun = { start, bytes: pattern(`begin ${start} ${size}`, 900) }
+    if (await succeeds(storage.beginTail(start, size, begun.bytes))) {
+      this.tails = [begun]
+      this.torn = new Uint8Array()
+    } else this.tails.push(begun)
+  }
+
+  async publish(storage: StorageCapability, name: string): Promise<void> {
+    const checkpoint = pattern(name, 700)
+    if (await succeeds(storage.publish(checkpoint))) this.checkpoints = [checkpoint]
+    else this.checkpoints.push(checkpoint)
+  }
+
+  /** Why what a storage holds breaks the promises; undefined when it does not. */
+  async broken(storage: StorageCapability): Promise<string | undefined> {
+    for (const [path, { bytes, promised }] of this.sealed) {
+      const found = await storage.read(path)
+      if (found === undefined ? promised : !sameBytes(found, bytes)) return `${path} is lost or torn`
+    }
+    const found = await storage.read('checkpoint')
+    if (
+      found === undefined ? this.checkpoints.length === 1 : !this.checkpoints.some((c) => sameBytes(c, found))
+    ) {
+      return 'checkpoint is lost, torn or old'
+    }
+    const last = (await tailOf(storage)).at(-1)
+    if (this.tails.length !== 1 && last === undefined) return undefined
+    if (this.tails.some((tail) => last !== undefined && continues(last, tail, this.torn))) return undefined
+    return `the tail is ${last?.start} with ${last?.bytes.length} bytes`
+  }
+}
+
+/** Whether `found` is the tail `kept`, then any part of the commit `torn` with gaps. */
+function continues(found: TailFile, kept: TailFile, torn: Uint8Array): boolean {
+  if (found.start !== kept.start || found.bytes.length < kept.bytes.length) return false
+  if (!sameBytes(found.bytes.subarray(0, kept.bytes.length), kept.bytes)) return false
+  const rest = found.bytes.subarray(kept.bytes.length)
+  return rest.length <= torn.length && rest.every((byte, i) => byte === torn[i] || byte === 0 || byte === 10)
+}
+
+/** What a ledger does, in little: commits, seals behind them, new tail files, checkpoints. */
+async function work(storage: StorageCapability, journal: Journal): Promise<void> {
+  await Promise.all([journal.seal(storage, 'origin'), journal.seal(storage, 'keys/log.vkey')])
+  await journal.publish(storage, 'empty')
+  await journal.begin(storage, 0, 1)
+  await journal.commit(storage, 200, 1300)
+  await journal.commit(storage, 300, 40)
+  const seals = [bundlePath(0), 'tile/0/000.b64', 'README.txt'].map((path) => journal.seal(storage, path))
+  await Promise.all([...seals, journal.commit(storage, 301, 3000)])
+  await journal.publish(storage, 'at 301')
+  await journal.begin(storage, 256, 301)
+  await journal.commit(storage, 302, 700)
+  await journal.begin(storage, 256, 302)
+  await Promise.all([journal.commit(storage, 303, 100), journal.publish(storage, 'at 302')])
+}
+
+describe('FaultyDisk', () => {
+  const steps = stepsOf(work)
+
+  it('keeps what was promised when the power is cut at any step', async () => {
+    for (let cutAt = 1; cutAt <= (await steps) + 1; cutAt++) {
+      for (let seed = 0; seed < 12; seed++) {
+        const journal = new Journal()
+        const disk = new FaultyDisk({ seed, cutAt })
+        await attempt(disk, (storage) => work(storage, journal))
+        const found = disk.crash()
+        expect(await journal.broken(await found.open()), `seed ${seed}, cut at ${cutAt}`).toBe(undefined)
+        const shown = await show(await found.open())
+        const later = await show(await found.crash().open())
+        expect(later === shown, `seed ${seed}, cut at ${cutAt}: what was shown stays`).toBe(true)
+      }
+    }
+  })
+
+  it('keeps what was promised, and writes on safely, when any step fails', async () => {
+    for (const errno of ['EIO', 'ENOSPC'] as const) {
+      for (let step = 1; step <= (await steps); step++) {
+        for (let seed = 0; seed < 6; seed++) {
+          const journal = new Journal()
+          const disk = new FaultyDisk({ seed, fail: { step, errno } })
+          await attempt(disk, (storage) => work(storage, journal))
+          const found = await disk.crash().open()
+          expect(await journal.broken(found), `seed ${seed}, ${errno} at ${step}`).toBe(undefined)
+        }
+      }
+    }
+  })
+
+  it('keeps what a process showed that took over from a killed one', async () => {
+    for (let cutAt = 1; cutAt <= (await steps); cutAt++) {
+      for (let seed = 0; seed < 6; seed++) {
+        const disk = new FaultyDisk({ seed, cutAt })
+        await attempt(disk, (storage) => work(storage, new Journal()))
+        const next = disk.kill()
+        const shown = await show(await next.open())
+        const later = await show(await next.crash().open())
+        expect(later === shown, `seed ${seed}, killed at ${cutAt}`).toBe(true)
+      }
+    }
+  })
+
+  it('goes on after a crash: the torn end is cut by a new file of the same start', async () => {
+    for (let seed = 0; seed < 300; seed++) {
+      const journal = new Journal()
+      const disk = new FaultyDisk({ seed, cutAt: 20 + (seed % 60) })
+      await attempt(disk, (storage) => work(storage, journal))
+      const second = disk.crash({ cutAt: 4 + (seed % 23) })
+      await attempt(second, async (storage) => {
+        const start = (await tailOf(storage)).at(-1)?.start ?? 0
+        await journal.begin(storage, start, 400)
+        await journal.commit(storage, 401, 2000)
+        await journal.seal(storage, 'origin')
+        await journal.publish(storage, 'at 401')
+      })
+      expect(await journal.broken(await second.crash().open()), `seed ${seed}`).toBe(undefined)
+    }
+  })
+
+  it.each([
+    ['files', (call: string) => call.startsWith('fsync tmp/')],
+    ['the tail', (call: string) => call.startsWith('fdatasync tail/')],
+    ['the directory of the tail', (call: string) => call === 'fsync tail'],
+    ['the root', (call: string) => call === 'fsync .'],
+    ['the directories of tiles', (call: string) => call.startsWith('fsync tile')],
+  ])('is found out when it lies about syncing %s', async (_, lies) => {
+    let found = 0
+    for (let seed = 0; seed < 20; seed++) {
+      for (let cutAt = 1; cutAt <= (await steps); cutAt += 3) {
+        const journal = new Journal()
+        const disk = new FaultyDisk({ seed, cutAt, lies })
+        await attempt(disk, (storage) => work(storage, journal))
+        const after = disk.crash({ lies: () => false })
+        if (
+          (await after
+            .open()
+            .then((storage) => journal.broken(storage))
+            .catch(String)) !== undefined
+        )
+          found++
+      }
+    }
+    expect(found).toBeGreaterThan(0)
+  })
+
+  it('does the same again for the same seed', async () => {
+    expect(await cutRun(7)).toEqual(await cutRun(7))
+  })
+
+  it('tears what was not synced in sectors, and keeps what was', async () => {
+    const kinds = new Set<string>()
+    for (let seed = 0; seed < 200; seed++) {
+      const disk = new FaultyDisk({ seed, fill: 0 })
+      const storage = await disk.open()
+      await storage.beginTail(0, 1, new Uint8Array(700).fill(1))
+      const cut = new FaultyDisk({ seed, fill: 0, cutAt: disk.steps.length + 3 })
+      await attempt(cut, async (again) => {
+        await again.beginTail(0, 1, new Uint8Array(700).fill(1))
+        await again.commit(2, new Uint8Array(1800).fill(2))
+      })
+      const bytes = cut.crash().dump().get('tail/000000000000') ?? new Uint8Array()
+      expect(bytes.subarray(0, 700).every((byte) => byte === 1)).toBe(true)
+      kinds.add([1023, 1024, 1536, 2048].map((at) => bytes[at] ?? '-').join(''))
+    }
+    expect(kinds).toContain('----')
+    expect(kinds).toContain('2222')
+    expect(kinds).toContain('0222')
+    expect(kinds).toContain('2020')
+    expect([...kinds].some((kind) => kind.includes('-') && kind.includes('2'))).toBe(true)
+  })
+
+  it('flips one bit, on the medium', async () => {
+    const disk = new FaultyDisk({ seed: 3 })
+    await (await disk.open()).seal('origin', pattern('origin', 50))
+    const { path, offset, bit } = disk.flipBit()
+    const read = await (await disk.crash().open()).read('origin')
+    const expected = pattern('origin', 50)
+    expected[offset] = (expected[offset] ?? 0) ^ (1 << bit)
+    expect([path, read]).toEqual(['origin', expected])
+  })
+
+  it('refuses every write after a failed sync, and reads on', async () => {
+    const rehearsal = new FaultyDisk({ seed: 1 })
+    const rehearsed = await rehearsal.open()
+    await rehearsed.seal('origin', pattern('o', 9))
+    await rehearsed.beginTail(0, 1, pattern('b', 9))
+    await rehearsed.commit(2, pattern('c', 9))
+    const step = rehearsal.steps.indexOf('fdatasync tail/000000000000') + 1
+    const storage = await new FaultyDisk({ seed: 1, fail: { step, errno: 'EIO' } }).open()
+    await storage.seal('origin', pattern('o', 9))
+    await storage.beginTail(0, 1, pattern('b', 9))
+    await expect(storage.commit(2, pattern('c', 9))).rejects.toMatchObject({
+      code: 'io',
+      message: 'tail/000000000000: EIO',
+    })
+    for (const verb of [
+      storage.commit(2, pattern('c', 9)),
+      storage.beginTail(0, 2, pattern('b', 9)),
+      storage.seal('README.txt', pattern('r', 9)),
+      storage.publish(pattern('p', 9)),
+    ]) {
+      await expect(verb).rejects.toMatchObject({ code: 'io', message: /^nothing is written any more: tail/ })
+    }
+    expect(await storage.read('origin')).toEqual(pattern('o', 9))
+  })
+})
+
+async function stepsOf(run: typeof work): Promise<number> {
+  const disk = new FaultyDisk({ seed: 0 })
+  await run(await disk.open(), new Journal())
+  return disk.steps.length
+}
+
+async function attempt(disk: FaultyDisk, run: (storage: StorageCapability) => Promise<void>): Promise<void> {
+  await disk.open().then(run).catch(ignorePowerCut(disk))
+}
+
+/** Opening may fail, by the power cut or by the injected failure; so may reading. */
+function ignorePowerCut(disk: FaultyDisk): (error: unknown) => void {
+  return (error) => {
+    if (!(error instanceof Error) || error.name !== 'StorageError' || disk.steps.length === 0) throw error
+  }
+}
+
+async function succeeds(verb: Promise<unknown>): Promise<boolean> {
+  return verb.then(
+    () => true,
+    (error: unknown) => {
+      if (error instanceof Error && error.name === 'StorageError') return false
+      throw error
+    },
+  )
+}
+
+async function tailOf(storage: StorageCapability): Promise<TailFile[]> {
+  const files: TailFile[] = []
+  for await (const file of storage.tail()) files.push(file)
+  return files
+}
+
+/** Everything that a storage shows, as text. */
+async function show(storage: StorageCapability): Promise<string> {
+  const paths = ['origin', 'keys/log.vkey', 'README.txt', bundlePath(0), 'tile/0/000.b64', 'checkpoint']
+  const shown = await Promise.all(paths.map(async (path) => `${path} ${(await storage.read(path))?.join()}`))
+  for (const { start, bytes } of await tailOf(storage)) shown.push(`tail ${start} ${bytes.join()}`)
+  return shown.join('\n')
+}
+
+/** A run that is cut in the middle: its steps, and what is there afterwards. */
+async function cutRun(seed: number): Promise<[readonly string[], Map<string, Uint8Array>]> {
+  const disk = new FaultyDisk({ seed, cutAt: 55 })
+  await attempt(disk, (storage) => work(storage, new Journal()))
+  return [disk.steps, disk.crash().dump()]
+}
+
+function concat(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
+  const both = new Uint8Array(a.length + b.length)
+  both.set(a)
+  both.set(b, a.length)
+  return both
+}
+
+/** Bytes that differ with the name, none of them a fill. */
+function pattern(name: string, length: number): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(
+    { length },
+    (_, i) => 32 + ((name.charCodeAt(i % name.length) * 7 + i * 13 + name.length) % 90),
+  )
+}
