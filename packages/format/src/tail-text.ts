@@ -103,12 +103,16 @@ export function isTorn(bytes: Uint8Array, offset: number): boolean {
   for (let sector = offset - (offset % SECTOR); sector + SECTOR <= last; sector += SECTOR) {
     if (isFill(bytes, Math.max(sector, offset), sector + SECTOR)) return true
   }
-  return !isEnded(bytes, last)
+  return !isEnded(bytes, offset, last)
 }
 
-/** Whether the data whose last non-fill byte is `last` is ended by an empty line. */
-function isEnded(bytes: Uint8Array, last: number): boolean {
+/** Whether the data from `offset` to its last non-fill byte `last` is ended by the empty line that ends a commit. */
+function isEnded(bytes: Uint8Array, offset: number, last: number): boolean {
   if (bytes[last + 1] !== LF || bytes[last + 2] !== LF) return false
+  // A commit has three empty lines: after its entries, after the checkpoint's text, after the signatures.
+  const entries = emptyLine(bytes, offset)
+  const text = entries < 0 ? -1 : emptyLine(bytes, entries + 2)
+  if (text < 0 || text > last) return false
   if (last + 3 === bytes.length) return true
   // Fill of line feeds follows. Data that runs up to a sector's end may have lost the sectors behind it.
   const boundary = Math.ceil((last + 1) / SECTOR) * SECTOR

@@ -39,8 +39,8 @@ export class TestRuntime implements Runtime {
   /** Lets `ms` milliseconds pass. */
   advance(ms: number): void {
     this.time += ms
-    for (const timer of [...this.#timers]) {
-      if (timer.at > this.time) continue
+    const due = [...this.#timers].filter(({ at }) => at <= this.time)
+    for (const timer of due) {
       this.#timers.delete(timer)
       timer.run()
     }

@@ -1,0 +1,150 @@
+import { formatCheckpointText } from '@service-fs/tlog/checkpoint'
+import { Edge } from '@service-fs/tlog/edge'
+import { nobleHasher } from '@service-fs/tlog/hash'
+import { formatSignerKey, signerFromKey, verifierFromVkey } from '@service-fs/tlog/keys'
+import { describe, expect, it } from 'vitest'
+import { readTail, type TailContent } from './tail-read.ts'
+import { formatCommit, formatEdge } from './tail-text.ts'
+
+const origin = 'example.org/ledger/tail'
+const signer = signerFromKey(formatSignerKey({ name: origin, type: 1, seed: new Uint8Array(32).fill(1) }))
+const verifiers = [verifierFromVkey(signer.vkey)]
+
+/** A tail file that starts at `start`, with commits of these many entries each; `ends` are the offsets after each commit. */
+async function tailFile(
+  start: number,
+  commits: number[],
+): Promise<{ bytes: Buffer; ends: number[]; sizes: number[] }> {
+  const edge = new Edge()
+  for (let i = 0; i < start; i++) edge.append(nobleHasher.leaf(Buffer.from(`entry ${i}`)))
+  let bytes = Buffer.from(formatEdge(edge.hashes()))
+  const ends: number[] = []
+  const sizes: number[] = []
+  for (const count of commits) {
+    const entries = Array.from({ length: count }, (_, i) => Buffer.from(`entry ${edge.size + i}`))
+    for (const entry of entries) edge.append(nobleHasher.leaf(entry))
+    const text = formatCheckpointText({ origin, size: edge.size, root: edge.root(), extensions: [] })
+    const note = `${text}\n${await signer.sign(text)}`
+    bytes = Buffer.concat([
+      bytes,
+      formatCommit(
+        entries.map((entry) => entry.toString('base64')),
+        note,
+      ),
+    ])
+    ends.push(bytes.length)
+    sizes.push(edge.size)
+  }
+  return { bytes, ends, sizes }
+}
+
+async function* files(
+  ...list: { start: number; bytes: Uint8Array }[]
+): AsyncGenerator<{ start: number; bytes: Uint8Array }> {
+  yield* list
+}
+
+const read = (start: number, bytes: Uint8Array): Promise<TailContent | undefined> =>
+  readTail(files({ start, bytes }), { origin, verifiers })
+
+describe('a tail', () => {
+  it('is read back: entries, leaf hashes, the newest checkpoint', async () => {
+    const { bytes, ends } = await tailFile(512, [1, 3, 2])
+    const tail = await read(512, bytes)
+    expect(tail).toMatchObject({ start: 512, rest: 'none', end: ends[2], checkpoint: { size: 518 } })
+    expect(tail?.lines.map((line) => Buffer.from(line, 'base64').toString())).toEqual(
+      [512, 513, 514, 515, 516, 517].map((i) => `entry ${i}`),
+    )
+    expect(await readTail(files(), { origin, verifiers })).toBeUndefined()
+  })
+
+  it('may begin with a commit that has no entries, only the newest checkpoint', async () => {
+    const { bytes } = await tailFile(256, [0, 2])
+    expect(await read(256, bytes)).toMatchObject({ rest: 'none', checkpoint: { size: 258 } })
+    const { bytes: twice } = await tailFile(256, [2, 0])
+    await expect(read(256, twice)).rejects.toThrow('at least one entry')
+  })
+
+  it.each([0, 10])('may be allocated ahead with bytes of %i', async (fill) => {
+    const { bytes } = await tailFile(0, [2, 1])
+    for (const length of [1, 2, 3, 511, 5000]) {
+      expect(await read(0, Buffer.concat([bytes, Buffer.alloc(length, fill)]))).toMatchObject({
+        rest: 'fill',
+        checkpoint: { size: 3 },
+      })
+    }
+  })
+
+  it('drops a last commit that was cut short, wherever', async () => {
+    const { bytes, ends } = await tailFile(300, [2, 9])
+    const [first = 0, second = 0] = ends
+    for (let cut = first + 1; cut < second; cut++) {
+      expect(await read(300, bytes.subarray(0, cut)), `cut at ${cut}`).toMatchObject({
+        rest: 'torn',
+        end: first,
+        checkpoint: { size: 302 },
+      })
+    }
+  })
+
+  it.each([0, 10])('drops a last commit with sectors that were never written, fill %i', async (fill) => {
+    const { bytes, ends } = await tailFile(0, [3, 200])
+    const [first = 0, second = 0] = ends
+    const sectors = Math.ceil(second / 512)
+    for (let sector = Math.floor(first / 512); sector < sectors; sector++) {
+      const torn = Buffer.from(bytes)
+      torn.fill(fill, Math.max(first, sector * 512), Math.min(second, (sector + 1) * 512))
+      const tail = await read(0, torn)
+      // Without its last sector, which it may not fill, a commit looks like one that was cut short.
+      expect(tail, `sector ${sector}`).toMatchObject({ rest: 'torn', end: first, checkpoint: { size: 3 } })
+    }
+  })
+
+  it('refuses any changed byte of a commit that another one follows, naming file and offset', async () => {
+    const { bytes, ends } = await tailFile(300, [2, 3, 1])
+    for (let at = 0; at < (ends[1] ?? 0); at++) {
+      for (const value of [0, 10, 0x41, (bytes[at] ?? 0) ^ 1]) {
+        if (value === bytes[at]) continue
+        const changed = Buffer.from(bytes)
+        changed[at] = value
+        await expect(read(300, changed), `byte ${at} as ${value}`).rejects.toMatchObject({
+          code: 'corrupt',
+          message: expect.stringContaining('tail/000000000300: byte '),
+        })
+      }
+    }
+  })
+
+  it('never adopts another tree when bytes of the last commit are changed', async () => {
+    const { bytes, ends } = await tailFile(0, [2, 3])
+    const honest = await read(0, bytes)
+    for (let at = ends[0] ?? 0; at < bytes.length; at++) {
+      const changed = Buffer.from(bytes)
+      changed[at] = (changed[at] ?? 0) ^ 4
+      const tail = await read(0, changed).catch(() => undefined)
+      if (tail?.checkpoint.size === 5) expect(tail.checkpoint.root).toBe(honest?.checkpoint.root)
+      else if (tail !== undefined) expect(tail).toMatchObject({ rest: 'torn', checkpoint: { size: 2 } })
+    }
+  })
+
+  it('goes on through files that continue each other, and refuses those that do not', async () => {
+    const a = await tailFile(0, [3])
+    const b = await tailFile(3, [2, 1])
+    const gap = await tailFile(4, [2])
+    expect(
+      await readTail(files({ start: 0, bytes: a.bytes }, { start: 3, bytes: b.bytes }), {
+        origin,
+        verifiers,
+      }),
+    ).toMatchObject({ start: 0, files: 2, checkpoint: { size: 6 } })
+    await expect(
+      readTail(files({ start: 0, bytes: a.bytes }, { start: 4, bytes: gap.bytes }), { origin, verifiers }),
+    ).rejects.toThrow('tail/000000000004: byte 0: expected the file to continue at entry 3')
+    await expect(
+      readTail(files({ start: 0, bytes: a.bytes.subarray(0, -1) }, { start: 3, bytes: b.bytes }), {
+        origin,
+        verifiers,
+      }),
+    ).rejects.toThrow('tail/000000000000: byte 1: expected')
+  })
+})

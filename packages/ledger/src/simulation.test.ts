@@ -1,0 +1,124 @@
+import { FaultyDisk } from '@service-fs/storage/faulty'
+import { Random } from '@service-fs/storage/random'
+import { openCheckpoint } from '@service-fs/tlog/checkpoint'
+import { nobleHasher } from '@service-fs/tlog/hash'
+import { verifierFromVkey } from '@service-fs/tlog/keys'
+import { verifyConsistency } from '@service-fs/tlog/proof'
+import { describe, expect, it } from 'vitest'
+import type { Ledger } from './ledger.ts'
+import { openTestLedger, TEST_ORIGIN, testSigner, textRecord } from './testing.ts'
+
+/** What a client knows: what was answered, and what was handed in. */
+class Client {
+  readonly acknowledged = new Map<string, { index: number; text: string }>()
+  readonly attempted = new Map<string, string>()
+  readonly checkpoints: string[] = []
+  readonly #random: Random
+  #next = 0
+
+  constructor(random: Random) {
+    this.#random = random
+  }
+
+  /** Appends concurrently until everything is answered or something fails. */
+  async work(ledger: Ledger, rounds: number): Promise<void> {
+    for (let round = 0; round < rounds; round++) {
+      const batches = Array.from({ length: 1 + this.#random.below(4) }, () => this.#batch())
+      await Promise.all(batches.map((records) => this.#append(ledger, records)))
+    }
+  }
+
+  #batch(): { id: string; text: string }[] {
+    const count = this.#random.below(3) === 0 ? 1 + this.#random.below(140) : 1
+    return Array.from({ length: count }, () => {
+      const id = `r${this.#next++}`
+      const text =
+        this.#random.below(400) === 0 ? id.repeat(20_000) : `text of ${id} `.repeat(this.#random.below(20))
+      this.attempted.set(id, text)
+      return { id, text }
+    })
+  }
+
+  async #append(ledger: Ledger, records: { id: string; text: string }[]): Promise<void> {
+    const { entries, checkpoint } = await ledger.append(records.map(({ id, text }) => textRecord(id, text)))
+    for (const [i, { index }] of entries.entries()) {
+      const record = records[i]
+      if (record !== undefined) this.acknowledged.set(record.id, { index, text: record.text })
+    }
+    this.checkpoints.push(checkpoint)
+  }
+
+  /** Everything acknowledged is in its place, nothing is there that was not handed in, and no checkpoint is contradicted. */
+  async check(ledger: Ledger): Promise<void> {
+    const seen = new Set<string>()
+    for await (const record of ledger.records(0)) {
+      expect(Buffer.from(record.payload).toString()).toBe(this.attempted.get(record.id))
+      expect(seen.has(record.id)).toBe(false)
+      seen.add(record.id)
+      const known = this.acknowledged.get(record.id)
+      if (known !== undefined) expect(record.index).toBe(known.index)
+    }
+    for (const id of this.acknowledged.keys()) expect(seen, `acknowledged ${id}`).toContain(id)
+    const verifiers = [verifierFromVkey(testSigner().vkey)]
+    const to = ledger.head
+    for (const note of this.checkpoints.slice(-20)) {
+      const { size, root } = openCheckpoint(note, verifiers, TEST_ORIGIN).checkpoint
+      const { hashes } = await ledger.consistencyProof(size, to.size)
+      verifyConsistency(
+        { from: size, to: to.size, fromRoot: root, toRoot: to.root, proof: hashes },
+        nobleHasher,
+      )
+    }
+  }
+}
+
+/** Runs a history on a disk that loses power again and again, then checks it. Answers with how often the power was cut. */
+async function history(seed: number, tailMode: 'grow' | 'each', cuts: readonly number[]): Promise<number> {
+  const client = new Client(new Random(seed))
+  let disk = new FaultyDisk({ seed, tailMode, cutAt: cuts[0] ?? 1 })
+  let cut = 0
+  for (let life = 1; life <= cuts.length; life++) {
+    try {
+      const ledger = await openTestLedger({ storage: await disk.open() })
+      await client.work(ledger, 8)
+      await ledger.close()
+    } catch (error) {
+      if (!disk.isOff) throw error
+    }
+    if (disk.isOff) cut += 1
+    const next = cuts[life]
+    disk = disk.isOff
+      ? disk.crash({ cutAt: next ?? Number.MAX_SAFE_INTEGER })
+      : disk.kill({ cutAt: next ?? Number.MAX_SAFE_INTEGER })
+  }
+  const ledger = await openTestLedger({ storage: await disk.open() })
+  await client.check(ledger)
+  await client.work(ledger, 2)
+  await client.check(ledger)
+  await ledger.close()
+  return cut
+}
+
+describe.each(['grow', 'each'] as const)('a ledger in %s mode on a disk that loses power', (tailMode) => {
+  it('keeps what it acknowledged, wherever in a history the power is cut', async () => {
+    let cut = 0
+    for (let at = 1; at <= 120; at++) {
+      cut += await history(at, tailMode, [at]).catch((error: unknown) => {
+        throw new Error(`seed ${at}, cut at step ${at}`, { cause: error })
+      })
+    }
+    expect(cut).toBeGreaterThan(80)
+  }, 600_000)
+
+  it('keeps it over several lives', async () => {
+    const first = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
+    const seeds = Number(process.env['SEEDS'] ?? 20)
+    for (let seed = first; seed < first + seeds; seed++) {
+      const random = new Random(seed)
+      const cuts = Array.from({ length: 5 }, () => 1 + random.below(120))
+      await history(seed, tailMode, cuts).catch((error: unknown) => {
+        throw new Error(`SEED=${seed}, cuts at ${cuts.join()}`, { cause: error })
+      })
+    }
+  }, 600_000)
+})
