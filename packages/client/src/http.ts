@@ -55,7 +55,10 @@ const BROKEN: ReadonlySet<string> = new Set([
 export function parseBaseUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
-    throw new ClientError('usage', `URL: expected http://host:port or http://host:port/t/<moduleId>/, found ${text}`)
+    throw new ClientError(
+      'usage',
+      `URL: expected http://host:port or http://host:port/t/<moduleId>/, found ${text}`,
+    )
   }
   if (url.search !== '' || url.hash !== '' || url.username !== '' || url.password !== '') {
     throw new ClientError('usage', `URL: expected no user, query or fragment, found ${text}`)
@@ -78,7 +81,8 @@ export class Connection {
     const base = parseBaseUrl(url)
     this.url = base.href
     this.#base = base.pathname
-    this.#pool = shared ?? new Pool(base.origin, { connections: options.connections ?? 8, keepAliveTimeout: 4_000 })
+    this.#pool =
+      shared ?? new Pool(base.origin, { connections: options.connections ?? 8, keepAliveTimeout: 4_000 })
     this.#headers = {}
     if (options.moduleId !== undefined) this.#headers['x-foundry-module-id'] = options.moduleId
     if (options.token !== undefined) this.#headers['authorization'] = `Bearer ${options.token}`
@@ -103,7 +107,8 @@ export class Connection {
       const response = await this.#send(path, question)
       const bytes = await readAll(response.body, question.limit ?? DEFAULT_LIMIT)
       const header = headerOf(response.headers)
-      const body = header('content-encoding') === 'gzip' ? gunzip(bytes, question.limit ?? DEFAULT_LIMIT) : bytes
+      const body =
+        header('content-encoding') === 'gzip' ? gunzip(bytes, question.limit ?? DEFAULT_LIMIT) : bytes
       if (response.statusCode >= 400) throw refusal(path, response.statusCode, header, body)
       return { status: response.statusCode, header, body }
     })
@@ -116,7 +121,10 @@ export class Connection {
 
   /** As `ask`, for the JSON value of the answer. @throws ClientError as `ask`, and `malformed` when it is not JSON */
   async askJson(path: string, question: Question = {}): Promise<unknown> {
-    const text = await this.askText(path, { ...question, headers: { accept: 'application/json', ...question.headers } })
+    const text = await this.askText(path, {
+      ...question,
+      headers: { accept: 'application/json', ...question.headers },
+    })
     return parseJson(text, path)
   }
 
@@ -126,7 +134,10 @@ export class Connection {
    */
   async *askLines(path: string, question: Question = {}): AsyncGenerator<string> {
     const response = await this.#persist(path, async () => {
-      const found = await this.#send(path, { ...question, headers: { 'accept-encoding': 'identity', ...question.headers } })
+      const found = await this.#send(path, {
+        ...question,
+        headers: { 'accept-encoding': 'identity', ...question.headers },
+      })
       if (found.statusCode < 400) return found
       const body = await readAll(found.body, DEFAULT_LIMIT)
       throw refusal(path, found.statusCode, headerOf(found.headers), body)
@@ -173,7 +184,12 @@ export class Connection {
 class Refusal extends ClientError {
   readonly retryAfter: number | undefined
 
-  constructor(code: string, message: string, answer: { status: number; detail: string | undefined }, retryAfter: number | undefined) {
+  constructor(
+    code: string,
+    message: string,
+    answer: { status: number; detail: string | undefined },
+    retryAfter: number | undefined,
+  ) {
     super(code, message, answer)
     this.retryAfter = retryAfter
   }
@@ -190,7 +206,10 @@ function isBroken(error: unknown): boolean {
 }
 
 function broken(url: string, error: unknown): ClientError {
-  return new ClientError('connection', `no answer from ${url}: ${messageOf(error) || (codeOf(error) ?? 'unknown error')}`)
+  return new ClientError(
+    'connection',
+    `no answer from ${url}: ${messageOf(error) || (codeOf(error) ?? 'unknown error')}`,
+  )
 }
 
 function headerOf(headers: Dispatcher.ResponseData['headers']): (name: string) => string | undefined {
@@ -205,7 +224,8 @@ async function readAll(body: AsyncIterable<Uint8Array>, limit: number): Promise<
   let size = 0
   for await (const chunk of body) {
     size += chunk.length
-    if (size > limit) throw new ClientError('malformed', `answer: expected at most ${limit} bytes, found more`)
+    if (size > limit)
+      throw new ClientError('malformed', `answer: expected at most ${limit} bytes, found more`)
     chunks.push(chunk)
   }
   return chunks.length === 1 ? (chunks[0] as Uint8Array) : Buffer.concat(chunks)
@@ -249,18 +269,24 @@ async function* linesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<string>
     if (from < chunk.length) rest.push(chunk.subarray(from))
   }
   const last = utf8(Buffer.concat(rest), 'line')
-  if (last !== '') throw new ClientError('connection', 'answer: expected a line feed at its end: it was cut off')
+  if (last !== '')
+    throw new ClientError('connection', 'answer: expected a line feed at its end: it was cut off')
 }
 
 /** The error that an answer of 400 and above stands for (RFC 9457 when it is a problem document). */
-function refusal(path: string, status: number, header: (name: string) => string | undefined, body: Uint8Array): ClientError {
+function refusal(
+  path: string,
+  status: number,
+  header: (name: string) => string | undefined,
+  body: Uint8Array,
+): ClientError {
   const seconds = header('retry-after')
   const retryAfter = seconds !== undefined && /^\d{1,6}$/.test(seconds) ? Number(seconds) : undefined
   if (header('content-type')?.startsWith('application/problem+json') === true) {
     const problem = record(parseJson(utf8(body, path), path))
-    const code = text(problem['code']) ?? 'http'
-    const detail = text(problem['detail'])
-    const message = detail ?? text(problem['title']) ?? `HTTP ${status}`
+    const code = stringOf(problem['code']) ?? 'http'
+    const detail = stringOf(problem['detail'])
+    const message = detail ?? stringOf(problem['title']) ?? `HTTP ${status}`
     return new Refusal(code, message, { status, detail }, retryAfter)
   }
   const code = status === 404 ? 'not-found' : 'http'
@@ -269,9 +295,11 @@ function refusal(path: string, status: number, header: (name: string) => string 
 
 /** `value` as an object with unknown members, or an empty one. */
 export function record(value: unknown): Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {}
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as Record<string, unknown>)
+    : {}
 }
 
-function text(value: unknown): string | undefined {
+function stringOf(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined
 }

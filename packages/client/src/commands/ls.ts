@@ -1,0 +1,43 @@
+import type { Command } from 'commander'
+import type { Connection } from '../http.ts'
+import type { Io } from '../io.ts'
+import { ledgerOptions, parseCount, perform, withConnection, type LedgerOptions } from '../options.ts'
+import { readRecords, type ReadRecord } from '../read.ts'
+
+interface LsOptions extends LedgerOptions {
+  long?: boolean
+  since: string
+  json?: boolean
+}
+
+/** `ls`: the records in order, one a line. */
+export function addLs(program: Command, io: Io): void {
+  ledgerOptions(program.command('ls'))
+    .description('list the records in order')
+    .option('--long', 'cursor, time, bytes and type before each id')
+    .option('--since <cursor>', 'records after this cursor', '0')
+    .option('--json', 'a JSON object a line')
+    .action((options: LsOptions) =>
+      perform(io, options.json, () => withConnection(options, (to) => ls(to, options, io))),
+    )
+}
+
+async function ls(connection: Connection, options: LsOptions, io: Io): Promise<void> {
+  const since = parseCount(options.since, '--since', 0)
+  let text = ''
+  for await (const found of readRecords(connection, { since })) {
+    text += lineOf(found, options)
+    if (text.length < 16_384) continue
+    await io.out(text)
+    text = ''
+  }
+  if (text !== '') await io.out(text)
+}
+
+function lineOf(found: ReadRecord, options: LsOptions): string {
+  const { cursor, id, type, time, payload } = found
+  if (options.json === true)
+    return JSON.stringify({ cursor, payload_id: id, type, time, bytes: payload.length }) + '\n'
+  if (options.long !== true) return id + '\n'
+  return `${String(cursor).padStart(8)} ${time} ${String(payload.length).padStart(10)} ${type.padEnd(24)} ${id}\n`
+}

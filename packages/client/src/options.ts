@@ -1,0 +1,117 @@
+/** Options that several commands have, and how a command ends. */
+import { readFile } from 'node:fs/promises'
+import { Option, type Command } from 'commander'
+import { ClientError, codeOf, messageOf } from './errors.ts'
+import { Connection } from './http.ts'
+import type { Io } from './io.ts'
+import type { TrustOptions } from './trust.ts'
+
+/** Exit statuses. */
+export const FALSE = 1
+export const USAGE = 2
+export const FAILED = 3
+
+export const DEFAULT_URL = 'http://127.0.0.1:8080'
+
+export interface LedgerOptions {
+  url: string
+  moduleId?: string
+}
+
+export interface KeyOptions {
+  vkey?: string[]
+  policy?: string
+}
+
+/** Adds `--url` and `--module-id`. */
+export function ledgerOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--url <url>', 'the ledger, or with /t/<moduleId>/ one tenant')
+        .env('FS_URL')
+        .default(DEFAULT_URL),
+    )
+    .addOption(
+      new Option('--module-id <id>', 'the tenant, where the URL does not name it').env('FS_MODULE_ID'),
+    )
+}
+
+function collect(value: string, before: string[] = []): string[] {
+  return [...before, value]
+}
+
+/** Adds `--vkey` and `--policy`. */
+export function keyOptions(command: Command): Command {
+  return command
+    .option('--vkey <vkey>', "the log's verifier key; may be repeated", collect)
+    .option('--policy <file>', 'a tlog-policy: logs, witnesses and their quorum')
+}
+
+/** The connection of a command; a bearer token comes from FS_TOKEN. @throws ClientError `usage` */
+export function connect(options: LedgerOptions): Connection {
+  return new Connection(options.url, { moduleId: options.moduleId, token: process.env['FS_TOKEN'] })
+}
+
+/** The keys that the user gave. @throws ClientError `file` */
+export async function trustOptions(options: KeyOptions): Promise<TrustOptions> {
+  const vkeys = options.vkey ?? []
+  return options.policy === undefined ? { vkeys } : { vkeys, policy: await readInput(options.policy) }
+}
+
+/** The content of a file that the user named. @throws ClientError `file` */
+export async function readInput(path: string): Promise<Buffer> {
+  try {
+    return await readFile(path)
+  } catch (error) {
+    throw new ClientError('file', messageOf(error))
+  }
+}
+
+/** A cursor: a positive integer. @throws ClientError `usage` */
+export function parseCount(text: string, name: string, least: number): number {
+  const value = /^(?:0|[1-9]\d{0,15})$/.test(text) ? Number(text) : Number.NaN
+  if (Number.isSafeInteger(value) && value >= least) return value
+  throw new ClientError('usage', `${name}: expected an integer of at least ${least}, found ${text}`)
+}
+
+/** Does a command's work and ends it: 0, or the status that the work gave, or that of what was thrown, on one line. */
+export async function perform(
+  io: Io,
+  json: boolean | undefined,
+  work: () => Promise<number | void>,
+): Promise<void> {
+  try {
+    io.status((await work()) ?? 0)
+  } catch (error) {
+    io.err(json === true ? JSON.stringify({ error: errorMembers(error) }) : `service-fs: ${messageOf(error)}`)
+    io.status(statusOf(error))
+  }
+}
+
+function statusOf(error: unknown): number {
+  const code = error instanceof ClientError ? error.code : undefined
+  if (code === 'false') return FALSE
+  return code === 'usage' ? USAGE : FAILED
+}
+
+function errorMembers(error: unknown): Record<string, unknown> {
+  const status = error instanceof ClientError ? error.status : undefined
+  return {
+    code: codeOf(error) ?? 'failed',
+    message: messageOf(error),
+    ...(status === undefined ? {} : { status }),
+  }
+}
+
+/** Runs `work` with a connection, and closes it. */
+export async function withConnection<T>(
+  options: LedgerOptions,
+  work: (connection: Connection) => Promise<T>,
+): Promise<T> {
+  const connection = connect(options)
+  try {
+    return await work(connection)
+  } finally {
+    await connection.close()
+  }
+}

@@ -1,0 +1,131 @@
+/** Whether the entries of a log, read in order, make whole records of this ledger's format. */
+import { parseEntry, partLength, type Entry } from '@service-fs/format/entry'
+import { messageOf } from './errors.ts'
+import { IdSet } from './ids.ts'
+import { nativeCodec, sha256Stream } from './native.ts'
+import type { Place, Problems } from './problems.ts'
+
+/** A split record of which more parts must come. */
+interface Open {
+  entry: Entry
+  parts: number
+  length: number
+  sha256: string
+  /** Parts seen. */
+  seen: number
+  digest: ReturnType<typeof sha256Stream>
+}
+
+/**
+ * Checks entry after entry: the format, that time never goes back, that split records are whole, that identifiers are
+ * unique.
+ */
+export class RecordCheck {
+  readonly #problems: Problems
+  readonly #ids = new IdSet()
+  #open: Open | undefined
+  #time = ''
+  /** Entries were missing just before: a part without its first part is no news then. */
+  #gap = false
+  #records = 0
+  /** Identifiers that may have come before, with the index of the record that has it again. */
+  readonly suspects: Map<string, number[]> = new Map()
+
+  constructor(problems: Problems) {
+    this.#problems = problems
+  }
+
+  /** Records seen. */
+  get records(): number {
+    return this.#records
+  }
+
+  /** The newest record's time, or empty. */
+  get time(): string {
+    return this.#time
+  }
+
+  /** The next entry. */
+  next(bytes: Uint8Array, place: Place): void {
+    let entry: Entry
+    try {
+      entry = parseEntry(bytes, nativeCodec)
+    } catch (error) {
+      this.#problems.addError(place, error, `an entry of this ledger's format: ${messageOf(error)}`)
+      this.gap()
+      return
+    }
+    if (entry.header.time < this.#time)
+      this.#problems.add(place, `a time not before ${this.#time}`, entry.header.time)
+    else this.#time = entry.header.time
+    if (entry.continuation === undefined) this.#first(entry, place)
+    else this.#part(entry, entry.continuation, place)
+  }
+
+  /** One or more entries are not there. */
+  gap(): void {
+    this.#open = undefined
+    this.#gap = true
+  }
+
+  /** The end of the log. */
+  end(place: Place): void {
+    this.#close(place)
+  }
+
+  #first(entry: Entry, place: Place): void {
+    this.#close(place)
+    this.#gap = false
+    this.#records += 1
+    const { id } = entry.header
+    if (!this.#ids.add(id) && (this.suspects.has(id) || this.suspects.size < 1_000)) {
+      this.suspects.set(id, [...(this.suspects.get(id) ?? []), place.index ?? -1])
+    }
+    if (entry.split === undefined) return
+    const digest = sha256Stream()
+    digest.update(entry.payload)
+    this.#open = { entry: { ...entry, payload: new Uint8Array() }, ...entry.split, seen: 1, digest }
+  }
+
+  #part(entry: Entry, continuation: { part: number; of: number }, place: Place): void {
+    const open = this.#open
+    const { part, of } = continuation
+    if (open === undefined) {
+      if (!this.#gap) this.#problems.add(place, 'the first part of a record', `part ${part}/${of}`)
+      this.#gap = true
+      return
+    }
+    const { header } = open.entry
+    const same =
+      entry.header.id === header.id && entry.header.type === header.type && entry.header.time === header.time
+    if (!same || part !== open.seen + 1 || of !== open.parts) {
+      this.#problems.add(
+        place,
+        `part ${open.seen + 1}/${open.parts} of ${JSON.stringify(header.id)}`,
+        `part ${part}/${of} of ${JSON.stringify(entry.header.id)}`,
+      )
+      return this.gap()
+    }
+    const length = partLength(part, open.length)
+    if (entry.payload.length !== length)
+      this.#problems.add(place, `${length} payload bytes`, String(entry.payload.length))
+    open.digest.update(entry.payload)
+    open.seen = part
+    if (part === open.parts) this.#whole(open, place)
+  }
+
+  #whole(open: Open, place: Place): void {
+    this.#open = undefined
+    const found = open.digest.hex()
+    if (found !== open.sha256)
+      this.#problems.add(place, `sha256 ${open.sha256} of ${JSON.stringify(open.entry.header.id)}`, found)
+  }
+
+  #close(place: Place): void {
+    const open = this.#open
+    this.#open = undefined
+    if (open === undefined) return
+    const wanted = `part ${open.seen + 1}/${open.parts} of ${JSON.stringify(open.entry.header.id)}`
+    this.#problems.add(place, wanted, 'the next record or the end')
+  }
+}

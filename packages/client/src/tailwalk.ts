@@ -1,0 +1,145 @@
+/** The tail and the published checkpoint of a ledger directory, compared with its tree while that is walked. */
+import type { Checkpoint } from '@service-fs/tlog/checkpoint'
+import type { Edge } from '@service-fs/tlog/edge'
+import type { Hash, Hasher } from '@service-fs/tlog/hash'
+import { messageOf } from './errors.ts'
+import type { Problems } from './problems.ts'
+import { loadTail } from './source.ts'
+import { tailLineAt, tailPath, type LoadedTail } from './tail.ts'
+import type { Trust } from './trust.ts'
+import type { Beside } from './walk.ts'
+
+export interface TailWalkOptions {
+  dir: string
+  origin: string
+  /** First entries of the tail files, in order. */
+  starts: readonly number[]
+  /** The last tail file, as it was when the walk began: a ledger in use goes on writing. */
+  newest: LoadedTail | undefined
+  /** The published checkpoint. */
+  cell: Checkpoint | undefined
+  trust: Trust
+  problems: Problems
+  notes: string[]
+  hasher: Hasher
+}
+
+/** A tail file in the range that is walked. */
+interface Active {
+  tail: LoadedTail
+  file: string
+  /** The commit to come next. */
+  commit: number
+}
+
+export class TailWalk implements Beside {
+  /** Commits whose root and signature were checked. */
+  commits = 0
+  /** The root at the end, as far as the tree could be walked. */
+  root: Hash | undefined
+  readonly #options: TailWalkOptions
+  #next = 0
+  #active: Active[] = []
+
+  constructor(options: TailWalkOptions) {
+    this.#options = options
+  }
+
+  async reach(from: number, to: number): Promise<void> {
+    const { dir, starts, newest } = this.#options
+    this.#active = this.#active.filter(({ tail }) => tail.start + tail.lines.length >= from)
+    for (let start = starts[this.#next]; start !== undefined && start < to; start = starts[++this.#next]) {
+      // A file that is gone now is one whose entries were sealed meanwhile.
+      const tail = start === newest?.start ? newest : await loadTail(dir, start)
+      if (tail !== undefined) this.#open(tail, start === starts.at(-1))
+    }
+  }
+
+  entry(index: number): { bytes: Uint8Array; file: string } | undefined {
+    for (const { tail, file } of this.#active) {
+      const line = tailLineAt(tail, index)
+      if (line !== undefined) return { bytes: Buffer.from(line, 'base64'), file }
+    }
+    return undefined
+  }
+
+  leaf(index: number, leaf: Hash): void {
+    for (const { tail, file } of this.#active) {
+      const line = tailLineAt(tail, index)
+      const found = line === undefined ? leaf : this.#options.hasher.leaf(Buffer.from(line, 'base64'))
+      if (found !== leaf) this.#options.problems.add({ file, index }, `leaf hash ${leaf}`, found)
+    }
+  }
+
+  at(edge: Edge): void {
+    const { cell, problems, hasher } = this.#options
+    if (cell?.size === edge.size) {
+      const root = edge.root(hasher)
+      if (root !== cell.root)
+        problems.add({ file: 'checkpoint' }, `root hash ${root} of the ${edge.size} entries`, cell.root)
+      this.root = root
+    }
+    for (const active of this.#active) this.#compare(active, edge)
+  }
+
+  #open(tail: LoadedTail, last: boolean): void {
+    const { problems, notes } = this.#options
+    const file = tailPath(tail.start)
+    if (tail.problem !== undefined) {
+      const { offset, text } = tail.problem
+      problems.addError(
+        { file },
+        new Error(`byte ${offset}: ${text}`),
+        'whole commits to the end of the file',
+      )
+    }
+    if (tail.torn && last)
+      notes.push(
+        `${file}: its last commit is not complete (being written, or cut off before it was acknowledged)`,
+      )
+    if (tail.torn && !last)
+      problems.add({ file }, 'whole commits, for another tail file follows', 'a torn one')
+    for (const { size, lines } of tail.commits) {
+      const expected = tail.start + lines
+      if (size !== expected)
+        problems.add({ file, index: expected - 1 }, `a checkpoint of size ${expected}`, String(size))
+    }
+    this.#active.push({ tail, file, commit: 0 })
+  }
+
+  #compare(active: Active, edge: Edge): void {
+    const { tail, file } = active
+    const { problems, hasher } = this.#options
+    if (tail.start === edge.size && tail.problem?.offset !== 0) {
+      const expected = edge.hashes()
+      const line = expected.findIndex((hash, i) => hash !== tail.edge[i])
+      if (line >= 0)
+        problems.add({ file, line: line + 1 }, `the right edge ${expected[line]}`, String(tail.edge[line]))
+    }
+    for (;;) {
+      const commit = tail.commits[active.commit]
+      if (commit === undefined || tail.start + commit.lines > edge.size) return
+      active.commit += 1
+      if (tail.start + commit.lines < edge.size) continue
+      const root = edge.root(hasher)
+      if (commit.root !== root)
+        problems.add(
+          { file, index: edge.size - 1 },
+          `root hash ${root} in the checkpoint of size ${edge.size}`,
+          commit.root,
+        )
+      this.root = root
+      this.commits += 1
+      this.#signature(active, commit.note, edge.size)
+    }
+  }
+
+  #signature({ file }: Active, note: string, size: number): void {
+    const { trust, origin, problems } = this.#options
+    try {
+      trust.open(note, origin)
+    } catch (error) {
+      problems.add({ file, index: size - 1 }, 'a checkpoint signed by the log', messageOf(error))
+    }
+  }
+}

@@ -1,0 +1,258 @@
+/** Ledgers that tests make: in a directory by the functions of tlog and format, and served over HTTP. */
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { entriesOf, parseEntry, type RecordContent } from '@service-fs/format/entry'
+import { readmeText } from '@service-fs/format/readme'
+import { formatCommit, formatEdge } from '@service-fs/format/tail-text'
+import { formatCheckpointText } from '@service-fs/tlog/checkpoint'
+import { Edge } from '@service-fs/tlog/edge'
+import type { Hash } from '@service-fs/tlog/hash'
+import { formatSignerKey, signerFromKey } from '@service-fs/tlog/keys'
+import { signNote } from '@service-fs/tlog/note'
+import { computeProof, inclusionPlan, subtreeRoot } from '@service-fs/tlog/proof'
+import { TILE_WIDTH, parseTilePath, storedPath, tileCount, tilesOf, type Tile } from '@service-fs/tlog/tile'
+import { bundleToBinary, formatBundle, formatHashTile, hashTileToBinary } from '@service-fs/tlog/tile-text'
+import { formatTlogProof } from '@service-fs/tlog/tlog-proof'
+import type { Io } from './io.ts'
+import { nativeCodec, nativeHasher, sha256Hex } from './native.ts'
+import { directorySource } from './source.ts'
+import { tailPath } from './tail.ts'
+
+export const TEST_ORIGIN = 'example.org/ledger/test'
+
+/** A signer of `origin` whose key is made of `seed`. */
+export function testSigner(origin: string = TEST_ORIGIN, seed: number = 7): ReturnType<typeof signerFromKey> {
+  return signerFromKey(formatSignerKey({ name: origin, type: 1, seed: new Uint8Array(32).fill(seed) }))
+}
+
+/** Small records of text, a second apart. */
+export function testRecords(count: number): RecordContent[] {
+  return Array.from({ length: count }, (_, i) => ({
+    id: `record/${i}`,
+    type: 'text/plain',
+    time: new Date(Date.UTC(2026, 10, 22) + i * 1000).toISOString(),
+    payload: Buffer.from(`content of ${i}`),
+  }))
+}
+
+export interface TestLedger {
+  origin?: string
+  /** Raw entries; default: those of `records`. */
+  entries?: Uint8Array[]
+  records?: RecordContent[]
+  /** Entries of one commit (default 10). */
+  commit?: number
+  /** 'grow': one tail file behind the sealed bundles; 'each': a file for every commit, from the start; 'export': no tail. */
+  tail?: 'grow' | 'each' | 'export'
+}
+
+/** A new temporary directory. */
+export function temporary(): Promise<string> {
+  return mkdtemp(join(tmpdir(), 'service-fs-client-'))
+}
+
+export function remove(dir: string): Promise<void> {
+  return rm(dir, { recursive: true, force: true })
+}
+
+export async function write(dir: string, path: string, content: string | Uint8Array): Promise<void> {
+  await mkdir(dirname(join(dir, path)), { recursive: true })
+  await writeFile(join(dir, path), content)
+}
+
+/** The signed checkpoint of the first `size` leaves. */
+export async function checkpointOf(
+  leaves: readonly Hash[],
+  size: number,
+  origin: string = TEST_ORIGIN,
+): Promise<string> {
+  const edge = new Edge()
+  for (const leaf of leaves.slice(0, size)) edge.append(leaf, nativeHasher)
+  return signNote(formatCheckpointText({ origin, size, root: edge.root(nativeHasher), extensions: [] }), [
+    testSigner(origin),
+  ])
+}
+
+/** Writes a ledger into `dir`, without an audit sub-ledger. */
+export async function makeLedger(dir: string, ledger: TestLedger): Promise<void> {
+  const origin = ledger.origin ?? TEST_ORIGIN
+  const entries = ledger.entries ?? (ledger.records ?? []).flatMap((content) => entriesOf(content, sha256Hex))
+  const leaves = entries.map((entry) => nativeHasher.leaf(entry))
+  const lines = entries.map((entry) => nativeCodec.base64Encode(entry))
+  const size = entries.length
+  await write(dir, 'origin', origin + '\n')
+  await write(dir, 'README.txt', readmeText(origin))
+  await write(dir, 'keys/ed25519.vkey', testSigner(origin).vkey + '\n')
+  await write(dir, 'checkpoint', await checkpointOf(leaves, size, origin))
+  const tail = ledger.tail ?? 'grow'
+  for (const tile of tilesOf(size)) {
+    if (tile.width < TILE_WIDTH && tail !== 'export') continue
+    const text =
+      tile.level === 'entries'
+        ? formatBundle(slice(lines, tile))
+        : formatHashTile(slice(level(leaves, tile.level), tile))
+    await write(dir, storedPath(tile), text)
+  }
+  if (tail === 'export' || size === 0) return
+  await writeTail(dir, { lines, leaves, origin, commit: ledger.commit ?? 10 }, tail)
+}
+
+function slice<T>(all: readonly T[], tile: Tile): T[] {
+  return all.slice(tile.index * TILE_WIDTH, tile.index * TILE_WIDTH + tile.width)
+}
+
+/** The hashes of a tile level. */
+function level(leaves: readonly Hash[], wanted: number): readonly Hash[] {
+  let hashes = leaves
+  for (let i = 0; i < wanted; i++) {
+    const below = hashes
+    const count = Math.floor(below.length / TILE_WIDTH)
+    hashes = Array.from({ length: count }, (_, n) =>
+      subtreeRoot(below.slice(n * TILE_WIDTH, (n + 1) * TILE_WIDTH), nativeHasher),
+    )
+  }
+  return hashes
+}
+
+interface Content {
+  lines: string[]
+  leaves: Hash[]
+  origin: string
+  commit: number
+}
+
+async function writeTail(dir: string, content: Content, tail: 'grow' | 'each'): Promise<void> {
+  const size = content.lines.length
+  const sealed = tail === 'each' ? 0 : tileCount('entries', size) * TILE_WIDTH
+  let parts: Uint8Array[] = []
+  let start = sealed
+  for (let from = sealed; from < size || parts.length === 0; from += content.commit) {
+    if (parts.length === 0) parts.push(Buffer.from(formatEdge(edgeAt(content.leaves, from))))
+    const to = Math.min(size, from + content.commit)
+    parts.push(
+      formatCommit(content.lines.slice(from, to), await checkpointOf(content.leaves, to, content.origin)),
+    )
+    if (tail === 'grow' && to < size) continue
+    await write(dir, tailPath(start), Buffer.concat(parts))
+    if (to >= size) return
+    start = to
+    parts = []
+  }
+}
+
+function edgeAt(leaves: readonly Hash[], size: number): Hash[] {
+  const edge = new Edge()
+  for (const leaf of leaves.slice(0, size)) edge.append(leaf, nativeHasher)
+  return edge.hashes()
+}
+
+/** The .tlog-proof of an entry. */
+export async function proofOf(entries: readonly Uint8Array[], index: number): Promise<string> {
+  const leaves = entries.map((entry) => nativeHasher.leaf(entry))
+  const tiles = (at: number, tile: number): Hash[] =>
+    level(leaves, at).slice(tile * TILE_WIDTH, (tile + 1) * TILE_WIDTH)
+  const hashes = computeProof(inclusionPlan(index, leaves.length), tiles, nativeHasher)
+  const entry = entries[index] as Uint8Array
+  const extra = entry.subarray(0, headerLength(entry))
+  return formatTlogProof({ extra, index, hashes, checkpoint: await checkpointOf(leaves, leaves.length) })
+}
+
+function headerLength(entry: Uint8Array): number {
+  return parseEntry(entry, nativeCodec).headerLength
+}
+
+/** A server and where it is. */
+export interface TestServer {
+  url: string
+  /** Paths asked for, in order. */
+  asked: string[]
+  close(): Promise<void>
+}
+
+export async function serve(
+  handle: (request: IncomingMessage, response: ServerResponse, body: Buffer) => void | Promise<void>,
+): Promise<TestServer> {
+  const asked: string[] = []
+  const server: Server = createServer((request, response) => {
+    asked.push(request.url ?? '')
+    const chunks: Buffer[] = []
+    request.on('data', (chunk: Buffer) => chunks.push(chunk))
+    request.on('end', () => {
+      Promise.resolve(handle(request, response, Buffer.concat(chunks))).catch((error: unknown) => {
+        response.writeHead(500).end(String(error))
+      })
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  const close = (): Promise<void> =>
+    new Promise((resolve) => {
+      server.close(() => resolve())
+      server.closeAllConnections()
+    })
+  return { url: `http://127.0.0.1:${port}/`, asked, close }
+}
+
+/** Serves a ledger directory as a static tlog-tiles host does, with `/v1/contract`. */
+export function serveDirectory(dir: string): Promise<TestServer> {
+  const source = directorySource(dir)
+  return serve(async (request, response) => {
+    const path = (request.url ?? '').slice(1)
+    try {
+      if (path === 'checkpoint') response.end(await source.checkpoint())
+      else if (path === 'v1/contract') response.end(JSON.stringify({ vkeys: [testSigner().vkey] }))
+      else response.end(await tileBytes(dir, parseTilePath(path)))
+    } catch {
+      response.writeHead(404).end()
+    }
+  })
+}
+
+async function tileBytes(dir: string, tile: Tile): Promise<Uint8Array> {
+  const source = directorySource(dir)
+  const { level: at, index, width } = tile
+  if (at !== 'entries') return hashTileToBinary(await source.hashTile(at, index, width))
+  const entries = await source.bundle(index, width)
+  return bundleToBinary(entries.map((entry) => nativeCodec.base64Encode(entry)))
+}
+
+/** What a command wrote. */
+export interface TestIo extends Io {
+  text(): string
+  bytes(): Buffer
+  errors: string[]
+  code: number | undefined
+}
+
+export class Exit extends Error {
+  readonly code: number
+  constructor(code: number) {
+    super(`exit ${code}`)
+    this.code = code
+  }
+}
+
+export function testIo(stdin: Uint8Array = new Uint8Array()): TestIo {
+  const chunks: Buffer[] = []
+  const io: TestIo = {
+    errors: [],
+    code: undefined,
+    text: () => Buffer.concat(chunks).toString(),
+    bytes: () => Buffer.concat(chunks),
+    out: async (content) => void chunks.push(Buffer.from(content)),
+    err: (line) => void io.errors.push(line),
+    async *stdin() {
+      yield stdin
+    },
+    terminal: undefined,
+    status: (code) => void (io.code = code),
+    exit(code) {
+      io.code = code
+      throw new Exit(code)
+    },
+  }
+  return io
+}

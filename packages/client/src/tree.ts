@@ -1,0 +1,131 @@
+/** Reading entries that are proven to be in a signed tree, tile by tile, from the root down. */
+import type { Checkpoint } from '@service-fs/tlog/checkpoint'
+import { edgeNodes, foldNodes } from '@service-fs/tlog/edge'
+import type { Hash, Hasher } from '@service-fs/tlog/hash'
+import { pow2 } from '@service-fs/tlog/math'
+import { subtreeRoot } from '@service-fs/tlog/proof'
+import { TILE_WIDTH, levelWidth, partialWidth, tileCount, tileWidth } from '@service-fs/tlog/tile'
+import { ClientError } from './errors.ts'
+import { nativeHasher } from './native.ts'
+import type { LogSource } from './source.ts'
+
+/** Tiles of one level that are kept; reading goes in order, a few bundles ahead. */
+const KEPT = 16
+
+/**
+ * A log's tree at one checkpoint. Every hash that it gives out was checked against the checkpoint's root: partial tiles by
+ * computing the root from them, full tiles by their line in the tile above.
+ */
+export class TrustedTree {
+  readonly size: number
+  readonly #source: LogSource
+  readonly #hasher: Hasher
+  /** The partial tile of each level, where there is one. */
+  readonly #partial: (readonly Hash[])[]
+  readonly #tiles = new Map<number, Map<number, Promise<readonly Hash[]>>>()
+
+  private constructor(source: LogSource, size: number, partial: (readonly Hash[])[], hasher: Hasher) {
+    this.#source = source
+    this.size = size
+    this.#partial = partial
+    this.#hasher = hasher
+  }
+
+  /**
+   * Reads the partial tiles of a tree and checks that they make its root. Whether the checkpoint is signed is for the
+   * caller to check.
+   * @throws ClientError `false` when they do not, or as the source
+   */
+  static async open(
+    source: LogSource,
+    checkpoint: Checkpoint,
+    hasher: Hasher = nativeHasher,
+  ): Promise<TrustedTree> {
+    const { size, root } = checkpoint
+    const partial: (readonly Hash[])[] = []
+    const edge: Hash[] = []
+    for (let level = 0; levelWidth(level, size) > 0; level++) {
+      const width = partialWidth(level, size)
+      const hashes = width === 0 ? [] : await source.hashTile(level, tileCount(level, size), width)
+      partial.push(hashes)
+      edge.unshift(...perfectSubtrees(hashes, hasher))
+    }
+    const found = foldNodes(edge, hasher)
+    if (found !== root)
+      throw new ClientError(
+        'false',
+        `tree of size ${size}: expected root hash ${root} of the signed checkpoint, found ${found}`,
+      )
+    return new TrustedTree(source, size, partial, hasher)
+  }
+
+  /** How many entry bundles there are, the last one maybe partial. */
+  get bundles(): number {
+    return Math.ceil(this.size / TILE_WIDTH)
+  }
+
+  /** The entries of a bundle, each with the leaf hash that the tree has. @throws ClientError `false` naming the entry */
+  async bundle(index: number): Promise<Uint8Array[]> {
+    const width = tileWidth('entries', index, this.size)
+    const [entries, leaves] = await Promise.all([this.#source.bundle(index, width), this.#tile(0, index)])
+    entries.forEach((entry, i) => {
+      const found = this.#hasher.leaf(entry)
+      if (found === leaves[i]) return
+      const name = this.#source.name({ level: 'entries', index, width })
+      throw new ClientError(
+        'false',
+        `${name}: entry ${index * TILE_WIDTH + i}: expected leaf hash ${leaves[i]}, found ${found}`,
+      )
+    })
+    return entries
+  }
+
+  /** The leaf hash of an entry. @throws ClientError `false` */
+  async leaf(index: number): Promise<Hash> {
+    const hashes = await this.#tile(0, Math.floor(index / TILE_WIDTH))
+    const leaf = hashes[index % TILE_WIDTH]
+    if (leaf === undefined)
+      throw new ClientError('not-found', `entry ${index} is beyond the tree of size ${this.size}`)
+    return leaf
+  }
+
+  #tile(level: number, index: number): Promise<readonly Hash[]> {
+    const partial = this.#partial[level]
+    if (index === tileCount(level, this.size) && partial !== undefined) return Promise.resolve(partial)
+    let tiles = this.#tiles.get(level)
+    if (tiles === undefined) this.#tiles.set(level, (tiles = new Map()))
+    let tile = tiles.get(index)
+    if (tile === undefined) {
+      tile = this.#fullTile(level, index)
+      tiles.set(index, tile)
+      const oldest = tiles.size > KEPT ? tiles.keys().next().value : undefined
+      if (oldest !== undefined) tiles.delete(oldest)
+    }
+    return tile
+  }
+
+  async #fullTile(level: number, index: number): Promise<readonly Hash[]> {
+    const [hashes, above] = await Promise.all([
+      this.#source.hashTile(level, index, TILE_WIDTH),
+      this.#tile(level + 1, Math.floor(index / TILE_WIDTH)),
+    ])
+    const expected = above[index % TILE_WIDTH]
+    const found = subtreeRoot(hashes, this.#hasher)
+    if (found !== expected) {
+      const name = this.#source.name({ level, index, width: TILE_WIDTH })
+      throw new ClientError(
+        'false',
+        `${name}: expected the hash ${expected} of the tile above, found ${found}`,
+      )
+    }
+    return hashes
+  }
+}
+
+/** The hashes of the perfect subtrees that a partial tile consists of, largest first. */
+function perfectSubtrees(hashes: readonly Hash[], hasher: Hasher): Hash[] {
+  return edgeNodes(hashes.length).map(({ level, index }) => {
+    const width = pow2(level)
+    return subtreeRoot(hashes.slice(index * width, (index + 1) * width), hasher)
+  })
+}

@@ -1,0 +1,254 @@
+/** Checks a ledger over HTTP: every entry and every tile of tlog-tiles, partial ones too, and samples of its proofs. */
+import type { Checkpoint } from '@service-fs/tlog/checkpoint'
+import type { Edge } from '@service-fs/tlog/edge'
+import type { Hash } from '@service-fs/tlog/hash'
+import { verifyConsistency, verifyInclusion } from '@service-fs/tlog/proof'
+import { tilePath, type Tile } from '@service-fs/tlog/tile'
+import { ClientError, messageOf } from './errors.ts'
+import { record, type Connection } from './http.ts'
+import { nativeHasher } from './native.ts'
+import { Problems } from './problems.ts'
+import { RecordCheck } from './records.ts'
+import { httpSource, type LogSource } from './source.ts'
+import { Trust, type Opened } from './trust.ts'
+import { confirmDuplicates, type LedgerReport, type VerifyOptions } from './verify.ts'
+import { TreeWalk, type Beside, type TreeFiles } from './walk.ts'
+
+/** Proofs of each kind that are asked for. */
+const SAMPLES = 9
+
+/** The keys to check this ledger with: the pinned ones, or those of its contract. @throws ClientError */
+export async function trustOf(connection: Connection, options: VerifyOptions): Promise<Trust> {
+  return Trust.pinned(options) ?? shownTrust(connection)
+}
+
+/** The keys that `/v1/contract` shows. */
+async function shownTrust(connection: Connection): Promise<Trust> {
+  const { vkeys } = record(await connection.askJson('v1/contract'))
+  if (!Array.isArray(vkeys) || !vkeys.every((vkey) => typeof vkey === 'string')) {
+    throw new ClientError('malformed', 'v1/contract: expected vkeys')
+  }
+  return Trust.shown(vkeys, 'v1/contract')
+}
+
+/**
+ * Checks a ledger over HTTP and its audit sub-ledger, when that may be read.
+ * @throws ClientError when the ledger can't be read; what is wrong with it is in the report
+ */
+export async function verifyUrl(connection: Connection, options: VerifyOptions = {}): Promise<LedgerReport> {
+  const trust = await trustOf(connection, options)
+  const report = await new UrlCheck(connection, options, trust, undefined).run()
+  if (options.withoutAudit === true) return report
+  const audit = await auditReport(connection.audit(), options, report)
+  return audit === undefined ? report : { ...report, ok: report.ok && audit.ok, audit }
+}
+
+async function auditReport(
+  connection: Connection,
+  options: VerifyOptions,
+  main: LedgerReport,
+): Promise<LedgerReport | undefined> {
+  const origin = `${main.origin}/audit`
+  let trust: Trust
+  try {
+    const pinned = Trust.pinned(options)
+    trust = pinned?.knows(origin) === true ? pinned : await shownTrust(connection)
+  } catch (error) {
+    const status = error instanceof ClientError ? error.status : undefined
+    if (status !== 401 && status !== 403 && status !== 404) throw error
+    main.notes.push(`the audit sub-ledger was not checked: ${messageOf(error)}`)
+    return undefined
+  }
+  return new UrlCheck(connection, options, trust, origin).run()
+}
+
+class UrlCheck {
+  readonly #connection: Connection
+  readonly #options: VerifyOptions
+  readonly #trust: Trust
+  readonly #expectedOrigin: string | undefined
+  readonly #problems = new Problems()
+  readonly #source: LogSource
+
+  constructor(
+    connection: Connection,
+    options: VerifyOptions,
+    trust: Trust,
+    expectedOrigin: string | undefined,
+  ) {
+    this.#connection = connection
+    this.#options = options
+    this.#trust = trust
+    this.#expectedOrigin = expectedOrigin
+    this.#source = httpSource(connection)
+  }
+
+  async run(): Promise<LedgerReport> {
+    const note = await this.#source.checkpoint()
+    const opened = this.#open(note)
+    const { origin, size, root } = opened.checkpoint
+    const records = new RecordCheck(this.#problems)
+    const samples = new Samples(opened.checkpoint, this.#problems)
+    const walk = await this.#walk(size, samples, records)
+    const proofs = await this.#proofs(opened.checkpoint, samples)
+    await confirmDuplicates(records.suspects, size, this.#source, this.#problems)
+    const { entries, bundles, tiles } = walk.counts
+    return {
+      ok: this.#problems.count === 0,
+      place: this.#connection.url,
+      origin,
+      size,
+      root,
+      entries,
+      records: records.records,
+      time: records.time,
+      checked: { bundles, tiles, commits: 1, proofs, files: 0 },
+      trust: this.#trust.toString(),
+      pinned: this.#trust.pinned,
+      witnesses: opened.witnesses,
+      notes: [],
+      problems: this.#problems.list,
+      problemCount: this.#problems.count,
+    }
+  }
+
+  /** The signed checkpoint. One that is not signed as it must be leaves nothing to compare with. */
+  #open(note: string): Opened {
+    return this.#trust.openPublished(note, this.#expectedOrigin)
+  }
+
+  async #walk(size: number, samples: Samples, records: RecordCheck): Promise<TreeWalk> {
+    const { progress } = this.#options
+    const walk = new TreeWalk({
+      files: new RemoteFiles(this.#source),
+      size,
+      beside: samples,
+      records,
+      problems: this.#problems,
+      hasher: nativeHasher,
+      width: 4,
+      progress: progress && ((entries) => progress(this.#connection.url, entries, size)),
+    })
+    await walk.run()
+    return walk
+  }
+
+  /** Asks for proofs, and for the newest checkpoint again: it must be a later state of the same log. */
+  async #proofs(checkpoint: Checkpoint, samples: Samples): Promise<number> {
+    let proofs = 0
+    if (checkpoint.size === 0) return proofs
+    try {
+      for (const index of samples.indexes) proofs += await this.#inclusion(checkpoint, index, samples)
+      for (const [size, root] of samples.roots) proofs += await this.#consistency(size, root, checkpoint)
+    } catch (error) {
+      // A log on a static host has tiles, and no routes that compute proofs.
+      if (!(error instanceof ClientError) || error.status !== 404) throw error
+    }
+    const later = this.#open(await this.#source.checkpoint()).checkpoint
+    if (later.size < checkpoint.size)
+      this.#problems.add({ file: 'checkpoint' }, `a size not below ${checkpoint.size}`, String(later.size))
+    else if (later.size > checkpoint.size)
+      proofs += await this.#consistency(checkpoint.size, checkpoint.root, later)
+    return proofs
+  }
+
+  async #inclusion(checkpoint: Checkpoint, index: number, samples: Samples): Promise<number> {
+    const { size, root } = checkpoint
+    const leafHash = samples.leaves.get(index)
+    if (leafHash === undefined) return 0
+    const path = `v1/proof/inclusion?index=${index}&size=${size}`
+    const proof = hashesOf(await this.#connection.askJson(path), path)
+    return this.#proved(path, index, () =>
+      verifyInclusion({ index, size, leafHash, root, proof }, nativeHasher),
+    )
+  }
+
+  async #consistency(from: number, fromRoot: Hash, checkpoint: Checkpoint): Promise<number> {
+    const { size: to, root: toRoot } = checkpoint
+    const path = `v1/proof/consistency?from=${from}&to=${to}`
+    const proof = hashesOf(await this.#connection.askJson(path), path)
+    return this.#proved(path, from - 1, () =>
+      verifyConsistency({ from, to, fromRoot, toRoot, proof }, nativeHasher),
+    )
+  }
+
+  #proved(file: string, index: number, check: () => void): number {
+    try {
+      check()
+    } catch (error) {
+      this.#problems.addError({ file, index }, error, 'a proof that holds')
+    }
+    return 1
+  }
+}
+
+function hashesOf(value: unknown, path: string): Hash[] {
+  const { hashes } = record(value)
+  if (!Array.isArray(hashes) || !hashes.every((hash) => typeof hash === 'string')) {
+    throw new ClientError('malformed', `${path}: expected hashes`)
+  }
+  return hashes
+}
+
+/** Leaf hashes and roots of the walked tree, spread over it, to ask for proofs about. */
+class Samples implements Beside {
+  readonly leaves: Map<number, Hash> = new Map()
+  readonly roots: Map<number, Hash> = new Map()
+  readonly indexes: ReadonlySet<number>
+  readonly #sizes: ReadonlySet<number>
+  readonly #checkpoint: Checkpoint
+  readonly #problems: Problems
+
+  constructor(checkpoint: Checkpoint, problems: Problems) {
+    const { size } = checkpoint
+    this.#checkpoint = checkpoint
+    this.#problems = problems
+    const spread = Array.from({ length: SAMPLES }, (_, i) => Math.floor(((size - 1) * i) / (SAMPLES - 1)))
+    this.indexes = new Set(size === 0 ? [] : spread)
+    this.#sizes = new Set(spread.filter((n) => n > 0 && n < size))
+  }
+
+  async reach(): Promise<void> {}
+
+  entry(): undefined {
+    return undefined
+  }
+
+  leaf(index: number, leaf: Hash): void {
+    if (this.indexes.has(index)) this.leaves.set(index, leaf)
+  }
+
+  at(edge: Edge): void {
+    const { size, root } = this.#checkpoint
+    if (this.#sizes.has(edge.size)) this.roots.set(edge.size, edge.root(nativeHasher))
+    if (edge.size !== size) return
+    const found = edge.root(nativeHasher)
+    if (found !== root)
+      this.#problems.add({ file: 'checkpoint' }, `root hash ${found} of the ${size} entries`, root)
+  }
+}
+
+/** The tiles over HTTP: all of them have to be there. */
+class RemoteFiles implements TreeFiles {
+  readonly #source: LogSource
+
+  constructor(source: LogSource) {
+    this.#source = source
+  }
+
+  name(tile: Tile): string {
+    return tilePath(tile)
+  }
+
+  required(): boolean {
+    return true
+  }
+
+  hashTile({ level, index, width }: Tile): Promise<Hash[]> {
+    return this.#source.hashTile(level as number, index, width)
+  }
+
+  bundle({ index, width }: Tile): Promise<Uint8Array[]> {
+    return this.#source.bundle(index, width)
+  }
+}
