@@ -110,8 +110,8 @@ export function isTorn(bytes: Uint8Array, offset: number): boolean {
 function isEnded(bytes: Uint8Array, offset: number, last: number): boolean {
   if (bytes[last + 1] !== LF || bytes[last + 2] !== LF) return false
   // A commit has three empty lines: after its entries, after the checkpoint's text, after the signatures.
-  const entries = emptyLine(bytes, offset)
-  const text = entries < 0 ? -1 : emptyLine(bytes, entries + 2)
+  const entries = bytes[offset] === LF ? offset - 1 : emptyLine(bytes, offset)
+  const text = entries < offset - 1 ? -1 : emptyLine(bytes, entries + 2)
   if (text < 0 || text > last) return false
   if (last + 3 === bytes.length) return true
   // Fill of line feeds follows. Data that runs up to a sector's end may have lost the sectors behind it.

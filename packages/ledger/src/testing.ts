@@ -1,8 +1,8 @@
 /** What tests open ledgers with: a clock and timers that they turn by hand, and a key of their own. */
 import { MemoryStorage } from '@service-fs/storage/memory'
 import type { StorageCapability } from '@service-fs/storage/capability'
-import { pureCodec } from '@service-fs/tlog/codec'
-import { nobleHasher } from '@service-fs/tlog/hash'
+import { pureCodec, type Codec } from '@service-fs/tlog/codec'
+import { nobleHasher, type Hasher } from '@service-fs/tlog/hash'
 import { formatSignerKey, signerFromKey } from '@service-fs/tlog/keys'
 import type { Signer } from '@service-fs/tlog/note'
 import { Ledger, type LedgerOptions } from './ledger.ts'
@@ -13,8 +13,8 @@ export const TEST_ORIGIN = 'example.org/ledger/test'
 
 /** A runtime whose time stands still until it is told otherwise. */
 export class TestRuntime implements Runtime {
-  readonly hasher = nobleHasher
-  readonly codec = pureCodec
+  readonly hasher: Hasher = nobleHasher
+  readonly codec: Codec = pureCodec
   time: number = Date.UTC(2026, 10, 22, 18, 43)
   readonly #timers = new Set<{ at: number; run: () => void }>()
 
