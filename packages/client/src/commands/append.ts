@@ -73,6 +73,7 @@ function checkUsage(paths: string[], options: AppendCommandOptions): void {
     throw new ClientError('usage', 'standard input: expected --id')
   if (options.id !== undefined && paths.length !== 1)
     throw new ClientError('usage', '--id: expected one path')
+  if (options.batch !== undefined) parseCount(options.batch, '--batch', 1)
   const problem = options.id === undefined ? undefined : idProblem(options.id, nativeCodec)
   if (problem !== undefined) throw new ClientError('usage', `--id: ${problem}`)
 }

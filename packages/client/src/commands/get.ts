@@ -68,6 +68,7 @@ async function get(connection: Connection, options: GetOptions, io: Io): Promise
     throw new ClientError('usage', 'expected one of --id, --cursor, --all and --prefix')
   const single = options.id !== undefined || options.cursor !== undefined
   const { out } = options
+  if (options.cursor !== undefined) parseCount(options.cursor, '--cursor', 1)
   if (!single && out === undefined) throw new ClientError('usage', 'expected --out: where the files go')
   const trust = options.verify ? await trustOf(connection, await trustOptions(options)) : undefined
   if (single) return getOne(connection, options, trust, io)

@@ -1,0 +1,133 @@
+import { gzipSync } from 'node:zlib'
+import { afterEach, expect, it } from 'vitest'
+import { Connection, parseBaseUrl, type ConnectionOptions } from './http.ts'
+import { serve, type TestServer } from './testing.ts'
+
+const cleanups: (() => Promise<void>)[] = []
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
+})
+
+async function connected(
+  handle: Parameters<typeof serve>[0],
+  options: ConnectionOptions = {},
+): Promise<{ server: TestServer; connection: Connection }> {
+  const server = await serve(handle)
+  const connection = new Connection(server.url + 't/acme', options)
+  cleanups.push(
+    () => server.close(),
+    () => connection.close(),
+  )
+  return { server, connection }
+}
+
+const busy: Parameters<typeof serve>[0] = (_, response) => {
+  response
+    .writeHead(503, { 'content-type': 'application/problem+json' })
+    .end('{"code":"busy","detail":"too many"}')
+}
+
+it('takes http URLs, with a path, and nothing else', () => {
+  expect(parseBaseUrl('http://127.0.0.1:8080').href).toBe('http://127.0.0.1:8080/')
+  expect(parseBaseUrl('https://example.org/t/acme').href).toBe('https://example.org/t/acme/')
+  for (const bad of [
+    '',
+    'example.org',
+    'ftp://example.org',
+    'http://a:b@example.org',
+    'http://example.org?x=1',
+  ]) {
+    expect(() => parseBaseUrl(bad)).toThrow(expect.objectContaining({ code: 'usage' }))
+  }
+})
+
+it('names the tenant and the token, joins the paths, and reads gzip', async () => {
+  const { server, connection } = await connected(
+    (request, response) => {
+      response.writeHead(200, { 'content-encoding': 'gzip' })
+      response.end(
+        gzipSync(
+          `${String(request.headers['x-foundry-module-id'])} ${String(request.headers['authorization'])}`,
+        ),
+      )
+    },
+    { moduleId: 'acme', token: 'secret' },
+  )
+  expect(await connection.askText('checkpoint')).toBe('acme Bearer secret')
+  await connection.audit().ask('checkpoint')
+  expect(server.asked).toEqual(['/t/acme/checkpoint', '/t/acme/audit/checkpoint'])
+  await expect(connection.ask('checkpoint', { limit: 4 })).rejects.toMatchObject({ code: 'malformed' })
+})
+
+it('asks a busy ledger again when it says so', async () => {
+  let turnedAway = 3
+  const { server, connection } = await connected((_, response) => {
+    turnedAway -= 1
+    if (turnedAway > 0)
+      response
+        .writeHead(503, { 'retry-after': '0', 'content-type': 'application/problem+json' })
+        .end('{"code":"busy"}')
+    else response.end('{"ok":true}')
+  })
+  expect(await connection.askJson('v1/contract')).toEqual({ ok: true })
+  expect(server.asked).toHaveLength(3)
+})
+
+it('gives up on a busy ledger when patience ends', async () => {
+  const { connection } = await connected(busy, { patience: 200 })
+  await expect(connection.ask('v1/append')).rejects.toMatchObject({
+    code: 'busy',
+    status: 503,
+    detail: 'too many',
+  })
+})
+
+it('connects again when a connection breaks, and says so when there is none', async () => {
+  let broken = 2
+  const { server, connection } = await connected((request, response) => {
+    broken -= 1
+    if (broken >= 0) request.socket.destroy()
+    else response.end('here')
+  })
+  expect(await connection.askText('checkpoint')).toBe('here')
+  expect(server.asked).toHaveLength(3)
+  const nobody = new Connection('http://127.0.0.1:9', { retries: 1 })
+  await expect(nobody.ask('checkpoint')).rejects.toMatchObject({ code: 'connection' })
+  await nobody.close()
+})
+
+it('turns problem documents into errors, and other answers too', async () => {
+  const { connection } = await connected((request, response) => {
+    const document = {
+      code: 'module-id-mismatch',
+      title: 'Another tenant',
+      detail: 'this is tenant a, not b',
+    }
+    if (request.url?.endsWith('problem') === true)
+      response.writeHead(403, { 'content-type': 'application/problem+json' }).end(JSON.stringify(document))
+    else response.writeHead(404).end('no')
+  })
+  await expect(connection.ask('problem')).rejects.toMatchObject({
+    code: 'module-id-mismatch',
+    status: 403,
+    message: 'this is tenant a, not b',
+  })
+  await expect(connection.ask('other')).rejects.toMatchObject({ code: 'not-found', status: 404 })
+})
+
+it('reads lines, however they are cut, and tells when the answer is', async () => {
+  const { connection } = await connected((request, response) => {
+    response.write('{"a":1}\n{"b"')
+    setTimeout(() => {
+      if (request.url?.endsWith('whole') === true) response.end(':"ü"}\n\n')
+      else response.end()
+    }, 20)
+  })
+  const lines: string[] = []
+  for await (const line of connection.askLines('whole')) lines.push(line)
+  expect(lines).toEqual(['{"a":1}', '{"b":"ü"}'])
+  await expect(async () => {
+    for await (const line of connection.askLines('cut')) lines.push(line)
+  }).rejects.toMatchObject({ code: 'connection' })
+})
