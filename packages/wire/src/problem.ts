@@ -143,7 +143,7 @@ function failureProblem(error: Error, code: string): Problem {
 const OWN: readonly ProblemCode[] = ['full', 'signer', 'corrupt']
 
 /** A problem's response. HEAD has the same headers; the body is left to the caller. */
-export function problemResponse(problem: Problem): WireResponse {
+export function problemResponse(problem: Problem): WireResponse & { body: string } {
   const kind: Kind = PROBLEMS[problem.code]
   const headers: Record<string, string> = {
     'content-type': 'application/problem+json',

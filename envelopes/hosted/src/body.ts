@@ -1,0 +1,131 @@
+/** Request bodies, read whole, within a limit each and a budget for all. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Problem } from '@service-fs/wire/problem'
+
+/** Bytes of request bodies held at once. */
+export class BodyBudget {
+  #left: number
+
+  constructor(bytes: number) {
+    this.#left = bytes
+  }
+
+  /** Whether there was room. */
+  take(bytes: number): boolean {
+    if (bytes > this.#left) return false
+    this.#left -= bytes
+    return true
+  }
+
+  release(bytes: number): void {
+    this.#left += bytes
+  }
+}
+
+const EMPTY = new Uint8Array(0)
+
+/**
+ * The body; or why it is not read (413 `too-large`, 503 `busy`), known from Content-Length before a byte of it where there is one.
+ * The bytes of a body that is returned are taken from the budget: the caller releases them. Rejects when the client goes away.
+ */
+export function readBody(
+  raw: IncomingMessage,
+  out: ServerResponse,
+  limit: number,
+  budget: BodyBudget,
+): Promise<Uint8Array | Problem> | Uint8Array | Problem {
+  const declared = raw.headers['content-length']
+  const length = declared === undefined ? undefined : Number(declared)
+  if (length === undefined && raw.headers['transfer-encoding'] === undefined) return EMPTY
+  if (length !== undefined && length > limit) return tooLarge(limit, String(length))
+  if (length !== undefined && !budget.take(length)) return busy()
+  if (raw.headers.expect !== undefined) out.writeContinue()
+  return new Reading(raw, limit, budget, length ?? 0).result
+}
+
+class Reading {
+  readonly result: Promise<Uint8Array | Problem>
+  readonly #raw: IncomingMessage
+  readonly #limit: number
+  readonly #budget: BodyBudget
+  #taken: number
+  readonly #chunks: Buffer[] = []
+  #length = 0
+  #resolve!: (body: Uint8Array | Problem) => void
+  #reject!: (error: unknown) => void
+
+  constructor(raw: IncomingMessage, limit: number, budget: BodyBudget, taken: number) {
+    this.#raw = raw
+    this.#limit = limit
+    this.#budget = budget
+    this.#taken = taken
+    this.result = new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+    raw.on('data', this.#onData)
+    raw.once('end', this.#onEnd)
+    raw.once('error', this.#onError)
+    raw.once('close', this.#onClose)
+  }
+
+  #onData = (chunk: Buffer): void => {
+    this.#length += chunk.length
+    if (this.#length > this.#limit) {
+      this.#give(tooLarge(this.#limit, 'more'))
+      return
+    }
+    const missing = this.#length - this.#taken
+    if (missing > 0 && !this.#budget.take(missing)) {
+      this.#give(busy())
+      return
+    }
+    if (missing > 0) this.#taken += missing
+    this.#chunks.push(chunk)
+  }
+
+  #onEnd = (): void => {
+    const [only] = this.#chunks
+    const body =
+      this.#chunks.length === 1 && only !== undefined ? only : Buffer.concat(this.#chunks, this.#length)
+    this.#detach()
+    this.#resolve(body)
+  }
+
+  #onError = (error: Error): void => {
+    this.#detach()
+    this.#budget.release(this.#taken)
+    this.#reject(error)
+  }
+
+  #onClose = (): void => {
+    this.#onError(Object.assign(new Error('the client went away'), { code: 'ECONNRESET' }))
+  }
+
+  /** Ends reading; the rest of the body stays where it is. */
+  #give(problem: Problem): void {
+    this.#detach()
+    this.#raw.pause()
+    this.#budget.release(this.#taken)
+    this.#resolve(problem)
+  }
+
+  #detach(): void {
+    this.#raw.off('data', this.#onData)
+    this.#raw.off('end', this.#onEnd)
+    this.#raw.off('error', this.#onError)
+    this.#raw.off('close', this.#onClose)
+  }
+}
+
+function tooLarge(limit: number, supplied: string): Problem {
+  const detail = `body: expected at most ${limit} bytes, found ${supplied}`
+  return new Problem('too-large', detail, { field: 'body', expected: limit, supplied })
+}
+
+function busy(): Problem {
+  return new Problem(
+    'busy',
+    'too many large requests at once: try again later; nothing of this one was recorded',
+  )
+}

@@ -1,0 +1,69 @@
+import { expect, it } from 'vitest'
+import { configOf, parseListen } from './config.ts'
+
+it('takes flags, then the environment', () => {
+  const env = {
+    FS_MODULE_ID: 'acme',
+    FS_LEDGER_ROOT: '/srv/ledgers',
+    FS_LISTEN: '[::1]:9000',
+    FS_ORIGIN: 'example.org/acme',
+  }
+  expect(configOf({}, env)).toEqual({
+    moduleId: 'acme',
+    root: '/srv/ledgers',
+    listen: { host: '::1', port: 9000 },
+    origin: 'example.org/acme',
+  })
+  expect(configOf({ moduleId: 'b', root: '/x', listen: '127.0.0.1:1', origin: 'o' }, env)).toEqual({
+    moduleId: 'b',
+    root: '/x',
+    listen: { host: '127.0.0.1', port: 1 },
+    origin: 'o',
+  })
+  expect(configOf({ moduleId: 'b', root: '/x' }, {})).toMatchObject({
+    listen: { host: '127.0.0.1', port: 8080 },
+    origin: undefined,
+  })
+})
+
+it.each([
+  [{ root: '/x' }, '--module-id'],
+  [{ moduleId: 'A', root: '/x' }, '--module-id'],
+  [{ moduleId: '-a', root: '/x' }, '--module-id'],
+  [{ moduleId: '../a', root: '/x' }, '--module-id'],
+  [{ moduleId: 'a'.repeat(64), root: '/x' }, '--module-id'],
+  [{ moduleId: 'a' }, '--root'],
+  [{ moduleId: 'a', root: '/x', origin: 'a b' }, '--origin'],
+  [{ moduleId: 'a', root: '/x', origin: 'a+b' }, '--origin'],
+])('refuses %j', (flags, named) => {
+  expect(() => configOf(flags, {})).toThrow(named)
+})
+
+it('listens for this machine only', () => {
+  expect(parseListen('127.0.0.2:80')).toEqual({ host: '127.0.0.2', port: 80 })
+  expect(parseListen('localhost:80')).toEqual({ host: '127.0.0.1', port: 80 })
+  expect(parseListen('unix:/run/acme.sock')).toEqual({ path: '/run/acme.sock' })
+  for (const open of [
+    '0.0.0.0:80',
+    '[::]:80',
+    '192.168.1.4:80',
+    '[2001:db8::1]:80',
+    '[::ffff:10.0.0.1]:80',
+    'example.org:80',
+    '*:80',
+  ]) {
+    expect(() => parseListen(open), open).toThrow('no credentials')
+  }
+  for (const bad of [
+    '8080',
+    ':8080',
+    '127.0.0.1',
+    '127.0.0.1:99999',
+    '::1:80',
+    'unix:',
+    '127.0.0.1:http',
+    'http://127.0.0.1:80',
+  ]) {
+    expect(() => parseListen(bad), bad).toThrow('--listen')
+  }
+})

@@ -1,0 +1,89 @@
+/** What `service-fs serve` is told by flags or by the environment. */
+import { BlockList, isIP } from 'node:net'
+import { resolve } from 'node:path'
+import { isModuleId } from '@service-fs/format/module-id'
+import { isKeyName } from '@service-fs/tlog/note'
+import { HostedError } from './errors.ts'
+
+/** Where to listen. */
+export type Listen = { host: string; port: number } | { path: string }
+
+export interface Config {
+  moduleId: string
+  /** Absolute. Holds `<moduleId>/` and `.secret/<moduleId>/`. */
+  root: string
+  listen: Listen
+  /** As asked for; undefined: what the ledger has, or the default for a new one. */
+  origin: string | undefined
+}
+
+/** As commander gives them. */
+export interface ServeFlags {
+  moduleId?: string | undefined
+  root?: string | undefined
+  listen?: string | undefined
+  origin?: string | undefined
+}
+
+export const DEFAULT_LISTEN = '127.0.0.1:8080'
+
+/** Flags first, then FS_MODULE_ID, FS_LEDGER_ROOT, FS_LISTEN, FS_ORIGIN. @throws HostedError `usage` */
+export function configOf(flags: ServeFlags, env: Readonly<Record<string, string | undefined>>): Config {
+  const moduleId = flags.moduleId ?? env['FS_MODULE_ID']
+  if (moduleId === undefined) throw usage('name the tenant: --module-id ID or FS_MODULE_ID')
+  if (!isModuleId(moduleId)) {
+    throw usage(`--module-id: expected lower-case letters, digits and hyphens, at most 63, found ${moduleId}`)
+  }
+  const root = flags.root ?? env['FS_LEDGER_ROOT']
+  if (root === undefined || root === '')
+    throw usage('name the directory of the ledgers: --root DIR or FS_LEDGER_ROOT')
+  const origin = flags.origin ?? env['FS_ORIGIN']
+  if (origin !== undefined && !isKeyName(origin)) {
+    throw usage(
+      `--origin: expected a name without spaces and plus signs, such as example.org/ledger/${moduleId}`,
+    )
+  }
+  const listen = parseListen(flags.listen ?? env['FS_LISTEN'] ?? DEFAULT_LISTEN)
+  return { moduleId, root: resolve(root), listen, origin }
+}
+
+/** The origin of a ledger for which none was asked. */
+export function defaultOrigin(moduleId: string): string {
+  return `service-fs.local/ledger/${moduleId}`
+}
+
+/** `HOST:PORT`, `[IPV6]:PORT` or `unix:/path`. Without credentials only this machine may connect. @throws HostedError `usage` */
+export function parseListen(text: string): Listen {
+  if (text.startsWith('unix:')) {
+    const path = text.slice('unix:'.length)
+    if (path === '') throw usage('--listen: expected unix:/path/of/the/socket')
+    return { path: resolve(path) }
+  }
+  const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text)
+  const name = match?.[1] ?? match?.[2]
+  const port = Number(match?.[3])
+  if (name === undefined || port > 65_535) {
+    throw usage(`--listen: expected HOST:PORT, [IPV6]:PORT or unix:/path, found ${text}`)
+  }
+  const host = name === 'localhost' ? '127.0.0.1' : name
+  if (!isLoopback(host)) {
+    throw usage(
+      `--listen ${text}: no credentials are configured, so only a loopback address (127.0.0.1, [::1]) or a unix socket may be listened on`,
+    )
+  }
+  return { host, port }
+}
+
+const LOOPBACK = new BlockList()
+LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4')
+LOOPBACK.addAddress('::1', 'ipv6')
+
+/** Whether only this machine can connect to that address. A name is not an address. */
+export function isLoopback(host: string): boolean {
+  const version = isIP(host)
+  return version !== 0 && LOOPBACK.check(host, version === 4 ? 'ipv4' : 'ipv6')
+}
+
+function usage(message: string): HostedError {
+  return new HostedError('usage', message)
+}

@@ -1,0 +1,76 @@
+import { chmod, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { LEDGER_KEY, openSigner, secretDir } from './keys.ts'
+
+const NAME = 'example.org/ledger/acme'
+let root: string
+let path: string
+
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'keys-'))
+  path = join(secretDir(root, 'acme'), LEDGER_KEY)
+})
+afterEach(() => rm(root, { recursive: true, force: true }))
+
+const mode = async (of: string): Promise<string> => ((await stat(of)).mode & 0o777).toString(8)
+
+it('makes a key for its owner only, in Go’s format, and finds it again', async () => {
+  const made = await openSigner(path, NAME, true)
+  expect(await mode(path)).toBe('600')
+  expect(await mode(secretDir(root, 'acme'))).toBe('700')
+  expect(await mode(join(root, '.secret'))).toBe('700')
+  expect(await readFile(path, 'utf8')).toMatch(
+    /^PRIVATE\+KEY\+example\.org\/ledger\/acme\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44}\n$/,
+  )
+  expect((await openSigner(path, NAME, false)).vkey).toBe(made.vkey)
+  expect(await readdir(secretDir(root, 'acme'))).toEqual([LEDGER_KEY])
+})
+
+it('two that start at once have one key', async () => {
+  const signers = await Promise.all([1, 2, 3, 4].map(() => openSigner(path, NAME, true)))
+  expect(new Set(signers.map((signer) => signer.vkey)).size).toBe(1)
+  expect(await readdir(secretDir(root, 'acme'))).toEqual([LEDGER_KEY])
+})
+
+it.each([0o640, 0o604, 0o660, 0o644])('refuses a key of mode %o', async (bits) => {
+  await openSigner(path, NAME, true)
+  await chmod(path, bits)
+  await expect(openSigner(path, NAME, true)).rejects.toMatchObject({
+    code: 'key',
+    message: expect.stringContaining('chmod 600'),
+  })
+})
+
+it('refuses a directory that others may look into', async () => {
+  await openSigner(path, NAME, true)
+  await chmod(secretDir(root, 'acme'), 0o750)
+  await expect(openSigner(path, NAME, true)).rejects.toMatchObject({
+    code: 'key',
+    message: expect.stringContaining('chmod 700'),
+  })
+})
+
+it('makes no new key for a ledger that is there', async () => {
+  await expect(openSigner(path, NAME, false)).rejects.toMatchObject({
+    code: 'key',
+    message: expect.stringContaining('put the key back'),
+  })
+})
+
+it('refuses another ledger’s key, what is no key, and a symbolic link', async () => {
+  await openSigner(path, NAME, true)
+  await expect(openSigner(path, 'example.org/other', true)).rejects.toMatchObject({
+    code: 'key',
+    message: expect.stringContaining('expected a key named'),
+  })
+  const secret = await readFile(path, 'utf8')
+  await writeFile(path, secret.replace('PRIVATE', 'PRIVAT'))
+  const error: Error = (await openSigner(path, NAME, true).catch((e: Error) => e)) as Error
+  expect(error).toMatchObject({ code: 'key' })
+  expect(error.message).not.toContain(secret.trim().slice(-30))
+  const link = join(secretDir(root, 'acme'), 'link.key')
+  await symlink(path, link)
+  await expect(openSigner(link, NAME, true)).rejects.toMatchObject({ code: 'key' })
+})

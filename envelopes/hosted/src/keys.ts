@@ -1,0 +1,123 @@
+/**
+ * Private keys in files: `<root>/.secret/<moduleId>/ed25519.key`, in the format of golang.org/x/mod/sumdb/note
+ * (`PRIVATE+KEY+<name>+<id>+<base64>`), mode 0600, in directories of mode 0700. They are beside the ledgers, never inside of one.
+ */
+import { randomBytes } from 'node:crypto'
+import { constants } from 'node:fs'
+import * as fs from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { formatSignerKey, parseSignerKey, signerFromKey, type KeySigner } from '@service-fs/tlog/keys'
+import { TYPE_ED25519 } from '@service-fs/tlog/note'
+import { HostedError } from './errors.ts'
+import { nativeCrypto } from './native.ts'
+
+export const LEDGER_KEY = 'ed25519.key'
+export const AUDIT_KEY = 'audit-ed25519.key'
+
+/** The directory of a tenant's private keys. */
+export function secretDir(root: string, moduleId: string): string {
+  return join(root, '.secret', moduleId)
+}
+
+/**
+ * The signer whose key is in `path`. When there is no such file and `mayCreate`, a key named `name` is made there, atomically and durably.
+ * @throws HostedError `key`: none there, readable for others, malformed, or named otherwise
+ */
+export async function openSigner(path: string, name: string, mayCreate: boolean): Promise<KeySigner> {
+  let text = await readKey(path)
+  if (text === undefined) {
+    if (!mayCreate) {
+      throw new HostedError(
+        'key',
+        `${path}: the ledger is there, its private key is not: put the key back; a new one would not be the ledger's`,
+      )
+    }
+    await createKey(path, name)
+    text = await readKey(path)
+  }
+  if (text === undefined) throw new HostedError('key', `${path}: gone as soon as it was made`)
+  const found = parsed(path, text)
+  if (found !== name) {
+    throw new HostedError('key', `${path}: expected a key named ${name}, found one named ${found}`)
+  }
+  return signerFromKey(text, nativeCrypto)
+}
+
+function parsed(path: string, text: string): string {
+  try {
+    return parseSignerKey(text).name
+  } catch (error) {
+    throw new HostedError('key', `${path}: not a private key in Go's note format`, { cause: error })
+  }
+}
+
+async function readKey(path: string): Promise<string | undefined> {
+  let file: fs.FileHandle
+  try {
+    file = await fs.open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return undefined
+    throw new HostedError('key', `${path}: ${error instanceof Error ? error.message : 'unreadable'}`, {
+      cause: error,
+    })
+  }
+  try {
+    await checkPrivate(path, await file.stat())
+    await checkPrivate(dirname(path), await fs.stat(dirname(path)))
+    return (await file.readFile('utf8')).replace(/\n$/, '')
+  } finally {
+    await file.close()
+  }
+}
+
+async function checkPrivate(path: string, { mode }: { mode: number }): Promise<void> {
+  if ((mode & 0o077) === 0) return
+  const found = (mode & 0o777).toString(8).padStart(4, '0')
+  const wanted = path.endsWith('.key') ? '0600' : '0700'
+  throw new HostedError(
+    'key',
+    `${path}: mode ${found}: a private key must be for its owner only: chmod ${wanted.slice(1)} ${path}`,
+  )
+}
+
+/** Writes a new key beside its place, syncs it, and links it there: whoever comes second keeps the first one's. */
+async function createKey(path: string, name: string): Promise<void> {
+  const dir = dirname(path)
+  await fs.mkdir(dir, { recursive: true, mode: 0o700 })
+  await syncDir(dirname(dirname(dir)))
+  await syncDir(dirname(dir))
+  const key = formatSignerKey(
+    { name, type: TYPE_ED25519, seed: new Uint8Array(randomBytes(32)) },
+    nativeCrypto,
+  )
+  const temporary = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`
+  const file = await fs.open(temporary, 'wx', 0o600)
+  try {
+    await file.writeFile(`${key}\n`)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  try {
+    await fs.link(temporary, path)
+  } catch (error) {
+    if (!hasCode(error, 'EEXIST')) throw error
+  } finally {
+    await fs.unlink(temporary)
+  }
+  await syncDir(dir)
+}
+
+async function syncDir(path: string): Promise<void> {
+  const dir = await fs.open(path, constants.O_RDONLY | constants.O_DIRECTORY)
+  try {
+    await dir.sync()
+  } finally {
+    await dir.close()
+  }
+}
+
+/** Whether a system call failed with this errno. */
+export function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code
+}

@@ -1,0 +1,16 @@
+/** The machine under a ledger: Node.js. */
+import type { Runtime } from '@service-fs/ledger/runtime'
+import { nativeCodec, nativeHasher } from './native.ts'
+
+export const nodeRuntime: Runtime = {
+  hasher: nativeHasher,
+  codec: nativeCodec,
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  after(ms, run) {
+    const timer = setTimeout(run, ms)
+    timer.unref()
+    return () => clearTimeout(timer)
+  },
+  turn: () => new Promise((resolve) => void setImmediate(resolve)),
+}

@@ -1,0 +1,103 @@
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { verifyDirectory } from '@service-fs/client/verify-directory'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { start, type Daemon } from './serve.ts'
+import { openTenant } from './tenant.ts'
+
+let root: string
+let daemon: Daemon | undefined
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'tenant-'))
+})
+afterEach(async () => {
+  await daemon?.stop()
+  daemon = undefined
+  await rm(root, { recursive: true, force: true })
+})
+
+const config = (origin?: string) => ({
+  moduleId: 'acme',
+  root,
+  listen: { host: '127.0.0.1', port: 0 },
+  origin,
+})
+const log: string[] = []
+const begin = async (origin?: string): Promise<Daemon> =>
+  (daemon = await start(config(origin), (line) => log.push(line)))
+const append = (url: string, id: string, payload: unknown): Promise<Response> =>
+  fetch(`${url}t/acme/v1/append`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ payload_id: id, payload }),
+  })
+
+it('starts, stops, and goes on with the same origin and keys', async () => {
+  const first = await begin()
+  expect(first.tenant.origin).toBe('service-fs.local/ledger/acme')
+  expect((await readFile(join(root, 'acme/keys/ed25519.vkey'), 'utf8')).trim()).toBe(first.tenant.vkey)
+  for (let i = 0; i < 300; i++) expect((await append(first.url, `r${i}`, { i })).status).toBe(200)
+  expect((await fetch(`${first.url}t/acme/v1/entries/7`)).headers.get('x-audit-index')).toBe('0')
+  await first.stop()
+
+  const report = await verifyDirectory(join(root, 'acme'), { vkeys: [first.tenant.vkey] })
+  expect(report).toMatchObject({ ok: true, entries: 300 })
+
+  const second = await begin()
+  expect([second.tenant.origin, second.tenant.vkey]).toEqual([first.tenant.origin, first.tenant.vkey])
+  expect(await (await append(second.url, 'r7', { i: 7 })).json()).toMatchObject({
+    cursor: 8,
+    duplicate: true,
+  })
+  expect((await append(second.url, 'r7', { i: 8 })).status).toBe(409)
+  expect((await fetch(`${second.url}t/acme/v1/entries/7`)).headers.get('x-audit-index')).toBe('1')
+  expect((await fetch(`${second.url}readyz`)).status).toBe(200)
+})
+
+it('keeps the origin of the first start', async () => {
+  const first = await begin('example.org/acme')
+  expect(first.tenant.vkey).toMatch(/^example\.org\/acme\+/)
+  await first.stop()
+  await expect(begin('example.org/other')).rejects.toMatchObject({ code: 'usage' })
+  expect((await begin()).tenant.origin).toBe('example.org/acme')
+})
+
+it('refuses a second writer, with the pid of the first', async () => {
+  await begin()
+  await expect(openTenant({ moduleId: 'acme', root })).rejects.toMatchObject({
+    code: 'locked',
+    message: expect.stringContaining(String(process.pid)),
+  })
+})
+
+it('refuses an exposed key, and makes no new one for a ledger that lost its own', async () => {
+  await (await begin()).stop()
+  const key = join(root, '.secret/acme/ed25519.key')
+  await chmod(key, 0o644)
+  await expect(begin()).rejects.toMatchObject({ code: 'key' })
+  await rm(key)
+  await expect(begin()).rejects.toMatchObject({
+    code: 'key',
+    message: expect.stringContaining('put the key back'),
+  })
+})
+
+it('rebuilds an index that is gone', async () => {
+  const first = await begin()
+  await append(first.url, 'a', 1)
+  await first.stop()
+  await rm(join(root, 'acme/cache'), { recursive: true })
+  const second = await begin()
+  expect(await (await append(second.url, 'a', 1)).json()).toMatchObject({ cursor: 1, duplicate: true })
+})
+
+it('many at once, each answered when durable', async () => {
+  const { url, tenant } = await begin()
+  const answers = await Promise.all(Array.from({ length: 200 }, (_, i) => append(url, `r${i}`, i)))
+  const cursors = await Promise.all(
+    answers.map(async (answer) => ((await answer.json()) as { cursor: number }).cursor),
+  )
+  expect(cursors.sort((a, b) => a - b)).toEqual(Array.from({ length: 200 }, (_, i) => i + 1))
+  expect(tenant.ledger.size).toBe(200)
+})

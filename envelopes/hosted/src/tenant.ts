@@ -1,0 +1,165 @@
+/** One tenant: its storage with the lock, its ledger, the audit sub-ledger, and the wire over both. */
+import { randomUUID } from 'node:crypto'
+import { join } from 'node:path'
+import { Ledger } from '@service-fs/ledger/ledger'
+import type { StorageCapability } from '@service-fs/storage/capability'
+import { openPosixStorage } from '@service-fs/storage-posix/posix'
+import { createWire, type Wire } from '@service-fs/wire/handle'
+import { defaultOrigin } from './config.ts'
+import { HostedError } from './errors.ts'
+import { AUDIT_KEY, LEDGER_KEY, openSigner, secretDir } from './keys.ts'
+import { openLevelIndex } from './index.ts'
+import { Metrics, type LedgerName } from './metrics.ts'
+import { nativeCodec } from './native.ts'
+import { nodeRuntime } from './runtime.ts'
+import { VERSION } from './version.ts'
+
+export interface TenantOptions {
+  moduleId: string
+  root: string
+  /** As asked for; undefined: what the ledger has, or the default for a new one. */
+  origin?: string | undefined
+  /** Told of errors that became a 5xx answer. */
+  report?: (error: unknown, requestId: string) => void
+}
+
+export interface Tenant {
+  readonly dir: string
+  readonly origin: string
+  readonly vkey: string
+  readonly wire: Wire
+  readonly ledger: Ledger
+  readonly audit: Ledger
+  readonly metrics: Metrics
+  /** A clean stop of both ledgers. */
+  close(): Promise<void>
+}
+
+/**
+ * Opens `<root>/<moduleId>`, or makes it, keys included.
+ * @throws HostedError `key`, `usage` (another origin than the ledger's); StorageError `locked`, `io`, `full`; LedgerError `corrupt`
+ */
+export async function openTenant(options: TenantOptions): Promise<Tenant> {
+  const { root, moduleId } = options
+  const dir = join(root, moduleId)
+  const opened: { close(): Promise<void> }[] = []
+  try {
+    const storage = await openPosixStorage(dir)
+    opened.push(storage)
+    const stored = await storedOrigin(storage)
+    const origin = chooseOrigin(stored, options)
+    const secret = secretDir(root, moduleId)
+    const mayCreate = stored === undefined
+    const auditDir = join(dir, 'audit')
+    const metrics = new Metrics()
+    const open = async (
+      name: LedgerName,
+      at: string,
+      from: StorageCapability,
+      logOrigin: string,
+      key: string,
+    ): Promise<Ledger> => {
+      const signer = await openSigner(join(secret, key), logOrigin, mayCreate)
+      const index = await openLevelIndex(join(at, 'cache', 'records'))
+      opened.push(index)
+      const timed = metrics.timed(from, name)
+      const ledger = await Ledger.open({
+        storage: timed,
+        origin: logOrigin,
+        signer,
+        runtime: nodeRuntime,
+        index,
+        observer: metrics.observer(name),
+      })
+      opened.push(ledger)
+      return ledger
+    }
+    const auditStorage = await openPosixStorage(auditDir, { lock: false })
+    opened.push(auditStorage)
+    // The audit ledger first: who finds the ledger finds its audit.
+    const audit = await open('audit', auditDir, auditStorage, `${origin}/audit`, AUDIT_KEY)
+    const ledger = await open('main', dir, storage, origin, LEDGER_KEY)
+    metrics.watch({ main: ledger, audit })
+    return {
+      dir,
+      origin,
+      vkey: ledger.vkeys[0] ?? '',
+      wire: wireOf(options, ledger, audit, metrics),
+      ledger,
+      audit,
+      metrics,
+      close: () => closeBoth(audit, ledger),
+    }
+  } catch (error) {
+    for (const one of opened.reverse()) await one.close().catch(() => undefined)
+    throw error
+  }
+}
+
+/** The ledger last: its storage holds the lock. */
+async function closeBoth(audit: Ledger, ledger: Ledger): Promise<void> {
+  try {
+    await audit.close()
+  } finally {
+    await ledger.close()
+  }
+}
+
+async function storedOrigin(storage: StorageCapability): Promise<string | undefined> {
+  const bytes = await storage.read('origin')
+  return bytes === undefined ? undefined : nativeCodec.utf8Decode(bytes).replace(/\n$/, '')
+}
+
+function chooseOrigin(stored: string | undefined, { moduleId, origin }: TenantOptions): string {
+  if (stored === undefined) return origin ?? defaultOrigin(moduleId)
+  if (origin === undefined || origin === stored) return stored
+  throw new HostedError('usage', `--origin: the ledger's origin is ${stored} and stays so; found ${origin}`)
+}
+
+function wireOf(options: TenantOptions, ledger: Ledger, audit: Ledger, metrics: Metrics): Wire {
+  const readiness = new Readiness(ledger, audit)
+  return createWire({
+    moduleId: options.moduleId,
+    ledger,
+    audit,
+    codec: nativeCodec,
+    now: () => Date.now(),
+    requestId: () => randomUUID(),
+    metrics: async () => ({ contentType: metrics.contentType, text: await metrics.text() }),
+    ready: () => Promise.resolve(readiness.now()),
+    version: VERSION,
+    ...(options.report === undefined ? {} : { report: options.report }),
+    limits: { maxPayload: ledger.limits.maxPayloadBytes, maxBatch: ledger.limits.maxBatchRecords },
+  })
+}
+
+/** Whether appends and reads are taken, and why not. */
+class Readiness {
+  readonly #ledgers: readonly { name: string; ledger: Ledger; isReady: boolean }[]
+
+  constructor(main: Ledger, audit: Ledger) {
+    this.#ledgers = [
+      { name: 'ledger', ledger: main, isReady: false },
+      { name: 'audit ledger', ledger: audit, isReady: false },
+    ]
+    for (const one of this.#ledgers) {
+      one.ledger.ready().then(
+        () => {
+          one.isReady = true
+        },
+        // Its status says why.
+        () => undefined,
+      )
+    }
+  }
+
+  now(): { ready: boolean; reason?: string } {
+    for (const { name, ledger, isReady } of this.#ledgers) {
+      const { accepting, reason } = ledger.status()
+      if (!accepting)
+        return { ready: false, reason: `the ${name} takes no appends: ${reason ?? 'it is being closed'}` }
+      if (!isReady) return { ready: false, reason: `the ${name} is still reading what it holds` }
+    }
+    return { ready: true }
+  }
+}
