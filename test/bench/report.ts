@@ -1,0 +1,121 @@
+// Medians, ratios and the table.
+
+import type { Measurement } from './load.ts'
+
+/** All rounds of one load on one side. */
+export interface Series {
+  /** e.g. '64 clients' */
+  name: string
+  /** 'service-fs', 'tessera' or 'tessera published'. */
+  side: string
+  rounds: Measurement[]
+}
+
+export interface Row {
+  name: string
+  side: string
+  rounds: number
+  /** Medians over the rounds. */
+  rate: number
+  p50: number
+  p99: number
+  hwm: number
+  pss: number
+  /** Processor microseconds of the server a record. */
+  cpu: number
+  /** Lowest and highest rate of the rounds. */
+  spread: [number, number]
+}
+
+export interface Ratio {
+  name: string
+  /** Which of Tessera's variants it is against. */
+  against: string
+  /** service-fs ÷ Tessera. */
+  rate: number
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  const middle = sorted.length / 2
+  const upper = sorted[Math.floor(middle)] ?? 0
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? 0) + upper) / 2
+}
+
+export function rowOf({ name, side, rounds }: Series): Row {
+  const of = (value: (m: Measurement) => number): number => median(rounds.map(value))
+  const rates = rounds.map((m) => m.rate)
+  return {
+    name,
+    side,
+    rounds: rounds.length,
+    rate: of((m) => m.rate),
+    p50: of((m) => m.p50),
+    p99: of((m) => m.p99),
+    hwm: of((m) => m.usage.hwm),
+    pss: of((m) => m.usage.pss),
+    cpu: of((m) => (m.usage.cpu / (m.rate * m.seconds)) * 1e6),
+    spread: [Math.min(...rates), Math.max(...rates)],
+  }
+}
+
+/** service-fs against each of Tessera's variants, load by load. */
+export function ratiosOf(rows: readonly Row[]): Ratio[] {
+  return rows
+    .filter((row) => row.side !== 'service-fs')
+    .flatMap((row) => {
+      const ours = rows.find((other) => other.name === row.name && other.side === 'service-fs')
+      return ours === undefined ? [] : [{ name: row.name, against: row.side, rate: ours.rate / row.rate }]
+    })
+}
+
+/** Adds, for each batch size, a row with each side's better number of posters. */
+export function withBest(rows: readonly Row[]): Row[] {
+  const found = [...rows]
+  const sizes = new Set(rows.flatMap((row) => /^batches of \d+/.exec(row.name) ?? []))
+  for (const size of sizes) {
+    for (const side of new Set(rows.map((row) => row.side))) {
+      const all = rows.filter((row) => row.side === side && row.name.startsWith(`${size},`))
+      const best = all.toSorted((a, b) => b.rate - a.rate)[0]
+      if (best !== undefined) found.push({ ...best, name: `${size}, best`, side })
+    }
+  }
+  return found
+}
+
+const COLUMNS = [
+  'load',
+  'side',
+  'rate/s',
+  'min–max',
+  'p50 ms',
+  'p99 ms',
+  'HWM MiB',
+  'PSS MiB',
+  'µs cpu',
+  'ratio',
+]
+
+/** A plain text table; the ratio stands in Tessera's rows. */
+export function table(rows: readonly Row[], ratios: readonly Ratio[]): string {
+  const cells = rows.map((row) => {
+    const ratio = ratios.find((r) => r.name === row.name && r.against === row.side)
+    return [
+      row.name,
+      row.side,
+      row.rate.toFixed(0),
+      row.spread.map((n) => n.toFixed(0)).join('–'),
+      row.p50.toFixed(2),
+      row.p99.toFixed(2),
+      row.hwm.toFixed(0),
+      row.pss.toFixed(0),
+      row.cpu.toFixed(1),
+      ratio === undefined ? '' : `×${ratio.rate.toFixed(2)}`,
+    ]
+  })
+  const lines = [COLUMNS, ...cells]
+  const widths = COLUMNS.map((_, i) => Math.max(...lines.map((line) => line[i]?.length ?? 0)))
+  const pad = (cell: string, i: number): string =>
+    i < 2 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0)
+  return lines.map((line) => line.map(pad).join('  ').trimEnd()).join('\n')
+}
