@@ -4,7 +4,7 @@
  *
  *     seal       mkdir(dir, 0700) and fsync of its parent, for each directory that is new to this process, from the top
  *                openat(tmp/N, O_WRONLY|O_CREAT|O_EXCL|O_NOFOLLOW, 0600)  write  fchmod(0444)  fsync  close
- *                link(tmp/N, path)             EEXIST: unlink(tmp/N), read path, compare, fsync path, go on with the directory
+ *                link(tmp/N, path)             EEXIST: read path, compare, fsync path, go on
  *                openat(dir, O_RDONLY|O_DIRECTORY|O_NOFOLLOW)  fsync  close       one for all seals that linked before it
  *                unlink(tmp/N)
  *     commit     pwrite(tail/START)  fdatasync        the file is kept open: openat(O_WRONLY|O_NOFOLLOW) at the first commit

@@ -148,14 +148,29 @@ export class CheckedStorage implements StorageCapability {
     const starts = await this.#listTail()
     const length = this.#tail?.starts.at(-1) === starts.at(-1) ? this.#tail?.length : undefined
     this.#tail = { starts, length }
+    const [oldest] = starts
+    if (oldest === undefined) return []
+    const first =
+      this.tailMode === 'grow' ? await this.#firstOfGrowing(starts) : await this.#firstOfEach(starts)
+    if (first >= 0) return starts.slice(first)
+    throw new StorageError('corrupt', `tail/${tailName(oldest)}: the entries before it are not sealed`)
+  }
+
+  /** Bundles are sealed side by side: each one from the oldest tail file on is looked for. */
+  async #firstOfGrowing(starts: readonly number[]): Promise<number> {
+    const oldest = starts.at(0) ?? 0
+    if (!(await this.#isSealedBefore(oldest))) return -1
+    let sealed = Math.ceil(oldest / 256)
+    while (sealed * 256 < (starts.at(-1) ?? 0) && (await this.#driver.has(bundlePath(sealed)))) sealed++
+    return starts.findLastIndex((start) => start <= sealed * 256)
+  }
+
+  /** Bundles are sealed in order: one stands for those before it. */
+  async #firstOfEach(starts: readonly number[]): Promise<number> {
     for (let i = starts.length - 1; i >= 0; i--) {
-      if (await this.#isSealedBefore(starts[i] ?? 0)) return starts.slice(i)
+      if (await this.#isSealedBefore(starts[i] ?? 0)) return i
     }
-    if (starts.length === 0) return []
-    throw new StorageError(
-      'corrupt',
-      `tail/${tailName(starts[0] ?? 0)}: the entries before it are not sealed`,
-    )
+    return -1
   }
 
   async #listTail(): Promise<number[]> {

@@ -102,20 +102,17 @@ class FileDriver implements StorageDriver {
     this.#checkWritable()
     const dir = parent(path)
     const temporary = this.#temporary()
-    await this.#seals.run(async () => {
-      await this.#makeDir(dir)
-      await this.#create(temporary, bytes, SEALED)
-      try {
-        await this.#files.link(temporary, path)
-      } catch (error) {
-        await this.#discard(temporary)
-        if (errnoOf(error) !== 'EEXIST') throw systemError(path, error)
-        await this.#checkSame(path, bytes)
-        await this.#sync(path, () => this.#files.syncFile(path))
-      }
-    })
-    await this.#dirSyncs.run(dir)
-    await this.#discard(temporary)
+    try {
+      await this.#seals.run(async () => {
+        await this.#makeDir(dir)
+        this.#checkWritable()
+        await named(temporary, this.#files.create(temporary, bytes, SEALED))
+        if (!(await this.#link(temporary, path))) await this.#checkSame(path, bytes)
+      })
+      await this.#dirSyncs.run(dir)
+    } finally {
+      await this.#discard(temporary)
+    }
   }
 
   async tailNames(): Promise<string[]> {
@@ -161,24 +158,25 @@ class FileDriver implements StorageDriver {
 
   async #replace(path: string, bytes: Uint8Array): Promise<void> {
     const temporary = this.#temporary()
-    await this.#create(temporary, bytes, WRITABLE)
     try {
-      await this.#files.rename(temporary, path)
+      await named(temporary, this.#files.create(temporary, bytes, WRITABLE))
+      await named(path, this.#files.rename(temporary, path))
     } catch (error) {
       await this.#discard(temporary)
-      throw systemError(path, error)
+      throw error
     }
     const dir = parent(path)
     await this.#sync(dir, () => this.#files.syncDir(dir))
   }
 
-  async #create(temporary: string, bytes: Uint8Array, mode: number): Promise<void> {
-    this.#checkWritable()
+  /** False when there is something under that name. */
+  async #link(temporary: string, path: string): Promise<boolean> {
     try {
-      await this.#files.create(temporary, bytes, mode)
+      await this.#files.link(temporary, path)
+      return true
     } catch (error) {
-      await this.#discard(temporary)
-      throw systemError(temporary, error)
+      if (errnoOf(error) === 'EEXIST') return false
+      throw systemError(path, error)
     }
   }
 
@@ -192,6 +190,7 @@ class FileDriver implements StorageDriver {
     if (sealed === undefined || !sameBytes(sealed, bytes)) {
       throw new StorageError('conflict', `${path}: other bytes are sealed`)
     }
+    await this.#sync(path, () => this.#files.syncFile(path))
   }
 
   async #openTail(name: string, length: number): Promise<TailHandle> {
@@ -225,6 +224,8 @@ class FileDriver implements StorageDriver {
         return this.#settleDir(dir)
       }
       await this.#sync(parent(dir), () => this.#files.syncDir(parent(dir)))
+      this.#settled.set(parent(dir), Promise.resolve())
+      this.#settled.set(dir, Promise.resolve())
     })
   }
 

@@ -1,0 +1,90 @@
+import { execFileSync } from 'node:child_process'
+import { afterAll, describe, expect, it } from 'vitest'
+import { bundleScript, hasCommand, temporaryDirectory } from './testing.ts'
+
+/** Tries each verb, and prints what became of it. */
+const SCRIPT = `
+  import { openPosixStorage } from './posix.ts'
+  const bytes = (text) => new Uint8Array(Buffer.from(text))
+  const storage = await openPosixStorage(process.argv[2])
+  const outcomes = []
+  const tell = (promise) => promise.then((value) => outcomes.push(value === undefined ? 'done' : Buffer.from(value).toString()),
+    (error) => outcomes.push(error.code + ' ' + error.message))
+  await tell(storage.seal('origin', bytes('o')))
+  await tell(storage.beginTail(0, 1, bytes('begin')))
+  await tell(storage.seal('tile/0/000.b64', bytes('t')))
+  await tell(storage.commit(2, bytes('c')))
+  await tell(storage.commit(3, bytes('c')))
+  await tell(storage.beginTail(0, 3, bytes('begin')))
+  await tell(storage.publish(bytes('p')))
+  await tell(storage.seal('README.txt', bytes('r')))
+  await tell(storage.read('origin'))
+  await storage.close()
+  console.log(JSON.stringify(outcomes))
+`
+
+const injects = process.platform === 'linux' && hasCommand('strace', '-V')
+
+describe.skipIf(!injects)(`a failing disk${injects ? '' : ' (skipped: strace is not installed)'}`, () => {
+  const dir = temporaryDirectory()
+  const script = bundleScript(dir.path, SCRIPT)
+  afterAll(() => dir.remove())
+
+  /** What becomes of the verbs when a system call on a path in the ledger fails. */
+  function outcomes(name: string, call: string, errno: string, path?: string): unknown {
+    const ledger = `${dir.path}/${name}`
+    const only = path === undefined ? [] : ['-P', `${ledger}/${path}`]
+    const inject = ['-e', `trace=${call}`, '-e', `inject=${call}:error=${errno}`]
+    const args = ['-f', '-qq', '-o', '/dev/null', ...only, ...inject, process.execPath, script, ledger]
+    const env = { ...process.env, UV_USE_IO_URING: '0' }
+    return JSON.parse(execFileSync('strace', args, { env, encoding: 'utf8' }))
+  }
+
+  it('ends all writing after a failed sync of a commit', () => {
+    const refused = 'io nothing is written any more: tail/000000000000: EIO'
+    const expected = [
+      'done',
+      'done',
+      'done',
+      'io tail/000000000000: EIO',
+      refused,
+      refused,
+      refused,
+      refused,
+      'o',
+    ]
+    expect(outcomes('a', 'fdatasync', 'EIO')).toEqual(expected)
+  })
+
+  it('ends all writing after a failed write of a commit', () => {
+    const refused = 'io nothing is written any more: tail/000000000000: ENOSPC'
+    const expected = [
+      'done',
+      'done',
+      'done',
+      'full tail/000000000000: ENOSPC',
+      refused,
+      refused,
+      refused,
+      refused,
+      'o',
+    ]
+    expect(outcomes('b', 'pwrite64', 'ENOSPC', 'tail/000000000000')).toEqual(expected)
+  })
+
+  it('ends all writing after a failed sync of a directory', () => {
+    const refused = 'io nothing is written any more: tile/0: EIO'
+    const expected = ['done', 'done', 'io tile/0: EIO', refused, refused, refused, refused, refused, 'o']
+    expect(outcomes('c', 'fsync', 'EIO', 'tile/0')).toEqual(expected)
+  })
+
+  it('goes on after a failed sync of a file that has no name yet', () => {
+    const expected = ['done', 'done', 'io tmp/3: EIO', 'done', 'done', 'done', 'done', 'done', 'o']
+    expect(outcomes('d', 'fsync', 'EIO', 'tmp/3')).toEqual(expected)
+  })
+
+  it('goes on after it could not open a directory', () => {
+    const expected = ['done', 'done', 'io tile/0: EMFILE', 'done', 'done', 'done', 'done', 'done', 'o']
+    expect(outcomes('e', 'openat', 'EMFILE', 'tile/0')).toEqual(expected)
+  })
+})
