@@ -354,6 +354,8 @@ describe('golang.org/x/mod', () => {
   })
 })
 
+const node = (left: Hash, right: Hash): Hash => nobleHasher.node(left, right)
+
 describe('what is refused', () => {
   const [a, b] = [leaves[0]!, leaves[1]!]
 
@@ -395,6 +397,35 @@ describe('what is refused', () => {
     verifyConsistency(consistency)
     expect(() => verifyConsistency({ ...consistency, proof: [bad] })).toThrow(refused('consistency'))
     expect(() => verifyConsistency({ ...consistency, toRoot: bad })).toThrow(refused('consistency'))
+  })
+
+  it('proofs of another length than the sizes give, even with roots made to fit', () => {
+    const c = leaves[2]!
+    const inclusion = { index: 0, size: 2, leafHash: a, root: node(a, b), proof: [b] }
+    verifyInclusion(inclusion)
+    expect(() => verifyInclusion({ ...inclusion, root: a, proof: [] })).toThrow(refused('inclusion'))
+    expect(() => verifyInclusion({ ...inclusion, size: 4 })).toThrow(refused('inclusion'))
+    for (const root of [node(c, node(a, b)), node(node(a, b), c)]) {
+      expect(() => verifyInclusion({ ...inclusion, root, proof: [b, c] })).toThrow(refused('inclusion'))
+    }
+    const consistency = {
+      from: 3,
+      to: 4,
+      fromRoot: node(c, a),
+      toRoot: node(c, node(a, b)),
+      proof: [a, b, c],
+    }
+    verifyConsistency(consistency)
+    const fit = (fromRoot: Hash, toRoot: Hash, proof: Hash[]): void => {
+      expect(() => verifyConsistency({ ...consistency, fromRoot, toRoot, proof })).toThrow(
+        refused('consistency'),
+      )
+    }
+    fit(a, a, [])
+    fit(a, a, [a])
+    fit(a, node(a, b), [a, b])
+    fit(node(a, consistency.fromRoot), node(a, consistency.toRoot), [a, b, c, a])
+    fit(consistency.fromRoot, node(consistency.toRoot, a), [a, b, c, a])
   })
 
   it('an old tree without entries that has another root, or a proof', () => {
