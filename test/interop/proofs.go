@@ -184,7 +184,7 @@ func checkRefused(c *client, r *report, size int64) {
 		"v1/proof/inclusion?index=0&size=0",
 		"v1/proof/inclusion?index=-1&size=1",
 		"v1/proof/inclusion?index=x&size=1",
-		"v1/proof/inclusion?index=0",
+		"v1/proof/inclusion?size=1",
 		"v1/proof/inclusion?index=00&size=01",
 		"v1/proof/inclusion?index=0&size=18446744073709551616",
 		fmt.Sprintf("v1/proof/consistency?from=0&to=%d", size+1),
