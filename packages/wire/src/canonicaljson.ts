@@ -66,7 +66,7 @@ function write(value: unknown, depth: number): string {
     case 'object':
       if (value === null) return 'null'
       if (depth === MAX_DEPTH) throw new JsonError(`nested deeper than ${MAX_DEPTH} levels`)
-      return Array.isArray(value) ? writeArray(value, depth) : writeObject(value, depth)
+      return Array.isArray(value) ? writeArray(value, depth) : writeObject({ ...value }, depth)
     default:
       throw new JsonError(`no JSON value: ${typeof value}`)
   }
@@ -81,13 +81,13 @@ function writeArray(value: readonly unknown[], depth: number): string {
   return `${text}]`
 }
 
-function writeObject(value: object, depth: number): string {
+function writeObject(value: Readonly<Record<string, unknown>>, depth: number): string {
   // The default order of sort() is by UTF-16 code units, as RFC 8785 §3.2.3 has it.
-  const members = new Map<string, unknown>(Object.entries(value))
+  const names = Object.keys(value).sort()
   let text = '{'
-  for (const name of [...members.keys()].sort()) {
+  for (const name of names) {
     if (text.length > 1) text += ','
-    text += `${canonicalString(name)}:${write(members.get(name), depth + 1)}`
+    text += `${canonicalString(name)}:${write(value[name], depth + 1)}`
   }
   return `${text}}`
 }
