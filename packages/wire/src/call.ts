@@ -64,7 +64,7 @@ export interface WireOptions {
   limits?: Partial<Limits>
   /** Of the software, shown in /v1/contract. */
   version: string
-  /** Told of every error that became a 5xx answer, for the log. */
+  /** Told of every error that became a 5xx answer, for the log; not of `busy` and `not-ready`. */
   report?(error: unknown, requestId: string): void
 }
 

@@ -32,7 +32,7 @@ export function createWire(options: WireOptions): Wire {
       } catch (error) {
         requestId ??= options.requestId()
         const problem = problemOf(error)
-        if (PROBLEMS[problem.code].status >= 500) options.report?.(error, requestId)
+        if (isFailure(problem)) options.report?.(error, requestId)
         response = problemResponse(problem)
       }
       response.headers['x-foundry-request-id'] = requestId
@@ -81,6 +81,11 @@ async function record(
   if (typeof answer.body === 'string') answer.body = options.codec.utf8Encode(answer.body)
   const index = await recordRead({ request, route: route.pattern, requestId }, answer, options)
   if (index !== undefined) answer.headers['x-audit-index'] = String(index)
+}
+
+/** Whether the log should know: a 5xx answer that is not just a matter of load. */
+function isFailure({ code }: Problem): boolean {
+  return PROBLEMS[code].status >= 500 && code !== 'busy' && code !== 'not-ready'
 }
 
 function checkMethod(request: WireRequest, route: Route): void {
