@@ -93,7 +93,8 @@ function parseAppended(value: unknown, id: string): AppendedRecord {
 
 /**
  * Appends every record: in batches by count and bytes, several in flight. A record that the ledger refuses is reported and
- * the rest of its batch is sent again without it.
+ * the rest of its batch is sent again without it. While the answers say that all is there already, which the ledger finds by
+ * reading it, batches go one after the other, so that it reads in order.
  * @throws ClientError when nothing more can be appended (no connection, not allowed, disk full)
  */
 export async function appendAll(
@@ -103,14 +104,19 @@ export async function appendAll(
 ): Promise<void> {
   const flights = new Set<Promise<void>>()
   let failure: unknown
+  let allThere = true
+  const appended: NonNullable<AppendOptions['appended']> = (receipts, sent, checkpoint) => {
+    allThere = receipts.every(({ duplicate }) => duplicate)
+    options.appended?.(receipts, sent, checkpoint)
+  }
   try {
     for await (const batch of batches(records, options.limits ?? DEFAULT_LIMITS)) {
-      const flight = appendOrSplit(connection, batch, options)
+      while (flights.size >= (allThere ? 1 : (options.inFlight ?? 4))) await Promise.race(flights)
+      if (failure !== undefined) break
+      const flight = appendOrSplit(connection, batch, { ...options, appended })
         .catch((error: unknown) => void (failure ??= error))
         .finally(() => flights.delete(flight))
       flights.add(flight)
-      if (flights.size >= (options.inFlight ?? 4)) await Promise.race(flights)
-      if (failure !== undefined) break
     }
   } finally {
     await Promise.all(flights)
