@@ -89,30 +89,49 @@ function bulkContest(options: Options): Contest {
   }
 }
 
+interface Outcome {
+  series: Series[]
+  /** Measurements that failed: which, and why. Nothing of them is in the series. */
+  failures: string[]
+}
+
 /** Runs the contests round by round, the sides in turn, and another side first in each round. */
-async function compete(contests: readonly Contest[], options: Options): Promise<Series[]> {
+async function compete(contests: readonly Contest[], options: Options): Promise<Outcome> {
   const series = new Map<string, Series>()
+  const failures: string[] = []
   for (const { name: load, sides } of contests) {
     const wanted = sides.filter(({ side }) => options.side === undefined || side.startsWith(options.side))
     for (let round = 0; round < options.rounds; round++) {
-      const order = wanted
-        .map((_, i) => wanted[(i + round) % wanted.length])
-        .filter((side) => side !== undefined)
-      for (const { side, run } of order) {
-        note(`${load}, round ${round + 1} of ${options.rounds}, ${side} …`)
-        for (const [name, result] of Object.entries(await run())) {
-          note(
-            `  ${name}: ${result.rate.toFixed(0)}/s, p50 ${result.p50.toFixed(1)} ms, p99 ${result.p99.toFixed(1)} ms`,
-          )
-          const key = `${name}\n${side}`
-          const found = series.get(key) ?? { name, side, rounds: [] }
-          found.rounds.push(result)
-          series.set(key, found)
+      for (let turn = 0; turn < wanted.length; turn++) {
+        const next = wanted[(turn + round) % wanted.length]
+        if (next === undefined) continue
+        const title = `${load}, round ${round + 1} of ${options.rounds}, ${next.side}`
+        note(`${title} …`)
+        try {
+          collectResults(series, next.side, await next.run())
+        } catch (error) {
+          failures.push(`${title}: ${error instanceof Error ? error.message : String(error)}`)
+          note(`  FAILED: ${failures.at(-1)}`)
         }
       }
     }
   }
-  return [...series.values()]
+  return { series: [...series.values()], failures }
+}
+
+function collectResults(
+  series: Map<string, Series>,
+  side: string,
+  results: Record<string, Measurement>,
+): void {
+  for (const [name, result] of Object.entries(results)) {
+    const { rate, p50, p99 } = result
+    note(`  ${name}: ${rate.toFixed(0)}/s, p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms`)
+    const key = `${name}\n${side}`
+    const found = series.get(key) ?? { name, side, rounds: [] }
+    found.rounds.push(result)
+    series.set(key, found)
+  }
 }
 
 /** Why the benchmark cannot run here, or undefined; builds the Go programs. */
@@ -164,7 +183,12 @@ async function main(): Promise<void> {
   publish(await compete(contests, options), about, options)
 }
 
-function publish(series: readonly Series[], about: Record<string, string | number>, options: Options): void {
+/** Writes the result down and prints it; a failed measurement makes the exit status 1. */
+function publish(
+  { series, failures }: Outcome,
+  about: Record<string, string | number>,
+  options: Options,
+): void {
   const rows: Row[] = withBest(series.map(rowOf))
   const ratios = ratiosOf(rows)
   const result = {
@@ -174,6 +198,7 @@ function publish(series: readonly Series[], about: Record<string, string | numbe
     settings: { phases, bulk },
     rows,
     ratios,
+    failures,
     series,
   }
   const json = `${JSON.stringify(result, undefined, 2)}\n`
@@ -182,6 +207,8 @@ function publish(series: readonly Series[], about: Record<string, string | numbe
   writeFileSync(join(out, `${result.at.replaceAll(':', '')}.json`), json)
   writeFileSync(join(out, 'latest.json'), json)
   process.stdout.write(options.json ? json : `${table(rows, ratios)}\n`)
+  for (const failure of failures) note(`FAILED ${failure}`)
+  if (failures.length > 0) process.exitCode = 1
 }
 
 await main()
