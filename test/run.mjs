@@ -53,7 +53,7 @@ function runTests(filters) {
 
 installTools()
 const checks = [
-  ['types of the packages', () => run('turbo', ['run', 'typecheck', '--output-logs=errors-only'])],
+  ['types of the packages', () => run('npm', ['run', '--silent', 'typecheck'])],
   ['types of the tests', () => run('tsc', ['-p', '.'])],
   ['lint', () => run('oxlint', ['--quiet'])],
   ['format', () => run('oxfmt', ['--check'])],

@@ -1,3 +1,4 @@
+import type { StorageCapability } from '@service-fs/storage/capability'
 import { MemoryStorage } from '@service-fs/storage/memory'
 import { openCheckpoint } from '@service-fs/tlog/checkpoint'
 import { nobleHasher } from '@service-fs/tlog/hash'
@@ -211,6 +212,27 @@ describe('limits and failures', () => {
     expect(await code(ledger.append([textRecord('c', 'c')]))).toBe('clock-behind')
     runtime.time += 60_000
     expect(await time('c')).toBe('2026-11-22T18:43:49.000Z')
+    await ledger.close()
+  })
+
+  it('waits for the sealer when it is far behind, while that waits for the disk', async () => {
+    const storage = new MemoryStorage()
+    const slow = Object.assign(Object.create(storage), {
+      tailMode: 'grow',
+      read: storage.read.bind(storage),
+      seal: storage.seal.bind(storage),
+      commit: storage.commit.bind(storage),
+      beginTail: storage.beginTail.bind(storage),
+      tail: storage.tail.bind(storage),
+      close: storage.close.bind(storage),
+      publish: async (checkpoint: Uint8Array) => {
+        await new Promise((resolve) => setTimeout(resolve, 20))
+        await storage.publish(checkpoint)
+      },
+    }) as StorageCapability
+    const ledger = await openTestLedger({ storage: slow, limits: { queueEntries: 100_000 } })
+    await Promise.all(Array.from({ length: 8 }, (_, i) => ledger.append(batch(i * 4096, 4096))))
+    expect(ledger.size).toBe(8 * 4096)
     await ledger.close()
   })
 

@@ -1,4 +1,4 @@
-/** A cache of values with weights, bounded by their sum; what was used longest ago goes first. */
+/** A cache of values with weights, bounded by their sum; what was used longest ago goes first. The newest stays, whatever its weight. */
 export class WeightedCache<V> {
   readonly #limit: number
   readonly #values = new Map<string, { value: V; weight: number }>()
@@ -18,11 +18,10 @@ export class WeightedCache<V> {
 
   set(key: string, value: V, weight: number): void {
     this.delete(key)
-    if (weight > this.#limit) return
     this.#values.set(key, { value, weight })
     this.#weight += weight
     for (const oldest of this.#values.keys()) {
-      if (this.#weight <= this.#limit) return
+      if (this.#weight <= this.#limit || oldest === key) return
       this.delete(oldest)
     }
   }

@@ -46,7 +46,7 @@ export class Sealer {
     await this.#running
   }
 
-  /** Resolves when the round that is under way is over. */
+  /** Resolves when the round that is under way, with what comes after it, is over. */
   async round(): Promise<void> {
     await this.#round.catch(() => undefined)
   }
@@ -63,9 +63,8 @@ export class Sealer {
           throw new Error(`entries ${at} to ${at + 255} are neither sealed nor in memory`)
         bundles.push({ lines, leaves })
       }
-      this.#round = this.#sealed.seal(bundles)
+      this.#round = this.#sealed.seal(bundles).then(() => this.#afterRound())
       await this.#round
-      await this.#afterRound()
     }
   }
 }
