@@ -1,6 +1,6 @@
 /** Taking records in: limits, identifiers that are there already, times, entries. */
-import { entriesOf } from '@service-fs/format/entry'
-import { equalBytes, hexEncode } from '@service-fs/tlog/codec'
+import { entriesOf, type RecordContent, type Sha256Hex } from '@service-fs/format/entry'
+import { equalBytes, hexEncode, type Codec } from '@service-fs/tlog/codec'
 import type { Hash } from '@service-fs/tlog/hash'
 import type { RecordClock } from './clock.ts'
 import { LedgerError, messageOf } from './errors.ts'
@@ -8,7 +8,7 @@ import type { LedgerLimits } from './limits.ts'
 import type { Appended, NewRecord, StoredRecord } from './record.ts'
 import type { RecordIndex } from './record-index.ts'
 import type { Runtime } from './runtime.ts'
-import type { Batch, Sequencer } from './sequencer.ts'
+import type { Batch, Head, Sequencer } from './sequencer.ts'
 
 interface Parts {
   runtime: Runtime
@@ -29,9 +29,29 @@ interface Known {
   appended: Appended
 }
 
+/** Records that are appended together: new to the ledger, each with another identifier. */
+class Group {
+  readonly records: NewRecord[] = []
+  readonly lines: string[] = []
+  readonly leaves: Hash[] = []
+  /** Place of each record's first entry among the lines. */
+  readonly starts: number[] = []
+  time = ''
+  committed: Promise<{ index: number; head: Head }> | undefined
+
+  /** What is answered for the `nth` record when the group's first entry is at `first`. */
+  placed(nth: number, first: number, duplicate: boolean): Appended {
+    const start = this.starts[nth] as number
+    const end = this.starts[nth + 1] ?? this.lines.length
+    const leafHash = this.leaves[start] as Hash
+    return { index: first + start, parts: end - start, leafHash, time: this.time, duplicate }
+  }
+}
+
+/** The `nth` record of a group that is being committed. */
 interface OnItsWay {
-  record: NewRecord
-  done: Promise<Appended>
+  group: Group
+  nth: number
 }
 
 export class Appender {
@@ -118,31 +138,35 @@ export class Appender {
   }
 
   async #append(records: readonly NewRecord[]): Promise<{ entries: Appended[]; checkpoint: string }> {
-    const results: (Appended | undefined)[] = records.map(() => undefined)
+    const found: (Appended | undefined)[] = []
     // Comparing with what is there takes time in which others may append: look until nothing new is found, then enqueue at once.
     for (;;) {
-      const fresh = new Map<string, NewRecord>()
-      const known = new Map<number, OnItsWay | number>()
-      for (const [at, record] of records.entries()) {
-        if (results[at] !== undefined) continue
-        const holder = this.#onTheirWay.get(record.id) ?? this.#parts.index.get(record.id)
-        if (holder !== undefined) known.set(at, holder)
-        else this.#addFresh(fresh, record)
+      const { group, nths, known } = this.#look(records, found)
+      if (known.length === 0) return this.#enqueue(group, nths, found)
+      for (const { at, holder } of known) {
+        found[at] = await this.#duplicate(records[at] as NewRecord, holder)
       }
-      if (known.size === 0) return this.#enqueue(records, fresh, results)
-      for (const [at, holder] of known) results[at] = await this.#duplicate(records[at] as NewRecord, holder)
     }
   }
 
-  #addFresh(fresh: Map<string, NewRecord>, record: NewRecord): void {
-    const twin = fresh.get(record.id)
-    if (twin === undefined) fresh.set(record.id, record)
-    else if (!sameContent(twin, record)) {
-      throw new LedgerError(
-        'conflict',
-        `identifier ${JSON.stringify(record.id)}: stands twice in the batch, with different content`,
-      )
+  /** Tells the records that are new from those whose identifier is known. `nths`: each new one's place in the group. */
+  #look(
+    records: readonly NewRecord[],
+    found: readonly (Appended | undefined)[],
+  ): { group: Group; nths: number[]; known: { at: number; holder: OnItsWay | number }[] } {
+    const group = new Group()
+    const nths: number[] = []
+    const known: { at: number; holder: OnItsWay | number }[] = []
+    const twins = records.length > 1 ? new Map<string, number>() : undefined
+    for (let at = 0; at < records.length; at++) {
+      const record = records[at] as NewRecord
+      nths.push(-1)
+      if (found[at] !== undefined) continue
+      const holder = this.#onTheirWay.get(record.id) ?? this.#parts.index.get(record.id)
+      if (holder !== undefined) known.push({ at, holder })
+      else nths[at] = addNew(group, record, twins)
     }
+    return { group, nths, known }
   }
 
   /** The place of the record that has this one's identifier, if it is the same record; undefined if it did not get into the ledger. */
@@ -164,84 +188,86 @@ export class Appender {
     return { type, payload, appended: { index, parts, leafHash, time, duplicate: true } }
   }
 
-  async #arrived({ record, done }: OnItsWay): Promise<Known | undefined> {
+  async #arrived({ group, nth }: OnItsWay): Promise<Known | undefined> {
+    const { type, payload } = group.records[nth] as NewRecord
     try {
-      return { type: record.type, payload: record.payload, appended: await done }
+      const committed = await group.committed
+      return committed && { type, payload, appended: group.placed(nth, committed.index, true) }
     } catch {
       return undefined
     }
   }
 
-  #entries(record: NewRecord, time: string): Uint8Array[] {
-    const { codec, hasher } = this.#parts.runtime
-    try {
-      return entriesOf({ ...record, time }, (data) => hexEncode(hasher.sha256(data)), codec)
-    } catch (error) {
-      throw new LedgerError('bad-record', messageOf(error), { cause: error })
-    }
-  }
-
+  /** `nths`: the place in the group of each record that is answered, or -1 where `found` has the answer. */
   async #enqueue(
-    records: readonly NewRecord[],
-    fresh: ReadonlyMap<string, NewRecord>,
-    results: (Appended | undefined)[],
+    group: Group,
+    nths: readonly number[],
+    found: readonly (Appended | undefined)[],
   ): Promise<{ entries: Appended[]; checkpoint: string }> {
     const { sequencer } = this.#parts
-    if (fresh.size === 0) return { entries: results as Appended[], checkpoint: sequencer.head.note }
-    const places = new Map<string, { at: number; parts: number }>()
-    const time = this.#parts.clock.stamp()
-    const batch = this.#batch(fresh.values(), time, places)
-    const committed = sequencer.append(batch)
-    const placed = (id: string, index: number, duplicate: boolean): Appended => {
-      const { at, parts } = places.get(id) as { at: number; parts: number }
-      return { index: index + at, parts, leafHash: batch.leaves[at] as Hash, time, duplicate }
+    if (group.records.length === 0) return { entries: found as Appended[], checkpoint: sequencer.head.note }
+    this.#fill(group)
+    group.committed = sequencer.append(this.#batch(group))
+    for (let nth = 0; nth < group.records.length; nth++) {
+      this.#onTheirWay.set((group.records[nth] as NewRecord).id, { group, nth })
     }
-    this.#announce(
-      fresh,
-      committed.then(
-        ({ index }) =>
-          (id: string) =>
-            placed(id, index, false),
-      ),
-    )
     try {
-      const { index, head } = await committed
-      const first = new Set(fresh.keys())
-      const entries = records.map(({ id }, at) => results[at] ?? placed(id, index, !first.delete(id)))
+      const { index, head } = await group.committed
+      let answered = -1
+      const entries = nths.map((nth, at) => {
+        if (nth < 0) return found[at] as Appended
+        const isFirst = nth > answered
+        if (isFirst) answered = nth
+        return group.placed(nth, index, !isFirst)
+      })
       return { entries, checkpoint: head.note }
     } finally {
-      for (const id of fresh.keys()) this.#onTheirWay.delete(id)
+      for (const { id } of group.records) this.#onTheirWay.delete(id)
     }
   }
 
-  #announce(fresh: ReadonlyMap<string, NewRecord>, placed: Promise<(id: string) => Appended>): void {
-    placed.catch(() => undefined)
-    for (const [id, record] of fresh) {
-      const done = placed.then((place) => place(id))
-      done.catch(() => undefined)
-      this.#onTheirWay.set(id, { record, done })
-    }
-  }
-
-  #batch(
-    records: Iterable<NewRecord>,
-    time: string,
-    places: Map<string, { at: number; parts: number }>,
-  ): Batch {
+  /** Makes the entries of the group's records. */
+  #fill(group: Group): void {
     const { codec, hasher } = this.#parts.runtime
-    const lines: string[] = []
-    const leaves: Hash[] = []
-    const ids: { id: string; at: number }[] = []
-    for (const record of records) {
-      const entries = this.#entries(record, time)
-      places.set(record.id, { at: lines.length, parts: entries.length })
-      ids.push({ id: record.id, at: lines.length })
-      for (const entry of entries) {
-        lines.push(codec.base64Encode(entry))
-        leaves.push(hasher.leaf(entry))
+    group.time = this.#parts.clock.stamp()
+    const sha256Hex = (data: Uint8Array): string => hexEncode(hasher.sha256(data))
+    for (const { id, type, payload, fields } of group.records) {
+      group.starts.push(group.lines.length)
+      for (const entry of entries(
+        { id, type, time: group.time, payload, fields: fields ?? [] },
+        sha256Hex,
+        codec,
+      )) {
+        group.lines.push(codec.base64Encode(entry))
+        group.leaves.push(hasher.leaf(entry))
       }
     }
-    return { lines, leaves, records: ids }
+  }
+
+  #batch({ lines, leaves, records, starts }: Group): Batch {
+    return { lines, leaves, records: records.map(({ id }, nth) => ({ id, at: starts[nth] as number })) }
+  }
+}
+
+/** The record's place in the group; that of its twin when the same record stands in it already. */
+function addNew(group: Group, record: NewRecord, twins: Map<string, number> | undefined): number {
+  const twin = twins?.get(record.id)
+  if (twin === undefined) {
+    twins?.set(record.id, group.records.length)
+    return group.records.push(record) - 1
+  }
+  if (sameContent(group.records[twin] as NewRecord, record)) return twin
+  throw new LedgerError(
+    'conflict',
+    `identifier ${JSON.stringify(record.id)}: stands twice in the batch, with different content`,
+  )
+}
+
+function entries(content: RecordContent, sha256Hex: Sha256Hex, codec: Codec): Uint8Array[] {
+  try {
+    return entriesOf(content, sha256Hex, codec)
+  } catch (error) {
+    throw new LedgerError('bad-record', messageOf(error), { cause: error })
   }
 }
 

@@ -20,6 +20,8 @@ export class JsonError extends Error {
 
 /** The value of a JSON text (RFC 8259, I-JSON restrictions of RFC 7493). Throws JsonError. */
 export function parseJson(text: string): unknown {
+  const plain = parsePlain(text)
+  if (plain !== undefined) return plain
   new Scanner(text).document()
   try {
     return JSON.parse(text)
@@ -28,8 +30,52 @@ export function parseJson(text: string): unknown {
   }
 }
 
+/**
+ * The value of a text that JSON.stringify gives back to the letter: nothing was lost in reading it, so it need not be scanned.
+ * Undefined for any other text, which may be as good.
+ */
+function parsePlain(text: string): unknown {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  const isPlain = JSON.stringify(value) === text && !text.includes('\\ud') && shapeOf(value, 0) !== 'deep'
+  return isPlain ? value : undefined
+}
+
+type Shape = 'sorted' | 'unsorted' | 'deep'
+
+/** Whether a value has its names in the order of RFC 8785 §3.2.3, and is not nested too deep. */
+function shapeOf(value: unknown, depth: number): Shape {
+  if (typeof value !== 'object' || value === null) return 'sorted'
+  if (depth === MAX_DEPTH) return 'deep'
+  let shape: Shape = 'sorted'
+  if (Array.isArray(value)) {
+    for (const member of value) shape = worse(shape, shapeOf(member, depth + 1))
+    return shape
+  }
+  let last = ''
+  for (const [name, member] of Object.entries(value)) {
+    if (name < last) shape = worse(shape, 'unsorted')
+    last = name
+    if (typeof member === 'object') shape = worse(shape, shapeOf(member, depth + 1))
+  }
+  return shape
+}
+
+function worse(a: Shape, b: Shape): Shape {
+  return a === 'deep' || b === 'sorted' ? a : b
+}
+
 /** The RFC 8785 canonical text of a value as JSON.parse makes it. Throws JsonError for a lone surrogate, a number that JSON has not, too deep nesting. */
 export function canonicalJson(value: unknown): string {
+  if (typeof value === 'object' && shapeOf(value, 0) === 'sorted') {
+    // With its names in order and doubles as ECMAScript writes them, JSON.stringify's text is the canonical one.
+    const text = JSON.stringify(value)
+    if (!text.includes('\\ud') && !text.includes('null')) return text
+  }
   return write(value, 0)
 }
 
