@@ -1,7 +1,7 @@
 // kill -9 of the daemon under load, again and again: what was acknowledged is there, nothing else is, and checkpoints agree.
 import { existsSync } from 'node:fs'
 import { openCheckpoint } from '@service-fs/tlog/checkpoint'
-import { nativeHasher } from '@service-fs/hosted/native'
+import { nativeHasher } from '@service-fs/native/native'
 import { verifierFromVkey } from '@service-fs/tlog/keys'
 import { verifyConsistency } from '@service-fs/tlog/proof'
 import { expect, it } from 'vitest'

@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path'
 import { formatSignerKey, parseSignerKey, signerFromKey, type KeySigner } from '@service-fs/tlog/keys'
 import { TYPE_ED25519 } from '@service-fs/tlog/note'
 import { HostedError } from './errors.ts'
-import { nativeCrypto } from './native.ts'
+import { nativeCrypto } from '@service-fs/native/native'
 
 export const LEDGER_KEY = 'ed25519.key'
 export const AUDIT_KEY = 'audit-ed25519.key'

@@ -1,6 +1,6 @@
 /** The machine under a ledger: Node.js. */
 import type { Runtime } from '@service-fs/ledger/runtime'
-import { nativeCodec, nativeHasher } from './native.ts'
+import { nativeCodec, nativeHasher } from '@service-fs/native/native'
 
 export const nodeRuntime: Runtime = {
   hasher: nativeHasher,

@@ -10,7 +10,8 @@ import { HostedError } from './errors.ts'
 import { AUDIT_KEY, LEDGER_KEY, openSigner, secretDir } from './keys.ts'
 import { openLevelIndex } from './index.ts'
 import { Metrics, type LedgerName } from './metrics.ts'
-import { nativeCodec } from './native.ts'
+import { nativeCodec, nativeCrypto } from '@service-fs/native/native'
+import { verifierFromVkey } from '@service-fs/tlog/keys'
 import { nodeRuntime } from './runtime.ts'
 import { VERSION } from './version.ts'
 
@@ -67,6 +68,7 @@ export async function openTenant(options: TenantOptions): Promise<Tenant> {
         storage: timed,
         origin: logOrigin,
         signer,
+        verifiers: [verifierFromVkey(signer.vkey, nativeCrypto)],
         runtime: nodeRuntime,
         index,
         observer: metrics.observer(name),

@@ -2,7 +2,7 @@ import { entriesOf } from '@service-fs/format/entry'
 import { afterEach, expect, it } from 'vitest'
 import { appendAll, appendLimits, batches, type NewRecord } from './append.ts'
 import { Connection } from './http.ts'
-import { nativeHasher, sha256Hex } from './native.ts'
+import { nativeHasher, sha256Hex } from '@service-fs/native/native'
 import { serve, type TestServer } from './testing.ts'
 
 const cleanups: (() => Promise<void>)[] = []

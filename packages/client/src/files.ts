@@ -4,7 +4,7 @@ import { lstat, readdir, readlink, readFile } from 'node:fs/promises'
 import { basename, resolve } from 'node:path'
 import { idProblem } from '@service-fs/format/entry'
 import { messageOf } from './errors.ts'
-import { nativeCodec } from './native.ts'
+import { nativeCodec } from '@service-fs/native/native'
 
 /** The type of a symbolic link's record; its payload is the target. */
 export const LINK_TYPE = 'inode/symlink'

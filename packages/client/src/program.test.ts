@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { entriesOf, type RecordContent } from '@service-fs/format/entry'
 import { parseSignerKey, signerFromKey } from '@service-fs/tlog/keys'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { nativeCodec, sha256Hex } from './native.ts'
+import { nativeCodec, sha256Hex } from '@service-fs/native/native'
 import { buildProgram } from './program.ts'
 import {
   Exit,

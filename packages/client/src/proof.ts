@@ -7,7 +7,7 @@ import type { Policy } from '@service-fs/tlog/policy'
 import { parseTlogProof, verifyTlogProof, type TlogProof } from '@service-fs/tlog/tlog-proof'
 import { ClientError, messageOf } from './errors.ts'
 import type { Connection } from './http.ts'
-import { nativeCodec, nativeCrypto, nativeHasher, sha256Hex, sha256Stream } from './native.ts'
+import { nativeCodec, nativeCrypto, nativeHasher, sha256Hex, sha256Stream } from '@service-fs/native/native'
 
 /** A proof is a header, at most 53 hashes, and a checkpoint with its cosignatures. */
 const MAX_PROOF_BYTES = 2 * 1024 * 1024

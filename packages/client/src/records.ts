@@ -2,7 +2,7 @@
 import { parseEntry, partLength, type Entry } from '@service-fs/format/entry'
 import { messageOf } from './errors.ts'
 import { IdSet } from './ids.ts'
-import { nativeCodec, sha256Stream } from './native.ts'
+import { nativeCodec, sha256Stream } from '@service-fs/native/native'
 import type { Place, Problems } from './problems.ts'
 
 /** A split record of which more parts must come. */

@@ -17,7 +17,7 @@ import { TILE_WIDTH, parseTilePath, storedPath, tileCount, tilesOf, type Tile } 
 import { bundleToBinary, formatBundle, formatHashTile, hashTileToBinary } from '@service-fs/tlog/tile-text'
 import { formatTlogProof } from '@service-fs/tlog/tlog-proof'
 import type { Io } from './io.ts'
-import { nativeCodec, nativeHasher, sha256Hex } from './native.ts'
+import { nativeCodec, nativeHasher, sha256Hex } from '@service-fs/native/native'
 import { directorySource } from './source.ts'
 import { tailPath } from './tail.ts'
 

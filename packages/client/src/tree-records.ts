@@ -3,7 +3,7 @@ import { joinParts, parseEntry, type Entry } from '@service-fs/format/entry'
 import { TILE_WIDTH, tileWidth } from '@service-fs/tlog/tile'
 import { ahead } from './ahead.ts'
 import { ClientError, messageOf } from './errors.ts'
-import { nativeCodec, sha256Hex } from './native.ts'
+import { nativeCodec, sha256Hex } from '@service-fs/native/native'
 import type { LogSource } from './source.ts'
 
 /** Bundles of a tree of `size` entries: a TrustedTree, or a source that nobody checks. */

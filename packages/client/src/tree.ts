@@ -6,7 +6,7 @@ import { pow2 } from '@service-fs/tlog/math'
 import { subtreeRoot } from '@service-fs/tlog/proof'
 import { TILE_WIDTH, levelWidth, partialWidth, tileCount, tileWidth } from '@service-fs/tlog/tile'
 import { ClientError } from './errors.ts'
-import { nativeHasher } from './native.ts'
+import { nativeHasher } from '@service-fs/native/native'
 import type { LogSource } from './source.ts'
 
 /** Tiles of one level that are kept; reading goes in order, a few bundles ahead. */

@@ -3,7 +3,7 @@ import type { Checkpoint } from '@service-fs/tlog/checkpoint'
 import { TYPE_ED25519, TYPE_MLDSA44_COSIGNATURE, parseVkey } from '@service-fs/tlog/note'
 import { checkPolicy, parsePolicy, type Policy } from '@service-fs/tlog/policy'
 import { ClientError, messageOf } from './errors.ts'
-import { nativeCrypto } from './native.ts'
+import { nativeCrypto } from '@service-fs/native/native'
 
 export interface TrustOptions {
   /** Verifier keys of the log (C2SP vkeys); its sub-ledger's too, when that is to be pinned. */

@@ -2,7 +2,7 @@ import { chmod, readFile, rm, truncate, writeFile, appendFile } from 'node:fs/pr
 import { join } from 'node:path'
 import { entriesOf, type RecordContent } from '@service-fs/format/entry'
 import { afterEach, describe, expect, it } from 'vitest'
-import { nativeHasher, sha256Hex } from './native.ts'
+import { nativeHasher, sha256Hex } from '@service-fs/native/native'
 import {
   checkpointOf,
   makeLedger,

@@ -14,7 +14,7 @@ import {
   type Tile,
 } from '@service-fs/tlog/tile'
 import { ClientError, codeOf, messageOf } from './errors.ts'
-import { nativeCodec, nativeHasher } from './native.ts'
+import { nativeCodec, nativeHasher } from '@service-fs/native/native'
 import { Problems } from './problems.ts'
 import { RecordCheck } from './records.ts'
 import {

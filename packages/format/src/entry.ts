@@ -137,7 +137,8 @@ export function entriesOf(
   if (problem !== undefined) throw new FormatError('bad-entry', problem)
   const header = codec.utf8Encode(headerText(content, fields))
   if (header.length > MAX_HEADER_BYTES) throw headerTooLarge(header.length)
-  if (header.length + content.payload.length <= MAX_ENTRY_BYTES) return [concatBytes(header, content.payload)]
+  if (header.length + content.payload.length <= MAX_ENTRY_BYTES)
+    return [codec.concat(header, content.payload)]
   return splitEntries(content, fields, sha256Hex, codec)
 }
 
@@ -159,7 +160,7 @@ function splitEntries(
     const extra: Field[] = part === 1 ? [...fields, ...whole].sort(byName) : [['part', `${part}/${parts}`]]
     const header = codec.utf8Encode(headerText(content, extra))
     if (header.length > MAX_HEADER_BYTES) throw headerTooLarge(header.length)
-    entries.push(concatBytes(header, payload.subarray((part - 1) * PART_BYTES, part * PART_BYTES)))
+    entries.push(codec.concat(header, payload.subarray((part - 1) * PART_BYTES, part * PART_BYTES)))
   }
   return entries
 }

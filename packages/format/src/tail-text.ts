@@ -3,7 +3,7 @@
  *
  * A commit is its entry lines, an empty line, the signed checkpoint that covers them, an empty line that ends it.
  */
-import { concatBytes, pureCodec, type Codec } from '@service-fs/tlog/codec'
+import { pureCodec, type Codec } from '@service-fs/tlog/codec'
 import { isHash, type Hash } from '@service-fs/tlog/hash'
 import { popcount } from '@service-fs/tlog/math'
 import { isCanonicalBase64 } from '@service-fs/tlog/tile-text'
@@ -31,7 +31,7 @@ export function formatEdge(hashes: readonly Hash[]): string {
 /** The bytes of one commit: `lines` are base64 entry lines without their newline, `note` a signed checkpoint. */
 export function formatCommit(lines: readonly string[], note: string, codec: Codec = pureCodec): Uint8Array {
   const entries = lines.length === 0 ? '\n' : lines.join('\n') + '\n\n'
-  return concatBytes(codec.asciiEncode(entries), codec.utf8Encode(note + '\n'))
+  return codec.concat(codec.asciiEncode(entries), codec.utf8Encode(note + '\n'))
 }
 
 /** The edge that opens the tail file of entry `start`, and the offset after it; or the reason why there is none. */

@@ -1,7 +1,6 @@
 /** Writing the tail: commits, and the beginning of a new tail file when what the old one holds is sealed. */
 import { formatCommit, formatEdge } from '@service-fs/format/tail-text'
 import type { StorageCapability } from '@service-fs/storage/capability'
-import { concatBytes } from '@service-fs/tlog/codec'
 import type { Edge } from '@service-fs/tlog/edge'
 import type { Runtime } from './runtime.ts'
 
@@ -53,7 +52,10 @@ export class TailWriter {
   }
 
   async #begin(edge: Edge, size: number, commit: Uint8Array): Promise<void> {
-    const bytes = concatBytes(this.#runtime.codec.asciiEncode(formatEdge(edge.hashes())), commit)
+    const bytes = this.#runtime.codec.concat(
+      this.#runtime.codec.asciiEncode(formatEdge(edge.hashes())),
+      commit,
+    )
     await this.#storage.beginTail(edge.size, size, bytes)
     this.#start = edge.size
     this.#bytes = bytes.length

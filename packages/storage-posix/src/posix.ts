@@ -21,7 +21,8 @@
  * A failed write to the tail or a failed sync ends all writing by this process; reads go on. The file system needs hard
  * links, and a sync that reaches the medium.
  */
-import { constants, fdatasync, writeSync } from 'node:fs'
+import * as callback from 'node:fs'
+import { constants, fchmodSync, writeSync } from 'node:fs'
 import * as fs from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { promisify } from 'node:util'
@@ -78,6 +79,14 @@ async function makeDirs(dir: string, sync: boolean): Promise<void> {
   }
 }
 
+// File descriptors by number: a FileHandle costs several times as much, and sealing makes many.
+const open = promisify(callback.open)
+const close = promisify(callback.close)
+const fsync = promisify(callback.fsync)
+const fdatasync = promisify(callback.fdatasync)
+const link = promisify(callback.link)
+const unlink = promisify(callback.unlink)
+
 const READ = constants.O_RDONLY | constants.O_NOFOLLOW
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
 const OWNER_ONLY = 0o600
@@ -115,21 +124,19 @@ class PosixFiles implements FileSystem {
   }
 
   async create(path: string, bytes: Uint8Array, mode: number): Promise<void> {
-    const file = await fs.open(this.#path(path), CREATE, OWNER_ONLY)
+    const fd = await open(this.#path(path), CREATE, OWNER_ONLY)
     try {
-      for (let at = 0; at < bytes.length;) {
-        const { bytesWritten } = await file.write(bytes, at, bytes.length - at)
-        at += progress(bytesWritten)
-      }
-      if (mode !== OWNER_ONLY) await file.chmod(mode)
-      if (this.#sync) await file.sync()
+      // Into the page cache: no thread need wait for that.
+      for (let at = 0; at < bytes.length;) at += progress(writeSync(fd, bytes, at, bytes.length - at))
+      if (mode !== OWNER_ONLY) fchmodSync(fd, mode)
+      if (this.#sync) await fsync(fd)
     } finally {
-      await file.close()
+      await close(fd)
     }
   }
 
   async link(from: string, to: string): Promise<void> {
-    await fs.link(this.#path(from), this.#path(to))
+    await link(this.#path(from), this.#path(to))
   }
 
   async rename(from: string, to: string): Promise<void> {
@@ -137,7 +144,7 @@ class PosixFiles implements FileSystem {
   }
 
   async unlink(path: string): Promise<void> {
-    await fs.unlink(this.#path(path))
+    await unlink(this.#path(path))
   }
 
   async makeDir(dir: string): Promise<void> {
@@ -170,8 +177,6 @@ class PosixFiles implements FileSystem {
   }
 }
 
-const fdatasyncAsync = promisify(fdatasync)
-
 class PosixTail implements TailHandle {
   readonly length: number
   readonly #file: fs.FileHandle
@@ -189,7 +194,7 @@ class PosixTail implements TailHandle {
     for (let at = 0; at < bytes.length;) {
       at += progress(writeSync(fd, bytes, at, bytes.length - at, position + at))
     }
-    if (this.#sync) await fdatasyncAsync(fd)
+    if (this.#sync) await fdatasync(fd)
   }
 
   close(): Promise<void> {
@@ -205,11 +210,11 @@ function progress(written: number): number {
 
 /** Opens (not following a symbolic link) and syncs; with `sync` false, only opens. */
 async function syncPath(path: string, flags: number, sync: boolean): Promise<void> {
-  const file = await fs.open(path, READ | flags)
+  const fd = await open(path, READ | flags, 0)
   try {
-    if (sync) await file.sync()
+    if (sync) await fsync(fd)
   } finally {
-    await file.close()
+    await close(fd)
   }
 }
 

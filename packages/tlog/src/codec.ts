@@ -14,6 +14,8 @@ export interface Codec {
   base64Encode(bytes: Uint8Array): string
   /** Throws TlogError `base64` on anything but canonical base64. */
   base64Decode(text: string): Uint8Array
+  /** The parts, one after the other, in a new array. */
+  concat(...parts: readonly Uint8Array[]): Uint8Array
 }
 
 function asciiEncode(text: string): Uint8Array {
@@ -29,6 +31,7 @@ export const pureCodec: Codec = {
   asciiEncode,
   base64Encode: encodeBase64,
   base64Decode: decodeBase64,
+  concat: concatBytes,
 }
 
 /** Lowercase hexadecimal, two digits a byte. */

@@ -5,7 +5,7 @@ import { ClientError, messageOf } from '../errors.ts'
 import { walkFiles } from '../files.ts'
 import type { Connection } from '../http.ts'
 import type { Io } from '../io.ts'
-import { nativeCodec, nativeHasher, sha256Hex } from '../native.ts'
+import { nativeCodec, nativeHasher, sha256Hex } from '@service-fs/native/native'
 import { FAILED, ledgerOptions, parseCount, perform, withConnection, type LedgerOptions } from '../options.ts'
 import { progressBar, type Progress } from '../progress.ts'
 

@@ -3,7 +3,7 @@ import { nobleHasher } from '@service-fs/tlog/hash'
 import { formatSignerKey, signerFromKey, verifierFromVkey } from '@service-fs/tlog/keys'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { nativeCodec, nativeCrypto, nativeHasher } from './native.ts'
+import { nativeCodec, nativeCrypto, nativeHasher, sha256Hex, sha256Stream } from './native.ts'
 
 const hashOf = (bytes: Uint8Array): string => nobleHasher.leaf(bytes)
 
@@ -93,4 +93,16 @@ describe('the native hasher and codec give what the portable ones give', () => {
     expect(await native.sign(text)).toBe(await noble.sign(text))
     expect(verifierFromVkey(native.vkey, nativeCrypto).verify(text, signature)).toBe(false)
   })
+})
+
+it('feeds a digest in pieces', () => {
+  const digest = sha256Stream()
+  digest.update(Buffer.from('ab'))
+  digest.update(Buffer.from('c'))
+  expect(digest.hex()).toBe(sha256Hex(Buffer.from('abc')))
+})
+
+it('joins parts as the portable codec does', () => {
+  const parts = [Uint8Array.of(1, 2), new Uint8Array(), Buffer.from('xyz')]
+  expect([...nativeCodec.concat(...parts)]).toEqual([...pureCodec.concat(...parts)])
 })

@@ -1,6 +1,14 @@
 /// <reference lib="es2024.string" />
 /** Node.js's own SHA-256, Ed25519, UTF-8 and base64 behind the interfaces of @service-fs/tlog: the same results, faster. */
-import { createPrivateKey, createPublicKey, hash, sign, verify, type KeyObject } from 'node:crypto'
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  hash,
+  sign,
+  verify,
+  type KeyObject,
+} from 'node:crypto'
 import { pureCodec, type Codec } from '@service-fs/tlog/codec'
 import { TlogError } from '@service-fs/tlog/errors'
 import type { Hash, Hasher } from '@service-fs/tlog/hash'
@@ -23,13 +31,25 @@ export const nativeHasher: Hasher = {
     nodeScratch.write(right, 33, 32, 'base64')
     return hash('sha256', nodeScratch, 'base64')
   },
-  sha256: (data) => plain(hash('sha256', data, 'buffer')),
+  sha256: (data) => hash('sha256', data, 'buffer'),
+}
+
+/** The SHA-256 of `data` as 64 lower-case hex digits. */
+export function sha256Hex(data: Uint8Array): string {
+  return hash('sha256', data, 'hex')
+}
+
+/** A SHA-256 that is fed piece by piece; `hex()` ends it. */
+export function sha256Stream(): { update(data: Uint8Array): void; hex(): string } {
+  const state = createHash('sha256')
+  return { update: (data) => void state.update(data), hex: () => state.digest('hex') }
 }
 
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
+/** What it gives are Buffers: their `slice` is a view, not a copy. */
 export const nativeCodec: Codec = {
-  utf8Encode: (text) => (text.isWellFormed() ? plain(Buffer.from(text, 'utf8')) : pureCodec.utf8Encode(text)),
+  utf8Encode: (text) => (text.isWellFormed() ? Buffer.from(text, 'utf8') : pureCodec.utf8Encode(text)),
   utf8Decode(bytes) {
     try {
       return strictUtf8.decode(bytes)
@@ -38,23 +58,29 @@ export const nativeCodec: Codec = {
       return pureCodec.utf8Decode(bytes)
     }
   },
-  asciiEncode: (text) => plain(Buffer.from(text, 'latin1')),
+  asciiEncode: (text) => Buffer.from(text, 'latin1'),
   base64Encode: (bytes) => view(bytes).toString('base64'),
   base64Decode(text) {
     const bytes = Buffer.from(text, 'base64')
     // Buffer forgives what is not base64: only canonical text comes back the same.
     if (bytes.toString('base64') !== text) throw new TlogError('base64', 'expected canonical padded base64')
-    return plain(bytes)
+    return bytes
+  },
+  concat(...parts) {
+    let length = 0
+    for (const part of parts) length += part.length
+    const bytes = Buffer.allocUnsafe(length)
+    let at = 0
+    for (const part of parts) {
+      bytes.set(part, at)
+      at += part.length
+    }
+    return bytes
   },
 }
 
 function view(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-}
-
-/** The same bytes as a plain Uint8Array: `slice` of a Buffer does not copy. */
-function plain(bytes: Buffer): Uint8Array {
-  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
 /** DER before the 32 bytes of an Ed25519 key (RFC 8410, sections 4 and 7). */
@@ -88,9 +114,9 @@ export const nativeCrypto: KeyCrypto = {
     publicKey.length === 32 &&
     signature.length === 64 &&
     verify(null, message, publicKeyOf(publicKey), signature),
-  ed25519Sign: (message, seed) => plain(sign(null, message, privateKeyOf(seed))),
+  ed25519Sign: (message, seed) => sign(null, message, privateKeyOf(seed)),
   ed25519PublicKey: (seed) =>
-    plain(createPublicKey(privateKeyOf(seed)).export({ format: 'der', type: 'spki' }).subarray(-32)),
+    createPublicKey(privateKeyOf(seed)).export({ format: 'der', type: 'spki' }).subarray(-32),
   codec: nativeCodec,
   hasher: nativeHasher,
 }
