@@ -1,0 +1,109 @@
+// The documentation names only what there is: files, headings, commands, routes and error codes.
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import { PROBLEMS } from '@service-fs/wire/problem'
+import { ROUTES } from '@service-fs/wire/routes'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { daemonBuilt, serviceFsCommand } from '../support/daemon.ts'
+import { repoRoot } from '../support/root.ts'
+
+const pages = [
+  'README.md',
+  'CHANGELOG.md',
+  'SECURITY.md',
+  ...readdirSync(join(repoRoot, 'docs'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => join('docs', name)),
+]
+
+function textOf(page: string): string {
+  return readFileSync(join(repoRoot, page), 'utf8')
+}
+
+/** The text without code, where brackets are no links and # is no heading. */
+function prose(text: string): string {
+  return text.replaceAll(/^```.*?^```$/gms, '')
+}
+
+/** Rows of tables. */
+function rowsOf(page: string): string[] {
+  return prose(textOf(page))
+    .split('\n')
+    .filter((line) => line.startsWith('| '))
+}
+
+function matches(text: string, pattern: RegExp): string[] {
+  return [...text.matchAll(pattern)].map((match) => match[1] ?? '')
+}
+
+/** The anchors of a page's headings, as GitHub makes them. */
+function anchorsOf(page: string): string[] {
+  return matches(prose(textOf(page)), /^#+ (.+)$/gm).map((heading) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
+      .replaceAll(' ', '-'),
+  )
+}
+
+describe.each(pages)('%s', (page) => {
+  it('has links that resolve', () => {
+    const links = matches(prose(textOf(page)), /\]\(([^)\s]+)\)/g).filter((link) => !/^[a-z]+:/.test(link))
+    for (const link of links) {
+      const [path = '', anchor] = link.split('#')
+      const target = path === '' ? page : relative(repoRoot, resolve(repoRoot, dirname(page), path))
+      expect(existsSync(join(repoRoot, target)), `${page}: ${link}`).toBe(true)
+      if (anchor !== undefined) expect(anchorsOf(target), `${page}: ${link}`).toContain(anchor)
+    }
+  })
+})
+
+describe('commands', () => {
+  let commands: string[] = []
+
+  beforeAll(async () => {
+    expect(daemonBuilt).toBe(true)
+    const { stdout } = await serviceFsCommand(['--help'])
+    commands = matches(stdout, /^ {2}([a-z-]+) (?:\[|<)/gm).filter((name) => name !== 'help')
+    expect(commands.length).toBeGreaterThan(0)
+  })
+
+  it.each(pages)('of %s are there', (page) => {
+    for (const name of matches(textOf(page), /npx service-fs ([a-z][a-z-]*)/g))
+      expect(commands, `${page}: npx service-fs ${name}`).toContain(name)
+  })
+
+  it.each(['README.md', 'docs/client.md'])('are all in %s', (page) => {
+    const named = matches(textOf(page), /npx service-fs ([a-z][a-z-]*)/g)
+    for (const name of commands) expect(named).toContain(name)
+  })
+})
+
+describe('docs/wire.md', () => {
+  const rows = rowsOf('docs/wire.md')
+
+  it('has all routes, and no others', () => {
+    const documented = matches(rows.join('\n'), /`((?:GET|POST) \/[^`\s]*)`/g)
+    expect(documented.toSorted()).toEqual(
+      ROUTES.map(({ method, pattern }) => `${method} ${pattern}`).toSorted(),
+    )
+  })
+
+  it('has the query parameters of all routes', () => {
+    for (const { method, pattern, query, audit } of ROUTES) {
+      const row = rows.find((line) => line.startsWith(`| \`${method} ${pattern}\` |`))
+      if (!audit) expect(matches(row?.split('|')[2] ?? '', /`([a-z]+)`/g)).toEqual([...query])
+    }
+  })
+
+  it('has all error codes with their statuses, and no others', () => {
+    const documented: Record<string, number> = {}
+    for (const row of rows) {
+      const [, codes = '', status = ''] = row.split('|').map((cell) => cell.trim())
+      if (/^[45]\d\d$/.test(status))
+        for (const code of matches(codes, /`([a-z-]+)`/g)) documented[code] = Number(status)
+    }
+    const known = Object.entries(PROBLEMS).map(([code, { status }]) => [code, status])
+    expect(documented).toEqual(Object.fromEntries(known))
+  })
+})
