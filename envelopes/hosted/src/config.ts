@@ -1,4 +1,5 @@
 /** What `service-fs serve` is told by flags or by the environment. */
+import { DEFAULT_LISTEN } from './serve-options.ts'
 import { BlockList, isIP } from 'node:net'
 import { resolve } from 'node:path'
 import { isModuleId } from '@service-fs/format/module-id'
@@ -24,8 +25,6 @@ export interface ServeFlags {
   listen?: string | undefined
   origin?: string | undefined
 }
-
-export const DEFAULT_LISTEN = '127.0.0.1:8080'
 
 /** Flags first, then FS_MODULE_ID, FS_LEDGER_ROOT, FS_LISTEN, FS_ORIGIN. @throws HostedError `usage` */
 export function configOf(flags: ServeFlags, env: Readonly<Record<string, string | undefined>>): Config {

@@ -7,6 +7,8 @@ import type { IndexedRecord, RecordIndex } from '@service-fs/ledger/record-index
 /** `#` is what the index covers (`<size> <root>`); `=<id>` is the index of a record's first entry. */
 const COVERED = '#'
 const ID = '='
+/** LevelDB's cache of blocks, and what it collects before it writes a table. */
+const CACHE_BYTES = 2 * 1024 * 1024
 
 /** Opens the index in `dir`; one that can't be read is thrown away. */
 export async function openLevelIndex(dir: string): Promise<RecordIndex> {
@@ -38,7 +40,12 @@ class LevelIndex implements RecordIndex {
   #failure: unknown
 
   static async open(dir: string): Promise<LevelIndex> {
-    const level: Level = new ClassicLevel(dir, { createIfMissing: true, compression: false })
+    const level: Level = new ClassicLevel(dir, {
+      createIfMissing: true,
+      compression: false,
+      cacheSize: CACHE_BYTES,
+      writeBufferSize: CACHE_BYTES,
+    })
     await level.open()
     try {
       return new LevelIndex(level, level.getSync(COVERED))

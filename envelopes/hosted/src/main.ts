@@ -1,8 +1,17 @@
 /** The `service-fs` command. */
+import { emptyProgram } from '@service-fs/client/empty-program'
 import { processIo } from '@service-fs/client/io'
-import { buildProgram } from '@service-fs/client/program'
-import { addServe } from './command.ts'
 
-const program = buildProgram()
-addServe(program, processIo)
-await program.parseAsync()
+// A daemon does not load what only the client's commands need, and the other way round.
+if (process.argv[2] === 'serve') {
+  const { addServe } = await import('./command.ts')
+  const program = emptyProgram()
+  addServe(program, processIo)
+  await program.parseAsync()
+} else {
+  const { buildProgram } = await import('@service-fs/client/program')
+  const { describeServe } = await import('./serve-options.ts')
+  const program = buildProgram()
+  describeServe(program)
+  await program.parseAsync()
+}

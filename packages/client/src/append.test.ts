@@ -124,7 +124,7 @@ it('stops when nothing can be appended', async () => {
 
 it('takes the limits of the contract, where they are lower', async () => {
   const server = await serve(
-    (_, response) => void response.end('{"limits":{"payload_bytes":5,"batch_records":10,"batch_bytes":1e9}}'),
+    (_, response) => void response.end('{"limits":{"payload_bytes":5,"append_lines":10,"append_bytes":1e9}}'),
   )
   const connection = new Connection(server.url)
   cleanups.push(

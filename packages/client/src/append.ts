@@ -181,8 +181,8 @@ export async function appendLimits(connection: Connection): Promise<AppendLimits
     return typeof value === 'number' && value > 0 ? value : fallback
   }
   return {
-    lines: Math.min(DEFAULT_LIMITS.lines, at('batch_records', DEFAULT_LIMITS.lines)),
-    bytes: Math.min(DEFAULT_LIMITS.bytes, at('batch_bytes', DEFAULT_LIMITS.bytes)),
+    lines: Math.min(DEFAULT_LIMITS.lines, at('append_lines', DEFAULT_LIMITS.lines)),
+    bytes: Math.min(DEFAULT_LIMITS.bytes, at('append_bytes', DEFAULT_LIMITS.bytes)),
     payload: at('payload_bytes', DEFAULT_LIMITS.payload),
   }
 }

@@ -1,5 +1,5 @@
 /** The `service-fs` command line: all commands but `serve`, which the daemon's package adds. */
-import { Command } from 'commander'
+import type { Command } from 'commander'
 import { addAppend } from './commands/append.ts'
 import { addGet } from './commands/get.ts'
 import { addKeygen } from './commands/keygen.ts'
@@ -7,25 +7,12 @@ import { addLs } from './commands/ls.ts'
 import { addProof } from './commands/proof.ts'
 import { addVerifyProof } from './commands/verify-proof.ts'
 import { addVerify } from './commands/verify.ts'
+import { emptyProgram } from './empty-program.ts'
 import { processIo, type Io } from './io.ts'
-import { USAGE } from './options.ts'
 
-const EXIT_CODES = `
-Exit status: 0 done, and true; 1 found to be false; 2 wrong usage; 3 could not be done.
-FS_URL and FS_MODULE_ID stand for --url and --module-id; FS_TOKEN holds a bearer token.`
-
-/** The program with its commands; more may be added with \`command()\`, and inherit how it ends. */
+/** The program with its commands; more may be added with `command()`, and inherit how it ends. */
 export function buildProgram(io: Io = processIo): Command {
-  const program = new Command('service-fs')
-  program
-    .description('A WORM ledger: append records, read them back, prove and verify them.')
-    .version('0.1.0')
-    .addHelpText('after', EXIT_CODES)
-    .exitOverride((error) => io.exit(error.exitCode === 0 ? 0 : USAGE))
-    .configureOutput({
-      writeOut: (text) => void io.out(text),
-      writeErr: (text) => io.err(text.trimEnd()),
-    })
+  const program = emptyProgram(io)
   for (const add of [addKeygen, addAppend, addGet, addLs, addProof, addVerify, addVerifyProof])
     add(program, io)
   return program

@@ -4,7 +4,7 @@ import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Checkpoint } from '@service-fs/tlog/checkpoint'
 import { EMPTY_ROOT } from '@service-fs/tlog/hash'
-import { parseVkey } from '@service-fs/tlog/note'
+import { formatKeyId, keyId, parseVkey } from '@service-fs/tlog/note'
 import {
   TILE_WIDTH,
   parseStoredPath,
@@ -168,6 +168,10 @@ class DirectoryCheck {
           throw new Error(`expected one line, found ${JSON.stringify(text.slice(0, 80))}`)
         const vkey = parseVkey(line)
         if (vkey.name !== origin) throw new Error(`expected a key named ${origin}, found ${vkey.name}`)
+        // A type that is not known here gives no verifier, but its id tells a changed byte all the same.
+        const id = keyId(vkey.name, vkey.type, vkey.publicKey)
+        if (vkey.keyId !== id)
+          throw new Error(`expected the key id ${formatKeyId(id)}, found ${formatKeyId(vkey.keyId)}`)
         vkeys.push(line)
       })
     }

@@ -194,13 +194,13 @@ export class TreeWalk {
     const tileIsWrong = whole !== undefined && line !== undefined && subtreeRoot(whole, hasher) === line
     const level = tileIsWrong ? 0 : 'entries'
     const file = files.name({ level, index: bundle, width: computed.length })
+    const other = files.name({ level: 0, index: bundle, width: computed.length })
+    const undecided =
+      line === undefined ? `, which ${other} has (no tile above says which of the two was changed)` : ''
     for (const i of differing) {
       const [expected, found] = tileIsWrong ? [computed[i], stored[i]] : [stored[i], computed[i]]
-      problems.add(
-        { file, line: i + 1, index: bundle * TILE_WIDTH + i },
-        `leaf hash ${expected}`,
-        String(found),
-      )
+      const place = { file, line: i + 1, index: bundle * TILE_WIDTH + i }
+      problems.add(place, `leaf hash ${expected}${undecided}`, String(found))
     }
     return tileIsWrong ? whole : stored
   }
