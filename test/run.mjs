@@ -52,13 +52,16 @@ function runTests(filters) {
 }
 
 installTools()
+/** @type {[string, () => boolean][]} */
 const checks = [
   ['types of the packages', () => run('npm', ['run', '--silent', 'typecheck'])],
   ['types of the tests', () => run('tsc', ['-p', '.'])],
   ['lint', () => run('oxlint', ['--quiet'])],
   ['format', () => run('oxfmt', ['--check'])],
 ]
-const failedChecks = checks.filter(([, check]) => !check()).map(([name]) => name)
+/** @type {string[]} */
+const failedChecks = []
+for (const [name, check] of checks) if (!check()) failedChecks.push(name)
 const { done, results } = runTests(process.argv.slice(2))
 for (const name of failedChecks) console.log(`failed: ${name}`)
 for (const file of results?.testResults ?? []) {

@@ -13,6 +13,20 @@ const missing = ['dash', 'sha256sum', 'base64', 'sed'].filter(
 const hasOpenssl = spawnSync('openssl', ['version']).status === 0
 const why = missing.length > 0 ? ` (skipped: no ${missing.join(', ')})` : ''
 
+/** Runs the lines between the marks as they stand, with the number of the entry put in, in a directory with nothing but coreutils. */
+function shell(at: string, entry: number): string {
+  const lines = readFileSync(join(at, 'README.txt'), 'utf8').split(SHELL_MARK)[1] ?? ''
+  expect(lines).toContain('\nN=0 ')
+  const { stdout, stderr, status } = spawnSync('dash', ['-s'], {
+    cwd: at,
+    input: lines.replace('\nN=0 ', `\nN=${entry} `),
+    encoding: 'utf8',
+  })
+  expect(stderr).toBe('')
+  expect(status).toBe(0)
+  return stdout
+}
+
 describe.skipIf(missing.length > 0)(`the shell lines of README.txt${why}`, () => {
   let work = ''
   let dir = ''
@@ -39,20 +53,6 @@ describe.skipIf(missing.length > 0)(`the shell lines of README.txt${why}`, () =>
   }, 120_000)
 
   afterAll(() => rmSync(work, { recursive: true, force: true }))
-
-  /** Runs the lines between the marks as they stand, with the number of the entry put in, in a directory with nothing but coreutils. */
-  function shell(at: string, entry: number): string {
-    const lines = readFileSync(join(at, 'README.txt'), 'utf8').split(SHELL_MARK)[1] ?? ''
-    expect(lines).toContain('\nN=0 ')
-    const { stdout, stderr, status } = spawnSync('dash', ['-s'], {
-      cwd: at,
-      input: lines.replace('\nN=0 ', `\nN=${entry} `),
-      encoding: 'utf8',
-    })
-    expect(stderr).toBe('')
-    expect(status).toBe(0)
-    return stdout
-  }
 
   it.each([0, 255, 300, 599])(
     'print entry %i and find it and the tree true',

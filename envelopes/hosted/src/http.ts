@@ -28,6 +28,8 @@ export interface HttpOptions {
   maxConnections?: number
   /** Bytes of request bodies held at once; more is answered 503. */
   maxBodyBytes?: number
+  /** Which host names (without a port) a request may be for; default: any. */
+  accepts?(host: string): boolean
   /** Told of every answer. */
   answered?(method: string, status: number, seconds: number): void
   /** Told of what went wrong outside of the wire. */
@@ -99,7 +101,8 @@ async function clearStaleSocket(path: string): Promise<void> {
   await unlink(path)
 }
 
-type Settings = Required<Omit<HttpOptions, 'answered' | 'report'>> & Pick<HttpOptions, 'answered' | 'report'>
+type Hooks = 'accepts' | 'answered' | 'report'
+type Settings = Required<Omit<HttpOptions, Hooks>> & Pick<HttpOptions, Hooks>
 
 function createApp(settings: Settings): FastifyInstance {
   const handler = new Handler(settings)
@@ -171,14 +174,25 @@ class Handler {
     })
   }
 
+  /** A page that made its own name point here must not read the ledger with its visitor's browser (DNS rebinding). */
+  #misdirected(raw: IncomingMessage): Problem | undefined {
+    const { accepts } = this.#settings
+    const host = hostName(raw.headers.host ?? '')
+    if (accepts === undefined || accepts(host)) return undefined
+    return new Problem(
+      'misdirected',
+      `Host: expected a loopback address or localhost, found ${host.slice(0, 100)}`,
+    )
+  }
+
   async #serve(raw: IncomingMessage, out: ServerResponse, target: string): Promise<void> {
     const started = performance.now()
     const request = new Request(raw, target)
     const { wire } = this.#settings
     let response: WireResponse
-    let refusal: Problem | undefined
+    let refusal = this.#misdirected(raw)
     let held = 0
-    if (request.method === 'POST') {
+    if (request.method === 'POST' && refusal === undefined) {
       const read = await readBody(raw, out, wire.bodyLimit(request), this.#budget)
       if (read instanceof Problem) refusal = read
       else request.body = read
@@ -193,6 +207,11 @@ class Handler {
     }
     this.#settings.answered?.(request.method, response.status, (performance.now() - started) / 1000)
   }
+}
+
+/** The host name of a `Host` header, without its port. */
+function hostName(host: string): string {
+  return host.replace(/:\d*$/, '').replace(/^\[(.*)\]$/, '$1')
 }
 
 async function send(raw: IncomingMessage, out: ServerResponse, response: WireResponse): Promise<void> {

@@ -108,6 +108,35 @@ async function createKey(path: string, name: string): Promise<void> {
   await syncDir(dir)
 }
 
+/** Says that the key in `path` has signed a checkpoint. What says so stands beside the key, out of the ledger's directory. */
+export async function markUsed(path: string): Promise<void> {
+  try {
+    const file = await fs.open(`${path}.used`, 'wx', 0o600)
+    await file.sync()
+    await file.close()
+    await syncDir(dirname(path))
+  } catch (error) {
+    if (!hasCode(error, 'EEXIST')) throw error
+  }
+}
+
+/**
+ * Refuses a key that has signed checkpoints of a ledger that is not there any more: with it a second ledger of the same name would be
+ * begun, and whoever holds a checkpoint of the first would find the log forked.
+ * @throws HostedError `key`
+ */
+export async function refuseUsed(path: string, dir: string): Promise<void> {
+  try {
+    await fs.access(`${path}.used`)
+  } catch {
+    return
+  }
+  throw new HostedError(
+    'key',
+    `${dir}: no ledger is here, and its private key has signed one: restore the ledger; to begin another one, move ${path} away`,
+  )
+}
+
 async function syncDir(path: string): Promise<void> {
   const dir = await fs.open(path, constants.O_RDONLY | constants.O_DIRECTORY)
   try {

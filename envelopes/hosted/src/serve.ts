@@ -1,5 +1,5 @@
 /** `service-fs serve`: one tenant's daemon, from start to a clean stop. */
-import type { Config } from './config.ts'
+import { isLoopback, type Config } from './config.ts'
 import { startHttp, type HttpServer } from './http.ts'
 import { openTenant, type Tenant } from './tenant.ts'
 
@@ -27,6 +27,8 @@ export async function start(config: Config, log: (line: string) => void): Promis
   try {
     http = await startHttp(config.listen, {
       wire: tenant.wire,
+      // Without credentials it listens on a loopback address or a unix socket only.
+      ...('path' in config.listen ? {} : { accepts: isLocalName }),
       answered: (method, status, seconds) => tenant.metrics.answered(method, status, seconds),
       report,
     })
@@ -43,6 +45,10 @@ export async function start(config: Config, log: (line: string) => void): Promis
     }
   }
   return { tenant, url: http.url, stop: () => (stopping ??= stop()) }
+}
+
+function isLocalName(host: string): boolean {
+  return host === 'localhost' || host.endsWith('.localhost') || isLoopback(host)
 }
 
 /** Runs until SIGTERM or SIGINT. Resolves after a clean stop. */

@@ -1,4 +1,5 @@
-import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, readFile, rename, rm } from 'node:fs/promises'
+import { get } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { verifyDirectory } from '@service-fs/client/verify-directory'
@@ -81,6 +82,40 @@ it('refuses an exposed key, and makes no new one for a ledger that lost its own'
     code: 'key',
     message: expect.stringContaining('put the key back'),
   })
+})
+
+it('begins no second ledger with a key that has signed one', async () => {
+  const first = await begin()
+  expect((await append(first.url, 'a', 1)).status).toBe(200)
+  await first.stop()
+  for (const gone of ['acme', 'acme/audit']) {
+    await rename(join(root, gone), join(root, 'elsewhere'))
+    await expect(begin()).rejects.toMatchObject({
+      code: 'key',
+      message: expect.stringContaining('restore the ledger'),
+    })
+    await rm(join(root, gone), { recursive: true, force: true })
+    await rename(join(root, 'elsewhere'), join(root, gone))
+  }
+  const again = await begin()
+  expect(await (await append(again.url, 'a', 1)).json()).toMatchObject({ cursor: 1, duplicate: true })
+})
+
+it('answers for its own names only, so that no other page can read it', async () => {
+  const { url } = await begin()
+  const ask = (host: string): Promise<number | undefined> =>
+    new Promise((resolve, reject) => {
+      get(`${url}t/acme/v1/checkpoint`, { headers: { host } }, (answer) => {
+        answer.resume()
+        resolve(answer.statusCode)
+      }).once('error', reject)
+    })
+  for (const host of ['localhost', 'localhost:8080', '127.0.0.1:1', '[::1]:8080', 'acme.localhost']) {
+    expect(await ask(host), host).toBe(200)
+  }
+  for (const host of ['evil.example', 'localhost.evil.example', '127.0.0.1.evil.example:80', '192.0.2.1']) {
+    expect(await ask(host), host).toBe(421)
+  }
 })
 
 it('rebuilds an index that is gone', async () => {

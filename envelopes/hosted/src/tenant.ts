@@ -7,7 +7,7 @@ import { openPosixStorage } from '@service-fs/storage-posix/posix'
 import { createWire, type Wire } from '@service-fs/wire/handle'
 import { defaultOrigin } from './config.ts'
 import { HostedError } from './errors.ts'
-import { AUDIT_KEY, LEDGER_KEY, openSigner, secretDir } from './keys.ts'
+import { AUDIT_KEY, LEDGER_KEY, markUsed, openSigner, refuseUsed, secretDir } from './keys.ts'
 import { openLevelIndex } from './index.ts'
 import { Metrics, type LedgerName } from './metrics.ts'
 import { nativeCodec, nativeCrypto } from '@service-fs/native/native'
@@ -60,7 +60,9 @@ export async function openTenant(options: TenantOptions): Promise<Tenant> {
       logOrigin: string,
       key: string,
     ): Promise<Ledger> => {
-      const signer = await openSigner(join(secret, key), logOrigin, mayCreate)
+      const keyPath = join(secret, key)
+      if ((await from.read('checkpoint')) === undefined) await refuseUsed(keyPath, at)
+      const signer = await openSigner(keyPath, logOrigin, mayCreate)
       const index = await openLevelIndex(join(at, 'cache', 'records'))
       opened.push(index)
       const timed = metrics.timed(from, name)
@@ -74,6 +76,7 @@ export async function openTenant(options: TenantOptions): Promise<Tenant> {
         observer: metrics.observer(name),
       })
       opened.push(ledger)
+      await markUsed(keyPath)
       return ledger
     }
     const auditStorage = await openPosixStorage(auditDir, { lock: false })

@@ -122,6 +122,7 @@ describe('an entry', () => {
     ['service-fs/entry/v1\nid: a\ntype: t\ntime: T\n', 'empty line'],
     ['service-fs/entry/v1\ntype: t\nid: a\ntime: T\n\n', '"id: …"'],
     ['service-fs/entry/v1\nid: a\ntype: t\ntime: yesterday\n\n', 'RFC 3339'],
+    ['service-fs/entry/v1\nid: a\ntype: t\ntime: 2026-02-31T00:00:00.000Z\n\n', 'RFC 3339'],
     ['service-fs/entry/v1\nid: a\ntype: t\ntime: T\nz: 1\na: 1\n\n', 'ascending'],
     ['service-fs/entry/v1\nid: a\ntype: t\ntime: T\nid: b\n\n', 'twice'],
     ['service-fs/entry/v1\nid: a\ntype: t\ntime: T\nA b\n\n', 'name: value'],

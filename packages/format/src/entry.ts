@@ -176,6 +176,12 @@ function prefixed(name: string, problem: string | undefined): string | undefined
   return problem === undefined ? undefined : `${name}: ${problem}`
 }
 
+/** RFC 3339 in UTC with milliseconds, of a day that there is. */
+function isTime(text: string): boolean {
+  const ms = TIME.test(text) ? Date.parse(text) : Number.NaN
+  return !Number.isNaN(ms) && new Date(ms).toISOString() === text
+}
+
 function badEntry(message: string): FormatError {
   return new FormatError('bad-entry', message)
 }
@@ -200,8 +206,7 @@ export function parseEntry(bytes: Uint8Array, codec: Codec = pureCodec): Entry {
   const time = valueOf(lines[3], 'time')
   const problem = prefixed('id', idProblem(id, codec)) ?? prefixed('type', typeProblem(type, codec))
   if (problem !== undefined) throw badEntry(problem)
-  if (!TIME.test(time) || Number.isNaN(Date.parse(time)))
-    throw badEntry(`time: expected RFC 3339 in UTC with milliseconds, found ${time}`)
+  if (!isTime(time)) throw badEntry(`time: expected RFC 3339 in UTC with milliseconds, found ${time}`)
   const fields: Field[] = []
   for (let i = 4; i < lines.length; i++) fields.push(parseField(lines[i] ?? '', fields.at(-1)?.[0] ?? ''))
   const entry: Entry = {

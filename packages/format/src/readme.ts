@@ -106,8 +106,8 @@ Everything in it is plain text. cat, base64, sed and sha256sum are enough to rea
 
 Entry number n (from 0) is line n % 256 + 1 of tile/entries/<n / 256>.b64, or in the tail. Tile numbers are written with at
 least three digits, 1234067 as x001/x234/067. An entry is a header of lines "name: value", an empty line, and the record's
-bytes. A record of more than 65,535 bytes is split over consecutive entries: the first tells "parts", "length" and "sha256"
-of the whole, the others tell "part: 2/5"; put together in order they are the record.
+bytes. A record that is larger than 65,535 bytes with its header is split over consecutive entries: the first tells "parts",
+"length" and "sha256" of the whole, the others tell "part: 2/5"; put together in order they are the record.
 
 The hash of an entry is SHA-256 of a zero byte and the entry; the hash of two subtrees is SHA-256 of a one byte and their two
 hashes (RFC 6962, section 2.1). The root hash in the checkpoint is that of the tree over all entries: with it, no entry can be

@@ -233,7 +233,7 @@ export class Appender {
     const sha256Hex = (data: Uint8Array): string => hexEncode(hasher.sha256(data))
     for (const { id, type, payload, fields } of group.records) {
       group.starts.push(group.lines.length)
-      for (const entry of entries(
+      for (const entry of made(
         { id, type, time: group.time, payload, fields: fields ?? [] },
         sha256Hex,
         codec,
@@ -263,7 +263,7 @@ function addNew(group: Group, record: NewRecord, twins: Map<string, number> | un
   )
 }
 
-function entries(content: RecordContent, sha256Hex: Sha256Hex, codec: Codec): Uint8Array[] {
+function made(content: RecordContent, sha256Hex: Sha256Hex, codec: Codec): Uint8Array[] {
   try {
     return entriesOf(content, sha256Hex, codec)
   } catch (error) {

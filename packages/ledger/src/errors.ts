@@ -9,6 +9,7 @@ export type LedgerErrorCode =
   | 'clock-behind'
   | 'stopped'
   | 'full'
+  | 'closed'
   | 'signer'
   | 'corrupt'
 

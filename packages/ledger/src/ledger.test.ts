@@ -181,7 +181,7 @@ describe('limits and failures', () => {
     expect(await code(ledger.consistencyProof(1, 0))).toBe('range')
     expect(ledger.size).toBe(0)
     await ledger.close()
-    expect(await code(ledger.append([textRecord('a', 'x')]))).toBe('stopped')
+    expect(await code(ledger.append([textRecord('a', 'x')]))).toBe('closed')
   })
 
   it('bounds what waits', async () => {

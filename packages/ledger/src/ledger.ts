@@ -159,7 +159,7 @@ export class Ledger {
    * Appends records in one commit, all or none; resolves when it is durable. A record whose id is there already with the same type
    * and payload is answered with the first one's place.
    * @throws LedgerError `conflict` (its `index` holds another record of that id), `bad-record`, `too-large`, `busy`, `clock-behind`,
-   *   `signer`, `stopped`, `full`
+   *   `signer`, `stopped`, `full`, `closed`
    */
   append(records: readonly NewRecord[]): Promise<{ entries: Appended[]; checkpoint: string }> {
     return this.#appender.append(records)
@@ -278,7 +278,7 @@ export class Ledger {
   }
 
   async #close(): Promise<void> {
-    this.#appender.stop(new LedgerError('stopped', 'the ledger is being closed'))
+    this.#appender.stop(new LedgerError('closed', 'the ledger is being closed'))
     try {
       await this.#appender.settled()
       await this.#sequencer.idle()
@@ -292,7 +292,7 @@ export class Ledger {
         await this.#publisher.now()
       }
     } finally {
-      this.#sequencer.stop(new LedgerError('stopped', 'the ledger is closed'))
+      this.#sequencer.stop(new LedgerError('closed', 'the ledger is closed'))
       await this.#index.close().catch(() => undefined)
       await this.#storage.close()
     }

@@ -39,6 +39,7 @@ export type ProblemCode =
   | 'timeout'
   | 'conflict'
   | 'too-large'
+  | 'misdirected'
   | 'headers-too-large'
   | 'internal'
   | 'corrupt'
@@ -67,6 +68,7 @@ export const PROBLEMS: Readonly<Record<ProblemCode, Kind>> = {
   timeout: { status: 408, title: 'The request did not arrive in time' },
   conflict: { status: 409, title: 'Another record has this identifier' },
   'too-large': { status: 413, title: 'Too large' },
+  misdirected: { status: 421, title: 'Not a name of this server' },
   'headers-too-large': { status: 431, title: 'The header fields are too large' },
   internal: { status: 500, title: 'Internal error' },
   corrupt: { status: 500, title: 'What is stored does not add up' },
@@ -90,7 +92,7 @@ const GENERIC: Partial<Record<ProblemCode, string>> = {
     'the ledger stopped accepting appends; /readyz says why; what was acknowledged is intact and can be read',
   closed: 'the ledger is being closed',
   signer: 'no signature could be had, so nothing was recorded; the log of the daemon says why',
-  full: 'the disk is full: no appends until there is room; what was acknowledged is intact',
+  full: 'the disk is full: no appends until it has room and the daemon was started again; what was acknowledged is intact',
 }
 
 /** The problem that stands for any error. Lower layers' errors are told apart by class name and `code`, so a bundle may hold two copies. */
@@ -140,7 +142,7 @@ function failureProblem(error: Error, code: string): Problem {
 }
 
 /** LedgerError codes that are problem codes, but whose message is for the log. */
-const OWN: readonly ProblemCode[] = ['full', 'signer', 'corrupt']
+const OWN: readonly ProblemCode[] = ['full', 'closed', 'signer', 'corrupt']
 
 /** A problem's response. HEAD has the same headers; the body is left to the caller. */
 export function problemResponse(problem: Problem): WireResponse & { body: string } {
