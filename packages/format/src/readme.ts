@@ -78,7 +78,7 @@ if [ "$have" = "$want" ]; then echo "root hash:  true  $have"; else echo "root h
 
 const SIGNATURE = String.raw`
   sed '/^$/,$d' checkpoint > /tmp/text
-  key=$(sed 's/.*+//' keys/ed25519.vkey)                 # base64 of a type byte and the 32-byte public key
+  key=$(sed 's/^[^+]*+[^+]*+//' keys/ed25519.vkey)        # base64 of a type byte and the 32-byte public key
   { printf '\060\052\060\005\006\003\053\145\160\003\041\000'; echo $key | base64 -d | tail -c 32; } > /tmp/key
   sed -n 's/^— .* //p' checkpoint | head -n 1 | base64 -d | tail -c 64 > /tmp/signature
   openssl pkeyutl -verify -pubin -keyform DER -inkey /tmp/key -rawin -in /tmp/text -sigfile /tmp/signature
