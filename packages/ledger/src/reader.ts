@@ -32,22 +32,30 @@ export class Reader {
     const line = this.#memory.line(index)
     if (line !== undefined) return this.#runtime.codec.base64Decode(line)
     const bundle = Math.floor(index / 256)
-    const [lines, hashes] = await Promise.all([this.#sealed.bundle(bundle), this.#sealed.tile(0, bundle)])
-    return this.#checked(bundle, index % 256, lines, hashes)
+    const at = index % 256
+    const [stored, hashes] = await Promise.all([this.#sealed.line(bundle, at), this.#sealed.tile(0, bundle)])
+    return this.#checked(bundle, at, stored, hashes)
   }
 
-  #checked(bundle: number, at: number, lines: readonly string[], hashes: readonly Hash[]): Uint8Array {
-    const bytes = this.#runtime.codec.base64Decode(lines[at] as string)
-    const found = this.#runtime.hasher.leaf(bytes)
-    if (found !== hashes[at]) {
-      const path = storedPath({ level: 'entries', index: bundle, width: 256 })
-      throw new LedgerError(
-        'corrupt',
-        `${path}: line ${at + 1}: expected an entry with the leaf hash ${hashes[at]}, found ${found}`,
-        { index: bundle * 256 + at },
-      )
+  #checked(bundle: number, at: number, line: string, hashes: readonly Hash[]): Uint8Array {
+    const expected = hashes[at]
+    const bytes = this.#decoded(line)
+    const found = bytes === undefined ? 'no canonical base64' : this.#runtime.hasher.leaf(bytes)
+    if (bytes !== undefined && found === expected) return bytes
+    const path = storedPath({ level: 'entries', index: bundle, width: 256 })
+    throw new LedgerError(
+      'corrupt',
+      `${path}: line ${at + 1}: expected an entry with the leaf hash ${expected}, found ${found}`,
+      { index: bundle * 256 + at },
+    )
+  }
+
+  #decoded(line: string): Uint8Array | undefined {
+    try {
+      return this.#runtime.codec.base64Decode(line)
+    } catch {
+      return undefined
     }
-    return bytes
   }
 
   /** The first `width` lines of the entry bundle `index`, each checked against its leaf hash. */
@@ -55,7 +63,7 @@ export class Reader {
     const held = this.#memory.lines(index * 256, index * 256 + width)
     if (held !== undefined) return held
     const [lines, hashes] = await Promise.all([this.#sealed.bundle(index), this.#sealed.tile(0, index)])
-    for (let i = 0; i < width; i++) this.#checked(index, i, lines, hashes)
+    for (let i = 0; i < width; i++) this.#checked(index, i, lines[i] as string, hashes)
     return lines.slice(0, width)
   }
 

@@ -14,15 +14,18 @@ export class SealedTiles {
   readonly #storage: StorageCapability
   readonly #runtime: Runtime
   readonly #frontier: Frontier
-  readonly #cache: WeightedCache<readonly string[]>
-  readonly #reading = new Map<string, Promise<readonly string[]>>()
+  /** Bundles as they are stored, and hash tiles that were checked; each kind has half of the cache. */
+  readonly #texts: WeightedCache<string>
+  readonly #tiles: WeightedCache<readonly Hash[]>
+  readonly #reading = new Map<string, Promise<unknown>>()
 
   /** `edge`: the right edge at a multiple of 256 entries, everything below which is sealed. `cacheBytes` bounds the cache of tiles. */
   constructor(storage: StorageCapability, runtime: Runtime, edge: Edge, cacheBytes: number) {
     this.#storage = storage
     this.#runtime = runtime
     this.#frontier = new Frontier(edge, (level, index) => this.#rawTile(level, index), runtime.hasher)
-    this.#cache = new WeightedCache(cacheBytes)
+    this.#texts = new WeightedCache(cacheBytes / 2)
+    this.#tiles = new WeightedCache(cacheBytes / 2)
   }
 
   /** How many entries are in sealed bundles, everything above them sealed too. */
@@ -73,22 +76,59 @@ export class SealedTiles {
   }
 
   /** The 256 lines of a sealed bundle, canonical base64, not yet compared with their hashes. */
-  bundle(index: number): Promise<readonly string[]> {
-    return this.#cached(storedPath({ level: 'entries', index, width: 256 }), (text) => parseBundle(text, 256))
+  async bundle(index: number): Promise<readonly string[]> {
+    const path = storedPath({ level: 'entries', index, width: 256 })
+    return parsed(path, await this.#bundleText(path), (text) => parseBundle(text, 256))
+  }
+
+  /** Line `at` (from 0) of a sealed bundle, as it stands there: whatever it is, it is not yet compared with its hash. */
+  async line(index: number, at: number): Promise<string> {
+    const path = storedPath({ level: 'entries', index, width: 256 })
+    const text = await this.#bundleText(path)
+    let start = 0
+    for (let i = 0; i < at && start >= 0; i++) start = text.indexOf('\n', start) + 1 || -1
+    const end = start < 0 ? -1 : text.indexOf('\n', start)
+    if (end < 0) throw new LedgerError('corrupt', `${path}: expected 256 lines, found ${at} or fewer`)
+    return text.slice(start, end)
+  }
+
+  async #bundleText(path: string): Promise<string> {
+    const cached = this.#texts.get(path)
+    if (cached !== undefined) return cached
+    return this.#once(path, async () => {
+      const text = await this.#text(path)
+      this.#texts.set(path, text, text.length)
+      return text
+    })
   }
 
   /** The 256 hashes of a sealed tile, checked up to the signed tree. */
   async tile(level: number, index: number): Promise<readonly Hash[]> {
     const path = storedPath({ level, index, width: 256 })
-    const cached = this.#cache.get(path)
+    const cached = this.#tiles.get(path)
     if (cached !== undefined) return cached
-    const hashes = await this.#rawTile(level, index)
-    const expected = await this.#rootOf(level, index)
-    const found = subtreeRoot(hashes, this.#runtime.hasher)
-    if (found !== expected)
-      throw new LedgerError('corrupt', `${path}: expected the hash ${expected} over the tile, found ${found}`)
-    this.#cache.set(path, hashes, hashes.length * 64)
-    return hashes
+    return this.#once(path, async () => {
+      const hashes = await this.#rawTile(level, index)
+      const expected = await this.#rootOf(level, index)
+      const found = subtreeRoot(hashes, this.#runtime.hasher)
+      if (found !== expected) {
+        throw new LedgerError(
+          'corrupt',
+          `${path}: expected the hash ${expected} over the tile, found ${found}`,
+        )
+      }
+      this.#tiles.set(path, hashes, hashes.length * 64)
+      return hashes
+    })
+  }
+
+  /** Reads that go on at the same time share one. */
+  #once<T>(path: string, read: () => Promise<T>): Promise<T> {
+    const reading = this.#reading.get(path)
+    if (reading !== undefined) return reading as Promise<T>
+    const started = read().finally(() => this.#reading.delete(path))
+    this.#reading.set(path, started)
+    return started
   }
 
   /** The first `width` hashes of the tile at `level` ≥ 1 that is not full, as far as full tiles below it are sealed. */
@@ -109,33 +149,7 @@ export class SealedTiles {
 
   async #rawTile(level: number, index: number): Promise<readonly Hash[]> {
     const path = storedPath({ level, index, width: 256 })
-    return this.#parsed(path, await this.#text(path), (text) => parseHashTile(text, 256))
-  }
-
-  async #cached(path: string, parse: (text: string) => string[]): Promise<readonly string[]> {
-    const cached = this.#cache.get(path)
-    if (cached !== undefined) return cached
-    let reading = this.#reading.get(path)
-    if (reading === undefined) {
-      reading = this.#load(path, parse).finally(() => this.#reading.delete(path))
-      this.#reading.set(path, reading)
-    }
-    return reading
-  }
-
-  async #load(path: string, parse: (text: string) => string[]): Promise<readonly string[]> {
-    const text = await this.#text(path)
-    const lines = this.#parsed(path, text, parse)
-    this.#cache.set(path, lines, text.length + 24 * lines.length)
-    return lines
-  }
-
-  #parsed(path: string, text: string, parse: (text: string) => string[]): readonly string[] {
-    try {
-      return parse(text)
-    } catch (error) {
-      throw new LedgerError('corrupt', `${path}: ${messageOf(error)}`, { cause: error })
-    }
+    return parsed(path, await this.#text(path), (text) => parseHashTile(text, 256))
   }
 
   async #text(path: string): Promise<string> {
@@ -146,5 +160,13 @@ export class SealedTiles {
     } catch (error) {
       throw new LedgerError('corrupt', `${path}: ${messageOf(error)}`, { cause: error })
     }
+  }
+}
+
+function parsed(path: string, text: string, parse: (text: string) => string[]): readonly string[] {
+  try {
+    return parse(text)
+  } catch (error) {
+    throw new LedgerError('corrupt', `${path}: ${messageOf(error)}`, { cause: error })
   }
 }
