@@ -47,8 +47,14 @@ export async function start(config: Config, log: (line: string) => void): Promis
   return { tenant, url: http.url, stop: () => (stopping ??= stop()) }
 }
 
+let lastLocalName = 'localhost'
+
+/** Clients repeat themselves: the last good name is not looked into again. */
 function isLocalName(host: string): boolean {
-  return host === 'localhost' || host.endsWith('.localhost') || isLoopback(host)
+  if (host === lastLocalName) return true
+  const isLocal = host === 'localhost' || host.endsWith('.localhost') || isLoopback(host)
+  if (isLocal) lastLocalName = host
+  return isLocal
 }
 
 /** Runs until SIGTERM or SIGINT. Resolves after a clean stop. */

@@ -6,9 +6,6 @@ import type { Signer } from '@service-fs/tlog/note'
 import { LedgerError, messageOf } from './errors.ts'
 import type { Runtime } from './runtime.ts'
 
-/** For how long a commit may wait for what keeps arriving, in milliseconds. */
-const GATHER_MS = 5
-
 /** Records that belong into one commit: the base64 lines and leaf hashes of their entries. */
 export interface Batch {
   lines: readonly string[]
@@ -146,26 +143,13 @@ export class Sequencer {
 
   async #run(): Promise<void> {
     do {
-      await this.#gather()
+      // What has already arrived joins the commit.
+      await this.#runtime.turn()
       const waiting = this.#take()
       if (waiting.length > 0) await this.#commit(waiting)
       await this.#hooks.between()
     } while (this.#queue.length > 0)
     this.#running = undefined
-  }
-
-  /** Lets what has already arrived join the commit, for as long as more of it does: an idle ledger commits at once. */
-  async #gather(): Promise<void> {
-    const until = this.#runtime.monotonic() + GATHER_MS
-    let before: number
-    do {
-      before = this.#queueEntries
-      await this.#runtime.turn()
-    } while (
-      this.#queueEntries > before &&
-      this.#queueEntries < this.#limits.commitEntries &&
-      this.#runtime.monotonic() < until
-    )
   }
 
   #take(): Waiting[] {
