@@ -56,10 +56,12 @@ function shapeOf(value: unknown, depth: number): Shape {
     for (const member of value) shape = worse(shape, shapeOf(member, depth + 1))
     return shape
   }
+  const members = value as Readonly<Record<string, unknown>>
   let last = ''
-  for (const [name, member] of Object.entries(value)) {
+  for (const name of Object.keys(members)) {
     if (name < last) shape = worse(shape, 'unsorted')
     last = name
+    const member = members[name]
     if (typeof member === 'object') shape = worse(shape, shapeOf(member, depth + 1))
   }
   return shape
