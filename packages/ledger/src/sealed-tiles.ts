@@ -10,6 +10,9 @@ import { Frontier } from './frontier.ts'
 import { WeightedCache } from './lru.ts'
 import type { Runtime } from './runtime.ts'
 
+/** How many tiles are remembered as checked, at about 200 bytes each. */
+const CHECKED_TILES = 16_384
+
 export class SealedTiles {
   readonly #storage: StorageCapability
   readonly #runtime: Runtime
@@ -17,6 +20,8 @@ export class SealedTiles {
   /** Bundles as they are stored, and hash tiles that were checked; each kind has half of the cache. */
   readonly #texts: WeightedCache<string>
   readonly #tiles: WeightedCache<readonly Hash[]>
+  /** By path, the hash of a tile's text that was checked up to the tree: the same text need not be checked again. */
+  readonly #checked = new WeightedCache<Hash>(CHECKED_TILES)
   readonly #reading = new Map<string, Promise<unknown>>()
 
   /** `edge`: the right edge at a multiple of 256 entries, everything below which is sealed. `cacheBytes` bounds the cache of tiles. */
@@ -108,15 +113,13 @@ export class SealedTiles {
     const cached = this.#tiles.get(path)
     if (cached !== undefined) return cached
     return this.#once(path, async () => {
-      const hashes = await this.#rawTile(level, index)
-      const expected = await this.#rootOf(level, index)
-      const found = subtreeRoot(hashes, this.#runtime.hasher)
-      if (found !== expected) {
-        throw new LedgerError(
-          'corrupt',
-          `${path}: expected the hash ${expected} over the tile, found ${found}`,
-        )
-      }
+      const bytes = await this.#bytes(path)
+      const digest = this.#runtime.hasher.leaf(bytes)
+      const isChecked = this.#checked.get(path) === digest
+      const hashes = isChecked
+        ? this.#decoded(path, bytes).split('\n', 256)
+        : await this.#checkedHashes(level, index, bytes)
+      if (!isChecked) this.#checked.set(path, digest, 1)
       this.#tiles.set(path, hashes, hashes.length * 64)
       return hashes
     })
@@ -147,14 +150,36 @@ export class SealedTiles {
     }
   }
 
+  /** The hashes of a tile's text, checked up to the signed tree. */
+  async #checkedHashes(level: number, index: number, bytes: Uint8Array): Promise<readonly Hash[]> {
+    const path = storedPath({ level, index, width: 256 })
+    const hashes = this.#hashes(path, bytes)
+    const expected = await this.#rootOf(level, index)
+    const found = subtreeRoot(hashes, this.#runtime.hasher)
+    if (found === expected) return hashes
+    throw new LedgerError('corrupt', `${path}: expected the hash ${expected} over the tile, found ${found}`)
+  }
+
   async #rawTile(level: number, index: number): Promise<readonly Hash[]> {
     const path = storedPath({ level, index, width: 256 })
-    return parsed(path, await this.#text(path), (text) => parseHashTile(text, 256))
+    return this.#hashes(path, await this.#bytes(path))
+  }
+
+  #hashes(path: string, bytes: Uint8Array): readonly Hash[] {
+    return parsed(path, this.#decoded(path, bytes), (text) => parseHashTile(text, 256))
   }
 
   async #text(path: string): Promise<string> {
+    return this.#decoded(path, await this.#bytes(path))
+  }
+
+  async #bytes(path: string): Promise<Uint8Array> {
     const bytes = await this.#storage.read(path)
     if (bytes === undefined) throw new LedgerError('corrupt', `${path}: expected a sealed tile, found none`)
+    return bytes
+  }
+
+  #decoded(path: string, bytes: Uint8Array): string {
     try {
       return this.#runtime.codec.utf8Decode(bytes)
     } catch (error) {

@@ -22,7 +22,7 @@
  * links, and a sync that reaches the medium.
  */
 import * as callback from 'node:fs'
-import { constants, fchmodSync, writeSync } from 'node:fs'
+import { closeSync, constants, fchmodSync, fstatSync, writeSync } from 'node:fs'
 import * as fs from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { promisify } from 'node:util'
@@ -84,6 +84,7 @@ const open = promisify(callback.open)
 const close = promisify(callback.close)
 const fsync = promisify(callback.fsync)
 const fdatasync = promisify(callback.fdatasync)
+const read = promisify(callback.read)
 const link = promisify(callback.link)
 const unlink = promisify(callback.unlink)
 
@@ -104,12 +105,12 @@ class PosixFiles implements FileSystem {
 
   async readFile(path: string, limit: number): Promise<Uint8Array | undefined> {
     // O_NONBLOCK: opening a foreign FIFO must not wait for its other end.
-    const file = await orUndefined('ENOENT', fs.open(this.#path(path), READ | constants.O_NONBLOCK))
-    if (file === undefined) return undefined
+    const fd = await orUndefined('ENOENT', open(this.#path(path), READ | constants.O_NONBLOCK, 0))
+    if (fd === undefined) return undefined
     try {
-      return await readAll(file, path, limit)
+      return await readAll(fd, path, limit)
     } finally {
-      await file.close()
+      closeSync(fd)
     }
   }
 
@@ -218,15 +219,15 @@ async function syncPath(path: string, flags: number, sync: boolean): Promise<voi
   }
 }
 
-async function readAll(file: fs.FileHandle, path: string, limit: number): Promise<Uint8Array> {
-  const stats = await file.stat()
+async function readAll(fd: number, path: string, limit: number): Promise<Uint8Array> {
+  const stats = fstatSync(fd)
   if (!stats.isFile()) throw new StorageError('corrupt', `${path}: not a regular file`)
   if (stats.size > limit) {
     throw new StorageError('corrupt', `${path}: ${stats.size} bytes, at most ${limit} are possible`)
   }
   const bytes = new Uint8Array(stats.size)
   for (let at = 0; at < bytes.length;) {
-    const { bytesRead } = await file.read(bytes, at, bytes.length - at, at)
+    const { bytesRead } = await read(fd, bytes, at, bytes.length - at, at)
     if (bytesRead === 0) throw new StorageError('corrupt', `${path}: ends at ${at} of ${stats.size} bytes`)
     at += bytesRead
   }
