@@ -1,4 +1,4 @@
-// What each side is run with. Tessera's settings are the best that `--tune` found for each load.
+// What each side is run with. Tessera's settings are the best that a search found for each load.
 
 /** Flags of the Tessera server in this folder; ages and intervals as Go durations. */
 export interface TesseraSettings {
@@ -31,8 +31,9 @@ function settings(batchSize: number, batchAge: string, checkpointInterval: strin
 }
 
 /**
- * Tessera's settings were found with `--tune` on 2 cores and a disk that makes 4 KiB durable in well under a
- * millisecond: a grid of batch sizes (a quarter to twice of what the clients can have waiting) and ages (1, 5, 20,
+ * Tessera's settings were found on 2 cores and a disk that makes 4 KiB durable in well under a millisecond, by the search
+ * that `--tune` makes again (which takes minutes a load; for published answers only part of the grid was tried from 256
+ * clients up): a grid of batch sizes (a quarter to twice of what the clients can have waiting) and ages (1, 5, 20,
  * 50 ms), the best again for longer with checkpoint intervals of 100 ms and 1 s. A batch as large as what all clients
  * have waiting is best as long as that is below some 1,000 entries: it is full, and written, as soon as all of them
  * wait, and its age never comes to pass. What waits for publication waits for the checkpoint interval, whatever the

@@ -22,9 +22,9 @@ export async function tune(
 ): Promise<void> {
   for (const phase of phases.filter((p) => p.mode !== 'read')) {
     for (const until of ['integrated', 'published'] as const) {
-      const first = await trials(options, phase, until, grid(phase, until), 1.5, 1)
+      const first = await trials(options, phase, until, grid(phase, until), 1.5, 1, log)
       const again = first.slice(0, 5).flatMap(({ settings }) => intervals(settings, until))
-      const best = await trials(options, phase, until, again, 4, 2)
+      const best = await trials(options, phase, until, again, 4, 2, log)
       log(`${phase.name}, answered when ${until}:`)
       for (const trial of best.slice(0, 5)) log(`  ${describe(trial)}`)
     }
@@ -51,6 +51,7 @@ async function trials(
   candidates: readonly TesseraSettings[],
   seconds: number,
   times: number,
+  log: (line: string) => void,
 ): Promise<Trial[]> {
   const found: Trial[] = []
   for (const settings of candidates) {
@@ -71,7 +72,9 @@ async function trials(
         await server.dispose()
       }
     }
-    found.push({ settings, rate, p99 })
+    const trial = { settings, rate, p99 }
+    found.push(trial)
+    log(`  … ${describe(trial)}`)
   }
   return found.sort((a, b) => b.rate - a.rate)
 }
