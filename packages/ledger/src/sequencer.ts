@@ -234,7 +234,7 @@ export class Sequencer {
 export function stopReason(error: unknown): LedgerError {
   if (error instanceof LedgerError) return error
   const full = error instanceof Error && 'code' in error && error.code === 'full'
-  return new LedgerError(full ? 'full' : 'stopped', `the ledger takes no appends: ${messageOf(error)}`, {
+  return new LedgerError(full ? 'full' : 'stopped', messageOf(error), {
     cause: error,
   })
 }
