@@ -1,9 +1,6 @@
 import { LedgerError } from './errors.ts'
 
-/** How far the clock may step back before a ledger refuses to go on, in milliseconds. */
-export const CLOCK_TOLERANCE_MS = 10_000
-
-/** The times of records: the wall clock, but never running backwards within a ledger. */
+/** The times of records: the wall clock, but never running backwards within a ledger. `toleranceMs`: how far it may step back. */
 export class RecordClock {
   readonly #now: () => number
   readonly #toleranceMs: number
@@ -11,7 +8,7 @@ export class RecordClock {
   #text = ''
   #repeated = 0
 
-  constructor(now: () => number, toleranceMs: number = CLOCK_TOLERANCE_MS) {
+  constructor(now: () => number, toleranceMs: number) {
     this.#now = now
     this.#toleranceMs = toleranceMs
   }

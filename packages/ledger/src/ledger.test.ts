@@ -5,9 +5,10 @@ import { nobleHasher } from '@service-fs/tlog/hash'
 import { verifierFromVkey } from '@service-fs/tlog/keys'
 import { verifyConsistency, verifyInclusion } from '@service-fs/tlog/proof'
 import { parseTlogProof } from '@service-fs/tlog/tlog-proof'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { LedgerError } from './errors.ts'
 import type { Ledger } from './ledger.ts'
+import { MemoryIndex } from './record-index.ts'
 import type { NewRecord } from './record.ts'
 import { openTestLedger, TEST_ORIGIN, testSigner, TestRuntime, textRecord } from './testing.ts'
 
@@ -234,6 +235,19 @@ describe('limits and failures', () => {
     await Promise.all(Array.from({ length: 8 }, (_, i) => ledger.append(batch(i * 4096, 4096))))
     expect(ledger.size).toBe(8 * 4096)
     await ledger.close()
+  })
+
+  it('stops while the index is being rebuilt, without going through all of the ledger', async () => {
+    const storage = new MemoryStorage()
+    const ledger = await openTestLedger({ storage })
+    for (let size = 0; size < 36_000; size += 4000) await ledger.append(batch(size, 4000))
+    await ledger.close()
+    const index = new MemoryIndex()
+    const again = await openTestLedger({ storage: new MemoryStorage({ files: storage.dump() }), index })
+    const put = vi.spyOn(index, 'put')
+    await again.close()
+    expect(put.mock.calls.length).toBeLessThan(2)
+    await expect(again.ready()).rejects.toMatchObject({ code: 'closed' })
   })
 
   it('publishes the checkpoint within a second of a commit', async () => {

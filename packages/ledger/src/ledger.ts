@@ -355,6 +355,7 @@ export class Ledger {
   }
 
   async #indexStep(from: number, to: number): Promise<number> {
+    if (this.#closing !== undefined) throw new LedgerError('closed', 'the ledger is being closed')
     const records: IndexedRecord[] = []
     for (let index = from; index < to; index++) {
       const entry = this.#parse(index, await this.#reader.entry(index))
