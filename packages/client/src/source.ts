@@ -10,7 +10,8 @@ import { parseNote } from '@service-fs/tlog/note'
 import { ClientError, codeOf, messageOf } from './errors.ts'
 import type { Connection } from './http.ts'
 import { nativeCodec, nativeHasher } from '@service-fs/native/native'
-import { parseTailFile, parseTailName, tailLineAt, tailPath, type LoadedTail } from './tail.ts'
+import { parseTailName } from '@service-fs/format/tail-name'
+import { parseTailFile, tailLineAt, tailPath, type LoadedTail } from './tail.ts'
 
 /** A log as tlog-tiles sees it. Nothing that comes from here is to be believed before it is checked. */
 export interface LogSource {

@@ -1,4 +1,5 @@
 /** The files in `tail/` as they stand: syntax only. What they say is checked against the tree. */
+import { tailName } from '@service-fs/format/tail-name'
 import { isFill, isTorn, parseCommit, parseEdge } from '@service-fs/format/tail-text'
 import { parseCheckpointText } from '@service-fs/tlog/checkpoint'
 import type { Codec } from '@service-fs/tlog/codec'
@@ -32,15 +33,7 @@ export interface LoadedTail {
 
 /** The name of the tail file of entry `start`, below the ledger's directory. */
 export function tailPath(start: number): string {
-  return `tail/${String(start).padStart(12, '0')}`
-}
-
-/** The first entry of a tail file, by its name; undefined for another name. */
-export function parseTailName(name: string): number | undefined {
-  const start = /^\d{12,16}$/.test(name) ? Number(name) : undefined
-  return start !== undefined && Number.isSafeInteger(start) && tailPath(start) === `tail/${name}`
-    ? start
-    : undefined
+  return `tail/${tailName(start)}`
 }
 
 /** The base64 line of entry `index`, when the file holds it. */

@@ -26,7 +26,8 @@ import {
   tailStarts,
   type LogSource,
 } from './source.ts'
-import { parseTailName, type LoadedTail } from './tail.ts'
+import { parseTailName } from '@service-fs/format/tail-name'
+import type { LoadedTail } from './tail.ts'
 import { TailWalk } from './tailwalk.ts'
 import { Trust } from './trust.ts'
 import { attempt, confirmDuplicates, type LedgerReport, type VerifyOptions } from './verify.ts'

@@ -5,6 +5,7 @@ import { Edge } from '@service-fs/tlog/edge'
 import { nobleHasher, type Hash, type Hasher } from '@service-fs/tlog/hash'
 import type { Verifier } from '@service-fs/tlog/note'
 import { FormatError } from './errors.ts'
+import { tailName } from './tail-name.ts'
 import { isFill, isTorn, parseCommit, parseEdge, type CommitText } from './tail-text.ts'
 
 export interface TailFile {
@@ -40,11 +41,6 @@ export interface TailContent {
   rest: 'none' | 'fill' | 'torn'
 }
 
-/** The name of the tail file whose first entry is `start`. */
-export function tailFileName(start: number): string {
-  return String(start).padStart(12, '0')
-}
-
 /**
  * Reads tail files in order, each continuing the one before. Only the last commit of the last file may be torn.
  * @returns undefined when there are no files
@@ -65,7 +61,7 @@ export async function readTail(
 function corrupt(content: TailContent, next: TailFile): FormatError {
   return new FormatError(
     'corrupt',
-    `tail/${tailFileName(content.start)}: byte ${content.end}: expected a whole commit before tail/${tailFileName(next.start)}, found a torn one`,
+    `tail/${tailName(content.start)}: byte ${content.end}: expected a whole commit before tail/${tailName(next.start)}, found a torn one`,
   )
 }
 
@@ -79,7 +75,7 @@ class TailFileReader {
 
   constructor(file: TailFile, options: TailReadOptions, before: TailContent | undefined) {
     this.#file = file
-    this.#name = `tail/${tailFileName(file.start)}`
+    this.#name = `tail/${tailName(file.start)}`
     this.#options = options
     this.#codec = options.codec ?? pureCodec
     this.#hasher = options.hasher ?? nobleHasher

@@ -5,6 +5,7 @@ import { hexEncode } from '@service-fs/tlog/codec'
 import { EMPTY_ROOT, type Hash } from '@service-fs/tlog/hash'
 import { verifierFromVkey } from '@service-fs/tlog/keys'
 import type { Signer, Verifier } from '@service-fs/tlog/note'
+import { tileWidth } from '@service-fs/tlog/tile'
 import { formatTlogProof } from '@service-fs/tlog/tlog-proof'
 import { Appender } from './appender.ts'
 import { RecordClock } from './clock.ts'
@@ -394,7 +395,7 @@ export class Ledger {
   }
 
   #expectTile(level: number | 'entries', index: number, width: number): void {
-    const found = Reader.width(level, index, this.size)
+    const found = tileWidth(level, index, this.size)
     if (width >= 1 && width <= found) return
     throw new LedgerError(
       'not-found',

@@ -9,8 +9,7 @@ import {
   subtreeRoot,
   type Plan,
 } from '@service-fs/tlog/proof'
-import { divPow2 } from '@service-fs/tlog/math'
-import { storedPath } from '@service-fs/tlog/tile'
+import { storedPath, tileWidth } from '@service-fs/tlog/tile'
 import { LedgerError } from './errors.ts'
 import type { Runtime } from './runtime.ts'
 import type { SealedTiles } from './sealed-tiles.ts'
@@ -96,8 +95,7 @@ export class Reader {
 
   async inclusion(index: number, size: number): Promise<{ leafHash: Hash; hashes: Hash[] }> {
     const bundle = Math.floor(index / 256)
-    const width = Math.min(256, size - bundle * 256)
-    const leaves = await this.hashTile(0, bundle, width)
+    const leaves = await this.hashTile(0, bundle, tileWidth(0, bundle, size))
     return {
       leafHash: leaves[index % 256] as Hash,
       hashes: await this.compute(inclusionPlan(index, size), size),
@@ -112,11 +110,5 @@ export class Reader {
   async root(size: number): Promise<Hash> {
     const [root] = await this.compute(rootPlan(size), size)
     return root as Hash
-  }
-
-  /** How wide the tile at `level`, `index` is in the tree of `size`; 0 when it is beyond it. */
-  static width(level: number | 'entries', index: number, size: number): number {
-    const hashes = level === 'entries' ? size : divPow2(size, 8 * level)
-    return Math.max(0, Math.min(256, hashes - index * 256))
   }
 }

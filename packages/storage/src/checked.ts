@@ -1,3 +1,4 @@
+import { parseTailName, tailName } from '@service-fs/format/tail-name'
 import type { StorageCapability, TailFile } from './capability.ts'
 import { StorageError } from './errors.ts'
 import {
@@ -7,8 +8,6 @@ import {
   MAX_TAIL_BYTES,
   MAX_TEXT_BYTES,
   maxBytes,
-  parseTailName,
-  tailName,
 } from './paths.ts'
 
 /**

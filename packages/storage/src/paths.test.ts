@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
+import { parseTailName, tailName } from '@service-fs/format/tail-name'
 import { describe, expect, it } from 'vitest'
-import { bundlePath, checkObjectPath, checkReadPath, maxBytes, parseTailName, tailName } from './paths.ts'
+import { bundlePath, checkObjectPath, checkReadPath, maxBytes } from './paths.ts'
 
 const refused = expect.objectContaining({ code: 'path' })
 
