@@ -5,34 +5,12 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 
 const bin = join(import.meta.dirname, '..', 'node_modules', '.bin')
-/** Commands that tests use, and the Debian packages that have them. */
-const TOOLS = { strace: 'strace', dash: 'dash', flock: 'util-linux', openssl: 'openssl' }
-
 function run(command, args) {
   return (
     spawnSync(command, args, {
       stdio: 'inherit',
       env: { ...process.env, PATH: bin + delimiter + process.env.PATH },
     }).status === 0
-  )
-}
-
-function has(command) {
-  return process.env.PATH.split(delimiter).some((dir) => existsSync(join(dir, command)))
-}
-
-function installTools() {
-  const missing = Object.keys(TOOLS).filter((tool) => !has(tool))
-  if (missing.length === 0 || !existsSync('/etc/debian_version') || process.getuid() !== 0) return
-  const quiet = {
-    stdio: ['ignore', 'ignore', 'inherit'],
-    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-  }
-  spawnSync('apt-get', ['update', '-qq'], quiet)
-  spawnSync(
-    'apt-get',
-    ['install', '-y', '-qq', '--no-install-recommends', ...missing.map((tool) => TOOLS[tool])],
-    quiet,
   )
 }
 
@@ -51,7 +29,6 @@ function runTests(filters) {
   return { done, results }
 }
 
-installTools()
 /** @type {[string, () => boolean][]} */
 const checks = [
   ['types of the packages', () => run('npm', ['run', '--silent', 'typecheck'])],
