@@ -46,7 +46,7 @@ export interface StorageCapability {
   /**
    * The tail files in order: the newest whose first entry is not past what is sealed, then all later ones. Each is durable
    * when it is yielded, whoever wrote it. None when there are no tail files. Not to be mixed with beginTail().
-   * What is sealed ends before the first bundle that is not; in 'each' mode bundles have to be sealed in order.
+   * What is sealed ends before the first bundle that is not.
    * Errors: 'corrupt' (a foreign name in `tail/`, a file over the limit, none that continues what is sealed), 'io', 'closed'.
    */
   tail(): AsyncIterable<TailFile>

@@ -22,14 +22,17 @@ export interface StorageDriver {
   has(path: string): Promise<boolean>
   /** See StorageCapability.seal(). */
   seal(path: string, bytes: Uint8Array): Promise<void>
-  /** All names in `tail/`, in any order. */
+  /** The names in `tail/`, in any order: all, or at least those of the files that continue what is sealed. */
   tailNames(): Promise<string[]>
   /** A tail file's bytes, durable when it resolves; 'corrupt' when it has more than `limit`. */
   readTail(name: string, limit: number): Promise<Uint8Array>
   /** Append to the tail file `name`, which has `length` bytes; durable when it resolves. */
   append(name: string, length: number, bytes: Uint8Array): Promise<void>
-  /** Make or replace the tail file `name`, atomically; once that is durable, remove the tail files `older`. */
-  beginTail(name: string, bytes: Uint8Array, older: readonly string[]): Promise<void>
+  /**
+   * Make or replace the tail file `name`, atomically, the tree size after it being `size`; once that is durable, remove the
+   * tail files `older`.
+   */
+  beginTail(name: string, size: number, bytes: Uint8Array, older: readonly string[]): Promise<void>
   /** See StorageCapability.publish(). */
   publish(checkpoint: Uint8Array): Promise<void>
   close(): Promise<void>
@@ -111,7 +114,7 @@ export class CheckedStorage implements StorageCapability {
       const grow = this.tailMode === 'grow'
       if (grow) await this.#checkSealedBelow(start)
       const older = grow ? starts.filter((other) => other < start).map(tailName) : []
-      await this.#driver.beginTail(tailName(start), bytes, older)
+      await this.#driver.beginTail(tailName(start), size, bytes, older)
       this.#tail = { starts: [start], length: bytes.length }
     })
   }
@@ -149,27 +152,12 @@ export class CheckedStorage implements StorageCapability {
     this.#tail = { starts, length }
     const [oldest] = starts
     if (oldest === undefined) return []
-    const first =
-      this.tailMode === 'grow' ? await this.#firstOfGrowing(starts) : await this.#firstOfEach(starts)
-    if (first >= 0) return starts.slice(first)
-    throw new StorageError('corrupt', `tail/${tailName(oldest)}: the entries before it are not sealed`)
-  }
-
-  /** Bundles are sealed side by side: each one from the oldest tail file on is looked for. */
-  async #firstOfGrowing(starts: readonly number[]): Promise<number> {
-    const oldest = starts.at(0) ?? 0
-    if (!(await this.#isSealedBefore(oldest))) return -1
+    if (!(await this.#isSealedBefore(oldest)))
+      throw new StorageError('corrupt', `tail/${tailName(oldest)}: the entries before it are not sealed`)
+    // Bundles are sealed side by side: each one from the oldest tail file on is looked for.
     let sealed = Math.ceil(oldest / 256)
     while (sealed * 256 < (starts.at(-1) ?? 0) && (await this.#driver.has(bundlePath(sealed)))) sealed++
-    return starts.findLastIndex((start) => start <= sealed * 256)
-  }
-
-  /** Bundles are sealed in order: one stands for those before it. */
-  async #firstOfEach(starts: readonly number[]): Promise<number> {
-    for (let i = starts.length - 1; i >= 0; i--) {
-      if (await this.#isSealedBefore(starts[i] ?? 0)) return i
-    }
-    return -1
+    return starts.slice(starts.findLastIndex((start) => start <= sealed * 256))
   }
 
   async #listTail(): Promise<number[]> {

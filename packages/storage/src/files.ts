@@ -136,7 +136,7 @@ class FileDriver implements StorageDriver {
   }
 
   /** create tmp · rename it into tail/ · sync tail/ · unlink the older files */
-  async beginTail(name: string, bytes: Uint8Array, older: readonly string[]): Promise<void> {
+  async beginTail(name: string, _size: number, bytes: Uint8Array, older: readonly string[]): Promise<void> {
     this.#checkWritable()
     await this.#makeDir('tail')
     await this.#replace(`tail/${name}`, bytes)

@@ -70,7 +70,7 @@ class MemoryDriver implements StorageDriver {
     this.#files.set(`tail/${name}`, grown)
   }
 
-  async beginTail(name: string, bytes: Uint8Array, older: readonly string[]): Promise<void> {
+  async beginTail(name: string, _size: number, bytes: Uint8Array, older: readonly string[]): Promise<void> {
     this.#files.set(`tail/${name}`, bytes.slice())
     for (const old of older) this.#files.delete(`tail/${old}`)
   }

@@ -13,7 +13,7 @@ export const MAX_TEXT_BYTES: number = 1 << 20
 /** One tail file; a commit that would take it past this is refused as 'full' before anything is written. */
 export const MAX_TAIL_BYTES: number = 1 << 28
 
-const KEY = /^keys\/[a-z0-9-]{1,64}\.vkey$/
+const KEY = /^keys\/[a-z0-9-]{1,16}\.vkey$/
 
 /**
  * Throws StorageError 'path' unless `path` names an object that may be sealed: `README.txt`, `origin`, `keys/NAME.vkey`,
