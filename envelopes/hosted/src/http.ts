@@ -7,6 +7,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Wire } from '@service-fs/wire/handle'
+import { hostName } from '@service-fs/wire/host-name'
 import { Problem, problemResponse, type ProblemCode } from '@service-fs/wire/problem'
 import type { WireRequest, WireResponse } from '@service-fs/wire/request'
 import { BodyBudget, readBody } from './body.ts'
@@ -207,11 +208,6 @@ class Handler {
     }
     this.#settings.answered?.(request.method, response.status, (performance.now() - started) / 1000)
   }
-}
-
-/** The host name of a `Host` header, without its port. */
-function hostName(host: string): string {
-  return host.replace(/:\d*$/, '').replace(/^\[(.*)\]$/, '$1')
 }
 
 async function send(raw: IncomingMessage, out: ServerResponse, response: WireResponse): Promise<void> {

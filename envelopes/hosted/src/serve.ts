@@ -1,5 +1,6 @@
 /** `service-fs serve`: one tenant's daemon, from start to a clean stop. */
-import { isLoopback, type Config } from './config.ts'
+import { isLocalName } from '@service-fs/wire/host-name'
+import { type Config } from './config.ts'
 import { startHttp, type HttpServer } from './http.ts'
 import { openTenant, type Tenant } from './tenant.ts'
 
@@ -45,16 +46,6 @@ export async function start(config: Config, log: (line: string) => void): Promis
     }
   }
   return { tenant, url: http.url, stop: () => (stopping ??= stop()) }
-}
-
-let lastLocalName = 'localhost'
-
-/** Clients repeat themselves: the last good name is not looked into again. */
-function isLocalName(host: string): boolean {
-  if (host === lastLocalName) return true
-  const isLocal = host === 'localhost' || host.endsWith('.localhost') || isLoopback(host)
-  if (isLocal) lastLocalName = host
-  return isLocal
 }
 
 /** Runs until SIGTERM or SIGINT. Resolves after a clean stop. */

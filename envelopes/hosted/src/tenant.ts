@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { Ledger } from '@service-fs/ledger/ledger'
+import { Readiness } from '@service-fs/ledger/readiness'
 import type { StorageCapability } from '@service-fs/storage/capability'
 import { openPosixStorage } from '@service-fs/storage-posix/posix'
 import { createWire, type Wire } from '@service-fs/wire/handle'
@@ -136,35 +137,4 @@ function wireOf(options: TenantOptions, ledger: Ledger, audit: Ledger, metrics: 
     ...(options.report === undefined ? {} : { report: options.report }),
     limits: { maxPayload: ledger.limits.maxPayloadBytes, maxBatch: ledger.limits.maxBatchRecords },
   })
-}
-
-/** Whether appends and reads are taken, and why not. */
-class Readiness {
-  readonly #ledgers: readonly { name: string; ledger: Ledger; isReady: boolean }[]
-
-  constructor(main: Ledger, audit: Ledger) {
-    this.#ledgers = [
-      { name: 'ledger', ledger: main, isReady: false },
-      { name: 'audit ledger', ledger: audit, isReady: false },
-    ]
-    for (const one of this.#ledgers) {
-      one.ledger.ready().then(
-        () => {
-          one.isReady = true
-        },
-        // Its status says why.
-        () => undefined,
-      )
-    }
-  }
-
-  now(): { ready: boolean; reason?: string } {
-    for (const { name, ledger, isReady } of this.#ledgers) {
-      const { accepting, reason } = ledger.status()
-      if (!accepting)
-        return { ready: false, reason: `the ${name} takes no appends: ${reason ?? 'it is being closed'}` }
-      if (!isReady) return { ready: false, reason: `the ${name} is still reading what it holds` }
-    }
-    return { ready: true }
-  }
 }

@@ -3,7 +3,6 @@ import { joinParts, parseEntry, type Entry, type Field } from '@service-fs/forma
 import type { StorageCapability } from '@service-fs/storage/capability'
 import { hexEncode } from '@service-fs/tlog/codec'
 import { EMPTY_ROOT, type Hash } from '@service-fs/tlog/hash'
-import { verifierFromVkey } from '@service-fs/tlog/keys'
 import type { Signer, Verifier } from '@service-fs/tlog/note'
 import { tileWidth } from '@service-fs/tlog/tile'
 import { formatTlogProof } from '@service-fs/tlog/tlog-proof'
@@ -39,8 +38,8 @@ export interface LedgerOptions {
   origin: string
   /** Signs checkpoints; its key is named as the origin. */
   signer: Signer
-  /** Check the signer's signatures; by default made from its vkey. */
-  verifiers?: Verifier[]
+  /** Check the signer's signatures. */
+  verifiers: Verifier[]
   runtime: Runtime
   index?: RecordIndex
   limits?: Partial<LedgerLimits>
@@ -88,8 +87,7 @@ export class Ledger {
    * @throws LedgerError `corrupt`, naming the file; nothing is changed then
    */
   static async open(options: LedgerOptions): Promise<Ledger> {
-    const verifiers = options.verifiers ?? [verifierFromVkey(options.signer.vkey)]
-    const recovered = await recover({ ...options, verifiers })
+    const recovered = await recover(options)
     const ledger = new Ledger(options, recovered)
     if (recovered.untidy) await ledger.#roll()
     ledger.#sealer.wake()

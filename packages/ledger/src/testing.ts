@@ -3,7 +3,7 @@ import { MemoryStorage } from '@service-fs/storage/memory'
 import type { StorageCapability } from '@service-fs/storage/capability'
 import { pureCodec, type Codec } from '@service-fs/tlog/codec'
 import { nobleHasher, type Hasher } from '@service-fs/tlog/hash'
-import { formatSignerKey, signerFromKey } from '@service-fs/tlog/keys'
+import { formatSignerKey, signerFromKey, verifierFromVkey } from '@service-fs/tlog/keys'
 import type { Signer } from '@service-fs/tlog/note'
 import { Ledger, type LedgerOptions } from './ledger.ts'
 import type { NewRecord } from './record.ts'
@@ -56,7 +56,9 @@ export function testSigner(origin: string = TEST_ORIGIN, seed: number = 7): Sign
 export function openTestLedger(options: Partial<LedgerOptions> = {}): Promise<Ledger> {
   const origin = options.origin ?? TEST_ORIGIN
   const storage: StorageCapability = options.storage ?? new MemoryStorage()
-  return Ledger.open({ runtime: new TestRuntime(), signer: testSigner(origin), ...options, origin, storage })
+  const signer = options.signer ?? testSigner(origin)
+  const verifiers = [verifierFromVkey(signer.vkey)]
+  return Ledger.open({ runtime: new TestRuntime(), verifiers, ...options, signer, origin, storage })
 }
 
 /** A small record of text. */

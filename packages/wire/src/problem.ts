@@ -39,6 +39,7 @@ export type ProblemCode =
   | 'timeout'
   | 'conflict'
   | 'too-large'
+  | 'target-too-long'
   | 'misdirected'
   | 'headers-too-large'
   | 'internal'
@@ -68,6 +69,7 @@ export const PROBLEMS: Readonly<Record<ProblemCode, Kind>> = {
   timeout: { status: 408, title: 'The request did not arrive in time' },
   conflict: { status: 409, title: 'Another record has this identifier' },
   'too-large': { status: 413, title: 'Too large' },
+  'target-too-long': { status: 414, title: 'The request target is too long' },
   misdirected: { status: 421, title: 'Not a name of this server' },
   'headers-too-large': { status: 431, title: 'The header fields are too large' },
   internal: { status: 500, title: 'Internal error' },
