@@ -1,0 +1,13 @@
+/** One tenant's way to PSDB: its data region and its two queues of messages. */
+export interface PsdbPort {
+  readonly regionBytes: number
+  /**
+   * Put bytes into the data region, for the request that is sent next. They may be referred to instead of copied: they
+   * do not change until that request is answered.
+   */
+  put(offset: number, bytes: Uint8Array): void
+  /** A copy of bytes in the data region; what an answer put there is valid while received() runs for that answer. */
+  get(offset: number, length: number): Uint8Array
+  /** Send a message of 64 bytes. At most QUEUE are unanswered; the client sees to it. It does not throw. Messages may go out together. */
+  send(message: Uint8Array): void
+}

@@ -1,0 +1,199 @@
+/** The storage capability over PSDB: every commit is a tail file of its own. */
+import { tailName } from '@service-fs/format/tail-name'
+import { CheckedStorage, type StorageDriver } from '@service-fs/storage/checked'
+import { StorageError } from '@service-fs/storage/errors'
+import { parseStoredPath } from '@service-fs/tlog/tile'
+import type { PsdbAnswer, PsdbCall, PsdbClient } from './client.ts'
+import { fieldName, getUint64, KIND, LEDGER, OPCODE, STATUS, type LedgerNumber } from './message.ts'
+
+/** Bytes asked for before an object's length is known: most objects need no second request. */
+const FIRST_BYTES = 256 * 1024
+/** Bytes asked for in one later request: so much holds up nobody for long. */
+const PIECE_BYTES = 1024 * 1024
+/** Bytes asked for of the cell `checkpoint`, which is read at once or not at all. */
+const CELL_BYTES = 4096
+/** Bytes of tail starts asked for in one request. */
+const STARTS_BYTES = 4096
+
+/** What the disk of the storage server has. */
+export interface PsdbStat {
+  readonly sectors: number
+  /** Sectors free. */
+  readonly free: number
+  /** Whole bundles of this ledger that are sealed, from the first on. */
+  readonly bundles: number
+}
+
+export class PsdbStorage extends CheckedStorage {
+  readonly #driver: PsdbDriver
+
+  constructor(client: PsdbClient, ledger: LedgerNumber) {
+    const driver = new PsdbDriver(client, ledger)
+    super(driver)
+    this.#driver = driver
+  }
+
+  /** Errors: 'io', 'corrupt'. */
+  stat(): Promise<PsdbStat> {
+    return this.#driver.stat()
+  }
+}
+
+/** The storage of a tenant's ledger, or of its audit sub-ledger. Closing it leaves the client open. */
+export function openPsdbStorage(client: PsdbClient, ledger: 'main' | 'audit'): PsdbStorage {
+  return new PsdbStorage(client, ledger === 'main' ? LEDGER.MAIN : LEDGER.AUDIT)
+}
+
+type ObjectName = Pick<PsdbCall, 'kind' | 'level' | 'index' | 'name'>
+
+class PsdbDriver implements StorageDriver {
+  readonly tailMode = 'each'
+  readonly #client: PsdbClient
+  readonly #ledger: LedgerNumber
+
+  constructor(client: PsdbClient, ledger: LedgerNumber) {
+    this.#client = client
+    this.#ledger = ledger
+  }
+
+  read(path: string, limit: number): Promise<Uint8Array | undefined> {
+    if (path === 'checkpoint') return this.#readCell(limit)
+    return this.#readObject(path, objectName(path), limit)
+  }
+
+  async has(path: string): Promise<boolean> {
+    return (await this.#piece(path, objectName(path), 0, 0)) !== undefined
+  }
+
+  async seal(path: string, bytes: Uint8Array): Promise<void> {
+    await this.#ask(path, { opcode: OPCODE.SEAL, ...objectName(path), bytes })
+  }
+
+  async tailNames(): Promise<string[]> {
+    const names: string[] = []
+    for (let index = 0; ;) {
+      const room = Math.min(STARTS_BYTES, this.#client.maxBytes)
+      const { value, bytes } = await this.#ask('tail', { opcode: OPCODE.TAIL, index, room })
+      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+      for (let at = 0; at + 8 <= bytes.length; at += 8) {
+        const start = getUint64(view, at)
+        if (start < index || !Number.isSafeInteger(start))
+          throw unexpected('tail', `a first entry from ${index} on`, `${start}`)
+        names.push(tailName(start))
+        index = start + 1
+      }
+      if (value * 8 === bytes.length) return names
+      if (value * 8 < bytes.length || bytes.length === 0)
+        throw unexpected('tail', `first entries of ${value} files`, `${bytes.length} bytes`)
+    }
+  }
+
+  async readTail(name: string, limit: number): Promise<Uint8Array> {
+    const path = `tail/${name}`
+    const bytes = await this.#readObject(path, { kind: KIND.TAIL_FILE, index: Number(name) }, limit)
+    if (bytes === undefined) throw new StorageError('no-tail', `${path}: is gone`)
+    return bytes
+  }
+
+  async append(name: string): Promise<void> {
+    throw new StorageError('no-tail', `tail/${name}: here every commit begins a tail file`)
+  }
+
+  async beginTail(name: string, size: number, bytes: Uint8Array): Promise<void> {
+    await this.#ask(`tail/${name}`, { opcode: OPCODE.COMMIT, index: Number(name), size, bytes })
+  }
+
+  async publish(checkpoint: Uint8Array): Promise<void> {
+    await this.#ask('checkpoint', { opcode: OPCODE.PUBLISH, bytes: checkpoint })
+  }
+
+  async close(): Promise<void> {}
+
+  async stat(): Promise<PsdbStat> {
+    const { value, extra, index } = await this.#ask('disk', { opcode: OPCODE.STAT })
+    return { sectors: value, free: extra, bundles: index }
+  }
+
+  /** The cell may be replaced between two requests: all of it comes from one. */
+  async #readCell(limit: number): Promise<Uint8Array | undefined> {
+    for (let room = Math.min(CELL_BYTES, this.#client.maxBytes); ;) {
+      const found = await this.#piece('checkpoint', { kind: KIND.CHECKPOINT }, 0, room)
+      if (found === undefined) return undefined
+      checkLength('checkpoint', found.value, limit)
+      if (found.value <= room) return found.bytes
+      room = found.value
+    }
+  }
+
+  async #readObject(path: string, object: ObjectName, limit: number): Promise<Uint8Array | undefined> {
+    const first = await this.#piece(path, object, 0, Math.min(FIRST_BYTES, limit, this.#client.maxBytes))
+    if (first === undefined) return undefined
+    const length = first.value
+    checkLength(path, length, limit)
+    if (first.bytes.length === length) return first.bytes
+    const whole = new Uint8Array(length)
+    whole.set(first.bytes)
+    for (let at = first.bytes.length; at < length;) {
+      const room = Math.min(PIECE_BYTES, length - at, this.#client.maxBytes)
+      const piece = await this.#piece(path, object, at, room)
+      if (piece?.value !== length) throw unexpected(path, `${length} bytes`, `${piece?.value ?? 'none'}`)
+      whole.set(piece.bytes, at)
+      at += piece.bytes.length
+    }
+    return whole
+  }
+
+  /** The bytes of an object from `at` on, as many as `room` has place for; undefined: there is no such object. */
+  async #piece(path: string, object: ObjectName, at: number, room: number): Promise<PsdbAnswer | undefined> {
+    const call = { opcode: OPCODE.READ, ledger: this.#ledger, ...object, at, room }
+    const answer = await this.#client.request(call)
+    if (answer.status === STATUS.NONE) return undefined
+    if (answer.status !== STATUS.OK) throw refused(path, answer)
+    const expected = Math.min(room, Math.max(0, answer.value - at))
+    const found = answer.bytes.length
+    if (found !== expected) throw unexpected(path, `${expected} bytes from byte ${at} on`, `${found}`)
+    return answer
+  }
+
+  async #ask(path: string, call: Omit<PsdbCall, 'ledger'>): Promise<PsdbAnswer> {
+    const answer = await this.#client.request({ ...call, ledger: this.#ledger })
+    if (answer.status !== STATUS.OK) throw refused(path, answer)
+    return answer
+  }
+}
+
+/** How messages name the object at a checked path. */
+function objectName(path: string): ObjectName {
+  if (path === 'README.txt') return { kind: KIND.README }
+  if (path === 'origin') return { kind: KIND.ORIGIN }
+  if (path.startsWith('keys/')) return { kind: KIND.VKEY, name: path.slice('keys/'.length, -'.vkey'.length) }
+  const { level, index } = parseStoredPath(path)
+  return level === 'entries' ? { kind: KIND.BUNDLE, index } : { kind: KIND.TILE, level, index }
+}
+
+function checkLength(path: string, length: number, limit: number): void {
+  if (length > limit)
+    throw new StorageError('corrupt', `${path}: ${length} bytes, at most ${limit} are possible`)
+}
+
+function unexpected(path: string, expected: string, found: string): StorageError {
+  return new StorageError('io', `${path}: expected ${expected} from the storage server, found ${found}`)
+}
+
+/** The error for an answer that is not OK. */
+function refused(path: string, { status, field }: PsdbAnswer): StorageError {
+  switch (status) {
+    case STATUS.CONFLICT:
+      return new StorageError('conflict', `${path}: other bytes are sealed, or the tail goes past it`)
+    case STATUS.FULL:
+      return new StorageError('full', `${path}: no room on the disk or in the storage server's tables`)
+    case STATUS.CORRUPT:
+      return new StorageError('corrupt', `${path}: what is stored is not what was stored`)
+    case STATUS.INVALID:
+      return new StorageError('io', `${path}: the storage server refuses the field ${fieldName(field)}`)
+    case STATUS.NONE:
+      return new StorageError('io', `${path}: the storage server knows no such object`)
+    default:
+      return new StorageError('io', `${path}: the disk of the storage server failed`)
+  }
+}
