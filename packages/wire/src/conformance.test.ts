@@ -1,0 +1,47 @@
+import { TestRuntime } from '@service-fs/ledger/testing'
+import { nativeCodec, nativeCrypto, nativeHasher } from '@service-fs/native/native'
+import { MemoryStorage } from '@service-fs/storage/memory'
+import { describe, expect, it } from 'vitest'
+
+import { wireConformance, type WireSubject } from './conformance.ts'
+import { openInProcess, type InProcess } from './in-process.ts'
+
+async function openSubject(tailMode: 'grow' | 'each'): Promise<WireSubject> {
+  const runtime = Object.assign(new TestRuntime(), { hasher: nativeHasher, codec: nativeCodec })
+  let storages = { main: new MemoryStorage({ tailMode }), audit: new MemoryStorage({ tailMode }) }
+  let requests = 0
+  const open = (): Promise<InProcess> =>
+    openInProcess({
+      moduleId: 'acme',
+      origin: 'example.org/ledger/acme',
+      storages,
+      runtime,
+      requestId: () => `made-${++requests}`,
+      crypto: nativeCrypto,
+    })
+  let server = await open()
+  return {
+    request: (...question) => server.request(...question),
+    advance: (ms) => runtime.advance(ms),
+    async reopen(how) {
+      if (how === 'stop') await server.close()
+      const [main, audit] = [storages.main.dump(), storages.audit.dump()]
+      storages = {
+        main: new MemoryStorage({ tailMode, files: main }),
+        audit: new MemoryStorage({ tailMode, files: audit }),
+      }
+      server = await open()
+    },
+    dispose: () => server.close(),
+  }
+}
+
+for (const tailMode of ['grow', 'each'] as const) {
+  wireConformance({
+    name: `handle() over memory, ${tailMode}`,
+    test: { describe, it, expect },
+    clock: true,
+    crypto: nativeCrypto,
+    open: () => openSubject(tailMode),
+  })
+}

@@ -1,0 +1,976 @@
+/** What answers a request at the end of any transport: every route, every error that a client can bring about, before and after a restart. */
+import type { LedgerConformanceOptions } from '@service-fs/ledger/conformance'
+import { parseEntry } from '@service-fs/format/entry'
+import { openCheckpoint, type Checkpoint } from '@service-fs/tlog/checkpoint'
+import { pureCodec } from '@service-fs/tlog/codec'
+import { Edge } from '@service-fs/tlog/edge'
+import { nobleHasher, type Hash } from '@service-fs/tlog/hash'
+import { verifierFromVkey } from '@service-fs/tlog/keys'
+import { verifyConsistency, verifyInclusion } from '@service-fs/tlog/proof'
+import type { KeyCrypto } from '@service-fs/tlog/scheme'
+import { bundleFromBinary, hashTileFromBinary } from '@service-fs/tlog/tile-text'
+import { parseTlogProof } from '@service-fs/tlog/tlog-proof'
+
+import { PROBLEMS, type ProblemCode } from './problem.ts'
+import { ROUTES } from './routes.ts'
+
+export interface WireAnswer {
+  readonly status: number
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string>>
+  /** Without a content coding; empty for HEAD. */
+  readonly body: Uint8Array
+}
+
+/** A server under test, with an empty ledger of its own. */
+export interface WireSubject {
+  /** `target` goes out as it is; header values have one character a byte. */
+  readonly request: (
+    method: string,
+    target: string,
+    headers: Readonly<Record<string, string>>,
+    body: Uint8Array,
+  ) => Promise<WireAnswer>
+  /** Turns the server's wall clock by `ms` milliseconds, also back. Needed where the options say `clock`. */
+  readonly advance?: (ms: number) => void | Promise<void>
+  /** Starts the server again on the same ledger, after a clean stop or after none. */
+  readonly reopen: (how: 'stop' | 'kill') => Promise<void>
+  readonly dispose: () => Promise<void>
+}
+
+export interface WireConformanceOptions {
+  readonly name: string
+  readonly open: () => Promise<WireSubject>
+  readonly test: LedgerConformanceOptions['test']
+  /** The tenant that is served; default `acme`. */
+  readonly moduleId?: string
+  /** Whether the subjects have `advance`. */
+  readonly clock?: boolean
+  /** For checking what is answered: the machine's own hash, codec and Ed25519; by default those in ECMAScript alone. */
+  readonly crypto?: KeyCrypto
+}
+
+/** What every server of the wire protocol has to do. */
+export function wireConformance(options: WireConformanceOptions): void {
+  const t = tools(options)
+  options.test.describe(`the wire protocol of ${options.name} conforms`, () => {
+    tenantsAndRoutes(t)
+    appending(t)
+    badAppends(t)
+    limits(t)
+    reading(t)
+    proofs(t)
+    tiles(t)
+    audit(t)
+    restarting(t)
+    if (options.clock === true) clocks(t)
+  })
+}
+
+function tenantsAndRoutes({ it, same, like, refused }: Tools): void {
+  it('needs the tenant’s name, by header or by path', async (w) => {
+    const { moduleId } = w
+    for (const target of ['/v1/checkpoint', '/checkpoint', '/v1/entries', '/audit/v1/contract']) {
+      refused(await w.ask(target, { tenant: undefined }), 'module-id-missing', { expected: moduleId })
+      same((await w.ask(`/t/${moduleId}${target}`, { tenant: undefined })).status, 200)
+      same((await w.ask(`/t/${moduleId}${target}`)).status, 200)
+      same((await w.ask(`http://localhost${target}`)).status, 200)
+      const other = { expected: moduleId, supplied: 'globex' }
+      refused(await w.ask(target, { tenant: 'globex' }), 'module-id-mismatch', other)
+      refused(await w.ask(`/t/globex${target}`, { tenant: undefined }), 'module-id-mismatch', other)
+      refused(await w.ask(`/t/${moduleId}${target}`, { tenant: 'globex' }), 'module-id-ambiguous', {})
+    }
+    refused(await w.append('a', 1, { tenant: undefined }), 'module-id-missing', {})
+    refused(await w.append('a', 1, { tenant: 'globex' }), 'module-id-mismatch', {})
+    same((await w.ask('/v1/entries')).json.entries, [])
+  })
+
+  it('says that it is alive and ready to anybody, and records nothing of that', async (w) => {
+    await w.ready()
+    for (const tenant of [w.moduleId, undefined]) {
+      const alive = await w.ask('/healthz', { tenant })
+      same([alive.status, alive.text, alive.headers['content-type']], [200, '{"alive":true}', JSON_TYPE])
+      same((await w.ask('/readyz', { tenant })).text, '{"ready":true}')
+      const metrics = await w.ask('/metrics', { tenant })
+      if (metrics.status !== 404) same(metrics.headers['content-type']?.startsWith('text/plain'), true)
+      for (const { headers } of [alive, metrics]) same(headers['x-audit-index'], undefined)
+    }
+    same((await w.ask('/audit/v1/entries')).json.entries, [])
+  })
+
+  it('refuses other paths and other methods', async (w) => {
+    for (const path of [
+      '/',
+      '/nothing',
+      '/v1',
+      '/v1/',
+      '/v1/entries/1/proof/more',
+      '/audit',
+      '/audit/healthz',
+      '/audit/v1/append',
+      '/v1/records/a/b',
+      '/tile',
+      '/V1/checkpoint',
+      '//v1/checkpoint',
+      `/t/${w.moduleId}`,
+    ]) {
+      const { status, json } = await w.ask(path)
+      same([path, status, json?.code], [path, 404, 'no-route'])
+    }
+    for (const { pattern, method } of ROUTES) {
+      const [path, allow] = [example(pattern), method === 'GET' ? 'GET, HEAD' : method]
+      for (const other of method === 'GET' ? ['POST', 'PUT', 'DELETE'] : ['GET', 'HEAD', 'PATCH']) {
+        const got = await w.ask(path, { method: other })
+        same([path, other, got.status, got.headers['allow']], [path, other, 405, allow])
+      }
+    }
+    same((await w.ask('/v1/checkpoint')).text, (await w.ask('/checkpoint')).text)
+  })
+
+  it('refuses parameters that are unknown, repeated or malformed, by name', async (w) => {
+    for (const [target, field] of [
+      ['/v1/entries?sinse=1', 'sinse'],
+      ['/v1/checkpoint?x=1', 'x'],
+      ['/v1/entries?since=1&since=2', 'since'],
+      ['/v1/entries?since=%zz', 'since'],
+      ['/v1/entries?since=-1', 'since'],
+      ['/v1/entries?since=1.5', 'since'],
+      ['/v1/entries?since=', 'since'],
+      ['/v1/entries?since=01', 'since'],
+      ['/v1/entries?since=9007199254740992', 'since'],
+      ['/v1/entries?limit=0', 'limit'],
+      ['/v1/entries?limit=1001', 'limit'],
+      ['/v1/entries/x', 'cursor'],
+      ['/v1/records/%ff', 'payload_id'],
+      ['/v1/records/a%00b', 'payload_id'],
+      ['/v1/proof/inclusion', 'index'],
+      ['/v1/proof/consistency?to=1', 'from'],
+    ] as const) {
+      refused(await w.ask(target), 'bad-request', { field })
+      refused(await w.ask(`/audit${target}`), 'bad-request', { field })
+    }
+  })
+
+  it('gives each request an identifier, the client’s or its own', async (w) => {
+    const [one, two] = [await w.ask('/healthz'), await w.ask('/healthz')]
+    const made = [one, two].map(({ headers }) => headers['x-foundry-request-id'] ?? '')
+    same([new Set(made).size, made.every((id) => /^[\x21-\x7e]{1,64}$/.test(id))], [2, true])
+    const ask = (id: string): Promise<Answer> =>
+      w.ask('/healthz', { headers: { 'x-foundry-request-id': id } })
+    same((await ask('mine/1')).headers['x-foundry-request-id'], 'mine/1')
+    for (const bad of ['a b', 'x'.repeat(129), '\u00fc']) {
+      refused(await ask(bad), 'bad-request', { field: 'X-Foundry-Request-ID' })
+    }
+    const missing = await w.ask('/nothing', { headers: { 'x-foundry-request-id': 'q' } })
+    same(missing.headers['x-foundry-request-id'], 'q')
+  })
+
+  it('describes itself', async (w) => {
+    const { json } = await w.ask('/v1/contract')
+    same(Object.keys(json), ['version', 'module_id', 'origin', 'vkeys', 'hash_algorithms', 'audit', 'limits'])
+    like(json, { module_id: w.moduleId, hash_algorithms: ['sha-256'] })
+    like(json.audit, { origin: `${json.origin}/audit` })
+    same([json.vkeys.length, json.audit.vkeys.length], [1, 1])
+    same(json.vkeys[0] === json.audit.vkeys[0], false)
+    like(json.limits, { payload_id_bytes: 256, type_bytes: 255, entries_default: 100, entries_max: 1000 })
+    same((await w.ask('/audit/v1/contract')).json.origin, json.audit.origin)
+  })
+}
+
+function appending({ it, same, like, refused }: Tools): void {
+  it('appends JSON, as its canonical text', async (w) => {
+    const got = await w.post('{"payload":{"b":[1,"é"],"a":12.0},"payload_id":"ü/1"}')
+    same(
+      [got.status, got.headers['content-type'], got.headers['cache-control']],
+      [200, JSON_TYPE, 'no-store'],
+    )
+    same(Object.keys(got.json), [
+      'cursor',
+      'payload_id',
+      'index',
+      'parts',
+      'leaf_hash',
+      'time',
+      'duplicate',
+      'checkpoint',
+    ])
+    like(got.json, { cursor: 1, payload_id: 'ü/1', index: 0, parts: 1, duplicate: false })
+    const { time, leaf_hash: leafHash } = got.json
+    const entry = `service-fs/entry/v1\nid: ü/1\ntype: application/json\ntime: ${time}\n\n{"a":12,"b":[1,"é"]}`
+    same(leafHash, w.hasher.leaf(pureCodec.utf8Encode(entry)))
+    like(await w.opened(got.json.checkpoint), { size: 1, root: leafHash })
+    same(got.headers['x-audit-index'], undefined)
+    same((await w.ask('/v1/records/%C3%BC%2F1')).text.includes('"payload":{"a":12,"b":[1,"é"]}'), true)
+  })
+
+  it('takes every JSON value, and bytes as base64', async (w) => {
+    const values = ['null', 'true', '0', '-1.5e-7', '""', '"\\u0000\\u20ac😀"', '[]', '{}', '[[{"":null}]]']
+    for (const [i, value] of values.entries()) {
+      same((await w.post(`{"payload_id":"v${i}","payload":${value}}`)).status, 200)
+      same((await w.ask(`/v1/records/v${i}`)).json.payload, JSON.parse(value))
+    }
+    const base64 = await w.post('{"payload_id":"raw","payload_base64":"AP8KDQ==","type":"x/y; z=\\"1\\""}')
+    like(base64.json, { index: values.length, duplicate: false })
+    like((await w.ask('/v1/records/raw')).json, { type: 'x/y; z="1"', payload_base64: 'AP8KDQ==' })
+    // What is stored decides how it is shown, not what it was sent as.
+    await w.post('{"payload_id":"text","payload_base64":"eyJhIjoxfQ==","type":"text/plain"}')
+    like((await w.ask('/v1/records/text')).json, { type: 'text/plain', payload: { a: 1 } })
+  })
+
+  it('appends raw bytes, whatever their type', async (w) => {
+    const bytes = Uint8Array.of(0, 255, 10, 13)
+    const raw = { 'x-payload-id': 'raw', 'content-type': 'application/pdf' }
+    like((await w.post(bytes, raw)).json, { payload_id: 'raw', index: 0, parts: 1 })
+    like((await w.ask('/v1/entries/1')).json, { type: 'application/pdf', payload_base64: 'AP8KDQ==' })
+    await w.post('{"a": 1}', { 'x-payload-id': 'loose', 'content-type': JSON_TYPE })
+    like((await w.ask('/v1/entries/2')).json, { type: JSON_TYPE, payload_base64: 'eyJhIjogMX0=' })
+    await w.post('', { 'x-payload-id': 'rechnung-\u00c3\u00bc', 'content-type': undefined })
+    like((await w.ask('/v1/records/rechnung-%c3%bc')).json, {
+      payload_id: 'rechnung-ü',
+      type: 'application/octet-stream',
+      payload_base64: '',
+    })
+  })
+
+  it('appends a batch in one commit, all or none', async (w) => {
+    const body = '{"payload_id":"a","payload":1}\n{"payload_id":"b","payload_base64":"AP8=","type":"x/y"}\n'
+    const got = await w.post(body, NDJSON)
+    same(Object.keys(got.json), ['entries', 'checkpoint'])
+    same(
+      got.json.entries.map((e: Json) => [e.payload_id, e.index, e.duplicate]),
+      [
+        ['a', 0, false],
+        ['b', 1, false],
+      ],
+    )
+    like(await w.opened(got.json.checkpoint), { size: 2 })
+    const second =
+      '{"payload_id":"c","payload":1}\n{"payload_id":"a","payload":1}\n{"payload_id":"c","payload":1}'
+    same(
+      (await w.post(second, NDJSON)).json.entries.map((e: Json) => [e.index, e.duplicate]),
+      [
+        [2, false],
+        [0, true],
+        [2, true],
+      ],
+    )
+    const conflict = '{"payload_id":"d","payload":1}\n{"payload_id":"b","payload":2}\n'
+    refused(await w.post(conflict, NDJSON), 'conflict', { cursor: 2 })
+    const twins = '{"payload_id":"e","payload":1}\n{"payload_id":"e","payload":2}\n'
+    refused(await w.post(twins, NDJSON), 'conflict', { cursor: undefined })
+    same((await w.ask('/v1/entries')).json.next_cursor, 3)
+  })
+
+  it('answers the same record with the first one’s place, and refuses another of its identifier', async (w) => {
+    const first = await w.append('a', { x: 1, y: 2 })
+    for (const how of [undefined, 'kill', 'stop'] as const) {
+      if (how !== undefined) await w.reopen(how)
+      const again = await w.post('{"payload":{"y":2,"x":1.0},"payload_id":"a"}')
+      same(again.json, { ...first.json, duplicate: true })
+      refused(await w.append('a', 3), 'conflict', { cursor: 1 })
+      const typed = { 'x-payload-id': 'a', 'content-type': 'text/plain' }
+      refused(await w.post('{"x":1,"y":2}', typed), 'conflict', { cursor: 1 })
+    }
+    const receipt = await w.post('{"payload_id":"a","payload":{"x":1,"y":2}}', { accept: PROOF })
+    same(receipt.headers['content-type'], `${PROOF}; charset=utf-8`)
+    same(receipt.text, (await w.ask('/v1/entries/1/proof')).text)
+  })
+
+  it('splits a large record: several entries, one cursor', async (w) => {
+    const payload = new Uint8Array(150_000).fill(7)
+    const raw = { 'x-payload-id': 'big', 'content-type': 'a/b' }
+    like((await w.post(payload, raw)).json, { cursor: 1, parts: 3 })
+    like((await w.append('next', 1)).json, { cursor: 4 })
+    for (const how of [undefined, 'kill'] as const) {
+      if (how !== undefined) await w.reopen(how)
+      const all = (await w.ask('/v1/entries')).json
+      same(
+        all.entries.map((e: Json) => e.cursor),
+        [1, 4],
+      )
+      same(all.entries[0].payload_base64, pureCodec.base64Encode(payload))
+      same((await w.ask('/v1/entries?since=1')).json.entries.length, 1)
+      for (const inside of [2, 3])
+        refused(await w.ask(`/v1/entries/${inside}`), 'not-a-record', { cursor: 1 })
+    }
+    like((await w.post(payload, raw)).json, { cursor: 1, parts: 3, duplicate: true })
+  })
+
+  it('appends many at once, each answer with a checkpoint that covers it', async (w) => {
+    const got = await Promise.all(Array.from({ length: 64 }, (_, i) => w.append(`r${i}`, i)))
+    const cursors = got.map(({ json }) => json.cursor as number).sort((a, b) => a - b)
+    same(
+      cursors,
+      cursors.map((_, i) => i + 1),
+    )
+    for (const { json } of got) same((await w.opened(json.checkpoint)).size >= json.cursor, true)
+    const { entries } = (await w.ask('/v1/entries')).json
+    for (const { json } of got) same(entries[json.index].payload_id, json.payload_id)
+  })
+}
+
+/** Bodies of a JSON append that are refused with 400, and the field that the answer names. */
+const BAD_RECORDS: readonly (readonly [body: string, field: string])[] = [
+  ['', 'body'],
+  ['{"payload_id":', 'body'],
+  ['[]', 'body'],
+  ['"x"', 'body'],
+  ['null', 'body'],
+  ['{"payload_id":"a","payload":1} x', 'body'],
+  ['{"payload_id":"a","payload":1,"paylaod":2}', 'paylaod'],
+  ['{"payload_id":"a","payload":1,"__proto__":2}', '__proto__'],
+  ['{"payload_id":"a","payload":1,"payload_id":"b"}', 'body'],
+  ['{"payload_id":"a","payload":{"x":1,"x":1}}', 'body'],
+  ['{"payload":1}', 'payload_id'],
+  ['{"payload_id":7,"payload":1}', 'payload_id'],
+  ['{"payload_id":"","payload":1}', 'payload_id'],
+  [JSON.stringify({ payload_id: 'é'.repeat(129), payload: 1 }), 'payload_id'],
+  ['{"payload_id":"a\\nb","payload":1}', 'payload_id'],
+  ['{"payload_id":"\\ud800","payload":1}', 'payload_id'],
+  ['{"payload_id":"a"}', 'payload'],
+  ['{"payload_id":"a","payload":null,"payload_base64":""}', 'payload'],
+  ['{"payload_id":"a","payload_base64":"AA"}', 'payload_base64'],
+  ['{"payload_id":"a","payload_base64":"AB=="}', 'payload_base64'],
+  ['{"payload_id":"a","payload_base64":"_-8="}', 'payload_base64'],
+  ['{"payload_id":"a","payload_base64":"AA==\\n"}', 'payload_base64'],
+  ['{"payload_id":"a","payload_base64":1}', 'payload_base64'],
+  ['{"payload_id":"a","payload":"\\ud800"}', 'payload'],
+  ['{"payload_id":"a","payload":1e999}', 'body'],
+  ['{"payload_id":"a","payload":9007199254740993}', 'body'],
+  [`{"payload_id":"a","payload":${'['.repeat(200)}${']'.repeat(200)}}`, 'body'],
+  ['{"payload_id":"a","payload":1,"type":"json"}', 'type'],
+  ['{"payload_id":"a","payload":1,"type":""}', 'type'],
+  ['{"payload_id":"a","payload":1,"type":"a/b\\nc: d"}', 'type'],
+  [JSON.stringify({ payload_id: 'a', payload: 1, type: `a/${'b'.repeat(254)}` }), 'type'],
+]
+
+function badAppends({ it, same, refused }: Tools): void {
+  it('refuses what is no record, naming the field and the line, and records nothing of it', async (w) => {
+    for (const [body, field] of BAD_RECORDS) {
+      refused(await w.post(body), 'bad-request', { field })
+      const lines = `{"payload_id":"fine","payload":0}\n${body}\n{"payload_id":"fine 2","payload":0}`
+      refused(await w.post(lines, NDJSON), 'bad-request', { field, line: 2 })
+    }
+    refused(await w.post(Uint8Array.of(0x22, 0xff, 0x22)), 'bad-request', { field: 'body' })
+    refused(await w.post('', NDJSON), 'bad-request', { field: 'body' })
+    refused(await w.post('\n', NDJSON), 'bad-request', { line: 1 })
+    same((await w.ask('/v1/entries')).json.entries, [])
+  })
+
+  it('refuses headers that do not say what the body is', async (w) => {
+    const type = (value: string | undefined): Promise<Answer> =>
+      w.post('{"payload_id":"a","payload":1}', { 'content-type': value })
+    refused(await type('text/plain'), 'bad-request', { field: 'Content-Type', supplied: 'text/plain' })
+    // A browser sends this without asking, so it must not append.
+    refused(await type(undefined), 'bad-request', { field: 'Content-Type', supplied: 'nothing' })
+    refused(await type('application/json+x'), 'bad-request', { field: 'Content-Type' })
+    refused(await w.post('x', { 'x-payload-id': '' }), 'bad-request', { field: 'X-Payload-ID' })
+    refused(await w.post('x', { 'x-payload-id': '\u00ff' }), 'bad-request', { field: 'X-Payload-ID' })
+    const nonsense = { 'x-payload-id': 'a', 'content-type': 'nonsense' }
+    refused(await w.post('x', nonsense), 'bad-request', { field: 'Content-Type' })
+    same((await w.ask('/v1/entries')).json.entries, [])
+    same((await type('Application/JSON; charset=utf-8')).status, 200)
+    same(
+      (await w.post('{"payload_id":"b","payload":1}', { 'content-type': 'application/x-ndjson; a=b' }))
+        .status,
+      200,
+    )
+  })
+}
+
+function limits({ it, same, like, refused }: Tools): void {
+  it('takes as many lines as it says, and no more', async (w) => {
+    const { append_lines: most } = (await w.ask('/v1/contract')).json.limits
+    const over = await w.post(smallLines(most + 1), NDJSON)
+    refused(over, 'too-large', { field: 'body', expected: most, supplied: most + 1 })
+    const got = await w.post(smallLines(most), NDJSON)
+    same([got.status, got.json.entries.at(-1).cursor], [200, most])
+  })
+
+  it('takes a payload as large as it says, and no larger', async (w) => {
+    const { payload_bytes: most } = (await w.ask('/v1/contract')).json.limits
+    const payload = new Uint8Array(most + 1).map((_, i) => (i * 31) % 251)
+    refused(await w.post(payload, { 'x-payload-id': 'over' }), 'too-large', { field: 'body', expected: most })
+    const json = `{"payload_id":"over","payload_base64":"${w.base64(payload)}"}`
+    refused(await w.post(json), 'too-large', { expected: most })
+    const whole = payload.subarray(0, most)
+    like((await w.post(whole, { 'x-payload-id': 'raw' })).json, { cursor: 1, duplicate: false })
+    const again = `{"payload_id":"raw","type":"application/json","payload_base64":"${w.base64(whole)}"}`
+    like((await w.post(again)).json, { cursor: 1, duplicate: true })
+    const read = await w.ask('/v1/records/raw')
+    same(read.text.length > most && read.text.includes(w.base64(whole.subarray(0, 3000))), true)
+    same((await w.append('after', 1)).status, 200)
+  })
+
+  it('takes a batch as large as it says, or refuses it, and goes on', async (w) => {
+    const { payload_bytes: payload, append_bytes: most } = (await w.ask('/v1/contract')).json.limits
+    const each = Math.min(payload, Math.floor((most - 1000) / 4)) - 3
+    const base64 = w.base64(new Uint8Array(Math.floor(each / 3) * 3).fill(1))
+    const line = (i: number): string => `{"payload_id":"l${i}","payload_base64":"${base64}"}\n`
+    const count = Math.floor(most / line(0).length)
+    const got = await w.post(Array.from({ length: count }, (_, i) => line(i)).join(''), NDJSON)
+    same([200, 413].includes(got.status), true)
+    refused(
+      await w.post(Array.from({ length: count + 1 }, (_, i) => line(i)).join(''), NDJSON),
+      'too-large',
+      {},
+    )
+    same((await w.append('after', 1)).json.duplicate, false)
+    same((await w.ask('/readyz')).status, 200)
+  })
+
+  it('ends a list of records at its limit in bytes, after one at least', async (w) => {
+    const { payload_bytes: payload, entries_bytes: most } = (await w.ask('/v1/contract')).json.limits
+    const count = Math.ceil(most / ((payload * 4) / 3))
+    for (let i = 0; i <= count; i++) {
+      same((await w.post(new Uint8Array(payload).fill(i), { 'x-payload-id': `p${i}` })).status, 200)
+    }
+    const { json } = await w.ask('/v1/entries')
+    same(json.entries.length, count)
+    const rest = (await w.ask(`/v1/entries?since=${json.next_cursor}`)).json
+    same(
+      [...json.entries, ...rest.entries].map((e: Json) => e.payload_id),
+      Array.from({ length: count + 1 }, (_, i) => `p${i}`),
+    )
+  })
+}
+
+function reading({ it, same, like, refused }: Tools): void {
+  it('lists records in order, and goes on from next_cursor', async (w) => {
+    for (const id of ['a', 'b', 'c', 'd', 'e']) await w.append(id, { id })
+    for (const how of [undefined, 'stop', 'kill'] as const) {
+      if (how !== undefined) await w.reopen(how)
+      const { json } = await w.ask('/v1/entries')
+      same(Object.keys(json), ['module_id', 'next_cursor', 'entries'])
+      like(json, { module_id: w.moduleId, next_cursor: 5 })
+      same(json.entries.map((e: Json) => e.payload_id).join(''), 'abcde')
+      same(Object.keys(json.entries[0]), ['cursor', 'payload_id', 'type', 'time', 'payload'])
+      const some = (await w.ask('/v1/entries?since=1&limit=2')).json
+      same([some.next_cursor, some.entries.map((e: Json) => e.cursor)], [3, [2, 3]])
+      like((await w.ask('/v1/entries?since=5')).json, { next_cursor: 5, entries: [] })
+      like((await w.ask('/v1/entries?since=9007199254740991')).json, { entries: [] })
+    }
+    const stream = await w.ask('/v1/entries?limit=2', { headers: { accept: 'application/x-ndjson' } })
+    same(stream.headers['content-type'], 'application/x-ndjson')
+    same([stream.headers['x-next-cursor'], stream.text.split('\n').length], ['2', 3])
+    // By exact media type, not by wildcard, and not where it is ruled out.
+    for (const accept of ['*/*', 'application/*', 'application/x-ndjson;q=0']) {
+      same((await w.ask('/v1/entries', { headers: { accept } })).headers['content-type'], JSON_TYPE)
+    }
+  })
+
+  it('gives one record by cursor and by identifier', async (w) => {
+    const ids = ['a', 'papers/2026/ä %2F+?.txt', '😀', '.', '..', '%', 'x'.repeat(256)]
+    for (const id of ids) await w.append(id, { id })
+    for (const [i, id] of ids.entries()) {
+      const one = await w.ask(`/v1/entries/${i + 1}`)
+      like(one.json, { cursor: i + 1, payload_id: id, type: JSON_TYPE, payload: { id } })
+      const named = await w.ask(`/v1/records/${encodeURIComponent(id)}`)
+      same([id, named.status, named.text], [id, 200, one.text])
+    }
+    for (const path of ['/v1/entries/0', '/v1/entries/8', '/v1/entries/8/proof']) {
+      refused(await w.ask(path), 'not-found', { field: 'cursor', size: 7 })
+    }
+    refused(await w.ask('/v1/records/nobody'), 'not-found', {})
+  })
+
+  it('shows the checkpoint as text and as JSON', async (w) => {
+    const text = await w.ask('/v1/checkpoint')
+    same([text.headers['content-type'], text.headers['cache-control']], [TEXT, 'no-store'])
+    like(await w.opened(text.text), { size: 0 })
+    const { checkpoint } = (await w.append('a', 1)).json
+    same((await w.ask('/v1/checkpoint')).text, checkpoint)
+    const json = (await w.ask('/v1/checkpoint', { headers: { accept: 'text/html, application/json' } })).json
+    const { origin, root } = await w.opened(checkpoint)
+    same(json, { origin, size: 1, root_hash: root, checkpoint })
+    const tlog = await w.ask('/checkpoint')
+    same(
+      [tlog.text, tlog.headers['content-type'], tlog.headers['cache-control']],
+      [checkpoint, TEXT, 'no-store'],
+    )
+  })
+}
+
+function proofs({ it, same, refused }: Tools): void {
+  it('proves what is in the tree, and that it only grew', async (w) => {
+    const { roots, leaves } = await w.grow([1, 1, 3, 250, 1, 1, 255, 88])
+    const size = leaves.length
+    for (const how of [undefined, 'stop'] as const) {
+      if (how !== undefined) await w.reopen(how)
+      for (const [index, of] of [
+        [0, 1],
+        [0, 5],
+        [255, 256],
+        [256, 600],
+        [511, 512],
+        [599, 600],
+      ] as const) {
+        const { json } = await w.ask(`/v1/proof/inclusion?index=${index}&size=${of}`)
+        same(Object.keys(json), ['index', 'size', 'leaf_hash', 'root_hash', 'hashes'])
+        same([json.leaf_hash, json.root_hash], [leaves[index], w.root(leaves.slice(0, of))])
+        const { leaf_hash: leafHash, root_hash: root, hashes: proof } = json
+        verifyInclusion({ index, size: of, leafHash, root, proof }, w.hasher)
+      }
+      for (const [from, fromRoot] of roots) {
+        const { json } = await w.ask(`/v1/proof/consistency?from=${from}`)
+        same([json.from, json.to], [from, size])
+        const toRoot = w.root(leaves)
+        verifyConsistency({ from, to: size, fromRoot, toRoot, proof: json.hashes }, w.hasher)
+      }
+    }
+    same((await w.ask('/v1/proof/consistency?from=0&to=600')).text, '{"from":0,"to":600,"hashes":[]}')
+    same((await w.ask('/v1/proof/consistency?from=7&to=7')).text, '{"from":7,"to":7,"hashes":[]}')
+    for (const target of [
+      'inclusion?index=600',
+      'inclusion?index=1&size=601',
+      'inclusion?index=3&size=3',
+      'inclusion?index=0&size=0',
+      'consistency?from=1&to=601',
+      'consistency?from=4&to=3',
+    ])
+      refused(await w.ask(`/v1/proof/${target}`), 'range', { size: 600 })
+  })
+
+  it('gives a record’s proof as a file that holds with its payload', async (w) => {
+    await w.grow([258])
+    await w.post(new Uint8Array(70_000), { 'x-payload-id': 'split' })
+    for (const cursor of [1, 256, 257, 259, 260]) {
+      const got = await w.ask(`/v1/entries/${cursor}/proof`)
+      same(got.headers['content-type'], `${PROOF}; charset=utf-8`)
+      const proof = parseTlogProof(got.text)
+      const { size, root } = await w.opened(proof.checkpoint)
+      same([proof.index, size], [cursor - 1, 260])
+      const entry = await w.entry(cursor - 1)
+      const { headerLength } = parseEntry(entry)
+      same(w.digest(proof.extra ?? entry), w.digest(entry.subarray(0, headerLength)))
+      const leafHash = w.hasher.leaf(entry)
+      verifyInclusion({ index: proof.index, size, leafHash, root, proof: proof.hashes }, w.hasher)
+    }
+  })
+}
+
+function tiles({ it, same, refused }: Tools): void {
+  it('serves tiles and bundles at every width, binary and as text', async (w) => {
+    const { leaves } = await w.grow([200, 200, 200])
+    for (const how of [undefined, 'kill', 'stop'] as const) {
+      if (how !== undefined) await w.reopen(how)
+      for (const [path, width] of [
+        ['000', 256],
+        ['000.p/255', 255],
+        ['001', 256],
+        ['001.p/7', 7],
+        ['002.p/88', 88],
+        ['002.p/1', 1],
+      ] as const) {
+        const from = Number(path.slice(0, 3)) * 256
+        const tile = await w.ask(`/tile/0/${path}`)
+        same(hashTileFromBinary(tile.body, width), leaves.slice(from, from + width))
+        const bundle = await w.ask(`/tile/entries/${path}`)
+        const entries = bundleFromBinary(bundle.body, width)
+        same(
+          entries.map((entry) => w.hasher.leaf(entry)),
+          leaves.slice(from, from + width),
+        )
+        for (const { headers } of [tile, bundle]) {
+          same(headers['content-type'], 'application/octet-stream')
+          same(headers['cache-control'], 'private, max-age=31536000, immutable')
+        }
+        const text = await w.ask(`/tile/0/${path}.b64`)
+        same(
+          [text.headers['content-type'], text.text],
+          [TEXT, `${leaves.slice(from, from + width).join('\n')}\n`],
+        )
+        const lines = (await w.ask(`/tile/entries/${path}.b64`)).text.split('\n')
+        same([lines.length, w.base64(entries[0] ?? new Uint8Array())], [width + 1, lines[0]])
+      }
+      const level1 = [0, 256].map((from) => w.root(leaves.slice(from, from + 256)))
+      same(hashTileFromBinary((await w.ask('/tile/1/000.p/2')).body, 2), level1)
+    }
+  })
+
+  it('has no tile that the checkpoint does not cover, and none outside of the grammar', async (w) => {
+    await w.grow([5])
+    for (const path of [
+      '0/000',
+      '0/000.p/6',
+      '0/001.p/1',
+      '1/000.p/1',
+      '63/000.p/1',
+      'entries/000',
+      'entries/000.b64',
+      'entries/000.p/0',
+      'entries/000.p/256',
+      '0/0',
+      '00/000.p/1',
+      '0/x000/000.p/1',
+      '64/000.p/1',
+      '0/000.p/05',
+      '../origin',
+      '%2e%2e/origin',
+      '0/000.p/1.b64.b64',
+      '-1/000',
+      '0/x999/x999/x999/x999/x999/999',
+    ])
+      for (const prefix of ['/tile/', '/audit/tile/']) refused(await w.ask(prefix + path), 'not-found', {})
+    same((await w.ask('/audit/v1/entries')).json.entries, [])
+  })
+}
+
+function audit({ it, same, like }: Tools): void {
+  it('records every read before it is shown, by GET or HEAD', async (w) => {
+    await w.grow([3])
+    await w.ask('/v1/entries/1')
+    const first = (await w.auditEntry(0)).payload_id as string
+    let index = 2
+    for (const { pattern } of ROUTES.filter(({ recorded }) => recorded)) {
+      for (const method of ['GET', 'HEAD']) {
+        const id = `q${index}`
+        const headers = { 'x-foundry-request-id': id }
+        const got = await w.ask(example(pattern, first), { method, headers })
+        same(
+          [pattern, method, got.status, got.headers['x-audit-index']],
+          [pattern, method, 200, String(index)],
+        )
+        same(got.headers['x-foundry-request-id'], id)
+        if (method === 'HEAD') same(got.body.length, 0)
+        const { payload_id, type, payload } = await w.auditEntry(index)
+        same([payload_id.startsWith(`read-${id}-`), type], [true, 'application/vnd.service-fs.read+json'])
+        const said = { request_id: id, method, route: pattern, subject: 'anonymous', outcome: 'shown' }
+        like(payload, { ...said, bytes: method === 'HEAD' ? 0 : got.body.length })
+        same(new Date(payload.when).toISOString(), payload.when)
+        index += 2
+      }
+    }
+  })
+
+  it('says what was shown', async (w) => {
+    await w.grow([3])
+    const shown = async (target: string): Promise<Json> => {
+      const { headers } = await w.ask(target)
+      return (await w.auditEntry(Number(headers['x-audit-index']))).payload
+    }
+    like(await shown('/v1/entries?since=1'), { since: 1, limit: 100, next_cursor: 3, entries: 2 })
+    like(await shown('/v1/entries/2'), { cursor: 2, entries: 1 })
+    like(await shown('/v1/entries/2/proof'), { cursor: 2, entries: 0 })
+    like(await shown('/v1/records/r1'), { payload_id: 'r1', cursor: 2, entries: 1 })
+    like(await shown('/v1/checkpoint'), { size: 3, entries: 0 })
+    like(await shown('/v1/proof/inclusion?index=1'), { index: 1, size: 3 })
+    like(await shown('/v1/proof/consistency?from=1'), { from: 1, to: 3 })
+    like(await shown('/tile/entries/000.p/3'), { tile: 'tile/entries/000.p/3', entries: 3 })
+    like(await shown('/tile/0/000.p/2.b64'), { tile: 'tile/0/000.p/2', entries: 0 })
+    like(await shown('/audit/v1/entries?limit=1'), {
+      route: '/audit/v1/entries',
+      since: 0,
+      limit: 1,
+      entries: 1,
+    })
+  })
+
+  it('records two reads of one request id twice, and nothing that was refused', async (w) => {
+    await w.grow([3])
+    const headers = { 'x-foundry-request-id': 'same' }
+    same((await w.ask('/v1/entries/1', { headers })).headers['x-audit-index'], '0')
+    same((await w.ask('/v1/entries/1', { headers })).headers['x-audit-index'], '1')
+    await w.ask('/v1/entries/9')
+    await w.ask('/v1/entries?since=x')
+    await w.ask('/v1/entries', { tenant: 'globex' })
+    await w.ask('/v1/append')
+    await w.append('r0', 'another')
+    same((await w.ask('/v1/entries/1', { headers })).headers['x-audit-index'], '2')
+  })
+
+  it('is a ledger like the other: listed, proven, kept over restarts', async (w) => {
+    await w.grow([3])
+    const { vkeys, origin } = (await w.ask('/audit/v1/contract')).json
+    for (let i = 0; i < 300; i++) await w.ask('/v1/entries/1')
+    for (const how of [undefined, 'kill', 'stop'] as const) {
+      if (how !== undefined) await w.reopen(how)
+      const { text: note } = await w.ask('/audit/checkpoint')
+      const { size, root } = w.openedBy(note, vkeys[0], origin)
+      const { json } = await w.ask(`/audit/v1/proof/inclusion?index=256&size=${size}`)
+      const { leaf_hash: leafHash, root_hash, hashes: proof } = json
+      same(root_hash, root)
+      verifyInclusion({ index: 256, size, leafHash, root, proof }, w.hasher)
+      const entry = bundleFromBinary((await w.ask('/audit/tile/entries/001.p/1')).body, 1)[0]
+      same(w.hasher.leaf(entry ?? new Uint8Array()), leafHash)
+      same((await w.ask('/audit/tile/0/000.b64')).text.split('\n').length, 257)
+      const listed = (await w.ask('/audit/v1/entries?since=256&limit=2')).json
+      like(listed.entries[0], { cursor: 257, type: 'application/vnd.service-fs.read+json' })
+    }
+  })
+}
+
+function restarting({ it, same }: Tools): void {
+  it('shows the same bytes after a restart, clean or not', async (w) => {
+    await w.grow([250, 10, 1])
+    await w.post(new Uint8Array(200_000), { 'x-payload-id': 'split' })
+    const targets = ['/v1/contract', '/v1/entries?limit=1000', '/v1/records/split', '/v1/entries/262/proof']
+    targets.push('/v1/checkpoint', '/v1/proof/inclusion?index=255', '/v1/proof/consistency?from=255')
+    targets.push('/tile/0/000', '/tile/entries/001.p/9', '/tile/entries/000.b64', '/tile/1/000.p/1')
+    const before = new Map<string, Answer>()
+    for (const target of targets) before.set(target, await w.ask(target))
+    for (const how of ['kill', 'stop'] as const) {
+      await w.reopen(how)
+      for (const [target, { status, body }] of before) {
+        const after = await w.ask(target)
+        same([target, after.status], [target, status])
+        same(w.digest(after.body), w.digest(body))
+      }
+    }
+    same((await w.append('r260', { i: 260 })).json.duplicate, true)
+    same((await w.append('new', 1)).json.index, 265)
+  })
+}
+
+function clocks({ it, same, refused }: Tools): void {
+  it('gives records the clock’s time, and repeats the last one when it steps back a little', async (w) => {
+    const time = async (id: string): Promise<number> => Date.parse((await w.append(id, id)).json.time)
+    const start = await time('a')
+    await w.advance(1500)
+    same((await time('b')) - start, 1500)
+    await w.advance(-9000)
+    same((await time('c')) - start, 1500)
+    await w.reopen('kill')
+    same((await time('d')) - start, 1500)
+    await w.advance(9001)
+    same((await time('e')) - start, 1501)
+    const { headers } = await w.ask('/v1/entries/1')
+    const { payload } = await w.auditEntry(Number(headers['x-audit-index']))
+    same(Date.parse(payload.when) - start, 1501)
+  })
+
+  it('refuses appends and reads while the clock is far behind, and goes on when it is right', async (w) => {
+    await w.append('a', 1)
+    await w.ask('/v1/entries/1')
+    await w.advance(-10_001)
+    for (const how of [undefined, 'kill', 'stop'] as const) {
+      if (how !== undefined) await w.reopen(how)
+      for (const got of [
+        await w.append('b', 1),
+        await w.ask('/v1/entries/1'),
+        await w.ask('/audit/checkpoint'),
+      ]) {
+        refused(got, 'clock-behind', {})
+        same([got.headers['retry-after'], got.headers['x-audit-index']], ['10', undefined])
+      }
+      same((await w.append('a', 1)).json.duplicate, true)
+      same((await w.ask('/healthz')).status, 200)
+    }
+    await w.advance(1)
+    same((await w.append('b', 1)).json.index, 1)
+    same((await w.ask('/v1/entries/2')).headers['x-audit-index'], '1')
+  })
+}
+
+const JSON_TYPE = 'application/json'
+const TEXT = 'text/plain; charset=utf-8'
+const PROOF = 'text/x.tlog-proof'
+const NDJSON = { 'content-type': 'application/x-ndjson' }
+
+function smallLines(count: number): string {
+  return Array.from({ length: count }, (_, i) => `{"payload_id":"r${i}","payload":0}\n`).join('')
+}
+
+/** A target for a route's pattern that a ledger with three small records `r0` … answers; `audited`: an identifier in its audit. */
+function example(pattern: string, audited = ''): string {
+  return pattern
+    .replace('{cursor}', '1')
+    .replace('{payload_id}', pattern.startsWith('/audit') ? encodeURIComponent(audited) : 'r1')
+    .replace('{path...}', 'entries/000.p/1')
+    .replace(/inclusion$/, 'inclusion?index=0')
+    .replace(/consistency$/, 'consistency?from=1')
+}
+
+type Json = any
+
+interface Answer extends WireAnswer {
+  /** The body as text; empty when it is no UTF-8. */
+  readonly text: string
+  /** The body as JSON; undefined when it is none. */
+  readonly json: Json
+}
+
+interface Question {
+  readonly method?: string
+  /** Undefined names none; default: the one that is served. */
+  readonly tenant?: string | undefined
+  readonly headers?: Readonly<Record<string, string | undefined>>
+  readonly body?: string | Uint8Array
+}
+
+interface Tools {
+  readonly it: (name: string, test: (server: Server) => Promise<void>) => void
+  readonly same: (actual: unknown, expected: unknown) => void
+  /** Compares the members that `expected` has. */
+  readonly like: (actual: Json, expected: Readonly<Record<string, unknown>>) => void
+  /** Expects the problem document of this code, with these members. */
+  readonly refused: (answer: Answer, code: ProblemCode, members: Readonly<Record<string, unknown>>) => void
+}
+
+function tools(options: WireConformanceOptions): Tools {
+  const same = (actual: unknown, expected: unknown): void =>
+    void options.test.expect(actual).toEqual(expected)
+  const like: Tools['like'] = (actual, expected) => {
+    const names = Object.keys(expected)
+    same(Object.fromEntries(names.map((name) => [name, actual?.[name]])), expected)
+  }
+  return {
+    same,
+    like,
+    refused: ({ status, headers, json }, code, members) => {
+      const { title, status: expected, retryAfter } = PROBLEMS[code]
+      const type = `urn:service-fs:problem:${code}`
+      like({ ...json, found: status }, { found: expected, status: expected, code, type, title, ...members })
+      same(typeof json.detail === 'string' && json.detail !== '', true)
+      same([headers['content-type'], headers['cache-control']], ['application/problem+json', 'no-store'])
+      same(headers['retry-after'], retryAfter === undefined ? undefined : String(retryAfter))
+    },
+    it: (name, run) => {
+      options.test.it(name, async () => {
+        const subject = await options.open()
+        try {
+          await run(new Server(subject, options))
+        } finally {
+          await subject.dispose()
+        }
+      })
+    },
+  }
+}
+
+/** One case's server, and what to look at its answers with. */
+class Server {
+  readonly moduleId: string
+  readonly hasher: NonNullable<KeyCrypto['hasher']>
+  readonly #codec: NonNullable<KeyCrypto['codec']>
+  readonly #subject: WireSubject
+  readonly #crypto: KeyCrypto
+  #appended = 0
+  #identity: { vkey: string; origin: string } | undefined
+
+  constructor(subject: WireSubject, { moduleId = 'acme', crypto = {} }: WireConformanceOptions) {
+    this.moduleId = moduleId
+    this.hasher = crypto.hasher ?? nobleHasher
+    this.#codec = crypto.codec ?? pureCodec
+    this.#crypto = crypto
+    this.#subject = subject
+  }
+
+  async ask(target: string, question: Question = {}): Promise<Answer> {
+    const { method = 'GET', headers = {}, body = '' } = question
+    const tenant = 'tenant' in question ? question.tenant : this.moduleId
+    const sent: Record<string, string> = {}
+    for (const [name, value] of Object.entries({ 'x-foundry-module-id': tenant, ...headers })) {
+      if (value !== undefined) sent[name] = value
+    }
+    const bytes = typeof body === 'string' ? this.#codec.utf8Encode(body) : body
+    const answer = await this.#subject.request(method, target, sent, bytes)
+    const text = this.#text(answer.body)
+    return { ...answer, text, json: tryJson(text) }
+  }
+
+  #text(body: Uint8Array): string {
+    try {
+      return this.#codec.utf8Decode(body)
+    } catch {
+      return ''
+    }
+  }
+
+  post(body: string | Uint8Array, headers: Question['headers'] = {}): Promise<Answer> {
+    return this.ask('/v1/append', {
+      method: 'POST',
+      body,
+      headers: { 'content-type': JSON_TYPE, ...headers },
+    })
+  }
+
+  append(id: string, payload: unknown, question: Question = {}): Promise<Answer> {
+    const body = JSON.stringify({ payload_id: id, payload })
+    return this.ask('/v1/append', {
+      method: 'POST',
+      body,
+      headers: { 'content-type': JSON_TYPE },
+      ...question,
+    })
+  }
+
+  /** Appends small records `r0`, `r1`, … in batches of these sizes; the root hash at each size, and all leaf hashes. */
+  async grow(sizes: readonly number[]): Promise<{ roots: Map<number, Hash>; leaves: Hash[] }> {
+    const roots = new Map<number, Hash>()
+    const leaves: Hash[] = []
+    for (const size of sizes) {
+      let body = ''
+      for (let i = 0; i < size; i++, this.#appended++) {
+        body += `{"payload_id":"r${this.#appended}","payload":{"i":${this.#appended}}}\n`
+      }
+      const { json } = await this.post(body, NDJSON)
+      for (const { leaf_hash: leaf } of json.entries) leaves.push(leaf)
+      roots.set(leaves.length, json.checkpoint.split('\n')[2])
+    }
+    return { roots, leaves }
+  }
+
+  /** Waits until the server takes appends. */
+  async ready(): Promise<void> {
+    for (let tries = 0; tries < 1000 && (await this.ask('/readyz')).status !== 200;) tries++
+  }
+
+  async reopen(how: 'stop' | 'kill'): Promise<void> {
+    await this.#subject.reopen(how)
+  }
+
+  async advance(ms: number): Promise<void> {
+    if (this.#subject.advance === undefined) throw new Error('the subject has no clock to turn')
+    await this.#subject.advance(ms)
+  }
+
+  /** What a checkpoint of the ledger says, its signature checked with the key of the contract. */
+  async opened(note: string): Promise<Checkpoint> {
+    if (this.#identity === undefined) {
+      const { origin, vkeys } = (await this.ask('/v1/contract')).json
+      this.#identity = { origin, vkey: vkeys[0] }
+    }
+    return this.openedBy(note, this.#identity.vkey, this.#identity.origin)
+  }
+
+  openedBy(note: string, vkey: string, origin: string): Checkpoint {
+    return openCheckpoint(note, [verifierFromVkey(vkey, this.#crypto)], origin).checkpoint
+  }
+
+  /** The record of the audit sub-ledger at `index`; reading it is recorded too. */
+  async auditEntry(index: number): Promise<Json> {
+    return (await this.ask(`/audit/v1/entries/${index + 1}`)).json
+  }
+
+  /** An entry's bytes. */
+  async entry(index: number): Promise<Uint8Array> {
+    const bundle = String(Math.floor(index / 256)).padStart(3, '0')
+    const width = (index % 256) + 1
+    const path = width === 256 ? bundle : `${bundle}.p/${width}`
+    const entries = bundleFromBinary((await this.ask(`/tile/entries/${path}`)).body, width)
+    return entries.at(-1) ?? new Uint8Array()
+  }
+
+  root(leaves: readonly Hash[]): Hash {
+    const edge = new Edge()
+    for (const leaf of leaves) edge.append(leaf, this.hasher)
+    return edge.root(this.hasher)
+  }
+
+  base64(bytes: Uint8Array): string {
+    return this.#codec.base64Encode(bytes)
+  }
+
+  digest(bytes: Uint8Array): string {
+    return this.#codec.base64Encode(this.hasher.sha256(bytes))
+  }
+}
+
+function tryJson(text: string): Json {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

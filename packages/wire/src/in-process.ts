@@ -1,0 +1,107 @@
+/** A server without a transport: the wire over a ledger and its audit sub-ledger, as both envelopes put it together. For tests. */
+import { Ledger, type LedgerOptions } from '@service-fs/ledger/ledger'
+import type { Runtime } from '@service-fs/ledger/runtime'
+import { formatSignerKey, signerFromKey, verifierFromVkey, type KeySigner } from '@service-fs/tlog/keys'
+import type { KeyCrypto } from '@service-fs/tlog/scheme'
+
+import type { WireAnswer } from './conformance.ts'
+import { createWire, type Wire } from './handle.ts'
+import { Problem, problemResponse } from './problem.ts'
+
+export interface InProcessOptions {
+  readonly moduleId: string
+  readonly origin: string
+  readonly storages: Readonly<Record<'main' | 'audit', LedgerOptions['storage']>>
+  readonly runtime: Runtime
+  /** A fresh identifier each time, also after reopening. */
+  readonly requestId: () => string
+  readonly crypto?: KeyCrypto
+  readonly limits?: NonNullable<LedgerOptions['limits']>
+}
+
+export interface InProcess {
+  readonly wire: Wire
+  readonly main: Ledger
+  readonly audit: Ledger
+  /** Answers as an adapter does: refuses a body over the limit of its head, leaves out that of HEAD. */
+  readonly request: (
+    method: string,
+    target: string,
+    headers: Readonly<Record<string, string>>,
+    body: Uint8Array,
+  ) => Promise<WireAnswer>
+  /** A clean stop of both ledgers. */
+  readonly close: () => Promise<void>
+}
+
+/** The signer of `origin` with the key that is made of `seed`, the same each time. */
+export function seededSigner(origin: string, seed: number, crypto: KeyCrypto = {}): KeySigner {
+  const key = { name: origin, type: 1, seed: new Uint8Array(32).fill(seed) }
+  return signerFromKey(formatSignerKey(key, crypto), crypto)
+}
+
+/** Opens both ledgers, the audit first, and resolves when they take appends. */
+export async function openInProcess(options: InProcessOptions): Promise<InProcess> {
+  const { moduleId, origin, storages, runtime, requestId, crypto = {}, limits = {} } = options
+  const open = (name: 'main' | 'audit', logOrigin: string, seed: number): Promise<Ledger> => {
+    const signer = seededSigner(logOrigin, seed, crypto)
+    const verifiers = [verifierFromVkey(signer.vkey, crypto)]
+    return Ledger.open({ storage: storages[name], origin: logOrigin, signer, verifiers, runtime, limits })
+  }
+  const audit = await open('audit', `${origin}/audit`, 8)
+  const main = await open('main', origin, 7)
+  await Promise.all([audit.ready(), main.ready()])
+  const wire = createWire({
+    moduleId,
+    ledger: main,
+    audit,
+    codec: runtime.codec,
+    now: () => runtime.now(),
+    requestId,
+    ready: async () => ({ ready: main.status().accepting && audit.status().accepting }),
+    version: '0.0.0',
+    limits: { maxPayload: main.limits.maxPayloadBytes, maxBatch: main.limits.maxBatchRecords },
+  })
+  return {
+    wire,
+    main,
+    audit,
+    request: (...question) => ask(wire, runtime, ...question),
+    async close() {
+      await audit.close()
+      await main.close()
+    },
+  }
+}
+
+async function ask(
+  wire: Wire,
+  { codec }: Runtime,
+  method: string,
+  target: string,
+  headers: Readonly<Record<string, string>>,
+  sent: Uint8Array,
+): Promise<WireAnswer> {
+  const head = { method, target, header: (name: string) => headers[name] }
+  const limit = wire.bodyLimit(head)
+  const answer =
+    method === 'POST' && sent.length > limit
+      ? problemResponse(tooLarge(limit, sent.length))
+      : await wire.handle({ ...head, body: sent })
+  const { status, body } = answer
+  if (typeof body !== 'string' && !(body instanceof Uint8Array)) throw new Error('expected a whole body')
+  const bytes = method === 'HEAD' ? '' : body
+  return {
+    status,
+    headers: answer.headers,
+    body: typeof bytes === 'string' ? codec.utf8Encode(bytes) : bytes,
+  }
+}
+
+function tooLarge(limit: number, supplied: number): Problem {
+  return new Problem('too-large', `body: expected at most ${limit} bytes, found ${supplied}`, {
+    field: 'body',
+    expected: limit,
+    supplied,
+  })
+}
