@@ -1,5 +1,6 @@
 /** `service-fs serve`: one tenant's daemon, from start to a clean stop. */
 import { isLocalName } from '@service-fs/wire/host-name'
+import { logLine } from '@service-fs/wire/log-line'
 import { type Config } from './config.ts'
 import { startHttp, type HttpServer } from './http.ts'
 import { openTenant, type Tenant } from './tenant.ts'
@@ -22,7 +23,7 @@ export interface Daemon {
 
 /** Opens the ledger and listens. @throws what openTenant and startHttp throw; then nothing is left open */
 export async function start(config: Config, log: (line: string) => void): Promise<Daemon> {
-  const report = (error: unknown, requestId?: string): void => log(logLine(error, requestId))
+  const report = (error: unknown, requestId?: string): void => log(logLine(Date.now(), error, requestId))
   const tenant = await openTenant({ ...config, report })
   let http: HttpServer
   try {
@@ -84,25 +85,4 @@ Append a record, read it back, and look at what reading it left in the audit led
 
 README.txt in the ledger's directory says how to check it with cat, base64 and sha256sum. Ctrl-C stops.
 `
-}
-
-/** One line of JSON, for a log that a machine reads as well. */
-function logLine(error: unknown, requestId: string | undefined): string {
-  const { name, message, code, cause } = described(error)
-  const inner = cause === undefined ? {} : { cause: described(cause).message }
-  return JSON.stringify({
-    time: new Date().toISOString(),
-    level: 'error',
-    request_id: requestId,
-    name,
-    code,
-    message,
-    ...inner,
-  })
-}
-
-function described(error: unknown): { name: string; message: string; code?: unknown; cause?: unknown } {
-  if (!(error instanceof Error)) return { name: 'unknown', message: String(error) }
-  const { name, message, cause } = error
-  return { name, message, cause, ...('code' in error ? { code: error.code } : {}) }
 }

@@ -1,0 +1,57 @@
+/** The head of an HTTP/1.1 response, RFC 9112 §4. */
+import type { WireResponse } from '@service-fs/wire/request'
+
+const REASONS: Readonly<Record<number, string>> = {
+  200: 'OK',
+  400: 'Bad Request',
+  403: 'Forbidden',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  408: 'Request Timeout',
+  409: 'Conflict',
+  413: 'Content Too Large',
+  414: 'URI Too Long',
+  421: 'Misdirected Request',
+  431: 'Request Header Fields Too Large',
+  500: 'Internal Server Error',
+  503: 'Service Unavailable',
+  507: 'Insufficient Storage',
+}
+
+/** What a head says besides what the wire says. */
+export interface Framing {
+  /** Bytes of the body, or that it comes in chunks, or that it ends with the connection. */
+  length: number | 'chunked' | 'close'
+  /** `Date`. */
+  date: string
+  /** `Connection`; undefined: as the version of the request has it. */
+  connection: 'close' | 'keep-alive' | undefined
+}
+
+/** The head with the empty line that ends it. */
+export function answerHead({ status, headers }: WireResponse, framing: Framing): string {
+  let text = `HTTP/1.1 ${status} ${REASONS[status] ?? ''}\r\n`
+  for (const name of Object.keys(headers)) {
+    const value = headers[name] as string
+    if (value.includes('\n') || value.includes('\r')) throw new Error(`${name}: a header with a line break`)
+    text += `${name}: ${value}\r\n`
+  }
+  if (framing.length === 'chunked') text += 'transfer-encoding: chunked\r\n'
+  else if (framing.length !== 'close') text += `content-length: ${framing.length}\r\n`
+  text += `date: ${framing.date}\r\n`
+  if (framing.connection !== undefined) text += `connection: ${framing.connection}\r\n`
+  return `${text}\r\n`
+}
+
+let lastSecond = 0
+let lastDate = ''
+
+/** A time in milliseconds as IMF-fixdate, RFC 9110 §5.6.7. */
+export function httpDate(ms: number): string {
+  const second = Math.floor(ms / 1000)
+  if (second !== lastSecond) {
+    lastSecond = second
+    lastDate = new Date(second * 1000).toUTCString()
+  }
+  return lastDate
+}

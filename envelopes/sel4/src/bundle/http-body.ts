@@ -1,0 +1,238 @@
+/** Request bodies, RFC 9112 §6 and §7: whole, within a limit each and a budget for all. */
+import { Problem } from '@service-fs/wire/problem'
+import { addField } from './http-head.ts'
+
+/** Bytes of something that connections may hold together. */
+export class Budget {
+  #left: number
+
+  constructor(bytes: number) {
+    this.#left = bytes
+  }
+
+  /** Whether there was room. */
+  take(bytes: number): boolean {
+    if (bytes > this.#left) return false
+    this.#left -= bytes
+    return true
+  }
+
+  release(bytes: number): void {
+    this.#left += bytes
+  }
+}
+
+const NONE = new Uint8Array(0)
+const FIRST_BYTES = 4096
+
+/** Bytes that come piece by piece, in memory that doubles as they come: what is only announced takes none. */
+class Growing {
+  readonly #budget: Budget
+  #bytes: Uint8Array = NONE
+  length = 0
+
+  constructor(budget: Budget) {
+    this.#budget = budget
+  }
+
+  get bytes(): Uint8Array {
+    return this.#bytes.length === this.length ? this.#bytes : this.#bytes.slice(0, this.length)
+  }
+
+  /** Memory taken from the budget. */
+  get held(): number {
+    return this.#bytes.length
+  }
+
+  /** `whole`: how long it gets at most. @throws Problem `busy` when the budget is spent */
+  add(piece: Uint8Array, whole: number): void {
+    const length = this.length + piece.length
+    if (length > this.#bytes.length) {
+      const capacity = Math.max(length, Math.min(whole, Math.max(FIRST_BYTES, this.#bytes.length * 2)))
+      if (!this.#budget.take(capacity - this.#bytes.length)) throw busy()
+      const grown = new Uint8Array(capacity)
+      grown.set(this.#bytes)
+      this.#bytes = grown
+    }
+    this.#bytes.set(piece, this.length)
+    this.length = length
+  }
+}
+
+/** A body on its way in. */
+export interface BodyReader {
+  /** Takes what belongs to the body from the start of `input`; how many bytes that were. @throws Problem 400, 413, 431, 503 */
+  take(input: Uint8Array): number
+  /** Whether all of it is there. */
+  readonly isWhole: boolean
+  readonly body: Uint8Array
+  /** Bytes taken from the budget: whoever is done with the body releases them. */
+  readonly held: number
+}
+
+/**
+ * What reads a body of at most `limit` bytes; `trailers` bounds the bytes behind the last chunk.
+ * @throws Problem 413 when it is known to be larger
+ */
+export function readBody(
+  length: number | 'chunked',
+  limit: number,
+  budget: Budget,
+  trailers: number,
+): BodyReader {
+  if (length === 'chunked') return new ChunkedBody(limit, budget, trailers)
+  if (length > limit) throw tooLarge(limit, String(length))
+  return new SizedBody(length, budget)
+}
+
+class SizedBody implements BodyReader {
+  readonly #length: number
+  readonly #growing: Growing
+  /** The body as a view of the bytes that came with the head. */
+  #view: Uint8Array | undefined
+
+  constructor(length: number, budget: Budget) {
+    this.#length = length
+    this.#growing = new Growing(budget)
+  }
+
+  get isWhole(): boolean {
+    return this.#view !== undefined || this.#growing.length === this.#length
+  }
+
+  get body(): Uint8Array {
+    return this.#view ?? this.#growing.bytes
+  }
+
+  get held(): number {
+    return this.#growing.held
+  }
+
+  take(input: Uint8Array): number {
+    const left = this.#length - this.#growing.length
+    if (left === this.#length && input.length >= left) {
+      this.#view = input.subarray(0, left)
+      return left
+    }
+    const piece = input.length > left ? input.subarray(0, left) : input
+    this.#growing.add(piece, this.#length)
+    return piece.length
+  }
+}
+
+const CR = 13
+const LF = 10
+/** Bytes of a chunk's line; of all chunk extensions of a body. */
+const MAX_CHUNK_LINE = 256
+const MAX_EXTENSIONS = 4096
+const CHUNK_LINE = /^([0-9A-Fa-f]{1,8})([ \t]*;[\t\x20-\x7e]*)?$/
+
+/** RFC 9112 §7.1. Extensions are passed over, trailers too; both are bounded. */
+class ChunkedBody implements BodyReader {
+  readonly #limit: number
+  readonly #growing: Growing
+  #state: 'line' | 'data' | 'end' | 'trailers' | 'whole' = 'line'
+  /** Data that is left of the chunk. */
+  #left = 0
+  #extensions = 0
+  #trailerBytes: number
+  /** A line that has begun. */
+  #line = ''
+
+  constructor(limit: number, budget: Budget, trailers: number) {
+    this.#limit = limit
+    this.#growing = new Growing(budget)
+    this.#trailerBytes = trailers
+  }
+
+  get isWhole(): boolean {
+    return this.#state === 'whole'
+  }
+
+  get body(): Uint8Array {
+    return this.#growing.bytes
+  }
+
+  get held(): number {
+    return this.#growing.held
+  }
+
+  take(input: Uint8Array): number {
+    let at = 0
+    while (at < input.length && this.#state !== 'whole') {
+      if (this.#state === 'data') at += this.#takeData(input.subarray(at))
+      else at += this.#takeLine(input, at)
+    }
+    return at
+  }
+
+  #takeData(input: Uint8Array): number {
+    const piece = input.length > this.#left ? input.subarray(0, this.#left) : input
+    this.#growing.add(piece, this.#limit)
+    this.#left -= piece.length
+    if (this.#left === 0) this.#state = 'end'
+    return piece.length
+  }
+
+  #takeLine(input: Uint8Array, from: number): number {
+    const end = input.indexOf(LF, from)
+    const stop = end < 0 ? input.length : end + 1
+    const limit = this.#state === 'trailers' ? this.#trailerBytes : this.#state === 'end' ? 2 : MAX_CHUNK_LINE
+    if (this.#line.length + stop - from > limit) throw this.#tooLong()
+    this.#line += String.fromCharCode(...input.subarray(from, stop))
+    if (end >= 0) {
+      const line = this.#line
+      this.#line = ''
+      if (line.charCodeAt(line.length - 2) !== CR) throw bad('expected CR LF at the end of a line')
+      this.#whole(line.slice(0, -2))
+    }
+    return stop - from
+  }
+
+  #tooLong(): Problem {
+    if (this.#state === 'end') return bad('expected CR LF behind the data of a chunk')
+    if (this.#state === 'trailers')
+      return new Problem('headers-too-large', 'the trailer fields of a request are limited')
+    return new Problem('too-large', 'the chunk extensions of a request are limited')
+  }
+
+  #whole(line: string): void {
+    if (this.#state === 'end') {
+      if (line !== '') throw bad('expected CR LF behind the data of a chunk')
+      this.#state = 'line'
+    } else if (this.#state === 'trailers') {
+      this.#trailerBytes -= line.length + 2
+      if (line === '') this.#state = 'whole'
+      else addField(new Map(), line)
+    } else {
+      this.#begin(line)
+    }
+  }
+
+  #begin(line: string): void {
+    const match = CHUNK_LINE.exec(line)
+    if (match === null) throw bad('expected the size of a chunk in hexadecimal')
+    this.#extensions += match[2]?.length ?? 0
+    if (this.#extensions > MAX_EXTENSIONS) throw this.#tooLong()
+    const size = parseInt(match[1] as string, 16)
+    if (this.#growing.length + size > this.#limit) throw tooLarge(this.#limit, 'more')
+    this.#left = size
+    this.#state = size === 0 ? 'trailers' : 'data'
+  }
+}
+
+function bad(detail: string): Problem {
+  return new Problem('bad-request', `not an HTTP/1.1 request: ${detail}`)
+}
+
+function tooLarge(limit: number, supplied: string): Problem {
+  const detail = `body: expected at most ${limit} bytes, found ${supplied}`
+  return new Problem('too-large', detail, { field: 'body', expected: limit, supplied })
+}
+
+function busy(): Problem {
+  return new Problem(
+    'busy',
+    'too many large requests at once: try again later; nothing of this one was recorded',
+  )
+}

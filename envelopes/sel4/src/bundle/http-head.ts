@@ -1,0 +1,116 @@
+/** The head of an HTTP/1.1 request, RFC 9112, read strictly: what two readers could take in two ways is refused. */
+import { Problem } from '@service-fs/wire/problem'
+
+export interface Head {
+  method: string
+  /** As on the request line. */
+  target: string
+  /** By lower-case name; of one that may be repeated, the values joined by `, `. */
+  headers: ReadonlyMap<string, string>
+  /** `Host`, or the authority of a target in absolute form; empty without either (HTTP/1.0). */
+  host: string
+  /** Bytes of body that Content-Length declares, 0 without; or a body in chunks. */
+  length: number | 'chunked'
+  /** HTTP/1.1; false: 1.0. */
+  isCurrent: boolean
+  /** Whether the client wants the connection kept. */
+  keepAlive: boolean
+  /** Whether it waits for `100 Continue` before it sends the body. */
+  expectsContinue: boolean
+}
+
+const REQUEST_LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}) ([\x21-\x7e]+) HTTP\/1\.([01])$/
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
+// oxlint-disable-next-line no-control-regex
+const NOT_IN_VALUE = /[\x00-\x08\x0a-\x1f\x7f]/
+const HOST = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]*)(?::\d*)?$/
+/** Fields whose second value would be another request. */
+const SINGLE: ReadonlySet<string> = new Set(['host', 'content-length', 'content-type', 'authorization'])
+
+/**
+ * The request of a head: request line and field lines, one character a byte, without the empty line at the end.
+ * @throws Problem 400 `bad-request`
+ */
+export function parseHead(text: string): Head {
+  const lines = text.split('\r\n')
+  const match = REQUEST_LINE.exec(lines[0] ?? '')
+  if (match === null) throw bad('expected a request line: METHOD target HTTP/1.1')
+  const [, method = '', target = '', minor] = match
+  const headers = new Map<string, string>()
+  for (let i = 1; i < lines.length; i++) addField(headers, lines[i] as string)
+  const isCurrent = minor === '1'
+  return {
+    method,
+    target,
+    headers,
+    host: hostOf(headers, target, isCurrent),
+    length: lengthOf(headers, isCurrent),
+    isCurrent,
+    keepAlive: keepsAlive(headers.get('connection'), isCurrent),
+    expectsContinue: isCurrent && headers.get('expect')?.toLowerCase() === '100-continue',
+  }
+}
+
+/** Checks a field line, and adds it: field-name ":" OWS field-value OWS (RFC 9112 §5). No folded lines (§5.2). */
+export function addField(headers: Map<string, string>, line: string): void {
+  const colon = line.indexOf(':')
+  const given = line.slice(0, Math.max(colon, 0))
+  if (!TOKEN.test(given)) throw bad('expected a field line: name, colon without space before it, value')
+  if (NOT_IN_VALUE.test(line)) throw bad(`${given}: expected no control characters`)
+  const name = given.toLowerCase()
+  const value = trimmed(line, colon + 1)
+  const before = headers.get(name)
+  if (before === undefined) headers.set(name, value)
+  else if (SINGLE.has(name)) throw bad(`${given}: expected once, found it again`)
+  else headers.set(name, `${before}, ${value}`)
+}
+
+/** The rest of a line without spaces and tabs around it; other white space is the value's own. */
+function trimmed(line: string, from: number): string {
+  let end = line.length
+  let start = from
+  while (start < end && isBlank(line.charCodeAt(start))) start++
+  while (end > start && isBlank(line.charCodeAt(end - 1))) end--
+  return line.slice(start, end)
+}
+
+function isBlank(unit: number): boolean {
+  return unit === 0x20 || unit === 0x09
+}
+
+/** RFC 9112 §3.2: HTTP/1.1 has Host exactly once; §3.2.2: the authority of an absolute form goes before it. */
+function hostOf(headers: ReadonlyMap<string, string>, target: string, isCurrent: boolean): string {
+  const host = headers.get('host')
+  if (host === undefined && isCurrent) throw bad('Host: expected once, found none')
+  if (host !== undefined && !HOST.test(host)) throw bad('Host: expected a host name and perhaps a port')
+  const authority = /^[A-Za-z][A-Za-z0-9+.-]*:\/\/([^/?#]*)/.exec(target)?.[1]
+  return authority ?? host ?? ''
+}
+
+/** RFC 9112 §6: one way to tell where the body ends, or the request is refused. */
+function lengthOf(headers: ReadonlyMap<string, string>, isCurrent: boolean): number | 'chunked' {
+  const length = headers.get('content-length')
+  const coding = headers.get('transfer-encoding')
+  if (coding !== undefined) {
+    if (length !== undefined) throw bad('expected Content-Length or Transfer-Encoding, found both')
+    if (!isCurrent) throw bad('Transfer-Encoding: expected none in HTTP/1.0')
+    if (coding.toLowerCase() !== 'chunked') throw bad('Transfer-Encoding: expected chunked and no other')
+    return 'chunked'
+  }
+  if (length === undefined) return 0
+  if (!/^\d{1,15}$/.test(length)) throw bad('Content-Length: expected a decimal number of bytes')
+  return Number(length)
+}
+
+function keepsAlive(connection: string | undefined, isCurrent: boolean): boolean {
+  if (connection === undefined) return isCurrent
+  const options = connection
+    .toLowerCase()
+    .split(',')
+    .map((option) => option.trim())
+  return options.includes('close') ? false : isCurrent || options.includes('keep-alive')
+}
+
+function bad(detail: string): Problem {
+  return new Problem('bad-request', `not an HTTP/1.1 request: ${detail}`)
+}

@@ -1,0 +1,6 @@
+/** The script that the engine evaluates: it finds `globalThis.host` and leaves `globalThis.serviceFs`. */
+import type { Globals } from './host.ts'
+import { createService } from './service.ts'
+
+const globals = globalThis as unknown as Globals
+globals.serviceFs = createService(globals.host)

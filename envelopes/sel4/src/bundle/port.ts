@@ -1,0 +1,13 @@
+import type { PsdbPort } from '@service-fs/storage-psdb/port'
+import { exactBuffer } from './codec.ts'
+import type { Host } from './host.ts'
+
+/** The way to PSDB: the machine's functions. */
+export function hostPort(host: Host, regionBytes: number): PsdbPort {
+  return {
+    regionBytes,
+    put: (offset, bytes) => host.psdbPut(offset, exactBuffer(bytes)),
+    get: (offset, length) => new Uint8Array(host.psdbGet(offset, length)),
+    send: (message) => host.psdbSend(exactBuffer(message)),
+  }
+}

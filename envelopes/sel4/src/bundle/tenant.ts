@@ -1,0 +1,96 @@
+/** One tenant: its ledger and the audit sub-ledger over a disk of PSDB, and the wire over both. */
+import { Ledger } from '@service-fs/ledger/ledger'
+import { Readiness } from '@service-fs/ledger/readiness'
+import type { Runtime } from '@service-fs/ledger/runtime'
+import type { StorageCapability } from '@service-fs/storage/capability'
+import type { PsdbStat } from '@service-fs/storage-psdb/storage'
+import { createWire, type Wire } from '@service-fs/wire/handle'
+import type { Config, Host, Limits } from './host.ts'
+import { ledgerLimits, wireLimits } from './limits.ts'
+import { metricsText, PROMETHEUS_TEXT, type Requests } from './metrics.ts'
+import { hostVerifier, type Signatures } from './signing.ts'
+import { uuids } from './uuid.ts'
+
+/** The storage of one ledger, and what its disk has. */
+export type Storage = StorageCapability & { stat(): Promise<PsdbStat> }
+
+export interface TenantOptions {
+  host: Host
+  config: Config
+  limits: Limits
+  runtime: Runtime
+  signatures: Signatures
+  main: Storage
+  audit: Storage
+  requests: Requests
+  /** Open connections, for /metrics. */
+  connections(): number
+  report(error: unknown, requestId?: string): void
+}
+
+export interface Tenant {
+  readonly wire: Wire
+  /** A clean stop of both ledgers. */
+  close(): Promise<void>
+}
+
+/** Opens both ledgers, or makes them. @throws LedgerError `corrupt`; StorageError */
+export async function openTenant(options: TenantOptions): Promise<Tenant> {
+  const { origin } = options.config
+  // The audit ledger first: who finds the ledger finds its audit.
+  const audit = await openLedger(options, 1, `${origin}/audit`, options.audit)
+  try {
+    const main = await openLedger(options, 0, origin, options.main)
+    return { wire: wireOf(options, main, audit), close: () => closeBoth(audit, main) }
+  } catch (error) {
+    await audit.close().catch(() => undefined)
+    throw error
+  }
+}
+
+function openLedger(
+  options: TenantOptions,
+  number: 0 | 1,
+  origin: string,
+  storage: StorageCapability,
+): Promise<Ledger> {
+  const { host, config, limits, runtime, signatures } = options
+  const vkey = config.vkeys[number]
+  return Ledger.open({
+    storage,
+    origin,
+    signer: signatures.signer(number, vkey),
+    verifiers: [hostVerifier(host, vkey, runtime.hasher, runtime.codec)],
+    runtime,
+    limits: ledgerLimits(limits, config.regionBytes),
+  })
+}
+
+async function closeBoth(audit: Ledger, main: Ledger): Promise<void> {
+  try {
+    await audit.close()
+  } finally {
+    await main.close()
+  }
+}
+
+function wireOf(options: TenantOptions, main: Ledger, audit: Ledger): Wire {
+  const { host, config, runtime } = options
+  const readiness = new Readiness(main, audit)
+  return createWire({
+    moduleId: config.moduleId,
+    ledger: main,
+    audit,
+    codec: runtime.codec,
+    now: () => host.now(),
+    requestId: uuids(host),
+    metrics: async () => ({
+      contentType: PROMETHEUS_TEXT,
+      text: metricsText({ main, audit }, options.requests, await options.main.stat(), options.connections()),
+    }),
+    ready: () => Promise.resolve(readiness.now()),
+    version: config.version,
+    report: options.report,
+    limits: wireLimits(options.limits, main.limits),
+  })
+}
