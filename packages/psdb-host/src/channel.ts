@@ -1,0 +1,68 @@
+import type { StorageError } from '@service-fs/storage/errors'
+import { RESPONSE } from '@service-fs/storage-psdb/message'
+import type { PsdbPort } from '@service-fs/storage-psdb/port'
+
+/** Who takes the answers of a channel: a PsdbClient, or a bridge to one in another engine. */
+export interface PsdbReceiver {
+  received(message: Uint8Array): void
+  failed(error: StorageError): void
+}
+
+const NOTHING = new Uint8Array()
+
+/**
+ * A tenant's port over pipes. There is no shared memory: what was put goes out with the next message, and what an answer
+ * brought is there while it is being received. The bytes are not copied: who put them leaves them as they are until the answer.
+ */
+export class PsdbChannel implements PsdbPort {
+  readonly regionBytes: number
+  readonly #send: (message: Uint8Array, data: Uint8Array) => void
+  #receiver: PsdbReceiver | undefined
+  #put: Uint8Array = NOTHING
+  #got: { offset: number; data: Uint8Array } = { offset: 0, data: NOTHING }
+  #failure: StorageError | undefined
+
+  constructor(regionBytes: number, send: (message: Uint8Array, data: Uint8Array) => void) {
+    this.regionBytes = regionBytes
+    this.#send = send
+  }
+
+  /** Hands answers to `receiver` from now on; at once the failure, when the process has ended. */
+  listen(receiver: PsdbReceiver): void {
+    this.#receiver = receiver
+    if (this.#failure !== undefined) receiver.failed(this.#failure)
+  }
+
+  put(_offset: number, bytes: Uint8Array): void {
+    this.#put = bytes
+  }
+
+  get(offset: number, length: number): Uint8Array {
+    const { data } = this.#got
+    const from = offset - this.#got.offset
+    if (from < 0 || from + length > data.length)
+      throw new RangeError(`data region: no answer put ${length} bytes at ${offset}`)
+    return length === data.length ? data : data.slice(from, from + length)
+  }
+
+  send(message: Uint8Array): void {
+    const data = this.#put
+    this.#put = NOTHING
+    if (this.#failure === undefined) this.#send(message, data)
+  }
+
+  /** An answer came, with what it put into the data region. */
+  receive(message: Uint8Array, data: Uint8Array): void {
+    const view = new DataView(message.buffer, message.byteOffset)
+    this.#got = { offset: view.getUint32(RESPONSE.offset, true), data }
+    this.#receiver?.received(message)
+    this.#got = { offset: 0, data: NOTHING }
+  }
+
+  /** The process has ended. */
+  fail(error: StorageError): void {
+    if (this.#failure !== undefined) return
+    this.#failure = error
+    this.#receiver?.failed(error)
+  }
+}
