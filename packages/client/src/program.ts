@@ -1,10 +1,12 @@
 /** The `service-fs` command line: all commands but `serve`, which the daemon's package adds. */
 import type { Command } from 'commander'
 import { addAppend } from './commands/append.ts'
+import { addExport } from './commands/export.ts'
 import { addGet } from './commands/get.ts'
 import { addKeygen } from './commands/keygen.ts'
 import { addLs } from './commands/ls.ts'
 import { addProof } from './commands/proof.ts'
+import { addRestore } from './commands/restore.ts'
 import { addVerifyProof } from './commands/verify-proof.ts'
 import { addVerify } from './commands/verify.ts'
 import { emptyProgram } from './empty-program.ts'
@@ -13,7 +15,17 @@ import { processIo, type Io } from './io.ts'
 /** The program with its commands; more may be added with `command()`, and inherit how it ends. */
 export function buildProgram(io: Io = processIo): Command {
   const program = emptyProgram(io)
-  for (const add of [addKeygen, addAppend, addGet, addLs, addProof, addVerify, addVerifyProof])
+  for (const add of [
+    addKeygen,
+    addAppend,
+    addGet,
+    addLs,
+    addProof,
+    addVerify,
+    addVerifyProof,
+    addExport,
+    addRestore,
+  ])
     add(program, io)
   return program
 }

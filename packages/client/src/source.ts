@@ -1,14 +1,13 @@
-/** Where a log's checkpoint, hash tiles and entry bundles come from: a server, or a directory. */
-import { readFile, readdir } from 'node:fs/promises'
-import { join } from 'node:path'
+/** Where a log's checkpoint, hash tiles and entry bundles come from: a server, or files. */
 import type { Hash, Hasher } from '@service-fs/tlog/hash'
 import { subtreeRoot } from '@service-fs/tlog/proof'
 import { TILE_WIDTH, storedPath, tilePath, type Tile } from '@service-fs/tlog/tile'
 import { bundleFromBinary, hashTileFromBinary, parseBundle, parseHashTile } from '@service-fs/tlog/tile-text'
 import { parseCheckpointText } from '@service-fs/tlog/checkpoint'
 import { parseNote } from '@service-fs/tlog/note'
-import { ClientError, codeOf, messageOf } from './errors.ts'
+import { ClientError, messageOf } from './errors.ts'
 import type { Connection } from './http.ts'
+import type { LedgerFiles } from './ledger-files.ts'
 import { nativeCodec, nativeHasher } from '@service-fs/native/native'
 import { parseTailName } from '@service-fs/format/tail-name'
 import { parseTailFile, tailLineAt, tailPath, type LoadedTail } from './tail.ts'
@@ -36,15 +35,31 @@ export function httpSource(connection: Connection): LogSource {
     name: (tile) => connection.url + tilePath(tile),
     checkpoint: () => connection.askText('checkpoint', { limit: MAX_CHECKPOINT_BYTES }),
     async hashTile(level, index, width) {
-      const path = tilePath({ level, index, width })
-      const { body } = await connection.ask(path, { limit: TILE_WIDTH * 32 })
-      return wellFormed(path, () => hashTileFromBinary(body, width, nativeCodec))
+      return orFull(width, async (asked) => {
+        const path = tilePath({ level, index, width: asked })
+        const { body } = await connection.ask(path, { limit: TILE_WIDTH * 32 })
+        return wellFormed(path, () => hashTileFromBinary(body, asked, nativeCodec))
+      })
     },
     async bundle(index, width) {
-      const path = tilePath({ level: 'entries', index, width })
-      const { body } = await connection.ask(path, { limit: MAX_BUNDLE_BYTES })
-      return wellFormed(path, () => bundleFromBinary(body, width, nativeCodec))
+      return orFull(width, async (asked) => {
+        const path = tilePath({ level: 'entries', index, width: asked })
+        const { body } = await connection.ask(path, { limit: MAX_BUNDLE_BYTES })
+        return wellFormed(path, () => bundleFromBinary(body, asked, nativeCodec))
+      })
     },
+  }
+}
+
+/** A static host may have removed a partial tile since its tile became full (tlog-tiles, "Partial Tiles"). */
+async function orFull<T>(width: number, ask: (width: number) => Promise<T[]>): Promise<T[]> {
+  try {
+    return await ask(width)
+  } catch (error) {
+    if (width === TILE_WIDTH || !(error instanceof ClientError) || error.status !== 404) throw error
+    const full = await ask(TILE_WIDTH).catch(() => undefined)
+    if (full === undefined) throw error
+    return full.slice(0, width)
   }
 }
 
@@ -56,27 +71,17 @@ function wellFormed<T>(path: string, parse: () => T): T {
   }
 }
 
-/** The bytes of a file, or undefined when there is none. @throws ClientError `file` */
-export async function readOptional(path: string): Promise<Buffer | undefined> {
-  try {
-    return await readFile(path)
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined
-    throw new ClientError('file', messageOf(error))
-  }
-}
-
 /** The hashes in a stored tile's text, or undefined when there is no such file. @throws ClientError `malformed`, `file` */
-export async function readStoredTile(dir: string, tile: Tile): Promise<Hash[] | undefined> {
+export async function readStoredTile(files: LedgerFiles, tile: Tile): Promise<Hash[] | undefined> {
   const path = storedPath(tile)
-  const bytes = await readOptional(join(dir, path))
+  const bytes = await files.read(path)
   return bytes && wellFormed(path, () => parseHashTile(bytes.toString('latin1'), tile.width))
 }
 
 /** The entries in a stored bundle's text, or undefined when there is no such file. @throws ClientError `malformed`, `file` */
-export async function readStoredBundle(dir: string, tile: Tile): Promise<Uint8Array[] | undefined> {
+export async function readStoredBundle(files: LedgerFiles, tile: Tile): Promise<Uint8Array[] | undefined> {
   const path = storedPath(tile)
-  const bytes = await readOptional(join(dir, path))
+  const bytes = await files.read(path)
   if (bytes === undefined) return undefined
   // Each character of a latin1 string is one byte: what is not base64 stays visible as such.
   const lines = wellFormed(path, () => parseBundle(bytes.toString('latin1'), tile.width))
@@ -84,56 +89,66 @@ export async function readStoredBundle(dir: string, tile: Tile): Promise<Uint8Ar
 }
 
 /** The first entries of the files in `tail/`, in order. */
-export async function tailStarts(dir: string): Promise<number[]> {
-  const starts: number[] = []
-  try {
-    for (const name of await readdir(join(dir, 'tail'))) {
-      const start = parseTailName(name)
-      if (start !== undefined) starts.push(start)
-    }
-  } catch (error) {
-    if (codeOf(error) !== 'ENOENT') throw new ClientError('file', messageOf(error))
-  }
-  return starts.sort((a, b) => a - b)
+export async function tailStarts(files: LedgerFiles): Promise<number[]> {
+  const listed = (await files.list('tail')).filter(({ kind }) => kind === 'file')
+  const found = listed.map(({ name }) => parseTailName(name))
+  return found.filter((start) => start !== undefined).sort((a, b) => a - b)
 }
 
 /** One tail file, or undefined when it is gone (its entries are sealed then). */
-export async function loadTail(dir: string, start: number): Promise<LoadedTail | undefined> {
-  const bytes = await readOptional(join(dir, tailPath(start)))
+export async function loadTail(files: LedgerFiles, start: number): Promise<LoadedTail | undefined> {
+  const bytes = await files.read(tailPath(start))
   return bytes && parseTailFile(start, bytes, nativeCodec)
 }
 
-/**
- * A ledger directory (full tiles as text, the rest in the tail) or an export (partial tiles as files). What is not stored is
- * derived: leaf hashes from entries, upper hashes from the full tiles below. The newest checkpoint is the tail's.
- */
-export function directorySource(dir: string, hasher: Hasher = nativeHasher): LogSource {
-  return new DirectorySource(dir, hasher)
+/** The tail as it stands at one moment: the first entries of its files, and the newest of them. */
+export interface TailNow {
+  starts: number[]
+  newest: LoadedTail | undefined
 }
 
-class DirectorySource implements LogSource {
-  readonly #dir: string
+/** The tail of a ledger that may be in use: a file that was listed may be gone, for a newer one that holds what it held. */
+export async function tailNow(files: LedgerFiles): Promise<TailNow> {
+  for (;;) {
+    const starts = await tailStarts(files)
+    const last = starts.at(-1)
+    if (last === undefined) return { starts, newest: undefined }
+    const newest = await loadTail(files, last)
+    if (newest !== undefined) return { starts, newest }
+  }
+}
+
+/**
+ * A ledger's files (full tiles as text, the rest in the tail) or an export's (partial tiles as files). What is not stored is
+ * derived: leaf hashes from entries, upper hashes from the full tiles below. The newest checkpoint is the tail's.
+ */
+export function filesSource(files: LedgerFiles, hasher: Hasher = nativeHasher): LogSource {
+  return new FilesSource(files, hasher)
+}
+
+class FilesSource implements LogSource {
+  readonly #files: LedgerFiles
   readonly #hasher: Hasher
   #starts: number[] | undefined
   #loaded: LoadedTail | undefined
 
-  constructor(dir: string, hasher: Hasher) {
-    this.#dir = dir
+  constructor(files: LedgerFiles, hasher: Hasher) {
+    this.#files = files
     this.#hasher = hasher
   }
 
   name(tile: Tile): string {
-    return join(this.#dir, storedPath(tile))
+    return `${this.#files.place}/${storedPath(tile)}`
   }
 
   async checkpoint(): Promise<string> {
-    const cell = await readOptional(join(this.#dir, 'checkpoint'))
-    this.#starts = await tailStarts(this.#dir)
-    const last = this.#starts.at(-1)
-    const tail = last === undefined ? undefined : await this.#tail(last)
-    const newest = tail?.commits.at(-1)
+    const cell = await this.#files.read('checkpoint')
+    const tail = await tailNow(this.#files)
+    this.#starts = tail.starts
+    this.#loaded = tail.newest
+    const newest = tail.newest?.commits.at(-1)
     if (cell === undefined && newest === undefined)
-      throw new ClientError('not-found', `${this.#dir}: no checkpoint`)
+      throw new ClientError('not-found', `${this.#files.place}: no checkpoint`)
     if (cell === undefined) return newest?.note ?? ''
     const text = wellFormed('checkpoint', () => nativeCodec.utf8Decode(cell))
     if (newest === undefined) return text
@@ -164,28 +179,31 @@ class DirectorySource implements LogSource {
 
   /** The first `width` of what a file holds: the full tile or the partial one of that width. */
   async #stored<T>(
-    read: (dir: string, tile: Tile) => Promise<T[] | undefined>,
+    read: (files: LedgerFiles, tile: Tile) => Promise<T[] | undefined>,
     level: Tile['level'],
     index: number,
     width: number,
   ): Promise<T[] | undefined> {
-    const full = await read(this.#dir, { level, index, width: TILE_WIDTH })
+    const full = await read(this.#files, { level, index, width: TILE_WIDTH })
     if (full !== undefined || width === TILE_WIDTH) return full?.slice(0, width)
-    return read(this.#dir, { level, index, width })
+    return read(this.#files, { level, index, width })
   }
 
   async #tailEntry(index: number): Promise<Uint8Array> {
-    this.#starts ??= await tailStarts(this.#dir)
+    this.#starts ??= await tailStarts(this.#files)
     const start = this.#starts.findLast((candidate) => candidate <= index)
     const tail = start === undefined ? undefined : await this.#tail(start)
     const line = tail && tailLineAt(tail, index)
     if (line === undefined)
-      throw new ClientError('not-found', `${this.#dir}: entry ${index} is in no tile and no tail file`)
+      throw new ClientError(
+        'not-found',
+        `${this.#files.place}: entry ${index} is in no tile and no tail file`,
+      )
     return Buffer.from(line, 'base64')
   }
 
   async #tail(start: number): Promise<LoadedTail | undefined> {
-    if (this.#loaded?.start !== start) this.#loaded = await loadTail(this.#dir, start)
+    if (this.#loaded?.start !== start) this.#loaded = await loadTail(this.#files, start)
     return this.#loaded
   }
 }

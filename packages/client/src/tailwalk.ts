@@ -1,8 +1,9 @@
-/** The tail and the published checkpoint of a ledger directory, compared with its tree while that is walked. */
+/** The tail and the published checkpoint of a ledger's files, compared with its tree while that is walked. */
 import type { Checkpoint } from '@service-fs/tlog/checkpoint'
 import type { Edge } from '@service-fs/tlog/edge'
 import type { Hash, Hasher } from '@service-fs/tlog/hash'
 import { messageOf } from './errors.ts'
+import type { LedgerFiles } from './ledger-files.ts'
 import type { Problems } from './problems.ts'
 import { loadTail } from './source.ts'
 import { tailLineAt, tailPath, type LoadedTail } from './tail.ts'
@@ -10,7 +11,7 @@ import type { Trust } from './trust.ts'
 import type { Beside } from './walk.ts'
 
 export interface TailWalkOptions {
-  dir: string
+  files: LedgerFiles
   origin: string
   /** First entries of the tail files, in order. */
   starts: readonly number[]
@@ -46,11 +47,11 @@ export class TailWalk implements Beside {
   }
 
   async reach(from: number, to: number): Promise<void> {
-    const { dir, starts, newest } = this.#options
+    const { files, starts, newest } = this.#options
     this.#active = this.#active.filter(({ tail }) => tail.start + tail.lines.length >= from)
     for (let start = starts[this.#next]; start !== undefined && start < to; start = starts[++this.#next]) {
       // A file that is gone now is one whose entries were sealed meanwhile.
-      const tail = start === newest?.start ? newest : await loadTail(dir, start)
+      const tail = start === newest?.start ? newest : await loadTail(files, start)
       if (tail !== undefined) this.#open(tail, start === starts.at(-1))
     }
   }

@@ -18,7 +18,8 @@ import { bundleToBinary, formatBundle, formatHashTile, hashTileToBinary } from '
 import { formatTlogProof } from '@service-fs/tlog/tlog-proof'
 import type { Io } from './io.ts'
 import { nativeCodec, nativeHasher, sha256Hex } from '@service-fs/native/native'
-import { directorySource } from './source.ts'
+import { directoryFiles } from './ledger-files.ts'
+import { filesSource } from './source.ts'
 import { tailPath } from './tail.ts'
 
 export const TEST_ORIGIN = 'example.org/ledger/test'
@@ -198,7 +199,7 @@ export async function serve(
 
 /** Serves a ledger directory as a static tlog-tiles host does, with `/v1/contract`. */
 export function serveDirectory(dir: string): Promise<TestServer> {
-  const source = directorySource(dir)
+  const source = filesSource(directoryFiles(dir))
   return serve(async (request, response) => {
     const path = (request.url ?? '').slice(1)
     try {
@@ -212,7 +213,7 @@ export function serveDirectory(dir: string): Promise<TestServer> {
 }
 
 async function tileBytes(dir: string, tile: Tile): Promise<Uint8Array> {
-  const source = directorySource(dir)
+  const source = filesSource(directoryFiles(dir))
   const { level: at, index, width } = tile
   if (at !== 'entries') return hashTileToBinary(await source.hashTile(at, index, width))
   const entries = await source.bundle(index, width)

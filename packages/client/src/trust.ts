@@ -1,6 +1,6 @@
 /** Whose signatures count: keys given by the user (pinned), or those that the ledger itself shows. */
 import type { Checkpoint } from '@service-fs/tlog/checkpoint'
-import { TYPE_ED25519, TYPE_MLDSA44_COSIGNATURE, parseVkey } from '@service-fs/tlog/note'
+import { TYPE_ED25519, TYPE_MLDSA44_COSIGNATURE, formatVkey, parseVkey } from '@service-fs/tlog/note'
 import { checkPolicy, parsePolicy, type Policy } from '@service-fs/tlog/policy'
 import { ClientError, messageOf } from './errors.ts'
 import { nativeCrypto } from '@service-fs/native/native'
@@ -60,6 +60,12 @@ export class Trust {
   /** Whether there is a key of this origin's log. */
   knows(origin: string): boolean {
     return this.#policy.logs.some(({ vkey }) => vkey.name === origin)
+  }
+
+  /** The log keys of this origin. */
+  vkeysOf(origin: string): string[] {
+    const logs = this.#policy.logs.filter(({ vkey }) => vkey.name === origin)
+    return logs.map(({ vkey }) => formatVkey(vkey))
   }
 
   /** The policy, for what takes one. */

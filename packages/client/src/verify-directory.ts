@@ -1,9 +1,6 @@
-/** Checks a ledger in a directory, live, at rest or exported: every byte that is part of it. */
-import type { Dirent } from 'node:fs'
-import { readdir, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+/** Checks the files of a ledger, live, at rest or exported: every byte that is part of it. */
 import type { Checkpoint } from '@service-fs/tlog/checkpoint'
-import { EMPTY_ROOT } from '@service-fs/tlog/hash'
+import { EMPTY_ROOT, type Hash } from '@service-fs/tlog/hash'
 import { formatKeyId, keyId, parseVkey } from '@service-fs/tlog/note'
 import {
   TILE_WIDTH,
@@ -13,56 +10,48 @@ import {
   tileWidth,
   type Tile,
 } from '@service-fs/tlog/tile'
-import { ClientError, codeOf, messageOf } from './errors.ts'
+import { ClientError } from './errors.ts'
+import { directoryFiles, type LedgerFiles, type ListedFile } from './ledger-files.ts'
 import { nativeCodec, nativeHasher } from '@service-fs/native/native'
 import { Problems } from './problems.ts'
 import { RecordCheck } from './records.ts'
 import {
-  directorySource,
-  loadTail,
-  readOptional,
+  filesSource,
   readStoredBundle,
   readStoredTile,
-  tailStarts,
+  tailNow,
   type LogSource,
+  type TailNow,
 } from './source.ts'
 import { parseTailName } from '@service-fs/format/tail-name'
 import type { LoadedTail } from './tail.ts'
 import { TailWalk } from './tailwalk.ts'
-import { Trust } from './trust.ts'
+import { Trust, type Opened } from './trust.ts'
 import { attempt, confirmDuplicates, type LedgerReport, type VerifyOptions } from './verify.ts'
 import { TreeWalk, type TreeFiles } from './walk.ts'
+
+const KEY_FILE = /^[a-z0-9-]{1,64}\.vkey$/
 
 /** The running process's own: never part of a ledger. */
 const OWN: ReadonlySet<string> = new Set(['lock', 'tmp', 'cache'])
 
+/** As `verifyFiles`, of the ledger in a directory. */
+export function verifyDirectory(dir: string, options: VerifyOptions = {}): Promise<LedgerReport> {
+  return verifyFiles(directoryFiles(dir), options)
+}
+
 /**
- * Checks a ledger directory and its audit sub-ledger.
+ * Checks a ledger's files, and its audit sub-ledger's.
  * @throws ClientError `file` when there is no ledger, or reading fails; what is wrong with the ledger is in the report
  */
-export async function verifyDirectory(dir: string, options: VerifyOptions = {}): Promise<LedgerReport> {
-  if ((await statOrUndefined(dir))?.isDirectory() !== true)
-    throw new ClientError('file', `${dir}: expected a directory`)
-  if (
-    (await readOptional(join(dir, 'checkpoint'))) === undefined &&
-    (await readOptional(join(dir, 'origin'))) === undefined
-  ) {
-    throw new ClientError('file', `${dir}: expected a ledger, found neither origin nor checkpoint`)
-  }
-  return new DirectoryCheck(dir, options, undefined).run()
+export async function verifyFiles(files: LedgerFiles, options: VerifyOptions = {}): Promise<LedgerReport> {
+  if (!(await files.list('')).some(({ name }) => name === 'checkpoint' || name === 'origin'))
+    throw new ClientError('file', `${files.place}: expected a ledger, found neither origin nor checkpoint`)
+  return new FilesCheck(files, options, undefined).run()
 }
 
-async function statOrUndefined(path: string): Promise<Awaited<ReturnType<typeof stat>> | undefined> {
-  try {
-    return await stat(path)
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return undefined
-    throw new ClientError('file', messageOf(error))
-  }
-}
-
-class DirectoryCheck {
-  readonly #dir: string
+class FilesCheck {
+  readonly #files: LedgerFiles
   readonly #options: VerifyOptions
   /** The origin that a sub-ledger must have. */
   readonly #expectedOrigin: string | undefined
@@ -73,51 +62,42 @@ class DirectoryCheck {
   readonly #partial: Tile[] = []
   /** Full tiles that are beyond the tree as it was when the check began. */
   readonly #beyond: Tile[] = []
-  #files = 0
+  #count = 0
 
-  constructor(dir: string, options: VerifyOptions, expectedOrigin: string | undefined) {
-    this.#dir = dir
+  constructor(files: LedgerFiles, options: VerifyOptions, expectedOrigin: string | undefined) {
+    this.#files = files
     this.#options = options
     this.#expectedOrigin = expectedOrigin
-    this.#source = directorySource(dir)
+    this.#source = filesSource(files)
   }
 
   async run(): Promise<LedgerReport> {
     const origin = await this.#origin()
-    const trust = await this.#trust(origin)
-    const starts = await tailStarts(this.#dir)
-    const lastStart = starts.at(-1)
-    const newest = lastStart === undefined ? undefined : await loadTail(this.#dir, lastStart)
+    const { trust, keys } = await this.#trust(origin)
+    // First what is published, then the tail: a ledger in use may commit in between, and its tail is never behind.
     const published = await this.#checkpoint(trust, origin)
-    const head = this.#head(newest, published?.checkpoint)
+    const tail = await tailNow(this.#files)
+    const head = this.#head(tail.newest, published)
     await this.#readme()
     await this.#listing(head.size)
     const records = new RecordCheck(this.#problems)
-    const beside = new TailWalk({
-      dir: this.#dir,
-      origin,
-      starts,
-      newest,
-      cell: published?.checkpoint,
-      trust,
-      problems: this.#problems,
-      notes: this.#notes,
-      hasher: nativeHasher,
-    })
-    const walk = await this.#walk(head.size, starts, beside, records)
+    const beside = this.#beside(tail, published?.checkpoint, origin, trust)
+    const walk = await this.#walk(head.size, tail.starts, beside, records)
     await this.#partials(head.size)
     await confirmDuplicates(records.suspects, head.size, this.#source, this.#problems)
+    if (this.#problems.count === 0) await this.#options.copy?.end({ origin, keys, ...head })
     const audit = await this.#audit(origin)
     const { entries, bundles, tiles } = walk.counts
     return {
       ok: this.#problems.count === 0 && audit?.ok !== false,
-      place: this.#dir,
+      place: this.#files.place,
       origin,
-      ...head,
+      size: head.size,
+      root: head.root,
       entries,
       records: records.records,
       time: records.time,
-      checked: { bundles, tiles, commits: beside.commits, proofs: 0, files: this.#files },
+      checked: { bundles, tiles, commits: beside.commits, proofs: 0, files: this.#count },
       trust: trust.toString(),
       pinned: trust.pinned,
       witnesses: published?.witnesses ?? [],
@@ -128,13 +108,23 @@ class DirectoryCheck {
     }
   }
 
+  #beside(tail: TailNow, cell: Checkpoint | undefined, origin: string, trust: Trust): TailWalk {
+    return new TailWalk({
+      ...tail,
+      files: this.#files,
+      origin,
+      cell,
+      trust,
+      problems: this.#problems,
+      notes: this.#notes,
+      hasher: nativeHasher,
+    })
+  }
+
   async #text(file: string, limit = 65_536): Promise<string | undefined> {
-    const bytes = await readOptional(join(this.#dir, file))
-    if (bytes === undefined) {
-      this.#problems.add({ file }, 'the file', 'nothing')
-      return undefined
-    }
-    return attempt(this.#problems, file, 'text', () => {
+    return attempt(this.#problems, file, 'text', async () => {
+      const bytes = await this.#files.read(file)
+      if (bytes === undefined) throw new Error('expected the file, found nothing')
       if (bytes.length > limit) throw new Error(`expected at most ${limit} bytes, found ${bytes.length}`)
       return nativeCodec.utf8Decode(bytes)
     })
@@ -157,11 +147,11 @@ class DirectoryCheck {
   }
 
   /** The keys that the user gave, or else those in keys/; all of keys/ is read strictly. */
-  async #trust(origin: string): Promise<Trust> {
-    const vkeys: string[] = []
-    for (const name of await namesIn(join(this.#dir, 'keys'))) {
+  async #trust(origin: string): Promise<{ trust: Trust; keys: Map<string, string> }> {
+    const keys = new Map<string, string>()
+    for (const { name, kind } of await this.#files.list('keys')) {
       const file = `keys/${name}`
-      const text = name.endsWith('.vkey') ? await this.#text(file) : undefined
+      const text = kind === 'file' && KEY_FILE.test(name) ? await this.#text(file) : undefined
       if (text === undefined) continue
       await attempt(this.#problems, file, 'one vkey', () => {
         const line = text.slice(0, -1)
@@ -173,32 +163,36 @@ class DirectoryCheck {
         const id = keyId(vkey.name, vkey.type, vkey.publicKey)
         if (vkey.keyId !== id)
           throw new Error(`expected the key id ${formatKeyId(id)}, found ${formatKeyId(vkey.keyId)}`)
-        vkeys.push(line)
+        keys.set(name, line)
       })
     }
-    if (vkeys.length === 0) this.#problems.add({ file: 'keys' }, 'at least one vkey', 'none')
-    const pinned = Trust.pinned(this.#options)
-    if (pinned === undefined) return Trust.shown(vkeys, 'keys/')
+    if (keys.size === 0) this.#problems.add({ file: 'keys' }, 'at least one vkey', 'none')
+    const shown = Trust.shown([...keys.values()], 'keys/')
+    const pinned = Trust.pinned(this.#options) ?? shown
     // A sub-ledger has keys of its own: without one among the pinned, it is only shown to be consistent.
-    return this.#expectedOrigin !== undefined && !pinned.knows(origin) ? Trust.shown(vkeys, 'keys/') : pinned
+    const isKnown = this.#expectedOrigin === undefined || pinned.knows(origin)
+    return { trust: isKnown ? pinned : shown, keys }
   }
 
-  async #checkpoint(
-    trust: Trust,
-    origin: string,
-  ): Promise<{ checkpoint: Checkpoint; witnesses: string[] } | undefined> {
+  async #checkpoint(trust: Trust, origin: string): Promise<(Opened & { note: string }) | undefined> {
     const note = await this.#text('checkpoint', 1024 * 1024)
     if (note === undefined) return undefined
-    return attempt(this.#problems, 'checkpoint', 'a checkpoint signed by the log', () =>
-      trust.openPublished(note, origin),
-    )
+    return attempt(this.#problems, 'checkpoint', 'a checkpoint signed by the log', () => ({
+      ...trust.openPublished(note, origin),
+      note,
+    }))
   }
 
   /** The newest tree that was signed: the tail's last commit, or what is published. */
-  #head(newest: LoadedTail | undefined, published: Checkpoint | undefined): { size: number; root: string } {
+  #head(newest: LoadedTail | undefined, published: (Opened & { note: string }) | undefined): Head {
     const last = newest?.commits.at(-1)
-    const head = published ?? { size: 0, root: EMPTY_ROOT }
-    if (last !== undefined && last.size >= head.size) return { size: last.size, root: last.root }
+    const { size, root } = published?.checkpoint ?? { size: 0, root: EMPTY_ROOT }
+    const head = { size, root, note: published?.note ?? '' }
+    // Of the same size, what is published may have more signatures.
+    if (last !== undefined && last.size >= size) {
+      const note = last.size === size && published !== undefined ? head.note : last.note
+      return { size: last.size, root: last.root, note }
+    }
     if (newest !== undefined) {
       this.#problems.add(
         { file: 'tail' },
@@ -206,7 +200,7 @@ class DirectoryCheck {
         `up to ${last?.size ?? newest.start}`,
       )
     }
-    return { size: head.size, root: head.root }
+    return head
   }
 
   async #walk(
@@ -215,17 +209,18 @@ class DirectoryCheck {
     beside: TailWalk,
     records: RecordCheck,
   ): Promise<TreeWalk> {
-    const { progress } = this.#options
-    const files = new StoredFiles(this.#dir, starts[0] ?? size, starts.length === 0)
+    const { progress, copy } = this.#options
+    const { place } = this.#files
     const walk = new TreeWalk({
-      files,
+      files: new StoredFiles(this.#files, starts[0] ?? size, starts.length === 0),
       size,
       beside,
       records,
       problems: this.#problems,
       hasher: nativeHasher,
       width: 2,
-      progress: progress && ((entries) => progress(this.#dir, entries, size)),
+      progress: progress && ((entries) => progress(place, entries, size)),
+      copy,
     })
     await walk.run()
     return walk
@@ -233,28 +228,26 @@ class DirectoryCheck {
 
   /** Goes through all files: none that a ledger does not have, none beyond the tree. */
   async #listing(size: number): Promise<void> {
-    for (const entry of await entriesIn(this.#dir)) await this.#listed(entry, size)
+    for (const entry of await this.#files.list('')) await this.#listed(entry, size)
     if (this.#beyond.length === 0) return
     // A ledger in use may have grown since the check began.
-    const start = (await tailStarts(this.#dir)).at(-1)
-    const tail = start === undefined ? undefined : await loadTail(this.#dir, start)
-    const now = Math.max(size, tail?.commits.at(-1)?.size ?? 0)
+    const { newest } = await tailNow(this.#files)
+    const now = Math.max(size, newest?.commits.at(-1)?.size ?? 0)
     for (const tile of this.#beyond) {
       if (tileSpan(tile).end > now)
         this.#problems.add({ file: storedPath(tile) }, `nothing beyond the tree of size ${now}`, 'a tile')
     }
   }
 
-  async #listed(entry: Dirent, size: number): Promise<void> {
-    const { name } = entry
+  async #listed({ name, kind }: ListedFile, size: number): Promise<void> {
     if (OWN.has(name)) return
-    if (entry.isDirectory()) {
+    if (kind === 'directory') {
       if (name === 'audit' && this.#expectedOrigin === undefined) return
-      if (name === 'keys') return this.#known('keys', (file) => /^[^/]+\.vkey$/.test(file))
+      if (name === 'keys') return this.#known('keys', (file) => KEY_FILE.test(file))
       if (name === 'tail') return this.#known('tail', (file) => parseTailName(file) !== undefined)
       if (name === 'tile') return this.#tiles('tile', size)
-    } else if (entry.isFile() && ['README.txt', 'origin', 'checkpoint'].includes(name)) {
-      this.#files += 1
+    } else if (kind === 'file' && ['README.txt', 'origin', 'checkpoint'].includes(name)) {
+      this.#count += 1
       return
     }
     this.#unexpected(name)
@@ -265,17 +258,17 @@ class DirectoryCheck {
   }
 
   async #known(folder: string, isKnown: (name: string) => boolean): Promise<void> {
-    for (const entry of await entriesIn(join(this.#dir, folder))) {
-      if (entry.isFile() && isKnown(entry.name)) this.#files += 1
-      else this.#unexpected(`${folder}/${entry.name}`)
+    for (const { name, kind } of await this.#files.list(folder)) {
+      if (kind === 'file' && isKnown(name)) this.#count += 1
+      else this.#unexpected(`${folder}/${name}`)
     }
   }
 
   async #tiles(folder: string, size: number): Promise<void> {
-    for (const entry of await entriesIn(join(this.#dir, folder))) {
-      const path = `${folder}/${entry.name}`
-      if (entry.isDirectory()) await this.#tiles(path, size)
-      else if (entry.isFile()) this.#tileFile(path, size)
+    for (const { name, kind } of await this.#files.list(folder)) {
+      const path = `${folder}/${name}`
+      if (kind === 'directory') await this.#tiles(path, size)
+      else if (kind === 'file') this.#tileFile(path, size)
       else this.#unexpected(path)
     }
   }
@@ -287,7 +280,7 @@ class DirectoryCheck {
     } catch {
       return this.#unexpected(path)
     }
-    this.#files += 1
+    this.#count += 1
     if (tileSpan(tile).end > size) this.#beyond.push(tile)
     else if (tile.width < TILE_WIDTH) this.#partial.push(tile)
   }
@@ -299,7 +292,7 @@ class DirectoryCheck {
       if (tileWidth(level, index, size) === width) continue
       const file = storedPath(tile)
       await attempt(this.#problems, file, 'a partial tile', async () => {
-        const found = level === 'entries' ? await this.#leaves(tile) : await readStoredTile(this.#dir, tile)
+        const found = level === 'entries' ? await this.#leaves(tile) : await readStoredTile(this.#files, tile)
         const whole = await this.#source.hashTile(
           level === 'entries' ? 0 : level,
           index,
@@ -313,30 +306,39 @@ class DirectoryCheck {
   }
 
   async #leaves(tile: Tile): Promise<string[]> {
-    return ((await readStoredBundle(this.#dir, tile)) ?? []).map((entry) => nativeHasher.leaf(entry))
+    return ((await readStoredBundle(this.#files, tile)) ?? []).map((entry) => nativeHasher.leaf(entry))
   }
 
   async #audit(origin: string): Promise<LedgerReport | undefined> {
-    const dir = join(this.#dir, 'audit')
     if (this.#expectedOrigin !== undefined || this.#options.withoutAudit === true) return undefined
-    if ((await statOrUndefined(dir))?.isDirectory() !== true) {
+    const listed = await this.#files.list('')
+    if (!listed.some(({ name, kind }) => name === 'audit' && kind === 'directory')) {
       this.#notes.push('there is no audit sub-ledger')
       return undefined
     }
-    return new DirectoryCheck(dir, this.#options, `${origin}/audit`).run()
+    const { copy, ...options } = this.#options
+    const own = copy === undefined ? options : { ...options, copy: copy.audit() }
+    return new FilesCheck(this.#files.below('audit'), own, `${origin}/audit`).run()
   }
+}
+
+/** The newest tree that was signed, and the signed checkpoint. */
+interface Head {
+  size: number
+  root: Hash
+  note: string
 }
 
 /** The tiles as files. */
 class StoredFiles implements TreeFiles {
-  readonly #dir: string
+  readonly #files: LedgerFiles
   /** Everything below this entry must be in tiles. */
   readonly #sealed: number
   /** There is no tail: partial tiles are files. */
   readonly #isExport: boolean
 
-  constructor(dir: string, sealed: number, isExport: boolean) {
-    this.#dir = dir
+  constructor(files: LedgerFiles, sealed: number, isExport: boolean) {
+    this.#files = files
     this.#sealed = sealed
     this.#isExport = isExport
   }
@@ -350,24 +352,10 @@ class StoredFiles implements TreeFiles {
   }
 
   hashTile(tile: Tile): Promise<string[] | undefined> {
-    return readStoredTile(this.#dir, tile)
+    return readStoredTile(this.#files, tile)
   }
 
   bundle(tile: Tile): Promise<Uint8Array[] | undefined> {
-    return readStoredBundle(this.#dir, tile)
+    return readStoredBundle(this.#files, tile)
   }
-}
-
-async function entriesIn(dir: string): Promise<Dirent[]> {
-  try {
-    return (await readdir(dir, { withFileTypes: true })).sort((a, b) => (a.name < b.name ? -1 : 1))
-  } catch (error) {
-    // A folder may go while its ledger is in use.
-    if (codeOf(error) === 'ENOENT') return []
-    throw new ClientError('file', messageOf(error))
-  }
-}
-
-async function namesIn(dir: string): Promise<string[]> {
-  return (await entriesIn(dir)).map(({ name }) => name)
 }

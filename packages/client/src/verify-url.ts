@@ -7,6 +7,7 @@ import { tilePath, type Tile } from '@service-fs/tlog/tile'
 import { ClientError, messageOf } from './errors.ts'
 import { record, type Connection } from './http.ts'
 import { nativeHasher } from '@service-fs/native/native'
+import { keyFiles } from './key-files.ts'
 import { Problems } from './problems.ts'
 import { RecordCheck } from './records.ts'
 import { httpSource, type LogSource } from './source.ts'
@@ -22,13 +23,17 @@ export async function trustOf(connection: Connection, options: VerifyOptions): P
   return Trust.pinned(options) ?? shownTrust(connection)
 }
 
-/** The keys that `/v1/contract` shows. */
 async function shownTrust(connection: Connection): Promise<Trust> {
+  return Trust.shown(await shownKeys(connection), 'v1/contract')
+}
+
+/** The keys that `/v1/contract` shows. */
+async function shownKeys(connection: Connection): Promise<string[]> {
   const { vkeys } = record(await connection.askJson('v1/contract'))
   if (!Array.isArray(vkeys) || !vkeys.every((vkey) => typeof vkey === 'string')) {
     throw new ClientError('malformed', 'v1/contract: expected vkeys')
   }
-  return Trust.shown(vkeys, 'v1/contract')
+  return vkeys
 }
 
 /**
@@ -39,7 +44,9 @@ export async function verifyUrl(connection: Connection, options: VerifyOptions =
   const trust = await trustOf(connection, options)
   const report = await new UrlCheck(connection, options, trust, undefined).run()
   if (options.withoutAudit === true) return report
-  const audit = await auditReport(connection.audit(), options, report)
+  const { copy, ...others } = options
+  const own = copy === undefined ? others : { ...others, copy: copy.audit() }
+  const audit = await auditReport(connection.audit(), own, report)
   return audit === undefined ? report : { ...report, ok: report.ok && audit.ok, audit }
 }
 
@@ -90,8 +97,12 @@ class UrlCheck {
     const records = new RecordCheck(this.#problems)
     const samples = new Samples(opened.checkpoint, this.#problems)
     const walk = await this.#walk(size, samples, records)
-    const proofs = await this.#proofs(opened.checkpoint, samples)
+    const { copy } = this.#options
+    // What is copied is true by its own tree: proofs of the server's would add nothing to it.
+    const proofs = copy === undefined ? await this.#proofs(opened.checkpoint, samples) : 0
     await confirmDuplicates(records.suspects, size, this.#source, this.#problems)
+    if (copy !== undefined && this.#problems.count === 0)
+      await copy.end({ origin, size, root, note, keys: await this.#keys(origin) })
     const { entries, bundles, tiles } = walk.counts
     return {
       ok: this.#problems.count === 0,
@@ -112,6 +123,16 @@ class UrlCheck {
     }
   }
 
+  /** The ledger's own keys, by the names of their files. A static host may show none: then those that were pinned. */
+  async #keys(origin: string): Promise<Map<string, string>> {
+    try {
+      return keyFiles(await shownKeys(this.#connection), origin)
+    } catch (error) {
+      if (!this.#trust.pinned || !(error instanceof ClientError) || error.status !== 404) throw error
+      return keyFiles(this.#trust.vkeysOf(origin), origin)
+    }
+  }
+
   /** The signed checkpoint. One that is not signed as it must be leaves nothing to compare with. */
   #open(note: string): Opened {
     return this.#trust.openPublished(note, this.#expectedOrigin)
@@ -127,6 +148,7 @@ class UrlCheck {
       problems: this.#problems,
       hasher: nativeHasher,
       width: 4,
+      copy: this.#options.copy,
       progress: progress && ((entries) => progress(this.#connection.url, entries, size)),
     })
     await walk.run()

@@ -3,6 +3,7 @@ import type { Hash } from '@service-fs/tlog/hash'
 import { parseEntry } from '@service-fs/format/entry'
 import { TILE_WIDTH, tileWidth } from '@service-fs/tlog/tile'
 import { ahead } from './ahead.ts'
+import type { LedgerCopy } from './copy.ts'
 import { messageOf } from './errors.ts'
 import { nativeCodec } from '@service-fs/native/native'
 import { Problems, type Problem } from './problems.ts'
@@ -41,6 +42,8 @@ export interface VerifyOptions extends TrustOptions {
   progress?: (place: string, entries: number, size: number) => void
   /** Leaves the audit sub-ledger out. */
   withoutAudit?: boolean
+  /** Is given what is checked. */
+  copy?: LedgerCopy
 }
 
 /** Looks at the identifiers themselves where two may be the same, and reports those that are. */

@@ -7,6 +7,7 @@ import type { Hash, Hasher } from '@service-fs/tlog/hash'
 import { subtreeRoot } from '@service-fs/tlog/proof'
 import { TILE_HEIGHT, TILE_WIDTH, tileWidth, type Tile } from '@service-fs/tlog/tile'
 import { ahead } from './ahead.ts'
+import type { TreeCopy } from './copy.ts'
 import type { Problems } from './problems.ts'
 import type { RecordCheck } from './records.ts'
 
@@ -44,6 +45,8 @@ export interface WalkOptions {
   /** Bundles read ahead. */
   width: number
   progress?: ((entries: number) => void) | undefined
+  /** Is given what was walked, as long as nothing wrong was found. */
+  copy?: TreeCopy | undefined
 }
 
 export interface WalkCounts {
@@ -68,7 +71,7 @@ interface Level {
 export class TreeWalk {
   readonly counts: WalkCounts = { entries: 0, bundles: 0, tiles: 0 }
   readonly #options: WalkOptions
-  readonly #levels: Level[] = []
+  readonly #levels: (Level | undefined)[] = []
   /** The right edge so far; undefined once entries are missing whose hashes are nowhere. */
   #edge: Edge | undefined = new Edge()
 
@@ -93,6 +96,14 @@ export class TreeWalk {
     await beside.reach(size, size + 1)
     this.#at()
     records.end({ file: 'tile/entries', index: size - 1 })
+    // The tiles above the leaves that are not full; level 0 has none here.
+    for (const [level, tile] of this.#levels.entries())
+      if (tile !== undefined && tile.computed.length < TILE_WIDTH)
+        await this.#copy()?.hashTile(level, tile.index, tile.computed)
+  }
+
+  #copy(): TreeCopy | undefined {
+    return this.#options.problems.count === 0 ? this.#options.copy : undefined
   }
 
   async #read(index: number): Promise<Pair> {
@@ -128,10 +139,12 @@ export class TreeWalk {
 
   async #bundle(bundle: number, width: number, pair: Pair): Promise<void> {
     const first = bundle * TILE_WIDTH
-    const entries = this.#entries(first, width, pair)
+    const { entries, hashes } = this.#entries(first, width, pair)
     const line = width === TILE_WIDTH ? await this.#parentLine(0, bundle) : undefined
-    const leaves = this.#judge(bundle, pair.hashes, entries, line)
+    const leaves = this.#judge(bundle, pair.hashes, hashes, line)
     if (leaves === undefined) return this.#skip(bundle, width, line)
+    await this.#copy()?.bundle(bundle, entries)
+    await this.#copy()?.hashTile(0, bundle, leaves)
     for (const [i, leaf] of leaves.entries()) {
       this.#options.beside.leaf(first + i, leaf)
       this.#edge?.append(leaf, this.#options.hasher)
@@ -144,13 +157,18 @@ export class TreeWalk {
     if (this.#edge !== undefined) this.#options.beside.at(this.#edge)
   }
 
-  /** The leaf hashes of the entries; the entries come from the bundle or from beside. Undefined where there are none. */
-  #entries(first: number, width: number, pair: Pair): (Hash | undefined)[] {
+  /** The entries, from the bundle or from beside, and the leaf hash of each; undefined where there is none. */
+  #entries(
+    first: number,
+    width: number,
+    pair: Pair,
+  ): { entries: Uint8Array[]; hashes: (Hash | undefined)[] } {
     const { beside, records, problems, hasher, files } = this.#options
     const bundleTile: Tile = { level: 'entries', index: first / TILE_WIDTH, width }
     const bundleName = files.name(bundleTile)
     let missing = 0
-    const leaves: (Hash | undefined)[] = []
+    const entries: Uint8Array[] = []
+    const hashes: (Hash | undefined)[] = []
     for (let i = 0; i < width; i++) {
       const index = first + i
       const own = pair.entries?.[i]
@@ -158,13 +176,14 @@ export class TreeWalk {
       if (found === undefined) {
         missing += 1
         records.gap()
-        leaves.push(undefined)
+        hashes.push(undefined)
         continue
       }
       this.counts.entries += 1
       const place = own === undefined ? { file: found.file, index } : { file: bundleName, line: i + 1, index }
       records.next(found.bytes, place)
-      leaves.push(hasher.leaf(found.bytes))
+      entries.push(found.bytes)
+      hashes.push(hasher.leaf(found.bytes))
     }
     // A bundle that has to be there and is not, or is broken, is a problem already.
     if (missing > 0 && pair.entries === undefined && !files.required(bundleTile)) {
@@ -174,7 +193,7 @@ export class TreeWalk {
         `${width - missing}`,
       )
     }
-    return leaves
+    return { entries, hashes }
   }
 
   /** The leaf hashes that the tree has; says which file is wrong when entries and hash tile differ. */
@@ -246,6 +265,7 @@ export class TreeWalk {
     }
     tile.computed[line] = hash
     if (line < TILE_WIDTH - 1) return
+    await this.#copy()?.hashTile(level, index, tile.computed)
     const whole = [...tile.computed.keys()].every((i) => tile.computed[i] !== undefined)
     if (whole) await this.#up(level + 1, index, subtreeRoot(tile.computed, hasher))
   }

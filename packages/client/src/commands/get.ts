@@ -18,7 +18,7 @@ import {
 import { progressBar, type Progress } from '../progress.ts'
 import { checkPayloadProof, fetchProof } from '../proof.ts'
 import { readRecordAt, readRecordById, type ReadRecord } from '../read.ts'
-import { Restorer } from '../restore.ts'
+import { Restorer } from '../record-files.ts'
 import { httpSource } from '../source.ts'
 import { TrustedTree } from '../tree.ts'
 import { treeRecords, uncheckedBundles, type Bundles } from '../tree-records.ts'

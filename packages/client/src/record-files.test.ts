@@ -3,7 +3,7 @@ import { mkdir, readFile, readlink, stat, symlink, writeFile } from 'node:fs/pro
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { DIRECTORY_TYPE, LINK_TYPE, typeOf, walkFiles, type FoundFile } from './files.ts'
-import { Restorer, pathProblem } from './restore.ts'
+import { Restorer, pathProblem } from './record-files.ts'
 import { remove, temporary, write } from './testing.ts'
 
 let base = ''

@@ -1,0 +1,121 @@
+/** What a ledger is written as while it is checked: an export, or a ledger that a daemon goes on with. */
+import { readmeText } from '@service-fs/format/readme'
+import { formatCommit, formatEdge } from '@service-fs/format/tail-text'
+import type { Hash } from '@service-fs/tlog/hash'
+import { TILE_WIDTH, storedPath, tileCount, type Tile } from '@service-fs/tlog/tile'
+import { formatBundle, formatHashTile } from '@service-fs/tlog/tile-text'
+import { nativeCodec, nativeHasher } from '@service-fs/native/native'
+import { ClientError } from './errors.ts'
+import { LOG_KEY } from './key-files.ts'
+import type { Output } from './output.ts'
+import { tailPath } from './tail.ts'
+import { perfectSubtrees } from './tree.ts'
+import { Trust } from './trust.ts'
+
+/** Takes the tiles of a tree while it is walked: the bundles in order, each level in order, partial ones last. */
+export interface TreeCopy {
+  bundle(index: number, entries: readonly Uint8Array[]): Promise<void>
+  hashTile(level: number, index: number, hashes: readonly Hash[]): Promise<void>
+}
+
+/** Takes a ledger while it is checked. What it was given counts when the report says true. */
+export interface LedgerCopy extends TreeCopy {
+  /** After the whole tree, and when nothing wrong was found. */
+  end(ledger: CheckedLedger): Promise<void>
+  /** Takes the audit sub-ledger. */
+  audit(): LedgerCopy
+}
+
+export interface CheckedLedger {
+  origin: string
+  /** The vkeys by the names of their files below keys/. */
+  keys: ReadonlyMap<string, string>
+  size: number
+  root: Hash
+  /** The signed checkpoint of that size. */
+  note: string
+}
+
+/** Modes of what is written once, and of what a daemon replaces. */
+const SEALED = 0o444
+const LIVE = 0o600
+
+/**
+ * Writes an export: full tiles, the partial tiles of the checkpoint's size, the checkpoint, and no tail. The same ledger
+ * makes the same bytes.
+ */
+export function exportCopy(output: Output, folder = ''): LedgerCopy {
+  const put = putter(output, folder)
+  return {
+    bundle: (index, entries) =>
+      putTile(put, { level: 'entries', index, width: entries.length }, linesOf(entries)),
+    hashTile: (level, index, hashes) => putTile(put, { level, index, width: hashes.length }, hashes),
+    async end(ledger) {
+      await putIdentity(put, ledger)
+      await put('checkpoint', nativeCodec.utf8Encode(ledger.note), SEALED)
+    },
+    audit: () => exportCopy(output, 'audit/'),
+  }
+}
+
+/**
+ * Writes a ledger as a daemon has it: full tiles, one tail file that begins at the last bundle boundary with the right edge
+ * there, and a commit with the entries past it and the newest checkpoint.
+ */
+export function ledgerCopy(output: Output, folder = ''): LedgerCopy {
+  const put = putter(output, folder)
+  /** Base64 lines past the last full bundle. */
+  let lines: readonly string[] = []
+  /** The right edge at the last bundle boundary, from the partial tiles above the leaves. */
+  const edge: Hash[] = []
+  return {
+    async bundle(index, entries) {
+      const found = linesOf(entries)
+      if (entries.length < TILE_WIDTH) lines = found
+      else await putTile(put, { level: 'entries', index, width: TILE_WIDTH }, found)
+    },
+    async hashTile(level, index, hashes) {
+      if (hashes.length === TILE_WIDTH) await putTile(put, { level, index, width: TILE_WIDTH }, hashes)
+      else if (level > 0) edge.unshift(...perfectSubtrees(hashes, nativeHasher))
+    },
+    async end(ledger) {
+      if (!ledger.keys.has(LOG_KEY))
+        throw new ClientError(
+          'malformed',
+          `${folder}keys/${LOG_KEY}: expected the log's key, found no such file`,
+        )
+      await putIdentity(put, ledger)
+      const { size, note } = ledger
+      if (size > 0) {
+        const start = tileCount('entries', size) * TILE_WIDTH
+        const commit = formatCommit(lines, note, nativeCodec)
+        await put(tailPath(start), Buffer.concat([nativeCodec.asciiEncode(formatEdge(edge)), commit]), LIVE)
+      }
+      await put('checkpoint', nativeCodec.utf8Encode(note), LIVE)
+    },
+    audit: () => ledgerCopy(output, 'audit/'),
+  }
+}
+
+type Put = Output['put']
+
+function putter(output: Output, folder: string): Put {
+  return (path, bytes, mode) => output.put(folder + path, bytes, mode)
+}
+
+function putTile(put: Put, tile: Tile, lines: readonly string[]): Promise<void> {
+  const text = tile.level === 'entries' ? formatBundle(lines) : formatHashTile(lines)
+  return put(storedPath(tile), nativeCodec.asciiEncode(text), SEALED)
+}
+
+function linesOf(entries: readonly Uint8Array[]): string[] {
+  return entries.map((entry) => nativeCodec.base64Encode(entry))
+}
+
+/** What does not change while a ledger grows. Its keys must be those that signed it. @throws ClientError `false` */
+async function putIdentity(put: Put, { origin, keys, note }: CheckedLedger): Promise<void> {
+  Trust.shown([...keys.values()], 'keys/').open(note, origin)
+  await put('README.txt', nativeCodec.utf8Encode(readmeText(origin)), SEALED)
+  await put('origin', nativeCodec.utf8Encode(`${origin}\n`), SEALED)
+  for (const [name, vkey] of keys) await put(`keys/${name}`, nativeCodec.utf8Encode(`${vkey}\n`), SEALED)
+}

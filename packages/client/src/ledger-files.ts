@@ -1,0 +1,94 @@
+/** The files of one ledger: in a directory, or in a tar archive. Nothing here writes. */
+import { constants } from 'node:fs'
+import { open, readdir, type FileHandle } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ClientError, codeOf, messageOf } from './errors.ts'
+
+export interface ListedFile {
+  name: string
+  /** Anything but a regular file and a directory is 'other'. */
+  kind: 'file' | 'directory' | 'other'
+}
+
+/** Where a ledger's files are. Paths are below it, without a leading slash. */
+export interface LedgerFiles {
+  /** What it is called in messages. */
+  readonly place: string
+  /**
+   * The bytes of a file, or undefined when there is none.
+   * @throws ClientError `malformed` when it has more than the format allows a file of its kind, `file`
+   */
+  read(path: string): Promise<Buffer | undefined>
+  /** What is in a folder (the ledger itself: ''), in the order of names; nothing when there is no such folder. @throws ClientError `file` */
+  list(folder: string): Promise<ListedFile[]>
+  /** The files below a folder. */
+  below(folder: string): LedgerFiles
+}
+
+const MAX_TEXT_BYTES = 1 << 20
+const MAX_HASH_TILE_BYTES = 256 * 45
+const MAX_BUNDLE_BYTES = 256 * (87_380 + 1)
+const MAX_TAIL_BYTES = 1 << 28
+
+/** Throws ClientError `malformed` when a file of this path and size can't be a ledger's. */
+export function checkFileSize(path: string, bytes: number): void {
+  const [folder, level] = path.replace(/^audit\//, '').split('/')
+  const limit = folder === 'tail' ? MAX_TAIL_BYTES : folder === 'tile' ? tileLimit(level) : MAX_TEXT_BYTES
+  if (bytes > limit)
+    throw new ClientError('malformed', `${path}: expected at most ${limit} bytes, found ${bytes}`)
+}
+
+function tileLimit(level: string | undefined): number {
+  return level === 'entries' ? MAX_BUNDLE_BYTES : MAX_HASH_TILE_BYTES
+}
+
+export function notRegular(path: string, found: string): ClientError {
+  return new ClientError('malformed', `${path}: expected a regular file, found ${found}`)
+}
+
+/** The ledger in a directory; it may be in use. */
+export function directoryFiles(dir: string): LedgerFiles {
+  return {
+    place: dir,
+    async read(path) {
+      const handle = await openOptional(join(dir, path))
+      try {
+        if (handle === undefined) return undefined
+        const stats = await handle.stat()
+        if (!stats.isFile()) throw notRegular(path, 'something else')
+        checkFileSize(path, stats.size)
+        return await handle.readFile()
+      } catch (error) {
+        throw error instanceof ClientError ? error : new ClientError('file', messageOf(error))
+      } finally {
+        await handle?.close()
+      }
+    },
+    list: (folder) => listDirectory(join(dir, folder)),
+    below: (folder) => directoryFiles(join(dir, folder)),
+  }
+}
+
+async function openOptional(path: string): Promise<FileHandle | undefined> {
+  try {
+    // Without waiting for the other end, should it be a pipe.
+    return await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined
+    throw new ClientError('file', messageOf(error))
+  }
+}
+
+async function listDirectory(dir: string): Promise<ListedFile[]> {
+  try {
+    const found = (await readdir(dir, { withFileTypes: true })).map((entry): ListedFile => {
+      const kind = entry.isFile() ? 'file' : entry.isDirectory() ? 'directory' : 'other'
+      return { name: entry.name, kind }
+    })
+    return found.sort((a, b) => (a.name < b.name ? -1 : 1))
+  } catch (error) {
+    // A folder may go while its ledger is in use.
+    if (codeOf(error) === 'ENOENT') return []
+    throw new ClientError('file', messageOf(error))
+  }
+}

@@ -1,0 +1,100 @@
+/** A ledger written as a directory of files. */
+import { mkdir, open } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { asFileError, besideOf, moveDirectory, removeBeside, syncDirectory } from './output.ts'
+import type { Output, Written } from './output.ts'
+
+/** Files written at a time. */
+const WIDTH = 8
+
+/** @throws ClientError `file` when there is something at `place` */
+export async function directoryOutput(place: string): Promise<Output> {
+  const beside = await besideOf(place)
+  const writer = await DirectoryWriter.begin(beside, true)
+  return {
+    put: (path, bytes, mode) => writer.put(path, bytes, mode),
+    async finish() {
+      const written = await writer.end()
+      await moveDirectory(beside, place)
+      return written
+    },
+    discard: () => removeBeside(beside),
+  }
+}
+
+/** A directory of mode 0700 and what is put into it. */
+export class DirectoryWriter {
+  readonly names: string[] = []
+  readonly #dir: string
+  /** Whether everything is synced. */
+  readonly #durable: boolean
+  readonly #folders = new Map<string, Promise<void>>()
+  readonly #running = new Set<Promise<void>>()
+  #failed: { error: unknown } | undefined
+  #bytes = 0
+
+  private constructor(dir: string, durable: boolean) {
+    this.#dir = dir
+    this.#durable = durable
+  }
+
+  /** @throws ClientError `file` */
+  static async begin(dir: string, durable: boolean): Promise<DirectoryWriter> {
+    const writer = new DirectoryWriter(dir, durable)
+    await asFileError(() => writer.#folder('.'))
+    return writer
+  }
+
+  /** As `Output.put`. */
+  async put(path: string, bytes: Uint8Array, mode: number): Promise<void> {
+    if (this.#running.size >= WIDTH) await Promise.race(this.#running)
+    this.#check()
+    this.names.push(path)
+    this.#bytes += bytes.length
+    const task: Promise<void> = asFileError(() => this.#write(path, bytes, mode))
+      .catch((error: unknown) => void (this.#failed ??= { error }))
+      .finally(() => this.#running.delete(task))
+    this.#running.add(task)
+  }
+
+  /** Waits for everything, the folders' entries too. @throws ClientError `file` */
+  async end(): Promise<Written> {
+    await Promise.all(this.#running)
+    this.#check()
+    if (this.#durable)
+      await asFileError(async () => {
+        for (const folder of this.#folders.keys()) await syncDirectory(join(this.#dir, folder))
+      })
+    return { files: this.names.length, bytes: this.#bytes }
+  }
+
+  #check(): void {
+    if (this.#failed !== undefined) throw this.#failed.error
+  }
+
+  async #write(path: string, bytes: Uint8Array, mode: number): Promise<void> {
+    await this.#folder(dirname(path))
+    const handle = await open(join(this.#dir, path), 'wx', 0o600)
+    try {
+      await handle.writeFile(bytes)
+      await handle.chmod(mode)
+      if (this.#durable) await handle.sync()
+    } finally {
+      await handle.close()
+    }
+  }
+
+  #folder(folder: string): Promise<void> {
+    let made = this.#folders.get(folder)
+    if (made === undefined) {
+      made = this.#make(folder)
+      this.#folders.set(folder, made)
+    }
+    return made
+  }
+
+  async #make(folder: string): Promise<void> {
+    if (folder !== '.') await this.#folder(dirname(folder))
+    await mkdir(join(this.#dir, folder), 0o700)
+  }
+}

@@ -1,0 +1,260 @@
+/**
+ * A tar archive or a disk image of Envelope B, which is one, read in place: its members are found by their headers, and
+ * only what is asked for is read.
+ *
+ * Of several members of a name the last counts. The archive ends at two blocks of zeros; what stands behind them is not
+ * looked at.
+ */
+import { open, type FileHandle } from 'node:fs/promises'
+import { ClientError, messageOf } from './errors.ts'
+import { checkFileSize, notRegular, type LedgerFiles, type ListedFile } from './ledger-files.ts'
+import { BLOCK, kindOf, parsePax, parseTarHeader, type TarHeader } from './tar-header.ts'
+
+/** Members are looked for in pieces of this many bytes. */
+const WINDOW = 64 * 1024
+/** Names and pax headers are a few hundred bytes. */
+const MAX_EXTENSION_BYTES = 1 << 20
+
+/** A file, in the archive from byte `offset` on. */
+interface TarFile {
+  offset: number
+  size: number
+}
+type TarFolder = Map<string, TarNode>
+/** A file, a folder, or in words what else it is. */
+type TarNode = TarFile | TarFolder | string
+
+/** The ledgers in an archive. */
+export interface TarArchive {
+  /** The path of each folder that holds a ledger; '' when it is the archive itself. */
+  ledgers: string[]
+  /** The files below a folder. */
+  below(folder: string): LedgerFiles
+  close(): Promise<void>
+}
+
+/** @throws ClientError `file`; `malformed` when it is no tar archive, naming the byte, what was expected and what was found */
+export async function openTar(path: string): Promise<TarArchive> {
+  let handle: FileHandle
+  try {
+    handle = await open(path)
+  } catch (error) {
+    throw new ClientError('file', messageOf(error))
+  }
+  try {
+    const root = await new TarScan(path, handle, (await handle.stat()).size).run()
+    return {
+      ledgers: [...ledgersIn(root, '')],
+      below: (folder) => tarFiles(path, handle, root, folder),
+      close: () => handle.close(),
+    }
+  } catch (error) {
+    await handle.close()
+    throw error instanceof ClientError ? error : new ClientError('file', messageOf(error))
+  }
+}
+
+/** Folders with an origin or a checkpoint; the audit sub-ledger of a ledger does not count. */
+function* ledgersIn(folder: TarFolder, path: string): Generator<string> {
+  const isLedger = folder.has('origin') || folder.has('checkpoint')
+  if (isLedger) yield path
+  for (const [name, node] of folder) {
+    if (!(node instanceof Map) || (isLedger && name === 'audit')) continue
+    yield* ledgersIn(node, path === '' ? name : `${path}/${name}`)
+  }
+}
+
+function tarFiles(archive: string, handle: FileHandle, root: TarFolder, folder: string): LedgerFiles {
+  const full = (path: string): string => [folder, path].filter((part) => part !== '').join('/')
+  return {
+    place: folder === '' ? archive : `${archive}:${folder}`,
+    async read(path) {
+      const node = nodeAt(root, full(path))
+      if (node === undefined || node instanceof Map) return undefined
+      if (typeof node === 'string') throw notRegular(path, node)
+      checkFileSize(path, node.size)
+      return readExactly(archive, handle, node.offset, node.size)
+    },
+    async list(path) {
+      const node = nodeAt(root, full(path))
+      if (!(node instanceof Map)) return []
+      const found = [...node].map(([name, child]): ListedFile => {
+        const kind = child instanceof Map ? 'directory' : typeof child === 'string' ? 'other' : 'file'
+        return { name, kind }
+      })
+      return found.sort((a, b) => (a.name < b.name ? -1 : 1))
+    },
+    below: (path) => tarFiles(archive, handle, root, full(path)),
+  }
+}
+
+function nodeAt(root: TarFolder, path: string): TarNode | undefined {
+  let node: TarNode | undefined = root
+  for (const part of path === '' ? [] : path.split('/')) {
+    if (!(node instanceof Map)) return undefined
+    node = node.get(part)
+  }
+  return node
+}
+
+async function readExactly(
+  archive: string,
+  handle: FileHandle,
+  offset: number,
+  size: number,
+): Promise<Buffer> {
+  const bytes = Buffer.alloc(size)
+  let done = 0
+  while (done < size) {
+    const { bytesRead } = await handle.read(bytes, done, size - done, offset + done)
+    if (bytesRead === 0)
+      throw new ClientError(
+        'malformed',
+        `${archive}: expected ${size} bytes at byte ${offset}, found ${done}`,
+      )
+    done += bytesRead
+  }
+  return bytes
+}
+
+/** What the members before one say of it: GNU long names, pax headers. */
+interface Extension {
+  name?: string | undefined
+  size?: number | undefined
+  sparse?: boolean
+}
+
+/** One walk over the headers. */
+class TarScan {
+  readonly #path: string
+  readonly #handle: FileHandle
+  readonly #end: number
+  readonly #root: TarFolder = new Map()
+  #window: Buffer = Buffer.alloc(0)
+  #from = 0
+  #extension: Extension = {}
+
+  constructor(path: string, handle: FileHandle, end: number) {
+    this.#path = path
+    this.#handle = handle
+    this.#end = end
+  }
+
+  async run(): Promise<TarFolder> {
+    let at = 0
+    for (;;) {
+      const block = await this.#block(at)
+      if (isZero(block)) {
+        if (isZero(await this.#block(at + BLOCK))) return this.#root
+        throw this.#malformed(
+          at + BLOCK,
+          'expected a second block of zeros, which ends the archive, found other bytes',
+        )
+      }
+      at = await this.#member(at, block)
+    }
+  }
+
+  /** Takes the member whose header is at `at`; gives the offset behind it. */
+  async #member(at: number, block: Buffer): Promise<number> {
+    const header = parseTarHeader(block)
+    if (typeof header === 'string') throw this.#malformed(at, header)
+    const content = at + BLOCK
+    const isExtension = 'xgLK'.includes(header.type)
+    const size = (isExtension ? undefined : this.#extension.size) ?? header.size
+    const next = content + Math.ceil(size / BLOCK) * BLOCK
+    if (next > this.#end)
+      throw this.#malformed(
+        at,
+        `expected ${size} bytes of ${JSON.stringify(header.name)}, found ${this.#end - content}`,
+      )
+    if (isExtension) await this.#extend(header, content)
+    else {
+      this.#add(at, header, { offset: content, size })
+      this.#extension = {}
+    }
+    return next
+  }
+
+  async #extend(header: TarHeader, content: number): Promise<void> {
+    if (header.size > MAX_EXTENSION_BYTES)
+      throw this.#malformed(
+        content,
+        `expected at most ${MAX_EXTENSION_BYTES} bytes of header, found ${header.size}`,
+      )
+    const bytes = await readExactly(this.#path, this.#handle, content, header.size)
+    if (header.type === 'K') return
+    if (header.type === 'L') {
+      const end = bytes.indexOf(0)
+      this.#extension.name = bytes.toString('utf8', 0, end < 0 ? bytes.length : end)
+      return
+    }
+    const records = parsePax(bytes)
+    if (records === undefined)
+      throw this.#malformed(content, 'expected the records of a pax header, found other bytes')
+    const size = records.get('size')
+    const isGlobal = header.type === 'g'
+    if (isGlobal && (size !== undefined || records.has('path')))
+      throw this.#malformed(content, 'expected no path and no size for all members, found one')
+    if (isGlobal) return
+    if (size !== undefined && !/^\d{1,15}$/.test(size))
+      throw this.#malformed(content, `expected a size in decimal, found ${JSON.stringify(size)}`)
+    const sparse = [...records.keys()].some((key) => key.startsWith('GNU.sparse.'))
+    this.#extension = {
+      name: records.get('path') ?? this.#extension.name,
+      size: size === undefined ? undefined : Number(size),
+      sparse,
+    }
+  }
+
+  #add(at: number, header: TarHeader, file: TarFile): void {
+    const name = this.#extension.name ?? header.name
+    const path = name.replace(/^(?:\.\/+)+/, '').replace(/\/+$/, '')
+    if (path === '.' || (path === '' && name !== '' && !name.startsWith('/'))) return
+    const parts = path.split('/')
+    if (parts.some((part) => part === '' || part === '.' || part === '..'))
+      throw this.#malformed(at, `expected a path below the archive, found ${JSON.stringify(name)}`)
+    const last = parts.pop() as string
+    let folder = this.#root
+    for (const part of parts) folder = this.#folder(at, folder, part, name)
+    if (header.type === '5') this.#folder(at, folder, last, name)
+    else if (folder.get(last) instanceof Map)
+      throw this.#malformed(at, `expected a folder, as before, found ${JSON.stringify(name)}`)
+    else if (header.type !== '0') folder.set(last, kindOf(header))
+    else folder.set(last, this.#extension.sparse === true ? 'a sparse file' : file)
+  }
+
+  #folder(at: number, folder: TarFolder, part: string, name: string): TarFolder {
+    const known = folder.get(part)
+    if (known instanceof Map) return known
+    if (known !== undefined)
+      throw this.#malformed(
+        at,
+        `expected nothing below the file ${JSON.stringify(part)}, found ${JSON.stringify(name)}`,
+      )
+    const made: TarFolder = new Map()
+    folder.set(part, made)
+    return made
+  }
+
+  async #block(at: number): Promise<Buffer> {
+    if (at + BLOCK > this.#end)
+      throw this.#malformed(
+        at,
+        'expected a member or the two blocks of zeros that end an archive, found the end of the file',
+      )
+    if (at < this.#from || at + BLOCK > this.#from + this.#window.length) {
+      this.#window = await readExactly(this.#path, this.#handle, at, Math.min(WINDOW, this.#end - at))
+      this.#from = at
+    }
+    return this.#window.subarray(at - this.#from, at - this.#from + BLOCK)
+  }
+
+  #malformed(at: number, text: string): ClientError {
+    return new ClientError('malformed', `${this.#path}: byte ${at}: ${text}`)
+  }
+}
+
+function isZero(block: Buffer): boolean {
+  return block.every((byte) => byte === 0)
+}
