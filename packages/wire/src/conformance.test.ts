@@ -4,7 +4,9 @@ import { MemoryStorage } from '@service-fs/storage/memory'
 import { describe, expect, it } from 'vitest'
 
 import { wireConformance, type WireSubject } from './conformance.ts'
-import { openInProcess, type InProcess } from './in-process.ts'
+import { openInProcess, testKeys, type InProcess } from './in-process.ts'
+
+const keys = testKeys('example.org/ledger/acme', nativeCrypto)
 
 async function openSubject(tailMode: 'grow' | 'each'): Promise<WireSubject> {
   const runtime = Object.assign(new TestRuntime(), { hasher: nativeHasher, codec: nativeCodec })
@@ -13,11 +15,10 @@ async function openSubject(tailMode: 'grow' | 'each'): Promise<WireSubject> {
   const open = (): Promise<InProcess> =>
     openInProcess({
       moduleId: 'acme',
-      origin: 'example.org/ledger/acme',
+      keys,
       storages,
       runtime,
       requestId: () => `made-${++requests}`,
-      crypto: nativeCrypto,
     })
   let server = await open()
   return {

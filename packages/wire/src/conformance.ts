@@ -310,7 +310,7 @@ function appending({ it, same, like, refused }: Tools): void {
 }
 
 /** Bodies of a JSON append that are refused with 400, and the field that the answer names. */
-const BAD_RECORDS: readonly (readonly [body: string, field: string])[] = [
+export const BAD_RECORDS: readonly (readonly [body: string, field: string])[] = [
   ['', 'body'],
   ['{"payload_id":', 'body'],
   ['[]', 'body'],

@@ -1,7 +1,13 @@
 /** A server without a transport: the wire over a ledger and its audit sub-ledger, as both envelopes put it together. For tests. */
 import { Ledger, type LedgerOptions } from '@service-fs/ledger/ledger'
 import type { Runtime } from '@service-fs/ledger/runtime'
-import { formatSignerKey, signerFromKey, verifierFromVkey, type KeySigner } from '@service-fs/tlog/keys'
+import {
+  formatSignerKey,
+  signerFromKey,
+  verifierFromVkey,
+  type KeySigner,
+  type KeyVerifier,
+} from '@service-fs/tlog/keys'
 import type { KeyCrypto } from '@service-fs/tlog/scheme'
 
 import type { WireAnswer } from './conformance.ts'
@@ -10,12 +16,11 @@ import { Problem, problemResponse } from './problem.ts'
 
 export interface InProcessOptions {
   readonly moduleId: string
-  readonly origin: string
+  readonly keys: TestKeys
   readonly storages: Readonly<Record<'main' | 'audit', LedgerOptions['storage']>>
   readonly runtime: Runtime
   /** A fresh identifier each time, also after reopening. */
   readonly requestId: () => string
-  readonly crypto?: KeyCrypto
   readonly limits?: NonNullable<LedgerOptions['limits']>
 }
 
@@ -34,22 +39,38 @@ export interface InProcess {
   readonly close: () => Promise<void>
 }
 
-/** The signer of `origin` with the key that is made of `seed`, the same each time. */
-export function seededSigner(origin: string, seed: number, crypto: KeyCrypto = {}): KeySigner {
-  const key = { name: origin, type: 1, seed: new Uint8Array(32).fill(seed) }
-  return signerFromKey(formatSignerKey(key, crypto), crypto)
+/** Who signs and checks the two ledgers' checkpoints. */
+export type TestKeys = Readonly<
+  Record<'main' | 'audit', { readonly signer: KeySigner; readonly verifier: KeyVerifier }>
+>
+
+/** The same keys for the same origin; the audit sub-ledger's is `<origin>/audit`. */
+export function testKeys(origin: string, crypto: KeyCrypto = {}): TestKeys {
+  const key = (name: string, seed: number): TestKeys['main'] => {
+    const text = formatSignerKey({ name, type: 1, seed: new Uint8Array(32).fill(seed) }, crypto)
+    const signer = signerFromKey(text, crypto)
+    return { signer, verifier: verifierFromVkey(signer.vkey, crypto) }
+  }
+  return { main: key(origin, 7), audit: key(`${origin}/audit`, 8) }
 }
 
 /** Opens both ledgers, the audit first, and resolves when they take appends. */
 export async function openInProcess(options: InProcessOptions): Promise<InProcess> {
-  const { moduleId, origin, storages, runtime, requestId, crypto = {}, limits = {} } = options
-  const open = (name: 'main' | 'audit', logOrigin: string, seed: number): Promise<Ledger> => {
-    const signer = seededSigner(logOrigin, seed, crypto)
-    const verifiers = [verifierFromVkey(signer.vkey, crypto)]
-    return Ledger.open({ storage: storages[name], origin: logOrigin, signer, verifiers, runtime, limits })
+  const { moduleId, keys, storages, runtime, requestId, limits = {} } = options
+  const open = (name: 'main' | 'audit'): Promise<Ledger> => {
+    const { signer, verifier } = keys[name]
+    const origin = signer.name
+    return Ledger.open({
+      storage: storages[name],
+      origin,
+      signer,
+      verifiers: [verifier],
+      runtime,
+      limits,
+    })
   }
-  const audit = await open('audit', `${origin}/audit`, 8)
-  const main = await open('main', origin, 7)
+  const audit = await open('audit')
+  const main = await open('main')
   await Promise.all([audit.ready(), main.ready()])
   const wire = createWire({
     moduleId,

@@ -1,0 +1,163 @@
+// An envelope's core under test, and how a history is played to two of them at once.
+
+import type { WireAnswer } from '@service-fs/wire/conformance'
+import { described, type Ask, type History, type Step } from './history.ts'
+
+/** A server with a ledger of its own, whose clock and randomness are the test's. */
+export interface Core {
+  request(
+    method: string,
+    target: string,
+    headers: Readonly<Record<string, string>>,
+    body: Uint8Array,
+  ): Promise<WireAnswer>
+  /** Turns the wall clock. */
+  advance(ms: number): Promise<void>
+  /** What makes identifiers begins anew, from `seed` on. */
+  reseed(seed: number): void
+  restart(how: 'stop' | 'kill'): Promise<void>
+  /** Stops it cleanly, and gives path and text of all that an export of the ledger, and of its audit sub-ledger, holds. */
+  export(): Promise<Map<string, string>>
+  dispose(): Promise<void>
+}
+
+/** Headers that have to be the same; the others are the transport's. */
+const HEADERS = ['content-type', 'cache-control', 'x-audit-index', 'x-next-cursor', 'x-foundry-request-id']
+HEADERS.push('retry-after', 'allow')
+
+export const MODULE_ID = 'acme'
+
+/** Plays the history to both, step by step; throws at the first difference in what they answer or hold. */
+export async function playBoth(history: History, a: Core, b: Core): Promise<void> {
+  const player = new Player(a, b)
+  for (const [i, step] of history.entries()) {
+    await player.play(step, i + 1).catch((error: unknown) => {
+      throw new Error(`step ${i + 1}, ${described(step)}: ${messageOf(error)}`, { cause: error })
+    })
+  }
+  const [one, other] = await Promise.all([a.export(), b.export()])
+  compare('paths of the export', [...one.keys()].join('\n'), [...other.keys()].join('\n'))
+  for (const [path, text] of one) compare(path, text, other.get(path))
+}
+
+class Player {
+  readonly #cores: readonly [Core, Core]
+  /** Sizes of the two trees, as far as answers told. */
+  #size = 0
+  #auditSize = 0
+  #bursts = 0
+
+  constructor(a: Core, b: Core) {
+    this.#cores = [a, b]
+  }
+
+  async play(step: Step, ordinal: number): Promise<void> {
+    const seed = ordinal * 1000
+    switch (step.do) {
+      case 'ask':
+        return this.#ask(step, seed, [])
+      case 'burst':
+        return this.#burst(step.count, seed)
+      case 'clock':
+        await this.#both((core) => core.advance(step.ms))
+        return
+      case 'restart':
+        await this.#both((core) => core.restart(step.how))
+        return
+      case 'cut':
+        return this.#cut(step.ask, seed)
+    }
+  }
+
+  /** `loose`: members of the answer that may differ. */
+  async #ask(ask: Ask, seed: number, loose: readonly string[]): Promise<void> {
+    const target = this.#filledIn(ask.target)
+    const [a, b] = await this.#both((core) => put(core, { ...ask, target }, seed))
+    this.#compare(a, b, loose)
+    this.#learn(a)
+  }
+
+  #compare(a: WireAnswer, b: WireAnswer, loose: readonly string[]): void {
+    compare('status', `${a.status}`, `${b.status}`)
+    for (const name of HEADERS) compare(name, a.headers[name], b.headers[name])
+    compare('body', textOf(a, loose), textOf(b, loose))
+  }
+
+  /** All are in the ledger, in the order in which they were asked; which of them share a commit is each envelope's own. */
+  async #burst(count: number, seed: number): Promise<void> {
+    const asks = Array.from({ length: count }, (_, i): Ask => {
+      const headers = { 'content-type': 'application/json', 'x-foundry-request-id': `burst-${i}` }
+      const body = `{"payload_id":"burst ${this.#bursts} ${i}","payload":${i}}`
+      return { do: 'ask', method: 'POST', target: '/v1/append', headers, body }
+    })
+    this.#bursts += 1
+    const [a, b] = await this.#both((core) => Promise.all(asks.map((ask, i) => put(core, ask, seed + i))))
+    for (const [i, answer] of a.entries()) this.#compare(answer, b[i] as WireAnswer, ['checkpoint'])
+    this.#size += a.filter(({ status }) => status === 200).length
+  }
+
+  /** Whether the first attempt got into the ledger is a matter of moments: the second one finds it there or puts it there. */
+  async #cut(ask: Ask, seed: number): Promise<void> {
+    const lost = this.#cores.map((core) => put(core, ask, seed).catch(() => undefined))
+    await this.#both((core) => core.restart('kill'))
+    await this.#ask(ask, seed, ['duplicate'])
+    void Promise.all(lost)
+  }
+
+  #both<T>(act: (core: Core) => Promise<T>): Promise<[T, T]> {
+    return Promise.all([act(this.#cores[0]), act(this.#cores[1])])
+  }
+
+  #filledIn(target: string): string {
+    return target.replace(/<(a?)size(?:([-+%/])(\d+))?(\+1)?>/g, (_, audit, operator, operand, more) => {
+      const size = audit === 'a' ? this.#auditSize : this.#size
+      const by = Number(operand ?? 0)
+      const made =
+        operator === '-' ? size - by : operator === '+' ? size + by : operator === '%' ? size % by : size / by
+      return String(
+        Math.max(0, Math.floor(operator === undefined ? size : made) + (more === undefined ? 0 : 1)),
+      )
+    })
+  }
+
+  #learn({ headers, body }: WireAnswer): void {
+    const audited = headers['x-audit-index']
+    if (audited !== undefined) this.#auditSize = Number(audited) + 1
+    const size = /"checkpoint":"[^"\\]*\\n(\d+)\\n/.exec(Buffer.from(body).toString('latin1'))?.[1]
+    if (size !== undefined) this.#size = Math.max(this.#size, Number(size))
+  }
+}
+
+function put(
+  core: Core,
+  { method, target, headers = {}, body = '' }: Ask,
+  seed: number,
+): Promise<WireAnswer> {
+  core.reseed(seed)
+  const sent = { 'x-foundry-module-id': MODULE_ID, ...headers }
+  return core.request(method, target, sent, typeof body === 'string' ? Buffer.from(body) : body)
+}
+
+function textOf({ body }: WireAnswer, loose: readonly string[]): string {
+  let text = Buffer.from(body).toString('latin1')
+  for (const name of loose)
+    text = text.replace(new RegExp(`"${name}":(?:"(?:[^"\\\\]|\\\\.)*"|\\w+)`, 'g'), '')
+  return text
+}
+
+function compare(what: string, a: string | undefined, b: string | undefined): void {
+  if (a === b) return
+  const at = commonLength(a ?? '', b ?? '')
+  const from = Math.max(0, at - 100)
+  const shown = (text: string | undefined): string =>
+    text === undefined ? 'none' : JSON.stringify(text.slice(from, from + 300))
+  throw new Error(`${what} differ, from character ${at} on:\nA ${shown(a)}\nB ${shown(b)}`)
+}
+
+function commonLength(a: string, b: string): number {
+  for (let at = 0; ; at++) if (at === a.length || a[at] !== b[at]) return at
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,140 @@
+// Cores in this process: the wire over ledgers over one storage or another, with the test's clock.
+
+import { mkdtemp, rm } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { exported } from '@service-fs/ledger/conformance'
+import { TestRuntime } from '@service-fs/ledger/testing'
+import { nativeCodec, nativeCrypto, nativeHasher } from '@service-fs/native/native'
+import type { StorageCapability } from '@service-fs/storage/capability'
+import { MemoryStorage } from '@service-fs/storage/memory'
+import { openPosixStorage } from '@service-fs/storage-posix/posix'
+import type { WireSubject } from '@service-fs/wire/conformance'
+import {
+  openInProcess,
+  testKeys,
+  type InProcess,
+  type InProcessOptions,
+  type TestKeys,
+} from '@service-fs/wire/in-process'
+import { MODULE_ID, type Core } from './core.ts'
+
+export const ORIGIN = 'example.org/ledger/acme'
+export const keys: TestKeys = testKeys(ORIGIN, nativeCrypto)
+
+type Storages = InProcessOptions['storages']
+
+/** The two storages of a ledger that can be opened again and again. */
+export interface Place {
+  open(): Promise<Storages>
+  /** Lets go of what is open, as a process does that is killed. */
+  drop(): Promise<void>
+  dispose(): Promise<void>
+}
+
+/** A runtime with the machine's own functions, whose time stands still until it is told otherwise. */
+export function testRuntime(): TestRuntime {
+  return Object.assign(new TestRuntime(), { hasher: nativeHasher, codec: nativeCodec })
+}
+
+/** Identifiers that are the same for the same seed. */
+export class Ids {
+  #seed = 0
+  #next = 0
+
+  reseed(seed: number): void {
+    this.#seed = seed
+    this.#next = 0
+  }
+
+  /** 16 bytes. */
+  bytes(): Uint8Array {
+    return nativeHasher.sha256(nativeCodec.asciiEncode(`${this.#seed}.${this.#next++}`)).slice(0, 16)
+  }
+}
+
+/** A core in this process, over the storages of a place. */
+export async function openCore(place: Place): Promise<Core & WireSubject> {
+  const runtime = testRuntime()
+  const ids = new Ids()
+  const open = async (): Promise<InProcess> =>
+    openInProcess({
+      moduleId: MODULE_ID,
+      keys,
+      storages: await place.open(),
+      runtime,
+      requestId: () => Buffer.from(ids.bytes()).toString('hex'),
+    })
+  let server = await open()
+  const restart = async (how: 'stop' | 'kill'): Promise<void> => {
+    if (how === 'stop') await server.close()
+    await place.drop()
+    server = await open()
+  }
+  return {
+    request: (...question) => server.request(...question),
+    advance: async (ms) => runtime.advance(ms),
+    reseed: (seed) => ids.reseed(seed),
+    restart,
+    reopen: restart,
+    async export() {
+      await restart('stop')
+      return exportBoth(server)
+    },
+    async dispose() {
+      await server.close().catch(() => undefined)
+      await place.drop()
+      await place.dispose()
+    },
+  }
+}
+
+export async function exportBoth({
+  main,
+  audit,
+}: Pick<InProcess, 'main' | 'audit'>): Promise<Map<string, string>> {
+  const found = new Map<string, string>()
+  for await (const [path, text] of exported(main)) found.set(path, text)
+  for await (const [path, text] of exported(audit)) found.set(`audit/${path}`, text)
+  return found
+}
+
+export function memoryPlace(tailMode: 'grow' | 'each'): Place {
+  let storages = { main: new MemoryStorage({ tailMode }), audit: new MemoryStorage({ tailMode }) }
+  return {
+    open: async () => storages,
+    async drop() {
+      const [main, audit] = [storages.main.dump(), storages.audit.dump()]
+      storages = {
+        main: new MemoryStorage({ tailMode, files: main }),
+        audit: new MemoryStorage({ tailMode, files: audit }),
+      }
+    },
+    dispose: async () => undefined,
+  }
+}
+
+/** A new directory, in memory where the machine has such a place: what is tested here is not the medium. */
+export function fastDirectory(): Promise<string> {
+  return mkdtemp(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'service-fs-envelopes-'))
+}
+
+export async function posixPlace(): Promise<Place> {
+  const dir = await fastDirectory()
+  let open: StorageCapability[] = []
+  return {
+    async open() {
+      const main = await openPosixStorage(join(dir, MODULE_ID))
+      open = [main]
+      const audit = await openPosixStorage(join(dir, MODULE_ID, 'audit'), { lock: false })
+      open.push(audit)
+      return { main, audit }
+    },
+    async drop() {
+      for (const one of open.reverse()) await one.close()
+      open = []
+    },
+    dispose: () => rm(dir, { recursive: true, force: true }),
+  }
+}
