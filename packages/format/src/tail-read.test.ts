@@ -47,6 +47,11 @@ async function* files(
 const read = (start: number, bytes: Uint8Array): Promise<TailContent | undefined> =>
   readTail(files({ start, bytes }), { origin, verifiers })
 
+/** A file that is cut `cut` bytes after `end`, with space allocated ahead behind that, if any. */
+function torn(bytes: Buffer, end: number, cut: number, fill?: number): Buffer {
+  return Buffer.concat([bytes.subarray(0, end + cut), Buffer.alloc(fill === undefined ? 0 : 600, fill)])
+}
+
 describe('a tail', () => {
   it('is read back: entries, leaf hashes, the newest checkpoint', async () => {
     const { bytes, ends } = await tailFile(512, [1, 3, 2])
@@ -140,11 +145,55 @@ describe('a tail', () => {
     await expect(
       readTail(files({ start: 0, bytes: a.bytes }, { start: 4, bytes: gap.bytes }), { origin, verifiers }),
     ).rejects.toThrow('tail/000000000004: byte 0: expected the file to continue at entry 3')
-    await expect(
-      readTail(files({ start: 0, bytes: a.bytes.subarray(0, -1) }, { start: 3, bytes: b.bytes }), {
-        origin,
-        verifiers,
-      }),
-    ).rejects.toThrow('tail/000000000000: byte 1: expected')
+  })
+
+  describe('whose first file ends in what a power cut left', () => {
+    it('goes on where the whole commits end, and only there', async () => {
+      const { bytes, ends } = await tailFile(0, [3, 2])
+      const next = await tailFile(3, [4, 1])
+      const end = ends[0] ?? 0
+      for (let cut = 0; cut < bytes.length - end; cut += 7) {
+        const first = { start: 0, bytes: torn(bytes, end, cut, cut % 2 === 0 ? undefined : 0) }
+        const tail = await readTail(files(first, { start: 3, bytes: next.bytes }), { origin, verifiers })
+        expect(tail, `cut at ${cut}`).toMatchObject({
+          start: 0,
+          rest: 'none',
+          end: next.bytes.length,
+          files: 2,
+          checkpoint: { size: 8 },
+        })
+        expect(tail?.lines).toHaveLength(8)
+      }
+      const behind = await tailFile(5, [1])
+      const first = { start: 0, bytes: torn(bytes, end, 20) }
+      await expect(
+        readTail(files(first, { start: 5, bytes: behind.bytes }), { origin, verifiers }),
+      ).rejects.toThrow('tail/000000000005: byte 0: expected the file to continue at entry 3')
+    })
+
+    it('refuses a file that goes on with another tree', async () => {
+      const { bytes, ends } = await tailFile(0, [3, 2])
+      const { bytes: next } = await tailFile(3, [4])
+      next.set(next.subarray(0, 44), 45)
+      const first = { start: 0, bytes: torn(bytes, ends[0] ?? 0, 20) }
+      await expect(readTail(files(first, { start: 3, bytes: next }), { origin, verifiers })).rejects.toThrow(
+        'tail/000000000003: byte 0: expected the right edge of the tree before it',
+      )
+    })
+
+    it('refuses one that has no whole commit, or a whole one that was changed', async () => {
+      const { bytes, ends } = await tailFile(0, [3, 2])
+      const next = { start: 3, bytes: (await tailFile(3, [1])).bytes }
+      const none = { start: 0, bytes: bytes.subarray(0, (ends[0] ?? 0) - 1) }
+      await expect(readTail(files(none, next), { origin, verifiers })).rejects.toThrow(
+        'tail/000000000000: byte 1: expected',
+      )
+      const changed = Buffer.from(bytes)
+      changed[(ends[0] ?? 0) + 5] = 0x2d
+      const first = { start: 0, bytes: changed }
+      await expect(readTail(files(first, next), { origin, verifiers })).rejects.toThrow(
+        `tail/000000000000: byte ${ends[0]}: entry line 1 of the commit: expected canonical`,
+      )
+    })
   })
 })

@@ -37,12 +37,13 @@ export interface TailContent {
   end: number
   /** Tail files read. */
   files: number
-  /** What stands behind the newest commit: nothing, space allocated ahead, or a commit that a power cut tore. */
+  /** What stands behind the newest commit in its file: nothing, space allocated ahead, or a commit that a power cut tore. */
   rest: 'none' | 'fill' | 'torn'
 }
 
 /**
- * Reads tail files in order, each continuing the one before. Only the last commit of the last file may be torn.
+ * Reads tail files in order, each beginning where the whole commits before it end, with the edge of their tree. The last commit of
+ * a file may be torn: a file that goes on behind one was begun after it had been left out.
  * @returns undefined when there are no files
  * @throws FormatError `corrupt` naming the file, the offset, what was expected and what was found
  */
@@ -52,17 +53,9 @@ export async function readTail(
 ): Promise<TailContent | undefined> {
   let content: TailContent | undefined
   for await (const file of files) {
-    if (content !== undefined && content.rest === 'torn') throw corrupt(content, file)
     content = new TailFileReader(file, options, content).read()
   }
   return content
-}
-
-function corrupt(content: TailContent, next: TailFile): FormatError {
-  return new FormatError(
-    'corrupt',
-    `tail/${tailName(content.start)}: byte ${content.end}: expected a whole commit before tail/${tailName(next.start)}, found a torn one`,
-  )
 }
 
 class TailFileReader {

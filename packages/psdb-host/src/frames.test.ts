@@ -13,12 +13,16 @@ function head(channel: number, bytes: number): Uint8Array {
   return frameHead(channel, new Uint8Array(64), bytes)
 }
 
+function reader(): FrameReader {
+  return new FrameReader(max, () => undefined)
+}
+
 describe('FrameReader', () => {
   it('puts frames together, however they are cut', () => {
     fc.assert(
       fc.property(fc.array(frame, { maxLength: 8 }), fc.array(fc.nat(150)), (frames, cuts) => {
         const found: unknown[] = []
-        const reader = new FrameReader(
+        const frameReader = new FrameReader(
           () => 200,
           (...parts) => found.push(parts),
         )
@@ -28,7 +32,7 @@ describe('FrameReader', () => {
         let at = 0
         for (const cut of [...cuts, stream.length]) {
           const chunk = stream.subarray(at, at + cut)
-          reader.push(chunk)
+          frameReader.push(chunk)
           chunk.fill(0)
           at += cut
         }
@@ -38,7 +42,6 @@ describe('FrameReader', () => {
   })
 
   it('refuses channels and lengths that cannot be', () => {
-    const reader = (): FrameReader => new FrameReader(max, () => undefined)
     expect(() => reader().push(head(1, 100))).not.toThrow()
     expect(() => reader().push(head(1, 101))).toThrow('channel 1: 101 bytes of data, at most 100')
     expect(() => reader().push(head(0, 2 ** 32 - 1))).toThrow('4294967295 bytes of data')
