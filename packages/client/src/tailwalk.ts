@@ -52,7 +52,7 @@ export class TailWalk implements Beside {
     for (let start = starts[this.#next]; start !== undefined && start < to; start = starts[++this.#next]) {
       // A file that is gone now is one whose entries were sealed meanwhile.
       const tail = start === newest?.start ? newest : await loadTail(files, start)
-      if (tail !== undefined) this.#open(tail, start === starts.at(-1))
+      if (tail !== undefined) this.#open(tail, starts[this.#next + 1])
     }
   }
 
@@ -83,8 +83,9 @@ export class TailWalk implements Beside {
     for (const active of this.#active) this.#compare(active, edge)
   }
 
-  #open(tail: LoadedTail, last: boolean): void {
-    const { problems, notes } = this.#options
+  /** `next`: the first entry of the tail file behind it. */
+  #open(tail: LoadedTail, next: number | undefined): void {
+    const { problems } = this.#options
     const file = tailPath(tail.start)
     if (tail.problem !== undefined) {
       const { offset, text } = tail.problem
@@ -94,18 +95,25 @@ export class TailWalk implements Beside {
         'whole commits to the end of the file',
       )
     }
-    if (tail.torn && last)
-      notes.push(
-        `${file}: its last commit is not complete (being written, or cut off before it was acknowledged)`,
-      )
-    if (tail.torn && !last)
-      problems.add({ file }, 'whole commits, for another tail file follows', 'a torn one')
+    if (tail.torn) this.#torn(tail, file, next)
     for (const { size, lines } of tail.commits) {
       const expected = tail.start + lines
       if (size !== expected)
         problems.add({ file, index: expected - 1 }, `a checkpoint of size ${expected}`, String(size))
     }
     this.#active.push({ tail, file, commit: 0 })
+  }
+
+  /** A torn commit is left out; a file behind it begins where the whole ones end. */
+  #torn(tail: LoadedTail, file: string, next: number | undefined): void {
+    const end = tail.start + tail.lines.length
+    if (next === undefined || next === end) {
+      const why = next === undefined ? 'being written, or cut off' : 'cut off'
+      this.#options.notes.push(`${file}: its last commit is not complete (${why} before it was acknowledged)`)
+    } else {
+      const found = `${tailPath(next)} behind a torn commit`
+      this.#options.problems.add({ file }, `the next tail file to begin at entry ${end}`, found)
+    }
   }
 
   #compare(active: Active, edge: Edge): void {

@@ -1,4 +1,4 @@
-import { chmod, readFile, rm, truncate, writeFile, appendFile } from 'node:fs/promises'
+import { chmod, readFile, rename, rm, truncate, writeFile, appendFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { entriesOf, type RecordContent } from '@service-fs/format/entry'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -106,6 +106,23 @@ describe('a ledger that is as it must be', () => {
     const report = await verifyDirectory(dir)
     expect(report).toMatchObject({ ok: true, size: 270 })
     expect(report.notes.join()).toMatch(/not complete/)
+  })
+
+  it('may have a torn commit that another tail file goes on before, and only where the whole ones end', async () => {
+    const dir = await made({ records: testRecords(60), tail: 'each', commit: 20 })
+    await appendFile(join(dir, 'tail/000000000020'), 'QUJD\nQUJ')
+    const report = await verifyDirectory(dir)
+    expect(report.problems).toEqual([])
+    expect(report).toMatchObject({ ok: true, size: 60, checked: { commits: 3 } })
+    expect(report.notes.join()).toMatch(/000020: its last commit is not complete \(cut off before/)
+    await rename(join(dir, 'tail/000000000040'), join(dir, 'tail/000000000041'))
+    expect((await verifyDirectory(dir)).problems).toContainEqual(
+      expect.objectContaining({
+        file: 'tail/000000000020',
+        expected: 'the next tail file to begin at entry 40',
+        found: 'tail/000000000041 behind a torn commit',
+      }),
+    )
   })
 
   it('may have a tail that overlaps sealed bundles, and a published checkpoint that is behind', async () => {

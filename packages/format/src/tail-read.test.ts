@@ -48,7 +48,7 @@ const read = (start: number, bytes: Uint8Array): Promise<TailContent | undefined
   readTail(files({ start, bytes }), { origin, verifiers })
 
 /** A file that is cut `cut` bytes after `end`, with space allocated ahead behind that, if any. */
-function torn(bytes: Buffer, end: number, cut: number, fill?: number): Buffer {
+function tornFile(bytes: Buffer, end: number, cut: number, fill?: number): Buffer {
   return Buffer.concat([bytes.subarray(0, end + cut), Buffer.alloc(fill === undefined ? 0 : 600, fill)])
 }
 
@@ -153,7 +153,7 @@ describe('a tail', () => {
       const next = await tailFile(3, [4, 1])
       const end = ends[0] ?? 0
       for (let cut = 0; cut < bytes.length - end; cut += 7) {
-        const first = { start: 0, bytes: torn(bytes, end, cut, cut % 2 === 0 ? undefined : 0) }
+        const first = { start: 0, bytes: tornFile(bytes, end, cut, cut % 2 === 0 ? undefined : 0) }
         const tail = await readTail(files(first, { start: 3, bytes: next.bytes }), { origin, verifiers })
         expect(tail, `cut at ${cut}`).toMatchObject({
           start: 0,
@@ -165,7 +165,7 @@ describe('a tail', () => {
         expect(tail?.lines).toHaveLength(8)
       }
       const behind = await tailFile(5, [1])
-      const first = { start: 0, bytes: torn(bytes, end, 20) }
+      const first = { start: 0, bytes: tornFile(bytes, end, 20) }
       await expect(
         readTail(files(first, { start: 5, bytes: behind.bytes }), { origin, verifiers }),
       ).rejects.toThrow('tail/000000000005: byte 0: expected the file to continue at entry 3')
@@ -175,7 +175,7 @@ describe('a tail', () => {
       const { bytes, ends } = await tailFile(0, [3, 2])
       const { bytes: next } = await tailFile(3, [4])
       next.set(next.subarray(0, 44), 45)
-      const first = { start: 0, bytes: torn(bytes, ends[0] ?? 0, 20) }
+      const first = { start: 0, bytes: tornFile(bytes, ends[0] ?? 0, 20) }
       await expect(readTail(files(first, { start: 3, bytes: next }), { origin, verifiers })).rejects.toThrow(
         'tail/000000000003: byte 0: expected the right edge of the tree before it',
       )
