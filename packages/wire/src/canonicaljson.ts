@@ -41,7 +41,8 @@ function parsePlain(text: string): unknown {
   } catch {
     return undefined
   }
-  const isPlain = JSON.stringify(value) === text && !text.includes('\\ud') && shapeOf(value, 0) !== 'deep'
+  // The depth first: an engine may have too little stack to write what it could read.
+  const isPlain = shapeOf(value, 0) !== 'deep' && JSON.stringify(value) === text && !text.includes('\\ud')
   return isPlain ? value : undefined
 }
 
