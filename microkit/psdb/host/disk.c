@@ -1,0 +1,67 @@
+#define _POSIX_C_SOURCE 200809L
+#define _DEFAULT_SOURCE
+
+#include "host.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int host_disk_open(const struct host_options *options, uint64_t *sectors) {
+    struct stat status;
+    const int flags = O_RDWR | O_CLOEXEC | (options->size != 0 ? O_CREAT : 0);
+    const int file = open(options->disk, flags, 0600);
+    if (file < 0) host_die(HOST_FAILED, options->disk, strerror(errno));
+    if (flock(file, LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EWOULDBLOCK) host_die(HOST_LOCKED, options->disk, "in use by another process");
+        host_die(HOST_FAILED, options->disk, strerror(errno));
+    }
+    if (fstat(file, &status) != 0) host_die(HOST_FAILED, options->disk, strerror(errno));
+    if (S_ISREG(status.st_mode)) {
+        if (options->size > (uint64_t)status.st_size) {
+            if (ftruncate(file, (off_t)options->size) != 0)
+                host_die(HOST_FAILED, options->disk, strerror(errno));
+            if (fsync(file) != 0) host_die(HOST_FAILED, options->disk, strerror(errno));
+        }
+    }
+    const off_t end = lseek(file, 0, SEEK_END);
+    if (end < 4096)
+        host_die(HOST_FAILED, options->disk, "expected at least 4096 bytes; --size makes it larger");
+    *sectors = (uint64_t)end / PSDB_SECTOR;
+    return file;
+}
+
+bool host_disk_read(int file, uint8_t *buffer, uint64_t sector, uint32_t sectors) {
+    size_t left = (size_t)sectors * PSDB_SECTOR;
+    off_t at = (off_t)(sector * PSDB_SECTOR);
+    while (left > 0) {
+        const ssize_t got = pread(file, buffer, left, at);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) return false;
+        buffer += got;
+        at += got;
+        left -= (size_t)got;
+    }
+    return true;
+}
+
+bool host_disk_write(int file, const uint8_t *buffer, uint64_t sector, uint32_t sectors) {
+    size_t left = (size_t)sectors * PSDB_SECTOR;
+    off_t at = (off_t)(sector * PSDB_SECTOR);
+    while (left > 0) {
+        const ssize_t put = pwrite(file, buffer, left, at);
+        if (put < 0 && errno == EINTR) continue;
+        if (put <= 0) return false;
+        buffer += put;
+        at += put;
+        left -= (size_t)put;
+    }
+    return true;
+}
+
+bool host_disk_flush(int file) {
+    return fdatasync(file) == 0;
+}

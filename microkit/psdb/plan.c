@@ -1,0 +1,243 @@
+/* What goes into the next batch. */
+#include "internal.h"
+
+#include <string.h>
+
+enum plan { PLAN_WRITE, PLAN_PAD, PLAN_INDEX, PLAN_FULL };
+
+static uint64_t index_sectors(struct psdb *store) {
+    return PSDB_COMMIT_SECTORS + 1 + psdb_sectors(psdb_index_length(store));
+}
+
+/*
+ * What comes next on the disk when a batch of `sectors` sectors is to be written; when that is the batch itself, the
+ * sector that it may go up to.
+ *
+ * Only the first batch after an index crosses the end of a segment, or one before there is any index: who opens the disk
+ * looks at the first batch after an index, and so knows at which boundary the next index is.
+ */
+static enum plan plan(struct psdb *store, uint64_t sectors, uint64_t *limit) {
+    const uint64_t last = store->config.disk_sectors - PSDB_END_SECTORS;
+    const uint64_t end = store->end;
+    const uint64_t boundary = (end / PSDB_SEGMENT + 1) * PSDB_SEGMENT;
+    const uint64_t index = index_sectors(store);
+    const bool after_index = store->chain.number != 0 && store->chain.end == end;
+    const bool may_cross = store->chain.number == 0 || after_index;
+    const bool paddable = boundary - end >= PSDB_PAD_SECTORS;
+    *limit = last;
+    if (end != 0 && end % PSDB_SEGMENT == 0) return end + index + sectors <= last ? PLAN_INDEX : PLAN_FULL;
+    if (boundary > last) return end + sectors <= last ? PLAN_WRITE : PLAN_FULL;
+    if (end + sectors <= boundary) {
+        *limit = boundary;
+        return PLAN_WRITE;
+    }
+    const bool pad = !after_index && sectors <= PSDB_BATCH_SECTORS;
+    if (paddable && (pad || !may_cross) && boundary + index + sectors <= last) return PLAN_PAD;
+    return may_cross && end + sectors <= last ? PLAN_WRITE : PLAN_FULL;
+}
+
+static void add_item(struct psdb *store, enum psdb_item_type type, uint32_t tenant, uint32_t job,
+                     uint64_t length) {
+    struct psdb_batch *batch = &store->batch;
+    PSDB_ASSERT(store, batch->items < PSDB_BATCH_ITEMS);
+    batch->item_list[batch->items++] =
+        (struct psdb_item){.type = (uint8_t)type, .job = (uint8_t)job, .tenant = tenant, .length = length};
+    batch->end += 1 + psdb_sectors(length);
+}
+
+static bool has_directory(const struct psdb *store, uint32_t tenant) {
+    const struct psdb_batch *batch = &store->batch;
+    if (store->tenants[tenant].directory) return true;
+    for (uint32_t i = 0; i < batch->items; i++) {
+        if (batch->item_list[i].type == PSDB_ITEM_DIRECTORY && batch->item_list[i].tenant == tenant)
+            return true;
+    }
+    return false;
+}
+
+/* Whether the batch seals this object already. */
+static bool in_batch(const struct psdb *store, uint32_t tenant, const uint64_t key[2]) {
+    const struct psdb_batch *batch = &store->batch;
+    for (uint32_t i = 0; i < batch->items; i++) {
+        const struct psdb_item *item = &batch->item_list[i];
+        uint64_t other[2];
+        if (item->type != PSDB_ITEM_OBJECT || item->tenant != tenant) continue;
+        psdb_key_make(&store->tenants[tenant].jobs[item->job].object, other);
+        if (other[0] == key[0] && other[1] == key[1]) return true;
+    }
+    return false;
+}
+
+enum verdict {
+    TAKEN,    /* in the batch */
+    SETTLED,  /* answered, or among the reads */
+    HELD,     /* not in this batch; nor any later write of that tenant */
+    NOT_FIRST /* something else is to be written before */
+};
+
+static enum verdict settle(struct psdb *store, uint32_t tenant, enum psdb_status status) {
+    psdb_finish(store, tenant, psdb_list_shift(&store->tenants[tenant].writes), status);
+    return SETTLED;
+}
+
+/* A SEAL of what is there becomes a comparison. TAKEN: the object is new. */
+static enum verdict check_seal(struct psdb *store, uint32_t tenant, struct psdb_job *job,
+                               const uint64_t key[2]) {
+    struct psdb_tenant_state *state = &store->tenants[tenant];
+    const struct psdb_slot *slot = psdb_object_find(store, key);
+    if (slot == NULL) return in_batch(store, tenant, key) ? HELD : TAKEN;
+    if (slot->length != job->request.length) return settle(store, tenant, PSDB_CONFLICT);
+    job->compare = true;
+    job->sector = slot->sector;
+    job->length = slot->length;
+    psdb_list_push(&state->reads, psdb_list_shift(&state->writes));
+    return SETTLED;
+}
+
+/* TAKEN: the tail file begins behind all others. */
+static enum verdict check_commit(struct psdb *store, uint32_t tenant, const struct psdb_job *job) {
+    struct psdb_ledger_state *ledger = psdb_ledger_of(store, &job->object);
+    const uint64_t start = job->object.index;
+    if (ledger->pending_tails > 0 && start <= ledger->pending_newest) return HELD;
+    if (ledger->tail_count > 0 && start <= psdb_tail_at(store, ledger, ledger->tail_count - 1)->start) {
+        return settle(store, tenant, PSDB_CONFLICT);
+    }
+    if (ledger->tail_count + ledger->pending_tails < store->config.tails_each) return TAKEN;
+    return ledger->pending_tails > 0 ? HELD : settle(store, tenant, PSDB_FULL);
+}
+
+/* Whether the object would need a slot of its own, and what can be said without looking at the disk's room. */
+static enum verdict check(struct psdb *store, uint32_t tenant, struct psdb_job *job, bool *new_slot) {
+    uint64_t key[2];
+    enum verdict verdict = TAKEN;
+    psdb_key_make(&job->object, key);
+    *new_slot = job->object.kind != PSDB_TAIL_FILE && psdb_object_find(store, key) == NULL;
+    if (job->request.opcode == PSDB_SEAL) verdict = check_seal(store, tenant, job, key);
+    if (job->request.opcode == PSDB_COMMIT) verdict = check_commit(store, tenant, job);
+    if (verdict != TAKEN || !*new_slot || psdb_objects_room(store, store->batch.new_slots + 1))
+        return verdict;
+    return store->batch.new_slots > 0 ? HELD : settle(store, tenant, PSDB_FULL);
+}
+
+/* A batch of one member that PSDB writes for itself. */
+static void own_batch(struct psdb *store, enum psdb_item_type type, uint64_t time) {
+    struct psdb_batch *batch = &store->batch;
+    const uint64_t to_boundary = PSDB_SEGMENT - batch->start % PSDB_SEGMENT;
+    uint64_t length = (to_boundary - PSDB_PAD_SECTORS) * PSDB_SECTOR;
+    if (type == PSDB_ITEM_INDEX) {
+        psdb_index_begin(store);
+        length = store->cursor.length;
+    }
+    batch->time = time;
+    add_item(store, type, 0, 0, length);
+}
+
+static bool has_room(const struct psdb *store, uint64_t sectors) {
+    const struct psdb_batch *batch = &store->batch;
+    return batch->requests < PSDB_BATCH_REQUESTS && batch->end + sectors <= batch->limit &&
+           batch->end + sectors - batch->start <= PSDB_BATCH_SECTORS;
+}
+
+static void take(struct psdb *store, uint32_t tenant, const struct psdb_job *job, bool new_slot) {
+    struct psdb_batch *batch = &store->batch;
+    const uint8_t number = psdb_list_shift(&store->tenants[tenant].writes);
+    if (batch->requests == 0) batch->time = job->request.time;
+    if (!has_directory(store, tenant)) add_item(store, PSDB_ITEM_DIRECTORY, tenant, 0, 0);
+    add_item(store, PSDB_ITEM_OBJECT, tenant, number, job->request.length);
+    batch->requests++;
+    if (new_slot) batch->new_slots++;
+    if (job->request.opcode != PSDB_COMMIT) return;
+    struct psdb_ledger_state *ledger = psdb_ledger_of(store, &job->object);
+    ledger->pending_tails++;
+    ledger->pending_newest = job->object.index;
+}
+
+/* Looks at the first write of a tenant. */
+static enum verdict consider(struct psdb *store, uint32_t tenant) {
+    struct psdb_batch *batch = &store->batch;
+    struct psdb_tenant_state *state = &store->tenants[tenant];
+    struct psdb_job *job = &state->jobs[state->writes.job[0]];
+    const uint64_t sectors = 1 + psdb_sectors(job->request.length) + (has_directory(store, tenant) ? 0 : 1);
+    bool new_slot;
+    const enum verdict verdict = check(store, tenant, job, &new_slot);
+    if (verdict != TAKEN) return verdict;
+    if (batch->requests > 0) {
+        if (!has_room(store, sectors)) return HELD;
+        take(store, tenant, job, new_slot);
+        return TAKEN;
+    }
+    switch (plan(store, PSDB_COMMIT_SECTORS + sectors, &batch->limit)) {
+    case PLAN_PAD:
+        own_batch(store, PSDB_ITEM_PAD, job->request.time);
+        return NOT_FIRST;
+    case PLAN_INDEX:
+        own_batch(store, PSDB_ITEM_INDEX, job->request.time);
+        return NOT_FIRST;
+    case PLAN_FULL:
+        return settle(store, tenant, PSDB_FULL);
+    default:
+        take(store, tenant, job, new_slot);
+        return TAKEN;
+    }
+}
+
+/* One or two sectors in front of a boundary are too few for a pad's batch: they are filled up here. */
+static void fill_up(struct psdb *store) {
+    struct psdb_batch *batch = &store->batch;
+    const uint64_t gap = PSDB_SEGMENT - batch->end % PSDB_SEGMENT;
+    if (gap >= PSDB_PAD_SECTORS || batch->end + gap > store->config.disk_sectors - PSDB_END_SECTORS) return;
+    add_item(store, PSDB_ITEM_PAD, 0, 0, (gap - 1) * PSDB_SECTOR);
+}
+
+static void reset(struct psdb *store) {
+    struct psdb_batch *batch = &store->batch;
+    batch->start = store->end;
+    batch->end = store->end + PSDB_COMMIT_SECTORS;
+    batch->items = 0;
+    batch->requests = 0;
+    batch->new_slots = 0;
+    for (uint32_t i = 0; i < 2 * store->config.tenant_count; i++) store->ledgers[i].pending_tails = 0;
+}
+
+/* One of each tenant in turn, until nobody's next may join. */
+static void gather(struct psdb *store) {
+    const uint32_t count = store->config.tenant_count;
+    bool held[PSDB_MAX_TENANTS] = {false};
+    bool more = true;
+    while (more) {
+        more = false;
+        for (uint32_t i = 0; i < count; i++) {
+            const uint32_t tenant = (store->write_turn + i) % count;
+            if (held[tenant] || store->tenants[tenant].writes.count == 0) continue;
+            const enum verdict verdict = consider(store, tenant);
+            if (verdict == NOT_FIRST) return;
+            held[tenant] = verdict == HELD;
+            more = true;
+        }
+    }
+    store->write_turn = (store->write_turn + 1) % count;
+}
+
+static void refuse_all(struct psdb *store) {
+    for (uint32_t tenant = 0; tenant < store->config.tenant_count; tenant++) {
+        while (store->tenants[tenant].writes.count > 0) settle(store, tenant, PSDB_IO);
+    }
+}
+
+void psdb_batch_plan(struct psdb *store) {
+    struct psdb_batch *batch = &store->batch;
+    PSDB_ASSERT(store, batch->phase == PSDB_BATCH_IDLE);
+    if (store->state == PSDB_READ_ONLY) {
+        refuse_all(store);
+        return;
+    }
+    reset(store);
+    gather(store);
+    if (batch->items == 0) return;
+    if (batch->requests > 0) fill_up(store);
+    batch->at = batch->start + PSDB_COMMIT_SECTORS;
+    batch->item = 0;
+    batch->item_at = 0;
+    store->config.host->sha256_begin(batch->sha);
+    batch->phase = PSDB_BATCH_BODY;
+}

@@ -1,0 +1,339 @@
+/* The store: requests in, answers out, one disk operation at a time. */
+#include "internal.h"
+
+#include <string.h>
+
+#define FIELD(name) ((uint8_t)offsetof(struct psdb_request, name))
+
+/* ---- small things for all */
+
+uint32_t psdb_buffer_sectors(const struct psdb *store) {
+    return store->config.buffer_bytes / PSDB_SECTOR;
+}
+
+uint64_t psdb_sectors(uint64_t bytes) {
+    return (bytes + PSDB_SECTOR - 1) / PSDB_SECTOR;
+}
+
+struct psdb_ledger_state *psdb_ledger_of(struct psdb *store, const struct psdb_object *object) {
+    PSDB_ASSERT(store, object->tenant < store->config.tenant_count && object->ledger < 2);
+    return &store->ledgers[2 * object->tenant + object->ledger];
+}
+
+void psdb_report(const struct psdb *store, const char *text) {
+    store->config.host->report(store->config.context, text);
+}
+
+void psdb_sha256_add(const struct psdb *store, void *state, const uint8_t *bytes, size_t length) {
+    if (length > 0) store->config.host->sha256_add(state, bytes, length);
+}
+
+void psdb_list_push(struct psdb_list *list, uint8_t job) {
+    list->job[list->count++] = job;
+}
+
+uint8_t psdb_list_shift(struct psdb_list *list) {
+    const uint8_t job = list->job[0];
+    list->count--;
+    for (uint32_t i = 0; i < list->count; i++) list->job[i] = list->job[i + 1];
+    return job;
+}
+
+void psdb_disk(struct psdb *store, enum psdb_activity activity, enum psdb_disk_op op, uint64_t sector,
+               uint32_t sectors) {
+    PSDB_ASSERT(store, store->activity == PSDB_NOTHING);
+    PSDB_ASSERT(store, sectors <= psdb_buffer_sectors(store) && (sectors > 0) == (op != PSDB_DISK_FLUSH));
+    PSDB_ASSERT(store, sector < store->config.disk_sectors && sectors <= store->config.disk_sectors - sector);
+    /* What is in the archive is not written to again. */
+    PSDB_ASSERT(store, op != PSDB_DISK_WRITE || (store->state == PSDB_READY && sector >= store->end));
+    store->activity = activity;
+    store->config.host->disk(store->config.context, op, sector, sectors);
+}
+
+void psdb_answer(struct psdb *store, uint32_t tenant, uint32_t job, const struct psdb_response *response) {
+    struct psdb_job *answered = &store->tenants[tenant].jobs[job];
+    struct psdb_response whole = *response;
+    PSDB_ASSERT(store, answered->state == PSDB_JOB_TAKEN);
+    answered->state = PSDB_JOB_FREE;
+    whole.id = answered->request.id;
+    whole.opcode = answered->request.opcode | 0x80;
+    whole.offset = answered->request.offset;
+    store->config.host->reply(store->config.context, tenant, &whole);
+}
+
+void psdb_finish(struct psdb *store, uint32_t tenant, uint32_t job, enum psdb_status status) {
+    const struct psdb_response response = {.status = (uint8_t)status};
+    psdb_answer(store, tenant, job, &response);
+}
+
+/* ---- looking at requests */
+
+/* Whether the opcode puts bytes into the region or takes them from it, and which other fields it uses. */
+static uint8_t fault_of(const struct psdb_request *request, const struct psdb_object *object,
+                        uint32_t region) {
+    const uint8_t opcode = request->opcode;
+    const bool writes = opcode == PSDB_SEAL || opcode == PSDB_COMMIT || opcode == PSDB_PUBLISH;
+    const bool indexed =
+        opcode == PSDB_READ || opcode == PSDB_SEAL || opcode == PSDB_COMMIT || opcode == PSDB_TAIL;
+    const bool named = opcode == PSDB_READ || opcode == PSDB_SEAL;
+    if (opcode < PSDB_READ || opcode > PSDB_STAT) return FIELD(opcode);
+    if (!named && request->kind != 0) return FIELD(kind);
+    if (opcode == PSDB_SEAL && request->kind > PSDB_BUNDLE) return FIELD(kind);
+    if (!indexed && request->index != 0) return FIELD(index);
+    if (opcode == PSDB_TAIL && request->index > PSDB_MAX_SIZE) return FIELD(index);
+    const uint8_t fault = psdb_object_fault(object);
+    if (fault != 0) return fault;
+    if (opcode == PSDB_COMMIT ? request->size <= request->index || request->size > PSDB_MAX_SIZE
+                              : request->size != 0) {
+        return FIELD(size);
+    }
+    if (request->at > (opcode == PSDB_READ ? PSDB_MAX_SIZE : 0)) return FIELD(at);
+    if (request->time > (writes ? PSDB_MAX_TIME : 0)) return FIELD(time);
+    if (request->offset > (opcode == PSDB_STAT ? 0 : region)) return FIELD(offset);
+    if (request->length > (opcode == PSDB_STAT ? 0 : region - request->offset)) return FIELD(length);
+    return writes && (request->length == 0 || request->length > PSDB_MAX_OBJECT) ? FIELD(length) : 0;
+}
+
+/* The object that a request is about; for TAIL and STAT one whose fields show whether the request's are in range. */
+static struct psdb_object object_of(const struct psdb_request *request, uint32_t tenant) {
+    struct psdb_object object = {
+        .tenant = tenant,
+        .ledger = request->ledger,
+        .kind = request->kind,
+        .level = request->level,
+        .index = request->index,
+    };
+    memcpy(object.name, request->name, sizeof object.name);
+    if (request->opcode == PSDB_COMMIT) object.kind = PSDB_TAIL_FILE;
+    if (request->opcode == PSDB_PUBLISH || request->opcode == PSDB_STAT) object.kind = PSDB_CHECKPOINT;
+    if (request->opcode == PSDB_TAIL) {
+        object.kind = PSDB_CHECKPOINT;
+        object.index = 0;
+    }
+    return object;
+}
+
+static void answer_stat(struct psdb *store, uint32_t tenant, uint32_t job, const struct psdb_object *object) {
+    const uint64_t last = store->config.disk_sectors - PSDB_END_SECTORS;
+    const struct psdb_response response = {
+        .status = PSDB_OK,
+        .value = store->config.disk_sectors,
+        .extra = last > store->end ? last - store->end : 0,
+        .index = psdb_ledger_of(store, object)->bundles,
+    };
+    psdb_answer(store, tenant, job, &response);
+}
+
+static void answer_tail(struct psdb *store, uint32_t tenant, uint32_t number,
+                        const struct psdb_object *object) {
+    const struct psdb_request *request = &store->tenants[tenant].jobs[number].request;
+    struct psdb_ledger_state *ledger = psdb_ledger_of(store, object);
+    const uint32_t first = psdb_tail_from(store, ledger, request->index);
+    const uint32_t count = ledger->tail_count - first;
+    const uint32_t room = request->length / 8;
+    const uint32_t put = count < room ? count : room;
+    uint8_t *out = store->config.tenants[tenant].region + request->offset;
+    if (ledger->tail_count > 0 && psdb_tail_at(store, ledger, 0)->start > 256 * ledger->bundles) {
+        psdb_finish(store, tenant, number, PSDB_CORRUPT);
+        return;
+    }
+    for (uint32_t i = 0; i < put; i++) {
+        memcpy(out + (size_t)8 * i, &psdb_tail_at(store, ledger, first + i)->start, 8);
+    }
+    const struct psdb_response response = {.status = PSDB_OK, .value = count, .length = put * 8};
+    psdb_answer(store, tenant, number, &response);
+}
+
+static void look_for(struct psdb *store, uint32_t tenant, uint8_t number) {
+    struct psdb_tenant_state *state = &store->tenants[tenant];
+    struct psdb_job *job = &state->jobs[number];
+    uint64_t key[2];
+    psdb_key_make(&job->object, key);
+    if (job->object.kind == PSDB_TAIL_FILE) {
+        const struct psdb_tail_file *file =
+            psdb_tail_find(store, psdb_ledger_of(store, &job->object), job->object.index);
+        job->sector = file == NULL ? 0 : file->sector;
+        job->length = file == NULL ? 0 : file->length;
+        if (file != NULL) psdb_list_push(&state->reads, number);
+        if (file == NULL) psdb_finish(store, tenant, number, PSDB_NONE);
+        return;
+    }
+    const struct psdb_slot *slot = psdb_object_find(store, key);
+    if (slot == NULL) {
+        psdb_finish(store, tenant, number, PSDB_NONE);
+        return;
+    }
+    job->sector = slot->sector;
+    job->length = slot->length;
+    psdb_list_push(&state->reads, number);
+}
+
+/* Takes a job out of the inbox: answers it, or puts it where it waits for the disk. */
+static void admit(struct psdb *store, uint32_t tenant) {
+    struct psdb_tenant_state *state = &store->tenants[tenant];
+    const uint8_t number = psdb_list_shift(&state->inbox);
+    struct psdb_job *job = &state->jobs[number];
+    job->object = object_of(&job->request, tenant);
+    const uint8_t field = fault_of(&job->request, &job->object, store->config.tenants[tenant].region_bytes);
+    if (store->state == PSDB_STOPPED || field != 0) {
+        const uint8_t status = store->state == PSDB_STOPPED ? PSDB_CORRUPT : PSDB_INVALID;
+        const struct psdb_response response = {.status = status, .field = status == PSDB_INVALID ? field : 0};
+        psdb_answer(store, tenant, number, &response);
+        return;
+    }
+    switch (job->request.opcode) {
+    case PSDB_READ:
+        look_for(store, tenant, number);
+        return;
+    case PSDB_TAIL:
+        answer_tail(store, tenant, number, &job->object);
+        return;
+    case PSDB_STAT:
+        answer_stat(store, tenant, number, &job->object);
+        return;
+    default:
+        psdb_list_push(&state->writes, number);
+        return;
+    }
+}
+
+/* ---- what is next */
+
+static bool reads_wait(const struct psdb *store) {
+    for (uint32_t i = 0; i < store->config.tenant_count; i++) {
+        if (store->tenants[i].reads.count > 0) return true;
+    }
+    return false;
+}
+
+/* One step of a read and one of a batch in turn. False: nothing needs the disk. */
+static bool step(struct psdb *store) {
+    const bool batch = store->batch.phase != PSDB_BATCH_IDLE;
+    const bool read = reads_wait(store);
+    if (!batch && !read) return false;
+    store->read_last = read && !(batch && store->read_last);
+    if (store->read_last) return psdb_read_run(store);
+    if (store->clean.done) {
+        psdb_batch_run(store);
+    } else {
+        psdb_clean_run(store);
+    }
+    return true;
+}
+
+/* Goes on until the disk is busy or nothing is to be done. */
+static void proceed(struct psdb *store) {
+    while (store->activity == PSDB_NOTHING) {
+        if (store->state == PSDB_OPENING) {
+            psdb_scan_run(store);
+            continue;
+        }
+        for (uint32_t i = 0; i < store->config.tenant_count; i++) {
+            while (store->tenants[i].inbox.count > 0) admit(store, i);
+        }
+        if (store->state == PSDB_STOPPED) return;
+        if (store->batch.phase == PSDB_BATCH_IDLE) psdb_batch_plan(store);
+        if (!step(store)) return;
+    }
+}
+
+/* ---- store.h */
+
+size_t psdb_bytes(void) {
+    return sizeof(struct psdb);
+}
+
+static const char *config_fault(const struct psdb_config *config) {
+    if (config->disk_sectors < 8 || config->disk_sectors > PSDB_MAX_SECTORS) return "disk_sectors: 8 to 2^50";
+    if (config->buffer == NULL || config->buffer_bytes < PSDB_MIN_BUFFER ||
+        config->buffer_bytes % PSDB_SECTOR != 0) {
+        return "buffer: at least 64 KiB, whole sectors";
+    }
+    const uint32_t slots = config->slot_count;
+    if (config->slots == NULL || slots < 4 || (slots & (slots - 1)) != 0)
+        return "slots: a power of two, at least 4";
+    if (config->tails == NULL || config->tails_each < 1) return "tails: at least one each";
+    if (config->tenants == NULL || config->tenant_count < 1 || config->tenant_count > PSDB_MAX_TENANTS) {
+        return "tenants: 1 to 31";
+    }
+    for (uint32_t i = 0; i < config->tenant_count; i++) {
+        const struct psdb_tenant *tenant = &config->tenants[i];
+        if (tenant->name == NULL || !psdb_tenant_name_ok(tenant->name))
+            return "a tenant's name: [a-z0-9][a-z0-9-]{0,62}";
+        if (tenant->region == NULL) return "a tenant's region";
+        for (uint32_t other = 0; other < i; other++) {
+            const char *name = config->tenants[other].name;
+            if (strlen(name) == strlen(tenant->name) && memcmp(name, tenant->name, strlen(name)) == 0) {
+                return "two tenants of one name";
+            }
+        }
+    }
+    return NULL;
+}
+
+bool psdb_start(struct psdb *store, const struct psdb_config *config) {
+    const char *fault = config_fault(config);
+    store->config = *config;
+    if (fault != NULL) {
+        struct psdb_text text = {.length = 0};
+        psdb_text_add(&text, "not a usable configuration: ");
+        psdb_text_add(&text, fault);
+        psdb_report(store, text.bytes);
+        store->state = PSDB_STOPPED;
+        return false;
+    }
+    store->state = PSDB_OPENING;
+    psdb_scan_begin(store);
+    proceed(store);
+    return true;
+}
+
+enum psdb_state psdb_state(const struct psdb *store) {
+    return store->state;
+}
+
+bool psdb_submit(struct psdb *store, uint32_t tenant, const void *message) {
+    PSDB_ASSERT(store, tenant < store->config.tenant_count);
+    struct psdb_tenant_state *state = &store->tenants[tenant];
+    for (uint8_t i = 0; i < PSDB_QUEUE; i++) {
+        struct psdb_job *job = &state->jobs[i];
+        if (job->state != PSDB_JOB_FREE) continue;
+        memset(job, 0, sizeof *job);
+        memcpy(&job->request, message, sizeof job->request);
+        job->state = PSDB_JOB_TAKEN;
+        psdb_list_push(&state->inbox, i);
+        return true;
+    }
+    return false;
+}
+
+void psdb_disk_done(struct psdb *store, bool ok) {
+    const enum psdb_activity activity = store->activity;
+    PSDB_ASSERT(store, activity != PSDB_NOTHING);
+    store->activity = PSDB_NOTHING;
+    switch (activity) {
+    case PSDB_SCANNING:
+        psdb_scan_done(store, ok);
+        break;
+    case PSDB_CLEANING:
+        psdb_clean_done(store, ok);
+        break;
+    case PSDB_BATCHING:
+        psdb_batch_done(store, ok);
+        break;
+    default:
+        psdb_read_done(store, ok);
+        break;
+    }
+    proceed(store);
+}
+
+bool psdb_run(struct psdb *store) {
+    proceed(store);
+    if (store->activity != PSDB_NOTHING) return true;
+    for (uint32_t i = 0; i < store->config.tenant_count; i++) {
+        const struct psdb_tenant_state *state = &store->tenants[i];
+        PSDB_ASSERT(store, state->inbox.count == 0 && state->reads.count == 0 && state->writes.count == 0);
+    }
+    return false;
+}
