@@ -8,7 +8,7 @@ import type { Host } from './host.ts'
 /** The view's bytes as an ArrayBuffer of just these; a copy unless the view is all of its buffer. */
 export function exactBuffer(bytes: Uint8Array): ArrayBuffer {
   const { buffer } = bytes as Uint8Array<ArrayBuffer>
-  return bytes.length === buffer.byteLength ? buffer : (bytes.slice().buffer as ArrayBuffer)
+  return bytes.length === buffer.byteLength ? buffer : bytes.slice().buffer
 }
 
 /** Unlike the portable codec it decodes no text with a NUL, which no text of a ledger and no JSON has. */

@@ -233,20 +233,20 @@ export class Connection {
   }
 
   #serve(): boolean {
-    const { wire, limits, waiting, monotonic, report } = this.#shared
+    const shared = this.#shared
     const { request, reader } = this.#request as { request: Request; reader: BodyReader | undefined }
     this.#state = 'busy'
     if (reader !== undefined) request.body = reader.body
-    const started = monotonic()
-    const handled =
-      waiting > limits.answers ? Promise.resolve(problemResponse(tooSlow())) : wire.handle(request)
+    const started = shared.monotonic()
+    const isTooMuch = shared.waiting > shared.limits.answers
+    const handled = isTooMuch ? Promise.resolve(problemResponse(tooSlow())) : shared.wire.handle(request)
     handled
       .then(async (response) => {
         await this.#answer(response)
-        this.#shared.answered(request.method, response.status, monotonic() - started)
+        shared.answered(request.method, response.status, shared.monotonic() - started)
       })
       .catch((error: unknown) => {
-        report(error)
+        shared.report(error)
         this.#close()
       })
     return false

@@ -57,9 +57,9 @@ export class HttpServer {
   /** Takes no more requests; resolves when those under way are answered, at the latest after `ms` milliseconds. */
   async stop(ms: number): Promise<void> {
     this.#shared.isClosing = true
-    for (const connection of [...this.#connections.values()]) connection.stop()
+    for (const connection of this.#connections.values()) connection.stop()
     const cancel = this.#options.after(ms, () => {
-      for (const connection of [...this.#connections.values()]) connection.cutOff()
+      for (const connection of this.#connections.values()) connection.cutOff()
     })
     if (this.#connections.size > 0) await new Promise<void>((resolve) => (this.#whenEmpty = resolve))
     cancel()
@@ -73,7 +73,7 @@ export class HttpServer {
 
   #checkAll(): void {
     const now = this.#shared.monotonic()
-    for (const connection of [...this.#connections.values()]) connection.check(now)
+    for (const connection of this.#connections.values()) connection.check(now)
     this.#check =
       this.#connections.size === 0 ? undefined : this.#options.after(CHECK_MS, () => this.#checkAll())
   }

@@ -83,7 +83,7 @@ class Service implements ServiceFs {
       limits: this.#limits,
       now: () => host.now(),
       monotonic: () => host.monotonic(),
-      after: runtime.after,
+      after: (ms, run) => this.#timers.after(ms, run),
       accepts: config.anyHostName === true ? () => true : (name) => isLocalName(hostName(name)),
       answered: (method, status, milliseconds) => requests.answered(method, status, milliseconds),
       report,

@@ -90,7 +90,7 @@ function wireOf(options: TenantOptions, main: Ledger, audit: Ledger): Wire {
     }),
     ready: () => Promise.resolve(readiness.now()),
     version: config.version,
-    report: options.report,
+    report: (error, requestId) => options.report(error, requestId),
     limits: wireLimits(options.limits, main.limits),
   })
 }

@@ -20,7 +20,6 @@ import type {
   JSValueConstPointerPointer,
   JSValuePointer,
   JSVoidPointer,
-  OwnedHeapCharPointer,
   QuickJSEmscriptenModule,
 } from 'quickjs-emscripten-core'
 
@@ -43,7 +42,7 @@ export interface EngineOptions {
 /** What crosses the border. Bytes become an ArrayBuffer in the engine. */
 export type Value = undefined | boolean | number | string | Uint8Array
 
-export type HostFunction = (given: Arguments) => Value
+export type HostFunction = (given: Arguments) => Value | void
 
 /**
  * What ended a call into the engine: `exception` (the script threw), `interrupted` (it ran too long). The engine is of no use after
@@ -69,11 +68,17 @@ const MAX_ARGUMENTS = 8
  */
 const STACK_BYTES = 96 * 1024
 
+function noModules(): never {
+  throw new Error('the engine loads no modules')
+}
+
 type Callbacks = NonNullable<QuickJSEmscriptenModule['callbacks']>
 
 export class Engine {
   readonly #module: QuickJSEmscriptenModule
   readonly #ffi: QuickJSFFI
+  readonly #malloc: (bytes: number) => number
+  readonly #freeMemory: (at: number) => void
   readonly #runtime: JSRuntimePointer
   readonly #context: JSContextPointer
   readonly #callMs: number
@@ -106,13 +111,15 @@ export class Engine {
     this.#module = module
     this.#ffi = ffi
     this.#callMs = callMs
+    this.#malloc = module['_malloc']
+    this.#freeMemory = module['_free']
     module.callbacks = this.#callbacks() as Callbacks
     this.#runtime = ffi.QTS_NewRuntime()
     ffi.QTS_RuntimeSetMaxStackSize(this.#runtime, STACK_BYTES)
     ffi.QTS_RuntimeEnableInterruptHandler(this.#runtime)
     this.#context = ffi.QTS_NewContext(this.#runtime, 0 as IntrinsicsFlags)
-    this.#scratch = module._malloc(SCRATCH_BYTES)
-    this.#argv = module._malloc(4 * MAX_ARGUMENTS)
+    this.#scratch = this.#malloc(SCRATCH_BYTES)
+    this.#argv = this.#malloc(4 * MAX_ARGUMENTS)
     this.#true = ffi.QTS_GetTrue()
     this.#false = ffi.QTS_GetFalse()
     this.#undefined = ffi.QTS_GetUndefined()
@@ -128,7 +135,7 @@ export class Engine {
   memoryUsage(): string {
     const text = this.#ffi.QTS_RuntimeDumpMemoryUsage(this.#runtime)
     const usage = this.#module.UTF8ToString(text)
-    this.#module._free(text as number as JSVoidPointer & OwnedHeapCharPointer)
+    this.#freeMemory(text)
     return usage
   }
 
@@ -162,7 +169,7 @@ export class Engine {
   /** Evaluates a script. @throws EngineError */
   evaluate(script: string, name: string): void {
     const bytes = Buffer.from(`${script}\0`)
-    const at = this.#module._malloc(bytes.length)
+    const at = this.#allocate(bytes.length)
     this.#memory().set(bytes, at)
     try {
       this.#run(() =>
@@ -176,7 +183,7 @@ export class Engine {
         ),
       )
     } finally {
-      this.#module._free(at)
+      this.#freeMemory(at)
     }
   }
 
@@ -266,9 +273,6 @@ export class Engine {
   }
 
   #callbacks(): unknown {
-    const unused = (): never => {
-      throw new Error('the engine loads no modules')
-    }
     return {
       callFunction: (
         _: undefined,
@@ -280,8 +284,8 @@ export class Engine {
       ) => this.#callHost(id, count, argv),
       shouldInterrupt: () => this.#shouldInterrupt(),
       freeHostRef: () => undefined,
-      loadModuleSource: unused,
-      normalizeModule: unused,
+      loadModuleSource: noModules,
+      normalizeModule: noModules,
     }
   }
 
@@ -324,7 +328,7 @@ export class Engine {
     const memory = this.#memory()
     memory[at + memory.write(text, at)] = 0
     const value = this.#ffi.QTS_NewString(this.#context, at as BorrowedHeapCharPointer)
-    if (!isSmall) this.#module._free(at)
+    if (!isSmall) this.#freeMemory(at)
     return value
   }
 
@@ -336,7 +340,7 @@ export class Engine {
   }
 
   #allocate(bytes: number): number {
-    const at = this.#module._malloc(bytes) as number
+    const at = this.#malloc(bytes)
     if (at === 0) throw new Error(`out of memory: ${bytes} bytes`)
     return at
   }
@@ -396,7 +400,7 @@ export class Arguments {
     const at = this.#ffi.QTS_GetString(this.#context, this.#at(index))
     if ((at as number) === 0) throw new TypeError(`argument ${index}: expected a text`)
     const heap = this.#module.HEAPU8
-    const end = heap.indexOf(0, at as number)
+    const end = heap.indexOf(0, at)
     try {
       return use(Buffer.from(heap.buffer as ArrayBuffer, at as number, end - (at as number)))
     } finally {

@@ -1,0 +1,200 @@
+/** Envelope B on a host: the bundle in QuickJS, its sockets, its signers, and PSDB in a process of its own. */
+import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import type { PsdbReceiver } from '@service-fs/psdb-host/channel'
+import type { PsdbPort } from '@service-fs/storage-psdb/port'
+import type { Signer } from '@service-fs/tlog/note'
+import type { Config, ServiceFs } from '../bundle/host.ts'
+import { Engine, type EngineOptions, type HostFunction, type Value } from './engine.ts'
+import { MACHINE } from './machine.ts'
+import { Sockets, type Listen } from './sockets.ts'
+
+/** A tenant's way to PSDB, and who takes its answers. */
+export type Channel = PsdbPort & { listen(receiver: PsdbReceiver): void }
+
+export interface ServiceOptions {
+  config: Omit<Config, 'vkeys' | 'regionBytes'>
+  /** Of the ledger and of the audit sub-ledger. The engine gets signatures only. */
+  signers: readonly [main: Signer, audit: Signer]
+  listen: Listen
+  channel: Channel
+  /** A line for the log. */
+  log(line: string): void
+  /** Told, once, why the service cannot go on; nothing is answered any more then. */
+  failed(error: Error): void
+  engine?: Partial<EngineOptions>
+  /** The bundle's text and name; by default what build.mjs made. */
+  script?: { text: string; name: string }
+}
+
+export interface Service {
+  readonly url: string
+  /** Takes no more requests, answers those under way, closes the ledgers. */
+  stop(): Promise<void>
+}
+
+const ENGINE: EngineOptions = { memoryBytes: 2 ** 30, callMs: 10_000 }
+
+/** Opens the ledgers and listens. @throws Error: the ledgers cannot be opened, or the address cannot be had */
+export async function startService(options: ServiceOptions): Promise<Service> {
+  const service = new HostedService(options, await Engine.create({ ...ENGINE, ...options.engine }))
+  await service.open(options.script ?? (await builtBundle()))
+  return service
+}
+
+/** The bundle that was built in this checkout. */
+async function builtBundle(): Promise<{ text: string; name: string }> {
+  // As many folders up from this file as from envelopes/hosted/dist, where it is bundled to.
+  const path = fileURLToPath(new URL('../../../envelopes/sel4/dist/bundle.js', import.meta.url))
+  try {
+    return { text: await readFile(path, 'utf8'), name: 'bundle.js' }
+  } catch (error) {
+    throw new Error(`${path}: not built yet: run npm run build first`, { cause: error })
+  }
+}
+
+class HostedService implements Service {
+  url = ''
+  readonly #options: ServiceOptions
+  readonly #engine: Engine
+  readonly #sockets: Sockets
+  #cancelTimer: () => void = () => undefined
+  #failure: Error | undefined
+  #isOver = false
+  #started!: (error?: Error) => void
+  #stopped!: (error?: Error) => void
+  readonly #whenStarted: Promise<void>
+  readonly #whenStopped: Promise<void>
+  #stopping: Promise<void> | undefined
+
+  constructor(options: ServiceOptions, engine: Engine) {
+    this.#options = options
+    this.#engine = engine
+    this.#sockets = new Sockets({
+      opened: (id) => this.#call('opened', id),
+      data: (id, bytes) => this.#call('data', id, bytes),
+      writable: (id) => this.#call('writable', id),
+      closed: (id) => this.#call('closed', id),
+    })
+    this.#whenStarted = new Promise((resolve, reject) => {
+      this.#started = (error) => (error === undefined ? resolve() : reject(error))
+    })
+    this.#whenStopped = new Promise((resolve, reject) => {
+      this.#stopped = (error) => (error === undefined ? resolve() : reject(error))
+    })
+    // Who waits for them is told; nobody may be waiting.
+    this.#whenStarted.catch(() => undefined)
+    this.#whenStopped.catch(() => undefined)
+  }
+
+  async open(script: { text: string; name: string }): Promise<void> {
+    const { config, signers, channel, listen } = this.#options
+    const [main, audit] = signers
+    this.#engine.define('host', this.#functions())
+    this.#engine.evaluate(script.text, script.name)
+    this.#engine.bind('serviceFs')
+    channel.listen({
+      received: (message) => this.#call('psdb', message),
+      failed: (error) => this.#fail(error),
+    })
+    const whole: Config = {
+      ...config,
+      vkeys: [main.vkey, audit.vkey],
+      regionBytes: channel.regionBytes,
+    }
+    this.#call('start', JSON.stringify(whole))
+    await this.#whenStarted
+    try {
+      this.url = await this.#sockets.listen(listen)
+    } catch (error) {
+      await this.stop()
+      throw error
+    }
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop()
+    return this.#stopping
+  }
+
+  async #stop(): Promise<void> {
+    this.#sockets.stopListening()
+    if (this.#failure === undefined) this.#call('stop')
+    try {
+      await this.#whenStopped
+    } finally {
+      this.#isOver = true
+      this.#cancelTimer()
+    }
+  }
+
+  #call(method: keyof ServiceFs, ...given: readonly Value[]): void {
+    if (this.#failure !== undefined || this.#isOver) return
+    try {
+      this.#engine.call(method, ...given)
+    } catch (error) {
+      this.#fail(error instanceof Error ? error : new Error(String(error)))
+    }
+  }
+
+  /** Nothing is answered any more. */
+  #fail(error: Error): void {
+    if (this.#failure !== undefined || this.#isOver) return
+    this.#failure = error
+    this.#cancelTimer()
+    this.#sockets.stopListening()
+    this.#sockets.destroyAll()
+    this.#started(error)
+    this.#stopped(error)
+    this.#options.failed(error)
+  }
+
+  #functions(): Record<string, HostFunction> {
+    const { channel } = this.#options
+    return {
+      ...MACHINE,
+      ...this.#sockets.functions(),
+      log: (given) => this.#options.log(given.text(0)),
+      sign: (given) => this.#sign(given.number(0), given.number(1), given.text(2)),
+      // A copy: the engine's memory is its own again when this returns.
+      psdbPut: (given) => channel.put(given.number(0), Buffer.from(given.bytes(1))),
+      psdbGet: (given) => channel.get(given.number(0), given.number(1)),
+      psdbSend: (given) => channel.send(Buffer.from(given.bytes(0))),
+      timer: (given) => this.#setTimer(given.number(0)),
+      started: () => this.#started(),
+      stopped: (given) => this.#ended(given.optionalText(0)),
+    }
+  }
+
+  /** The ledgers are closed, or were never opened. */
+  #ended(problem: string | undefined): void {
+    const error = problem === undefined ? undefined : new Error(problem)
+    this.#started(error)
+    this.#stopped(error)
+  }
+
+  #sign(ledger: number, id: number, text: string): void {
+    const signer = this.#options.signers[ledger]
+    if (signer === undefined) throw new RangeError(`ledger ${ledger}: expected 0 or 1`)
+    signer.sign(text).then(
+      (lines) => this.#call('signed', id, lines),
+      (error: unknown) =>
+        this.#call('signed', id, undefined, error instanceof Error ? error.message : 'no signature'),
+    )
+  }
+
+  #setTimer(at: number): void {
+    this.#cancelTimer()
+    if (at < 0) return
+    const tick = (): void => this.#call('tick')
+    const delay = at - performance.now()
+    if (delay <= 0) {
+      // After what has already arrived.
+      const immediate = setImmediate(tick)
+      this.#cancelTimer = () => clearImmediate(immediate)
+    } else {
+      const timer = setTimeout(tick, Math.ceil(delay))
+      this.#cancelTimer = () => clearTimeout(timer)
+    }
+  }
+}
