@@ -33,6 +33,8 @@ export interface TailContent {
   /** The newest commit's signed checkpoint. */
   note: string
   checkpoint: Checkpoint
+  /** First entry of the newest file, and the right edge there. */
+  newest: { start: number; edge: Edge }
   /** Bytes of commits in the newest file. */
   end: number
   /** Tail files read. */
@@ -97,14 +99,15 @@ class TailFileReader {
     const edge = parseEdge(start, bytes, this.#codec)
     if (typeof edge === 'string') throw this.#corrupt(0, edge)
     const before = this.#before
+    const at = (): Edge => new Edge(start, edge.hashes)
+    const newest = { start, edge: at() }
     if (before !== undefined) {
       if (before.edge.size !== start)
         throw this.#corrupt(0, `expected the file to continue at entry ${before.edge.size}`)
       if (before.edge.hashes().join() !== edge.hashes.join())
         throw this.#corrupt(0, 'expected the right edge of the tree before it')
-      return { content: { ...before, files: before.files + 1 }, offset: edge.end }
+      return { content: { ...before, newest, files: before.files + 1 }, offset: edge.end }
     }
-    const at = (): Edge => new Edge(start, edge.hashes)
     const none = { origin: this.#options.origin, size: start, root: '', extensions: [] }
     const content: TailContent = {
       start,
@@ -114,6 +117,7 @@ class TailFileReader {
       leaves: [],
       note: '',
       checkpoint: none,
+      newest,
       end: edge.end,
       files: 1,
       rest: 'none',

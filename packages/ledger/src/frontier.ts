@@ -71,27 +71,32 @@ export class Frontier {
     }
   }
 
-  /** The tiles of the levels above that the next sealed level-0 tile, with this root, makes full. Changes nothing. */
-  async completedBy(root: Hash): Promise<FullTile[]> {
+  /** How many level-0 tiles are missing from the tile of level 1 that is not full. */
+  get room(): number {
+    return 256 - this.#width(1)
+  }
+
+  /** The tiles of the levels above that the next level-0 tiles, with these roots, make full: at most {@link room}. Changes nothing. */
+  async completedBy(roots: readonly Hash[]): Promise<FullTile[]> {
     const full: FullTile[] = []
-    for (let level = 1, hash = root; this.#width(level) === 255; level++) {
+    for (let level = 1, next = roots; this.#width(level) + next.length === 256; level++) {
       const { index, hashes } = await this.partial(level)
-      const all = [...hashes, hash]
+      const all = [...hashes, ...next]
       full.push({ level, index, hashes: all })
-      hash = subtreeRoot(all, this.#hasher)
+      next = [subtreeRoot(all, this.#hasher)]
     }
     return full
   }
 
-  /** Adds the root of the next sealed level-0 tile, after {@link completedBy} and after those tiles are sealed. */
-  push(root: Hash, full: readonly FullTile[]): void {
-    let hash = root
+  /** Adds the roots of the next level-0 tiles, after {@link completedBy} and after those tiles are sealed. */
+  push(roots: readonly Hash[], full: readonly FullTile[]): void {
+    let next = roots
     for (const tile of full) {
       this.#open[tile.level] = { index: tile.index + 1, missing: 0, hashes: [], reading: undefined }
-      hash = subtreeRoot(tile.hashes, this.#hasher)
+      next = [subtreeRoot(tile.hashes, this.#hasher)]
     }
-    this.#at(full.length + 1).hashes.push(hash)
-    this.#edge.append(root, this.#hasher)
+    this.#at(full.length + 1).hashes.push(...next)
+    for (const root of roots) this.#edge.append(root, this.#hasher)
   }
 
   #width(level: number): number {

@@ -4,6 +4,7 @@ import type { StorageCapability } from '@service-fs/storage/capability'
 import { hexEncode } from '@service-fs/tlog/codec'
 import { EMPTY_ROOT, type Hash } from '@service-fs/tlog/hash'
 import type { Signer, Verifier } from '@service-fs/tlog/note'
+import type { Edge } from '@service-fs/tlog/edge'
 import { tileWidth } from '@service-fs/tlog/tile'
 import { formatTlogProof } from '@service-fs/tlog/tlog-proof'
 import { Appender } from './appender.ts'
@@ -14,7 +15,7 @@ import { Publisher } from './publisher.ts'
 import { Reader } from './reader.ts'
 import { MemoryIndex, type IndexedRecord, type RecordIndex } from './record-index.ts'
 import type { Appended, NewRecord, StoredRecord } from './record.ts'
-import { recover, type Recovered } from './recover.ts'
+import { recover, type Recovered, type RecoveredTail } from './recover.ts'
 import type { Runtime } from './runtime.ts'
 import { Sealer } from './sealer.ts'
 import { SealedTiles } from './sealed-tiles.ts'
@@ -89,7 +90,7 @@ export class Ledger {
   static async open(options: LedgerOptions): Promise<Ledger> {
     const recovered = await recover(options)
     const ledger = new Ledger(options, recovered)
-    if (recovered.untidy) await ledger.#roll()
+    if (options.storage.tailMode === 'grow') await ledger.#tidy(recovered.tail)
     ledger.#sealer.wake()
     return ledger
   }
@@ -109,7 +110,7 @@ export class Ledger {
     this.#memory = recovered.memory
     this.#sealed = new SealedTiles(storage, runtime, recovered.sealedEdge, limits.cacheBytes)
     this.#reader = new Reader(this.#sealed, this.#memory, runtime)
-    this.#tail = new TailWriter(storage, runtime, recovered.tail?.start, recovered.tail?.bytes ?? 0)
+    this.#tail = new TailWriter(storage, runtime, recovered.tail?.edge.size, recovered.tail?.bytes ?? 0)
     this.#publisher = new Publisher(storage, runtime, recovered.published, stop)
     if (recovered.head.size > 0) this.#publisher.offer(recovered.head.note)
     this.#sealer = new Sealer(this.#sealed, this.#memory, () => this.#afterSeal(), stop)
@@ -287,7 +288,7 @@ export class Ledger {
       if (this.#sequencer.stopped === undefined) {
         const { start } = this.#tail
         if (start !== undefined && this.#storage.tailMode === 'grow' && this.#sealed.entries > start)
-          await this.#roll()
+          await this.#roll(this.#sealed.edge())
         await this.#publisher.now()
       }
     } finally {
@@ -326,11 +327,20 @@ export class Ledger {
       this.#sealer.wake()
       await this.#sealer.round()
     }
-    if (this.#tail.worthRolling(this.#sealed.entries, this.#memory.characters)) await this.#roll()
+    if (this.#tail.worthRolling(this.#sealed.entries, this.#memory.characters))
+      await this.#roll(this.#sealed.edge())
   }
 
-  async #roll(): Promise<void> {
-    const edge = this.#sealed.edge()
+  /** One tail file that ends in a whole commit is what commits are appended to; several stay while they are needed. */
+  async #tidy(tail: RecoveredTail | undefined): Promise<void> {
+    if (tail === undefined || (tail.files === 1 && !tail.isTorn)) return
+    const sealed = this.#sealed.edge()
+    if (sealed.size >= tail.edge.size) await this.#roll(sealed)
+    else if (tail.isTorn) await this.#roll(tail.edge)
+  }
+
+  /** Begins a tail file at `edge`. */
+  async #roll(edge: Edge): Promise<void> {
     const lines = this.#memory.lines(edge.size, this.#memory.end)
     if (lines === undefined)
       throw new LedgerError('stopped', `entries from ${edge.size} on are neither sealed nor in memory`)

@@ -18,12 +18,21 @@ export interface Recovered {
   /** The right edge at a multiple of 256 entries, everything below which is sealed. */
   sealedEdge: Edge
   memory: TailMemory
-  /** First entry of the newest tail file, and its bytes; undefined without entries. */
-  tail: { start: number; bytes: number } | undefined
+  /** The newest tail file; undefined without entries. */
+  tail: RecoveredTail | undefined
   /** What `checkpoint` holds. */
   published: string
-  /** Whether the tail has to be written anew before the next commit: fill, a torn commit, or several files are in it. */
-  untidy: boolean
+}
+
+export interface RecoveredTail {
+  /** The right edge at its first entry. */
+  edge: Edge
+  /** Bytes of commits in it. */
+  bytes: number
+  /** Whether it ends in fill or in a torn commit. */
+  isTorn: boolean
+  /** Tail files that were read. */
+  files: number
 }
 
 interface Identity {
@@ -62,9 +71,8 @@ export async function recover(identity: Identity): Promise<Recovered> {
     edge: tail.edge,
     sealedEdge,
     memory: new TailMemory(tail.start, tail.lines, tail.leaves),
-    tail: { start: tail.start, bytes: tail.end },
+    tail: { edge: tail.newest.edge, bytes: tail.end, isTorn: tail.rest !== 'none', files: tail.files },
     published,
-    untidy: identity.storage.tailMode === 'grow' && (tail.rest !== 'none' || tail.files > 1),
   }
 }
 
@@ -170,6 +178,5 @@ function empty(note: string): Recovered {
     memory: new TailMemory(0),
     tail: undefined,
     published: note,
-    untidy: false,
   }
 }

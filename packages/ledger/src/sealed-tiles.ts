@@ -13,6 +13,12 @@ import type { Runtime } from './runtime.ts'
 /** How many tiles are remembered as checked, at about 200 bytes each. */
 const CHECKED_TILES = 16_384
 
+/** 256 entries: their base64 lines and leaf hashes. */
+export interface SealableBundle {
+  readonly lines: readonly string[]
+  readonly leaves: readonly Hash[]
+}
+
 export class SealedTiles {
   readonly #storage: StorageCapability
   readonly #runtime: Runtime
@@ -50,30 +56,29 @@ export class SealedTiles {
 
   /**
    * Seals the next bundles, their hash tiles, and the tiles above that they make full; durable when it resolves. When it rejects,
-   * the bundles before the one that failed count as sealed.
+   * some of the first of them may count as sealed.
    *
-   * In 'grow' mode the bundles are written side by side: it is the start of the tail that tells what is sealed. In 'each' mode a
-   * bundle tells that itself, so each comes after everything that belongs to it.
+   * A bundle is written after all the tiles of its group: when it is there, and all those before it, so is every tile above them.
    */
-  async seal(bundles: readonly { lines: readonly string[]; leaves: readonly Hash[] }[]): Promise<void> {
+  async seal(bundles: readonly SealableBundle[]): Promise<void> {
+    for (let from = 0; from < bundles.length;) {
+      const group = bundles.slice(from, from + this.#frontier.room)
+      await this.#sealGroup(group)
+      from += group.length
+    }
+  }
+
+  /** Seals bundles of which only the last can make a tile above full. */
+  async #sealGroup(bundles: readonly SealableBundle[]): Promise<void> {
     const first = this.#frontier.tiles
-    const together = this.#storage.tailMode === 'grow'
-    const write = (i: number): Promise<void>[] => {
-      const { lines, leaves } = bundles[i] as (typeof bundles)[number]
-      return [
-        this.#put(0, first + i, formatHashTile(leaves)),
-        this.#put('entries', first + i, formatBundle(lines)),
-      ]
-    }
-    if (together) await Promise.all(bundles.flatMap((_, i) => write(i)))
-    for (const [i, { lines, leaves }] of bundles.entries()) {
-      const root = subtreeRoot(leaves, this.#runtime.hasher)
-      const full = await this.#frontier.completedBy(root)
-      if (!together) await this.#put(0, first + i, formatHashTile(leaves))
-      for (const tile of full) await this.#put(tile.level, tile.index, formatHashTile(tile.hashes))
-      if (!together) await this.#put('entries', first + i, formatBundle(lines))
-      this.#frontier.push(root, full)
-    }
+    const roots = bundles.map(({ leaves }) => subtreeRoot(leaves, this.#runtime.hasher))
+    const full = await this.#frontier.completedBy(roots)
+    await Promise.all([
+      ...bundles.map(({ leaves }, i) => this.#put(0, first + i, formatHashTile(leaves))),
+      ...full.map(({ level, index, hashes }) => this.#put(level, index, formatHashTile(hashes))),
+    ])
+    await Promise.all(bundles.map(({ lines }, i) => this.#put('entries', first + i, formatBundle(lines))))
+    this.#frontier.push(roots, full)
   }
 
   #put(level: number | 'entries', index: number, text: string): Promise<void> {

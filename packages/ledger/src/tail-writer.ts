@@ -12,7 +12,7 @@ const ROLL_FACTOR = 4
 export class TailWriter {
   readonly #storage: StorageCapability
   readonly #runtime: Runtime
-  /** First entry of the tail file that is written to; undefined while there is none. */
+  /** First entry of the tail file that is written to; undefined: the next commit begins one. */
   #start: number | undefined
   #bytes: number
 
@@ -46,9 +46,13 @@ export class TailWriter {
     return this.#bytes >= Math.max(ROLL_BYTES, ROLL_FACTOR * carried)
   }
 
-  /** Begins a new tail file at `edge`, below which everything is sealed, with what is past it and the newest signed checkpoint. */
+  /**
+   * Begins a tail file at `edge` with the entries past it and the newest signed checkpoint: a new one where everything before it is
+   * sealed, or the newest one again. Without entries that is left to the next commit: a tail file has at least one.
+   */
   async roll(edge: Edge, lines: readonly string[], note: string): Promise<void> {
-    await this.#begin(edge, edge.size + lines.length, formatCommit(lines, note, this.#runtime.codec))
+    if (lines.length === 0) this.#start = undefined
+    else await this.#begin(edge, edge.size + lines.length, formatCommit(lines, note, this.#runtime.codec))
   }
 
   async #begin(edge: Edge, size: number, commit: Uint8Array): Promise<void> {

@@ -36,8 +36,9 @@ export interface StorageCapability {
    * Begin the tail file that is named by its first entry, `start`, atomically and durably, with `bytes`: the right edge,
    * an empty line, one commit. `size` is the tree size after it.
    *
-   * 'grow': `start` is a bundle boundary and everything below it is sealed (the bundle before it is checked to be there,
-   * else 'unsealed'); a file of the same name is replaced, older files go. 'each': older files stay.
+   * 'grow': `start` is a bundle boundary and everything below it is sealed (the bundle before it is checked to be there), and
+   * older files go; or it is that of the newest file, and they stay; anything else is 'unsealed'. A file of the same name is
+   * replaced. 'each': older files stay.
    * A `start` before the newest tail file is a 'conflict'; in 'each' mode the same `start` again is one too.
    * Errors: 'conflict', 'unsealed', 'full', 'corrupt', 'io', 'closed'.
    */

@@ -111,11 +111,14 @@ export class CheckedStorage implements StorageCapability {
           `tail/${tailName(start)}: there is tail/${tailName(newest)} already`,
         )
       }
-      const grow = this.tailMode === 'grow'
-      if (grow) await this.#checkSealedBelow(start)
-      const older = grow ? starts.filter((other) => other < start).map(tailName) : []
-      await this.#driver.beginTail(tailName(start), size, bytes, older)
-      this.#tail = { starts: [start], length: bytes.length }
+      const older = this.tailMode === 'grow' ? starts.filter((other) => other < start) : []
+      const areSealed = this.tailMode === 'grow' && (await this.#isSealedBoundary(start))
+      if (this.tailMode === 'grow' && !areSealed && start !== newest) {
+        const what = 'the entries before it are not all sealed'
+        throw new StorageError('unsealed', `tail/${tailName(start)}: ${what}`)
+      }
+      await this.#driver.beginTail(tailName(start), size, bytes, areSealed ? older.map(tailName) : [])
+      this.#tail = { starts: areSealed ? [start] : [...older, start], length: bytes.length }
     })
   }
 
@@ -170,9 +173,8 @@ export class CheckedStorage implements StorageCapability {
     return starts.sort((a, b) => a - b)
   }
 
-  async #checkSealedBelow(start: number): Promise<void> {
-    if (start % 256 === 0 && (await this.#isSealedBefore(start))) return
-    throw new StorageError('unsealed', `tail/${tailName(start)}: the entries before it are not all sealed`)
+  async #isSealedBoundary(start: number): Promise<boolean> {
+    return start % 256 === 0 && (await this.#isSealedBefore(start))
   }
 
   /** Whether the entries before `start` are sealed: the last bundle that has any of them is. */
