@@ -2,9 +2,9 @@
 import type { Command } from 'commander'
 import type { Io } from '@service-fs/client/io'
 import { perform, USAGE } from '@service-fs/client/options'
-import { configOf, type ServeFlags } from './config.ts'
+import { configOf, diskConfigOf, envelopeOf, type ServeFlags } from './config.ts'
 import { HostedError } from './errors.ts'
-import { serve } from './serve.ts'
+import { serve, type Served } from './serve.ts'
 import { describeServe } from './serve-options.ts'
 
 export function addServe(program: Command, io: Io): void {
@@ -15,11 +15,33 @@ export function addServe(program: Command, io: Io): void {
 
 async function run(flags: ServeFlags & { json?: boolean }, io: Io): Promise<number> {
   try {
-    await serve(configOf(flags, process.env), flags.json === true, io)
+    const chosen = starter(flags)
+    await serve(chosen.moduleId, (log) => chosen.start(log), flags.json === true, io)
     return 0
   } catch (error) {
     if (!(error instanceof HostedError && error.code === 'usage')) throw error
     io.err(`service-fs: ${error.message}`)
     return USAGE
+  }
+}
+
+interface Starter {
+  moduleId: string
+  start(log: (line: string) => void): Promise<Served>
+}
+
+/** What starts the envelope that is asked for; the other one is not loaded. @throws HostedError `usage` */
+function starter(flags: ServeFlags): Starter {
+  if (envelopeOf(flags, process.env) === 'a') {
+    const config = configOf(flags, process.env)
+    return {
+      moduleId: config.moduleId,
+      start: async (log) => (await import('./daemon.ts')).start(config, log),
+    }
+  }
+  const config = diskConfigOf(flags, process.env)
+  return {
+    moduleId: config.moduleId,
+    start: async (log) => (await import('./appliance.ts')).startAppliance(config, log),
   }
 }

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { configOf, parseListen } from './config.ts'
+import { configOf, diskConfigOf, envelopeOf, parseListen, parseSize } from './config.ts'
 
 it('takes flags, then the environment', () => {
   const env = {
@@ -37,6 +37,41 @@ it.each([
   [{ moduleId: 'a', root: '/x', origin: 'a+b' }, '--origin'],
 ])('refuses %j', (flags, named) => {
   expect(() => configOf(flags, {})).toThrow(named)
+})
+
+it('takes a disk by flags, then the environment', () => {
+  const env = { FS_MODULE_ID: 'acme', FS_DISK: '/srv/acme.img', FS_DISK_SIZE: '64M', FS_LEDGER_ROOT: '/srv' }
+  expect(diskConfigOf({}, env)).toEqual({
+    moduleId: 'acme',
+    disk: '/srv/acme.img',
+    size: 64 * 2 ** 20,
+    listen: { host: '127.0.0.1', port: 8080 },
+    origin: undefined,
+  })
+  expect(diskConfigOf({ moduleId: 'b', disk: '/x.img', diskSize: '1G' }, {})).toMatchObject({
+    moduleId: 'b',
+    disk: '/x.img',
+    size: 2 ** 30,
+  })
+  expect(diskConfigOf({ moduleId: 'b', disk: '/x.img' }, {}).size).toBeUndefined()
+})
+
+it('knows the two envelopes, and which flags are whose', () => {
+  expect([envelopeOf({}, {}), envelopeOf({ envelope: 'b' }, { FS_ENVELOPE: 'a' })]).toEqual(['a', 'b'])
+  expect(envelopeOf({}, { FS_ENVELOPE: 'b' })).toBe('b')
+  expect(() => envelopeOf({ envelope: 'c' }, {})).toThrow('--envelope')
+  expect(() => diskConfigOf({ moduleId: 'a', disk: '/x', root: '/y' }, {})).toThrow('--root is for')
+  expect(() => diskConfigOf({ moduleId: 'a' }, {})).toThrow('--disk FILE')
+  expect(() => configOf({ moduleId: 'a', disk: '/x', root: '/y' }, {})).toThrow(
+    '--disk and --disk-size are for',
+  )
+  expect(() => configOf({ moduleId: 'a', root: '/y', diskSize: '1M' }, {})).toThrow('--disk and --disk-size')
+})
+
+it('reads sizes', () => {
+  expect(['65536', '64K', '3M', '2G'].map(parseSize)).toEqual([65536, 65536, 3 * 2 ** 20, 2 ** 31])
+  for (const bad of ['', '0', '1K', '63K', '65537', '1.5M', '-1M', '1MB', '1m', '9999999999G', '0x10000'])
+    expect(() => parseSize(bad), bad).toThrow('--disk-size')
 })
 
 it('listens for this machine only', () => {

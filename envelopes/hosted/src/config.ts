@@ -9,33 +9,74 @@ import { HostedError } from './errors.ts'
 /** Where to listen. */
 export type Listen = { host: string; port: number } | { path: string }
 
-export interface Config {
+interface Common {
   moduleId: string
-  /** Absolute. Holds `<moduleId>/` and `.secret/<moduleId>/`. */
-  root: string
   listen: Listen
   /** As asked for; undefined: what the ledger has, or the default for a new one. */
   origin: string | undefined
 }
 
+/** Of Envelope A. */
+export interface Config extends Common {
+  /** Absolute. Holds `<moduleId>/` and `.secret/<moduleId>/`. */
+  root: string
+}
+
+/** Of Envelope B. */
+export interface DiskConfig extends Common {
+  /** Absolute: the disk image. Beside it is `.secret/<moduleId>/`. */
+  disk: string
+  /** Bytes of the disk, a multiple of 512: makes the image where there is none. */
+  size: number | undefined
+}
+
 /** As commander gives them. */
 export interface ServeFlags {
+  envelope?: string | undefined
   moduleId?: string | undefined
   root?: string | undefined
+  disk?: string | undefined
+  diskSize?: string | undefined
   listen?: string | undefined
   origin?: string | undefined
 }
 
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** Which envelope is asked for, by --envelope or FS_ENVELOPE; `a` by default. @throws HostedError `usage` */
+export function envelopeOf(flags: ServeFlags, env: Environment): 'a' | 'b' {
+  const envelope = flags.envelope ?? env['FS_ENVELOPE'] ?? 'a'
+  if (envelope === 'a' || envelope === 'b') return envelope
+  throw usage(`--envelope: expected a (files) or b (a disk image), found ${envelope}`)
+}
+
 /** Flags first, then FS_MODULE_ID, FS_LEDGER_ROOT, FS_LISTEN, FS_ORIGIN. @throws HostedError `usage` */
-export function configOf(flags: ServeFlags, env: Readonly<Record<string, string | undefined>>): Config {
+export function configOf(flags: ServeFlags, env: Environment): Config {
+  if (flags.disk !== undefined || flags.diskSize !== undefined)
+    throw usage('--disk and --disk-size are for --envelope b; --envelope a has --root')
+  const common = commonOf(flags, env)
+  const root = flags.root ?? env['FS_LEDGER_ROOT']
+  if (root === undefined || root === '')
+    throw usage('name the directory of the ledgers: --root DIR or FS_LEDGER_ROOT')
+  return { ...common, root: resolve(root) }
+}
+
+/** Flags first, then FS_MODULE_ID, FS_DISK, FS_DISK_SIZE, FS_LISTEN, FS_ORIGIN. @throws HostedError `usage` */
+export function diskConfigOf(flags: ServeFlags, env: Environment): DiskConfig {
+  if (flags.root !== undefined) throw usage('--root is for --envelope a; --envelope b has --disk')
+  const common = commonOf(flags, env)
+  const disk = flags.disk ?? env['FS_DISK']
+  if (disk === undefined || disk === '') throw usage('name the disk image: --disk FILE or FS_DISK')
+  const size = flags.diskSize ?? env['FS_DISK_SIZE']
+  return { ...common, disk: resolve(disk), size: size === undefined ? undefined : parseSize(size) }
+}
+
+function commonOf(flags: ServeFlags, env: Environment): Common {
   const moduleId = flags.moduleId ?? env['FS_MODULE_ID']
   if (moduleId === undefined) throw usage('name the tenant: --module-id ID or FS_MODULE_ID')
   if (!isModuleId(moduleId)) {
     throw usage(`--module-id: expected lower-case letters, digits and hyphens, at most 63, found ${moduleId}`)
   }
-  const root = flags.root ?? env['FS_LEDGER_ROOT']
-  if (root === undefined || root === '')
-    throw usage('name the directory of the ledgers: --root DIR or FS_LEDGER_ROOT')
   const origin = flags.origin ?? env['FS_ORIGIN']
   if (origin !== undefined && !isKeyName(origin)) {
     throw usage(
@@ -43,12 +84,18 @@ export function configOf(flags: ServeFlags, env: Readonly<Record<string, string 
     )
   }
   const listen = parseListen(flags.listen ?? env['FS_LISTEN'] ?? DEFAULT_LISTEN)
-  return { moduleId, root: resolve(root), listen, origin }
+  return { moduleId, listen, origin }
 }
 
-/** The origin of a ledger for which none was asked. */
-export function defaultOrigin(moduleId: string): string {
-  return `service-fs.local/ledger/${moduleId}`
+const UNITS: Readonly<Record<string, number>> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 }
+const MIN_DISK_BYTES = 64 * 1024
+
+/** `268435456`, `262144K`, `256M`, `1G`: bytes, in units of 1024. @throws HostedError `usage` */
+export function parseSize(text: string): number {
+  const match = /^([1-9]\d{0,14})([KMG]?)$/.exec(text)
+  const bytes = Number(match?.[1]) * (UNITS[match?.[2] ?? ''] ?? 1)
+  if (Number.isSafeInteger(bytes) && bytes % 512 === 0 && bytes >= MIN_DISK_BYTES) return bytes
+  throw usage(`--disk-size: expected bytes such as 256M or 1G, a multiple of 512 from 64K on, found ${text}`)
 }
 
 /** `HOST:PORT`, `[IPV6]:PORT` or `unix:/path`. Without credentials only this machine may connect. @throws HostedError `usage` */

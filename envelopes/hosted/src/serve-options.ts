@@ -9,10 +9,16 @@ export function describeServe(program: Command): Command {
   return program
     .command('serve')
     .description(
-      "run one tenant's ledger; FS_MODULE_ID, FS_LEDGER_ROOT, FS_LISTEN and FS_ORIGIN stand for the flags",
+      "run one tenant's ledger; FS_ENVELOPE, FS_MODULE_ID, FS_LEDGER_ROOT, FS_DISK, FS_DISK_SIZE, FS_LISTEN and FS_ORIGIN stand for the flags",
+    )
+    .option(
+      '--envelope <a|b>',
+      'a: files in a directory; b: a disk image, as the seL4 appliance has it (default: a)',
     )
     .option('--module-id <id>', 'the tenant')
-    .option('--root <dir>', 'the directory that holds the ledgers, each in a directory of its own')
+    .option('--root <dir>', 'a: the directory that holds the ledgers, each in a directory of its own')
+    .option('--disk <file>', 'b: the disk image, a tar archive')
+    .option('--disk-size <size>', 'b: makes the image where there is none, such as 256M')
     .option('--listen <address>', `HOST:PORT, [IPV6]:PORT or unix:/path (default: ${DEFAULT_LISTEN})`)
     .option('--origin <origin>', "a new ledger's origin; it stays for good")
     .option('--json', 'say where it listens in one line of JSON')

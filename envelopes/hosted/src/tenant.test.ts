@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { verifyDirectory } from '@service-fs/client/verify-directory'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { start, type Daemon } from './serve.ts'
+import { start, type Daemon } from './daemon.ts'
 import { openTenant } from './tenant.ts'
 
 let root: string

@@ -6,11 +6,10 @@ import { Readiness } from '@service-fs/ledger/readiness'
 import type { StorageCapability } from '@service-fs/storage/capability'
 import { openPosixStorage } from '@service-fs/storage-posix/posix'
 import { createWire, type Wire } from '@service-fs/wire/handle'
-import { defaultOrigin } from './config.ts'
-import { HostedError } from './errors.ts'
 import { AUDIT_KEY, LEDGER_KEY, markUsed, openSigner, refuseUsed, secretDir } from './keys.ts'
 import { openLevelIndex } from './index.ts'
 import { Metrics, type LedgerName } from './metrics.ts'
+import { chooseOrigin } from './origin.ts'
 import { nativeCodec, nativeCrypto } from '@service-fs/native/native'
 import { verifierFromVkey } from '@service-fs/tlog/keys'
 import { nodeRuntime } from './runtime.ts'
@@ -114,12 +113,6 @@ async function closeBoth(audit: Ledger, ledger: Ledger): Promise<void> {
 async function storedOrigin(storage: StorageCapability): Promise<string | undefined> {
   const bytes = await storage.read('origin')
   return bytes === undefined ? undefined : nativeCodec.utf8Decode(bytes).replace(/\n$/, '')
-}
-
-function chooseOrigin(stored: string | undefined, { moduleId, origin }: TenantOptions): string {
-  if (stored === undefined) return origin ?? defaultOrigin(moduleId)
-  if (origin === undefined || origin === stored) return stored
-  throw new HostedError('usage', `--origin: the ledger's origin is ${stored} and stays so; found ${origin}`)
 }
 
 function wireOf(options: TenantOptions, ledger: Ledger, audit: Ledger, metrics: Metrics): Wire {

@@ -1,0 +1,87 @@
+/** `service-fs serve --envelope b`: one tenant's ledger on a disk image, as the seL4 appliance keeps it. */
+import { dirname, join } from 'node:path'
+import { openDisk, type Disk } from '@service-fs/sel4/host/disk'
+import { startService, type Service } from '@service-fs/sel4/host/service'
+import type { KeySigner } from '@service-fs/tlog/keys'
+import type { DiskConfig } from './config.ts'
+import { HostedError } from './errors.ts'
+import { AUDIT_KEY, LEDGER_KEY, markUsed, openSigner, refuseUsed, secretDir } from './keys.ts'
+import { chooseOrigin } from './origin.ts'
+import type { Served } from './serve.ts'
+import { VERSION } from './version.ts'
+
+/**
+ * Opens the disk, or makes it, keys included, and listens.
+ * @throws HostedError `key`, `usage`, `listen`; PsdbHostError `not-built`; StorageError `locked`, `corrupt`, `io`
+ */
+export async function startAppliance(config: DiskConfig, log: (line: string) => void): Promise<Served> {
+  const { moduleId, listen } = config
+  const disk = await openDisk({
+    disk: config.disk,
+    size: config.size,
+    moduleId,
+    report: (message) => log(storeLine(message)),
+  })
+  let fail!: (error: Error) => void
+  const failed = new Promise<never>((_, reject) => (fail = reject))
+  failed.catch(() => undefined)
+  try {
+    const origin = chooseOrigin(disk.origin, config)
+    const paths = [LEDGER_KEY, AUDIT_KEY].map((key) => join(secretDir(dirname(config.disk), moduleId), key))
+    const signers = await openSigners(config, disk, origin, paths)
+    const service = await listening(config, () =>
+      startService({
+        config: { moduleId, origin, version: VERSION, anyHostName: 'path' in listen },
+        signers,
+        listen,
+        channel: disk.channel,
+        log,
+        failed: fail,
+      }),
+    )
+    for (const path of paths) await markUsed(path)
+    let stopping: Promise<void> | undefined
+    const stop = (): Promise<void> => (stopping ??= stopBoth(service, disk))
+    return { url: service.url, origin, vkey: signers[0].vkey, place: { disk: config.disk }, failed, stop }
+  } catch (error) {
+    await disk.close().catch(() => undefined)
+    throw error
+  }
+}
+
+/** The signers of the ledger and of the audit sub-ledger. A key that has signed a ledger that is not on the disk is refused. */
+async function openSigners(
+  { disk: image }: DiskConfig,
+  { origin: stored, isBegun }: Disk,
+  origin: string,
+  [main = '', audit = '']: readonly string[],
+): Promise<[KeySigner, KeySigner]> {
+  if (!isBegun.main) await refuseUsed(main, image)
+  if (!isBegun.audit) await refuseUsed(audit, image)
+  const mayCreate = stored === undefined
+  return [await openSigner(main, origin, mayCreate), await openSigner(audit, `${origin}/audit`, mayCreate)]
+}
+
+async function listening({ listen }: DiskConfig, start: () => Promise<Service>): Promise<Service> {
+  try {
+    return await start()
+  } catch (error) {
+    if (!(error instanceof Error && 'syscall' in error)) throw error
+    const where = 'path' in listen ? listen.path : `${listen.host}:${listen.port}`
+    throw new HostedError('listen', `can't listen on ${where}: ${error.message}`, { cause: error })
+  }
+}
+
+/** The disk last: the bundle publishes its checkpoint as it stops. */
+async function stopBoth(service: Service, disk: Disk): Promise<void> {
+  try {
+    await service.stop()
+  } finally {
+    await disk.close()
+  }
+}
+
+/** What the store says: what it found at opening, why it stopped. */
+function storeLine(message: string): string {
+  return JSON.stringify({ time: new Date().toISOString(), level: 'info', name: 'psdb', message })
+}

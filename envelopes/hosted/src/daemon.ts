@@ -1,0 +1,43 @@
+/** `service-fs serve --envelope a`: one tenant's ledger in a directory. */
+import { isLocalName } from '@service-fs/wire/host-name'
+import { logLine } from '@service-fs/wire/log-line'
+import type { Config } from './config.ts'
+import { startHttp, type HttpServer } from './http.ts'
+import type { Served } from './serve.ts'
+import { openTenant, type Tenant } from './tenant.ts'
+
+/** How long a stop waits for requests that are under way. */
+const DRAIN_MS = 10_000
+
+export interface Daemon extends Served {
+  readonly tenant: Tenant
+}
+
+/** Opens the ledger and listens. @throws what openTenant and startHttp throw; then nothing is left open */
+export async function start(config: Config, log: (line: string) => void): Promise<Daemon> {
+  const report = (error: unknown, requestId?: string): void => log(logLine(Date.now(), error, requestId))
+  const tenant = await openTenant({ ...config, report })
+  let http: HttpServer
+  try {
+    http = await startHttp(config.listen, {
+      wire: tenant.wire,
+      // Without credentials it listens on a loopback address or a unix socket only.
+      ...('path' in config.listen ? {} : { accepts: isLocalName }),
+      answered: (method, status, seconds) => tenant.metrics.answered(method, status, seconds),
+      report,
+    })
+  } catch (error) {
+    await tenant.close()
+    throw error
+  }
+  let stopping: Promise<void> | undefined
+  const stop = async (): Promise<void> => {
+    try {
+      await http.stop(DRAIN_MS)
+    } finally {
+      await tenant.close()
+    }
+  }
+  const { dir, origin, vkey } = tenant
+  return { tenant, url: http.url, origin, vkey, place: { dir }, stop: () => (stopping ??= stop()) }
+}

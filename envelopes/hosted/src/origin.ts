@@ -1,0 +1,16 @@
+import { HostedError } from './errors.ts'
+
+/** The origin of a ledger for which none was asked. */
+export function defaultOrigin(moduleId: string): string {
+  return `service-fs.local/ledger/${moduleId}`
+}
+
+/** A ledger keeps the origin that it was begun with. @throws HostedError `usage`: another one is asked for */
+export function chooseOrigin(
+  stored: string | undefined,
+  { moduleId, origin }: { moduleId: string; origin?: string | undefined },
+): string {
+  if (stored === undefined) return origin ?? defaultOrigin(moduleId)
+  if (origin === undefined || origin === stored) return stored
+  throw new HostedError('usage', `--origin: the ledger's origin is ${stored} and stays so; found ${origin}`)
+}

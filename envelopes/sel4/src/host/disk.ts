@@ -1,0 +1,72 @@
+/** The disk of Envelope B on a host: PSDB in a process, and what the disk says of its ledger before the bundle runs. */
+import { openPsdbProcess, type PsdbProcess } from '@service-fs/psdb-host/process'
+import { openPsdbStorage } from '@service-fs/storage-psdb/storage'
+import type { Channel } from './service.ts'
+
+export interface DiskOptions {
+  /** Path of the image. */
+  disk: string
+  /** Bytes of the disk; makes the image where there is none. */
+  size?: number | undefined
+  moduleId: string
+  /** Told of each line that the store reports. */
+  report(line: string): void
+}
+
+export interface Disk {
+  readonly channel: Channel
+  /** What `origin` says; undefined: the disk has no ledger of this tenant. */
+  readonly origin: string | undefined
+  /** Whether the ledger and its audit sub-ledger have a checkpoint. */
+  readonly isBegun: { main: boolean; audit: boolean }
+  /** Lets the store finish what is under way. */
+  close(): Promise<void>
+}
+
+/** How long a store is waited for that a killed daemon left: it ends as soon as it has written what it was given. */
+const LOCKED_MS = 3000
+const RETRY_MS = 100
+
+/**
+ * Opens a disk image.
+ * @throws PsdbHostError `not-built`; StorageError `locked` (another process has it), `corrupt`, `io`
+ */
+export async function openDisk(options: DiskOptions): Promise<Disk> {
+  const { moduleId } = options
+  const store = await openStore(options)
+  try {
+    const client = store.client(moduleId)
+    const main = openPsdbStorage(client, 'main')
+    const audit = openPsdbStorage(client, 'audit')
+    const origin = await main.read('origin')
+    const isBegun = {
+      main: (await main.read('checkpoint')) !== undefined,
+      audit: (await audit.read('checkpoint')) !== undefined,
+    }
+    return {
+      channel: store.channel(moduleId),
+      origin: origin === undefined ? undefined : Buffer.from(origin).toString().replace(/\n$/, ''),
+      isBegun,
+      close: () => store.close(),
+    }
+  } catch (error) {
+    await store.close().catch(() => undefined)
+    throw error
+  }
+}
+
+async function openStore(options: DiskOptions): Promise<PsdbProcess> {
+  const { disk, size } = options
+  const tenants = [options.moduleId]
+  const report = (line: string): void => options.report(line)
+  const until = Date.now() + LOCKED_MS
+  for (;;) {
+    try {
+      return await openPsdbProcess({ disk, tenants, report, ...(size === undefined ? {} : { size }) })
+    } catch (error) {
+      const isLocked = error instanceof Error && 'code' in error && error.code === 'locked'
+      if (!isLocked || Date.now() >= until) throw error
+      await new Promise((resolve) => void setTimeout(resolve, RETRY_MS))
+    }
+  }
+}
