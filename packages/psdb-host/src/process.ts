@@ -70,7 +70,12 @@ export function findPsdbHost(): string {
  */
 export async function openPsdbProcess(options: PsdbProcessOptions): Promise<PsdbProcess> {
   const host = new HostProcess(options)
-  await host.opened
+  try {
+    await host.opened
+  } catch (error) {
+    await host.exited
+    throw error
+  }
   return host
 }
 

@@ -2,7 +2,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { openPsdbProcess, type PsdbProcess, type PsdbProcessOptions } from './process.ts'
+import { PsdbHostError } from './errors.ts'
+import { findPsdbHost, openPsdbProcess, type PsdbProcess, type PsdbProcessOptions } from './process.ts'
 
 /** A new directory; `remove` takes it away. */
 export function temporaryDirectory(): { path: string; remove: () => void } {
@@ -61,4 +62,43 @@ export function openFake(
     args: [path],
     ...options,
   })
+}
+
+/** Why tests of the real process are left out; empty where it is built. */
+export const missing: string = isBuilt() ? '' : ' (skipped: psdb-host is not built)'
+
+function isBuilt(): boolean {
+  try {
+    return findPsdbHost() !== ''
+  } catch (error) {
+    if (error instanceof PsdbHostError) return false
+    throw error
+  }
+}
+
+/** A disk image in a directory of its own, and the process that has it; one tenant, `acme`, unless told otherwise. */
+export class TestDisk {
+  readonly dir: { path: string; remove: () => void } = temporaryDirectory()
+  readonly path: string = join(this.dir.path, 'disk.img')
+  process: PsdbProcess | undefined
+
+  /** Ends the process that has it, if any, and starts another. */
+  async open(options: Partial<PsdbProcessOptions> = {}): Promise<PsdbProcess> {
+    await this.process?.close()
+    const defaults = { disk: this.path, size: 64 * 1024 * 1024, tenants: ['acme'] }
+    this.process = await openPsdbProcess({ ...defaults, ...options })
+    return this.process
+  }
+
+  /** SIGKILL. */
+  async kill(): Promise<void> {
+    this.process?.kill()
+    await this.process?.exited
+    this.process = undefined
+  }
+
+  async remove(): Promise<void> {
+    await this.kill()
+    this.dir.remove()
+  }
 }
