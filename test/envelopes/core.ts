@@ -13,8 +13,6 @@ export interface Core {
   ): Promise<WireAnswer>
   /** Turns the wall clock. */
   advance(ms: number): Promise<void>
-  /** What makes identifiers begins anew, from `seed` on. */
-  reseed(seed: number): void
   restart(how: 'stop' | 'kill'): Promise<void>
   /** Stops it cleanly, and gives path and text of all that an export of the ledger, and of its audit sub-ledger, holds. */
   export(): Promise<Map<string, string>>
@@ -31,7 +29,7 @@ export const MODULE_ID = 'acme'
 export async function playBoth(history: History, a: Core, b: Core): Promise<void> {
   const player = new Player(a, b)
   for (const [i, step] of history.entries()) {
-    await player.play(step, i + 1).catch((error: unknown) => {
+    await player.play(step).catch((error: unknown) => {
       throw new Error(`step ${i + 1}, ${described(step)}: ${messageOf(error)}`, { cause: error })
     })
   }
@@ -51,13 +49,12 @@ class Player {
     this.#cores = [a, b]
   }
 
-  async play(step: Step, ordinal: number): Promise<void> {
-    const seed = ordinal * 1000
+  async play(step: Step): Promise<void> {
     switch (step.do) {
       case 'ask':
-        return this.#ask(step, seed, [])
+        return this.#ask(step, [])
       case 'burst':
-        return this.#burst(step.count, seed)
+        return this.#burst(step.count)
       case 'clock':
         await this.#both((core) => core.advance(step.ms))
         return
@@ -65,14 +62,14 @@ class Player {
         await this.#both((core) => core.restart(step.how))
         return
       case 'cut':
-        return this.#cut(step.ask, seed)
+        return this.#cut(step.ask)
     }
   }
 
   /** `loose`: members of the answer that may differ. */
-  async #ask(ask: Ask, seed: number, loose: readonly string[]): Promise<void> {
+  async #ask(ask: Ask, loose: readonly string[]): Promise<void> {
     const target = this.#filledIn(ask.target)
-    const [a, b] = await this.#both((core) => put(core, { ...ask, target }, seed))
+    const [a, b] = await this.#both((core) => put(core, { ...ask, target }))
     this.#compare(a, b, loose)
     this.#learn(a)
   }
@@ -84,23 +81,23 @@ class Player {
   }
 
   /** All are in the ledger, in the order in which they were asked; which of them share a commit is each envelope's own. */
-  async #burst(count: number, seed: number): Promise<void> {
+  async #burst(count: number): Promise<void> {
     const asks = Array.from({ length: count }, (_, i): Ask => {
       const headers = { 'content-type': 'application/json', 'x-foundry-request-id': `burst-${i}` }
       const body = `{"payload_id":"burst ${this.#bursts} ${i}","payload":${i}}`
       return { do: 'ask', method: 'POST', target: '/v1/append', headers, body }
     })
     this.#bursts += 1
-    const [a, b] = await this.#both((core) => Promise.all(asks.map((ask, i) => put(core, ask, seed + i))))
+    const [a, b] = await this.#both((core) => Promise.all(asks.map((ask) => put(core, ask))))
     for (const [i, answer] of a.entries()) this.#compare(answer, b[i] as WireAnswer, ['checkpoint'])
     this.#size += a.filter(({ status }) => status === 200).length
   }
 
   /** Whether the first attempt got into the ledger is a matter of moments: the second one finds it there or puts it there. */
-  async #cut(ask: Ask, seed: number): Promise<void> {
-    const lost = this.#cores.map((core) => put(core, ask, seed).catch(() => undefined))
+  async #cut(ask: Ask): Promise<void> {
+    const lost = this.#cores.map((core) => put(core, ask).catch(() => undefined))
     await this.#both((core) => core.restart('kill'))
-    await this.#ask(ask, seed, ['duplicate'])
+    await this.#ask(ask, ['duplicate'])
     void Promise.all(lost)
   }
 
@@ -128,12 +125,7 @@ class Player {
   }
 }
 
-function put(
-  core: Core,
-  { method, target, headers = {}, body = '' }: Ask,
-  seed: number,
-): Promise<WireAnswer> {
-  core.reseed(seed)
+function put(core: Core, { method, target, headers = {}, body = '' }: Ask): Promise<WireAnswer> {
   const sent = { 'x-foundry-module-id': MODULE_ID, ...headers }
   return core.request(method, target, sent, typeof body === 'string' ? Buffer.from(body) : body)
 }

@@ -7,6 +7,8 @@ import { join } from 'node:path'
 import { exported } from '@service-fs/ledger/conformance'
 import { TestRuntime } from '@service-fs/ledger/testing'
 import { nativeCodec, nativeCrypto, nativeHasher } from '@service-fs/native/native'
+import { DEFAULT_LIMITS, ledgerLimits, wireLimits } from '@service-fs/sel4/bundle/limits'
+import { uuids } from '@service-fs/sel4/bundle/uuid'
 import type { StorageCapability } from '@service-fs/storage/capability'
 import { MemoryStorage } from '@service-fs/storage/memory'
 import { openPosixStorage } from '@service-fs/storage-posix/posix'
@@ -23,6 +25,9 @@ import { MODULE_ID, type Core } from './core.ts'
 export const ORIGIN = 'example.org/ledger/acme'
 export const keys: TestKeys = testKeys(ORIGIN, nativeCrypto)
 
+/** Bytes of a tenant's data region; Envelope B's limits follow from it. */
+export const REGION_BYTES: number = 32 * 2 ** 20
+
 type Storages = InProcessOptions['storages']
 
 /** The two storages of a ledger that can be opened again and again. */
@@ -38,34 +43,41 @@ export function testRuntime(): TestRuntime {
   return Object.assign(new TestRuntime(), { hasher: nativeHasher, codec: nativeCodec })
 }
 
-/** Identifiers that are the same for the same seed. */
-export class Ids {
-  #seed = 0
+/** Bytes that are the same for the same seed, instead of random ones. */
+export class Randomness {
+  readonly #seed: number
   #next = 0
 
-  reseed(seed: number): void {
+  constructor(seed: number) {
     this.#seed = seed
-    this.#next = 0
   }
 
-  /** 16 bytes. */
-  bytes(): Uint8Array {
-    return nativeHasher.sha256(nativeCodec.asciiEncode(`${this.#seed}.${this.#next++}`)).slice(0, 16)
+  bytes(count: number): Uint8Array {
+    const made = new Uint8Array(count)
+    for (let at = 0; at < count; at += 32) {
+      const block = nativeHasher.sha256(nativeCodec.asciiEncode(`${this.#seed}.${this.#next++}`))
+      made.set(block.subarray(0, count - at), at)
+    }
+    return made
   }
 }
 
 /** A core in this process, over the storages of a place. */
 export async function openCore(place: Place): Promise<Core & WireSubject> {
   const runtime = testRuntime()
-  const ids = new Ids()
-  const open = async (): Promise<InProcess> =>
-    openInProcess({
+  let lives = 0
+  const open = async (): Promise<InProcess> => {
+    const random = new Randomness(++lives)
+    return openInProcess({
       moduleId: MODULE_ID,
       keys,
       storages: await place.open(),
       runtime,
-      requestId: () => Buffer.from(ids.bytes()).toString('hex'),
+      requestId: uuids({ random: (count) => exact(random.bytes(count)) }),
+      limits: ledgerLimits(DEFAULT_LIMITS, REGION_BYTES),
+      wireLimits: (limits) => wireLimits(DEFAULT_LIMITS, limits),
     })
+  }
   let server = await open()
   const restart = async (how: 'stop' | 'kill'): Promise<void> => {
     if (how === 'stop') await server.close()
@@ -75,7 +87,6 @@ export async function openCore(place: Place): Promise<Core & WireSubject> {
   return {
     request: (...question) => server.request(...question),
     advance: async (ms) => runtime.advance(ms),
-    reseed: (seed) => ids.reseed(seed),
     restart,
     reopen: restart,
     async export() {
@@ -88,6 +99,11 @@ export async function openCore(place: Place): Promise<Core & WireSubject> {
       await place.dispose()
     },
   }
+}
+
+/** The bytes as an ArrayBuffer of their own. */
+export function exact(bytes: Uint8Array): ArrayBuffer {
+  return new Uint8Array(bytes).buffer
 }
 
 export async function exportBoth({

@@ -1,5 +1,6 @@
 /** A server without a transport: the wire over a ledger and its audit sub-ledger, as both envelopes put it together. For tests. */
 import { Ledger, type LedgerOptions } from '@service-fs/ledger/ledger'
+import type { LedgerLimits } from '@service-fs/ledger/limits'
 import type { Runtime } from '@service-fs/ledger/runtime'
 import {
   formatSignerKey,
@@ -10,6 +11,7 @@ import {
 } from '@service-fs/tlog/keys'
 import type { KeyCrypto } from '@service-fs/tlog/scheme'
 
+import type { Limits } from './call.ts'
 import type { WireAnswer } from './conformance.ts'
 import { createWire, type Wire } from './handle.ts'
 import { Problem, problemResponse } from './problem.ts'
@@ -22,6 +24,8 @@ export interface InProcessOptions {
   /** A fresh identifier each time, also after reopening. */
   readonly requestId: () => string
   readonly limits?: NonNullable<LedgerOptions['limits']>
+  /** The wire's limits, by those of the ledger. */
+  readonly wireLimits?: (limits: LedgerLimits) => Partial<Limits>
 }
 
 export interface InProcess {
@@ -56,7 +60,7 @@ export function testKeys(origin: string, crypto: KeyCrypto = {}): TestKeys {
 
 /** Opens both ledgers, the audit first, and resolves when they take appends. */
 export async function openInProcess(options: InProcessOptions): Promise<InProcess> {
-  const { moduleId, keys, storages, runtime, requestId, limits = {} } = options
+  const { moduleId, keys, storages, runtime, requestId, limits = {}, wireLimits } = options
   const open = (name: 'main' | 'audit'): Promise<Ledger> => {
     const { signer, verifier } = keys[name]
     const origin = signer.name
@@ -81,7 +85,11 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
     requestId,
     ready: async () => ({ ready: main.status().accepting && audit.status().accepting }),
     version: '0.0.0',
-    limits: { maxPayload: main.limits.maxPayloadBytes, maxBatch: main.limits.maxBatchRecords },
+    limits: {
+      maxPayload: main.limits.maxPayloadBytes,
+      maxBatch: main.limits.maxBatchRecords,
+      ...wireLimits?.(main.limits),
+    },
   })
   return {
     wire,

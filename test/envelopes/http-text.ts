@@ -1,0 +1,34 @@
+// HTTP/1.1 as text, for servers that are handed bytes instead of a socket.
+
+import type { WireAnswer } from '@service-fs/wire/conformance'
+
+/** A request that is the only one of its connection. */
+export function requestBytes(
+  method: string,
+  target: string,
+  headers: Readonly<Record<string, string>>,
+  body: Uint8Array,
+): Uint8Array {
+  const fields = { host: 'localhost', connection: 'close', ...headers }
+  const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`)
+  if (method === 'POST' || body.length > 0) lines.push(`content-length: ${body.length}\r\n`)
+  return Buffer.concat([Buffer.from(`${method} ${target} HTTP/1.1\r\n${lines.join('')}\r\n`, 'latin1'), body])
+}
+
+/** The answer that the bytes of a connection that has ended are. */
+export function parseAnswer(bytes: Buffer, method: string): WireAnswer {
+  const end = bytes.indexOf('\r\n\r\n')
+  const [first = '', ...lines] = bytes.subarray(0, Math.max(0, end)).toString('latin1').split('\r\n')
+  const status = /^HTTP\/1\.1 (\d{3}) /.exec(first)?.[1]
+  if (status === undefined)
+    throw new Error(`no HTTP answer: ${JSON.stringify(bytes.toString('latin1', 0, 100))}`)
+  const headers: Record<string, string> = {}
+  for (const line of lines) {
+    const colon = line.indexOf(':')
+    headers[line.slice(0, colon).toLowerCase()] = line.slice(colon + 1).trim()
+  }
+  const body = bytes.subarray(end + 4)
+  const length = method === 'HEAD' ? 0 : Number(headers['content-length'])
+  if (body.length !== length) throw new Error(`expected a body of ${length} bytes, found ${body.length}`)
+  return { status: Number(status), headers, body }
+}

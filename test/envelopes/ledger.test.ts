@@ -1,0 +1,44 @@
+// The ledger's conformance suite over the storages of both envelopes.
+
+import { describe, expect, it } from 'vitest'
+import { ledgerConformance } from '@service-fs/ledger/conformance'
+import { nativeCrypto } from '@service-fs/native/native'
+import { DEFAULT_LIMITS, ledgerLimits } from '@service-fs/sel4/bundle/limits'
+import { posixPlace, REGION_BYTES, type Place } from './cores.ts'
+import { noPsdb, psdbPlace } from './psdb.ts'
+
+/** The main ledger's storage of a place; reopening is dropping what is open first. */
+async function subject(place: Place): Promise<ReturnType<Parameters<typeof ledgerConformance>[0]['open']>> {
+  return {
+    storage: (await place.open()).main,
+    async reopen() {
+      await place.drop()
+      return (await place.open()).main
+    },
+    async dispose() {
+      await place.drop()
+      await place.dispose()
+    },
+  }
+}
+
+const test = { describe, it, expect }
+
+ledgerConformance({
+  name: 'POSIX files',
+  test,
+  crypto: nativeCrypto,
+  entries: 8_000,
+  open: async () => subject(await posixPlace()),
+})
+
+if (noPsdb !== undefined)
+  describe.skip(`a ledger over PSDB: ${noPsdb}`, () => it('conforms', () => undefined))
+else
+  ledgerConformance({
+    name: 'PSDB, killed when it is reopened',
+    test,
+    crypto: nativeCrypto,
+    limits: ledgerLimits(DEFAULT_LIMITS, REGION_BYTES),
+    open: async () => subject(await psdbPlace()),
+  })
