@@ -18,7 +18,7 @@ export async function directoryOutput(place: string): Promise<Output> {
       await moveDirectory(beside, place)
       return written
     },
-    discard: () => removeBeside(beside),
+    discard: () => writer.discard(),
   }
 }
 
@@ -66,6 +66,12 @@ export class DirectoryWriter {
         for (const folder of this.#folders.keys()) await syncDirectory(join(this.#dir, folder))
       })
     return { files: this.names.length, bytes: this.#bytes }
+  }
+
+  /** Removes all of it. @throws ClientError `file` */
+  async discard(): Promise<void> {
+    await Promise.all(this.#running)
+    await removeBeside(this.#dir)
   }
 
   #check(): void {

@@ -25,18 +25,25 @@ export async function tarOutput(place: string): Promise<Output> {
     finish: () =>
       asFileError(async () => {
         await writer.end()
-        const tar = await TarWriter.begin(beside)
-        for (const name of writer.names.sort())
-          await tar.add({ name, mode: 0o444 }, await readFile(join(folder, name)))
-        const bytes = await tar.end()
-        await tar.close()
+        const bytes = await packFiles(beside, folder, writer.names.sort())
         await moveFile(beside, place)
         return { files: writer.names.length, bytes }
       }),
     async discard() {
-      await removeBeside(folder)
+      await writer.discard()
       await removeBeside(beside)
     },
+  }
+}
+
+/** Writes an archive of the files below a folder; how many bytes it has. */
+async function packFiles(archive: string, folder: string, names: readonly string[]): Promise<number> {
+  const tar = await TarWriter.begin(archive)
+  try {
+    for (const name of names) await tar.add({ name, mode: 0o444 }, await readFile(join(folder, name)))
+    return await tar.end()
+  } finally {
+    await tar.close()
   }
 }
 
@@ -124,6 +131,7 @@ class TarWriter {
   }
 
   async close(): Promise<void> {
+    this.#pack.destroy()
     if (this.#open) await this.#handle.close()
     this.#open = false
   }

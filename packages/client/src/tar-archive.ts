@@ -217,7 +217,9 @@ class TarScan {
     const last = parts.pop() as string
     let folder = this.#root
     for (const part of parts) folder = this.#folder(at, folder, part, name)
-    if (header.type === '5') this.#folder(at, folder, last, name)
+    // Archives of old have folders as files whose names end in a slash.
+    if (header.type === '5' || (header.type === '0' && name.endsWith('/')))
+      this.#folder(at, folder, last, name)
     else if (folder.get(last) instanceof Map)
       throw this.#malformed(at, `expected a folder, as before, found ${JSON.stringify(name)}`)
     else if (header.type !== '0') folder.set(last, kindOf(header))

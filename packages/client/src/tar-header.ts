@@ -44,13 +44,11 @@ export function parseTarHeader(block: Buffer): TarHeader | string {
   const prefix = magic === USTAR ? text(block, 345, 155) : ''
   const name = text(block, 0, 100)
   const type = block[156] === 0 || block[156] === 0x37 ? '0' : String.fromCharCode(block[156] as number)
-  // Archives of old have directories as files whose names end in a slash.
-  const isDirectory = type === '0' && name.endsWith('/')
   return {
     name: prefix === '' ? name : `${prefix}/${name}`,
     // What a folder or a hard link says of a size is not followed by content.
     size: type === '5' || type === '1' ? 0 : size,
-    type: isDirectory ? '5' : type,
+    type,
     linkname: text(block, 157, 100),
   }
 }

@@ -1,9 +1,10 @@
 /** Ledgers that tests make: in a directory by the functions of tlog and format, and served over HTTP. */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { entriesOf, parseEntry, type RecordContent } from '@service-fs/format/entry'
 import { readmeText } from '@service-fs/format/readme'
 import { formatCommit, formatEdge } from '@service-fs/format/tail-text'
@@ -197,15 +198,17 @@ export async function serve(
   return { url: `http://127.0.0.1:${port}/`, asked, close }
 }
 
-/** Serves a ledger directory as a static tlog-tiles host does, with `/v1/contract`. */
+/** Serves a ledger directory as a static tlog-tiles host does, and its audit/, each with `/v1/contract`. */
 export function serveDirectory(dir: string): Promise<TestServer> {
-  const source = filesSource(directoryFiles(dir))
   return serve(async (request, response) => {
-    const path = (request.url ?? '').slice(1)
+    const [, audit, path = ''] = /^\/(audit\/)?(.*)$/.exec(request.url ?? '') ?? []
+    const at = join(dir, audit ?? '')
     try {
-      if (path === 'checkpoint') response.end(await source.checkpoint())
-      else if (path === 'v1/contract') response.end(JSON.stringify({ vkeys: [testSigner().vkey] }))
-      else response.end(await tileBytes(dir, parseTilePath(path)))
+      if (path === 'checkpoint') response.end(await filesSource(directoryFiles(at)).checkpoint())
+      else if (path === 'v1/contract') {
+        const vkey = await readFile(join(at, 'keys/ed25519.vkey'), 'utf8')
+        response.end(JSON.stringify({ vkeys: [vkey.trimEnd()] }))
+      } else response.end(await tileBytes(at, parseTilePath(path)))
     } catch {
       response.writeHead(404).end()
     }
@@ -218,6 +221,25 @@ async function tileBytes(dir: string, tile: Tile): Promise<Uint8Array> {
   if (at !== 'entries') return hashTileToBinary(await source.hashTile(at, index, width))
   const entries = await source.bundle(index, width)
   return bundleToBinary(entries.map((entry) => nativeCodec.base64Encode(entry)))
+}
+
+/** The SHA-256 of each file below a directory, by its path. */
+export async function filesBelow(dir: string): Promise<Record<string, string>> {
+  const found = await readdir(dir, { recursive: true, withFileTypes: true })
+  const paths = found.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
+  const files: Record<string, string> = {}
+  for (const path of paths.sort()) files[relative(dir, path)] = sha256Hex(await readFile(path))
+  return files
+}
+
+/** Runs a tar program in `dir`; what it prints. Rejects when it fails, or is not there. */
+export function runTar(dir: string, ...args: string[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const [program, ...rest] = /^(?:bsdtar|busybox)$/.test(args[0] ?? '') ? args : ['tar', ...args]
+    execFile(program as string, rest, { cwd: dir }, (error, stdout, stderr) =>
+      error === null ? resolve(stdout) : reject(new Error(`${program}: ${stderr}`)),
+    )
+  })
 }
 
 /** What a command wrote. */

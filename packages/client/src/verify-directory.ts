@@ -97,7 +97,14 @@ class FilesCheck {
       entries,
       records: records.records,
       time: records.time,
-      checked: { bundles, tiles, commits: beside.commits, proofs: 0, files: this.#count },
+      // An export has no commits, only what is published.
+      checked: {
+        bundles,
+        tiles,
+        commits: Math.max(beside.commits, published === undefined ? 0 : 1),
+        proofs: 0,
+        files: this.#count,
+      },
       trust: trust.toString(),
       pinned: trust.pinned,
       witnesses: published?.witnesses ?? [],
