@@ -199,6 +199,7 @@ static void finished(struct psdb *store) {
     struct psdb_batch *batch = &store->batch;
     uint64_t sector = batch->start + PSDB_COMMIT_SECTORS;
     batch->phase = PSDB_BATCH_IDLE;
+    if (batch->start == 0) memcpy(store->chain.digest, batch->digest, sizeof batch->digest);
     store->end = batch->end;
     for (uint32_t i = 0; i < batch->items; i++) {
         const struct psdb_item *item = &batch->item_list[i];

@@ -159,7 +159,7 @@ struct psdb_index_head {
     uint32_t tenants;
     uint64_t number;      /* from 1 */
     uint64_t sector;      /* where its batch begins */
-    uint8_t previous[32]; /* SHA-256 of the data of the index before; zeros in the first */
+    uint8_t previous[32]; /* psdb_chain.digest */
     uint64_t members;
     uint8_t zero[56];
 };
@@ -188,10 +188,13 @@ _Static_assert(sizeof(struct psdb_index_head) == PSDB_INDEX_HEAD, "an index's he
 _Static_assert(sizeof(struct psdb_index_tenant) == PSDB_INDEX_TENANT, "an index's tenant has no padding");
 _Static_assert(sizeof(struct psdb_index_member) == PSDB_INDEX_MEMBER, "an index's member has no padding");
 
-/* The newest index of the chain. */
+/*
+ * The newest index of the chain. What the next one has to name: the SHA-256 of this one's data; before the first, that of
+ * the batch at sector 0, or zeros when another program began the archive.
+ */
 struct psdb_chain {
     uint64_t number; /* 0: none */
-    uint64_t end;    /* behind its batch */
+    uint64_t end;    /* behind its batch; 0: none */
     uint8_t digest[32];
 };
 
@@ -227,7 +230,7 @@ enum psdb_scan_phase {
     PSDB_SCAN_DATA,       /* `at` is data of a batch: hashed, and loaded if it is an index */
     PSDB_SCAN_EXTENSION,  /* `at` is data of a pax header or of a GNU long name */
     PSDB_SCAN_COMPARE,    /* a member of a name that is there already: are the bytes the same? */
-    PSDB_SCAN_FIRST,      /* behind an index: how long is the batch there? */
+    PSDB_SCAN_FIRST,      /* behind an index, or at sector 0: how long is the batch there? */
     PSDB_SCAN_NEXT_INDEX, /* at the place of the next index: is it there? */
 };
 
@@ -268,6 +271,7 @@ struct psdb {
     enum psdb_state state;
     enum psdb_activity activity; /* whose disk operation is under way */
     uint64_t end;                /* of the archive: where the next batch begins */
+    bool foreign;                /* another program began the archive */
     uint64_t used_slots;
     uint32_t read_turn; /* the tenant whose read is next */
     uint32_t write_turn;

@@ -32,7 +32,8 @@ enum psdb_opcode {
     PSDB_COMMIT = 3,
     /*
      * First entries of the tail files that continue what is sealed, ascending, from `index` on: eight bytes each, as many as `length` has
-     * room for at `offset`. Answer: `value` is how many there are from `index` on, `length` the bytes put.
+     * room for at `offset`. Answer: `value` is how many there are from `index` on, `length` the bytes put; CORRUPT when there are
+     * tail files and none continues what is sealed.
      */
     PSDB_TAIL = 4,
     /* Replace the one mutable cell, `checkpoint`, by a later member of its name. Durable when answered. */

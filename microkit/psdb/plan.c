@@ -13,16 +13,18 @@ static uint64_t index_sectors(struct psdb *store) {
  * What comes next on the disk when a batch of `sectors` sectors is to be written; when that is the batch itself, the
  * sector that it may go up to.
  *
- * Only the first batch after an index crosses the end of a segment, or one before there is any index: who opens the disk
- * looks at the first batch after an index, and so knows at which boundary the next index is.
+ * Only the first batch after an index, or at sector 0, crosses the end of a segment: who opens the disk looks at that
+ * batch, and so knows at which boundary the next index is. On a disk that another program began nobody looks for one
+ * before there was one, and any batch may cross until then.
  */
 static enum plan plan(struct psdb *store, uint64_t sectors, uint64_t *limit) {
     const uint64_t last = store->config.disk_sectors - PSDB_END_SECTORS;
     const uint64_t end = store->end;
     const uint64_t boundary = (end / PSDB_SEGMENT + 1) * PSDB_SEGMENT;
     const uint64_t index = index_sectors(store);
-    const bool after_index = store->chain.number != 0 && store->chain.end == end;
-    const bool may_cross = store->chain.number == 0 || after_index;
+    const bool foreign = store->foreign && store->chain.number == 0;
+    const bool first = !foreign && store->chain.end == end;
+    const bool may_cross = foreign || first;
     const bool paddable = boundary - end >= PSDB_PAD_SECTORS;
     *limit = last;
     if (end != 0 && end % PSDB_SEGMENT == 0) return end + index + sectors <= last ? PLAN_INDEX : PLAN_FULL;
@@ -31,7 +33,7 @@ static enum plan plan(struct psdb *store, uint64_t sectors, uint64_t *limit) {
         *limit = boundary;
         return PLAN_WRITE;
     }
-    const bool pad = !after_index && sectors <= PSDB_BATCH_SECTORS;
+    const bool pad = !first && sectors <= PSDB_BATCH_SECTORS;
     if (paddable && (pad || !may_cross) && boundary + index + sectors <= last) return PLAN_PAD;
     return may_cross && end + sectors <= last ? PLAN_WRITE : PLAN_FULL;
 }

@@ -94,6 +94,9 @@ static void begin(struct psdb *store, bool no_hops) {
     memset(&store->scan, 0, sizeof store->scan);
     memset(&store->chain, 0, sizeof store->chain);
     store->scan.no_hops = no_hops;
+    /* Sector 0 is like the end of an index when a batch is there. */
+    store->scan.phase = no_hops ? PSDB_SCAN_HEADER : PSDB_SCAN_FIRST;
+    store->foreign = false;
     psdb_objects_clear(store);
     for (uint32_t i = 0; i < store->config.tenant_count; i++) {
         struct psdb_tenant_state *state = &store->tenants[i];
@@ -349,6 +352,7 @@ static void begin_batch(struct psdb *store) {
         stop_here(store, "a batch that is all on the disk", "one that goes past its end");
         return;
     }
+    if (scan->at == 0) memcpy(store->chain.digest, scan->digest, sizeof scan->digest);
     scan->batch_start = scan->at;
     scan->batch_end = scan->at + PSDB_COMMIT_SECTORS + behind;
     scan->at += PSDB_COMMIT_SECTORS;
@@ -418,18 +422,20 @@ static void batch_data(struct psdb *store) {
 
 /* ---- from index to index */
 
-/* Behind an index: where the next would be. Only the batch here may cross the ends of segments. */
+/* Behind an index, and at sector 0: where the next index would be. Only the batch here may cross the ends of segments. */
 static void find_next(struct psdb *store) {
     struct psdb_scan *scan = &store->scan;
     uint64_t behind = 0;
     uint8_t digest[32];
     scan->phase = PSDB_SCAN_HEADER;
-    if (scan->at % PSDB_SEGMENT == 0 || scan->at + PSDB_COMMIT_SECTORS > store->config.disk_sectors) return;
+    if (scan->at % PSDB_SEGMENT == 0 && scan->at != 0) return;
+    if (scan->at + PSDB_COMMIT_SECTORS > store->config.disk_sectors) return;
     scan->phase = PSDB_SCAN_FIRST;
     const uint8_t *sectors = want(store, scan->at, PSDB_COMMIT_SECTORS, PSDB_COMMIT_SECTORS);
     if (sectors == NULL) return;
     scan->phase = PSDB_SCAN_HEADER;
     if (psdb_tar_is_zero(sectors) || !psdb_commit_parse(sectors, digest, &behind, &scan->fault)) return;
+    if (scan->at == 0) memcpy(store->chain.digest, digest, sizeof digest);
     const uint64_t end = scan->at + PSDB_COMMIT_SECTORS + behind;
     scan->next_index = (end + PSDB_SEGMENT - 1) / PSDB_SEGMENT * PSDB_SEGMENT;
     /* The least index is four sectors. */
@@ -472,6 +478,7 @@ static bool fits(const struct psdb *store) {
 
 static void foreign(struct psdb *store, const uint8_t *header) {
     struct psdb_scan *scan = &store->scan;
+    store->foreign = true;
     switch (scan->tar.type) {
     case PSDB_TAR_PAX:
     case PSDB_TAR_PAX_GLOBAL:

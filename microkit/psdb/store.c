@@ -133,6 +133,7 @@ static void answer_tail(struct psdb *store, uint32_t tenant, uint32_t number,
     const uint32_t room = request->length / 8;
     const uint32_t put = count < room ? count : room;
     uint8_t *out = store->config.tenants[tenant].region + request->offset;
+    /* What is between the sealed bundles and the tail is nowhere. */
     if (ledger->tail_count > 0 && psdb_tail_at(store, ledger, 0)->start > 256 * ledger->bundles) {
         psdb_finish(store, tenant, number, PSDB_CORRUPT);
         return;
