@@ -1,0 +1,44 @@
+/* A strict reader of ustar archives, written from POSIX and apart from the store. */
+#ifndef PSDB_TEST_ARCHIVE_H
+#define PSDB_TEST_ARCHIVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define COMMIT_NAME ".psdb/commit"
+#define INDEX_NAME ".psdb/index"
+#define PAD_NAME ".psdb/pad"
+
+struct member {
+    uint64_t sector; /* of the header; data are behind it */
+    uint64_t size;
+    uint64_t mtime;
+    uint32_t mode;
+    char type;
+    char name[257];
+    char link[101];
+};
+
+struct archive {
+    struct member *members;
+    size_t count;
+    size_t room;
+    uint64_t end;    /* the first of the two zero sectors */
+    char error[300]; /* empty: well-formed */
+};
+
+/* Reads members from the sector `from` on, up to two zero sectors. Free it with archive_free(). */
+struct archive archive_read(const uint8_t *bytes, uint64_t sectors, uint64_t from);
+void archive_free(struct archive *archive);
+/*
+ * Checks what PSDB wrote, from the first member on: every batch opens with a commit member whose hash is that of the whole
+ * members that follow; modes, owners and padding. The first fault in archive->error.
+ */
+void archive_check_batches(struct archive *archive, const uint8_t *bytes);
+/* The last member of that name; NULL when there is none. */
+const struct member *archive_find(const struct archive *archive, const char *name);
+
+uint64_t sectors_of(uint64_t bytes);
+
+#endif

@@ -1,0 +1,40 @@
+/* Archives as other programs make them, and broken ones: members put on a disk one by one. */
+#ifndef PSDB_TEST_FOREIGN_H
+#define PSDB_TEST_FOREIGN_H
+
+#include "disk.h"
+
+struct foreign {
+    struct disk *disk;
+    uint64_t at;     /* the sector for the next member */
+    uint64_t commit; /* of the batch that was begun */
+};
+
+struct entry {
+    const char *name; /* at most 100 bytes; may have none behind */
+    const char *prefix;
+    const char *link;
+    const char *bytes; /* the data; NULL: `size` bytes made of `seed` */
+    uint64_t seed;
+    uint64_t size;
+    uint32_t mode;
+    char type;    /* '0' by default */
+    bool gnu;     /* GNU's magic, and a user's name */
+    bool no_data; /* the header only */
+};
+
+/* Writes a header, with the right checksum. */
+void put_header(uint8_t header[SECTOR], const struct entry *entry);
+/* After a change to the header. */
+void put_sum(uint8_t header[SECTOR]);
+/* Puts a member there; the sector of its header. */
+uint64_t put_entry(struct foreign *foreign, const struct entry *entry);
+/* A pax extended header: records `length key=value\n`. */
+void put_pax(struct foreign *foreign, char type, const char *records);
+/* A batch with a commit member that has the right hash. */
+void begin_batch(struct foreign *foreign);
+void end_batch(struct foreign *foreign);
+/* A member of another program whose zeros take all of the first `sectors`. */
+void put_filler(struct disk *disk, uint64_t sectors);
+
+#endif
