@@ -13,6 +13,7 @@ import {
 } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { RecordContent } from '@service-fs/format/entry'
+import { tailName } from '@service-fs/format/tail-name'
 import { readTail } from '@service-fs/format/tail-read'
 import { verifierFromVkey } from '@service-fs/tlog/keys'
 import fc from 'fast-check'
@@ -244,16 +245,35 @@ describe('a restored ledger', () => {
       ['audit', 0o700],
     ] as const)
       expect((await stat(at('back', path))).mode & 0o777, path).toBe(mode)
-    // All of the daemon's tail, but for the commits before the newest one, which are in its edge and lines.
-    const bytes = await readFile(at('back/tail/000000000512'))
-    const files = async function* () {
-      yield { start: 512, bytes }
-    }
+  })
+
+  it('has one tail file, which begins with the last bundle and is never without an entry', async () => {
     const origin = 'example.org/ledger/test'
-    const tail = await readTail(files(), { origin, verifiers: [verifierFromVkey(testSigner().vkey)] })
-    expect(tail).toMatchObject({ start: 512, files: 1, rest: 'none', checkpoint: { size: 600 } })
-    expect(tail?.lines).toHaveLength(88)
-    expect(tail?.note).toBe(await readFile(at('back/checkpoint'), 'utf8'))
+    for (const [size, start] of [
+      [1, 0],
+      [256, 0],
+      [257, 256],
+      [512, 256],
+      [600, 512],
+    ] as const) {
+      await makeLedger(at('acme'), { records: testRecords(size), commit: 40 })
+      await done('restore', at('acme'), '--out', at('back'))
+      const name = `tail/${tailName(start)}`
+      expect(await readdir(at('back/tail'))).toEqual([tailName(start)])
+      const bytes = await readFile(at('back', name))
+      const files = async function* () {
+        yield { start, bytes }
+      }
+      const tail = await readTail(files(), { origin, verifiers: [verifierFromVkey(testSigner().vkey)] })
+      expect(tail).toMatchObject({ start, rest: 'none', checkpoint: { size } })
+      expect(tail?.lines).toHaveLength(size - start)
+      expect(tail?.note).toBe(await readFile(at('back/checkpoint'), 'utf8'))
+      await done('verify', at('back'))
+      for (const used of ['acme', 'back']) await remove(at(used))
+    }
+    await makeLedger(at('acme'), { records: [] })
+    await done('restore', at('acme'), '--out', at('back'))
+    expect((await readdir(at('back'))).sort()).toEqual(['README.txt', 'checkpoint', 'keys', 'origin'])
   })
 
   it('is a tar archive of a private folder, as a disk image', async () => {
@@ -265,7 +285,7 @@ describe('a restored ledger', () => {
     expect(image.length).toBe(256 << 20)
     const lines = (await runTar(dir, '--numeric-owner', '-tvf', 'a.img')).trimEnd().split('\n')
     expect(lines[0]).toMatch(/^drwx------ 0\/0 .* acme\/$/)
-    expect(lines.join('\n')).toMatch(/-rw------- 0\/0 .* acme\/tail\/000000000512\n/)
+    expect(lines.join('\n')).toMatch(/-rw------- 0\/0 .* acme\/tail\/000000000256\n/)
     expect(lines.join('\n')).toMatch(/-rw------- 0\/0 .* acme\/checkpoint\n/)
     expect(lines.filter((line) => !line.startsWith('-r--r--r--'))).toHaveLength(5)
     await mkdir(at('extracted'))

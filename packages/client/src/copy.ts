@@ -1,16 +1,18 @@
 /** What a ledger is written as while it is checked: an export, or a ledger that a daemon goes on with. */
 import { readmeText } from '@service-fs/format/readme'
 import { formatCommit, formatEdge } from '@service-fs/format/tail-text'
+import { Edge } from '@service-fs/tlog/edge'
 import type { Hash } from '@service-fs/tlog/hash'
-import { TILE_WIDTH, storedPath, tileCount, type Tile } from '@service-fs/tlog/tile'
+import { subtreeRoot } from '@service-fs/tlog/proof'
+import { TILE_HEIGHT, TILE_WIDTH, storedPath, type Tile } from '@service-fs/tlog/tile'
 import { formatBundle, formatHashTile } from '@service-fs/tlog/tile-text'
 import { nativeCodec, nativeHasher } from '@service-fs/native/native'
 import { ClientError } from './errors.ts'
 import { LOG_KEY } from './key-files.ts'
 import type { Output } from './output.ts'
 import { tailPath } from './tail.ts'
-import { perfectSubtrees } from './tree.ts'
 import { Trust } from './trust.ts'
+import { appendSubtree } from './walk.ts'
 
 /** Takes the tiles of a tree while it is walked: the bundles in order, each level in order, partial ones last. */
 export interface TreeCopy {
@@ -59,24 +61,27 @@ export function exportCopy(output: Output, folder = ''): LedgerCopy {
 }
 
 /**
- * Writes a ledger as a daemon has it: full tiles, one tail file that begins at the last bundle boundary with the right edge
- * there, and a commit with the entries past it and the newest checkpoint.
+ * Writes a ledger as a daemon has it: full tiles, and one tail file that begins with the last bundle, full or not, for a
+ * tail file has at least one entry: the right edge there, and one commit with the newest checkpoint.
  */
 export function ledgerCopy(output: Output, folder = ''): LedgerCopy {
   const put = putter(output, folder)
-  /** Base64 lines past the last full bundle. */
+  /** Base64 lines of the last bundle, and the right edge at its beginning and behind the full bundles. */
   let lines: readonly string[] = []
-  /** The right edge at the last bundle boundary, from the partial tiles above the leaves. */
-  const edge: Hash[] = []
+  let start = new Edge()
+  let edge = start
   return {
     async bundle(index, entries) {
-      const found = linesOf(entries)
-      if (entries.length < TILE_WIDTH) lines = found
-      else await putTile(put, { level: 'entries', index, width: TILE_WIDTH }, found)
+      lines = linesOf(entries)
+      if (lines.length === TILE_WIDTH)
+        await putTile(put, { level: 'entries', index, width: TILE_WIDTH }, lines)
     },
     async hashTile(level, index, hashes) {
-      if (hashes.length === TILE_WIDTH) await putTile(put, { level, index, width: TILE_WIDTH }, hashes)
-      else if (level > 0) edge.unshift(...perfectSubtrees(hashes, nativeHasher))
+      const isFull = hashes.length === TILE_WIDTH
+      if (isFull) await putTile(put, { level, index, width: TILE_WIDTH }, hashes)
+      if (level === 0) start = edge
+      if (level === 0 && isFull)
+        edge = appendSubtree(edge, TILE_HEIGHT, subtreeRoot(hashes, nativeHasher), nativeHasher)
     },
     async end(ledger) {
       if (!ledger.keys.has(LOG_KEY))
@@ -86,11 +91,9 @@ export function ledgerCopy(output: Output, folder = ''): LedgerCopy {
         )
       await putIdentity(put, ledger)
       const { size, note } = ledger
-      if (size > 0) {
-        const start = tileCount('entries', size) * TILE_WIDTH
-        const commit = formatCommit(lines, note, nativeCodec)
-        await put(tailPath(start), Buffer.concat([nativeCodec.asciiEncode(formatEdge(edge)), commit]), LIVE)
-      }
+      const commit = formatCommit(lines, note, nativeCodec)
+      const text = nativeCodec.asciiEncode(formatEdge(start.hashes()))
+      if (size > 0) await put(tailPath(start.size), nativeCodec.concat(text, commit), LIVE)
       await put('checkpoint', nativeCodec.utf8Encode(note), LIVE)
     },
     audit: () => ledgerCopy(output, 'audit/'),

@@ -123,7 +123,7 @@ export class TrustedTree {
 }
 
 /** The hashes of the perfect subtrees that a partial tile consists of, largest first. */
-export function perfectSubtrees(hashes: readonly Hash[], hasher: Hasher): Hash[] {
+function perfectSubtrees(hashes: readonly Hash[], hasher: Hasher): Hash[] {
   return edgeNodes(hashes.length).map(({ level, index }) => {
     const width = pow2(level)
     return subtreeRoot(hashes.slice(index * width, (index + 1) * width), hasher)
