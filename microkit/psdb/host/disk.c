@@ -10,6 +10,25 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Makes the name of a file durable. */
+static bool sync_directory(const char *path) {
+    char directory[4096] = ".";
+    const char *const slash = strrchr(path, '/');
+    if (slash != NULL) {
+        const size_t length = slash == path ? 1 : (size_t)(slash - path);
+        if (length >= sizeof directory) {
+            errno = ENAMETOOLONG;
+            return false;
+        }
+        memcpy(directory, path, length);
+        directory[length] = '\0';
+    }
+    const int file = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (file < 0) return false;
+    const bool ok = fsync(file) == 0;
+    return close(file) == 0 && ok;
+}
+
 int host_disk_open(const struct host_options *options, uint64_t *sectors) {
     struct stat status;
     const int flags = O_RDWR | O_CLOEXEC | (options->size != 0 ? O_CREAT : 0);
@@ -24,9 +43,11 @@ int host_disk_open(const struct host_options *options, uint64_t *sectors) {
         if (options->size > (uint64_t)status.st_size) {
             if (ftruncate(file, (off_t)options->size) != 0)
                 host_die(HOST_FAILED, options->disk, strerror(errno));
-            if (fsync(file) != 0) host_die(HOST_FAILED, options->disk, strerror(errno));
         }
     }
+    /* What a killed process wrote may be seen before it is durable; what is shown must not be undone by a power cut. */
+    if (fsync(file) != 0 || (options->size != 0 && !sync_directory(options->disk)))
+        host_die(HOST_FAILED, options->disk, strerror(errno));
     const off_t end = lseek(file, 0, SEEK_END);
     if (end < 4096)
         host_die(HOST_FAILED, options->disk, "expected at least 4096 bytes; --size makes it larger");

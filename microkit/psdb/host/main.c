@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <openssl/sha.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -297,6 +298,10 @@ static void work(bool listen) {
 
 int main(int argc, char **argv) {
     host_parse(argc, argv, &host.options);
+    /* These are meant for the client; this process ends when its standard input does. */
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
 #ifdef PSDB_FAULTS
     host_faults_begin(&host.options);
 #endif

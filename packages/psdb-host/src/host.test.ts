@@ -123,6 +123,15 @@ describe.skipIf(missing !== '')(`psdb-host${missing}`, () => {
     await (await openPsdbProcess(second)).close()
   })
 
+  it('leaves the signals that stop a service to its parent', async () => {
+    const host = await disk.open()
+    const storage = openPsdbStorage(host.client('acme'), 'main')
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.kill(host.pid ?? 0, signal)
+    await storage.publish(x)
+    await host.close()
+    expect(await host.exited).toEqual({ code: 0, signal: null })
+  })
+
   it('keeps what it acknowledged when it is killed', async () => {
     let acknowledged = 0
     for (let life = 0; life < 6; life++) {

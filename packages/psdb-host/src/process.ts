@@ -39,6 +39,7 @@ export interface PsdbExit {
 }
 
 export interface PsdbProcess {
+  readonly pid: number | undefined
   /** Of STATE, when the disk was opened. */
   readonly state: number
   /** What was found at opening; may be empty. */
@@ -106,7 +107,7 @@ class HostProcess implements PsdbProcess {
     this.opened = new Promise((resolve, reject) => {
       this.#isOpen = (error) => (error === undefined ? resolve() : reject(error))
     })
-    // Signals to this process's group are for this process: the child ends when its standard input does.
+    // Signals to this process's group are not for the child: it ends when its standard input does.
     this.#child = spawn(
       options.binary ?? findPsdbHost(),
       [...(options.args ?? []), ...argumentsFor(options)],
@@ -134,6 +135,10 @@ class HostProcess implements PsdbProcess {
     channel.listen(client)
     this.#clients.set(tenant, client)
     return client
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid
   }
 
   kill(): void {
