@@ -92,6 +92,7 @@ class Life implements Host {
     for (let at = 0; at < bytes.length && this.#connections.has(id); at += CHUNK) {
       this.#call((to) => to.data(id, exact(bytes.subarray(at, at + CHUNK))))
     }
+    if (this.#connections.has(id)) this.#call((to) => to.data(id, new ArrayBuffer(0)))
     await ended
     return Buffer.concat(parts)
   }

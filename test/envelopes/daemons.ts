@@ -1,0 +1,157 @@
+// The daemons of both envelopes as processes, with the test's wall clock, asked over HTTP.
+
+import { spawn, type ChildProcess } from 'node:child_process'
+import { cp, mkdir, rm, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { Agent, request as httpRequest } from 'node:http'
+import { join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
+import type { WireAnswer, WireSubject } from '@service-fs/wire/conformance'
+import { serviceFs } from '../support/daemon.ts'
+import { collect, end, hasExited, sleep } from '../support/process.ts'
+import { repoRoot } from '../support/root.ts'
+import { MODULE_ID } from './core.ts'
+import { fastDirectory, testRuntime } from './cores.ts'
+
+export type Envelope = 'a' | 'b'
+
+export interface EnvelopeDaemon extends WireSubject {
+  readonly advance: (ms: number) => Promise<void>
+  /** `http://127.0.0.1:PORT/` */
+  readonly url: () => string
+  /** What holds the ledger: a directory, a disk image. */
+  readonly place: string
+  /** The directory of its private keys. */
+  readonly secret: string
+  readonly stop: () => Promise<void>
+}
+
+/** Whether what Envelope B's daemon needs is built. */
+export const bundleBuilt: boolean = existsSync(join(repoRoot, 'envelopes/sel4/dist/bundle.js'))
+
+const running = new Set<ChildProcess>()
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
+/** Starts a daemon on a new ledger. `secret`: whose private keys it begins with; by default it makes its own. */
+export async function startEnvelope(envelope: Envelope, secret?: string): Promise<EnvelopeDaemon> {
+  const dir = await fastDirectory()
+  const daemon = new Daemon(envelope, dir)
+  await daemon.setClock(testRuntime().time)
+  if (secret !== undefined) {
+    await mkdir(daemon.secret, { recursive: true, mode: 0o700 })
+    for (const name of ['ed25519.key', 'audit-ed25519.key'])
+      await cp(join(secret, name), join(daemon.secret, name))
+  }
+  await daemon.launch()
+  return daemon
+}
+
+class Daemon implements EnvelopeDaemon {
+  readonly place: string
+  readonly secret: string
+  readonly #envelope: Envelope
+  readonly #dir: string
+  #clock = 0
+  #child: ChildProcess | undefined
+  #url = ''
+  #agent = new Agent({ keepAlive: true })
+
+  constructor(envelope: Envelope, dir: string) {
+    this.#envelope = envelope
+    this.#dir = dir
+    this.place = join(dir, envelope === 'a' ? MODULE_ID : 'disk.img')
+    this.secret = join(dir, '.secret', MODULE_ID)
+  }
+
+  url = (): string => this.#url
+
+  async setClock(time: number): Promise<void> {
+    this.#clock = time
+    await writeFile(join(this.#dir, 'clock'), `${time}`)
+  }
+
+  advance = (ms: number): Promise<void> => this.setClock(this.#clock + ms)
+
+  async launch(): Promise<void> {
+    const where =
+      this.#envelope === 'a'
+        ? ['--root', this.#dir]
+        : ['--envelope', 'b', '--disk', this.place, '--disk-size', '1G']
+    const options = ['--module-id', MODULE_ID, '--listen', '127.0.0.1:0', '--json']
+    const child = spawn(
+      process.execPath,
+      ['--import', join(repoRoot, 'test/envelopes/clock.mjs'), serviceFs, 'serve', ...where, ...options],
+      {
+        stdio: ['ignore', 'pipe', 'pipe'],
+        env: { ...process.env, SERVICE_FS_TEST_CLOCK: join(this.#dir, 'clock') },
+      },
+    )
+    this.#child = child
+    running.add(child)
+    child.once('exit', () => running.delete(child))
+    const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)]
+    while (!stdout().includes('\n')) {
+      if (hasExited(child)) throw new Error(`service-fs serve ended with ${child.exitCode}: ${stderr()}`)
+      await sleep(5)
+    }
+    this.#url = (JSON.parse(stdout()) as { url: string }).url
+  }
+
+  request = (
+    method: string,
+    path: string,
+    headers: Readonly<Record<string, string>>,
+    body: Uint8Array,
+  ): Promise<WireAnswer> => {
+    const { hostname: host, port } = new URL(this.#url)
+    const length = method === 'POST' ? { 'content-length': `${body.length}` } : {}
+    return new Promise((resolve, reject) => {
+      const options = { host, port, path, method, headers: { ...headers, ...length }, agent: this.#agent }
+      const sent = httpRequest(options, (answer) => {
+        const parts: Buffer[] = []
+        answer.on('data', (part: Buffer) => parts.push(part))
+        answer.on('error', reject)
+        answer.on('end', () =>
+          resolve(answerOf(answer.statusCode ?? 0, answer.headers, Buffer.concat(parts))),
+        )
+      })
+      sent.on('error', reject)
+      sent.end(method === 'POST' ? body : undefined)
+    })
+  }
+
+  reopen = async (how: 'stop' | 'kill'): Promise<void> => {
+    await this.#end(how === 'stop' ? 'SIGTERM' : 'SIGKILL')
+    await this.launch()
+  }
+
+  stop = (): Promise<void> => this.#end('SIGTERM')
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    const child = this.#child
+    // A clean stop waits for connections that are idle.
+    this.#agent.destroy()
+    this.#agent = new Agent({ keepAlive: true })
+    if (child !== undefined) await end(child, signal)
+    if (signal === 'SIGTERM' && child?.exitCode !== 0)
+      throw new Error(`a clean stop ended with ${child?.exitCode}`)
+  }
+
+  dispose = async (): Promise<void> => {
+    await this.#end('SIGKILL')
+    await rm(this.#dir, { recursive: true, force: true, maxRetries: 10 })
+  }
+}
+
+function answerOf(
+  status: number,
+  fields: Readonly<Record<string, string | string[] | undefined>>,
+  body: Buffer,
+): WireAnswer {
+  const headers: Record<string, string> = {}
+  for (const [name, value] of Object.entries(fields)) headers[name] = String(value)
+  const isPacked = headers['content-encoding'] === 'gzip' && body.length > 0
+  return { status, headers, body: isPacked ? gunzipSync(body) : body }
+}
