@@ -1,0 +1,225 @@
+// Builds an appliance's image: C sources → one ELF a protection domain → the Microkit tool → loader.img.
+//   node microkit/build.mjs [--totebox FILE] [--config release|debug] [--compiler gcc|clang] [--sdk DIR] [--name NAME]
+// The SDK is MICROKIT_SDK, or the newest microkit-sdk-* in the user's data directory.
+import { spawnSync } from 'node:child_process'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { generate } from './generate.mjs'
+
+const here = import.meta.dirname
+export const buildRoot = join(here, 'build')
+const BOARD = 'qemu_virt_aarch64'
+/** Crates whose sources are compiled; see crates/Cargo.toml. */
+const CRATES = ['mbedtls-sys-auto', 'monocypher-sys']
+
+const WARNINGS = '-Wall -Wextra -Werror -Wpedantic -Wshadow -Wconversion'
+const COMMON =
+  '-std=gnu11 -O2 -g -ffreestanding -nostdlib -fno-pic -fno-pie -fno-common -fno-stack-protector -fno-unwind-tables -fno-asynchronous-unwind-tables -MMD -MP'
+const STRICT = '-mstrict-align'
+
+/**
+ * @typedef {{ command: string, link: string, flags: string, packages: string }} Compiler
+ * @type {Record<string, () => Compiler>}
+ */
+const compilers = {
+  gcc: () => ({
+    command: 'aarch64-linux-gnu-gcc',
+    link: 'aarch64-linux-gnu-ld',
+    // Debian's compiler has a C library's headers; only its own are for a protection domain.
+    flags: `-mno-outline-atomics -nostdinc -isystem ${gccHeaders()}`,
+    packages: 'gcc-aarch64-linux-gnu',
+  }),
+  clang: () => ({
+    command: 'clang',
+    link: 'ld.lld',
+    flags: '--target=aarch64-none-elf -nostdlibinc',
+    packages: 'clang lld',
+  }),
+}
+
+function gccHeaders() {
+  const found = spawnSync('aarch64-linux-gnu-gcc', ['-print-file-name=include'], { encoding: 'utf8' })
+  return found.status === 0 ? found.stdout.trim() : '/nonexistent'
+}
+
+/** What the sources of a crate need besides. @type {[string, string][]} */
+const FOREIGN = [
+  [
+    'crates/mbedtls-sys-auto/',
+    `-I${buildRoot}/crates/mbedtls-sys-auto/vendor/library -I${buildRoot}/crates/mbedtls-sys-auto/vendor/include -DMBEDTLS_CONFIG_FILE='"sha256/config.h"' -w`,
+  ],
+  [
+    'sha256/sha256.c',
+    `-isystem ${buildRoot}/crates/mbedtls-sys-auto/vendor/include -DMBEDTLS_CONFIG_FILE='"sha256/config.h"'`,
+  ],
+]
+
+/** @param {string} command */
+const has = (command) => spawnSync('sh', ['-c', `command -v ${command}`]).status === 0
+
+/**
+ * The SDKs on this machine, the one to use first: MICROKIT_SDK alone, or all that are installed, the newest first.
+ *
+ * @returns {{ path: string, version: string }[]}
+ */
+export function findSdks() {
+  const given = process.env['MICROKIT_SDK']
+  const data = process.env['XDG_DATA_HOME'] ?? join(homedir(), '.local', 'share')
+  const paths =
+    given !== undefined
+      ? [resolve(given)]
+      : existsSync(data)
+        ? readdirSync(data).flatMap((name) => (name.startsWith('microkit-sdk-') ? [join(data, name)] : []))
+        : []
+  return paths
+    .filter((path) => existsSync(join(path, 'bin', 'microkit')))
+    .map((path) => ({ path, version: readFileSync(join(path, 'VERSION'), 'utf8').trim() }))
+    .sort((a, b) => b.version.localeCompare(a.version, 'en', { numeric: true }))
+}
+
+/** What is missing on this machine to build an image, each with what to do; empty: nothing. @returns {string[]} */
+export function missing(compiler = 'gcc') {
+  const made = compilers[compiler]?.()
+  if (made === undefined) throw new Error(`no compiler ${compiler}: ${Object.keys(compilers).join(', ')}`)
+  return [
+    ...(findSdks().length > 0 ? [] : ['the Microkit SDK (set MICROKIT_SDK to its folder)']),
+    ...(has(made.command) && has(made.link) ? [] : [`${made.command} (apt-get install ${made.packages})`]),
+    ...(has('make') ? [] : ['make (apt-get install make)']),
+    ...(has('cargo') ? [] : ['cargo (apt-get install cargo)']),
+  ]
+}
+
+/**
+ * @param {string} command
+ * @param {string[]} args
+ * @param {string} [cwd]
+ */
+function run(command, args, cwd = here) {
+  const done = spawnSync(command, args, { cwd, encoding: 'utf8', maxBuffer: 1 << 28 })
+  if (done.error !== undefined) throw new Error(`${command}: ${done.error.message}`)
+  if (done.status !== 0) throw new Error(`${command} ${args.join(' ')}\n${done.stdout}${done.stderr}`)
+}
+
+/** @param {string} path @param {string} text */
+function writeIfNew(path, text) {
+  if (!existsSync(path) || readFileSync(path, 'utf8') !== text) writeFileSync(path, text)
+}
+
+/** Puts the crates' sources into the build folder, once for each Cargo.lock. */
+function vendor() {
+  const lock = readFileSync(join(here, 'crates', 'Cargo.lock'), 'utf8')
+  const to = join(buildRoot, 'crates')
+  const stamp = join(to, 'Cargo.lock')
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return
+  const all = join(buildRoot, 'vendor')
+  rmSync(all, { recursive: true, force: true })
+  rmSync(to, { recursive: true, force: true })
+  mkdirSync(to, { recursive: true })
+  run('cargo', ['vendor', '--quiet', '--locked', all], join(here, 'crates'))
+  for (const name of CRATES) cpSync(join(all, name), join(to, name), { recursive: true })
+  rmSync(all, { recursive: true })
+  writeFileSync(stamp, lock)
+}
+
+/** @param {string} source as in generate.mjs @param {string} base for a program of the list's own */
+function place(source, base) {
+  if (source.startsWith('crates/')) return join(buildRoot, source)
+  return source.startsWith('./') ? join(base, source) : join(here, source)
+}
+
+/**
+ * @param {{ description: import('./description.mjs').Description, compiler: Compiler, board: string, base: string }} what
+ */
+function makefile({ description, compiler, board, base }) {
+  const flags = `${COMMON} ${compiler.flags} -isystem ${here}/lib/include -I${here} -Iinclude -isystem ${board}/include`
+  const lines = [`CC = ${compiler.command}`, `LD = ${compiler.link}`, `FLAGS = ${flags}`, '']
+  const domains = [...description.domains.values()]
+  lines.push(`all: ${domains.map(({ name }) => `${name}.elf`).join(' ')}`, '')
+  for (const { name, sources, restartable } of domains) {
+    /** @type {string[]} */
+    const objects = []
+    for (const source of sources) {
+      const object = `${name}/${source.replace('./', '').replaceAll('/', '_').replace(/\.c$/, '.o')}`
+      const more = FOREIGN.find(([prefix]) => source.startsWith(prefix))?.[1] ?? ''
+      const warnings = source.startsWith('crates/') ? '' : WARNINGS
+      const alignment = source === 'lib/memory.c' ? '-fno-builtin $(NO_LOOPS)' : STRICT
+      const define = `-DDOMAIN_${name.toUpperCase().replaceAll(/[^A-Z0-9]/g, '_')}`
+      objects.push(object)
+      lines.push(
+        `${object}: ${place(source, base)} Makefile`,
+        `\t$(CC) $(FLAGS) ${warnings} ${alignment} ${define} ${more} -c $< -o $@`,
+      )
+    }
+    const entry = restartable ? `-e domain_start ${here}/lib/restart.ld` : ''
+    lines.push(
+      `${name}.elf: ${objects.join(' ')} Makefile`,
+      `\t$(LD) -L${board}/lib ${objects.join(' ')} ${entry} -lmicrokit -Tmicrokit.ld -o $@`,
+      `-include ${objects.map((object) => object.replace(/\.o$/, '.d')).join(' ')}`,
+      '',
+    )
+  }
+  const noLoops = compiler.command === 'clang' ? '' : '-fno-tree-loop-distribute-patterns'
+  return `NO_LOOPS = ${noLoops}\n${lines.join('\n')}\n`
+}
+
+/**
+ * @param {{ totebox?: string, config?: string, compiler?: string, sdk?: string, name?: string }} options `totebox`: the
+ *   file with the list of tenants; `config`: release or debug
+ * @returns {{ image: string, report: string, xml: string }} paths
+ */
+export function build(options = {}) {
+  const {
+    totebox = join(here, 'totebox.json'),
+    config = 'release',
+    compiler = 'gcc',
+    name = 'totebox',
+  } = options
+  const lacking = missing(compiler)
+  if (lacking.length > 0) throw new Error(`missing: ${lacking.join('; ')}`)
+  const sdk = options.sdk ?? /** @type {{ path: string }} */ (findSdks()[0]).path
+  const board = join(sdk, 'board', BOARD, config)
+  if (!existsSync(board)) throw new Error(`${sdk} has no ${BOARD}/${config}`)
+  vendor()
+  const version = readFileSync(join(sdk, 'VERSION'), 'utf8').trim()
+  const out = join(buildRoot, `${name}-${version}-${config}-${compiler}`)
+  const { description, xml, header } = generate(JSON.parse(readFileSync(totebox, 'utf8')))
+  mkdirSync(join(out, 'include'), { recursive: true })
+  for (const domain of description.domains.keys()) mkdirSync(join(out, domain), { recursive: true })
+  writeIfNew(join(out, 'include', 'config.h'), header)
+  writeIfNew(join(out, 'system.xml'), xml)
+  const made = compilers[compiler]?.()
+  if (made === undefined) throw new Error(`no compiler ${compiler}`)
+  writeIfNew(
+    join(out, 'Makefile'),
+    makefile({ description, compiler: made, board, base: dirname(resolve(totebox)) }),
+  )
+  run('make', ['--silent', '-j2', 'all'], out)
+  const image = join(out, 'loader.img')
+  const report = join(out, 'report.txt')
+  run(
+    join(sdk, 'bin', 'microkit'),
+    ['system.xml', '--search-path', out, '--board', BOARD, '--config', config, '-o', image, '-r', report],
+    out,
+  )
+  return { image, report, xml: join(out, 'system.xml') }
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const { values } = parseArgs({
+    options: {
+      totebox: { type: 'string' },
+      config: { type: 'string' },
+      compiler: { type: 'string' },
+      sdk: { type: 'string' },
+      name: { type: 'string' },
+    },
+  })
+  try {
+    console.log(build(values).image)
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error)
+    process.exitCode = 1
+  }
+}

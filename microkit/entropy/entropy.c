@@ -1,0 +1,101 @@
+/* Random bytes: the only holder of the virtio-rng. Fills one client's page after another, 256 bytes each time. */
+#include "lib/console.h"
+#include "lib/domain.h"
+#include "lib/random.h"
+#include "virtio/virtio.h"
+
+#include <string.h>
+
+#define QUEUE_SIZE 8u
+
+uintptr_t queue_physical;
+
+static const uintptr_t pages[] = AT_CLIENTS_RANDOM;
+static const microkit_channel channels[] = CH_CLIENTS;
+
+#define CLIENTS (sizeof pages / sizeof *pages)
+
+/* The device writes to the page behind the queue's. */
+static uint8_t *const bytes = (uint8_t *)(AT_QUEUE + VIRTIO_PAGE);
+static struct virtio_device device;
+static struct virtio_queue queue;
+static bool wants[CLIENTS];
+static uint32_t have;
+static bool asked;
+
+static void ask(void) {
+    const struct virtio_buffer buffer = {queue_physical + VIRTIO_PAGE + have, RANDOM_BYTES - have, true};
+    asked = virtio_give(&queue, &buffer, 1) != VIRTIO_NOTHING;
+    if (asked) virtio_kick(&queue);
+}
+
+static void fill(uint32_t client) {
+    struct random_page *page = (struct random_page *)pages[client];
+    const uint32_t count = page->count;
+    __atomic_store_n(&page->count, count + 1, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    memcpy(page->bytes, bytes, RANDOM_BYTES);
+    __atomic_store_n(&page->count, count + 2, __ATOMIC_RELEASE);
+    memset(bytes, 0, RANDOM_BYTES);
+    microkit_notify(channels[client]);
+}
+
+/* The next client in turn that wants bytes, from `*next` on. */
+static bool find(uint32_t *next) {
+    for (uint32_t i = 0; i < CLIENTS; i++) {
+        const uint32_t client = (*next + i) % CLIENTS;
+        if (!wants[client]) continue;
+        *next = client;
+        return true;
+    }
+    return false;
+}
+
+static void work(void) {
+    static uint32_t next;
+    if (asked || !find(&next)) return;
+    if (have == RANDOM_BYTES) {
+        wants[next] = false;
+        have = 0;
+        fill(next);
+        next = (next + 1) % CLIENTS;
+        if (!find(&next)) return;
+    }
+    ask();
+}
+
+static void interrupt(void) {
+    struct virtio_done done;
+    const bool sane = virtio_interrupt(&device);
+    while (virtio_take_back(&queue, &done)) {
+        have += done.length;
+        asked = false;
+    }
+    if (sane && !queue.broken) return;
+    console("the entropy device broke the rules of virtio: it is left alone");
+    asked = true;
+}
+
+void init(void) {
+    const char *wrong = virtio_negotiate(&device, AT_DEVICE, VIRTIO_ID_RNG, 0, 0);
+    if (wrong == NULL) wrong = virtio_queue_begin(&queue, &device, 0, QUEUE_SIZE, AT_QUEUE, queue_physical);
+    if (wrong != NULL) {
+        console(wrong);
+        asked = true;
+        return;
+    }
+    virtio_ready(&device);
+    for (uint32_t i = 0; i < CLIENTS; i++) wants[i] = true;
+    work();
+}
+
+void notified(microkit_channel channel) {
+    for (uint32_t i = 0; i < CLIENTS; i++) {
+        if (channel == channels[i]) wants[i] = true;
+    }
+    if (channel == CH_DEVICE) {
+        interrupt();
+        microkit_irq_ack(channel);
+    }
+    work();
+}

@@ -1,0 +1,277 @@
+// The appliance as a system description: which protection domains there are, what each holds, who talks to whom. All of
+// it follows from a short list, totebox.json: adding a tenant is one line there.
+import { Description } from './description.mjs'
+
+// QEMU's virt machine. Four virtio transports are in pages of their own: a page holds eight.
+const UART = 0x900_0000
+const RTC = 0x901_0000
+const TIMER_IRQ = 30
+const RTC_IRQ = 34
+const TRANSPORT = 0xa00_0000
+const TRANSPORT_SIZE = 0x200
+const TRANSPORT_IRQ = 48
+
+// Which transport a device is behind; qemu/run.mjs puts it there.
+export const DATA_DISK = 0
+export const KEY_DISK = 8
+export const NETWORK = 16
+export const ENTROPY = 24
+
+const MiB = 0x10_0000
+const RING_SIDE = 0x2000
+const PAGE = 0x1000
+// A tenant's bytes under way to and from PSDB.
+const DATA_REGION = 32 * MiB
+// Bytes under way to and from the data disk.
+const DISK_REGION = 2 * MiB
+// What PSDB keeps in mind: itself, 32 bytes for an object (two thirds are used), 24 for an unsealed tail file.
+const STORE_MEMORY = 4 * MiB
+const OBJECTS = 1 << 20
+const TAILS = 32768
+const TAIL_BYTES = 24
+
+const MODULE_ID = /^[a-z0-9][a-z0-9-]{0,62}$/
+const MOST_TENANTS = 31
+
+const LIB = ['lib/memory.c', 'lib/text.c', 'lib/console.c']
+const SHA256 = ['sha256/sha256.c', 'crates/mbedtls-sys-auto/vendor/library/sha256.c']
+const STORE = [
+  'batch',
+  'clean',
+  'extension',
+  'index',
+  'member',
+  'names',
+  'objects',
+  'plan',
+  'read',
+  'scan',
+  'store',
+  'tails',
+  'tar',
+  'text',
+]
+
+/**
+ * @typedef {{ moduleId: string, port?: number, program?: string[] }} Tenant `program`: C sources in the place of the
+ *   ledger, for tests; relative to the folder of the list
+ * @typedef {{ tenants: Tenant[], network?: { dhcp: true } | { address: string, netmask: string, gateway?: string } }} Totebox
+ */
+
+/** @param {Totebox} totebox */
+export function check(totebox) {
+  const { tenants } = totebox
+  if (!Array.isArray(tenants) || tenants.length < 1 || tenants.length > MOST_TENANTS) {
+    throw new Error(`tenants: a list of 1 to ${MOST_TENANTS} is expected`)
+  }
+  for (const [index, { moduleId, port }] of tenants.entries()) {
+    if (typeof moduleId !== 'string' || !MODULE_ID.test(moduleId)) {
+      throw new Error(
+        `tenants[${index}].moduleId: [a-z0-9][a-z0-9-]{0,62} is expected, found ${JSON.stringify(moduleId)}`,
+      )
+    }
+    if (port !== undefined && !(Number.isInteger(port) && port >= 1 && port <= 65535)) {
+      throw new Error(`tenants[${index}].port: 1 to 65535 is expected, found ${JSON.stringify(port)}`)
+    }
+    for (const [field, value] of Object.entries({ moduleId, port })) {
+      const same = tenants.findIndex((tenant) => tenant[/** @type {'moduleId'} */ (field)] === value)
+      if (value !== undefined && same < index) {
+        throw new Error(
+          `tenants[${index}].${field}: ${JSON.stringify(value)} is that of tenants[${same}] too`,
+        )
+      }
+    }
+  }
+}
+
+/** @typedef {import('./description.mjs').End} End */
+
+/** A list of texts in C. @param {string[]} texts */
+const strings = (texts) => `{${texts.map((text) => JSON.stringify(text)).join(', ')}}`
+
+class Appliance extends Description {
+  /** @type {string[]} */
+  consoles = []
+
+  /**
+   * A domain with a console.
+   *
+   * @param {string} name
+   * @param {Parameters<Description['domain']>[1]} options
+   */
+  part(name, options) {
+    this.domain(name, { ...options, sources: [...options.sources, ...LIB] })
+    const index = this.consoles.push(name) - 1
+    this.region(`console_${name}`, PAGE)
+    this.map(`console_${name}`, name, 'rw', { name: 'console' })
+    this.map(`console_${name}`, 'supervisor', 'r', { name: 'consoles', index })
+    this.channel(name, { name: 'console' }, 'supervisor', { name: 'consoles', index })
+  }
+
+  /**
+   * Rings between two domains, and the channel that goes with them.
+   *
+   * @param {string} one
+   * @param {End} oneEnd what `one` calls it
+   * @param {string} other
+   * @param {End} otherEnd what `other` calls it
+   */
+  rings(one, oneEnd, other, otherEnd) {
+    this.channel(one, oneEnd, other, otherEnd)
+    const sides = [
+      [one, oneEnd, other, otherEnd],
+      [other, otherEnd, one, oneEnd],
+    ]
+    for (const [mine, myEnd, theirs, theirEnd] of /** @type {[string, End, string, End][]} */ (sides)) {
+      const region = `ring_${mine}_to_${theirs}`
+      this.region(region, RING_SIDE)
+      this.map(region, mine, 'rw', { ...myEnd, name: `${myEnd.name}_ring_mine` })
+      this.map(region, theirs, 'r', { ...theirEnd, name: `${theirEnd.name}_ring_theirs` })
+    }
+  }
+
+  /**
+   * A virtio device: registers, interrupt, and pages that it may reach.
+   *
+   * @param {string} domain
+   * @param {number} transport
+   * @param {number} pages
+   */
+  virtio(domain, transport, pages) {
+    this.region(`${domain}_device`, PAGE, { device: TRANSPORT + transport * TRANSPORT_SIZE })
+    this.map(`${domain}_device`, domain, 'rw', { name: 'device' })
+    this.irq(domain, TRANSPORT_IRQ + transport, 'edge', 'device')
+    this.region(`${domain}_queue`, pages * PAGE)
+    this.map(`${domain}_queue`, domain, 'rw', { name: 'queue' })
+    this.physical(domain, 'queue_physical', `${domain}_queue`)
+  }
+
+  /** The number of clients so far of each service. @type {Record<string, number>} */
+  #clients = {}
+
+  /** @param {string} service */
+  #client(service) {
+    const index = this.#clients[service] ?? 0
+    this.#clients[service] = index + 1
+    return { name: 'clients', index }
+  }
+
+  /** Lets a domain be woken at a time of its choice. @param {string} domain */
+  wake(domain) {
+    const end = this.#client('clock')
+    this.region(`deadline_${domain}`, PAGE)
+    this.map(`deadline_${domain}`, domain, 'rw', { name: 'deadline' })
+    this.map(`deadline_${domain}`, 'clock', 'r', { name: 'clients_deadline', index: end.index })
+    this.channel(domain, { name: 'clock' }, 'clock', end)
+  }
+
+  /** Lets a domain tell the time. @param {string} domain */
+  time(domain) {
+    this.map('time', domain, 'r', { name: 'time' })
+  }
+
+  /** Lets a domain have random bytes. @param {string} domain */
+  random(domain) {
+    const end = this.#client('entropy')
+    this.region(`random_${domain}`, PAGE)
+    this.map(`random_${domain}`, domain, 'r', { name: 'random' })
+    this.map(`random_${domain}`, 'entropy', 'rw', { name: 'clients_random', index: end.index })
+    this.channel(domain, { name: 'entropy' }, 'entropy', end)
+  }
+}
+
+/** @param {Appliance} system @param {Tenant[]} tenants */
+function addStorage(system, tenants) {
+  system.part('blk', { priority: 200, sources: ['blk/blk.c', 'virtio/virtio.c', 'virtio/disk.c'] })
+  system.virtio('blk', DATA_DISK, 2)
+  system.part('psdb', {
+    priority: 150,
+    stack: 0x10000,
+    sources: ['psdb_pd/psdb_pd.c', ...STORE.map((name) => `psdb/${name}.c`), ...SHA256],
+    defines: { TAILS_EACH: TAILS },
+  })
+  system.rings('psdb', { name: 'blk' }, 'blk', { name: 'psdb' })
+  system.region('disk_data', DISK_REGION)
+  system.map('disk_data', 'psdb', 'rw', { name: 'disk' })
+  system.physical('blk', 'data_physical', 'disk_data')
+  const blk = /** @type {import('./description.mjs').Domain} */ (system.domains.get('blk'))
+  blk.defines['SIZE_DATA'] = `0x${DISK_REGION.toString(16)}`
+  system.region('psdb_store', STORE_MEMORY)
+  system.map('psdb_store', 'psdb', 'rw', { name: 'store' })
+  system.region('psdb_objects', OBJECTS * 32)
+  system.map('psdb_objects', 'psdb', 'rw', { name: 'slots' })
+  const tails = 2 * tenants.length * TAILS * TAIL_BYTES
+  system.region('psdb_tails', Math.ceil(tails / (2 * MiB)) * 2 * MiB)
+  system.map('psdb_tails', 'psdb', 'rw', { name: 'tails' })
+}
+
+/** @param {Appliance} system */
+function addServices(system) {
+  system.part('clock', { priority: 170, sources: ['clock/clock.c'] })
+  system.irq('clock', TIMER_IRQ, 'level', 'timer')
+  system.irq('clock', RTC_IRQ, 'level', 'alarm')
+  system.region('rtc', PAGE, { device: RTC })
+  system.map('rtc', 'clock', 'rw', { name: 'rtc' })
+  system.region('time', PAGE)
+  system.map('time', 'clock', 'rw', { name: 'time' })
+  system.wake('supervisor')
+  system.part('entropy', { priority: 160, sources: ['entropy/entropy.c', 'virtio/virtio.c'] })
+  system.virtio('entropy', ENTROPY, 2)
+}
+
+/** @param {Appliance} system @param {Tenant[]} tenants */
+function addLedgers(system, tenants) {
+  for (const [index, { moduleId, program }] of tenants.entries()) {
+    const name = `ledger_${moduleId}`
+    if (program === undefined) throw new Error(`tenants[${index}].program: there is no ledger program yet`)
+    system.part(name, {
+      priority: 100,
+      stack: 2 * MiB,
+      sources: [...program, 'lib/restart.c'],
+      parent: 'supervisor',
+      child: index,
+      restartable: true,
+      defines: { TENANT: JSON.stringify(moduleId) },
+    })
+    system.rings(name, { name: 'psdb' }, 'psdb', { name: 'ledgers', index })
+    system.region(`data_${moduleId}`, DATA_REGION)
+    system.map(`data_${moduleId}`, name, 'rw', { name: 'data' })
+    system.map(`data_${moduleId}`, 'psdb', 'rw', { name: 'ledgers_data', index })
+    system.wake(name)
+    system.time(name)
+    system.random(name)
+  }
+}
+
+/**
+ * @param {Totebox} totebox
+ * @returns {{ description: Description, xml: string, header: string }}
+ */
+export function generate(totebox) {
+  check(totebox)
+  const { tenants } = totebox
+  const system = new Appliance()
+  system.domain('supervisor', {
+    priority: 250,
+    sources: ['supervisor/supervisor.c', 'supervisor/serial.c', 'lib/memory.c', 'lib/text.c'],
+  })
+  system.region('uart', PAGE, { device: UART })
+  system.map('uart', 'supervisor', 'rw', { name: 'uart' })
+  addServices(system)
+  addStorage(system, tenants)
+  addLedgers(system, tenants)
+  const supervisor = /** @type {import('./description.mjs').Domain} */ (system.domains.get('supervisor'))
+  const children = tenants.map(({ moduleId }) => `ledger_${moduleId}`)
+  supervisor.defines['CONSOLE_NAMES'] = strings(system.consoles)
+  supervisor.defines['CHILD_NAMES'] = strings(children)
+  supervisor.defines['CHILD_CONSOLES'] =
+    `{${children.map((name) => system.consoles.indexOf(name)).join(', ')}}`
+  return {
+    description: system,
+    xml: system.xml(),
+    header: system.header({
+      TENANT_COUNT: tenants.length,
+      TENANT_NAMES: strings(tenants.map(({ moduleId }) => moduleId)),
+    }),
+  }
+}

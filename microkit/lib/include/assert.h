@@ -1,0 +1,4 @@
+/* Assertions of sources from elsewhere; they stay on in release builds. */
+#undef assert
+#include "../stop.h"
+#define assert(condition) STOP_UNLESS(condition)

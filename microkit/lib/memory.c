@@ -1,0 +1,64 @@
+/*
+ * memcpy and the like, which the compiler calls too. Compiled so that it doesn't find them in here again, and with
+ * unaligned access allowed: for ordinary memory, never for a device's registers.
+ */
+#include <stdint.h>
+#include <string.h>
+
+typedef uint64_t __attribute__((aligned(1), may_alias)) word;
+
+void *memcpy(void *restrict to, const void *restrict from, size_t length) {
+    uint8_t *out = to;
+    const uint8_t *in = from;
+    for (; length >= 64; length -= 64, out += 64, in += 64) {
+        word *o = (word *)out;
+        const word *i = (const word *)in;
+        const uint64_t a = i[0], b = i[1], c = i[2], d = i[3], e = i[4], f = i[5], g = i[6], h = i[7];
+        o[0] = a, o[1] = b, o[2] = c, o[3] = d, o[4] = e, o[5] = f, o[6] = g, o[7] = h;
+    }
+    for (; length >= 8; length -= 8, out += 8, in += 8) *(word *)out = *(const word *)in;
+    while (length-- > 0) *out++ = *in++;
+    return to;
+}
+
+void *memmove(void *to, const void *from, size_t length) {
+    uint8_t *out = to;
+    const uint8_t *in = from;
+    if ((uintptr_t)out - (uintptr_t)in >= length) return memcpy(to, from, length);
+    while (length >= 8) {
+        length -= 8;
+        *(word *)(out + length) = *(const word *)(in + length);
+    }
+    while (length > 0) {
+        length--;
+        out[length] = in[length];
+    }
+    return to;
+}
+
+void *memset(void *to, int byte, size_t length) {
+    uint8_t *out = to;
+    const uint64_t pattern = 0x0101010101010101u * (uint8_t)byte;
+    for (; length >= 32; length -= 32, out += 32) {
+        word *o = (word *)out;
+        o[0] = pattern, o[1] = pattern, o[2] = pattern, o[3] = pattern;
+    }
+    while (length-- > 0) *out++ = (uint8_t)byte;
+    return to;
+}
+
+int memcmp(const void *a, const void *b, size_t length) {
+    const uint8_t *x = a;
+    const uint8_t *y = b;
+    while (length >= 8 && *(const word *)x == *(const word *)y) length -= 8, x += 8, y += 8;
+    for (; length > 0; length--, x++, y++) {
+        if (*x != *y) return *x < *y ? -1 : 1;
+    }
+    return 0;
+}
+
+size_t strlen(const char *text) {
+    size_t length = 0;
+    while (text[length] != 0) length++;
+    return length;
+}

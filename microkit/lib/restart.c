@@ -1,0 +1,31 @@
+/*
+ * The first instruction of a domain that the supervisor may start again. Microkit sets only registers; here the domain's
+ * memory becomes as it was: all zero, but for the words that Microkit's tool wrote into the image for libmicrokit.
+ * Linked with restart.ld, which sees to it that there is no other writable memory with an initial value.
+ */
+#include "domain.h"
+
+#include <string.h>
+
+extern uint8_t _bss[], _bss_end[];
+extern char microkit_name[];
+/* Only in newer SDKs. */
+extern seL4_Word microkit_ioports __attribute__((weak));
+_Noreturn void _start(void);
+_Noreturn void domain_start(void);
+
+_Noreturn void domain_start(void) {
+    char name[MICROKIT_PD_NAME_LENGTH];
+    memcpy(name, microkit_name, sizeof name);
+    const seL4_Word irqs = microkit_irqs;
+    const seL4_Word notifications = microkit_notifications;
+    const seL4_Word calls = microkit_pps;
+    const seL4_Word ports = &microkit_ioports != NULL ? microkit_ioports : 0;
+    memset(_bss, 0, (size_t)(_bss_end - _bss));
+    memcpy(microkit_name, name, sizeof name);
+    microkit_irqs = irqs;
+    microkit_notifications = notifications;
+    microkit_pps = calls;
+    if (&microkit_ioports != NULL) microkit_ioports = ports;
+    _start();
+}

@@ -1,0 +1,194 @@
+// Boots an image of the appliance in QEMU, headless.
+//   node qemu/run.mjs IMAGE --disk FILE [--keys FILE] [--forward HOST:GUEST]… [--timeout SECONDS]
+// prints what the appliance prints on its serial port, until Ctrl-C or the time is up.
+import { spawn, spawnSync } from 'node:child_process'
+import { parseArgs } from 'node:util'
+import { DATA_DISK, ENTROPY, KEY_DISK, NETWORK } from '../microkit/generate.mjs'
+
+const QEMU = 'qemu-system-aarch64'
+const LOAD_AT = '0x70000000'
+
+/**
+ * A disk image and how the appliance's device is to behave.
+ *
+ * @typedef {{ file: string, flush?: boolean, readOnly?: boolean, failing?: 'read' | 'write' | 'flush', after?: number }} Disk
+ *   `flush`: false makes a device without a write cache, which offers no FLUSH; `failing`: such operations end with an
+ *   error, from the byte `after` of the image on
+ * @typedef {{ image: string, disk?: Disk, keys?: Disk, forward?: { host: number, guest: number }[],
+ *   memory?: string }} Machine
+ */
+
+/** Whether QEMU is on this machine. */
+export const hasQemu = () => spawnSync(QEMU, ['--version']).status === 0
+
+/**
+ * @param {string} id
+ * @param {Disk} disk
+ * @param {number} transport
+ * @returns {[string, string][]}
+ */
+function diskArgs(id, { file, flush = true, readOnly = false, failing, after = 0 }, transport) {
+  const plain = { driver: 'file', filename: file, cache: { direct: false, 'no-flush': false } }
+  const failure = {
+    event: 'none',
+    iotype: failing,
+    errno: 5,
+    once: false,
+    // A flush has no place on the disk.
+    ...(failing === 'flush' || after === 0 ? {} : { sector: after / 512 }),
+  }
+  const bottom =
+    failing === undefined ? plain : { driver: 'blkdebug', image: plain, 'inject-error': [failure] }
+  const node = { driver: 'raw', 'node-name': id, 'read-only': readOnly, file: bottom }
+  const cache = flush ? 'write-cache=on' : 'write-cache=off,config-wce=off'
+  const device = `virtio-blk-device,drive=${id},bus=virtio-mmio-bus.${transport},${cache}`
+  return [
+    ['-blockdev', JSON.stringify(node)],
+    ['-device', `${device},werror=report,rerror=report`],
+  ]
+}
+
+/** @param {Machine} machine */
+export function qemuArgs({ image, disk, keys, forward = [], memory = '2G' }) {
+  const ports = forward.map(({ host, guest }) => `,hostfwd=tcp:127.0.0.1:${host}-:${guest}`).join('')
+  /** @type {[string, string][]} */
+  const options = [
+    ['-machine', 'virt,virtualization=on'],
+    ['-cpu', 'cortex-a53'],
+    ['-m', memory],
+    ['-display', 'none'],
+    ['-monitor', 'none'],
+    ['-serial', 'stdio'],
+    ['-global', 'virtio-mmio.force-legacy=false'],
+    ['-device', `loader,file=${image},addr=${LOAD_AT},cpu-num=0`],
+    ['-object', 'rng-random,filename=/dev/urandom,id=entropy'],
+    ['-device', `virtio-rng-device,rng=entropy,bus=virtio-mmio-bus.${ENTROPY}`],
+    ['-netdev', `user,id=network,restrict=on${ports}`],
+    ['-device', `virtio-net-device,netdev=network,bus=virtio-mmio-bus.${NETWORK}`],
+  ]
+  if (disk !== undefined) options.push(...diskArgs('data', disk, DATA_DISK))
+  if (keys !== undefined) options.push(...diskArgs('keys', keys, KEY_DISK))
+  return options.flat()
+}
+
+/** A booted machine. */
+export class Appliance {
+  /** All that it printed, so far. */
+  console = ''
+  /** @type {Promise<number | null>} */
+  exited
+  #process
+  /** @type {Set<() => void>} */
+  #listeners = new Set()
+  #ended = false
+
+  /** @param {Machine} machine @param {{ echo?: boolean }} [options] */
+  constructor(machine, { echo = false } = {}) {
+    this.#process = spawn(QEMU, qemuArgs(machine), { stdio: ['ignore', 'pipe', 'pipe'] })
+    /** @param {Buffer} bytes */
+    const take = (bytes) => {
+      this.console += bytes.toString('latin1').replaceAll('\r', '')
+      if (echo) process.stdout.write(bytes)
+      for (const listener of this.#listeners) listener()
+    }
+    this.#process.stdout.on('data', take)
+    this.#process.stderr.on('data', take)
+    this.exited = new Promise((resolve) => {
+      /** @param {number | null} code */
+      const ended = (code) => {
+        this.#ended = true
+        for (const listener of this.#listeners) listener()
+        resolve(code)
+      }
+      this.#process.on('error', (error) => {
+        this.console += `${QEMU}: ${error.message}\n`
+        ended(null)
+      })
+      this.#process.on('close', ended)
+    })
+  }
+
+  /** The process that is to be killed for a power cut. */
+  get pid() {
+    return this.#process.pid
+  }
+
+  /**
+   * Waits for something on the console, from its beginning on; an error with all of it when it does not come.
+   *
+   * @param {RegExp} pattern
+   * @param {number} [milliseconds]
+   * @returns {Promise<RegExpExecArray>}
+   */
+  async until(pattern, milliseconds = 30_000) {
+    /** @type {RegExpExecArray | null} */
+    let found = null
+    await /** @type {Promise<void>} */ (
+      new Promise((resolve, reject) => {
+        /** @param {string} why */
+        const fail = (why) => {
+          done()
+          reject(new Error(`${pattern} ${why}; the console:\n${this.console}`))
+        }
+        const timer = setTimeout(() => fail(`did not come within ${milliseconds} ms`), milliseconds)
+        const look = () => {
+          found = pattern.exec(this.console)
+          if (found !== null) {
+            done()
+            resolve()
+          } else if (this.#ended) {
+            fail('did not come before QEMU ended')
+          }
+        }
+        const done = () => {
+          clearTimeout(timer)
+          this.#listeners.delete(look)
+        }
+        this.#listeners.add(look)
+        look()
+      })
+    )
+    return /** @type {RegExpExecArray} */ (/** @type {unknown} */ (found))
+  }
+
+  /** Pulls the plug: SIGKILL. What the host's kernel has of the disks' files stays. */
+  async kill() {
+    this.#process.kill('SIGKILL')
+    await this.exited
+  }
+
+  /** Ends QEMU in its own time. */
+  async stop() {
+    this.#process.kill('SIGTERM')
+    await this.exited
+  }
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      disk: { type: 'string' },
+      keys: { type: 'string' },
+      forward: { type: 'string', multiple: true },
+      timeout: { type: 'string' },
+    },
+  })
+  const [image] = positionals
+  if (image === undefined) throw new Error('which image? node qemu/run.mjs IMAGE --disk FILE')
+  const forward = (values.forward ?? []).map((pair) => {
+    const [host, guest] = pair.split(':').map(Number)
+    if (!host || !guest) throw new Error(`--forward ${pair}: HOST:GUEST is expected, two ports`)
+    return { host, guest }
+  })
+  /** @type {Machine} */
+  const machine = { image, forward }
+  if (values.disk !== undefined) machine.disk = { file: values.disk }
+  if (values.keys !== undefined) machine.keys = { file: values.keys }
+  const appliance = new Appliance(machine, { echo: true })
+  process.on('SIGINT', () => void appliance.stop())
+  process.on('SIGTERM', () => void appliance.stop())
+  if (values.timeout !== undefined)
+    setTimeout(() => void appliance.stop(), 1000 * Number(values.timeout)).unref()
+  process.exitCode = (await appliance.exited) === 0 ? 0 : 1
+}
