@@ -6,6 +6,7 @@ import { build } from 'esbuild'
 const here = (path) => fileURLToPath(new URL(path, import.meta.url))
 
 const { metafile } = await build({
+  absWorkingDir: here('.'),
   entryPoints: [here('src/bundle/main.ts')],
   outfile: here('dist/bundle.js'),
   bundle: true,

@@ -51,18 +51,39 @@ export function parseHead(text: string): Head {
   }
 }
 
-/** Checks a field line, and adds it: field-name ":" OWS field-value OWS (RFC 9112 §5). No folded lines (§5.2). */
+/** Checks a field line, and adds it. No folded lines (RFC 9112 §5.2). */
 export function addField(headers: Map<string, string>, line: string): void {
+  const { name, value } = fieldOf(line)
+  const before = headers.get(name)
+  if (before === undefined) headers.set(name, value)
+  else if (SINGLE.has(name)) throw bad(`${name}: expected once, found it again`)
+  else headers.set(name, `${before}, ${value}`)
+}
+
+interface Field {
+  readonly name: string
+  readonly value: string
+}
+
+/** Clients repeat themselves: short lines that were read are not read again. */
+const known = new Map<string, Field>()
+const MAX_KNOWN = 256
+const MAX_KNOWN_LENGTH = 128
+
+/** field-name ":" OWS field-value OWS (RFC 9112 §5). @throws Problem */
+function fieldOf(line: string): Field {
+  const found = known.get(line)
+  if (found !== undefined) return found
   const colon = line.indexOf(':')
   const given = line.slice(0, Math.max(colon, 0))
   if (!TOKEN.test(given)) throw bad('expected a field line: name, colon without space before it, value')
   if (NOT_IN_VALUE.test(line)) throw bad(`${given}: expected no control characters`)
-  const name = given.toLowerCase()
-  const value = trimmed(line, colon + 1)
-  const before = headers.get(name)
-  if (before === undefined) headers.set(name, value)
-  else if (SINGLE.has(name)) throw bad(`${given}: expected once, found it again`)
-  else headers.set(name, `${before}, ${value}`)
+  const field = { name: given.toLowerCase(), value: trimmed(line, colon + 1) }
+  if (line.length <= MAX_KNOWN_LENGTH) {
+    if (known.size === MAX_KNOWN) known.clear()
+    known.set(line, field)
+  }
+  return field
 }
 
 /** The rest of a line without spaces and tabs around it; other white space is the value's own. */

@@ -40,7 +40,16 @@ export interface EngineOptions {
 }
 
 /** What crosses the border. Bytes become an ArrayBuffer in the engine. */
-export type Value = undefined | boolean | number | string | Uint8Array
+export type Value = undefined | boolean | number | string | Uint8Array | Utf8
+
+/** Bytes of UTF-8 without NUL that become a text in the engine. */
+export class Utf8 {
+  readonly bytes: Uint8Array
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes
+  }
+}
 
 export type HostFunction = (given: Arguments) => Value | void
 
@@ -317,6 +326,7 @@ export class Engine {
     if (typeof value === 'string') return this.#text(value)
     if (typeof value === 'number') return this.#ffi.QTS_NewFloat64(this.#context, value)
     if (value instanceof Uint8Array) return this.#bytes(value)
+    if (value instanceof Utf8) return this.#utf8(value.bytes)
     const found = value === undefined ? this.#undefined : value ? this.#true : this.#false
     return this.#ffi.QTS_DupValuePointer(this.#context, found)
   }
@@ -327,6 +337,19 @@ export class Engine {
     const at = isSmall ? this.#scratch : this.#allocate(Buffer.byteLength(text) + 1)
     const memory = this.#memory()
     memory[at + memory.write(text, at)] = 0
+    const value = this.#ffi.QTS_NewString(this.#context, at as BorrowedHeapCharPointer)
+    if (!isSmall) this.#freeMemory(at)
+    return value
+  }
+
+  #utf8(bytes: Uint8Array): JSValuePointer {
+    const isSmall = bytes.length < SCRATCH_BYTES
+    // The bytes may be a view of the engine's memory, which is gone when that grows.
+    const from = isSmall ? bytes : new Uint8Array(bytes)
+    const at = isSmall ? this.#scratch : this.#allocate(from.length + 1)
+    const memory = this.#memory()
+    memory.set(from, at)
+    memory[at + from.length] = 0
     const value = this.#ffi.QTS_NewString(this.#context, at as BorrowedHeapCharPointer)
     if (!isSmall) this.#freeMemory(at)
     return value

@@ -1,13 +1,13 @@
 /** The host functions that need nothing but the machine: clocks, hashes, text, base64, signatures checked. */
+import { isUtf8 } from 'node:buffer'
 import { hash, randomBytes } from 'node:crypto'
 import { nativeCrypto } from '@service-fs/native/native'
-import type { HostFunction } from './engine.ts'
+import { Utf8, type HostFunction } from './engine.ts'
 
 /** One byte of prefix and the largest entry of tlog-tiles. */
 const LEAF_BYTES = 1 + 65_535
 const leaf = Buffer.alloc(LEAF_BYTES)
 const node = Buffer.alloc(65, 0x01)
-const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 export const MACHINE: Readonly<Record<string, HostFunction>> = {
   now: () => Date.now(),
@@ -29,12 +29,7 @@ export const MACHINE: Readonly<Record<string, HostFunction>> = {
   utf8Encode: (given) => given.utf8(0, (bytes) => Buffer.from(bytes)),
   utf8Decode(given) {
     const bytes = given.bytes(0)
-    if (bytes.includes(0)) return undefined
-    try {
-      return strictUtf8.decode(bytes)
-    } catch {
-      return undefined
-    }
+    return isUtf8(bytes) && !bytes.includes(0) ? new Utf8(bytes) : undefined
   },
   base64Encode: (given) => given.bytes(0).toString('base64'),
   base64Decode: (given) =>
