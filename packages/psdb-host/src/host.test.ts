@@ -1,6 +1,7 @@
 // The storage capability against the C store in a child process.
 import { execFileSync } from 'node:child_process'
 import { readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { StorageCapability } from '@service-fs/storage/capability'
 import { storageConformance } from '@service-fs/storage/conformance'
 import { bundlePath, MAX_BUNDLE_BYTES } from '@service-fs/storage/paths'
@@ -119,8 +120,10 @@ describe.skipIf(missing !== '')(`psdb-host${missing}`, () => {
     const second = { disk: disk.path, tenants: ['acme'] }
     const error = { code: 'locked', message: expect.stringContaining('in use by another process') }
     await expect(openPsdbProcess(second)).rejects.toMatchObject(error)
+    const waiting = openPsdbProcess(second)
+    await sleep(100)
     await disk.kill()
-    await (await openPsdbProcess(second)).close()
+    await (await waiting).close()
   })
 
   it('leaves the signals that stop a service to its parent', async () => {

@@ -2,6 +2,7 @@
 import { spawn, type ChildProcessByStdio } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { StorageError } from '@service-fs/storage/errors'
 import { PsdbClient } from '@service-fs/storage-psdb/client'
@@ -16,6 +17,9 @@ const REGION_BYTES = 32 * 1024 * 1024
 const MAX_REPORT_BYTES = 1024 * 1024
 /** Exit status: another process has the disk. */
 const LOCKED = 3
+/** How long the process of a client that was killed is waited for: it finishes what it has begun. */
+const LOCK_TRIES = 20
+const LOCK_PAUSE_MS = 50
 
 export interface PsdbProcessOptions {
   /** Path of the disk image. */
@@ -67,9 +71,21 @@ export function findPsdbHost(): string {
 
 /**
  * Opens a disk image; resolves when the disk has been read. Errors: PsdbHostError; StorageError 'locked' (another process has
- * it), 'corrupt' (its report is the message), 'io' (the process cannot be started, or ended).
+ * it, for a second at least), 'corrupt' (its report is the message), 'io' (the process cannot be started, or ended).
  */
 export async function openPsdbProcess(options: PsdbProcessOptions): Promise<PsdbProcess> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await openOnce(options)
+    } catch (error) {
+      const isLocked = error instanceof StorageError && error.code === 'locked'
+      if (!isLocked || tries === LOCK_TRIES) throw error
+      await sleep(LOCK_PAUSE_MS)
+    }
+  }
+}
+
+async function openOnce(options: PsdbProcessOptions): Promise<PsdbProcess> {
   const host = new HostProcess(options)
   try {
     await host.opened
