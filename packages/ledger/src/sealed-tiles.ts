@@ -19,12 +19,18 @@ export interface SealableBundle {
   readonly leaves: readonly Hash[]
 }
 
+/** A bundle as it is stored, and where its first lines end, as many as somebody looked for: the text may have 22 MB. */
+interface BundleText {
+  readonly text: string
+  readonly ends: number[]
+}
+
 export class SealedTiles {
   readonly #storage: StorageCapability
   readonly #runtime: Runtime
   readonly #frontier: Frontier
   /** Bundles as they are stored, and hash tiles that were checked; each kind has half of the cache. */
-  readonly #texts: WeightedCache<string>
+  readonly #texts: WeightedCache<BundleText>
   readonly #tiles: WeightedCache<readonly Hash[]>
   /** By path, the hash of a tile's text that was checked up to the tree: the same text need not be checked again. */
   readonly #checked = new WeightedCache<Hash>(CHECKED_TILES)
@@ -88,27 +94,29 @@ export class SealedTiles {
   /** The 256 lines of a sealed bundle, canonical base64, not yet compared with their hashes. */
   async bundle(index: number): Promise<readonly string[]> {
     const path = storedPath({ level: 'entries', index, width: 256 })
-    return parsed(path, await this.#bundleText(path), (text) => parseBundle(text, 256))
+    return parsed(path, (await this.#bundleText(path)).text, (text) => parseBundle(text, 256))
   }
 
   /** Line `at` (from 0) of a sealed bundle, as it stands there: whatever it is, it is not yet compared with its hash. */
   async line(index: number, at: number): Promise<string> {
     const path = storedPath({ level: 'entries', index, width: 256 })
-    const text = await this.#bundleText(path)
-    let start = 0
-    for (let i = 0; i < at && start >= 0; i++) start = text.indexOf('\n', start) + 1 || -1
-    const end = start < 0 ? -1 : text.indexOf('\n', start)
-    if (end < 0) throw new LedgerError('corrupt', `${path}: expected 256 lines, found ${at} or fewer`)
-    return text.slice(start, end)
+    const { text, ends } = await this.#bundleText(path)
+    while (ends.length <= at) {
+      const end = text.indexOf('\n', (ends.at(-1) ?? -1) + 1)
+      if (end < 0) throw new LedgerError('corrupt', `${path}: expected 256 lines, found ${at} or fewer`)
+      ends.push(end)
+    }
+    return text.slice((ends[at - 1] ?? -1) + 1, ends[at])
   }
 
-  async #bundleText(path: string): Promise<string> {
+  async #bundleText(path: string): Promise<BundleText> {
     const cached = this.#texts.get(path)
     if (cached !== undefined) return cached
     return this.#once(path, async () => {
       const text = await this.#text(path)
-      this.#texts.set(path, text, text.length)
-      return text
+      const bundle: BundleText = { text, ends: [] }
+      this.#texts.set(path, bundle, text.length)
+      return bundle
     })
   }
 
