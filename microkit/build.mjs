@@ -2,7 +2,16 @@
 //   node microkit/build.mjs [--totebox FILE] [--config release|debug] [--compiler gcc|clang] [--sdk DIR] [--name NAME]
 // The SDK is MICROKIT_SDK, or the newest microkit-sdk-* in the user's data directory.
 import { spawnSync } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -113,14 +122,18 @@ function vendor() {
   const to = join(buildRoot, 'crates')
   const stamp = join(to, 'Cargo.lock')
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return
-  const all = join(buildRoot, 'vendor')
-  rmSync(all, { recursive: true, force: true })
-  rmSync(to, { recursive: true, force: true })
-  mkdirSync(to, { recursive: true })
-  run('cargo', ['vendor', '--quiet', '--locked', all], join(here, 'crates'))
-  for (const name of CRATES) cpSync(join(all, name), join(to, name), { recursive: true })
-  rmSync(all, { recursive: true })
-  writeFileSync(stamp, lock)
+  mkdirSync(buildRoot, { recursive: true })
+  // In a folder of this process's own, as another may be doing the same.
+  const work = mkdtempSync(join(buildRoot, 'vendor-'))
+  run('cargo', ['vendor', '--quiet', '--locked', join(work, 'all')], join(here, 'crates'))
+  mkdirSync(join(work, 'crates'))
+  for (const name of CRATES) renameSync(join(work, 'all', name), join(work, 'crates', name))
+  writeFileSync(join(work, 'crates', 'Cargo.lock'), lock)
+  if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== lock) {
+    rmSync(to, { recursive: true, force: true })
+    renameSync(join(work, 'crates'), to)
+  }
+  rmSync(work, { recursive: true })
 }
 
 /** @param {string} source as in generate.mjs @param {string} base for a program of the list's own */

@@ -32,13 +32,20 @@ static struct {
 
 #define REGISTERS (sizeof(seL4_UserContext) / sizeof(seL4_Word))
 
+static void say(microkit_child child, const char *what) {
+    struct text text = {0};
+    text_add(&text, children[child]);
+    text_add(&text, what);
+    serial_line("supervisor", text.bytes);
+}
+
 static void start(microkit_child child) {
     states[child].again = 0;
     if (seL4_TCB_WriteRegisters(BASE_TCB_CAP + child, seL4_True, 0, REGISTERS, &states[child].begin) !=
         seL4_NoError) {
-        serial_line(children[child], "cannot be started again");
+        say(child, " cannot be started again");
     } else {
-        serial_line(children[child], "started again");
+        say(child, " is started again");
     }
 }
 
@@ -64,29 +71,31 @@ static uint64_t wait_for(uint32_t faults) {
     return more >= 6 ? LONGEST_WAIT : UINT64_C(1) << more;
 }
 
-static void say(microkit_child child, microkit_msginfo fault, uint64_t wait) {
+static void say_fault(microkit_child child, microkit_msginfo fault, uint64_t wait) {
     struct text text = {0};
+    text_add(&text, children[child]);
     const seL4_Word kind = microkit_msginfo_get_label(fault);
     if (kind == seL4_Fault_VMFault) {
         const bool fetch = seL4_GetMR(seL4_VMFault_PrefetchFault) != 0;
-        text_add(&text, fetch ? "faulted: no instruction at " : "faulted: no such access to ");
+        text_add(&text, fetch ? " faulted: no instruction at " : " faulted: no such access to ");
         text_hex(&text, seL4_GetMR(seL4_VMFault_Addr));
         text_add(&text, ", pc ");
         text_hex(&text, seL4_GetMR(seL4_VMFault_IP));
     } else if (kind == seL4_Fault_UserException) {
-        text_add(&text, "faulted: exception, pc ");
+        text_add(&text, " faulted: exception, pc ");
         text_hex(&text, seL4_GetMR(seL4_UserException_FaultIP));
     } else {
-        text_add(&text, "faulted: kind ");
+        text_add(&text, " faulted: kind ");
         text_number(&text, kind);
         text_add(&text, ", pc ");
         text_hex(&text, seL4_GetMR(0));
     }
     if (wait > 0) {
-        text_add(&text, "; is started again in s: ");
+        text_add(&text, "; is started again in ");
         text_number(&text, wait);
+        text_add(&text, " s");
     }
-    serial_line(children[child], text.bytes);
+    serial_line("supervisor", text.bytes);
 }
 
 seL4_Bool fault(microkit_child child, microkit_msginfo message, microkit_msginfo *reply) {
@@ -99,10 +108,11 @@ seL4_Bool fault(microkit_child child, microkit_msginfo message, microkit_msginfo
     states[child].faults++;
     states[child].faulted = now;
     const uint64_t wait = wait_for(states[child].faults);
-    say(child, message, wait);
+    say_fault(child, message, wait);
     if (wait == 0) {
         start(child);
     } else {
+        microkit_pd_stop(child);
         states[child].again = now + wait * second;
         set_deadline();
     }
@@ -113,7 +123,7 @@ void init(void) {
     for (uint32_t i = 0; i < CHILDREN; i++) {
         if (seL4_TCB_ReadRegisters(BASE_TCB_CAP + i, seL4_False, 0, REGISTERS, &states[i].begin) !=
             seL4_NoError) {
-            serial_line(children[i], "its registers cannot be read: it will not be started again");
+            say(i, " has registers that cannot be read");
         }
     }
 }

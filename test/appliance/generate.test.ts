@@ -1,0 +1,68 @@
+// The system description that follows from the list of tenants.
+import { describe, expect, it } from 'vitest'
+import { generate } from '../../microkit/generate.mjs'
+
+const tenant = (moduleId: string, port?: number) => ({
+  moduleId,
+  program: ['./x.c'],
+  ...(port === undefined ? {} : { port }),
+})
+const two = generate({ tenants: [tenant('acme', 80), tenant('globex', 81)] }).description
+
+/** The domains that map a region, with their permissions. */
+const holders = (region: string) =>
+  [...two.domains.values()].flatMap(({ name, mappings }) =>
+    mappings.flatMap((mapping) => (mapping.region === region ? [`${name} ${mapping.perms}`] : [])),
+  )
+
+const regionsOf = (name: string) => two.domains.get(name)?.mappings.map(({ region }) => region) ?? []
+
+describe('the system description', () => {
+  it('gives the data disk to blk alone, and the ring to it to psdb alone', () => {
+    expect(holders('blk_device')).toEqual(['blk rw'])
+    expect(holders('blk_queue')).toEqual(['blk rw'])
+    expect(holders('disk_data')).toEqual(['psdb rw'])
+    expect(holders('ring_psdb_to_blk').sort()).toEqual(['blk r', 'psdb rw'])
+    expect(holders('ring_blk_to_psdb').sort()).toEqual(['blk rw', 'psdb r'])
+  })
+
+  it('lets two tenants share nothing but the time, which neither can set', () => {
+    const shared = regionsOf('ledger_acme').filter((region) => regionsOf('ledger_globex').includes(region))
+    expect(shared).toEqual(['time'])
+    expect(holders('time')).toEqual(['clock rw', 'ledger_acme r', 'ledger_globex r'])
+  })
+
+  it('gives each device page and each interrupt to one domain', () => {
+    for (const { name, device } of two.regions.values()) {
+      if (device !== undefined) expect(holders(name)).toHaveLength(1)
+    }
+    const irqs = [...two.domains.values()].flatMap((domain) => domain.irqs.map(({ irq }) => irq))
+    expect(new Set(irqs).size).toBe(irqs.length)
+  })
+
+  it('writes priority, stack, permissions and page size of everything', () => {
+    const xml = two.xml()
+    const count = (pattern: RegExp) => xml.match(pattern)?.length
+    expect(count(/<protection_domain [^>]*priority="\d+" stack_size="0x[0-9a-f]+"/g)).toBe(two.domains.size)
+    expect(count(/<memory_region [^>]*page_size="0x/g)).toBe(two.regions.size)
+    expect(count(/<map [^>]*perms="rw?" cached="(true|false)"/g)).toBe(count(/<map /g))
+    expect(xml).not.toMatch(/perms="[^"]*x/)
+  })
+
+  it('has room for 31 tenants', () => {
+    const tenants = Array.from({ length: 31 }, (_, index) => tenant(`t${index}`, 8000 + index))
+    const { header } = generate({ tenants })
+    expect(header).toContain('#define TENANT_COUNT 31\n')
+    expect(() => generate({ tenants: [...tenants, tenant('more')] })).toThrow('a list of 1 to 31 is expected')
+  })
+
+  it('refuses a list that is not right, and says where', () => {
+    expect(() => generate({ tenants: [tenant('Acme')] })).toThrow('tenants[0].moduleId')
+    expect(() => generate({ tenants: [tenant('acme', 0)] })).toThrow('tenants[0].port')
+    expect(() => generate({ tenants: [tenant('a'), tenant('a')] })).toThrow(
+      'tenants[1].moduleId: "a" is that of tenants[0] too',
+    )
+    expect(() => generate({ tenants: [tenant('a', 80), tenant('b', 80)] })).toThrow('tenants[1].port')
+    expect(() => generate({ tenants: [tenant('x'.repeat(63))] })).toThrow('at most 63')
+  })
+})
