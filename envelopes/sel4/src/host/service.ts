@@ -1,4 +1,5 @@
 /** Envelope B on a host: the bundle in QuickJS, its sockets, its signers, and PSDB in a process of its own. */
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import type { PsdbReceiver } from '@service-fs/psdb-host/channel'
@@ -42,15 +43,15 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   return service
 }
 
+/** Where the bundle is, from this file and from envelopes/hosted/dist, where it is bundled to. */
+const BUILT = ['../../dist/bundle.js', '../../sel4/dist/bundle.js']
+
 /** The bundle that was built in this checkout. */
 async function builtBundle(): Promise<{ text: string; name: string }> {
-  // As many folders up from this file as from envelopes/hosted/dist, where it is bundled to.
-  const path = fileURLToPath(new URL('../../../envelopes/sel4/dist/bundle.js', import.meta.url))
-  try {
-    return { text: await readFile(path, 'utf8'), name: 'bundle.js' }
-  } catch (error) {
-    throw new Error(`${path}: not built yet: run npm run build first`, { cause: error })
-  }
+  const path = BUILT.map((place) => fileURLToPath(new URL(place, import.meta.url))).find(existsSync)
+  if (path === undefined)
+    throw new Error('the bundle of Envelope B is not built yet: run npm run build first')
+  return { text: await readFile(path, 'utf8'), name: 'bundle.js' }
 }
 
 class HostedService implements Service {

@@ -1,0 +1,284 @@
+// The whole of Envelope B on a host: the bundle in QuickJS, TCP, PSDB in its process.
+import { execFileSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { mkdtemp, rm, stat } from 'node:fs/promises'
+import { connect, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { nativeCrypto, nativeHasher } from '@service-fs/native/native'
+import { openCheckpoint } from '@service-fs/tlog/checkpoint'
+import { formatSignerKey, signerFromKey, verifierFromVkey, type KeySigner } from '@service-fs/tlog/keys'
+import { verifyInclusion } from '@service-fs/tlog/proof'
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { openDisk, type Disk } from './disk.ts'
+import { startService, type Service, type ServiceOptions } from './service.ts'
+
+const folder = fileURLToPath(new URL('../..', import.meta.url))
+const isBuilt = existsSync(new URL('../../../../packages/psdb-host/dist/psdb-host', import.meta.url))
+const ORIGIN = 'example.org/ledger/acme'
+
+function signer(name: string): KeySigner {
+  const seed = new Uint8Array(32).fill(name.length)
+  return signerFromKey(formatSignerKey({ name, type: 1, seed }, nativeCrypto), nativeCrypto)
+}
+const signers = [signer(ORIGIN), signer(`${ORIGIN}/audit`)] as const
+
+let dir: string
+let running: { service: Service; disk: Disk; log: string[]; failures: Error[] } | undefined
+
+beforeAll(() => {
+  execFileSync(process.execPath, [join(folder, 'build.mjs')])
+})
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'service-'))
+})
+afterEach(async () => {
+  await stop()
+  await rm(dir, { recursive: true, force: true })
+})
+
+async function stop(): Promise<void> {
+  const stopping = running
+  running = undefined
+  if (stopping === undefined) return
+  await stopping.service.stop().catch(() => undefined)
+  await stopping.disk.close().catch(() => undefined)
+}
+
+async function start(options: Partial<ServiceOptions> = {}, limits = {}): Promise<string> {
+  const disk = await openDisk({
+    disk: join(dir, 'acme.img'),
+    size: 256 * 2 ** 20,
+    moduleId: 'acme',
+    report: () => undefined,
+  })
+  const log: string[] = []
+  const failures: Error[] = []
+  try {
+    const service = await startService({
+      config: { moduleId: 'acme', origin: ORIGIN, version: '0.0.0', limits },
+      signers,
+      listen: { host: '127.0.0.1', port: 0 },
+      channel: disk.channel,
+      log: (line) => log.push(line),
+      failed: (error) => failures.push(error),
+      ...options,
+    })
+    running = { service, disk, log, failures }
+    return service.url
+  } catch (error) {
+    await disk.close()
+    throw error
+  }
+}
+
+const append = (url: string, id: string, payload: unknown): Promise<Response> =>
+  fetch(`${url}t/acme/v1/append`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ payload_id: id, payload }),
+  })
+
+const postRaw = (url: string, id: string, body: Uint8Array<ArrayBuffer> | string): Promise<Response> =>
+  fetch(`${url}t/acme/v1/append`, { method: 'POST', headers: { 'x-payload-id': id }, body })
+
+async function json(answer: Response | Promise<Response>): Promise<any> {
+  return (await answer).json()
+}
+
+/** Sends bytes as they are, one character each, and gathers what comes back until the connection ends. */
+function raw(url: string, text: string, hold = false): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(
+      { port: Number(new URL(url).port), host: '127.0.0.1', allowHalfOpen: true },
+      () => {
+        socket.write(Buffer.from(text, 'latin1'))
+        if (!hold) socket.end()
+      },
+    )
+    let got = ''
+    socket.setEncoding('latin1')
+    socket.on('data', (chunk: string) => (got += chunk))
+    socket.on('error', reject)
+    socket.on('end', () => {
+      socket.end()
+      resolve(got)
+    })
+  })
+}
+
+const nested = (depth: number): string =>
+  `{"payload_id":"deep-${depth}","payload":${'['.repeat(depth)}${']'.repeat(depth)}}`
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms))
+
+describe.skipIf(!isBuilt)('Envelope B on a host', () => {
+  it('appends, reads, proves and records its reads, across restarts', async () => {
+    let url = await start()
+    for (let i = 0; i < 20; i++) expect((await append(url, `one-${i}`, { i })).status).toBe(200)
+    const lines = Array.from({ length: 700 }, (_, i) =>
+      JSON.stringify({ payload_id: `many-${i}`, payload: i }),
+    )
+    const batch = await fetch(`${url}t/acme/v1/append`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/x-ndjson' },
+      body: lines.join('\n'),
+    })
+    expect((await json(batch)).entries).toHaveLength(700)
+    for (let round = 0; round < 2; round++) {
+      const proof = await json(fetch(`${url}t/acme/v1/proof/inclusion?index=300`))
+      const { checkpoint } = openCheckpoint(
+        await (await fetch(`${url}t/acme/checkpoint`)).text(),
+        [verifierFromVkey(signers[0].vkey, nativeCrypto)],
+        ORIGIN,
+      )
+      expect(checkpoint.size).toBe(720)
+      verifyInclusion(
+        { index: 300, size: 720, leafHash: proof.leaf_hash, root: checkpoint.root, proof: proof.hashes },
+        nativeHasher,
+      )
+      expect(await json(fetch(`${url}t/acme/v1/records/many-699`))).toMatchObject({
+        cursor: 720,
+        payload: 699,
+      })
+      expect((await fetch(`${url}t/acme/tile/entries/001`)).status).toBe(200)
+      expect(await json(append(url, 'one-3', { i: 3 }))).toMatchObject({ cursor: 4, duplicate: true })
+      expect((await append(url, 'one-3', { i: 4 })).status).toBe(409)
+      const audit = await json(fetch(`${url}t/acme/audit/v1/entries?limit=1000`))
+      expect(audit.entries).toHaveLength(5 * round + 4)
+      await stop()
+      url = await start()
+    }
+    expect(running?.log).toEqual([])
+  })
+
+  it('takes the largest payload there is, and bytes of any kind', async () => {
+    const url = await start()
+    const large = new Uint8Array(16 * 2 ** 20).map((_, i) => (i * i) >> 7)
+    expect((await postRaw(url, 'large', large)).status).toBe(200)
+    const found = await json(fetch(`${url}t/acme/v1/records/large`))
+    expect(Buffer.from(found.payload_base64, 'base64').equals(Buffer.from(large))).toBe(true)
+    for (const [id, bytes] of [
+      ['zeros', Buffer.alloc(100_000)],
+      ['a quote and zeros', Buffer.from('"\0\0\0"')],
+      ['a byte order mark', Buffer.from('\ufeff{}')],
+      ['a lone surrogate', Buffer.from([0x22, 0xed, 0xa0, 0x80, 0x22])],
+      ['all bytes', Buffer.from(Array.from({ length: 256 }, (_, i) => i))],
+      ['astral', Buffer.from('"𝄞é\u0800"')],
+    ] as const) {
+      expect((await postRaw(url, id, new Uint8Array(bytes))).status, id).toBe(200)
+      const { payload, payload_base64: base64 } = await json(fetch(`${url}t/acme/v1/records/${id}`))
+      if (id === 'astral') expect(payload).toBe('𝄞é\u0800')
+      else expect(Buffer.from(base64, 'base64').equals(bytes), id).toBe(true)
+    }
+  })
+
+  it('JSON nested deep, or with a NUL, is refused, and the engine goes on', async () => {
+    const url = await start()
+    const post = (body: string): Promise<Response> =>
+      fetch(`${url}t/acme/v1/append`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body,
+      })
+    expect((await post(nested(127))).status).toBe(200)
+    for (const depth of [129, 1000, 3000, 5000, 6000, 10_000, 1_000_000])
+      expect((await post(nested(depth))).status, String(depth)).toBe(400)
+    expect((await post('['.repeat(5_000_000))).status).toBe(400)
+    expect((await post('{"a":'.repeat(1_000_000))).status).toBe(400)
+    expect((await post('{"payload_id":"x","payload":1}\0')).status).toBe(400)
+    expect((await post('{"payload_id":"x\0","payload":1}')).status).toBe(400)
+    expect((await post('{"payload_id":"x","payload":"\\u0000"}')).status).toBe(200)
+    expect((await json(fetch(`${url}t/acme/v1/records/x`))).payload).toBe('\0')
+    expect((await fetch(`${url}t/acme/v1/records/x%00`)).status).toBe(400)
+    expect(running?.failures).toEqual([])
+  })
+
+  it('speaks HTTP to whoever speaks it, and to nobody else', async () => {
+    const url = await start({}, { headTimeout: 500, requestTimeout: 1500, idleTimeout: 3000 })
+    const get = 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n'
+    expect((await raw(url, get.repeat(50))).match(/HTTP\/1\.1 200 OK/g)).toHaveLength(50)
+    expect(await raw(url, 'HELLO\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 /)
+    expect(await raw(url, get.replace('localhost', 'evil.example'))).toMatch(/^HTTP\/1\.1 421 /)
+    // A slow head, a slow body, and one that says nothing; others are served meanwhile.
+    const slow = Promise.all([
+      raw(url, 'GET / HTTP/1.1\r\nX-A: b', true),
+      raw(url, 'POST /t/acme/v1/append HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nabc', true),
+      raw(url, '', true),
+    ])
+    expect((await append(url, 'meanwhile', 1)).status).toBe(200)
+    const [head, body, none] = await slow
+    expect([head, body]).toEqual([expect.stringMatching(/ 408 /), expect.stringMatching(/ 408 /)])
+    expect(none).toBe('')
+  })
+
+  it('a client that sends more than it may finds out why', async () => {
+    const url = await start()
+    const tooLarge = await postRaw(url, 'large', new Uint8Array(17 * 2 ** 20))
+    expect([tooLarge.status, (await json(tooLarge)).code]).toEqual([413, 'too-large'])
+  })
+
+  it('many at once share commits, each answered when it is durable', async () => {
+    const url = await start()
+    const answers = await Promise.all(Array.from({ length: 300 }, (_, i) => json(append(url, `r${i}`, i))))
+    const cursors = answers.map(({ cursor }) => cursor as number).sort((a, b) => a - b)
+    expect(cursors).toEqual(Array.from({ length: 300 }, (_, i) => i + 1))
+    const metrics = await (await fetch(`${url}metrics`)).text()
+    expect(metrics).toContain('service_fs_tree_size{ledger="main"} 300')
+    expect(metrics).toContain('service_fs_request_seconds_count{method="POST",status="200"} 300')
+    expect(metrics).toMatch(/service_fs_disk_sectors 524288\n/)
+  })
+
+  it('a stop lets what is under way finish', async () => {
+    const url = await start()
+    const asked = Promise.all(Array.from({ length: 20 }, (_, i) => append(url, `r${i}`, i)))
+    await sleep(5)
+    await stop()
+    const statuses = (await asked.catch(() => [])).map(({ status }) => status)
+    expect(statuses.filter((status) => status !== 200)).toEqual([])
+    await expect(fetch(`${url}healthz`)).rejects.toThrow('fetch failed')
+    expect((await stat(join(dir, 'acme.img'))).size).toBe(256 * 2 ** 20)
+  })
+
+  it('stops when PSDB is gone, and says so', async () => {
+    const url = await start()
+    await append(url, 'a', 1)
+    const pid = execFileSync('pgrep', ['-P', String(process.pid), 'psdb-host'], { encoding: 'utf8' })
+    process.kill(Number(pid.trim()), 'SIGKILL')
+    for (let i = 0; i < 50 && running?.failures.length === 0; i++) await sleep(20)
+    expect(running?.failures[0]?.message).toMatch(/psdb-host: ended with SIGKILL/)
+    await expect(fetch(`${url}healthz`)).rejects.toThrow('fetch failed')
+  })
+
+  it('stops when the script runs away or throws', async () => {
+    const script = `globalThis.serviceFs = { start() { host.started() }, opened() {}, data(id, bytes) { if (bytes.byteLength > 0) for (;;); throw new Error('no more') }, closed() {} }`
+    const url = await start({ script: { text: script, name: 'loop.js' }, engine: { callMs: 200 } })
+    await expect(fetch(`${url}healthz`)).rejects.toThrow('fetch failed')
+    expect(running?.failures[0]?.message).toContain('ran for more than 200 ms')
+    await stop()
+    const other = await start({ script: { text: script, name: 'loop.js' } })
+    const socket = connect(Number(new URL(other).port), '127.0.0.1', () => socket.destroy())
+    for (let i = 0; i < 50 && running?.failures.length === 0; i++) await sleep(20)
+    expect(running?.failures[0]?.message).toMatch(/no more[^]*loop\.js/)
+  })
+
+  it('refuses a ledger of another key, and an address that is taken', async () => {
+    const url = await start()
+    await append(url, 'a', 1)
+    const { port } = new URL(url)
+    await stop()
+    const others = [signer(ORIGIN), signer(`${ORIGIN}/audit`)] as const
+    const foreign = signerFromKey(
+      formatSignerKey({ name: ORIGIN, type: 1, seed: new Uint8Array(32).fill(99) }, nativeCrypto),
+      nativeCrypto,
+    )
+    await expect(start({ signers: [foreign, others[1]] })).rejects.toThrow(
+      'expected a signature of a known key',
+    )
+    const taken = createServer()
+    await new Promise<void>((resolve) => void taken.listen(Number(port), '127.0.0.1', resolve))
+    await expect(start({ listen: { host: '127.0.0.1', port: Number(port) } })).rejects.toThrow('EADDRINUSE')
+    taken.close()
+  })
+})
