@@ -53,16 +53,23 @@ function gccHeaders() {
   return found.status === 0 ? found.stdout.trim() : '/nonexistent'
 }
 
-/** What the sources of a crate need besides. @type {[string, string][]} */
-const FOREIGN = [
-  [
-    'crates/mbedtls-sys-auto/',
-    `-I${buildRoot}/crates/mbedtls-sys-auto/vendor/library -I${buildRoot}/crates/mbedtls-sys-auto/vendor/include -DMBEDTLS_CONFIG_FILE='"sha256/config.h"' -w`,
-  ],
-  [
-    'sha256/sha256.c',
-    `-isystem ${buildRoot}/crates/mbedtls-sys-auto/vendor/include -DMBEDTLS_CONFIG_FILE='"sha256/config.h"'`,
-  ],
+const MBEDTLS = `${buildRoot}/crates/mbedtls-sys-auto/vendor`
+const MBEDTLS_CONFIG = `-DMBEDTLS_CONFIG_FILE='"sha256/config.h"'`
+
+/**
+ * Sources, by how their names begin, that are not compiled as all others are. `flags`: what they need besides;
+ * `warnings`: false for sources from elsewhere; `strict`: false where unaligned access to memory may be made.
+ *
+ * @type {{ begins: string, flags: string, warnings?: false, strict?: false }[]}
+ */
+const SPECIAL = [
+  {
+    begins: 'crates/mbedtls-sys-auto/',
+    flags: `-I${MBEDTLS}/library -I${MBEDTLS}/include ${MBEDTLS_CONFIG}`,
+    warnings: false,
+  },
+  { begins: 'sha256/sha256.c', flags: `-isystem ${MBEDTLS}/include ${MBEDTLS_CONFIG}` },
+  { begins: 'lib/memory.c', flags: '-fno-builtin $(NO_LOOPS)', strict: false },
 ]
 
 /** @param {string} command */
@@ -154,15 +161,17 @@ function makefile({ description, compiler, board, base }) {
     /** @type {string[]} */
     const objects = []
     for (const source of sources) {
-      const object = `${name}/${source.replace('./', '').replaceAll('/', '_').replace(/\.c$/, '.o')}`
-      const more = FOREIGN.find(([prefix]) => source.startsWith(prefix))?.[1] ?? ''
-      const warnings = source.startsWith('crates/') ? '' : WARNINGS
-      const alignment = source === 'lib/memory.c' ? '-fno-builtin $(NO_LOOPS)' : STRICT
+      const object = `${name}/${source
+        .replace('./', '')
+        .replaceAll('/', '_')
+        .replace(/\.[cS]$/, '.o')}`
+      const special = SPECIAL.find(({ begins }) => source.startsWith(begins))
+      const how = `${special?.warnings === false ? '-w' : WARNINGS} ${special?.strict === false ? '' : STRICT}`
       const define = `-DDOMAIN_${name.toUpperCase().replaceAll(/[^A-Z0-9]/g, '_')}`
       objects.push(object)
       lines.push(
         `${object}: ${place(source, base)} Makefile`,
-        `\t$(CC) $(FLAGS) ${warnings} ${alignment} ${define} ${more} -c $< -o $@`,
+        `\t$(CC) $(FLAGS) ${how} ${define} ${special?.flags ?? ''} -c $< -o $@`,
       )
     }
     const entry = restartable ? `-e domain_start ${here}/lib/restart.ld` : ''

@@ -16,7 +16,7 @@ const LARGE_BASE = 0x4000_0000
 /**
  * @typedef {{ name: string, index?: number }} End
  * @typedef {{ region: string, perms: string, cached: boolean, end: End }} Mapping
- * @typedef {{ name: string, priority: number, stack: number, sources: string[], parent?: string, child?: number,
+ * @typedef {{ name: string, priority: number, budget: number, period: number, stack: number, sources: string[], parent?: string, child?: number,
  *   restartable: boolean, irqs: { irq: number, id: number, trigger: string }[],
  *   physical: { symbol: string, region: string }[], mappings: Mapping[],
  *   channels: { id: number, end: End }[], defines: Record<string, string | number> }} Domain
@@ -39,16 +39,23 @@ export class Description {
   #large = LARGE_BASE
 
   /**
+   * `budget` and `period`: microseconds that it may run in so many; the same, and it takes turns at its priority.
+   *
    * @param {string} name
-   * @param {{ priority: number, stack?: number, sources: string[], parent?: string, child?: number,
+   * @param {{ priority: number, budget?: number, period?: number, stack?: number, sources: string[], parent?: string, child?: number,
    *   restartable?: boolean, defines?: Record<string, string | number> }} options
    */
-  domain(name, { stack = 0x4000, defines = {}, restartable = false, ...options }) {
+  domain(
+    name,
+    { budget = 1000, period = budget, stack = 0x4000, defines = {}, restartable = false, ...options },
+  ) {
     if (name.length > LONGEST_NAME) {
       throw new Error(`the domain's name ${name} has ${name.length} characters, of at most ${LONGEST_NAME}`)
     }
     this.domains.set(name, {
       name,
+      budget,
+      period,
       stack,
       defines,
       restartable,
@@ -173,7 +180,7 @@ export class Description {
     const inside = `${indent}    `
     const children = [...this.domains.values()].filter((other) => other.parent === domain.name)
     return [
-      `${indent}<protection_domain name="${domain.name}"${child} priority="${domain.priority}" stack_size="${hex(domain.stack)}">`,
+      `${indent}<protection_domain name="${domain.name}"${child} priority="${domain.priority}" budget="${domain.budget}" period="${domain.period}" stack_size="${hex(domain.stack)}">`,
       `${inside}<program_image path="${domain.name}.elf" />`,
       ...domain.mappings.map(({ region, perms, cached }) => {
         const at = /** @type {Region} */ (this.regions.get(region)).address

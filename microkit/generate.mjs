@@ -5,8 +5,6 @@ import { Description } from './description.mjs'
 // QEMU's virt machine. Four virtio transports are in pages of their own: a page holds eight.
 const UART = 0x900_0000
 const RTC = 0x901_0000
-const TIMER_IRQ = 30
-const RTC_IRQ = 34
 const TRANSPORT = 0xa00_0000
 const TRANSPORT_SIZE = 0x200
 const TRANSPORT_IRQ = 48
@@ -16,6 +14,9 @@ export const DATA_DISK = 0
 export const KEY_DISK = 8
 export const NETWORK = 16
 export const ENTROPY = 24
+
+// Microseconds between two looks at the clients' deadlines.
+const TICK = 10_000
 
 const MiB = 0x10_0000
 const RING_SIDE = 0x2000
@@ -207,11 +208,9 @@ function addStorage(system, tenants) {
 
 /** @param {Appliance} system */
 function addServices(system) {
-  system.part('clock', { priority: 170, sources: ['clock/clock.c'] })
-  system.irq('clock', TIMER_IRQ, 'level', 'timer')
-  system.irq('clock', RTC_IRQ, 'level', 'alarm')
+  system.part('clock', { priority: 170, budget: 1000, period: TICK, sources: ['clock/clock.c'] })
   system.region('rtc', PAGE, { device: RTC })
-  system.map('rtc', 'clock', 'rw', { name: 'rtc' })
+  system.map('rtc', 'clock', 'r', { name: 'rtc' })
   system.region('time', PAGE)
   system.map('time', 'clock', 'rw', { name: 'time' })
   system.wake('supervisor')

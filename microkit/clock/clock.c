@@ -1,20 +1,18 @@
 /*
- * Time: the only holder of the real-time clock (PL031) and of the timer's interrupt. Publishes what the wall clock says
- * and wakes clients whose deadline has passed, looking every 10 ms.
+ * Time: the only holder of the real-time clock (PL031). Publishes what the wall clock says and wakes clients whose
+ * deadline has passed, looking once in each of its periods (10 ms; the system description has it).
  *
- * The kernel lets every domain program the timer (CNTP), so a hostile one can stop the tick. The real-time clock's alarm,
- * which only this domain can reach, sets the timer anew once a second.
+ * It needs no interrupt: the kernel gives it its budget anew each period, and it yields what is left. The timer that the
+ * kernel lets domains program (CNTP) is anybody's, and one of them could stop it.
  */
 #include "lib/console.h"
 #include "lib/domain.h"
 #include "lib/time.h"
 
-/* PL031, as indexes of 32-bit words. */
-enum { RTC_SECONDS = 0, RTC_MATCH = 1, RTC_MASK = 4, RTC_CLEAR = 7 };
+/* PL031, as an index of 32-bit words. */
+enum { RTC_SECONDS = 0 };
 
-#define TICKS_A_SECOND 100u
-
-static volatile uint32_t *const rtc = (volatile uint32_t *)AT_RTC;
+static const volatile uint32_t *const rtc = (volatile uint32_t *)AT_RTC;
 static struct time_page *const page = (struct time_page *)AT_TIME;
 static const uintptr_t deadlines[] = AT_CLIENTS_DEADLINE;
 static const microkit_channel channels[] = CH_CLIENTS;
@@ -24,17 +22,6 @@ static const microkit_channel channels[] = CH_CLIENTS;
 static uint64_t told[CLIENTS];
 static uint32_t second;
 static bool settled;
-
-static void set_timer(void) {
-    const uint64_t next = ticks() + ticks_per_second() / TICKS_A_SECOND;
-    __asm__ volatile("msr cntp_cval_el0, %0\n msr cntp_ctl_el0, %1\n isb" ::"r"(next), "r"(UINT64_C(1)));
-}
-
-static void set_alarm(void) {
-    rtc[RTC_CLEAR] = 1;
-    rtc[RTC_MATCH] = rtc[RTC_SECONDS] + 1;
-    rtc[RTC_MASK] = 1;
-}
 
 static void publish(uint32_t seconds) {
     const uint32_t version = page->version;
@@ -73,14 +60,13 @@ static void wake(void) {
 void init(void) {
     second = rtc[RTC_SECONDS];
     publish(second);
-    set_alarm();
-    set_timer();
+    for (;;) {
+        look_at_clock();
+        wake();
+        seL4_Yield();
+    }
 }
 
 void notified(microkit_channel channel) {
-    if (channel == CH_ALARM) set_alarm();
-    set_timer();
-    look_at_clock();
-    wake();
-    if (channel == CH_ALARM || channel == CH_TIMER) microkit_irq_ack(channel);
+    (void)channel;
 }

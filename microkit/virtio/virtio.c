@@ -32,7 +32,11 @@ enum { DESCRIPTOR_NEXT = 1, DESCRIPTOR_WRITE = 2 };
 
 /* What was written before is there before what follows is, for the device too. */
 static void barrier(void) {
+#ifdef __aarch64__
     __asm__ volatile("dsb sy" ::: "memory");
+#else
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+#endif
 }
 
 static uint64_t offered(volatile uint32_t *registers) {

@@ -40,10 +40,12 @@ describe('the system description', () => {
     expect(new Set(irqs).size).toBe(irqs.length)
   })
 
-  it('writes priority, stack, permissions and page size of everything', () => {
+  it('writes priority, budget, period, stack, permissions and page size of everything', () => {
     const xml = two.xml()
     const count = (pattern: RegExp) => xml.match(pattern)?.length
-    expect(count(/<protection_domain [^>]*priority="\d+" stack_size="0x[0-9a-f]+"/g)).toBe(two.domains.size)
+    expect(
+      count(/<protection_domain [^>]*priority="\d+" budget="\d+" period="\d+" stack_size="0x[0-9a-f]+"/g),
+    ).toBe(two.domains.size)
     expect(count(/<memory_region [^>]*page_size="0x/g)).toBe(two.regions.size)
     expect(count(/<map [^>]*perms="rw?" cached="(true|false)"/g)).toBe(count(/<map /g))
     expect(xml).not.toMatch(/perms="[^"]*x/)
