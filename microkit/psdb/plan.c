@@ -217,7 +217,7 @@ static void gather(struct psdb *store) {
             more = true;
         }
     }
-    store->write_turn = (store->write_turn + 1) % count;
+    store->write_turn = store->write_turn + 1 < count ? store->write_turn + 1 : 0;
 }
 
 static void refuse_all(struct psdb *store) {

@@ -5,7 +5,7 @@
 void psdb_text_add(struct psdb_text *text, const char *add) {
     for (size_t i = 0; add[i] != '\0' && text->length + 1 < sizeof text->bytes; i++) {
         const bool printable = add[i] >= ' ' && add[i] <= '~';
-        text->bytes[text->length++] = printable ? add[i] : '?';
+        text->bytes[text->length++] = (char)(printable ? add[i] : '?');
     }
     text->bytes[text->length] = '\0';
 }

@@ -2,9 +2,6 @@
  * psdb-host: the store over a file, for one client that speaks for all tenants on stdin and stdout. docs/psdb.md, "The
  * host process", has the frames.
  */
-#define _POSIX_C_SOURCE 200809L
-#define OPENSSL_SUPPRESS_DEPRECATED
-
 #include "host.h"
 
 #include <errno.h>
@@ -158,8 +155,10 @@ static void write_answers(void) {
     for (size_t i = 0; i < host.answer_count; i++) {
         const struct answer *answer = &host.answers[i];
         const struct psdb_response *response = &answer->response;
-        write_frame(answer->tenant, response, host.tenants[answer->tenant].region + response->offset,
-                    response->length);
+        const uint8_t *region = host.tenants[answer->tenant].region;
+        /* An INVALID one's offset may be outside. */
+        const uint8_t *data = response->length > 0 ? region + response->offset : region;
+        write_frame(answer->tenant, response, data, response->length);
     }
     host.answer_count = 0;
 }
