@@ -33,9 +33,7 @@ uint64_t sectors_of(uint64_t bytes) {
 }
 
 static bool is_zero(const uint8_t *bytes, size_t length) {
-    for (size_t i = 0; i < length; i++)
-        if (bytes[i] != 0) return false;
-    return true;
+    return length == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, length - 1) == 0);
 }
 
 /* Octal digits that fill all of the field but the last byte, which is NUL. */

@@ -200,14 +200,14 @@ static void run_seeds(uint64_t default_seeds, uint64_t sectors, unsigned steps, 
 }
 
 TEST(at_every_write) {
-    run_seeds(8, 4096, 50, 0);
+    run_seeds(4, 4096, 50, 0);
 }
 
 TEST(at_every_write_up_to_a_full_disk) {
-    run_seeds(6, 300, 60, 0);
+    run_seeds(3, 300, 60, 0);
 }
 
 /* The history crosses the end of the first segment, where an index is written. */
 TEST(at_every_write_around_a_segments_end) {
-    run_seeds(3, 2 * SEGMENT, 40, SEGMENT - 250);
+    run_seeds(2, 2 * SEGMENT, 40, SEGMENT - 250);
 }

@@ -144,12 +144,16 @@ struct psdb_response ask_stat(struct rig *rig, uint32_t tenant, uint8_t ledger) 
     return rig_ask(rig, tenant, &request);
 }
 
+static bool is_all(const uint8_t *bytes, size_t length, uint8_t value) {
+    return length == 0 || (bytes[0] == value && memcmp(bytes, bytes + 1, length - 1) == 0);
+}
+
 /* Bytes that a READ puts go into the region and nowhere else in it. */
 static void check_rest(const struct psdb_tenant *tenant, const struct psdb_request *request,
                        uint32_t length) {
-    for (uint32_t i = 0; i < request->offset; i++) CHECK(tenant->region[i] == 0x5a);
-    for (uint32_t i = request->offset + length; i < tenant->region_bytes; i++)
-        CHECK(tenant->region[i] == 0x5a);
+    uint32_t end = request->offset + length;
+    CHECK(is_all(tenant->region, request->offset, 0x5a));
+    CHECK(is_all(tenant->region + end, tenant->region_bytes - end, 0x5a));
 }
 
 enum psdb_status read_whole(struct rig *rig, uint32_t tenant, struct object object, uint8_t **bytes,

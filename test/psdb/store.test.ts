@@ -1,0 +1,66 @@
+// The store's C tests, under AddressSanitizer and UBSan: one result for each TEST() of microkit/psdb/test.
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { psdbFolder, whyNoC } from '../support/c.ts'
+import { run } from '../support/process.ts'
+
+const sources = join(psdbFolder, 'test')
+const why = whyNoC(['clang', 'gcc'], ['-fsanitize=address,undefined'])
+
+/** The names of a source's tests. */
+function testsOf(file: string): string[] {
+  const text = readFileSync(join(sources, `${file}.c`), 'utf8')
+  return [...text.matchAll(/^TEST\((\w+)\)/gm)].map((match) => match[1] ?? '')
+}
+
+/** What each test printed, by its name; TAP: `ok - file.name`, and its output before in lines that begin with `# `. */
+function parseResults(tap: string): Map<string, string> {
+  const results = new Map<string, string>()
+  let output = ''
+  for (const line of tap.split('\n')) {
+    const [, result, name] = /^(ok|not ok) - (.+)$/.exec(line) ?? []
+    if (result === undefined || name === undefined) {
+      output += line.slice(2) + '\n'
+      continue
+    }
+    results.set(name, result === 'ok' ? 'ok' : `not ok\n${output}`)
+    output = ''
+  }
+  return results
+}
+
+describe.skipIf(why !== '')(`the store${why}`, () => {
+  const out = mkdtempSync(join(tmpdir(), 'psdb-test-'))
+  afterAll(() => rmSync(out, { recursive: true }))
+
+  beforeAll(async () => {
+    const { code, stdout, stderr } = await run('make', ['-s', '-C', sources, `OUT=${out}`], {
+      timeoutMs: 300_000,
+    })
+    expect([code, stdout, stderr]).toEqual([0, '', ''])
+  }, 300_000)
+
+  function describeTests(title: string, program: string, file: string): void {
+    describe(title, () => {
+      let results = new Map<string, string>()
+      beforeAll(async () => {
+        const { stdout, stderr } = await run(join(out, program), [`${file}.`], { timeoutMs: 280_000 })
+        results = parseResults(stdout + stderr)
+      }, 300_000)
+      for (const name of testsOf(file)) {
+        it(name.replaceAll('_', ' '), () => {
+          expect(results.get(`${file}.${name}`) ?? 'not run').toBe('ok')
+        })
+      }
+    })
+  }
+
+  const files = readdirSync(sources)
+    .filter((name) => name.endsWith('.c'))
+    .map((name) => name.slice(0, -'.c'.length))
+    .filter((file) => testsOf(file).length > 0)
+  for (const file of files) describeTests(file, 'psdb-tests', file)
+  for (const file of ['cuts', 'faults']) describeTests(`${file}, small segments`, 'psdb-tests-small', file)
+})

@@ -1,0 +1,27 @@
+// C compilers for the spanning tests, and what is missing where there is none.
+
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { repoRoot } from './root.ts'
+
+/** The folder of the store's C sources. */
+export const psdbFolder: string = join(repoRoot, 'microkit/psdb')
+
+const lacks = (command: string): boolean => spawnSync(command, ['--version']).error !== undefined
+
+/** Why a C program that needs SHA-256 cannot be built with these flags by one of the compilers; empty: it can. */
+export function whyNoC(compilers: readonly string[], flags: readonly string[] = []): string {
+  if (lacks('make')) return ' (skipped: no make)'
+  const compiler = compilers.find((command) => !lacks(command))
+  if (compiler === undefined) return ` (skipped: no ${compilers.join(' or ')})`
+  const dir = mkdtempSync(join(tmpdir(), 'psdb-cc-'))
+  const args = ['-x', 'c', ...flags, '-o', join(dir, 'program'), '-', '-lcrypto']
+  const input =
+    '#include <openssl/sha.h>\nint LLVMFuzzerTestOneInput(void);\nint LLVMFuzzerTestOneInput(void) { return 0; }\n' +
+    (flags.includes('-fsanitize=fuzzer') ? '' : 'int main(void) { return 0; }\n')
+  const { status } = spawnSync(compiler, args, { input })
+  rmSync(dir, { recursive: true })
+  return status === 0 ? '' : ` (skipped: ${compiler} has no ${[...flags, 'openssl/sha.h'].join(', or no ')})`
+}
