@@ -1,5 +1,7 @@
 // The appliance as a system description: which protection domains there are, what each holds, who talks to whom. All of
 // it follows from a short list, totebox.json: adding a tenant is one line there.
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { Description } from './description.mjs'
 
 // QEMU's virt machine. Four virtio transports are in pages of their own: a page holds eight.
@@ -36,22 +38,7 @@ const MOST_TENANTS = 31
 
 const LIB = ['lib/memory.c', 'lib/text.c', 'lib/console.c']
 const SHA256 = ['sha256/sha256.c', 'crates/mbedtls-sys-auto/vendor/library/sha256.c']
-const STORE = [
-  'batch',
-  'clean',
-  'extension',
-  'index',
-  'member',
-  'names',
-  'objects',
-  'plan',
-  'read',
-  'scan',
-  'store',
-  'tails',
-  'tar',
-  'text',
-]
+const STORE = readdirSync(join(import.meta.dirname, 'psdb')).filter((name) => name.endsWith('.c'))
 
 /**
  * @typedef {{ moduleId: string, port?: number, program?: string[] }} Tenant `program`: C sources in the place of the
@@ -188,7 +175,7 @@ function addStorage(system, tenants) {
   system.part('psdb', {
     priority: 150,
     stack: 0x10000,
-    sources: ['psdb_pd/psdb_pd.c', ...STORE.map((name) => `psdb/${name}.c`), ...SHA256],
+    sources: ['psdb_pd/psdb_pd.c', ...STORE.map((name) => `psdb/${name}`), ...SHA256],
     defines: { TAILS_EACH: TAILS },
   })
   system.rings('psdb', { name: 'blk' }, 'blk', { name: 'psdb' })
