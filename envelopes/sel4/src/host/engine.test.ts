@@ -58,6 +58,19 @@ describe('the border', () => {
     expect(said.slice(1)).toEqual([Buffer.from([3, 4]), Buffer.alloc(0)])
   })
 
+  it('keeps nothing of the bytes that host functions were given', () => {
+    evaluate('for (let i = 0; i < 200; i++) host.sha256(new ArrayBuffer(1000000))')
+    expect(engine.memoryBytes).toBe(16 * 2 ** 20)
+  })
+
+  it('what runs in the middle of a call has arguments of its own', () => {
+    evaluate(`
+      const text = { toString: () => { host.say('inner'); return 'QQ==' } }
+      host.say(new Uint8Array(host.base64Decode(text)).join())
+    `)
+    expect(said).toEqual(['inner', '65'])
+  })
+
   it('hands over long texts', () => {
     evaluate('host.say("é".repeat(100000))')
     expect(said).toEqual(['é'.repeat(100_000)])

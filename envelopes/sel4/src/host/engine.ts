@@ -2,8 +2,8 @@
  * QuickJS in WebAssembly, with a border made of ArrayBuffers, strings and numbers.
  *
  * It drives the engine's exports as they are: quickjs-emscripten-core's handles cost 2.5 µs a call of a host function, this 0.06.
- * Bytes are handed over without a copy of their own: a host function sees a view of the engine's memory, and an ArrayBuffer of the
- * engine stands on memory that was allocated for it here.
+ * A host function sees bytes in a copy that the engine makes for it, as a view of the engine's memory; an ArrayBuffer of the engine
+ * stands on memory that was allocated for it here.
  */
 import release from '@jitl/quickjs-wasmfile-release-sync'
 import type { QuickJSFFI } from '@jitl/quickjs-wasmfile-release-sync/ffi'
@@ -92,7 +92,6 @@ export class Engine {
   readonly #context: JSContextPointer
   readonly #callMs: number
   readonly #functions: HostFunction[] = []
-  readonly #arguments: Arguments
   /** In the engine's memory: for texts on their way in, and for the arguments of a call. */
   readonly #scratch: number
   readonly #argv: number
@@ -132,7 +131,6 @@ export class Engine {
     this.#true = ffi.QTS_GetTrue()
     this.#false = ffi.QTS_GetFalse()
     this.#undefined = ffi.QTS_GetUndefined()
-    this.#arguments = new Arguments(module, ffi, this.#context)
   }
 
   /** Bytes of the engine's memory; it never shrinks. */
@@ -306,12 +304,14 @@ export class Engine {
 
   #callHost(id: number, count: number, argv: JSValuePointer): JSValuePointer {
     const run = this.#functions[id - 1] as HostFunction
-    this.#arguments.set(argv, count)
+    const given = new Arguments(this.#module, this.#ffi, this.#context, argv, count)
     try {
-      const result = run(this.#arguments)
+      const result = run(given)
       return result === undefined ? (0 as JSValuePointer) : this.#value(result)
     } catch (error) {
       return this.#thrown(error instanceof Error ? error.message : String(error))
+    } finally {
+      for (const copy of given.copies) this.#freeMemory(copy)
     }
   }
 
@@ -385,16 +385,21 @@ export class Arguments {
   readonly #module: QuickJSEmscriptenModule
   readonly #ffi: QuickJSFFI
   readonly #context: JSContextPointer
-  #argv = 0 as JSValuePointer
-  #count = 0
+  readonly #argv: JSValuePointer
+  readonly #count: number
+  /** Addresses of what the engine copied for bytes(), to be freed after the call. */
+  readonly copies: number[] = []
 
-  constructor(module: QuickJSEmscriptenModule, ffi: QuickJSFFI, context: JSContextPointer) {
+  constructor(
+    module: QuickJSEmscriptenModule,
+    ffi: QuickJSFFI,
+    context: JSContextPointer,
+    argv: JSValuePointer,
+    count: number,
+  ) {
     this.#module = module
     this.#ffi = ffi
     this.#context = context
-  }
-
-  set(argv: JSValuePointer, count: number): void {
     this.#argv = argv
     this.#count = count
   }
@@ -431,12 +436,13 @@ export class Arguments {
     }
   }
 
-  /** The bytes of an ArrayBuffer, as a view of the engine's memory: to be copied if they are to be kept. */
+  /** The bytes of an ArrayBuffer, as a view of a copy in the engine's memory: to be copied again if they are to be kept. */
   bytes(index: number): Buffer {
     const value = this.#at(index)
     const length = this.#ffi.QTS_GetArrayBufferLength(this.#context, value)
     const at = this.#ffi.QTS_GetArrayBuffer(this.#context, value)
     if ((at as number) === 0) throw new TypeError(`argument ${index}: expected an ArrayBuffer`)
+    this.copies.push(at as number)
     return Buffer.from(this.#module.HEAPU8.buffer as ArrayBuffer, at as number, length)
   }
 }
