@@ -1,6 +1,7 @@
 /*
- * Writing a batch: all behind its commit member, and two zero sectors behind that; flush; read it back; then the commit
- * member's header, one sector, and flush. Until that sector is there the archive ends where it did.
+ * Writing a batch: all behind its commit member, and two zero sectors behind that; flush; read it back; then
+ * the commit member's header, one sector, and flush. Until that sector is there the archive ends where it
+ * did.
  */
 #include "internal.h"
 

@@ -1,6 +1,7 @@
 /*
- * What a power cut left behind the end is of no consequence, but for the places where an index is looked for: a tenant's
- * bytes there could pose as one. They are made zero before the first batch is written; opening writes nothing.
+ * What a power cut left behind the end is of no consequence, but for the places where an index is looked for:
+ * a tenant's bytes there could pose as one. They are made zero before the first batch is written; opening
+ * writes nothing.
  */
 #include "internal.h"
 

@@ -1,4 +1,7 @@
-/* Indexes: what is known of the disk, written down so that opening need not read all of it. docs/psdb.md has the layout. */
+/*
+ * Indexes: what is known of the disk, written down so that opening need not read all of it. docs/psdb.md has
+ * the layout.
+ */
 #include "internal.h"
 
 #include <string.h>

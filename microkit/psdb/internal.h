@@ -89,7 +89,10 @@ struct psdb_tenant_state {
 /* A ledger or an audit sub-ledger. */
 struct psdb_ledger_state {
     uint64_t bundles; /* sealed from 0 on without a gap */
-    /* A ring of config.tails_each, ascending: the newest that starts where everything is sealed, and all later. */
+    /*
+     * A ring of config.tails_each, ascending: the newest that starts where everything is sealed, and all
+     * later.
+     */
     uint32_t tail_first;
     uint32_t tail_count;
     bool tail_lost; /* opening met more tail files than there is room for; the smallest starts were let go */
@@ -189,8 +192,8 @@ _Static_assert(sizeof(struct psdb_index_tenant) == PSDB_INDEX_TENANT, "an index'
 _Static_assert(sizeof(struct psdb_index_member) == PSDB_INDEX_MEMBER, "an index's member has no padding");
 
 /*
- * The newest index of the chain. What the next one has to name: the SHA-256 of this one's data; before the first, that of
- * the batch at sector 0, or zeros when another program began the archive.
+ * The newest index of the chain. What the next one has to name: the SHA-256 of this one's data; before the
+ * first, that of the batch at sector 0, or zeros when another program began the archive.
  */
 struct psdb_chain {
     uint64_t number; /* 0: none */
@@ -241,7 +244,6 @@ struct psdb_scan {
     uint32_t window_sectors; /* and how many; 0: none */
     uint32_t reading;
     bool no_hops; /* every header is looked at: an index does not list a tenant of ours */
-    bool hopped;  /* the index at `at` was hopped to */
     bool batches; /* a batch was met: from there on there are only batches */
     bool in_batch;
     bool in_index;
@@ -252,7 +254,10 @@ struct psdb_scan {
     uint64_t next_index;
     struct psdb_tar tar;
     struct psdb_tar_fault fault;
-    /* COMPARE: the two headers' sectors, the length, how much is compared, whether the first half is in the buffer. */
+    /*
+     * COMPARE: the two headers' sectors, the length, how much is compared, whether the first half is in the
+     * buffer.
+     */
     uint64_t compare_a;
     uint64_t compare_b;
     uint64_t compare_length;
@@ -341,7 +346,10 @@ void psdb_bundles_count(struct psdb *store, const struct psdb_object *bundle);
 void psdb_member_path(const struct psdb *store, const struct psdb_object *object, char path[PSDB_TAR_PATH]);
 void psdb_member_header(const struct psdb *store, uint8_t *sector, const struct psdb_object *object,
                         uint64_t length, uint64_t time);
-/* Whether the path is below a configured tenant; `rest` is what follows the slash, empty for the directory itself. */
+/*
+ * Whether the path is below a configured tenant; `rest` is what follows the slash, empty for the directory
+ * itself.
+ */
 bool psdb_member_tenant(const struct psdb *store, const char *path, uint32_t *tenant, const char **rest);
 /* Whether the sector is the header of this object with this length. */
 bool psdb_member_is(const struct psdb *store, const uint8_t *sector, const struct psdb_object *object,
@@ -353,11 +361,17 @@ void psdb_scan_begin(struct psdb *store);
 /* Goes on until it needs the disk, the disk is open, or the store has stopped. */
 void psdb_scan_run(struct psdb *store);
 void psdb_scan_done(struct psdb *store, bool ok);
-/* Stops: the sector, the member there (NULL: none), what was expected, what was found (0: the text alone says it). */
+/*
+ * Stops: the sector, the member there (NULL: none), what was expected, what was found (0: the text alone says
+ * it).
+ */
 void psdb_scan_stop(struct psdb *store, uint64_t sector, const char *path, const char *expected,
                     const char *found, uint64_t number);
 
-/* The commit member whose two sectors are given: the hash, and the sectors behind them. False, with the fault: it is none. */
+/*
+ * The commit member whose two sectors are given: the hash, and the sectors behind them. False, with the
+ * fault: it is none.
+ */
 bool psdb_commit_parse(const uint8_t *sectors, uint8_t digest[32], uint64_t *behind,
                        struct psdb_tar_fault *fault);
 
@@ -368,7 +382,8 @@ const char *psdb_pax_fault(const uint8_t *data, size_t size);
 
 /* ---- plan.c, batch.c */
 
-/* Puts the next batch together of the writes that wait, if there are any; answers those that need no writing. */
+/* Puts the next batch together of the writes that wait, if there are any; answers those that need no writing.
+ */
 void psdb_batch_plan(struct psdb *store);
 /* Begins the batch's next operation. */
 void psdb_batch_run(struct psdb *store);

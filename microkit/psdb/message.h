@@ -1,10 +1,12 @@
 /*
- * The messages between a ledger and PSDB, its storage server: 64 bytes each, little-endian, in both directions.
+ * The messages between a ledger and PSDB, its storage server: 64 bytes each, little-endian, in both
+ * directions.
  *
- * Bulk bytes are in the tenant's data region, shared by the two, and addressed by {offset, length}. Which tenant is asking
- * is which channel the message came through; nothing in a message names one.
+ * Bulk bytes are in the tenant's data region, shared by the two, and addressed by {offset, length}. Which
+ * tenant is asking is which channel the message came through; nothing in a message names one.
  *
- * packages/storage-psdb/src/message.ts is the same layout in TypeScript; a test there reads this file and compares.
+ * packages/storage-psdb/src/message.ts is the same layout in TypeScript; a test there reads this file and
+ * compares.
  */
 #ifndef PSDB_MESSAGE_H
 #define PSDB_MESSAGE_H
@@ -24,21 +26,30 @@
 #define PSDB_MAX_SIZE 9007199254740991ull
 
 enum psdb_opcode {
-    /* One object's bytes from `at` on, as many as `length` has room for at `offset`. Answer: `value` is the object's length, `length` the bytes put. */
+    /*
+     * One object's bytes from `at` on, as many as `length` has room for at `offset`. Answer: `value` is the
+     * object's length, `length` the bytes put.
+     */
     PSDB_READ = 1,
     /* Write an object once. The same bytes again succeed; others are a CONFLICT. Durable when answered. */
     PSDB_SEAL = 2,
-    /* Begin the tail file `index` with the bytes of one commit, `size` being the tree size after it. Durable when answered. */
+    /*
+     * Begin the tail file `index` with the bytes of one commit, `size` being the tree size after it. Durable
+     * when answered.
+     */
     PSDB_COMMIT = 3,
     /*
-     * First entries of the tail files that continue what is sealed, ascending, from `index` on: eight bytes each, as many as `length` has
-     * room for at `offset`. Answer: `value` is how many there are from `index` on, `length` the bytes put; CORRUPT when there are
-     * tail files and none continues what is sealed.
+     * First entries of the tail files that continue what is sealed, ascending, from `index` on: eight bytes
+     * each, as many as `length` has room for at `offset`. Answer: `value` is how many there are from `index`
+     * on, `length` the bytes put; CORRUPT when there are tail files and none continues what is sealed.
      */
     PSDB_TAIL = 4,
     /* Replace the one mutable cell, `checkpoint`, by a later member of its name. Durable when answered. */
     PSDB_PUBLISH = 5,
-    /* Answer: `value` is the sectors of the disk, `extra` those free, `index` the whole bundles sealed from the first on. */
+    /*
+     * Answer: `value` is the sectors of the disk, `extra` those free, `index` the whole bundles sealed from
+     * the first on.
+     */
     PSDB_STAT = 6,
 };
 
@@ -62,7 +73,7 @@ enum psdb_status {
     PSDB_NONE = 1,     /* no such object */
     PSDB_CONFLICT = 2, /* other bytes are sealed there, or the tail goes past that start already */
     PSDB_FULL = 3,     /* no room on the disk, or in the tables; nothing was written */
-    PSDB_IO = 4,       /* the disk failed; after a failed write or flush every later write is refused with this */
+    PSDB_IO = 4,       /* the disk failed; after a failed write or flush every later write is refused */
     PSDB_CORRUPT = 5,  /* what is stored is not what was stored; at opening: for every request */
     PSDB_INVALID = 6,  /* a field is out of its range; `field` is its offset in the message */
 };

@@ -1,6 +1,6 @@
 /*
- * Objects: their keys in the table, and their names below a tenant's directory. docs/format.md has the names; a key is
- * one to one with its object, no hash.
+ * Objects: their keys in the table, and their names below a tenant's directory. docs/format.md has the names;
+ * a key is one to one with its object, no hash.
  */
 #ifndef PSDB_NAMES_H
 #define PSDB_NAMES_H

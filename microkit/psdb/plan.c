@@ -10,12 +10,12 @@ static uint64_t index_sectors(struct psdb *store) {
 }
 
 /*
- * What comes next on the disk when a batch of `sectors` sectors is to be written; when that is the batch itself, the
- * sector that it may go up to.
+ * What comes next on the disk when a batch of `sectors` sectors is to be written; when that is the batch
+ * itself, the sector that it may go up to.
  *
- * Only the first batch after an index, or at sector 0, crosses the end of a segment: who opens the disk looks at that
- * batch, and so knows at which boundary the next index is. On a disk that another program began nobody looks for one
- * before there was one, and any batch may cross until then.
+ * Only the first batch after an index, or at sector 0, crosses the end of a segment: who opens the disk looks
+ * at that batch, and so knows at which boundary the next index is. On a disk that another program began
+ * nobody looks for one before there was one, and any batch may cross until then.
  */
 static enum plan plan(struct psdb *store, uint64_t sectors, uint64_t *limit) {
     const uint64_t last = store->config.disk_sectors - PSDB_END_SECTORS;
@@ -108,7 +108,8 @@ static enum verdict check_commit(struct psdb *store, uint32_t tenant, const stru
     return ledger->pending_tails > 0 ? HELD : settle(store, tenant, PSDB_FULL);
 }
 
-/* Whether the object would need a slot of its own, and what can be said without looking at the disk's room. */
+/* Whether the object would need a slot of its own, and what can be said without looking at the disk's room.
+ */
 static enum verdict check(struct psdb *store, uint32_t tenant, struct psdb_job *job, bool *new_slot) {
     uint64_t key[2];
     enum verdict verdict = TAKEN;

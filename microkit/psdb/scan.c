@@ -1,6 +1,6 @@
 /*
- * Opening: every header from sector 0 on, or from index to index where they are, up to two zero sectors. What is behind
- * the last index is checked against the hashes of its batches. Nothing is written.
+ * Opening: every header from sector 0 on, or from index to index where they are, up to two zero sectors. What
+ * is behind the last index is checked against the hashes of its batches. Nothing is written.
  */
 #include "internal.h"
 
@@ -35,7 +35,10 @@ static void stop_here(struct psdb *store, const char *expected, const char *foun
     psdb_scan_stop(store, store->scan.at, store->scan.tar.path, expected, found, 0);
 }
 
-/* `count` sectors from `sector` on; NULL when they, and up to `ahead` in all, are being read, or are not on the disk. */
+/*
+ * `count` sectors from `sector` on; NULL when they, and up to `ahead` in all, are being read, or are not on
+ * the disk.
+ */
 static const uint8_t *want(struct psdb *store, uint64_t sector, uint32_t count, uint32_t ahead) {
     struct psdb_scan *scan = &store->scan;
     const uint64_t disk = store->config.disk_sectors;
@@ -195,7 +198,10 @@ static void begin_compare(struct psdb *store, uint64_t sector, uint64_t length) 
     scan->phase = PSDB_SCAN_COMPARE;
 }
 
-/* Compares as much as fits half of the buffer: first one member's data is copied to the upper half, then the other's is read. */
+/*
+ * Compares as much as fits half of the buffer: first one member's data is copied to the upper half, then the
+ * other's is read.
+ */
 static void compare(struct psdb *store) {
     struct psdb_scan *scan = &store->scan;
     const uint64_t left = scan->compare_length - scan->compare_done;
@@ -258,7 +264,10 @@ static bool take_object(struct psdb *store, const struct psdb_object *object) {
     return true;
 }
 
-/* A member below a tenant's directory, or the directory. False: there is something to compare, or the store has stopped. */
+/*
+ * A member below a tenant's directory, or the directory. False: there is something to compare, or the store
+ * has stopped.
+ */
 static bool take_member(struct psdb *store, uint32_t tenant, const char *rest) {
     struct psdb_scan *scan = &store->scan;
     struct psdb_object object = {.tenant = tenant};
@@ -422,7 +431,10 @@ static void batch_data(struct psdb *store) {
 
 /* ---- from index to index */
 
-/* Behind an index, and at sector 0: where the next index would be. Only the batch here may cross the ends of segments. */
+/*
+ * Behind an index, and at sector 0: where the next index would be. Only the batch here may cross the ends of
+ * segments.
+ */
 static void find_next(struct psdb *store) {
     struct psdb_scan *scan = &store->scan;
     uint64_t behind = 0;

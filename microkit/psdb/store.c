@@ -94,7 +94,10 @@ static uint8_t fault_of(const struct psdb_request *request, const struct psdb_ob
     return writes && (request->length == 0 || request->length > PSDB_MAX_OBJECT) ? FIELD(length) : 0;
 }
 
-/* The object that a request is about; for TAIL and STAT one whose fields show whether the request's are in range. */
+/*
+ * The object that a request is about; for TAIL and STAT one whose fields show whether the request's are in
+ * range.
+ */
 static struct psdb_object object_of(const struct psdb_request *request, uint32_t tenant) {
     struct psdb_object object = {
         .tenant = tenant,

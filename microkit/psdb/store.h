@@ -1,10 +1,11 @@
 /*
- * PSDB, the storage server: an append-only object store whose disk is a POSIX ustar archive. No operation overwrites,
- * truncates, renames or deletes a member. docs/psdb.md describes the disk.
+ * PSDB, the storage server: an append-only object store whose disk is a POSIX ustar archive. No operation
+ * overwrites, truncates, renames or deletes a member. docs/psdb.md describes the disk.
  *
- * It does no I/O of its own and never waits: requests go in by psdb_submit(), what it wants of the disk comes out by
- * `disk`, one operation at a time, and its end goes in by psdb_disk_done(). The same source runs in a protection domain,
- * in a process on a host, and under a fuzzer. It allocates nothing: all memory is handed over at the start.
+ * It does no I/O of its own and never waits: requests go in by psdb_submit(), what it wants of the disk comes
+ * out by `disk`, one operation at a time, and its end goes in by psdb_disk_done(). The same source runs in a
+ * protection domain, in a process on a host, and under a fuzzer. It allocates nothing: all memory is handed
+ * over at the start.
  */
 #ifndef PSDB_STORE_H
 #define PSDB_STORE_H
@@ -21,11 +22,11 @@ enum psdb_disk_op { PSDB_DISK_READ, PSDB_DISK_WRITE, PSDB_DISK_FLUSH };
 
 struct psdb_host {
     /*
-     * Begin one operation: read `sectors` sectors from `sector` on into the disk buffer, write them from it, or flush (both 0). Exactly
-     * one psdb_disk_done() follows, not from within this call.
+     * Begin one operation: read `sectors` sectors from `sector` on into the disk buffer, write them from it,
+     * or flush (both 0). Exactly one psdb_disk_done() follows, not from within this call.
      */
     void (*disk)(void *context, enum psdb_disk_op op, uint64_t sector, uint32_t sectors);
-    /* Answer a request. */
+    /* Answer a request. psdb_submit() may be called from within; nothing else of the store. */
     void (*reply)(void *context, uint32_t tenant, const struct psdb_response *response);
     /* A line for the console: what was found at opening, why the store stopped. */
     void (*report)(void *context, const char *text);
@@ -76,19 +77,25 @@ enum psdb_state {
     PSDB_STOPPED,   /* the disk is corrupt: every request is answered CORRUPT */
 };
 
-struct psdb; /* defined at the end of store.c's private header; psdb_bytes() says how large it is */
+struct psdb; /* internal.h; psdb_bytes() says how large it is */
 
 size_t psdb_bytes(void);
-/* Begins opening the disk. `memory`: psdb_bytes() bytes, aligned to 16, zeroed. False, with a report: the configuration is not usable. */
+/*
+ * Begins opening the disk. `memory`: psdb_bytes() bytes, aligned to 16, zeroed. False, with a report: the
+ * configuration is not usable.
+ */
 bool psdb_start(struct psdb *store, const struct psdb_config *config);
 enum psdb_state psdb_state(const struct psdb *store);
-/* Takes a request; copies it first. False: PSDB_QUEUE requests of this tenant are under way; try again after an answer. */
+/*
+ * Takes a request; copies it first. False: PSDB_QUEUE requests of this tenant are under way; try again after
+ * an answer.
+ */
 bool psdb_submit(struct psdb *store, uint32_t tenant, const void *message);
 /* The operation that `disk` began has ended. */
 void psdb_disk_done(struct psdb *store, bool ok);
 /*
- * Begins what can be begun; to be called after submitting. Requests that were submitted before it join in one batch. False: nothing is
- * under way and nothing waits.
+ * Begins what can be begun; to be called after submitting. Requests that were submitted before it join in one
+ * batch. False: nothing is under way and nothing waits.
  */
 bool psdb_run(struct psdb *store);
 

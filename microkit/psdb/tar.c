@@ -59,7 +59,8 @@ static uint64_t sum(const uint8_t sector[PSDB_SECTOR]) {
     return total;
 }
 
-/* Where the path is cut into prefix and name: 0 when it fits the name, PSDB_TAR_PATH when it cannot be cut. */
+/* Where the path is cut into prefix and name: 0 when it fits the name, PSDB_TAR_PATH when it cannot be cut.
+ */
 static size_t cut(const char *path, size_t length) {
     if (length <= NAME_BYTES) return 0;
     for (size_t i = 1; i <= PREFIX_BYTES && i + 1 < length; i++) {

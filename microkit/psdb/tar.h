@@ -41,7 +41,10 @@ struct psdb_tar_fault {
     uint64_t number;
 };
 
-/* Fills a sector with the header of `tar`. False: the path has no place to be split at, or a number is too large. */
+/*
+ * Fills a sector with the header of `tar`. False: the path has no place to be split at, or a number is too
+ * large.
+ */
 bool psdb_tar_make(uint8_t sector[PSDB_SECTOR], const struct psdb_tar *tar);
 /* Reads a header with ustar's or GNU's magic. False, with the fault: it is none. */
 bool psdb_tar_parse(const uint8_t sector[PSDB_SECTOR], struct psdb_tar *tar, struct psdb_tar_fault *fault);

@@ -42,7 +42,10 @@ int host_disk_open(const struct host_options *options, uint64_t *sectors) {
                 host_die(HOST_FAILED, options->disk, strerror(errno));
         }
     }
-    /* What a killed process wrote may be seen before it is durable; what is shown must not be undone by a power cut. */
+    /*
+     * What a killed process wrote may be seen before it is durable; what is shown must not be undone by a
+     * power cut.
+     */
     if (fsync(file) != 0 || (options->size != 0 && !sync_directory(options->disk)))
         host_die(HOST_FAILED, options->disk, strerror(errno));
     const off_t end = lseek(file, 0, SEEK_END);

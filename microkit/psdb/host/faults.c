@@ -1,6 +1,6 @@
 /*
- * A disk whose writes stay in a cache until they are flushed. When the power goes, any subset of the sectors in the cache
- * is on the disk; which, the seed says.
+ * A disk whose writes stay in a cache until they are flushed. When the power goes, any subset of the sectors
+ * in the cache is on the disk; which, the seed says.
  */
 #include "host.h"
 
@@ -42,7 +42,10 @@ static void write_out(int file, const struct cached *sector) {
         host_die(HOST_FAILED, "faults", "cannot write");
 }
 
-/* Of eight cuts one loses all and one nothing; otherwise each sector is there with a chance that the seed chooses. */
+/*
+ * Of eight cuts one loses all and one nothing; otherwise each sector is there with a chance that the seed
+ * chooses.
+ */
 static _Noreturn void cut(int file) {
     const uint64_t kind = next_random() % 8;
     const uint64_t chance = kind == 0 ? 0 : kind == 1 ? 256 : next_random() % 257;

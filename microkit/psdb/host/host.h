@@ -6,7 +6,10 @@
 
 #include <stddef.h>
 
-/* Exit codes: 1 a failure of this machine, 2 a bad frame or argument, 3 another process has the disk, 99 the power went. */
+/*
+ * Exit codes: 1 a failure of this machine, 2 a bad frame or argument, 3 another process has the disk, 99 the
+ * power went.
+ */
 enum { HOST_FAILED = 1, HOST_BAD = 2, HOST_LOCKED = 3, HOST_CUT = 99 };
 
 struct host_options {

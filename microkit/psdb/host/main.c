@@ -1,6 +1,6 @@
 /*
- * psdb-host: the store over a file, for one client that speaks for all tenants on stdin and stdout. docs/psdb.md, "The
- * host process", has the frames.
+ * psdb-host: the store over a file, for one client that speaks for all tenants on stdin and stdout.
+ * docs/psdb.md, "The host process", has the frames.
  */
 #include "host.h"
 
