@@ -1,6 +1,6 @@
 /*
- * The only holder of the data disk: its device page, its interrupt, and the physical address of the region that its one
- * client, PSDB, puts bytes into. That region is not mapped here.
+ * The only holder of the data disk: its device page, its interrupt, and the physical address of the region
+ * that its one client, PSDB, puts bytes into. That region is not mapped here.
  */
 #include "blk/message.h"
 #include "lib/console.h"

@@ -1,6 +1,6 @@
 /*
- * The messages between PSDB and the domain that holds the data disk, in both directions: an answer is the request with
- * its status. Bytes are in the data region, addressed by `offset`.
+ * The messages between PSDB and the domain that holds the data disk, in both directions: an answer is the
+ * request with its status. Bytes are in the data region, addressed by `offset`.
  */
 #ifndef BLK_MESSAGE_H
 #define BLK_MESSAGE_H

@@ -1,9 +1,9 @@
 /*
- * Time: the only holder of the real-time clock (PL031). Publishes what the wall clock says and wakes clients whose
- * deadline has passed, looking once in each of its periods (10 ms; the system description has it).
+ * Time: the only holder of the real-time clock (PL031). Publishes what the wall clock says and wakes clients
+ * whose deadline has passed, looking once in each of its periods (10 ms; the system description has it).
  *
- * It needs no interrupt: the kernel gives it its budget anew each period, and it yields what is left. The timer that the
- * kernel lets domains program (CNTP) is anybody's, and one of them could stop it.
+ * It needs no interrupt: the kernel gives it its budget anew each period, and it yields what is left. The
+ * timer that the kernel lets domains program (CNTP) is anybody's, and one of them could stop it.
  */
 #include "lib/console.h"
 #include "lib/domain.h"
@@ -33,7 +33,8 @@ static void publish(uint32_t seconds) {
     __atomic_store_n(&page->version, version + 2, __ATOMIC_RELEASE);
 }
 
-/* The counter is what goes on; the wall clock sets it at the first change of its second, and when they are apart. */
+/* The counter is what goes on; the wall clock sets it at the first change of its second, and when they are
+ * apart. */
 static void look_at_clock(void) {
     const uint32_t seconds = rtc[RTC_SECONDS];
     if (seconds == second) return;

@@ -1,4 +1,5 @@
-/* Random bytes: the only holder of the virtio-rng. Fills one client's page after another, 256 bytes each time. */
+/* Random bytes: the only holder of the virtio-rng. Fills one client's page after another, 256 bytes each
+ * time. */
 #include "lib/console.h"
 #include "lib/domain.h"
 #include "lib/random.h"

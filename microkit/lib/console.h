@@ -1,6 +1,7 @@
 /*
- * Lines of text for the serial port, which the supervisor alone prints. Each domain has one page: it writes text, the
- * supervisor maps it read-only. Nothing waits: what is overwritten before the supervisor has seen it is lost, and it says so.
+ * Lines of text for the serial port, which the supervisor alone prints. Each domain has one page: it writes
+ * text, the supervisor maps it read-only. Nothing waits: what is overwritten before the supervisor has seen
+ * it is lost, and it says so.
  */
 #ifndef CONSOLE_H
 #define CONSOLE_H

@@ -1,7 +1,7 @@
 /*
- * What every protection domain includes: Microkit, and what the system description says of this domain. The generated
- * config.h defines, of the domain that the compiler was told of by -DDOMAIN_NAME, its channels (CH_…) and what it maps
- * (AT_…, SIZE_…).
+ * What every protection domain includes: Microkit, and what the system description says of this domain. The
+ * generated config.h defines, of the domain that the compiler was told of by -DDOMAIN_NAME, its channels
+ * (CH_…) and what it maps (AT_…, SIZE_…).
  */
 #ifndef DOMAIN_H
 #define DOMAIN_H

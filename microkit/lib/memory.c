@@ -1,6 +1,6 @@
 /*
- * memcpy and the like, which the compiler calls too. Compiled so that it doesn't find them in here again, and with
- * unaligned access allowed: for ordinary memory, never for a device's registers.
+ * memcpy and the like, which the compiler calls too. Compiled so that it doesn't find them in here again, and
+ * with unaligned access allowed: for ordinary memory, never for a device's registers.
  */
 #include <stdint.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /*
- * Random bytes: the domain `entropy` fills a page for each client, which maps it read-only, and notifies it. The same
- * bytes are never given twice; a client that has used them notifies entropy and gets others.
+ * Random bytes: the domain `entropy` fills a page for each client, which maps it read-only, and notifies it.
+ * The same bytes are never given twice; a client that has used them notifies entropy and gets others.
  */
 #ifndef RANDOM_H
 #define RANDOM_H

@@ -1,7 +1,8 @@
 /*
- * The first instruction of a domain that the supervisor may start again. Microkit sets only registers; here the domain's
- * memory becomes as it was: all zero, but for the words that Microkit's tool wrote into the image for libmicrokit.
- * Linked with restart.ld, which sees to it that there is no other writable memory with an initial value.
+ * The first instruction of a domain that the supervisor may start again. Microkit sets only registers; here
+ * the domain's memory becomes as it was: all zero, but for the words that Microkit's tool wrote into the
+ * image for libmicrokit. Linked with restart.ld, which sees to it that there is no other writable memory with
+ * an initial value.
  */
 #include "domain.h"
 
@@ -21,7 +22,7 @@ _Noreturn void domain_start(void) {
     const seL4_Word notifications = microkit_notifications;
     const seL4_Word calls = microkit_pps;
     const seL4_Word ports = &microkit_ioports != NULL ? microkit_ioports : 0;
-    memset(_bss, 0, (size_t)(_bss_end - _bss));
+    memset(_bss, 0, (uintptr_t)_bss_end - (uintptr_t)_bss);
     memcpy(microkit_name, name, sizeof name);
     microkit_irqs = irqs;
     microkit_notifications = notifications;

@@ -1,10 +1,10 @@
 /*
- * Two domains exchange messages of 64 bytes through two pieces of shared memory, one each: a side is written by its
- * owner and mapped read-only by the other. Indices run freely and wrap at 2^32. After putting, a domain notifies the
- * other (microkit_notify), which takes until nothing is left.
+ * Two domains exchange messages of 64 bytes through two pieces of shared memory, one each: a side is written
+ * by its owner and mapped read-only by the other. Indices run freely and wrap at 2^32. After putting, a
+ * domain notifies the other (microkit_notify), which takes until nothing is left.
  *
- * Everything on the other's side may change at any moment and have any value: indices are checked, a message is copied
- * out before it is looked at, and a domain's own indices are never read back from shared memory.
+ * Everything on the other's side may change at any moment and have any value: indices are checked, a message
+ * is copied out before it is looked at, and a domain's own indices are never read back from shared memory.
  */
 #ifndef RING_H
 #define RING_H
@@ -67,8 +67,8 @@ static inline bool ring_take(struct ring *ring, void *message) {
 }
 
 /*
- * Requests and answers: the client puts requests, the server takes them and answers each exactly once, in any order. So
- * what a server has taken and not answered is the difference of its own two indices.
+ * Requests and answers: the client puts requests, the server takes them and answers each exactly once, in any
+ * order. So what a server has taken and not answered is the difference of its own two indices.
  */
 
 /* Client. False: as many requests as there are slots have no answer that was taken. */
@@ -89,9 +89,9 @@ static inline void ring_answer(struct ring *ring, const void *answer) {
 }
 
 /*
- * Client, at each start, which may be a second one: goes on where the server is. Requests that the server has not taken
- * are withdrawn, answers not taken are dropped. False: the server is still at work for the life before; to be called
- * again when it notifies. Until then what it does may still change the data region.
+ * Client, at each start, which may be a second one: goes on where the server is. Requests that the server has
+ * not taken are withdrawn, answers not taken are dropped. False: the server is still at work for the life
+ * before; to be called again when it notifies. Until then what it does may still change the data region.
  */
 static inline bool ring_join(struct ring *ring, uintptr_t mine, uintptr_t theirs) {
     ring->mine = (struct ring_side *)mine;

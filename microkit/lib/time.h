@@ -1,6 +1,6 @@
 /*
- * Time: the domain `clock` publishes what the wall clock said at one moment of the counter, and wakes a client when the
- * deadline in the client's page has passed, within about 10 ms.
+ * Time: the domain `clock` publishes what the wall clock said at one moment of the counter, and wakes a
+ * client when the deadline in the client's page has passed, within about 10 ms.
  */
 #ifndef TIME_H
 #define TIME_H

@@ -1,6 +1,6 @@
 /*
- * PSDB's protection domain: rings on the outside, store.h on the inside. Which tenant is asking is which channel it
- * asks through.
+ * PSDB's protection domain: rings on the outside, store.h on the inside. Which tenant is asking is which
+ * channel it asks through.
  */
 #include "blk/message.h"
 #include "lib/console.h"

@@ -1,6 +1,6 @@
 /*
- * The serial port, and the parent of the ledger domains: one that faults is started again, at once the first times, then
- * after a while that doubles. The others don't notice.
+ * The serial port, and the parent of the ledger domains: one that faults is started again, at once the first
+ * times, then after a while that doubles. The others don't notice.
  */
 #include "serial.h"
 

@@ -1,6 +1,6 @@
 /*
- * A disk: virtio-blk (section 5.2), one operation at a time. It must offer FLUSH, must not be read-only, and what it
- * answers to each operation is looked at.
+ * A disk: virtio-blk (section 5.2), one operation at a time. It must offer FLUSH, must not be read-only, and
+ * what it answers to each operation is looked at.
  */
 #ifndef VIRTIO_DISK_H
 #define VIRTIO_DISK_H
@@ -24,8 +24,8 @@ struct disk {
 /* `pages`: two pages of zeros that the device may reach, physically at `physical`. NULL, or what is wrong. */
 const char *disk_begin(struct disk *disk, uintptr_t registers, uintptr_t pages, uint64_t physical);
 /*
- * Begins one operation on memory at the physical address `data`; not while one is under way. False: it cannot be begun.
- * The caller has checked that the memory is its own to give.
+ * Begins one operation on memory at the physical address `data`; not while one is under way. False: it cannot
+ * be begun. The caller has checked that the memory is its own to give.
  */
 bool disk_start(struct disk *disk, enum disk_op op, uint64_t sector, uint32_t sectors, uint64_t data);
 

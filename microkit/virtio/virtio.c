@@ -81,7 +81,8 @@ static void set_address(volatile uint32_t *registers, uint32_t at, uint64_t addr
     registers[at + 1] = (uint32_t)(address >> 32);
 }
 
-/* Where the three parts are in the page: descriptors, then the available ring, then the used ring, aligned to 4 (2.7). */
+/* Where the three parts are in the page: descriptors, then the available ring, then the used ring, aligned to
+ * 4 (2.7). */
 static uint32_t available_at(uint16_t size) {
     return 16u * size;
 }

@@ -2,8 +2,9 @@
  * A driver's side of virtio 1.2 over MMIO, the modern interface only: negotiation and split virtqueues.
  * https://docs.oasis-open.org/virtio/virtio/v1.2/virtio-v1.2.html (section numbers below are of this).
  *
- * What a device writes is checked: a descriptor that it says it has used must be the head of a chain that is under way,
- * and its length at most what was given. A device that breaks the rules is left alone from then on.
+ * What a device writes is checked: a descriptor that it says it has used must be the head of a chain that is
+ * under way, and its length at most what was given. A device that breaks the rules is left alone from then
+ * on.
  */
 #ifndef VIRTIO_H
 #define VIRTIO_H
@@ -69,14 +70,14 @@ struct virtio_done {
 };
 
 /*
- * Resets the device and negotiates (3.1.1): all of `needed`, and of `wanted` what is offered. NULL, or what is wrong
- * with the device.
+ * Resets the device and negotiates (3.1.1): all of `needed`, and of `wanted` what is offered. NULL, or what
+ * is wrong with the device.
  */
 const char *virtio_negotiate(struct virtio_device *device, uintptr_t registers, uint32_t id, uint64_t needed,
                              uint64_t wanted);
 /*
- * Sets up one queue of `size` (a power of two, at most VIRTIO_MAX_QUEUE) in one page of zeros at `page`, physically at
- * `physical`. NULL, or what is wrong.
+ * Sets up one queue of `size` (a power of two, at most VIRTIO_MAX_QUEUE) in one page of zeros at `page`,
+ * physically at `physical`. NULL, or what is wrong.
  */
 const char *virtio_queue_begin(struct virtio_queue *queue, struct virtio_device *device, uint16_t index,
                                uint16_t size, uintptr_t page, uint64_t physical);
@@ -93,7 +94,8 @@ uint16_t virtio_give(struct virtio_queue *queue, const struct virtio_buffer *buf
 void virtio_kick(struct virtio_queue *queue);
 /* Takes one chain back. False: there is none, or the queue is broken (queue->broken). */
 bool virtio_take_back(struct virtio_queue *queue, struct virtio_done *done);
-/* On an interrupt, before taking back: what it was for is acknowledged. False: the device says that it needs a reset. */
+/* On an interrupt, before taking back: what it was for is acknowledged. False: the device says that it needs
+ * a reset. */
 bool virtio_interrupt(struct virtio_device *device);
 
 #endif

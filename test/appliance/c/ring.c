@@ -1,4 +1,5 @@
-/* lib/ring.h: messages between two that keep the rules, across the wrap of the indices, and with one that does not. */
+/* lib/ring.h: messages between two that keep the rules, across the wrap of the indices, and with one that
+ * does not. */
 #include "lib/ring.h"
 #include "check.h"
 

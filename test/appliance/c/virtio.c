@@ -25,7 +25,8 @@ static uint8_t *data;
 static uint8_t image[SECTORS * DISK_SECTOR];
 static struct disk disk;
 
-/* Both halves of the features are one word here: bit 0 of the upper is VERSION_1, bit 9 of the lower FLUSH. */
+/* Both halves of the features are one word here: bit 0 of the upper is VERSION_1, bit 9 of the lower FLUSH.
+ */
 static const char *begin(uint32_t features) {
     memset(registers, 0, REGISTERS);
     memset(pages, 0, 2 * VIRTIO_PAGE);

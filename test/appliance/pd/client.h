@@ -1,4 +1,5 @@
-/* What the test programs in a ledger's place share: one request to PSDB at a time, bytes that can be told apart. */
+/* What the test programs in a ledger's place share: one request to PSDB at a time, bytes that can be told
+ * apart. */
 #ifndef CLIENT_H
 #define CLIENT_H
 

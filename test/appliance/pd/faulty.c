@@ -1,6 +1,6 @@
 /*
- * A test program in a ledger's place: in each of its first lives it seals one bundle, begins to seal another, and does
- * what no program may do. Then it goes on as it should.
+ * A test program in a ledger's place: in each of its first lives it seals one bundle, begins to seal another,
+ * and does what no program may do. Then it goes on as it should.
  */
 #include "client.h"
 

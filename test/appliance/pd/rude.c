@@ -1,6 +1,6 @@
 /*
- * A test program in a ledger's place that takes what it can get: it never returns, switches the timer off that every
- * domain may program, floods the console and notifies everybody all the time.
+ * A test program in a ledger's place that takes what it can get: it never returns, switches the timer off
+ * that every domain may program, floods the console and notifies everybody all the time.
  */
 #include "client.h"
 

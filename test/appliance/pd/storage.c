@@ -1,6 +1,6 @@
 /*
- * A test program in a ledger's place: goes through a list of requests, one after the other, and says what was not as
- * expected. On an empty disk it writes; on one that it has written to it reads all of it back.
+ * A test program in a ledger's place: goes through a list of requests, one after the other, and says what was
+ * not as expected. On an empty disk it writes; on one that it has written to it reads all of it back.
  */
 #include "client.h"
 
