@@ -366,9 +366,13 @@ export class Ledger {
   async #indexStep(from: number, to: number): Promise<number> {
     if (this.#closing !== undefined) throw new LedgerError('closed', 'the ledger is being closed')
     const records: IndexedRecord[] = []
-    for (let index = from; index < to; index++) {
-      const entry = this.#parse(index, await this.#reader.entry(index))
-      if (entry.continuation === undefined) records.push({ id: entry.header.id, index })
+    for (let start = from; start < to;) {
+      const end = Math.min(to, start - (start % 256) + 256)
+      for (const [i, bytes] of (await this.#reader.entries(start, end)).entries()) {
+        const entry = this.#parse(start + i, bytes)
+        if (entry.continuation === undefined) records.push({ id: entry.header.id, index: start + i })
+      }
+      start = end
     }
     this.#index.put(records, to, await this.#rootAt(to))
     await this.#index.flush()

@@ -36,6 +36,18 @@ export class Reader {
     return this.#checked(bundle, at, stored, hashes)
   }
 
+  /** The bytes of the entries from `from` up to `to`, all of one bundle, each checked against its leaf hash. */
+  async entries(from: number, to: number): Promise<Uint8Array[]> {
+    const held = this.#memory.lines(from, to)
+    if (held !== undefined) return held.map((line) => this.#runtime.codec.base64Decode(line))
+    const bundle = Math.floor(from / 256)
+    const [lines, hashes] = await Promise.all([this.#sealed.lines(bundle), this.#sealed.tile(0, bundle)])
+    const entries: Uint8Array[] = []
+    for (let at = from % 256; at < to - bundle * 256; at++)
+      entries.push(this.#checked(bundle, at, lines[at] ?? '', hashes))
+    return entries
+  }
+
   #checked(bundle: number, at: number, line: string, hashes: readonly Hash[]): Uint8Array {
     const expected = hashes[at]
     const bytes = this.#decoded(line)

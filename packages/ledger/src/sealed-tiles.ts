@@ -109,6 +109,12 @@ export class SealedTiles {
     return text.slice((ends[at - 1] ?? -1) + 1, ends[at])
   }
 
+  /** The lines of a sealed bundle as they stand there: whatever they are, they are not yet compared with their hashes. */
+  async lines(index: number): Promise<readonly string[]> {
+    const { text } = await this.#bundleText(storedPath({ level: 'entries', index, width: 256 }))
+    return text.split('\n')
+  }
+
   async #bundleText(path: string): Promise<BundleText> {
     const cached = this.#texts.get(path)
     if (cached !== undefined) return cached
