@@ -7,3 +7,10 @@ it('names the ledger and marks its shell lines', () => {
   expect(text.split(SHELL_MARK)).toHaveLength(3)
   expect(text).not.toContain('\\${')
 })
+
+it('tells what an export has in place of a tail', () => {
+  const text = readmeText('example.org/ledger/acme')
+  expect(text).toContain(
+    'tile/…/000.p/17.b64     the same, not yet full: 17 lines (in exports only, which have no tail/)\n',
+  )
+})

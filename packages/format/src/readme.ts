@@ -98,7 +98,7 @@ Everything in it is plain text. cat, base64, sed and sha256sum are enough to rea
   tile/entries/000.b64    256 entries, one a line, base64 (RFC 4648, section 4)
   tile/0/000.b64          the SHA-256 hashes of these 256 entries, one a line, base64
   tile/1/000.b64          the hashes over 256 full tiles of level 0 each, and so on upwards
-  tile/…/000.p/17.b64     the same, not yet full: 17 lines (in exports only)
+  tile/…/000.p/17.b64     the same, not yet full: 17 lines (in exports only, which have no tail/)
   tail/000000000512       the newest entries, from number 512 on: hashes of the tree before them, an empty line, and
                           then again and again: entries, an empty line, a signed checkpoint, an empty line; where
                           there are several, an entry is in the newest that begins at or before it
