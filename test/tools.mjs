@@ -16,6 +16,11 @@ const TOOLS = {
   busybox: 'busybox',
   bsdtar: 'libarchive-tools',
   python3: 'python3',
+  // Of the seL4 appliance, whose tests need a Microkit SDK besides.
+  'aarch64-linux-gnu-gcc': 'gcc-aarch64-linux-gnu',
+  'ld.lld': 'lld',
+  'qemu-system-aarch64': 'qemu-system-arm ipxe-qemu',
+  wasm2c: 'wabt',
 }
 /** Files that the C parts are built from, and the Debian packages that have them. */
 const HEADERS = { '/usr/include/openssl/sha.h': 'libssl-dev', '/usr/include/stdio.h': 'libc6-dev' }
