@@ -1,0 +1,77 @@
+// Compiles the engine: `node microkit/engine/build.mjs OBJECT COMPILER [FLAG…]` writes OBJECT. That takes a minute, so what was
+// compiled is kept in microkit/build/engine, by what went into it. `node microkit/engine/build.mjs --sources` prints the folder that
+// the translated sources are in.
+import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { generate, sources, VERSION } from './generate.mjs'
+
+const HERE = fileURLToPath(new URL('.', import.meta.url))
+const CACHE = join(HERE, '../build/engine')
+/** What the translated code needs to be compiled, whatever the machine; it is not made for warnings. */
+const FLAGS = ['-std=gnu11', '-w', '-O2', '-fno-math-errno', '-fno-strict-aliasing']
+
+/** Makes quickjs.c and its headers where they are not there yet; the folder that they are in. */
+export function engineSources() {
+  const { wasm, loader } = sources()
+  const parts = [wasm, loader, join(HERE, 'generate.mjs')].map((path) => readFileSync(path))
+  const folder = join(CACHE, `c-${hashOf([VERSION, ...parts])}`)
+  if (existsSync(folder)) return folder
+  const part = `${folder}.${process.pid}`
+  generate(part)
+  put(part, folder)
+  return folder
+}
+
+/**
+ * Compiles the engine by `compiler` (a program and its arguments), with `flags` (those of the machine).
+ *
+ * @param {string[]} compiler
+ * @returns {string} the object; quickjs-map.h for the other files is in engineSources()
+ */
+export function engineObject(compiler) {
+  const folder = engineSources()
+  const [program, ...flags] = compiler
+  const version = execFileSync(program, ['--version'], { encoding: 'utf8' })
+  const files = [join(folder, 'quickjs.c'), join(folder, 'quickjs.h'), join(HERE, 'wasm-rt.h')]
+  const key = hashOf([version, ...FLAGS, ...compiler, ...files.map((path) => readFileSync(path))])
+  const object = join(CACHE, `${key}.o`)
+  if (existsSync(object)) return object
+  const part = `${object}.${process.pid}`
+  const source = join(folder, 'quickjs.c')
+  execFileSync(program, [...flags, ...FLAGS, `-I${HERE}`, '-c', '-o', part, source], { stdio: 'inherit' })
+  put(part, object)
+  return object
+}
+
+/** Gives what is whole its name; who was faster made the same. */
+function put(part, name) {
+  try {
+    renameSync(part, name)
+  } catch (error) {
+    rmSync(part, { recursive: true, force: true })
+    if (!existsSync(name)) throw error
+  }
+}
+
+/** @param {(string | Uint8Array)[]} parts */
+function hashOf(parts) {
+  const hash = createHash('sha256')
+  for (const part of parts) hash.update(`${part.length} `).update(part)
+  return hash.digest('hex').slice(0, 32)
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const [object, ...compiler] = process.argv.slice(2)
+  if (object === '--sources') {
+    console.log(engineSources())
+  } else if (object !== undefined && compiler.length > 0) {
+    mkdirSync(dirname(object), { recursive: true })
+    copyFileSync(engineObject(compiler), object)
+  } else {
+    console.error('usage: node microkit/engine/build.mjs OBJECT COMPILER [FLAG…] | --sources')
+    process.exit(2)
+  }
+}

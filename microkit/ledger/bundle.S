@@ -1,0 +1,10 @@
+/* The bundle, envelopes/sel4/dist/bundle.js, and a NUL behind it. */
+    .section .rodata
+    .balign 16
+    .global bundle
+bundle:
+    .incbin BUNDLE
+    .global bundle_end
+bundle_end:
+    .byte 0
+    .section .note.GNU-stack, "", %progbits

@@ -1,0 +1,107 @@
+#include "ledger/keys.h"
+
+#include "keys/message.h"
+#include "ledger/codec.h"
+#include "ledger/machine.h"
+#include "ledger/service.h"
+#include "lib/ring.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#define LEDGERS 2u
+
+static uintptr_t my_side, their_side;
+static struct ring ring;
+static uint8_t *data;
+static bool has_joined, has_put;
+/* What is asked for in each slot: 0, or an operation. */
+static struct {
+    uint8_t op;
+    uint8_t ledger;
+    uint32_t id; /* the bundle's */
+} asked[KEYS_SLOTS];
+static char vkeys[LEDGERS][KEYS_SLOT + 1];
+/* The text of an answer, and a NUL. */
+static char text[KEYS_SLOT + 1];
+
+void keys_begin(uintptr_t mine, uintptr_t theirs, uintptr_t region) {
+    my_side = mine;
+    their_side = theirs;
+    data = (uint8_t *)region;
+}
+
+const char *keys_vkey(uint32_t ledger) {
+    return vkeys[ledger][0] == '\0' ? NULL : vkeys[ledger];
+}
+
+static bool ask(enum keys_op op, uint32_t ledger, uint32_t id, const char *bytes, size_t length) {
+    uint32_t slot = 0;
+    while (slot < KEYS_SLOTS && asked[slot].op != 0) slot++;
+    if (slot == KEYS_SLOTS || length > KEYS_SLOT) return false;
+    const struct keys_message message = {.id = slot,
+                                         .op = (uint8_t)op,
+                                         .ledger = (uint8_t)ledger,
+                                         .offset = slot * KEYS_SLOT,
+                                         .length = (uint32_t)length};
+    if (length > 0) memcpy(data + message.offset, bytes, length);
+    if (!ring_ask(&ring, &message)) return false;
+    asked[slot].op = (uint8_t)op;
+    asked[slot].ledger = (uint8_t)ledger;
+    asked[slot].id = id;
+    has_put = true;
+    return true;
+}
+
+bool machine_sign(uint32_t ledger, uint32_t id, const char *bytes, size_t length) {
+    return has_joined && ask(KEYS_SIGN, ledger, id, bytes, length);
+}
+
+/* Copies the text of an answer. NULL: it is none. */
+static const char *text_of(const struct keys_message *message) {
+    if (message->length == 0 || message->length > KEYS_SLOT) return NULL;
+    memcpy(text, data + (size_t)message->id * KEYS_SLOT, message->length);
+    text[message->length] = '\0';
+    return utf8_is_text((const uint8_t *)text, message->length) ? text : NULL;
+}
+
+static const char *reason(uint8_t status) {
+    if (status == KEYS_REFUSED) return "the keys refuse: not what comes after what was signed before";
+    if (status == KEYS_INVALID) return "the keys refuse: no checkpoint of this ledger";
+    return "the keys cannot sign";
+}
+
+static void take(const struct keys_message *message) {
+    if (message->id >= KEYS_SLOTS || asked[message->id].op != message->op) return;
+    const uint32_t ledger = asked[message->id].ledger;
+    const uint32_t id = asked[message->id].id;
+    const char *given = message->status == KEYS_OK ? text_of(message) : NULL;
+    asked[message->id].op = 0;
+    if (message->op == KEYS_SIGN) {
+        service_signed(id, given, reason(message->status));
+    } else if (given != NULL) {
+        memcpy(vkeys[ledger], given, message->length + 1);
+    } else {
+        machine_log("there is no verifier key: the ledger cannot be opened");
+    }
+}
+
+bool keys_work(void) {
+    struct keys_message message;
+    bool has_come = false;
+    if (!has_joined) {
+        has_joined = ring_join(&ring, my_side, their_side);
+        for (uint32_t i = 0; has_joined && i < LEDGERS; i++) (void)ask(KEYS_VKEY, i, 0, NULL, 0);
+    }
+    while (has_joined && ring_take(&ring, &message)) {
+        has_come = true;
+        take(&message);
+    }
+    return has_come;
+}
+
+bool keys_has_put(void) {
+    const bool has = has_put;
+    has_put = false;
+    return has;
+}

@@ -1,0 +1,17 @@
+/* The ledger's signatures: between the bundle's sign(), and the ring to the domain that holds the keys. */
+#ifndef LEDGER_KEYS_H
+#define LEDGER_KEYS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Everything begins anew: where the two sides of the ring and the data region are. */
+void keys_begin(uintptr_t mine, uintptr_t theirs, uintptr_t region);
+/* Takes what has come. False: nothing has. */
+bool keys_work(void);
+/* The verifier key of the ledger (0: main, 1: audit); NULL: it has not come yet. Ends in a NUL. */
+const char *keys_vkey(uint32_t ledger);
+/* Whether keys has to be notified; it is said once. */
+bool keys_has_put(void);
+
+#endif

@@ -1,0 +1,68 @@
+#include "ledger/options.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#ifndef SOFTWARE_VERSION
+#define SOFTWARE_VERSION "0.1.0"
+#endif
+
+static char text[16384];
+static size_t used;
+static bool is_whole;
+
+static void add_character(char character) {
+    if (used + 1 < sizeof text)
+        text[used++] = character;
+    else
+        is_whole = false;
+    text[used] = '\0';
+}
+
+static void add(const char *characters) {
+    while (*characters != '\0') add_character(*characters++);
+}
+
+/* A JSON string (RFC 8259, section 7) of what comes before `end`. */
+static void add_string(const char *characters, char end) {
+    static const char hex[] = "0123456789abcdef";
+    add_character('"');
+    for (; *characters != '\0' && *characters != end; characters++) {
+        const unsigned char byte = (unsigned char)*characters;
+        if (byte < ' ') {
+            add("\\u00");
+            add_character(hex[byte >> 4]);
+            add_character(hex[byte & 15]);
+            continue;
+        }
+        if (byte == '"' || byte == '\\') add_character('\\');
+        add_character((char)byte);
+    }
+    add_character('"');
+}
+
+static void add_number(uint32_t number) {
+    if (number >= 10) add_number(number / 10);
+    add_character((char)('0' + number % 10));
+}
+
+const char *options_of(const char *module_id, const char *vkey, const char *audit_vkey,
+                       uint32_t region_bytes) {
+    used = 0;
+    is_whole = true;
+    add("{\"moduleId\":");
+    add_string(module_id, '\0');
+    add(",\"origin\":");
+    add_string(vkey, '+');
+    add(",\"vkeys\":[");
+    add_string(vkey, '\0');
+    add(",");
+    add_string(audit_vkey, '\0');
+    add("],\"regionBytes\":");
+    add_number(region_bytes);
+    /* A machine of its own is reached by whatever name it was given. */
+    add(",\"anyHostName\":true,\"version\":");
+    add_string(SOFTWARE_VERSION, '\0');
+    add("}");
+    return is_whole ? text : NULL;
+}

@@ -1,0 +1,12 @@
+/* The text that the bundle is started with: envelopes/sel4/src/bundle/host.ts, Config. */
+#ifndef LEDGER_OPTIONS_H
+#define LEDGER_OPTIONS_H
+
+#include <stdint.h>
+
+/* JSON, ending in a NUL; NULL: the verifier keys are too long. The origin is the name in the first of them.
+ */
+const char *options_of(const char *module_id, const char *vkey, const char *audit_vkey,
+                       uint32_t region_bytes);
+
+#endif

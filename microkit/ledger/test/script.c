@@ -1,0 +1,45 @@
+/*
+ * Runs a script that finds the border's functions: `script-test FILE [MEMORY [MILLISECONDS]]`, the memory in
+ * MiB. What it logs goes to stdout, and then how it ended.
+ */
+#include "stub.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MOST 8000000u
+
+_Noreturn void engine_stopped(const char *why) {
+    printf("STOPPED %s\n", why);
+    exit(0);
+}
+
+_Noreturn void stop(const char *file, int line, const char *what);
+_Noreturn void stop(const char *file, int line, const char *what) {
+    fprintf(stderr, "stopped at %s:%d: %s\n", file, line, what);
+    abort();
+}
+
+int main(int count, char **arguments) {
+    const size_t memory_bytes = (size_t)(count > 2 ? atoi(arguments[2]) : 32) << 20;
+    uint8_t *memory = malloc(memory_bytes);
+    char *script = malloc(MOST + 1);
+    FILE *file = count > 1 ? fopen(arguments[1], "r") : NULL;
+    if (memory == NULL || script == NULL || file == NULL) return 2;
+    const size_t length = fread(script, 1, MOST, file);
+    script[length] = '\0';
+    (void)fclose(file);
+    /* A life before leaves something behind. */
+    memset(memory, 0xa5, memory_bytes);
+    struct engine *engine =
+        stub_start(memory, memory_bytes, count > 3 ? (unsigned)atoi(arguments[3]) : 10000, true);
+    const bool ok = engine_evaluate(engine, script, length, "test.js") && engine_run_jobs(engine);
+    printf("%s\n", ok ? "OK" : "ERROR");
+    if (!ok) printf("%s\n", engine_error(engine));
+    stub_end(engine);
+    printf("MEMORY %zu\n", engine_memory(engine));
+    free(memory);
+    free(script);
+    return 0;
+}
