@@ -1,1 +1,0 @@
-/* lwIP includes it, and prints nothing. */
