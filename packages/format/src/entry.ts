@@ -188,7 +188,8 @@ function badEntry(message: string): FormatError {
 
 function headerEnd(bytes: Uint8Array): number {
   const limit = Math.min(bytes.length, MAX_HEADER_BYTES)
-  for (let i = 1; i < limit; i++) if (bytes[i] === 10 && bytes[i - 1] === 10) return i + 1
+  for (let at = bytes.indexOf(10); at >= 0 && at + 1 < limit; at = bytes.indexOf(10, at + 1))
+    if (bytes[at + 1] === 10) return at + 2
   throw badEntry(`expected an empty line that ends the header within ${MAX_HEADER_BYTES} bytes, found none`)
 }
 
