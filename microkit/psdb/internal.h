@@ -59,7 +59,8 @@ enum psdb_job_state { PSDB_JOB_FREE, PSDB_JOB_TAKEN };
 
 struct psdb_job {
     struct psdb_request request; /* the copy */
-    struct psdb_object object;   /* of READ, SEAL, COMMIT, PUBLISH */
+    struct psdb_object object;   /* of READ, SEAL, COMMIT, PUBLISH, */
+    uint64_t key[2];             /* and its key */
     uint8_t state;
     bool compare;    /* a SEAL of what is sealed already: the bytes are compared */
     bool checked;    /* READ: the member's header was looked at */

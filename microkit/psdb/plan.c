@@ -62,9 +62,8 @@ static bool in_batch(const struct psdb *store, uint32_t tenant, const uint64_t k
     const struct psdb_batch *batch = &store->batch;
     for (uint32_t i = 0; i < batch->items; i++) {
         const struct psdb_item *item = &batch->item_list[i];
-        uint64_t other[2];
+        const uint64_t *other = store->tenants[tenant].jobs[item->job].key;
         if (item->type != PSDB_ITEM_OBJECT || item->tenant != tenant) continue;
-        psdb_key_make(&store->tenants[tenant].jobs[item->job].object, other);
         if (other[0] == key[0] && other[1] == key[1]) return true;
     }
     return false;
@@ -83,11 +82,10 @@ static enum verdict settle(struct psdb *store, uint32_t tenant, enum psdb_status
 }
 
 /* A SEAL of what is there becomes a comparison. TAKEN: the object is new. */
-static enum verdict check_seal(struct psdb *store, uint32_t tenant, struct psdb_job *job,
-                               const uint64_t key[2]) {
+static enum verdict check_seal(struct psdb *store, uint32_t tenant, struct psdb_job *job) {
     struct psdb_tenant_state *state = &store->tenants[tenant];
-    const struct psdb_slot *slot = psdb_object_find(store, key);
-    if (slot == NULL) return in_batch(store, tenant, key) ? HELD : TAKEN;
+    const struct psdb_slot *slot = psdb_object_find(store, job->key);
+    if (slot == NULL) return in_batch(store, tenant, job->key) ? HELD : TAKEN;
     if (slot->length != job->request.length) return settle(store, tenant, PSDB_CONFLICT);
     job->compare = true;
     job->sector = slot->sector;
@@ -111,11 +109,9 @@ static enum verdict check_commit(struct psdb *store, uint32_t tenant, const stru
 /* Whether the object would need a slot of its own, and what can be said without looking at the disk's room.
  */
 static enum verdict check(struct psdb *store, uint32_t tenant, struct psdb_job *job, bool *new_slot) {
-    uint64_t key[2];
     enum verdict verdict = TAKEN;
-    psdb_key_make(&job->object, key);
-    *new_slot = job->object.kind != PSDB_TAIL_FILE && psdb_object_find(store, key) == NULL;
-    if (job->request.opcode == PSDB_SEAL) verdict = check_seal(store, tenant, job, key);
+    *new_slot = job->object.kind != PSDB_TAIL_FILE && psdb_object_find(store, job->key) == NULL;
+    if (job->request.opcode == PSDB_SEAL) verdict = check_seal(store, tenant, job);
     if (job->request.opcode == PSDB_COMMIT) verdict = check_commit(store, tenant, job);
     if (verdict != TAKEN || !*new_slot || psdb_objects_room(store, store->batch.new_slots + 1))
         return verdict;

@@ -151,24 +151,16 @@ static void answer_tail(struct psdb *store, uint32_t tenant, uint32_t number,
 static void look_for(struct psdb *store, uint32_t tenant, uint8_t number) {
     struct psdb_tenant_state *state = &store->tenants[tenant];
     struct psdb_job *job = &state->jobs[number];
-    uint64_t key[2];
-    psdb_key_make(&job->object, key);
-    if (job->object.kind == PSDB_TAIL_FILE) {
-        const struct psdb_tail_file *file =
-            psdb_tail_find(store, psdb_ledger_of(store, &job->object), job->object.index);
-        job->sector = file == NULL ? 0 : file->sector;
-        job->length = file == NULL ? 0 : file->length;
-        if (file != NULL) psdb_list_push(&state->reads, number);
-        if (file == NULL) psdb_finish(store, tenant, number, PSDB_NONE);
-        return;
-    }
-    const struct psdb_slot *slot = psdb_object_find(store, key);
-    if (slot == NULL) {
+    struct psdb_ledger_state *ledger = psdb_ledger_of(store, &job->object);
+    const bool tail = job->object.kind == PSDB_TAIL_FILE;
+    const struct psdb_tail_file *file = tail ? psdb_tail_find(store, ledger, job->object.index) : NULL;
+    const struct psdb_slot *slot = tail ? NULL : psdb_object_find(store, job->key);
+    if (file == NULL && slot == NULL) {
         psdb_finish(store, tenant, number, PSDB_NONE);
         return;
     }
-    job->sector = slot->sector;
-    job->length = slot->length;
+    job->sector = file != NULL ? file->sector : slot->sector;
+    job->length = file != NULL ? file->length : slot->length;
     psdb_list_push(&state->reads, number);
 }
 
@@ -185,6 +177,7 @@ static void admit(struct psdb *store, uint32_t tenant) {
         psdb_answer(store, tenant, number, &response);
         return;
     }
+    psdb_key_make(&job->object, job->key);
     switch (job->request.opcode) {
     case PSDB_READ:
         look_for(store, tenant, number);
