@@ -124,7 +124,8 @@ class Traveller {
   }
 
   #tar(from: Place, to: Place): void {
-    if (from.envelope === 'a' && to.envelope === 'b') tar('-cf', to.path, '-C', dirname(from.path), MODULE_ID)
+    if (from.envelope === 'a' && to.envelope === 'b')
+      tar('-cf', to.path, `--exclude=${MODULE_ID}/tmp`, '-C', dirname(from.path), MODULE_ID)
     else if (from.envelope === 'b' && to.envelope === 'a') tar('-xf', from.path, '-C', dirname(to.path))
     else cpSync(from.path, to.path, { recursive: true })
     if (to.envelope === 'a') expect(statSync(to.path).mode & 0o777).toBe(0o700)
