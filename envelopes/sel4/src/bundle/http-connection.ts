@@ -241,29 +241,35 @@ export class Connection {
     const isTooMuch = shared.waiting > shared.limits.answers
     const handled = isTooMuch ? Promise.resolve(problemResponse(tooSlow())) : shared.wire.handle(request)
     handled
-      .then(async (response) => {
-        await this.#answer(response)
-        shared.answered(request.method, response.status, shared.monotonic() - started)
-      })
+      .then((response) => this.#answer(response, started))
       .catch((error: unknown) => {
         shared.report(error)
+        this.#release()
         this.#close()
       })
     return false
   }
 
-  async #answer(response: WireResponse): Promise<void> {
-    try {
-      if (this.#state === 'closed') return
-      if (this.#shared.isClosing) this.#isLast = true
-      const { body } = response
-      if (typeof body === 'string' || body instanceof Uint8Array) this.#sendWhole(response, body)
-      else await this.#sendStream(response, body)
-      if (this.#waiting > 0) await new Promise<void>((resolve) => (this.#drained = resolve))
-    } finally {
-      this.#release()
-    }
+  /** A whole answer that goes out at once costs no promise. */
+  #answer(response: WireResponse, started: number): void | Promise<void> {
+    const { body } = response
+    if (this.#shared.isClosing) this.#isLast = true
+    if (typeof body !== 'string' && !(body instanceof Uint8Array))
+      return this.#sendStream(response, body).then(() => this.#answered(response, started))
+    if (this.#state !== 'closed') this.#sendWhole(response, body)
+    if (this.#waiting === 0) return this.#answered(response, started)
+    return this.#whenDrained().then(() => this.#answered(response, started))
+  }
+
+  #answered({ status }: WireResponse, started: number): void {
+    const shared = this.#shared
+    shared.answered(this.#request?.request.method ?? '', status, shared.monotonic() - started)
+    this.#release()
     this.#next()
+  }
+
+  #whenDrained(): Promise<void> {
+    return new Promise((resolve) => (this.#drained = resolve))
   }
 
   #sendWhole(response: WireResponse, body: string | Uint8Array): void {
@@ -292,9 +298,10 @@ export class Connection {
       if (this.#isClosed()) return
       if (bytes.length === 0) continue
       this.#send(isChunked ? codec.concat(chunkLine(bytes.length, codec), bytes, END_OF_LINE) : bytes)
-      if (this.#waiting > 0) await new Promise<void>((resolve) => (this.#drained = resolve))
+      if (this.#waiting > 0) await this.#whenDrained()
     }
     if (isChunked) this.#send(codec.asciiEncode('0\r\n\r\n'))
+    if (this.#waiting > 0) await this.#whenDrained()
   }
 
   #isClosed(): boolean {

@@ -442,7 +442,7 @@ export class Arguments {
     const length = this.#ffi.QTS_GetArrayBufferLength(this.#context, value)
     const at = this.#ffi.QTS_GetArrayBuffer(this.#context, value)
     if ((at as number) === 0) throw new TypeError(`argument ${index}: expected an ArrayBuffer`)
-    this.copies.push(at as number)
+    this.copies.push(at)
     return Buffer.from(this.#module.HEAPU8.buffer as ArrayBuffer, at as number, length)
   }
 }
