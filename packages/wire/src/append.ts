@@ -122,6 +122,8 @@ function batchRecords(call: Call): NewRecord[] {
 }
 
 function decodeBody(body: Uint8Array, codec: Codec): string {
+  // No JSON has one, and not every machine's codec decodes it.
+  if (body.includes(0)) throw badField('body', 'text without NUL bytes', 'a NUL byte')
   try {
     return codec.utf8Decode(body)
   } catch {

@@ -352,6 +352,10 @@ function badAppends({ it, same, refused }: Tools): void {
       refused(await w.post(lines, NDJSON), 'bad-request', { field, line: 2 })
     }
     refused(await w.post(Uint8Array.of(0x22, 0xff, 0x22)), 'bad-request', { field: 'body' })
+    const nul = { field: 'body', supplied: 'a NUL byte' }
+    for (const headers of [{}, NDJSON]) {
+      refused(await w.post('{"payload_id":"a","payload":"\u0000"}', headers), 'bad-request', nul)
+    }
     refused(await w.post('', NDJSON), 'bad-request', { field: 'body' })
     refused(await w.post('\n', NDJSON), 'bad-request', { line: 1 })
     same((await w.ask('/v1/entries')).json.entries, [])
