@@ -33,7 +33,8 @@ export async function playBoth(history: History, a: Core, b: Core): Promise<void
       throw new Error(`step ${i + 1}, ${described(step)}: ${messageOf(error)}`, { cause: error })
     })
   }
-  const [one, other] = await Promise.all([a.export(), b.export()])
+  const one = await a.export()
+  const other = await b.export()
   compare('paths of the export', [...one.keys()].join('\n'), [...other.keys()].join('\n'))
   for (const [path, text] of one) compare(path, text, other.get(path))
 }
@@ -59,8 +60,7 @@ class Player {
         await this.#both((core) => core.advance(step.ms))
         return
       case 'restart':
-        await this.#both((core) => core.restart(step.how))
-        return
+        return this.#restart(step.how)
       case 'cut':
         return this.#cut(step.ask)
     }
@@ -96,9 +96,14 @@ class Player {
   /** Whether the first attempt got into the ledger is a matter of moments: the second one finds it there or puts it there. */
   async #cut(ask: Ask): Promise<void> {
     const lost = this.#cores.map((core) => put(core, ask).catch(() => undefined))
-    await this.#both((core) => core.restart('kill'))
+    await this.#restart('kill')
     await this.#ask(ask, ['duplicate'])
     void Promise.all(lost)
+  }
+
+  /** One after the other: a process that is being started has, for a moment, the file locks of this one. */
+  async #restart(how: 'stop' | 'kill'): Promise<void> {
+    for (const core of this.#cores) await core.restart(how)
   }
 
   #both<T>(act: (core: Core) => Promise<T>): Promise<[T, T]> {

@@ -1,0 +1,29 @@
+// Many histories, each played to two cores. SEED=N chooses which; HISTORIES=N takes N times as many.
+
+import fc from 'fast-check'
+import { playBoth, type Core } from './core.ts'
+import { histories } from './history.ts'
+
+export const SEED: number = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
+const TIMES = Number(process.env['HISTORIES'] ?? 1)
+/** Steps of a history, at most. */
+const STEPS = 30
+
+/** Rejects with the shortest history found that the two do not agree on. */
+export async function agree(
+  count: number,
+  openA: () => Promise<Core>,
+  openB: () => Promise<Core>,
+): Promise<void> {
+  const property = fc.asyncProperty(histories(STEPS), async (history) => {
+    const a = await openA()
+    const b = await openB()
+    try {
+      await playBoth(history, a, b)
+    } finally {
+      await a.dispose()
+      await b.dispose()
+    }
+  })
+  await fc.assert(property, { seed: SEED, numRuns: count * TIMES })
+}

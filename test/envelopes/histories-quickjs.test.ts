@@ -1,0 +1,18 @@
+// The same histories, with the bundle in QuickJS as it is shipped.
+
+import { describe, it } from 'vitest'
+import { agree, SEED } from './agree.ts'
+import { openBundleCore } from './bundle.ts'
+import { memoryPlace, openCore } from './cores.ts'
+import { noPsdb, psdbPlace } from './psdb.ts'
+import { inEngine } from './quickjs.ts'
+
+describe.skipIf(noPsdb !== undefined)(`histories, SEED=${SEED}`, () => {
+  it('Envelope A over memory = the bundle in QuickJS over PSDB', () => {
+    return agree(
+      250,
+      () => openCore(memoryPlace('grow')),
+      async () => openBundleCore(await psdbPlace(), inEngine),
+    )
+  }, 3_600_000)
+})
