@@ -1,6 +1,7 @@
 /*
- * Bytes become the contents of a disk: members as any program could have written them, batches, what the store itself writes, and
- * changes to all that. Opening writes nothing; what opens is read, written to, and opens again with all that was acknowledged.
+ * Bytes become the contents of a disk: members as any program could have written them, batches, what the
+ * store itself writes, and changes to all that. Opening writes nothing; what opens is read, written to, and
+ * opens again with all that was acknowledged.
  */
 #include "../test/disk.h"
 #include "../test/archive.h"
@@ -18,6 +19,7 @@
 #define MAX_COMMANDS 100u
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
+/* The name is AddressSanitizer's. NOLINTNEXTLINE(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 const char *__asan_default_options(void);
 
 /* Little of what was freed is kept: each input frees much. */
@@ -196,12 +198,13 @@ static uint32_t write_some(struct rig *rig, uint8_t round) {
         enum psdb_status status;
         uint32_t length = 30u + 100u * (uint32_t)i;
         object.index += object.kind == PSDB_BUNDLE || object.kind == PSDB_TAIL_FILE ? round * 3u : 0;
-        if (object.kind == PSDB_CHECKPOINT)
+        if (object.kind == PSDB_CHECKPOINT) {
             status = publish(rig, 0, object.ledger, i, length);
-        else if (object.kind == PSDB_TAIL_FILE)
+        } else if (object.kind == PSDB_TAIL_FILE) {
             status = commit(rig, 0, object.ledger, object.index, object.index + 1, i, length);
-        else
+        } else {
             status = seal(rig, 0, object, i, length);
+        }
         CHECK(status != PSDB_IO && status != PSDB_INVALID && status != PSDB_NONE);
         if (status == PSDB_OK) acknowledged |= 1u << i;
     }

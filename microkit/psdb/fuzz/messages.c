@@ -1,6 +1,7 @@
 /*
- * Bytes become what two tenants do to the store, what their regions hold meanwhile, which disk operations fail, and when the
- * power goes. Sealed bytes never change, no tenant is given another's, every request is answered once, and the disk opens again.
+ * Bytes become what two tenants do to the store, what their regions hold meanwhile, which disk operations
+ * fail, and when the power goes. Sealed bytes never change, no tenant is given another's, every request is
+ * answered once, and the disk opens again.
  */
 #include "../test/archive.h"
 #include "../test/check.h"
@@ -17,6 +18,7 @@
 #define MAX_COMMANDS 400u
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
+/* The name is AddressSanitizer's. NOLINTNEXTLINE(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 const char *__asan_default_options(void);
 
 /* Little of what was freed is kept: each input frees much. */
@@ -45,7 +47,8 @@ struct world {
     uint8_t scribbles; /* the region is changed during the operations that follow */
 };
 
-/* Tenant 0 has bytes below 0x80 only, tenant 1 the others: what is given to one can be told from the other's. */
+/* Tenant 0 has bytes below 0x80 only, tenant 1 the others: what is given to one can be told from the other's.
+ */
 static uint8_t own_byte(uint32_t tenant, uint8_t byte) {
     return tenant == 0 ? byte & 0x7f : byte | 0x80;
 }
@@ -223,10 +226,11 @@ static struct psdb_request take_request(struct input *input) {
 static void submit(struct world *world, bool raw) {
     uint32_t tenant = take_byte(&world->input) & 1;
     struct psdb_request request;
-    if (raw)
+    if (raw) {
         take_bytes(&world->input, &request, sizeof request);
-    else
+    } else {
         request = take_request(&world->input);
+    }
     if (!raw && (take_byte(&world->input) & 15) == 15)
         ((uint8_t *)&request)[take_byte(&world->input) % 64] = take_byte(&world->input);
     request.id = world->next_id++;

@@ -106,9 +106,10 @@ static void add_member(struct archive *archive, const struct member *member) {
 }
 
 static void refuse(struct archive *archive, uint64_t sector, const char *what) {
-    if (archive->error[0] == '\0')
+    if (archive->error[0] == '\0') {
         (void)snprintf(archive->error, sizeof archive->error, "sector %llu: %s", (unsigned long long)sector,
                        what);
+    }
 }
 
 /* Reads one member at `sector`. The sector behind it; 0 when it is none. */

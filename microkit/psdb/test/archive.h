@@ -32,8 +32,8 @@ struct archive {
 struct archive archive_read(const uint8_t *bytes, uint64_t sectors, uint64_t from);
 void archive_free(struct archive *archive);
 /*
- * Checks what PSDB wrote, from the first member on: every batch opens with a commit member whose hash is that of the whole
- * members that follow; modes, owners and padding. The first fault in archive->error.
+ * Checks what PSDB wrote, from the first member on: every batch opens with a commit member whose hash is that
+ * of the whole members that follow; modes, owners and padding. The first fault in archive->error.
  */
 void archive_check_batches(struct archive *archive, const uint8_t *bytes);
 /* The last member of that name; NULL when there is none. */

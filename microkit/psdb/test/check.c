@@ -33,10 +33,12 @@ void check_same(const char *file, int line, const char *what, unsigned long long
 
 void check_bytes(const char *file, int line, const char *what, const uint8_t *actual, const uint8_t *expected,
                  uint64_t length) {
-    for (uint64_t i = 0; i < length; i++)
-        if (actual[i] != expected[i])
+    for (uint64_t i = 0; i < length; i++) {
+        if (actual[i] != expected[i]) {
             check_failed(file, line, "%s: byte %llu of %llu is 0x%02x, expected 0x%02x", what,
                          (unsigned long long)i, (unsigned long long)length, actual[i], expected[i]);
+        }
+    }
 }
 
 void check_has(const char *file, int line, const char *text, const char *part) {

@@ -1,6 +1,6 @@
 /*
- * Power cuts: at every disk write of a history, with any of the sectors that were not flushed. PSDB_TEST_SEED is the first seed,
- * PSDB_TEST_SEEDS how many.
+ * Power cuts: at every disk write of a history, with any of the sectors that were not flushed. PSDB_TEST_SEED
+ * is the first seed, PSDB_TEST_SEEDS how many.
  */
 #include "archive.h"
 #include "check.h"
@@ -49,11 +49,12 @@ static void check_image(struct cuts *cuts) {
     CHECK_SAME(rig->sectors_written, 0);
     rig_close(rig);
     unsigned chance = cuts->depth == 0 ? 2 : 1;
-    if (cuts->depth + 1 < MAX_DEPTH && random_chance(&cuts->random, chance))
+    if (cuts->depth + 1 < MAX_DEPTH && random_chance(&cuts->random, chance)) {
         run_history(disk_copy(disk), model, random_next(&cuts->random), cuts->depth + 1, 6,
                     live->options.foreign_end);
-    else
+    } else {
         model_free(&model);
+    }
 }
 
 /* Puts the unflushed sectors that `keep` is true for on the durable disk, checks, takes them away again. */
@@ -77,7 +78,8 @@ enum shape { NOTHING, EVERYTHING, ALL_BUT_ONE, ONLY_ONE, A_BEGINNING, AN_END, SH
 
 static void cut_shape(struct cuts *cuts, bool *keep, enum shape shape, size_t at) {
     size_t count = cuts->history->rig->disk->unflushed_count;
-    for (size_t i = 0; i < count; i++) switch (shape) {
+    for (size_t i = 0; i < count; i++) {
+        switch (shape) {
         case NOTHING:
             keep[i] = false;
             break;
@@ -97,6 +99,7 @@ static void cut_shape(struct cuts *cuts, bool *keep, enum shape shape, size_t at
             keep[i] = i >= at;
             break;
         }
+    }
     note("seed %llu, depth %u, operation %llu, %u unflushed, shape %d, at %u", (unsigned long long)cuts->seed,
          cuts->depth, (unsigned long long)cuts->history->rig->operations, (unsigned)count, (int)shape,
          (unsigned)at);
@@ -127,7 +130,8 @@ static void cut_here(struct cuts *cuts) {
     free(keep);
 }
 
-/* The history has the rig's context; this is the one history of the process that is being cut at each depth. */
+/* The history has the rig's context; this is the one history of the process that is being cut at each depth.
+ */
 static struct cuts *current[MAX_DEPTH];
 
 static void observe_at(struct cuts *cuts, enum psdb_disk_op op) {
@@ -179,11 +183,12 @@ static void run_history(struct disk *disk, struct model model, uint64_t seed, un
     rig_close(rig);
     disk_free(cuts.durable);
     disk_free(disk);
-    if (depth == 0)
+    if (depth == 0) {
         printf("seed %llu: %llu acknowledged, %llu conflicts, %llu full\n", (unsigned long long)seed,
                (unsigned long long)history->statuses[PSDB_OK],
                (unsigned long long)history->statuses[PSDB_CONFLICT],
                (unsigned long long)history->statuses[PSDB_FULL]);
+    }
     history_free(history);
 }
 

@@ -111,13 +111,14 @@ TEST(every_operation_fails_once) {
         uint64_t operations = run_with(&run, 0, false);
         CHECK_SAME(psdb_state(run.history->rig->store), PSDB_READY);
         end_run(&run);
-        for (uint64_t fail = 2; fail <= operations; fail++)
+        for (uint64_t fail = 2; fail <= operations; fail++) {
             for (int later = 0; later < 2; later++) {
                 (void)run_with(&run, fail, later != 0);
                 if (psdb_state(run.history->rig->store) == PSDB_READ_ONLY) read_only++;
                 check_run(&run);
                 end_run(&run);
             }
+        }
     }
     CHECK(read_only > 50);
 }

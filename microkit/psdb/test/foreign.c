@@ -52,10 +52,11 @@ uint64_t put_entry(struct foreign *foreign, const struct entry *entry) {
     if (entry->no_data) return sector;
     CHECK(sectors_of(whole.size) <= foreign->disk->sectors - foreign->at);
     uint8_t *data = foreign->disk->bytes + foreign->at * SECTOR;
-    if (entry->bytes != NULL)
+    if (entry->bytes != NULL) {
         memcpy(data, entry->bytes, (size_t)whole.size);
-    else
+    } else {
         random_bytes(entry->seed, data, (size_t)whole.size);
+    }
     foreign->at += sectors_of(whole.size);
     return sector;
 }

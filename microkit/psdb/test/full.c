@@ -57,10 +57,11 @@ static void fill(uint64_t sectors, uint64_t leave) {
     for (int again = 0; again < 2; again++) {
         check_object(rig, 0, README(0), 1, 10);
         check_object(rig, 1, CHECKPOINT(0), 2, 10);
-        if (room > 0)
+        if (room > 0) {
             check_object(rig, 0, BUNDLE(0, 1), 5, room);
-        else
+        } else {
             check_none(rig, 0, BUNDLE(0, 1));
+        }
         CHECK_SAME(seal(rig, 0, ORIGIN(0), 5, 1), PSDB_FULL);
         if (again == 0) {
             rig_close(rig);
@@ -112,10 +113,11 @@ static void count_answer(struct rig *rig, uint32_t tenant, const struct psdb_res
     struct counts *counts = rig->options.context;
     (void)tenant;
     CHECK(response->status == PSDB_OK || response->status == PSDB_FULL);
-    if (response->status == PSDB_OK)
+    if (response->status == PSDB_OK) {
         counts->ok++;
-    else
+    } else {
         counts->full++;
+    }
 }
 
 /* Requests that wait together and have no room together: what fits is taken. */
@@ -141,10 +143,11 @@ TEST(some_of_a_batch_fit) {
         for (uint64_t i = 0; i < 7; i++) {
             uint8_t *bytes = NULL;
             uint64_t length = 0;
-            if (read_whole(rig, 0, BUNDLE(0, i), &bytes, &length) == PSDB_OK)
+            if (read_whole(rig, 0, BUNDLE(0, i), &bytes, &length) == PSDB_OK) {
                 CHECK_SAME(length, lengths[i]);
-            else
+            } else {
                 CHECK(room < sectors_of(lengths[i]) + 3);
+            }
             free(bytes);
         }
         rig_close(rig);

@@ -122,9 +122,10 @@ static bool resolve(struct model *model, size_t first, const uint8_t *bytes, uin
     if (acked != NO_WRITE &&
         (replaced ? found < acked : !same_bytes(&model->writes[acked], &model->writes[found])))
         return false;
-    for (size_t i = first; i < model->count; i++)
+    for (size_t i = first; i < model->count; i++) {
         if (is_of(&model->writes[i], of->tenant, &of->object))
             model->writes[i].fate = i == found ? ACKED : GONE;
+    }
     return true;
 }
 
@@ -366,10 +367,11 @@ static struct write choose_write(struct history *history, uint32_t tenant, uint3
         uint64_t *next = &history->next_start[tenant][ledger];
         write.opcode = PSDB_COMMIT;
         write.object = TAIL_FILE(ledger, *next);
-        if (choice < 20 && *next > 0)
+        if (choice < 20 && *next > 0) {
             write.object.index = random_below(random, *next);
-        else
+        } else {
             *next += 1 + random_below(random, 90);
+        }
     } else if (choice < 62) {
         write.opcode = PSDB_PUBLISH;
         write.object = CHECKPOINT(ledger);
@@ -497,10 +499,11 @@ static void answered(struct rig *rig, uint32_t tenant, const struct psdb_respons
         if (under_way.tenant != tenant || under_way.id != response->id) continue;
         history->under_way[i] = history->under_way[--history->under_way_count];
         history->statuses[response->status]++;
-        if (under_way.opcode == PSDB_READ)
+        if (under_way.opcode == PSDB_READ) {
             read_answered(history, &under_way, response);
-        else
+        } else {
             write_answered(history, &under_way, response->status);
+        }
         return;
     }
 }

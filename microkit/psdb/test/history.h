@@ -33,8 +33,9 @@ struct model {
 struct model model_copy(const struct model *model);
 void model_free(struct model *model);
 /*
- * Reads everything back from a store that has been opened: what is ACKED is there with its bytes, what is UNSURE is there whole
- * or not at all, the tails are as they should be. Every UNSURE write becomes ACKED or GONE by what is found.
+ * Reads everything back from a store that has been opened: what is ACKED is there with its bytes, what is
+ * UNSURE is there whole or not at all, the tails are as they should be. Every UNSURE write becomes ACKED or
+ * GONE by what is found.
  */
 void model_check(struct model *model, struct rig *rig);
 

@@ -256,7 +256,7 @@ TEST(every_field_over_edge_values) {
     memset(rig->tenants[0].region, 1, REGION);
     for (size_t s = 0; s < SHAPES; s++) {
         ask_and_check(rig, &shapes[s]);
-        for (size_t f = 0; f < FIELDS; f++)
+        for (size_t f = 0; f < FIELDS; f++) {
             for (size_t e = 0; e < EDGES; e++) {
                 struct psdb_request request = shapes[s];
                 put_field(&request, f, edges[e]);
@@ -265,6 +265,7 @@ TEST(every_field_over_edge_values) {
                     continue;
                 ask_and_check(rig, &request);
             }
+        }
     }
     end_with_secrets(rig);
 }
@@ -272,14 +273,16 @@ TEST(every_field_over_edge_values) {
 TEST(every_byte_of_a_name) {
     struct rig *rig = open_with_secrets();
     memset(rig->tenants[0].region, 1, REGION);
-    for (size_t s = 0; s < SHAPES; s++)
-        for (unsigned byte = 0; byte < 256; byte++)
+    for (size_t s = 0; s < SHAPES; s++) {
+        for (unsigned byte = 0; byte < 256; byte++) {
             for (size_t place = 0; place < PSDB_NAME_BYTES; place += 5) {
                 struct psdb_request request = shapes[s];
                 request.name[place] = (uint8_t)byte;
                 if (request.kind == PSDB_VKEY && request.opcode == PSDB_SEAL && byte % 16 != 1) continue;
                 ask_and_check(rig, &request);
             }
+        }
+    }
     static const char *const names[] = {
         "",     "..",  "../origin", "a/b", "a.vkey",         "A",          "a b",
         "a\0b", "a_b", "\xc3\xa4",  "a\n", "acme/checkpoin", "other/orig", "0123456789abcdef"};
@@ -413,8 +416,8 @@ static void scribble(struct rig *rig, enum psdb_disk_op op) {
 }
 
 /*
- * Whatever the tenant does to its region: what is sealed is something it had there, once and for all, the other tenant's
- * writes in the same batch are good, and the disk opens again.
+ * Whatever the tenant does to its region: what is sealed is something it had there, once and for all, the
+ * other tenant's writes in the same batch are good, and the disk opens again.
  */
 TEST(a_region_that_changes_during_every_disk_operation) {
     for (uint64_t seed = 1; seed <= 40; seed++) {

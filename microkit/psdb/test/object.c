@@ -187,9 +187,10 @@ void check_object(struct rig *rig, uint32_t tenant, struct object object, uint64
     enum psdb_status status = read_whole(rig, tenant, object, &actual, &actual_length);
     const char *path = object_path(rig->tenants[tenant].name, &object);
     if (status != PSDB_OK) FAIL("%s: status %d; %s", path, (int)status, rig->reports);
-    if (actual_length != length)
+    if (actual_length != length) {
         FAIL("%s: %llu bytes, expected %llu", path, (unsigned long long)actual_length,
              (unsigned long long)length);
+    }
     uint8_t *expected = malloc(length + 1);
     CHECK(expected != NULL);
     random_bytes(seed, expected, length);

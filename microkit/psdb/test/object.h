@@ -48,7 +48,8 @@ void check_object(struct rig *rig, uint32_t tenant, struct object object, uint64
 void check_none(struct rig *rig, uint32_t tenant, struct object object);
 /* That the tail's list is `count` of these starts. */
 void check_tail(struct rig *rig, uint32_t tenant, uint8_t ledger, const uint64_t *starts, uint64_t count);
-/* Reads what PSDB wrote on the disk, strictly; fails unless it is whole. The number of members called `name`. */
+/* Reads what PSDB wrote on the disk, strictly; fails unless it is whole. The number of members called `name`.
+ */
 size_t check_archive(const struct disk *disk, const char *name);
 
 #endif

@@ -52,7 +52,8 @@ static void check_goes_on(struct rig *rig, const struct foreign *foreign) {
     end(rig);
 }
 
-/* It does not open: every request is answered CORRUPT, and the report says where, and what was expected and found. */
+/* It does not open: every request is answered CORRUPT, and the report says where, and what was expected and
+ * found. */
 static void check_corrupt(const struct foreign *foreign, uint64_t sector, const char *part) {
     char place[40];
     struct rig *rig = open_any(foreign, PSDB_STOPPED);
@@ -210,9 +211,10 @@ TEST(members_that_are_left_alone) {
                                         "acme/./origin"};
     struct foreign foreign = make();
     put(&foreign, "acme/README.txt", 1, 100);
-    for (uint64_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    for (uint64_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         for (unsigned twice = 0; twice < 2; twice++)
             put(&foreign, names[i], 2 + i + 100 * twice, 100 + 50 * i);
+    }
     put(&foreign, "acme/origin", 9, 100);
     struct rig *rig = open_any(&foreign, PSDB_READY);
     check_object(rig, 0, README(0), 1, 100);
@@ -314,6 +316,67 @@ TEST(pax_headers_that_change_the_member) {
     }
 }
 
+TEST(pax_headers_that_are_none) {
+    static const char *const records[] = {
+        "x",
+        "20",
+        "99 a=b\n",
+        "4 a=\n",
+        "5 a=b",
+        "6 a=bc",
+        "5 =b\n",
+        "7 abcd\n",
+        "0 a=b\n",
+        "11 uid=0\n11",
+        "99999999999999999999999999 a=b\n",
+    };
+    for (size_t i = 0; i < sizeof records / sizeof records[0]; i++) {
+        struct foreign foreign = make();
+        put(&foreign, "acme/README.txt", 1, 100);
+        put_pax(&foreign, 'x', records[i]);
+        put(&foreign, "acme/tile/0/000.b64", 1, 100);
+        note("record %s", records[i]);
+        struct rig *rig = open_any(&foreign, PSDB_STOPPED);
+        CHECK_HAS(rig->reports, "a record ");
+        end(rig);
+    }
+}
+
+TEST(pax_headers_and_long_names_of_no_and_of_much_data) {
+    for (unsigned kind = 0; kind < 3; kind++) {
+        for (unsigned way = 0; way < 4; way++) {
+            static const uint64_t sizes[] = {0, 16384, 16385, 100000};
+            struct foreign foreign = make();
+            note("type %c, %u bytes", "xgL"[kind], (unsigned)sizes[way]);
+            uint64_t sector = put_entry(
+                &foreign, &(struct entry){.name = "x", .type = "xgL"[kind], .size = sizes[way], .gnu = true});
+            if (sizes[way] > 0) memset(disk_at(foreign.disk, sector + 1), 'z', (size_t)sizes[way]);
+            if (way == 1 && kind < 2) memcpy(disk_at(foreign.disk, sector + 1), "16384 comment=", 14);
+            if (way == 1) disk_at(foreign.disk, sector + 1)[16383] = '\n';
+            put(&foreign, way < 2 && kind == 2 ? "someone" : "acme/origin", 1, 100);
+            end(open_any(&foreign, way < 2 ? PSDB_READY : PSDB_STOPPED));
+        }
+    }
+}
+
+/* A GNU long name says whose the member is, not the short name in its header. */
+TEST(long_names_of_others) {
+    static const char *const names[] = {"./././someone/else", "acme/tmp/x",   "acme/audit/cache/x",
+                                        "acme/lock",          "./acme/cache", "acmex/origin"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct foreign foreign = make();
+        (void)put_entry(
+            &foreign, &(struct entry){.name = "././@LongLink", .type = 'L', .gnu = true, .bytes = names[i]});
+        put(&foreign, "acme/origin", 1, 100);
+        put(&foreign, "acme/README.txt", 2, 100);
+        note("%s", names[i]);
+        struct rig *rig = open_any(&foreign, PSDB_READY);
+        check_none(rig, 0, ORIGIN(0));
+        check_object(rig, 0, README(0), 2, 100);
+        end(rig);
+    }
+}
+
 TEST(the_later_of_two_members) {
     struct foreign foreign = make();
     put(&foreign, "acme/checkpoint", 1, 100);
@@ -333,7 +396,7 @@ TEST(a_later_member_with_other_bytes) {
     static const char *const names[] = {"acme/origin", "acme/tile/0/000.b64",
                                         "acme/audit/tile/entries/005.b64", "other/keys/a.vkey",
                                         "acme/tail/000000000123"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         for (unsigned way = 0; way < 3; way++) {
             struct foreign foreign = make();
             static const uint64_t sizes[] = {70000, 69999, 70000};
@@ -346,6 +409,7 @@ TEST(a_later_member_with_other_bytes) {
             if (way == 2) disk_at(foreign.disk, sector + 1)[69999] ^= 1;
             check_corrupt(&foreign, sector, names[i]);
         }
+    }
 }
 
 /* Breaks a good archive in one place; the sector that the report has to name. */
@@ -497,10 +561,11 @@ TEST(every_sector_of_a_batch) {
         *digit = *digit == '0' ? '1' : '0';
         put_sum(header);
         /* Another count may put the fault into a member. */
-        if (i <= 64)
+        if (i <= 64) {
             check_corrupt(&broken, first.end, NULL);
-        else
+        } else {
             end(open_any(&broken, PSDB_STOPPED));
+        }
     }
     archive_free(&first);
     archive_free(&all);
@@ -508,7 +573,7 @@ TEST(every_sector_of_a_batch) {
 }
 
 TEST(commit_members_of_another_shape) {
-    for (unsigned way = 1; way < 6; way++) {
+    for (unsigned way = 1; way < 14; way++) {
         struct foreign foreign = make();
         uint64_t sector;
         note("way %u", way);
@@ -519,11 +584,42 @@ TEST(commit_members_of_another_shape) {
         end_batch(&foreign);
         uint8_t *header = disk_at(foreign.disk, sector);
         if (way == 1) memcpy(header + 157, "zz", 2);
+        if (way == 6) memcpy(header + 157, "A", 1);
+        if (way == 7) memcpy(header + 157 + 64, "-", 1);
+        if (way == 8) memcpy(header + 157 + 65, "0", 1);
+        if (way == 9) memcpy(header + 157 + 65, "3x", 2);
+        if (way == 10) memcpy(header + 157 + 65, "3 ", 2);
+        if (way == 11) memset(header + 157 + 60, 0, 40);
+        if (way == 12) disk_at(foreign.disk, sector + 1)[511] = 1;
+        if (way == 13) memcpy(header + 157 + 65, "4080", 4);
         if (way == 2) memcpy(header + 157 + 65, "2", 1);
         if (way == 3) memcpy(header + 157 + 65, "99999999999999999999", 20);
         if (way == 4) memcpy(header + 124, "00000002000", 11);
         if (way == 5) header[156] = '5';
         put_sum(header);
+        struct rig *rig = open_any(&foreign, PSDB_STOPPED);
+        CHECK_HAS(rig->reports, "sector ");
+        end(rig);
+    }
+}
+
+/* Within a batch, and between batches, there is nothing but what PSDB writes. */
+TEST(what_has_no_place_among_batches) {
+    for (unsigned way = 0; way < 6; way++) {
+        struct foreign foreign = make();
+        begin_batch(&foreign);
+        put(&foreign, "acme/origin", 1, 100);
+        if (way == 0) {
+            (void)put_entry(&foreign,
+                            &(struct entry){.name = "acme/README.txt", .type = '1', .link = "acme/origin"});
+        }
+        if (way == 1) put_pax(&foreign, 'x', "20 comment=whatever\n");
+        if (way == 2) put(&foreign, COMMIT_NAME, 1, SECTOR);
+        if (way == 3) put(&foreign, INDEX_NAME, 1, SECTOR);
+        if (way == 4) foreign.at++;
+        end_batch(&foreign);
+        if (way == 5) put(&foreign, "acme/README.txt", 1, 100);
+        note("way %u", way);
         struct rig *rig = open_any(&foreign, PSDB_STOPPED);
         CHECK_HAS(rig->reports, "sector ");
         end(rig);
@@ -559,7 +655,8 @@ TEST(psdbs_batches_behind_another_programs_archive) {
     check_goes_on(rig, &foreign);
 }
 
-/* More tail files than the table has places: those that what is sealed makes needless take none in the end. */
+/* More tail files than the table has places: those that what is sealed makes needless take none in the end.
+ */
 TEST(a_long_tail_that_is_sealed) {
     struct foreign foreign = make();
     char name[60];

@@ -28,9 +28,10 @@ static void begin_operation(void *context, enum psdb_disk_op op, uint64_t sector
     CHECK(sectors > 0);
     CHECK((uint64_t)sectors * SECTOR <= rig->config.buffer_bytes);
     CHECK(sectors <= rig->disk->sectors && sector <= rig->disk->sectors - sectors);
-    if (op == PSDB_DISK_WRITE && sector < rig->sealed_end)
+    if (op == PSDB_DISK_WRITE && sector < rig->sealed_end) {
         FAIL("sector %llu is written again; what is before %llu is acknowledged", (unsigned long long)sector,
              (unsigned long long)rig->sealed_end);
+    }
 }
 
 /* Forgets one waiting request that the answer can be to. */
@@ -164,9 +165,10 @@ bool rig_submit(struct rig *rig, uint32_t tenant, const struct psdb_request *req
 static void write_some(struct rig *rig) {
     struct random random = {rig->options.fail_seed + rig->operations};
     unsigned percent = (unsigned)random_below(&random, 3) * 50;
-    for (uint32_t i = 0; i < rig->sectors; i++)
+    for (uint32_t i = 0; i < rig->sectors; i++) {
         if (random_chance(&random, percent))
             disk_write(rig->disk, rig->sector + i, 1, rig->config.buffer + (size_t)i * SECTOR);
+    }
 }
 
 static bool fails(const struct rig *rig) {
@@ -180,16 +182,18 @@ static void end_operation(struct rig *rig) {
     bool ok = !fails(rig);
     if (rig->op == PSDB_DISK_READ) {
         rig->sectors_read += rig->sectors;
-        if (ok)
+        if (ok) {
             memcpy(rig->config.buffer, rig->disk->bytes + rig->sector * SECTOR, bytes);
-        else
+        } else {
             memset(rig->config.buffer, 0xdb, bytes);
+        }
     } else if (rig->op == PSDB_DISK_WRITE) {
         rig->sectors_written += rig->sectors;
-        if (ok)
+        if (ok) {
             disk_write(rig->disk, rig->sector, rig->sectors, rig->config.buffer);
-        else
+        } else {
             write_some(rig);
+        }
     } else {
         rig->flushes++;
     }

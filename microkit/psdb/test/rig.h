@@ -1,4 +1,5 @@
-/* A store over a disk in memory: tenants, regions, a driver that does one disk operation at a time, faults. */
+/* A store over a disk in memory: tenants, regions, a driver that does one disk operation at a time, faults.
+ */
 #ifndef PSDB_TEST_RIG_H
 #define PSDB_TEST_RIG_H
 

@@ -1,6 +1,6 @@
 /*
- * Runs the tests whose `file.name` begins with one of the arguments; all without arguments. `--list` lists them.
- * A test may take PSDB_TEST_SECONDS (300).
+ * Runs the tests whose `file.name` begins with one of the arguments; all without arguments. `--list` lists
+ * them. A test may take PSDB_TEST_SECONDS (300).
  */
 #include "check.h"
 

@@ -40,7 +40,8 @@ static bool has_index(const struct disk *disk, uint64_t segment) {
     return has;
 }
 
-/* What the tests of this file write: an object of each kind, now and then, until the archive is `until` sectors long. */
+/* What the tests of this file write: an object of each kind, now and then, until the archive is `until`
+ * sectors long. */
 static uint64_t write_until(struct rig *rig, uint64_t first, uint64_t until, uint32_t length) {
     uint64_t i = first;
     for (; rig->sealed_end < until; i++) {
@@ -143,7 +144,7 @@ TEST(one_directory_for_all_segments) {
 /* Writes of any size when any number of sectors is left before the boundary. */
 TEST(what_is_left_before_a_boundary) {
     static const uint32_t lengths[] = {1, 513, 1500, 5000, 20000};
-    for (uint64_t left = 0; left <= 8; left++)
+    for (uint64_t left = 0; left <= 8; left++) {
         for (size_t k = 0; k < sizeof lengths / sizeof lengths[0]; k++) {
             struct disk *disk = disk_make(2 * SEGMENT);
             struct rig_options options = {.foreign_end = SEGMENT - 20 - left};
@@ -168,6 +169,7 @@ TEST(what_is_left_before_a_boundary) {
             }
             disk_free(disk);
         }
+    }
 }
 
 /* A member of another program crosses the boundary: there is no index, and the next boundary has one. */
@@ -245,7 +247,7 @@ TEST(a_batch_of_many_at_a_boundary) {
 /* The disk ends soon after the boundary: FULL changes nothing, what was acknowledged is there. */
 TEST(a_disk_that_ends_near_a_boundary) {
     static const uint32_t lengths[] = {40000, 9000, 3000, 1024, 600, 200, 1};
-    for (uint64_t beyond = 0; beyond < 30; beyond += 3)
+    for (uint64_t beyond = 0; beyond < 30; beyond += 3) {
         for (uint64_t left = 0; left < 30; left += 2) {
             struct disk *disk = disk_make(SEGMENT + beyond);
             uint64_t end = SEGMENT - 6 - left;
@@ -265,11 +267,13 @@ TEST(a_disk_that_ends_near_a_boundary) {
                 if (status == PSDB_FULL) CHECK_SAME(rig->sectors_written, written);
             }
             for (int again = 0; again < 2; again++) {
-                for (uint64_t i = 0; i < 35; i++)
-                    if (sealed[i])
+                for (uint64_t i = 0; i < 35; i++) {
+                    if (sealed[i]) {
                         check_object(rig, 0, BUNDLE(0, i), i, lengths[i % 7]);
-                    else
+                    } else {
                         check_none(rig, 0, BUNDLE(0, i));
+                    }
+                }
                 archive_end(disk, end);
                 rig_close(rig);
                 rig = open_ready(disk, options);
@@ -277,6 +281,7 @@ TEST(a_disk_that_ends_near_a_boundary) {
             rig_close(rig);
             disk_free(disk);
         }
+    }
 }
 
 /* An index that was changed: not taken. */
@@ -385,6 +390,65 @@ TEST(tenants_that_come_and_go) {
         CHECK_SAME(commit(rig, tenant, 0, 256 * i, 256 * i + 1, i, 300), PSDB_CONFLICT);
     }
     CHECK_SAME(seal(rig, 1, README(0), 5, 100), PSDB_OK);
+    rig_close(rig);
+    disk_free(disk);
+}
+
+/* Changes a word of an index and makes its batch's hash right again. */
+static void lie(struct disk *disk, uint64_t word, uint64_t value) {
+    struct archive archive = archive_read(disk->bytes, disk->sectors, SEGMENT);
+    struct foreign batch = {.disk = disk, .commit = SEGMENT, .at = archive.members[2].sector};
+    memcpy(disk_at(disk, SEGMENT + 3) + 8 * word, &value, 8);
+    end_batch(&batch);
+    archive_free(&archive);
+}
+
+/* An index that says what is not so, in a batch with the right hash: found out, or of no consequence for what
+ * is read. */
+TEST(indexes_that_lie) {
+    struct disk *disk = disk_make(SEGMENT + 4000);
+    uint64_t end = SEGMENT - 40;
+    struct rig_options options = {.foreign_end = end, .tails = 4, .slots = 64};
+    put_filler(disk, end);
+    struct rig *rig = open_ready(disk, options);
+    uint64_t count = write_until(rig, 0, SEGMENT + 10, 600);
+    options.foreign_end = rig->sealed_end;
+    rig_close(rig);
+    struct archive archive = archive_read(disk->bytes, disk->sectors, SEGMENT);
+    uint64_t words = archive.members[1].size / 8;
+    archive_free(&archive);
+    unsigned stopped = 0;
+    for (uint64_t word = 0; word < words; word++) {
+        uint64_t before;
+        memcpy(&before, disk_at(disk, SEGMENT + 3) + 8 * word, 8);
+        const uint64_t values[] = {
+            0,           1,           before + 1,       before - 1,         before ^ 0x100,
+            SEGMENT + 1, SEGMENT - 1, UINT64_MAX,       1ull << 33,         before ^ 7,
+            before ^ 8,  before << 8, UINT64_MAX / 512, 0x7265687461636d65, 0x700000000000000f};
+        for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+            note("word %llu, value %llx", (unsigned long long)word, (unsigned long long)values[i]);
+            if (values[i] == before) continue;
+            lie(disk, word, values[i]);
+            rig = rig_open(disk, &options);
+            CHECK(rig != NULL);
+            CHECK_SAME(rig->sectors_written, 0);
+            if (psdb_state(rig->store) == PSDB_STOPPED) {
+                CHECK_HAS(rig->reports, "sector ");
+                stopped++;
+            }
+            for (uint64_t k = 0; psdb_state(rig->store) == PSDB_READY && k < count; k++) {
+                struct psdb_request request = read_request(BUNDLE(0, k / 2), 0, 0, 1000);
+                struct psdb_response response = rig_ask(rig, (uint32_t)(k % 2), &request);
+                if (response.status == PSDB_OK)
+                    check_object(rig, (uint32_t)(k % 2), BUNDLE(0, k / 2), k, 600);
+            }
+            rig_close(rig);
+        }
+        lie(disk, word, before);
+    }
+    CHECK(stopped > words);
+    rig = open_ready(disk, options);
+    check_all(rig, count, 600);
     rig_close(rig);
     disk_free(disk);
 }

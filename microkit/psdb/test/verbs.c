@@ -91,26 +91,31 @@ static uint32_t length_of(uint32_t tenant, uint8_t ledger, size_t i) {
 
 /* What is sealed in one place is there, and nowhere else. */
 static void check_sealed(struct rig *rig, uint32_t tenants, size_t sealed) {
-    for (uint32_t tenant = 0; tenant < 2; tenant++)
-        for (uint8_t ledger = 0; ledger < 2; ledger++)
+    for (uint32_t tenant = 0; tenant < 2; tenant++) {
+        for (uint8_t ledger = 0; ledger < 2; ledger++) {
             for (size_t i = 0; i < OBJECTS; i++) {
                 struct object object = in_ledger(objects[i], ledger);
-                if (tenant >= tenants || i >= sealed)
+                if (tenant >= tenants || i >= sealed) {
                     check_none(rig, tenant, object);
-                else
+                } else {
                     check_object(rig, tenant, object, seed_of(tenant, ledger, i),
                                  length_of(tenant, ledger, i));
+                }
             }
+        }
+    }
 }
 
 TEST(every_kind_is_sealed_and_read) {
     struct rig *rig = open_new();
     for (uint32_t tenant = 0; tenant < 2; tenant++) {
-        for (size_t i = 0; i < OBJECTS; i++)
-            for (uint8_t ledger = 0; ledger < 2; ledger++)
+        for (size_t i = 0; i < OBJECTS; i++) {
+            for (uint8_t ledger = 0; ledger < 2; ledger++) {
                 CHECK_SAME(seal(rig, tenant, in_ledger(objects[i], ledger), seed_of(tenant, ledger, i),
                                 length_of(tenant, ledger, i)),
                            PSDB_OK);
+            }
+        }
         check_sealed(rig, tenant + 1, OBJECTS);
     }
     rig = reopen(rig);
@@ -292,7 +297,7 @@ TEST(read_from_a_place_on) {
     static const uint32_t ats[] = {0, 1, 511, 512, 513, 1024, 2559, 2560, 2561, 2998, 2999, 3000};
     static const uint32_t lengths[] = {0, 1, 2, 511, 512, 513, 2999, 3000, 3001, 100000};
     uint8_t *region = rig->tenants[0].region;
-    for (size_t a = 0; a < sizeof ats / sizeof ats[0]; a++)
+    for (size_t a = 0; a < sizeof ats / sizeof ats[0]; a++) {
         for (size_t l = 0; l < sizeof lengths / sizeof lengths[0]; l++) {
             struct psdb_request request = read_request(BUNDLE(0, 0), ats[a], 77, lengths[l]);
             note("at %u, length %u", ats[a], lengths[l]);
@@ -306,6 +311,7 @@ TEST(read_from_a_place_on) {
             CHECK_BYTES(region + 77, bytes + ats[a], expected);
             CHECK(region[76] == 0x33 && region[77 + expected] == 0x33);
         }
+    }
     end(rig);
 }
 
@@ -457,7 +463,7 @@ TEST(the_tail_in_pieces) {
     struct rig *rig = open_new();
     for (uint64_t i = 0; i < 50; i++) CHECK_SAME(commit(rig, 0, 0, 10 * i, 10 * i + 1, i, 10), PSDB_OK);
     uint8_t *region = rig->tenants[0].region;
-    for (uint64_t from = 0; from <= 500; from += 5)
+    for (uint64_t from = 0; from <= 500; from += 5) {
         for (uint32_t room = 0; room < 70; room += 9) {
             struct psdb_request request = tail_request(0, from, 40, room);
             memset(region, 0x44, 1000);
@@ -477,6 +483,7 @@ TEST(the_tail_in_pieces) {
                 CHECK_SAME(start, 10 * (first + i));
             }
         }
+    }
     end(rig);
 }
 
@@ -509,9 +516,10 @@ TEST(a_queue_full_of_writes) {
         rig_run(rig);
     }
     rig = reopen(rig);
-    for (uint64_t round = 0; round < 3; round++)
+    for (uint64_t round = 0; round < 3; round++) {
         for (uint64_t i = 0; i < PSDB_QUEUE; i++)
             check_object(rig, 0, BUNDLE(0, round * 100 + i), round * 100 + i, 700);
+    }
     end(rig);
 }
 
@@ -595,12 +603,13 @@ TEST(a_read_finds_a_broken_header) {
         memcpy(kept, header, SECTOR);
         for (int way = 0; way < 3; way++) {
             note("%s, way %d", names[i], way);
-            if (way == 0)
+            if (way == 0) {
                 header[3] ^= 1;
-            else if (way == 1)
+            } else if (way == 1) {
                 memset(header, 0, SECTOR);
-            else
+            } else {
                 memcpy(header, disk_at(rig->disk, another->sector), SECTOR);
+            }
             struct psdb_request request = read_request(broken[i], 0, 0, 1000);
             memset(rig->tenants[0].region, 0x33, 1000);
             struct psdb_response response = rig_ask(rig, 0, &request);
@@ -635,4 +644,40 @@ TEST(configurations_that_are_not_usable) {
         CHECK(rig_start(disk, &wrong[i]) == NULL);
     }
     disk_free(disk);
+}
+
+/* What no rig would hand over. */
+TEST(configurations_without_memory) {
+    struct rig *rig = open_new();
+    struct psdb *store = aligned_alloc(16, (psdb_bytes() + 15) / 16 * 16);
+    CHECK(store != NULL);
+    for (unsigned way = 0; way < 14; way++) {
+        struct psdb_config config = rig->config;
+        struct psdb_tenant tenants[32];
+        for (unsigned i = 0; i < 32; i++) tenants[i] = rig->tenants[0];
+        config.tenants = tenants;
+        config.tenant_count = 1;
+        if (way == 0) config.disk_sectors = 0;
+        if (way == 1) config.disk_sectors = UINT64_MAX;
+        if (way == 2) config.buffer = NULL;
+        if (way == 3) config.slots = NULL;
+        if (way == 4) config.slot_count = 0;
+        if (way == 5) config.slot_count = 2;
+        if (way == 6) config.tails = NULL;
+        if (way == 7) config.tails_each = 0;
+        if (way == 8) config.tenants = NULL;
+        if (way == 9) config.tenant_count = 0;
+        if (way == 10) config.tenant_count = 32;
+        if (way == 11) tenants[0].name = NULL;
+        if (way == 12) tenants[0].region = NULL;
+        if (way == 13) config.buffer_bytes = 0;
+        note("way %u", way);
+        memset(store, 0, psdb_bytes());
+        rig->reports[0] = '\0';
+        CHECK(!psdb_start(store, &config));
+        CHECK_SAME(psdb_state(store), PSDB_STOPPED);
+        CHECK_HAS(rig->reports, "not a usable configuration");
+    }
+    free(store);
+    end(rig);
 }
