@@ -1,0 +1,114 @@
+// A tree of real files, appended to the daemons of both envelopes by the ordinary client: the exports are the same bytes.
+
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { appendAll, type NewRecord } from '@service-fs/client/append'
+import { walkFiles } from '@service-fs/client/files'
+import { Connection } from '@service-fs/client/http'
+import { daemonBuilt, serviceFsCommand } from '../support/daemon.ts'
+import { repoRoot } from '../support/root.ts'
+import { MODULE_ID } from './core.ts'
+import { bundleBuilt, startEnvelope, type EnvelopeDaemon } from './daemons.ts'
+import { noPsdb } from './psdb.ts'
+
+/** The documentation of this machine's packages, or else what npm installed here. */
+const TREE = ['/usr/share/doc', join(repoRoot, 'node_modules/.pnpm')].find((dir) => existsSync(dir)) ?? ''
+/** How much of it is taken. */
+const MOST_FILES = 6_000
+const MOST_BYTES = 48 * 2 ** 20
+
+let base = ''
+const daemons: EnvelopeDaemon[] = []
+
+async function* records(): AsyncGenerator<NewRecord> {
+  let [files, bytes] = [0, 0]
+  for await (const file of walkFiles(TREE, { refused: () => undefined })) {
+    const { id, type, size } = file
+    if (size > MOST_BYTES / 8) continue
+    files += 1
+    bytes += size
+    if (files > MOST_FILES || bytes > MOST_BYTES) return
+    yield { id, type, payload: await file.read() }
+  }
+}
+
+async function exported(place: string, name: string): Promise<Map<string, Buffer>> {
+  const out = join(base, name)
+  const done = await serviceFsCommand(['export', place, '--module-id', MODULE_ID, '--out', out], {
+    timeoutMs: 600_000,
+  })
+  expect([done.code, done.stderr]).toEqual([0, ''])
+  const files = new Map<string, Buffer>()
+  for (const entry of await readdir(out, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue
+    const path = join(entry.parentPath, entry.name)
+    files.set(path.slice(out.length + 1), await readFile(path))
+  }
+  return files
+}
+
+function expectSame(a: ReadonlyMap<string, Buffer>, b: ReadonlyMap<string, Buffer>): void {
+  expect([...b.keys()].sort()).toEqual([...a.keys()].sort())
+  for (const [path, bytes] of a) expect(b.get(path)?.equals(bytes), path).toBe(true)
+}
+
+const isReady = daemonBuilt && bundleBuilt && noPsdb === undefined
+
+describe.skipIf(!isReady)('a tree of real files through both daemons', () => {
+  beforeAll(async () => {
+    base = await mkdtemp(join(tmpdir(), 'service-fs-envelopes-tree-'))
+    const a = await startEnvelope('a')
+    daemons.push(a, await startEnvelope('b', a.secret))
+  })
+  afterAll(async () => {
+    for (const daemon of daemons) await daemon.dispose()
+    await rm(base, { recursive: true, force: true })
+  })
+
+  it('is appended in the same order, at the same times', async () => {
+    const counts: number[] = []
+    for (const daemon of daemons) {
+      const connection = new Connection(daemon.url(), { moduleId: MODULE_ID })
+      let count = 0
+      try {
+        await appendAll(connection, records(), {
+          inFlight: 1,
+          appended: (receipts) => {
+            count += receipts.length
+          },
+        })
+      } finally {
+        await connection.close()
+      }
+      counts.push(count)
+    }
+    expect(counts[0]).toBeGreaterThan(500)
+    expect(counts[1]).toBe(counts[0])
+  }, 600_000)
+
+  it('has the same export while the daemons run, over HTTP', async () => {
+    const [a, b] = daemons.map((daemon) => daemon.url())
+    const one = await exported(a ?? '', 'a-url')
+    const other = await exported(b ?? '', 'b-url')
+    expectSame(withoutAudit(one), withoutAudit(other))
+    expect([...one.keys()].filter((path) => path.startsWith('audit/tile/')).length).toBeGreaterThan(0)
+  }, 600_000)
+
+  it('has the same export from the directory and from the disk image', async () => {
+    for (const daemon of daemons) await daemon.stop()
+    const [a, b] = daemons.map(({ place }) => place)
+    const one = await exported(a ?? '', 'a')
+    const other = await exported(b ?? '', 'b')
+    expectSame(withoutAudit(one), withoutAudit(other))
+    expectSame(withoutAudit(one), withoutAudit(await exported(join(base, 'a-url'), 'again')))
+    expect(one.get('checkpoint')?.toString().split('\n')[1]).not.toBe('0')
+  }, 600_000)
+})
+
+/** The audit sub-ledger holds identifiers that each daemon drew for itself. */
+function withoutAudit(files: ReadonlyMap<string, Buffer>): Map<string, Buffer> {
+  return new Map([...files].filter(([path]) => !path.startsWith('audit/')))
+}
