@@ -7,7 +7,8 @@
 
 typedef uint64_t __attribute__((aligned(1), may_alias)) word;
 
-void *memcpy(void *restrict to, const void *restrict from, size_t length) {
+/* From the first byte on. The two may overlap if `to` is before `from`. */
+static void *forward(void *to, const void *from, size_t length) {
     uint8_t *out = to;
     const uint8_t *in = from;
     for (; length >= 64; length -= 64, out += 64, in += 64) {
@@ -21,10 +22,14 @@ void *memcpy(void *restrict to, const void *restrict from, size_t length) {
     return to;
 }
 
+void *memcpy(void *restrict to, const void *restrict from, size_t length) {
+    return forward(to, from, length);
+}
+
 void *memmove(void *to, const void *from, size_t length) {
     uint8_t *out = to;
     const uint8_t *in = from;
-    if ((uintptr_t)out - (uintptr_t)in >= length) return memcpy(to, from, length);
+    if ((uintptr_t)out - (uintptr_t)in >= length) return forward(to, from, length);
     while (length >= 8) {
         length -= 8;
         *(word *)(out + length) = *(const word *)(in + length);
