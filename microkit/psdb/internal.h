@@ -236,6 +236,7 @@ enum psdb_scan_phase {
     PSDB_SCAN_COMPARE,    /* a member of a name that is there already: are the bytes the same? */
     PSDB_SCAN_FIRST,      /* behind an index, or at sector 0: how long is the batch there? */
     PSDB_SCAN_NEXT_INDEX, /* at the place of the next index: is it there? */
+    PSDB_SCAN_FLUSH,      /* all is read; what was is made durable before it is shown */
 };
 
 struct psdb_scan {

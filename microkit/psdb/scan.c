@@ -63,15 +63,6 @@ static const uint8_t *want(struct psdb *store, uint64_t sector, uint32_t count, 
     return NULL;
 }
 
-void psdb_scan_done(struct psdb *store, bool ok) {
-    struct psdb_scan *scan = &store->scan;
-    if (ok) {
-        scan->window_sectors = scan->reading;
-    } else {
-        psdb_scan_stop(store, scan->window, NULL, "to read it", "an error of the disk", 0);
-    }
-}
-
 /* Passes over sectors; in a batch they are in the window, and hashed. */
 static void pass(struct psdb *store, const uint8_t *sectors, uint64_t count) {
     struct psdb_scan *scan = &store->scan;
@@ -148,8 +139,14 @@ static void at_end(struct psdb *store) {
         return;
     }
     store->end = store->scan.at;
-    store->state = PSDB_READY;
+    store->scan.phase = PSDB_SCAN_FLUSH;
+}
+
+/* What a life before this one wrote and did not flush may still be in the disk's cache. */
+static void flushed(struct psdb *store, bool ok) {
+    store->state = ok ? PSDB_READY : PSDB_READ_ONLY;
     say_open(store);
+    if (!ok) psdb_report(store, "read-only from now on: the disk cannot flush");
 }
 
 /* A zero sector where a header could be. */
@@ -538,6 +535,17 @@ static void header(struct psdb *store) {
     }
 }
 
+void psdb_scan_done(struct psdb *store, bool ok) {
+    struct psdb_scan *scan = &store->scan;
+    if (scan->phase == PSDB_SCAN_FLUSH) {
+        flushed(store, ok);
+    } else if (ok) {
+        scan->window_sectors = scan->reading;
+    } else {
+        psdb_scan_stop(store, scan->window, NULL, "to read it", "an error of the disk", 0);
+    }
+}
+
 void psdb_scan_run(struct psdb *store) {
     while (store->state == PSDB_OPENING && store->activity == PSDB_NOTHING) {
         switch (store->scan.phase) {
@@ -555,6 +563,9 @@ void psdb_scan_run(struct psdb *store) {
             break;
         case PSDB_SCAN_FIRST:
             find_next(store);
+            break;
+        case PSDB_SCAN_FLUSH:
+            psdb_disk(store, PSDB_SCANNING, PSDB_DISK_FLUSH, 0, 0);
             break;
         default:
             hop(store);

@@ -150,7 +150,7 @@ TEST(a_read_fails_while_the_disk_is_opened) {
     rig_close(rig);
     uint64_t sum = disk_sum(run.disk, DISK);
     CHECK(operations > 0);
-    for (uint64_t fail = 1; fail <= operations; fail++) {
+    for (uint64_t fail = 1; fail < operations; fail++) {
         note("read %llu fails", (unsigned long long)fail);
         options.fail_operation = fail;
         rig = rig_open(run.disk, &options);
@@ -165,6 +165,29 @@ TEST(a_read_fails_while_the_disk_is_opened) {
         CHECK_SAME(disk_sum(run.disk, DISK), sum);
         rig_close(rig);
     }
+    end_run(&run);
+}
+
+/* The last operation of opening is a flush. Without it nothing new is taken, and what is there is read. */
+TEST(the_flush_at_opening_fails) {
+    struct run run = {.seed = 21};
+    (void)run_with(&run, 0, false);
+    struct rig_options options = history_options();
+    options.answered = NULL;
+    struct rig *rig = rig_open(run.disk, &options);
+    CHECK(rig != NULL);
+    CHECK_SAME(rig->flushes, 1);
+    options.fail_operation = rig->operations;
+    struct psdb_request read = read_request(README(0), 0, 0, 100);
+    enum psdb_status status = rig_ask(rig, 0, &read).status;
+    rig_close(rig);
+    rig = rig_open(run.disk, &options);
+    CHECK(rig != NULL);
+    CHECK_SAME(psdb_state(rig->store), PSDB_READ_ONLY);
+    CHECK_HAS(rig->reports, "read-only");
+    CHECK_SAME(seal(rig, 0, VKEY(0, "new-key"), 1, 100), PSDB_IO);
+    CHECK_SAME(rig_ask(rig, 0, &read).status, status);
+    rig_close(rig);
     end_run(&run);
 }
 
