@@ -90,7 +90,7 @@ async function history(seed: number): Promise<number> {
   const disk = join(work, `${seed}.img`)
   let cuts = 0
   for (let i = 0; i < 6; i++) {
-    const args = ['--cut', `${1 + random.below(160)}`, '--seed', `${seed * 10 + i}`]
+    const args = ['--cut', `${1 + random.below(40)}`, '--seed', `${seed * 10 + i}`]
     if (await life(client, disk, args)) cuts += 1
   }
   expect(await life(client, disk, [])).toBe(false)
