@@ -15,6 +15,8 @@ import {
 import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { wasm2cProblem } from './engine/generate.mjs'
+import { engineObject, engineSources } from './engine/build.mjs'
 import { generate } from './generate.mjs'
 
 const here = import.meta.dirname
@@ -24,8 +26,9 @@ const BOARD = 'qemu_virt_aarch64'
 const CRATES = ['mbedtls-sys-auto', 'monocypher-sys']
 
 const WARNINGS = '-Wall -Wextra -Werror -Wpedantic -Wshadow -Wconversion'
-const COMMON =
-  '-std=gnu11 -O2 -g -ffreestanding -nostdlib -fno-pic -fno-pie -fno-common -fno-stack-protector -fno-unwind-tables -fno-asynchronous-unwind-tables -MMD -MP'
+const MACHINE =
+  '-ffreestanding -nostdlib -fno-pic -fno-pie -fno-common -fno-stack-protector -fno-unwind-tables -fno-asynchronous-unwind-tables'
+const COMMON = `-std=gnu11 -O2 -g ${MACHINE} -MMD -MP`
 const STRICT = '-mstrict-align'
 
 /**
@@ -54,6 +57,12 @@ function gccHeaders() {
 }
 
 const MBEDTLS = `${buildRoot}/crates/mbedtls-sys-auto/vendor`
+const MONOCYPHER = `${buildRoot}/crates/monocypher-sys/Monocypher/src`
+const BUNDLE = join(here, '../envelopes/sel4/dist/bundle.js')
+/** Not a source that is there, but the engine's translated code. */
+const QUICKJS = 'engine/quickjs.c'
+/** Behind the engine's memory there is nothing: see generate.mjs, REACH. */
+const GUARDED = '-DENGINE_GUARDED'
 const MBEDTLS_CONFIG = `-DMBEDTLS_CONFIG_FILE='"sha256/config.h"'`
 
 /**
@@ -69,6 +78,9 @@ const SPECIAL = [
     warnings: false,
   },
   { begins: 'sha256/sha256.c', flags: `-isystem ${MBEDTLS}/include ${MBEDTLS_CONFIG}` },
+  { begins: 'crates/monocypher-sys/', flags: `-I${MONOCYPHER}`, warnings: false },
+  { begins: 'ledger/bundle.S', flags: `-DBUNDLE='"${BUNDLE}"'` },
+  { begins: 'engine/', flags: `-I$(QUICKJS) -I${here}/engine ${GUARDED}`, strict: false },
   { begins: 'lib/memory.c', flags: '-fno-builtin $(NO_LOOPS)', strict: false },
 ]
 
@@ -104,6 +116,8 @@ export function missing(compiler = 'gcc') {
     ...(has(made.command) && has(made.link) ? [] : [`${made.command} (apt-get install ${made.packages})`]),
     ...(has('make') ? [] : ['make (apt-get install make)']),
     ...(has('cargo') ? [] : ['cargo (apt-get install cargo)']),
+    ...wasm2cProblem(),
+    ...(existsSync(BUNDLE) ? [] : ['envelopes/sel4/dist/bundle.js (npm run build)']),
   ]
 }
 
@@ -149,18 +163,29 @@ function place(source, base) {
   return source.startsWith('./') ? join(base, source) : join(here, source)
 }
 
+/** The object of the engine's translated code. @param {Compiler} compiler */
+function quickjs({ command, flags }) {
+  const headers = ['lib/include', 'engine/freestanding'].flatMap((path) => ['-isystem', join(here, path)])
+  return engineObject([command, ...MACHINE.split(' '), ...flags.split(' '), ...headers, GUARDED])
+}
+
 /**
  * @param {{ description: import('./description.mjs').Description, compiler: Compiler, board: string, base: string }} what
  */
 function makefile({ description, compiler, board, base }) {
-  const flags = `${COMMON} ${compiler.flags} -isystem ${here}/lib/include -I${here} -Iinclude -isystem ${board}/include`
+  const flags = `${COMMON} ${compiler.flags} -isystem ${here}/lib/include -isystem ${MONOCYPHER} -isystem ${MONOCYPHER}/optional -I${here} -Iinclude -isystem ${board}/include`
   const lines = [`CC = ${compiler.command}`, `LD = ${compiler.link}`, `FLAGS = ${flags}`, '']
   const domains = [...description.domains.values()]
+  if (domains.some(({ sources }) => sources.includes(QUICKJS))) lines.push(`QUICKJS = ${engineSources()}`, '')
   lines.push(`all: ${domains.map(({ name }) => `${name}.elf`).join(' ')}`, '')
   for (const { name, sources, restartable } of domains) {
     /** @type {string[]} */
     const objects = []
     for (const source of sources) {
+      if (source === QUICKJS) {
+        objects.push(quickjs(compiler))
+        continue
+      }
       const object = `${name}/${source
         .replace('./', '')
         .replaceAll('/', '_')

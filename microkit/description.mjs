@@ -9,9 +9,10 @@ const SMALL_PAGE = 0x1000
 const LARGE_PAGE = 0x200000
 const LARGEST_CHANNEL = 61
 const LONGEST_NAME = 63
-// Where regions are mapped, the same in all domains that map one: small pages and large pages.
+// Where regions are mapped, the same in all domains that map one: small pages, large pages, regions with a reach.
 const SMALL_BASE = 0x2000_0000
 const LARGE_BASE = 0x4000_0000
+const REACHING_BASE = 0x10_0000_0000
 
 /**
  * @typedef {{ name: string, index?: number }} End
@@ -37,6 +38,7 @@ export class Description {
   channels = []
   #small = SMALL_BASE
   #large = LARGE_BASE
+  #reaching = REACHING_BASE
 
   /**
    * `budget` and `period`: microseconds that it may run in so many; the same, and it takes turns at its priority.
@@ -79,14 +81,16 @@ export class Description {
    *
    * @param {string} name
    * @param {number} size bytes; from 2 MiB on a multiple of that
-   * @param {{ device?: number }} [options]
+   * @param {{ device?: number, reach?: number }} [options] `reach`: bytes from the region's first on in which nothing
+   *   else is mapped
    */
-  region(name, size, options = {}) {
+  region(name, size, { reach, ...options } = {}) {
     const pageSize = size % LARGE_PAGE === 0 ? LARGE_PAGE : SMALL_PAGE
     if (size <= 0 || size % SMALL_PAGE !== 0) throw new Error(`the region ${name} has no whole pages`)
-    const address = pageSize === SMALL_PAGE ? this.#small : this.#large
+    const address = reach !== undefined ? this.#reaching : pageSize === SMALL_PAGE ? this.#small : this.#large
     // A page that is not there stands between two regions.
-    if (pageSize === SMALL_PAGE) this.#small += size + SMALL_PAGE
+    if (reach !== undefined) this.#reaching += reach + LARGE_PAGE
+    else if (pageSize === SMALL_PAGE) this.#small += size + SMALL_PAGE
     else this.#large += size + LARGE_PAGE
     this.regions.set(name, { name, size, pageSize, address, ...options })
   }

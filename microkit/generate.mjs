@@ -40,10 +40,36 @@ const LIB = ['lib/memory.c', 'lib/text.c', 'lib/console.c']
 const SHA256 = ['sha256/sha256.c', 'crates/mbedtls-sys-auto/vendor/library/sha256.c']
 const STORE = readdirSync(join(import.meta.dirname, 'psdb')).filter((name) => name.endsWith('.c'))
 
+const MONOCYPHER = [
+  'crates/monocypher-sys/Monocypher/src/monocypher.c',
+  'crates/monocypher-sys/Monocypher/src/optional/monocypher-ed25519.c',
+]
+/** All C sources of a folder. @param {string} folder */
+const sourcesOf = (folder) =>
+  readdirSync(join(import.meta.dirname, folder))
+    .filter((name) => name.endsWith('.c'))
+    .map((name) => `${folder}/${name}`)
+// engine/quickjs.c is made of the engine's WebAssembly.
+const LEDGER = [
+  ...sourcesOf('ledger'),
+  'ledger/bundle.S',
+  ...sourcesOf('engine'),
+  'engine/quickjs.c',
+  ...SHA256,
+  ...MONOCYPHER,
+]
+// The engine's memory; it faults at what is beyond it, as far as the engine's code can reach.
+const HEAP = 256 * MiB
+const REACH = 8 * 1024 * MiB
+// As in net/message.h and keys/message.h.
+const NET_REGION = 4 * MiB
+const KEYS_REGION = 32 * 1024
+
 /**
  * @typedef {{ moduleId: string, port?: number, program?: string[] }} Tenant `program`: C sources in the place of the
  *   ledger, for tests; relative to the folder of the list
- * @typedef {{ tenants: Tenant[], network?: { dhcp: true } | { address: string, netmask: string, gateway?: string } }} Totebox
+ * @typedef {{ tenants: Tenant[], net?: string[], keys?: string[], network?: { dhcp: true } | { address: string, netmask: string, gateway?: string } }} Totebox `net`, `keys`: as
+ *   a tenant's `program`, in the place of these domains
  */
 
 /** @param {Totebox} totebox */
@@ -205,15 +231,35 @@ function addServices(system) {
   system.virtio('entropy', ENTROPY, 2)
 }
 
-/** @param {Appliance} system @param {Tenant[]} tenants */
-function addLedgers(system, tenants) {
+/** What a ledger reaches besides its storage. @param {Appliance} system @param {string} moduleId @param {number} index */
+function addLedger(system, moduleId, index) {
+  const name = `ledger_${moduleId}`
+  system.region(`heap_${moduleId}`, HEAP, { reach: REACH })
+  system.map(`heap_${moduleId}`, name, 'rw', { name: 'heap' })
+  for (const [domain, bytes] of /** @type {[string, number][]} */ ([
+    ['net', NET_REGION],
+    ['keys', KEYS_REGION],
+  ])) {
+    system.rings(name, { name: domain }, domain, { name: 'ledgers', index })
+    system.region(`${domain}_${moduleId}`, bytes)
+    system.map(`${domain}_${moduleId}`, name, 'rw', { name: `${domain}_data` })
+    system.map(`${domain}_${moduleId}`, domain, 'rw', { name: 'ledgers_data', index })
+  }
+}
+
+/** @param {Appliance} system @param {Totebox} totebox */
+function addLedgers(system, { tenants, net, keys }) {
+  if (tenants.some(({ program }) => program === undefined)) {
+    if (net === undefined || keys === undefined) throw new Error('there are no domains net and keys yet')
+    system.part('net', { priority: 140, sources: net })
+    system.part('keys', { priority: 190, sources: [...keys, ...SHA256, ...MONOCYPHER] })
+  }
   for (const [index, { moduleId, program }] of tenants.entries()) {
     const name = `ledger_${moduleId}`
-    if (program === undefined) throw new Error(`tenants[${index}].program: there is no ledger program yet`)
     system.part(name, {
       priority: 100,
       stack: 2 * MiB,
-      sources: [...program, 'lib/restart.c'],
+      sources: [...(program ?? LEDGER), 'lib/restart.c'],
       parent: 'supervisor',
       child: index,
       restartable: true,
@@ -226,6 +272,7 @@ function addLedgers(system, tenants) {
     system.wake(name)
     system.time(name)
     system.random(name)
+    if (program === undefined) addLedger(system, moduleId, index)
   }
 }
 
@@ -245,7 +292,7 @@ export function generate(totebox) {
   system.map('uart', 'supervisor', 'rw', { name: 'uart' })
   addServices(system)
   addStorage(system, tenants)
-  addLedgers(system, tenants)
+  addLedgers(system, totebox)
   const supervisor = /** @type {import('./description.mjs').Domain} */ (system.domains.get('supervisor'))
   const children = tenants.map(({ moduleId }) => `ledger_${moduleId}`)
   supervisor.defines['CONSOLE_NAMES'] = strings(system.consoles)

@@ -26,14 +26,14 @@ export function engineSources() {
 }
 
 /**
- * Compiles the engine by `compiler` (a program and its arguments), with `flags` (those of the machine).
+ * Compiles the engine.
  *
- * @param {string[]} compiler
- * @returns {string} the object; quickjs-map.h for the other files is in engineSources()
+ * @param {string[]} compiler a program and its arguments
+ * @returns {string} the object; quickjs-map.h, for the other files, is in engineSources()
  */
 export function engineObject(compiler) {
   const folder = engineSources()
-  const [program, ...flags] = compiler
+  const [program = '', ...flags] = compiler
   const version = execFileSync(program, ['--version'], { encoding: 'utf8' })
   const files = [join(folder, 'quickjs.c'), join(folder, 'quickjs.h'), join(HERE, 'wasm-rt.h')]
   const key = hashOf([version, ...FLAGS, ...compiler, ...files.map((path) => readFileSync(path))])
@@ -46,7 +46,12 @@ export function engineObject(compiler) {
   return object
 }
 
-/** Gives what is whole its name; who was faster made the same. */
+/**
+ * Gives what is whole its name; who was faster made the same.
+ *
+ * @param {string} part
+ * @param {string} name
+ */
 function put(part, name) {
   try {
     renameSync(part, name)

@@ -1,6 +1,6 @@
 // Translates the engine, QuickJS as the npm package @jitl/quickjs-wasmfile-release-sync has it in WebAssembly, to C, and works out
 // what its exports and imports are: the package's names for them are minified and differ from build to build.
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
@@ -11,13 +11,20 @@ export const VERSION = '1.0.32'
 
 const require = createRequire(new URL('../../envelopes/sel4/package.json', import.meta.url))
 
-/** What of the engine's exports is used: functions of the module object that the package's loader fills in. */
+/**
+ * The exports that do not begin with QTS_, which the loader gives names to, and what they are called in C.
+ *
+ * @type {Record<string, string>}
+ */
 const EXPORTS = {
   _malloc: 'engine_malloc',
   _free: 'engine_release',
 }
 
-/** How an import is recognised in the loader, and which function of imports.c it is. What is in none of them stops the machine. */
+/**
+ * How an import is recognised in the loader, by which function of imports.c it is. A script that comes to another one stops
+ * the machine.
+ */
 const IMPORTS = {
   assert_fail: /Assertion failed/,
   abort: /^\(\)=>\w+\(""\)$/,
@@ -33,16 +40,19 @@ const IMPORTS = {
   free_host_ref: /callbacks\.freeHostRef\(/,
 }
 
-/** Writes quickjs.c, quickjs.h and quickjs-map.h to `out`. */
+/**
+ * Writes quickjs.c, quickjs.h and quickjs-map.h.
+ *
+ * @param {string} out the folder for them
+ */
 export function generate(out) {
   mkdirSync(out, { recursive: true })
   const { wasm, loader } = sources()
-  checkWasm2c()
-  const source = join(out, 'quickjs.c')
-  execFileSync('wasm2c', ['-n', 'quickjs', '-o', source, wasm])
+  const problems = wasm2cProblem()
+  if (problems.length > 0) throw new Error(`missing: ${problems.join()}`)
+  execFileSync('wasm2c', ['-n', 'quickjs', '-o', join(out, 'quickjs.c'), wasm])
   const header = readFileSync(join(out, 'quickjs.h'), 'utf8')
-  const map = mapOf(readFileSync(loader, 'utf8'), readFileSync(wasm), header)
-  writeFileSync(join(out, 'quickjs-map.h'), map)
+  writeFileSync(join(out, 'quickjs-map.h'), mapOf(readFileSync(loader, 'utf8'), header))
 }
 
 /** The files that all depends on. */
@@ -53,68 +63,81 @@ export function sources() {
   }
 }
 
-/** @throws {Error} wasm2c is not there, or of another version. */
-function checkWasm2c() {
-  let found
-  try {
-    found = execFileSync('wasm2c', ['--version'], { encoding: 'utf8' }).trim()
-  } catch {
-    throw new Error(`wasm2c: not found; expected version ${VERSION} (Debian's package wabt)`)
-  }
-  if (found !== VERSION) throw new Error(`wasm2c: expected version ${VERSION}, found ${found}`)
+/** What is wrong with wasm2c on this machine, with what to do; empty: nothing. @returns {string[]} */
+export function wasm2cProblem() {
+  const { stdout, error } = spawnSync('wasm2c', ['--version'], { encoding: 'utf8' })
+  const found = error === undefined ? stdout.trim() : ''
+  return found === VERSION ? [] : [`wasm2c ${VERSION}${found && `, found ${found}`} (apt-get install wabt)`]
 }
 
-function mapOf(loader, wasm, header) {
-  const names = functionNames(header)
+/**
+ * @param {string} loader
+ * @param {string} header quickjs.h
+ */
+function mapOf(loader, header) {
+  const functions = functionsOf(header)
+  const object = importObject(loader)
   const lines = [
     '/* Made by generate.mjs: what the functions of quickjs.c are. */',
     '#include "wasm-rt.h"',
     '',
   ]
-  const object = importObject(loader)
   lines.push(`#define Z_${object.module}_instance_t engine`, '#include "quickjs.h"', '')
-  for (const [name, key] of exportKeys(loader)) lines.push(`#define ${name} ${names.exports.get(key)}`)
+  for (const [name, key] of exportKeys(loader)) lines.push(`#define ${name} ${functions.exports.get(key)}`)
   lines.push('')
-  const imports = importNames(object, wasm)
-  for (const [name, key] of imports) lines.push(`#define import_${name} ${names.imports.get(key)}`)
+  const imports = importNames(object, functions.imports)
+  for (const [name, key] of imports) lines.push(`#define import_${name} ${functions.imports.get(key)?.name}`)
   const used = new Set(imports.values())
-  const absent = [...names.prototypes].filter(([key]) => !used.has(key))
   lines.push('', '#define ABSENT_IMPORTS \\')
-  for (const [key, prototype] of absent) lines.push(`    ${absentImport(key, prototype)} \\`)
+  for (const [key, prototype] of functions.imports)
+    if (!used.has(key)) lines.push(`    ${absentImport(key, prototype)} \\`)
   return `${lines.join('\n').replace(/ \\$/, '')}\n`
 }
 
-/** The functions of quickjs.h by the names of the WebAssembly module. */
-function functionNames(header) {
+/** @typedef {{ type: string, name: string, parameters: string[] }} Prototype */
+
+/**
+ * The functions of quickjs.h by the names that the WebAssembly module has for them.
+ *
+ * @param {string} header
+ */
+function functionsOf(header) {
+  /** @type {Map<string, string>} */
   const exports = new Map()
-  const imports = new Map()
-  const prototypes = new Map()
-  for (const [, key, name] of header.matchAll(/\/\* export: '(.+)' \*\/\n\w+ (\w+)\(/g))
+  for (const [, key = '', name = ''] of header.matchAll(/\/\* export: '(.+)' \*\/\n\w+ (\w+)\(/g))
     exports.set(key, name)
-  for (const [, key, type, name, list] of header.matchAll(
-    /\/\* import: '\w+' '(.+)' \*\/\n(\w+) (\w+)\(([^)]*)\);/g,
-  )) {
-    imports.set(key, name)
-    prototypes.set(key, { type, name, list: list.split(', ') })
-  }
-  const [, memory] = /(\w+)\(struct \w+\*\);/.exec(header)
-  imports.set('memory', memory)
-  return { exports, imports, prototypes }
+  /** @type {Map<string, Prototype>} */
+  const imports = new Map()
+  const pattern = /\/\* import: '\w+' '(.+)' \*\/\n(\w+) (\w+)\(([^)]*)\);/g
+  for (const [, key = '', type = '', name = '', list = ''] of header.matchAll(pattern))
+    imports.set(key, { type, name, parameters: list.split(', ') })
+  const memory = /\/\* import: '\w+' '(.+)' \*\/\n {2}wasm_rt_memory_t \*(\w+);/.exec(header)
+  if (memory === null) throw new Error('quickjs.h: there is no memory among the imports')
+  imports.set(memory[1] ?? '', { type: 'memory', name: memory[2] ?? '', parameters: [] })
+  return { exports, imports }
 }
 
-/** The C function for an import that is not there: it says so and stops. */
-function absentImport(key, { type, name, list }) {
-  const parameters = list.map((each, i) =>
-    `${each.replace(/^struct \w+\*$/, 'struct engine *')} p${i}`.replace('* ', '*'),
-  )
-  const unused = list.map((_, i) => `(void)p${i};`).join(' ')
-  return `${type} ${name}(${parameters.join(', ')}) { ${unused} engine_stopped("engine: import ${key} is not there"); }`
+/**
+ * The C function for an import that is not there: it says so and stops.
+ *
+ * @param {string} key
+ * @param {Prototype} prototype
+ */
+function absentImport(key, { type, name, parameters }) {
+  const list = parameters.map((each, i) => `${each.replace(/^struct \w+\*$/, 'struct engine *')} p${i}`)
+  const unused = parameters.map((_, i) => `(void)p${i};`).join(' ')
+  return `${type} ${name}(${list.join(', ').replace('* ', '*')}) { ${unused} engine_stopped("engine: import ${key} is not there"); }`
 }
 
-/** `c._QTS_Call=b.ma` and the like: [name in C, name of the export]. */
+/**
+ * `c._QTS_Call=b.ma` and the like: the names of the exports by their names in C.
+ *
+ * @param {string} loader
+ * @returns {Map<string, string>}
+ */
 function exportKeys(loader) {
   const found = new Map()
-  for (const [, name, key] of loader.matchAll(/\b\w+\.(_\w+)=\s*\w+\.\s*([\w$]+)/g))
+  for (const [, name = '', key] of loader.matchAll(/\b\w+\.(_\w+)=\s*\w+\.\s*([\w$]+)/g))
     if (name.startsWith('_QTS_') || name in EXPORTS) found.set(EXPORTS[name] ?? name.slice(1), key)
   const start = /\.calledRun=!0;if\(!\w+\)\{\w+=!0;\w+\.([\w$]+)\(\)/.exec(loader)
   if (start === null) throw new Error(`${PACKAGE}: the loader's call of the constructors was not found`)
@@ -124,28 +147,38 @@ function exportKeys(loader) {
   return found
 }
 
-/** The object that is handed to WebAssembly: its members' texts by their names. */
+/**
+ * The object that the loader hands to WebAssembly: the texts of its members by their names; the name of the module, and of the
+ * variable with the memory.
+ *
+ * @param {string} loader
+ */
 function importObject(loader) {
-  const found = /\{(\w+):(\w+)\};if\(\w+\.instantiateWasm\)/.exec(loader)
-  if (found === null) throw new Error(`${PACKAGE}: the imports were not found in the loader`)
-  const [, module, variable] = found
+  const [found, module = '', variable = ''] = /\{(\w+):(\w+)\};if\(\w+\.instantiateWasm\)/.exec(loader) ?? []
+  const [, memory] = /\.wasmMemory\?(\w+)=/.exec(loader) ?? []
   const at = loader.search(new RegExp(`[ ,;]${variable}=\\{`))
+  if (found === undefined || memory === undefined || at < 0)
+    throw new Error(`${PACKAGE}: the imports were not found in the loader`)
+  /** @type {Map<string, string>} */
   const members = new Map()
   for (const member of splitObject(loader.slice(loader.indexOf('{', at)))) {
     const colon = member.indexOf(':')
     members.set(member.slice(0, colon), member.slice(colon + 1))
   }
-  const [, memory] = /\.wasmMemory\?(\w+)=/.exec(loader) ?? []
   return { module, members, memory }
 }
 
-/** The members of an object literal that `text` begins with. */
+/**
+ * The members of an object literal.
+ *
+ * @param {string} text begins with it
+ */
 function splitObject(text) {
   const members = []
   let depth = 0
   let start = 1
   for (let i = 0; i < text.length; i++) {
-    const c = text[i]
+    const c = text[i] ?? ''
     if (c === '"' || c === "'" || c === '`') {
       for (i++; text[i] !== c; i++) if (text[i] === '\\') i++
     } else if ('([{'.includes(c)) {
@@ -160,15 +193,19 @@ function splitObject(text) {
   throw new Error(`${PACKAGE}: the imports have no end`)
 }
 
-/** [name in imports.c, name of the import], each found exactly once. */
-function importNames({ module, members, memory }, wasm) {
-  const wanted = WebAssembly.Module.imports(new WebAssembly.Module(wasm))
-  const found = new Map([['memory', 'memory']])
-  const described = ({ module: of, name }) => of === module && members.has(name)
-  if (wanted.length !== members.size || !wanted.every(described))
+/**
+ * The names of the imports by their names in imports.c, each found exactly once.
+ *
+ * @param {{ members: Map<string, string>, memory: string }} object
+ * @param {Map<string, Prototype>} wanted
+ * @returns {Map<string, string>}
+ */
+function importNames({ members, memory }, wanted) {
+  if (wanted.size !== members.size || ![...wanted.keys()].every((key) => members.has(key)))
     throw new Error(`${PACKAGE}: the imports of the loader are not those of the WebAssembly module`)
-  if (![...members.values()].includes(memory)) throw new Error(`${PACKAGE}: the memory was not found`)
-  for (const [name, pattern] of Object.entries(IMPORTS)) {
+  const found = new Map()
+  const patterns = { ...IMPORTS, memory: new RegExp(`^${memory}$`) }
+  for (const [name, pattern] of Object.entries(patterns)) {
     const keys = [...members].filter(([, text]) => pattern.test(text)).map(([key]) => key)
     if (keys.length !== 1) throw new Error(`${PACKAGE}: ${name}: expected one import, found ${keys.length}`)
     found.set(name, keys[0])

@@ -41,7 +41,7 @@ static double frequency;
 /* Entropy's page at the start: it may be known to a life before. */
 static uint32_t old_random, last_random;
 static bool is_started, is_over;
-static double tick_at = -1;
+static double tick_at;
 static uint64_t loaded, began;
 
 /* ---- what the border needs */
@@ -188,6 +188,7 @@ static void work(void) {
 
 void init(void) {
     began = ticks();
+    tick_at = -1;
     frequency = (double)ticks_per_second();
     machine_region = (uint8_t *)AT_DATA;
     machine_region_bytes = SIZE_DATA;
