@@ -2,7 +2,7 @@
 import { StorageError } from '@service-fs/storage/errors'
 import { PsdbClient } from '@service-fs/storage-psdb/client'
 import { openPsdbStorage } from '@service-fs/storage-psdb/storage'
-import { hostName, isLocalName } from '@service-fs/wire/host-name'
+import { isLocalName } from '@service-fs/wire/host-name'
 import { logLine } from '@service-fs/wire/log-line'
 import type { Config, Host, Limits, ServiceFs } from './host.ts'
 import { HttpServer } from './http-server.ts'
@@ -84,7 +84,7 @@ class Service implements ServiceFs {
       now: () => host.now(),
       monotonic: () => host.monotonic(),
       after: (ms, run) => this.#timers.after(ms, run),
-      accepts: config.anyHostName === true ? () => true : (name) => isLocalName(hostName(name)),
+      accepts: config.anyHostName === true ? () => true : isLocalName,
       answered: (method, status, milliseconds) => requests.answered(method, status, milliseconds),
       report,
     })
