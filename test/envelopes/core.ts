@@ -1,7 +1,7 @@
 // An envelope's core under test, and how a history is played to two of them at once.
 
 import type { WireAnswer } from '@service-fs/wire/conformance'
-import { described, type Ask, type History, type Step } from './history.ts'
+import { bytesOf, described, type Ask, type History, type Step } from './history.ts'
 
 /** A server with a ledger of its own, whose clock and randomness are the test's. */
 export interface Core {
@@ -132,7 +132,7 @@ class Player {
 
 function put(core: Core, { method, target, headers = {}, body = '' }: Ask): Promise<WireAnswer> {
   const sent = { 'x-foundry-module-id': MODULE_ID, ...headers }
-  return core.request(method, target, sent, typeof body === 'string' ? Buffer.from(body) : body)
+  return core.request(method, target, sent, bytesOf(body))
 }
 
 function textOf({ body }: WireAnswer, loose: readonly string[]): string {

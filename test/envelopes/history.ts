@@ -3,13 +3,20 @@
 import fc from 'fast-check'
 import { BAD_RECORDS } from '@service-fs/wire/conformance'
 
+/** What is sent: a text, some bytes, lines of `count` records of their own, `size` bytes. */
+export type Body =
+  | string
+  | Uint8Array
+  | { readonly from: number; readonly count: number }
+  | { readonly size: number; readonly seed: number }
+
 /** A question to the server; what stands in `<>` of a target is filled in when it is asked: `<size>` and `<asize>`, plus or minus. */
 export interface Ask {
   readonly do: 'ask'
   readonly method: string
   readonly target: string
   readonly headers?: Readonly<Record<string, string>>
-  readonly body?: string | Uint8Array
+  readonly body?: Body
 }
 
 export type Step =
@@ -49,7 +56,7 @@ const line = fc
     return `{"payload_id":${JSON.stringify(name)},"payload":${payload}${given}}`
   })
 
-function post(body: string | Uint8Array, headers: Readonly<Record<string, string>>): Ask {
+function post(body: Body, headers: Readonly<Record<string, string>>): Ask {
   return { do: 'ask', method: 'POST', target: '/v1/append', headers, body }
 }
 
@@ -64,19 +71,13 @@ const batch: fc.Arbitrary<Ask> = fc
 /** Records whose identifiers nothing else has: enough to fill bundles. */
 const many: fc.Arbitrary<Ask> = fc
   .tuple(fc.integer({ min: 0, max: 999 }), fc.constantFrom(2, 30, 100, 256, 300, 600))
-  .map(([from, count]) =>
-    post(
-      Array.from({ length: count }, (_, i) => `{"payload_id":"m${from}.${i}","payload":${i}}`).join('\n'),
-      NDJSON,
-    ),
-  )
+  .map(([from, count]) => post({ from, count }, NDJSON))
 
-const raw: fc.Arbitrary<Ask> = fc.tuple(id, fc.constantFrom(...SIZES), fc.nat(2)).map(([name, size, seed]) =>
-  post(
-    new Uint8Array(size).map((_, i) => (i * 31 + seed) % 251),
-    { 'x-payload-id': Buffer.from(name).toString('latin1'), 'content-type': 'a/b' },
-  ),
-)
+const raw: fc.Arbitrary<Ask> = fc
+  .tuple(id, fc.constantFrom(...SIZES), fc.nat(2))
+  .map(([name, size, seed]) =>
+    post({ size, seed }, { 'x-payload-id': Buffer.from(name).toString('latin1'), 'content-type': 'a/b' }),
+  )
 
 const bad: fc.Arbitrary<Ask> = fc.oneof(
   fc.constantFrom(...BAD_RECORDS).map(([body]) => post(body, JSON_TYPE)),
@@ -120,14 +121,7 @@ const target: fc.Arbitrary<string> = fc.oneof(
   fc.tuple(place, place).map(([index, size]) => `/v1/proof/inclusion?index=${index}&size=${size}`),
   fc.tuple(place, place).map(([from, to]) => `/v1/proof/consistency?from=${from}&to=${to}`),
   fc.constantFrom('/v1/checkpoint', '/checkpoint', '/v1/contract', '/v1/entries'),
-  fc.constantFrom(
-    '/v1/entries/x',
-    '/v1/entries?limit=0',
-    '/nothing',
-    '/tile/x',
-    '/v1/records/%ff',
-    '/readyz',
-  ),
+  fc.constantFrom('/v1/entries/x', '/v1/entries?limit=0', '/nothing', '/tile/x', '/v1/records/%ff'),
 )
 
 const read: fc.Arbitrary<Ask> = fc
@@ -177,11 +171,21 @@ export function histories(steps: number): fc.Arbitrary<History> {
   return fc.array(step, { minLength: 1, maxLength: steps, size: 'max' })
 }
 
+/** The bytes of a body. */
+export function bytesOf(body: Body): Uint8Array {
+  if (typeof body === 'string') return Buffer.from(body)
+  if (body instanceof Uint8Array) return body
+  if ('size' in body) return new Uint8Array(body.size).map((_, i) => (i * 31 + body.seed) % 251)
+  const { from, count } = body
+  const lines = Array.from({ length: count }, (_, i) => `{"payload_id":"m${from}.${i}","payload":${i}}`)
+  return Buffer.from(lines.join('\n'))
+}
+
 /** A step for people. */
 export function described(one: Step): string {
   const ask = one.do === 'cut' ? one.ask : one
   if (ask.do !== 'ask') return JSON.stringify(one)
   const { body = '', method, target: path, headers } = ask
-  const text = typeof body === 'string' ? body.slice(0, 300) : `${body.length} bytes`
+  const text = typeof body === 'string' ? body.slice(0, 300) : JSON.stringify(body)
   return `${one.do} ${method} ${path} ${JSON.stringify(headers ?? {})} ${text}`
 }
