@@ -452,3 +452,42 @@ TEST(indexes_that_lie) {
     rig_close(rig);
     disk_free(disk);
 }
+
+/*
+ * An index that fits what is in front of it, behind the archive's end: a power cut may leave one that a
+ * tenant made up. It is not taken once something else was written there.
+ */
+TEST(an_index_behind_the_end_that_fits) {
+    for (uint64_t segment = 0; segment < 2; segment++) {
+        struct disk *disk = disk_make(4 * SEGMENT);
+        struct rig_options options = large;
+        struct rig *rig = open_ready(disk, options);
+        uint64_t end = 0;
+        CHECK_SAME(seal(rig, 0, README(1), 1, 100), PSDB_OK);
+        uint64_t count = write_until(rig, 0, (segment + 1) * SEGMENT + 100, 600000);
+        rig_close(rig);
+        CHECK(has_index(disk, segment + 1));
+        if (segment == 1) {
+            /* Behind the index. */
+            struct archive archive = archive_read(disk->bytes, disk->sectors, SEGMENT);
+            end = archive.members[2].sector;
+            archive_free(&archive);
+        }
+        memset(disk_at(disk, end), 0, (size_t)2 * SECTOR);
+        options.foreign_end = end;
+        rig = open_ready(disk, options);
+        note("segment %u", (unsigned)segment);
+        check_none(rig, 0, TILE(1, 0, count - 2));
+        /* The same first batch: what the index is chained to. */
+        CHECK_SAME(seal(rig, 0, segment == 0 ? README(1) : ORIGIN(1), 1, 100), PSDB_OK);
+        for (int again = 0; again < 2; again++) {
+            check_object(rig, 0, README(1), 1, 100);
+            check_none(rig, (uint32_t)(count - 1) % 2, TILE(1, 0, count - 1));
+            check_none(rig, (uint32_t)(count - 2) % 2, TILE(1, 0, count - 2));
+            rig_close(rig);
+            rig = open_ready(disk, options);
+        }
+        rig_close(rig);
+        disk_free(disk);
+    }
+}
