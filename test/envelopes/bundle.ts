@@ -185,7 +185,7 @@ export async function openBundleCore(place: PsdbPlace, load: Load): Promise<Core
   let lives = 0
   let loaded: Loaded | undefined
   const begin = async (): Promise<Life> => {
-    const channel = (await place.process()).channel(MODULE_ID)
+    const channel = await place.channel()
     const life = new Life(channel, clock, new Randomness(++lives))
     loaded = await load(life)
     await life.start(loaded.service)

@@ -7,7 +7,6 @@ import type { PsdbChannel } from '@service-fs/psdb-host/channel'
 import { Engine } from '@service-fs/sel4/host/engine'
 import { MACHINE } from '@service-fs/sel4/host/machine'
 import { repoRoot } from '../support/root.ts'
-import { MODULE_ID } from './core.ts'
 import { REGION_BYTES } from './cores.ts'
 import { noPsdb, psdbPlace, type PsdbPlace } from './psdb.ts'
 import { ENGINE, nothing, script } from './quickjs.ts'
@@ -62,7 +61,7 @@ class Laboratory {
     } else {
       await this.#place?.drop()
     }
-    const channel = (await this.#place?.process())?.channel(MODULE_ID)
+    const channel = await this.#place?.channel()
     this.#channel = channel
     channel?.listen({
       received: (message) => {

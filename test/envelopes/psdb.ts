@@ -2,6 +2,7 @@
 
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { PsdbChannel } from '@service-fs/psdb-host/channel'
 import { findPsdbHost, openPsdbProcess, type PsdbProcess } from '@service-fs/psdb-host/process'
 import { openPsdbStorage } from '@service-fs/storage-psdb/storage'
 import { MODULE_ID } from './core.ts'
@@ -18,35 +19,25 @@ export const noPsdb: string | undefined = (() => {
 })()
 
 export interface PsdbPlace extends Place {
-  readonly disk: string
-  /** The process that has the disk; it is started when none does. */
-  process(): Promise<PsdbProcess>
+  /** The way to the process that has the disk; it is started when none does. */
+  channel(): Promise<PsdbChannel>
   /** Lets the process finish what is under way. */
   close(): Promise<void>
 }
 
-export interface PsdbPlaceOptions {
-  /** Bytes; default 1 GiB, of which the file has what was written. */
-  readonly size?: number
-  readonly tenants?: readonly string[]
-  readonly binary?: string
-}
+/** Bytes of a disk; its file has only what was written. */
+const DISK_BYTES = 2 ** 30
 
-/** A new disk. `open()` gives the storages of the first tenant. */
-export async function psdbPlace(options: PsdbPlaceOptions = {}): Promise<PsdbPlace> {
-  const { size = 2 ** 30, tenants = [MODULE_ID], binary } = options
+/** A new disk for one tenant. */
+export async function psdbPlace(): Promise<PsdbPlace> {
   const dir = await fastDirectory()
   const disk = join(dir, 'disk.img')
   let running: Promise<PsdbProcess> | undefined
   const process = (): Promise<PsdbProcess> =>
-    (running ??= openPsdbProcess({ disk, size, tenants, ...(binary === undefined ? {} : { binary }) }))
+    (running ??= openPsdbProcess({ disk, size: DISK_BYTES, tenants: [MODULE_ID] }))
   return {
-    disk,
-    process,
-    async open() {
-      const client = (await process()).client(tenants[0] ?? MODULE_ID)
-      return { main: openPsdbStorage(client, 'main'), audit: openPsdbStorage(client, 'audit') }
-    },
+    channel: async () => (await process()).channel(MODULE_ID),
+    open: async () => storagesOf(await process(), MODULE_ID),
     async drop() {
       const old = await running
       running = undefined
@@ -60,4 +51,28 @@ export async function psdbPlace(options: PsdbPlaceOptions = {}): Promise<PsdbPla
     },
     dispose: () => rm(dir, { recursive: true, force: true }),
   }
+}
+
+/** Places of tenants that share a disk and its process, which runs on until all of them are disposed of. */
+export async function sharedPlaces(tenants: readonly string[]): Promise<PsdbPlace[]> {
+  const dir = await fastDirectory()
+  const process = await openPsdbProcess({ disk: join(dir, 'disk.img'), size: DISK_BYTES, tenants })
+  let left = tenants.length
+  return tenants.map((tenant) => ({
+    channel: async () => process.channel(tenant),
+    open: async () => storagesOf(process, tenant),
+    drop: async () => undefined,
+    close: async () => undefined,
+    async dispose() {
+      left -= 1
+      if (left > 0) return
+      await process.close()
+      await rm(dir, { recursive: true, force: true })
+    },
+  }))
+}
+
+function storagesOf(process: PsdbProcess, tenant: string): Awaited<ReturnType<Place['open']>> {
+  const client = process.client(tenant)
+  return { main: openPsdbStorage(client, 'main'), audit: openPsdbStorage(client, 'audit') }
 }
