@@ -1,0 +1,541 @@
+#include "keys/store.h"
+
+#include "keys/note.h"
+#include "lib/stop.h"
+#include "sha256/sha256.h"
+
+#include <monocypher-ed25519.h>
+#include <string.h>
+
+#define NOBODY UINT32_MAX
+#define AUDIT "/audit"
+
+_Static_assert(NOTE_VKEY(RECORD_NAME) <= KEYS_SLOT && NOTE_LINE(RECORD_NAME) <= KEYS_SLOT,
+               "answers fit their slots");
+_Static_assert(RECORD_KEYS >= KEYS_TENANTS * KEYS_LEDGERS, "each ledger's key has a place");
+
+static uint32_t ledger_count(const struct keys_store *store) {
+    return store->config.tenant_count * KEYS_LEDGERS;
+}
+
+/* ---- what is said */
+
+struct line {
+    size_t length;
+    char bytes[KEYS_LINE];
+};
+
+static void add(struct line *line, const char *text, size_t length) {
+    for (size_t i = 0; i < length && line->length < KEYS_LINE - 1; i++) {
+        line->bytes[line->length++] = text[i];
+    }
+    line->bytes[line->length] = '\0';
+}
+
+static void add_text(struct line *line, const char *text) {
+    add(line, text, strlen(text));
+}
+
+static void add_number(struct line *line, uint64_t number) {
+    char digits[20];
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    add(line, digits + at, sizeof digits - at);
+}
+
+static void say(struct keys_store *store, const char *text) {
+    store->config.host->say(store->config.context, text);
+}
+
+static void say_of(struct keys_store *store, const struct keys_ledger *ledger, const char *text) {
+    struct line line = {0};
+    add(&line, ledger->name, ledger->length);
+    add_text(&line, ": ");
+    add_text(&line, text);
+    say(store, line.bytes);
+}
+
+/* ---- the disk */
+
+static void disk(struct keys_store *store, enum keys_step step, enum keys_disk_op op, uint64_t sector) {
+    store->step = step;
+    store->at = sector;
+    store->config.host->disk(store->config.context, op, sector);
+}
+
+static void wipe_sector(struct keys_store *store) {
+    crypto_wipe(store->config.sector, RECORD_BYTES);
+}
+
+/* Nothing is signed from now on. */
+static void stop_for(struct keys_store *store, const char *why) {
+    store->step = KEYS_STOPPED;
+    for (uint32_t i = 0; i < ledger_count(store); i++) {
+        crypto_wipe(store->ledgers[i].secret, sizeof store->ledgers[i].secret);
+        store->ledgers[i].has_key = false;
+    }
+    say(store, why);
+}
+
+/* ---- opening: the superblock's two slots, then each place: its key, and the two slots of what was signed */
+
+static void damage(struct keys_store *store, struct keys_ledger *ledger, const char *how) {
+    ledger->damaged = true;
+    say_of(store, ledger, how);
+}
+
+static void open_again(struct keys_store *store) {
+    store->has_damaged = false;
+    for (uint32_t i = 0; i < ledger_count(store); i++) {
+        struct keys_ledger *ledger = &store->ledgers[i];
+        crypto_wipe(ledger->secret, sizeof ledger->secret);
+        ledger->has_key = ledger->has_last = ledger->damaged = false;
+    }
+    disk(store, KEYS_READ_SUPER, KEYS_DISK_READ, RECORD_SUPER(0));
+}
+
+static void read_super(struct keys_store *store) {
+    static const char foreign[] = "the key disk holds something else, or is damaged: nothing is signed";
+    struct record_super super;
+    const uint32_t slot = store->at == RECORD_SUPER(0) ? 0 : 1;
+    store->found[slot] = record_read_super(store->config.sector, &super);
+    store->sequences[slot] = super.sequence;
+    /* Of two good ones the newer counts; slot 1 is read behind slot 0. */
+    if (slot == 0) {
+        store->super = super;
+        disk(store, KEYS_READ_SUPER, KEYS_DISK_READ, RECORD_SUPER(1));
+        return;
+    }
+    switch (record_choose(store->found, store->sequences)) {
+    case RECORD_CORRUPT:
+        stop_for(store, foreign);
+        return;
+    case RECORD_NONE:
+        store->super = (struct record_super){0};
+        break;
+    case RECORD_SLOT_1:
+        store->super = super;
+        break;
+    case RECORD_SLOT_0:
+        break;
+    }
+    disk(store, KEYS_READ_PLACES, KEYS_DISK_READ, RECORD_KEY(0));
+}
+
+static uint32_t find(const struct keys_store *store, const struct record_key *key) {
+    for (uint32_t i = 0; i < ledger_count(store); i++) {
+        const struct keys_ledger *ledger = &store->ledgers[i];
+        if (ledger->length == key->length && memcmp(ledger->name, key->name, key->length) == 0) return i;
+    }
+    return NOBODY;
+}
+
+/* The seed is wiped. */
+static void take_key(struct keys_store *store, struct record_key *key, uint32_t place) {
+    store->owner = find(store, key);
+    if (store->owner == NOBODY) return;
+    struct keys_ledger *ledger = &store->ledgers[store->owner];
+    if (ledger->has_key) {
+        damage(store, ledger, "there are two keys of that name: it signs nothing");
+        store->owner = NOBODY;
+        return;
+    }
+    crypto_ed25519_key_pair(ledger->secret, ledger->public_key, key->seed);
+    ledger->has_key = true;
+    ledger->place = place;
+    if (memcmp(ledger->public_key, key->public_key, RECORD_PUBLIC) != 0) {
+        damage(store, ledger, "the public key on the disk is another one: it signs nothing");
+    }
+}
+
+static void read_key(struct keys_store *store, uint32_t place) {
+    struct record_key key;
+    store->owner = NOBODY;
+    if (place >= store->super.keys) return;
+    if (record_read_key(store->config.sector, &key) == RECORD_GOOD) {
+        take_key(store, &key, place);
+    } else {
+        struct line line = {0};
+        add_text(&line, "the key in place ");
+        add_number(&line, place);
+        add_text(&line, " of the key disk is damaged");
+        say(store, line.bytes);
+        store->has_damaged = true;
+    }
+    crypto_wipe(&key, sizeof key);
+    wipe_sector(store);
+}
+
+/* What was signed with the key of a place, when both slots have been read. False: the disk is not to be used.
+ */
+static bool take_last(struct keys_store *store, uint32_t place) {
+    const enum record_choice choice = record_choose(store->found, store->sequences);
+    if (place >= store->super.keys) return choice == RECORD_NONE && store->found[1] == RECORD_EMPTY;
+    if (store->owner == NOBODY) return true;
+    struct keys_ledger *ledger = &store->ledgers[store->owner];
+    ledger->has_last = choice == RECORD_SLOT_0 || choice == RECORD_SLOT_1;
+    if (choice == RECORD_CORRUPT) damage(store, ledger, "what was signed last is damaged: it signs nothing");
+    if (!ledger->has_last) return true;
+    ledger->last = store->lasts[choice == RECORD_SLOT_1];
+    if (memcmp(ledger->last.public_key, ledger->public_key, RECORD_PUBLIC) != 0) {
+        damage(store, ledger, "what was signed last is another key's: it signs nothing");
+    }
+    return true;
+}
+
+static void make_keys(struct keys_store *store);
+
+static void read_places(struct keys_store *store) {
+    const uint32_t sector = (uint32_t)(store->at / RECORD_BLOCK) - 2;
+    const uint32_t place = sector / 3;
+    if (sector % 3 == 0) {
+        read_key(store, place);
+    } else {
+        const uint32_t slot = sector % 3 - 1;
+        store->found[slot] = record_read_last(store->config.sector, &store->lasts[slot]);
+        store->sequences[slot] = store->lasts[slot].sequence;
+        if (slot == 1 && !take_last(store, place)) {
+            stop_for(store, "the key disk has signed with keys that are not there: nothing is signed");
+            return;
+        }
+    }
+    const uint64_t next = store->at + RECORD_BLOCK;
+    if (next < RECORD_DISK) {
+        disk(store, KEYS_READ_PLACES, KEYS_DISK_READ, next);
+    } else {
+        make_keys(store);
+    }
+}
+
+/*
+ * ---- making keys: in the places behind the last, flushed; then both slots of the superblock count them, one
+ * after the other
+ */
+
+static void say_keys(struct keys_store *store) {
+    for (uint32_t i = 0; i < ledger_count(store); i++) {
+        const struct keys_ledger *ledger = &store->ledgers[i];
+        if (!ledger->has_key) {
+            say_of(store, ledger, "there is no key");
+            continue;
+        }
+        char vkey[NOTE_VKEY(RECORD_NAME)];
+        struct line line = {0};
+        add_text(&line, "vkey ");
+        add(&line, vkey, note_vkey(vkey, ledger->name, ledger->length, ledger->public_key));
+        say(store, line.bytes);
+    }
+}
+
+static void ready(struct keys_store *store) {
+    store->step = KEYS_READY;
+    say_keys(store);
+    say(store, "ready");
+}
+
+/* The next ledger without a key, from `from` on. */
+static uint32_t without_key(const struct keys_store *store, uint32_t from) {
+    while (from < ledger_count(store) && store->ledgers[from].has_key) from++;
+    return from;
+}
+
+static void make_next(struct keys_store *store, uint32_t from) {
+    store->making = without_key(store, from);
+    if (store->making < ledger_count(store) && store->super.keys < RECORD_KEYS) {
+        store->step = KEYS_WAIT_RANDOM;
+        store->config.host->random(store->config.context);
+    } else {
+        disk(store, KEYS_FLUSH_KEYS, KEYS_DISK_FLUSH, 0);
+    }
+}
+
+static void make_keys(struct keys_store *store) {
+    const bool lacking = without_key(store, 0) < ledger_count(store);
+    if (!lacking) {
+        ready(store);
+    } else if (store->has_made) {
+        stop_for(store, "the keys that were made are not on the key disk: nothing is signed");
+    } else if (store->has_damaged || store->super.keys >= RECORD_KEYS) {
+        say(store, store->has_damaged ? "no key is made, as the damaged one may be the one that is not there"
+                                      : "no key is made: the key disk has no place for one more");
+        ready(store);
+    } else {
+        store->has_made = true;
+        make_next(store, 0);
+    }
+}
+
+static void hash_of(const uint8_t *bytes, size_t length, uint8_t hash[RECORD_HASH]) {
+    _Alignas(8) uint8_t state[SHA256_STATE];
+    sha256_begin(state);
+    sha256_add(state, bytes, length);
+    sha256_end(state, hash);
+    crypto_wipe(state, sizeof state);
+}
+
+/*
+ * Makes a seed. False: the bytes are all the same, or those of the key before. What is remembered of them
+ * says nothing about the seed.
+ */
+static bool make_seed(struct keys_store *store, const uint8_t *bytes, uint8_t seed[RECORD_SEED]) {
+    uint8_t others = 0;
+    uint8_t hash[RECORD_HASH];
+    for (uint32_t i = 1; i < KEYS_RANDOM; i++) others |= bytes[i] ^ bytes[0];
+    hash_of(bytes, KEYS_RANDOM, seed);
+    hash_of(seed, RECORD_SEED, hash);
+    const bool is_new = memcmp(hash, store->random_hash, RECORD_HASH) != 0;
+    memcpy(store->random_hash, hash, RECORD_HASH);
+    return others != 0 && is_new;
+}
+
+void keys_random(struct keys_store *store, const uint8_t bytes[KEYS_RANDOM]) {
+    if (store->step != KEYS_WAIT_RANDOM) return;
+    struct record_key key = {0};
+    if (!make_seed(store, bytes, key.seed)) {
+        crypto_wipe(&key, sizeof key);
+        stop_for(store, "the random bytes are not random: no key is made, nothing is signed");
+        return;
+    }
+    const struct keys_ledger *ledger = &store->ledgers[store->making];
+    uint8_t secret[64];
+    uint8_t seed[RECORD_SEED];
+    memcpy(seed, key.seed, RECORD_SEED);
+    crypto_ed25519_key_pair(secret, key.public_key, seed);
+    crypto_wipe(secret, sizeof secret);
+    memcpy(key.name, ledger->name, ledger->length);
+    key.length = ledger->length;
+    record_write_key(store->config.sector, &key);
+    crypto_wipe(&key, sizeof key);
+    disk(store, KEYS_WRITE_KEY, KEYS_DISK_WRITE, RECORD_KEY(store->super.keys));
+}
+
+static void key_written(struct keys_store *store) {
+    say_of(store, &store->ledgers[store->making], "a key is made");
+    store->super.keys++;
+    make_next(store, store->making + 1);
+}
+
+static void write_super(struct keys_store *store) {
+    store->super.sequence++;
+    record_write_super(store->config.sector, &store->super);
+    disk(store, KEYS_WRITE_SUPER, KEYS_DISK_WRITE, RECORD_SUPER(store->super.sequence % 2));
+}
+
+static void super_flushed(struct keys_store *store) {
+    if (store->super.sequence % 2 == 1) {
+        write_super(store);
+    } else {
+        /* What was written is read again, to be sure. */
+        open_again(store);
+    }
+}
+
+/* ---- messages */
+
+static void answer(struct keys_store *store, enum keys_status status, uint32_t length) {
+    store->message.status = (uint8_t)status;
+    store->message.length = length;
+    store->config.host->answer(store->config.context, store->tenant, &store->message);
+}
+
+static char *slot_of(const struct keys_store *store) {
+    return (char *)store->config.tenants[store->tenant].region + store->message.offset;
+}
+
+static void give_signature(struct keys_store *store) {
+    const struct keys_ledger *ledger = &store->ledgers[store->signing];
+    uint8_t signature[NOTE_SIGNATURE];
+    char line[NOTE_LINE(RECORD_NAME)];
+    crypto_ed25519_sign(signature, ledger->secret, (const uint8_t *)store->text, store->text_length);
+    const size_t length = note_line(line, ledger->name, ledger->length, ledger->public_key, signature);
+    memcpy(slot_of(store), line, length);
+    answer(store, KEYS_OK, (uint32_t)length);
+}
+
+static void give_vkey(struct keys_store *store, const struct keys_ledger *ledger) {
+    char vkey[NOTE_VKEY(RECORD_NAME)];
+    const size_t length = note_vkey(vkey, ledger->name, ledger->length, ledger->public_key);
+    memcpy(slot_of(store), vkey, length);
+    answer(store, KEYS_OK, (uint32_t)length);
+}
+
+/* Of many refusals some are said, lest others' lines be lost: the first eight, then each time there are twice
+ * as many. */
+static void refuse(struct keys_store *store, enum keys_status status, const struct line *why) {
+    struct keys_ledger *ledger = &store->ledgers[store->signing];
+    const uint32_t count = ++ledger->refusals;
+    if (count <= 8 || (count & (count - 1)) == 0) {
+        struct line line = {0};
+        add_text(&line, "refused to sign ");
+        add(&line, why->bytes, why->length);
+        if (count > 8) {
+            add_text(&line, " (refusal ");
+            add_number(&line, count);
+            add_text(&line, ")");
+        }
+        say_of(store, ledger, line.bytes);
+    }
+    answer(store, status, 0);
+}
+
+static void refuse_text(struct keys_store *store) {
+    struct line why = {0};
+    add_text(&why, "what is no checkpoint of it");
+    refuse(store, KEYS_INVALID, &why);
+}
+
+/* Whether the last one signed lets this one be signed. */
+static bool may_follow(const struct keys_ledger *ledger, const struct record_last *next, struct line *why) {
+    if (!ledger->has_last || next->size > ledger->last.size) return true;
+    if (next->size < ledger->last.size) {
+        add_text(why, "size ");
+        add_number(why, next->size);
+        add_text(why, ", smaller than ");
+        add_number(why, ledger->last.size);
+        add_text(why, " that was signed");
+        return false;
+    }
+    if (memcmp(next->root, ledger->last.root, RECORD_HASH) == 0) return true;
+    add_text(why, "another root at size ");
+    add_number(why, next->size);
+    return false;
+}
+
+static bool is_same(const struct keys_ledger *ledger, const struct record_last *next) {
+    return ledger->has_last && next->size == ledger->last.size;
+}
+
+static void sign(struct keys_store *store) {
+    const struct keys_ledger *ledger = &store->ledgers[store->signing];
+    struct line why = {0};
+    if (store->message.length > sizeof store->text) {
+        refuse_text(store);
+        return;
+    }
+    /* Copied before it is looked at. */
+    store->text_length = store->message.length;
+    memcpy(store->text, slot_of(store), store->text_length);
+    store->next = (struct record_last){.sequence = ledger->has_last ? ledger->last.sequence + 1 : 1};
+    memcpy(store->next.public_key, ledger->public_key, RECORD_PUBLIC);
+    if (!note_read(store->text, store->text_length, ledger->name, ledger->length, &store->next.size,
+                   store->next.root)) {
+        refuse_text(store);
+    } else if (!may_follow(ledger, &store->next, &why)) {
+        refuse(store, KEYS_REFUSED, &why);
+    } else if (is_same(ledger, &store->next)) {
+        give_signature(store);
+    } else {
+        record_write_last(store->config.sector, &store->next);
+        disk(store, KEYS_WRITE_LAST, KEYS_DISK_WRITE, RECORD_SIGNED(ledger->place, store->next.sequence % 2));
+    }
+}
+
+static void last_flushed(struct keys_store *store) {
+    struct keys_ledger *ledger = &store->ledgers[store->signing];
+    ledger->last = store->next;
+    ledger->has_last = true;
+    store->step = KEYS_READY;
+    give_signature(store);
+}
+
+bool keys_store_is_free(const struct keys_store *store) {
+    return store->step == KEYS_READY || store->step == KEYS_STOPPED;
+}
+
+void keys_store_take(struct keys_store *store, uint32_t tenant, const struct keys_message *message) {
+    STOP_UNLESS(keys_store_is_free(store) && tenant < store->config.tenant_count);
+    store->tenant = tenant;
+    store->message = *message;
+    const bool known = message->op == KEYS_VKEY || message->op == KEYS_SIGN;
+    const bool within =
+        message->offset % KEYS_SLOT == 0 && message->offset < KEYS_REGION && message->length <= KEYS_SLOT;
+    if (!known || !within || message->ledger >= KEYS_LEDGERS) {
+        answer(store, KEYS_INVALID, 0);
+        return;
+    }
+    store->signing = tenant * KEYS_LEDGERS + message->ledger;
+    const struct keys_ledger *ledger = &store->ledgers[store->signing];
+    if (store->step == KEYS_STOPPED || !ledger->has_key || ledger->damaged) {
+        answer(store, KEYS_FAILED, 0);
+    } else if (message->op == KEYS_VKEY) {
+        give_vkey(store, ledger);
+    } else {
+        sign(store);
+    }
+}
+
+/* ---- the beginning, and what the disk brings on */
+
+static void name_ledger(struct keys_ledger *ledger, const char *origin, const char *suffix) {
+    const size_t length = strlen(origin);
+    const size_t more = strlen(suffix);
+    STOP_UNLESS(length > 0 && length + more <= RECORD_NAME);
+    memcpy(ledger->name, origin, length);
+    memcpy(ledger->name + length, suffix, more);
+    ledger->length = (uint32_t)(length + more);
+}
+
+void keys_store_begin(struct keys_store *store, const struct keys_config *config) {
+    STOP_UNLESS(config->tenant_count > 0 && config->tenant_count <= KEYS_TENANTS);
+    memset(store, 0, sizeof *store);
+    store->config = *config;
+    for (uint32_t i = 0; i < config->tenant_count; i++) {
+        name_ledger(&store->ledgers[i * KEYS_LEDGERS], config->tenants[i].origin, "");
+        name_ledger(&store->ledgers[i * KEYS_LEDGERS + 1], config->tenants[i].origin, AUDIT);
+    }
+    if (config->disk_sectors == 0) {
+        stop_for(store, "there is no key disk: nothing is signed");
+    } else if (config->disk_sectors < RECORD_DISK) {
+        stop_for(store, "the key disk is too small: nothing is signed");
+    } else {
+        open_again(store);
+    }
+}
+
+static void failed(struct keys_store *store) {
+    const bool was_signing = store->step == KEYS_WRITE_LAST || store->step == KEYS_FLUSH_LAST;
+    stop_for(store, "the key disk has failed: nothing is signed");
+    if (was_signing) answer(store, KEYS_FAILED, 0);
+}
+
+void keys_disk_done(struct keys_store *store, bool ok) {
+    if (!ok) {
+        failed(store);
+        wipe_sector(store);
+        return;
+    }
+    switch (store->step) {
+    case KEYS_READ_SUPER:
+        read_super(store);
+        break;
+    case KEYS_READ_PLACES:
+        read_places(store);
+        break;
+    case KEYS_WRITE_KEY:
+        wipe_sector(store);
+        key_written(store);
+        break;
+    case KEYS_FLUSH_KEYS:
+        write_super(store);
+        break;
+    case KEYS_WRITE_SUPER:
+        disk(store, KEYS_FLUSH_SUPER, KEYS_DISK_FLUSH, 0);
+        break;
+    case KEYS_FLUSH_SUPER:
+        super_flushed(store);
+        break;
+    case KEYS_WRITE_LAST:
+        disk(store, KEYS_FLUSH_LAST, KEYS_DISK_FLUSH, 0);
+        break;
+    case KEYS_FLUSH_LAST:
+        last_flushed(store);
+        break;
+    case KEYS_WAIT_RANDOM:
+    case KEYS_READY:
+    case KEYS_STOPPED:
+        STOP_UNLESS(false);
+    }
+}

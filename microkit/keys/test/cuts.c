@@ -1,0 +1,232 @@
+/* Power cuts at every write and flush, errors at every operation, disks that are damaged or something else.
+ */
+#include "rig.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct rig rig;
+static char out[KEYS_SLOT + 1];
+
+#define LEDGERS 4u
+
+/* What a ledger was told. */
+static struct {
+    char vkey[400];
+    uint64_t size;
+    uint8_t root;
+    char line[400];
+} told[LEDGERS];
+
+/* All that was told holds after a boot. */
+static void check_told(void) {
+    for (uint32_t i = 0; i < LEDGERS; i++) {
+        const uint32_t tenant = i / 2;
+        const uint8_t ledger = i % 2;
+        CHECK_SAME(rig_vkey(&rig, tenant, ledger, out), KEYS_OK);
+        if (told[i].vkey[0] != '\0') CHECK(strcmp(out, told[i].vkey) == 0);
+        (void)strcpy(told[i].vkey, out);
+        if (told[i].size == 0) continue;
+        /* What was under way may have been signed, the same or larger. */
+        const uint64_t last = rig.store.ledgers[i].last.size;
+        CHECK(rig.store.ledgers[i].has_last && last >= told[i].size);
+        CHECK_SAME(rig_checkpoint(&rig, tenant, ledger, told[i].size - 1, told[i].root, out), KEYS_REFUSED);
+        const int other = rig_checkpoint(&rig, tenant, ledger, told[i].size, told[i].root ^ 1, out);
+        CHECK_SAME(other, KEYS_REFUSED);
+        if (last > told[i].size) continue;
+        CHECK_SAME(rig_checkpoint(&rig, tenant, ledger, told[i].size, told[i].root, out), KEYS_OK);
+        CHECK(strcmp(out, told[i].line) == 0);
+    }
+}
+
+/* Signs until the power goes, or `count` times. */
+static void sign_on(uint32_t count) {
+    for (uint32_t n = 0; n < count; n++) {
+        const uint32_t i = rig_random(&rig, LEDGERS);
+        const uint64_t from = rig.store.ledgers[i].has_last ? rig.store.ledgers[i].last.size : 0;
+        const uint64_t size = from + 1 + rig_random(&rig, 3);
+        const uint8_t root = (uint8_t)rig_random(&rig, 256);
+        const int status = rig_checkpoint(&rig, i / 2, i % 2, size, root, out);
+        if (status < 0) return;
+        CHECK_SAME(status, KEYS_OK);
+        told[i].size = size;
+        told[i].root = root;
+        (void)strcpy(told[i].line, out);
+    }
+}
+
+/* One life after another, each cut at another place, also while keys are made. */
+TEST(the_power_goes_at_every_write) {
+    const uint64_t rounds = setting("KEYS_TEST_ROUNDS", 60);
+    for (uint64_t seed = 1; seed <= rounds; seed++) {
+        memset(told, 0, sizeof told);
+        rig_make(&rig, seed, LEDGERS / 2);
+        for (uint32_t cut = 1; cut <= 24; cut++) {
+            note("seed %llu, cut %u", (unsigned long long)seed, cut);
+            rig.cut_at = cut;
+            rig_boot(&rig);
+            if (!rig.is_cut) {
+                check_told();
+                sign_on(20);
+            }
+            CHECK(rig.is_cut);
+        }
+        rig.cut_at = 0;
+        rig_boot(&rig);
+        check_told();
+        rig_free(&rig);
+    }
+}
+
+TEST(the_disk_fails_at_every_operation) {
+    for (uint32_t fail = 1; fail < 420; fail++) {
+        note("operation %u", fail);
+        memset(told, 0, sizeof told);
+        rig_make(&rig, fail, LEDGERS / 2);
+        rig.fail_at = fail;
+        rig_boot(&rig);
+        int status = KEYS_OK;
+        for (uint64_t size = 1; size < 30 && status == KEYS_OK; size++) {
+            status = rig_checkpoint(&rig, 0, 0, size, 1, out);
+            if (status == KEYS_OK) told[0].size = size;
+        }
+        if (status != KEYS_OK) {
+            CHECK_SAME(status, KEYS_FAILED);
+            CHECK_HAS(rig.said, "the key disk has failed: nothing is signed");
+            for (uint32_t i = 0; i < LEDGERS; i++) {
+                CHECK_SAME(rig_checkpoint(&rig, i / 2, i % 2, 100, 1, out), KEYS_FAILED);
+                CHECK_SAME(rig_vkey(&rig, i / 2, i % 2, out), KEYS_FAILED);
+            }
+        }
+        rig.fail_at = 0;
+        rig_boot(&rig);
+        if (told[0].size > 0) {
+            CHECK_SAME(rig_checkpoint(&rig, 0, 0, told[0].size, 2, out), KEYS_REFUSED);
+        }
+        CHECK_SAME(rig_checkpoint(&rig, 0, 0, 100, 1, out), KEYS_OK);
+        rig_free(&rig);
+    }
+}
+
+static uint64_t sectors_used[40];
+
+static uint32_t find_used(void) {
+    uint32_t count = 0;
+    for (uint64_t i = 0; i < rig.sectors; i++) {
+        bool used = false;
+        for (uint32_t at = 0; at < RECORD_BYTES; at++) used = used || rig.durable[i * RECORD_BYTES + at] != 0;
+        if (used) sectors_used[count++] = i;
+    }
+    return count;
+}
+
+/*
+ * Whatever one byte is changed to: no key is made in the place of one that was there, no ledger but its
+ * owner's is hindered, and what was signed before the last is never undone.
+ */
+TEST(a_changed_byte) {
+    char vkeys[LEDGERS][400];
+    rig_make(&rig, 11, LEDGERS / 2);
+    rig_boot(&rig);
+    for (uint32_t i = 0; i < LEDGERS; i++) {
+        (void)rig_vkey(&rig, i / 2, i % 2, vkeys[i]);
+        CHECK_SAME(rig_checkpoint(&rig, i / 2, i % 2, 5, 1, out), KEYS_OK);
+        CHECK_SAME(rig_checkpoint(&rig, i / 2, i % 2, 8, 1, out), KEYS_OK);
+    }
+    const size_t bytes = rig.sectors * RECORD_BYTES;
+    uint8_t *whole = malloc(bytes);
+    memcpy(whole, rig.durable, bytes);
+    const uint32_t count = find_used();
+    CHECK_SAME(count, 2 + 3 * LEDGERS);
+    for (uint32_t sector = 0; sector < count; sector++) {
+        for (uint32_t at = 0; at < RECORD_BYTES; at += 1 + rig_random(&rig, 6)) {
+            note("sector %u, byte %u", (unsigned)sectors_used[sector], at);
+            memcpy(rig.durable, whole, bytes);
+            rig.durable[sectors_used[sector] * RECORD_BYTES + at] ^= (uint8_t)(1 + rig_random(&rig, 255));
+            rig_boot(&rig);
+            CHECK(strstr(rig.said, "a key is made") == NULL);
+            uint32_t failed = 0;
+            for (uint32_t i = 0; i < LEDGERS; i++) {
+                const int status = rig_checkpoint(&rig, i / 2, i % 2, 4, 1, out);
+                CHECK(status == KEYS_REFUSED || status == KEYS_FAILED);
+                failed += status == KEYS_FAILED;
+                if (status == KEYS_FAILED) continue;
+                CHECK_SAME(rig_vkey(&rig, i / 2, i % 2, out), KEYS_OK);
+                CHECK(strcmp(out, vkeys[i]) == 0);
+            }
+            /* The superblock's magic makes it another disk. */
+            CHECK(failed <= 1 || (sector < 2 && at < 16 && failed == LEDGERS));
+        }
+    }
+    free(whole);
+    rig_free(&rig);
+}
+
+TEST(another_disk_is_left_alone) {
+    rig_make(&rig, 12, 2);
+    for (uint32_t round = 0; round < 3000; round++) {
+        const uint32_t holes = rig_random(&rig, 3);
+        memset(rig.durable, 0, rig.sectors * RECORD_BYTES);
+        for (uint64_t i = 0; i < rig.sectors; i += 8) {
+            if (holes > 0 && rig_random(&rig, 4) > 0) continue;
+            for (uint32_t at = 0; at < 64; at++) {
+                rig.durable[i * RECORD_BYTES + rig_random(&rig, RECORD_BYTES)] =
+                    (uint8_t)rig_random(&rig, 256);
+            }
+            /* Something of ours at times. */
+            if (holes == 2) {
+                struct record_last last = {.sequence = rig_random(&rig, 4), .size = rig_random(&rig, 9)};
+                struct record_super super = {.sequence = rig_random(&rig, 4), .keys = rig_random(&rig, 70)};
+                struct record_key key = {.length = 6, .name = "test/0"};
+                uint8_t *place = rig.durable + i * RECORD_BYTES;
+                const uint32_t what = rig_random(&rig, 4);
+                if (what == 0) record_write_last(place, &last);
+                if (what == 1) record_write_super(place, &super);
+                if (what == 2) record_write_key(place, &key);
+            }
+        }
+        const bool empty = memcmp(rig.durable, rig.durable + 1, rig.sectors * RECORD_BYTES - 1) == 0;
+        rig_boot(&rig);
+        CHECK(rig.writes == 0 || empty || holes > 0);
+        (void)rig_checkpoint(&rig, 0, 0, 5, 1, out);
+        (void)rig_checkpoint(&rig, 1, 1, 5, 1, out);
+    }
+    /* A disk image of tar's, or of a file system whose first sectors are zeros. */
+    for (uint64_t first = 0; first <= 8; first += 8) {
+        memset(rig.durable, 0, rig.sectors * RECORD_BYTES);
+        memcpy(rig.durable + first * RECORD_BYTES, "service/tail/000000000000", 25);
+        memset(rig.durable + first * RECORD_BYTES + 100, '0', 50);
+        rig_boot(&rig);
+        CHECK_SAME(rig.writes, 0);
+        CHECK_HAS(rig.said, "the key disk holds something else, or is damaged");
+    }
+    rig_free(&rig);
+}
+
+TEST(a_key_twice_signs_nothing) {
+    rig_make(&rig, 13, 1);
+    rig_boot(&rig);
+    CHECK_SAME(rig_checkpoint(&rig, 0, 0, 5, 1, out), KEYS_OK);
+    struct record_super super = {.sequence = 3, .keys = 3};
+    memcpy(rig.durable + RECORD_KEY(2) * RECORD_BYTES, rig.durable + RECORD_KEY(0) * RECORD_BYTES,
+           RECORD_BYTES);
+    record_write_super(rig.durable + RECORD_SUPER(1) * RECORD_BYTES, &super);
+    rig_boot(&rig);
+    CHECK_HAS(rig.said, "test/0: there are two keys of that name");
+    CHECK_SAME(rig_checkpoint(&rig, 0, 0, 9, 1, out), KEYS_FAILED);
+    CHECK_SAME(rig_checkpoint(&rig, 0, 1, 9, 1, out), KEYS_OK);
+    rig_free(&rig);
+}
+
+TEST(a_record_of_another_place_signs_nothing) {
+    rig_make(&rig, 14, 1);
+    rig_boot(&rig);
+    CHECK_SAME(rig_checkpoint(&rig, 0, 0, 5, 1, out), KEYS_OK);
+    CHECK_SAME(rig_checkpoint(&rig, 0, 1, 3, 1, out), KEYS_OK);
+    memcpy(rig.durable + RECORD_SIGNED(0, 1) * RECORD_BYTES, rig.durable + RECORD_SIGNED(1, 1) * RECORD_BYTES,
+           RECORD_BYTES);
+    rig_boot(&rig);
+    CHECK_HAS(rig.said, "test/0: what was signed last is another key's");
+    CHECK_SAME(rig_checkpoint(&rig, 0, 0, 4, 1, out), KEYS_FAILED);
+    rig_free(&rig);
+}
