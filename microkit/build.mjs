@@ -23,7 +23,7 @@ const here = import.meta.dirname
 export const buildRoot = join(here, 'build')
 const BOARD = 'qemu_virt_aarch64'
 /** Crates whose sources are compiled; see crates/Cargo.toml. */
-const CRATES = ['mbedtls-sys-auto', 'monocypher-sys']
+const CRATES = ['lwip', 'mbedtls-sys-auto', 'monocypher-sys']
 
 const WARNINGS = '-Wall -Wextra -Werror -Wpedantic -Wshadow -Wconversion'
 const MACHINE =
@@ -56,6 +56,7 @@ function gccHeaders() {
   return found.status === 0 ? found.stdout.trim() : '/nonexistent'
 }
 
+const LWIP = `${buildRoot}/crates/lwip/src/include`
 const MBEDTLS = `${buildRoot}/crates/mbedtls-sys-auto/vendor`
 const MONOCYPHER = `${buildRoot}/crates/monocypher-sys/Monocypher/src`
 const BUNDLE = join(here, '../envelopes/sel4/dist/bundle.js')
@@ -81,6 +82,9 @@ const SPECIAL = [
   { begins: 'crates/monocypher-sys/', flags: `-I${MONOCYPHER}`, warnings: false },
   { begins: 'ledger/bundle.S', flags: `-DBUNDLE='"${BUNDLE}"'` },
   { begins: 'engine/', flags: `-I$(QUICKJS) -I${here}/engine ${GUARDED}`, strict: false },
+  { begins: 'crates/lwip/', flags: `-I${LWIP} -I${here}/net/lwip`, warnings: false, strict: false },
+  { begins: 'net/checksum.c', flags: '', strict: false },
+  { begins: 'net/', flags: `-isystem ${LWIP} -isystem ${here}/net/lwip` },
   { begins: 'lib/memory.c', flags: '-fno-builtin $(NO_LOOPS)', strict: false },
 ]
 

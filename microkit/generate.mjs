@@ -3,6 +3,7 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { Description } from './description.mjs'
+import { addNetwork, addPort } from './network.mjs'
 
 // QEMU's virt machine. Four virtio transports are in pages of their own: a page holds eight.
 const UART = 0x900_0000
@@ -61,15 +62,14 @@ const LEDGER = [
 // The engine's memory; it faults at what is beyond it, as far as the engine's code can reach.
 const HEAP = 256 * MiB
 const REACH = 8 * 1024 * MiB
-// As in net/message.h and keys/message.h.
-const NET_REGION = 4 * MiB
+// As in keys/message.h.
 const KEYS_REGION = 32 * 1024
 
 /**
  * @typedef {{ moduleId: string, port?: number, program?: string[] }} Tenant `program`: C sources in the place of the
  *   ledger, for tests; relative to the folder of the list
- * @typedef {{ tenants: Tenant[], net?: string[], keys?: string[], network?: { dhcp: true } | { address: string, netmask: string, gateway?: string } }} Totebox `net`, `keys`: as
- *   a tenant's `program`, in the place of these domains
+ * @typedef {{ tenants: Tenant[], network?: import('./network.mjs').Network, net?: string[], keys?: string[] }} Totebox
+ *   `net`, `keys`: as a tenant's `program`, in the place of these domains
  */
 
 /** @param {Totebox} totebox */
@@ -103,7 +103,7 @@ export function check(totebox) {
 /** A list of texts in C. @param {string[]} texts */
 const strings = (texts) => `{${texts.map((text) => JSON.stringify(text)).join(', ')}}`
 
-class Appliance extends Description {
+export class Appliance extends Description {
   /** @type {string[]} */
   consoles = []
 
@@ -236,22 +236,18 @@ function addLedger(system, moduleId, index) {
   const name = `ledger_${moduleId}`
   system.region(`heap_${moduleId}`, HEAP, { reach: REACH })
   system.map(`heap_${moduleId}`, name, 'rw', { name: 'heap' })
-  for (const [domain, bytes] of /** @type {[string, number][]} */ ([
-    ['net', NET_REGION],
-    ['keys', KEYS_REGION],
-  ])) {
-    system.rings(name, { name: domain }, domain, { name: 'ledgers', index })
-    system.region(`${domain}_${moduleId}`, bytes)
-    system.map(`${domain}_${moduleId}`, name, 'rw', { name: `${domain}_data` })
-    system.map(`${domain}_${moduleId}`, domain, 'rw', { name: 'ledgers_data', index })
-  }
+  system.rings(name, { name: 'keys' }, 'keys', { name: 'ledgers', index })
+  system.region(`keys_${moduleId}`, KEYS_REGION)
+  system.map(`keys_${moduleId}`, name, 'rw', { name: 'keys_data' })
+  system.map(`keys_${moduleId}`, 'keys', 'rw', { name: 'ledgers_data', index })
 }
 
 /** @param {Appliance} system @param {Totebox} totebox */
-function addLedgers(system, { tenants, net, keys }) {
+function addLedgers(system, { tenants, network, net, keys }) {
   if (tenants.some(({ program }) => program === undefined)) {
-    if (net === undefined || keys === undefined) throw new Error('there are no domains net and keys yet')
-    system.part('net', { priority: 140, sources: net })
+    if (network === undefined && net === undefined)
+      throw new Error('network: {"dhcp": true} is expected, or so')
+    if (keys === undefined) throw new Error('there is no domain keys yet')
     system.part('keys', { priority: 190, sources: [...keys, ...SHA256, ...MONOCYPHER] })
   }
   for (const [index, { moduleId, program }] of tenants.entries()) {
@@ -269,6 +265,7 @@ function addLedgers(system, { tenants, net, keys }) {
     system.region(`data_${moduleId}`, DATA_REGION)
     system.map(`data_${moduleId}`, name, 'rw', { name: 'data' })
     system.map(`data_${moduleId}`, 'psdb', 'rw', { name: 'ledgers_data', index })
+    if ((network ?? net) !== undefined) addPort(system, moduleId, index)
     system.wake(name)
     system.time(name)
     system.random(name)
@@ -292,6 +289,8 @@ export function generate(totebox) {
   system.map('uart', 'supervisor', 'rw', { name: 'uart' })
   addServices(system)
   addStorage(system, tenants)
+  if (totebox.net !== undefined) system.part('net', { priority: 140, sources: totebox.net })
+  else if (totebox.network !== undefined) addNetwork(system, tenants, totebox.network, NETWORK)
   addLedgers(system, totebox)
   const supervisor = /** @type {import('./description.mjs').Domain} */ (system.domains.get('supervisor'))
   const children = tenants.map(({ moduleId }) => `ledger_${moduleId}`)

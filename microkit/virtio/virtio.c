@@ -29,6 +29,7 @@ enum {
 /* Section 2.1. */
 enum { ACKNOWLEDGE = 1, DRIVER = 2, DRIVER_OK = 4, FEATURES_OK = 8, NEEDS_RESET = 64, FAILED = 128 };
 enum { DESCRIPTOR_NEXT = 1, DESCRIPTOR_WRITE = 2 };
+enum { NO_INTERRUPT = 1 };
 
 /* What was written before is there before what follows is, for the device too. */
 static void barrier(void) {
@@ -169,6 +170,10 @@ uint16_t virtio_give(struct virtio_queue *queue, const struct virtio_buffer *buf
     queue->available_index++;
     queue->available[1] = queue->available_index;
     return head;
+}
+
+void virtio_quiet(struct virtio_queue *queue) {
+    queue->available[0] = NO_INTERRUPT;
 }
 
 void virtio_kick(struct virtio_queue *queue) {

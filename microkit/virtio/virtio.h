@@ -90,6 +90,9 @@ uint8_t virtio_config8(const struct virtio_device *device, uint32_t offset);
 
 /* Gives the device a chain of 1 to 4 buffers; answers its head, or VIRTIO_NOTHING when there is no room. */
 uint16_t virtio_give(struct virtio_queue *queue, const struct virtio_buffer *buffers, uint16_t count);
+/* Asks the device for no interrupts when it has used what this queue gave it; it may interrupt nevertheless
+ * (2.7.7). */
+void virtio_quiet(struct virtio_queue *queue);
 /* Tells the device that something was given. */
 void virtio_kick(struct virtio_queue *queue);
 /* Takes one chain back. False: there is none, or the queue is broken (queue->broken). */

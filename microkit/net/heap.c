@@ -1,0 +1,93 @@
+#include "net/heap.h"
+
+#include "lib/stop.h"
+#include "net/limits.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+/* Frames under way that are nobody's yet, and the like. */
+#define SPARE 256u
+
+/*
+ * Small: a segment, or what points to bytes of a ledger's. Header: a segment's headers. Then a connection,
+ * what DHCP sends, a frame.
+ */
+static const struct {
+    uint32_t size;
+    uint32_t count;
+} sizes[] = {
+    {64, LIMIT_CONNECTIONS *(LIMIT_SEGMENTS + LIMIT_OUT_OF_ORDER) + 4 * LIMIT_ALL_PCBS + SPARE},
+    {128, LIMIT_CONNECTIONS *(LIMIT_SEGMENTS / 2) + 2 * LIMIT_ALL_PCBS + SPARE},
+    {320, LIMIT_ALL_PCBS + TENANT_COUNT},
+    {704, SPARE},
+    {1664, LIMIT_CONNECTIONS *LIMIT_OUT_OF_ORDER + SPARE},
+};
+
+#define SIZES (sizeof sizes / sizeof *sizes)
+
+/* A block that is free holds the address of the next one. */
+struct block {
+    struct block *next;
+};
+
+static struct {
+    uintptr_t begin;
+    uintptr_t end;
+    struct block *free;
+    bool *is_used;
+} classes[SIZES];
+
+static uint32_t used;
+
+void heap_begin(uintptr_t at, size_t size) {
+    const uintptr_t end = at + size;
+    for (size_t i = 0; i < SIZES; i++) {
+        classes[i].begin = at;
+        classes[i].end = at + (uintptr_t)sizes[i].size * sizes[i].count;
+        classes[i].is_used = (bool *)classes[i].end;
+        at = (classes[i].end + sizes[i].count + 63) & ~(uintptr_t)63;
+        STOP_UNLESS(at <= end);
+        for (uint32_t j = sizes[i].count; j > 0; j--) {
+            struct block *block = (struct block *)(classes[i].begin + (uintptr_t)(j - 1) * sizes[i].size);
+            block->next = classes[i].free;
+            classes[i].free = block;
+        }
+    }
+}
+
+void *heap_take(size_t size) {
+    size_t i = 0;
+    while (i < SIZES && sizes[i].size < size) i++;
+    if (i == SIZES || classes[i].free == NULL) return NULL;
+    struct block *block = classes[i].free;
+    classes[i].free = block->next;
+    classes[i].is_used[((uintptr_t)block - classes[i].begin) / sizes[i].size] = true;
+    used++;
+    return block;
+}
+
+void *heap_take_zeros(size_t count, size_t size) {
+    if (size != 0 && count > SIZE_MAX / size) return NULL;
+    void *block = heap_take(count * size);
+    if (block != NULL) memset(block, 0, count * size);
+    return block;
+}
+
+void heap_give(void *given) {
+    const uintptr_t at = (uintptr_t)given;
+    size_t i = 0;
+    while (i < SIZES && (at < classes[i].begin || at >= classes[i].end)) i++;
+    STOP_UNLESS(i < SIZES && (at - classes[i].begin) % sizes[i].size == 0);
+    bool *is_used = &classes[i].is_used[(at - classes[i].begin) / sizes[i].size];
+    STOP_UNLESS(*is_used);
+    *is_used = false;
+    struct block *block = given;
+    block->next = classes[i].free;
+    classes[i].free = block;
+    used--;
+}
+
+uint32_t heap_used(void) {
+    return used;
+}
