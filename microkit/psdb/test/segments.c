@@ -390,6 +390,19 @@ TEST(tenants_that_come_and_go) {
         CHECK_SAME(commit(rig, tenant, 0, 256 * i, 256 * i + 1, i, 300), PSDB_CONFLICT);
     }
     CHECK_SAME(seal(rig, 1, README(0), 5, 100), PSDB_OK);
+    /* The next index has them all again. */
+    for (uint64_t i = 0; rig->sealed_end < 3 * SEGMENT + 100; i++)
+        CHECK_SAME(seal(rig, 1, BUNDLE(0, i), i, 900000), PSDB_OK);
+    CHECK(has_index(disk, 3));
+    rig_close(rig);
+    options.names[1] = "other";
+    rig = open_ready(disk, options);
+    CHECK(rig->sectors_read < disk->sectors);
+    for (uint64_t i = 0; i < count; i++) {
+        check_object(rig, (uint32_t)(i % 2), BUNDLE(0, i / 2), i, 900000);
+        if (i + 2 >= count) check_object(rig, (uint32_t)(i % 2), CHECKPOINT(0), i, 200);
+    }
+    CHECK_SAME(ask_stat(rig, 1, 0).index, count / 2);
     rig_close(rig);
     disk_free(disk);
 }
