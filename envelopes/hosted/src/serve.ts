@@ -35,7 +35,13 @@ export async function serve(
     process.once('SIGINT', stop)
   })
   await output.out(json ? jsonGreeting(moduleId, served) : greeting(moduleId, served))
-  await Promise.race([stopped, served.failed ?? stopped])
+  try {
+    await Promise.race([stopped, served.failed ?? stopped])
+  } catch (error) {
+    // What is left of it is closed, so that the process ends.
+    await served.stop().catch(() => undefined)
+    throw error
+  }
 }
 
 function jsonGreeting(moduleId: string, { url, origin, vkey, place }: Served): string {

@@ -1,0 +1,40 @@
+import { expect, it } from 'vitest'
+import { serve, type Served } from './serve.ts'
+
+const output = { out: () => Promise.resolve(), err: () => undefined }
+const mask = process.umask()
+
+function served(failed?: Promise<never>): Served & { stops: number } {
+  return {
+    url: 'http://127.0.0.1:1/',
+    origin: 'example.org/a',
+    vkey: 'example.org/a+00000000+AQ==',
+    place: { disk: '/a.img' },
+    ...(failed === undefined ? {} : { failed }),
+    stops: 0,
+    stop() {
+      this.stops += 1
+      return failed === undefined ? Promise.resolve() : Promise.reject(new Error('stopped already'))
+    },
+  }
+}
+
+it('runs until SIGTERM', async () => {
+  const one = served()
+  const running = serve('a', () => Promise.resolve(one), true, output)
+  await new Promise((resolve) => void setTimeout(resolve, 20))
+  expect(one.stops).toBe(0)
+  process.emit('SIGTERM')
+  await running
+  expect(one.stops).toBe(1)
+  process.umask(mask)
+})
+
+it('closes what is left when it cannot go on, and says why', async () => {
+  const one = served(Promise.reject(new Error('the engine ran away')))
+  await expect(serve('a', () => Promise.resolve(one), false, output)).rejects.toThrow('the engine ran away')
+  expect(one.stops).toBe(1)
+  process.removeAllListeners('SIGTERM')
+  process.removeAllListeners('SIGINT')
+  process.umask(mask)
+})
