@@ -54,7 +54,10 @@ function shapeOf(value: unknown, depth: number): Shape {
   if (depth === MAX_DEPTH) return 'deep'
   let shape: Shape = 'sorted'
   if (Array.isArray(value)) {
-    for (const member of value) shape = worse(shape, shapeOf(member, depth + 1))
+    for (let i = 0; i < value.length; i++) {
+      const member: unknown = value[i]
+      if (typeof member === 'object') shape = worse(shape, shapeOf(member, depth + 1))
+    }
     return shape
   }
   const members = value as Readonly<Record<string, unknown>>
