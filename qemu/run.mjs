@@ -15,7 +15,8 @@ const LOAD_AT = '0x70000000'
  *   `flush`: false makes a device without a write cache, which offers no FLUSH; `failing`: such operations end with an
  *   error, from the byte `after` of the image on
  * @typedef {{ image: string, disk?: Disk, keys?: Disk, forward?: { host: number, guest: number }[],
- *   memory?: string }} Machine
+ *   wire?: { here: number, there: number }, memory?: string }} Machine `wire`: in the place of QEMU's user network, each
+ *   frame as a UDP datagram between two ports of this host, QEMU's and another's
  */
 
 /** Whether QEMU is on this machine. */
@@ -49,8 +50,17 @@ function diskArgs(id, { file, flush = true, readOnly = false, failing, after = 0
 }
 
 /** @param {Machine} machine */
-export function qemuArgs({ image, disk, keys, forward = [], memory = '2G' }) {
+function network({ forward = [], wire }) {
+  if (wire !== undefined) {
+    return `socket,id=network,udp=127.0.0.1:${wire.there},localaddr=127.0.0.1:${wire.here}`
+  }
   const ports = forward.map(({ host, guest }) => `,hostfwd=tcp:127.0.0.1:${host}-:${guest}`).join('')
+  return `user,id=network,restrict=on${ports}`
+}
+
+/** @param {Machine} machine */
+export function qemuArgs(machine) {
+  const { image, disk, keys, memory = '2G' } = machine
   /** @type {[string, string][]} */
   const options = [
     ['-machine', 'virt,virtualization=on'],
@@ -63,7 +73,7 @@ export function qemuArgs({ image, disk, keys, forward = [], memory = '2G' }) {
     ['-device', `loader,file=${image},addr=${LOAD_AT},cpu-num=0`],
     ['-object', 'rng-random,filename=/dev/urandom,id=entropy'],
     ['-device', `virtio-rng-device,rng=entropy,bus=virtio-mmio-bus.${ENTROPY}`],
-    ['-netdev', `user,id=network,restrict=on${ports}`],
+    ['-netdev', network(machine)],
     ['-device', `virtio-net-device,netdev=network,bus=virtio-mmio-bus.${NETWORK}`],
   ]
   if (disk !== undefined) options.push(...diskArgs('data', disk, DATA_DISK))

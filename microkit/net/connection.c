@@ -23,6 +23,8 @@
 /* The one extra argument of a pcb: its tenant, and in the lowest bit whether it is half open. */
 #define HALF_OPEN ((uintptr_t)1)
 
+_Static_assert(sizeof(struct tcp_pcb) <= 320, "a block of net/heap.c is for one");
+
 static struct connection *acknowledge[LIMIT_CONNECTIONS];
 static uint32_t acknowledge_count;
 

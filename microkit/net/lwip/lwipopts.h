@@ -36,8 +36,9 @@
 #define IP_REASSEMBLY 0
 #define IP_FRAG 0
 #define IP_OPTIONS_ALLOWED 0
-#define ARP_TABLE_SIZE 64
-#define ARP_QUEUEING 0
+#define ARP_TABLE_SIZE 32
+#define ARP_QUEUEING 1
+#define ARP_QUEUE_LEN 3
 #define LWIP_CHKSUM checksum
 
 /* DHCP */
