@@ -1,4 +1,5 @@
-// Builds an appliance's image: C sources → one ELF a protection domain → the Microkit tool → loader.img.
+// Builds an appliance's image: C sources → one ELF a protection domain → the Microkit tool → loader.img, if what was
+// built is as it must be (audit.mjs).
 //   node microkit/build.mjs [--totebox FILE] [--config release|debug] [--compiler gcc|clang] [--sdk DIR] [--name NAME]
 // The SDK is MICROKIT_SDK, or the newest microkit-sdk-* in the user's data directory.
 import { spawnSync } from 'node:child_process'
@@ -17,6 +18,7 @@ import { dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { wasm2cProblem } from './engine/generate.mjs'
 import { engineObject, engineSources } from './engine/build.mjs'
+import { auditBuild, sentences, SPECIFICATION } from './audit.mjs'
 import { generate } from './generate.mjs'
 
 const here = import.meta.dirname
@@ -142,7 +144,7 @@ function writeIfNew(path, text) {
 }
 
 /** Puts the crates' sources into the build folder, once for each Cargo.lock. */
-function vendor() {
+export function vendor() {
   const lock = readFileSync(join(here, 'crates', 'Cargo.lock'), 'utf8')
   const to = join(buildRoot, 'crates')
   const stamp = join(to, 'Cargo.lock')
@@ -216,6 +218,20 @@ function makefile({ description, compiler, board, base }) {
 }
 
 /**
+ * Microkit's tool: image, report, and the specification of the image where the tool can write it.
+ *
+ * @param {string} sdk
+ * @param {{ out: string, image: string, report: string, config: string }} what
+ */
+export function runTool(sdk, { out, image, report, config }) {
+  const tool = join(sdk, 'bin', 'microkit')
+  const help = spawnSync(tool, ['--help'], { encoding: 'utf8' }).stdout
+  const more = help.includes('--capdl-json') ? ['--capdl-json', join(out, SPECIFICATION)] : []
+  const files = ['system.xml', '--search-path', out, '-o', image, '-r', report, ...more]
+  run(tool, [...files, '--board', BOARD, '--config', config], out)
+}
+
+/**
  * @param {{ totebox?: string, config?: string, compiler?: string, sdk?: string, name?: string }} options `totebox`: the
  *   file with the list of tenants; `config`: release or debug
  * @returns {{ image: string, report: string, xml: string }} paths
@@ -249,11 +265,14 @@ export function build(options = {}) {
   run('make', ['--silent', '-j2', 'all'], out)
   const image = join(out, 'loader.img')
   const report = join(out, 'report.txt')
-  run(
-    join(sdk, 'bin', 'microkit'),
-    ['system.xml', '--search-path', out, '--board', BOARD, '--config', config, '-o', image, '-r', report],
-    out,
-  )
+  const unaudited = join(out, 'unaudited.img')
+  runTool(sdk, { out, image: unaudited, report, config })
+  const { findings } = auditBuild(out)
+  if (findings.length > 0) {
+    rmSync(image, { force: true })
+    throw new Error(`${out}: the capability audit\n${sentences(findings).join('\n')}`)
+  }
+  renameSync(unaudited, image)
   return { image, report, xml: join(out, 'system.xml') }
 }
 

@@ -67,3 +67,9 @@ size_t strlen(const char *text) {
     while (text[length] != 0) length++;
     return length;
 }
+
+/*
+ * Microkit's linker script begins the writable segment with this section. Where nothing is in it, lld gives it
+ * the permissions of what is before it, and all of the segment would be executable.
+ */
+__asm__(".section .init_array, \"aw\", %init_array\n.previous");
