@@ -3,6 +3,7 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { Description } from './description.mjs'
+import { addKeys, addKeysOf, checkOrigins, originOf } from './keys.mjs'
 import { addNetwork, addPort } from './network.mjs'
 
 // QEMU's virt machine. Four virtio transports are in pages of their own: a page holds eight.
@@ -62,11 +63,17 @@ const LEDGER = [
 // The engine's memory; it faults at what is beyond it, as far as the engine's code can reach.
 const HEAP = 256 * MiB
 const REACH = 8 * 1024 * MiB
-// As in keys/message.h.
-const KEYS_REGION = 32 * 1024
+const KEYS = [
+  ...sourcesOf('keys'),
+  'virtio/virtio.c',
+  'virtio/disk.c',
+  'ledger/codec.c',
+  ...SHA256,
+  ...MONOCYPHER,
+]
 
 /**
- * @typedef {{ moduleId: string, port?: number, program?: string[] }} Tenant `program`: C sources in the place of the
+ * @typedef {{ moduleId: string, origin?: string, port?: number, program?: string[] }} Tenant `program`: C sources in the place of the
  *   ledger, for tests; relative to the folder of the list
  * @typedef {{ tenants: Tenant[], network?: import('./network.mjs').Network, net?: string[], keys?: string[] }} Totebox
  *   `net`, `keys`: as a tenant's `program`, in the place of these domains
@@ -96,6 +103,7 @@ export function check(totebox) {
       }
     }
   }
+  checkOrigins(tenants)
 }
 
 /** @typedef {import('./description.mjs').End} End */
@@ -231,24 +239,18 @@ function addServices(system) {
   system.virtio('entropy', ENTROPY, 2)
 }
 
-/** What a ledger reaches besides its storage. @param {Appliance} system @param {string} moduleId @param {number} index */
-function addLedger(system, moduleId, index) {
+/** What a ledger's engine works in. @param {Appliance} system @param {string} moduleId */
+function addHeap(system, moduleId) {
   const name = `ledger_${moduleId}`
   system.region(`heap_${moduleId}`, HEAP, { reach: REACH })
   system.map(`heap_${moduleId}`, name, 'rw', { name: 'heap' })
-  system.rings(name, { name: 'keys' }, 'keys', { name: 'ledgers', index })
-  system.region(`keys_${moduleId}`, KEYS_REGION)
-  system.map(`keys_${moduleId}`, name, 'rw', { name: 'keys_data' })
-  system.map(`keys_${moduleId}`, 'keys', 'rw', { name: 'ledgers_data', index })
 }
 
 /** @param {Appliance} system @param {Totebox} totebox */
-function addLedgers(system, { tenants, network, net, keys }) {
+function addLedgers(system, { tenants, network, net }) {
   if (tenants.some(({ program }) => program === undefined)) {
     if (network === undefined && net === undefined)
       throw new Error('network: {"dhcp": true} is expected, or so')
-    if (keys === undefined) throw new Error('there is no domain keys yet')
-    system.part('keys', { priority: 190, sources: [...keys, ...SHA256, ...MONOCYPHER] })
   }
   for (const [index, { moduleId, program }] of tenants.entries()) {
     const name = `ledger_${moduleId}`
@@ -269,7 +271,8 @@ function addLedgers(system, { tenants, network, net, keys }) {
     system.wake(name)
     system.time(name)
     system.random(name)
-    if (program === undefined) addLedger(system, moduleId, index)
+    addKeysOf(system, moduleId, index)
+    if (program === undefined) addHeap(system, moduleId)
   }
 }
 
@@ -291,6 +294,7 @@ export function generate(totebox) {
   addStorage(system, tenants)
   if (totebox.net !== undefined) system.part('net', { priority: 140, sources: totebox.net })
   else if (totebox.network !== undefined) addNetwork(system, tenants, totebox.network, NETWORK)
+  addKeys(system, totebox.keys === undefined ? KEYS : [...totebox.keys, ...SHA256, ...MONOCYPHER], KEY_DISK)
   addLedgers(system, totebox)
   const supervisor = /** @type {import('./description.mjs').Domain} */ (system.domains.get('supervisor'))
   const children = tenants.map(({ moduleId }) => `ledger_${moduleId}`)
@@ -304,6 +308,7 @@ export function generate(totebox) {
     header: system.header({
       TENANT_COUNT: tenants.length,
       TENANT_NAMES: strings(tenants.map(({ moduleId }) => moduleId)),
+      TENANT_ORIGINS: strings(tenants.map(originOf)),
     }),
   }
 }

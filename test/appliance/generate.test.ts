@@ -26,6 +26,14 @@ describe('the system description', () => {
     expect(holders('ring_blk_to_psdb').sort()).toEqual(['blk rw', 'psdb r'])
   })
 
+  it('gives the key disk to keys alone, and each tenant a ring of its own to it', () => {
+    expect(holders('keys_device')).toEqual(['keys rw'])
+    expect(holders('keys_queue')).toEqual(['keys rw'])
+    expect(holders('random_keys').sort()).toEqual(['entropy rw', 'keys r'])
+    expect(holders('keys_acme').sort()).toEqual(['keys rw', 'ledger_acme rw'])
+    expect(holders('ring_keys_to_ledger_acme').sort()).toEqual(['keys rw', 'ledger_acme r'])
+  })
+
   it('lets two tenants share nothing but the time, which neither can set', () => {
     const shared = regionsOf('ledger_acme').filter((region) => regionsOf('ledger_globex').includes(region))
     expect(shared).toEqual(['time'])
@@ -56,6 +64,21 @@ describe('the system description', () => {
     const { header } = generate({ tenants })
     expect(header).toContain('#define TENANT_COUNT 31\n')
     expect(() => generate({ tenants: [...tenants, tenant('more')] })).toThrow('a list of 1 to 31 is expected')
+  })
+
+  it('gives each ledger an origin, and no two the same name', () => {
+    const { header } = generate({ tenants: [tenant('a'), { ...tenant('b'), origin: 'example.org/b' }] })
+    expect(header).toContain('#define TENANT_ORIGINS {"service-fs.local/ledger/a", "example.org/b"}\n')
+    for (const origin of ['', 'a b', 'a+b', 'a\n', 'a\u3000', 'x'.repeat(251)]) {
+      expect(() => generate({ tenants: [{ ...tenant('a'), origin }] })).toThrow('tenants[0].origin')
+    }
+    const named = (origin: string) => ({ ...tenant(origin.replaceAll('/', '-')), origin })
+    expect(() => generate({ tenants: [named('x'), named('x/audit')] })).toThrow(
+      'tenants[1].origin: x/audit names a key of tenants[0] too',
+    )
+    expect(() => generate({ tenants: [named('x'), { ...tenant('y'), origin: 'x' }] })).toThrow(
+      'tenants[1].origin: x names a key of tenants[0] too',
+    )
   })
 
   it('refuses a list that is not right, and says where', () => {

@@ -1,0 +1,59 @@
+// The keys' part of the system description: the domain that holds the key disk, what the keys are named, and the way
+// between each ledger and the domain.
+
+// The driver's two pages, and that of the sector that is under way (keys/keys.c).
+const DISK_PAGES = 3
+// As in keys/message.h.
+const REGION = 32 * 1024
+// As RECORD_NAME in keys/record.h.
+const LONGEST_NAME = 256
+/** What a key may not be named, as in packages/tlog/src/note.ts; and DEL. */
+const NOT_IN_NAME = /[^\u0021-\uffff]|[\u007f\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000+]/
+
+/** @typedef {import('./generate.mjs').Tenant} Tenant */
+
+/** The origin of a tenant's ledger; that of its audit sub-ledger ends in /audit. @param {Tenant} tenant */
+export const originOf = ({ moduleId, origin }) => origin ?? `service-fs.local/ledger/${moduleId}`
+
+/** The names of all keys differ, and each fits its place on the key disk. @param {Tenant[]} tenants */
+export function checkOrigins(tenants) {
+  const names = tenants.map(originOf).flatMap((origin) => [origin, `${origin}/audit`])
+  for (const [at, name] of names.entries()) {
+    const field = `tenants[${at >> 1}].origin`
+    if (name === '' || NOT_IN_NAME.test(name) || Buffer.byteLength(name) > LONGEST_NAME) {
+      throw new Error(
+        `${field}: a name without spaces and plus signs, of at most 250 bytes, is expected, found ${JSON.stringify(name)}`,
+      )
+    }
+    const same = names.indexOf(name)
+    if (same < at) throw new Error(`${field}: ${name} names a key of tenants[${same >> 1}] too`)
+  }
+}
+
+/**
+ * The domain `keys`.
+ *
+ * @param {import('./generate.mjs').Appliance} system
+ * @param {string[]} sources
+ * @param {number} transport
+ */
+export function addKeys(system, sources, transport) {
+  system.part('keys', { priority: 190, stack: 0x10000, sources })
+  system.virtio('keys', transport, DISK_PAGES)
+  system.random('keys')
+}
+
+/**
+ * Rings between a ledger and keys, and a region for texts.
+ *
+ * @param {import('./generate.mjs').Appliance} system
+ * @param {string} moduleId
+ * @param {number} index
+ */
+export function addKeysOf(system, moduleId, index) {
+  const name = `ledger_${moduleId}`
+  system.rings(name, { name: 'keys' }, 'keys', { name: 'ledgers', index })
+  system.region(`keys_${moduleId}`, REGION)
+  system.map(`keys_${moduleId}`, name, 'rw', { name: 'keys_data' })
+  system.map(`keys_${moduleId}`, 'keys', 'rw', { name: 'ledgers_data', index })
+}
