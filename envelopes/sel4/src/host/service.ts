@@ -34,7 +34,7 @@ export interface Service {
   stop(): Promise<void>
 }
 
-/** The largest JSON body there may be, all of it small members, takes 15 s of a processor and 850 MiB. */
+/** The largest JSON body there may be, all of it small members, takes 18 s of a processor and 850 MiB. */
 const ENGINE: EngineOptions = { memoryBytes: 2 ** 30, callMs: 120_000 }
 
 /** Opens the ledgers and listens. @throws Error: the ledgers cannot be opened, or the address cannot be had */
