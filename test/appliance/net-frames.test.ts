@@ -29,7 +29,7 @@ describe.skipIf(!runs)(`frames ${needs}`, () => {
 
   beforeAll(async () => {
     const built = image(
-      'frames',
+      'net-frames',
       variants.find(({ config }) => config === 'release'),
     )
     const [here, there] = [await freePort(), await freePort()]
@@ -40,7 +40,7 @@ describe.skipIf(!runs)(`frames ${needs}`, () => {
   }, 2 * WAIT)
   afterAll(async () => {
     await bench.end()
-    wire.close()
+    if (runs) wire.close()
   })
 
   async function answers(port: number): Promise<boolean> {
