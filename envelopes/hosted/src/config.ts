@@ -2,6 +2,7 @@
 import { DEFAULT_LISTEN } from './serve-options.ts'
 import { BlockList, isIP } from 'node:net'
 import { resolve } from 'node:path'
+import { parseDiskSize } from '@service-fs/client/options'
 import { isModuleId } from '@service-fs/format/module-id'
 import { isKeyName } from '@service-fs/tlog/note'
 import { HostedError } from './errors.ts'
@@ -68,7 +69,11 @@ export function diskConfigOf(flags: ServeFlags, env: Environment): DiskConfig {
   const disk = flags.disk ?? env['FS_DISK']
   if (disk === undefined || disk === '') throw usage('name the disk image: --disk FILE or FS_DISK')
   const size = flags.diskSize ?? env['FS_DISK_SIZE']
-  return { ...common, disk: resolve(disk), size: size === undefined ? undefined : parseSize(size) }
+  return {
+    ...common,
+    disk: resolve(disk),
+    size: size === undefined ? undefined : parseDiskSize(size, '--disk-size'),
+  }
 }
 
 function commonOf(flags: ServeFlags, env: Environment): Common {
@@ -85,17 +90,6 @@ function commonOf(flags: ServeFlags, env: Environment): Common {
   }
   const listen = parseListen(flags.listen ?? env['FS_LISTEN'] ?? DEFAULT_LISTEN)
   return { moduleId, listen, origin }
-}
-
-const UNITS: Readonly<Record<string, number>> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 }
-const MIN_DISK_BYTES = 64 * 1024
-
-/** `268435456`, `262144K`, `256M`, `1G`: bytes, in units of 1024. @throws HostedError `usage` */
-export function parseSize(text: string): number {
-  const match = /^([1-9]\d{0,14})([KMG]?)$/.exec(text)
-  const bytes = Number(match?.[1]) * (UNITS[match?.[2] ?? ''] ?? 1)
-  if (Number.isSafeInteger(bytes) && bytes % 512 === 0 && bytes >= MIN_DISK_BYTES) return bytes
-  throw usage(`--disk-size: expected bytes such as 256M or 1G, a multiple of 512 from 64K on, found ${text}`)
 }
 
 /** `HOST:PORT`, `[IPV6]:PORT` or `unix:/path`. Without credentials only this machine may connect. @throws HostedError `usage` */
