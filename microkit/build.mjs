@@ -118,7 +118,7 @@ export function missing(compiler = 'gcc') {
   const made = compilers[compiler]?.()
   if (made === undefined) throw new Error(`no compiler ${compiler}: ${Object.keys(compilers).join(', ')}`)
   return [
-    ...(findSdks().length > 0 ? [] : ['the Microkit SDK (set MICROKIT_SDK to its folder)']),
+    ...(findSdks().length > 0 ? [] : ['the Microkit SDK (qemu/get-sdk, or MICROKIT_SDK with its folder)']),
     ...(has(made.command) && has(made.link) ? [] : [`${made.command} (apt-get install ${made.packages})`]),
     ...(has('make') ? [] : ['make (apt-get install make)']),
     ...(has('cargo') ? [] : ['cargo (apt-get install cargo)']),
