@@ -2,10 +2,11 @@
 
 import { describe, expect, it } from 'vitest'
 import { nativeCrypto } from '@service-fs/native/native'
-import { wireConformance } from '@service-fs/wire/conformance'
+import { wireConformance, type WireSubject } from '@service-fs/wire/conformance'
+import { daemonBuilt } from '../support/daemon.ts'
 import { openBundleCore } from './bundle.ts'
 import { openCore, posixPlace } from './cores.ts'
-import { startEnvelope } from './daemons.ts'
+import { bundleBuilt, startEnvelope } from './daemons.ts'
 import { noPsdb, psdbPlace } from './psdb.ts'
 import { inEngine } from './quickjs.ts'
 
@@ -17,23 +18,15 @@ wireConformance({
   open: async () => openCore(await posixPlace()),
 })
 
-wireConformance({
-  ...common,
-  name: 'Envelope A over HTTP',
-  open: () => startEnvelope('a'),
+describe.skipIf(!daemonBuilt)('over HTTP', () => {
+  wireConformance({ ...common, name: 'Envelope A', open: () => startEnvelope('a') })
 })
 
-if (noPsdb !== undefined)
-  describe.skip(`the bundle in QuickJS: ${noPsdb}`, () => it('conforms', () => undefined))
-else {
-  wireConformance({
-    ...common,
-    name: 'the bundle in QuickJS over PSDB',
-    open: async () => openBundleCore(await psdbPlace(), inEngine),
-  })
-  wireConformance({
-    ...common,
-    name: 'Envelope B over HTTP',
-    open: () => startEnvelope('b'),
-  })
-}
+describe.skipIf(noPsdb !== undefined)('over PSDB', () => {
+  const open = async (): Promise<WireSubject> => openBundleCore(await psdbPlace(), inEngine)
+  wireConformance({ ...common, name: 'the bundle in QuickJS', open })
+})
+
+describe.skipIf(!daemonBuilt || !bundleBuilt || noPsdb !== undefined)('over HTTP and PSDB', () => {
+  wireConformance({ ...common, name: 'Envelope B', open: () => startEnvelope('b') })
+})
