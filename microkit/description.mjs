@@ -85,6 +85,8 @@ export class Description {
    *   else is mapped
    */
   region(name, size, { reach, ...options } = {}) {
+    // A name that is taken comes of a tenant's name: what the one is for must not become the other's.
+    if (this.regions.has(name)) throw new Error(`two regions would be called ${name}`)
     const pageSize = size % LARGE_PAGE === 0 ? LARGE_PAGE : SMALL_PAGE
     if (size <= 0 || size % SMALL_PAGE !== 0) throw new Error(`the region ${name} has no whole pages`)
     const address = reach !== undefined ? this.#reaching : pageSize === SMALL_PAGE ? this.#small : this.#large

@@ -81,6 +81,13 @@ describe('the system description', () => {
     )
   })
 
+  it('refuses a tenant whose regions would have the names of others', () => {
+    const tenants = [tenant('input', 80)]
+    expect(() => generate({ tenants, network: { dhcp: true } })).toThrow(
+      'two regions would be called net_input',
+    )
+  })
+
   it('refuses a list that is not right, and says where', () => {
     expect(() => generate({ tenants: [tenant('Acme')] })).toThrow('tenants[0].moduleId')
     expect(() => generate({ tenants: [tenant('acme', 0)] })).toThrow('tenants[0].port')
