@@ -10,6 +10,8 @@ import { bundleBuilt, startEnvelope } from './daemons.ts'
 import { noPsdb, psdbPlace } from './psdb.ts'
 import { inEngine } from './quickjs.ts'
 
+const openBundle = async (): Promise<WireSubject> => openBundleCore(await psdbPlace(), inEngine)
+
 const common = { test: { describe, it, expect }, clock: true, crypto: nativeCrypto }
 
 wireConformance({
@@ -23,8 +25,7 @@ describe.skipIf(!daemonBuilt)('over HTTP', () => {
 })
 
 describe.skipIf(noPsdb !== undefined)('over PSDB', () => {
-  const open = async (): Promise<WireSubject> => openBundleCore(await psdbPlace(), inEngine)
-  wireConformance({ ...common, name: 'the bundle in QuickJS', open })
+  wireConformance({ ...common, name: 'the bundle in QuickJS', open: openBundle })
 })
 
 describe.skipIf(!daemonBuilt || !bundleBuilt || noPsdb !== undefined)('over HTTP and PSDB', () => {
