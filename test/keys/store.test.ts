@@ -17,7 +17,7 @@ describe.skipIf(why !== '')(`the store of the key disk${why}`, () => {
       it.each(names)(`${file}: %s`, (name) => {
         const lines = results.split('\n')
         const at = lines.findIndex((line) => line.endsWith(`ok - ${file}.${name}`))
-        const before = lines.slice(0, at).reverse()
+        const before = ['', ...lines.slice(0, at)].reverse()
         const said = before.slice(
           0,
           before.findIndex((line) => !line.startsWith('# ')),

@@ -1,9 +1,5 @@
+import { defaultOrigin } from '@service-fs/client/origin'
 import { HostedError } from './errors.ts'
-
-/** The origin of a ledger for which none was asked. */
-export function defaultOrigin(moduleId: string): string {
-  return `service-fs.local/ledger/${moduleId}`
-}
 
 /** A ledger keeps the origin that it was begun with. @throws HostedError `usage`: another one is asked for */
 export function chooseOrigin(

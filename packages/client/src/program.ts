@@ -6,6 +6,7 @@ import { addGet } from './commands/get.ts'
 import { addKeygen } from './commands/keygen.ts'
 import { addLs } from './commands/ls.ts'
 import { addProof } from './commands/proof.ts'
+import { addProvision } from './commands/provision.ts'
 import { addRestore } from './commands/restore.ts'
 import { addVerifyProof } from './commands/verify-proof.ts'
 import { addVerify } from './commands/verify.ts'
@@ -25,6 +26,7 @@ export function buildProgram(io: Io = processIo): Command {
     addVerifyProof,
     addExport,
     addRestore,
+    addProvision,
   ])
     add(program, io)
   return program
