@@ -1,5 +1,8 @@
 // The domain `keys` on the real kernel: what it signs, what not, and what it remembers when the plug is pulled.
 import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { buildProgram } from '@service-fs/client/program'
+import { testIo } from '@service-fs/client/testing'
 import { openCheckpoint } from '@service-fs/tlog/checkpoint'
 import { verifierFromVkey, type KeyVerifier } from '@service-fs/tlog/keys'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -104,6 +107,19 @@ describe.skipIf(!runs)(`keys ${needs}`, () => {
     await appliance.until(/first list done/, WAIT)
     await appliance.kill()
     expect(readFileSync(file).equals(bytes)).toBe(true)
+  })
+
+  it('has the keys that provision put on its disk', async () => {
+    const file = join(bench.folder, 'keys.img')
+    const io = testIo()
+    const tenants = ['--module-id', 'acme', '--module-id', 'globex', '--origin', 'globex.example/log']
+    const args = ['provision', ...tenants, '--key-disk', file]
+    await buildProgram(io).parseAsync(args, { from: 'user' })
+    const appliance = bench.boot({ image: image('keys'), disk: { file: bench.disk() }, keys: { file } })
+    await appliance.until(/first list done, wrong answers: 0\n/, WAIT)
+    const vkeys = [...appliance.console.matchAll(/^\[keys\] vkey (.+)$/gm)].map((match) => match[1] ?? '')
+    expect(vkeys).toEqual(io.text().trim().split('\n'))
+    expect(appliance.console).not.toContain('a key is made')
   })
 
   it('signs nothing without a disk', async () => {
