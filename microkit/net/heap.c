@@ -38,8 +38,6 @@ static struct {
     bool *is_used;
 } classes[SIZES];
 
-static uint32_t used;
-
 void heap_begin(uintptr_t at, size_t size) {
     const uintptr_t end = at + size;
     for (size_t i = 0; i < SIZES; i++) {
@@ -63,7 +61,6 @@ void *heap_take(size_t size) {
     struct block *block = classes[i].free;
     classes[i].free = block->next;
     classes[i].is_used[((uintptr_t)block - classes[i].begin) / sizes[i].size] = true;
-    used++;
     return block;
 }
 
@@ -74,20 +71,22 @@ void *heap_take_zeros(size_t count, size_t size) {
     return block;
 }
 
+/* The class that a block is of: stops if it is none's. */
+static size_t class_of(uintptr_t at) {
+    for (size_t i = 0; i < SIZES; i++) {
+        if (at >= classes[i].begin && at < classes[i].end) return i;
+    }
+    stop(__FILE__, __LINE__, "a block that is none");
+}
+
 void heap_give(void *given) {
-    const uintptr_t at = (uintptr_t)given;
-    size_t i = 0;
-    while (i < SIZES && (at < classes[i].begin || at >= classes[i].end)) i++;
-    STOP_UNLESS(i < SIZES && (at - classes[i].begin) % sizes[i].size == 0);
-    bool *is_used = &classes[i].is_used[(at - classes[i].begin) / sizes[i].size];
+    const size_t i = class_of((uintptr_t)given);
+    const uintptr_t offset = (uintptr_t)given - classes[i].begin;
+    STOP_UNLESS(offset % sizes[i].size == 0);
+    bool *is_used = &classes[i].is_used[offset / sizes[i].size];
     STOP_UNLESS(*is_used);
     *is_used = false;
     struct block *block = given;
     block->next = classes[i].free;
     classes[i].free = block;
-    used--;
-}
-
-uint32_t heap_used(void) {
-    return used;
 }

@@ -14,7 +14,5 @@ void heap_begin(uintptr_t at, size_t size);
 void *heap_take(size_t size);
 void *heap_take_zeros(size_t count, size_t size);
 void heap_give(void *block);
-/* Blocks in use, all sizes together. */
-uint32_t heap_used(void);
 
 #endif

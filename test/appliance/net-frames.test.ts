@@ -10,6 +10,9 @@ const HOST = ip('10.0.2.2')
 const APPLIANCE = ip('10.0.2.15')
 const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds))
 
+/** Connections that break rules. */
+const ROUNDS = 40
+
 /** Numbers that are the same at each run. */
 function* numbers(seed: number): Generator<number, never> {
   for (let state = seed; ;) {
@@ -147,6 +150,35 @@ describe.skipIf(!runs)(`frames ${needs}`, () => {
       expect(connection.received.length).toBeLessThan(10_000)
       expect(await answers(80)).toBe(true)
       connection.reset()
+    },
+    WAIT,
+  )
+
+  it(
+    'survives peers that follow no rule of TCP',
+    async () => {
+      for (let round = 0; round < ROUNDS; round++) {
+        const connection = connect(80)
+        if (!(await connection.open())) continue
+        connection.data(below(2) === 0 ? 'echo\n' : 'give 300000\n')
+        for (let i = 0; i < 150; i++) {
+          const far = below(4) === 0 ? below(1 << 24) * 256 : below(70_000)
+          const flags = below(3) === 0 ? below(64) : ACK
+          connection.send(below(40) === 0 ? flags : flags & ~RST, {
+            sequence: connection.sequence + far - below(3000),
+            acknowledged: connection.expected + below(40_000) - below(20_000),
+            window: below(65_536),
+            options: below(4) === 0 ? Array.from({ length: 4 * below(11) }, () => below(256)) : [],
+            data: Buffer.alloc(below(1400), i),
+          })
+        }
+        await sleep(2)
+        if (round % 3 === 0) connection.reset()
+      }
+      expect(await answers(8080)).toBe(true)
+      await sleep(1500)
+      expect(await answers(80)).toBe(true)
+      expect(appliance.console).not.toMatch(/stopped|broke the rules/)
     },
     WAIT,
   )

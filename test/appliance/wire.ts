@@ -177,8 +177,9 @@ export class Wire {
 export class Connection {
   readonly #wire: Wire
   readonly #ends: Pick<Segment, 'from' | 'to' | 'fromPort' | 'toPort'>
-  #sequence = 1000
-  #expected = 0
+  /** What it sends next, and what it has of the appliance. */
+  sequence = 1000
+  expected = 0
   #stop = () => {}
   /** The appliance's first sequence number. */
   first = 0
@@ -194,7 +195,7 @@ export class Connection {
   }
 
   send(flags: number, more: Partial<Segment> = {}): void {
-    const numbers = { sequence: this.#sequence, acknowledged: this.#expected }
+    const numbers = { sequence: this.sequence, acknowledged: this.expected }
     this.#wire.send({ ...this.#ends, ...numbers, flags, window: this.window, data: Buffer.alloc(0), ...more })
   }
 
@@ -202,13 +203,13 @@ export class Connection {
   async open(milliseconds = 5000, options: number[] = []): Promise<boolean> {
     const until = performance.now() + milliseconds
     this.#stop = this.#wire.listen((segment) => this.#take(segment))
-    while (this.#expected === 0 && !this.isReset && performance.now() < until) {
+    while (this.expected === 0 && !this.isReset && performance.now() < until) {
       this.send(SYN, { options })
-      for (let i = 0; i < 20 && this.#expected === 0 && !this.isReset; i++) {
+      for (let i = 0; i < 20 && this.expected === 0 && !this.isReset; i++) {
         await new Promise((resolve) => setTimeout(resolve, 10))
       }
     }
-    return this.#expected !== 0
+    return this.expected !== 0
   }
 
   #take(segment: Segment): void {
@@ -218,12 +219,12 @@ export class Connection {
       this.isReset = true
     } else if ((segment.flags & SYN) !== 0) {
       this.first = segment.sequence
-      if (this.#expected === 0) this.#sequence++
-      this.#expected = (segment.sequence + 1) >>> 0
+      if (this.expected === 0) this.sequence++
+      this.expected = (segment.sequence + 1) >>> 0
       this.send(ACK)
-    } else if (segment.sequence === this.#expected && segment.data.length > 0) {
+    } else if (segment.sequence === this.expected && segment.data.length > 0) {
       this.received = Buffer.concat([this.received, segment.data])
-      this.#expected = (this.#expected + segment.data.length) >>> 0
+      this.expected = (this.expected + segment.data.length) >>> 0
       this.hasEnded = (segment.flags & FIN) !== 0
       this.send(ACK)
     } else if ((segment.flags & FIN) !== 0) {
@@ -234,7 +235,7 @@ export class Connection {
   data(text: string): void {
     const data = Buffer.from(text)
     this.send(ACK, { data })
-    this.#sequence += data.length
+    this.sequence += data.length
   }
 
   /** Waits for something to have come. */
