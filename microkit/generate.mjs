@@ -61,7 +61,7 @@ const LEDGER = [
   ...MONOCYPHER,
 ]
 // The engine's memory; it faults at what is beyond it, as far as the engine's code can reach.
-const HEAP = 256 * MiB
+const HEAP = 192 * MiB
 const REACH = 8 * 1024 * MiB
 const KEYS = [
   ...sourcesOf('keys'),
@@ -73,8 +73,9 @@ const KEYS = [
 ]
 
 /**
- * @typedef {{ moduleId: string, origin?: string, port?: number, program?: string[] }} Tenant `program`: C sources in the place of the
- *   ledger, for tests; relative to the folder of the list
+ * @typedef {{ moduleId: string, origin?: string, port?: number, program?: string[], script?: string }} Tenant `program`: C
+ *   sources in the place of the ledger, for tests; relative to the folder of the list; `script`: JavaScript in the place
+ *   of the bundle, as these
  * @typedef {{ tenants: Tenant[], network?: import('./network.mjs').Network, net?: string[], keys?: string[] }} Totebox
  *   `net`, `keys`: as a tenant's `program`, in the place of these domains
  */
@@ -252,7 +253,7 @@ function addLedgers(system, { tenants, network, net }) {
     if (network === undefined && net === undefined)
       throw new Error('network: {"dhcp": true} is expected, or so')
   }
-  for (const [index, { moduleId, program }] of tenants.entries()) {
+  for (const [index, { moduleId, program, script }] of tenants.entries()) {
     const name = `ledger_${moduleId}`
     system.part(name, {
       priority: 100,
@@ -261,6 +262,7 @@ function addLedgers(system, { tenants, network, net }) {
       parent: 'supervisor',
       child: index,
       restartable: true,
+      ...(script === undefined ? {} : { script }),
       defines: { TENANT: JSON.stringify(moduleId) },
     })
     system.rings(name, { name: 'psdb' }, 'psdb', { name: 'ledgers', index })

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define DATA_BYTES (32u << 20)
-#define HEAP_BYTES (256u << 20)
+#define HEAP_BYTES (192u << 20)
 
 struct memory {
     struct ring_side ledger_to_psdb, psdb_to_ledger, psdb_to_blk, blk_to_psdb;
