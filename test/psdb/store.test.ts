@@ -36,19 +36,24 @@ describe.skipIf(why !== '')(`the store${why}`, () => {
   afterAll(() => rmSync(out, { recursive: true }))
 
   beforeAll(async () => {
-    const { code, stdout, stderr } = await run('make', ['-s', '-C', sources, `OUT=${out}`], {
+    const { code, stdout, stderr } = await run('make', ['-s', '-j2', '-C', sources, `OUT=${out}`], {
       timeoutMs: 300_000,
     })
     expect([code, stdout, stderr]).toEqual([0, '', ''])
   }, 300_000)
 
-  function describeTests(title: string, program: string, file: string): void {
+  function describeTests(
+    title: string,
+    program: string,
+    file: string,
+    env: Record<string, string> = {},
+  ): void {
     describe(title, () => {
       let results = new Map<string, string>()
       beforeAll(async () => {
-        const { stdout, stderr } = await run(join(out, program), [`${file}.`], { timeoutMs: 280_000 })
+        const { stdout, stderr } = await run(join(out, program), [`${file}.`], { env, timeoutMs: 580_000 })
         results = parseResults(stdout + stderr)
-      }, 300_000)
+      }, 600_000)
       for (const name of testsOf(file)) {
         it(name.replaceAll('_', ' '), () => {
           expect(results.get(`${file}.${name}`) ?? 'not run').toBe('ok')
@@ -62,5 +67,6 @@ describe.skipIf(why !== '')(`the store${why}`, () => {
     .map((name) => name.slice(0, -'.c'.length))
     .filter((file) => testsOf(file).length > 0)
   for (const file of files) describeTests(file, 'psdb-tests', file)
-  for (const file of ['cuts', 'faults']) describeTests(`${file}, small segments`, 'psdb-tests-small', file)
+  for (const file of ['cuts', 'faults'])
+    describeTests(`${file}, small segments`, 'psdb-tests-small', file, { PSDB_TEST_SEEDS: '2' })
 })
