@@ -278,6 +278,27 @@ const readFolder = (from: string) =>
     readFileSync(join(from, SPECIFICATION), 'utf8'),
   )
 
+describe('docs/appliance.md', () => {
+  it('shows who holds what', () => {
+    const tenants = [
+      { moduleId: 'acme', port: 80 },
+      { moduleId: 'globex', port: 81 },
+    ]
+    const whole = readDescription(generate({ tenants, network: { dhcp: true } }).xml)
+    expect(found(whole)).toEqual([])
+    const text = readFileSync(join(import.meta.dirname, '../../docs/appliance.md'), 'utf8')
+    expect(text).toContain(picture(whole).join('\n'))
+    const rules = [...text.matchAll(/^\| (`[a-z-]+`(?:, `[a-z-]+`)*) \| [^|]+\|$/gm)].flatMap(
+      (row) => row[1]?.split(', ') ?? [],
+    )
+    const used = readFileSync(join(import.meta.dirname, '../../microkit/audit/rules.mjs'), 'utf8')
+    const names = new Set(
+      [...used.matchAll(/(?:find\(|rule: )\s*'([a-z-]+)'/g)].map((match) => `\`${match[1]}\``),
+    )
+    expect(rules.toSorted()).toEqual([...names].toSorted())
+  })
+})
+
 const releases = variants.filter(({ config }) => config === 'release')
 
 describe.skipIf(!runs).each(releases)(`the audit of what SDK $version builds ${needs}`, (variant) => {
