@@ -61,7 +61,10 @@ const LEDGER = [
   ...MONOCYPHER,
 ]
 // The engine's memory; it faults at what is beyond it, as far as the engine's code can reach.
-const HEAP = 192 * MiB
+const LARGEST_HEAP = 192 * MiB
+const SMALLEST_HEAP = 32 * MiB
+// What all tenants' memory is together, heaps and data regions: the tool of SDK 2.0.1 places 512 MiB of large pages at most.
+const TENANTS_MEMORY = 416 * MiB
 const REACH = 8 * 1024 * MiB
 const KEYS = [
   ...sourcesOf('keys'),
@@ -240,10 +243,16 @@ function addServices(system) {
   system.virtio('entropy', ENTROPY, 2)
 }
 
-/** What a ledger's engine works in. @param {Appliance} system @param {string} moduleId */
-function addHeap(system, moduleId) {
+/** How large each engine's memory is. @param {number} tenants */
+function heapOf(tenants) {
+  const share = Math.floor(TENANTS_MEMORY / tenants / (2 * MiB)) * 2 * MiB - DATA_REGION
+  return Math.max(SMALLEST_HEAP, Math.min(LARGEST_HEAP, share))
+}
+
+/** What a ledger's engine works in. @param {Appliance} system @param {string} moduleId @param {number} tenants */
+function addHeap(system, moduleId, tenants) {
   const name = `ledger_${moduleId}`
-  system.region(`heap_${moduleId}`, HEAP, { reach: REACH })
+  system.region(`heap_${moduleId}`, heapOf(tenants), { reach: REACH })
   system.map(`heap_${moduleId}`, name, 'rw', { name: 'heap' })
 }
 
@@ -274,7 +283,7 @@ function addLedgers(system, { tenants, network, net }) {
     system.time(name)
     system.random(name)
     addKeysOf(system, moduleId, index)
-    if (program === undefined) addHeap(system, moduleId)
+    if (program === undefined) addHeap(system, moduleId, tenants.length)
   }
 }
 
