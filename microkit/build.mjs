@@ -62,6 +62,9 @@ const LWIP = `${buildRoot}/crates/lwip/src/include`
 const MBEDTLS = `${buildRoot}/crates/mbedtls-sys-auto/vendor`
 const MONOCYPHER = `${buildRoot}/crates/monocypher-sys/Monocypher/src`
 const BUNDLE = join(here, '../envelopes/sel4/dist/bundle.js')
+const BUNDLE_SOURCE = 'ledger/bundle.S'
+/** A test's script is ended sooner than a bundle. */
+const SOONER = ' -DSERVICE_CALL_MS=6000'
 /** Not a source that is there, but the engine's translated code. */
 const QUICKJS = 'engine/quickjs.c'
 /** Behind the engine's memory there is nothing: see generate.mjs, REACH. */
@@ -82,7 +85,7 @@ const SPECIAL = [
   },
   { begins: 'sha256/sha256.c', flags: `-isystem ${MBEDTLS}/include ${MBEDTLS_CONFIG}` },
   { begins: 'crates/monocypher-sys/', flags: `-I${MONOCYPHER}`, warnings: false },
-  { begins: 'ledger/bundle.S', flags: `-DBUNDLE='"${BUNDLE}"'` },
+  { begins: BUNDLE_SOURCE, flags: `-DBUNDLE='"$(SCRIPT)"'` },
   { begins: 'engine/', flags: `-I$(QUICKJS) -I${here}/engine ${GUARDED}`, strict: false },
   { begins: 'crates/lwip/', flags: `-I${LWIP} -I${here}/net/lwip`, warnings: false, strict: false },
   { begins: 'net/checksum.c', flags: '', strict: false },
@@ -184,7 +187,7 @@ function makefile({ description, compiler, board, base }) {
   const domains = [...description.domains.values()]
   if (domains.some(({ sources }) => sources.includes(QUICKJS))) lines.push(`QUICKJS = ${engineSources()}`, '')
   lines.push(`all: ${domains.map(({ name }) => `${name}.elf`).join(' ')}`, '')
-  for (const { name, sources, restartable } of domains) {
+  for (const { name, sources, restartable, script } of domains) {
     /** @type {string[]} */
     const objects = []
     for (const source of sources) {
@@ -198,10 +201,16 @@ function makefile({ description, compiler, board, base }) {
         .replace(/\.[cS]$/, '.o')}`
       const special = SPECIAL.find(({ begins }) => source.startsWith(begins))
       const how = `${special?.warnings === false ? '-w' : WARNINGS} ${special?.strict === false ? '' : STRICT}`
-      const define = `-DDOMAIN_${name.toUpperCase().replaceAll(/[^A-Z0-9]/g, '_')}`
+      const define = `-DDOMAIN_${name.toUpperCase().replaceAll(/[^A-Z0-9]/g, '_')}${script === undefined ? '' : SOONER}`
       objects.push(object)
+      /** @type {string[]} */
+      const more = []
+      if (source === BUNDLE_SOURCE) {
+        more.push(script === undefined ? BUNDLE : place(script, base))
+        lines.push(`${object}: SCRIPT = ${more[0]}`)
+      }
       lines.push(
-        `${object}: ${place(source, base)} Makefile`,
+        `${object}: ${[place(source, base), ...more].join(' ')} Makefile`,
         `\t$(CC) $(FLAGS) ${how} ${define} ${special?.flags ?? ''} -c $< -o $@`,
       )
     }

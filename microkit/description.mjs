@@ -18,7 +18,7 @@ const REACHING_BASE = 0x10_0000_0000
  * @typedef {{ name: string, index?: number }} End
  * @typedef {{ region: string, perms: string, cached: boolean, end: End }} Mapping
  * @typedef {{ name: string, priority: number, budget: number, period: number, stack: number, sources: string[], parent?: string, child?: number,
- *   restartable: boolean, irqs: { irq: number, id: number, trigger: string }[],
+ *   restartable: boolean, script?: string, irqs: { irq: number, id: number, trigger: string }[],
  *   physical: { symbol: string, region: string }[], mappings: Mapping[],
  *   channels: { id: number, end: End }[], defines: Record<string, string | number> }} Domain
  * @typedef {{ name: string, size: number, pageSize: number, address: number, device?: number }} Region
@@ -45,7 +45,7 @@ export class Description {
    *
    * @param {string} name
    * @param {{ priority: number, budget?: number, period?: number, stack?: number, sources: string[], parent?: string, child?: number,
-   *   restartable?: boolean, defines?: Record<string, string | number> }} options
+   *   restartable?: boolean, script?: string, defines?: Record<string, string | number> }} options
    */
   domain(
     name,

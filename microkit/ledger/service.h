@@ -7,7 +7,9 @@
 #include <stdint.h>
 
 /* How long one call may take, the promises that it settles included: the largest JSON body takes longest. */
+#ifndef SERVICE_CALL_MS
 #define SERVICE_CALL_MS 120000
+#endif
 
 /*
  * What the machine has besides machine.h: the bundle, or the engine, cannot go on; nothing of it is worth
