@@ -27,9 +27,7 @@ const INTERRUPTS = new Map([
   [72, 'entropy'],
 ])
 /** Domains that are there in every appliance. */
-const ALWAYS = ['supervisor', 'clock', 'entropy', 'blk', 'psdb']
-/** Whose devices are there if they are: all but that of `net`, in whose place there may be one without a device. */
-const HOLDERS = ['supervisor', 'clock', 'entropy', 'blk', 'keys']
+const ALWAYS = ['supervisor', 'clock', 'entropy', 'blk', 'psdb', 'keys']
 
 /** @type {Record<string, number>} */
 const PRIORITIES = {
@@ -170,7 +168,7 @@ class Audit {
         }
       }
     }
-    for (const owner of HOLDERS) {
+    for (const owner of DEVICES.values()) {
       const there = this.system.domains.has(owner)
       if (there && !held.has(owner)) this.find('devices', owner, 'does not hold its device')
     }
@@ -191,7 +189,7 @@ class Audit {
       }
     }
     for (const [irq, owner] of INTERRUPTS) {
-      if (HOLDERS.includes(owner) && this.system.domains.has(owner) && !held.has(irq))
+      if (this.system.domains.has(owner) && !held.has(irq))
         this.find('interrupts', owner, `does not hold interrupt ${irq}`)
     }
   }
