@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
 import { MemoryStorage } from '@service-fs/storage/memory'
+import { pureCodec } from '@service-fs/tlog/codec'
 import { describe, expect, it } from 'vitest'
 import { LedgerError } from './errors.ts'
 import type { Ledger } from './ledger.ts'
-import { openTestLedger, textRecord } from './testing.ts'
+import { openTestLedger, TestRuntime, textRecord } from './testing.ts'
 
 /** The files of a ledger of 600 entries that was stopped cleanly: two sealed bundles and a tail. */
 async function ledgerFiles(): Promise<Map<string, Uint8Array>> {
@@ -113,4 +114,17 @@ describe('what is missing', () => {
       })
     },
   )
+})
+
+it('does not call a ledger corrupt when there is no memory to read it', async () => {
+  const storage = new MemoryStorage()
+  const ledger = await openTestLedger({ storage })
+  await ledger.append([textRecord('a', 'text')])
+  await ledger.close()
+  const utf8Decode = (): never => {
+    throw new RangeError('out of memory')
+  }
+  const runtime = Object.assign(new TestRuntime(), { codec: { ...pureCodec, utf8Decode } })
+  const again = openTestLedger({ storage: new MemoryStorage({ files: storage.dump() }), runtime })
+  await expect(again).rejects.toBeInstanceOf(RangeError)
 })

@@ -1,3 +1,6 @@
+import { FormatError } from '@service-fs/format/errors'
+import { TlogError } from '@service-fs/tlog/errors'
+
 export type LedgerErrorCode =
   | 'bad-record'
   | 'too-large'
@@ -34,4 +37,16 @@ export function messageOf(error: unknown): string {
 /** The stable code of an error of any package of ours, if it has one. */
 export function codeOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+}
+
+/**
+ * What to throw when `what` could not be read: `corrupt` when its content was refused, and the error itself when something
+ * else went wrong, no memory for instance.
+ */
+export function unreadable(what: string, error: unknown, index?: number): unknown {
+  if (!(error instanceof TlogError || error instanceof FormatError)) return error
+  return new LedgerError('corrupt', `${what}: ${error.message}`, {
+    cause: error,
+    ...(index === undefined ? {} : { index }),
+  })
 }

@@ -9,7 +9,7 @@ import { tileWidth } from '@service-fs/tlog/tile'
 import { formatTlogProof } from '@service-fs/tlog/tlog-proof'
 import { Appender } from './appender.ts'
 import { RecordClock } from './clock.ts'
-import { LedgerError, messageOf } from './errors.ts'
+import { LedgerError, unreadable } from './errors.ts'
 import { DEFAULT_LIMITS, type LedgerLimits } from './limits.ts'
 import { Publisher } from './publisher.ts'
 import { Reader } from './reader.ts'
@@ -389,7 +389,7 @@ export class Ledger {
     try {
       return parseEntry(bytes, this.#runtime.codec)
     } catch (error) {
-      throw new LedgerError('corrupt', `entry ${index}: ${messageOf(error)}`, { index, cause: error })
+      throw unreadable(`entry ${index}`, error, index)
     }
   }
 
@@ -397,7 +397,7 @@ export class Ledger {
     try {
       return joinParts(entries, (data) => hexEncode(this.#runtime.hasher.sha256(data)))
     } catch (error) {
-      throw new LedgerError('corrupt', `entry ${index}: ${messageOf(error)}`, { index, cause: error })
+      throw unreadable(`entry ${index}`, error, index)
     }
   }
 

@@ -11,6 +11,7 @@ import {
 } from '@service-fs/tlog/proof'
 import { storedPath, tileWidth } from '@service-fs/tlog/tile'
 import { LedgerError } from './errors.ts'
+import { TlogError } from '@service-fs/tlog/errors'
 import type { Runtime } from './runtime.ts'
 import type { SealedTiles } from './sealed-tiles.ts'
 import type { TailMemory } from './tail-memory.ts'
@@ -64,8 +65,9 @@ export class Reader {
   #decoded(line: string): Uint8Array | undefined {
     try {
       return this.#runtime.codec.base64Decode(line)
-    } catch {
-      return undefined
+    } catch (error) {
+      if (error instanceof TlogError) return undefined
+      throw error
     }
   }
 

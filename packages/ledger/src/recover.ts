@@ -6,7 +6,7 @@ import { formatCheckpointText, openCheckpoint, type Checkpoint } from '@service-
 import { Edge } from '@service-fs/tlog/edge'
 import { EMPTY_ROOT } from '@service-fs/tlog/hash'
 import type { Signer, Verifier } from '@service-fs/tlog/note'
-import { LedgerError, codeOf, messageOf } from './errors.ts'
+import { LedgerError, codeOf, messageOf, unreadable } from './errors.ts'
 import type { Runtime } from './runtime.ts'
 import type { Head } from './sequencer.ts'
 import { TailMemory } from './tail-memory.ts'
@@ -82,7 +82,7 @@ async function readText(identity: Identity, path: string): Promise<string | unde
   try {
     return identity.runtime.codec.utf8Decode(bytes)
   } catch (error) {
-    throw new LedgerError('corrupt', `${path}: ${messageOf(error)}`, { cause: error })
+    throw unreadable(path, error)
   }
 }
 
@@ -116,7 +116,7 @@ function openPublished({ verifiers, origin }: Identity, published: string): Chec
   try {
     return openCheckpoint(published, verifiers, origin).checkpoint
   } catch (error) {
-    throw new LedgerError('corrupt', `checkpoint: ${messageOf(error)}`, { cause: error })
+    throw unreadable('checkpoint', error)
   }
 }
 

@@ -5,7 +5,7 @@ import type { Hash } from '@service-fs/tlog/hash'
 import { subtreeRoot } from '@service-fs/tlog/proof'
 import { formatBundle, formatHashTile, parseBundle, parseHashTile } from '@service-fs/tlog/tile-text'
 import { storedPath } from '@service-fs/tlog/tile'
-import { LedgerError, messageOf } from './errors.ts'
+import { LedgerError, unreadable } from './errors.ts'
 import { Frontier } from './frontier.ts'
 import { WeightedCache } from './lru.ts'
 import type { Runtime } from './runtime.ts'
@@ -202,7 +202,7 @@ export class SealedTiles {
     try {
       return this.#runtime.codec.utf8Decode(bytes)
     } catch (error) {
-      throw new LedgerError('corrupt', `${path}: ${messageOf(error)}`, { cause: error })
+      throw unreadable(path, error)
     }
   }
 }
@@ -211,6 +211,6 @@ function parsed(path: string, text: string, parse: (text: string) => string[]): 
   try {
     return parse(text)
   } catch (error) {
-    throw new LedgerError('corrupt', `${path}: ${messageOf(error)}`, { cause: error })
+    throw unreadable(path, error)
   }
 }
