@@ -1,7 +1,7 @@
 /** Taking records in: limits, identifiers that are there already, times, entries. */
 import { entriesOf, type RecordContent, type Sha256Hex } from '@service-fs/format/entry'
 import { equalBytes, hexEncode, type Codec } from '@service-fs/tlog/codec'
-import type { Hash } from '@service-fs/tlog/hash'
+import type { Hash, Hasher } from '@service-fs/tlog/hash'
 import type { RecordClock } from './clock.ts'
 import { LedgerError, messageOf } from './errors.ts'
 import type { LedgerLimits } from './limits.ts'
@@ -154,6 +154,7 @@ export class Appender {
     records: readonly NewRecord[],
     found: readonly (Appended | undefined)[],
   ): { group: Group; nths: number[]; known: { at: number; holder: OnItsWay | number }[] } {
+    const { hasher } = this.#parts.runtime
     const group = new Group()
     const nths: number[] = []
     const known: { at: number; holder: OnItsWay | number }[] = []
@@ -164,7 +165,7 @@ export class Appender {
       if (found[at] !== undefined) continue
       const holder = this.#onTheirWay.get(record.id) ?? this.#parts.index.get(record.id)
       if (holder !== undefined) known.push({ at, holder })
-      else nths[at] = addNew(group, record, twins)
+      else nths[at] = addNew(group, record, twins, hasher)
     }
     return { group, nths, known }
   }
@@ -173,7 +174,7 @@ export class Appender {
   async #duplicate(record: NewRecord, holder: OnItsWay | number): Promise<Appended | undefined> {
     const known = typeof holder === 'number' ? await this.#stored(holder) : await this.#arrived(holder)
     if (known === undefined) return undefined
-    if (sameContent(known, record)) return { ...known.appended, duplicate: true }
+    if (sameContent(known, record, this.#parts.runtime.hasher)) return { ...known.appended, duplicate: true }
     const { index } = known.appended
     throw new LedgerError(
       'conflict',
@@ -250,13 +251,18 @@ export class Appender {
 }
 
 /** The record's place in the group; that of its twin when the same record stands in it already. */
-function addNew(group: Group, record: NewRecord, twins: Map<string, number> | undefined): number {
+function addNew(
+  group: Group,
+  record: NewRecord,
+  twins: Map<string, number> | undefined,
+  hasher: Hasher,
+): number {
   const twin = twins?.get(record.id)
   if (twin === undefined) {
     twins?.set(record.id, group.records.length)
     return group.records.push(record) - 1
   }
-  if (sameContent(group.records[twin] as NewRecord, record)) return twin
+  if (sameContent(group.records[twin] as NewRecord, record, hasher)) return twin
   throw new LedgerError(
     'conflict',
     `identifier ${JSON.stringify(record.id)}: stands twice in the batch, with different content`,
@@ -271,9 +277,16 @@ function made(content: RecordContent, sha256Hex: Sha256Hex, codec: Codec): Uint8
   }
 }
 
+/** Larger payloads are compared by their SHA-256: an interpreter would take long over each byte. */
+const MANY_BYTES = 4096
+
 function sameContent(
   a: { type: string; payload: Uint8Array },
   b: { type: string; payload: Uint8Array },
+  hasher: Hasher,
 ): boolean {
-  return a.type === b.type && equalBytes(a.payload, b.payload)
+  const length = a.payload.length
+  if (a.type !== b.type || length !== b.payload.length) return false
+  if (length < MANY_BYTES) return equalBytes(a.payload, b.payload)
+  return equalBytes(hasher.sha256(a.payload), hasher.sha256(b.payload))
 }

@@ -294,6 +294,8 @@ function appending({ it, same, like, refused }: Tools): void {
         refused(await w.ask(`/v1/entries/${inside}`), 'not-a-record', { cursor: 1 })
     }
     like((await w.post(payload, raw)).json, { cursor: 1, parts: 3, duplicate: true })
+    payload[149_999] = 8
+    refused(await w.post(payload, raw), 'conflict', { cursor: 1 })
   })
 
   it('appends many at once, each answer with a checkpoint that covers it', async (w) => {
