@@ -1,10 +1,5 @@
-/*
- * The Internet checksum (RFC 1071) for lwIP: eight bytes at a time, of ordinary memory that need not be
- * aligned. Its sum is not inverted, and in the order of bytes of the memory.
- */
-#include <stdint.h>
-
-uint16_t checksum(const void *bytes, int length);
+/* Eight bytes at a time; compiled so that ordinary memory may be read at any address. */
+#include "net/checksum.h"
 
 typedef uint64_t __attribute__((aligned(1), may_alias)) word;
 

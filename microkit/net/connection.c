@@ -14,8 +14,12 @@
 #define SMALLEST_SEGMENT 64u
 #define SEGMENTS_AT_ONCE 4u
 #define LINGER_MS 2000u
-/* In lwIP's units of half a second: a peer whose answer to SYN-ACK did not come makes room for another. */
+/*
+ * In lwIP's units of half a second: a peer whose answer to SYN-ACK did not come makes room for another; what
+ * was not acknowledged is sent again, at the latest.
+ */
 #define HALF_OPEN_TIME 2u
+#define LONGEST_WAIT 120
 #define KEEP_IDLE_MS 60000u
 #define KEEP_INTERVAL_MS 10000u
 #define KEEP_COUNT 6u
@@ -179,6 +183,13 @@ void connections_acknowledge(void) {
         tcp_output(connection->pcb);
     }
     acknowledge_count = 0;
+}
+
+/* A peer that acknowledges late makes lwIP wait ever longer before it tries again, and then gives up. */
+void connections_tick(void) {
+    for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL; pcb = pcb->next) {
+        if (pcb->rto > LONGEST_WAIT) pcb->rto = LONGEST_WAIT;
+    }
 }
 
 /* ---- from the peer */

@@ -82,10 +82,8 @@ static void follow_link(void) {
     const bool has = card_has_link();
     if (has == (netif_is_link_up(&interface) != 0)) return;
     console(has ? "the cable is plugged in" : "the cable is not plugged in");
-    if (has)
-        netif_set_link_up(&interface);
-    else
-        netif_set_link_down(&interface);
+    if (has) netif_set_link_up(&interface);
+    if (!has) netif_set_link_down(&interface);
 }
 
 static void tick(void *unused) {

@@ -272,6 +272,7 @@ void tenants_notify(void) {
 }
 
 void tenants_tick(void) {
+    connections_tick();
     for (uint32_t i = 0; i < TENANT_COUNT; i++) {
         for (uint32_t j = 0; j < CONNECTIONS_EACH; j++) connection_advance(&tenants[i].connections[j]);
     }

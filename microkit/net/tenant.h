@@ -47,16 +47,16 @@ struct connection {
 
 struct tenant {
     const char *name;
+    uint8_t *data;
+    struct tcp_pcb *listener; /* from when the ledger listens the first time */
+    struct ring ring;
     unsigned channel;
     uint16_t port;
-    uint8_t *data;
-    struct ring ring;
     bool must_notify;
-    bool must_begin;          /* the ledger is to be told that all is new; nothing else before */
-    struct tcp_pcb *listener; /* from when the ledger listens the first time */
-    bool is_listening;        /* now; else peers that try to connect wait */
-    uint32_t pcbs;            /* of all states */
-    uint32_t half_open;       /* of them, those whose peer has not been heard of again */
+    bool must_begin;    /* the ledger is to be told that all is new; nothing else before */
+    bool is_listening;  /* else peers that try to connect wait */
+    uint32_t pcbs;      /* of all states */
+    uint32_t half_open; /* of them, those whose peer has not been heard of again */
     uint32_t generation;
     uint32_t next; /* the connection that is first in turn */
     struct connection connections[CONNECTIONS_EACH];
@@ -92,6 +92,8 @@ void tenant_taken(struct tenant *tenant, uint32_t slot);
 bool connections_listen(struct tenant *tenant);
 /* Acknowledges what came in the frames before, as one. */
 void connections_acknowledge(void);
+/* Now and then. */
+void connections_tick(void);
 void connection_send(struct connection *connection, uint32_t slot, uint32_t length);
 void connection_close(struct connection *connection);
 void connection_abort(struct connection *connection);

@@ -5,6 +5,8 @@
 #ifndef LWIPOPTS_H
 #define LWIPOPTS_H
 
+#include "net/checksum.h"
+#include "net/heap.h"
 #include "net/limits.h"
 
 #define NO_SYS 1
@@ -63,13 +65,5 @@
 #define LWIP_HOOK_FILENAME "net/random.h"
 #define LWIP_HOOK_TCP_ISN(local, local_port, remote, remote_port)                                            \
     random_sequence((local)->addr, local_port, (remote)->addr, remote_port)
-
-/* Of net/heap.c and net/checksum.c. */
-#include <stddef.h>
-#include <stdint.h>
-void *heap_take(size_t size);
-void *heap_take_zeros(size_t count, size_t size);
-void heap_give(void *block);
-uint16_t checksum(const void *bytes, int length);
 
 #endif
