@@ -92,7 +92,7 @@ static void open_again(struct keys_store *store) {
     for (uint32_t i = 0; i < ledger_count(store); i++) {
         struct keys_ledger *ledger = &store->ledgers[i];
         crypto_wipe(ledger->secret, sizeof ledger->secret);
-        ledger->has_key = ledger->has_last = ledger->damaged = false;
+        ledger->has_key = ledger->has_last = ledger->may_replace = ledger->damaged = false;
     }
     disk(store, KEYS_READ_SUPER, KEYS_DISK_READ, RECORD_SUPER(0));
 }
@@ -183,6 +183,8 @@ static bool take_last(struct keys_store *store, uint32_t place) {
     if (memcmp(ledger->last.public_key, ledger->public_key, RECORD_PUBLIC) != 0) {
         damage(store, ledger, "what was signed last is another key's: it signs nothing");
     }
+    ledger->may_replace = store->found[0] == RECORD_GOOD && store->found[1] == RECORD_GOOD;
+    ledger->floor = store->lasts[choice != RECORD_SLOT_1].size;
     return true;
 }
 
@@ -390,6 +392,7 @@ static void refuse_text(struct keys_store *store) {
 /* Whether the last one signed lets this one be signed. */
 static bool may_follow(const struct keys_ledger *ledger, const struct record_last *next, struct line *why) {
     if (!ledger->has_last || next->size > ledger->last.size) return true;
+    if (ledger->may_replace && next->size > ledger->floor) return true;
     if (next->size < ledger->last.size) {
         add_text(why, "size ");
         add_number(why, next->size);
@@ -405,11 +408,24 @@ static bool may_follow(const struct keys_ledger *ledger, const struct record_las
 }
 
 static bool is_same(const struct keys_ledger *ledger, const struct record_last *next) {
-    return ledger->has_last && next->size == ledger->last.size;
+    return ledger->has_last && next->size == ledger->last.size &&
+           memcmp(next->root, ledger->last.root, RECORD_HASH) == 0;
+}
+
+/* Its record is to be written over that of the last one; the one before stays. */
+static void replace(struct keys_store *store, const struct keys_ledger *ledger) {
+    struct line line = {0};
+    store->next.sequence = ledger->last.sequence;
+    add_text(&line, "size ");
+    add_number(&line, store->next.size);
+    add_text(&line, " in the place of ");
+    add_number(&line, ledger->last.size);
+    add_text(&line, ", which was signed last before this start");
+    say_of(store, ledger, line.bytes);
 }
 
 static void sign(struct keys_store *store) {
-    const struct keys_ledger *ledger = &store->ledgers[store->signing];
+    struct keys_ledger *ledger = &store->ledgers[store->signing];
     struct line why = {0};
     if (store->message.length > sizeof store->text) {
         refuse_text(store);
@@ -426,8 +442,11 @@ static void sign(struct keys_store *store) {
     } else if (!may_follow(ledger, &store->next, &why)) {
         refuse(store, KEYS_REFUSED, &why);
     } else if (is_same(ledger, &store->next)) {
+        ledger->may_replace = false;
         give_signature(store);
     } else {
+        if (ledger->has_last && store->next.size <= ledger->last.size) replace(store, ledger);
+        ledger->may_replace = false;
         record_write_last(store->config.sector, &store->next);
         disk(store, KEYS_WRITE_LAST, KEYS_DISK_WRITE, RECORD_SIGNED(ledger->place, store->next.sequence % 2));
     }

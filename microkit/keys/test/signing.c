@@ -71,6 +71,7 @@ TEST(only_what_grows_is_signed) {
     CHECK_SAME(rig_checkpoint(&rig, 0, 0, 7, 2, again), KEYS_OK);
     for (uint32_t boot = 0; boot < 3; boot++) {
         const uint32_t writes = rig.writes;
+        CHECK_SAME(rig_checkpoint(&rig, 0, 0, 7, 2, out), KEYS_OK);
         CHECK_SAME(rig_checkpoint(&rig, 0, 0, 6, 2, out), KEYS_REFUSED);
         CHECK_HAS(rig.said, "test/0: refused to sign size 6, smaller than 7 that was signed\n");
         CHECK_SAME(rig_checkpoint(&rig, 0, 0, 0, 0, out), KEYS_REFUSED);
@@ -85,6 +86,32 @@ TEST(only_what_grows_is_signed) {
     CHECK_SAME(rig_checkpoint(&rig, 1, 0, 3, 9, out), KEYS_OK);
     CHECK_SAME(rig_checkpoint(&rig, 0, 0, NOTE_MOST, 9, out), KEYS_OK);
     CHECK_SAME(rig_checkpoint(&rig, 0, 0, 8, 9, out), KEYS_REFUSED);
+    rig_free(&rig);
+}
+
+TEST(the_last_one_before_a_start_may_be_replaced_by_the_first_one_after_it) {
+    rig_make(&rig, 9, 2);
+    rig_boot(&rig);
+    CHECK_SAME(rig_checkpoint(&rig, 0, 0, 10, 1, out), KEYS_OK);
+    rig_boot(&rig);
+    CHECK_SAME(rig_checkpoint(&rig, 0, 0, 9, 2, out), KEYS_REFUSED);
+    CHECK_SAME(rig_checkpoint(&rig, 0, 0, 14, 1, out), KEYS_OK);
+    CHECK_SAME(rig_checkpoint(&rig, 0, 0, 12, 2, out), KEYS_REFUSED);
+    for (uint32_t boot = 0; boot < 4; boot++) {
+        rig_boot(&rig);
+        CHECK_SAME(rig_checkpoint(&rig, 0, 0, 10, 1, out), KEYS_REFUSED);
+        CHECK_SAME(rig_checkpoint(&rig, 0, 0, 10, 2, out), KEYS_REFUSED);
+        CHECK_SAME(rig_checkpoint(&rig, 0, 0, 14 - boot, (uint8_t)(2 + boot), out), KEYS_OK);
+        CHECK_SAME(rig_checkpoint(&rig, 0, 0, 14 - boot, (uint8_t)(1 + boot), out), KEYS_REFUSED);
+        CHECK_SAME(rig_checkpoint(&rig, 0, 0, 13 - boot, 2, out), KEYS_REFUSED);
+        CHECK_SAME(rig_checkpoint(&rig, 0, 0, 14 - boot, (uint8_t)(2 + boot), out), KEYS_OK);
+    }
+    CHECK_HAS(rig.said, "test/0: size 11 in the place of 12, which was signed last before this start\n");
+    CHECK_SAME(rig_checkpoint(&rig, 0, 0, 15, 1, out), KEYS_OK);
+    rig_boot(&rig);
+    CHECK_SAME(rig_checkpoint(&rig, 0, 0, 11, 9, out), KEYS_REFUSED);
+    CHECK_SAME(rig_checkpoint(&rig, 0, 0, 20, 1, out), KEYS_OK);
+    CHECK_SAME(rig_checkpoint(&rig, 0, 0, 19, 1, out), KEYS_REFUSED);
     rig_free(&rig);
 }
 

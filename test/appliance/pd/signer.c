@@ -49,10 +49,11 @@ static const struct step first[] = {
     BAD(KEYS_VKEY, 0, KEYS_REGION, 0),
 };
 
+/* The last one may be replaced until something was signed, those before may not. */
 static const struct step later[] = {
-    SIGN(0, 1, 1, KEYS_REFUSED), SIGN(0, 6, 3, KEYS_REFUSED), SIGN(0, 7, 4, KEYS_REFUSED),
-    SIGN(1, 2, 5, KEYS_REFUSED), SIGN(1, 3, 6, KEYS_REFUSED), SIGN(0, 7, 3, KEYS_OK),
-    SIGN(1, 3, 5, KEYS_OK),
+    SIGN(0, 1, 1, KEYS_REFUSED), SIGN(0, 2, 9, KEYS_REFUSED), SIGN(0, 7, 3, KEYS_OK),
+    SIGN(0, 6, 3, KEYS_REFUSED), SIGN(0, 7, 4, KEYS_REFUSED), SIGN(1, 2, 5, KEYS_REFUSED),
+    SIGN(1, 3, 6, KEYS_REFUSED), SIGN(1, 3, 5, KEYS_OK),
 };
 
 static bool has_joined;
