@@ -11,9 +11,9 @@ const LOAD_AT = '0x70000000'
 /**
  * A disk image and how the appliance's device is to behave.
  *
- * @typedef {{ file: string, flush?: boolean, readOnly?: boolean, failing?: 'read' | 'write' | 'flush', after?: number }} Disk
- *   `flush`: false makes a device without a write cache, which offers no FLUSH; `failing`: such operations end with an
- *   error, from the byte `after` of the image on
+ * @typedef {{ file: string, served?: boolean, flush?: boolean, readOnly?: boolean, failing?: 'read' | 'write' | 'flush', after?: number }} Disk
+ *   `served`: `file` is the Unix socket of an NBD server that has the image; `flush`: false makes a device without a
+ *   write cache, which offers no FLUSH; `failing`: such operations end with an error, from the byte `after` of the image on
  * @typedef {{ image: string, disk?: Disk, keys?: Disk, forward?: { host: number, guest: number }[],
  *   wire?: { here: number, there: number }, memory?: string }} Machine `wire`: in the place of QEMU's user network, each
  *   frame as a UDP datagram between two ports of this host, QEMU's and another's
@@ -28,8 +28,11 @@ export const hasQemu = () => spawnSync(QEMU, ['--version']).status === 0
  * @param {number} transport
  * @returns {[string, string][]}
  */
-function diskArgs(id, { file, flush = true, readOnly = false, failing, after = 0 }, transport) {
-  const plain = { driver: 'file', filename: file, cache: { direct: false, 'no-flush': false } }
+function diskArgs(id, { file, served, flush = true, readOnly = false, failing, after = 0 }, transport) {
+  const cache = { direct: false, 'no-flush': false }
+  const plain = served
+    ? { driver: 'nbd', server: { type: 'unix', path: file }, cache }
+    : { driver: 'file', filename: file, cache }
   const failure = {
     event: 'none',
     iotype: failing,
@@ -41,8 +44,8 @@ function diskArgs(id, { file, flush = true, readOnly = false, failing, after = 0
   const bottom =
     failing === undefined ? plain : { driver: 'blkdebug', image: plain, 'inject-error': [failure] }
   const node = { driver: 'raw', 'node-name': id, 'read-only': readOnly, file: bottom }
-  const cache = flush ? 'write-cache=on' : 'write-cache=off,config-wce=off'
-  const device = `virtio-blk-device,drive=${id},bus=virtio-mmio-bus.${transport},${cache}`
+  const wce = flush ? 'write-cache=on' : 'write-cache=off,config-wce=off'
+  const device = `virtio-blk-device,drive=${id},bus=virtio-mmio-bus.${transport},${wce}`
   return [
     ['-blockdev', JSON.stringify(node)],
     ['-device', `${device},werror=report,rerror=report`],
@@ -167,10 +170,10 @@ export class Appliance {
     await this.exited
   }
 
-  /** Ends QEMU in its own time. */
+  /** Ends QEMU in its own time: it writes what it holds of the disks. Its exit status. */
   async stop() {
     this.#process.kill('SIGTERM')
-    await this.exited
+    return this.exited
   }
 }
 
