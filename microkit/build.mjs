@@ -159,9 +159,14 @@ export function vendor() {
   mkdirSync(join(work, 'crates'))
   for (const name of CRATES) renameSync(join(work, 'all', name), join(work, 'crates', name))
   writeFileSync(join(work, 'crates', 'Cargo.lock'), lock)
-  if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== lock) {
-    rmSync(to, { recursive: true, force: true })
-    renameSync(join(work, 'crates'), to)
+  const isThere = () => existsSync(stamp) && readFileSync(stamp, 'utf8') === lock
+  if (!isThere()) {
+    if (existsSync(to)) renameSync(to, join(work, 'old'))
+    try {
+      renameSync(join(work, 'crates'), to)
+    } catch (error) {
+      if (!isThere()) throw error
+    }
   }
   rmSync(work, { recursive: true })
 }
