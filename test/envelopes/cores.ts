@@ -136,14 +136,16 @@ export function fastDirectory(): Promise<string> {
   return mkdtemp(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'service-fs-envelopes-'))
 }
 
-export async function posixPlace(): Promise<Place> {
+export async function posixPlace(): Promise<Place & { readonly directory: string }> {
   const dir = await fastDirectory()
+  const directory = join(dir, MODULE_ID)
   let open: StorageCapability[] = []
   return {
+    directory,
     async open() {
-      const main = await openPosixStorage(join(dir, MODULE_ID))
+      const main = await openPosixStorage(directory)
       open = [main]
-      const audit = await openPosixStorage(join(dir, MODULE_ID, 'audit'), { lock: false })
+      const audit = await openPosixStorage(join(directory, 'audit'), { lock: false })
       open.push(audit)
       return { main, audit }
     },

@@ -3,13 +3,12 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { cp, mkdir, rm, writeFile } from 'node:fs/promises'
 import { existsSync } from 'node:fs'
-import { Agent, request as httpRequest } from 'node:http'
 import { join } from 'node:path'
-import { gunzipSync } from 'node:zlib'
-import type { WireAnswer, WireSubject } from '@service-fs/wire/conformance'
+import type { WireSubject } from '@service-fs/wire/conformance'
 import { serviceFs } from '../support/daemon.ts'
 import { collect, end, hasExited, sleep } from '../support/process.ts'
 import { repoRoot } from '../support/root.ts'
+import { Asker } from './ask.ts'
 import { MODULE_ID } from './core.ts'
 import { fastDirectory, testRuntime } from './cores.ts'
 
@@ -56,7 +55,7 @@ class Daemon implements EnvelopeDaemon {
   #clock = 0
   #child: ChildProcess | undefined
   #url = ''
-  #agent = new Agent({ keepAlive: true })
+  #asker: Asker | undefined
 
   constructor(envelope: Envelope, dir: string) {
     this.#envelope = envelope
@@ -97,29 +96,12 @@ class Daemon implements EnvelopeDaemon {
       await sleep(5)
     }
     this.#url = (JSON.parse(stdout()) as { url: string }).url
+    this.#asker = new Asker(Number(new URL(this.#url).port))
   }
 
-  request = (
-    method: string,
-    path: string,
-    headers: Readonly<Record<string, string>>,
-    body: Uint8Array,
-  ): Promise<WireAnswer> => {
-    const { hostname: host, port } = new URL(this.#url)
-    const length = method === 'POST' ? { 'content-length': `${body.length}` } : {}
-    return new Promise((resolve, reject) => {
-      const options = { host, port, path, method, headers: { ...headers, ...length }, agent: this.#agent }
-      const sent = httpRequest(options, (answer) => {
-        const parts: Buffer[] = []
-        answer.on('data', (part: Buffer) => parts.push(part))
-        answer.on('error', reject)
-        answer.on('end', () =>
-          resolve(answerOf(answer.statusCode ?? 0, answer.headers, Buffer.concat(parts))),
-        )
-      })
-      sent.on('error', reject)
-      sent.end(method === 'POST' ? body : undefined)
-    })
+  request: WireSubject['request'] = async (...question) => {
+    if (this.#asker === undefined) throw new Error('the daemon does not run')
+    return this.#asker.ask(...question)
   }
 
   reopen = async (how: 'stop' | 'kill'): Promise<void> => {
@@ -132,8 +114,8 @@ class Daemon implements EnvelopeDaemon {
   async #end(signal: NodeJS.Signals): Promise<void> {
     const child = this.#child
     // A clean stop waits for connections that are idle.
-    this.#agent.destroy()
-    this.#agent = new Agent({ keepAlive: true })
+    this.#asker?.close()
+    this.#asker = undefined
     if (child !== undefined) await end(child, signal)
     if (signal === 'SIGTERM' && child?.exitCode !== 0)
       throw new Error(`a clean stop ended with ${child?.exitCode}`)
@@ -143,15 +125,4 @@ class Daemon implements EnvelopeDaemon {
     await this.#end('SIGKILL')
     await rm(this.#dir, { recursive: true, force: true, maxRetries: 10 })
   }
-}
-
-function answerOf(
-  status: number,
-  fields: Readonly<Record<string, string | string[] | undefined>>,
-  body: Buffer,
-): WireAnswer {
-  const headers: Record<string, string> = {}
-  for (const [name, value] of Object.entries(fields)) headers[name] = String(value)
-  const isPacked = headers['content-encoding'] === 'gzip' && body.length > 0
-  return { status, headers, body: isPacked ? gunzipSync(body) : body }
 }

@@ -1,6 +1,6 @@
 // A tree of real files, appended to the daemons of both envelopes by the ordinary client: the exports are the same bytes.
 
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,10 +8,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { appendAll, type NewRecord } from '@service-fs/client/append'
 import { walkFiles } from '@service-fs/client/files'
 import { Connection } from '@service-fs/client/http'
-import { daemonBuilt, serviceFsCommand } from '../support/daemon.ts'
+import { daemonBuilt } from '../support/daemon.ts'
 import { repoRoot } from '../support/root.ts'
 import { MODULE_ID } from './core.ts'
 import { bundleBuilt, startEnvelope, type EnvelopeDaemon } from './daemons.ts'
+import { expectSame, exportOf } from './exports.ts'
 import { noPsdb } from './psdb.ts'
 
 /** The documentation of this machine's packages, or else what npm installed here. */
@@ -35,25 +36,8 @@ async function* records(): AsyncGenerator<NewRecord> {
   }
 }
 
-async function exported(place: string, name: string): Promise<Map<string, Buffer>> {
-  const out = join(base, name)
-  const done = await serviceFsCommand(['export', place, '--module-id', MODULE_ID, '--out', out], {
-    timeoutMs: 600_000,
-  })
-  expect([done.code, done.stderr]).toEqual([0, ''])
-  const files = new Map<string, Buffer>()
-  for (const entry of await readdir(out, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue
-    const path = join(entry.parentPath, entry.name)
-    files.set(path.slice(out.length + 1), await readFile(path))
-  }
-  return files
-}
-
-function expectSame(a: ReadonlyMap<string, Buffer>, b: ReadonlyMap<string, Buffer>): void {
-  expect([...b.keys()].sort()).toEqual([...a.keys()].sort())
-  for (const [path, bytes] of a) expect(b.get(path)?.equals(bytes), path).toBe(true)
-}
+const exported = (place: string, name: string): Promise<Map<string, Buffer>> =>
+  exportOf(place, join(base, name))
 
 const isReady = daemonBuilt && bundleBuilt && noPsdb === undefined
 

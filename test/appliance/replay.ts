@@ -1,0 +1,184 @@
+// What was asked of the appliance, asked again of Envelope A's core: with the same keys, at the times and with the
+// identifiers that the appliance put into its ledgers.
+import type { TestRuntime } from '@service-fs/ledger/testing'
+import { nativeCodec, nativeCrypto } from '@service-fs/native/native'
+import { parseEntry } from '@service-fs/format/entry'
+import { signerFromKey, verifierFromVkey } from '@service-fs/tlog/keys'
+import type { WireAnswer, WireSubject } from '@service-fs/wire/conformance'
+import { openInProcess, type InProcess, type TestKeys } from '@service-fs/wire/in-process'
+import { MODULE_ID } from '../envelopes/core.ts'
+import { posixPlace, testRuntime } from '../envelopes/cores.ts'
+import { bytesOf, type Ask } from '../envelopes/history.ts'
+
+/** Questions that are asked at once; or the power is cut, also while the first answers to questions come. */
+export type Step = { asks: readonly Ask[] } | { cut: 'stop' | 'kill'; during?: readonly Ask[] }
+
+/** A question and its answer. */
+export interface Answered {
+  ask: Ask
+  answer: WireAnswer
+  /** Of the machine, from 0 on. */
+  life: number
+  /** Whether others were on their way with it, so that it is not known which of them shared a commit. */
+  among: boolean
+}
+
+/** An entry's identifier, time, and payload. */
+interface Read {
+  id: string
+  time: string
+  payload: Uint8Array
+}
+
+/** The entries of an export, in order; `prefix`: '' or `audit/`. */
+export function entriesOf(files: ReadonlyMap<string, Buffer>, prefix: string): Read[] {
+  const bundles = [...files.keys()].filter((path) => path.startsWith(`${prefix}tile/entries/`)).sort()
+  return bundles.flatMap((path) => {
+    const lines = (files.get(path) ?? '').toString().split('\n').slice(0, -1)
+    return lines.map((line) => {
+      const { header, payload } = parseEntry(nativeCodec.base64Decode(line), nativeCodec)
+      return { id: header.id, time: header.time, payload }
+    })
+  })
+}
+
+export function put(subject: Pick<WireSubject, 'request'>, ask: Ask): Promise<WireAnswer> {
+  const headers = { 'x-foundry-module-id': MODULE_ID, ...ask.headers }
+  return subject.request(ask.method, ask.target, headers, bytesOf(ask.body ?? ''))
+}
+
+/** Takes the steps; what was asked during a cut is asked again after it. In the order of what is in the ledgers. */
+export async function drive(subject: WireSubject, steps: readonly Step[]): Promise<Answered[]> {
+  const answered: Answered[] = []
+  let life = 0
+  for (const what of steps) {
+    if ('cut' in what) {
+      life += 1
+      const { cut, during = [] } = what
+      const lost = during.map((ask) => put(subject, ask).catch(() => undefined))
+      if (lost.length > 0) await lost[0]
+      await subject.reopen(cut)
+      await Promise.all(lost)
+    }
+    const asks = 'asks' in what ? what.asks : (what.during ?? [])
+    const answers = await Promise.all(asks.map((ask) => put(subject, ask)))
+    const some = asks.map((ask, i) => ({
+      ask,
+      answer: answers[i] as WireAnswer,
+      life,
+      among: asks.length > 1,
+    }))
+    answered.push(...some.sort((a, b) => placeOf(a.answer) - placeOf(b.answer)))
+  }
+  return answered
+}
+
+/** The index of what was appended by it: the record, or the audit's entry; -1: nothing was. */
+function placeOf({ headers, body }: WireAnswer): number {
+  return Number(headers['x-audit-index'] ?? appended({ body })[0]?.index ?? -1)
+}
+
+/** The places that an answer to an append tells. */
+function appended({ body }: Pick<WireAnswer, 'body'>): { index: number; duplicate: boolean }[] {
+  const text = Buffer.from(body).toString('latin1')
+  const places = text.matchAll(
+    /"index":(\d+),"parts":\d+,"leaf_hash":"[^"]+","time":"[^"]+","duplicate":(\w+)/g,
+  )
+  return [...places].map(([, index, duplicate]) => ({
+    index: Number(index),
+    duplicate: duplicate === 'true',
+  }))
+}
+
+function keyOf(text: string): TestKeys['main'] {
+  const signer = signerFromKey(text, nativeCrypto)
+  return { signer, verifier: verifierFromVkey(signer.vkey, nativeCrypto) }
+}
+
+/** Envelope A's core in this process. */
+export class Replay {
+  readonly #place: Awaited<ReturnType<typeof posixPlace>>
+  readonly #keys: TestKeys
+  readonly #main: readonly Read[]
+  readonly #audit: readonly Read[]
+  readonly #runtime: TestRuntime
+  #server: InProcess | undefined
+  #known = 0
+  #life = -1
+  /** What the clock says next, in ms, and the identifiers that are drawn next. */
+  #times: number[] = []
+  #ids: string[] = []
+
+  private constructor(
+    place: Awaited<ReturnType<typeof posixPlace>>,
+    keys: TestKeys,
+    exported: ReadonlyMap<string, Buffer>,
+  ) {
+    this.#place = place
+    this.#keys = keys
+    this.#main = entriesOf(exported, '')
+    this.#audit = entriesOf(exported, 'audit/')
+    const now = (): number => (this.#times.length > 1 ? this.#times.shift() : this.#times[0]) ?? Number.NaN
+    this.#runtime = Object.assign(testRuntime(), { now })
+  }
+
+  /** `keys`: the texts of the private keys; `exported`: the appliance's export. */
+  static async open(
+    keys: { main: string; audit: string },
+    exported: ReadonlyMap<string, Buffer>,
+  ): Promise<Replay> {
+    const place = await posixPlace()
+    return new Replay(place, { main: keyOf(keys.main), audit: keyOf(keys.audit) }, exported)
+  }
+
+  get directory(): string {
+    return this.#place.directory
+  }
+
+  /** Asks it again. */
+  async ask({ ask, answer, life }: Answered): Promise<WireAnswer> {
+    if (life !== this.#life) await this.#restart()
+    this.#life = life
+    this.#prepare(ask, answer)
+    return put(this.#server as InProcess, ask)
+  }
+
+  /** The clock and the identifiers for a question that had this answer. */
+  #prepare(ask: Ask, answer: WireAnswer): void {
+    const { 'x-foundry-request-id': id = '', 'x-audit-index': index } = answer.headers
+    this.#ids = ask.headers?.['x-foundry-request-id'] === undefined ? [id] : []
+    if (index !== undefined) {
+      const read = this.#audit[Number(index)] as Read
+      const { when } = JSON.parse(Buffer.from(read.payload).toString()) as { when: string }
+      this.#times = [Date.parse(when), Date.parse(read.time)]
+      this.#ids.push(read.id.slice(`read-${id}-`.length))
+      return
+    }
+    // A record is new when it lies behind all before it: its answer may have come after the power was cut and back.
+    const first = appended(answer).find((place) => place.index >= this.#known)
+    if (first === undefined) return
+    this.#times = [Date.parse((this.#main[first.index] as Read).time)]
+    this.#known = Math.max(...appended(answer).map((place) => place.index)) + 1
+  }
+
+  async #restart(): Promise<void> {
+    await this.#place.drop()
+    this.#server = await openInProcess({
+      moduleId: MODULE_ID,
+      keys: this.#keys,
+      storages: await this.#place.open(),
+      runtime: this.#runtime,
+      requestId: () => this.#ids.shift() ?? 'none is left',
+    })
+  }
+
+  async close(): Promise<void> {
+    await this.#server?.close()
+    await this.#place.drop()
+  }
+
+  async dispose(): Promise<void> {
+    await this.#place.drop()
+    await this.#place.dispose()
+  }
+}
