@@ -17,7 +17,7 @@ const HEAP = 24 * MiB
 const SOURCES = ['card', 'checksum', 'connection', 'heap', 'net', 'random', 'stack', 'tenant']
 const CORE = ['def', 'inet_chksum', 'init', 'ip', 'mem', 'memp', 'netif', 'pbuf', 'tcp', 'tcp_in', 'tcp_out']
 const PROTOCOLS = ['timeouts', 'udp', 'ipv4/dhcp', 'ipv4/etharp', 'ipv4/icmp', 'ipv4/ip4', 'ipv4/ip4_addr']
-/** As in generate.mjs. */
+/** lwIP's sources, named as generate.mjs names all. */
 export const LWIP = [
   ...[...CORE, ...PROTOCOLS].map((name) => `crates/lwip/src/core/${name}.c`),
   'crates/lwip/src/netif/ethernet.c',
