@@ -38,6 +38,7 @@ describe.skipIf(!runs)(`frames ${needs}`, () => {
     const [here, there] = [await freePort(), await freePort()]
     wire = await Wire.open(there, here, APPLIANCE)
     appliance = bench.boot({ image: built, disk: { file: bench.disk() }, wire: { here, there } })
+    await appliance.until(/\[net\] acme has port 80\n/, WAIT)
     await appliance.until(/\[net\] globex has port 8080\n/, WAIT)
     await wire.find(HOST)
   }, 2 * WAIT)
