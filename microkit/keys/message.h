@@ -17,6 +17,7 @@ enum keys_op {
     KEYS_VKEY = 1, /* Answer: the verifier key is the `length` bytes at `offset`. */
     KEYS_SIGN = 2, /* Sign the checkpoint that is the `length` bytes at `offset`. Answer: its signature lines,
                       there. */
+    KEYS_KEPT = 3, /* The checkpoint of that ledger that was signed last is durably in the ledger. No text. */
 };
 
 enum keys_status {

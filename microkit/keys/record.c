@@ -24,6 +24,8 @@
 #define LAST_SIZE PAYLOAD
 #define LAST_ROOT 40u
 #define LAST_PUBLIC 72u
+#define LAST_HAS_KEPT 104u
+#define LAST_KEPT 108u
 
 #define THIS_VERSION 1u
 #define TYPE_ED25519 1u
@@ -86,6 +88,8 @@ void record_write_last(uint8_t sector[RECORD_BYTES], const struct record_last *l
     put(sector + LAST_SIZE, last->size, 8);
     memcpy(sector + LAST_ROOT, last->root, RECORD_HASH);
     memcpy(sector + LAST_PUBLIC, last->public_key, RECORD_PUBLIC);
+    put(sector + LAST_HAS_KEPT, last->has_kept ? 1 : 0, 4);
+    put(sector + LAST_KEPT, last->kept, 8);
     hash_of(sector, sector + HASH);
 }
 
@@ -133,6 +137,8 @@ enum record_found record_read_last(const uint8_t sector[RECORD_BYTES], struct re
     last->size = get(sector + LAST_SIZE, 8);
     memcpy(last->root, sector + LAST_ROOT, RECORD_HASH);
     memcpy(last->public_key, sector + LAST_PUBLIC, RECORD_PUBLIC);
+    last->has_kept = get(sector + LAST_HAS_KEPT, 4) != 0;
+    last->kept = get(sector + LAST_KEPT, 8);
     return found == RECORD_GOOD && last->sequence == 0 ? RECORD_BROKEN : found;
 }
 

@@ -45,6 +45,8 @@ struct record_last {
     uint64_t size;
     uint8_t root[RECORD_HASH];
     uint8_t public_key[RECORD_PUBLIC];
+    bool has_kept; /* of the checkpoints signed before it or itself, one is known to be in the ledger: */
+    uint64_t kept; /* … the newest such, of this size */
 };
 
 /* What a sector is. */

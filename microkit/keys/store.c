@@ -92,7 +92,8 @@ static void open_again(struct keys_store *store) {
     for (uint32_t i = 0; i < ledger_count(store); i++) {
         struct keys_ledger *ledger = &store->ledgers[i];
         crypto_wipe(ledger->secret, sizeof ledger->secret);
-        ledger->has_key = ledger->has_last = ledger->may_replace = ledger->damaged = false;
+        ledger->has_key = ledger->has_last = ledger->damaged = ledger->is_from_before = false;
+        ledger->last = (struct record_last){0};
     }
     disk(store, KEYS_READ_SUPER, KEYS_DISK_READ, RECORD_SUPER(0));
 }
@@ -180,11 +181,10 @@ static bool take_last(struct keys_store *store, uint32_t place) {
     if (choice == RECORD_CORRUPT) damage(store, ledger, "what was signed last is damaged: it signs nothing");
     if (!ledger->has_last) return true;
     ledger->last = store->lasts[choice == RECORD_SLOT_1];
+    ledger->is_from_before = true;
     if (memcmp(ledger->last.public_key, ledger->public_key, RECORD_PUBLIC) != 0) {
         damage(store, ledger, "what was signed last is another key's: it signs nothing");
     }
-    ledger->may_replace = store->found[0] == RECORD_GOOD && store->found[1] == RECORD_GOOD;
-    ledger->floor = store->lasts[choice != RECORD_SLOT_1].size;
     return true;
 }
 
@@ -389,10 +389,25 @@ static void refuse_text(struct keys_store *store) {
     refuse(store, KEYS_INVALID, &why);
 }
 
+/*
+ * Whether what was signed last may be given up for this one: the power went, or the like, before the ledger
+ * had it. Once in each start at most, and never for what the ledger has.
+ */
+static bool may_replace(const struct keys_ledger *ledger, const struct record_last *next) {
+    const struct record_last *last = &ledger->last;
+    const bool is_kept = last->has_kept && last->kept == last->size;
+    return ledger->is_from_before && !is_kept && (!last->has_kept || next->size > last->kept);
+}
+
+static bool is_same(const struct keys_ledger *ledger, const struct record_last *next) {
+    return ledger->has_last && next->size == ledger->last.size &&
+           memcmp(next->root, ledger->last.root, RECORD_HASH) == 0;
+}
+
 /* Whether the last one signed lets this one be signed. */
 static bool may_follow(const struct keys_ledger *ledger, const struct record_last *next, struct line *why) {
-    if (!ledger->has_last || next->size > ledger->last.size) return true;
-    if (ledger->may_replace && next->size > ledger->floor) return true;
+    if (!ledger->has_last || next->size > ledger->last.size || is_same(ledger, next)) return true;
+    if (may_replace(ledger, next)) return true;
     if (next->size < ledger->last.size) {
         add_text(why, "size ");
         add_number(why, next->size);
@@ -401,31 +416,29 @@ static bool may_follow(const struct keys_ledger *ledger, const struct record_las
         add_text(why, " that was signed");
         return false;
     }
-    if (memcmp(next->root, ledger->last.root, RECORD_HASH) == 0) return true;
     add_text(why, "another root at size ");
     add_number(why, next->size);
     return false;
 }
 
-static bool is_same(const struct keys_ledger *ledger, const struct record_last *next) {
-    return ledger->has_last && next->size == ledger->last.size &&
-           memcmp(next->root, ledger->last.root, RECORD_HASH) == 0;
+static void write_last(struct keys_store *store) {
+    const struct keys_ledger *ledger = &store->ledgers[store->signing];
+    record_write_last(store->config.sector, &store->next);
+    disk(store, KEYS_WRITE_LAST, KEYS_DISK_WRITE, RECORD_SIGNED(ledger->place, store->next.sequence % 2));
 }
 
-/* Its record is to be written over that of the last one; the one before stays. */
-static void replace(struct keys_store *store, const struct keys_ledger *ledger) {
+static void say_replaced(struct keys_store *store) {
+    const struct keys_ledger *ledger = &store->ledgers[store->signing];
     struct line line = {0};
-    store->next.sequence = ledger->last.sequence;
     add_text(&line, "size ");
-    add_number(&line, store->next.size);
-    add_text(&line, " in the place of ");
     add_number(&line, ledger->last.size);
-    add_text(&line, ", which was signed last before this start");
+    add_text(&line, ", signed before the start, is given up for size ");
+    add_number(&line, store->next.size);
     say_of(store, ledger, line.bytes);
 }
 
 static void sign(struct keys_store *store) {
-    struct keys_ledger *ledger = &store->ledgers[store->signing];
+    const struct keys_ledger *ledger = &store->ledgers[store->signing];
     struct line why = {0};
     if (store->message.length > sizeof store->text) {
         refuse_text(store);
@@ -434,7 +447,11 @@ static void sign(struct keys_store *store) {
     /* Copied before it is looked at. */
     store->text_length = store->message.length;
     memcpy(store->text, slot_of(store), store->text_length);
-    store->next = (struct record_last){.sequence = ledger->has_last ? ledger->last.sequence + 1 : 1};
+    store->next = (struct record_last){
+        .sequence = ledger->has_last ? ledger->last.sequence + 1 : 1,
+        .has_kept = ledger->last.has_kept,
+        .kept = ledger->last.kept,
+    };
     memcpy(store->next.public_key, ledger->public_key, RECORD_PUBLIC);
     if (!note_read(store->text, store->text_length, ledger->name, ledger->length, &store->next.size,
                    store->next.root)) {
@@ -442,13 +459,28 @@ static void sign(struct keys_store *store) {
     } else if (!may_follow(ledger, &store->next, &why)) {
         refuse(store, KEYS_REFUSED, &why);
     } else if (is_same(ledger, &store->next)) {
-        ledger->may_replace = false;
+        /* It is given in this start, and not given up in it. */
+        store->ledgers[store->signing].is_from_before = false;
         give_signature(store);
     } else {
-        if (ledger->has_last && store->next.size <= ledger->last.size) replace(store, ledger);
-        ledger->may_replace = false;
-        record_write_last(store->config.sector, &store->next);
-        disk(store, KEYS_WRITE_LAST, KEYS_DISK_WRITE, RECORD_SIGNED(ledger->place, store->next.sequence % 2));
+        if (ledger->has_last && store->next.size <= ledger->last.size) say_replaced(store);
+        write_last(store);
+    }
+}
+
+/* What was signed last is never given up from now on. */
+static void keep(struct keys_store *store) {
+    const struct keys_ledger *ledger = &store->ledgers[store->signing];
+    if (!ledger->has_last) {
+        answer(store, KEYS_INVALID, 0);
+    } else if (ledger->last.has_kept && ledger->last.kept == ledger->last.size) {
+        answer(store, KEYS_OK, 0);
+    } else {
+        store->next = ledger->last;
+        store->next.sequence++;
+        store->next.has_kept = true;
+        store->next.kept = ledger->last.size;
+        write_last(store);
     }
 }
 
@@ -457,7 +489,12 @@ static void last_flushed(struct keys_store *store) {
     ledger->last = store->next;
     ledger->has_last = true;
     store->step = KEYS_READY;
-    give_signature(store);
+    if (store->message.op == KEYS_KEPT) {
+        answer(store, KEYS_OK, 0);
+    } else {
+        ledger->is_from_before = false;
+        give_signature(store);
+    }
 }
 
 bool keys_store_is_free(const struct keys_store *store) {
@@ -468,7 +505,7 @@ void keys_store_take(struct keys_store *store, uint32_t tenant, const struct key
     STOP_UNLESS(keys_store_is_free(store) && tenant < store->config.tenant_count);
     store->tenant = tenant;
     store->message = *message;
-    const bool known = message->op == KEYS_VKEY || message->op == KEYS_SIGN;
+    const bool known = message->op >= KEYS_VKEY && message->op <= KEYS_KEPT;
     const bool within =
         message->offset % KEYS_SLOT == 0 && message->offset < KEYS_REGION && message->length <= KEYS_SLOT;
     if (!known || !within || message->ledger >= KEYS_LEDGERS) {
@@ -481,6 +518,8 @@ void keys_store_take(struct keys_store *store, uint32_t tenant, const struct key
         answer(store, KEYS_FAILED, 0);
     } else if (message->op == KEYS_VKEY) {
         give_vkey(store, ledger);
+    } else if (message->op == KEYS_KEPT) {
+        keep(store);
     } else {
         sign(store);
     }

@@ -1,8 +1,8 @@
 /*
  * The keys of all tenants' ledgers, on a disk of their own: docs/keys.md. Makes those that are not there, and
  * signs checkpoints: of a ledger's own origin, none smaller than the last one signed, no other root at its
- * size. What was signed is on the disk before the signature is given. The last one signed before a start may
- * be replaced by the first one after it, as its commit may be lost.
+ * size; but for one that was signed before the start and never came to be in the ledger. What was signed is
+ * on the disk before the signature is given.
  *
  * No I/O of its own: one operation on one sector is under way at a time. All memory is the caller's, but for
  * what is on the stack.
@@ -55,16 +55,14 @@ struct keys_ledger {
     char name[RECORD_NAME];
     uint32_t length;
     bool has_key;
-    bool has_last;    /* something was signed: `last` */
-    bool may_replace; /* `last` is of before this start, nothing was signed since, and `floor` was signed
-                         before it */
-    bool damaged;     /* what was signed last is not known, or which key it is: it signs nothing */
+    bool has_last;       /* something was signed: `last` */
+    bool is_from_before; /* `last` was signed before this start */
+    bool damaged;        /* what was signed last is not known, or which key it is: it signs nothing */
     uint32_t place;
     uint32_t refusals;
     uint8_t secret[64];
     uint8_t public_key[RECORD_PUBLIC];
     struct record_last last;
-    uint64_t floor;
 };
 
 enum keys_step {

@@ -57,6 +57,11 @@ bool machine_sign(uint32_t ledger, uint32_t id, const char *bytes, size_t length
     return has_joined && ask(KEYS_SIGN, ledger, id, bytes, length);
 }
 
+void keys_kept(uint32_t ledger) {
+    /* Where no slot is free, the next one says it. */
+    if (has_joined && ledger < LEDGERS) (void)ask(KEYS_KEPT, ledger, 0, NULL, 0);
+}
+
 /* Copies the text of an answer. NULL: it is none. */
 static const char *text_of(const struct keys_message *message) {
     if (message->length == 0 || message->length > KEYS_SLOT) return NULL;
@@ -79,6 +84,8 @@ static void take(const struct keys_message *message) {
     asked[message->id].op = 0;
     if (message->op == KEYS_SIGN) {
         service_signed(id, given, reason(message->status));
+    } else if (message->op == KEYS_KEPT) {
+        if (message->status != KEYS_OK) machine_log("the keys could not note what is in the ledger");
     } else if (given != NULL) {
         memcpy(vkeys[ledger], given, message->length + 1);
     } else {

@@ -9,6 +9,8 @@
 void keys_begin(uintptr_t mine, uintptr_t theirs, uintptr_t region);
 /* Takes what has come. False: nothing has. */
 bool keys_work(void);
+/* What was signed last for that ledger is durably in it. */
+void keys_kept(uint32_t ledger);
 /* The verifier key of the ledger (0: main, 1: audit); NULL: it has not come yet. Ends in a NUL. */
 const char *keys_vkey(uint32_t ledger);
 /* Whether keys has to be notified; it is said once. */

@@ -32,6 +32,9 @@ uint8_t *machine_region;
 uint32_t machine_region_bytes;
 
 static struct ring psdb;
+/* Requests for the newest commit of each ledger: main, audit. */
+#define LEDGERS 2u
+static uint32_t commit_ids[LEDGERS];
 static bool has_joined_psdb, has_asked_psdb;
 static const struct time_page *const time_page = (const struct time_page *)AT_TIME;
 static const struct random_page *const random_page = (const struct random_page *)AT_RANDOM;
@@ -76,7 +79,10 @@ void machine_log(const char *text) {
 }
 
 bool machine_psdb(const uint8_t message[64]) {
+    struct psdb_request request;
     if (!has_joined_psdb || !ring_ask(&psdb, message)) return false;
+    memcpy(&request, message, sizeof request);
+    if (request.opcode == PSDB_COMMIT && request.ledger < LEDGERS) commit_ids[request.ledger] = request.id;
     has_asked_psdb = true;
     return true;
 }
@@ -110,12 +116,23 @@ _Noreturn void service_failed(const char *why) {
 
 /* ---- what comes in */
 
+/* Commits are what checkpoints are signed for. */
+static void tell_keys(const uint8_t message[PSDB_MESSAGE_BYTES]) {
+    struct psdb_response response;
+    memcpy(&response, message, sizeof response);
+    if (response.opcode != (PSDB_COMMIT | 0x80) || response.status != PSDB_OK) return;
+    for (uint32_t i = 0; i < LEDGERS; i++) {
+        if (response.id == commit_ids[i]) keys_kept(i);
+    }
+}
+
 static bool from_psdb(void) {
     uint8_t message[PSDB_MESSAGE_BYTES];
     bool has_come = false;
     if (!has_joined_psdb) has_joined_psdb = ring_join(&psdb, AT_PSDB_RING_MINE, AT_PSDB_RING_THEIRS);
     while (has_joined_psdb && ring_take(&psdb, message)) {
         has_come = true;
+        tell_keys(message);
         service_psdb(message);
     }
     return has_come;

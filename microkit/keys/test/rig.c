@@ -206,3 +206,7 @@ int rig_vkey(struct rig *rig, uint32_t tenant, uint8_t ledger, char *out) {
     const struct keys_message message = {.id = 9, .op = KEYS_VKEY, .ledger = ledger};
     return ask_text(rig, tenant, &message, out);
 }
+
+int rig_kept(struct rig *rig, uint32_t tenant, uint8_t ledger) {
+    return rig_ask(rig, tenant, &(struct keys_message){.id = 8, .op = KEYS_KEPT, .ledger = ledger});
+}

@@ -53,6 +53,8 @@ int rig_ask(struct rig *rig, uint32_t tenant, const struct keys_message *message
 int rig_sign(struct rig *rig, uint32_t tenant, uint8_t ledger, const char *text, char *out);
 /* Asks for a signature on the checkpoint with the tenant's right name. */
 int rig_checkpoint(struct rig *rig, uint32_t tenant, uint8_t ledger, uint64_t size, uint8_t root, char *out);
+/* Says that what was signed last is in the ledger. */
+int rig_kept(struct rig *rig, uint32_t tenant, uint8_t ledger);
 int rig_vkey(struct rig *rig, uint32_t tenant, uint8_t ledger, char *out);
 /* The text that rig_checkpoint() has signed. */
 void rig_text(const struct rig *rig, uint32_t tenant, uint8_t ledger, uint64_t size, uint8_t root,

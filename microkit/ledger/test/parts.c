@@ -94,10 +94,11 @@ void keys_answer(void) {
     struct keys_message message;
     while (ring_serve(&keys, &message)) {
         uint8_t *at = memory.keys_data + message.offset;
-        char answer[KEYS_SLOT];
+        char answer[KEYS_SLOT] = "";
         const int ledger = message.ledger & 1;
-        message.length = (uint32_t)(message.op == KEYS_VKEY ? vkey(ledger, answer)
-                                                            : signature(ledger, at, message.length, answer));
+        message.length = (uint32_t)(message.op == KEYS_VKEY   ? vkey(ledger, answer)
+                                    : message.op == KEYS_SIGN ? signature(ledger, at, message.length, answer)
+                                                              : 0);
         memcpy(at, answer, message.length);
         ring_answer(&keys, &message);
         tell(TO_LEDGER);

@@ -22,6 +22,10 @@ static void next(void) {
 
 static void take(const struct keys_message *answer) {
     struct text text = {0};
+    if (answer->op == KEYS_KEPT) {
+        next();
+        return;
+    }
     if (answer->status == KEYS_REFUSED && refused == size - 1) {
         refused++;
     } else if (answer->status != KEYS_OK) {
@@ -32,7 +36,11 @@ static void take(const struct keys_message *answer) {
         put(&text, size == refused + 1 ? "first " : "signed ", size);
         console(text.bytes);
     }
-    next();
+    if (answer->status == KEYS_OK) {
+        ask(&(struct keys_message){.op = KEYS_KEPT});
+    } else {
+        next();
+    }
 }
 
 static void begin(void) {
