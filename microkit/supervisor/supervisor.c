@@ -84,11 +84,13 @@ static void say_fault(microkit_child child, microkit_msginfo fault, uint64_t wai
     } else if (kind == seL4_Fault_UserException) {
         text_add(&text, " faulted: exception, pc ");
         text_hex(&text, seL4_GetMR(seL4_UserException_FaultIP));
+    } else if (kind == seL4_Fault_VCPUFault) {
+        /* A breakpoint instruction, say: ESR_EL2, whose upper six bits are the class of the exception. */
+        text_add(&text, " faulted: exception, syndrome ");
+        text_hex(&text, seL4_GetMR(seL4_VCPUFault_HSR));
     } else {
         text_add(&text, " faulted: kind ");
         text_number(&text, kind);
-        text_add(&text, ", pc ");
-        text_hex(&text, seL4_GetMR(0));
     }
     if (wait > 0) {
         text_add(&text, "; is started again in ");
