@@ -1,0 +1,114 @@
+// In the bundle's place: does what it is told by lines, each over a TCP connection of its own.
+//   loop, jobs       never ends: in a call, in promises
+//   pattern          an expression that takes for ever to match
+//   recurse, heap    takes all of the stack, of the memory
+//   throw            an exception, uncaught
+//   border           calls every host function with every kind of wrong argument; answers how many threw
+/* oxlint-disable no-empty-function, eslint/no-constant-condition -- it is meant to */
+;(() => {
+  const host = globalThis.host
+  const odd = () => [
+    undefined,
+    null,
+    true,
+    -1,
+    0,
+    1,
+    2 ** 31,
+    2 ** 32,
+    2 ** 53,
+    NaN,
+    Infinity,
+    1.5,
+    123n,
+    '',
+    'text',
+    '\ud800',
+    'x'.repeat(100_000),
+    {},
+    [],
+    [1, 2, 3],
+    Symbol('s'),
+    () => 1,
+    new ArrayBuffer(0),
+    new ArrayBuffer(64),
+    new ArrayBuffer(100_000),
+    new Uint8Array(64),
+    new Date(NaN),
+    new Proxy({}, {}),
+    {
+      valueOf: () => {
+        throw new Error('valueOf')
+      },
+      toString: () => {
+        throw new Error('toString')
+      },
+    },
+    { valueOf: () => host.random(1e9) },
+    globalThis,
+  ]
+
+  /** @returns {string} */
+  function border() {
+    let calls = 0
+    let threw = 0
+    const names = Object.keys(host).filter((name) => !['started', 'stopped', 'log', 'timer'].includes(name))
+    for (const name of names) {
+      const values = odd()
+      for (let i = -1; i < values.length * values.length; i++) {
+        const args =
+          i < 0
+            ? []
+            : [
+                values[i % values.length],
+                values[Math.floor(i / values.length)],
+                values[(i * 7) % values.length],
+              ]
+        calls++
+        try {
+          host[name](...args)
+        } catch {
+          threw++
+        }
+      }
+    }
+    return `functions ${names.length} calls ${calls} threw ${threw}`
+  }
+
+  const recurse = (n) => recurse(n + 1) + 1
+
+  function obey(line) {
+    if (line === 'loop') for (;;);
+    if (line === 'jobs') {
+      const again = () => Promise.resolve().then(again)
+      void again()
+    }
+    if (line === 'pattern') return `${/^(a+)+$/.test(`${'a'.repeat(40)}b`)}`
+    if (line === 'recurse') return `${recurse(0)}`
+    if (line === 'heap') {
+      const all = []
+      for (;;) all.push(new ArrayBuffer(1_000_000), 'x'.repeat(100_000) + all.length)
+    }
+    if (line === 'throw') throw new Error('thrown on purpose')
+    if (line === 'border') return border()
+    return 'done'
+  }
+
+  globalThis.serviceFs = {
+    start: () => host.started(),
+    psdb: () => {},
+    opened: () => {},
+    data: (connection, bytes) => {
+      const line = host.utf8Decode(bytes) ?? ''
+      if (line === '') return
+      host.log(line.trim())
+      host.netSend(connection, host.utf8Encode(`${obey(line.trim())}\n`))
+      host.netClose(connection)
+    },
+    closed: () => {},
+    writable: () => {},
+    tick: () => {},
+    signed: () => {},
+    stop: () => {},
+  }
+})()
