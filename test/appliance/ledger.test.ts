@@ -15,19 +15,19 @@ const tenants = [
   { moduleId: 'globex', guest: 81 },
 ]
 
+async function command(url: string, moduleId: string, ...args: string[]): Promise<string> {
+  const env = { FS_URL: url, FS_MODULE_ID: moduleId }
+  const { code, stdout, stderr } = await run('node', [serviceFs, ...args], { env })
+  expect(code, stdout + stderr).toBe(0)
+  return stdout
+}
+
 describe.skipIf(!runs)(`ledgers ${needs}`, () => {
   let bench: Bench
   beforeEach(() => {
     bench = new Bench()
   })
   afterEach(() => bench.end())
-
-  async function command(url: string, moduleId: string, ...args: string[]): Promise<string> {
-    const env = { FS_URL: url, FS_MODULE_ID: moduleId }
-    const { code, stdout, stderr } = await run('node', [serviceFs, ...args], { env })
-    expect(code, stdout + stderr).toBe(0)
-    return stdout
-  }
 
   function input(): string {
     const folder = join(bench.folder, 'in')

@@ -116,15 +116,16 @@ describe('what is missing', () => {
   )
 })
 
+function outOfMemory(): never {
+  throw new RangeError('out of memory')
+}
+
 it('does not call a ledger corrupt when there is no memory to read it', async () => {
   const storage = new MemoryStorage()
   const ledger = await openTestLedger({ storage })
   await ledger.append([textRecord('a', 'text')])
   await ledger.close()
-  const utf8Decode = (): never => {
-    throw new RangeError('out of memory')
-  }
-  const runtime = Object.assign(new TestRuntime(), { codec: { ...pureCodec, utf8Decode } })
+  const runtime = Object.assign(new TestRuntime(), { codec: { ...pureCodec, utf8Decode: outOfMemory } })
   const again = openTestLedger({ storage: new MemoryStorage({ files: storage.dump() }), runtime })
   await expect(again).rejects.toBeInstanceOf(RangeError)
 })
