@@ -80,8 +80,10 @@
   function obey(line) {
     if (line === 'loop') for (;;);
     if (line === 'jobs') {
-      const again = () => Promise.resolve().then(again)
-      void again()
+      const again = () => {
+        void Promise.resolve().then(again)
+      }
+      again()
     }
     if (line === 'pattern') return `${/^(a+)+$/.test(`${'a'.repeat(40)}b`)}`
     if (line === 'recurse') return `${recurse(0)}`
