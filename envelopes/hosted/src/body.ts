@@ -1,26 +1,7 @@
 /** Request bodies, read whole, within a limit each and a budget for all. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { Problem } from '@service-fs/wire/problem'
-
-/** Bytes of request bodies held at once. */
-export class BodyBudget {
-  #left: number
-
-  constructor(bytes: number) {
-    this.#left = bytes
-  }
-
-  /** Whether there was room. */
-  take(bytes: number): boolean {
-    if (bytes > this.#left) return false
-    this.#left -= bytes
-    return true
-  }
-
-  release(bytes: number): void {
-    this.#left += bytes
-  }
-}
+import { busy, tooLarge, type Budget } from '@service-fs/wire/body-limits'
+import type { Problem } from '@service-fs/wire/problem'
 
 const EMPTY = new Uint8Array(0)
 
@@ -32,7 +13,7 @@ export function readBody(
   raw: IncomingMessage,
   out: ServerResponse,
   limit: number,
-  budget: BodyBudget,
+  budget: Budget,
 ): Promise<Uint8Array | Problem> | Uint8Array | Problem {
   const declared = raw.headers['content-length']
   const length = declared === undefined ? undefined : Number(declared)
@@ -47,14 +28,14 @@ class Reading {
   readonly result: Promise<Uint8Array | Problem>
   readonly #raw: IncomingMessage
   readonly #limit: number
-  readonly #budget: BodyBudget
+  readonly #budget: Budget
   #taken: number
   readonly #chunks: Buffer[] = []
   #length = 0
   #resolve!: (body: Uint8Array | Problem) => void
   #reject!: (error: unknown) => void
 
-  constructor(raw: IncomingMessage, limit: number, budget: BodyBudget, taken: number) {
+  constructor(raw: IncomingMessage, limit: number, budget: Budget, taken: number) {
     this.#raw = raw
     this.#limit = limit
     this.#budget = budget
@@ -116,16 +97,4 @@ class Reading {
     this.#raw.off('error', this.#onError)
     this.#raw.off('close', this.#onClose)
   }
-}
-
-function tooLarge(limit: number, supplied: string): Problem {
-  const detail = `body: expected at most ${limit} bytes, found ${supplied}`
-  return new Problem('too-large', detail, { field: 'body', expected: limit, supplied })
-}
-
-function busy(): Problem {
-  return new Problem(
-    'busy',
-    'too many large requests at once: try again later; nothing of this one was recorded',
-  )
 }

@@ -6,11 +6,12 @@ import { performance } from 'node:perf_hooks'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { Budget } from '@service-fs/wire/body-limits'
 import type { Wire } from '@service-fs/wire/handle'
 import { hostName } from '@service-fs/wire/host-name'
 import { Problem, problemResponse, type ProblemCode } from '@service-fs/wire/problem'
 import type { WireRequest, WireResponse } from '@service-fs/wire/request'
-import { BodyBudget, readBody } from './body.ts'
+import { readBody } from './body.ts'
 import type { Listen } from './config.ts'
 import { compress } from './compress.ts'
 import { HostedError } from './errors.ts'
@@ -159,11 +160,11 @@ const EMPTY = new Uint8Array(0)
 class Handler {
   isClosing = false
   readonly #settings: Settings
-  readonly #budget: BodyBudget
+  readonly #budget: Budget
 
   constructor(settings: Settings) {
     this.#settings = settings
-    this.#budget = new BodyBudget(settings.maxBodyBytes)
+    this.#budget = new Budget(settings.maxBodyBytes)
   }
 
   /** Fastify's part ends here: the answer is written to the raw response. */

@@ -12,7 +12,7 @@ import {
 import type { KeyCrypto } from '@service-fs/tlog/scheme'
 
 import type { Limits } from './call.ts'
-import type { WireAnswer } from './conformance.ts'
+import type { WireAnswer, WireSubject } from './conformance.ts'
 import { createWire, type Wire } from './handle.ts'
 import { Problem, problemResponse } from './problem.ts'
 
@@ -33,12 +33,7 @@ export interface InProcess {
   readonly main: Ledger
   readonly audit: Ledger
   /** Answers as an adapter does: refuses a body over the limit of its head, leaves out that of HEAD. */
-  readonly request: (
-    method: string,
-    target: string,
-    headers: Readonly<Record<string, string>>,
-    body: Uint8Array,
-  ) => Promise<WireAnswer>
+  readonly request: WireSubject['request']
   /** A clean stop of both ledgers. */
   readonly close: () => Promise<void>
 }

@@ -1,26 +1,7 @@
 /** Request bodies, RFC 9112 §6 and §7: whole, within a limit each and a budget for all. */
+import { busy, tooLarge, type Budget } from '@service-fs/wire/body-limits'
 import { Problem } from '@service-fs/wire/problem'
 import { addField } from './http-head.ts'
-
-/** Bytes of something that connections may hold together. */
-export class Budget {
-  #left: number
-
-  constructor(bytes: number) {
-    this.#left = bytes
-  }
-
-  /** Whether there was room. */
-  take(bytes: number): boolean {
-    if (bytes > this.#left) return false
-    this.#left -= bytes
-    return true
-  }
-
-  release(bytes: number): void {
-    this.#left += bytes
-  }
-}
 
 const NONE = new Uint8Array(0)
 const FIRST_BYTES = 4096
@@ -223,16 +204,4 @@ class ChunkedBody implements BodyReader {
 
 function bad(detail: string): Problem {
   return new Problem('bad-request', `not an HTTP/1.1 request: ${detail}`)
-}
-
-function tooLarge(limit: number, supplied: string): Problem {
-  const detail = `body: expected at most ${limit} bytes, found ${supplied}`
-  return new Problem('too-large', detail, { field: 'body', expected: limit, supplied })
-}
-
-function busy(): Problem {
-  return new Problem(
-    'busy',
-    'too many large requests at once: try again later; nothing of this one was recorded',
-  )
 }

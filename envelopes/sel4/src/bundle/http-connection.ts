@@ -1,5 +1,6 @@
 /** One connection: requests in, one after the other, each answered before the next is looked at (RFC 9112 §9.3.2). */
 import type { Codec } from '@service-fs/tlog/codec'
+import type { Budget } from '@service-fs/wire/body-limits'
 import type { Wire } from '@service-fs/wire/handle'
 import { hostName } from '@service-fs/wire/host-name'
 import { Problem, problemOf, problemResponse } from '@service-fs/wire/problem'
@@ -7,7 +8,7 @@ import type { WireRequest, WireResponse } from '@service-fs/wire/request'
 import { exactBuffer } from './codec.ts'
 import type { Host, Limits } from './host.ts'
 import { answerHead, httpDate, type Framing } from './http-answer.ts'
-import { readBody, type BodyReader, type Budget } from './http-body.ts'
+import { readBody, type BodyReader } from './http-body.ts'
 import { parseHead, type Head } from './http-head.ts'
 
 /** What all connections of a server have in common. */

@@ -1,5 +1,5 @@
 /** HTTP/1.1 (RFC 9112) for the wire, over connections that the machine has. */
-import { Budget } from './http-body.ts'
+import { Budget } from '@service-fs/wire/body-limits'
 import { Connection, type Shared } from './http-connection.ts'
 
 export type HttpOptions = Omit<Shared, 'bodies' | 'waiting' | 'isClosing' | 'over'> & {
