@@ -2,7 +2,7 @@
 import { Asker } from '../envelopes/ask.ts'
 import { freePort } from '../support/process.ts'
 import type { Appliance } from '../../qemu/run.mjs'
-import type { WireSubject } from '@service-fs/wire/conformance'
+import type { WireSubject } from '@service-fs/wire/conformance-tools'
 import type { Bench } from './machine.ts'
 
 const READY_MS = 90_000

@@ -2,7 +2,7 @@
 
 import { Agent, request as httpRequest } from 'node:http'
 import { gunzipSync } from 'node:zlib'
-import type { WireAnswer, WireSubject } from '@service-fs/wire/conformance'
+import type { WireAnswer, WireSubject } from '@service-fs/wire/conformance-tools'
 
 /** Connections to a port of 127.0.0.1 that are kept. */
 export class Asker {

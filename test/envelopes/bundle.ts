@@ -4,7 +4,7 @@ import { nativeCodec, nativeCrypto, nativeHasher } from '@service-fs/native/nati
 import type { PsdbChannel } from '@service-fs/psdb-host/channel'
 import type { Config, Host, ServiceFs } from '@service-fs/sel4/bundle/host'
 import { createService } from '@service-fs/sel4/bundle/service'
-import type { WireAnswer, WireSubject } from '@service-fs/wire/conformance'
+import type { WireAnswer, WireSubject } from '@service-fs/wire/conformance-tools'
 import { openInProcess } from '@service-fs/wire/in-process'
 import { MODULE_ID, type Core } from './core.ts'
 import { exact, exportBoth, keys, ORIGIN, Randomness, testRuntime } from './cores.ts'

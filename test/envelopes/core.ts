@@ -1,6 +1,6 @@
 // An envelope's core under test, and how a history is played to two of them at once.
 
-import type { WireAnswer } from '@service-fs/wire/conformance'
+import type { WireAnswer } from '@service-fs/wire/conformance-tools'
 import { bytesOf, described, type Ask, type History, type Step } from './history.ts'
 
 /** A server with a ledger of its own, whose clock and randomness are the test's. */

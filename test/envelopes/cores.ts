@@ -12,7 +12,7 @@ import { uuids } from '@service-fs/sel4/bundle/uuid'
 import type { StorageCapability } from '@service-fs/storage/capability'
 import { MemoryStorage } from '@service-fs/storage/memory'
 import { openPosixStorage } from '@service-fs/storage-posix/posix'
-import type { WireSubject } from '@service-fs/wire/conformance'
+import type { WireSubject } from '@service-fs/wire/conformance-tools'
 import {
   openInProcess,
   testKeys,

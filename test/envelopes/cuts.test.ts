@@ -10,7 +10,7 @@ import { openPsdbProcess, type PsdbProcess } from '@service-fs/psdb-host/process
 import { openPsdbStorage } from '@service-fs/storage-psdb/storage'
 import { openCheckpoint } from '@service-fs/tlog/checkpoint'
 import { verifyConsistency } from '@service-fs/tlog/proof'
-import type { WireAnswer } from '@service-fs/wire/conformance'
+import type { WireAnswer } from '@service-fs/wire/conformance-tools'
 import { openInProcess, type InProcess } from '@service-fs/wire/in-process'
 import { repoRoot } from '../support/root.ts'
 import { sleep } from '../support/process.ts'

@@ -1,6 +1,6 @@
 // HTTP/1.1 as text, for servers that are handed bytes instead of a socket.
 
-import type { WireAnswer } from '@service-fs/wire/conformance'
+import type { WireAnswer } from '@service-fs/wire/conformance-tools'
 
 /** A request that is the only one of its connection. */
 export function requestBytes(

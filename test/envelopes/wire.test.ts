@@ -2,7 +2,8 @@
 
 import { describe, expect, it } from 'vitest'
 import { nativeCrypto } from '@service-fs/native/native'
-import { wireConformance, type WireSubject } from '@service-fs/wire/conformance'
+import { wireConformance } from '@service-fs/wire/conformance'
+import type { WireSubject } from '@service-fs/wire/conformance-tools'
 import { daemonBuilt } from '../support/daemon.ts'
 import { openBundleCore } from './bundle.ts'
 import { openCore, posixPlace } from './cores.ts'

@@ -3,7 +3,8 @@ import { nativeCodec, nativeCrypto, nativeHasher } from '@service-fs/native/nati
 import { MemoryStorage } from '@service-fs/storage/memory'
 import { describe, expect, it } from 'vitest'
 
-import { wireConformance, type WireSubject } from './conformance.ts'
+import { wireConformance } from './conformance.ts'
+import type { WireSubject } from './conformance-tools.ts'
 import { openInProcess, testKeys, type InProcess } from './in-process.ts'
 
 const keys = testKeys('example.org/ledger/acme', nativeCrypto)

@@ -12,7 +12,7 @@ import {
 import type { KeyCrypto } from '@service-fs/tlog/scheme'
 
 import type { Limits } from './call.ts'
-import type { WireAnswer, WireSubject } from './conformance.ts'
+import type { WireAnswer, WireSubject } from './conformance-tools.ts'
 import { createWire, type Wire } from './handle.ts'
 import { Problem, problemResponse } from './problem.ts'
 
