@@ -9,24 +9,15 @@ import {
   OPCODE,
   QUEUE,
   STATUS,
-  type Kind,
-  type LedgerNumber,
   type Opcode,
+  type PsdbRequest,
   type PsdbResponse,
 } from './message.ts'
 import type { PsdbPort } from './port.ts'
 import { RegionAllocator } from './region.ts'
 
-/** A request; see microkit/psdb/message.h. What is left out is 0. */
-export interface PsdbCall {
-  readonly opcode: Opcode
-  readonly ledger: LedgerNumber
-  readonly kind?: Kind
-  readonly level?: number
-  readonly index?: number
-  readonly size?: number
-  readonly at?: number
-  readonly name?: string
+/** A request, and its bytes; identifier, time and place in the region are the client's to choose. */
+export interface PsdbCall extends Omit<PsdbRequest, 'id' | 'time' | 'offset' | 'length'> {
   /** What SEAL, COMMIT, PUBLISH write. They must not be changed before the answer. */
   readonly bytes?: Uint8Array
   /** How many bytes READ and TAIL have room for. */
