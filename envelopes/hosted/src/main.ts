@@ -1,17 +1,11 @@
 /** The `service-fs` command. */
 import { emptyProgram } from '@service-fs/client/empty-program'
 import { processIo } from '@service-fs/client/io'
+import { COMMANDS } from './commands.ts'
 
-// A daemon does not load what only the client's commands need, and the other way round.
-if (process.argv[2] === 'serve') {
-  const { addServe } = await import('./command.ts')
-  const program = emptyProgram()
-  addServe(program, processIo)
-  await program.parseAsync()
-} else {
-  const { buildProgram } = await import('@service-fs/client/program')
-  const { describeServe } = await import('./serve-options.ts')
-  const program = buildProgram()
-  describeServe(program)
-  await program.parseAsync()
-}
+// A daemon does not load what only the other commands need, and the other way round.
+const asked = COMMANDS[process.argv[2] ?? '']
+const program =
+  asked === undefined ? (await import('@service-fs/client/program')).buildProgram() : emptyProgram()
+for (const load of asked === undefined ? Object.values(COMMANDS) : [asked]) (await load())(program, processIo)
+await program.parseAsync()

@@ -4,6 +4,7 @@ import { recordRead } from './audit.ts'
 import { DEFAULT_LIMITS, type Answer, type Call, type Limits, type WireOptions } from './call.ts'
 import { Problem, problemOf, problemResponse, PROBLEMS } from './problem.ts'
 import { parseQuery, percentDecode, splitTarget, type WireRequest, type WireResponse } from './request.ts'
+import { checkRoles } from './roles.ts'
 import { createMatcher, ROUTES, type Match, type Route } from './routes.ts'
 import { checkTenant, clientRequestId, splitTenant } from './tenant.ts'
 
@@ -55,6 +56,7 @@ async function dispatch(
   const { route } = found
   checkMethod(request, route)
   if (route.tenant || prefix !== undefined) checkTenant(request, prefix, options.moduleId)
+  checkRoles(request, route.permission)
   const call: Call = {
     request,
     options,

@@ -30,7 +30,10 @@ export type ProblemCode =
   | 'module-id-missing'
   | 'module-id-ambiguous'
   | 'range'
+  | 'unauthenticated'
   | 'module-id-mismatch'
+  | 'forbidden'
+  | 'no-tenant'
   | 'no-route'
   | 'not-found'
   | 'not-a-record'
@@ -41,6 +44,7 @@ export type ProblemCode =
   | 'too-large'
   | 'target-too-long'
   | 'misdirected'
+  | 'rate-limited'
   | 'headers-too-large'
   | 'internal'
   | 'corrupt'
@@ -51,6 +55,7 @@ export type ProblemCode =
   | 'clock-behind'
   | 'closed'
   | 'not-ready'
+  | 'tenant-unavailable'
   | 'full'
 
 /** Every problem code there is, with its status and title. */
@@ -60,7 +65,10 @@ export const PROBLEMS: Readonly<Record<ProblemCode, Kind>> = {
   'module-id-missing': { status: 400, title: 'The tenant is not named' },
   'module-id-ambiguous': { status: 400, title: 'Two tenants are named' },
   range: { status: 400, title: 'Beyond the tree' },
+  unauthenticated: { status: 401, title: 'No valid credentials' },
   'module-id-mismatch': { status: 403, title: 'Another tenant' },
+  forbidden: { status: 403, title: 'Not allowed' },
+  'no-tenant': { status: 404, title: 'No such tenant' },
   'no-route': { status: 404, title: 'No such route' },
   'not-found': { status: 404, title: 'Not found' },
   'not-a-record': { status: 404, title: 'Not the first entry of a record' },
@@ -71,6 +79,7 @@ export const PROBLEMS: Readonly<Record<ProblemCode, Kind>> = {
   'too-large': { status: 413, title: 'Too large' },
   'target-too-long': { status: 414, title: 'The request target is too long' },
   misdirected: { status: 421, title: 'Not a name of this server' },
+  'rate-limited': { status: 429, title: 'Too many requests', retryAfter: 1 },
   'headers-too-large': { status: 431, title: 'The header fields are too large' },
   internal: { status: 500, title: 'Internal error' },
   corrupt: { status: 500, title: 'What is stored does not add up' },
@@ -81,6 +90,7 @@ export const PROBLEMS: Readonly<Record<ProblemCode, Kind>> = {
   'clock-behind': { status: 503, title: 'The clock is behind the ledger', retryAfter: 10 },
   closed: { status: 503, title: 'The ledger is closing', retryAfter: 1 },
   'not-ready': { status: 503, title: 'Not ready', retryAfter: 1 },
+  'tenant-unavailable': { status: 503, title: 'The tenant does not answer', retryAfter: 1 },
   full: { status: 507, title: 'The storage is full' },
 }
 
@@ -156,6 +166,7 @@ export function problemResponse(problem: Problem): WireResponse & { body: string
   if (kind.retryAfter !== undefined) headers['retry-after'] = String(kind.retryAfter)
   const allow = problem.members['allow']
   if (typeof allow === 'string') headers['allow'] = allow
+  if (problem.code === 'unauthenticated') headers['www-authenticate'] = 'Bearer realm="service-fs"'
   const document = {
     type: `urn:service-fs:problem:${problem.code}`,
     title: kind.title,

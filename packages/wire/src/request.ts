@@ -2,6 +2,7 @@
 import { parseDecimal } from '@service-fs/tlog/math'
 
 import { Problem } from './problem.ts'
+import type { Role } from './roles.ts'
 
 export interface WireRequest {
   /** Upper case, as on the request line. */
@@ -14,6 +15,8 @@ export interface WireRequest {
   body: Uint8Array
   /** Who asks, once credentials are checked; `anonymous` when none are configured. */
   subject?: string
+  /** What the subject may do with this tenant's ledger; undefined where no credentials are configured: everything. */
+  roles?: readonly Role[]
 }
 
 export interface WireResponse {

@@ -4,6 +4,7 @@ import type { Handler } from './call.ts'
 import { contract } from './contract.ts'
 import { entryByCursor, listEntries, recordById } from './entries.ts'
 import { healthz, metrics, readyz } from './health.ts'
+import type { Permission } from './roles.ts'
 import { checkpoint, consistencyProof, inclusionProof, recordProof } from './proofs.ts'
 import { tile, tlogCheckpoint } from './tiles.ts'
 
@@ -18,6 +19,8 @@ export interface Route {
   readonly recorded: boolean
   /** Whether the request must name the tenant. */
   readonly tenant: boolean
+  /** Who may use it, once credentials are configured. */
+  readonly permission: Permission
   /** Whether it is about the audit sub-ledger. */
   readonly audit: boolean
   /** One line for people. */
@@ -31,6 +34,7 @@ const plain = (pattern: string, handler: Handler, summary: string): Route => ({
   query: [],
   recorded: false,
   tenant: false,
+  permission: 'anybody',
   audit: false,
   summary,
   handler,
@@ -41,6 +45,7 @@ const read = (pattern: string, handler: Handler, summary: string, query: readonl
   query,
   recorded: true,
   tenant: true,
+  permission: ['read', 'examine'],
 })
 
 const READS: readonly Route[] = [
@@ -59,17 +64,19 @@ const READS: readonly Route[] = [
 export const ROUTES: readonly Route[] = [
   plain('/healthz', healthz, 'Alive'),
   plain('/readyz', readyz, 'Ready to append'),
-  plain('/metrics', metrics, 'Prometheus text'),
+  { ...plain('/metrics', metrics, 'Prometheus text'), permission: ['operate'] },
   {
     ...plain('/v1/append', append, 'Append a record or a batch; answered when durable'),
     method: 'POST',
     tenant: true,
+    permission: ['append'],
   },
   ...READS,
   ...READS.map((route) => ({
     ...route,
     pattern: `/audit${route.pattern}`,
     audit: true,
+    permission: ['examine'] as const,
     summary: `${route.summary}, of the audit sub-ledger`,
   })),
 ]

@@ -1,0 +1,9 @@
+/** The commands that this package adds to `service-fs`, each loaded when it is asked for. */
+import type { Command } from 'commander'
+import type { Io } from '@service-fs/client/io'
+
+type Add = (program: Command, io: Io) => void
+
+export const COMMANDS: Readonly<Record<string, () => Promise<Add>>> = {
+  serve: async () => (await import('./command.ts')).addServe,
+}
