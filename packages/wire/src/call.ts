@@ -60,12 +60,23 @@ export interface WireOptions {
   requestId(): string
   /** Prometheus text; absent: /metrics is 404. */
   metrics?(): Promise<{ contentType: string; text: string }>
-  ready(): Promise<{ ready: boolean; reason?: string }>
+  ready(): Promise<Readiness>
+  /** Answers POST /mcp; absent: /mcp is 404. */
+  mcp?(call: Call): Promise<Answer>
   limits?: Partial<Limits>
   /** Of the software, shown in /v1/contract. */
   version: string
   /** Told of every error that became a 5xx answer, for the log; not of `busy` and `not-ready`. */
   report?(error: unknown, requestId: string): void
+}
+
+/** What /readyz says. */
+export interface Readiness {
+  ready: boolean
+  /** Why not. */
+  reason?: string
+  /** What keeps this ledger from being changed on this machine, as JSON: only what is in force. */
+  protections?: Readonly<Record<string, unknown>>
 }
 
 /** One request on its way through a handler. */

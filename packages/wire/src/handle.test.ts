@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 
+import type { Call } from './call.ts'
 import { harness, type AskOptions, type Harness } from './testing.ts'
 
 let h: Harness
@@ -630,11 +631,47 @@ describe('readiness and metrics', () => {
     })
   })
 
+  it('says what protects the ledger, where the envelope knows', async () => {
+    const protections = { sealed: '0444', immutable: false }
+    const known = await harness(() => ({ ready: async () => ({ ready: true, protections }) }))
+    expect((await known.ask('/readyz')).text).toBe(
+      '{"ready":true,"protections":{"sealed":"0444","immutable":false}}',
+    )
+    expect((await h.ask('/readyz')).text).toBe('{"ready":true}')
+  })
+
   it('shows metrics when there are any', async () => {
     expect((await h.ask('/metrics')).status).toBe(404)
     const measured = await harness(() => ({
       metrics: async () => ({ contentType: 'text/plain', text: 'up 1\n' }),
     }))
     expect((await measured.ask('/metrics', { headers: {} })).text).toBe('up 1\n')
+  })
+})
+
+describe('/mcp', () => {
+  it('is no route where the envelope has no server of it, whatever the method', async () => {
+    for (const method of ['POST', 'GET', 'DELETE'])
+      expect((await h.ask('/mcp', { method })).json).toMatchObject({ status: 404, code: 'no-route' })
+    expect(h.wire.routes.map(({ pattern }) => pattern)).not.toContain('/mcp')
+  })
+
+  it('hands the call over as it came, records nothing itself, and gives back what comes', async () => {
+    const calls: Call[] = []
+    const served = await harness(() => ({
+      mcp: async (call) => {
+        calls.push(call)
+        return { status: 202, headers: { 'x-audit-index': '7' }, body: '' }
+      },
+    }))
+    const got = await served.ask('/t/acme/mcp', { method: 'POST', body: '{"jsonrpc":"2.0"}' })
+    expect([got.status, got.headers['x-audit-index'], served.audit.size]).toEqual([202, '7', 0])
+    expect(calls.map(({ request }) => [request.method, request.target, request.body.length])).toEqual([
+      ['POST', '/t/acme/mcp', 17],
+    ])
+    const other = { method: 'POST', headers: { 'x-foundry-module-id': 'globex' } }
+    expect((await served.ask('/mcp', other)).json.code).toBe('module-id-mismatch')
+    expect((await served.ask('/mcp')).headers['allow']).toBe('POST')
+    expect(calls).toHaveLength(1)
   })
 })

@@ -5,7 +5,7 @@ import { DEFAULT_LIMITS, type Answer, type Call, type Limits, type WireOptions }
 import { Problem, problemOf, problemResponse, PROBLEMS } from './problem.ts'
 import { parseQuery, percentDecode, splitTarget, type WireRequest, type WireResponse } from './request.ts'
 import { checkRoles } from './roles.ts'
-import { createMatcher, ROUTES, type Match, type Route } from './routes.ts'
+import { createMatcher, routesOf, type Match, type Route } from './routes.ts'
 import { checkTenant, clientRequestId, splitTenant } from './tenant.ts'
 
 export interface Wire {
@@ -19,9 +19,10 @@ export interface Wire {
 
 export function createWire(options: WireOptions): Wire {
   const limits: Limits = { ...DEFAULT_LIMITS, ...options.limits }
-  const match = createMatcher(ROUTES)
+  const routes = routesOf(options)
+  const match = createMatcher(routes)
   return {
-    routes: ROUTES,
+    routes,
     limits,
     bodyLimit: (request) => bodyLimit(request, limits),
     async handle(request) {

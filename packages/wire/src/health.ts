@@ -9,9 +9,9 @@ export async function healthz(): Promise<Answer> {
 
 /** GET /readyz: the ledger is open, its disk takes writes, the last commit is durable; 503 with the reason otherwise. */
 export async function readyz(call: Call): Promise<Answer> {
-  const { ready, reason } = await call.options.ready()
+  const { ready, reason, protections } = await call.options.ready()
   if (!ready) throw new Problem('not-ready', reason ?? 'not ready')
-  return jsonAnswer('{"ready":true}')
+  return jsonAnswer(JSON.stringify({ ready, protections }))
 }
 
 /** GET /metrics: Prometheus text. */

@@ -21,6 +21,7 @@ function expected(pattern: string): readonly Role[] | 'anybody' {
   if (pattern === '/healthz' || pattern === '/readyz') return 'anybody'
   if (pattern === '/metrics') return ['operate']
   if (pattern === '/v1/append') return APPEND
+  if (pattern === '/mcp') return ['append', 'read', 'examine']
   return pattern.startsWith('/audit/') ? EXAMINE : READ
 }
 
@@ -32,7 +33,10 @@ describe.each(ROUTES.map((route) => [`${route.method} ${route.pattern}`, route] 
     it.each(roles.map((list) => [list.join() || 'none', list] as const))(
       'with the role %s',
       async (_name, list) => {
-        const h = await harness(() => ({ metrics: async () => ({ contentType: 'text/plain', text: '' }) }))
+        const h = await harness(() => ({
+          metrics: async () => ({ contentType: 'text/plain', text: '' }),
+          mcp: async () => ({ status: 200, headers: {}, body: '{}' }),
+        }))
         await h.append('a', 1)
         const permitted = expected(route.pattern)
         const got = await h.wire.handle({

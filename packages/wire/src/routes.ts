@@ -1,9 +1,10 @@
 /** The route table, as data. */
 import { append } from './append.ts'
-import type { Handler } from './call.ts'
+import type { Handler, WireOptions } from './call.ts'
 import { contract } from './contract.ts'
 import { entryByCursor, listEntries, recordById } from './entries.ts'
 import { healthz, metrics, readyz } from './health.ts'
+import { mcp } from './mcp.ts'
 import type { Permission } from './roles.ts'
 import { checkpoint, consistencyProof, inclusionProof, recordProof } from './proofs.ts'
 import { tile, tlogCheckpoint } from './tiles.ts'
@@ -23,6 +24,8 @@ export interface Route {
   readonly permission: Permission
   /** Whether it is about the audit sub-ledger. */
   readonly audit: boolean
+  /** What the envelope must have given for this route to be there. */
+  readonly needs?: 'metrics' | 'mcp'
   /** One line for people. */
   readonly summary: string
   readonly handler: Handler
@@ -64,12 +67,19 @@ const READS: readonly Route[] = [
 export const ROUTES: readonly Route[] = [
   plain('/healthz', healthz, 'Alive'),
   plain('/readyz', readyz, 'Ready to append'),
-  { ...plain('/metrics', metrics, 'Prometheus text'), permission: ['operate'] },
+  { ...plain('/metrics', metrics, 'Prometheus text'), permission: ['operate'], needs: 'metrics' },
   {
     ...plain('/v1/append', append, 'Append a record or a batch; answered when durable'),
     method: 'POST',
     tenant: true,
     permission: ['append'],
+  },
+  {
+    ...plain('/mcp', mcp, 'Model Context Protocol, streamable HTTP'),
+    method: 'POST',
+    tenant: true,
+    permission: ['append', 'read', 'examine'],
+    needs: 'mcp',
   },
   ...READS,
   ...READS.map((route) => ({
@@ -80,6 +90,11 @@ export const ROUTES: readonly Route[] = [
     summary: `${route.summary}, of the audit sub-ledger`,
   })),
 ]
+
+/** Those that a server with these options has. */
+export function routesOf(options: Pick<WireOptions, 'metrics' | 'mcp'>): readonly Route[] {
+  return ROUTES.filter(({ needs }) => needs === undefined || options[needs] !== undefined)
+}
 
 export interface Match {
   route: Route
