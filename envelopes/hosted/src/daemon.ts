@@ -1,10 +1,11 @@
 /** `service-fs serve --envelope a`: one tenant's ledger in a directory. */
 import { isLocalName } from '@service-fs/wire/host-name'
-import { logLine } from '@service-fs/wire/log-line'
 import type { Config } from './config.ts'
 import { startHttp, type HttpServer } from './http.ts'
+import { createLog } from './log.ts'
 import type { Served } from './serve.ts'
 import { openTenant, type Tenant } from './tenant.ts'
+import { VERSION } from './version.ts'
 
 /** How long a stop waits for requests that are under way. */
 const DRAIN_MS = 10_000
@@ -14,8 +15,9 @@ export interface Daemon extends Served {
 }
 
 /** Opens the ledger and listens. @throws what openTenant and startHttp throw; then nothing is left open */
-export async function start(config: Config, log: (line: string) => void): Promise<Daemon> {
-  const report = (error: unknown, requestId?: string): void => log(logLine(Date.now(), error, requestId))
+export async function start(config: Config, write: (line: string) => void): Promise<Daemon> {
+  const log = createLog({ name: 'tenant', tenant: config.moduleId, write })
+  const report = (error: unknown, requestId?: string): void => log.error(error, { request_id: requestId })
   const tenant = await openTenant({ ...config, report })
   let http: HttpServer
   try {
@@ -30,13 +32,16 @@ export async function start(config: Config, log: (line: string) => void): Promis
     await tenant.close()
     throw error
   }
+  log.info('listening', { url: http.url, version: VERSION, size: tenant.ledger.size })
   let stopping: Promise<void> | undefined
   const stop = async (): Promise<void> => {
+    log.info('stopping')
     try {
       await http.stop(DRAIN_MS)
     } finally {
       await tenant.close()
     }
+    log.info('stopped', { size: tenant.ledger.size })
   }
   const { dir, origin, vkey } = tenant
   return { tenant, url: http.url, origin, vkey, place: { dir }, stop: () => (stopping ??= stop()) }
