@@ -1,0 +1,50 @@
+/** Writes what the wire answers to a raw response. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import type { WireResponse } from '@service-fs/wire/request'
+import { compress } from './compress.ts'
+import { hasCode } from './keys.ts'
+
+/** Resolves when the answer is handed over; a stream's, when it has ended. Rejects when the client goes away in a stream. */
+export async function sendAnswer(
+  raw: IncomingMessage,
+  out: ServerResponse,
+  response: WireResponse,
+): Promise<void> {
+  const { status, headers, body } = response
+  const isHead = raw.method === 'HEAD'
+  if (!raw.complete) out.shouldKeepAlive = false
+  if (typeof body !== 'string' && !(body instanceof Uint8Array)) {
+    out.writeHead(status, headers)
+    if (isHead) out.end()
+    else await pipeline(Readable.from(body), out)
+    return
+  }
+  const packed = response.compressible === true ? await compress(raw, headers, body) : body
+  headers['content-length'] = String(typeof packed === 'string' ? Buffer.byteLength(packed) : packed.length)
+  out.writeHead(status, headers)
+  if (isHead) out.end()
+  else if (raw.complete || raw.method !== 'POST') out.end(packed)
+  else linger(raw, out, packed)
+}
+
+/** How long a client whose body is not wanted may go on sending it, so that it finds the answer before the connection closes. */
+const LINGER_MS = 1000
+
+function linger(raw: IncomingMessage, out: ServerResponse, body: string | Uint8Array): void {
+  out.write(body)
+  const timer = setTimeout(() => out.end(), LINGER_MS)
+  raw.once('close', () => clearTimeout(timer))
+  raw.once('end', () => {
+    clearTimeout(timer)
+    out.end()
+  })
+  raw.once('error', () => out.destroy())
+  raw.resume()
+}
+
+/** Whether an error says that the client went away. */
+export function isDisconnect(error: unknown): boolean {
+  return ['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE'].some((code) => hasCode(error, code))
+}

@@ -1,0 +1,200 @@
+/** An HTTP/1.1 server over TCP, TLS or a unix socket: limits, timeouts, a clean stop. What a request means is its handler's. */
+import { chmod, lstat, unlink } from 'node:fs/promises'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
+import { connect, type AddressInfo, type Socket } from 'node:net'
+import type { Listen } from './config.ts'
+import { isDisconnect } from './answer.ts'
+import { HostedError } from './errors.ts'
+import { hasCode } from './keys.ts'
+import { problemOfHttp, refuse } from './refuse.ts'
+
+/** PEM texts. With `ca`, clients are asked for a certificate; whether one without gets in is the handler's (`socket.authorized`). */
+export interface TlsMaterial {
+  certificate: string
+  key: string
+  clientCa?: string | undefined
+}
+
+export interface ListenerOptions {
+  /** Bytes of all header fields of a request. */
+  maxHeaderBytes?: number
+  /** Milliseconds for the head of a request, and for all of it. */
+  headersTimeout?: number
+  requestTimeout?: number
+  /** Milliseconds that a connection may be idle between requests, and may make no progress within one. */
+  keepAliveTimeout?: number
+  idleTimeout?: number
+  maxConnections?: number
+  /** Of a unix socket; default 0600. */
+  mode?: number
+  /** For TCP; absent: plain HTTP. */
+  tls?: TlsMaterial | undefined
+  /** Told of what went wrong outside of the wire. */
+  report?(error: unknown): void
+}
+
+const DEFAULTS = {
+  maxHeaderBytes: 16 * 1024,
+  headersTimeout: 10_000,
+  requestTimeout: 120_000,
+  keepAliveTimeout: 60_000,
+  idleTimeout: 60_000,
+  maxConnections: 4096,
+  mode: 0o600,
+}
+
+/** Answers a request on the raw response. A rejection ends the connection. */
+export type Handle = (raw: IncomingMessage, out: ServerResponse) => Promise<void>
+
+export interface HttpServer {
+  /** `http://127.0.0.1:8080/`, `https://…` or `unix:/path`. */
+  readonly url: string
+  /** New connections get this certificate; those that are there keep theirs. Only of a server that was started with one. */
+  updateTls(tls: TlsMaterial): void
+  /** Accepts nothing more, and resolves when what was accepted is answered; after `ms` milliseconds the rest is cut off. */
+  stop(ms: number): Promise<void>
+}
+
+/** Listens. @throws HostedError `listen` */
+export async function startListener(
+  listen: Listen,
+  options: ListenerOptions,
+  handle: Handle,
+): Promise<HttpServer> {
+  const settings = { ...DEFAULTS, ...options }
+  const server = createListener(settings)
+  const underWay = serveWith(server, handle, settings)
+  try {
+    if ('path' in listen) await clearStaleSocket(listen.path)
+    await listening(server, listen)
+    if ('path' in listen) await chmod(listen.path, settings.mode)
+  } catch (error) {
+    if (error instanceof HostedError) throw error
+    const where = 'path' in listen ? listen.path : `${listen.host}:${listen.port}`
+    const why = error instanceof Error ? error.message : 'failed'
+    throw new HostedError('listen', `can't listen on ${where}: ${why}`, { cause: error })
+  }
+  return {
+    url: urlOf(server, listen, settings.tls !== undefined),
+    updateTls(tls) {
+      if (isTls(server)) server.setSecureContext(contextOf(tls))
+    },
+    stop: (ms) => stop(server, underWay, ms),
+  }
+}
+
+type Settings = ListenerOptions & typeof DEFAULTS
+
+function createListener(settings: Settings): Server | TlsServer {
+  const http = {
+    maxHeaderSize: settings.maxHeaderBytes,
+    headersTimeout: settings.headersTimeout,
+    requestTimeout: settings.requestTimeout,
+    keepAliveTimeout: settings.keepAliveTimeout,
+    connectionsCheckingInterval: Math.min(5000, settings.headersTimeout),
+  }
+  const { tls } = settings
+  const server =
+    tls === undefined
+      ? createServer(http)
+      : createTlsServer({
+          ...http,
+          ...contextOf(tls),
+          handshakeTimeout: settings.headersTimeout,
+          requestCert: tls.clientCa !== undefined,
+          rejectUnauthorized: false,
+          ALPNProtocols: ['http/1.1'],
+        })
+  server.setTimeout(settings.idleTimeout)
+  server.maxConnections = settings.maxConnections
+  return server
+}
+
+function contextOf({ certificate, key, clientCa }: TlsMaterial): {
+  cert: string
+  key: string
+  ca?: string
+  minVersion: 'TLSv1.2'
+} {
+  return {
+    cert: certificate,
+    key,
+    minVersion: 'TLSv1.2',
+    ...(clientCa === undefined ? {} : { ca: clientCa }),
+  }
+}
+
+function isTls(server: Server | TlsServer): server is TlsServer {
+  return 'setSecureContext' in server
+}
+
+/** Hands requests to the handler. Gives the responses that are under way. */
+function serveWith(server: Server, handle: Handle, options: ListenerOptions): Set<ServerResponse> {
+  const underWay = new Set<ServerResponse>()
+  const take = (raw: IncomingMessage, out: ServerResponse): void => {
+    underWay.add(out)
+    out.once('close', () => {
+      underWay.delete(out)
+      if (!server.listening) server.closeIdleConnections()
+    })
+    if (!server.listening) out.shouldKeepAlive = false
+    handle(raw, out).catch((error: unknown) => {
+      out.destroy()
+      if (!isDisconnect(error)) options.report?.(error)
+    })
+  }
+  server.on('request', take)
+  // The handler says "100 Continue" once it knows that it wants the body.
+  server.on('checkContinue', take)
+  server.on('clientError', (error: Error, socket: Socket) => {
+    if (hasCode(error, 'ECONNRESET')) socket.destroy()
+    else refuse(socket, problemOfHttp(error))
+  })
+  return underWay
+}
+
+function listening(server: Server, listen: Listen): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(listen, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}
+
+function urlOf(server: Server, listen: Listen, isSecure: boolean): string {
+  if ('path' in listen) return `unix:${listen.path}`
+  const { port } = server.address() as AddressInfo
+  const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host
+  return `${isSecure ? 'https' : 'http'}://${host}:${port}/`
+}
+
+async function stop(server: Server, underWay: Set<ServerResponse>, ms: number): Promise<void> {
+  const closed = new Promise<void>((resolve) => void server.close(() => resolve()))
+  for (const out of underWay) if (!out.headersSent) out.shouldKeepAlive = false
+  const timer = setTimeout(() => server.closeAllConnections(), ms)
+  await closed
+  clearTimeout(timer)
+}
+
+/** Removes the socket that a killed process left; one that is answered stays. */
+async function clearStaleSocket(path: string): Promise<void> {
+  try {
+    if (!(await lstat(path)).isSocket())
+      throw new HostedError('listen', `${path}: is there, and is no socket`)
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return
+    throw error
+  }
+  const isAnswered = await new Promise<boolean>((resolve) => {
+    const socket = connect(path, () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
+  if (isAnswered) throw new HostedError('listen', `${path}: another process listens there`)
+  await unlink(path)
+}

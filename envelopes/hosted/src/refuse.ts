@@ -1,0 +1,31 @@
+/** Problem documents for what never became a request: they are written to the socket itself. */
+import type { Socket } from 'node:net'
+import { STATUS_CODES } from 'node:http'
+import { Problem, problemResponse, type ProblemCode } from '@service-fs/wire/problem'
+
+/** Errors of Node's HTTP parser and server, by `code`. */
+const REFUSALS: Readonly<Record<string, readonly [ProblemCode, string]>> = {
+  HPE_HEADER_OVERFLOW: ['headers-too-large', 'the header fields of a request are limited'],
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: ['too-large', 'the chunk extensions of a request are limited'],
+  ERR_HTTP_REQUEST_TIMEOUT: ['timeout', 'the request did not arrive in time'],
+}
+
+/** What the parser or the server says of a request, as a problem. */
+export function problemOfHttp(error: Error & { code?: string }): Problem {
+  const [code, detail] = REFUSALS[error.code ?? ''] ?? ['bad-request', 'not an HTTP/1.1 request']
+  return new Problem(code, detail)
+}
+
+/** Answers on the socket, and ends the connection: where the next request would begin is not known. */
+export function refuse(socket: Socket, problem: Problem): void {
+  if (!socket.writable) {
+    socket.destroy()
+    return
+  }
+  const { status, headers, body } = problemResponse(problem)
+  const fields = { ...headers, 'content-length': String(Buffer.byteLength(body)), connection: 'close' }
+  const head = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`)
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Error'}\r\n${head.join('')}\r\n${body}`, () =>
+    socket.destroy(),
+  )
+}
