@@ -16,7 +16,7 @@ export interface LogOptions {
   /** The least that is written. Default: `info`; `warn` on a terminal, where the greeting has said it. */
   level?: 'info' | 'warn'
   /** Takes a line without its end; default: standard error. */
-  write?(line: string): void
+  write?: (line: string) => void
 }
 
 /** Plain values, in snake_case; undefined is left out. */

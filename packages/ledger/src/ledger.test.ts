@@ -293,3 +293,16 @@ describe('limits and failures', () => {
     await ledger.close()
   })
 })
+
+it('tells its observer when an append begins and when it is answered', async () => {
+  const seen: string[] = []
+  const appending = (): (() => void) => {
+    seen.push('begun')
+    return () => seen.push('answered')
+  }
+  const ledger = await openTestLedger({ observer: { appending } })
+  await ledger.append([textRecord('a', 'one')])
+  expect(await code(ledger.append([textRecord('a', 'two')]))).toBe('conflict')
+  expect(seen).toEqual(['begun', 'answered', 'begun', 'answered'])
+  await ledger.close()
+})

@@ -32,6 +32,8 @@ const INDEX_STEP = 16_384
 export interface LedgerObserver {
   /** A commit is durable; `milliseconds` is what signing, writing and syncing took. */
   committed?(commit: { entries: number; bytes: number; milliseconds: number; size: number }): void
+  /** An append begins; what it returns is called when that append is answered, with a result or an error. */
+  appending?(): () => void
 }
 
 export interface LedgerOptions {
@@ -161,8 +163,13 @@ export class Ledger {
    * @throws LedgerError `conflict` (its `index` holds another record of that id), `bad-record`, `too-large`, `busy`, `clock-behind`,
    *   `signer`, `stopped`, `full`, `closed`
    */
-  append(records: readonly NewRecord[]): Promise<{ entries: Appended[]; checkpoint: string }> {
-    return this.#appender.append(records)
+  async append(records: readonly NewRecord[]): Promise<{ entries: Appended[]; checkpoint: string }> {
+    const answered = this.#observer.appending?.()
+    try {
+      return await this.#appender.append(records)
+    } finally {
+      answered?.()
+    }
   }
 
   /** The bytes of one entry. @throws LedgerError `not-found`, `corrupt` */

@@ -228,3 +228,20 @@ describe('many at once', () => {
     await storage.close()
   })
 })
+
+it('tells of every sync: of the tail, of files and of directories', async () => {
+  const syncs: string[] = []
+  const storage = await openPosixStorage(dir.path, {
+    synced(what, milliseconds) {
+      expect(milliseconds).toBeGreaterThan(0)
+      syncs.push(what)
+    },
+  })
+  await storage.beginTail(0, 1, bytesOf('begin'))
+  syncs.length = 0
+  await storage.commit(2, bytesOf('more'))
+  expect(syncs).toEqual(['tail'])
+  await storage.publish(bytesOf('checkpoint'))
+  expect(syncs).toEqual(['tail', 'file', 'directory'])
+  await storage.close()
+})

@@ -36,17 +36,22 @@ export interface PosixOptions {
   readonly lock?: boolean
   /** Whether to sync at all. Default true; false is for tests that need no durability. */
   readonly sync?: boolean
+  /** Told of every sync that succeeded: of the tail's data, of a whole file, of a directory's names; and how long it took. */
+  readonly synced?: (what: Synced, milliseconds: number) => void
 }
+
+export type Synced = 'tail' | 'file' | 'directory'
 
 /**
  * Opens the ledger in `dir`, which is made (0700) when it is not there, and removes what a stopped process left in tmp/.
  * Throws StorageError 'locked' when another process has it open, 'full', 'io', 'corrupt'.
  */
 export async function openPosixStorage(dir: string, options: PosixOptions = {}): Promise<StorageCapability> {
-  const root = await makeRoot(resolve(dir), options.sync ?? true)
+  const sync = syncer(options)
+  const root = await makeRoot(resolve(dir), sync)
   const lock = (options.lock ?? true) ? await lockDirectory(root) : undefined
   try {
-    return await openFileStorage(new PosixFiles(root, options.sync ?? true, lock), 'grow')
+    return await openFileStorage(new PosixFiles(root, sync, lock), 'grow')
   } catch (error) {
     await lock?.release()
     throw error
@@ -54,27 +59,27 @@ export async function openPosixStorage(dir: string, options: PosixOptions = {}):
 }
 
 /** Makes the directory and those above it, durably; returns its path without symbolic links. */
-async function makeRoot(dir: string, sync: boolean): Promise<string> {
+async function makeRoot(dir: string, sync: Sync): Promise<string> {
   try {
     await makeDirs(dir, sync)
     const root = await fs.realpath(dir)
     // Not only when it was made just now: the process that made it may have been killed before this. Who may not read
     // the parent directory did not make it.
-    await orUndefined('EACCES', syncPath(dirname(root), constants.O_DIRECTORY, sync))
+    await orUndefined('EACCES', syncDirectory(dirname(root), sync))
     return root
   } catch (error) {
     throw systemError('.', error)
   }
 }
 
-async function makeDirs(dir: string, sync: boolean): Promise<void> {
+async function makeDirs(dir: string, sync: Sync): Promise<void> {
   try {
     await fs.mkdir(dir, 0o700)
   } catch (error) {
     if (errnoOf(error) === 'EEXIST') return
     if (errnoOf(error) !== 'ENOENT') throw error
     await makeDirs(dirname(dir), sync)
-    await syncPath(await fs.realpath(dirname(dirname(dir))), constants.O_DIRECTORY, sync)
+    await syncDirectory(await fs.realpath(dirname(dirname(dir))), sync)
     await fs.mkdir(dir, 0o700)
   }
 }
@@ -88,16 +93,28 @@ const read = promisify(callback.read)
 const link = promisify(callback.link)
 const unlink = promisify(callback.unlink)
 
+type Sync = (what: Synced, fd: number) => Promise<void>
+
+/** How what is written is made durable, and who is told. */
+function syncer({ sync = true, synced }: PosixOptions): Sync {
+  if (!sync) return () => Promise.resolve()
+  return async (what, fd) => {
+    const started = performance.now()
+    await (what === 'tail' ? fdatasync(fd) : fsync(fd))
+    synced?.(what, performance.now() - started)
+  }
+}
+
 const READ = constants.O_RDONLY | constants.O_NOFOLLOW
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
 const OWNER_ONLY = 0o600
 
 class PosixFiles implements FileSystem {
   readonly #root: string
-  readonly #sync: boolean
+  readonly #sync: Sync
   readonly #lock: DirectoryLock | undefined
 
-  constructor(root: string, sync: boolean, lock: DirectoryLock | undefined) {
+  constructor(root: string, sync: Sync, lock: DirectoryLock | undefined) {
     this.#root = root
     this.#sync = sync
     this.#lock = lock
@@ -130,7 +147,7 @@ class PosixFiles implements FileSystem {
       // Into the page cache: no thread need wait for that.
       for (let at = 0; at < bytes.length;) at += progress(writeSync(fd, bytes, at, bytes.length - at))
       if (mode !== OWNER_ONLY) fchmodSync(fd, mode)
-      if (this.#sync) await fsync(fd)
+      await this.#sync('file', fd)
     } finally {
       await close(fd)
     }
@@ -153,11 +170,11 @@ class PosixFiles implements FileSystem {
   }
 
   async syncDir(dir: string): Promise<void> {
-    await syncPath(this.#path(dir), constants.O_DIRECTORY, this.#sync)
+    await syncDirectory(this.#path(dir), this.#sync)
   }
 
   async syncFile(path: string): Promise<void> {
-    await syncPath(this.#path(path), constants.O_NONBLOCK, this.#sync)
+    await syncPath(this.#path(path), constants.O_NONBLOCK, 'file', this.#sync)
   }
 
   async openTail(path: string): Promise<TailHandle> {
@@ -181,9 +198,9 @@ class PosixFiles implements FileSystem {
 class PosixTail implements TailHandle {
   readonly length: number
   readonly #file: fs.FileHandle
-  readonly #sync: boolean
+  readonly #sync: Sync
 
-  constructor(file: fs.FileHandle, length: number, sync: boolean) {
+  constructor(file: fs.FileHandle, length: number, sync: Sync) {
     this.#file = file
     this.length = length
     this.#sync = sync
@@ -195,7 +212,7 @@ class PosixTail implements TailHandle {
     for (let at = 0; at < bytes.length;) {
       at += progress(writeSync(fd, bytes, at, bytes.length - at, position + at))
     }
-    if (this.#sync) await fdatasync(fd)
+    await this.#sync('tail', fd)
   }
 
   close(): Promise<void> {
@@ -209,11 +226,15 @@ function progress(written: number): number {
   throw Object.assign(new Error('write(2) wrote nothing'), { code: 'EIO' })
 }
 
-/** Opens (not following a symbolic link) and syncs; with `sync` false, only opens. */
-async function syncPath(path: string, flags: number, sync: boolean): Promise<void> {
+function syncDirectory(path: string, sync: Sync): Promise<void> {
+  return syncPath(path, constants.O_DIRECTORY, 'directory', sync)
+}
+
+/** Opens (not following a symbolic link) and syncs. */
+async function syncPath(path: string, flags: number, what: Synced, sync: Sync): Promise<void> {
   const fd = await open(path, READ | flags, 0)
   try {
-    if (sync) await fsync(fd)
+    await sync(what, fd)
   } finally {
     await close(fd)
   }
