@@ -35,8 +35,16 @@ it.each([
   [{ moduleId: 'a' }, '--root'],
   [{ moduleId: 'a', root: '/x', origin: 'a b' }, '--origin'],
   [{ moduleId: 'a', root: '/x', origin: 'a+b' }, '--origin'],
+  [{ moduleId: 'a', root: '/x', behindFront: true }, '--behind-front'],
 ])('refuses %j', (flags, named) => {
   expect(() => configOf(flags, {})).toThrow(named)
+})
+
+it('believes a front on a unix socket only', () => {
+  const flags = { moduleId: 'a', root: '/x', behindFront: true }
+  expect(configOf({ ...flags, listen: 'unix:/run/a' }, {}).behindFront).toBe(true)
+  expect(() => configOf({ ...flags, listen: '127.0.0.1:80' }, {})).toThrow('--behind-front')
+  expect(configOf({ moduleId: 'a', root: '/x', listen: 'unix:/run/a' }, {}).behindFront).toBeUndefined()
 })
 
 it('takes a disk by flags, then the environment', () => {

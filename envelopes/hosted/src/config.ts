@@ -21,6 +21,8 @@ interface Common {
 export interface Config extends Common {
   /** Absolute. Holds `<moduleId>/` and `.secret/<moduleId>/`. */
   root: string
+  /** Whether only a front connects, which says who asks. */
+  behindFront?: boolean
 }
 
 /** Of Envelope B. */
@@ -40,6 +42,7 @@ export interface ServeFlags {
   diskSize?: string | undefined
   listen?: string | undefined
   origin?: string | undefined
+  behindFront?: boolean | undefined
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -59,12 +62,15 @@ export function configOf(flags: ServeFlags, env: Environment): Config {
   const root = flags.root ?? env['FS_LEDGER_ROOT']
   if (root === undefined || root === '')
     throw usage('name the directory of the ledgers: --root DIR or FS_LEDGER_ROOT')
-  return { ...common, root: resolve(root) }
+  if (flags.behindFront === true && !('path' in common.listen))
+    throw usage('--behind-front: whoever connects is believed, so it takes --listen unix:/path')
+  return { ...common, root: resolve(root), ...(flags.behindFront === true ? { behindFront: true } : {}) }
 }
 
 /** Flags first, then FS_MODULE_ID, FS_DISK, FS_DISK_SIZE, FS_LISTEN, FS_ORIGIN. @throws HostedError `usage` */
 export function diskConfigOf(flags: ServeFlags, env: Environment): DiskConfig {
   if (flags.root !== undefined) throw usage('--root is for --envelope a; --envelope b has --disk')
+  if (flags.behindFront === true) throw usage('--behind-front is for --envelope a')
   const common = commonOf(flags, env)
   const disk = flags.disk ?? env['FS_DISK']
   if (disk === undefined || disk === '') throw usage('name the disk image: --disk FILE or FS_DISK')

@@ -1,6 +1,7 @@
 /** `service-fs serve --envelope a`: one tenant's ledger in a directory. */
 import { isLocalName } from '@service-fs/wire/host-name'
 import type { Config } from './config.ts'
+import { identityOf } from './front/identity-headers.ts'
 import { startHttp, type HttpServer } from './http.ts'
 import { createLog } from './log.ts'
 import type { Served } from './serve.ts'
@@ -9,6 +10,9 @@ import { VERSION } from './version.ts'
 
 /** How long a stop waits for requests that are under way. */
 const DRAIN_MS = 10_000
+
+/** The front's group may connect as well: the directory of the socket says which group that is. */
+const BEHIND_FRONT = { authenticate: identityOf, mode: 0o660 }
 
 export interface Daemon extends Served {
   readonly tenant: Tenant
@@ -25,6 +29,7 @@ export async function start(config: Config, write: (line: string) => void): Prom
       wire: tenant.wire,
       // Without credentials it listens on a loopback address or a unix socket only.
       ...('path' in config.listen ? {} : { accepts: isLocalName }),
+      ...(config.behindFront === true ? BEHIND_FRONT : {}),
       answered: (method, status, seconds) => tenant.metrics.answered(method, status, seconds),
       report,
     })

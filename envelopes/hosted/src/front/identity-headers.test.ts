@@ -1,0 +1,28 @@
+import { expect, it } from 'vitest'
+import { Problem } from '@service-fs/wire/problem'
+import type { Identity } from '../identity.ts'
+import { identityHeaders, identityOf } from './identity-headers.ts'
+
+function sent(fields: readonly string[]): Identity | Problem {
+  const headers: Record<string, string> = {}
+  for (let i = 0; i < fields.length; i += 2) headers[fields[i] as string] = fields[i + 1] as string
+  return identityOf({ headers })
+}
+
+it.each<Identity>([
+  { subject: 'anonymous', roles: undefined },
+  { subject: 'nobody', roles: [] },
+  { subject: 'Zoë, 100%\r\n<zoe@example.org>', roles: ['read', 'append'] },
+])('arrives as it was sent: %j', (identity) => {
+  expect(sent(identityHeaders(identity))).toEqual(identity)
+})
+
+it('who did not come through the front has no roles', () => {
+  expect(sent([])).toEqual({ subject: 'anonymous', roles: [] })
+  expect(sent(['x-service-fs-roles', 'append'])).toEqual({ subject: 'anonymous', roles: [] })
+})
+
+it('what the front does not send is refused', () => {
+  expect(sent(['x-service-fs-subject', 'a', 'x-service-fs-roles', 'append,root'])).toBeInstanceOf(Problem)
+  expect(sent(['x-service-fs-subject', '%zz'])).toBeInstanceOf(Problem)
+})
