@@ -64,7 +64,7 @@ describe('commands', () => {
   beforeAll(async () => {
     expect(daemonBuilt).toBe(true)
     const { stdout } = await serviceFsCommand(['--help'])
-    commands = matches(stdout, /^ {2}([a-z-]+) (?:\[|<)/gm).filter((name) => name !== 'help')
+    commands = matches(stdout, /^ {2}([a-z-]+) (?:\[|<| )/gm).filter((name) => name !== 'help')
     expect(commands.length).toBeGreaterThan(0)
   })
 

@@ -1,6 +1,7 @@
 /** The `service-fs` command line: all commands but `serve`, which the daemon's package adds. */
 import type { Command } from 'commander'
 import { addAppend } from './commands/append.ts'
+import { addAudit } from './commands/audit.ts'
 import { addExport } from './commands/export.ts'
 import { addGet } from './commands/get.ts'
 import { addKeygen } from './commands/keygen.ts'
@@ -24,6 +25,7 @@ export function buildProgram(io: Io = processIo): Command {
     addProof,
     addVerify,
     addVerifyProof,
+    addAudit,
     addExport,
     addRestore,
     addProvision,

@@ -16,6 +16,9 @@ interface Open {
   digest: ReturnType<typeof sha256Stream>
 }
 
+/** What else is to be checked of each entry that has the format. */
+export type EachEntry = (entry: Entry, place: Place, problems: Problems) => void
+
 /**
  * Checks entry after entry: the format, that time never goes back, that split records are whole, that identifiers are
  * unique.
@@ -30,9 +33,11 @@ export class RecordCheck {
   #records = 0
   /** Identifiers that may have come before, with the index of the record that has it again. */
   readonly suspects: Map<string, number[]> = new Map()
+  readonly #each: EachEntry | undefined
 
-  constructor(problems: Problems) {
+  constructor(problems: Problems, each?: EachEntry) {
     this.#problems = problems
+    this.#each = each
   }
 
   /** Records seen. */
@@ -58,6 +63,7 @@ export class RecordCheck {
     if (entry.header.time < this.#time)
       this.#problems.add(place, `a time not before ${this.#time}`, entry.header.time)
     else this.#time = entry.header.time
+    this.#each?.(entry, place, this.#problems)
     if (entry.continuation === undefined) this.#first(entry, place)
     else this.#part(entry, entry.continuation, place)
   }

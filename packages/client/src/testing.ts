@@ -207,7 +207,8 @@ export function serveDirectory(dir: string): Promise<TestServer> {
       if (path === 'checkpoint') response.end(await filesSource(directoryFiles(at)).checkpoint())
       else if (path === 'v1/contract') {
         const vkey = await readFile(join(at, 'keys/ed25519.vkey'), 'utf8')
-        response.end(JSON.stringify({ vkeys: [vkey.trimEnd()] }))
+        const origin = (await readFile(join(at, 'origin'), 'utf8')).trimEnd()
+        response.end(JSON.stringify({ origin, vkeys: [vkey.trimEnd()] }))
       } else response.end(await tileBytes(at, parseTilePath(path)))
     } catch {
       response.writeHead(404).end()

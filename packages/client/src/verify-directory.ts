@@ -50,6 +50,15 @@ export async function verifyFiles(files: LedgerFiles, options: VerifyOptions = {
   return new FilesCheck(files, options, undefined).run()
 }
 
+/** Checks the audit sub-ledger alone, of the ledger with this origin. @throws ClientError `file` when there is none */
+export async function verifyAuditFiles(
+  files: LedgerFiles,
+  options: VerifyOptions,
+  origin: string,
+): Promise<LedgerReport> {
+  return new FilesCheck(files.below('audit'), options, origin).run()
+}
+
 class FilesCheck {
   readonly #files: LedgerFiles
   readonly #options: VerifyOptions
@@ -80,7 +89,7 @@ class FilesCheck {
     const head = this.#head(tail.newest, published)
     await this.#readme()
     await this.#listing(head.size)
-    const records = new RecordCheck(this.#problems)
+    const records = new RecordCheck(this.#problems, this.#options.each)
     const beside = this.#beside(tail, published?.checkpoint, origin, trust)
     const walk = await this.#walk(head.size, tail.starts, beside, records)
     await this.#partials(head.size)

@@ -29,7 +29,12 @@ async function shownTrust(connection: Connection): Promise<Trust> {
 
 /** The keys that `/v1/contract` shows. */
 async function shownKeys(connection: Connection): Promise<string[]> {
-  const { vkeys } = record(await connection.askJson('v1/contract'))
+  return keysOf(await connection.askJson('v1/contract'))
+}
+
+/** The keys in a contract. @throws ClientError `malformed` */
+export function keysOf(contract: unknown): string[] {
+  const { vkeys } = record(contract)
   if (!Array.isArray(vkeys) || !vkeys.every((vkey) => typeof vkey === 'string')) {
     throw new ClientError('malformed', 'v1/contract: expected vkeys')
   }
@@ -48,6 +53,16 @@ export async function verifyUrl(connection: Connection, options: VerifyOptions =
   const own = copy === undefined ? others : { ...others, copy: copy.audit() }
   const audit = await auditReport(connection.audit(), own, report)
   return audit === undefined ? report : { ...report, ok: report.ok && audit.ok, audit }
+}
+
+/** Checks the audit sub-ledger alone; its origin and keys are given. @throws ClientError when it can't be read */
+export function verifyAuditUrl(
+  connection: Connection,
+  options: VerifyOptions,
+  trust: Trust,
+  origin: string,
+): Promise<LedgerReport> {
+  return new UrlCheck(connection.audit(), options, trust, origin).run()
 }
 
 async function auditReport(
@@ -94,7 +109,7 @@ class UrlCheck {
     const note = await this.#source.checkpoint()
     const opened = this.#open(note)
     const { origin, size, root } = opened.checkpoint
-    const records = new RecordCheck(this.#problems)
+    const records = new RecordCheck(this.#problems, this.#options.each)
     const samples = new Samples(opened.checkpoint, this.#problems)
     const walk = await this.#walk(size, samples, records)
     const { copy } = this.#options

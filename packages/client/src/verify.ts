@@ -7,6 +7,7 @@ import type { LedgerCopy } from './copy.ts'
 import { messageOf } from './errors.ts'
 import { nativeCodec } from '@service-fs/native/native'
 import { Problems, type Problem } from './problems.ts'
+import type { EachEntry } from './records.ts'
 import type { LogSource } from './source.ts'
 import type { TrustOptions } from './trust.ts'
 
@@ -44,6 +45,8 @@ export interface VerifyOptions extends TrustOptions {
   withoutAudit?: boolean
   /** Is given what is checked. */
   copy?: LedgerCopy
+  /** Looks at each entry. */
+  each?: EachEntry
 }
 
 /** Looks at the identifiers themselves where two may be the same, and reports those that are. */

@@ -1,0 +1,223 @@
+/** The audit sub-ledger of a ledger wherever it is: behind a URL, in a directory, in a tar archive or disk image. */
+import { parseEntry } from '@service-fs/format/entry'
+import { nativeCodec, nativeHasher } from '@service-fs/native/native'
+import { parseCheckpointText, type Checkpoint } from '@service-fs/tlog/checkpoint'
+import { parseNote } from '@service-fs/tlog/note'
+import {
+  computeProof,
+  consistencyPlan,
+  inclusionPlan,
+  planTiles,
+  verifyConsistency,
+  type Plan,
+} from '@service-fs/tlog/proof'
+import { TILE_WIDTH, tileWidth } from '@service-fs/tlog/tile'
+import { formatTlogProof } from '@service-fs/tlog/tlog-proof'
+import { ClientError, messageOf } from './errors.ts'
+import { record, type Connection } from './http.ts'
+import type { LedgerFiles } from './ledger-files.ts'
+import { withConnection, type LedgerOptions } from './options.ts'
+import { fetchProof, proofHeader, readProof } from './proof.ts'
+import { readRecordAt, readRecordById } from './read.ts'
+import type { Span } from './reads.ts'
+import { filesSource, httpSource, type LogSource } from './source.ts'
+import { TrustedTree } from './tree.ts'
+import { treeRecords, uncheckedBundles } from './tree-records.ts'
+import { Trust, type TrustOptions } from './trust.ts'
+import { verifyAuditFiles } from './verify-directory.ts'
+import { withLedgerFiles } from './verify-place.ts'
+import { keysOf, verifyAuditUrl } from './verify-url.ts'
+import type { LedgerReport, VerifyOptions } from './verify.ts'
+
+/** An entry with its proof. Neither is checked. */
+export interface ProvedEntry {
+  /** The text of a `.tlog-proof`. */
+  proof: string
+  payload: Uint8Array
+}
+
+/** A record of the ledger, by one of the two. */
+export type Asked = { cursor: number } | { id: string }
+
+export interface AuditPlace {
+  /** The sub-ledger's. */
+  readonly origin: string
+  readonly trust: Trust
+  readonly source: LogSource
+  /** Checks all of it. @throws ClientError when it can't be read */
+  verify(options: VerifyOptions): Promise<LedgerReport>
+  /** @throws ClientError `not-found` */
+  prove(index: number): Promise<ProvedEntry>
+  /** Which entries of the ledger a record has. @throws ClientError `not-found`, `not-a-record` */
+  spanOf(asked: Asked): Promise<Span>
+}
+
+/**
+ * Works with a sub-ledger. What begins with http:// or https:// is a URL, anything else a path.
+ * @throws ClientError; `not-found` when there is none, `usage` when keys were given and none is the sub-ledger's
+ */
+export function withAudit<T>(
+  place: string,
+  options: LedgerOptions & { trust: TrustOptions },
+  work: (audit: AuditPlace) => Promise<T>,
+): Promise<T> {
+  const { trust } = options
+  if (/^https?:\/\//.test(place))
+    return withConnection({ ...options, url: place }, async (to) => work(await urlAudit(to, trust)))
+  return withLedgerFiles(place, options.moduleId, async (files) => work(await filesAudit(files, trust)))
+}
+
+async function urlAudit(connection: Connection, options: TrustOptions): Promise<AuditPlace> {
+  const audit = connection.audit()
+  const contract = await audit.askJson('v1/contract')
+  const { origin } = record(contract)
+  if (typeof origin !== 'string') throw new ClientError('malformed', 'audit/v1/contract: expected an origin')
+  const trust = pinned(options, origin) ?? Trust.shown(keysOf(contract), 'audit/v1/contract')
+  return {
+    origin,
+    trust,
+    source: httpSource(audit),
+    verify: (checks) => verifyAuditUrl(connection, { ...checks, ...options }, trust, origin),
+    async prove(index) {
+      const { payload } = await readRecordAt(audit, index + 1)
+      return { payload, proof: await fetchProof(audit, index + 1) }
+    },
+    async spanOf(asked) {
+      const cursor = 'id' in asked ? (await readRecordById(connection, asked.id)).cursor : asked.cursor
+      const { header, split } = proofHeader(readProof(await fetchProof(connection, cursor)))
+      if (split === undefined) refusePart(header, cursor)
+      return { first: cursor - 1, end: cursor - 1 + (split?.parts ?? 1) }
+    },
+  }
+}
+
+async function filesAudit(files: LedgerFiles, options: TrustOptions): Promise<AuditPlace> {
+  const below = files.below('audit')
+  const text = await below.read('origin')
+  if (text === undefined) throw new ClientError('not-found', `${files.place}: there is no audit sub-ledger`)
+  const origin = text.toString('utf8').replace(/\n$/, '')
+  const trust = pinned(options, origin) ?? Trust.shown(await keysIn(below), 'audit/keys/')
+  const source = filesSource(below)
+  return {
+    origin,
+    trust,
+    source,
+    verify: (checks) => verifyAuditFiles(files, { ...checks, ...options }, origin),
+    prove: (index) => proveFrom(source, trust, origin, index),
+    spanOf: (asked) => spanIn(filesSource(files), asked),
+  }
+}
+
+/** The keys that the user gave. Those of the ledger alone say nothing of its sub-ledger. */
+function pinned(options: TrustOptions, origin: string): Trust | undefined {
+  const trust = Trust.pinned(options)
+  if (trust === undefined || trust.knows(origin)) return trust
+  throw new ClientError('usage', `expected a key of the audit sub-ledger, ${origin}, found none of that name`)
+}
+
+async function keysIn(files: LedgerFiles): Promise<string[]> {
+  const vkeys: string[] = []
+  for (const { name, kind } of await files.list('keys')) {
+    if (kind !== 'file' || !name.endsWith('.vkey')) continue
+    vkeys.push(((await files.read(`keys/${name}`)) ?? '').toString().trimEnd())
+  }
+  return vkeys
+}
+
+/** An entry and its proof, out of tiles. */
+async function proveFrom(
+  source: LogSource,
+  trust: Trust,
+  origin: string,
+  index: number,
+): Promise<ProvedEntry> {
+  const checkpoint = await source.checkpoint()
+  const { size } = trust.open(checkpoint, origin)
+  if (index >= size) throw new ClientError('not-found', `entry ${index}: the sub-ledger has ${size} entries`)
+  const hashes = await computeFrom(source, inclusionPlan(index, size), size)
+  const bundle = Math.floor(index / TILE_WIDTH)
+  const entries = await source.bundle(bundle, tileWidth('entries', bundle, size))
+  const { bytes, headerLength } = entryAt(entries, index)
+  const extra = bytes.slice(0, headerLength)
+  return {
+    proof: formatTlogProof({ extra, index, hashes, checkpoint }, nativeCodec),
+    payload: bytes.subarray(headerLength),
+  }
+}
+
+function entryAt(entries: readonly Uint8Array[], index: number): { bytes: Uint8Array; headerLength: number } {
+  const bytes = entries[index % TILE_WIDTH] ?? new Uint8Array()
+  try {
+    return { bytes, headerLength: parseEntry(bytes, nativeCodec).headerLength }
+  } catch (error) {
+    throw new ClientError('false', `entry ${index}: ${messageOf(error)}`)
+  }
+}
+
+/** Reads the tiles of a plan, then computes. */
+async function computeFrom(source: LogSource, plan: Plan, size: number): Promise<string[]> {
+  const tiles = new Map<string, readonly string[]>()
+  for (const { level, index, width } of planTiles(plan, size))
+    tiles.set(`${level}/${index}`, await source.hashTile(level as number, index, width))
+  return computeProof(plan, (level, index) => tiles.get(`${level}/${index}`) ?? [], nativeHasher)
+}
+
+/**
+ * Checks that a tree goes on from the one of an earlier checkpoint of the same log.
+ * @throws ClientError `false` when it does not
+ */
+export async function checkEarlier(
+  { source }: AuditPlace,
+  earlier: Checkpoint,
+  { size, root }: Pick<Checkpoint, 'size' | 'root'>,
+): Promise<void> {
+  if (earlier.size > size)
+    throw new ClientError(
+      'false',
+      `expected at least the ${earlier.size} entries of the earlier checkpoint, found ${size}`,
+    )
+  try {
+    const proof = await computeFrom(source, consistencyPlan(earlier.size, size), size)
+    const trees = { from: earlier.size, to: size, fromRoot: earlier.root, toRoot: root }
+    verifyConsistency({ ...trees, proof }, nativeHasher)
+  } catch (error) {
+    if (error instanceof ClientError) throw error
+    throw new ClientError(
+      'false',
+      `expected the tree of the earlier checkpoint in this one, found another: ${messageOf(error)}`,
+    )
+  }
+}
+
+/** The newest tree of a sub-ledger, every hash of it checked against its signed checkpoint. @throws ClientError `false` */
+export async function openAuditTree({ source, trust, origin }: AuditPlace): Promise<TrustedTree> {
+  return TrustedTree.open(source, trust.open(await source.checkpoint(), origin))
+}
+
+/** Which entries a record has, in files. Its identifier may be anywhere: for that all are read. */
+async function spanIn(source: LogSource, asked: Asked): Promise<Span> {
+  const { size } = parseCheckpointText(parseNote(await source.checkpoint()).text)
+  if ('id' in asked) {
+    for await (const { id, index, parts } of treeRecords(uncheckedBundles(source, size)))
+      if (id === asked.id) return { first: index, end: index + parts }
+    throw new ClientError('not-found', `no record ${JSON.stringify(asked.id)}`)
+  }
+  const { cursor } = asked
+  if (cursor > size)
+    throw new ClientError('not-found', `cursor ${cursor}: the ledger has entries 1 to ${size}`)
+  const bundle = Math.floor((cursor - 1) / TILE_WIDTH)
+  const { bytes } = entryAt(await source.bundle(bundle, tileWidth('entries', bundle, size)), cursor - 1)
+  refusePart(bytes, cursor)
+  return { first: cursor - 1, end: cursor - 1 + (parseEntry(bytes, nativeCodec).split?.parts ?? 1) }
+}
+
+/** A cursor within a split record names no record. */
+function refusePart(bytes: Uint8Array, cursor: number): void {
+  const { continuation, header } = parseEntry(bytes, nativeCodec)
+  if (continuation === undefined) return
+  const { part, of } = continuation
+  throw new ClientError(
+    'not-a-record',
+    `cursor ${cursor} is part ${part}/${of} of ${JSON.stringify(header.id)}`,
+  )
+}
