@@ -1,0 +1,166 @@
+/** The JSON that the wire takes and gives, as schemas (JSON Schema 2020-12, as OpenAPI 3.1 has them). */
+import { PROBLEMS } from './problem.ts'
+
+export type Schema = { readonly [name: string]: Json } | boolean
+export type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json }
+
+export const ref = (name: string): Schema => ({ $ref: `#/components/schemas/${name}` })
+const text = (description: string, more: Readonly<Record<string, Json>> = {}): Schema => ({
+  type: 'string',
+  description,
+  ...more,
+})
+const listOf = (items: Schema, description: string): Schema => ({ type: 'array', items, description })
+
+/** An integer of at least `minimum`, at most 2^53 - 1. */
+export const integer = (
+  description: string,
+  minimum = 0,
+  maximum: number = Number.MAX_SAFE_INTEGER,
+): Schema => ({ type: 'integer', minimum, maximum, description })
+
+/** An object with exactly these members; those in `optional` may be absent. */
+function object(properties: Readonly<Record<string, Schema>>, optional: readonly string[] = []): Schema {
+  const required = Object.keys(properties).filter((name) => !optional.includes(name))
+  return { type: 'object', properties, required, additionalProperties: false }
+}
+
+/** An object that has one of two members, and not both. */
+function eitherOf(schema: Schema, a: string, b: string): Schema {
+  if (typeof schema === 'boolean') return schema
+  return { ...schema, oneOf: [{ required: [a] }, { required: [b] }] }
+}
+
+const INDEX = integer("index of the record's first entry")
+const CURSOR = integer("index of the record's first entry + 1", 1)
+const TIME = text('RFC 3339, to the millisecond', {
+  pattern: String.raw`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$`,
+})
+const PAYLOAD_ID = text('1 to 256 bytes of UTF-8 without control characters', {
+  minLength: 1,
+  maxLength: 256,
+})
+const TYPE = text('media type, parameters allowed, of at most 255 bytes', { minLength: 3, maxLength: 255 })
+const BASE64 = { type: 'string', contentEncoding: 'base64', pattern: '^[A-Za-z0-9+/]*={0,2}$' } as const
+const ORIGIN = text('the name of the log in its checkpoints', { minLength: 1 })
+const NOTE = text('a signed checkpoint, c2sp.org/tlog-checkpoint')
+const VKEYS = listOf(
+  { type: 'string', pattern: '^[^+]+\\+[0-9a-f]{8}\\+' },
+  'verifier keys, c2sp.org/signed-note',
+)
+const PAYLOAD: Schema = { description: 'any JSON value; stored as its RFC 8785 text' }
+
+const PLACE: Readonly<Record<string, Schema>> = {
+  cursor: CURSOR,
+  payload_id: PAYLOAD_ID,
+  index: INDEX,
+  parts: integer('how many entries the record takes', 1),
+  leaf_hash: ref('Hash'),
+  time: TIME,
+  duplicate: { type: 'boolean', description: 'whether the record was there before' },
+}
+
+const LIMITS = [
+  'payload_bytes',
+  'payload_id_bytes',
+  'type_bytes',
+  'append_lines',
+  'append_bytes',
+  'entries_default',
+  'entries_max',
+  'entries_bytes',
+]
+
+export const SCHEMAS: Readonly<Record<string, Schema>> = {
+  Hash: text('SHA-256 in base64, RFC 6962', { pattern: '^[A-Za-z0-9+/]{43}=$' }),
+  Alive: object({ alive: { const: true } }),
+  Ready: object(
+    {
+      ready: { const: true },
+      protections: {
+        type: 'object',
+        description: 'what keeps the ledger from being changed on this machine, and is in force',
+      },
+    },
+    ['protections'],
+  ),
+  Contract: object({
+    version: text('of the software'),
+    module_id: text('the tenant', { pattern: '^[a-z0-9][a-z0-9-]{0,62}$' }),
+    origin: ORIGIN,
+    vkeys: VKEYS,
+    hash_algorithms: { type: 'array', items: { const: 'sha-256' } },
+    audit: { oneOf: [{ type: 'null' }, object({ origin: ORIGIN, vkeys: VKEYS })] },
+    limits: object(Object.fromEntries(LIMITS.map((name) => [name, integer('', 1)]))),
+  }),
+  NewRecord: eitherOf(
+    object({ payload_id: PAYLOAD_ID, payload: PAYLOAD, payload_base64: BASE64, type: TYPE }, [
+      'payload',
+      'payload_base64',
+      'type',
+    ]),
+    'payload',
+    'payload_base64',
+  ),
+  Place: object(PLACE),
+  Appended: object({ ...PLACE, checkpoint: NOTE }),
+  AppendedBatch: object({ entries: listOf(ref('Place'), 'in the order of the lines'), checkpoint: NOTE }),
+  Record: eitherOf(
+    object(
+      {
+        cursor: CURSOR,
+        payload_id: PAYLOAD_ID,
+        type: TYPE,
+        time: TIME,
+        payload: { description: 'the stored bytes, when they are the RFC 8785 text of a JSON value' },
+        payload_base64: { ...BASE64, description: 'the stored bytes' },
+      },
+      ['payload', 'payload_base64'],
+    ),
+    'payload',
+    'payload_base64',
+  ),
+  Entries: object({
+    module_id: text('the tenant'),
+    next_cursor: integer('the `since` that goes on from here'),
+    entries: listOf(ref('Record'), 'in order'),
+  }),
+  Checkpoint: object({ origin: ORIGIN, size: integer('entries'), root_hash: ref('Hash'), checkpoint: NOTE }),
+  InclusionProof: object({
+    index: integer('of the entry'),
+    size: integer('of the tree', 1),
+    leaf_hash: ref('Hash'),
+    root_hash: ref('Hash'),
+    hashes: listOf(ref('Hash'), 'RFC 6962 §2.1.1'),
+  }),
+  ConsistencyProof: object({
+    from: integer('size of the older tree'),
+    to: integer('size of the newer tree'),
+    hashes: listOf(ref('Hash'), 'RFC 6962 §2.1.2; none from 0, and none from a size to itself'),
+  }),
+  JsonRpc: {
+    type: 'object',
+    description: 'a message of JSON-RPC 2.0, as the Model Context Protocol has them',
+    properties: { jsonrpc: { const: '2.0' } },
+    required: ['jsonrpc'],
+  },
+  Problem: {
+    type: 'object',
+    description: 'RFC 9457; by error there are more members',
+    properties: {
+      type: text('the code as a URN', { pattern: '^urn:service-fs:problem:[a-z-]+$' }),
+      title: text('what kind of error'),
+      status: integer('the HTTP status', 400, 599),
+      detail: text('what was wrong, for people'),
+      code: text('what kind of error, for programs; stable', { enum: Object.keys(PROBLEMS) }),
+      field: text('which field, header or parameter'),
+      line: integer('of a batch', 1),
+      expected: { type: ['string', 'number'], description: 'what it should have been' },
+      supplied: { type: ['string', 'number'], description: 'what it was' },
+      size: integer("the tree's, in entries"),
+      cursor: integer('of the record that is meant', 1),
+      allow: text('the methods that the route takes'),
+    },
+    required: ['type', 'title', 'status', 'detail', 'code'],
+  },
+}

@@ -1,0 +1,197 @@
+/** The wire as an OpenAPI 3.1 document (spec.openapis.org/oas/v3.1.1), made from the route table. */
+import { DESCRIBED, type Described } from './openapi-routes.ts'
+import { SCHEMAS, type Json, type Schema } from './openapi-schemas.ts'
+import { PROBLEMS, type ProblemCode } from './problem.ts'
+import { ROUTES, type Route } from './routes.ts'
+
+type Members = { readonly [name: string]: Json }
+
+/** The document: plain JSON. @throws Error for a route that is not described */
+export function openApi(version: string): Members {
+  const paths: Record<string, Record<string, Json>> = {}
+  for (const route of ROUTES) {
+    const path = pathOf(route)
+    paths[path] = { ...paths[path], [route.method.toLowerCase()]: operation(route) }
+  }
+  return {
+    openapi: '3.1.1',
+    info: {
+      title: 'service-fs',
+      version,
+      summary: 'An append-only ledger that proves what it holds, and records who read it',
+      description:
+        'GET answers HEAD as well, with the same headers and no body. Every error is a problem document (RFC 9457).',
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+    },
+    servers: [
+      { url: '/', description: 'the tenant by X-Foundry-Module-ID' },
+      {
+        url: '/t/{module_id}',
+        description: 'the tenant by path',
+        variables: { module_id: { default: 'demo', description: 'the tenant' } },
+      },
+    ],
+    tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
+    paths,
+    components: {
+      schemas: SCHEMAS,
+      parameters: PARAMETERS,
+      headers: HEADERS,
+      securitySchemes: {
+        token: {
+          type: 'http',
+          scheme: 'bearer',
+          description: 'a token of this server, or an OIDC access token',
+        },
+        certificate: { type: 'mutualTLS', description: 'a client certificate' },
+      },
+    },
+  }
+}
+
+/** The path of a route as OpenAPI writes it. */
+export function pathOf({ pattern }: Pick<Route, 'pattern'>): string {
+  return pattern.replace('...}', '}')
+}
+
+const TAGS = {
+  ledger: "the tenant's ledger",
+  audit: 'its audit sub-ledger: who read what, and when',
+  operation: 'how it runs',
+}
+
+const PARAMETERS: Members = {
+  ModuleId: {
+    name: 'X-Foundry-Module-ID',
+    in: 'header',
+    description: 'the tenant, where the path does not name it',
+    schema: { type: 'string', pattern: '^[a-z0-9][a-z0-9-]{0,62}$' },
+  },
+  RequestId: {
+    name: 'X-Foundry-Request-ID',
+    in: 'header',
+    description: 'goes into the audit entry; one is made where there is none',
+    schema: { type: 'string', pattern: String.raw`^[\x21-\x7e]{1,128}$` },
+  },
+}
+
+const HEADERS: Members = {
+  RequestId: { description: "the request's identifier", schema: { type: 'string' } },
+  AuditIndex: {
+    description:
+      'index of the entry of the audit sub-ledger that records this read; absent for a public ledger',
+    schema: { type: 'integer', minimum: 0 },
+  },
+  RetryAfter: { description: 'seconds', schema: { type: 'integer', minimum: 0 } },
+}
+
+function operation(route: Route): Json {
+  const found = DESCRIBED[route.audit ? route.pattern.slice('/audit'.length) : route.pattern]
+  if (found === undefined) throw new Error(`${route.pattern}: not described in openapi-routes.ts`)
+  const { operationId, body } = found
+  return {
+    operationId: route.audit ? `audit${operationId[0]?.toUpperCase()}${operationId.slice(1)}` : operationId,
+    summary: route.summary,
+    tags: [route.audit ? 'audit' : route.tenant ? 'ledger' : 'operation'],
+    ...(route.permission === 'anybody'
+      ? {}
+      : { description: `Takes the role ${route.permission.join(' or ')}.` }),
+    security: security(route),
+    parameters: parameters(route, found),
+    ...(body === undefined ? {} : { requestBody: { required: true, content: content(body) } }),
+    responses: { ...answers(route, found), ...problems(route, found.codes) },
+  }
+}
+
+/** Any one of the roles, by any scheme; none (`{}`) where no credentials are configured. */
+function security({ permission }: Route): Json {
+  if (permission === 'anybody') return []
+  return [{}, ...permission.flatMap((role) => [{ token: [role] }, { certificate: [role] }])]
+}
+
+function parameters(
+  route: Route,
+  { parameters: schemas = {}, required = [], headers = {} }: Described,
+): Json {
+  const given = Object.entries(schemas).map(([name, schema]) =>
+    route.query.includes(name)
+      ? { name, in: 'query', required: required.includes(name), schema }
+      : { name, in: 'path', required: true, schema },
+  )
+  const sent = Object.entries(headers).map(([name, schema]) => ({ name, in: 'header', schema }))
+  const shared = (route.tenant ? ['ModuleId', 'RequestId'] : ['RequestId']).map((name) => ({
+    $ref: `#/components/parameters/${name}`,
+  }))
+  return [...given, ...sent, ...shared]
+}
+
+function answers(route: Route, { answers: byStatus, answerHeaders = {} }: Described): Members {
+  const own = Object.entries(answerHeaders).map(([name, schema]) => [name, { schema }] as const)
+  const headers = {
+    'X-Foundry-Request-ID': { $ref: '#/components/headers/RequestId' },
+    ...(route.recorded || route.needs === 'mcp'
+      ? { 'X-Audit-Index': { $ref: '#/components/headers/AuditIndex' } }
+      : {}),
+    ...Object.fromEntries(own),
+  }
+  const response = (types: Readonly<Record<string, Schema>>): Json => ({
+    description: route.summary,
+    headers,
+    ...(Object.keys(types).length === 0 ? {} : { content: content(types) }),
+  })
+  return Object.fromEntries(Object.entries(byStatus).map(([status, types]) => [status, response(types)]))
+}
+
+function content(schemas: Readonly<Record<string, Schema>>): Members {
+  return Object.fromEntries(Object.entries(schemas).map(([type, schema]) => [type, { schema }]))
+}
+
+/** What any request may get. */
+const ANY: readonly ProblemCode[] = [
+  'bad-request',
+  'module-id-ambiguous',
+  'module-id-mismatch',
+  'no-tenant',
+  'timeout',
+  'target-too-long',
+  'misdirected',
+  'rate-limited',
+  'headers-too-large',
+  'internal',
+  'busy',
+  'tenant-unavailable',
+]
+const OF_TENANT: readonly ProblemCode[] = ['module-id-missing', 'corrupt', 'io', 'closed']
+const OF_ROLES: readonly ProblemCode[] = ['unauthenticated', 'forbidden']
+/** What keeps a read from being recorded. */
+const OF_RECORDING: readonly ProblemCode[] = ['signer', 'stopped', 'clock-behind', 'full']
+
+function problems(route: Route, own: readonly ProblemCode[]): Members {
+  const codes = new Set<ProblemCode>([
+    ...ANY,
+    ...(route.tenant ? OF_TENANT : []),
+    ...(route.permission === 'anybody' ? [] : OF_ROLES),
+    ...(route.recorded ? OF_RECORDING : []),
+    ...(route.audit ? (['audit-off'] as const) : []),
+    ...own,
+  ])
+  const byStatus = new Map<number, ProblemCode[]>()
+  for (const code of codes) {
+    const { status } = PROBLEMS[code]
+    byStatus.set(status, [...(byStatus.get(status) ?? []), code])
+  }
+  return Object.fromEntries([...byStatus].map(([status, list]) => [String(status), problem(list)]))
+}
+
+function problem(codes: readonly ProblemCode[]): Json {
+  const mayRetry = codes.some((code) => PROBLEMS[code].retryAfter !== undefined)
+  return {
+    description: codes.map((code) => `\`${code}\`: ${PROBLEMS[code].title}`).join('; '),
+    ...(mayRetry ? { headers: { 'Retry-After': { $ref: '#/components/headers/RetryAfter' } } } : {}),
+    content: {
+      'application/problem+json': {
+        schema: { $ref: '#/components/schemas/Problem', properties: { code: { enum: codes } } },
+      },
+    },
+  }
+}
