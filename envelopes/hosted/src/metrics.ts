@@ -1,40 +1,58 @@
-/** What /metrics shows: latencies, queues, sizes, and the process. Nothing of what is in a ledger. */
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+/** What a tenant's /metrics shows: latencies, queues, sizes, and the process. Nothing of what is in a ledger. */
+import { statfs } from 'node:fs/promises'
+import { performance } from 'node:perf_hooks'
 import type { Ledger, LedgerObserver } from '@service-fs/ledger/ledger'
 import type { StorageCapability } from '@service-fs/storage/capability'
+import type { Synced } from '@service-fs/storage-posix/posix'
+import { watchProcess } from './process-metrics.ts'
+import { Counter, Gauge, Histogram, Registry, SECONDS } from './prom.ts'
+import { timedStorage } from './timed-storage.ts'
 
 export type LedgerName = 'main' | 'audit'
 
-const SECONDS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10]
 const ENTRIES = [1, 4, 16, 64, 256, 1024, 4096]
 
 export class Metrics {
   readonly #registry = new Registry()
   readonly #requests: Histogram<'method' | 'status'>
+  readonly #appends: Histogram<'ledger'>
   readonly #commits: Histogram<'ledger'>
   readonly #commitEntries: Histogram<'ledger'>
   readonly #storage: Histogram<'ledger' | 'verb'>
+  readonly #storageFailures: Counter<'ledger' | 'verb' | 'code'>
+  readonly #syncs: Histogram<'ledger' | 'what'>
   readonly #errors: Counter
+  /** Appends that are not answered yet, the oldest first. */
+  readonly #waiting: Record<LedgerName, Set<{ since: number }>> = { main: new Set(), audit: new Set() }
   /** Histograms with their labels bound: looking one up is not for every request. */
   readonly #bound = new Map<string, { observe(value: number): void }>()
 
-  constructor() {
+  /** Every metric has the label `tenant`. */
+  constructor(tenant: string) {
+    this.#registry.setDefaultLabels({ tenant })
+    watchProcess(this.#registry)
+    this.#requests = this.#seconds(
+      'service_fs_request_seconds',
+      'From the head of a request to its answer handed over.',
+      ['method', 'status'],
+    )
+    this.#appends = this.#seconds(
+      'service_fs_append_seconds',
+      'From an append handed to the ledger to its answer; of the audit ledger: how long a read waits until it is recorded.',
+      ['ledger'],
+    )
+    this.#commits = this.#seconds('service_fs_commit_seconds', 'Writing and syncing one commit.', ['ledger'])
+    this.#storage = this.#seconds(
+      'service_fs_storage_seconds',
+      'One operation of the storage that succeeded, its syncs included.',
+      ['ledger', 'verb'],
+    )
+    this.#syncs = this.#seconds(
+      'service_fs_sync_seconds',
+      'One fsync or fdatasync: of the tail, of a file, of a directory.',
+      ['ledger', 'what'],
+    )
     const registers = [this.#registry]
-    collectDefaultMetrics({ register: this.#registry })
-    this.#requests = new Histogram({
-      name: 'service_fs_request_seconds',
-      help: 'From the head of a request to its answer handed over; POST is append.',
-      labelNames: ['method', 'status'],
-      buckets: SECONDS,
-      registers,
-    })
-    this.#commits = new Histogram({
-      name: 'service_fs_commit_seconds',
-      help: 'Writing and syncing one commit.',
-      labelNames: ['ledger'],
-      buckets: SECONDS,
-      registers,
-    })
     this.#commitEntries = new Histogram({
       name: 'service_fs_commit_entries',
       help: 'Entries in one commit.',
@@ -42,11 +60,10 @@ export class Metrics {
       buckets: ENTRIES,
       registers,
     })
-    this.#storage = new Histogram({
-      name: 'service_fs_storage_seconds',
-      help: 'One operation of the storage, its sync included.',
-      labelNames: ['ledger', 'verb'],
-      buckets: SECONDS,
+    this.#storageFailures = new Counter({
+      name: 'service_fs_storage_failures_total',
+      help: 'Operations of the storage that failed, by the code of the error.',
+      labelNames: ['ledger', 'verb', 'code'],
       registers,
     })
     this.#errors = new Counter({
@@ -54,6 +71,10 @@ export class Metrics {
       help: 'Answers of 500 and above.',
       registers,
     })
+  }
+
+  #seconds<L extends string>(name: string, help: string, labelNames: L[]): Histogram<L> {
+    return new Histogram({ name, help, labelNames, buckets: SECONDS, registers: [this.#registry] })
   }
 
   get contentType(): string {
@@ -77,9 +98,19 @@ export class Metrics {
   }
 
   observer(ledger: LedgerName): LedgerObserver {
+    const appends = this.#appends.labels({ ledger })
     const commits = this.#commits.labels({ ledger })
     const entries = this.#commitEntries.labels({ ledger })
+    const waiting = this.#waiting[ledger]
     return {
+      appending() {
+        const append = { since: performance.now() }
+        waiting.add(append)
+        return () => {
+          waiting.delete(append)
+          appends.observe((performance.now() - append.since) / 1000)
+        }
+      },
       committed(commit) {
         commits.observe(commit.milliseconds / 1000)
         entries.observe(commit.entries)
@@ -87,41 +118,38 @@ export class Metrics {
     }
   }
 
-  /** The same storage, its writes timed. */
-  timed(storage: StorageCapability, ledger: LedgerName): StorageCapability {
-    const time = <A extends unknown[]>(
-      verb: string,
-      run: (...args: A) => Promise<void>,
-    ): ((...args: A) => Promise<void>) => {
-      const histogram = this.#storage.labels({ ledger, verb })
-      return async (...args) => {
-        const started = performance.now()
-        await run(...args)
-        histogram.observe((performance.now() - started) / 1000)
-      }
+  /** What a storage is to call after each sync; see PosixOptions. */
+  synced(ledger: LedgerName): (what: Synced, milliseconds: number) => void {
+    const bound = {
+      tail: this.#syncs.labels({ ledger, what: 'tail' }),
+      file: this.#syncs.labels({ ledger, what: 'file' }),
+      directory: this.#syncs.labels({ ledger, what: 'directory' }),
     }
-    return {
-      tailMode: storage.tailMode,
-      read: (path) => storage.read(path),
-      tail: () => storage.tail(),
-      close: () => storage.close(),
-      commit: time('commit', (size: number, bytes: Uint8Array) => storage.commit(size, bytes)),
-      seal: time('seal', (path: string, bytes: Uint8Array) => storage.seal(path, bytes)),
-      beginTail: time('begin_tail', (start: number, size: number, bytes: Uint8Array) =>
-        storage.beginTail(start, size, bytes),
-      ),
-      publish: time('publish', (checkpoint: Uint8Array) => storage.publish(checkpoint)),
-    }
+    return (what, milliseconds) => bound[what].observe(milliseconds / 1000)
   }
 
-  /** Shows the sizes and queues of these ledgers. */
-  watch(ledgers: Readonly<Partial<Record<LedgerName, Ledger>>>): void {
+  /** The same storage, its operations timed and its failures counted. */
+  timed(storage: StorageCapability, ledger: LedgerName): StorageCapability {
+    const bound = new Map<string, { observe(value: number): void }>()
+    return timedStorage(storage, {
+      done: (verb, seconds) => {
+        let histogram = bound.get(verb)
+        if (histogram === undefined) bound.set(verb, (histogram = this.#storage.labels({ ledger, verb })))
+        histogram.observe(seconds)
+      },
+      failed: (verb, code) => this.#storageFailures.inc({ ledger, verb, code }),
+    })
+  }
+
+  /** Shows the sizes and queues of these ledgers, and the room on the file system of `dir`. */
+  watch(ledgers: Readonly<Partial<Record<LedgerName, Ledger>>>, dir: string): void {
+    const registers = [this.#registry]
     const gauge = (name: string, help: string, value: (ledger: Ledger) => number): void => {
       const shown = new Gauge({
         name,
         help,
         labelNames: ['ledger'],
-        registers: [this.#registry],
+        registers,
         collect() {
           for (const [ledger, open] of Object.entries(ledgers)) shown.set({ ledger }, value(open))
         },
@@ -137,5 +165,24 @@ export class Metrics {
       'Records that repeated the last time: the clock had stepped back.',
       (l) => l.status().timesRepeated,
     )
+    const waiting = this.#waiting
+    const lag = new Gauge({
+      name: 'service_fs_audit_lag_seconds',
+      help: 'How long the oldest read that is not recorded yet has waited for it; it is not answered before.',
+      registers,
+      collect() {
+        const [oldest] = waiting.audit
+        lag.set(oldest === undefined ? 0 : (performance.now() - oldest.since) / 1000)
+      },
+    })
+    const free = new Gauge({
+      name: 'service_fs_disk_free_bytes',
+      help: "Bytes that the tenant may still write on its ledger's file system.",
+      registers,
+      async collect() {
+        const found = await statfs(dir).catch(() => undefined)
+        if (found !== undefined) free.set(found.bavail * found.bsize)
+      },
+    })
   }
 }

@@ -45,14 +45,14 @@ export async function openTenant(options: TenantOptions): Promise<Tenant> {
   const dir = join(root, moduleId)
   const opened: { close(): Promise<void> }[] = []
   try {
-    const storage = await openPosixStorage(dir)
+    const metrics = new Metrics(moduleId)
+    const storage = await openPosixStorage(dir, { synced: metrics.synced('main') })
     opened.push(storage)
     const stored = await storedOrigin(storage)
     const origin = chooseOrigin(stored, options)
     const secret = secretDir(root, moduleId)
     const mayCreate = stored === undefined
     const auditDir = join(dir, 'audit')
-    const metrics = new Metrics()
     const open = async (
       name: LedgerName,
       at: string,
@@ -79,12 +79,12 @@ export async function openTenant(options: TenantOptions): Promise<Tenant> {
       await markUsed(keyPath)
       return ledger
     }
-    const auditStorage = await openPosixStorage(auditDir, { lock: false })
+    const auditStorage = await openPosixStorage(auditDir, { lock: false, synced: metrics.synced('audit') })
     opened.push(auditStorage)
     // The audit ledger first: who finds the ledger finds its audit.
     const audit = await open('audit', auditDir, auditStorage, `${origin}/audit`, AUDIT_KEY)
     const ledger = await open('main', dir, storage, origin, LEDGER_KEY)
-    metrics.watch({ main: ledger, audit })
+    metrics.watch({ main: ledger, audit }, dir)
     return {
       dir,
       origin,

@@ -1,0 +1,54 @@
+/** The storage of a ledger, watched: how long each verb takes, and which fail. */
+import { performance } from 'node:perf_hooks'
+import type { StorageCapability } from '@service-fs/storage/capability'
+import { StorageError } from '@service-fs/storage/errors'
+
+export interface StorageWatch {
+  /** A verb has done what it was asked. */
+  done(verb: string, seconds: number): void
+  /** It rejected, with a StorageError of this code or with `unknown`. */
+  failed(verb: string, code: string): void
+}
+
+/** The same storage; `watch` is told of every call of every verb but `close`. */
+export function timedStorage(storage: StorageCapability, watch: StorageWatch): StorageCapability {
+  const time =
+    <A extends unknown[], R>(verb: string, run: (...args: A) => Promise<R>) =>
+    async (...args: A): Promise<R> => {
+      const started = performance.now()
+      try {
+        const result = await run(...args)
+        watch.done(verb, (performance.now() - started) / 1000)
+        return result
+      } catch (error) {
+        watch.failed(verb, error instanceof StorageError ? error.code : 'unknown')
+        throw error
+      }
+    }
+  return {
+    tailMode: storage.tailMode,
+    close: () => storage.close(),
+    tail: () => watchedTail(storage, watch),
+    read: time('read', (path: string) => storage.read(path)),
+    commit: time('commit', (size: number, bytes: Uint8Array) => storage.commit(size, bytes)),
+    seal: time('seal', (path: string, bytes: Uint8Array) => storage.seal(path, bytes)),
+    beginTail: time('begin_tail', (start: number, size: number, bytes: Uint8Array) =>
+      storage.beginTail(start, size, bytes),
+    ),
+    publish: time('publish', (checkpoint: Uint8Array) => storage.publish(checkpoint)),
+  }
+}
+
+async function* watchedTail(
+  storage: StorageCapability,
+  watch: StorageWatch,
+): ReturnType<StorageCapability['tail']> {
+  const started = performance.now()
+  try {
+    yield* storage.tail()
+  } catch (error) {
+    watch.failed('tail', error instanceof StorageError ? error.code : 'unknown')
+    throw error
+  }
+  watch.done('tail', (performance.now() - started) / 1000)
+}
