@@ -56,6 +56,7 @@ export type ProblemCode =
   | 'closed'
   | 'not-ready'
   | 'tenant-unavailable'
+  | 'issuer-unavailable'
   | 'full'
 
 /** Every problem code there is, with its status and title. */
@@ -91,6 +92,7 @@ export const PROBLEMS: Readonly<Record<ProblemCode, Kind>> = {
   closed: { status: 503, title: 'The ledger is closing', retryAfter: 1 },
   'not-ready': { status: 503, title: 'Not ready', retryAfter: 1 },
   'tenant-unavailable': { status: 503, title: 'The tenant does not answer', retryAfter: 1 },
+  'issuer-unavailable': { status: 503, title: 'The issuer of the token does not answer', retryAfter: 3 },
   full: { status: 507, title: 'The storage is full' },
 }
 
@@ -163,10 +165,12 @@ export function problemResponse(problem: Problem): WireResponse & { body: string
     'content-type': 'application/problem+json',
     'cache-control': 'no-store',
   }
-  if (kind.retryAfter !== undefined) headers['retry-after'] = String(kind.retryAfter)
+  const retryAfter = problem.members['retry_after'] ?? kind.retryAfter
+  if (retryAfter !== undefined) headers['retry-after'] = String(retryAfter)
   const allow = problem.members['allow']
   if (typeof allow === 'string') headers['allow'] = allow
-  if (problem.code === 'unauthenticated') headers['www-authenticate'] = 'Bearer realm="service-fs"'
+  const challenge = challengeOf(problem)
+  if (challenge !== undefined) headers['www-authenticate'] = challenge
   const document = {
     type: `urn:service-fs:problem:${problem.code}`,
     title: kind.title,
@@ -176,6 +180,13 @@ export function problemResponse(problem: Problem): WireResponse & { body: string
     ...problem.members,
   }
   return { status: kind.status, headers, body: JSON.stringify(document) }
+}
+
+/** RFC 6750 §3: how to authenticate, and what was wrong with the token that was given. */
+function challengeOf({ code, members }: Problem): string | undefined {
+  if (code === 'forbidden') return 'Bearer realm="service-fs", error="insufficient_scope"'
+  if (code !== 'unauthenticated') return undefined
+  return `Bearer realm="service-fs"${members['error'] === 'invalid_token' ? ', error="invalid_token"' : ''}`
 }
 
 function generic(code: ProblemCode): Problem {

@@ -1,0 +1,160 @@
+/**
+ * Who asks, and what they may do: from a request's credentials to a subject and its roles, before anything else of the request is looked
+ * at. A bearer token in `Authorization` counts alone; without one the client certificate of a TLS connection does.
+ */
+import type { IncomingMessage } from 'node:http'
+import { splitTarget } from '@service-fs/wire/request'
+import { Problem } from '@service-fs/wire/problem'
+import { checkRoles } from '@service-fs/wire/roles'
+import { createMatcher, ROUTES, type Route } from '@service-fs/wire/routes'
+import { splitTenant } from '@service-fs/wire/tenant'
+import { HostedError } from '../errors.ts'
+import type { Identity } from '../identity.ts'
+import { authorizationOf } from './authorization.ts'
+import { Certificates } from './certificates.ts'
+import { invalidToken } from './invalid-token.ts'
+import { addressKey, Limits } from './limits.ts'
+import { IssuerSet } from './oidc.ts'
+import type { Principal } from './principal.ts'
+import { isOpen, type AccessSettings } from './settings.ts'
+import { stateOf, tokenId, TokenTable } from './tokens.ts'
+
+export interface Access {
+  /** Whether no credentials are configured. */
+  readonly open: boolean
+  /**
+   * Who asks this (`token:<name>`, `oidc:<issuer>#<subject>`, `cert:<name>`, `anonymous`), with the roles for that tenant; or why it is not answered: 401 `unauthenticated`, 403 `forbidden` (nothing is granted for that tenant), 429
+   * `rate-limited`, 503 `issuer-unavailable`. `moduleId` is the tenant that the request names; undefined: none, so `/healthz` and `/readyz` are
+   * anybody's, and anything else takes roles that were granted for all tenants. Never rejects for what a client sends.
+   */
+  check(raw: IncomingMessage, moduleId: string | undefined): Promise<Identity | Problem>
+  /** Decides by other settings from now on. @throws HostedError `access`: they ask for no credentials, and those before did */
+  update(settings: AccessSettings): void
+}
+
+export interface AccessOptions {
+  /** Milliseconds since 1970. */
+  now?: () => number
+  /** Told why an issuer's keys can't be had; never of a token. */
+  report?: (error: unknown) => void
+}
+
+export function createAccess(settings: AccessSettings, options: AccessOptions = {}): Access {
+  return new Gate(settings, options)
+}
+
+const ANONYMOUS = 'anonymous'
+
+class Gate implements Access {
+  readonly #now: () => number
+  readonly #issuers: IssuerSet
+  readonly #limits: Limits
+  #open: boolean
+  #tokens: TokenTable
+  #certificates: Certificates
+
+  constructor(settings: AccessSettings, options: AccessOptions) {
+    this.#now = options.now ?? Date.now
+    this.#issuers = new IssuerSet(settings.oidc, { now: this.#now, report: options.report })
+    this.#limits = new Limits(settings.rate)
+    this.#open = isOpen(settings)
+    this.#tokens = new TokenTable(settings.tokens ?? [])
+    this.#certificates = new Certificates(settings.certificates)
+  }
+
+  get open(): boolean {
+    return this.#open
+  }
+
+  update(settings: AccessSettings): void {
+    const open = isOpen(settings)
+    if (open && !this.#open)
+      throw new HostedError(
+        'access',
+        'access: expected credentials, as before; found none: to open it to everybody, start it again',
+      )
+    this.#issuers.update(settings.oidc)
+    this.#limits.update(settings.rate)
+    this.#open = open
+    this.#tokens = new TokenTable(settings.tokens ?? [])
+    this.#certificates = new Certificates(settings.certificates)
+  }
+
+  async check(raw: IncomingMessage, moduleId: string | undefined): Promise<Identity | Problem> {
+    const route = routeOf(raw)
+    if (moduleId === undefined && route?.permission === 'anybody')
+      return { subject: ANONYMOUS, roles: this.#open ? undefined : [] }
+    const address = addressKey(raw.socket.remoteAddress)
+    if (this.#open) {
+      return (await this.#limits.request(address)) ?? { subject: ANONYMOUS, roles: undefined }
+    }
+    const known = await this.#principal(raw, address)
+    if (known instanceof Problem) {
+      if (known.code !== 'unauthenticated') return known
+      return (await this.#limits.failure(address)) ?? known
+    }
+    return (await this.#limits.request(known.subject)) ?? granted(known, moduleId, route)
+  }
+
+  async #principal(raw: IncomingMessage, address: string): Promise<Principal | Problem> {
+    const token = authorizationOf(raw)
+    if (token instanceof Problem) return token
+    if (token === undefined)
+      return this.#certificates.principal(raw.socket) ?? new Problem('unauthenticated', NONE)
+    if (tokenId(token) !== undefined) return this.#ownToken(token)
+    const cached = this.#issuers.known(token)
+    if (cached !== undefined) return cached
+    // Checking a signature is work, which who keeps failing does not get done.
+    return (await this.#limits.failed(address)) ?? this.#issuers.verify(token)
+  }
+
+  #ownToken(text: string): Principal | Problem {
+    const token = this.#tokens.find(text)
+    if (token === undefined) return invalidToken('this token is not known here')
+    const state = stateOf(token, this.#now())
+    if (state !== 'valid') return invalidToken(`the token ${token.id} is ${state}`)
+    return { subject: `token:${token.name}`, grants: [token] }
+  }
+}
+
+const NONE =
+  'this takes credentials: a bearer token in Authorization, or a client certificate where they are configured'
+
+/** The roles for the tenant; without one, those for all tenants, which a route without a tenant must be among. */
+function granted(
+  { subject, grants }: Principal,
+  moduleId: string | undefined,
+  route: Route | undefined,
+): Identity | Problem {
+  const fitting = grants.filter(({ tenant }) => tenant === '*' || tenant === moduleId)
+  const roles = [...new Set(fitting.flatMap((grant) => grant.roles))]
+  const identity = { subject, roles }
+  if (moduleId !== undefined && roles.length === 0)
+    return new Problem('forbidden', `${subject} has no role for the tenant ${cut(moduleId)}`, {
+      supplied: 'none',
+    })
+  if (moduleId !== undefined || route === undefined || route.tenant) return identity
+  try {
+    checkRoles(identity, route.permission)
+    return identity
+  } catch (error) {
+    if (error instanceof Problem) return error
+    throw error
+  }
+}
+
+function cut(text: string): string {
+  return text.length > 64 ? `${text.slice(0, 64)}…` : text
+}
+
+const match = createMatcher(ROUTES)
+
+/** The route that a request is for, whichever tenant it names. */
+function routeOf(raw: IncomingMessage): Route | undefined {
+  try {
+    return match(splitTenant(splitTarget(raw.url ?? '').path).path)?.route
+  } catch {
+    // A tenant's name that is not percent-encoded UTF-8 is refused by the wire.
+    return undefined
+  }
+}

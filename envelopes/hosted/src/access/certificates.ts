@@ -1,0 +1,46 @@
+/** Client certificates (mutual TLS) as credentials. */
+import type { X509Certificate } from 'node:crypto'
+import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
+import type { Principal } from './principal.ts'
+import type { CertificateGrant } from './settings.ts'
+
+export class Certificates {
+  readonly #entries: readonly CertificateGrant[]
+
+  constructor(entries: readonly CertificateGrant[]) {
+    this.#entries = entries
+  }
+
+  /** Whose certificate the connection was made with: one that `clientCa` vouches for, is in force, and is configured. */
+  principal(socket: Socket): Principal | undefined {
+    if (this.#entries.length === 0 || !(socket instanceof TLSSocket) || !socket.authorized) return undefined
+    const certificate = socket.getPeerX509Certificate()
+    if (certificate === undefined || Date.parse(certificate.validTo) <= Date.now()) return undefined
+    const grants = this.#entries.filter((entry) => isMeant(entry, certificate))
+    const [first] = grants
+    return first === undefined ? undefined : { subject: `cert:${first.name}`, grants }
+  }
+}
+
+function isMeant(entry: CertificateGrant, certificate: X509Certificate): boolean {
+  if (entry.fingerprint256 !== undefined)
+    return plain(entry.fingerprint256) === plain(certificate.fingerprint256)
+  return entry.subject === distinguishedName(certificate)
+}
+
+function plain(fingerprint: string): string {
+  return fingerprint.replaceAll(':', '').toLowerCase()
+}
+
+/**
+ * RFC 2253 of a certificate's subject. Node.js gives a line for each relative name, from the root down, with the escapes of RFC 2253
+ * and ` + ` within names of several values: what is in a value can't look like what is between them.
+ */
+export function distinguishedName(certificate: Pick<X509Certificate, 'subject'>): string {
+  return certificate.subject
+    .split('\n')
+    .map((line) => line.split(' + ').join('+'))
+    .toReversed()
+    .join(',')
+}

@@ -1,0 +1,105 @@
+/** The keys that an issuer signs with, fetched from it: OpenID Connect Discovery 1.0 §4, JWK sets by RFC 7517 §5. */
+import {
+  createRemoteJWKSet,
+  errors,
+  type CryptoKey,
+  type FlattenedJWSInput,
+  type JWTHeaderParameters,
+  type RemoteJWKSet,
+} from 'jose'
+import { isSecure } from './issuer-url.ts'
+import type { OidcConfig } from './settings.ts'
+
+const FETCH_MS = 5_000
+/** Keys are fetched anew after that, and no older ones are used. */
+const KEYS_MS = 10 * 60_000
+/** A token with a key that is not known has them fetched anew, but not more often than this. */
+const COOLDOWN_MS = 10_000
+const DISCOVERY_MS = 60 * 60_000
+/** An issuer that did not answer is not asked again so soon. */
+const PAUSE_MS = 3_000
+
+/** The keys can't be had: nothing is said of the token. */
+export class IssuerUnavailable extends Error {
+  constructor(issuer: string, cause: unknown) {
+    super(`${issuer}: its keys can't be had: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+    })
+    this.name = 'IssuerUnavailable'
+  }
+}
+
+export interface KeysOptions {
+  /** Milliseconds since 1970. */
+  now(): number
+  report?: ((error: unknown) => void) | undefined
+}
+
+export class IssuerKeys {
+  readonly #config: OidcConfig
+  readonly #options: KeysOptions
+  #keys: { url: string; set: RemoteJWKSet; until: number } | undefined
+  #discovery: Promise<RemoteJWKSet> | undefined
+  #failed: { error: IssuerUnavailable; until: number } | undefined
+
+  constructor(config: OidcConfig, options: KeysOptions) {
+    this.#config = config
+    this.#options = options
+  }
+
+  /** The key that a token says it is signed with. @throws IssuerUnavailable; errors of jose when the issuer has no such key */
+  async find(header: JWTHeaderParameters, token: FlattenedJWSInput): Promise<CryptoKey> {
+    const now = this.#options.now()
+    if (this.#failed !== undefined && now < this.#failed.until) throw this.#failed.error
+    try {
+      return await (
+        await this.#set(now)
+      )(header, token)
+    } catch (error) {
+      if (isAboutToken(error)) throw error
+      const unavailable = new IssuerUnavailable(this.#config.issuer, error)
+      this.#failed = { error: unavailable, until: now + PAUSE_MS }
+      this.#options.report?.(unavailable)
+      throw unavailable
+    }
+  }
+
+  async #set(now: number): Promise<RemoteJWKSet> {
+    if (this.#keys !== undefined && now < this.#keys.until) return this.#keys.set
+    this.#discovery ??= this.#discover(now).finally(() => (this.#discovery = undefined))
+    return this.#discovery
+  }
+
+  async #discover(now: number): Promise<RemoteJWKSet> {
+    const url = this.#config.jwksUri ?? (await jwksUriOf(this.#config.issuer))
+    const set =
+      this.#keys?.url === url
+        ? this.#keys.set
+        : createRemoteJWKSet(new URL(url), {
+            timeoutDuration: FETCH_MS,
+            cooldownDuration: COOLDOWN_MS,
+            cacheMaxAge: KEYS_MS,
+          })
+    this.#keys = { url, set, until: now + DISCOVERY_MS }
+    return set
+  }
+}
+
+function isAboutToken(error: unknown): boolean {
+  return (
+    error instanceof errors.JWKSNoMatchingKey ||
+    error instanceof errors.JWKSMultipleMatchingKeys ||
+    error instanceof errors.JOSENotSupported
+  )
+}
+
+async function jwksUriOf(issuer: string): Promise<string> {
+  const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
+  const response = await fetch(url, { redirect: 'error', signal: AbortSignal.timeout(FETCH_MS) })
+  if (response.status !== 200) throw new Error(`${url}: expected 200, found ${response.status}`)
+  const found = (await response.json()) as { issuer?: unknown; jwks_uri?: unknown } | null
+  if (found?.issuer !== issuer) throw new Error(`${url}: expected the issuer ${issuer}, found another`)
+  const { jwks_uri: keys } = found
+  if (typeof keys === 'string' && isSecure(keys, 'query')) return keys
+  throw new Error(`${url}: jwks_uri: expected https://…, or http:// on a loopback address`)
+}

@@ -1,0 +1,35 @@
+/** Certificates and their key. */
+import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto'
+import { HostedError } from '../errors.ts'
+import type { TlsMaterial } from '../listener.ts'
+import { readGuarded } from './guarded-file.ts'
+import type { TlsConfig } from './settings.ts'
+
+/** Reads and checks the files. @throws HostedError `access` */
+export async function readTls({ certificate, key, clientCa }: TlsConfig): Promise<TlsMaterial> {
+  const chain = await readGuarded(certificate, 'public')
+  const secret = await readGuarded(key, 'group')
+  const ca = clientCa === undefined ? undefined : await readGuarded(clientCa, 'public')
+  const leaf = certificateOf(certificate, chain)
+  if (!leaf.checkPrivateKey(privateKeyOf(key, secret)))
+    throw new HostedError('access', `${key}: not the private key of ${certificate}`)
+  if (clientCa !== undefined && ca !== undefined) certificateOf(clientCa, ca)
+  return { certificate: chain, key: secret, ...(ca === undefined ? {} : { clientCa: ca }) }
+}
+
+function certificateOf(path: string, pem: string): X509Certificate {
+  try {
+    return new X509Certificate(pem)
+  } catch {
+    throw new HostedError('access', `${path}: expected a certificate in PEM`)
+  }
+}
+
+function privateKeyOf(path: string, pem: string): KeyObject {
+  try {
+    return createPrivateKey(pem)
+  } catch {
+    // What the error says is not passed on: it is about a secret.
+    throw new HostedError('access', `${path}: expected a private key in PEM, not encrypted`)
+  }
+}
