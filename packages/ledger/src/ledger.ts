@@ -338,11 +338,17 @@ export class Ledger {
       await this.#roll(this.#sealed.edge())
   }
 
-  /** One tail file that ends in a whole commit is what commits are appended to; several stay while they are needed. */
+  /**
+   * One tail file that ends in a whole commit is what commits are appended to; several stay while they are needed, and where none
+   * may be replaced until a new one begins past them.
+   */
   async #tidy(tail: RecoveredTail | undefined): Promise<void> {
     if (tail === undefined || (tail.files === 1 && !tail.isTorn)) return
     const sealed = this.#sealed.edge()
-    if (sealed.size >= tail.edge.size) await this.#roll(sealed)
+    if (this.#storage.keepsTail === true) {
+      if (sealed.size > tail.edge.size) await this.#roll(sealed)
+      else if (tail.isTorn) this.#tail.leave()
+    } else if (sealed.size >= tail.edge.size) await this.#roll(sealed)
     else if (tail.isTorn) await this.#roll(tail.edge)
   }
 

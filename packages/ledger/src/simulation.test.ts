@@ -72,18 +72,19 @@ class Client {
   }
 }
 
-type Mode = 'grow' | 'each' | 'either'
+type Mode = 'grow' | 'each' | 'either' | 'protected'
 
-/** The tail mode of one life. */
-function modeOf(mode: Mode, seed: number, life: number): 'grow' | 'each' {
-  if (mode !== 'either') return mode
-  return new Random(seed + life).below(2) === 0 ? 'grow' : 'each'
+/** How the disk keeps the tail in one life. */
+function modeOf(mode: Mode, seed: number, life: number): { tailMode: 'grow' | 'each'; protects?: boolean } {
+  if (mode === 'protected') return { tailMode: 'grow', protects: true }
+  if (mode !== 'either') return { tailMode: mode }
+  return { tailMode: new Random(seed + life).below(2) === 0 ? 'grow' : 'each' }
 }
 
 /** Runs a history on a disk that loses power again and again, then checks it. Answers with how often the power was cut. */
 async function history(seed: number, mode: Mode, cuts: readonly number[]): Promise<number> {
   const client = new Client(new Random(seed))
-  let disk = new FaultyDisk({ seed, tailMode: modeOf(mode, seed, 0), cutAt: cuts[0] ?? 1 })
+  let disk = new FaultyDisk({ seed, ...modeOf(mode, seed, 0), cutAt: cuts[0] ?? 1 })
   let cut = 0
   for (let life = 1; life <= cuts.length; life++) {
     try {
@@ -94,7 +95,7 @@ async function history(seed: number, mode: Mode, cuts: readonly number[]): Promi
       if (!disk.isOff) throw error
     }
     if (disk.isOff) cut += 1
-    const next = { cutAt: cuts[life] ?? Number.MAX_SAFE_INTEGER, tailMode: modeOf(mode, seed, life) }
+    const next = { cutAt: cuts[life] ?? Number.MAX_SAFE_INTEGER, ...modeOf(mode, seed, life) }
     disk = disk.isOff ? disk.crash(next) : disk.kill(next)
   }
   const ledger = await openTestLedger({ storage: await disk.open() })
@@ -105,7 +106,7 @@ async function history(seed: number, mode: Mode, cuts: readonly number[]): Promi
   return cut
 }
 
-describe.each(['grow', 'each', 'either'] as const)(
+describe.each(['grow', 'each', 'either', 'protected'] as const)(
   'a ledger in %s mode on a disk that loses power',
   (tailMode) => {
     it('keeps what it acknowledged, wherever in a history the power is cut', async () => {

@@ -46,12 +46,17 @@ export class TailWriter {
     return this.#bytes >= Math.max(ROLL_BYTES, ROLL_FACTOR * carried)
   }
 
+  /** Leaves the newest tail file as it is: the next commit begins another one. */
+  leave(): void {
+    this.#start = undefined
+  }
+
   /**
    * Begins a tail file at `edge` with the entries past it and the newest signed checkpoint: a new one where everything before it is
    * sealed, or the newest one again. Without entries that is left to the next commit: a tail file has at least one.
    */
   async roll(edge: Edge, lines: readonly string[], note: string): Promise<void> {
-    if (lines.length === 0) this.#start = undefined
+    if (lines.length === 0) this.leave()
     else await this.#begin(edge, edge.size + lines.length, formatCommit(lines, note, this.#runtime.codec))
   }
 

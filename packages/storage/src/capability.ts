@@ -14,6 +14,12 @@ export interface StorageCapability {
   readonly tailMode: 'grow' | 'each'
 
   /**
+   * 'grow' mode only: a tail file, once begun, is never replaced by one of its name. After a torn end the next commit begins
+   * another file, at any entry, and the older ones stay until beginTail() at a boundary with everything before it sealed.
+   */
+  readonly keepsTail?: boolean
+
+  /**
    * The bytes of a sealed object, or undefined when there is none. Also reads `checkpoint`, the published cell.
    * Errors: 'path', 'corrupt' (larger than its kind can be, a symbolic link), 'io', 'closed'.
    */
@@ -38,8 +44,9 @@ export interface StorageCapability {
    *
    * 'grow': `start` is a bundle boundary and everything below it is sealed (the bundle before it is checked to be there), and
    * older files go; or it is that of the newest file, and they stay; anything else is 'unsealed'. A file of the same name is
-   * replaced. 'each': older files stay.
-   * A `start` before the newest tail file is a 'conflict'; in 'each' mode the same `start` again is one too.
+   * replaced. 'each': older files stay. With `keepsTail` any `start` past the newest file's will do, and older files go where it
+   * is a bundle boundary and each bundle from the oldest of them on is there.
+   * A `start` before the newest tail file is a 'conflict'; in 'each' mode and with `keepsTail` the same `start` again is one too.
    * Errors: 'conflict', 'unsealed', 'full', 'corrupt', 'io', 'closed'.
    */
   beginTail(start: number, size: number, bytes: Uint8Array): Promise<void>

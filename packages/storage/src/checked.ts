@@ -16,6 +16,8 @@ import {
  */
 export interface StorageDriver {
   readonly tailMode: 'grow' | 'each'
+  /** See StorageCapability.keepsTail. */
+  readonly keepsTail?: boolean
   /** A sealed object or `checkpoint`; undefined when there is none; 'corrupt' when it has more than `limit` bytes. */
   read(path: string, limit: number): Promise<Uint8Array | undefined>
   /** Whether the object is sealed, and durable. */
@@ -48,6 +50,7 @@ interface Tail {
 /** The storage capability over a driver: checks every argument, keeps the order of writes, knows where the tail is. */
 export class CheckedStorage implements StorageCapability {
   readonly tailMode: 'grow' | 'each'
+  readonly keepsTail: boolean
   readonly #driver: StorageDriver
   #tail: Tail | undefined
   #tailWrites: Promise<unknown> = Promise.resolve()
@@ -58,6 +61,7 @@ export class CheckedStorage implements StorageCapability {
   constructor(driver: StorageDriver) {
     this.#driver = driver
     this.tailMode = driver.tailMode
+    this.keepsTail = driver.keepsTail ?? false
   }
 
   read(path: string): Promise<Uint8Array | undefined> {
@@ -105,15 +109,16 @@ export class CheckedStorage implements StorageCapability {
       this.#tail ??= { starts: await this.#listTail(), length: undefined }
       const { starts } = this.#tail
       const newest = starts.at(-1) ?? -1
-      if (start < newest || (start === newest && this.tailMode === 'each')) {
+      const replaces = this.tailMode === 'grow' && !this.keepsTail
+      if (start < newest || (start === newest && !replaces)) {
         throw new StorageError(
           'conflict',
           `tail/${tailName(start)}: there is tail/${tailName(newest)} already`,
         )
       }
       const older = this.tailMode === 'grow' ? starts.filter((other) => other < start) : []
-      const areSealed = this.tailMode === 'grow' && (await this.#isSealedBoundary(start))
-      if (this.tailMode === 'grow' && !areSealed && start !== newest) {
+      const areSealed = this.tailMode === 'grow' && (await this.#isSealedBoundary(start, starts[0] ?? start))
+      if (replaces && !areSealed && start !== newest) {
         const what = 'the entries before it are not all sealed'
         throw new StorageError('unsealed', `tail/${tailName(start)}: ${what}`)
       }
@@ -173,8 +178,13 @@ export class CheckedStorage implements StorageCapability {
     return starts.sort((a, b) => a - b)
   }
 
-  async #isSealedBoundary(start: number): Promise<boolean> {
-    return start % 256 === 0 && (await this.#isSealedBefore(start))
+  /** Whether the older tail files may go. A ledger that may only begin at a boundary has sealed what is before it. */
+  async #isSealedBoundary(start: number, oldest: number): Promise<boolean> {
+    if (start % 256 !== 0 || !(await this.#isSealedBefore(start))) return false
+    if (!this.keepsTail) return true
+    for (let bundle = Math.floor(oldest / 256); bundle * 256 < start; bundle++)
+      if (!(await this.#driver.has(bundlePath(bundle)))) return false
+    return true
   }
 
   /** Whether the entries before `start` are sealed: the last bundle that has any of them is. */

@@ -146,6 +146,27 @@ describe('FaultyDisk', () => {
     }
   })
 
+  it('replaces no tail file that only grows, and removes it when each bundle of it is sealed', async () => {
+    const disk = new FaultyDisk({ seed: 1, protects: true })
+    const storage = await disk.open()
+    const x = new Uint8Array([120])
+    const tails = (): string[] => [...disk.dump().keys()].filter((path) => path.startsWith('tail/'))
+    expect(storage.keepsTail).toBe(true)
+    await storage.beginTail(0, 100, x)
+    await expect(storage.beginTail(0, 100, x)).rejects.toMatchObject({ code: 'conflict' })
+    await storage.beginTail(100, 600, x)
+    await storage.seal(bundlePath(1), x)
+    await storage.beginTail(512, 600, x)
+    expect(tails()).toEqual(['tail/000000000000', 'tail/000000000100', 'tail/000000000512'])
+    await storage.seal(bundlePath(0), x)
+    await storage.seal(bundlePath(2), x)
+    await storage.beginTail(768, 800, x)
+    await storage.close()
+    expect(tails()).toEqual(['tail/000000000768'])
+    await expect(disk.files.unlink('tail/000000000768')).rejects.toMatchObject({ code: 'EPERM' })
+    await expect(disk.files.rename(bundlePath(0), 'tmp/x')).rejects.toMatchObject({ code: 'EPERM' })
+  })
+
   it.each([
     ['files', (call: string) => call.startsWith('fsync tmp/')],
     ['the tail', (call: string) => call.startsWith('fdatasync tail/')],

@@ -1,6 +1,6 @@
 import type { StorageCapability } from './capability.ts'
 import { StorageError } from './errors.ts'
-import { type FileSystem, openFileStorage, type TailHandle } from './files.ts'
+import { type FileSystem, openFileStorage, type Protection, type TailHandle } from './files.ts'
 import { Random } from './random.ts'
 
 export interface FaultyOptions {
@@ -14,6 +14,8 @@ export interface FaultyOptions {
   readonly fail?: { readonly step: number; readonly errno: 'EIO' | 'ENOSPC' }
   /** Syncs (`fsync tmp/1`, `fdatasync tail/000000000000`, `fsync tail`) that the disk says it made and did not. */
   readonly lies?: (call: string) => boolean
+  /** Whether files can be made immutable, or append-only; default false. A power cut may undo either. */
+  readonly protects?: boolean
   /** What a sector that was never written reads as. Default: NUL or line feed, by the seed. */
   readonly fill?: number
 }
@@ -33,6 +35,8 @@ interface Inode {
   seen: Uint8Array
   durable: Uint8Array
   unsynced: Set<number>
+  /** Neither lets it be removed or be given another name. */
+  protection: 'none' | 'immutable' | 'append-only'
 }
 
 type Node = Inode | 'dir'
@@ -67,7 +71,7 @@ export class FaultyDisk {
     this.seed = options.seed
     this.#options = options
     this.#random = new Random(options.seed)
-    this.files = new FaultyFiles(this)
+    this.files = new FaultyFiles(this, options.protects ?? false)
   }
 
   /** Opens the ledger on it, as a process would that has just started. */
@@ -226,10 +230,21 @@ export class FaultyDisk {
 
 /** The file system of a disk: each method is its system calls. */
 class FaultyFiles implements FileSystem {
+  readonly protection?: Protection
   readonly #disk: FaultyDisk
 
-  constructor(disk: FaultyDisk) {
+  constructor(disk: FaultyDisk, protects: boolean) {
     this.#disk = disk
+    if (!protects) return
+    const set = (path: string, protection: Inode['protection']): Promise<void> =>
+      disk.step(`ioctl ${path} ${protection}`, () => {
+        disk.inode(path).protection = protection
+      })
+    this.protection = {
+      sealed: (path) => set(path, 'immutable'),
+      tail: (path) => set(path, 'append-only'),
+      release: (path) => set(path, 'none'),
+    }
   }
 
   readFile(path: string, limit: number): Promise<Uint8Array | undefined> {
@@ -255,7 +270,12 @@ class FaultyFiles implements FileSystem {
 
   async create(path: string, bytes: Uint8Array, _mode: number): Promise<void> {
     const disk = this.#disk
-    const inode: Inode = { seen: new Uint8Array(), durable: new Uint8Array(), unsynced: new Set() }
+    const inode: Inode = {
+      seen: new Uint8Array(),
+      durable: new Uint8Array(),
+      unsynced: new Set(),
+      protection: 'none',
+    }
     await disk.step(`openat ${path}`, () => {
       if (disk.node(path) !== undefined) throw systemCallError('EEXIST')
       disk.change(parent(path), { add: { path, node: inode } })
@@ -270,7 +290,7 @@ class FaultyFiles implements FileSystem {
 
   link(from: string, to: string): Promise<void> {
     return this.#disk.step(`link ${from} ${to}`, () => {
-      const node = this.#disk.inode(from)
+      const node = this.#free(from)
       if (this.#disk.node(to) !== undefined) throw systemCallError('EEXIST')
       this.#disk.change(parent(to), { add: { path: to, node } })
     })
@@ -278,14 +298,15 @@ class FaultyFiles implements FileSystem {
 
   rename(from: string, to: string): Promise<void> {
     return this.#disk.step(`rename ${from} ${to}`, () => {
-      const node = this.#disk.inode(from)
+      const node = this.#free(from)
+      if (this.#disk.node(to) !== undefined) this.#free(to)
       this.#disk.change(parent(to), { add: { path: to, node }, remove: from })
     })
   }
 
   unlink(path: string): Promise<void> {
     return this.#disk.step(`unlink ${path}`, () => {
-      this.#disk.inode(path)
+      this.#free(path)
       this.#disk.change(parent(path), { remove: path })
     })
   }
@@ -325,6 +346,13 @@ class FaultyFiles implements FileSystem {
   }
 
   async close(): Promise<void> {}
+
+  /** A file whose names may be changed. */
+  #free(path: string): Inode {
+    const inode = this.#disk.inode(path)
+    if (inode.protection !== 'none') throw systemCallError('EPERM')
+    return inode
+  }
 }
 
 /** A file after a power cut: its end is anywhere from what was durable to what was seen, its unsynced sectors as chance has it. */
@@ -332,7 +360,8 @@ function survivor(inode: Inode, kept: number, fill: number, random: Random): Ino
   const grown = inode.seen.length - inode.durable.length
   const length = inode.durable.length + ([0, grown, random.below(grown + 1)][random.below(3)] ?? 0)
   const durable = merge(inode, length, fill, () => random.chance(kept))
-  return { seen: durable.slice(), durable, unsynced: new Set() }
+  const protection = random.chance(kept) ? inode.protection : 'none'
+  return { seen: durable.slice(), durable, unsynced: new Set(), protection }
 }
 
 /** `length` bytes: the durable ones, then fill, and over both the unsynced sectors that `isKept`. */

@@ -14,6 +14,8 @@ import { MAX_BUNDLE_BYTES } from './paths.ts'
  * followed.
  */
 export interface FileSystem {
+  /** What may be done to protect a ledger's files from everybody, the storage included. Absent: nothing. */
+  readonly protection?: Protection
   /** A file's bytes; undefined: there is none. StorageError 'corrupt' when it is no regular file or longer than `limit`. */
   readFile(path: string, limit: number): Promise<Uint8Array | undefined>
   exists(path: string): Promise<boolean>
@@ -34,6 +36,19 @@ export interface FileSystem {
   syncFile(path: string): Promise<void>
   openTail(path: string): Promise<TailHandle>
   close(): Promise<void>
+}
+
+/**
+ * File attributes that outlast the process. Each is asked for when what it is about is durable and has one name only; an
+ * attribute that is there already is no error. With it a tail file is never replaced: see StorageCapability.keepsTail.
+ */
+export interface Protection {
+  /** The sealed object `path`: nobody changes or removes it. */
+  sealed(path: string): Promise<void>
+  /** The tail file `path`: it only grows. */
+  tail(path: string): Promise<void>
+  /** The tail file `path` may be removed: what it holds is in sealed bundles and in the tail file `newer`. */
+  release(path: string, newer: string): Promise<void>
 }
 
 /** A tail file, open for appending. */
@@ -64,6 +79,7 @@ export async function openFileStorage(files: FileSystem, tailMode: 'grow' | 'eac
 
 class FileDriver implements StorageDriver {
   readonly tailMode: 'grow' | 'each'
+  readonly keepsTail: boolean
   readonly #files: FileSystem
   readonly #seals = new Limiter(SEAL_WIDTH)
   readonly #dirSyncs = new SharedRuns(this.#seals, (dir) => this.#sync(dir, () => this.#files.syncDir(dir)))
@@ -72,6 +88,8 @@ class FileDriver implements StorageDriver {
   /** Directories whose names were made durable since the start: what a killed process left in them counts. */
   readonly #settled = new Map<string, Promise<void>>()
   #temporaries = 0
+  /** Older tail files that are being removed. */
+  #removing: Promise<unknown> = Promise.resolve()
   #handle: { name: string; file: TailHandle } | undefined
   /** Set by the first failed append or sync: what the disk holds is no longer known, so nothing is written any more. */
   #stopped: StorageError | undefined
@@ -79,12 +97,13 @@ class FileDriver implements StorageDriver {
   constructor(files: FileSystem, tailMode: 'grow' | 'each') {
     this.#files = files
     this.tailMode = tailMode
+    this.keepsTail = files.protection !== undefined
   }
 
   async open(): Promise<void> {
     await this.#makeDir('tmp')
     for (const name of await named('tmp', this.#files.list('tmp'))) {
-      await named(`tmp/${name}`, this.#files.unlink(`tmp/${name}`))
+      await named(`tmp/${name}`, this.#removeLeft(name))
     }
   }
 
@@ -97,7 +116,7 @@ class FileDriver implements StorageDriver {
     return (await this.#settle(parent(path))) && (await named(path, this.#files.exists(path)))
   }
 
-  /** create tmp · link it into place (EEXIST: compare) · sync the directory · unlink tmp */
+  /** create tmp · link it into place (EEXIST: compare) · sync the directory · unlink tmp · protect */
   async seal(path: string, bytes: Uint8Array): Promise<void> {
     this.#checkWritable()
     const dir = parent(path)
@@ -113,6 +132,8 @@ class FileDriver implements StorageDriver {
     } finally {
       await this.#discard(temporary)
     }
+    // With two names it could lose neither.
+    await this.#protect('sealed', path)
   }
 
   async tailNames(): Promise<string[]> {
@@ -135,14 +156,17 @@ class FileDriver implements StorageDriver {
     await this.#sync(`tail/${name}`, () => file.append(length, bytes))
   }
 
-  /** create tmp · rename it into tail/ · sync tail/ · unlink the older files */
+  /** create tmp · rename it into tail/ · sync tail/ · protect · unlink the older files */
   async beginTail(name: string, _size: number, bytes: Uint8Array, older: readonly string[]): Promise<void> {
     this.#checkWritable()
     await this.#makeDir('tail')
     await this.#replace(`tail/${name}`, bytes)
     await this.#closeTail()
-    // What cannot be removed is passed over by tail(), and removed next time.
-    for (const old of older) await this.#discard(`tail/${old}`)
+    await this.#protect('tail', `tail/${name}`)
+    const removing = Promise.all(older.map((old) => this.#removeTail(`tail/${old}`, `tail/${name}`)))
+    // To be released can take long, and no commit need wait for it.
+    if (this.#files.protection === undefined) await removing
+    else this.#removing = Promise.all([this.#removing, removing])
   }
 
   /** create tmp · rename it over `checkpoint` · sync the directory */
@@ -152,8 +176,37 @@ class FileDriver implements StorageDriver {
   }
 
   async close(): Promise<void> {
+    await this.#removing
     await this.#closeTail()
     await this.#files.close()
+  }
+
+  async #protect(as: 'sealed' | 'tail', path: string): Promise<void> {
+    const { protection } = this.#files
+    if (protection !== undefined) await named(path, protection[as](path))
+  }
+
+  /** What cannot be removed is passed over by tail(), and removed next time. */
+  async #removeTail(path: string, newer: string): Promise<void> {
+    try {
+      await this.#files.protection?.release(path, newer)
+      await this.#files.unlink(path)
+    } catch {
+      // As said.
+    }
+  }
+
+  /**
+   * Removes what a stopped process left in tmp/. A power cut may have brought back the second name of a file that is protected:
+   * it can't be removed, and its number is not used again.
+   */
+  async #removeLeft(name: string): Promise<void> {
+    try {
+      await this.#files.unlink(`tmp/${name}`)
+    } catch (error) {
+      if (this.#files.protection === undefined || errnoOf(error) !== 'EPERM') throw error
+      this.#temporaries = Math.max(this.#temporaries, Number(name) || 0)
+    }
   }
 
   async #replace(path: string, bytes: Uint8Array): Promise<void> {
@@ -197,6 +250,8 @@ class FileDriver implements StorageDriver {
     if (this.#handle?.name === name) return this.#handle.file
     await this.#closeTail()
     const path = `tail/${name}`
+    // Begun by a process that was killed before it could see to this, or by one that did not.
+    await this.#protect('tail', path)
     const file = await named(path, this.#files.openTail(path))
     this.#handle = { name, file }
     if (file.length !== length) {
