@@ -7,4 +7,5 @@ type Add = (program: Command, io: Io) => void
 export const COMMANDS: Readonly<Record<string, () => Promise<Add>>> = {
   serve: async () => (await import('./command.ts')).addServe,
   openapi: async () => (await import('./openapi-command.ts')).addOpenApi,
+  token: async () => (await import('./access/token-command.ts')).addToken,
 }

@@ -1,0 +1,174 @@
+/** `service-fs token`: gives out bearer tokens, replaces and revokes them. */
+import { dirname, resolve } from 'node:path'
+import type { Command } from 'commander'
+import { ClientError } from '@service-fs/client/errors'
+import type { Io } from '@service-fs/client/io'
+import { perform, readInput } from '@service-fs/client/options'
+import { isModuleId } from '@service-fs/format/module-id'
+import { isRole, ROLES, type Role } from '@service-fs/wire/roles'
+import { parseExpiry, parseSpan } from './time-options.ts'
+import { issue, revoke, rotate, type Issued } from './token-changes.ts'
+import { changeTokens } from './token-file.ts'
+import { readTokens, stateOf, TOKEN_NAME, type StoredToken } from './tokens.ts'
+
+interface Where {
+  file?: string
+  config?: string
+  json?: boolean
+}
+
+const HOW = `
+The file keeps hashes of the tokens only, mode 0600; a daemon that runs takes a change within a second. A client sends a token as
+"Authorization: Bearer <token>"; the commands take it from FS_TOKEN.`
+
+export function addToken(program: Command, io: Io): void {
+  const token = program
+    .command('token')
+    .description('give out bearer tokens, replace and revoke them')
+    .addHelpText('after', HOW)
+  where(token.command('add'))
+    .description('make a token and print it, this once')
+    .requiredOption('--name <name>', 'whose it is: requests have the subject token:<name>')
+    .requiredOption('--tenant <id>', 'the tenant, or * for all')
+    .requiredOption('--roles <roles>', `with commas between them: ${ROLES.join(', ')}`)
+    .option('--expires <when>', 'such as 90d, 12h, 2027-01-31T00:00:00Z, or never', '365d')
+    .action((flags: AddFlags) => perform(io, flags.json, () => add(flags, io)))
+  where(token.command('ls'))
+    .description('list the tokens')
+    .action((flags: Where) => perform(io, flags.json, () => ls(flags, io)))
+  where(token.command('rotate'))
+    .description('make a successor and print it, this once; the old one holds a while longer')
+    .argument('<id>', 'of the token')
+    .option('--overlap <span>', 'how long the old one still holds, such as 1h', '24h')
+    .option('--expires <when>', 'of the successor (default: as long as the old one was made for)')
+    .action((id: string, flags: RotateFlags) => perform(io, flags.json, () => replace(id, flags, io)))
+  where(token.command('revoke'))
+    .description('let tokens hold no more')
+    .argument('<ids...>', 'of the tokens')
+    .action((ids: string[], flags: Where) => perform(io, flags.json, () => end(ids, flags, io)))
+}
+
+function where(command: Command): Command {
+  return command
+    .option('--file <file>', 'the file of tokens')
+    .option('--config <file>', 'host.json, or the file of serve --access, which names it')
+    .option('--json', 'print the result as JSON')
+}
+
+/** The file that is meant. @throws ClientError `usage`, `file` */
+async function fileOf({ file, config }: Where): Promise<string> {
+  if (file !== undefined && config === undefined) return resolve(file)
+  if (config === undefined || file !== undefined)
+    throw new ClientError('usage', 'expected one of --file FILE and --config FILE')
+  const named = tokensIn((await readInput(config)).toString('utf8'))
+  if (named !== undefined) return resolve(dirname(config), named)
+  throw new ClientError('usage', `--config ${config}: expected access.tokens, which names the file of tokens`)
+}
+
+/** `access.tokens` of a configuration; of the rest of it nothing is wanted here. */
+function tokensIn(json: string): string | undefined {
+  try {
+    const { access } = JSON.parse(json) as { access?: { tokens?: unknown } }
+    return typeof access?.tokens === 'string' ? access.tokens : undefined
+  } catch {
+    return undefined
+  }
+}
+
+interface AddFlags extends Where {
+  name: string
+  tenant: string
+  roles: string
+  expires: string
+}
+
+async function add(flags: AddFlags, io: Io): Promise<void> {
+  const { name, tenant } = flags
+  if (!TOKEN_NAME.test(name))
+    throw new ClientError('usage', `--name: expected at most 64 letters, digits and . _ @ + -, found ${name}`)
+  if (tenant !== '*' && !isModuleId(tenant))
+    throw new ClientError('usage', `--tenant: expected a tenant, or * for all, found ${tenant}`)
+  const roles = rolesOf(flags.roles)
+  const now = Date.now()
+  const expires = parseExpiry(flags.expires, '--expires', now)
+  let issued: Issued | undefined
+  await changeTokens(await fileOf(flags), (tokens) => {
+    const request = { name, tenant, roles, expires: expires === 'never' ? undefined : expires }
+    issued = issue(tokens, request, now)
+    return [...tokens, issued.token]
+  })
+  await show(issued as Issued, flags, io)
+}
+
+function rolesOf(text: string): Role[] {
+  const names = text.split(',').map((name) => name.trim())
+  const roles = names.filter(isRole)
+  if (roles.length === names.length) return [...new Set(roles)]
+  throw new ClientError('usage', `--roles: expected some of ${ROLES.join(', ')}, found ${text}`)
+}
+
+/** The token alone on standard output, so that it can be put where it is needed without having been seen. */
+async function show({ token, text }: Issued, { json }: Where, io: Io, more: object = {}): Promise<void> {
+  if (json === true) return io.out(`${JSON.stringify({ ...shown(token), token: text, ...more })}\n`)
+  io.err(
+    `token ${token.id}: ${token.name}, tenant ${token.tenant}, ${token.roles.join(' ')}, ${endOf(token)}`,
+  )
+  await io.out(`${text}\n`)
+}
+
+function endOf({ expires }: StoredToken): string {
+  return expires === undefined ? 'never expires' : `expires ${expires}`
+}
+
+function shown(token: StoredToken): Omit<StoredToken, 'sha256'> {
+  const { sha256: _, ...rest } = token
+  return rest
+}
+
+async function ls(flags: Where, io: Io): Promise<void> {
+  const tokens = await readTokens(await fileOf(flags))
+  const now = Date.now()
+  if (flags.json === true) {
+    const list = tokens.map((token) => ({ ...shown(token), state: stateOf(token, now) }))
+    return io.out(`${JSON.stringify({ tokens: list })}\n`)
+  }
+  const lines = tokens.map((token) => {
+    const { id, name, tenant, roles, revoked } = token
+    const state = stateOf(token, now)
+    const when =
+      state === 'revoked'
+        ? `revoked ${revoked}`
+        : state === 'expired'
+          ? `expired ${token.expires}`
+          : endOf(token)
+    return `${id}  ${name}  ${tenant}  ${roles.join(',')}  ${when}\n`
+  })
+  await io.out(lines.join(''))
+}
+
+interface RotateFlags extends Where {
+  overlap: string
+  expires?: string
+}
+
+async function replace(id: string, flags: RotateFlags, io: Io): Promise<void> {
+  const now = Date.now()
+  const overlap = parseSpan(flags.overlap, '--overlap')
+  const expires = flags.expires === undefined ? undefined : parseExpiry(flags.expires, '--expires', now)
+  let done: ReturnType<typeof rotate> | undefined
+  await changeTokens(await fileOf(flags), (tokens) => {
+    done = rotate(tokens, id, { overlap, expires, now })
+    return done.tokens
+  })
+  const rotated = done as ReturnType<typeof rotate>
+  if (flags.json !== true) io.err(`token ${id} holds until ${rotated.old.expires}`)
+  await show(rotated, flags, io, { replaces: id, replaced_until: rotated.old.expires })
+}
+
+async function end(ids: readonly string[], flags: Where, io: Io): Promise<void> {
+  const now = Date.now()
+  const tokens = await changeTokens(await fileOf(flags), (before) => revoke(before, ids, now))
+  const revoked = tokens.filter(({ id }) => ids.includes(id))
+  if (flags.json === true) return io.out(`${JSON.stringify({ revoked: revoked.map(shown) })}\n`)
+  for (const token of revoked) io.err(`token ${token.id} of ${token.name}: revoked ${token.revoked}`)
+}
