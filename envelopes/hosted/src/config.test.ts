@@ -36,6 +36,8 @@ it.each([
   [{ moduleId: 'a', root: '/x', origin: 'a b' }, '--origin'],
   [{ moduleId: 'a', root: '/x', origin: 'a+b' }, '--origin'],
   [{ moduleId: 'a', root: '/x', behindFront: true }, '--behind-front'],
+  [{ moduleId: 'a', root: '/x', maxPayloadBytes: '16777217' }, '--max-payload-bytes'],
+  [{ moduleId: 'a', root: '/x', maxPayloadBytes: '1k' }, '--max-payload-bytes'],
 ])('refuses %j', (flags, named) => {
   expect(() => configOf(flags, {})).toThrow(named)
 })

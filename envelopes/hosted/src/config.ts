@@ -3,6 +3,7 @@ import { DEFAULT_LISTEN } from './serve-options.ts'
 import { BlockList, isIP } from 'node:net'
 import { resolve } from 'node:path'
 import { parseDiskSize } from '@service-fs/client/options'
+import { DEFAULT_LIMITS } from '@service-fs/ledger/limits'
 import { isModuleId } from '@service-fs/format/module-id'
 import { isKeyName } from '@service-fs/tlog/note'
 import { HostedError } from './errors.ts'
@@ -23,6 +24,8 @@ export interface Config extends Common {
   root: string
   /** Whether only a front connects, which says who asks. */
   behindFront?: boolean
+  /** The most that a record's payload may have; absent: the default. */
+  maxPayloadBytes?: number
 }
 
 /** Of Envelope B. */
@@ -43,6 +46,7 @@ export interface ServeFlags {
   listen?: string | undefined
   origin?: string | undefined
   behindFront?: boolean | undefined
+  maxPayloadBytes?: string | undefined
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -64,13 +68,27 @@ export function configOf(flags: ServeFlags, env: Environment): Config {
     throw usage('name the directory of the ledgers: --root DIR or FS_LEDGER_ROOT')
   if (flags.behindFront === true && !('path' in common.listen))
     throw usage('--behind-front: whoever connects is believed, so it takes --listen unix:/path')
-  return { ...common, root: resolve(root), ...(flags.behindFront === true ? { behindFront: true } : {}) }
+  return {
+    ...common,
+    root: resolve(root),
+    ...(flags.behindFront === true ? { behindFront: true } : {}),
+    ...(flags.maxPayloadBytes === undefined ? {} : { maxPayloadBytes: payloadBytes(flags.maxPayloadBytes) }),
+  }
+}
+
+/** May be less than the default, not more: what holds bodies and answers is made for that. */
+function payloadBytes(text: string): number {
+  const most = DEFAULT_LIMITS.maxPayloadBytes
+  const bytes = /^[1-9]\d{0,15}$/.test(text) ? Number(text) : Number.NaN
+  if (bytes <= most) return bytes
+  throw usage(`--max-payload-bytes: expected an integer from 1 to ${most}, found ${text}`)
 }
 
 /** Flags first, then FS_MODULE_ID, FS_DISK, FS_DISK_SIZE, FS_LISTEN, FS_ORIGIN. @throws HostedError `usage` */
 export function diskConfigOf(flags: ServeFlags, env: Environment): DiskConfig {
   if (flags.root !== undefined) throw usage('--root is for --envelope a; --envelope b has --disk')
   if (flags.behindFront === true) throw usage('--behind-front is for --envelope a')
+  if (flags.maxPayloadBytes !== undefined) throw usage('--max-payload-bytes is for --envelope a')
   const common = commonOf(flags, env)
   const disk = flags.disk ?? env['FS_DISK']
   if (disk === undefined || disk === '') throw usage('name the disk image: --disk FILE or FS_DISK')

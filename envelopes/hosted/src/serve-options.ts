@@ -21,6 +21,7 @@ export function describeServe(program: Command): Command {
     .option('--disk-size <size>', 'b: makes the image where there is none, such as 256M')
     .option('--listen <address>', `HOST:PORT, [IPV6]:PORT or unix:/path (default: ${DEFAULT_LISTEN})`)
     .option('--origin <origin>', "a new ledger's origin; it stays for good")
+    .option('--max-payload-bytes <bytes>', "a: the most that a record's payload may have (default: 16 MiB)")
     .option('--behind-front', 'a: believe the front of `service-fs host`, which alone connects, who asks')
     .option('--json', 'say where it listens in one line of JSON')
 }

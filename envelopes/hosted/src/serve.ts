@@ -33,6 +33,9 @@ export async function serve(
     const stop = (): void => void served.stop().then(resolve, reject)
     process.once('SIGTERM', stop)
     process.once('SIGINT', stop)
+    // Who started it, and has a channel to it, is gone.
+    process.once('disconnect', stop)
+    process.channel?.unref()
   })
   await output.out(json ? jsonGreeting(moduleId, served) : greeting(moduleId, served))
   try {

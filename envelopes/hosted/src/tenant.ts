@@ -20,6 +20,8 @@ export interface TenantOptions {
   root: string
   /** As asked for; undefined: what the ledger has, or the default for a new one. */
   origin?: string | undefined
+  /** The most that a record's payload may have; undefined: the default. */
+  maxPayloadBytes?: number | undefined
   /** Told of errors that became a 5xx answer. */
   report?: (error: unknown, requestId: string) => void
 }
@@ -41,7 +43,7 @@ export interface Tenant {
  * @throws HostedError `key`, `usage` (another origin than the ledger's); StorageError `locked`, `io`, `full`; LedgerError `corrupt`
  */
 export async function openTenant(options: TenantOptions): Promise<Tenant> {
-  const { root, moduleId } = options
+  const { root, moduleId, maxPayloadBytes } = options
   const dir = join(root, moduleId)
   const opened: { close(): Promise<void> }[] = []
   try {
@@ -74,6 +76,7 @@ export async function openTenant(options: TenantOptions): Promise<Tenant> {
         runtime: nodeRuntime,
         index,
         observer: metrics.observer(name),
+        ...(name === 'main' && maxPayloadBytes !== undefined ? { limits: { maxPayloadBytes } } : {}),
       })
       opened.push(ledger)
       await markUsed(keyPath)
@@ -117,7 +120,7 @@ async function storedOrigin(storage: StorageCapability): Promise<string | undefi
 
 function wireOf(options: TenantOptions, ledger: Ledger, audit: Ledger, metrics: Metrics): Wire {
   const readiness = new Readiness(ledger, audit)
-  return createWire({
+  const wire = createWire({
     moduleId: options.moduleId,
     ledger,
     audit,
@@ -126,6 +129,8 @@ function wireOf(options: TenantOptions, ledger: Ledger, audit: Ledger, metrics: 
     requestId: () => randomUUID(),
     metrics: async () => ({ contentType: metrics.contentType, text: await metrics.text() }),
     ready: () => Promise.resolve(readiness.now()),
+    // Loaded when it is asked for: most tenants never are.
+    mcp: async (call) => (await import('./mcp/server.ts')).answerMcp(call, wire),
     version: VERSION,
     ...(options.report === undefined ? {} : { report: options.report }),
     limits: { maxPayload: ledger.limits.maxPayloadBytes, maxBatch: ledger.limits.maxBatchRecords },
