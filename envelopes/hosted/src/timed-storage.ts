@@ -27,6 +27,7 @@ export function timedStorage(storage: StorageCapability, watch: StorageWatch): S
     }
   return {
     tailMode: storage.tailMode,
+    keepsTail: storage.keepsTail ?? false,
     close: () => storage.close(),
     tail: () => watchedTail(storage, watch),
     read: time('read', (path: string) => storage.read(path)),
