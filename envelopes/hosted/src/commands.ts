@@ -7,5 +7,7 @@ type Add = (program: Command, io: Io) => void
 export const COMMANDS: Readonly<Record<string, () => Promise<Add>>> = {
   serve: async () => (await import('./command.ts')).addServe,
   openapi: async () => (await import('./openapi-command.ts')).addOpenApi,
+  host: async () => (await import('./host/host-command.ts')).addHost,
+  tenant: async () => (await import('./host/tenant-command.ts')).addTenant,
   token: async () => (await import('./access/token-command.ts')).addToken,
 }

@@ -1,0 +1,82 @@
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { changeTenants, loadHostConfig, parseHostConfig, writeHostConfig } from './config.ts'
+
+const parse = (value: unknown) => parseHostConfig(JSON.stringify(value), '/etc/service-fs/host.json')
+
+let dir: string
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'host-config-'))
+})
+afterEach(() => rm(dir, { recursive: true }))
+
+it('fills in what is left out; paths are relative to the file', () => {
+  expect(parse({ root: 'ledgers' })).toEqual({
+    root: '/etc/service-fs/ledgers',
+    run: '/run/service-fs',
+    listen: ['127.0.0.1:8080'],
+    front: { uid: 64_099, gid: 64_099 },
+    uids: { from: 64_100, to: 65_000 },
+    idleStopSeconds: 600,
+    immutable: 'auto',
+    tenants: [],
+  })
+})
+
+it.each([
+  [{}, 'root: expected to be there'],
+  [{ root: 7 }, 'root: expected string, found 7'],
+  [{ root: '/x', rooot: 1 }, 'rooot: no such field'],
+  [{ root: '/x', listen: [] }, 'listen: expected an address at least, found []'],
+  [{ root: '/x', idleStopSeconds: -1 }, 'idleStopSeconds: expected an integer from 0'],
+  [{ root: '/x', immutable: 'yes' }, 'immutable: expected ("auto" | "off" | "required"), found "yes"'],
+  [{ root: '/x', tenants: [{ moduleId: 'A' }] }, 'tenants.0.moduleId: expected lower-case'],
+  [{ root: '/x', tenants: [{ moduleId: 'a', color: 'red' }] }, 'tenants.0.color: no such field'],
+  [{ root: '/x', tenants: [{ moduleId: 'a', uid: 0 }] }, 'tenants.0.uid: expected an integer from 1'],
+  [{ root: '/x', tenants: [{ moduleId: 'a' }, { moduleId: 'a' }] }, 'tenants.1.moduleId: a is there twice'],
+  [
+    {
+      root: '/x',
+      tenants: [
+        { moduleId: 'a', uid: 5 },
+        { moduleId: 'b', uid: 5 },
+      ],
+    },
+    "tenants.1.uid: expected one of its own, found 5, which is a's",
+  ],
+  [{ root: '/x', tenants: [{ moduleId: 'a', uid: 64_099 }] }, "found 64099, which is the front's"],
+  [{ root: '/x', run: `/run/${'x'.repeat(60)}` }, 'run: expected a path of at most 32 bytes'],
+  [{ root: '/x', uids: { from: 9, to: 8 } }, 'uids.to: expected at least 9, found 8'],
+  [{ root: '/x', tls: { certificate: 'c' } }, 'tls.key: expected to be there'],
+])('refuses %j: %s', (value, message) => {
+  expect(() => parse(value)).toThrow(message)
+})
+
+it('refuses what is not JSON, and a file that is not there', async () => {
+  expect(() => parseHostConfig('{', '/f')).toThrow('/f: expected JSON')
+  await expect(loadHostConfig(join(dir, 'none.json'))).rejects.toMatchObject({ code: 'config' })
+})
+
+it('changes the tenants and leaves the rest as it is', async () => {
+  const file = join(dir, 'host.json')
+  await writeFile(file, '{"run": "/run/x", "root": "r"}')
+  await changeTenants(file, (tenants) => [...tenants, { moduleId: 'acme', uid: 64_100 }])
+  expect(await readFile(file, 'utf8')).toBe(`{
+  "run": "/run/x",
+  "root": "r",
+  "tenants": [
+    {
+      "moduleId": "acme",
+      "uid": 64100
+    }
+  ]
+}
+`)
+  expect((await stat(file)).mode & 0o777).toBe(0o600)
+  const twice = changeTenants(file, (tenants) => [...tenants, { moduleId: 'acme' }])
+  await expect(twice).rejects.toMatchObject({ code: 'config' })
+  expect((await loadHostConfig(file)).tenants).toHaveLength(1)
+  await expect(writeHostConfig(file, { root: '' })).rejects.toMatchObject({ code: 'config' })
+})

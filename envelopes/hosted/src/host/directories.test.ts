@@ -1,0 +1,127 @@
+import {
+  chmod,
+  chown,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  realpath,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { parseHostConfig, type HostConfig, type TenantConfig } from './config.ts'
+import { prepareRoot, prepareRun, prepareSocket, prepareTenant } from './directories.ts'
+import { isRoot, ownerOf } from './uids.ts'
+
+const why = isRoot() ? '' : ' (skipped: not root)'
+
+let dir: string
+let config: HostConfig
+beforeEach(async () => {
+  dir = await realpath(await mkdtemp(join(tmpdir(), 'host-dirs-')))
+  config = parseHostConfig('{"root": "root", "run": "run"}', join(dir, 'host.json'))
+  await prepareRoot(config)
+  await prepareRun(config)
+})
+afterEach(() => rm(dir, { recursive: true }))
+
+const look = async (path: string): Promise<string> => {
+  const { mode, uid, gid } = await stat(join(dir, path))
+  return `${(mode & 0o7777).toString(8)} ${uid} ${gid}`
+}
+
+const refused = (message: string) => ({ code: 'config', message: expect.stringContaining(message) })
+
+describe.skipIf(!isRoot())(`as root${why}`, () => {
+  it('gives a tenant its directories and keys, and nobody else anything in them', async () => {
+    const owner = await ownerOf(config, { moduleId: 'acme' })
+    expect(owner).toEqual({ uid: 64_100, gid: 64_100 })
+    const { vkey } = await prepareTenant(config, { moduleId: 'acme', origin: 'example.org/acme' }, owner)
+    expect(vkey).toMatch(/^example\.org\/acme\+/)
+    await prepareSocket(config, 'acme', owner)
+    expect(await Promise.all(['root', 'root/.secret', 'root/.host', 'run', 'run/.host'].map(look))).toEqual([
+      '711 0 0',
+      '711 0 0',
+      '700 0 0',
+      '711 0 0',
+      '700 0 0',
+    ])
+    const theirs = ['root/acme', 'root/.secret/acme', 'root/.secret/acme/ed25519.key', 'run/acme']
+    expect(await Promise.all(theirs.map(look))).toEqual([
+      '700 64100 64100',
+      '700 64100 64100',
+      '600 64100 64100',
+      '2750 64100 64099',
+    ])
+    expect((await readdir(join(dir, 'root/.secret'))).toSorted()).toEqual(['acme'])
+    // Again, nothing changes.
+    const key = await readFile(join(dir, 'root/.secret/acme/ed25519.key'))
+    expect(await ownerOf(config, { moduleId: 'acme' })).toEqual(owner)
+    expect(await prepareTenant(config, { moduleId: 'acme' }, owner)).toEqual({ vkey: undefined })
+    expect(await readFile(join(dir, 'root/.secret/acme/ed25519.key'))).toEqual(key)
+  })
+
+  it('gives no user to two tenants, one that was taken out of the configuration included', async () => {
+    for (const [moduleId, uid] of [
+      ['a', 64_100],
+      ['b', 64_101],
+    ] as const) {
+      const owner = await ownerOf(config, { moduleId })
+      expect(owner.uid).toBe(uid)
+      await prepareTenant(config, { moduleId }, owner)
+    }
+    const listed: TenantConfig[] = [{ moduleId: 'c', uid: 64_102 }]
+    expect((await ownerOf({ ...config, tenants: listed }, { moduleId: 'd' })).uid).toBe(64_103)
+    await rm(join(dir, 'root/a'), { recursive: true })
+    expect((await ownerOf(config, { moduleId: 'd' })).uid).toBe(64_102)
+    expect((await ownerOf(config, { moduleId: 'a' })).uid).toBe(64_100)
+    const full = { ...config, uids: { from: 64_100, to: 64_101 } }
+    await expect(ownerOf(full, { moduleId: 'd' })).rejects.toMatchObject({ code: 'config' })
+    await expect(ownerOf(config, { moduleId: 'd', uid: 64_099 })).rejects.toMatchObject({ code: 'config' })
+  })
+
+  it('takes a file system of its own as it is, empty', async () => {
+    await mkdir(join(dir, 'root/acme/lost+found'), { recursive: true })
+    const owner = await ownerOf(config, { moduleId: 'acme' })
+    await prepareTenant(config, { moduleId: 'acme' }, owner)
+    expect(await look('root/acme')).toBe('700 64100 64100')
+    expect(await readdir(join(dir, 'root/acme'))).toEqual(['lost+found'])
+  })
+
+  it('refuses what is another’s, open to others, a link, or lacks its keys', async () => {
+    const owner = { uid: 64_100, gid: 64_100 }
+    const acme = { moduleId: 'acme' }
+    await mkdir(join(dir, 'root/acme'))
+    await writeFile(join(dir, 'root/acme/origin'), 'x\n')
+    await expect(ownerOf(config, acme)).rejects.toMatchObject(refused('chown -hR UID:GID'))
+    await chown(join(dir, 'root/acme'), 64_200, 64_200)
+    expect(await ownerOf(config, acme)).toEqual({ uid: 64_200, gid: 64_200 })
+    await expect(prepareTenant(config, acme, owner)).rejects.toMatchObject(
+      refused('expected it to be of uid 64100'),
+    )
+    await chown(join(dir, 'root/acme'), 64_100, 64_100)
+    await chmod(join(dir, 'root/acme'), 0o755)
+    await expect(prepareTenant(config, acme, owner)).rejects.toMatchObject(
+      refused('expected mode 0700, found 0755'),
+    )
+    await chmod(join(dir, 'root/acme'), 0o700)
+    await expect(prepareTenant(config, acme, owner)).rejects.toMatchObject({ code: 'key' })
+    expect(await readdir(join(dir, 'root/.secret'))).toEqual([])
+    await symlink('/etc', join(dir, 'root/bolt'))
+    await expect(ownerOf(config, { moduleId: 'bolt' })).rejects.toMatchObject(refused('expected a directory'))
+    await symlink('/etc', join(dir, 'run/bolt'))
+    await expect(prepareSocket(config, 'bolt', owner)).rejects.toMatchObject(refused('expected a directory'))
+  })
+})
+
+it('without users of their own, everything is for its owner only', async () => {
+  await prepareTenant(config, { moduleId: 'acme' })
+  await prepareSocket(config, 'acme')
+  const modes = await Promise.all(['root/acme', 'root/.secret/acme', 'run/acme'].map(look))
+  expect(modes.map((found) => found.split(' ')[0])).toEqual(['700', '700', '700'])
+})

@@ -1,0 +1,130 @@
+/**
+ * The directories of a host, made before anything runs in them:
+ *
+ *     <root>/                0711 root             <run>/             0711 root
+ *     <root>/.secret/        0711 root             <run>/<ID>/        2750 tenant, group of the front
+ *     <root>/.host/          0700 root             <run>/<ID>/socket  0660 tenant, group of the front; the tenant makes it
+ *     <root>/<ID>/           0700 tenant           <run>/.host/       0700 root
+ *     <root>/.secret/<ID>/   0700 tenant, with the two private keys, 0600
+ *
+ * Without root, <root>, <root>/.secret and <run> have mode 0700, <run>/<ID> too, and all are of one user. Root writes into no directory
+ * that a tenant owns: what a tenant gets is made beside its place and moved there. Nothing here removes a directory.
+ */
+import { randomBytes } from 'node:crypto'
+import { chmod, chown, mkdir, rename } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { defaultOrigin } from '@service-fs/client/origin'
+import { HostedError } from '../errors.ts'
+import { AUDIT_KEY, LEDGER_KEY, openSigner, secretDir } from '../keys.ts'
+import type { HostConfig, TenantConfig } from './config.ts'
+import { directoryAt, ensureDirectory, isEmptyDirectory, syncDir, type Owner } from './files.ts'
+import { isRoot } from './uids.ts'
+
+/** What only the host's own processes use: locks. No tenant can have that name. */
+export const HOST_DIR = '.host'
+
+/** Where the tenant listens. */
+export function socketOf(config: Pick<HostConfig, 'run'>, moduleId: string): string {
+  return join(config.run, moduleId, 'socket')
+}
+
+/** Makes `<root>` with what is the host's own in it. */
+export async function prepareRoot({ root }: Pick<HostConfig, 'root'>): Promise<void> {
+  const mode = isRoot() ? 0o711 : 0o700
+  await ensureDirectory(root, mode)
+  await ensureDirectory(join(root, '.secret'), mode)
+  await ensureDirectory(join(root, HOST_DIR), 0o700)
+  await syncDir(root)
+}
+
+/** Makes `<run>` with what is the host's own in it. */
+export async function prepareRun({ run }: Pick<HostConfig, 'run'>): Promise<void> {
+  await ensureDirectory(run, isRoot() ? 0o711 : 0o700)
+  await ensureDirectory(join(run, HOST_DIR), 0o700)
+}
+
+/** Makes the directory of a tenant's socket. */
+export async function prepareSocket(config: HostConfig, moduleId: string, owner?: Owner): Promise<void> {
+  const dir = dirname(socketOf(config, moduleId))
+  if (owner === undefined) await ensureDirectory(dir, 0o700)
+  else await ensureDirectory(dir, 0o2750, { uid: owner.uid, gid: config.front.gid })
+}
+
+export interface Prepared {
+  /** The ledger's verifier key; undefined when the keys were there. */
+  vkey: string | undefined
+}
+
+/**
+ * Makes a tenant's directories, and its keys where neither they nor its ledger are there.
+ * @throws HostedError `config`: what is there is another's; `key`: the ledger is there, its keys are not
+ */
+export async function prepareTenant(
+  { root }: HostConfig,
+  { moduleId, origin }: TenantConfig,
+  owner?: Owner,
+): Promise<Prepared> {
+  const ledger = join(root, moduleId)
+  const secret = secretDir(root, moduleId)
+  const isNew = await isVacant(ledger)
+  const lacksKeys = await isVacant(secret)
+  if (!isNew) await checkOwner(ledger, owner)
+  if (!lacksKeys) await checkOwner(secret, owner)
+  if (lacksKeys && !isNew)
+    throw new HostedError(
+      'key',
+      `${secret}: the ledger is there, its private keys are not: put them back; new ones would not be the ledger's`,
+    )
+  let vkey: string | undefined
+  // The keys first: a ledger's directory without keys would be a ledger that lost them.
+  if (lacksKeys)
+    await putInPlace(secret, owner, async (dir) => {
+      const name = origin ?? defaultOrigin(moduleId)
+      vkey = (await makeKey(join(dir, LEDGER_KEY), name, owner)).vkey
+      await makeKey(join(dir, AUDIT_KEY), `${name}/audit`, owner)
+    })
+  if (isNew) await putInPlace(ledger, owner)
+  return { vkey }
+}
+
+async function isVacant(path: string): Promise<boolean> {
+  return (await directoryAt(path)) === undefined || isEmptyDirectory(path)
+}
+
+async function checkOwner(path: string, owner: Owner | undefined): Promise<void> {
+  const found = await directoryAt(path)
+  if (owner === undefined || found === undefined) return
+  if (found.uid !== owner.uid)
+    throw new HostedError(
+      'config',
+      `${path}: expected it to be of uid ${owner.uid}, found ${found.uid}: chown -hR ${owner.uid}:${owner.gid} ${path}`,
+    )
+  if ((found.mode & 0o077) !== 0)
+    throw new HostedError(
+      'config',
+      `${path}: expected mode 0700, found 0${found.mode.toString(8)}: chmod 700 ${path}`,
+    )
+}
+
+/** Makes the directory beside its place, fills it, gives it away, moves it. One that is there, empty, is given away as it is. */
+async function putInPlace(
+  path: string,
+  owner: Owner | undefined,
+  fill?: (dir: string) => Promise<void>,
+): Promise<void> {
+  const isThere = (await directoryAt(path)) !== undefined
+  const dir = isThere && fill === undefined ? path : `${dirname(path)}/.new-${randomBytes(6).toString('hex')}`
+  if (dir !== path) await mkdir(dir, { mode: 0o700 })
+  await fill?.(dir)
+  await chmod(dir, 0o700)
+  if (owner !== undefined) await chown(dir, owner.uid, owner.gid)
+  await syncDir(dir)
+  if (dir !== path) await rename(dir, path)
+  await syncDir(dirname(path))
+}
+
+async function makeKey(path: string, name: string, owner: Owner | undefined): Promise<{ vkey: string }> {
+  const signer = await openSigner(path, name, true)
+  if (owner !== undefined) await chown(path, owner.uid, owner.gid)
+  return signer
+}

@@ -1,0 +1,59 @@
+/** Directories of the host: who owns them, and what may be in their way. */
+import { constants } from 'node:fs'
+import { chmod, chown, lstat, mkdir, open, readdir } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { HostedError } from '../errors.ts'
+import { hasCode } from '../keys.ts'
+
+/** A user and a group, by number. */
+export interface Owner {
+  uid: number
+  gid: number
+}
+
+export interface Directory {
+  uid: number
+  gid: number
+  /** The permission bits. */
+  mode: number
+}
+
+/** Who owns the directory; undefined when nothing is there. @throws HostedError `config`: there is something else, a link included */
+export async function directoryAt(path: string): Promise<Directory | undefined> {
+  try {
+    const stats = await lstat(path)
+    if (!stats.isDirectory()) throw new HostedError('config', `${path}: expected a directory`)
+    return { uid: stats.uid, gid: stats.gid, mode: stats.mode & 0o7777 }
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return undefined
+    throw error
+  }
+}
+
+/** Makes a directory that is not there; one that is gets the mode, and is its owner's or this process's. */
+export async function ensureDirectory(path: string, mode: number, owner?: Owner): Promise<void> {
+  const found = await directoryAt(path)
+  if (found === undefined) {
+    await mkdir(dirname(path), { mode: 0o755, recursive: true })
+    await mkdir(path, { mode: 0o700 })
+  }
+  // The mode last: chown(2) takes the set-group-id bit away. What is in the way of others is not there before.
+  if (owner !== undefined && (found?.uid !== owner.uid || found.gid !== owner.gid))
+    await chown(path, owner.uid, owner.gid)
+  if (found?.mode !== mode) await chmod(path, mode)
+}
+
+/** Whether nothing is in it; a file system of its own may have lost+found. */
+export async function isEmptyDirectory(path: string): Promise<boolean> {
+  return (await readdir(path)).every((name) => name === 'lost+found')
+}
+
+/** Makes the names in a directory durable. */
+export async function syncDir(path: string): Promise<void> {
+  const dir = await open(path, constants.O_RDONLY | constants.O_DIRECTORY)
+  try {
+    await dir.sync()
+  } finally {
+    await dir.close()
+  }
+}

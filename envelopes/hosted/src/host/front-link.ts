@@ -1,0 +1,130 @@
+/** The front's process as the supervisor has it: given its settings, answered, told of changes, and started again when it ends. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { AccessSettings } from '../access/settings.ts'
+import { HostedError } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import { Backoff } from './backoff.ts'
+import { wordsOf, type Child, type Ended } from './child.ts'
+import { fromFront, type ToFront } from './messages.ts'
+
+/** What the front is told first. Plain JSON. */
+export interface FrontSettings {
+  listen: string[]
+  metrics?: string
+  access: AccessSettings
+  tenants: string[]
+  /** Milliseconds without a request after which a tenant is given up; 0: never. */
+  idleMs: number
+}
+
+export type FrontMessage = ToFront<FrontSettings, AccessSettings>
+
+export interface FrontLinkOptions {
+  launch(): Child
+  settings(): FrontSettings
+  /** @throws HostedError `no-tenant`, `tenant-unavailable` */
+  reach(moduleId: string): Promise<string>
+  idle(moduleId: string): void
+  log: Logger
+}
+
+/** Milliseconds for a start, and for a stop: requests under way are answered first. */
+const START_MS = 30_000
+const STOP_MS = 20_000
+
+export class FrontLink {
+  readonly #options: FrontLinkOptions
+  readonly #backoff = new Backoff()
+  readonly #closing = new AbortController()
+  #child: Child | undefined
+
+  constructor(options: FrontLinkOptions) {
+    this.#options = options
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid
+  }
+
+  /** Starts it; resolves with the addresses that it listens on. @throws HostedError `start` */
+  async start(): Promise<string[]> {
+    const child = this.#options.launch()
+    this.#child = child
+    child.process.on('message', (message) => this.#take(child, message))
+    this.send({ kind: 'settings', settings: this.#options.settings() })
+    const killer = setTimeout(() => child.process.kill('SIGKILL'), START_MS)
+    try {
+      const urls = urlsOf(await child.ready)
+      const since = Date.now()
+      void child.ended.then((end) => this.#ended(end, since))
+      this.#options.log.info('front started', { pid: child.pid, urls: urls.join(' ') })
+      return urls
+    } catch (error) {
+      child.process.kill('SIGKILL')
+      throw error instanceof HostedError ? new HostedError(error.code, `front: ${error.message}`) : error
+    } finally {
+      clearTimeout(killer)
+    }
+  }
+
+  /** What is said while it does not run, it is told by its settings when it does. */
+  send(message: FrontMessage): void {
+    const child = this.#child?.process
+    // It may be gone without having been noticed yet.
+    if (child?.connected === true) child.send(message, () => undefined)
+  }
+
+  /** Lets it answer what is under way, and ends it. */
+  async stop(): Promise<void> {
+    this.#closing.abort()
+    await this.#child?.stop(STOP_MS)
+  }
+
+  #take(child: Child, message: unknown): void {
+    const said = fromFront(message)
+    if (child !== this.#child || said === undefined) return
+    if (said.kind === 'idle') {
+      this.#options.idle(said.moduleId)
+      return
+    }
+    const { id } = said
+    this.#options.reach(said.moduleId).then(
+      (socket) => this.send({ kind: 'reached', id, socket }),
+      (error: unknown) => this.send({ kind: 'refused', id, ...refusal(error) }),
+    )
+  }
+
+  #ended(end: Ended, since: number): void {
+    this.#child = undefined
+    if (this.#closing.signal.aborted) return
+    this.#backoff.failed(Date.now(), Date.now() - since)
+    this.#options.log.warn('front ended by itself', { ended: wordsOf(end) })
+    void this.#again()
+  }
+
+  async #again(): Promise<void> {
+    for (;;) {
+      const wait = this.#backoff.wait(Date.now())
+      await sleep(wait, undefined, { signal: this.#closing.signal }).catch(() => undefined)
+      if (this.#closing.signal.aborted) return
+      try {
+        await this.start()
+        return
+      } catch (error) {
+        this.#options.log.error(error)
+        this.#backoff.failed(Date.now(), 0)
+      }
+    }
+  }
+}
+
+function refusal(error: unknown): { code: string; message: string } {
+  if (error instanceof HostedError) return { code: error.code, message: error.message }
+  return { code: 'tenant-unavailable', message: 'it can not be reached' }
+}
+
+function urlsOf(greeting: unknown): string[] {
+  if (typeof greeting === 'object' && greeting !== null && 'urls' in greeting && Array.isArray(greeting.urls))
+    return greeting.urls.map(String)
+  throw new HostedError('start', 'expected addresses when it is ready')
+}

@@ -1,0 +1,59 @@
+import { expect, it } from 'vitest'
+import { FrontTenants } from './front-tenants.ts'
+import type { FromFront } from './messages.ts'
+
+function begin(...tenants: string[]): { front: FrontTenants; said: FromFront[] } {
+  const said: FromFront[] = []
+  return { front: new FrontTenants(tenants, (message) => said.push(message)), said }
+}
+
+it('asks once for all who wait, and then knows until the process is gone', async () => {
+  const { front, said } = begin('acme')
+  const both = Promise.all([front.reach('acme'), front.reach('acme')])
+  expect(said).toEqual([{ kind: 'reach', id: 0, moduleId: 'acme' }])
+  front.take({ kind: 'reached', id: 0, socket: '/s' })
+  expect(await both).toEqual(['/s', '/s'])
+  expect(await front.reach('acme')).toBe('/s')
+  expect(said).toHaveLength(1)
+  front.take({ kind: 'gone', moduleId: 'acme' })
+  const again = front.reach('acme')
+  expect(said).toHaveLength(2)
+  front.take({ kind: 'reached', id: 1, socket: '/s' })
+  expect(await again).toBe('/s')
+})
+
+it('passes refusals on, and asks anew after one', async () => {
+  const { front, said } = begin('acme')
+  const first = front.reach('acme')
+  front.take({ kind: 'refused', id: 0, code: 'tenant-unavailable', message: 'acme: it keeps ending' })
+  await expect(first).rejects.toMatchObject({ code: 'tenant-unavailable', message: 'acme: it keeps ending' })
+  front.reach('acme').catch(() => undefined)
+  expect(said).toHaveLength(2)
+})
+
+it('knows which tenants there are', async () => {
+  const { front, said } = begin('acme')
+  await expect(front.reach('bolt')).rejects.toMatchObject({ code: 'no-tenant' })
+  expect(said).toEqual([])
+  front.take({ kind: 'tenants', tenants: ['bolt'] })
+  expect([front.has('acme'), front.has('bolt')]).toEqual([false, true])
+})
+
+it('gives a tenant up when nobody has used it for long enough, and not while somebody does', async () => {
+  const { front, said } = begin('acme')
+  const reached = front.reach('acme')
+  front.take({ kind: 'reached', id: 0, socket: '/s' })
+  await reached
+  const now = Date.now()
+  front.began('acme')
+  front.sweep(now + 5000, 1000)
+  expect(said).toHaveLength(1)
+  front.ended('acme')
+  front.sweep(Date.now() + 500, 1000)
+  expect(said).toHaveLength(1)
+  front.sweep(Date.now() + 1500, 1000)
+  expect(said[1]).toEqual({ kind: 'idle', moduleId: 'acme' })
+  expect([...front.running().keys()]).toEqual([])
+  front.reach('acme').catch(() => undefined)
+  expect(said).toHaveLength(3)
+})

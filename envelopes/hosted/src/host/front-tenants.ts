@@ -1,0 +1,104 @@
+/** The tenants as the front sees them: it asks the supervisor where one is, and says when nobody needs one. */
+import { HostedError } from '../errors.ts'
+import type { FromFront, ToFront } from './messages.ts'
+
+interface Waiting {
+  resolve(socket: string): void
+  reject(error: HostedError): void
+}
+
+export class FrontTenants {
+  readonly #send: (message: FromFront) => void
+  #known: ReadonlySet<string>
+  readonly #sockets = new Map<string, string>()
+  readonly #asked = new Map<string, Promise<string>>()
+  readonly #waiting = new Map<number, Waiting>()
+  /** Requests under way, and when the last one ended. */
+  readonly #uses = new Map<string, { count: number; last: number }>()
+  #nextId = 0
+
+  constructor(tenants: Iterable<string>, send: (message: FromFront) => void) {
+    this.#known = new Set(tenants)
+    this.#send = send
+  }
+
+  has(moduleId: string): boolean {
+    return this.#known.has(moduleId)
+  }
+
+  /** Those that run, as far as the front knows, with their sockets. */
+  running(): ReadonlyMap<string, string> {
+    return this.#sockets
+  }
+
+  /** The path of its socket. @throws HostedError `no-tenant`, `tenant-unavailable` */
+  async reach(moduleId: string): Promise<string> {
+    if (!this.has(moduleId)) throw new HostedError('no-tenant', `${moduleId}: no such tenant`)
+    const socket = this.#sockets.get(moduleId)
+    if (socket !== undefined) return socket
+    let asked = this.#asked.get(moduleId)
+    if (asked === undefined) {
+      asked = this.#ask(moduleId).finally(() => this.#asked.delete(moduleId))
+      this.#asked.set(moduleId, asked)
+    }
+    return asked
+  }
+
+  /** A request to it has begun. */
+  began(moduleId: string): void {
+    const uses = this.#uses.get(moduleId)
+    if (uses === undefined) this.#uses.set(moduleId, { count: 1, last: 0 })
+    else uses.count += 1
+  }
+
+  /** A request to it has ended. */
+  ended(moduleId: string): void {
+    const uses = this.#uses.get(moduleId)
+    if (uses === undefined) return
+    uses.count -= 1
+    uses.last = Date.now()
+  }
+
+  /** Gives up the tenants that nobody has used for so many milliseconds. */
+  sweep(now: number, idleMs: number): void {
+    for (const moduleId of this.#sockets.keys()) {
+      const uses = this.#uses.get(moduleId)
+      if (uses === undefined) this.#uses.set(moduleId, { count: 0, last: now })
+      else if (uses.count === 0 && now - uses.last >= idleMs) {
+        this.#sockets.delete(moduleId)
+        this.#uses.delete(moduleId)
+        this.#send({ kind: 'idle', moduleId })
+      }
+    }
+  }
+
+  /** Takes what the supervisor says. */
+  take(message: ToFront): void {
+    if (message.kind === 'tenants') this.#known = new Set(message.tenants)
+    else if (message.kind === 'gone') this.#sockets.delete(message.moduleId)
+    else if (message.kind === 'reached') this.#answered(message.id)?.resolve(message.socket)
+    else if (message.kind === 'refused')
+      this.#answered(message.id)?.reject(new HostedError(message.code, message.message))
+  }
+
+  #answered(id: number): Waiting | undefined {
+    const waiting = this.#waiting.get(id)
+    this.#waiting.delete(id)
+    return waiting
+  }
+
+  #ask(moduleId: string): Promise<string> {
+    const id = this.#nextId++
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, {
+        // At once: `gone` may be the next message.
+        resolve: (socket) => {
+          this.#sockets.set(moduleId, socket)
+          resolve(socket)
+        },
+        reject,
+      })
+      this.#send({ kind: 'reach', id, moduleId })
+    })
+  }
+}

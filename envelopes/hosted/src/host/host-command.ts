@@ -1,0 +1,75 @@
+/** Adds `host` to the command line: the supervisor, until it is told to stop. */
+import type { Command } from 'commander'
+import type { Io } from '@service-fs/client/io'
+import { perform, USAGE } from '@service-fs/client/options'
+import { HostedError } from '../errors.ts'
+import { createLog } from '../log.ts'
+import { Supervisor } from './supervisor.ts'
+import { canConfine } from './confine.ts'
+import { isRoot } from './uids.ts'
+
+interface HostFlags {
+  config: string
+  json?: boolean
+}
+
+export function addHost(program: Command, io: Io): void {
+  program
+    .command('host')
+    .description('run many tenants, a process each, behind one front; SIGHUP reads the configuration again')
+    .requiredOption('--config <file>', 'host.json')
+    .option('--json', 'say where it listens in one line of JSON')
+    .action((flags: HostFlags) => perform(io, flags.json, () => host(flags, io)))
+}
+
+async function host(flags: HostFlags, io: Io): Promise<number> {
+  process.umask(0o022)
+  try {
+    const log = createLog({ name: 'supervisor', write: (line) => io.err(line) })
+    const supervisor = await Supervisor.start({ file: flags.config, program: process.argv[1] ?? '', log })
+    const stopped = untilStopped(supervisor)
+    process.on('SIGHUP', () => void supervisor.reload())
+    await io.out(flags.json === true ? jsonGreeting(supervisor) : greeting(supervisor, flags.config))
+    await stopped
+    return 0
+  } catch (error) {
+    if (!(error instanceof HostedError && ['usage', 'config'].includes(error.code))) throw error
+    io.err(`service-fs: ${error.message}`)
+    return USAGE
+  }
+}
+
+function untilStopped(supervisor: Supervisor): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let stopping: Promise<void> | undefined
+    const stop = (): void => {
+      stopping ??= supervisor.stop()
+      stopping.then(resolve, reject)
+    }
+    process.once('SIGTERM', stop)
+    process.once('SIGINT', stop)
+  })
+}
+
+function jsonGreeting({ urls, config, frontPid }: Supervisor): string {
+  const { root, run, tenants } = config
+  return `${JSON.stringify({ urls, root, run, tenants: tenants.length, separate_users: isRoot(), pid: process.pid, front_pid: frontPid })}\n`
+}
+
+function greeting({ urls, config }: Supervisor, file: string): string {
+  const { root, tenants } = config
+  const users = isRoot()
+    ? 'each tenant runs under a user of its own'
+    : `all tenants run under this user (uid ${process.getuid?.()}): files do not keep them apart; started as root, they would`
+  const limits = canConfine()
+    ? ''
+    : '\nlimits   none on this system: no_new_privs and resource limits are for Linux'
+  return `service-fs hosts ${tenants.length} tenant${tenants.length === 1 ? '' : 's'} at ${urls.join(' ')}
+ledgers  ${root}
+users    ${users}${limits}
+
+A tenant's process starts when it is asked for. Add one with
+  service-fs tenant add ID --config ${file}
+Ctrl-C stops all of them.
+`
+}

@@ -1,0 +1,54 @@
+/** What the processes of a host are started with. */
+import type { HostConfig, TenantConfig } from './config.ts'
+import type { Confinement } from './confine.ts'
+import type { Owner } from './files.ts'
+import { isRoot } from './uids.ts'
+import { socketOf } from './directories.ts'
+
+const MIB = 2 ** 20
+const OPEN_FILES = 4096
+const FRONT_OPEN_FILES = 16_384
+
+/** A tenant's process. */
+export function tenantCommand(
+  program: string,
+  { root, run }: HostConfig,
+  tenant: TenantConfig,
+  owner: Owner | undefined,
+): [string[], Confinement] {
+  const { moduleId, origin, maxPayloadBytes, memoryMiB, openFiles = OPEN_FILES } = tenant
+  const command = [
+    process.execPath,
+    ...(memoryMiB === undefined ? [] : [`--max-old-space-size=${Math.floor((memoryMiB * 3) / 4)}`]),
+    program,
+    'serve',
+    '--json',
+    '--behind-front',
+    `--module-id=${moduleId}`,
+    `--root=${root}`,
+    `--listen=unix:${socketOf({ run }, moduleId)}`,
+    ...(origin === undefined ? [] : [`--origin=${origin}`]),
+    ...(maxPayloadBytes === undefined ? [] : [`--max-payload-bytes=${maxPayloadBytes}`]),
+  ]
+  return [command, { owner, openFiles, ...(memoryMiB === undefined ? {} : { dataBytes: memoryMiB * MIB }) }]
+}
+
+/** The front's process. */
+export function frontCommand(
+  program: string,
+  { front, listen, metrics }: HostConfig,
+): [string[], Confinement] {
+  const addresses = metrics === undefined ? listen : [...listen, metrics]
+  return [
+    [process.execPath, program, 'front'],
+    {
+      openFiles: FRONT_OPEN_FILES,
+      ...(isRoot() ? { owner: front } : {}),
+      lowPorts: addresses.some((address) => isLowPort(Number(/:(\d+)$/.exec(address)?.[1]))),
+    },
+  ]
+}
+
+function isLowPort(port: number): boolean {
+  return port > 0 && port < 1024
+}

@@ -1,0 +1,206 @@
+/**
+ * What `service-fs host` runs: a process for each tenant, started when it is asked for, and the front, which asks. It opens no ledger, reads
+ * no key of one, and listens on nothing.
+ */
+import { realpathSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { messageOf } from '@service-fs/client/errors'
+import { type DirectoryLock, lockDirectory } from '@service-fs/storage-posix/lock'
+import { loadAccess, type AccessFiles, type AccessSettings } from '../access/settings.ts'
+import { watchAccess, type AccessWatch } from '../access/watch.ts'
+import { HostedError } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import { startChild } from './child.ts'
+import { loadHostConfig, type HostConfig } from './config.ts'
+import { checkReachable, checkReadable, checkTools } from './confine.ts'
+import { HOST_DIR, prepareRoot, prepareRun, socketOf } from './directories.ts'
+import { FrontLink, type FrontSettings } from './front-link.ts'
+import { frontCommand } from './launch.ts'
+import { Slots } from './slots.ts'
+import { TenantLauncher } from './tenant-launcher.ts'
+import { TenantProcess, type TenantState } from './tenant-process.ts'
+import { isRoot } from './uids.ts'
+
+/** What the processes that run were started with. */
+const FIXED = ['root', 'run', 'listen', 'metrics', 'front', 'idleStopSeconds'] as const
+
+export interface SupervisorOptions {
+  /** host.json. */
+  file: string
+  /** The program that its processes run: `bin/service-fs.js`. */
+  program: string
+  log: Logger
+}
+
+export interface TenantStatus {
+  moduleId: string
+  state: TenantState
+  pid: number | undefined
+}
+
+export class Supervisor {
+  readonly #file: string
+  readonly #log: Logger
+  readonly #launcher: TenantLauncher
+  readonly #front: FrontLink
+  readonly #slots = new Slots(Math.max(2, availableParallelism()))
+  readonly #tenants = new Map<string, TenantProcess>()
+  readonly #lock: DirectoryLock
+  #config: HostConfig
+  #access: AccessSettings
+  #watch: AccessWatch | undefined
+  /** What the front listens on. */
+  urls: readonly string[] = []
+
+  /** Starts the front; tenants start when they are asked for. @throws HostedError: `config`, `access`, `start` */
+  static async start(options: SupervisorOptions): Promise<Supervisor> {
+    const file = resolve(options.file)
+    const config = await loadHostConfig(file)
+    const access = await loadAccess(config.access, config.tls, dirname(file))
+    const program = realpathSync(options.program)
+    await prepare(config, program)
+    const lock = await lockRun(config)
+    try {
+      const supervisor = new Supervisor({ ...options, file, program }, config, access, lock)
+      supervisor.urls = await supervisor.#front.start()
+      supervisor.#watch = supervisor.#startWatching()
+      return supervisor
+    } catch (error) {
+      await lock.release()
+      throw error
+    }
+  }
+
+  private constructor(
+    { file, program, log }: SupervisorOptions,
+    config: HostConfig,
+    access: AccessSettings,
+    lock: DirectoryLock,
+  ) {
+    this.#file = file
+    this.#log = log
+    this.#config = config
+    this.#access = access
+    this.#lock = lock
+    this.#launcher = new TenantLauncher(program)
+    this.#front = new FrontLink({
+      launch: () => startChild(...frontCommand(program, this.#config)),
+      settings: () => this.#frontSettings(),
+      reach: (moduleId) => this.reach(moduleId),
+      idle: (moduleId) => void this.#tenants.get(moduleId)?.idle(),
+      log,
+    })
+    for (const { moduleId } of config.tenants) this.#add(moduleId)
+  }
+
+  get config(): HostConfig {
+    return this.#config
+  }
+
+  get frontPid(): number | undefined {
+    return this.#front.pid
+  }
+
+  tenants(): TenantStatus[] {
+    return [...this.#tenants.values()].map(({ moduleId, state, pid }) => ({ moduleId, state, pid }))
+  }
+
+  /** Starts the tenant when it does not run; resolves with the path of its socket. @throws HostedError `no-tenant`, `tenant-unavailable` */
+  async reach(moduleId: string): Promise<string> {
+    const tenant = this.#tenants.get(moduleId)
+    if (tenant === undefined) throw new HostedError('no-tenant', `${moduleId}: no such tenant`)
+    return tenant.reach()
+  }
+
+  /** Reads host.json and the files that it names again, changed or not. What is not valid changes nothing. */
+  async reload(): Promise<void> {
+    await this.#watch?.reload()
+  }
+
+  /** Ends the front when it has answered what is under way, then the tenants. */
+  async stop(): Promise<void> {
+    this.#watch?.close()
+    await this.#front.stop()
+    await Promise.all([...this.#tenants.values()].map((tenant) => tenant.close()))
+    await this.#lock.release()
+  }
+
+  #startWatching(): AccessWatch {
+    return watchAccess(() => this.#read(), {
+      onChange: (access) => {
+        this.#access = access
+        this.#front.send({ kind: 'access', access })
+      },
+      report: (error) => this.#log.error(error),
+    })
+  }
+
+  /** Takes what host.json says now, and tells which files have to do with access. @throws HostedError `config` */
+  async #read(): Promise<AccessFiles & { from: string[] }> {
+    const config = await loadHostConfig(this.#file)
+    for (const field of FIXED)
+      if (JSON.stringify(config[field]) !== JSON.stringify(this.#config[field]))
+        this.#log.warn('host.json: a change that takes a restart', { field })
+    const { root, run, listen, front, idleStopSeconds } = this.#config
+    this.#config = { ...config, root, run, listen, front, idleStopSeconds }
+    await this.#update()
+    return { access: config.access, tls: config.tls, base: dirname(this.#file), from: [this.#file] }
+  }
+
+  /** Tenants that are new, and those that are not there any more. Their ledgers stay where they are. */
+  async #update(): Promise<void> {
+    const ids = new Set(this.#config.tenants.map(({ moduleId }) => moduleId))
+    const added = [...ids].filter((moduleId) => !this.#tenants.has(moduleId))
+    const gone = [...this.#tenants.values()].filter(({ moduleId }) => !ids.has(moduleId))
+    if (added.length === 0 && gone.length === 0) return
+    for (const moduleId of added) this.#add(moduleId)
+    for (const { moduleId } of gone) this.#tenants.delete(moduleId)
+    this.#front.send({ kind: 'tenants', tenants: [...ids] })
+    this.#log.info('tenants changed', { added: added.length, removed: gone.length, tenants: ids.size })
+    await Promise.all(gone.map((tenant) => tenant.close()))
+  }
+
+  #add(moduleId: string): void {
+    this.#tenants.set(
+      moduleId,
+      new TenantProcess({
+        moduleId,
+        socket: socketOf(this.#config, moduleId),
+        launch: () => this.#launcher.launch(this.#config, moduleId),
+        slots: this.#slots,
+        log: this.#log,
+        gone: () => this.#front.send({ kind: 'gone', moduleId }),
+      }),
+    )
+  }
+
+  #frontSettings(): FrontSettings {
+    const { listen, metrics, idleStopSeconds, tenants } = this.#config
+    return {
+      listen,
+      ...(metrics === undefined ? {} : { metrics }),
+      access: this.#access,
+      tenants: tenants.map(({ moduleId }) => moduleId),
+      idleMs: idleStopSeconds * 1000,
+    }
+  }
+}
+
+/** Makes the directories of the host, and checks that what its processes need is within their reach. */
+async function prepare(config: HostConfig, program: string): Promise<void> {
+  checkTools()
+  await prepareRoot(config)
+  await prepareRun(config)
+  if (!isRoot()) return
+  for (const file of [program, realpathSync(process.execPath)]) checkReadable(file)
+  for (const dir of [config.root, config.run]) checkReachable(join(dir, 'x'))
+}
+
+async function lockRun({ run }: HostConfig): Promise<DirectoryLock> {
+  try {
+    return await lockDirectory(join(run, HOST_DIR))
+  } catch (error) {
+    throw new HostedError('start', `${run}: another host runs there (${messageOf(error)})`, { cause: error })
+  }
+}

@@ -1,0 +1,181 @@
+/** Adds `tenant add|ls|rm-from-config` to the command line. */
+import { existsSync } from 'node:fs'
+import { connect } from 'node:net'
+import { join, resolve } from 'node:path'
+import type { Command } from 'commander'
+import type { Io } from '@service-fs/client/io'
+import { perform, USAGE } from '@service-fs/client/options'
+import { isModuleId } from '@service-fs/format/module-id'
+import { HostedError } from '../errors.ts'
+import { secretDir } from '../keys.ts'
+import { changeTenants, loadHostConfig, writeHostConfig, type TenantConfig } from './config.ts'
+import { prepareRoot, prepareTenant, socketOf } from './directories.ts'
+import { directoryAt } from './files.ts'
+import { withRootLock } from './root-lock.ts'
+import { isRoot, ownerOf } from './uids.ts'
+
+interface TenantFlags {
+  config: string
+  root?: string
+  run?: string
+  listen?: string
+  uid?: string
+  gid?: string
+  origin?: string
+  json?: boolean
+}
+
+export function addTenant(program: Command, io: Io): void {
+  const tenant = program.command('tenant').description('the tenants of a host, in its host.json')
+  const add = (name: string, description: string): Command =>
+    tenant
+      .command(name)
+      .description(description)
+      .requiredOption('--config <file>', 'host.json')
+      .option('--json', 'one line of JSON each')
+  add('add <id...>', 'make the keys and the directory of each, and put it into host.json')
+    .option('--root <dir>', 'the directory of the ledgers, where host.json is not there yet')
+    .option('--run <dir>', 'the directory of the sockets, where host.json is not there yet')
+    .option('--listen <address>', 'where the front listens, where host.json is not there yet')
+    .option('--uid <number>', 'its user (default: one that nobody has)')
+    .option('--gid <number>', 'its group (default: the number of its user)')
+    .option('--origin <origin>', "the new ledger's origin; it stays for good")
+    .action((ids: string[], flags: TenantFlags) => act(io, flags, () => addTenants(ids, flags, io)))
+  add('ls', 'the tenants, their users, and whether they run').action((flags: TenantFlags) =>
+    act(io, flags, () => list(flags, io)),
+  )
+  add(
+    'rm-from-config <id...>',
+    'take it out of host.json; its ledger and its keys stay where they are',
+  ).action((ids: string[], flags: TenantFlags) => act(io, flags, () => remove(ids, flags, io)))
+}
+
+function act(io: Io, flags: TenantFlags, work: () => Promise<void>): Promise<void> {
+  process.umask(0o022)
+  return perform(io, flags.json, async () => {
+    try {
+      await work()
+      return 0
+    } catch (error) {
+      if (!(error instanceof HostedError && ['usage', 'config'].includes(error.code))) throw error
+      io.err(`service-fs: ${error.message}`)
+      return USAGE
+    }
+  })
+}
+
+async function addTenants(ids: readonly string[], flags: TenantFlags, io: Io): Promise<void> {
+  checkIds(ids, flags)
+  await ensureConfig(flags)
+  const { root } = await loadHostConfig(flags.config)
+  await prepareRoot({ root })
+  await withRootLock(root, async () => {
+    for (const moduleId of ids) await addOne(asked(moduleId, flags), flags, io)
+  })
+}
+
+function checkIds(ids: readonly string[], { uid, gid, origin }: TenantFlags): void {
+  for (const id of ids) {
+    if (!isModuleId(id))
+      throw usage(`expected lower-case letters, digits and hyphens, at most 63, none in front, found ${id}`)
+    if (ids.indexOf(id) !== ids.lastIndexOf(id)) throw usage(`expected each tenant once, found ${id} twice`)
+  }
+  if (ids.length > 1 && (uid ?? gid ?? origin) !== undefined)
+    throw usage('--uid, --gid and --origin are one tenant’s: expected one, found several')
+}
+
+function differs(flag: string | undefined, value: string): boolean {
+  return flag !== undefined && resolve(flag) !== value
+}
+
+/** The first tenant's `--root` makes host.json. */
+async function ensureConfig({ config, root, run, listen }: TenantFlags): Promise<void> {
+  if (existsSync(config)) {
+    const found = await loadHostConfig(config)
+    if (differs(root, found.root)) throw usage(`--root: ${config} says ${found.root}`)
+    if (differs(run, found.run)) throw usage(`--run: ${config} says ${found.run}`)
+    if (listen !== undefined && !found.listen.includes(listen))
+      throw usage(`--listen: ${config} says ${found.listen.join(' ')}`)
+    return
+  }
+  if (root === undefined)
+    throw usage(`${config} is not there: name the directory of the ledgers with --root DIR`)
+  await writeHostConfig(config, {
+    root: resolve(root),
+    ...(run === undefined ? {} : { run: resolve(run) }),
+    ...(listen === undefined ? {} : { listen: [listen] }),
+    tenants: [],
+  })
+}
+
+function asked(moduleId: string, { uid, gid, origin }: TenantFlags): TenantConfig {
+  return {
+    moduleId,
+    ...(uid === undefined ? {} : { uid: numberOf(uid, '--uid') }),
+    ...(gid === undefined ? {} : { gid: numberOf(gid, '--gid') }),
+    ...(origin === undefined ? {} : { origin }),
+  }
+}
+
+async function addOne(tenant: TenantConfig, { config: file, json }: TenantFlags, io: Io): Promise<void> {
+  const { moduleId } = tenant
+  const config = await loadHostConfig(file)
+  if (config.tenants.some((one) => one.moduleId === moduleId))
+    throw usage(`${moduleId}: is in ${file} already`)
+  const owner = isRoot() ? await ownerOf(config, tenant) : undefined
+  const { vkey } = await prepareTenant(config, tenant, owner)
+  await changeTenants(file, (tenants) => [...tenants, { ...tenant, ...owner }])
+  const dir = join(config.root, moduleId)
+  if (json === true) {
+    await io.out(`${JSON.stringify({ module_id: moduleId, ...owner, dir, vkey })}\n`)
+    return
+  }
+  const user = owner === undefined ? '' : `  uid ${owner.uid}`
+  await io.out(`${moduleId}${user}  ${dir}  ${vkey ?? 'its keys were there'}\n`)
+}
+
+async function list({ config: file, json }: TenantFlags, io: Io): Promise<void> {
+  const config = await loadHostConfig(file)
+  for (const { moduleId, uid } of config.tenants) {
+    const dir = join(config.root, moduleId)
+    const user = uid ?? (await directoryAt(dir))?.uid
+    const state = (await answers(socketOf(config, moduleId))) ? 'running' : 'stopped'
+    if (json === true) await io.out(`${JSON.stringify({ module_id: moduleId, uid: user, dir, state })}\n`)
+    else await io.out(`${moduleId}  ${user === undefined ? '' : `uid ${user}  `}${state}  ${dir}\n`)
+  }
+}
+
+async function remove(ids: readonly string[], { config: file, json }: TenantFlags, io: Io): Promise<void> {
+  const { root, tenants } = await loadHostConfig(file)
+  for (const id of ids)
+    if (!tenants.some(({ moduleId }) => moduleId === id)) throw usage(`${id}: is not in ${file}`)
+  await withRootLock(root, () =>
+    changeTenants(file, (now) => now.filter(({ moduleId }) => !ids.includes(moduleId))),
+  )
+  for (const id of ids) {
+    const dir = join(root, id)
+    const secret = secretDir(root, id)
+    if (json === true) await io.out(`${JSON.stringify({ module_id: id, dir, secret })}\n`)
+    else await io.out(`${id}: its ledger stays in ${dir}, its keys in ${secret}\n`)
+  }
+}
+
+/** Whether somebody listens there. */
+function answers(path: string): Promise<boolean> {
+  return new Promise((done) => {
+    const socket = connect(path, () => {
+      socket.destroy()
+      done(true)
+    })
+    socket.once('error', () => done(false))
+  })
+}
+
+function numberOf(text: string, flag: string): number {
+  if (/^[1-9]\d{0,9}$/.test(text)) return Number(text)
+  throw usage(`${flag}: expected a number of at least 1, found ${text}`)
+}
+
+function usage(message: string): HostedError {
+  return new HostedError('usage', message)
+}

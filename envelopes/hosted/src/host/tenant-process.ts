@@ -1,0 +1,191 @@
+/**
+ * One tenant's process: started when it is asked for, stopped when nobody needs it, started again when it ended by itself.
+ *
+ *     stopped ──reach──▶ starting ──ready──▶ running ──idle, stop──▶ stopping ──▶ stopped
+ *        ▲                  │ ended            │ ended
+ *        └──────────────────┘                  ▼
+ *       (not before the delay)              waiting ──delay──▶ starting
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { HostedError } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import { Backoff } from './backoff.ts'
+import { wordsOf, type Child, type Ended } from './child.ts'
+import type { Slots } from './slots.ts'
+
+export type TenantState = 'stopped' | 'starting' | 'running' | 'stopping' | 'waiting'
+
+/** Milliseconds. */
+export interface TenantTimes {
+  /** For a start; then it is killed. */
+  start: number
+  /** For a clean stop; then it is killed. */
+  stop: number
+  /** How long somebody who wants to reach it waits. */
+  reach: number
+  /** Who wants to reach it while it may not be started for longer than this is told so at once. */
+  patience: number
+}
+
+export const TENANT_TIMES: TenantTimes = { start: 120_000, stop: 30_000, reach: 30_000, patience: 2_500 }
+
+export interface TenantSettings {
+  moduleId: string
+  /** Where it listens. */
+  socket: string
+  /** Makes what it needs, and starts it. */
+  launch(): Promise<Child>
+  /** How many start at once. */
+  slots: Slots
+  log: Logger
+  /** Told when it can't be reached there any more. */
+  gone(): void
+  times?: TenantTimes
+}
+
+export class TenantProcess {
+  readonly moduleId: string
+  readonly #settings: TenantSettings
+  readonly #times: TenantTimes
+  readonly #backoff = new Backoff()
+  readonly #closing = new AbortController()
+  #state: TenantState = 'stopped'
+  #child: Child | undefined
+  #starting: Promise<string> | undefined
+  #stopping: Promise<void> | undefined
+
+  constructor(settings: TenantSettings) {
+    this.moduleId = settings.moduleId
+    this.#settings = settings
+    this.#times = settings.times ?? TENANT_TIMES
+  }
+
+  get state(): TenantState {
+    return this.#state
+  }
+
+  /** Undefined while there is no process. */
+  get pid(): number | undefined {
+    return this.#child?.pid
+  }
+
+  /** Starts it when it does not run; resolves with the path of its socket. @throws HostedError `tenant-unavailable` */
+  async reach(): Promise<string> {
+    if (this.#closing.signal.aborted) throw unavailable(this.moduleId, 'the host is stopping')
+    if (this.#state === 'running') return this.#settings.socket
+    const wait = this.#backoff.wait(Date.now())
+    if (wait > this.#times.patience)
+      throw unavailable(this.moduleId, `it keeps ending, and is started again in ${Math.ceil(wait / 1000)} s`)
+    const late = new AbortController()
+    try {
+      return await Promise.race([
+        this.#start(),
+        sleep(this.#times.reach, undefined, { signal: late.signal, ref: false }).then(() =>
+          Promise.reject(unavailable(this.moduleId, 'it is still starting')),
+        ),
+      ])
+    } finally {
+      late.abort()
+    }
+  }
+
+  /** Stops it cleanly until it is asked for again. */
+  async idle(): Promise<void> {
+    if (this.#state === 'running') await this.#stop()
+  }
+
+  /** Stops it cleanly, for good. */
+  async close(): Promise<void> {
+    this.#closing.abort()
+    await this.#starting?.catch(() => undefined)
+    await this.#stop()
+  }
+
+  #start(): Promise<string> {
+    this.#starting ??= this.#bringUp().finally(() => {
+      this.#starting = undefined
+    })
+    return this.#starting
+  }
+
+  async #bringUp(): Promise<string> {
+    await this.#stopping
+    const wait = this.#backoff.wait(Date.now())
+    if (wait > 0) {
+      this.#state = 'waiting'
+      await sleep(wait, undefined, { signal: this.#closing.signal }).catch(() => undefined)
+    }
+    this.#state = 'starting'
+    const started = Date.now()
+    try {
+      const child = await this.#settings.slots.with(() => this.#launch())
+      this.#state = 'running'
+      this.#settings.log.info('tenant started', {
+        tenant: this.moduleId,
+        pid: child.pid,
+        milliseconds: Date.now() - started,
+      })
+      const since = Date.now()
+      void child.ended.then((end) => this.#ended(child, end, since))
+      return this.#settings.socket
+    } catch (error) {
+      this.#state = 'stopped'
+      this.#backoff.failed(Date.now(), 0)
+      this.#settings.log.error(error, { tenant: this.moduleId })
+      throw unavailable(this.moduleId, 'it does not start')
+    }
+  }
+
+  async #launch(): Promise<Child> {
+    if (this.#closing.signal.aborted) throw new HostedError('start', 'the host is stopping')
+    const child = await this.#settings.launch()
+    this.#child = child
+    const killer = setTimeout(() => child.process.kill('SIGKILL'), this.#times.start)
+    const end = (): void => void child.process.kill('SIGTERM')
+    this.#closing.signal.addEventListener('abort', end)
+    try {
+      await child.ready
+      return child
+    } catch (error) {
+      child.process.kill('SIGKILL')
+      await child.ended
+      this.#child = undefined
+      throw error
+    } finally {
+      clearTimeout(killer)
+      this.#closing.signal.removeEventListener('abort', end)
+    }
+  }
+
+  /** A process that was ready is gone. */
+  #ended(child: Child, end: Ended, since: number): void {
+    if (this.#child !== child) return
+    this.#child = undefined
+    this.#settings.gone()
+    if (this.#state === 'stopping') {
+      this.#state = 'stopped'
+      this.#backoff.stopped()
+      return
+    }
+    this.#state = 'stopped'
+    this.#backoff.failed(Date.now(), Date.now() - since)
+    this.#settings.log.warn('tenant ended by itself', { tenant: this.moduleId, ended: wordsOf(end) })
+    if (!this.#closing.signal.aborted) this.#start().catch(() => undefined)
+  }
+
+  #stop(): Promise<void> {
+    const child = this.#child
+    if (child === undefined || this.#state !== 'running') return this.#stopping ?? Promise.resolve()
+    this.#state = 'stopping'
+    this.#settings.gone()
+    this.#stopping = child.stop(this.#times.stop).then((end) => {
+      this.#stopping = undefined
+      this.#settings.log.info('tenant stopped', { tenant: this.moduleId, ended: wordsOf(end) })
+    })
+    return this.#stopping
+  }
+}
+
+function unavailable(moduleId: string, why: string): HostedError {
+  return new HostedError('tenant-unavailable', `${moduleId}: ${why}`)
+}

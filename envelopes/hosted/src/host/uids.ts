@@ -1,0 +1,79 @@
+/**
+ * Which user a tenant runs as. Its directory remembers: who owns it is the tenant's user for good, whether or not it is in host.json, so
+ * that no user is ever given to a second tenant while the first one's ledger is there.
+ */
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { HostedError } from '../errors.ts'
+import { hasCode, secretDir } from '../keys.ts'
+import type { HostConfig, TenantConfig } from './config.ts'
+import { directoryAt, isEmptyDirectory, type Owner } from './files.ts'
+
+/** Whether this process may give files away and become other users. */
+export function isRoot(): boolean {
+  return process.getuid?.() === 0
+}
+
+/**
+ * The tenant's user: as configured, or the owner of what is there of it, or the first that nobody has.
+ * @throws HostedError `config`: what is there is another's, or no user is left
+ */
+export async function ownerOf(config: HostConfig, tenant: TenantConfig): Promise<Owner> {
+  const { moduleId } = tenant
+  const found = await ownerThere(config.root, moduleId)
+  const uid = tenant.uid ?? found?.uid ?? (await freeUid(config))
+  const gid = tenant.gid ?? (found?.uid === uid ? found.gid : uid)
+  if (uid === config.front.uid)
+    throw new HostedError('config', `${moduleId}: uid ${uid} is the front's, and can't be a tenant's`)
+  return { uid, gid }
+}
+
+/** Who owns what is there of a tenant; root's empty directory is nobody's yet. */
+async function ownerThere(root: string, moduleId: string): Promise<Owner | undefined> {
+  for (const path of [join(root, moduleId), secretDir(root, moduleId)]) {
+    const found = await directoryAt(path)
+    if (found === undefined || (found.uid === 0 && (await isEmptyDirectory(path)))) continue
+    if (found.uid === 0)
+      throw new HostedError(
+        'config',
+        `${path}: root's, and not empty: say whose it is with chown -hR UID:GID ${path}`,
+      )
+    return found
+  }
+  return undefined
+}
+
+async function freeUid({ root, uids, front, tenants }: HostConfig): Promise<number> {
+  const taken = new Set([front.uid, front.gid])
+  for (const { uid, gid } of tenants) for (const one of [uid, gid]) if (one !== undefined) taken.add(one)
+  for (const dir of [root, join(root, '.secret')]) for (const one of await ownersIn(dir)) taken.add(one)
+  for (const one of await idsOfSystem()) taken.add(one)
+  for (let uid = uids.from; uid <= uids.to; uid++) if (!taken.has(uid)) return uid
+  throw new HostedError(
+    'config',
+    `uids: expected one that is free from ${uids.from} to ${uids.to}, found none`,
+  )
+}
+
+async function ownersIn(dir: string): Promise<number[]> {
+  if ((await directoryAt(dir)) === undefined) return []
+  const owners: number[] = []
+  for (const entry of await readdir(dir, { withFileTypes: true })) {
+    const found = entry.isDirectory() ? await directoryAt(join(dir, entry.name)) : undefined
+    if (found !== undefined) owners.push(found.uid, found.gid)
+  }
+  return owners
+}
+
+/** Users and groups that the machine has a name for. */
+async function idsOfSystem(): Promise<number[]> {
+  const ids: number[] = []
+  for (const file of ['/etc/passwd', '/etc/group']) {
+    const text = await readFile(file, 'utf8').catch((error: unknown) => {
+      if (hasCode(error, 'ENOENT')) return ''
+      throw error
+    })
+    for (const line of text.split('\n')) ids.push(Number(line.split(':')[2] ?? Number.NaN))
+  }
+  return ids
+}
