@@ -3,6 +3,8 @@ import { dirname, join } from 'node:path'
 import { openDisk, type Disk } from '@service-fs/sel4/host/disk'
 import { startService, type Service } from '@service-fs/sel4/host/service'
 import type { KeySigner } from '@service-fs/tlog/keys'
+import { checkListen } from './access/listen-rule.ts'
+import { OPEN } from './access/open.ts'
 import type { DiskConfig } from './config.ts'
 import { HostedError } from './errors.ts'
 import { AUDIT_KEY, LEDGER_KEY, markUsed, openSigner, refuseUsed, secretDir } from './keys.ts'
@@ -16,6 +18,7 @@ import { VERSION } from './version.ts'
  */
 export async function startAppliance(config: DiskConfig, log: (line: string) => void): Promise<Served> {
   const { moduleId, listen } = config
+  checkListen(listen, OPEN)
   const disk = await openDisk({
     disk: config.disk,
     size: config.size,

@@ -24,6 +24,8 @@ export interface Config extends Common {
   root: string
   /** Whether only a front connects, which says who asks. */
   behindFront?: boolean
+  /** Absolute: the file that says who may do what. Absent: whoever can connect may do everything. */
+  access?: string
   /** The most that a record's payload may have; absent: the default. */
   maxPayloadBytes?: number
 }
@@ -46,6 +48,7 @@ export interface ServeFlags {
   listen?: string | undefined
   origin?: string | undefined
   behindFront?: boolean | undefined
+  access?: string | undefined
   maxPayloadBytes?: string | undefined
 }
 
@@ -58,7 +61,7 @@ export function envelopeOf(flags: ServeFlags, env: Environment): 'a' | 'b' {
   throw usage(`--envelope: expected a (files) or b (a disk image), found ${envelope}`)
 }
 
-/** Flags first, then FS_MODULE_ID, FS_LEDGER_ROOT, FS_LISTEN, FS_ORIGIN. @throws HostedError `usage` */
+/** Flags first, then FS_MODULE_ID, FS_LEDGER_ROOT, FS_LISTEN, FS_ORIGIN, FS_ACCESS. @throws HostedError `usage` */
 export function configOf(flags: ServeFlags, env: Environment): Config {
   if (flags.disk !== undefined || flags.diskSize !== undefined)
     throw usage('--disk and --disk-size are for --envelope b; --envelope a has --root')
@@ -68,10 +71,14 @@ export function configOf(flags: ServeFlags, env: Environment): Config {
     throw usage('name the directory of the ledgers: --root DIR or FS_LEDGER_ROOT')
   if (flags.behindFront === true && !('path' in common.listen))
     throw usage('--behind-front: whoever connects is believed, so it takes --listen unix:/path')
+  const access = flags.access ?? env['FS_ACCESS']
+  if (flags.behindFront === true && access !== undefined)
+    throw usage('--behind-front: the front says who asks, so it takes no --access')
   return {
     ...common,
     root: resolve(root),
     ...(flags.behindFront === true ? { behindFront: true } : {}),
+    ...(access === undefined ? {} : { access: resolve(access) }),
     ...(flags.maxPayloadBytes === undefined ? {} : { maxPayloadBytes: payloadBytes(flags.maxPayloadBytes) }),
   }
 }
@@ -88,6 +95,7 @@ function payloadBytes(text: string): number {
 export function diskConfigOf(flags: ServeFlags, env: Environment): DiskConfig {
   if (flags.root !== undefined) throw usage('--root is for --envelope a; --envelope b has --disk')
   if (flags.behindFront === true) throw usage('--behind-front is for --envelope a')
+  if ((flags.access ?? env['FS_ACCESS']) !== undefined) throw usage('--access is for --envelope a')
   if (flags.maxPayloadBytes !== undefined) throw usage('--max-payload-bytes is for --envelope a')
   const common = commonOf(flags, env)
   const disk = flags.disk ?? env['FS_DISK']
@@ -116,7 +124,7 @@ function commonOf(flags: ServeFlags, env: Environment): Common {
   return { moduleId, listen, origin }
 }
 
-/** `HOST:PORT`, `[IPV6]:PORT` or `unix:/path`. Without credentials only this machine may connect. @throws HostedError `usage` */
+/** `HOST:PORT`, `[IPV6]:PORT` or `unix:/path`. @throws HostedError `usage` */
 export function parseListen(text: string): Listen {
   if (text.startsWith('unix:')) {
     const path = text.slice('unix:'.length)
@@ -130,11 +138,6 @@ export function parseListen(text: string): Listen {
     throw usage(`--listen: expected HOST:PORT, [IPV6]:PORT or unix:/path, found ${text}`)
   }
   const host = name === 'localhost' ? '127.0.0.1' : name
-  if (!isLoopback(host)) {
-    throw usage(
-      `--listen ${text}: no credentials are configured, so only a loopback address (127.0.0.1, [::1]) or a unix socket may be listened on`,
-    )
-  }
   return { host, port }
 }
 

@@ -1,8 +1,11 @@
 /** `service-fs serve --envelope a`: one tenant's ledger in a directory. */
 import { isLocalName } from '@service-fs/wire/host-name'
+import type { Guard } from './access/guard.ts'
+import { checkListen } from './access/listen-rule.ts'
+import { OPEN } from './access/open.ts'
 import type { Config } from './config.ts'
 import { identityOf } from './front/identity-headers.ts'
-import { startHttp, type HttpServer } from './http.ts'
+import { startHttp, type HttpOptions, type HttpServer } from './http.ts'
 import { createLog } from './log.ts'
 import type { Served } from './serve.ts'
 import { openTenant, type Tenant } from './tenant.ts'
@@ -22,14 +25,13 @@ export interface Daemon extends Served {
 export async function start(config: Config, write: (line: string) => void): Promise<Daemon> {
   const log = createLog({ name: 'tenant', tenant: config.moduleId, write })
   const report = (error: unknown, requestId?: string): void => log.error(error, { request_id: requestId })
+  const guard = await guardOf(config, report)
   const tenant = await openTenant({ ...config, report })
   let http: HttpServer
   try {
     http = await startHttp(config.listen, {
       wire: tenant.wire,
-      // Without credentials it listens on a loopback address or a unix socket only.
-      ...('path' in config.listen ? {} : { accepts: isLocalName }),
-      ...(config.behindFront === true ? BEHIND_FRONT : {}),
+      ...entrance(config, guard),
       answered: (method, status, seconds) => tenant.metrics.answered(method, status, seconds),
       report,
     })
@@ -37,10 +39,12 @@ export async function start(config: Config, write: (line: string) => void): Prom
     await tenant.close()
     throw error
   }
+  const watch = guard?.watch((tls) => http.updateTls(tls))
   log.info('listening', { url: http.url, version: VERSION, size: tenant.ledger.size })
   let stopping: Promise<void> | undefined
   const stop = async (): Promise<void> => {
     log.info('stopping')
+    watch?.close()
     try {
       await http.stop(DRAIN_MS)
     } finally {
@@ -49,5 +53,28 @@ export async function start(config: Config, write: (line: string) => void): Prom
     log.info('stopped', { size: tenant.ledger.size })
   }
   const { dir, origin, vkey } = tenant
-  return { tenant, url: http.url, origin, vkey, place: { dir }, stop: () => (stopping ??= stop()) }
+  return {
+    tenant,
+    url: http.url,
+    origin,
+    vkey,
+    place: { dir },
+    ...(watch === undefined ? {} : { guarded: true, reload: () => watch.reload() }),
+    stop: () => (stopping ??= stop()),
+  }
+}
+
+/** What checks credentials, if any are configured. @throws HostedError `access`; `usage` where it may not be listened */
+async function guardOf(config: Config, report: (error: unknown) => void): Promise<Guard | undefined> {
+  if (config.access !== undefined)
+    return (await import('./access/guard.ts')).openGuard(config.access, config, report)
+  checkListen(config.listen, OPEN)
+  return undefined
+}
+
+/** Who gets in, and who they are. */
+function entrance({ listen, behindFront }: Config, guard: Guard | undefined): Partial<HttpOptions> {
+  if (behindFront === true) return BEHIND_FRONT
+  if (guard === undefined) return 'path' in listen ? {} : { accepts: isLocalName }
+  return { authenticate: (raw) => guard.authenticate(raw), tls: guard.tls }
 }

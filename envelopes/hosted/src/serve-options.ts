@@ -9,7 +9,7 @@ export function describeServe(program: Command): Command {
   return program
     .command('serve')
     .description(
-      "run one tenant's ledger; FS_ENVELOPE, FS_MODULE_ID, FS_LEDGER_ROOT, FS_DISK, FS_DISK_SIZE, FS_LISTEN and FS_ORIGIN stand for the flags",
+      "run one tenant's ledger; FS_ENVELOPE, FS_MODULE_ID, FS_LEDGER_ROOT, FS_DISK, FS_DISK_SIZE, FS_LISTEN, FS_ORIGIN and FS_ACCESS stand for the flags",
     )
     .option(
       '--envelope <a|b>',
@@ -21,6 +21,10 @@ export function describeServe(program: Command): Command {
     .option('--disk-size <size>', 'b: makes the image where there is none, such as 256M')
     .option('--listen <address>', `HOST:PORT, [IPV6]:PORT or unix:/path (default: ${DEFAULT_LISTEN})`)
     .option('--origin <origin>', "a new ledger's origin; it stays for good")
+    .option(
+      '--access <file>',
+      'a: who may do what, and TLS, in JSON (default: whoever can connect may do everything)',
+    )
     .option('--max-payload-bytes <bytes>', "a: the most that a record's payload may have (default: 16 MiB)")
     .option('--behind-front', 'a: believe the front of `service-fs host`, which alone connects, who asks')
     .option('--json', 'say where it listens in one line of JSON')

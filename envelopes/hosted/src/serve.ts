@@ -15,6 +15,10 @@ export interface Served {
   readonly place: { readonly dir: string } | { readonly disk: string }
   /** Rejects when it cannot go on; absent where nothing can happen that is not answered. */
   readonly failed?: Promise<never>
+  /** Whether it asks for credentials. */
+  readonly guarded?: boolean
+  /** Reads again what may be configured anew while it runs, on SIGHUP; absent where nothing may be. Never rejects. */
+  reload?(): Promise<void>
   /** Accepts nothing more, answers what is under way, closes the ledgers. */
   stop(): Promise<void>
 }
@@ -37,6 +41,7 @@ export async function serve(
     process.once('disconnect', stop)
     process.channel?.unref()
   })
+  if (served.reload !== undefined) process.on('SIGHUP', () => void served.reload?.())
   await output.out(json ? jsonGreeting(moduleId, served) : greeting(moduleId, served))
   try {
     await Promise.race([stopped, served.failed ?? stopped])
@@ -51,8 +56,9 @@ function jsonGreeting(moduleId: string, { url, origin, vkey, place }: Served): s
   return `${JSON.stringify({ url, module_id: moduleId, origin, vkey, ...place, pid: process.pid })}\n`
 }
 
-function greeting(moduleId: string, { url, origin, vkey, place }: Served): string {
-  const curl = url.startsWith('unix:') ? `curl --unix-socket ${url.slice(5)}` : 'curl'
+function greeting(moduleId: string, { url, origin, vkey, place, guarded }: Served): string {
+  const to = url.startsWith('unix:') ? `curl --unix-socket ${url.slice(5)}` : 'curl'
+  const curl = guarded === true ? `${to} -H "Authorization: Bearer $FS_TOKEN"` : to
   const base = url.startsWith('unix:') ? 'http://localhost/' : url
   return `service-fs serves ${moduleId} at ${url}
 origin  ${origin}

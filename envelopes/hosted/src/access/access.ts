@@ -15,8 +15,9 @@ import { Certificates } from './certificates.ts'
 import { invalidToken } from './invalid-token.ts'
 import { addressKey, Limits } from './limits.ts'
 import { IssuerSet } from './oidc.ts'
+import { isOpen } from './open.ts'
 import type { Principal } from './principal.ts'
-import { isOpen, type AccessSettings } from './settings.ts'
+import type { AccessSettings } from './settings.ts'
 import { stateOf, tokenId, TokenTable } from './tokens.ts'
 
 export interface Access {
@@ -145,6 +146,11 @@ function granted(
 
 function cut(text: string): string {
   return text.length > 64 ? `${text.slice(0, 64)}…` : text
+}
+
+/** Whether a request is for what needs no credentials. */
+export function isForAnybody(raw: IncomingMessage): boolean {
+  return routeOf(raw)?.permission === 'anybody'
 }
 
 const match = createMatcher(ROUTES)

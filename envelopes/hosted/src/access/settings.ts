@@ -154,14 +154,6 @@ export interface AccessSettings {
   tls?: TlsMaterial
 }
 
-/** No credentials are configured: whoever can connect may do everything. */
-export const OPEN: AccessSettings = { oidc: [], certificates: [], rate: {}, behindTls: false }
-
-/** Whether no credentials are configured. A file of tokens that has none is not that: then nobody may do anything. */
-export function isOpen({ tokens, oidc: issuers, certificates }: AccessSettings): boolean {
-  return tokens === undefined && issuers.length === 0 && certificates.length === 0
-}
-
 /** What is configured, and where relative paths start (default: the working directory). */
 export interface AccessFiles {
   access?: AccessConfig | undefined
