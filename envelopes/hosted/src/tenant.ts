@@ -135,4 +135,5 @@ function wireOf(options: TenantOptions, ledger: Ledger, audit: Ledger, metrics: 
     ...(options.report === undefined ? {} : { report: options.report }),
     limits: { maxPayload: ledger.limits.maxPayloadBytes, maxBatch: ledger.limits.maxBatchRecords },
   })
+  return wire
 }

@@ -28,6 +28,7 @@ export async function recordRead(
   const { shown } = answer
   if (shown === undefined) throw new Error(`${read.route}: a recorded route that does not say what it shows`)
   if (audit === undefined) return undefined
+  const { via } = read.request
   const isHead = read.request.method === 'HEAD'
   const text = canonicalJson({
     ...shown.what,
@@ -37,6 +38,7 @@ export async function recordRead(
     route: read.route,
     entries: isHead ? 0 : shown.entries,
     bytes: isHead ? 0 : answer.body.length,
+    ...(via === undefined ? {} : { via }),
     outcome: 'shown',
     when: new Date(options.now()).toISOString(),
   })

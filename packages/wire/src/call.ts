@@ -82,6 +82,8 @@ export interface Readiness {
 /** One request on its way through a handler. */
 export interface Call {
   readonly request: WireRequest
+  /** The client's X-Foundry-Request-ID, or the one that was made for the request. */
+  readonly requestId: string
   readonly options: WireOptions
   readonly limits: Limits
   /** The ledger that the route is about: the tenant's, or its audit sub-ledger under /audit. */

@@ -60,6 +60,7 @@ async function dispatch(
   checkRoles(request, route.permission)
   const call: Call = {
     request,
+    requestId,
     options,
     limits,
     ledger: route.audit ? auditLedger(options) : options.ledger,

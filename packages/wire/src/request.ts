@@ -17,6 +17,8 @@ export interface WireRequest {
   subject?: string
   /** What the subject may do with this tenant's ledger; undefined where no credentials are configured: everything. */
   roles?: readonly Role[]
+  /** The protocol on top of HTTP by which it came, for the audit entry. */
+  via?: 'mcp'
 }
 
 export interface WireResponse {

@@ -1,0 +1,153 @@
+/** POST /mcp: the Model Context Protocol, streamable HTTP, without sessions: one message a request, one JSON answer. */
+import { Server } from '@modelcontextprotocol/sdk/server/index.js'
+import { WebStandardStreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/webStandardStreamableHttp.js'
+import {
+  CallToolRequestSchema,
+  ErrorCode,
+  ListResourcesRequestSchema,
+  ListResourceTemplatesRequestSchema,
+  ListToolsRequestSchema,
+  McpError,
+  ReadResourceRequestSchema,
+  type CallToolResult,
+  type Tool as ListedTool,
+} from '@modelcontextprotocol/sdk/types.js'
+import type { Answer, Call } from '@service-fs/wire/call'
+import { parseJson } from '@service-fs/wire/canonicaljson'
+import type { Wire } from '@service-fs/wire/handle'
+import { VERSION } from '../version.ts'
+import { Arguments } from './arguments.ts'
+import { Caller, Refused } from './caller.ts'
+import { readResource, resourcesOf, resourceTemplatesOf } from './resources.ts'
+import { TOOLS, toolsOf, type Tool } from './tools.ts'
+
+const INSTRUCTIONS = `A WORM ledger: records are appended and never changed or removed. Each answer to a read is recorded in the \
+ledger's audit sub-ledger, with who asked. ledger.append adds a record, ledger.entries and ledger.record read, ledger.verify \
+checks a record against the signed checkpoint.`
+
+/** "Resource not found" of the specification (Resources, Error Handling). */
+const RESOURCE_NOT_FOUND = -32002
+const AUDIT_INDEX = 'service-fs/audit-index'
+
+/** Answers a request to /mcp. What it reads or appends for the caller is asked of the wire, which allows and records it. */
+export async function answerMcp(call: Call, wire: Pick<Wire, 'handle'>): Promise<Answer> {
+  const message = messageOf(call)
+  if (message instanceof McpError) return refusal(message)
+  const caller = new Caller(call, wire)
+  const server = serverFor(caller)
+  const transport = new WebStandardStreamableHTTPServerTransport({ enableJsonResponse: true })
+  await server.connect(transport)
+  try {
+    const response = await transport.handleRequest(headOf(call), { parsedBody: message })
+    const headers: Record<string, string> = { 'cache-control': 'no-store' }
+    const type = response.headers.get('content-type')
+    if (type !== null) headers['content-type'] = type
+    if (caller.auditIndexes.length > 0) headers['x-audit-index'] = caller.auditIndexes.join(', ')
+    return { status: response.status, headers, body: await response.text(), compressible: true }
+  } finally {
+    await server.close()
+  }
+}
+
+/** The body as the wire reads JSON: strictly, so that no number and no name of a payload is lost before it is appended. */
+function messageOf({ request, options }: Call): unknown {
+  try {
+    const message = parseJson(options.codec.utf8Decode(request.body))
+    if (!Array.isArray(message)) return message
+    return new McpError(ErrorCode.InvalidRequest, 'expected one message, found a batch')
+  } catch (error) {
+    return new McpError(ErrorCode.ParseError, error instanceof Error ? error.message : 'expected JSON')
+  }
+}
+
+function refusal({ code, message }: McpError): Answer {
+  const headers = { 'content-type': 'application/json', 'cache-control': 'no-store' }
+  return {
+    status: 400,
+    headers,
+    body: JSON.stringify({ jsonrpc: '2.0', error: { code, message }, id: null }),
+  }
+}
+
+/** What the transport looks at. */
+function headOf({ request }: Call): Request {
+  const headers = new Headers()
+  for (const name of ['accept', 'content-type', 'mcp-protocol-version']) {
+    const value = request.header(name)
+    if (value !== undefined) headers.set(name, value)
+  }
+  return new Request('http://localhost/mcp', { method: 'POST', headers })
+}
+
+/** It asks nothing of its clients, so there is nothing to validate. */
+const NO_VALIDATOR = {
+  getValidator: () => () => ({
+    valid: false as const,
+    data: undefined,
+    errorMessage: 'nothing is validated here',
+  }),
+}
+
+function serverFor(caller: Caller): Server {
+  const server = new Server(
+    { name: 'service-fs', title: 'service-fs', version: VERSION },
+    {
+      capabilities: { tools: {}, resources: {} },
+      instructions: INSTRUCTIONS,
+      jsonSchemaValidator: NO_VALIDATOR,
+    },
+  )
+  server.setRequestHandler(ListToolsRequestSchema, () => ({ tools: toolsOf(caller).map(describe) }))
+  server.setRequestHandler(CallToolRequestSchema, ({ params }) =>
+    callTool(caller, params.name, params.arguments ?? {}),
+  )
+  server.setRequestHandler(ListResourcesRequestSchema, () => ({ resources: resourcesOf(caller) }))
+  server.setRequestHandler(ListResourceTemplatesRequestSchema, () => ({
+    resourceTemplates: resourceTemplatesOf(caller),
+  }))
+  server.setRequestHandler(ReadResourceRequestSchema, ({ params }) => read(caller, params.uri))
+  return server
+}
+
+function describe({ name, title, description, inputSchema, writes }: Tool): ListedTool {
+  const hints = { readOnlyHint: !writes, destructiveHint: false, idempotentHint: true, openWorldHint: false }
+  return { name, title, description, inputSchema, annotations: { title, ...hints } }
+}
+
+/** What a tool was refused is its result, for the model to see: the problem document, RFC 9457. */
+async function callTool(
+  caller: Caller,
+  name: string,
+  values: Record<string, unknown>,
+): Promise<CallToolResult> {
+  const tool = TOOLS.find((one) => one.name === name)
+  if (tool === undefined) throw new McpError(ErrorCode.InvalidParams, `no tool ${name.slice(0, 100)}`)
+  try {
+    const text = await tool.run(caller, new Arguments(values, tool.inputSchema))
+    return { content: [{ type: 'text', text }], ...recorded(caller) }
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error
+    return { content: [{ type: 'text', text: error.document }], isError: true, ...recorded(caller) }
+  }
+}
+
+async function read(
+  caller: Caller,
+  uri: string,
+): Promise<{ contents: { uri: string; mimeType: string; text: string }[] }> {
+  try {
+    const { type, text } = await readResource(caller, uri)
+    return { contents: [{ uri, mimeType: type, text }], ...recorded(caller) }
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error
+    const { status, message, document } = error
+    const code =
+      status === 404 ? RESOURCE_NOT_FOUND : status < 500 ? ErrorCode.InvalidParams : ErrorCode.InternalError
+    throw new McpError(code, message, JSON.parse(document))
+  }
+}
+
+/** Which entries of the audit sub-ledger tell of this call. */
+function recorded({ auditIndexes }: Caller): { _meta?: Record<string, unknown> } {
+  return auditIndexes.length === 0 ? {} : { _meta: { [AUDIT_INDEX]: auditIndexes } }
+}

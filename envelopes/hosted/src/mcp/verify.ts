@@ -1,0 +1,104 @@
+/** `ledger.verify`: a record against the signed checkpoint, with the code of the command line. */
+import { ClientError } from '@service-fs/client/errors'
+import { checkPayloadProof, type Proved } from '@service-fs/client/proof'
+import { Trust } from '@service-fs/client/trust'
+import { nativeHasher } from '@service-fs/native/native'
+import { verifyConsistency } from '@service-fs/tlog/proof'
+import { canonicalJson, parseJson } from '@service-fs/wire/canonicaljson'
+import { refused, type Arguments } from './arguments.ts'
+import type { Caller } from './caller.ts'
+
+/** `{verified: true, …}` with what was proved, or `{verified: false, reason}`. @throws Refused */
+export async function verify(caller: Caller, given: Arguments): Promise<string> {
+  const ledger = new Checked(caller, given.flag('audit'))
+  const { cursor, payload } = await ledger.record(given)
+  const kept = given.text('checkpoint')
+  try {
+    const proved = checkPayloadProof(
+      await ledger.read(`entries/${cursor}/proof`),
+      payload,
+      ledger.trust.policy,
+    )
+    const from = kept === undefined ? {} : { goes_on_from: await ledger.goesOn(kept, proved) }
+    const { index, id, type, time, leafHash, origin, size, root } = proved
+    const entry = { cursor, index, payload_id: id, type, time, leaf_hash: leafHash }
+    const tree = { origin, size, root_hash: root, ...from, vkeys: ledger.vkeys }
+    return JSON.stringify({ verified: true, ...entry, ...tree })
+  } catch (error) {
+    if (!(error instanceof Error) || error.name === 'Refused') throw error
+    if (!(error instanceof ClientError) && error.name !== 'TlogError') throw error
+    return JSON.stringify({ verified: false, cursor, reason: error.message })
+  }
+}
+
+class Checked {
+  readonly vkeys: readonly string[]
+  readonly trust: Trust
+  readonly #caller: Caller
+  readonly #base: string
+
+  constructor(caller: Caller, isAudit: boolean) {
+    const { ledger, audit } = caller.call.options
+    this.#caller = caller
+    this.#base = isAudit ? '/audit/v1/' : '/v1/'
+    this.vkeys = isAudit ? (audit?.vkeys ?? []) : ledger.vkeys
+    this.trust = Trust.shown(this.vkeys, 'v1/contract')
+  }
+
+  async read(path: string): Promise<string> {
+    return (await this.#caller.get(this.#base + path)).text
+  }
+
+  /** The record that is meant, and the payload to check: the one that is given, or else the ledger's. */
+  async record(given: Arguments): Promise<{ cursor: number; payload: Uint8Array }> {
+    const held = this.#given(given)
+    if (given.oneOf('payload_id', 'cursor') === 'payload_id') {
+      const { cursor, payload } = parseRecord(
+        await this.read(`records/${encodeURIComponent(given.text('payload_id') ?? '')}`),
+      )
+      return { cursor, payload: held ?? payload }
+    }
+    const cursor = given.integer('cursor') ?? 0
+    return { cursor, payload: held ?? parseRecord(await this.read(`entries/${cursor}`)).payload }
+  }
+
+  #given(given: Arguments): Uint8Array | undefined {
+    const { payload } = given.values
+    const base64 = given.text('payload_base64')
+    if (payload === undefined && base64 === undefined) return undefined
+    if (given.oneOf('payload', 'payload_base64') === 'payload') return Buffer.from(canonicalJson(payload))
+    try {
+      return this.#caller.call.options.codec.base64Decode(base64 ?? '')
+    } catch {
+      throw refused('payload_base64', 'canonical base64 with padding (RFC 4648 §4)', base64 ?? '')
+    }
+  }
+
+  /** The size of an earlier checkpoint, from which the tree of this proof goes on. @throws ClientError, TlogError */
+  async goesOn(kept: string, { origin, size, root }: Proved): Promise<number> {
+    const earlier = this.trust.open(kept, origin)
+    if (earlier.size > size)
+      throw new ClientError('false', `checkpoint: expected a size of at most ${size}, found ${earlier.size}`)
+    const { hashes } = JSON.parse(await this.read(`proof/consistency?from=${earlier.size}&to=${size}`)) as {
+      hashes: string[]
+    }
+    const trees = { from: earlier.size, to: size, fromRoot: earlier.root, toRoot: root }
+    verifyConsistency({ ...trees, proof: hashes }, nativeHasher)
+    return earlier.size
+  }
+}
+
+interface RecordJson {
+  cursor: number
+  payload?: unknown
+  payload_base64?: string
+}
+
+/** A record as the wire shows it. */
+function parseRecord(text: string): { cursor: number; payload: Uint8Array } {
+  const { cursor, payload, payload_base64: base64 } = parseJson(text) as RecordJson
+  return {
+    cursor,
+    payload: Buffer.from(base64 ?? canonicalJson(payload), base64 === undefined ? 'utf8' : 'base64'),
+  }
+}
