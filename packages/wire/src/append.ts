@@ -4,7 +4,7 @@ import type { Appended, NewRecord } from '@service-fs/ledger/record'
 import type { Codec } from '@service-fs/tlog/codec'
 import * as v from 'valibot'
 
-import { canonicalJson, JsonError, parseJson } from './canonicaljson.ts'
+import { allowanceFor, canonicalJson, JsonError, parseJson, type Allowance } from './canonicaljson.ts'
 import { answer, jsonAnswer, type Answer, type Call, type Limits } from './call.ts'
 import { Problem } from './problem.ts'
 import { accepts, badField, mediaType, type WireRequest } from './request.ts'
@@ -40,7 +40,9 @@ export async function append(call: Call): Promise<Answer> {
     const expected = 'application/json, application/x-ndjson, or any type together with X-Payload-ID'
     throw badField('Content-Type', expected, type ?? 'nothing')
   }
-  return appendOne(call, jsonRecord(decodeBody(request.body, options.codec), limits, options.codec))
+  const text = decodeBody(request.body, options.codec)
+  const allowance = allowanceFor(text, limits.maxValues)
+  return appendOne(call, jsonRecord(text, { limits, codec: options.codec, allowance }))
 }
 
 async function appendOne(call: Call, record: NewRecord): Promise<Answer> {
@@ -108,7 +110,8 @@ function headerText(value: string, codec: Codec): string {
 
 function batchRecords(call: Call): NewRecord[] {
   const { request, limits, options } = call
-  const lines = decodeBody(request.body, options.codec).split('\n')
+  const text = decodeBody(request.body, options.codec)
+  const lines = text.split('\n')
   if (lines.at(-1) === '') lines.pop()
   if (lines.length > limits.maxBatch) {
     throw new Problem('too-large', `body: expected at most ${limits.maxBatch} lines, found ${lines.length}`, {
@@ -118,7 +121,8 @@ function batchRecords(call: Call): NewRecord[] {
     })
   }
   if (lines.length === 0) throw badField('body', 'at least one line', 'none')
-  return lines.map((line, i) => jsonRecord(line, limits, options.codec, i + 1))
+  const reading = { limits, codec: options.codec, allowance: allowanceFor(text, limits.maxValues) }
+  return lines.map((line, i) => jsonRecord(line, reading, i + 1))
 }
 
 function decodeBody(body: Uint8Array, codec: Codec): string {
@@ -131,9 +135,16 @@ function decodeBody(body: Uint8Array, codec: Codec): string {
   }
 }
 
+/** What the texts of a body are read with. */
+interface Reading {
+  readonly limits: Limits
+  readonly codec: Codec
+  readonly allowance: Allowance | undefined
+}
+
 /** One JSON text `{payload_id, payload | payload_base64, type?}` as a record. `line` counts from 1 in a batch. */
-function jsonRecord(text: string, limits: Limits, codec: Codec, line?: number): NewRecord {
-  const value = read(() => parseJson(text), 'body', line)
+function jsonRecord(text: string, { limits, codec, allowance }: Reading, line?: number): NewRecord {
+  const value = read(() => parseJson(text, allowance), 'body', limits, line)
   if (Array.isArray(value)) throw badField('body', 'a JSON object', 'an array', line)
   const parsed = v.safeParse(appendSchema, value, { abortEarly: true })
   if (!parsed.success) throw schemaProblem(parsed.issues[0], line)
@@ -145,7 +156,7 @@ function jsonRecord(text: string, limits: Limits, codec: Codec, line?: number): 
   }
   const bytes =
     payload_base64 === undefined
-      ? codec.utf8Encode(read(() => canonicalJson(payload), 'payload', line))
+      ? codec.utf8Encode(read(() => canonicalJson(payload), 'payload', limits, line))
       : decodePayload(payload_base64, limits, codec, line)
   checkSize(bytes.length, 'payload', limits, line)
   return { id, type: checkedType(type ?? 'application/json', 'type', line), payload: bytes }
@@ -160,16 +171,16 @@ function decodePayload(text: string, limits: Limits, codec: Codec, line: number 
   }
 }
 
-function read<T>(parse: () => T, field: string, line: number | undefined): T {
+function read<T>(parse: () => T, field: string, limits: Limits, line: number | undefined): T {
   try {
     return parse()
   } catch (error) {
     if (!(error instanceof JsonError)) throw error
     const where = line === undefined ? field : `line ${line}: ${field}`
-    throw new Problem('bad-request', `${where}: ${error.message}`, {
-      field,
-      ...(line === undefined ? {} : { line }),
-    })
+    const members = { field, ...(line === undefined ? {} : { line }) }
+    if (error.code === 'malformed') throw new Problem('bad-request', `${where}: ${error.message}`, members)
+    const detail = `${where}: expected at most ${limits.maxValues} JSON values and names of members in a body, found more`
+    throw new Problem('too-large', detail, { ...members, expected: limits.maxValues, supplied: 'more' })
   }
 }
 

@@ -2,6 +2,7 @@
 import type { Ledger } from '@service-fs/ledger/ledger'
 import type { Codec } from '@service-fs/tlog/codec'
 
+import { MAX_VALUES } from './canonicaljson.ts'
 import type { Query, WireRequest, WireResponse } from './request.ts'
 
 /** What the wire uses of a ledger. */
@@ -30,6 +31,8 @@ export interface Limits {
   maxBatch: number
   /** Of the body of an NDJSON append. */
   maxBatchBytes: number
+  /** Values and names of members in the JSON of an append. */
+  maxValues: number
   /** Records in one answer of /v1/entries when `limit` is absent. */
   defaultEntries: number
   /** Largest `limit` of /v1/entries. */
@@ -42,6 +45,7 @@ export const DEFAULT_LIMITS: Limits = {
   maxPayload: 16 * 2 ** 20,
   maxBatch: 4096,
   maxBatchBytes: 48 * 2 ** 20,
+  maxValues: MAX_VALUES,
   defaultEntries: 100,
   maxEntries: 1000,
   maxEntriesBytes: 32 * 2 ** 20,

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 
-import { canonicalJson, MAX_DEPTH, parseJson } from './canonicaljson.ts'
+import { allowanceFor, canonicalJson, MAX_DEPTH, parseJson } from './canonicaljson.ts'
 
 const nested = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth)
 const canonical = (text: string): string => canonicalJson(parseJson(text))
@@ -187,4 +187,67 @@ describe('strict reading', () => {
     expect(() => parseJson(`"${'\\"'.repeat(200_000)}`)).toThrow()
     expect(performance.now() - started).toBeLessThan(5000)
   })
+})
+
+/** Values and names. */
+function count(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 1
+  if (Array.isArray(value)) return value.reduce((sum: number, member) => sum + count(member), 1)
+  return Object.values(value).reduce<number>((sum, member) => sum + 1 + count(member), 1)
+}
+
+describe('an allowance', () => {
+  it('is taken from by each value and each name, and not by what stands in strings', () => {
+    fc.assert(
+      fc.property(fc.jsonValue({ maxDepth: 5 }), fc.constantFrom(undefined, 1), (value, indent) => {
+        const text = JSON.stringify(value, undefined, indent)
+        const needed = count(JSON.parse(text))
+        const allowance = { values: needed + 3 }
+        const plain = parseJson(text)
+        expect(parseJson(text, allowance)).toEqual(plain)
+        expect(allowance.values).toBe(3)
+        expect(() => parseJson(text, { values: needed - 1 })).toThrow(
+          expect.objectContaining({ code: 'too-many' }),
+        )
+        // Where none is given, none is needed.
+        for (const max of [needed - 1, Math.floor(needed / 2)])
+          if (max > 0) expect(allowanceFor(text, max)).toEqual({ values: max })
+      }),
+    )
+  })
+
+  it('is shared by the lines of a body', () => {
+    const allowance = { values: 7 }
+    parseJson('[1,2]', allowance)
+    parseJson('{"a":1}', allowance)
+    expect(() => parseJson('0', { ...allowance })).not.toThrow()
+    expect(() => parseJson('[0]', allowance)).toThrow('more values and names')
+  })
+
+  it('is not given to a body without enough commas, colons and brackets', () => {
+    expect(allowanceFor('[1,2,3]', 4)).toBeUndefined()
+    expect(allowanceFor(`["${'x'.repeat(100)}",1]`, 4)).toBeUndefined()
+    expect(allowanceFor('[1,22222222,3]', 4)).toBeUndefined()
+    expect(allowanceFor('[1,22222222,3,4]', 4)).toEqual({ values: 4 })
+    expect(allowanceFor('"a"\n"b"\n"c"\n"d"', 3)).toEqual({ values: 3 })
+  })
+})
+
+it('finds the end of a string behind any run of backslashes', () => {
+  for (let n = 0; n < 12; n++) {
+    for (const text of [
+      `[1 ,"${'\\'.repeat(n)}"]`,
+      `{"${'\\'.repeat(n)}" :"\\"" }`,
+      `["\\\\\\"${'\\'.repeat(n)}" ,0]`,
+    ]) {
+      let expected: unknown
+      try {
+        expected = JSON.parse(text)
+      } catch {
+        expect(() => parseJson(text), text).toThrow(expect.objectContaining({ code: 'malformed' }))
+        continue
+      }
+      expect(parseJson(text), text).toEqual(expected)
+    }
+  }
 })

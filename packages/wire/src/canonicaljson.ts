@@ -8,21 +8,55 @@
 /** Nesting deeper than this is refused. */
 export const MAX_DEPTH = 128
 
-/** What is wrong with a JSON text or value; `at` is the character's position in the text, when there is one. */
+/** How many values and names of members the JSON of a body may have. In QuickJS one takes up to 100 bytes and 4 µs. */
+export const MAX_VALUES: number = 2 ** 19
+
+/**
+ * What is wrong with a JSON text or value; `at` is the character's position in the text, when there is one. `malformed`, or `too-many`
+ * values.
+ */
 export class JsonError extends Error {
+  readonly code: 'malformed' | 'too-many'
   readonly at: number | undefined
-  constructor(message: string, at?: number) {
+  constructor(message: string, at?: number, code: JsonError['code'] = 'malformed') {
     super(at === undefined ? message : `${message} at character ${at}`)
     this.name = 'JsonError'
+    this.code = code
     this.at = at
   }
 }
 
-/** The value of a JSON text (RFC 8259, I-JSON restrictions of RFC 7493). Throws JsonError. */
-export function parseJson(text: string): unknown {
-  const plain = parsePlain(text)
+/** How many values and names are left to the texts that share it; each takes its own. */
+export interface Allowance {
+  values: number
+}
+
+const MARKS = [',', ':', '[', '{', '\n'] as const
+
+/**
+ * What the texts in a body, a line each, may have together; undefined where they can't have more than `max`, for want of commas,
+ * colons and brackets.
+ */
+export function allowanceFor(body: string, max: number): Allowance | undefined {
+  // The shortest value and what parts it from the next are two characters.
+  if (body.length < 2 * max) return undefined
+  let left = max
+  for (const mark of MARKS) {
+    for (let at = body.indexOf(mark); at >= 0; at = body.indexOf(mark, at + 1)) {
+      if (--left === 0) return { values: max }
+    }
+  }
+  return undefined
+}
+
+/**
+ * The value of a JSON text (RFC 8259, I-JSON restrictions of RFC 7493). With an allowance the values are counted before one of them
+ * is made. Throws JsonError.
+ */
+export function parseJson(text: string, allowance?: Allowance): unknown {
+  const plain = allowance === undefined ? parsePlain(text) : undefined
   if (plain !== undefined) return plain
-  new Scanner(text).document()
+  new Scanner(text, allowance).document()
   try {
     return JSON.parse(text)
   } catch {
@@ -144,17 +178,21 @@ function writeObject(value: Readonly<Record<string, unknown>>, depth: number): s
   return `${text}}`
 }
 
+const SPACE = /[ \t\n\r]*/y
 const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y
 
 /** Walks a JSON text for what JSON.parse lets pass. Inside of strings it looks for the end only: JSON.parse checks the rest. */
 class Scanner {
   private readonly text: string
+  /** The text with other characters for escaped quotes: a string ends at the next quote. */
+  private readonly masked: string
+  private readonly allowance: Allowance | undefined
   private at = 0
-  /** The next backslash at or after where it was last looked for; past the end when there is none. */
-  private backslash = -1
 
-  constructor(text: string) {
+  constructor(text: string, allowance: Allowance | undefined) {
     this.text = text
+    this.masked = text.includes('\\') ? text.replaceAll('\\\\', '..').replaceAll('\\"', '..') : text
+    this.allowance = allowance
   }
 
   document(): void {
@@ -164,6 +202,7 @@ class Scanner {
   }
 
   private value(depth: number): void {
+    this.count()
     this.space()
     const unit = this.text.charCodeAt(this.at)
     if (unit === QUOTE) this.string()
@@ -182,8 +221,10 @@ class Scanner {
       this.space()
       const start = this.at
       if (this.text.charCodeAt(start) !== QUOTE) throw this.unexpected('a name in quotes')
-      const escaped = this.string()
-      const name = escaped ? this.unescape(start) : this.text.slice(start + 1, this.at - 1)
+      this.count()
+      this.string()
+      const plain = this.text.slice(start + 1, this.at - 1)
+      const name = plain.includes('\\') ? this.unescape(start) : plain
       if (names.has(name))
         throw new JsonError(`the name ${JSON.stringify(name)} stands twice in one object`, start)
       names.add(name)
@@ -215,25 +256,16 @@ class Scanner {
     this.at++
   }
 
-  /** Past the closing quote; whether there was an escape. */
-  private string(): boolean {
-    const start = this.at
-    let end = this.text.indexOf('"', start + 1)
-    if (this.backslash < start) {
-      const next = this.text.indexOf('\\', start)
-      this.backslash = next < 0 ? this.text.length : next
-    }
-    const escaped = this.backslash < end
-    if (escaped) while (end > 0 && this.isEscaped(end, start)) end = this.text.indexOf('"', end + 1)
-    if (end < 0) throw new JsonError('a string does not end', start)
+  /** Past the closing quote. */
+  private string(): void {
+    const end = this.masked.indexOf('"', this.at + 1)
+    if (end < 0) throw new JsonError('a string does not end', this.at)
     this.at = end + 1
-    return escaped
   }
 
-  private isEscaped(quote: number, start: number): boolean {
-    let at = quote - 1
-    while (at > start && this.text.charCodeAt(at) === BACKSLASH) at--
-    return (quote - at) % 2 === 0
+  private count(): void {
+    if (this.allowance === undefined || --this.allowance.values >= 0) return
+    throw new JsonError('more values and names than may be in a body', this.at, 'too-many')
   }
 
   private unescape(start: number): string {
@@ -270,9 +302,10 @@ class Scanner {
   }
 
   private space(): void {
-    let unit = this.text.charCodeAt(this.at)
-    while (unit === 0x20 || unit === 0x0a || unit === 0x0d || unit === 0x09)
-      unit = this.text.charCodeAt(++this.at)
+    if (this.text.charCodeAt(this.at) > SPACE_CHARACTER) return
+    SPACE.lastIndex = this.at
+    SPACE.test(this.text)
+    this.at = SPACE.lastIndex
   }
 
   private take(unit: number): boolean {
@@ -287,6 +320,7 @@ class Scanner {
   }
 }
 
+const SPACE_CHARACTER = 0x20
 const QUOTE = 0x22
 const COMMA = 0x2c
 const MINUS = 0x2d
@@ -294,7 +328,6 @@ const DIGIT_0 = 0x30
 const DIGIT_9 = 0x39
 const COLON = 0x3a
 const OPEN_ARRAY = 0x5b
-const BACKSLASH = 0x5c
 const CLOSE_ARRAY = 0x5d
 const OPEN_OBJECT = 0x7b
 const CLOSE_OBJECT = 0x7d

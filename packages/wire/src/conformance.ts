@@ -350,6 +350,11 @@ function badAppends({ it, same, refused }: Tools): void {
   })
 }
 
+/** A record with an array: five values and names, and the zeros in it. */
+function record(id: string, zeros: number): string {
+  return `{"payload_id":"${id}","payload":[${'0,'.repeat(zeros - 1)}0]}`
+}
+
 function limits({ it, same, like, refused }: Tools): void {
   it('takes as many lines as it says, and no more', async (w) => {
     const { append_lines: most } = (await w.ask('/v1/contract')).json.limits
@@ -372,6 +377,25 @@ function limits({ it, same, like, refused }: Tools): void {
     const read = await w.ask('/v1/records/raw')
     same(read.text.length > most && read.text.includes(w.base64(whole.subarray(0, 3000))), true)
     same((await w.append('after', 1)).status, 200)
+  })
+
+  it('takes as many JSON values in a body as it says, and no more', async (w) => {
+    const { append_values: most } = (await w.ask('/v1/contract')).json.limits
+    const over = { expected: most, supplied: 'more' }
+    refused(await w.post(record('over', most - 4)), 'too-large', { ...over, field: 'body', line: undefined })
+    like((await w.post(record('most', most - 5))).json, { cursor: 1 })
+    same((await w.ask('/v1/records/most')).json.payload.length, most - 5)
+    const half = Math.floor(most / 2)
+    const lines = (more: number): string =>
+      `${record('a', half - 5)}\n${record('b', most - half - 5 + more)}\n`
+    refused(await w.post(lines(1), NDJSON), 'too-large', { ...over, line: 2 })
+    same((await w.post(lines(0), NDJSON)).json.entries.length, 2)
+    // What stands in a string counts as one, and bytes are not counted; what has more is shown as bytes.
+    const text = `{"payload_id":"text","payload":"${'[{,:'.repeat(most)}\\"\\\\"}`
+    same((await w.post(text)).status, 200)
+    same((await w.ask('/v1/records/text')).json.payload.length, most * 4 + 2)
+    await w.post(`[${'0,'.repeat(most)}0]`, { 'x-payload-id': 'raw' })
+    like((await w.ask('/v1/records/raw')).json, { payload_id: 'raw', payload: undefined })
   })
 
   it('takes a batch as large as it says, or refuses it, and goes on', async (w) => {

@@ -17,6 +17,7 @@ export async function contract(call: Call): Promise<Answer> {
       type_bytes: 255,
       append_lines: limits.maxBatch,
       append_bytes: limits.maxBatchBytes,
+      append_values: limits.maxValues,
       entries_default: limits.defaultEntries,
       entries_max: limits.maxEntries,
       entries_bytes: limits.maxEntriesBytes,

@@ -1,5 +1,5 @@
 /** Reading records: a range, one by cursor, one by identifier. */
-import { canonicalJson, parseJson } from './canonicaljson.ts'
+import { allowanceFor, canonicalJson, MAX_VALUES, parseJson } from './canonicaljson.ts'
 import { answer, jsonAnswer, type Answer, type Call } from './call.ts'
 import { NDJSON } from './append.ts'
 import { Problem } from './problem.ts'
@@ -77,7 +77,7 @@ export function cursorIndex(call: Call, cursor: number): number {
 
 /**
  * `{cursor, payload_id, type, time, payload | payload_base64}`. `payload` stands for exactly the stored bytes: it is there when they
- * are the RFC 8785 text of a JSON value, whatever the type says; anything else is in base64.
+ * are the RFC 8785 text of a JSON value of at most MAX_VALUES, whatever the type says; anything else is in base64.
  */
 export function recordJson(record: StoredRecord, codec: Codec): string {
   const json = canonicalText(record.payload, codec)
@@ -93,7 +93,7 @@ function canonicalText(bytes: Uint8Array, codec: Codec): string | undefined {
   if (!mayBeginJson(bytes[0])) return undefined
   try {
     const text = codec.utf8Decode(bytes)
-    return canonicalJson(parseJson(text)) === text ? text : undefined
+    return canonicalJson(parseJson(text, allowanceFor(text, MAX_VALUES))) === text ? text : undefined
   } catch {
     return undefined
   }

@@ -66,6 +66,7 @@ const LIMITS = [
   'type_bytes',
   'append_lines',
   'append_bytes',
+  'append_values',
   'entries_default',
   'entries_max',
   'entries_bytes',
