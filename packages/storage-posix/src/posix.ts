@@ -20,6 +20,8 @@
  *
  * A failed write to the tail or a failed sync ends all writing by this process; reads go on. The file system needs hard
  * links, and a sync that reaches the medium.
+ *
+ * With flags (flags.ts) a file is made immutable at the end of seal, and a tail file append-only before the older ones go.
  */
 import * as callback from 'node:fs'
 import { closeSync, constants, fchmodSync, fstatSync, writeSync } from 'node:fs'
@@ -28,14 +30,18 @@ import { dirname, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import type { StorageCapability } from '@service-fs/storage/capability'
 import { errnoOf, StorageError, systemError } from '@service-fs/storage/errors'
-import { type FileSystem, openFileStorage, type TailHandle } from '@service-fs/storage/files'
+import { type FileSystem, openFileStorage, type Protection, type TailHandle } from '@service-fs/storage/files'
+import type { FileFlags } from './flags.ts'
 import { type DirectoryLock, lockDirectory } from './lock.ts'
+import { FlaggedFiles, flagsFound } from './protection.ts'
 
 export interface PosixOptions {
   /** Whether to hold the directory's lock. Default true; false for the audit sub-ledger, which its ledger's lock covers. */
   readonly lock?: boolean
   /** Whether to sync at all. Default true; false is for tests that need no durability. */
   readonly sync?: boolean
+  /** Sets file attributes on what is sealed and on the tail. Default: none are set; those that are there are lived with. */
+  readonly flags?: FileFlags | undefined
   /** Told of every sync that succeeded: of the tail's data, of a whole file, of a directory's names; and how long it took. */
   readonly synced?: (what: Synced, milliseconds: number) => void
 }
@@ -51,7 +57,8 @@ export async function openPosixStorage(dir: string, options: PosixOptions = {}):
   const root = await makeRoot(resolve(dir), sync)
   const lock = (options.lock ?? true) ? await lockDirectory(root) : undefined
   try {
-    return await openFileStorage(new PosixFiles(root, sync, lock), 'grow')
+    const flags = options.flags ?? (await flagsFound(root))
+    return await openFileStorage(new PosixFiles(root, sync, lock, flags), 'grow')
   } catch (error) {
     await lock?.release()
     throw error
@@ -113,11 +120,13 @@ class PosixFiles implements FileSystem {
   readonly #root: string
   readonly #sync: Sync
   readonly #lock: DirectoryLock | undefined
+  readonly protection?: Protection
 
-  constructor(root: string, sync: Sync, lock: DirectoryLock | undefined) {
+  constructor(root: string, sync: Sync, lock: DirectoryLock | undefined, flags: FileFlags | undefined) {
     this.#root = root
     this.#sync = sync
     this.#lock = lock
+    if (flags !== undefined) this.protection = new FlaggedFiles(root, flags)
   }
 
   async readFile(path: string, limit: number): Promise<Uint8Array | undefined> {
@@ -178,12 +187,12 @@ class PosixFiles implements FileSystem {
   }
 
   async openTail(path: string): Promise<TailHandle> {
-    const file = await fs.open(
-      this.#path(path),
-      constants.O_WRONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
-    )
+    // Where a file may only grow, a descriptor that can do more is not to be had.
+    const append = this.protection === undefined ? 0 : constants.O_APPEND
+    const flags = constants.O_WRONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | append
+    const file = await fs.open(this.#path(path), flags)
     const stats = await file.stat()
-    return new PosixTail(file, stats.size, this.#sync)
+    return new PosixTail(file, stats.size, this.#sync, append === 0 ? undefined : path)
   }
 
   async close(): Promise<void> {
@@ -199,16 +208,20 @@ class PosixTail implements TailHandle {
   readonly length: number
   readonly #file: fs.FileHandle
   readonly #sync: Sync
+  /** The file's path, where a write goes to its end, wherever that is. */
+  readonly #growing: string | undefined
 
-  constructor(file: fs.FileHandle, length: number, sync: Sync) {
+  constructor(file: fs.FileHandle, length: number, sync: Sync, growing: string | undefined) {
     this.#file = file
     this.length = length
     this.#sync = sync
+    this.#growing = growing
   }
 
   /** The write only reaches the page cache, so it is made at once; the sync waits in a thread of the pool. */
   async append(position: number, bytes: Uint8Array): Promise<void> {
     const { fd } = this.#file
+    if (this.#growing !== undefined) checkEnd(this.#growing, fstatSync(fd).size, position)
     for (let at = 0; at < bytes.length;) {
       at += progress(writeSync(fd, bytes, at, bytes.length - at, position + at))
     }
@@ -218,6 +231,11 @@ class PosixTail implements TailHandle {
   close(): Promise<void> {
     return this.#file.close()
   }
+}
+
+function checkEnd(path: string, size: number, written: number): void {
+  if (size !== written)
+    throw new StorageError('corrupt', `${path}: has ${size} bytes, ${written} were written`)
 }
 
 /** A short write is gone on with; one of no bytes would be gone on with for ever. */

@@ -1,0 +1,65 @@
+/** What a storage asks of file attributes. */
+import { readdir } from 'node:fs/promises'
+import { errnoOf, systemError } from '@service-fs/storage/errors'
+import type { Protection } from '@service-fs/storage/files'
+import type { FileFlags } from './flags.ts'
+import { onlyGrows } from './probe.ts'
+
+/** The files of the ledger in `root`, with flags. */
+export class FlaggedFiles implements Protection {
+  readonly #root: string
+  readonly #flags: FileFlags
+  /** Directories that lose no names any more. */
+  readonly #directories = new Map<string, Promise<void>>()
+
+  constructor(root: string, flags: FileFlags) {
+    this.#root = root
+    this.#flags = flags
+  }
+
+  async sealed(path: string): Promise<void> {
+    await this.#flags.sealed(this.#path(path))
+    for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1))
+      await this.#directory(path.slice(0, at))
+  }
+
+  tail(path: string): Promise<void> {
+    return this.#flags.appendOnly(this.#path(path))
+  }
+
+  release(path: string, newer: string): Promise<void> {
+    return this.#flags.release(this.#path(path), this.#path(newer))
+  }
+
+  #directory(dir: string): Promise<void> {
+    let done = this.#directories.get(dir)
+    if (done === undefined) {
+      done = this.#flags.appendOnly(this.#path(dir))
+      this.#directories.set(dir, done)
+      done.catch(() => this.#directories.delete(dir))
+    }
+    return done
+  }
+
+  #path(path: string): string {
+    return `${this.#root}/${path}`
+  }
+}
+
+/** Sets nothing. For files that have attributes, in a process that can't set or clear any. */
+const NO_FLAGS: FileFlags = {
+  sealed: () => Promise.resolve(),
+  appendOnly: () => Promise.resolve(),
+  release: () => Promise.reject(Object.assign(new Error('EPERM'), { code: 'EPERM' })),
+}
+
+/** What to live with in a ledger whose tail somebody else has made append-only. */
+export async function flagsFound(root: string): Promise<FileFlags | undefined> {
+  try {
+    for (const name of await readdir(`${root}/tail`))
+      if (await onlyGrows(`${root}/tail/${name}`)) return NO_FLAGS
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT' && errnoOf(error) !== 'ENOTDIR') throw systemError('tail', error)
+  }
+  return undefined
+}
