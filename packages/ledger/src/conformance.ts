@@ -36,6 +36,7 @@ export function ledgerConformance(options: LedgerConformanceOptions): void {
   const t = tools(options)
   options.test.describe(`a ledger over ${options.name} conforms`, () => {
     appending(t)
+    growing(t)
     identifiers(t)
     largeRecords(t)
     limits(t)
@@ -109,6 +110,40 @@ function appending({ it, same, refused }: Tools): void {
     }
     await b.restart('kill')
     for (const [i, index] of indexes.entries()) same((await b.ledger.record(index)).id, `r${i}`)
+  })
+}
+
+function growing({ it, same, refused }: Tools): void {
+  it('tells those who wait that it has grown, when what was appended can be read', async (b) => {
+    const seen: number[][] = []
+    const wait = async (size: number): Promise<void> => {
+      const grown = await b.ledger.grown(size)
+      seen.push([size, grown])
+      same((await b.ids(size)).length, grown - size)
+    }
+    const waiting = [wait(0), wait(2), wait(0), wait(3)]
+    await b.ledger.append(batch(0, 3))
+    await Promise.all(waiting.slice(0, 3))
+    same(
+      seen.sort(([x = 0], [y = 0]) => x - y),
+      [
+        [0, 3],
+        [0, 3],
+        [2, 3],
+      ],
+    )
+    await wait(1)
+    await b.ledger.append(batch(3, 1))
+    await waiting[3]
+    same(seen.slice(3), [
+      [1, 3],
+      [3, 4],
+    ])
+    const last = refused('closed', b.ledger.grown(4))
+    await b.ledger.close()
+    await last
+    await refused('closed', b.ledger.grown(4))
+    await b.restart('stop')
   })
 }
 

@@ -10,6 +10,7 @@ import { formatTlogProof } from '@service-fs/tlog/tlog-proof'
 import { Appender } from './appender.ts'
 import { RecordClock } from './clock.ts'
 import { LedgerError, unreadable } from './errors.ts'
+import { Growth } from './growth.ts'
 import { DEFAULT_LIMITS, type LedgerLimits } from './limits.ts'
 import { Publisher } from './publisher.ts'
 import { Reader } from './reader.ts'
@@ -80,6 +81,7 @@ export class Ledger {
   readonly #sealer: Sealer
   readonly #sequencer: Sequencer
   readonly #appender: Appender
+  readonly #growth: Growth = new Growth()
   #writeMs = 0
   #writeBytes = 0
   #closing: Promise<void> | undefined
@@ -150,6 +152,15 @@ export class Ledger {
   /** The newest durable signed checkpoint (c2sp.org/tlog-checkpoint). */
   checkpoint(): string {
     return this.#sequencer.head.note
+  }
+
+  /**
+   * Resolves with the size of the newest durable checkpoint once that is above `size`, at once if it is. A ledger that takes no more
+   * appends lets wait until it is closed.
+   * @throws LedgerError `closed` when the ledger is closed before
+   */
+  grown(size: number): Promise<number> {
+    return this.size > size ? Promise.resolve(this.size) : this.#growth.beyond(size)
   }
 
   /** Resolves when appends are taken: the newest record's time is known and the record index covers the ledger. */
@@ -299,7 +310,9 @@ export class Ledger {
         await this.#publisher.now()
       }
     } finally {
-      this.#sequencer.stop(new LedgerError('closed', 'the ledger is closed'))
+      const closed = new LedgerError('closed', 'the ledger is closed')
+      this.#sequencer.stop(closed)
+      this.#growth.end(closed)
       await this.#index.close().catch(() => undefined)
       await this.#storage.close()
     }
@@ -312,6 +325,7 @@ export class Ledger {
     this.#index.put(records, head.size, head.root)
     this.#publisher.offer(head.note)
     this.#sealer.wake()
+    this.#growth.reached(head.size)
     this.#observer.committed?.({
       entries: commit.lines.length,
       bytes: this.#writeBytes,
