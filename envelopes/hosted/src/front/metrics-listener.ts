@@ -1,0 +1,29 @@
+/** A listener of its own for a host's /metrics, so that Prometheus needs no credentials: it answers nothing else. */
+import type { IncomingMessage } from 'node:http'
+import { hostName, isLocalName } from '@service-fs/wire/host-name'
+import { Problem, problemResponse } from '@service-fs/wire/problem'
+import type { Listen } from '../config.ts'
+import { startListener, type HttpServer } from '../listener.ts'
+import { sendAnswer } from '../answer.ts'
+
+/** Listens, for clients on this machine: on another address than loopback nobody would ask by its name. @throws HostedError `listen` */
+export function startMetricsListener(
+  listen: Listen,
+  metrics: () => Promise<{ contentType: string; text: string }>,
+  report: (error: unknown) => void,
+): Promise<HttpServer> {
+  return startListener(listen, { report, maxConnections: 64 }, async (raw, out) => {
+    const refusal = refusalOf(raw)
+    if (refusal !== undefined) return sendAnswer(raw, out, problemResponse(refusal))
+    const { contentType, text } = await metrics()
+    const headers = { 'content-type': contentType, 'cache-control': 'no-store' }
+    await sendAnswer(raw, out, { status: 200, headers, body: text, compressible: true })
+  })
+}
+
+function refusalOf(raw: IncomingMessage): Problem | undefined {
+  if (!isLocalName(hostName(raw.headers.host ?? '')))
+    return new Problem('misdirected', 'Host: expected a loopback address or localhost')
+  if (raw.url === '/metrics' && (raw.method === 'GET' || raw.method === 'HEAD')) return undefined
+  return new Problem('no-route', 'only GET /metrics is answered here')
+}

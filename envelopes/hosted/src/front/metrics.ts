@@ -1,0 +1,129 @@
+/** What the host's /metrics shows: the front's own, and those of every tenant that runs. A tenant that does not run is not started. */
+import { get, type IncomingMessage } from 'node:http'
+import { Slots } from '../host/slots.ts'
+import { watchProcess } from '../process-metrics.ts'
+import { Counter, Gauge, Histogram, Registry, SECONDS } from '../prom.ts'
+import { mergeMetrics } from './merge-metrics.ts'
+import type { Tenants } from './tenants.ts'
+
+export interface FrontMetricsOptions {
+  /** The moduleIds of all tenants, running or not. */
+  tenants(): Iterable<string>
+  /** The sockets of those that run, by moduleId. */
+  running(): ReadonlyMap<string, string>
+  /** Milliseconds that a tenant has to answer; one that does not is left out. Default 2000. */
+  timeoutMs?: number
+}
+
+/** Tenants that are asked at once, and bytes of what one may answer. */
+const ASKED_AT_ONCE = 16
+const MAX_BYTES = 2 ** 20
+
+export class FrontMetrics {
+  readonly #options: FrontMetricsOptions
+  readonly #registry = new Registry()
+  readonly #requests: Histogram<'method' | 'status'>
+  readonly #unavailable: Counter<'tenant'>
+  readonly #running: Gauge<'tenant'>
+  readonly #up: Gauge<'tenant'>
+
+  constructor(options: FrontMetricsOptions) {
+    this.#options = options
+    watchProcess(this.#registry)
+    const registers = [this.#registry]
+    this.#requests = new Histogram({
+      name: 'service_fs_front_request_seconds',
+      help: 'From the head of a request at the front to its answer handed over.',
+      labelNames: ['method', 'status'],
+      buckets: SECONDS,
+      registers,
+    })
+    const labelNames: 'tenant'[] = ['tenant']
+    this.#unavailable = new Counter({
+      name: 'service_fs_tenant_unavailable_total',
+      help: 'Requests that found no process of their tenant: it did not start, or ends whenever it does.',
+      labelNames,
+      registers,
+    })
+    this.#running = new Gauge({
+      name: 'service_fs_tenant_running',
+      help: '1 while the tenant has a process; one that is idle need not have one.',
+      labelNames,
+      registers,
+    })
+    this.#up = new Gauge({
+      name: 'service_fs_tenant_up',
+      help: '1 when the tenant runs and has answered this scrape.',
+      labelNames,
+      registers,
+    })
+  }
+
+  answered(method: string, status: number, seconds: number): void {
+    this.#requests.observe({ method, status: String(status) }, seconds)
+  }
+
+  /** The same tenants; those that cannot be reached are counted. */
+  watched(tenants: Tenants): Tenants {
+    return {
+      has: (moduleId) => tenants.has(moduleId),
+      began: (moduleId) => tenants.began(moduleId),
+      ended: (moduleId) => tenants.ended(moduleId),
+      reach: async (moduleId) => {
+        try {
+          return await tenants.reach(moduleId)
+        } catch (error) {
+          if (tenants.has(moduleId)) this.#unavailable.inc({ tenant: moduleId })
+          throw error
+        }
+      },
+    }
+  }
+
+  /** The front's and the running tenants', as the answer of /metrics. */
+  async all(): Promise<{ contentType: string; text: string }> {
+    const { timeoutMs = 2000 } = this.#options
+    const sockets = [...this.#options.running()]
+    const slots = new Slots(ASKED_AT_ONCE)
+    const texts = await Promise.all(
+      sockets.map(([, socket]) => slots.with(() => metricsOf(socket, timeoutMs).catch(() => undefined))),
+    )
+    this.#running.reset()
+    this.#up.reset()
+    for (const tenant of this.#options.tenants()) {
+      this.#running.set({ tenant }, 0)
+      this.#up.set({ tenant }, 0)
+    }
+    for (const [i, [tenant]] of sockets.entries()) {
+      this.#running.set({ tenant }, 1)
+      this.#up.set({ tenant }, texts[i] === undefined ? 0 : 1)
+    }
+    const answered = texts.filter((text) => text !== undefined)
+    const text = mergeMetrics([await this.#registry.metrics(), ...answered])
+    return { contentType: this.#registry.contentType, text }
+  }
+}
+
+/** The text of `GET /metrics` at that socket. Rejects when it does not come in time, or is another answer. */
+function metricsOf(socketPath: string, timeoutMs: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const signal = AbortSignal.timeout(timeoutMs)
+    const headers = { host: 'localhost', connection: 'close' }
+    const request = get({ socketPath, path: '/metrics', headers, agent: false, signal }, (response) => {
+      textOf(response).then(resolve, reject)
+    })
+    request.once('error', reject)
+  })
+}
+
+async function textOf(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = []
+  let length = 0
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    length += chunk.length
+    if (length > MAX_BYTES) throw new Error(`/metrics: more than ${MAX_BYTES} bytes`)
+    chunks.push(chunk)
+  }
+  if (response.statusCode !== 200) throw new Error(`/metrics: expected 200, found ${response.statusCode}`)
+  return Buffer.concat(chunks).toString()
+}
