@@ -75,6 +75,8 @@ async function guardOf(config: Config, report: (error: unknown) => void): Promis
 /** Who gets in, and who they are. */
 function entrance({ listen, behindFront }: Config, guard: Guard | undefined): Partial<HttpOptions> {
   if (behindFront === true) return BEHIND_FRONT
-  if (guard === undefined) return 'path' in listen ? {} : { accepts: isLocalName }
-  return { authenticate: (raw) => guard.authenticate(raw), tls: guard.tls }
+  // A browser sends no token by itself; where none is asked for, a page must not get in by its visitor's.
+  const accepts = 'path' in listen || guard?.open === false ? {} : { accepts: isLocalName }
+  if (guard === undefined) return accepts
+  return { ...accepts, authenticate: (raw) => guard.authenticate(raw), tls: guard.tls }
 }

@@ -40,7 +40,7 @@ function plain(fingerprint: string): string {
 export function distinguishedName(certificate: Pick<X509Certificate, 'subject'>): string {
   return certificate.subject
     .split('\n')
-    .map((line) => line.split(' + ').join('+'))
     .toReversed()
+    .map((line) => line.split(' + ').toReversed().join('+'))
     .join(',')
 }

@@ -11,6 +11,8 @@ import { loadAccess } from './settings.ts'
 import { watchAccess, type AccessWatch } from './watch.ts'
 
 export interface Guard {
+  /** Whether no credentials are configured. */
+  readonly open: boolean
   /** Absent: plain HTTP. A unix socket has none. */
   readonly tls?: TlsMaterial
   authenticate(raw: IncomingMessage): Promise<Identity | Problem>
@@ -29,6 +31,7 @@ export async function openGuard(
   checkListen(listen, settings)
   const access = createAccess(settings, { report })
   return {
+    open: access.open,
     ...(settings.tls === undefined || 'path' in listen ? {} : { tls: settings.tls }),
     // Its one tenant is always meant; its health is anybody's to see, by whichever path.
     authenticate: (raw) => access.check(raw, isForAnybody(raw) ? undefined : moduleId),

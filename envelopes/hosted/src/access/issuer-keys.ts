@@ -21,6 +21,8 @@ const PAUSE_MS = 3_000
 
 /** The keys can't be had: nothing is said of the token. */
 export class IssuerUnavailable extends Error {
+  readonly code = 'issuer-unavailable'
+
   constructor(issuer: string, cause: unknown) {
     super(`${issuer}: its keys can't be had: ${cause instanceof Error ? cause.message : String(cause)}`, {
       cause,

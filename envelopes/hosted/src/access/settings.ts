@@ -39,7 +39,7 @@ export interface OidcConfig {
 
 /** A client certificate that `tls.clientCa` vouches for; one of `subject` and `fingerprint256`. */
 export interface CertificateGrant extends Grant {
-  /** The distinguished name, RFC 2253, as `openssl x509 -noout -subject -nameopt RFC2253` prints it. */
+  /** The distinguished name, RFC 2253, as `openssl x509 -noout -subject -nameopt RFC2253,-esc_msb,utf8` prints it. */
   subject?: string
   /** SHA-256 of the certificate in hexadecimal; colons and case do not matter. */
   fingerprint256?: string
