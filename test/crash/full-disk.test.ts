@@ -1,51 +1,63 @@
 // A disk that is full: what was acknowledged stays, appends and reads that cannot be recorded are refused, room makes it go on.
 import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { serviceFsCommand, startDaemon, type Daemon } from '../support/daemon.ts'
 
 const mount = (...args: string[]): boolean => spawnSync('mount', args).status === 0
-const root = mkdtempSync(join(tmpdir(), 'service-fs-full-'))
-const canMount = process.getuid?.() === 0 && mount('-t', 'tmpfs', '-o', 'size=6m', 'tmpfs', root)
-if (!canMount) rmSync(root, { recursive: true })
-const why = canMount ? '' : ' (skipped: not root, or no tmpfs can be mounted)'
 
-describe.skipIf(!canMount)(`a daemon on a full disk${why}`, () => {
+/** A root of ledgers, and a small file system of its own at a path in it; `why` says why there is none. */
+function smallDisk(below: string, size: string): { root: string; at: string; why: string } {
+  const root = mkdtempSync(join(tmpdir(), 'service-fs-full-'))
+  const at = join(root, below)
+  mkdirSync(at, { recursive: true, mode: 0o700 })
+  const isThere = process.getuid?.() === 0 && mount('-t', 'tmpfs', '-o', `size=${size},mode=700`, 'tmpfs', at)
+  if (!isThere) rmSync(root, { recursive: true })
+  return { root, at, why: isThere ? '' : ' (skipped: not root, or no tmpfs can be mounted)' }
+}
+
+function unmount({ root, at }: { root: string; at: string }): void {
+  spawnSync('umount', [at])
+  rmSync(root, { recursive: true, force: true })
+}
+
+function append(daemon: Daemon, id: string, body: Uint8Array<ArrayBuffer>): Promise<Response> {
+  return daemon.fetch('/v1/append', {
+    method: 'POST',
+    headers: { 'x-payload-id': id, 'content-type': 'application/octet-stream' },
+    body,
+  })
+}
+
+const disk = smallDisk('', '6m')
+describe.skipIf(disk.why !== '')(`a daemon on a full disk${disk.why}`, () => {
   let daemon: Daemon
   beforeAll(async () => {
-    daemon = await startDaemon({ root })
+    daemon = await startDaemon({ root: disk.root })
   })
   afterAll(async () => {
     await daemon.dispose()
-    spawnSync('umount', [root])
-    rmSync(root, { recursive: true, force: true })
+    unmount(disk)
   })
-
-  const append = (id: string, body: Uint8Array<ArrayBuffer>): Promise<Response> =>
-    daemon.fetch('/v1/append', {
-      method: 'POST',
-      headers: { 'x-payload-id': id, 'content-type': 'application/octet-stream' },
-      body,
-    })
 
   it('answers 507, keeps what it acknowledged, and goes on when there is room', async () => {
     const payload = new Uint8Array(randomBytes(150_000))
     let kept = 0
-    let answer = await append('b0', payload)
-    while (answer.status === 200 && kept < 60) answer = await append(`b${++kept}`, payload)
+    let answer = await append(daemon, 'b0', payload)
+    while (answer.status === 200 && kept < 60) answer = await append(daemon, `b${++kept}`, payload)
     expect(kept).toBeGreaterThan(10)
     expect(answer.status).toBe(507)
     expect(await answer.json()).toMatchObject({ code: 'full', status: 507 })
-    expect((await append('later', payload)).status).toBe(507)
+    expect((await append(daemon, 'later', payload)).status).toBe(507)
     expect((await daemon.fetch('/healthz')).status).toBe(200)
     const ready = await daemon.fetch('/readyz')
     expect([ready.status, await ready.text()]).toEqual([503, expect.stringContaining('ENOSPC')])
 
     await daemon.kill()
-    expect(mount('-o', 'remount,size=60m', root)).toBe(true)
+    expect(mount('-o', 'remount,size=60m', disk.at)).toBe(true)
     daemon = await daemon.restart()
     for (const i of [0, kept - 1]) {
       const { payload_base64 } = (await (await daemon.fetch(`/v1/records/b${i}`)).json()) as {
@@ -53,10 +65,91 @@ describe.skipIf(!canMount)(`a daemon on a full disk${why}`, () => {
       }
       expect(Buffer.from(payload_base64, 'base64').equals(payload)).toBe(true)
     }
-    expect((await append(`b${kept}`, payload)).status).toBe(200)
+    expect((await append(daemon, `b${kept}`, payload)).status).toBe(200)
     await daemon.kill()
     const { code, stdout, stderr } = await serviceFsCommand(['verify', daemon.dir])
     expect([code, stderr]).toEqual([0, ''])
     expect(stdout).toContain(`${kept + 1} records`)
+  })
+})
+
+const auditDisk = smallDisk('test/audit', '2m')
+
+describe.skipIf(auditDisk.why !== '')(`a daemon whose audit's disk is full${auditDisk.why}`, () => {
+  let daemon: Daemon
+  beforeAll(async () => {
+    daemon = await startDaemon({ root: auditDisk.root })
+  })
+  afterAll(async () => {
+    await daemon.dispose()
+    unmount(auditDisk)
+  })
+
+  /** What `X-Audit-Index` said, of each read that was answered. */
+  const shown: number[] = []
+
+  /** Reads until one is refused. */
+  async function readOn(): Promise<Response> {
+    for (let round = 0; round < 5_000; round++) {
+      const answers = await Promise.all(Array.from({ length: 8 }, () => daemon.fetch('/v1/entries/1')))
+      const answered = answers.filter(({ status }) => status === 200)
+      for (const answer of answered) shown.push(Number(answer.headers.get('x-audit-index')))
+      await Promise.all(answered.map((answer) => answer.arrayBuffer()))
+      const refused = answers.find(({ status }) => status !== 200)
+      if (refused !== undefined) return refused
+    }
+    throw new Error('the disk of the audit does not get full')
+  }
+
+  it('refuses each read with 507, by MCP too, and goes on appending', async () => {
+    const payload = new Uint8Array(randomBytes(100))
+    expect((await append(daemon, 'first', payload)).status).toBe(200)
+    const refused = await readOn()
+    expect([refused.status, refused.headers.get('x-audit-index')]).toEqual([507, null])
+    expect(await refused.json()).toMatchObject({ code: 'full', status: 507 })
+
+    for (const path of [
+      '/v1/entries',
+      '/v1/records/first',
+      '/checkpoint',
+      '/tile/0/000.p/1',
+      '/audit/v1/checkpoint',
+    ]) {
+      const answer = await daemon.fetch(path)
+      expect([path, answer.status, await answer.json()]).toMatchObject([path, 507, { code: 'full' }])
+    }
+    expect((await daemon.fetch('/v1/entries/1', { method: 'HEAD' })).status).toBe(507)
+    const called = await daemon.fetch('/mcp', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream' },
+      body: '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"ledger.record","arguments":{"cursor":1}}}',
+    })
+    const { result } = (await called.json()) as { result: { isError: boolean; content: { text: string }[] } }
+    expect([result.isError, JSON.parse(result.content[0]?.text ?? '')]).toMatchObject([
+      true,
+      { code: 'full' },
+    ])
+
+    for (let i = 0; i < 50; i++) expect((await append(daemon, `later-${i}`, payload)).status).toBe(200)
+    const ready = await daemon.fetch('/readyz')
+    expect([ready.status, await ready.text()]).toEqual([503, expect.stringContaining('audit')])
+  })
+
+  it('shows what it holds, and has each read that it showed on record, when there is room again', async () => {
+    await daemon.kill()
+    expect(mount('-o', 'remount,size=60m', auditDisk.at)).toBe(true)
+    daemon = await daemon.restart()
+    const answer = await daemon.fetch('/v1/records/later-49')
+    expect([answer.status, (await answer.json()) as object]).toMatchObject([200, { cursor: 51 }])
+    await daemon.kill()
+    const { code, stdout, stderr } = await serviceFsCommand(['verify', daemon.dir])
+    expect([code, stderr]).toEqual([0, ''])
+    expect(stdout).toContain('51 records')
+    const listed = await serviceFsCommand(['audit', 'ls', daemon.dir, '--cursor', '1', '--json'])
+    expect([listed.code, listed.stderr]).toEqual([0, ''])
+    const lines = listed.stdout.split('\n').slice(0, -1)
+    const recorded = new Set(lines.map((line) => (JSON.parse(line) as { index: number }).index))
+    expect(shown.length).toBeGreaterThan(100)
+    expect(shown.filter((index) => !recorded.has(index))).toEqual([])
   })
 })

@@ -106,7 +106,7 @@ const GENERIC: Partial<Record<ProblemCode, string>> = {
     'the ledger stopped accepting appends; /readyz says why; what was acknowledged is intact and can be read',
   closed: 'the ledger is being closed',
   signer: 'no signature could be had, so nothing was recorded; the log of the daemon says why',
-  full: 'the disk is full: no appends until it has room and the daemon was started again; what was acknowledged is intact',
+  full: 'the disk of the ledger or of its audit is full: what needs it is refused until it has room and the daemon was started again; what was acknowledged is intact',
 }
 
 /** The problem that stands for any error. Lower layers' errors are told apart by class name and `code`, so a bundle may hold two copies. */
