@@ -5,7 +5,8 @@ import { USAGE } from './options.ts'
 
 const EXIT_CODES = `
 Exit status: 0 done, and true; 1 found to be false; 2 wrong usage; 3 could not be done.
-FS_URL and FS_MODULE_ID stand for --url and --module-id; FS_TOKEN holds a bearer token.`
+FS_URL, FS_MODULE_ID, FS_TOKEN_FILE, FS_CACERT, FS_CERT and FS_KEY stand for the options of these names; FS_TOKEN
+holds a bearer token.`
 
 /** The program without its commands, which are added with `command()` and inherit how it ends. */
 export function emptyProgram(io: Io = processIo): Command {

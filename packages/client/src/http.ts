@@ -9,11 +9,21 @@ import { gunzipSync } from 'node:zlib'
 import { Pool, type Dispatcher } from 'undici'
 import { ClientError, codeOf, messageOf } from './errors.ts'
 
+/** Texts in PEM. */
+export interface TlsOptions {
+  /** Who may vouch for the server, instead of the system's authorities. */
+  ca?: string
+  /** The client's certificate and its key. */
+  cert?: string
+  key?: string
+}
+
 export interface ConnectionOptions {
   /** Sent as X-Foundry-Module-ID. Not needed when the URL has the prefix `/t/<moduleId>/`. */
   moduleId?: string | undefined
   /** A bearer token. */
   token?: string | undefined
+  tls?: TlsOptions | undefined
   /** How often a request is repeated when no connection can be made or it breaks (default 5: about 3 seconds). */
   retries?: number
   /** How long a busy ledger (503, 502, 504) is asked again, in milliseconds (default 60,000). */
@@ -51,6 +61,9 @@ const BROKEN: ReadonlySet<string> = new Set([
   'UND_ERR_BODY_TIMEOUT',
 ])
 
+/** Node's codes of a certificate that does not hold, and OpenSSL's. */
+const TLS = /^(?:ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|(?:DEPTH_ZERO_)?SELF_SIGNED_|HOSTNAME_MISMATCH|INVALID_)/
+
 /** A ledger's base URL, without query and with a closing slash. @throws ClientError `usage` */
 export function parseBaseUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined
@@ -82,7 +95,12 @@ export class Connection {
     this.url = base.href
     this.#base = base.pathname
     this.#pool =
-      shared ?? new Pool(base.origin, { connections: options.connections ?? 8, keepAliveTimeout: 4_000 })
+      shared ??
+      new Pool(base.origin, {
+        connections: options.connections ?? 8,
+        keepAliveTimeout: 4_000,
+        connect: { ...options.tls },
+      })
     this.#headers = {}
     if (options.moduleId !== undefined) this.#headers['x-foundry-module-id'] = options.moduleId
     if (options.token !== undefined) this.#headers['authorization'] = `Bearer ${options.token}`
@@ -170,7 +188,7 @@ export class Connection {
         return await attempt()
       } catch (error) {
         const busy = error instanceof Refusal && BUSY.has(error.status ?? 0)
-        if (!busy && !isBroken(error)) throw error
+        if (!busy && !isBroken(error)) throw TLS.test(codeOf(error) ?? '') ? broken(this.url, error) : error
         const pause = pauseAfter(tries, busy ? error.retryAfter : undefined)
         if (busy && Date.now() + pause > end) throw error
         if (!busy && tries >= this.#retries) throw broken(this.url, error)

@@ -1,6 +1,7 @@
 /** Options that several commands have, and how a command ends. */
 import { readFile } from 'node:fs/promises'
 import { Option, type Command } from 'commander'
+import { credentialOptions, readCredentials, type CredentialOptions } from './credentials.ts'
 import { ClientError, codeOf, messageOf } from './errors.ts'
 import { Connection } from './http.ts'
 import type { Io } from './io.ts'
@@ -13,7 +14,7 @@ export const FAILED = 3
 
 export const DEFAULT_URL = 'http://127.0.0.1:8080'
 
-export interface LedgerOptions {
+export interface LedgerOptions extends CredentialOptions {
   url: string
   moduleId?: string
 }
@@ -23,9 +24,9 @@ export interface KeyOptions {
   policy?: string
 }
 
-/** Adds `--url` and `--module-id`. */
+/** Adds `--url`, `--module-id` and those of the credentials. */
 export function ledgerOptions(command: Command): Command {
-  return command
+  const place = command
     .addOption(
       new Option('--url <url>', 'the ledger, or with /t/<moduleId>/ one tenant')
         .env('FS_URL')
@@ -34,6 +35,7 @@ export function ledgerOptions(command: Command): Command {
     .addOption(
       new Option('--module-id <id>', 'the tenant, where the URL does not name it').env('FS_MODULE_ID'),
     )
+  return credentialOptions(place)
 }
 
 function collect(value: string, before: string[] = []): string[] {
@@ -47,9 +49,10 @@ export function keyOptions(command: Command): Command {
     .option('--policy <file>', 'a tlog-policy: logs, witnesses and their quorum')
 }
 
-/** The connection of a command; a bearer token comes from FS_TOKEN. @throws ClientError `usage` */
-export function connect(options: LedgerOptions): Connection {
-  return new Connection(options.url, { moduleId: options.moduleId, token: process.env['FS_TOKEN'] })
+/** The connection of a command; without `--token-file` a bearer token comes from FS_TOKEN. @throws ClientError `usage`, `file` */
+export async function connect(options: LedgerOptions): Promise<Connection> {
+  const credentials = await readCredentials(options.url, options, process.env['FS_TOKEN'] || undefined)
+  return new Connection(options.url, { moduleId: options.moduleId, ...credentials })
 }
 
 /** The keys that the user gave. @throws ClientError `file` */
@@ -123,7 +126,7 @@ export async function withConnection<T>(
   options: LedgerOptions,
   work: (connection: Connection) => Promise<T>,
 ): Promise<T> {
-  const connection = connect(options)
+  const connection = await connect(options)
   try {
     return await work(connection)
   } finally {
