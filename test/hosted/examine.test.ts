@@ -92,6 +92,15 @@ it('lets each do what its token allows, and tells the auditor who read what', as
   expect(those.stdout.split('\n').length).toBeGreaterThan(5)
 })
 
+it('lists the sub-ledger by ls too, which ends, though each of its reads makes an entry', async () => {
+  const env = { FS_TOKEN: tokens.get('auditor') ?? '' }
+  const { code, stdout } = await serviceFsCommand(['ls', '--url', `${daemon.prefix}audit`], {
+    env,
+    timeoutMs: 20_000,
+  })
+  expect([code, stdout.split('\n').length > 10]).toEqual([0, true])
+})
+
 it('proves a read to somebody who has neither the ledger nor the token', async () => {
   const [proof, read] = [join(dir, 'read.tlog-proof'), join(dir, 'read.json')]
   const made = await audit('auditor', 'prove', '--index', '0', '--out', proof, '--record', read)

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { Connection } from '../http.ts'
+import { record, type Connection } from '../http.ts'
 import type { Io } from '../io.ts'
 import { ledgerOptions, parseCount, perform, withConnection, type LedgerOptions } from '../options.ts'
 import { readRecords, type ReadRecord } from '../read.ts'
@@ -25,13 +25,20 @@ export function addLs(program: Command, io: Io): void {
 async function ls(connection: Connection, options: LsOptions, io: Io): Promise<void> {
   const since = parseCount(options.since, '--since', 0)
   let text = ''
-  for await (const found of readRecords(connection, { since })) {
+  for await (const found of readRecords(connection, { since, ...(await end(connection)) })) {
     text += lineOf(found, options)
     if (text.length < 16_384) continue
     await io.out(text)
     text = ''
   }
   if (text !== '') await io.out(text)
+}
+
+/** Each read of an audit sub-ledger makes an entry of it: what it has at the beginning is listed. */
+async function end(connection: Connection): Promise<{ until?: number }> {
+  if (!connection.url.endsWith('/audit/')) return {}
+  const { size } = record(await connection.askJson('v1/checkpoint'))
+  return typeof size === 'number' ? { until: size } : {}
 }
 
 function lineOf(found: ReadRecord, options: LsOptions): string {
