@@ -541,6 +541,19 @@ describe('the audit sub-ledger', () => {
     }
   })
 
+  it('says who asked, and by which protocol on top of HTTP', async () => {
+    const request = {
+      method: 'GET',
+      target: '/t/acme/v1/checkpoint',
+      header: () => undefined,
+      body: new Uint8Array(),
+    }
+    await h.wire.handle({ ...request, subject: 'alice', via: 'mcp' })
+    await h.wire.handle(request)
+    expect(await payloadOf(0)).toMatchObject({ subject: 'alice', via: 'mcp' })
+    expect(await payloadOf(1)).not.toHaveProperty('via')
+  })
+
   it('says what was shown', async () => {
     await h.ask('/v1/entries?since=1', { headers: { 'x-foundry-request-id': 'q' } })
     expect(await payloadOf(0)).toMatchObject({
