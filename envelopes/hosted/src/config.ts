@@ -7,9 +7,13 @@ import { DEFAULT_LIMITS } from '@service-fs/ledger/limits'
 import { isModuleId } from '@service-fs/format/module-id'
 import { isKeyName } from '@service-fs/tlog/note'
 import { HostedError } from './errors.ts'
+import { inheritedSocket } from './socket-activation.ts'
 
 /** Where to listen. */
-export type Listen = { host: string; port: number } | { path: string }
+export type Listen = ({ host: string; port: number } | { path: string }) & {
+  /** The socket is there, and listens: this descriptor, that who started the process has passed on. */
+  fd?: number
+}
 
 interface Common {
   moduleId: string
@@ -98,6 +102,7 @@ export function diskConfigOf(flags: ServeFlags, env: Environment): DiskConfig {
   if ((flags.access ?? env['FS_ACCESS']) !== undefined) throw usage('--access is for --envelope a')
   if (flags.maxPayloadBytes !== undefined) throw usage('--max-payload-bytes is for --envelope a')
   const common = commonOf(flags, env)
+  if (common.listen.fd !== undefined) throw usage('--listen systemd is for --envelope a')
   const disk = flags.disk ?? env['FS_DISK']
   if (disk === undefined || disk === '') throw usage('name the disk image: --disk FILE or FS_DISK')
   const size = flags.diskSize ?? env['FS_DISK_SIZE']
@@ -120,7 +125,8 @@ function commonOf(flags: ServeFlags, env: Environment): Common {
       `--origin: expected a name without spaces and plus signs, such as example.org/ledger/${moduleId}`,
     )
   }
-  const listen = parseListen(flags.listen ?? env['FS_LISTEN'] ?? DEFAULT_LISTEN)
+  const where = flags.listen ?? env['FS_LISTEN'] ?? DEFAULT_LISTEN
+  const listen = where === 'systemd' ? inheritedSocket(env, process.pid) : parseListen(where)
   return { moduleId, listen, origin }
 }
 

@@ -66,9 +66,9 @@ export async function startListener(
   const server = createListener(settings)
   const underWay = serveWith(server, handle, settings)
   try {
-    if ('path' in listen) await clearStaleSocket(listen.path)
+    if ('path' in listen && listen.fd === undefined) await clearStaleSocket(listen.path)
     await listening(server, listen)
-    if ('path' in listen) await chmod(listen.path, settings.mode)
+    if ('path' in listen && listen.fd === undefined) await chmod(listen.path, settings.mode)
   } catch (error) {
     if (error instanceof HostedError) throw error
     const where = 'path' in listen ? listen.path : `${listen.host}:${listen.port}`
@@ -157,7 +157,7 @@ function serveWith(server: Server, handle: Handle, options: ListenerOptions): Se
 function listening(server: Server, listen: Listen): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen(listen, () => {
+    server.listen(listen.fd === undefined ? listen : { fd: listen.fd }, () => {
       server.off('error', reject)
       resolve()
     })

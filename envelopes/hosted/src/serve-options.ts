@@ -19,7 +19,10 @@ export function describeServe(program: Command): Command {
     .option('--root <dir>', 'a: the directory that holds the ledgers, each in a directory of its own')
     .option('--disk <file>', 'b: the disk image, a tar archive')
     .option('--disk-size <size>', 'b: makes the image where there is none, such as 256M')
-    .option('--listen <address>', `HOST:PORT, [IPV6]:PORT or unix:/path (default: ${DEFAULT_LISTEN})`)
+    .option(
+      '--listen <address>',
+      `HOST:PORT, [IPV6]:PORT, unix:/path, or systemd for the socket of a .socket unit (default: ${DEFAULT_LISTEN})`,
+    )
     .option('--origin <origin>', "a new ledger's origin; it stays for good")
     .option(
       '--access <file>',
