@@ -5,7 +5,6 @@
 import type { IncomingMessage } from 'node:http'
 import { splitTarget } from '@service-fs/wire/request'
 import { Problem } from '@service-fs/wire/problem'
-import { checkRoles } from '@service-fs/wire/roles'
 import { createMatcher, ROUTES, type Route } from '@service-fs/wire/routes'
 import { splitTenant } from '@service-fs/wire/tenant'
 import { HostedError } from '../errors.ts'
@@ -18,6 +17,7 @@ import { IssuerSet } from './oidc.ts'
 import { isOpen } from './open.ts'
 import type { Principal } from './principal.ts'
 import type { AccessSettings } from './settings.ts'
+import { Standing, type Held } from './standing.ts'
 import { stateOf, tokenId, TokenTable } from './tokens.ts'
 
 export interface Access {
@@ -50,6 +50,7 @@ class Gate implements Access {
   readonly #now: () => number
   readonly #issuers: IssuerSet
   readonly #limits: Limits
+  readonly #standing: Standing = new Standing((held) => this.#stillMay(held))
   #open: boolean
   #tokens: TokenTable
   #certificates: Certificates
@@ -79,6 +80,7 @@ class Gate implements Access {
     this.#open = open
     this.#tokens = new TokenTable(settings.tokens ?? [])
     this.#certificates = new Certificates(settings.certificates)
+    void this.#standing.review()
   }
 
   async check(raw: IncomingMessage, moduleId: string | undefined): Promise<Identity | Problem> {
@@ -94,7 +96,19 @@ class Gate implements Access {
       if (known.code !== 'unauthenticated') return known
       return (await this.#limits.failure(address)) ?? known
     }
-    return (await this.#limits.request(known.subject)) ?? granted(known, moduleId, route)
+    const limited = await this.#limits.request(known.subject)
+    if (limited !== undefined) return limited
+    const identity = granted(known, moduleId, route)
+    if (isEndless(route) && !(identity instanceof Problem)) this.#standing.add({ raw, moduleId })
+    return identity
+  }
+
+  /** Whether a request that was let through would be now. What says nothing of the subject changes nothing. */
+  async #stillMay({ raw, moduleId }: Held): Promise<boolean> {
+    const known = await this.#principal(raw, addressKey(raw.socket.remoteAddress))
+    if (known instanceof Problem) return known.code !== 'unauthenticated'
+    const identity = granted(known, moduleId, routeOf(raw))
+    return !(identity instanceof Problem) && isAmong(identity, routeOf(raw))
   }
 
   async #principal(raw: IncomingMessage, address: string): Promise<Principal | Problem> {
@@ -134,14 +148,23 @@ function granted(
     return new Problem('forbidden', `${subject} has no role for the tenant ${cut(moduleId)}`, {
       supplied: 'none',
     })
-  if (moduleId !== undefined || route === undefined || route.tenant) return identity
-  try {
-    checkRoles(identity, route.permission)
+  if (moduleId !== undefined || route === undefined || route.tenant || isAmong(identity, route))
     return identity
-  } catch (error) {
-    if (error instanceof Problem) return error
-    throw error
-  }
+  return new Problem('forbidden', `${subject} has no role for all tenants that this takes`, {
+    supplied: roles.join(', ') || 'none',
+  })
+}
+
+/** Whether one of the roles is one that the route takes. */
+function isAmong({ roles }: Identity, route: Route | undefined): boolean {
+  const permission = route?.permission
+  if (permission === undefined || permission === 'anybody') return true
+  return permission.some((role) => roles?.includes(role) === true)
+}
+
+/** Whether an answer goes on until somebody ends it. */
+function isEndless(route: Route | undefined): boolean {
+  return route?.pattern === '/v1/follow'
 }
 
 function cut(text: string): string {
