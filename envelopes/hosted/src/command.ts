@@ -1,7 +1,7 @@
 /** Adds `serve` to the command line. */
 import type { Command } from 'commander'
 import type { Io } from '@service-fs/client/io'
-import { perform, USAGE } from '@service-fs/client/options'
+import { perform, USAGE } from '@service-fs/client/perform'
 import { configOf, diskConfigOf, envelopeOf, type ServeFlags } from './config.ts'
 import { HostedError } from './errors.ts'
 import { serve, type Served } from './serve.ts'

@@ -2,7 +2,7 @@
 import { DEFAULT_LISTEN } from './serve-options.ts'
 import { BlockList, isIP } from 'node:net'
 import { resolve } from 'node:path'
-import { parseDiskSize } from '@service-fs/client/options'
+import { parseDiskSize } from '@service-fs/client/disk-size'
 import { DEFAULT_LIMITS } from '@service-fs/ledger/limits'
 import { isModuleId } from '@service-fs/format/module-id'
 import { isKeyName } from '@service-fs/tlog/note'

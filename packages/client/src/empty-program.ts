@@ -1,7 +1,7 @@
 /** What every command of `service-fs` has in common: help, version, how it ends. */
 import { Command } from 'commander'
 import { processIo, type Io } from './io.ts'
-import { USAGE } from './options.ts'
+import { USAGE } from './perform.ts'
 
 const EXIT_CODES = `
 Exit status: 0 done, and true; 1 found to be false; 2 wrong usage; 3 could not be done.

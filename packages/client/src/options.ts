@@ -1,16 +1,10 @@
-/** Options that several commands have, and how a command ends. */
+/** Options that several commands have. */
 import { readFile } from 'node:fs/promises'
 import { Option, type Command } from 'commander'
 import { credentialOptions, readCredentials, type CredentialOptions } from './credentials.ts'
-import { ClientError, codeOf, messageOf } from './errors.ts'
+import { ClientError, messageOf } from './errors.ts'
 import { Connection } from './http.ts'
-import type { Io } from './io.ts'
 import type { TrustOptions } from './trust.ts'
-
-/** Exit statuses. */
-export const FALSE = 1
-export const USAGE = 2
-export const FAILED = 3
 
 export const DEFAULT_URL = 'http://127.0.0.1:8080'
 
@@ -75,50 +69,6 @@ export function parseCount(text: string, name: string, least: number): number {
   const value = /^(?:0|[1-9]\d{0,15})$/.test(text) ? Number(text) : Number.NaN
   if (Number.isSafeInteger(value) && value >= least) return value
   throw new ClientError('usage', `${name}: expected an integer of at least ${least}, found ${text}`)
-}
-
-const UNITS: Readonly<Record<string, number>> = { '': 1, K: 1 << 10, M: 1 << 20, G: 1 << 30 }
-const SECTOR = 512
-const LEAST_DISK = 64 << 10
-
-/** The size of a disk in bytes: an integer, with K, M or G for its multiples of 1024. @throws ClientError `usage` */
-export function parseDiskSize(text: string, name: string): number {
-  const match = /^([1-9]\d{0,12})([KMG]?)$/.exec(text)
-  const bytes = match === null ? Number.NaN : Number(match[1]) * (UNITS[match[2] ?? ''] as number)
-  if (Number.isSafeInteger(bytes) && bytes >= LEAST_DISK && bytes % SECTOR === 0) return bytes
-  throw new ClientError(
-    'usage',
-    `${name}: expected a multiple of ${SECTOR} of at least 64K, with K, M or G, found ${text}`,
-  )
-}
-
-/** Does a command's work and ends it: 0, or the status that the work gave, or that of what was thrown, on one line. */
-export async function perform(
-  io: Io,
-  json: boolean | undefined,
-  work: () => Promise<number | void>,
-): Promise<void> {
-  try {
-    io.status((await work()) ?? 0)
-  } catch (error) {
-    io.err(json === true ? JSON.stringify({ error: errorMembers(error) }) : `service-fs: ${messageOf(error)}`)
-    io.status(statusOf(error))
-  }
-}
-
-function statusOf(error: unknown): number {
-  const code = error instanceof ClientError ? error.code : undefined
-  if (code === 'false') return FALSE
-  return code === 'usage' ? USAGE : FAILED
-}
-
-function errorMembers(error: unknown): Record<string, unknown> {
-  const status = error instanceof ClientError ? error.status : undefined
-  return {
-    code: codeOf(error) ?? 'failed',
-    message: messageOf(error),
-    ...(status === undefined ? {} : { status }),
-  }
 }
 
 /** Runs `work` with a connection, and closes it. */

@@ -1,6 +1,6 @@
 /** What a ledger was found to be, as people read it: problems on standard error, a summary of each ledger on standard output. */
 import type { Io } from './io.ts'
-import { FALSE } from './options.ts'
+import { FALSE } from './perform.ts'
 import type { Output } from './output.ts'
 import { problemText } from './problems.ts'
 import { progressBar } from './progress.ts'

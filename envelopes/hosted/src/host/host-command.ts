@@ -1,7 +1,7 @@
 /** Adds `host` to the command line: the supervisor, until it is told to stop. */
 import type { Command } from 'commander'
 import type { Io } from '@service-fs/client/io'
-import { perform, USAGE } from '@service-fs/client/options'
+import { perform, USAGE } from '@service-fs/client/perform'
 import { HostedError } from '../errors.ts'
 import { createLog } from '../log.ts'
 import { Supervisor } from './supervisor.ts'

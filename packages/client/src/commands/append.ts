@@ -6,7 +6,8 @@ import { walkFiles } from '../files.ts'
 import type { Connection } from '../http.ts'
 import type { Io } from '../io.ts'
 import { nativeCodec, nativeHasher, sha256Hex } from '@service-fs/native/native'
-import { FAILED, ledgerOptions, parseCount, perform, withConnection, type LedgerOptions } from '../options.ts'
+import { ledgerOptions, parseCount, withConnection, type LedgerOptions } from '../options.ts'
+import { FAILED, perform } from '../perform.ts'
 import { progressBar, type Progress } from '../progress.ts'
 
 interface AppendCommandOptions extends LedgerOptions {

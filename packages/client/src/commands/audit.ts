@@ -8,16 +8,15 @@ import { checkEarlier, openAuditTree, withAudit, type AuditPlace } from '../audi
 import { ClientError, messageOf } from '../errors.ts'
 import type { Io } from '../io.ts'
 import {
-  FALSE,
   keyOptions,
   ledgerOptions,
   parseCount,
-  perform,
   readInput,
   trustOptions,
   type KeyOptions,
   type LedgerOptions,
 } from '../options.ts'
+import { FALSE, perform } from '../perform.ts'
 import { progressBar } from '../progress.ts'
 import { checkPayloadProof, proofHeader, readProof } from '../proof.ts'
 import { matches, momentOf, readText, tryReadOf, type Read, type ReadFilter } from '../reads.ts'

@@ -3,14 +3,8 @@ import type { Command } from 'commander'
 import { exportCopy } from '../copy.ts'
 import { ClientError } from '../errors.ts'
 import type { Io } from '../io.ts'
-import {
-  keyOptions,
-  ledgerOptions,
-  perform,
-  trustOptions,
-  type KeyOptions,
-  type LedgerOptions,
-} from '../options.ts'
+import { keyOptions, ledgerOptions, trustOptions, type KeyOptions, type LedgerOptions } from '../options.ts'
+import { perform } from '../perform.ts'
 import { directoryOutput } from '../output-directory.ts'
 import { tarOutput } from '../output-tar.ts'
 import type { Output } from '../output.ts'

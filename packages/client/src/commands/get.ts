@@ -5,16 +5,15 @@ import { ClientError, messageOf } from '../errors.ts'
 import type { Connection } from '../http.ts'
 import type { Io } from '../io.ts'
 import {
-  FAILED,
   keyOptions,
   ledgerOptions,
   parseCount,
-  perform,
   trustOptions,
   withConnection,
   type KeyOptions,
   type LedgerOptions,
 } from '../options.ts'
+import { FAILED, perform } from '../perform.ts'
 import { progressBar, type Progress } from '../progress.ts'
 import { checkPayloadProof, fetchProof } from '../proof.ts'
 import { readRecordAt, readRecordById, type ReadRecord } from '../read.ts'

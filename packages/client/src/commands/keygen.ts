@@ -6,7 +6,7 @@ import { TYPE_ED25519, TYPE_MLDSA44_COSIGNATURE, formatVkey, isKeyName } from '@
 import { formatSignerKey, signerVkey } from '@service-fs/tlog/keys'
 import { ClientError, codeOf, messageOf } from '../errors.ts'
 import type { Io } from '../io.ts'
-import { perform } from '../options.ts'
+import { perform } from '../perform.ts'
 
 interface KeygenOptions {
   name: string

@@ -1,7 +1,8 @@
 import type { Command } from 'commander'
 import { record, type Connection } from '../http.ts'
 import type { Io } from '../io.ts'
-import { ledgerOptions, parseCount, perform, withConnection, type LedgerOptions } from '../options.ts'
+import { ledgerOptions, parseCount, withConnection, type LedgerOptions } from '../options.ts'
+import { perform } from '../perform.ts'
 import { readRecords, type ReadRecord } from '../read.ts'
 
 interface LsOptions extends LedgerOptions {

@@ -1,14 +1,7 @@
 import type { Command } from 'commander'
 import type { Io } from '../io.ts'
-import {
-  FALSE,
-  keyOptions,
-  ledgerOptions,
-  perform,
-  trustOptions,
-  type KeyOptions,
-  type LedgerOptions,
-} from '../options.ts'
+import { keyOptions, ledgerOptions, trustOptions, type KeyOptions, type LedgerOptions } from '../options.ts'
+import { FALSE, perform } from '../perform.ts'
 import { progressBar } from '../progress.ts'
 import { printReport } from '../report.ts'
 import { verifyPlace } from '../verify-place.ts'

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { parseDiskSize } from './options.ts'
+import { parseDiskSize } from './disk-size.ts'
 
 it('reads sizes of disks', () => {
   const sizes = ['65536', '64K', '3M', '2G'].map((text) => parseDiskSize(text, '--disk-size'))
