@@ -1,0 +1,137 @@
+// Every route with every kind of credentials, over HTTP.
+import type { Role } from '@service-fs/wire/roles'
+import { ROUTES, type Route } from '@service-fs/wire/routes'
+
+/** Where it is asked, and what for. */
+export interface Place {
+  /** `http://127.0.0.1:PORT/` */
+  url: string
+  moduleId: string
+  /** Whether it has tenants beside this one: then /metrics is about all of them. */
+  isHost: boolean
+}
+
+/** What a request carries, and what that is worth. */
+export interface Credential {
+  name: string
+  authorization?: string
+  /** Not valid; valid for another tenant only; these roles for the tenant; these roles for all tenants. */
+  worth: 'nothing' | 'elsewhere' | { roles: readonly Role[]; everywhere?: boolean }
+}
+
+/** Who may use a route, written down a second time: a route that is not here is one without a decision. */
+const DECISIONS: Readonly<Record<string, readonly Role[] | 'anybody'>> = {
+  'GET /healthz': 'anybody',
+  'GET /readyz': 'anybody',
+  'GET /metrics': ['operate'],
+  'POST /v1/append': ['append'],
+  'POST /mcp': ['append', 'read', 'examine'],
+  'GET /v1/follow': ['read', 'examine'],
+  ...Object.fromEntries(
+    [
+      '/v1/contract',
+      '/v1/entries',
+      '/v1/entries/{cursor}',
+      '/v1/entries/{cursor}/proof',
+      '/v1/records/{payload_id}',
+      '/v1/checkpoint',
+      '/v1/proof/inclusion',
+      '/v1/proof/consistency',
+      '/checkpoint',
+      '/tile/{path...}',
+    ].flatMap((pattern) => [
+      [`GET ${pattern}`, ['read', 'examine']],
+      [`GET /audit${pattern}`, ['examine']],
+    ]),
+  ),
+}
+
+export function decisionOn({ method, pattern }: Route): readonly Role[] | 'anybody' {
+  const found = DECISIONS[`${method} ${pattern}`]
+  if (found === undefined) throw new Error(`${method} ${pattern}: nobody has decided who may use it`)
+  return found
+}
+
+/** The status that the request must get. */
+export function expected(route: Route, { worth }: Credential, { isHost }: Place): number {
+  const permission = decisionOn(route)
+  if (permission === 'anybody') return 200
+  if (worth === 'nothing') return 401
+  if (worth === 'elsewhere') return 403
+  if (!route.tenant && isHost && worth.everywhere !== true) return 403
+  return worth.roles.some((role) => permission.includes(role)) ? 200 : 403
+}
+
+/** A target that there is an answer for, when one record, `walked`, was appended and somebody has read. */
+function targetOf(pattern: string): string {
+  return pattern
+    .replace('{cursor}', '1')
+    .replace(/^(\/audit.*|.*)\{payload_id\}/, (_, before: string) => `${before}walked`)
+    .replace('{path...}', '0/000.p/1')
+    .replace(/inclusion$/, 'inclusion?index=0&size=1')
+    .replace(/consistency$/, 'consistency?from=0')
+}
+
+const BODIES: Readonly<Record<string, { headers: Record<string, string>; body: string }>> = {
+  '/v1/append': {
+    headers: { 'content-type': 'application/json' },
+    body: '{"payload_id":"walked","payload":1}',
+  },
+  '/mcp': {
+    headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream' },
+    body: '{"jsonrpc":"2.0","id":1,"method":"ping"}',
+  },
+}
+
+export interface Step {
+  what: string
+  route: Route
+  credential: Credential
+  expected: number
+  answer: Response
+}
+
+type Spelling = 'header' | 'prefix' | 'HEAD'
+
+/** Asks everything, and yields each answer, without its body. */
+export async function* walk(place: Place, credentials: readonly Credential[]): AsyncGenerator<Step> {
+  for (const route of ROUTES)
+    for (const credential of credentials)
+      for (const spelling of spellingsOf(route)) {
+        const answer = await ask(place, route, credential, spelling)
+        const what = `${route.method} ${route.pattern} (${spelling}) with ${credential.name}`
+        yield { what, route, credential, expected: expected(route, credential, place), answer }
+      }
+}
+
+function spellingsOf({ method, tenant }: Route): Spelling[] {
+  return [
+    'header',
+    ...(tenant ? (['prefix'] as const) : []),
+    ...(method === 'GET' ? (['HEAD'] as const) : []),
+  ]
+}
+
+async function ask(
+  { url, moduleId }: Place,
+  { method, pattern, tenant }: Route,
+  { authorization }: Credential,
+  spelling: Spelling,
+): Promise<Response> {
+  const prefix = spelling === 'prefix' ? `t/${moduleId}` : ''
+  const { headers = {}, body } = BODIES[pattern] ?? {}
+  const cut = new AbortController()
+  const answer = await fetch(new URL(prefix + targetOf(pattern), url), {
+    method: spelling === 'HEAD' ? 'HEAD' : method,
+    headers: {
+      ...headers,
+      ...(tenant && spelling !== 'prefix' ? { 'x-foundry-module-id': moduleId } : {}),
+      ...(authorization === undefined ? {} : { authorization }),
+    },
+    ...(body === undefined ? {} : { body }),
+    signal: AbortSignal.any([cut.signal, AbortSignal.timeout(30_000)]),
+  })
+  if (pattern.endsWith('/follow')) cut.abort()
+  else await answer.arrayBuffer()
+  return answer
+}
