@@ -161,7 +161,7 @@ describe('over a socket', () => {
     expect(got.headers['content-type']).toContain('text/plain')
     const text = got.body.toString()
     expect(text).toContain(`service_fs_tree_size{ledger="main",tenant="acme"} ${tenant.ledger.size}`)
-    expect(text).toContain('service_fs_commit_seconds_count{ledger="main"}')
+    expect(text).toMatch(/^service_fs_commit_seconds_count\{.*ledger="main".*\}/m)
     expect(text).toContain('process_resident_memory_bytes')
   })
 })
