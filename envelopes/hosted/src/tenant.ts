@@ -5,6 +5,7 @@ import { Ledger } from '@service-fs/ledger/ledger'
 import { Readiness } from '@service-fs/ledger/readiness'
 import type { StorageCapability } from '@service-fs/storage/capability'
 import { openPosixStorage } from '@service-fs/storage-posix/posix'
+import type { Answer, Call } from '@service-fs/wire/call'
 import { createWire, type Wire } from '@service-fs/wire/handle'
 import { AUDIT_KEY, LEDGER_KEY, markUsed, openSigner, refuseUsed, secretDir } from './keys.ts'
 import { openLevelIndex } from './index.ts'
@@ -120,7 +121,8 @@ async function storedOrigin(storage: StorageCapability): Promise<string | undefi
 
 function wireOf(options: TenantOptions, ledger: Ledger, audit: Ledger, metrics: Metrics): Wire {
   const readiness = new Readiness(ledger, audit)
-  const wire = createWire({
+  let answerMcp: ((call: Call) => Promise<Answer>) | undefined
+  return createWire({
     moduleId: options.moduleId,
     ledger,
     audit,
@@ -130,10 +132,13 @@ function wireOf(options: TenantOptions, ledger: Ledger, audit: Ledger, metrics: 
     metrics: async () => ({ contentType: metrics.contentType, text: await metrics.text() }),
     ready: () => Promise.resolve(readiness.now()),
     // Loaded when it is asked for: most tenants never are.
-    mcp: async (call) => (await import('./mcp/server.ts')).answerMcp(call, wire),
+    async mcp(call) {
+      const { mcpServer } = await import('./mcp/server.ts')
+      answerMcp ??= mcpServer(call.options)
+      return answerMcp(call)
+    },
     version: VERSION,
     ...(options.report === undefined ? {} : { report: options.report }),
     limits: { maxPayload: ledger.limits.maxPayloadBytes, maxBatch: ledger.limits.maxBatchRecords },
   })
-  return wire
 }

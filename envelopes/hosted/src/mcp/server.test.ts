@@ -225,6 +225,15 @@ it('lets a subject do what its roles allow, and no more', async () => {
   expect((await audited(1))[0]).toMatchObject({ subject: 'examiner', route: '/audit/v1/entries', via: 'mcp' })
 })
 
+it('ends a page at a megabyte', async () => {
+  const client = await connect('alice', 'append', 'read')
+  for (const id of ['a', 'b', 'c', 'd'])
+    await call(client, 'append', { payload_id: id, payload: 'x'.repeat(400_000) })
+  const { json, text } = await call(client, 'entries')
+  expect([json.entries.length, text.length > 1_000_000 && text.length < 1_500_000]).toEqual([3, true])
+  expect((await call(client, 'entries', { since: json.next_cursor })).json.entries).toHaveLength(1)
+})
+
 it('names the argument that is wrong', async () => {
   const client = await connect('alice', 'append', 'read')
   const wrong: [string, Record<string, unknown>, string][] = [

@@ -12,9 +12,9 @@ import {
   type CallToolResult,
   type Tool as ListedTool,
 } from '@modelcontextprotocol/sdk/types.js'
-import type { Answer, Call } from '@service-fs/wire/call'
-import { parseJson } from '@service-fs/wire/canonicaljson'
-import type { Wire } from '@service-fs/wire/handle'
+import type { Answer, Call, WireOptions } from '@service-fs/wire/call'
+import { allowanceFor, parseJson } from '@service-fs/wire/canonicaljson'
+import { createWire, type Wire } from '@service-fs/wire/handle'
 import { VERSION } from '../version.ts'
 import { Arguments } from './arguments.ts'
 import { Caller, Refused } from './caller.ts'
@@ -29,8 +29,19 @@ checks a record against the signed checkpoint.`
 const RESOURCE_NOT_FOUND = -32002
 const AUDIT_INDEX = 'service-fs/audit-index'
 
-/** Answers a request to /mcp. What it reads or appends for the caller is asked of the wire, which allows and records it. */
-export async function answerMcp(call: Call, wire: Pick<Wire, 'handle'>): Promise<Answer> {
+/** A page of records ends with the one that reaches this: it is one text, which a model is to read. */
+const PAGE_BYTES = 2 ** 20
+
+/**
+ * What answers /mcp of the server with these options. What it reads or appends for a caller it asks of the same ledgers, by the
+ * wire, which allows and records it.
+ */
+export function mcpServer(options: WireOptions): (call: Call) => Promise<Answer> {
+  const wire = createWire({ ...options, limits: { ...options.limits, maxEntriesBytes: PAGE_BYTES } })
+  return (call) => answer(call, wire)
+}
+
+async function answer(call: Call, wire: Wire): Promise<Answer> {
   const message = messageOf(call)
   if (message instanceof McpError) return refusal(message)
   const caller = new Caller(call, wire)
@@ -50,9 +61,10 @@ export async function answerMcp(call: Call, wire: Pick<Wire, 'handle'>): Promise
 }
 
 /** The body as the wire reads JSON: strictly, so that no number and no name of a payload is lost before it is appended. */
-function messageOf({ request, options }: Call): unknown {
+function messageOf({ request, options, limits }: Call): unknown {
   try {
-    const message = parseJson(options.codec.utf8Decode(request.body))
+    const text = options.codec.utf8Decode(request.body)
+    const message = parseJson(text, allowanceFor(text, limits.maxValues))
     if (!Array.isArray(message)) return message
     return new McpError(ErrorCode.InvalidRequest, 'expected one message, found a batch')
   } catch (error) {
