@@ -60,7 +60,20 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
   '/mcp': {
     operationId: 'mcp',
     body: { [JSON_TYPE]: ref('JsonRpc') },
-    answers: { 200: { [JSON_TYPE]: ref('JsonRpc') }, 202: {} },
+    answers: {
+      200: { [JSON_TYPE]: ref('JsonRpc') },
+      202: {},
+      400: { [JSON_TYPE]: ref('JsonRpc') },
+      406: { [JSON_TYPE]: ref('JsonRpc') },
+      415: { [JSON_TYPE]: ref('JsonRpc') },
+    },
+    answerHeaders: {
+      'X-Audit-Index': {
+        type: 'string',
+        description:
+          'indexes, separated by commas, of the entries of the audit sub-ledger that record what was read',
+      },
+    },
     codes: ['no-route', 'too-large'],
   },
   '/v1/contract': {

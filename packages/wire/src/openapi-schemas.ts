@@ -161,6 +161,8 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
       size: integer("the tree's, in entries"),
       cursor: integer('of the record that is meant', 1),
       allow: text('the methods that the route takes'),
+      retry_after: integer('seconds after which trying again makes sense', 1),
+      error: text('RFC 6750 §3.1, of a bearer token that does not hold'),
     },
     required: ['type', 'title', 'status', 'detail', 'code'],
   },

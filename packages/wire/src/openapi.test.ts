@@ -10,6 +10,7 @@ import type { WireAnswer, WireSubject } from './conformance-tools.ts'
 import { openInProcess, testKeys } from './in-process.ts'
 import { openApi, pathOf } from './openapi.ts'
 import { DESCRIBED } from './openapi-routes.ts'
+import { PROBLEMS } from './problem.ts'
 import { splitTarget } from './request.ts'
 import { createMatcher, ROUTES } from './routes.ts'
 import { splitTenant } from './tenant.ts'
@@ -43,6 +44,18 @@ describe('the OpenAPI document', () => {
       expect(new Set(roles)).toEqual(new Set(route.permission === 'anybody' ? [] : route.permission))
     },
   )
+
+  it('has every problem code as the answer of a route, but that of another method', () => {
+    const codes = new Set<string>(['method-not-allowed'])
+    for (const item of Object.values<any>(document.paths)) {
+      for (const { responses } of Object.values<any>(item)) {
+        for (const { content = {} } of Object.values<any>(responses))
+          for (const code of content['application/problem+json']?.schema.properties.code.enum ?? [])
+            codes.add(code)
+      }
+    }
+    expect(codes).toEqual(new Set(Object.keys(PROBLEMS)))
+  })
 
   it('describes nothing else, and each operation under a name of its own', () => {
     for (const pattern of Object.keys(DESCRIBED))

@@ -99,7 +99,7 @@ function operation(route: Route): Json {
     security: security(route),
     parameters: parameters(route, found),
     ...(body === undefined ? {} : { requestBody: { required: true, content: content(body) } }),
-    responses: { ...answers(route, found), ...problems(route, found.codes) },
+    responses: merged(answers(route, found), problems(route, found.codes)),
   }
 }
 
@@ -125,16 +125,27 @@ function parameters(
   return [...given, ...sent, ...shared]
 }
 
-function answers(route: Route, { answers: byStatus, answerHeaders = {} }: Described): Members {
+type Responses = Readonly<Record<string, Response>>
+type Response = Readonly<Record<'description', string> & Partial<Record<'headers' | 'content', Members>>>
+
+/** Responses by status; a status that both have has the content of both. */
+function merged(a: Responses, b: Responses): Json {
+  const all: Record<string, Json> = { ...a, ...b }
+  for (const [status, { content: first }] of Object.entries(a)) {
+    const second = b[status]
+    if (second !== undefined) all[status] = { ...second, content: { ...first, ...second.content } }
+  }
+  return all
+}
+
+function answers(route: Route, { answers: byStatus, answerHeaders = {} }: Described): Responses {
   const own = Object.entries(answerHeaders).map(([name, schema]) => [name, { schema }] as const)
   const headers = {
     'X-Foundry-Request-ID': { $ref: '#/components/headers/RequestId' },
-    ...(route.recorded || route.needs === 'mcp'
-      ? { 'X-Audit-Index': { $ref: '#/components/headers/AuditIndex' } }
-      : {}),
+    ...(route.recorded ? { 'X-Audit-Index': { $ref: '#/components/headers/AuditIndex' } } : {}),
     ...Object.fromEntries(own),
   }
-  const response = (types: Readonly<Record<string, Schema>>): Json => ({
+  const response = (types: Readonly<Record<string, Schema>>): Response => ({
     description: route.summary,
     headers,
     ...(Object.keys(types).length === 0 ? {} : { content: content(types) }),
@@ -162,11 +173,11 @@ const ANY: readonly ProblemCode[] = [
   'tenant-unavailable',
 ]
 const OF_TENANT: readonly ProblemCode[] = ['module-id-missing', 'corrupt', 'io', 'closed']
-const OF_ROLES: readonly ProblemCode[] = ['unauthenticated', 'forbidden']
+const OF_ROLES: readonly ProblemCode[] = ['unauthenticated', 'forbidden', 'issuer-unavailable']
 /** What keeps a read from being recorded. */
 const OF_RECORDING: readonly ProblemCode[] = ['signer', 'stopped', 'clock-behind', 'full']
 
-function problems(route: Route, own: readonly ProblemCode[]): Members {
+function problems(route: Route, own: readonly ProblemCode[]): Responses {
   const codes = new Set<ProblemCode>([
     ...ANY,
     ...(route.tenant ? OF_TENANT : []),
@@ -183,7 +194,7 @@ function problems(route: Route, own: readonly ProblemCode[]): Members {
   return Object.fromEntries([...byStatus].map(([status, list]) => [String(status), problem(list)]))
 }
 
-function problem(codes: readonly ProblemCode[]): Json {
+function problem(codes: readonly ProblemCode[]): Response {
   const mayRetry = codes.some((code) => PROBLEMS[code].retryAfter !== undefined)
   return {
     description: codes.map((code) => `\`${code}\`: ${PROBLEMS[code].title}`).join('; '),
