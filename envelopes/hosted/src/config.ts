@@ -7,6 +7,7 @@ import { DEFAULT_LIMITS } from '@service-fs/ledger/limits'
 import { isModuleId } from '@service-fs/format/module-id'
 import { isKeyName } from '@service-fs/tlog/note'
 import { HostedError } from './errors.ts'
+import { IMMUTABLE_MODES, type ImmutableMode } from './immutable-modes.ts'
 import { inheritedSocket } from './socket-activation.ts'
 
 /** Where to listen. */
@@ -32,6 +33,8 @@ export interface Config extends Common {
   access?: string
   /** The most that a record's payload may have; absent: the default. */
   maxPayloadBytes?: number
+  /** Whether file attributes keep what is sealed from everybody; absent: off. */
+  immutable?: ImmutableMode
 }
 
 /** Of Envelope B. */
@@ -54,6 +57,7 @@ export interface ServeFlags {
   behindFront?: boolean | undefined
   access?: string | undefined
   maxPayloadBytes?: string | undefined
+  immutable?: string | undefined
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -65,7 +69,7 @@ export function envelopeOf(flags: ServeFlags, env: Environment): 'a' | 'b' {
   throw usage(`--envelope: expected a (files) or b (a disk image), found ${envelope}`)
 }
 
-/** Flags first, then FS_MODULE_ID, FS_LEDGER_ROOT, FS_LISTEN, FS_ORIGIN, FS_ACCESS. @throws HostedError `usage` */
+/** Flags first, then FS_MODULE_ID, FS_LEDGER_ROOT, FS_LISTEN, FS_ORIGIN, FS_ACCESS, FS_IMMUTABLE. @throws HostedError `usage` */
 export function configOf(flags: ServeFlags, env: Environment): Config {
   if (flags.disk !== undefined || flags.diskSize !== undefined)
     throw usage('--disk and --disk-size are for --envelope b; --envelope a has --root')
@@ -78,13 +82,21 @@ export function configOf(flags: ServeFlags, env: Environment): Config {
   const access = flags.access ?? env['FS_ACCESS']
   if (flags.behindFront === true && access !== undefined)
     throw usage('--behind-front: the front says who asks, so it takes no --access')
+  const immutable = flags.immutable ?? env['FS_IMMUTABLE']
   return {
     ...common,
     root: resolve(root),
     ...(flags.behindFront === true ? { behindFront: true } : {}),
     ...(access === undefined ? {} : { access: resolve(access) }),
     ...(flags.maxPayloadBytes === undefined ? {} : { maxPayloadBytes: payloadBytes(flags.maxPayloadBytes) }),
+    ...(immutable === undefined ? {} : { immutable: immutableMode(immutable) }),
   }
+}
+
+function immutableMode(text: string): ImmutableMode {
+  const mode = IMMUTABLE_MODES.find((one) => one === text)
+  if (mode !== undefined) return mode
+  throw usage(`--immutable: expected ${IMMUTABLE_MODES.join(', ')}, found ${text}`)
 }
 
 /** May be less than the default, not more: what holds bodies and answers is made for that. */
@@ -101,6 +113,7 @@ export function diskConfigOf(flags: ServeFlags, env: Environment): DiskConfig {
   if (flags.behindFront === true) throw usage('--behind-front is for --envelope a')
   if ((flags.access ?? env['FS_ACCESS']) !== undefined) throw usage('--access is for --envelope a')
   if (flags.maxPayloadBytes !== undefined) throw usage('--max-payload-bytes is for --envelope a')
+  if ((flags.immutable ?? env['FS_IMMUTABLE']) !== undefined) throw usage('--immutable is for --envelope a')
   const common = commonOf(flags, env)
   if (common.listen.fd !== undefined) throw usage('--listen systemd is for --envelope a')
   const disk = flags.disk ?? env['FS_DISK']

@@ -9,7 +9,7 @@ export function describeServe(program: Command): Command {
   return program
     .command('serve')
     .description(
-      "run one tenant's ledger; FS_ENVELOPE, FS_MODULE_ID, FS_LEDGER_ROOT, FS_DISK, FS_DISK_SIZE, FS_LISTEN, FS_ORIGIN and FS_ACCESS stand for the flags",
+      "run one tenant's ledger; FS_ENVELOPE, FS_MODULE_ID, FS_LEDGER_ROOT, FS_DISK, FS_DISK_SIZE, FS_LISTEN, FS_ORIGIN, FS_ACCESS and FS_IMMUTABLE stand for the flags",
     )
     .option(
       '--envelope <a|b>',
@@ -27,6 +27,10 @@ export function describeServe(program: Command): Command {
     .option(
       '--access <file>',
       'a: who may do what, and TLS, in JSON (default: whoever can connect may do everything)',
+    )
+    .option(
+      '--immutable <mode>',
+      'a: auto, off or required: make what is sealed immutable by file attributes, which takes root (default: off)',
     )
     .option('--max-payload-bytes <bytes>', "a: the most that a record's payload may have (default: 16 MiB)")
     .option('--behind-front', 'a: believe the front of `service-fs host`, which alone connects, who asks')

@@ -8,9 +8,12 @@ import { openPosixStorage } from '@service-fs/storage-posix/posix'
 import type { Answer, Call } from '@service-fs/wire/call'
 import { createWire, type Wire } from '@service-fs/wire/handle'
 import { AUDIT_KEY, LEDGER_KEY, markUsed, openSigner, refuseUsed, secretDir } from './keys.ts'
+import { flagsSetter } from './immutable.ts'
+import type { ImmutableMode } from './immutable-modes.ts'
 import { openLevelIndex } from './index.ts'
 import { Metrics, type LedgerName } from './metrics.ts'
 import { chooseOrigin } from './origin.ts'
+import { Protections } from './protections.ts'
 import { nativeCodec, nativeCrypto } from '@service-fs/native/native'
 import { verifierFromVkey } from '@service-fs/tlog/keys'
 import { nodeRuntime } from './runtime.ts'
@@ -23,8 +26,12 @@ export interface TenantOptions {
   origin?: string | undefined
   /** The most that a record's payload may have; undefined: the default. */
   maxPayloadBytes?: number | undefined
+  /** Whether file attributes are set on what is sealed. Default: off. */
+  immutable?: ImmutableMode | undefined
+  /** Whether a supervisor started this process, who sets them. */
+  behindFront?: boolean | undefined
   /** Told of errors that became a 5xx answer. */
-  report?: (error: unknown, requestId: string) => void
+  report?: (error: unknown, requestId?: string) => void
 }
 
 export interface Tenant {
@@ -41,7 +48,7 @@ export interface Tenant {
 
 /**
  * Opens `<root>/<moduleId>`, or makes it, keys included.
- * @throws HostedError `key`, `usage` (another origin than the ledger's); StorageError `locked`, `io`, `full`; LedgerError `corrupt`
+ * @throws HostedError `key`, `usage` (another origin than the ledger's), `immutable`; StorageError `locked`, `io`, `full`; LedgerError `corrupt`
  */
 export async function openTenant(options: TenantOptions): Promise<Tenant> {
   const { root, moduleId, maxPayloadBytes } = options
@@ -49,7 +56,10 @@ export async function openTenant(options: TenantOptions): Promise<Tenant> {
   const opened: { close(): Promise<void> }[] = []
   try {
     const metrics = new Metrics(moduleId)
-    const storage = await openPosixStorage(dir, { synced: metrics.synced('main') })
+    const supervised = options.behindFront === true && process.send !== undefined
+    const setter = await flagsSetter(options.immutable ?? 'off', dir, supervised)
+    const { flags } = setter
+    const storage = await openPosixStorage(dir, { flags, synced: metrics.synced('main') })
     opened.push(storage)
     const stored = await storedOrigin(storage)
     const origin = chooseOrigin(stored, options)
@@ -83,21 +93,33 @@ export async function openTenant(options: TenantOptions): Promise<Tenant> {
       await markUsed(keyPath)
       return ledger
     }
-    const auditStorage = await openPosixStorage(auditDir, { lock: false, synced: metrics.synced('audit') })
+    const synced = metrics.synced('audit')
+    const auditStorage = await openPosixStorage(auditDir, { flags, lock: false, synced })
     opened.push(auditStorage)
     // The audit ledger first: who finds the ledger finds its audit.
     const audit = await open('audit', auditDir, auditStorage, `${origin}/audit`, AUDIT_KEY)
     const ledger = await open('main', dir, storage, origin, LEDGER_KEY)
     metrics.watch({ main: ledger, audit }, dir)
+    const protections = new Protections(
+      [
+        { dir, sealed: () => ledger.status().sealed },
+        { dir: auditDir, sealed: () => audit.status().sealed },
+      ],
+      setter,
+    )
+    protections.start((error) => options.report?.(error, undefined))
     return {
       dir,
       origin,
       vkey: ledger.vkeys[0] ?? '',
-      wire: wireOf(options, ledger, audit, metrics),
+      wire: wireOf(options, ledger, audit, metrics, protections),
       ledger,
       audit,
       metrics,
-      close: () => closeBoth(audit, ledger),
+      async close() {
+        await protections.close()
+        await closeBoth(audit, ledger)
+      },
     }
   } catch (error) {
     for (const one of opened.reverse()) await one.close().catch(() => undefined)
@@ -119,7 +141,13 @@ async function storedOrigin(storage: StorageCapability): Promise<string | undefi
   return bytes === undefined ? undefined : nativeCodec.utf8Decode(bytes).replace(/\n$/, '')
 }
 
-function wireOf(options: TenantOptions, ledger: Ledger, audit: Ledger, metrics: Metrics): Wire {
+function wireOf(
+  options: TenantOptions,
+  ledger: Ledger,
+  audit: Ledger,
+  metrics: Metrics,
+  protections: Protections,
+): Wire {
   const readiness = new Readiness(ledger, audit)
   let answerMcp: ((call: Call) => Promise<Answer>) | undefined
   return createWire({
@@ -130,7 +158,7 @@ function wireOf(options: TenantOptions, ledger: Ledger, audit: Ledger, metrics: 
     now: () => Date.now(),
     requestId: () => randomUUID(),
     metrics: async () => ({ contentType: metrics.contentType, text: await metrics.text() }),
-    ready: () => Promise.resolve(readiness.now()),
+    ready: async () => ({ ...readiness.now(), protections: await protections.now() }),
     // Loaded when it is asked for: most tenants never are.
     async mcp(call) {
       const { mcpServer } = await import('./mcp/server.ts')

@@ -12,7 +12,7 @@ const FRONT_OPEN_FILES = 16_384
 /** A tenant's process. */
 export function tenantCommand(
   program: string,
-  { root, run }: HostConfig,
+  { root, run, immutable }: HostConfig,
   tenant: TenantConfig,
   owner: Owner | undefined,
 ): [string[], Confinement] {
@@ -26,6 +26,7 @@ export function tenantCommand(
     '--behind-front',
     `--module-id=${moduleId}`,
     `--root=${root}`,
+    `--immutable=${immutable}`,
     `--listen=unix:${socketOf({ run }, moduleId)}`,
     ...(origin === undefined ? [] : [`--origin=${origin}`]),
     ...(maxPayloadBytes === undefined ? [] : [`--max-payload-bytes=${maxPayloadBytes}`]),

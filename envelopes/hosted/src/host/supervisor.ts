@@ -7,8 +7,13 @@ import { availableParallelism } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { messageOf } from '@service-fs/client/errors'
 import { type DirectoryLock, lockDirectory } from '@service-fs/storage-posix/lock'
+import { checkListen, checkReload } from '../access/listen-rule.ts'
+import { checkListen, checkReload } from '../access/listen-rule.ts'
+import { OPEN } from '../access/open.ts'
 import { loadAccess, type AccessFiles, type AccessSettings } from '../access/settings.ts'
 import { watchAccess, type AccessWatch } from '../access/watch.ts'
+import { parseListen } from '../config.ts'
+import { parseListen } from '../config.ts'
 import { HostedError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { startChild } from './child.ts'
@@ -58,6 +63,8 @@ export class Supervisor {
     const file = resolve(options.file)
     const config = await loadHostConfig(file)
     const access = await loadAccess(config.access, config.tls, dirname(file))
+    checkAddresses(config, access)
+    for (const address of config.listen) checkListen(parseListen(address), access)
     const program = realpathSync(options.program)
     await prepare(config, program)
     const lock = await lockRun(config)
@@ -83,7 +90,7 @@ export class Supervisor {
     this.#config = config
     this.#access = access
     this.#lock = lock
-    this.#launcher = new TenantLauncher(program)
+    this.#launcher = new TenantLauncher(program, log)
     this.#front = new FrontLink({
       launch: () => startChild(...frontCommand(program, this.#config)),
       settings: () => this.#frontSettings(),
@@ -129,6 +136,7 @@ export class Supervisor {
   #startWatching(): AccessWatch {
     return watchAccess(() => this.#read(), {
       onChange: (access) => {
+        checkReload(this.#access, access)
         this.#access = access
         this.#front.send({ kind: 'access', access })
       },
@@ -185,6 +193,12 @@ export class Supervisor {
       idleMs: idleStopSeconds * 1000,
     }
   }
+}
+
+/** The host's metrics need no credentials, so they are for this machine only. @throws HostedError `usage` */
+function checkAddresses({ listen, metrics }: HostConfig, access: AccessSettings): void {
+  for (const address of listen) checkListen(parseListen(address), access)
+  if (metrics !== undefined) checkListen(parseListen(metrics), OPEN)
 }
 
 /** Makes the directories of the host, and checks that what its processes need is within their reach. */

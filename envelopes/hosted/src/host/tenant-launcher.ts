@@ -1,17 +1,22 @@
 /** Starts tenants' processes, each in directories of its own user. */
+import { join } from 'node:path'
 import { HostedError } from '../errors.ts'
+import type { Logger } from '../log.ts'
 import { startChild, type Child } from './child.ts'
 import type { HostConfig } from './config.ts'
 import { prepareSocket, prepareTenant } from './directories.ts'
+import { serveFlags } from './flag-service.ts'
 import { tenantCommand } from './launch.ts'
 import { withRootLock } from './root-lock.ts'
-import { isRoot, ownerOf } from './uids.ts'
+import { isRoot, Users } from './uids.ts'
 
 export class TenantLauncher {
   readonly #program: string
+  readonly #log: Logger
 
-  constructor(program: string) {
+  constructor(program: string, log: Logger) {
     this.#program = program
+    this.#log = log
   }
 
   /** @throws HostedError `config`, `key`: what is there of it is another's, or not all there */
@@ -19,11 +24,20 @@ export class TenantLauncher {
     const tenant = config.tenants.find((one) => one.moduleId === moduleId)
     if (tenant === undefined) throw new HostedError('no-tenant', `${moduleId}: no such tenant`)
     const owner = await withRootLock(config.root, async () => {
-      const found = isRoot() ? await ownerOf(config, tenant) : undefined
+      const found = isRoot() ? await new Users(config).ownerOf(tenant) : undefined
       await prepareTenant(config, tenant, found)
       return found
     })
     await prepareSocket(config, moduleId, owner)
-    return startChild(...tenantCommand(this.#program, config, tenant, owner))
+    const child = startChild(...tenantCommand(this.#program, config, tenant, owner))
+    serveFlags(child.process, {
+      dir: join(config.root, moduleId),
+      uid: owner?.uid ?? process.getuid?.() ?? 0,
+      misbehaved: (reason) => {
+        this.#log.warn('tenant killed', { tenant: moduleId, reason })
+        child.process.kill('SIGKILL')
+      },
+    })
+    return child
   }
 }

@@ -1,0 +1,192 @@
+/**
+ * The supervisor's half of file attributes: sets them on the files of a tenant that runs as another user and could neither set nor
+ * clear them itself. It clears one only, append-only, of a tail file whose every entry it has found sealed or in a newer tail file.
+ *
+ * A tenant may say anything. What it names must be a path of the ledger format, and lead through directories of the tenant's, and no
+ * link, to a regular file of the tenant's with one name that nobody has open for writing.
+ */
+import type { ChildProcess } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseTailName } from '@service-fs/format/tail-name'
+import { nativeCodec } from '@service-fs/native/native'
+import { errnoOf, StorageError } from '@service-fs/storage/errors'
+import { Limiter } from '@service-fs/storage/limiter'
+import {
+  bundlePath,
+  checkObjectPath,
+  MAX_BUNDLE_BYTES,
+  MAX_TAIL_BYTES,
+  MAX_TEXT_BYTES,
+} from '@service-fs/storage/paths'
+import { type Attributes, loadAttributes } from '@service-fs/storage-posix/attributes'
+import { protectFile, whyNoFlags } from '@service-fs/storage-posix/flags'
+import { type FlagReply, type FlagRequest, MOST_REQUESTS, parseFlagRequest } from './flag-messages.ts'
+import { LedgerFiles } from './ledger-files.ts'
+import { isSuperseded } from './superseded.ts'
+
+export interface FlagServiceOptions {
+  /** The tenant's directory, absolute. */
+  dir: string
+  /** The tenant's user. */
+  uid: number
+  /** Told when the tenant sends what no tenant of this program sends. */
+  misbehaved(reason: string): void
+}
+
+/** Directories that sealed files are in. */
+const SEALED_DIRECTORY = /^(?:keys|tile(?:\/(?:entries|\d{1,2})(?:\/x\d{3})*)?)$/
+
+/** Of all tenants: looking through a tail file takes memory and time. */
+const checks = new Limiter(1)
+/** How many times as long as its last check took a tenant waits for its next one. */
+const CHECK_PAUSE = 9
+/** Requests of a tenant that are answered in one second. */
+const MOST_A_SECOND = 2000
+
+/** Answers what the child asks about the attributes of its files, until it is gone. */
+export function serveFlags(child: ChildProcess, options: FlagServiceOptions): void {
+  let service: Promise<FlagService> | undefined
+  let waiting = 0
+  child.on('message', (message) => {
+    const request = parseFlagRequest(message)
+    if (request === undefined) return options.misbehaved('it sent what is no request')
+    if (++waiting > MOST_REQUESTS) return options.misbehaved('it sent too many requests at once')
+    service ??= loadAttributes().then((attributes) => new FlagService(attributes, options))
+    void service
+      .then((one) => one.answer(request))
+      .then((reply) => {
+        waiting -= 1
+        if (child.connected) child.send(reply, () => undefined)
+      })
+  })
+}
+
+/** One tenant's. */
+export class FlagService {
+  readonly #attributes: Attributes | undefined
+  readonly #files: LedgerFiles | undefined
+  #releases: Promise<unknown> = Promise.resolve()
+  #second = 0
+  #inSecond = 0
+
+  constructor(attributes: Attributes | undefined, { dir, uid }: Pick<FlagServiceOptions, 'dir' | 'uid'>) {
+    this.#attributes = attributes
+    this.#files = attributes === undefined ? undefined : new LedgerFiles(attributes, dir, uid)
+  }
+
+  /** Does what is asked, or says why not. Never rejects. */
+  async answer(request: FlagRequest): Promise<FlagReply> {
+    const { id } = request
+    try {
+      await this.#pace()
+      await this.#do(request)
+      return { kind: 'flags', id, done: true }
+    } catch (error) {
+      const code = errnoOf(error) ?? 'failed'
+      // The system's own message may name the machine's paths.
+      const message = error instanceof StorageError ? error.message : code
+      return { kind: 'flags', id, done: false, code, message }
+    }
+  }
+
+  async #pace(): Promise<void> {
+    for (;;) {
+      const now = performance.now()
+      const second = Math.floor(now / 1000)
+      if (second !== this.#second) this.#inSecond = 0
+      this.#second = second
+      if (this.#inSecond++ < MOST_A_SECOND) return
+      await sleep((second + 1) * 1000 - now, undefined, { ref: false })
+    }
+  }
+
+  async #do(request: FlagRequest): Promise<void> {
+    const [attributes, files] = [this.#attributes, this.#files]
+    if (attributes === undefined || files === undefined)
+      throw new StorageError('io', `no file attributes are known on ${process.platform} ${process.arch}`)
+    switch (request.verb) {
+      case 'hello': {
+        const reason = files.withRoot((fd) => whyNoFlags(attributes, fd))
+        if (reason !== undefined) throw new StorageError('io', reason)
+        return
+      }
+      case 'sealed':
+        checkObjectPath(splitAudit(request.path)[1])
+        return files.withFile(request.path, (fd) => protectFile(attributes, fd, 'immutable'))
+      case 'appendOnly': {
+        const kind = growingKind(request.path)
+        return files.withFile(request.path, (fd) => protectFile(attributes, fd, 'append-only'), kind)
+      }
+      case 'release': {
+        const { path, newer } = request
+        const done = this.#releases.then(() => this.#release(attributes, files, path, newer))
+        this.#releases = done.catch(() => undefined)
+        return done
+      }
+    }
+  }
+
+  /** One at a time. */
+  async #release(attributes: Attributes, files: LedgerFiles, path: string, newer: string): Promise<void> {
+    const [ledger, name] = splitAudit(path)
+    const [newerLedger, newerName] = splitAudit(newer)
+    const [start, newerStart] = [tailStart(name), tailStart(newerName)]
+    if (ledger !== newerLedger) throw new StorageError('path', 'expected two tail files of one ledger')
+    const started = performance.now()
+    const may = await checks.run(() =>
+      mayGo(files, ledger, { path, start }, { path: newer, start: newerStart }),
+    )
+    this.#releases = this.#releases.then(() =>
+      sleep((performance.now() - started) * CHECK_PAUSE, undefined, { ref: false }),
+    )
+    if (!may) throw new StorageError('unsealed', `${path}: not everything in it is sealed or in ${newer}`)
+    await files.withFile(path, (fd) => attributes.set(fd, 'append-only', false))
+  }
+}
+
+interface Named {
+  path: string
+  start: number
+}
+
+async function mayGo(files: LedgerFiles, ledger: string, old: Named, newer: Named): Promise<boolean> {
+  const oldBytes = await files.read(old.path, 'append-only', MAX_TAIL_BYTES)
+  // Without the attribute there is nothing to clear.
+  if (oldBytes === undefined) return false
+  const newerBytes = await files.read(newer.path, 'append-only', MAX_TAIL_BYTES)
+  if (newerBytes === undefined) return false
+  const sealed = (path: string, limit: number): Promise<Uint8Array | undefined> =>
+    files.read(ledger + path, 'immutable', limit).catch(() => undefined)
+  const line = async (path: string): Promise<string | undefined> => {
+    const bytes = await sealed(path, MAX_TEXT_BYTES)
+    return bytes === undefined ? undefined : nativeCodec.utf8Decode(bytes).replace(/\n$/, '')
+  }
+  return isSuperseded(
+    { start: old.start, bytes: oldBytes },
+    {
+      newer: { start: newer.start, bytes: newerBytes },
+      bundle: (index) => sealed(bundlePath(index), MAX_BUNDLE_BYTES),
+      origin: () => line('origin'),
+      vkey: () => line('keys/ed25519.vkey'),
+    },
+  )
+}
+
+/** The sub-ledger that a path is in, `audit/` or nothing, and the path there. */
+function splitAudit(path: string): [ledger: string, path: string] {
+  return path.startsWith('audit/') ? ['audit/', path.slice('audit/'.length)] : ['', path]
+}
+
+/** The first entry of a tail file. @throws StorageError `path` */
+function tailStart(path: string): number {
+  const start = path.startsWith('tail/') ? parseTailName(path.slice('tail/'.length)) : undefined
+  if (start === undefined) throw new StorageError('path', 'expected the path of a tail file')
+  return start
+}
+
+function growingKind(path: string): 'file' | 'directory' {
+  const [, inside] = splitAudit(path)
+  if (SEALED_DIRECTORY.test(inside)) return 'directory'
+  tailStart(inside)
+  return 'file'
+}

@@ -1,0 +1,64 @@
+/** What the kernel says of a process, and of a file system. */
+import { readFileSync } from 'node:fs'
+import { statfs } from 'node:fs/promises'
+
+export interface ProcessFacts {
+  uid: number
+  /** Whether it can't become anything more by running a program (prctl(2), PR_SET_NO_NEW_PRIVS). */
+  noNewPrivileges: boolean
+  /** Whether it may set and clear file attributes (CAP_LINUX_IMMUTABLE). */
+  setsFlags: boolean
+}
+
+const CAP_LINUX_IMMUTABLE = 9n
+
+/** Of a running process; undefined where there is none of that pid, or the system does not tell. */
+export function processFacts(pid: number | 'self'): ProcessFacts | undefined {
+  if (process.platform !== 'linux') return pid === 'self' ? ownFacts() : undefined
+  let status: string
+  try {
+    status = readFileSync(`/proc/${pid}/status`, 'latin1')
+  } catch {
+    return undefined
+  }
+  const field = (name: string): string => new RegExp(`^${name}:\\s*(\\S+)`, 'm').exec(status)?.[1] ?? ''
+  const capabilities = BigInt(`0x${field('CapEff') || '0'}`)
+  return {
+    uid: Number(field('Uid')),
+    noNewPrivileges: field('NoNewPrivs') === '1',
+    setsFlags: ((capabilities >> CAP_LINUX_IMMUTABLE) & 1n) === 1n,
+  }
+}
+
+function ownFacts(): ProcessFacts {
+  const uid = process.getuid?.() ?? -1
+  return { uid, noNewPrivileges: false, setsFlags: uid === 0 }
+}
+
+/** statfs(2)'s `f_type`, on Linux. */
+const FILE_SYSTEMS: Readonly<Record<number, string>> = {
+  0x01021994: 'tmpfs',
+  0x01021997: '9p',
+  0x2fc12fc1: 'zfs',
+  0x58465342: 'xfs',
+  0x65735546: 'fuse',
+  0x6969: 'nfs',
+  0x794c7630: 'overlay',
+  0x858458f6: 'ramfs',
+  0x9123683e: 'btrfs',
+  0xef53: 'ext4',
+  0xf2f52010: 'f2fs',
+  0xff534d42: 'cifs',
+}
+
+/** Of file systems in memory nothing outlasts the machine's power. */
+export const IN_MEMORY: ReadonlySet<string> = new Set(['tmpfs', 'ramfs'])
+/** Another machine may write to them too, and a lock may not reach it. */
+export const ON_NETWORK: ReadonlySet<string> = new Set(['nfs', '9p', 'cifs'])
+
+/** The name of the file system that a path is on; its number where it has no name here; undefined off Linux. */
+export async function fileSystemOf(path: string): Promise<string | undefined> {
+  if (process.platform !== 'linux') return undefined
+  const type = (await statfs(path)).type >>> 0
+  return FILE_SYSTEMS[type] ?? `0x${type.toString(16)}`
+}
