@@ -4,12 +4,12 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import { connect, type AddressInfo, type Socket } from 'node:net'
 import type { Listen } from './config.ts'
-import { isDisconnect } from './answer.ts'
+import { isDisconnect, isStalled } from './answer.ts'
 import { HostedError } from './errors.ts'
 import { hasCode } from './keys.ts'
 import { problemOfHttp, refuse } from './refuse.ts'
 
-/** PEM texts. With `ca`, clients are asked for a certificate; whether one without gets in is the handler's (`socket.authorized`). */
+/** PEM texts. With `clientCa`, clients are asked for a certificate; whether one without gets in is the handler's (`socket.authorized`). */
 export interface TlsMaterial {
   certificate: string
   key: string
@@ -28,7 +28,7 @@ export interface ListenerOptions {
   maxConnections?: number
   /** Of a unix socket; default 0600. */
   mode?: number
-  /** For TCP; absent: plain HTTP. */
+  /** For TCP; absent, and over a unix socket: plain HTTP. */
   tls?: TlsMaterial | undefined
   /** Told of what went wrong outside of the wire. */
   report?(error: unknown): void
@@ -62,7 +62,7 @@ export async function startListener(
   options: ListenerOptions,
   handle: Handle,
 ): Promise<HttpServer> {
-  const settings = { ...DEFAULTS, ...options }
+  const settings = { ...DEFAULTS, ...options, ...('path' in listen ? { tls: undefined } : {}) }
   const server = createListener(settings)
   const underWay = serveWith(server, handle, settings)
   try {
@@ -173,7 +173,10 @@ function urlOf(server: Server, listen: Listen, isSecure: boolean): string {
 
 async function stop(server: Server, underWay: Set<ServerResponse>, ms: number): Promise<void> {
   const closed = new Promise<void>((resolve) => void server.close(() => resolve()))
-  for (const out of underWay) if (!out.headersSent) out.shouldKeepAlive = false
+  for (const out of underWay) {
+    if (isStalled(out)) out.destroy()
+    else if (!out.headersSent) out.shouldKeepAlive = false
+  }
   const timer = setTimeout(() => server.closeAllConnections(), ms)
   await closed
   clearTimeout(timer)

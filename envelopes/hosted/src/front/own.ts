@@ -1,0 +1,57 @@
+/** What the front answers itself: requests that name no tenant. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Problem } from '@service-fs/wire/problem'
+import { splitTarget } from '@service-fs/wire/request'
+import { checkRoles } from '@service-fs/wire/roles'
+import { createMatcher, ROUTES } from '@service-fs/wire/routes'
+import { sendAnswer } from '../answer.ts'
+import type { Identity } from '../identity.ts'
+
+export interface Own {
+  /** The host's Prometheus text; absent: /metrics is 404. */
+  metrics?(): Promise<{ contentType: string; text: string }>
+  /** More about the host that /readyz shows, as plain JSON. */
+  readiness?(): Readonly<Record<string, unknown>>
+}
+
+const match = createMatcher(ROUTES)
+const JSON_FIELDS = { 'content-type': 'application/json', 'cache-control': 'no-store' }
+
+/** Answers /healthz, /readyz and /metrics; or says why there is no answer. */
+export async function answerOwn(
+  raw: IncomingMessage,
+  out: ServerResponse,
+  identity: Identity,
+  own: Own,
+): Promise<Problem | undefined> {
+  const { path } = splitTarget(raw.url ?? '')
+  const route = match(path)?.route
+  if (route === undefined) return new Problem('no-route', `no route ${path.slice(0, 100)}`)
+  if (route.tenant)
+    return new Problem(
+      'module-id-missing',
+      'name the tenant: the header X-Foundry-Module-ID, or the path prefix /t/<moduleId>/',
+      { field: 'X-Foundry-Module-ID' },
+    )
+  if (raw.method !== 'GET' && raw.method !== 'HEAD')
+    return new Problem('method-not-allowed', `${route.pattern} takes GET, HEAD`, { allow: 'GET, HEAD' })
+  try {
+    const { subject, roles } = identity
+    checkRoles({ subject, ...(roles === undefined ? {} : { roles }) }, route.permission)
+  } catch (error) {
+    if (error instanceof Problem) return error
+    throw error
+  }
+  if (path === '/healthz') {
+    await sendAnswer(raw, out, { status: 200, headers: { ...JSON_FIELDS }, body: '{"alive":true}' })
+  } else if (path === '/readyz') {
+    const body = JSON.stringify({ ready: true, ...own.readiness?.() })
+    await sendAnswer(raw, out, { status: 200, headers: { ...JSON_FIELDS }, body })
+  } else {
+    if (own.metrics === undefined) return new Problem('no-route', 'no metrics here')
+    const { contentType, text } = await own.metrics()
+    const headers = { 'content-type': contentType, 'cache-control': 'no-store' }
+    await sendAnswer(raw, out, { status: 200, headers, body: text, compressible: true })
+  }
+  return undefined
+}
