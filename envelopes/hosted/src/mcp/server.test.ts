@@ -302,13 +302,15 @@ it('reads JSON as strictly as /v1/append, and tells the entries of the audit in 
   expect((await post(message('{}'), { authorization: 'none' })).status).toBe(401)
   const unknown = await post('{"jsonrpc":"2.0","id":7,"method":"nope"}')
   expect(await unknown.json()).toMatchObject({ id: 7, error: { code: -32601 } })
+  const asTask = '{"name":"ledger.append","arguments":{"payload_id":"t","payload":1},"task":{"ttl":1}}'
+  expect(await (await post(message(asTask))).text()).toContain('\\"cursor\\":1')
   const stream = await fetch(`${http.url}t/acme/mcp`, { headers: { authorization: 'Bearer a:read' } })
   expect([stream.status, stream.headers.get('allow')]).toEqual([405, 'POST'])
   expect(tenant.audit.size).toBe(0)
 
   expect(await (await post(appending('"\\ud800"'))).text()).toContain('a lone surrogate')
   expect((await post(appending('{"__proto__":{"b":1},"constructor":[1e-7]}'))).status).toBe(200)
-  expect(Buffer.from((await tenant.ledger.record(0)).payload).toString()).toBe(
+  expect(Buffer.from((await tenant.ledger.record(1)).payload).toString()).toBe(
     '{"__proto__":{"b":1},"constructor":[1e-7]}',
   )
   const read = await post(message('{"name":"ledger.verify","arguments":{"cursor":1}}'), {

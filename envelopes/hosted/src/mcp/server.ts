@@ -65,11 +65,22 @@ function messageOf({ request, options, limits }: Call): unknown {
   try {
     const text = options.codec.utf8Decode(request.body)
     const message = parseJson(text, allowanceFor(text, limits.maxValues))
-    if (!Array.isArray(message)) return message
+    if (!Array.isArray(message)) return withoutTask(message)
     return new McpError(ErrorCode.InvalidRequest, 'expected one message, found a batch')
   } catch (error) {
     return new McpError(ErrorCode.ParseError, error instanceof Error ? error.message : 'expected JSON')
   }
+}
+
+/** There are no tasks here: what asks for one is answered as if it did not (specification, "Tasks", Capability Negotiation). */
+function withoutTask(message: unknown): unknown {
+  const params = isObject(message) ? message['params'] : undefined
+  if (isObject(params)) delete params['task']
+  return message
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
 }
 
 function refusal({ code, message }: McpError): Answer {

@@ -135,6 +135,7 @@ function line({ index, entry: { header } }: Found, read: Read, json: boolean | u
 interface Range {
   from: number
   to: number
+  /** A time as entries have it, or what is before them all, and behind them all. */
   since: string
   until: string
 }
