@@ -8,6 +8,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Add>>> = {
   serve: async () => (await import('./command.ts')).addServe,
   openapi: async () => (await import('./openapi-command.ts')).addOpenApi,
   host: async () => (await import('./host/host-command.ts')).addHost,
+  front: async () => (await import('./host/front-command.ts')).addFront,
   tenant: async () => (await import('./host/tenant-command.ts')).addTenant,
   token: async () => (await import('./access/token-command.ts')).addToken,
 }

@@ -16,7 +16,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { parseHostConfig, type HostConfig, type TenantConfig } from './config.ts'
 import { prepareRoot, prepareRun, prepareSocket, prepareTenant } from './directories.ts'
-import { isRoot, ownerOf } from './uids.ts'
+import { isRoot, Users } from './uids.ts'
 
 const why = isRoot() ? '' : ' (skipped: not root)'
 
@@ -39,7 +39,7 @@ const refused = (message: string) => ({ code: 'config', message: expect.stringCo
 
 describe.skipIf(!isRoot())(`as root${why}`, () => {
   it('gives a tenant its directories and keys, and nobody else anything in them', async () => {
-    const owner = await ownerOf(config, { moduleId: 'acme' })
+    const owner = await new Users(config).ownerOf({ moduleId: 'acme' })
     expect(owner).toEqual({ uid: 64_100, gid: 64_100 })
     const { vkey } = await prepareTenant(config, { moduleId: 'acme', origin: 'example.org/acme' }, owner)
     expect(vkey).toMatch(/^example\.org\/acme\+/)
@@ -61,7 +61,7 @@ describe.skipIf(!isRoot())(`as root${why}`, () => {
     expect((await readdir(join(dir, 'root/.secret'))).toSorted()).toEqual(['acme'])
     // Again, nothing changes.
     const key = await readFile(join(dir, 'root/.secret/acme/ed25519.key'))
-    expect(await ownerOf(config, { moduleId: 'acme' })).toEqual(owner)
+    expect(await new Users(config).ownerOf({ moduleId: 'acme' })).toEqual(owner)
     expect(await prepareTenant(config, { moduleId: 'acme' }, owner)).toEqual({ vkey: undefined })
     expect(await readFile(join(dir, 'root/.secret/acme/ed25519.key'))).toEqual(key)
   })
@@ -71,23 +71,25 @@ describe.skipIf(!isRoot())(`as root${why}`, () => {
       ['a', 64_100],
       ['b', 64_101],
     ] as const) {
-      const owner = await ownerOf(config, { moduleId })
+      const owner = await new Users(config).ownerOf({ moduleId })
       expect(owner.uid).toBe(uid)
       await prepareTenant(config, { moduleId }, owner)
     }
     const listed: TenantConfig[] = [{ moduleId: 'c', uid: 64_102 }]
-    expect((await ownerOf({ ...config, tenants: listed }, { moduleId: 'd' })).uid).toBe(64_103)
+    expect((await new Users({ ...config, tenants: listed }).ownerOf({ moduleId: 'd' })).uid).toBe(64_103)
     await rm(join(dir, 'root/a'), { recursive: true })
-    expect((await ownerOf(config, { moduleId: 'd' })).uid).toBe(64_102)
-    expect((await ownerOf(config, { moduleId: 'a' })).uid).toBe(64_100)
+    expect((await new Users(config).ownerOf({ moduleId: 'd' })).uid).toBe(64_102)
+    expect((await new Users(config).ownerOf({ moduleId: 'a' })).uid).toBe(64_100)
     const full = { ...config, uids: { from: 64_100, to: 64_101 } }
-    await expect(ownerOf(full, { moduleId: 'd' })).rejects.toMatchObject({ code: 'config' })
-    await expect(ownerOf(config, { moduleId: 'd', uid: 64_099 })).rejects.toMatchObject({ code: 'config' })
+    await expect(new Users(full).ownerOf({ moduleId: 'd' })).rejects.toMatchObject({ code: 'config' })
+    await expect(new Users(config).ownerOf({ moduleId: 'd', uid: 64_099 })).rejects.toMatchObject({
+      code: 'config',
+    })
   })
 
   it('takes a file system of its own as it is, empty', async () => {
     await mkdir(join(dir, 'root/acme/lost+found'), { recursive: true })
-    const owner = await ownerOf(config, { moduleId: 'acme' })
+    const owner = await new Users(config).ownerOf({ moduleId: 'acme' })
     await prepareTenant(config, { moduleId: 'acme' }, owner)
     expect(await look('root/acme')).toBe('700 64100 64100')
     expect(await readdir(join(dir, 'root/acme'))).toEqual(['lost+found'])
@@ -98,9 +100,9 @@ describe.skipIf(!isRoot())(`as root${why}`, () => {
     const acme = { moduleId: 'acme' }
     await mkdir(join(dir, 'root/acme'))
     await writeFile(join(dir, 'root/acme/origin'), 'x\n')
-    await expect(ownerOf(config, acme)).rejects.toMatchObject(refused('chown -hR UID:GID'))
+    await expect(new Users(config).ownerOf(acme)).rejects.toMatchObject(refused('chown -hR UID:GID'))
     await chown(join(dir, 'root/acme'), 64_200, 64_200)
-    expect(await ownerOf(config, acme)).toEqual({ uid: 64_200, gid: 64_200 })
+    expect(await new Users(config).ownerOf(acme)).toEqual({ uid: 64_200, gid: 64_200 })
     await expect(prepareTenant(config, acme, owner)).rejects.toMatchObject(
       refused('expected it to be of uid 64100'),
     )
@@ -113,7 +115,9 @@ describe.skipIf(!isRoot())(`as root${why}`, () => {
     await expect(prepareTenant(config, acme, owner)).rejects.toMatchObject({ code: 'key' })
     expect(await readdir(join(dir, 'root/.secret'))).toEqual([])
     await symlink('/etc', join(dir, 'root/bolt'))
-    await expect(ownerOf(config, { moduleId: 'bolt' })).rejects.toMatchObject(refused('expected a directory'))
+    await expect(new Users(config).ownerOf({ moduleId: 'bolt' })).rejects.toMatchObject(
+      refused('expected a directory'),
+    )
     await symlink('/etc', join(dir, 'run/bolt'))
     await expect(prepareSocket(config, 'bolt', owner)).rejects.toMatchObject(refused('expected a directory'))
   })

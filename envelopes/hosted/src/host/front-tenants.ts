@@ -26,6 +26,11 @@ export class FrontTenants {
     return this.#known.has(moduleId)
   }
 
+  /** All of them, running or not. */
+  known(): Iterable<string> {
+    return this.#known
+  }
+
   /** Those that run, as far as the front knows, with their sockets. */
   running(): ReadonlyMap<string, string> {
     return this.#sockets

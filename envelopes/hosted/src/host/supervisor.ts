@@ -8,11 +8,9 @@ import { dirname, join, resolve } from 'node:path'
 import { messageOf } from '@service-fs/client/errors'
 import { type DirectoryLock, lockDirectory } from '@service-fs/storage-posix/lock'
 import { checkListen, checkReload } from '../access/listen-rule.ts'
-import { checkListen, checkReload } from '../access/listen-rule.ts'
 import { OPEN } from '../access/open.ts'
 import { loadAccess, type AccessFiles, type AccessSettings } from '../access/settings.ts'
 import { watchAccess, type AccessWatch } from '../access/watch.ts'
-import { parseListen } from '../config.ts'
 import { parseListen } from '../config.ts'
 import { HostedError } from '../errors.ts'
 import type { Logger } from '../log.ts'
@@ -64,7 +62,6 @@ export class Supervisor {
     const config = await loadHostConfig(file)
     const access = await loadAccess(config.access, config.tls, dirname(file))
     checkAddresses(config, access)
-    for (const address of config.listen) checkListen(parseListen(address), access)
     const program = realpathSync(options.program)
     await prepare(config, program)
     const lock = await lockRun(config)

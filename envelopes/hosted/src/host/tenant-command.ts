@@ -1,7 +1,8 @@
 /** Adds `tenant add|ls|rm-from-config` to the command line. */
 import { existsSync } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
 import { connect } from 'node:net'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import type { Io } from '@service-fs/client/io'
 import { perform, USAGE } from '@service-fs/client/perform'
@@ -12,7 +13,7 @@ import { changeTenants, loadHostConfig, writeHostConfig, type TenantConfig } fro
 import { prepareRoot, prepareTenant, socketOf } from './directories.ts'
 import { directoryAt } from './files.ts'
 import { withRootLock } from './root-lock.ts'
-import { isRoot, ownerOf } from './uids.ts'
+import { isRoot, Users } from './uids.ts'
 
 interface TenantFlags {
   config: string
@@ -69,9 +70,39 @@ async function addTenants(ids: readonly string[], flags: TenantFlags, io: Io): P
   await ensureConfig(flags)
   const { root } = await loadHostConfig(flags.config)
   await prepareRoot({ root })
-  await withRootLock(root, async () => {
-    for (const moduleId of ids) await addOne(asked(moduleId, flags), flags, io)
-  })
+  const added = await withRootLock(root, () => makeAll(ids, flags))
+  for (const { tenant, dir, vkey } of added) {
+    const { moduleId, uid, gid } = tenant
+    if (flags.json === true) await io.out(`${JSON.stringify({ module_id: moduleId, uid, gid, dir, vkey })}\n`)
+    else await io.out(`${moduleId}  ${userOf(uid)}${dir}  ${vkey ?? 'its keys were there'}\n`)
+  }
+}
+
+interface Added {
+  tenant: TenantConfig
+  dir: string
+  vkey: string | undefined
+}
+
+/** First what is on the disk, then host.json: a host that runs finds all of it. */
+async function makeAll(ids: readonly string[], flags: TenantFlags): Promise<Added[]> {
+  const config = await loadHostConfig(flags.config)
+  const there = new Set(config.tenants.map(({ moduleId }) => moduleId))
+  for (const id of ids) if (there.has(id)) throw usage(`${id}: is in ${flags.config} already`)
+  const users = new Users(config)
+  const added: Added[] = []
+  for (const moduleId of ids) {
+    const wanted = asked(moduleId, flags)
+    const owner = isRoot() ? await users.ownerOf(wanted) : undefined
+    const { vkey } = await prepareTenant(config, wanted, owner)
+    added.push({ tenant: { ...wanted, ...owner }, dir: join(config.root, moduleId), vkey })
+  }
+  await changeTenants(flags.config, (tenants) => [...tenants, ...added.map(({ tenant }) => tenant)])
+  return added
+}
+
+function userOf(uid: number | undefined): string {
+  return uid === undefined ? '' : `uid ${uid}  `
 }
 
 function checkIds(ids: readonly string[], { uid, gid, origin }: TenantFlags): void {
@@ -100,6 +131,7 @@ async function ensureConfig({ config, root, run, listen }: TenantFlags): Promise
   }
   if (root === undefined)
     throw usage(`${config} is not there: name the directory of the ledgers with --root DIR`)
+  await mkdir(dirname(resolve(config)), { recursive: true })
   await writeHostConfig(config, {
     root: resolve(root),
     ...(run === undefined ? {} : { run: resolve(run) }),
@@ -117,23 +149,6 @@ function asked(moduleId: string, { uid, gid, origin }: TenantFlags): TenantConfi
   }
 }
 
-async function addOne(tenant: TenantConfig, { config: file, json }: TenantFlags, io: Io): Promise<void> {
-  const { moduleId } = tenant
-  const config = await loadHostConfig(file)
-  if (config.tenants.some((one) => one.moduleId === moduleId))
-    throw usage(`${moduleId}: is in ${file} already`)
-  const owner = isRoot() ? await ownerOf(config, tenant) : undefined
-  const { vkey } = await prepareTenant(config, tenant, owner)
-  await changeTenants(file, (tenants) => [...tenants, { ...tenant, ...owner }])
-  const dir = join(config.root, moduleId)
-  if (json === true) {
-    await io.out(`${JSON.stringify({ module_id: moduleId, ...owner, dir, vkey })}\n`)
-    return
-  }
-  const user = owner === undefined ? '' : `  uid ${owner.uid}`
-  await io.out(`${moduleId}${user}  ${dir}  ${vkey ?? 'its keys were there'}\n`)
-}
-
 async function list({ config: file, json }: TenantFlags, io: Io): Promise<void> {
   const config = await loadHostConfig(file)
   for (const { moduleId, uid } of config.tenants) {
@@ -141,7 +156,7 @@ async function list({ config: file, json }: TenantFlags, io: Io): Promise<void> 
     const user = uid ?? (await directoryAt(dir))?.uid
     const state = (await answers(socketOf(config, moduleId))) ? 'running' : 'stopped'
     if (json === true) await io.out(`${JSON.stringify({ module_id: moduleId, uid: user, dir, state })}\n`)
-    else await io.out(`${moduleId}  ${user === undefined ? '' : `uid ${user}  `}${state}  ${dir}\n`)
+    else await io.out(`${moduleId}  ${userOf(user)}${state}  ${dir}\n`)
   }
 }
 

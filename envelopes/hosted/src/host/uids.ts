@@ -14,18 +14,37 @@ export function isRoot(): boolean {
   return process.getuid?.() === 0
 }
 
-/**
- * The tenant's user: as configured, or the owner of what is there of it, or the first that nobody has.
- * @throws HostedError `config`: what is there is another's, or no user is left
- */
-export async function ownerOf(config: HostConfig, tenant: TenantConfig): Promise<Owner> {
-  const { moduleId } = tenant
-  const found = await ownerThere(config.root, moduleId)
-  const uid = tenant.uid ?? found?.uid ?? (await freeUid(config))
-  const gid = tenant.gid ?? (found?.uid === uid ? found.gid : uid)
-  if (uid === config.front.uid)
-    throw new HostedError('config', `${moduleId}: uid ${uid} is the front's, and can't be a tenant's`)
-  return { uid, gid }
+/** Finds users for tenants. It looks once at which ones are taken: it is for one piece of work under the root's lock. */
+export class Users {
+  readonly #config: HostConfig
+  #taken: Set<number> | undefined
+
+  constructor(config: HostConfig) {
+    this.#config = config
+  }
+
+  /**
+   * The tenant's user: as configured, or the owner of what is there of it, or the first that nobody has.
+   * @throws HostedError `config`: what is there is another's, or no user is left
+   */
+  async ownerOf(tenant: TenantConfig): Promise<Owner> {
+    const { moduleId } = tenant
+    const { root, front } = this.#config
+    const found = await ownerThere(root, moduleId)
+    const uid = tenant.uid ?? found?.uid ?? (await this.#free())
+    const gid = tenant.gid ?? (found?.uid === uid ? found.gid : uid)
+    if (uid === front.uid)
+      throw new HostedError('config', `${moduleId}: uid ${uid} is the front's, and can't be a tenant's`)
+    this.#taken?.add(uid).add(gid)
+    return { uid, gid }
+  }
+
+  async #free(): Promise<number> {
+    this.#taken ??= await takenUids(this.#config)
+    const { from, to } = this.#config.uids
+    for (let uid = from; uid <= to; uid++) if (!this.#taken.has(uid)) return uid
+    throw new HostedError('config', `uids: expected one that is free from ${from} to ${to}, found none`)
+  }
 }
 
 /** Who owns what is there of a tenant; root's empty directory is nobody's yet. */
@@ -43,16 +62,11 @@ async function ownerThere(root: string, moduleId: string): Promise<Owner | undef
   return undefined
 }
 
-async function freeUid({ root, uids, front, tenants }: HostConfig): Promise<number> {
-  const taken = new Set([front.uid, front.gid])
+async function takenUids({ root, front, tenants }: HostConfig): Promise<Set<number>> {
+  const taken = new Set([front.uid, front.gid, ...(await idsOfSystem())])
   for (const { uid, gid } of tenants) for (const one of [uid, gid]) if (one !== undefined) taken.add(one)
   for (const dir of [root, join(root, '.secret')]) for (const one of await ownersIn(dir)) taken.add(one)
-  for (const one of await idsOfSystem()) taken.add(one)
-  for (let uid = uids.from; uid <= uids.to; uid++) if (!taken.has(uid)) return uid
-  throw new HostedError(
-    'config',
-    `uids: expected one that is free from ${uids.from} to ${uids.to}, found none`,
-  )
+  return taken
 }
 
 async function ownersIn(dir: string): Promise<number[]> {

@@ -1,0 +1,119 @@
+/** `service-fs front`, which only the supervisor starts: it gets its settings over their channel, and answers until it is ended. */
+import { createAccess, type Access } from '../access/access.ts'
+import type { AccessSettings } from '../access/settings.ts'
+import { parseListen } from '../config.ts'
+import { HostedError } from '../errors.ts'
+import { startFront } from '../front/front.ts'
+import { startMetricsListener } from '../front/metrics-listener.ts'
+import { FrontMetrics } from '../front/metrics.ts'
+import type { HttpServer } from '../listener.ts'
+import { createLog } from '../log.ts'
+import type { FrontMessage, FrontSettings } from './front-link.ts'
+import { FrontTenants } from './front-tenants.ts'
+
+/** How long a stop waits for requests that are under way. */
+const DRAIN_MS = 10_000
+
+/** Runs until SIGTERM, or until the supervisor is gone. `greet` is told the addresses. @throws HostedError */
+export async function runFront(greet: (urls: string[]) => Promise<void>): Promise<void> {
+  if (process.send === undefined) throw new HostedError('usage', 'front: `service-fs host` starts it')
+  process.umask(0o077)
+  const stopped = new Promise<void>((resolve) => {
+    process.once('SIGTERM', () => resolve())
+    process.once('disconnect', () => resolve())
+    // The supervisor says when: it ends the tenants after.
+    process.on('SIGINT', () => undefined)
+  })
+  const settings = await firstSettings()
+  const front = await Front.start(settings)
+  await greet(front.urls)
+  await stopped
+  await front.stop()
+  process.channel?.unref()
+}
+
+function firstSettings(): Promise<FrontSettings> {
+  return new Promise((resolve) => {
+    const take = (message: FrontMessage): void => {
+      if (message.kind !== 'settings') return
+      process.off('message', take)
+      resolve(message.settings)
+    }
+    process.on('message', take)
+  })
+}
+
+class Front {
+  readonly urls: string[]
+  readonly #access: Access
+  readonly #tenants: FrontTenants
+  readonly #servers: readonly HttpServer[]
+  readonly #metrics: HttpServer | undefined
+  readonly #sweeper: NodeJS.Timeout | undefined
+  readonly #report: (error: unknown) => void
+
+  static async start(settings: FrontSettings): Promise<Front> {
+    const log = createLog({ name: 'front' })
+    const report = (error: unknown): void => log.error(error)
+    const tenants = new FrontTenants(settings.tenants, (message) => void process.send?.(message))
+    const access = createAccess(settings.access, { report })
+    const metrics = new FrontMetrics({ tenants: () => tenants.known(), running: () => tenants.running() })
+    const shared = {
+      access,
+      tenants: metrics.watched(tenants),
+      report,
+      metrics: () => metrics.all(),
+      answered: (method: string, status: number, seconds: number) =>
+        metrics.answered(method, status, seconds),
+      ...(settings.access.tls === undefined ? {} : { tls: settings.access.tls }),
+    }
+    const servers: HttpServer[] = []
+    for (const address of settings.listen)
+      servers.push(await startFront({ ...shared, listen: parseListen(address) }))
+    const own =
+      settings.metrics === undefined
+        ? undefined
+        : await startMetricsListener(parseListen(settings.metrics), () => metrics.all(), report)
+    return new Front(settings, access, tenants, servers, own, report)
+  }
+
+  private constructor(
+    { idleMs }: FrontSettings,
+    access: Access,
+    tenants: FrontTenants,
+    servers: readonly HttpServer[],
+    metrics: HttpServer | undefined,
+    report: (error: unknown) => void,
+  ) {
+    this.urls = servers.map(({ url }) => url)
+    this.#access = access
+    this.#tenants = tenants
+    this.#servers = servers
+    this.#metrics = metrics
+    this.#report = report
+    if (idleMs > 0)
+      this.#sweeper = setInterval(() => tenants.sweep(Date.now(), idleMs), Math.min(idleMs / 4, 10_000))
+    process.on('message', (message: FrontMessage) => this.#take(message))
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#sweeper)
+    await Promise.all(this.#servers.map((server) => server.stop(DRAIN_MS)))
+    await this.#metrics?.stop(0)
+  }
+
+  #take(message: FrontMessage): void {
+    if (message.kind === 'access') this.#update(message.access)
+    else this.#tenants.take(message)
+  }
+
+  #update(settings: AccessSettings): void {
+    try {
+      this.#access.update(settings)
+      const { tls } = settings
+      if (tls !== undefined) for (const server of this.#servers) server.updateTls(tls)
+    } catch (error) {
+      this.#report(error)
+    }
+  }
+}

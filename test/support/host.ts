@@ -1,0 +1,136 @@
+// Starts and stops `service-fs host` for tests that span packages.
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { daemonBuilt, serviceFs, serviceFsCommand } from './daemon.ts'
+import { collect, end, hasExited, sleep } from './process.ts'
+
+export interface HostOptions {
+  /** Added by `service-fs tenant add`. */
+  tenants: readonly string[]
+  /** More fields of host.json; by itself it listens on a free port of 127.0.0.1, and `immutable` is off. */
+  config?: Record<string, unknown>
+  /** Before it starts, with the directory that holds host.json, `ledgers/` and `run/`. */
+  prepare?(dir: string): Promise<void>
+}
+
+export interface Host {
+  /** Holds host.json, `ledgers/` and `run/`; everybody may enter it. */
+  readonly dir: string
+  readonly file: string
+  readonly root: string
+  readonly run: string
+  /** `http://127.0.0.1:PORT/` */
+  readonly url: string
+  readonly pid: number
+  readonly frontPid: number
+  /** What it has printed. */
+  stderr(): string
+  /** `fetch` of `url + path` with the tenant's header; 30 s limit unless `init.signal` is given. */
+  fetch(moduleId: string, path: string, init?: RequestInit): Promise<Response>
+  /** The process of a tenant that runs; undefined when it does not. */
+  pidOf(moduleId: string): Promise<number | undefined>
+  /** Sends the signal (default SIGTERM) and waits until the process is gone; its status, or null after a signal. */
+  kill(signal?: NodeJS.Signals): Promise<number | null>
+  /** Ends it if it runs, and removes everything. */
+  dispose(): Promise<void>
+}
+
+const running = new Set<ChildProcess>()
+process.once('exit', () => {
+  // The supervisor's channel to its processes ends with it, and so do they.
+  for (const child of running) child.kill('SIGKILL')
+})
+
+/** A directory that others may enter, for a host. Its path is short: sockets are in it. */
+export async function hostDirectory(): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'sfs-'))
+  await chmod(dir, 0o755)
+  return dir
+}
+
+/** Adds the tenants, starts the host, and resolves when it listens. Rejects with its stderr when it does not come up. */
+export async function startHost(options: HostOptions): Promise<Host> {
+  if (!daemonBuilt) throw new Error('service-fs is not built: run `npm run build` first')
+  const dir = await hostDirectory()
+  const file = join(dir, 'host.json')
+  try {
+    // Files that nobody can remove are for the tests of that.
+    const own = { root: 'ledgers', run: 'run', listen: ['127.0.0.1:0'], immutable: 'off' }
+    const settings = { ...own, ...options.config }
+    await writeFile(file, JSON.stringify(settings), { mode: 0o600 })
+    if (options.tenants.length > 0) {
+      const added = await serviceFsCommand(['tenant', 'add', ...options.tenants, '--config', file])
+      if (added.code !== 0) throw new Error(added.stderr)
+    }
+    await options.prepare?.(dir)
+    return await launch(dir, file)
+  } catch (error) {
+    await rm(dir, { recursive: true, force: true })
+    throw error
+  }
+}
+
+interface Greeting {
+  urls: string[]
+  pid: number
+  front_pid: number
+}
+
+async function launch(dir: string, file: string): Promise<Host> {
+  const child = spawn(process.execPath, [serviceFs, 'host', '--json', '--config', file], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  running.add(child)
+  child.once('exit', () => running.delete(child))
+  const stdout = collect(child.stdout)
+  const stderr = collect(child.stderr)
+  for (let waited = 0; !stdout().includes('\n'); waited += 20) {
+    if (waited > 30_000 || hasExited(child)) {
+      await end(child, 'SIGKILL')
+      throw new Error(`service-fs host did not come up\n${stderr()}`)
+    }
+    await sleep(20)
+  }
+  const greeting = JSON.parse(stdout()) as Greeting
+  const url = greeting.urls[0] ?? ''
+  const run = join(dir, 'run')
+  return {
+    dir,
+    file,
+    root: join(dir, 'ledgers'),
+    run,
+    url,
+    pid: greeting.pid,
+    frontPid: greeting.front_pid,
+    stderr,
+    fetch(moduleId, path, init = {}) {
+      const headers = new Headers(init.headers)
+      if (!headers.has('x-foundry-module-id')) headers.set('x-foundry-module-id', moduleId)
+      return fetch(url + path.replace(/^\//, ''), { signal: AbortSignal.timeout(30_000), ...init, headers })
+    },
+    pidOf: (moduleId) => holderOf(join(dir, 'ledgers', moduleId, 'lock')),
+    async kill(signal = 'SIGTERM') {
+      await end(child, signal, 60_000)
+      return child.exitCode
+    },
+    async dispose() {
+      await end(child, 'SIGTERM', 60_000)
+      await rm(dir, { recursive: true, force: true })
+    },
+  }
+}
+
+/** The process that wrote itself into a lock file, if it is there. */
+async function holderOf(lock: string): Promise<number | undefined> {
+  const pid = Number(await readFile(lock, 'utf8').catch(() => ''))
+  if (pid === 0 || Number.isNaN(pid)) return undefined
+  try {
+    process.kill(pid, 0)
+    return pid
+  } catch {
+    return undefined
+  }
+}
