@@ -4,15 +4,15 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Read } from '@service-fs/client/reads'
-import { afterAll, beforeAll, expect, it } from 'vitest'
-import { serviceFsCommand, startDaemon, type Daemon } from '../support/daemon.ts'
+import { expect, it } from 'vitest'
+import { serviceFsCommand, startDaemon } from '../support/daemon.ts'
+import { startHost } from '../support/host.ts'
 import { sleep } from '../support/process.ts'
 
-const READS = 10_000
-const KILLS = 8
 const CLIENTS = 24
 const RECORDS = 700
 const SUBJECTS = ['ann', 'bob', 'cleo']
+const TENANT = 'test'
 
 /** A read that was answered: what it has to say in the audit sub-ledger. */
 interface Answered {
@@ -29,22 +29,79 @@ interface Question {
   shown: (answer: Response, body: Uint8Array) => Partial<Read>
 }
 
-let dir = ''
-let access = ''
-const tokens = new Map<string, string>()
+/** What is asked, and killed. */
+interface Served {
+  readonly dir: string
+  /** A request to the tenant, of whatever process there is now. */
+  fetch(path: string, init: RequestInit): Promise<Response>
+  /** Ends the tenant's process by SIGKILL; resolves when another one answers, or is about to. */
+  kill(): Promise<void>
+  /** A clean stop, which leaves the ledger. */
+  stop(): Promise<void>
+  /** Leaves nothing. */
+  dispose(): Promise<void>
+}
 
-beforeAll(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'counting-'))
-  access = join(dir, 'access.json')
-  await writeFile(access, JSON.stringify({ access: { tokens: join(dir, 'tokens.json') } }), { mode: 0o600 })
+/** Makes the tokens of the subjects, by name, in the file that the configuration names. */
+async function makeTokens(config: string): Promise<Map<string, string>> {
+  const tokens = new Map<string, string>()
   for (const name of SUBJECTS) {
-    const roles = ['--tenant', 'test', '--roles', 'append,examine']
-    const made = await serviceFsCommand(['token', 'add', '--config', access, '--name', name, ...roles])
+    const whose = ['--name', name, '--tenant', TENANT, '--roles', 'append,examine']
+    const made = await serviceFsCommand(['token', 'add', '--config', config, ...whose])
     expect(made.code, made.stderr).toBe(0)
     tokens.set(name, made.stdout.trim())
   }
-})
-afterAll(() => rm(dir, { recursive: true, force: true }))
+  return tokens
+}
+
+async function serve(): Promise<{ served: Served; tokens: Map<string, string> }> {
+  const dir = await mkdtemp(join(tmpdir(), 'counting-'))
+  const access = join(dir, 'access.json')
+  await writeFile(access, JSON.stringify({ access: { tokens: join(dir, 'tokens.json') } }), { mode: 0o600 })
+  const tokens = await makeTokens(access)
+  let daemon = await startDaemon({ moduleId: TENANT, args: ['--access', access] })
+  const served: Served = {
+    dir: daemon.dir,
+    fetch: (path, init) => daemon.fetch(path, init),
+    async kill() {
+      await daemon.kill('SIGKILL')
+      daemon = await daemon.restart()
+    },
+    async stop() {
+      await daemon.kill()
+    },
+    async dispose() {
+      await daemon.dispose()
+      await rm(dir, { recursive: true, force: true })
+    },
+  }
+  return { served, tokens }
+}
+
+/** The same behind the front of a host, which starts the tenant again by itself. */
+async function behindFront(): Promise<{ served: Served; tokens: Map<string, string> }> {
+  let tokens = new Map<string, string>()
+  const host = await startHost({
+    tenants: [TENANT, 'other'],
+    config: { access: { tokens: 'tokens.json' } },
+    async prepare(dir) {
+      tokens = await makeTokens(join(dir, 'host.json'))
+    },
+  })
+  const served: Served = {
+    dir: join(host.root, TENANT),
+    fetch: (path, init) => host.fetch(TENANT, path, init),
+    async kill() {
+      const pid = await host.pidOf(TENANT)
+      if (pid !== undefined) process.kill(pid, 'SIGKILL')
+    },
+    async stop() {
+      await host.kill()
+    },
+    dispose: () => host.dispose(),
+  }
+  return { served, tokens }
+}
 
 /** A generator of whole numbers below a limit, the same in each run (mulberry32). */
 function numbers(seed: number): (limit: number) => number {
@@ -155,32 +212,39 @@ function tool(name: string, args: object, shown: (text: string) => Partial<Read>
   }
 }
 
-/** Clients that read until the daemon is gone, or there are enough answers. */
+/** Clients that read, and go on when there was no answer, until there are enough answers. */
 class Load {
   /** By X-Foundry-Request-ID, each of which is used once. */
   readonly answered = new Map<string, Answered>()
   readonly unanswered = new Set<string>()
+  readonly #served: Served
+  readonly #tokens: ReadonlyMap<string, string>
+  readonly #enough: number
   #asked = 0
 
-  async run(daemon: Daemon, until: number): Promise<void> {
-    const client = async (seed: number): Promise<void> => {
-      const below = numbers(seed)
-      while (this.answered.size < until && (await this.#read(daemon, question(below), seed)));
-    }
-    await Promise.all(Array.from({ length: CLIENTS }, (_, i) => client(this.#asked * CLIENTS + i)))
+  constructor(served: Served, tokens: ReadonlyMap<string, string>, enough: number) {
+    this.#served = served
+    this.#tokens = tokens
+    this.#enough = enough
   }
 
-  /** Whether the daemon answered. */
-  async #read(
-    daemon: Daemon,
-    { method = 'GET', target, accept, body, shown }: Question,
-    seed: number,
-  ): Promise<boolean> {
+  async run(): Promise<void> {
+    const client = async (number: number): Promise<void> => {
+      const below = numbers(number)
+      while (this.answered.size < this.#enough) {
+        const isAnswered = await this.#read(question(below), SUBJECTS[number % SUBJECTS.length] ?? '')
+        if (!isAnswered) await sleep(20)
+      }
+    }
+    await Promise.all([this.#write(), ...Array.from({ length: CLIENTS }, (_, i) => client(i))])
+  }
+
+  /** Whether there was an answer. */
+  async #read({ method = 'GET', target, accept, body, shown }: Question, subject: string): Promise<boolean> {
     const id = `request-${this.#asked++}`
-    const subject = SUBJECTS[seed % SUBJECTS.length] ?? ''
     const headers: Record<string, string> = {
       'x-foundry-request-id': id,
-      authorization: `Bearer ${tokens.get(subject)}`,
+      authorization: `Bearer ${this.#tokens.get(subject)}`,
       ...(accept === undefined ? {} : { accept }),
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
     }
@@ -188,39 +252,41 @@ class Load {
     let answer: Response
     let bytes: Uint8Array
     try {
-      answer = await daemon.fetch(target, { method, headers, ...(body === undefined ? {} : { body }) })
+      answer = await this.#served.fetch(target, { method, headers, ...(body === undefined ? {} : { body }) })
       bytes = new Uint8Array(await answer.arrayBuffer())
     } catch {
       return false
     }
+    // A front has no tenant to ask for a moment.
+    if (answer.status === 503) return false
     expect(answer.status, `${target} ${Buffer.from(bytes).toString().slice(0, 300)}`).toBe(200)
     const read = { subject: `token:${subject}`, method, bytes: bytes.length, ...shown(answer, bytes) }
     this.answered.set(id, { index: Number(answer.headers.get('x-audit-index')), read })
     this.unanswered.delete(id)
     return true
   }
-}
 
-/** Appends one record after the other until the daemon is gone, so that the tree grows while it is read. */
-async function write(daemon: Daemon, isEnough: () => boolean): Promise<void> {
-  const headers = { authorization: `Bearer ${tokens.get('ann')}`, 'x-payload-id': '' }
-  try {
-    for (let i = 0; !isEnough(); i++) {
-      headers['x-payload-id'] = `more/${daemon.port}/${i}`
-      await (await daemon.fetch('v1/append', { method: 'POST', headers, body: 'more' })).arrayBuffer()
+  /** Appends one record after the other, so that the tree grows while it is read. */
+  async #write(): Promise<void> {
+    for (let i = 0; this.answered.size < this.#enough; i++) {
+      await this.append({ 'x-payload-id': `more/${i}` }, 'more').catch(() => undefined)
       await sleep(20)
     }
-  } catch {
-    // The daemon was killed.
+  }
+
+  async append(fields: Record<string, string>, body: string): Promise<Response> {
+    const headers = { authorization: `Bearer ${this.#tokens.get('ann')}`, ...fields }
+    const answer = await this.#served.fetch('v1/append', { method: 'POST', headers, body })
+    await answer.arrayBuffer()
+    return answer
   }
 }
 
-async function fill(daemon: Daemon): Promise<void> {
+async function fill(load: Load): Promise<void> {
   const lines = Array.from({ length: RECORDS }, (_, i) =>
     JSON.stringify({ payload_id: idOf(i + 1), payload: { text: 'x'.repeat((i * 37) % 300) } }),
   )
-  const headers = { authorization: `Bearer ${tokens.get('ann')}`, 'content-type': 'application/x-ndjson' }
-  const answer = await daemon.fetch('v1/append', { method: 'POST', headers, body: lines.join('\n') })
+  const answer = await load.append({ 'content-type': 'application/x-ndjson' }, lines.join('\n'))
   expect(answer.status).toBe(200)
 }
 
@@ -229,46 +295,55 @@ interface Recorded {
   read: Read
 }
 
-it(`has each of ${READS} answered reads exactly once, after ${KILLS} kills`, async () => {
-  const started = performance.now()
-  const load = new Load()
-  let daemon = await startDaemon({ args: ['--access', access] })
-  try {
-    await fill(daemon)
-    for (let kill = 1; kill <= KILLS; kill++) {
-      const last = Math.floor((READS * kill) / (KILLS + 1))
-      const running = Promise.all([load.run(daemon, Number.MAX_SAFE_INTEGER), write(daemon, () => false)])
-      while (load.answered.size < last) await sleep(2)
-      await daemon.kill('SIGKILL')
-      await running
-      daemon = await daemon.restart()
-    }
-    const isEnough = (): boolean => load.answered.size >= READS
-    await Promise.all([load.run(daemon, READS), write(daemon, isEnough)])
-    await daemon.kill()
-
-    const listed = await serviceFsCommand(['audit', 'ls', daemon.dir, '--json'])
-    expect([listed.code, listed.stderr]).toEqual([0, ''])
-    const recorded = new Map<string, Recorded>()
-    for (const line of listed.stdout.split('\n').slice(0, -1)) {
-      const one = JSON.parse(line) as Recorded
-      expect(recorded.has(one.read.request_id), `${one.read.request_id} stands twice`).toBe(false)
-      recorded.set(one.read.request_id, one)
-    }
-    for (const [id, { index, read }] of load.answered) {
-      const found = recorded.get(id)
-      expect({ index: found?.index, read: found?.read }, id).toMatchObject({ index, read })
-    }
-    // What else is on record was asked, and its answer lost with the daemon.
-    const others = [...recorded.keys()].filter((id) => !load.answered.has(id))
-    for (const id of others) expect(load.unanswered.has(id), id).toBe(true)
-    const verified = await serviceFsCommand(['audit', 'verify', daemon.dir, '--json'])
-    expect(verified.stdout + verified.stderr).toContain('"ok":true')
-    const seconds = ((performance.now() - started) / 1000).toFixed(1)
-    console.log(
-      `${load.answered.size} answered, ${recorded.size} recorded (${others.length} without an answer), ${KILLS} kills, ${seconds} s`,
-    )
-  } finally {
-    await daemon.dispose()
+/** What the audit sub-ledger in a directory has, by X-Foundry-Request-ID. Fails when one stands twice. */
+async function recordedIn(dir: string): Promise<Map<string, Recorded>> {
+  const listed = await serviceFsCommand(['audit', 'ls', dir, '--json'])
+  expect([listed.code, listed.stderr]).toEqual([0, ''])
+  const recorded = new Map<string, Recorded>()
+  for (const line of listed.stdout.split('\n').slice(0, -1)) {
+    const one = JSON.parse(line) as Recorded
+    expect(recorded.has(one.read.request_id), `${one.read.request_id} stands twice`).toBe(false)
+    recorded.set(one.read.request_id, one)
   }
-}, 300_000)
+  return recorded
+}
+
+it.each([
+  { what: 'the daemon', start: serve, reads: 10_000, kills: 8 },
+  { what: 'a tenant of a host', start: behindFront, reads: 3_000, kills: 4 },
+])(
+  'each of $reads answered reads is on record exactly once, after $kills kills of $what',
+  async (plan) => {
+    const started = performance.now()
+    const { served, tokens } = await plan.start()
+    try {
+      const load = new Load(served, tokens, plan.reads)
+      await fill(load)
+      const running = load.run()
+      for (let kill = 1; kill <= plan.kills; kill++) {
+        const last = (plan.reads * kill) / (plan.kills + 1)
+        while (load.answered.size < last) await Promise.race([sleep(2), running])
+        await served.kill()
+      }
+      await running
+      await served.stop()
+      const recorded = await recordedIn(served.dir)
+      for (const [id, { index, read }] of load.answered) {
+        const found = recorded.get(id)
+        expect({ index: found?.index, read: found?.read }, id).toMatchObject({ index, read })
+      }
+      // What else is on record was asked, and its answer lost.
+      const others = [...recorded.keys()].filter((id) => !load.answered.has(id))
+      for (const id of others) expect(load.unanswered.has(id), id).toBe(true)
+      const verified = await serviceFsCommand(['audit', 'verify', served.dir, '--json'])
+      expect(verified.stdout + verified.stderr).toContain('"ok":true')
+      const seconds = ((performance.now() - started) / 1000).toFixed(1)
+      console.log(
+        `${load.answered.size} answered, ${recorded.size} recorded (${others.length} without an answer), ${seconds} s`,
+      )
+    } finally {
+      await served.dispose()
+    }
+  },
+  300_000,
+)
