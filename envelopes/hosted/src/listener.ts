@@ -2,12 +2,14 @@
 import { chmod, lstat, unlink } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
-import { connect, type AddressInfo, type Socket } from 'node:net'
+import { connect, type AddressInfo } from 'node:net'
+import { problemResponse } from '@service-fs/wire/problem'
 import type { Listen } from './config.ts'
-import { isDisconnect, isStalled } from './answer.ts'
+import { isDisconnect, isStalled, sendAnswer } from './answer.ts'
 import { HostedError } from './errors.ts'
+import { headProblem } from './head.ts'
 import { hasCode } from './keys.ts'
-import { problemOfHttp, refuse } from './refuse.ts'
+import { takeTurns } from './turns.ts'
 
 /** PEM texts. With `clientCa`, clients are asked for a certificate; whether one without gets in is the handler's (`socket.authorized`). */
 export interface TlsMaterial {
@@ -88,6 +90,8 @@ type Settings = ListenerOptions & typeof DEFAULTS
 
 function createListener(settings: Settings): Server | TlsServer {
   const http = {
+    // What is wrong with a head is for `headProblem` to say.
+    requireHostHeader: false,
     maxHeaderSize: settings.maxHeaderBytes,
     headersTimeout: settings.headersTimeout,
     requestTimeout: settings.requestTimeout,
@@ -132,26 +136,26 @@ function isTls(server: Server | TlsServer): server is TlsServer {
 /** Hands requests to the handler. Gives the responses that are under way. */
 function serveWith(server: Server, handle: Handle, options: ListenerOptions): Set<ServerResponse> {
   const underWay = new Set<ServerResponse>()
-  const take = (raw: IncomingMessage, out: ServerResponse): void => {
+  takeTurns(server, (raw, out) => {
     underWay.add(out)
     out.once('close', () => {
       underWay.delete(out)
       if (!server.listening) server.closeIdleConnections()
     })
     if (!server.listening) out.shouldKeepAlive = false
-    handle(raw, out).catch((error: unknown) => {
+    handleStrictly(raw, out, handle).catch((error: unknown) => {
       out.destroy()
       if (!isDisconnect(error)) options.report?.(error)
     })
-  }
-  server.on('request', take)
-  // The handler says "100 Continue" once it knows that it wants the body.
-  server.on('checkContinue', take)
-  server.on('clientError', (error: Error, socket: Socket) => {
-    if (hasCode(error, 'ECONNRESET')) socket.destroy()
-    else refuse(socket, problemOfHttp(error))
   })
   return underWay
+}
+
+function handleStrictly(raw: IncomingMessage, out: ServerResponse, handle: Handle): Promise<void> {
+  const problem = headProblem(raw)
+  if (problem === undefined) return handle(raw, out)
+  out.shouldKeepAlive = false
+  return sendAnswer(raw, out, problemResponse(problem))
 }
 
 function listening(server: Server, listen: Listen): Promise<void> {

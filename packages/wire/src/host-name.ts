@@ -1,5 +1,17 @@
 /** The `Host` of a request, RFC 9110 §7.2. */
 
+const HOST = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]*)(?::\d*)?$/
+
+/** Whether a text is a `Host`: a name or an address, perhaps with a port, and nothing else. */
+export function isHost(text: string): boolean {
+  return HOST.test(text)
+}
+
+/** The authority of a request target in absolute form, RFC 9112 §3.2.2; undefined for other forms. */
+export function authorityOf(target: string): string | undefined {
+  return /^[A-Za-z][A-Za-z0-9+.-]*:\/\/([^/?#]*)/.exec(target)?.[1]
+}
+
 /** The host name of `Host`, without its port and the brackets of an IPv6 address. */
 export function hostName(host: string): string {
   return host.replace(/:\d*$/, '').replace(/^\[(.*)\]$/, '$1')

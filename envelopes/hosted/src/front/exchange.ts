@@ -58,7 +58,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
       this.#stop('refused')
       return
     }
-    if (!this.#raw.complete) this.#out.shouldKeepAlive = false
+    // What goes on for hours is not waited behind: the connection ends with it.
+    if (!this.#raw.complete || this.#isStream) this.#out.shouldKeepAlive = false
     this.#out.writeHead(status, answerFields(textsOf(controller.rawHeaders)))
     // Its first event may be long in coming.
     if (this.#isStream) this.#out.flushHeaders()

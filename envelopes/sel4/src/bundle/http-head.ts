@@ -1,4 +1,5 @@
 /** The head of an HTTP/1.1 request, RFC 9112, read strictly: what two readers could take in two ways is refused. */
+import { authorityOf, isHost } from '@service-fs/wire/host-name'
 import { Problem } from '@service-fs/wire/problem'
 
 export interface Head {
@@ -23,7 +24,6 @@ const REQUEST_LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}) ([\x21-\x7e]+) HTTP\/
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 // oxlint-disable-next-line no-control-regex
 const NOT_IN_VALUE = /[\x00-\x08\x0a-\x1f\x7f]/
-const HOST = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]*)(?::\d*)?$/
 /** Fields whose second value would be another request. */
 const SINGLE: ReadonlySet<string> = new Set(['host', 'content-length', 'content-type', 'authorization'])
 
@@ -103,9 +103,8 @@ function isBlank(unit: number): boolean {
 function hostOf(headers: ReadonlyMap<string, string>, target: string, isCurrent: boolean): string {
   const host = headers.get('host')
   if (host === undefined && isCurrent) throw bad('Host: expected once, found none')
-  if (host !== undefined && !HOST.test(host)) throw bad('Host: expected a host name and perhaps a port')
-  const authority = /^[A-Za-z][A-Za-z0-9+.-]*:\/\/([^/?#]*)/.exec(target)?.[1]
-  return authority ?? host ?? ''
+  if (host !== undefined && !isHost(host)) throw bad('Host: expected a host name and perhaps a port')
+  return authorityOf(target) ?? host ?? ''
 }
 
 /** RFC 9112 §6: one way to tell where the body ends, or the request is refused. */

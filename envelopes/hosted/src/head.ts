@@ -1,0 +1,56 @@
+/** The head of a request, once more: Node's parser lets through what two readers could take in two ways. */
+import type { IncomingMessage } from 'node:http'
+import { authorityOf, isHost } from '@service-fs/wire/host-name'
+import { Problem } from '@service-fs/wire/problem'
+
+type Head = Pick<IncomingMessage, 'httpVersion' | 'rawHeaders' | 'headers' | 'url'>
+
+/** Fields whose second value would be another request. */
+const SINGLE = ['host', 'content-length', 'content-type', 'authorization'] as const
+
+/** Why a head is refused, 400: RFC 9112 §2.3 (version), §3.2 (Host), §6 (length). */
+export function headProblem({ httpVersion, rawHeaders, headers }: Head): Problem | undefined {
+  const isCurrent = httpVersion === '1.1'
+  if (!isCurrent && httpVersion !== '1.0') return bad('expected a request line: METHOD target HTTP/1.1')
+  const again = repeated(rawHeaders)
+  if (again !== undefined) return bad(`${again}: expected once, found it again`)
+  const { host } = headers
+  if (host === undefined && isCurrent) return bad('Host: expected once, found none')
+  if (host !== undefined && !isHost(host)) return bad('Host: expected a host name and perhaps a port')
+  return lengthProblem(headers, isCurrent)
+}
+
+/** `Host`, or the authority of a target in absolute form, which goes before it; empty without either (HTTP/1.0). */
+export function hostOf({ headers, url }: Pick<Head, 'headers' | 'url'>): string {
+  return (url?.startsWith('/') === false ? authorityOf(url) : undefined) ?? headers.host ?? ''
+}
+
+function repeated(raw: readonly string[]): string | undefined {
+  let seen = 0
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i] as string
+    for (const [at, single] of SINGLE.entries()) {
+      if (name.length !== single.length || name.toLowerCase() !== single) continue
+      if ((seen & (1 << at)) !== 0) return single
+      seen |= 1 << at
+    }
+  }
+  return undefined
+}
+
+/** One way to tell where the body ends. */
+function lengthProblem(headers: IncomingMessage['headers'], isCurrent: boolean): Problem | undefined {
+  const length = headers['content-length']
+  const coding = headers['transfer-encoding']
+  if (coding !== undefined) {
+    if (length !== undefined) return bad('expected Content-Length or Transfer-Encoding, found both')
+    if (!isCurrent) return bad('Transfer-Encoding: expected none in HTTP/1.0')
+    if (coding.toLowerCase() !== 'chunked') return bad('Transfer-Encoding: expected chunked and no other')
+  }
+  if (length === undefined || /^\d{1,15}$/.test(length)) return undefined
+  return bad('Content-Length: expected a decimal number of bytes')
+}
+
+function bad(detail: string): Problem {
+  return new Problem('bad-request', `not an HTTP/1.1 request: ${detail}`)
+}

@@ -1,0 +1,110 @@
+/**
+ * The requests of a connection, one after the other: each is answered before the next is begun (RFC 9112 §9.3.2), and what is no
+ * request is refused when what came before it is answered. Node's parser hands over all that a read holds at once.
+ */
+import { ServerResponse, type IncomingMessage, type Server } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { Socket } from 'node:net'
+import type { Problem } from '@service-fs/wire/problem'
+import { problemOfHttp, refuse } from './refuse.ts'
+
+/** Requests that may wait on a connection; who sends more before reading an answer is cut off. */
+const MAX_WAITING = 64
+
+interface Turn {
+  raw: IncomingMessage
+  out: ServerResponse
+}
+
+type Begin = (raw: IncomingMessage, out: ServerResponse) => void
+
+/** Has `begin` called for every request of the server, in turn. */
+export function takeTurns(server: Server, begin: Begin): void {
+  const connections = new WeakMap<Duplex, Turns>()
+  const of = (socket: Socket): Turns => {
+    let turns = connections.get(socket)
+    if (turns === undefined) {
+      turns = new Turns(socket, begin)
+      connections.set(socket, turns)
+    }
+    return turns
+  }
+  const take = (raw: IncomingMessage, out: ServerResponse): void => of(raw.socket).take({ raw, out })
+  server.on('request', take)
+  // The handler says "100 Continue" once it knows that it wants the body; other expectations are passed over.
+  server.on('checkContinue', take)
+  server.on('checkExpectation', take)
+  server.on('connect', (raw: IncomingMessage, socket: Duplex) => take(raw, responseOf(raw, socket as Socket)))
+  server.on('clientError', (error: Error & { code?: string }, socket: Duplex) => {
+    if (error.code === 'ECONNRESET') socket.destroy()
+    else of(socket as Socket).refuse(problemOfHttp(error))
+  })
+}
+
+/** Of a CONNECT, which Node takes for the end of HTTP on that connection. */
+function responseOf(raw: IncomingMessage, socket: Socket): ServerResponse {
+  const out = new ServerResponse(raw)
+  out.shouldKeepAlive = false
+  socket.on('error', () => socket.destroy())
+  out.assignSocket(socket)
+  out.once('finish', () => {
+    out.detachSocket(socket)
+    socket.end(() => socket.destroy())
+    out.emit('close')
+  })
+  return out
+}
+
+class Turns {
+  readonly #socket: Socket
+  readonly #begin: Begin
+  #current: Turn | undefined
+  #waiting: Turn[] = []
+  #refusal: Problem | undefined
+
+  constructor(socket: Socket, begin: Begin) {
+    this.#socket = socket
+    this.#begin = begin
+    socket.once('close', () => (this.#waiting = []))
+  }
+
+  take(turn: Turn): void {
+    if (this.#current === undefined) this.#start(turn)
+    else if (this.#waiting.push(turn) > MAX_WAITING) this.#socket.destroy()
+  }
+
+  /** The bytes behind the newest request are none, or those of its body are not. */
+  refuse(problem: Problem): void {
+    if (this.#refusal !== undefined) return
+    this.#refusal = problem
+    const newest = this.#waiting.at(-1) ?? this.#current
+    if (newest !== undefined && !newest.raw.complete) {
+      if (newest === this.#current) {
+        this.#end(!newest.out.headersSent)
+        return
+      }
+      // Its body does not come: it is answered by the refusal.
+      this.#waiting.pop()
+    }
+    if (this.#current === undefined) this.#end(true)
+  }
+
+  #start(turn: Turn): void {
+    this.#current = turn
+    turn.out.once('close', () => this.#next())
+    this.#begin(turn.raw, turn.out)
+  }
+
+  #next(): void {
+    this.#current = undefined
+    if (this.#socket.destroyed) return
+    const turn = this.#waiting.shift()
+    if (turn !== undefined) this.#start(turn)
+    else if (this.#refusal !== undefined) this.#end(true)
+  }
+
+  #end(canAnswer: boolean): void {
+    if (canAnswer && this.#refusal !== undefined) refuse(this.#socket, this.#refusal)
+    else this.#socket.destroy()
+  }
+}
