@@ -15,10 +15,16 @@ export async function sendAnswer(
   const { status, headers, body } = response
   const isHead = raw.method === 'HEAD'
   if (!raw.complete) out.shouldKeepAlive = false
-  if (typeof body !== 'string' && !(body instanceof Uint8Array)) {
+  if (!isWhole(body)) {
+    // What goes on for hours is not waited behind: the connection ends with it.
+    if (!isHead) out.shouldKeepAlive = false
     out.writeHead(status, headers)
-    if (isHead) out.end()
-    else await pipeline(Readable.from(body), out)
+    if (isHead) {
+      out.end()
+      return
+    }
+    streaming.add(out)
+    await pipeline(Readable.from(body), out)
     return
   }
   const packed = response.compressible === true ? await compress(raw, headers, body) : body
@@ -27,6 +33,18 @@ export async function sendAnswer(
   if (isHead) out.end()
   else if (raw.complete || raw.method !== 'POST') out.end(packed)
   else linger(raw, out, packed)
+}
+
+/** Whether a body is there, and not made while it is sent. */
+export function isWhole(body: WireResponse['body']): body is string | Uint8Array {
+  return typeof body === 'string' || body instanceof Uint8Array
+}
+
+const streaming = new WeakSet<ServerResponse>()
+
+/** Whether a response is a stream whose client does not take what there is for it. */
+export function isStalled(out: ServerResponse): boolean {
+  return streaming.has(out) && out.writableNeedDrain
 }
 
 /** How long a client whose body is not wanted may go on sending it, so that it finds the answer before the connection closes. */

@@ -45,6 +45,7 @@ export async function start(config: Config, write: (line: string) => void): Prom
   const stop = async (): Promise<void> => {
     log.info('stopping')
     watch?.close()
+    tenant.wire.drain()
     try {
       await http.stop(DRAIN_MS)
     } finally {

@@ -5,11 +5,12 @@ import { Budget } from '@service-fs/wire/body-limits'
 import type { Wire } from '@service-fs/wire/handle'
 import { hostName } from '@service-fs/wire/host-name'
 import { Problem, problemResponse } from '@service-fs/wire/problem'
-import type { WireRequest, WireResponse } from '@service-fs/wire/request'
+import type { WireRequest } from '@service-fs/wire/request'
 import type { Role } from '@service-fs/wire/roles'
-import { sendAnswer } from './answer.ts'
+import { isWhole, sendAnswer } from './answer.ts'
 import { readBody } from './body.ts'
 import type { Listen } from './config.ts'
+import { hostOf } from './head.ts'
 import type { Identity } from './identity.ts'
 import { startListener, type Handle, type HttpServer, type ListenerOptions } from './listener.ts'
 
@@ -73,10 +74,11 @@ async function serve(
   const started = performance.now()
   const request = new Request(raw)
   const { wire } = options
-  let response: WireResponse
   let refusal = misdirected(raw, options)
   if (refusal === undefined && options.authenticate !== undefined)
     refusal = note(request, await options.authenticate(raw))
+  const answered = (status: number): void =>
+    options.answered?.(request.method, status, (performance.now() - started) / 1000)
   let held = 0
   if (request.method === 'POST' && refusal === undefined) {
     const read = await readBody(raw, out, wire.bodyLimit(request), budget)
@@ -85,12 +87,15 @@ async function serve(
     held = request.body.length
   }
   try {
-    response = refusal === undefined ? await wire.handle(request) : problemResponse(refusal)
+    const response = refusal === undefined ? await wire.handle(request) : problemResponse(refusal)
+    // How long a stream goes on says nothing: its answer counts as given when it begins.
+    const isStream = !isWhole(response.body)
+    if (isStream) answered(response.status)
     await sendAnswer(raw, out, response)
+    if (!isStream) answered(response.status)
   } finally {
     budget.release(held)
   }
-  options.answered?.(request.method, response.status, (performance.now() - started) / 1000)
 }
 
 /** Notes in the request who asks; or says why it is refused. */
@@ -106,7 +111,7 @@ export function misdirected(
   raw: IncomingMessage,
   options: Pick<WireHttpOptions, 'accepts'>,
 ): Problem | undefined {
-  const host = hostName(raw.headers.host ?? '')
+  const host = hostName(hostOf(raw))
   if (options.accepts?.(host) !== false) return undefined
   return new Problem(
     'misdirected',

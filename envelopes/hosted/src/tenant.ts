@@ -156,6 +156,7 @@ function wireOf(
     audit,
     codec: nativeCodec,
     now: () => Date.now(),
+    after: (ms, run) => nodeRuntime.after(ms, run),
     requestId: () => randomUUID(),
     metrics: async () => ({ contentType: metrics.contentType, text: await metrics.text() }),
     ready: async () => ({ ...readiness.now(), protections: await protections.now() }),

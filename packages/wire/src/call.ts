@@ -3,6 +3,7 @@ import type { Ledger } from '@service-fs/ledger/ledger'
 import type { Codec } from '@service-fs/tlog/codec'
 
 import { MAX_VALUES } from './canonicaljson.ts'
+import type { Followers } from './followers.ts'
 import type { Query, WireRequest, WireResponse } from './request.ts'
 
 /** What the wire uses of a ledger. */
@@ -21,6 +22,7 @@ export type WireLedger = Pick<
   | 'inclusionProof'
   | 'consistencyProof'
   | 'tlogProof'
+  | 'grown'
 >
 
 /** Sizes in bytes unless named otherwise. */
@@ -39,6 +41,16 @@ export interface Limits {
   maxEntries: number
   /** /v1/entries ends an answer with the record that reaches this. */
   maxEntriesBytes: number
+  /** Followers at a time. */
+  maxFollowers: number
+  /** Of events, in one batch of a follower: it ends with the record that reaches this. */
+  followBytes: number
+  /** Of events that are kept for all followers: who is further behind has its own read. */
+  followWindow: number
+  /** Milliseconds between two signs of life for who follows. */
+  heartbeatMs: number
+  /** Milliseconds after which a follower has to come again. */
+  maxFollowMs: number
 }
 
 export const DEFAULT_LIMITS: Limits = {
@@ -49,6 +61,11 @@ export const DEFAULT_LIMITS: Limits = {
   defaultEntries: 100,
   maxEntries: 1000,
   maxEntriesBytes: 32 * 2 ** 20,
+  maxFollowers: 1024,
+  followBytes: 256 * 1024,
+  followWindow: 4 * 2 ** 20,
+  heartbeatMs: 15_000,
+  maxFollowMs: 3_600_000,
 }
 
 export interface WireOptions {
@@ -60,6 +77,8 @@ export interface WireOptions {
   codec: Codec
   /** Milliseconds since 1970, for the `when` of an audit entry. */
   now(): number
+  /** Calls `run` once after `ms` milliseconds; the returned function calls it off. Must not keep the process alive. */
+  after(ms: number, run: () => void): () => void
   /** A fresh identifier, unique among all that were ever made: it becomes part of an audit entry's id. Visible ASCII, at most 64. */
   requestId(): string
   /** Prometheus text; absent: /metrics is 404. */
@@ -93,6 +112,7 @@ export interface Call {
   /** The ledger that the route is about: the tenant's, or its audit sub-ledger under /audit. */
   readonly ledger: WireLedger
   readonly isAudit: boolean
+  readonly followers: Followers
   /** The pattern's parameters, percent-decoded. */
   readonly params: Readonly<Record<string, string>>
   readonly query: Query
@@ -112,7 +132,12 @@ export interface Answer extends WireResponse {
   shown?: Shown
 }
 
-export type Handler = (call: Call) => Promise<Answer>
+/** An answer that goes on until its reader or the server ends it. What it shows, it records itself. */
+export interface Streamed extends WireResponse {
+  body: AsyncIterable<Uint8Array>
+}
+
+export type Handler = (call: Call) => Promise<Answer | Streamed>
 
 /** A JSON answer that no cache keeps. */
 export function jsonAnswer(body: string, shown?: Shown): Answer {

@@ -5,6 +5,7 @@ import { verifyConsistency, verifyInclusion } from '@service-fs/tlog/proof'
 import { bundleFromBinary, hashTileFromBinary } from '@service-fs/tlog/tile-text'
 import { parseTlogProof } from '@service-fs/tlog/tlog-proof'
 import { ROUTES } from './routes.ts'
+import { following } from './conformance-follow.ts'
 import {
   JSON_TYPE,
   NDJSON,
@@ -26,6 +27,7 @@ export function wireConformance(options: WireConformanceOptions): void {
     reading(t)
     proofs(t)
     tiles(t)
+    following(t)
     audit(t)
     restarting(t)
     if (options.clock === true) clocks(t)
@@ -618,7 +620,7 @@ function audit({ it, same, like }: Tools): void {
     await w.ask('/v1/entries/1')
     const first = (await w.auditEntry(0)).payload_id as string
     let index = 2
-    for (const { pattern } of ROUTES.filter(({ recorded }) => recorded)) {
+    for (const { pattern } of ROUTES.filter(({ recorded, streams }) => recorded && streams !== true)) {
       for (const method of ['GET', 'HEAD']) {
         const id = `q${index}`
         const headers = { 'x-foundry-request-id': id }

@@ -21,6 +21,7 @@ export async function contract(call: Call): Promise<Answer> {
       entries_default: limits.defaultEntries,
       entries_max: limits.maxEntries,
       entries_bytes: limits.maxEntriesBytes,
+      followers: limits.maxFollowers,
     },
   }
   return jsonAnswer(JSON.stringify(body), { what: {}, entries: 0 })

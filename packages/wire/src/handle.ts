@@ -1,8 +1,16 @@
 /** From a request to its response: tenant, route, handler, audit entry. */
 import { appendBodyLimit } from './append.ts'
 import { recordRead } from './audit.ts'
-import { DEFAULT_LIMITS, type Answer, type Call, type Limits, type WireOptions } from './call.ts'
-import { Problem, problemOf, problemResponse, PROBLEMS } from './problem.ts'
+import {
+  DEFAULT_LIMITS,
+  type Answer,
+  type Call,
+  type Limits,
+  type Streamed,
+  type WireOptions,
+} from './call.ts'
+import { Followers } from './followers.ts'
+import { isFailure, Problem, problemOf, problemResponse } from './problem.ts'
 import { parseQuery, percentDecode, splitTarget, type WireRequest, type WireResponse } from './request.ts'
 import { checkRoles } from './roles.ts'
 import { createMatcher, routesOf, type Match, type Route } from './routes.ts'
@@ -13,6 +21,10 @@ export interface Wire {
   handle(request: WireRequest): Promise<WireResponse>
   /** How many bytes of body a request may have, by its head alone. An adapter answers 413 beyond, without reading on. */
   bodyLimit(request: Omit<WireRequest, 'body'>): number
+  /** Brings the answers to an end that would not end by themselves, and gives no more of them: before a clean stop. */
+  drain(): void
+  /** How many follow the ledger. */
+  readonly followers: number
   readonly routes: readonly Route[]
   readonly limits: Limits
 }
@@ -21,16 +33,21 @@ export function createWire(options: WireOptions): Wire {
   const limits: Limits = { ...DEFAULT_LIMITS, ...options.limits }
   const routes = routesOf(options)
   const match = createMatcher(routes)
+  const followers = new Followers({ ...options, limits })
   return {
     routes,
     limits,
+    drain: () => followers.drain(),
+    get followers() {
+      return followers.count
+    },
     bodyLimit: (request) => bodyLimit(request, limits),
     async handle(request) {
       let requestId: string | undefined
       let response: WireResponse
       try {
         requestId = clientRequestId(request) ?? options.requestId()
-        response = await dispatch(request, requestId, options, limits, match)
+        response = await dispatch(request, requestId, { options, limits, followers }, match)
       } catch (error) {
         requestId ??= options.requestId()
         const problem = problemOf(error)
@@ -46,10 +63,10 @@ export function createWire(options: WireOptions): Wire {
 async function dispatch(
   request: WireRequest,
   requestId: string,
-  options: WireOptions,
-  limits: Limits,
+  own: Pick<Call, 'options' | 'limits' | 'followers'>,
   match: (path: string) => Match | undefined,
 ): Promise<WireResponse> {
+  const { options } = own
   const target = splitTarget(request.target)
   const { prefix, path } = splitTenant(target.path)
   const found = match(path)
@@ -61,35 +78,31 @@ async function dispatch(
   const call: Call = {
     request,
     requestId,
-    options,
-    limits,
+    ...own,
     ledger: route.audit ? auditLedger(options) : options.ledger,
     isAudit: route.audit,
     params: decoded(found),
     query: parseQuery(target.query, route.query),
   }
   const answer = await route.handler(call)
-  if (route.recorded) await record(request, requestId, route, answer, options)
+  if (!isWhole(answer)) return answer
+  if (route.recorded) await record(call, route, answer)
   const { shown: _, ...response } = answer
   return response
 }
 
-/** The answer's body becomes bytes, so that the audit entry can say how many. */
-async function record(
-  request: WireRequest,
-  requestId: string,
-  route: Route,
-  answer: Answer,
-  options: WireOptions,
-): Promise<void> {
-  if (typeof answer.body === 'string') answer.body = options.codec.utf8Encode(answer.body)
-  const index = await recordRead({ request, route: route.pattern, requestId }, answer, options)
-  if (index !== undefined) answer.headers['x-audit-index'] = String(index)
+function isWhole(answer: Answer | Streamed): answer is Answer {
+  return typeof answer.body === 'string' || answer.body instanceof Uint8Array
 }
 
-/** Whether the log should know: a 5xx answer that is not just a matter of load. */
-function isFailure({ code }: Problem): boolean {
-  return PROBLEMS[code].status >= 500 && code !== 'busy' && code !== 'not-ready'
+/** The answer's body becomes bytes, so that the audit entry can say how many. */
+async function record(call: Call, { pattern }: Route, answer: Answer): Promise<void> {
+  const { options } = call
+  if (typeof answer.body === 'string') answer.body = options.codec.utf8Encode(answer.body)
+  if (answer.shown === undefined)
+    throw new Error(`${pattern}: a recorded route that does not say what it shows`)
+  const index = await recordRead(call, pattern, answer.shown, answer.body.length, options)
+  if (index !== undefined) answer.headers['x-audit-index'] = String(index)
 }
 
 function checkMethod(request: WireRequest, route: Route): void {

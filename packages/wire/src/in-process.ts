@@ -15,6 +15,7 @@ import type { Limits } from './call.ts'
 import type { WireAnswer, WireSubject } from './conformance-tools.ts'
 import { createWire, type Wire } from './handle.ts'
 import { Problem, problemResponse } from './problem.ts'
+import type { WireResponse } from './request.ts'
 
 export interface InProcessOptions {
   readonly moduleId: string
@@ -77,6 +78,7 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
     audit,
     codec: runtime.codec,
     now: () => runtime.now(),
+    after: (ms, run) => runtime.after(ms, run),
     requestId,
     ready: async () => ({ ready: main.status().accepting && audit.status().accepting }),
     version: '0.0.0',
@@ -92,6 +94,7 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
     audit,
     request: (...question) => ask(wire, runtime, ...question),
     async close() {
+      wire.drain()
       await audit.close()
       await main.close()
     },
@@ -113,13 +116,19 @@ async function ask(
       ? problemResponse(tooLarge(limit, sent.length))
       : await wire.handle({ ...head, body: sent })
   const { status, body } = answer
-  if (typeof body !== 'string' && !(body instanceof Uint8Array)) throw new Error('expected a whole body')
-  const bytes = method === 'HEAD' ? '' : body
+  const bytes = method === 'HEAD' ? '' : await whole(body)
   return {
     status,
     headers: answer.headers,
     body: typeof bytes === 'string' ? codec.utf8Encode(bytes) : bytes,
   }
+}
+
+async function whole(body: WireResponse['body']): Promise<string | Uint8Array> {
+  if (typeof body === 'string' || body instanceof Uint8Array) return body
+  const bytes: number[] = []
+  for await (const piece of body) for (const byte of piece as Uint8Array) bytes.push(byte)
+  return Uint8Array.from(bytes)
 }
 
 function tooLarge(limit: number, supplied: number): Problem {

@@ -98,6 +98,26 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
     },
     codes: [],
   },
+  '/v1/follow': {
+    operationId: 'follow',
+    parameters: {
+      since: integer('records whose first entry has at least this index (default 0)'),
+      limit: integer('ends after so many records; absent: goes on', 1),
+    },
+    headers: {
+      'Last-Event-ID': integer('the `id` of the last event that was seen: in place of `since`'),
+    },
+    answers: {
+      200: {
+        'text/event-stream': {
+          type: 'string',
+          description:
+            'server-sent events: `record` (data: a Record; id: its cursor), `audit` before each batch (data: {index, since, next_cursor, entries}), `problem` before an end that is an error (data: a Problem)',
+        },
+      },
+    },
+    codes: ['range', 'busy'],
+  },
   '/v1/entries/{cursor}': {
     operationId: 'entry',
     parameters: { cursor: CURSOR },

@@ -70,6 +70,7 @@ const LIMITS = [
   'entries_default',
   'entries_max',
   'entries_bytes',
+  'followers',
 ]
 
 export const SCHEMAS: Readonly<Record<string, Schema>> = {

@@ -158,6 +158,11 @@ function failureProblem(error: Error, code: string): Problem {
 /** LedgerError codes that are problem codes, but whose message is for the log. */
 const OWN: readonly ProblemCode[] = ['full', 'closed', 'signer', 'corrupt']
 
+/** Whether the log should know: a 5xx answer that is not just a matter of load. */
+export function isFailure({ code }: Problem): boolean {
+  return PROBLEMS[code].status >= 500 && code !== 'busy' && code !== 'not-ready'
+}
+
 /** A problem's response. HEAD has the same headers; the body is left to the caller. */
 export function problemResponse(problem: Problem): WireResponse & { body: string } {
   const kind: Kind = PROBLEMS[problem.code]

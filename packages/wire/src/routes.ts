@@ -3,6 +3,7 @@ import { append } from './append.ts'
 import type { Handler, WireOptions } from './call.ts'
 import { contract } from './contract.ts'
 import { entryByCursor, listEntries, recordById } from './entries.ts'
+import { follow } from './follow.ts'
 import { healthz, metrics, readyz } from './health.ts'
 import { mcp } from './mcp.ts'
 import type { Permission } from './roles.ts'
@@ -18,6 +19,8 @@ export interface Route {
   readonly query: readonly string[]
   /** Whether an answer shows something of the ledger: then it is recorded before it is given. */
   readonly recorded: boolean
+  /** Whether an answer goes on until its reader or the server ends it. */
+  readonly streams?: true
   /** Whether the request must name the tenant. */
   readonly tenant: boolean
   /** Who may use it, once credentials are configured. */
@@ -82,6 +85,10 @@ export const ROUTES: readonly Route[] = [
     needs: 'mcp',
   },
   ...READS,
+  {
+    ...read('/v1/follow', follow, 'Records as they become durable: server-sent events', ['since', 'limit']),
+    streams: true,
+  },
   ...READS.map((route) => ({
     ...route,
     pattern: `/audit${route.pattern}`,

@@ -45,6 +45,7 @@ export async function harness(
     audit,
     codec: pureCodec,
     now: () => 1_800_000_000_000,
+    after: () => () => undefined,
     requestId: () => `r${++requests}`,
     ready: async () => ({ ready: true }),
     version: '0.0.0',

@@ -47,6 +47,8 @@ const LINGER_MS = 1000
 const LINGER_MAX_MS = 10_000
 /** Larger bodies are sent behind their head, not copied together with it. */
 const JOIN_BYTES = 64 * 1024
+/** A stream hands over at most so much before it waits until that is out. */
+const SLICE_BYTES = 64 * 1024
 
 class Request implements WireRequest {
   readonly method: string
@@ -80,6 +82,8 @@ export class Connection {
   #hasEnded = false
   #isPaused = false
   #request: { head: Head; request: Request; reader: BodyReader | undefined } | undefined
+  /** What makes the answer, when that goes on until the peer or the server ends it. */
+  #stream: AsyncIterator<string | Uint8Array> | undefined
   /** Whether the connection ends with the answer. */
   #isLast = false
   /** Bytes that wait to go out, and who waits for that. */
@@ -104,7 +108,7 @@ export class Connection {
     this.#active = now
     if (bytes.length === 0) this.#hasEnded = true
     else if (this.#state !== 'linger') this.#input = joined(this.#input, bytes)
-    if (this.#state === 'linger' && this.#hasEnded) this.#close()
+    if (this.#hasEnded && (this.#state === 'linger' || this.#stream !== undefined)) this.#close()
     else this.#advance()
   }
 
@@ -123,6 +127,7 @@ export class Connection {
     if (this.#state === 'body') this.#release()
     this.#state = 'closed'
     this.#input = NONE
+    this.#endStream()
     this.writable()
   }
 
@@ -256,7 +261,7 @@ export class Connection {
     const { body } = response
     if (this.#shared.isClosing) this.#isLast = true
     if (typeof body !== 'string' && !(body instanceof Uint8Array))
-      return this.#sendStream(response, body).then(() => this.#answered(response, started))
+      return this.#streamed(response, body, started)
     if (this.#state !== 'closed') this.#sendWhole(response, body)
     if (this.#waiting === 0) return this.#answered(response, started)
     return this.#whenDrained().then(() => this.#answered(response, started))
@@ -265,6 +270,19 @@ export class Connection {
   #answered({ status }: WireResponse, started: number): void {
     const shared = this.#shared
     shared.answered(this.#request?.request.method ?? '', status, shared.monotonic() - started)
+    this.#release()
+    this.#next()
+  }
+
+  /** How long a stream goes on says nothing: its answer counts as given when it begins. */
+  async #streamed(
+    response: WireResponse,
+    body: AsyncIterable<string | Uint8Array>,
+    started: number,
+  ): Promise<void> {
+    const shared = this.#shared
+    shared.answered(this.#request?.request.method ?? '', response.status, shared.monotonic() - started)
+    await this.#sendStream(response, body)
     this.#release()
     this.#next()
   }
@@ -287,22 +305,43 @@ export class Connection {
     }
   }
 
-  /** Chunks to HTTP/1.1 (RFC 9112 §7.1); HTTP/1.0 takes the end of the connection for the end. */
+  /**
+   * Chunks to HTTP/1.1 (RFC 9112 §7.1); HTTP/1.0 takes the end of the connection for the end. The connection ends with it: what goes
+   * on for hours is not waited behind. A peer that ends its side has gone.
+   */
   async #sendStream(response: WireResponse, body: AsyncIterable<string | Uint8Array>): Promise<void> {
     const { codec } = this.#shared
+    const isHead = this.#request?.request.method === 'HEAD'
     const isChunked = this.#request?.head.isCurrent !== false
-    if (!isChunked) this.#isLast = true
+    if (!isHead || !isChunked) this.#isLast = true
     this.#send(codec.utf8Encode(answerHead(response, this.#framing(isChunked ? 'chunked' : 'close'))))
-    if (this.#request?.request.method === 'HEAD') return
-    for await (const piece of body) {
-      const bytes = typeof piece === 'string' ? codec.utf8Encode(piece) : piece
-      if (this.#isClosed()) return
-      if (bytes.length === 0) continue
-      this.#send(isChunked ? codec.concat(chunkLine(bytes.length, codec), bytes, END_OF_LINE) : bytes)
-      if (this.#waiting > 0) await this.#whenDrained()
+    if (isHead) return
+    this.#stream = body[Symbol.asyncIterator]()
+    if (this.#hasEnded) this.#close()
+    if (this.#isClosed()) this.#endStream()
+    while (this.#stream !== undefined) {
+      const { value, done } = await this.#stream.next()
+      if (done === true) break
+      const bytes = typeof value === 'string' ? codec.utf8Encode(value) : value
+      for (let at = 0; at < bytes.length && !this.#isClosed(); at += SLICE_BYTES)
+        await this.#sendPiece(bytes.subarray(at, at + SLICE_BYTES), isChunked)
     }
+    this.#stream = undefined
     if (isChunked) this.#send(codec.asciiEncode('0\r\n\r\n'))
     if (this.#waiting > 0) await this.#whenDrained()
+  }
+
+  async #sendPiece(bytes: Uint8Array, isChunked: boolean): Promise<void> {
+    const { codec } = this.#shared
+    this.#send(isChunked ? codec.concat(chunkLine(bytes.length, codec), bytes, END_OF_LINE) : bytes)
+    if (this.#waiting > 0) await this.#whenDrained()
+  }
+
+  /** Nobody takes any more of it. */
+  #endStream(): void {
+    const stream = this.#stream
+    this.#stream = undefined
+    stream?.return?.().catch((error: unknown) => this.#shared.report(error))
   }
 
   #isClosed(): boolean {
@@ -317,6 +356,8 @@ export class Connection {
   #send(bytes: Uint8Array): void {
     if (this.#state === 'closed') return
     if (this.#shared.net.netSend(this.#id, exactBuffer(bytes))) return
+    // From here on the peer has to take it.
+    if (this.#waiting === 0) this.#active = this.#shared.monotonic()
     this.#waiting += bytes.length
     this.#shared.waiting += bytes.length
   }
@@ -374,6 +415,7 @@ export class Connection {
     this.#input = NONE
     this.#shared.net.netClose(this.#id)
     this.#shared.over(this.#id)
+    this.#endStream()
     this.writable()
   }
 }

@@ -37,6 +37,9 @@ export function wireLimits(limits: Limits, ledger: LedgerLimits): Partial<WireLi
     maxBatch: ledger.maxBatchRecords,
     maxBatchBytes: limits.batch,
     maxEntriesBytes: 8 * MIB,
+    maxFollowers: Math.floor(limits.connections / 4),
+    followBytes: 64 * 1024,
+    followWindow: MIB,
   }
 }
 

@@ -135,6 +135,7 @@ class Service implements ServiceFs {
 
   async #shutDown(): Promise<void> {
     const { tenant, http } = this.#running as Running
+    tenant.wire.drain()
     await http.stop(this.#limits.drainTimeout)
     await tenant.close()
     this.#psdb?.failed(new StorageError('closed', 'the ledgers are closed'))

@@ -83,6 +83,7 @@ function wireOf(options: TenantOptions, main: Ledger, audit: Ledger): Wire {
     audit,
     codec: runtime.codec,
     now: () => host.now(),
+    after: (ms, run) => runtime.after(ms, run),
     requestId: uuids(host),
     metrics: async () => ({
       contentType: PROMETHEUS_TEXT,
