@@ -6,6 +6,7 @@ type Add = (program: Command, io: Io) => void
 
 export const COMMANDS: Readonly<Record<string, () => Promise<Add>>> = {
   serve: async () => (await import('./command.ts')).addServe,
+  doctor: async () => (await import('./doctor/command.ts')).addDoctor,
   openapi: async () => (await import('./openapi-command.ts')).addOpenApi,
   host: async () => (await import('./host/host-command.ts')).addHost,
   front: async () => (await import('./host/front-command.ts')).addFront,

@@ -1,0 +1,82 @@
+/** What protects the ledgers of a root or of a host on this machine, each thing looked at now. */
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { isModuleId } from '@service-fs/format/module-id'
+import { HostedError } from '../errors.ts'
+import { hasCode } from '../keys.ts'
+import { clockFinding, processFindings, writerOf } from './process.ts'
+import { examineFiles, statOf, type Examined } from './files.ts'
+import { finding, octal, type Finding } from './finding.ts'
+
+export interface TenantReport {
+  module_id: string
+  dir: string
+  findings: Finding[]
+}
+
+export interface DoctorReport {
+  /** Nothing found is wrong. */
+  ok: boolean
+  tenants: TenantReport[]
+  /** Of the machine, and of tenants between each other. */
+  machine: Finding[]
+}
+
+/** @throws HostedError `doctor`: there is nothing to look at, or it may not be */
+export async function examine(tenants: readonly Examined[], hosted: boolean): Promise<DoctorReport> {
+  const reports: TenantReport[] = []
+  for (const tenant of tenants) reports.push(await examineTenant(tenant))
+  const machine = [await clockFinding(reports.map(({ dir }) => dir)), await usersFinding(reports, hosted)]
+  const all = [...machine, ...reports.flatMap(({ findings }) => findings)]
+  return { ok: all.every(({ wrong }) => wrong === undefined), tenants: reports, machine }
+}
+
+/** The tenants whose ledgers are in a directory. */
+export async function tenantsIn(root: string): Promise<Examined[]> {
+  const names = await readdir(root).catch((error: unknown) => {
+    throw unreadable(root, error)
+  })
+  const found: Examined[] = []
+  for (const moduleId of names.filter((name) => isModuleId(name)).sort())
+    if ((await statOf(join(root, moduleId, 'origin'))) !== undefined) found.push({ moduleId, root })
+  return found
+}
+
+async function examineTenant(tenant: Examined): Promise<TenantReport> {
+  const dir = join(tenant.root, tenant.moduleId)
+  const report = { module_id: tenant.moduleId, dir }
+  try {
+    if ((await statOf(join(dir, 'origin'))) === undefined)
+      return { ...report, findings: [finding('ledger', 'no', 'no ledger is here yet')] }
+    const writer = await writerOf(dir)
+    const ofProcess = writer.pid === undefined ? [] : processFindings(writer.pid)
+    return { ...report, findings: [...(await examineFiles(tenant)), writer.finding, ...ofProcess] }
+  } catch (error) {
+    throw unreadable(dir, error)
+  }
+}
+
+/** Whether each tenant's files are of a user of its own that is not root. */
+async function usersFinding(reports: readonly TenantReport[], hosted: boolean): Promise<Finding> {
+  const owners = new Map<number, string[]>()
+  const open: string[] = []
+  for (const { dir, module_id } of reports) {
+    const stats = await statOf(dir)
+    if (stats === undefined) continue
+    owners.set(stats.uid, [...(owners.get(stats.uid) ?? []), module_id])
+    if ((stats.mode & 0o077) !== 0) open.push(`${module_id} (${octal(stats.mode)})`)
+  }
+  const shared = [...owners].filter(([uid, ids]) => ids.length > 1 || uid === 0)
+  if (shared.length === 0 && open.length === 0)
+    return finding('separate-users', 'yes', `${owners.size} tenants, each of a user of its own`)
+  const [uid, ids = []] = shared[0] ?? []
+  const found =
+    uid === undefined ? `others may look into ${open.join(', ')}` : `uid ${uid} has ${ids.join(', ')}`
+  return finding('separate-users', 'no', found, hosted && process.getuid?.() === 0)
+}
+
+function unreadable(path: string, error: unknown): unknown {
+  if (!(error instanceof Error && 'syscall' in error)) return error
+  const who = hasCode(error, 'EACCES') || hasCode(error, 'EPERM') ? ': run it as root, or as its owner' : ''
+  return new HostedError('doctor', `${path}: ${error.message}${who}`, { cause: error })
+}

@@ -1,0 +1,89 @@
+/** The process that serves a tenant, and the machine's clock. */
+import { readFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { processFacts } from '../process-facts.ts'
+import { finding, type Finding } from './finding.ts'
+import { statOf } from './files.ts'
+
+/** The pid of the process that writes to the ledger; undefined when none does, or it can't be told. */
+export async function writerOf(dir: string): Promise<{ finding: Finding; pid?: number }> {
+  const lock = await statOf(join(dir, 'lock'))
+  if (lock === undefined) return { finding: finding('lock', 'no', 'never begun: there is no lock') }
+  if (process.platform !== 'linux')
+    return { finding: finding('lock', 'unknown', 'this system does not tell who holds a lock') }
+  if (!isLocked(lock.dev, lock.ino)) return { finding: finding('lock', 'no', 'nobody writes to it now') }
+  const pid = Number(/^\d{1,10}/.exec(await readFile(join(dir, 'lock'), 'latin1'))?.[0])
+  return { finding: finding('lock', 'yes', `held by process ${pid}: no other one writes`), pid }
+}
+
+/** Whether /proc/locks has a flock(2) on the file. */
+function isLocked(dev: number, ino: number): boolean {
+  const device = BigInt(dev)
+  const major = Number((device >> 8n) & 0xfffn)
+  const minor = Number((device & 0xffn) | ((device >> 12n) & 0xfff00n))
+  const file = ` ${hex(major)}:${hex(minor)}:${ino} `
+  return readFileSync('/proc/locks', 'latin1')
+    .split('\n')
+    .some((line) => line.includes(' FLOCK ') && line.includes(file))
+}
+
+function hex(number: number): string {
+  return number.toString(16).padStart(2, '0')
+}
+
+/** What the process could do beyond its work. */
+export function processFindings(pid: number): Finding[] {
+  const facts = processFacts(pid)
+  if (facts === undefined) return [finding('process', 'unknown', `process ${pid} can't be looked at`)]
+  const { uid, noNewPrivileges, setsFlags } = facts
+  return [
+    finding('not-root', uid === 0 ? 'no' : 'yes', `process ${pid} runs as uid ${uid}`),
+    finding(
+      'no-new-privileges',
+      noNewPrivileges ? 'yes' : 'no',
+      noNewPrivileges
+        ? `process ${pid} can gain none`
+        : `process ${pid} could gain some by running a set-uid program`,
+    ),
+    finding(
+      'attributes-out-of-reach',
+      setsFlags ? 'no' : 'yes',
+      setsFlags
+        ? `process ${pid} could clear file attributes (CAP_LINUX_IMMUTABLE)`
+        : `process ${pid} can't clear file attributes`,
+    ),
+  ]
+}
+
+/** adjtimex(2)'s answer of a clock that nothing keeps right. */
+const TIME_ERROR = 5
+/** `struct timex` has 208 bytes or fewer; of zeros it asks for nothing to be set. */
+const TIMEX_BYTES = 256
+
+/** Whether something keeps the machine's clock right, and whether it has gone back since the newest checkpoint. */
+export async function clockFinding(dirs: readonly string[]): Promise<Finding> {
+  for (const dir of dirs) {
+    const written = (await statOf(join(dir, 'checkpoint')))?.mtimeMs ?? 0
+    const ahead = Math.ceil((written - Date.now()) / 1000)
+    if (ahead > 1) return finding('clock', 'no', `it is ${ahead} s behind what ${dir} was written at`, true)
+  }
+  const synchronized = await isSynchronized()
+  if (synchronized === undefined)
+    return finding('clock', 'unknown', 'this system does not tell whether the clock is kept right')
+  return synchronized
+    ? finding('clock', 'yes', 'the kernel says that something keeps it right')
+    : finding('clock', 'no', 'the kernel knows of nothing that keeps it right')
+}
+
+async function isSynchronized(): Promise<boolean | undefined> {
+  if (process.platform !== 'linux') return undefined
+  try {
+    const koffi = (await import('koffi')).default
+    const adjtimex = koffi.load(null).func('int adjtimex(void *timex)')
+    const state: number = adjtimex(new Uint8Array(TIMEX_BYTES))
+    return state >= 0 ? state !== TIME_ERROR : undefined
+  } catch {
+    return undefined
+  }
+}
