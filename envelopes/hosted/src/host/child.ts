@@ -21,14 +21,24 @@ export interface Child {
   stop(ms: number): Promise<Ended>
 }
 
-/** Starts it, in a session of its own; its log goes where this process's goes. */
-export function startChild(command: readonly string[], bounds: Confinement): Child {
+/** The first of the descriptors that a child is given: before it are its standard ones and its channel. */
+export const FIRST_GIVEN = 4
+
+/**
+ * Starts it, in a session of its own; its log goes where this process's goes. It is given these descriptors of this process, from
+ * FIRST_GIVEN on.
+ */
+export function startChild(
+  command: readonly string[],
+  bounds: Confinement,
+  descriptors: readonly number[] = [],
+): Child {
   const started = confined(command, bounds)
   const child = spawn(started.command, started.args, {
     ...started.options,
     cwd: '/',
     env: confinedEnvironment(),
-    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc', ...descriptors],
     detached: true,
   })
   const ended = endOf(child)

@@ -1,6 +1,7 @@
 /** The front's process as the supervisor has it: given its settings, answered, told of changes, and started again when it ends. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { AccessSettings } from '../access/settings.ts'
+import type { Listen } from '../config.ts'
 import { HostedError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { Backoff } from './backoff.ts'
@@ -10,11 +11,19 @@ import { fromFront, type ToFront } from './messages.ts'
 /** What the front is told first. Plain JSON. */
 export interface FrontSettings {
   listen: string[]
+  /** Listened on instead, when the front is given sockets that listen. */
+  given?: GivenSockets
   metrics?: string
   access: AccessSettings
   tenants: string[]
   /** Milliseconds without a request after which a tenant is given up; 0: never. */
   idleMs: number
+}
+
+/** Sockets that listen, by their descriptors in the process that is given them. */
+export interface GivenSockets {
+  listen: Listen[]
+  metrics?: Listen
 }
 
 export type FrontMessage = ToFront<FrontSettings, AccessSettings>

@@ -1,7 +1,7 @@
 /** `service-fs front`, which only the supervisor starts: it gets its settings over their channel, and answers until it is ended. */
 import { createAccess, type Access } from '../access/access.ts'
 import type { AccessSettings } from '../access/settings.ts'
-import { parseListen } from '../config.ts'
+import { parseListen, type Listen } from '../config.ts'
 import { HostedError } from '../errors.ts'
 import { startFront } from '../front/front.ts'
 import { startMetricsListener } from '../front/metrics-listener.ts'
@@ -43,6 +43,14 @@ function firstSettings(): Promise<FrontSettings> {
   })
 }
 
+function placesOf({ given, listen }: FrontSettings): Listen[] {
+  return given === undefined ? listen.map(parseListen) : given.listen
+}
+
+function metricsPlaceOf({ given, metrics }: FrontSettings): Listen | undefined {
+  return given?.metrics ?? (metrics === undefined ? undefined : parseListen(metrics))
+}
+
 class Front {
   readonly urls: string[]
   readonly #access: Access
@@ -68,12 +76,10 @@ class Front {
       ...(settings.access.tls === undefined ? {} : { tls: settings.access.tls }),
     }
     const servers: HttpServer[] = []
-    for (const address of settings.listen)
-      servers.push(await startFront({ ...shared, listen: parseListen(address) }))
+    for (const listen of placesOf(settings)) servers.push(await startFront({ ...shared, listen }))
+    const place = metricsPlaceOf(settings)
     const own =
-      settings.metrics === undefined
-        ? undefined
-        : await startMetricsListener(parseListen(settings.metrics), () => metrics.all(), report)
+      place === undefined ? undefined : await startMetricsListener(place, () => metrics.all(), report)
     return new Front(settings, access, tenants, servers, own, report)
   }
 

@@ -4,12 +4,14 @@ import type { Io } from '@service-fs/client/io'
 import { perform, USAGE } from '@service-fs/client/perform'
 import { HostedError } from '../errors.ts'
 import { createLog } from '../log.ts'
+import { inheritedSockets, type Inherited } from '../socket-activation.ts'
 import { Supervisor } from './supervisor.ts'
 import { canConfine } from './confine.ts'
 import { isRoot } from './uids.ts'
 
 interface HostFlags {
   config: string
+  listen?: string
   json?: boolean
 }
 
@@ -18,6 +20,7 @@ export function addHost(program: Command, io: Io): void {
     .command('host')
     .description('run many tenants, a process each, behind one front; SIGHUP reads the configuration again')
     .requiredOption('--config <file>', 'host.json')
+    .option('--listen <systemd>', 'systemd: the sockets of a .socket unit, instead of what host.json says')
     .option('--json', 'say where it listens in one line of JSON')
     .action((flags: HostFlags) => perform(io, flags.json, () => host(flags, io)))
 }
@@ -26,7 +29,12 @@ async function host(flags: HostFlags, io: Io): Promise<number> {
   process.umask(0o022)
   try {
     const log = createLog({ name: 'supervisor', write: (line) => io.err(line) })
-    const supervisor = await Supervisor.start({ file: flags.config, program: process.argv[1] ?? '', log })
+    const supervisor = await Supervisor.start({
+      file: flags.config,
+      program: process.argv[1] ?? '',
+      log,
+      ...givenSockets(flags),
+    })
     const stopped = untilStopped(supervisor)
     process.on('SIGHUP', () => void supervisor.reload())
     await io.out(flags.json === true ? jsonGreeting(supervisor) : greeting(supervisor, flags.config))
@@ -37,6 +45,13 @@ async function host(flags: HostFlags, io: Io): Promise<number> {
     io.err(`service-fs: ${error.message}`)
     return USAGE
   }
+}
+
+function givenSockets({ listen }: HostFlags): { given?: Inherited[] } {
+  if (listen === undefined) return {}
+  if (listen !== 'systemd')
+    throw new HostedError('usage', `--listen: expected systemd, found ${listen}; addresses are in host.json`)
+  return { given: inheritedSockets(process.env, process.pid) }
 }
 
 function untilStopped(supervisor: Supervisor): Promise<void> {

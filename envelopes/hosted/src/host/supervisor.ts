@@ -14,11 +14,12 @@ import { watchAccess, type AccessWatch } from '../access/watch.ts'
 import { parseListen } from '../config.ts'
 import { HostedError } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { startChild } from './child.ts'
+import type { Inherited } from '../socket-activation.ts'
+import { FIRST_GIVEN, startChild } from './child.ts'
 import { loadHostConfig, type HostConfig } from './config.ts'
 import { checkReachable, checkReadable, checkTools } from './confine.ts'
 import { HOST_DIR, prepareRoot, prepareRun, socketOf } from './directories.ts'
-import { FrontLink, type FrontSettings } from './front-link.ts'
+import { FrontLink, type FrontSettings, type GivenSockets } from './front-link.ts'
 import { frontCommand } from './launch.ts'
 import { Slots } from './slots.ts'
 import { TenantLauncher } from './tenant-launcher.ts'
@@ -34,6 +35,8 @@ export interface SupervisorOptions {
   /** The program that its processes run: `bin/service-fs.js`. */
   program: string
   log: Logger
+  /** Sockets that listen already, for the front: the one named `metrics` for the metrics, the others instead of what host.json says. */
+  given?: readonly Inherited[]
 }
 
 export interface TenantStatus {
@@ -50,6 +53,7 @@ export class Supervisor {
   readonly #slots = new Slots(Math.max(2, availableParallelism()))
   readonly #tenants = new Map<string, TenantProcess>()
   readonly #lock: DirectoryLock
+  readonly #given: readonly Inherited[] | undefined
   #config: HostConfig
   #access: AccessSettings
   #watch: AccessWatch | undefined
@@ -61,7 +65,7 @@ export class Supervisor {
     const file = resolve(options.file)
     const config = await loadHostConfig(file)
     const access = await loadAccess(config.access, config.tls, dirname(file))
-    checkAddresses(config, access)
+    checkAddresses(config, access, options.given)
     const program = realpathSync(options.program)
     await prepare(config, program)
     const lock = await lockRun(config)
@@ -77,7 +81,7 @@ export class Supervisor {
   }
 
   private constructor(
-    { file, program, log }: SupervisorOptions,
+    { file, program, log, given }: SupervisorOptions,
     config: HostConfig,
     access: AccessSettings,
     lock: DirectoryLock,
@@ -87,9 +91,10 @@ export class Supervisor {
     this.#config = config
     this.#access = access
     this.#lock = lock
+    this.#given = given
     this.#launcher = new TenantLauncher(program, log)
     this.#front = new FrontLink({
-      launch: () => startChild(...frontCommand(program, this.#config)),
+      launch: () => startChild(...frontCommand(program, this.#config), descriptorsOf(given)),
       settings: () => this.#frontSettings(),
       reach: (moduleId) => this.reach(moduleId),
       idle: (moduleId) => void this.#tenants.get(moduleId)?.idle(),
@@ -184,6 +189,7 @@ export class Supervisor {
     const { listen, metrics, idleStopSeconds, tenants } = this.#config
     return {
       listen,
+      ...(this.#given === undefined ? {} : { given: givenTo(this.#given) }),
       ...(metrics === undefined ? {} : { metrics }),
       access: this.#access,
       tenants: tenants.map(({ moduleId }) => moduleId),
@@ -193,9 +199,31 @@ export class Supervisor {
 }
 
 /** The host's metrics need no credentials, so they are for this machine only. @throws HostedError `usage` */
-function checkAddresses({ listen, metrics }: HostConfig, access: AccessSettings): void {
-  for (const address of listen) checkListen(parseListen(address), access)
+function checkAddresses(
+  { listen, metrics }: HostConfig,
+  access: AccessSettings,
+  given?: readonly Inherited[],
+): void {
+  if (given === undefined) for (const address of listen) checkListen(parseListen(address), access)
+  else for (const { name, listen: bound } of given) checkListen(bound, name === METRICS ? OPEN : access)
   if (metrics !== undefined) checkListen(parseListen(metrics), OPEN)
+}
+
+/** The name of the socket that the metrics are for. */
+const METRICS = 'metrics'
+
+function descriptorsOf(given: readonly Inherited[] = []): number[] {
+  return given.flatMap(({ listen: { fd } }) => (fd === undefined ? [] : [fd]))
+}
+
+/** The sockets as the front has them. */
+function givenTo(given: readonly Inherited[]): GivenSockets {
+  const there = given.map(({ name, listen }, i) => ({ name, listen: { ...listen, fd: FIRST_GIVEN + i } }))
+  const metrics = there.find(({ name }) => name === METRICS)?.listen
+  return {
+    listen: there.filter(({ name }) => name !== METRICS).map(({ listen }) => listen),
+    ...(metrics === undefined ? {} : { metrics }),
+  }
 }
 
 /** Makes the directories of the host, and checks that what its processes need is within their reach. */
