@@ -1,5 +1,5 @@
-// 10,000 mixed reads of many clients, with kill -9 of the daemon in between: each read that was answered is in the audit sub-ledger
-// exactly once, with who asked and with the range that was shown.
+// 10,000 mixed reads of many clients, and followers, with kill -9 of the daemon in between: each read that was answered is in the
+// audit sub-ledger exactly once, with who asked and with the range that was shown.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,8 +8,10 @@ import { expect, it } from 'vitest'
 import { serviceFsCommand, startDaemon } from '../support/daemon.ts'
 import { startHost } from '../support/host.ts'
 import { sleep } from '../support/process.ts'
+import { FollowingClient } from './followers.ts'
 
 const CLIENTS = 24
+const FOLLOWERS = 3
 const RECORDS = 700
 const SUBJECTS = ['ann', 'bob', 'cleo']
 const TENANT = 'test'
@@ -217,6 +219,10 @@ class Load {
   /** By X-Foundry-Request-ID, each of which is used once. */
   readonly answered = new Map<string, Answered>()
   readonly unanswered = new Set<string>()
+  readonly followers: readonly FollowingClient[] = Array.from(
+    { length: FOLLOWERS },
+    () => new FollowingClient(),
+  )
   readonly #served: Served
   readonly #tokens: ReadonlyMap<string, string>
   readonly #enough: number
@@ -236,7 +242,21 @@ class Load {
         if (!isAnswered) await sleep(20)
       }
     }
-    await Promise.all([this.#write(), ...Array.from({ length: CLIENTS }, (_, i) => client(i))])
+    const following = Promise.all(this.followers.map((follower, i) => this.#follow(follower, i)))
+    await Promise.race([
+      Promise.all([this.#write(), ...Array.from({ length: CLIENTS }, (_, i) => client(i))]),
+      following,
+    ])
+    for (const follower of this.followers) follower.stop()
+    await following
+  }
+
+  #follow(follower: FollowingClient, number: number): Promise<void> {
+    const headers = {
+      'x-foundry-request-id': `follower-${number}`,
+      authorization: `Bearer ${this.#tokens.get('bob')}`,
+    }
+    return follower.run((path, init) => this.#served.fetch(path, init), headers)
   }
 
   /** Whether there was an answer. */
@@ -295,17 +315,42 @@ interface Recorded {
   read: Read
 }
 
-/** What the audit sub-ledger in a directory has, by X-Foundry-Request-ID. Fails when one stands twice. */
-async function recordedIn(dir: string): Promise<Map<string, Recorded>> {
+/** What the audit sub-ledger in a directory has: the followers' batches by their index, all else by X-Foundry-Request-ID. */
+async function recordedIn(
+  dir: string,
+): Promise<{ reads: Map<string, Recorded>; batches: Map<number, Read> }> {
   const listed = await serviceFsCommand(['audit', 'ls', dir, '--json'])
   expect([listed.code, listed.stderr]).toEqual([0, ''])
-  const recorded = new Map<string, Recorded>()
+  const reads = new Map<string, Recorded>()
+  const batches = new Map<number, Read>()
   for (const line of listed.stdout.split('\n').slice(0, -1)) {
     const one = JSON.parse(line) as Recorded
-    expect(recorded.has(one.read.request_id), `${one.read.request_id} stands twice`).toBe(false)
-    recorded.set(one.read.request_id, one)
+    const { request_id: id, route } = one.read
+    if (route === '/v1/follow') {
+      batches.set(one.index, one.read)
+      continue
+    }
+    expect(reads.has(id), `${id} stands twice`).toBe(false)
+    reads.set(id, one)
   }
-  return recorded
+  return { reads, batches }
+}
+
+/** Every batch that a follower was shown is on record with its range, and no two of its batches are the same entry. */
+function expectBatches({ followers }: Load, recorded: ReadonlyMap<number, Read>): number {
+  let count = 0
+  for (const [number, { batches, cursor }] of followers.entries()) {
+    expect(cursor).toBeGreaterThan(RECORDS)
+    expect(new Set(batches.map(({ index }) => index)).size).toBe(batches.length)
+    for (const { index, ...shown } of batches)
+      expect(recorded.get(index), `batch ${index}`).toMatchObject({
+        subject: 'token:bob',
+        request_id: `follower-${number}`,
+        ...shown,
+      })
+    count += batches.length
+  }
+  return count
 }
 
 it.each([
@@ -327,7 +372,8 @@ it.each([
       }
       await running
       await served.stop()
-      const recorded = await recordedIn(served.dir)
+      const { reads: recorded, batches } = await recordedIn(served.dir)
+      const shown = expectBatches(load, batches)
       for (const [id, { index, read }] of load.answered) {
         const found = recorded.get(id)
         expect({ index: found?.index, read: found?.read }, id).toMatchObject({ index, read })
@@ -339,7 +385,7 @@ it.each([
       expect(verified.stdout + verified.stderr).toContain('"ok":true')
       const seconds = ((performance.now() - started) / 1000).toFixed(1)
       console.log(
-        `${load.answered.size} answered, ${recorded.size} recorded (${others.length} without an answer), ${seconds} s`,
+        `${load.answered.size} answered, ${recorded.size} recorded (${others.length} without an answer), ${shown} batches of followers, ${seconds} s`,
       )
     } finally {
       await served.dispose()
