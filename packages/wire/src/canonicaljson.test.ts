@@ -251,3 +251,12 @@ it('finds the end of a string behind any run of backslashes', () => {
     }
   }
 })
+
+it('takes white space of any length, and numbers of up to 1,024 digits', () => {
+  for (const n of [1, 1023, 1024, 1025, 5000])
+    expect(parseJson(`${' \n\t\r'.repeat(n)}[ 1${' '.repeat(n)}]`)).toEqual([1])
+  expect(parseJson(`0.${'1'.repeat(1024)}`)).toBe(1 / 9)
+  for (const long of [`0.${'1'.repeat(1025)}`, `1e${'0'.repeat(1025)}`, `-0.5E-${'0'.repeat(1e6)}1`])
+    expect(() => parseJson(long)).toThrow('1,024 digits')
+  expect(() => parseJson('1'.repeat(5000))).toThrow('a double cannot hold')
+})

@@ -178,8 +178,9 @@ function writeObject(value: Readonly<Record<string, unknown>>, depth: number): s
   return `${text}}`
 }
 
-const SPACE = /[ \t\n\r]*/y
-const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y
+// An engine may keep a place to go back to for each character that a repetition takes: none takes more than some.
+const SPACE = /[ \t\n\r]{1,1024}/y
+const NUMBER = /-?(?:0|[1-9][0-9]{0,1023})(\.[0-9]{1,1024})?([eE][+-]?[0-9]{1,1024})?/y
 
 /** Walks a JSON text for what JSON.parse lets pass. Inside of strings it looks for the end only: JSON.parse checks the rest. */
 class Scanner {
@@ -290,6 +291,9 @@ class Scanner {
       throw new JsonError('a number that a double cannot hold (RFC 8785): send it as a string', this.at)
     }
     this.at += literal.length
+    const next = this.text.charCodeAt(this.at)
+    if (next >= DIGIT_0 && next <= DIGIT_9 && literal.length > 1024)
+      throw new JsonError('a number of more than 1,024 digits: send it as a string', this.at)
   }
 
   private literal(): void {
@@ -302,10 +306,11 @@ class Scanner {
   }
 
   private space(): void {
-    if (this.text.charCodeAt(this.at) > SPACE_CHARACTER) return
-    SPACE.lastIndex = this.at
-    SPACE.test(this.text)
-    this.at = SPACE.lastIndex
+    while (this.text.charCodeAt(this.at) <= SPACE_CHARACTER) {
+      SPACE.lastIndex = this.at
+      if (!SPACE.test(this.text)) return
+      this.at = SPACE.lastIndex
+    }
   }
 
   private take(unit: number): boolean {
