@@ -84,7 +84,8 @@ class Life implements Host {
     for (const { ended } of this.#connections.values()) ended()
   }
 
-  async request(bytes: Uint8Array): Promise<Buffer> {
+  /** `isEnded`: the client ends its side with the request. */
+  async request(bytes: Uint8Array, isEnded: boolean): Promise<Buffer> {
     const id = this.#nextConnection++
     const parts: Buffer[] = []
     const ended = new Promise<void>((resolve) => this.#connections.set(id, { parts, ended: resolve }))
@@ -92,7 +93,7 @@ class Life implements Host {
     for (let at = 0; at < bytes.length && this.#connections.has(id); at += CHUNK) {
       this.#call((to) => to.data(id, exact(bytes.subarray(at, at + CHUNK))))
     }
-    if (this.#connections.has(id)) this.#call((to) => to.data(id, new ArrayBuffer(0)))
+    if (isEnded && this.#connections.has(id)) this.#call((to) => to.data(id, new ArrayBuffer(0)))
     await ended
     return Buffer.concat(parts)
   }
@@ -204,7 +205,9 @@ export async function openBundleCore(place: PsdbPlace, load: Load): Promise<Core
   }
   return {
     async request(method, target, headers, body): Promise<WireAnswer> {
-      return parseAnswer(await life.request(requestBytes(method, target, headers, body)), method)
+      // Who follows goes when its side ends; who asks for something else gets that.
+      const isEnded = !target.startsWith('/v1/follow')
+      return parseAnswer(await life.request(requestBytes(method, target, headers, body), isEnded), method)
     },
     advance: async (ms) => life.advance(ms),
     restart,

@@ -27,8 +27,24 @@ export function parseAnswer(bytes: Buffer, method: string): WireAnswer {
     const colon = line.indexOf(':')
     headers[line.slice(0, colon).toLowerCase()] = line.slice(colon + 1).trim()
   }
-  const body = bytes.subarray(end + 4)
+  const isChunked = headers['transfer-encoding'] === 'chunked' && method !== 'HEAD'
+  const body = isChunked ? chunksOf(bytes.subarray(end + 4)) : bytes.subarray(end + 4)
+  if (isChunked || (method === 'HEAD' && headers['content-length'] === undefined))
+    return { status: Number(status), headers, body }
   const length = method === 'HEAD' ? 0 : Number(headers['content-length'])
   if (body.length !== length) throw new Error(`expected a body of ${length} bytes, found ${body.length}`)
   return { status: Number(status), headers, body }
+}
+
+/** The content of a body in chunks (RFC 9112, section 7.1), which has to be whole. */
+function chunksOf(bytes: Buffer): Buffer {
+  const parts: Buffer[] = []
+  for (let at = 0; ;) {
+    const line = bytes.indexOf('\r\n', at)
+    const length = Number.parseInt(bytes.toString('latin1', at, line), 16)
+    if (line < 0 || Number.isNaN(length)) throw new Error(`expected a chunk at byte ${at} of ${bytes.length}`)
+    if (length === 0) return Buffer.concat(parts)
+    parts.push(bytes.subarray(line + 2, line + 2 + length))
+    at = line + 2 + length + 2
+  }
 }
