@@ -5,7 +5,7 @@ import { allowanceFor, canonicalJson, JsonError, MAX_VALUES, parseJson } from '@
 declare const host: { said(outcome: string): void }
 const reader = {
   /** Says `read`, or what a JsonError's code is. */
-  read(text) {
+  read(text: string): void {
     try {
       canonicalJson(parseJson(text, allowanceFor(text, MAX_VALUES)))
       host.said('read')
