@@ -6,6 +6,9 @@ import type { WireResponse } from '@service-fs/wire/request'
 import { compress } from './compress.ts'
 import { hasCode } from './keys.ts'
 
+/** A client that means another server sends it nothing more over this connection. */
+const MISDIRECTED = 421
+
 /** Resolves when the answer is handed over; a stream's, when it has ended. Rejects when the client goes away in a stream. */
 export async function sendAnswer(
   raw: IncomingMessage,
@@ -14,7 +17,7 @@ export async function sendAnswer(
 ): Promise<void> {
   const { status, headers, body } = response
   const isHead = raw.method === 'HEAD'
-  if (!raw.complete) out.shouldKeepAlive = false
+  if (!raw.complete || status === MISDIRECTED) out.shouldKeepAlive = false
   if (!isWhole(body)) {
     // What goes on for hours is not waited behind: the connection ends with it.
     if (!isHead) out.shouldKeepAlive = false

@@ -3,13 +3,19 @@ import type { IncomingMessage } from 'node:http'
 import { authorityOf, isHost } from '@service-fs/wire/host-name'
 import { Problem } from '@service-fs/wire/problem'
 
-type Head = Pick<IncomingMessage, 'httpVersion' | 'rawHeaders' | 'headers' | 'url'>
+type Head = Pick<IncomingMessage, 'httpVersion' | 'rawHeaders' | 'headers' | 'method' | 'url'>
+
+/** Bytes of a request line. */
+const MAX_REQUEST_LINE = 8 * 1024
+const REST_OF_LINE = '  HTTP/1.1\r\n'.length
 
 /** Fields whose second value would be another request. */
 const SINGLE = ['host', 'content-length', 'content-type', 'authorization'] as const
 
-/** Why a head is refused, 400: RFC 9112 §2.3 (version), §3.2 (Host), §6 (length). */
-export function headProblem({ httpVersion, rawHeaders, headers }: Head): Problem | undefined {
+/** Why a head is refused, 400 or 414: RFC 9112 §2.3 (version), §3 (request line), §3.2 (Host), §6 (length). */
+export function headProblem({ httpVersion, rawHeaders, headers, method, url }: Head): Problem | undefined {
+  if ((method?.length ?? 0) + (url?.length ?? 0) + REST_OF_LINE > MAX_REQUEST_LINE)
+    return new Problem('target-too-long', `the request line: expected at most ${MAX_REQUEST_LINE} bytes`)
   const isCurrent = httpVersion === '1.1'
   if (!isCurrent && httpVersion !== '1.0') return bad('expected a request line: METHOD target HTTP/1.1')
   const again = repeated(rawHeaders)

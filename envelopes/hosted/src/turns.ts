@@ -61,6 +61,7 @@ class Turns {
   #current: Turn | undefined
   #waiting: Turn[] = []
   #refusal: Problem | undefined
+  #isOver = false
 
   constructor(socket: Socket, begin: Begin) {
     this.#socket = socket
@@ -69,6 +70,7 @@ class Turns {
   }
 
   take(turn: Turn): void {
+    if (this.#isOver) return
     if (this.#current === undefined) this.#start(turn)
     else if (this.#waiting.push(turn) > MAX_WAITING) this.#socket.destroy()
   }
@@ -80,31 +82,32 @@ class Turns {
     const newest = this.#waiting.at(-1) ?? this.#current
     if (newest !== undefined && !newest.raw.complete) {
       if (newest === this.#current) {
-        this.#end(!newest.out.headersSent)
+        // One that is answered before its body was read is the last one anyway.
+        if (!newest.out.headersSent) refuse(this.#socket, problem)
         return
       }
       // Its body does not come: it is answered by the refusal.
       this.#waiting.pop()
     }
-    if (this.#current === undefined) this.#end(true)
+    if (this.#current === undefined) refuse(this.#socket, problem)
   }
 
   #start(turn: Turn): void {
     this.#current = turn
-    turn.out.once('close', () => this.#next())
+    turn.out.once('close', () => this.#next(turn.out))
     this.#begin(turn.raw, turn.out)
   }
 
-  #next(): void {
+  #next({ shouldKeepAlive }: ServerResponse): void {
     this.#current = undefined
-    if (this.#socket.destroyed) return
+    // What is behind the last request of a connection is none, whatever it looks like.
+    if (!shouldKeepAlive) this.#isOver = true
+    if (this.#socket.destroyed || this.#isOver) {
+      this.#waiting = []
+      return
+    }
     const turn = this.#waiting.shift()
     if (turn !== undefined) this.#start(turn)
-    else if (this.#refusal !== undefined) this.#end(true)
-  }
-
-  #end(canAnswer: boolean): void {
-    if (canAnswer && this.#refusal !== undefined) refuse(this.#socket, this.#refusal)
-    else this.#socket.destroy()
+    else if (this.#refusal !== undefined) refuse(this.#socket, this.#refusal)
   }
 }
