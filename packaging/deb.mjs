@@ -1,0 +1,163 @@
+// Builds the Debian package of this checkout: node packaging/deb.mjs [--out DIR]. Prints its path.
+// The same commit gives the same bytes: times are the commit's (or SOURCE_DATE_EPOCH), owners root, modes 0755 and 0644.
+import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { gzipSync } from 'node:zlib'
+import { copyDependencies, filesIn } from './production.mjs'
+
+const packaging = import.meta.dirname
+const repo = dirname(packaging)
+const hosted = join(repo, 'envelopes/hosted')
+
+/** @param {string} path */
+const text = (path) => readFileSync(path, 'utf8')
+
+/** Lays out what is installed. @param {string} root */
+function layOut(root) {
+  const lib = join(root, 'usr/lib/service-fs')
+  mkdirSync(lib, { recursive: true })
+  cpSync(join(hosted, 'bin'), join(lib, 'bin'), { recursive: true })
+  cpSync(join(hosted, 'dist'), join(lib, 'dist'), {
+    recursive: true,
+    filter: (path) => !path.endsWith('.map'),
+  })
+  const { name, version, description, license, type } = JSON.parse(text(join(hosted, 'package.json')))
+  write(
+    join(lib, 'package.json'),
+    `${JSON.stringify({ name, version, description, license, type }, undefined, 2)}\n`,
+  )
+  const installed = copyDependencies(hosted, lib)
+  copy(join(packaging, 'debian/service-fs'), join(root, 'usr/bin/service-fs'))
+  for (const unit of readdirSync(join(packaging, 'systemd')))
+    copy(join(packaging, 'systemd', unit), join(root, 'usr/lib/systemd/system', unit))
+  layOutDocs(join(root, 'usr/share/doc/service-fs'), lib, installed)
+  return version
+}
+
+/**
+ * @param {string} doc
+ * @param {string} lib
+ * @param {import('./production.mjs').Installed[]} installed
+ */
+function layOutDocs(doc, lib, installed) {
+  for (const path of filesIn(join(repo, 'docs'))) copy(path, join(doc, relative(join(repo, 'docs'), path)))
+  for (const name of ['README.md', 'SECURITY.md']) copy(join(repo, name), join(doc, name))
+  for (const part of ['grafana', 'prometheus', 'examples'])
+    for (const path of filesIn(join(packaging, part))) copy(path, join(doc, relative(packaging, path)))
+  write(join(doc, 'changelog.gz'), gzipSync(text(join(repo, 'CHANGELOG.md')), { level: 9 }))
+  const others = installed.map(
+    ({ name, version, license, at }) => `${name} ${version}: ${license}, ${relative(lib, at)}`,
+  )
+  write(
+    join(doc, 'copyright'),
+    `service-fs, Apache License 2.0:\n\n${text(join(repo, 'LICENSE'))}\n\nIt is distributed with these packages of npm, whose licences are in /usr/lib/service-fs:\n\n${others.toSorted().join('\n')}\n`,
+  )
+}
+
+/**
+ * @param {string} from
+ * @param {string} to
+ */
+function copy(from, to) {
+  mkdirSync(dirname(to), { recursive: true })
+  cpSync(from, to)
+}
+
+/**
+ * @param {string} path
+ * @param {string | Uint8Array} content
+ */
+function write(path, content) {
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, content)
+}
+
+/**
+ * What dpkg reads: fields, checksums, scripts.
+ * @param {string} root
+ * @param {string} version
+ * @param {string} arch
+ */
+function describe(root, version, arch) {
+  const files = filesIn(root)
+  const bytes = files.reduce((sum, path) => sum + statSync(path).size, 0)
+  const sums = files.map((path) => {
+    const sum = createHash('md5').update(readFileSync(path)).digest('hex')
+    return `${sum}  ${relative(root, path)}\n`
+  })
+  const control = text(join(packaging, 'debian/control'))
+    .replace('@VERSION@', version)
+    .replace('@ARCH@', arch)
+    .replace('@SIZE@', String(Math.ceil(bytes / 1024)))
+  write(join(root, 'DEBIAN/control'), control)
+  write(join(root, 'DEBIAN/md5sums'), sums.join(''))
+  for (const script of ['postinst', 'prerm', 'postrm'])
+    copy(join(packaging, 'debian', script), join(root, 'DEBIAN', script))
+}
+
+const SCRIPTS =
+  /^(?:DEBIAN\/(?:postinst|prerm|postrm)|usr\/bin\/service-fs|usr\/lib\/service-fs\/bin\/service-fs\.js)$/
+
+/**
+ * One mode and one time for everything.
+ * @param {string} root
+ * @param {number} epoch seconds since 1970
+ */
+function settle(root, epoch) {
+  const entries = readdirSync(root, { recursive: true, encoding: 'utf8' }).toSorted()
+  for (const name of ['', ...entries].toReversed()) {
+    const path = join(root, name)
+    chmodSync(path, statSync(path).isDirectory() || SCRIPTS.test(name) ? 0o755 : 0o644)
+    utimesSync(path, epoch, epoch)
+  }
+}
+
+function commitTime() {
+  const asked = process.env['SOURCE_DATE_EPOCH']
+  if (asked !== undefined) return Number(asked)
+  return Number(execFileSync('git', ['-C', repo, 'log', '-1', '--format=%ct'], { encoding: 'utf8' }))
+}
+
+function main() {
+  const { values } = parseArgs({ options: { out: { type: 'string' } } })
+  if (!existsSync(join(hosted, 'dist/main.js'))) {
+    process.stderr.write('packaging/deb.mjs: not built yet: run `npm run build` first\n')
+    return 3
+  }
+  const out = resolve(values.out ?? join(packaging, 'out'))
+  mkdirSync(out, { recursive: true })
+  const work = mkdtempSync(join(out, 'work-'))
+  try {
+    const arch = execFileSync('dpkg', ['--print-architecture'], { encoding: 'utf8' }).trim()
+    const version = layOut(work)
+    describe(work, version, arch)
+    const epoch = commitTime()
+    settle(work, epoch)
+    const deb = join(out, `service-fs_${version}_${arch}.deb`)
+    execFileSync('dpkg-deb', ['--root-owner-group', '-Zxz', '-z6', '--build', work, deb], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: { ...process.env, SOURCE_DATE_EPOCH: String(epoch) },
+    })
+    process.stdout.write(`${deb}\n`)
+    return 0
+  } finally {
+    rmSync(work, { recursive: true, force: true })
+  }
+}
+
+process.exitCode = main()
