@@ -5,18 +5,16 @@ import { nativeHasher } from '@service-fs/native/native'
 import { entriesOf } from '@service-fs/format/entry'
 import { sha256Hex } from '@service-fs/native/native'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { buildProgram } from './program.ts'
 import { canonicalJson } from './read.ts'
 import { READ_TYPE, momentOf, readText, type Read } from './reads.ts'
 import {
-  Exit,
+  cli,
   TEST_ORIGIN,
   checkpointOf,
   makeLedger,
   remove,
   serveDirectory,
   temporary,
-  testIo,
   testRecords,
   testSigner,
   type TestIo,
@@ -74,16 +72,6 @@ beforeEach(async () => {
   await makeLedger(join(dir, 'audit'), { origin: AUDIT, records })
 })
 afterEach(() => remove(dir))
-
-async function cli(...args: string[]): Promise<TestIo> {
-  const io = testIo()
-  try {
-    await buildProgram(io).parseAsync(args, { from: 'user' })
-  } catch (error) {
-    if (!(error instanceof Exit)) throw error
-  }
-  return io
-}
 
 async function listed(...args: string[]): Promise<number[]> {
   const io = await cli('audit', 'ls', dir, '--json', ...args)

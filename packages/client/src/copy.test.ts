@@ -18,9 +18,8 @@ import { readTail } from '@service-fs/format/tail-read'
 import { verifierFromVkey } from '@service-fs/tlog/keys'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { buildProgram } from './program.ts'
 import {
-  Exit,
+  cli,
   filesBelow,
   makeLedger,
   remove,
@@ -28,7 +27,6 @@ import {
   serve,
   serveDirectory,
   temporary,
-  testIo,
   testRecords,
   testSigner,
   write,
@@ -44,16 +42,6 @@ beforeEach(async () => {
   dir = await temporary()
 })
 afterEach(() => remove(dir))
-
-async function cli(...args: string[]): Promise<TestIo> {
-  const io = testIo()
-  try {
-    await buildProgram(io).parseAsync(args, { from: 'user' })
-  } catch (error) {
-    if (!(error instanceof Exit)) throw error
-  }
-  return io
-}
 
 /** Runs a command that must do well. */
 async function done(...args: string[]): Promise<TestIo> {

@@ -8,8 +8,7 @@ import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { ClientError } from './errors.ts'
 import { readCredentials, type CredentialOptions } from './credentials.ts'
-import { buildProgram } from './program.ts'
-import { Exit, remove, temporary, testIo, type TestIo } from './testing.ts'
+import { cli, remove, temporary, type TestIo } from './testing.ts'
 
 const OPENSSL = spawnSync('openssl', ['version']).stdout?.toString() ?? ''
 /** `-CA` of `openssl req` came with 3.0. */
@@ -151,15 +150,7 @@ describe.skipIf(why !== '')(`over TLS${why}`, () => {
     server = undefined
   })
 
-  async function ls(...args: string[]): Promise<TestIo> {
-    const io = testIo()
-    try {
-      await buildProgram(io).parseAsync(['ls', '--url', url, ...args], { from: 'user' })
-    } catch (error) {
-      if (!(error instanceof Exit)) throw error
-    }
-    return io
-  }
+  const ls = (...args: string[]): Promise<TestIo> => cli('ls', '--url', url, ...args)
 
   it('the token goes to a server that --cacert vouches for', async () => {
     await start('server')

@@ -4,18 +4,7 @@ import { entriesOf, type RecordContent } from '@service-fs/format/entry'
 import { parseSignerKey, signerFromKey } from '@service-fs/tlog/keys'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { nativeCodec, sha256Hex } from '@service-fs/native/native'
-import { buildProgram } from './program.ts'
-import {
-  Exit,
-  makeLedger,
-  proofOf,
-  remove,
-  temporary,
-  testIo,
-  testRecords,
-  testSigner,
-  type TestIo,
-} from './testing.ts'
+import { cli, makeLedger, proofOf, remove, temporary, testRecords, testSigner } from './testing.ts'
 
 let dir = ''
 
@@ -23,16 +12,6 @@ beforeEach(async () => {
   dir = await temporary()
 })
 afterEach(() => remove(dir))
-
-async function cli(...args: string[]): Promise<TestIo> {
-  const io = testIo()
-  try {
-    await buildProgram(io).parseAsync(args, { from: 'user' })
-  } catch (error) {
-    if (!(error instanceof Exit)) throw error
-  }
-  return io
-}
 
 it('ends with 2 on wrong usage, in one line and without a stack', async () => {
   const wrong = [

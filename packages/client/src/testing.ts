@@ -20,6 +20,7 @@ import { formatTlogProof } from '@service-fs/tlog/tlog-proof'
 import type { Io } from './io.ts'
 import { nativeCodec, nativeHasher, sha256Hex } from '@service-fs/native/native'
 import { directoryFiles } from './ledger-files.ts'
+import { buildProgram } from './program.ts'
 import { filesSource } from './source.ts'
 import { tailPath } from './tail.ts'
 
@@ -277,6 +278,17 @@ export function testIo(stdin: Uint8Array = new Uint8Array()): TestIo {
       io.code = code
       throw new Exit(code)
     },
+  }
+  return io
+}
+
+/** Runs a command line to its end. */
+export async function cli(...args: string[]): Promise<TestIo> {
+  const io = testIo()
+  try {
+    await buildProgram(io).parseAsync(args, { from: 'user' })
+  } catch (error) {
+    if (!(error instanceof Exit)) throw error
   }
   return io
 }
