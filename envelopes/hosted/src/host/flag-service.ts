@@ -39,7 +39,9 @@ const SEALED_DIRECTORY = /^(?:keys|tile(?:\/(?:entries|\d{1,2})(?:\/x\d{3})*)?)$
 /** Of all tenants: looking through a tail file takes memory and time. */
 const checks = new Limiter(1)
 /** How many times as long as its last check took a tenant waits for its next one. */
-const CHECK_PAUSE = 9
+const CHECK_PAUSE = 4
+/** A tenant that stops waits for it. */
+const LONGEST_PAUSE_MS = 2000
 /** Requests of a tenant that are answered in one second. */
 const MOST_A_SECOND = 2000
 
@@ -66,6 +68,7 @@ export class FlagService {
   readonly #attributes: Attributes | undefined
   readonly #files: LedgerFiles | undefined
   #releases: Promise<unknown> = Promise.resolve()
+  #pause: Promise<unknown> = Promise.resolve()
   #second = 0
   #inSecond = 0
 
@@ -119,7 +122,10 @@ export class FlagService {
       }
       case 'release': {
         const { path, newer } = request
-        const done = this.#releases.then(() => this.#release(attributes, files, path, newer))
+        const done = this.#releases.then(async () => {
+          await this.#pause
+          await this.#release(attributes, files, path, newer)
+        })
         this.#releases = done.catch(() => undefined)
         return done
       }
@@ -132,13 +138,16 @@ export class FlagService {
     const [newerLedger, newerName] = splitAudit(newer)
     const [start, newerStart] = [tailStart(name), tailStart(newerName)]
     if (ledger !== newerLedger) throw new StorageError('path', 'expected two tail files of one ledger')
-    const started = performance.now()
-    const may = await checks.run(() =>
-      mayGo(files, ledger, { path, start }, { path: newer, start: newerStart }),
-    )
-    this.#releases = this.#releases.then(() =>
-      sleep((performance.now() - started) * CHECK_PAUSE, undefined, { ref: false }),
-    )
+    let took = 0
+    const may = await checks.run(async () => {
+      const started = performance.now()
+      try {
+        return await mayGo(files, ledger, { path, start }, { path: newer, start: newerStart })
+      } finally {
+        took = performance.now() - started
+      }
+    })
+    this.#pause = sleep(Math.min(took * CHECK_PAUSE, LONGEST_PAUSE_MS), undefined, { ref: false })
     if (!may) throw new StorageError('unsealed', `${path}: not everything in it is sealed or in ${newer}`)
     await files.withFile(path, (fd) => attributes.set(fd, 'append-only', false))
   }
