@@ -1,6 +1,6 @@
 /** File systems that tests mount, as root on Linux: ext4 in an image on a loop device, tmpfs, and ramfs, which has no file attributes. */
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -22,7 +22,9 @@ export function mountTest(type: TestFileSystem, mebibytes = 128): TestMount | st
   const path = join(dir, 'mount')
   const remove = (): void => rmSync(dir, { recursive: true, force: true })
   try {
-    execFileSync('mkdir', [path])
+    // For whoever a test runs as.
+    chmodSync(dir, 0o755)
+    mkdirSync(path)
     if (type === 'ext4') mountImage(join(dir, 'image'), path, mebibytes)
     else quietly('mount', ['-t', type, '-o', type === 'tmpfs' ? `size=${mebibytes}m` : 'rw', type, path])
   } catch (error) {

@@ -294,6 +294,8 @@ describe.skipIf(why !== '')(`the one attribute that a supervisor clears${why}`, 
     rmSync(join(dir, OLD))
     expect(await onlyGrows(join(dir, NEWER))).toBe(true)
     expect(await release(NEWER, NEWER)).toMatchObject(kept)
+    writeFileSync(join(dir, 'tail/000000000100'), 'without an attribute')
+    expect(await release('tail/000000000100', NEWER)).toMatchObject({ done: true })
     expect(await release(NEWER, OLD)).toMatchObject({ done: false, code: 'ENOENT' })
   })
 

@@ -6,6 +6,7 @@
  * link, to a regular file of the tenant's with one name that nobody has open for writing.
  */
 import type { ChildProcess } from 'node:child_process'
+import { fstatSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseTailName } from '@service-fs/format/tail-name'
 import { nativeCodec } from '@service-fs/native/native'
@@ -21,8 +22,8 @@ import {
 import { type Attributes, loadAttributes } from '@service-fs/storage-posix/attributes'
 import { protectFile, whyNoFlags } from '@service-fs/storage-posix/flags'
 import { type FlagReply, type FlagRequest, MOST_REQUESTS, parseFlagRequest } from './flag-messages.ts'
-import { LedgerFiles } from './ledger-files.ts'
-import { isSuperseded } from './superseded.ts'
+import { LedgerFiles, readBytes } from './ledger-files.ts'
+import { isSuperseded, type OldTail } from './superseded.ts'
 
 export interface FlagServiceOptions {
   /** The tenant's directory, absolute. */
@@ -138,47 +139,54 @@ export class FlagService {
     const [newerLedger, newerName] = splitAudit(newer)
     const [start, newerStart] = [tailStart(name), tailStart(newerName)]
     if (ledger !== newerLedger) throw new StorageError('path', 'expected two tail files of one ledger')
-    let took = 0
-    const may = await checks.run(async () => {
+    const newerFile = { path: newer, start: newerStart }
+    // One descriptor from the look to the deed: what is at the path may change.
+    await files.withFile(path, async (fd) => {
+      if (!attributes.has(fd, 'append-only')) return
+      const { size } = fstatSync(fd)
+      const may = await this.#check(() =>
+        mayGo(files, ledger, { start, bytes: readBytes(fd, Math.min(size, MAX_TAIL_BYTES)) }, newerFile),
+      )
+      if (!may || fstatSync(fd).size !== size || size > MAX_TAIL_BYTES)
+        throw new StorageError('unsealed', `${path}: not everything in it is sealed or in ${newer}`)
+      attributes.set(fd, 'append-only', false)
+    })
+  }
+
+  /** One look at a time, of all tenants; the next one of this tenant after a pause. */
+  #check(look: () => Promise<boolean>): Promise<boolean> {
+    return checks.run(async () => {
       const started = performance.now()
       try {
-        return await mayGo(files, ledger, { path, start }, { path: newer, start: newerStart })
+        return await look()
       } finally {
-        took = performance.now() - started
+        const ms = Math.min((performance.now() - started) * CHECK_PAUSE, LONGEST_PAUSE_MS)
+        this.#pause = sleep(ms, undefined, { ref: false })
       }
     })
-    this.#pause = sleep(Math.min(took * CHECK_PAUSE, LONGEST_PAUSE_MS), undefined, { ref: false })
-    if (!may) throw new StorageError('unsealed', `${path}: not everything in it is sealed or in ${newer}`)
-    await files.withFile(path, (fd) => attributes.set(fd, 'append-only', false))
   }
 }
 
-interface Named {
-  path: string
-  start: number
-}
-
-async function mayGo(files: LedgerFiles, ledger: string, old: Named, newer: Named): Promise<boolean> {
-  const oldBytes = await files.read(old.path, 'append-only', MAX_TAIL_BYTES)
-  // Without the attribute there is nothing to clear.
-  if (oldBytes === undefined) return false
-  const newerBytes = await files.read(newer.path, 'append-only', MAX_TAIL_BYTES)
-  if (newerBytes === undefined) return false
+async function mayGo(
+  files: LedgerFiles,
+  ledger: string,
+  old: OldTail,
+  newer: { path: string; start: number },
+): Promise<boolean> {
+  const bytes = await files.read(newer.path, 'append-only', MAX_TAIL_BYTES)
+  if (bytes === undefined) return false
   const sealed = (path: string, limit: number): Promise<Uint8Array | undefined> =>
     files.read(ledger + path, 'immutable', limit).catch(() => undefined)
   const line = async (path: string): Promise<string | undefined> => {
-    const bytes = await sealed(path, MAX_TEXT_BYTES)
-    return bytes === undefined ? undefined : nativeCodec.utf8Decode(bytes).replace(/\n$/, '')
+    const text = await sealed(path, MAX_TEXT_BYTES)
+    return text === undefined ? undefined : nativeCodec.utf8Decode(text).replace(/\n$/, '')
   }
-  return isSuperseded(
-    { start: old.start, bytes: oldBytes },
-    {
-      newer: { start: newer.start, bytes: newerBytes },
-      bundle: (index) => sealed(bundlePath(index), MAX_BUNDLE_BYTES),
-      origin: () => line('origin'),
-      vkey: () => line('keys/ed25519.vkey'),
-    },
-  )
+  return isSuperseded(old, {
+    newer: { start: newer.start, bytes },
+    bundle: (index) => sealed(bundlePath(index), MAX_BUNDLE_BYTES),
+    origin: () => line('origin'),
+    vkey: () => line('keys/ed25519.vkey'),
+  })
 }
 
 /** The sub-ledger that a path is in, `audit/` or nothing, and the path there. */

@@ -95,7 +95,8 @@ export class LedgerFiles {
   }
 }
 
-function readBytes(fd: number, size: number): Uint8Array {
+/** The first `size` bytes of an open file, or fewer. */
+export function readBytes(fd: number, size: number): Uint8Array {
   const bytes = new Uint8Array(size)
   let at = 0
   for (let read = 1; at < size && read > 0; at += read) read = readSync(fd, bytes, at, size - at, at)
