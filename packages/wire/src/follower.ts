@@ -60,7 +60,7 @@ export class Follower implements AsyncIterableIterator<Uint8Array, undefined>, W
     return this
   }
 
-  /** Nothing is read, and nothing recorded, before it is called. Never rejects. */
+  /** One call at a time. Nothing is read, and nothing recorded, before it is called. Never rejects. */
   async next(): Promise<IteratorResult<Uint8Array, undefined>> {
     while (this.#pieces.length === 0 && !this.#isOver) {
       try {
