@@ -8,6 +8,7 @@ import { Problem, problemResponse } from '@service-fs/wire/problem'
 import type { WireRequest } from '@service-fs/wire/request'
 import type { Role } from '@service-fs/wire/roles'
 import { isWhole, sendAnswer } from './answer.ts'
+import { AnswerRoom } from './answer-room.ts'
 import { readBody } from './body.ts'
 import type { Listen } from './config.ts'
 import { hostOf } from './head.ts'
@@ -20,6 +21,9 @@ export interface WireHttpOptions {
   wire: Wire
   /** Bytes of request bodies held at once; more is answered 503. Default 256 MiB. */
   maxBodyBytes?: number
+  /** Bytes of answers made and not fetched; more wait, and after `answerPatience` milliseconds get 503. Default 256 MiB, 10 s. */
+  maxAnswerBytes?: number
+  answerPatience?: number
   /** Which host names (without a port) a request may be for; default: any. */
   accepts?(host: string): boolean
   /** Who asks, or why that is not believed; it is asked before a byte of the body is read. Absent: no credentials are configured. */
@@ -35,12 +39,20 @@ export function startHttp(listen: Listen, options: HttpOptions): Promise<HttpSer
   return startListener(listen, options, wireHandler(options))
 }
 
-const MAX_BODY_BYTES = 256 * 2 ** 20
+const DEFAULTS = { maxBodyBytes: 256 * 2 ** 20, maxAnswerBytes: 256 * 2 ** 20, answerPatience: 10_000 }
 
 /** What answers requests by the wire. */
 export function wireHandler(options: WireHttpOptions): Handle {
-  const budget = new Budget(options.maxBodyBytes ?? MAX_BODY_BYTES)
-  return (raw, out) => serve(raw, out, options, budget)
+  const settings = { ...DEFAULTS, ...options }
+  const budget = new Budget(settings.maxBodyBytes)
+  const room = new AnswerRoom(settings.maxAnswerBytes, settings.answerPatience)
+  return (raw, out) => serve(raw, out, options, { budget, room })
+}
+
+interface Memory {
+  /** Of request bodies. */
+  budget: Budget
+  room: AnswerRoom
 }
 
 const EMPTY = new Uint8Array(0)
@@ -52,16 +64,39 @@ class Request implements WireRequest {
   subject?: string
   roles?: readonly Role[]
   readonly #raw: IncomingMessage
+  readonly #out: ServerResponse
+  readonly #room: AnswerRoom
+  /** Bytes of room that the answer takes. */
+  #held = 0
 
-  constructor(raw: IncomingMessage) {
+  constructor(raw: IncomingMessage, out: ServerResponse, room: AnswerRoom) {
     this.method = raw.method ?? ''
     this.target = raw.url ?? ''
     this.#raw = raw
+    this.#out = out
+    this.#room = room
   }
 
   header(name: string): string | undefined {
     const value = this.#raw.headers[name]
     return Array.isArray(value) ? value.join(', ') : value
+  }
+
+  async reserve(bytes: number): Promise<void> {
+    const taken = await this.#room.take(bytes)
+    this.#held += taken
+    if (this.#out.closed) {
+      this.made(0)
+      throw new Problem('timeout', 'the client went away before there was room for its answer')
+    }
+    this.#out.once('close', () => this.made(0))
+  }
+
+  made(bytes: number): void {
+    const spare = this.#held - bytes
+    if (spare <= 0) return
+    this.#held = bytes
+    this.#room.release(spare)
   }
 }
 
@@ -69,10 +104,10 @@ async function serve(
   raw: IncomingMessage,
   out: ServerResponse,
   options: WireHttpOptions,
-  budget: Budget,
+  { budget, room }: Memory,
 ): Promise<void> {
   const started = performance.now()
-  const request = new Request(raw)
+  const request = new Request(raw, out, room)
   const { wire } = options
   let refusal = misdirected(raw, options)
   if (refusal === undefined && options.authenticate !== undefined)
@@ -88,11 +123,12 @@ async function serve(
   }
   try {
     const response = refusal === undefined ? await wire.handle(request) : problemResponse(refusal)
+    const { status, body } = response
     // How long a stream goes on says nothing: its answer counts as given when it begins.
-    const isStream = !isWhole(response.body)
-    if (isStream) answered(response.status)
+    if (isWhole(body)) request.made(body.length)
+    else answered(status)
     await sendAnswer(raw, out, response)
-    if (!isStream) answered(response.status)
+    if (isWhole(body)) answered(status)
   } finally {
     budget.release(held)
   }

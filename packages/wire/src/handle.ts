@@ -1,4 +1,5 @@
 /** From a request to its response: tenant, route, handler, audit entry. */
+import { answerSize } from './answer-size.ts'
 import { appendBodyLimit } from './append.ts'
 import { recordRead } from './audit.ts'
 import {
@@ -84,11 +85,21 @@ async function dispatch(
     params: decoded(found),
     query: parseQuery(target.query, route.query),
   }
-  const answer = await route.handler(call)
+  const answer = await made(call, route)
   if (!isWhole(answer)) return answer
   if (route.recorded) await record(call, route, answer)
   const { shown: _, ...response } = answer
   return response
+}
+
+/** The answer of the route's handler, once there is room for it. */
+async function made(call: Call, route: Route): Promise<Answer | Streamed> {
+  const { request, limits } = call
+  const bytes = request.reserve === undefined ? undefined : answerSize(route, limits)
+  if (bytes !== undefined) await request.reserve?.(bytes)
+  const answer = await route.handler(call)
+  if (bytes !== undefined && isWhole(answer)) request.made?.(answer.body.length)
+  return answer
 }
 
 function isWhole(answer: Answer | Streamed): answer is Answer {

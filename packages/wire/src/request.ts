@@ -17,6 +17,10 @@ export interface WireRequest {
   subject?: string
   /** What the subject may do with this tenant's ledger; undefined where no credentials are configured: everything. */
   roles?: readonly Role[]
+  /** Called before an answer is made that may be large, with the bytes it may get: resolves when there is room, or throws a Problem. */
+  reserve?(bytes: number): Promise<void>
+  /** Called when it is made, before it is recorded, with the bytes it has. */
+  made?(bytes: number): void
   /** The protocol on top of HTTP by which it came, for the audit entry. */
   via?: 'mcp'
 }

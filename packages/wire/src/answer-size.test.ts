@@ -1,0 +1,29 @@
+import { expect, it } from 'vitest'
+import { answerSize } from './answer-size.ts'
+import { DEFAULT_LIMITS } from './call.ts'
+import { ROUTES } from './routes.ts'
+
+const size = (pattern: string): number | undefined => {
+  const route = ROUTES.find((one) => one.pattern === pattern)
+  if (route === undefined) throw new Error(pattern)
+  return answerSize(route, DEFAULT_LIMITS)
+}
+
+it('knows which answers may be large, of the ledger and of its audit', () => {
+  const large = ROUTES.filter((route) => answerSize(route, DEFAULT_LIMITS) !== undefined)
+  expect(large.map(({ pattern }) => pattern)).toEqual([
+    '/mcp',
+    ...['', '/audit'].flatMap((prefix) => [
+      `${prefix}/v1/entries`,
+      `${prefix}/v1/entries/{cursor}`,
+      `${prefix}/v1/records/{payload_id}`,
+      `${prefix}/tile/{path...}`,
+    ]),
+  ])
+})
+
+it('is at least what the answer may have', () => {
+  const { maxEntriesBytes, maxPayload } = DEFAULT_LIMITS
+  expect(size('/v1/records/{payload_id}')).toBeGreaterThanOrEqual((maxPayload * 4) / 3)
+  expect(size('/v1/entries')).toBeGreaterThanOrEqual(maxEntriesBytes + (maxPayload * 4) / 3)
+})
