@@ -15,6 +15,7 @@ import { HELP, type Options, parseOptions } from './options.ts'
 import { type Row, ratiosOf, rowOf, type Series, table, withBest } from './report.ts'
 import { benchDir, binDir, fsckBin, type Server, startServiceFs, startTessera } from './servers.ts'
 import { bulk, type Phase, phases } from './settings.ts'
+import { tenantLoads } from './tenants.ts'
 import { tune } from './tune.ts'
 
 const SERVICE_FS = 'service-fs'
@@ -179,6 +180,7 @@ async function main(): Promise<void> {
     return
   }
   const contests = loads.map((phase) => appendContest(phase, options))
+  contests.push(...tenantLoads(options).filter(({ name }) => wanted(name)))
   if (wanted('bulk import') || wanted('verify')) contests.push(bulkContest(options))
   publish(await compete(contests, options), about, options)
 }

@@ -2,6 +2,9 @@
 
 import type { Measurement } from './load.ts'
 
+/** The side that the others of a host are compared with. */
+export const ONE = 'service-fs, 1 tenant'
+
 /** All rounds of one load on one side. */
 export interface Series {
   /** e.g. '64 clients' */
@@ -23,6 +26,8 @@ export interface Row {
   pss: number
   /** Processor microseconds of the server a record. */
   cpu: number
+  /** Reads recorded by one commit of the audit sub-ledger; of reads that are recorded. */
+  readsPerCommit?: number
   /** Lowest and highest rate of the rounds. */
   spread: [number, number]
 }
@@ -31,7 +36,7 @@ export interface Ratio {
   name: string
   /** Which of Tessera's variants it is against. */
   against: string
-  /** service-fs ÷ Tessera. */
+  /** service-fs ÷ Tessera; of what is behind a host: ÷ the same load on one tenant there. */
   rate: number
 }
 
@@ -45,6 +50,7 @@ export function median(values: readonly number[]): number {
 export function rowOf({ name, side, rounds }: Series): Row {
   const of = (value: (m: Measurement) => number): number => median(rounds.map(value))
   const rates = rounds.map((m) => m.rate)
+  const perCommit = rounds.flatMap((m) => m.readsPerCommit ?? [])
   return {
     name,
     side,
@@ -55,18 +61,22 @@ export function rowOf({ name, side, rounds }: Series): Row {
     hwm: of((m) => m.usage.hwm),
     pss: of((m) => m.usage.pss),
     cpu: of((m) => (m.usage.cpu / (m.rate * m.seconds)) * 1e6),
+    ...(perCommit.length === 0 ? {} : { readsPerCommit: median(perCommit) }),
     spread: [Math.min(...rates), Math.max(...rates)],
   }
 }
 
-/** service-fs against each of Tessera's variants, load by load. */
+/** service-fs against each of Tessera's variants, and a host's sides against one tenant, load by load. */
 export function ratiosOf(rows: readonly Row[]): Ratio[] {
-  return rows
-    .filter((row) => row.side !== 'service-fs')
-    .flatMap((row) => {
-      const ours = rows.find((other) => other.name === row.name && other.side === 'service-fs')
-      return ours === undefined ? [] : [{ name: row.name, against: row.side, rate: ours.rate / row.rate }]
-    })
+  return rows.flatMap((row) => {
+    const { name, side } = row
+    const find = (wanted: string): Row | undefined =>
+      rows.find((other) => other.name === name && other.side === wanted && other !== row)
+    const ours = find('service-fs')
+    if (ours !== undefined) return [{ name, against: side, rate: ours.rate / row.rate }]
+    const one = find(ONE)
+    return one === undefined ? [] : [{ name, against: side, rate: row.rate / one.rate }]
+  })
 }
 
 /** Adds, for each batch size, a row with each side's better number of posters. */
@@ -93,10 +103,11 @@ const COLUMNS = [
   'HWM MiB',
   'PSS MiB',
   'µs cpu',
+  'reads/commit',
   'ratio',
 ]
 
-/** A plain text table; the ratio stands in Tessera's rows. */
+/** A plain text table; the ratio stands in Tessera's rows, and in those that are compared with one tenant. */
 export function table(rows: readonly Row[], ratios: readonly Ratio[]): string {
   const cells = rows.map((row) => {
     const ratio = ratios.find((r) => r.name === row.name && r.against === row.side)
@@ -110,6 +121,7 @@ export function table(rows: readonly Row[], ratios: readonly Ratio[]): string {
       row.hwm.toFixed(0),
       row.pss.toFixed(0),
       row.cpu.toFixed(1),
+      row.readsPerCommit === undefined ? '' : row.readsPerCommit.toFixed(1),
       ratio === undefined ? '' : `×${ratio.rate.toFixed(2)}`,
     ]
   })

@@ -22,6 +22,10 @@ export interface Server {
   readonly pid: number
   /** Size of the newest checkpoint that it shows. */
   size(): Promise<number>
+  /** Reads that are on record, and the commits that recorded them; absent where reads are not recorded. */
+  recorded?(): Promise<{ reads: number; commits: number }>
+  /** Which tenant the load is for; default: the only one. */
+  moduleId?: string
   /** Stops it in order. */
   stop(): Promise<void>
   /** Checks the whole log on the disk with the side's own tool, after `stop`; throws when it does not hold. */
@@ -40,6 +44,7 @@ export async function startServiceFs(work: string): Promise<Server> {
     url: daemon.url,
     pid: daemon.pid,
     size: () => checkpointSize(`${daemon.url}checkpoint`, { 'x-foundry-module-id': MODULE }),
+    recorded: () => recordedReads(daemon.url, MODULE),
     async stop() {
       const code = await daemon.kill()
       if (code !== 0) throw new Error(`service-fs stopped with ${code ?? 'a signal'}: ${daemon.stderr()}`)
@@ -115,7 +120,22 @@ async function firstLine(stream: NodeJS.ReadableStream): Promise<string> {
   return typeof line === 'string' ? line : ''
 }
 
-async function checkpointSize(url: string, headers: Record<string, string>): Promise<number> {
+/** What /metrics says of the audit sub-ledger of a tenant. */
+export async function recordedReads(
+  url: string,
+  moduleId: string,
+): Promise<{ reads: number; commits: number }> {
+  const text = await (await fetch(`${url}metrics`, { signal: AbortSignal.timeout(10_000) })).text()
+  const value = (name: string): number => {
+    const series = [...text.matchAll(new RegExp(`^${name}\\{(.*)\\} (\\d+)$`, 'gm'))]
+    const wanted = ['ledger="audit"', `tenant="${moduleId}"`]
+    const found = series.find(([, labels = '']) => wanted.every((label) => labels.includes(label)))
+    return Number(found?.[2] ?? 0)
+  }
+  return { reads: value('service_fs_tree_size'), commits: value('service_fs_commit_seconds_count') }
+}
+
+export async function checkpointSize(url: string, headers: Record<string, string>): Promise<number> {
   const response = await fetch(url, { headers, signal: AbortSignal.timeout(10_000) })
   const text = await response.text()
   if (response.status !== 200) throw new Error(`${url}: ${response.status} ${text}`)
