@@ -1,6 +1,7 @@
 /** The keys that an issuer signs with, fetched from it: OpenID Connect Discovery 1.0 §4, JWK sets by RFC 7517 §5. */
 import {
   createRemoteJWKSet,
+  customFetch,
   errors,
   type CryptoKey,
   type FlattenedJWSInput,
@@ -37,11 +38,14 @@ export interface KeysOptions {
   report?: ((error: unknown) => void) | undefined
 }
 
+type Fetch = (url: string, options: RequestInit) => Promise<Response>
+
 export class IssuerKeys {
   readonly #config: OidcConfig
   readonly #options: KeysOptions
   #keys: { url: string; set: RemoteJWKSet; until: number } | undefined
   #discovery: Promise<RemoteJWKSet> | undefined
+  #fetch: Promise<Fetch> | undefined
   #failed: { error: IssuerUnavailable; until: number } | undefined
 
   constructor(config: OidcConfig, options: KeysOptions) {
@@ -73,7 +77,8 @@ export class IssuerKeys {
   }
 
   async #discover(now: number): Promise<RemoteJWKSet> {
-    const url = this.#config.jwksUri ?? (await jwksUriOf(this.#config.issuer))
+    const get = await (this.#fetch ??= fetchTrusting(this.#config.ca))
+    const url = this.#config.jwksUri ?? (await jwksUriOf(this.#config.issuer, get))
     const set =
       this.#keys?.url === url
         ? this.#keys.set
@@ -81,6 +86,7 @@ export class IssuerKeys {
             timeoutDuration: FETCH_MS,
             cooldownDuration: COOLDOWN_MS,
             cacheMaxAge: KEYS_MS,
+            [customFetch]: get,
           })
     this.#keys = { url, set, until: now + DISCOVERY_MS }
     return set
@@ -95,13 +101,22 @@ function isAboutToken(error: unknown): boolean {
   )
 }
 
-async function jwksUriOf(issuer: string): Promise<string> {
+async function jwksUriOf(issuer: string, get: Fetch): Promise<string> {
   const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
-  const response = await fetch(url, { redirect: 'error', signal: AbortSignal.timeout(FETCH_MS) })
+  const response = await get(url, { redirect: 'error', signal: AbortSignal.timeout(FETCH_MS) })
   if (response.status !== 200) throw new Error(`${url}: expected 200, found ${response.status}`)
   const found = (await response.json()) as { issuer?: unknown; jwks_uri?: unknown } | null
   if (found?.issuer !== issuer) throw new Error(`${url}: expected the issuer ${issuer}, found another`)
   const { jwks_uri: keys } = found
   if (typeof keys === 'string' && isSecure(keys, 'query')) return keys
   throw new Error(`${url}: jwks_uri: expected https://…, or http:// on a loopback address`)
+}
+
+/** `fetch` that lets these certificates vouch for servers, and no others; without them those that Node.js knows. */
+async function fetchTrusting(ca: string | undefined): Promise<Fetch> {
+  if (ca === undefined) return fetch
+  const { Agent, fetch: fetchBy } = await import('undici')
+  const dispatcher = new Agent({ connect: { ca } })
+  return (url, options) =>
+    fetchBy(url, { ...(options as object), dispatcher }) as Promise<unknown> as Promise<Response>
 }

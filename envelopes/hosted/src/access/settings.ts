@@ -9,7 +9,7 @@ import { HostedError } from '../errors.ts'
 import type { TlsMaterial } from '../listener.ts'
 import { isSecure } from './issuer-url.ts'
 import { rolesSchema, tenantSchema } from './schemas.ts'
-import { readTls } from './tls.ts'
+import { readCertificates, readTls } from './tls.ts'
 import { readTokens, type StoredToken } from './tokens.ts'
 
 /** What is granted: roles for one tenant, or for all of them (`*`). */
@@ -32,6 +32,8 @@ export interface OidcConfig {
   audience: string
   /** Default: what `<issuer>/.well-known/openid-configuration` says. */
   jwksUri?: string
+  /** Who vouches for the issuer's certificate, instead of the authorities that Node.js knows: a file in PEM. */
+  ca?: string
   /** Which claim names the subject (default `sub`). */
   subjectClaim?: string
   grants: readonly ClaimGrant[]
@@ -93,6 +95,7 @@ const oidc: v.GenericSchema<OidcConfig> = v.strictObject({
   issuer: url,
   audience: text,
   jwksUri: v.exactOptional(url),
+  ca: v.exactOptional(file),
   subjectClaim: v.exactOptional(text),
   grants: v.pipe(
     v.array(v.strictObject({ claim: text, value: text, ...grant })),
@@ -147,6 +150,7 @@ export const TlsConfig: v.GenericSchema<TlsConfig> = v.strictObject({
 export interface AccessSettings {
   /** Absent: no file of tokens is configured. */
   tokens?: readonly StoredToken[]
+  /** With the certificates themselves in `ca`. */
   oidc: readonly OidcConfig[]
   certificates: readonly CertificateGrant[]
   rate: RateConfig
@@ -178,12 +182,18 @@ export async function loadAccess(
     )
   return {
     ...(access?.tokens === undefined ? {} : { tokens: await readTokens(resolve(base, access.tokens)) }),
-    oidc: access?.oidc ?? [],
+    oidc: await Promise.all((access?.oidc ?? []).map((issuer) => withCa(issuer, base))),
     certificates,
     rate: access?.rate ?? {},
     behindTls: access?.behindTls ?? false,
     ...(tls === undefined ? {} : { tls: await readTls(absolute(tls, base)) }),
   }
+}
+
+async function withCa(issuer: OidcConfig, base: string): Promise<OidcConfig> {
+  return issuer.ca === undefined
+    ? issuer
+    : { ...issuer, ca: await readCertificates(resolve(base, issuer.ca)) }
 }
 
 function absolute(tls: TlsConfig, base: string): TlsConfig {
@@ -197,6 +207,7 @@ function absolute(tls: TlsConfig, base: string): TlsConfig {
 
 /** The files that `loadAccess` reads, absolute. */
 export function filesOf({ access, tls, base = process.cwd() }: AccessFiles): string[] {
-  const named = [access?.tokens, tls?.certificate, tls?.key, tls?.clientCa]
+  const authorities = access?.oidc?.map(({ ca }) => ca) ?? []
+  const named = [access?.tokens, tls?.certificate, tls?.key, tls?.clientCa, ...authorities]
   return named.filter((path) => path !== undefined).map((path) => resolve(base, path))
 }

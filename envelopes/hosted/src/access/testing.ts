@@ -1,5 +1,6 @@
 /** For tests: an issuer on loopback, and requests without a socket. */
-import { createServer, type IncomingMessage, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http'
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWK, type JWTPayload } from 'jose'
 
@@ -24,22 +25,26 @@ export class TestIssuer {
   /** Which paths were asked for. */
   readonly asked: string[] = []
   status = 200
-  readonly #server: Server
+  readonly #server: Server | TlsServer
+  readonly #scheme: string
   url = ''
 
-  constructor() {
-    this.#server = createServer((request, response) => {
+  /** `tls`: a certificate and its key in PEM; without it, plain HTTP. */
+  constructor(tls?: { cert: string; key: string }) {
+    const answer: RequestListener = (request, response) => {
       this.asked.push(request.url ?? '')
       const discovery = { issuer: this.url, jwks_uri: `${this.url}/keys`, ...this.lie }
       const body = request.url === '/keys' ? { keys: this.keys.map(({ jwk }) => jwk) } : discovery
       response.writeHead(this.status, { 'content-type': 'application/json', connection: 'close' })
       response.end(JSON.stringify(body))
-    })
+    }
+    this.#server = tls === undefined ? createServer(answer) : createTlsServer(tls, answer)
+    this.#scheme = tls === undefined ? 'http' : 'https'
   }
 
   async start(port: number = 0): Promise<void> {
     await new Promise<void>((resolve) => void this.#server.listen(port, '127.0.0.1', resolve))
-    this.url = `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+    this.url = `${this.#scheme}://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
   }
 
   async stop(): Promise<void> {

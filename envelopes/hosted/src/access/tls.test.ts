@@ -7,7 +7,10 @@ import { join } from 'node:path'
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { start, type Daemon } from '../daemon.ts'
+import { createAccess } from './access.ts'
 import { distinguishedName } from './certificates.ts'
+import { loadAccess, type AccessConfig } from './settings.ts'
+import { requestWith, signingKey, TestIssuer } from './testing.ts'
 import { readTls } from './tls.ts'
 import { hasOpenssl, issue, makeCa, openssl, type CertificateFiles } from './testing-certificates.ts'
 import { newToken } from './tokens.ts'
@@ -229,6 +232,32 @@ describe.skipIf(!hasOpenssl)(TITLE, () => {
     expect(log.filter((line) => line.includes('"level":"error"'))).toHaveLength(4)
     configure()
     await daemon.reload?.()
+  })
+
+  it('an issuer may have an authority of its own, and then no other', async () => {
+    const { cert, key } = material(robot)
+    const issuer = new TestIssuer({ cert: cert.toString(), key: key.toString() })
+    issuer.keys = [await signingKey('one')]
+    await issuer.start()
+    try {
+      const one = {
+        issuer: issuer.url,
+        audience: 'ledger',
+        grants: [{ claim: 'scope', value: 'read', tenant: '*', roles: ['read'] }],
+      }
+      for (const [authority, found] of [
+        ['ca.pem', { subject: `oidc:${issuer.url}#alice` }],
+        ['other-ca.pem', { code: 'issuer-unavailable' }],
+        [undefined, { code: 'issuer-unavailable' }],
+      ] as const) {
+        const config = { oidc: [{ ...one, ...(authority === undefined ? {} : { ca: authority }) }] }
+        const access = createAccess(await loadAccess(config as AccessConfig, undefined, dir))
+        const asked = requestWith({ authorization: `Bearer ${await issuer.token()}` })
+        expect(await access.check(asked, 'acme')).toMatchObject(found)
+      }
+    } finally {
+      await issuer.stop()
+    }
   })
 
   describe('files', () => {

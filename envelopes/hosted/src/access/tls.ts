@@ -7,14 +7,19 @@ import type { TlsConfig } from './settings.ts'
 
 /** Reads and checks the files. @throws HostedError `access` */
 export async function readTls({ certificate, key, clientCa }: TlsConfig): Promise<TlsMaterial> {
-  const chain = await readGuarded(certificate, 'public')
+  const chain = await readCertificates(certificate)
   const secret = await readGuarded(key, 'group')
-  const ca = clientCa === undefined ? undefined : await readGuarded(clientCa, 'public')
-  const leaf = certificateOf(certificate, chain)
-  if (!leaf.checkPrivateKey(privateKeyOf(key, secret)))
+  const ca = clientCa === undefined ? undefined : await readCertificates(clientCa)
+  if (!certificateOf(certificate, chain).checkPrivateKey(privateKeyOf(key, secret)))
     throw new HostedError('access', `${key}: not the private key of ${certificate}`)
-  if (clientCa !== undefined && ca !== undefined) certificateOf(clientCa, ca)
   return { certificate: chain, key: secret, ...(ca === undefined ? {} : { clientCa: ca }) }
+}
+
+/** The text of a file of certificates. @throws HostedError `access` */
+export async function readCertificates(path: string): Promise<string> {
+  const pem = await readGuarded(path, 'public')
+  certificateOf(path, pem)
+  return pem
 }
 
 function certificateOf(path: string, pem: string): X509Certificate {

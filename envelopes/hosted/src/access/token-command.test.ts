@@ -99,6 +99,22 @@ describe('add', () => {
     await expect(stat(file)).rejects.toThrow('ENOENT')
   })
 
+  it('goes into a file of its own when told so', async () => {
+    const out = join(dir, 'secret')
+    const made = await add('ci', '--out', out, '--json')
+    expect(made.status).toBe(0)
+    const text = (await readFile(out, 'utf8')).trim()
+    expect(new TokenTable(await readTokens(file)).find(text)?.name).toBe('ci')
+    expect((await stat(out)).mode & 0o777).toBe(0o600)
+    expect(made.out + made.err).not.toContain(text.slice(16))
+    expect(json(made)).toMatchObject({ name: 'ci', out })
+    expect(await add('other', '--out', out)).toMatchObject({ status: 3, out: '' })
+    expect(await readTokens(file)).toHaveLength(1)
+    // One that was not made leaves no file.
+    expect(await add('ci', '--out', `${out}2`)).toMatchObject({ status: 3 })
+    await expect(stat(`${out}2`)).rejects.toThrow('ENOENT')
+  })
+
   it('many at once are all kept', async () => {
     await Promise.all(Array.from({ length: 20 }, (_, i) => add(`n${i}`)))
     expect(await readTokens(file)).toHaveLength(20)

@@ -1,7 +1,8 @@
 /** `service-fs token`: gives out bearer tokens, replaces and revokes them. */
+import { open, unlink, type FileHandle } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import type { Command } from 'commander'
-import { ClientError } from '@service-fs/client/errors'
+import { ClientError, codeOf, messageOf } from '@service-fs/client/errors'
 import type { Io } from '@service-fs/client/io'
 import { readInput } from '@service-fs/client/options'
 import { perform } from '@service-fs/client/perform'
@@ -14,6 +15,7 @@ import { readTokens, stateOf, TOKEN_NAME, type StoredToken } from './tokens.ts'
 
 interface Where {
   file?: string
+  out?: string
   config?: string
   json?: boolean
 }
@@ -21,6 +23,8 @@ interface Where {
 const HOW = `
 The file keeps hashes of the tokens only, mode 0600; a daemon that runs takes a change within a second. A client sends a token as
 "Authorization: Bearer <token>"; the commands take it from FS_TOKEN.`
+
+const OUT = 'where the token goes (mode 0600, never overwritten) instead of being printed'
 
 export function addToken(program: Command, io: Io): void {
   const token = program
@@ -33,6 +37,7 @@ export function addToken(program: Command, io: Io): void {
     .requiredOption('--tenant <id>', 'the tenant, or * for all')
     .requiredOption('--roles <roles>', `with commas between them: ${ROLES.join(', ')}`)
     .option('--expires <when>', 'such as 90d, 12h, 2027-01-31T00:00:00Z, or never', '365d')
+    .option('--out <file>', OUT)
     .action((flags: AddFlags) => perform(io, flags.json, () => add(flags, io)))
   where(token.command('ls'))
     .description('list the tokens')
@@ -42,6 +47,7 @@ export function addToken(program: Command, io: Io): void {
     .argument('<id>', 'of the token')
     .option('--overlap <span>', 'how long the old one still holds, such as 1h', '24h')
     .option('--expires <when>', 'of the successor (default: as long as the old one was made for)')
+    .option('--out <file>', OUT)
     .action((id: string, flags: RotateFlags) => perform(io, flags.json, () => replace(id, flags, io)))
   where(token.command('revoke'))
     .description('let tokens hold no more')
@@ -92,13 +98,16 @@ async function add(flags: AddFlags, io: Io): Promise<void> {
   const roles = rolesOf(flags.roles)
   const now = Date.now()
   const expires = parseExpiry(flags.expires, '--expires', now)
-  let issued: Issued | undefined
-  await changeTokens(await fileOf(flags), (tokens) => {
-    const request = { name, tenant, roles, expires: expires === 'never' ? undefined : expires }
-    issued = issue(tokens, request, now)
-    return [...tokens, issued.token]
+  const file = await fileOf(flags)
+  await give(flags, io, async () => {
+    let issued: Issued | undefined
+    await changeTokens(file, (tokens) => {
+      const request = { name, tenant, roles, expires: expires === 'never' ? undefined : expires }
+      issued = issue(tokens, request, now)
+      return [...tokens, issued.token]
+    })
+    return { issued: issued as Issued }
   })
-  await show(issued as Issued, flags, io)
 }
 
 function rolesOf(text: string): Role[] {
@@ -108,13 +117,44 @@ function rolesOf(text: string): Role[] {
   throw new ClientError('usage', `--roles: expected some of ${ROLES.join(', ')}, found ${text}`)
 }
 
-/** The token alone on standard output, so that it can be put where it is needed without having been seen. */
-async function show({ token, text }: Issued, { json }: Where, io: Io, more: object = {}): Promise<void> {
-  if (json === true) return io.out(`${JSON.stringify({ ...shown(token), token: text, ...more })}\n`)
-  io.err(
-    `token ${token.id}: ${token.name}, tenant ${token.tenant}, ${token.roles.join(' ')}, ${endOf(token)}`,
-  )
-  await io.out(`${text}\n`)
+/**
+ * Makes a token and hands it over: alone on standard output, or in a file, so that it can be put where it is needed without having been
+ * seen. The file is there before the token is: one that nobody has is not made.
+ */
+async function give(
+  { out, json }: Where,
+  io: Io,
+  make: () => Promise<{ issued: Issued; more?: object }>,
+): Promise<void> {
+  const file = out === undefined ? undefined : await newSecretFile(out)
+  try {
+    const { issued, more } = await make().catch(async (error: unknown) => {
+      if (out !== undefined) await unlink(out)
+      throw error
+    })
+    const { token, text } = issued
+    await file?.writeFile(`${text}\n`)
+    await file?.sync()
+    const place = out === undefined ? { token: text } : { out }
+    if (json === true) return await io.out(`${JSON.stringify({ ...shown(token), ...place, ...more })}\n`)
+    const { id, name, tenant, roles } = token
+    io.err(`token ${id}: ${name}, tenant ${tenant}, ${roles.join(' ')}, ${endOf(token)}`)
+    if (out === undefined) await io.out(`${text}\n`)
+  } finally {
+    await file?.close()
+  }
+}
+
+async function newSecretFile(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, 'wx', 0o600)
+  } catch (error) {
+    const isThere = codeOf(error) === 'EEXIST'
+    throw new ClientError(
+      'file',
+      isThere ? `${path}: is there already, and is not overwritten` : messageOf(error),
+    )
+  }
 }
 
 function endOf({ expires }: StoredToken): string {
@@ -156,14 +196,18 @@ async function replace(id: string, flags: RotateFlags, io: Io): Promise<void> {
   const now = Date.now()
   const overlap = parseSpan(flags.overlap, '--overlap')
   const expires = flags.expires === undefined ? undefined : parseExpiry(flags.expires, '--expires', now)
-  let done: ReturnType<typeof rotate> | undefined
-  await changeTokens(await fileOf(flags), (tokens) => {
-    done = rotate(tokens, id, { overlap, expires, now })
-    return done.tokens
+  const file = await fileOf(flags)
+  await give(flags, io, async () => {
+    let done: ReturnType<typeof rotate> | undefined
+    await changeTokens(file, (tokens) => {
+      done = rotate(tokens, id, { overlap, expires, now })
+      return done.tokens
+    })
+    const issued = done as ReturnType<typeof rotate>
+    const until = issued.old.expires
+    if (flags.json !== true) io.err(`token ${id} holds until ${until}`)
+    return { issued, more: { replaces: id, replaced_until: until } }
   })
-  const rotated = done as ReturnType<typeof rotate>
-  if (flags.json !== true) io.err(`token ${id} holds until ${rotated.old.expires}`)
-  await show(rotated, flags, io, { replaces: id, replaced_until: rotated.old.expires })
 }
 
 async function end(ids: readonly string[], flags: Where, io: Io): Promise<void> {
