@@ -36,6 +36,8 @@ export interface Question {
   method?: 'GET' | 'POST'
   headers?: Record<string, string>
   body?: Uint8Array | string
+  /** Milliseconds that the answer may be silent in the middle (default 300,000). */
+  silence?: number
   /** Upper bound of the answer's body in bytes (default 64 MiB). */
   limit?: number
 }
@@ -151,6 +153,14 @@ export class Connection {
    * @throws ClientError `connection` when the connection breaks in the middle
    */
   async *askLines(path: string, question: Question = {}): AsyncGenerator<string> {
+    yield* linesOf(await this.askStream(path, question))
+  }
+
+  /**
+   * The bytes of an answer as they come, once it has begun. Nothing is repeated then.
+   * @throws ClientError as `ask`; `connection`, while they are read, when the connection breaks or is silent for too long
+   */
+  async askStream(path: string, question: Question = {}): Promise<AsyncIterable<Uint8Array>> {
     const response = await this.#persist(path, async () => {
       const found = await this.#send(path, {
         ...question,
@@ -160,8 +170,12 @@ export class Connection {
       const body = await readAll(found.body, DEFAULT_LIMIT)
       throw refusal(path, found.statusCode, headerOf(found.headers), body)
     })
+    return this.#bytesOf(response.body)
+  }
+
+  async *#bytesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     try {
-      yield* linesOf(response.body)
+      yield* body
     } catch (error) {
       throw isBroken(error) ? broken(this.url, error) : error
     }
@@ -177,6 +191,7 @@ export class Connection {
       method: question.method ?? 'GET',
       headers: { 'accept-encoding': 'gzip, identity', ...this.#headers, ...question.headers },
       body: question.body ?? null,
+      ...(question.silence === undefined ? {} : { bodyTimeout: question.silence }),
     })
   }
 

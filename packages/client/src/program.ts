@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import { addAppend } from './commands/append.ts'
 import { addAudit } from './commands/audit.ts'
 import { addExport } from './commands/export.ts'
+import { addFollow } from './commands/follow.ts'
 import { addGet } from './commands/get.ts'
 import { addKeygen } from './commands/keygen.ts'
 import { addLs } from './commands/ls.ts'
@@ -22,6 +23,7 @@ export function buildProgram(io: Io = processIo): Command {
     addAppend,
     addGet,
     addLs,
+    addFollow,
     addProof,
     addVerify,
     addVerifyProof,

@@ -1,0 +1,187 @@
+import type { ServerResponse } from 'node:http'
+import { afterEach, describe, expect, it } from 'vitest'
+import { ClientError } from './errors.ts'
+import { follow, type FollowOptions } from './follow.ts'
+import { Connection } from './http.ts'
+import { buildProgram } from './program.ts'
+import { serve, testIo, type TestServer } from './testing.ts'
+
+const time = '2026-11-22T22:34:32.916Z'
+const event = (cursor: number, payload: unknown = cursor, id: number = cursor): string => {
+  const data = JSON.stringify({ cursor, payload_id: `r${cursor}`, type: 'application/json', time, payload })
+  return `event: audit\ndata: {"index":0}\n\nid: ${id}\nevent: record\ndata: ${data}\n\n`
+}
+
+type Turn = (response: ServerResponse, since: number, limit: number) => void
+
+let server: TestServer
+const connections: Connection[] = []
+afterEach(async () => {
+  for (const connection of connections.splice(0)) await connection.close()
+  await server.close()
+})
+
+/** A server that answers `/v1/follow` as `turns` say, one after the other, and the last of them again and again. */
+async function serving(turns: readonly Turn[], entries: readonly number[] = []): Promise<void> {
+  let turn = 0
+  server = await serve((request, response) => {
+    const url = new URL(request.url ?? '', 'http://localhost')
+    if (url.pathname === '/v1/checkpoint') {
+      response.setHeader('content-type', 'application/json')
+      response.end('{"size":2}')
+      return
+    }
+    if (url.pathname !== '/v1/follow') {
+      const is = entries.includes(Number(url.pathname.split('/').at(-1)))
+      problem(is ? 200 : 404, is ? '' : 'not-a-record')(response, 0, 0)
+      return
+    }
+    const since = Number(url.searchParams.get('since'))
+    expect(request.headers).toMatchObject({ accept: 'text/event-stream', 'last-event-id': String(since) })
+    const next = turns[Math.min(turn++, turns.length - 1)] as Turn
+    next(response, since, Number(url.searchParams.get('limit') ?? Infinity))
+  })
+}
+
+const problem =
+  (status: number, code: string): Turn =>
+  (response) => {
+    response.writeHead(status, { 'content-type': 'application/problem+json', 'retry-after': '0' })
+    response.end(JSON.stringify({ code, detail: `it is ${code}`, status }))
+  }
+
+const stream =
+  (text: (since: number) => string, end: 'end' | 'cut' | 'stay' = 'stay'): Turn =>
+  (response, since) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    response.write('retry: 100\n\n' + text(since), () => {
+      if (end === 'end') response.end()
+      if (end === 'cut') response.destroy()
+    })
+  }
+
+async function followed(limit: number, options: FollowOptions = {}): Promise<number[]> {
+  const connection = new Connection(server.url, { retries: 1 })
+  connections.push(connection)
+  const seen: number[] = []
+  const all = follow(connection, { limit, pauses: { first: 5, longest: 20 }, ...options })
+  for await (const { record } of all) seen.push(record.cursor)
+  return seen
+}
+
+const codeOf = async (promise: Promise<unknown>): Promise<string> => {
+  const error = await promise.catch((thrown: unknown) => thrown)
+  return error instanceof ClientError ? `${error.code}: ${error.message}` : String(error)
+}
+
+describe('follow', () => {
+  it('goes on where it was, when the stream ends, breaks, or the server is away', async () => {
+    const lost: (string | undefined)[] = []
+    await serving([
+      stream(() => event(1) + event(2), 'end'),
+      stream((since) => event(since + 1) + 'id: 4\nevent: rec', 'cut'),
+      problem(503, 'not-ready'),
+      stream((since) => event(since + 1) + 'event: problem\ndata: {"code":"full","status":507}\n\n', 'end'),
+      stream((since) => event(since + 1) + event(since + 2)),
+    ])
+    expect(await followed(6, { lost: (error) => lost.push(error?.code) })).toEqual([1, 2, 3, 4, 5, 6])
+    expect(lost).toEqual([undefined, 'connection', 'full'])
+    expect(server.asked).toEqual(
+      ['0', '2', '3', '3', '4'].map((since, i) => {
+        return `/v1/follow?since=${since}&limit=${[6, 4, 3, 3, 2][i]}`
+      }),
+    )
+  })
+
+  it('takes a stream that says nothing for too long as lost', async () => {
+    await serving([stream(() => event(1)), stream(() => event(2))])
+    expect(await followed(2, { silence: 300 })).toEqual([1, 2])
+  })
+
+  it('takes events in pieces of any size', async () => {
+    const bytes = Buffer.from(event(1, 'größer') + ':\n\n' + event(2, '✓'))
+    await serving([
+      (response) => {
+        response.writeHead(200)
+        let at = 0
+        const next = (): void => {
+          if (at < bytes.length) response.write(bytes.subarray(at, ++at), () => setImmediate(next))
+        }
+        next()
+      },
+    ])
+    expect(await followed(2)).toEqual([1, 2])
+  })
+
+  it.each([
+    ['a record is missing', event(1) + event(3), [2], 'expected the record 2, found 3'],
+    ['a record comes twice', event(1) + event(1), [], 'expected the record 2, found 1'],
+    ['records change places', event(2) + event(1), [1], 'expected the record 1, found 2'],
+    ['an id is not of its record', event(1, 1, 2), [], 'expected the id 1 of its record, found 2'],
+  ])('finds that %s', async (_, text, entries, message) => {
+    await serving([stream(() => text)], entries)
+    expect(await codeOf(followed(3))).toBe(`false: v1/follow: ${message}`)
+  })
+
+  it('knows how many entries a record takes, and asks where it cannot', async () => {
+    await serving([stream(() => event(1, 'x'.repeat(130_000)) + event(4) + event(6))])
+    expect(await followed(3)).toEqual([1, 4, 6])
+    expect(server.asked.slice(1)).toEqual(['/v1/entries/5'])
+  })
+
+  it('finds that the ledger has less than it showed', async () => {
+    await serving([stream(() => event(1), 'end'), problem(400, 'range')])
+    expect(await codeOf(followed(2))).toMatch(/^false: the ledger has shown the record 1 and has not/)
+  })
+
+  it.each([
+    [403, 'forbidden'],
+    [400, 'range'],
+  ])('ends when it is refused at first: %i', async (status, code) => {
+    await serving([problem(status, code)])
+    expect(await codeOf(followed(1))).toBe(`${code}: it is ${code}`)
+  })
+
+  it('ends when it is refused for good later', async () => {
+    await serving([stream(() => event(1), 'end'), problem(401, 'unauthenticated')])
+    expect(await codeOf(followed(2))).toBe('unauthenticated: it is unauthenticated')
+  })
+
+  it.each([
+    ['no JSON', 'id: 1\nevent: record\ndata: {\n\n'],
+    ['no record', 'id: 1\nevent: record\ndata: {}\n\n'],
+    ['not UTF-8', Buffer.from([0x69, 0xff, 0x0a])],
+  ])('says that an event is malformed: %s', async (_, text) => {
+    await serving([(response) => void response.writeHead(200).write(text)])
+    expect(await codeOf(followed(1))).toMatch(/^malformed: /)
+  })
+})
+
+describe('service-fs follow', () => {
+  const run = async (...args: string[]): Promise<ReturnType<typeof testIo>> => {
+    const io = testIo()
+    await buildProgram(io).parseAsync(['node', 'service-fs', 'follow', '--url', server.url, ...args])
+    return io
+  }
+
+  it('prints a line a record, or all of it as JSON as it came', async () => {
+    await serving([stream((since) => event(since + 1, { b: [1], a: 2 }) + event(since + 2))])
+    expect((await run('--limit', '2')).text()).toMatch(
+      /^ {7}1 2026-11-22T22:34:32.916Z {9}\d+ application\/json {9}r1\n {7}2 .*r2\n$/,
+    )
+    const json = (await run('--limit', '1', '--since', '7', '--json')).text()
+    expect(json).toBe(
+      `{"cursor":8,"payload_id":"r8","type":"application/json","time":"${time}","payload":{"b":[1],"a":2}}\n`,
+    )
+    const fresh = await run('--limit', '1', '--new')
+    expect([fresh.code, fresh.text().trim().split(' ')[0]]).toEqual([0, '3'])
+  })
+
+  it('ends with 1 when a record is missing, 2 for wrong usage, 3 when it is refused', async () => {
+    await serving([stream(() => event(1) + event(3)), problem(403, 'forbidden')], [2])
+    expect((await run()).code).toBe(1)
+    expect((await run('--limit', '0')).code).toBe(2)
+    const refused = await run('--json')
+    expect([refused.code, JSON.parse(refused.errors[0] ?? '').error.code]).toEqual([3, 'forbidden'])
+  })
+})
