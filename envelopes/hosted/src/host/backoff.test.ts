@@ -10,7 +10,7 @@ it('an end after a while of running is the first one again, and so is one after 
   const backoff = new Backoff()
   for (let i = 0; i < 5; i++) backoff.failed(1000, 0)
   expect([backoff.wait(1000), backoff.wait(2500), backoff.wait(9000)]).toEqual([2000, 500, 0])
-  backoff.failed(20_000, 11_000)
+  backoff.failed(20_000, 6000)
   expect(backoff.wait(20_000)).toBe(0)
   backoff.failed(20_100, 100)
   expect(backoff.wait(20_100)).toBe(250)

@@ -6,7 +6,7 @@ export function delayAfter(failures: number): number {
 }
 
 /** Milliseconds after which an end is not the last one's again. */
-const STABLE_MS = 10_000
+const STABLE_MS = 5000
 
 /** Counts ends in a row. */
 export class Backoff {

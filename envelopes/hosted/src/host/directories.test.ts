@@ -56,7 +56,7 @@ describe.skipIf(!isRoot())(`as root${why}`, () => {
       '700 64100 64100',
       '700 64100 64100',
       '600 64100 64100',
-      '2750 64100 64099',
+      '2710 64100 64099',
     ])
     expect((await readdir(join(dir, 'root/.secret'))).toSorted()).toEqual(['acme'])
     // Again, nothing changes.

@@ -2,7 +2,7 @@
  * The directories of a host, made before anything runs in them:
  *
  *     <root>/                0711 root             <run>/             0711 root
- *     <root>/.secret/        0711 root             <run>/<ID>/        2750 tenant, group of the front
+ *     <root>/.secret/        0711 root             <run>/<ID>/        2710 tenant, group of the front
  *     <root>/.host/          0700 root             <run>/<ID>/socket  0660 tenant, group of the front; the tenant makes it
  *     <root>/<ID>/           0700 tenant           <run>/.host/       0700 root
  *     <root>/.secret/<ID>/   0700 tenant, with the two private keys, 0600
@@ -47,7 +47,7 @@ export async function prepareRun({ run }: Pick<HostConfig, 'run'>): Promise<void
 export async function prepareSocket(config: HostConfig, moduleId: string, owner?: Owner): Promise<void> {
   const dir = dirname(socketOf(config, moduleId))
   if (owner === undefined) await ensureDirectory(dir, 0o700)
-  else await ensureDirectory(dir, 0o2750, { uid: owner.uid, gid: config.front.gid })
+  else await ensureDirectory(dir, 0o2710, { uid: owner.uid, gid: config.front.gid })
 }
 
 export interface Prepared {

@@ -1,0 +1,59 @@
+// What another user can open of a tenant's. Run as that user, by ../tenants.test.ts, with the things to try on standard input:
+// [{"tenant", "kind": "file" | "directory" | "socket" | "process", "path" | "pid", "isOwn"}]. Prints those that could be opened, and how;
+// what is its own it does not change.
+import {
+  accessSync,
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+} from 'node:fs'
+import { connect } from 'node:net'
+
+const tries = JSON.parse(readFileSync(0, 'utf8'))
+const opened = []
+
+function attempt(target, how, work) {
+  try {
+    work()
+    opened.push({ tenant: target.tenant, how, what: target.path ?? target.pid })
+  } catch (error) {
+    if (!['EACCES', 'EPERM'].includes(error.code)) throw error
+  }
+}
+
+function connects(target) {
+  return new Promise((resolve) => {
+    const socket = connect(target.path, () => {
+      opened.push({ tenant: target.tenant, how: 'connect', what: target.path })
+      socket.destroy()
+      resolve()
+    })
+    socket.once('error', () => resolve())
+  })
+}
+
+for (const target of tries) {
+  const { kind, path, pid, isOwn } = target
+  if (kind === 'file') {
+    attempt(target, 'read', () => closeSync(openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)))
+    attempt(target, 'access', () => accessSync(path, constants.R_OK))
+    if (!isOwn) attempt(target, 'rename', () => renameSync(path, `${path}.moved`))
+  }
+  if (kind === 'directory') {
+    attempt(target, 'list', () => readdirSync(path))
+    if (!isOwn) attempt(target, 'make', () => mkdirSync(`${path}/intruder`))
+  }
+  if (kind === 'socket') await connects(target)
+  if (kind === 'process') {
+    attempt(target, 'signal', () => process.kill(pid, 0))
+    for (const part of ['environ', 'mem', 'maps', 'auxv'])
+      attempt(target, part, () => closeSync(openSync(`/proc/${pid}/${part}`, 'r')))
+    for (const part of ['fd', 'map_files']) attempt(target, part, () => readdirSync(`/proc/${pid}/${part}`))
+    for (const part of ['cwd', 'root']) attempt(target, part, () => readdirSync(`/proc/${pid}/${part}/`))
+  }
+}
+console.log(JSON.stringify(opened))
