@@ -44,6 +44,7 @@ const DECISIONS: Readonly<Record<string, readonly Role[] | 'anybody'>> = {
       [`GET /audit${pattern}`, ['examine']],
     ]),
   ),
+  'GET /v1/contract': ['append', 'read', 'examine'],
 }
 
 export function decisionOn({ method, pattern }: Route): readonly Role[] | 'anybody' {

@@ -160,7 +160,9 @@ async function subjectsOf({ url, moduleId }: Place): Promise<Set<string>> {
 
 function expectSubjects(subjects: Set<string>): void {
   const oidc = `oidc:${issuer.url}#alice`
-  expect([...subjects].toSorted()).toEqual([oidc, 'token:all', 'token:examine', 'token:read'].toSorted())
+  expect([...subjects].toSorted()).toEqual(
+    [oidc, 'token:all', 'token:append', 'token:examine', 'token:read'].toSorted(),
+  )
 }
 
 function expectNoSecrets(text: string): void {
@@ -219,6 +221,17 @@ describe('serve', () => {
       sent.flushHeaders()
     })
     expect(answered).toEqual({ status: 401, continued: false })
+  })
+
+  it('the role append is enough for the command', async () => {
+    await writeFile(join(dir, 'append.token'), secretOf('append').replace('Bearer ', ''), { mode: 0o600 })
+    await writeFile(join(dir, 'report.txt'), 'hello')
+    const connection = ['--url', daemon.prefix, '--token-file', join(dir, 'append.token')]
+    const appended = await serviceFsCommand(['append', join(dir, 'report.txt'), ...connection])
+    expect(appended.code, appended.stderr).toBe(0)
+    const listed = await serviceFsCommand(['ls', ...connection])
+    expect(listed.code).toBe(3)
+    expect(listed.stderr).toContain('token:append has append')
   })
 
   it('two tokens at once: 400', async () => {

@@ -21,7 +21,7 @@ function expected(pattern: string): readonly Role[] | 'anybody' {
   if (pattern === '/healthz' || pattern === '/readyz') return 'anybody'
   if (pattern === '/metrics') return ['operate']
   if (pattern === '/v1/append') return APPEND
-  if (pattern === '/mcp') return ['append', 'read', 'examine']
+  if (pattern === '/mcp' || pattern === '/v1/contract') return ['append', 'read', 'examine']
   return pattern.startsWith('/audit/') ? EXAMINE : READ
 }
 

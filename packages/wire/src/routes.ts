@@ -55,7 +55,11 @@ const read = (pattern: string, handler: Handler, summary: string, query: readonl
 })
 
 const READS: readonly Route[] = [
-  read('/v1/contract', contract, 'Version, tenant, origin, keys, limits, hash algorithms'),
+  {
+    // Who appends needs to know the limits, and the keys of receipts.
+    ...read('/v1/contract', contract, 'Version, tenant, origin, keys, limits, hash algorithms'),
+    permission: ['append', 'read', 'examine'],
+  },
   read('/v1/entries', listEntries, 'Records in order', ['since', 'limit']),
   read('/v1/entries/{cursor}', entryByCursor, 'One record'),
   read('/v1/entries/{cursor}/proof', recordProof, 'Its .tlog-proof'),
