@@ -82,6 +82,7 @@ const HEADERS: Members = {
       'index of the entry of the audit sub-ledger that records this read; absent for a public ledger',
     schema: { type: 'integer', minimum: 0 },
   },
+  Authenticate: { description: 'RFC 6750 §3', schema: { type: 'string' } },
   RetryAfter: { description: 'seconds', schema: { type: 'integer', minimum: 0 } },
 }
 
@@ -195,10 +196,17 @@ function problems(route: Route, own: readonly ProblemCode[]): Responses {
 }
 
 function problem(codes: readonly ProblemCode[]): Response {
-  const mayRetry = codes.some((code) => PROBLEMS[code].retryAfter !== undefined)
+  const headers = {
+    ...(codes.some((code) => PROBLEMS[code].retryAfter !== undefined)
+      ? { 'Retry-After': { $ref: '#/components/headers/RetryAfter' } }
+      : {}),
+    ...(codes.includes('unauthenticated')
+      ? { 'WWW-Authenticate': { $ref: '#/components/headers/Authenticate' } }
+      : {}),
+  }
   return {
     description: codes.map((code) => `\`${code}\`: ${PROBLEMS[code].title}`).join('; '),
-    ...(mayRetry ? { headers: { 'Retry-After': { $ref: '#/components/headers/RetryAfter' } } } : {}),
+    ...(Object.keys(headers).length === 0 ? {} : { headers }),
     content: {
       'application/problem+json': {
         schema: { $ref: '#/components/schemas/Problem', properties: { code: { enum: codes } } },
