@@ -147,9 +147,10 @@ export class Connection {
     }
   }
 
-  /** No further requests; what is under way is answered. */
+  /** No further requests; what is under way is answered. A stream is not waited for whose peer does not take it. */
   stop(): void {
-    if (this.#state === 'head' && this.#input.length === 0) this.#close()
+    const isStalled = this.#stream !== undefined && this.#waiting > 0
+    if (isStalled || (this.#state === 'head' && this.#input.length === 0)) this.#close()
   }
 
   cutOff(): void {
