@@ -8,6 +8,8 @@ const TOOLS = {
   strace: 'strace',
   dash: 'dash',
   flock: 'util-linux',
+  setpriv: 'util-linux',
+  'mkfs.ext4': 'e2fsprogs',
   openssl: 'openssl',
   cc: 'gcc',
   make: 'make',
