@@ -13,14 +13,14 @@ export class Load {
   readonly refused: string[] = []
   /** Milliseconds of each acknowledged append. */
   readonly times: number[] = []
-  readonly #host: Host
+  readonly #host: Pick<Host, 'fetch'>
   readonly #moduleId: string
   readonly #acknowledged = new Map<string, number>()
   #isStopping = false
   #next = 0
   #lastAcknowledged = 0
 
-  constructor(host: Host, moduleId: string) {
+  constructor(host: Pick<Host, 'fetch'>, moduleId: string) {
     this.#host = host
     this.#moduleId = moduleId
   }

@@ -1,0 +1,381 @@
+// File attributes on a host's ledgers, on ext4 in an image: nobody changes what is sealed, kills lose nothing, and what is said to be in force is.
+import { spawnSync } from 'node:child_process'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { bundlePath } from '@service-fs/storage/paths'
+import { mountTest } from '@service-fs/storage-posix/testing-image'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { serviceFsCommand, startDaemon, type Daemon } from '../support/daemon.ts'
+import { startHost, type Host } from '../support/host.ts'
+import { sleep } from '../support/process.ts'
+import { Load } from './load.ts'
+
+interface Report {
+  ok: boolean
+  tenants: {
+    module_id: string
+    findings: { check: string; in_force: string; found: string; wrong?: true }[]
+  }[]
+  machine: { check: string; in_force: string }[]
+}
+
+interface Protections {
+  sealed_immutable: boolean
+  tail_append_only: boolean
+  set_by: string
+  reason?: string
+  checked?: { files: number; immutable: number }
+  uid: number
+  no_new_privileges: boolean
+  daemon_may_clear: boolean
+}
+
+async function doctor(...args: string[]): Promise<{ code: number | null; report: Report }> {
+  const done = await serviceFsCommand(['doctor', '--json', ...args])
+  return { code: done.code, report: JSON.parse(done.stdout) as Report }
+}
+
+function inForce(report: Report, moduleId: string): Record<string, string> {
+  const tenant = report.tenants.find((one) => one.module_id === moduleId)
+  return Object.fromEntries((tenant?.findings ?? []).map(({ check, in_force }) => [check, in_force]))
+}
+
+/** What a shell command says, if it fails; it must not succeed. */
+function refused(command: string, args: readonly string[]): string {
+  const done = spawnSync(command, args, { encoding: 'utf8' })
+  expect(done.status, [command, ...args].join(' ')).not.toBe(0)
+  return done.stderr
+}
+
+const mapsOf = (pid: number | undefined): string => readFileSync(`/proc/${pid}/maps`, 'latin1')
+
+interface Target {
+  fetch(path: string, init: RequestInit): Promise<Response>
+}
+
+/** A tenant of the host. */
+const of = (host: Host, moduleId: string): Target => ({ fetch: (at, init) => host.fetch(moduleId, at, init) })
+
+/** Appends so many records in one request. */
+async function fill(target: Target, records: number, name: string): Promise<void> {
+  const lines = Array.from({ length: records }, (_, i) =>
+    JSON.stringify({ payload_id: `${name}-${i}`, payload: { text: 'x'.repeat(300) } }),
+  )
+  const headers = { 'content-type': 'application/x-ndjson' }
+  const answer = await target.fetch('/v1/append', { method: 'POST', headers, body: lines.join('\n') })
+  expect(answer.status).toBe(200)
+  await answer.text()
+}
+
+/** A host waits longer and longer before it starts again what ends at once. */
+const KILLS_OF_A_TENANT = 4
+const KILLS_OF_A_DAEMON = 15
+
+const mount = mountTest('ext4', 256)
+const why = typeof mount === 'string' ? mount : ''
+const path = typeof mount === 'string' ? '' : mount.path
+afterAll(() => (typeof mount === 'string' ? undefined : mount.unmount()))
+
+describe.skipIf(why !== '')(`a host whose tenants' files have attributes${why}`, () => {
+  let host: Host
+  let root: string
+  /** Nothing while the tenant's process is being started. */
+  const protections = async (): Promise<Partial<Protections>> => {
+    const answer = (await (await host.fetch('a', '/t/a/readyz')).json()) as { protections?: Protections }
+    return answer.protections ?? {}
+  }
+  /** Waits until all is found in force, for a while. */
+  const sealed = async (): Promise<Partial<Protections>> => {
+    for (let tries = 0; tries < 150; tries++) {
+      const now = await protections()
+      if (now.sealed_immutable === true && now.tail_append_only === true) return now
+      await sleep(100)
+    }
+    return protections()
+  }
+  const pidOf = (moduleId: string): number | undefined => {
+    const pid = Number(readFileSync(join(root, moduleId, 'lock'), 'latin1'))
+    const command = `/proc/${pid}/cmdline`
+    return existsSync(command) && readFileSync(command, 'latin1').includes(root) ? pid : undefined
+  }
+  /** Kills the tenant's process, if it runs just now. */
+  const killed = (): boolean => {
+    const pid = pidOf('a')
+    if (pid !== undefined) process.kill(pid, 'SIGKILL')
+    return pid !== undefined
+  }
+
+  beforeAll(async () => {
+    root = join(path, 'ledgers')
+    host = await startHost({ tenants: ['a', 'b'], config: { root, immutable: 'required' } })
+    for (const id of ['a', 'b']) await fill(of(host, id), 1000, 'first')
+    await (await host.fetch('a', '/v1/records/first-7')).text()
+    // Until the tiles are sealed.
+    await sleep(1000)
+  })
+  afterAll(() => host.dispose())
+
+  it('says what is in force, in /readyz and by doctor', async () => {
+    const { uid } = statSync(join(root, 'a'))
+    expect(await sealed()).toMatchObject({
+      sealed_immutable: true,
+      tail_append_only: true,
+      set_by: 'supervisor',
+      uid,
+      no_new_privileges: true,
+      daemon_may_clear: false,
+    })
+    const { code, report } = await doctor('--config', host.file)
+    expect(report).toMatchObject({ ok: true })
+    expect(code).toBe(0)
+    for (const id of ['a', 'b'])
+      expect(inForce(report, id)).toMatchObject({
+        'directory-private': 'yes',
+        'sealed-mode': 'yes',
+        'sealed-immutable': 'yes',
+        'sealed-names': 'yes',
+        'tail-append-only': 'yes',
+        medium: 'yes',
+        'key-directory': 'yes',
+        key: 'yes',
+        'audit-key': 'yes',
+        lock: 'yes',
+        'not-root': 'yes',
+        'no-new-privileges': 'yes',
+        'attributes-out-of-reach': 'yes',
+      })
+    expect(report.machine).toContainEqual(
+      expect.objectContaining({ check: 'separate-users', in_force: 'yes' }),
+    )
+  })
+
+  it('loads nothing of it into the process of a tenant', async () => {
+    expect(mapsOf(host.pid)).toContain('koffi')
+    expect(mapsOf(pidOf('a'))).toContain('node')
+    expect(mapsOf(pidOf('a'))).not.toContain('koffi')
+  })
+
+  it("keeps sealed files from root, and the tenant's user from both files and attributes", () => {
+    const { uid } = statSync(join(root, 'a'))
+    const as = ['--reuid', String(uid), '--regid', String(uid), '--clear-groups']
+    const tail = join(root, 'a/tail', readdirSync(join(root, 'a/tail'))[0] ?? '')
+    for (const file of [
+      join(root, 'a', bundlePath(0)),
+      join(root, 'a/tile/0/000.b64'),
+      join(root, 'a/origin'),
+      tail,
+    ]) {
+      for (const command of [
+        ['rm', '-f', file],
+        ['truncate', '-s', '0', file],
+        ['dd', 'if=/dev/zero', `of=${file}`, 'bs=1', 'count=1', 'conv=notrunc'],
+        ['mv', file, `${file}.old`],
+        ['chmod', '600', file],
+        ['chown', '0', file],
+      ]) {
+        const [name = '', ...args] = command
+        expect(refused(name, args)).toMatch(/not permitted|cannot|failed/)
+        refused('setpriv', [...as, ...command])
+      }
+      refused('setpriv', [...as, 'chattr', '-i', '-a', file])
+    }
+    refused('mv', [join(root, 'a/tile'), join(root, 'a/elsewhere')])
+    refused('rm', ['-rf', join(root, 'a/tile')])
+  })
+
+  it('loses nothing acknowledged when a tenant is killed again and again, and has its attributes after it', async () => {
+    const load = new Load(host, 'a')
+    const running = load.run(8)
+    let kills = 0
+    for (let i = 0; i < KILLS_OF_A_TENANT; i++) {
+      await sleep(400 + ((i * 97) % 300))
+      if (killed()) kills += 1
+      await load.acknowledgedAfter(performance.now())
+    }
+    load.stop()
+    await running
+    await load.check(true)
+    expect(kills).toBe(KILLS_OF_A_TENANT)
+    expect(load.count).toBeGreaterThan(100)
+    expect(await sealed()).toMatchObject({ sealed_immutable: true, tail_append_only: true })
+    expect((await doctor('--config', host.file)).report.ok).toBe(true)
+    console.log(`${load.count} acknowledged, ${kills} kills`)
+  })
+
+  it('says so when somebody has taken an attribute off, and a start sets it again', async () => {
+    const take = (flag: string, file: string): number | null =>
+      spawnSync('chattr', [flag, join(root, file)]).status
+    expect(take('-i', 'a/origin')).toBe(0)
+    expect(take('-i', `a/${bundlePath(1)}`)).toBe(0)
+    await sleep(1100)
+    expect((await protections()).sealed_immutable).toBe(false)
+    const { code, report } = await doctor('--config', host.file, '--module-id', 'a')
+    expect([code, report.ok]).toEqual([1, false])
+    expect(inForce(report, 'a')).toMatchObject({ 'sealed-immutable': 'partly', 'tail-append-only': 'yes' })
+    const found = report.tenants[0]?.findings.find(({ check }) => check === 'sealed-immutable')
+    expect(found).toMatchObject({
+      wrong: true,
+      found: expect.stringContaining(`not origin, ${bundlePath(1)}`),
+    })
+
+    const tail = `a/tail/${readdirSync(join(root, 'a/tail')).sort().at(-1)}`
+    expect(take('-a', tail)).toBe(0)
+    await sleep(1100)
+    expect((await protections()).tail_append_only).toBe(false)
+    expect(inForce((await doctor('--config', host.file)).report, 'a')['tail-append-only']).not.toBe('yes')
+
+    expect(killed()).toBe(true)
+    expect(await sealed()).toMatchObject({ sealed_immutable: true, tail_append_only: true })
+    await fill(of(host, 'a'), 1, 'again')
+    expect((await doctor('--config', host.file)).code).toBe(0)
+  })
+
+  it('can be exported, restored and verified', async () => {
+    const out = join(host.dir, 'export')
+    const exported = await serviceFsCommand(['export', join(root, 'a'), '--out', out])
+    expect(exported.code, exported.stderr).toBe(0)
+    mkdirSync(join(path, 'restored'))
+    const restored = await serviceFsCommand([
+      'restore',
+      out,
+      '--out',
+      join(path, 'restored/a'),
+      '--module-id',
+      'a',
+    ])
+    expect(restored.code, restored.stderr).toBe(0)
+    for (const dir of [join(root, 'a'), join(path, 'restored/a')]) {
+      const verified = await serviceFsCommand(['verify', dir, '--json'])
+      expect(verified.stdout).toContain('"ok":true')
+    }
+  })
+
+  it('is removed after chattr -R -i -a, and not before', async () => {
+    await host.kill()
+    refused('rm', ['-rf', join(root, 'b')])
+    expect(readdirSync(join(root, 'b/tile/entries'))).toContain('000.b64')
+    expect(spawnSync('chattr', ['-R', '-i', '-a', join(root, 'b')]).status).toBe(0)
+    expect(spawnSync('rm', ['-rf', join(root, 'b')]).status).toBe(0)
+  })
+})
+
+/** What a daemon says when it has looked at its files, and its last answer is no longer good. */
+async function said(daemon: Daemon): Promise<Protections> {
+  await sleep(1100)
+  return ((await (await daemon.fetch('/readyz')).json()) as { protections: Protections }).protections
+}
+
+describe.skipIf(why !== '')(`one daemon of root's${why}`, () => {
+  it('sets attributes by itself, and on what was there before', async () => {
+    let daemon = await startDaemon({ moduleId: 'own', root: path })
+    try {
+      await fill(daemon, 600, 'first')
+      expect(await said(daemon)).toMatchObject({
+        sealed_immutable: false,
+        tail_append_only: false,
+        set_by: 'nobody',
+      })
+      expect((await doctor('--root', path, '--module-id', 'own')).report.ok).toBe(true)
+      daemon = await daemon.restart({ args: ['--immutable', 'required'] })
+      const now = await said(daemon)
+      expect(now).toMatchObject({ sealed_immutable: true, set_by: 'daemon', daemon_may_clear: true })
+      expect(now.checked?.immutable).toBe(now.checked?.files)
+      await fill(daemon, 300, 'second')
+      expect(await said(daemon)).toMatchObject({ sealed_immutable: true, tail_append_only: true })
+      const { code, report } = await doctor('--root', path, '--module-id', 'own')
+      expect([code, inForce(report, 'own')['sealed-immutable']]).toEqual([0, 'yes'])
+      // Without: what is there is lived with, and what comes is said to lack it.
+      daemon = await daemon.restart({ args: [] })
+      await fill(daemon, 300, 'third')
+      await daemon.kill('SIGKILL')
+      daemon = await daemon.restart({ args: [] })
+      expect((await (await daemon.fetch('/v1/records/third-299')).json()) as object).toMatchObject({
+        cursor: 1200,
+      })
+      await daemon.kill()
+      expect((await doctor('--root', path, '--module-id', 'own')).code).toBe(1)
+      const verified = await serviceFsCommand(['verify', daemon.dir, '--json'])
+      expect(verified.stdout).toContain('"ok":true')
+    } finally {
+      await daemon.dispose()
+    }
+  })
+
+  it(`loses nothing acknowledged when it is killed ${KILLS_OF_A_DAEMON} times`, async () => {
+    let daemon = await startDaemon({ moduleId: 'killed', root: path, args: ['--immutable', 'required'] })
+    try {
+      const load = new Load({ fetch: (_, at, init) => daemon.fetch(at, init) }, 'killed')
+      const running = load.run(16)
+      for (let kill = 1; kill <= KILLS_OF_A_DAEMON; kill++) {
+        await sleep(150 + ((kill * 97) % 500))
+        await daemon.kill('SIGKILL')
+        daemon = await daemon.restart()
+      }
+      await load.acknowledgedAfter(performance.now())
+      load.stop()
+      await running
+      await load.check(true)
+      await daemon.kill()
+      const { code, report } = await doctor('--root', path, '--module-id', 'killed')
+      expect([code, inForce(report, 'killed')['sealed-immutable']]).toEqual([0, 'yes'])
+      const verified = await serviceFsCommand(['verify', daemon.dir, '--json'])
+      expect(verified.stdout).toContain('"ok":true')
+      console.log(`${load.count} acknowledged, ${KILLS_OF_A_DAEMON} kills of a daemon`)
+    } finally {
+      await daemon.dispose()
+    }
+  })
+
+  it('sets them on a ledger that was copied there', async () => {
+    let daemon = await startDaemon({ moduleId: 'copied', root: path })
+    await fill(daemon, 600, 'first')
+    await daemon.kill()
+    cpSync(daemon.dir, `${daemon.dir}-copy`, { recursive: true })
+    renameSync(daemon.dir, `${daemon.dir}-original`)
+    renameSync(`${daemon.dir}-copy`, daemon.dir)
+    daemon = await daemon.restart({ args: ['--immutable', 'auto'] })
+    expect(await said(daemon)).toMatchObject({ sealed_immutable: true, set_by: 'daemon' })
+    await daemon.dispose()
+  })
+})
+
+describe('a file system without attributes', () => {
+  const ramfs = mountTest('ramfs')
+  const without = typeof ramfs === 'string' ? ramfs : ''
+  const dir = typeof ramfs === 'string' ? '' : ramfs.path
+  afterAll(() => (typeof ramfs === 'string' ? undefined : ramfs.unmount()))
+
+  it.skipIf(without !== '')(
+    `is claimed to have none, and --immutable required does not start${without}`,
+    async () => {
+      await expect(
+        startDaemon({ root: dir, args: ['--immutable', 'required'], readyMs: 5000 }),
+      ).rejects.toThrow('--immutable required: the file system has no file attributes')
+      const daemon = await startDaemon({ root: dir, args: ['--immutable', 'auto'] })
+      try {
+        await fill(daemon, 300, 'first')
+        const { protections } = (await (await daemon.fetch('/readyz')).json()) as { protections: Protections }
+        expect(protections).toMatchObject({
+          sealed_immutable: false,
+          tail_append_only: false,
+          set_by: 'nobody',
+          reason: 'the file system has no file attributes',
+          file_system: 'ramfs',
+        })
+        const { code, report } = await doctor('--root', dir)
+        expect(code).toBe(0)
+        expect(inForce(report, 'test')).toMatchObject({
+          'sealed-mode': 'yes',
+          'sealed-immutable': 'no',
+          'sealed-names': 'no',
+          'tail-append-only': 'no',
+          medium: 'no',
+          'not-root': 'no',
+          'attributes-out-of-reach': 'no',
+        })
+      } finally {
+        await daemon.dispose()
+      }
+    },
+  )
+})
