@@ -351,6 +351,46 @@ describe('host', () => {
   })
 })
 
+describe('rates', () => {
+  let daemon: Daemon
+  beforeAll(async () => {
+    const file = join(dir, 'rates.json')
+    const rate = { requestsPerSecond: 5, burst: 5, failuresPerMinute: 3 }
+    await writeFile(file, JSON.stringify({ access: { tokens: 'tokens.json', rate } }), { mode: 0o600 })
+    daemon = await startDaemon({ moduleId: 'acme', args: ['--access', file] })
+  })
+  afterAll(() => daemon.dispose())
+
+  const ask = (authorization: string): Promise<Response> =>
+    fetch(`${daemon.prefix}v1/checkpoint`, { headers: { authorization } })
+
+  it('who asks too much is told when to come back, and comes in then; others are not held up', async () => {
+    const answers = await Promise.all(Array.from({ length: 60 }, () => ask(secretOf('read'))))
+    const limited = answers.find(({ status }) => status === 429)
+    expect(await limited?.json()).toMatchObject({ code: 'rate-limited', retry_after: 1 })
+    expect(limited?.headers.get('retry-after')).toBe('1')
+    expect((await ask(secretOf('examine'))).status).toBe(200)
+    await sleep(1100)
+    expect((await ask(secretOf('read'))).status).toBe(200)
+  })
+
+  it('a command takes its time', async () => {
+    const url = ['--url', daemon.prefix, '--token-file', join(dir, 'examine.token')]
+    await writeFile(join(dir, 'examine.token'), secretOf('examine').replace('Bearer ', ''), { mode: 0o600 })
+    await Promise.all(Array.from({ length: 30 }, () => ask(secretOf('examine'))))
+    const listed = await serviceFsCommand(['ls', ...url])
+    expect(listed.code, listed.stderr).toBe(0)
+  })
+
+  it('who fails too often is 429, and who does not is let in from the same address', async () => {
+    const statuses: number[] = []
+    for (let i = 0; i < 6; i++) statuses.push((await ask(`Bearer ${newToken().text}`)).status)
+    expect(statuses).toEqual([401, 401, 401, 429, 429, 429])
+    expect((await ask(secretOf('all, for all tenants'))).status).toBe(200)
+    expect((await fetch(`${daemon.url}healthz`)).status).toBe(200)
+  })
+})
+
 describe('serve, where it would be open', () => {
   it.each([
     ['0.0.0.0:0', undefined, 'no credentials'],

@@ -60,13 +60,13 @@ it('names the tenant and the token, joins the paths, and reads gzip', async () =
   await expect(connection.ask('checkpoint', { limit: 4 })).rejects.toMatchObject({ code: 'malformed' })
 })
 
-it('asks a busy ledger again when it says so', async () => {
+it.each([429, 503])('asks a ledger again that answers %s and says when', async (status) => {
   let turnedAway = 3
   const { server, connection } = await connected((_, response) => {
     turnedAway -= 1
     if (turnedAway > 0)
       response
-        .writeHead(503, { 'retry-after': '0', 'content-type': 'application/problem+json' })
+        .writeHead(status, { 'retry-after': '0', 'content-type': 'application/problem+json' })
         .end('{"code":"busy"}')
     else response.end('{"ok":true}')
   })

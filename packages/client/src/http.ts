@@ -26,7 +26,7 @@ export interface ConnectionOptions {
   tls?: TlsOptions | undefined
   /** How often a request is repeated when no connection can be made or it breaks (default 5: about 3 seconds). */
   retries?: number
-  /** How long a busy ledger (503, 502, 504) is asked again, in milliseconds (default 60,000). */
+  /** How long a busy ledger (429, 502, 503, 504) is asked again, in milliseconds (default 60,000). */
   patience?: number
   /** Connections kept open (default 8). */
   connections?: number
@@ -50,7 +50,7 @@ export interface Answer {
 }
 
 const DEFAULT_LIMIT = 64 * 1024 * 1024
-const BUSY: ReadonlySet<number> = new Set([502, 503, 504])
+const BUSY: ReadonlySet<number> = new Set([429, 502, 503, 504])
 const BROKEN: ReadonlySet<string> = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
