@@ -1,7 +1,7 @@
 // The daemons of both envelopes as processes, with the test's wall clock, asked over HTTP.
 
 import { spawn, type ChildProcess } from 'node:child_process'
-import { cp, mkdir, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { WireSubject } from '@service-fs/wire/conformance-tools'
@@ -23,6 +23,9 @@ export interface EnvelopeDaemon extends WireSubject {
   /** The directory of its private keys. */
   readonly secret: string
   readonly stop: () => Promise<void>
+  readonly launch: () => Promise<void>
+  /** What its process has in memory (VmRSS). */
+  readonly residentBytes: () => Promise<number>
 }
 
 /** Whether what Envelope B's daemon needs is built. */
@@ -110,6 +113,11 @@ class Daemon implements EnvelopeDaemon {
   }
 
   stop = (): Promise<void> => this.#end('SIGTERM')
+
+  residentBytes = async (): Promise<number> => {
+    const status = await readFile(`/proc/${this.#child?.pid ?? 0}/status`, 'utf8')
+    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024
+  }
 
   async #end(signal: NodeJS.Signals): Promise<void> {
     const child = this.#child

@@ -55,6 +55,9 @@ async function builtBundle(): Promise<{ text: string; name: string }> {
   return { text: await readFile(path, 'utf8'), name: 'bundle.js' }
 }
 
+/** How long the last bytes of a connection may take to go out, once the ledgers are closed. */
+const LAST_WORDS_MS = 1000
+
 class HostedService implements Service {
   url = ''
   readonly #options: ServiceOptions
@@ -127,6 +130,8 @@ class HostedService implements Service {
     } finally {
       this.#isOver = true
       this.#cancelTimer()
+      // What was sent last goes out first, if its peer takes it.
+      setTimeout(() => this.#sockets.destroyAll(), LAST_WORDS_MS).unref()
     }
   }
 
