@@ -17,7 +17,8 @@ import {
 } from 'node:fs'
 import type { ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
-import { openTestLedger, textRecord } from '@service-fs/ledger/testing'
+import { verifyDirectory } from '@service-fs/client/verify-directory'
+import { openTestLedger, testSigner, textRecord } from '@service-fs/ledger/testing'
 import { loadAttributes } from '@service-fs/storage-posix/attributes'
 import { type FileFlags, localFlags } from '@service-fs/storage-posix/flags'
 import { openPosixStorage } from '@service-fs/storage-posix/posix'
@@ -122,6 +123,9 @@ describe.skipIf(why !== '')(`a tenant and its supervisor${why}`, () => {
       appendFileSync(join(dir, 'tail', readdirSync(join(dir, 'tail')).at(-1) ?? ''), 'QUJD\n'.repeat(30))
       await life(10)
       expect(readdirSync(join(dir, 'tail'))).toEqual(starts)
+      const report = await verifyDirectory(dir, { vkeys: [testSigner().vkey] })
+      expect(report.problems).toEqual([])
+      expect(report).toMatchObject({ ok: true, pinned: true })
     }
     const ledger = await openTestLedger({ storage: await openPosixStorage(dir, { flags, lock: false }) })
     await ledger.append(batch(120, 200))
