@@ -32,7 +32,7 @@ export interface ProtectionsJson extends Record<string, unknown> {
   set_by: 'supervisor' | 'daemon' | 'nobody'
   /** Why nobody does. */
   reason?: string
-  /** The look at all sealed files that each start begins; absent while it is under way. */
+  /** The look at all sealed files that each start begins; absent while it is under way, and where nobody has set anything. */
   checked?: Checked
   /** The file system, on Linux. */
   file_system?: string
@@ -93,13 +93,13 @@ export class Protections {
       counts.files += found.sealed
       counts.immutable += found.immutable
     }
-    this.#checked = { at: new Date().toISOString(), ...counts }
+    if (counts.files > 0) this.#checked = { at: new Date().toISOString(), ...counts }
   }
 
   async #find(): Promise<ProtectionsJson> {
     const facts = processFacts('self')
     const checked = this.#checked
-    const all = checked !== undefined && checked.files > 0 && checked.immutable === checked.files
+    const all = checked !== undefined && checked.immutable === checked.files
     const fileSystem = await fileSystemOf(this.#ledgers[0]?.dir ?? '/')
     return {
       sealed_immutable: all && (await this.#every((ledger) => samplesHold(ledger))),

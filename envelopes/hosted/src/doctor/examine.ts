@@ -68,7 +68,7 @@ async function usersFinding(reports: readonly TenantReport[], hosted: boolean): 
   }
   const shared = [...owners].filter(([uid, ids]) => ids.length > 1 || uid === 0)
   if (shared.length === 0 && open.length === 0)
-    return finding('separate-users', 'yes', `${owners.size} tenants, each of a user of its own`)
+    return finding('separate-users', 'yes', `${owners.size} with files, each of a user of its own`)
   const [uid, ids = []] = shared[0] ?? []
   const found =
     uid === undefined ? `others may look into ${open.join(', ')}` : `uid ${uid} has ${ids.join(', ')}`

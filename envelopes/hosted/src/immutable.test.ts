@@ -1,0 +1,53 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { mountTest } from '@service-fs/storage-posix/testing-image'
+import { expect, it } from 'vitest'
+import { configOf, diskConfigOf } from './config.ts'
+import { flagsSetter } from './immutable.ts'
+
+const base = { moduleId: 'acme', root: '/x' }
+
+it('is asked for by --immutable, or FS_IMMUTABLE', () => {
+  expect(configOf(base, {}).immutable).toBe(undefined)
+  expect(configOf({ ...base, immutable: 'required' }, { FS_IMMUTABLE: 'off' }).immutable).toBe('required')
+  expect(configOf(base, { FS_IMMUTABLE: 'auto' }).immutable).toBe('auto')
+  expect(() => configOf({ ...base, immutable: 'yes' }, {})).toThrow(
+    '--immutable: expected auto, off, required, found yes',
+  )
+  expect(() => diskConfigOf({ moduleId: 'acme', disk: 'd', immutable: 'auto' }, {})).toThrow(
+    '--immutable is for --envelope a',
+  )
+})
+
+it('is off unless it is asked for', async () => {
+  expect(await flagsSetter('off', '/nowhere', false)).toEqual({
+    by: 'nobody',
+    reason: 'not asked for (--immutable)',
+  })
+})
+
+const mount = mountTest('ramfs')
+const why = typeof mount === 'string' ? mount : ''
+
+it.skipIf(why !== '')(
+  `is not had on a file system without attributes, and refused where it is required${why}`,
+  async () => {
+    if (typeof mount === 'string') return
+    const dir = join(mount.path, 'not/there/yet')
+    const reason = 'the file system has no file attributes'
+    expect(await flagsSetter('auto', dir, false)).toEqual({ by: 'nobody', reason })
+    await expect(flagsSetter('required', dir, false)).rejects.toMatchObject({
+      code: 'immutable',
+      message: `--immutable required: ${reason}`,
+    })
+    mount.unmount()
+  },
+)
+
+const isRoot = process.getuid?.() === 0
+it.skipIf(isRoot)(`is not had without privileges${isRoot ? ' (skipped: root)' : ''}`, async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'immutable-'))
+  expect(await flagsSetter('auto', dir, false)).toMatchObject({ by: 'nobody' })
+  await rm(dir, { recursive: true })
+})
