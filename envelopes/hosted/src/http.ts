@@ -68,6 +68,7 @@ class Request implements WireRequest {
   readonly #room: AnswerRoom
   /** Bytes of room that the answer takes. */
   #held = 0
+  #isMaking = false
 
   constructor(raw: IncomingMessage, out: ServerResponse, room: AnswerRoom) {
     this.method = raw.method ?? ''
@@ -83,13 +84,13 @@ class Request implements WireRequest {
   }
 
   async reserve(bytes: number): Promise<void> {
-    const taken = await this.#room.take(bytes)
-    this.#held += taken
+    this.#held += await this.#room.take(bytes)
     if (this.#out.closed) {
       this.made(0)
       throw new Problem('timeout', 'the client went away before there was room for its answer')
     }
-    this.#out.once('close', () => this.made(0))
+    this.#isMaking = true
+    this.#out.once('close', () => this.#leave())
   }
 
   made(bytes: number): void {
@@ -97,6 +98,17 @@ class Request implements WireRequest {
     if (spare <= 0) return
     this.#held = bytes
     this.#room.release(spare)
+  }
+
+  /** The answer is made, or there is none. */
+  done(): void {
+    this.#isMaking = false
+    if (this.#out.closed) this.#leave()
+  }
+
+  /** An answer for a client that is gone takes its room until it is made. */
+  #leave(): void {
+    if (!this.#isMaking) this.made(0)
   }
 }
 
@@ -123,6 +135,7 @@ async function serve(
   }
   try {
     const response = refusal === undefined ? await wire.handle(request) : problemResponse(refusal)
+    request.done()
     const { status, body } = response
     // How long a stream goes on says nothing: its answer counts as given when it begins.
     if (isWhole(body)) request.made(body.length)

@@ -1,0 +1,168 @@
+// Bad input, row by row of the wire protocol's table, at one tenant's daemon and at a host: what is answered, and that nothing of it is
+// recorded. Full disks are in ../crash/full-disk.test.ts and ./tenants.test.ts, slow clients in ./slow-clients.test.ts.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { HOST, MALFORMED, REFUSED } from '@service-fs/wire/http-cases'
+import { canMeasure } from './memory.ts'
+import { exchange, RawClient } from './raw-client.ts'
+import { MIB, problemOf, Target } from './target.ts'
+
+const BATCH = { 'content-type': 'application/x-ndjson' }
+
+describe.each([
+  ['serve', () => Target.daemon()],
+  ['host', () => Target.host()],
+])('%s', (_, start) => {
+  let target: Target
+  beforeAll(async () => {
+    target = await start()
+    await target.append('first', '"first"')
+  })
+  afterAll(() => target.dispose())
+
+  describe('malformed JSON, unknown field, bad id, bad base64: 400, which field and why', () => {
+    it.each([
+      ['{', undefined, 'JSON'],
+      ['{"payload_id":"a","payload":1}}', undefined, 'JSON'],
+      ['{"payload_id":"a","payload_id":"b","payload":1}', undefined, 'payload_id'],
+      ['{"payload_id":"a","payload":1,"extra":1}', 'extra', 'extra'],
+      ['{"payload":1}', 'payload_id', 'payload_id'],
+      ['{"payload_id":"","payload":1}', 'payload_id', 'payload_id'],
+      [`{"payload_id":"${'a'.repeat(257)}","payload":1}`, 'payload_id', '256'],
+      ['{"payload_id":"a\\u0000b","payload":1}', 'payload_id', 'payload_id'],
+      ['{"payload_id":7,"payload":1}', 'payload_id', 'payload_id'],
+      ['{"payload_id":"a"}', 'payload', 'payload'],
+      ['{"payload_id":"a","payload":1,"payload_base64":"AA=="}', undefined, 'payload'],
+      ['{"payload_id":"a","payload_base64":"AB=="}', 'payload_base64', 'base64'],
+      ['{"payload_id":"a","payload_base64":"A A="}', 'payload_base64', 'base64'],
+      ['{"payload_id":"a","payload_base64":"AAA"}', 'payload_base64', 'base64'],
+      ['{"payload_id":"a","payload":1,"type":"no type"}', 'type', 'type'],
+      ['{"payload_id":"a","payload":"\\ud800"}', undefined, 'surrogate'],
+      [`{"payload_id":"a","payload":${'['.repeat(200)}${']'.repeat(200)}}`, undefined, '128'],
+    ])('%s', async (body, field, word) => {
+      const found = await problemOf(await target.post(body, { 'content-type': 'application/json' }))
+      expect([found.status, found.code]).toEqual([400, 'bad-request'])
+      if (field !== undefined) expect(found.field).toBe(field)
+      expect(found.detail).toContain(word)
+    })
+
+    it('the line of a batch, of which nothing is recorded', async () => {
+      const before = await target.size()
+      const body = '{"payload_id":"l1","payload":1}\n{"payload_id":"l2","payload":1,"x":1}\n'
+      const found = await problemOf(await target.post(body, BATCH))
+      expect(found).toMatchObject({ status: 400, line: 2, field: 'x' })
+      expect(await target.size()).toBe(before)
+    })
+
+    it.each([undefined, 'x'.repeat(257), '\xff'])('raw bytes with the identifier %s', async (id) => {
+      const type = { 'content-type': 'application/octet-stream' }
+      const headers = id === undefined ? type : { ...type, 'x-payload-id': id }
+      const found = await problemOf(await target.post(new Uint8Array(3), headers))
+      expect([found.status, found.detail.includes('X-Payload-ID')]).toEqual([400, true])
+    })
+  })
+
+  describe('a payload over the limit: 413 before it is read in full', () => {
+    const head = `POST /v1/append HTTP/1.1\r\n${HOST}X-Payload-ID: big\r\n`
+
+    it('by its announced length, at once', async () => {
+      const client = await new RawClient(target.port).connected()
+      await client.send(`${head}Content-Length: ${17 * MIB}\r\n\r\nthe first bytes of it`)
+      await client.closed(3000)
+      expect(client.statuses).toEqual([413])
+      expect(client.text).toContain('"code":"too-large"')
+    })
+
+    it('without one, once it is too much', async () => {
+      const client = await new RawClient(target.port).connected()
+      await client.send(`${head}Transfer-Encoding: chunked\r\n\r\n`)
+      const chunk = Buffer.concat([Buffer.from('100000\r\n'), Buffer.alloc(MIB), Buffer.from('\r\n')])
+      let sent = 0
+      for (; sent < 200 && client.bytes === 0 && !client.isClosed; sent++) await client.send(chunk)
+      await client.closed(3000)
+      expect(client.statuses).toEqual([413])
+      expect(sent).toBeLessThan(40)
+    })
+
+    it('a batch of too many lines', async () => {
+      const lines = Array.from({ length: 4097 }, (_line, i) => `{"payload_id":"n${i}","payload":1}`)
+      const found = await problemOf(await target.post(lines.join('\n'), BATCH))
+      expect([found.status, found.code]).toEqual([413, 'too-large'])
+      expect(found.detail).toContain('4096')
+    })
+
+    it('a body with too many JSON values', async () => {
+      const found = await problemOf(await target.append('bomb', `[${'0,'.repeat(1_000_000)}0]`))
+      expect([found.status, found.code]).toEqual([413, 'too-large'])
+    })
+  })
+
+  it.skipIf(!canMeasure)(
+    'too many waiting appends: 503 with Retry-After, and nothing of those is recorded',
+    async () => {
+      const cost = await target.cost(async () => {
+        const batches = Array.from({ length: 12 }, (_batch, n) => target.post(largeBatch(n), BATCH))
+        const answers = await Promise.all(batches)
+        expect(answers.filter(({ status }) => status === 503).length).toBeGreaterThan(0)
+        for (const [n, answer] of answers.entries()) {
+          const isRefused = answer.status === 503
+          expect([200, 503]).toContain(answer.status)
+          if (isRefused) expect(answer.headers.get('retry-after')).toBe('1')
+          if (isRefused) expect((await problemOf(answer)).code).toBe('busy')
+          for (const i of [0, 1]) {
+            const record = await target.fetch(`/v1/records/w${n}-${i}`, { method: 'HEAD' })
+            expect([n, i, record.status]).toEqual([n, i, isRefused ? 404 : 200])
+          }
+        }
+      })
+      expect(cost['front'] ?? 0).toBeLessThan(200)
+      expect(cost['daemon'] ?? cost['tenant']).toBeLessThan(1200)
+    },
+  )
+
+  it('size or index beyond the tree: 404 for tiles, 400 for proofs, naming the current size', async () => {
+    const size = await target.size()
+    for (const path of ['/tile/0/999', '/tile/entries/999', '/tile/7/000', '/tile/9/000'])
+      expect([path, (await problemOf(await target.fetch(path))).status]).toEqual([path, 404])
+    for (const path of [
+      `/v1/proof/inclusion?index=${size}`,
+      `/v1/proof/inclusion?index=0&size=${size + 1}`,
+      `/v1/proof/consistency?from=1&to=${size + 1}`,
+    ])
+      expect([path, await problemOf(await target.fetch(path))]).toMatchObject([
+        path,
+        { status: 400, code: 'range', size },
+      ])
+    for (const path of ['/v1/proof/inclusion?index=-1', '/v1/entries?since=1e3', '/v1/entries?limit=x'])
+      expect((await problemOf(await target.fetch(path))).status).toBe(400)
+  })
+
+  it('oversized headers: 431, one long field or many', async () => {
+    for (const fields of [`X-Long: ${'x'.repeat(64_000)}\r\n`, 'X-Many: bbbbbbbb\r\n'.repeat(4000)]) {
+      const got = await exchange(target.port, `GET /healthz HTTP/1.1\r\n${HOST}${fields}\r\n`)
+      expect(got.statuses).toEqual([431])
+      expect(got.text).toContain('"code":"headers-too-large"')
+    }
+  })
+
+  it.concurrent.each([...MALFORMED.map(([what, text]) => [what, 400, text] as const), ...REFUSED])(
+    'not HTTP/1.1, %s: %i, and what is behind it is no request',
+    async (_what, status, text) => {
+      const behind = `POST /v1/append HTTP/1.1\r\n${HOST}X-Payload-ID: smuggled\r\nContent-Length: 1\r\n\r\nx`
+      const { statuses, text: got } = await exchange(target.port, text + behind)
+      expect(statuses).toEqual([status])
+      expect(got).toMatch(/\r\nconnection: close\r\n/i)
+    },
+  )
+
+  it('nothing was smuggled', async () => {
+    for (const id of ['smuggled', 'refused'])
+      expect((await target.fetch(`/v1/records/${id}`)).status).toBe(404)
+  })
+})
+
+const ZEROS = Buffer.alloc(12 * MIB).toString('base64')
+
+/** Two records of 12 MiB. */
+function largeBatch(n: number): string {
+  return [0, 1].map((i) => JSON.stringify({ payload_id: `w${n}-${i}`, payload_base64: ZEROS })).join('\n')
+}

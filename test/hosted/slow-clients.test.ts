@@ -1,0 +1,157 @@
+// Clients that are slow, say half of something, or never stop: others are served meanwhile, and what it costs in memory is bounded. At one
+// tenant's daemon and at a host.
+import { randomBytes } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { HOST } from '@service-fs/wire/http-cases'
+import { sleep } from '../support/process.ts'
+import { canMeasure } from './memory.ts'
+import { exchange, RawClient } from './raw-client.ts'
+import { MIB, Target } from './target.ts'
+
+const GET = `GET /v1/checkpoint HTTP/1.1\r\n${HOST}\r\n`
+const why = canMeasure ? '' : ' (skipped: no /proc)'
+
+describe.skipIf(!canMeasure).each([
+  ['serve', () => Target.daemon()],
+  ['host', () => Target.host()],
+])(`%s${why}`, (_, start) => {
+  let target: Target
+  beforeAll(async () => {
+    target = await start()
+    await target.append('first', '"first"')
+  })
+  afterAll(() => target.dispose())
+
+  const connected = (count: number, keep = true): Promise<RawClient[]> =>
+    Promise.all(Array.from({ length: count }, () => new RawClient(target.port, keep).connected()))
+
+  it('slow-loris: 500 heads that never end are cut off', async () => {
+    const cost = await target.cost(async () => {
+      const clients = await connected(500)
+      let isOver = false
+      const all = Promise.all(clients.map(drip)).then(() => (isOver = true))
+      expect(await target.othersWait(() => isOver)).toBeLessThan(5000)
+      await all
+      expect(clients.filter(({ isClosed }) => !isClosed)).toHaveLength(0)
+      expect(new Set(clients.flatMap(({ statuses }) => statuses))).toEqual(new Set([408]))
+    })
+    atMost(cost, 150)
+  })
+
+  it('a body that comes byte by byte holds nobody up', async () => {
+    const [client] = await connected(1)
+    await client?.send(
+      `POST /v1/append HTTP/1.1\r\n${HOST}X-Payload-ID: drip\r\nContent-Length: 1000\r\n\r\n`,
+    )
+    for (let i = 0; i < 10; i++) {
+      await client?.send('x')
+      expect((await target.append(`while-${i}`, '1')).status).toBe(200)
+    }
+    client?.socket.destroy()
+    await sleep(100)
+    expect((await target.fetch('/v1/records/drip')).status).toBe(404)
+  })
+
+  it('heads without an end: 100 at once, 2 MB each if they were let', async () => {
+    const cost = await target.cost(async () => {
+      const clients = await connected(100)
+      await Promise.all(clients.map(endless))
+      expect(clients.filter(({ isClosed }) => !isClosed)).toHaveLength(0)
+    })
+    atMost(cost, 100)
+  })
+
+  it('half-closed: who says that nothing more comes is not waited for', async () => {
+    const post = `POST /v1/append HTTP/1.1\r\n${HOST}Content-Length: 9\r\n\r\nabc`
+    for (const text of ['', 'GET /hea', post]) {
+      const client = await new RawClient(target.port).connected()
+      await client.send(text)
+      client.socket.end()
+      expect(await client.closed(5000)).toBeLessThan(2000)
+    }
+  })
+
+  it('half-open: 500 connections that say nothing, 200 that go away in the middle of a body', async () => {
+    const before = await target.size()
+    const cost = await target.cost(async () => {
+      const silent = await connected(500)
+      const leaving = await connected(200)
+      for (const [i, client] of leaving.entries()) {
+        await client.send(
+          `POST /v1/append HTTP/1.1\r\n${HOST}X-Payload-ID: half-${i}\r\nContent-Length: 100000\r\n\r\nabc`,
+        )
+        client.socket.resetAndDestroy()
+      }
+      expect((await target.append('after-half', '1')).status).toBe(200)
+      for (const client of silent) client.socket.destroy()
+    })
+    expect(await target.size()).toBe(before + 1)
+    atMost(cost, 100)
+  })
+
+  it('slow readers: 60 that ask for 45 MiB each and read nothing', async () => {
+    for (let i = 0; i < 3; i++) {
+      const answer = await target.post(randomBytes(15 * MIB), { 'x-payload-id': `large-${i}` })
+      expect(answer.status).toBe(200)
+    }
+    const cost = await target.cost(async () => {
+      const clients = await connected(60, false)
+      for (const client of clients) {
+        client.socket.pause()
+        await client.send(`GET /v1/entries?limit=1000 HTTP/1.1\r\n${HOST}\r\n`)
+      }
+      const started = performance.now()
+      expect(await target.othersWait(() => performance.now() - started > 6000)).toBeLessThan(5000)
+      expect((await target.append('while-they-read', '1')).status).toBe(200)
+      for (const client of clients) client.socket.destroy()
+      expect((await target.fetch('/v1/records/large-1')).status).toBe(200)
+      await sleep(1000)
+    })
+    expect(cost['front'] ?? 0, 'MiB of the front').toBeLessThan(200)
+    expect(cost['daemon'] ?? cost['tenant'], 'MiB').toBeLessThan(1000)
+  })
+
+  it('pipelined garbage: what is a request is answered, the rest is not', async () => {
+    const { statuses } = await exchange(
+      target.port,
+      `${GET}${GET}\0\0${randomBytes(30_000).toString('latin1')}`,
+    )
+    expect(statuses).toEqual([200, 200, 400])
+  })
+
+  it('pipelined requests without end: 50 connections of 50,000', async () => {
+    const cost = await target.cost(async () => {
+      const clients = await connected(50, false)
+      await Promise.all(clients.map(flood))
+      expect(clients.filter(({ isClosed }) => !isClosed)).toHaveLength(0)
+      expect((await target.append('after-the-flood', '1')).status).toBe(200)
+    })
+    atMost(cost, 250)
+  })
+})
+
+function atMost(cost: Record<string, number>, mib: number): void {
+  for (const [process, found] of Object.entries(cost))
+    expect(found, `MiB of the ${process}`).toBeLessThan(mib)
+}
+
+async function endless(client: RawClient): Promise<void> {
+  const line = Buffer.from(`X-Much: ${'y'.repeat(4000)}\r\n`)
+  await client.send(`GET /healthz HTTP/1.1\r\n${HOST}`)
+  for (let i = 0; i < 500 && !client.isClosed; i++) await client.send(line)
+  await client.closed(5000)
+}
+
+async function flood(client: RawClient): Promise<void> {
+  for (let i = 0; i < 50 && !client.isClosed; i++) await client.send(GET.repeat(1000))
+  await client.closed(5000)
+}
+
+/** Sends a head line by line, and goes on as long as it may. */
+async function drip(client: RawClient): Promise<void> {
+  await client.send(`GET /healthz HTTP/1.1\r\n${HOST}`)
+  for (let i = 0; i < 60 && !client.isClosed; i++) {
+    await client.send(`X-${i}: slow\r\n`)
+    await client.closed(500)
+  }
+}

@@ -1,0 +1,106 @@
+// What is given bad input: one tenant's daemon, and a host with its front and the process of a tenant.
+import { startDaemon } from '../support/daemon.ts'
+import { startHost } from '../support/host.ts'
+import { sleep } from '../support/process.ts'
+import { forgetPeak, peak, resident } from './memory.ts'
+
+export const MIB: number = 2 ** 20
+
+/** Problem documents, as these tests look at them. */
+export interface Problem {
+  status: number
+  code: string
+  detail: string
+  field?: string
+  line?: number
+  size?: number
+}
+
+export class Target {
+  readonly port: number
+  readonly #processes: () => Promise<Record<string, number>>
+  readonly #fetch: (moduleId: string, path: string, init?: RequestInit) => Promise<Response>
+  readonly dispose: () => Promise<void>
+
+  /** One daemon; it has the tenant `test`. */
+  static async daemon(): Promise<Target> {
+    const one = await startDaemon()
+    return new Target(
+      one.port,
+      async () => ({ daemon: one.pid }),
+      (_, path, init) => one.fetch(path, init),
+      () => one.dispose(),
+    )
+  }
+
+  /** A host with the tenants `test` and `other`. */
+  static async host(): Promise<Target> {
+    const one = await startHost({ tenants: ['test', 'other'] })
+    return new Target(
+      Number(new URL(one.url).port),
+      async () => ({ front: one.frontPid, tenant: (await one.pidOf('test')) ?? 0 }),
+      (moduleId, path, init) => one.fetch(moduleId, path, init),
+      () => one.dispose(),
+    )
+  }
+
+  private constructor(
+    port: number,
+    processes: () => Promise<Record<string, number>>,
+    fetch: (moduleId: string, path: string, init?: RequestInit) => Promise<Response>,
+    dispose: () => Promise<void>,
+  ) {
+    this.port = port
+    this.#processes = processes
+    this.#fetch = fetch
+    this.dispose = dispose
+  }
+
+  fetch(path: string, init?: RequestInit): Promise<Response> {
+    return this.#fetch('test', path, init)
+  }
+
+  post(body: string | Uint8Array<ArrayBuffer>, headers: Record<string, string>): Promise<Response> {
+    return this.fetch('/v1/append', { method: 'POST', headers, body })
+  }
+
+  /** `payload` is JSON text. */
+  append(id: string, payload: string): Promise<Response> {
+    const body = `{"payload_id":"${id}","payload":${payload}}`
+    return this.post(body, { 'content-type': 'application/json' })
+  }
+
+  /** Of the tree. */
+  async size(): Promise<number> {
+    const answer = await this.fetch('/v1/checkpoint', { headers: { accept: 'application/json' } })
+    return ((await answer.json()) as { size: number }).size
+  }
+
+  /** Runs an attack, and says what it cost each process: MiB at most, beyond what there was. */
+  async cost(attack: () => Promise<void>): Promise<Record<string, number>> {
+    const processes = Object.entries(await this.#processes())
+    const before = processes.map(([, pid]) => (forgetPeak(pid), resident(pid)))
+    await attack()
+    return Object.fromEntries(processes.map(([name, pid], i) => [name, peak(pid) - (before[i] ?? 0)]))
+  }
+
+  /** Milliseconds that readers of another tenant (where there is one) wait at most while something goes on. */
+  async othersWait(until: () => boolean): Promise<number> {
+    let longest = 0
+    while (!until()) {
+      const started = performance.now()
+      const answer = await this.#fetch('other', '/v1/checkpoint')
+      await answer.text()
+      longest = Math.max(longest, answer.status === 200 ? performance.now() - started : Infinity)
+      await sleep(50)
+    }
+    return longest
+  }
+}
+
+/** The problem document of an answer. */
+export async function problemOf(answer: Response): Promise<Problem> {
+  const type = answer.headers.get('content-type')
+  if (type !== 'application/problem+json') throw new Error(`expected a problem document, found ${type}`)
+  return (await answer.json()) as Problem
+}
