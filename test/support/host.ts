@@ -1,17 +1,19 @@
 // Starts and stops `service-fs host` for tests that span packages.
 
 import { type ChildProcess, spawn } from 'node:child_process'
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { daemonBuilt, serviceFs, serviceFsCommand } from './daemon.ts'
-import { collect, end, hasExited, sleep } from './process.ts'
+import { daemonBuilt, serviceFs } from './daemon.ts'
+import { collect, end, hasExited, run, sleep } from './process.ts'
 
 export interface HostOptions {
   /** Added by `service-fs tenant add`. */
   tenants: readonly string[]
   /** More fields of host.json; by itself it listens on a free port of 127.0.0.1, and `immutable` is off. */
   config?: Record<string, unknown>
+  /** Runs everything as this user; default: as who runs the test. */
+  uid?: number
   /** Before it starts, with the directory that holds host.json, `ledgers/` and `run/`. */
   prepare?(dir: string): Promise<void>
 }
@@ -26,6 +28,8 @@ export interface Host {
   readonly url: string
   readonly pid: number
   readonly frontPid: number
+  /** Whether each tenant has a user of its own. */
+  readonly separateUsers: boolean
   /** What it has printed. */
   stderr(): string
   /** `fetch` of `url + path` with the tenant's header; 30 s limit unless `init.signal` is given. */
@@ -56,17 +60,20 @@ export async function startHost(options: HostOptions): Promise<Host> {
   if (!daemonBuilt) throw new Error('service-fs is not built: run `npm run build` first')
   const dir = await hostDirectory()
   const file = join(dir, 'host.json')
+  const as = commandAs(options.uid)
   try {
     // Files that nobody can remove are for the tests of that.
     const own = { root: 'ledgers', run: 'run', listen: ['127.0.0.1:0'], immutable: 'off' }
     const settings = { ...own, ...options.config }
     await writeFile(file, JSON.stringify(settings), { mode: 0o600 })
+    if (options.uid !== undefined) for (const path of [dir, file]) await chown(path, options.uid, options.uid)
     if (options.tenants.length > 0) {
-      const added = await serviceFsCommand(['tenant', 'add', ...options.tenants, '--config', file])
+      const [command, ...args] = [...as, 'tenant', 'add', ...options.tenants, '--config', file]
+      const added = await run(command, args)
       if (added.code !== 0) throw new Error(added.stderr)
     }
     await options.prepare?.(dir)
-    return await launch(dir, file)
+    return await launch(dir, file, as)
   } catch (error) {
     await rm(dir, { recursive: true, force: true })
     throw error
@@ -77,10 +84,18 @@ interface Greeting {
   urls: string[]
   pid: number
   front_pid: number
+  separate_users: boolean
 }
 
-async function launch(dir: string, file: string): Promise<Host> {
-  const child = spawn(process.execPath, [serviceFs, 'host', '--json', '--config', file], {
+/** How `service-fs` is run as that user. */
+function commandAs(uid: number | undefined): [string, ...string[]] {
+  if (uid === undefined) return [process.execPath, serviceFs]
+  return ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', process.execPath, serviceFs]
+}
+
+async function launch(dir: string, file: string, as: readonly [string, ...string[]]): Promise<Host> {
+  const [command, ...args] = [...as, 'host', '--json', '--config', file]
+  const child = spawn(command, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   running.add(child)
@@ -96,15 +111,16 @@ async function launch(dir: string, file: string): Promise<Host> {
   }
   const greeting = JSON.parse(stdout()) as Greeting
   const url = greeting.urls[0] ?? ''
-  const run = join(dir, 'run')
+  const sockets = join(dir, 'run')
   return {
     dir,
     file,
     root: join(dir, 'ledgers'),
-    run,
+    run: sockets,
     url,
     pid: greeting.pid,
     frontPid: greeting.front_pid,
+    separateUsers: greeting.separate_users,
     stderr,
     fetch(moduleId, path, init = {}) {
       const headers = new Headers(init.headers)

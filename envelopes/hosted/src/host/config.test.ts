@@ -47,6 +47,7 @@ it.each([
     "tenants.1.uid: expected one of its own, found 5, which is a's",
   ],
   [{ root: '/x', tenants: [{ moduleId: 'a', uid: 64_099 }] }, "found 64099, which is the front's"],
+  [{ root: '/x', tenants: [{ moduleId: 'a', uid: 5, gid: 64_099 }] }, "expected another than the front's"],
   [{ root: '/x', run: `/run/${'x'.repeat(60)}` }, 'run: expected a path of at most 32 bytes'],
   [{ root: '/x', uids: { from: 9, to: 8 } }, 'uids.to: expected at least 9, found 8'],
   [{ root: '/x', tls: { certificate: 'c' } }, 'tls.key: expected to be there'],

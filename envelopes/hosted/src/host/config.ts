@@ -144,9 +144,10 @@ function checkWhole({ run, uids, front, tenants }: HostConfig, file: string): vo
   if (uids.to < uids.from) refuse(`uids.to: expected at least ${uids.from}, found ${uids.to}`)
   const ids = new Set<string>()
   const owners = new Map<number, string>([[front.uid, 'the front']])
-  for (const [i, { moduleId, uid }] of tenants.entries()) {
+  for (const [i, { moduleId, uid, gid }] of tenants.entries()) {
     if (ids.has(moduleId)) refuse(`tenants.${i}.moduleId: ${moduleId} is there twice`)
     ids.add(moduleId)
+    if (gid === front.gid) refuse(`tenants.${i}.gid: expected another than the front's, found ${gid}`)
     if (uid === undefined) continue
     const other = owners.get(uid)
     if (other !== undefined)

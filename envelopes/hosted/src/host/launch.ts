@@ -7,6 +7,8 @@ import { socketOf } from './directories.ts'
 
 const MIB = 2 ** 20
 const OPEN_FILES = 4096
+/** Twice what a tenant was seen to take when as much was sent to it as its own limits let in. */
+const MEMORY_MIB = 2048
 const FRONT_OPEN_FILES = 16_384
 
 /** A tenant's process. */
@@ -16,10 +18,11 @@ export function tenantCommand(
   tenant: TenantConfig,
   owner: Owner | undefined,
 ): [string[], Confinement] {
-  const { moduleId, origin, maxPayloadBytes, memoryMiB, openFiles = OPEN_FILES } = tenant
+  const { moduleId, origin, maxPayloadBytes } = tenant
+  const { memoryMiB = MEMORY_MIB, openFiles = OPEN_FILES } = tenant
   const command = [
     process.execPath,
-    ...(memoryMiB === undefined ? [] : [`--max-old-space-size=${Math.floor((memoryMiB * 3) / 4)}`]),
+    `--max-old-space-size=${Math.floor((memoryMiB * 3) / 4)}`,
     program,
     'serve',
     '--json',
@@ -31,7 +34,7 @@ export function tenantCommand(
     ...(origin === undefined ? [] : [`--origin=${origin}`]),
     ...(maxPayloadBytes === undefined ? [] : [`--max-payload-bytes=${maxPayloadBytes}`]),
   ]
-  return [command, { owner, openFiles, ...(memoryMiB === undefined ? {} : { dataBytes: memoryMiB * MIB }) }]
+  return [command, { owner, openFiles, dataBytes: memoryMiB * MIB }]
 }
 
 /** The front's process. */

@@ -33,8 +33,12 @@ export class Users {
     const found = await ownerThere(root, moduleId)
     const uid = tenant.uid ?? found?.uid ?? (await this.#free())
     const gid = tenant.gid ?? (found?.uid === uid ? found.gid : uid)
-    if (uid === front.uid)
-      throw new HostedError('config', `${moduleId}: uid ${uid} is the front's, and can't be a tenant's`)
+    // Who has the front's group connects to every tenant's socket.
+    if (uid === front.uid || gid === front.gid)
+      throw new HostedError(
+        'config',
+        `${moduleId}: expected another user and group than the front's, found ${uid}:${gid}`,
+      )
     this.#taken?.add(uid).add(gid)
     return { uid, gid }
   }
