@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { daemonBuilt } from '../support/daemon.ts'
 import { goBuild, goModules, goVersion, installFsck } from '../support/go.ts'
 import { syncMs } from './disk.ts'
+import { followLoads } from './follow.ts'
 import { type Measurement, measure } from './load.ts'
 import { HELP, type Options, parseOptions } from './options.ts'
 import { type Row, ratiosOf, rowOf, type Series, table, withBest } from './report.ts'
@@ -180,6 +181,7 @@ async function main(): Promise<void> {
     return
   }
   const contests = loads.map((phase) => appendContest(phase, options))
+  contests.push(...followLoads(options).filter(({ name }) => wanted(name)))
   contests.push(...tenantLoads(options).filter(({ name }) => wanted(name)))
   if (wanted('bulk import') || wanted('verify')) contests.push(bulkContest(options))
   publish(await compete(contests, options), about, options)

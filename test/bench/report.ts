@@ -38,7 +38,12 @@ export interface Ratio {
   against: string
   /** service-fs ÷ Tessera; of what is behind a host: ÷ the same load on one tenant there. */
   rate: number
+  /** Of what follows: the other's ÷ ours, of the median and of the 99th percentile. */
+  latency?: { p50: number; p99: number }
 }
+
+/** What a load's name begins with when latencies are compared, and not rates. */
+const FOLLOW = 'follow: '
 
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b)
@@ -73,7 +78,11 @@ export function ratiosOf(rows: readonly Row[]): Ratio[] {
     const find = (wanted: string): Row | undefined =>
       rows.find((other) => other.name === name && other.side === wanted && other !== row)
     const ours = find('service-fs')
-    if (ours !== undefined) return [{ name, against: side, rate: ours.rate / row.rate }]
+    if (ours !== undefined) {
+      const latency = { p50: row.p50 / ours.p50, p99: row.p99 / ours.p99 }
+      const isFollow = name.startsWith(FOLLOW)
+      return [{ name, against: side, rate: ours.rate / row.rate, ...(isFollow ? { latency } : {}) }]
+    }
     const one = find(ONE)
     return one === undefined ? [] : [{ name, against: side, rate: row.rate / one.rate }]
   })
@@ -107,6 +116,11 @@ const COLUMNS = [
   'ratio',
 ]
 
+function ratioText({ rate, latency }: Ratio): string {
+  if (latency === undefined) return `×${rate.toFixed(2)}`
+  return `p50 ×${latency.p50.toFixed(2)} p99 ×${latency.p99.toFixed(2)}`
+}
+
 /** A plain text table; the ratio stands in Tessera's rows, and in those that are compared with one tenant. */
 export function table(rows: readonly Row[], ratios: readonly Ratio[]): string {
   const cells = rows.map((row) => {
@@ -122,7 +136,7 @@ export function table(rows: readonly Row[], ratios: readonly Ratio[]): string {
       row.pss.toFixed(0),
       row.cpu.toFixed(1),
       row.readsPerCommit === undefined ? '' : row.readsPerCommit.toFixed(1),
-      ratio === undefined ? '' : `×${ratio.rate.toFixed(2)}`,
+      ratio === undefined ? '' : ratioText(ratio),
     ]
   })
   const lines = [COLUMNS, ...cells]
