@@ -76,7 +76,7 @@ describe('serve, where it would be open', () => {
   it('does not start with access that is malformed, or whose files are not there', async () => {
     for (const [access, why] of [
       [{ token: 'x' }, 'access.token: no such field'],
-      [{ tokens: 'nowhere.json' }, 'nowhere.json'],
+      [{ tokens: 'nowhere.json' }, 'nowhere.json: no such file; `service-fs token add` makes it'],
       [
         { oidc: [{ issuer: 'http://example.org', audience: 'x', grants: [] }] },
         'access.oidc.0.issuer: expected https://',

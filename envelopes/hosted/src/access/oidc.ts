@@ -1,34 +1,17 @@
-/** Access tokens of OpenID Connect issuers: JSON Web Tokens, RFC 7519, used as RFC 9068 has it. */
+/** Access tokens of OpenID Connect issuers, and which of them were good a moment ago. */
 import { createHash } from 'node:crypto'
 import { Problem } from '@service-fs/wire/problem'
-import { decodeJwt, errors, jwtVerify, type JWTPayload } from 'jose'
 import { invalidToken } from './invalid-token.ts'
-import { IssuerKeys, IssuerUnavailable } from './issuer-keys.ts'
+import type { Verified, Verifier } from './jwt.ts'
 import type { Principal } from './principal.ts'
-import type { ClaimGrant, OidcConfig } from './settings.ts'
+import type { OidcConfig } from './settings.ts'
 
-/** Signatures only: a key that is public can't be made a secret that both sides know (HS256), and `none` is none. */
-const ALGORITHMS = [
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-  'EdDSA',
-  'Ed25519',
-]
-/** How far clocks may be apart. */
-const TOLERANCE_SECONDS = 30
-/** How long a token that was checked is not checked again: so long after a key is withdrawn, or a grant, it may still pass. */
+/** How long a token that was checked is not checked again: so long after a key is withdrawn it may still pass. */
 const REMEMBERED_MS = 60_000
 const MAX_REMEMBERED = 10_000
-const MAX_SUBJECT = 256
 
 export interface IssuerOptions {
+  /** Milliseconds since 1970. */
   now(): number
   report?: ((error: unknown) => void) | undefined
 }
@@ -36,24 +19,21 @@ export interface IssuerOptions {
 /** All issuers that are configured. */
 export class IssuerSet {
   readonly #options: IssuerOptions
-  #config = ''
-  #issuers: ReadonlyMap<string, { config: OidcConfig; keys: IssuerKeys }> = new Map()
+  #issuers: readonly OidcConfig[]
+  #verifier: Promise<Verifier> | undefined
   readonly #remembered = new Map<string, { principal: Principal; until: number }>()
 
   constructor(issuers: readonly OidcConfig[], options: IssuerOptions) {
     this.#options = options
-    this.update(issuers)
+    this.#issuers = issuers
   }
 
   /** Keys that were fetched stay when nothing else is configured. */
   update(issuers: readonly OidcConfig[]): void {
-    const config = JSON.stringify(issuers)
-    if (config === this.#config) return
-    this.#config = config
+    if (JSON.stringify(issuers) === JSON.stringify(this.#issuers)) return
+    this.#issuers = issuers
+    this.#verifier = undefined
     this.#remembered.clear()
-    this.#issuers = new Map(
-      issuers.map((one) => [one.issuer, { config: one, keys: new IssuerKeys(one, this.#options) }]),
-    )
   }
 
   /** Whose a token is that was checked a moment ago. */
@@ -64,94 +44,27 @@ export class IssuerSet {
 
   /** Whose a token is; 401 what is wrong with it, 503 `issuer-unavailable` when its issuer's keys can't be had. */
   async verify(token: string): Promise<Principal | Problem> {
-    const issuer = this.#issuers.get(issuerOf(token) ?? '')
-    if (issuer === undefined) return invalidToken('the token is of no issuer that is configured here')
-    const { config, keys } = issuer
-    try {
-      const { payload } = await jwtVerify(token, (header, signed) => keys.find(header, signed), {
-        issuer: config.issuer,
-        audience: config.audience,
-        algorithms: ALGORITHMS,
-        clockTolerance: TOLERANCE_SECONDS,
-        currentDate: new Date(this.#options.now()),
-        requiredClaims: ['exp'],
-      })
-      const principal = principalOf(payload, config)
-      if (!(principal instanceof Problem)) this.#remember(token, principal, payload)
-      return principal
-    } catch (error) {
-      if (error instanceof IssuerUnavailable)
-        return new Problem(
-          'issuer-unavailable',
-          'the keys of the issuer of this token can not be had at the moment',
-        )
-      return invalidToken(reason(error))
-    }
+    if (this.#issuers.length === 0) return invalidToken('this token is not known here')
+    const issuers = this.#issuers
+    const verified = await (await (this.#verifier ??= verifierOf(issuers, this.#options))).verify(token)
+    if (verified instanceof Problem) return verified
+    if (issuers === this.#issuers) this.#remember(token, verified)
+    return verified.principal
   }
 
-  #remember(token: string, principal: Principal, { exp = 0 }: JWTPayload): void {
-    const now = this.#options.now()
+  #remember(token: string, { principal, end }: Verified): void {
     const [oldest] = this.#remembered.keys()
     if (this.#remembered.size >= MAX_REMEMBERED && oldest !== undefined) this.#remembered.delete(oldest)
-    this.#remembered.set(digest(token), { principal, until: Math.min(now + REMEMBERED_MS, exp * 1000) })
+    const until = Math.min(this.#options.now() + REMEMBERED_MS, end)
+    this.#remembered.set(digest(token), { principal, until })
   }
+}
+
+/** What verifies is 10 MiB, which only those who have issuers load. */
+async function verifierOf(issuers: readonly OidcConfig[], options: IssuerOptions): Promise<Verifier> {
+  return new (await import('./jwt.ts')).Verifier(issuers, options)
 }
 
 function digest(token: string): string {
   return createHash('sha256').update(token).digest('base64')
-}
-
-function issuerOf(token: string): string | undefined {
-  try {
-    return decodeJwt(token).iss
-  } catch {
-    return undefined
-  }
-}
-
-/** What is wrong with a token, without anything that is in it. */
-function reason(error: unknown): string {
-  if (error instanceof errors.JWTExpired) return 'the token has expired'
-  if (error instanceof errors.JWTClaimValidationFailed)
-    return `the token's claim ${error.claim} is not as it must be`
-  if (error instanceof errors.JOSEAlgNotAllowed) return "the token's algorithm is not accepted"
-  return 'the token is not one that its issuer signed'
-}
-
-function principalOf(
-  claims: JWTPayload,
-  { issuer, subjectClaim = 'sub', grants }: OidcConfig,
-): Principal | Problem {
-  // RFC 7800: who presents such a token must prove more than that they have it.
-  if (claims['cnf'] !== undefined)
-    return invalidToken('tokens that are bound to a key (cnf) are not accepted')
-  const subject = claimOf(claims, subjectClaim)
-  if (
-    typeof subject !== 'string' ||
-    subject === '' ||
-    subject.length > MAX_SUBJECT ||
-    /\p{Cc}/u.test(subject)
-  )
-    return invalidToken(`the token's claim ${subjectClaim} names no subject`)
-  return { subject: `oidc:${issuer}#${subject}`, grants: grants.filter((grant) => has(claims, grant)) }
-}
-
-function has(claims: JWTPayload, { claim, value }: ClaimGrant): boolean {
-  const found = claimOf(claims, claim)
-  if (typeof found === 'string') {
-    // RFC 8693 §4.2; some issuers say `scp`.
-    return claim === 'scope' || claim === 'scp' ? found.split(' ').includes(value) : found === value
-  }
-  return Array.isArray(found) && found.includes(value)
-}
-
-/** A claim by its name; where none has it, by the path that it stands for. */
-function claimOf(claims: JWTPayload, name: string): unknown {
-  if (Object.hasOwn(claims, name)) return claims[name]
-  let at: unknown = claims
-  for (const part of name.split('.')) {
-    if (typeof at !== 'object' || at === null || !Object.hasOwn(at, part)) return undefined
-    at = (at as Record<string, unknown>)[part]
-  }
-  return at
 }

@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto'
 import { chown, lstat, open, realpath, rename, unlink, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { codeOf } from '@service-fs/client/errors'
 import { HostedError } from '../errors.ts'
-import { hasCode } from '../keys.ts'
 import { readTokens, type StoredToken } from './tokens.ts'
 
 /** How long a change waits for another one, in milliseconds. */
@@ -37,7 +37,7 @@ async function target(path: string): Promise<string> {
   try {
     return await realpath(path)
   } catch (error) {
-    if (hasCode(error, 'ENOENT')) return path
+    if (codeOf(error) === 'ENOENT') return path
     throw failed(path, error)
   }
 }
@@ -48,7 +48,7 @@ async function takeLock(path: string): Promise<FileHandle> {
     try {
       return await open(path, 'wx', 0o600)
     } catch (error) {
-      if (!hasCode(error, 'EEXIST')) throw failed(path, error)
+      if (codeOf(error) !== 'EEXIST') throw failed(path, error)
       if (Date.now() > end)
         throw new HostedError(
           'access',
@@ -64,7 +64,7 @@ async function exists(path: string): Promise<boolean> {
     await lstat(path)
     return true
   } catch (error) {
-    if (hasCode(error, 'ENOENT')) return false
+    if (codeOf(error) === 'ENOENT') return false
     throw failed(path, error)
   }
 }

@@ -3,8 +3,10 @@
  * random bits in base64url. A file keeps their hashes: SHA-256 of the whole text, so `printf %s "$TOKEN" | sha256sum` shows which one it is.
  */
 import { createHash, randomBytes, randomInt, timingSafeEqual } from 'node:crypto'
+import { codeOf } from '@service-fs/client/errors'
 import type { Role } from '@service-fs/wire/roles'
 import * as v from 'valibot'
+import { HostedError } from '../errors.ts'
 import { readGuarded } from './guarded-file.ts'
 import { rolesSchema, tenantSchema } from './schemas.ts'
 import { parseStrictly } from './strict.ts'
@@ -51,7 +53,11 @@ const tokenFile: v.GenericSchema<{ tokens: StoredToken[] }> = v.strictObject({
 
 /** The tokens in a file of mode 0600. @throws HostedError `access` */
 export async function readTokens(path: string): Promise<StoredToken[]> {
-  return parseStrictly(tokenFile, await readGuarded(path, 'owner'), path).tokens
+  const text = await readGuarded(path, 'owner').catch((error: unknown) => {
+    if (!(error instanceof HostedError) || codeOf(error.cause) !== 'ENOENT') throw error
+    throw new HostedError('access', `${path}: no such file; \`service-fs token add\` makes it`)
+  })
+  return parseStrictly(tokenFile, text, path).tokens
 }
 
 const ALPHABET = '0123456789abcdefghijklmnopqrstuvwxyz'
