@@ -7,6 +7,7 @@ import {
   closeSync,
   linkSync,
   mkdirSync,
+  mkdtempSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -21,8 +22,9 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import type { StorageCapability } from '@service-fs/storage/capability'
+import { storageConformance } from '@service-fs/storage/conformance'
 import { bundlePath } from '@service-fs/storage/paths'
-import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeEach, describe, expect, it } from 'vitest'
 import { type FileFlags, localFlags } from './flags.ts'
 import { openPosixStorage } from './posix.ts'
 import { isImmutable, onlyGrows } from './probe.ts'
@@ -59,6 +61,27 @@ describe.each(['ext4', 'tmpfs'] as const)('file attributes on %s', (type) => {
   const path = typeof mount === 'string' ? '' : mount.path
   afterAll(() => (typeof mount === 'string' ? undefined : mount.unmount()))
 
+  if (here)
+    storageConformance({
+      name: `a ledger whose files have attributes, on ${type},`,
+      tailMode: 'grow',
+      keepsTail: true,
+      test: { describe, it, expect },
+      async open() {
+        const dir = mkdtempSync(join(path, 'conforms-'))
+        const open = async (): Promise<StorageCapability> =>
+          openPosixStorage(dir, { flags: await flagsOf(path) })
+        const storage = await open()
+        let current = storage
+        const reopen = async (): Promise<StorageCapability> => {
+          await current.close()
+          current = await open()
+          return current
+        }
+        return { storage, reopen, dispose: () => current.close() }
+      },
+    })
+
   describe.skipIf(!here)(`keep a ledger${why}`, () => {
     let count = 0
     let dir: string
@@ -68,8 +91,6 @@ describe.each(['ext4', 'tmpfs'] as const)('file attributes on %s', (type) => {
       dir = join(path, `ledger-${count++}`)
       flags = await flagsOf(path)
     })
-    // Nothing is removed: the whole file system goes.
-    afterEach(() => undefined)
 
     it('leave root nothing to do to a sealed file but to read it', async () => {
       const storage = await open()

@@ -35,3 +35,18 @@ for (const tailMode of ['grow', 'each'] as const) {
     },
   })
 }
+
+storageConformance({
+  name: 'FaultyDisk that protects files, losing power when it is reopened',
+  tailMode: 'grow',
+  keepsTail: true,
+  test: { describe, it, expect },
+  async open() {
+    let disk = new FaultyDisk({ seed: 1, protects: true })
+    const reopen = (): Promise<StorageCapability> => {
+      disk = disk.crash()
+      return disk.open()
+    }
+    return { storage: await disk.open(), reopen, dispose: async () => undefined }
+  },
+})

@@ -15,6 +15,8 @@ export interface ConformanceOptions {
   readonly name: string
   /** That of the storages that open() gives. */
   readonly tailMode: 'grow' | 'each'
+  /** Theirs too; default false. */
+  readonly keepsTail?: boolean
   /** A storage without anything in it. */
   readonly open: () => Promise<ConformanceSubject>
   /** The test runner's functions: vitest's, Jest's, or as few as these. */
@@ -31,8 +33,12 @@ export function storageConformance(options: ConformanceOptions): void {
   options.test.describe(`${options.name} conforms`, () => {
     sealedObjects(t)
     theCheckpoint(t)
-    if (options.tailMode === 'grow') aGrowingTail(t)
-    else aTailFileEach(t)
+    if (options.tailMode === 'each') aTailFileEach(t)
+    else {
+      aGrowingTail(t)
+      if (options.keepsTail === true) tailFilesThatStay(t)
+      else tailFilesThatMove(t)
+    }
     argumentsAndClosing(t)
   })
 }
@@ -79,6 +85,11 @@ function sealedObjects({ it, same, refused }: Tools): void {
     const paths = Array.from({ length: 40 }, (_, i) => bundlePath(980 + i))
     await Promise.all([...paths, ...paths].map((path) => storage.seal(path, text(path))))
     for (const path of paths) same(await storage.read(path), text(path))
+  })
+
+  it('seals the same from many callers once', async ({ storage, reopen }) => {
+    await Promise.all(Array.from({ length: 10 }, () => storage.seal('origin', text('same'))))
+    same(await (await reopen()).read('origin'), text('same'))
   })
 
   it('lets one of two writers of the same path win', async ({ storage }) => {
@@ -140,7 +151,9 @@ function aGrowingTail({ it, same, refused }: Tools): void {
     await again.commit(5, text('d '))
     same(await all((await reopen()).tail()), [{ start: 0, bytes: text('begin a b c d ') }])
   })
+}
 
+function tailFilesThatMove({ it, same, refused }: Tools): void {
   it('begins a new file when everything below is sealed, and the older go', async ({ storage, reopen }) => {
     await storage.beginTail(0, 1, text('zero'))
     await refused('unsealed', storage.beginTail(256, 257, text('x')))
@@ -163,6 +176,40 @@ function aGrowingTail({ it, same, refused }: Tools): void {
     await again.beginTail(0, 1, text('whole'))
     await again.commit(2, text('+'))
     same(await all((await reopen()).tail()), [{ start: 0, bytes: text('whole+') }])
+  })
+}
+
+function tailFilesThatStay({ it, same, refused }: Tools): void {
+  it('begins a new file past the newest one, and replaces none', async ({ storage, reopen }) => {
+    await storage.beginTail(0, 100, text('zero'))
+    await refused('conflict', storage.beginTail(0, 100, text('x')))
+    await storage.beginTail(100, 101, text('hundred'))
+    await refused('conflict', storage.beginTail(99, 101, text('x')))
+    await storage.commit(102, text('+'))
+    const files = [
+      { start: 0, bytes: text('zero') },
+      { start: 100, bytes: text('hundred+') },
+    ]
+    same(await all(storage.tail()), files)
+    const again = await reopen()
+    await refused('conflict', again.beginTail(100, 101, text('x')))
+    same(await all(again.tail()), files)
+    await again.commit(103, text('+'))
+    same((await all((await reopen()).tail())).at(-1), { start: 100, bytes: text('hundred++') })
+  })
+
+  it('lets older files go when each of their bundles is sealed', async ({ storage, reopen }) => {
+    await storage.beginTail(0, 600, text('zero'))
+    await storage.seal(bundlePath(1), text('one'))
+    await storage.beginTail(512, 700, text('five'))
+    const starts = async (from: StorageCapability): Promise<number[]> =>
+      (await all(from.tail())).map(({ start }) => start)
+    same(await starts(await reopen()), [0, 512])
+    const again = await reopen()
+    for (const bundle of [0, 2]) await again.seal(bundlePath(bundle), text(`${bundle}`))
+    await again.beginTail(768, 800, text('seven'))
+    await again.commit(801, text('+'))
+    same(await all((await reopen()).tail()), [{ start: 768, bytes: text('seven+') }])
   })
 }
 
@@ -237,14 +284,14 @@ interface Tools {
   readonly refused: (code: string, verb: Promise<unknown>) => Promise<void>
 }
 
-function tools({ open, tailMode, test }: ConformanceOptions): Tools {
+function tools({ open, tailMode, keepsTail = false, test }: ConformanceOptions): Tools {
   const same = (actual: unknown, expected: unknown): void => void test.expect(actual).toEqual(expected)
   return {
     same,
     it: (name, run) => {
       test.it(name, async () => {
         const subject = await open()
-        same(subject.storage.tailMode, tailMode)
+        same([subject.storage.tailMode, subject.storage.keepsTail ?? false], [tailMode, keepsTail])
         try {
           await run(subject)
         } finally {

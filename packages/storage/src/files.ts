@@ -87,6 +87,8 @@ class FileDriver implements StorageDriver {
   readonly #made = new Map<string, Promise<void>>()
   /** Directories whose names were made durable since the start: what a killed process left in them counts. */
   readonly #settled = new Map<string, Promise<void>>()
+  /** Seals that are under way, where one waits for the other of the same path. */
+  readonly #sealing = new Map<string, Promise<void>>()
   #temporaries = 0
   /** Older tail files that are being removed. */
   #removing: Promise<unknown> = Promise.resolve()
@@ -118,6 +120,19 @@ class FileDriver implements StorageDriver {
 
   /** create tmp · link it into place (EEXIST: compare) · sync the directory · unlink tmp · protect */
   async seal(path: string, bytes: Uint8Array): Promise<void> {
+    if (this.#files.protection === undefined) return this.#seal(path, bytes)
+    // A file has two names while it is being sealed, and may have no attribute then.
+    const done = (this.#sealing.get(path) ?? Promise.resolve()).then(() => this.#seal(path, bytes))
+    const settled = done.catch(() => undefined)
+    this.#sealing.set(path, settled)
+    try {
+      await done
+    } finally {
+      if (this.#sealing.get(path) === settled) this.#sealing.delete(path)
+    }
+  }
+
+  async #seal(path: string, bytes: Uint8Array): Promise<void> {
     this.#checkWritable()
     const dir = parent(path)
     const temporary = this.#temporary()
@@ -132,7 +147,6 @@ class FileDriver implements StorageDriver {
     } finally {
       await this.#discard(temporary)
     }
-    // With two names it could lose neither.
     await this.#protect('sealed', path)
   }
 
