@@ -270,6 +270,19 @@ describe('limits', () => {
   })
 })
 
+it('who waits between two requests makes room for others', async () => {
+  const full = await serve({ maxConnections: 8 })
+  const port = Number(new URL(full.url).port)
+  for (let i = 0; i < 20; i++) {
+    const socket = connect(port, '127.0.0.1', () =>
+      socket.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n'),
+    )
+    const [answer] = (await once(socket, 'data')) as [Buffer]
+    expect(answer.toString()).toMatch(/^HTTP\/1\.1 200 OK/)
+  }
+  await full.stop(1000)
+})
+
 describe('a unix socket', () => {
   it('serves its owner, replaces a stale one, and not one in use', async () => {
     const path = join(root, 'acme.sock')
@@ -316,6 +329,19 @@ describe('stopping', () => {
     expect([got.status, got.headers.connection]).toEqual([200, 'close'])
     await stopped
     await expect(ask('/healthz', { url: server.url })).rejects.toThrow('ECONNREFUSED')
+  })
+
+  it('does not wait for who says nothing, nor for who waits between two requests', async () => {
+    const server = await serve()
+    const port = Number(new URL(server.url).port)
+    const silent = connect(port, '127.0.0.1')
+    const idle = connect(port, '127.0.0.1', () =>
+      idle.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n'),
+    )
+    await Promise.all([once(silent, 'connect'), once(idle, 'data')])
+    const started = performance.now()
+    await server.stop(5000)
+    expect(performance.now() - started).toBeLessThan(1000)
   })
 
   it('cuts off what takes too long', async () => {

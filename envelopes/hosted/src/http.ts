@@ -1,6 +1,7 @@
 /** HTTP/1.1 for the wire: every request goes to `wire.handle`, and what it answers is written as it is. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { performance } from 'node:perf_hooks'
+import { getHeapStatistics } from 'node:v8'
 import { Budget } from '@service-fs/wire/body-limits'
 import type { Wire } from '@service-fs/wire/handle'
 import { hostName } from '@service-fs/wire/host-name'
@@ -19,9 +20,9 @@ export type { HttpServer } from './listener.ts'
 
 export interface WireHttpOptions {
   wire: Wire
-  /** Bytes of request bodies held at once; more is answered 503. Default 256 MiB. */
+  /** Bytes of request bodies held at once; more is answered 503. Default 256 MiB, less where Node has less than 1.5 GiB of heap. */
   maxBodyBytes?: number
-  /** Bytes of answers made and not fetched; more wait, and after `answerPatience` milliseconds get 503. Default 256 MiB, 10 s. */
+  /** Bytes of answers made and not fetched; more wait, and after `answerPatience` milliseconds get 503. Default as for bodies; 10 s. */
   maxAnswerBytes?: number
   answerPatience?: number
   /** Which host names (without a port) a request may be for; default: any. */
@@ -39,7 +40,10 @@ export function startHttp(listen: Listen, options: HttpOptions): Promise<HttpSer
   return startListener(listen, options, wireHandler(options))
 }
 
-const DEFAULTS = { maxBodyBytes: 256 * 2 ** 20, maxAnswerBytes: 256 * 2 ** 20, answerPatience: 10_000 }
+const MIB = 2 ** 20
+/** What Node gives the heap says how much memory there is; the largest body there may be has room in any case. */
+const MEMORY = Math.min(256 * MIB, Math.max(64 * MIB, getHeapStatistics().heap_size_limit / 6))
+const DEFAULTS = { maxBodyBytes: MEMORY, maxAnswerBytes: MEMORY, answerPatience: 10_000 }
 
 /** What answers requests by the wire. */
 export function wireHandler(options: WireHttpOptions): Handle {

@@ -6,6 +6,7 @@ import { connect, type AddressInfo } from 'node:net'
 import { problemResponse } from '@service-fs/wire/problem'
 import type { Listen } from './config.ts'
 import { isDisconnect, isStalled, sendAnswer } from './answer.ts'
+import { watchConnections } from './connections.ts'
 import { HostedError } from './errors.ts'
 import { headProblem } from './head.ts'
 import { hasCode } from './keys.ts'
@@ -67,6 +68,7 @@ export async function startListener(
   const settings = { ...DEFAULTS, ...options, ...('path' in listen ? { tls: undefined } : {}) }
   const server = createListener(settings)
   const underWay = serveWith(server, handle, settings)
+  const closeSilent = watchConnections(server, settings.maxConnections)
   try {
     if ('path' in listen && listen.fd === undefined) await clearStaleSocket(listen.path)
     await listening(server, listen)
@@ -82,7 +84,11 @@ export async function startListener(
     updateTls(tls) {
       if (isTls(server)) server.setSecureContext(contextOf(tls))
     },
-    stop: (ms) => stop(server, underWay, ms),
+    stop(ms) {
+      const stopped = stop(server, underWay, ms)
+      closeSilent()
+      return stopped
+    },
   }
 }
 
