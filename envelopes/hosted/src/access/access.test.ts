@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Problem, problemResponse } from '@service-fs/wire/problem'
 import type { Role } from '@service-fs/wire/roles'
@@ -108,6 +109,35 @@ describe('tokens', () => {
     for (const digit of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_')
       if (!alice.text.endsWith(digit))
         expect(await ask(access, alice.text.slice(0, -1) + digit)).toEqual(INVALID)
+  })
+
+  it('whatever else is given is nobody', async () => {
+    const parts = fc.constantFrom(
+      'Bearer ',
+      'bearer',
+      'fs_',
+      alice.stored.id,
+      alice.text,
+      alice.text.slice(16),
+      '.',
+      ' ',
+      ',',
+      '=',
+      '\t',
+    )
+    const header = fc.oneof(
+      fc.string(),
+      fc.string({ unit: 'binary' }),
+      fc.array(parts).map((list) => list.join('')),
+    )
+    await fc.assert(
+      fc.asyncProperty(header, async (authorization) => {
+        const isRight = /^bearer +(\S+) *$/i.exec(authorization)?.[1] === alice.text
+        const found = await access.check(requestWith({ authorization }), 'acme')
+        expect(found instanceof Problem).toBe(!isRight)
+      }),
+      { numRuns: 2000 },
+    )
   })
 
   it('given twice: 400', async () => {

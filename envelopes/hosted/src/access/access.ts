@@ -91,7 +91,7 @@ class Gate implements Access {
     if (this.#open) {
       return (await this.#limits.request(address)) ?? { subject: ANONYMOUS, roles: undefined }
     }
-    const known = await this.#principal(raw, address)
+    const known = await this.#principal(raw)
     if (known instanceof Problem) {
       if (known.code !== 'unauthenticated') return known
       return (await this.#limits.failure(address)) ?? known
@@ -105,22 +105,19 @@ class Gate implements Access {
 
   /** Whether a request that was let through would be now. What says nothing of the subject changes nothing. */
   async #stillMay({ raw, moduleId }: Held): Promise<boolean> {
-    const known = await this.#principal(raw, addressKey(raw.socket.remoteAddress))
+    const known = await this.#principal(raw)
     if (known instanceof Problem) return known.code !== 'unauthenticated'
     const identity = granted(known, moduleId, routeOf(raw))
     return !(identity instanceof Problem) && isAmong(identity, routeOf(raw))
   }
 
-  async #principal(raw: IncomingMessage, address: string): Promise<Principal | Problem> {
+  async #principal(raw: IncomingMessage): Promise<Principal | Problem> {
     const token = authorizationOf(raw)
     if (token instanceof Problem) return token
     if (token === undefined)
       return this.#certificates.principal(raw.socket) ?? new Problem('unauthenticated', NONE)
     if (tokenId(token) !== undefined) return this.#ownToken(token)
-    const cached = this.#issuers.known(token)
-    if (cached !== undefined) return cached
-    // Checking a signature is work, which who keeps failing does not get done.
-    return (await this.#limits.failed(address)) ?? this.#issuers.verify(token)
+    return this.#issuers.principal(token)
   }
 
   #ownToken(text: string): Principal | Problem {

@@ -39,13 +39,6 @@ export class Limits {
   failure(address: string): Promise<Problem | undefined> {
     return refusal(this.#failures.consume(slot(address)), FAILING)
   }
-
-  /** Whether an address has failed too often. */
-  async failed(address: string): Promise<Problem | undefined> {
-    const found = await this.#failures.get(slot(address))
-    if (found === null || found.consumedPoints < this.#failures.points) return undefined
-    return limited(found.msBeforeNext, FAILING)
-  }
 }
 
 const FAILING = 'more requests without valid credentials than an address may make'

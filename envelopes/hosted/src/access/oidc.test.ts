@@ -221,6 +221,14 @@ describe('grants', () => {
   })
 })
 
+it('who fails keeps nobody out from the same address', async () => {
+  const access = accessOf()
+  const wrong = await issuer.token({ aud: 'other' })
+  for (let i = 0; i < 60; i++) expect((await refused(ask(access, wrong)))[0]).toBe(401)
+  expect((await refused(ask(access, wrong)))[0]).toBe(429)
+  expect(await ask(access, await issuer.token())).toMatchObject({ roles: ['read'] })
+})
+
 describe('keys', () => {
   it('a new one is fetched when a token names it', async () => {
     const access = accessOf()

@@ -36,16 +36,12 @@ export class IssuerSet {
     this.#remembered.clear()
   }
 
-  /** Whose a token is that was checked a moment ago. */
-  known(token: string): Principal | undefined {
-    const found = this.#remembered.get(digest(token))
-    return found !== undefined && found.until > this.#options.now() ? found.principal : undefined
-  }
-
   /** Whose a token is; 401 what is wrong with it, 503 `issuer-unavailable` when its issuer's keys can't be had. */
-  async verify(token: string): Promise<Principal | Problem> {
-    if (this.#issuers.length === 0) return invalidToken('this token is not known here')
+  async principal(token: string): Promise<Principal | Problem> {
     const issuers = this.#issuers
+    if (issuers.length === 0) return invalidToken('this token is not known here')
+    const known = this.#remembered.get(digest(token))
+    if (known !== undefined && known.until > this.#options.now()) return known.principal
     const verified = await (await (this.#verifier ??= verifierOf(issuers, this.#options))).verify(token)
     if (verified instanceof Problem) return verified
     if (issuers === this.#issuers) this.#remember(token, verified)
