@@ -123,13 +123,19 @@ it('waits longer and longer for one that keeps ending; who asks meanwhile is tol
   expect(await tenant.reach()).toBe('/s')
 })
 
-it('one that does not start is tried again when it is asked for, not by itself', async () => {
-  const { tenant, children } = bench({}, (start) => start > 2)
+it('one that does not start is tried again for a while, then when it is asked for, and not by itself', async () => {
+  const { tenant, children } = bench({ patience: 400 }, (start) => start > 4)
+  await expect(tenant.reach()).rejects.toMatchObject({
+    code: 'tenant-unavailable',
+    message: expect.stringMatching(/does not start.* in 1 s/),
+  })
+  expect(children).toHaveLength(3)
   await expect(tenant.reach()).rejects.toMatchObject({ code: 'tenant-unavailable' })
-  await expect(tenant.reach()).rejects.toMatchObject({ code: 'tenant-unavailable' })
-  await new Promise((resolve) => setTimeout(resolve, 400))
-  expect([tenant.state, children.length]).toEqual(['stopped', 2])
-  expect(await tenant.reach()).toBe('/s')
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  expect([tenant.state, children.length]).toEqual(['stopped', 3])
+  const patient = bench({}, (start) => start > 3)
+  expect(await patient.tenant.reach()).toBe('/s')
+  expect(patient.children).toHaveLength(4)
 })
 
 it('who asks does not wait for ever, and neither does a start', async () => {

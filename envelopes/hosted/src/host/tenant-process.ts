@@ -69,17 +69,16 @@ export class TenantProcess {
     return this.#child?.pid
   }
 
-  /** Starts it when it does not run; resolves with the path of its socket. @throws HostedError `tenant-unavailable` */
+  /**
+   * Starts it when it does not run; resolves with the path of its socket. A start that fails is tried again while the delays are short:
+   * a process of an earlier host may still be closing the ledger.
+   * @throws HostedError `tenant-unavailable`
+   */
   async reach(): Promise<string> {
-    if (this.#closing.signal.aborted) throw unavailable(this.moduleId, 'the host is stopping')
-    if (this.#state === 'running') return this.#settings.socket
-    const wait = this.#backoff.wait(Date.now())
-    if (wait > this.#times.patience)
-      throw unavailable(this.moduleId, `it keeps ending, and is started again in ${Math.ceil(wait / 1000)} s`)
     const late = new AbortController()
     try {
       return await Promise.race([
-        this.#start(),
+        this.#reach(late.signal),
         sleep(this.#times.reach, undefined, { signal: late.signal, ref: false }).then(() =>
           Promise.reject(unavailable(this.moduleId, 'it is still starting')),
         ),
@@ -99,6 +98,19 @@ export class TenantProcess {
     this.#closing.abort()
     await this.#starting?.catch(() => undefined)
     await this.#stop()
+  }
+
+  async #reach(late: AbortSignal): Promise<string> {
+    for (let why = 'it keeps ending'; ; why = 'it does not start') {
+      if (this.#closing.signal.aborted) throw unavailable(this.moduleId, 'the host is stopping')
+      if (this.#state === 'running') return this.#settings.socket
+      const wait = this.#backoff.wait(Date.now())
+      if (wait > this.#times.patience)
+        throw unavailable(this.moduleId, `${why}, and is started again in ${Math.ceil(wait / 1000)} s`)
+      const socket = await this.#start().catch(() => undefined)
+      if (socket !== undefined) return socket
+      late.throwIfAborted()
+    }
   }
 
   #start(): Promise<string> {
@@ -132,7 +144,7 @@ export class TenantProcess {
       this.#state = 'stopped'
       this.#backoff.failed(Date.now(), 0)
       this.#settings.log.error(error, { tenant: this.moduleId })
-      throw unavailable(this.moduleId, 'it does not start')
+      throw error
     }
   }
 
