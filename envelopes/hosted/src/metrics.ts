@@ -141,6 +141,18 @@ export class Metrics {
     })
   }
 
+  /** Shows how many follow the ledger. */
+  followers(count: () => number): void {
+    const shown = new Gauge({
+      name: 'service_fs_followers',
+      help: 'Clients that follow the ledger.',
+      registers: [this.#registry],
+      collect() {
+        shown.set(count())
+      },
+    })
+  }
+
   /** Shows the sizes and queues of these ledgers, and the room on the file system of `dir`. */
   watch(ledgers: Readonly<Partial<Record<LedgerName, Ledger>>>, dir: string): void {
     const registers = [this.#registry]

@@ -108,11 +108,13 @@ export async function openTenant(options: TenantOptions): Promise<Tenant> {
       setter,
     )
     protections.start((error) => options.report?.(error, undefined))
+    const wire = wireOf(options, ledger, audit, metrics, protections)
+    metrics.followers(() => wire.followers)
     return {
       dir,
       origin,
       vkey: ledger.vkeys[0] ?? '',
-      wire: wireOf(options, ledger, audit, metrics, protections),
+      wire,
       ledger,
       audit,
       metrics,

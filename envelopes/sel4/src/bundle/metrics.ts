@@ -48,7 +48,7 @@ export function metricsText(
   ledgers: Readonly<Record<string, Ledger>>,
   requests: Requests,
   disk: PsdbStat,
-  connections: number,
+  { connections, followers }: { connections: number; followers: number },
 ): string {
   const lines: string[] = []
   for (const [name, help, value] of GAUGES) {
@@ -66,6 +66,9 @@ export function metricsText(
     '# HELP service_fs_connections Open connections.',
     '# TYPE service_fs_connections gauge',
     `service_fs_connections ${connections}`,
+    '# HELP service_fs_followers Clients that follow the ledger.',
+    '# TYPE service_fs_followers gauge',
+    `service_fs_followers ${followers}`,
     ...requests.lines(),
   )
   return `${lines.join('\n')}\n`

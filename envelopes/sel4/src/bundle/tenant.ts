@@ -77,7 +77,7 @@ async function closeBoth(audit: Ledger, main: Ledger): Promise<void> {
 function wireOf(options: TenantOptions, main: Ledger, audit: Ledger): Wire {
   const { host, config, runtime } = options
   const readiness = new Readiness(main, audit)
-  return createWire({
+  const wire: Wire = createWire({
     moduleId: config.moduleId,
     ledger: main,
     audit,
@@ -87,11 +87,15 @@ function wireOf(options: TenantOptions, main: Ledger, audit: Ledger): Wire {
     requestId: uuids(host),
     metrics: async () => ({
       contentType: PROMETHEUS_TEXT,
-      text: metricsText({ main, audit }, options.requests, await options.main.stat(), options.connections()),
+      text: metricsText({ main, audit }, options.requests, await options.main.stat(), {
+        connections: options.connections(),
+        followers: wire.followers,
+      }),
     }),
     ready: () => Promise.resolve(readiness.now()),
     version: config.version,
     report: (error, requestId) => options.report(error, requestId),
     limits: wireLimits(options.limits, main.limits),
   })
+  return wire
 }
