@@ -1,0 +1,23 @@
+import { expect, it } from 'vitest'
+import { Problem, problemResponse } from './problem.ts'
+
+it.each([
+  [new Problem('unauthenticated', 'none'), 'Bearer realm="service-fs"'],
+  [
+    new Problem('unauthenticated', 'expired', { error: 'invalid_token' }),
+    'Bearer realm="service-fs", error="invalid_token"',
+  ],
+  [new Problem('forbidden', 'not you'), 'Bearer realm="service-fs", error="insufficient_scope"'],
+  [new Problem('module-id-mismatch', 'another'), undefined],
+  [new Problem('no-route', 'nowhere'), undefined],
+])('%s says how to authenticate', (problem, challenge) => {
+  expect(problemResponse(problem).headers['www-authenticate']).toBe(challenge)
+})
+
+it('says when to come back: what the problem says, else what its kind says', () => {
+  const after = (problem: Problem): unknown => problemResponse(problem).headers['retry-after']
+  expect(after(new Problem('rate-limited', 'too many', { retry_after: 17 }))).toBe('17')
+  expect(after(new Problem('rate-limited', 'too many'))).toBe('1')
+  expect(after(new Problem('issuer-unavailable', 'gone'))).toBe('3')
+  expect(after(new Problem('forbidden', 'not you'))).toBeUndefined()
+})
