@@ -96,6 +96,7 @@ describe('examine', () => {
   })
 
   it('finds a clock that has gone back', async () => {
+    await tenant.close()
     const ahead = Date.now() / 1000 + 3600
     await utimes(join(root, 'acme/checkpoint'), ahead, ahead)
     expect((await findings())['clock']).toMatchObject({ in_force: 'no', wrong: true })
