@@ -1,6 +1,8 @@
 import { expect, it } from 'vitest'
 import { Problem, problemResponse } from './problem.ts'
 
+const after = (problem: Problem): unknown => problemResponse(problem).headers['retry-after']
+
 it.each([
   [new Problem('unauthenticated', 'none'), 'Bearer realm="service-fs"'],
   [
@@ -15,7 +17,6 @@ it.each([
 })
 
 it('says when to come back: what the problem says, else what its kind says', () => {
-  const after = (problem: Problem): unknown => problemResponse(problem).headers['retry-after']
   expect(after(new Problem('rate-limited', 'too many', { retry_after: 17 }))).toBe('17')
   expect(after(new Problem('rate-limited', 'too many'))).toBe('1')
   expect(after(new Problem('issuer-unavailable', 'gone'))).toBe('3')
