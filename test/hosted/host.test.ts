@@ -96,7 +96,13 @@ describe('while it runs', () => {
     const pids = [await host.pidOf('acme'), await host.pidOf('bolt')]
     expect(pids.every(isThere)).toBe(true)
     expect(await host.kill('SIGKILL')).toBe(null)
-    await until('they are gone', () => !pids.some(isThere))
+    // The next one waits for what the ones before still have to close.
+    host = await host.restart()
+    expect(await append(host, 'acme', 'four')).toBe(200)
+    await until('those before are gone', () => !pids.some(isThere))
+    const next = await host.pidOf('acme')
+    expect(await host.kill('SIGKILL')).toBe(null)
+    await until('they are gone', () => !isThere(next))
     const verified = await serviceFsCommand(['verify', join(host.root, 'acme'), '--json'])
     expect(verified.stdout + verified.stderr).toContain('"ok":true')
   })

@@ -38,6 +38,8 @@ export interface Host {
   pidOf(moduleId: string): Promise<number | undefined>
   /** Sends the signal (default SIGTERM) and waits until the process is gone; its status, or null after a signal. */
   kill(signal?: NodeJS.Signals): Promise<number | null>
+  /** Starts it again, on the same files, after `kill`. */
+  restart(): Promise<Host>
   /** Ends it if it runs, and removes everything. */
   dispose(): Promise<void>
 }
@@ -132,6 +134,7 @@ async function launch(dir: string, file: string, as: readonly [string, ...string
       await end(child, signal, 60_000)
       return child.exitCode
     },
+    restart: () => launch(dir, file, as),
     async dispose() {
       await end(child, 'SIGTERM', 60_000)
       await rm(dir, { recursive: true, force: true })
