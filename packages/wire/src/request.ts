@@ -1,4 +1,4 @@
-/** Requests and responses as the wire sees them: an adapter (Fastify, the protection domain's HTTP) makes and sends them. */
+/** Requests and responses as the wire sees them: an adapter (Node's HTTP, the protection domain's) makes and sends them. */
 import { parseDecimal } from '@service-fs/tlog/math'
 
 import { Problem } from './problem.ts'

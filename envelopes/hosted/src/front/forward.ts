@@ -19,7 +19,7 @@ export interface ForwardLimits {
   reachTimeout?: number
 }
 
-const DEFAULTS = { maxUnderWay: 256, maxStreams: 256, reachTimeout: 5000 }
+const DEFAULTS = { maxUnderWay: 256, maxStreams: 1024, reachTimeout: 5000 }
 const RETRY_MS = 50
 
 /** What one tenant has under way. */
