@@ -87,6 +87,14 @@ export async function prepareTenant(
   return { vkey }
 }
 
+/** Whether a tenant's ledger and keys are there: then `prepareTenant` makes nothing, and only checks. */
+export async function isPrepared(
+  { root }: Pick<HostConfig, 'root'>,
+  { moduleId }: Pick<TenantConfig, 'moduleId'>,
+): Promise<boolean> {
+  return !(await isVacant(join(root, moduleId))) && !(await isVacant(secretDir(root, moduleId)))
+}
+
 async function isVacant(path: string): Promise<boolean> {
   return (await directoryAt(path)) === undefined || isEmptyDirectory(path)
 }

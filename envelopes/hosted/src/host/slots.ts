@@ -7,15 +7,27 @@ export class Slots {
     this.#free = count
   }
 
-  async with<T>(work: () => Promise<T>): Promise<T> {
+  /** Works in a slot; after `atMostMs` milliseconds the slot is another's, and the work goes on without. */
+  async with<T>(work: () => Promise<T>, atMostMs?: number): Promise<T> {
     if (this.#free > 0) this.#free -= 1
     else await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    let isHeld = true
+    const release = (): void => {
+      if (isHeld) this.#release()
+      isHeld = false
+    }
+    const timer = atMostMs === undefined ? undefined : setTimeout(release, atMostMs)
     try {
       return await work()
     } finally {
-      const next = this.#waiting.shift()
-      if (next === undefined) this.#free += 1
-      else next()
+      clearTimeout(timer)
+      release()
     }
+  }
+
+  #release(): void {
+    const next = this.#waiting.shift()
+    if (next === undefined) this.#free += 1
+    else next()
   }
 }

@@ -4,7 +4,8 @@ import { HostedError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { startChild, type Child } from './child.ts'
 import type { HostConfig } from './config.ts'
-import { prepareSocket, prepareTenant } from './directories.ts'
+import { isPrepared, prepareSocket, prepareTenant } from './directories.ts'
+import type { Owner } from './files.ts'
 import { serveFlags } from './flag-service.ts'
 import { tenantCommand } from './launch.ts'
 import { withRootLock } from './root-lock.ts'
@@ -23,11 +24,13 @@ export class TenantLauncher {
   async launch(config: HostConfig, moduleId: string): Promise<Child> {
     const tenant = config.tenants.find((one) => one.moduleId === moduleId)
     if (tenant === undefined) throw new HostedError('no-tenant', `${moduleId}: no such tenant`)
-    const owner = await withRootLock(config.root, async () => {
+    const work = async (): Promise<Owner | undefined> => {
       const found = isRoot() ? await new Users(config).ownerOf(tenant) : undefined
       await prepareTenant(config, tenant, found)
       return found
-    })
+    }
+    // Where nothing is to be made, a disk that hangs holds up no other tenant.
+    const owner = (await isPrepared(config, tenant)) ? await work() : await withRootLock(config.root, work)
     await prepareSocket(config, moduleId, owner)
     const child = startChild(...tenantCommand(this.#program, config, tenant, owner))
     serveFlags(child.process, {

@@ -23,7 +23,7 @@ export interface TenantTimes {
   stop: number
   /** How long somebody who wants to reach it waits. */
   reach: number
-  /** Who wants to reach it while it may not be started for longer than this is told so at once. */
+  /** Who wants to reach it while it may not be started for longer is told so at once; a start that takes longer holds up no other. */
   patience: number
 }
 
@@ -130,7 +130,7 @@ export class TenantProcess {
     this.#state = 'starting'
     const started = Date.now()
     try {
-      const child = await this.#settings.slots.with(() => this.#launch())
+      const child = await this.#settings.slots.with(() => this.#launch(), this.#times.patience)
       this.#state = 'running'
       this.#settings.log.info('tenant started', {
         tenant: this.moduleId,
