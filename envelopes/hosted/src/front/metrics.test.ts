@@ -1,9 +1,11 @@
+import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer, get, type Server } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { start, type Daemon } from '../daemon.ts'
+import { hasOpenssl, makeCa } from '../access/testing-certificates.ts'
 import { HostedError } from '../errors.ts'
 import { startMetricsListener } from './metrics-listener.ts'
 import { FrontMetrics } from './metrics.ts'
@@ -57,6 +59,16 @@ it("shows the running tenants' metrics beside its own, and which of them run", a
   running.delete('beta')
   const later = (await metrics.all()).text
   expect(later).toContain('service_fs_tenant_running{tenant="beta"} 0')
+})
+
+it.skipIf(!hasOpenssl)('says when the certificate ends (skipped without openssl)', async () => {
+  const { certificate } = makeCa(root, 'server')
+  const metrics = new FrontMetrics({ tenants: () => [], running: () => new Map() })
+  const expires = async (): Promise<number> =>
+    Number(/^service_fs_certificate_expires_seconds (\S+)$/m.exec((await metrics.all()).text)?.[1])
+  expect(await expires()).toBe(0)
+  metrics.certificate(readFileSync(certificate, 'utf8'))
+  expect(await expires()).toBeGreaterThan(Date.now() / 1000)
 })
 
 it('counts the requests that find no process of their tenant', async () => {

@@ -1,4 +1,5 @@
 /** What the host's /metrics shows: the front's own, and those of every tenant that runs. A tenant that does not run is not started. */
+import { X509Certificate } from 'node:crypto'
 import { get, type IncomingMessage } from 'node:http'
 import { Slots } from '../host/slots.ts'
 import { watchProcess } from '../process-metrics.ts'
@@ -26,6 +27,7 @@ export class FrontMetrics {
   readonly #unavailable: Counter<'tenant'>
   readonly #running: Gauge<'tenant'>
   readonly #up: Gauge<'tenant'>
+  readonly #expires: Gauge
 
   constructor(options: FrontMetricsOptions) {
     this.#options = options
@@ -57,6 +59,16 @@ export class FrontMetrics {
       labelNames,
       registers,
     })
+    this.#expires = new Gauge({
+      name: 'service_fs_certificate_expires_seconds',
+      help: 'When the certificate that clients are shown ends, in seconds since 1970; 0: there is none.',
+      registers,
+    })
+  }
+
+  /** What clients are shown from now on: in PEM, the first of several. */
+  certificate(pem: string | undefined): void {
+    this.#expires.set(pem === undefined ? 0 : Date.parse(new X509Certificate(pem).validTo) / 1000)
   }
 
   answered(method: string, status: number, seconds: number): void {
