@@ -24,23 +24,39 @@ export async function runFront(greet: (urls: string[]) => Promise<void>): Promis
     // The supervisor says when: it ends the tenants after.
     process.on('SIGINT', () => undefined)
   })
-  const settings = await firstSettings()
-  const front = await Front.start(settings)
-  await greet(front.urls)
-  await stopped
-  await front.stop()
-  process.channel?.unref()
+  const inbox = new Inbox()
+  try {
+    const front = await Front.start(await inbox.settings)
+    inbox.deliver((message) => front.take(message))
+    await greet(front.urls)
+    await stopped
+    await front.stop()
+  } finally {
+    // What listens to the channel keeps the process from ending.
+    process.channel?.unref()
+  }
 }
 
-function firstSettings(): Promise<FrontSettings> {
-  return new Promise((resolve) => {
-    const take = (message: FrontMessage): void => {
-      if (message.kind !== 'settings') return
-      process.off('message', take)
-      resolve(message.settings)
-    }
-    process.on('message', take)
-  })
+/** What the supervisor says; what it says before there is a front is kept. */
+class Inbox {
+  readonly settings: Promise<FrontSettings>
+  readonly #kept: FrontMessage[] = []
+  #take: ((message: FrontMessage) => void) | undefined
+
+  constructor() {
+    this.settings = new Promise((resolve) => {
+      process.on('message', (message: FrontMessage) => {
+        if (message.kind === 'settings') resolve(message.settings)
+        else if (this.#take === undefined) this.#kept.push(message)
+        else this.#take(message)
+      })
+    })
+  }
+
+  deliver(take: (message: FrontMessage) => void): void {
+    for (const message of this.#kept.splice(0)) take(message)
+    this.#take = take
+  }
 }
 
 function placesOf({ given, listen }: FrontSettings): Listen[] {
@@ -51,12 +67,23 @@ function metricsPlaceOf({ given, metrics }: FrontSettings): Listen | undefined {
   return given?.metrics ?? (metrics === undefined ? undefined : parseListen(metrics))
 }
 
+interface Parts {
+  access: Access
+  tenants: FrontTenants
+  servers: readonly HttpServer[]
+  metrics: FrontMetrics
+  /** Where the metrics are answered without credentials. */
+  own: HttpServer | undefined
+  report: (error: unknown) => void
+}
+
 class Front {
   readonly urls: string[]
   readonly #access: Access
   readonly #tenants: FrontTenants
   readonly #servers: readonly HttpServer[]
-  readonly #metrics: HttpServer | undefined
+  readonly #metrics: FrontMetrics
+  readonly #own: HttpServer | undefined
   readonly #sweeper: NodeJS.Timeout | undefined
   readonly #report: (error: unknown) => void
 
@@ -76,39 +103,39 @@ class Front {
       ...(settings.access.tls === undefined ? {} : { tls: settings.access.tls }),
     }
     const servers: HttpServer[] = []
-    for (const listen of placesOf(settings)) servers.push(await startFront({ ...shared, listen }))
-    const place = metricsPlaceOf(settings)
-    const own =
-      place === undefined ? undefined : await startMetricsListener(place, () => metrics.all(), report)
-    return new Front(settings, access, tenants, servers, own, report)
+    try {
+      for (const listen of placesOf(settings)) servers.push(await startFront({ ...shared, listen }))
+      const place = metricsPlaceOf(settings)
+      const own =
+        place === undefined ? undefined : await startMetricsListener(place, () => metrics.all(), report)
+      metrics.certificate(settings.access.tls?.certificate)
+      return new Front(settings, { access, tenants, servers, metrics, own, report })
+    } catch (error) {
+      for (const server of servers) await server.stop(0)
+      throw error
+    }
   }
 
-  private constructor(
-    { idleMs }: FrontSettings,
-    access: Access,
-    tenants: FrontTenants,
-    servers: readonly HttpServer[],
-    metrics: HttpServer | undefined,
-    report: (error: unknown) => void,
-  ) {
+  private constructor({ idleMs }: FrontSettings, parts: Parts) {
+    const { access, tenants, servers, metrics, own, report } = parts
     this.urls = servers.map(({ url }) => url)
     this.#access = access
     this.#tenants = tenants
     this.#servers = servers
     this.#metrics = metrics
+    this.#own = own
     this.#report = report
     if (idleMs > 0)
       this.#sweeper = setInterval(() => tenants.sweep(Date.now(), idleMs), Math.min(idleMs / 4, 10_000))
-    process.on('message', (message: FrontMessage) => this.#take(message))
   }
 
   async stop(): Promise<void> {
     clearInterval(this.#sweeper)
     await Promise.all(this.#servers.map((server) => server.stop(DRAIN_MS)))
-    await this.#metrics?.stop(0)
+    await this.#own?.stop(0)
   }
 
-  #take(message: FrontMessage): void {
+  take(message: FrontMessage): void {
     if (message.kind === 'access') this.#update(message.access)
     else this.#tenants.take(message)
   }
@@ -118,6 +145,7 @@ class Front {
       this.#access.update(settings)
       const { tls } = settings
       if (tls !== undefined) for (const server of this.#servers) server.updateTls(tls)
+      this.#metrics.certificate(tls?.certificate)
     } catch (error) {
       this.#report(error)
     }
