@@ -42,7 +42,7 @@ export interface ProtectionsJson extends Record<string, unknown> {
   daemon_may_clear?: boolean
 }
 
-const PAUSE_MS = 20
+const PAUSE_MS = 10
 const SAMPLES = 3
 const PER_BUNDLE = 256
 /** How long an answer is good for. */
@@ -88,7 +88,7 @@ export class Protections {
     const counts = { files: 0, immutable: 0 }
     for (const { dir } of this.#ledgers) {
       // Where nobody sets them and the first one lacks them, the others need no look.
-      if (flags === undefined && !(await isImmutable(join(dir, 'origin')))) continue
+      if (flags === undefined && !isImmutable(join(dir, 'origin'))) continue
       const found = await survey(dir, { pause, ...(flags === undefined ? {} : { flags }) })
       counts.files += found.sealed
       counts.immutable += found.immutable
@@ -114,20 +114,20 @@ export class Protections {
     }
   }
 
-  async #every(holds: (ledger: ProtectedLedger) => Promise<boolean>): Promise<boolean> {
+  async #every(holds: (ledger: ProtectedLedger) => boolean | Promise<boolean>): Promise<boolean> {
     for (const ledger of this.#ledgers) if (!(await holds(ledger))) return false
     return true
   }
 }
 
 /** Whether the files that say what the ledger is, and some bundles by chance, are immutable. */
-async function samplesHold(ledger: ProtectedLedger): Promise<boolean> {
+function samplesHold(ledger: ProtectedLedger): boolean {
   const bundles = Math.floor(ledger.sealed() / PER_BUNDLE)
   const some = Array.from({ length: Math.min(SAMPLES, bundles) }, () =>
     bundlePath(Math.floor(Math.random() * bundles)),
   )
   for (const path of ['README.txt', 'origin', 'keys/ed25519.vkey', ...some])
-    if (!(await isImmutable(join(ledger.dir, path)))) return false
+    if (!isImmutable(join(ledger.dir, path))) return false
   return true
 }
 

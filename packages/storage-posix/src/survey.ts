@@ -1,7 +1,6 @@
 /** What of a ledger directory is sealed, and how it is kept from being changed. */
-import type { Stats } from 'node:fs'
-import { lstat, readdir } from 'node:fs/promises'
-import { errnoOf } from '@service-fs/storage/errors'
+import { lstatSync, type Stats } from 'node:fs'
+import { readdir } from 'node:fs/promises'
 import type { FileFlags } from './flags.ts'
 import { isImmutable, onlyGrows } from './probe.ts'
 
@@ -27,12 +26,12 @@ export interface Survey {
 export interface SurveyOptions {
   /** Sets what is missing; default: nothing is set. */
   readonly flags?: FileFlags
-  /** Waited for after every 200 files. */
+  /** Waited for after every 50 files. */
   readonly pause?: () => Promise<void>
 }
 
 const NAMED = 5
-const PAUSE_EVERY = 200
+const PAUSE_EVERY = 50
 /** A file that is being sealed has two names for a moment. */
 const TRIES = 5
 const BETWEEN_TRIES_MS = 100
@@ -70,7 +69,7 @@ class Surveyor {
   }
 
   async directory(path: string): Promise<void> {
-    const stats = await this.#stat(path)
+    const stats = this.#stat(path)
     if (stats === undefined) return
     if (!stats.isDirectory()) return note(this.found.foreignPaths, path)
     for (const entry of (await readdir(`${this.#dir}/${path}`, { withFileTypes: true })).sort(byName)) {
@@ -82,7 +81,7 @@ class Surveyor {
   }
 
   async file(path: string): Promise<void> {
-    const stats = await this.#stat(path)
+    const stats = this.#stat(path)
     if (stats === undefined) return
     if (!stats.isFile()) return note(this.found.foreignPaths, path)
     const immutable = await this.#isSet(path, isImmutable, 'sealed')
@@ -93,15 +92,15 @@ class Surveyor {
       this.found.writable += 1
       note(this.found.writablePaths, path)
     }
-    if (this.found.sealed % PAUSE_EVERY === 0) await this.#options.pause?.()
+    if (this.found.sealed % PAUSE_EVERY === 0) await (this.#options.pause ?? aTurn)()
   }
 
   async tails(): Promise<void> {
-    if ((await this.#stat('tail')) === undefined) return
+    if (this.#stat('tail') === undefined) return
     for (const name of (await readdir(`${this.#dir}/tail`)).sort()) {
       const path = `tail/${name}`
       // One that a new one has replaced may go in the meantime.
-      if ((await this.#stat(path))?.isFile() !== true) continue
+      if (this.#stat(path)?.isFile() !== true) continue
       const growing = await this.#isSet(path, onlyGrows, 'appendOnly')
       this.found.tails += 1
       if (growing) this.found.growing += 1
@@ -111,7 +110,7 @@ class Surveyor {
 
   async #isSet(
     path: string,
-    probe: (path: string) => Promise<boolean>,
+    probe: (path: string) => boolean | Promise<boolean>,
     verb: 'sealed' | 'appendOnly',
   ): Promise<boolean> {
     const absolute = `${this.#dir}/${path}`
@@ -130,14 +129,14 @@ class Surveyor {
     return false
   }
 
-  async #stat(path: string): Promise<Stats | undefined> {
-    try {
-      return await lstat(`${this.#dir}/${path}`)
-    } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return undefined
-      throw error
-    }
+  #stat(path: string): Stats | undefined {
+    return lstatSync(`${this.#dir}/${path}`, { throwIfNoEntry: false })
   }
+}
+
+/** Lets what else there is to do be done. */
+function aTurn(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve))
 }
 
 function byName(a: { name: string }, b: { name: string }): number {

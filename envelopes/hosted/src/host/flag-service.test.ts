@@ -234,7 +234,7 @@ describe.skipIf(why !== '')(`what a supervisor refuses${why}`, () => {
     closeSync(fd)
     expect(await onlyGrows(join(dir, 'tail/000000000000'))).toBe(false)
     expect(await ask('appendOnly', 'tail/000000000000')).toMatchObject({ done: true })
-    expect(await isImmutable(join(elsewhere, '000.b64'))).toBe(false)
+    expect(isImmutable(join(elsewhere, '000.b64'))).toBe(false)
   })
 
   it("another tenant's files, by whatever name", async () => {
@@ -252,7 +252,7 @@ describe.skipIf(why !== '')(`what a supervisor refuses${why}`, () => {
     expect(await other.answer({ kind: 'flags', id: 8, verb: 'sealed', path: 'origin' })).toMatchObject(
       refused('corrupt'),
     )
-    expect(await isImmutable(join(dir, 'origin'))).toBe(false)
+    expect(isImmutable(join(dir, 'origin'))).toBe(false)
   })
 })
 
