@@ -157,13 +157,14 @@ describe('follow', () => {
   })
 })
 
-describe('service-fs follow', () => {
-  const run = async (...args: string[]): Promise<ReturnType<typeof testIo>> => {
-    const io = testIo()
-    await buildProgram(io).parseAsync(['node', 'service-fs', 'follow', '--url', server.url, ...args])
-    return io
-  }
+/** Runs the command against the server. */
+async function run(...args: string[]): Promise<ReturnType<typeof testIo>> {
+  const io = testIo()
+  await buildProgram(io).parseAsync(['node', 'service-fs', 'follow', '--url', server.url, ...args])
+  return io
+}
 
+describe('service-fs follow', () => {
   it('prints a line a record, or all of it as JSON as it came', async () => {
     await serving([stream((since) => event(since + 1, { b: [1], a: 2 }) + event(since + 2))])
     expect((await run('--limit', '2')).text()).toMatch(

@@ -10,6 +10,7 @@ import type { Host, Limits } from './host.ts'
 import { answerHead, httpDate, type Framing } from './http-answer.ts'
 import { readBody, type BodyReader } from './http-body.ts'
 import { parseHead, type Head } from './http-head.ts'
+import { AnswerStream } from './http-stream.ts'
 
 /** What all connections of a server have in common. */
 export interface Shared {
@@ -47,8 +48,6 @@ const LINGER_MS = 1000
 const LINGER_MAX_MS = 10_000
 /** Larger bodies are sent behind their head, not copied together with it. */
 const JOIN_BYTES = 64 * 1024
-/** A stream hands over at most so much before it waits until that is out. */
-const SLICE_BYTES = 64 * 1024
 
 class Request implements WireRequest {
   readonly method: string
@@ -83,7 +82,7 @@ export class Connection {
   #isPaused = false
   #request: { head: Head; request: Request; reader: BodyReader | undefined } | undefined
   /** What makes the answer, when that goes on until the peer or the server ends it. */
-  #stream: AsyncIterator<string | Uint8Array> | undefined
+  #stream: AnswerStream | undefined
   /** Whether the connection ends with the answer. */
   #isLast = false
   /** Bytes that wait to go out, and who waits for that. */
@@ -306,10 +305,7 @@ export class Connection {
     }
   }
 
-  /**
-   * Chunks to HTTP/1.1 (RFC 9112 §7.1); HTTP/1.0 takes the end of the connection for the end. The connection ends with it: what goes
-   * on for hours is not waited behind. A peer that ends its side has gone.
-   */
+  /** The connection ends with it: what goes on for hours is not waited behind. A peer that ends its side has gone. */
   async #sendStream(response: WireResponse, body: AsyncIterable<string | Uint8Array>): Promise<void> {
     const { codec } = this.#shared
     const isHead = this.#request?.request.method === 'HEAD'
@@ -317,32 +313,25 @@ export class Connection {
     if (!isHead || !isChunked) this.#isLast = true
     this.#send(codec.utf8Encode(answerHead(response, this.#framing(isChunked ? 'chunked' : 'close'))))
     if (isHead) return
-    this.#stream = body[Symbol.asyncIterator]()
+    this.#stream = new AnswerStream(body, {
+      codec,
+      isChunked,
+      send: async (bytes) => {
+        this.#send(bytes)
+        if (this.#waiting > 0) await this.#whenDrained()
+      },
+    })
     if (this.#hasEnded) this.#close()
     if (this.#isClosed()) this.#endStream()
-    while (this.#stream !== undefined) {
-      const { value, done } = await this.#stream.next()
-      if (done === true) break
-      const bytes = typeof value === 'string' ? codec.utf8Encode(value) : value
-      for (let at = 0; at < bytes.length && !this.#isClosed(); at += SLICE_BYTES)
-        await this.#sendPiece(bytes.subarray(at, at + SLICE_BYTES), isChunked)
-    }
+    await this.#stream?.run()
     this.#stream = undefined
-    if (isChunked) this.#send(codec.asciiEncode('0\r\n\r\n'))
-    if (this.#waiting > 0) await this.#whenDrained()
-  }
-
-  async #sendPiece(bytes: Uint8Array, isChunked: boolean): Promise<void> {
-    const { codec } = this.#shared
-    this.#send(isChunked ? codec.concat(chunkLine(bytes.length, codec), bytes, END_OF_LINE) : bytes)
-    if (this.#waiting > 0) await this.#whenDrained()
   }
 
   /** Nobody takes any more of it. */
   #endStream(): void {
     const stream = this.#stream
     this.#stream = undefined
-    stream?.return?.().catch((error: unknown) => this.#shared.report(error))
+    stream?.end().catch((error: unknown) => this.#shared.report(error))
   }
 
   #isClosed(): boolean {
@@ -419,12 +408,6 @@ export class Connection {
     this.#endStream()
     this.writable()
   }
-}
-
-const END_OF_LINE = new Uint8Array([CR, LF])
-
-function chunkLine(length: number, codec: Codec): Uint8Array {
-  return codec.asciiEncode(`${length.toString(16)}\r\n`)
 }
 
 function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
