@@ -5,15 +5,13 @@ import type { Socket } from 'node:net'
 /** From this share of its connections on, a server closes those that wait between two requests. */
 const MANY = 0.75
 
-/** Sees to it that idle connections do not keep others out. Returns what closes those that have never said anything. */
-export function watchConnections(server: Server, max: number): () => void {
+/** Sees to it that idle connections do not keep others out. Gives those that are there, TLS handshakes under way included. */
+export function watchConnections(server: Server, max: number): ReadonlySet<Socket> {
   const sockets = new Set<Socket>()
   server.on('connection', (socket: Socket) => {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
     if (sockets.size > max * MANY) server.closeIdleConnections()
   })
-  return () => {
-    for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
-  }
+  return sockets
 }

@@ -2,7 +2,7 @@
 import { chmod, lstat, unlink } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
-import { connect, type AddressInfo } from 'node:net'
+import { connect, type AddressInfo, type Socket } from 'node:net'
 import { problemResponse } from '@service-fs/wire/problem'
 import type { Listen } from './config.ts'
 import { isDisconnect, isStalled, sendAnswer } from './answer.ts'
@@ -68,7 +68,7 @@ export async function startListener(
   const settings = { ...DEFAULTS, ...options, ...('path' in listen ? { tls: undefined } : {}) }
   const server = createListener(settings)
   const underWay = serveWith(server, handle, settings)
-  const closeSilent = watchConnections(server, settings.maxConnections)
+  const sockets = watchConnections(server, settings.maxConnections)
   try {
     if ('path' in listen && listen.fd === undefined) await clearStaleSocket(listen.path)
     await listening(server, listen)
@@ -84,11 +84,7 @@ export async function startListener(
     updateTls(tls) {
       if (isTls(server)) server.setSecureContext(contextOf(tls))
     },
-    stop(ms) {
-      const stopped = stop(server, underWay, ms)
-      closeSilent()
-      return stopped
-    },
+    stop: (ms) => stop(server, underWay, sockets, ms),
   }
 }
 
@@ -181,13 +177,22 @@ function urlOf(server: Server, listen: Listen, isSecure: boolean): string {
   return `${isSecure ? 'https' : 'http'}://${host}:${port}/`
 }
 
-async function stop(server: Server, underWay: Set<ServerResponse>, ms: number): Promise<void> {
+async function stop(
+  server: Server,
+  underWay: ReadonlySet<ServerResponse>,
+  sockets: ReadonlySet<Socket>,
+  ms: number,
+): Promise<void> {
   const closed = new Promise<void>((resolve) => void server.close(() => resolve()))
   for (const out of underWay) {
     if (isStalled(out)) out.destroy()
     else if (!out.headersSent) out.shouldKeepAlive = false
   }
-  const timer = setTimeout(() => server.closeAllConnections(), ms)
+  // Who has never said anything is not waited for.
+  for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
+  const timer = setTimeout(() => {
+    for (const socket of sockets) socket.destroy()
+  }, ms)
   await closed
   clearTimeout(timer)
 }

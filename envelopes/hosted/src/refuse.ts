@@ -10,6 +10,11 @@ const REFUSALS: Readonly<Record<string, readonly [ProblemCode, string]>> = {
   ERR_HTTP_REQUEST_TIMEOUT: ['timeout', 'the request did not arrive in time'],
 }
 
+/** Whether an error is about what a client said, and not about the connection. */
+export function isOfHttp({ code = '' }: { code?: string }): boolean {
+  return code.startsWith('HPE_') || code === 'ERR_HTTP_REQUEST_TIMEOUT'
+}
+
 /** What the parser or the server says of a request, as a problem. */
 export function problemOfHttp(error: Error & { code?: string }): Problem {
   const [code, detail] = REFUSALS[error.code ?? ''] ?? ['bad-request', 'not an HTTP/1.1 request']

@@ -6,7 +6,7 @@ import { ServerResponse, type IncomingMessage, type Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Socket } from 'node:net'
 import type { Problem } from '@service-fs/wire/problem'
-import { problemOfHttp, refuse } from './refuse.ts'
+import { isOfHttp, problemOfHttp, refuse } from './refuse.ts'
 
 /** Requests that may wait on a connection; who sends more before reading an answer is cut off. */
 const MAX_WAITING = 64
@@ -36,7 +36,8 @@ export function takeTurns(server: Server, begin: Begin): void {
   server.on('checkExpectation', take)
   server.on('connect', (raw: IncomingMessage, socket: Duplex) => take(raw, responseOf(raw, socket as Socket)))
   server.on('clientError', (error: Error & { code?: string }, socket: Duplex) => {
-    if (error.code === 'ECONNRESET') socket.destroy()
+    // The connection itself has failed, or has not come to be (a TLS handshake): there is nobody to answer.
+    if (!isOfHttp(error)) socket.destroy()
     else of(socket as Socket).refuse(problemOfHttp(error))
   })
 }
