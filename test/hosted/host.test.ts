@@ -80,6 +80,17 @@ describe('while it runs', () => {
     expect([second.code, second.stderr]).toEqual([3, expect.stringContaining('another host runs there')])
   })
 
+  it('does not start where it can not listen', async () => {
+    const other = join(host.dir, 'other.json')
+    const { listen } = JSON.parse(await readFile(host.file, 'utf8')) as { listen: string[] }
+    await writeFile(
+      other,
+      JSON.stringify({ root: 'ledgers', run: 'other', listen: ['127.0.0.1:0', ...listen] }),
+    )
+    const refused = await serviceFsCommand(['host', '--config', other], { timeoutMs: 20_000 })
+    expect([refused.code, refused.stderr]).toEqual([3, expect.stringContaining('EADDRINUSE')])
+  })
+
   it('starts its front again, and the tenants do not notice', async () => {
     const pid = await host.pidOf('acme')
     process.kill(host.frontPid, 'SIGKILL')
