@@ -4,8 +4,8 @@ import { sleep } from '../support/process.ts'
 
 const INSPECTOR = 'http://127.0.0.1:9229/json/list'
 
-/** Keeps that process busy for ever: its event loop does not turn again. */
-export async function keepBusy(pid: number): Promise<void> {
+/** Has that process run a script that does not end: its event loop does not turn again. */
+export async function runIn(pid: number, script: string): Promise<void> {
   process.kill(pid, 'SIGUSR1')
   const socket = new WebSocket(await debuggerOf(pid))
   await new Promise((resolve) => socket.addEventListener('open', resolve, { once: true }))
@@ -14,7 +14,7 @@ export async function keepBusy(pid: number): Promise<void> {
   )
   socket.send(JSON.stringify({ id: 1, method: 'Runtime.evaluate', params: { expression: 'process.pid' } }))
   if (!(await found).includes(`"value":${pid}`)) throw new Error('another process is inspected on port 9229')
-  socket.send(JSON.stringify({ id: 2, method: 'Runtime.evaluate', params: { expression: 'for (;;);' } }))
+  socket.send(JSON.stringify({ id: 2, method: 'Runtime.evaluate', params: { expression: script } }))
 }
 
 async function debuggerOf(pid: number): Promise<string> {

@@ -1,11 +1,12 @@
 // What one tenant does to the others: a processor that it keeps busy, a disk that it fills, a process that keeps ending.
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startHost, type Host } from '../support/host.ts'
 import { sleep } from '../support/process.ts'
-import { keepBusy } from './inspect.ts'
+import { runIn } from './inspect.ts'
 import { Load } from './load.ts'
 
 const isRoot = process.getuid?.() === 0
@@ -13,6 +14,7 @@ const canMount = isRoot && spawnSync('unshare', ['--mount', 'mount', '-t', 'tmpf
 const why = isRoot && canMount ? '' : ` (skipped: ${isRoot ? 'no tmpfs can be mounted' : 'not root'})`
 
 const QUIET = ['quiet-1', 'quiet-2', 'quiet-3']
+const TENANTS = [...QUIET, 'busy', 'full', 'ending', 'greedy']
 
 describe.skipIf(why !== '')(`the others go on as before${why}`, () => {
   let host: Host
@@ -20,15 +22,14 @@ describe.skipIf(why !== '')(`the others go on as before${why}`, () => {
 
   beforeAll(async () => {
     host = await startHost({
-      tenants: [...QUIET, 'busy', 'full', 'ending'],
-      prepare: (dir) => {
+      tenants: TENANTS,
+      prepare: async (dir) => {
         disk = join(dir, 'ledgers/full')
         mount('-t', 'tmpfs', '-o', 'size=6m,mode=0700,uid=64104,gid=64104', 'none', disk)
-        return Promise.resolve()
+        await limitMemory(join(dir, 'host.json'), 'greedy', 256)
       },
     })
-    for (const id of [...QUIET, 'busy', 'full', 'ending'])
-      expect(await append(host, id, 'first', 'x')).toBe(200)
+    for (const id of TENANTS) expect(await append(host, id, 'first', 'x')).toBe(200)
   })
   afterAll(async () => {
     await host.kill()
@@ -39,7 +40,7 @@ describe.skipIf(why !== '')(`the others go on as before${why}`, () => {
   it('while one keeps a processor busy', async () => {
     const before = await latency(host)
     const pid = (await host.pidOf('busy')) ?? 0
-    await keepBusy(pid)
+    await runIn(pid, 'for (;;);')
     const ticks = ticksOf(pid)
     const during = await latency(host)
     expect(ticksOf(pid) - ticks).toBeGreaterThan(100)
@@ -63,6 +64,16 @@ describe.skipIf(why !== '')(`the others go on as before${why}`, () => {
     expect((await host.fetch('full', '/v1/records/fill-0')).status).toBe(200)
   })
 
+  it('while one takes more memory than it may have', async () => {
+    const before = await latency(host)
+    await runIn((await host.pidOf('greedy')) ?? 0, 'for (let all = []; ; ) all.push(Array(1000).fill(0.5))')
+    const during = await latency(host)
+    expect(host.stderr()).toMatch(/"tenant":"greedy","ended":"SIG\w+","message":"tenant ended by itself"/)
+    told('no memory left', before, during)
+    await untilAppended(host, 'greedy', 'again', 'x')
+    expect((await host.fetch('greedy', '/v1/records/first')).status).toBe(200)
+  })
+
   it('while one keeps ending', async () => {
     const before = await latency(host)
     const over = new AbortController()
@@ -77,6 +88,12 @@ describe.skipIf(why !== '')(`the others go on as before${why}`, () => {
     expect((await host.fetch('ending', '/v1/records/first')).status).toBe(200)
   })
 })
+
+async function limitMemory(file: string, moduleId: string, memoryMiB: number): Promise<void> {
+  const config = JSON.parse(await readFile(file, 'utf8')) as { tenants: { moduleId: string }[] }
+  for (const tenant of config.tenants) if (tenant.moduleId === moduleId) Object.assign(tenant, { memoryMiB })
+  await writeFile(file, JSON.stringify(config))
+}
 
 function mount(...args: string[]): void {
   const { status, stderr } = spawnSync('mount', args, { encoding: 'utf8' })
