@@ -51,12 +51,13 @@ const problem =
   }
 
 const stream =
-  (text: (since: number) => string, end: 'end' | 'cut' | 'stay' = 'stay'): Turn =>
+  (text: (since: number) => string, end: 'end' | 'cut' | 'unfinished' | 'stay' = 'stay'): Turn =>
   (response, since) => {
     response.writeHead(200, { 'content-type': 'text/event-stream' })
     response.write('retry: 100\n\n' + text(since), () => {
       if (end === 'end') response.end()
       if (end === 'cut') response.destroy()
+      if (end === 'unfinished') response.socket?.end()
     })
   }
 
@@ -80,15 +81,16 @@ describe('follow', () => {
     await serving([
       stream(() => event(1) + event(2), 'end'),
       stream((since) => event(since + 1) + 'id: 4\nevent: rec', 'cut'),
+      stream(() => '', 'unfinished'),
       problem(503, 'not-ready'),
       stream((since) => event(since + 1) + 'event: problem\ndata: {"code":"full","status":507}\n\n', 'end'),
       stream((since) => event(since + 1) + event(since + 2)),
     ])
     expect(await followed(6, { lost: (error) => lost.push(error?.code) })).toEqual([1, 2, 3, 4, 5, 6])
-    expect(lost).toEqual([undefined, 'connection', 'full'])
+    expect(lost).toEqual([undefined, 'connection', 'connection', 'full'])
     expect(server.asked).toEqual(
-      ['0', '2', '3', '3', '4'].map((since, i) => {
-        return `/v1/follow?since=${since}&limit=${[6, 4, 3, 3, 2][i]}`
+      ['0', '2', '3', '3', '3', '4'].map((since, i) => {
+        return `/v1/follow?since=${since}&limit=${[6, 4, 3, 3, 3, 2][i]}`
       }),
     )
   })

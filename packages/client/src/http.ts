@@ -61,6 +61,8 @@ const BROKEN: ReadonlySet<string> = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
   'UND_ERR_HEADERS_TIMEOUT',
   'UND_ERR_BODY_TIMEOUT',
+  // A body in chunks whose last one did not come.
+  'HPE_INVALID_EOF_STATE',
 ])
 
 /** Node's codes of a certificate that does not hold, and OpenSSL's. */
