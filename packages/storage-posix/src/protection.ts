@@ -1,7 +1,7 @@
 /** What a storage asks of file attributes. */
 import { readdir } from 'node:fs/promises'
 import { errnoOf, systemError } from '@service-fs/storage/errors'
-import type { Protection } from '@service-fs/storage/files'
+import type { Protection } from '@service-fs/storage/file-system'
 import type { FileFlags } from './flags.ts'
 import { onlyGrows } from './probe.ts'
 

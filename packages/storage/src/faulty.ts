@@ -1,6 +1,7 @@
 import type { StorageCapability } from './capability.ts'
 import { StorageError } from './errors.ts'
-import { type FileSystem, openFileStorage, type Protection, type TailHandle } from './files.ts'
+import type { FileSystem, Protection, TailHandle } from './file-system.ts'
+import { openFileStorage } from './files.ts'
 import { Random } from './random.ts'
 
 export interface FaultyOptions {
