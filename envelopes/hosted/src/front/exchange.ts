@@ -1,10 +1,14 @@
 /** One request at a tenant's process, and its answer to the client: both pass piece by piece, as fast as they are taken. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Dispatcher } from 'undici'
+import { hasCode } from '../keys.ts'
 import { answerFields } from './fields.ts'
 
-/** What became of it. `unsent`: no byte of the request has left, so it may be tried again. */
-export type Outcome = 'answered' | 'unsent' | 'lost' | 'client-gone' | 'refused'
+/**
+ * What became of it. `unsent`: no byte of the request has left, so it may be tried again. `lost`: it may have arrived. `malformed`: undici
+ * takes it for no request.
+ */
+export type Outcome = 'answered' | 'unsent' | 'lost' | 'client-gone' | 'refused' | 'malformed'
 
 export interface ExchangeHooks {
   /** The request is about to leave. */
@@ -75,8 +79,10 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#settle('answered')
   }
 
-  onResponseError(): void {
-    this.#settle(this.#ended ?? (this.#controller === undefined ? 'unsent' : 'lost'))
+  onResponseError(_: unknown, error: Error): void {
+    if (this.#ended !== undefined) this.#settle(this.#ended)
+    else if (this.#controller !== undefined) this.#settle('lost')
+    else this.#settle(hasCode(error, 'UND_ERR_INVALID_ARG') ? 'malformed' : 'unsent')
   }
 
   #onDrain = (): void => {

@@ -41,12 +41,13 @@ export class Forwarder {
     this.#limits = { ...DEFAULTS, ...limits }
   }
 
-  /** Has the tenant answer the request. A Problem: it was not answered, and the caller answers that. */
+  /** Has the tenant answer the request; `streams` is told of an answer without an end. A Problem: it was not answered, and the caller does. */
   async forward(
     raw: IncomingMessage,
     out: ServerResponse,
     moduleId: string,
     identity: Identity,
+    streams: () => void,
   ): Promise<Problem | undefined> {
     const path = pathOf(raw.url ?? '')
     if (path === undefined) return new Problem('no-route', 'expected a path that begins with /')
@@ -56,7 +57,7 @@ export class Forwarder {
     this.#tenants.began(moduleId)
     const place = new Place(load)
     try {
-      return await this.#tryUntilSent(raw, out, { moduleId, path, identity, place })
+      return await this.#tryUntilSent(raw, out, { moduleId, path, identity, place, streams })
     } finally {
       place.leave()
       this.#tenants.ended(moduleId)
@@ -111,7 +112,7 @@ export class Forwarder {
       return unavailable('its process does not start')
     }
     if (load.pool !== undefined && load.socket === socket) return load.pool
-    void load.pool?.close()
+    load.pool?.close().catch(() => undefined)
     load.socket = socket
     load.pool = new Pool('http://localhost', {
       socketPath: socket,
@@ -128,22 +129,27 @@ export class Forwarder {
     raw: IncomingMessage,
     out: ServerResponse,
     pool: Pool,
-    { path, identity, place }: Errand,
+    { path, identity, place, streams }: Errand,
   ): Promise<Outcome> {
     const exchange: Exchange = new Exchange(raw, out, {
       sending: () => {
         if (raw.headers.expect !== undefined && !raw.complete) out.writeContinue()
       },
-      streams: () => place.turnsStream(exchange, this.#isStopping ? 0 : this.#limits.maxStreams),
+      streams: () => {
+        const isTaken = place.turnsStream(exchange, this.#isStopping ? 0 : this.#limits.maxStreams)
+        if (isTaken) streams()
+        return isTaken
+      },
     })
     // Other bodies say nothing to the wire.
-    const hasBody = raw.method === 'POST' && isAnnounced(raw)
+    const body = raw.method === 'POST' && isAnnounced(raw) ? new RequestBody(raw) : null
+    void exchange.outcome.then(() => body?.destroy())
     pool.dispatch(
       {
         path,
         method: raw.method as 'GET',
-        headers: requestFields(raw, identity, hasBody),
-        body: hasBody ? new RequestBody(raw) : null,
+        headers: requestFields(raw, identity, body !== null),
+        body,
       },
       exchange,
     )
@@ -156,6 +162,7 @@ interface Errand {
   path: string
   identity: Identity
   place: Place
+  streams: () => void
 }
 
 /** One request's place among what its tenant has under way: an answer without an end takes one of another kind. */
@@ -196,6 +203,7 @@ function isAnnounced({ headers }: IncomingMessage): boolean {
 
 function problemOfOutcome(outcome: Outcome, out: ServerResponse): Problem | undefined {
   if (outcome === 'refused') return busy('answers without an end')
+  if (outcome === 'malformed') return new Problem('bad-request', 'not a request that can be forwarded')
   if (outcome !== 'lost') return undefined
   if (!out.headersSent)
     return unavailable(

@@ -264,6 +264,25 @@ it('what was not sent is sent once the process is there again, body and all', as
   server.close()
 })
 
+it('a client that goes away while its tenant is not there', async () => {
+  sockets.set('absent', join(dir, 'absent.sock'))
+  const patient = await start({ limits: { reachTimeout: 1500 } })
+  const port = Number(new URL(patient.url).port)
+  const clients = [100, 700].map((ms) => {
+    const client = connect(port, '127.0.0.1', () =>
+      client.write(
+        'POST /t/absent/v1/append HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nabc',
+        () => setTimeout(() => client.resetAndDestroy(), ms),
+      ),
+    )
+    return client.on('error', () => undefined)
+  })
+  await Promise.all(clients.map((client) => new Promise((resolve) => client.once('close', resolve))))
+  expect((await ask('/t/acme/v1/checkpoint', { url: patient.url })).status).toBe(200)
+  await new Promise((resolve) => void setTimeout(resolve, 1200))
+  await patient.stop(1000)
+})
+
 it('what may have been sent is not sent again', async () => {
   const path = join(dir, 'dies.sock')
   sockets.set('dies', path)

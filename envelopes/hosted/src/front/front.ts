@@ -53,16 +53,21 @@ async function serve(
 ): Promise<void> {
   const started = performance.now()
   const moduleId = tenantNamed(raw)
+  let isTold = false
+  const answered = (status: number): void => {
+    if (isTold) return
+    isTold = true
+    const known = typeof moduleId === 'string' && options.tenants.has(moduleId) ? moduleId : undefined
+    options.answered?.(raw.method ?? '', status, (performance.now() - started) / 1000, known)
+  }
   const problem =
-    moduleId instanceof Problem ? moduleId : await decide(raw, out, moduleId, options, forwarder)
+    moduleId instanceof Problem ? moduleId : await decide(raw, out, moduleId, options, forwarder, answered)
   if (problem !== undefined && !out.headersSent) {
     // Who is one too many does not keep a connection either.
     if (problem.code === 'busy') out.shouldKeepAlive = false
     await sendAnswer(raw, out, problemResponse(problem))
   }
-  const seconds = (performance.now() - started) / 1000
-  const known = typeof moduleId === 'string' && options.tenants.has(moduleId) ? moduleId : undefined
-  if (out.headersSent) options.answered?.(raw.method ?? '', out.statusCode, seconds, known)
+  if (out.headersSent) answered(out.statusCode)
 }
 
 /** Answers, or says why not. */
@@ -72,6 +77,7 @@ async function decide(
   moduleId: string | undefined,
   options: FrontOptions,
   forwarder: Forwarder,
+  answered: (status: number) => void,
 ): Promise<Problem | undefined> {
   const { access, tenants, listen } = options
   // A browser sends no token by itself; where none is asked for, a page must not get in by its visitor's.
@@ -81,5 +87,6 @@ async function decide(
   if (identity instanceof Problem) return identity
   if (moduleId === undefined) return answerOwn(raw, out, identity, options)
   if (!tenants.has(moduleId)) return new Problem('no-tenant', 'no such tenant here')
-  return forwarder.forward(raw, out, moduleId, identity)
+  // How long a stream goes on says nothing: its answer counts as given when it begins.
+  return forwarder.forward(raw, out, moduleId, identity, () => answered(200))
 }

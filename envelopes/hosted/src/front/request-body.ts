@@ -14,6 +14,8 @@ export class RequestBody extends Readable {
     super()
     this.#raw = raw
     raw.once('close', this.#onClose)
+    // Whoever takes the body sees its errors; nobody may be taking it yet, or any more.
+    this.on('error', () => undefined)
   }
 
   override _read(): void {

@@ -1,0 +1,70 @@
+import { expect, it } from 'vitest'
+import { answerFields, requestFields } from './fields.ts'
+
+const identity = { subject: 'robot', roles: ['read'] as const }
+
+function request(headers: Record<string, string>, hasBody = false): Record<string, string> {
+  const rawHeaders = Object.entries(headers).flat()
+  const lower = Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]),
+  )
+  const fields = requestFields({ rawHeaders, headers: lower }, identity, hasBody)
+  const passed: Record<string, string> = {}
+  for (let i = 0; i < fields.length; i += 2) passed[fields[i] as string] = fields[i + 1] as string
+  return passed
+}
+
+const ASKS = { 'x-service-fs-subject': 'robot', 'x-service-fs-roles': 'read' }
+
+it('passes what is for the tenant, as it was written', () => {
+  const headers = {
+    Host: 'example.org',
+    'X-Payload-ID': 'Zo\xc3\xab',
+    Accept: 'a/b',
+    'X-Foundry-Module-ID': 'acme',
+  }
+  expect(request(headers)).toEqual({ ...headers, ...ASKS })
+})
+
+it('keeps what is about the connection, credentials, and what only the front says', () => {
+  expect(
+    request({
+      Connection: 'keep-alive, X-Hop, x-service-fs-subject',
+      'X-Hop': '1',
+      'Keep-Alive': 'timeout=5',
+      TE: 'trailers',
+      Upgrade: 'h2c',
+      Expect: '100-continue',
+      'Transfer-Encoding': 'chunked',
+      'Proxy-Authorization': 'Basic x',
+      Authorization: 'Bearer secret',
+      'X-Service-FS-Subject': 'root',
+      'x-service-fs-roles': 'append',
+      'X-SERVICE-FS-anything': '1',
+    }),
+  ).toEqual(ASKS)
+})
+
+it('announces a body only where there is one', () => {
+  expect(request({ 'Content-Length': '3' }, true)).toEqual({ 'Content-Length': '3', ...ASKS })
+  expect(request({ 'Content-Length': '3' }, false)).toEqual(ASKS)
+})
+
+it('gives the client what is not about the connection to the tenant', () => {
+  const raw = [
+    'Content-Type',
+    'a/b',
+    'connection',
+    'close, x-hop',
+    'X-Hop',
+    '1',
+    'Transfer-Encoding',
+    'chunked',
+  ]
+  expect(answerFields([...raw, 'x-audit-index', '7', 'x-service-fs-secret', '1'])).toEqual([
+    'Content-Type',
+    'a/b',
+    'x-audit-index',
+    '7',
+  ])
+})
