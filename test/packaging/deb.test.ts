@@ -92,6 +92,22 @@ describe.skipIf(!hasDpkg)('the Debian package (skipped where dpkg-deb is not)', 
     expect(listing.split('\n').filter((line) => line !== '' && !line.includes(' root/root '))).toEqual([])
   })
 
+  it('has every package that the program asks for', async () => {
+    const at = mkdtempSync(join(work, 'packages-'))
+    execFileSync('dpkg-deb', ['-x', deb, at])
+    const dist = join(at, 'usr/lib/service-fs/dist')
+    const bundle = readdirSync(dist).map((name) => readFileSync(join(dist, name), 'utf8'))
+    const asked = bundle.flatMap((text) => [
+      ...text.matchAll(/^(?:import|export)\b[^'"]*from ?"([^"]+)"|\bimport\("([^"]+)"\)/gm),
+    ])
+    const names = new Set(asked.map(([, by = '', lazily = '']) => by + lazily))
+    const packages = [...names].filter((name) => !/^(?:\.|node:)/.test(name))
+    expect(packages).toEqual(expect.arrayContaining(['pino', 'commander', 'koffi', 'jose']))
+    const probe = join(dist, 'probe.mjs')
+    writeFileSync(probe, packages.map((name) => `await import(${JSON.stringify(name)})\n`).join(''))
+    expect(await run(process.execPath, [probe])).toMatchObject({ code: 0, stderr: '' })
+  })
+
   it('runs where it is only unpacked', async () => {
     const at = mkdtempSync(join(work, 'unpacked-'))
     execFileSync('dpkg-deb', ['-x', deb, at])
