@@ -23,6 +23,9 @@ const TOOLS = {
   'ld.lld': 'lld',
   'qemu-system-aarch64': 'qemu-system-arm ipxe-qemu',
   wasm2c: 'wabt',
+  // Of the packaging.
+  shellcheck: 'shellcheck',
+  'systemd-analyze': 'systemd',
 }
 /** Files that the C parts are built from, and the Debian packages that have them. */
 const HEADERS = { '/usr/include/openssl/sha.h': 'libssl-dev', '/usr/include/stdio.h': 'libc6-dev' }

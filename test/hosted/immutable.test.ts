@@ -24,7 +24,7 @@ interface Protections {
   tail_append_only: boolean
   set_by: string
   reason?: string
-  checked?: { files: number; immutable: number }
+  checked?: { at: string; all: boolean }
   uid: number
   no_new_privileges: boolean
   daemon_may_clear: boolean
@@ -279,7 +279,7 @@ describe.skipIf(why !== '')(`one daemon of root's${why}`, () => {
       daemon = await daemon.restart({ args: ['--immutable', 'required'] })
       const now = await said(daemon)
       expect(now).toMatchObject({ sealed_immutable: true, set_by: 'daemon', daemon_may_clear: true })
-      expect(now.checked?.immutable).toBe(now.checked?.files)
+      expect(now.checked?.all).toBe(true)
       await fill(daemon, 300, 'second')
       expect(await said(daemon)).toMatchObject({ sealed_immutable: true, tail_append_only: true })
       const { code, report } = await doctor('--root', path, '--module-id', 'own')

@@ -53,7 +53,13 @@ describe.skipIf(!isBuilt)('service-fs serve', () => {
     const got = await fetch(`${greeting.url}t/acme/v1/contract`)
     expect(await got.json()).toMatchObject({ module_id: 'acme', vkeys: [greeting.vkey] })
     child.kill('SIGTERM')
-    expect([await ended(child), err()]).toEqual([0, ''])
+    expect(await ended(child)).toBe(0)
+    const log = err().trimEnd().split('\n')
+    expect(log.map((line) => (JSON.parse(line) as { message: string }).message)).toEqual([
+      'listening',
+      'stopping',
+      'stopped',
+    ])
   })
 
   it('greets people with commands to try, and ends with 0 after SIGINT', async () => {

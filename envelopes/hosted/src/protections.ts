@@ -17,9 +17,8 @@ export interface ProtectedLedger {
 interface Checked {
   /** When that was found. */
   at: string
-  /** Sealed files of both ledgers, and how many of them were immutable. */
-  files: number
-  immutable: number
+  /** Whether every sealed file of both ledgers was immutable. How many there are is for those who may read. */
+  all: boolean
 }
 
 /** As JSON in /readyz. */
@@ -93,13 +92,14 @@ export class Protections {
       counts.files += found.sealed
       counts.immutable += found.immutable
     }
-    if (counts.files > 0) this.#checked = { at: new Date().toISOString(), ...counts }
+    if (counts.files > 0)
+      this.#checked = { at: new Date().toISOString(), all: counts.immutable === counts.files }
   }
 
   async #find(): Promise<ProtectionsJson> {
     const facts = processFacts('self')
     const checked = this.#checked
-    const all = checked !== undefined && checked.immutable === checked.files
+    const all = checked?.all === true
     const fileSystem = await fileSystemOf(this.#ledgers[0]?.dir ?? '/')
     return {
       sealed_immutable: all && (await this.#every((ledger) => samplesHold(ledger))),
