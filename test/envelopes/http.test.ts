@@ -34,6 +34,17 @@ const ANSWERED: Readonly<Record<string, readonly [Parts, ...answers: string[]]>>
   'a host with a port': [['GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:9\r\nConnection: close\r\n\r\n'], '200'],
   'an IPv6 host': [['GET /healthz HTTP/1.1\r\nHost: [::1]:9\r\nConnection: close\r\n\r\n'], '200'],
   'another host': [['GET /healthz HTTP/1.1\r\nHost: evil.example\r\n\r\n'], '421 misdirected'],
+  'two hosts': [get('Host: localhost\r\n'), '400 bad-request'],
+  'no host': [['GET /healthz HTTP/1.1\r\n\r\n'], '400 bad-request'],
+  'another version': [[`GET /healthz HTTP/2.0\r\n${HEAD}\r\n`], '400 bad-request'],
+  'a long request line': [get('', `/${'a'.repeat(9000)}`), '414 target-too-long'],
+  'an expectation that nobody knows': [get('Expect: miracles\r\n'), '200'],
+  CONNECT: [[`CONNECT localhost:443 HTTP/1.1\r\n${HEAD}\r\n`], '404 no-route'],
+  'no HTTP behind a request': [
+    ['GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nhello\r\n\r\n'],
+    '200',
+    '400 bad-request',
+  ],
   'an empty host': [['GET /healthz HTTP/1.1\r\nHost: \r\nConnection: close\r\n\r\n'], '421 misdirected'],
   'a method of another protocol': [[`PROPFIND /healthz HTTP/1.1\r\n${HEAD}\r\n`], '405 method-not-allowed'],
   'a fragment': [get('', '/healthz#x'), '404 no-route'],
@@ -83,7 +94,6 @@ const ANSWERED: Readonly<Record<string, readonly [Parts, ...answers: string[]]>>
 /** Both refuse this, whatever they say: who takes it may be told one thing by it, and a proxy before him another. */
 const REFUSED: Readonly<Record<string, Parts>> = {
   'no HTTP': ['hello\r\n\r\n'],
-  'no host': ['GET /healthz HTTP/1.1\r\n\r\n'],
   'lines without CR': [`GET /healthz HTTP/1.1\nHost: localhost\n\n`],
   'a space before the colon': get('X-A : b\r\n'),
   'a line without a colon': get('X-A\r\n'),
