@@ -15,8 +15,8 @@ interface Running {
 }
 
 async function daemon(): Promise<Running> {
-  const { port, dir, kill, dispose } = await startDaemon()
-  return { port, dir, end: () => kill(), dispose }
+  const one = await startDaemon()
+  return { port: one.port, dir: one.dir, end: () => one.kill(), dispose: () => one.dispose() }
 }
 
 async function host(): Promise<Running> {
@@ -24,6 +24,9 @@ async function host(): Promise<Running> {
   const port = Number(new URL(one.url).port)
   return { port, dir: `${one.root}/test`, end: () => one.kill(), dispose: () => one.dispose() }
 }
+
+const post = (id: string): string =>
+  `POST /v1/append HTTP/1.1\r\n${HOST}X-Payload-ID: ${id}\r\nContent-Length: 10\r\n\r\n`
 
 describe.each([
   ['serve', daemon],
@@ -36,8 +39,6 @@ describe.each([
     running = await start()
     const { port } = running
     const connected = (): Promise<RawClient> => new RawClient(port).connected()
-    const post = (id: string): string =>
-      `POST /v1/append HTTP/1.1\r\n${HOST}X-Payload-ID: ${id}\r\nContent-Length: 10\r\n\r\n`
 
     const uploads = await Promise.all(Array.from({ length: 20 }, connected))
     for (const [i, upload] of uploads.entries()) await upload.send(`${post(`under-way-${i}`)}01234`)
