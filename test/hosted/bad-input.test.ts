@@ -1,5 +1,5 @@
 // Bad input, row by row of the wire protocol's table, at one tenant's daemon and at a host: what is answered, and that nothing of it is
-// recorded. Full disks are in ../crash/full-disk.test.ts and ./tenants.test.ts, slow clients in ./slow-clients.test.ts.
+// recorded. Full disks are in ../crash/full-disk.test.ts and ./neighbours.test.ts, slow clients in ./slow-clients.test.ts.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { HOST, MALFORMED, REFUSED } from '@service-fs/wire/http-cases'
 import { canMeasure } from './memory.ts'
