@@ -1,6 +1,8 @@
 /** A child process that says in one line of JSON on its standard output that it is ready. */
 import { spawn, type ChildProcess } from 'node:child_process'
+import { type Duplex, PassThrough } from 'node:stream'
 import { HostedError } from '../errors.ts'
+import { ChildChannel } from './channel.ts'
 import { confined, confinedEnvironment, type Confinement } from './confine.ts'
 
 const LONGEST_GREETING = 64 * 1024
@@ -13,6 +15,8 @@ export interface Ended {
 export interface Child {
   readonly process: ChildProcess
   readonly pid: number
+  /** To `process.send` and `process.on('message')` in it. */
+  readonly channel: ChildChannel
   /** Resolves with what it says when it is ready. @throws HostedError `start`: it ended, or said something else */
   readonly ready: Promise<unknown>
   /** Resolves when it is gone. */
@@ -21,8 +25,9 @@ export interface Child {
   stop(ms: number): Promise<Ended>
 }
 
+const CHANNEL = 3
 /** The first of the descriptors that a child is given: before it are its standard ones and its channel. */
-export const FIRST_GIVEN = 4
+export const FIRST_GIVEN: number = CHANNEL + 1
 
 /**
  * Starts it, in a session of its own; its log goes where this process's goes. It is given these descriptors of this process, from
@@ -37,11 +42,14 @@ export function startChild(
   const child = spawn(started.command, started.args, {
     ...started.options,
     cwd: '/',
-    env: confinedEnvironment(),
-    stdio: ['ignore', 'pipe', 'inherit', 'ipc', ...descriptors],
+    env: { ...confinedEnvironment(), NODE_CHANNEL_FD: String(CHANNEL) },
+    stdio: ['ignore', 'pipe', 'inherit', 'pipe', ...descriptors],
     detached: true,
   })
   const ended = endOf(child)
+  const channel = new ChildChannel(endAt(child))
+  // What it has left behind may hold its end.
+  void ended.then(() => channel.close())
   const ready = Promise.race([
     greetingOf(child),
     ended.then((end) =>
@@ -52,6 +60,7 @@ export function startChild(
   return {
     process: child,
     pid: child.pid ?? 0,
+    channel,
     ready,
     ended,
     stop: (ms) => stop(child, ended, ms),
@@ -61,6 +70,11 @@ export function startChild(
 /** `status 3`, `SIGKILL`, or why it did not start. */
 export function wordsOf({ code, signal }: Ended): string {
   return signal ?? (code === null ? 'it could not be started' : `status ${code}`)
+}
+
+/** This end of its channel; where it could not be started, there is none. */
+function endAt({ stdio }: { stdio?: ChildProcess['stdio'] }): Duplex {
+  return (stdio?.[CHANNEL] as Duplex | null | undefined) ?? new PassThrough().destroy()
 }
 
 function endOf(child: ChildProcess): Promise<Ended> {

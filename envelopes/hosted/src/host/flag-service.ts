@@ -5,7 +5,6 @@
  * A tenant may say anything. What it names must be a path of the ledger format, and lead through directories of the tenant's, and no
  * link, to a regular file of the tenant's with one name that nobody has open for writing.
  */
-import type { ChildProcess } from 'node:child_process'
 import { fstatSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseTailName } from '@service-fs/format/tail-name'
@@ -21,6 +20,7 @@ import {
 } from '@service-fs/storage/paths'
 import { type Attributes, loadAttributes } from '@service-fs/storage-posix/attributes'
 import { protectFile, whyNoFlags } from '@service-fs/storage-posix/flags'
+import type { Channel } from './channel.ts'
 import { type FlagReply, type FlagRequest, MOST_REQUESTS, parseFlagRequest } from './flag-messages.ts'
 import { LedgerFiles, readBytes } from './ledger-files.ts'
 import { isSuperseded, type OldTail } from './superseded.ts'
@@ -47,19 +47,25 @@ const LONGEST_PAUSE_MS = 2000
 const MOST_A_SECOND = 2000
 
 /** Answers what the child asks about the attributes of its files, until it is gone. */
-export function serveFlags(child: ChildProcess, options: FlagServiceOptions): void {
+export function serveFlags(child: Channel, options: FlagServiceOptions): void {
   let service: Promise<FlagService> | undefined
   let waiting = 0
+  let isHeard = true
+  const misbehaved = (reason: string): void => {
+    isHeard = false
+    options.misbehaved(reason)
+  }
   child.on('message', (message) => {
+    if (!isHeard) return
     const request = parseFlagRequest(message)
-    if (request === undefined) return options.misbehaved('it sent what is no request')
-    if (++waiting > MOST_REQUESTS) return options.misbehaved('it sent too many requests at once')
+    if (request === undefined) return misbehaved('it sent what is no request')
+    if (++waiting > MOST_REQUESTS) return misbehaved('it sent too many requests at once')
     service ??= loadAttributes().then((attributes) => new FlagService(attributes, options))
     void service
       .then((one) => one.answer(request))
       .then((reply) => {
         waiting -= 1
-        if (child.connected) child.send(reply, () => undefined)
+        if (child.connected) child.send(reply)
       })
   })
 }

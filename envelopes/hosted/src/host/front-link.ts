@@ -46,6 +46,8 @@ export class FrontLink {
   readonly #backoff = new Backoff()
   readonly #closing = new AbortController()
   #child: Child | undefined
+  /** Tenants that it waits for: it asks once for each. */
+  #asked = new Set<string>()
 
   constructor(options: FrontLinkOptions) {
     this.#options = options
@@ -59,7 +61,8 @@ export class FrontLink {
   async start(): Promise<string[]> {
     const child = this.#options.launch()
     this.#child = child
-    child.process.on('message', (message) => this.#take(child, message))
+    this.#asked = new Set()
+    child.channel.on('message', (message) => this.#take(child, message))
     this.send({ kind: 'settings', settings: this.#options.settings() })
     const killer = setTimeout(() => child.process.kill('SIGKILL'), START_MS)
     try {
@@ -78,9 +81,7 @@ export class FrontLink {
 
   /** What is said while it does not run, it is told by its settings when it does. */
   send(message: FrontMessage): void {
-    const child = this.#child?.process
-    // It may be gone without having been noticed yet.
-    if (child?.connected === true) child.send(message, () => undefined)
+    this.#child?.channel.send(message)
   }
 
   /** Lets it answer what is under way, and ends it. */
@@ -91,15 +92,27 @@ export class FrontLink {
 
   #take(child: Child, message: unknown): void {
     const said = fromFront(message)
-    if (child !== this.#child || said === undefined) return
+    if (child !== this.#child) return
+    if (said === undefined || (said.kind === 'reach' && this.#asked.has(said.moduleId))) {
+      this.#options.log.warn('front killed', { reason: 'it sent what no front of this program sends' })
+      child.channel.close()
+      child.process.kill('SIGKILL')
+      return
+    }
     if (said.kind === 'idle') {
       this.#options.idle(said.moduleId)
       return
     }
-    const { id } = said
-    this.#options.reach(said.moduleId).then(
-      (socket) => this.send({ kind: 'reached', id, socket }),
-      (error: unknown) => this.send({ kind: 'refused', id, ...refusal(error) }),
+    const { id, moduleId } = said
+    const asked = this.#asked
+    asked.add(moduleId)
+    const answer = (reply: FrontMessage): void => {
+      asked.delete(moduleId)
+      if (child === this.#child) this.send(reply)
+    }
+    this.#options.reach(moduleId).then(
+      (socket) => answer({ kind: 'reached', id, socket }),
+      (error: unknown) => answer({ kind: 'refused', id, ...refusal(error) }),
     )
   }
 

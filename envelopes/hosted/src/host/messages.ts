@@ -1,4 +1,4 @@
-/** What the supervisor and the front say to each other over their channel (`child.send`), as JSON. */
+/** What the supervisor and the front say to each other over their channel, as JSON. */
 
 /** Settings `S` of the front, `A` of access and TLS. */
 export type ToFront<S = unknown, A = unknown> =

@@ -33,7 +33,7 @@ export class TenantLauncher {
     const owner = (await isPrepared(config, tenant)) ? await work() : await withRootLock(config.root, work)
     await prepareSocket(config, moduleId, owner)
     const child = startChild(...tenantCommand(this.#program, config, tenant, owner))
-    serveFlags(child.process, {
+    serveFlags(child.channel, {
       dir: join(config.root, moduleId),
       uid: owner?.uid ?? process.getuid?.() ?? 0,
       misbehaved: (reason) => {

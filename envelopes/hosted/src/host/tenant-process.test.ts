@@ -1,7 +1,9 @@
 import { EventEmitter } from 'node:events'
 import type { ChildProcess } from 'node:child_process'
+import { PassThrough } from 'node:stream'
 import { expect, it } from 'vitest'
 import { HostedError } from '../errors.ts'
+import { ChildChannel } from './channel.ts'
 import type { Child, Ended } from './child.ts'
 import { Slots } from './slots.ts'
 import { TENANT_TIMES, TenantProcess, type TenantTimes } from './tenant-process.ts'
@@ -9,6 +11,7 @@ import { TENANT_TIMES, TenantProcess, type TenantTimes } from './tenant-process.
 /** A process that does what it is told. */
 class FakeChild implements Child {
   readonly process = new EventEmitter() as ChildProcess
+  readonly channel = new ChildChannel(new PassThrough())
   readonly pid: number
   readonly ready: Promise<unknown>
   readonly ended: Promise<Ended>

@@ -1,0 +1,100 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { ChildChannel } from './channel.ts'
+import { startChild, type Child } from './child.ts'
+
+const WAIT = { timeout: 10_000 }
+
+let dir: string
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'service-fs-'))
+})
+afterAll(() => rm(dir, { recursive: true }))
+
+function started(script: string): { child: Child; messages: unknown[] } {
+  const child = startChild([process.execPath, '-e', `${script}; console.log("{}")`], { openFiles: 256 })
+  const messages: unknown[] = []
+  child.channel.on('message', (message) => messages.push(message))
+  return { child, messages }
+}
+
+it('carries what Node.js in the child sends, takes and notices', async () => {
+  const { child, messages } = started(`
+    process.on('message', (message) => process.send({ back: message }))
+    process.on('disconnect', () => process.exit(9))`)
+  await child.ready
+  child.channel.send({ text: 'ä\n€', long: 'x'.repeat(100_000) })
+  child.channel.send('two')
+  await vi.waitFor(() => expect(messages).toHaveLength(1), WAIT)
+  // Its first answer is longer than what is taken.
+  expect(messages).toEqual([undefined])
+  expect(await child.ended).toEqual({ code: 9, signal: null })
+})
+
+it('carries text of any script, in order', async () => {
+  const { child, messages } = started(`process.on('message', (message) => process.send(message))`)
+  const said = Array.from({ length: 500 }, (_, i) => ({ i, text: 'ä€😀"\\\n'.repeat(20) }))
+  for (const message of said) child.channel.send(message)
+  await vi.waitFor(() => expect(messages).toEqual(said), WAIT)
+  await child.stop(1000)
+  expect(child.channel.connected).toBe(false)
+})
+
+it.each([
+  ['no JSON', 'garbage\\n'],
+  ['half of it', '{"kind":\\n'],
+  ['an empty line', '\\n'],
+  ['too long a line', '"' + 'x'.repeat(5000) + '"\\n'],
+  ['a line without an end', 'x'.repeat(100_000)],
+])('is closed for what is no message: %s', async (_, bytes) => {
+  const { child, messages } = started(`require('fs').writeSync(3, '{"n":1}\\n${bytes}\\n{"n":2}\\n')
+    process.on('disconnect', () => process.exit(9)); setInterval(() => 0, 1000)`)
+  expect(await child.ended).toEqual({ code: 9, signal: null })
+  expect(messages).toEqual([{ n: 1 }, undefined])
+})
+
+it("passes on Node's own messages like others", async () => {
+  const own = ['NODE_HANDLE', 'NODE_HANDLE_ACK', 'NODE_HANDLE_NACK', 'NODE_SOCKET_NOTIFY_CLOSE']
+  const lines = own.map((cmd) => `{"cmd":"${cmd}","type":"net.Socket"}\\n`).join('')
+  const { child, messages } = started(`require('fs').writeSync(3, '${lines}'); setInterval(() => 0, 1000)`)
+  await vi.waitFor(() => expect(messages).toEqual(own.map((cmd) => ({ cmd, type: 'net.Socket' }))), WAIT)
+  await child.stop(1000)
+})
+
+it('takes no more from a child that does not read what it asked for', async () => {
+  const { child, messages } = started(`
+    console.log('{}')
+    const { writeSync } = require('fs')
+    const nap = new Int32Array(new SharedArrayBuffer(4))
+    for (;;) try { writeSync(3, '{"n":1}\\n'.repeat(1000)) } catch { Atomics.wait(nap, 0, 0, 5) }`)
+  child.channel.on('message', () => child.channel.send({ text: 'x'.repeat(1000) }))
+  await vi.waitFor(() => expect(messages.length).toBeGreaterThan(0), WAIT)
+  await sleep(300)
+  const { length } = messages
+  await sleep(300)
+  expect(messages).toHaveLength(length)
+  await child.stop(1000)
+})
+
+it('ends with its process, whoever has inherited it', async () => {
+  const heir = join(dir, 'heir.cjs')
+  await writeFile(heir, 'setTimeout(() => { try { require("fs").writeSync(3, "{}\\n") } catch {} }, 300)')
+  const { child, messages } = started(`
+    const { spawn } = require('child_process')
+    spawn(process.execPath, ['${heir}'], { stdio: ['ignore', 'ignore', 'ignore', 3], detached: true }).unref()
+    setTimeout(() => process.exit(0), 100)`)
+  await child.ended
+  expect(child.channel.connected).toBe(false)
+  await sleep(600)
+  expect(messages).toEqual([])
+})
+
+it('says nothing where there is nobody', () => {
+  const channel = new ChildChannel(new PassThrough().destroy())
+  channel.send({})
+  expect(channel.connected).toBe(false)
+})

@@ -1,0 +1,73 @@
+import { expect, it, vi } from 'vitest'
+import { HostedError } from '../errors.ts'
+import { startChild } from './child.ts'
+import { FrontLink } from './front-link.ts'
+
+const WAIT = { timeout: 10_000 }
+
+/** A front that does this when it has its settings, the first time; then one that does nothing. */
+async function linked(script: string, reach: (moduleId: string) => Promise<string>) {
+  const warnings: object[] = []
+  let starts = 0
+  const link = new FrontLink({
+    launch: () =>
+      startChild(
+        [
+          process.execPath,
+          '-e',
+          `${starts++ === 0 ? script : ''};console.log('{"urls":[]}'); setInterval(() => 0, 1000)`,
+        ],
+        { openFiles: 256 },
+      ),
+    settings: () => ({
+      listen: [],
+      access: { rate: {}, oidc: [], certificates: [] },
+      tenants: [],
+      idleMs: 0,
+    }),
+    reach,
+    idle: () => undefined,
+    log: {
+      info: () => undefined,
+      warn: (line, fields) => void warnings.push({ line, ...fields }),
+      error: () => undefined,
+    },
+  })
+  await link.start()
+  return { link, warnings }
+}
+
+it.each([
+  ['no JSON', `require('fs').writeSync(3, 'garbage\\n')`],
+  ['a message of Node.js', `process.send({ cmd: 'NODE_HANDLE', type: 'net.Socket' })`],
+  ['a message of a tenant', `process.send({ kind: 'flags', id: 1, verb: 'hello' })`],
+  ['one tenant twice', `for (const id of [1, 2]) process.send({ kind: 'reach', id, moduleId: 'acme' })`],
+])('kills a front that says %s, and starts another', async (_, script) => {
+  const { link, warnings } = await linked(
+    `process.once('message', () => { ${script} })`,
+    () => new Promise(() => undefined),
+  )
+  await vi.waitFor(() => expect(warnings).toHaveLength(2), WAIT)
+  expect(warnings).toMatchObject([
+    { line: 'front killed' },
+    { line: 'front ended by itself', ended: 'SIGKILL' },
+  ])
+  await vi.waitFor(() => expect(link.pid).toBeTypeOf('number'), WAIT)
+  await link.stop()
+})
+
+it('answers the front that asked, one time after the other', async () => {
+  const script = `
+    process.once('message', () => process.send({ kind: 'reach', id: 1, moduleId: 'acme' }))
+    process.on('message', ({ kind, id, socket, code }) => {
+      if (kind === 'reached' && socket === '/s') process.send({ kind: 'reach', id: 2, moduleId: 'acme' })
+      if (kind === 'refused' && id === 2 && code === 'no-tenant') process.exit(7)
+    })`
+  let asked = 0
+  const { link, warnings } = await linked(script, async () => {
+    if (asked++ === 0) return '/s'
+    throw new HostedError('no-tenant', 'no such tenant')
+  })
+  await vi.waitFor(() => expect(warnings).toMatchObject([{ ended: 'status 7' }]), WAIT)
+  await link.stop()
+})
