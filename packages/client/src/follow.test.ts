@@ -53,7 +53,8 @@ const problem =
 const stream =
   (text: (since: number) => string, end: 'end' | 'cut' | 'unfinished' | 'stay' = 'stay'): Turn =>
   (response, since) => {
-    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    const last = end === 'unfinished' ? { connection: 'close' } : {}
+    response.writeHead(200, { 'content-type': 'text/event-stream', ...last })
     response.write('retry: 100\n\n' + text(since), () => {
       if (end === 'end') response.end()
       if (end === 'cut') response.destroy()

@@ -61,12 +61,21 @@ const BROKEN: ReadonlySet<string> = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
   'UND_ERR_HEADERS_TIMEOUT',
   'UND_ERR_BODY_TIMEOUT',
-  // A body in chunks whose last one did not come.
   'HPE_INVALID_EOF_STATE',
 ])
+/** What undici says, at times without a code, of a body in chunks whose last one did not come. */
+const UNFINISHED = 'Invalid EOF state'
 
 /** Node's codes of a certificate that does not hold, and OpenSSL's. */
 const TLS = /^(?:ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|(?:DEPTH_ZERO_)?SELF_SIGNED_|HOSTNAME_MISMATCH|INVALID_)/
+
+/** Those of a certificate that another authority would make hold. */
+const UNKNOWN_AUTHORITY: ReadonlySet<string> = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+])
 
 /** A ledger's base URL, without query and with a closing slash. @throws ClientError `usage` */
 export function parseBaseUrl(text: string): URL {
@@ -237,13 +246,15 @@ function pauseAfter(tries: number, retryAfter: number | undefined): number {
 }
 
 function isBroken(error: unknown): boolean {
-  return BROKEN.has(codeOf(error) ?? '')
+  if (BROKEN.has(codeOf(error) ?? '')) return true
+  return !(error instanceof ClientError) && messageOf(error).includes(UNFINISHED)
 }
 
 function broken(url: string, error: unknown): ClientError {
+  const hint = UNKNOWN_AUTHORITY.has(codeOf(error) ?? '') ? ' (--cacert names who vouches for it)' : ''
   return new ClientError(
     'connection',
-    `no answer from ${url}: ${messageOf(error) || (codeOf(error) ?? 'unknown error')}`,
+    `no answer from ${url}: ${messageOf(error) || (codeOf(error) ?? 'unknown error')}${hint}`,
   )
 }
 
