@@ -1,15 +1,15 @@
 /** An HTTP/1.1 server over TCP, TLS or a unix socket: limits, timeouts, a clean stop. What a request means is its handler's. */
-import { chmod, lstat, unlink } from 'node:fs/promises'
+import { chmod } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
-import { connect, type AddressInfo, type Socket } from 'node:net'
+import { type AddressInfo, type Socket } from 'node:net'
+import { clearStaleSocket } from '@service-fs/sel4/host/stale-socket'
 import { problemResponse } from '@service-fs/wire/problem'
 import type { Listen } from './config.ts'
 import { isDisconnect, isStalled, sendAnswer } from './answer.ts'
 import { watchConnections } from './connections.ts'
 import { HostedError } from './errors.ts'
 import { headProblem } from './head.ts'
-import { hasCode } from './keys.ts'
 import { takeTurns } from './turns.ts'
 
 /** PEM texts. With `clientCa`, clients are asked for a certificate; whether one without gets in is the handler's (`socket.authorized`). */
@@ -112,6 +112,8 @@ function createListener(settings: Settings): Server | TlsServer {
           rejectUnauthorized: false,
           ALPNProtocols: ['http/1.1'],
         })
+  // Node.js would leave those behind the thousandth out of `headers`, but not out of `rawHeaders`; maxHeaderBytes bounds them.
+  server.maxHeadersCount = 0
   server.setTimeout(settings.idleTimeout)
   server.maxConnections = settings.maxConnections
   return server
@@ -195,24 +197,4 @@ async function stop(
   }, ms)
   await closed
   clearTimeout(timer)
-}
-
-/** Removes the socket that a killed process left; one that is answered stays. */
-async function clearStaleSocket(path: string): Promise<void> {
-  try {
-    if (!(await lstat(path)).isSocket())
-      throw new HostedError('listen', `${path}: is there, and is no socket`)
-  } catch (error) {
-    if (hasCode(error, 'ENOENT')) return
-    throw error
-  }
-  const isAnswered = await new Promise<boolean>((resolve) => {
-    const socket = connect(path, () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', () => resolve(false))
-  })
-  if (isAnswered) throw new HostedError('listen', `${path}: another process listens there`)
-  await unlink(path)
 }

@@ -1,7 +1,8 @@
 /** TCP and unix sockets for the bundle: raw bytes in and out, by number. */
-import { chmod, lstat, unlink } from 'node:fs/promises'
-import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { chmod } from 'node:fs/promises'
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import type { HostFunction } from './engine.ts'
+import { clearStaleSocket } from './stale-socket.ts'
 
 /** Where to listen. */
 export type Listen = { host: string; port: number } | { path: string }
@@ -98,23 +99,4 @@ function end(socket: Socket | undefined): void {
   timer.unref()
   socket.once('close', () => clearTimeout(timer))
   socket.destroySoon()
-}
-
-/** Removes the socket that a killed process left; one that is answered stays. */
-async function clearStaleSocket(path: string): Promise<void> {
-  try {
-    if (!(await lstat(path)).isSocket()) throw new Error('is there, and is no socket')
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return
-    throw error
-  }
-  const isAnswered = await new Promise<boolean>((resolve) => {
-    const socket = connect(path, () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', () => resolve(false))
-  })
-  if (isAnswered) throw new Error('another process listens there')
-  await unlink(path)
 }
