@@ -34,8 +34,7 @@ export function requestFields(
     if (HOP_BY_HOP.has(name) || named.has(name) || name === CREDENTIALS) return false
     return !name.startsWith(OWN_FIELDS) && (hasBody || name !== 'content-length')
   })
-  passed.push(...identityHeaders(identity))
-  return passed
+  return [...identityHeaders(identity), ...passed]
 }
 
 /** What a client gets of the fields of a tenant's answer. */

@@ -20,9 +20,11 @@ it.each<Identity>([
 it('who did not come through the front has no roles', () => {
   expect(sent([])).toEqual({ subject: 'anonymous', roles: [] })
   expect(sent(['x-service-fs-roles', 'append'])).toEqual({ subject: 'anonymous', roles: [] })
+  expect(sent(['x-service-fs-subject', 'a'])).toEqual({ subject: 'anonymous', roles: [] })
 })
 
 it('what the front does not send is refused', () => {
   expect(sent(['x-service-fs-subject', 'a', 'x-service-fs-roles', 'append,root'])).toBeInstanceOf(Problem)
-  expect(sent(['x-service-fs-subject', '%zz'])).toBeInstanceOf(Problem)
+  expect(sent(['x-service-fs-subject', 'a', 'x-service-fs-roles', 'append,*'])).toBeInstanceOf(Problem)
+  expect(sent(['x-service-fs-subject', '%zz', 'x-service-fs-roles', ''])).toBeInstanceOf(Problem)
 })

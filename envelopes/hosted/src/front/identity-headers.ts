@@ -1,7 +1,7 @@
 /**
  * How the front tells a tenant's process who asks: two header fields, which only the front can send, since only it may connect to the
  * process's socket. `x-service-fs-subject` is the subject in percent-encoded UTF-8; `x-service-fs-roles` the roles with commas
- * between them, absent where no credentials are configured.
+ * between them, `*` where no credentials are configured.
  */
 import type { IncomingMessage } from 'node:http'
 import { Problem } from '@service-fs/wire/problem'
@@ -12,19 +12,19 @@ import type { Identity } from '../identity.ts'
 export const OWN_FIELDS = 'x-service-fs-'
 const SUBJECT = `${OWN_FIELDS}subject`
 const ROLES = `${OWN_FIELDS}roles`
+const NO_CREDENTIALS = '*'
 
 /** Names and values by turns. */
 export function identityHeaders({ subject, roles }: Identity): string[] {
-  const fields = [SUBJECT, encodeURIComponent(subject)]
-  return roles === undefined ? fields : [...fields, ROLES, roles.join(',')]
+  return [SUBJECT, encodeURIComponent(subject), ROLES, roles?.join(',') ?? NO_CREDENTIALS]
 }
 
-/** The identity that the front sent. A request without a subject did not come through it: it has no roles at all. */
+/** The identity that the front sent. A request without both fields did not come through it: it has no roles at all. */
 export function identityOf({ headers }: Pick<IncomingMessage, 'headers'>): Identity | Problem {
   const subject = headers[SUBJECT]
   const listed = headers[ROLES]
-  if (typeof subject !== 'string') return { subject: 'anonymous', roles: [] }
-  const roles = typeof listed === 'string' ? listed.split(',').filter((role) => role !== '') : undefined
+  if (typeof subject !== 'string' || typeof listed !== 'string') return { subject: 'anonymous', roles: [] }
+  const roles = listed === NO_CREDENTIALS ? undefined : listed.split(',').filter((role) => role !== '')
   if (roles?.every(isRole) === false)
     return new Problem('bad-request', `${ROLES}: expected roles with commas between them`)
   try {
