@@ -79,7 +79,10 @@ async function urlAudit(connection: Connection, options: TrustOptions): Promise<
     source: httpSource(audit),
     verify: (checks) => verifyAuditUrl(connection, { ...checks, ...options }, trust, origin),
     async prove(index) {
-      const { payload } = await readRecordAt(audit, index + 1)
+      const { payload } = await readRecordAt(audit, index + 1).catch((error: unknown) => {
+        if (!(error instanceof ClientError && error.code === 'not-found')) throw error
+        throw new ClientError('not-found', `entry ${index}: the sub-ledger has no such entry`)
+      })
       return { payload, proof: await fetchProof(audit, index + 1) }
     },
     async spanOf(asked) {

@@ -147,7 +147,7 @@ function granted(
     })
   if (moduleId !== undefined || route === undefined || route.tenant || isAmong(identity, route))
     return identity
-  return new Problem('forbidden', `${subject} has no role for all tenants that this takes`, {
+  return new Problem('forbidden', `this takes a role for all tenants (*), which ${subject} does not have`, {
     supplied: roles.join(', ') || 'none',
   })
 }

@@ -20,15 +20,17 @@ export interface Issued {
 /** @throws HostedError `access`: a valid token of that name and tenant is there, whose roles would then be two things */
 export function issue(tokens: readonly StoredToken[], request: TokenRequest, now: number): Issued {
   const { name, tenant, roles } = request
-  const other = tokens.find(
-    (token) => token.name === name && token.tenant === tenant && stateOf(token, now) === 'valid',
-  )
+  const other = tokens.find(isValidOf(name, tenant, now))
   if (other !== undefined)
     throw new HostedError(
       'access',
       `--name: ${name} has the token ${other.id} for ${tenant} already: rotate it, revoke it, or take another name`,
     )
   return make({ name, tenant, roles }, request.expires, now)
+}
+
+function isValidOf(name: string, tenant: string, now: number): (token: StoredToken) => boolean {
+  return (token) => token.name === name && token.tenant === tenant && stateOf(token, now) === 'valid'
 }
 
 function make(
@@ -45,7 +47,7 @@ function make(
 /**
  * A successor with the same name, tenant and roles; the old one holds for `overlap` milliseconds more. `expires`: of the successor;
  * undefined: it holds as long as the old one was made to.
- * @throws HostedError `access`: there is no such token, or it does not hold any more
+ * @throws HostedError `access`: there is no such token, it does not hold any more, or it was rotated and its successor holds
  */
 export function rotate(
   tokens: readonly StoredToken[],
@@ -57,6 +59,12 @@ export function rotate(
   if (state !== 'valid')
     throw new HostedError('access', `token ${id}: expected one that is valid, found one that is ${state}`)
   const { name, tenant, roles, created } = found
+  const next = tokens.slice(tokens.indexOf(found) + 1).find(isValidOf(name, tenant, now))
+  if (next !== undefined)
+    throw new HostedError(
+      'access',
+      `token ${id}: it was rotated, ${next.id} is its successor: rotate that one`,
+    )
   const life = found.expires === undefined ? undefined : Date.parse(found.expires) - Date.parse(created)
   const same = life === undefined ? undefined : now + life
   const issued = make({ name, tenant, roles }, expires === 'never' ? undefined : (expires ?? same), now)

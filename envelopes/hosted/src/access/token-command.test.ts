@@ -141,6 +141,14 @@ describe('rotate', () => {
     expect(next['replaced_until']).toBe(old['expires'])
   })
 
+  it('refuses one that has a successor', async () => {
+    const old = json(await add('ci', '--json'))
+    const next = json(await run('rotate', old['id'], '--file', file, '--json'))
+    const again = await run('rotate', old['id'], '--file', file)
+    expect(again).toMatchObject({ status: 3, out: '', err: expect.stringContaining(`${next['id']} is its`) })
+    expect(await run('rotate', next['id'], '--file', file)).toMatchObject({ status: 0 })
+  })
+
   it('refuses one that holds no more', async () => {
     const { id } = json(await add('ci', '--json')) as { id: string }
     await run('revoke', id, '--file', file)
@@ -179,6 +187,15 @@ describe('the file', () => {
     )
     expect(status).toBe(0)
     expect(await readTokens(file)).toHaveLength(1)
+  })
+
+  it('may be told of a tenant that is not there yet, which is said', async () => {
+    const config = join(dir, 'host.json')
+    await writeFile(config, '{"access":{"tokens":"tokens.json"},"tenants":[{"moduleId":"acme"}]}')
+    const made = (name: string, tenant: string): ReturnType<typeof run> =>
+      run('add', '--config', config, '--name', name, '--tenant', tenant, '--roles', 'read')
+    expect((await made('a', 'amce')).err).toContain(`note: ${config} has no tenant amce`)
+    expect((await made('b', 'acme')).err + (await made('c', '*')).err).not.toContain('note')
   })
 
   it('open to others is refused, and left as it is', async () => {

@@ -67,19 +67,33 @@ async function fileOf({ file, config }: Where): Promise<string> {
   if (file !== undefined && config === undefined) return resolve(file)
   if (config === undefined || file !== undefined)
     throw new ClientError('usage', 'expected one of --file FILE and --config FILE')
-  const named = tokensIn((await readInput(config)).toString('utf8'))
-  if (named !== undefined) return resolve(dirname(config), named)
-  throw new ClientError('usage', `--config ${config}: expected access.tokens, which names the file of tokens`)
+  const named = (await configIn(config)).access?.tokens
+  if (typeof named === 'string') return resolve(dirname(config), named)
+  const example = '"access": {"tokens": "tokens.json"}'
+  throw new ClientError('usage', `--config ${config}: expected the file of tokens, such as ${example}`)
 }
 
-/** `access.tokens` of a configuration; of the rest of it nothing is wanted here. */
-function tokensIn(json: string): string | undefined {
+/** What is wanted here of host.json, or of the file of `serve --access`. */
+interface Config {
+  access?: { tokens?: unknown }
+  tenants?: unknown
+}
+
+async function configIn(file: string): Promise<Config> {
+  const text = (await readInput(file)).toString('utf8')
   try {
-    const { access } = JSON.parse(json) as { access?: { tokens?: unknown } }
-    return typeof access?.tokens === 'string' ? access.tokens : undefined
+    return (JSON.parse(text) as Config | null) ?? {}
   } catch {
-    return undefined
+    return {}
   }
+}
+
+/** A tenant may get its tokens before it is added: then this only says that it is not there. */
+async function noteMissing(tenant: string, config: string, io: Io): Promise<void> {
+  const { tenants } = await configIn(config)
+  if (tenant === '*' || !Array.isArray(tenants)) return
+  if (!(tenants as ({ moduleId?: unknown } | null)[]).some((one) => one?.moduleId === tenant))
+    io.err(`note: ${config} has no tenant ${tenant}`)
 }
 
 interface AddFlags extends Where {
@@ -108,6 +122,7 @@ async function add(flags: AddFlags, io: Io): Promise<void> {
     })
     return { issued: issued as Issued }
   })
+  if (flags.config !== undefined && flags.json !== true) await noteMissing(tenant, flags.config, io)
 }
 
 function rolesOf(text: string): Role[] {
