@@ -240,6 +240,8 @@ async function lockRun({ run }: HostConfig): Promise<DirectoryLock> {
   try {
     return await lockDirectory(join(run, HOST_DIR))
   } catch (error) {
-    throw new HostedError('start', `${run}: another host runs there (${messageOf(error)})`, { cause: error })
+    // The lock's message is made for ledgers: of it only the process is wanted.
+    const who = /process \d+/.exec(messageOf(error))?.[0] ?? messageOf(error)
+    throw new HostedError('start', `${run}: another host runs there (${who})`, { cause: error })
   }
 }

@@ -1,6 +1,6 @@
 /** Adds `tenant add|ls|rm-from-config` to the command line. */
-import { existsSync } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
+import { constants, existsSync } from 'node:fs'
+import { mkdir, open } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import type { Command } from 'commander'
@@ -9,6 +9,7 @@ import { perform, USAGE } from '@service-fs/client/perform'
 import { isModuleId } from '@service-fs/format/module-id'
 import { HostedError } from '../errors.ts'
 import { secretDir } from '../keys.ts'
+import { processFacts } from '../process-facts.ts'
 import { changeTenants, loadHostConfig, writeHostConfig, type TenantConfig } from './config.ts'
 import { prepareRoot, prepareTenant, socketOf } from './directories.ts'
 import { directoryAt } from './files.ts'
@@ -66,6 +67,9 @@ function act(io: Io, flags: TenantFlags, work: () => Promise<void>): Promise<voi
 }
 
 async function addTenants(ids: readonly string[], flags: TenantFlags, io: Io): Promise<void> {
+  for (const name of ['uid', 'gid'] as const)
+    if (flags[name] !== undefined && !isRoot())
+      throw usage(`--${name}: takes root; without, all tenants run under the user that starts the host`)
   checkIds(ids, flags)
   await ensureConfig(flags)
   const { root } = await loadHostConfig(flags.config)
@@ -155,8 +159,13 @@ async function list({ config: file, json }: TenantFlags, io: Io): Promise<void> 
     const dir = join(config.root, moduleId)
     const user = uid ?? (await directoryAt(dir))?.uid
     const state = (await answers(socketOf(config, moduleId))) ? 'running' : 'stopped'
-    if (json === true) await io.out(`${JSON.stringify({ module_id: moduleId, uid: user, dir, state })}\n`)
-    else await io.out(`${moduleId}  ${userOf(user)}${state}  ${dir}\n`)
+    const pid = state === 'running' ? await processOf(dir, user) : undefined
+    if (json === true)
+      await io.out(`${JSON.stringify({ module_id: moduleId, uid: user, dir, state, pid })}\n`)
+    else
+      await io.out(
+        `${moduleId}  ${userOf(user)}${state}${pid === undefined ? '' : ` (process ${pid})`}  ${dir}\n`,
+      )
   }
 }
 
@@ -172,6 +181,21 @@ async function remove(ids: readonly string[], { config: file, json }: TenantFlag
     const secret = secretDir(root, id)
     if (json === true) await io.out(`${JSON.stringify({ module_id: id, dir, secret })}\n`)
     else await io.out(`${id}: its ledger stays in ${dir}, its keys in ${secret}\n`)
+  }
+}
+
+/** The process that its lock names, where that is one of the tenant's user; undefined where this can't be told. */
+async function processOf(dir: string, uid: number | undefined): Promise<number | undefined> {
+  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants
+  const file = await open(join(dir, 'lock'), O_RDONLY | O_NOFOLLOW | O_NONBLOCK).catch(() => undefined)
+  try {
+    const read = await file?.read(Buffer.alloc(16), 0, 16, 0)
+    const pid = Number(/^(\d{1,10})\n/.exec(read?.buffer.toString('latin1') ?? '')?.[1])
+    return processFacts(pid)?.uid === uid ? pid : undefined
+  } catch {
+    return undefined
+  } finally {
+    await file?.close()
   }
 }
 
