@@ -56,7 +56,7 @@ function collect(text: string): void {
 
 /** Words of PromQL that are followed by a parenthesis, or stand between expressions. */
 const WORDS = new Set(
-  'sum count min max by and or rate increase changes predict_linear histogram_quantile label_values time'.split(
+  'sum count min max by and or unless offset rate increase changes predict_linear histogram_quantile label_values time'.split(
     ' ',
   ),
 )
