@@ -4,6 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Pool } from 'undici'
 import { Problem } from '@service-fs/wire/problem'
 import { splitTarget } from '@service-fs/wire/request'
+import { createMatcher, ROUTES } from '@service-fs/wire/routes'
+import { splitTenant } from '@service-fs/wire/tenant'
 import { HostedError } from '../errors.ts'
 import type { Identity } from '../identity.ts'
 import { Exchange, type Outcome } from './exchange.ts'
@@ -21,6 +23,7 @@ export interface ForwardLimits {
 
 const DEFAULTS = { maxUnderWay: 256, maxStreams: 1024, reachTimeout: 5000 }
 const RETRY_MS = 50
+const match = createMatcher(ROUTES)
 
 /** What one tenant has under way. */
 interface Load {
@@ -51,6 +54,8 @@ export class Forwarder {
   ): Promise<Problem | undefined> {
     const path = pathOf(raw.url ?? '')
     if (path === undefined) return new Problem('no-route', 'expected a path that begins with /')
+    // No route takes it, and undici passes on no answer to it but a tunnel.
+    if (raw.method === 'CONNECT') return connectProblem(path)
     const load = this.#loadOf(moduleId)
     if (load.underWay >= this.#limits.maxUnderWay) return busy('requests under way')
     load.underWay += 1
@@ -195,6 +200,14 @@ function pathOf(target: string): string | undefined {
   const { path, query } = splitTarget(target)
   if (!path.startsWith('/')) return undefined
   return query === '' ? path : `${path}?${query}`
+}
+
+function connectProblem(target: string): Problem {
+  const { path } = splitTenant(splitTarget(target).path)
+  const route = match(path)?.route
+  if (route === undefined) return new Problem('no-route', `no route ${path.slice(0, 100)}`)
+  const allow = route.method === 'GET' ? 'GET, HEAD' : route.method
+  return new Problem('method-not-allowed', `${route.pattern} takes ${allow}, not CONNECT`, { allow })
 }
 
 function isAnnounced({ headers }: IncomingMessage): boolean {

@@ -12,12 +12,13 @@ let dir: string
 let tenant: HttpServer
 let front: HttpServer
 
+const report = (error: unknown): void => {
+  throw error
+}
+
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'front-'))
   const path = join(dir, 'socket')
-  const report = (error: unknown): void => {
-    throw error
-  }
   tenant = await startListener({ path }, { report }, async (raw, out) => {
     out.end(JSON.stringify({ identity: identityOf(raw), fields: Object.keys(raw.headers).length }))
   })
