@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { mergeMetrics } from './merge-metrics.ts'
+import { linesOf, mergeMetrics } from './merge-metrics.ts'
 
 const of = (tenant: string, size: number): string => `# HELP service_fs_tree_size Entries.
 # TYPE service_fs_tree_size gauge
@@ -33,4 +33,37 @@ other 3
 
 it('leaves a single text as it is', () => {
   expect(mergeMetrics([of('a', 1)])).toBe(of('a', 1))
+})
+
+it("takes from a tenant's text what is well formed and about that tenant", () => {
+  const text = of('a', 1)
+  expect(linesOf(text, 'a')).toBe(text.replaceAll('\n\n', '\n'))
+  expect(linesOf(text, 'b')).not.toContain('{')
+  const kept = String.raw`x{le="+Inf",tenant="a",path="/\\\"\n,}"} 1.5e-7`
+  const dropped = [
+    'x 1',
+    'x{tenant="b"} 1',
+    'x{tenant="a",tenant="b"} 1',
+    String.raw`x{a="z,tenant=\"a\""} 1`,
+    'x{tenant="a" 1',
+    'x{tenant="a"} one',
+    'x{tenant="a"} 1 2',
+    'x{tenant="a",} 1',
+    'x{} 1',
+    '0x{tenant="a"} 1',
+    'x{tenant="a"} 1\r',
+    '# TYPE x nonsense',
+    '# EOF',
+    'garbage',
+  ]
+  expect(linesOf(['# TYPE x gauge', ...dropped, '# TYPE x gauge', kept].join('\n'), 'a')).toBe(
+    `# TYPE x gauge\n${kept}\n`,
+  )
+})
+
+it('a long line that is none costs little', () => {
+  const started = performance.now()
+  expect(linesOf(`x{${'a="b",'.repeat(150_000)}`, 'a')).toBe('')
+  expect(linesOf(`x{a="${'\\\\'.repeat(250_000)}`, 'a')).toBe('')
+  expect(performance.now() - started).toBeLessThan(1000)
 })

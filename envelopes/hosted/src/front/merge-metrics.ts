@@ -33,3 +33,30 @@ export function mergeMetrics(texts: Iterable<string>): string {
   }
   return [...families.values()].map(({ head, samples }) => `${[...head, ...samples].join('\n')}\n`).join('\n')
 }
+
+const LABEL = String.raw`[a-zA-Z_]\w*="(?:[^"\\]|\\[\\"n])*"`
+const SAMPLE = new RegExp(
+  String.raw`^[a-zA-Z_:][\w:]*\{(${LABEL}(?:,${LABEL})*)\} (?:[-+]?(?:\d+(?:\.\d+)?(?:e[-+]?\d+)?|Inf)|Nan|NaN)$`,
+)
+const HEAD = /^# (HELP [a-zA-Z_:][\w:]* |TYPE [a-zA-Z_:][\w:]* (?:counter|gauge|histogram|summary|untyped)$)/
+const TENANT = /(?:^|,)tenant="([^"]*)"/g
+
+/** The lines of a tenant's text that are well formed and say something of that tenant: one that is not would spoil all of a scrape. */
+export function linesOf(text: string, tenant: string): string {
+  const heads = new Set<string>()
+  const lines = text.split('\n').filter((line) => {
+    const head = HEAD.exec(line)?.[1]
+    if (head === undefined) return isOf(line, tenant)
+    const isFirst = !heads.has(head)
+    heads.add(head)
+    return isFirst
+  })
+  return lines.map((line) => `${line}\n`).join('')
+}
+
+function isOf(line: string, tenant: string): boolean {
+  const labels = SAMPLE.exec(line)?.[1]
+  if (labels === undefined) return false
+  const named = [...labels.matchAll(TENANT)]
+  return named.length === 1 && named[0]?.[1] === tenant
+}

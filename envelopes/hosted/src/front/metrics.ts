@@ -1,10 +1,10 @@
 /** What the host's /metrics shows: the front's own, and those of every tenant that runs. A tenant that does not run is not started. */
 import { X509Certificate } from 'node:crypto'
-import { get, type IncomingMessage } from 'node:http'
+import { get, STATUS_CODES, type IncomingMessage } from 'node:http'
 import { Slots } from '../host/slots.ts'
 import { watchProcess } from '../process-metrics.ts'
 import { Counter, Gauge, Histogram, Registry, SECONDS } from '../prom.ts'
-import { mergeMetrics } from './merge-metrics.ts'
+import { linesOf, mergeMetrics } from './merge-metrics.ts'
 import type { Tenants } from './tenants.ts'
 
 export interface FrontMetricsOptions {
@@ -72,7 +72,8 @@ export class FrontMetrics {
   }
 
   answered(method: string, status: number, seconds: number): void {
-    this.#requests.observe({ method, status: String(status) }, seconds)
+    // A tenant may say any number: there are not to be as many series.
+    this.#requests.observe({ method, status: status in STATUS_CODES ? String(status) : 'other' }, seconds)
   }
 
   /** The same tenants; those that cannot be reached are counted. */
@@ -98,7 +99,9 @@ export class FrontMetrics {
     const sockets = [...this.#options.running()]
     const slots = new Slots(ASKED_AT_ONCE)
     const texts = await Promise.all(
-      sockets.map(([, socket]) => slots.with(() => metricsOf(socket, timeoutMs).catch(() => undefined))),
+      sockets.map(([tenant, socket]) =>
+        slots.with(async () => linesOf(await metricsOf(socket, timeoutMs), tenant)).catch(() => undefined),
+      ),
     )
     this.#running.reset()
     this.#up.reset()
