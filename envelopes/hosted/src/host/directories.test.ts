@@ -16,6 +16,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { parseHostConfig, type HostConfig, type TenantConfig } from './config.ts'
 import { prepareRoot, prepareRun, prepareSocket, prepareTenant } from './directories.ts'
+import { isEmptyDirectory } from './files.ts'
 import { isRoot, Users } from './uids.ts'
 
 const why = isRoot() ? '' : ' (skipped: not root)'
@@ -128,4 +129,17 @@ it('without users of their own, everything is for its owner only', async () => {
   await prepareSocket(config, 'acme')
   const modes = await Promise.all(['root/acme', 'root/.secret/acme', 'run/acme'].map(look))
   expect(modes.map((found) => found.split(' ')[0])).toEqual(['700', '700', '700'])
+})
+
+it('whether a directory is empty is told by its first entries', async () => {
+  const full = await mkdtemp(join(tmpdir(), 'service-fs-'))
+  try {
+    expect(await isEmptyDirectory(full)).toBe(true)
+    await mkdir(join(full, 'lost+found'))
+    expect(await isEmptyDirectory(full)).toBe(true)
+    for (let i = 0; i < 100; i++) await writeFile(join(full, `f${i}`), '')
+    expect(await isEmptyDirectory(full)).toBe(false)
+  } finally {
+    await rm(full, { recursive: true })
+  }
 })

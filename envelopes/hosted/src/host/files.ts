@@ -1,6 +1,6 @@
 /** Directories of the host: who owns them, and what may be in their way. */
 import { constants } from 'node:fs'
-import { chmod, chown, lstat, mkdir, open, readdir } from 'node:fs/promises'
+import { chmod, chown, lstat, mkdir, open, opendir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { HostedError } from '../errors.ts'
 import { hasCode } from '../keys.ts'
@@ -43,9 +43,10 @@ export async function ensureDirectory(path: string, mode: number, owner?: Owner)
   if (found?.mode !== mode) await chmod(path, mode)
 }
 
-/** Whether nothing is in it; a file system of its own may have lost+found. */
+/** Whether nothing is in it; a file system of its own may have lost+found. It is not read to its end: whose it is may have filled it. */
 export async function isEmptyDirectory(path: string): Promise<boolean> {
-  return (await readdir(path)).every((name) => name === 'lost+found')
+  for await (const { name } of await opendir(path)) if (name !== 'lost+found') return false
+  return true
 }
 
 /** Makes the names in a directory durable. */
