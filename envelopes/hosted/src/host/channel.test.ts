@@ -24,7 +24,7 @@ function started(script: string): { child: Child; messages: unknown[] } {
 
 it('carries what Node.js in the child sends, takes and notices', async () => {
   const { child, messages } = started(`
-    process.on('message', (message) => process.send({ back: message }))
+    process.on('message', (message) => process.send({ back: message }, () => undefined))
     process.on('disconnect', () => process.exit(9))`)
   await child.ready
   child.channel.send({ text: 'ä\n€', long: 'x'.repeat(100_000) })
