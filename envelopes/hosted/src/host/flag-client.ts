@@ -7,7 +7,7 @@ import { type FlagReply, type FlagRequest, MOST_REQUESTS, parseFlagReply } from 
 
 /** The channel to who started this process: `process`, or what stands for it in a test. */
 export interface Channel {
-  send?(message: unknown): unknown
+  send?(message: unknown, handle: undefined, options: object, sent: (error: Error | null) => void): unknown
   on(event: 'message', listener: (message: unknown) => void): unknown
   on(event: 'disconnect', listener: () => void): unknown
   readonly channel?: { ref(): void; unref(): void } | null | undefined
@@ -93,7 +93,9 @@ class FlagClient implements FileFlags {
     try {
       return await new Promise<FlagReply | undefined>((resolve) => {
         this.#waiting.set(id, resolve)
-        this.#channel.send?.(request(id))
+        this.#channel.send?.(request(id), undefined, {}, (error) => {
+          if (error !== null) resolve(undefined)
+        })
       })
     } finally {
       this.#waiting.delete(id)

@@ -90,7 +90,9 @@ class Front {
   static async start(settings: FrontSettings): Promise<Front> {
     const log = createLog({ name: 'front' })
     const report = (error: unknown): void => log.error(error)
-    const tenants = new FrontTenants(settings.tenants, (message) => void process.send?.(message))
+    // To a supervisor that is gone nothing can be said: the front is about to end.
+    const say = (message: unknown): void => void process.send?.(message, undefined, {}, () => undefined)
+    const tenants = new FrontTenants(settings.tenants, say)
     const access = createAccess(settings.access, { report })
     const metrics = new FrontMetrics({ tenants: () => tenants.known(), running: () => tenants.running() })
     const shared = {
