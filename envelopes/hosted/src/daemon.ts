@@ -4,7 +4,7 @@ import type { Guard } from './access/guard.ts'
 import { checkListen } from './access/listen-rule.ts'
 import { OPEN } from './access/open.ts'
 import type { Config } from './config.ts'
-import { identityOf } from './front/identity-headers.ts'
+import { identityFor } from './front/identity-headers.ts'
 import { startHttp, type HttpOptions, type HttpServer } from './http.ts'
 import { createLog } from './log.ts'
 import type { Served } from './serve.ts'
@@ -15,7 +15,7 @@ import { VERSION } from './version.ts'
 const DRAIN_MS = 10_000
 
 /** The front's group may connect as well: the directory of the socket says which group that is. */
-const BEHIND_FRONT = { authenticate: identityOf, mode: 0o660 }
+const FOR_FRONT = 0o660
 
 export interface Daemon extends Served {
   readonly tenant: Tenant
@@ -74,8 +74,8 @@ async function guardOf(config: Config, report: (error: unknown) => void): Promis
 }
 
 /** Who gets in, and who they are. */
-function entrance({ listen, behindFront }: Config, guard: Guard | undefined): Partial<HttpOptions> {
-  if (behindFront === true) return BEHIND_FRONT
+function entrance({ moduleId, listen, behindFront }: Config, guard: Guard | undefined): Partial<HttpOptions> {
+  if (behindFront === true) return { authenticate: identityFor(moduleId), mode: FOR_FRONT }
   // A browser sends no token by itself; where none is asked for, a page must not get in by its visitor's.
   const accepts = 'path' in listen || guard?.open === false ? {} : { accepts: isLocalName }
   if (guard === undefined) return accepts

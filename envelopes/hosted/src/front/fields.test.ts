@@ -8,13 +8,17 @@ function request(headers: Record<string, string>, hasBody = false): Record<strin
   const lower = Object.fromEntries(
     Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]),
   )
-  const fields = requestFields({ rawHeaders, headers: lower }, identity, hasBody)
+  const fields = requestFields({ rawHeaders, headers: lower }, identity, 'acme', hasBody)
   const passed: Record<string, string> = {}
   for (let i = 0; i < fields.length; i += 2) passed[fields[i] as string] = fields[i + 1] as string
   return passed
 }
 
-const ASKS = { 'x-service-fs-subject': 'robot', 'x-service-fs-roles': 'read' }
+const ASKS = {
+  'x-service-fs-subject': 'robot',
+  'x-service-fs-roles': 'read',
+  'x-service-fs-tenant': 'acme',
+}
 
 it('passes what is for the tenant, as it was written', () => {
   const headers = {
@@ -40,6 +44,7 @@ it('keeps what is about the connection, credentials, and what only the front say
       Authorization: 'Bearer secret',
       'X-Service-FS-Subject': 'root',
       'x-service-fs-roles': 'append',
+      'x-service-fs-tenant': 'beta',
       'X-SERVICE-FS-anything': '1',
     }),
   ).toEqual(ASKS)

@@ -27,6 +27,7 @@ const CREDENTIALS = 'authorization'
 export function requestFields(
   { rawHeaders, headers }: Pick<IncomingMessage, 'rawHeaders' | 'headers'>,
   identity: Identity,
+  moduleId: string,
   hasBody: boolean,
 ): string[] {
   const named = namedBy(headers.connection)
@@ -34,7 +35,7 @@ export function requestFields(
     if (HOP_BY_HOP.has(name) || named.has(name) || name === CREDENTIALS) return false
     return !name.startsWith(OWN_FIELDS) && (hasBody || name !== 'content-length')
   })
-  return [...identityHeaders(identity), ...passed]
+  return [...identityHeaders(identity, moduleId), ...passed]
 }
 
 /** What a client gets of the fields of a tenant's answer. */

@@ -134,7 +134,7 @@ export class Forwarder {
     raw: IncomingMessage,
     out: ServerResponse,
     pool: Pool,
-    { path, identity, place, streams }: Errand,
+    { moduleId, path, identity, place, streams }: Errand,
   ): Promise<Outcome> {
     const exchange: Exchange = new Exchange(raw, out, {
       sending: () => {
@@ -153,7 +153,7 @@ export class Forwarder {
       {
         path,
         method: raw.method as 'GET',
-        headers: requestFields(raw, identity, body !== null),
+        headers: requestFields(raw, identity, moduleId, body !== null),
         body,
       },
       exchange,

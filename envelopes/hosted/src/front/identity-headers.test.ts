@@ -1,12 +1,12 @@
 import { expect, it } from 'vitest'
 import { Problem } from '@service-fs/wire/problem'
 import type { Identity } from '../identity.ts'
-import { identityHeaders, identityOf } from './identity-headers.ts'
+import { identityFor, identityHeaders, identityOf } from './identity-headers.ts'
 
-function sent(fields: readonly string[]): Identity | Problem {
+function sent(fields: readonly string[], read = identityOf): Identity | Problem {
   const headers: Record<string, string> = {}
   for (let i = 0; i < fields.length; i += 2) headers[fields[i] as string] = fields[i + 1] as string
-  return identityOf({ headers })
+  return read({ headers })
 }
 
 it.each<Identity>([
@@ -14,7 +14,11 @@ it.each<Identity>([
   { subject: 'nobody', roles: [] },
   { subject: 'Zoë, 100%\r\n<zoe@example.org>', roles: ['read', 'append'] },
 ])('arrives as it was sent: %j', (identity) => {
-  expect(sent(identityHeaders(identity))).toEqual(identity)
+  const fields = identityHeaders(identity, 'acme')
+  expect(sent(fields)).toEqual(identity)
+  expect(sent(fields, identityFor('acme'))).toEqual(identity)
+  expect(sent(fields, identityFor('beta'))).toMatchObject({ code: 'module-id-mismatch' })
+  expect(sent(fields.slice(0, 4), identityFor('acme'))).toMatchObject({ code: 'module-id-mismatch' })
 })
 
 it('who did not come through the front has no roles', () => {

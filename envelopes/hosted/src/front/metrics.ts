@@ -4,6 +4,7 @@ import { get, STATUS_CODES, type IncomingMessage } from 'node:http'
 import { Slots } from '../host/slots.ts'
 import { watchProcess } from '../process-metrics.ts'
 import { Counter, Gauge, Histogram, Registry, SECONDS } from '../prom.ts'
+import { identityHeaders } from './identity-headers.ts'
 import { linesOf, mergeMetrics } from './merge-metrics.ts'
 import type { Tenants } from './tenants.ts'
 
@@ -100,7 +101,9 @@ export class FrontMetrics {
     const slots = new Slots(ASKED_AT_ONCE)
     const texts = await Promise.all(
       sockets.map(([tenant, socket]) =>
-        slots.with(async () => linesOf(await metricsOf(socket, timeoutMs), tenant)).catch(() => undefined),
+        slots
+          .with(async () => linesOf(await metricsOf(tenant, socket, timeoutMs), tenant))
+          .catch(() => undefined),
       ),
     )
     this.#running.reset()
@@ -120,13 +123,13 @@ export class FrontMetrics {
 }
 
 /** Who asks, as the tenants believe the front. */
-const MAY_SEE_METRICS = { 'x-service-fs-subject': 'front', 'x-service-fs-roles': 'operate' }
+const FRONT = { subject: 'front', roles: ['operate'] } as const
 
 /** The text of `GET /metrics` at that socket. Rejects when it does not come in time, or is another answer. */
-function metricsOf(socketPath: string, timeoutMs: number): Promise<string> {
+function metricsOf(moduleId: string, socketPath: string, timeoutMs: number): Promise<string> {
   return new Promise((resolve, reject) => {
     const signal = AbortSignal.timeout(timeoutMs)
-    const headers = { host: 'localhost', connection: 'close', ...MAY_SEE_METRICS }
+    const headers = ['host', 'localhost', 'connection', 'close', ...identityHeaders(FRONT, moduleId)]
     const request = get({ socketPath, path: '/metrics', headers, agent: false, signal }, (response) => {
       textOf(response).then(resolve, reject)
     })
