@@ -21,7 +21,7 @@ async function linked(script: string, reach: (moduleId: string) => Promise<strin
       ),
     settings: () => ({
       listen: [],
-      access: { rate: {}, oidc: [], certificates: [] },
+      access: { rate: {}, oidc: [], certificates: [], behindTls: false },
       tenants: [],
       idleMs: 0,
     }),
