@@ -114,8 +114,6 @@ function createListener(settings: Settings): Server | TlsServer {
         })
   // Node.js would leave those behind the thousandth out of `headers`, but not out of `rawHeaders`; maxHeaderBytes bounds them.
   server.maxHeadersCount = 0
-  // Node.js would leave those behind the thousandth out of `headers`, but not out of `rawHeaders`; maxHeaderBytes bounds them.
-  server.maxHeadersCount = 0
   server.setTimeout(settings.idleTimeout)
   server.maxConnections = settings.maxConnections
   return server

@@ -77,6 +77,11 @@ interface Parts {
   report: (error: unknown) => void
 }
 
+/** To a supervisor that is gone nothing can be said: the front is about to end. */
+function say(message: unknown): void {
+  process.send?.(message, undefined, {}, () => undefined)
+}
+
 class Front {
   readonly urls: string[]
   readonly #access: Access
@@ -90,8 +95,6 @@ class Front {
   static async start(settings: FrontSettings): Promise<Front> {
     const log = createLog({ name: 'front' })
     const report = (error: unknown): void => log.error(error)
-    // To a supervisor that is gone nothing can be said: the front is about to end.
-    const say = (message: unknown): void => void process.send?.(message, undefined, {}, () => undefined)
     const tenants = new FrontTenants(settings.tenants, say)
     const access = createAccess(settings.access, { report })
     const metrics = new FrontMetrics({ tenants: () => tenants.known(), running: () => tenants.running() })
