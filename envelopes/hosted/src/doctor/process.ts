@@ -1,6 +1,6 @@
 /** The process that serves a tenant, and the machine's clock. */
-import { readFileSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { constants, readFileSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { processFacts } from '../process-facts.ts'
 import { finding, type Finding } from './finding.ts'
@@ -13,8 +13,19 @@ export async function writerOf(dir: string): Promise<{ finding: Finding; pid?: n
   if (process.platform !== 'linux')
     return { finding: finding('lock', 'unknown', 'this system does not tell who holds a lock') }
   if (!isLocked(lock.dev, lock.ino)) return { finding: finding('lock', 'no', 'nobody writes to it now') }
-  const pid = Number(/^\d{1,10}/.exec(await readFile(join(dir, 'lock'), 'latin1'))?.[0])
+  const pid = Number(/^\d{1,10}/.exec(await beginningOf(join(dir, 'lock')))?.[0])
   return { finding: finding('lock', 'yes', `held by process ${pid}: no other one writes`), pid }
+}
+
+/** Whose file it is may have put anything in its place. */
+async function beginningOf(path: string): Promise<string> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(10), 0, 10)
+    return buffer.toString('latin1', 0, bytesRead)
+  } finally {
+    await file.close()
+  }
 }
 
 /** Whether /proc/locks has a flock(2) on the file. */
