@@ -39,6 +39,21 @@ const look = async (path: string): Promise<string> => {
 const refused = (message: string) => ({ code: 'config', message: expect.stringContaining(message) })
 
 describe.skipIf(!isRoot())(`as root${why}`, () => {
+  it('what is made stands in directories of root', async () => {
+    for (const path of ['root', 'root/.secret', 'run']) {
+      await chown(join(dir, path), 64_100, 64_100)
+      const prepared = async (): Promise<void> => {
+        await prepareRoot(config)
+        await prepareRun(config)
+      }
+      await expect(prepared()).rejects.toMatchObject(
+        refused(`${path}: expected it to be root's, found one of uid 64100`),
+      )
+      await chown(join(dir, path), 0, 0)
+      await prepared()
+    }
+  })
+
   it('gives a tenant its directories and keys, and nobody else anything in them', async () => {
     const owner = await new Users(config).ownerOf({ moduleId: 'acme' })
     expect(owner).toEqual({ uid: 64_100, gid: 64_100 })

@@ -30,9 +30,17 @@ export async function directoryAt(path: string): Promise<Directory | undefined> 
   }
 }
 
-/** Makes a directory that is not there; one that is gets the mode, and is its owner's or this process's. */
+/**
+ * Makes a directory that is not there; one that is gets the mode, and is its owner's or this process's.
+ * @throws HostedError `config`: root's it must be, and is another's, who could put anything in the place of what is made in it
+ */
 export async function ensureDirectory(path: string, mode: number, owner?: Owner): Promise<void> {
   const found = await directoryAt(path)
+  if (owner === undefined && found !== undefined && found.uid !== 0 && process.getuid?.() === 0)
+    throw new HostedError(
+      'config',
+      `${path}: expected it to be root's, found one of uid ${found.uid}: chown root:root ${path}`,
+    )
   if (found === undefined) {
     await mkdir(dirname(path), { mode: 0o755, recursive: true })
     await mkdir(path, { mode: 0o700 })
