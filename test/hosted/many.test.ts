@@ -47,7 +47,8 @@ it.skipIf(!isLinux)(
     const idle = sum(running, pids)
     console.log(`100 tenants: ${mib(started)} MiB as soon as they are used, ${mib(idle)} MiB when idle`)
     expect(started).toBeLessThan(3 * GIB)
-    expect(idle).toBeLessThan(2.5 * GIB)
+    // Node.js 24 takes more than Node.js 20.
+    expect(idle).toBeLessThan(Number(process.versions.node.split('.')[0]) >= 23 ? 3 * GIB : 2.5 * GIB)
   },
   300_000,
 )
