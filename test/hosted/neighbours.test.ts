@@ -25,7 +25,7 @@ describe.skipIf(why !== '')(`the others go on as before${why}`, () => {
       tenants: TENANTS,
       prepare: async (dir) => {
         disk = join(dir, 'ledgers/full')
-        mount('-t', 'tmpfs', '-o', 'size=6m,mode=0700,uid=64104,gid=64104', 'none', disk)
+        mount('-t', 'tmpfs', '-o', 'size=6m,mode=0700,uid=70104,gid=70104', 'none', disk)
         await limitMemory(join(dir, 'host.json'), 'greedy', 256)
       },
     })

@@ -84,7 +84,7 @@ describe.skipIf(!isRoot)(`ten tenants${why}`, () => {
     }
     const front = statusOf(host.frontPid)
     expect([front['Uid']?.split('\t')[0], front['CapEff'], front['NoNewPrivs']]).toEqual([
-      '64099',
+      '70099',
       NO_CAPS,
       '1',
     ])
@@ -110,7 +110,7 @@ describe.skipIf(!isRoot)(`ten tenants${why}`, () => {
   it('open nothing to others; the front connects, and opens no file', async () => {
     const all = await everything(host)
     expect(probe(host, 65_534, all)).toEqual([])
-    const opened = probe(host, 64_099, all).map(({ tenant, how }) => `${tenant} ${how}`)
+    const opened = probe(host, 70_099, all).map(({ tenant, how }) => `${tenant} ${how}`)
     expect(opened.toSorted()).toEqual(TEN.map((id) => `${id} connect`))
   })
 

@@ -168,7 +168,7 @@ describe.skipIf(!canBoot)('under systemd (skipped without root, systemd, dpkg, o
       other: expect.stringContaining('"cursor":1,'),
       ready: expect.stringContaining('"ready":true'),
       up: '2',
-      users: expect.stringMatching(/^0 64099 6410\d 6410\d $/),
+      users: expect.stringMatching(/^0 70099 7010\d 7010\d $/),
       interfaces: '1',
       checkpoint: '1',
       result: 'success',

@@ -17,8 +17,8 @@ it('fills in what is left out; paths are relative to the file', () => {
     root: '/etc/service-fs/ledgers',
     run: '/run/service-fs',
     listen: ['127.0.0.1:8080'],
-    front: { uid: 64_099, gid: 64_099 },
-    uids: { from: 64_100, to: 65_000 },
+    front: { uid: 70_099, gid: 70_099 },
+    uids: { from: 70_100, to: 79_999 },
     idleStopSeconds: 600,
     immutable: 'auto',
     tenants: [],
@@ -46,8 +46,8 @@ it.each([
     },
     "tenants.1.uid: expected one of its own, found 5, which is a's",
   ],
-  [{ root: '/x', tenants: [{ moduleId: 'a', uid: 64_099 }] }, "found 64099, which is the front's"],
-  [{ root: '/x', tenants: [{ moduleId: 'a', uid: 5, gid: 64_099 }] }, "expected another than the front's"],
+  [{ root: '/x', tenants: [{ moduleId: 'a', uid: 70_099 }] }, "found 70099, which is the front's"],
+  [{ root: '/x', tenants: [{ moduleId: 'a', uid: 5, gid: 70_099 }] }, "expected another than the front's"],
   [{ root: '/x', run: `/run/${'x'.repeat(60)}` }, 'run: expected a path of at most 32 bytes'],
   [{ root: '/x', uids: { from: 9, to: 8 } }, 'uids.to: expected at least 9, found 8'],
   [{ root: '/x', tls: { certificate: 'c' } }, 'tls.key: expected to be there'],
@@ -63,14 +63,14 @@ it('refuses what is not JSON, and a file that is not there', async () => {
 it('changes the tenants and leaves the rest as it is', async () => {
   const file = join(dir, 'host.json')
   await writeFile(file, '{"run": "/run/x", "root": "r"}')
-  await changeTenants(file, (tenants) => [...tenants, { moduleId: 'acme', uid: 64_100 }])
+  await changeTenants(file, (tenants) => [...tenants, { moduleId: 'acme', uid: 70_100 }])
   expect(await readFile(file, 'utf8')).toBe(`{
   "run": "/run/x",
   "root": "r",
   "tenants": [
     {
       "moduleId": "acme",
-      "uid": 64100
+      "uid": 70100
     }
   ]
 }

@@ -51,8 +51,8 @@ export type HostConfig = HostFile & Required<Pick<HostFile, Filled>>
 const DEFAULTS = {
   run: '/run/service-fs',
   listen: ['127.0.0.1:8080'],
-  front: { uid: 64_099, gid: 64_099 },
-  uids: { from: 64_100, to: 65_000 },
+  front: { uid: 70_099, gid: 70_099 },
+  uids: { from: 70_100, to: 79_999 },
   idleStopSeconds: 600,
   immutable: 'auto',
   tenants: [],

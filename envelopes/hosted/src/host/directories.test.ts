@@ -41,13 +41,13 @@ const refused = (message: string) => ({ code: 'config', message: expect.stringCo
 describe.skipIf(!isRoot())(`as root${why}`, () => {
   it('what is made stands in directories of root', async () => {
     for (const path of ['root', 'root/.secret', 'run']) {
-      await chown(join(dir, path), 64_100, 64_100)
+      await chown(join(dir, path), 70_100, 70_100)
       const prepared = async (): Promise<void> => {
         await prepareRoot(config)
         await prepareRun(config)
       }
       await expect(prepared()).rejects.toMatchObject(
-        refused(`${path}: expected it to be root's, found one of uid 64100`),
+        refused(`${path}: expected it to be root's, found one of uid 70100`),
       )
       await chown(join(dir, path), 0, 0)
       await prepared()
@@ -56,7 +56,7 @@ describe.skipIf(!isRoot())(`as root${why}`, () => {
 
   it('gives a tenant its directories and keys, and nobody else anything in them', async () => {
     const owner = await new Users(config).ownerOf({ moduleId: 'acme' })
-    expect(owner).toEqual({ uid: 64_100, gid: 64_100 })
+    expect(owner).toEqual({ uid: 70_100, gid: 70_100 })
     const { vkey } = await prepareTenant(config, { moduleId: 'acme', origin: 'example.org/acme' }, owner)
     expect(vkey).toMatch(/^example\.org\/acme\+/)
     await prepareSocket(config, 'acme', owner)
@@ -69,10 +69,10 @@ describe.skipIf(!isRoot())(`as root${why}`, () => {
     ])
     const theirs = ['root/acme', 'root/.secret/acme', 'root/.secret/acme/ed25519.key', 'run/acme']
     expect(await Promise.all(theirs.map(look))).toEqual([
-      '700 64100 64100',
-      '700 64100 64100',
-      '600 64100 64100',
-      '2710 64100 64099',
+      '700 70100 70100',
+      '700 70100 70100',
+      '600 70100 70100',
+      '2710 70100 70099',
     ])
     expect((await readdir(join(dir, 'root/.secret'))).toSorted()).toEqual(['acme'])
     // Again, nothing changes.
@@ -84,21 +84,21 @@ describe.skipIf(!isRoot())(`as root${why}`, () => {
 
   it('gives no user to two tenants, one that was taken out of the configuration included', async () => {
     for (const [moduleId, uid] of [
-      ['a', 64_100],
-      ['b', 64_101],
+      ['a', 70_100],
+      ['b', 70_101],
     ] as const) {
       const owner = await new Users(config).ownerOf({ moduleId })
       expect(owner.uid).toBe(uid)
       await prepareTenant(config, { moduleId }, owner)
     }
-    const listed: TenantConfig[] = [{ moduleId: 'c', uid: 64_102 }]
-    expect((await new Users({ ...config, tenants: listed }).ownerOf({ moduleId: 'd' })).uid).toBe(64_103)
+    const listed: TenantConfig[] = [{ moduleId: 'c', uid: 70_102 }]
+    expect((await new Users({ ...config, tenants: listed }).ownerOf({ moduleId: 'd' })).uid).toBe(70_103)
     await rm(join(dir, 'root/a'), { recursive: true })
-    expect((await new Users(config).ownerOf({ moduleId: 'd' })).uid).toBe(64_102)
-    expect((await new Users(config).ownerOf({ moduleId: 'a' })).uid).toBe(64_100)
-    const full = { ...config, uids: { from: 64_100, to: 64_101 } }
+    expect((await new Users(config).ownerOf({ moduleId: 'd' })).uid).toBe(70_102)
+    expect((await new Users(config).ownerOf({ moduleId: 'a' })).uid).toBe(70_100)
+    const full = { ...config, uids: { from: 70_100, to: 70_101 } }
     await expect(new Users(full).ownerOf({ moduleId: 'd' })).rejects.toMatchObject({ code: 'config' })
-    await expect(new Users(config).ownerOf({ moduleId: 'd', uid: 64_099 })).rejects.toMatchObject({
+    await expect(new Users(config).ownerOf({ moduleId: 'd', uid: 70_099 })).rejects.toMatchObject({
       code: 'config',
     })
   })
@@ -107,12 +107,12 @@ describe.skipIf(!isRoot())(`as root${why}`, () => {
     await mkdir(join(dir, 'root/acme/lost+found'), { recursive: true })
     const owner = await new Users(config).ownerOf({ moduleId: 'acme' })
     await prepareTenant(config, { moduleId: 'acme' }, owner)
-    expect(await look('root/acme')).toBe('700 64100 64100')
+    expect(await look('root/acme')).toBe('700 70100 70100')
     expect(await readdir(join(dir, 'root/acme'))).toEqual(['lost+found'])
   })
 
   it('refuses what is another’s, open to others, a link, or lacks its keys', async () => {
-    const owner = { uid: 64_100, gid: 64_100 }
+    const owner = { uid: 70_100, gid: 70_100 }
     const acme = { moduleId: 'acme' }
     await mkdir(join(dir, 'root/acme'))
     await writeFile(join(dir, 'root/acme/origin'), 'x\n')
@@ -120,9 +120,9 @@ describe.skipIf(!isRoot())(`as root${why}`, () => {
     await chown(join(dir, 'root/acme'), 64_200, 64_200)
     expect(await new Users(config).ownerOf(acme)).toEqual({ uid: 64_200, gid: 64_200 })
     await expect(prepareTenant(config, acme, owner)).rejects.toMatchObject(
-      refused('expected it to be of uid 64100'),
+      refused('expected it to be of uid 70100'),
     )
-    await chown(join(dir, 'root/acme'), 64_100, 64_100)
+    await chown(join(dir, 'root/acme'), 70_100, 70_100)
     await chmod(join(dir, 'root/acme'), 0o755)
     await expect(prepareTenant(config, acme, owner)).rejects.toMatchObject(
       refused('expected mode 0700, found 0755'),
