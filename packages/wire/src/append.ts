@@ -110,9 +110,7 @@ function headerText(value: string, codec: Codec): string {
 
 function batchRecords(call: Call): NewRecord[] {
   const { request, limits, options } = call
-  const text = decodeBody(request.body, options.codec)
-  const lines = text.split('\n')
-  if (lines.at(-1) === '') lines.pop()
+  const { lines, allowance } = linesOf(request.body, options.codec, limits)
   if (lines.length > limits.maxBatch) {
     throw new Problem('too-large', `body: expected at most ${limits.maxBatch} lines, found ${lines.length}`, {
       field: 'body',
@@ -121,8 +119,20 @@ function batchRecords(call: Call): NewRecord[] {
     })
   }
   if (lines.length === 0) throw badField('body', 'at least one line', 'none')
-  const reading = { limits, codec: options.codec, allowance: allowanceFor(text, limits.maxValues) }
+  const reading = { limits, codec: options.codec, allowance }
   return lines.map((line, i) => jsonRecord(line, reading, i + 1))
+}
+
+/** The lines of a batch, and how many values they may have together. The whole text is not kept beside them: memory is short in an engine. */
+function linesOf(
+  body: Uint8Array,
+  codec: Codec,
+  { maxValues }: Limits,
+): { lines: string[]; allowance: Allowance | undefined } {
+  const text = decodeBody(body, codec)
+  const lines = text.split('\n')
+  if (lines.at(-1) === '') lines.pop()
+  return { lines, allowance: allowanceFor(text, maxValues) }
 }
 
 function decodeBody(body: Uint8Array, codec: Codec): string {
