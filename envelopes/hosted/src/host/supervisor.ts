@@ -14,6 +14,7 @@ import { watchAccess, type AccessWatch } from '../access/watch.ts'
 import { parseListen } from '../config.ts'
 import { HostedError } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { VERSION } from '../version.ts'
 import type { Inherited } from '../socket-activation.ts'
 import { FIRST_GIVEN, startChild } from './child.ts'
 import { loadHostConfig, type HostConfig } from './config.ts'
@@ -73,6 +74,11 @@ export class Supervisor {
       const supervisor = new Supervisor({ ...options, file, program }, config, access, lock)
       supervisor.urls = await supervisor.#front.start()
       supervisor.#watch = supervisor.#startWatching()
+      options.log.info('listening', {
+        url: supervisor.urls.join(' '),
+        tenants: config.tenants.length,
+        version: VERSION,
+      })
       return supervisor
     } catch (error) {
       await lock.release()
@@ -129,10 +135,12 @@ export class Supervisor {
 
   /** Ends the front when it has answered what is under way, then the tenants. */
   async stop(): Promise<void> {
+    this.#log.info('stopping')
     this.#watch?.close()
     await this.#front.stop()
     await Promise.all([...this.#tenants.values()].map((tenant) => tenant.close()))
     await this.#lock.release()
+    this.#log.info('stopped')
   }
 
   #startWatching(): AccessWatch {
