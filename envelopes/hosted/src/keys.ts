@@ -8,6 +8,7 @@ import * as fs from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { formatSignerKey, parseSignerKey, signerFromKey, type KeySigner } from '@service-fs/tlog/keys'
 import { TYPE_ED25519 } from '@service-fs/tlog/note'
+import { syncDir } from './durable.ts'
 import { HostedError } from './errors.ts'
 import { nativeCrypto } from '@service-fs/native/native'
 
@@ -135,15 +136,6 @@ export async function refuseUsed(path: string, dir: string): Promise<void> {
     'key',
     `${dir}: no ledger is here, and its private key has signed one: restore the ledger; to begin another one, move ${path} away`,
   )
-}
-
-async function syncDir(path: string): Promise<void> {
-  const dir = await fs.open(path, constants.O_RDONLY | constants.O_DIRECTORY)
-  try {
-    await dir.sync()
-  } finally {
-    await dir.close()
-  }
 }
 
 /** Whether a system call failed with this errno. */

@@ -39,7 +39,8 @@ export function checkTenant(request: WireRequest, prefix: string | undefined, mo
   })
 }
 
-function shorten(text: string): string {
+/** A name as a client gave it, short enough for a message. */
+export function shorten(text: string): string {
   return text.length > 64 ? `${text.slice(0, 64)}…` : text
 }
 

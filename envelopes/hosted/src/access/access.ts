@@ -6,7 +6,7 @@ import type { IncomingMessage } from 'node:http'
 import { splitTarget } from '@service-fs/wire/request'
 import { Problem } from '@service-fs/wire/problem'
 import { createMatcher, ROUTES, type Route } from '@service-fs/wire/routes'
-import { splitTenant } from '@service-fs/wire/tenant'
+import { shorten, splitTenant } from '@service-fs/wire/tenant'
 import { HostedError } from '../errors.ts'
 import type { Identity } from '../identity.ts'
 import { authorizationOf } from './authorization.ts'
@@ -142,7 +142,7 @@ function granted(
   const roles = [...new Set(fitting.flatMap((grant) => grant.roles))]
   const identity = { subject, roles }
   if (moduleId !== undefined && roles.length === 0)
-    return new Problem('forbidden', `${subject} has no role for the tenant ${cut(moduleId)}`, {
+    return new Problem('forbidden', `${subject} has no role for the tenant ${shorten(moduleId)}`, {
       supplied: 'none',
     })
   if (moduleId !== undefined || route === undefined || route.tenant || isAmong(identity, route))
@@ -162,10 +162,6 @@ function isAmong({ roles }: Identity, route: Route | undefined): boolean {
 /** Whether an answer goes on until somebody ends it. */
 function isEndless(route: Route | undefined): boolean {
   return route?.pattern === '/v1/follow'
-}
-
-function cut(text: string): string {
-  return text.length > 64 ? `${text.slice(0, 64)}…` : text
 }
 
 /** Whether a request is for what needs no credentials. */

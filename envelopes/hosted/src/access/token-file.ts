@@ -1,9 +1,8 @@
 /** Changes the file of tokens: one change at a time, whole or not at all, for its owner only. */
-import { randomBytes } from 'node:crypto'
-import { chown, lstat, open, realpath, rename, unlink, type FileHandle } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { lstat, open, realpath, unlink, type FileHandle } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { codeOf } from '@service-fs/client/errors'
+import { replaceFile } from '../durable.ts'
 import { HostedError } from '../errors.ts'
 import { readTokens, type StoredToken } from './tokens.ts'
 
@@ -70,32 +69,11 @@ async function exists(path: string): Promise<boolean> {
 }
 
 async function replace(path: string, text: string, isThere: boolean): Promise<void> {
-  const temporary = `${path}.${randomBytes(4).toString('hex')}`
   try {
-    const file = await open(temporary, 'wx', 0o600)
-    try {
-      await file.writeFile(text)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    if (isThere) await keepOwner(path, temporary)
-    await rename(temporary, path)
+    await replaceFile(path, text, isThere ? await lstat(path) : undefined)
   } catch (error) {
-    await unlink(temporary).catch(() => undefined)
     throw failed(path, error)
   }
-  const dir = await open(dirname(path), 'r')
-  try {
-    await dir.sync()
-  } finally {
-    await dir.close()
-  }
-}
-
-async function keepOwner(path: string, temporary: string): Promise<void> {
-  const [before, after] = [await lstat(path), await lstat(temporary)]
-  if (before.uid !== after.uid || before.gid !== after.gid) await chown(temporary, before.uid, before.gid)
 }
 
 function failed(path: string, error: unknown): HostedError {

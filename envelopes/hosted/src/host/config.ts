@@ -1,16 +1,16 @@
 /** host.json: what `service-fs host` runs. Checked strictly when it is read, and written whole or not at all. */
-import { randomBytes } from 'node:crypto'
-import { open, readFile, rename, unlink } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { DEFAULT_LIMITS } from '@service-fs/ledger/limits'
 import { isModuleId } from '@service-fs/format/module-id'
 import { isKeyName } from '@service-fs/tlog/note'
 import * as v from 'valibot'
 import { AccessConfig, TlsConfig } from '../access/settings.ts'
+import { replaceFile } from '../durable.ts'
 import { HostedError } from '../errors.ts'
 import { messageOf } from '@service-fs/client/errors'
 import { hasCode } from '../keys.ts'
-import { syncDir, type Owner } from './files.ts'
+import type { Owner } from './files.ts'
 
 /** A tenant of the host. */
 export interface TenantConfig {
@@ -174,21 +174,7 @@ export async function changeTenants(
 export async function writeHostConfig(file: string, content: object): Promise<void> {
   const json = `${JSON.stringify(content, undefined, 2)}\n`
   parseHostConfig(json, file)
-  const temporary = `${file}.${randomBytes(4).toString('hex')}`
-  const handle = await open(temporary, 'wx', 0o600)
-  try {
-    await handle.writeFile(json)
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-  try {
-    await rename(temporary, file)
-  } catch (error) {
-    await unlink(temporary)
-    throw error
-  }
-  await syncDir(dirname(resolve(file)))
+  await replaceFile(file, json)
 }
 
 async function readConfigText(file: string): Promise<string> {

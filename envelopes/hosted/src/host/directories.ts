@@ -14,10 +14,11 @@ import { randomBytes } from 'node:crypto'
 import { chmod, chown, mkdir, rename } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { defaultOrigin } from '@service-fs/client/origin'
+import { syncDir } from '../durable.ts'
 import { HostedError } from '../errors.ts'
 import { AUDIT_KEY, LEDGER_KEY, openSigner, secretDir } from '../keys.ts'
 import type { HostConfig, TenantConfig } from './config.ts'
-import { directoryAt, ensureDirectory, isEmptyDirectory, syncDir, type Owner } from './files.ts'
+import { directoryAt, ensureDirectory, isEmptyDirectory, type Owner } from './files.ts'
 import { isRoot } from './uids.ts'
 
 /** What only the host's own processes use: locks. No tenant can have that name. */

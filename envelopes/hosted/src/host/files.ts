@@ -1,6 +1,5 @@
 /** Directories of the host: who owns them, and what may be in their way. */
-import { constants } from 'node:fs'
-import { chmod, chown, lstat, mkdir, open, opendir } from 'node:fs/promises'
+import { chmod, chown, lstat, mkdir, opendir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { HostedError } from '../errors.ts'
 import { hasCode } from '../keys.ts'
@@ -55,14 +54,4 @@ export async function ensureDirectory(path: string, mode: number, owner?: Owner)
 export async function isEmptyDirectory(path: string): Promise<boolean> {
   for await (const { name } of await opendir(path)) if (name !== 'lost+found') return false
   return true
-}
-
-/** Makes the names in a directory durable. */
-export async function syncDir(path: string): Promise<void> {
-  const dir = await open(path, constants.O_RDONLY | constants.O_DIRECTORY)
-  try {
-    await dir.sync()
-  } finally {
-    await dir.close()
-  }
 }
