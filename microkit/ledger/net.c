@@ -45,12 +45,7 @@ static bool taken[NET_SLOTS];
 static uint32_t taken_count;
 
 void net_begin(uintptr_t mine, uintptr_t theirs, uintptr_t region) {
-    ring.mine = (struct ring_side *)mine;
-    ring.theirs = (const struct ring_side *)theirs;
-    /* What a life before has put is still for net to take; what net has put for it is passed over. */
-    ring.produced = ring_peek(&ring.mine->produced);
-    ring.consumed = ring_peek(&ring.theirs->produced);
-    __atomic_store_n(&ring.mine->consumed, ring.consumed, __ATOMIC_RELEASE);
+    ring_resume(&ring, mine, theirs);
     data = (uint8_t *)region;
     for (uint32_t i = 0; i < PIECES; i++) pieces[i].next = i + 1 < PIECES ? i + 1 : NOBODY;
 }

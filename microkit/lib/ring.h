@@ -103,4 +103,16 @@ static inline bool ring_join(struct ring *ring, uintptr_t mine, uintptr_t theirs
     return ring->produced == ring->consumed;
 }
 
+/*
+ * One of two that put to each other, at each start, which may be a second one: what a life before has put is
+ * still for the other to take; what the other has put for it is passed over.
+ */
+static inline void ring_resume(struct ring *ring, uintptr_t mine, uintptr_t theirs) {
+    ring->mine = (struct ring_side *)mine;
+    ring->theirs = (const struct ring_side *)theirs;
+    ring->produced = ring_peek(&ring->mine->produced);
+    ring->consumed = ring_peek(&ring->theirs->produced);
+    __atomic_store_n(&ring->mine->consumed, ring->consumed, __ATOMIC_RELEASE);
+}
+
 #endif

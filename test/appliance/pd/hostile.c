@@ -525,11 +525,7 @@ static void take(const struct net_message *message) {
 void init(void) {
     seed = 88172645463325252u;
     go_on();
-    net.mine = (struct ring_side *)AT_NET_RING_MINE;
-    net.theirs = (const struct ring_side *)AT_NET_RING_THEIRS;
-    net.produced = ring_peek(&net.mine->produced);
-    net.consumed = ring_peek(&net.theirs->produced);
-    __atomic_store_n(&net.mine->consumed, net.consumed, __ATOMIC_RELEASE);
+    ring_resume(&net, AT_NET_RING_MINE, AT_NET_RING_THEIRS);
     put_net(NET_BEGIN, 0, 0, 0);
     microkit_notify(CH_NET);
 }

@@ -283,11 +283,7 @@ static void take(const struct net_message *message) {
 }
 
 void init(void) {
-    ring.mine = (struct ring_side *)AT_NET_RING_MINE;
-    ring.theirs = (const struct ring_side *)AT_NET_RING_THEIRS;
-    ring.produced = ring_peek(&ring.mine->produced);
-    ring.consumed = ring_peek(&ring.theirs->produced);
-    __atomic_store_n(&ring.mine->consumed, ring.consumed, __ATOMIC_RELEASE);
+    ring_resume(&ring, AT_NET_RING_MINE, AT_NET_RING_THEIRS);
     put(NET_BEGIN, 0, 0, 0);
     microkit_notify(CH_NET);
 }
