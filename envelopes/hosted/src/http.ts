@@ -46,7 +46,7 @@ const MEMORY = Math.min(256 * MIB, Math.max(64 * MIB, getHeapStatistics().heap_s
 const DEFAULTS = { maxBodyBytes: MEMORY, maxAnswerBytes: MEMORY, answerPatience: 10_000 }
 
 /** What answers requests by the wire. */
-export function wireHandler(options: WireHttpOptions): Handle {
+function wireHandler(options: WireHttpOptions): Handle {
   const settings = { ...DEFAULTS, ...options }
   const budget = new Budget(settings.maxBodyBytes)
   const room = new AnswerRoom(settings.maxAnswerBytes, settings.answerPatience)

@@ -6,8 +6,6 @@ import { TYPE_ED25519 } from '@service-fs/tlog/note'
 
 /** Bytes of a key disk. */
 export const KEY_DISK_BYTES: number = 1 << 20
-/** Keys that it has room for. */
-export const MOST_KEYS = 64
 /** Bytes of a key's name, at most. */
 export const LONGEST_KEY_NAME = 256
 

@@ -32,7 +32,7 @@ const COUNTS = ['entries', 'bytes', 'since', 'limit', 'next_cursor', 'cursor', '
 const STANDING: ReadonlySet<string> = new Set([...TEXTS, 'entries', 'bytes'])
 
 /** The read that an entry of an audit sub-ledger records. @throws Error that says what was expected and what was found */
-export function readOf({ header, payload, split, continuation }: Entry): Read {
+function readOf({ header, payload, split, continuation }: Entry): Read {
   expect(header.type === READ_TYPE, READ_TYPE, header.type)
   expect(split === undefined && continuation === undefined, 'an entry of its own', 'a split record')
   const text = nativeCodec.utf8Decode(payload)
