@@ -1,5 +1,6 @@
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { lockDirectory } from './lock.ts'
 import { openPosixStorage } from './posix.ts'
@@ -11,6 +12,14 @@ const HOLDER = `
   console.log('open')
   setInterval(() => undefined, 1000)
 `
+
+/** Whether the system tells who has a lock. */
+const TELLS_HOLDER = process.platform === 'linux'
+
+function replace(path: string, text: string): void {
+  writeFileSync(`${path}.new`, text)
+  renameSync(`${path}.new`, path)
+}
 
 describe('lockDirectory', () => {
   let dir: ReturnType<typeof temporaryDirectory>
@@ -56,13 +65,58 @@ describe('lockDirectory', () => {
     await once(child, 'exit')
   })
 
-  it('locks the file that is there', async () => {
+  it.each([
+    ['is removed', (lock: string) => rmSync(lock)],
+    ['is renamed', (lock: string) => renameSync(lock, `${lock}.old`)],
+    ['is replaced by an empty file', (lock: string) => replace(lock, '')],
+    ['is replaced by a file that names another process', (lock: string) => replace(lock, '1\n')],
+  ])('keeps a second process out when the file `lock` %s', async (_, change) => {
+    const script = bundleScript(dir.path, HOLDER)
+    const ledger = `${dir.path}/ledger`
+    const { child, firstLine } = startNode(script, [ledger])
+    try {
+      expect(await firstLine).toBe('open')
+      change(`${ledger}/lock`)
+      await expect(openPosixStorage(ledger)).rejects.toMatchObject({
+        code: 'locked',
+        ...(TELLS_HOLDER ? { message: `lock: process ${child.pid} writes to this ledger` } : {}),
+      })
+    } finally {
+      child.kill('SIGKILL')
+      await once(child, 'exit')
+    }
+    await (await openPosixStorage(ledger)).close()
+  })
+
+  it('keeps out a version that knows the file `lock` only', async () => {
     const lock = await lockDirectory(dir.path)
-    rmSync(`${dir.path}/lock`)
-    const second = await lockDirectory(dir.path)
-    expect(existsSync(`${dir.path}/lock`)).toBe(true)
+    expect(spawnSync('flock', ['-n', `${dir.path}/lock`, 'true']).status).toBe(1)
     await lock.release()
+    expect(spawnSync('flock', ['-n', `${dir.path}/lock`, 'true']).status).toBe(0)
+  })
+
+  it('is kept out by a version that knows the file `lock` only, and frees the directory again', async () => {
+    writeFileSync(`${dir.path}/lock`, '')
+    const holder = spawn('flock', [`${dir.path}/lock`, 'sh', '-c', 'echo held; exec sleep 60'], {
+      detached: true,
+    })
+    await once(holder.stdout, 'data')
     await expect(lockDirectory(dir.path)).rejects.toMatchObject({ code: 'locked' })
+    process.kill(-(holder.pid ?? 0), 'SIGKILL')
+    await once(holder, 'exit')
+    await (await lockDirectory(dir.path)).release()
+  })
+
+  it('can be held without writing anything', async () => {
+    const lock = await lockDirectory(dir.path, { write: false })
+    expect(readdirSync(dir.path)).toEqual([])
+    await expect(lockDirectory(dir.path)).rejects.toMatchObject({ code: 'locked' })
+    await expect(lockDirectory(dir.path, { write: false })).rejects.toMatchObject({ code: 'locked' })
+    await lock.release()
+    writeFileSync(`${dir.path}/lock`, '4711\n')
+    const second = await lockDirectory(dir.path, { write: false })
+    expect(readFileSync(`${dir.path}/lock`, 'latin1')).toBe('4711\n')
+    expect(spawnSync('flock', ['-n', `${dir.path}/lock`, 'true']).status).toBe(1)
     await second.release()
   })
 

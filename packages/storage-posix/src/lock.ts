@@ -1,102 +1,96 @@
-import { spawn } from 'node:child_process'
 import { constants } from 'node:fs'
-import { type FileHandle, open, stat } from 'node:fs/promises'
+import { type FileHandle, stat } from 'node:fs/promises'
 import { errnoOf, StorageError, systemError } from '@service-fs/storage/errors'
+import { openLocked } from './flock.ts'
+import { lockHolder } from './lock-holder.ts'
 
 /** The exclusive lock on a ledger directory, held until release() or until the process is gone, SIGKILL included. */
 export interface DirectoryLock {
   release(): Promise<void>
 }
 
-/** open(2) with O_EXLOCK locks like flock(2), where there is such a flag. */
-const O_EXLOCK = 0x20
-const HAS_EXLOCK = new Set(['darwin', 'freebsd', 'netbsd', 'openbsd'])
+export interface LockOptions {
+  /** Whether `lock` is made and the pid written into it. Default true; false: nothing is written. */
+  readonly write?: boolean
+}
+
+/** What opening `lock` for writing fails with where it can only be read, or not even made. */
+const NOT_WRITABLE = new Set(['EROFS', 'EACCES', 'EPERM', 'ENOSPC', 'EDQUOT'])
 
 /**
- * Locks `<dir>/lock`, or throws StorageError 'locked' with the holder's pid.
+ * Locks the directory itself, and `<dir>/lock` in it, or throws StorageError `locked` with the holder's pid as far as it can be told.
  *
- * The lock is flock(2)'s. It belongs to the open file description: on Linux util-linux `flock` takes it on a descriptor
- * that it inherits, and when the helper has ended our descriptor still holds it. Node opens with O_CLOEXEC, so that no
- * other child process inherits it. The pid in the file is for the message only.
+ * The lock on the directory is what counts: no `rm` or `mv` of a file in it undoes that lock, and it needs no file system that can be
+ * written. The lock on the file keeps out versions of this program that know only the file, and names the holder. On file systems
+ * that can't lock a directory (NFS) the lock on the file alone holds.
  */
-export async function lockDirectory(dir: string): Promise<DirectoryLock> {
-  const path = `${dir}/lock`
-  for (;;) {
-    const file = await openLocked(path)
-    try {
-      if (await isStill(path, file)) {
-        await file.truncate(0)
-        await file.write(`${process.pid}\n`, 0)
-        return { release: () => file.close() }
-      }
-    } catch (error) {
-      await file.close()
-      throw systemError('lock', error)
-    }
-    await file.close()
+export async function lockDirectory(dir: string, options: LockOptions = {}): Promise<DirectoryLock> {
+  const held: FileHandle[] = []
+  const release = async (): Promise<void> => {
+    for (const file of held.splice(0)) await file.close()
+  }
+  try {
+    const itself = await openStill(dir, constants.O_RDONLY | constants.O_DIRECTORY)
+    if (itself === 'held') throw await refused(dir)
+    if (itself !== 'unsupported') held.push(itself)
+    const file = await lockFile(`${dir}/lock`, options.write ?? true)
+    if (file === 'held') throw await refused(dir)
+    if (file !== 'unsupported') held.push(file)
+    if (held.length === 0)
+      throw new StorageError('io', 'lock: this file system locks neither a directory nor a file')
+    return { release }
+  } catch (error) {
+    await release()
+    throw systemError('lock', error)
   }
 }
 
-async function openLocked(path: string): Promise<FileHandle> {
-  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW
-  if (HAS_EXLOCK.has(process.platform)) {
+/** Locks the file and writes the pid into it; where it can't be written, locks it as it is, if it is there. */
+async function lockFile(path: string, write: boolean): Promise<FileHandle | 'held' | 'unsupported'> {
+  if (write) {
     try {
-      return await open(path, flags | O_EXLOCK | constants.O_NONBLOCK, 0o600)
+      const file = await openStill(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW)
+      if (typeof file !== 'string') await writePid(file)
+      return file
     } catch (error) {
-      if (errnoOf(error) !== 'EAGAIN') throw systemError('lock', error)
-      throw refused(await holder(path))
+      if (!NOT_WRITABLE.has(errnoOf(error) ?? '')) throw error
     }
   }
-  const file = await open(path, flags, 0o600).catch((error: unknown) => {
-    throw systemError('lock', error)
-  })
   try {
-    if (await flock(file.fd)) return file
-    throw refused(await holder(path))
+    return await openStill(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   } catch (error) {
-    await file.close()
+    if (errnoOf(error) === 'ENOENT') return 'unsupported'
     throw error
   }
 }
 
-/** Whether the lock was had. flock(1) exits with 1 when another holds it. */
-function flock(fd: number): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    const helper = spawn('flock', ['-n', '-x', '3'], { stdio: ['ignore', 'ignore', 'ignore', fd] })
-    helper.once('error', (cause) => {
-      const message =
-        errnoOf(cause) === 'ENOENT'
-          ? 'lock: the command flock (of util-linux) is not installed'
-          : 'lock: flock failed'
-      reject(new StorageError('io', message, { cause }))
-    })
-    helper.once('exit', (status, signal) => {
-      if (status === 0 || status === 1) resolve(status === 0)
-      else reject(new StorageError('io', `lock: flock ended with ${status ?? signal}`))
-    })
-  })
+/** The pid is for messages only, and a full disk takes none. */
+async function writePid(file: FileHandle): Promise<void> {
+  try {
+    await file.truncate(0)
+    await file.write(`${process.pid}\n`, 0)
+  } catch {
+    // As said.
+  }
 }
 
-/** Whether `path` still names the file that we locked: somebody may have removed it in between. */
+/** Opens and locks what `path` names: somebody may have removed it, and put another in its place, between the two. */
+async function openStill(path: string, flags: number): Promise<FileHandle | 'held' | 'unsupported'> {
+  for (;;) {
+    const file = await openLocked(path, flags)
+    if (typeof file === 'string' || (await isStill(path, file))) return file
+    await file.close()
+  }
+}
+
 async function isStill(path: string, file: FileHandle): Promise<boolean> {
   const ours = await file.stat()
   const there = await stat(path).catch(() => undefined)
   return there?.ino === ours.ino && there.dev === ours.dev
 }
 
-/** The pid in a lock file, if it is one. */
-async function holder(path: string): Promise<string | undefined> {
-  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW).catch(() => undefined)
-  if (file === undefined) return undefined
-  try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(32), 0, 32, 0)
-    return /^(\d{1,20})\n/.exec(buffer.toString('latin1', 0, bytesRead))?.[1]
-  } finally {
-    await file.close()
-  }
-}
-
-function refused(pid: string | undefined): StorageError {
+async function refused(dir: string): Promise<StorageError> {
+  const pid = await lockHolder(dir)
   const who = pid === undefined ? 'another process' : `process ${pid}`
   return new StorageError('locked', `lock: ${who} writes to this ledger`)
 }

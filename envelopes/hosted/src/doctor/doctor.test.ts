@@ -52,12 +52,12 @@ describe('examine', () => {
     const open = await findings()
     expect(open['lock']).toMatchObject({
       in_force: 'yes',
-      found: `held by process ${process.pid}: no other one writes`,
+      found: `held by process ${process.pid}: no other one opens it`,
     })
     expect(open['not-root']?.found).toContain(`uid ${process.getuid?.()}`)
     await tenant.close()
     const closed = await findings()
-    expect(closed['lock']).toMatchObject({ in_force: 'no', found: 'nobody writes to it now' })
+    expect(closed['lock']).toMatchObject({ in_force: 'no', found: 'no process has it open now' })
     expect(closed['not-root']).toBe(undefined)
   })
 

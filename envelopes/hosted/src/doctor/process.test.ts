@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, expect, it } from 'vitest'
 import { writerOf } from './process.ts'
 
 const why = process.platform === 'linux' ? '' : ' (skipped: not Linux)'
@@ -14,22 +14,24 @@ beforeEach(async () => {
 afterEach(() => rm(dir, { recursive: true }))
 
 /** Does `work` while somebody has locked the file. */
-async function whileLocked(path: string, work: () => Promise<void>): Promise<void> {
+async function whileLocked(path: string, work: (pid: number) => Promise<void>): Promise<void> {
   const holder = spawn('flock', [path, 'sh', '-c', 'echo held; exec sleep 60'], { detached: true })
   try {
     await new Promise((resolve) => holder.stdout.once('data', resolve))
-    await work()
+    await work(holder.pid ?? 0)
   } finally {
     process.kill(-(holder.pid ?? 0), 'SIGKILL')
   }
 }
 
 it.skipIf(why !== '')(`tells who writes${why}`, async () => {
-  const lock = join(dir, 'lock')
-  expect((await writerOf(dir)).finding.found).toContain('never begun')
-  await writeFile(lock, '4711\n')
-  expect((await writerOf(dir)).finding.found).toContain('nobody writes')
-  await whileLocked(lock, () => vi.waitFor(async () => expect((await writerOf(dir)).pid).toBe(4711)))
+  expect((await writerOf(dir)).finding).toMatchObject({ in_force: 'no', found: 'no process has it open now' })
+  await writeFile(join(dir, 'lock'), `${2 ** 31 - 1}\n`)
+  expect((await writerOf(dir)).finding.found).toBe('no process has it open now')
+  for (const locked of [dir, join(dir, 'lock')])
+    await whileLocked(locked, async (pid) => expect((await writerOf(dir)).pid).toBe(pid))
+  await rm(join(dir, 'lock'))
+  await whileLocked(dir, async (pid) => expect((await writerOf(dir)).pid).toBe(pid))
 })
 
 it.skipIf(why !== '')(`a lock that is a link is not followed to its end${why}`, async () => {

@@ -1,30 +1,36 @@
 /** The process that serves a tenant, and the machine's clock. */
-import { constants, readFileSync } from 'node:fs'
+import { constants, readFileSync, type Stats } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
+import { lockHolder } from '@service-fs/storage-posix/lock-holder'
 import { processFacts } from '../process-facts.ts'
 import { finding, type Finding } from './finding.ts'
 import { statOf } from './files.ts'
 
-/** The pid of the process that writes to the ledger; undefined when none does, or it can't be told. */
+/** The pid of the process that has the ledger open; undefined when none has, or it can't be told. */
 export async function writerOf(dir: string): Promise<{ finding: Finding; pid?: number }> {
-  const lock = await statOf(join(dir, 'lock'))
-  if (lock === undefined) return { finding: finding('lock', 'no', 'never begun: there is no lock') }
+  const lock = await fileAt(join(dir, 'lock'))
   if (process.platform !== 'linux')
     return { finding: finding('lock', 'unknown', 'this system does not tell who holds a lock') }
-  if (!isLocked(lock.dev, lock.ino)) return { finding: finding('lock', 'no', 'nobody writes to it now') }
-  const pid = Number(/^\d{1,10}/.exec(await beginningOf(join(dir, 'lock')))?.[0])
-  return { finding: finding('lock', 'yes', `held by process ${pid}: no other one writes`), pid }
+  const itself = await statOf(dir)
+  if (![itself, lock].some((file) => file !== undefined && isLocked(file.dev, file.ino)))
+    return { finding: finding('lock', 'no', 'no process has it open now') }
+  const pid = await lockHolder(dir)
+  if (pid === undefined)
+    return { finding: finding('lock', 'yes', 'held by a process that this user can not see') }
+  return { finding: finding('lock', 'yes', `held by process ${pid}: no other one opens it`), pid }
 }
 
-/** Whose file it is may have put anything in its place. */
-async function beginningOf(path: string): Promise<string> {
-  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+/** Whose file it is may have put anything in its place. @throws `ELOOP` for a link */
+async function fileAt(path: string): Promise<Stats | undefined> {
   try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(10), 0, 10)
-    return buffer.toString('latin1', 0, bytesRead)
-  } finally {
+    const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+    const stats = await file.stat()
     await file.close()
+    return stats
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw error
   }
 }
 
