@@ -1,9 +1,10 @@
 /**
  * JSON that keeps its meaning: strict reading, and RFC 8785 (JCS) writing.
  *
- * A record is stored as the canonical text of the value that was read, so reading must not lose anything:
- * duplicate names, integers that a double cannot hold and lone surrogates are refused, not repaired.
+ * A record is stored as the canonical text of the value that was read, so reading must not lose anything: duplicate names, numbers
+ * whose text would have another value and lone surrogates are refused, not repaired.
  */
+import { keepsValue, needsCare, numberText } from './numbers.ts'
 
 /** Nesting deeper than this is refused. */
 export const MAX_DEPTH = 128
@@ -75,44 +76,53 @@ function parsePlain(text: string): unknown {
   } catch {
     return undefined
   }
-  // The depth first: an engine may have too little stack to write what it could read.
-  const isPlain = shapeOf(value, 0) !== 'deep' && JSON.stringify(value) === text && !text.includes('\\ud')
+  // The shape first: an engine may have too little stack to write what it could read.
+  const shape = shapeOf(value, 0)
+  const isPlain =
+    (shape === 'sorted' || shape === 'unsorted') && JSON.stringify(value) === text && !text.includes('\\ud')
   return isPlain ? value : undefined
 }
 
-type Shape = 'sorted' | 'unsorted' | 'deep'
+/**
+ * What an engine's JSON.stringify makes of a value: its canonical text (`sorted`), that but for the order of names (`unsorted`), perhaps
+ * other numbers (`careful`), or nothing, for want of stack (`deep`).
+ */
+type Shape = 'sorted' | 'unsorted' | 'careful' | 'deep'
 
-/** Whether a value has its names in the order of RFC 8785 §3.2.3, and is not nested too deep. */
+const SHAPES: readonly Shape[] = ['sorted', 'unsorted', 'careful', 'deep']
+
 function shapeOf(value: unknown, depth: number): Shape {
+  if (typeof value === 'number') return needsCare(value) ? 'careful' : 'sorted'
   if (typeof value !== 'object' || value === null) return 'sorted'
   if (depth === MAX_DEPTH) return 'deep'
   let shape: Shape = 'sorted'
   if (Array.isArray(value)) {
     for (let i = 0; i < value.length; i++) {
-      const member: unknown = value[i]
-      if (typeof member === 'object') shape = worse(shape, shapeOf(member, depth + 1))
+      const found = shapeOf(value[i], depth + 1)
+      if (found !== 'sorted') shape = worse(shape, found)
     }
     return shape
   }
   const members = value as Readonly<Record<string, unknown>>
   let last = ''
   for (const name of Object.keys(members)) {
+    // RFC 8785 §3.2.3
     if (name < last) shape = worse(shape, 'unsorted')
     last = name
-    const member = members[name]
-    if (typeof member === 'object') shape = worse(shape, shapeOf(member, depth + 1))
+    const found = shapeOf(members[name], depth + 1)
+    if (found !== 'sorted') shape = worse(shape, found)
   }
   return shape
 }
 
 function worse(a: Shape, b: Shape): Shape {
-  return a === 'deep' || b === 'sorted' ? a : b
+  return SHAPES.indexOf(a) > SHAPES.indexOf(b) ? a : b
 }
 
 /** The RFC 8785 canonical text of a value as JSON.parse makes it. Throws JsonError for a lone surrogate, a number that JSON has not, too deep nesting. */
 export function canonicalJson(value: unknown): string {
   if (typeof value === 'object' && shapeOf(value, 0) === 'sorted') {
-    // With its names in order and doubles as ECMAScript writes them, JSON.stringify's text is the canonical one.
+    // With its names in order and no number that needs care, JSON.stringify's text is the canonical one.
     const text = JSON.stringify(value)
     if (!text.includes('\\ud') && !text.includes('null')) return text
   }
@@ -146,7 +156,7 @@ function write(value: unknown, depth: number): string {
       return canonicalString(value)
     case 'number':
       if (!Number.isFinite(value)) throw new JsonError('a number is not finite')
-      return Object.is(value, -0) ? '0' : String(value)
+      return numberText(value)
     case 'boolean':
       return value ? 'true' : 'false'
     case 'object':
@@ -180,7 +190,7 @@ function writeObject(value: Readonly<Record<string, unknown>>, depth: number): s
 
 // An engine may keep a place to go back to for each character that a repetition takes: none takes more than some.
 const SPACE = /[ \t\n\r]{1,1024}/y
-const NUMBER = /-?(?:0|[1-9][0-9]{0,1023})(\.[0-9]{1,1024})?([eE][+-]?[0-9]{1,1024})?/y
+const NUMBER = /-?(?:0|[1-9][0-9]{0,1023})(?:\.[0-9]{1,1024})?(?:[eE][+-]?[0-9]{1,1024})?/y
 
 /** Walks a JSON text for what JSON.parse lets pass. Inside of strings it looks for the end only: JSON.parse checks the rest. */
 class Scanner {
@@ -282,18 +292,18 @@ class Scanner {
     const match = NUMBER.exec(this.text)
     if (match === null) throw this.unexpected('a number')
     const literal = match[0]
-    const value = Number(literal)
-    const isInteger = match[1] === undefined && match[2] === undefined
-    const kept = isInteger
-      ? Number.isSafeInteger(value) || String(value) === literal
-      : Number.isFinite(value) && (value !== 0 || !/[1-9]/.test(literal.replace(/[eE].*$/, '')))
-    if (!kept) {
-      throw new JsonError('a number that a double cannot hold (RFC 8785): send it as a string', this.at)
-    }
-    this.at += literal.length
-    const next = this.text.charCodeAt(this.at)
-    if (next >= DIGIT_0 && next <= DIGIT_9 && literal.length > 1024)
+    const next = this.text.charCodeAt(this.at + literal.length)
+    if (next >= DIGIT_0 && next <= DIGIT_9 && literal.length >= 1024)
       throw new JsonError('a number of more than 1,024 digits: send it as a string', this.at)
+    const value = Number(literal)
+    if (!keepsValue(literal, value)) throw this.unkept(literal, value)
+    this.at += literal.length
+  }
+
+  private unkept(literal: string, value: number): JsonError {
+    const kept = Number.isFinite(value) ? `would be stored as ${numberText(value)}` : 'is beyond a double'
+    const shown = literal.length > 40 ? `${literal.slice(0, 40)}…` : literal
+    return new JsonError(`the number ${shown} ${kept} (RFC 8785): send it as a string`, this.at)
   }
 
   private literal(): void {

@@ -185,6 +185,26 @@ function appending({ it, same, like, refused }: Tools): void {
     like((await w.ask('/v1/records/text')).json, { type: 'text/plain', payload: { a: 1 } })
   })
 
+  it('keeps numbers as RFC 8785 writes them: shortest, then closest', async (w) => {
+    // Powers of two, for which engines differ: 2^-24, 2^-44, 2^89, −2^-1022; then other spellings of a decimal value.
+    const numbers = [
+      ['5.960464477539063e-8', '5.960464477539063e-8'],
+      ['5.684341886080802e-14', '5.684341886080802e-14'],
+      ['618970019642690137449562112e0', undefined],
+      ['618970019642690100000000000', '6.189700196426901e+26'],
+      ['-2.2250738585072014E-308', '-2.2250738585072014e-308'],
+      ['1.10', '1.1'],
+      ['1000000000000000000000', '1e+21'],
+    ] as const
+    for (const [i, [literal, text]] of numbers.entries()) {
+      const { status } = await w.post(`{"payload_id":"n${i}","payload":${literal}}`)
+      same([literal, status], [literal, text === undefined ? 400 : 200])
+      if (text === undefined) continue
+      same((await w.ask(`/v1/records/n${i}`)).text.includes(`"payload":${text}}`), true)
+      like((await w.post(`{"payload_id":"n${i}","payload":${text}}`)).json, { duplicate: true })
+    }
+  })
+
   it('appends raw bytes, whatever their type', async (w) => {
     const bytes = Uint8Array.of(0, 255, 10, 13)
     const raw = { 'x-payload-id': 'raw', 'content-type': 'application/pdf' }
@@ -307,6 +327,10 @@ export const BAD_RECORDS: readonly (readonly [body: string, field: string])[] = 
   ['{"payload_id":"a","payload":"\\ud800"}', 'payload'],
   ['{"payload_id":"a","payload":1e999}', 'body'],
   ['{"payload_id":"a","payload":9007199254740993}', 'body'],
+  ['{"payload_id":"a","payload":9007199254740993.0}', 'body'],
+  ['{"payload_id":"a","payload":[12345678901234567.89]}', 'body'],
+  ['{"payload_id":"a","payload":{"b":1.000000000000000005}}', 'body'],
+  ['{"payload_id":"a","payload":5.9604644775390625e-8}', 'body'],
   [`{"payload_id":"a","payload":${'['.repeat(200)}${']'.repeat(200)}}`, 'body'],
   ['{"payload_id":"a","payload":1,"type":"json"}', 'type'],
   ['{"payload_id":"a","payload":1,"type":""}', 'type'],

@@ -283,7 +283,13 @@ const message = (params: string): string =>
 it('reads JSON as strictly as /v1/append, and tells the entries of the audit in X-Audit-Index', async () => {
   const appending = (payload: string): string =>
     message(`{"name":"ledger.append","arguments":{"payload_id":"a","payload":${payload}}}`)
-  for (const payload of ['{"a":1,"a":2}', '12345678901234567890', '1e400']) {
+  for (const payload of [
+    '{"a":1,"a":2}',
+    '12345678901234567890',
+    '1e400',
+    '1.000000000000000005',
+    '9007199254740993.0',
+  ]) {
     const answer = await post(appending(payload))
     expect([answer.status, await answer.json()], payload).toMatchObject([400, { error: { code: -32700 } }])
   }

@@ -1,0 +1,3 @@
+module service-fs.test/numbers
+
+go 1.21
