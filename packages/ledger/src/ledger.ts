@@ -16,13 +16,14 @@ import { Publisher } from './publisher.ts'
 import { Reader } from './reader.ts'
 import { MemoryIndex, type IndexedRecord, type RecordIndex } from './record-index.ts'
 import type { Appended, NewRecord, StoredRecord } from './record.ts'
-import { recover, type Recovered, type RecoveredTail } from './recover.ts'
+import { recover } from './recover.ts'
 import type { Runtime } from './runtime.ts'
 import { Sealer } from './sealer.ts'
 import { SealedTiles } from './sealed-tiles.ts'
+import { settle, type Settled } from './settle.ts'
 import { Sequencer, stopReason, type Batch, type Head } from './sequencer.ts'
 import type { TailMemory } from './tail-memory.ts'
-import { TailWriter } from './tail-writer.ts'
+import type { TailWriter } from './tail-writer.ts'
 
 /** Full bundles that may wait to be sealed, and characters of lines that may wait for it, before commits wait too. */
 const MAX_BACKLOG_ENTRIES = 64 * 256
@@ -93,13 +94,12 @@ export class Ledger {
    */
   static async open(options: LedgerOptions): Promise<Ledger> {
     const recovered = await recover(options)
-    const ledger = new Ledger(options, recovered)
-    if (options.storage.tailMode === 'grow') await ledger.#tidy(recovered.tail)
+    const ledger = new Ledger(options, await settle(options, recovered))
     ledger.#sealer.wake()
     return ledger
   }
 
-  private constructor(options: LedgerOptions, recovered: Recovered) {
+  private constructor(options: LedgerOptions, settled: Settled) {
     const { storage, runtime, origin } = options
     const limits = { ...DEFAULT_LIMITS, ...options.limits }
     const stop = (error: unknown): void => this.#sequencer.stop(stopReason(error))
@@ -111,14 +111,14 @@ export class Ledger {
     this.#observer = options.observer ?? {}
     this.#index = options.index ?? new MemoryIndex()
     this.#clock = new RecordClock(() => runtime.now(), limits.clockToleranceMs)
-    this.#memory = recovered.memory
-    this.#sealed = new SealedTiles(storage, runtime, recovered.sealedEdge, limits.cacheBytes)
+    this.#memory = settled.memory
+    this.#sealed = new SealedTiles(storage, runtime, settled.sealedEdge, limits.cacheBytes)
     this.#reader = new Reader(this.#sealed, this.#memory, runtime)
-    this.#tail = new TailWriter(storage, runtime, recovered.tail?.edge.size, recovered.tail?.bytes ?? 0)
-    this.#publisher = new Publisher(storage, runtime, recovered.published, stop)
-    if (recovered.head.size > 0) this.#publisher.offer(recovered.head.note)
+    this.#tail = settled.writer
+    this.#publisher = new Publisher(storage, runtime, settled.published, stop)
+    if (settled.head.size > 0) this.#publisher.offer(settled.head.note)
     this.#sealer = new Sealer(this.#sealed, this.#memory, () => this.#afterSeal(), stop)
-    this.#sequencer = new Sequencer(origin, options.signer, runtime, recovered.edge, recovered.head, limits, {
+    this.#sequencer = new Sequencer(origin, options.signer, runtime, settled.edge, settled.head, limits, {
       write: async (before, lines, head) => {
         const started = runtime.monotonic()
         this.#writeBytes = await this.#tail.commit(before, lines, head.size, head.note)
@@ -350,20 +350,6 @@ export class Ledger {
     }
     if (this.#tail.worthRolling(this.#sealed.entries, this.#memory.characters))
       await this.#roll(this.#sealed.edge())
-  }
-
-  /**
-   * One tail file that ends in a whole commit is what commits are appended to; several stay while they are needed, and where none
-   * may be replaced until a new one begins past them.
-   */
-  async #tidy(tail: RecoveredTail | undefined): Promise<void> {
-    if (tail === undefined || (tail.files === 1 && !tail.isTorn)) return
-    const sealed = this.#sealed.edge()
-    if (this.#storage.keepsTail === true) {
-      if (sealed.size > tail.edge.size) await this.#roll(sealed)
-      else if (tail.isTorn) this.#tail.leave()
-    } else if (sealed.size >= tail.edge.size) await this.#roll(sealed)
-    else if (tail.isTorn) await this.#roll(tail.edge)
   }
 
   /** Begins a tail file at `edge`. */

@@ -1,8 +1,10 @@
-/** Opening: what the directory says about itself, the checkpoint, and the end of the tail; no more, however long the ledger is. */
+/**
+ * The first step of opening, which changes nothing: it reads what the directory says about itself, the checkpoint, and the end of
+ * the tail; no more, however long the ledger is. The second step, settle.ts, makes durable what was read here.
+ */
 import { readTail, type TailContent } from '@service-fs/format/tail-read'
-import { readmeText } from '@service-fs/format/readme'
 import type { StorageCapability } from '@service-fs/storage/capability'
-import { formatCheckpointText, openCheckpoint, type Checkpoint } from '@service-fs/tlog/checkpoint'
+import { openCheckpoint, type Checkpoint } from '@service-fs/tlog/checkpoint'
 import { Edge } from '@service-fs/tlog/edge'
 import { EMPTY_ROOT } from '@service-fs/tlog/hash'
 import type { Signer, Verifier } from '@service-fs/tlog/note'
@@ -20,8 +22,8 @@ export interface Recovered {
   memory: TailMemory
   /** The newest tail file; undefined without entries. */
   tail: RecoveredTail | undefined
-  /** What `checkpoint` holds. */
-  published: string
+  /** What `checkpoint` holds; undefined: there is no ledger yet, and `head` has no signed checkpoint. */
+  published: string | undefined
 }
 
 export interface RecoveredTail {
@@ -35,7 +37,7 @@ export interface RecoveredTail {
   files: number
 }
 
-interface Identity {
+export interface Identity {
   storage: StorageCapability
   origin: string
   signer: Signer
@@ -47,13 +49,17 @@ interface Identity {
 export const VKEY_PATH = 'keys/ed25519.vkey'
 
 /**
- * Opens what is in the storage, or makes an empty ledger there when there is nothing.
- * @throws LedgerError `corrupt` with the file, what was expected and what was found; nothing is changed then
+ * Reads what is in the storage, and changes nothing. What it found may be lost again by a power cut until settle() has made it
+ * durable: nobody may be shown it, and nothing appended behind it, before that.
+ * @throws LedgerError `corrupt` with the file, what was expected and what was found
  */
 export async function recover(identity: Identity): Promise<Recovered> {
   const published = await readText(identity, 'checkpoint')
   const tail = await readTailOf(identity)
-  if (published === undefined) return initialize(identity, tail)
+  if (published === undefined) {
+    await expectNothing(identity, tail)
+    return empty(undefined)
+  }
   await checkIdentity(identity)
   const checkpoint = openPublished(identity, published)
   if (tail === undefined) {
@@ -152,31 +158,22 @@ function sealedEdgeOf(tail: TailContent, runtime: Runtime): Edge {
   return edge
 }
 
-async function initialize(identity: Identity, tail: TailContent | undefined): Promise<Recovered> {
-  const { storage, origin, signer, runtime } = identity
-  if (tail !== undefined || (await storage.read('tile/entries/000.b64')) !== undefined) {
-    throw new LedgerError(
-      'corrupt',
-      'checkpoint: expected a signed checkpoint beside the entries, found no such file',
-    )
-  }
-  await storage.seal('README.txt', runtime.codec.utf8Encode(readmeText(origin)))
-  await storage.seal('origin', runtime.codec.utf8Encode(origin + '\n'))
-  await storage.seal(VKEY_PATH, runtime.codec.utf8Encode(signer.vkey + '\n'))
-  const text = formatCheckpointText({ origin, size: 0, root: EMPTY_ROOT, extensions: [] })
-  const note = `${text}\n${await signer.sign(text)}`
-  await storage.publish(runtime.codec.utf8Encode(note))
-  return empty(note)
+/** Without `checkpoint` there may be no entries either. */
+async function expectNothing({ storage }: Identity, tail: TailContent | undefined): Promise<void> {
+  if (tail === undefined && (await storage.read('tile/entries/000.b64')) === undefined) return
+  throw new LedgerError(
+    'corrupt',
+    'checkpoint: expected a signed checkpoint beside the entries, found no such file',
+  )
 }
 
-function empty(note: string): Recovered {
-  const head = { size: 0, root: EMPTY_ROOT, note }
+function empty(published: string | undefined): Recovered {
   return {
-    head,
+    head: { size: 0, root: EMPTY_ROOT, note: published ?? '' },
     edge: new Edge(),
     sealedEdge: new Edge(),
     memory: new TailMemory(0),
     tail: undefined,
-    published: note,
+    published,
   }
 }

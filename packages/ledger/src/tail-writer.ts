@@ -34,7 +34,7 @@ export class TailWriter {
       await this.#storage.commit(size, commit)
       this.#bytes += commit.length
     } else {
-      await this.#begin(before, size, commit)
+      await this.#write(before, size, commit)
     }
     return commit.length
   }
@@ -57,10 +57,15 @@ export class TailWriter {
    */
   async roll(edge: Edge, lines: readonly string[], note: string): Promise<void> {
     if (lines.length === 0) this.leave()
-    else await this.#begin(edge, edge.size + lines.length, formatCommit(lines, note, this.#runtime.codec))
+    else await this.begin(edge, lines, note)
   }
 
-  async #begin(edge: Edge, size: number, commit: Uint8Array): Promise<void> {
+  /** As roll(), and at once where there are no entries either. */
+  async begin(edge: Edge, lines: readonly string[], note: string): Promise<void> {
+    await this.#write(edge, edge.size + lines.length, formatCommit(lines, note, this.#runtime.codec))
+  }
+
+  async #write(edge: Edge, size: number, commit: Uint8Array): Promise<void> {
     const bytes = this.#runtime.codec.concat(
       this.#runtime.codec.asciiEncode(formatEdge(edge.hashes())),
       commit,

@@ -1,0 +1,78 @@
+/**
+ * The second step of opening for appends: it makes durable, by writes and syncs of this process, what recover() found.
+ *
+ * A kernel whose write to the disk failed tells that to the process that syncs, once. It then keeps the pages readable and takes
+ * them for written: the next process reads them, and its syncs succeed without writing them. So a sync of what another process wrote proves nothing,
+ * and what nobody has written anew may be gone after the next power cut.
+ */
+import { readmeText } from '@service-fs/format/readme'
+import { formatCheckpointText } from '@service-fs/tlog/checkpoint'
+import { EMPTY_ROOT } from '@service-fs/tlog/hash'
+import { LedgerError } from './errors.ts'
+import { VKEY_PATH, type Identity, type Recovered, type RecoveredTail } from './recover.ts'
+import type { Head } from './sequencer.ts'
+import { TailWriter } from './tail-writer.ts'
+
+export interface Settled extends Recovered {
+  /** What `checkpoint` holds, durably. */
+  published: string
+  /** Goes on behind the tail. */
+  writer: TailWriter
+}
+
+/**
+ * Writes the tail and `checkpoint` anew, or makes an empty ledger where there is none.
+ * @throws StorageError; the ledger is as it was then, or as it is afterwards
+ */
+export async function settle(identity: Identity, recovered: Recovered): Promise<Settled> {
+  const { storage, runtime } = identity
+  const { tail } = recovered
+  const writer = new TailWriter(storage, runtime, tail?.edge.size, tail?.bytes ?? 0)
+  if (recovered.published === undefined) {
+    const note = await initialize(identity)
+    return { ...recovered, head: { ...recovered.head, note }, published: note, writer }
+  }
+  // A storage that keeps each commit as a file of its own has written them itself.
+  if (storage.tailMode === 'each') return { ...recovered, published: recovered.published, writer }
+  if (tail !== undefined) await settleTail(storage.keepsTail === true, recovered, tail, writer)
+  await storage.publish(runtime.codec.utf8Encode(recovered.head.note))
+  return { ...recovered, published: recovered.head.note, writer }
+}
+
+/**
+ * Begins a tail file with what is not sealed; where the newest begins behind that, or nothing is behind it, one of the name of the newest.
+ */
+async function settleTail(
+  keepsTail: boolean,
+  { head, sealedEdge, memory }: Recovered,
+  tail: RecoveredTail,
+  writer: TailWriter,
+): Promise<void> {
+  if (keepsTail) {
+    if (tail.files === 1 && !tail.isTorn) return
+    if (sealedEdge.size > tail.edge.size)
+      await writer.roll(sealedEdge, linesFrom(sealedEdge.size, head, memory), head.note)
+    else if (tail.isTorn) writer.leave()
+    return
+  }
+  const isWhole = sealedEdge.size >= tail.edge.size && sealedEdge.size < head.size
+  const edge = isWhole ? sealedEdge : tail.edge
+  await writer.begin(edge, linesFrom(edge.size, head, memory), head.note)
+}
+
+function linesFrom(start: number, head: Head, memory: Recovered['memory']): string[] {
+  const lines = memory.lines(start, head.size)
+  if (lines === undefined) throw new LedgerError('stopped', `entries from ${start} on are not in the tail`)
+  return lines
+}
+
+/** Makes an empty ledger; returns its signed checkpoint. */
+async function initialize({ storage, origin, signer, runtime }: Identity): Promise<string> {
+  await storage.seal('README.txt', runtime.codec.utf8Encode(readmeText(origin)))
+  await storage.seal('origin', runtime.codec.utf8Encode(origin + '\n'))
+  await storage.seal(VKEY_PATH, runtime.codec.utf8Encode(signer.vkey + '\n'))
+  const text = formatCheckpointText({ origin, size: 0, root: EMPTY_ROOT, extensions: [] })
+  const note = `${text}\n${await signer.sign(text)}`
+  await storage.publish(runtime.codec.utf8Encode(note))
+  return note
+}
