@@ -4,7 +4,7 @@ import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
 import { connect, type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { gunzipSync } from 'node:zlib'
+import { gunzipSync, gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startHttp, type HttpOptions, type HttpServer } from './http.ts'
 import { openTenant, type Tenant } from './tenant.ts'
@@ -296,6 +296,52 @@ describe('a unix socket', () => {
     const file = join(root, 'file')
     await writeFile(file, '')
     await expect(startHttp({ path: file }, { wire: tenant.wire })).rejects.toMatchObject({ code: 'listen' })
+  })
+})
+
+function appendCoded(body: Buffer, headers: Record<string, string>): Promise<Got> {
+  return ask('/v1/append', { method: 'POST', body, headers: { 'content-encoding': 'gzip', ...headers } })
+}
+
+describe('a body with Content-Encoding: gzip', () => {
+  const json = { 'content-type': 'application/json' }
+  const ndjson = { 'content-type': 'application/x-ndjson' }
+
+  it('is a batch as log shippers send it', async () => {
+    const lines = Array.from({ length: 1000 }, (_, i) => `{"payload_id":"line-${i}","payload":{"i":${i}}}\n`)
+    const got = await appendCoded(gzipSync(lines.join('')), ndjson)
+    const { entries } = JSON.parse(String(got.body)) as { entries: { payload_id: string }[] }
+    expect([got.status, entries.length, entries[999]?.payload_id]).toEqual([200, 1000, 'line-999'])
+    const again = await appendCoded(gzipSync(lines.slice(0, 1).join('')), {
+      ...ndjson,
+      'content-encoding': 'X-GZip',
+    })
+    expect(String(again.body)).toContain('"duplicate":true')
+  })
+
+  it('has the limits of a body without, coded and decoded', async () => {
+    const { size } = tenant.ledger
+    const limit = tenant.wire.limits.maxPayload
+    const id = { 'x-payload-id': 'zeros', 'content-type': 'a/b' }
+    const over = await appendCoded(gzipSync(Buffer.alloc(limit + 1)), id)
+    expect([over.status, String(over.body)]).toEqual([413, expect.stringContaining(`at most ${limit} bytes`)])
+    const torn = await appendCoded(gzipSync('{"payload_id":"a","payload":1}').subarray(0, 30), json)
+    expect([torn.status, JSON.parse(String(torn.body))]).toMatchObject([400, { field: 'body' }])
+    const plain = await appendCoded(Buffer.from('{"payload_id":"a","payload":1}'), json)
+    expect([plain.status, JSON.parse(String(plain.body))]).toMatchObject([400, { field: 'body' }])
+    expect(tenant.ledger.size).toBe(size)
+  })
+
+  it('is refused in another coding before a byte of it is read', async () => {
+    const port = Number(new URL(http.url).port)
+    const socket = connect(port, '127.0.0.1')
+    socket.write(
+      'POST /v1/append HTTP/1.1\r\nHost: localhost\r\nX-Foundry-Module-ID: acme\r\nContent-Type: application/json\r\n' +
+        'Content-Encoding: br\r\nContent-Length: 1000\r\nExpect: 100-continue\r\n\r\n',
+    )
+    const [first] = (await once(socket, 'data')) as [Buffer]
+    socket.destroy()
+    expect(String(first)).toMatch(/^HTTP\/1\.1 415 .*\r\naccept-encoding: gzip\r\n/is)
   })
 })
 

@@ -3,15 +3,17 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { performance } from 'node:perf_hooks'
 import { getHeapStatistics } from 'node:v8'
 import { Budget } from '@service-fs/wire/body-limits'
+import { contentCoding, type Coding } from '@service-fs/wire/body-meaning'
 import type { Wire } from '@service-fs/wire/handle'
 import { hostName } from '@service-fs/wire/host-name'
-import { Problem, problemResponse } from '@service-fs/wire/problem'
+import { Problem, problemOf, problemResponse } from '@service-fs/wire/problem'
 import type { WireRequest } from '@service-fs/wire/request'
 import type { Role } from '@service-fs/wire/roles'
 import { isWhole, sendAnswer } from './answer.ts'
 import { AnswerRoom } from './answer-room.ts'
 import { readBody } from './body.ts'
 import type { Listen } from './config.ts'
+import { gunzipBody } from './gunzip-body.ts'
 import { hostOf } from './head.ts'
 import type { Identity } from './identity.ts'
 import { startListener, type Handle, type HttpServer, type ListenerOptions } from './listener.ts'
@@ -65,6 +67,7 @@ class Request implements WireRequest {
   readonly method: string
   readonly target: string
   body: Uint8Array = EMPTY
+  decoded?: Coding
   subject?: string
   roles?: readonly Role[]
   readonly #raw: IncomingMessage
@@ -132,7 +135,7 @@ async function serve(
     options.answered?.(request.method, status, (performance.now() - started) / 1000)
   let held = 0
   if (request.method === 'POST' && refusal === undefined) {
-    const read = await readBody(raw, out, wire.bodyLimit(request), budget)
+    const read = await readCoded(raw, out, request, wire.bodyLimit(request), budget)
     if (read instanceof Problem) refusal = read
     else request.body = read
     held = request.body.length
@@ -148,6 +151,30 @@ async function serve(
     if (isWhole(body)) answered(status)
   } finally {
     budget.release(held)
+  }
+}
+
+/** The body without its content coding, or why it is not read; either has at most `limit` bytes. The caller releases the body's bytes. */
+async function readCoded(
+  raw: IncomingMessage,
+  out: ServerResponse,
+  request: Request,
+  limit: number,
+  budget: Budget,
+): Promise<Uint8Array | Problem> {
+  let coding: Coding | undefined
+  try {
+    coding = contentCoding(request, ['gzip'])
+  } catch (error) {
+    return problemOf(error)
+  }
+  const read = await readBody(raw, out, limit, budget)
+  if (coding === undefined || read instanceof Problem) return read
+  request.decoded = coding
+  try {
+    return await gunzipBody(read, limit, budget)
+  } finally {
+    budget.release(read.length)
   }
 }
 

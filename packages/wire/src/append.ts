@@ -4,6 +4,7 @@ import type { Appended, NewRecord } from '@service-fs/ledger/record'
 import type { Codec } from '@service-fs/tlog/codec'
 import * as v from 'valibot'
 
+import { checkCharset } from './body-meaning.ts'
 import { allowanceFor, canonicalJson, JsonError, parseJson, type Allowance } from './canonicaljson.ts'
 import { answer, jsonAnswer, type Answer, type Call, type Limits } from './call.ts'
 import { Problem } from './problem.ts'
@@ -35,6 +36,7 @@ export async function append(call: Call): Promise<Answer> {
   const rawId = request.header(ID_HEADER)
   if (rawId !== undefined) return appendOne(call, rawRecord(request, rawId, limits, options.codec))
   const type = mediaType(request)
+  checkCharset(request.header('content-type') ?? '')
   if (type === NDJSON) return appendMany(call)
   if (type !== 'application/json') {
     const expected = 'application/json, application/x-ndjson, or any type together with X-Payload-ID'

@@ -23,6 +23,7 @@ export function wireConformance(options: WireConformanceOptions): void {
     tenantsAndRoutes(t)
     appending(t)
     badAppends(t)
+    codedBodies(t)
     limits(t)
     reading(t)
     proofs(t)
@@ -338,6 +339,60 @@ export const BAD_RECORDS: readonly (readonly [body: string, field: string])[] = 
   [JSON.stringify({ payload_id: 'a', payload: 1, type: `a/${'b'.repeat(254)}` }), 'type'],
 ]
 
+function codedBodies({ it, same, like, refused }: Tools): void {
+  it('refuses a body in a coding or charset that it does not undo, and records nothing of it', async (w) => {
+    const body = '{"payload_id":"a","payload":1}'
+    const raw = { 'x-payload-id': 'a', 'content-type': 'text/plain' }
+    for (const coding of ['br', 'deflate', 'compress', 'zstd', 'gzip, gzip', 'identity, br', 'GZIP;q=1']) {
+      for (const headers of [{}, NDJSON, raw]) {
+        const got = await w.post(body, { ...headers, 'content-encoding': coding })
+        refused(got, 'unsupported-media-type', { field: 'Content-Encoding', supplied: coding })
+        same(['gzip', 'identity'].includes(got.headers['accept-encoding'] ?? ''), true)
+      }
+    }
+    for (const type of [
+      'application/json; charset=utf-16',
+      'application/json;charset="ISO-8859-1"',
+      'application/json; charset=utf-8; Charset=latin1',
+      'application/x-ndjson; a="b;c"; charset=us-ascii',
+    ])
+      refused(await w.post(body, { 'content-type': type }), 'unsupported-media-type', {
+        field: 'Content-Type',
+        supplied: type,
+      })
+    for (const type of ['application/json; charset', 'application/json; charset=', 'application/json;;'])
+      refused(await w.post(body, { 'content-type': type }), 'bad-request', { field: 'Content-Type' })
+    same((await w.ask('/v1/entries')).json.entries, [])
+    const fine = { 'content-type': 'application/json; Charset="UTF-8"', 'content-encoding': 'Identity' }
+    same((await w.post(body, fine)).status, 200)
+    // What a type says of the payload of raw bytes is the record's own.
+    const latin = { 'x-payload-id': 'latin', 'content-type': 'text/plain; charset=iso-8859-1' }
+    same((await w.post(Uint8Array.of(0xe9), latin)).status, 200)
+    like((await w.ask('/v1/records/latin')).json, {
+      type: 'text/plain; charset=iso-8859-1',
+      payload_base64: '6Q==',
+    })
+  })
+
+  it('keeps what a gzip body holds, or refuses it: never the coded bytes', async (w) => {
+    const coded = pureCodec.base64Decode(GZIP)
+    for (const [id, headers] of [
+      ['coded', {}],
+      ['raw', { 'x-payload-id': 'raw', 'content-type': 'text/plain' }],
+    ] as const) {
+      const got = await w.post(coded, { ...headers, 'content-encoding': 'gzip' })
+      if (got.status === 415) {
+        refused(got, 'unsupported-media-type', { field: 'Content-Encoding', supplied: 'gzip' })
+        same([got.headers['accept-encoding'], (await w.ask(`/v1/records/${id}`)).status], ['identity', 404])
+        continue
+      }
+      same(got.status, 200)
+      const { payload } = (await w.ask(`/v1/records/${id}`)).json
+      same(payload.of ?? payload.payload.of, 'gzip')
+    }
+  })
+}
+
 function badAppends({ it, same, refused }: Tools): void {
   it('refuses what is no record, naming the field and the line, and records nothing of it', async (w) => {
     for (const [body, field] of BAD_RECORDS) {
@@ -375,6 +430,9 @@ function badAppends({ it, same, refused }: Tools): void {
     )
   })
 }
+
+/** `{"payload_id":"coded","payload":{"of":"gzip"}}` as a gzip file (RFC 1952). */
+const GZIP = 'H4sIAAAAAAAAA6tWKkiszMlPTInPTFGyUkrOT0lNUdKBCSpZVSvlpylZKaVXZRYo1dYCALfkbL8uAAAA'
 
 /** A record with an array: five values and names, and the zeros in it. */
 function record(id: string, zeros: number): string {

@@ -2,6 +2,7 @@
 import { answerSize } from './answer-size.ts'
 import { appendBodyLimit } from './append.ts'
 import { recordRead } from './audit.ts'
+import { contentCoding } from './body-meaning.ts'
 import {
   DEFAULT_LIMITS,
   type Answer,
@@ -76,6 +77,7 @@ async function dispatch(
   checkMethod(request, route)
   if (route.tenant || prefix !== undefined) checkTenant(request, prefix, options.moduleId)
   checkRoles(request, route.permission)
+  if (route.method === 'POST' && request.decoded === undefined) contentCoding(request, [])
   const call: Call = {
     request,
     requestId,

@@ -1,4 +1,5 @@
 /** POST /mcp: the Model Context Protocol, where the envelope has a server of it. */
+import { checkCharset } from './body-meaning.ts'
 import type { Answer, Call } from './call.ts'
 import { Problem } from './problem.ts'
 
@@ -8,5 +9,6 @@ import { Problem } from './problem.ts'
  */
 export async function mcp(call: Call): Promise<Answer> {
   if (call.options.mcp === undefined) throw new Problem('no-route', 'no MCP here')
+  checkCharset(call.request.header('content-type') ?? '')
   return call.options.mcp(call)
 }

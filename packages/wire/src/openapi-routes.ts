@@ -43,6 +43,11 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
         description:
           'the identifier, in UTF-8: then the body is the payload itself, whatever its Content-Type',
       },
+      'Content-Encoding': {
+        type: 'string',
+        enum: ['identity', 'gzip'],
+        description: 'gzip in Envelope A, which keeps what was coded; any other coding is refused',
+      },
     },
     body: {
       [JSON_TYPE]: ref('NewRecord'),
@@ -55,7 +60,17 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
         [PROOF]: { type: 'string', description: "the record's proof, when Accept names it; not for a batch" },
       },
     },
-    codes: ['bad-record', 'conflict', 'too-large', 'busy', 'clock-behind', 'signer', 'stopped', 'full'],
+    codes: [
+      'bad-record',
+      'conflict',
+      'too-large',
+      'unsupported-media-type',
+      'busy',
+      'clock-behind',
+      'signer',
+      'stopped',
+      'full',
+    ],
   },
   '/mcp': {
     operationId: 'mcp',
@@ -74,7 +89,7 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
           'indexes, separated by commas, of the entries of the audit sub-ledger that record what was read',
       },
     },
-    codes: ['no-route', 'too-large'],
+    codes: ['no-route', 'too-large', 'unsupported-media-type'],
   },
   '/v1/contract': {
     operationId: 'contract',

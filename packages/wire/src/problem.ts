@@ -43,6 +43,7 @@ export type ProblemCode =
   | 'conflict'
   | 'too-large'
   | 'target-too-long'
+  | 'unsupported-media-type'
   | 'misdirected'
   | 'rate-limited'
   | 'headers-too-large'
@@ -79,6 +80,7 @@ export const PROBLEMS: Readonly<Record<ProblemCode, Kind>> = {
   conflict: { status: 409, title: 'Another record has this identifier' },
   'too-large': { status: 413, title: 'Too large' },
   'target-too-long': { status: 414, title: 'The request target is too long' },
+  'unsupported-media-type': { status: 415, title: 'The body is not in a form that is understood' },
   misdirected: { status: 421, title: 'Not a name of this server' },
   'rate-limited': { status: 429, title: 'Too many requests', retryAfter: 1 },
   'headers-too-large': { status: 431, title: 'The header fields are too large' },
@@ -174,6 +176,9 @@ export function problemResponse(problem: Problem): WireResponse & { body: string
   if (retryAfter !== undefined) headers['retry-after'] = String(retryAfter)
   const allow = problem.members['allow']
   if (typeof allow === 'string') headers['allow'] = allow
+  // RFC 9110 §15.5.16: which codings would have been taken.
+  const codings = problem.members['accept_encoding']
+  if (typeof codings === 'string') headers['accept-encoding'] = codings
   const challenge = challengeOf(problem)
   if (challenge !== undefined) headers['www-authenticate'] = challenge
   const document = {

@@ -1,6 +1,7 @@
 /** Requests and responses as the wire sees them: an adapter (Node's HTTP, the protection domain's) makes and sends them. */
 import { parseDecimal } from '@service-fs/tlog/math'
 
+import type { Coding } from './body-meaning.ts'
 import { Problem } from './problem.ts'
 import type { Role } from './roles.ts'
 
@@ -13,6 +14,8 @@ export interface WireRequest {
   header(name: string): string | undefined
   /** The whole body, already within the limits of `bodyLimit`. */
   body: Uint8Array
+  /** The content coding that the adapter has undone: `body` is what was coded. */
+  decoded?: Coding
   /** Who asks, once credentials are checked; `anonymous` when none are configured. */
   subject?: string
   /** What the subject may do with this tenant's ledger; undefined where no credentials are configured: everything. */

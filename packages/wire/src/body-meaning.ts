@@ -1,0 +1,75 @@
+/**
+ * Header fields that change what the bytes of a body mean: its content coding (RFC 9110 §8.4) and the charset of a text (§8.3.2). A
+ * record is kept for good, so a body that is not understood is refused, never stored as something else.
+ */
+import { Problem } from './problem.ts'
+import type { WireRequest } from './request.ts'
+
+/** Content codings that a server may undo before the wire sees the body. */
+export type Coding = 'gzip'
+
+type Head = Pick<WireRequest, 'header'>
+
+/**
+ * The coding of a request's body; undefined: none. `known` are those that the server undoes.
+ * @throws Problem 415 `unsupported-media-type` for any other coding, and for several
+ */
+export function contentCoding(request: Head, known: readonly Coding[]): Coding | undefined {
+  const value = request.header('content-encoding')
+  if (value === undefined) return undefined
+  // RFC 9110 §5.6.1: empty elements of a list count for nothing. §8.4.1.3: x-gzip is gzip.
+  const codings = value
+    .toLowerCase()
+    .split(',')
+    .map((coding) => coding.trim())
+    .filter((coding) => coding !== '' && coding !== 'identity')
+  if (codings.length === 0) return undefined
+  const [only = ''] = codings
+  const found = known.find((coding) => coding === only || `x-${coding}` === only)
+  if (found !== undefined && codings.length === 1) return found
+  const expected = known.length === 0 ? 'no coding' : `${known.join(', ')} or no coding`
+  const encoding = { accept_encoding: known.length === 0 ? 'identity' : known.join(', ') }
+  throw unsupported('Content-Encoding', expected, value, encoding)
+}
+
+const PARAMETER = /;[ \t]*([\w!#$%&'*+.^`|~-]+)=(?:([\w!#$%&'*+.^`|~-]+)|"([^"]*)")[ \t]*/gy
+
+/**
+ * Checks the charset of a JSON body, which is UTF-8 (RFC 8259 §8.1).
+ * @throws Problem 415 `unsupported-media-type` for another charset; 400 `bad-request` for parameters that cannot be read
+ */
+export function checkCharset(contentType: string): void {
+  const start = contentType.indexOf(';')
+  if (start < 0) return
+  PARAMETER.lastIndex = start
+  for (let at = start; at < contentType.length; at = PARAMETER.lastIndex) {
+    const match = PARAMETER.exec(contentType)
+    if (match === null) {
+      const detail = `Content-Type: expected parameters as name=value, found ${cut(contentType.slice(at))}`
+      throw new Problem('bad-request', detail, { field: 'Content-Type' })
+    }
+    const [, name = '', token, quoted = ''] = match
+    const value = token ?? quoted
+    if (name.toLowerCase() === 'charset' && !/^utf-?8$/i.test(value))
+      throw unsupported('Content-Type', 'charset=utf-8', contentType)
+  }
+}
+
+function unsupported(
+  field: string,
+  expected: string,
+  supplied: string,
+  members: Readonly<Record<string, string>> = {},
+): Problem {
+  const detail = `${field}: expected ${expected}, found ${cut(supplied)}`
+  return new Problem('unsupported-media-type', detail, {
+    field,
+    expected,
+    supplied: cut(supplied),
+    ...members,
+  })
+}
+
+function cut(text: string): string {
+  return text.length > 100 ? `${text.slice(0, 100)}…` : text
+}
