@@ -42,10 +42,10 @@ const LIB = ['lib/memory.c', 'lib/text.c', 'lib/console.c']
 const SHA256 = ['sha256/sha256.c', 'crates/mbedtls-sys-auto/vendor/library/sha256.c']
 const STORE = readdirSync(join(import.meta.dirname, 'psdb')).filter((name) => name.endsWith('.c'))
 
-const MONOCYPHER = [
-  'crates/monocypher-sys/Monocypher/src/monocypher.c',
-  'crates/monocypher-sys/Monocypher/src/optional/monocypher-ed25519.c',
-]
+const MONOCYPHER_ED25519 = 'crates/monocypher-sys/Monocypher/src/optional/monocypher-ed25519.c'
+const MONOCYPHER = ['crates/monocypher-sys/Monocypher/src/monocypher.c', MONOCYPHER_ED25519]
+// Includes monocypher.c.
+const VERIFYING = ['ed25519/ed25519.c', MONOCYPHER_ED25519]
 /** All C sources of a folder. @param {string} folder */
 const sourcesOf = (folder) =>
   readdirSync(join(import.meta.dirname, folder))
@@ -58,7 +58,7 @@ const LEDGER = [
   ...sourcesOf('engine'),
   'engine/quickjs.c',
   ...SHA256,
-  ...MONOCYPHER,
+  ...VERIFYING,
 ]
 // The engine's memory; it faults at what is beyond it, as far as the engine's code can reach.
 const LARGEST_HEAP = 192 * MiB

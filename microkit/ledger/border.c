@@ -2,12 +2,12 @@
  */
 #include "ledger/border.h"
 
+#include "ed25519/ed25519.h"
 #include "ledger/codec.h"
 #include "ledger/machine.h"
 #include "psdb/message.h"
 #include "sha256/sha256.h"
 
-#include <monocypher-ed25519.h>
 #include <string.h>
 
 #define HASH_TEXT 44
@@ -205,7 +205,7 @@ static engine_value ed25519_verify(struct engine *engine, call_t *call) {
         return engine_throw(engine, "ed25519Verify: expected three ArrayBuffers");
     const struct engine_bytes *key = &bytes[0], *message = &bytes[1], *signature = &bytes[2];
     const bool is_valid = key->length == 32 && signature->length == 64 &&
-                          crypto_ed25519_check(signature->at, key->at, message->at, message->length) == 0;
+                          ed25519_check(signature->at, key->at, message->at, message->length);
     for (uint32_t i = 0; i < 3; i++) engine_give_back(engine, bytes[i].room);
     return given(engine, engine_boolean(engine, is_valid));
 }

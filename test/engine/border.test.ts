@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { VECTORS } from '../support/ed25519-vectors.ts'
 import { run } from '../support/process.ts'
 import { BUILD_MS, make, why } from './c.ts'
 
@@ -186,6 +187,16 @@ describe.skipIf(why('gcc') !== '')(`the engine in C and its border${why('gcc')}`
           .join()})`,
     )
     expect(await values(calls)).toEqual(cases.map((given) => given[3]))
+  })
+
+  it("signatures are decided as by Go's crypto/ed25519", async () => {
+    const calls = VECTORS.map(({ key, message, signature }) => {
+      const given = [key, message, signature].map((each) => `bytes(${json(each.toString('hex'))})`)
+      return `host.ed25519Verify(${given.join()})`
+    })
+    const said = await values(calls)
+    const wrong = VECTORS.filter(({ valid }, i) => said[i] !== String(valid))
+    expect(wrong.map(({ what }) => what)).toEqual([])
   })
 
   it('says what it was not given', async () => {

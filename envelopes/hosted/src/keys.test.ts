@@ -74,3 +74,14 @@ it('refuses another ledger’s key, what is no key, and a symbolic link', async 
   await symlink(path, link)
   await expect(openSigner(link, NAME, true)).rejects.toMatchObject({ code: 'key' })
 })
+
+it('refuses a key whose seed is not that of its id, and quotes nothing of it', async () => {
+  await openSigner(path, NAME, true)
+  const secret = (await readFile(path, 'utf8')).trim()
+  const seed = `${secret.slice(0, -6)}${secret.at(-6) === 'A' ? 'B' : 'A'}${secret.slice(-5)}`
+  await writeFile(path, `${seed}\n`)
+  const error = (await openSigner(path, NAME, false).catch((e: Error) => e)) as Error
+  expect(error).toMatchObject({ code: 'key' })
+  expect(error.message).toMatch(/ed25519\.key: expected key id [0-9a-f]{8}, found [0-9a-f]{8}$/)
+  expect(error.message).not.toContain(seed.slice(-30))
+})

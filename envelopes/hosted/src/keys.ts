@@ -22,7 +22,7 @@ export function secretDir(root: string, moduleId: string): string {
 
 /**
  * The signer whose key is in `path`. When there is no such file and `mayCreate`, a key named `name` is made there, atomically and durably.
- * @throws HostedError `key`: none there, readable for others, malformed, or named otherwise
+ * @throws HostedError `key`: none there, readable for others, malformed, named otherwise, or with the id of another key
  */
 export async function openSigner(path: string, name: string, mayCreate: boolean): Promise<KeySigner> {
   let text = await readKey(path)
@@ -41,7 +41,12 @@ export async function openSigner(path: string, name: string, mayCreate: boolean)
   if (found !== name) {
     throw new HostedError('key', `${path}: expected a key named ${name}, found one named ${found}`)
   }
-  return signerFromKey(text, nativeCrypto)
+  try {
+    return signerFromKey(text, nativeCrypto)
+  } catch (error) {
+    const why = error instanceof Error ? error.message : 'another kind of key'
+    throw new HostedError('key', `${path}: ${why}`, { cause: error })
+  }
 }
 
 function parsed(path: string, text: string): string {

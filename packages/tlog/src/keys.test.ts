@@ -4,7 +4,15 @@ import { describe, expect, it } from 'vitest'
 import { formatCheckpointText, openCheckpoint } from './checkpoint.ts'
 import { EMPTY_ROOT, bytesHash } from './hash.ts'
 import { formatSignerKey, parseSignerKey, signerFromKey, signerVkey, verifierFromVkey } from './keys.ts'
-import { formatSignatureLine, openNote, parseNote, parseSignatureLine, parseVkey, signNote } from './note.ts'
+import {
+  formatSignatureLine,
+  formatVkey,
+  keyId,
+  openNote,
+  parseNote,
+  parseSignatureLine,
+  signNote,
+} from './note.ts'
 import { type KeyCrypto } from './scheme.ts'
 
 const refused = (code: string): unknown => expect.objectContaining({ name: 'TlogError', code })
@@ -108,16 +116,31 @@ describe('signers and verifiers', () => {
     }
   })
 
-  it('refuse small-order and malformed public keys by not verifying', async () => {
-    const { signature } = parseSignatureLine(await signerFromKey(skeyOf(1)).sign(text))
-    const vkey = { ...parseVkey(signerFromKey(skeyOf(1)).vkey) }
-    for (const publicKey of [
-      new Uint8Array(32),
-      new Uint8Array(32).fill(255),
-      new Uint8Array(32).with(0, 1),
-    ]) {
-      expect(verifierFromVkey({ ...vkey, publicKey }).verify(text, signature)).toBe(false)
-      expect(verifierFromVkey({ ...vkey, publicKey }).verify(text, new Uint8Array(64).with(0, 1))).toBe(false)
+  it.each([
+    ['of low order', new Uint8Array(32), /found a point of low order/],
+    ['of order 1', new Uint8Array(32).with(0, 1), /found a point of low order/],
+    ['that is not canonical', new Uint8Array(32).fill(255), /found a non-canonical encoding/],
+    ['that is no point', new Uint8Array(32).with(0, 2), /found bytes that are no point/],
+    ['of 31 bytes', new Uint8Array(31).with(0, 3), /expected a public key of 32 bytes, found 31/],
+  ])('are not made of a key %s', (_, publicKey, message) => {
+    for (const type of [0x01, 0x04]) {
+      const name = 'example.org/log'
+      const vkey = { name, type, publicKey, keyId: keyId(name, type, publicKey) }
+      for (const given of [vkey, formatVkey(vkey)]) {
+        const make = (): unknown => verifierFromVkey(given)
+        expect(make).toThrow(refused('vkey'))
+        expect(make).toThrow(message)
+      }
+    }
+  })
+
+  it('are not made of an ML-DSA-44 key of another size', () => {
+    const name = 'example.org/log'
+    for (const size of [1311, 1313]) {
+      const publicKey = new Uint8Array(size).fill(9)
+      const vkey = { name, type: 0x06, publicKey, keyId: keyId(name, 0x06, publicKey) }
+      expect(() => verifierFromVkey(vkey)).toThrow(`expected a public key of 1312 bytes, found ${size}`)
+      expect(() => verifierFromVkey(formatVkey(vkey))).toThrow(refused('vkey'))
     }
   })
 })

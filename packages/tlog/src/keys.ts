@@ -2,6 +2,7 @@ import { concatBytes, pureCodec } from './codec.ts'
 import { formatTimestampedSignature, parseTimestampedSignature } from './cosignature.ts'
 import { TlogError } from './errors.ts'
 import {
+  checkPublicKey,
   decodeKey,
   formatKeyId,
   formatSignatureLine,
@@ -24,10 +25,11 @@ export interface KeyVerifier extends Verifier {
 
 /**
  * The verifier of a vkey of type 0x01, 0x04 or 0x06. A cosignature verifies over checkpoints only.
- * Throws TlogError `vkey` when the vkey is malformed or of another type.
+ * Throws TlogError `vkey` when the vkey is malformed, of another type, or its public key is one under which anybody can sign.
  */
 export function verifierFromVkey(vkey: string | Vkey, crypto: KeyCrypto = {}): KeyVerifier {
   const key = typeof vkey === 'string' ? parseVkey(vkey, crypto.hasher, crypto.codec) : vkey
+  checkPublicKey(key)
   const scheme = schemeOf(key.type, 'vkey')
   const primitive = scheme.primitive(crypto)
   const codec = crypto.codec ?? pureCodec

@@ -1,5 +1,6 @@
 import { decodeBase64, isCanonicalBase64 } from './base64.ts'
 import { concatBytes, hexDecode, hexEncode, pureCodec, type Codec } from './codec.ts'
+import { ed25519KeyProblem } from './ed25519-key.ts'
 import { TlogError, quote, recode } from './errors.ts'
 import { nobleHasher, type Hasher } from './hash.ts'
 
@@ -187,8 +188,9 @@ export function keyId(
 const VKEY = /^([^+]+)\+([0-9a-f]{8})\+([^+].*)$/s
 
 /**
- * The verifier key of `<name>+<key id in hex>+<base64 of type and public key>`. The size of the public key and the key id
- * are checked for the types whose specification fixes them (0x01, 0x04, 0x06). Throws TlogError `vkey`.
+ * The verifier key of `<name>+<key id in hex>+<base64 of type and public key>`. The public key and the key id are checked for
+ * the types whose specification fixes them (0x01, 0x04, 0x06); an Ed25519 key must be the canonical encoding of a point
+ * that is not of low order. Throws TlogError `vkey`.
  */
 export function parseVkey(text: string, hasher: Hasher = nobleHasher, codec: Codec = pureCodec): Vkey {
   const match = VKEY.exec(text)
@@ -200,8 +202,7 @@ export function parseVkey(text: string, hasher: Hasher = nobleHasher, codec: Cod
     throw new TlogError('vkey', `expected a key name without spaces, found ${quote(name)}`)
   const bytes = decodeKey(match[3]!, 'vkey')
   const vkey: Vkey = { name, keyId: id, type: bytes[0]!, publicKey: bytes.subarray(1) }
-  const size = PUBLIC_KEY_SIZES.get(vkey.type)
-  if (size !== undefined) checkKnownVkey(vkey, size, hasher, codec)
+  if (PUBLIC_KEY_SIZES.has(vkey.type)) checkKnownVkey(vkey, hasher, codec)
   return vkey
 }
 
@@ -215,10 +216,25 @@ export function decodeKey(base64: string, code: string): Uint8Array {
   return bytes
 }
 
-function checkKnownVkey(vkey: Vkey, size: number, hasher: Hasher, codec: Codec): void {
-  if (vkey.publicKey.length !== size) {
-    throw new TlogError('vkey', `expected a public key of ${size} bytes, found ${vkey.publicKey.length}`)
+/** Keys that passed: a policy's are checked when they are read, and not again for every checkpoint. */
+const checkedKeys = new WeakSet<Uint8Array>()
+
+/** Throws TlogError `vkey` when the public key is not one of the type, where the type's specification fixes them. */
+export function checkPublicKey({ type, publicKey }: Pick<Vkey, 'type' | 'publicKey'>): void {
+  const size = PUBLIC_KEY_SIZES.get(type)
+  if (size === undefined) return
+  if (publicKey.length !== size) {
+    throw new TlogError('vkey', `expected a public key of ${size} bytes, found ${publicKey.length}`)
   }
+  // Any 1,312 bytes are an ML-DSA-44 key (FIPS 204 section 7.2).
+  if (type === TYPE_MLDSA44_COSIGNATURE || checkedKeys.has(publicKey)) return
+  const problem = ed25519KeyProblem(publicKey)
+  if (problem !== undefined) throw new TlogError('vkey', `expected an Ed25519 public key, found ${problem}`)
+  checkedKeys.add(publicKey)
+}
+
+function checkKnownVkey(vkey: Vkey, hasher: Hasher, codec: Codec): void {
+  checkPublicKey(vkey)
   const expected = keyId(vkey.name, vkey.type, vkey.publicKey, hasher, codec)
   if (vkey.keyId !== expected) {
     throw new TlogError('vkey', `expected key id ${formatKeyId(expected)}, found ${formatKeyId(vkey.keyId)}`)

@@ -8,6 +8,7 @@ import {
   checkpointCosignatureMessage,
   ed25519CosignatureMessage,
 } from './cosignature.ts'
+import { ed25519Verify } from './ed25519.ts'
 import { TlogError } from './errors.ts'
 import { type Hasher } from './hash.ts'
 import { TYPE_ED25519, TYPE_ED25519_COSIGNATURE, TYPE_MLDSA44_COSIGNATURE, checkNoteText } from './note.ts'
@@ -15,7 +16,8 @@ import { TYPE_ED25519, TYPE_ED25519_COSIGNATURE, TYPE_MLDSA44_COSIGNATURE, check
 // How the signature types 0x01, 0x04 and 0x06 turn a note text into a signed message.
 
 /**
- * Native primitives, each optional: what is absent is @noble's. Arguments are in @noble's order. Seeds and public keys are
+ * Native primitives, each optional: what is absent is this package's. `ed25519Verify` decides as this package's does, whatever the
+ * key and the signature. Arguments are in @noble's order. Seeds and public keys are
  * passed as the same objects every time, so that an implementation may keep what it derives in a WeakMap.
  */
 export interface KeyCrypto {
@@ -49,9 +51,7 @@ export interface Scheme {
 
 function ed25519Primitive(crypto: KeyCrypto): Primitive {
   return {
-    verify:
-      crypto.ed25519Verify ??
-      ((signature, message, publicKey) => ed25519.verify(signature, message, publicKey, { zip215: false })),
+    verify: crypto.ed25519Verify ?? ed25519Verify,
     sign: crypto.ed25519Sign ?? ((message, seed) => ed25519.sign(message, seed)),
     publicKey: crypto.ed25519PublicKey ?? ((seed) => ed25519.getPublicKey(seed)),
   }

@@ -1,0 +1,150 @@
+/**
+ * Ed25519 signatures over which verifiers differ: keys and first halves of low order, with a part of low order, and in
+ * encodings that are not canonical; S beyond the group's order. The construction is that of C2SP's CCTV (ed25519) and of
+ * Henry de Valence's "It's 255:19AM. Do you know what your validation criteria are?". What is expected follows from the
+ * construction, by the rule of Go's crypto/ed25519: R is the encoding of [S]B - [k]A, and S is below the order.
+ */
+import { createHash } from 'node:crypto'
+import { ed25519 } from '@noble/curves/ed25519.js'
+
+export interface Vector {
+  /** What it is, for the message of a failure. */
+  what: string
+  key: Buffer
+  message: Buffer
+  signature: Buffer
+  valid: boolean
+}
+
+const { Point } = ed25519
+type Point = InstanceType<typeof Point>
+const L = Point.Fn.ORDER
+
+/** The eight points of small order: the nth is n times the second. */
+const TORSION: readonly Point[] = (() => {
+  const one = Point.fromHex('26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05')
+  const all = [Point.ZERO]
+  for (let n = 1; n < 8; n++) all.push((all[n - 1] as Point).add(one))
+  return all
+})()
+
+/** Their encodings that RFC 8032 refuses: y of 2^255 - 19 and more, or the sign of an x that is zero. */
+const NON_CANONICAL = [
+  'edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
+  'edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff',
+  '0100000000000000000000000000000000000000000000000000000000000080',
+  'eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
+  'eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff',
+  'ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff',
+]
+
+/** A point: `scalar` times the base, and the `torsion`th of the small order; how it is written. */
+interface Encoded {
+  scalar: bigint
+  torsion: number
+  bytes: Buffer
+  isCanonical: boolean
+}
+
+const nonCanonical: readonly Encoded[] = NON_CANONICAL.map((hex) => {
+  const point = Point.fromHex(hex, true)
+  const torsion = TORSION.findIndex((each) => each.equals(point))
+  return { scalar: 0n, torsion, bytes: Buffer.from(hex, 'hex'), isCanonical: false }
+})
+
+function encoded(scalar: bigint): Encoded[] {
+  return TORSION.map((point, torsion) => ({
+    scalar,
+    torsion,
+    bytes: Buffer.from(Point.BASE.multiplyUnsafe(scalar).add(point).toBytes()),
+    isCanonical: true,
+  }))
+}
+
+/** The keys that must be refused when they are read. */
+export const REFUSED_KEYS: readonly Buffer[] = [...encoded(0n), ...nonCanonical].map(({ bytes }) => bytes)
+
+const number = (bytes: Uint8Array): bigint => BigInt(`0x${Buffer.from(bytes).reverse().toString('hex')}`)
+const scalarBytes = (value: bigint): Buffer =>
+  Buffer.from(value.toString(16).padStart(64, '0'), 'hex').reverse()
+
+function challenge(r: Uint8Array, key: Uint8Array, message: Uint8Array): bigint {
+  return number(createHash('sha512').update(r).update(key).update(message).digest()) % L
+}
+
+/** The shortest search is enough: one message in eight makes the parts of low order go. */
+const MOST_TRIES = 400
+
+/** Up to two: one whose parts of low order cancel each other, one whose don't. */
+function pair(a: Encoded, r: Encoded): Vector[] {
+  const found = new Map<boolean, Vector>()
+  for (let n = 0; n < MOST_TRIES && found.size < 2; n++) {
+    const message = Buffer.from(`message ${n}`)
+    const k = challenge(r.bytes, a.bytes, message)
+    const cancels = (BigInt(r.torsion) + k * BigInt(a.torsion)) % 8n === 0n
+    if (found.has(cancels)) continue
+    found.set(cancels, {
+      what: `A ${name(a)}, R ${name(r)}, ${cancels ? 'nothing' : 'something'} of low order left`,
+      key: a.bytes,
+      message,
+      signature: Buffer.concat([r.bytes, scalarBytes((r.scalar + k * a.scalar) % L)]),
+      valid: cancels && r.isCanonical,
+    })
+  }
+  return [...found.values()]
+}
+
+function name({ scalar, torsion, isCanonical }: Encoded): string {
+  return `${scalar === 0n ? 'low' : 'mixed'} ${torsion}${isCanonical ? '' : ' non-canonical'}`
+}
+
+/** S and a multiple of the order: the same scalar, another signature. */
+function beyond(vector: Vector): Vector[] {
+  const { signature, what } = vector
+  const s = number(signature.subarray(32))
+  const multiples = [1n, 2n, 8n, 15n].map((times) => s + times * L).filter((value) => value < 2n ** 256n)
+  return multiples.map((value) => ({
+    ...vector,
+    what: `${what}, S + ${(value - s) / L}L`,
+    signature: Buffer.concat([signature.subarray(0, 32), scalarBytes(value)]),
+    valid: false,
+  }))
+}
+
+/** Signed over what the key and R are in canonical encoding, and not over the bytes that are there. */
+function reencoded(a: Encoded, r: Encoded): Vector[] {
+  if (r.isCanonical || a.scalar === 0n) return []
+  const message = Buffer.from('reencoded')
+  const k = challenge((TORSION[r.torsion] as Point).toBytes(), a.bytes, message)
+  const signature = Buffer.concat([r.bytes, scalarBytes((r.scalar + k * a.scalar) % L)])
+  return [{ what: `A ${name(a)}, R ${name(r)}, re-encoded`, key: a.bytes, message, signature, valid: false }]
+}
+
+/** A signature with one bit of it, of the key or of the message turned. */
+function turned(vector: Vector): Vector[] {
+  const all: Vector[] = []
+  for (const field of ['key', 'message', 'signature'] as const) {
+    for (const bit of [0, 5, 60, 255]) {
+      const bytes = Buffer.from(vector[field])
+      const at = (bit >> 3) % bytes.length
+      bytes[at] = (bytes[at] ?? 0) ^ (1 << (bit & 7))
+      all.push({ ...vector, what: `${field} with bit ${bit} turned`, [field]: bytes, valid: false })
+    }
+  }
+  return all
+}
+
+const points = (scalar: bigint): Encoded[] => [...encoded(0n), ...nonCanonical, ...encoded(scalar)]
+const A = points(0x3f1d_7a11_9c5e_0042_7777_1234_abcd_ef01n)
+const R = points(0x0badc0de_00c0ffee_5eed_1dea_9876_5432_10n)
+const ordinary = pair(encoded(12345n)[0] as Encoded, encoded(54321n)[0] as Encoded)
+
+/** Some 850 of them. */
+export const VECTORS: readonly Vector[] = [
+  ...A.flatMap((a) => R.flatMap((r) => [...pair(a, r), ...reencoded(a, r)])),
+  ...pair(A[0] as Encoded, R[0] as Encoded).flatMap(beyond),
+  ...pair(A.at(-1) as Encoded, R.at(-1) as Encoded).flatMap(beyond),
+  ...ordinary,
+  ...ordinary.flatMap(beyond),
+  ...ordinary.flatMap(turned),
+]
