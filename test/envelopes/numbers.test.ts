@@ -3,6 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { Random } from '@service-fs/storage/random'
 import { Engine } from '@service-fs/sel4/host/engine'
 import { goBuild, goVersion } from '../support/go.ts'
 import { temporaryDirectory } from '@service-fs/storage-posix/testing'
@@ -13,14 +14,8 @@ import { ENGINE, nothing, script } from './quickjs.ts'
 const SEED = Number(process.env['SEED'] ?? 1)
 const why = goVersion === undefined ? ' (skipped: go is not installed)' : ''
 
-let state = SEED
-/** A whole number below `n`: mulberry32, so that the same seed gives the same numbers. */
-function below(n: number): number {
-  state = (state + 0x6d2b79f5) | 0
-  let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-  mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-  return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * n)
-}
+const random = new Random(SEED)
+const below = (n: number): number => random.below(n)
 
 const times = (count: number, make: () => string): string[] => Array.from({ length: count }, make)
 const hex = (bits: bigint): string => bits.toString(16).padStart(16, '0')
