@@ -33,6 +33,8 @@ export interface Config extends Common {
   access?: string
   /** The most that a record's payload may have; absent: the default. */
   maxPayloadBytes?: number
+  /** Whether nothing is written to the ledger; see TenantOptions. */
+  readOnly?: boolean
   /** Whether file attributes keep what is sealed from everybody; absent: off. */
   immutable?: ImmutableMode
 }
@@ -58,6 +60,7 @@ export interface ServeFlags {
   access?: string | undefined
   maxPayloadBytes?: string | undefined
   immutable?: string | undefined
+  readOnly?: boolean | undefined
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -90,6 +93,7 @@ export function configOf(flags: ServeFlags, env: Environment): Config {
     ...(access === undefined ? {} : { access: resolve(access) }),
     ...(flags.maxPayloadBytes === undefined ? {} : { maxPayloadBytes: payloadBytes(flags.maxPayloadBytes) }),
     ...(immutable === undefined ? {} : { immutable: immutableMode(immutable) }),
+    ...(flags.readOnly === true ? { readOnly: true } : {}),
   }
 }
 
@@ -114,6 +118,7 @@ export function diskConfigOf(flags: ServeFlags, env: Environment): DiskConfig {
   if ((flags.access ?? env['FS_ACCESS']) !== undefined) throw usage('--access is for --envelope a')
   if (flags.maxPayloadBytes !== undefined) throw usage('--max-payload-bytes is for --envelope a')
   if ((flags.immutable ?? env['FS_IMMUTABLE']) !== undefined) throw usage('--immutable is for --envelope a')
+  if (flags.readOnly === true) throw usage('--read-only is for --envelope a')
   const common = commonOf(flags, env)
   if (common.listen.fd !== undefined) throw usage('--listen systemd is for --envelope a')
   const disk = flags.disk ?? env['FS_DISK']

@@ -26,7 +26,7 @@ export async function start(config: Config, write: (line: string) => void): Prom
   const log = createLog({ name: 'tenant', tenant: config.moduleId, write })
   const report = (error: unknown, requestId?: string): void => log.error(error, { request_id: requestId })
   const guard = await guardOf(config, report)
-  const tenant = await openTenant({ ...config, report })
+  const tenant = await openTenant({ ...config, report, warn: (message, fields) => log.warn(message, fields) })
   let http: HttpServer
   try {
     http = await startHttp(config.listen, {
@@ -60,6 +60,7 @@ export async function start(config: Config, write: (line: string) => void): Prom
     origin,
     vkey,
     place: { dir },
+    failed: tenant.failed,
     ...(watch === undefined ? {} : { guarded: true, reload: () => watch.reload() }),
     stop: () => (stopping ??= stop()),
   }

@@ -1,7 +1,7 @@
 /** What a tenant's /metrics shows: latencies, queues, sizes, and the process. Nothing of what is in a ledger. */
 import { statfs } from 'node:fs/promises'
 import { performance } from 'node:perf_hooks'
-import type { Ledger, LedgerObserver } from '@service-fs/ledger/ledger'
+import type { Ledger, LedgerObserver, LedgerStatus } from '@service-fs/ledger/ledger'
 import type { StorageCapability } from '@service-fs/storage/capability'
 import type { Synced } from '@service-fs/storage-posix/posix'
 import { watchProcess } from './process-metrics.ts'
@@ -10,7 +10,13 @@ import { timedStorage } from './timed-storage.ts'
 
 export type LedgerName = 'main' | 'audit'
 
+type Watched = Pick<Ledger, 'size' | 'status'>
+
 const ENTRIES = [1, 4, 16, 64, 256, 1024, 4096]
+
+function isReadOnly({ accepting, code }: LedgerStatus): boolean {
+  return !accepting && (code === 'full' || code === 'read-only')
+}
 
 export class Metrics {
   readonly #registry = new Registry()
@@ -154,9 +160,9 @@ export class Metrics {
   }
 
   /** Shows the sizes and queues of these ledgers, and the room on the file system of `dir`. */
-  watch(ledgers: Readonly<Partial<Record<LedgerName, Ledger>>>, dir: string): void {
+  watch(ledgers: Readonly<Partial<Record<LedgerName, Watched>>>, dir: string): void {
     const registers = [this.#registry]
-    const gauge = (name: string, help: string, value: (ledger: Ledger) => number): void => {
+    const gauge = (name: string, help: string, value: (ledger: Watched) => number): void => {
       const shown = new Gauge({
         name,
         help,
@@ -172,6 +178,11 @@ export class Metrics {
     gauge('service_fs_queue_entries', 'Entries that wait for a commit.', (l) => l.status().queueEntries)
     gauge('service_fs_queue_bytes', 'Bytes of lines that wait for a commit.', (l) => l.status().queueBytes)
     gauge('service_fs_accepting', '1 while appends are taken.', (l) => (l.status().accepting ? 1 : 0))
+    gauge(
+      'service_fs_read_only',
+      '1 while it can only be read: its disk is full or takes no writes, or that was asked for.',
+      (l) => (isReadOnly(l.status()) ? 1 : 0),
+    )
     gauge(
       'service_fs_times_repeated',
       'Records that repeated the last time: the clock had stepped back.',

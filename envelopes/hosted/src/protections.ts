@@ -49,22 +49,24 @@ const FRESH_MS = 1000
 
 export class Protections {
   readonly #ledgers: readonly ProtectedLedger[]
-  readonly #setter: FlagsSetter
+  readonly #setter: () => FlagsSetter
   readonly #closing = new AbortController()
   #checked: Checked | undefined
   #checking: Promise<void> = Promise.resolve()
   #newest: { at: number; found: Promise<ProtectionsJson> } | undefined
 
-  constructor(ledgers: readonly ProtectedLedger[], setter: FlagsSetter) {
+  constructor(ledgers: readonly ProtectedLedger[], setter: () => FlagsSetter) {
     this.#ledgers = ledgers
     this.#setter = setter
   }
 
   /** Looks at all sealed files, a few at a time, and sets what is missing where it can be set. `report` is told what went wrong. */
   start(report: (error: unknown) => void): void {
-    this.#checking = this.#check().catch((error: unknown) => {
-      if (!this.#closing.signal.aborted) report(error)
-    })
+    this.#checking = this.#checking
+      .then(() => this.#check())
+      .catch((error: unknown) => {
+        if (!this.#closing.signal.aborted) report(error)
+      })
   }
 
   /** Ends the look at the files. */
@@ -83,7 +85,7 @@ export class Protections {
   async #check(): Promise<void> {
     const pause = (): Promise<void> =>
       sleep(PAUSE_MS, undefined, { ref: false, signal: this.#closing.signal })
-    const { flags } = this.#setter
+    const { flags } = this.#setter()
     const counts = { files: 0, immutable: 0 }
     for (const { dir } of this.#ledgers) {
       // Where nobody sets them and the first one lacks them, the others need no look.
@@ -98,14 +100,15 @@ export class Protections {
 
   async #find(): Promise<ProtectionsJson> {
     const facts = processFacts('self')
+    const setter = this.#setter()
     const checked = this.#checked
     const all = checked?.all === true
     const fileSystem = await fileSystemOf(this.#ledgers[0]?.dir ?? '/')
     return {
       sealed_immutable: all && (await this.#every((ledger) => samplesHold(ledger))),
       tail_append_only: await this.#every((ledger) => tailGrows(ledger.dir)),
-      set_by: this.#setter.by,
-      ...(this.#setter.by === 'nobody' ? { reason: this.#setter.reason } : {}),
+      set_by: setter.by,
+      ...(setter.by === 'nobody' ? { reason: setter.reason } : {}),
       ...(checked === undefined ? {} : { checked }),
       ...(fileSystem === undefined ? {} : { file_system: fileSystem }),
       ...(facts === undefined

@@ -33,6 +33,10 @@ export function describeServe(program: Command): Command {
       'a: auto, off or required: make what is sealed immutable by file attributes, which takes root (default: off)',
     )
     .option('--max-payload-bytes <bytes>', "a: the most that a record's payload may have (default: 16 MiB)")
+    .option(
+      '--read-only',
+      'a: write nothing to the ledger, and show one with a damaged tail as far as it is whole',
+    )
     .option('--behind-front', 'a: believe the front of `service-fs host`, which alone connects, who asks')
     .option('--json', 'say where it listens in one line of JSON')
 }

@@ -1,22 +1,24 @@
 /** One tenant: its storage with the lock, its ledger, the audit sub-ledger, and the wire over both. */
 import { randomUUID } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { Ledger } from '@service-fs/ledger/ledger'
+import { LedgerError } from '@service-fs/ledger/errors'
 import { Readiness } from '@service-fs/ledger/readiness'
-import type { StorageCapability } from '@service-fs/storage/capability'
-import { openPosixStorage } from '@service-fs/storage-posix/posix'
+import { nativeCodec } from '@service-fs/native/native'
+import type { FileFlags } from '@service-fs/storage-posix/flags'
+import { lockLedger, openPosixReadOnly } from '@service-fs/storage-posix/posix'
 import type { Answer, Call } from '@service-fs/wire/call'
 import { createWire, type Wire } from '@service-fs/wire/handle'
-import { AUDIT_KEY, LEDGER_KEY, markUsed, openSigner, refuseUsed, secretDir } from './keys.ts'
-import { flagsSetter } from './immutable.ts'
+import { flagsSetter, type FlagsSetter } from './immutable.ts'
 import type { ImmutableMode } from './immutable-modes.ts'
-import { openLevelIndex } from './index.ts'
-import { Metrics, type LedgerName } from './metrics.ts'
+import { AUDIT_KEY, LEDGER_KEY, secretDir } from './keys.ts'
+import type { LogFields } from './log.ts'
+import { Metrics } from './metrics.ts'
+import { openLedger } from './open-ledger.ts'
 import { chooseOrigin } from './origin.ts'
 import { Protections } from './protections.ts'
-import { nativeCodec, nativeCrypto } from '@service-fs/native/native'
-import { verifierFromVkey } from '@service-fs/tlog/keys'
 import { nodeRuntime } from './runtime.ts'
+import type { ServedLedger } from './served-ledger.ts'
 import { VERSION } from './version.ts'
 
 export interface TenantOptions {
@@ -30,6 +32,10 @@ export interface TenantOptions {
   immutable?: ImmutableMode | undefined
   /** Whether a supervisor started this process, who sets them. */
   behindFront?: boolean | undefined
+  /** Whether to write nothing to the ledger, and to show a damaged one as far as it is whole. Default false. */
+  readOnly?: boolean | undefined
+  /** Told of what an operator should know. */
+  warn?: (message: string, fields: LogFields) => void
   /** Told of errors that became a 5xx answer. */
   report?: (error: unknown, requestId?: string) => void
 }
@@ -39,98 +45,119 @@ export interface Tenant {
   readonly origin: string
   readonly vkey: string
   readonly wire: Wire
-  readonly ledger: Ledger
-  readonly audit: Ledger
+  readonly ledger: ServedLedger
+  readonly audit: ServedLedger
   readonly metrics: Metrics
+  /** Rejects when one of them can be neither written nor read any more. */
+  readonly failed: Promise<never>
   /** A clean stop of both ledgers. */
   close(): Promise<void>
 }
 
 /**
- * Opens `<root>/<moduleId>`, or makes it, keys included.
- * @throws HostedError `key`, `usage` (another origin than the ledger's), `immutable`; StorageError `locked`, `io`, `full`; LedgerError `corrupt`
+ * Opens `<root>/<moduleId>`, or makes it, keys included. Where its disk is full or can only be read, it is opened for reading only, and
+ * for writing as soon as the disk takes writes.
+ * @throws HostedError `key`, `usage` (another origin than the ledger's), `immutable`; StorageError `locked`, `io`, `full`, `read-only`;
+ *   LedgerError `corrupt`; `not-found`: there is no ledger to be read only
  */
 export async function openTenant(options: TenantOptions): Promise<Tenant> {
-  const { root, moduleId, maxPayloadBytes } = options
-  const dir = join(root, moduleId)
-  const opened: { close(): Promise<void> }[] = []
+  const dir = join(options.root, options.moduleId)
+  if (options.readOnly === true && !existsSync(dir))
+    throw new LedgerError('not-found', `${dir}: no ledger is here`)
+  const lock = await lockLedger(dir, { write: options.readOnly !== true })
+  const opened: { close(): Promise<void> }[] = [{ close: () => lock.release() }]
   try {
-    const metrics = new Metrics(moduleId)
-    const supervised = options.behindFront === true && process.send !== undefined
-    const setter = await flagsSetter(options.immutable ?? 'off', dir, supervised)
-    const { flags } = setter
-    const storage = await openPosixStorage(dir, { flags, synced: metrics.synced('main') })
-    opened.push(storage)
-    const stored = await storedOrigin(storage)
-    const origin = chooseOrigin(stored, options)
-    const secret = secretDir(root, moduleId)
-    const mayCreate = stored === undefined
-    const auditDir = join(dir, 'audit')
-    const open = async (
-      name: LedgerName,
-      at: string,
-      from: StorageCapability,
-      logOrigin: string,
-      key: string,
-    ): Promise<Ledger> => {
-      const keyPath = join(secret, key)
-      if ((await from.read('checkpoint')) === undefined) await refuseUsed(keyPath, at)
-      const signer = await openSigner(keyPath, logOrigin, mayCreate)
-      const index = await openLevelIndex(join(at, 'cache', 'records'))
-      opened.push(index)
-      const timed = metrics.timed(from, name)
-      const ledger = await Ledger.open({
-        storage: timed,
-        origin: logOrigin,
-        signer,
-        verifiers: [verifierFromVkey(signer.vkey, nativeCrypto)],
-        runtime: nodeRuntime,
-        index,
-        observer: metrics.observer(name),
-        ...(name === 'main' && maxPayloadBytes !== undefined ? { limits: { maxPayloadBytes } } : {}),
-      })
-      opened.push(ledger)
-      await markUsed(keyPath)
-      return ledger
+    const tenant = await openLocked(options, dir, opened)
+    const close = async (): Promise<void> => {
+      try {
+        await tenant.close()
+      } finally {
+        await lock.release()
+      }
     }
-    const synced = metrics.synced('audit')
-    const auditStorage = await openPosixStorage(auditDir, { flags, lock: false, synced })
-    opened.push(auditStorage)
-    // The audit ledger first: who finds the ledger finds its audit.
-    const audit = await open('audit', auditDir, auditStorage, `${origin}/audit`, AUDIT_KEY)
-    const ledger = await open('main', dir, storage, origin, LEDGER_KEY)
-    metrics.watch({ main: ledger, audit }, dir)
-    const protections = new Protections(
-      [
-        { dir, sealed: () => ledger.status().sealed },
-        { dir: auditDir, sealed: () => audit.status().sealed },
-      ],
-      setter,
-    )
-    protections.start((error) => options.report?.(error, undefined))
-    const wire = wireOf(options, ledger, audit, metrics, protections)
-    metrics.followers(() => wire.followers)
-    return {
-      dir,
-      origin,
-      vkey: ledger.vkeys[0] ?? '',
-      wire,
-      ledger,
-      audit,
-      metrics,
-      async close() {
-        await protections.close()
-        await closeBoth(audit, ledger)
-      },
-    }
+    return { ...tenant, close }
   } catch (error) {
     for (const one of opened.reverse()) await one.close().catch(() => undefined)
     throw error
   }
 }
 
-/** The ledger last: its storage holds the lock. */
-async function closeBoth(audit: Ledger, ledger: Ledger): Promise<void> {
+/** `opened`: gets what is to be closed when it fails. */
+async function openLocked(
+  options: TenantOptions,
+  dir: string,
+  opened: { close(): Promise<void> }[],
+): Promise<Tenant> {
+  const { root, moduleId, maxPayloadBytes, readOnly = false } = options
+  const metrics = new Metrics(moduleId)
+  const stored = await storedOrigin(dir)
+  const origin = chooseOrigin(stored, options)
+  const secret = secretDir(root, moduleId)
+  const auditDir = join(dir, 'audit')
+  const attributes = new Attributes(options, dir)
+  let fail!: (error: unknown) => void
+  const failed = new Promise<never>((_, reject) => (fail = reject))
+  failed.catch(() => undefined)
+  const settings = {
+    metrics,
+    flags: () => attributes.flags(),
+    readOnly,
+    warn: options.warn ?? (() => undefined),
+    again: () => protections?.start((error) => options.report?.(error)),
+    failed: fail,
+  }
+  const mayCreate = stored === undefined && !readOnly
+  const place = { mayCreate, origin: `${origin}/audit`, key: join(secret, AUDIT_KEY) }
+  let protections: Protections | undefined
+  // The audit ledger first: who finds the ledger finds its audit.
+  const audit = await openLedger({ ...place, name: 'audit', dir: auditDir }, settings)
+  opened.push(audit)
+  const limits = maxPayloadBytes === undefined ? {} : { limits: { maxPayloadBytes } }
+  const main = { ...place, ...limits, origin, key: join(secret, LEDGER_KEY) }
+  const ledger = await openLedger({ ...main, name: 'main', dir }, settings)
+  opened.push(ledger)
+  metrics.watch({ main: ledger, audit }, dir)
+  const found = (protections = new Protections(
+    [
+      { dir, sealed: () => ledger.status().sealed },
+      { dir: auditDir, sealed: () => audit.status().sealed },
+    ],
+    () => attributes.setter,
+  ))
+  found.start((error) => options.report?.(error))
+  const wire = wireOf(options, ledger, audit, metrics, found)
+  metrics.followers(() => wire.followers)
+  const close = async (): Promise<void> => {
+    await found.close()
+    await closeBoth(audit, ledger)
+  }
+  return { dir, origin, vkey: ledger.vkeys[0] ?? '', wire, ledger, audit, metrics, failed, close }
+}
+
+/** What sets file attributes on the tenant's files. A disk that takes no writes takes none either, so it is looked for again. */
+class Attributes {
+  readonly #options: TenantOptions
+  readonly #dir: string
+  setter: FlagsSetter
+
+  constructor(options: TenantOptions, dir: string) {
+    this.#options = options
+    this.#dir = dir
+    const reason = options.readOnly === true ? 'opened for reading only (--read-only)' : 'not found out yet'
+    this.setter = { by: 'nobody', reason }
+  }
+
+  /** @throws HostedError `immutable` */
+  async flags(): Promise<FileFlags | undefined> {
+    const { immutable = 'off', behindFront } = this.#options
+    if (this.setter.by !== 'nobody') return this.setter.flags
+    const supervised = behindFront === true && process.send !== undefined
+    this.setter = await flagsSetter(immutable, this.#dir, supervised)
+    return this.setter.flags
+  }
+}
+
+async function closeBoth(audit: ServedLedger, ledger: ServedLedger): Promise<void> {
   try {
     await audit.close()
   } finally {
@@ -138,15 +165,21 @@ async function closeBoth(audit: Ledger, ledger: Ledger): Promise<void> {
   }
 }
 
-async function storedOrigin(storage: StorageCapability): Promise<string | undefined> {
-  const bytes = await storage.read('origin')
-  return bytes === undefined ? undefined : nativeCodec.utf8Decode(bytes).replace(/\n$/, '')
+/** The origin of the ledger that is there, if one is. */
+async function storedOrigin(dir: string): Promise<string | undefined> {
+  const storage = await openPosixReadOnly(dir)
+  try {
+    const bytes = await storage.read('origin')
+    return bytes === undefined ? undefined : nativeCodec.utf8Decode(bytes).replace(/\n$/, '')
+  } finally {
+    await storage.close()
+  }
 }
 
 function wireOf(
   options: TenantOptions,
-  ledger: Ledger,
-  audit: Ledger,
+  ledger: ServedLedger,
+  audit: ServedLedger,
   metrics: Metrics,
   protections: Protections,
 ): Wire {

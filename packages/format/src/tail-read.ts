@@ -19,6 +19,12 @@ export interface TailReadOptions {
   verifiers: Verifier[]
   hasher?: Hasher
   codec?: Codec
+  /** Told of every whole commit, in order. */
+  commit?(note: string, checkpoint: Checkpoint): void
+  /**
+   * Told why the tail can't be read on; then what is whole before that is given. Absent, or nothing is whole before it: it is thrown.
+   */
+  damaged?(error: unknown): void
 }
 
 /** What a tail says: the entries from `start` on and the newest commit's signed checkpoint. */
@@ -53,11 +59,17 @@ export async function readTail(
   files: AsyncIterable<TailFile>,
   options: TailReadOptions,
 ): Promise<TailContent | undefined> {
-  let content: TailContent | undefined
-  for await (const file of files) {
-    content = new TailFileReader(file, options, content).read()
+  let reader: TailFileReader | undefined
+  try {
+    for await (const file of files) {
+      reader = new TailFileReader(file, options, reader?.whole)
+      reader.read()
+    }
+  } catch (error) {
+    if (options.damaged === undefined || reader?.whole === undefined) throw error
+    options.damaged(error)
   }
-  return content
+  return reader?.whole
 }
 
 class TailFileReader {
@@ -67,6 +79,7 @@ class TailFileReader {
   readonly #codec: Codec
   readonly #hasher: Hasher
   readonly #before: TailContent | undefined
+  #whole: TailContent | undefined
 
   constructor(file: TailFile, options: TailReadOptions, before: TailContent | undefined) {
     this.#file = file
@@ -75,9 +88,15 @@ class TailFileReader {
     this.#codec = options.codec ?? pureCodec
     this.#hasher = options.hasher ?? nobleHasher
     this.#before = before
+    this.#whole = before
   }
 
-  read(): TailContent {
+  /** What the whole commits say that were read so far, those of the files before this one included. */
+  get whole(): TailContent | undefined {
+    return this.#whole
+  }
+
+  read(): void {
     const { bytes } = this.#file
     let { content, offset } = this.#open()
     let commits = 0
@@ -85,13 +104,16 @@ class TailFileReader {
       const problem = this.#commit(content, offset)
       if (problem !== undefined) {
         if (commits === 0 || !isTorn(bytes, offset)) throw this.#corrupt(offset, problem)
-        return { ...content, rest: 'torn' }
+        content.rest = 'torn'
+        return
       }
+      this.#options.commit?.(content.note, content.checkpoint)
+      this.#whole = content
       commits += 1
       offset = content.end
     }
     if (commits === 0) throw this.#corrupt(offset, 'expected a commit')
-    return { ...content, rest: offset < bytes.length ? 'fill' : 'none' }
+    content.rest = offset < bytes.length ? 'fill' : 'none'
   }
 
   #open(): { content: TailContent; offset: number } {

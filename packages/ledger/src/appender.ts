@@ -87,6 +87,10 @@ export class Appender {
     return this.#parts.ready
   }
 
+  get isReady(): boolean {
+    return this.#isReady
+  }
+
   stop(reason: LedgerError): void {
     this.#stopped = reason
   }

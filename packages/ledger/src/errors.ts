@@ -12,6 +12,7 @@ export type LedgerErrorCode =
   | 'clock-behind'
   | 'stopped'
   | 'full'
+  | 'read-only'
   | 'closed'
   | 'signer'
   | 'corrupt'

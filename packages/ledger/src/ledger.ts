@@ -16,6 +16,7 @@ import { Publisher } from './publisher.ts'
 import { Reader } from './reader.ts'
 import { MemoryIndex, type IndexedRecord, type RecordIndex } from './record-index.ts'
 import type { Appended, NewRecord, StoredRecord } from './record.ts'
+import { recoverReadOnly, type ReadOnlyOptions } from './read-only.ts'
 import { recover } from './recover.ts'
 import type { Runtime } from './runtime.ts'
 import { Sealer } from './sealer.ts'
@@ -23,7 +24,7 @@ import { SealedTiles } from './sealed-tiles.ts'
 import { settle, type Settled } from './settle.ts'
 import { Sequencer, stopReason, type Batch, type Head } from './sequencer.ts'
 import type { TailMemory } from './tail-memory.ts'
-import type { TailWriter } from './tail-writer.ts'
+import { TailWriter } from './tail-writer.ts'
 
 /** Full bundles that may wait to be sealed, and characters of lines that may wait for it, before commits wait too. */
 const MAX_BACKLOG_ENTRIES = 64 * 256
@@ -36,6 +37,8 @@ export interface LedgerObserver {
   committed?(commit: { entries: number; bytes: number; milliseconds: number; size: number }): void
   /** An append begins; what it returns is called when that append is answered, with a result or an error. */
   appending?(): () => void
+  /** No more appends are taken; told once. */
+  stopped?(reason: LedgerError): void
 }
 
 export interface LedgerOptions {
@@ -56,6 +59,8 @@ export interface LedgerStatus {
   accepting: boolean
   reason?: string
   code?: string
+  /** Whether the newest record's time is known and the record index covers the ledger. */
+  prepared: boolean
   size: number
   /** Entries in sealed bundles. */
   sealed: number
@@ -85,6 +90,8 @@ export class Ledger {
   readonly #growth: Growth = new Growth()
   #writeMs = 0
   #writeBytes = 0
+  /** Whether every entry that may have been acknowledged is shown. */
+  #isWhole = true
   #closing: Promise<void> | undefined
 
   /**
@@ -99,7 +106,23 @@ export class Ledger {
     return ledger
   }
 
-  private constructor(options: LedgerOptions, settled: Settled) {
+  /**
+   * Opens the ledger in `storage` for reading only, as far as it is known to be durable: see {@link recoverReadOnly}. Nothing is
+   * written. Appends are refused with `how.why`, but for records that are there already.
+   * @throws LedgerError `corrupt`, naming the file
+   */
+  static async openReadOnly(options: LedgerOptions, how: ReadOnlyOptions): Promise<Ledger> {
+    const { found, why, isWhole } = await recoverReadOnly(options, how)
+    const ledger = new Ledger(
+      options,
+      { ...found, writer: new TailWriter(options.storage, options.runtime, 0, 0) },
+      why,
+    )
+    ledger.#isWhole = isWhole
+    return ledger
+  }
+
+  private constructor(options: LedgerOptions, settled: Settled, readOnly?: LedgerError) {
     const { storage, runtime, origin } = options
     const limits = { ...DEFAULT_LIMITS, ...options.limits }
     const stop = (error: unknown): void => this.#sequencer.stop(stopReason(error))
@@ -126,7 +149,9 @@ export class Ledger {
       },
       committed: (commit, head) => this.#committed(commit, head),
       between: () => this.#between().catch(stop),
+      stopped: (reason) => this.#observer.stopped?.(reason),
     })
+    if (readOnly !== undefined) this.#sequencer.stop(readOnly)
     this.#appender = new Appender({
       runtime,
       clock: this.#clock,
@@ -214,7 +239,7 @@ export class Ledger {
       const record = await this.record(index)
       if (record.id === id) return record
     }
-    throw new LedgerError('not-found', `no record has the identifier ${JSON.stringify(id)}`)
+    throw this.#absent('not-found', `no record has the identifier ${JSON.stringify(id)}`)
   }
 
   /** The records whose first entry has an index of at least `since`, in order, as far as they are durable at the call. */
@@ -281,6 +306,7 @@ export class Ledger {
     return {
       accepting,
       ...reason,
+      prepared: this.#appender.isReady,
       size: this.size,
       sealed: this.#sealed.entries,
       queueEntries,
@@ -416,13 +442,22 @@ export class Ledger {
 
   #expectIndex(index: number): void {
     if (Number.isSafeInteger(index) && index >= 0 && index < this.size) return
-    throw new LedgerError('not-found', `index ${index}: the ledger has ${this.size} entries`)
+    throw this.#absent('not-found', `index ${index}: the ledger has ${this.size} entries`)
+  }
+
+  /** What is not in this tree may still be in the ledger where not all of it is shown. */
+  #absent(code: 'not-found' | 'range', message: string): LedgerError {
+    if (this.#isWhole) return new LedgerError(code, message)
+    return new LedgerError(
+      'read-only',
+      `${message} that are known to be durable; what is behind them is not shown`,
+    )
   }
 
   #expectTile(level: number | 'entries', index: number, width: number): void {
     const found = tileWidth(level, index, this.size)
     if (width >= 1 && width <= found) return
-    throw new LedgerError(
+    throw this.#absent(
       'not-found',
       `tile ${level}/${index} of width ${width}: the checkpoint of size ${this.size} covers ${found} of it`,
     )
@@ -430,7 +465,7 @@ export class Ledger {
 
   #expectRange(name: string, value: number, from: number, to: number): void {
     if (Number.isSafeInteger(value) && value >= from && value <= to) return
-    throw new LedgerError(
+    throw this.#absent(
       'range',
       `${name}: expected ${from} to ${to}, found ${value}; the current size is ${this.size}`,
     )

@@ -1,31 +1,27 @@
-import type { Ledger } from './ledger.ts'
+import type { LedgerStatus } from './ledger.ts'
+
+/** What says how a ledger is. */
+interface Watched {
+  status(): LedgerStatus
+}
 
 /** Whether a tenant's two ledgers take appends and reads, and why not. */
 export class Readiness {
-  readonly #ledgers: readonly { name: string; ledger: Ledger; isReady: boolean }[]
+  readonly #ledgers: readonly { name: string; ledger: Watched }[]
 
-  constructor(main: Ledger, audit: Ledger) {
+  constructor(main: Watched, audit: Watched) {
     this.#ledgers = [
-      { name: 'ledger', ledger: main, isReady: false },
-      { name: 'audit ledger', ledger: audit, isReady: false },
+      { name: 'ledger', ledger: main },
+      { name: 'audit ledger', ledger: audit },
     ]
-    for (const one of this.#ledgers) {
-      one.ledger.ready().then(
-        () => {
-          one.isReady = true
-        },
-        // Its status says why.
-        () => undefined,
-      )
-    }
   }
 
   now(): { ready: boolean; reason?: string } {
-    for (const { name, ledger, isReady } of this.#ledgers) {
-      const { accepting, reason } = ledger.status()
+    for (const { name, ledger } of this.#ledgers) {
+      const { accepting, reason, prepared } = ledger.status()
       if (!accepting)
         return { ready: false, reason: `the ${name} takes no appends: ${reason ?? 'it is being closed'}` }
-      if (!isReady) return { ready: false, reason: `the ${name} is still reading what it holds` }
+      if (!prepared) return { ready: false, reason: `the ${name} is still reading what it holds` }
     }
     return { ready: true }
   }

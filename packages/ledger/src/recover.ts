@@ -2,7 +2,7 @@
  * The first step of opening, which changes nothing: it reads what the directory says about itself, the checkpoint, and the end of
  * the tail; no more, however long the ledger is. The second step, settle.ts, makes durable what was read here.
  */
-import { readTail, type TailContent } from '@service-fs/format/tail-read'
+import { readTail, type TailContent, type TailReadOptions } from '@service-fs/format/tail-read'
 import type { StorageCapability } from '@service-fs/storage/capability'
 import { openCheckpoint, type Checkpoint } from '@service-fs/tlog/checkpoint'
 import { Edge } from '@service-fs/tlog/edge'
@@ -82,7 +82,7 @@ export async function recover(identity: Identity): Promise<Recovered> {
   }
 }
 
-async function readText(identity: Identity, path: string): Promise<string | undefined> {
+export async function readText(identity: Identity, path: string): Promise<string | undefined> {
   const bytes = await identity.storage.read(path)
   if (bytes === undefined) return undefined
   try {
@@ -92,21 +92,21 @@ async function readText(identity: Identity, path: string): Promise<string | unde
   }
 }
 
-async function readTailOf({
-  storage,
-  origin,
-  verifiers,
-  runtime,
-}: Identity): Promise<TailContent | undefined> {
+/** The tail's whole commits; `how`: see TailReadOptions. */
+export async function readTailOf(
+  { storage, origin, verifiers, runtime }: Identity,
+  how: Pick<TailReadOptions, 'commit' | 'damaged'> = {},
+): Promise<TailContent | undefined> {
+  const { hasher, codec } = runtime
   try {
-    return await readTail(storage.tail(), { origin, verifiers, hasher: runtime.hasher, codec: runtime.codec })
+    return await readTail(storage.tail(), { origin, verifiers, hasher, codec, ...how })
   } catch (error) {
     if (codeOf(error) === 'corrupt') throw new LedgerError('corrupt', messageOf(error), { cause: error })
     throw error
   }
 }
 
-async function checkIdentity(identity: Identity): Promise<void> {
+export async function checkIdentity(identity: Identity): Promise<void> {
   await expectText(identity, 'origin', identity.origin + '\n')
   await expectText(identity, VKEY_PATH, identity.signer.vkey + '\n')
 }
@@ -118,7 +118,7 @@ async function expectText(identity: Identity, path: string, expected: string): P
   throw new LedgerError('corrupt', `${path}: expected ${JSON.stringify(expected)}, found ${shown}`)
 }
 
-function openPublished({ verifiers, origin }: Identity, published: string): Checkpoint {
+export function openPublished({ verifiers, origin }: Identity, published: string): Checkpoint {
   try {
     return openCheckpoint(published, verifiers, origin).checkpoint
   } catch (error) {
@@ -127,7 +127,7 @@ function openPublished({ verifiers, origin }: Identity, published: string): Chec
 }
 
 /** What `checkpoint` says must be in the tree of the tail. */
-function checkCovered(checkpoint: Checkpoint, tail: TailContent, runtime: Runtime): void {
+export function checkCovered(checkpoint: Checkpoint, tail: TailContent, runtime: Runtime): void {
   const { size } = tail.checkpoint
   const torn = tail.rest === 'torn' ? ', followed by a torn one' : ''
   if (checkpoint.size > size) {
@@ -149,7 +149,7 @@ function checkCovered(checkpoint: Checkpoint, tail: TailContent, runtime: Runtim
 }
 
 /** The tail starts at or before what is sealed, which ends at a multiple of 256: all below the first one in it is. */
-function sealedEdgeOf(tail: TailContent, runtime: Runtime): Edge {
+export function sealedEdgeOf(tail: TailContent, runtime: Runtime): Edge {
   const sealed = Math.ceil(tail.start / 256) * 256
   const edge = tail.edgeAtStart.clone()
   for (const leaf of tail.leaves.slice(0, sealed - tail.start)) edge.append(leaf, runtime.hasher)

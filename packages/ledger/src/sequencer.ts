@@ -3,7 +3,7 @@ import { formatCheckpointText } from '@service-fs/tlog/checkpoint'
 import { Edge } from '@service-fs/tlog/edge'
 import type { Hash } from '@service-fs/tlog/hash'
 import type { Signer } from '@service-fs/tlog/note'
-import { LedgerError, messageOf } from './errors.ts'
+import { codeOf, LedgerError, messageOf } from './errors.ts'
 import type { Runtime } from './runtime.ts'
 
 /** Records that belong into one commit: the base64 lines and leaf hashes of their entries. */
@@ -38,6 +38,8 @@ export interface SequencerHooks {
   committed(commit: Batch, head: Head): void
   /** Between two commits. Must not reject. */
   between(): Promise<void>
+  /** Told once, when no more appends are taken. */
+  stopped(reason: LedgerError): void
 }
 
 interface Waiting {
@@ -128,7 +130,10 @@ export class Sequencer {
 
   /** Takes no further appends, and lets those that wait fail with `reason`. What is being written stays as it is. */
   stop(reason: LedgerError): void {
-    this.#stopped ??= reason
+    if (this.#stopped === undefined) {
+      this.#stopped = reason
+      this.#hooks.stopped(reason)
+    }
     const waiting = this.#queue
     this.#queue = []
     this.#queueEntries = 0
@@ -233,8 +238,7 @@ export class Sequencer {
 /** Why a ledger takes no more appends after a write failed. */
 export function stopReason(error: unknown): LedgerError {
   if (error instanceof LedgerError) return error
-  const full = error instanceof Error && 'code' in error && error.code === 'full'
-  return new LedgerError(full ? 'full' : 'stopped', messageOf(error), {
-    cause: error,
-  })
+  const code = codeOf(error)
+  const isOwn = code === 'full' || code === 'read-only'
+  return new LedgerError(isOwn ? code : 'stopped', messageOf(error), { cause: error })
 }

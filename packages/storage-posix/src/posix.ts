@@ -32,12 +32,13 @@ import type { StorageCapability } from '@service-fs/storage/capability'
 import { errnoOf, StorageError, systemError } from '@service-fs/storage/errors'
 import type { FileSystem, Protection, TailHandle } from '@service-fs/storage/file-system'
 import { openFileStorage } from '@service-fs/storage/files'
+import { openReadOnlyStorage } from '@service-fs/storage/read-only'
 import type { FileFlags } from './flags.ts'
-import { type DirectoryLock, lockDirectory } from './lock.ts'
+import { type DirectoryLock, lockDirectory, type LockOptions } from './lock.ts'
 import { FlaggedFiles, flagsFound } from './protection.ts'
 
 export interface PosixOptions {
-  /** Whether to hold the directory's lock. Default true; false for the audit sub-ledger, which its ledger's lock covers. */
+  /** Whether to hold the directory's lock. Default true; false where the caller holds it, as for the audit sub-ledger. */
   readonly lock?: boolean
   /** Whether to sync at all. Default true; false is for tests that need no durability. */
   readonly sync?: boolean
@@ -64,6 +65,28 @@ export async function openPosixStorage(dir: string, options: PosixOptions = {}):
     await lock?.release()
     throw error
   }
+}
+
+/**
+ * Opens the ledger in `dir` for reading: nothing is made, synced or removed, so that it works on a full disk and on a read-only medium.
+ * The caller holds the lock. See openReadOnlyStorage() for what may be believed.
+ * Throws StorageError 'io', 'corrupt'.
+ */
+export async function openPosixReadOnly(dir: string): Promise<StorageCapability> {
+  const root = await fs.realpath(dir).catch((error: unknown) => {
+    throw systemError('.', error)
+  })
+  return openReadOnlyStorage(new PosixFiles(root, syncer({ sync: false }), undefined, undefined), 'grow')
+}
+
+/**
+ * The lock on the ledger in `dir`, for storages that are opened without one. With `write` the directory is made (0700) when it is not
+ * there; without it nothing is written.
+ * Throws StorageError 'locked' when another process has it open, 'full', 'read-only', 'io'.
+ */
+export async function lockLedger(dir: string, options: Required<LockOptions>): Promise<DirectoryLock> {
+  if (!options.write) return lockDirectory(dir, options)
+  return lockDirectory(await makeRoot(resolve(dir), syncer({})), options)
 }
 
 /** Makes the directory and those above it, durably; returns its path without symbolic links. */

@@ -12,6 +12,8 @@ export type StorageErrorCode =
   | 'io'
   /** no space left, or a size limit would be passed */
   | 'full'
+  /** the medium can only be read, or the storage was opened for reading only */
+  | 'read-only'
   /** another process writes to this ledger */
   | 'locked'
   /** the storage was closed */
@@ -31,8 +33,8 @@ export class StorageError extends Error {
 }
 
 /**
- * The StorageError for a failed system call: 'full' for ENOSPC and EDQUOT, 'corrupt' for what only a foreign hand can
- * have put there (ELOOP, ENOTDIR, EISDIR), else 'io'. The system's own message, which may name the machine's paths, is
+ * The StorageError for a failed system call: 'full' for ENOSPC and EDQUOT, 'read-only' for EROFS, 'corrupt' for what only a foreign
+ * hand can have put there (ELOOP, ENOTDIR, EISDIR), else 'io'. The system's own message, which may name the machine's paths, is
  * in `cause` only.
  */
 export function systemError(path: string, cause: unknown): StorageError {
@@ -40,6 +42,7 @@ export function systemError(path: string, cause: unknown): StorageError {
   const errno = errnoOf(cause) ?? 'failed'
   const what = `${path}: ${errno}`
   if (errno === 'ENOSPC' || errno === 'EDQUOT') return new StorageError('full', what, { cause })
+  if (errno === 'EROFS') return new StorageError('read-only', what, { cause })
   if (errno === 'ELOOP' || errno === 'ENOTDIR' || errno === 'EISDIR')
     return new StorageError('corrupt', what, { cause })
   return new StorageError('io', what, { cause })

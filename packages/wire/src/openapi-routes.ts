@@ -69,6 +69,7 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
       'clock-behind',
       'signer',
       'stopped',
+      'read-only',
       'full',
     ],
   },

@@ -59,6 +59,7 @@ export type ProblemCode =
   | 'tenant-unavailable'
   | 'issuer-unavailable'
   | 'full'
+  | 'read-only'
 
 /** Every problem code there is, with its status and title. */
 export const PROBLEMS: Readonly<Record<ProblemCode, Kind>> = {
@@ -95,6 +96,7 @@ export const PROBLEMS: Readonly<Record<ProblemCode, Kind>> = {
   'not-ready': { status: 503, title: 'Not ready', retryAfter: 1 },
   'tenant-unavailable': { status: 503, title: 'The tenant does not answer', retryAfter: 1 },
   'issuer-unavailable': { status: 503, title: 'The issuer of the token does not answer', retryAfter: 3 },
+  'read-only': { status: 503, title: 'The ledger can only be read' },
   full: { status: 507, title: 'The storage is full' },
 }
 
@@ -108,7 +110,9 @@ const GENERIC: Partial<Record<ProblemCode, string>> = {
     'the ledger stopped accepting appends; /readyz says why; what was acknowledged is intact and can be read',
   closed: 'the ledger is being closed',
   signer: 'no signature could be had, so nothing was recorded; the log of the daemon says why',
-  full: 'the disk of the ledger or of its audit is full: what needs it is refused until it has room and the daemon was started again; what was acknowledged is intact',
+  'read-only':
+    'the ledger or its audit can only be read now: what has to be written is refused, and so is what is not known to be durable; /readyz says why; what was acknowledged is intact',
+  full: 'the disk of the ledger or of its audit is full: what needs it is refused until it has room; what was acknowledged is intact',
 }
 
 /** The problem that stands for any error. Lower layers' errors are told apart by class name and `code`, so a bundle may hold two copies. */
@@ -137,6 +141,7 @@ const LEDGER: Readonly<Record<string, ProblemCode>> = {
 /** StorageError codes. A conflict or a bad path below the ledger is a broken invariant, not the client's doing. */
 const STORAGE: Readonly<Record<string, ProblemCode>> = {
   full: 'full',
+  'read-only': 'read-only',
   io: 'io',
   locked: 'io',
   closed: 'closed',
@@ -154,11 +159,11 @@ function ledgerProblem(error: Error, code: string): Problem {
 function failureProblem(error: Error, code: string): Problem {
   if (code !== 'stopped') return generic(OWN.find((own) => own === code) ?? 'internal')
   const cause = error.cause instanceof Error ? problemOf(error.cause).code : undefined
-  return generic(cause === 'full' || cause === 'closed' ? cause : 'stopped')
+  return generic(cause === 'full' || cause === 'read-only' || cause === 'closed' ? cause : 'stopped')
 }
 
 /** LedgerError codes that are problem codes, but whose message is for the log. */
-const OWN: readonly ProblemCode[] = ['full', 'closed', 'signer', 'corrupt']
+const OWN: readonly ProblemCode[] = ['full', 'read-only', 'closed', 'signer', 'corrupt']
 
 /** Whether the log should know: a 5xx answer that is not just a matter of load. */
 export function isFailure({ code }: Problem): boolean {

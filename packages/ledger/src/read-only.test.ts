@@ -1,0 +1,229 @@
+import { FaultyDisk } from '@service-fs/storage/faulty'
+import { MemoryStorage } from '@service-fs/storage/memory'
+import { Random } from '@service-fs/storage/random'
+import { openReadOnlyStorage } from '@service-fs/storage/read-only'
+import type { StorageCapability } from '@service-fs/storage/capability'
+import { openCheckpoint } from '@service-fs/tlog/checkpoint'
+import { verifierFromVkey } from '@service-fs/tlog/keys'
+import { describe, expect, it } from 'vitest'
+import { LedgerError } from './errors.ts'
+import { Ledger, type LedgerOptions } from './ledger.ts'
+import { openTestLedger, TEST_ORIGIN, TestRuntime, testSigner, textRecord } from './testing.ts'
+
+const WHY = new LedgerError('read-only', 'asked for')
+
+function openReadOnly(
+  storage: StorageCapability,
+  how: { damaged?: boolean; known?: number } = {},
+): Promise<Ledger> {
+  const signer = testSigner()
+  const options: LedgerOptions = {
+    storage,
+    origin: TEST_ORIGIN,
+    signer,
+    verifiers: [verifierFromVkey(signer.vkey)],
+    runtime: new TestRuntime(),
+  }
+  return Ledger.openReadOnly(options, { why: WHY, ...how })
+}
+
+/** A ledger of 600 entries, in commits of 30, that was stopped cleanly. */
+async function stopped(): Promise<Map<string, Uint8Array>> {
+  const storage = new MemoryStorage()
+  const ledger = await openTestLedger({ storage })
+  for (let i = 0; i < 600; i += 30)
+    await ledger.append(Array.from({ length: 30 }, (_, j) => textRecord(`r${i + j}`, 'some text')))
+  await ledger.close()
+  return storage.dump()
+}
+
+/** Appends records `from` to `to` in commits of `step`, and lets `checkpoint` follow. */
+async function grow(
+  ledger: Ledger,
+  runtime: TestRuntime,
+  from: number,
+  to: number,
+  step: number,
+): Promise<void> {
+  for (let i = from; i < to; i += step)
+    await ledger.append(Array.from({ length: step }, (_, j) => textRecord(`r${i + j}`, 'some text')))
+  runtime.advance(1000)
+  // Publishing takes some turns.
+  await new Promise((resolve) => setTimeout(resolve, 20))
+}
+
+/** A ledger whose process was killed when it had `covered` entries, which `checkpoint` covers, and `more`, which it does not. */
+async function killed(covered: number, more: number, step: number): Promise<Map<string, Uint8Array>> {
+  const storage = new MemoryStorage()
+  const runtime = new TestRuntime()
+  const ledger = await openTestLedger({ storage, runtime })
+  await grow(ledger, runtime, 0, covered, step)
+  if (more > 0) {
+    await ledger.append(Array.from({ length: more }, (_, j) => textRecord(`r${covered + j}`, 'some text')))
+  }
+  return storage.dump()
+}
+
+async function idsOf(ledger: Ledger): Promise<string[]> {
+  const ids: string[] = []
+  for await (const { id } of ledger.records(0)) ids.push(id)
+  return ids
+}
+
+const code = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => 'done',
+    (error: unknown) => (error as LedgerError).code,
+  )
+
+describe('a ledger that is opened for reading only', () => {
+  it('shows all of what a clean stop left, takes nothing, and changes nothing', async () => {
+    const files = await stopped()
+    const storage = new MemoryStorage({ files })
+    const ledger = await openReadOnly(storage)
+    expect(ledger.size).toBe(600)
+    expect(await idsOf(ledger)).toHaveLength(600)
+    expect((await ledger.recordById('r599')).index).toBe(599)
+    expect((await ledger.append([textRecord('r7', 'some text')])).entries[0]?.duplicate).toBe(true)
+    expect(await code(ledger.append([textRecord('new', 'text')]))).toBe('read-only')
+    expect(await code(ledger.recordById('new'))).toBe('not-found')
+    expect(await code(ledger.entry(600))).toBe('not-found')
+    expect(ledger.status()).toMatchObject({ accepting: false, code: 'read-only', reason: 'asked for' })
+    await ledger.close()
+    expect(storage.dump()).toEqual(files)
+  })
+
+  it('shows what is known to be durable, and does not deny the rest', async () => {
+    const files = await killed(2, 1, 1)
+    const ledger = await openReadOnly(new MemoryStorage({ files }))
+    expect([ledger.size, await idsOf(ledger)]).toEqual([2, ['r0', 'r1']])
+    for (const asked of [
+      ledger.recordById('r2'),
+      ledger.record(2),
+      ledger.hashTile(0, 0, 3),
+      ledger.consistencyProof(0, 3),
+      ledger.append([textRecord('r2', 'some text')]),
+    ])
+      expect(await code(asked)).toBe('read-only')
+    const more = await openReadOnly(new MemoryStorage({ files }), { known: 3 })
+    expect(await idsOf(more)).toEqual(['r0', 'r1', 'r2'])
+    expect(await code(more.recordById('r3'))).toBe('not-found')
+  })
+
+  it('refuses a place where there is no ledger, and another origin', async () => {
+    await expect(openReadOnly(new MemoryStorage())).rejects.toMatchObject({ code: 'not-found' })
+    const files = new Map([...(await stopped()), ['origin', new Uint8Array([97, 10])]])
+    for (const damaged of [false, true])
+      await expect(openReadOnly(new MemoryStorage({ files }), { damaged })).rejects.toMatchObject({
+        code: 'corrupt',
+        message: expect.stringContaining('origin'),
+      })
+  })
+})
+
+/** Opens it both ways, and compares what is shown with what was there. */
+async function openDamaged(files: ReadonlyMap<string, Uint8Array>): Promise<number | undefined> {
+  const refusal = (await openTestLedger({ storage: new MemoryStorage({ files }) }).then(
+    () => undefined,
+    (error: unknown) => error,
+  )) as LedgerError
+  expect(refusal.code).toBe('corrupt')
+  await expect(openReadOnly(new MemoryStorage({ files }))).rejects.toMatchObject({
+    message: refusal.message,
+  })
+  const storage = new MemoryStorage({ files })
+  const before = storage.dump()
+  try {
+    const ledger = await openReadOnly(storage, { damaged: true })
+    const ids = await idsOf(ledger)
+    expect(ids).toEqual(Array.from({ length: ledger.size }, (_, i) => `r${i}`))
+    const verifiers = [verifierFromVkey(testSigner().vkey)]
+    expect(openCheckpoint(ledger.checkpoint(), verifiers, TEST_ORIGIN).checkpoint.size).toBe(ledger.size)
+    expect(await code(ledger.recordById('elsewhere'))).toBe('read-only')
+    expect(ledger.status().reason).toBe(`asked for: ${refusal.message.replace(/, found ".*/s, '')}`)
+    await ledger.close()
+    expect(storage.dump()).toEqual(before)
+    return ledger.size
+  } catch (error) {
+    if (!(error instanceof LedgerError)) throw error
+    expect(error.message).toBe(refusal.message)
+    return undefined
+  }
+}
+
+describe('a damaged tail', () => {
+  const tail = 'tail/000000000000'
+
+  it('is shown as far as its commits are whole, wherever a byte of it is changed', async () => {
+    const files = await killed(120, 0, 30)
+    const whole = files.get(tail) ?? new Uint8Array()
+    const sizes = new Set<number | undefined>()
+    for (let at = 0; at < whole.length; at += Math.floor(whole.length / 40)) {
+      const bytes = Uint8Array.from(whole)
+      bytes[at] = (bytes[at] ?? 0) ^ (1 << (at % 8))
+      sizes.add(await openDamaged(new Map([...files, [tail, bytes]])))
+    }
+    expect([...sizes].sort((a, b) => (a ?? 1000) - (b ?? 1000))).toEqual([30, 60, 90, undefined])
+  })
+
+  it('is shown as far as it goes, wherever it is cut', async () => {
+    const files = await killed(120, 0, 30)
+    const whole = files.get(tail) ?? new Uint8Array()
+    for (let length = 0; length < whole.length; length += Math.floor(whole.length / 25)) {
+      const size = await openDamaged(new Map([...files, [tail, whole.subarray(0, length)]]))
+      expect(size ?? 0).toBe(Math.floor((length / whole.length) * 4) * 30)
+    }
+  })
+
+  it('is shown as far as it is known to be durable otherwise, where it is `checkpoint` that is damaged', async () => {
+    const files = new Map([...(await killed(120, 0, 30)), ['checkpoint', new Uint8Array([120])]])
+    expect(await openDamaged(files)).toBeUndefined()
+    expect((await openReadOnly(new MemoryStorage({ files }), { damaged: true, known: 90 })).size).toBe(90)
+  })
+
+  it('is shown up to a tail file that does not continue it', async () => {
+    const files = new Map([...(await killed(120, 0, 30)), ['tail/000000000119', new Uint8Array([10])]])
+    expect(await openDamaged(files)).toBe(120)
+  })
+
+  it('of which nothing is whole is refused', async () => {
+    const files = await stopped()
+    const bytes = Uint8Array.from(files.get('tail/000000000512') ?? [])
+    bytes[1000] = 0
+    expect(await openDamaged(new Map([...files, ['tail/000000000512', bytes]]))).toBeUndefined()
+  })
+})
+
+/** Appends until something fails. */
+async function work(disk: FaultyDisk, random: Random): Promise<void> {
+  try {
+    const runtime = new TestRuntime()
+    const ledger = await openTestLedger({ storage: await disk.open(), runtime })
+    for (let i = 0; i < 40; i++) {
+      const count = 1 + random.below(60)
+      await ledger.append(Array.from({ length: count }, (_, j) => textRecord(`r${i}-${j}`, `text ${i} ${j}`)))
+      runtime.advance(random.below(600))
+    }
+    await ledger.close()
+  } catch {
+    // The process is killed now.
+  }
+}
+
+it('shows nothing that a power cut undoes, whatever failed before', async () => {
+  let shown = 0
+  for (let seed = 1; seed <= 40; seed++) {
+    const random = new Random(seed)
+    const step = 1 + random.below(150)
+    const disk = new FaultyDisk({ seed, fail: { step, errno: random.below(2) === 0 ? 'EIO' : 'ENOSPC' } })
+    await work(disk, random)
+    const left = disk.kill()
+    const reader = await openReadOnly(openReadOnlyStorage(left.files, 'grow')).catch(() => undefined)
+    const ids = reader === undefined ? [] : await idsOf(reader)
+    const ledger = await openTestLedger({ storage: await left.crash().open() })
+    expect((await idsOf(ledger)).slice(0, ids.length), `seed ${seed}, step ${step}`).toEqual(ids)
+    if (ids.length > 0) shown += 1
+    await ledger.close()
+  }
+  expect(shown).toBeGreaterThan(20)
+}, 120_000)

@@ -1,0 +1,159 @@
+/**
+ * Opening for reading only: nothing is written, and nothing is shown that a power cut could still undo.
+ *
+ * A process that was killed, or whose sync failed, may have left commits in the page cache which the medium lacks. Opening for
+ * appends writes them anew; here they can't be written. So the tail is believed as far as it is known to have been durable:
+ * `checkpoint` is replaced only after the commit that it is of, and whoever opens it may know of more.
+ */
+import type { TailContent } from '@service-fs/format/tail-read'
+import type { Checkpoint } from '@service-fs/tlog/checkpoint'
+import { Edge } from '@service-fs/tlog/edge'
+import type { Hash } from '@service-fs/tlog/hash'
+import { LedgerError, codeOf, messageOf } from './errors.ts'
+import {
+  checkCovered,
+  checkIdentity,
+  openPublished,
+  readTailOf,
+  readText,
+  recover,
+  sealedEdgeOf,
+  type Identity,
+  type Recovered,
+} from './recover.ts'
+import type { Head } from './sequencer.ts'
+import { TailMemory } from './tail-memory.ts'
+
+export interface ReadOnlyOptions {
+  /** What appends are refused with: `read-only`, or `full`. */
+  why: LedgerError
+  /** Entries that are known to be durable besides those that `checkpoint` covers. Default 0. */
+  known?: number
+  /** Whether a damaged tail is shown as far as its commits are whole. Default false: it is refused. */
+  damaged?: boolean
+}
+
+export interface ReadOnly {
+  found: Recovered & { published: string }
+  why: LedgerError
+  /** Whether that is all that may have been acknowledged. */
+  isWhole: boolean
+}
+
+/**
+ * Reads what is in the storage up to the newest commit that is known to be durable, and changes nothing.
+ * @throws LedgerError `not-found`: there is no ledger; `corrupt`: the ledger is damaged, and that was not to be accepted or nothing of the tail is whole
+ */
+export async function recoverReadOnly(identity: Identity, options: ReadOnlyOptions): Promise<ReadOnly> {
+  const damage = await damageOf(identity)
+  if (damage !== undefined && (options.damaged !== true || damage.code === 'not-found')) throw damage
+  const why = damage === undefined ? options.why : withDamage(options.why, damage)
+  await checkIdentity(identity)
+  const published = await readPublished(identity, damage)
+  const heads: Head[] = []
+  const tail = await readTailOf(identity, {
+    commit: (note, { size, root }) => heads.push({ size, root, note }),
+    ...(damage === undefined ? {} : { damaged: () => undefined }),
+  })
+  if (tail === undefined) return { found: emptyAs(published, damage), why, isWhole: damage === undefined }
+  if (published !== undefined && published.checkpoint.size <= tail.checkpoint.size)
+    checkCovered(published.checkpoint, tail, identity.runtime)
+  const known = Math.max(published?.checkpoint.size ?? 0, options.known ?? 0)
+  const durable = heads.filter(({ size }) => size <= known)
+  if (published !== undefined && isIn(tail, published.checkpoint)) durable.push(headOf(published))
+  const [head] = durable.sort((a, b) => b.size - a.size)
+  if (head === undefined)
+    throw (
+      damage ??
+      new LedgerError(
+        'corrupt',
+        `tail: found no commit of at most ${known} entries, which are known to be durable`,
+      )
+    )
+  return {
+    found: upTo(head, tail, identity),
+    why,
+    isWhole: damage === undefined && head.size === tail.checkpoint.size,
+  }
+}
+
+/** Says what is damaged too, but not what stands there in quotes, which may be of a record: everybody may ask why it can only be read. */
+function withDamage(why: LedgerError, damage: LedgerError): LedgerError {
+  const words = damage.message.replace(/, found ".*/s, '')
+  return new LedgerError(why.code, `${why.message}: ${words}`, { cause: damage })
+}
+
+/** Why the ledger can't be opened for appends; undefined: it can. */
+async function damageOf(identity: Identity): Promise<LedgerError | undefined> {
+  try {
+    const { published } = await recover(identity)
+    return published === undefined ? new LedgerError('not-found', 'checkpoint: no ledger is here') : undefined
+  } catch (error) {
+    if (error instanceof LedgerError && error.code === 'corrupt') return error
+    if (codeOf(error) === 'corrupt') return new LedgerError('corrupt', messageOf(error), { cause: error })
+    throw error
+  }
+}
+
+interface Published {
+  note: string
+  checkpoint: Checkpoint
+}
+
+/** What `checkpoint` holds; undefined where it is what is damaged. */
+async function readPublished(
+  identity: Identity,
+  damage: LedgerError | undefined,
+): Promise<Published | undefined> {
+  try {
+    const note = await readText(identity, 'checkpoint')
+    return note === undefined ? undefined : { note, checkpoint: openPublished(identity, note) }
+  } catch (error) {
+    if (damage === undefined) throw error
+    return undefined
+  }
+}
+
+/** Whether the tail has the entries before that checkpoint's end, and begins at or before it. */
+function isIn(tail: TailContent, { size }: Checkpoint): boolean {
+  return size >= tail.start && size <= tail.checkpoint.size
+}
+
+function headOf({ note, checkpoint: { size, root } }: Published): Head {
+  return { size, root, note }
+}
+
+/** Without a tail there is an empty ledger, or nothing that could be shown. */
+function emptyAs(published: Published | undefined, damage: LedgerError | undefined): ReadOnly['found'] {
+  if (published?.checkpoint.size !== 0)
+    throw damage ?? new LedgerError('corrupt', 'tail: expected the newest entries, found no tail')
+  const edge = new Edge()
+  return {
+    head: headOf(published),
+    edge,
+    sealedEdge: edge,
+    memory: new TailMemory(0),
+    tail: undefined,
+    published: published.note,
+  }
+}
+
+/** The tail as it was when `head` was its newest commit. */
+function upTo(head: Head, tail: TailContent, { runtime }: Identity): ReadOnly['found'] {
+  const count = head.size - tail.start
+  const leaves = tail.leaves.slice(0, count)
+  return {
+    head,
+    edge: grown(tail.edgeAtStart, leaves, runtime),
+    sealedEdge: sealedEdgeOf(tail, runtime),
+    memory: new TailMemory(tail.start, tail.lines.slice(0, count), leaves),
+    tail: undefined,
+    published: head.note,
+  }
+}
+
+function grown(start: Edge, leaves: readonly Hash[], { hasher }: Identity['runtime']): Edge {
+  const edge = start.clone()
+  for (const leaf of leaves) edge.append(leaf, hasher)
+  return edge
+}
