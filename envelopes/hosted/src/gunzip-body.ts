@@ -1,7 +1,11 @@
 /** Bodies of requests with `Content-Encoding: gzip` (RFC 1952), decoded within the limits of bodies that come as they are. */
 import { createGunzip } from 'node:zlib'
 import { busy, tooLarge, type Budget } from '@service-fs/wire/body-limits'
+import type { Coding } from '@service-fs/wire/body-meaning'
 import { Problem } from '@service-fs/wire/problem'
+
+/** The content codings that are undone. */
+export const CODINGS: readonly Coding[] = ['gzip']
 
 const PIECE_BYTES = 64 * 1024
 

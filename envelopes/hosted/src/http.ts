@@ -13,7 +13,7 @@ import { isWhole, sendAnswer } from './answer.ts'
 import { AnswerRoom } from './answer-room.ts'
 import { readBody } from './body.ts'
 import type { Listen } from './config.ts'
-import { gunzipBody } from './gunzip-body.ts'
+import { CODINGS, gunzipBody } from './gunzip-body.ts'
 import { hostOf } from './head.ts'
 import type { Identity } from './identity.ts'
 import { startListener, type Handle, type HttpServer, type ListenerOptions } from './listener.ts'
@@ -134,7 +134,8 @@ async function serve(
   const answered = (status: number): void =>
     options.answered?.(request.method, status, (performance.now() - started) / 1000)
   let held = 0
-  if (request.method === 'POST' && refusal === undefined) {
+  // What its head condemns, the wire refuses whatever the body: none is read.
+  if (request.method === 'POST' && refusal === undefined && wire.refusal(request) === undefined) {
     const read = await readCoded(raw, out, request, wire.bodyLimit(request), budget)
     if (read instanceof Problem) refusal = read
     else request.body = read
@@ -164,7 +165,7 @@ async function readCoded(
 ): Promise<Uint8Array | Problem> {
   let coding: Coding | undefined
   try {
-    coding = contentCoding(request, ['gzip'])
+    coding = contentCoding(request, CODINGS)
   } catch (error) {
     return problemOf(error)
   }

@@ -9,6 +9,7 @@ import type { FileFlags } from '@service-fs/storage-posix/flags'
 import { lockLedger, openPosixReadOnly } from '@service-fs/storage-posix/posix'
 import type { Answer, Call } from '@service-fs/wire/call'
 import { createWire, type Wire } from '@service-fs/wire/handle'
+import { CODINGS } from './gunzip-body.ts'
 import { flagsSetter, type FlagsSetter } from './immutable.ts'
 import type { ImmutableMode } from './immutable-modes.ts'
 import { AUDIT_KEY, LEDGER_KEY, secretDir } from './keys.ts'
@@ -201,6 +202,7 @@ function wireOf(
       answerMcp ??= mcpServer(call.options)
       return answerMcp(call)
     },
+    codings: CODINGS,
     version: VERSION,
     ...(options.report === undefined ? {} : { report: options.report }),
     limits: { maxPayload: ledger.limits.maxPayloadBytes, maxBatch: ledger.limits.maxBatchRecords },

@@ -31,20 +31,29 @@ export function appendBodyLimit(request: Pick<WireRequest, 'header'>, limits: Li
   return Math.ceil(limits.maxPayload / 3) * 4 + JSON_SLACK
 }
 
+/** Refuses what no body could mend. @throws Problem 400, 415 */
+export function appendHead(request: Pick<WireRequest, 'header'>, codec: Codec): void {
+  const rawId = request.header(ID_HEADER)
+  if (rawId === undefined) jsonType(request)
+  else rawNames(request, rawId, codec)
+}
+
 export async function append(call: Call): Promise<Answer> {
   const { request, options, limits } = call
   const rawId = request.header(ID_HEADER)
   if (rawId !== undefined) return appendOne(call, rawRecord(request, rawId, limits, options.codec))
-  const type = mediaType(request)
-  checkCharset(request.header('content-type') ?? '')
-  if (type === NDJSON) return appendMany(call)
-  if (type !== 'application/json') {
-    const expected = 'application/json, application/x-ndjson, or any type together with X-Payload-ID'
-    throw badField('Content-Type', expected, type ?? 'nothing')
-  }
+  if (jsonType(request) === NDJSON) return appendMany(call)
   const text = decodeBody(request.body, options.codec)
   const allowance = allowanceFor(text, limits.maxValues)
   return appendOne(call, jsonRecord(text, { limits, codec: options.codec, allowance }))
+}
+
+function jsonType(request: Pick<WireRequest, 'header'>): string {
+  const type = mediaType(request)
+  checkCharset(request.header('content-type') ?? '')
+  if (type === NDJSON || type === 'application/json') return type
+  const expected = 'application/json, application/x-ndjson, or any type together with X-Payload-ID'
+  throw badField('Content-Type', expected, type ?? 'nothing')
 }
 
 async function appendOne(call: Call, record: NewRecord): Promise<Answer> {
@@ -89,14 +98,19 @@ function quotedCheckpoint(checkpoint: string): string {
 }
 
 function rawRecord(request: WireRequest, header: string, limits: Limits, codec: Codec): NewRecord {
-  const id = checkedId(headerText(header, codec), 'X-Payload-ID', undefined, codec)
-  const type = checkedType(
-    request.header('content-type') ?? 'application/octet-stream',
-    'Content-Type',
-    undefined,
-  )
+  const names = rawNames(request, header, codec)
   checkSize(request.body.length, 'body', limits, undefined)
-  return { id, type, payload: request.body }
+  return { ...names, payload: request.body }
+}
+
+function rawNames(
+  request: Pick<WireRequest, 'header'>,
+  header: string,
+  codec: Codec,
+): Pick<NewRecord, 'id' | 'type'> {
+  const id = checkedId(headerText(header, codec), 'X-Payload-ID', undefined, codec)
+  const type = request.header('content-type') ?? 'application/octet-stream'
+  return { id, type: checkedType(type, 'Content-Type', undefined) }
 }
 
 /** A header's bytes (one a character) as the UTF-8 text that they are. */

@@ -2,6 +2,7 @@
 import type { Ledger } from '@service-fs/ledger/ledger'
 import type { Codec } from '@service-fs/tlog/codec'
 
+import type { Coding } from './body-meaning.ts'
 import { MAX_VALUES } from './canonicaljson.ts'
 import type { Followers } from './followers.ts'
 import type { Query, WireRequest, WireResponse } from './request.ts'
@@ -87,6 +88,8 @@ export interface WireOptions {
   /** Answers POST /mcp; absent: /mcp is 404. */
   mcp?(call: Call): Promise<Answer>
   limits?: Partial<Limits>
+  /** Content codings of request bodies that the adapter undoes; default: none. */
+  codings?: readonly Coding[]
   /** Of the software, shown in /v1/contract. */
   version: string
   /** Told of every error that became a 5xx answer, for the log; not of `busy` and `not-ready`. */

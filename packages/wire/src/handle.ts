@@ -12,17 +12,22 @@ import {
   type WireOptions,
 } from './call.ts'
 import { Followers } from './followers.ts'
+import { headRefusal, readHead, type HeadRules } from './head.ts'
 import { isFailure, Problem, problemOf, problemResponse } from './problem.ts'
-import { parseQuery, percentDecode, splitTarget, type WireRequest, type WireResponse } from './request.ts'
-import { checkRoles } from './roles.ts'
-import { createMatcher, routesOf, type Match, type Route } from './routes.ts'
-import { checkTenant, clientRequestId, splitTenant } from './tenant.ts'
+import type { RequestHead, WireRequest, WireResponse } from './request.ts'
+import { createMatcher, routesOf, type Route } from './routes.ts'
+import { clientRequestId } from './tenant.ts'
 
 export interface Wire {
   /** Answers every request; never rejects. Bodies of HEAD answers are there: the adapter sends their headers only. */
   handle(request: WireRequest): Promise<WireResponse>
+  /**
+   * Why a request is refused by its head alone, a length that is announced included; undefined: it is not. `handle` answers the same then,
+   * whatever the body: an adapter asks before it reads a body or says "100 Continue", and hands over none.
+   */
+  refusal(request: RequestHead): Problem | undefined
   /** How many bytes of body a request may have, by its head alone. An adapter answers 413 beyond, without reading on. */
-  bodyLimit(request: Omit<WireRequest, 'body'>): number
+  bodyLimit(request: RequestHead): number
   /** Brings the answers to an end that would not end by themselves, and gives no more of them: before a clean stop. */
   drain(): void
   /** How many follow the ledger. */
@@ -34,7 +39,13 @@ export interface Wire {
 export function createWire(options: WireOptions): Wire {
   const limits: Limits = { ...DEFAULT_LIMITS, ...options.limits }
   const routes = routesOf(options)
-  const match = createMatcher(routes)
+  const rules: HeadRules = {
+    match: createMatcher(routes),
+    moduleId: options.moduleId,
+    limits,
+    codec: options.codec,
+    codings: options.codings ?? [],
+  }
   const followers = new Followers({ ...options, limits })
   return {
     routes,
@@ -43,13 +54,14 @@ export function createWire(options: WireOptions): Wire {
     get followers() {
       return followers.count
     },
-    bodyLimit: (request) => bodyLimit(request, limits),
+    refusal: (request) => headRefusal(request, rules),
+    bodyLimit: (request) => (request.method === 'POST' ? appendBodyLimit(request, limits) : 0),
     async handle(request) {
       let requestId: string | undefined
       let response: WireResponse
       try {
         requestId = clientRequestId(request) ?? options.requestId()
-        response = await dispatch(request, requestId, { options, limits, followers }, match)
+        response = await dispatch(request, requestId, { options, limits, followers }, rules)
       } catch (error) {
         requestId ??= options.requestId()
         const problem = problemOf(error)
@@ -66,17 +78,11 @@ async function dispatch(
   request: WireRequest,
   requestId: string,
   own: Pick<Call, 'options' | 'limits' | 'followers'>,
-  match: (path: string) => Match | undefined,
+  rules: HeadRules,
 ): Promise<WireResponse> {
   const { options } = own
-  const target = splitTarget(request.target)
-  const { prefix, path } = splitTenant(target.path)
-  const found = match(path)
-  if (found === undefined) throw new Problem('no-route', `no route ${cut(path)}`)
-  const { route } = found
-  checkMethod(request, route)
-  if (route.tenant || prefix !== undefined) checkTenant(request, prefix, options.moduleId)
-  checkRoles(request, route.permission)
+  const { route, params, query } = readHead(request, rules)
+  // One that the adapter could have undone, and has not.
   if (route.method === 'POST' && request.decoded === undefined) contentCoding(request, [])
   const call: Call = {
     request,
@@ -84,8 +90,8 @@ async function dispatch(
     ...own,
     ledger: route.audit ? auditLedger(options) : options.ledger,
     isAudit: route.audit,
-    params: decoded(found),
-    query: parseQuery(target.query, route.query),
+    params,
+    query,
   }
   const answer = await made(call, route)
   if (!isWhole(answer)) return answer
@@ -118,30 +124,7 @@ async function record(call: Call, { pattern }: Route, answer: Answer): Promise<v
   if (index !== undefined) answer.headers['x-audit-index'] = String(index)
 }
 
-function checkMethod(request: WireRequest, route: Route): void {
-  if (request.method === route.method || (request.method === 'HEAD' && route.method === 'GET')) return
-  const allow = route.method === 'GET' ? 'GET, HEAD' : route.method
-  throw new Problem('method-not-allowed', `${route.pattern} takes ${allow}, not ${cut(request.method)}`, {
-    allow,
-  })
-}
-
 function auditLedger(options: WireOptions): Call['ledger'] {
   if (options.audit !== undefined) return options.audit
   throw new Problem('audit-off', 'this ledger is public: its reads are not recorded')
-}
-
-function decoded(found: Match): Record<string, string> {
-  const params: Record<string, string> = {}
-  for (const [name, value] of Object.entries(found.params)) params[name] = percentDecode(value, name)
-  return params
-}
-
-function bodyLimit(request: Omit<WireRequest, 'body'>, limits: Limits): number {
-  if (request.method !== 'POST') return 0
-  return appendBodyLimit(request, limits)
-}
-
-function cut(text: string): string {
-  return text.length > 100 ? `${text.slice(0, 100)}…` : text
 }

@@ -28,6 +28,9 @@ export interface WireRequest {
   via?: 'mcp'
 }
 
+/** What of a request is there before its body is. */
+export type RequestHead = Pick<WireRequest, 'method' | 'target' | 'header' | 'subject' | 'roles'>
+
 export interface WireResponse {
   status: number
   /** Lower-case names. */
@@ -114,7 +117,7 @@ export function accepts(request: WireRequest, wanted: string): boolean {
 }
 
 /** The media type of `Content-Type` without parameters, lower case; undefined when absent. */
-export function mediaType(request: WireRequest): string | undefined {
+export function mediaType(request: Pick<WireRequest, 'header'>): string | undefined {
   const value = request.header('content-type')
   if (value === undefined || value === 'application/json') return value
   const end = value.indexOf(';')

@@ -1,11 +1,13 @@
 /** The route table, as data. */
-import { append } from './append.ts'
+import { append, appendHead } from './append.ts'
 import type { Handler, WireOptions } from './call.ts'
 import { contract } from './contract.ts'
 import { entryByCursor, listEntries, recordById } from './entries.ts'
 import { follow } from './follow.ts'
 import { healthz, metrics, readyz } from './health.ts'
-import { mcp } from './mcp.ts'
+import { mcp, mcpHead } from './mcp.ts'
+import type { Codec } from '@service-fs/tlog/codec'
+import type { WireRequest } from './request.ts'
 import type { Permission } from './roles.ts'
 import { checkpoint, consistencyProof, inclusionProof, recordProof } from './proofs.ts'
 import { tile, tlogCheckpoint } from './tiles.ts'
@@ -29,6 +31,8 @@ export interface Route {
   readonly audit: boolean
   /** What the envelope must have given for this route to be there. */
   readonly needs?: 'metrics' | 'mcp'
+  /** Refuses what of a request's head no body could mend, beyond what all routes refuse. @throws Problem */
+  readonly head?: (request: Pick<WireRequest, 'header'>, codec: Codec) => void
   /** One line for people. */
   readonly summary: string
   readonly handler: Handler
@@ -80,12 +84,14 @@ export const ROUTES: readonly Route[] = [
     method: 'POST',
     tenant: true,
     permission: ['append'],
+    head: appendHead,
   },
   {
     ...plain('/mcp', mcp, 'Model Context Protocol, streamable HTTP'),
     method: 'POST',
     tenant: true,
     permission: ['append', 'read', 'examine'],
+    head: mcpHead,
     needs: 'mcp',
   },
   ...READS,

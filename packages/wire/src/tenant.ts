@@ -14,7 +14,11 @@ export function splitTenant(path: string): { prefix: string | undefined; path: s
 }
 
 /** Lets a request through that names this tenant and no other. Throws a Problem: 400 none or two, 403 another. */
-export function checkTenant(request: WireRequest, prefix: string | undefined, moduleId: string): void {
+export function checkTenant(
+  request: Pick<WireRequest, 'header'>,
+  prefix: string | undefined,
+  moduleId: string,
+): void {
   const header = request.header(MODULE_HEADER)
   if (header !== undefined && prefix !== undefined && header !== prefix) {
     throw new Problem('module-id-ambiguous', 'X-Foundry-Module-ID and the path name two different tenants', {
@@ -45,11 +49,15 @@ export function shorten(text: string): string {
 }
 
 /** The request id that the client gave, or undefined. 400 when it can't go into an audit entry's id. */
-export function clientRequestId(request: WireRequest): string | undefined {
+export function clientRequestId(request: Pick<WireRequest, 'header'>): string | undefined {
   const id = request.header('x-foundry-request-id')
   if (id === undefined) return undefined
-  if (!/^[\x21-\x7e]{1,128}$/.test(id)) {
+  if (!isRequestId(id)) {
     throw badField('X-Foundry-Request-ID', '1 to 128 visible ASCII characters', id)
   }
   return id
+}
+
+export function isRequestId(text: string): boolean {
+  return /^[\x21-\x7e]{1,128}$/.test(text)
 }

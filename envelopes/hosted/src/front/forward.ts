@@ -4,12 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Pool } from 'undici'
 import { Problem } from '@service-fs/wire/problem'
 import { splitTarget } from '@service-fs/wire/request'
-import { createMatcher, ROUTES } from '@service-fs/wire/routes'
-import { splitTenant } from '@service-fs/wire/tenant'
 import { HostedError } from '../errors.ts'
 import type { Identity } from '../identity.ts'
 import { Exchange, type Outcome } from './exchange.ts'
 import { requestFields } from './fields.ts'
+import { refusedByHead } from './head-refusal.ts'
 import { RequestBody } from './request-body.ts'
 import type { Tenants } from './tenants.ts'
 
@@ -23,7 +22,6 @@ export interface ForwardLimits {
 
 const DEFAULTS = { maxUnderWay: 256, maxStreams: 1024, reachTimeout: 5000 }
 const RETRY_MS = 50
-const match = createMatcher(ROUTES)
 
 /** What one tenant has under way. */
 interface Load {
@@ -54,8 +52,6 @@ export class Forwarder {
   ): Promise<Problem | undefined> {
     const path = pathOf(raw.url ?? '')
     if (path === undefined) return new Problem('no-route', 'expected a path that begins with /')
-    // No route takes it, and undici passes on no answer to it but a tunnel.
-    if (raw.method === 'CONNECT') return connectProblem(path)
     const load = this.#loadOf(moduleId)
     if (load.underWay >= this.#limits.maxUnderWay) return busy('requests under way')
     load.underWay += 1
@@ -99,12 +95,20 @@ export class Forwarder {
     for (;;) {
       const pool = await this.#poolOf(errand.moduleId, errand.place.load)
       if (pool instanceof Problem) return pool
+      const refused = this.#overItsLimit(raw, errand)
+      if (refused !== undefined) return refused
       if (out.destroyed) return undefined
       const outcome = await this.#exchange(raw, out, pool, errand)
       if (outcome !== 'unsent') return problemOfOutcome(outcome, out)
       if (Date.now() >= deadline) return unavailable('its process takes no connections')
       await sleep(RETRY_MS)
     }
+  }
+
+  /** The process has the limits that it was started with: they are known once it is reached. */
+  #overItsLimit(raw: IncomingMessage, { moduleId, identity }: Errand): Problem | undefined {
+    const maxPayload = this.#tenants.maxPayload?.(moduleId)
+    return maxPayload === undefined ? undefined : refusedByHead(raw, moduleId, identity, maxPayload)
   }
 
   async #poolOf(moduleId: string, load: Load): Promise<Pool | Problem> {
@@ -200,14 +204,6 @@ function pathOf(target: string): string | undefined {
   const { path, query } = splitTarget(target)
   if (!path.startsWith('/')) return undefined
   return query === '' ? path : `${path}?${query}`
-}
-
-function connectProblem(target: string): Problem {
-  const { path } = splitTenant(splitTarget(target).path)
-  const route = match(path)?.route
-  if (route === undefined) return new Problem('no-route', `no route ${path.slice(0, 100)}`)
-  const allow = route.method === 'GET' ? 'GET, HEAD' : route.method
-  return new Problem('method-not-allowed', `${route.pattern} takes ${allow}, not CONNECT`, { allow })
 }
 
 function isAnnounced({ headers }: IncomingMessage): boolean {

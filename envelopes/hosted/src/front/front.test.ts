@@ -293,7 +293,8 @@ it('what may have been sent is not sent again', async () => {
   })
   await new Promise<void>((resolve) => void server.listen(path, resolve))
   for (const method of ['POST', 'GET']) {
-    const got = await ask('/t/dies/v1/append', { method, ...(method === 'POST' ? { body: 'x' } : {}) })
+    const posted = { method, body: 'x', headers: { 'x-payload-id': 'a' } }
+    const got = await (method === 'POST' ? ask('/t/dies/v1/append', posted) : ask('/t/dies/v1/checkpoint'))
     expect([got.status, got.json['code']]).toEqual([503, 'tenant-unavailable'])
   }
   expect(requests).toBe(2)
@@ -309,7 +310,7 @@ it('an answer that breaks off is not passed on as a whole one', async () => {
     setTimeout(() => raw.socket.destroy(), 50)
   })
   await new Promise<void>((resolve) => void server.listen(path, resolve))
-  await expect(ask('/t/half/x')).rejects.toThrow('aborted')
+  await expect(ask('/t/half/v1/checkpoint')).rejects.toThrow('aborted')
   server.close()
 })
 
@@ -321,9 +322,9 @@ it('a tenant has so many requests under way and no more; those of others pass', 
   await new Promise<void>((resolve) => void server.listen(path, resolve))
   const limited = await start({ limits: { maxUnderWay: 3 } })
   const { url } = limited
-  const asked = [1, 2, 3].map(() => ask('/t/slow/x', { url }))
+  const asked = [1, 2, 3].map(() => ask('/t/slow/v1/checkpoint', { url }))
   await expect.poll(() => waiting.length).toBe(3)
-  const more = await ask('/t/slow/x', { url })
+  const more = await ask('/t/slow/v1/checkpoint', { url })
   expect([more.status, more.json['code'], more.headers['connection']]).toEqual([503, 'busy', 'close'])
   expect((await ask('/t/acme/v1/checkpoint', { url })).status).toBe(200)
   for (const done of waiting) done()
@@ -393,7 +394,7 @@ it('a client that reads slowly does not make the front hold the answer', async (
   await new Promise<void>((resolve) => void server.listen(path, resolve))
   const response = await new Promise<IncomingMessage>((resolve) => {
     const { port } = new URL(front.url)
-    httpRequest({ port, host: '127.0.0.1', path: '/t/much/x', agent: false }, resolve).end()
+    httpRequest({ port, host: '127.0.0.1', path: '/t/much/v1/checkpoint', agent: false }, resolve).end()
   })
   await new Promise((resolve) => void setTimeout(resolve, 500))
   expect(written).toBeLessThan(16 * 2 ** 20)

@@ -11,6 +11,7 @@ import { sendAnswer } from '../answer.ts'
 import type { Listen } from '../config.ts'
 import { misdirected } from '../http.ts'
 import { startListener, type HttpServer, type ListenerOptions } from '../listener.ts'
+import { refusalAnswer, refusedByHead } from './head-refusal.ts'
 import { Forwarder, type ForwardLimits } from './forward.ts'
 import { answerOwn, type Own } from './own.ts'
 import { tenantNamed } from './tenant-name.ts'
@@ -87,6 +88,11 @@ async function decide(
   if (identity instanceof Problem) return identity
   if (moduleId === undefined) return answerOwn(raw, out, identity, options)
   if (!tenants.has(moduleId)) return new Problem('no-tenant', 'no such tenant here')
+  const refused = refusedByHead(raw, moduleId, identity)
+  if (refused !== undefined) {
+    await sendAnswer(raw, out, refusalAnswer(raw, refused))
+    return undefined
+  }
   // How long a stream goes on says nothing: its answer counts as given when it begins.
   return forwarder.forward(raw, out, moduleId, identity, () => answered(200))
 }

@@ -81,6 +81,7 @@ export class FrontMetrics {
   watched(tenants: Tenants): Tenants {
     return {
       has: (moduleId) => tenants.has(moduleId),
+      maxPayload: (moduleId) => tenants.maxPayload?.(moduleId),
       began: (moduleId) => tenants.began(moduleId),
       ended: (moduleId) => tenants.ended(moduleId),
       reach: async (moduleId) => {

@@ -7,6 +7,8 @@ export interface Tenants {
    * @throws HostedError `no-tenant`, `tenant-unavailable`
    */
   reach(moduleId: string): Promise<string>
+  /** The most that a record's payload may have at the process that was reached last; undefined: the default. */
+  maxPayload?(moduleId: string): number | undefined
   /** A request to it is under way, and is over: a tenant without any may be stopped. */
   began(moduleId: string): void
   ended(moduleId: string): void

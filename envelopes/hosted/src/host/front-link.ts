@@ -33,6 +33,8 @@ export interface FrontLinkOptions {
   settings(): FrontSettings
   /** @throws HostedError `no-tenant`, `tenant-unavailable` */
   reach(moduleId: string): Promise<string>
+  /** The most that a record's payload may have at its process; undefined: the default. */
+  maxPayload?(moduleId: string): number | undefined
   idle(moduleId: string): void
   log: Logger
 }
@@ -111,7 +113,10 @@ export class FrontLink {
       if (child === this.#child) this.send(reply)
     }
     this.#options.reach(moduleId).then(
-      (socket) => answer({ kind: 'reached', id, socket }),
+      (socket) => {
+        const maxPayload = this.#options.maxPayload?.(moduleId)
+        answer({ kind: 'reached', id, socket, ...(maxPayload === undefined ? {} : { maxPayload }) })
+      },
       (error: unknown) => answer({ kind: 'refused', id, ...refusal(error) }),
     )
   }

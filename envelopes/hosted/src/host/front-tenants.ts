@@ -3,7 +3,7 @@ import { HostedError } from '../errors.ts'
 import type { FromFront, ToFront } from './messages.ts'
 
 interface Waiting {
-  resolve(socket: string): void
+  resolve(socket: string, maxPayload: number | undefined): void
   reject(error: HostedError): void
 }
 
@@ -11,6 +11,8 @@ export class FrontTenants {
   readonly #send: (message: FromFront) => void
   #known: ReadonlySet<string>
   readonly #sockets = new Map<string, string>()
+  /** Of those that have a limit of their own. */
+  readonly #payloads = new Map<string, number>()
   readonly #asked = new Map<string, Promise<string>>()
   readonly #waiting = new Map<number, Waiting>()
   /** Requests under way, and when the last one ended. */
@@ -49,6 +51,10 @@ export class FrontTenants {
     return asked
   }
 
+  maxPayload(moduleId: string): number | undefined {
+    return this.#payloads.get(moduleId)
+  }
+
   /** A request to it has begun. */
   began(moduleId: string): void {
     const uses = this.#uses.get(moduleId)
@@ -81,7 +87,8 @@ export class FrontTenants {
   take(message: ToFront): void {
     if (message.kind === 'tenants') this.#known = new Set(message.tenants)
     else if (message.kind === 'gone') this.#sockets.delete(message.moduleId)
-    else if (message.kind === 'reached') this.#answered(message.id)?.resolve(message.socket)
+    else if (message.kind === 'reached')
+      this.#answered(message.id)?.resolve(message.socket, message.maxPayload)
     else if (message.kind === 'refused')
       this.#answered(message.id)?.reject(new HostedError(message.code, message.message))
   }
@@ -97,8 +104,10 @@ export class FrontTenants {
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, {
         // At once: `gone` may be the next message.
-        resolve: (socket) => {
+        resolve: (socket, maxPayload) => {
           this.#sockets.set(moduleId, socket)
+          if (maxPayload === undefined) this.#payloads.delete(moduleId)
+          else this.#payloads.set(moduleId, maxPayload)
           resolve(socket)
         },
         reject,

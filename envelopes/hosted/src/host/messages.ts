@@ -9,7 +9,7 @@ export type ToFront<S = unknown, A = unknown> =
   /** The tenants that there are, running or not. */
   | { kind: 'tenants'; tenants: string[] }
   /** Answers `reach`. */
-  | { kind: 'reached'; id: number; socket: string }
+  | { kind: 'reached'; id: number; socket: string; maxPayload?: number }
   | { kind: 'refused'; id: number; code: string; message: string }
   /** Its process is not there any more: reach it anew. */
   | { kind: 'gone'; moduleId: string }

@@ -53,6 +53,8 @@ export class Supervisor {
   readonly #front: FrontLink
   readonly #slots = new Slots(Math.max(2, availableParallelism()))
   readonly #tenants = new Map<string, TenantProcess>()
+  /** The limits that their processes were started with. */
+  readonly #payloads = new Map<string, number | undefined>()
   readonly #lock: DirectoryLock
   readonly #given: readonly Inherited[] | undefined
   #config: HostConfig
@@ -103,6 +105,7 @@ export class Supervisor {
       launch: () => startChild(...frontCommand(program, this.#config), descriptorsOf(given)),
       settings: () => this.#frontSettings(),
       reach: (moduleId) => this.reach(moduleId),
+      maxPayload: (moduleId) => this.#payloads.get(moduleId),
       idle: (moduleId) => void this.#tenants.get(moduleId)?.idle(),
       log,
     })
@@ -173,7 +176,10 @@ export class Supervisor {
     const gone = [...this.#tenants.values()].filter(({ moduleId }) => !ids.has(moduleId))
     if (added.length === 0 && gone.length === 0) return
     for (const moduleId of added) this.#add(moduleId)
-    for (const { moduleId } of gone) this.#tenants.delete(moduleId)
+    for (const { moduleId } of gone) {
+      this.#tenants.delete(moduleId)
+      this.#payloads.delete(moduleId)
+    }
     this.#front.send({ kind: 'tenants', tenants: [...ids] })
     this.#log.info('tenants changed', { added: added.length, removed: gone.length, tenants: ids.size })
     await Promise.all(gone.map((tenant) => tenant.close()))
@@ -185,7 +191,11 @@ export class Supervisor {
       new TenantProcess({
         moduleId,
         socket: socketOf(this.#config, moduleId),
-        launch: () => this.#launcher.launch(this.#config, moduleId),
+        launch: () => {
+          const tenant = this.#config.tenants.find((one) => one.moduleId === moduleId)
+          this.#payloads.set(moduleId, tenant?.maxPayloadBytes)
+          return this.#launcher.launch(this.#config, moduleId)
+        },
         slots: this.#slots,
         log: this.#log,
         gone: () => this.#front.send({ kind: 'gone', moduleId }),

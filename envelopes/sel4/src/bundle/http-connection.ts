@@ -14,7 +14,7 @@ import { AnswerStream } from './http-stream.ts'
 
 /** What all connections of a server have in common. */
 export interface Shared {
-  readonly wire: Pick<Wire, 'handle' | 'bodyLimit'>
+  readonly wire: Pick<Wire, 'handle' | 'refusal' | 'bodyLimit'>
   readonly net: Pick<Host, 'netSend' | 'netClose' | 'netPause' | 'netResume'>
   readonly codec: Codec
   readonly limits: Limits
@@ -85,6 +85,8 @@ export class Connection {
   #stream: AnswerStream | undefined
   /** Whether the connection ends with the answer. */
   #isLast = false
+  /** Whether the request's body is left where it is. */
+  #isUnread = false
   /** Bytes that wait to go out, and who waits for that. */
   #waiting = 0
   #drained: (() => void) | undefined
@@ -206,12 +208,13 @@ export class Connection {
     this.#request = { head, request, reader: undefined }
     this.#isLast = !head.keepAlive
     this.#checkHost(head)
-    if (head.method !== 'POST') {
-      // No such request has a body that says anything: it is not read, and so the connection ends here.
-      if (head.length !== 0) this.#isLast = true
+    const { wire, bodies, limits } = this.#shared
+    // A body that says nothing, and that of a request which its head condemns, is not read, and so the connection ends here.
+    if (head.method !== 'POST' || wire.refusal(request) !== undefined) {
+      this.#isUnread = head.length !== 0
+      if (this.#isUnread) this.#isLast = true
       return this.#serve()
     }
-    const { wire, bodies, limits } = this.#shared
     const reader = readBody(head.length, wire.bodyLimit(request), bodies, limits.head)
     this.#request.reader = reader
     if (reader.isWhole) return this.#serve()
@@ -354,11 +357,10 @@ export class Connection {
 
   /** The request is answered. */
   #next(): void {
-    const head = this.#request?.head
     this.#request = undefined
     if (this.#state === 'closed') return
     if (this.#isLast) {
-      this.#linger(head?.method !== 'POST' && head?.length !== 0)
+      this.#linger(this.#isUnread)
       return
     }
     this.#state = 'head'

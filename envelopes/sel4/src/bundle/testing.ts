@@ -77,7 +77,11 @@ export class TestHttp {
   constructor(limits: Partial<Limits> = {}, bodyLimit: number = 1000) {
     this.#timers = new Timers({ monotonic: () => this.time, timer: () => undefined })
     this.server = new HttpServer({
-      wire: { handle: (request) => this.#handle(request), bodyLimit: () => bodyLimit },
+      wire: {
+        handle: (request) => this.#handle(request),
+        refusal: () => undefined,
+        bodyLimit: () => bodyLimit,
+      },
       net: {
         netSend: (id, bytes) => {
           const peer = this.#peer(id)

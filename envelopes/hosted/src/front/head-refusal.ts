@@ -1,0 +1,47 @@
+/** What the front refuses by a request's head, by the same rules as the tenants themselves: a tenant is not asked, and no body is read. */
+import { randomUUID } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import { nativeCodec } from '@service-fs/native/native'
+import { DEFAULT_LIMITS } from '@service-fs/wire/call'
+import { headRefusal } from '@service-fs/wire/head'
+import { problemResponse, type Problem } from '@service-fs/wire/problem'
+import type { RequestHead, WireResponse } from '@service-fs/wire/request'
+import { createMatcher, ROUTES } from '@service-fs/wire/routes'
+import { isRequestId } from '@service-fs/wire/tenant'
+import { CODINGS } from '../gunzip-body.ts'
+import type { Identity } from '../identity.ts'
+
+const match = createMatcher(ROUTES)
+
+/** `maxPayload`: the tenant's own limit, where it is known; without it the default, which none exceeds. */
+export function refusedByHead(
+  raw: IncomingMessage,
+  moduleId: string,
+  identity: Identity,
+  maxPayload: number = DEFAULT_LIMITS.maxPayload,
+): Problem | undefined {
+  const limits = { ...DEFAULT_LIMITS, maxPayload }
+  return headRefusal(headOf(raw, identity), { match, moduleId, limits, codec: nativeCodec, codings: CODINGS })
+}
+
+/** The answer that a tenant would have given, with the request's identifier. */
+export function refusalAnswer(raw: IncomingMessage, problem: Problem): WireResponse {
+  const response = problemResponse(problem)
+  const given = raw.headers['x-foundry-request-id']
+  const id = typeof given === 'string' && isRequestId(given) ? given : randomUUID()
+  response.headers['x-foundry-request-id'] = id
+  return response
+}
+
+function headOf(raw: IncomingMessage, { subject, roles }: Identity): RequestHead {
+  return {
+    method: raw.method ?? '',
+    target: raw.url ?? '',
+    header(name) {
+      const value = raw.headers[name]
+      return Array.isArray(value) ? value.join(', ') : value
+    },
+    subject,
+    ...(roles === undefined ? {} : { roles }),
+  }
+}

@@ -1,0 +1,84 @@
+/** What the head of a request decides: its route and its parameters, or why it is refused before a byte of its body is read. */
+import type { Codec } from '@service-fs/tlog/codec'
+import { appendBodyLimit } from './append.ts'
+import { contentCoding, type Coding } from './body-meaning.ts'
+import type { Limits } from './call.ts'
+import { tooLarge } from './body-limits.ts'
+import { Problem, problemOf } from './problem.ts'
+import { parseQuery, percentDecode, splitTarget, type Query, type RequestHead } from './request.ts'
+import { checkRoles } from './roles.ts'
+import type { Match, Route } from './routes.ts'
+import { checkTenant, clientRequestId, splitTenant } from './tenant.ts'
+
+/** What a server knows before it reads a body. */
+export interface HeadRules {
+  readonly match: (path: string) => Match | undefined
+  readonly moduleId: string
+  readonly limits: Limits
+  readonly codec: Codec
+  /** Content codings that the server undoes. */
+  readonly codings: readonly Coding[]
+}
+
+/** A head that nothing is wrong with. */
+export interface Headed {
+  readonly route: Route
+  /** Percent-decoded. */
+  readonly params: Readonly<Record<string, string>>
+  readonly query: Query
+}
+
+/** @throws Problem 400, 403, 404, 405, 413, 415 */
+export function readHead(
+  request: RequestHead,
+  { match, moduleId, limits, codec, codings }: HeadRules,
+): Headed {
+  const target = splitTarget(request.target)
+  const { prefix, path } = splitTenant(target.path)
+  const found = match(path)
+  if (found === undefined) throw new Problem('no-route', `no route ${cut(path)}`)
+  const { route } = found
+  checkMethod(request, route)
+  if (route.tenant || prefix !== undefined) checkTenant(request, prefix, moduleId)
+  checkRoles(request, route.permission)
+  const headed = { route, params: decoded(found), query: parseQuery(target.query, route.query) }
+  if (request.method !== 'POST') return headed
+  contentCoding(request, codings)
+  route.head?.(request, codec)
+  checkLength(request, appendBodyLimit(request, limits))
+  return headed
+}
+
+/** Why a request is refused, whatever its body is; undefined: the body has to be read. */
+export function headRefusal(request: RequestHead, rules: HeadRules): Problem | undefined {
+  try {
+    clientRequestId(request)
+    readHead(request, rules)
+    return undefined
+  } catch (error) {
+    return problemOf(error)
+  }
+}
+
+function checkLength(request: RequestHead, limit: number): void {
+  const length = request.header('content-length')
+  if (length !== undefined && Number(length) > limit) throw tooLarge(limit, length)
+}
+
+function checkMethod(request: RequestHead, route: Route): void {
+  if (request.method === route.method || (request.method === 'HEAD' && route.method === 'GET')) return
+  const allow = route.method === 'GET' ? 'GET, HEAD' : route.method
+  throw new Problem('method-not-allowed', `${route.pattern} takes ${allow}, not ${cut(request.method)}`, {
+    allow,
+  })
+}
+
+function decoded(found: Match): Record<string, string> {
+  const params: Record<string, string> = {}
+  for (const [name, value] of Object.entries(found.params)) params[name] = percentDecode(value, name)
+  return params
+}
+
+function cut(text: string): string {
+  return text.length > 100 ? `${text.slice(0, 100)}…` : text
+}
