@@ -1,9 +1,6 @@
 import { ed25519 } from '@noble/curves/ed25519.js'
 import { sha512 } from '@noble/hashes/sha2.js'
 
-const { Point } = ed25519
-const { Fn } = Point
-
 /**
  * Whether R, the first half of the signature, is the encoding of [S]B - [k]A (RFC 8032 section 5.1.7, without the cofactor),
  * with S below the group's order, as Go's crypto/ed25519 and OpenSSL have it. @noble's own check multiplies by the
@@ -12,6 +9,9 @@ const { Fn } = Point
  */
 export function ed25519Verify(signature: Uint8Array, message: Uint8Array, publicKey: Uint8Array): boolean {
   if (signature.length !== 64 || publicKey.length !== 32) return false
+  // Not at the top of the file: the bundle of Envelope B leaves out what it does not call, and has no curves.
+  const { Point } = ed25519
+  const { Fn } = Point
   const r = signature.subarray(0, 32)
   const s = littleEndian(signature.subarray(32))
   if (s >= Fn.ORDER) return false
