@@ -5,8 +5,10 @@ import { resolve } from 'node:path'
 import { parseDiskSize } from '@service-fs/client/disk-size'
 import { DEFAULT_LIMITS } from '@service-fs/ledger/limits'
 import { isModuleId } from '@service-fs/format/module-id'
+import { parseDecimal } from '@service-fs/tlog/math'
 import { isKeyName } from '@service-fs/tlog/note'
 import { HostedError } from './errors.ts'
+import type { AcceptSizes } from './mark-file.ts'
 import { IMMUTABLE_MODES, type ImmutableMode } from './immutable-modes.ts'
 import { inheritedSocket } from './socket-activation.ts'
 
@@ -21,6 +23,8 @@ interface Common {
   listen: Listen
   /** As asked for; undefined: what the ledger has, or the default for a new one. */
   origin: string | undefined
+  /** What an operator accepts although more was acknowledged. */
+  acceptSizes?: AcceptSizes
 }
 
 /** Of Envelope A. */
@@ -61,6 +65,8 @@ export interface ServeFlags {
   maxPayloadBytes?: string | undefined
   immutable?: string | undefined
   readOnly?: boolean | undefined
+  acceptShorterTree?: string | undefined
+  acceptShorterAuditTree?: string | undefined
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -145,7 +151,23 @@ function commonOf(flags: ServeFlags, env: Environment): Common {
   }
   const where = flags.listen ?? env['FS_LISTEN'] ?? DEFAULT_LISTEN
   const listen = where === 'systemd' ? inheritedSocket(env, process.pid) : parseListen(where)
-  return { moduleId, listen, origin }
+  return { moduleId, listen, origin, ...acceptOf(flags) }
+}
+
+function acceptOf({ acceptShorterTree, acceptShorterAuditTree }: ServeFlags): { acceptSizes?: AcceptSizes } {
+  if (acceptShorterTree === undefined && acceptShorterAuditTree === undefined) return {}
+  return {
+    acceptSizes: {
+      main: treeSize('--accept-shorter-tree', acceptShorterTree),
+      audit: treeSize('--accept-shorter-audit-tree', acceptShorterAuditTree),
+    },
+  }
+}
+
+function treeSize(flag: string, text: string | undefined): number | undefined {
+  const size = text === undefined ? undefined : parseDecimal(text)
+  if (size !== undefined || text === undefined) return size
+  throw usage(`${flag}: expected the number of entries that the ledger has, in decimal, found ${text}`)
 }
 
 /** `HOST:PORT`, `[IPV6]:PORT` or `unix:/path`. @throws HostedError `usage` */

@@ -17,7 +17,7 @@ export async function syncDir(path: string): Promise<void> {
 /** Puts a file of mode 0600 there, instead of the one that may be there. It is `owner`'s, without one this process's. */
 export async function replaceFile(
   path: string,
-  text: string,
+  text: string | Uint8Array,
   owner?: { uid: number; gid: number },
 ): Promise<void> {
   const temporary = `${path}.${randomBytes(4).toString('hex')}`

@@ -114,10 +114,18 @@ async function createKey(path: string, name: string): Promise<void> {
   await syncDir(dir)
 }
 
-/** Says that the key in `path` has signed a checkpoint. What says so stands beside the key, out of the ledger's directory. */
+/**
+ * The file beside the key in `path`, out of the ledger's directory, that is there when the key has signed a checkpoint. What is in it:
+ * mark-file.ts.
+ */
+export function usedPath(path: string): string {
+  return `${path}.used`
+}
+
+/** Says that the key in `path` has signed a checkpoint, where nothing says so yet. */
 export async function markUsed(path: string): Promise<void> {
   try {
-    const file = await fs.open(`${path}.used`, 'wx', 0o600)
+    const file = await fs.open(usedPath(path), 'wx', 0o600)
     await file.sync()
     await file.close()
     await syncDir(dirname(path))
@@ -133,13 +141,13 @@ export async function markUsed(path: string): Promise<void> {
  */
 export async function refuseUsed(path: string, dir: string): Promise<void> {
   try {
-    await fs.access(`${path}.used`)
+    await fs.access(usedPath(path))
   } catch {
     return
   }
   throw new HostedError(
     'key',
-    `${dir}: no ledger is here, and its private key has signed one: restore the ledger; to begin another one, move ${path} away`,
+    `${dir}: no ledger is here, and its private key has signed one: restore the ledger; to begin another one, move ${path} and ${usedPath(path)} away`,
   )
 }
 

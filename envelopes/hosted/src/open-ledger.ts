@@ -8,9 +8,11 @@ import { openPosixReadOnly, openPosixStorage } from '@service-fs/storage-posix/p
 import type { FileFlags } from '@service-fs/storage-posix/flags'
 import { nativeCrypto } from '@service-fs/native/native'
 import { verifierFromVkey, type KeySigner } from '@service-fs/tlog/keys'
+import type { Verifier } from '@service-fs/tlog/note'
 import { openLevelIndex } from './index.ts'
-import { markUsed, openSigner, refuseUsed } from './keys.ts'
+import { openSigner, refuseUsed } from './keys.ts'
 import type { LogFields } from './log.ts'
+import { MarkFile, type AcceptSizes } from './mark-file.ts'
 import type { LedgerName, Metrics } from './metrics.ts'
 import { nodeRuntime } from './runtime.ts'
 import { ServedLedger } from './served-ledger.ts'
@@ -36,6 +38,9 @@ export interface LedgerSettings {
    * sub-ledger is written to as long as it can be: what is not recorded is not shown.
    */
   readOnly: boolean
+  /** What an operator accepts although more was acknowledged, and the command that says so. */
+  acceptSizes: AcceptSizes
+  acceptCommand: (sizes: AcceptSizes) => string
   warn: (message: string, fields: LogFields) => void
   /** It takes appends again. */
   again: () => void
@@ -74,7 +79,7 @@ export function openLedger(place: LedgerPlace, settings: LedgerSettings): Promis
 
 async function openWritable(
   { name, dir, origin, key, mayCreate, limits }: LedgerPlace,
-  { metrics, flags }: LedgerSettings,
+  { metrics, flags, acceptSizes, acceptCommand, warn }: LedgerSettings,
   stopped: (why: LedgerError) => void,
 ): Promise<Ledger> {
   const opened: { close(): Promise<void> }[] = []
@@ -84,17 +89,25 @@ async function openWritable(
     opened.push(storage)
     if ((await storage.read('checkpoint')) === undefined) await refuseUsed(key, dir)
     const signer = await openSigner(key, origin, mayCreate)
+    const identity = identityOf(metrics.timed(storage, name), signer)
+    const mark = markOf({ name, key, origin }, identity.verifiers, acceptCommand)
+    opened.push(mark)
     const index = await openLevelIndex(join(dir, 'cache', 'records'))
     opened.push(index)
     const ledger = await Ledger.open({
-      ...identityOf(metrics.timed(storage, name), signer),
+      ...identity,
       origin,
       index,
-      observer: { ...metrics.observer(name), stopped },
+      mark,
+      acceptSize: acceptSizes[name],
+      observer: {
+        ...metrics.observer(name),
+        stopped,
+        accepted: ({ size, reason }) => warn('a tree was accepted', { ledger: name, size, reason }),
+      },
       ...(limits === undefined ? {} : { limits }),
     })
     opened.push(ledger)
-    await markUsed(key)
     return ledger
   } catch (error) {
     for (const one of opened.reverse()) await one.close().catch(() => undefined)
@@ -105,15 +118,17 @@ async function openWritable(
 /** The record index is made in memory: about 100 bytes a record. */
 async function openForReading(
   { name, dir, origin, key, limits }: LedgerPlace,
-  { metrics }: LedgerSettings,
+  { metrics, acceptCommand }: LedgerSettings,
   how: { why: LedgerError; known: number; damaged: boolean },
 ): Promise<Ledger> {
   const storage = await openPosixReadOnly(dir)
   try {
     const signer = await openSigner(key, origin, false)
+    const identity = identityOf(metrics.timed(storage, name), signer)
     const options = {
-      ...identityOf(metrics.timed(storage, name), signer),
+      ...identity,
       origin,
+      mark: markOf({ name, key, origin }, identity.verifiers, acceptCommand),
       observer: metrics.observer(name),
       ...(limits === undefined ? {} : { limits }),
     }
@@ -122,6 +137,14 @@ async function openForReading(
     await storage.close()
     throw error
   }
+}
+
+function markOf(
+  { name, key, origin }: Pick<LedgerPlace, 'name' | 'key' | 'origin'>,
+  verifiers: Verifier[],
+  acceptCommand: LedgerSettings['acceptCommand'],
+): MarkFile {
+  return new MarkFile({ key, origin, verifiers, accept: (size) => acceptCommand({ [name]: size }) })
 }
 
 function identityOf(storage: StorageCapability, signer: KeySigner) {

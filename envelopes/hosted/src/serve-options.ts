@@ -37,6 +37,11 @@ export function describeServe(program: Command): Command {
       '--read-only',
       'a: write nothing to the ledger, and show one with a damaged tail as far as it is whole',
     )
+    .option(
+      '--accept-shorter-tree <size>',
+      'open a ledger of this many entries although more were acknowledged: what is missing is given up',
+    )
+    .option('--accept-shorter-audit-tree <size>', 'the same for its audit sub-ledger')
     .option('--behind-front', 'a: believe the front of `service-fs host`, which alone connects, who asks')
     .option('--json', 'say where it listens in one line of JSON')
 }

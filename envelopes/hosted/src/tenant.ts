@@ -14,6 +14,7 @@ import { flagsSetter, type FlagsSetter } from './immutable.ts'
 import type { ImmutableMode } from './immutable-modes.ts'
 import { AUDIT_KEY, LEDGER_KEY, secretDir } from './keys.ts'
 import type { LogFields } from './log.ts'
+import { acceptCommand, type AcceptSizes } from './mark-file.ts'
 import { Metrics } from './metrics.ts'
 import { openLedger } from './open-ledger.ts'
 import { chooseOrigin } from './origin.ts'
@@ -35,6 +36,8 @@ export interface TenantOptions {
   behindFront?: boolean | undefined
   /** Whether to write nothing to the ledger, and to show a damaged one as far as it is whole. Default false. */
   readOnly?: boolean | undefined
+  /** What an operator accepts although more was acknowledged. */
+  acceptSizes?: AcceptSizes | undefined
   /** Told of what an operator should know. */
   warn?: (message: string, fields: LogFields) => void
   /** Told of errors that became a 5xx answer. */
@@ -103,6 +106,8 @@ async function openLocked(
     metrics,
     flags: () => attributes.flags(),
     readOnly,
+    acceptSizes: options.acceptSizes ?? {},
+    acceptCommand: (sizes: AcceptSizes) => acceptCommand({ moduleId, root }, sizes),
     warn: options.warn ?? (() => undefined),
     again: () => protections?.start((error) => options.report?.(error)),
     failed: fail,

@@ -11,6 +11,14 @@ import { Appender } from './appender.ts'
 import { RecordClock } from './clock.ts'
 import { LedgerError, unreadable } from './errors.ts'
 import { Growth } from './growth.ts'
+import {
+  checkMark,
+  MarkKeeper,
+  shorterThan,
+  sizeNoted,
+  type Accepted,
+  type HighWaterMark,
+} from './high-water-mark.ts'
 import { DEFAULT_LIMITS, type LedgerLimits } from './limits.ts'
 import { Publisher } from './publisher.ts'
 import { Reader } from './reader.ts'
@@ -39,6 +47,8 @@ export interface LedgerObserver {
   appending?(): () => void
   /** No more appends are taken; told once. */
   stopped?(reason: LedgerError): void
+  /** The ledger is opened by an operator's word although its tree is not the one that was acknowledged. */
+  accepted?(accepted: Accepted): void
 }
 
 export interface LedgerOptions {
@@ -52,6 +62,10 @@ export interface LedgerOptions {
   index?: RecordIndex
   limits?: Partial<LedgerLimits>
   observer?: LedgerObserver
+  /** Remembers what was acknowledged, outside of the storage; the ledger closes it. Default: nothing does. */
+  mark?: HighWaterMark
+  /** The size of the tree that an operator accepts although it is not what the mark says. */
+  acceptSize?: number | undefined
 }
 
 export interface LedgerStatus {
@@ -88,6 +102,8 @@ export class Ledger {
   readonly #sequencer: Sequencer
   readonly #appender: Appender
   readonly #growth: Growth = new Growth()
+  readonly #mark: HighWaterMark | undefined
+  readonly #marks: MarkKeeper | undefined
   #writeMs = 0
   #writeBytes = 0
   /** Whether every entry that may have been acknowledged is shown. */
@@ -97,11 +113,17 @@ export class Ledger {
   /**
    * Opens the ledger in `storage`, or makes an empty one where there is none. Reads the checkpoint and the end of the tail. What
    * appends need besides (the newest record's time, the record index up to date) is seen to in the background; see {@link ready}.
-   * @throws LedgerError `corrupt`, naming the file; nothing is changed then
+   * @throws LedgerError `corrupt`, naming the file or the mark; nothing is changed then
    */
   static async open(options: LedgerOptions): Promise<Ledger> {
+    const { storage, runtime, mark } = options
     const recovered = await recover(options)
-    const ledger = new Ledger(options, await settle(options, recovered))
+    const accepted = mark && (await checkMark(mark, recovered, storage, runtime, options.acceptSize))
+    if (accepted !== undefined) options.observer?.accepted?.(accepted)
+    const settled = await settle(options, recovered)
+    // Not before: what was recovered is durable from here on.
+    await mark?.begin(settled.head)
+    const ledger = new Ledger(options, settled)
     ledger.#sealer.wake()
     return ledger
   }
@@ -112,13 +134,16 @@ export class Ledger {
    * @throws LedgerError `corrupt`, naming the file
    */
   static async openReadOnly(options: LedgerOptions, how: ReadOnlyOptions): Promise<Ledger> {
-    const { found, why, isWhole } = await recoverReadOnly(options, how)
+    const { mark: _mark, ...others } = options
+    const marked = await sizeNoted(options.mark)
+    const known = Math.max(how.known ?? 0, marked ?? 0)
+    const { found, why, isWhole } = await recoverReadOnly(options, { ...how, known })
     const ledger = new Ledger(
-      options,
+      others,
       { ...found, writer: new TailWriter(options.storage, options.runtime, 0, 0) },
-      why,
+      shorterThan(marked, found.head.size, why),
     )
-    ledger.#isWhole = isWhole
+    ledger.#isWhole = isWhole && marked !== undefined && found.head.size >= marked
     return ledger
   }
 
@@ -140,6 +165,8 @@ export class Ledger {
     this.#tail = settled.writer
     this.#publisher = new Publisher(storage, runtime, settled.published, stop)
     if (settled.head.size > 0) this.#publisher.offer(settled.head.note)
+    this.#mark = options.mark
+    this.#marks = options.mark && new MarkKeeper(options.mark, settled.head, stop)
     this.#sealer = new Sealer(this.#sealed, this.#memory, () => this.#afterSeal(), stop)
     this.#sequencer = new Sequencer(origin, options.signer, runtime, settled.edge, settled.head, limits, {
       write: async (before, lines, head) => {
@@ -328,6 +355,7 @@ export class Ledger {
       await this.#sequencer.idle()
       await this.#sealer.idle()
       await this.#sequencer.idle()
+      await this.#marks?.idle()
       await this.#index.flush().catch(() => undefined)
       if (this.#sequencer.stopped === undefined) {
         const { start } = this.#tail
@@ -340,6 +368,7 @@ export class Ledger {
       this.#sequencer.stop(closed)
       this.#growth.end(closed)
       await this.#index.close().catch(() => undefined)
+      await this.#mark?.close().catch(() => undefined)
       await this.#storage.close()
     }
   }
@@ -350,6 +379,7 @@ export class Ledger {
     const records: IndexedRecord[] = commit.records.map(({ id, at }) => ({ id, index: first + at }))
     this.#index.put(records, head.size, head.root)
     this.#publisher.offer(head.note)
+    this.#marks?.offer(head)
     this.#sealer.wake()
     this.#growth.reached(head.size)
     this.#observer.committed?.({

@@ -6,6 +6,7 @@ import { verifierFromVkey } from '@service-fs/tlog/keys'
 import { verifyConsistency } from '@service-fs/tlog/proof'
 import { describe, expect, it } from 'vitest'
 import type { Ledger } from './ledger.ts'
+import { DiskMark } from './testing-mark.ts'
 import { openTestLedger, TEST_ORIGIN, testSigner, textRecord } from './testing.ts'
 
 /** What a client knows: what was answered, and what was handed in. */
@@ -88,7 +89,7 @@ async function history(seed: number, mode: Mode, cuts: readonly number[]): Promi
   let cut = 0
   for (let life = 1; life <= cuts.length; life++) {
     try {
-      const ledger = await openTestLedger({ storage: await disk.open() })
+      const ledger = await openTestLedger({ storage: await disk.open(), mark: new DiskMark(disk.files) })
       await client.work(ledger, 8)
       await ledger.close()
     } catch (error) {
@@ -98,7 +99,7 @@ async function history(seed: number, mode: Mode, cuts: readonly number[]): Promi
     const next = { cutAt: cuts[life] ?? Number.MAX_SAFE_INTEGER, ...modeOf(mode, seed, life) }
     disk = disk.isOff ? disk.crash(next) : disk.kill(next)
   }
-  const ledger = await openTestLedger({ storage: await disk.open() })
+  const ledger = await openTestLedger({ storage: await disk.open(), mark: new DiskMark(disk.files) })
   await client.check(ledger)
   await client.work(ledger, 2)
   await client.check(ledger)

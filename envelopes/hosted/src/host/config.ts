@@ -26,6 +26,9 @@ export interface TenantConfig {
   memoryMiB?: number
   /** File descriptors. */
   openFiles?: number
+  /** The sizes of its ledger and audit sub-ledger that an operator accepts although more was acknowledged. */
+  acceptShorterTree?: number
+  acceptShorterAuditTree?: number
 }
 
 /** What host.json says. */
@@ -82,6 +85,8 @@ const tenantSchema: v.GenericSchema<TenantConfig> = v.strictObject({
   maxPayloadBytes: v.exactOptional(count(1, DEFAULT_LIMITS.maxPayloadBytes)),
   memoryMiB: v.exactOptional(count(256, 2 ** 20)),
   openFiles: v.exactOptional(count(256, 2 ** 20)),
+  acceptShorterTree: v.exactOptional(count(0, Number.MAX_SAFE_INTEGER)),
+  acceptShorterAuditTree: v.exactOptional(count(0, Number.MAX_SAFE_INTEGER)),
 })
 
 const hostSchema: v.GenericSchema<HostFile> = v.strictObject({

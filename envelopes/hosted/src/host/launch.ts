@@ -20,7 +20,7 @@ export function tenantCommand(
   tenant: TenantConfig,
   owner: Owner | undefined,
 ): [string[], Confinement] {
-  const { moduleId, origin, maxPayloadBytes } = tenant
+  const { moduleId, origin, maxPayloadBytes, acceptShorterTree, acceptShorterAuditTree } = tenant
   const { memoryMiB = MEMORY_MIB, openFiles = OPEN_FILES } = tenant
   const command = [
     process.execPath,
@@ -35,6 +35,10 @@ export function tenantCommand(
     `--listen=unix:${socketOf({ run }, moduleId)}`,
     ...(origin === undefined ? [] : [`--origin=${origin}`]),
     ...(maxPayloadBytes === undefined ? [] : [`--max-payload-bytes=${maxPayloadBytes}`]),
+    ...(acceptShorterTree === undefined ? [] : [`--accept-shorter-tree=${acceptShorterTree}`]),
+    ...(acceptShorterAuditTree === undefined
+      ? []
+      : [`--accept-shorter-audit-tree=${acceptShorterAuditTree}`]),
   ]
   return [command, { owner, openFiles, dataBytes: (memoryMiB + CODE_RANGE_MIB) * MIB }]
 }
