@@ -278,6 +278,11 @@ describe('serve --read-only', () => {
     const lost = await on.fetch('/v1/records/r7')
     expect([lost.status, await codeOf(lost)]).toEqual([503, 'read-only'])
     expect((await on.fetch('/checkpoint')).status).toBe(200)
+    const out = join(root, 'saved.tar')
+    const saved = await serviceFsCommand(['export', on.prefix, '--out', out])
+    expect([saved.code, saved.stderr]).toEqual([0, ''])
+    const { code, stdout } = await serviceFsCommand(['verify', out])
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/: [3-6] entries, [3-6] records/)])
     expect(readFileSync(tail).equals(bytes)).toBe(true)
   }, 60_000)
 

@@ -238,7 +238,14 @@ export class Sequencer {
 /** Why a ledger takes no more appends after a write failed. */
 export function stopReason(error: unknown): LedgerError {
   if (error instanceof LedgerError) return error
-  const code = codeOf(error)
-  const isOwn = code === 'full' || code === 'read-only'
-  return new LedgerError(isOwn ? code : 'stopped', messageOf(error), { cause: error })
+  return new LedgerError(CODES[codeOf(error) ?? ''] ?? 'stopped', messageOf(error), { cause: error })
+}
+
+/** What a disk says that has no room, or takes no writes: codes of StorageError, and of system calls. */
+const CODES: Readonly<Record<string, 'full' | 'read-only'>> = {
+  full: 'full',
+  ENOSPC: 'full',
+  EDQUOT: 'full',
+  'read-only': 'read-only',
+  EROFS: 'read-only',
 }

@@ -29,6 +29,8 @@ export interface TenantConfig {
   /** The sizes of its ledger and audit sub-ledger that an operator accepts although more was acknowledged. */
   acceptShorterTree?: number
   acceptShorterAuditTree?: number
+  /** Whether its ledger is opened for reading only: `serve --read-only`. */
+  readOnly?: boolean
 }
 
 /** What host.json says. */
@@ -87,6 +89,7 @@ const tenantSchema: v.GenericSchema<TenantConfig> = v.strictObject({
   openFiles: v.exactOptional(count(256, 2 ** 20)),
   acceptShorterTree: v.exactOptional(count(0, Number.MAX_SAFE_INTEGER)),
   acceptShorterAuditTree: v.exactOptional(count(0, Number.MAX_SAFE_INTEGER)),
+  readOnly: v.exactOptional(v.boolean()),
 })
 
 const hostSchema: v.GenericSchema<HostFile> = v.strictObject({

@@ -20,7 +20,7 @@ export function tenantCommand(
   tenant: TenantConfig,
   owner: Owner | undefined,
 ): [string[], Confinement] {
-  const { moduleId, origin, maxPayloadBytes, acceptShorterTree, acceptShorterAuditTree } = tenant
+  const { moduleId, origin, maxPayloadBytes, acceptShorterTree, acceptShorterAuditTree, readOnly } = tenant
   const { memoryMiB = MEMORY_MIB, openFiles = OPEN_FILES } = tenant
   const command = [
     process.execPath,
@@ -39,6 +39,7 @@ export function tenantCommand(
     ...(acceptShorterAuditTree === undefined
       ? []
       : [`--accept-shorter-audit-tree=${acceptShorterAuditTree}`]),
+    ...(readOnly === true ? ['--read-only'] : []),
   ]
   return [command, { owner, openFiles, dataBytes: (memoryMiB + CODE_RANGE_MIB) * MIB }]
 }

@@ -1,0 +1,120 @@
+// A tenant whose disk takes no writes: its process stays, answers what it can, and takes appends again without a restart.
+import { spawnSync } from 'node:child_process'
+import { chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { startHost, type Host } from '../support/host.ts'
+import { sleep } from '../support/process.ts'
+
+const mount = (...args: string[]): boolean => spawnSync('mount', args).status === 0
+
+/** Whether file systems can be mounted here. */
+const canMount = ((): boolean => {
+  if (process.getuid?.() !== 0) return false
+  const at = mkdtempSync(join(tmpdir(), 'service-fs-mount-'))
+  const done = mount('-t', 'tmpfs', 'tmpfs', at)
+  if (done) spawnSync('umount', [at])
+  rmSync(at, { recursive: true })
+  return done
+})()
+
+const ID = 'small'
+const LARGE = 'x'.repeat(20_000)
+let host: Host
+let dir: string
+
+/** A file system of its own, of the owner that the directory has. */
+function mountAt(at: string, size: string): void {
+  const { uid, gid } = statSync(at)
+  expect(mount('-t', 'tmpfs', '-o', `size=${size},mode=700,uid=${uid},gid=${gid}`, 'tmpfs', at)).toBe(true)
+}
+
+function append(moduleId: string, id: string, text = id): Promise<Response> {
+  return host.fetch(moduleId, '/v1/append', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ payload_id: id, payload: { text } }),
+  })
+}
+
+async function statusOf(answer: Promise<Response>): Promise<[number, unknown]> {
+  const { status, ...rest } = await answer.then(async (one) => ({
+    status: one.status,
+    body: (await one.json()) as { code?: unknown },
+  }))
+  return [status, rest.body.code]
+}
+
+/** Starts of the tenant's process so far. */
+function starts(): number {
+  return host
+    .stderr()
+    .split('\n')
+    .filter((line) => line.includes('"tenant started"') && line.includes(`"tenant":"${ID}"`)).length
+}
+
+async function until(what: () => Promise<boolean>): Promise<void> {
+  for (let i = 0; i < 300; i++) {
+    if (await what()) return
+    await sleep(100)
+  }
+  throw new Error(`it does not come about:\n${host.stderr()}`)
+}
+
+describe.skipIf(!canMount)(
+  `a tenant whose disk takes no writes${canMount ? '' : ' (skipped: not root, or no tmpfs can be mounted)'}`,
+  () => {
+    beforeAll(async () => {
+      host = await startHost({
+        tenants: [ID, 'other'],
+        async prepare(files) {
+          dir = join(files, 'ledgers', ID)
+          mountAt(dir, '8m')
+          const { uid, gid } = statSync(dir)
+          mkdirSync(join(dir, 'audit'), { mode: 0o700 })
+          chownSync(join(dir, 'audit'), uid, gid)
+          mountAt(join(dir, 'audit'), '16m')
+        },
+      })
+      for (let i = 0; i < 20; i++) expect((await append(ID, `r${i}`, LARGE)).status).toBe(200)
+      await sleep(1000)
+    }, 60_000)
+    afterAll(async () => {
+      await host.kill()
+      spawnSync('umount', [join(dir, 'audit')])
+      spawnSync('umount', [dir])
+      await host.dispose()
+    })
+
+    it('is started once, answers reads, and takes appends when there is room', async () => {
+      const before = (await host.pidOf(ID)) ?? 0
+      spawnSync('dd', ['if=/dev/zero', `of=${dir}/ballast`, 'bs=4k'])
+      process.kill(before, 'SIGKILL')
+      await until(async () => (await append(ID, 'new')).status === 507)
+      const begun = starts()
+      for (let i = 0; i < 20; i++) {
+        expect(await statusOf(append(ID, 'new'))).toEqual([507, 'full'])
+        expect((await host.fetch(ID, '/v1/records/r0')).status).toBe(200)
+        await sleep(100)
+      }
+      expect((await append('other', 'r')).status).toBe(200)
+      rmSync(join(dir, 'ballast'))
+      await until(async () => (await append(ID, 'new')).status === 200)
+      expect((await host.fetch(ID, '/v1/records/r19')).status).toBe(200)
+      expect(starts()).toBe(begun)
+      expect(host.stderr()).toMatch(/"message":"the ledger takes appends again"/)
+    }, 60_000)
+
+    it('is read only when host.json says so', async () => {
+      await host.kill()
+      const settings = JSON.parse(readFileSync(host.file, 'utf8')) as { tenants: Record<string, unknown>[] }
+      for (const tenant of settings.tenants) if (tenant['moduleId'] === ID) tenant['readOnly'] = true
+      writeFileSync(host.file, JSON.stringify(settings))
+      host = await host.restart()
+      expect(await statusOf(append(ID, 'more'))).toEqual([503, 'read-only'])
+      expect((await host.fetch(ID, '/v1/records/new')).status).toBe(200)
+      expect((await append('other', 'more')).status).toBe(200)
+    }, 60_000)
+  },
+)
