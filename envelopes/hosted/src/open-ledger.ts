@@ -9,7 +9,8 @@ import type { FileFlags } from '@service-fs/storage-posix/flags'
 import { nativeCrypto } from '@service-fs/native/native'
 import { verifierFromVkey, type KeySigner } from '@service-fs/tlog/keys'
 import type { Verifier } from '@service-fs/tlog/note'
-import { openLevelIndex } from './index.ts'
+import { openRecordIndex } from './index.ts'
+import { indexProgress } from './index-progress.ts'
 import { openSigner, refuseUsed } from './keys.ts'
 import type { LogFields } from './log.ts'
 import { MarkFile, type AcceptSizes } from './mark-file.ts'
@@ -92,7 +93,9 @@ async function openWritable(
     const identity = identityOf(metrics.timed(storage, name), signer)
     const mark = markOf({ name, key, origin }, identity.verifiers, acceptCommand)
     opened.push(mark)
-    const index = await openLevelIndex(join(dir, 'cache', 'records'))
+    const index = openRecordIndex(join(dir, 'cache', 'records'), {
+      report: (reason) => warn('the record index on disk', { ledger: name, reason }),
+    })
     opened.push(index)
     const ledger = await Ledger.open({
       ...identity,
@@ -104,6 +107,7 @@ async function openWritable(
         ...metrics.observer(name),
         stopped,
         accepted: ({ size, reason }) => warn('a tree was accepted', { ledger: name, size, reason }),
+        indexing: indexProgress(name, warn),
       },
       ...(limits === undefined ? {} : { limits }),
     })
@@ -118,7 +122,7 @@ async function openWritable(
 /** The record index is made in memory: about 100 bytes a record. */
 async function openForReading(
   { name, dir, origin, key, limits }: LedgerPlace,
-  { metrics, acceptCommand }: LedgerSettings,
+  { metrics, acceptCommand, warn }: LedgerSettings,
   how: { why: LedgerError; known: number; damaged: boolean },
 ): Promise<Ledger> {
   const storage = await openPosixReadOnly(dir)
@@ -129,7 +133,7 @@ async function openForReading(
       ...identity,
       origin,
       mark: markOf({ name, key, origin }, identity.verifiers, acceptCommand),
-      observer: metrics.observer(name),
+      observer: { ...metrics.observer(name), indexing: indexProgress(name, warn) },
       ...(limits === undefined ? {} : { limits }),
     }
     return await Ledger.openReadOnly(options, how)

@@ -99,6 +99,10 @@ export class ServedLedger implements WireLedger {
     return this.#run((ledger) => ledger.append(records))
   }
 
+  appendFresh(records: readonly NewRecord[]): Promise<{ entries: Appended[]; checkpoint: string }> {
+    return this.#run((ledger) => ledger.appendFresh(records))
+  }
+
   grown(size: number): Promise<number> {
     return this.#run((ledger) => ledger.grown(size))
   }

@@ -3,23 +3,24 @@ import { entriesOf, type RecordContent, type Sha256Hex } from '@service-fs/forma
 import { equalBytes, hexEncode, type Codec } from '@service-fs/tlog/codec'
 import type { Hash, Hasher } from '@service-fs/tlog/hash'
 import type { RecordClock } from './clock.ts'
-import { LedgerError, messageOf } from './errors.ts'
+import { LedgerError, messageOf, stoppedBy } from './errors.ts'
+import type { Indexer } from './indexer.ts'
 import type { LedgerLimits } from './limits.ts'
 import type { Appended, NewRecord, StoredRecord } from './record.ts'
-import type { RecordIndex } from './record-index.ts'
 import type { Runtime } from './runtime.ts'
 import type { Batch, Head, Sequencer } from './sequencer.ts'
 
 interface Parts {
   runtime: Runtime
   clock: RecordClock
-  index: RecordIndex
+  indexer: Indexer
   sequencer: Sequencer
   limits: LedgerLimits
-  record(index: number): Promise<StoredRecord>
+  /** The record at `index`, which the index has for `id`. @throws RecordIndexDamage when it is another one */
+  recordOf(id: string, index: number): Promise<StoredRecord>
   entry(index: number): Promise<Uint8Array>
-  /** Resolves when clock and index know what is in the ledger. */
-  ready: Promise<void>
+  /** Resolves when the clock knows the newest record's time. */
+  clockSet: Promise<void>
 }
 
 /** A record on its way, or one that is there: what another one of its id is compared with. */
@@ -59,36 +60,36 @@ export class Appender {
   readonly #onTheirWay = new Map<string, OnItsWay>()
   #active = 0
   #whenSettled: (() => void) | undefined
-  #isReady = false
+  #isClockSet = false
   #stopped: LedgerError | undefined
   #failure: LedgerError | undefined
 
   constructor(parts: Parts) {
     this.#parts = parts
-    parts.ready.then(
+    parts.clockSet.then(
       () => {
-        this.#isReady = true
+        this.#isClockSet = true
       },
       (error: unknown) => {
-        this.#failure =
-          error instanceof LedgerError
-            ? error
-            : new LedgerError('stopped', messageOf(error), { cause: error })
+        this.#failure = stoppedBy(error)
       },
     )
   }
 
   /** Why no append can be taken: getting ready failed. */
   get failure(): LedgerError | undefined {
-    return this.#failure
+    const { failure } = this.#parts.indexer
+    return this.#failure ?? (failure === undefined ? undefined : stoppedBy(failure))
   }
 
-  ready(): Promise<void> {
-    return this.#parts.ready
-  }
-
+  /** Whether appends need not wait for clock or index. */
   get isReady(): boolean {
-    return this.#isReady
+    return this.#isClockSet && this.#parts.indexer.isComplete
+  }
+
+  async ready(): Promise<void> {
+    await this.#parts.clockSet
+    await this.#parts.indexer.complete()
   }
 
   stop(reason: LedgerError): void {
@@ -97,18 +98,30 @@ export class Appender {
 
   /** Resolves when every append that was taken is answered. */
   async settled(): Promise<void> {
-    await this.#parts.ready.catch(() => undefined)
     if (this.#active > 0) await new Promise<void>((resolve) => (this.#whenSettled = resolve))
   }
 
-  async append(records: readonly NewRecord[]): Promise<{ entries: Appended[]; checkpoint: string }> {
+  append(records: readonly NewRecord[]): Promise<{ entries: Appended[]; checkpoint: string }> {
+    return this.#taken(records, () => this.#parts.indexer.with(() => this.#append(records)))
+  }
+
+  /** Appends records whose identifiers were made for them and are nowhere in the ledger: they are not looked up. */
+  appendFresh(records: readonly NewRecord[]): Promise<{ entries: Appended[]; checkpoint: string }> {
+    return this.#taken(records, () => {
+      const group = new Group()
+      const nths = records.map((record) => addNew(group, record, undefined, this.#parts.runtime.hasher))
+      return this.#enqueue(group, nths, [])
+    })
+  }
+
+  async #taken<T>(records: readonly NewRecord[], append: () => Promise<T>): Promise<T> {
     this.#checkLimits(records)
     if (this.#active >= this.#parts.limits.queueEntries)
       throw new LedgerError('busy', `${this.#active} appends are waiting: try again later`)
     this.#active += 1
     try {
-      if (!this.#isReady) await this.#parts.ready
-      return await this.#append(records)
+      if (!this.#isClockSet) await this.#parts.clockSet
+      return await append()
     } finally {
       this.#active -= 1
       if (this.#active === 0) this.#whenSettled?.()
@@ -167,7 +180,7 @@ export class Appender {
       const record = records[at] as NewRecord
       nths.push(-1)
       if (found[at] !== undefined) continue
-      const holder = this.#onTheirWay.get(record.id) ?? this.#parts.index.get(record.id)
+      const holder = this.#onTheirWay.get(record.id) ?? this.#parts.indexer.find(record.id)
       if (holder !== undefined) known.push({ at, holder })
       else nths[at] = addNew(group, record, twins, hasher)
     }
@@ -176,7 +189,8 @@ export class Appender {
 
   /** The place of the record that has this one's identifier, if it is the same record; undefined if it did not get into the ledger. */
   async #duplicate(record: NewRecord, holder: OnItsWay | number): Promise<Appended | undefined> {
-    const known = typeof holder === 'number' ? await this.#stored(holder) : await this.#arrived(holder)
+    const known =
+      typeof holder === 'number' ? await this.#stored(record.id, holder) : await this.#arrived(holder)
     if (known === undefined) return undefined
     if (sameContent(known, record, this.#parts.runtime.hasher)) return { ...known.appended, duplicate: true }
     const { index } = known.appended
@@ -187,8 +201,8 @@ export class Appender {
     )
   }
 
-  async #stored(index: number): Promise<Known> {
-    const { type, payload, parts, time } = await this.#parts.record(index)
+  async #stored(id: string, index: number): Promise<Known> {
+    const { type, payload, parts, time } = await this.#parts.recordOf(id, index)
     const leafHash = this.#parts.runtime.hasher.leaf(await this.#parts.entry(index))
     return { type, payload, appended: { index, parts, leafHash, time, duplicate: true } }
   }

@@ -9,6 +9,7 @@ export type LedgerErrorCode =
   | 'not-a-record'
   | 'range'
   | 'busy'
+  | 'not-ready'
   | 'clock-behind'
   | 'stopped'
   | 'full'
@@ -50,4 +51,9 @@ export function unreadable(what: string, error: unknown, index?: number): unknow
     cause: error,
     ...(index === undefined ? {} : { index }),
   })
+}
+
+/** What ended a part of the ledger for good, as an error of the ledger. */
+export function stoppedBy(error: unknown): LedgerError {
+  return error instanceof LedgerError ? error : new LedgerError('stopped', messageOf(error), { cause: error })
 }

@@ -22,6 +22,7 @@ import {
 import { DEFAULT_LIMITS, type LedgerLimits } from './limits.ts'
 import { Publisher } from './publisher.ts'
 import { Reader } from './reader.ts'
+import { Indexer } from './indexer.ts'
 import { MemoryIndex, type IndexedRecord, type RecordIndex } from './record-index.ts'
 import type { Appended, NewRecord, StoredRecord } from './record.ts'
 import { recoverReadOnly, type ReadOnlyOptions } from './read-only.ts'
@@ -37,12 +38,12 @@ import { TailWriter } from './tail-writer.ts'
 /** Full bundles that may wait to be sealed, and characters of lines that may wait for it, before commits wait too. */
 const MAX_BACKLOG_ENTRIES = 64 * 256
 const MAX_BACKLOG_CHARACTERS = 24 * 1024 * 1024
-/** Entries scanned for one step of rebuilding the record index. */
-const INDEX_STEP = 16_384
 
 export interface LedgerObserver {
   /** A commit is durable; `milliseconds` is what signing, writing and syncing took. */
   committed?(commit: { entries: number; bytes: number; milliseconds: number; size: number }): void
+  /** The record index was behind the ledger and covers more of it now. */
+  indexing?(progress: { covered: number; size: number }): void
   /** An append begins; what it returns is called when that append is answered, with a result or an error. */
   appending?(): () => void
   /** No more appends are taken; told once. */
@@ -78,6 +79,8 @@ export interface LedgerStatus {
   size: number
   /** Entries in sealed bundles. */
   sealed: number
+  /** Entries that the record index covers: appends and lookups by identifier wait until these are all. */
+  indexed: number
   queueEntries: number
   queueBytes: number
   /** Records that repeated the last time, since the clock had stepped back a little. */
@@ -91,7 +94,7 @@ export class Ledger {
   readonly #storage: StorageCapability
   readonly #runtime: Runtime
   readonly #observer: LedgerObserver
-  readonly #index: RecordIndex
+  readonly #indexer: Indexer
   readonly #clock: RecordClock
   readonly #memory: TailMemory
   readonly #sealed: SealedTiles
@@ -157,7 +160,6 @@ export class Ledger {
     this.#storage = storage
     this.#runtime = runtime
     this.#observer = options.observer ?? {}
-    this.#index = options.index ?? new MemoryIndex()
     this.#clock = new RecordClock(() => runtime.now(), limits.clockToleranceMs)
     this.#memory = settled.memory
     this.#sealed = new SealedTiles(storage, runtime, settled.sealedEdge, limits.cacheBytes)
@@ -179,16 +181,27 @@ export class Ledger {
       stopped: (reason) => this.#observer.stopped?.(reason),
     })
     if (readOnly !== undefined) this.#sequencer.stop(readOnly)
+    this.#indexer = new Indexer({
+      index: options.index ?? new MemoryIndex(),
+      runtime,
+      waitMs: limits.indexWaitMs,
+      size: () => this.size,
+      rootAt: (size) => this.#rootAt(size),
+      records: (from, to) => this.#recordsIn(from, to),
+      progress: (covered, size) => this.#observer.indexing?.({ covered, size }),
+    })
     this.#appender = new Appender({
       runtime,
       clock: this.#clock,
-      index: this.#index,
+      indexer: this.#indexer,
       sequencer: this.#sequencer,
       limits,
-      record: (index) => this.record(index),
+      recordOf: (id, index) => this.#recordOf(id, index),
       entry: (index) => this.entry(index),
-      ready: this.#prepare(),
+      clockSet: this.#setClock(),
     })
+    // Its failure shows in the status.
+    this.ready().catch(() => undefined)
   }
 
   /** Entries in the newest durable checkpoint. */
@@ -223,13 +236,26 @@ export class Ledger {
   /**
    * Appends records in one commit, all or none; resolves when it is durable. A record whose id is there already with the same type
    * and payload is answered with the first one's place.
-   * @throws LedgerError `conflict` (its `index` holds another record of that id), `bad-record`, `too-large`, `busy`, `clock-behind`,
-   *   `signer`, `stopped`, `full`, `closed`
+   * @throws LedgerError `conflict` (its `index` holds another record of that id), `bad-record`, `too-large`, `busy`, `not-ready` (the
+   *   record index is being made), `clock-behind`, `signer`, `stopped`, `full`, `closed`
    */
   async append(records: readonly NewRecord[]): Promise<{ entries: Appended[]; checkpoint: string }> {
     const answered = this.#observer.appending?.()
     try {
       return await this.#appender.append(records)
+    } finally {
+      answered?.()
+    }
+  }
+
+  /**
+   * Appends records like {@link append}, but looks no identifier up, and so needs no record index: each must have been made for its
+   * record alone, of enough random bits that it is nowhere in the ledger. Never for identifiers that somebody else chose.
+   */
+  async appendFresh(records: readonly NewRecord[]): Promise<{ entries: Appended[]; checkpoint: string }> {
+    const answered = this.#observer.appending?.()
+    try {
+      return await this.#appender.appendFresh(records)
     } finally {
       answered?.()
     }
@@ -258,15 +284,26 @@ export class Ledger {
     return { index, parts, ...described(first), payload: this.#join(index, entries) }
   }
 
-  /** The record with the identifier `id`. @throws LedgerError `not-found`, `corrupt` */
-  async recordById(id: string): Promise<StoredRecord> {
-    await this.ready()
-    const index = this.#index.get(id)
-    if (index !== undefined && index < this.size) {
-      const record = await this.record(index)
-      if (record.id === id) return record
-    }
-    throw this.#absent('not-found', `no record has the identifier ${JSON.stringify(id)}`)
+  /** The record with the identifier `id`. @throws LedgerError `not-found`, `not-ready` (the record index is being made), `corrupt` */
+  recordById(id: string): Promise<StoredRecord> {
+    return this.#indexer.with(async () => {
+      const index = this.#indexer.find(id)
+      if (index !== undefined) return this.#recordOf(id, index)
+      throw this.#absent('not-found', `no record has the identifier ${JSON.stringify(id)}`)
+    })
+  }
+
+  /** The record at `index`, which the record index has for `id`; an index that is wrong is thrown away. @throws RecordIndexDamage then */
+  async #recordOf(id: string, index: number): Promise<StoredRecord> {
+    if (index < this.size && (await this.#isFirstOf(id, index))) return this.record(index)
+    return this.#indexer.discard(
+      `the record index has ${JSON.stringify(id)} at entry ${index}, where it is not`,
+    )
+  }
+
+  async #isFirstOf(id: string, index: number): Promise<boolean> {
+    const { header, continuation } = this.#parse(index, await this.entry(index))
+    return header.id === id && continuation === undefined
   }
 
   /** The records whose first entry has an index of at least `since`, in order, as far as they are durable at the call. */
@@ -336,6 +373,7 @@ export class Ledger {
       prepared: this.#appender.isReady,
       size: this.size,
       sealed: this.#sealed.entries,
+      indexed: this.#indexer.covered,
       queueEntries,
       queueBytes,
       timesRepeated: this.#clock.repeated,
@@ -349,14 +387,15 @@ export class Ledger {
   }
 
   async #close(): Promise<void> {
-    this.#appender.stop(new LedgerError('closed', 'the ledger is being closed'))
+    const closing = new LedgerError('closed', 'the ledger is being closed')
+    this.#appender.stop(closing)
+    this.#indexer.stop(closing)
     try {
       await this.#appender.settled()
       await this.#sequencer.idle()
       await this.#sealer.idle()
       await this.#sequencer.idle()
       await this.#marks?.idle()
-      await this.#index.flush().catch(() => undefined)
       if (this.#sequencer.stopped === undefined) {
         const { start } = this.#tail
         if (start !== undefined && this.#storage.tailMode === 'grow' && this.#sealed.entries > start)
@@ -367,7 +406,7 @@ export class Ledger {
       const closed = new LedgerError('closed', 'the ledger is closed')
       this.#sequencer.stop(closed)
       this.#growth.end(closed)
-      await this.#index.close().catch(() => undefined)
+      await this.#indexer.close(closed)
       await this.#mark?.close().catch(() => undefined)
       await this.#storage.close()
     }
@@ -377,7 +416,7 @@ export class Ledger {
     const first = head.size - commit.lines.length
     this.#memory.push(commit.lines, commit.leaves)
     const records: IndexedRecord[] = commit.records.map(({ id, at }) => ({ id, index: first + at }))
-    this.#index.put(records, head.size, head.root)
+    this.#indexer.committed(records, first, head.size, head.root)
     this.#publisher.offer(head.note)
     this.#marks?.offer(head)
     this.#sealer.wake()
@@ -416,24 +455,14 @@ export class Ledger {
     await this.#tail.roll(edge, lines, this.head.note)
   }
 
-  async #prepare(): Promise<void> {
+  /** Tells the clock the newest record's time. */
+  async #setClock(): Promise<void> {
     const { size } = this.head
     if (size > 0) this.#clock.seen(this.#parse(size - 1, await this.#reader.entry(size - 1)).header.time)
-    await this.#checkIndex(size)
-    for (let at = this.#index.size; at < size;)
-      at = await this.#indexStep(at, Math.min(size, at + INDEX_STEP))
   }
 
-  /** An index that is not of this ledger, or of more than it, is thrown away. */
-  async #checkIndex(size: number): Promise<void> {
-    const covered = this.#index.size
-    if (covered === 0) return
-    const root = covered > size ? undefined : await this.#rootAt(covered)
-    if (root !== this.#index.root) await this.#index.clear()
-  }
-
-  async #indexStep(from: number, to: number): Promise<number> {
-    if (this.#closing !== undefined) throw new LedgerError('closed', 'the ledger is being closed')
+  /** The records whose first entry is in the range, from entries checked against the tree. */
+  async #recordsIn(from: number, to: number): Promise<IndexedRecord[]> {
     const records: IndexedRecord[] = []
     for (let start = from; start < to;) {
       const end = Math.min(to, start - (start % 256) + 256)
@@ -443,9 +472,7 @@ export class Ledger {
       }
       start = end
     }
-    this.#index.put(records, to, await this.#rootAt(to))
-    await this.#index.flush()
-    return to
+    return records
   }
 
   async #rootAt(size: number): Promise<Hash> {

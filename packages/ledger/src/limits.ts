@@ -13,6 +13,8 @@ export interface LedgerLimits {
   cacheBytes: number
   /** How far the clock may step back before appends are refused, in milliseconds. */
   clockToleranceMs: number
+  /** How long what needs the record index waits for one that is behind the ledger, in milliseconds. */
+  indexWaitMs: number
 }
 
 export const DEFAULT_LIMITS: LedgerLimits = {
@@ -24,4 +26,5 @@ export const DEFAULT_LIMITS: LedgerLimits = {
   commitBytes: 4 * 1024 * 1024,
   cacheBytes: 8 * 1024 * 1024,
   clockToleranceMs: 10_000,
+  indexWaitMs: 10_000,
 }

@@ -18,10 +18,14 @@ export class Readiness {
 
   now(): { ready: boolean; reason?: string } {
     for (const { name, ledger } of this.#ledgers) {
-      const { accepting, reason, prepared } = ledger.status()
+      const { accepting, reason, prepared, size, indexed } = ledger.status()
       if (!accepting)
         return { ready: false, reason: `the ${name} takes no appends: ${reason ?? 'it is being closed'}` }
-      if (!prepared) return { ready: false, reason: `the ${name} is still reading what it holds` }
+      if (!prepared)
+        return {
+          ready: false,
+          reason: `the record index of the ${name} covers ${indexed} of ${size} entries: until it covers all, appends and reads by identifier wait`,
+        }
     }
     return { ready: true }
   }

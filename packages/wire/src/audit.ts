@@ -15,7 +15,8 @@ export interface Reader {
  * Records a read by the pattern `route`, whose answer has `bytes`, in the audit ledger and returns the index of its entry; undefined when the ledger is public.
  * Fails when it cannot be recorded: then nothing may be shown.
  *
- * The entry's id ends in an identifier made for this read alone, so that two reads under one X-Foundry-Request-ID are two entries.
+ * The entry's id ends in an identifier made for this read alone, so that two reads under one X-Foundry-Request-ID are two entries, and
+ * no identifier has to be looked up: reads go on while the record index of the audit ledger is made.
  */
 export async function recordRead(
   { request, requestId }: Reader,
@@ -41,6 +42,7 @@ export async function recordRead(
     when: new Date(options.now()).toISOString(),
   })
   const id = `read-${requestId}-${options.requestId()}`
-  const { entries } = await audit.append([{ id, type: READ_TYPE, payload: options.codec.utf8Encode(text) }])
+  const payload = options.codec.utf8Encode(text)
+  const { entries } = await audit.appendFresh([{ id, type: READ_TYPE, payload }])
   return entries[0]?.index
 }

@@ -15,6 +15,7 @@ export type WireLedger = Pick<
   | 'size'
   | 'checkpoint'
   | 'append'
+  | 'appendFresh'
   | 'record'
   | 'recordById'
   | 'records'

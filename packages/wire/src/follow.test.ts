@@ -52,9 +52,9 @@ class Bench {
       audit: isPublic
         ? undefined
         : changed(audit, {
-            append: async (records) => {
+            appendFresh: async (records) => {
               await this.gate()
-              return audit.append(records)
+              return audit.appendFresh(records)
             },
           }),
       codec: nativeCodec,

@@ -366,7 +366,7 @@ function ledgerError(code: string): Error {
 function refusing(ledger: Harness['ledger'], error: Error): Harness['ledger'] {
   return new Proxy(ledger, {
     get(target, name) {
-      if (name === 'append') return () => Promise.reject(error)
+      if (name === 'append' || name === 'appendFresh') return () => Promise.reject(error)
       const value: unknown = Reflect.get(target, name)
       return typeof value === 'function' ? value.bind(target) : value
     },

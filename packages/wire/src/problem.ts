@@ -135,6 +135,7 @@ const LEDGER: Readonly<Record<string, ProblemCode>> = {
   'bad-record': 'bad-record',
   'too-large': 'too-large',
   busy: 'busy',
+  'not-ready': 'not-ready',
   'clock-behind': 'clock-behind',
 }
 

@@ -1,0 +1,248 @@
+/**
+ * A run: a file of the record index with every record whose first entry is in one range of the ledger, sorted by key. It is written
+ * once and never changed. Page 0 says which range and which trees it lies between; then come the records, then the first key of each
+ * page of them. Each page carries a checksum, so that whatever a disk made of the file is seen before it is believed.
+ */
+import { closeSync, fstatSync, openSync, readSync, unlinkSync } from 'node:fs'
+import { open, type FileHandle } from 'node:fs/promises'
+import type { Hash } from '@service-fs/tlog/hash'
+import {
+  BODY_BYTES,
+  checkPage,
+  closePage,
+  KEY_BYTES,
+  PAGE_BYTES,
+  PageDamage,
+  pagesOf,
+  PREFIX_BYTES,
+  PREFIXES_A_PAGE,
+  RECORD_BYTES,
+  RECORDS_A_PAGE,
+} from './page.ts'
+
+const MAGIC = 'service-fs/record-index/v1'
+const HEAD =
+  /^service-fs\/record-index\/v1\n(?<name>[0-9a-f]{32})\n(?<from>\d{1,15}) (?<before>\S+)\n(?<to>\d{1,15}) (?<root>\S+)\n(?<records>\d{1,15})\n\0*$/
+
+/** What a run covers: the entries from `from` up to `to`, between the trees of those sizes. */
+export interface Range {
+  readonly from: number
+  /** The root hash of the tree of `from` entries; undefined for the empty tree. */
+  readonly before: Hash | undefined
+  readonly to: number
+  readonly root: Hash
+}
+
+export interface Head extends Range {
+  /** 32 random hex digits: pages of another file never pass for this one's. */
+  readonly name: string
+  readonly records: number
+}
+
+/** Page 0 of a run. */
+export function headPage({ name, from, before, to, root, records }: Head): Buffer {
+  const page = Buffer.alloc(PAGE_BYTES)
+  page.write(`${MAGIC}\n${name}\n${from} ${before ?? '-'}\n${to} ${root}\n${records}\n`, 'latin1')
+  closePage(page, 0, MAGIC, 0)
+  return page
+}
+
+function parseHead(page: Buffer): Head {
+  checkPage(page, 0, MAGIC, 0)
+  const found = HEAD.exec(page.toString('latin1', 0, BODY_BYTES))?.groups
+  if (found === undefined) throw new PageDamage('page 0: not the head of a run')
+  const { name = '', before = '-', root = '' } = found
+  const [from, to, records] = [Number(found['from']), Number(found['to']), Number(found['records'])]
+  if (from > to || records > to - from) throw new PageDamage('page 0: more records than entries')
+  return { name, from, before: before === '-' ? undefined : before, to, root, records }
+}
+
+export class Run {
+  readonly path: string
+  readonly head: Head
+  readonly #fd: number
+  /** The first 48 bits of the first key of each page of records. */
+  readonly #fence: Float64Array
+  readonly #page = Buffer.alloc(PAGE_BYTES)
+
+  /** @throws PageDamage, or the file system's error */
+  static open(path: string): Run {
+    const fd = openSync(path, 'r')
+    try {
+      const page = Buffer.alloc(PAGE_BYTES)
+      if (readSync(fd, page, 0, PAGE_BYTES, 0) < PAGE_BYTES) throw new PageDamage('the file is cut short')
+      const head = parseHead(page)
+      const { data, fence } = pagesOf(head.records)
+      if (fstatSync(fd).size !== (1 + data + fence) * PAGE_BYTES)
+        throw new PageDamage('the file is not as long as its head says')
+      return new Run(path, fd, head, readFence(fd, head, data, fence))
+    } catch (error) {
+      closeSync(fd)
+      throw error
+    }
+  }
+
+  private constructor(path: string, fd: number, head: Head, fence: Float64Array) {
+    this.path = path
+    this.#fd = fd
+    this.head = head
+    this.#fence = fence
+  }
+
+  /** Entries covered. */
+  get entries(): number {
+    return this.head.to - this.head.from
+  }
+
+  /** The index that stands with `key`; the lowest where there are several. @throws PageDamage, or the file system's error */
+  find(key: Buffer): number | undefined {
+    const prefix = key.readUIntBE(0, PREFIX_BYTES)
+    // The first page that may hold the key is the last one that begins before it.
+    for (let page = Math.max(0, this.#lowerBound(prefix) - 1); page < this.#fence.length; page++) {
+      if ((this.#fence[page] as number) > prefix) return undefined
+      const found = this.#inPage(page, key)
+      if (found !== undefined) return found
+    }
+    return undefined
+  }
+
+  /** The first page whose first key is not below `prefix`. */
+  #lowerBound(prefix: number): number {
+    let [low, high] = [0, this.#fence.length]
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if ((this.#fence[middle] as number) < prefix) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
+  #inPage(number: number, key: Buffer): number | undefined {
+    const page = this.#page
+    const { from, to, name, records } = this.head
+    if (readSync(this.#fd, page, 0, PAGE_BYTES, (number + 1) * PAGE_BYTES) < PAGE_BYTES)
+      throw new PageDamage(`page ${number + 1}: cut short`)
+    checkPage(page, 0, name, number + 1)
+    const count = Math.min(RECORDS_A_PAGE, records - number * RECORDS_A_PAGE)
+    let [low, high] = [0, count]
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      const at = middle * RECORD_BYTES
+      if (page.compare(key, 0, KEY_BYTES, at, at + KEY_BYTES) < 0) low = middle + 1
+      else high = middle
+    }
+    const at = low * RECORD_BYTES
+    if (low === count || page.compare(key, 0, KEY_BYTES, at, at + KEY_BYTES) !== 0) return undefined
+    const index = page.readUIntBE(at + KEY_BYTES, 6)
+    if (index < from || index >= to)
+      throw new PageDamage(`page ${number + 1}: entry ${index} is not of this run`)
+    return index
+  }
+
+  close(): void {
+    closeSync(this.#fd)
+  }
+
+  /** Closes it and takes it away. */
+  remove(): void {
+    this.close()
+    removeFile(this.path)
+  }
+}
+
+/** Takes a file away; one that can't be taken away is found and judged again at the next start. */
+export function removeFile(path: string): void {
+  try {
+    unlinkSync(path)
+  } catch {
+    // It may be gone already.
+  }
+}
+
+function readFence(fd: number, { name, records }: Head, data: number, pages: number): Float64Array {
+  const fence = new Float64Array(data)
+  const page = Buffer.alloc(PAGE_BYTES)
+  for (let number = 0; number < pages; number++) {
+    const at = 1 + data + number
+    if (readSync(fd, page, 0, PAGE_BYTES, at * PAGE_BYTES) < PAGE_BYTES)
+      throw new PageDamage(`page ${at}: cut short`)
+    checkPage(page, 0, name, at)
+    const first = number * PREFIXES_A_PAGE
+    for (let i = first; i < Math.min(data, first + PREFIXES_A_PAGE); i++)
+      fence[i] = page.readUIntBE((i - first) * PREFIX_BYTES, PREFIX_BYTES)
+  }
+  if (data !== Math.ceil(records / RECORDS_A_PAGE)) throw new PageDamage('page 0: another number of pages')
+  return fence
+}
+
+/** Pages that are read at once when a run is read from end to end. */
+const CHUNK_PAGES = 64
+
+/** Reads a run from its first record to its last. */
+export class RunReader {
+  readonly #file: FileHandle
+  readonly #head: Head
+  #chunk = Buffer.alloc(0)
+  #next = 0
+  /** The current record is at `at` in `bytes`; `prefix` is the start of its key, Infinity at the end. */
+  bytes: Buffer = Buffer.alloc(0)
+  at = 0
+  prefix = 0
+  #inPage = 0
+  #pageAt = 0
+
+  static async open(run: Run): Promise<RunReader> {
+    const reader = new RunReader(await open(run.path, 'r'), run.head)
+    await reader.#read()
+    return reader
+  }
+
+  private constructor(file: FileHandle, head: Head) {
+    this.#file = file
+    this.#head = head
+  }
+
+  /** Goes to the next record. A promise where that takes reading; await it before looking. */
+  next(): Promise<void> | undefined {
+    this.#next += 1
+    this.#inPage += 1
+    if (this.#next >= this.#head.records) {
+      this.prefix = Number.POSITIVE_INFINITY
+      return undefined
+    }
+    if (this.#inPage === RECORDS_A_PAGE) {
+      this.#inPage = 0
+      this.#pageAt += PAGE_BYTES
+      if (this.#pageAt === this.#chunk.length) return this.#read()
+    }
+    this.#stand()
+    return undefined
+  }
+
+  #stand(): void {
+    this.at = this.#pageAt + this.#inPage * RECORD_BYTES
+    this.prefix = this.bytes.readUIntBE(this.at, PREFIX_BYTES)
+  }
+
+  async #read(): Promise<void> {
+    const { name, records } = this.#head
+    if (this.#next >= records) {
+      this.prefix = Number.POSITIVE_INFINITY
+      return
+    }
+    const first = 1 + Math.floor(this.#next / RECORDS_A_PAGE)
+    const pages = Math.min(CHUNK_PAGES, 1 + pagesOf(records).data - first)
+    this.#chunk = Buffer.alloc(pages * PAGE_BYTES)
+    const { bytesRead } = await this.#file.read(this.#chunk, 0, this.#chunk.length, first * PAGE_BYTES)
+    if (bytesRead < this.#chunk.length) throw new PageDamage(`page ${first}: cut short`)
+    for (let i = 0; i < pages; i++) checkPage(this.#chunk, i * PAGE_BYTES, name, first + i)
+    this.bytes = this.#chunk
+    this.#pageAt = 0
+    this.#inPage = 0
+    this.#stand()
+  }
+
+  close(): Promise<void> {
+    return this.#file.close()
+  }
+}

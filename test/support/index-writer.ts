@@ -1,0 +1,16 @@
+/** Writes a record index in the directory that it is given, as a ledger does, for as many entries as it is told. */
+import { openRecordIndex } from '@service-fs/hosted/index'
+
+const [, , dir = '', entries = ''] = process.argv
+const index = openRecordIndex(dir, { runEntries: 512 })
+for (let size = 0; size < Number(entries);) {
+  const count = 1 + (size % 23)
+  index.put(
+    Array.from({ length: count }, (_, i) => ({ id: `record-${size + i}`, index: size + i })),
+    size + count,
+    `root-${size + count}`,
+  )
+  size += count
+  if (size % 7 === 0) await index.flush()
+}
+await index.close()
