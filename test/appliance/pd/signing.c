@@ -20,26 +20,27 @@ static void next(void) {
     });
 }
 
+/* Only what is kept stays signed in the next life: a checkpoint that is not may be given up for another. */
+static void say(void) {
+    struct text text = {0};
+    if (size != refused + 1 && size % 8 != 0) return;
+    put(&text, size == refused + 1 ? "first " : "signed ", size);
+    console(text.bytes);
+}
+
 static void take(const struct keys_message *answer) {
     struct text text = {0};
-    if (answer->op == KEYS_KEPT) {
+    if (answer->status == KEYS_OK && answer->op == KEYS_KEPT) {
+        say();
         next();
-        return;
-    }
-    if (answer->status == KEYS_REFUSED && refused == size - 1) {
+    } else if (answer->status == KEYS_OK) {
+        ask(&(struct keys_message){.op = KEYS_KEPT});
+    } else if (answer->status == KEYS_REFUSED && refused == size - 1) {
         refused++;
-    } else if (answer->status != KEYS_OK) {
+        next();
+    } else {
         put(&text, "wrong answer at size ", size);
         console(text.bytes);
-        return;
-    } else if (size == refused + 1 || size % 8 == 0) {
-        put(&text, size == refused + 1 ? "first " : "signed ", size);
-        console(text.bytes);
-    }
-    if (answer->status == KEYS_OK) {
-        ask(&(struct keys_message){.op = KEYS_KEPT});
-    } else {
-        next();
     }
 }
 
