@@ -32,7 +32,7 @@ async function* records(): AsyncGenerator<NewRecord> {
     files += 1
     bytes += size
     if (files > MOST_FILES || bytes > MOST_BYTES) return
-    yield { id, type, payload: await file.read() }
+    yield { id, type, payload: await file.read(MOST_BYTES) }
   }
 }
 

@@ -1,39 +1,127 @@
-// The shell lines printed in README.txt of a ledger verify an entry, under dash with coreutils.
+// The shell lines printed in README.txt of a ledger prove an entry, under dash and busybox, with coreutils and openssl.
 import { spawnSync } from 'node:child_process'
-import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { SHELL_MARK } from '@service-fs/format/readme'
+import { dirname, join } from 'node:path'
+import { makeLedger, testRecords, testSigner } from '@service-fs/client/testing'
+import { nativeCodec, nativeHasher } from '@service-fs/native/native'
+import { subtreeRoot } from '@service-fs/tlog/proof'
+import { storedPath, type Tile } from '@service-fs/tlog/tile'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { daemonBuilt, startDaemon } from '../support/daemon.ts'
 
-const missing = ['dash', 'sha256sum', 'base64', 'sed'].filter(
-  (tool) => spawnSync('sh', ['-c', `command -v ${tool}`]).status !== 0,
-)
-const hasOpenssl = spawnSync('openssl', ['version']).status === 0
+const TOOLS = ['sha256sum', 'base64', 'sed', 'openssl']
+const missing = TOOLS.filter((tool) => spawnSync('sh', ['-c', `command -v ${tool}`]).status !== 0)
 const why = missing.length > 0 ? ` (skipped: no ${missing.join(', ')})` : ''
+const SHELLS = [['dash'], ['busybox', 'sh']].filter(
+  ([program = '']) => spawnSync(program, [], { input: '' }).error === undefined,
+)
 
-/** Runs the lines between the marks as they stand, with the number of the entry put in, in a directory with nothing but coreutils. */
-function shell(at: string, entry: number): string {
-  const lines = readFileSync(join(at, 'README.txt'), 'utf8').split(SHELL_MARK)[1] ?? ''
-  expect(lines).toContain('\nN=0 ')
-  const { stdout, stderr, status } = spawnSync('dash', ['-s'], {
-    cwd: at,
-    input: lines.replace('\nN=0 ', `\nN=${entry} `),
-    encoding: 'utf8',
-  })
-  expect(stderr).toBe('')
-  expect(status).toBe(0)
-  return stdout
+interface Said {
+  stdout: string
+  stderr: string
+  status: number | null
 }
 
+/** Cuts the lines out as README.txt says, and runs them on an entry. Nothing may be left in the directory for temporary files. */
+function prove(at: string, entry: number | string, shell: string[] = ['dash'], vkey?: string): Said {
+  const cut = spawnSync('sed', ['-n', '/^# ---- shell/,/^# ---- shell/p', 'README.txt'], { cwd: at })
+  const [program = '', ...args] = shell
+  const temporary = mkdtempSync(join(tmpdir(), 'service-fs-lines-'))
+  try {
+    const said = spawnSync(program, [...args, '-s', String(entry), ...(vkey === undefined ? [] : [vkey])], {
+      cwd: at,
+      input: cut.stdout,
+      encoding: 'utf8',
+      env: { ...process.env, TMPDIR: temporary },
+    })
+    expect(readdirSync(temporary)).toEqual([])
+    return said
+  } finally {
+    rmSync(temporary, { recursive: true })
+  }
+}
+
+/** What the lines say of an entry that they found true is that entry, and nothing but true. */
+function expectTrue({ stdout, stderr, status }: Said, id: string, levels: number): void {
+  expect(stderr).not.toContain('FALSE')
+  expect(stderr.match(/^true: {2}tile.* leads to$/gm) ?? []).toHaveLength(levels)
+  expect(stderr).toMatch(/^true: {2}the root hash in checkpoint/m)
+  expect(stderr).toMatch(/^true: {2}the signature on checkpoint is by/m)
+  expect(status).toBe(0)
+  expect(stdout).toContain(`\nid: ${id}\n`)
+}
+
+/** The lines stop at the first failure, with words and without the entry. */
+function expectFalse({ stdout, stderr, status }: Said, words: string): void {
+  expect(stderr).toContain(`FALSE: ${words}`)
+  expect(stderr.match(/FALSE/g)).toHaveLength(1)
+  expect(status).toBe(1)
+  expect(stdout).toBe('')
+}
+
+/** Replaces a file; a copy's files are read-only. */
+function put(dir: string, path: string, content: string): void {
+  rmSync(join(dir, path), { force: true })
+  mkdirSync(dirname(join(dir, path)), { recursive: true })
+  writeFileSync(join(dir, path), content)
+}
+
+/** Another character in the middle of a line, counted from 0. */
+function changeLine(dir: string, path: string, line: number): void {
+  const text = readFileSync(join(dir, path), 'utf8').split('\n')
+  const old = text[line] ?? ''
+  text[line] = `${old.slice(0, 30)}${old[30] === 'A' ? 'B' : 'A'}${old.slice(31)}`
+  put(dir, path, text.join('\n'))
+}
+
+let work = ''
+
+/** A ledger whose files are links to the honest one's, so that a copy with a few changes is quick. */
+function changed(tail: string): string {
+  const copy = join(work, `${tail}-changed`)
+  rmSync(copy, { recursive: true, force: true })
+  for (const path of readdirSync(join(work, tail), { recursive: true, withFileTypes: true })) {
+    if (!path.isFile()) continue
+    const at = join(path.parentPath, path.name)
+    const to = join(copy, at.slice(join(work, tail).length))
+    mkdirSync(dirname(to), { recursive: true })
+    symlinkSync(at, to)
+  }
+  return copy
+}
+
+/** Replaces line `at` of a stored tile; gives the hash over it, when it is full. */
+function replaceLine(copy: string, tile: Tile, at: number, line: string): string {
+  const path = storedPath(tile)
+  const lines = readFileSync(join(copy, path), 'utf8').trimEnd().split('\n')
+  lines[at] = line
+  unlinkSync(join(copy, path))
+  put(copy, path, lines.join('\n') + '\n')
+  return tile.level === 'entries' || tile.width < 256 ? '' : subtreeRoot(lines, nativeHasher)
+}
+
+beforeAll(() => {
+  work = mkdtempSync(join(tmpdir(), 'service-fs-readme-'))
+})
+
+afterAll(() => rmSync(work, { recursive: true, force: true }))
+
 describe.skipIf(missing.length > 0)(`the shell lines of README.txt${why}`, () => {
-  let work = ''
   let dir = ''
 
   beforeAll(async () => {
     expect(daemonBuilt).toBe(true)
-    work = mkdtempSync(join(tmpdir(), 'service-fs-readme-'))
     dir = join(work, 'copy')
     const daemon = await startDaemon()
     for (let at = 0; at < 600; at += 100) {
@@ -52,57 +140,132 @@ describe.skipIf(missing.length > 0)(`the shell lines of README.txt${why}`, () =>
     await daemon.dispose()
   }, 120_000)
 
-  afterAll(() => rmSync(work, { recursive: true, force: true }))
+  const copyOf = (): string => {
+    const copy = join(work, 'changed')
+    rmSync(copy, { recursive: true, force: true })
+    cpSync(dir, copy, { recursive: true })
+    return copy
+  }
 
   it.each([0, 255, 300, 599])(
-    'print entry %i and find it and the tree true',
+    'print entry %i of a ledger that a daemon wrote, and find it true',
     (entry) => {
-      const said = shell(dir, entry)
-      expect(said).toContain(`id: r${entry}\ntype: application/json\n`)
-      expect(said).toContain(`{"number":${entry}}`)
-      expect(said).toMatch(/leaf hash: {2}true/)
-      expect(said).toMatch(/root hash: {2}true/)
-      expect(said).not.toContain('FALSE')
+      for (const shell of SHELLS) {
+        const said = prove(dir, entry, shell)
+        expectTrue(said, `r${entry}`, entry < 512 ? 1 : 0)
+        expect(said.stdout).toContain(`{"number":${entry}}`)
+      }
     },
     300_000,
   )
 
-  it.each(['tile/entries/000.b64', 'tile/0/000.b64', 'tail'])(
+  it('say what is wrong with the number of an entry', () => {
+    for (const entry of [600, 'x', '007', '1e3'])
+      expectFalse(prove(dir, entry), entry === 600 ? 'expected an entry below 600' : 'expected the number of')
+  }, 60_000)
+
+  it.each([
+    ['tile/entries/000.b64', 5, 'tile/0/000.b64 line 6: not the hash that entry 5 leads to'],
+    ['tile/0/000.b64', 5, 'tile/0/000.b64 line 6: not the hash that entry 5 leads to'],
+    ['tile/0/000.b64', 6, 'root hash of the 600 entries'],
+    ['tail', 512, 'root hash of the 600 entries'],
+  ])(
     'find a change in %s',
-    (path) => {
-      const copy = join(work, 'changed')
-      rmSync(copy, { recursive: true, force: true })
-      cpSync(dir, copy, { recursive: true })
-      const file =
-        path === 'tail' ? join(copy, 'tail', readdirSync(join(copy, 'tail'))[0] ?? '') : join(copy, path)
-      const text = readFileSync(file, 'utf8').split('\n')
-      // Another character in the middle of the sixth line: an entry, or a hash.
-      const line = path === 'tail' ? 5 : 5
-      const old = text[line] ?? ''
-      text[line] = `${old.slice(0, 30)}${old[30] === 'A' ? 'B' : 'A'}${old.slice(31)}`
-      rmSync(file)
-      writeFileSync(file, text.join('\n'))
-      const entry = path === 'tail' ? 512 : 5
-      expect(shell(copy, entry)).toContain('FALSE')
+    (path, entry, words) => {
+      const copy = copyOf()
+      const file = path === 'tail' ? `tail/${readdirSync(join(copy, 'tail'))[0]}` : path
+      // The tail begins with the one hash of its edge and an empty line.
+      changeLine(copy, file, path === 'tail' ? 5 : entry)
+      expectFalse(prove(copy, path === 'tail' ? 512 : 5), words)
     },
     300_000,
   )
 
-  it.skipIf(!hasOpenssl)(
-    `print the lines that check the signature with OpenSSL${hasOpenssl ? '' : ' (skipped: no openssl)'}`,
-    () => {
-      const text = readFileSync(join(dir, 'README.txt'), 'utf8')
-      const lines = text
-        .slice(text.indexOf('With OpenSSL:') + 'With OpenSSL:'.length)
-        .replaceAll('/tmp/', `${work}/`)
-      const run = () => spawnSync('dash', ['-s'], { cwd: dir, input: lines, encoding: 'utf8' })
-      expect(run().stdout).toContain('Signature Verified Successfully')
-      const checkpoint = join(dir, 'checkpoint')
-      const honest = readFileSync(checkpoint, 'utf8')
-      rmSync(checkpoint)
-      writeFileSync(checkpoint, honest.replace('\n600\n', '\n601\n'))
-      expect(run().status).not.toBe(0)
-      writeFileSync(checkpoint, honest)
+  it('take the key that they are given, and tell a signature that is not by it', () => {
+    const vkey = readFileSync(join(dir, 'keys/ed25519.vkey'), 'utf8').trim()
+    expectTrue(prove(dir, 5, ['dash'], vkey), 'r5', 1)
+    const other = testSigner(vkey.split('+')[0] ?? '').vkey
+    expectFalse(prove(dir, 5, ['dash'], other), 'checkpoint: no signature by')
+    const [name = '', id = ''] = vkey.split('+')
+    const wrongKey = `${name}+${id}+${other.slice(other.split('+', 2).join('+').length + 1)}`
+    expectFalse(prove(dir, 5, ['dash'], wrongKey), `verifier key ${wrongKey}: not its key id`)
+    expectFalse(prove(dir, 5, ['dash'], `x${vkey}`), 'checkpoint line 1: not the name')
+    const copy = copyOf()
+    const checkpoint = readFileSync(join(copy, 'checkpoint'), 'utf8')
+    put(copy, 'checkpoint', checkpoint.replace('\n\n', '\nanother line\n\n'))
+    expectFalse(prove(copy, 5), 'signature by')
+    put(copy, 'checkpoint', checkpoint.replace('\n600\n', '\n601\n'))
+    expect(prove(copy, 5).stderr).toContain('FALSE')
+  }, 300_000)
+
+  it('spell out control characters of what they were given', () => {
+    const copy = copyOf()
+    put(copy, 'keys/ed25519.vkey', 'a\u001b]0;title\u0007+00000000+AAAA\n')
+    const said = prove(copy, 5)
+    expectFalse(said, 'checkpoint line 1')
+    expect(said.stderr).toContain('^[]0;title^G')
+    expect(said.stderr).not.toContain('\u001b')
+  }, 60_000)
+})
+
+/** Forges entry 777 and the lines of so many levels that follow from it. */
+function forge(copy: string, levels: number): void {
+  const bytes = nativeCodec.utf8Encode('service-fs/entry/v1\nid: forged\n\n')
+  replaceLine(copy, { level: 'entries', index: 3, width: 256 }, 9, nativeCodec.base64Encode(bytes))
+  let hash = nativeHasher.leaf(bytes)
+  if (levels > 0) hash = replaceLine(copy, { level: 0, index: 3, width: 256 }, 9, hash)
+  if (levels > 1) hash = replaceLine(copy, { level: 1, index: 0, width: 256 }, 3, hash)
+  if (levels > 2) replaceLine(copy, { level: 2, index: 0, width: 1 }, 0, hash)
+}
+
+// A level-1 tile is full: the lines must look below it.
+describe.skipIf(missing.length > 0)(`the shell lines at 65,800 entries${why}`, () => {
+  const SIZE = 65_800
+  const SHAPES = ['grow', 'export'] as const
+
+  beforeAll(async () => {
+    for (const tail of SHAPES)
+      await makeLedger(join(work, tail), { records: testRecords(SIZE), tail, commit: 100 })
+  }, 120_000)
+
+  const every = SHAPES.flatMap((tail) => SHELLS.map((shell) => ({ tail, shell, name: shell.join(' ') })))
+
+  it.each(every)(
+    'find entries true in a ledger of the kind $tail, in $name',
+    ({ tail, shell }) => {
+      const above = tail === 'export' ? 1 : 0
+      expectTrue(prove(join(work, tail), 777, shell), 'record/777', 2 + above)
+      expectTrue(prove(join(work, tail), 65_535, shell), 'record/65535', 2 + above)
+      // Below a level-0 tile that is full, and beside the full level-1 tile.
+      expectTrue(prove(join(work, tail), 65_600, shell), 'record/65600', 1 + above)
+      expectTrue(prove(join(work, tail), 65_799, shell), 'record/65799', above)
     },
+    300_000,
+  )
+
+  it.each(every)(
+    'refuse forged entries and lines in a ledger of the kind $tail, in $name',
+    ({ tail, shell }) => {
+      const root = `root hash of the ${SIZE} entries`
+      const level2 =
+        tail === 'export' ? 'tile/2/000.p/1.b64 line 1: not the hash that entry 777 leads to' : root
+      const words = [
+        'tile/0/003.b64 line 10: not the hash that entry 777 leads to',
+        'tile/1/000.b64 line 4: not the hash that entry 777 leads to',
+        level2,
+        ...(tail === 'export' ? [root] : []),
+      ]
+      for (const [levels, text] of words.entries()) {
+        const copy = changed(tail)
+        forge(copy, levels)
+        expectFalse(prove(copy, 777, shell), text)
+      }
+      // A level-1 line alone: the entries below it are not what it says, and the root of all others is not the checkpoint's.
+      const copy = changed(tail)
+      replaceLine(copy, { level: 1, index: 0, width: 256 }, 3, nativeHasher.leaf(new Uint8Array([1])))
+      expectFalse(prove(copy, 777, shell), 'tile/1/000.b64 line 4: not the hash that entry 777 leads to')
+      expectFalse(prove(copy, 5, shell), level2.replace('777', '5'))
+    },
+    300_000,
   )
 })

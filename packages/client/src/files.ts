@@ -1,10 +1,11 @@
 /** Files of this machine as records to append, found by walking directories. */
-import type { Dirent, Stats } from 'node:fs'
-import { lstat, readdir, readlink, readFile } from 'node:fs/promises'
+import { constants, type Stats } from 'node:fs'
+import { lstat, open, readdir, readlink, type FileHandle } from 'node:fs/promises'
 import { basename, resolve } from 'node:path'
 import { idProblem } from '@service-fs/format/entry'
 import { messageOf } from './errors.ts'
 import { nativeCodec } from '@service-fs/native/native'
+import { readSteady } from './steady-file.ts'
 
 /** The type of a symbolic link's record; its payload is the target. */
 export const LINK_TYPE = 'inode/symlink'
@@ -45,10 +46,10 @@ export function typeOf(name: string): string {
 export interface FoundFile {
   id: string
   type: string
-  /** Bytes of the payload, before it is read. */
+  /** Bytes of the payload when it was found. */
   size: number
-  /** @throws a system error */
-  read(): Promise<Uint8Array>
+  /** The payload, of at most `limit` bytes. Works until the next file is asked for. @throws as `readSteady` */
+  read(limit: number): Promise<Uint8Array>
 }
 
 export interface WalkFilesOptions {
@@ -60,67 +61,92 @@ export interface WalkFilesOptions {
   refused(path: string, reason: string): void
 }
 
+/** Where something was found. */
+interface Found {
+  /** How it is opened: below an open directory, so that no directory above it can be replaced by a link meanwhile. */
+  at: Buffer
+  /** What people call it. */
+  path: Buffer
+  id: Buffer
+}
+
 /**
  * A file, or everything below a directory in the order of names: regular files, symbolic links (not followed), and empty
  * directories. A record's id is the prefix and the path from the directory that holds the argument: `append /usr/share/doc`
  * makes `doc/bash/README`, `append README` makes `README`, whatever directory one is in.
  */
 export async function* walkFiles(argument: string, options: WalkFilesOptions): AsyncGenerator<FoundFile> {
-  const path = resolve(argument)
-  const name = basename(path)
-  yield* walk(Buffer.from(path), Buffer.from((options.prefix ?? '') + name), options)
+  const path = Buffer.from(resolve(argument))
+  const id = Buffer.from((options.prefix ?? '') + basename(path.toString()))
+  yield* walk({ at: path, path, id }, options)
 }
 
-async function* walk(path: Buffer, id: Buffer, options: WalkFilesOptions): AsyncGenerator<FoundFile> {
-  let found: FoundFile | Dirent<Buffer>[] | undefined
+async function* walk(found: Found, options: WalkFilesOptions): AsyncGenerator<FoundFile> {
+  let directory: FileHandle | undefined
   try {
-    const stats = await lstat(path)
-    found = stats.isDirectory() ? await children(path) : fileOf(path, id, stats, options)
-  } catch (error) {
-    options.refused(path.toString(), messageOf(error))
-    return
-  }
-  if (!Array.isArray(found)) {
-    if (found !== undefined) yield found
-  } else if (found.length === 0) {
-    const directory = checked(
-      id,
-      path,
-      { type: DIRECTORY_TYPE, size: 0, read: async () => new Uint8Array() },
-      options,
-    )
-    if (directory !== undefined) yield directory
-  } else {
-    for (const { name } of found)
-      yield* walk(join(path, name), id.length === 0 ? name : join(id, name), options)
+    let file: FoundFile | undefined
+    let names: Buffer[] = []
+    try {
+      const stats = await lstat(found.at)
+      if (stats.isDirectory()) {
+        directory = await open(found.at, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
+        names = await namesIn(directory, found)
+        if (names.length === 0) file = emptyDirectory(found, options)
+      } else file = fileOf(found, stats, options)
+    } catch (error) {
+      options.refused(found.path.toString(), reasonOf(error))
+      return
+    }
+    if (file !== undefined) yield file
+    for (const name of names) yield* walk(child(found, name, directory), options)
+  } finally {
+    await directory?.close()
   }
 }
 
-async function children(path: Buffer): Promise<Dirent<Buffer>[]> {
-  const entries = await readdir(path, { encoding: 'buffer', withFileTypes: true })
-  return entries.sort((a, b) => Buffer.compare(a.name, b.name))
+async function namesIn(directory: FileHandle, found: Found): Promise<Buffer[]> {
+  const names = await readdir(placeOf(directory, found), { encoding: 'buffer' })
+  return names.sort((a, b) => Buffer.compare(a, b))
+}
+
+/** The open directory itself, whatever its name leads to by now. Only Linux has such paths. */
+function placeOf(directory: FileHandle, found: Found): Buffer {
+  return process.platform === 'linux' ? Buffer.from(`/proc/self/fd/${directory.fd}`) : found.at
+}
+
+function child(found: Found, name: Buffer, directory: FileHandle | undefined): Found {
+  const at = directory === undefined ? found.at : placeOf(directory, found)
+  return {
+    at: join(at, name),
+    path: join(found.path, name),
+    id: found.id.length === 0 ? name : join(found.id, name),
+  }
 }
 
 function join(path: Buffer, name: Buffer): Buffer {
   return Buffer.concat(path.at(-1) === 0x2f ? [path, name] : [path, Buffer.from('/'), name])
 }
 
-function fileOf(path: Buffer, id: Buffer, stats: Stats, options: WalkFilesOptions): FoundFile | undefined {
+function emptyDirectory(found: Found, options: WalkFilesOptions): FoundFile | undefined {
+  return checked(found, { type: DIRECTORY_TYPE, size: 0, read: async () => new Uint8Array() }, options)
+}
+
+function fileOf(found: Found, stats: Stats, options: WalkFilesOptions): FoundFile | undefined {
+  const { at, id, path } = found
   if (stats.isSymbolicLink()) {
-    const read = (): Promise<Uint8Array> => readlink(path, { encoding: 'buffer' })
-    return checked(id, path, { type: LINK_TYPE, size: stats.size, read }, options)
+    const read = (): Promise<Uint8Array> => readlink(at, { encoding: 'buffer' })
+    return checked(found, { type: LINK_TYPE, size: stats.size, read }, options)
   }
   if (stats.isFile()) {
     const type = options.type ?? typeOf(id.toString())
-    return checked(id, path, { type, size: stats.size, read: () => readFile(path) }, options)
+    return checked(found, { type, size: stats.size, read: (limit) => readSteady(at, limit) }, options)
   }
   options.refused(path.toString(), 'neither a file, a directory nor a symbolic link')
   return undefined
 }
 
 function checked(
-  id: Buffer,
-  path: Buffer,
+  { id, path }: Found,
   file: Omit<FoundFile, 'id'>,
   options: WalkFilesOptions,
 ): FoundFile | undefined {
@@ -135,4 +161,9 @@ function checked(
   if (problem === undefined) return { ...file, id: text }
   options.refused(path.toString(), `as an id: ${problem}`)
   return undefined
+}
+
+/** What a system error says, without the path: that is how the file was opened, and not what people call it. */
+export function reasonOf(error: unknown): string {
+  return messageOf(error).replace(/, [a-z]+(?: '.*')?$/s, '')
 }

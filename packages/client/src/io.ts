@@ -1,5 +1,7 @@
 /** What a command has of the process around it. */
+import { fstat, type BigIntStats } from 'node:fs'
 import { Writable } from 'node:stream'
+import { promisify } from 'node:util'
 
 export interface Io {
   /** Writes to standard output; resolves when there is room for more. */
@@ -7,6 +9,8 @@ export interface Io {
   /** Writes a line to standard error. */
   err(line: string): void
   stdin(): AsyncIterable<Uint8Array>
+  /** What standard input is now: a file that it was led from may change while it is read. */
+  stdinState?: () => Promise<BigIntStats>
   /** Where a progress bar goes; undefined when nobody would see it. */
   terminal: NodeJS.WritableStream | undefined
   /** The exit status of the process, once it ends. */
@@ -20,6 +24,7 @@ export const processIo: Io = {
   out: (content) => write(process.stdout, content),
   err: (line) => void process.stderr.write(line + '\n'),
   stdin: () => process.stdin,
+  stdinState: () => promisify(fstat)(0, { bigint: true }),
   terminal: process.stderr.isTTY ? process.stderr : undefined,
   status: (code) => void (process.exitCode = code),
   exit: (code) => process.exit(code),

@@ -9,6 +9,7 @@ import { addKeygen } from './commands/keygen.ts'
 import { addLs } from './commands/ls.ts'
 import { addProof } from './commands/proof.ts'
 import { addProvision } from './commands/provision.ts'
+import { addReadme } from './commands/readme.ts'
 import { addRestore } from './commands/restore.ts'
 import { addVerifyProof } from './commands/verify-proof.ts'
 import { addVerify } from './commands/verify.ts'
@@ -30,6 +31,7 @@ export function buildProgram(io: Io = processIo): Command {
     addAudit,
     addExport,
     addRestore,
+    addReadme,
     addProvision,
   ])
     add(program, io)

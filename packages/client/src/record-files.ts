@@ -1,5 +1,6 @@
 /** Writing records back as files below one directory, and nowhere else. */
-import { lstat, mkdir, open, readFile, readlink, symlink } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { lstat, mkdir, open, readlink, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ClientError, codeOf, messageOf } from './errors.ts'
 import { DIRECTORY_TYPE, LINK_TYPE } from './files.ts'
@@ -111,9 +112,21 @@ async function makeFile(path: string, payload: Uint8Array): Promise<void> {
     }
   } catch (error) {
     if (codeOf(error) !== 'EEXIST') throw error
-    if (!(await lstat(path)).isFile() || !(await readFile(path)).equals(payload)) {
+    if (!(await holds(path, payload))) {
       throw new ClientError('file', `${path}: is there already, with other content`)
     }
+  }
+}
+
+/** Whether a regular file, not behind a link, has these bytes. */
+async function holds(path: string, payload: Uint8Array): Promise<boolean> {
+  if (!(await lstat(path)).isFile()) return false
+  const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  try {
+    const stats = await handle.stat()
+    return stats.isFile() && stats.size === payload.length && (await handle.readFile()).equals(payload)
+  } finally {
+    await handle.close()
   }
 }
 

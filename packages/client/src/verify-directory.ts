@@ -1,6 +1,7 @@
 /** Checks the files of a ledger, live, at rest or exported: every byte that is part of it. */
 import type { Checkpoint } from '@service-fs/tlog/checkpoint'
 import { EMPTY_ROOT, type Hash } from '@service-fs/tlog/hash'
+import { readmeText } from '@service-fs/format/readme'
 import { formatKeyId, keyId, parseVkey } from '@service-fs/tlog/note'
 import {
   TILE_WIDTH,
@@ -87,7 +88,7 @@ class FilesCheck {
     const published = await this.#checkpoint(trust, origin)
     const tail = await tailNow(this.#files)
     const head = this.#head(tail.newest, published)
-    await this.#readme()
+    await this.#readme(origin)
     await this.#listing(head.size)
     const records = new RecordCheck(this.#problems, this.#options.each)
     const beside = this.#beside(tail, published?.checkpoint, origin, trust)
@@ -157,9 +158,14 @@ class FilesCheck {
     return line
   }
 
-  async #readme(): Promise<void> {
+  /** README.txt is not signed, and each version writes its own: another text is no problem, but worth a word. */
+  async #readme(origin: string): Promise<void> {
     const text = await this.#text('README.txt', 1024 * 1024)
     if (text === '') this.#problems.add({ file: 'README.txt' }, 'how to read this directory', 'nothing')
+    else if (text !== undefined && text !== readmeText(origin))
+      this.#notes.push(
+        'README.txt is not the text of this version: take its shell lines from `service-fs readme`, not from the file',
+      )
   }
 
   /** The keys that the user gave, or else those in keys/; all of keys/ is read strictly. */

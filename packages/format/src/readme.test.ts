@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
-import { readmeText, SHELL_MARK } from './readme.ts'
+import { SHELL_MARK } from './readme-shell.ts'
+import { readmeText } from './readme.ts'
 
 it('names the ledger and marks its shell lines', () => {
   const text = readmeText('example.org/ledger/acme')

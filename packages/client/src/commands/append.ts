@@ -1,12 +1,13 @@
 import type { Command } from 'commander'
 import { entriesOf, idProblem } from '@service-fs/format/entry'
 import { appendAll, appendLimits, type AppendLimits, type AppendedRecord, type NewRecord } from '../append.ts'
-import { ClientError, messageOf } from '../errors.ts'
-import { walkFiles } from '../files.ts'
+import { ClientError } from '../errors.ts'
+import { reasonOf, walkFiles } from '../files.ts'
 import type { Connection } from '../http.ts'
 import type { Io } from '../io.ts'
 import { nativeCodec, nativeHasher, sha256Hex } from '@service-fs/native/native'
 import { ledgerOptions, parseCount, withConnection, type LedgerOptions } from '../options.ts'
+import { sameState, settled } from '../steady-file.ts'
 import { FAILED, perform } from '../perform.ts'
 import { progressBar, type Progress } from '../progress.ts'
 
@@ -21,8 +22,9 @@ interface AppendCommandOptions extends LedgerOptions {
 const IDS = `
 A record's id is its path from the directory that holds the argument: \`append /usr/share/doc\` makes doc/bash/README,
 \`append README\` makes README; --prefix is put before it. Symbolic links are not followed: their record has the type
-inode/symlink and the target as payload; an empty directory's has the type inode/directory. What can't be read, is too
-large, or has no name that can be an id is told by name, the rest is appended, and the exit status is 3. Running it again
+inode/symlink and the target as payload; an empty directory's has the type inode/directory. A file that changes while it is
+read is read again, four times in all. What changes each time, can't be read, is too large, or has no name that can be an id
+is named, the rest is appended, and the exit status is 3. Running it again
 is safe: what the ledger has already is not appended again.`
 
 /** `append`: files, directories, or standard input, as records. */
@@ -140,9 +142,9 @@ async function* recordsOf(
         continue
       }
       try {
-        yield count({ id: options.id ?? file.id, type: file.type, payload: await file.read() })
+        yield count({ id: options.id ?? file.id, type: file.type, payload: await file.read(limits.payload) })
       } catch (error) {
-        refused(file.id, messageOf(error))
+        refused(file.id, reasonOf(error))
       }
     }
   }
@@ -155,6 +157,8 @@ async function standardInput(
 ): Promise<NewRecord> {
   const chunks: Uint8Array[] = []
   let size = 0
+  const state = io.stdinState
+  const before = state === undefined ? undefined : await settled(state)
   for await (const chunk of io.stdin()) {
     size += chunk.length
     if (size > limits.payload)
@@ -164,6 +168,12 @@ async function standardInput(
       )
     chunks.push(chunk)
   }
+  // A pipe has no state: what comes is what is sent.
+  if (state !== undefined && before?.isFile() === true && !sameState(before, await state()))
+    throw new ClientError(
+      'file',
+      'standard input: the file changed while it was read: another program writes to it',
+    )
   return {
     id: options.id ?? '',
     type: options.type ?? 'application/octet-stream',
