@@ -6,6 +6,7 @@
  * It says what happened to the service, never what a record or a request holds: fields are plain values that the caller names, and those
  * that could carry a secret are left out whoever names them.
  */
+import { visibleLine } from '@service-fs/format/visible'
 import { pino, type Logger as Pino } from 'pino'
 
 export interface LogOptions {
@@ -45,7 +46,7 @@ export function createLog(options: LogOptions): Logger {
       formatters: { level: (word) => ({ level: word }) },
       redact: { paths: SECRET, remove: true },
     },
-    { write: (line: string) => write(line.replace(/\n$/, '')) },
+    { write: (line: string) => write(visibleLine(line.replace(/\n$/, ''))) },
   )
   return {
     info: (message, fields = {}) => log.info(fields, message),

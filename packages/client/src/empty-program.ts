@@ -18,7 +18,9 @@ export function emptyProgram(io: Io = processIo): Command {
     .exitOverride((error) => io.exit(error.exitCode === 0 ? 0 : USAGE))
     .configureOutput({
       writeOut: (text) => void io.out(text),
-      writeErr: (text) => io.err(text.trimEnd()),
+      writeErr: (text) => {
+        for (const line of text.trimEnd().split('\n')) io.err(line)
+      },
     })
   return program
 }

@@ -4,6 +4,7 @@ import { lstat, open, readdir, readlink, type FileHandle } from 'node:fs/promise
 import { basename, resolve } from 'node:path'
 import { idProblem } from '@service-fs/format/entry'
 import { messageOf } from './errors.ts'
+import { nameOf } from './names.ts'
 import { nativeCodec } from '@service-fs/native/native'
 import { readSteady } from './steady-file.ts'
 
@@ -57,7 +58,7 @@ export interface WalkFilesOptions {
   prefix?: string | undefined
   /** The media type of every file, in place of the one that its name stands for. */
   type?: string | undefined
-  /** Called for what can't become a record. */
+  /** Called for what can't become a record, with its path as `nameOf` has it. */
   refused(path: string, reason: string): void
 }
 
@@ -94,7 +95,7 @@ async function* walk(found: Found, options: WalkFilesOptions): AsyncGenerator<Fo
         if (names.length === 0) file = emptyDirectory(found, options)
       } else file = fileOf(found, stats, options)
     } catch (error) {
-      options.refused(found.path.toString(), reasonOf(error))
+      options.refused(nameOf(found.path), reasonOf(error))
       return
     }
     if (file !== undefined) yield file
@@ -141,7 +142,7 @@ function fileOf(found: Found, stats: Stats, options: WalkFilesOptions): FoundFil
     const type = options.type ?? typeOf(id.toString())
     return checked(found, { type, size: stats.size, read: (limit) => readSteady(at, limit) }, options)
   }
-  options.refused(path.toString(), 'neither a file, a directory nor a symbolic link')
+  options.refused(nameOf(path), 'neither a file, a directory nor a symbolic link')
   return undefined
 }
 
@@ -154,12 +155,12 @@ function checked(
   try {
     text = nativeCodec.utf8Decode(id)
   } catch {
-    options.refused(path.toString(), 'its name is not UTF-8')
+    options.refused(nameOf(path), 'its name is not UTF-8')
     return undefined
   }
   const problem = idProblem(text, nativeCodec)
   if (problem === undefined) return { ...file, id: text }
-  options.refused(path.toString(), `as an id: ${problem}`)
+  options.refused(nameOf(path), `as an id: ${problem}`)
   return undefined
 }
 

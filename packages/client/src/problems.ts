@@ -1,3 +1,4 @@
+import { quoted } from '@service-fs/format/visible'
 import { ClientError, messageOf } from './errors.ts'
 
 /** Something that is not as it must be: where, what was expected, what was found. */
@@ -49,5 +50,5 @@ export class Problems {
 export function problemText(problem: Problem): string {
   const line = problem.line === undefined ? '' : ` line ${problem.line}`
   const index = problem.index === undefined ? '' : ` (entry ${problem.index})`
-  return `${problem.file}${line}${index}: expected ${problem.expected}, found ${problem.found}`
+  return `${quoted(problem.file)}${line}${index}: expected ${problem.expected}, found ${problem.found}`
 }

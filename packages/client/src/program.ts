@@ -14,10 +14,11 @@ import { addRestore } from './commands/restore.ts'
 import { addVerifyProof } from './commands/verify-proof.ts'
 import { addVerify } from './commands/verify.ts'
 import { emptyProgram } from './empty-program.ts'
-import { processIo, type Io } from './io.ts'
+import { processIo, visibleIo, type Io } from './io.ts'
 
 /** The program with its commands; more may be added with `command()`, and inherit how it ends. */
-export function buildProgram(io: Io = processIo): Command {
+export function buildProgram(raw: Io = processIo): Command {
+  const io = visibleIo(raw)
   const program = emptyProgram(io)
   for (const add of [
     addKeygen,

@@ -1,6 +1,7 @@
 /** What the audit sub-ledger says of one read: who, what, when. */
 import { TILE_WIDTH, parseTilePath } from '@service-fs/tlog/tile'
 import type { Entry } from '@service-fs/format/entry'
+import { visibleLine } from '@service-fs/format/visible'
 import { nativeCodec } from '@service-fs/native/native'
 import { messageOf } from './errors.ts'
 import { record } from './http.ts'
@@ -140,11 +141,7 @@ export function readText(read: Read): string {
 /** Text that no terminal takes for anything else, in quotes where it is more than one word. */
 function printable(text: string): string {
   if (/^[\x21-\x7e]+$/.test(text)) return text
-  return JSON.stringify(text).replaceAll(
-    // oxlint-disable-next-line no-control-regex
-    /[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
+  return visibleLine(JSON.stringify(text))
 }
 
 const MOMENT = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:\d\d))?$/

@@ -1,4 +1,5 @@
 /** What a ledger was found to be, as people read it: problems on standard error, a summary of each ledger on standard output. */
+import { quoted, visibleLine } from '@service-fs/format/visible'
 import type { Io } from './io.ts'
 import { FALSE } from './perform.ts'
 import type { Output } from './output.ts'
@@ -7,9 +8,9 @@ import { progressBar } from './progress.ts'
 import type { LedgerReport, VerifyOptions } from './verify.ts'
 
 export async function printReport(report: LedgerReport, io: Io): Promise<void> {
-  for (const problem of report.problems) io.err(`${report.place}: ${problemText(problem)}`)
+  for (const problem of report.problems) io.err(`${quoted(report.place)}: ${problemText(problem)}`)
   const more = report.problemCount - report.problems.length
-  if (more > 0) io.err(`${report.place}: and ${more} more`)
+  if (more > 0) io.err(`${quoted(report.place)}: and ${more} more`)
   await io.out(summary(report))
   if (report.audit !== undefined) await printReport(report.audit, io)
 }
@@ -21,13 +22,13 @@ function summary(report: LedgerReport): string {
   if (files > 0) checked.push(`${files} files`)
   const newest = report.time === '' ? '' : `, newest ${report.time}`
   const lines = [
-    `${report.problemCount === 0 ? 'true ' : 'FALSE'} ${report.origin}: ${report.entries} entries, ${report.records} records${newest}`,
+    `${report.problemCount === 0 ? 'true ' : 'FALSE'} ${quoted(report.origin)}: ${report.entries} entries, ${report.records} records${newest}`,
     `      size ${report.size}, root hash ${report.root}`,
     `      checked ${checked.join(', ')}`,
-    `      ${report.trust}${report.witnesses.length === 0 ? '' : `; cosigned by ${report.witnesses.join(', ')}`}`,
+    `      ${report.trust}${report.witnesses.length === 0 ? '' : `; cosigned by ${report.witnesses.map(quoted).join(', ')}`}`,
     ...report.notes.map((note) => `      note: ${note}`),
   ]
-  return lines.join('\n') + '\n'
+  return lines.map(visibleLine).join('\n') + '\n'
 }
 
 export interface CopyTo {

@@ -1,14 +1,11 @@
-/** One line of JSON, for a log that a machine reads as well. */
+import { visibleLine } from '@service-fs/format/visible'
+
+/** One line of JSON, for a log that a machine reads as well; safe for the terminal that it may go to. */
 export function logLine(now: number, error: unknown, requestId?: string): string {
   const { cause, ...said } = described(error)
   const inner = cause === undefined ? {} : { cause: described(cause).message }
-  return JSON.stringify({
-    time: new Date(now).toISOString(),
-    level: 'error',
-    request_id: requestId,
-    ...said,
-    ...inner,
-  })
+  const line = { time: new Date(now).toISOString(), level: 'error', request_id: requestId, ...said, ...inner }
+  return visibleLine(JSON.stringify(line))
 }
 
 function described(error: unknown): { name: string; message: string; code?: unknown; cause?: unknown } {

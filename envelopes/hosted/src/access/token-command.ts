@@ -7,6 +7,7 @@ import type { Io } from '@service-fs/client/io'
 import { readInput } from '@service-fs/client/options'
 import { perform } from '@service-fs/client/perform'
 import { isModuleId } from '@service-fs/format/module-id'
+import { quoted } from '@service-fs/format/visible'
 import { isRole, ROLES, type Role } from '@service-fs/wire/roles'
 import { parseExpiry, parseSpan } from './time-options.ts'
 import { issue, revoke, rotate, type Issued } from './token-changes.ts'
@@ -153,7 +154,7 @@ async function give(
     const place = out === undefined ? { token: text } : { out }
     if (json === true) return await io.out(`${JSON.stringify({ ...shown(token), ...place, ...more })}\n`)
     const { id, name, tenant, roles } = token
-    io.err(`token ${id}: ${name}, tenant ${tenant}, ${roles.join(' ')}, ${endOf(token)}`)
+    io.err(`token ${id}: ${quoted(name)}, tenant ${tenant}, ${roles.join(' ')}, ${endOf(token)}`)
     if (out === undefined) await io.out(`${text}\n`)
   } finally {
     await file?.close()
@@ -197,7 +198,7 @@ async function ls(flags: Where, io: Io): Promise<void> {
         : state === 'expired'
           ? `expired ${token.expires}`
           : endOf(token)
-    return `${id}  ${name}  ${tenant}  ${roles.join(',')}  ${when}\n`
+    return `${id}  ${quoted(name)}  ${tenant}  ${roles.join(',')}  ${when}\n`
   })
   await io.out(lines.join(''))
 }
@@ -230,5 +231,5 @@ async function end(ids: readonly string[], flags: Where, io: Io): Promise<void> 
   const tokens = await changeTokens(await fileOf(flags), (before) => revoke(before, ids, now))
   const revoked = tokens.filter(({ id }) => ids.includes(id))
   if (flags.json === true) return io.out(`${JSON.stringify({ revoked: revoked.map(shown) })}\n`)
-  for (const token of revoked) io.err(`token ${token.id} of ${token.name}: revoked ${token.revoked}`)
+  for (const token of revoked) io.err(`token ${token.id} of ${quoted(token.name)}: revoked ${token.revoked}`)
 }

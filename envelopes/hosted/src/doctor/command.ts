@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import type { Io } from '@service-fs/client/io'
 import { FALSE, perform, USAGE } from '@service-fs/client/perform'
 import { isModuleId } from '@service-fs/format/module-id'
+import { visibleLine } from '@service-fs/format/visible'
 import { HostedError } from '../errors.ts'
 import { examine, tenantsIn, type DoctorReport } from './examine.ts'
 import type { Examined } from './files.ts'
@@ -77,7 +78,7 @@ function linesOf(findings: readonly Finding[]): string {
   return findings
     .map(
       ({ check, in_force, found, wrong }) =>
-        `${wrong ? '!' : ' '} ${in_force.padEnd(7)}  ${check.padEnd(23)}  ${found}\n`,
+        `${wrong ? '!' : ' '} ${in_force.padEnd(7)}  ${check.padEnd(23)}  ${visibleLine(found)}\n`,
     )
     .join('')
 }

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { entriesOf, idProblem } from '@service-fs/format/entry'
+import { quoted } from '@service-fs/format/visible'
 import { appendAll, appendLimits, type AppendLimits, type AppendedRecord, type NewRecord } from '../append.ts'
 import { ClientError } from '../errors.ts'
 import { reasonOf, walkFiles } from '../files.ts'
@@ -66,7 +67,7 @@ async function append(
     bar.stop()
   }
   if (options.json !== true)
-    for (const { name, reason } of result.refused) io.err(`service-fs: ${name}: ${reason}`)
+    for (const { name, reason } of result.refused) io.err(`service-fs: ${quoted(name)}: ${reason}`)
   await io.out(options.json === true ? JSON.stringify(result) + '\n' : summary(result))
   return result.refused.length > 0 ? FAILED : 0
 }

@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { parseEntry, type Entry } from '@service-fs/format/entry'
+import { quoted } from '@service-fs/format/visible'
 import { nativeCodec } from '@service-fs/native/native'
 import { TILE_WIDTH } from '@service-fs/tlog/tile'
 import { ahead } from '../ahead.ts'
@@ -116,7 +117,7 @@ async function ls(audit: AuditPlace, options: LsOptions, io: Io): Promise<number
   for await (const found of entriesIn(await openAuditTree(audit), range)) {
     const read = tryReadOf(found.entry)
     if (typeof read === 'string') {
-      io.err(`service-fs: entry ${found.index} of ${audit.origin} records no read: ${read}`)
+      io.err(`service-fs: entry ${found.index} of ${quoted(audit.origin)} records no read: ${read}`)
       status = FALSE
     } else if (matches(read, filter)) text += line(found, read, options.json)
     if (text.length < 16_384) continue
@@ -229,9 +230,9 @@ async function prove(audit: AuditPlace, options: ProveOptions, io: Io): Promise<
     const { size, time } = proved
     return io.out(`${JSON.stringify({ index, size, time, read, proof, pinned: audit.trust.pinned })}\n`)
   }
-  if (options.out === undefined) return io.out(proof)
+  if (options.out === undefined) return io.out(Buffer.from(proof))
   await io.out(
-    `true: entry ${index} of ${proved.size} in ${proved.origin}, ${proved.time}: ${readText(read)}\n`,
+    `true: entry ${index} of ${proved.size} in ${quoted(proved.origin)}, ${proved.time}: ${readText(read)}\n`,
   )
   await io.out(`      ${audit.trust.toString()}\n`)
 }

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { quoted } from '@service-fs/format/visible'
 import { messageOf } from '../errors.ts'
 import { follow, type Followed } from '../follow.ts'
 import type { Connection } from '../http.ts'
@@ -52,5 +53,5 @@ async function sizeOf(connection: Connection): Promise<number> {
 function lineOf({ record: found, text }: Followed, options: FollowCommandOptions): string {
   if (options.json === true) return `${text}\n`
   const { cursor, time, payload, type, id } = found
-  return `${String(cursor).padStart(8)} ${time} ${String(payload.length).padStart(10)} ${type.padEnd(24)} ${id}\n`
+  return `${String(cursor).padStart(8)} ${time} ${String(payload.length).padStart(10)} ${quoted(type).padEnd(24)} ${quoted(id)}\n`
 }

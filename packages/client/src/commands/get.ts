@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { parseCheckpointText } from '@service-fs/tlog/checkpoint'
 import { parseNote } from '@service-fs/tlog/note'
+import { quoted } from '@service-fs/format/visible'
 import { ClientError, messageOf } from '../errors.ts'
 import type { Connection } from '../http.ts'
 import type { Io } from '../io.ts'
@@ -168,7 +169,7 @@ async function finish(
         '\n',
     )
   else {
-    for (const { id, reason } of refused) io.err(`service-fs: ${JSON.stringify(id)}: ${reason}`)
+    for (const { id, reason } of refused) io.err(`service-fs: ${quoted(id)}: ${reason}`)
     await io.out(
       `${written} records written, ${how}${refused.length === 0 ? '' : `, ${refused.length} refused`}\n`,
     )

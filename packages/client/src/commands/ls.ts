@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { quoted } from '@service-fs/format/visible'
 import { record, type Connection } from '../http.ts'
 import type { Io } from '../io.ts'
 import { ledgerOptions, parseCount, withConnection, type LedgerOptions } from '../options.ts'
@@ -46,6 +47,6 @@ function lineOf(found: ReadRecord, options: LsOptions): string {
   const { cursor, id, type, time, payload } = found
   if (options.json === true)
     return JSON.stringify({ cursor, payload_id: id, type, time, bytes: payload.length }) + '\n'
-  if (options.long !== true) return id + '\n'
-  return `${String(cursor).padStart(8)} ${time} ${String(payload.length).padStart(10)} ${type.padEnd(24)} ${id}\n`
+  if (options.long !== true) return quoted(id) + '\n'
+  return `${String(cursor).padStart(8)} ${time} ${String(payload.length).padStart(10)} ${quoted(type).padEnd(24)} ${quoted(id)}\n`
 }

@@ -33,7 +33,7 @@ async function proof(connection: Connection, options: ProofOptions, io: Io): Pro
   const { index } = readProof(text)
   if (options.out !== undefined) await write(options.out, text)
   if (options.json === true) await io.out(JSON.stringify({ index, file: options.out, proof: text }) + '\n')
-  else if (options.out === undefined) await io.out(text)
+  else if (options.out === undefined) await io.out(Buffer.from(text))
 }
 
 /** The cursor of the record that `--id` or `--cursor` names. @throws ClientError `usage`, `not-found` */

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { Policy } from '@service-fs/tlog/policy'
+import { quoted } from '@service-fs/format/visible'
 import { ClientError } from '../errors.ts'
 import type { Io } from '../io.ts'
 import { nativeHasher } from '@service-fs/native/native'
@@ -33,12 +34,15 @@ async function verifyProof(file: string, options: VerifyProofOptions, io: Io): P
   const text = (await readInput(file)).toString('utf8')
   const proved = await check(text, options, trust.policy)
   if (options.json === true) return io.out(JSON.stringify({ ok: true, ...proved }) + '\n')
-  const witnesses = proved.witnesses.length === 0 ? '' : `, cosigned by ${proved.witnesses.join(', ')}`
+  const witnesses =
+    proved.witnesses.length === 0 ? '' : `, cosigned by ${proved.witnesses.map(quoted).join(', ')}`
   const what =
     proved.id === undefined
       ? `entry ${proved.index}`
-      : `${JSON.stringify(proved.id)} (${proved.type}, ${proved.time})`
-  await io.out(`true: ${what} is entry ${proved.index} of ${proved.size} in ${proved.origin}${witnesses}\n`)
+      : `${JSON.stringify(proved.id)} (${quoted(proved.type ?? '')}, ${proved.time})`
+  await io.out(
+    `true: ${what} is entry ${proved.index} of ${proved.size} in ${quoted(proved.origin)}${witnesses}\n`,
+  )
 }
 
 async function check(text: string, options: VerifyProofOptions, policy: Policy): Promise<Proved> {
