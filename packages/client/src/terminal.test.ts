@@ -114,9 +114,9 @@ it('quotes ids, so that no two look the same, and gives them whole as JSON', asy
   const url = await served((path, response) =>
     response.end(path.endsWith('since=0') ? `${JSON.stringify({ ...record, cursor: 1 })}\n` : ''),
   )
-  const { text } = await run('ls', '--url', url)
-  expect(text().trimEnd().split('\n')).toHaveLength(1)
-  expect(JSON.parse(text())).toBe(record.payload_id)
+  const text = (await run('ls', '--url', url)).text()
+  expect(text.trimEnd().split('\n')).toHaveLength(1)
+  expect(JSON.parse(text)).toBe(record.payload_id)
   expect(JSON.parse((await run('ls', '--json', '--url', url)).text())).toMatchObject({
     payload_id: record.payload_id,
   })
@@ -128,7 +128,10 @@ it('shows the names of files that it appends', async () => {
   await write(tree, '\u202edir/file', 'x')
   await writeFile(Buffer.concat([Buffer.from(join(tree, 'bad')), Buffer.of(0xff)]), 'x')
   const url = await served((path, response) => {
-    if (path.startsWith('/v1/contract')) return void response.end('{}')
+    if (path.startsWith('/v1/contract')) {
+      response.end('{}')
+      return
+    }
     response.writeHead(409, { 'content-type': 'application/problem+json' })
     response.end(JSON.stringify({ code: 'conflict', detail: HOSTILE }))
   })
