@@ -26,6 +26,7 @@ const ANSWERED: Readonly<Record<string, readonly [Parts, ...answers: string[]]>>
   'two requests at once': [[`GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n`, ...get()], '200', '200'],
   'HTTP/1.0': [['GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n'], '200'],
   'an empty line first': [['\r\n', ...get()], '200'],
+  'eight empty lines first': [['\r\n', '\r\n\r\n\r\n\r', '\n\r\n\r\n\r\n', ...get()], '200'],
   'a head in pieces': [
     ['GET /hea', 'lthz HTTP/1.1\r\nHo', 'st: localhost\r', '\nConnection: close\r\n\r', '\n'],
     '200',

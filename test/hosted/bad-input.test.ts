@@ -1,7 +1,7 @@
 // Bad input, row by row of the wire protocol's table, at one tenant's daemon and at a host: what is answered, and that nothing of it is
 // recorded. Full disks are in ../crash/full-disk.test.ts and ./neighbours.test.ts, slow clients in ./slow-clients.test.ts.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { HOST, MALFORMED, REFUSED } from '@service-fs/wire/http-cases'
+import { ACCEPTED, HOST, MALFORMED, REFUSED } from '@service-fs/wire/http-cases'
 import { canMeasure } from './memory.ts'
 import { exchange, RawClient } from './raw-client.ts'
 import { MIB, problemOf, Target } from './target.ts'
@@ -153,6 +153,11 @@ describe.each([
       expect(got).toMatch(/\r\nconnection: close\r\n/i)
     },
   )
+
+  it.each(ACCEPTED)('HTTP/1.1, %s', async (_what, text) => {
+    const last = `GET /healthz HTTP/1.1\r\n${HOST}Connection: close\r\n\r\n`
+    expect((await exchange(target.port, text + last)).statuses).toEqual([200, 200])
+  })
 
   it('nothing was smuggled', async () => {
     for (const id of ['smuggled', 'refused'])

@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { busy, tooLarge, type Budget } from '@service-fs/wire/body-limits'
 import type { Problem } from '@service-fs/wire/problem'
+import { expectsContinue } from './head.ts'
 
 const EMPTY = new Uint8Array(0)
 
@@ -20,7 +21,7 @@ export function readBody(
   if (length === undefined && raw.headers['transfer-encoding'] === undefined) return EMPTY
   if (length !== undefined && length > limit) return tooLarge(limit, String(length))
   if (length !== undefined && !budget.take(length)) return busy()
-  if (raw.headers.expect !== undefined) out.writeContinue()
+  if (expectsContinue(raw)) out.writeContinue()
   return new Reading(raw, limit, budget, length ?? 0).result
 }
 

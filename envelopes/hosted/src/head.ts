@@ -31,6 +31,11 @@ export function hostOf({ headers, url }: Pick<Head, 'headers' | 'url'>): string 
   return (url?.startsWith('/') === false ? authorityOf(url) : undefined) ?? headers.host ?? ''
 }
 
+/** Whether the client waits for `100 Continue` before it sends the body. Another expectation is passed over (RFC 9110 §10.1.1). */
+export function expectsContinue({ httpVersion, headers }: Pick<Head, 'httpVersion' | 'headers'>): boolean {
+  return httpVersion === '1.1' && headers.expect?.toLowerCase() === '100-continue'
+}
+
 function repeated(raw: readonly string[]): string | undefined {
   let seen = 0
   for (let i = 0; i < raw.length; i += 2) {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { isLocalName } from '@service-fs/wire/host-name'
-import { HOST, MALFORMED, REFUSED } from '@service-fs/wire/http-cases'
+import { ACCEPTED, HOST, MALFORMED, REFUSED } from '@service-fs/wire/http-cases'
 import { startFront } from './front/front.ts'
 import { identityOf } from './front/identity-headers.ts'
 import { startHttp, type HttpServer } from './http.ts'
@@ -88,9 +88,16 @@ describe.each(['serve', 'front'])('%s', (server) => {
     expect(tenant.ledger.size).toBe(0)
   })
 
-  it('an expectation that nobody knows is passed over', async () => {
-    const got = await exchange(server, `${HEALTH}Expect: miracles\r\nConnection: close\r\n\r\n`)
-    expect(statuses(got)).toEqual([200])
+  it.each(ACCEPTED)('%s: 200', async (_, text) => {
+    const got = await exchange(server, `${text}${LAST}`)
+    expect(statuses(got)).toEqual([200, 200])
+  })
+
+  it.each(['miracles', '100-continue'])('Expect: %s, with a body', async (expectation) => {
+    const head = `POST /v1/append HTTP/1.1\r\n${HOST}Content-Type: application/json\r\nContent-Length: 1\r\n`
+    const got = await exchange(server, `${head}Expect: ${expectation}\r\n\r\n{`, /bad-request/)
+    // Only who waits for it gets a 100 (Continue).
+    expect(statuses(got)).toEqual(expectation === 'miracles' ? [400] : [100, 400])
   })
 
   it('CONNECT is answered, and ends the connection', async () => {

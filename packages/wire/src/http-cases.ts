@@ -1,5 +1,5 @@
 /**
- * Requests that every HTTP server of the wire refuses in the same way. A text is sent on a connection of its own, one byte a character.
+ * Requests that every HTTP server of the wire answers, or refuses, in the same way. A text is sent on a connection of its own, one byte a character.
  */
 
 /** Names this server, and the tenant `test`. */
@@ -74,6 +74,15 @@ export const MALFORMED: readonly (readonly [name: string, text: string])[] = [
   ['a chunk that ends in CR and something', `${CHUNKED}3\r\nabc\rX0\r\n\r\n`],
   ['a trailer that is no field', `${CHUNKED}0\r\nX A: b\r\n\r\n`],
   ['a trailer with a bare LF', `${CHUNKED}0\r\nX-A: b\n\r\n`],
+]
+
+const HEALTH = `GET /healthz HTTP/1.1\r\n${HOST}`
+
+/** Requests that look odd and are answered, with 200. */
+export const ACCEPTED: readonly (readonly [name: string, text: string])[] = [
+  ['an empty line before it (RFC 9112 section 2.2)', `\r\n${HEALTH}\r\n`],
+  ['eight empty lines before it', `${'\r\n'.repeat(8)}${HEALTH}\r\n`],
+  ['an expectation that nobody knows (RFC 9110 section 10.1.1)', `${HEALTH}Expect: miracles\r\n\r\n`],
 ]
 
 /** What is refused for another reason, with its status. */

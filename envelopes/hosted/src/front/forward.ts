@@ -5,6 +5,7 @@ import { Pool } from 'undici'
 import { Problem } from '@service-fs/wire/problem'
 import { splitTarget } from '@service-fs/wire/request'
 import { HostedError } from '../errors.ts'
+import { expectsContinue } from '../head.ts'
 import type { Identity } from '../identity.ts'
 import { Exchange, type Outcome } from './exchange.ts'
 import { requestFields } from './fields.ts'
@@ -142,7 +143,7 @@ export class Forwarder {
   ): Promise<Outcome> {
     const exchange: Exchange = new Exchange(raw, out, {
       sending: () => {
-        if (raw.headers.expect !== undefined && !raw.complete) out.writeContinue()
+        if (expectsContinue(raw) && !raw.complete) out.writeContinue()
       },
       streams: () => {
         const isTaken = place.turnsStream(exchange, this.#isStopping ? 0 : this.#limits.maxStreams)

@@ -43,6 +43,8 @@ type State = 'head' | 'body' | 'busy' | 'linger' | 'closed'
 const CR = 13
 const LF = 10
 const NONE = new Uint8Array(0)
+/** Empty lines before a request that are passed over. */
+const MAX_SKIPPED = 8
 /** How long a peer that goes on sending may take to find the answer: since it sent last, and in all. */
 const LINGER_MS = 1000
 const LINGER_MAX_MS = 10_000
@@ -75,8 +77,8 @@ export class Connection {
   /** In #input: where the line begins that is not whole, and how far its end was looked for. */
   #line = 0
   #scanned = 0
-  /** One empty line may stand before a request (RFC 9112 §2.2): it has come. */
-  #hasSkipped = false
+  /** Empty lines that came before the request; some old clients end a body with one (RFC 9112 §2.2). */
+  #skipped = 0
   /** The peer has sent all that it will. */
   #hasEnded = false
   #isPaused = false
@@ -196,14 +198,14 @@ export class Connection {
       this.#line = 0
       this.#scanned = 0
       if (line > 0) return this.#begin(parseHead(text))
-      if (this.#hasSkipped) throw notHttp('expected a request line, found an empty one')
-      this.#hasSkipped = true
+      if (++this.#skipped > MAX_SKIPPED)
+        throw notHttp(`expected a request line behind at most ${MAX_SKIPPED} empty lines`)
     }
   }
 
   /** A head is there. False: nothing more is to be taken now. @throws Problem */
   #begin(head: Head): boolean {
-    this.#hasSkipped = false
+    this.#skipped = 0
     const request = new Request(head)
     this.#request = { head, request, reader: undefined }
     this.#isLast = !head.keepAlive

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { MALFORMED, REFUSED } from '@service-fs/wire/http-cases'
+import { ACCEPTED, MALFORMED, REFUSED } from '@service-fs/wire/http-cases'
 import { Peer, pureBytes, settled, TestHttp } from './testing.ts'
 
 const HOST = 'Host: localhost\r\n'
@@ -69,10 +69,19 @@ describe('requests', () => {
     expect(http.seen[0]?.headers).toMatchObject({ 'x-a': 'one, two', 'x-payload-id': '\xc3\xa9\xa0' })
   })
 
-  it('takes one empty line before a request, and no second', async () => {
-    const first = await exchange(`\r\nGET /1 HTTP/1.1\r\n${HOST}\r\n\r\nGET /2 HTTP/1.1\r\n${HOST}\r\n`)
+  it.each(ACCEPTED)('answers %s', async (_, text) => {
+    const { http, peer } = await exchange(text)
+    expect(http.seen.map(({ target }) => target)).toEqual(['/healthz'])
+    expect(statuses(peer.received)).toEqual([200])
+  })
+
+  it('takes eight empty lines before each request, and no more', async () => {
+    const empty = '\r\n'.repeat(8)
+    const first = await exchange(
+      `${empty}GET /1 HTTP/1.1\r\n${HOST}\r\n${empty}GET /2 HTTP/1.1\r\n${HOST}\r\n`,
+    )
     expect(first.http.seen.map(({ target }) => target)).toEqual(['/1', '/2'])
-    const next = await exchange(`\r\n\r\nGET /1 HTTP/1.1\r\n${HOST}\r\n\r\n`)
+    const next = await exchange(`${empty}\r\nGET /1 HTTP/1.1\r\n${HOST}\r\n\r\n`)
     expect(statuses(next.peer.received)).toEqual([400])
   })
 
