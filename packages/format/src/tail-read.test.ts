@@ -132,6 +132,32 @@ describe('a tail', () => {
     }
   })
 
+  it('may go on with a file that has the last entries of the one before it again', async () => {
+    const { bytes: first } = await tailFile(256, [2, 3])
+    const again = async (start: number, commits: number[]): Promise<TailContent | undefined> => {
+      const { bytes } = await tailFile(start, commits)
+      return readTail(files({ start: 256, bytes: first }, { start, bytes }), { origin, verifiers })
+    }
+    const expected = await read(256, (await tailFile(256, [7])).bytes)
+    for (const [start, commits] of [
+      [258, [3, 2]],
+      [257, [6]],
+      [260, [1, 2]],
+    ] as const) {
+      const tail = await again(start, [...commits])
+      expect(tail).toMatchObject({
+        lines: expected?.lines,
+        leaves: expected?.leaves,
+        checkpoint: { size: 263 },
+      })
+      expect(tail).toMatchObject({ start: 256, files: 2, newest: { start }, note: expected?.note })
+    }
+    await expect(again(258, [2])).rejects.toThrow(
+      'tail/000000000258: byte 0: expected entry 260, which the file before it has, to be there and the same',
+    )
+    await expect(again(262, [1])).rejects.toThrow('to continue at entry 261')
+  })
+
   it('goes on through files that continue each other, and refuses those that do not', async () => {
     const a = await tailFile(0, [3])
     const b = await tailFile(3, [2, 1])

@@ -39,6 +39,8 @@ export interface TailContent {
   /** The newest commit's signed checkpoint. */
   note: string
   checkpoint: Checkpoint
+  /** Index of the first entry of the newest commit. */
+  newestCommit: number
   /** First entry of the newest file, and the right edge there. */
   newest: { start: number; edge: Edge }
   /** Bytes of commits in the newest file. */
@@ -50,8 +52,9 @@ export interface TailContent {
 }
 
 /**
- * Reads tail files in order, each beginning where the whole commits before it end, with the edge of their tree. The last commit of
- * a file may be torn: a file that goes on behind one was begun after it had been left out.
+ * Reads tail files in order. The last commit of a file may be torn: a file that goes on behind one was begun after it had been left
+ * out. Each file begins where the whole commits before it end, with the edge of their tree; or before that, and then has again all
+ * the entries that it shares with those before it.
  * @returns undefined when there are no files
  * @throws FormatError `corrupt` naming the file, the offset, what was expected and what was found
  */
@@ -104,15 +107,17 @@ class TailFileReader {
       const problem = this.#commit(content, offset)
       if (problem !== undefined) {
         if (commits === 0 || !isTorn(bytes, offset)) throw this.#corrupt(offset, problem)
+        this.#checkShared(content)
         content.rest = 'torn'
         return
       }
       this.#options.commit?.(content.note, content.checkpoint)
-      this.#whole = content
+      this.#adopted(content)
       commits += 1
       offset = content.end
     }
     if (commits === 0) throw this.#corrupt(offset, 'expected a commit')
+    this.#checkShared(content)
     content.rest = offset < bytes.length ? 'fill' : 'none'
   }
 
@@ -124,11 +129,12 @@ class TailFileReader {
     const at = (): Edge => new Edge(start, edge.hashes)
     const newest = { start, edge: at() }
     if (before !== undefined) {
-      if (before.edge.size !== start)
+      if (start > before.edge.size)
         throw this.#corrupt(0, `expected the file to continue at entry ${before.edge.size}`)
-      if (before.edge.hashes().join() !== edge.hashes.join())
+      const upTo = this.#upTo(before, start)
+      if (upTo.edge.hashes().join() !== edge.hashes.join())
         throw this.#corrupt(0, 'expected the right edge of the tree before it')
-      return { content: { ...before, newest, files: before.files + 1 }, offset: edge.end }
+      return { content: { ...upTo, newest, files: before.files + 1 }, offset: edge.end }
     }
     const none = { origin: this.#options.origin, size: start, root: '', extensions: [] }
     const content: TailContent = {
@@ -139,12 +145,41 @@ class TailFileReader {
       leaves: [],
       note: '',
       checkpoint: none,
+      newestCommit: start,
       newest,
       end: edge.end,
       files: 1,
       rest: 'none',
     }
     return { content, offset: edge.end }
+  }
+
+  /** What the files before say of the entries before `start`. */
+  #upTo(before: TailContent, start: number): TailContent {
+    if (start === before.edge.size) return before
+    const count = start - before.start
+    const leaves = before.leaves.slice(0, count)
+    const edge = before.edgeAtStart.clone()
+    for (const leaf of leaves) edge.append(leaf, this.#hasher)
+    return { ...before, edge, lines: before.lines.slice(0, count), leaves }
+  }
+
+  /** What is whole never gets less by a file that has some of it again. */
+  #adopted(content: TailContent): void {
+    if (this.#before !== undefined && content.edge.size < this.#before.edge.size) return
+    this.#checkShared(content)
+    this.#whole = content
+  }
+
+  /** The entries that files before this one have too are the same there. */
+  #checkShared({ start, leaves }: TailContent): void {
+    const before = this.#before
+    const isChecked = this.#whole !== before
+    if (before === undefined || isChecked || this.#file.start === before.edge.size) return
+    const differs = before.leaves.findIndex((leaf, i) => leaf !== leaves[i])
+    if (differs < 0) return
+    const index = start + differs
+    throw this.#corrupt(0, `expected entry ${index}, which the file before it has, to be there and the same`)
   }
 
   /** Adopts the commit at `offset` into `content`, or says why it does not count. */
@@ -174,7 +209,8 @@ class TailFileReader {
       return `expected the root hash of the entries, ${root}, in the checkpoint of size ${edge.size}, found ${checkpoint.root}`
     for (const line of commit.lines) content.lines.push(line)
     for (const leaf of leaves) content.leaves.push(leaf)
-    Object.assign(content, { edge, note: commit.note, checkpoint, end: commit.end })
+    const newestCommit = content.edge.size
+    Object.assign(content, { edge, note: commit.note, checkpoint, newestCommit, end: commit.end })
     return undefined
   }
 

@@ -33,8 +33,8 @@ export interface RecoveredTail {
   bytes: number
   /** Whether it ends in fill or in a torn commit. */
   isTorn: boolean
-  /** Tail files that were read. */
-  files: number
+  /** The right edge at the first entry of its last commit: the entries from there on may not be durable. */
+  lastCommit: Edge
 }
 
 export interface Identity {
@@ -72,12 +72,13 @@ export async function recover(identity: Identity): Promise<Recovered> {
   }
   checkCovered(checkpoint, tail, identity.runtime)
   const sealedEdge = sealedEdgeOf(tail, identity.runtime)
+  const lastCommit = edgeAt(tail, tail.newestCommit, identity.runtime)
   return {
     head: { size: tail.checkpoint.size, root: tail.checkpoint.root, note: tail.note },
     edge: tail.edge,
     sealedEdge,
     memory: new TailMemory(tail.start, tail.lines, tail.leaves),
-    tail: { edge: tail.newest.edge, bytes: tail.end, isTorn: tail.rest !== 'none', files: tail.files },
+    tail: { edge: tail.newest.edge, bytes: tail.end, isTorn: tail.rest !== 'none', lastCommit },
     published,
   }
 }
@@ -137,9 +138,7 @@ export function checkCovered(checkpoint: Checkpoint, tail: TailContent, runtime:
     )
   }
   if (checkpoint.size < tail.start) return
-  const edge = tail.edgeAtStart.clone()
-  for (const leaf of tail.leaves.slice(0, checkpoint.size - tail.start)) edge.append(leaf, runtime.hasher)
-  const root = edge.root(runtime.hasher)
+  const root = edgeAt(tail, checkpoint.size, runtime).root(runtime.hasher)
   if (root !== checkpoint.root) {
     throw new LedgerError(
       'corrupt',
@@ -148,11 +147,17 @@ export function checkCovered(checkpoint: Checkpoint, tail: TailContent, runtime:
   }
 }
 
+/** The right edge at `size`, which is in the tail. */
+function edgeAt(tail: TailContent, size: number, runtime: Runtime): Edge {
+  const edge = tail.edgeAtStart.clone()
+  for (const leaf of tail.leaves.slice(0, size - tail.start)) edge.append(leaf, runtime.hasher)
+  return edge
+}
+
 /** The tail starts at or before what is sealed, which ends at a multiple of 256: all below the first one in it is. */
 export function sealedEdgeOf(tail: TailContent, runtime: Runtime): Edge {
   const sealed = Math.ceil(tail.start / 256) * 256
-  const edge = tail.edgeAtStart.clone()
-  for (const leaf of tail.leaves.slice(0, sealed - tail.start)) edge.append(leaf, runtime.hasher)
+  const edge = edgeAt(tail, sealed, runtime)
   if (edge.size !== sealed)
     throw new LedgerError('corrupt', `tail: expected entries up to ${sealed}, found ${edge.size}`)
   return edge

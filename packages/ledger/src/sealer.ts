@@ -1,9 +1,7 @@
 /** Seals the tiles that commits have filled, off the path of the answer. */
+import { BUNDLES_AT_ONCE } from '@service-fs/storage/capability'
 import type { SealedTiles } from './sealed-tiles.ts'
 import type { TailMemory } from './tail-memory.ts'
-
-/** Bundles sealed side by side. */
-const ROUND = 16
 
 export class Sealer {
   readonly #sealed: SealedTiles
@@ -55,7 +53,7 @@ export class Sealer {
     while (this.backlog > 0) {
       const bundles = []
       const from = this.#sealed.entries
-      const to = Math.min(from + ROUND * 256, from + this.backlog)
+      const to = Math.min(from + BUNDLES_AT_ONCE * 256, from + this.backlog)
       for (let at = from; at < to; at += 256) {
         const lines = this.#memory.lines(at, at + 256)
         const leaves = this.#memory.leaves(at, at + 256)

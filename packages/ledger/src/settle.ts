@@ -8,7 +8,8 @@
 import { readmeText } from '@service-fs/format/readme'
 import { formatCheckpointText } from '@service-fs/tlog/checkpoint'
 import { EMPTY_ROOT } from '@service-fs/tlog/hash'
-import { LedgerError } from './errors.ts'
+import type { Edge } from '@service-fs/tlog/edge'
+import { codeOf, LedgerError } from './errors.ts'
 import { VKEY_PATH, type Identity, type Recovered, type RecoveredTail } from './recover.ts'
 import type { Head } from './sequencer.ts'
 import { TailWriter } from './tail-writer.ts'
@@ -40,7 +41,8 @@ export async function settle(identity: Identity, recovered: Recovered): Promise<
 }
 
 /**
- * Begins a tail file with what is not sealed; where the newest begins behind that, or nothing is behind it, one of the name of the newest.
+ * Begins a tail file with what is not sealed; where the newest begins behind that, or nothing is behind it, one of the name of the
+ * newest. Where that may not be replaced, one with its last commit: all before that was durable when that was written.
  */
 async function settleTail(
   keepsTail: boolean,
@@ -48,16 +50,18 @@ async function settleTail(
   tail: RecoveredTail,
   writer: TailWriter,
 ): Promise<void> {
-  if (keepsTail) {
-    if (tail.files === 1 && !tail.isTorn) return
-    if (sealedEdge.size > tail.edge.size)
-      await writer.roll(sealedEdge, linesFrom(sealedEdge.size, head, memory), head.note)
-    else if (tail.isTorn) writer.leave()
-    return
+  const begin = (edge: Edge): Promise<void> =>
+    writer.begin(edge, linesFrom(edge.size, head, memory), head.note)
+  if (sealedEdge.size >= tail.edge.size + (keepsTail ? 1 : 0) && sealedEdge.size < head.size)
+    return begin(sealedEdge)
+  if (!keepsTail) return begin(tail.edge)
+  if (tail.isTorn) return writer.leave()
+  try {
+    await begin(tail.lastCommit)
+  } catch (error) {
+    // It has this one commit, and is protected: it was durable before it was.
+    if (codeOf(error) !== 'conflict' || tail.lastCommit.size > tail.edge.size) throw error
   }
-  const isWhole = sealedEdge.size >= tail.edge.size && sealedEdge.size < head.size
-  const edge = isWhole ? sealedEdge : tail.edge
-  await writer.begin(edge, linesFrom(edge.size, head, memory), head.note)
 }
 
 function linesFrom(start: number, head: Head, memory: Recovered['memory']): string[] {

@@ -133,3 +133,80 @@ describe.each(['grow', 'each', 'either', 'protected'] as const)(
     }, 600_000)
   },
 )
+
+type Failure = { step: number; errno: 'EIO' | 'ENOSPC' }
+
+/**
+ * A history of processes on one disk that fails once in each life but the last; after each the process is killed and the power stays
+ * on, so that the next one reads what the kernel kept. Then the power is cut. Answers with how often something failed.
+ * Where attributes can be had, a file system that could not sync a directory has stopped until it is mounted again.
+ */
+async function failing(seed: number, mode: Mode, failures: readonly Failure[]): Promise<number> {
+  const client = new Client(new Random(seed))
+  let failed = 0
+  let disk = new FaultyDisk({ seed, ...modeOf(mode, seed, 0), ...fails(failures[0]) })
+  for (let life = 1; life <= failures.length; life++) {
+    const step = failures[life - 1]?.step ?? 0
+    try {
+      await live(disk, client, 3)
+    } catch (error) {
+      if (disk.steps.length >= step) failed += 1
+      else if (mode !== 'protected') throw error
+    }
+    disk = disk.kill({ ...modeOf(mode, seed, life), ...fails(failures[life]) })
+  }
+  await live(disk, client, 2).catch((error: unknown) => {
+    if (mode !== 'protected') throw error
+  })
+  const ledger = await openTestLedger({ storage: await disk.crash().open() })
+  await client.check(ledger)
+  await client.work(ledger, 2)
+  await client.check(ledger)
+  await ledger.close()
+  return failed
+}
+
+function fails(failure: Failure | undefined): { fail?: Failure } {
+  return failure === undefined ? {} : { fail: failure }
+}
+
+/** One process: what it shows when it has opened counts as shown, though it may have been killed before it said so. */
+async function live(disk: FaultyDisk, client: Client, rounds: number): Promise<void> {
+  const ledger = await openTestLedger({ storage: await disk.open() })
+  if (ledger.size > 0) client.checkpoints.push(ledger.checkpoint())
+  await client.work(ledger, rounds)
+  await ledger.close()
+}
+
+describe.each(['grow', 'each', 'either', 'protected'] as const)(
+  'a ledger in %s mode on a disk that fails',
+  (tailMode) => {
+    it('keeps what it acknowledged, wherever in a history a call fails', async () => {
+      let failed = 0
+      for (let step = 1; step <= 60; step += 2) {
+        const errno = step % 5 === 0 ? 'ENOSPC' : 'EIO'
+        failed += await failing(step, tailMode, [{ step, errno }]).catch((error: unknown) => {
+          throw new Error(`seed ${step}, ${errno} at step ${step}`, { cause: error })
+        })
+      }
+      expect(failed).toBeGreaterThan(15)
+    }, 600_000)
+
+    it('keeps it over several lives', async () => {
+      const first = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
+      const seeds = Number(process.env['SEEDS'] ?? 5)
+      for (let seed = first; seed < first + seeds; seed++) {
+        const random = new Random(seed)
+        const failures = Array.from({ length: 4 }, (): Failure => ({
+          step: 1 + random.below(100),
+          errno: 'EIO',
+        }))
+        await failing(seed, tailMode, failures).catch((error: unknown) => {
+          throw new Error(`SEED=${seed}, failures at ${failures.map(({ step }) => step).join()}`, {
+            cause: error,
+          })
+        })
+      }
+    }, 600_000)
+  },
+)

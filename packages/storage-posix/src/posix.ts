@@ -202,6 +202,10 @@ class PosixFiles implements FileSystem {
     await fs.mkdir(this.#path(dir), 0o700)
   }
 
+  async removeDir(dir: string): Promise<void> {
+    await fs.rmdir(this.#path(dir))
+  }
+
   async syncDir(dir: string): Promise<void> {
     await syncDirectory(this.#path(dir), this.#sync)
   }

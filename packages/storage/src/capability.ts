@@ -1,3 +1,6 @@
+/** So many bundles are sealed side by side; the next ones when they are durable. Whoever opens a ledger relies on it. */
+export const BUNDLES_AT_ONCE = 16
+
 /**
  * What one ledger may do to its storage, and nothing else. There is no verb that changes or removes what was sealed or
  * committed.
@@ -14,8 +17,8 @@ export interface StorageCapability {
   readonly tailMode: 'grow' | 'each'
 
   /**
-   * 'grow' mode only: a tail file, once begun, is never replaced by one of its name. After a torn end the next commit begins
-   * another file, at any entry, and the older ones stay until beginTail() at a boundary with everything before it sealed.
+   * 'grow' mode only: a tail file, once it is protected, is never replaced by one of its name. A new one may begin past the newest
+   * one's first entry, at any entry, and the older ones stay until beginTail() at a boundary with everything before it sealed.
    */
   readonly keepsTail?: boolean
 
@@ -26,8 +29,8 @@ export interface StorageCapability {
   read(path: string): Promise<Uint8Array | undefined>
 
   /**
-   * Write an object once; durable when it resolves. The same bytes again succeed (and are made durable); other bytes are
-   * a 'conflict'. Errors: 'path', 'conflict', 'full', 'io', 'closed'.
+   * Write an object once; durable when it resolves. The same bytes again succeed (and are made durable, whoever wrote them
+   * before); other bytes are a 'conflict'. Errors: 'path', 'conflict', 'full', 'io', 'closed'.
    */
   seal(path: string, bytes: Uint8Array): Promise<void>
 
@@ -46,15 +49,17 @@ export interface StorageCapability {
    * older files go; or it is that of the newest file, and they stay; anything else is 'unsealed'. A file of the same name is
    * replaced. 'each': older files stay. With `keepsTail` any `start` past the newest file's will do, and older files go where it
    * is a bundle boundary and each bundle from the oldest of them on is there.
-   * A `start` before the newest tail file is a 'conflict'; in 'each' mode and with `keepsTail` the same `start` again is one too.
+   * A `start` before the newest tail file is a 'conflict'; the same `start` again is one in 'each' mode, and with `keepsTail` when
+   * that file is protected.
    * Errors: 'conflict', 'unsealed', 'full', 'corrupt', 'io', 'closed'.
    */
   beginTail(start: number, size: number, bytes: Uint8Array): Promise<void>
 
   /**
-   * The tail files in order: the newest whose first entry is not past what is sealed, then all later ones. Each is durable
-   * when it is yielded, whoever wrote it. None when there are no tail files. Not to be mixed with beginTail().
-   * What is sealed ends before the first bundle that is not.
+   * The tail files in order: the newest whose first entry is not past what is sealed, then all later ones. None when there are no
+   * tail files. Not to be mixed with beginTail(). What is sealed ends before the first bundle that is not.
+   * 'each': all are durable. 'grow': the last commit of the newest may not be, nor its name, whatever a sync says: a process whose
+   * sync failed may have left them. They are when beginTail() has written them again.
    * Errors: 'corrupt' (a foreign name in `tail/`, a file over the limit, none that continues what is sealed), 'io', 'closed'.
    */
   tail(): AsyncIterable<TailFile>

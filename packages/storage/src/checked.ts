@@ -1,5 +1,5 @@
 import { parseTailName, tailName } from '@service-fs/format/tail-name'
-import type { StorageCapability, TailFile } from './capability.ts'
+import { BUNDLES_AT_ONCE, type StorageCapability, type TailFile } from './capability.ts'
 import { StorageError } from './errors.ts'
 import {
   bundlePath,
@@ -26,13 +26,15 @@ export interface StorageDriver {
   seal(path: string, bytes: Uint8Array): Promise<void>
   /** The names in `tail/`, in any order: all, or at least those of the files that continue what is sealed. */
   tailNames(): Promise<string[]>
-  /** A tail file's bytes, durable when it resolves; 'corrupt' when it has more than `limit`. */
-  readTail(name: string, limit: number): Promise<Uint8Array>
+  /** See StorageCapability.tail(); 'corrupt' when it has more than `limit` bytes. `isNewest`: no other file begins behind it. */
+  readTail(name: string, limit: number, isNewest: boolean): Promise<Uint8Array>
+  /** Makes the name of a sealed object, which is there, durable, whatever became of the process that gave it. Absent: it is. */
+  renew?(path: string): Promise<void>
   /** Append to the tail file `name`, which has `length` bytes; durable when it resolves. */
   append(name: string, length: number, bytes: Uint8Array): Promise<void>
   /**
    * Make or replace the tail file `name`, atomically, the tree size after it being `size`; once that is durable, remove the
-   * tail files `older`.
+   * tail files `older`. With `keepsTail` a 'conflict' when there is one that may not be replaced.
    */
   beginTail(name: string, size: number, bytes: Uint8Array, older: readonly string[]): Promise<void>
   /** See StorageCapability.publish(). */
@@ -53,6 +55,8 @@ export class CheckedStorage implements StorageCapability {
   readonly keepsTail: boolean
   readonly #driver: StorageDriver
   #tail: Tail | undefined
+  /** Bundles that another process sealed behind the oldest tail file, as far as the sync of their names may have failed. */
+  #found: number[] = []
   #tailWrites: Promise<unknown> = Promise.resolve()
   #publishes: Promise<unknown> = Promise.resolve()
   readonly #pending = new Set<Promise<unknown>>()
@@ -110,7 +114,7 @@ export class CheckedStorage implements StorageCapability {
       const { starts } = this.#tail
       const newest = starts.at(-1) ?? -1
       const replaces = this.tailMode === 'grow' && !this.keepsTail
-      if (start < newest || (start === newest && !replaces)) {
+      if (start < newest || (start === newest && this.tailMode === 'each')) {
         throw new StorageError(
           'conflict',
           `tail/${tailName(start)}: there is tail/${tailName(newest)} already`,
@@ -122,17 +126,25 @@ export class CheckedStorage implements StorageCapability {
         const what = 'the entries before it are not all sealed'
         throw new StorageError('unsealed', `tail/${tailName(start)}: ${what}`)
       }
+      if (areSealed) await this.#renewFound()
       await this.#driver.beginTail(tailName(start), size, bytes, areSealed ? older.map(tailName) : [])
       this.#tail = { starts: areSealed ? [start] : [...older, start], length: bytes.length }
     })
+  }
+
+  /** Before the tail files that have the same entries go. */
+  async #renewFound(): Promise<void> {
+    for (const bundle of this.#found) await this.#driver.renew?.(bundlePath(bundle))
+    this.#found = []
   }
 
   async *tail(): AsyncIterable<TailFile> {
     const starts = await this.#inTailOrder(() => this.#pickTail())
     for (const [i, start] of starts.entries()) {
       const bytes = await this.#inTailOrder(async () => {
-        const read = await this.#driver.readTail(tailName(start), MAX_TAIL_BYTES)
-        if (i === starts.length - 1 && this.#tail?.starts.at(-1) === start) this.#tail.length = read.length
+        const isNewest = i === starts.length - 1
+        const read = await this.#driver.readTail(tailName(start), MAX_TAIL_BYTES, isNewest)
+        if (isNewest && this.#tail?.starts.at(-1) === start) this.#tail.length = read.length
         return read
       })
       yield { start, bytes }
@@ -164,7 +176,10 @@ export class CheckedStorage implements StorageCapability {
       throw new StorageError('corrupt', `tail/${tailName(oldest)}: the entries before it are not sealed`)
     // Bundles are sealed side by side: each one from the oldest tail file on is looked for.
     let sealed = Math.ceil(oldest / 256)
-    while (sealed * 256 < (starts.at(-1) ?? 0) && (await this.#driver.has(bundlePath(sealed)))) sealed++
+    while (sealed * 256 < (starts.at(-1) ?? 0) && (await this.#driver.has(bundlePath(sealed)))) {
+      this.#found = [...this.#found, sealed].slice(-BUNDLES_AT_ONCE)
+      sealed++
+    }
     return starts.slice(starts.findLastIndex((start) => start <= sealed * 256))
   }
 

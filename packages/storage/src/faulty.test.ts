@@ -84,6 +84,19 @@ async function work(storage: StorageCapability, journal: Journal): Promise<void>
   await Promise.all([journal.commit(storage, 303, 100), journal.publish(storage, 'at 302')])
 }
 
+/** What a ledger does with what it finds, in little: all is sealed again, and the tail goes on behind what is there. */
+async function goOn(storage: StorageCapability, journal: Journal): Promise<void> {
+  const newest = await adopt(storage)
+  const start = newest?.start ?? 0
+  for (const path of ['origin', 'keys/log.vkey', 'README.txt', bundlePath(0), 'tile/0/000.b64'])
+    await journal.seal(storage, path)
+  if (newest === undefined) await journal.begin(storage, 0, 1)
+  else journal.tails = [newest]
+  await journal.commit(storage, start + 500, 1300)
+  if (start === 0) await journal.begin(storage, 256, 500)
+  await journal.publish(storage, 'later')
+}
+
 describe('FaultyDisk', () => {
   const steps = stepsOf(work)
 
@@ -122,9 +135,28 @@ describe('FaultyDisk', () => {
         const disk = new FaultyDisk({ seed, cutAt })
         await attempt(disk, (storage) => work(storage, new Journal()))
         const next = disk.kill()
-        const shown = await show(await next.open())
+        const took = await next.open()
+        await adopt(took)
+        const shown = await show(took)
         const later = await show(await next.crash().open())
         expect(later === shown, `seed ${seed}, killed at ${cutAt}`).toBe(true)
+      }
+    }
+  })
+
+  it('keeps what a process promised that took over from one whose sync failed', async () => {
+    const failing = await syncsOf(work)
+    for (const step of failing) {
+      for (let seed = 0; seed < 12; seed++) {
+        const disk = new FaultyDisk({ seed, fail: { step, errno: 'EIO' } })
+        await attempt(disk, (storage) => work(storage, new Journal()))
+        const next = disk.kill()
+        const journal = new Journal()
+        await goOn(await next.open(), journal)
+        const found = await next.crash().open()
+        expect(await journal.broken(found), `seed ${seed}, ${disk.steps[step - 1]}, step ${step}`).toBe(
+          undefined,
+        )
       }
     }
   })
@@ -261,6 +293,13 @@ async function stepsOf(run: typeof work): Promise<number> {
   return disk.steps.length
 }
 
+/** The steps that are syncs, counted from 1. */
+async function syncsOf(run: typeof work): Promise<number[]> {
+  const disk = new FaultyDisk({ seed: 0 })
+  await run(await disk.open(), new Journal())
+  return disk.steps.flatMap((call, i) => (/^f(data)?sync /.test(call) ? [i + 1] : []))
+}
+
 async function attempt(disk: FaultyDisk, run: (storage: StorageCapability) => Promise<void>): Promise<void> {
   await disk.open().then(run).catch(ignorePowerCut(disk))
 }
@@ -286,6 +325,13 @@ async function tailOf(storage: StorageCapability): Promise<TailFile[]> {
   const files: TailFile[] = []
   for await (const file of storage.tail()) files.push(file)
   return files
+}
+
+/** Writes the newest tail file anew, as who goes on behind it must. */
+async function adopt(storage: StorageCapability): Promise<TailFile | undefined> {
+  const newest = (await tailOf(storage)).at(-1)
+  if (newest !== undefined) await storage.beginTail(newest.start, newest.start, newest.bytes)
+  return newest
 }
 
 /** Everything that a storage shows, as text. */

@@ -11,7 +11,10 @@ export interface FaultyOptions {
   readonly tailMode?: 'grow' | 'each'
   /** The power is cut at this step (the first is 1): it is done in part or not at all, and no later one is. */
   readonly cutAt?: number
-  /** That step fails. A write leaves a part; a sync makes a part durable and forgets the rest, as kernels do. */
+  /**
+   * That step fails. A write leaves a part. A sync makes a part durable; the rest stays readable until the power is cut, is taken for
+   * durable, and no later sync writes it, as in kernels.
+   */
   readonly fail?: { readonly step: number; readonly errno: 'EIO' | 'ENOSPC' }
   /** Syncs (`fsync tmp/1`, `fdatasync tail/000000000000`, `fsync tail`) that the disk says it made and did not. */
   readonly lies?: (call: string) => boolean
@@ -62,6 +65,8 @@ export class FaultyDisk {
   readonly #options: FaultyOptions
   readonly #random: Random
   #off = false
+  /** Set by the failed sync of a directory, on file systems that make no names durable after one until they are mounted again. */
+  #stopped = false
   /** Names as programs see them, and as the medium holds them. */
   #names = new Map<string, Node>([['', 'dir']])
   #durable = new Map<string, Node>([['', 'dir']])
@@ -115,6 +120,7 @@ export class FaultyDisk {
     after.#names = this.#names
     after.#durable = this.#durable
     after.#changes = this.#changes
+    after.#stopped = this.#stopped
     return after
   }
 
@@ -167,6 +173,18 @@ export class FaultyDisk {
   sync(call: string, sync: (kept: number) => void): Promise<void> {
     const effect = this.#options.lies?.(call) === true ? noEffect : () => sync(1)
     return this.step(call, effect, () => sync(0.5), noEffect)
+  }
+
+  /** @internal Makes the names in a directory durable. */
+  async syncDir(dir: string): Promise<void> {
+    if (this.#stopped) throw systemCallError('EIO')
+    try {
+      await this.sync(`fsync ${dir === '' ? '.' : dir}`, (kept) => this.syncNames(dir, kept))
+    } catch (error) {
+      // Only where attributes can be had, as file-system.ts says of Protection.
+      if (this.steps.length === this.#options.fail?.step) this.#stopped = this.#options.protects ?? false
+      throw error
+    }
   }
 
   /** @internal */
@@ -319,9 +337,17 @@ class FaultyFiles implements FileSystem {
     })
   }
 
+  removeDir(dir: string): Promise<void> {
+    return this.#disk.step(`rmdir ${dir}`, () => {
+      if (this.#disk.node(dir) === undefined) throw systemCallError('ENOENT')
+      if ([...this.#disk.paths()].some((path) => path !== '' && parent(path) === dir))
+        throw systemCallError('ENOTEMPTY')
+      this.#disk.change(parent(dir), { remove: dir })
+    })
+  }
+
   syncDir(dir: string): Promise<void> {
-    const disk = this.#disk
-    return disk.sync(`fsync ${dir === '' ? '.' : dir}`, (kept) => disk.syncNames(dir, kept))
+    return this.#disk.syncDir(dir)
   }
 
   syncFile(path: string): Promise<void> {

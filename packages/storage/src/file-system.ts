@@ -20,6 +20,8 @@ export interface FileSystem {
   unlink(path: string): Promise<void>
   /** Make a directory; EEXIST when there is one. */
   makeDir(dir: string): Promise<void>
+  /** Remove a directory that has nothing in it; an error otherwise. */
+  removeDir(dir: string): Promise<void>
   /** Make the names in a directory durable. */
   syncDir(dir: string): Promise<void>
   /** Make a file's bytes durable. */
@@ -31,6 +33,9 @@ export interface FileSystem {
 /**
  * File attributes that outlast the process. Each is asked for when what it is about is durable and has one name only; an
  * attribute that is there already is no error. With it a tail file is never replaced: see StorageCapability.keepsTail.
+ *
+ * A name that has an attribute is taken for durable, whoever made it. That holds on file systems which stop writing, until they are
+ * mounted again, once the sync of a directory has failed: those with a journal or copy on write. No others are known to have attributes.
  */
 export interface Protection {
   /** The sealed object `path`: nobody changes or removes it. */

@@ -67,7 +67,7 @@ class FileDriver implements StorageDriver {
     return (await this.#settle(parent(path))) && (await named(path, this.#files.exists(path)))
   }
 
-  /** create tmp · link it into place (EEXIST: compare) · sync the directory · unlink tmp · protect */
+  /** create tmp · link it into place (EEXIST: compare, then rename it over the other) · sync the directory · unlink tmp · protect */
   async seal(path: string, bytes: Uint8Array): Promise<void> {
     if (this.#files.protection === undefined) return this.#seal(path, bytes)
     // A file has two names while it is being sealed, and may have no attribute then.
@@ -85,16 +85,19 @@ class FileDriver implements StorageDriver {
     this.#checkWritable()
     const dir = parent(path)
     const temporary = this.#temporary()
+    let isInPlace = false
     try {
       await this.#seals.run(async () => {
         await this.#makeDir(dir)
         this.#checkWritable()
         await named(temporary, this.#files.create(temporary, bytes, SEALED))
-        if (!(await this.#link(temporary, path))) await this.#checkSame(path, bytes)
+        if (await this.#link(temporary, path)) return
+        await this.#checkSame(path, bytes)
+        isInPlace = await this.#takeOver(temporary, path)
       })
       await this.#dirSyncs.run(dir)
     } finally {
-      await this.#discard(temporary)
+      if (!isInPlace) await this.#discard(temporary)
     }
     await this.#protect('sealed', path)
   }
@@ -103,12 +106,19 @@ class FileDriver implements StorageDriver {
     return (await this.#settle('tail')) ? named('tail', this.#files.list('tail')) : []
   }
 
-  async readTail(name: string, limit: number): Promise<Uint8Array> {
-    this.#checkWritable()
+  async renew(path: string): Promise<void> {
+    const bytes = await named(path, this.#files.readFile(path, MAX_BUNDLE_BYTES))
+    if (bytes === undefined) throw new StorageError('corrupt', `${path}: is gone`)
+    await this.seal(path, bytes)
+  }
+
+  async readTail(name: string, limit: number, isNewest: boolean): Promise<Uint8Array> {
     const path = `tail/${name}`
     const bytes = await named(path, this.#files.readFile(path, limit))
     if (bytes === undefined) throw new StorageError('no-tail', `${path}: is gone`)
-    await this.#sync(path, () => this.#files.syncFile(path))
+    // Who copied a ledger here may not have synced it.
+    if (!isNewest) await this.#sync(path, () => this.#files.syncFile(path))
+    else if (this.tailMode === 'each') await this.#replace(path, bytes)
     return bytes
   }
 
@@ -123,13 +133,22 @@ class FileDriver implements StorageDriver {
   async beginTail(name: string, _size: number, bytes: Uint8Array, older: readonly string[]): Promise<void> {
     this.#checkWritable()
     await this.#makeDir('tail')
-    await this.#replace(`tail/${name}`, bytes)
+    await this.#replaceTail(`tail/${name}`, bytes)
     await this.#closeTail()
     await this.#protect('tail', `tail/${name}`)
     const removing = Promise.all(older.map((old) => this.#removeTail(`tail/${old}`, `tail/${name}`)))
     // To be released can take long, and no commit need wait for it.
     if (this.#files.protection === undefined) await removing
     else this.#removing = Promise.all([this.#removing, removing])
+  }
+
+  async #replaceTail(path: string, bytes: Uint8Array): Promise<void> {
+    try {
+      await this.#replace(path, bytes)
+    } catch (error) {
+      if (!this.keepsTail || !(error instanceof StorageError) || errnoOf(error.cause) !== 'EPERM') throw error
+      throw new StorageError('conflict', `${path}: is there, and may only grow`, { cause: error })
+    }
   }
 
   /** create tmp · rename it over `checkpoint` · sync the directory */
@@ -206,7 +225,21 @@ class FileDriver implements StorageDriver {
     if (sealed === undefined || !sameBytes(sealed, bytes)) {
       throw new StorageError('conflict', `${path}: other bytes are sealed`)
     }
-    await this.#sync(path, () => this.#files.syncFile(path))
+  }
+
+  /**
+   * Puts a durable file in the place of one of the same bytes, so that the name is this process's own: the sync of another's may have
+   * failed. False for a file with an attribute, which stays: see Protection.
+   */
+  async #takeOver(temporary: string, path: string): Promise<boolean> {
+    try {
+      await this.#files.rename(temporary, path)
+      return true
+    } catch (error) {
+      if (errnoOf(error) !== 'EPERM') throw systemError(path, error)
+      await this.#sync(path, () => this.#files.syncFile(path))
+      return false
+    }
   }
 
   async #openTail(name: string, length: number): Promise<TailHandle> {
@@ -230,11 +263,16 @@ class FileDriver implements StorageDriver {
     if (handle !== undefined) await named(`tail/${handle.name}`, handle.file.close())
   }
 
-  /** Makes a directory and those above it, durably; once. */
+  /**
+   * Makes a directory and those above it, durably; once. One that is there with nothing in it is made again: the process that made it
+   * may have ended when the sync of its name failed. Where there is something in it that sync had succeeded.
+   */
   #makeDir(dir: string): Promise<void> {
     if (dir === '') return Promise.resolve()
     return once(this.#made, dir, async () => {
       await this.#makeDir(parent(dir))
+      // It fails where there is something in it, and where it has an attribute.
+      await this.#files.removeDir(dir).catch(() => undefined)
       try {
         await this.#files.makeDir(dir)
       } catch (error) {
