@@ -92,7 +92,7 @@ async function untilReady(of: Daemon): Promise<void> {
 
 describe.skipIf(why !== '')(`a daemon that is started on a disk that takes no writes${why}`, () => {
   it('whose ledger is on a full disk answers reads, and takes appends when there is room', async () => {
-    const at = mountAt('', '8m')
+    const at = mountAt('test', '8m')
     mountAt('test/audit', '16m')
     let on = await start()
     for (let i = 0; i < 20; i++) expect((await append(on, `r${i}`, LARGE)).status).toBe(200)
@@ -144,7 +144,7 @@ describe.skipIf(why !== '')(`a daemon that is started on a disk that takes no wr
   }, 60_000)
 
   it('on a read-only disk answers as long as reads can be recorded, and takes appends when it is mounted for writing', async () => {
-    const at = mountAt('', '32m')
+    const at = mountAt('test', '32m')
     const audit = mountAt('test/audit', '32m')
     let on = await start()
     for (let i = 0; i < 300; i++) expect((await append(on, `r${i}`)).status).toBe(200)
