@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -55,13 +56,19 @@ int host_disk_open(const struct host_options *options, uint64_t *sectors) {
     return file;
 }
 
+/* Says what the system said of a call that returned `result`: the store knows only that its disk failed. */
+static bool failed(const char *call, ssize_t result) {
+    fprintf(stderr, "the disk: %s: %s\n", call, result < 0 ? strerror(errno) : "nothing was done");
+    return false;
+}
+
 bool host_disk_read(int file, uint8_t *buffer, uint64_t sector, uint32_t sectors) {
     size_t left = (size_t)sectors * PSDB_SECTOR;
     off_t at = (off_t)(sector * PSDB_SECTOR);
     while (left > 0) {
         const ssize_t got = pread(file, buffer, left, at);
         if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) return false;
+        if (got <= 0) return failed("read", got);
         buffer += got;
         at += got;
         left -= (size_t)got;
@@ -75,7 +82,7 @@ bool host_disk_write(int file, const uint8_t *buffer, uint64_t sector, uint32_t 
     while (left > 0) {
         const ssize_t put = pwrite(file, buffer, left, at);
         if (put < 0 && errno == EINTR) continue;
-        if (put <= 0) return false;
+        if (put <= 0) return failed("write", put);
         buffer += put;
         at += put;
         left -= (size_t)put;
@@ -84,5 +91,6 @@ bool host_disk_write(int file, const uint8_t *buffer, uint64_t sector, uint32_t 
 }
 
 bool host_disk_flush(int file) {
-    return fdatasync(file) == 0;
+    const int synced = fdatasync(file);
+    return synced == 0 || failed("sync", synced);
 }

@@ -26,7 +26,7 @@ import { Indexer } from './indexer.ts'
 import { MemoryIndex, type IndexedRecord, type RecordIndex } from './record-index.ts'
 import type { Appended, NewRecord, StoredRecord } from './record.ts'
 import { recoverReadOnly, type ReadOnlyOptions } from './read-only.ts'
-import { recover } from './recover.ts'
+import { recover, type Recovered } from './recover.ts'
 import type { Runtime } from './runtime.ts'
 import { Sealer } from './sealer.ts'
 import { SealedTiles } from './sealed-tiles.ts'
@@ -141,6 +141,7 @@ export class Ledger {
     const marked = await sizeNoted(options.mark)
     const known = Math.max(how.known ?? 0, marked ?? 0)
     const { found, why, isWhole } = await recoverReadOnly(options, { ...how, known })
+    await refuseOther(options, found, marked)
     const ledger = new Ledger(
       others,
       { ...found, writer: new TailWriter(options.storage, options.runtime, 0, 0) },
@@ -527,6 +528,16 @@ export class Ledger {
       `${name}: expected ${from} to ${to}, found ${value}; the current size is ${this.size}`,
     )
   }
+}
+
+/** A tree that is another one than was acknowledged is shown to nobody, a damaged one that is shorter to whoever asks for it. */
+async function refuseOther(
+  { mark, storage, runtime }: LedgerOptions,
+  found: Recovered,
+  marked: number | undefined,
+): Promise<void> {
+  if (mark === undefined || marked === undefined || found.head.size < marked) return
+  await checkMark(mark, found, storage, runtime)
 }
 
 /** A record's own header: the fields of the format that tell of the split are left out. */

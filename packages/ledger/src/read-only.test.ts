@@ -6,7 +6,9 @@ import type { StorageCapability } from '@service-fs/storage/capability'
 import { openCheckpoint } from '@service-fs/tlog/checkpoint'
 import { verifierFromVkey } from '@service-fs/tlog/keys'
 import { describe, expect, it } from 'vitest'
+import { nobleHasher } from '@service-fs/tlog/hash'
 import { LedgerError } from './errors.ts'
+import type { HighWaterMark, Mark } from './high-water-mark.ts'
 import { Ledger, type LedgerOptions } from './ledger.ts'
 import { openTestLedger, TEST_ORIGIN, TestRuntime, testSigner, textRecord } from './testing.ts'
 
@@ -14,8 +16,9 @@ const WHY = new LedgerError('read-only', 'asked for')
 
 function openReadOnly(
   storage: StorageCapability,
-  how: { damaged?: boolean; known?: number } = {},
+  how: { damaged?: boolean; known?: number; mark?: HighWaterMark } = {},
 ): Promise<Ledger> {
+  const { mark, ...others } = how
   const signer = testSigner()
   const options: LedgerOptions = {
     storage,
@@ -23,8 +26,9 @@ function openReadOnly(
     signer,
     verifiers: [verifierFromVkey(signer.vkey)],
     runtime: new TestRuntime(),
+    ...(mark === undefined ? {} : { mark }),
   }
-  return Ledger.openReadOnly(options, { why: WHY, ...how })
+  return Ledger.openReadOnly(options, { why: WHY, ...others })
 }
 
 /** A ledger of 600 entries, in commits of 30, that was stopped cleanly. */
@@ -150,6 +154,46 @@ async function openDamaged(files: ReadonlyMap<string, Uint8Array>): Promise<numb
     return undefined
   }
 }
+
+const refuse = (): Promise<never> => Promise.reject(new Error('nothing may be written'))
+
+const markOf = (mark: Mark): HighWaterMark => ({
+  name: 'mark',
+  remedy: (size) => `accept ${size}`,
+  read: () => Promise.resolve(mark),
+  begin: refuse,
+  note: refuse,
+  close: () => Promise.resolve(),
+})
+
+describe('a ledger that is opened for reading only, with a high-water mark', () => {
+  const ROOT = nobleHasher.leaf(new Uint8Array([1]))
+
+  it('shows what the mark covers, and nothing where the mark is of another tree', async () => {
+    const files = await killed(2, 1, 1)
+    const { root } = (await openReadOnly(new MemoryStorage({ files }), { known: 3 })).head
+    const storage = new MemoryStorage({ files })
+    expect((await openReadOnly(storage, { mark: markOf({ size: 3, root }) })).size).toBe(3)
+    for (const size of [2, 3])
+      for (const damaged of [false, true])
+        await expect(
+          openReadOnly(storage, { damaged, mark: markOf({ size, root: ROOT }) }),
+        ).rejects.toMatchObject({
+          code: 'corrupt',
+          message: expect.stringContaining('acknowledged'),
+        })
+  })
+
+  it('shows less than the mark says, says so, and denies nothing', async () => {
+    const storage = new MemoryStorage({ files: await killed(2, 1, 1) })
+    const ledger = await openReadOnly(storage, { mark: markOf({ size: 5, root: ROOT }) })
+    expect([ledger.size, ledger.status().reason]).toEqual([
+      3,
+      'asked for; 5 entries were acknowledged, 3 are found',
+    ])
+    expect(await code(ledger.recordById('r4'))).toBe('read-only')
+  })
+})
 
 describe('a damaged tail', () => {
   const tail = 'tail/000000000000'

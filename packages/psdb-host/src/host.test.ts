@@ -1,5 +1,5 @@
 // The storage capability against the C store in a child process.
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { StorageCapability } from '@service-fs/storage/capability'
@@ -10,6 +10,8 @@ import { openPsdbStorage } from '@service-fs/storage-psdb/storage'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openPsdbProcess } from './process.ts'
 import { missing, TestDisk } from './testing.ts'
+
+const mount = (...args: string[]): boolean => spawnSync('mount', args).status === 0
 
 if (missing === '') {
   for (const ledger of ['main', 'audit'] as const) {
@@ -125,6 +127,29 @@ describe.skipIf(missing !== '')(`psdb-host${missing}`, () => {
     await disk.kill()
     await (await waiting).close()
   })
+
+  const noMount = process.getuid?.() === 0 ? '' : ' (skipped: not root)'
+  it.skipIf(noMount !== '')(
+    `says what the file system of a full or read-only image says${noMount}`,
+    async () => {
+      const at = disk.dir.path
+      expect(mount('-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', at)).toBe(true)
+      try {
+        const lines: string[] = []
+        const report = (line: string): void => void lines.push(line)
+        const storage = openPsdbStorage((await disk.open({ report })).client('acme'), 'main')
+        await storage.beginTail(0, 1, bytesOf(10))
+        await expect(storage.beginTail(1, 2, bytesOf(3_000_000))).rejects.toMatchObject({ code: 'io' })
+        expect(lines.join('\n')).toContain('the disk: write: No space left on device')
+        await disk.kill()
+        expect(mount('-o', 'remount,ro', at)).toBe(true)
+        await expect(disk.open()).rejects.toThrow(/disk\.img: Read-only file system/)
+      } finally {
+        await disk.kill()
+        spawnSync('umount', [at])
+      }
+    },
+  )
 
   it('leaves the signals that stop a service to its parent', async () => {
     const host = await disk.open()
