@@ -14,6 +14,8 @@ const CLIENTS = 24
 const FOLLOWERS = 3
 const RECORDS = 700
 const SUBJECTS = ['ann', 'bob', 'cleo']
+/** Who appends what the others read. */
+const WRITER = 'dora'
 const TENANT = 'test'
 
 /** A read that was answered: what it has to say in the audit sub-ledger. */
@@ -47,7 +49,7 @@ interface Served {
 /** Makes the tokens of the subjects, by name, in the file that the configuration names. */
 async function makeTokens(config: string): Promise<Map<string, string>> {
   const tokens = new Map<string, string>()
-  for (const name of SUBJECTS) {
+  for (const name of [...SUBJECTS, WRITER]) {
     const whose = ['--name', name, '--tenant', TENANT, '--roles', 'append,examine']
     const made = await serviceFsCommand(['token', 'add', '--config', config, ...whose])
     expect(made.code, made.stderr).toBe(0)
@@ -182,6 +184,18 @@ function question(below: (limit: number) => number): Question {
       target: `v1/entries/${cursor}`,
       shown: () => ({ route: '/v1/entries/{cursor}', method: 'HEAD', cursor, entries: 0, bytes: 0 }),
     }),
+    () => ({
+      method: 'POST',
+      target: 'v1/append',
+      body: recordOf(cursor),
+      shown: () => ({
+        route: '/v1/append',
+        outcome: 'duplicate',
+        payload_id: idOf(cursor),
+        cursor,
+        entries: 1,
+      }),
+    }),
     () => tool('ledger.record', { cursor }, () => ({ route: '/v1/entries/{cursor}', cursor, entries: 1 })),
     () =>
       tool('ledger.entries', { since, limit }, (text) => {
@@ -194,6 +208,12 @@ function question(below: (limit: number) => number): Question {
 
 function idOf(cursor: number): string {
   return `papers/${cursor}`
+}
+
+/** The record with this cursor, as it is appended. */
+function recordOf(cursor: number): string {
+  const payload = { text: 'x'.repeat(((cursor - 1) * 37) % 300) }
+  return JSON.stringify({ payload_id: idOf(cursor), payload })
 }
 
 function tile(path: string, entries: number): Question {
@@ -295,7 +315,7 @@ class Load {
   }
 
   async append(fields: Record<string, string>, body: string): Promise<Response> {
-    const headers = { authorization: `Bearer ${this.#tokens.get('ann')}`, ...fields }
+    const headers = { authorization: `Bearer ${this.#tokens.get(WRITER)}`, ...fields }
     const answer = await this.#served.fetch('v1/append', { method: 'POST', headers, body })
     await answer.arrayBuffer()
     return answer
@@ -303,9 +323,7 @@ class Load {
 }
 
 async function fill(load: Load): Promise<void> {
-  const lines = Array.from({ length: RECORDS }, (_, i) =>
-    JSON.stringify({ payload_id: idOf(i + 1), payload: { text: 'x'.repeat((i * 37) % 300) } }),
-  )
+  const lines = Array.from({ length: RECORDS }, (_, i) => recordOf(i + 1))
   const answer = await load.append({ 'content-type': 'application/x-ndjson' }, lines.join('\n'))
   expect(answer.status).toBe(200)
 }

@@ -204,7 +204,7 @@ function wireOf(
     // Loaded when it is asked for: most tenants never are.
     async mcp(call) {
       const { mcpServer } = await import('./mcp/server.ts')
-      answerMcp ??= mcpServer(call.options)
+      answerMcp ??= mcpServer(call)
       return answerMcp(call)
     },
     codings: CODINGS,

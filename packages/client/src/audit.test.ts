@@ -6,7 +6,7 @@ import { entriesOf } from '@service-fs/format/entry'
 import { sha256Hex } from '@service-fs/native/native'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { canonicalJson } from './read.ts'
-import { READ_TYPE, momentOf, readText, type Read } from './reads.ts'
+import { READ_TYPE, matches, momentOf, readText, spansOf, type Read } from './reads.ts'
 import {
   cli,
   TEST_ORIGIN,
@@ -189,6 +189,10 @@ it('names what records no read, and what is no audit sub-ledger', async () => {
     [{ next_cursor: 4, since: 5 }, 'next_cursor'],
     [{ tile: 'tile/entries/000', entries: 255 }, '256 entries'],
     [{ outcome: 'refused' }, 'outcome'],
+    [{ outcome: 'duplicate', cursors: '1-2', entries: 3, records: 2 }, 'cursors of 3 records'],
+    [{ outcome: 'duplicate', cursors: '3-1', entries: 1, records: 2 }, 'cursors such as 1-3,7'],
+    [{ outcome: 'duplicate', cursors: 'all', entries: 1, records: 2 }, 'cursors such as 1-3,7'],
+    [{ outcome: 'conflict', cursor: 1, entries: 1, records: -1 }, 'records as a whole number'],
     [{ when: '2026-11-22' }, 'when'],
     [{ request_id: 'other' }, 'an id with other'],
   ]
@@ -243,4 +247,28 @@ it('reads times, and shows text that no terminal takes for commands', () => {
     expect(momentOf(text)).toBeUndefined()
   const read = { ...JSON.parse(readRecord(1).payload.toString()), subject: 'a\u001b[2J\u009b b' } as Read
   expect(readText(read)).toContain('"a\\u001b[2J\\u009b b" GET /v1/checkpoint (0 entries')
+})
+
+it('finds and prints what an append told of records that were there', () => {
+  const read: Read = {
+    subject: 'token:spy',
+    request_id: 'q',
+    method: 'POST',
+    route: '/v1/append',
+    entries: 4,
+    bytes: 90,
+    outcome: 'duplicate',
+    when: '2026-11-22T00:00:00.000Z',
+    cursors: '1-3,7',
+    records: 5,
+  }
+  expect(readText(read)).toBe(
+    'token:spy POST /v1/append outcome=duplicate cursors=1-3,7 records=5 (4 entries, 90 bytes)',
+  )
+  expect(spansOf(read)).toEqual([
+    { first: 0, end: 3 },
+    { first: 6, end: 7 },
+  ])
+  const finds = (index: number): boolean => matches(read, { span: { first: index, end: index + 1 } })
+  expect([0, 2, 3, 5, 6, 7].map(finds)).toEqual([true, true, false, false, true, false])
 })

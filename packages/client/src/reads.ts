@@ -29,7 +29,21 @@ export interface Read {
 
 const TEXTS = ['subject', 'request_id', 'method', 'route', 'outcome', 'when'] as const
 /** Whole numbers from 0 wherever they stand. */
-const COUNTS = ['entries', 'bytes', 'since', 'limit', 'next_cursor', 'cursor', 'size', 'index', 'from', 'to']
+const COUNTS = [
+  'entries',
+  'bytes',
+  'since',
+  'limit',
+  'next_cursor',
+  'cursor',
+  'size',
+  'index',
+  'from',
+  'to',
+  'records',
+]
+/** `duplicate` and `conflict`: what an append told of records that were there before. */
+const OUTCOMES: ReadonlySet<string> = new Set(['shown', 'duplicate', 'conflict'])
 const STANDING: ReadonlySet<string> = new Set([...TEXTS, 'entries', 'bytes'])
 
 /** The read that an entry of an audit sub-ledger records. @throws Error that says what was expected and what was found */
@@ -49,7 +63,7 @@ function readOf({ header, payload, split, continuation }: Entry): Read {
   expect(isCount(found.entries) && isCount(found.bytes), 'entries and bytes', text.slice(0, 60))
   expect(/^(?:GET|HEAD|POST)$/.test(found.method), 'method GET, HEAD or POST', found.method)
   expect(found.route.startsWith('/'), 'a route', found.route)
-  expect(found.outcome === 'shown', 'outcome shown', found.outcome)
+  expect(OUTCOMES.has(found.outcome), 'outcome shown, duplicate or conflict', found.outcome)
   expect(isTime(found.when), 'when as RFC 3339 in UTC with milliseconds', found.when)
   expect(header.id.startsWith(`read-${found.request_id}-`), `an id with ${found.request_id}`, header.id)
   checkRange(found)
@@ -58,7 +72,16 @@ function readOf({ header, payload, split, continuation }: Entry): Read {
 
 /** What it says that it showed must agree with where it says that this was. */
 function checkRange(read: Read): void {
-  const { since, next_cursor: next, limit, entries, tile } = read
+  const { since, next_cursor: next, limit, entries, tile, cursors, records } = read
+  if (cursors !== undefined) {
+    const most = rangesIn(cursors).reduce((sum, { first, end }) => sum + (end - first), 0)
+    // A record may stand in a batch more than once.
+    expect(
+      most >= 1 && (entries <= most || entries <= Number(records)),
+      `cursors of ${entries} records`,
+      String(cursors),
+    )
+  }
   if (typeof since === 'number' && typeof next === 'number') {
     expect(next >= since, `next_cursor from ${since} on`, String(next))
     expect(entries <= next - since, `at most ${next - since} entries`, String(entries))
@@ -98,17 +121,30 @@ export interface Span {
   end: number
 }
 
-/** The entries of the ledger that a read showed, or proved; undefined where it is about none, or about the sub-ledger. */
-export function spanOf(read: Read): Span | undefined {
-  const { route, tile, cursor, since, next_cursor: next, index } = read
-  if (route.startsWith('/audit/')) return undefined
+/** The entries of the ledger that a read showed, proved or told of; none where it is about none, or about the sub-ledger. */
+export function spansOf(read: Read): Span[] {
+  const { route, tile, cursor, cursors, since, next_cursor: next, index } = read
+  if (route.startsWith('/audit/')) return []
   if (typeof tile === 'string') {
     const { level, index: at, width } = parseTilePath(tile)
-    return level === 'entries' ? { first: at * TILE_WIDTH, end: at * TILE_WIDTH + width } : undefined
+    return level === 'entries' ? [{ first: at * TILE_WIDTH, end: at * TILE_WIDTH + width }] : []
   }
-  if (typeof cursor === 'number') return { first: cursor - 1, end: cursor }
-  if (typeof since === 'number' && typeof next === 'number') return { first: since, end: next }
-  return typeof index === 'number' ? { first: index, end: index + 1 } : undefined
+  if (cursors !== undefined) return rangesIn(cursors)
+  if (typeof cursor === 'number') return [{ first: cursor - 1, end: cursor }]
+  if (typeof since === 'number' && typeof next === 'number') return [{ first: since, end: next }]
+  return typeof index === 'number' ? [{ first: index, end: index + 1 }] : []
+}
+
+/** The entries of cursors as `1-3,7`. @throws Error for another text */
+function rangesIn(cursors: string | number): Span[] {
+  return String(cursors)
+    .split(',')
+    .map((range) => {
+      const [, from = '', to = from] = /^([1-9]\d{0,15})(?:-([1-9]\d{0,15}))?$/.exec(range) ?? []
+      const span = { first: Number(from) - 1, end: Number(to) }
+      expect(from !== '' && span.end > span.first, 'cursors such as 1-3,7', range)
+      return span
+    })
 }
 
 /** Which reads are looked for; what is absent is not looked at. */
@@ -127,13 +163,13 @@ export function matches(read: Read, filter: ReadFilter): boolean {
   if (requestId !== undefined && read.request_id !== requestId) return false
   if (route !== undefined && read.route !== route && !read.route.startsWith(`${route}/`)) return false
   if (span === undefined) return true
-  const shown = spanOf(read)
-  return shown !== undefined && shown.first < span.end && shown.end > span.first
+  return spansOf(read).some(({ first, end }) => first < span.end && end > span.first)
 }
 
 /** A read on one line: who, how, what, how much. */
 export function readText(read: Read): string {
   const what = Object.entries(read).filter(([name]) => !STANDING.has(name))
+  if (read.outcome !== 'shown') what.unshift(['outcome', read.outcome])
   const words = [read.subject, read.method, read.route, ...what.map(([name, value]) => `${name}=${value}`)]
   return `${words.map(printable).join(' ')} (${read.entries} entries, ${read.bytes} bytes)`
 }

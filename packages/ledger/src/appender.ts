@@ -109,7 +109,7 @@ export class Appender {
   appendFresh(records: readonly NewRecord[]): Promise<{ entries: Appended[]; checkpoint: string }> {
     return this.#taken(records, () => {
       const group = new Group()
-      const nths = records.map((record) => addNew(group, record, undefined, this.#parts.runtime.hasher))
+      const nths = records.map((record) => addNew(group, record, undefined))
       return this.#enqueue(group, nths, [])
     })
   }
@@ -155,6 +155,8 @@ export class Appender {
   }
 
   async #append(records: readonly NewRecord[]): Promise<{ entries: Appended[]; checkpoint: string }> {
+    // Whether two records of the batch go together is told before the ledger is asked: so it tells nothing of the ledger.
+    checkTwins(records, this.#parts.runtime.hasher)
     const found: (Appended | undefined)[] = []
     // Comparing with what is there takes time in which others may append: look until nothing new is found, then enqueue at once.
     for (;;) {
@@ -171,7 +173,6 @@ export class Appender {
     records: readonly NewRecord[],
     found: readonly (Appended | undefined)[],
   ): { group: Group; nths: number[]; known: { at: number; holder: OnItsWay | number }[] } {
-    const { hasher } = this.#parts.runtime
     const group = new Group()
     const nths: number[] = []
     const known: { at: number; holder: OnItsWay | number }[] = []
@@ -182,7 +183,7 @@ export class Appender {
       if (found[at] !== undefined) continue
       const holder = this.#onTheirWay.get(record.id) ?? this.#parts.indexer.find(record.id)
       if (holder !== undefined) known.push({ at, holder })
-      else nths[at] = addNew(group, record, twins, hasher)
+      else nths[at] = addNew(group, record, twins)
     }
     return { group, nths, known }
   }
@@ -197,7 +198,7 @@ export class Appender {
     throw new LedgerError(
       'conflict',
       `identifier ${JSON.stringify(record.id)}: entry ${index} (cursor ${index + 1}) holds another record of that identifier`,
-      { index },
+      { index, recordId: record.id },
     )
   }
 
@@ -269,22 +270,29 @@ export class Appender {
 }
 
 /** The record's place in the group; that of its twin when the same record stands in it already. */
-function addNew(
-  group: Group,
-  record: NewRecord,
-  twins: Map<string, number> | undefined,
-  hasher: Hasher,
-): number {
+function addNew(group: Group, record: NewRecord, twins: Map<string, number> | undefined): number {
   const twin = twins?.get(record.id)
   if (twin === undefined) {
     twins?.set(record.id, group.records.length)
     return group.records.push(record) - 1
   }
-  if (sameContent(group.records[twin] as NewRecord, record, hasher)) return twin
-  throw new LedgerError(
-    'conflict',
-    `identifier ${JSON.stringify(record.id)}: stands twice in the batch, with different content`,
-  )
+  return twin
+}
+
+/** Refuses two records of one identifier with different content. */
+function checkTwins(records: readonly NewRecord[], hasher: Hasher): void {
+  if (records.length === 1) return
+  const first = new Map<string, NewRecord>()
+  for (const record of records) {
+    const twin = first.get(record.id)
+    if (twin === undefined) first.set(record.id, record)
+    else if (!sameContent(twin, record, hasher)) {
+      throw new LedgerError(
+        'conflict',
+        `identifier ${JSON.stringify(record.id)}: stands twice in the batch, with different content`,
+      )
+    }
+  }
 }
 
 function made(content: RecordContent, sha256Hex: Sha256Hex, codec: Codec): Uint8Array[] {

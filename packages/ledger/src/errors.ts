@@ -18,16 +18,25 @@ export type LedgerErrorCode =
   | 'signer'
   | 'corrupt'
 
-/** What a ledger refuses or can't do. `code` is stable; `index` is the entry that it is about, where there is one. */
+/**
+ * What a ledger refuses or can't do. `code` is stable; `index` is the entry that it is about, where there is one, and
+ * `recordId` the identifier of a record that was refused for it.
+ */
 export class LedgerError extends Error {
   readonly code: LedgerErrorCode
   readonly index: number | undefined
+  readonly recordId: string | undefined
 
-  constructor(code: LedgerErrorCode, message: string, options?: { index?: number; cause?: unknown }) {
+  constructor(
+    code: LedgerErrorCode,
+    message: string,
+    options?: { index?: number; recordId?: string; cause?: unknown },
+  ) {
     super(message, options?.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'LedgerError'
     this.code = code
     this.index = options?.index
+    this.recordId = options?.recordId
   }
 }
 

@@ -5,6 +5,7 @@ import type { Codec } from '@service-fs/tlog/codec'
 import * as v from 'valibot'
 
 import { checkCharset } from './body-meaning.ts'
+import { appendRecords } from './append-reads.ts'
 import { allowanceFor, canonicalJson, JsonError, parseJson, type Allowance } from './canonicaljson.ts'
 import { answer, jsonAnswer, type Answer, type Call, type Limits } from './call.ts'
 import { Problem } from './problem.ts'
@@ -57,25 +58,27 @@ function jsonType(request: Pick<WireRequest, 'header'>): string {
 }
 
 async function appendOne(call: Call, record: NewRecord): Promise<Answer> {
-  const { entries, checkpoint } = await call.ledger.append([record])
-  const [entry] = entries
-  if (entry === undefined) throw new Error('the ledger answered an append without an entry')
-  if (accepts(call.request, TLOG_PROOF)) {
-    return answer(`${TLOG_PROOF}; charset=utf-8`, await call.ledger.tlogProof(entry.index))
-  }
-  return jsonAnswer(`{${entryMembers(record, entry)},"checkpoint":${quotedCheckpoint(checkpoint)}}`)
+  return appendRecords(call, [record], async ({ entries, checkpoint }) => {
+    const [entry] = entries
+    if (entry === undefined) throw new Error('the ledger answered an append without an entry')
+    if (accepts(call.request, TLOG_PROOF)) {
+      return answer(`${TLOG_PROOF}; charset=utf-8`, await call.ledger.tlogProof(entry.index))
+    }
+    return jsonAnswer(`{${entryMembers(record, entry)},"checkpoint":${quotedCheckpoint(checkpoint)}}`)
+  })
 }
 
 async function appendMany(call: Call): Promise<Answer> {
   const records = batchRecords(call)
-  const { entries, checkpoint } = await call.ledger.append(records)
-  let list = ''
-  for (const [i, record] of records.entries()) {
-    const entry = entries[i]
-    if (entry === undefined) throw new Error('the ledger answered an append with too few entries')
-    list += `${i === 0 ? '' : ','}{${entryMembers(record, entry)}}`
-  }
-  return jsonAnswer(`{"entries":[${list}],"checkpoint":${quotedCheckpoint(checkpoint)}}`)
+  return appendRecords(call, records, ({ entries, checkpoint }) => {
+    let list = ''
+    for (const [i, record] of records.entries()) {
+      const entry = entries[i]
+      if (entry === undefined) throw new Error('the ledger answered an append with too few entries')
+      list += `${i === 0 ? '' : ','}{${entryMembers(record, entry)}}`
+    }
+    return jsonAnswer(`{"entries":[${list}],"checkpoint":${quotedCheckpoint(checkpoint)}}`)
+  })
 }
 
 function entryMembers(record: NewRecord, entry: Appended): string {

@@ -38,7 +38,7 @@ export async function recordRead(
     entries: isHead ? 0 : shown.entries,
     bytes: isHead ? 0 : bytes,
     ...(via === undefined ? {} : { via }),
-    outcome: 'shown',
+    outcome: shown.outcome ?? 'shown',
     when: new Date(options.now()).toISOString(),
   })
   const id = `read-${requestId}-${options.requestId()}`

@@ -4,6 +4,7 @@ import type { Codec } from '@service-fs/tlog/codec'
 
 import type { Coding } from './body-meaning.ts'
 import { MAX_VALUES } from './canonicaljson.ts'
+import type { AppendReads } from './append-reads.ts'
 import type { Followers } from './followers.ts'
 import type { Query, WireRequest, WireResponse } from './request.ts'
 
@@ -43,6 +44,10 @@ export interface Limits {
   maxEntries: number
   /** /v1/entries ends an answer with the record that reaches this. */
   maxEntriesBytes: number
+  /** 409 answers to appends of one subject that may not read. */
+  conflictsPerMinute: number
+  /** Records that were there already, in the answers to its appends. */
+  duplicatesPerMinute: number
   /** Followers at a time. */
   maxFollowers: number
   /** Of events, in one batch of a follower: it ends with the record that reaches this. */
@@ -63,6 +68,8 @@ export const DEFAULT_LIMITS: Limits = {
   defaultEntries: 100,
   maxEntries: 1000,
   maxEntriesBytes: 32 * 2 ** 20,
+  conflictsPerMinute: 300,
+  duplicatesPerMinute: 60_000,
   maxFollowers: 1024,
   followBytes: 256 * 1024,
   followWindow: 4 * 2 ** 20,
@@ -117,6 +124,7 @@ export interface Call {
   readonly ledger: WireLedger
   readonly isAudit: boolean
   readonly followers: Followers
+  readonly appendReads: AppendReads
   /** The pattern's parameters, percent-decoded. */
   readonly params: Readonly<Record<string, string>>
   readonly query: Query
@@ -126,11 +134,13 @@ export interface Call {
 export interface Shown {
   /** Range, cursor, index or tile. */
   readonly what: Readonly<Record<string, string | number>>
-  /** How many records or entries the body holds. */
+  /** How many records or entries the body holds, or tells of. */
   readonly entries: number
+  /** `duplicate`, `conflict`: what an append told of records that were there. Default: `shown`. */
+  readonly outcome?: 'duplicate' | 'conflict'
 }
 
-/** A response; a route that is recorded says what it shows, and its body is whole. */
+/** A response. What says what it shows is recorded before it is given: its body is whole. */
 export interface Answer extends WireResponse {
   body: string | Uint8Array
   shown?: Shown

@@ -698,7 +698,7 @@ function tiles({ it, same, refused }: Tools): void {
   })
 }
 
-function audit({ it, same, like }: Tools): void {
+function audit({ it, same, like, refused }: Tools): void {
   it('records every read before it is shown, by GET or HEAD', async (w) => {
     await w.grow([3])
     await w.ask('/v1/entries/1')
@@ -757,8 +757,44 @@ function audit({ it, same, like }: Tools): void {
     await w.ask('/v1/entries?since=x')
     await w.ask('/v1/entries', { tenant: 'globex' })
     await w.ask('/v1/append')
-    await w.append('r0', 'another')
+    await w.append('', 'no identifier')
+    const twins = '{"payload_id":"r0","payload":1}\n{"payload_id":"r0","payload":2}\n'
+    refused(await w.post(twins, NDJSON), 'conflict', { cursor: undefined })
     same((await w.ask('/v1/entries/1', { headers })).headers['x-audit-index'], '2')
+  })
+
+  it('records what an append tells of records that were there, before it is answered', async (w) => {
+    const told = async (got: Answer): Promise<Json> => {
+      const { payload } = await w.auditEntry(Number(got.headers['x-audit-index']))
+      like(payload, { route: '/v1/append', method: 'POST', subject: 'anonymous', bytes: got.body.length })
+      return payload
+    }
+    for (const id of ['a', 'b', 'c', 'd']) {
+      same((await w.append(id, 1)).headers['x-audit-index'], undefined)
+    }
+    like(await told(await w.append('b', 1)), {
+      outcome: 'duplicate',
+      payload_id: 'b',
+      cursor: 2,
+      entries: 1,
+    })
+    const proof = await w.post('{"payload_id":"c","payload":1}', { accept: PROOF })
+    like(await told(proof), { outcome: 'duplicate', payload_id: 'c', cursor: 3, entries: 1 })
+    const taken = await w.append('c', 2)
+    refused(taken, 'conflict', { cursor: 3 })
+    like(await told(taken), { outcome: 'conflict', payload_id: 'c', cursor: 3, entries: 1, records: 1 })
+    const batch = ['d', 'new', 'a', 'new', 'b', 'd'].map((id) => `{"payload_id":"${id}","payload":1}\n`)
+    like(await told(await w.post(batch.join(''), NDJSON)), {
+      outcome: 'duplicate',
+      cursors: '1-2,4',
+      entries: 4,
+      records: 6,
+    })
+    const mixed = await w.post('{"payload_id":"x","payload":1}\n{"payload_id":"d","payload":2}\n', NDJSON)
+    refused(mixed, 'conflict', { cursor: 4 })
+    like(await told(mixed), { outcome: 'conflict', payload_id: 'd', cursor: 4, entries: 1, records: 2 })
+    const fresh = '{"payload_id":"y","payload":1}\n{"payload_id":"y","payload":1}\n'
+    same((await w.post(fresh, NDJSON)).headers['x-audit-index'], undefined)
   })
 
   it('is a ledger like the other: listed, proven, kept over restarts', async (w) => {
@@ -835,12 +871,14 @@ function clocks({ it, same, refused }: Tools): void {
         refused(got, 'clock-behind', {})
         same([got.headers['retry-after'], got.headers['x-audit-index']], ['10', undefined])
       }
-      same((await w.append('a', 1)).json.duplicate, true)
+      // That it is there already is a read.
+      refused(await w.append('a', 1), 'clock-behind', {})
       same((await w.ask('/healthz')).status, 200)
     }
     await w.advance(1)
+    same((await w.append('a', 1)).json.duplicate, true)
     same((await w.append('b', 1)).json.index, 1)
-    same((await w.ask('/v1/entries/2')).headers['x-audit-index'], '1')
+    same((await w.ask('/v1/entries/2')).headers['x-audit-index'], '2')
   })
 }
 

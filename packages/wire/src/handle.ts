@@ -1,6 +1,7 @@
 /** From a request to its response: tenant, route, handler, audit entry. */
 import { answerSize } from './answer-size.ts'
 import { appendBodyLimit } from './append.ts'
+import { AppendReads } from './append-reads.ts'
 import { recordRead } from './audit.ts'
 import { contentCoding } from './body-meaning.ts'
 import {
@@ -36,7 +37,8 @@ export interface Wire {
   readonly limits: Limits
 }
 
-export function createWire(options: WireOptions): Wire {
+/** `told`: what subjects were told by appends so far, where two wires answer for one ledger. */
+export function createWire(options: WireOptions, told?: AppendReads): Wire {
   const limits: Limits = { ...DEFAULT_LIMITS, ...options.limits }
   const routes = routesOf(options)
   const rules: HeadRules = {
@@ -47,6 +49,7 @@ export function createWire(options: WireOptions): Wire {
     codings: options.codings ?? [],
   }
   const followers = new Followers({ ...options, limits })
+  const appendReads = told ?? new AppendReads(limits, () => options.now())
   return {
     routes,
     limits,
@@ -61,7 +64,7 @@ export function createWire(options: WireOptions): Wire {
       let response: WireResponse
       try {
         requestId = clientRequestId(request) ?? options.requestId()
-        response = await dispatch(request, requestId, { options, limits, followers }, rules)
+        response = await dispatch(request, requestId, { options, limits, followers, appendReads }, rules)
       } catch (error) {
         requestId ??= options.requestId()
         const problem = problemOf(error)
@@ -77,7 +80,7 @@ export function createWire(options: WireOptions): Wire {
 async function dispatch(
   request: WireRequest,
   requestId: string,
-  own: Pick<Call, 'options' | 'limits' | 'followers'>,
+  own: Pick<Call, 'options' | 'limits' | 'followers' | 'appendReads'>,
   rules: HeadRules,
 ): Promise<WireResponse> {
   const { options } = own
@@ -95,7 +98,7 @@ async function dispatch(
   }
   const answer = await made(call, route)
   if (!isWhole(answer)) return answer
-  if (route.recorded) await record(call, route, answer)
+  if (route.recorded || answer.shown !== undefined) await record(call, route, answer)
   const { shown: _, ...response } = answer
   return response
 }

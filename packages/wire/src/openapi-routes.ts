@@ -60,6 +60,13 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
         [PROOF]: { type: 'string', description: "the record's proof, when Accept names it; not for a batch" },
       },
     },
+    answerHeaders: {
+      'X-Audit-Index': {
+        type: 'string',
+        description:
+          'the entry of the audit sub-ledger that records what this answer, or 409, tells of records that were there already; absent when it tells of none',
+      },
+    },
     codes: [
       'bad-record',
       'conflict',

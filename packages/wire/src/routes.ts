@@ -19,7 +19,7 @@ export interface Route {
   readonly pattern: string
   /** Names of the query parameters it takes. */
   readonly query: readonly string[]
-  /** Whether an answer shows something of the ledger: then it is recorded before it is given. */
+  /** Whether every answer shows something of the ledger: it is recorded before it is given. */
   readonly recorded: boolean
   /** Whether an answer goes on until its reader or the server ends it. */
   readonly streams?: true

@@ -10,7 +10,7 @@ export interface Answered {
   /** The media type, with its parameters. */
   readonly type: string
   readonly text: string
-  /** The entry of the audit sub-ledger that records it; undefined for an append. */
+  /** The entry of the audit sub-ledger that records it; undefined for an append that tells of no other record. */
   readonly auditIndex: number | undefined
 }
 
@@ -87,10 +87,10 @@ export class Caller {
     if (request.roles !== undefined) inner.roles = request.roles
     const response = await this.#wire.handle(inner)
     const text = this.#textOf(response)
-    if (response.status >= 400) throw new Refused(response.status, text)
     const index = response.headers['x-audit-index']
     const auditIndex = index === undefined ? undefined : Number(index)
     if (auditIndex !== undefined) this.auditIndexes.push(auditIndex)
+    if (response.status >= 400) throw new Refused(response.status, text)
     return { type: response.headers['content-type'] ?? '', text, auditIndex }
   }
 

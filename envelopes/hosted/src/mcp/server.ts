@@ -12,7 +12,7 @@ import {
   type CallToolResult,
   type Tool as ListedTool,
 } from '@modelcontextprotocol/sdk/types.js'
-import type { Answer, Call, WireOptions } from '@service-fs/wire/call'
+import type { Answer, Call } from '@service-fs/wire/call'
 import { allowanceFor, parseJson } from '@service-fs/wire/canonicaljson'
 import { createWire, type Wire } from '@service-fs/wire/handle'
 import { VERSION } from '../version.ts'
@@ -33,11 +33,15 @@ const AUDIT_INDEX = 'service-fs/audit-index'
 const PAGE_BYTES = 2 ** 20
 
 /**
- * What answers /mcp of the server with these options. What it reads or appends for a caller it asks of the same ledgers, by the
+ * What answers /mcp of the server that this call is of. What it reads or appends for a caller it asks of the same ledgers, by the
  * wire, which allows and records it.
  */
-export function mcpServer(options: WireOptions): (call: Call) => Promise<Answer> {
-  const wire = createWire({ ...options, limits: { ...options.limits, maxEntriesBytes: PAGE_BYTES } })
+export function mcpServer({
+  options,
+  appendReads,
+}: Pick<Call, 'options' | 'appendReads'>): (call: Call) => Promise<Answer> {
+  const limits = { ...options.limits, maxEntriesBytes: PAGE_BYTES }
+  const wire = createWire({ ...options, limits }, appendReads)
   return (call) => answer(call, wire)
 }
 

@@ -1,0 +1,203 @@
+/**
+ * What an append tells of records that were there before: that an identifier is taken (409), or that a record is there with this
+ * content (`duplicate`). Both are reads: they are recorded as such before they are answered, and whoever may not read gets
+ * so many of them a minute, and no more.
+ */
+import type { Appended, NewRecord } from '@service-fs/ledger/record'
+
+import type { Answer, Call, Limits } from './call.ts'
+import { Problem, problemOf, problemResponse } from './problem.ts'
+import type { WireRequest } from './request.ts'
+
+type Asker = Pick<WireRequest, 'subject' | 'roles'>
+
+/** What the ledger answers an append. */
+interface Result {
+  readonly entries: readonly Appended[]
+  readonly checkpoint: string
+}
+
+const ANONYMOUS = 'anonymous'
+
+/** Appends the records and makes the answer, or that of a conflict. */
+export async function appendRecords(
+  call: Call,
+  records: readonly NewRecord[],
+  render: (result: Result) => Answer | Promise<Answer>,
+): Promise<Answer> {
+  const { request, appendReads } = call
+  appendReads.admit(request)
+  let result: Result
+  try {
+    result = await call.ledger.append(records)
+  } catch (error) {
+    return conflictAnswer(call, records, error)
+  }
+  const answer = await render(result)
+  const shown = appendReads.taken(request, result.entries)
+  if (shown.length > 0) answer.shown = shownDuplicates(records, result.entries, shown)
+  return answer
+}
+
+function conflictAnswer(call: Call, records: readonly NewRecord[], error: unknown): Answer {
+  const { request, appendReads } = call
+  const problem = problemOf(error)
+  const { cursor } = problem.members
+  // Without a cursor, both are in the batch: that says nothing of the ledger.
+  if (problem.code !== 'conflict' || typeof cursor !== 'number') throw error
+  const isLimited = appendReads.conflict(request)
+  const said = isLimited && records.length > 1 ? new Problem('conflict', UNNAMED) : problem
+  const id = error instanceof Error && 'recordId' in error ? { payload_id: String(error.recordId) } : {}
+  return {
+    ...problemResponse(said),
+    shown: { what: { ...id, cursor, records: records.length }, entries: 1, outcome: 'conflict' },
+  }
+}
+
+/** Were it said which, many identifiers could be tried at once, beside one that is known to be taken. */
+const UNNAMED =
+  'a record of this batch has the identifier of another record: a subject that may not read hears which one when it sends them one by one'
+
+function shownDuplicates(
+  records: readonly NewRecord[],
+  entries: readonly Appended[],
+  places: readonly number[],
+): NonNullable<Answer['shown']> {
+  const [place] = places
+  const cursors = places.map((at) => (entries[at] as Appended).index + 1)
+  const what =
+    records.length === 1 && place !== undefined
+      ? { payload_id: (records[place] as NewRecord).id, cursor: cursors[0] as number }
+      : { cursors: rangesOf(cursors), records: records.length }
+  return { what, entries: places.length, outcome: 'duplicate' }
+}
+
+/** An audit entry is not split: beyond these, the last range goes on to the last cursor. */
+const MOST_RANGES = 1000
+
+/** Cursors in order, as `1-3,7`. */
+export function rangesOf(cursors: readonly number[]): string {
+  const ranges: [number, number][] = []
+  for (const cursor of [...cursors].sort((a, b) => a - b)) {
+    const last = ranges.at(-1)
+    if (last !== undefined && (cursor <= last[1] + 1 || ranges.length === MOST_RANGES)) last[1] = cursor
+    else ranges.push([cursor, cursor])
+  }
+  return ranges.map(([from, to]) => (from === to ? String(from) : `${from}-${to}`)).join()
+}
+
+/** How many appended records it is remembered whose they are. */
+const MOST_OWN = 16_384
+const MOST_SUBJECTS = 4096
+const MINUTE_MS = 60_000
+
+/** What is left of a subject's minute: it fills up with time, and may be below zero. */
+interface Budget {
+  conflicts: number
+  duplicates: number
+  /** Milliseconds since 1970. */
+  at: number
+}
+
+/** What subjects were told so far, in this process. */
+export class AppendReads {
+  readonly #limits: Pick<Limits, 'conflictsPerMinute' | 'duplicatesPerMinute'>
+  readonly #now: () => number
+  /** By subject, the one that was told something last at the end. */
+  readonly #budgets = new Map<string, Budget>()
+  /** Who appended the record whose first entry has this index. */
+  readonly #own = new Map<number, string>()
+
+  constructor(limits: Pick<Limits, 'conflictsPerMinute' | 'duplicatesPerMinute'>, now: () => number) {
+    this.#limits = limits
+    this.#now = now
+  }
+
+  /**
+   * Refuses a subject that has been told too much, before its records are looked up: an answer that depends on them would tell
+   * it more. @throws Problem `rate-limited`
+   */
+  admit(asker: Asker): void {
+    if (!mayNotRead(asker)) return
+    const budget = this.#budgets.get(asker.subject ?? ANONYMOUS)
+    if (budget === undefined) return
+    this.#fill(budget)
+    const { conflictsPerMinute, duplicatesPerMinute } = this.#limits
+    const waits = [(1 - budget.conflicts) / conflictsPerMinute, (1 - budget.duplicates) / duplicatesPerMinute]
+    const minutes = Math.max(...waits)
+    if (minutes <= 0) return
+    throw new Problem(
+      'rate-limited',
+      `more identifiers and records that were there already than a subject without the role read may ask for: ${conflictsPerMinute} conflicts and ${duplicatesPerMinute} duplicates a minute`,
+      { retry_after: Math.max(1, Math.ceil(minutes * 60)) },
+    )
+  }
+
+  /** Counts a conflict. Whether the subject is one that may not read. */
+  conflict(asker: Asker): boolean {
+    return this.#count(asker, 1, 0)
+  }
+
+  /**
+   * Counts the duplicates that a subject is told of, and remembers whose the new records are. Which of the entries tell of a
+   * record that somebody else appended, or that it is not known who did.
+   */
+  taken(asker: Asker, entries: readonly Appended[]): number[] {
+    const subject = asker.subject ?? ANONYMOUS
+    const fresh = new Set<number>()
+    for (const { index, duplicate } of entries) if (!duplicate) fresh.add(index)
+    const told: number[] = []
+    for (const [at, { index, duplicate }] of entries.entries()) {
+      // A twin within the batch is as new as the first of the two.
+      if (!duplicate || fresh.has(index)) continue
+      if (subject === ANONYMOUS || this.#own.get(index) !== subject) told.push(at)
+    }
+    if (subject !== ANONYMOUS) this.#remember(subject, fresh)
+    if (told.length > 0) this.#count(asker, 0, told.length)
+    return told
+  }
+
+  #remember(subject: string, indexes: ReadonlySet<number>): void {
+    for (const index of indexes) this.#own.set(index, subject)
+    for (const index of this.#own.keys()) {
+      if (this.#own.size <= MOST_OWN) return
+      this.#own.delete(index)
+    }
+  }
+
+  #count(asker: Asker, conflicts: number, duplicates: number): boolean {
+    if (!mayNotRead(asker)) return false
+    const subject = asker.subject ?? ANONYMOUS
+    const budget = this.#budgets.get(subject) ?? this.#full()
+    this.#fill(budget)
+    budget.conflicts -= conflicts
+    budget.duplicates -= duplicates
+    this.#budgets.delete(subject)
+    this.#budgets.set(subject, budget)
+    for (const oldest of this.#budgets.keys()) {
+      if (this.#budgets.size <= MOST_SUBJECTS) break
+      this.#budgets.delete(oldest)
+    }
+    return true
+  }
+
+  #full(): Budget {
+    const { conflictsPerMinute, duplicatesPerMinute } = this.#limits
+    return { conflicts: conflictsPerMinute, duplicates: duplicatesPerMinute, at: this.#now() }
+  }
+
+  #fill(budget: Budget): void {
+    const now = this.#now()
+    // A clock that was set back fills nothing.
+    const minutes = Math.max(0, now - budget.at) / MINUTE_MS
+    const { conflictsPerMinute, duplicatesPerMinute } = this.#limits
+    budget.conflicts = Math.min(conflictsPerMinute, budget.conflicts + minutes * conflictsPerMinute)
+    budget.duplicates = Math.min(duplicatesPerMinute, budget.duplicates + minutes * duplicatesPerMinute)
+    budget.at = now
+  }
+}
+
+/** Whether the subject may append and not read: others could read the same by the routes for it. */
+function mayNotRead({ roles }: Asker): boolean {
+  return roles !== undefined && !roles.includes('read') && !roles.includes('examine')
+}
