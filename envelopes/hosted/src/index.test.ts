@@ -185,6 +185,21 @@ it('keeps in memory what a disk does not take', async () => {
   await index.close()
 })
 
+it('makes long runs of short ones while it is written', async () => {
+  const index = openRecordIndex(dir, { runEntries: 64 })
+  for (let size = 64; size <= 64 * 100; size += 64) {
+    fill(index, size)
+    await index.flush()
+  }
+  const deadline = Date.now() + 20_000
+  while ((await readdir(dir)).length > 8 && Date.now() < deadline)
+    await new Promise((go) => setTimeout(go, 20))
+  // 100 runs of one length have become those of the binary digits of 100, give or take.
+  expect((await readdir(dir)).length).toBeLessThanOrEqual(8)
+  expectWhole(index, 6_400)
+  await index.close()
+})
+
 it('finds in one run what stood in many', async () => {
   const cache = join(dir, 'many')
   for (let restart = 1; restart <= 40; restart++) {

@@ -144,7 +144,7 @@ class RunIndex implements RecordIndex {
   #fill(): void {
     this.#full.push(this.#pending)
     this.#pending = new Pending(this.#pending.to, this.#pending.root)
-    if (this.size >= this.#tryAt) this.#writing ??= this.#write()
+    if (this.size >= this.#tryAt) this.#writing ??= this.#write().finally(() => (this.#writing = undefined))
   }
 
   async flush(): Promise<void> {
@@ -196,8 +196,6 @@ class RunIndex implements RecordIndex {
 
   /** Never rejects: what can't be written stays in memory. */
   async #write(): Promise<void> {
-    // What else is put in this turn is not held up.
-    await Promise.resolve()
     for (let full = this.#full[0]; full !== undefined; full = this.#full[0]) {
       const generation = this.#generation
       try {
@@ -211,9 +209,8 @@ class RunIndex implements RecordIndex {
         this.#tryAt = this.size + this.#runEntries
         break
       }
-      if (!this.#isClosing) this.#merging ??= this.#merge()
+      this.#merging ??= this.#merge().finally(() => (this.#merging = undefined))
     }
-    this.#writing = undefined
   }
 
   /** Makes one run of those at the end that are short beside each other. Never rejects. */
@@ -235,7 +232,6 @@ class RunIndex implements RecordIndex {
         break
       }
     }
-    this.#merging = undefined
   }
 
   #worthMerging(): Run[] {

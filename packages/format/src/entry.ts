@@ -176,10 +176,16 @@ function prefixed(name: string, problem: string | undefined): string | undefined
   return problem === undefined ? undefined : `${name}: ${problem}`
 }
 
+let lastTime = ''
+
 /** RFC 3339 in UTC with milliseconds, of a day that there is. */
 function isTime(text: string): boolean {
+  // Records that were appended together have one time.
+  if (text === lastTime) return true
   const ms = TIME.test(text) ? Date.parse(text) : Number.NaN
-  return !Number.isNaN(ms) && new Date(ms).toISOString() === text
+  const isOne = !Number.isNaN(ms) && new Date(ms).toISOString() === text
+  if (isOne) lastTime = text
+  return isOne
 }
 
 function badEntry(message: string): FormatError {

@@ -465,15 +465,25 @@ export class Ledger {
   /** The records whose first entry is in the range, from entries checked against the tree. */
   async #recordsIn(from: number, to: number): Promise<IndexedRecord[]> {
     const records: IndexedRecord[] = []
-    for (let start = from; start < to;) {
-      const end = Math.min(to, start - (start % 256) + 256)
-      for (const [i, bytes] of (await this.#reader.entries(start, end)).entries()) {
-        const entry = this.#parse(start + i, bytes)
-        if (entry.continuation === undefined) records.push({ id: entry.header.id, index: start + i })
+    let next = this.#entriesOf(from, to)
+    for (let at = from; at < to;) {
+      const entries = await next
+      const after = at + entries.length
+      // Read while these are taken apart.
+      next = after < to ? this.#entriesOf(after, to) : Promise.resolve([])
+      next.catch(() => undefined)
+      for (const bytes of entries) {
+        const entry = this.#parse(at, bytes)
+        if (entry.continuation === undefined) records.push({ id: entry.header.id, index: at })
+        at += 1
       }
-      start = end
     }
     return records
+  }
+
+  /** The entries from `from` on, up to the end of its bundle or `to`. */
+  #entriesOf(from: number, to: number): Promise<Uint8Array[]> {
+    return this.#reader.entries(from, Math.min(to, from - (from % 256) + 256))
   }
 
   async #rootAt(size: number): Promise<Hash> {

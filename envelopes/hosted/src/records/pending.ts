@@ -13,7 +13,12 @@ export function keyOf(id: string): Buffer {
 export class Pending {
   readonly #from: number
   readonly #before: Hash | undefined
+  /** In the order of arrival: identifiers, and the indexes of their first entries. */
+  readonly #ids: string[] = []
+  readonly #indexes: number[] = []
+  /** Of the first so many records; made when somebody looks, which nobody does while an index is made again. */
   readonly #found = new Map<string, number>()
+  #mapped = 0
   #to: number
   #root: Hash | undefined
   /** What will be in the run, in the order of arrival. */
@@ -27,7 +32,7 @@ export class Pending {
   }
 
   get records(): number {
-    return this.#found.size
+    return this.#ids.length
   }
 
   get to(): number {
@@ -49,17 +54,21 @@ export class Pending {
   }
 
   get(id: string): number | undefined {
+    for (; this.#mapped < this.#ids.length; this.#mapped++) {
+      const one = this.#ids[this.#mapped] as string
+      if (!this.#found.has(one)) this.#found.set(one, this.#indexes[this.#mapped] as number)
+    }
     return this.#found.get(id)
   }
 
   put(records: readonly IndexedRecord[], to: number, root: Hash): void {
     for (const { id, index } of records) {
-      if (this.#found.has(id)) continue
-      const at = this.#found.size * RECORD_BYTES
+      const at = this.#ids.length * RECORD_BYTES
       if (at === this.#bytes.length) this.#bytes = Buffer.concat([this.#bytes], at * 2)
       this.#bytes.set(keyOf(id), at)
       this.#bytes.writeUIntBE(index, at + KEY_BYTES, RECORD_BYTES - KEY_BYTES)
-      this.#found.set(id, index)
+      this.#ids.push(id)
+      this.#indexes.push(index)
     }
     this.#to = to
     this.#root = root
