@@ -5,6 +5,7 @@ import { RecordIndexDamage, type RecordIndex } from '@service-fs/ledger/record-i
 import { Random } from '@service-fs/storage/random'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { openRecordIndex } from './index.ts'
+import { DAMAGES, type Damage } from './records/testing.ts'
 
 let dir: string
 beforeEach(async () => {
@@ -62,38 +63,6 @@ it('removes what is no run', async () => {
   await again.close()
 })
 
-const PAGE = 4096
-
-/** Ways in which a disk changes what was durable. `other` has a page of another run. */
-const DAMAGES: Record<string, (bytes: Buffer, random: Random, other: Buffer) => Buffer> = {
-  'a bit is another': (bytes, random) => {
-    const at = random.below(bytes.length)
-    bytes[at] = (bytes[at] as number) ^ (1 << random.below(8))
-    return bytes
-  },
-  'a page is zeros': (bytes, random) => {
-    const at = random.below(bytes.length / PAGE) * PAGE
-    return bytes.fill(0, at, at + PAGE)
-  },
-  'the end is cut off': (bytes, random) => bytes.subarray(0, random.below(bytes.length)),
-  'a page is cut out': (bytes, random) => {
-    const at = random.below(bytes.length / PAGE) * PAGE
-    return Buffer.concat([bytes.subarray(0, at), bytes.subarray(at + PAGE)])
-  },
-  'two pages have changed places': (bytes, random) => {
-    const [one, other] = [0, 0].map(() => random.below(bytes.length / PAGE) * PAGE) as [number, number]
-    const page = Buffer.from(bytes.subarray(one, one + PAGE))
-    bytes.copyWithin(one, other, other + PAGE)
-    page.copy(bytes, other)
-    return bytes
-  },
-  'a page is that of another run': (bytes, random, other) => {
-    const at = random.below(Math.min(bytes.length, other.length) / PAGE) * PAGE
-    other.copy(bytes, at, at, at + PAGE)
-    return bytes
-  },
-}
-
 const root = (size: number): string => `root${size}`
 
 function fill(index: RecordIndex, to: number): void {
@@ -119,7 +88,7 @@ function expectWhole(index: RecordIndex, entries: number): void {
 
 it.each(Object.keys(DAMAGES))('misses nothing when %s in a run', async (name) => {
   const random = new Random(1_234)
-  const damage = DAMAGES[name] as (bytes: Buffer, random: Random, other: Buffer) => Buffer
+  const damage = DAMAGES[name] as Damage
   for (let round = 0; round < 8; round++) {
     const cache = join(dir, String(round))
     const index = openRecordIndex(cache, { runEntries: 300, report: () => undefined })

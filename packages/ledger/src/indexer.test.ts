@@ -13,7 +13,9 @@ async function stored(count: number): Promise<MemoryStorage> {
   const ledger = await openTestLedger({ storage })
   for (let at = 0; at < count; at += 1000)
     await ledger.append(
-      Array.from({ length: Math.min(1000, count - at) }, (_, i) => textRecord(`r${at + i}`, `text ${at + i}`)),
+      Array.from({ length: Math.min(1000, count - at) }, (_, i) =>
+        textRecord(`r${at + i}`, `text ${at + i}`),
+      ),
     )
   await ledger.close()
   return new MemoryStorage({ files: storage.dump() })
@@ -30,7 +32,11 @@ class SlowIndex extends MemoryIndex {
 }
 
 /** What the ledger answers for a record of that id and text. */
-async function appended(ledger: Ledger, id: string, text: string): Promise<[index: number, duplicate: boolean] | string> {
+async function appended(
+  ledger: Ledger,
+  id: string,
+  text: string,
+): Promise<[index: number, duplicate: boolean] | string> {
   try {
     const { entries } = await ledger.append([textRecord(id, text)])
     return [entries[0]?.index ?? -1, entries[0]?.duplicate ?? false]
@@ -68,7 +74,10 @@ it('lets what needs the index wait for a bounded time', async () => {
   const runtime = new TestRuntime()
   const index = new SlowIndex()
   const ledger = await openTestLedger({ storage: await stored(300), index, runtime })
-  const answers = [appended(ledger, 'new', 'text'), ledger.recordById('r1').catch((error: { code: string }) => error.code)]
+  const answers = [
+    appended(ledger, 'new', 'text'),
+    ledger.recordById('r1').catch((error: { code: string }) => error.code),
+  ]
   await expect.poll(() => ledger.status().indexed).toBe(300)
   // The index covers the ledger, but is not written yet: what waits is answered when its step has ended.
   await ledger.appendFresh([textRecord('fresh', 'made here')])
@@ -162,7 +171,10 @@ it.each([4, 10, 1_000_000])('takes no hit on entry %i for the record of another 
 })
 
 it('throws away an index of another ledger, and of more than this one holds', async () => {
-  for (const [size, root] of [[5, 'another'], [50, 'another']] as [number, Hash][]) {
+  for (const [size, root] of [
+    [5, 'another'],
+    [50, 'another'],
+  ] as [number, Hash][]) {
     const index = new MemoryIndex()
     const foreign: IndexedRecord[] = [{ id: 'new', index: 3 }]
     index.put(foreign, size, root)
