@@ -100,7 +100,7 @@ export interface WireOptions {
   codings?: readonly Coding[]
   /** Of the software, shown in /v1/contract. */
   version: string
-  /** Told of every error that became a 5xx answer, for the log; not of `busy` and `not-ready`. */
+  /** Told of every error that became a 5xx answer, for the log; not of `busy`, `not-ready` and `read-only`. */
   report?(error: unknown, requestId: string): void
 }
 

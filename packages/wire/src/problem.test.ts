@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { Problem, problemResponse } from './problem.ts'
+import { isFailure, Problem, problemOf, problemResponse } from './problem.ts'
 
 const after = (problem: Problem): unknown => problemResponse(problem).headers['retry-after']
 
@@ -21,4 +21,18 @@ it('says when to come back: what the problem says, else what its kind says', () 
   expect(after(new Problem('rate-limited', 'too many'))).toBe('1')
   expect(after(new Problem('issuer-unavailable', 'gone'))).toBe('3')
   expect(after(new Problem('forbidden', 'not you'))).toBeUndefined()
+})
+
+it('tells the client that the ledger can only be read, and not what its disk said', () => {
+  const error = Object.assign(new Error('it is open for reading only: tail/000000000000: EROFS'), {
+    name: 'LedgerError',
+    code: 'read-only',
+  })
+  const problem = problemOf(error)
+  expect(problemResponse(problem)).toMatchObject({ status: 503 })
+  expect([problem.code, problem.message.includes('EROFS'), isFailure(problem)]).toEqual([
+    'read-only',
+    false,
+    false,
+  ])
 })

@@ -166,10 +166,12 @@ function failureProblem(error: Error, code: string): Problem {
 /** LedgerError codes that are problem codes, but whose message is for the log. */
 const OWN: readonly ProblemCode[] = ['full', 'read-only', 'closed', 'signer', 'corrupt']
 
-/** Whether the log should know: a 5xx answer that is not just a matter of load. */
+/** Whether the log should know: a 5xx answer that is neither a matter of load nor of a state that is logged when it begins. */
 export function isFailure({ code }: Problem): boolean {
-  return PROBLEMS[code].status >= 500 && code !== 'busy' && code !== 'not-ready'
+  return PROBLEMS[code].status >= 500 && !EXPECTED.has(code)
 }
+
+const EXPECTED: ReadonlySet<ProblemCode> = new Set(['busy', 'not-ready', 'read-only'])
 
 /** A problem's response. HEAD has the same headers; the body is left to the caller. */
 export function problemResponse(problem: Problem): WireResponse & { body: string } {
