@@ -1,17 +1,221 @@
-/** The connections of a server that nobody needs: given up when there are many, and when the server stops. */
+/**
+ * The connections of a process: how many there may be, in all and of one address, and which one makes room when that is reached. One
+ * that has not brought the head of a request yet (`silent`) goes first, the oldest of them; then the one that has waited the longest
+ * between two requests (`idle`). One with a request under way (`busy`) is never ended: then it is the new one that is refused.
+ */
 import type { Server } from 'node:http'
-import type { Socket } from 'node:net'
+import { BlockList, isIPv6, type Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { addressKey } from './address-key.ts'
+import { connectionsFor, openFilesLimit } from './open-files.ts'
 
-/** From this share of its connections on, a server closes those that wait between two requests. */
-const MANY = 0.75
+export type ConnectionState = 'silent' | 'idle' | 'busy'
+/** The limit that was reached: an address's share, or that of all; or the time for the first byte. */
+export type Why = 'address' | 'full' | 'late'
 
-/** Sees to it that idle connections do not keep others out. Gives those that are there, TLS handshakes under way included. */
-export function watchConnections(server: Server, max: number): ReadonlySet<Socket> {
-  const sockets = new Set<Socket>()
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket)
-    socket.once('close', () => sockets.delete(socket))
-    if (sockets.size > max * MANY) server.closeIdleConnections()
-  })
-  return sockets
+/** As it is configured. */
+export interface ConnectionsConfig {
+  /** In all; default: what the limit of open files leaves, at most 16,384. */
+  max?: number
+  /** Of one address (of IPv6: a /64), default: a quarter of all. */
+  perAddress?: number
+  /** Addresses, or networks such as 10.0.0.0/8, that have no share of their own: proxies, behind which there are many clients. */
+  proxies?: readonly string[]
+}
+
+export interface ConnectionsOptions {
+  /** What `max` is where nothing is configured. */
+  most?: number
+  /** Milliseconds for the first byte of a connection; of one with TLS, after its handshake. */
+  firstByteMs?: number
+  /** Told of each connection that is ended or refused. */
+  turnedAway?(what: 'ended' | 'refused', why: Why, address: string): void
+}
+
+const FIRST_BYTE_MS = 5000
+const LOOK_MS = 1000
+
+interface Held {
+  readonly socket: Socket
+  /** Where its requests come from: the socket, or its TLS. */
+  stream: Socket
+  readonly share: Share
+  state: ConnectionState
+  /** When it began to be silent. */
+  since: number
+}
+
+/** Connections by state; in each the one that has been in it the longest is the first. */
+class Group {
+  readonly silent = new Set<Held>()
+  readonly idle = new Set<Held>()
+  readonly busy = new Set<Held>()
+
+  get size(): number {
+    return this.silent.size + this.idle.size + this.busy.size
+  }
+
+  /** The one that makes room. */
+  get first(): Held | undefined {
+    const [silent] = this.silent
+    if (silent !== undefined) return silent
+    const [idle] = this.idle
+    return idle
+  }
+}
+
+class Share extends Group {
+  readonly address: string
+
+  constructor(address: string) {
+    super()
+    this.address = address
+  }
+}
+
+export class Connections {
+  readonly #options: ConnectionsOptions
+  readonly #all = new Group()
+  readonly #shares = new Map<string, Share>()
+  readonly #held = new WeakMap<Duplex, Held>()
+  /** Connections whose handshake is under way, by both ends' addresses. */
+  readonly #handshakes = new Map<string, Held>()
+  #max = 0
+  #perAddress = 0
+  #proxies = new BlockList()
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(config: ConnectionsConfig = {}, options: ConnectionsOptions = {}) {
+    this.#options = options
+    this.update(config)
+  }
+
+  /** For connections from now on; those that are there stay. */
+  update({ max, perAddress, proxies = [] }: ConnectionsConfig): void {
+    this.#max = max ?? this.#options.most ?? connectionsFor(openFilesLimit())
+    this.#perAddress = perAddress ?? Math.max(1, Math.floor(this.#max / 4))
+    this.#proxies = new BlockList()
+    for (const proxy of proxies) addNetwork(this.#proxies, proxy)
+  }
+
+  get max(): number {
+    return this.#max
+  }
+
+  count(state: ConnectionState): number {
+    return this.#all[state].size
+  }
+
+  /** Has the server's connections counted. Gives those that are there, TLS handshakes under way included. */
+  watch(server: Server): ReadonlySet<Socket> {
+    const sockets = new Set<Socket>()
+    server.on('connection', (socket: Socket) => {
+      const held = this.#admit(socket)
+      if (held === undefined) {
+        socket.destroy()
+        return
+      }
+      sockets.add(socket)
+      const ends = endsOf(socket)
+      this.#handshakes.set(ends, held)
+      socket.once('close', () => {
+        sockets.delete(socket)
+        this.#remove(held)
+        if (this.#handshakes.get(ends) === held) this.#handshakes.delete(ends)
+      })
+    })
+    server.on('secureConnection', (socket: Socket) => {
+      const held = this.#handshakes.get(endsOf(socket))
+      if (held === undefined) return
+      held.stream = socket
+      held.since = performance.now()
+      this.#held.set(socket, held)
+    })
+    return sockets
+  }
+
+  /** A request has come whole as far as its head goes. */
+  began(stream: Duplex): void {
+    this.#move(stream, 'busy')
+  }
+
+  /** It is answered. */
+  rested(stream: Duplex): void {
+    this.#move(stream, 'idle')
+  }
+
+  #admit(socket: Socket): Held | undefined {
+    const address = addressKey(socket.remoteAddress)
+    const share = this.#shares.get(address) ?? new Share(address)
+    const hasLimit = socket.remoteAddress !== undefined && !this.#isProxy(socket.remoteAddress)
+    if (hasLimit && share.size >= this.#perAddress && !this.#makeRoom(share, 'address', address))
+      return undefined
+    if (this.#all.size >= this.#max && !this.#makeRoom(this.#all, 'full', address)) return undefined
+    const held: Held = { socket, stream: socket, share, state: 'silent', since: performance.now() }
+    // The last one of its address may just have made room.
+    this.#shares.set(address, share)
+    this.#all.silent.add(held)
+    share.silent.add(held)
+    this.#held.set(socket, held)
+    this.#timer ??= setInterval(() => this.#look(), LOOK_MS).unref()
+    return held
+  }
+
+  #makeRoom(group: Group, why: Why, address: string): boolean {
+    const { first } = group
+    if (first === undefined) {
+      this.#options.turnedAway?.('refused', why, address)
+      return false
+    }
+    this.#end(first, why)
+    return true
+  }
+
+  #end(held: Held, why: Why): void {
+    this.#remove(held)
+    held.socket.destroy()
+    this.#options.turnedAway?.('ended', why, held.share.address)
+  }
+
+  #remove(held: Held): void {
+    const { share, state } = held
+    this.#all[state].delete(held)
+    share[state].delete(held)
+    if (share.size === 0 && this.#shares.get(share.address) === share) this.#shares.delete(share.address)
+  }
+
+  #move(stream: Duplex, state: ConnectionState): void {
+    const held = this.#held.get(stream)
+    if (held === undefined || !this.#all[held.state].delete(held)) return
+    held.share[held.state].delete(held)
+    held.state = state
+    this.#all[state].add(held)
+    held.share[state].add(held)
+  }
+
+  /** Ends those that have not sent a byte in time. Nothing runs while none is silent. */
+  #look(): void {
+    const late = performance.now() - (this.#options.firstByteMs ?? FIRST_BYTE_MS)
+    for (const held of this.#all.silent)
+      if (held.since <= late && held.stream.bytesRead === 0) this.#end(held, 'late')
+    if (this.#all.silent.size > 0) return
+    clearInterval(this.#timer)
+    this.#timer = undefined
+  }
+
+  #isProxy(address: string): boolean {
+    return this.#proxies.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
+  }
+}
+
+/** Tells the connections of a server apart. */
+function endsOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
+  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`
+}
+
+function addNetwork(list: BlockList, text: string): void {
+  const [address = '', prefix] = text.split('/')
+  const family = isIPv6(address) ? 'ipv6' : 'ipv4'
+  if (prefix === undefined) list.addAddress(address, family)
+  else list.addSubnet(address, Number(prefix), family)
 }

@@ -1,15 +1,18 @@
 /** `service-fs serve --envelope a`: one tenant's ledger in a directory. */
 import { isLocalName } from '@service-fs/wire/host-name'
-import type { Guard } from './access/guard.ts'
+import type { Guard, GuardOptions } from './access/guard.ts'
 import { checkListen } from './access/listen-rule.ts'
 import { OPEN } from './access/open.ts'
 import type { Config } from './config.ts'
+import { failedCredentials } from './failed-credentials.ts'
 import { identityFor } from './front/identity-headers.ts'
 import { startHttp, type HttpOptions, type HttpServer } from './http.ts'
 import { createLog } from './log.ts'
 import type { Served } from './serve.ts'
-import { openTenant, type Tenant } from './tenant.ts'
+import { Metrics } from './metrics.ts'
+import { openTenant, type Tenant, type TenantOptions } from './tenant.ts'
 import { VERSION } from './version.ts'
+import { watchedConnections } from './watched-connections.ts'
 
 /** How long a stop waits for requests that are under way. */
 const DRAIN_MS = 10_000
@@ -25,13 +28,18 @@ export interface Daemon extends Served {
 export async function start(config: Config, write: (line: string) => void): Promise<Daemon> {
   const log = createLog({ name: 'tenant', tenant: config.moduleId, write })
   const report = (error: unknown, requestId?: string): void => log.error(error, { request_id: requestId })
-  const guard = await guardOf(config, report)
-  const tenant = await openTenant({ ...config, report, warn: (message, fields) => log.warn(message, fields) })
+  const metrics = new Metrics(config.moduleId)
+  const failures = failedCredentials(log, metrics.registry)
+  const guard = await guardOf(config, { log, report, failed: failures.add })
+  const crowd = watchedConnections(guard?.connections ?? {}, log, metrics.registry)
+  const warn: TenantOptions['warn'] = (message, fields) => log.warn(message, fields)
+  const tenant = await openTenant({ ...config, report, warn, metrics })
   let http: HttpServer
   try {
     http = await startHttp(config.listen, {
       wire: tenant.wire,
       ...entrance(config, guard),
+      connections: crowd.connections,
       answered: (method, status, seconds) => tenant.metrics.answered(method, status, seconds),
       report,
     })
@@ -39,7 +47,10 @@ export async function start(config: Config, write: (line: string) => void): Prom
     await tenant.close()
     throw error
   }
-  const watch = guard?.watch((tls) => http.updateTls(tls))
+  const watch = guard?.watch({
+    tls: (tls) => http.updateTls(tls),
+    connections: (limits) => crowd.connections.update(limits),
+  })
   log.info('listening', { url: http.url, version: VERSION, size: tenant.ledger.size })
   let stopping: Promise<void> | undefined
   const stop = async (): Promise<void> => {
@@ -51,6 +62,8 @@ export async function start(config: Config, write: (line: string) => void): Prom
     } finally {
       await tenant.close()
     }
+    crowd.close()
+    failures.close()
     log.info('stopped', { size: tenant.ledger.size })
   }
   const { dir, origin, vkey } = tenant
@@ -67,9 +80,9 @@ export async function start(config: Config, write: (line: string) => void): Prom
 }
 
 /** What checks credentials, if any are configured. @throws HostedError `access`; `usage` where it may not be listened */
-async function guardOf(config: Config, report: (error: unknown) => void): Promise<Guard | undefined> {
+async function guardOf(config: Config, options: GuardOptions): Promise<Guard | undefined> {
   if (config.access !== undefined)
-    return (await import('./access/guard.ts')).openGuard(config.access, config, report)
+    return (await import('./access/guard.ts')).openGuard(config.access, config, options)
   checkListen(config.listen, OPEN)
   return undefined
 }

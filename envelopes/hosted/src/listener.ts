@@ -7,7 +7,7 @@ import { clearStaleSocket } from '@service-fs/sel4/host/stale-socket'
 import { problemResponse } from '@service-fs/wire/problem'
 import type { Listen } from './config.ts'
 import { isDisconnect, isStalled, sendAnswer } from './answer.ts'
-import { watchConnections } from './connections.ts'
+import { Connections } from './connections.ts'
 import { HostedError } from './errors.ts'
 import { headProblem } from './head.ts'
 import { takeTurns } from './turns.ts'
@@ -22,13 +22,16 @@ export interface TlsMaterial {
 export interface ListenerOptions {
   /** Bytes of all header fields of a request. */
   maxHeaderBytes?: number
-  /** Milliseconds for the head of a request, and for all of it. */
+  /** Milliseconds for the head of a request (and for a TLS handshake, which gets half of the default at most), and for all of it. */
   headersTimeout?: number
   requestTimeout?: number
   /** Milliseconds that a connection may be idle between requests, and may make no progress within one. */
   keepAliveTimeout?: number
   idleTimeout?: number
+  /** Of this listener alone, where it does not share `connections`. */
   maxConnections?: number
+  /** Of all listeners of the process. */
+  connections?: Connections
   /** Of a unix socket; default 0600. */
   mode?: number
   /** For TCP; absent, and over a unix socket: plain HTTP. */
@@ -43,9 +46,10 @@ const DEFAULTS = {
   requestTimeout: 120_000,
   keepAliveTimeout: 60_000,
   idleTimeout: 60_000,
-  maxConnections: 4096,
   mode: 0o600,
 }
+
+const HANDSHAKE_MS = 5000
 
 /** Answers a request on the raw response. A rejection ends the connection. */
 export type Handle = (raw: IncomingMessage, out: ServerResponse) => Promise<void>
@@ -67,8 +71,11 @@ export async function startListener(
 ): Promise<HttpServer> {
   const settings = { ...DEFAULTS, ...options, ...('path' in listen ? { tls: undefined } : {}) }
   const server = createListener(settings)
-  const underWay = serveWith(server, handle, settings)
-  const sockets = watchConnections(server, settings.maxConnections)
+  const { maxConnections: max } = settings
+  const connections =
+    settings.connections ?? new Connections(max === undefined ? {} : { max, perAddress: max })
+  const sockets = connections.watch(server)
+  const underWay = serveWith(server, handle, settings, connections)
   try {
     if ('path' in listen && listen.fd === undefined) await clearStaleSocket(listen.path)
     await listening(server, listen)
@@ -107,7 +114,7 @@ function createListener(settings: Settings): Server | TlsServer {
       : createTlsServer({
           ...http,
           ...contextOf(tls),
-          handshakeTimeout: settings.headersTimeout,
+          handshakeTimeout: Math.min(HANDSHAKE_MS, settings.headersTimeout),
           requestCert: tls.clientCa !== undefined,
           rejectUnauthorized: false,
           ALPNProtocols: ['http/1.1'],
@@ -115,7 +122,6 @@ function createListener(settings: Settings): Server | TlsServer {
   // Node.js would leave those behind the thousandth out of `headers`, but not out of `rawHeaders`; maxHeaderBytes bounds them.
   server.maxHeadersCount = 0
   server.setTimeout(settings.idleTimeout)
-  server.maxConnections = settings.maxConnections
   return server
 }
 
@@ -138,11 +144,19 @@ function isTls(server: Server | TlsServer): server is TlsServer {
 }
 
 /** Hands requests to the handler. Gives the responses that are under way. */
-function serveWith(server: Server, handle: Handle, options: ListenerOptions): Set<ServerResponse> {
+function serveWith(
+  server: Server,
+  handle: Handle,
+  options: ListenerOptions,
+  connections: Connections,
+): Set<ServerResponse> {
   const underWay = new Set<ServerResponse>()
   takeTurns(server, (raw, out) => {
     underWay.add(out)
+    const { socket } = raw
+    connections.began(socket)
     out.once('close', () => {
+      connections.rested(socket)
       underWay.delete(out)
       if (!server.listening) server.closeIdleConnections()
     })

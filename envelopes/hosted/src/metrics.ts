@@ -83,6 +83,11 @@ export class Metrics {
     return new Histogram({ name, help, labelNames, buckets: SECONDS, registers: [this.#registry] })
   }
 
+  /** Where what is beside the ledgers is shown as well. */
+  get registry(): Registry {
+    return this.#registry
+  }
+
   get contentType(): string {
     return this.#registry.contentType
   }

@@ -40,6 +40,8 @@ export interface TenantOptions {
   acceptSizes?: AcceptSizes | undefined
   /** Told of what an operator should know. */
   warn?: (message: string, fields: LogFields) => void
+  /** Where what the ledgers do is counted; default: metrics of its own. */
+  metrics?: Metrics
   /** Told of errors that became a 5xx answer. */
   report?: (error: unknown, requestId?: string) => void
 }
@@ -93,7 +95,7 @@ async function openLocked(
   opened: { close(): Promise<void> }[],
 ): Promise<Tenant> {
   const { root, moduleId, maxPayloadBytes, readOnly = false } = options
-  const metrics = new Metrics(moduleId)
+  const metrics = options.metrics ?? new Metrics(moduleId)
   const stored = await storedOrigin(dir)
   const origin = chooseOrigin(stored, options)
   const secret = secretDir(root, moduleId)

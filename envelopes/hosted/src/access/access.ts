@@ -7,12 +7,13 @@ import { splitTarget } from '@service-fs/wire/request'
 import { Problem } from '@service-fs/wire/problem'
 import { createMatcher, ROUTES, type Route } from '@service-fs/wire/routes'
 import { shorten, splitTenant } from '@service-fs/wire/tenant'
+import { addressKey } from '../address-key.ts'
 import { HostedError } from '../errors.ts'
 import type { Identity } from '../identity.ts'
 import { authorizationOf } from './authorization.ts'
 import { Certificates } from './certificates.ts'
 import { invalidToken } from './invalid-token.ts'
-import { addressKey, Limits } from './limits.ts'
+import { Limits } from './limits.ts'
 import { IssuerSet } from './oidc.ts'
 import { isOpen } from './open.ts'
 import type { Principal } from './principal.ts'
@@ -38,6 +39,8 @@ export interface AccessOptions {
   now?: () => number
   /** Told why an issuer's keys can't be had; never of a token. */
   report?: (error: unknown) => void
+  /** Told of each request without valid credentials: from which address, and whose token it would be, where it names one that is known. */
+  failed?: (address: string, subject: string | undefined) => void
 }
 
 export function createAccess(settings: AccessSettings, options: AccessOptions = {}): Access {
@@ -50,6 +53,7 @@ class Gate implements Access {
   readonly #now: () => number
   readonly #issuers: IssuerSet
   readonly #limits: Limits
+  readonly #failed: AccessOptions['failed']
   readonly #standing: Standing = new Standing((held) => this.#stillMay(held))
   #open: boolean
   #tokens: TokenTable
@@ -59,6 +63,7 @@ class Gate implements Access {
     this.#now = options.now ?? Date.now
     this.#issuers = new IssuerSet(settings.oidc, { now: this.#now, report: options.report })
     this.#limits = new Limits(settings.rate)
+    this.#failed = options.failed
     this.#open = isOpen(settings)
     this.#tokens = new TokenTable(settings.tokens ?? [])
     this.#certificates = new Certificates(settings.certificates)
@@ -94,6 +99,7 @@ class Gate implements Access {
     const known = await this.#principal(raw)
     if (known instanceof Problem) {
       if (known.code !== 'unauthenticated') return known
+      this.#failed?.(address, this.#claimed(raw))
       return (await this.#limits.failure(address)) ?? known
     }
     const limited = await this.#limits.request(known.subject)
@@ -109,6 +115,13 @@ class Gate implements Access {
     if (known instanceof Problem) return known.code !== 'unauthenticated'
     const identity = granted(known, moduleId, routeOf(raw))
     return !(identity instanceof Problem) && isAmong(identity, routeOf(raw))
+  }
+
+  /** Whose token it would be that was not good. */
+  #claimed(raw: IncomingMessage): string | undefined {
+    const text = authorizationOf(raw)
+    const name = typeof text === 'string' ? this.#tokens.nameOf(text) : undefined
+    return name === undefined ? undefined : `token:${name}`
   }
 
   async #principal(raw: IncomingMessage): Promise<Principal | Problem> {

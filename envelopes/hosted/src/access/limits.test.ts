@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
-import { addressKey, Limits } from './limits.ts'
+import { addressKey } from '../address-key.ts'
+import { Limits } from './limits.ts'
 
 it.each([
   [undefined, 'unix'],

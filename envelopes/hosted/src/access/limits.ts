@@ -1,6 +1,5 @@
 /** How much a subject may ask, and how often an address may fail. */
 import { createHash, randomBytes } from 'node:crypto'
-import { isIPv6 } from 'node:net'
 import { Problem } from '@service-fs/wire/problem'
 import { BurstyRateLimiter, RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
 import type { RateConfig } from './settings.ts'
@@ -74,19 +73,4 @@ const SALT = randomBytes(16)
 /** One of 65,536: so many addresses are told apart, and no more are remembered, whoever asks. Nobody can choose whose slot theirs is. */
 function slot(address: string): string {
   return createHash('sha256').update(SALT).update(address).digest('hex').slice(0, 4)
-}
-
-/** What counts as one address: an IPv4 address, a /64 of IPv6, all that comes over a unix socket. */
-export function addressKey(address: string | undefined): string {
-  if (address === undefined) return 'unix'
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1]
-  if (mapped !== undefined || !isIPv6(address)) return mapped ?? address
-  const [left = '', right] = (address.split('%')[0] ?? '').split('::')
-  const head = left === '' ? [] : left.split(':')
-  const tail = right === undefined || right === '' ? [] : right.split(':')
-  const groups =
-    right === undefined
-      ? head
-      : [...head, ...Array.from({ length: Math.max(0, 8 - head.length - tail.length) }, () => '0'), ...tail]
-  return groups.slice(0, 4).join(':')
 }

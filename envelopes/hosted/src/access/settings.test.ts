@@ -105,7 +105,14 @@ describe('files', () => {
     const found = await readAccessFile(join(dir, 'access.json'))
     expect(found.from).toEqual([join(dir, 'access.json')])
     const settings = await loadAccess(found.access, found.tls, found.base)
-    expect(settings).toEqual({ tokens: [], oidc: [issuer], certificates: [], rate: {}, behindTls: false })
+    expect(settings).toEqual({
+      tokens: [],
+      oidc: [issuer],
+      certificates: [],
+      rate: {},
+      behindTls: false,
+      connections: {},
+    })
     // It is handed to another process as JSON.
     expect(JSON.parse(JSON.stringify(settings))).toEqual(settings)
   })

@@ -2,9 +2,11 @@
  * Who may do what, as it is configured: "access" and "tls" of host.json, or of the file that `serve --access` names; and what is read
  * from the files that these name.
  */
+import { isIP } from 'node:net'
 import { resolve } from 'node:path'
 import type { Role } from '@service-fs/wire/roles'
 import * as v from 'valibot'
+import type { ConnectionsConfig } from '../connections.ts'
 import { HostedError } from '../errors.ts'
 import type { TlsMaterial } from '../listener.ts'
 import { isSecure } from './issuer-url.ts'
@@ -65,6 +67,8 @@ export interface AccessConfig {
   rate?: RateConfig
   /** Something in front terminates TLS, so other addresses than loopback may be listened on without it. */
   behindTls?: boolean
+  /** How many connections there may be. */
+  connections?: ConnectionsConfig
 }
 
 /** Files in PEM. */
@@ -88,6 +92,17 @@ const url: v.GenericSchema<string> = v.pipe(
   v.string(),
   v.check(isSecure, 'expected https://…, or http:// on a loopback address, without query and fragment'),
 )
+
+const network: v.GenericSchema<string> = v.pipe(
+  v.string(),
+  v.check(isNetwork, 'expected an address, or a network such as 10.0.0.0/8 or fd00::/64'),
+)
+
+function isNetwork(value: string): boolean {
+  const [address = '', prefix] = value.split('/')
+  const bits = isIP(address) === 4 ? 32 : isIP(address) === 6 ? 128 : -1
+  return bits > 0 && (prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits))
+}
 
 const grant = { tenant: tenantSchema, roles: rolesSchema }
 
@@ -138,6 +153,13 @@ export const AccessConfig: v.GenericSchema<AccessConfig> = v.strictObject({
     }),
   ),
   behindTls: v.exactOptional(v.boolean()),
+  connections: v.exactOptional(
+    v.strictObject({
+      max: v.exactOptional(count),
+      perAddress: v.exactOptional(count),
+      proxies: v.exactOptional(v.array(network)),
+    }),
+  ),
 })
 
 export const TlsConfig: v.GenericSchema<TlsConfig> = v.strictObject({
@@ -155,6 +177,7 @@ export interface AccessSettings {
   certificates: readonly CertificateGrant[]
   rate: RateConfig
   behindTls: boolean
+  connections: ConnectionsConfig
   tls?: TlsMaterial
 }
 
@@ -186,6 +209,7 @@ export async function loadAccess(
     certificates,
     rate: access?.rate ?? {},
     behindTls: access?.behindTls ?? false,
+    connections: access?.connections ?? {},
     ...(tls === undefined ? {} : { tls: await readTls(absolute(tls, base)) }),
   }
 }

@@ -94,6 +94,11 @@ export class TokenTable {
     )
   }
 
+  /** The name of the token that a text has the id of, right or wrong. */
+  nameOf(text: string): string | undefined {
+    return this.#byId.get(tokenId(text) ?? '')?.token.name
+  }
+
   find(text: string): StoredToken | undefined {
     const found = this.#byId.get(tokenId(text) ?? '')
     const isSame = timingSafeEqual(hash(text), found?.digest ?? NOBODY)

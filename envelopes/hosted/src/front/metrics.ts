@@ -67,6 +67,11 @@ export class FrontMetrics {
     })
   }
 
+  /** Where what the front's listeners do is shown as well. */
+  get registry(): Registry {
+    return this.#registry
+  }
+
   /** What clients are shown from now on: in PEM, the first of several. */
   certificate(pem: string | undefined): void {
     this.#expires.set(pem === undefined ? 0 : Date.parse(new X509Certificate(pem).validTo) / 1000)

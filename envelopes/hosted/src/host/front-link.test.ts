@@ -21,7 +21,7 @@ async function linked(script: string, reach: (moduleId: string) => Promise<strin
       ),
     settings: () => ({
       listen: [],
-      access: { rate: {}, oidc: [], certificates: [], behindTls: false },
+      access: { rate: {}, oidc: [], certificates: [], behindTls: false, connections: {} },
       tenants: [],
       idleMs: 0,
     }),

@@ -3,13 +3,20 @@ import { createAccess, type Access } from '../access/access.ts'
 import type { AccessSettings } from '../access/settings.ts'
 import { parseListen, type Listen } from '../config.ts'
 import { HostedError } from '../errors.ts'
+import { failedCredentials, type FailedCredentials } from '../failed-credentials.ts'
 import { startFront } from '../front/front.ts'
 import { startMetricsListener } from '../front/metrics-listener.ts'
 import { FrontMetrics } from '../front/metrics.ts'
 import type { HttpServer } from '../listener.ts'
 import { createLog } from '../log.ts'
+import { connectionsFor, openFilesLimit } from '../open-files.ts'
+import { watchedConnections, type WatchedConnections } from '../watched-connections.ts'
 import type { FrontMessage, FrontSettings } from './front-link.ts'
 import { FrontTenants } from './front-tenants.ts'
+
+/** Files of the front itself, and those that a connection takes: its own, and that to its tenant. */
+const OWN_FILES = 256
+const FILES_EACH = 2
 
 /** How long a stop waits for requests that are under way. */
 const DRAIN_MS = 10_000
@@ -75,6 +82,8 @@ interface Parts {
   /** Where the metrics are answered without credentials. */
   own: HttpServer | undefined
   report: (error: unknown) => void
+  crowd: WatchedConnections
+  failures: FailedCredentials
 }
 
 /** To a supervisor that is gone nothing can be said: the front is about to end. */
@@ -91,15 +100,21 @@ class Front {
   readonly #own: HttpServer | undefined
   readonly #sweeper: NodeJS.Timeout | undefined
   readonly #report: (error: unknown) => void
+  readonly #crowd: WatchedConnections
+  readonly #failures: FailedCredentials
 
   static async start(settings: FrontSettings): Promise<Front> {
     const log = createLog({ name: 'front' })
     const report = (error: unknown): void => log.error(error)
     const tenants = new FrontTenants(settings.tenants, say)
-    const access = createAccess(settings.access, { report })
     const metrics = new FrontMetrics({ tenants: () => tenants.known(), running: () => tenants.running() })
+    const failures = failedCredentials(log, metrics.registry)
+    const access = createAccess(settings.access, { report, failed: failures.add })
+    const most = connectionsFor(openFilesLimit(), OWN_FILES, FILES_EACH)
+    const crowd = watchedConnections(settings.access.connections, log, metrics.registry, most)
     const shared = {
       access,
+      connections: crowd.connections,
       tenants: metrics.watched(tenants),
       report,
       metrics: () => metrics.all(),
@@ -114,7 +129,7 @@ class Front {
       const own =
         place === undefined ? undefined : await startMetricsListener(place, () => metrics.all(), report)
       metrics.certificate(settings.access.tls?.certificate)
-      return new Front(settings, { access, tenants, servers, metrics, own, report })
+      return new Front(settings, { access, tenants, servers, metrics, own, report, crowd, failures })
     } catch (error) {
       for (const server of servers) await server.stop(0)
       throw error
@@ -122,7 +137,7 @@ class Front {
   }
 
   private constructor({ idleMs }: FrontSettings, parts: Parts) {
-    const { access, tenants, servers, metrics, own, report } = parts
+    const { access, tenants, servers, metrics, own, report, crowd, failures } = parts
     this.urls = servers.map(({ url }) => url)
     this.#access = access
     this.#tenants = tenants
@@ -130,6 +145,8 @@ class Front {
     this.#metrics = metrics
     this.#own = own
     this.#report = report
+    this.#crowd = crowd
+    this.#failures = failures
     if (idleMs > 0)
       this.#sweeper = setInterval(() => tenants.sweep(Date.now(), idleMs), Math.min(idleMs / 4, 10_000))
   }
@@ -138,6 +155,8 @@ class Front {
     clearInterval(this.#sweeper)
     await Promise.all(this.#servers.map((server) => server.stop(DRAIN_MS)))
     await this.#own?.stop(0)
+    this.#crowd.close()
+    this.#failures.close()
   }
 
   take(message: FrontMessage): void {
@@ -148,6 +167,7 @@ class Front {
   #update(settings: AccessSettings): void {
     try {
       this.#access.update(settings)
+      this.#crowd.connections.update(settings.connections)
       const { tls } = settings
       if (tls !== undefined) for (const server of this.#servers) server.updateTls(tls)
       this.#metrics.certificate(tls?.certificate)

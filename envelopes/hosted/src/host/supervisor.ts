@@ -7,6 +7,7 @@ import { availableParallelism } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { messageOf } from '@service-fs/client/errors'
 import { type DirectoryLock, lockDirectory } from '@service-fs/storage-posix/lock'
+import { logAccess, logChanges, logRefused } from '../access/changes.ts'
 import { checkListen, checkReload } from '../access/listen-rule.ts'
 import { OPEN } from '../access/open.ts'
 import { loadAccess, type AccessFiles, type AccessSettings } from '../access/settings.ts'
@@ -76,6 +77,7 @@ export class Supervisor {
       const supervisor = new Supervisor({ ...options, file, program }, config, access, lock)
       supervisor.urls = await supervisor.#front.start()
       supervisor.#watch = supervisor.#startWatching()
+      logAccess(options.log, access)
       options.log.info('listening', {
         url: supervisor.urls.join(' '),
         tenants: config.tenants.length,
@@ -150,10 +152,11 @@ export class Supervisor {
     return watchAccess(() => this.#read(), {
       onChange: (access) => {
         checkReload(this.#access, access)
+        logChanges(this.#log, this.#access, access)
         this.#access = access
         this.#front.send({ kind: 'access', access })
       },
-      report: (error) => this.#log.error(error),
+      report: (error) => logRefused(this.#log, error),
     })
   }
 

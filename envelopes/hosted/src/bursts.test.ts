@@ -1,0 +1,31 @@
+import { expect, it } from 'vitest'
+import { Bursts, OTHERS } from './bursts.ts'
+
+function told(least: number, quietMs: number) {
+  const lines: string[] = []
+  const bursts = new Bursts({
+    least,
+    windowMs: 10_000,
+    quietMs,
+    began: (key) => void lines.push(`${key} began`),
+    ended: (key, count) => void lines.push(`${key} ended ${count}`),
+  })
+  return { bursts, lines }
+}
+
+it('tells of a burst when it begins, and how many there were when it is over; of fewer nothing', async () => {
+  const { bursts, lines } = told(3, 100)
+  for (let i = 0; i < 50; i++) bursts.add('a')
+  for (let i = 0; i < 2; i++) bursts.add('b')
+  expect(lines).toEqual(['a began'])
+  await expect.poll(() => lines).toEqual(['a began', 'a ended 50'])
+})
+
+it('remembers so many keys and no more, whoever adds them', () => {
+  const { bursts, lines } = told(1, 60_000)
+  for (let i = 0; i < 5000; i++) bursts.add(`key ${i}`)
+  expect(lines).toHaveLength(1025)
+  expect(lines.at(-1)).toBe(`${OTHERS} began`)
+  bursts.close()
+  expect(lines.at(-1)).toBe(`${OTHERS} ended ${5000 - 1024}`)
+})

@@ -1,0 +1,110 @@
+import { EventEmitter } from 'node:events'
+import type { Server } from 'node:http'
+import type { Socket } from 'node:net'
+import { expect, it } from 'vitest'
+import { Connections, type ConnectionsConfig } from './connections.ts'
+import { connectionsFor, openFilesLimit } from './open-files.ts'
+
+/** A connection that is there as far as its addresses, its bytes and its end go. */
+class Peer extends EventEmitter {
+  static count = 0
+  readonly remotePort = Peer.count++
+  bytesRead = 0
+  destroyed = false
+  readonly remoteAddress: string | undefined
+
+  constructor(remoteAddress: string | undefined) {
+    super()
+    this.remoteAddress = remoteAddress
+  }
+
+  destroy(): void {
+    this.destroyed = true
+    queueMicrotask(() => this.emit('close'))
+  }
+}
+
+function listening(config: ConnectionsConfig, firstByteMs?: number) {
+  const told: string[] = []
+  const connections = new Connections(config, {
+    turnedAway: (what, why, address) => void told.push(`${what} ${why} ${address}`),
+    ...(firstByteMs === undefined ? {} : { firstByteMs }),
+  })
+  const server = new EventEmitter()
+  connections.watch(server as unknown as Server)
+  const arrive = (address: string | undefined): Peer => {
+    const peer = new Peer(address)
+    server.emit('connection', peer)
+    return peer
+  }
+  const began = (peer: Peer): void => connections.began(peer as unknown as Socket)
+  const rested = (peer: Peer): void => connections.rested(peer as unknown as Socket)
+  return { connections, arrive, began, rested, told }
+}
+
+it('the oldest silent connection of an address makes room in its share, and none of another', () => {
+  const { arrive, began, rested, told } = listening({ max: 100, perAddress: 3 })
+  const other = arrive('192.0.2.1')
+  const [first, second, third] = [arrive('192.0.2.2'), arrive('192.0.2.2'), arrive('192.0.2.2')]
+  began(first)
+  rested(first)
+  const fourth = arrive('192.0.2.2')
+  expect([other, first, second, third, fourth].map(({ destroyed }) => destroyed)).toEqual([
+    false,
+    false,
+    true,
+    false,
+    false,
+  ])
+  expect(told).toEqual(['ended address 192.0.2.2'])
+})
+
+it('idle ones make room when none is silent, those with a request under way never', () => {
+  const { connections, arrive, began, rested, told } = listening({ max: 2, perAddress: 2 })
+  const [one, two] = [arrive('192.0.2.1'), arrive('192.0.2.2')]
+  for (const peer of [one, two]) began(peer)
+  rested(one)
+  const three = arrive('192.0.2.3')
+  began(three)
+  const four = arrive('192.0.2.4')
+  expect([one, two, three, four].map(({ destroyed }) => destroyed)).toEqual([true, false, false, true])
+  expect(told).toEqual(['ended full 192.0.2.1', 'refused full 192.0.2.4'])
+  expect(['silent', 'idle', 'busy'].map((state) => connections.count(state as 'busy'))).toEqual([0, 0, 2])
+})
+
+it.each([
+  ['a /64 of IPv6 is one', {}, ['2001:db8::1', '2001:db8::2:3'], 1],
+  ['another /64 is another', {}, ['2001:db8::1', '2001:db8:0:1::1'], 0],
+  ['an IPv4 address is one however it is written', {}, ['192.0.2.1', '::ffff:192.0.2.1'], 1],
+  ['a unix socket has no share', {}, [undefined, undefined], 0],
+  ['a proxy has no share', { proxies: ['192.0.2.0/24'] }, ['192.0.2.1', '192.0.2.1'], 0],
+  ['a proxy in IPv6', { proxies: ['2001:db8::/64'] }, ['2001:db8::1', '2001:db8::1'], 0],
+  [
+    'a proxy as a listener for both sees it',
+    { proxies: ['192.0.2.1'] },
+    ['::ffff:192.0.2.1', '::ffff:192.0.2.1'],
+    0,
+  ],
+])('%s', (_name, config, addresses, ended) => {
+  const { arrive, told } = listening({ max: 100, perAddress: 1, ...config })
+  for (const address of addresses) arrive(address)
+  expect(told).toHaveLength(ended)
+})
+
+it('a connection that sends no byte in time is ended, and what has gone makes room', async () => {
+  const { connections, arrive, told } = listening({ max: 10, perAddress: 2 }, 100)
+  const [silent, speaking] = [arrive('192.0.2.1'), arrive('192.0.2.1')]
+  speaking.bytesRead = 1
+  await expect.poll(() => silent.destroyed, { timeout: 5000 }).toBe(true)
+  expect([speaking.destroyed, told]).toEqual([false, ['ended late 192.0.2.1']])
+  speaking.destroy()
+  await expect.poll(() => connections.count('silent')).toBe(0)
+})
+
+it('the limit of open files says how many there may be', () => {
+  expect(openFilesLimit()).toBeGreaterThan(0)
+  expect([256, 1024, 8192, 1e6, Infinity].map((files) => connectionsFor(files))).toEqual([
+    128, 512, 5632, 16_384, 16_384,
+  ])
+  expect(connectionsFor(16_384, 256, 2)).toBe(8064)
+})
