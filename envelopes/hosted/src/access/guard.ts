@@ -16,7 +16,7 @@ import { watchAccess, type AccessWatch } from './watch.ts'
 export interface GuardOptions {
   /** Takes a line for each change. */
   log: Logger
-  report(error: unknown): void
+  report: (error: unknown) => void
   failed?: AccessOptions['failed']
 }
 
