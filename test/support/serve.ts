@@ -44,7 +44,7 @@ export async function startServing(
     await sleep(10)
   }
   const { url } = JSON.parse(stdout()) as { url: string }
-  return { port: Number(new URL(url).port), stderr, stop: async () => void (await end(child, 'SIGTERM')) }
+  return { port: Number(new URL(url).port), stderr, stop: () => end(child, 'SIGTERM') }
 }
 
 /** Makes `key.pem` and `cert.pem`, for localhost. */
