@@ -41,8 +41,24 @@ describe('while it runs', () => {
 
   it('takes tenants on, and lets them go, with their ledgers kept', async () => {
     expect(await append(host, 'bolt', 'one')).toBe(404)
-    expect(await tenant(host, 'add', 'bolt', '--origin', 'example.org/bolt')).toMatchObject({ code: 0 })
+    const policy = join(host.dir, 'policy')
+    const added = await tenant(host, 'add', 'bolt', '--origin', 'example.org/bolt', '--policy-out', policy)
+    expect(added).toMatchObject({ code: 0 })
+    const lines = (await readFile(policy, 'utf8')).split('\n')
+    expect(lines).toEqual([
+      '# bolt',
+      expect.stringMatching(/^log example\.org\/bolt\+/),
+      expect.stringMatching(/^log example\.org\/bolt\/audit\+/),
+      'quorum none',
+      '',
+    ])
+    for (const line of lines.slice(1, 3)) expect(added.stdout).toContain(line.slice('log '.length))
     await until('bolt is there', async () => (await append(host, 'bolt', 'one')) === 200)
+    const verified = await serviceFsCommand(['verify', join(host.root, 'bolt'), '--policy', policy])
+    expect(verified).toMatchObject({ code: 0, stderr: '' })
+    expect(verified.stdout.match(/key pinned by --policy/g)).toHaveLength(2)
+    const taken = await tenant(host, 'add', 'other', '--policy-out', policy)
+    expect([taken.code, taken.stderr]).toEqual([2, expect.stringContaining('is there already')])
     const contract = (await (await host.fetch('bolt', '/v1/contract')).json()) as { origin: string }
     expect(contract.origin).toBe('example.org/bolt')
 

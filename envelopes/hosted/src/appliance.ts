@@ -45,7 +45,8 @@ export async function startAppliance(config: DiskConfig, log: (line: string) => 
     for (const path of paths) await markUsed(path)
     let stopping: Promise<void> | undefined
     const stop = (): Promise<void> => (stopping ??= stopBoth(service, disk))
-    return { url: service.url, origin, vkey: signers[0].vkey, place: { disk: config.disk }, failed, stop }
+    const [vkey, auditVkey] = signers.map((signer) => signer.vkey) as [string, string]
+    return { url: service.url, origin, vkey, auditVkey, place: { disk: config.disk }, failed, stop }
   } catch (error) {
     await disk.close().catch(() => undefined)
     throw error

@@ -66,12 +66,13 @@ export async function start(config: Config, write: (line: string) => void): Prom
     failures.close()
     log.info('stopped', { size: tenant.ledger.size })
   }
-  const { dir, origin, vkey } = tenant
+  const { dir, origin, vkey, auditVkey } = tenant
   return {
     tenant,
     url: http.url,
     origin,
     vkey,
+    auditVkey,
     place: { dir },
     failed: tenant.failed,
     ...(watch === undefined ? {} : { guarded: true, reload: () => watch.reload() }),

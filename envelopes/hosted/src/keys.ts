@@ -49,6 +49,12 @@ export async function openSigner(path: string, name: string, mayCreate: boolean)
   }
 }
 
+/** The verifier key of the private key in `path`, whatever its name. @throws HostedError `key` as `openSigner` */
+export async function vkeyOf(path: string): Promise<string> {
+  const text = await readKey(path)
+  return (await openSigner(path, text === undefined ? '' : parsed(path, text), false)).vkey
+}
+
 function parsed(path: string, text: string): string {
   try {
     return parseSignerKey(text).name

@@ -9,6 +9,7 @@ function served(failed?: Promise<never>): Served & { stops: number } {
     url: 'http://127.0.0.1:1/',
     origin: 'example.org/a',
     vkey: 'example.org/a+00000000+AQ==',
+    auditVkey: 'example.org/a/audit+00000000+AQ==',
     place: { disk: '/a.img' },
     ...(failed === undefined ? {} : { failed }),
     stops: 0,

@@ -11,6 +11,8 @@ export interface Served {
   readonly url: string
   readonly origin: string
   readonly vkey: string
+  /** That of the audit sub-ledger, which an auditor pins too. */
+  readonly auditVkey: string
   /** The directory that the ledger is in, or the disk image. */
   readonly place: { readonly dir: string } | { readonly disk: string }
   /** Rejects when it cannot go on; absent where nothing can happen that is not answered. */
@@ -52,17 +54,19 @@ export async function serve(
   }
 }
 
-function jsonGreeting(moduleId: string, { url, origin, vkey, place }: Served): string {
-  return `${JSON.stringify({ url, module_id: moduleId, origin, vkey, ...place, pid: process.pid })}\n`
+function jsonGreeting(moduleId: string, { url, origin, vkey, auditVkey, place }: Served): string {
+  const keys = { vkey, audit_vkey: auditVkey }
+  return `${JSON.stringify({ url, module_id: moduleId, origin, ...keys, ...place, pid: process.pid })}\n`
 }
 
-function greeting(moduleId: string, { url, origin, vkey, place, guarded }: Served): string {
+function greeting(moduleId: string, { url, origin, vkey, auditVkey, place, guarded }: Served): string {
   const to = url.startsWith('unix:') ? `curl --unix-socket ${url.slice(5)}` : 'curl'
   const curl = guarded === true ? `${to} -H "Authorization: Bearer $FS_TOKEN"` : to
   const base = url.startsWith('unix:') ? 'http://localhost/' : url
   return `service-fs serves ${moduleId} at ${url}
 origin  ${origin}
 vkey    ${vkey}
+audit   ${auditVkey}
 ledger  ${'dir' in place ? place.dir : place.disk}
 
 Append a record, read it back, and look at what reading it left in the audit ledger:

@@ -50,6 +50,8 @@ export interface Tenant {
   readonly dir: string
   readonly origin: string
   readonly vkey: string
+  /** That of the audit sub-ledger. */
+  readonly auditVkey: string
   readonly wire: Wire
   readonly ledger: ServedLedger
   readonly audit: ServedLedger
@@ -139,7 +141,18 @@ async function openLocked(
     await found.close()
     await closeBoth(audit, ledger)
   }
-  return { dir, origin, vkey: ledger.vkeys[0] ?? '', wire, ledger, audit, metrics, failed, close }
+  return {
+    dir,
+    origin,
+    vkey: ledger.vkeys[0] ?? '',
+    auditVkey: audit.vkeys[0] ?? '',
+    wire,
+    ledger,
+    audit,
+    metrics,
+    failed,
+    close,
+  }
 }
 
 /** What sets file attributes on the tenant's files. A disk that takes no writes takes none either, so it is looked for again. */

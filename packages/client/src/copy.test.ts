@@ -235,6 +235,16 @@ describe('a restored ledger', () => {
       expect((await stat(at('back', path))).mode & 0o777, path).toBe(mode)
   })
 
+  it('is made below directories that are not there, which are for their owner only', async () => {
+    await makeAcme({ records: testRecords(3) })
+    await done('export', at('acme'), '--out', at('far/away/out.tar'))
+    await done('restore', at('far/away/out.tar'), '--out', at('not/there/acme'))
+    await done('restore', at('far/away/out.tar'), '--out', at('nor/there/a.img'), '--module-id', 'acme')
+    await done('verify', at('not/there/acme'))
+    for (const path of ['far', 'far/away', 'not', 'not/there', 'nor/there'])
+      expect((await stat(at(path))).mode & 0o777, path).toBe(0o700)
+  })
+
   it('has one tail file, which begins with the last bundle and is never without an entry', async () => {
     const origin = 'example.org/ledger/test'
     for (const [size, start] of [

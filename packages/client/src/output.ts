@@ -18,7 +18,10 @@ export interface Written {
   bytes: number
 }
 
-/** A new name beside `place`, on the same file system. @throws ClientError `file` when there is something at `place` */
+/**
+ * A new name beside `place`, on the same file system. Directories above it that are not there are made, for their owner only.
+ * @throws ClientError `file` when there is something at `place`
+ */
 export async function besideOf(place: string): Promise<string> {
   const found = await asFileError(() =>
     lstat(place).catch((error: unknown) => {
@@ -26,7 +29,16 @@ export async function besideOf(place: string): Promise<string> {
     }),
   )
   if (found !== undefined) throw isThere(place)
+  await asFileError(() => makeDurable(dirname(place)))
   return join(dirname(place), `.${basename(place)}.${randomBytes(4).toString('hex')}.part`)
+}
+
+/** Makes a directory and those above it, durably. */
+async function makeDurable(dir: string): Promise<void> {
+  const first = await mkdir(dir, { recursive: true, mode: 0o700 })
+  if (first === undefined) return
+  for (let at = dir; at !== dirname(first); at = dirname(at)) await syncDirectory(at)
+  await syncDirectory(dirname(first))
 }
 
 function isThere(place: string): ClientError {

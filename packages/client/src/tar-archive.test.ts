@@ -6,7 +6,7 @@ import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ClientError } from './errors.ts'
 import { openTar } from './tar-archive.ts'
-import { makeLedger, remove, runTar, temporary, testRecords, write } from './testing.ts'
+import { cli, makeLedger, remove, runTar, temporary, testRecords, write } from './testing.ts'
 import { verifyFiles } from './verify-directory.ts'
 import { withLedgerFiles } from './verify-place.ts'
 
@@ -131,13 +131,14 @@ describe('an archive', () => {
 
 describe('what is no archive, or a hostile one, is refused', () => {
   it('other bytes', async () => {
-    await refused(Buffer.alloc(0), 'byte 0: expected a member or the two blocks')
-    await refused(Buffer.alloc(5000, 'text'), 'checksum')
-    await refused(Buffer.from('\u001f\u008b', 'latin1'), 'found the end of the file')
+    await refused(Buffer.alloc(512), 'byte 512: expected a member or the two blocks')
+    await refused(Buffer.alloc(5000, 'ustar'.padEnd(257, 'x')), 'checksum')
     await expect(openTar(join(dir, 'none'))).rejects.toMatchObject({ code: 'file' })
     const header = (await tarOf([{ name: 'a' }, 'x'])).subarray(0, 512)
     const v7 = edited(header, (block) => block.fill(0, 257, 265))
-    await refused(Buffer.concat([v7, Buffer.alloc(1536)]), 'expected the magic')
+    await refused(Buffer.concat([v7, Buffer.alloc(1536)]), 'which has "ustar" at byte 257')
+    const later = Buffer.concat([header, Buffer.alloc(512), v7, Buffer.alloc(1024)])
+    await refused(later, 'byte 1024: expected the magic')
   })
 
   it.each(['../a', 'a/../b', '/a', 'a//b', 'a/./b', '', '/', './/../a'])('the name %j', async (name) => {
@@ -153,9 +154,43 @@ describe('what is no archive, or a hostile one, is refused', () => {
 
   it('a truncated one, at every block', async () => {
     const tar = await tarOf([{ name: 'a' }, 'x'.repeat(2000)], [{ name: 'b' }, 'y'])
-    for (let length = 0; length < tar.length; length += 512)
+    for (let length = 512; length < tar.length; length += 512)
       await refused(tar.subarray(0, length), /expected (?:\d+ bytes of "[ab]"|a member or)/)
     await refused(tar.subarray(0, -1), 'expected a member or')
+  })
+
+  it('what is no tar archive, with what it is', async () => {
+    await makeLedger(join(dir, 'acme'), { records: testRecords(3) })
+    await runTar(dir, '-cf', 'x.tar', 'acme')
+    const expected = 'expected a tar archive or a disk image, found '
+    for (const [program, name] of [
+      ['gzip', 'gzip'],
+      ['xz', 'xz'],
+      ['bzip2', 'bzip2'],
+      ['zstd', 'zstd'],
+    ] as const) {
+      const packed = spawnSync(program, ['-c', file], { maxBuffer: 1e9 })
+      if (packed.error !== undefined) continue
+      await writeFile(join(dir, 'it is.tar.z'), packed.stdout)
+      await expect(openTar(join(dir, 'it is.tar.z'))).rejects.toThrow(
+        `${expected}a file compressed with ${name}: unpack it first, for instance ${program} -dc '${dir}/it is.tar.z' > ledger.tar`,
+      )
+    }
+    await refused(Buffer.alloc(0), `${expected}an empty file`)
+    await refused(Buffer.from('PK\u0003\u0004 and more'), `${expected}a zip archive`)
+    await refused(Buffer.from('hello'), 'which has "ustar" at byte 257, found a file of 5 bytes')
+    await refused(Buffer.alloc(5000, 'x'), 'which has "ustar" at byte 257, found "xxxxx"')
+    spawnSync('mkfifo', [join(dir, 'pipe')])
+    await expect(openTar(join(dir, 'pipe'))).rejects.toThrow('found something else')
+    for (const args of [
+      ['verify'],
+      ['audit', 'verify'],
+      ['export', '--out', join(dir, 'out')],
+      ['restore', '--out', join(dir, 'out')],
+    ]) {
+      const { code, errors } = await cli(...args, file)
+      expect([code, errors.join()]).toEqual([3, expect.stringContaining('byte 0: expected a tar archive or')])
+    }
   })
 
   it('one block of zeros alone', async () => {

@@ -5,8 +5,10 @@
  * Of several members of a name the last counts. The archive ends at two blocks of zeros; what stands behind them is not
  * looked at.
  */
+import { constants } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import { ClientError, messageOf } from './errors.ts'
+import { notTar } from './file-kind.ts'
 import { checkFileSize, notRegular, type LedgerFiles, type ListedFile } from './ledger-files.ts'
 import { BLOCK, kindOf, parsePax, parseTarHeader, type TarHeader } from './tar-header.ts'
 
@@ -37,11 +39,13 @@ export interface TarArchive {
 export async function openTar(path: string): Promise<TarArchive> {
   let handle: FileHandle
   try {
-    handle = await open(path)
+    // Without O_NONBLOCK a FIFO would hold the program.
+    handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
   } catch (error) {
     throw new ClientError('file', messageOf(error))
   }
   try {
+    await checkStart(path, handle)
     const root = await new TarScan(path, handle, (await handle.stat()).size).run()
     return {
       ledgers: [...ledgersIn(root, '')],
@@ -52,6 +56,20 @@ export async function openTar(path: string): Promise<TarArchive> {
     await handle.close()
     throw error instanceof ClientError ? error : new ClientError('file', messageOf(error))
   }
+}
+
+/** @throws ClientError `malformed` when its first bytes are not those of an archive; `file` when it is no file */
+async function checkStart(path: string, handle: FileHandle): Promise<void> {
+  const stats = await handle.stat()
+  if (!stats.isFile() && !stats.isBlockDevice())
+    throw new ClientError(
+      'file',
+      `${path}: expected a directory, a tar archive or a disk image, found something else`,
+    )
+  const start = Buffer.alloc(BLOCK)
+  const { bytesRead } = await handle.read(start, 0, BLOCK, 0)
+  const problem = notTar(path, start.subarray(0, bytesRead))
+  if (problem !== undefined) throw new ClientError('malformed', `${path}: byte 0: ${problem}`)
 }
 
 /** Folders with an origin or a checkpoint; the audit sub-ledger of a ledger does not count. */

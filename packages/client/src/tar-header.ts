@@ -5,6 +5,14 @@ export const BLOCK = 512
 const USTAR = 'ustar\u000000'
 const GNU = 'ustar  \0'
 
+/** Where a header's magic stands. */
+export const TAR_MAGIC_AT = 257
+
+/** Whether a block has what all tar headers that are read here have: "ustar". */
+export function hasTarMagic(block: Buffer): boolean {
+  return block.toString('latin1', TAR_MAGIC_AT, TAR_MAGIC_AT + 5) === 'ustar'
+}
+
 export interface TarHeader {
   name: string
   /** Bytes of content, which fills up whole blocks. */

@@ -52,8 +52,8 @@ export async function prepareSocket(config: HostConfig, moduleId: string, owner?
 }
 
 export interface Prepared {
-  /** The ledger's verifier key; undefined when the keys were there. */
-  vkey: string | undefined
+  /** Whether its keys were made; false: they were there. */
+  hasNewKeys: boolean
 }
 
 /**
@@ -76,16 +76,15 @@ export async function prepareTenant(
       'key',
       `${secret}: the ledger is there, its private keys are not: put them back; new ones would not be the ledger's`,
     )
-  let vkey: string | undefined
   // The keys first: a ledger's directory without keys would be a ledger that lost them.
   if (lacksKeys)
     await putInPlace(secret, owner, async (dir) => {
       const name = origin ?? defaultOrigin(moduleId)
-      vkey = (await makeKey(join(dir, LEDGER_KEY), name, owner)).vkey
+      await makeKey(join(dir, LEDGER_KEY), name, owner)
       await makeKey(join(dir, AUDIT_KEY), `${name}/audit`, owner)
     })
   if (isNew) await putInPlace(ledger, owner)
-  return { vkey }
+  return { hasNewKeys: lacksKeys }
 }
 
 /** Whether a tenant's ledger and keys are there: then `prepareTenant` makes nothing, and only checks. */
@@ -132,8 +131,7 @@ async function putInPlace(
   await syncDir(dirname(path))
 }
 
-async function makeKey(path: string, name: string, owner: Owner | undefined): Promise<{ vkey: string }> {
-  const signer = await openSigner(path, name, true)
+async function makeKey(path: string, name: string, owner: Owner | undefined): Promise<void> {
+  await openSigner(path, name, true)
   if (owner !== undefined) await chown(path, owner.uid, owner.gid)
-  return signer
 }

@@ -5,10 +5,11 @@ import { connect } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import type { Io } from '@service-fs/client/io'
+import { messageOf } from '@service-fs/client/errors'
 import { perform, USAGE } from '@service-fs/client/perform'
 import { isModuleId } from '@service-fs/format/module-id'
 import { HostedError } from '../errors.ts'
-import { secretDir } from '../keys.ts'
+import { AUDIT_KEY, LEDGER_KEY, hasCode, secretDir, vkeyOf } from '../keys.ts'
 import { processFacts } from '../process-facts.ts'
 import { changeTenants, loadHostConfig, writeHostConfig, type TenantConfig } from './config.ts'
 import { prepareRoot, prepareTenant, socketOf } from './directories.ts'
@@ -24,6 +25,7 @@ interface TenantFlags {
   uid?: string
   gid?: string
   origin?: string
+  policyOut?: string
   json?: boolean
 }
 
@@ -42,6 +44,10 @@ export function addTenant(program: Command, io: Io): void {
     .option('--uid <number>', 'its user (default: one that nobody has)')
     .option('--gid <number>', 'its group (default: the number of its user)')
     .option('--origin <origin>', "the new ledger's origin; it stays for good")
+    .option(
+      '--policy-out <file>',
+      'write a tlog-policy with the verifier keys of both logs of each, for auditors: --policy takes it',
+    )
     .action((ids: string[], flags: TenantFlags) => act(io, flags, () => addTenants(ids, flags, io)))
   add('ls', 'the tenants, their users, and whether they run').action((flags: TenantFlags) =>
     act(io, flags, () => list(flags, io)),
@@ -71,21 +77,53 @@ async function addTenants(ids: readonly string[], flags: TenantFlags, io: Io): P
     if (flags[name] !== undefined && !isRoot())
       throw usage(`--${name}: takes root; without, all tenants run under the user that starts the host`)
   checkIds(ids, flags)
+  const policy = flags.policyOut === undefined ? undefined : await newPolicy(flags.policyOut)
   await ensureConfig(flags)
   const { root } = await loadHostConfig(flags.config)
   await prepareRoot({ root })
   const added = await withRootLock(root, () => makeAll(ids, flags))
-  for (const { tenant, dir, vkey } of added) {
+  for (const { tenant, dir, keys } of added) {
     const { moduleId, uid, gid } = tenant
-    if (flags.json === true) await io.out(`${JSON.stringify({ module_id: moduleId, uid, gid, dir, vkey })}\n`)
-    else await io.out(`${moduleId}  ${userOf(uid)}${dir}  ${vkey ?? 'its keys were there'}\n`)
+    const { vkey, auditVkey, areNew } = keys
+    if (flags.json === true)
+      await io.out(`${JSON.stringify({ module_id: moduleId, uid, gid, dir, vkey, audit_vkey: auditVkey })}\n`)
+    else
+      await io.out(
+        `${moduleId}  ${userOf(uid)}${dir}${areNew ? '' : '  (its keys were there)'}\n  vkey   ${vkey}\n  audit  ${auditVkey}\n`,
+      )
   }
+  if (policy !== undefined) await policy.write(policyText(added))
 }
 
 interface Added {
   tenant: TenantConfig
   dir: string
-  vkey: string | undefined
+  keys: { vkey: string; auditVkey: string; areNew: boolean }
+}
+
+/** A file that is to be made, claimed before anything else is: one that is there is not overwritten. */
+async function newPolicy(path: string): Promise<{ write(text: string): Promise<void> }> {
+  const file = await open(path, 'wx', 0o644).catch((error: unknown) => {
+    const why = hasCode(error, 'EEXIST')
+      ? `${path}: is there already, and is not overwritten`
+      : messageOf(error)
+    throw usage(`--policy-out: ${why}`)
+  })
+  return {
+    async write(text) {
+      await file.writeFile(text)
+      await file.sync()
+      await file.close()
+    },
+  }
+}
+
+/** A tlog-policy (c2sp.org/tlog-policy) with both logs of each tenant, and no witnesses. */
+function policyText(added: readonly Added[]): string {
+  const logs = added.map(
+    ({ tenant, keys }) => `# ${tenant.moduleId}\nlog ${keys.vkey}\nlog ${keys.auditVkey}\n`,
+  )
+  return `${logs.join('')}quorum none\n`
 }
 
 /** First what is on the disk, then host.json: a host that runs finds all of it. */
@@ -98,8 +136,11 @@ async function makeAll(ids: readonly string[], flags: TenantFlags): Promise<Adde
   for (const moduleId of ids) {
     const wanted = asked(moduleId, flags)
     const owner = isRoot() ? await users.ownerOf(wanted) : undefined
-    const { vkey } = await prepareTenant(config, wanted, owner)
-    added.push({ tenant: { ...wanted, ...owner }, dir: join(config.root, moduleId), vkey })
+    const { hasNewKeys } = await prepareTenant(config, wanted, owner)
+    const secret = secretDir(config.root, moduleId)
+    const vkey = await vkeyOf(join(secret, LEDGER_KEY))
+    const keys = { vkey, auditVkey: await vkeyOf(join(secret, AUDIT_KEY)), areNew: hasNewKeys }
+    added.push({ tenant: { ...wanted, ...owner }, dir: join(config.root, moduleId), keys })
   }
   await changeTenants(flags.config, (tenants) => [...tenants, ...added.map(({ tenant }) => tenant)])
   return added
