@@ -5,8 +5,17 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <linux/magic.h>
+#include <sys/vfs.h>
+#endif
+
+/* So much of the file is looked at together. */
+#define WINDOW ((off_t)256 << 20)
+#define LARGEST_PAGE 65536
 
 /* Makes the name of a file durable. */
 static bool sync_directory(const char *path) {
@@ -26,6 +35,64 @@ static bool sync_directory(const char *path) {
     const bool ok = fsync(file) == 0;
     return close(file) == 0 && ok;
 }
+
+#ifdef __linux__
+/* Writes the pages of the window anew that are in memory, as they are there; how many, or -1. */
+static long rewrite_cached(int file, off_t window, size_t length, size_t page) {
+    static unsigned char cached[WINDOW / 4096];
+    static uint8_t bytes[LARGEST_PAGE];
+    long count = 0;
+    void *const map = mmap(NULL, length, PROT_READ, MAP_SHARED, file, window);
+    if (map == MAP_FAILED) return -1;
+    const bool known = mincore(map, length, cached) == 0;
+    if (munmap(map, length) != 0 || !known) return -1;
+    for (size_t at = 0; at < length; at += page) {
+        if ((cached[at / page] & 1) == 0) continue;
+        const size_t size = length - at < page ? length - at : page;
+        if (pread(file, bytes, size, window + (off_t)at) != (ssize_t)size) return -1;
+        if (pwrite(file, bytes, size, window + (off_t)at) != (ssize_t)size) return -1;
+        count++;
+    }
+    return count;
+}
+
+/*
+ * A kernel that could not write a page tells whoever syncs then; it keeps the page, and takes it for written. To
+ * a later process it reads like any other, and its sync succeeds. So the kernel is made to drop what it keeps of
+ * the file, which is then read from the disk. What it does not drop, as somebody else uses it, is written again.
+ */
+static bool leave_the_cache(int file, off_t end) {
+    struct statfs system;
+    const long page = sysconf(_SC_PAGESIZE);
+    if (fstatfs(file, &system) != 0) return false;
+    /* These have no disk. */
+    if (system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC) return true;
+    if (page < 4096 || page > LARGEST_PAGE) {
+        errno = ENOTSUP;
+        return false;
+    }
+    const int failed = posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
+    if (failed != 0) {
+        errno = failed;
+        return false;
+    }
+    long count = 0;
+    for (off_t window = 0; window < end; window += WINDOW) {
+        const off_t left = end - window;
+        const long more = rewrite_cached(file, window, (size_t)(left < WINDOW ? left : WINDOW), (size_t)page);
+        if (more < 0) return false;
+        count += more;
+    }
+    return count == 0 || fdatasync(file) == 0;
+}
+#else
+/* BSD keeps what it could not write, and tries again. */
+static bool leave_the_cache(int file, off_t end) {
+    (void)file;
+    (void)end;
+    return true;
+}
+#endif
 
 int host_disk_open(const struct host_options *options, uint64_t *sectors) {
     struct stat status;
@@ -50,6 +117,7 @@ int host_disk_open(const struct host_options *options, uint64_t *sectors) {
     if (fsync(file) != 0 || (options->size != 0 && !sync_directory(options->disk)))
         host_die(HOST_FAILED, options->disk, strerror(errno));
     const off_t end = lseek(file, 0, SEEK_END);
+    if (!leave_the_cache(file, end)) host_die(HOST_FAILED, options->disk, strerror(errno));
     if (end < 4096)
         host_die(HOST_FAILED, options->disk, "expected at least 4096 bytes; --size makes it larger");
     *sectors = (uint64_t)end / PSDB_SECTOR;
