@@ -15,7 +15,7 @@ import { describe, expect, it } from 'vitest'
 import { serviceFsCommand, startDaemon, type Daemon } from '../support/daemon.ts'
 import { FailingDisk, payloadThatFails, whyNoDisk, type FileSystemKind } from '../support/failing-disk.ts'
 
-const ROUNDS = Number(process.env['ROUNDS'] ?? 6)
+const ROUNDS = Number(process.env['ROUNDS'] ?? 5)
 const CLIENTS = 4
 
 type Payload = Uint8Array<ArrayBuffer>

@@ -13,10 +13,10 @@ export type FileSystemKind = 'ext4' | 'xfs' | 'btrfs'
 const BYTES: Record<FileSystemKind, number> = { ext4: 128 << 20, xfs: 320 << 20, btrfs: 320 << 20 }
 const MAKE: Record<FileSystemKind, string[]> = { ext4: ['-q', '-F'], xfs: ['-q', '-f'], btrfs: ['-q', '-f'] }
 
-/** Base64 has this of 96 bytes of 0xFF, wherever they stand in an entry, and no structure of a file system has it. */
+/** Base64 has this of bytes of 0xFF, wherever they stand in an entry, and no structure of a file system has it. */
 const DATA_THAT_FAILS = '/'.repeat(64)
-/** A payload with data that the disk fails to write. */
-export const payloadThatFails: Uint8Array<ArrayBuffer> = new Uint8Array(96).fill(0xff)
+/** A payload that the disk fails to write; longer than a page, so that what is appended behind it does not write all of it again. */
+export const payloadThatFails: Uint8Array<ArrayBuffer> = new Uint8Array(20_000).fill(0xff)
 
 const does = (command: string, args: readonly string[]): boolean => spawnSync(command, args).status === 0
 

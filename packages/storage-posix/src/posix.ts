@@ -2,9 +2,9 @@
  * A ledger directory on a POSIX file system. The order of the steps is that of @service-fs/storage/files; as system calls
  * (Node's pool makes them; paths are relative to the ledger directory):
  *
- *     seal       mkdir(dir, 0700) and fsync of its parent, for each directory that is new to this process, from the top
+ *     seal       rmdir(dir), mkdir(dir, 0700) and fsync of its parent, for each directory that is new to this process, from the top
  *                openat(tmp/N, O_WRONLY|O_CREAT|O_EXCL|O_NOFOLLOW, 0600)  write  fchmod(0444)  fsync  close
- *                link(tmp/N, path)             EEXIST: read path, compare, fsync path, go on
+ *                link(tmp/N, path)             EEXIST: read path, compare, rename(tmp/N, path), go on
  *                openat(dir, O_RDONLY|O_DIRECTORY|O_NOFOLLOW)  fsync  close       one for all seals that linked before it
  *                unlink(tmp/N)
  *     commit     pwrite(tail/START)  fdatasync        the file is kept open: openat(O_WRONLY|O_NOFOLLOW) at the first commit
@@ -15,7 +15,7 @@
  *     publish    openat(tmp/N, …, 0600)  write  fsync  close
  *                rename(tmp/N, checkpoint)
  *                openat(., O_DIRECTORY)  fsync  close
- *     tail       openat(tail/START, O_RDONLY|O_NOFOLLOW)  fstat  read  close, openat  fsync  close
+ *     tail       openat(tail/START, O_RDONLY|O_NOFOLLOW)  fstat  read  close; of all but the newest: openat  fsync  close
  *     read       openat(path, O_RDONLY|O_NOFOLLOW)  fstat  read  close; before it, the first time in a directory, its fsync
  *
  * A failed write to the tail or a failed sync ends all writing by this process; reads go on. The file system needs hard
