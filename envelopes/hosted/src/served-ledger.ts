@@ -41,6 +41,7 @@ const STEADY_MS = 60_000
 export class ServedLedger implements WireLedger {
   readonly #options: ServedLedgerOptions
   #ledger!: Ledger
+  #isOpen = false
   /** Why the ledger that is open takes no appends, while it is to be tried again. */
   #why: LedgerError | undefined
   /** Another one is being opened in its place. */
@@ -56,7 +57,9 @@ export class ServedLedger implements WireLedger {
     const { onlyRead } = options
     if (onlyRead === undefined) await served.#openEither(0)
     else served.#ledger = await options.readOnly(onlyRead, 0)
-    if (onlyRead !== undefined) options.changed(onlyRead, served.status())
+    served.#isOpen = true
+    const why = onlyRead ?? served.#why
+    if (why !== undefined) options.changed(why, served.status())
     return served
   }
 
@@ -224,7 +227,8 @@ export class ServedLedger implements WireLedger {
     if (this.#closing !== undefined) return
     this.#why = why
     this.#tryLater()
-    this.#options.changed(why, this.status())
+    // It may stop before the one who opens it has it.
+    if (this.#isOpen) this.#options.changed(why, this.status())
   }
 
   #tryLater(): void {
