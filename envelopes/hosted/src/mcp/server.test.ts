@@ -225,6 +225,21 @@ it('lets a subject do what its roles allow, and no more', async () => {
   expect((await audited(1))[0]).toMatchObject({ subject: 'examiner', route: '/audit/v1/entries', via: 'mcp' })
 })
 
+it('an append that tells of a record of somebody else is on record, refused or not', async () => {
+  const alice = await connect('alice', 'append')
+  const bob = await connect('bob', 'append')
+  const record = { payload_id: 'a', payload: 1 }
+  expect((await call(alice, 'append', record)).audit).toEqual([])
+  expect(await call(bob, 'append', record)).toMatchObject({ json: { duplicate: true }, audit: [0] })
+  const taken = await call(bob, 'append', { ...record, payload: 2 })
+  expect(taken).toMatchObject({ isError: true, json: { code: 'conflict', cursor: 1 }, audit: [1] })
+  const common = { subject: 'bob', route: '/v1/append', payload_id: 'a', cursor: 1, via: 'mcp' }
+  expect(await audited(0)).toMatchObject([
+    { ...common, outcome: 'duplicate' },
+    { ...common, outcome: 'conflict' },
+  ])
+})
+
 it('ends a page at a megabyte', async () => {
   const client = await connect('alice', 'append', 'read')
   for (const id of ['a', 'b', 'c', 'd'])
