@@ -39,7 +39,15 @@ export const ASKED: Readonly<Record<string, (given: any) => unknown>> = {
     }),
   /** The time of an entry, as the clock stamps it, and as HTTP has it. */
   times: (all: number[]) =>
-    all.map((ms) => [attempt(() => new RecordClock(() => ms, 0).stamp()), attempt(() => httpDate(ms))]),
+    all.map((ms) => [
+      attempt(() =>
+        new RecordClock(
+          { now: () => ms, monotonic: () => 0 },
+          { clockToleranceMs: 0, clockAheadMs: 0 },
+        ).stamp(),
+      ),
+      attempt(() => httpDate(ms)),
+    ]),
   /** Whether an entry may have this time. */
   entryTimes: (all: string[]) =>
     all.map((time) => {

@@ -24,6 +24,8 @@ const DECISIONS: Readonly<Record<string, readonly Role[] | 'anybody'>> = {
   'GET /healthz': 'anybody',
   'GET /readyz': 'anybody',
   'GET /metrics': ['operate'],
+  'GET /v1/clock': ['operate'],
+  'POST /v1/clock/correct': ['operate'],
   'POST /v1/append': ['append'],
   'POST /mcp': ['append', 'read', 'examine'],
   'GET /v1/follow': ['read', 'examine'],
@@ -60,7 +62,9 @@ export function expected(route: Route, { worth }: Credential, { isHost }: Place)
   if (worth === 'nothing') return 401
   if (worth === 'elsewhere') return 403
   if (!route.tenant && isHost && worth.everywhere !== true) return 403
-  return worth.roles.some((role) => permission.includes(role)) ? 200 : 403
+  if (!worth.roles.some((role) => permission.includes(role))) return 403
+  // The clock is right: there is nothing to correct.
+  return route.pattern === '/v1/clock/correct' ? 400 : 200
 }
 
 /** A target that there is an answer for, when one record, `walked`, was appended and somebody has read. */
@@ -77,6 +81,10 @@ const BODIES: Readonly<Record<string, { headers: Record<string, string>; body: s
   '/v1/append': {
     headers: { 'content-type': 'application/json' },
     body: '{"payload_id":"walked","payload":1}',
+  },
+  '/v1/clock/correct': {
+    headers: { 'content-type': 'application/json' },
+    body: '{"newest":"2026-01-02T03:04:05.678Z","reason":"walked"}',
   },
   '/mcp': {
     headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream' },

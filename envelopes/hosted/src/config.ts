@@ -39,6 +39,8 @@ export interface Config extends Common {
   maxPayloadBytes?: number
   /** Whether nothing is written to the ledger; see TenantOptions. */
   readOnly?: boolean
+  /** Whether the clock may get any time ahead; absent: at most a day ahead of the time since the start. */
+  allowClockAhead?: boolean
   /** Whether file attributes keep what is sealed from everybody; absent: off. */
   immutable?: ImmutableMode
 }
@@ -65,6 +67,7 @@ export interface ServeFlags {
   maxPayloadBytes?: string | undefined
   immutable?: string | undefined
   readOnly?: boolean | undefined
+  allowClockAhead?: boolean | undefined
   acceptShorterTree?: string | undefined
   acceptShorterAuditTree?: string | undefined
 }
@@ -96,6 +99,7 @@ export function configOf(flags: ServeFlags, env: Environment): Config {
     ...common,
     root: resolve(root),
     ...(flags.behindFront === true ? { behindFront: true } : {}),
+    ...(flags.allowClockAhead === true ? { allowClockAhead: true } : {}),
     ...(access === undefined ? {} : { access: resolve(access) }),
     ...(flags.maxPayloadBytes === undefined ? {} : { maxPayloadBytes: payloadBytes(flags.maxPayloadBytes) }),
     ...(immutable === undefined ? {} : { immutable: immutableMode(immutable) }),
@@ -121,6 +125,7 @@ function payloadBytes(text: string): number {
 export function diskConfigOf(flags: ServeFlags, env: Environment): DiskConfig {
   if (flags.root !== undefined) throw usage('--root is for --envelope a; --envelope b has --disk')
   if (flags.behindFront === true) throw usage('--behind-front is for --envelope a')
+  if (flags.allowClockAhead === true) throw usage('--allow-clock-ahead is for --envelope a')
   if ((flags.access ?? env['FS_ACCESS']) !== undefined) throw usage('--access is for --envelope a')
   if (flags.maxPayloadBytes !== undefined) throw usage('--max-payload-bytes is for --envelope a')
   if ((flags.immutable ?? env['FS_IMMUTABLE']) !== undefined) throw usage('--immutable is for --envelope a')

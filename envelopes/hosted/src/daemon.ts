@@ -3,11 +3,12 @@ import { isLocalName } from '@service-fs/wire/host-name'
 import type { Guard, GuardOptions } from './access/guard.ts'
 import { checkListen } from './access/listen-rule.ts'
 import { OPEN } from './access/open.ts'
+import { clockSource } from './clock-source.ts'
 import type { Config } from './config.ts'
 import { failedCredentials } from './failed-credentials.ts'
 import { identityFor } from './front/identity-headers.ts'
 import { startHttp, type HttpOptions, type HttpServer } from './http.ts'
-import { createLog } from './log.ts'
+import { createLog, type Logger } from './log.ts'
 import type { Served } from './serve.ts'
 import { Metrics } from './metrics.ts'
 import { openTenant, type Tenant, type TenantOptions } from './tenant.ts'
@@ -47,6 +48,7 @@ export async function start(config: Config, write: (line: string) => void): Prom
     await tenant.close()
     throw error
   }
+  sayClock(log)
   const watch = guard?.watch({
     tls: (tls) => http.updateTls(tls),
     connections: (limits) => crowd.connections.update(limits),
@@ -78,6 +80,13 @@ export async function start(config: Config, write: (line: string) => void): Prom
     ...(watch === undefined ? {} : { guarded: true, reload: () => watch.reload() }),
     stop: () => (stopping ??= stop()),
   }
+}
+
+/** From here on the clock may be a day ahead of the time that passes. */
+function sayClock(log: Logger): void {
+  const source = clockSource()
+  if (source !== undefined) log.info('the clock of the start is believed', { kept_by: source })
+  else log.info('the clock of the start is believed, though nothing here says that it is synchronised')
 }
 
 /** What checks credentials, if any are configured. @throws HostedError `access`; `usage` where it may not be listened */

@@ -189,6 +189,11 @@ export class Metrics {
       (l) => (isReadOnly(l.status()) ? 1 : 0),
     )
     gauge(
+      'service_fs_clock_wrong',
+      "1 while no record gets a time: the clock is behind the newest record's, or far ahead of the time that has passed since the start.",
+      (l) => (l.status().clock === undefined ? 0 : 1),
+    )
+    gauge(
       'service_fs_times_repeated',
       'Records that repeated the last time: the clock had stepped back.',
       (l) => l.status().timesRepeated,

@@ -1,4 +1,5 @@
 /** The machine under a ledger: Node.js. */
+import { uptime } from 'node:os'
 import type { Runtime } from '@service-fs/ledger/runtime'
 import { nativeCodec, nativeHasher } from '@service-fs/native/native'
 
@@ -7,6 +8,7 @@ export const nodeRuntime: Runtime = {
   codec: nativeCodec,
   now: () => Date.now(),
   monotonic: () => performance.now(),
+  uptime: () => uptime() * 1000,
   after(ms, run) {
     const timer = setTimeout(run, ms)
     timer.unref()

@@ -106,6 +106,16 @@ export class ServedLedger implements WireLedger {
     return this.#run((ledger) => ledger.appendFresh(records))
   }
 
+  correctClock(
+    ...correction: Parameters<Ledger['correctClock']>
+  ): Promise<{ entries: Appended[]; checkpoint: string }> {
+    return this.#run((ledger) => ledger.correctClock(...correction))
+  }
+
+  clock(): ReturnType<Ledger['clock']> {
+    return this.#run((ledger) => ledger.clock())
+  }
+
   grown(size: number): Promise<number> {
     return this.#run((ledger) => ledger.grown(size))
   }

@@ -36,6 +36,8 @@ export interface TenantOptions {
   behindFront?: boolean | undefined
   /** Whether to write nothing to the ledger, and to show a damaged one as far as it is whole. Default false. */
   readOnly?: boolean | undefined
+  /** Whether the clock may get any time ahead. Default: at most a day ahead of the time since the start. */
+  allowClockAhead?: boolean | undefined
   /** What an operator accepts although more was acknowledged. */
   acceptSizes?: AcceptSizes | undefined
   /** Told of what an operator should know. */
@@ -117,13 +119,14 @@ async function openLocked(
     failed: fail,
   }
   const mayCreate = stored === undefined && !readOnly
-  const place = { mayCreate, origin: `${origin}/audit`, key: join(secret, AUDIT_KEY) }
+  const clock = options.allowClockAhead === true ? { clockAheadMs: Number.POSITIVE_INFINITY } : {}
+  const place = { mayCreate, origin: `${origin}/audit`, key: join(secret, AUDIT_KEY), limits: clock }
   let protections: Protections | undefined
   // The audit ledger first: who finds the ledger finds its audit.
   const audit = await openLedger({ ...place, name: 'audit', dir: auditDir }, settings)
   opened.push(audit)
-  const limits = maxPayloadBytes === undefined ? {} : { limits: { maxPayloadBytes } }
-  const main = { ...place, ...limits, origin, key: join(secret, LEDGER_KEY) }
+  const limits = maxPayloadBytes === undefined ? clock : { ...clock, maxPayloadBytes }
+  const main = { ...place, limits, origin, key: join(secret, LEDGER_KEY) }
   const ledger = await openLedger({ ...main, name: 'main', dir }, settings)
   opened.push(ledger)
   metrics.watch({ main: ledger, audit }, dir)

@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import { addAppend } from './commands/append.ts'
 import { addAudit } from './commands/audit.ts'
+import { addClock } from './commands/clock.ts'
 import { addExport } from './commands/export.ts'
 import { addFollow } from './commands/follow.ts'
 import { addGet } from './commands/get.ts'
@@ -30,6 +31,7 @@ export function buildProgram(raw: Io = processIo): Command {
     addVerify,
     addVerifyProof,
     addAudit,
+    addClock,
     addExport,
     addRestore,
     addReadme,

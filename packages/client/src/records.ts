@@ -1,4 +1,5 @@
 /** Whether the entries of a log, read in order, make whole records of this ledger's format. */
+import { correctsTime } from '@service-fs/format/clock-correction'
 import { parseEntry, partLength, type Entry } from '@service-fs/format/entry'
 import { messageOf } from './errors.ts'
 import { IdSet } from './ids.ts'
@@ -20,7 +21,7 @@ interface Open {
 export type EachEntry = (entry: Entry, place: Place, problems: Problems) => void
 
 /**
- * Checks entry after entry: the format, that time never goes back, that split records are whole, that identifiers are
+ * Checks entry after entry: the format, that time goes back at an operator's correction only, that split records are whole, that identifiers are
  * unique.
  */
 export class RecordCheck {
@@ -28,6 +29,7 @@ export class RecordCheck {
   readonly #ids = new IdSet()
   #open: Open | undefined
   #time = ''
+  readonly #corrections: number[] = []
   /** Entries were missing just before: a part without its first part is no news then. */
   #gap = false
   #records = 0
@@ -45,6 +47,18 @@ export class RecordCheck {
     return this.#records
   }
 
+  /** Indexes of the entries with which an operator set the time back, the first thousand. */
+  get corrections(): readonly number[] {
+    return this.#corrections.slice(0, 1000)
+  }
+
+  /** What somebody who checks should know, although it is as it should be. */
+  get notes(): string[] {
+    return this.corrections.map(
+      (index) => `an operator set the time of the ledger back at entry ${index}, which says why`,
+    )
+  }
+
   /** The newest record's time, or empty. */
   get time(): string {
     return this.#time
@@ -60,12 +74,21 @@ export class RecordCheck {
       this.gap()
       return
     }
-    if (entry.header.time < this.#time)
-      this.#problems.add(place, `a time not before ${this.#time}`, entry.header.time)
-    else this.#time = entry.header.time
+    this.#checkTime(entry, place)
     this.#each?.(entry, place, this.#problems)
     if (entry.continuation === undefined) this.#first(entry, place)
     else this.#part(entry, entry.continuation, place)
+  }
+
+  #checkTime(entry: Entry, place: Place): void {
+    const { time } = entry.header
+    const isBack = time < this.#time
+    if (isBack && correctsTime(entry, this.#time, nativeCodec)) this.#corrections.push(place.index ?? -1)
+    else if (isBack) {
+      this.#problems.add(place, `a time not before ${this.#time}`, time)
+      return
+    }
+    this.#time = time
   }
 
   /** One or more entries are not there. */

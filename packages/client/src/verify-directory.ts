@@ -118,7 +118,7 @@ class FilesCheck {
       trust: trust.toString(),
       pinned: trust.pinned,
       witnesses: published?.witnesses ?? [],
-      notes: this.#notes,
+      notes: [...this.#notes, ...records.notes],
       problems: this.#problems.list,
       problemCount: this.#problems.count,
       ...(audit === undefined ? {} : { audit }),

@@ -132,7 +132,7 @@ class UrlCheck {
       trust: this.#trust.toString(),
       pinned: this.#trust.pinned,
       witnesses: opened.witnesses,
-      notes: [],
+      notes: records.notes,
       problems: this.#problems.list,
       problemCount: this.#problems.count,
     }

@@ -1,4 +1,5 @@
 /** Taking records in: limits, identifiers that are there already, times, entries. */
+import { CLOCK_TYPE, correctionPayload, type ClockCorrection } from '@service-fs/format/clock-correction'
 import { entriesOf, type RecordContent, type Sha256Hex } from '@service-fs/format/entry'
 import { equalBytes, hexEncode, type Codec } from '@service-fs/tlog/codec'
 import type { Hash, Hasher } from '@service-fs/tlog/hash'
@@ -9,6 +10,9 @@ import type { LedgerLimits } from './limits.ts'
 import type { Appended, NewRecord, StoredRecord } from './record.ts'
 import type { Runtime } from './runtime.ts'
 import type { Batch, Head, Sequencer } from './sequencer.ts'
+
+/** Of its payload: it is one entry, with room for its header. */
+const MAX_CORRECTION_BYTES = 16_384
 
 interface Parts {
   runtime: Runtime
@@ -102,6 +106,15 @@ export class Appender {
   }
 
   append(records: readonly NewRecord[]): Promise<{ entries: Appended[]; checkpoint: string }> {
+    for (const { type } of records) {
+      if (type.trim().toLowerCase().startsWith(CLOCK_TYPE))
+        return Promise.reject(
+          new LedgerError(
+            'bad-record',
+            `type: expected another than ${CLOCK_TYPE}, which corrects the clock`,
+          ),
+        )
+    }
     return this.#taken(records, () => this.#parts.indexer.with(() => this.#append(records)))
   }
 
@@ -126,6 +139,40 @@ export class Appender {
       this.#active -= 1
       if (this.#active === 0) this.#whenSettled?.()
     }
+  }
+
+  /**
+   * Appends the entry that corrects the time; no other record gets a time before it is on record, or is known not to be. `id` is as in
+   * {@link appendFresh}.
+   */
+  async correct(
+    id: string,
+    correction: Omit<ClockCorrection, 'now'>,
+  ): Promise<{ entries: Appended[]; checkpoint: string }> {
+    const { clock, clockSet, runtime } = this.#parts
+    await clockSet
+    const now = clock.correct(correction.newest)
+    try {
+      const payload = correctionPayload({ ...correction, now }, runtime.codec)
+      if (payload.length > MAX_CORRECTION_BYTES)
+        throw new LedgerError('too-large', `expected a correction of at most ${MAX_CORRECTION_BYTES} bytes`)
+      const record = { id, type: CLOCK_TYPE, payload }
+      const result = await this.#taken([record], () => {
+        const group = new Group()
+        group.time = now
+        return this.#enqueue(group, [addNew(group, record, undefined)], [])
+      })
+      clock.corrected(now)
+      return result
+    } catch (error) {
+      clock.uncorrected()
+      throw error
+    }
+  }
+
+  /** Resolves when the newest record's time is known. */
+  async clockSet(): Promise<void> {
+    await this.#parts.clockSet
   }
 
   #checkLimits(records: readonly NewRecord[]): void {
@@ -249,7 +296,7 @@ export class Appender {
   /** Makes the entries of the group's records. */
   #fill(group: Group): void {
     const { codec, hasher } = this.#parts.runtime
-    group.time = this.#parts.clock.stamp()
+    if (group.time === '') group.time = this.#parts.clock.stamp()
     const sha256Hex = (data: Uint8Array): string => hexEncode(hasher.sha256(data))
     for (const { id, type, payload, fields } of group.records) {
       group.starts.push(group.lines.length)

@@ -11,6 +11,7 @@ export type LedgerErrorCode =
   | 'busy'
   | 'not-ready'
   | 'clock-behind'
+  | 'clock-ahead'
   | 'stopped'
   | 'full'
   | 'read-only'

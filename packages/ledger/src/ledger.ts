@@ -1,4 +1,5 @@
 /** The WORM ledger: records go in, and come out with proofs. There is no operation that changes or removes one. */
+import type { ClockCorrection } from '@service-fs/format/clock-correction'
 import { joinParts, parseEntry, type Entry, type Field } from '@service-fs/format/entry'
 import type { StorageCapability } from '@service-fs/storage/capability'
 import { hexEncode } from '@service-fs/tlog/codec'
@@ -85,6 +86,8 @@ export interface LedgerStatus {
   queueBytes: number
   /** Records that repeated the last time, since the clock had stepped back a little. */
   timesRepeated: number
+  /** Why no record can have the time that the clock says: `clock-behind`, `clock-ahead`; absent: one can. */
+  clock?: 'clock-behind' | 'clock-ahead'
 }
 
 export class Ledger {
@@ -161,7 +164,7 @@ export class Ledger {
     this.#storage = storage
     this.#runtime = runtime
     this.#observer = options.observer ?? {}
-    this.#clock = new RecordClock(() => runtime.now(), limits.clockToleranceMs)
+    this.#clock = new RecordClock(runtime, limits)
     this.#memory = settled.memory
     this.#sealed = new SealedTiles(storage, runtime, settled.sealedEdge, limits.cacheBytes)
     this.#reader = new Reader(this.#sealed, this.#memory, runtime)
@@ -238,7 +241,7 @@ export class Ledger {
    * Appends records in one commit, all or none; resolves when it is durable. A record whose id is there already with the same type
    * and payload is answered with the first one's place.
    * @throws LedgerError `conflict` (its `index` holds another record of that id), `bad-record`, `too-large`, `busy`, `not-ready` (the
-   *   record index is being made), `clock-behind`, `signer`, `stopped`, `full`, `closed`
+   *   record index is being made), `clock-behind`, `clock-ahead`, `signer`, `stopped`, `full`, `closed`
    */
   async append(records: readonly NewRecord[]): Promise<{ entries: Appended[]; checkpoint: string }> {
     const answered = this.#observer.appending?.()
@@ -259,6 +262,30 @@ export class Ledger {
       return await this.#appender.appendFresh(records)
     } finally {
       answered?.()
+    }
+  }
+
+  /**
+   * Corrects the time of a ledger whose newest record lies in the future: appends an entry of {@link CLOCK_TYPE} with the clock's time, from
+   * which on times are counted anew. See {@link ClockCorrection}; `id` is as in {@link appendFresh}.
+   * @throws LedgerError `bad-record` when `newest` is not the newest record's time, or the clock is not behind it; and as append()
+   */
+  correctClock(
+    id: string,
+    correction: Omit<ClockCorrection, 'now'>,
+  ): Promise<{ entries: Appended[]; checkpoint: string }> {
+    return this.#appender.correct(id, correction)
+  }
+
+  /** What the clock says, and the newest record's time (absent without records). */
+  async clock(): Promise<{ now: number; newest?: string; problem?: LedgerError }> {
+    await this.#appender.clockSet()
+    const { newest } = this.#clock
+    const problem = this.#clock.problem()
+    return {
+      now: this.#runtime.now(),
+      ...(newest === '' ? {} : { newest }),
+      ...(problem === undefined ? {} : { problem }),
     }
   }
 
@@ -378,7 +405,13 @@ export class Ledger {
       queueEntries,
       queueBytes,
       timesRepeated: this.#clock.repeated,
+      ...this.#clockCode(),
     }
+  }
+
+  #clockCode(): Pick<LedgerStatus, 'clock'> {
+    const code = this.#clock.problem()?.code
+    return code === 'clock-behind' || code === 'clock-ahead' ? { clock: code } : {}
   }
 
   /** A clean stop: what waits is committed, what is full is sealed, the checkpoint is published. Closes the storage and the index. */

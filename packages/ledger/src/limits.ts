@@ -15,6 +15,8 @@ export interface LedgerLimits {
   clockToleranceMs: number
   /** How long what needs the record index waits for one that is behind the ledger, in milliseconds. */
   indexWaitMs: number
+  /** How far the clock may get ahead of the time that has passed since the opening before appends are refused, in milliseconds. */
+  clockAheadMs: number
 }
 
 export const DEFAULT_LIMITS: LedgerLimits = {
@@ -27,4 +29,5 @@ export const DEFAULT_LIMITS: LedgerLimits = {
   cacheBytes: 8 * 1024 * 1024,
   clockToleranceMs: 10_000,
   indexWaitMs: 10_000,
+  clockAheadMs: 86_400_000,
 }

@@ -5,6 +5,12 @@ interface Watched {
   status(): LedgerStatus
 }
 
+const CLOCK = {
+  'clock-behind': "the clock is behind the newest record's time; GET /v1/clock says more",
+  'clock-ahead':
+    'the clock is far ahead of the time that has passed since the start; GET /v1/clock says more',
+} as const
+
 /** Whether a tenant's two ledgers take appends and reads, and why not. */
 export class Readiness {
   readonly #ledgers: readonly { name: string; ledger: Watched }[]
@@ -18,9 +24,14 @@ export class Readiness {
 
   now(): { ready: boolean; reason?: string } {
     for (const { name, ledger } of this.#ledgers) {
-      const { accepting, reason, prepared, size, indexed } = ledger.status()
+      const { accepting, reason, prepared, size, indexed, clock } = ledger.status()
       if (!accepting)
         return { ready: false, reason: `the ${name} takes no appends: ${reason ?? 'it is being closed'}` }
+      if (clock !== undefined)
+        return {
+          ready: false,
+          reason: `${clock}: ${CLOCK[clock]} (${name}); reads wait too, as they are recorded`,
+        }
       if (!prepared)
         return {
           ready: false,

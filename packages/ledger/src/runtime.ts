@@ -9,6 +9,8 @@ export interface Runtime {
   now(): number
   /** A clock that never steps, in milliseconds, for durations only. */
   monotonic(): number
+  /** Milliseconds since the machine was started, those in which it slept included; where it can be had. May be slow. */
+  uptime?(): number
   /** Calls `run` once after `ms` milliseconds; the returned function calls it off. Must not keep the process alive. */
   after(ms: number, run: () => void): () => void
   /** Resolves when what has already arrived from outside has been looked at, so that it joins the next commit. */

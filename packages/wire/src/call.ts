@@ -26,6 +26,8 @@ export type WireLedger = Pick<
   | 'consistencyProof'
   | 'tlogProof'
   | 'grown'
+  | 'clock'
+  | 'correctClock'
 >
 
 /** Sizes in bytes unless named otherwise. */

@@ -880,8 +880,44 @@ function clocks({ it, same, refused }: Tools): void {
     same((await w.append('b', 1)).json.index, 1)
     same((await w.ask('/v1/entries/2')).headers['x-audit-index'], '2')
   })
+
+  it('goes on by an operator’s correction, which is on record in each ledger that was ahead', async (w) => {
+    await w.append('a', 1)
+    await w.ask('/v1/entries/1')
+    const fine = (await w.ask('/v1/clock')).json
+    same([fine.ledger, fine.audit], [{ newest: fine.now }, { newest: fine.now }])
+    const correct = (newest: string): Promise<Answer> =>
+      w.ask('/v1/clock/correct', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ newest, reason: 'the clock was an hour ahead' }),
+      })
+    refused(await correct(fine.now), 'bad-request', { field: 'newest' })
+    await w.advance(-3_600_000)
+    refused(await w.append('b', 1), 'clock-behind', {})
+    const { json: before } = await w.ask('/v1/clock')
+    const wrong = { newest: fine.now, problem: 'clock-behind' }
+    same([before.ledger, before.audit], [wrong, wrong])
+    const posing = { payload_id: 'p', payload: { now: before.now }, type: CLOCK_TYPE }
+    refused(await w.post(JSON.stringify(posing)), 'bad-record', {})
+    const { corrected } = (await correct(fine.now)).json
+    same(
+      corrected.map((one: Json) => [one.ledger, one.index, one.newest, one.time]),
+      ['audit', 'ledger'].map((name) => [name, 1, fine.now, before.now]),
+    )
+    refused(await correct(fine.now), 'bad-request', { field: 'newest' })
+    for (const how of [undefined, 'kill', 'stop'] as const) {
+      if (how !== undefined) await w.reopen(how)
+      same((await w.append(`b ${how}`, 1)).json.time, before.now)
+    }
+    const { type, time, payload } = (await w.ask('/v1/entries/2')).json
+    same([type, time, payload.newest, payload.now], [CLOCK_TYPE, before.now, fine.now, before.now])
+    same(payload.reason, 'the clock was an hour ahead')
+    same((await w.ask('/audit/v1/entries/2')).json.type, CLOCK_TYPE)
+  })
 }
 
+const CLOCK_TYPE = 'application/vnd.service-fs.clock+json'
 const TEXT = 'text/plain; charset=utf-8'
 const PROOF = 'text/x.tlog-proof'
 

@@ -75,6 +75,36 @@ const LIMITS = [
 
 export const SCHEMAS: Readonly<Record<string, Schema>> = {
   Hash: text('SHA-256 in base64, RFC 6962', { pattern: '^[A-Za-z0-9+/]{43}=$' }),
+  Clock: object(
+    {
+      now: TIME,
+      ledger: ref('LedgerClock'),
+      audit: ref('LedgerClock'),
+    },
+    ['audit'],
+  ),
+  LedgerClock: object(
+    {
+      newest: TIME,
+      problem: { enum: ['clock-behind', 'clock-ahead'] },
+    },
+    ['newest', 'problem'],
+  ),
+  ClockCorrection: object({
+    newest: text('the newest time that GET /v1/clock says of a ledger that is clock-behind'),
+    reason: { type: 'string', minLength: 1, maxLength: 1000 },
+  }),
+  ClockCorrected: object({
+    corrected: {
+      type: 'array',
+      items: object({
+        ledger: { enum: ['audit', 'ledger'] },
+        index: integer('of the entry that says so'),
+        newest: TIME,
+        time: TIME,
+      }),
+    },
+  }),
   Alive: object({ alive: { const: true } }),
   Ready: object(
     {

@@ -176,7 +176,14 @@ const ANY: readonly ProblemCode[] = [
 const OF_TENANT: readonly ProblemCode[] = ['module-id-missing', 'corrupt', 'io', 'closed']
 const OF_ROLES: readonly ProblemCode[] = ['unauthenticated', 'forbidden', 'issuer-unavailable']
 /** What keeps a read from being recorded. */
-const OF_RECORDING: readonly ProblemCode[] = ['signer', 'stopped', 'clock-behind', 'read-only', 'full']
+const OF_RECORDING: readonly ProblemCode[] = [
+  'signer',
+  'stopped',
+  'clock-behind',
+  'clock-ahead',
+  'read-only',
+  'full',
+]
 
 function problems(route: Route, own: readonly ProblemCode[]): Responses {
   const codes = new Set<ProblemCode>([

@@ -54,6 +54,7 @@ export type ProblemCode =
   | 'stopped'
   | 'busy'
   | 'clock-behind'
+  | 'clock-ahead'
   | 'closed'
   | 'not-ready'
   | 'tenant-unavailable'
@@ -92,6 +93,7 @@ export const PROBLEMS: Readonly<Record<ProblemCode, Kind>> = {
   stopped: { status: 500, title: 'The ledger accepts no appends' },
   busy: { status: 503, title: 'Too many waiting requests', retryAfter: 1 },
   'clock-behind': { status: 503, title: 'The clock is behind the ledger', retryAfter: 10 },
+  'clock-ahead': { status: 503, title: 'The clock is far ahead', retryAfter: 60 },
   closed: { status: 503, title: 'The ledger is closing', retryAfter: 1 },
   'not-ready': { status: 503, title: 'Not ready', retryAfter: 1 },
   'tenant-unavailable': { status: 503, title: 'The tenant does not answer', retryAfter: 1 },
@@ -137,6 +139,7 @@ const LEDGER: Readonly<Record<string, ProblemCode>> = {
   busy: 'busy',
   'not-ready': 'not-ready',
   'clock-behind': 'clock-behind',
+  'clock-ahead': 'clock-ahead',
 }
 
 /** StorageError codes. A conflict or a bad path below the ledger is a broken invariant, not the client's doing. */

@@ -19,7 +19,7 @@ const EXAMINE: readonly Role[] = ['examine']
 /** Who may use a route, written down a second time. */
 function expected(pattern: string): readonly Role[] | 'anybody' {
   if (pattern === '/healthz' || pattern === '/readyz') return 'anybody'
-  if (pattern === '/metrics') return ['operate']
+  if (pattern === '/metrics' || pattern.startsWith('/v1/clock')) return ['operate']
   if (pattern === '/v1/append') return APPEND
   if (pattern === '/mcp' || pattern === '/v1/contract') return ['append', 'read', 'examine']
   return pattern.startsWith('/audit/') ? EXAMINE : READ

@@ -4,7 +4,7 @@ import type { WireRequest } from './request.ts'
 
 /**
  * `append`: append. `read`: read the ledger. `examine`: read everything, the audit sub-ledger included. `operate`: see how it runs,
- * and nothing of what it holds.
+ * correct its clock, and see nothing of what it holds.
  */
 export type Role = 'append' | 'read' | 'examine' | 'operate'
 

@@ -1,6 +1,7 @@
 /** The route table, as data. */
 import { append, appendHead } from './append.ts'
 import type { Handler, WireOptions } from './call.ts'
+import { clock, correctClock, correctionHead } from './clock.ts'
 import { contract } from './contract.ts'
 import { entryByCursor, listEntries, recordById } from './entries.ts'
 import { follow } from './follow.ts'
@@ -85,6 +86,18 @@ export const ROUTES: readonly Route[] = [
     tenant: true,
     permission: ['append'],
     head: appendHead,
+  },
+  {
+    ...plain('/v1/clock', clock, "The clock, the newest records' times, and whether they agree"),
+    tenant: true,
+    permission: ['operate'],
+  },
+  {
+    ...plain('/v1/clock/correct', correctClock, 'Go on with the clock as it is, and put that on record'),
+    method: 'POST',
+    tenant: true,
+    permission: ['operate'],
+    head: correctionHead,
   },
   {
     ...plain('/mcp', mcp, 'Model Context Protocol, streamable HTTP'),

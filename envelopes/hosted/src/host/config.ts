@@ -31,6 +31,8 @@ export interface TenantConfig {
   acceptShorterAuditTree?: number
   /** Whether its ledger is opened for reading only: `serve --read-only`. */
   readOnly?: boolean
+  /** Whether its clock may get any time ahead. */
+  allowClockAhead?: boolean
 }
 
 /** What host.json says. */
@@ -90,6 +92,7 @@ const tenantSchema: v.GenericSchema<TenantConfig> = v.strictObject({
   acceptShorterTree: v.exactOptional(count(0, Number.MAX_SAFE_INTEGER)),
   acceptShorterAuditTree: v.exactOptional(count(0, Number.MAX_SAFE_INTEGER)),
   readOnly: v.exactOptional(v.boolean()),
+  allowClockAhead: v.exactOptional(v.boolean()),
 })
 
 const hostSchema: v.GenericSchema<HostFile> = v.strictObject({

@@ -35,6 +35,7 @@ export function tenantCommand(
     `--listen=unix:${socketOf({ run }, moduleId)}`,
     ...(origin === undefined ? [] : [`--origin=${origin}`]),
     ...(maxPayloadBytes === undefined ? [] : [`--max-payload-bytes=${maxPayloadBytes}`]),
+    ...(tenant.allowClockAhead === true ? ['--allow-clock-ahead'] : []),
     ...(acceptShorterTree === undefined ? [] : [`--accept-shorter-tree=${acceptShorterTree}`]),
     ...(acceptShorterAuditTree === undefined
       ? []

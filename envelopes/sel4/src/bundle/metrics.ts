@@ -38,6 +38,11 @@ const GAUGES: readonly [name: string, help: string, value: (ledger: Ledger) => n
   ['service_fs_queue_bytes', 'Bytes of lines that wait for a commit.', (l) => l.status().queueBytes],
   ['service_fs_accepting', '1 while appends are taken.', (l) => (l.status().accepting ? 1 : 0)],
   [
+    'service_fs_clock_wrong',
+    "1 while no record gets a time: the clock is behind the newest record's, or far ahead of the time that has passed since the start.",
+    (l) => (l.status().clock === undefined ? 0 : 1),
+  ],
+  [
     'service_fs_times_repeated',
     'Records that repeated the last time: the clock had stepped back.',
     (l) => l.status().timesRepeated,

@@ -1,3 +1,4 @@
+import { CLOCK_TYPE } from '@service-fs/format/clock-correction'
 import { writeFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { parseEntry, type Entry } from '@service-fs/format/entry'
@@ -85,7 +86,9 @@ export function addAudit(program: Command, io: Io): void {
       perform(io, options.json, () => opened(place, options, (at) => prove(at, options, io))),
     )
   add('verify')
-    .description('derive the sub-ledger again, up to its signed checkpoint; every entry must record a read')
+    .description(
+      "derive the sub-ledger again, up to its signed checkpoint; every entry must record a read, or an operator's correction of the clock",
+    )
     .option(
       '--checkpoint <file>',
       'a checkpoint of the sub-ledger from before, which this one must go on from',
@@ -115,6 +118,8 @@ async function ls(audit: AuditPlace, options: LsOptions, io: Io): Promise<number
   let text = ''
   let status = 0
   for await (const found of entriesIn(await openAuditTree(audit), range)) {
+    // An operator's correction of the clock is no read.
+    if (found.entry.header.type === CLOCK_TYPE) continue
     const read = tryReadOf(found.entry)
     if (typeof read === 'string') {
       io.err(`service-fs: entry ${found.index} of ${quoted(audit.origin)} records no read: ${read}`)
@@ -246,6 +251,7 @@ async function write(file: string, content: string | Uint8Array): Promise<void> 
 }
 
 const recordsRead: EachEntry = (entry, place, problems) => {
+  if (entry.header.type === CLOCK_TYPE) return
   const read = tryReadOf(entry)
   if (typeof read === 'string') problems.addError(place, new Error(read), 'an entry that records a read')
 }

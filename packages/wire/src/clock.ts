@@ -1,0 +1,111 @@
+/** GET /v1/clock and POST /v1/clock/correct: what the clock says beside the newest records' times, and an operator's correction. */
+import type { Codec } from '@service-fs/tlog/codec'
+import * as v from 'valibot'
+import { checkCharset } from './body-meaning.ts'
+import { jsonAnswer, type Answer, type Call, type WireLedger } from './call.ts'
+import { Problem } from './problem.ts'
+import { badField, mediaType, type WireRequest } from './request.ts'
+
+/** Of the body. */
+const MAX_BODY_BYTES = 16_384
+const MAX_REASON = 1000
+/** What is no text of one line: control characters, halves of surrogate pairs, and what changes the direction of the rest. */
+// oxlint-disable-next-line no-control-regex
+const UNFIT = /[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]/u
+
+const correctionSchema = v.strictObject({ newest: v.string(), reason: v.string() })
+
+/** The ledgers of the tenant, by the names that the answers have. The audit sub-ledger first: a read needs it. */
+function ledgersOf({ options }: Call): [name: 'audit' | 'ledger', ledger: WireLedger][] {
+  const main: ['ledger', WireLedger] = ['ledger', options.ledger]
+  return options.audit === undefined ? [main] : [['audit', options.audit], main]
+}
+
+/** GET /v1/clock */
+export async function clock(call: Call): Promise<Answer> {
+  const ledgers: Record<string, unknown> = {}
+  let now = ''
+  for (const [name, ledger] of ledgersOf(call).reverse()) {
+    const { newest, problem, now: ms } = await ledger.clock()
+    now = new Date(ms).toISOString()
+    ledgers[name] = { newest, problem: problem?.code }
+  }
+  return jsonAnswer(JSON.stringify({ now, ...ledgers }))
+}
+
+/** Refuses what no body could mend. @throws Problem 400, 415 */
+export function correctionHead(request: Pick<WireRequest, 'header'>): void {
+  const type = mediaType(request)
+  checkCharset(request.header('content-type') ?? '')
+  if (type !== 'application/json') throw badField('Content-Type', 'application/json', type ?? 'nothing')
+}
+
+/**
+ * POST /v1/clock/correct `{newest, reason}`: puts an entry that says so into each ledger whose newest record is ahead of the clock by more
+ * than the tolerance. `newest` is the newest of those records' times, so that a request that is sent again corrects nothing.
+ */
+export async function correctClock(call: Call): Promise<Answer> {
+  const { request, requestId, options } = call
+  const { newest, reason } = correctionOf(request, options.codec)
+  const behind: { name: string; ledger: WireLedger; before: string }[] = []
+  for (const [name, ledger] of ledgersOf(call)) {
+    const { newest: before = '', problem } = await ledger.clock()
+    if (problem?.code === 'clock-ahead') throw problem
+    if (problem !== undefined) behind.push({ name, ledger, before })
+  }
+  const expected = behind
+    .map(({ before }) => before)
+    .sort()
+    .at(-1)
+  if (expected === undefined)
+    throw badField(
+      'newest',
+      'a clock that is behind the newest record',
+      'one that is not: there is nothing to correct',
+    )
+  if (newest !== expected) throw badField('newest', `${expected}, which GET /v1/clock says`, newest)
+  const corrected: unknown[] = []
+  for (const { name, ledger, before } of behind) {
+    const { entries } = await ledger.correctClock(`clock-${requestId}-${options.requestId()}`, {
+      newest: before,
+      reason,
+      subject: request.subject ?? 'anonymous',
+      request_id: requestId,
+    })
+    corrected.push({ ledger: name, index: entries[0]?.index, newest: before, time: entries[0]?.time })
+  }
+  return jsonAnswer(JSON.stringify({ corrected }))
+}
+
+function correctionOf({ body }: WireRequest, codec: Codec): { newest: string; reason: string } {
+  if (body.length > MAX_BODY_BYTES)
+    throw new Problem('too-large', `body: expected at most ${MAX_BODY_BYTES} bytes, found ${body.length}`, {
+      field: 'body',
+      expected: MAX_BODY_BYTES,
+      supplied: body.length,
+    })
+  const value = jsonOf(body, codec)
+  if (Array.isArray(value)) throw badField('body', 'a JSON object', 'an array')
+  const parsed = v.safeParse(correctionSchema, value, { abortEarly: true })
+  if (!parsed.success) {
+    const [issue] = parsed.issues
+    throw badField(v.getDotPath(issue) ?? 'body', issue.expected ?? 'another value', issue.received)
+  }
+  const { newest, reason } = parsed.output
+  if (reason.trim() === '' || reason.length > MAX_REASON || UNFIT.test(reason))
+    throw badField(
+      'reason',
+      `1 to ${MAX_REASON} characters without control characters`,
+      JSON.stringify(reason),
+    )
+  return { newest, reason }
+}
+
+function jsonOf(body: Uint8Array, codec: Codec): unknown {
+  if (body.includes(0)) throw badField('body', 'text without NUL bytes', 'a NUL byte')
+  try {
+    return JSON.parse(codec.utf8Decode(body))
+  } catch {
+    throw badField('body', 'JSON in UTF-8', 'something else')
+  }
+}
