@@ -19,6 +19,7 @@ import { Metrics } from './metrics.ts'
 import { openLedger } from './open-ledger.ts'
 import { chooseOrigin } from './origin.ts'
 import { Protections } from './protections.ts'
+import { watchReady } from './ready-metric.ts'
 import { nodeRuntime } from './runtime.ts'
 import type { ServedLedger } from './served-ledger.ts'
 import { VERSION } from './version.ts'
@@ -130,6 +131,7 @@ async function openLocked(
   const ledger = await openLedger({ ...main, name: 'main', dir }, settings)
   opened.push(ledger)
   metrics.watch({ main: ledger, audit }, dir)
+  watchReady(metrics.registry, { main: ledger, audit })
   const found = (protections = new Protections(
     [
       { dir, sealed: () => ledger.status().sealed },

@@ -3,6 +3,7 @@ import { X509Certificate } from 'node:crypto'
 import { get, STATUS_CODES, type IncomingMessage } from 'node:http'
 import { Slots } from '../host/slots.ts'
 import { watchProcess } from '../process-metrics.ts'
+import { readyGauge, reasonsIn } from '../ready-metric.ts'
 import { Counter, Gauge, Histogram, Registry, SECONDS } from '../prom.ts'
 import { identityHeaders } from './identity-headers.ts'
 import { linesOf, mergeMetrics } from './merge-metrics.ts'
@@ -19,6 +20,8 @@ export interface FrontMetricsOptions {
 
 /** Tenants that are asked at once, and bytes of what one may answer. */
 const ASKED_AT_ONCE = 16
+/** How long what the tenants have said is taken for known. */
+const KNOWN_MS = 5000
 const MAX_BYTES = 2 ** 20
 
 export class FrontMetrics {
@@ -29,6 +32,9 @@ export class FrontMetrics {
   readonly #running: Gauge<'tenant'>
   readonly #up: Gauge<'tenant'>
   readonly #expires: Gauge
+  /** Tenants whose process could not be reached when it was asked for last. */
+  readonly #unreachable = new Set<string>()
+  #asked: { at: number; reasons: Promise<Record<string, number>> } | undefined
 
   constructor(options: FrontMetricsOptions) {
     this.#options = options
@@ -59,6 +65,10 @@ export class FrontMetrics {
       help: '1 when the tenant runs and has answered this scrape.',
       labelNames,
       registers,
+    })
+    readyGauge(this.#registry, (shown) => {
+      for (const tenant of options.tenants())
+        if (this.#isUnreachable(tenant)) shown.set({ tenant, ledger: 'main', reason: 'unavailable' }, 0)
     })
     this.#expires = new Gauge({
       name: 'service_fs_certificate_expires_seconds',
@@ -91,38 +101,73 @@ export class FrontMetrics {
       ended: (moduleId) => tenants.ended(moduleId),
       reach: async (moduleId) => {
         try {
-          return await tenants.reach(moduleId)
+          const socket = await tenants.reach(moduleId)
+          this.#unreachable.delete(moduleId)
+          return socket
         } catch (error) {
-          if (tenants.has(moduleId)) this.#unavailable.inc({ tenant: moduleId })
+          if (tenants.has(moduleId)) {
+            this.#unavailable.inc({ tenant: moduleId })
+            this.#unreachable.add(moduleId)
+          }
           throw error
         }
       },
     }
   }
 
+  /**
+   * How many tenants are not ready, by the reason, and none of their names: of those that run, and of those that could not be reached. Asked
+   * anew after five seconds, whoever wants to know.
+   */
+  notReady(): Promise<Record<string, number>> {
+    const now = performance.now()
+    if (this.#asked === undefined || now - this.#asked.at > KNOWN_MS)
+      this.#asked = { at: now, reasons: this.#askNotReady() }
+    return this.#asked.reasons
+  }
+
+  async #askNotReady(): Promise<Record<string, number>> {
+    const found = await this.#texts()
+    const reasons = found.flatMap(([, text]) =>
+      text === undefined ? ['silent'] : reasonsIn(text).slice(0, 1),
+    )
+    for (const moduleId of this.#options.tenants())
+      if (this.#isUnreachable(moduleId)) reasons.push('unavailable')
+    const counts: Record<string, number> = {}
+    for (const reason of reasons) counts[reason] = (counts[reason] ?? 0) + 1
+    return counts
+  }
+
+  #isUnreachable(moduleId: string): boolean {
+    return this.#unreachable.has(moduleId) && !this.#options.running().has(moduleId)
+  }
+
+  /** What each tenant that runs says; undefined: nothing in time. */
+  #texts(): Promise<(readonly [string, string | undefined])[]> {
+    const { timeoutMs = 2000 } = this.#options
+    const slots = new Slots(ASKED_AT_ONCE)
+    return Promise.all(
+      [...this.#options.running()].map(async ([tenant, socket]) => {
+        const ask = async (): Promise<string> => linesOf(await metricsOf(tenant, socket, timeoutMs), tenant)
+        return [tenant, await slots.with(ask).catch(() => undefined)] as const
+      }),
+    )
+  }
+
   /** The front's and the running tenants', as the answer of /metrics. */
   async all(): Promise<{ contentType: string; text: string }> {
-    const { timeoutMs = 2000 } = this.#options
-    const sockets = [...this.#options.running()]
-    const slots = new Slots(ASKED_AT_ONCE)
-    const texts = await Promise.all(
-      sockets.map(([tenant, socket]) =>
-        slots
-          .with(async () => linesOf(await metricsOf(tenant, socket, timeoutMs), tenant))
-          .catch(() => undefined),
-      ),
-    )
+    const found = await this.#texts()
     this.#running.reset()
     this.#up.reset()
     for (const tenant of this.#options.tenants()) {
       this.#running.set({ tenant }, 0)
       this.#up.set({ tenant }, 0)
     }
-    for (const [i, [tenant]] of sockets.entries()) {
+    for (const [tenant, text] of found) {
       this.#running.set({ tenant }, 1)
-      this.#up.set({ tenant }, texts[i] === undefined ? 0 : 1)
+      this.#up.set({ tenant }, text === undefined ? 0 : 1)
     }
-    const answered = texts.filter((text) => text !== undefined)
+    const answered = found.flatMap(([, text]) => (text === undefined ? [] : [text]))
     const text = mergeMetrics([await this.#registry.metrics(), ...answered])
     return { contentType: this.#registry.contentType, text }
   }

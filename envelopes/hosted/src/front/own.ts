@@ -11,7 +11,7 @@ export interface Own {
   /** The host's Prometheus text; absent: /metrics is 404. */
   metrics?(): Promise<{ contentType: string; text: string }>
   /** More about the host that /readyz shows, as plain JSON. */
-  readiness?(): Readonly<Record<string, unknown>>
+  readiness?(): Promise<Readonly<Record<string, unknown>>> | Readonly<Record<string, unknown>>
 }
 
 const match = createMatcher(ROUTES)
@@ -45,7 +45,7 @@ export async function answerOwn(
   if (path === '/healthz') {
     await sendAnswer(raw, out, { status: 200, headers: { ...JSON_FIELDS }, body: '{"alive":true}' })
   } else if (path === '/readyz') {
-    const body = JSON.stringify({ ready: true, ...own.readiness?.() })
+    const body = JSON.stringify({ ready: true, ...(await own.readiness?.()) })
     await sendAnswer(raw, out, { status: 200, headers: { ...JSON_FIELDS }, body })
   } else {
     if (own.metrics === undefined) return new Problem('no-route', 'no metrics here')

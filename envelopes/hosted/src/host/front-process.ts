@@ -118,6 +118,10 @@ class Front {
       tenants: metrics.watched(tenants),
       report,
       metrics: () => metrics.all(),
+      async readiness() {
+        const reasons = await metrics.notReady()
+        return Object.keys(reasons).length === 0 ? {} : { not_ready: reasons }
+      },
       answered: (method: string, status: number, seconds: number) =>
         metrics.answered(method, status, seconds),
       ...(settings.access.tls === undefined ? {} : { tls: settings.access.tls }),

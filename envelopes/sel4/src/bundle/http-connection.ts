@@ -89,6 +89,7 @@ export class Connection {
   #isLast = false
   /** Whether the request's body is left where it is. */
   #isUnread = false
+  #hasBegun = false
   /** Bytes that wait to go out, and who waits for that. */
   #waiting = 0
   #drained: (() => void) | undefined
@@ -102,6 +103,16 @@ export class Connection {
     this.#shared = shared
     this.#active = shared.monotonic()
     this.#began = this.#active
+  }
+
+  /** Whether no head of a request has come whole yet. */
+  get isSilent(): boolean {
+    return this.#state === 'head' && !this.#hasBegun
+  }
+
+  /** Whether it waits for a request, or for the rest of its head. */
+  get isIdle(): boolean {
+    return this.#state === 'head'
   }
 
   /** Bytes of the peer; none: it has sent all. */
@@ -205,6 +216,7 @@ export class Connection {
 
   /** A head is there. False: nothing more is to be taken now. @throws Problem */
   #begin(head: Head): boolean {
+    this.#hasBegun = true
     this.#skipped = 0
     const request = new Request(head)
     this.#request = { head, request, reader: undefined }

@@ -193,12 +193,35 @@ describe('connections', () => {
     }
   })
 
-  it('more than there may be are closed at once', async () => {
-    const http = new TestHttp({ connections: 2 })
-    const [a, b, c] = [http.connect(), http.connect(), http.connect()]
-    expect([a?.isClosed, b?.isClosed, c?.isClosed]).toEqual([false, false, true])
-    a?.vanish()
-    expect(http.connect().isClosed).toBe(false)
+  it('when there are as many as there may be, the oldest without a request makes room, else the oldest idle one', async () => {
+    const http = new TestHttp({ connections: 3 })
+    const gates: (() => void)[] = []
+    http.answer = () =>
+      new Promise((resolve) => {
+        gates.push(() => resolve({ status: 200, headers: {}, body: 'ok' }))
+      })
+    const request = `GET / HTTP/1.1\r\n${HOST}\r\n`
+    const [idle, silent, half] = [http.connect(), http.connect(), http.connect()]
+    idle.send(request)
+    await settled()
+    gates.pop()?.()
+    await settled()
+    half.send('GET / HT')
+    const busy = http.connect()
+    busy.send(request)
+    expect([idle, silent, half, busy].map(({ isClosed }) => isClosed)).toEqual([false, true, false, false])
+    const more = [1, 2].map(() => {
+      const peer = http.connect()
+      peer.send(request)
+      return peer
+    })
+    expect([idle, half, busy].map(({ isClosed }) => isClosed)).toEqual([true, true, false])
+    expect([http.connect(), busy, ...more].map(({ isClosed }) => isClosed)).toEqual([
+      true,
+      false,
+      false,
+      false,
+    ])
   })
 
   it('stops: idle ones are closed, what is under way is answered, the rest is cut off', async () => {

@@ -33,7 +33,8 @@ export class HttpServer {
   }
 
   opened(id: number): void {
-    if (this.#shared.isClosing || this.#connections.size >= this.#shared.limits.connections) {
+    const isFull = this.#connections.size >= this.#shared.limits.connections
+    if (this.#shared.isClosing || (isFull && !this.#makeRoom())) {
       this.#shared.net.netClose(id)
       return
     }
@@ -64,6 +65,14 @@ export class HttpServer {
     if (this.#connections.size > 0) await new Promise<void>((resolve) => (this.#whenEmpty = resolve))
     cancel()
     this.#check?.()
+  }
+
+  /** Ends the oldest connection that has not brought a request yet, else the oldest that waits for another one. */
+  #makeRoom(): boolean {
+    const connections = [...this.#connections.values()]
+    const oldest = connections.find(({ isSilent }) => isSilent) ?? connections.find(({ isIdle }) => isIdle)
+    oldest?.cutOff()
+    return oldest !== undefined
   }
 
   #remove(id: number): void {

@@ -1,0 +1,38 @@
+// A tenant whose process cannot start is seen at the host: in its /readyz, without its name, and in its metrics.
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, expect, it } from 'vitest'
+import { startHost, type Host } from '../support/host.ts'
+
+let host: Host | undefined
+afterEach(() => host?.dispose())
+
+/** Without naming a tenant. */
+async function readyz(one: Host): Promise<{ status: number; json: unknown }> {
+  const answer = await fetch(`${one.url}readyz`)
+  return { status: answer.status, json: await answer.json() }
+}
+
+it('a tenant that cannot be started is counted by anybody, and named in the metrics', async () => {
+  host = await startHost({ tenants: ['acme', 'beta'] })
+  expect((await host.fetch('beta', 'v1/checkpoint')).status).toBe(200)
+  expect(await readyz(host)).toEqual({ status: 200, json: { ready: true } })
+  await rm(join(host.root, '.secret', 'acme', 'ed25519.key'))
+  expect((await host.fetch('acme', 'v1/checkpoint')).status).toBe(503)
+  const expected = { ready: true, not_ready: { unavailable: 1 } }
+  await expect
+    .poll(async () => (await readyz(host!)).json, { timeout: 15_000, interval: 500 })
+    .toEqual(expected)
+  const metrics = await (await fetch(`${host.url}metrics`)).text()
+  const series = metrics.split('\n').filter((line) => line.startsWith('service_fs_ready{'))
+  const values = series.map((line) => [
+    /tenant="(\w+)"/.exec(line)?.[1],
+    /reason="([\w-]+)"/.exec(line)?.[1],
+    line.at(-1),
+  ])
+  expect(values).toContainEqual(['acme', 'unavailable', '0'])
+  expect(values.filter(([tenant]) => tenant === 'beta')).toEqual([
+    ['beta', 'none', '1'],
+    ['beta', 'none', '1'],
+  ])
+})
