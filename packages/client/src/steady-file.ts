@@ -9,11 +9,12 @@ import { ClientError } from './errors.ts'
 const PAUSES = [50, 100, 200]
 
 /**
- * Milliseconds for which two writes may leave a file with the same times: the kernel takes them from a clock that ticks each 1 to
- * 10 ms. Some file systems keep whole seconds, FAT every other one.
+ * Milliseconds for which a file must have been left alone. Two writes may leave it with the same times, which the kernel takes from a
+ * clock that ticks each 1 to 10 ms; and a program in the middle of its writing may pause: the kernel stops one that writes faster than
+ * the disk for 200 ms at a time. Some file systems keep whole seconds, FAT every other one.
  */
-const TICK = 25
-const SECONDS_TICK = 2_100
+const QUIET = 300
+const SECONDS_QUIET = 2_100
 
 /** The state of an open file, that differs when somebody wrote to it. */
 export type FileState = Pick<BigIntStats, 'size' | 'mtimeNs' | 'ctimeNs' | 'ino' | 'dev'>
@@ -51,7 +52,7 @@ async function attempt(handle: FileHandle, limit: number): Promise<Buffer | unde
   const bytes = await content(handle, limit)
   if (isRecent(before) || before.size !== BigInt(bytes.length)) {
     // The times may not tell, or the size is none (in /proc): two reads have to agree.
-    await sleep(TICK)
+    await sleep(QUIET)
     if (!bytes.equals(await content(handle, limit))) return undefined
   }
   return sameState(before, await handle.stat({ bigint: true })) ? bytes : undefined
@@ -88,19 +89,19 @@ export function sameState(a: FileState, b: FileState): boolean {
   )
 }
 
-/** The state of a file once its times are old enough that the next write changes them. It waits for that once. */
+/** The state of a file once it was left alone for a while. It waits for that once. */
 export async function settled(stat: () => Promise<BigIntStats>): Promise<BigIntStats> {
   const first = await stat()
   if (!first.isFile() || !isRecent(first)) return first
-  await sleep(tickOf(first))
+  await sleep(quietOf(first))
   return stat()
 }
 
 /** Each write sets the ctime, which no program can choose. */
 function isRecent(state: FileState): boolean {
-  return Number(state.ctimeNs / 1_000_000n) > Date.now() - tickOf(state)
+  return Number(state.ctimeNs / 1_000_000n) > Date.now() - quietOf(state)
 }
 
-function tickOf({ ctimeNs }: FileState): number {
-  return ctimeNs % 1_000_000_000n === 0n ? SECONDS_TICK : TICK
+function quietOf({ ctimeNs }: FileState): number {
+  return ctimeNs % 1_000_000_000n === 0n ? SECONDS_QUIET : QUIET
 }
