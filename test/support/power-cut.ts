@@ -21,8 +21,9 @@ interface Step {
   started?: boolean
 }
 
+/** Whether strace is there and may trace a process here. */
 export function hasStrace(): boolean {
-  return spawnSync('strace', ['-V']).status === 0
+  return spawnSync('strace', ['-f', '-o', '/dev/null', 'true']).status === 0
 }
 
 /** Runs Node.js on a script under strace and returns what it did to files directly in `dir`. */
