@@ -11,7 +11,7 @@ const TRIAL_BYTES = 256 * 1024
 const FULL = new Set(['full', 'ENOSPC', 'EDQUOT'])
 const READ_ONLY = new Set(['read-only', 'EROFS', 'EIO'])
 /** What no disk is to blame for. */
-const OTHER = new Set(['corrupt', 'locked', 'key', 'usage', 'closed'])
+const OTHER = new Set(['corrupt', 'locked', 'key', 'usage', 'immutable', 'closed'])
 
 /** Why the disk of the ledger in `dir` takes no writes now: LedgerError `full` or `read-only`; undefined: it takes them. */
 export async function whyUnwritable(dir: string): Promise<LedgerError | undefined> {
