@@ -42,8 +42,9 @@ export function watchReady(
 }
 
 /** A word for why a ledger is not ready. */
-function reasonOf({ accepting, code, prepared }: LedgerStatus): string {
+function reasonOf({ accepting, code, clock, prepared }: LedgerStatus): string {
   if (!accepting) return code ?? 'stopped'
+  if (clock !== undefined) return clock
   return prepared ? READY : 'preparing'
 }
 
