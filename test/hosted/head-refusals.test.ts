@@ -16,8 +16,8 @@ interface Server {
   dispose(): Promise<void>
 }
 
-/** A refusal comes within this many milliseconds; none waits for a body, which comes never. */
-const SOON_MS = 1500
+/** A body that never comes is given up after 10 s at the least: what is answered before has not waited for one. */
+const SOON_MS = 8000
 /** Of a payload: the host gives its tenant less than the default. */
 const LEAST_PAYLOAD = 100_000
 
