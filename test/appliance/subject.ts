@@ -16,6 +16,8 @@ export class Machine implements WireSubject {
   readonly #keys: string
   #appliance: Appliance | undefined
   #asker: Asker | undefined
+  /** Where this machine takes what is sent to the appliance's port 80. */
+  port = 0
 
   private constructor(bench: Bench, image: string, disk: string, keys: string) {
     this.#bench = bench
@@ -40,6 +42,7 @@ export class Machine implements WireSubject {
       forward: [{ host: port, guest: 80 }],
     })
     this.#asker = new Asker(port, CONNECTIONS)
+    this.port = port
     await this.#appliance.until(/\[net\] acme has port 80\n/, READY_MS)
   }
 
