@@ -55,7 +55,7 @@ describe.each(KEYS)('a key of %s', (_, key) => {
     const dir = await forged(key)
     await expect(verifyDirectory(dir, { vkeys: [vkey] })).rejects.toMatchObject({
       code: 'usage',
-      message: why,
+      message: `--vkey ${vkey}: ${why}`,
     })
   })
 

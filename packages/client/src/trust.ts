@@ -38,8 +38,7 @@ export class Trust {
   static pinned({ vkeys = [], policy }: TrustOptions): Trust | undefined {
     if (vkeys.length === 0 && policy === undefined) return undefined
     try {
-      const other = vkeys.find((vkey) => !isLogKey(vkey))
-      if (other !== undefined) throw new Error(`expected a vkey of type 0x01 or 0x06, found ${other}`)
+      for (const vkey of vkeys) checkLogKey(vkey)
       if (policy === undefined) return new Trust(logPolicy(vkeys), '--vkey', true)
       const parsed = parsePolicy(policy)
       return new Trust({ ...parsed, logs: [...parsed.logs, ...logPolicy(vkeys).logs] }, '--policy', true)
@@ -90,6 +89,17 @@ export class Trust {
 }
 
 /** Whether a log's checkpoints may be checked with this key; a ledger may show keys of algorithms to come. */
+/** @throws Error that names the option, the key, and what is wrong with it */
+function checkLogKey(vkey: string): void {
+  let isOfLog: boolean
+  try {
+    isOfLog = isLogKey(vkey)
+  } catch (error) {
+    throw new Error(`--vkey ${vkey}: ${messageOf(error)}`, { cause: error })
+  }
+  if (!isOfLog) throw new Error(`--vkey ${vkey}: expected a key of type 0x01 or 0x06`)
+}
+
 function isLogKey(vkey: string): boolean {
   return [TYPE_ED25519, TYPE_MLDSA44_COSIGNATURE].includes(parseVkey(vkey).type)
 }
