@@ -15,8 +15,8 @@ export const SHELL_MARK = '# ---- shell lines: everything between these two mark
 export const SHELL: string = String.raw`
 (
 LC_ALL=C; export LC_ALL
-N=\${1:-0}                            # the entry to check, counted from 0
-VKEY=\${2:-$(cat keys/ed25519.vkey)}  # the verifier key that you trust; without one, the one that is here
+N=\${1-0}                             # the entry to check, counted from 0
+VKEY=\${2-$(cat keys/ed25519.vkey)}   # the verifier key that you trust; without one, the one that is here
 say() { printf '%s\n' "$*" | cat -v >&2; }  # cat -v spells out control characters
 fail() { say "FALSE: $*"; exit 1; }
 d=$(mktemp -d) || exit 1             # for intermediate results: a directory that nobody else may write to
@@ -81,7 +81,7 @@ merge() (
     while read -r a; do
       if read -r b; then i=$((i + 1)); bytes "01$a$b" > "$d/pair/$i"; else odd=$a; fi
     done < "$d/merge"
-    { sha256sum "$d"/pair/* | sed 's/ .*//'; if [ -n "$odd" ]; then echo "$odd"; fi; } > "$d/merged"
+    { sha256sum "$d"/pair/* | sed 's/^\\//; s/ .*//'; if [ -n "$odd" ]; then echo "$odd"; fi; } > "$d/merged"
     mv "$d/merged" "$d/merge"
   done
   cat "$d/merge"
@@ -109,6 +109,9 @@ row() (
     hex < "$d/hashes" | fold -w 64 > "$d/tile$1"
     echo >> "$d/tile$1"
     head -n $3 "$d/tile$1" > "$d/row$1"
+    # fewer hashes could have the same root, were those before the last put together already: all others would move up
+    have=$(($(wc -c < "$d/row$1") / 65))
+    [ $have -eq $3 ] || fail "$t: expected $3 hashes, found $have"
     if [ $at -ge $(($2 * 256)) ] && [ $at -lt $(($2 * 256 + $3)) ]; then
       have=$(hash $1 $at) || exit 1
       if [ "$have" != "$(sed -n "$((at % 256 + 1))p" "$d/row$1")" ]; then
