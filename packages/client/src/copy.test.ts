@@ -458,7 +458,7 @@ describe('nothing is overwritten', () => {
     }
     for (const args of [
       ['export', at('none'), '--out', at('a')],
-      ['export', acme, '--out', at('no/such/folder')],
+      ['export', acme, '--out', at('file.tar/below')],
       ['restore', at('file.tar'), '--out', at('a')],
     ])
       expect((await cli(...args)).code, args.join(' ')).toBe(3)
