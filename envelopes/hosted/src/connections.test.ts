@@ -38,38 +38,62 @@ function listening(config: ConnectionsConfig, firstByteMs?: number) {
     return peer
   }
   const began = (peer: Peer): void => connections.began(peer as unknown as Socket)
+  const proved = (peer: Peer): void => connections.proved(peer as unknown as Socket)
   const rested = (peer: Peer): void => connections.rested(peer as unknown as Socket)
-  return { connections, arrive, began, rested, told }
+  return { connections, arrive, began, proved, rested, told }
 }
 
-it('the oldest silent connection of an address makes room in its share, and none of another', () => {
-  const { arrive, began, rested, told } = listening({ max: 100, perAddress: 3 })
+const gone = (...peers: Peer[]): boolean[] => peers.map(({ destroyed }) => destroyed)
+
+it('the oldest unproven connection of an address makes room in its share, and none of another', () => {
+  const { arrive, began, proved, rested, told } = listening({ max: 100, perAddress: 3 })
   const other = arrive('192.0.2.1')
   const [first, second, third] = [arrive('192.0.2.2'), arrive('192.0.2.2'), arrive('192.0.2.2')]
   began(first)
+  proved(first)
   rested(first)
   const fourth = arrive('192.0.2.2')
-  expect([other, first, second, third, fourth].map(({ destroyed }) => destroyed)).toEqual([
-    false,
-    false,
-    true,
-    false,
-    false,
-  ])
+  expect(gone(other, first, second, third, fourth)).toEqual([false, false, true, false, false])
   expect(told).toEqual(['ended address 192.0.2.2'])
 })
 
-it('idle ones make room when none is silent, those with a request under way never', () => {
-  const { connections, arrive, began, rested, told } = listening({ max: 2, perAddress: 2 })
+it('proven ones make room when all are and one waits, those with a request under way never', () => {
+  const { connections, arrive, began, proved, rested, told } = listening({ max: 2, perAddress: 2 })
   const [one, two] = [arrive('192.0.2.1'), arrive('192.0.2.2')]
-  for (const peer of [one, two]) began(peer)
+  for (const peer of [one, two]) {
+    began(peer)
+    proved(peer)
+  }
   rested(one)
   const three = arrive('192.0.2.3')
   began(three)
+  proved(three)
   const four = arrive('192.0.2.4')
-  expect([one, two, three, four].map(({ destroyed }) => destroyed)).toEqual([true, false, false, true])
+  expect(gone(one, two, three, four)).toEqual([true, false, false, true])
   expect(told).toEqual(['ended full 192.0.2.1', 'refused full 192.0.2.4'])
   expect(['silent', 'idle', 'busy'].map((state) => connections.count(state as 'busy'))).toEqual([0, 0, 2])
+})
+
+it('requests that anybody may make keep nobody’s place: the oldest goes, before a silent one that came later', () => {
+  const { connections, arrive, began, rested } = listening({ max: 3, perAddress: 3 })
+  const [answered, asking] = [arrive('192.0.2.1'), arrive('192.0.2.2')]
+  for (const peer of [answered, asking]) began(peer)
+  rested(answered)
+  const slow = arrive('192.0.2.3')
+  arrive('192.0.2.4')
+  expect(gone(answered, asking, slow)).toEqual([true, false, false])
+  // It was ended: what it still tells changes nothing.
+  began(answered)
+  expect(connections.count('busy')).toBe(1)
+  arrive('192.0.2.5')
+  expect(gone(asking, slow)).toEqual([true, false])
+})
+
+it('when all are taken, an address with many connections makes room before one with a single one', () => {
+  const { arrive } = listening({ max: 4, perAddress: 3 })
+  const slow = arrive('192.0.2.1')
+  for (let i = 0; i < 100; i++) arrive(i % 2 === 0 ? '192.0.2.2' : '192.0.2.3')
+  expect(slow.destroyed).toBe(false)
 })
 
 it.each([

@@ -1,7 +1,8 @@
 /**
  * The connections of a process: how many there may be, in all and of one address, and which one makes room when that is reached. One
- * that has not brought the head of a request yet (`silent`) goes first, the oldest of them; then the one that has waited the longest
- * between two requests (`idle`). One with a request under way (`busy`) is never ended: then it is the new one that is refused.
+ * over which no request with valid credentials has come (`unproven`) goes first, whatever it does, from the oldest on: requests that anybody may make
+ * keep nobody's place. Then goes the one that has waited the longest between two requests. A proven one with a request under way is
+ * never ended: then it is the new one that is refused.
  */
 import type { Server } from 'node:http'
 import { BlockList, isIPv6, type Socket } from 'node:net'
@@ -9,6 +10,7 @@ import type { Duplex } from 'node:stream'
 import { addressKey } from './address-key.ts'
 import { connectionsFor, openFilesLimit } from './open-files.ts'
 
+/** Without a whole head of a request yet, between two requests, with one under way. */
 export type ConnectionState = 'silent' | 'idle' | 'busy'
 /** The limit that was reached: an address's share, or that of all; or the time for the first byte. */
 export type Why = 'address' | 'full' | 'late'
@@ -41,26 +43,58 @@ interface Held {
   stream: Socket
   readonly share: Share
   state: ConnectionState
+  /** Whether a request with valid credentials has come over it, or any where none are asked for. */
+  isProven: boolean
+  isGone: boolean
   /** When it began to be silent. */
   since: number
 }
 
-/** Connections by state; in each the one that has been in it the longest is the first. */
-class Group {
-  readonly silent = new Set<Held>()
-  readonly idle = new Set<Held>()
-  readonly busy = new Set<Held>()
+/** So many of the oldest unproven connections are looked at: one of the address that has the most of all makes room. */
+const LOOKED_AT = 64
 
-  get size(): number {
-    return this.silent.size + this.idle.size + this.busy.size
+class Group {
+  /** In the order in which they came. */
+  readonly unproven = new Set<Held>()
+  /** Proven, and between two requests: the one that has been so the longest is the first. */
+  readonly waiting = new Set<Held>()
+  size = 0
+
+  add(held: Held): void {
+    this.size += 1
+    this.#file(held)
+  }
+
+  remove(held: Held): void {
+    this.size -= 1
+    this.unproven.delete(held)
+    this.waiting.delete(held)
+  }
+
+  /** Its state has changed. */
+  move(held: Held): void {
+    if (!held.isProven) return
+    this.unproven.delete(held)
+    this.waiting.delete(held)
+    this.#file(held)
+  }
+
+  #file(held: Held): void {
+    if (!held.isProven) this.unproven.add(held)
+    else if (held.state === 'idle') this.waiting.add(held)
   }
 
   /** The one that makes room. */
   get first(): Held | undefined {
-    const [silent] = this.silent
-    if (silent !== undefined) return silent
-    const [idle] = this.idle
-    return idle
+    let found: Held | undefined
+    let looked = 0
+    for (const held of this.unproven) {
+      if (found === undefined || held.share.size > found.share.size) found = held
+      if (++looked === LOOKED_AT) break
+    }
+    if (found !== undefined) return found
+    const [waiting] = this.waiting
+    return waiting
   }
 }
 
@@ -76,6 +110,8 @@ class Share extends Group {
 export class Connections {
   readonly #options: ConnectionsOptions
   readonly #all = new Group()
+  readonly #counts: Record<ConnectionState, number> = { silent: 0, idle: 0, busy: 0 }
+  readonly #silent = new Set<Held>()
   readonly #shares = new Map<string, Share>()
   readonly #held = new WeakMap<Duplex, Held>()
   /** Connections whose handshake is under way, by both ends' addresses. */
@@ -103,7 +139,7 @@ export class Connections {
   }
 
   count(state: ConnectionState): number {
-    return this.#all[state].size
+    return this.#counts[state]
   }
 
   /** Has the server's connections counted. Gives those that are there, TLS handshakes under way included. */
@@ -139,6 +175,15 @@ export class Connections {
     this.#move(stream, 'busy')
   }
 
+  /** Its credentials are valid, or none are asked for. */
+  proved(stream: Duplex): void {
+    const held = this.#held.get(stream)
+    if (held === undefined || held.isProven || held.isGone) return
+    held.isProven = true
+    this.#all.move(held)
+    held.share.move(held)
+  }
+
   /** It is answered. */
   rested(stream: Duplex): void {
     this.#move(stream, 'idle')
@@ -151,11 +196,21 @@ export class Connections {
     if (hasLimit && share.size >= this.#perAddress && !this.#makeRoom(share, 'address', address))
       return undefined
     if (this.#all.size >= this.#max && !this.#makeRoom(this.#all, 'full', address)) return undefined
-    const held: Held = { socket, stream: socket, share, state: 'silent', since: performance.now() }
+    const held: Held = {
+      socket,
+      stream: socket,
+      share,
+      state: 'silent',
+      isProven: false,
+      isGone: false,
+      since: performance.now(),
+    }
     // The last one of its address may just have made room.
     this.#shares.set(address, share)
-    this.#all.silent.add(held)
-    share.silent.add(held)
+    this.#all.add(held)
+    share.add(held)
+    this.#silent.add(held)
+    this.#counts.silent += 1
     this.#held.set(socket, held)
     this.#timer ??= setInterval(() => this.#look(), LOOK_MS).unref()
     return held
@@ -178,27 +233,33 @@ export class Connections {
   }
 
   #remove(held: Held): void {
+    if (held.isGone) return
+    held.isGone = true
     const { share, state } = held
-    this.#all[state].delete(held)
-    share[state].delete(held)
+    this.#all.remove(held)
+    share.remove(held)
+    this.#silent.delete(held)
+    this.#counts[state] -= 1
     if (share.size === 0 && this.#shares.get(share.address) === share) this.#shares.delete(share.address)
   }
 
   #move(stream: Duplex, state: ConnectionState): void {
     const held = this.#held.get(stream)
-    if (held === undefined || !this.#all[held.state].delete(held)) return
-    held.share[held.state].delete(held)
+    if (held === undefined || held.isGone) return
+    this.#counts[held.state] -= 1
+    this.#counts[state] += 1
     held.state = state
-    this.#all[state].add(held)
-    held.share[state].add(held)
+    this.#silent.delete(held)
+    this.#all.move(held)
+    held.share.move(held)
   }
 
   /** Ends those that have not sent a byte in time. Nothing runs while none is silent. */
   #look(): void {
     const late = performance.now() - (this.#options.firstByteMs ?? FIRST_BYTE_MS)
-    for (const held of this.#all.silent)
+    for (const held of this.#silent)
       if (held.since <= late && held.stream.bytesRead === 0) this.#end(held, 'late')
-    if (this.#all.silent.size > 0) return
+    if (this.#silent.size > 0) return
     clearInterval(this.#timer)
     this.#timer = undefined
   }

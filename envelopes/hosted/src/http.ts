@@ -13,6 +13,7 @@ import { isWhole, sendAnswer } from './answer.ts'
 import { AnswerRoom } from './answer-room.ts'
 import { readBody } from './body.ts'
 import type { Listen } from './config.ts'
+import type { Connections } from './connections.ts'
 import { CODINGS, gunzipBody } from './gunzip-body.ts'
 import { hostOf } from './head.ts'
 import type { Identity } from './identity.ts'
@@ -31,6 +32,8 @@ export interface WireHttpOptions {
   accepts?(host: string): boolean
   /** Who asks, or why that is not believed; it is asked before a byte of the body is read. Absent: no credentials are configured. */
   authenticate?(raw: IncomingMessage): Promise<Identity | Problem> | Identity | Problem
+  /** Those of the listener, which learn which of them bring valid credentials. */
+  connections?: Connections
   /** Told of every answer. */
   answered?(method: string, status: number, seconds: number): void
 }
@@ -131,6 +134,7 @@ async function serve(
   let refusal = misdirected(raw, options)
   if (refusal === undefined && options.authenticate !== undefined)
     refusal = note(request, await options.authenticate(raw))
+  if (refusal === undefined && isProof(request)) options.connections?.proved(raw.socket)
   const answered = (status: number): void =>
     options.answered?.(request.method, status, (performance.now() - started) / 1000)
   let held = 0
@@ -177,6 +181,11 @@ async function readCoded(
   } finally {
     budget.release(read.length)
   }
+}
+
+/** Whether a request was let in by its credentials, or none are asked for: not by a route that is open to anybody, who has no roles. */
+export function isProof({ roles }: { readonly roles?: readonly Role[] | undefined }): boolean {
+  return roles === undefined || roles.length > 0
 }
 
 /** Notes in the request who asks; or says why it is refused. */
