@@ -14,9 +14,10 @@ const spy = { subject: 'token:spy', roles: ['append'] as const }
 const reader = { subject: 'token:reader', roles: ['append', 'read'] as const }
 const limits = { conflictsPerMinute: 60, duplicatesPerMinute: 600 }
 
-function refusal(reads: AppendReads, asker: typeof spy | typeof reader): Problem | undefined {
+async function refusal(reads: AppendReads, asker: typeof spy | typeof reader): Promise<Problem | undefined> {
   try {
-    reads.admit(asker)
+    const leave = await reads.enter(asker, 1)
+    leave()
     return undefined
   } catch (error) {
     return error as Problem
@@ -42,54 +43,54 @@ it('many cursors apart are one text that an audit entry has room for, and none i
   }
 })
 
-it('a subject that may not read is told of so many conflicts a minute, and of one more a second', () => {
+it('a subject that may not read is told of so many conflicts a minute, and of one more a second', async () => {
   let now = 1_800_000_000_000
   const reads = new AppendReads(limits, () => now)
   for (let i = 0; i < 60; i++) {
-    expect(refusal(reads, spy)).toBeUndefined()
+    expect(await refusal(reads, spy)).toBeUndefined()
     expect(reads.conflict(spy)).toBe(true)
   }
-  expect(refusal(reads, spy)).toMatchObject({ code: 'rate-limited', members: { retry_after: 1 } })
-  expect(refusal(reads, { ...spy, subject: 'token:other' })).toBeUndefined()
+  expect(await refusal(reads, spy)).toMatchObject({ code: 'rate-limited', members: { retry_after: 1 } })
+  expect(await refusal(reads, { ...spy, subject: 'token:other' })).toBeUndefined()
   now -= 3_600_000
-  expect(refusal(reads, spy)).toBeDefined()
+  expect(await refusal(reads, spy)).toBeDefined()
   now += 1000
-  expect(refusal(reads, spy)).toBeUndefined()
+  expect(await refusal(reads, spy)).toBeUndefined()
   reads.conflict(spy)
-  expect(refusal(reads, spy)).toBeDefined()
+  expect(await refusal(reads, spy)).toBeDefined()
   now += 3_600_000
   for (let i = 0; i < 60; i++) {
-    expect(refusal(reads, spy)).toBeUndefined()
+    expect(await refusal(reads, spy)).toBeUndefined()
     reads.conflict(spy)
   }
-  expect(refusal(reads, spy)).toBeDefined()
+  expect(await refusal(reads, spy)).toBeDefined()
 })
 
-it('answers that were on their way together are all counted', () => {
+it('answers that were on their way together are all counted', async () => {
   let now = 0
   const reads = new AppendReads(limits, () => now)
   for (let i = 0; i < 100; i++) reads.conflict(spy)
-  expect(refusal(reads, spy)).toMatchObject({ members: { retry_after: 41 } })
+  expect(await refusal(reads, spy)).toMatchObject({ members: { retry_after: 41 } })
   now += 40_000
-  expect(refusal(reads, spy)).toBeDefined()
+  expect(await refusal(reads, spy)).toBeDefined()
   now += 1000
-  expect(refusal(reads, spy)).toBeUndefined()
+  expect(await refusal(reads, spy)).toBeUndefined()
 })
 
-it('a subject that may read is not limited', () => {
+it('a subject that may read is not limited', async () => {
   const reads = new AppendReads(limits, () => 0)
   for (let i = 0; i < 1000; i++) expect(reads.conflict(reader)).toBe(false)
-  expect(refusal(reads, reader)).toBeUndefined()
+  expect(await refusal(reads, reader)).toBeUndefined()
 })
 
-it('duplicates are counted by the record, apart from conflicts', () => {
+it('duplicates are counted by the record, apart from conflicts', async () => {
   let now = 0
   const reads = new AppendReads(limits, () => now)
   const batch = Array.from({ length: 300 }, (_, i) => entry(i, true))
   for (let i = 0; i < 3; i++) expect(reads.taken(spy, batch)).toHaveLength(300)
-  expect(refusal(reads, spy)).toMatchObject({ members: { retry_after: 31 } })
+  expect(await refusal(reads, spy)).toMatchObject({ members: { retry_after: 31 } })
   now += 31_000
-  expect(refusal(reads, spy)).toBeUndefined()
+  expect(await refusal(reads, spy)).toBeUndefined()
 })
 
 it('a record that the subject appended itself tells it nothing, unless it has no name', () => {
@@ -104,4 +105,47 @@ it('a record that the subject appended itself tells it nothing, unless it has no
   // So many are remembered, the newest.
   for (let i = 0; i < 20_000; i++) reads.taken(spy, [entry(100 + i, false)])
   expect(reads.taken(spy, [entry(20_099, true), entry(0, true)])).toEqual([1])
+})
+
+it('of appends that come together no more are looked up than may be told of: the others wait, and are refused then', async () => {
+  const reads = new AppendReads(limits, () => 0)
+  const settled: string[] = []
+  const leaves: (() => void)[] = []
+  const send = (asker: typeof spy, records: number): Promise<unknown> =>
+    reads.enter(asker, records).then(
+      (leave) => void leaves.push(leave),
+      ({ code }: Problem) => void settled.push(code),
+    )
+  const all = Array.from({ length: 100 }, () => send(spy, 1))
+  await Promise.all(all.slice(0, 60))
+  expect([leaves.length, settled]).toEqual([60, []])
+  // The next ones go on when an append turns out to be new, and when there is nothing left each is refused.
+  for (const leave of leaves.splice(0, 10)) leave()
+  await Promise.all(all.slice(60, 70))
+  expect(leaves).toHaveLength(60)
+  for (const leave of leaves.splice(0)) {
+    reads.conflict(spy)
+    leave()
+  }
+  await Promise.all(all)
+  expect([leaves.length, settled]).toEqual([0, Array.from({ length: 30 }, () => 'rate-limited')])
+})
+
+it('batches that come together may tell of no more duplicates than one after the other', async () => {
+  const reads = new AppendReads(limits, () => 0)
+  const batch = Array.from({ length: 500 }, (_, i) => entry(i, true))
+  const first = await reads.enter(spy, 500)
+  let isSecond = false
+  const second = reads.enter(spy, 500).then((leave) => {
+    isSecond = true
+    return leave
+  })
+  await Promise.resolve()
+  expect(isSecond).toBe(false)
+  reads.taken(spy, batch)
+  first()
+  const leave = await second
+  reads.taken(spy, batch)
+  leave()
+  expect(await refusal(reads, spy)).toMatchObject({ code: 'rate-limited' })
 })

@@ -26,17 +26,21 @@ export async function appendRecords(
   render: (result: Result) => Answer | Promise<Answer>,
 ): Promise<Answer> {
   const { request, appendReads } = call
-  appendReads.admit(request)
-  let result: Result
+  const leave = await appendReads.enter(request, records.length)
   try {
-    result = await call.ledger.append(records)
-  } catch (error) {
-    return conflictAnswer(call, records, error)
+    let result: Result
+    try {
+      result = await call.ledger.append(records)
+    } catch (error) {
+      return conflictAnswer(call, records, error)
+    }
+    const shown = appendReads.taken(request, result.entries)
+    const answer = await render(result)
+    if (shown.length > 0) answer.shown = shownDuplicates(records, result.entries, shown)
+    return answer
+  } finally {
+    leave()
   }
-  const answer = await render(result)
-  const shown = appendReads.taken(request, result.entries)
-  if (shown.length > 0) answer.shown = shownDuplicates(records, result.entries, shown)
-  return answer
 }
 
 function conflictAnswer(call: Call, records: readonly NewRecord[], error: unknown): Answer {
@@ -99,12 +103,22 @@ interface Budget {
   at: number
 }
 
+/** A subject's appends that are being looked up, of which each may tell of one conflict, or of all its records. */
+class Flight {
+  appends = 0
+  records = 0
+  /** Those that go on when there is room, in the order in which they came. */
+  readonly waiting: { records: number; go: () => void; fail: (error: Problem) => void }[] = []
+}
+
 /** What subjects were told so far, in this process. */
 export class AppendReads {
   readonly #limits: Pick<Limits, 'conflictsPerMinute' | 'duplicatesPerMinute'>
   readonly #now: () => number
   /** By subject, the one that was told something last at the end. */
   readonly #budgets = new Map<string, Budget>()
+  /** By subject, while it has appends under way. */
+  readonly #flights = new Map<string, Flight>()
   /** Who appended the record whose first entry has this index. */
   readonly #own = new Map<number, string>()
 
@@ -115,18 +129,55 @@ export class AppendReads {
 
   /**
    * Refuses a subject that has been told too much, before its records are looked up: an answer that depends on them would tell
-   * it more. @throws Problem `rate-limited`
+   * it more. Resolves when what it may still be told is enough for this append beside those that are under way, however many it sends at
+   * once; the caller calls the result when the append is counted. @throws Problem `rate-limited`
    */
-  admit(asker: Asker): void {
-    if (!mayNotRead(asker)) return
-    const budget = this.#budgets.get(asker.subject ?? ANONYMOUS)
-    if (budget === undefined) return
+  async enter(asker: Asker, records: number): Promise<() => void> {
+    if (!mayNotRead(asker)) return () => undefined
+    const subject = asker.subject ?? ANONYMOUS
+    const refusal = this.#refusal(subject)
+    if (refusal !== undefined) throw refusal
+    const flight = this.#flights.get(subject) ?? new Flight()
+    this.#flights.set(subject, flight)
+    if (flight.waiting.length > 0 || !this.#hasRoom(subject, flight, records))
+      await new Promise<void>((go, fail) => flight.waiting.push({ records, go, fail }))
+    else begin(flight, records)
+    return () => this.#leave(subject, flight, records)
+  }
+
+  /** An append is counted: those that wait go on, or are refused. */
+  #leave(subject: string, flight: Flight, records: number): void {
+    flight.appends -= 1
+    flight.records -= records
+    for (let [next] = flight.waiting; next !== undefined; [next] = flight.waiting) {
+      const refusal = this.#refusal(subject)
+      if (refusal === undefined && !this.#hasRoom(subject, flight, next.records)) return
+      flight.waiting.shift()
+      if (refusal === undefined) {
+        begin(flight, next.records)
+        next.go()
+      } else next.fail(refusal)
+    }
+    if (flight.appends === 0) this.#flights.delete(subject)
+  }
+
+  /** Whether all that is under way, and so many records more, may turn out to be there. One append is always taken: a batch may be large. */
+  #hasRoom(subject: string, flight: Flight, records: number): boolean {
+    if (flight.appends === 0) return true
+    const { conflicts, duplicates } = this.#budgets.get(subject) ?? this.#full()
+    return flight.appends + 1 <= conflicts && flight.records + records <= duplicates
+  }
+
+  /** Why the subject is told nothing now. */
+  #refusal(subject: string): Problem | undefined {
+    const budget = this.#budgets.get(subject)
+    if (budget === undefined) return undefined
     this.#fill(budget)
     const { conflictsPerMinute, duplicatesPerMinute } = this.#limits
     const waits = [(1 - budget.conflicts) / conflictsPerMinute, (1 - budget.duplicates) / duplicatesPerMinute]
     const minutes = Math.max(...waits)
-    if (minutes <= 0) return
-    throw new Problem(
+    if (minutes <= 0) return undefined
+    return new Problem(
       'rate-limited',
       `more identifiers and records that were there already than a subject without the role read may ask for: ${conflictsPerMinute} conflicts and ${duplicatesPerMinute} duplicates a minute`,
       { retry_after: Math.max(1, Math.ceil(minutes * 60)) },
@@ -195,6 +246,11 @@ export class AppendReads {
     budget.duplicates = Math.min(duplicatesPerMinute, budget.duplicates + minutes * duplicatesPerMinute)
     budget.at = now
   }
+}
+
+function begin(flight: Flight, records: number): void {
+  flight.appends += 1
+  flight.records += records
 }
 
 /** Whether the subject may append and not read: others could read the same by the routes for it. */
