@@ -86,6 +86,7 @@ function serviceOf(engine: Engine): ServiceFs {
     writable: (connection) => call('writable', connection),
     tick: () => call('tick'),
     signed: (id, lines, error) => call('signed', id, lines, error),
+    noted: (id, error) => call('noted', id, error),
     stop: () => call('stop'),
   }
 }

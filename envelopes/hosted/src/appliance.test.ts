@@ -1,7 +1,7 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { chmod, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises'
+import { chmod, cp, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -61,6 +61,18 @@ const append = (url: string, id: string, payload: unknown): Promise<Response> =>
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ payload_id: id, payload }),
   })
+
+const sizeNoted = async (): Promise<number> => {
+  const text = await readFile(join(dir, '.secret/acme/ed25519.key.used'), 'utf8')
+  return Math.max(...[...text.matchAll(/^service-fs\.local.*\n(\d+)$/gm)].map(([, size]) => Number(size)))
+}
+
+/** Kills a daemon, and waits until its store has ended too, which has the disk until then. */
+const killed = async (running: Running): Promise<void> => {
+  running.child.kill('SIGKILL')
+  await ended(running)
+  await expect.poll(() => spawnSync('flock', ['-n', disk, 'true']).status, { timeout: 5000 }).toBe(0)
+}
 
 describe.skipIf(!isBuilt)('service-fs serve --envelope b', () => {
   it('makes a disk and keys beside it, goes on with them, and ends with 0 after SIGTERM', async () => {
@@ -127,6 +139,80 @@ describe.skipIf(!isBuilt)('service-fs serve --envelope b', () => {
     process.kill(Number(found.stdout.trim()), 'SIGKILL')
     expect(await ended(running)).toBe(3)
     expect(running.err()).toContain('psdb-host: ended with SIGKILL')
+  })
+
+  describe('a disk whose end was lost', () => {
+    let older: string
+    beforeEach(async () => {
+      older = join(dir, 'older.img')
+      const first = serve(acme())
+      const { url } = await greeting(first)
+      for (let i = 0; i < 4; i++) expect((await append(url, `r${i}`, i)).status).toBe(200)
+      // What is on the disk by now stays in its place: only members are added behind it.
+      await cp(disk, older)
+      expect((await append(url, 'r4', 4)).status).toBe(200)
+      await expect.poll(() => sizeNoted()).toBe(5)
+      await killed(first)
+    })
+
+    const REFUSED =
+      /ed25519\.key\.used: expected a ledger of at least 5 entries with the root hash \S+, which were acknowledged; found 4 entries .* service-fs serve --module-id acme --envelope b --disk \S+ --accept-shorter-tree 4/
+
+    it('opens when nothing is gone', async () => {
+      const again = serve(acme())
+      expect(await (await append((await greeting(again)).url, 'r4', 4)).json()).toMatchObject({
+        duplicate: true,
+      })
+    })
+
+    it('is refused: 3, with what was expected, what was found, and the command that accepts it', async () => {
+      await cp(older, disk)
+      const refused = serve(acme())
+      expect([await ended(refused), refused.err()]).toEqual([3, expect.stringMatching(REFUSED)])
+    })
+
+    it('is refused where its last sectors are zeros', async () => {
+      const [before, after] = [await readFile(older), await readFile(disk)]
+      for (let at = before.length - 512; at >= 0; at -= 512) {
+        const there = after.subarray(at, at + 512)
+        if (!there.equals(before.subarray(at, at + 512))) there.fill(0)
+      }
+      await writeFile(disk, after)
+      const refused = serve(acme())
+      expect([await ended(refused), refused.err()]).toEqual([3, expect.stringMatching(REFUSED)])
+    })
+
+    it('opens by the word of an operator who names its size, once; the log says so', async () => {
+      await cp(older, disk)
+      const wrong = serve([...acme(), '--accept-shorter-tree', '3', '--accept-shorter-audit-tree', '4'])
+      expect([await ended(wrong), wrong.err()]).toEqual([3, expect.stringMatching(REFUSED)])
+      const accepting = serve([...acme(), '--accept-shorter-tree', '4'])
+      const { url } = await greeting(accepting)
+      expect(accepting.err()).toContain('"message":"a tree was accepted"')
+      expect(await (await append(url, 'r4', 'another')).json()).toMatchObject({ cursor: 5 })
+      await expect.poll(() => sizeNoted()).toBe(5)
+      await killed(accepting)
+      const again = serve(acme())
+      expect((await append((await greeting(again)).url, 'r5', 5)).status).toBe(200)
+    })
+  })
+
+  it('refuses an audit sub-ledger that lost its end, and opens it by its own word', async () => {
+    const first = serve(acme())
+    const { url } = await greeting(first)
+    expect((await append(url, 'a', 1)).status).toBe(200)
+    const older = join(dir, 'older.img')
+    await cp(disk, older)
+    expect((await fetch(`${url}t/acme/v1/records/a`)).status).toBe(200)
+    first.child.kill('SIGTERM')
+    expect(await ended(first)).toBe(0)
+    await cp(older, disk)
+    const refused = serve(acme())
+    expect([await ended(refused), refused.err()]).toEqual([
+      3,
+      expect.stringMatching(/audit-ed25519\.key\.used: .*found 0 entries .* --accept-shorter-audit-tree 0/),
+    ])
+    await greeting(serve([...acme(), '--accept-shorter-audit-tree', '0']))
   })
 
   it('keeps what it acknowledged when it is killed under load, again and again', async () => {

@@ -2,12 +2,14 @@
 import { dirname, join } from 'node:path'
 import { openDisk, type Disk } from '@service-fs/sel4/host/disk'
 import { startService, type Service } from '@service-fs/sel4/host/service'
-import type { KeySigner } from '@service-fs/tlog/keys'
+import { nativeCrypto } from '@service-fs/native/native'
+import { verifierFromVkey, type KeySigner } from '@service-fs/tlog/keys'
 import { checkListen } from './access/listen-rule.ts'
 import { OPEN } from './access/open.ts'
 import type { DiskConfig } from './config.ts'
 import { HostedError } from './errors.ts'
-import { AUDIT_KEY, LEDGER_KEY, markUsed, openSigner, refuseUsed, secretDir } from './keys.ts'
+import { AUDIT_KEY, LEDGER_KEY, openSigner, refuseUsed, secretDir } from './keys.ts'
+import { acceptCommand, MarkFile } from './mark-file.ts'
 import { chooseOrigin } from './origin.ts'
 import type { Served } from './serve.ts'
 import { VERSION } from './version.ts'
@@ -28,27 +30,36 @@ export async function startAppliance(config: DiskConfig, log: (line: string) => 
   let fail!: (error: Error) => void
   const failed = new Promise<never>((_, reject) => (fail = reject))
   failed.catch(() => undefined)
+  const opened: Closable[] = [disk]
   try {
     const origin = chooseOrigin(disk.origin, config)
     const paths = [LEDGER_KEY, AUDIT_KEY].map((key) => join(secretDir(dirname(config.disk), moduleId), key))
     const signers = await openSigners(config, disk, origin, paths)
+    const marks = signers.map((signer, i) =>
+      markOf(config, signer, paths[i] as string, i === 0 ? 'main' : 'audit'),
+    )
+    opened.push(...marks)
+    const [main, audit] = marks as [MarkFile, MarkFile]
     const service = await listening(config, () =>
       startService({
         config: { moduleId, origin, version: VERSION, anyHostName: 'path' in listen },
         signers,
+        marks: [
+          { mark: main, accept: config.acceptSizes?.main },
+          { mark: audit, accept: config.acceptSizes?.audit },
+        ],
         listen,
         channel: disk.channel,
         log,
         failed: fail,
       }),
     )
-    for (const path of paths) await markUsed(path)
     let stopping: Promise<void> | undefined
-    const stop = (): Promise<void> => (stopping ??= stopBoth(service, disk))
+    const stop = (): Promise<void> => (stopping ??= stopAll(service, opened))
     const [vkey, auditVkey] = signers.map((signer) => signer.vkey) as [string, string]
     return { url: service.url, origin, vkey, auditVkey, place: { disk: config.disk }, failed, stop }
   } catch (error) {
-    await disk.close().catch(() => undefined)
+    await closeAll(opened).catch(() => undefined)
     throw error
   }
 }
@@ -76,13 +87,34 @@ async function listening({ listen }: DiskConfig, start: () => Promise<Service>):
   }
 }
 
-/** The disk last: the bundle publishes its checkpoint as it stops. */
-async function stopBoth(service: Service, disk: Disk): Promise<void> {
+interface Closable {
+  close(): Promise<void>
+}
+
+/** The disk after the service: the bundle publishes its checkpoint as it stops. */
+async function stopAll(service: Service, opened: readonly Closable[]): Promise<void> {
   try {
     await service.stop()
   } finally {
-    await disk.close()
+    await closeAll(opened)
   }
+}
+
+/** Closes all of them, also where one can't be closed. @throws what closing one of them threw */
+async function closeAll(opened: readonly Closable[]): Promise<void> {
+  const closed = await Promise.allSettled(opened.map((one) => one.close()))
+  for (const one of closed) if (one.status === 'rejected') throw one.reason
+}
+
+/** The high-water mark of the ledger whose private key is in `key`, as Envelope A keeps it: a disk that moves takes it along. */
+function markOf(
+  { moduleId, disk }: DiskConfig,
+  { vkey, name }: KeySigner,
+  key: string,
+  ledger: 'main' | 'audit',
+): MarkFile {
+  const accept = (size: number): string => acceptCommand({ moduleId, disk }, { [ledger]: size })
+  return new MarkFile({ key, origin: name, verifiers: [verifierFromVkey(vkey, nativeCrypto)], accept })
 }
 
 /** What the store says: what it found at opening, why it stopped. */

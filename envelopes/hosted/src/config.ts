@@ -126,8 +126,6 @@ export function diskConfigOf(flags: ServeFlags, env: Environment): DiskConfig {
   if (flags.root !== undefined) throw usage('--root is for --envelope a; --envelope b has --disk')
   if (flags.behindFront === true) throw usage('--behind-front is for --envelope a')
   if (flags.allowClockAhead === true) throw usage('--allow-clock-ahead is for --envelope a')
-  if (flags.acceptShorterTree !== undefined || flags.acceptShorterAuditTree !== undefined)
-    throw usage('--accept-shorter-tree and --accept-shorter-audit-tree are for --envelope a')
   if ((flags.access ?? env['FS_ACCESS']) !== undefined) throw usage('--access is for --envelope a')
   if (flags.maxPayloadBytes !== undefined) throw usage('--max-payload-bytes is for --envelope a')
   if ((flags.immutable ?? env['FS_IMMUTABLE']) !== undefined) throw usage('--immutable is for --envelope a')

@@ -128,18 +128,6 @@ export function usedPath(path: string): string {
   return `${path}.used`
 }
 
-/** Says that the key in `path` has signed a checkpoint, where nothing says so yet. */
-export async function markUsed(path: string): Promise<void> {
-  try {
-    const file = await fs.open(usedPath(path), 'wx', 0o600)
-    await file.sync()
-    await file.close()
-    await syncDir(dirname(path))
-  } catch (error) {
-    if (!hasCode(error, 'EEXIST')) throw error
-  }
-}
-
 /**
  * Refuses a key that has signed checkpoints of a ledger that is not there any more: with it a second ledger of the same name would be
  * begun, and whoever holds a checkpoint of the first would find the log forked.

@@ -39,13 +39,13 @@ export function describeServe(program: Command): Command {
     )
     .option(
       '--accept-shorter-tree <size>',
-      'a: open a ledger of this many entries although more were acknowledged: what is missing is given up',
+      'open a ledger of this many entries although more were acknowledged: what is missing is given up',
     )
     .option(
       '--allow-clock-ahead',
       'a: take records also when the clock is more than a day ahead of the time that has passed since the start',
     )
-    .option('--accept-shorter-audit-tree <size>', 'a: the same for its audit sub-ledger')
+    .option('--accept-shorter-audit-tree <size>', 'the same for its audit sub-ledger')
     .option('--behind-front', 'a: believe the front of `service-fs host`, which alone connects, who asks')
     .option('--json', 'say where it listens in one line of JSON')
 }

@@ -30,6 +30,13 @@ export interface Host {
   ed25519Verify(publicKey: ArrayBuffer, message: ArrayBuffer, signature: ArrayBuffer): boolean
   /** Signs a checkpoint's text with the key of the ledger (0: main, 1: audit); `serviceFs.signed(id, …)` follows, not from within. */
   sign(ledger: number, id: number, text: string): void
+  /**
+   * Notes the newest durable tree of a ledger as what was acknowledged, in place of what was there (`begins`) or after it;
+   * `serviceFs.noted(id, …)` follows, not from within. Absent where the machine notes that by itself.
+   */
+  noteMark?(ledger: number, id: number, begins: boolean, size: number, root: string, note: string): void
+  /** What an operator does to open a ledger of `size` entries although more were acknowledged. Absent where there is no operator. */
+  markRemedy?(ledger: number, size: number): string
   psdbPut(offset: number, bytes: ArrayBuffer): void
   psdbGet(offset: number, length: number): ArrayBuffer
   psdbSend(message: ArrayBuffer): void
@@ -64,6 +71,8 @@ export interface ServiceFs {
   tick(): void
   /** The signature lines of request `id`; or why there are none. */
   signed(id: number, lines: string | undefined, error?: string): void
+  /** The mark of request `id` is durable; or why it is not. */
+  noted(id: number, error?: string): void
   /** Takes no more requests, answers those under way, closes the ledgers; then host.stopped(). */
   stop(): void
 }
@@ -82,6 +91,24 @@ export interface Config {
   /** Whether a request may be for any host name; by default it must be for one of this machine for itself. */
   anyHostName?: boolean
   limits?: Partial<Limits>
+  /** What is known of the newest trees that were acknowledged; absent: nothing is ever known of them. */
+  marks?: readonly [main: KnownMark, audit: KnownMark]
+  /** Whether a ledger that lacks what was acknowledged is opened for reading only; by default it is not opened. */
+  readsOn?: boolean
+}
+
+/** What the machine knows of the newest tree of one ledger that was acknowledged. */
+export interface KnownMark {
+  /** What errors call the place where that is kept. */
+  name: string
+  /** Absent: nothing was acknowledged yet. */
+  size?: number
+  /** In base64; absent: only the size is known. */
+  root?: string
+  /** Why it can't be read. */
+  problem?: string
+  /** The size of the tree that an operator accepts although it is not this one. */
+  accept?: number
 }
 
 /** Bytes and milliseconds unless named otherwise. */

@@ -7,6 +7,7 @@ import { logLine } from '@service-fs/wire/log-line'
 import type { Config, Host, Limits, ServiceFs } from './host.ts'
 import { HttpServer } from './http-server.ts'
 import { DEFAULT_LIMITS } from './limits.ts'
+import { Marks } from './marks.ts'
 import { Requests } from './metrics.ts'
 import { hostPort } from './port.ts'
 import { hostRuntime } from './runtime.ts'
@@ -30,6 +31,7 @@ class Service implements ServiceFs {
   readonly #storages: { main: Storage; audit: Storage } | undefined
   readonly #timers: Timers
   readonly #signatures: Signatures
+  readonly #marks: Marks
   #psdb: PsdbClient | undefined
   #running: Running | undefined
   #limits: Limits = DEFAULT_LIMITS
@@ -40,6 +42,7 @@ class Service implements ServiceFs {
     this.#storages = storages
     this.#timers = new Timers(host)
     this.#signatures = new Signatures(host)
+    this.#marks = new Marks(host)
   }
 
   start(text: string): void {
@@ -70,6 +73,7 @@ class Service implements ServiceFs {
       limits: this.#limits,
       runtime,
       signatures: this.#signatures,
+      marks: this.#marks,
       main: this.#storages?.main ?? openPsdbStorage(psdb, 'main'),
       audit: this.#storages?.audit ?? openPsdbStorage(psdb, 'audit'),
       requests,
@@ -118,6 +122,10 @@ class Service implements ServiceFs {
 
   signed(id: number, lines: string | undefined, error?: string): void {
     this.#signatures.signed(id, lines, error)
+  }
+
+  noted(id: number, error?: string): void {
+    this.#marks.noted(id, error)
   }
 
   stop(): void {

@@ -1,5 +1,8 @@
 /** One tenant: its ledger and the audit sub-ledger over a disk of PSDB, and the wire over both. */
-import { Ledger } from '@service-fs/ledger/ledger'
+import { visibleLine } from '@service-fs/format/visible'
+import { LedgerError } from '@service-fs/ledger/errors'
+import type { Accepted } from '@service-fs/ledger/high-water-mark'
+import { Ledger, type LedgerOptions } from '@service-fs/ledger/ledger'
 import { Readiness } from '@service-fs/ledger/readiness'
 import type { Runtime } from '@service-fs/ledger/runtime'
 import type { StorageCapability } from '@service-fs/storage/capability'
@@ -8,6 +11,7 @@ import { createWire, type Wire } from '@service-fs/wire/handle'
 import type { Config, Host, Limits } from './host.ts'
 import { ledgerLimits, wireLimits } from './limits.ts'
 import { metricsText, PROMETHEUS_TEXT, type Requests } from './metrics.ts'
+import type { Marks } from './marks.ts'
 import { hostVerifier, type Signatures } from './signing.ts'
 import { uuids } from './uuid.ts'
 
@@ -20,6 +24,7 @@ export interface TenantOptions {
   limits: Limits
   runtime: Runtime
   signatures: Signatures
+  marks: Marks
   main: Storage
   audit: Storage
   requests: Requests
@@ -54,16 +59,46 @@ function openLedger(
   origin: string,
   storage: StorageCapability,
 ): Promise<Ledger> {
-  const { host, config, limits, runtime, signatures } = options
+  const { host, config, limits, runtime, signatures, marks } = options
   const vkey = config.vkeys[number]
-  return Ledger.open({
+  const known = config.marks?.[number]
+  const ledger: LedgerOptions = {
     storage,
     origin,
     signer: signatures.signer(number, vkey),
     verifiers: [hostVerifier(host, vkey, runtime.hasher, runtime.codec)],
     runtime,
     limits: ledgerLimits(limits, config.regionBytes),
-  })
+    observer: {
+      accepted: (accepted) => host.log(acceptedLine(host.now(), number === 0 ? 'main' : 'audit', accepted)),
+    },
+    ...(known === undefined ? {} : { mark: marks.mark(number, known), acceptSize: known.accept }),
+  }
+  return config.readsOn === true ? openOrRead(ledger, (error) => options.report(error)) : Ledger.open(ledger)
+}
+
+function acceptedLine(now: number, ledger: string, { size, reason }: Accepted): string {
+  const line = { time: new Date(now).toISOString(), level: 'warn', ledger, size, reason }
+  return visibleLine(JSON.stringify({ ...line, message: 'a tree was accepted' }))
+}
+
+/** Opens a ledger for appends; one that lacks what was acknowledged for reading only. @throws as Ledger.open() for one that is damaged */
+async function openOrRead(options: LedgerOptions, report: (error: unknown) => void): Promise<Ledger> {
+  try {
+    return await Ledger.open(options)
+  } catch (error) {
+    if (!(error instanceof LedgerError) || error.code !== 'corrupt') throw error
+    const why = new LedgerError('read-only', error.message, { cause: error })
+    let ledger: Ledger
+    try {
+      ledger = await Ledger.openReadOnly(options, { why })
+    } catch {
+      // What is damaged can't be read either: that is in the first error.
+      throw error
+    }
+    report(error)
+    return ledger
+  }
 }
 
 async function closeBoth(audit: Ledger, main: Ledger): Promise<void> {

@@ -2,21 +2,26 @@
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
+import type { HighWaterMark } from '@service-fs/ledger/high-water-mark'
 import type { PsdbReceiver } from '@service-fs/psdb-host/channel'
 import type { PsdbPort } from '@service-fs/storage-psdb/port'
 import type { Signer } from '@service-fs/tlog/note'
 import type { Config, ServiceFs } from '../bundle/host.ts'
+import type { Head } from '@service-fs/ledger/sequencer'
 import { Engine, type EngineOptions, type HostFunction, type Value } from './engine.ts'
 import { MACHINE } from './machine.ts'
+import { knownMarks, type HostMarks } from './marks.ts'
 import { Sockets, type Listen } from './sockets.ts'
 
 /** A tenant's way to PSDB, and who takes its answers. */
 export type Channel = PsdbPort & { listen(receiver: PsdbReceiver): void }
 
 export interface ServiceOptions {
-  config: Omit<Config, 'vkeys' | 'regionBytes'>
+  config: Omit<Config, 'vkeys' | 'regionBytes' | 'marks'>
   /** Of the ledger and of the audit sub-ledger. The engine gets signatures only. */
   signers: readonly [main: Signer, audit: Signer]
+  /** Where is kept what was acknowledged, and what an operator accepts although it is less; absent: nowhere. The caller closes them. */
+  marks?: HostMarks
   listen: Listen
   channel: Channel
   /** A line for the log. */
@@ -95,6 +100,7 @@ class HostedService implements Service {
   async open(script: { text: string; name: string }): Promise<void> {
     const { config, signers, channel, listen } = this.#options
     const [main, audit] = signers
+    const known = await knownMarks(this.#options.marks)
     this.#engine.define('host', this.#functions())
     this.#engine.evaluate(script.text, script.name)
     this.#engine.bind('serviceFs')
@@ -106,6 +112,7 @@ class HostedService implements Service {
       ...config,
       vkeys: [main.vkey, audit.vkey],
       regionBytes: channel.regionBytes,
+      ...(known === undefined ? {} : { marks: known }),
     }
     this.#call('start', JSON.stringify(whole))
     await this.#whenStarted
@@ -163,6 +170,15 @@ class HostedService implements Service {
       ...this.#sockets.functions(),
       log: (given) => this.#options.log(given.text(0)),
       sign: (given) => this.#sign(given.number(0), given.number(1), given.text(2)),
+      noteMark: (given) => {
+        const [ledger, id, begins] = [given.number(0), given.number(1), given.number(2) === 1]
+        this.#noteMark(ledger, id, begins, {
+          size: given.number(3),
+          root: given.text(4),
+          note: given.text(5),
+        })
+      },
+      markRemedy: (given) => this.#mark(given.number(0)).remedy(given.number(1)),
       // A copy: the engine's memory is its own again when this returns.
       psdbPut: (given) => channel.put(given.number(0), Buffer.from(given.bytes(1))),
       psdbGet: (given) => channel.get(given.number(0), given.number(1)),
@@ -188,6 +204,22 @@ class HostedService implements Service {
       (error: unknown) =>
         this.#call('signed', id, undefined, error instanceof Error ? error.message : 'no signature'),
     )
+  }
+
+  /** Without marks there are none to note. */
+  #noteMark(ledger: number, id: number, begins: boolean, head: Head): void {
+    const mark = this.#mark(ledger)
+    const noted = begins ? mark.begin(head) : mark.note(head)
+    noted.then(
+      () => this.#call('noted', id),
+      (error: unknown) => this.#call('noted', id, error instanceof Error ? error.message : 'not written'),
+    )
+  }
+
+  #mark(ledger: number): HighWaterMark {
+    const mark = this.#options.marks?.[ledger]?.mark
+    if (mark === undefined) throw new RangeError(`ledger ${ledger}: expected one with a mark`)
+    return mark
   }
 
   #setTimer(at: number): void {

@@ -1,0 +1,29 @@
+/** What the host knows of the trees that were acknowledged, for the bundle. */
+import type { HighWaterMark } from '@service-fs/ledger/high-water-mark'
+import type { KnownMark } from '../bundle/host.ts'
+
+/** The mark of one ledger. */
+export interface HostMark {
+  mark: HighWaterMark
+  /** The size of the tree that an operator accepts although it is not what the mark says. */
+  accept?: number | undefined
+}
+
+export type HostMarks = readonly [main: HostMark, audit: HostMark]
+
+/** Reads the marks; one that can't be read is told as a problem. */
+export async function knownMarks(
+  marks: HostMarks | undefined,
+): Promise<[main: KnownMark, audit: KnownMark] | undefined> {
+  return marks && [await knownMark(marks[0]), await knownMark(marks[1])]
+}
+
+async function knownMark({ mark, accept }: HostMark): Promise<KnownMark> {
+  const place = { name: mark.name, ...(accept === undefined ? {} : { accept }) }
+  try {
+    const { size, root } = (await mark.read()) ?? {}
+    return { ...place, ...(size === undefined ? {} : { size }), ...(root === undefined ? {} : { root }) }
+  } catch (error) {
+    return { ...place, problem: error instanceof Error ? error.message : String(error) }
+  }
+}
