@@ -286,6 +286,46 @@ describe('serve --read-only', () => {
     expect(readFileSync(tail).equals(bytes)).toBe(true)
   }, 60_000)
 
+  it('shows what was sealed when the commit that the tail begins with is damaged', async () => {
+    let on = await start()
+    const lines = Array.from({ length: 300 }, (_, i) =>
+      JSON.stringify({ payload_id: `r${i}`, payload: { i } }),
+    )
+    const answer = await on.fetch('/v1/append', {
+      method: 'POST',
+      headers: { 'content-type': 'application/x-ndjson' },
+      body: lines.join('\n'),
+    })
+    expect(answer.status).toBe(200)
+    await on.kill()
+    on = daemon = await on.restart()
+    expect((await append(on, 'after')).status).toBe(200)
+    await sleep(1500)
+    await on.kill('SIGKILL')
+    expect(readdirSync(join(on.dir, 'tail'))).toEqual(['000000000256'])
+    const tail = join(on.dir, 'tail/000000000256')
+    const bytes = readFileSync(tail)
+    bytes[Math.floor(bytes.length / 2)] = 0x21
+    writeFileSync(tail, bytes)
+    await expect(on.restart()).rejects.toThrow(/tail\/000000000256: byte/)
+    on = daemon = await on.restart({ args: ['--read-only'] })
+    for (const [id, status] of [
+      ['r0', 200],
+      ['r255', 200],
+      ['r256', 503],
+      ['after', 503],
+    ] as const)
+      expect([id, (await on.fetch(`/v1/records/${id}`)).status]).toEqual([id, status])
+    const checkpoint = await (await on.fetch('/checkpoint')).text()
+    expect(checkpoint.split('\n')[1]).toBe('256')
+    const out = join(root, 'saved.tar')
+    const saved = await serviceFsCommand(['export', on.prefix, '--out', out])
+    expect([saved.code, saved.stderr]).toEqual([0, ''])
+    const { code, stdout } = await serviceFsCommand(['verify', out])
+    expect([code, stdout]).toEqual([0, expect.stringContaining(': 256 entries, 256 records')])
+    expect(readFileSync(tail).equals(bytes)).toBe(true)
+  }, 60_000)
+
   it('refuses where there is no ledger', async () => {
     await expect(start({ args: ['--read-only'] })).rejects.toThrow(/no ledger/)
   })

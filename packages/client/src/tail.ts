@@ -48,11 +48,12 @@ export function parseTailFile(start: number, bytes: Uint8Array, codec: Codec): L
   if (typeof edge === 'string') return { ...tail, problem: { offset: 0, text: edge } }
   tail.edge = edge.hashes
   let offset = edge.end
-  while (offset < bytes.length && !(tail.commits.length > 0 && isFill(bytes, offset))) {
+  while (offset < bytes.length && !(tail.lines.length > 0 && isFill(bytes, offset))) {
     const commit = parseCommit(bytes, offset, codec)
     const text = typeof commit === 'string' ? commit : addCommit(tail, commit)
     if (text !== undefined) {
-      if (tail.commits.length > 0 && isTorn(bytes, offset)) return { ...tail, torn: true }
+      // The first commit that has entries was there when the file got its name.
+      if (tail.lines.length > 0 && isTorn(bytes, offset)) return { ...tail, torn: true }
       return { ...tail, problem: { offset, text } }
     }
     offset = (commit as { end: number }).end

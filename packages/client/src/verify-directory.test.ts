@@ -92,6 +92,24 @@ describe('a ledger that is as it must be', () => {
     })
   })
 
+  it('may have a tail that begins with a signed checkpoint of the entries before it, which is checked', async () => {
+    const records = testRecords(270)
+    const leaves = records
+      .flatMap((record) => entriesOf(record, sha256Hex))
+      .map((entry) => nativeHasher.leaf(entry))
+    const begun = async (note: string): Promise<LedgerReport> => {
+      const dir = await made({ records })
+      const commit = `\n${Buffer.from(note).toString('latin1')}\n`
+      await edit(dir, 'tail/000000000256', (text) => text.replace('\n\n', `\n\n${commit}`))
+      return verifyDirectory(dir)
+    }
+    expect(await begun(await checkpointOf(leaves, 256))).toMatchObject({ ok: true, size: 270, problems: [] })
+    expect((await begun(await checkpointOf([...leaves].reverse(), 256))).problems).toMatchObject([
+      { file: 'tail/000000000256', index: 255, expected: expect.stringContaining('root hash') },
+    ])
+    expect((await begun(await checkpointOf(leaves, 255))).ok).toBe(false)
+  })
+
   it('may have working files, a torn last commit, and fill behind the last commit', async () => {
     const dir = await made({ records: testRecords(270) })
     await write(dir, 'lock', '17\n')

@@ -20,8 +20,9 @@ openssl.
   tail/000000000512       the newest entries, from number 512 on: the edge, an empty line, and then again and again:
                           entries, an empty line, a signed checkpoint, an empty line. The edge is the hashes of the
                           perfect subtrees that the entries before make, the largest first: one for each 1 bit of 512;
-                          before entry 0 there are none, and the file begins with the empty line. Where there are
-                          several files, an entry is in the newest that begins at or before it
+                          before entry 0 there are none, and the file begins with the empty line. The first
+                          checkpoint may be of the entries before the file: then no entries are above it. Where
+                          there are several files, an entry is in the newest that begins at or before it
   audit/                  a ledger of the same kind: who read what, and when
   lock tmp/ cache/        working files of the running program; not part of the ledger
 

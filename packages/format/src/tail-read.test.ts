@@ -70,6 +70,45 @@ describe('a tail', () => {
     await expect(read(256, twice)).rejects.toThrow('at least one entry')
   })
 
+  it('that begins with a commit without entries is damaged, not torn, when the next one is not whole', async () => {
+    const { bytes, ends } = await tailFile(256, [0, 9, 1])
+    const [first = 0, second = 0] = ends
+    const damaged = async (changed: Uint8Array): Promise<void> => {
+      await expect(read(256, changed)).rejects.toThrow(`tail/000000000256: byte ${first}: `)
+      const options = { origin, verifiers, damaged: () => undefined }
+      expect(await readTail(files({ start: 256, bytes: changed }), options)).toMatchObject({
+        checkpoint: { size: 256 },
+        lines: [],
+      })
+    }
+    for (let cut = first + 1; cut < second; cut++) await damaged(bytes.subarray(0, cut))
+    for (const fill of [0, 10]) {
+      await damaged(Buffer.concat([bytes.subarray(0, first), Buffer.alloc(600, fill)]))
+      await damaged(Buffer.concat([bytes.subarray(0, first + 40), Buffer.alloc(600, fill)]))
+    }
+    expect(await read(256, bytes.subarray(0, second + 20))).toMatchObject({
+      rest: 'torn',
+      checkpoint: { size: 265 },
+    })
+  })
+
+  it('may go on with a file that begins with a commit without entries', async () => {
+    const first = await tailFile(256, [2, 3])
+    for (const [start, commits] of [
+      [258, [0, 3, 2]],
+      [261, [0, 2]],
+      [256, [0, 7]],
+    ] as const) {
+      const next = await tailFile(start, [...commits])
+      const list = files({ start: 256, bytes: first.bytes }, { start, bytes: next.bytes })
+      expect(await readTail(list, { origin, verifiers })).toMatchObject({
+        checkpoint: { size: 263 },
+        lines: { length: 7 },
+        newest: { start },
+      })
+    }
+  })
+
   it.each([0, 10])('may be allocated ahead with bytes of %i', async (fill) => {
     const { bytes } = await tailFile(0, [2, 1])
     for (const length of [1, 2, 3, 511, 5000]) {

@@ -52,9 +52,9 @@ export interface TailContent {
 }
 
 /**
- * Reads tail files in order. The last commit of a file may be torn: a file that goes on behind one was begun after it had been left
- * out. Each file begins where the whole commits before it end, with the edge of their tree; or before that, and then has again all
- * the entries that it shares with those before it.
+ * Reads tail files in order. The last commit of a file may be torn, but not the first that has entries, which the file was begun
+ * with: a file that goes on behind a torn one was begun after it had been left out. Each file begins where the whole commits before it
+ * end, with the edge of their tree; or before that, and then has again all the entries that it shares with those before it.
  * @returns undefined when there are no files
  * @throws FormatError `corrupt` naming the file, the offset, what was expected and what was found
  */
@@ -103,10 +103,11 @@ class TailFileReader {
     const { bytes } = this.#file
     let { content, offset } = this.#open()
     let commits = 0
-    while (offset < bytes.length && !(commits > 0 && isFill(bytes, offset))) {
-      const problem = this.#commit(content, offset)
+    let hasEntries = false
+    while (offset < bytes.length && !(hasEntries && isFill(bytes, offset))) {
+      const problem = this.#commit(content, offset, commits === 0)
       if (problem !== undefined) {
-        if (commits === 0 || !isTorn(bytes, offset)) throw this.#corrupt(offset, problem)
+        if (!hasEntries || !isTorn(bytes, offset)) throw this.#corrupt(offset, problem)
         this.#checkShared(content)
         content.rest = 'torn'
         return
@@ -114,6 +115,7 @@ class TailFileReader {
       this.#options.commit?.(content.note, content.checkpoint)
       this.#adopted(content)
       commits += 1
+      hasEntries = content.edge.size > this.#file.start
       offset = content.end
     }
     if (commits === 0) throw this.#corrupt(offset, 'expected a commit')
@@ -183,12 +185,11 @@ class TailFileReader {
   }
 
   /** Adopts the commit at `offset` into `content`, or says why it does not count. */
-  #commit(content: TailContent, offset: number): string | undefined {
+  #commit(content: TailContent, offset: number, isFirst: boolean): string | undefined {
     const commit = parseCommit(this.#file.bytes, offset, this.#codec)
     if (typeof commit === 'string') return commit
-    const carried = content.note === ''
-    if (commit.lines.length === 0 && !carried)
-      return 'expected at least one entry in a commit that carries nothing over'
+    if (commit.lines.length === 0 && !isFirst)
+      return 'expected at least one entry in a commit that is not the first of its file'
     let checkpoint: Checkpoint
     try {
       checkpoint = openCheckpoint(commit.note, this.#options.verifiers, this.#options.origin).checkpoint

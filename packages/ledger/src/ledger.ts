@@ -147,7 +147,7 @@ export class Ledger {
     await refuseOther(options, found, marked)
     const ledger = new Ledger(
       others,
-      { ...found, writer: new TailWriter(options.storage, options.runtime, 0, 0) },
+      { ...found, writer: new TailWriter(options, 0, 0) },
       shorterThan(marked, found.head.size, why),
     )
     ledger.#isWhole = isWhole && marked !== undefined && found.head.size >= marked

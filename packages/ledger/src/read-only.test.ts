@@ -5,8 +5,9 @@ import { openReadOnlyStorage } from '@service-fs/storage/read-only'
 import type { StorageCapability } from '@service-fs/storage/capability'
 import { openCheckpoint } from '@service-fs/tlog/checkpoint'
 import { verifierFromVkey } from '@service-fs/tlog/keys'
-import { describe, expect, it } from 'vitest'
-import { nobleHasher } from '@service-fs/tlog/hash'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { Edge } from '@service-fs/tlog/edge'
+import { nobleHasher, type Hash } from '@service-fs/tlog/hash'
 import { LedgerError } from './errors.ts'
 import type { HighWaterMark, Mark } from './high-water-mark.ts'
 import { Ledger, type LedgerOptions } from './ledger.ts'
@@ -126,7 +127,10 @@ describe('a ledger that is opened for reading only', () => {
 })
 
 /** Opens it both ways, and compares what is shown with what was there. */
-async function openDamaged(files: ReadonlyMap<string, Uint8Array>): Promise<number | undefined> {
+async function openDamaged(
+  files: ReadonlyMap<string, Uint8Array>,
+  rootAt?: (size: number) => Hash,
+): Promise<number | undefined> {
   const refusal = (await openTestLedger({ storage: new MemoryStorage({ files }) }).then(
     () => undefined,
     (error: unknown) => error,
@@ -142,7 +146,9 @@ async function openDamaged(files: ReadonlyMap<string, Uint8Array>): Promise<numb
     const ids = await idsOf(ledger)
     expect(ids).toEqual(Array.from({ length: ledger.size }, (_, i) => `r${i}`))
     const verifiers = [verifierFromVkey(testSigner().vkey)]
-    expect(openCheckpoint(ledger.checkpoint(), verifiers, TEST_ORIGIN).checkpoint.size).toBe(ledger.size)
+    const { checkpoint } = openCheckpoint(ledger.checkpoint(), verifiers, TEST_ORIGIN)
+    expect(checkpoint.size).toBe(ledger.size)
+    if (rootAt !== undefined) expect(checkpoint.root).toBe(rootAt(checkpoint.size))
     expect(await code(ledger.recordById('elsewhere'))).toBe('read-only')
     expect(ledger.status().reason).toBe(`asked for: ${refusal.message.replace(/, found ".*/s, '')}`)
     await ledger.close()
@@ -233,8 +239,86 @@ describe('a damaged tail', () => {
   it('of which nothing is whole is refused', async () => {
     const files = await stopped()
     const bytes = Uint8Array.from(files.get('tail/000000000512') ?? [])
-    bytes[1000] = 0
+    bytes[10] = 0
     expect(await openDamaged(new Map([...files, ['tail/000000000512', bytes]]))).toBeUndefined()
+  })
+})
+
+describe('a damaged tail that carries entries over from an earlier one', () => {
+  const tail = 'tail/000000000512'
+  let files: Map<string, Uint8Array>
+  let whole: Uint8Array
+  let rootAt: (size: number) => Hash
+  /** Where the edge and the signed checkpoint behind it end. */
+  let start: number
+
+  beforeAll(async () => {
+    const storage = new MemoryStorage({ files: await stopped() })
+    const runtime = new TestRuntime()
+    const ledger = await openTestLedger({ storage, runtime })
+    await grow(ledger, runtime, 600, 630, 10)
+    files = storage.dump()
+    whole = files.get(tail) ?? new Uint8Array()
+    const edge = new Edge()
+    const roots = [edge.root()]
+    for (let i = 0; i < 630; i++) {
+      edge.append(nobleHasher.leaf(await ledger.entry(i)))
+      roots.push(edge.root())
+    }
+    rootAt = (size) => roots[size] ?? 'none'
+    const line = Buffer.from(await ledger.entry(512)).toString('base64')
+    start = Buffer.from(whole).indexOf(line)
+    expect(
+      openCheckpoint(ledger.checkpoint(), [verifierFromVkey(testSigner().vkey)], TEST_ORIGIN),
+    ).toMatchObject({ checkpoint: { size: 630, root: rootAt(630) } })
+  })
+
+  /** What is shown of it, with the tail's bytes and other files changed. */
+  const shown = (bytes: Uint8Array, others: [string, Uint8Array][] = []): Promise<number | undefined> =>
+    openDamaged(new Map([...files, [tail, bytes], ...others]), rootAt)
+
+  it('is shown at least up to where it begins, wherever a byte is changed', async () => {
+    const sizes = new Set<number | undefined>()
+    for (let at = start; at < whole.length; at += Math.floor(whole.length / 24)) {
+      const bytes = Uint8Array.from(whole)
+      bytes[at] = (bytes[at] ?? 0) ^ (1 << (at % 8))
+      sizes.add(await shown(bytes))
+    }
+    expect([...sizes].sort((a, b) => (a ?? 1000) - (b ?? 1000))).toEqual([512, 600, 610, 620])
+  })
+
+  it('is shown at least up to where it begins, wherever it is cut', async () => {
+    const sizes = new Set<number | undefined>()
+    for (let length = start; length < whole.length; length += Math.floor(whole.length / 18))
+      sizes.add(await shown(whole.subarray(0, length)))
+    expect([...sizes]).toEqual([512, 600, 610, 620])
+  })
+
+  it('is never taken for torn where it begins, though `checkpoint` is behind it', async () => {
+    const older = await stopped()
+    const opened = new MemoryStorage({ files: older })
+    await openTestLedger({ storage: opened })
+    const at512 = await openReadOnly(
+      new MemoryStorage({ files: new Map([...files, [tail, whole.subarray(0, start)]]) }),
+      {
+        damaged: true,
+      },
+    )
+    const others: [string, Uint8Array][] = [['checkpoint', Buffer.from(at512.checkpoint())]]
+    const first = opened.dump().get(tail)?.length ?? 0
+    for (let sector = Math.ceil(start / 512); (sector + 1) * 512 < first; sector += 9) {
+      const bytes = Uint8Array.from(whole.subarray(0, first))
+      bytes.fill(0, sector * 512, (sector + 1) * 512)
+      expect(await shown(bytes, others)).toBe(512)
+    }
+    for (let length = start + 1; length < first; length += 2500)
+      expect(await shown(whole.subarray(0, length), others)).toBe(512)
+  })
+
+  it('is shown up to where it begins when `checkpoint` is damaged too', async () => {
+    const bytes = Uint8Array.from(whole)
+    bytes[start + 5] = 0
+    expect(await shown(bytes, [['checkpoint', new Uint8Array([120])]])).toBe(512)
   })
 })
 

@@ -59,7 +59,7 @@ export async function recoverReadOnly(identity: Identity, options: ReadOnlyOptio
   if (published !== undefined && published.checkpoint.size <= tail.checkpoint.size)
     checkCovered(published.checkpoint, tail, identity.runtime)
   const known = Math.max(published?.checkpoint.size ?? 0, options.known ?? 0)
-  const durable = heads.filter(({ size }) => size <= known)
+  const durable = heads.filter(({ size }) => size <= known || isSealedBefore(tail, size))
   if (published !== undefined && isIn(tail, published.checkpoint)) durable.push(headOf(published))
   const [head] = durable.sort((a, b) => b.size - a.size)
   if (head === undefined)
@@ -117,6 +117,11 @@ async function readPublished(
 /** Whether the tail has the entries before that checkpoint's end, and begins at or before it. */
 function isIn(tail: TailContent, { size }: Checkpoint): boolean {
   return size >= tail.start && size <= tail.checkpoint.size
+}
+
+/** Whether `size` is where the tail begins, and that is a boundary: all before it was sealed, durably, before the file was begun. */
+function isSealedBefore(tail: TailContent, size: number): boolean {
+  return size === tail.start && size % 256 === 0
 }
 
 function headOf({ note, checkpoint: { size, root } }: Published): Head {

@@ -1,10 +1,10 @@
 /** The sequencer: one commit after the other, each with everything that waits, signed, written once, synced once, then answered. */
-import { formatCheckpointText } from '@service-fs/tlog/checkpoint'
 import { Edge } from '@service-fs/tlog/edge'
 import type { Hash } from '@service-fs/tlog/hash'
 import type { Signer } from '@service-fs/tlog/note'
 import { codeOf, LedgerError, messageOf } from './errors.ts'
 import type { Runtime } from './runtime.ts'
+import { signHead } from './sign.ts'
 
 /** Records that belong into one commit: the base64 lines and leaf hashes of their entries. */
 export interface Batch {
@@ -185,7 +185,7 @@ export class Sequencer {
     const commit = this.#join(waiting, edge)
     let head: Head
     try {
-      head = await this.#sign(edge)
+      head = await signHead({ origin: this.#origin, signer: this.#signer, runtime: this.#runtime }, edge)
     } catch (error) {
       // Nothing was written: the records are free to be handed in again.
       const failure = new LedgerError('signer', `the checkpoint could not be signed: ${messageOf(error)}`, {
@@ -225,13 +225,6 @@ export class Sequencer {
       }
     }
     return { lines, leaves, records }
-  }
-
-  async #sign(edge: Edge): Promise<Head> {
-    const size = edge.size
-    const root = edge.root(this.#runtime.hasher)
-    const text = formatCheckpointText({ origin: this.#origin, size, root, extensions: [] })
-    return { size, root, note: `${text}\n${await this.#signer.sign(text)}` }
   }
 }
 

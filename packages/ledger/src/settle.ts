@@ -6,12 +6,11 @@
  * and what nobody has written anew may be gone after the next power cut.
  */
 import { readmeText } from '@service-fs/format/readme'
-import { formatCheckpointText } from '@service-fs/tlog/checkpoint'
-import { EMPTY_ROOT } from '@service-fs/tlog/hash'
-import type { Edge } from '@service-fs/tlog/edge'
+import { Edge } from '@service-fs/tlog/edge'
 import { codeOf, LedgerError } from './errors.ts'
 import { VKEY_PATH, type Identity, type Recovered, type RecoveredTail } from './recover.ts'
 import type { Head } from './sequencer.ts'
+import { signHead } from './sign.ts'
 import { TailWriter } from './tail-writer.ts'
 
 export interface Settled extends Recovered {
@@ -28,7 +27,7 @@ export interface Settled extends Recovered {
 export async function settle(identity: Identity, recovered: Recovered): Promise<Settled> {
   const { storage, runtime } = identity
   const { tail } = recovered
-  const writer = new TailWriter(storage, runtime, tail?.edge.size, tail?.bytes ?? 0)
+  const writer = new TailWriter(identity, tail?.edge.size, tail?.bytes ?? 0)
   if (recovered.published === undefined) {
     const note = await initialize(identity)
     return { ...recovered, head: { ...recovered.head, note }, published: note, writer }
@@ -71,12 +70,12 @@ function linesFrom(start: number, head: Head, memory: Recovered['memory']): stri
 }
 
 /** Makes an empty ledger; returns its signed checkpoint. */
-async function initialize({ storage, origin, signer, runtime }: Identity): Promise<string> {
+async function initialize(identity: Identity): Promise<string> {
+  const { storage, origin, signer, runtime } = identity
   await storage.seal('README.txt', runtime.codec.utf8Encode(readmeText(origin)))
   await storage.seal('origin', runtime.codec.utf8Encode(origin + '\n'))
   await storage.seal(VKEY_PATH, runtime.codec.utf8Encode(signer.vkey + '\n'))
-  const text = formatCheckpointText({ origin, size: 0, root: EMPTY_ROOT, extensions: [] })
-  const note = `${text}\n${await signer.sign(text)}`
+  const { note } = await signHead(identity, new Edge())
   await storage.publish(runtime.codec.utf8Encode(note))
   return note
 }

@@ -2,23 +2,34 @@
 import { formatCommit, formatEdge } from '@service-fs/format/tail-text'
 import type { StorageCapability } from '@service-fs/storage/capability'
 import type { Edge } from '@service-fs/tlog/edge'
+import type { Signer } from '@service-fs/tlog/note'
 import type { Runtime } from './runtime.ts'
+import { signHead } from './sign.ts'
 
 /** A tail file is not left for a smaller one before it has this many bytes: opening reads it whole. */
 const ROLL_BYTES = 4 * 1024 * 1024
 /** Nor before it has this many times what a new one would have to carry over. */
 const ROLL_FACTOR = 4
 
+export interface TailOf {
+  storage: StorageCapability
+  origin: string
+  signer: Signer
+  runtime: Runtime
+}
+
 export class TailWriter {
+  readonly #of: TailOf
   readonly #storage: StorageCapability
   readonly #runtime: Runtime
   /** First entry of the tail file that is written to; undefined: the next commit begins one. */
   #start: number | undefined
   #bytes: number
 
-  constructor(storage: StorageCapability, runtime: Runtime, start: number | undefined, bytes: number) {
-    this.#storage = storage
-    this.#runtime = runtime
+  constructor(of: TailOf, start: number | undefined, bytes: number) {
+    this.#of = of
+    this.#storage = of.storage
+    this.#runtime = of.runtime
     this.#start = start
     this.#bytes = bytes
   }
@@ -34,7 +45,7 @@ export class TailWriter {
       await this.#storage.commit(size, commit)
       this.#bytes += commit.length
     } else {
-      await this.#write(before, size, commit)
+      await this.#write(before, size, commit, true)
     }
     return commit.length
   }
@@ -62,16 +73,31 @@ export class TailWriter {
 
   /** As roll(), and at once where there are no entries either. */
   async begin(edge: Edge, lines: readonly string[], note: string): Promise<void> {
-    await this.#write(edge, edge.size + lines.length, formatCommit(lines, note, this.#runtime.codec))
+    const commit = formatCommit(lines, note, this.#runtime.codec)
+    await this.#write(edge, edge.size + lines.length, commit, lines.length > 0)
   }
 
-  async #write(edge: Edge, size: number, commit: Uint8Array): Promise<void> {
-    const bytes = this.#runtime.codec.concat(
-      this.#runtime.codec.asciiEncode(formatEdge(edge.hashes())),
-      commit,
-    )
+  async #write(edge: Edge, size: number, commit: Uint8Array, hasEntries: boolean): Promise<void> {
+    const { codec } = this.#runtime
+    const before = hasEntries ? await this.#commitBefore(edge) : new Uint8Array()
+    const bytes = codec.concat(codec.asciiEncode(formatEdge(edge.hashes())), before, commit)
     await this.#storage.beginTail(edge.size, size, bytes)
     this.#start = edge.size
     this.#bytes = bytes.length
+  }
+
+  /**
+   * A commit without entries whose checkpoint ends where the file begins: with it the entries before the file can be shown when the
+   * commit behind it is damaged. Where each commit is a file of its own, the file before has that checkpoint.
+   */
+  async #commitBefore(edge: Edge): Promise<Uint8Array> {
+    if (this.#storage.tailMode === 'each' || edge.size === 0) return new Uint8Array()
+    try {
+      const { note } = await signHead(this.#of, edge)
+      return formatCommit([], note, this.#runtime.codec)
+    } catch {
+      // Nothing else needs it. A signer that fails is told by the next commit, which can be tried again.
+      return new Uint8Array()
+    }
   }
 }

@@ -40,12 +40,15 @@ export async function isSuperseded(old: OldTail, evidence: Evidence): Promise<bo
   return counted !== undefined && (await everyLine(counted, old.start, elsewhere))
 }
 
-/** The entry lines of the commit that a tail file begins with. */
+/** The entry lines that a tail file begins with: those of its first commit, or of the one behind a first that has none. */
 function firstLines({ start, bytes }: OldTail): string[] | undefined {
   const edge = parseEdge(start, bytes, nativeCodec)
   if (typeof edge === 'string') return undefined
-  const commit = parseCommit(bytes, edge.end, nativeCodec)
-  return typeof commit === 'string' ? undefined : commit.lines
+  const first = parseCommit(bytes, edge.end, nativeCodec)
+  if (typeof first === 'string' || first.lines.length > 0 || first.end === bytes.length)
+    return typeof first === 'string' ? undefined : first.lines
+  const second = parseCommit(bytes, first.end, nativeCodec)
+  return typeof second === 'string' ? undefined : second.lines
 }
 
 /** The entry lines of what looks like a commit, up to what does not. */
