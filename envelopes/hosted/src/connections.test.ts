@@ -38,7 +38,8 @@ function listening(config: ConnectionsConfig, firstByteMs?: number) {
     return peer
   }
   const began = (peer: Peer): void => connections.began(peer as unknown as Socket)
-  const proved = (peer: Peer): void => connections.proved(peer as unknown as Socket)
+  const proved = (peer: Peer, subject?: string): void =>
+    connections.proved(peer as unknown as Socket, subject)
   const rested = (peer: Peer): void => connections.rested(peer as unknown as Socket)
   return { connections, arrive, began, proved, rested, told }
 }
@@ -72,6 +73,38 @@ it('proven ones make room when all are and one waits, those with a request under
   expect(gone(one, two, three, four)).toEqual([true, false, false, true])
   expect(told).toEqual(['ended full 192.0.2.1', 'refused full 192.0.2.4'])
   expect(['silent', 'idle', 'busy'].map((state) => connections.count(state as 'busy'))).toEqual([0, 0, 2])
+})
+
+it('a subject that has more than a quarter of all makes room when all are busy, from as many addresses as it likes', () => {
+  const { arrive, began, proved, told } = listening({ max: 8, perAddress: 4 })
+  const use = (address: string, subject: string): Peer => {
+    const peer = arrive(address)
+    began(peer)
+    proved(peer, subject)
+    return peer
+  }
+  const crowd = Array.from({ length: 6 }, (_, i) => use(`192.0.2.${i}`, 'token:crowd'))
+  const good = [use('198.51.100.1', 'token:good'), use('198.51.100.1', 'token:good')]
+  const next = use('198.51.100.2', 'token:next')
+  expect(gone(...good, next)).toEqual([false, false, false])
+  expect(gone(...crowd)).toEqual([true, false, false, false, false, false])
+  for (let i = 3; i < 9; i++) use(`198.51.100.${i}`, `token:${i}`)
+  // With two of eight it has no more than its share: the others that came are refused.
+  expect(gone(...crowd)).toEqual([true, true, true, true, false, false])
+  expect(told.filter((line) => line.startsWith('refused'))).toHaveLength(3)
+  expect(gone(...good)).toEqual([false, false])
+})
+
+it('a connection counts for the subject whose credentials came over it last', () => {
+  const { arrive, began, proved } = listening({ max: 4, perAddress: 4 })
+  const [shared, ...own] = Array.from({ length: 4 }, (_, i) => arrive(`192.0.2.${i}`))
+  for (const peer of [shared, ...own]) if (peer !== undefined) began(peer)
+  if (shared === undefined) throw new Error('no connection')
+  proved(shared, 'token:a')
+  proved(shared, 'token:b')
+  for (const [i, peer] of own.entries()) proved(peer, i === 0 ? 'token:c' : 'token:a')
+  arrive('198.51.100.1')
+  expect(gone(shared, ...own)).toEqual([false, false, true, false])
 })
 
 it('requests that anybody may make keep nobody’s place: the oldest goes, before a silent one that came later', () => {

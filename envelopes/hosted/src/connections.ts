@@ -1,8 +1,8 @@
 /**
  * The connections of a process: how many there may be, in all and of one address, and which one makes room when that is reached. One
  * over which no request with valid credentials has come (`unproven`) goes first, whatever it does, from the oldest on: requests that anybody may make
- * keep nobody's place. Then goes the one that has waited the longest between two requests. A proven one with a request under way is
- * never ended: then it is the new one that is refused.
+ * keep nobody's place. Then goes the one that has waited the longest between two requests. When all have requests under way, the oldest
+ * of a subject that has more than its share of all goes; where no subject has, the new one is refused.
  */
 import type { Server } from 'node:http'
 import { BlockList, isIPv6, type Socket } from 'node:net'
@@ -45,10 +45,15 @@ interface Held {
   state: ConnectionState
   /** Whether a request with valid credentials has come over it, or any where none are asked for. */
   isProven: boolean
+  /** Whose credentials came over it last; undefined: none are asked for, or the peer is a unix socket's, which carries many subjects. */
+  subject: string | undefined
   isGone: boolean
   /** When it began to be silent. */
   since: number
 }
+
+/** A subject's part of all connections, which it may exceed while there is room. */
+const SUBJECT_SHARE = 1 / 4
 
 /** So many of the oldest unproven connections are looked at: one of the address that has the most of all makes room. */
 const LOOKED_AT = 64
@@ -113,6 +118,8 @@ export class Connections {
   readonly #counts: Record<ConnectionState, number> = { silent: 0, idle: 0, busy: 0 }
   readonly #silent = new Set<Held>()
   readonly #shares = new Map<string, Share>()
+  /** Of each subject, in the order in which it first used them. */
+  readonly #ofSubjects = new Map<string, Set<Held>>()
   readonly #held = new WeakMap<Duplex, Held>()
   /** Connections whose handshake is under way, by both ends' addresses. */
   readonly #handshakes = new Map<string, Held>()
@@ -175,10 +182,12 @@ export class Connections {
     this.#move(stream, 'busy')
   }
 
-  /** Its credentials are valid, or none are asked for. */
-  proved(stream: Duplex): void {
+  /** Its credentials are valid, and those of `subject`; or none are asked for. */
+  proved(stream: Duplex, subject?: string): void {
     const held = this.#held.get(stream)
-    if (held === undefined || held.isProven || held.isGone) return
+    if (held === undefined || held.isGone) return
+    if (held.socket.remoteAddress !== undefined) this.#nameSubject(held, subject)
+    if (held.isProven) return
     held.isProven = true
     this.#all.move(held)
     held.share.move(held)
@@ -202,6 +211,7 @@ export class Connections {
       share,
       state: 'silent',
       isProven: false,
+      subject: undefined,
       isGone: false,
       since: performance.now(),
     }
@@ -217,13 +227,39 @@ export class Connections {
   }
 
   #makeRoom(group: Group, why: Why, address: string): boolean {
-    const { first } = group
+    const first = group.first ?? (why === 'full' ? this.#ofCrowdingSubject() : undefined)
     if (first === undefined) {
       this.#options.turnedAway?.('refused', why, address)
       return false
     }
     this.#end(first, why)
     return true
+  }
+
+  /** The oldest connection of the subject that has the most, if that is more than a subject's share. */
+  #ofCrowdingSubject(): Held | undefined {
+    let most: ReadonlySet<Held> | undefined
+    for (const own of this.#ofSubjects.values()) if (own.size > (most?.size ?? 0)) most = own
+    if (most === undefined || most.size <= this.#max * SUBJECT_SHARE) return undefined
+    const [oldest] = most
+    return oldest
+  }
+
+  #nameSubject(held: Held, subject: string | undefined): void {
+    if (held.subject === subject) return
+    this.#forgetSubject(held)
+    held.subject = subject
+    if (subject === undefined) return
+    const own = this.#ofSubjects.get(subject) ?? new Set()
+    this.#ofSubjects.set(subject, own.add(held))
+  }
+
+  #forgetSubject(held: Held): void {
+    if (held.subject === undefined) return
+    const own = this.#ofSubjects.get(held.subject)
+    own?.delete(held)
+    if (own?.size === 0) this.#ofSubjects.delete(held.subject)
+    held.subject = undefined
   }
 
   #end(held: Held, why: Why): void {
@@ -239,6 +275,7 @@ export class Connections {
     this.#all.remove(held)
     share.remove(held)
     this.#silent.delete(held)
+    this.#forgetSubject(held)
     this.#counts[state] -= 1
     if (share.size === 0 && this.#shares.get(share.address) === share) this.#shares.delete(share.address)
   }

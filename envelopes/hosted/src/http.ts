@@ -134,7 +134,8 @@ async function serve(
   let refusal = misdirected(raw, options)
   if (refusal === undefined && options.authenticate !== undefined)
     refusal = note(request, await options.authenticate(raw))
-  if (refusal === undefined && isProof(request)) options.connections?.proved(raw.socket)
+  if (refusal === undefined && isProof(request))
+    options.connections?.proved(raw.socket, provenSubject(request))
   const answered = (status: number): void =>
     options.answered?.(request.method, status, (performance.now() - started) / 1000)
   let held = 0
@@ -186,6 +187,14 @@ async function readCoded(
 /** Whether a request was let in by its credentials, or none are asked for: not by a route that is open to anybody, who has no roles. */
 export function isProof({ roles }: { readonly roles?: readonly Role[] | undefined }): boolean {
   return roles === undefined || roles.length > 0
+}
+
+/** Whose credentials a request has; undefined where none are asked for. */
+export function provenSubject({
+  roles,
+  subject,
+}: Partial<Pick<Identity, 'subject' | 'roles'>>): string | undefined {
+  return roles === undefined ? undefined : subject
 }
 
 /** Notes in the request who asks; or says why it is refused. */

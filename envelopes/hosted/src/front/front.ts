@@ -9,7 +9,7 @@ import { Problem, problemResponse } from '@service-fs/wire/problem'
 import type { Access } from '../access/access.ts'
 import { sendAnswer } from '../answer.ts'
 import type { Listen } from '../config.ts'
-import { isProof, misdirected } from '../http.ts'
+import { isProof, provenSubject, misdirected } from '../http.ts'
 import { startListener, type HttpServer, type ListenerOptions } from '../listener.ts'
 import { refusalAnswer, refusedByHead } from './head-refusal.ts'
 import { Forwarder, type ForwardLimits } from './forward.ts'
@@ -86,7 +86,7 @@ async function decide(
   if (elsewhere !== undefined) return elsewhere
   const identity = await access.check(raw, moduleId)
   if (identity instanceof Problem) return identity
-  if (isProof(identity)) options.connections?.proved(raw.socket)
+  if (isProof(identity)) options.connections?.proved(raw.socket, provenSubject(identity))
   if (moduleId === undefined) return answerOwn(raw, out, identity, options)
   if (!tenants.has(moduleId)) return new Problem('no-tenant', 'no such tenant here')
   const refused = refusedByHead(raw, moduleId, identity)
