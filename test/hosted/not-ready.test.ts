@@ -1,8 +1,16 @@
 // A tenant whose process cannot start is seen at the host: in its /readyz, without its name, and in its metrics.
+import { spawn, spawnSync } from 'node:child_process'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, expect, it } from 'vitest'
 import { startHost, type Host } from '../support/host.ts'
+
+const hasFlock = spawnSync('flock', ['--version']).status === 0
+
+/** Whether another process has the lock of a ledger's directory. */
+function isLocked(dir: string): boolean {
+  return spawnSync('flock', ['-n', '-x', dir, 'true']).status === 1
+}
 
 let host: Host | undefined
 afterEach(() => host?.dispose())
@@ -12,6 +20,36 @@ async function readyz(one: Host): Promise<{ status: number; json: unknown }> {
   const answer = await fetch(`${one.url}readyz`)
   return { status: answer.status, json: await answer.json() }
 }
+
+it.skipIf(!hasFlock)(
+  'a tenant whose ledger another process has locked is counted, until it lets go',
+  async () => {
+    host = await startHost({ tenants: ['acme', 'beta'] })
+    expect((await host.fetch('acme', 'v1/checkpoint')).status).toBe(200)
+    const dir = join(host.root, 'acme')
+    process.kill((await host.pidOf('acme')) ?? 0, 'SIGKILL')
+    const holder = spawn('flock', ['-x', dir, 'sleep', '60'], { detached: true })
+    try {
+      await expect.poll(() => isLocked(dir), { timeout: 10_000 }).toBe(true)
+      expect((await host.fetch('acme', 'v1/checkpoint')).status).toBe(503)
+      await expect
+        .poll(async () => (await readyz(host!)).json, { timeout: 15_000, interval: 500 })
+        .toEqual({ ready: true, not_ready: { unavailable: 1 } })
+      expect(host.stderr()).toMatch(/lock: process \d+ writes to this ledger/)
+    } finally {
+      process.kill(-(holder.pid ?? 0), 'SIGKILL')
+    }
+    await expect
+      .poll(async () => (await host!.fetch('acme', 'v1/checkpoint')).status, {
+        timeout: 30_000,
+        interval: 500,
+      })
+      .toBe(200)
+    await expect
+      .poll(async () => (await readyz(host!)).json, { timeout: 15_000, interval: 500 })
+      .toEqual({ ready: true })
+  },
+)
 
 it('a tenant that cannot be started is counted by anybody, and named in the metrics', async () => {
   host = await startHost({ tenants: ['acme', 'beta'] })

@@ -99,10 +99,16 @@ describe.skipIf(!canMount)(
         await sleep(100)
       }
       expect((await append('other', 'r')).status).toBe(200)
+      // Anybody sees that one tenant is full, and the metrics say which.
+      const ready = async (): Promise<unknown> => (await fetch(`${host.url}readyz`)).json()
+      await expect.poll(ready, { timeout: 15_000 }).toEqual({ ready: true, not_ready: { full: 1 } })
+      const metrics = await (await fetch(`${host.url}metrics`)).text()
+      expect(metrics).toMatch(/^service_fs_ready\{(?=[^}]*tenant="small")(?=[^}]*reason="full")[^}]*\} 0$/m)
       rmSync(join(dir, 'ballast'))
       await until(async () => (await append(ID, 'new')).status === 200)
       expect((await host.fetch(ID, '/v1/records/r19')).status).toBe(200)
       expect(starts()).toBe(begun)
+      await expect.poll(ready, { timeout: 15_000 }).toEqual({ ready: true })
       expect(host.stderr()).toMatch(/"message":"the ledger takes appends again"/)
     }, 60_000)
 
