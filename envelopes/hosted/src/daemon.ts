@@ -86,7 +86,7 @@ export async function start(config: Config, write: (line: string) => void): Prom
 function sayClock(log: Logger): void {
   const source = clockSource()
   if (source !== undefined) log.info('the clock of the start is believed', { kept_by: source })
-  else log.info('the clock of the start is believed, though nothing here says that it is synchronised')
+  else log.info('the clock of the start is believed, although nothing here says that it is synchronized')
 }
 
 /** What checks credentials, if any are configured. @throws HostedError `access`; `usage` where it may not be listened */
