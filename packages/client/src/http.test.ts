@@ -131,3 +131,11 @@ it('reads lines, however they are cut, and tells when the answer is', async () =
     for await (const line of connection.askLines('cut')) lines.push(line)
   }).rejects.toMatchObject({ code: 'connection' })
 })
+
+it.each([204, 206, 301, 302, 307])('takes an answer %s for no answer of a ledger', async (status) => {
+  const { connection } = await connected((_, response) => {
+    response.writeHead(status, { location: 'https://example.org/' }).end()
+  })
+  await expect(connection.ask('v1/entries')).rejects.toMatchObject({ code: 'http', status })
+  await expect(connection.askLines('v1/entries').next()).rejects.toMatchObject({ code: 'http', status })
+})

@@ -130,7 +130,8 @@ export class Connection {
   }
 
   /**
-   * Asks for `path` (relative to the base URL) and reads the whole answer. An answer that is below 400 is returned.
+   * Asks for `path` (relative to the base URL) and reads the whole answer, which has the status 200: a ledger gives no
+   * other to what it takes, so a redirection or an answer in part is not the ledger's.
    * @throws ClientError `connection`, `malformed` (larger than the limit, broken gzip), or the problem document's code
    */
   async ask(path: string, question: Question = {}): Promise<Answer> {
@@ -140,7 +141,7 @@ export class Connection {
       const header = headerOf(response.headers)
       const body =
         header('content-encoding') === 'gzip' ? gunzip(bytes, question.limit ?? DEFAULT_LIMIT) : bytes
-      if (response.statusCode >= 400) throw refusal(path, response.statusCode, header, body)
+      if (response.statusCode !== 200) throw refusal(path, response.statusCode, header, body)
       return { status: response.statusCode, header, body }
     })
   }
@@ -177,7 +178,7 @@ export class Connection {
         ...question,
         headers: { 'accept-encoding': 'identity', ...question.headers },
       })
-      if (found.statusCode < 400) return found
+      if (found.statusCode === 200) return found
       const body = await readAll(found.body, DEFAULT_LIMIT)
       throw refusal(path, found.statusCode, headerOf(found.headers), body)
     })
@@ -319,7 +320,7 @@ async function* linesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<string>
     throw new ClientError('connection', 'answer: expected a line feed at its end: it was cut off')
 }
 
-/** The error that an answer of 400 and above stands for (RFC 9457 when it is a problem document). */
+/** The error that an answer other than 200 stands for (RFC 9457 when it is a problem document). */
 function refusal(
   path: string,
   status: number,
