@@ -46,6 +46,8 @@ what is false. They need a POSIX shell (dash, busybox, bash), coreutils and open
 
   sed -n '/^# ---- shell/,/^# ---- shell/p' README.txt | sh -s 42
 
+No entry printed, nothing proved: where sed finds no lines, sh has nothing to do and ends with status 0.
+
 Whoever can change this directory can change README.txt and keys/ too. So use lines and a verifier key that you have from
 elsewhere, for instance "service-fs readme > lines" on a machine that you trust, and the key that the service printed:
 
