@@ -18,7 +18,13 @@ enum keys_op {
     KEYS_SIGN = 2, /* Sign the checkpoint that is the `length` bytes at `offset`. Answer: its signature lines,
                       there. */
     KEYS_KEPT = 3, /* The checkpoint of that ledger that was signed last is durably in the ledger. No text. */
+    KEYS_MARK = 4, /* What is the newest checkpoint of that ledger that is known to be durably in it? Answer:
+                      its size, KEYS_MARK_SIZE bytes, little-endian, and where it is the one that was signed
+                      last, its root, KEYS_MARK_ROOT bytes; no bytes: none is. */
 };
+
+#define KEYS_MARK_SIZE 8u
+#define KEYS_MARK_ROOT 32u
 
 enum keys_status {
     KEYS_OK = 0,

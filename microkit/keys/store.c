@@ -12,6 +12,7 @@
 
 _Static_assert(NOTE_VKEY(RECORD_NAME) <= KEYS_SLOT && NOTE_LINE(RECORD_NAME) <= KEYS_SLOT,
                "answers fit their slots");
+_Static_assert(KEYS_MARK_ROOT == RECORD_HASH, "a mark has a root");
 _Static_assert(RECORD_KEYS >= KEYS_TENANTS * KEYS_LEDGERS, "each ledger's key has a place");
 
 static uint32_t ledger_count(const struct keys_store *store) {
@@ -364,6 +365,25 @@ static void give_vkey(struct keys_store *store, const struct keys_ledger *ledger
     answer(store, KEYS_OK, (uint32_t)length);
 }
 
+/* What the ledger must have. Its root is known only as long as nothing else was signed after it. */
+static void give_mark(struct keys_store *store, const struct keys_ledger *ledger) {
+    uint8_t mark[KEYS_MARK_SIZE + KEYS_MARK_ROOT];
+    size_t length = 0;
+    if (ledger->has_last && ledger->last.has_kept) {
+        const uint64_t size = ledger->last.kept;
+        while (length < KEYS_MARK_SIZE) {
+            mark[length] = (uint8_t)(size >> 8 * length);
+            length++;
+        }
+        if (size == ledger->last.size) {
+            memcpy(mark + length, ledger->last.root, KEYS_MARK_ROOT);
+            length += KEYS_MARK_ROOT;
+        }
+    }
+    memcpy(slot_of(store), mark, length);
+    answer(store, KEYS_OK, (uint32_t)length);
+}
+
 /* Of many refusals some are said, lest others' lines be lost: the first eight, then each time there are twice
  * as many. */
 static void refuse(struct keys_store *store, enum keys_status status, const struct line *why) {
@@ -505,7 +525,7 @@ void keys_store_take(struct keys_store *store, uint32_t tenant, const struct key
     STOP_UNLESS(keys_store_is_free(store) && tenant < store->config.tenant_count);
     store->tenant = tenant;
     store->message = *message;
-    const bool known = message->op >= KEYS_VKEY && message->op <= KEYS_KEPT;
+    const bool known = message->op >= KEYS_VKEY && message->op <= KEYS_MARK;
     const bool within =
         message->offset % KEYS_SLOT == 0 && message->offset < KEYS_REGION && message->length <= KEYS_SLOT;
     if (!known || !within || message->ledger >= KEYS_LEDGERS) {
@@ -520,6 +540,8 @@ void keys_store_take(struct keys_store *store, uint32_t tenant, const struct key
         give_vkey(store, ledger);
     } else if (message->op == KEYS_KEPT) {
         keep(store);
+    } else if (message->op == KEYS_MARK) {
+        give_mark(store, ledger);
     } else {
         sign(store);
     }

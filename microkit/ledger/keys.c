@@ -1,6 +1,7 @@
 #include "ledger/keys.h"
 
 #include "keys/message.h"
+#include "keys/note.h"
 #include "ledger/codec.h"
 #include "ledger/machine.h"
 #include "ledger/service.h"
@@ -22,6 +23,8 @@ static struct {
     uint32_t id; /* the bundle's */
 } asked[KEYS_SLOTS];
 static char vkeys[LEDGERS][KEYS_SLOT + 1];
+static struct keys_mark marks[LEDGERS];
+static bool has_mark[LEDGERS];
 /* The text of an answer, and a NUL. */
 static char text[KEYS_SLOT + 1];
 
@@ -33,6 +36,10 @@ void keys_begin(uintptr_t mine, uintptr_t theirs, uintptr_t region) {
 
 const char *keys_vkey(uint32_t ledger) {
     return vkeys[ledger][0] == '\0' ? NULL : vkeys[ledger];
+}
+
+const struct keys_mark *keys_mark(uint32_t ledger) {
+    return has_mark[ledger] ? &marks[ledger] : NULL;
 }
 
 static bool ask(enum keys_op op, uint32_t ledger, uint32_t id, const char *bytes, size_t length) {
@@ -70,6 +77,18 @@ static const char *text_of(const struct keys_message *message) {
     return utf8_is_text((const uint8_t *)text, message->length) ? text : NULL;
 }
 
+/* Copies a mark, and checks it. False: it is none. */
+static bool take_mark(const struct keys_message *message, struct keys_mark *mark) {
+    uint8_t bytes[KEYS_MARK_SIZE + KEYS_MARK_ROOT];
+    const bool has_root = message->length == sizeof bytes;
+    if (message->length != 0 && message->length != KEYS_MARK_SIZE && !has_root) return false;
+    memcpy(bytes, data + (size_t)message->id * KEYS_SLOT, message->length);
+    *mark = (struct keys_mark){.has_size = message->length > 0, .has_root = has_root};
+    for (uint32_t i = 0; mark->has_size && i < KEYS_MARK_SIZE; i++) mark->size |= (uint64_t)bytes[i] << 8 * i;
+    if (has_root) base64_encode(mark->root, bytes + KEYS_MARK_SIZE, KEYS_MARK_ROOT);
+    return mark->size <= NOTE_MOST;
+}
+
 static const char *reason(uint8_t status) {
     if (status == KEYS_REFUSED) return "the keys refuse: not what comes after what was signed before";
     if (status == KEYS_INVALID) return "the keys refuse: no checkpoint of this ledger";
@@ -86,6 +105,10 @@ static void take(const struct keys_message *message) {
         service_signed(id, given, reason(message->status));
     } else if (message->op == KEYS_KEPT) {
         if (message->status != KEYS_OK) machine_log("the keys could not note what is in the ledger");
+    } else if (message->op == KEYS_MARK) {
+        has_mark[ledger] = message->status == KEYS_OK && take_mark(message, &marks[ledger]);
+        if (!has_mark[ledger])
+            machine_log("the keys do not say what was acknowledged: the ledger cannot be opened");
     } else if (given != NULL) {
         memcpy(vkeys[ledger], given, message->length + 1);
     } else {
@@ -98,7 +121,10 @@ bool keys_work(void) {
     bool has_come = false;
     if (!has_joined) {
         has_joined = ring_join(&ring, my_side, their_side);
-        for (uint32_t i = 0; has_joined && i < LEDGERS; i++) (void)ask(KEYS_VKEY, i, 0, NULL, 0);
+        for (uint32_t i = 0; has_joined && i < LEDGERS; i++) {
+            (void)ask(KEYS_VKEY, i, 0, NULL, 0);
+            (void)ask(KEYS_MARK, i, 0, NULL, 0);
+        }
     }
     while (has_joined && ring_take(&ring, &message)) {
         has_come = true;

@@ -157,9 +157,10 @@ static void from_entropy(void) {
 /* Opens the ledgers, once all that they need is there. */
 static void start(void) {
     if (is_started || !has_joined_psdb || keys_vkey(0) == NULL || keys_vkey(1) == NULL) return;
+    if (keys_mark(0) == NULL || keys_mark(1) == NULL) return;
     if (last_random == 0 || !time_read(time_page, &moment)) return;
     is_started = true;
-    const char *options = options_of(TENANT, keys_vkey(0), keys_vkey(1), SIZE_DATA);
+    const char *options = options_of(TENANT, keys_vkey(0), keys_vkey(1), keys_mark(0), keys_mark(1), SIZE_DATA);
     if (options == NULL) service_failed("the verifier keys are too long");
     service_start(options);
 }

@@ -41,12 +41,27 @@ static void add_string(const char *characters, char end) {
     add_character('"');
 }
 
-static void add_number(uint32_t number) {
+static void add_number(uint64_t number) {
     if (number >= 10) add_number(number / 10);
     add_character((char)('0' + number % 10));
 }
 
+static void add_mark(const char *name, const struct keys_mark *mark) {
+    add("{\"name\":");
+    add_string(name, '\0');
+    if (mark->has_size) {
+        add(",\"size\":");
+        add_number(mark->size);
+    }
+    if (mark->has_root) {
+        add(",\"root\":");
+        add_string(mark->root, '\0');
+    }
+    add("}");
+}
+
 const char *options_of(const char *module_id, const char *vkey, const char *audit_vkey,
+                       const struct keys_mark *mark, const struct keys_mark *audit_mark,
                        uint32_t region_bytes) {
     used = 0;
     is_whole = true;
@@ -60,6 +75,12 @@ const char *options_of(const char *module_id, const char *vkey, const char *audi
     add_string(audit_vkey, '\0');
     add("],\"regionBytes\":");
     add_number(region_bytes);
+    add(",\"marks\":[");
+    add_mark("the key disk, of the ledger", mark);
+    add(",");
+    add_mark("the key disk, of the audit ledger", audit_mark);
+    /* Nobody is there to be asked: what is left can be read. */
+    add("],\"readsOn\":true");
     /* A machine of its own is reached by whatever name it was given. */
     add(",\"anyHostName\":true,\"version\":");
     add_string(SOFTWARE_VERSION, '\0');

@@ -27,6 +27,12 @@ static void check_ledgers(void) {
         CHECK_SAME(rig_vkey(&rig, tenant, ledger, out), KEYS_OK);
         if (ledgers[i].vkey[0] != '\0') CHECK(strcmp(out, ledgers[i].vkey) == 0);
         (void)strcpy(ledgers[i].vkey, out);
+        int64_t size;
+        uint8_t root;
+        CHECK_SAME(rig_mark(&rig, tenant, ledger, &size, &root), KEYS_OK);
+        CHECK(size >= (int64_t)ledgers[i].kept || ledgers[i].kept == 0);
+        /* The ledger has what keys were last told of, also when the power took their answer. */
+        CHECK(size <= (int64_t)ledgers[i].size);
         if (ledgers[i].kept == 0) continue;
         const uint8_t other = ledgers[i].root ^ 1;
         CHECK_SAME(rig_checkpoint(&rig, tenant, ledger, ledgers[i].kept - 1, other, out), KEYS_REFUSED);

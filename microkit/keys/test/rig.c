@@ -210,3 +210,18 @@ int rig_vkey(struct rig *rig, uint32_t tenant, uint8_t ledger, char *out) {
 int rig_kept(struct rig *rig, uint32_t tenant, uint8_t ledger) {
     return rig_ask(rig, tenant, &(struct keys_message){.id = 8, .op = KEYS_KEPT, .ledger = ledger});
 }
+
+int rig_mark(struct rig *rig, uint32_t tenant, uint8_t ledger, int64_t *size, uint8_t *root) {
+    const struct keys_message message = {
+        .id = 6, .op = KEYS_MARK, .ledger = ledger, .offset = 2 * KEYS_SLOT};
+    const int status = rig_ask(rig, tenant, &message);
+    if (status != KEYS_OK) return status;
+    const uint8_t *at = rig->tenant[tenant].region + message.offset;
+    const uint32_t length = rig->answer.length;
+    CHECK(length == 0 || length == 8 || length == 40);
+    *size = length == 0 ? -1 : 0;
+    for (uint32_t i = 0; length > 0 && i < 8; i++) *size |= (int64_t)at[i] << 8 * i;
+    *root = length == 40 ? at[8] : 0;
+    for (uint32_t i = 8; i < length; i++) CHECK_SAME(at[i], *root);
+    return status;
+}

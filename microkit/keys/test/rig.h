@@ -55,6 +55,8 @@ int rig_sign(struct rig *rig, uint32_t tenant, uint8_t ledger, const char *text,
 int rig_checkpoint(struct rig *rig, uint32_t tenant, uint8_t ledger, uint64_t size, uint8_t root, char *out);
 /* Says that what was signed last is in the ledger. */
 int rig_kept(struct rig *rig, uint32_t tenant, uint8_t ledger);
+/* Asks what was kept; -1 for its size: nothing. `root`: 0 where it is not known. */
+int rig_mark(struct rig *rig, uint32_t tenant, uint8_t ledger, int64_t *size, uint8_t *root);
 int rig_vkey(struct rig *rig, uint32_t tenant, uint8_t ledger, char *out);
 /* The text that rig_checkpoint() has signed. */
 void rig_text(const struct rig *rig, uint32_t tenant, uint8_t ledger, uint64_t size, uint8_t root,

@@ -140,6 +140,47 @@ TEST(the_first_one_of_a_key_may_be_given_up) {
     rig_free(&rig);
 }
 
+static void check_mark(uint32_t tenant, uint8_t ledger, int64_t size, uint8_t root) {
+    int64_t found_size;
+    uint8_t found_root;
+    CHECK_SAME(rig_mark(&rig, tenant, ledger, &found_size, &found_root), KEYS_OK);
+    CHECK_SAME(found_size, size);
+    CHECK_SAME(found_root, root);
+}
+
+TEST(a_ledger_is_told_what_it_must_have) {
+    rig_make(&rig, 15, 2);
+    rig_boot(&rig);
+    check_mark(0, 0, -1, 0);
+    CHECK_SAME(rig_checkpoint(&rig, 0, 0, 5, 1, out), KEYS_OK);
+    /* What is signed may not be in the ledger yet. */
+    check_mark(0, 0, -1, 0);
+    CHECK_SAME(rig_kept(&rig, 0, 0), KEYS_OK);
+    check_mark(0, 0, 5, 1);
+    CHECK_SAME(rig_checkpoint(&rig, 0, 0, UINT32_MAX + UINT64_C(7), 2, out), KEYS_OK);
+    for (uint32_t boot = 0; boot < 2; boot++) {
+        check_mark(0, 0, 5, 0);
+        check_mark(0, 1, -1, 0);
+        check_mark(1, 0, -1, 0);
+        rig_boot(&rig);
+    }
+    CHECK_SAME(rig_checkpoint(&rig, 0, 0, 6, 3, out), KEYS_OK);
+    check_mark(0, 0, 5, 0);
+    CHECK_SAME(rig_kept(&rig, 0, 0), KEYS_OK);
+    check_mark(0, 0, 6, 3);
+    CHECK_SAME(rig_checkpoint(&rig, 0, 0, UINT32_MAX + UINT64_C(9), 4, out), KEYS_OK);
+    CHECK_SAME(rig_kept(&rig, 0, 0), KEYS_OK);
+    const uint32_t writes = rig.writes;
+    check_mark(0, 0, UINT32_MAX + INT64_C(9), 4);
+    CHECK_SAME(rig.writes, writes);
+    rig.sectors = 0;
+    rig_boot(&rig);
+    int64_t size;
+    uint8_t root;
+    CHECK_SAME(rig_mark(&rig, 0, 0, &size, &root), KEYS_FAILED);
+    rig_free(&rig);
+}
+
 TEST(a_ledger_gets_its_own_key_only) {
     char text[400];
     rig_make(&rig, 5, 2);
@@ -206,7 +247,7 @@ TEST(hostile_messages) {
         for (size_t i = 0; i < sizeof message; i++) ((uint8_t *)&message)[i] = (uint8_t)rig_random(&rig, 256);
         const uint32_t tenant = rig_random(&rig, 3);
         uint8_t *region = rig.tenant[tenant].region;
-        if (rig_random(&rig, 4) > 0) message.op = (uint8_t)rig_random(&rig, 5);
+        if (rig_random(&rig, 4) > 0) message.op = (uint8_t)rig_random(&rig, 6);
         if (rig_random(&rig, 4) > 0) message.ledger = (uint8_t)rig_random(&rig, 3);
         if (rig_random(&rig, 4) > 0) message.offset = rig_random(&rig, 10) * KEYS_SLOT;
         if (rig_random(&rig, 4) > 0) message.length = rig_random(&rig, 4200);
@@ -225,8 +266,11 @@ TEST(hostile_messages) {
             CHECK(message.offset % KEYS_SLOT == 0 && message.offset < KEYS_REGION && message.ledger < 2);
             const uint32_t name = 6 + 6u * message.ledger;
             const uint32_t vkey = NOTE_VKEY(name), line = NOTE_LINE(name);
+            const struct record_last *last = &rig.store.ledgers[2 * tenant + message.ledger].last;
+            const uint32_t mark = !last->has_kept ? 0 : last->kept == last->size ? 40 : 8;
             CHECK_SAME(rig.answer.length, message.op == KEYS_VKEY   ? vkey
                                           : message.op == KEYS_SIGN ? line
+                                          : message.op == KEYS_MARK ? mark
                                                                     : 0);
         }
         if (ok && message.op == KEYS_SIGN) {
@@ -247,7 +291,7 @@ TEST(hostile_messages) {
         /* Ledgers begin anew, so that there is something to sign. */
         if (round % 1000 == 0) {
             for (uint32_t i = 0; i < 6; i++) {
-                rig.store.ledgers[i].last.size = 0;
+                rig.store.ledgers[i].last = (struct record_last){0};
                 rig.store.ledgers[i].has_last = false;
                 sizes[i] = 0;
             }
