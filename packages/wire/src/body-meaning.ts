@@ -1,6 +1,7 @@
 /**
- * Header fields that change what the bytes of a body mean: its content coding (RFC 9110 §8.4) and the charset of a text (§8.3.2). A
- * record is kept for good, so a body that is not understood is refused, never stored as something else.
+ * Header fields that change what the bytes of a body mean: its content coding (RFC 9110 §8.4), the charset of a text (§8.3.2), and
+ * whether it is a part of something (§14.4). A record is kept for good, so a body that is not understood is refused, never stored as
+ * something else.
  */
 import { Problem } from './problem.ts'
 import type { WireRequest } from './request.ts'
@@ -30,6 +31,25 @@ export function contentCoding(request: Head, known: readonly Coding[]): Coding |
   const expected = known.length === 0 ? 'no coding' : `${known.join(', ')} or no coding`
   const encoding = { accept_encoding: known.length === 0 ? 'identity' : known.join(', ') }
   throw unsupported('Content-Encoding', expected, value, encoding)
+}
+
+/** Encodings of MIME (RFC 2045 §6.1) that leave bytes as they are. HTTP has no such field, and some clients send it. */
+const PLAIN_ENCODINGS: ReadonlySet<string> = new Set(['7bit', '8bit', 'binary'])
+
+/**
+ * Checks that the body is all of what is to be recorded, and in no encoding of MIME.
+ * @throws Problem 400 `bad-request` for a part of something (RFC 9110 §14.4); 415 `unsupported-media-type` for an encoding of MIME
+ */
+export function checkWhole(request: Head): void {
+  const range = request.header('content-range')
+  if (range !== undefined) {
+    const expected = 'none, since a body is recorded whole'
+    const detail = `Content-Range: expected ${expected}, found ${cut(range)}`
+    throw new Problem('bad-request', detail, { field: 'Content-Range', expected, supplied: cut(range) })
+  }
+  const encoding = request.header('content-transfer-encoding')
+  if (encoding !== undefined && !PLAIN_ENCODINGS.has(encoding.trim().toLowerCase()))
+    throw unsupported('Content-Transfer-Encoding', 'no encoding of MIME', encoding)
 }
 
 const PARAMETER = /;[ \t]*([\w!#$%&'*+.^`|~-]+)=(?:([\w!#$%&'*+.^`|~-]+)|"([^"]*)")[ \t]*/gy

@@ -362,8 +362,18 @@ function codedBodies({ it, same, like, refused }: Tools): void {
       })
     for (const type of ['application/json; charset', 'application/json; charset=', 'application/json;;'])
       refused(await w.post(body, { 'content-type': type }), 'bad-request', { field: 'Content-Type' })
+    for (const headers of [{}, NDJSON, raw]) {
+      const part = { ...headers, 'content-range': 'bytes 0-29/100' }
+      refused(await w.post(body, part), 'bad-request', { field: 'Content-Range' })
+      const mime = { ...headers, 'content-transfer-encoding': 'base64' }
+      refused(await w.post(body, mime), 'unsupported-media-type', { field: 'Content-Transfer-Encoding' })
+    }
     same((await w.ask('/v1/entries')).json.entries, [])
-    const fine = { 'content-type': 'application/json; Charset="UTF-8"', 'content-encoding': 'Identity' }
+    const fine = {
+      'content-type': 'application/json; Charset="UTF-8"',
+      'content-encoding': 'Identity',
+      'content-transfer-encoding': 'binary',
+    }
     same((await w.post(body, fine)).status, 200)
     // What a type says of the payload of raw bytes is the record's own.
     const latin = { 'x-payload-id': 'latin', 'content-type': 'text/plain; charset=iso-8859-1' }

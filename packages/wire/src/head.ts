@@ -1,7 +1,7 @@
 /** What the head of a request decides: its route and its parameters, or why it is refused before a byte of its body is read. */
 import type { Codec } from '@service-fs/tlog/codec'
 import { appendBodyLimit } from './append.ts'
-import { contentCoding, type Coding } from './body-meaning.ts'
+import { checkWhole, contentCoding, type Coding } from './body-meaning.ts'
 import type { Limits } from './call.ts'
 import { tooLarge } from './body-limits.ts'
 import { Problem, problemOf } from './problem.ts'
@@ -44,6 +44,7 @@ export function readHead(
   const headed = { route, params: decoded(found), query: parseQuery(target.query, route.query) }
   if (request.method !== 'POST') return headed
   contentCoding(request, codings)
+  checkWhole(request)
   route.head?.(request, codec)
   checkLength(request, appendBodyLimit(request, limits))
   return headed
