@@ -355,3 +355,17 @@ it('shows nothing that a power cut undoes, whatever failed before', async () => 
   }
   expect(shown).toBeGreaterThan(20)
 }, 120_000)
+
+it('a ledger that was only ever killed is shown up to what was sealed, when the commit that an opening wrote is damaged', async () => {
+  const storage = new MemoryStorage({ files: await killed(600, 0, 30) })
+  expect([...storage.dump().keys()].filter((path) => path.startsWith('tail/'))).toEqual(['tail/000000000000'])
+  await openTestLedger({ storage })
+  // All that the opening found is one commit, until its bundles are sealed again.
+  const tails = (): string[] => [...storage.dump().keys()].filter((path) => path.startsWith('tail/'))
+  await expect.poll(tails, { timeout: 10_000 }).toEqual(['tail/000000000512'])
+  const files = storage.dump()
+  const bytes = files.get('tail/000000000512') ?? new Uint8Array()
+  const damaged = Uint8Array.from(bytes)
+  damaged[bytes.length - 2000] = 0
+  expect(await openDamaged(new Map([...files, ['tail/000000000512', damaged]]))).toBe(512)
+})

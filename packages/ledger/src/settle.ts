@@ -50,7 +50,7 @@ async function settleTail(
   writer: TailWriter,
 ): Promise<void> {
   const begin = (edge: Edge): Promise<void> =>
-    writer.begin(edge, linesFrom(edge.size, head, memory), head.note)
+    writer.reopen(edge, linesFrom(edge.size, head, memory), head.note)
   if (sealedEdge.size >= tail.edge.size + (keepsTail ? 1 : 0) && sealedEdge.size < head.size)
     return begin(sealedEdge)
   if (!keepsTail) return begin(tail.edge)

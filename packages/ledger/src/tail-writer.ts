@@ -25,6 +25,8 @@ export class TailWriter {
   /** First entry of the tail file that is written to; undefined: the next commit begins one. */
   #start: number | undefined
   #bytes: number
+  /** Whether the file begins with one commit of all that an opening found: damage in it would hide what is sealed since. */
+  #isCarriedOver = false
 
   constructor(of: TailOf, start: number | undefined, bytes: number) {
     this.#of = of
@@ -54,7 +56,7 @@ export class TailWriter {
   worthRolling(boundary: number, carried: number): boolean {
     if (this.#storage.tailMode === 'each' || this.#start === undefined || boundary <= this.#start)
       return false
-    return this.#bytes >= Math.max(ROLL_BYTES, ROLL_FACTOR * carried)
+    return this.#isCarriedOver || this.#bytes >= Math.max(ROLL_BYTES, ROLL_FACTOR * carried)
   }
 
   /** Leaves the newest tail file as it is: the next commit begins another one. */
@@ -67,12 +69,21 @@ export class TailWriter {
    * sealed, or the newest one again. Without entries that is left to the next commit: a tail file has at least one.
    */
   async roll(edge: Edge, lines: readonly string[], note: string): Promise<void> {
+    this.#isCarriedOver = false
     if (lines.length === 0) this.leave()
-    else await this.begin(edge, lines, note)
+    else await this.#begin(edge, lines, note)
   }
 
-  /** As roll(), and at once where there are no entries either. */
-  async begin(edge: Edge, lines: readonly string[], note: string): Promise<void> {
+  /**
+   * As roll(), and at once where there are no entries either: the first file of an opening. It is left for another one as soon as a
+   * bundle of it is sealed.
+   */
+  async reopen(edge: Edge, lines: readonly string[], note: string): Promise<void> {
+    await this.#begin(edge, lines, note)
+    this.#isCarriedOver = true
+  }
+
+  async #begin(edge: Edge, lines: readonly string[], note: string): Promise<void> {
     const commit = formatCommit(lines, note, this.#runtime.codec)
     await this.#write(edge, edge.size + lines.length, commit, lines.length > 0)
   }
