@@ -58,7 +58,7 @@ describe.skipIf(!runs)(`the appliance ${needs}`, { timeout: WAIT }, () => {
     expect(entriesOf(one, '').length).toBeGreaterThan(512)
     expect(entriesOf(one, 'audit/').length).toBeGreaterThan(512)
 
-    const replay = await Replay.open(texts, one)
+    const replay = await Replay.open(texts, one, answered)
     try {
       for (const question of answered) {
         const again = await replay.ask(question)

@@ -21,6 +21,8 @@ export interface Answered {
   life: number
   /** Whether others were on their way with it, so that it is not known which of them shared a commit. */
   among: boolean
+  /** Whether it was asked while the power was cut, and again after it. */
+  again: boolean
 }
 
 /** An entry's identifier, time, and payload. */
@@ -67,6 +69,7 @@ export async function drive(subject: WireSubject, steps: readonly Step[]): Promi
       answer: answers[i] as WireAnswer,
       life,
       among: asks.length > 1,
+      again: 'cut' in what,
     }))
     answered.push(...some.sort((a, b) => placeOf(a.answer) - placeOf(b.answer)))
   }
@@ -102,6 +105,7 @@ export class Replay {
   readonly #main: readonly Read[]
   readonly #audit: readonly Read[]
   readonly #runtime: TestRuntime
+  readonly #answered: readonly Answered[]
   #server: InProcess | undefined
   #known = 0
   #life = -1
@@ -113,11 +117,15 @@ export class Replay {
     place: Awaited<ReturnType<typeof posixPlace>>,
     keys: TestKeys,
     exported: ReadonlyMap<string, Buffer>,
+    answered: readonly Answered[],
   ) {
     this.#place = place
+    this.#answered = answered
     this.#keys = keys
     this.#main = entriesOf(exported, '')
     this.#audit = entriesOf(exported, 'audit/')
+    // Before the first question a ledger asks what time its opening is.
+    this.#times = [Date.parse((this.#audit[0] ?? (this.#main[0] as Read)).time)]
     const now = (): number => (this.#times.length > 1 ? this.#times.shift() : this.#times[0]) ?? Number.NaN
     this.#runtime = Object.assign(testRuntime(), { now })
   }
@@ -126,9 +134,10 @@ export class Replay {
   static async open(
     keys: { main: string; audit: string },
     exported: ReadonlyMap<string, Buffer>,
+    answered: readonly Answered[],
   ): Promise<Replay> {
     const place = await posixPlace()
-    return new Replay(place, { main: keyOf(keys.main), audit: keyOf(keys.audit) }, exported)
+    return new Replay(place, { main: keyOf(keys.main), audit: keyOf(keys.audit) }, exported, answered)
   }
 
   get directory(): string {
@@ -137,7 +146,10 @@ export class Replay {
 
   /** Asks it again. */
   async ask({ ask, answer, life }: Answered): Promise<WireAnswer> {
-    if (life !== this.#life) await this.#restart()
+    if (life !== this.#life) {
+      await this.#restart()
+      await this.#appendLost(life)
+    }
     this.#life = life
     this.#prepare(ask, answer)
     return put(this.#server as InProcess, ask)
@@ -147,18 +159,37 @@ export class Replay {
   #prepare(ask: Ask, answer: WireAnswer): void {
     const { 'x-foundry-request-id': id = '', 'x-audit-index': index } = answer.headers
     this.#ids = ask.headers?.['x-foundry-request-id'] === undefined ? [id] : []
+    // A record is new when it lies behind all before it: its answer may have come after the power was cut and back.
+    const places = appended(answer)
+    const first = places.find((place) => place.index >= this.#known)
+    const times = first === undefined ? [] : [(this.#main[first.index] as Read).time]
+    if (first !== undefined) this.#known = Math.max(...places.map((place) => place.index)) + 1
+    // What an append tells of records that were there is recorded after it, as a read is.
     if (index !== undefined) {
       const read = this.#audit[Number(index)] as Read
       const { when } = JSON.parse(Buffer.from(read.payload).toString()) as { when: string }
-      this.#times = [Date.parse(when), Date.parse(read.time)]
+      times.push(when, read.time)
       this.#ids.push(read.id.slice(`read-${id}-`.length))
-      return
     }
-    // A record is new when it lies behind all before it: its answer may have come after the power was cut and back.
-    const first = appended(answer).find((place) => place.index >= this.#known)
-    if (first === undefined) return
-    this.#times = [Date.parse((this.#main[first.index] as Read).time)]
-    this.#known = Math.max(...appended(answer).map((place) => place.index)) + 1
+    if (times.length > 0) this.#times = times.map((time) => Date.parse(time))
+  }
+
+  /** What was durable before the power was cut, and not answered: when it was asked again, it was there. */
+  async #appendLost(life: number): Promise<void> {
+    const first = ({ answer }: Answered): number => appended(answer)[0]?.index ?? -1
+    const lost = this.#answered.filter(
+      (one) =>
+        one.life === life &&
+        one.again &&
+        first(one) >= this.#known &&
+        appended(one.answer).every(({ duplicate }) => duplicate),
+    )
+    for (const one of lost.sort((a, b) => first(a) - first(b))) {
+      this.#times = [Date.parse((this.#main[first(one)] as Read).time)]
+      this.#ids = ['not answered']
+      await put(this.#server as InProcess, one.ask)
+      this.#known = Math.max(...appended(one.answer).map(({ index }) => index)) + 1
+    }
   }
 
   async #restart(): Promise<void> {
