@@ -98,6 +98,11 @@ function keyOf(text: string): TestKeys['main'] {
   return { signer, verifier: verifierFromVkey(signer.vkey, nativeCrypto) }
 }
 
+/** The index of the first record that an answer tells of, or -1. */
+function first({ answer }: Answered): number {
+  return appended(answer)[0]?.index ?? -1
+}
+
 /** Envelope A's core in this process. */
 export class Replay {
   readonly #place: Awaited<ReturnType<typeof posixPlace>>
@@ -125,7 +130,7 @@ export class Replay {
     this.#main = entriesOf(exported, '')
     this.#audit = entriesOf(exported, 'audit/')
     // Before the first question a ledger asks what time its opening is.
-    this.#times = [Date.parse((this.#audit[0] ?? (this.#main[0] as Read)).time)]
+    this.#times = [Date.parse((this.#audit[0] as Read).time)]
     const now = (): number => (this.#times.length > 1 ? this.#times.shift() : this.#times[0]) ?? Number.NaN
     this.#runtime = Object.assign(testRuntime(), { now })
   }
@@ -161,9 +166,9 @@ export class Replay {
     this.#ids = ask.headers?.['x-foundry-request-id'] === undefined ? [id] : []
     // A record is new when it lies behind all before it: its answer may have come after the power was cut and back.
     const places = appended(answer)
-    const first = places.find((place) => place.index >= this.#known)
-    const times = first === undefined ? [] : [(this.#main[first.index] as Read).time]
-    if (first !== undefined) this.#known = Math.max(...places.map((place) => place.index)) + 1
+    const fresh = places.find((place) => place.index >= this.#known)
+    const times = fresh === undefined ? [] : [(this.#main[fresh.index] as Read).time]
+    if (fresh !== undefined) this.#known = Math.max(...places.map((place) => place.index)) + 1
     // What an append tells of records that were there is recorded after it, as a read is.
     if (index !== undefined) {
       const read = this.#audit[Number(index)] as Read
@@ -176,7 +181,6 @@ export class Replay {
 
   /** What was durable before the power was cut, and not answered: when it was asked again, it was there. */
   async #appendLost(life: number): Promise<void> {
-    const first = ({ answer }: Answered): number => appended(answer)[0]?.index ?? -1
     const lost = this.#answered.filter(
       (one) =>
         one.life === life &&

@@ -45,6 +45,7 @@ class Player {
   #size = 0
   #auditSize = 0
   #bursts = 0
+  #cuts = 0
 
   constructor(a: Core, b: Core) {
     this.#cores = [a, b]
@@ -93,12 +94,41 @@ class Player {
     this.#size += a.filter(({ status }) => status === 200).length
   }
 
-  /** Whether the first attempt got into the ledger is a matter of moments: the second one finds it there or puts it there. */
-  async #cut(ask: Ask): Promise<void> {
+  /**
+   * Whether the attempt got into the ledger is a matter of moments: where it did not, it is made again. Its identifiers are new, and it
+   * is not asked again where it is there, since what an append tells of records that were there is recorded.
+   */
+  async #cut(given: Ask): Promise<void> {
+    const ask = this.#renamed(given)
+    const [before] = await this.#both(sizeOf)
     const lost = this.#cores.map((core) => put(core, ask).catch(() => undefined))
     await this.#restart('kill')
-    await this.#ask(ask, ['duplicate'])
+    const sizes = await this.#both(sizeOf)
+    for (const [i, core] of this.#cores.entries()) if (sizes[i] === before) await put(core, ask)
+    const [a, b] = await this.#both((core) => put(core, CHECKPOINT))
+    this.#compare(a, b, [])
+    this.#size = sizeIn(a)
     void Promise.all(lost)
+  }
+
+  #renamed({ headers = {}, body, ...ask }: Ask): Ask {
+    this.#cuts += 1
+    const id = headers['x-payload-id']
+    const mark = `cut-${this.#cuts}-`
+    return {
+      ...ask,
+      headers: {
+        ...headers,
+        'x-foundry-request-id': `cut-${this.#cuts}`,
+        ...(id === undefined ? {} : { 'x-payload-id': mark + id }),
+      },
+      ...(body === undefined
+        ? {}
+        : {
+            body:
+              typeof body === 'string' ? body.replaceAll('"payload_id":"', `"payload_id":"${mark}`) : body,
+          }),
+    }
   }
 
   /** One after the other: a process that is being started has, for a moment, the file locks of this one. */
@@ -128,6 +158,22 @@ class Player {
     const size = /"checkpoint":"[^"\\]*\\n(\d+)\\n/.exec(Buffer.from(body).toString('latin1'))?.[1]
     if (size !== undefined) this.#size = Math.max(this.#size, Number(size))
   }
+}
+
+const CHECKPOINT: Ask = {
+  do: 'ask',
+  method: 'GET',
+  target: '/v1/checkpoint',
+  headers: { 'x-foundry-request-id': 'checkpoint' },
+}
+
+/** The size of a core's tree. */
+async function sizeOf(core: Core): Promise<number> {
+  return sizeIn(await put(core, CHECKPOINT))
+}
+
+function sizeIn({ body }: WireAnswer): number {
+  return Number(Buffer.from(body).toString().split('\n')[1])
 }
 
 function put(core: Core, { method, target, headers = {}, body = '' }: Ask): Promise<WireAnswer> {
