@@ -14,7 +14,12 @@ export default defineConfig({
         test: {
           ...common,
           name: 'all',
-          include: ['packages/*/src/**/*.test.ts', 'envelopes/*/src/**/*.test.ts', 'test/**/*.test.ts'],
+          include: [
+            'packages/*/src/**/*.test.ts',
+            'envelopes/*/src/**/*.test.ts',
+            'envelopes/sel4/*/src/**/*.test.ts',
+            'test/**/*.test.ts',
+          ],
           exclude: quiet,
           maxWorkers: 2,
           sequence: { groupOrder: 1 },

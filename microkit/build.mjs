@@ -61,7 +61,7 @@ function gccHeaders() {
 const LWIP = `${buildRoot}/crates/lwip/src/include`
 const MBEDTLS = `${buildRoot}/crates/mbedtls-sys-auto/vendor`
 const MONOCYPHER = `${buildRoot}/crates/monocypher-sys/Monocypher/src`
-const BUNDLE = join(here, '../envelopes/sel4/dist/bundle.js')
+const BUNDLE = join(here, '../envelopes/sel4/bundle/dist/bundle.js')
 const BUNDLE_SOURCE = 'ledger/bundle.S'
 /** A test's script is ended sooner than a bundle. */
 const SOONER = ' -DSERVICE_CALL_MS=6000'
@@ -126,7 +126,7 @@ export function missing(compiler = 'gcc') {
     ...(has('make') ? [] : ['make (apt-get install make)']),
     ...(has('cargo') ? [] : ['cargo (apt-get install cargo)']),
     ...wasm2cProblem(),
-    ...(existsSync(BUNDLE) ? [] : ['envelopes/sel4/dist/bundle.js (npm run build)']),
+    ...(existsSync(BUNDLE) ? [] : ['envelopes/sel4/bundle/dist/bundle.js (npm run build)']),
   ]
 }
 

@@ -9,7 +9,7 @@ const PACKAGE = '@jitl/quickjs-wasmfile-release-sync'
 /** The runtime (wasm-rt.h, runtime.c) is made for the code of this version. */
 export const VERSION = '1.0.32'
 
-const require = createRequire(new URL('../../envelopes/sel4/package.json', import.meta.url))
+const require = createRequire(new URL('../../envelopes/sel4/engine-host/package.json', import.meta.url))
 
 /**
  * The exports that do not begin with QTS_, which the loader gives names to, and what they are called in C.

@@ -1,4 +1,4 @@
-/* The functions that the bundle finds as globalThis.host: envelopes/sel4/src/bundle/host.ts says what each
+/* The functions that the bundle finds as globalThis.host: envelopes/sel4/bundle/src/host.ts says what each
  * does. */
 #ifndef BORDER_H
 #define BORDER_H

@@ -1,4 +1,4 @@
-/* The text that the bundle is started with: envelopes/sel4/src/bundle/host.ts, Config. */
+/* The text that the bundle is started with: envelopes/sel4/bundle/src/host.ts, Config. */
 #ifndef LEDGER_OPTIONS_H
 #define LEDGER_OPTIONS_H
 

@@ -1,5 +1,5 @@
 /* The bundle in its engine: what comes from outside, as calls of globalThis.serviceFs
- * (envelopes/sel4/src/bundle/host.ts). */
+ * (envelopes/sel4/bundle/src/host.ts). */
 #ifndef SERVICE_H
 #define SERVICE_H
 

@@ -13,7 +13,7 @@ const has = (command: string): boolean => spawnSync(command, ['--version']).stat
 /** Why it cannot be built by this compiler; empty: it can. For a suite's name. */
 export function why(compiler: string): string {
   const missing = ['make', 'cargo', compiler].filter((command) => !has(command))
-  if (!existsSync(join(repoRoot, 'envelopes/sel4/dist/bundle.js'))) missing.push('dist/bundle.js')
+  if (!existsSync(join(repoRoot, 'envelopes/sel4/bundle/dist/bundle.js'))) missing.push('dist/bundle.js')
   missing.push(...wasm2cProblem())
   return missing.length === 0 ? '' : ` (skipped: no ${missing.join(', no ')})`
 }

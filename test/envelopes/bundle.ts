@@ -1,9 +1,9 @@
 // Envelope B's core: the bundle over a host of the test's own, and the real storage server behind it.
 
 import { nativeCodec, nativeCrypto, nativeHasher } from '@service-fs/native/native'
-import type { PsdbChannel } from '@service-fs/psdb-host/channel'
-import type { Config, Host, ServiceFs } from '@service-fs/sel4/bundle/host'
-import { createService } from '@service-fs/sel4/bundle/service'
+import type { PsdbChannel } from '@service-fs/engine-host/psdb/channel'
+import type { Config, Host, ServiceFs } from '@service-fs/bundle/host'
+import { createService } from '@service-fs/bundle/service'
 import type { WireAnswer, WireSubject } from '@service-fs/wire/conformance-tools'
 import { openInProcess } from '@service-fs/wire/in-process'
 import { MODULE_ID, type Core } from './core.ts'

@@ -29,7 +29,7 @@ export interface EnvelopeDaemon extends WireSubject {
 }
 
 /** Whether what Envelope B's daemon needs is built. */
-export const bundleBuilt: boolean = existsSync(join(repoRoot, 'envelopes/sel4/dist/bundle.js'))
+export const bundleBuilt: boolean = existsSync(join(repoRoot, 'envelopes/sel4/bundle/dist/bundle.js'))
 
 const running = new Set<ChildProcess>()
 process.once('exit', () => {

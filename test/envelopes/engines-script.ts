@@ -1,7 +1,7 @@
 // What the core leaves to the engine besides numbers: order, escapes, times, percent-encoding, patterns.
 
 import { idProblem, parseEntry, typeProblem } from '@service-fs/format/entry'
-import { httpDate } from '@service-fs/sel4/bundle/http-answer'
+import { httpDate } from '@service-fs/bundle/http-answer'
 import { RecordClock } from '@service-fs/ledger/clock'
 import { pureCodec } from '@service-fs/tlog/codec'
 import { canonicalJson, canonicalString, parseJson } from '@service-fs/wire/canonicaljson'

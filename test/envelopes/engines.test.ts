@@ -3,7 +3,7 @@
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { Random } from '@service-fs/storage/random'
-import { Engine } from '@service-fs/sel4/host/engine'
+import { Engine } from '@service-fs/engine-host/engine'
 import { repoRoot } from '../support/root.ts'
 import { ASKED } from './engines-script.ts'
 import { ENGINE, nothing, script } from './quickjs.ts'

@@ -2,7 +2,7 @@
 
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { Engine } from '@service-fs/sel4/host/engine'
+import { Engine } from '@service-fs/engine-host/engine'
 import { MAX_VALUES } from '@service-fs/wire/canonicaljson'
 import { repoRoot } from '../support/root.ts'
 import { nothing, script } from './quickjs.ts'

@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import { ledgerConformance } from '@service-fs/ledger/conformance'
 import { nativeCrypto } from '@service-fs/native/native'
-import { DEFAULT_LIMITS, ledgerLimits } from '@service-fs/sel4/bundle/limits'
+import { DEFAULT_LIMITS, ledgerLimits } from '@service-fs/bundle/limits'
 import { posixPlace, REGION_BYTES, type Place } from './cores.ts'
 import { noPsdb, psdbPlace } from './psdb.ts'
 

@@ -2,8 +2,8 @@
 
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { PsdbChannel } from '@service-fs/psdb-host/channel'
-import { findPsdbHost, openPsdbProcess, type PsdbProcess } from '@service-fs/psdb-host/process'
+import type { PsdbChannel } from '@service-fs/engine-host/psdb/channel'
+import { findPsdbHost, openPsdbProcess, type PsdbProcess } from '@service-fs/engine-host/psdb/process'
 import { openPsdbStorage } from '@service-fs/storage-psdb/storage'
 import { MODULE_ID } from './core.ts'
 import { fastDirectory, type Place } from './cores.ts'

@@ -2,15 +2,15 @@
 
 import { build } from 'esbuild'
 import { join } from 'node:path'
-import { Engine, type HostFunction, type Value } from '@service-fs/sel4/host/engine'
-import { MACHINE } from '@service-fs/sel4/host/machine'
-import type { Host, ServiceFs } from '@service-fs/sel4/bundle/host'
+import { Engine, type HostFunction, type Value } from '@service-fs/engine-host/engine'
+import { MACHINE } from '@service-fs/engine-host/machine'
+import type { Host, ServiceFs } from '@service-fs/bundle/host'
 import { repoRoot } from '../support/root.ts'
 import type { Load } from './bundle.ts'
 import { exact } from './cores.ts'
 
-/** What a script of Envelope B is put together with: envelopes/sel4/build.mjs. */
-const BUNDLE = join(repoRoot, 'envelopes/sel4/src/bundle')
+/** What a script of Envelope B is put together with: envelopes/sel4/bundle/build.mjs. */
+const BUNDLE = join(repoRoot, 'envelopes/sel4/bundle/src')
 const ALIASES = {
   '@noble/hashes/sha2.js': join(BUNDLE, 'sha256.ts'),
   '@noble/curves/ed25519.js': join(BUNDLE, 'absent.ts'),

@@ -1,10 +1,10 @@
 // The suites of storage and ledger as a script for the engine: it finds `host` and `lab`, and leaves `serviceFs`. No Node.js in here.
 
 import { ledgerConformance } from '@service-fs/ledger/conformance'
-import { hostCodec, hostHasher, exactBuffer } from '@service-fs/sel4/bundle/codec'
-import type { Host } from '@service-fs/sel4/bundle/host'
-import { DEFAULT_LIMITS, ledgerLimits } from '@service-fs/sel4/bundle/limits'
-import { hostPort } from '@service-fs/sel4/bundle/port'
+import { hostCodec, hostHasher, exactBuffer } from '@service-fs/bundle/codec'
+import type { Host } from '@service-fs/bundle/host'
+import { DEFAULT_LIMITS, ledgerLimits } from '@service-fs/bundle/limits'
+import { hostPort } from '@service-fs/bundle/port'
 import type { StorageCapability } from '@service-fs/storage/capability'
 import { storageConformance, type ConformanceSubject } from '@service-fs/storage/conformance'
 import { StorageError } from '@service-fs/storage/errors'

@@ -15,7 +15,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
-import { openPsdbProcess, type PsdbProcess } from '@service-fs/psdb-host/process'
+import { openPsdbProcess, type PsdbProcess } from '@service-fs/engine-host/psdb/process'
 import { StorageError } from '@service-fs/storage/errors'
 import { openPsdbStorage, type PsdbStorage } from '@service-fs/storage-psdb/storage'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'

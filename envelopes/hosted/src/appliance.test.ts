@@ -11,7 +11,7 @@ const bin = fileURLToPath(new URL('../bin/service-fs.js', import.meta.url))
 const isBuilt = [
   '../dist/main.js',
   '../../sel4/dist/bundle.js',
-  '../../../packages/psdb-host/dist/psdb-host',
+  '../../../envelopes/sel4/engine-host/dist/psdb-host',
 ].every((path) => existsSync(new URL(path, import.meta.url)))
 
 let dir: string

@@ -1,7 +1,7 @@
 /** `service-fs serve --envelope b`: one tenant's ledger on a disk image, as the seL4 appliance keeps it. */
 import { dirname, join } from 'node:path'
-import { openDisk, type Disk } from '@service-fs/sel4/host/disk'
-import { startService, type Service } from '@service-fs/sel4/host/service'
+import { openDisk, type Disk } from '@service-fs/engine-host/disk'
+import { startService, type Service } from '@service-fs/engine-host/service'
 import { nativeCrypto } from '@service-fs/native/native'
 import { verifierFromVkey, type KeySigner } from '@service-fs/tlog/keys'
 import { checkListen } from './access/listen-rule.ts'

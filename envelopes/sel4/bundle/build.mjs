@@ -6,8 +6,8 @@ import { build } from 'esbuild'
 const here = (path) => fileURLToPath(new URL(path, import.meta.url))
 
 const { metafile } = await build({
-  absWorkingDir: here('.'),
-  entryPoints: [here('src/bundle/main.ts')],
+  absWorkingDir: here('..'),
+  entryPoints: [here('src/main.ts')],
   outfile: here('dist/bundle.js'),
   bundle: true,
   format: 'iife',
@@ -16,9 +16,9 @@ const { metafile } = await build({
   mainFields: ['module', 'main'],
   alias: {
     // The hash that the packages fall back on is the machine's.
-    '@noble/hashes/sha2.js': here('src/bundle/sha256.ts'),
-    '@noble/curves/ed25519.js': here('src/bundle/absent.ts'),
-    '@noble/post-quantum/ml-dsa.js': here('src/bundle/absent.ts'),
+    '@noble/hashes/sha2.js': here('src/sha256.ts'),
+    '@noble/curves/ed25519.js': here('src/absent.ts'),
+    '@noble/post-quantum/ml-dsa.js': here('src/absent.ts'),
   },
   legalComments: 'none',
   metafile: true,

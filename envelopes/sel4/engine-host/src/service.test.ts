@@ -14,8 +14,8 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { openDisk, type Disk } from './disk.ts'
 import { startService, type Service, type ServiceOptions } from './service.ts'
 
-const folder = fileURLToPath(new URL('../..', import.meta.url))
-const isBuilt = existsSync(new URL('../../../../packages/psdb-host/dist/psdb-host', import.meta.url))
+const folder = fileURLToPath(new URL('../../bundle', import.meta.url))
+const isBuilt = existsSync(new URL('../dist/psdb-host', import.meta.url))
 const ORIGIN = 'example.org/ledger/acme'
 
 function signer(name: string): KeySigner {

@@ -4,7 +4,7 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 const out = fileURLToPath(new URL('dist', import.meta.url))
-const source = fileURLToPath(new URL('../../microkit/psdb', import.meta.url))
+const source = fileURLToPath(new URL('../../../microkit/psdb', import.meta.url))
 const cc = process.env.CC ?? 'cc'
 
 const missing = [!runs('make', ['--version']) && 'make', !runs(cc, ['--version']) && `a C compiler (${cc})`]

@@ -3,10 +3,10 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import type { HighWaterMark } from '@service-fs/ledger/high-water-mark'
-import type { PsdbReceiver } from '@service-fs/psdb-host/channel'
+import type { PsdbReceiver } from './psdb/channel.ts'
 import type { PsdbPort } from '@service-fs/storage-psdb/port'
 import type { Signer } from '@service-fs/tlog/note'
-import type { Config, ServiceFs } from '../bundle/host.ts'
+import type { Config, ServiceFs } from '@service-fs/bundle/host'
 import type { Head } from '@service-fs/ledger/sequencer'
 import { Engine, type EngineOptions, type HostFunction, type Value } from './engine.ts'
 import { MACHINE } from './machine.ts'
@@ -50,7 +50,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
 }
 
 /** Where the bundle is, from this file and from envelopes/hosted/dist, where it is bundled to. */
-const BUILT = ['../../dist/bundle.js', '../../sel4/dist/bundle.js']
+const BUILT = ['../../bundle/dist/bundle.js', '../../sel4/bundle/dist/bundle.js']
 
 /** The bundle that was built in this checkout. */
 async function builtBundle(): Promise<{ text: string; name: string }> {

@@ -1,5 +1,5 @@
 /** The disk of Envelope B on a host: PSDB in a process, and what the disk says of its ledger before the bundle runs. */
-import { openPsdbProcess, type PsdbProcess } from '@service-fs/psdb-host/process'
+import { openPsdbProcess, type PsdbProcess } from './psdb/process.ts'
 import { openPsdbStorage } from '@service-fs/storage-psdb/storage'
 import type { Channel } from './service.ts'
 

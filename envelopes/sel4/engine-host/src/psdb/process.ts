@@ -60,11 +60,13 @@ export interface PsdbProcess {
   close(): Promise<void>
 }
 
+/** Where psdb-host is, from this file and from envelopes/hosted/dist, where it is bundled to. */
+const BUILT = ['../../dist/psdb-host', '../../sel4/engine-host/dist/psdb-host']
+
 /** Path of the psdb-host that was built in this checkout. @throws PsdbHostError `not-built` */
 export function findPsdbHost(): string {
-  // As many folders up from this file as from envelopes/hosted/dist, where it is bundled to.
-  const path = fileURLToPath(new URL('../../../packages/psdb-host/dist/psdb-host', import.meta.url))
-  if (existsSync(path)) return path
+  const path = BUILT.map((place) => fileURLToPath(new URL(place, import.meta.url))).find(existsSync)
+  if (path !== undefined) return path
   const needs = 'make, a C compiler and the OpenSSL headers (libssl-dev, openssl-devel)'
   throw new PsdbHostError('not-built', `psdb-host is not built: install ${needs}, then run npm run build`)
 }

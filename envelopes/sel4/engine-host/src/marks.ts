@@ -1,6 +1,6 @@
 /** What the host knows of the trees that were acknowledged, for the bundle. */
 import type { HighWaterMark } from '@service-fs/ledger/high-water-mark'
-import type { KnownMark } from '../bundle/host.ts'
+import type { KnownMark } from '@service-fs/bundle/host'
 
 /** The mark of one ledger. */
 export interface HostMark {
