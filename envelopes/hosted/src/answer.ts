@@ -1,10 +1,10 @@
 /** Writes what the wire answers to a raw response. */
+import { hasCode } from './errors.ts'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { WireResponse } from '@service-fs/wire/request'
 import { compress } from './compress.ts'
-import { hasCode } from './keys.ts'
 
 /** A client that means another server sends it nothing more over this connection. */
 const MISDIRECTED = 421

@@ -1,5 +1,6 @@
+import { parseListen } from './address.ts'
 import { expect, it } from 'vitest'
-import { configOf, diskConfigOf, envelopeOf, parseListen } from './config.ts'
+import { configOf, diskConfigOf, envelopeOf } from './config.ts'
 
 it('takes flags, then the environment', () => {
   const env = {

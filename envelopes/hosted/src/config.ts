@@ -1,22 +1,16 @@
 /** What `service-fs serve` is told by flags or by the environment. */
 import { DEFAULT_LISTEN } from './serve-options.ts'
-import { BlockList, isIP } from 'node:net'
 import { resolve } from 'node:path'
 import { parseDiskSize } from '@service-fs/client/disk-size'
 import { DEFAULT_LIMITS } from '@service-fs/ledger/limits'
 import { isModuleId } from '@service-fs/format/module-id'
 import { parseDecimal } from '@service-fs/tlog/math'
 import { isKeyName } from '@service-fs/tlog/note'
+import { parseListen, type Listen } from './address.ts'
 import { HostedError } from './errors.ts'
 import type { AcceptSizes } from './mark-file.ts'
 import { IMMUTABLE_MODES, type ImmutableMode } from './immutable-modes.ts'
 import { inheritedSocket } from './socket-activation.ts'
-
-/** Where to listen. */
-export type Listen = ({ host: string; port: number } | { path: string }) & {
-  /** The socket is there, and listens: this descriptor, that who started the process has passed on. */
-  fd?: number
-}
 
 interface Common {
   moduleId: string
@@ -173,33 +167,6 @@ function treeSize(flag: string, text: string | undefined): number | undefined {
   const size = text === undefined ? undefined : parseDecimal(text)
   if (size !== undefined || text === undefined) return size
   throw usage(`${flag}: expected the number of entries that the ledger has, in decimal, found ${text}`)
-}
-
-/** `HOST:PORT`, `[IPV6]:PORT` or `unix:/path`. @throws HostedError `usage` */
-export function parseListen(text: string): Listen {
-  if (text.startsWith('unix:')) {
-    const path = text.slice('unix:'.length)
-    if (path === '') throw usage('--listen: expected unix:/path/of/the/socket')
-    return { path: resolve(path) }
-  }
-  const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text)
-  const name = match?.[1] ?? match?.[2]
-  const port = Number(match?.[3])
-  if (name === undefined || port > 65_535) {
-    throw usage(`--listen: expected HOST:PORT, [IPV6]:PORT or unix:/path, found ${text}`)
-  }
-  const host = name === 'localhost' ? '127.0.0.1' : name
-  return { host, port }
-}
-
-const LOOPBACK = new BlockList()
-LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4')
-LOOPBACK.addAddress('::1', 'ipv6')
-
-/** Whether only this machine can connect to that address. A name is not an address. */
-export function isLoopback(host: string): boolean {
-  const version = isIP(host)
-  return version !== 0 && LOOPBACK.check(host, version === 4 ? 'ipv4' : 'ipv6')
 }
 
 function usage(message: string): HostedError {

@@ -4,10 +4,10 @@
  * keep nobody's place. Then goes the one that has waited the longest between two requests. When all have requests under way, the oldest
  * of a subject that has more than its share of all goes; where no subject has, the new one is refused.
  */
+import { addressKey } from './address.ts'
 import type { Server } from 'node:http'
 import { BlockList, isIPv6, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { addressKey } from './address-key.ts'
 import { connectionsFor, openFilesLimit } from './open-files.ts'
 
 /** Without a whole head of a request yet, between two requests, with one under way. */

@@ -13,3 +13,8 @@ export class HostedError extends Error {
     this.code = code
   }
 }
+
+/** Whether a system call failed with this errno. */
+export function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code
+}

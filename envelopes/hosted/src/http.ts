@@ -1,4 +1,5 @@
 /** HTTP/1.1 for the wire: every request goes to `wire.handle`, and what it answers is written as it is. */
+import type { Listen } from './address.ts'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { performance } from 'node:perf_hooks'
 import { getHeapStatistics } from 'node:v8'
@@ -12,7 +13,6 @@ import type { Role } from '@service-fs/wire/roles'
 import { isWhole, sendAnswer } from './answer.ts'
 import { AnswerRoom } from './answer-room.ts'
 import { readBody } from './body.ts'
-import type { Listen } from './config.ts'
 import type { Connections } from './connections.ts'
 import { CODINGS, gunzipBody } from './gunzip-body.ts'
 import { hostOf } from './head.ts'

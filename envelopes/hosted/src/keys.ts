@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path'
 import { formatSignerKey, parseSignerKey, signerFromKey, type KeySigner } from '@service-fs/tlog/keys'
 import { TYPE_ED25519 } from '@service-fs/tlog/note'
 import { syncDir } from './durable.ts'
-import { HostedError } from './errors.ts'
+import { hasCode, HostedError } from './errors.ts'
 import { nativeCrypto } from '@service-fs/native/native'
 
 export const LEDGER_KEY = 'ed25519.key'
@@ -143,9 +143,4 @@ export async function refuseUsed(path: string, dir: string): Promise<void> {
     'key',
     `${dir}: no ledger is here, and its private key has signed one: restore the ledger; to begin another one, move ${path} and ${usedPath(path)} away`,
   )
-}
-
-/** Whether a system call failed with this errno. */
-export function hasCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code
 }

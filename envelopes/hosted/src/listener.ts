@@ -1,11 +1,11 @@
 /** An HTTP/1.1 server over TCP, TLS or a unix socket: limits, timeouts, a clean stop. What a request means is its handler's. */
+import type { Listen } from './address.ts'
 import { chmod } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import { type AddressInfo, type Socket } from 'node:net'
 import { clearStaleSocket } from '@service-fs/engine-host/stale-socket'
 import { problemResponse } from '@service-fs/wire/problem'
-import type { Listen } from './config.ts'
 import { isDisconnect, isStalled, sendAnswer } from './answer.ts'
 import { Connections } from './connections.ts'
 import { HostedError } from './errors.ts'

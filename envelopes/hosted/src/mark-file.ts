@@ -14,8 +14,8 @@ import { systemError } from '@service-fs/storage/errors'
 import type { Verifier } from '@service-fs/tlog/note'
 import { nativeCodec } from '@service-fs/native/native'
 import { replaceFile } from './durable.ts'
-import { HostedError } from './errors.ts'
-import { hasCode, usedPath } from './keys.ts'
+import { HostedError, hasCode } from './errors.ts'
+import { usedPath } from './keys.ts'
 
 /** One page of the page cache, and whole sectors of every disk. */
 const SLOT = 4096

@@ -1,6 +1,6 @@
 /** Listening sockets that the service manager has opened and passes on at the start: sd_listen_fds_with_names(3) of systemd. */
+import type { Listen } from './address.ts'
 import { spawnSync } from 'node:child_process'
-import type { Listen } from './config.ts'
 import { HostedError } from './errors.ts'
 
 /** The first descriptor that is passed on: SD_LISTEN_FDS_START. */

@@ -2,12 +2,12 @@
  * Who asks, and what they may do: from a request's credentials to a subject and its roles, before anything else of the request is looked
  * at. A bearer token in `Authorization` counts alone; without one the client certificate of a TLS connection does.
  */
+import { addressKey } from '../address.ts'
 import type { IncomingMessage } from 'node:http'
 import { splitTarget } from '@service-fs/wire/request'
 import { Problem } from '@service-fs/wire/problem'
 import { createMatcher, ROUTES, type Route } from '@service-fs/wire/routes'
 import { shorten, splitTenant } from '@service-fs/wire/tenant'
-import { addressKey } from '../address-key.ts'
 import { HostedError } from '../errors.ts'
 import type { Identity } from '../identity.ts'
 import { authorizationOf } from './authorization.ts'

@@ -1,8 +1,16 @@
 /** What the log says of access: what is in force at the start, each change that was taken, and why one was not. Never a secret. */
 import { X509Certificate } from 'node:crypto'
-import type { Logger, LogFields } from '../log.ts'
 import type { AccessSettings, CertificateGrant, OidcConfig } from './settings.ts'
 import type { StoredToken } from './tokens.ts'
+
+/** Plain values of a log line, in snake_case; undefined is left out. */
+export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>
+
+/** The part of a process's log that access writes to. */
+export interface AccessLog {
+  info(message: string, fields?: LogFields): void
+  error(error: unknown, fields?: LogFields): void
+}
 
 /** One change: what happened, and to what. */
 export interface Change {
@@ -11,7 +19,7 @@ export interface Change {
 }
 
 /** What is in force. */
-export function logAccess(log: Logger, settings: AccessSettings): void {
+export function logAccess(log: AccessLog, settings: AccessSettings): void {
   const { tokens = [], oidc, certificates, tls } = settings
   const valid = tokens.filter(({ revoked }) => revoked === undefined)
   log.info('access is in force', {
@@ -22,12 +30,12 @@ export function logAccess(log: Logger, settings: AccessSettings): void {
   })
 }
 
-export function logChanges(log: Logger, before: AccessSettings, after: AccessSettings): void {
+export function logChanges(log: AccessLog, before: AccessSettings, after: AccessSettings): void {
   for (const { message, fields } of changesBetween(before, after)) log.info(message, fields)
 }
 
 /** A change of the files that was not taken. */
-export function logRefused(log: Logger, error: unknown): void {
+export function logRefused(log: AccessLog, error: unknown): void {
   log.error(error, { kept: 'access stays as it was before this change' })
 }
 

@@ -1,21 +1,20 @@
 /** What stands before one tenant's ledger when `serve` is given `--access`. */
+import type { Listen } from '../address.ts'
 import type { IncomingMessage } from 'node:http'
 import type { Problem } from '@service-fs/wire/problem'
-import type { Listen } from '../config.ts'
 import type { Identity } from '../identity.ts'
 import type { ConnectionsConfig } from '../connections.ts'
-import type { Logger } from '../log.ts'
 import type { TlsMaterial } from '../listener.ts'
 import { createAccess, isForAnybody, type AccessOptions } from './access.ts'
 import { readAccessFile } from './access-file.ts'
-import { logAccess, logChanges, logRefused } from './changes.ts'
+import { logAccess, logChanges, logRefused, type AccessLog } from './changes.ts'
 import { checkListen, checkReload } from './listen-rule.ts'
 import { loadAccess } from './settings.ts'
 import { watchAccess, type AccessWatch } from './watch.ts'
 
 export interface GuardOptions {
   /** Takes a line for each change. */
-  log: Logger
+  log: AccessLog
   report: (error: unknown) => void
   failed?: AccessOptions['failed']
 }

@@ -1,5 +1,5 @@
+import { addressKey } from '../address.ts'
 import { expect, it } from 'vitest'
-import { addressKey } from '../address-key.ts'
 import { Limits } from './limits.ts'
 
 it.each([

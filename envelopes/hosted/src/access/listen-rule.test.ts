@@ -1,5 +1,5 @@
+import { parseListen } from '../address.ts'
 import { expect, it } from 'vitest'
-import { parseListen } from '../config.ts'
 import { checkListen, checkReload } from './listen-rule.ts'
 import { OPEN } from './open.ts'
 import type { AccessSettings } from './settings.ts'

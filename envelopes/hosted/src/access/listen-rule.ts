@@ -1,5 +1,5 @@
 /** Where may be listened, given who may connect; and what of that can be configured anew while a process runs. */
-import { isLoopback, type Listen } from '../config.ts'
+import { isLoopback, type Listen } from '../address.ts'
 import { HostedError } from '../errors.ts'
 import { isOpen } from './open.ts'
 import type { AccessSettings } from './settings.ts'

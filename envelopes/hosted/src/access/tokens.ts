@@ -3,10 +3,9 @@
  * random bits in base64url. A file keeps their hashes: SHA-256 of the whole text, so `printf %s "$TOKEN" | sha256sum` shows which one it is.
  */
 import { createHash, randomBytes, randomInt, timingSafeEqual } from 'node:crypto'
-import { codeOf } from '@service-fs/client/errors'
 import type { Role } from '@service-fs/wire/roles'
 import * as v from 'valibot'
-import { HostedError } from '../errors.ts'
+import { hasCode, HostedError } from '../errors.ts'
 import { readGuarded } from './guarded-file.ts'
 import { rolesSchema, tenantSchema } from './schemas.ts'
 import { parseStrictly } from './strict.ts'
@@ -54,7 +53,7 @@ const tokenFile: v.GenericSchema<{ tokens: StoredToken[] }> = v.strictObject({
 /** The tokens in a file of mode 0600. @throws HostedError `access` */
 export async function readTokens(path: string): Promise<StoredToken[]> {
   const text = await readGuarded(path, 'owner').catch((error: unknown) => {
-    if (!(error instanceof HostedError) || codeOf(error.cause) !== 'ENOENT') throw error
+    if (!(error instanceof HostedError) || !hasCode(error.cause, 'ENOENT')) throw error
     throw new HostedError('access', `${path}: no such file; \`service-fs token add\` makes it`)
   })
   return parseStrictly(tokenFile, text, path).tokens

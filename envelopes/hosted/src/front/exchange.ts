@@ -1,7 +1,7 @@
 /** One request at a tenant's process, and its answer to the client: both pass piece by piece, as fast as they are taken. */
+import { hasCode } from '../errors.ts'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Dispatcher } from 'undici'
-import { hasCode } from '../keys.ts'
 import { answerFields } from './fields.ts'
 
 /**

@@ -1,8 +1,8 @@
 /** A listener of its own for a host's /metrics, so that Prometheus needs no credentials: it answers nothing else. */
+import type { Listen } from '../address.ts'
 import type { IncomingMessage } from 'node:http'
 import { hostName, isLocalName } from '@service-fs/wire/host-name'
 import { Problem, problemResponse } from '@service-fs/wire/problem'
-import type { Listen } from '../config.ts'
 import { startListener, type HttpServer } from '../listener.ts'
 import { sendAnswer } from '../answer.ts'
 

@@ -7,9 +7,8 @@ import { isKeyName } from '@service-fs/tlog/note'
 import * as v from 'valibot'
 import { AccessConfig, TlsConfig } from '../access/settings.ts'
 import { replaceFile } from '../durable.ts'
-import { HostedError } from '../errors.ts'
+import { HostedError, hasCode } from '../errors.ts'
 import { messageOf } from '@service-fs/client/errors'
-import { hasCode } from '../keys.ts'
 import type { Owner } from './files.ts'
 
 /** A tenant of the host. */

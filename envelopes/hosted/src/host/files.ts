@@ -1,8 +1,7 @@
 /** Directories of the host: who owns them, and what may be in their way. */
 import { chmod, chown, lstat, mkdir, opendir } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { HostedError } from '../errors.ts'
-import { hasCode } from '../keys.ts'
+import { HostedError, hasCode } from '../errors.ts'
 
 /** A user and a group, by number. */
 export interface Owner {

@@ -1,7 +1,7 @@
 /** The front's process as the supervisor has it: given its settings, answered, told of changes, and started again when it ends. */
+import type { Listen } from '../address.ts'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { AccessSettings } from '../access/settings.ts'
-import type { Listen } from '../config.ts'
 import { HostedError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { Backoff } from './backoff.ts'

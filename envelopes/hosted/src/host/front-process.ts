@@ -1,7 +1,7 @@
 /** `service-fs front`, which only the supervisor starts: it gets its settings over their channel, and answers until it is ended. */
+import { parseListen, type Listen } from '../address.ts'
 import { createAccess, type Access } from '../access/access.ts'
 import type { AccessSettings } from '../access/settings.ts'
-import { parseListen, type Listen } from '../config.ts'
 import { HostedError } from '../errors.ts'
 import { failedCredentials, type FailedCredentials } from '../failed-credentials.ts'
 import { startFront } from '../front/front.ts'

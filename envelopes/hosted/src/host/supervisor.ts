@@ -2,6 +2,7 @@
  * What `service-fs host` runs: a process for each tenant, started when it is asked for, and the front, which asks. It opens no ledger, reads
  * no key of one, and listens on nothing.
  */
+import { parseListen } from '../address.ts'
 import { realpathSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
@@ -12,7 +13,6 @@ import { checkListen, checkReload } from '../access/listen-rule.ts'
 import { OPEN } from '../access/open.ts'
 import { loadAccess, type AccessFiles, type AccessSettings } from '../access/settings.ts'
 import { watchAccess, type AccessWatch } from '../access/watch.ts'
-import { parseListen } from '../config.ts'
 import { HostedError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { VERSION } from '../version.ts'

@@ -1,0 +1,56 @@
+/** Addresses: those that a server listens on, and those that clients connect from. */
+import { BlockList, isIP, isIPv6 } from 'node:net'
+import { resolve } from 'node:path'
+import { HostedError } from './errors.ts'
+
+/** Where to listen. */
+export type Listen = ({ host: string; port: number } | { path: string }) & {
+  /** The socket is there, and listens: this descriptor, that who started the process has passed on. */
+  fd?: number
+}
+
+/** `HOST:PORT`, `[IPV6]:PORT` or `unix:/path`. @throws HostedError `usage` */
+export function parseListen(text: string): Listen {
+  if (text.startsWith('unix:')) {
+    const path = text.slice('unix:'.length)
+    if (path === '') throw usage('--listen: expected unix:/path/of/the/socket')
+    return { path: resolve(path) }
+  }
+  const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text)
+  const name = match?.[1] ?? match?.[2]
+  const port = Number(match?.[3])
+  if (name === undefined || port > 65_535) {
+    throw usage(`--listen: expected HOST:PORT, [IPV6]:PORT or unix:/path, found ${text}`)
+  }
+  const host = name === 'localhost' ? '127.0.0.1' : name
+  return { host, port }
+}
+
+const LOOPBACK = new BlockList()
+LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4')
+LOOPBACK.addAddress('::1', 'ipv6')
+
+/** Whether only this machine can connect to that address. A name is not an address. */
+export function isLoopback(host: string): boolean {
+  const version = isIP(host)
+  return version !== 0 && LOOPBACK.check(host, version === 4 ? 'ipv4' : 'ipv6')
+}
+
+/** Returns the key under which a client's address is counted: an IPv4 address, a /64 of IPv6, `unix` for every unix socket. */
+export function addressKey(address: string | undefined): string {
+  if (address === undefined) return 'unix'
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1]
+  if (mapped !== undefined || !isIPv6(address)) return mapped ?? address
+  const [left = '', right] = (address.split('%')[0] ?? '').split('::')
+  const head = left === '' ? [] : left.split(':')
+  const tail = right === undefined || right === '' ? [] : right.split(':')
+  const groups =
+    right === undefined
+      ? head
+      : [...head, ...Array.from({ length: Math.max(0, 8 - head.length - tail.length) }, () => '0'), ...tail]
+  return groups.slice(0, 4).join(':')
+}
+
+function usage(message: string): HostedError {
+  return new HostedError('usage', message)
+}
