@@ -1,7 +1,7 @@
 // kill -9, then a damaged record index: each identifier is recorded once, and what was recorded under it is known.
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { DAMAGES, type Damage } from '@service-fs/hosted/records/testing'
+import { DAMAGES, type Damage } from '@service-fs/hosted/tenant/records/testing'
 import { Random } from '@service-fs/storage/random'
 import { expect, it } from 'vitest'
 import { serviceFsCommand, startDaemon, type Daemon } from '../support/daemon.ts'

@@ -1,7 +1,7 @@
 // How much a subject may ask and an address may fail, and where nothing listens.
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { newToken } from '@service-fs/hosted/access/tokens'
+import { newToken } from '@service-fs/access/tokens'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { serviceFsCommand, startDaemon, type Daemon } from '../support/daemon.ts'
 import { sleep } from '../support/process.ts'

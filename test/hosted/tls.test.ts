@@ -6,12 +6,7 @@ import { request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TLSSocket } from 'node:tls'
-import {
-  hasOpenssl,
-  issue,
-  makeCa,
-  type CertificateFiles,
-} from '@service-fs/hosted/access/testing-certificates'
+import { hasOpenssl, issue, makeCa, type CertificateFiles } from '@service-fs/http/testing-certificates'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { serviceFsCommand } from '../support/daemon.ts'
 import { startHost, type Host } from '../support/host.ts'

@@ -2,7 +2,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { start, type Daemon } from '@service-fs/hosted/daemon'
+import { start, type Daemon } from '@service-fs/hosted/tenant/daemon'
 import { FrontMetrics } from '@service-fs/hosted/front/metrics'
 import { StorageError } from '@service-fs/storage/errors'
 import { MemoryStorage } from '@service-fs/storage/memory'

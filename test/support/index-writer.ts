@@ -1,5 +1,5 @@
 /** Writes a record index in the directory that it is given, as a ledger does, for as many entries as it is told. */
-import { openRecordIndex } from '@service-fs/hosted/index'
+import { openRecordIndex } from '@service-fs/hosted/tenant/records/record-index'
 
 const [, , dir = '', entries = ''] = process.argv
 const index = openRecordIndex(dir, { runEntries: 512 })

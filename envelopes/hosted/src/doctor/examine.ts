@@ -2,7 +2,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isModuleId } from '@service-fs/format/module-id'
-import { HostedError, hasCode } from '../errors.ts'
+import { HostedError, hasCode } from '@service-fs/http/errors'
 import { clockFinding, processFindings, writerOf } from './process.ts'
 import { examineFiles, statOf, type Examined } from './files.ts'
 import { finding, octal, type Finding } from './finding.ts'

@@ -1,14 +1,14 @@
 /** The files of one tenant: what keeps them from being changed, read by others, or lost. */
-import { hasCode } from '../errors.ts'
+import { hasCode } from '@service-fs/http/errors'
 import type { Stats } from 'node:fs'
 import { closeSync, constants, openSync } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { loadAttributes } from '@service-fs/storage-posix/attributes'
 import { survey, type Survey } from '@service-fs/storage-posix/survey'
-import type { ImmutableMode } from '../immutable-modes.ts'
-import { AUDIT_KEY, LEDGER_KEY, secretDir } from '../keys.ts'
-import { fileSystemOf, IN_MEMORY, ON_NETWORK } from '../process-facts.ts'
+import type { ImmutableMode } from '../tenant/immutable-modes.ts'
+import { AUDIT_KEY, LEDGER_KEY, secretDir } from '../tenant/keys.ts'
+import { fileSystemOf, IN_MEMORY, ON_NETWORK } from '../process/process-facts.ts'
 import { demanded, finding, listed, octal, share, type Finding } from './finding.ts'
 
 /** What of a tenant is looked at. */

@@ -3,7 +3,7 @@ import { constants, readFileSync, type Stats } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { lockHolder } from '@service-fs/storage-posix/lock-holder'
-import { processFacts } from '../process-facts.ts'
+import { processFacts } from '../process/process-facts.ts'
 import { finding, type Finding } from './finding.ts'
 import { statOf } from './files.ts'
 

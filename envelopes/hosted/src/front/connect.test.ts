@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import type { HttpServer } from '../listener.ts'
+import type { HttpServer } from '@service-fs/http/listener'
 import { startFront } from './front.ts'
 
 let front: HttpServer

@@ -1,5 +1,5 @@
 /** One request at a tenant's process, and its answer to the client: both pass piece by piece, as fast as they are taken. */
-import { hasCode } from '../errors.ts'
+import { hasCode } from '@service-fs/http/errors'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Dispatcher } from 'undici'
 import { answerFields } from './fields.ts'

@@ -2,15 +2,15 @@
  * The front of a host: it takes requests, asks who sends them and which tenant they are for, and forwards them to the tenant's process.
  * It holds no ledger and no key of one.
  */
-import type { Listen } from '../address.ts'
+import type { Listen } from '@service-fs/http/address'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { performance } from 'node:perf_hooks'
 import { isLocalName } from '@service-fs/wire/host-name'
 import { Problem, problemResponse } from '@service-fs/wire/problem'
-import type { Access } from '../access/access.ts'
-import { sendAnswer } from '../answer.ts'
-import { isProof, provenSubject, misdirected } from '../http.ts'
-import { startListener, type HttpServer, type ListenerOptions } from '../listener.ts'
+import type { Access } from '@service-fs/access/access'
+import { sendAnswer } from '@service-fs/http/answer'
+import { isProof, provenSubject, misdirected } from '@service-fs/http/http'
+import { startListener, type HttpServer, type ListenerOptions } from '@service-fs/http/listener'
 import { refusalAnswer, refusedByHead } from './head-refusal.ts'
 import { Forwarder, type ForwardLimits } from './forward.ts'
 import { answerOwn, type Own } from './own.ts'

@@ -8,8 +8,8 @@ import { problemResponse, type Problem } from '@service-fs/wire/problem'
 import type { RequestHead, WireResponse } from '@service-fs/wire/request'
 import { createMatcher, ROUTES } from '@service-fs/wire/routes'
 import { isRequestId } from '@service-fs/wire/tenant'
-import { CODINGS } from '../gunzip-body.ts'
-import type { Identity } from '../identity.ts'
+import { CODINGS } from '@service-fs/http/gunzip-body'
+import type { Identity } from '@service-fs/http/identity'
 
 const match = createMatcher(ROUTES)
 

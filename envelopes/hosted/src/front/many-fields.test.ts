@@ -4,7 +4,7 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { startListener, type HttpServer } from '../listener.ts'
+import { startListener, type HttpServer } from '@service-fs/http/listener'
 import { startFront } from './front.ts'
 import { identityOf } from './identity-headers.ts'
 

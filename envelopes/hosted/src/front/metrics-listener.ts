@@ -1,10 +1,10 @@
 /** A listener of its own for a host's /metrics, so that Prometheus needs no credentials: it answers nothing else. */
-import type { Listen } from '../address.ts'
+import type { Listen } from '@service-fs/http/address'
 import type { IncomingMessage } from 'node:http'
 import { hostName, isLocalName } from '@service-fs/wire/host-name'
 import { Problem, problemResponse } from '@service-fs/wire/problem'
-import { startListener, type HttpServer } from '../listener.ts'
-import { sendAnswer } from '../answer.ts'
+import { startListener, type HttpServer } from '@service-fs/http/listener'
+import { sendAnswer } from '@service-fs/http/answer'
 
 /** Listens, for clients on this machine: on another address than loopback nobody would ask by its name. @throws HostedError `listen` */
 export function startMetricsListener(

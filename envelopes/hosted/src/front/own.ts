@@ -4,8 +4,8 @@ import { Problem } from '@service-fs/wire/problem'
 import { splitTarget } from '@service-fs/wire/request'
 import { checkRoles } from '@service-fs/wire/roles'
 import { createMatcher, ROUTES } from '@service-fs/wire/routes'
-import { sendAnswer } from '../answer.ts'
-import type { Identity } from '../identity.ts'
+import { sendAnswer } from '@service-fs/http/answer'
+import type { Identity } from '@service-fs/http/identity'
 
 export interface Own {
   /** The host's Prometheus text; absent: /metrics is 404. */

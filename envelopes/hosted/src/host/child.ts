@@ -1,7 +1,7 @@
 /** A child process that says in one line of JSON on its standard output that it is ready. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { type Duplex, PassThrough } from 'node:stream'
-import { HostedError } from '../errors.ts'
+import { HostedError } from '@service-fs/http/errors'
 import { ChildChannel } from './channel.ts'
 import { confined, confinedEnvironment, type Confinement } from './confine.ts'
 

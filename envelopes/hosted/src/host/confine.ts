@@ -6,7 +6,7 @@
 import type { SpawnOptions } from 'node:child_process'
 import { accessSync, constants, readFileSync, statSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
-import { HostedError } from '../errors.ts'
+import { HostedError } from '@service-fs/http/errors'
 import type { Owner } from './files.ts'
 
 export interface Confinement {

@@ -1,7 +1,7 @@
 /** Directories of the host: who owns them, and what may be in their way. */
 import { chmod, chown, lstat, mkdir, opendir } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { HostedError, hasCode } from '../errors.ts'
+import { HostedError, hasCode } from '@service-fs/http/errors'
 
 /** A user and a group, by number. */
 export interface Owner {

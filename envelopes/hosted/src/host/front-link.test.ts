@@ -1,5 +1,5 @@
 import { expect, it, vi } from 'vitest'
-import { HostedError } from '../errors.ts'
+import { HostedError } from '@service-fs/http/errors'
 import { startChild } from './child.ts'
 import { FrontLink } from './front-link.ts'
 

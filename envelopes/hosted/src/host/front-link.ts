@@ -1,9 +1,9 @@
 /** The front's process as the supervisor has it: given its settings, answered, told of changes, and started again when it ends. */
-import type { Listen } from '../address.ts'
+import type { Listen } from '@service-fs/http/address'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { AccessSettings } from '../access/settings.ts'
-import { HostedError } from '../errors.ts'
-import type { Logger } from '../log.ts'
+import type { AccessSettings } from '@service-fs/access/settings'
+import { HostedError } from '@service-fs/http/errors'
+import type { Logger } from '../process/log.ts'
 import { Backoff } from './backoff.ts'
 import { wordsOf, type Child, type Ended } from './child.ts'
 import { fromFront, type ToFront } from './messages.ts'

@@ -1,5 +1,5 @@
 /** The tenants as the front sees them: it asks the supervisor where one is, and says when nobody needs one. */
-import { HostedError } from '../errors.ts'
+import { HostedError } from '@service-fs/http/errors'
 import type { FromFront, ToFront } from './messages.ts'
 
 interface Waiting {

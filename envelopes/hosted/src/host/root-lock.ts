@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { StorageError } from '@service-fs/storage/errors'
 import { type DirectoryLock, lockDirectory } from '@service-fs/storage-posix/lock'
-import { HostedError } from '../errors.ts'
+import { HostedError } from '@service-fs/http/errors'
 import { HOST_DIR } from './directories.ts'
 import { Slots } from './slots.ts'
 

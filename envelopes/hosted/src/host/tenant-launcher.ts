@@ -1,7 +1,7 @@
 /** Starts tenants' processes, each in directories of its own user. */
 import { join } from 'node:path'
-import { HostedError } from '../errors.ts'
-import type { Logger } from '../log.ts'
+import { HostedError } from '@service-fs/http/errors'
+import type { Logger } from '../process/log.ts'
 import { startChild, type Child } from './child.ts'
 import type { HostConfig } from './config.ts'
 import { isPrepared, prepareSocket, prepareTenant } from './directories.ts'

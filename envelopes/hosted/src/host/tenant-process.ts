@@ -7,8 +7,8 @@
  *       (not before the delay)              waiting ──delay──▶ starting
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { HostedError } from '../errors.ts'
-import type { Logger } from '../log.ts'
+import { HostedError } from '@service-fs/http/errors'
+import type { Logger } from '../process/log.ts'
 import { Backoff } from './backoff.ts'
 import { wordsOf, type Child, type Ended } from './child.ts'
 import type { Slots } from './slots.ts'

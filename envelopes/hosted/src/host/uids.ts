@@ -4,8 +4,8 @@
  */
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { HostedError, hasCode } from '../errors.ts'
-import { secretDir } from '../keys.ts'
+import { HostedError, hasCode } from '@service-fs/http/errors'
+import { secretDir } from '../tenant/keys.ts'
 import type { HostConfig, TenantConfig } from './config.ts'
 import { directoryAt, isEmptyDirectory, type Owner } from './files.ts'
 

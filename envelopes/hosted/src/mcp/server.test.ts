@@ -11,9 +11,9 @@ import { Trust } from '@service-fs/client/trust'
 import { Problem } from '@service-fs/wire/problem'
 import type { Role } from '@service-fs/wire/roles'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { startHttp, type HttpServer } from '../http.ts'
-import type { Identity } from '../identity.ts'
-import { openTenant, type Tenant } from '../tenant.ts'
+import { startHttp, type HttpServer } from '@service-fs/http/http'
+import type { Identity } from '@service-fs/http/identity'
+import { openTenant, type Tenant } from '../tenant/tenant.ts'
 
 let root = ''
 let tenant: Tenant

@@ -2,7 +2,7 @@
 import { chmod } from 'node:fs/promises'
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import type { HostFunction } from './engine.ts'
-import { clearStaleSocket } from './stale-socket.ts'
+import { clearStaleSocket } from '@service-fs/http/stale-socket'
 
 /** Where to listen. */
 export type Listen = { host: string; port: number } | { path: string }

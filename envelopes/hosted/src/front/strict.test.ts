@@ -1,0 +1,143 @@
+/** HTTP as strict as Envelope B's, of a tenant's server and of the front: both have the same listener. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { isLocalName } from '@service-fs/wire/host-name'
+import { ACCEPTED, HOST, MALFORMED, REFUSED } from '@service-fs/wire/http-cases'
+import { startFront } from './front.ts'
+import { identityOf } from './identity-headers.ts'
+import { startHttp, type HttpServer } from '@service-fs/http/http'
+import { openTenant, type Tenant } from '../tenant/tenant.ts'
+
+let dir: string
+let tenant: Tenant
+let inner: HttpServer
+const servers = new Map<string, HttpServer>()
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'strict-'))
+  tenant = await openTenant({ moduleId: 'test', root: dir })
+  const path = join(dir, 'socket')
+  const listen = { host: '127.0.0.1', port: 0 }
+  inner = await startHttp({ path }, { wire: tenant.wire, authenticate: identityOf })
+  servers.set('serve', await startHttp(listen, { wire: tenant.wire, accepts: isLocalName }))
+  const front = await startFront({
+    listen,
+    access: { open: true, check: async () => ({ subject: 'anonymous', roles: undefined }) },
+    tenants: {
+      has: (id) => id === 'test',
+      reach: async () => path,
+      began: () => undefined,
+      ended: () => undefined,
+    },
+    report: (error) => {
+      throw error
+    },
+  })
+  servers.set('front', front)
+})
+afterAll(async () => {
+  for (const server of servers.values()) await server.stop(100)
+  await inner.stop(100)
+  await tenant.close()
+  await rm(dir, { recursive: true, force: true })
+})
+
+/** What comes back until the connection ends, or until `enough` says so. */
+function exchange(server: string, text: string, enough?: RegExp): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const port = Number(new URL(servers.get(server)?.url ?? '').port)
+    const socket = connect(port, '127.0.0.1', () => socket.write(text, 'latin1'))
+    let got = ''
+    socket.setEncoding('utf8')
+    socket.on('data', (chunk: string) => {
+      got += chunk
+      if (enough?.test(got) === true) socket.destroy()
+    })
+    socket.on('error', reject)
+    socket.on('close', () => resolve(got))
+  })
+}
+
+const statuses = (received: string): number[] =>
+  [...received.matchAll(/HTTP\/1\.1 (\d+) /g)].map(([, status]) => Number(status))
+
+const GET = `GET /v1/checkpoint HTTP/1.1\r\n${HOST}\r\n`
+const HEALTH = 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n'
+const LAST = `${HEALTH}Connection: close\r\n\r\n`
+const raw = (id: string, body: string): string =>
+  `POST /v1/append HTTP/1.1\r\n${HOST}X-Payload-ID: ${id}\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+
+describe.each(['serve', 'front'])('%s', (server) => {
+  it.concurrent.each([
+    ...MALFORMED.map(([name, text]) => [name, 400, text] as const),
+    ...REFUSED,
+    ['what Node alone would answer without a document', 400, 'GET / HTTP/1.1\r\n\r\n'] as const,
+    ['HTTP/0.9', 400, `GET / HTTP/0.9\r\n${HOST}\r\n`] as const,
+  ])('%s: %i', async (_, status, text) => {
+    // A request behind it must not be taken for one.
+    const got = await exchange(server, `${text}${raw('smuggled', 'x')}`)
+    expect(statuses(got)).toEqual([status])
+    expect(got).toMatch(/\r\nconnection: close\r\n/i)
+    expect(got).toMatch(/\r\ncontent-type: application\/problem\+json\r\n/)
+  })
+
+  it('nothing of that was recorded', () => {
+    expect(tenant.ledger.size).toBe(0)
+  })
+
+  it.each(ACCEPTED)('%s: 200', async (_, text) => {
+    const got = await exchange(server, `${text}${LAST}`)
+    expect(statuses(got)).toEqual([200, 200])
+  })
+
+  it.each(['miracles', '100-continue'])('Expect: %s, with a body', async (expectation) => {
+    const head = `POST /v1/append HTTP/1.1\r\n${HOST}Content-Type: application/json\r\nContent-Length: 1\r\n`
+    const got = await exchange(server, `${head}Expect: ${expectation}\r\n\r\n{`, /bad-request/)
+    // Only a client that waits for it gets a 100 (Continue), and none whose body is there already.
+    expect(statuses(got).at(-1)).toBe(400)
+    expect(statuses(got).length).toBeLessThan(expectation === 'miracles' ? 2 : 3)
+  })
+
+  it('CONNECT is answered, and ends the connection', async () => {
+    const got = await exchange(server, `CONNECT example.org:443 HTTP/1.1\r\n${HOST}\r\n`)
+    expect(statuses(got)).toEqual([404])
+    expect(got).toContain('"code":"no-route"')
+  })
+
+  it('HTTP/1.0', async () => {
+    expect(statuses(await exchange(server, 'GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n'))).toEqual([
+      200,
+    ])
+  })
+
+  it('pipelined requests are answered in order, one after the other', async () => {
+    const got = await exchange(server, `${HEALTH}\r\n${GET}GET /nothing HTTP/1.1\r\n${HOST}\r\n${GET}${LAST}`)
+    expect(statuses(got)).toEqual([200, 200, 404, 200, 200])
+    const [first, second] = [...got.matchAll(/x-audit-index: (\d+)/g)].map(([, index]) => Number(index))
+    expect(second).toBe((first ?? 0) + 1)
+  })
+
+  it('what is behind a request does not get its answer', async () => {
+    const got = await exchange(server, `${GET}${GET}HELLO\r\n\r\n${LAST}`)
+    expect(statuses(got)).toEqual([200, 200, 400])
+  })
+
+  it('a body that breaks off into garbage behind a request', async () => {
+    const got = await exchange(
+      server,
+      `${GET}POST /v1/append HTTP/1.1\r\n${HOST}X-Payload-ID: g\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n${LAST}`,
+    )
+    expect(statuses(got)).toEqual([200, 400])
+    expect(tenant.ledger.size).toBe(0)
+  })
+
+  it('so many unanswered requests and no more', async () => {
+    const got = await exchange(server, GET.repeat(500)).catch((error: Error) => error.message)
+    expect(statuses(got).length).toBeLessThan(70)
+    expect(statuses(await exchange(server, LAST))).toEqual([200])
+    expect(statuses(await exchange(server, `${GET.repeat(60)}${LAST}`))).toHaveLength(61)
+  })
+})

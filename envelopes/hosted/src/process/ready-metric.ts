@@ -1,0 +1,56 @@
+/** What /metrics says of whether a tenant's ledgers are ready, and why not. */
+import type { LedgerStatus } from '@service-fs/ledger/ledger'
+import type { LedgerName } from '../tenant/metrics.ts'
+import { Gauge, type Registry } from './prom.ts'
+
+/** The reason of a ledger that is ready. */
+export const READY = 'none'
+
+const NAME = 'service_fs_ready'
+const HELP =
+  '1 while a ledger takes appends; 0 while it does not, by the reason (full, read-only, stopped, …).'
+
+/** `unavailable`: no process of the tenant could be reached. */
+export function readyGauge(
+  registry: Registry,
+  collect: (shown: Gauge<'tenant' | 'ledger' | 'reason'>) => void,
+): void {
+  const shown: Gauge<'tenant' | 'ledger' | 'reason'> = new Gauge({
+    name: NAME,
+    help: HELP,
+    labelNames: ['tenant', 'ledger', 'reason'],
+    registers: [registry],
+    collect() {
+      shown.reset()
+      collect(shown)
+    },
+  })
+}
+
+export function watchReady(
+  registry: Registry,
+  ledgers: Readonly<Record<LedgerName, { status(): LedgerStatus }>>,
+): void {
+  readyGauge(registry, (shown) => {
+    for (const [ledger, { status }] of Object.entries(ledgers).map(
+      ([name, one]) => [name, { status: one.status() }] as const,
+    )) {
+      const reason = reasonOf(status)
+      shown.set({ ledger, reason }, reason === READY ? 1 : 0)
+    }
+  })
+}
+
+/** A word for why a ledger is not ready. */
+function reasonOf({ accepting, code, clock, prepared }: LedgerStatus): string {
+  if (!accepting) return code ?? 'stopped'
+  if (clock !== undefined) return clock
+  return prepared ? READY : 'preparing'
+}
+
+/** The reasons in the text of a tenant's metrics, each once. */
+export function reasonsIn(text: string): string[] {
+  const series = [...text.matchAll(/^service_fs_ready\{(.*)\} 0$/gm)]
+  const reasons = series.map(([, labels = '']) => /reason="([a-z-]{1,32})"/.exec(labels)?.[1])
+  return [...new Set(reasons.filter((reason) => reason !== undefined))]
+}

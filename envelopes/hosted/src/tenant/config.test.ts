@@ -1,0 +1,112 @@
+import { parseListen } from '@service-fs/http/address'
+import { expect, it } from 'vitest'
+import { configOf, diskConfigOf, envelopeOf } from './config.ts'
+
+it('takes flags, then the environment', () => {
+  const env = {
+    FS_MODULE_ID: 'acme',
+    FS_LEDGER_ROOT: '/srv/ledgers',
+    FS_LISTEN: '[::1]:9000',
+    FS_ORIGIN: 'example.org/acme',
+  }
+  expect(configOf({}, env)).toEqual({
+    moduleId: 'acme',
+    root: '/srv/ledgers',
+    listen: { host: '::1', port: 9000 },
+    origin: 'example.org/acme',
+  })
+  expect(configOf({ moduleId: 'b', root: '/x', listen: '127.0.0.1:1', origin: 'o' }, env)).toEqual({
+    moduleId: 'b',
+    root: '/x',
+    listen: { host: '127.0.0.1', port: 1 },
+    origin: 'o',
+  })
+  expect(configOf({ moduleId: 'b', root: '/x' }, {})).toMatchObject({
+    listen: { host: '127.0.0.1', port: 8080 },
+    origin: undefined,
+  })
+})
+
+it.each([
+  [{ root: '/x' }, '--module-id'],
+  [{ moduleId: 'A', root: '/x' }, '--module-id'],
+  [{ moduleId: '-a', root: '/x' }, '--module-id'],
+  [{ moduleId: '../a', root: '/x' }, '--module-id'],
+  [{ moduleId: 'a'.repeat(64), root: '/x' }, '--module-id'],
+  [{ moduleId: 'a' }, '--root'],
+  [{ moduleId: 'a', root: '/x', origin: 'a b' }, '--origin'],
+  [{ moduleId: 'a', root: '/x', origin: 'a+b' }, '--origin'],
+  [{ moduleId: 'a', root: '/x', behindFront: true }, '--behind-front'],
+  [{ moduleId: 'a', root: '/x', maxPayloadBytes: '16777217' }, '--max-payload-bytes'],
+  [{ moduleId: 'a', root: '/x', maxPayloadBytes: '1k' }, '--max-payload-bytes'],
+])('refuses %j', (flags, named) => {
+  expect(() => configOf(flags, {})).toThrow(named)
+})
+
+it('believes a front on a unix socket only', () => {
+  const flags = { moduleId: 'a', root: '/x', behindFront: true }
+  expect(configOf({ ...flags, listen: 'unix:/run/a' }, {}).behindFront).toBe(true)
+  expect(() => configOf({ ...flags, listen: '127.0.0.1:80' }, {})).toThrow('--behind-front')
+  expect(configOf({ moduleId: 'a', root: '/x', listen: 'unix:/run/a' }, {}).behindFront).toBeUndefined()
+})
+
+it('takes a disk by flags, then the environment', () => {
+  const env = { FS_MODULE_ID: 'acme', FS_DISK: '/srv/acme.img', FS_DISK_SIZE: '64M', FS_LEDGER_ROOT: '/srv' }
+  expect(diskConfigOf({}, env)).toEqual({
+    moduleId: 'acme',
+    disk: '/srv/acme.img',
+    size: 64 * 2 ** 20,
+    listen: { host: '127.0.0.1', port: 8080 },
+    origin: undefined,
+  })
+  expect(diskConfigOf({ moduleId: 'b', disk: '/x.img', diskSize: '1G' }, {})).toMatchObject({
+    moduleId: 'b',
+    disk: '/x.img',
+    size: 2 ** 30,
+  })
+  expect(diskConfigOf({ moduleId: 'b', disk: '/x.img' }, {}).size).toBeUndefined()
+})
+
+it('knows the two envelopes, and which flags are whose', () => {
+  expect([envelopeOf({}, {}), envelopeOf({ envelope: 'b' }, { FS_ENVELOPE: 'a' })]).toEqual(['a', 'b'])
+  expect(envelopeOf({}, { FS_ENVELOPE: 'b' })).toBe('b')
+  expect(() => envelopeOf({ envelope: 'c' }, {})).toThrow('--envelope')
+  expect(() => diskConfigOf({ moduleId: 'a', disk: '/x', root: '/y' }, {})).toThrow('--root is for')
+  expect(() => diskConfigOf({ moduleId: 'a' }, {})).toThrow('--disk FILE')
+  expect(() => configOf({ moduleId: 'a', disk: '/x', root: '/y' }, {})).toThrow(
+    '--disk and --disk-size are for',
+  )
+  expect(() => configOf({ moduleId: 'a', root: '/y', diskSize: '1M' }, {})).toThrow('--disk and --disk-size')
+})
+
+it('has a file that says who may do what', () => {
+  const flags = { moduleId: 'a', root: '/x' }
+  expect(configOf({ ...flags, access: '/etc/a.json' }, {}).access).toBe('/etc/a.json')
+  expect(configOf(flags, { FS_ACCESS: '/etc/a.json' }).access).toBe('/etc/a.json')
+  expect(configOf(flags, {}).access).toBeUndefined()
+  const behind = { ...flags, behindFront: true, listen: 'unix:/run/a' }
+  expect(() => configOf(behind, { FS_ACCESS: '/etc/a.json' })).toThrow('--access')
+  // Rather not at all than without what was asked for.
+  expect(() => diskConfigOf({ moduleId: 'a', disk: '/x' }, { FS_ACCESS: '/etc/a.json' })).toThrow(
+    '--access is for',
+  )
+})
+
+it('knows where to listen', () => {
+  expect(parseListen('127.0.0.2:80')).toEqual({ host: '127.0.0.2', port: 80 })
+  expect(parseListen('localhost:80')).toEqual({ host: '127.0.0.1', port: 80 })
+  expect(parseListen('unix:/run/acme.sock')).toEqual({ path: '/run/acme.sock' })
+  expect(parseListen('[2001:db8::1]:80')).toEqual({ host: '2001:db8::1', port: 80 })
+  for (const bad of [
+    '8080',
+    ':8080',
+    '127.0.0.1',
+    '127.0.0.1:99999',
+    '::1:80',
+    'unix:',
+    '127.0.0.1:http',
+    'http://127.0.0.1:80',
+  ]) {
+    expect(() => parseListen(bad), bad).toThrow('--listen')
+  }
+})

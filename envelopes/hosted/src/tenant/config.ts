@@ -1,0 +1,174 @@
+/** What `service-fs serve` is told by flags or by the environment. */
+import { DEFAULT_LISTEN } from './serve-options.ts'
+import { resolve } from 'node:path'
+import { parseDiskSize } from '@service-fs/client/disk-size'
+import { DEFAULT_LIMITS } from '@service-fs/ledger/limits'
+import { isModuleId } from '@service-fs/format/module-id'
+import { parseDecimal } from '@service-fs/tlog/math'
+import { isKeyName } from '@service-fs/tlog/note'
+import { parseListen, type Listen } from '@service-fs/http/address'
+import { HostedError } from '@service-fs/http/errors'
+import type { AcceptSizes } from './mark-file.ts'
+import { IMMUTABLE_MODES, type ImmutableMode } from './immutable-modes.ts'
+import { inheritedSocket } from '@service-fs/http/socket-activation'
+
+interface Common {
+  moduleId: string
+  listen: Listen
+  /** As asked for; undefined: what the ledger has, or the default for a new one. */
+  origin: string | undefined
+  /** What an operator accepts although more was acknowledged. */
+  acceptSizes?: AcceptSizes
+}
+
+/** Of Envelope A. */
+export interface Config extends Common {
+  /** Absolute. Holds `<moduleId>/` and `.secret/<moduleId>/`. */
+  root: string
+  /** Whether only a front connects, which says who asks. */
+  behindFront?: boolean
+  /** Absolute: the file that says who may do what. Absent: whoever can connect may do everything. */
+  access?: string
+  /** The most that a record's payload may have; absent: the default. */
+  maxPayloadBytes?: number
+  /** Whether nothing is written to the ledger; see TenantOptions. */
+  readOnly?: boolean
+  /** Whether the clock may get any time ahead; absent: at most a day ahead of the time since the start. */
+  allowClockAhead?: boolean
+  /** Whether file attributes keep what is sealed from everybody; absent: off. */
+  immutable?: ImmutableMode
+}
+
+/** Of Envelope B. */
+export interface DiskConfig extends Common {
+  /** Absolute: the disk image. Beside it is `.secret/<moduleId>/`. */
+  disk: string
+  /** Bytes of the disk, a multiple of 512: makes the image where there is none. */
+  size: number | undefined
+}
+
+/** As commander gives them. */
+export interface ServeFlags {
+  envelope?: string | undefined
+  moduleId?: string | undefined
+  root?: string | undefined
+  disk?: string | undefined
+  diskSize?: string | undefined
+  listen?: string | undefined
+  origin?: string | undefined
+  behindFront?: boolean | undefined
+  access?: string | undefined
+  maxPayloadBytes?: string | undefined
+  immutable?: string | undefined
+  readOnly?: boolean | undefined
+  allowClockAhead?: boolean | undefined
+  acceptShorterTree?: string | undefined
+  acceptShorterAuditTree?: string | undefined
+}
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** Which envelope is asked for, by --envelope or FS_ENVELOPE; `a` by default. @throws HostedError `usage` */
+export function envelopeOf(flags: ServeFlags, env: Environment): 'a' | 'b' {
+  const envelope = flags.envelope ?? env['FS_ENVELOPE'] ?? 'a'
+  if (envelope === 'a' || envelope === 'b') return envelope
+  throw usage(`--envelope: expected a (files) or b (a disk image), found ${envelope}`)
+}
+
+/** Flags first, then FS_MODULE_ID, FS_LEDGER_ROOT, FS_LISTEN, FS_ORIGIN, FS_ACCESS, FS_IMMUTABLE. @throws HostedError `usage` */
+export function configOf(flags: ServeFlags, env: Environment): Config {
+  if (flags.disk !== undefined || flags.diskSize !== undefined)
+    throw usage('--disk and --disk-size are for --envelope b; --envelope a has --root')
+  const common = commonOf(flags, env)
+  const root = flags.root ?? env['FS_LEDGER_ROOT']
+  if (root === undefined || root === '')
+    throw usage('name the directory of the ledgers: --root DIR or FS_LEDGER_ROOT')
+  if (flags.behindFront === true && !('path' in common.listen))
+    throw usage('--behind-front: whoever connects is believed, so it takes --listen unix:/path')
+  const access = flags.access ?? env['FS_ACCESS']
+  if (flags.behindFront === true && access !== undefined)
+    throw usage('--behind-front: the front says who asks, so it takes no --access')
+  const immutable = flags.immutable ?? env['FS_IMMUTABLE']
+  return {
+    ...common,
+    root: resolve(root),
+    ...(flags.behindFront === true ? { behindFront: true } : {}),
+    ...(flags.allowClockAhead === true ? { allowClockAhead: true } : {}),
+    ...(access === undefined ? {} : { access: resolve(access) }),
+    ...(flags.maxPayloadBytes === undefined ? {} : { maxPayloadBytes: payloadBytes(flags.maxPayloadBytes) }),
+    ...(immutable === undefined ? {} : { immutable: immutableMode(immutable) }),
+    ...(flags.readOnly === true ? { readOnly: true } : {}),
+  }
+}
+
+function immutableMode(text: string): ImmutableMode {
+  const mode = IMMUTABLE_MODES.find((one) => one === text)
+  if (mode !== undefined) return mode
+  throw usage(`--immutable: expected ${IMMUTABLE_MODES.join(', ')}, found ${text}`)
+}
+
+/** May be less than the default, not more: what holds bodies and answers is made for that. */
+function payloadBytes(text: string): number {
+  const most = DEFAULT_LIMITS.maxPayloadBytes
+  const bytes = /^[1-9]\d{0,15}$/.test(text) ? Number(text) : Number.NaN
+  if (bytes <= most) return bytes
+  throw usage(`--max-payload-bytes: expected an integer from 1 to ${most}, found ${text}`)
+}
+
+/** Flags first, then FS_MODULE_ID, FS_DISK, FS_DISK_SIZE, FS_LISTEN, FS_ORIGIN. @throws HostedError `usage` */
+export function diskConfigOf(flags: ServeFlags, env: Environment): DiskConfig {
+  if (flags.root !== undefined) throw usage('--root is for --envelope a; --envelope b has --disk')
+  if (flags.behindFront === true) throw usage('--behind-front is for --envelope a')
+  if (flags.allowClockAhead === true) throw usage('--allow-clock-ahead is for --envelope a')
+  if ((flags.access ?? env['FS_ACCESS']) !== undefined) throw usage('--access is for --envelope a')
+  if (flags.maxPayloadBytes !== undefined) throw usage('--max-payload-bytes is for --envelope a')
+  if ((flags.immutable ?? env['FS_IMMUTABLE']) !== undefined) throw usage('--immutable is for --envelope a')
+  if (flags.readOnly === true) throw usage('--read-only is for --envelope a')
+  const common = commonOf(flags, env)
+  if (common.listen.fd !== undefined) throw usage('--listen systemd is for --envelope a')
+  const disk = flags.disk ?? env['FS_DISK']
+  if (disk === undefined || disk === '') throw usage('name the disk image: --disk FILE or FS_DISK')
+  const size = flags.diskSize ?? env['FS_DISK_SIZE']
+  return {
+    ...common,
+    disk: resolve(disk),
+    size: size === undefined ? undefined : parseDiskSize(size, '--disk-size'),
+  }
+}
+
+function commonOf(flags: ServeFlags, env: Environment): Common {
+  const moduleId = flags.moduleId ?? env['FS_MODULE_ID']
+  if (moduleId === undefined) throw usage('name the tenant: --module-id ID or FS_MODULE_ID')
+  if (!isModuleId(moduleId)) {
+    throw usage(`--module-id: expected lower-case letters, digits and hyphens, at most 63, found ${moduleId}`)
+  }
+  const origin = flags.origin ?? env['FS_ORIGIN']
+  if (origin !== undefined && !isKeyName(origin)) {
+    throw usage(
+      `--origin: expected a name without spaces and plus signs, such as example.org/ledger/${moduleId}`,
+    )
+  }
+  const where = flags.listen ?? env['FS_LISTEN'] ?? DEFAULT_LISTEN
+  const listen = where === 'systemd' ? inheritedSocket(env, process.pid) : parseListen(where)
+  return { moduleId, listen, origin, ...acceptOf(flags) }
+}
+
+function acceptOf({ acceptShorterTree, acceptShorterAuditTree }: ServeFlags): { acceptSizes?: AcceptSizes } {
+  if (acceptShorterTree === undefined && acceptShorterAuditTree === undefined) return {}
+  return {
+    acceptSizes: {
+      main: treeSize('--accept-shorter-tree', acceptShorterTree),
+      audit: treeSize('--accept-shorter-audit-tree', acceptShorterAuditTree),
+    },
+  }
+}
+
+function treeSize(flag: string, text: string | undefined): number | undefined {
+  const size = text === undefined ? undefined : parseDecimal(text)
+  if (size !== undefined || text === undefined) return size
+  throw usage(`${flag}: expected the number of entries that the ledger has, in decimal, found ${text}`)
+}
+
+function usage(message: string): HostedError {
+  return new HostedError('usage', message)
+}

@@ -1,0 +1,107 @@
+/** `service-fs serve --envelope a`: one tenant's ledger in a directory. */
+import { isLocalName } from '@service-fs/wire/host-name'
+import type { Guard, GuardOptions } from '@service-fs/access/guard'
+import { checkListen } from '@service-fs/access/listen-rule'
+import { OPEN } from '@service-fs/access/open'
+import { clockSource } from './clock-source.ts'
+import type { Config } from './config.ts'
+import { failedCredentials } from '../process/failed-credentials.ts'
+import { identityFor } from '../front/identity-headers.ts'
+import { startHttp, type HttpOptions, type HttpServer } from '@service-fs/http/http'
+import { createLog, type Logger } from '../process/log.ts'
+import type { Served } from './serve.ts'
+import { Metrics } from './metrics.ts'
+import { openTenant, type Tenant, type TenantOptions } from './tenant.ts'
+import { VERSION } from '../version.ts'
+import { watchedConnections } from '../process/watched-connections.ts'
+
+/** How long a stop waits for requests that are under way. */
+const DRAIN_MS = 10_000
+
+/** The front's group may connect as well: the directory of the socket says which group that is. */
+const FOR_FRONT = 0o660
+
+export interface Daemon extends Served {
+  readonly tenant: Tenant
+}
+
+/** Opens the ledger and listens. @throws what openTenant and startHttp throw; then nothing is left open */
+export async function start(config: Config, write: (line: string) => void): Promise<Daemon> {
+  const log = createLog({ name: 'tenant', tenant: config.moduleId, write })
+  const report = (error: unknown, requestId?: string): void => log.error(error, { request_id: requestId })
+  const metrics = new Metrics(config.moduleId)
+  const failures = failedCredentials(log, metrics.registry)
+  const guard = await guardOf(config, { log, report, failed: failures.add })
+  const crowd = watchedConnections(guard?.connections ?? {}, log, metrics.registry)
+  const warn: TenantOptions['warn'] = (message, fields) => log.warn(message, fields)
+  const tenant = await openTenant({ ...config, report, warn, metrics })
+  let http: HttpServer
+  try {
+    http = await startHttp(config.listen, {
+      wire: tenant.wire,
+      ...entrance(config, guard),
+      connections: crowd.connections,
+      answered: (method, status, seconds) => tenant.metrics.answered(method, status, seconds),
+      report,
+    })
+  } catch (error) {
+    await tenant.close()
+    throw error
+  }
+  sayClock(log)
+  const watch = guard?.watch({
+    tls: (tls) => http.updateTls(tls),
+    connections: (limits) => crowd.connections.update(limits),
+  })
+  log.info('listening', { url: http.url, version: VERSION, size: tenant.ledger.size })
+  let stopping: Promise<void> | undefined
+  const stop = async (): Promise<void> => {
+    log.info('stopping')
+    watch?.close()
+    tenant.wire.drain()
+    try {
+      await http.stop(DRAIN_MS)
+    } finally {
+      await tenant.close()
+    }
+    crowd.close()
+    failures.close()
+    log.info('stopped', { size: tenant.ledger.size })
+  }
+  const { dir, origin, vkey, auditVkey } = tenant
+  return {
+    tenant,
+    url: http.url,
+    origin,
+    vkey,
+    auditVkey,
+    place: { dir },
+    failed: tenant.failed,
+    ...(watch === undefined ? {} : { guarded: true, reload: () => watch.reload() }),
+    stop: () => (stopping ??= stop()),
+  }
+}
+
+/** From here on the clock may be a day ahead of the time that passes. */
+function sayClock(log: Logger): void {
+  const source = clockSource()
+  if (source !== undefined) log.info('the clock of the start is believed', { kept_by: source })
+  else log.info('the clock of the start is believed, although nothing here says that it is synchronized')
+}
+
+/** What checks credentials, if any are configured. @throws HostedError `access`; `usage` where it may not be listened */
+async function guardOf(config: Config, options: GuardOptions): Promise<Guard | undefined> {
+  if (config.access !== undefined)
+    return (await import('@service-fs/access/guard')).openGuard(config.access, config, options)
+  checkListen(config.listen, OPEN)
+  return undefined
+}
+
+/** Who gets in, and who they are. */
+function entrance({ moduleId, listen, behindFront }: Config, guard: Guard | undefined): Partial<HttpOptions> {
+  if (behindFront === true) return { authenticate: identityFor(moduleId), mode: FOR_FRONT }
+  // A browser sends no token by itself; where none is asked for, a page must not get in by its visitor's.
+  const accepts = 'path' in listen || guard?.open === false ? {} : { accepts: isLocalName }
+  if (guard === undefined) return accepts
+  return { ...accepts, authenticate: (raw) => guard.authenticate(raw), tls: guard.tls }
+}

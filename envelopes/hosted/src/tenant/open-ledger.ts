@@ -1,0 +1,165 @@
+/** Opens one of a tenant's ledgers from its directory: for writing, or for reading only. */
+import { join } from 'node:path'
+import { LedgerError } from '@service-fs/ledger/errors'
+import { Ledger } from '@service-fs/ledger/ledger'
+import type { LedgerLimits } from '@service-fs/ledger/limits'
+import type { StorageCapability } from '@service-fs/storage/capability'
+import { openPosixReadOnly, openPosixStorage } from '@service-fs/storage-posix/posix'
+import type { FileFlags } from '@service-fs/storage-posix/flags'
+import { nativeCrypto } from '@service-fs/native/native'
+import { verifierFromVkey, type KeySigner } from '@service-fs/tlog/keys'
+import type { Verifier } from '@service-fs/tlog/note'
+import { openRecordIndex } from './records/record-index.ts'
+import { indexProgress } from './index-progress.ts'
+import { openSigner, refuseUsed } from './keys.ts'
+import type { LogFields } from '../process/log.ts'
+import { MarkFile, type AcceptSizes } from './mark-file.ts'
+import type { LedgerName, Metrics } from './metrics.ts'
+import { nodeRuntime } from './runtime.ts'
+import { ServedLedger } from './served-ledger.ts'
+import { unwritableBecause, whyUnwritable } from './writable.ts'
+
+export interface LedgerPlace {
+  name: LedgerName
+  dir: string
+  origin: string
+  /** The file of its private key. */
+  key: string
+  /** Whether the key may be made. */
+  mayCreate: boolean
+  limits?: Partial<LedgerLimits>
+}
+
+export interface LedgerSettings {
+  metrics: Metrics
+  /** What sets file attributes; asked for each time it is opened for writing. @throws HostedError `immutable` */
+  flags: () => Promise<FileFlags | undefined>
+  /**
+   * Whether an operator has asked for reading only, and accepts a damaged tail: nothing is written to the main ledger then. Its audit
+   * sub-ledger is written to as long as it can be: what is not recorded is not shown.
+   */
+  readOnly: boolean
+  /** What an operator accepts although more was acknowledged, and the command that says so. */
+  acceptSizes: AcceptSizes
+  acceptCommand: (sizes: AcceptSizes) => string
+  warn: (message: string, fields: LogFields) => void
+  /** It takes appends again. */
+  again: () => void
+  /** Told when it can be opened neither way any more. */
+  failed: (error: unknown) => void
+}
+
+/** The lock of the tenant's directory is held by the caller. @throws as openTenant() */
+export function openLedger(place: LedgerPlace, settings: LedgerSettings): Promise<ServedLedger> {
+  const { name, dir } = place
+  const { readOnly, warn } = settings
+  const asked = new LedgerError('read-only', 'it was opened for reading only, as asked for (--read-only)')
+  let said: string | undefined
+  return ServedLedger.open({
+    writable: (stopped) => openWritable(place, settings, stopped),
+    readOnly: (why, known) => openForReading(place, settings, { why, known, damaged: readOnly }),
+    async unwritable(error) {
+      const why = await unwritableBecause(error, dir)
+      return why ?? (readOnly && isCorrupt(error) ? asked : undefined)
+    },
+    probe: () => whyUnwritable(dir),
+    onlyRead: readOnly && name === 'main' ? asked : undefined,
+    after: (ms, run) => nodeRuntime.after(ms, run),
+    changed(why, status) {
+      if (why === undefined) {
+        warn('the ledger takes appends again', { ledger: name, size: status.size })
+        settings.again()
+      } else if (status.reason !== said) {
+        warn('the ledger takes no appends', { ledger: name, size: status.size, reason: status.reason })
+      }
+      said = why === undefined ? undefined : status.reason
+    },
+    failed: settings.failed,
+  })
+}
+
+async function openWritable(
+  { name, dir, origin, key, mayCreate, limits }: LedgerPlace,
+  { metrics, flags, acceptSizes, acceptCommand, warn }: LedgerSettings,
+  stopped: (why: LedgerError) => void,
+): Promise<Ledger> {
+  const opened: { close(): Promise<void> }[] = []
+  try {
+    const synced = metrics.synced(name)
+    const storage = await openPosixStorage(dir, { flags: await flags(), lock: false, synced })
+    opened.push(storage)
+    if ((await storage.read('checkpoint')) === undefined) await refuseUsed(key, dir)
+    const signer = await openSigner(key, origin, mayCreate)
+    const identity = identityOf(metrics.timed(storage, name), signer)
+    const mark = markOf({ name, key, origin }, identity.verifiers, acceptCommand)
+    opened.push(mark)
+    const index = openRecordIndex(join(dir, 'cache', 'records'), {
+      report: (reason) => warn('the record index on disk', { ledger: name, reason }),
+    })
+    opened.push(index)
+    const ledger = await Ledger.open({
+      ...identity,
+      origin,
+      index,
+      mark,
+      acceptSize: acceptSizes[name],
+      observer: {
+        ...metrics.observer(name),
+        stopped,
+        accepted: ({ size, reason }) => warn('a tree was accepted', { ledger: name, size, reason }),
+        indexing: indexProgress(name, warn),
+      },
+      ...(limits === undefined ? {} : { limits }),
+    })
+    opened.push(ledger)
+    return ledger
+  } catch (error) {
+    for (const one of opened.reverse()) await one.close().catch(() => undefined)
+    throw error
+  }
+}
+
+/** The record index is made in memory: about 100 bytes a record. */
+async function openForReading(
+  { name, dir, origin, key, limits }: LedgerPlace,
+  { metrics, acceptCommand, warn }: LedgerSettings,
+  how: { why: LedgerError; known: number; damaged: boolean },
+): Promise<Ledger> {
+  const storage = await openPosixReadOnly(dir)
+  try {
+    const signer = await openSigner(key, origin, false)
+    const identity = identityOf(metrics.timed(storage, name), signer)
+    const options = {
+      ...identity,
+      origin,
+      mark: markOf({ name, key, origin }, identity.verifiers, acceptCommand),
+      observer: { ...metrics.observer(name), indexing: indexProgress(name, warn) },
+      ...(limits === undefined ? {} : { limits }),
+    }
+    return await Ledger.openReadOnly(options, how)
+  } catch (error) {
+    await storage.close()
+    throw error
+  }
+}
+
+function markOf(
+  { name, key, origin }: Pick<LedgerPlace, 'name' | 'key' | 'origin'>,
+  verifiers: Verifier[],
+  acceptCommand: LedgerSettings['acceptCommand'],
+): MarkFile {
+  return new MarkFile({ key, origin, verifiers, accept: (size) => acceptCommand({ [name]: size }) })
+}
+
+function identityOf(storage: StorageCapability, signer: KeySigner) {
+  return {
+    storage,
+    signer,
+    verifiers: [verifierFromVkey(signer.vkey, nativeCrypto)],
+    runtime: nodeRuntime,
+  }
+}
+
+function isCorrupt(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'corrupt'
+}

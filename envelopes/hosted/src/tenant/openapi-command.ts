@@ -1,0 +1,19 @@
+/** `service-fs openapi`: the wire as an OpenAPI document. */
+import type { Command } from 'commander'
+import type { Io } from '@service-fs/client/io'
+import { perform } from '@service-fs/client/perform'
+import { VERSION } from '../version.ts'
+
+export function addOpenApi(program: Command, io: Io): void {
+  program
+    .command('openapi')
+    .description('print the OpenAPI document of the HTTP interface, as JSON')
+    .option('--json', 'on one line')
+    .action((flags: { json?: boolean }) =>
+      perform(io, flags.json, async () => {
+        // Only now: to name the command is not to make the document.
+        const { openApi } = await import('@service-fs/wire/openapi')
+        await io.out(`${JSON.stringify(openApi(VERSION), undefined, flags.json === true ? 0 : 2)}\n`)
+      }),
+    )
+}

@@ -1,0 +1,185 @@
+import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { RecordIndexDamage, type RecordIndex } from '@service-fs/ledger/record-index'
+import { Random } from '@service-fs/storage/random'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { openRecordIndex } from './record-index.ts'
+import { DAMAGES, type Damage } from './testing.ts'
+
+let dir: string
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'index-'))
+})
+afterEach(() => rm(dir, { recursive: true, force: true }))
+
+it('sees every put at once, and keeps it', async () => {
+  const index = openRecordIndex(join(dir, 'cache/records'))
+  expect([index.size, index.root]).toEqual([0, undefined])
+  for (let i = 0; i < 1000; i++) {
+    index.put([{ id: `r${i}`, index: i }], i + 1, `root${i + 1}`)
+    expect(index.get(`r${i}`)).toBe(i)
+    if (i % 100 === 0) await Promise.resolve()
+  }
+  expect(index.get('nobody')).toBeUndefined()
+  await index.flush()
+  expect(index.get('r500')).toBe(500)
+  await index.close()
+
+  const again = openRecordIndex(join(dir, 'cache/records'))
+  expect([again.size, again.root]).toEqual([1000, 'root1000'])
+  for (let i = 0; i < 1000; i++) expect(again.get(`r${i}`)).toBe(i)
+  await again.clear()
+  expect([again.size, again.root, again.get('r1')]).toEqual([0, undefined, undefined])
+  again.put([{ id: '#', index: 7 }], 8, 'root8')
+  await again.close()
+  const third = openRecordIndex(join(dir, 'cache/records'))
+  expect([third.size, third.root, third.get('#'), third.get('r1')]).toEqual([8, 'root8', 7, undefined])
+  await third.close()
+})
+
+it('covers entries without a record of their own', async () => {
+  const index = openRecordIndex(dir)
+  index.put([], 5, 'root5')
+  await index.flush()
+  await index.close()
+  const again = openRecordIndex(dir)
+  expect(again.size).toBe(5)
+  await again.close()
+})
+
+it('removes what is no run', async () => {
+  const index = openRecordIndex(dir)
+  index.put([{ id: 'a', index: 0 }], 1, 'root')
+  await index.close()
+  await writeFile(join(dir, 'CURRENT'), 'nonsense')
+  await writeFile(join(dir, '0-1-00000000.run'), 'nonsense')
+  await writeFile(join(dir, '1-2-00000000.new'), 'cut short')
+  const reports: string[] = []
+  const again = openRecordIndex(dir, { report: (reason) => reports.push(reason) })
+  expect([again.size, again.root, again.get('a')]).toEqual([1, 'root', 0])
+  expect(reports).toHaveLength(1)
+  expect(await readdir(dir)).toHaveLength(1)
+  await again.close()
+})
+
+const root = (size: number): string => `root${size}`
+
+function fill(index: RecordIndex, to: number): void {
+  while (index.size < to)
+    index.put([{ id: `r${index.size}`, index: index.size }], index.size + 1, root(index.size + 1))
+}
+
+/** Asks for every record, and puts again whatever the index says that it lacks, as a ledger does. */
+function expectWhole(index: RecordIndex, entries: number): void {
+  for (let at = 0; at < entries;) {
+    fill(index, entries)
+    try {
+      const found = index.get(`r${at}`)
+      if (found !== at) throw new Error(`r${at}: expected ${at}, found ${found}`)
+      at += 1
+    } catch (error) {
+      if (!(error instanceof RecordIndexDamage)) throw error
+      expect(index.size).toBeLessThan(entries)
+      expect(index.root).toBe(index.size === 0 ? undefined : root(index.size))
+    }
+  }
+}
+
+it.each(Object.keys(DAMAGES))('misses nothing when %s in a run', async (name) => {
+  const random = new Random(1_234)
+  const damage = DAMAGES[name] as Damage
+  for (let round = 0; round < 8; round++) {
+    const cache = join(dir, String(round))
+    const index = openRecordIndex(cache, { runEntries: 300, report: () => undefined })
+    fill(index, 2_500)
+    await index.close()
+    const runs = await readdir(cache)
+    const path = join(cache, runs[random.below(runs.length)] as string)
+    const other = await readFile(join(cache, runs[random.below(runs.length)] as string))
+    // Before the start, and while the index is open.
+    const opened = round % 2 === 0 ? undefined : openRecordIndex(cache, { runEntries: 300 })
+    await writeFile(path, damage(await readFile(path), random, other))
+    const again = opened ?? openRecordIndex(cache, { runEntries: 300 })
+    expectWhole(again, 2_800)
+    await again.close()
+    const last = openRecordIndex(cache, { runEntries: 300 })
+    expectWhole(last, 2_800)
+    await last.close()
+  }
+})
+
+it('is put again when its directory is taken away while it is open', async () => {
+  const cache = join(dir, 'cache/records')
+  const index = openRecordIndex(cache, { runEntries: 100 })
+  fill(index, 1_000)
+  await index.flush()
+  await rm(join(dir, 'cache'), { recursive: true })
+  expectWhole(index, 1_500)
+  await index.close()
+  const again = openRecordIndex(cache, { runEntries: 100 })
+  expectWhole(again, 1_500)
+  await again.close()
+})
+
+it('takes no run that follows another ledger’s', async () => {
+  const [one, other] = [join(dir, 'one'), join(dir, 'other')]
+  for (const [cache, of] of [
+    [one, 'root'],
+    [other, 'else'],
+  ] as const) {
+    const index = openRecordIndex(cache, { runEntries: 100 })
+    for (let at = 0; at < 300; at++) index.put([{ id: `${of}${at}`, index: at }], at + 1, `${of}${at + 1}`)
+    await index.close()
+  }
+  for (const name of await readdir(one)) if (!name.startsWith('0-')) await rm(join(one, name))
+  for (const name of await readdir(other))
+    if (!name.startsWith('0-')) await copyFile(join(other, name), join(one, name))
+  const index = openRecordIndex(one)
+  expect(index.root).toBe(`root${index.size}`)
+  await index.close()
+})
+
+it('keeps in memory what a disk does not take', async () => {
+  await writeFile(join(dir, 'file'), '')
+  const reports: string[] = []
+  const index = openRecordIndex(join(dir, 'file/records'), {
+    runEntries: 100,
+    report: (reason) => reports.push(reason),
+  })
+  expectWhole(index, 1_000)
+  await index.flush()
+  expectWhole(index, 1_000)
+  expect(reports.length).toBeGreaterThan(0)
+  await index.close()
+})
+
+it('makes long runs of short ones while it is written', async () => {
+  const index = openRecordIndex(dir, { runEntries: 64 })
+  for (let size = 64; size <= 64 * 100; size += 64) {
+    fill(index, size)
+    await index.flush()
+  }
+  const deadline = Date.now() + 20_000
+  while ((await readdir(dir)).length > 8 && Date.now() < deadline)
+    await new Promise((go) => setTimeout(go, 20))
+  // 100 runs of one length have become those of the binary digits of 100, give or take.
+  expect((await readdir(dir)).length).toBeLessThanOrEqual(8)
+  expectWhole(index, 6_400)
+  await index.close()
+})
+
+it('finds in one run what stood in many', async () => {
+  const cache = join(dir, 'many')
+  for (let restart = 1; restart <= 40; restart++) {
+    const index = openRecordIndex(cache, { runEntries: 50 })
+    expect(index.size).toBe((restart - 1) * 73)
+    fill(index, restart * 73)
+    await index.flush()
+    await index.close()
+  }
+  const index = openRecordIndex(cache, { runEntries: 50 })
+  expectWhole(index, 40 * 73)
+  expect((await readdir(cache)).length).toBeLessThan(20)
+  await index.close()
+})

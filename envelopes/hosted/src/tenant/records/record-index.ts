@@ -1,0 +1,251 @@
+/**
+ * The record index on disk: runs in the ledger's cache/, made again from the ledger where they are not there or damaged.
+ *
+ * Records since the last run are in memory, and are scanned again after a crash. A run is a file that covers a range of the ledger
+ * and checks itself, so that no answer rests on what a disk lost: what does not fit its checksum is thrown away, with all after it.
+ */
+import { readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Hash } from '@service-fs/tlog/hash'
+import { RecordIndexDamage, type IndexedRecord, type RecordIndex } from '@service-fs/ledger/record-index'
+import { keyOf, Pending } from './pending.ts'
+import { PageDamage } from './page.ts'
+import { removeFile, Run } from './run.ts'
+import { FINISHED, mergeRuns, writeRun } from './write-run.ts'
+
+/** Entries that make a run. After a crash at most about twice as many are scanned again. */
+const RUN_ENTRIES = 16_384
+/** A run is at least this many times as long as all those after it together; else they become one. */
+const RATIO = 2
+
+export interface IndexOptions {
+  /** Receives why a run could not be written or was thrown away. */
+  report?: (reason: string) => void
+  /** Entries that make a run. Default: 16,384. */
+  runEntries?: number
+}
+
+/** Opens the index in `dir`, or begins one; what is damaged or belongs to no run is removed. Never throws: a disk that takes nothing leaves an index in memory. */
+export function openRecordIndex(dir: string, options: IndexOptions = {}): RecordIndex {
+  return new RunIndex(dir, options)
+}
+
+/** Opens the runs of `dir` that follow each other from the first entry on, and removes whatever else is there. */
+function openRuns(dir: string, report: (reason: string) => void): Run[] {
+  const found: Run[] = []
+  for (const name of namesIn(dir)) {
+    const path = join(dir, name)
+    if (!name.endsWith(FINISHED)) {
+      remove(path)
+      continue
+    }
+    try {
+      found.push(Run.open(path))
+    } catch (error) {
+      report(`${path}: ${messageOf(error)}; what it covers is read from the ledger again`)
+      removeFile(path)
+    }
+  }
+  const runs: Run[] = []
+  for (let next = follower(found, undefined); next !== undefined; next = follower(found, next))
+    runs.push(next)
+  for (const run of found) if (!runs.includes(run)) run.remove()
+  return runs
+}
+
+function remove(path: string): void {
+  try {
+    rmSync(path, { recursive: true, force: true })
+  } catch {
+    // The disk takes no changes: it is looked at again at the next start.
+  }
+}
+
+function namesIn(dir: string): string[] {
+  try {
+    return readdirSync(dir)
+  } catch {
+    return []
+  }
+}
+
+/** The longest run that begins where `last` ends. */
+function follower(runs: readonly Run[], last: Run | undefined): Run | undefined {
+  const [from, before] = [last?.head.to ?? 0, last?.head.root]
+  let longest: Run | undefined
+  for (const run of runs) {
+    if (run.head.from !== from || run.head.before !== before || run.entries === 0) continue
+    if (longest === undefined || run.entries > longest.entries) longest = run
+  }
+  return longest
+}
+
+class RunIndex implements RecordIndex {
+  readonly #dir: string
+  readonly #report: (reason: string) => void
+  readonly #runEntries: number
+  /** In the order of the entries that they cover. */
+  #runs: Run[]
+  /** Full, and to become runs, in order. */
+  #full: Pending[] = []
+  #pending: Pending
+  #writing: Promise<void> | undefined
+  #merging: Promise<void> | undefined
+  /** A run could not be written: none is tried before the index covers this many entries. */
+  #tryAt = 0
+  /** Changes when runs are thrown away: what was made of them does not count any more. */
+  #generation = 0
+  #isClosing = false
+
+  constructor(dir: string, { report, runEntries }: IndexOptions) {
+    this.#dir = dir
+    this.#report = report ?? (() => undefined)
+    this.#runEntries = runEntries ?? RUN_ENTRIES
+    this.#runs = openRuns(dir, this.#report)
+    this.#pending = this.#begin()
+  }
+
+  get size(): number {
+    return this.#pending.to
+  }
+
+  get root(): Hash | undefined {
+    return this.#pending.root
+  }
+
+  get(id: string): number | undefined {
+    const key = keyOf(id)
+    for (const run of this.#runs) {
+      const found = this.#findIn(run, key)
+      if (found !== undefined) return found
+    }
+    for (const full of this.#full) {
+      const found = full.get(id)
+      if (found !== undefined) return found
+    }
+    return this.#pending.get(id)
+  }
+
+  #findIn(run: Run, key: Buffer): number | undefined {
+    try {
+      return run.find(key)
+    } catch (error) {
+      this.#drop(run, error)
+      throw new RecordIndexDamage(`${run.path}: ${messageOf(error)}`, { cause: error })
+    }
+  }
+
+  put(records: readonly IndexedRecord[], size: number, root: Hash): void {
+    this.#pending.put(records, size, root)
+    if (this.#pending.entries >= this.#runEntries) this.#fill()
+  }
+
+  /** What is pending is to become a run. */
+  #fill(): void {
+    this.#full.push(this.#pending)
+    this.#pending = new Pending(this.#pending.to, this.#pending.root)
+    if (this.size >= this.#tryAt) this.#writing ??= this.#write().finally(() => (this.#writing = undefined))
+  }
+
+  async flush(): Promise<void> {
+    await this.#writing
+  }
+
+  async clear(): Promise<void> {
+    const [first] = this.#runs
+    if (first !== undefined) this.#drop(first, new Error('the index is not of this ledger'))
+    else this.#forget()
+    await this.#idle()
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosing) return
+    this.#isClosing = true
+    await this.#idle()
+    if (this.#pending.entries > 0) this.#full.push(this.#pending)
+    await this.#write()
+    for (const run of this.#runs) run.close()
+    this.#runs = []
+  }
+
+  async #idle(): Promise<void> {
+    await this.#writing
+    await this.#merging
+  }
+
+  /** An empty collection where the runs end. */
+  #begin(): Pending {
+    const last = this.#runs.at(-1)?.head
+    return new Pending(last?.to ?? 0, last?.root)
+  }
+
+  #forget(): void {
+    this.#generation += 1
+    this.#full = []
+    this.#pending = this.#begin()
+  }
+
+  /** Throws a run away that can't be read, and all that comes after it. */
+  #drop(run: Run, why: unknown): void {
+    const at = this.#runs.indexOf(run)
+    const dropped = this.#runs.splice(at)
+    this.#forget()
+    for (const one of dropped) one.remove()
+    this.#report(`${run.path}: ${messageOf(why)}; from entry ${run.head.from} on it is made again`)
+  }
+
+  /** Never rejects: what can't be written stays in memory. */
+  async #write(): Promise<void> {
+    for (let full = this.#full[0]; full !== undefined; full = this.#full[0]) {
+      const generation = this.#generation
+      try {
+        const run = await writeRun(this.#dir, full.range, full)
+        if (generation === this.#generation) {
+          this.#runs.push(run)
+          this.#full.shift()
+        } else run.remove()
+      } catch (error) {
+        this.#report(`no run could be written: ${messageOf(error)}`)
+        this.#tryAt = this.size + this.#runEntries
+        break
+      }
+      this.#merging ??= this.#merge().finally(() => (this.#merging = undefined))
+    }
+  }
+
+  /** Makes one run of those at the end that are short beside each other. Never rejects. */
+  async #merge(): Promise<void> {
+    for (let runs = this.#worthMerging(); runs.length > 1; runs = this.#worthMerging()) {
+      const generation = this.#generation
+      const isCalledOff = (): boolean => this.#isClosing || generation !== this.#generation
+      try {
+        const merged = await mergeRuns(this.#dir, runs, isCalledOff)
+        if (generation === this.#generation) {
+          this.#runs.splice(this.#runs.indexOf(runs[0] as Run), runs.length, merged)
+          for (const run of runs) run.remove()
+        } else merged.remove()
+      } catch (error) {
+        if (isCalledOff()) break
+        const [first] = runs
+        if (error instanceof PageDamage && first !== undefined) this.#drop(first, error)
+        else this.#report(`no run could be written: ${messageOf(error)}`)
+        break
+      }
+    }
+  }
+
+  #worthMerging(): Run[] {
+    if (this.#isClosing) return []
+    let from = this.#runs.length - 1
+    let entries = this.#runs[from]?.entries ?? 0
+    while (from > 0 && (this.#runs[from - 1] as Run).entries < RATIO * entries) {
+      from -= 1
+      entries += (this.#runs[from] as Run).entries
+    }
+    return this.#runs.slice(Math.max(0, from))
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

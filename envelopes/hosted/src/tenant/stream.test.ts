@@ -1,0 +1,167 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { connect, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { startHttp, type HttpOptions, type HttpServer } from '@service-fs/http/http'
+import { openTenant, type Tenant } from './tenant.ts'
+
+let root: string
+let tenant: Tenant
+let http: HttpServer
+const answered: string[] = []
+const reports: unknown[] = []
+const sockets: Socket[] = []
+
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'stream-'))
+  tenant = await openTenant({ moduleId: 'acme', root })
+  ;[answered.length, reports.length] = [0, 0]
+  http = await serve()
+})
+afterEach(async () => {
+  for (const socket of sockets.splice(0)) socket.destroy()
+  tenant.wire.drain()
+  await http.stop(100)
+  await tenant.close()
+  await rm(root, { recursive: true, force: true })
+})
+
+function serve(options: Partial<HttpOptions> = {}): Promise<HttpServer> {
+  return startHttp(
+    { host: '127.0.0.1', port: 0 },
+    {
+      wire: tenant.wire,
+      answered: (method, status) => answered.push(`${method} ${status}`),
+      report: (error) => reports.push(error),
+      ...options,
+    },
+  )
+}
+
+/** A connection that has asked; what it has got. */
+async function asking(
+  target: string,
+  { method = 'GET', headers = '' } = {},
+): Promise<{ socket: Socket; text: () => string; ended: Promise<void> }> {
+  const socket = connect(Number(new URL(http.url).port), '127.0.0.1')
+  sockets.push(socket)
+  socket.on('error', () => undefined)
+  let text = ''
+  socket.on('data', (chunk: Buffer) => (text += chunk.toString('latin1')))
+  const ended = new Promise<void>((resolve) => socket.once('close', () => resolve()))
+  socket.write(
+    `${method} ${target} HTTP/1.1\r\nHost: localhost\r\nX-Foundry-Module-ID: acme\r\n${headers}\r\n`,
+  )
+  return { socket, text: () => text, ended }
+}
+
+async function until(done: () => boolean): Promise<void> {
+  for (let tries = 0; !done(); tries++) {
+    if (tries > 500) throw new Error('it did not come to pass')
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
+
+async function append(id: string, bytes: number): Promise<void> {
+  await tenant.ledger.append([{ id, type: 'text/plain', payload: new Uint8Array(bytes).fill(0x61) }])
+}
+
+describe('an answer that goes on', () => {
+  it('begins at once, shows what comes as it comes, uncompressed', async () => {
+    const { text } = await asking('/v1/follow', { headers: 'Accept-Encoding: gzip\r\n' })
+    await until(() => text().includes('retry: 1000'))
+    expect(text()).not.toMatch(/content-encoding|content-length/i)
+    expect(text()).toMatch(/\r\nconnection: close\r\n/i)
+    await append('a', 5000)
+    await until(() => text().includes('"payload_id":"a"'))
+    expect([answered, tenant.wire.followers]).toEqual([['GET 200'], 1])
+  })
+
+  it('does not begin for HEAD, whose connection goes on', async () => {
+    const { socket, text } = await asking('/v1/follow', { method: 'HEAD' })
+    await until(() => text().endsWith('\r\n\r\n'))
+    expect(text()).toMatch(/^HTTP\/1\.1 200 OK\r\ncontent-type: text\/event-stream\r\n/)
+    socket.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n')
+    await until(() => text().includes('{"alive":true}'))
+    expect([answered, tenant.wire.followers]).toEqual([['HEAD 200', 'GET 200'], 0])
+  })
+
+  it('is over when the client goes, and that is no error', async () => {
+    for (const leave of [
+      (s: Socket) => s.destroy(),
+      (s: Socket) => s.resetAndDestroy(),
+      (s: Socket) => s.end(),
+    ]) {
+      const { socket, text } = await asking('/v1/follow')
+      await until(() => text().includes('retry'))
+      expect(tenant.wire.followers).toBe(1)
+      leave(socket)
+      await until(() => tenant.wire.followers === 0)
+    }
+    const sent = await asking('/v1/follow')
+    sent.socket.destroy()
+    await until(() => tenant.wire.followers === 0)
+    expect(reports).toEqual([])
+  })
+
+  it('is not read for while the client does not take it', async () => {
+    const { socket, text } = await asking('/v1/follow')
+    await until(() => text().includes('retry'))
+    socket.pause()
+    for (let i = 0; i < 24; i++) await append(`big ${i}`, 1_000_000)
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    // Its opening, and the few batches that fit into what the two sides of a connection hold.
+    expect(tenant.audit.size).toBeLessThan(16)
+    socket.resume()
+    await until(() => text().includes('"payload_id":"big 23"'))
+    for (let i = 0; i < 24; i++) expect(text()).toContain(`"payload_id":"big ${i}"`)
+  })
+
+  it('is brought to its end by a stop, with when to come again; one that is not taken is not waited for', async () => {
+    const [reader, stalled] = [await asking('/v1/follow'), await asking('/v1/follow')]
+    await until(() => reader.text().includes('retry') && stalled.text().includes('retry'))
+    stalled.socket.pause()
+    for (let i = 0; i < 12; i++) await append(`big ${i}`, 1_000_000)
+    await until(() => reader.text().includes('"payload_id":"big 11"'))
+    const started = performance.now()
+    tenant.wire.drain()
+    await http.stop(10_000)
+    expect(performance.now() - started).toBeLessThan(2000)
+    await reader.ended
+    expect(reader.text().endsWith('retry: 1000\n\n\r\n0\r\n\r\n')).toBe(true)
+    expect(reports).toEqual([])
+  })
+
+  it('goes on for as long as something comes, and is cut off when nothing is taken', async () => {
+    const piece = { size: 1 }
+    const made: number[] = []
+    async function* pieces(): AsyncGenerator<Uint8Array> {
+      for (;;) {
+        await new Promise((resolve) => setTimeout(resolve, 100))
+        made.push(piece.size)
+        yield new Uint8Array(piece.size).fill(0x3a)
+      }
+    }
+    const handle = async (): ReturnType<typeof tenant.wire.handle> => ({
+      status: 200,
+      headers: {},
+      body: pieces(),
+    })
+    await http.stop(100)
+    http = await serve({ wire: { ...tenant.wire, handle }, idleTimeout: 500 })
+    const { socket, ended } = await asking('/')
+    await until(() => made.length >= 15)
+    expect(socket.destroyed).toBe(false)
+    piece.size = 4_000_000
+    socket.pause()
+    const stalled = performance.now()
+    await until(() => made.at(-1) === piece.size)
+    for (let before = -1; before !== made.length; await new Promise((resolve) => setTimeout(resolve, 800)))
+      before = made.length
+    socket.resume()
+    await ended
+    expect(performance.now() - stalled).toBeLessThan(5000)
+    expect(reports).toEqual([])
+  })
+})

@@ -1,0 +1,235 @@
+/** One tenant: its storage with the lock, its ledger, the audit sub-ledger, and the wire over both. */
+import { randomUUID } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { LedgerError } from '@service-fs/ledger/errors'
+import { Readiness } from '@service-fs/ledger/readiness'
+import { nativeCodec } from '@service-fs/native/native'
+import type { FileFlags } from '@service-fs/storage-posix/flags'
+import { lockLedger, openPosixReadOnly } from '@service-fs/storage-posix/posix'
+import type { Answer, Call } from '@service-fs/wire/call'
+import { createWire, type Wire } from '@service-fs/wire/handle'
+import { CODINGS } from '@service-fs/http/gunzip-body'
+import { flagsSetter, type FlagsSetter } from './immutable.ts'
+import type { ImmutableMode } from './immutable-modes.ts'
+import { AUDIT_KEY, LEDGER_KEY, secretDir } from './keys.ts'
+import type { LogFields } from '../process/log.ts'
+import { acceptCommand, type AcceptSizes } from './mark-file.ts'
+import { Metrics } from './metrics.ts'
+import { openLedger } from './open-ledger.ts'
+import { chooseOrigin } from './origin.ts'
+import { Protections } from './protections.ts'
+import { watchReady } from '../process/ready-metric.ts'
+import { nodeRuntime } from './runtime.ts'
+import type { ServedLedger } from './served-ledger.ts'
+import { VERSION } from '../version.ts'
+
+export interface TenantOptions {
+  moduleId: string
+  root: string
+  /** As asked for; undefined: what the ledger has, or the default for a new one. */
+  origin?: string | undefined
+  /** The most that a record's payload may have; undefined: the default. */
+  maxPayloadBytes?: number | undefined
+  /** Whether file attributes are set on what is sealed. Default: off. */
+  immutable?: ImmutableMode | undefined
+  /** Whether a supervisor started this process, who sets them. */
+  behindFront?: boolean | undefined
+  /** Whether to write nothing to the ledger, and to show a damaged one as far as it is whole. Default false. */
+  readOnly?: boolean | undefined
+  /** Whether the clock may get any time ahead. Default: at most a day ahead of the time since the start. */
+  allowClockAhead?: boolean | undefined
+  /** What an operator accepts although more was acknowledged. */
+  acceptSizes?: AcceptSizes | undefined
+  /** Told of what an operator should know. */
+  warn?: (message: string, fields: LogFields) => void
+  /** Where what the ledgers do is counted; default: metrics of its own. */
+  metrics?: Metrics
+  /** Told of errors that became a 5xx answer. */
+  report?: (error: unknown, requestId?: string) => void
+}
+
+export interface Tenant {
+  readonly dir: string
+  readonly origin: string
+  readonly vkey: string
+  /** That of the audit sub-ledger. */
+  readonly auditVkey: string
+  readonly wire: Wire
+  readonly ledger: ServedLedger
+  readonly audit: ServedLedger
+  readonly metrics: Metrics
+  /** Rejects when one of them can be neither written nor read any more. */
+  readonly failed: Promise<never>
+  /** A clean stop of both ledgers. */
+  close(): Promise<void>
+}
+
+/**
+ * Opens `<root>/<moduleId>`, or makes it, keys included. Where its disk is full or can only be read, it is opened for reading only, and
+ * for writing as soon as the disk takes writes.
+ * @throws HostedError `key`, `usage` (another origin than the ledger's), `immutable`; StorageError `locked`, `io`, `full`, `read-only`;
+ *   LedgerError `corrupt`; `not-found`: there is no ledger to be read only
+ */
+export async function openTenant(options: TenantOptions): Promise<Tenant> {
+  const dir = join(options.root, options.moduleId)
+  if (options.readOnly === true && !existsSync(dir))
+    throw new LedgerError('not-found', `${dir}: no ledger is here`)
+  const lock = await lockLedger(dir, { write: options.readOnly !== true })
+  const opened: { close(): Promise<void> }[] = [{ close: () => lock.release() }]
+  try {
+    const tenant = await openLocked(options, dir, opened)
+    const close = async (): Promise<void> => {
+      try {
+        await tenant.close()
+      } finally {
+        await lock.release()
+      }
+    }
+    return { ...tenant, close }
+  } catch (error) {
+    for (const one of opened.reverse()) await one.close().catch(() => undefined)
+    throw error
+  }
+}
+
+/** `opened`: gets what is to be closed when it fails. */
+async function openLocked(
+  options: TenantOptions,
+  dir: string,
+  opened: { close(): Promise<void> }[],
+): Promise<Tenant> {
+  const { root, moduleId, maxPayloadBytes, readOnly = false } = options
+  const metrics = options.metrics ?? new Metrics(moduleId)
+  const stored = await storedOrigin(dir)
+  const origin = chooseOrigin(stored, options)
+  const secret = secretDir(root, moduleId)
+  const auditDir = join(dir, 'audit')
+  const attributes = new Attributes(options, dir)
+  let fail!: (error: unknown) => void
+  const failed = new Promise<never>((_, reject) => (fail = reject))
+  failed.catch(() => undefined)
+  const settings = {
+    metrics,
+    flags: () => attributes.flags(),
+    readOnly,
+    acceptSizes: options.acceptSizes ?? {},
+    acceptCommand: (sizes: AcceptSizes) => acceptCommand({ moduleId, root }, sizes),
+    warn: options.warn ?? (() => undefined),
+    again: () => protections?.start((error) => options.report?.(error)),
+    failed: fail,
+  }
+  const mayCreate = stored === undefined && !readOnly
+  const clock = options.allowClockAhead === true ? { clockAheadMs: Number.POSITIVE_INFINITY } : {}
+  const place = { mayCreate, origin: `${origin}/audit`, key: join(secret, AUDIT_KEY), limits: clock }
+  let protections: Protections | undefined
+  // The audit ledger first: who finds the ledger finds its audit.
+  const audit = await openLedger({ ...place, name: 'audit', dir: auditDir }, settings)
+  opened.push(audit)
+  const limits = maxPayloadBytes === undefined ? clock : { ...clock, maxPayloadBytes }
+  const main = { ...place, limits, origin, key: join(secret, LEDGER_KEY) }
+  const ledger = await openLedger({ ...main, name: 'main', dir }, settings)
+  opened.push(ledger)
+  metrics.watch({ main: ledger, audit }, dir)
+  watchReady(metrics.registry, { main: ledger, audit })
+  const found = (protections = new Protections(
+    [
+      { dir, sealed: () => ledger.status().sealed },
+      { dir: auditDir, sealed: () => audit.status().sealed },
+    ],
+    () => attributes.setter,
+  ))
+  found.start((error) => options.report?.(error))
+  const wire = wireOf(options, ledger, audit, metrics, found)
+  metrics.followers(() => wire.followers)
+  const close = async (): Promise<void> => {
+    await found.close()
+    await closeBoth(audit, ledger)
+  }
+  return {
+    dir,
+    origin,
+    vkey: ledger.vkeys[0] ?? '',
+    auditVkey: audit.vkeys[0] ?? '',
+    wire,
+    ledger,
+    audit,
+    metrics,
+    failed,
+    close,
+  }
+}
+
+/** What sets file attributes on the tenant's files. A disk that takes no writes takes none either, so it is looked for again. */
+class Attributes {
+  readonly #options: TenantOptions
+  readonly #dir: string
+  setter: FlagsSetter
+
+  constructor(options: TenantOptions, dir: string) {
+    this.#options = options
+    this.#dir = dir
+    const reason = options.readOnly === true ? 'opened for reading only (--read-only)' : 'not found out yet'
+    this.setter = { by: 'nobody', reason }
+  }
+
+  /** @throws HostedError `immutable` */
+  async flags(): Promise<FileFlags | undefined> {
+    const { immutable = 'off', behindFront } = this.#options
+    if (this.setter.by !== 'nobody') return this.setter.flags
+    const supervised = behindFront === true && process.send !== undefined
+    this.setter = await flagsSetter(immutable, this.#dir, supervised)
+    return this.setter.flags
+  }
+}
+
+async function closeBoth(audit: ServedLedger, ledger: ServedLedger): Promise<void> {
+  try {
+    await audit.close()
+  } finally {
+    await ledger.close()
+  }
+}
+
+/** The origin of the ledger that is there, if one is. */
+async function storedOrigin(dir: string): Promise<string | undefined> {
+  const storage = await openPosixReadOnly(dir)
+  try {
+    const bytes = await storage.read('origin')
+    return bytes === undefined ? undefined : nativeCodec.utf8Decode(bytes).replace(/\n$/, '')
+  } finally {
+    await storage.close()
+  }
+}
+
+function wireOf(
+  options: TenantOptions,
+  ledger: ServedLedger,
+  audit: ServedLedger,
+  metrics: Metrics,
+  protections: Protections,
+): Wire {
+  const readiness = new Readiness(ledger, audit)
+  let answerMcp: ((call: Call) => Promise<Answer>) | undefined
+  return createWire({
+    moduleId: options.moduleId,
+    ledger,
+    audit,
+    codec: nativeCodec,
+    now: () => Date.now(),
+    after: (ms, run) => nodeRuntime.after(ms, run),
+    requestId: () => randomUUID(),
+    metrics: async () => ({ contentType: metrics.contentType, text: await metrics.text() }),
+    ready: async () => ({ ...readiness.now(), protections: await protections.now() }),
+    // Loaded when it is asked for: most tenants never are.
+    async mcp(call) {
+      const { mcpServer } = await import('../mcp/server.ts')
+      answerMcp ??= mcpServer(call)
+      return answerMcp(call)
+    },
+    codings: CODINGS,
+    version: VERSION,
+    ...(options.report === undefined ? {} : { report: options.report }),
+    limits: { maxPayload: ledger.limits.maxPayloadBytes, maxBatch: ledger.limits.maxBatchRecords },
+  })
+}

@@ -1,0 +1,83 @@
+/** Changes the file of tokens: one change at a time, whole or not at all, for its owner only. */
+import { lstat, open, realpath, unlink, type FileHandle } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { codeOf } from '@service-fs/client/errors'
+import { replaceFile } from '../tenant/durable.ts'
+import { HostedError } from '@service-fs/http/errors'
+import { readTokens, type StoredToken } from '@service-fs/access/tokens'
+
+/** How long a change waits for another one, in milliseconds. */
+const PATIENCE_MS = 5000
+
+/**
+ * Gives the tokens that are there to `change` and keeps what it returns; resolves with that. There are none in a file that is not there.
+ * The file's owner stays its owner, so that root may change what a daemon of another user reads.
+ * @throws HostedError `access`; what `change` throws: then nothing is written
+ */
+export async function changeTokens<T extends readonly StoredToken[]>(
+  path: string,
+  change: (tokens: readonly StoredToken[]) => T,
+): Promise<T> {
+  const file = await target(path)
+  const lock = await takeLock(`${file}.lock`)
+  try {
+    const isThere = await exists(file)
+    const tokens = change(isThere ? await readTokens(file) : [])
+    await replace(file, `${JSON.stringify({ tokens }, undefined, 2)}\n`, isThere)
+    return tokens
+  } finally {
+    await lock.close()
+    await unlink(`${file}.lock`)
+  }
+}
+
+/** Behind a link is the file itself. */
+async function target(path: string): Promise<string> {
+  try {
+    return await realpath(path)
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return path
+    throw failed(path, error)
+  }
+}
+
+async function takeLock(path: string): Promise<FileHandle> {
+  const end = Date.now() + PATIENCE_MS
+  for (;;) {
+    try {
+      return await open(path, 'wx', 0o600)
+    } catch (error) {
+      if (codeOf(error) !== 'EEXIST') throw failed(path, error)
+      if (Date.now() > end)
+        throw new HostedError(
+          'access',
+          `${path}: another change of the tokens is under way; if none is (it was killed), remove this file`,
+        )
+    }
+    await sleep(20)
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await lstat(path)
+    return true
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return false
+    throw failed(path, error)
+  }
+}
+
+async function replace(path: string, text: string, isThere: boolean): Promise<void> {
+  try {
+    await replaceFile(path, text, isThere ? await lstat(path) : undefined)
+  } catch (error) {
+    throw failed(path, error)
+  }
+}
+
+function failed(path: string, error: unknown): HostedError {
+  return new HostedError('access', `${path}: ${error instanceof Error ? error.message : 'failed'}`, {
+    cause: error,
+  })
+}

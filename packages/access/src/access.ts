@@ -1,0 +1,195 @@
+/**
+ * Who asks, and what they may do: from a request's credentials to a subject and its roles, before anything else of the request is looked
+ * at. A bearer token in `Authorization` counts alone; without one the client certificate of a TLS connection does.
+ */
+import { addressKey } from '@service-fs/http/address'
+import type { IncomingMessage } from 'node:http'
+import { splitTarget } from '@service-fs/wire/request'
+import { Problem } from '@service-fs/wire/problem'
+import { createMatcher, ROUTES, type Route } from '@service-fs/wire/routes'
+import { shorten, splitTenant } from '@service-fs/wire/tenant'
+import { HostedError } from '@service-fs/http/errors'
+import type { Identity } from '@service-fs/http/identity'
+import { authorizationOf } from './authorization.ts'
+import { Certificates } from './certificates.ts'
+import { invalidToken } from './invalid-token.ts'
+import { Limits } from './limits.ts'
+import { IssuerSet } from './oidc.ts'
+import { isOpen } from './open.ts'
+import type { Principal } from './principal.ts'
+import type { AccessSettings } from './settings.ts'
+import { Standing, type Held } from './standing.ts'
+import { stateOf, tokenId, TokenTable } from './tokens.ts'
+
+export interface Access {
+  /** Whether no credentials are configured. */
+  readonly open: boolean
+  /**
+   * Who asks this (`token:<name>`, `oidc:<issuer>#<subject>`, `cert:<name>`, `anonymous`), with the roles for that tenant; or why it is not answered: 401 `unauthenticated`, 403 `forbidden` (nothing is granted for that tenant), 429
+   * `rate-limited`, 503 `issuer-unavailable`. `moduleId` is the tenant that the request names; undefined: none, so `/healthz` and `/readyz` are
+   * anybody's, and anything else takes roles that were granted for all tenants. Never rejects for what a client sends.
+   */
+  check(raw: IncomingMessage, moduleId: string | undefined): Promise<Identity | Problem>
+  /** Decides by other settings from now on. @throws HostedError `access`: they ask for no credentials, and those before did */
+  update(settings: AccessSettings): void
+}
+
+export interface AccessOptions {
+  /** Milliseconds since 1970. */
+  now?: () => number
+  /** Told why an issuer's keys can't be had; never of a token. */
+  report?: (error: unknown) => void
+  /** Told of each request without valid credentials: from which address, and whose token it would be, where it names one that is known. */
+  failed?: (address: string, subject: string | undefined) => void
+}
+
+export function createAccess(settings: AccessSettings, options: AccessOptions = {}): Access {
+  return new Gate(settings, options)
+}
+
+const ANONYMOUS = 'anonymous'
+
+class Gate implements Access {
+  readonly #now: () => number
+  readonly #issuers: IssuerSet
+  readonly #limits: Limits
+  readonly #failed: AccessOptions['failed']
+  readonly #standing: Standing = new Standing((held) => this.#stillMay(held))
+  #open: boolean
+  #tokens: TokenTable
+  #certificates: Certificates
+
+  constructor(settings: AccessSettings, options: AccessOptions) {
+    this.#now = options.now ?? Date.now
+    this.#issuers = new IssuerSet(settings.oidc, { now: this.#now, report: options.report })
+    this.#limits = new Limits(settings.rate)
+    this.#failed = options.failed
+    this.#open = isOpen(settings)
+    this.#tokens = new TokenTable(settings.tokens ?? [])
+    this.#certificates = new Certificates(settings.certificates)
+  }
+
+  get open(): boolean {
+    return this.#open
+  }
+
+  update(settings: AccessSettings): void {
+    const open = isOpen(settings)
+    if (open && !this.#open)
+      throw new HostedError(
+        'access',
+        'access: expected credentials, as before; found none: to open it to everybody, start it again',
+      )
+    this.#issuers.update(settings.oidc)
+    this.#limits.update(settings.rate)
+    this.#open = open
+    this.#tokens = new TokenTable(settings.tokens ?? [])
+    this.#certificates = new Certificates(settings.certificates)
+    void this.#standing.review()
+  }
+
+  async check(raw: IncomingMessage, moduleId: string | undefined): Promise<Identity | Problem> {
+    const route = routeOf(raw)
+    if (moduleId === undefined && route?.permission === 'anybody')
+      return { subject: ANONYMOUS, roles: this.#open ? undefined : [] }
+    const address = addressKey(raw.socket.remoteAddress)
+    if (this.#open) {
+      return (await this.#limits.request(address)) ?? { subject: ANONYMOUS, roles: undefined }
+    }
+    const known = await this.#principal(raw)
+    if (known instanceof Problem) {
+      if (known.code !== 'unauthenticated') return known
+      this.#failed?.(address, this.#claimed(raw))
+      return (await this.#limits.failure(address)) ?? known
+    }
+    const limited = await this.#limits.request(known.subject)
+    if (limited !== undefined) return limited
+    const identity = granted(known, moduleId, route)
+    if (isEndless(route) && !(identity instanceof Problem)) this.#standing.add({ raw, moduleId })
+    return identity
+  }
+
+  /** Whether a request that was let through would be now. What says nothing of the subject changes nothing. */
+  async #stillMay({ raw, moduleId }: Held): Promise<boolean> {
+    const known = await this.#principal(raw)
+    if (known instanceof Problem) return known.code !== 'unauthenticated'
+    const identity = granted(known, moduleId, routeOf(raw))
+    return !(identity instanceof Problem) && isAmong(identity, routeOf(raw))
+  }
+
+  /** Whose token it would be that was not good. */
+  #claimed(raw: IncomingMessage): string | undefined {
+    const text = authorizationOf(raw)
+    const name = typeof text === 'string' ? this.#tokens.nameOf(text) : undefined
+    return name === undefined ? undefined : `token:${name}`
+  }
+
+  async #principal(raw: IncomingMessage): Promise<Principal | Problem> {
+    const token = authorizationOf(raw)
+    if (token instanceof Problem) return token
+    if (token === undefined)
+      return this.#certificates.principal(raw.socket) ?? new Problem('unauthenticated', NONE)
+    if (tokenId(token) !== undefined) return this.#ownToken(token)
+    return this.#issuers.principal(token)
+  }
+
+  #ownToken(text: string): Principal | Problem {
+    const token = this.#tokens.find(text)
+    if (token === undefined) return invalidToken('this token is not known here')
+    const state = stateOf(token, this.#now())
+    if (state !== 'valid') return invalidToken(`the token ${token.id} is ${state}`)
+    return { subject: `token:${token.name}`, grants: [token] }
+  }
+}
+
+const NONE =
+  'this takes credentials: a bearer token in Authorization, or a client certificate where they are configured'
+
+/** The roles for the tenant; without one, those for all tenants, which a route without a tenant must be among. */
+function granted(
+  { subject, grants }: Principal,
+  moduleId: string | undefined,
+  route: Route | undefined,
+): Identity | Problem {
+  const fitting = grants.filter(({ tenant }) => tenant === '*' || tenant === moduleId)
+  const roles = [...new Set(fitting.flatMap((grant) => grant.roles))]
+  const identity = { subject, roles }
+  if (moduleId !== undefined && roles.length === 0)
+    return new Problem('forbidden', `${subject} has no role for the tenant ${shorten(moduleId)}`, {
+      supplied: 'none',
+    })
+  if (moduleId !== undefined || route === undefined || route.tenant || isAmong(identity, route))
+    return identity
+  return new Problem('forbidden', `this takes a role for all tenants (*), which ${subject} does not have`, {
+    supplied: roles.join(', ') || 'none',
+  })
+}
+
+/** Whether one of the roles is one that the route takes. */
+function isAmong({ roles }: Identity, route: Route | undefined): boolean {
+  const permission = route?.permission
+  if (permission === undefined || permission === 'anybody') return true
+  return permission.some((role) => roles?.includes(role) === true)
+}
+
+/** Whether an answer goes on until somebody ends it. */
+function isEndless(route: Route | undefined): boolean {
+  return route?.pattern === '/v1/follow'
+}
+
+/** Whether a request is for what needs no credentials. */
+export function isForAnybody(raw: IncomingMessage): boolean {
+  return routeOf(raw)?.permission === 'anybody'
+}
+
+const match = createMatcher(ROUTES)
+
+/** The route that a request is for, whichever tenant it names. */
+function routeOf(raw: IncomingMessage): Route | undefined {
+  try {
+    return match(splitTenant(splitTarget(raw.url ?? '').path).path)?.route
+  } catch {
+    // A tenant's name that is not percent-encoded UTF-8 is refused by the wire.
+    return undefined
+  }
+}

@@ -1,0 +1,70 @@
+/** What stands before one tenant's ledger when `serve` is given `--access`. */
+import type { Listen } from '@service-fs/http/address'
+import type { IncomingMessage } from 'node:http'
+import type { Problem } from '@service-fs/wire/problem'
+import type { Identity } from '@service-fs/http/identity'
+import type { ConnectionsConfig } from '@service-fs/http/connections'
+import type { TlsMaterial } from '@service-fs/http/listener'
+import { createAccess, isForAnybody, type AccessOptions } from './access.ts'
+import { readAccessFile } from './access-file.ts'
+import { logAccess, logChanges, logRefused, type AccessLog } from './changes.ts'
+import { checkListen, checkReload } from './listen-rule.ts'
+import { loadAccess } from './settings.ts'
+import { watchAccess, type AccessWatch } from './watch.ts'
+
+export interface GuardOptions {
+  /** Takes a line for each change. */
+  log: AccessLog
+  report: (error: unknown) => void
+  failed?: AccessOptions['failed']
+}
+
+export interface Guard {
+  /** Whether no credentials are configured. */
+  readonly open: boolean
+  /** Absent: plain HTTP. A unix socket has none. */
+  readonly tls?: TlsMaterial
+  authenticate(raw: IncomingMessage): Promise<Identity | Problem>
+  /** How many connections there may be, as it is configured at the start. */
+  readonly connections: ConnectionsConfig
+  /** Takes changes of the files from now on. */
+  watch(taken: Taken): AccessWatch
+}
+
+/** What is told of changes that are in force. */
+export interface Taken {
+  tls(tls: TlsMaterial): void
+  connections(config: ConnectionsConfig): void
+}
+
+/** Reads what the file names. @throws HostedError `access`; `usage` where it may not be listened */
+export async function openGuard(
+  file: string,
+  { moduleId, listen }: { moduleId: string; listen: Listen },
+  { log, report, failed }: GuardOptions,
+): Promise<Guard> {
+  const { access: config, tls, base } = await readAccessFile(file)
+  let settings = await loadAccess(config, tls, base)
+  checkListen(listen, settings)
+  const access = createAccess(settings, { report, ...(failed === undefined ? {} : { failed }) })
+  logAccess(log, settings)
+  return {
+    open: access.open,
+    connections: settings.connections,
+    ...(settings.tls === undefined || 'path' in listen ? {} : { tls: settings.tls }),
+    // Its one tenant is always meant; its health is anybody's to see, by whichever path.
+    authenticate: (raw) => access.check(raw, isForAnybody(raw) ? undefined : moduleId),
+    watch: (taken) =>
+      watchAccess(() => readAccessFile(file), {
+        onChange(next) {
+          checkReload(settings, next)
+          access.update(next)
+          logChanges(log, settings, next)
+          settings = next
+          if (next.tls !== undefined) taken.tls(next.tls)
+          taken.connections(next.connections)
+        },
+        report: (error) => logRefused(log, error),
+      }),
+  }
+}

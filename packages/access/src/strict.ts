@@ -1,0 +1,34 @@
+/** Settings in JSON files, checked strictly: what is wrong is named by file and field. */
+import * as v from 'valibot'
+import { HostedError } from '@service-fs/http/errors'
+
+/** The value of a JSON text that fits the schema. @throws HostedError `access`, naming the file, the field, what was expected and found */
+export function parseStrictly<T>(schema: v.GenericSchema<unknown, T>, text: string, file: string): T {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    throw new HostedError('access', `${file}: expected JSON`)
+  }
+  return checkStrictly(schema, value, file)
+}
+
+/** The same for a value. @throws HostedError `access` */
+export function checkStrictly<T>(schema: v.GenericSchema<unknown, T>, value: unknown, file: string): T {
+  const result = v.safeParse(schema, value, { abortEarly: true })
+  if (result.success) return result.output
+  const [issue] = result.issues
+  const field = v.getDotPath(issue) ?? 'the whole'
+  throw new HostedError('access', `${file}: ${field}: ${reason(issue)}`)
+}
+
+function reason(issue: v.BaseIssue<unknown>): string {
+  const found = cut(issue.received)
+  if (issue.type === 'strict_object' && issue.expected === 'never') return 'no such field'
+  if (issue.kind === 'validation') return `${issue.message}, found ${found}`
+  return `expected ${issue.expected ?? 'something else'}, found ${found}`
+}
+
+function cut(text: string): string {
+  return text.length > 100 ? `${text.slice(0, 100)}…` : text
+}

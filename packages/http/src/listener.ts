@@ -1,0 +1,214 @@
+/** An HTTP/1.1 server over TCP, TLS or a unix socket: limits, timeouts, a clean stop. What a request means is its handler's. */
+import type { Listen } from './address.ts'
+import { chmod } from 'node:fs/promises'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
+import { type AddressInfo, type Socket } from 'node:net'
+import { clearStaleSocket } from './stale-socket.ts'
+import { problemResponse } from '@service-fs/wire/problem'
+import { isDisconnect, isStalled, sendAnswer } from './answer.ts'
+import { Connections } from './connections.ts'
+import { HostedError } from './errors.ts'
+import { headProblem } from './head.ts'
+import { takeTurns } from './turns.ts'
+
+/** PEM texts. With `clientCa`, clients are asked for a certificate; whether one without gets in is the handler's (`socket.authorized`). */
+export interface TlsMaterial {
+  certificate: string
+  key: string
+  clientCa?: string | undefined
+}
+
+export interface ListenerOptions {
+  /** Bytes of all header fields of a request. */
+  maxHeaderBytes?: number
+  /** Milliseconds for the head of a request (and for a TLS handshake, which gets half of the default at most), and for all of it. */
+  headersTimeout?: number
+  requestTimeout?: number
+  /** Milliseconds that a connection may be idle between requests, and may make no progress within one. */
+  keepAliveTimeout?: number
+  idleTimeout?: number
+  /** Of this listener alone, where it does not share `connections`. */
+  maxConnections?: number
+  /** Of all listeners of the process. */
+  connections?: Connections
+  /** Of a unix socket; default 0600. */
+  mode?: number
+  /** For TCP; absent, and over a unix socket: plain HTTP. */
+  tls?: TlsMaterial | undefined
+  /** Told of what went wrong outside of the wire. */
+  report?(error: unknown): void
+}
+
+const DEFAULTS = {
+  maxHeaderBytes: 16 * 1024,
+  headersTimeout: 10_000,
+  requestTimeout: 120_000,
+  keepAliveTimeout: 60_000,
+  idleTimeout: 60_000,
+  mode: 0o600,
+}
+
+const HANDSHAKE_MS = 5000
+
+/** Answers a request on the raw response. A rejection ends the connection. */
+export type Handle = (raw: IncomingMessage, out: ServerResponse) => Promise<void>
+
+export interface HttpServer {
+  /** `http://127.0.0.1:8080/`, `https://…` or `unix:/path`. */
+  readonly url: string
+  /** New connections get this certificate; those that are there keep theirs. Only of a server that was started with one. */
+  updateTls(tls: TlsMaterial): void
+  /** Accepts nothing more, and resolves when what was accepted is answered; after `ms` milliseconds the rest is cut off. */
+  stop(ms: number): Promise<void>
+}
+
+/** Listens. @throws HostedError `listen` */
+export async function startListener(
+  listen: Listen,
+  options: ListenerOptions,
+  handle: Handle,
+): Promise<HttpServer> {
+  const settings = { ...DEFAULTS, ...options, ...('path' in listen ? { tls: undefined } : {}) }
+  const server = createListener(settings)
+  const { maxConnections: max } = settings
+  const connections =
+    settings.connections ?? new Connections(max === undefined ? {} : { max, perAddress: max })
+  const sockets = connections.watch(server)
+  const underWay = serveWith(server, handle, settings, connections)
+  try {
+    if ('path' in listen && listen.fd === undefined) await clearStaleSocket(listen.path)
+    await listening(server, listen)
+    if ('path' in listen && listen.fd === undefined) await chmod(listen.path, settings.mode)
+  } catch (error) {
+    if (error instanceof HostedError) throw error
+    const where = 'path' in listen ? listen.path : `${listen.host}:${listen.port}`
+    const why = error instanceof Error ? error.message : 'failed'
+    throw new HostedError('listen', `can't listen on ${where}: ${why}`, { cause: error })
+  }
+  return {
+    url: urlOf(server, listen, settings.tls !== undefined),
+    updateTls(tls) {
+      if (isTls(server)) server.setSecureContext(contextOf(tls))
+    },
+    stop: (ms) => stop(server, underWay, sockets, ms),
+  }
+}
+
+type Settings = ListenerOptions & typeof DEFAULTS
+
+function createListener(settings: Settings): Server | TlsServer {
+  const http = {
+    // What is wrong with a head is for `headProblem` to say.
+    requireHostHeader: false,
+    maxHeaderSize: settings.maxHeaderBytes,
+    headersTimeout: settings.headersTimeout,
+    requestTimeout: settings.requestTimeout,
+    keepAliveTimeout: settings.keepAliveTimeout,
+    connectionsCheckingInterval: Math.min(5000, settings.headersTimeout),
+  }
+  const { tls } = settings
+  const server =
+    tls === undefined
+      ? createServer(http)
+      : createTlsServer({
+          ...http,
+          ...contextOf(tls),
+          handshakeTimeout: Math.min(HANDSHAKE_MS, settings.headersTimeout),
+          requestCert: tls.clientCa !== undefined,
+          rejectUnauthorized: false,
+          ALPNProtocols: ['http/1.1'],
+        })
+  // Node.js would leave those behind the thousandth out of `headers`, but not out of `rawHeaders`; maxHeaderBytes bounds them.
+  server.maxHeadersCount = 0
+  server.setTimeout(settings.idleTimeout)
+  return server
+}
+
+function contextOf({ certificate, key, clientCa }: TlsMaterial): {
+  cert: string
+  key: string
+  ca?: string
+  minVersion: 'TLSv1.2'
+} {
+  return {
+    cert: certificate,
+    key,
+    minVersion: 'TLSv1.2',
+    ...(clientCa === undefined ? {} : { ca: clientCa }),
+  }
+}
+
+function isTls(server: Server | TlsServer): server is TlsServer {
+  return 'setSecureContext' in server
+}
+
+/** Hands requests to the handler. Gives the responses that are under way. */
+function serveWith(
+  server: Server,
+  handle: Handle,
+  options: ListenerOptions,
+  connections: Connections,
+): Set<ServerResponse> {
+  const underWay = new Set<ServerResponse>()
+  takeTurns(server, (raw, out) => {
+    underWay.add(out)
+    const { socket } = raw
+    connections.began(socket)
+    out.once('close', () => {
+      connections.rested(socket)
+      underWay.delete(out)
+      if (!server.listening) server.closeIdleConnections()
+    })
+    if (!server.listening) out.shouldKeepAlive = false
+    handleStrictly(raw, out, handle).catch((error: unknown) => {
+      out.destroy()
+      if (!isDisconnect(error)) options.report?.(error)
+    })
+  })
+  return underWay
+}
+
+function handleStrictly(raw: IncomingMessage, out: ServerResponse, handle: Handle): Promise<void> {
+  const problem = headProblem(raw)
+  if (problem === undefined) return handle(raw, out)
+  out.shouldKeepAlive = false
+  return sendAnswer(raw, out, problemResponse(problem))
+}
+
+function listening(server: Server, listen: Listen): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(listen.fd === undefined ? listen : { fd: listen.fd }, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}
+
+function urlOf(server: Server, listen: Listen, isSecure: boolean): string {
+  if ('path' in listen) return `unix:${listen.path}`
+  const { port } = server.address() as AddressInfo
+  const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host
+  return `${isSecure ? 'https' : 'http'}://${host}:${port}/`
+}
+
+async function stop(
+  server: Server,
+  underWay: ReadonlySet<ServerResponse>,
+  sockets: ReadonlySet<Socket>,
+  ms: number,
+): Promise<void> {
+  const closed = new Promise<void>((resolve) => void server.close(() => resolve()))
+  for (const out of underWay) {
+    if (isStalled(out)) out.destroy()
+    else if (!out.headersSent) out.shouldKeepAlive = false
+  }
+  // Who has never said anything is not waited for.
+  for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
+  const timer = setTimeout(() => {
+    for (const socket of sockets) socket.destroy()
+  }, ms)
+  await closed
+  clearTimeout(timer)
+}
