@@ -5,7 +5,8 @@ import { httpDate } from '@service-fs/bundle/http-answer'
 import { RecordClock } from '@service-fs/ledger/clock'
 import { pureCodec } from '@service-fs/tlog/codec'
 import { canonicalJson, canonicalString, parseJson } from '@service-fs/wire/canonicaljson'
-import { mediaType, percentDecode } from '@service-fs/wire/request'
+import { percentDecode } from '@service-fs/wire/fields'
+import { mediaType } from '@service-fs/wire/request'
 
 declare const host: { said(text: string): void }
 

@@ -13,7 +13,7 @@ import {
 } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { RecordContent } from '@service-fs/format/entry'
-import { tailName } from '@service-fs/format/tail-name'
+import { tailName } from '@service-fs/format/tail-text'
 import { readTail } from '@service-fs/format/tail-read'
 import { verifierFromVkey } from '@service-fs/tlog/keys'
 import fc from 'fast-check'

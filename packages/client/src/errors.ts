@@ -22,14 +22,4 @@ export class ClientError extends Error {
   }
 }
 
-/** The text of whatever was thrown, on one line. */
-export function messageOf(error: unknown): string {
-  const text = error instanceof Error ? error.message || error.name : String(error)
-  return text.replaceAll(/\s*\n\s*/g, ' ').trim()
-}
-
-/** The `code` of whatever was thrown: a ClientError's, a Node.js system error's, or undefined. */
-export function codeOf(error: unknown): string | undefined {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined
-  return typeof code === 'string' ? code : undefined
-}
+export { codeOf, messageOf } from '@service-fs/format/errors'

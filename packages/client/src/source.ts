@@ -5,11 +5,12 @@ import { TILE_WIDTH, storedPath, tilePath, type Tile } from '@service-fs/tlog/ti
 import { bundleFromBinary, hashTileFromBinary, parseBundle, parseHashTile } from '@service-fs/tlog/tile-text'
 import { parseCheckpointText } from '@service-fs/tlog/checkpoint'
 import { parseNote } from '@service-fs/tlog/note'
-import { ClientError, messageOf } from './errors.ts'
+import { messageOf } from '@service-fs/format/errors'
+import { ClientError } from './errors.ts'
 import type { Connection } from './http.ts'
 import type { LedgerFiles } from './ledger-files.ts'
 import { nativeCodec, nativeHasher } from '@service-fs/native/native'
-import { parseTailName } from '@service-fs/format/tail-name'
+import { parseTailName } from '@service-fs/format/tail-text'
 import { parseTailFile, tailLineAt, tailPath, type LoadedTail } from './tail.ts'
 
 /** A log as tlog-tiles sees it. Nothing that comes from here is to be believed before it is checked. */

@@ -1,11 +1,10 @@
 /** The files in `tail/` as they stand: syntax only. What they say is checked against the tree. */
-import { tailName } from '@service-fs/format/tail-name'
-import { isFill, isTorn, parseCommit, parseEdge } from '@service-fs/format/tail-text'
+import { isFill, isTorn, parseCommit, parseEdge, tailName } from '@service-fs/format/tail-text'
 import { parseCheckpointText } from '@service-fs/tlog/checkpoint'
 import type { Codec } from '@service-fs/tlog/codec'
 import type { Hash } from '@service-fs/tlog/hash'
 import { parseNote } from '@service-fs/tlog/note'
-import { messageOf } from './errors.ts'
+import { messageOf } from '@service-fs/format/errors'
 
 /** One commit: the tree that it ends with, as its checkpoint says. */
 export interface LoadedCommit {

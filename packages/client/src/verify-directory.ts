@@ -24,7 +24,7 @@ import {
   type LogSource,
   type TailNow,
 } from './source.ts'
-import { parseTailName } from '@service-fs/format/tail-name'
+import { parseTailName } from '@service-fs/format/tail-text'
 import type { LoadedTail } from './tail.ts'
 import { TailWalk } from './tailwalk.ts'
 import { Trust, type Opened } from './trust.ts'

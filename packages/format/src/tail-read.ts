@@ -5,8 +5,7 @@ import { Edge } from '@service-fs/tlog/edge'
 import { nobleHasher, type Hash, type Hasher } from '@service-fs/tlog/hash'
 import type { Verifier } from '@service-fs/tlog/note'
 import { FormatError } from './errors.ts'
-import { tailName } from './tail-name.ts'
-import { isFill, isTorn, parseCommit, parseEdge, type CommitText } from './tail-text.ts'
+import { isFill, isTorn, parseCommit, parseEdge, tailName, type CommitText } from './tail-text.ts'
 
 export interface TailFile {
   /** Index of the first entry in the file; its name, in at least twelve digits. */

@@ -1,7 +1,7 @@
 /** Bodies of requests with `Content-Encoding: gzip` (RFC 1952), decoded within the limits of bodies that come as they are. */
 import { createGunzip } from 'node:zlib'
 import { busy, tooLarge, type Budget } from '@service-fs/wire/body-limits'
-import type { Coding } from '@service-fs/wire/body-meaning'
+import type { Coding } from '@service-fs/wire/request'
 import { Problem } from '@service-fs/wire/problem'
 
 /** The content codings that are undone. */

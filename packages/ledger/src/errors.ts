@@ -1,4 +1,4 @@
-import { FormatError } from '@service-fs/format/errors'
+import { FormatError, messageOf } from '@service-fs/format/errors'
 import { TlogError } from '@service-fs/tlog/errors'
 
 export type LedgerErrorCode =
@@ -39,16 +39,6 @@ export class LedgerError extends Error {
     this.index = options?.index
     this.recordId = options?.recordId
   }
-}
-
-/** The message of whatever was thrown. */
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
-}
-
-/** The stable code of an error of any package of ours, if it has one. */
-export function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 }
 
 /**

@@ -1,6 +1,6 @@
 // A ledger that goes from one tail mode to the other, as an archived directory does between the envelopes.
 import * as fc from 'fast-check'
-import { tailName } from '@service-fs/format/tail-name'
+import { tailName } from '@service-fs/format/tail-text'
 import { MemoryStorage } from '@service-fs/storage/memory'
 import { bundlePath } from '@service-fs/storage/paths'
 import { describe, expect, it } from 'vitest'

@@ -9,7 +9,8 @@ import type { TailContent } from '@service-fs/format/tail-read'
 import type { Checkpoint } from '@service-fs/tlog/checkpoint'
 import { Edge } from '@service-fs/tlog/edge'
 import type { Hash } from '@service-fs/tlog/hash'
-import { LedgerError, codeOf, messageOf } from './errors.ts'
+import { codeOf, messageOf } from '@service-fs/format/errors'
+import { LedgerError } from './errors.ts'
 import {
   checkCovered,
   checkIdentity,

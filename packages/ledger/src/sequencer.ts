@@ -2,7 +2,8 @@
 import { Edge } from '@service-fs/tlog/edge'
 import type { Hash } from '@service-fs/tlog/hash'
 import type { Signer } from '@service-fs/tlog/note'
-import { codeOf, LedgerError, messageOf } from './errors.ts'
+import { codeOf, messageOf } from '@service-fs/format/errors'
+import { LedgerError } from './errors.ts'
 import type { Runtime } from './runtime.ts'
 import { signHead } from './sign.ts'
 

@@ -7,7 +7,8 @@
  */
 import { readmeText } from '@service-fs/format/readme'
 import { Edge } from '@service-fs/tlog/edge'
-import { codeOf, LedgerError } from './errors.ts'
+import { codeOf } from '@service-fs/format/errors'
+import { LedgerError } from './errors.ts'
 import { VKEY_PATH, type Identity, type Recovered, type RecoveredTail } from './recover.ts'
 import type { Head } from './sequencer.ts'
 import { signHead } from './sign.ts'

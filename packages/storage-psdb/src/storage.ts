@@ -1,5 +1,5 @@
 /** The storage capability over PSDB: every commit is a tail file of its own. */
-import { tailName } from '@service-fs/format/tail-name'
+import { tailName } from '@service-fs/format/tail-text'
 import { CheckedStorage, type StorageDriver } from '@service-fs/storage/checked'
 import { StorageError } from '@service-fs/storage/errors'
 import { parseStoredPath } from '@service-fs/tlog/tile'

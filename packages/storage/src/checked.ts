@@ -1,4 +1,4 @@
-import { parseTailName, tailName } from '@service-fs/format/tail-name'
+import { parseTailName, tailName } from '@service-fs/format/tail-text'
 import { BUNDLES_AT_ONCE, type StorageCapability, type TailFile } from './capability.ts'
 import { StorageError } from './errors.ts'
 import {

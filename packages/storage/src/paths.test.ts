@@ -1,5 +1,5 @@
 import * as fc from 'fast-check'
-import { parseTailName, tailName } from '@service-fs/format/tail-name'
+import { parseTailName, tailName } from '@service-fs/format/tail-text'
 import { describe, expect, it } from 'vitest'
 import { bundlePath, checkObjectPath, checkReadPath, maxBytes } from './paths.ts'
 

@@ -4,7 +4,7 @@
  * What it reads need not be durable: a process that was killed, or whose sync failed, may have left it in the page cache. Sealed
  * objects and `checkpoint` were synced before they got their names; whoever reads the tail has to know how far it counts.
  */
-import { parseTailName } from '@service-fs/format/tail-name'
+import { parseTailName } from '@service-fs/format/tail-text'
 import { CheckedStorage, type StorageDriver } from './checked.ts'
 import { StorageError, systemError } from './errors.ts'
 import type { FileSystem } from './file-system.ts'

@@ -1,6 +1,7 @@
 import type { Appended } from '@service-fs/ledger/record'
 import { expect, it } from 'vitest'
-import { AppendReads, rangesOf } from './append-reads.ts'
+import { AppendReads } from './append-reads.ts'
+import { rangesOf } from './append-records.ts'
 import type { Problem } from './problem.ts'
 
 const entry = (index: number, duplicate: boolean): Appended => ({

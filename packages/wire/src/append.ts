@@ -5,14 +5,14 @@ import type { Codec } from '@service-fs/tlog/codec'
 import * as v from 'valibot'
 
 import { checkCharset } from './body-meaning.ts'
-import { appendRecords } from './append-reads.ts'
+import { appendRecords } from './append-records.ts'
 import { allowanceFor, canonicalJson, JsonError, parseJson, type Allowance } from './canonicaljson.ts'
-import { answer, jsonAnswer, type Answer, type Call, type Limits } from './call.ts'
+import { answer, jsonAnswer, type Answer, type Call } from './call.ts'
+import { badField } from './fields.ts'
+import type { Limits } from './limits.ts'
 import { Problem } from './problem.ts'
-import { accepts, badField, mediaType, type WireRequest } from './request.ts'
+import { accepts, mediaType, NDJSON, TLOG_PROOF, type WireRequest } from './request.ts'
 
-export const NDJSON = 'application/x-ndjson'
-export const TLOG_PROOF = 'text/x.tlog-proof'
 const ID_HEADER = 'x-payload-id'
 /** Bytes of a JSON append around its payload: identifier and type with escapes, punctuation. */
 const JSON_SLACK = 4096
@@ -64,7 +64,7 @@ async function appendOne(call: Call, record: NewRecord): Promise<Answer> {
     if (accepts(call.request, TLOG_PROOF)) {
       return answer(`${TLOG_PROOF}; charset=utf-8`, await call.ledger.tlogProof(entry.index))
     }
-    return jsonAnswer(`{${entryMembers(record, entry)},"checkpoint":${quotedCheckpoint(checkpoint)}}`)
+    return jsonAnswer(`{${entryMembers(record, entry)},"checkpoint":${JSON.stringify(checkpoint)}}`)
   })
 }
 
@@ -77,7 +77,7 @@ async function appendMany(call: Call): Promise<Answer> {
       if (entry === undefined) throw new Error('the ledger answered an append with too few entries')
       list += `${i === 0 ? '' : ','}{${entryMembers(record, entry)}}`
     }
-    return jsonAnswer(`{"entries":[${list}],"checkpoint":${quotedCheckpoint(checkpoint)}}`)
+    return jsonAnswer(`{"entries":[${list}],"checkpoint":${JSON.stringify(checkpoint)}}`)
   })
 }
 
@@ -86,18 +86,6 @@ function entryMembers(record: NewRecord, entry: Appended): string {
     `"cursor":${entry.index + 1},"payload_id":${JSON.stringify(record.id)},"index":${entry.index},` +
     `"parts":${entry.parts},"leaf_hash":"${entry.leafHash}","time":"${entry.time}","duplicate":${entry.duplicate}`
   )
-}
-
-let lastCheckpoint = ''
-let lastQuoted = '""'
-
-/** All answers of one commit carry the same checkpoint: it is quoted once. */
-function quotedCheckpoint(checkpoint: string): string {
-  if (checkpoint !== lastCheckpoint) {
-    lastQuoted = JSON.stringify(checkpoint)
-    lastCheckpoint = checkpoint
-  }
-  return lastQuoted
 }
 
 function rawRecord(request: WireRequest, header: string, limits: Limits, codec: Codec): NewRecord {
@@ -129,7 +117,7 @@ function headerText(value: string, codec: Codec): string {
 
 function batchRecords(call: Call): NewRecord[] {
   const { request, limits, options } = call
-  const { lines, allowance } = linesOf(request.body, options.codec, limits)
+  const { lines, allowance } = batchLines(request.body, options.codec, limits)
   if (lines.length > limits.maxBatch) {
     throw new Problem('too-large', `body: expected at most ${limits.maxBatch} lines, found ${lines.length}`, {
       field: 'body',
@@ -143,7 +131,7 @@ function batchRecords(call: Call): NewRecord[] {
 }
 
 /** The lines of a batch, and how many values they may have together. The whole text is not kept beside them: memory is short in an engine. */
-function linesOf(
+function batchLines(
   body: Uint8Array,
   codec: Codec,
   { maxValues }: Limits,

@@ -3,11 +3,9 @@
  * whether it is a part of something (§14.4). A record is kept for good, so a body that is not understood is refused, never stored as
  * something else.
  */
+import { cut } from './fields.ts'
 import { Problem } from './problem.ts'
-import type { WireRequest } from './request.ts'
-
-/** Content codings that a server may undo before the wire sees the body. */
-export type Coding = 'gzip'
+import type { Coding, WireRequest } from './request.ts'
 
 type Head = Pick<WireRequest, 'header'>
 
@@ -88,8 +86,4 @@ function unsupported(
     supplied: cut(supplied),
     ...members,
   })
-}
-
-function cut(text: string): string {
-  return text.length > 100 ? `${text.slice(0, 100)}…` : text
 }

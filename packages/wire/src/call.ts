@@ -2,11 +2,10 @@
 import type { Ledger } from '@service-fs/ledger/ledger'
 import type { Codec } from '@service-fs/tlog/codec'
 
-import type { Coding } from './body-meaning.ts'
-import { MAX_VALUES } from './canonicaljson.ts'
 import type { AppendReads } from './append-reads.ts'
 import type { Followers } from './followers.ts'
-import type { Query, WireRequest, WireResponse } from './request.ts'
+import type { Limits } from './limits.ts'
+import type { Coding, Query, WireRequest, WireResponse } from './request.ts'
 
 /** What the wire uses of a ledger. */
 export type WireLedger = Pick<
@@ -29,55 +28,6 @@ export type WireLedger = Pick<
   | 'clock'
   | 'correctClock'
 >
-
-/** Sizes in bytes unless named otherwise. */
-export interface Limits {
-  /** Of one record's payload. */
-  maxPayload: number
-  /** Records in one NDJSON append. */
-  maxBatch: number
-  /** Of the body of an NDJSON append. */
-  maxBatchBytes: number
-  /** Values and names of members in the JSON of an append. */
-  maxValues: number
-  /** Records in one answer of /v1/entries when `limit` is absent. */
-  defaultEntries: number
-  /** Largest `limit` of /v1/entries. */
-  maxEntries: number
-  /** /v1/entries ends an answer with the record that reaches this. */
-  maxEntriesBytes: number
-  /** 409 answers to appends of one subject that may not read. */
-  conflictsPerMinute: number
-  /** Records that were there already, in the answers to its appends. */
-  duplicatesPerMinute: number
-  /** Followers at a time. */
-  maxFollowers: number
-  /** Of events, in one batch of a follower: it ends with the record that reaches this. */
-  followBytes: number
-  /** Of events that are kept for all followers: who is further behind has its own read. */
-  followWindow: number
-  /** Milliseconds between two signs of life for who follows. */
-  heartbeatMs: number
-  /** Milliseconds after which a follower has to come again. */
-  maxFollowMs: number
-}
-
-export const DEFAULT_LIMITS: Limits = {
-  maxPayload: 16 * 2 ** 20,
-  maxBatch: 4096,
-  maxBatchBytes: 48 * 2 ** 20,
-  maxValues: MAX_VALUES,
-  defaultEntries: 100,
-  maxEntries: 1000,
-  maxEntriesBytes: 32 * 2 ** 20,
-  conflictsPerMinute: 300,
-  duplicatesPerMinute: 60_000,
-  maxFollowers: 1024,
-  followBytes: 256 * 1024,
-  followWindow: 4 * 2 ** 20,
-  heartbeatMs: 15_000,
-  maxFollowMs: 3_600_000,
-}
 
 export interface WireOptions {
   /** The tenant: `[a-z0-9][a-z0-9-]{0,62}`. */

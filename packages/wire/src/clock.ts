@@ -3,8 +3,9 @@ import type { Codec } from '@service-fs/tlog/codec'
 import * as v from 'valibot'
 import { checkCharset } from './body-meaning.ts'
 import { jsonAnswer, type Answer, type Call, type WireLedger } from './call.ts'
+import { badField } from './fields.ts'
 import { Problem } from './problem.ts'
-import { badField, mediaType, type WireRequest } from './request.ts'
+import { mediaType, type WireRequest } from './request.ts'
 
 /** Of the body. */
 const MAX_BODY_BYTES = 16_384

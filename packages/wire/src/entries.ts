@@ -1,12 +1,10 @@
 /** Reading records: a range, one by cursor, one by identifier. */
-import { allowanceFor, canonicalJson, MAX_VALUES, parseJson } from './canonicaljson.ts'
 import { answer, jsonAnswer, type Answer, type Call } from './call.ts'
-import { NDJSON } from './append.ts'
 import { Problem } from './problem.ts'
-import { accepts, badField, integer, integerParameter } from './request.ts'
+import { badField, integer, integerParameter } from './fields.ts'
+import { recordJson } from './record-json.ts'
+import { accepts, NDJSON } from './request.ts'
 import { idProblem } from '@service-fs/format/entry'
-import type { StoredRecord } from '@service-fs/ledger/record'
-import type { Codec } from '@service-fs/tlog/codec'
 
 /** GET /v1/entries?since=N&limit=M: records whose first entry has an index of at least N. */
 export async function listEntries(call: Call): Promise<Answer> {
@@ -73,34 +71,4 @@ export function cursorIndex(call: Call, cursor: number): number {
     field: 'cursor',
     size,
   })
-}
-
-/**
- * `{cursor, payload_id, type, time, payload | payload_base64}`. `payload` stands for exactly the stored bytes: it is there when they
- * are the RFC 8785 text of a JSON value of at most MAX_VALUES, whatever the type says; anything else is in base64.
- */
-export function recordJson(record: StoredRecord, codec: Codec): string {
-  const json = canonicalText(record.payload, codec)
-  return (
-    `{"cursor":${record.index + 1},"payload_id":${JSON.stringify(record.id)},"type":${JSON.stringify(record.type)},` +
-    `"time":"${record.time}",` +
-    (json === undefined ? `"payload_base64":"${codec.base64Encode(record.payload)}"}` : `"payload":${json}}`)
-  )
-}
-
-/** The bytes as text, if that is canonical JSON. */
-function canonicalText(bytes: Uint8Array, codec: Codec): string | undefined {
-  if (!mayBeginJson(bytes[0])) return undefined
-  try {
-    const text = codec.utf8Decode(bytes)
-    return canonicalJson(parseJson(text, allowanceFor(text, MAX_VALUES))) === text ? text : undefined
-  } catch {
-    return undefined
-  }
-}
-
-/** `{ [ " - 0-9 t f n` */
-function mayBeginJson(byte: number | undefined): boolean {
-  if (byte === undefined) return false
-  return '{["-tfn'.includes(String.fromCharCode(byte)) || (byte >= 0x30 && byte <= 0x39)
 }

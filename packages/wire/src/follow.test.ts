@@ -3,7 +3,8 @@ import { nativeCodec, nativeCrypto, nativeHasher } from '@service-fs/native/nati
 import { MemoryStorage } from '@service-fs/storage/memory'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 
-import { DEFAULT_LIMITS, type Limits, type WireLedger } from './call.ts'
+import type { WireLedger } from './call.ts'
+import { DEFAULT_LIMITS, type Limits } from './limits.ts'
 import { createWire, type Wire } from './handle.ts'
 import { testKeys } from './in-process.ts'
 import type { WireResponse } from './request.ts'

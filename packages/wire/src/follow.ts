@@ -1,10 +1,10 @@
 /** GET /v1/follow: records as they become durable, as server-sent events (WHATWG HTML, section 9.2). */
 import { recordRead } from './audit.ts'
 import type { Call, Streamed } from './call.ts'
+import { badField, integer, integerParameter } from './fields.ts'
 import { Follower } from './follower.ts'
 import type { Chunk } from './followers.ts'
 import { isFailure, Problem, problemOf, problemResponse } from './problem.ts'
-import { badField, integer, integerParameter } from './request.ts'
 
 const ROUTE = '/v1/follow'
 

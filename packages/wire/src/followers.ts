@@ -3,10 +3,11 @@
  * newest events are kept in a window that all of them take from. Who has fallen behind it, or begins before it, has what is older
  * read for itself, and so comes to it again.
  */
+import type { Ledger } from '@service-fs/ledger/ledger'
 import type { StoredRecord } from '@service-fs/ledger/record'
 import type { Codec } from '@service-fs/tlog/codec'
-import type { Limits, WireLedger } from './call.ts'
-import { recordJson } from './entries.ts'
+import type { Limits } from './limits.ts'
+import { recordJson } from './record-json.ts'
 
 /** Records that follow upon one another, as events. */
 export interface Chunk {
@@ -31,7 +32,7 @@ export interface Waiting {
 }
 
 export interface FollowersOptions {
-  readonly ledger: Pick<WireLedger, 'size' | 'grown' | 'records'>
+  readonly ledger: Pick<Ledger, 'size' | 'grown' | 'records'>
   readonly codec: Codec
   readonly limits: Limits
   after(ms: number, run: () => void): () => void

@@ -1,19 +1,12 @@
 /** From a request to its response: tenant, route, handler, audit entry. */
-import { answerSize } from './answer-size.ts'
 import { appendBodyLimit } from './append.ts'
 import { AppendReads } from './append-reads.ts'
 import { recordRead } from './audit.ts'
 import { contentCoding } from './body-meaning.ts'
-import {
-  DEFAULT_LIMITS,
-  type Answer,
-  type Call,
-  type Limits,
-  type Streamed,
-  type WireOptions,
-} from './call.ts'
+import type { Answer, Call, Streamed, WireOptions } from './call.ts'
 import { Followers } from './followers.ts'
 import { headRefusal, readHead, type HeadRules } from './head.ts'
+import { answerSize, DEFAULT_LIMITS, type Limits } from './limits.ts'
 import { isFailure, Problem, problemOf, problemResponse } from './problem.ts'
 import type { RequestHead, WireRequest, WireResponse } from './request.ts'
 import { createMatcher, routesOf, type Route } from './routes.ts'

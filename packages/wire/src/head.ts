@@ -1,12 +1,13 @@
 /** What the head of a request decides: its route and its parameters, or why it is refused before a byte of its body is read. */
 import type { Codec } from '@service-fs/tlog/codec'
 import { appendBodyLimit } from './append.ts'
-import { checkWhole, contentCoding, type Coding } from './body-meaning.ts'
-import type { Limits } from './call.ts'
 import { tooLarge } from './body-limits.ts'
+import { checkWhole, contentCoding } from './body-meaning.ts'
+import { cut, parseQuery, percentDecode } from './fields.ts'
+import type { Limits } from './limits.ts'
 import { Problem, problemOf } from './problem.ts'
-import { parseQuery, percentDecode, splitTarget, type Query, type RequestHead } from './request.ts'
-import { checkRoles } from './roles.ts'
+import { splitTarget, type Coding, type Query, type RequestHead } from './request.ts'
+import type { Permission } from './roles.ts'
 import type { Match, Route } from './routes.ts'
 import { checkTenant, clientRequestId, splitTenant } from './tenant.ts'
 
@@ -80,6 +81,19 @@ function decoded(found: Match): Record<string, string> {
   return params
 }
 
-function cut(text: string): string {
-  return text.length > 100 ? `${text.slice(0, 100)}…` : text
+/** Lets a request through whose subject has one of the roles. Requests without `roles` come from where no credentials are configured. */
+export function checkRoles(request: Pick<RequestHead, 'roles' | 'subject'>, permission: Permission): void {
+  const { roles } = request
+  if (permission === 'anybody' || roles === undefined) return
+  if (permission.some((role) => roles.includes(role))) return
+  const expected = permission.join(' or ')
+  const found = roles.length === 0 ? 'none' : roles.join(', ')
+  throw new Problem(
+    'forbidden',
+    `this takes the role ${expected}; ${request.subject ?? 'the subject'} has ${found}`,
+    {
+      expected,
+      supplied: found,
+    },
+  )
 }

@@ -11,10 +11,11 @@ import {
 } from '@service-fs/tlog/keys'
 import type { KeyCrypto } from '@service-fs/tlog/scheme'
 
-import type { Limits } from './call.ts'
+import { tooLarge } from './body-limits.ts'
 import type { WireAnswer, WireSubject } from './conformance-tools.ts'
 import { createWire, type Wire } from './handle.ts'
-import { Problem, problemResponse } from './problem.ts'
+import type { Limits } from './limits.ts'
+import { problemResponse } from './problem.ts'
 import type { WireResponse } from './request.ts'
 
 export interface InProcessOptions {
@@ -113,7 +114,7 @@ async function ask(
   const limit = wire.bodyLimit(head)
   const answer =
     method === 'POST' && sent.length > limit
-      ? problemResponse(tooLarge(limit, sent.length))
+      ? problemResponse(tooLarge(limit, String(sent.length)))
       : await wire.handle({ ...head, body: sent })
   const { status, body } = answer
   const bytes = method === 'HEAD' ? '' : await whole(body)
@@ -129,12 +130,4 @@ async function whole(body: WireResponse['body']): Promise<string | Uint8Array> {
   const bytes: number[] = []
   for await (const piece of body) for (const byte of piece as Uint8Array) bytes.push(byte)
   return Uint8Array.from(bytes)
-}
-
-function tooLarge(limit: number, supplied: number): Problem {
-  return new Problem('too-large', `body: expected at most ${limit} bytes, found ${supplied}`, {
-    field: 'body',
-    expected: limit,
-    supplied,
-  })
 }

@@ -1,4 +1,5 @@
 /** The JSON that the wire takes and gives, as schemas (JSON Schema 2020-12, as OpenAPI 3.1 has them). */
+import { MODULE_ID_PATTERN } from '@service-fs/format/module-id'
 import { PROBLEMS } from './problem.ts'
 
 export type Schema = { readonly [name: string]: Json } | boolean
@@ -118,7 +119,7 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
   ),
   Contract: object({
     version: text('of the software'),
-    module_id: text('the tenant', { pattern: '^[a-z0-9][a-z0-9-]{0,62}$' }),
+    module_id: text('the tenant', { pattern: MODULE_ID_PATTERN }),
     origin: ORIGIN,
     vkeys: VKEYS,
     hash_algorithms: { type: 'array', items: { const: 'sha-256' } },

@@ -1,4 +1,5 @@
 /** The wire as an OpenAPI 3.1 document (spec.openapis.org/oas/v3.1.1), made from the route table. */
+import { MODULE_ID_PATTERN } from '@service-fs/format/module-id'
 import { DESCRIBED, type Described } from './openapi-routes.ts'
 import { SCHEMAS, type Json, type Schema } from './openapi-schemas.ts'
 import { PROBLEMS, type ProblemCode } from './problem.ts'
@@ -65,7 +66,7 @@ const PARAMETERS: Members = {
     name: 'X-Foundry-Module-ID',
     in: 'header',
     description: 'the tenant, where the path does not name it',
-    schema: { type: 'string', pattern: '^[a-z0-9][a-z0-9-]{0,62}$' },
+    schema: { type: 'string', pattern: MODULE_ID_PATTERN },
   },
   RequestId: {
     name: 'X-Foundry-Request-ID',

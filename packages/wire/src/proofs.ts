@@ -1,9 +1,9 @@
 /** Checkpoints and proofs. */
 import { answer, jsonAnswer, type Answer, type Call } from './call.ts'
-import { TLOG_PROOF } from './append.ts'
 import { cursorIndex } from './entries.ts'
+import { integer, integerParameter } from './fields.ts'
 import { Problem } from './problem.ts'
-import { accepts, integer, integerParameter } from './request.ts'
+import { accepts, TLOG_PROOF } from './request.ts'
 
 /** GET /v1/checkpoint: the signed note, or JSON when `Accept` names it. */
 export async function checkpoint(call: Call): Promise<Answer> {

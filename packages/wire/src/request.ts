@@ -1,9 +1,11 @@
 /** Requests and responses as the wire sees them: an adapter (Node's HTTP, the protection domain's) makes and sends them. */
-import { parseDecimal } from '@service-fs/tlog/math'
-
-import type { Coding } from './body-meaning.ts'
-import { Problem } from './problem.ts'
 import type { Role } from './roles.ts'
+
+/** Content codings that a server may undo before the wire sees the body. */
+export type Coding = 'gzip'
+
+export const NDJSON = 'application/x-ndjson'
+export const TLOG_PROOF = 'text/x.tlog-proof'
 
 export interface WireRequest {
   /** Upper case, as on the request line. */
@@ -43,8 +45,6 @@ export interface WireResponse {
 /** Query parameters by name, percent-decoded. */
 export type Query = ReadonlyMap<string, string>
 
-const NO_QUERY: Query = new Map()
-
 /** The path (still percent-encoded) and the query of a request target. A full URL (absolute-form, RFC 9112 §3.2.2) loses its authority. */
 export function splitTarget(target: string): { path: string; query: string } {
   let start = 0
@@ -58,52 +58,6 @@ export function splitTarget(target: string): { path: string; query: string } {
   if (mark < 0) return { path: start === 0 ? target : target.slice(start), query: '' }
   return { path: target.slice(start, mark), query: target.slice(mark + 1) }
 }
-
-/** Percent-decoding, RFC 3986 §2.1, of UTF-8 (strict). `field` names the part in the problem: 400 `bad-request`. */
-export function percentDecode(text: string, field: string): string {
-  if (!text.includes('%')) return text
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    throw badField(field, 'percent-encoded UTF-8', text)
-  }
-}
-
-/** The query as a map. Refused with 400: a name not in `known`, a name given twice, bad percent-encoding. */
-export function parseQuery(query: string, known: readonly string[]): Query {
-  if (query === '') return NO_QUERY
-  const result = new Map<string, string>()
-  for (const pair of query.split('&')) {
-    if (pair === '') continue
-    const equals = pair.indexOf('=')
-    const name = percentDecode(equals < 0 ? pair : pair.slice(0, equals), 'query')
-    if (!known.includes(name)) {
-      throw badField(name, known.length === 0 ? 'no query parameters' : `one of ${known.join(', ')}`, name)
-    }
-    if (result.has(name)) throw badField(name, 'given once', 'given twice')
-    result.set(name, equals < 0 ? '' : percentDecode(pair.slice(equals + 1), name))
-  }
-  return result
-}
-
-/** A non-negative integer of at most 2^53-1 in strict decimal. Absent: `fallback`, or 400 when there is none. */
-export function integerParameter(query: Query, name: string, fallback?: number): number {
-  const text = query.get(name)
-  if (text === undefined) {
-    if (fallback !== undefined) return fallback
-    throw badField(name, INTEGER, 'nothing')
-  }
-  return integer(text, name)
-}
-
-/** The same for a text that stands elsewhere, such as in the path. */
-export function integer(text: string, field: string): number {
-  const value = parseDecimal(text)
-  if (value === undefined) throw badField(field, INTEGER, text)
-  return value
-}
-
-const INTEGER = 'a decimal integer from 0 to 9007199254740991'
 
 /** Whether `Accept` names this media type, with a quality above 0. Wildcards do not count. */
 export function accepts(request: WireRequest, wanted: string): boolean {
@@ -122,16 +76,4 @@ export function mediaType(request: Pick<WireRequest, 'header'>): string | undefi
   if (value === undefined || value === 'application/json') return value
   const end = value.indexOf(';')
   return (end < 0 ? value : value.slice(0, end)).trim().toLowerCase()
-}
-
-/** 400: what was wrong with one field; `supplied` is cut to a sensible length. */
-export function badField(field: string, expected: string, supplied: string, line?: number): Problem {
-  const where = line === undefined ? field : `line ${line}: ${field}`
-  const found = supplied.length > 100 ? `${supplied.slice(0, 100)}…` : supplied
-  return new Problem('bad-request', `${where}: expected ${expected}, found ${found}`, {
-    field,
-    ...(line === undefined ? {} : { line }),
-    expected,
-    supplied: found,
-  })
 }

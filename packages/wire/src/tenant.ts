@@ -1,6 +1,7 @@
 /** Which tenant a request is for: `X-Foundry-Module-ID`, or the path prefix `/t/<moduleId>/`. */
-import { badField, percentDecode, type WireRequest } from './request.ts'
+import { badField, percentDecode } from './fields.ts'
 import { Problem } from './problem.ts'
+import type { WireRequest } from './request.ts'
 
 export const MODULE_HEADER = 'x-foundry-module-id'
 const PREFIX = '/t/'

@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Problem } from '@service-fs/wire/problem'
 import { splitTarget } from '@service-fs/wire/request'
-import { checkRoles } from '@service-fs/wire/roles'
+import { checkRoles } from '@service-fs/wire/head'
 import { createMatcher, ROUTES } from '@service-fs/wire/routes'
 import { sendAnswer } from '@service-fs/http/answer'
 import type { Identity } from '@service-fs/http/identity'

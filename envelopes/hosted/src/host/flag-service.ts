@@ -7,7 +7,7 @@
  */
 import { fstatSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { parseTailName } from '@service-fs/format/tail-name'
+import { parseTailName } from '@service-fs/format/tail-text'
 import { nativeCodec } from '@service-fs/native/native'
 import { errnoOf, StorageError } from '@service-fs/storage/errors'
 import { Limiter } from '@service-fs/storage/limiter'

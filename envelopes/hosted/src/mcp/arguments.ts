@@ -1,5 +1,5 @@
 /** The arguments of tools, checked as the wire checks what it is sent: a 400 names the field. */
-import { badField } from '@service-fs/wire/request'
+import { badField } from '@service-fs/wire/fields'
 import { Refused } from './caller.ts'
 
 /** A JSON Schema of an object, as far as tools use it. */

@@ -1,5 +1,5 @@
 import type { LedgerLimits } from '@service-fs/ledger/limits'
-import type { Limits as WireLimits } from '@service-fs/wire/call'
+import type { Limits as WireLimits } from '@service-fs/wire/limits'
 import type { Limits } from './host.ts'
 
 const MIB = 2 ** 20

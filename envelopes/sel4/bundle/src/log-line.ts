@@ -1,6 +1,11 @@
+/** Errors as lines of the log. */
 import { visibleLine } from '@service-fs/format/visible'
 
-/** One line of JSON, for a log that a machine reads as well; safe for the terminal that it may go to. */
+/**
+ * Returns one line of JSON for an error that became a 5xx response: `time`, `level`, `request_id`, `name`, `message`, and
+ * `code` and `cause` where the error has them. A program can parse it, and a terminal can show it: control characters are
+ * escaped. `now` is in milliseconds since 1970.
+ */
 export function logLine(now: number, error: unknown, requestId?: string): string {
   const { cause, ...said } = described(error)
   const inner = cause === undefined ? {} : { cause: described(cause).message }

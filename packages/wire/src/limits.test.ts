@@ -1,6 +1,5 @@
 import { expect, it } from 'vitest'
-import { answerSize } from './answer-size.ts'
-import { DEFAULT_LIMITS } from './call.ts'
+import { answerSize, DEFAULT_LIMITS } from './limits.ts'
 import { ROUTES } from './routes.ts'
 
 const size = (pattern: string): number | undefined => {

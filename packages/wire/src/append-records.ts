@@ -1,0 +1,82 @@
+/** Appends records, and makes the answer: what it tells of records that were there before is recorded as a read. */
+import type { Appended, NewRecord } from '@service-fs/ledger/record'
+
+import type { Answer, Call } from './call.ts'
+import { Problem, problemOf, problemResponse } from './problem.ts'
+
+/** What the ledger answers an append. */
+interface Result {
+  readonly entries: readonly Appended[]
+  readonly checkpoint: string
+}
+
+/** Appends the records and makes the answer, or that of a conflict. */
+export async function appendRecords(
+  call: Call,
+  records: readonly NewRecord[],
+  render: (result: Result) => Answer | Promise<Answer>,
+): Promise<Answer> {
+  const { request, appendReads } = call
+  const leave = await appendReads.enter(request, records.length)
+  try {
+    let result: Result
+    try {
+      result = await call.ledger.append(records)
+    } catch (error) {
+      return conflictAnswer(call, records, error)
+    }
+    const shown = appendReads.taken(request, result.entries)
+    const answer = await render(result)
+    if (shown.length > 0) answer.shown = shownDuplicates(records, result.entries, shown)
+    return answer
+  } finally {
+    leave()
+  }
+}
+
+function conflictAnswer(call: Call, records: readonly NewRecord[], error: unknown): Answer {
+  const { request, appendReads } = call
+  const problem = problemOf(error)
+  const { cursor } = problem.members
+  // Without a cursor, both are in the batch: that says nothing of the ledger.
+  if (problem.code !== 'conflict' || typeof cursor !== 'number') throw error
+  const isLimited = appendReads.conflict(request)
+  const said = isLimited && records.length > 1 ? new Problem('conflict', UNNAMED) : problem
+  const id = error instanceof Error && 'recordId' in error ? { payload_id: String(error.recordId) } : {}
+  return {
+    ...problemResponse(said),
+    shown: { what: { ...id, cursor, records: records.length }, entries: 1, outcome: 'conflict' },
+  }
+}
+
+/** Were it said which, many identifiers could be tried at once, beside one that is known to be taken. */
+const UNNAMED =
+  'a record of this batch has the identifier of another record: a subject that may not read hears which one when it sends them one by one'
+
+function shownDuplicates(
+  records: readonly NewRecord[],
+  entries: readonly Appended[],
+  places: readonly number[],
+): NonNullable<Answer['shown']> {
+  const [place] = places
+  const cursors = places.map((at) => (entries[at] as Appended).index + 1)
+  const what =
+    records.length === 1 && place !== undefined
+      ? { payload_id: (records[place] as NewRecord).id, cursor: cursors[0] as number }
+      : { cursors: rangesOf(cursors), records: records.length }
+  return { what, entries: places.length, outcome: 'duplicate' }
+}
+
+/** An audit entry is not split: beyond these, the last range goes on to the last cursor. */
+const MOST_RANGES = 1000
+
+/** Cursors in order, as `1-3,7`. */
+export function rangesOf(cursors: readonly number[]): string {
+  const ranges: [number, number][] = []
+  for (const cursor of [...cursors].sort((a, b) => a - b)) {
+    const last = ranges.at(-1)
+    if (last !== undefined && (cursor <= last[1] + 1 || ranges.length === MOST_RANGES)) last[1] = cursor
+    else ranges.push([cursor, cursor])
+  }
+  return ranges.map(([from, to]) => (from === to ? String(from) : `${from}-${to}`)).join()
+}

@@ -1,0 +1,34 @@
+/** A record as the wire shows it. */
+import type { StoredRecord } from '@service-fs/ledger/record'
+import type { Codec } from '@service-fs/tlog/codec'
+import { allowanceFor, canonicalJson, MAX_VALUES, parseJson } from './canonicaljson.ts'
+
+/**
+ * `{cursor, payload_id, type, time, payload | payload_base64}`. `payload` stands for exactly the stored bytes: it is there when they
+ * are the RFC 8785 text of a JSON value of at most MAX_VALUES, whatever the type says; anything else is in base64.
+ */
+export function recordJson(record: StoredRecord, codec: Codec): string {
+  const json = canonicalText(record.payload, codec)
+  return (
+    `{"cursor":${record.index + 1},"payload_id":${JSON.stringify(record.id)},"type":${JSON.stringify(record.type)},` +
+    `"time":"${record.time}",` +
+    (json === undefined ? `"payload_base64":"${codec.base64Encode(record.payload)}"}` : `"payload":${json}}`)
+  )
+}
+
+/** The bytes as text, if that is canonical JSON. */
+function canonicalText(bytes: Uint8Array, codec: Codec): string | undefined {
+  if (!mayBeginJson(bytes[0])) return undefined
+  try {
+    const text = codec.utf8Decode(bytes)
+    return canonicalJson(parseJson(text, allowanceFor(text, MAX_VALUES))) === text ? text : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** `{ [ " - 0-9 t f n` */
+function mayBeginJson(byte: number | undefined): boolean {
+  if (byte === undefined) return false
+  return '{["-tfn'.includes(String.fromCharCode(byte)) || (byte >= 0x30 && byte <= 0x39)
+}
