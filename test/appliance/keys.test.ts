@@ -1,8 +1,8 @@
 // The domain `keys` on the real kernel: what it signs, what not, and what it remembers when the plug is pulled.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { buildProgram } from '@service-fs/client/program'
-import { testIo } from '@service-fs/client/testing'
+import { buildProgram } from '@service-fs/cli/program'
+import { testIo } from '@service-fs/cli/testing'
 import { openCheckpoint } from '@service-fs/tlog/checkpoint'
 import { verifierFromVkey, type KeyVerifier } from '@service-fs/tlog/keys'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'

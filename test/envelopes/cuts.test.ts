@@ -150,7 +150,7 @@ async function check(disk: string, clients: readonly Client[]): Promise<void> {
   } finally {
     process.kill()
   }
-  const report = await verifyPlace(disk, { url: '', moduleId: MODULE_ID }, {})
+  const report = await verifyPlace(disk, { moduleId: MODULE_ID })
   expect(report).toMatchObject({ ok: true, problems: [], audit: { ok: true, problems: [] } })
 }
 

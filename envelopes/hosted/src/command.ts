@@ -1,7 +1,7 @@
 /** Adds `serve` to the command line. */
 import type { Command } from 'commander'
-import type { Io } from '@service-fs/client/io'
-import { perform, USAGE } from '@service-fs/client/perform'
+import type { Io } from '@service-fs/cli/io'
+import { perform, USAGE } from '@service-fs/cli/perform'
 import { configOf, diskConfigOf, envelopeOf, type ServeFlags } from './tenant/config.ts'
 import { HostedError } from '@service-fs/http/errors'
 import { serve, type Served } from './tenant/serve.ts'

@@ -1,6 +1,6 @@
 /** The commands that this package adds to `service-fs`, each loaded when it is asked for. */
 import type { Command } from 'commander'
-import type { Io } from '@service-fs/client/io'
+import type { Io } from '@service-fs/cli/io'
 
 type Add = (program: Command, io: Io) => void
 

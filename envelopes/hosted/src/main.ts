@@ -1,11 +1,11 @@
 /** The `service-fs` command. */
-import { emptyProgram } from '@service-fs/client/empty-program'
-import { processIo } from '@service-fs/client/io'
+import { emptyProgram } from '@service-fs/cli/empty-program'
+import { processIo } from '@service-fs/cli/io'
 import { COMMANDS } from './commands.ts'
 
 // A daemon does not load what only the other commands need, and the other way round.
 const asked = COMMANDS[process.argv[2] ?? '']
 const program =
-  asked === undefined ? (await import('@service-fs/client/program')).buildProgram() : emptyProgram()
+  asked === undefined ? (await import('@service-fs/cli/program')).buildProgram() : emptyProgram()
 for (const load of asked === undefined ? Object.values(COMMANDS) : [asked]) (await load())(program, processIo)
 await program.parseAsync()

@@ -1,4 +1,6 @@
 /** Appending records: one request is one commit, all or none. */
+import { entriesOf } from '@service-fs/format/entry'
+import { nativeCodec, nativeHasher, sha256Hex } from '@service-fs/native/native'
 import type { Hash } from '@service-fs/tlog/hash'
 import { ClientError } from './errors.ts'
 import { record, type Connection } from './http.ts'
@@ -89,6 +91,20 @@ function parseAppended(value: unknown, id: string): AppendedRecord {
     throw new ClientError('malformed', `v1/append: expected the receipt of ${JSON.stringify(id)}`)
   }
   return { id, cursor, index, parts, leafHash, time, duplicate: duplicate === true }
+}
+
+/**
+ * Checks that a receipt is of the record that was sent: its leaf hash and its number of entries are those of `content` at the receipt's
+ * time. @throws ClientError `false`
+ */
+export function checkReceipt(receipt: AppendedRecord, content: NewRecord): void {
+  const entries = entriesOf({ ...content, time: receipt.time }, sha256Hex, nativeCodec)
+  const expected = nativeHasher.leaf(entries[0] as Uint8Array)
+  if (receipt.leafHash === expected && receipt.parts === entries.length) return
+  throw new ClientError(
+    'false',
+    `receipt of ${JSON.stringify(receipt.id)}: expected leaf hash ${expected}, found ${receipt.leafHash}`,
+  )
 }
 
 /**

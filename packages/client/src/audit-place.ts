@@ -14,11 +14,10 @@ import {
 import { TILE_WIDTH, tileWidth } from '@service-fs/tlog/tile'
 import { formatTlogProof } from '@service-fs/tlog/tlog-proof'
 import { ClientError, messageOf } from './errors.ts'
-import { record, type Connection } from './http.ts'
+import { isUrl, record, withConnection, type Connection, type ConnectionOptions } from './http.ts'
 import type { LedgerFiles } from './ledger-files.ts'
-import { withConnection, type LedgerOptions } from './options.ts'
 import { fetchProof, proofHeader, readProof } from './proof.ts'
-import { readRecordAt, readRecordById } from './read.ts'
+import { readRecordAt, readRecordById, type RecordKey } from './read.ts'
 import type { Span } from './reads.ts'
 import { filesSource, httpSource, type LogSource } from './source.ts'
 import { TrustedTree } from './tree.ts'
@@ -26,7 +25,7 @@ import { treeRecords, uncheckedBundles } from './tree-records.ts'
 import { Trust, type TrustOptions } from './trust.ts'
 import { verifyAuditFiles } from './verify-directory.ts'
 import { withLedgerFiles } from './verify-place.ts'
-import { keysOf, verifyAuditUrl } from './verify-url.ts'
+import { contractKeys, verifyAuditUrl } from './verify-url.ts'
 import type { LedgerReport, VerifyOptions } from './verify.ts'
 
 /** An entry with its proof. Neither is checked. */
@@ -35,9 +34,6 @@ export interface ProvedEntry {
   proof: string
   payload: Uint8Array
 }
-
-/** A record of the ledger, by one of the two. */
-export type Asked = { cursor: number } | { id: string }
 
 export interface AuditPlace {
   /** The sub-ledger's. */
@@ -49,7 +45,7 @@ export interface AuditPlace {
   /** @throws ClientError `not-found` */
   prove(index: number): Promise<ProvedEntry>
   /** Which entries of the ledger a record has. @throws ClientError `not-found`, `not-a-record` */
-  spanOf(asked: Asked): Promise<Span>
+  spanOf(asked: RecordKey): Promise<Span>
 }
 
 /**
@@ -58,13 +54,11 @@ export interface AuditPlace {
  */
 export function withAudit<T>(
   place: string,
-  options: LedgerOptions & { trust: TrustOptions },
+  options: TrustOptions & ConnectionOptions,
   work: (audit: AuditPlace) => Promise<T>,
 ): Promise<T> {
-  const { trust } = options
-  if (/^https?:\/\//.test(place))
-    return withConnection({ ...options, url: place }, async (to) => work(await urlAudit(to, trust)))
-  return withLedgerFiles(place, options.moduleId, async (files) => work(await filesAudit(files, trust)))
+  if (isUrl(place)) return withConnection(place, options, async (to) => work(await urlAudit(to, options)))
+  return withLedgerFiles(place, options.moduleId, async (files) => work(await filesAudit(files, options)))
 }
 
 async function urlAudit(connection: Connection, options: TrustOptions): Promise<AuditPlace> {
@@ -72,7 +66,7 @@ async function urlAudit(connection: Connection, options: TrustOptions): Promise<
   const contract = await audit.askJson('v1/contract')
   const { origin } = record(contract)
   if (typeof origin !== 'string') throw new ClientError('malformed', 'audit/v1/contract: expected an origin')
-  const trust = pinned(options, origin) ?? Trust.shown(keysOf(contract), 'audit/v1/contract')
+  const trust = pinned(options, origin) ?? Trust.shown(contractKeys(contract), 'audit/v1/contract')
   return {
     origin,
     trust,
@@ -198,7 +192,7 @@ export async function openAuditTree({ source, trust, origin }: AuditPlace): Prom
 }
 
 /** Which entries a record has, in files. Its identifier may be anywhere: for that all are read. */
-async function spanIn(source: LogSource, asked: Asked): Promise<Span> {
+async function spanIn(source: LogSource, asked: RecordKey): Promise<Span> {
   const { size } = parseCheckpointText(parseNote(await source.checkpoint()).text)
   if ('id' in asked) {
     for await (const { id, index, parts } of treeRecords(uncheckedBundles(source, size)))

@@ -1,18 +1,9 @@
-import type { ServerResponse } from 'node:http'
 import { afterEach, describe, expect, it } from 'vitest'
 import { ClientError } from './errors.ts'
 import { follow, type FollowOptions } from './follow.ts'
 import { Connection } from './http.ts'
-import { buildProgram } from './program.ts'
-import { serve, testIo, type TestServer } from './testing.ts'
-
-const time = '2026-11-22T22:34:32.916Z'
-const event = (cursor: number, payload: unknown = cursor, id: number = cursor): string => {
-  const data = JSON.stringify({ cursor, payload_id: `r${cursor}`, type: 'application/json', time, payload })
-  return `event: audit\ndata: {"index":0}\n\nid: ${id}\nevent: record\ndata: ${data}\n\n`
-}
-
-type Turn = (response: ServerResponse, since: number, limit: number) => void
+import { event, problem, serveTurns, stream } from './testing-follow.ts'
+import type { TestServer } from './testing.ts'
 
 let server: TestServer
 const connections: Connection[] = []
@@ -21,46 +12,9 @@ afterEach(async () => {
   await server.close()
 })
 
-/** A server that answers `/v1/follow` as `turns` say, one after the other, and the last of them again and again. */
-async function serving(turns: readonly Turn[], entries: readonly number[] = []): Promise<void> {
-  let turn = 0
-  server = await serve((request, response) => {
-    const url = new URL(request.url ?? '', 'http://localhost')
-    if (url.pathname === '/v1/checkpoint') {
-      response.setHeader('content-type', 'application/json')
-      response.end('{"size":2}')
-      return
-    }
-    if (url.pathname !== '/v1/follow') {
-      const is = entries.includes(Number(url.pathname.split('/').at(-1)))
-      problem(is ? 200 : 404, is ? '' : 'not-a-record')(response, 0, 0)
-      return
-    }
-    const since = Number(url.searchParams.get('since'))
-    expect(request.headers).toMatchObject({ accept: 'text/event-stream', 'last-event-id': String(since) })
-    const next = turns[Math.min(turn++, turns.length - 1)] as Turn
-    next(response, since, Number(url.searchParams.get('limit') ?? Infinity))
-  })
+const serving = async (...args: Parameters<typeof serveTurns>): Promise<void> => {
+  server = await serveTurns(...args)
 }
-
-const problem =
-  (status: number, code: string): Turn =>
-  (response) => {
-    response.writeHead(status, { 'content-type': 'application/problem+json', 'retry-after': '0' })
-    response.end(JSON.stringify({ code, detail: `it is ${code}`, status }))
-  }
-
-const stream =
-  (text: (since: number) => string, end: 'end' | 'cut' | 'unfinished' | 'stay' = 'stay'): Turn =>
-  (response, since) => {
-    const last = end === 'unfinished' ? { connection: 'close' } : {}
-    response.writeHead(200, { 'content-type': 'text/event-stream', ...last })
-    response.write('retry: 100\n\n' + text(since), () => {
-      if (end === 'end') response.end()
-      if (end === 'cut') response.destroy()
-      if (end === 'unfinished') response.socket?.end()
-    })
-  }
 
 async function followed(limit: number, options: FollowOptions = {}): Promise<number[]> {
   const connection = new Connection(server.url, { retries: 1 })
@@ -157,35 +111,5 @@ describe('follow', () => {
   ])('says that an event is malformed: %s', async (_, text) => {
     await serving([(response) => void response.writeHead(200).write(text)])
     expect(await codeOf(followed(1))).toMatch(/^malformed: /)
-  })
-})
-
-/** Runs the command against the server. */
-async function run(...args: string[]): Promise<ReturnType<typeof testIo>> {
-  const io = testIo()
-  await buildProgram(io).parseAsync(['node', 'service-fs', 'follow', '--url', server.url, ...args])
-  return io
-}
-
-describe('service-fs follow', () => {
-  it('prints a line a record, or all of it as JSON as it came', async () => {
-    await serving([stream((since) => event(since + 1, { b: [1], a: 2 }) + event(since + 2))])
-    expect((await run('--limit', '2')).text()).toMatch(
-      /^ {7}1 2026-11-22T22:34:32.916Z {9}\d+ application\/json {9}r1\n {7}2 .*r2\n$/,
-    )
-    const json = (await run('--limit', '1', '--since', '7', '--json')).text()
-    expect(json).toBe(
-      `{"cursor":8,"payload_id":"r8","type":"application/json","time":"${time}","payload":{"b":[1],"a":2}}\n`,
-    )
-    const fresh = await run('--limit', '1', '--new')
-    expect([fresh.code, fresh.text().trim().split(' ')[0]]).toEqual([0, '3'])
-  })
-
-  it('ends with 1 when a record is missing, 2 for wrong usage, 3 when it is refused', async () => {
-    await serving([stream(() => event(1) + event(3)), problem(403, 'forbidden')], [2])
-    expect((await run()).code).toBe(1)
-    expect((await run('--limit', '0')).code).toBe(2)
-    const refused = await run('--json')
-    expect([refused.code, JSON.parse(refused.errors[0] ?? '').error.code]).toEqual([3, 'forbidden'])
   })
 })

@@ -93,6 +93,11 @@ export function parseBaseUrl(text: string): URL {
   return url
 }
 
+/** Reports whether a place is the URL of a ledger, which begins with http:// or https://. Any other place is a path. */
+export function isUrl(place: string): boolean {
+  return /^https?:\/\//.test(place)
+}
+
 export class Connection {
   /** The base URL, with a closing slash. */
   readonly url: string
@@ -222,6 +227,20 @@ export class Connection {
         await sleep(pause)
       }
     }
+  }
+}
+
+/** Connects to the ledger at `url`, runs `work`, and closes the connection. @throws ClientError `usage` for a URL that can't be a ledger's */
+export async function withConnection<T>(
+  url: string,
+  options: ConnectionOptions,
+  work: (connection: Connection) => Promise<T>,
+): Promise<T> {
+  const connection = new Connection(url, options)
+  try {
+    return await work(connection)
+  } finally {
+    await connection.close()
   }
 }
 

@@ -62,6 +62,32 @@ export async function readRecordAt(connection: Connection, cursor: number): Prom
   return parseRecord(await connection.askJson(`v1/entries/${cursor}`))
 }
 
+/** A record's name in its ledger: its cursor, or its identifier. */
+export type RecordKey = { cursor: number } | { id: string }
+
+/**
+ * Reads one record, which must have the cursor or identifier that was asked for. Its content is not verified.
+ * @throws ClientError `not-found`; `false` when the ledger answers with another record
+ */
+export async function readRecord(connection: Connection, key: RecordKey): Promise<ReadRecord> {
+  if ('id' in key) {
+    const found = await readRecordById(connection, key.id)
+    if (found.id !== key.id) throw mismatch('id', key.id, found.id)
+    return found
+  }
+  const found = await readRecordAt(connection, key.cursor)
+  if (found.cursor !== key.cursor) throw mismatch('cursor', String(key.cursor), String(found.cursor))
+  return found
+}
+
+/** The error for a record whose `name` is not the one expected. */
+export function mismatch(name: string, expected: string, found: string): ClientError {
+  return new ClientError(
+    'false',
+    `record: expected ${name} ${JSON.stringify(expected)}, found ${JSON.stringify(found)}`,
+  )
+}
+
 function parseLine(line: string): unknown {
   try {
     return JSON.parse(line)

@@ -17,10 +17,8 @@ import { computeProof, inclusionPlan, subtreeRoot } from '@service-fs/tlog/proof
 import { TILE_WIDTH, parseTilePath, storedPath, tileCount, tilesOf, type Tile } from '@service-fs/tlog/tile'
 import { bundleToBinary, formatBundle, formatHashTile, hashTileToBinary } from '@service-fs/tlog/tile-text'
 import { formatTlogProof } from '@service-fs/tlog/tlog-proof'
-import type { Io } from './io.ts'
 import { nativeCodec, nativeHasher, sha256Hex } from '@service-fs/native/native'
 import { directoryFiles } from './ledger-files.ts'
-import { buildProgram } from './program.ts'
 import { filesSource } from './source.ts'
 import { tailPath } from './tail.ts'
 
@@ -242,53 +240,4 @@ export function runTar(dir: string, ...args: string[]): Promise<string> {
       error === null ? resolve(stdout) : reject(new Error(`${program}: ${stderr}`)),
     )
   })
-}
-
-/** What a command wrote. */
-export interface TestIo extends Io {
-  text(): string
-  bytes(): Buffer
-  errors: string[]
-  code: number | undefined
-}
-
-export class Exit extends Error {
-  readonly code: number
-  constructor(code: number) {
-    super(`exit ${code}`)
-    this.code = code
-  }
-}
-
-export function testIo(stdin: Uint8Array = new Uint8Array()): TestIo {
-  const chunks: Buffer[] = []
-  const io: TestIo = {
-    errors: [],
-    code: undefined,
-    text: () => Buffer.concat(chunks).toString(),
-    bytes: () => Buffer.concat(chunks),
-    out: async (content) => void chunks.push(Buffer.from(content)),
-    err: (line) => void io.errors.push(line),
-    async *stdin() {
-      yield stdin
-    },
-    terminal: undefined,
-    status: (code) => void (io.code = code),
-    exit(code) {
-      io.code = code
-      throw new Exit(code)
-    },
-  }
-  return io
-}
-
-/** Runs a command line to its end. */
-export async function cli(...args: string[]): Promise<TestIo> {
-  const io = testIo()
-  try {
-    await buildProgram(io).parseAsync(args, { from: 'user' })
-  } catch (error) {
-    if (!(error instanceof Exit)) throw error
-  }
-  return io
 }

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { ClientError, messageOf } from './errors.ts'
 import { directoryFiles, type LedgerFiles } from './ledger-files.ts'
-import { withConnection, type LedgerOptions } from './options.ts'
+import { isUrl, withConnection, type ConnectionOptions } from './http.ts'
 import { openTar, type TarArchive } from './tar-archive.ts'
 import { verifyFiles } from './verify-directory.ts'
 import { verifyUrl } from './verify-url.ts'
@@ -12,12 +12,10 @@ import type { LedgerReport, VerifyOptions } from './verify.ts'
 /** What begins with http:// or https:// is a URL, anything else a path. @throws ClientError */
 export function verifyPlace(
   place: string,
-  options: LedgerOptions,
-  checks: VerifyOptions,
+  options: VerifyOptions & ConnectionOptions = {},
 ): Promise<LedgerReport> {
-  if (/^https?:\/\//.test(place))
-    return withConnection({ ...options, url: place }, (connection) => verifyUrl(connection, checks))
-  return withLedgerFiles(place, options.moduleId, (files) => verifyFiles(files, checks))
+  if (isUrl(place)) return withConnection(place, options, (connection) => verifyUrl(connection, options))
+  return withLedgerFiles(place, options.moduleId, (files) => verifyFiles(files, options))
 }
 
 /**

@@ -29,11 +29,11 @@ async function shownTrust(connection: Connection): Promise<Trust> {
 
 /** The keys that `/v1/contract` shows. */
 async function shownKeys(connection: Connection): Promise<string[]> {
-  return keysOf(await connection.askJson('v1/contract'))
+  return contractKeys(await connection.askJson('v1/contract'))
 }
 
 /** The keys in a contract. @throws ClientError `malformed` */
-export function keysOf(contract: unknown): string[] {
+export function contractKeys(contract: unknown): string[] {
   const { vkeys } = record(contract)
   if (!Array.isArray(vkeys) || !vkeys.every((vkey) => typeof vkey === 'string')) {
     throw new ClientError('malformed', 'v1/contract: expected vkeys')

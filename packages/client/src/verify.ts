@@ -3,13 +3,13 @@ import type { Hash } from '@service-fs/tlog/hash'
 import { parseEntry } from '@service-fs/format/entry'
 import { TILE_WIDTH, tileWidth } from '@service-fs/tlog/tile'
 import { ahead } from './ahead.ts'
-import type { LedgerCopy } from './copy.ts'
 import { messageOf } from './errors.ts'
 import { nativeCodec } from '@service-fs/native/native'
 import { Problems, type Problem } from './problems.ts'
 import type { EachEntry } from './records.ts'
 import type { LogSource } from './source.ts'
 import type { TrustOptions } from './trust.ts'
+import type { TreeCopy } from './walk.ts'
 
 export interface LedgerReport {
   /** Everything that was checked is as it must be. */
@@ -47,6 +47,24 @@ export interface VerifyOptions extends TrustOptions {
   copy?: LedgerCopy
   /** Looks at each entry. */
   each?: EachEntry
+}
+
+/** Takes a ledger while it is checked. What it was given counts when the report says true. */
+export interface LedgerCopy extends TreeCopy {
+  /** After the whole tree, and when nothing wrong was found. */
+  end(ledger: CheckedLedger): Promise<void>
+  /** Takes the audit sub-ledger. */
+  audit(): LedgerCopy
+}
+
+export interface CheckedLedger {
+  origin: string
+  /** The vkeys by the names of their files below keys/. */
+  keys: ReadonlyMap<string, string>
+  size: number
+  root: Hash
+  /** The signed checkpoint of that size. */
+  note: string
 }
 
 /** Looks at the identifiers themselves where two may be the same, and reports those that are. */

@@ -7,7 +7,6 @@ import type { Hash, Hasher } from '@service-fs/tlog/hash'
 import { subtreeRoot } from '@service-fs/tlog/proof'
 import { TILE_HEIGHT, TILE_WIDTH, tileWidth, type Tile } from '@service-fs/tlog/tile'
 import { ahead } from './ahead.ts'
-import type { TreeCopy } from './copy.ts'
 import type { Problems } from './problems.ts'
 import type { RecordCheck } from './records.ts'
 
@@ -33,6 +32,12 @@ export interface Beside {
   leaf(index: number, leaf: Hash): void
   /** The right edge, at every size from 0 on; not within a bundle whose leaf hashes can't be had. */
   at(edge: Edge): void
+}
+
+/** Takes the tiles of a tree while it is walked: the bundles in order, each level in order, partial ones last. */
+export interface TreeCopy {
+  bundle(index: number, entries: readonly Uint8Array[]): Promise<void>
+  hashTile(level: number, index: number, hashes: readonly Hash[]): Promise<void>
 }
 
 export interface WalkOptions {

@@ -15,3 +15,8 @@ const MODULE_ID = new RegExp(MODULE_ID_PATTERN)
 export function isModuleId(text: string): boolean {
   return MODULE_ID.test(text)
 }
+
+/** Returns the origin of a tenant's ledger when the operator names none. */
+export function defaultOrigin(moduleId: string): string {
+  return `service-fs.local/ledger/${moduleId}`
+}

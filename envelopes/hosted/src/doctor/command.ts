@@ -1,8 +1,8 @@
 /** Adds `doctor` to the command line: which protections are in force on this machine. */
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import type { Io } from '@service-fs/client/io'
-import { FALSE, perform, USAGE } from '@service-fs/client/perform'
+import type { Io } from '@service-fs/cli/io'
+import { FALSE, perform, USAGE } from '@service-fs/cli/perform'
 import { isModuleId } from '@service-fs/format/module-id'
 import { visibleLine } from '@service-fs/format/visible'
 import { HostedError } from '@service-fs/http/errors'

@@ -13,7 +13,7 @@
 import { randomBytes } from 'node:crypto'
 import { chmod, chown, mkdir, rename } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { defaultOrigin } from '@service-fs/client/origin'
+import { defaultOrigin } from '@service-fs/format/module-id'
 import { syncDir } from '../tenant/durable.ts'
 import { HostedError } from '@service-fs/http/errors'
 import { AUDIT_KEY, LEDGER_KEY, openSigner, secretDir } from '../tenant/keys.ts'

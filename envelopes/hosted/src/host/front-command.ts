@@ -1,7 +1,7 @@
 /** Adds `front`, which `host` starts, and which people are not told of. */
 import type { Command } from 'commander'
-import type { Io } from '@service-fs/client/io'
-import { perform } from '@service-fs/client/perform'
+import type { Io } from '@service-fs/cli/io'
+import { perform } from '@service-fs/cli/perform'
 import { runFront } from './front-process.ts'
 
 export function addFront(program: Command, io: Io): void {

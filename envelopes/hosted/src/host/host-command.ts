@@ -1,7 +1,7 @@
 /** Adds `host` to the command line: the supervisor, until it is told to stop. */
 import type { Command } from 'commander'
-import type { Io } from '@service-fs/client/io'
-import { perform, USAGE } from '@service-fs/client/perform'
+import type { Io } from '@service-fs/cli/io'
+import { perform, USAGE } from '@service-fs/cli/perform'
 import { HostedError } from '@service-fs/http/errors'
 import { createLog } from '../process/log.ts'
 import { inheritedSockets, type Inherited } from '@service-fs/http/socket-activation'

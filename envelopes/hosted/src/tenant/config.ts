@@ -1,7 +1,7 @@
 /** What `service-fs serve` is told by flags or by the environment. */
 import { DEFAULT_LISTEN } from './serve-options.ts'
 import { resolve } from 'node:path'
-import { parseDiskSize } from '@service-fs/client/disk-size'
+import { parseDiskSize } from '@service-fs/cli/numbers'
 import { DEFAULT_LIMITS } from '@service-fs/ledger/limits'
 import { isModuleId } from '@service-fs/format/module-id'
 import { parseDecimal } from '@service-fs/tlog/math'
@@ -78,7 +78,7 @@ export function envelopeOf(flags: ServeFlags, env: Environment): 'a' | 'b' {
 /** Flags first, then FS_MODULE_ID, FS_LEDGER_ROOT, FS_LISTEN, FS_ORIGIN, FS_ACCESS, FS_IMMUTABLE. @throws HostedError `usage` */
 export function configOf(flags: ServeFlags, env: Environment): Config {
   if (flags.disk !== undefined || flags.diskSize !== undefined)
-    throw usage('--disk and --disk-size are for --envelope b; --envelope a has --root')
+    throw usage('--disk and --numbers are for --envelope b; --envelope a has --root')
   const common = commonOf(flags, env)
   const root = flags.root ?? env['FS_LEDGER_ROOT']
   if (root === undefined || root === '')
@@ -132,7 +132,7 @@ export function diskConfigOf(flags: ServeFlags, env: Environment): DiskConfig {
   return {
     ...common,
     disk: resolve(disk),
-    size: size === undefined ? undefined : parseDiskSize(size, '--disk-size'),
+    size: size === undefined ? undefined : parseDiskSize(size, '--numbers'),
   }
 }
 

@@ -1,5 +1,5 @@
-import { emptyProgram } from '@service-fs/client/empty-program'
-import { testIo } from '@service-fs/client/testing'
+import { emptyProgram } from '@service-fs/cli/empty-program'
+import { testIo } from '@service-fs/cli/testing'
 import { openApi } from '@service-fs/wire/openapi'
 import { expect, it } from 'vitest'
 import { addOpenApi } from './openapi-command.ts'

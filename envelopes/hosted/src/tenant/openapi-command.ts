@@ -1,7 +1,7 @@
 /** `service-fs openapi`: the wire as an OpenAPI document. */
 import type { Command } from 'commander'
-import type { Io } from '@service-fs/client/io'
-import { perform } from '@service-fs/client/perform'
+import type { Io } from '@service-fs/cli/io'
+import { perform } from '@service-fs/cli/perform'
 import { VERSION } from '../version.ts'
 
 export function addOpenApi(program: Command, io: Io): void {

@@ -1,4 +1,4 @@
-import { defaultOrigin } from '@service-fs/client/origin'
+import { defaultOrigin } from '@service-fs/format/module-id'
 import { HostedError } from '@service-fs/http/errors'
 
 /** A ledger keeps the origin that it was begun with. @throws HostedError `usage`: another one is asked for */

@@ -1,0 +1,188 @@
+import type { Command } from 'commander'
+import { idProblem } from '@service-fs/format/entry'
+import { quoted } from '@service-fs/format/visible'
+import {
+  appendAll,
+  appendLimits,
+  checkReceipt,
+  type AppendLimits,
+  type NewRecord,
+} from '@service-fs/client/append'
+import { ClientError } from '@service-fs/client/errors'
+import { reasonOf, walkFiles } from '../files.ts'
+import type { Connection } from '@service-fs/client/http'
+import type { Io } from '../io.ts'
+import { nativeCodec } from '@service-fs/native/native'
+import { parseCount } from '../numbers.ts'
+import { ledgerOptions, withLedger, type LedgerOptions } from '../options.ts'
+import { sameState, settled } from '../steady-file.ts'
+import { FAILED, perform } from '../perform.ts'
+import { progressBar, type Progress } from '../progress.ts'
+
+interface AppendCommandOptions extends LedgerOptions {
+  id?: string
+  prefix?: string
+  type?: string
+  batch?: string
+  json?: boolean
+}
+
+const IDS = `
+A record's id is its path from the directory that holds the argument: \`append /usr/share/doc\` makes doc/bash/README,
+\`append README\` makes README; --prefix is put before it. Symbolic links are not followed: their record has the type
+inode/symlink and the target as payload; an empty directory's has the type inode/directory. A file that changes while it is
+read is read again, four times in all. What changes each time, can't be read, is too large, or has no name that can be an id
+is named, the rest is appended, and the exit status is 3. Running it again
+is safe: what the ledger has already is not appended again.`
+
+/** `append`: files, directories, or standard input, as records. */
+export function addAppend(program: Command, io: Io): void {
+  ledgerOptions(program.command('append <paths...>'))
+    .description('append files and all that is in directories; - is standard input')
+    .option('--id <id>', 'the id of a single file, or of standard input')
+    .option('--prefix <text>', 'put before every id')
+    .option('--type <type>', 'the media type (default: by the name)')
+    .option('--batch <n>', 'records in one commit, at most')
+    .option('--json', 'print the result as JSON')
+    .addHelpText('after', IDS)
+    .action((paths: string[], options: AppendCommandOptions) =>
+      perform(io, options.json, () => withLedger(options, (to) => append(to, paths, options, io))),
+    )
+}
+
+interface Result {
+  records: number
+  appended: number
+  duplicates: number
+  bytes: number
+  refused: { name: string; reason: string }[]
+}
+
+async function append(
+  connection: Connection,
+  paths: string[],
+  options: AppendCommandOptions,
+  io: Io,
+): Promise<number> {
+  checkUsage(paths, options)
+  const limits = await limitsFor(connection, options)
+  const result: Result = { records: 0, appended: 0, duplicates: 0, bytes: 0, refused: [] }
+  const bar = progressBar(io, 'append', 'records')
+  try {
+    await appendRecords(connection, recordsOf(paths, options, limits, result, io), limits, result, bar)
+  } finally {
+    bar.stop()
+  }
+  if (options.json !== true)
+    for (const { name, reason } of result.refused) io.err(`service-fs: ${quoted(name)}: ${reason}`)
+  await io.out(options.json === true ? JSON.stringify(result) + '\n' : summary(result))
+  return result.refused.length > 0 ? FAILED : 0
+}
+
+function checkUsage(paths: string[], options: AppendCommandOptions): void {
+  if (paths.includes('-') && options.id === undefined)
+    throw new ClientError('usage', 'standard input: expected --id')
+  if (options.id !== undefined && paths.length !== 1)
+    throw new ClientError('usage', '--id: expected one path')
+  if (options.batch !== undefined) parseCount(options.batch, '--batch', 1)
+  const problem = options.id === undefined ? undefined : idProblem(options.id, nativeCodec)
+  if (problem !== undefined) throw new ClientError('usage', `--id: ${problem}`)
+}
+
+async function limitsFor(connection: Connection, options: AppendCommandOptions): Promise<AppendLimits> {
+  const limits = await appendLimits(connection)
+  if (options.batch === undefined) return limits
+  return { ...limits, lines: Math.min(limits.lines, parseCount(options.batch, '--batch', 1)) }
+}
+
+/** Appends what was read; each receipt must be of the very bytes that were sent. */
+async function appendRecords(
+  connection: Connection,
+  records: AsyncIterable<NewRecord>,
+  limits: AppendLimits,
+  result: Result,
+  bar: Progress,
+): Promise<void> {
+  await appendAll(connection, records, {
+    limits,
+    appended(receipts, sent) {
+      for (const [i, receipt] of receipts.entries()) {
+        checkReceipt(receipt, sent[i] as NewRecord)
+        result[receipt.duplicate ? 'duplicates' : 'appended'] += 1
+      }
+      bar.at(result.appended + result.duplicates, result.records)
+    },
+    refused: (content, error) => void result.refused.push({ name: content.id, reason: error.message }),
+  })
+}
+
+/** The records that the paths stand for. What can't be one goes to the refused. */
+async function* recordsOf(
+  paths: string[],
+  options: AppendCommandOptions,
+  limits: AppendLimits,
+  result: Result,
+  io: Io,
+): AsyncGenerator<NewRecord> {
+  const refused = (name: string, reason: string): void => void result.refused.push({ name, reason })
+  const count = (content: NewRecord): NewRecord => {
+    result.records += 1
+    result.bytes += content.payload.length
+    return content
+  }
+  for (const path of paths) {
+    if (path === '-') {
+      yield count(await standardInput(options, limits, io))
+      continue
+    }
+    for await (const file of walkFiles(path, { prefix: options.prefix, type: options.type, refused })) {
+      if (file.size > limits.payload) {
+        refused(file.id, `larger than the ledger takes: ${file.size} bytes, at most ${limits.payload}`)
+        continue
+      }
+      try {
+        yield count({ id: options.id ?? file.id, type: file.type, payload: await file.read(limits.payload) })
+      } catch (error) {
+        refused(file.id, reasonOf(error))
+      }
+    }
+  }
+}
+
+async function standardInput(
+  options: AppendCommandOptions,
+  limits: AppendLimits,
+  io: Io,
+): Promise<NewRecord> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  const state = io.stdinState
+  const before = state === undefined ? undefined : await settled(state)
+  for await (const chunk of io.stdin()) {
+    size += chunk.length
+    if (size > limits.payload)
+      throw new ClientError(
+        'file',
+        `standard input: larger than the ledger takes: at most ${limits.payload} bytes`,
+      )
+    chunks.push(chunk)
+  }
+  // A pipe has no state: what comes is what is sent.
+  if (state !== undefined && before?.isFile() === true && !sameState(before, await state()))
+    throw new ClientError(
+      'file',
+      'standard input: the file changed while it was read: another program writes to it',
+    )
+  return {
+    id: options.id ?? '',
+    type: options.type ?? 'application/octet-stream',
+    payload: Buffer.concat(chunks),
+  }
+}
+
+function summary(result: Result): string {
+  const { records, appended, duplicates, bytes, refused } = result
+  const parts = [`${records} records (${bytes} bytes): ${appended} appended`, `${duplicates} there already`]
+  if (refused.length > 0) parts.push(`${refused.length} could not be appended`)
+  return parts.join(', ') + '\n'
+}

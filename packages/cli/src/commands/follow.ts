@@ -1,0 +1,58 @@
+import type { Command } from 'commander'
+import { quoted } from '@service-fs/format/visible'
+import { messageOf } from '@service-fs/client/errors'
+import { follow, type Followed } from '@service-fs/client/follow'
+import type { Connection } from '@service-fs/client/http'
+import { record } from '@service-fs/client/http'
+import type { Io } from '../io.ts'
+import { parseCount } from '../numbers.ts'
+import { ledgerOptions, withLedger, type LedgerOptions } from '../options.ts'
+import { perform } from '../perform.ts'
+
+interface FollowCommandOptions extends LedgerOptions {
+  since: string
+  new?: boolean
+  limit?: string
+  json?: boolean
+}
+
+const HOW = `
+It goes on until it is stopped. A connection that is lost is made again, with growing pauses, and goes on where it was. Each
+record comes once and in the order of the ledger; one that is missing ends it with exit status 1. What is followed is not
+verified otherwise: service-fs get and service-fs verify do that.`
+
+/** `follow`: the records in order, and those that are appended, as soon as they are durable. */
+export function addFollow(program: Command, io: Io): void {
+  ledgerOptions(program.command('follow'))
+    .description('print the records in order, and new ones as they become durable')
+    .option('--since <cursor>', 'records after this cursor', '0')
+    .option('--new', 'only records that are appended from now on')
+    .option('--limit <n>', 'end after so many records')
+    .option('--json', 'each record as a JSON object a line, with its payload')
+    .addHelpText('after', HOW)
+    .action((options: FollowCommandOptions) =>
+      perform(io, options.json, () => withLedger(options, (from) => run(from, options, io))),
+    )
+}
+
+async function run(connection: Connection, options: FollowCommandOptions, io: Io): Promise<void> {
+  const limit = options.limit === undefined ? {} : { limit: parseCount(options.limit, '--limit', 1) }
+  const since = options.new === true ? await sizeOf(connection) : parseCount(options.since, '--since', 0)
+  const lost = (error: Error | undefined, pause: number): void => {
+    if (io.terminal === undefined) return
+    const why = error === undefined ? 'the server ended the stream' : messageOf(error)
+    io.err(`service-fs: ${why}; going on in ${(pause / 1000).toFixed(1)} s`)
+  }
+  for await (const found of follow(connection, { since, ...limit, lost }))
+    await io.out(lineOf(found, options))
+}
+
+async function sizeOf(connection: Connection): Promise<number> {
+  return Number(record(await connection.askJson('v1/checkpoint'))['size'])
+}
+
+function lineOf({ record: found, text }: Followed, options: FollowCommandOptions): string {
+  if (options.json === true) return `${text}\n`
+  const { cursor, time, payload, type, id } = found
+  return `${String(cursor).padStart(8)} ${time} ${String(payload.length).padStart(10)} ${quoted(type).padEnd(24)} ${quoted(id)}\n`
+}

@@ -1,0 +1,53 @@
+import type { Command } from 'commander'
+import { quoted } from '@service-fs/format/visible'
+import { record, type Connection } from '@service-fs/client/http'
+import type { Io } from '../io.ts'
+import { parseCount } from '../numbers.ts'
+import { ledgerOptions, withLedger, type LedgerOptions } from '../options.ts'
+import { perform } from '../perform.ts'
+import { readRecords, type ReadRecord } from '@service-fs/client/read'
+
+interface LsOptions extends LedgerOptions {
+  long?: boolean
+  since: string
+  json?: boolean
+}
+
+/** `ls`: the records in order, one a line. */
+export function addLs(program: Command, io: Io): void {
+  ledgerOptions(program.command('ls'))
+    .description('list the records in order')
+    .option('--long', 'cursor, time, bytes and type before each id')
+    .option('--since <cursor>', 'records after this cursor', '0')
+    .option('--json', 'a JSON object a line')
+    .action((options: LsOptions) =>
+      perform(io, options.json, () => withLedger(options, (to) => ls(to, options, io))),
+    )
+}
+
+async function ls(connection: Connection, options: LsOptions, io: Io): Promise<void> {
+  const since = parseCount(options.since, '--since', 0)
+  let text = ''
+  for await (const found of readRecords(connection, { since, ...(await end(connection)) })) {
+    text += lineOf(found, options)
+    if (text.length < 16_384) continue
+    await io.out(text)
+    text = ''
+  }
+  if (text !== '') await io.out(text)
+}
+
+/** Each read of an audit sub-ledger makes an entry of it: what it has at the beginning is listed. */
+async function end(connection: Connection): Promise<{ until?: number }> {
+  if (!connection.url.endsWith('/audit/')) return {}
+  const { size } = record(await connection.askJson('v1/checkpoint'))
+  return typeof size === 'number' ? { until: size } : {}
+}
+
+function lineOf(found: ReadRecord, options: LsOptions): string {
+  const { cursor, id, type, time, payload } = found
+  if (options.json === true)
+    return JSON.stringify({ cursor, payload_id: id, type, time, bytes: payload.length }) + '\n'
+  if (options.long !== true) return quoted(id) + '\n'
+  return `${String(cursor).padStart(8)} ${time} ${String(payload.length).padStart(10)} ${quoted(type).padEnd(24)} ${quoted(id)}\n`
+}

@@ -1,0 +1,163 @@
+import { constants } from 'node:fs'
+import { open, unlink, type FileHandle } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { Command } from 'commander'
+import { defaultOrigin, isModuleId } from '@service-fs/format/module-id'
+import { ClientError, codeOf, messageOf } from '@service-fs/client/errors'
+import type { Io } from '../io.ts'
+import { KEY_DISK_BYTES, keyDisk } from '../key-disk.ts'
+import { parseDiskSize } from '../numbers.ts'
+import { perform } from '../perform.ts'
+import { tenantKeys, diskVkey, type Tenant, type TenantKeys } from '../tenant-keys.ts'
+
+const MOST_TENANTS = 31
+const DEFAULT_SIZE = '256M'
+
+interface ProvisionOptions {
+  moduleId?: Tenant[]
+  origin?: true
+  fromSecret?: true
+  keyDisk?: string
+  dataDisk?: string
+  diskSize?: string
+  empty?: boolean
+  json?: boolean
+}
+
+/** `provision`: makes the appliance's disks. */
+export function addProvision(program: Command, io: Io): void {
+  const tenants: Tenant[] = []
+  /** Sets a field of the tenant that was named last. */
+  const ofLast = (field: 'origin' | 'secret', flag: string) => (value: string) => {
+    const tenant = tenants.at(-1)
+    if (tenant === undefined || tenant[field] !== undefined)
+      program.error(`service-fs: ${flag}: expected once behind the --module-id that it is of`)
+    else tenant[field] = value
+    return true
+  }
+  program
+    .command('provision')
+    .description("make an appliance's key disk and data disk (mode 0600, never overwritten)")
+    .option('--module-id <id>', 'a tenant; may be repeated', (moduleId: string) => {
+      tenants.push({ moduleId })
+      return tenants
+    })
+    .option('--origin <origin>', "the origin of that tenant's ledger", ofLast('origin', '--origin'))
+    .option(
+      '--from-secret <dir>',
+      "take that tenant's keys from a daemon's .secret/<id> directory",
+      ofLast('secret', '--from-secret'),
+    )
+    .option('--key-disk <file>', 'the key disk to make')
+    .option('--data-disk <file>', 'the data disk to make')
+    .option('--numbers <bytes>', `the data disk's size, with K, M or G (default: ${DEFAULT_SIZE})`)
+    .option('--empty', 'put no keys on the key disk: the appliance makes them when it starts')
+    .option('--json', 'print {"key_disk", "data_disk", "tenants": [{"module_id", "origin", "vkey", …}]}')
+    .action((options: ProvisionOptions) => perform(io, options.json, () => provision(options, io)))
+}
+
+async function provision(options: ProvisionOptions, io: Io): Promise<void> {
+  const tenants = options.moduleId ?? []
+  checkOptions(options, tenants)
+  const size = parseDiskSize(options.diskSize ?? DEFAULT_SIZE, '--numbers')
+  const made = options.empty === true || options.keyDisk === undefined ? [] : await tenantKeys(tenants)
+  const content =
+    options.empty === true ? Buffer.alloc(KEY_DISK_BYTES) : keyDisk(made.flatMap(({ keys }) => keys))
+  const files: string[] = []
+  try {
+    if (options.keyDisk !== undefined) await create(options.keyDisk, files, (file) => file.writeFile(content))
+    if (options.dataDisk !== undefined) await create(options.dataDisk, files, (file) => file.truncate(size))
+  } catch (error) {
+    for (const file of files) await unlink(file)
+    throw error
+  } finally {
+    content.fill(0)
+    for (const { keys } of made) for (const { seed } of keys) seed.fill(0)
+  }
+  await report(made, options, io)
+}
+
+function usage(message: string): never {
+  throw new ClientError('usage', message)
+}
+
+/** @throws ClientError `usage` */
+function checkOptions(
+  { keyDisk: keys, dataDisk, diskSize, empty }: ProvisionOptions,
+  tenants: readonly Tenant[],
+): void {
+  if (keys === undefined && dataDisk === undefined) usage('expected --key-disk, --data-disk or both')
+  if (diskSize !== undefined && dataDisk === undefined) usage('--numbers: expected with --data-disk')
+  if (keys === undefined) {
+    if (empty === true || tenants.length > 0) usage('--module-id and --empty: expected with --key-disk')
+    return
+  }
+  if (empty === true) {
+    if (tenants.some(({ origin, secret }) => origin !== undefined || secret !== undefined))
+      usage('--empty: the appliance makes the keys; expected no --origin and no --from-secret')
+  } else if (tenants.length === 0) {
+    usage('expected --module-id, or --empty')
+  }
+  if (tenants.length > MOST_TENANTS) usage(`--module-id: expected at most ${MOST_TENANTS} tenants`)
+  for (const [index, { moduleId }] of tenants.entries()) {
+    if (!isModuleId(moduleId))
+      usage(`--module-id: expected [a-z0-9][a-z0-9-]*, found ${JSON.stringify(moduleId)}`)
+    if (tenants.findIndex((tenant) => tenant.moduleId === moduleId) < index)
+      usage(`--module-id: expected each tenant once, found ${moduleId} twice`)
+  }
+}
+
+/** A file that only its owner may read, durable with its name; one that is there is left alone. @throws ClientError `file` */
+async function create(
+  path: string,
+  files: string[],
+  fill: (file: FileHandle) => Promise<void>,
+): Promise<void> {
+  try {
+    const file = await open(path, 'wx', 0o600)
+    files.push(path)
+    try {
+      await fill(file)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    const directory = await open(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY)
+    try {
+      await directory.sync()
+    } finally {
+      await directory.close()
+    }
+  } catch (error) {
+    const text =
+      codeOf(error) === 'EEXIST' ? `${path}: is there already, and is not overwritten` : messageOf(error)
+    throw new ClientError('file', text)
+  }
+}
+
+async function report(made: readonly TenantKeys[], options: ProvisionOptions, io: Io): Promise<void> {
+  const tenants = made.map(({ moduleId, origin, keys }) => ({ moduleId, origin, vkeys: keys.map(diskVkey) }))
+  if (options.json === true) {
+    const members = {
+      ...(options.keyDisk === undefined ? {} : { key_disk: options.keyDisk }),
+      ...(options.dataDisk === undefined ? {} : { data_disk: options.dataDisk }),
+      tenants: tenants.map(({ moduleId, origin, vkeys: [vkey, audit] }) => ({
+        module_id: moduleId,
+        origin,
+        vkey,
+        audit_vkey: audit,
+      })),
+    }
+    return io.out(JSON.stringify(members) + '\n')
+  }
+  for (const { vkeys } of tenants) await io.out(vkeys.join('\n') + '\n')
+  if (options.keyDisk !== undefined)
+    io.err(
+      `${options.empty === true ? 'key disk, empty' : 'key disk, with the private keys'}: ${options.keyDisk}`,
+    )
+  if (options.dataDisk !== undefined) io.err(`data disk: ${options.dataDisk}`)
+  for (const { moduleId, origin } of tenants)
+    if (origin !== defaultOrigin(moduleId)) io.err(`in totebox.json: ${JSON.stringify({ moduleId, origin })}`)
+  if (options.moduleId?.some(({ secret }) => secret !== undefined) === true)
+    io.err('the private keys are in two places now: of the two only one may go on with the ledger')
+}

@@ -1,0 +1,93 @@
+import { basename, dirname, join, resolve } from 'node:path'
+import { Option, type Command } from 'commander'
+import { isModuleId } from '@service-fs/format/module-id'
+import { ledgerCopy } from '../copy.ts'
+import { ClientError } from '@service-fs/client/errors'
+import type { Io } from '../io.ts'
+import type { LedgerFiles } from '@service-fs/client/ledger-files'
+import { parseDiskSize } from '../numbers.ts'
+import { keyOptions, trustOptions, type KeyOptions } from '../options.ts'
+import { perform } from '../perform.ts'
+import { directoryOutput } from '../output-directory.ts'
+import { imageOutput } from '../output-tar.ts'
+import type { Output } from '../output.ts'
+import { copyInto } from '../report.ts'
+import { verifyFiles } from '@service-fs/client/verify-directory'
+import { withLedgerFiles } from '@service-fs/client/verify-place'
+
+interface RestoreOptions extends KeyOptions {
+  out?: string
+  moduleId?: string
+  diskSize?: string
+  json?: boolean
+}
+
+/** `restore`: makes a ledger of an export, for a daemon to go on with. */
+export function addRestore(program: Command, io: Io): void {
+  keyOptions(program.command('restore <export>'))
+    .description('make a ledger, or a disk image with it, of an export, after verifying it')
+    .option('--out <path>', 'the ledger directory to make, or with .img at its end the disk image')
+    .addOption(
+      new Option('--module-id <id>', "the tenant (default: the origin's last part)").env('FS_MODULE_ID'),
+    )
+    .option(
+      '--numbers <bytes>',
+      "the disk image's size, with K, M or G (default: room to grow, 256M at least)",
+    )
+    .option('--json', 'print the report as JSON')
+    .action((path: string, options: RestoreOptions) =>
+      perform(io, options.json, () =>
+        withLedgerFiles(path, options.moduleId, (files) => restore(files, options, io)),
+      ),
+    )
+}
+
+async function restore(files: LedgerFiles, options: RestoreOptions, io: Io): Promise<number> {
+  const trust = await trustOptions(options)
+  const { out } = options
+  if (out === undefined) throw new ClientError('usage', 'expected --out')
+  const { output, secret } = await openOutput(files, out, options)
+  return copyInto(
+    { output, out, verb: 'restored', json: options.json },
+    io,
+    (progress) => verifyFiles(files, { ...trust, copy: ledgerCopy(output), progress }),
+    `      to go on with it, its private keys have to be in ${secret}\n`,
+  )
+}
+
+/** The output, and where its private keys are looked for. */
+async function openOutput(
+  files: LedgerFiles,
+  out: string,
+  options: RestoreOptions,
+): Promise<{ output: Output; secret: string }> {
+  const path = resolve(out)
+  const size = options.diskSize === undefined ? undefined : parseDiskSize(options.diskSize, '--numbers')
+  if (out.endsWith('.img')) {
+    const moduleId = options.moduleId ?? (await idOf(files))
+    if (!isModuleId(moduleId))
+      throw new ClientError(
+        'usage',
+        `--module-id: expected [a-z0-9][a-z0-9-]*, found ${JSON.stringify(moduleId)}`,
+      )
+    return {
+      output: await imageOutput(path, moduleId, size),
+      secret: join(dirname(path), '.secret', moduleId),
+    }
+  }
+  if (out.endsWith('.tar'))
+    throw new ClientError('usage', `--out: expected a directory or .img, found ${out}`)
+  if (size !== undefined) throw new ClientError('usage', '--numbers: expected with --out of a disk image')
+  return { output: await directoryOutput(path), secret: join(dirname(path), '.secret', basename(path)) }
+}
+
+/** The last part of the origin. */
+async function idOf(files: LedgerFiles): Promise<string> {
+  const origin = (await files.read('origin'))?.toString('utf8').trim() ?? ''
+  const id = origin.split('/').at(-1) ?? ''
+  if (isModuleId(id)) return id
+  throw new ClientError(
+    'usage',
+    `expected --module-id, for the origin ${JSON.stringify(origin)} ends in none`,
+  )
+}

@@ -1,0 +1,54 @@
+import type { Command } from 'commander'
+import type { Io } from '../io.ts'
+import {
+  keyOptions,
+  ledgerOptions,
+  placeOptions,
+  trustOptions,
+  type KeyOptions,
+  type LedgerOptions,
+} from '../options.ts'
+import { FALSE, perform } from '../perform.ts'
+import { progressBar } from '../progress.ts'
+import { printReport } from '../report.ts'
+import { verifyPlace } from '@service-fs/client/verify-place'
+import type { LedgerReport } from '@service-fs/client/verify'
+
+interface VerifyCommandOptions extends LedgerOptions, KeyOptions {
+  audit: boolean
+  json?: boolean
+}
+
+/** `verify`: derives a ledger again from its entries up. */
+export function addVerify(program: Command, io: Io): void {
+  const command = program.command('verify [place]')
+  keyOptions(ledgerOptions(command))
+    .description(
+      'derive everything again, entry by entry, up to the signed checkpoint: of a URL, a directory, a tar archive or disk image',
+    )
+    .option('--no-audit', 'leave the audit sub-ledger out')
+    .option('--json', 'print the report as JSON')
+    .action((place: string | undefined, options: VerifyCommandOptions) =>
+      perform(io, options.json, () => verify(place, options, io)),
+    )
+}
+
+async function verify(place: string | undefined, options: VerifyCommandOptions, io: Io): Promise<number> {
+  const bar = progressBar(io, 'verify', 'entries')
+  const trust = await trustOptions(options)
+  let report: LedgerReport
+  try {
+    const at = place ?? options.url
+    report = await verifyPlace(at, {
+      ...(await placeOptions(at, options)),
+      ...trust,
+      withoutAudit: !options.audit,
+      progress: (_, entries, size) => bar.at(entries, size),
+    })
+  } finally {
+    bar.stop()
+  }
+  if (options.json === true) await io.out(JSON.stringify(report) + '\n')
+  else await printReport(report, io)
+  return report.ok ? 0 : FALSE
+}

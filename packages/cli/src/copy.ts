@@ -1,0 +1,100 @@
+/** What a ledger is written as while it is checked: an export, or a ledger that a daemon goes on with. */
+import { readmeText } from '@service-fs/format/readme'
+import { formatCommit, formatEdge } from '@service-fs/format/tail-text'
+import { Edge } from '@service-fs/tlog/edge'
+import { subtreeRoot } from '@service-fs/tlog/proof'
+import { TILE_HEIGHT, TILE_WIDTH, storedPath, type Tile } from '@service-fs/tlog/tile'
+import { formatBundle, formatHashTile } from '@service-fs/tlog/tile-text'
+import { nativeCodec, nativeHasher } from '@service-fs/native/native'
+import { ClientError } from '@service-fs/client/errors'
+import { LOG_KEY } from '@service-fs/client/key-files'
+import type { Output } from './output.ts'
+import { tailPath } from '@service-fs/client/tail'
+import { Trust } from '@service-fs/client/trust'
+import type { CheckedLedger, LedgerCopy } from '@service-fs/client/verify'
+import { appendSubtree } from '@service-fs/client/walk'
+
+/** Modes of what is written once, and of what a daemon replaces. */
+const SEALED = 0o444
+const LIVE = 0o600
+
+/**
+ * Writes an export: full tiles, the partial tiles of the checkpoint's size, the checkpoint, and no tail. The same ledger
+ * makes the same bytes.
+ */
+export function exportCopy(output: Output, folder = ''): LedgerCopy {
+  const put = putter(output, folder)
+  return {
+    bundle: (index, entries) =>
+      putTile(put, { level: 'entries', index, width: entries.length }, linesOf(entries)),
+    hashTile: (level, index, hashes) => putTile(put, { level, index, width: hashes.length }, hashes),
+    async end(ledger) {
+      await putIdentity(put, ledger)
+      await put('checkpoint', nativeCodec.utf8Encode(ledger.note), SEALED)
+    },
+    audit: () => exportCopy(output, 'audit/'),
+  }
+}
+
+/**
+ * Writes a ledger as a daemon has it: full tiles, and one tail file that begins with the last bundle, full or not, for a
+ * tail file has at least one entry: the right edge there, and one commit with the newest checkpoint.
+ */
+export function ledgerCopy(output: Output, folder = ''): LedgerCopy {
+  const put = putter(output, folder)
+  /** Base64 lines of the last bundle, and the right edge at its beginning and behind the full bundles. */
+  let lines: readonly string[] = []
+  let start = new Edge()
+  let edge = start
+  return {
+    async bundle(index, entries) {
+      lines = linesOf(entries)
+      if (lines.length === TILE_WIDTH)
+        await putTile(put, { level: 'entries', index, width: TILE_WIDTH }, lines)
+    },
+    async hashTile(level, index, hashes) {
+      const isFull = hashes.length === TILE_WIDTH
+      if (isFull) await putTile(put, { level, index, width: TILE_WIDTH }, hashes)
+      if (level === 0) start = edge
+      if (level === 0 && isFull)
+        edge = appendSubtree(edge, TILE_HEIGHT, subtreeRoot(hashes, nativeHasher), nativeHasher)
+    },
+    async end(ledger) {
+      if (!ledger.keys.has(LOG_KEY))
+        throw new ClientError(
+          'malformed',
+          `${folder}keys/${LOG_KEY}: expected the log's key, found no such file`,
+        )
+      await putIdentity(put, ledger)
+      const { size, note } = ledger
+      const commit = formatCommit(lines, note, nativeCodec)
+      const text = nativeCodec.asciiEncode(formatEdge(start.hashes()))
+      if (size > 0) await put(tailPath(start.size), nativeCodec.concat(text, commit), LIVE)
+      await put('checkpoint', nativeCodec.utf8Encode(note), LIVE)
+    },
+    audit: () => ledgerCopy(output, 'audit/'),
+  }
+}
+
+type Put = Output['put']
+
+function putter(output: Output, folder: string): Put {
+  return (path, bytes, mode) => output.put(folder + path, bytes, mode)
+}
+
+function putTile(put: Put, tile: Tile, lines: readonly string[]): Promise<void> {
+  const text = tile.level === 'entries' ? formatBundle(lines) : formatHashTile(lines)
+  return put(storedPath(tile), nativeCodec.asciiEncode(text), SEALED)
+}
+
+function linesOf(entries: readonly Uint8Array[]): string[] {
+  return entries.map((entry) => nativeCodec.base64Encode(entry))
+}
+
+/** What does not change while a ledger grows. Its keys must be those that signed it. @throws ClientError `false` */
+async function putIdentity(put: Put, { origin, keys, note }: CheckedLedger): Promise<void> {
+  Trust.shown([...keys.values()], 'keys/').open(note, origin)
+  await put('README.txt', nativeCodec.utf8Encode(readmeText(origin)), SEALED)
+  await put('origin', nativeCodec.utf8Encode(`${origin}\n`), SEALED)
+  for (const [name, vkey] of keys) await put(`keys/${name}`, nativeCodec.utf8Encode(`${vkey}\n`), SEALED)
+}

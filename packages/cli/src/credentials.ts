@@ -1,0 +1,120 @@
+/** Who a command is for the ledger, and whom it trusts: a bearer token, a client certificate, the server's authority. */
+import { X509Certificate } from 'node:crypto'
+import { open } from 'node:fs/promises'
+import { createSecureContext } from 'node:tls'
+import { Option, type Command } from 'commander'
+import { ClientError, messageOf } from '@service-fs/client/errors'
+import { parseBaseUrl, type TlsOptions } from '@service-fs/client/http'
+
+export interface CredentialOptions {
+  /** Names of files. */
+  tokenFile?: string
+  cacert?: string
+  cert?: string
+  key?: string
+}
+
+export interface Credentials {
+  token?: string
+  tls?: TlsOptions
+}
+
+function file(flag: string, what: string, variable: string): Option {
+  return new Option(`${flag} <file>`, what).env(variable)
+}
+
+/** Adds `--token-file`, `--cacert`, `--cert` and `--key`. */
+export function credentialOptions(command: Command): Command {
+  return command
+    .addOption(file('--token-file', 'a bearer token, for its owner to read only', 'FS_TOKEN_FILE'))
+    .addOption(file('--cacert', "PEM: who may vouch for the server, instead of the system's", 'FS_CACERT'))
+    .addOption(file('--cert', 'PEM: a client certificate, and what leads to its authority', 'FS_CERT'))
+    .addOption(file('--key', "PEM: the certificate's key, for its owner to read only", 'FS_KEY'))
+}
+
+/**
+ * What the options name, for a connection to `url`. Without `--token-file` the token is `token`.
+ * @throws ClientError `file`: unreadable, not what it should be, or a secret that others may read; `usage`: a certificate without
+ * its key, either without TLS, or a token that would go over the net in the clear
+ */
+export async function readCredentials(
+  url: string,
+  { tokenFile, cacert, cert, key }: CredentialOptions,
+  token: string | undefined,
+): Promise<Credentials> {
+  const base = parseBaseUrl(url)
+  const chosen = tokenFile === undefined ? token : (await readSecret(tokenFile, '--token-file')).trim()
+  if (chosen !== undefined) checkToken(chosen, tokenFile ?? 'FS_TOKEN', base)
+  if (cacert === undefined && cert === undefined && key === undefined) return named('token', chosen)
+  if (base.protocol !== 'https:')
+    throw new ClientError('usage', `--cacert, --cert, --key: expected a URL with https, found ${base.href}`)
+  if ((cert === undefined) !== (key === undefined)) {
+    const [given, other] = cert === undefined ? ['--key', '--cert'] : ['--cert', '--key']
+    throw new ClientError('usage', `${given}: expected ${other} too`)
+  }
+  const tls: TlsOptions = {
+    ...named('ca', cacert && (await readCertificate(cacert, '--cacert'))),
+    ...named('cert', cert && (await readCertificate(cert, '--cert'))),
+    ...named('key', key && (await readSecret(key, '--key'))),
+  }
+  try {
+    createSecureContext({ ...tls })
+  } catch (error) {
+    throw new ClientError('file', `--cert ${cert}, --key ${key}: ${messageOf(error)}`)
+  }
+  return { ...named('token', chosen), tls }
+}
+
+/** An object with one member, or none. */
+function named<Name extends string>(name: Name, value: string | undefined): { [name in Name]?: string } {
+  return value === undefined ? {} : ({ [name]: value } as { [name in Name]?: string })
+}
+
+/** RFC 6750 §2.1, and §5.3: "always use TLS". The token is in no message. */
+function checkToken(token: string, where: string, base: URL): void {
+  if (!/^[A-Za-z0-9._~+/-]+=*$/.test(token))
+    throw new ClientError('file', `${where}: expected a bearer token (RFC 6750), found something else`)
+  if (base.protocol === 'https:' || isLocal(base.hostname)) return
+  throw new ClientError(
+    'usage',
+    `${where}: expected https for a token that leaves this machine, found ${base.href}`,
+  )
+}
+
+function isLocal(host: string): boolean {
+  return host === 'localhost' || host.endsWith('.localhost') || host === '[::1]' || /^127\.[\d.]+$/.test(host)
+}
+
+async function readCertificate(path: string, option: string): Promise<string> {
+  const { text } = await readSmall(path, option)
+  try {
+    new X509Certificate(text).toString()
+  } catch {
+    throw new ClientError('file', `${option} ${path}: expected certificates in PEM, found something else`)
+  }
+  return text
+}
+
+async function readSecret(path: string, option: string): Promise<string> {
+  const { text, mode } = await readSmall(path, option)
+  if ((mode & 0o077) === 0) return text
+  const found = (mode & 0o777).toString(8).padStart(4, '0')
+  throw new ClientError(
+    'file',
+    `${option} ${path}: expected a file for its owner only, such as 0600, found ${found}`,
+  )
+}
+
+async function readSmall(path: string, option: string): Promise<{ text: string; mode: number }> {
+  try {
+    const handle = await open(path)
+    try {
+      const { mode } = await handle.stat()
+      return { text: await handle.readFile('utf8'), mode }
+    } finally {
+      await handle.close()
+    }
+  } catch (error) {
+    throw new ClientError('file', `${option}: ${messageOf(error)}`)
+  }
+}

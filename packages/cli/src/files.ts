@@ -1,0 +1,170 @@
+/** Files of this machine as records to append, found by walking directories. */
+import { constants, type Stats } from 'node:fs'
+import { lstat, open, readdir, readlink, type FileHandle } from 'node:fs/promises'
+import { basename, resolve } from 'node:path'
+import { idProblem } from '@service-fs/format/entry'
+import { messageOf } from '@service-fs/client/errors'
+import { nameOf } from './names.ts'
+import { nativeCodec } from '@service-fs/native/native'
+import { readSteady } from './steady-file.ts'
+
+/** The type of a symbolic link's record; its payload is the target. */
+export const LINK_TYPE = 'inode/symlink'
+/** The type of an empty directory's record; it has no payload. */
+export const DIRECTORY_TYPE = 'inode/directory'
+
+const OTHER_TYPE = 'application/octet-stream'
+const TYPES: ReadonlyMap<string, string> = new Map([
+  ['csv', 'text/csv'],
+  ['css', 'text/css'],
+  ['eml', 'message/rfc822'],
+  ['gif', 'image/gif'],
+  ['gz', 'application/gzip'],
+  ['htm', 'text/html'],
+  ['html', 'text/html'],
+  ['jpeg', 'image/jpeg'],
+  ['jpg', 'image/jpeg'],
+  ['js', 'text/javascript'],
+  ['json', 'application/json'],
+  ['md', 'text/markdown'],
+  ['pdf', 'application/pdf'],
+  ['png', 'image/png'],
+  ['svg', 'image/svg+xml'],
+  ['tar', 'application/x-tar'],
+  ['tiff', 'image/tiff'],
+  ['txt', 'text/plain'],
+  ['xml', 'application/xml'],
+  ['zip', 'application/zip'],
+])
+
+/** The media type of a file, by the end of its name. */
+export function typeOf(name: string): string {
+  const dot = name.lastIndexOf('.')
+  return (dot > 0 ? TYPES.get(name.slice(dot + 1).toLowerCase()) : undefined) ?? OTHER_TYPE
+}
+
+/** Something that becomes a record. */
+export interface FoundFile {
+  id: string
+  type: string
+  /** Bytes of the payload when it was found. */
+  size: number
+  /** The payload, of at most `limit` bytes. Works until the next file is asked for. @throws as `readSteady` */
+  read(limit: number): Promise<Uint8Array>
+}
+
+export interface WalkFilesOptions {
+  /** Put before every id. */
+  prefix?: string | undefined
+  /** The media type of every file, in place of the one that its name stands for. */
+  type?: string | undefined
+  /** Called for what can't become a record, with its path as `nameOf` has it. */
+  refused(path: string, reason: string): void
+}
+
+/** Where something was found. */
+interface Found {
+  /** How it is opened: below an open directory, so that no directory above it can be replaced by a link meanwhile. */
+  at: Buffer
+  /** What people call it. */
+  path: Buffer
+  id: Buffer
+}
+
+/**
+ * A file, or everything below a directory in the order of names: regular files, symbolic links (not followed), and empty
+ * directories. A record's id is the prefix and the path from the directory that holds the argument: `append /usr/share/doc`
+ * makes `doc/bash/README`, `append README` makes `README`, whatever directory one is in.
+ */
+export async function* walkFiles(argument: string, options: WalkFilesOptions): AsyncGenerator<FoundFile> {
+  const path = Buffer.from(resolve(argument))
+  const id = Buffer.from((options.prefix ?? '') + basename(path.toString()))
+  yield* walk({ at: path, path, id }, options)
+}
+
+async function* walk(found: Found, options: WalkFilesOptions): AsyncGenerator<FoundFile> {
+  let directory: FileHandle | undefined
+  try {
+    let file: FoundFile | undefined
+    let names: Buffer[] = []
+    try {
+      const stats = await lstat(found.at)
+      if (stats.isDirectory()) {
+        directory = await open(found.at, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
+        names = await namesIn(directory, found)
+        if (names.length === 0) file = emptyDirectory(found, options)
+      } else file = fileOf(found, stats, options)
+    } catch (error) {
+      options.refused(nameOf(found.path), reasonOf(error))
+      return
+    }
+    if (file !== undefined) yield file
+    for (const name of names) yield* walk(child(found, name, directory), options)
+  } finally {
+    await directory?.close()
+  }
+}
+
+async function namesIn(directory: FileHandle, found: Found): Promise<Buffer[]> {
+  const names = await readdir(placeOf(directory, found), { encoding: 'buffer' })
+  return names.sort((a, b) => Buffer.compare(a, b))
+}
+
+/** The open directory itself, whatever its name leads to by now. Only Linux has such paths. */
+function placeOf(directory: FileHandle, found: Found): Buffer {
+  return process.platform === 'linux' ? Buffer.from(`/proc/self/fd/${directory.fd}`) : found.at
+}
+
+function child(found: Found, name: Buffer, directory: FileHandle | undefined): Found {
+  const at = directory === undefined ? found.at : placeOf(directory, found)
+  return {
+    at: join(at, name),
+    path: join(found.path, name),
+    id: found.id.length === 0 ? name : join(found.id, name),
+  }
+}
+
+function join(path: Buffer, name: Buffer): Buffer {
+  return Buffer.concat(path.at(-1) === 0x2f ? [path, name] : [path, Buffer.from('/'), name])
+}
+
+function emptyDirectory(found: Found, options: WalkFilesOptions): FoundFile | undefined {
+  return checked(found, { type: DIRECTORY_TYPE, size: 0, read: async () => new Uint8Array() }, options)
+}
+
+function fileOf(found: Found, stats: Stats, options: WalkFilesOptions): FoundFile | undefined {
+  const { at, id, path } = found
+  if (stats.isSymbolicLink()) {
+    const read = (): Promise<Uint8Array> => readlink(at, { encoding: 'buffer' })
+    return checked(found, { type: LINK_TYPE, size: stats.size, read }, options)
+  }
+  if (stats.isFile()) {
+    const type = options.type ?? typeOf(id.toString())
+    return checked(found, { type, size: stats.size, read: (limit) => readSteady(at, limit) }, options)
+  }
+  options.refused(nameOf(path), 'neither a file, a directory nor a symbolic link')
+  return undefined
+}
+
+function checked(
+  { id, path }: Found,
+  file: Omit<FoundFile, 'id'>,
+  options: WalkFilesOptions,
+): FoundFile | undefined {
+  let text: string
+  try {
+    text = nativeCodec.utf8Decode(id)
+  } catch {
+    options.refused(nameOf(path), 'its name is not UTF-8')
+    return undefined
+  }
+  const problem = idProblem(text, nativeCodec)
+  if (problem === undefined) return { ...file, id: text }
+  options.refused(nameOf(path), `as an id: ${problem}`)
+  return undefined
+}
+
+/** What a system error says, without the path: that is how the file was opened, and not what people call it. */
+export function reasonOf(error: unknown): string {
+  return messageOf(error).replace(/, [a-z]+(?: '.*')?$/s, '')
+}

@@ -1,0 +1,78 @@
+/** Options that several commands have. */
+import { readFile } from 'node:fs/promises'
+import { Option, type Command } from 'commander'
+import { credentialOptions, readCredentials, type CredentialOptions } from './credentials.ts'
+import { ClientError, messageOf } from '@service-fs/client/errors'
+import { isUrl, withConnection, type Connection, type ConnectionOptions } from '@service-fs/client/http'
+import type { TrustOptions } from '@service-fs/client/trust'
+
+export const DEFAULT_URL = 'http://127.0.0.1:8080'
+
+export interface LedgerOptions extends CredentialOptions {
+  url: string
+  moduleId?: string
+}
+
+export interface KeyOptions {
+  vkey?: string[]
+  policy?: string
+}
+
+/** Adds `--url`, `--module-id` and those of the credentials. */
+export function ledgerOptions(command: Command): Command {
+  const place = command
+    .addOption(
+      new Option('--url <url>', 'the ledger, or with /t/<moduleId>/ one tenant')
+        .env('FS_URL')
+        .default(DEFAULT_URL),
+    )
+    .addOption(
+      new Option('--module-id <id>', 'the tenant, where the URL does not name it').env('FS_MODULE_ID'),
+    )
+  return credentialOptions(place)
+}
+
+function collect(value: string, before: string[] = []): string[] {
+  return [...before, value]
+}
+
+/** Adds `--vkey` and `--policy`. */
+export function keyOptions(command: Command): Command {
+  return command
+    .option('--vkey <vkey>', "the log's verifier key; may be repeated", collect)
+    .option('--policy <file>', 'a tlog-policy: logs, witnesses and their quorum')
+}
+
+/** Returns how to connect to a ledger. Without `--token-file`, the bearer token comes from FS_TOKEN. @throws ClientError `usage`, `file` */
+async function connectionOptions(url: string, options: LedgerOptions): Promise<ConnectionOptions> {
+  const credentials = await readCredentials(url, options, process.env['FS_TOKEN'] || undefined)
+  return { moduleId: options.moduleId, ...credentials }
+}
+
+/** Returns how to reach the ledger at a place. A path needs no credentials, and none are read for it. @throws ClientError `usage`, `file` */
+export async function placeOptions(place: string, options: LedgerOptions): Promise<ConnectionOptions> {
+  return isUrl(place) ? connectionOptions(place, options) : { moduleId: options.moduleId }
+}
+
+/** The keys that the user gave. @throws ClientError `file` */
+export async function trustOptions(options: KeyOptions): Promise<TrustOptions> {
+  const vkeys = options.vkey ?? []
+  return options.policy === undefined ? { vkeys } : { vkeys, policy: await readInput(options.policy) }
+}
+
+/** The content of a file that the user named. @throws ClientError `file` */
+export async function readInput(path: string): Promise<Buffer> {
+  try {
+    return await readFile(path)
+  } catch (error) {
+    throw new ClientError('file', messageOf(error))
+  }
+}
+
+/** Connects to the ledger at `--url`, runs `work`, and closes the connection. */
+export async function withLedger<T>(
+  options: LedgerOptions,
+  work: (connection: Connection) => Promise<T>,
+): Promise<T> {
+  return withConnection(options.url, await connectionOptions(options.url, options), work)
+}

@@ -1,0 +1,37 @@
+/** How a command ends. It loads nothing that only some commands need. */
+import { ClientError, codeOf, messageOf } from '@service-fs/client/errors'
+import type { Io } from './io.ts'
+
+/** Exit statuses. */
+export const FALSE = 1
+export const USAGE = 2
+export const FAILED = 3
+
+/** Does a command's work and ends it: 0, or the status that the work gave, or that of what was thrown, on one line. */
+export async function perform(
+  io: Io,
+  json: boolean | undefined,
+  work: () => Promise<number | void>,
+): Promise<void> {
+  try {
+    io.status((await work()) ?? 0)
+  } catch (error) {
+    io.err(json === true ? JSON.stringify({ error: errorMembers(error) }) : `service-fs: ${messageOf(error)}`)
+    io.status(statusOf(error))
+  }
+}
+
+function statusOf(error: unknown): number {
+  const code = error instanceof ClientError ? error.code : undefined
+  if (code === 'false') return FALSE
+  return code === 'usage' ? USAGE : FAILED
+}
+
+function errorMembers(error: unknown): Record<string, unknown> {
+  const status = error instanceof ClientError ? error.status : undefined
+  return {
+    code: codeOf(error) ?? 'failed',
+    message: messageOf(error),
+    ...(status === undefined ? {} : { status }),
+  }
+}

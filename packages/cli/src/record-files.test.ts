@@ -1,0 +1,114 @@
+import { existsSync } from 'node:fs'
+import { mkdir, readFile, readlink, stat, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { DIRECTORY_TYPE, LINK_TYPE, typeOf, walkFiles, type FoundFile } from './files.ts'
+import { Restorer, pathProblem } from './record-files.ts'
+import { remove, temporary, write } from '@service-fs/client/testing'
+
+let base = ''
+
+beforeEach(async () => {
+  base = await temporary()
+})
+afterEach(() => remove(base))
+
+function record(
+  id: string,
+  content = 'x',
+  type = 'text/plain',
+): { id: string; type: string; payload: Uint8Array } {
+  return { id, type, payload: Buffer.from(content) }
+}
+
+async function restore(...records: ReturnType<typeof record>[]): Promise<Restorer> {
+  const restorer = new Restorer(join(base, 'out'))
+  for (const one of records) await restorer.write(one)
+  await restorer.finish()
+  return restorer
+}
+
+it('refuses ids that are not paths below the directory', async () => {
+  for (const id of ['/etc/passwd', '..', '../x', 'a/../../x', 'a/..', './a', 'a//b', 'a/', '.']) {
+    expect(pathProblem(id), id).toBeDefined()
+  }
+  for (const id of ['a', 'a/b', '...', 'a..b', '.hidden', 'C:\\x'])
+    expect(pathProblem(id), id).toBeUndefined()
+  const { refused, written } = await restore(record('../out2/x'), record('/tmp/x'), record('fine'))
+  expect(refused.map(({ id }) => id)).toEqual(['../out2/x', '/tmp/x'])
+  expect(written).toBe(1)
+  expect(existsSync(join(base, 'out2'))).toBe(false)
+})
+
+it('writes nothing through a symbolic link, made by it or there before', async () => {
+  await mkdir(join(base, 'victim'))
+  const links = await restore(record('link', '../victim', LINK_TYPE), record('link/x', 'evil'))
+  expect(existsSync(join(base, 'victim/x'))).toBe(false)
+  expect(links.refused.map(({ id }) => id)).toEqual(['link'])
+  await symlink(join(base, 'victim'), join(base, 'out/before'))
+  const before = await restore(record('before/x', 'evil'))
+  expect(before.refused).toHaveLength(1)
+  await symlink(join(base, 'victim/file'), join(base, 'out/file'))
+  expect((await restore(record('file', 'evil'))).refused).toHaveLength(1)
+  expect(existsSync(join(base, 'victim/file'))).toBe(false)
+})
+
+it('leaves a file that is there alone', async () => {
+  await write(base, 'out/same', 'x')
+  await write(base, 'out/other', 'y')
+  const { refused, written } = await restore(
+    record('same'),
+    record('other'),
+    record('same/below'),
+    record('a'.repeat(256)),
+  )
+  expect(written).toBe(1)
+  expect(refused.map(({ id }) => id)).toEqual(['other', 'same/below', 'a'.repeat(256)])
+  expect(await readFile(join(base, 'out/other'), 'utf8')).toBe('y')
+})
+
+it('walks files, links and empty directories into records that restore to the same', async () => {
+  const tree = join(base, 'tree')
+  await write(tree, 'b/c.json', '{ "not": "canonical" }')
+  await write(tree, 'b/empty', '')
+  await write(tree, 'a.TXT', 'ü')
+  await mkdir(join(tree, 'none'))
+  await symlink('../a.TXT', join(tree, 'b/link'))
+  await symlink('nowhere', join(tree, 'dangling'))
+  await writeFile(Buffer.concat([Buffer.from(join(tree, 'bad')), Buffer.of(0xff)]), 'x')
+  await write(tree, 'line\nfeed', 'x')
+  const refused: string[] = []
+  const found: FoundFile[] = []
+  const options = { refused: (_: string, reason: string) => void refused.push(reason) }
+  const payloads: Uint8Array[] = []
+  for await (const file of walkFiles(tree, options)) {
+    found.push(file)
+    payloads.push(await file.read(1_000))
+  }
+  expect(found.map(({ id, type }) => [id, type])).toEqual([
+    ['tree/a.TXT', 'text/plain'],
+    ['tree/b/c.json', 'application/json'],
+    ['tree/b/empty', 'application/octet-stream'],
+    ['tree/b/link', LINK_TYPE],
+    ['tree/dangling', LINK_TYPE],
+    ['tree/none', DIRECTORY_TYPE],
+  ])
+  expect(refused).toEqual(['its name is not UTF-8', 'as an id: expected no control characters'])
+  const restorer = new Restorer(join(base, 'out'))
+  for (const [i, file] of found.entries())
+    await restorer.write({ ...file, payload: payloads[i] as Uint8Array })
+  await restorer.finish()
+  expect(restorer).toMatchObject({ refused: [], written: 6 })
+  expect(await readlink(join(base, 'out/tree/b/link'))).toBe('../a.TXT')
+  expect((await stat(join(base, 'out/tree/none'))).isDirectory()).toBe(true)
+  expect(await readFile(join(base, 'out/tree/b/c.json'), 'utf8')).toBe('{ "not": "canonical" }')
+})
+
+it('tells what is not there, and knows types by the end of a name', async () => {
+  const refused: string[] = []
+  for await (const file of walkFiles(join(base, 'gone'), { refused: (path) => void refused.push(path) }))
+    refused.push(file.id)
+  expect(refused).toEqual([join(base, 'gone')])
+  expect(typeOf('x.PDF')).toBe('application/pdf')
+  expect(typeOf('.txt')).toBe('application/octet-stream')
+})

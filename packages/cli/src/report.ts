@@ -1,0 +1,69 @@
+/** What a ledger was found to be, as people read it: problems on standard error, a summary of each ledger on standard output. */
+import { quoted, visibleLine } from '@service-fs/format/visible'
+import type { Io } from './io.ts'
+import { FALSE } from './perform.ts'
+import type { Output } from './output.ts'
+import { problemText } from '@service-fs/client/problems'
+import { progressBar } from './progress.ts'
+import type { LedgerReport, VerifyOptions } from '@service-fs/client/verify'
+
+export async function printReport(report: LedgerReport, io: Io): Promise<void> {
+  for (const problem of report.problems) io.err(`${quoted(report.place)}: ${problemText(problem)}`)
+  const more = report.problemCount - report.problems.length
+  if (more > 0) io.err(`${quoted(report.place)}: and ${more} more`)
+  await io.out(summary(report))
+  if (report.audit !== undefined) await printReport(report.audit, io)
+}
+
+function summary(report: LedgerReport): string {
+  const { bundles, tiles, commits, proofs, files } = report.checked
+  const checked = [`${bundles} bundles`, `${tiles} hash tiles`, `${commits} signed checkpoints`]
+  if (proofs > 0) checked.push(`${proofs} proofs`)
+  if (files > 0) checked.push(`${files} files`)
+  const newest = report.time === '' ? '' : `, newest ${report.time}`
+  const lines = [
+    `${report.problemCount === 0 ? 'true ' : 'FALSE'} ${quoted(report.origin)}: ${report.entries} entries, ${report.records} records${newest}`,
+    `      size ${report.size}, root hash ${report.root}`,
+    `      checked ${checked.join(', ')}`,
+    `      ${report.trust}${report.witnesses.length === 0 ? '' : `; cosigned by ${report.witnesses.map(quoted).join(', ')}`}`,
+    ...report.notes.map((note) => `      note: ${note}`),
+  ]
+  return lines.map(visibleLine).join('\n') + '\n'
+}
+
+export interface CopyTo {
+  output: Output
+  /** Its place, as it was asked for. */
+  out: string
+  verb: 'exported' | 'restored'
+  json: boolean | undefined
+}
+
+/**
+ * Checks a ledger while it is copied, puts the copy in place when all of it is true, and tells how it went; `hint` is told
+ * when it is in place. Gives the exit status.
+ */
+export async function copyInto(
+  { output, out, verb, json }: CopyTo,
+  io: Io,
+  check: (progress: NonNullable<VerifyOptions['progress']>) => Promise<LedgerReport>,
+  hint = '',
+): Promise<number> {
+  const bar = progressBar(io, verb, 'entries')
+  try {
+    const report = await check((_, entries, size) => bar.at(entries, size))
+    const written = report.ok ? await output.finish() : undefined
+    bar.stop()
+    if (json === true)
+      await io.out(JSON.stringify(written === undefined ? report : { ...report, out, written }) + '\n')
+    else {
+      await printReport(report, io)
+      if (written !== undefined)
+        await io.out(`${verb} to ${out}: ${written.files} files, ${written.bytes} bytes\n${hint}`)
+    }
+    return report.ok ? 0 : FALSE
+  } finally {
+    bar.stop()
+    await output.discard()
+  }
+}

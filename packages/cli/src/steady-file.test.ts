@@ -1,0 +1,130 @@
+// Files that other programs write to, replace or move while they are read.
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { mkdir, rename, symlink, utimes, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { walkFiles } from './files.ts'
+import { readSteady } from './steady-file.ts'
+import { cli } from './testing.ts'
+import { remove, serve, temporary, write } from '@service-fs/client/testing'
+
+let base = ''
+
+beforeEach(async () => {
+  base = await temporary()
+})
+const cleanups: (() => void)[] = []
+
+afterEach(() => {
+  for (const cleanup of cleanups.splice(0)) cleanup()
+  return remove(base)
+})
+
+const SIZE = 8 * 2 ** 20
+
+/** A program that writes a file from beginning to end again and again, all A or all B, until the work is done. */
+async function whileWritten(path: string, work: () => Promise<void>): Promise<void> {
+  await writeFile(path, Buffer.alloc(SIZE, 'A'))
+  const program = `
+    const { openSync, writeSync } = require('node:fs')
+    const file = openSync(process.argv[1], 'r+')
+    console.log('writes')
+    for (const end = Date.now() + 30_000; Date.now() < end; )
+      for (const letter of 'BA')
+        for (let at = 0; at < ${SIZE}; at += 2 ** 18) writeSync(file, Buffer.alloc(2 ** 18, letter), 0, 2 ** 18, at)`
+  const child = spawn(process.execPath, ['-e', program, path], { stdio: ['ignore', 'pipe', 'inherit'] })
+  try {
+    await once(child.stdout, 'data')
+    await work()
+  } finally {
+    child.kill('SIGKILL')
+  }
+}
+
+it('gives no mixture of a file that is written to all the time', async () => {
+  const path = join(base, 'busy')
+  await whileWritten(path, async () => {
+    for (let i = 0; i < 3; i++) {
+      const bytes = await readSteady(path, SIZE).catch((error: Error) => error)
+      if (bytes instanceof Error)
+        expect(bytes.message).toMatch(/^changed each of the 4 times that it was read/)
+      // A state that the file had: a new letter up to some byte, the one before from there on.
+      else expect(bytes.filter((byte, at) => at > 0 && byte !== bytes[at - 1]).length).toBeLessThan(2)
+    }
+  })
+}, 60_000)
+
+it('reads what was written just now, and what has no size', async () => {
+  const path = join(base, 'new')
+  await writeFile(path, 'fresh')
+  expect(String(await readSteady(path, 5))).toBe('fresh')
+  await utimes(path, 4e9, 4e9)
+  expect(String(await readSteady(path, 5))).toBe('fresh')
+  if (process.platform === 'linux')
+    expect(String(await readSteady('/proc/version', 9_999))).toContain('Linux')
+  await writeFile(path, '')
+  expect((await readSteady(path, 5)).length).toBe(0)
+})
+
+it('refuses what is too large, a link, and what is no file, without waiting for it', async () => {
+  const path = join(base, 'file')
+  await writeFile(path, 'sixsix')
+  await expect(readSteady(path, 5)).rejects.toThrow('larger than the ledger takes: at most 5 bytes')
+  await symlink(path, join(base, 'link'))
+  await expect(readSteady(join(base, 'link'), 9)).rejects.toMatchObject({ code: 'ELOOP' })
+  execFileSync('mkfifo', [join(base, 'fifo')])
+  await expect(readSteady(join(base, 'fifo'), 9)).rejects.toThrow('expected a regular file')
+  await expect(readSteady(base, 9)).rejects.toThrow('expected a regular file')
+})
+
+it.skipIf(process.platform !== 'linux')(
+  'stays in a directory that is replaced by a link meanwhile',
+  async () => {
+    for (const name of ['a', 'b', 'c']) {
+      await write(base, `tree/dir/${name}`, 'inside')
+      await write(base, `elsewhere/${name}`, 'secret')
+    }
+    const read: string[] = []
+    for await (const file of walkFiles(join(base, 'tree'), { refused: () => undefined })) {
+      if (read.length === 0) {
+        await rename(join(base, 'tree/dir'), join(base, 'moved'))
+        await symlink(join(base, 'elsewhere'), join(base, 'tree/dir'))
+      }
+      read.push(`${file.id} ${String(await file.read(99))}`)
+    }
+    expect(read).toEqual(['tree/dir/a inside', 'tree/dir/b inside', 'tree/dir/c inside'])
+  },
+)
+
+it('appends the others when a file is written to, names it, and ends with 3', async () => {
+  const kept: string[] = []
+  const server = await serve((request, response, body) => {
+    for (const line of request.method === 'GET' ? [] : body.toString().trimEnd().split('\n'))
+      kept.push((JSON.parse(line) as { payload_id: string }).payload_id)
+    if (request.method !== 'GET') response.writeHead(409, { 'content-type': 'application/problem+json' })
+    response.end('{"code":"conflict","detail":"refused by the test"}')
+  })
+  try {
+    await mkdir(join(base, 'tree'))
+    await writeFile(join(base, 'tree/still'), 'x')
+    await writeFile(join(base, 'tree/busy'), '1000000')
+    let count = 1e6
+    const busy = setInterval(() => writeFileSync(join(base, 'tree/busy'), String(count++), { flag: 'r+' }), 1)
+    cleanups.push(() => clearInterval(busy))
+    const { code, errors } = await cli('append', join(base, 'tree'), '--url', server.url)
+    expect(code).toBe(3)
+    expect(errors.find((line) => line.includes('tree/busy'))).toMatch(/changed each of the 4 times/)
+    expect(new Set(kept)).toEqual(new Set(['tree/still']))
+  } finally {
+    await server.close()
+  }
+}, 60_000)
+
+it('says what a file could not be read for, without the path that it was opened by', async () => {
+  const refused: string[] = []
+  const options = { refused: (path: string, reason: string): void => void refused.push(`${path} ${reason}`) }
+  for await (const _ of walkFiles(join(base, 'none'), options)) expect.unreachable()
+  expect(refused).toEqual([`${join(base, 'none')} ENOENT: no such file or directory`])
+})
