@@ -1,10 +1,7 @@
 import { defineConfig } from 'vitest/config'
+import { alone, fullOnly } from './test/sets.mjs'
 
-/** Those that measure what a machine has left for others: one after the other, when nothing else runs. */
-const quiet = ['many', 'neighbours', 'slow-clients', 'stuck-tenant', 'tenants'].map(
-  (name) => `test/hosted/${name}.test.ts`,
-)
-
+const left = process.env['QUICK'] === '1' ? fullOnly : []
 const common = { testTimeout: 120_000, hookTimeout: 120_000, pool: 'forks' } as const
 
 export default defineConfig({
@@ -14,19 +11,21 @@ export default defineConfig({
         test: {
           ...common,
           name: 'all',
-          include: [
-            'packages/*/src/**/*.test.ts',
-            'envelopes/*/src/**/*.test.ts',
-            'envelopes/sel4/*/src/**/*.test.ts',
-            'test/**/*.test.ts',
-          ],
-          exclude: quiet,
+          include: ['packages/*/src/**/*.test.ts', 'envelopes/**/src/**/*.test.ts', 'test/**/*.test.ts'],
+          exclude: ['**/node_modules/**', ...alone, ...left],
           maxWorkers: 2,
           sequence: { groupOrder: 1 },
         },
       },
       {
-        test: { ...common, name: 'quiet', include: quiet, maxWorkers: 1, sequence: { groupOrder: 2 } },
+        test: {
+          ...common,
+          name: 'alone',
+          include: alone,
+          exclude: left,
+          maxWorkers: 1,
+          sequence: { groupOrder: 2 },
+        },
       },
     ],
   },
