@@ -24,12 +24,12 @@ import {
   makeLedger,
   remove,
   runTar,
-  serve,
+  startServer,
   serveDirectory,
   temporary,
   testRecords,
   testSigner,
-  write,
+  writeBelow,
   type TestLedger,
 } from '@service-fs/client/testing'
 
@@ -149,9 +149,9 @@ describe('an export', () => {
   it('is of the newest whole commit of a ledger in use, and leaves the working files out', async () => {
     const acme = await makeAcme({ records: testRecords(300) })
     const first = await exported(acme, 'first')
-    await write(acme, 'lock', '17\n')
-    await write(acme, 'cache/records/1.ldb', 'x')
-    await write(acme, 'tmp/1', 'x')
+    await writeBelow(acme, 'lock', '17\n')
+    await writeBelow(acme, 'cache/records/1.ldb', 'x')
+    await writeBelow(acme, 'tmp/1', 'x')
     await appendFile(join(acme, 'tail/000000000256'), 'QUJD\nQUJ')
     expect(await exported(acme, 'second')).toEqual(first)
   })
@@ -174,7 +174,7 @@ describe('an export', () => {
     const note = await readFile(join(acme, 'checkpoint'))
     await remove(acme)
     const now = await serveDirectory(await makeAcme({ records: testRecords(512) }))
-    const host = await serve(async (request, response) => {
+    const host = await startServer(async (request, response) => {
       const path = request.url ?? ''
       const answer = await fetch(now.url + path.slice(1))
       const gone = /\/(?:0|entries)\/\d+\.p\//.test(path)
@@ -404,7 +404,7 @@ describe('what is false is not put in place', () => {
   it('of a server whose tiles do not make its root, or which breaks off', async () => {
     const acme = await makeAcme({ records: testRecords(600) })
     const good = await serveDirectory(acme)
-    const proxy = await serve(async (request, response) => {
+    const proxy = await startServer(async (request, response) => {
       const answer = await fetch(good.url + (request.url ?? '').slice(1))
       const body = Buffer.from(await answer.arrayBuffer())
       if (request.url === '/tile/entries/001') body[5000] = (body[5000] ?? 0) ^ 1

@@ -26,7 +26,7 @@ export function exportCopy(output: Output, folder = ''): LedgerCopy {
   const put = putter(output, folder)
   return {
     bundle: (index, entries) =>
-      putTile(put, { level: 'entries', index, width: entries.length }, linesOf(entries)),
+      putTile(put, { level: 'entries', index, width: entries.length }, base64Lines(entries)),
     hashTile: (level, index, hashes) => putTile(put, { level, index, width: hashes.length }, hashes),
     async end(ledger) {
       await putIdentity(put, ledger)
@@ -48,7 +48,7 @@ export function ledgerCopy(output: Output, folder = ''): LedgerCopy {
   let edge = start
   return {
     async bundle(index, entries) {
-      lines = linesOf(entries)
+      lines = base64Lines(entries)
       if (lines.length === TILE_WIDTH)
         await putTile(put, { level: 'entries', index, width: TILE_WIDTH }, lines)
     },
@@ -87,7 +87,7 @@ function putTile(put: Put, tile: Tile, lines: readonly string[]): Promise<void> 
   return put(storedPath(tile), nativeCodec.asciiEncode(text), SEALED)
 }
 
-function linesOf(entries: readonly Uint8Array[]): string[] {
+function base64Lines(entries: readonly Uint8Array[]): string[] {
   return entries.map((entry) => nativeCodec.base64Encode(entry))
 }
 

@@ -3,7 +3,8 @@ import { X509Certificate } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { createSecureContext } from 'node:tls'
 import { Option, type Command } from 'commander'
-import { ClientError, messageOf } from '@service-fs/client/errors'
+import { messageOf } from '@service-fs/format/errors'
+import { ClientError } from '@service-fs/client/errors'
 import { parseBaseUrl, type TlsOptions } from '@service-fs/client/http'
 
 export interface CredentialOptions {

@@ -2,7 +2,8 @@
 import { readFile } from 'node:fs/promises'
 import { Option, type Command } from 'commander'
 import { credentialOptions, readCredentials, type CredentialOptions } from './credentials.ts'
-import { ClientError, messageOf } from '@service-fs/client/errors'
+import { messageOf } from '@service-fs/format/errors'
+import { ClientError } from '@service-fs/client/errors'
 import { isUrl, withConnection, type Connection, type ConnectionOptions } from '@service-fs/client/http'
 import type { TrustOptions } from '@service-fs/client/trust'
 

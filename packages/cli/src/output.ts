@@ -2,7 +2,8 @@
 import { randomBytes } from 'node:crypto'
 import { lstat, mkdir, open, rename, rm, rmdir, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { ClientError, codeOf, messageOf } from '@service-fs/client/errors'
+import { codeOf, messageOf } from '@service-fs/format/errors'
+import { ClientError } from '@service-fs/client/errors'
 
 export interface Output {
   /** Takes one file; none comes twice. @throws ClientError `file` when it, or one before, can't be written */

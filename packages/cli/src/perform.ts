@@ -1,5 +1,6 @@
 /** How a command ends. It loads nothing that only some commands need. */
-import { ClientError, codeOf, messageOf } from '@service-fs/client/errors'
+import { codeOf, messageOf } from '@service-fs/format/errors'
+import { ClientError } from '@service-fs/client/errors'
 import type { Io } from './io.ts'
 
 /** Exit statuses. */

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { DIRECTORY_TYPE, LINK_TYPE, typeOf, walkFiles, type FoundFile } from './files.ts'
 import { Restorer, pathProblem } from './record-files.ts'
-import { remove, temporary, write } from '@service-fs/client/testing'
+import { remove, temporary, writeBelow } from '@service-fs/client/testing'
 
 let base = ''
 
@@ -54,8 +54,8 @@ it('writes nothing through a symbolic link, made by it or there before', async (
 })
 
 it('leaves a file that is there alone', async () => {
-  await write(base, 'out/same', 'x')
-  await write(base, 'out/other', 'y')
+  await writeBelow(base, 'out/same', 'x')
+  await writeBelow(base, 'out/other', 'y')
   const { refused, written } = await restore(
     record('same'),
     record('other'),
@@ -69,14 +69,14 @@ it('leaves a file that is there alone', async () => {
 
 it('walks files, links and empty directories into records that restore to the same', async () => {
   const tree = join(base, 'tree')
-  await write(tree, 'b/c.json', '{ "not": "canonical" }')
-  await write(tree, 'b/empty', '')
-  await write(tree, 'a.TXT', 'ü')
+  await writeBelow(tree, 'b/c.json', '{ "not": "canonical" }')
+  await writeBelow(tree, 'b/empty', '')
+  await writeBelow(tree, 'a.TXT', 'ü')
   await mkdir(join(tree, 'none'))
   await symlink('../a.TXT', join(tree, 'b/link'))
   await symlink('nowhere', join(tree, 'dangling'))
   await writeFile(Buffer.concat([Buffer.from(join(tree, 'bad')), Buffer.of(0xff)]), 'x')
-  await write(tree, 'line\nfeed', 'x')
+  await writeBelow(tree, 'line\nfeed', 'x')
   const refused: string[] = []
   const found: FoundFile[] = []
   const options = { refused: (_: string, reason: string) => void refused.push(reason) }

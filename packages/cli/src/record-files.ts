@@ -2,7 +2,8 @@
 import { constants } from 'node:fs'
 import { lstat, mkdir, open, readlink, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ClientError, codeOf, messageOf } from '@service-fs/client/errors'
+import { codeOf, messageOf } from '@service-fs/format/errors'
+import { ClientError } from '@service-fs/client/errors'
 import { DIRECTORY_TYPE, LINK_TYPE } from './files.ts'
 
 export interface RestoredRecord {

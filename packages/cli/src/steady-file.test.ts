@@ -8,7 +8,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest'
 import { walkFiles } from './files.ts'
 import { readSteady } from './steady-file.ts'
 import { cli } from './testing.ts'
-import { remove, serve, temporary, write } from '@service-fs/client/testing'
+import { remove, startServer, temporary, writeBelow } from '@service-fs/client/testing'
 
 let base = ''
 
@@ -83,8 +83,8 @@ it.skipIf(process.platform !== 'linux')(
   'stays in a directory that is replaced by a link meanwhile',
   async () => {
     for (const name of ['a', 'b', 'c']) {
-      await write(base, `tree/dir/${name}`, 'inside')
-      await write(base, `elsewhere/${name}`, 'secret')
+      await writeBelow(base, `tree/dir/${name}`, 'inside')
+      await writeBelow(base, `elsewhere/${name}`, 'secret')
     }
     const read: string[] = []
     for await (const file of walkFiles(join(base, 'tree'), { refused: () => undefined })) {
@@ -100,7 +100,7 @@ it.skipIf(process.platform !== 'linux')(
 
 it('appends the others when a file is written to, names it, and ends with 3', async () => {
   const kept: string[] = []
-  const server = await serve((request, response, body) => {
+  const server = await startServer((request, response, body) => {
     for (const line of request.method === 'GET' ? [] : body.toString().trimEnd().split('\n'))
       kept.push((JSON.parse(line) as { payload_id: string }).payload_id)
     if (request.method !== 'GET') response.writeHead(409, { 'content-type': 'application/problem+json' })

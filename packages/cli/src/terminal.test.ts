@@ -8,11 +8,11 @@ import {
   makeLedger,
   remove,
   runTar,
-  serve,
+  startServer,
   temporary,
   testRecords,
   testSigner,
-  write,
+  writeBelow,
 } from '@service-fs/client/testing'
 import type { TestIo } from './testing.ts'
 import { buildProgram } from './program.ts'
@@ -51,7 +51,7 @@ type Answer = (path: string, response: ServerResponse) => void
 
 /** A stream without events would be waited for without end: an answer that has none is refused there. */
 async function served(answer: Answer, streams = false): Promise<string> {
-  const server = await serve((request, response) => {
+  const server = await startServer((request, response) => {
     const path = request.url ?? ''
     if (path.startsWith('/v1/follow') && !streams) response.statusCode = 400
     answer(path, response)
@@ -124,8 +124,8 @@ it('quotes ids, so that no two look the same, and gives them whole as JSON', asy
 
 it('shows the names of files that it appends', async () => {
   const tree = join(base, 'tree')
-  await write(tree, `${HOSTILE}\n`, 'x')
-  await write(tree, '\u202edir/file', 'x')
+  await writeBelow(tree, `${HOSTILE}\n`, 'x')
+  await writeBelow(tree, '\u202edir/file', 'x')
   await writeFile(Buffer.concat([Buffer.from(join(tree, 'bad')), Buffer.of(0xff)]), 'x')
   const url = await served((path, response) => {
     if (path.startsWith('/v1/contract')) {
@@ -149,12 +149,12 @@ it('shows the names of files that it appends', async () => {
 it('shows what directories and archives hold', async () => {
   const ledger = join(base, 'ledger')
   await makeLedger(ledger, { records: testRecords(3) })
-  await write(ledger, `${HOSTILE}\n`, 'x')
-  await write(ledger, `tile/0/${HOSTILE}`, 'x')
-  await write(ledger, `tail/${HOSTILE}`, 'x')
-  await write(ledger, `keys/${HOSTILE}`, HOSTILE)
-  await write(ledger, 'origin', `${HOSTILE}\n${HOSTILE}\n`)
-  await write(ledger, 'checkpoint', `${HOSTILE}\n3\n${HOSTILE}\n\n— ${HOSTILE} AAAA\n`)
+  await writeBelow(ledger, `${HOSTILE}\n`, 'x')
+  await writeBelow(ledger, `tile/0/${HOSTILE}`, 'x')
+  await writeBelow(ledger, `tail/${HOSTILE}`, 'x')
+  await writeBelow(ledger, `keys/${HOSTILE}`, HOSTILE)
+  await writeBelow(ledger, 'origin', `${HOSTILE}\n${HOSTILE}\n`)
+  await writeBelow(ledger, 'checkpoint', `${HOSTILE}\n3\n${HOSTILE}\n\n— ${HOSTILE} AAAA\n`)
   const place = join(base, HOSTILE)
   await mkdir(place)
   await rename(ledger, join(place, 'ledger'))

@@ -3,7 +3,7 @@ import { afterEach, expect, it } from 'vitest'
 import { appendAll, appendLimits, batches, type NewRecord } from './append.ts'
 import { Connection } from './http.ts'
 import { nativeHasher, sha256Hex } from '@service-fs/native/native'
-import { serve, type TestServer } from './testing.ts'
+import { startServer, type TestServer } from './testing.ts'
 
 const cleanups: (() => Promise<void>)[] = []
 
@@ -18,7 +18,7 @@ async function ledger(
   refuse: (id: string) => { status: number; code: string } | undefined,
 ): Promise<{ server: TestServer; connection: Connection; kept: string[] }> {
   const kept: string[] = []
-  const server = await serve((request, response, body) => {
+  const server = await startServer((request, response, body) => {
     const lines = body.toString().trimEnd().split('\n')
     const sent = lines.map(
       (line) => JSON.parse(line) as { payload_id: string; type: string; payload_base64: string },
@@ -123,7 +123,7 @@ it('stops when nothing can be appended', async () => {
 })
 
 it('takes the limits of the contract, where they are lower', async () => {
-  const server = await serve(
+  const server = await startServer(
     (_, response) => void response.end('{"limits":{"payload_bytes":5,"append_lines":10,"append_bytes":1e9}}'),
   )
   const connection = new Connection(server.url)

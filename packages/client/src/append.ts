@@ -3,7 +3,7 @@ import { entriesOf } from '@service-fs/format/entry'
 import { nativeCodec, nativeHasher, sha256Hex } from '@service-fs/native/native'
 import type { Hash } from '@service-fs/tlog/hash'
 import { ClientError } from './errors.ts'
-import { record, type Connection } from './http.ts'
+import { membersOf, type Connection } from './http.ts'
 
 export interface NewRecord {
   id: string
@@ -72,7 +72,7 @@ export async function appendBatch(
   const single = records.length === 1
   const type = single ? 'application/json' : 'application/x-ndjson'
   const question = { method: 'POST', body, headers: { 'content-type': type } } as const
-  const answer = record(await connection.askJson('v1/append', question))
+  const answer = membersOf(await connection.askJson('v1/append', question))
   const entries = single ? [answer] : answer['entries']
   const { checkpoint } = answer
   if (!Array.isArray(entries) || entries.length !== records.length || typeof checkpoint !== 'string') {
@@ -85,7 +85,7 @@ export async function appendBatch(
 }
 
 function parseAppended(value: unknown, id: string): AppendedRecord {
-  const { cursor, payload_id: found, index, parts, leaf_hash: leafHash, time, duplicate } = record(value)
+  const { cursor, payload_id: found, index, parts, leaf_hash: leafHash, time, duplicate } = membersOf(value)
   const numbers = typeof cursor === 'number' && typeof index === 'number' && typeof parts === 'number'
   if (!numbers || typeof leafHash !== 'string' || typeof time !== 'string' || found !== id) {
     throw new ClientError('malformed', `v1/append: expected the receipt of ${JSON.stringify(id)}`)
@@ -190,8 +190,8 @@ function refuse(content: NewRecord, error: ClientError, options: AppendOptions):
 
 /** What one request may hold, from `/v1/contract`; what it does not say is the default. */
 export async function appendLimits(connection: Connection): Promise<AppendLimits> {
-  const contract = record(await connection.askJson('v1/contract'))
-  const limits = record(contract['limits'])
+  const contract = membersOf(await connection.askJson('v1/contract'))
+  const limits = membersOf(contract['limits'])
   const at = (name: string, fallback: number): number => {
     const value = limits[name]
     return typeof value === 'number' && value > 0 ? value : fallback

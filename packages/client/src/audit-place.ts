@@ -13,8 +13,9 @@ import {
 } from '@service-fs/tlog/proof'
 import { TILE_WIDTH, tileWidth } from '@service-fs/tlog/tile'
 import { formatTlogProof } from '@service-fs/tlog/tlog-proof'
-import { ClientError, messageOf } from './errors.ts'
-import { isUrl, record, withConnection, type Connection, type ConnectionOptions } from './http.ts'
+import { messageOf } from '@service-fs/format/errors'
+import { ClientError } from './errors.ts'
+import { isUrl, membersOf, withConnection, type Connection, type ConnectionOptions } from './http.ts'
 import type { LedgerFiles } from './ledger-files.ts'
 import { fetchProof, proofHeader, readProof } from './proof.ts'
 import { readRecordAt, readRecordById, type RecordKey } from './read.ts'
@@ -64,7 +65,7 @@ export function withAudit<T>(
 async function urlAudit(connection: Connection, options: TrustOptions): Promise<AuditPlace> {
   const audit = connection.audit()
   const contract = await audit.askJson('v1/contract')
-  const { origin } = record(contract)
+  const { origin } = membersOf(contract)
   if (typeof origin !== 'string') throw new ClientError('malformed', 'audit/v1/contract: expected an origin')
   const trust = pinned(options, origin) ?? Trust.shown(contractKeys(contract), 'audit/v1/contract')
   return {

@@ -21,5 +21,3 @@ export class ClientError extends Error {
     this.detail = answer.detail
   }
 }
-
-export { codeOf, messageOf } from '@service-fs/format/errors'

@@ -9,7 +9,7 @@ import { createParser, type EventSourceMessage } from 'eventsource-parser'
 import { entriesOf } from '@service-fs/format/entry'
 import { nativeCodec, sha256Hex } from '@service-fs/native/native'
 import { ClientError } from './errors.ts'
-import { record, type Connection } from './http.ts'
+import { membersOf, type Connection } from './http.ts'
 import { parseRecord, type ReadRecord } from './read.ts'
 
 export interface FollowOptions {
@@ -136,7 +136,7 @@ function decoded(decoder: TextDecoder, chunk: Uint8Array): string {
 }
 
 function problemOf(data: string): ClientError {
-  const { code, detail, status } = record(parseEvent(data))
+  const { code, detail, status } = membersOf(parseEvent(data))
   return new ClientError(
     typeof code === 'string' ? code : 'http',
     typeof detail === 'string' ? detail : 'the server could not go on',

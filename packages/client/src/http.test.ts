@@ -1,7 +1,7 @@
 import { gzipSync } from 'node:zlib'
 import { afterEach, expect, it } from 'vitest'
 import { Connection, parseBaseUrl, type ConnectionOptions } from './http.ts'
-import { serve, type TestServer } from './testing.ts'
+import { startServer, type TestServer } from './testing.ts'
 
 const cleanups: (() => Promise<void>)[] = []
 
@@ -10,10 +10,10 @@ afterEach(async () => {
 })
 
 async function connected(
-  handle: Parameters<typeof serve>[0],
+  handle: Parameters<typeof startServer>[0],
   options: ConnectionOptions = {},
 ): Promise<{ server: TestServer; connection: Connection }> {
-  const server = await serve(handle)
+  const server = await startServer(handle)
   const connection = new Connection(server.url + 't/acme', options)
   cleanups.push(
     () => server.close(),
@@ -22,7 +22,7 @@ async function connected(
   return { server, connection }
 }
 
-const busy: Parameters<typeof serve>[0] = (_, response) => {
+const busy: Parameters<typeof startServer>[0] = (_, response) => {
   response
     .writeHead(503, { 'content-type': 'application/problem+json' })
     .end('{"code":"busy","detail":"too many"}')

@@ -7,7 +7,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gunzipSync } from 'node:zlib'
 import { Pool, type Dispatcher } from 'undici'
-import { ClientError, codeOf, messageOf } from './errors.ts'
+import { codeOf, messageOf } from '@service-fs/format/errors'
+import { ClientError } from './errors.ts'
 
 /** Texts in PEM. */
 export interface TlsOptions {
@@ -146,7 +147,7 @@ export class Connection {
       const header = headerOf(response.headers)
       const body =
         header('content-encoding') === 'gzip' ? gunzip(bytes, question.limit ?? DEFAULT_LIMIT) : bytes
-      if (response.statusCode !== 200) throw refusal(path, response.statusCode, header, body)
+      if (response.statusCode !== 200) throw errorOf(path, response.statusCode, header, body)
       return { status: response.statusCode, header, body }
     })
   }
@@ -170,7 +171,7 @@ export class Connection {
    * @throws ClientError `connection` when the connection breaks in the middle
    */
   async *askLines(path: string, question: Question = {}): AsyncGenerator<string> {
-    yield* linesOf(await this.askStream(path, question))
+    yield* splitLines(await this.askStream(path, question))
   }
 
   /**
@@ -185,7 +186,7 @@ export class Connection {
       })
       if (found.statusCode === 200) return found
       const body = await readAll(found.body, DEFAULT_LIMIT)
-      throw refusal(path, found.statusCode, headerOf(found.headers), body)
+      throw errorOf(path, found.statusCode, headerOf(found.headers), body)
     })
     return this.#bytesOf(response.body)
   }
@@ -321,7 +322,7 @@ function parseJson(text: string, what: string): unknown {
   }
 }
 
-async function* linesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+async function* splitLines(body: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
   let rest: Uint8Array[] = []
   for await (const chunk of body) {
     let from = 0
@@ -340,7 +341,7 @@ async function* linesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<string>
 }
 
 /** The error that an answer other than 200 stands for (RFC 9457 when it is a problem document). */
-function refusal(
+function errorOf(
   path: string,
   status: number,
   header: (name: string) => string | undefined,
@@ -349,7 +350,7 @@ function refusal(
   const seconds = header('retry-after')
   const retryAfter = seconds !== undefined && /^\d{1,6}$/.test(seconds) ? Number(seconds) : undefined
   if (header('content-type')?.startsWith('application/problem+json') === true) {
-    const problem = record(parseJson(utf8(body, path), path))
+    const problem = membersOf(parseJson(utf8(body, path), path))
     const code = stringOf(problem['code']) ?? 'http'
     const detail = stringOf(problem['detail'])
     const message = detail ?? stringOf(problem['title']) ?? `HTTP ${status}`
@@ -360,7 +361,7 @@ function refusal(
 }
 
 /** `value` as an object with unknown members, or an empty one. */
-export function record(value: unknown): Record<string, unknown> {
+export function membersOf(value: unknown): Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
     ? (value as Record<string, unknown>)
     : {}

@@ -1,5 +1,6 @@
 import { TYPE_ED25519, TYPE_MLDSA44_COSIGNATURE, formatKeyId, parseVkey } from '@service-fs/tlog/note'
-import { ClientError, messageOf } from './errors.ts'
+import { messageOf } from '@service-fs/format/errors'
+import { ClientError } from './errors.ts'
 
 /** The file below keys/ of the log's own key, without which a daemon does not open a ledger. */
 export const LOG_KEY = 'ed25519.vkey'

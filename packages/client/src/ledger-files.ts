@@ -2,7 +2,8 @@
 import { constants } from 'node:fs'
 import { open, readdir, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ClientError, codeOf, messageOf } from './errors.ts'
+import { codeOf, messageOf } from '@service-fs/format/errors'
+import { ClientError } from './errors.ts'
 
 export interface ListedFile {
   name: string

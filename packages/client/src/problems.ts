@@ -1,5 +1,6 @@
 import { quoted } from '@service-fs/format/visible'
-import { ClientError, messageOf } from './errors.ts'
+import { messageOf } from '@service-fs/format/errors'
+import { ClientError } from './errors.ts'
 
 /** Something that is not as it must be: where, what was expected, what was found. */
 export interface Problem {

@@ -1,7 +1,7 @@
 import { afterEach, expect, it } from 'vitest'
 import { Connection } from './http.ts'
 import { canonicalJson, parseRecord, readRecords } from './read.ts'
-import { serve } from './testing.ts'
+import { startServer } from './testing.ts'
 
 const cleanups: (() => Promise<void>)[] = []
 
@@ -12,7 +12,7 @@ afterEach(async () => {
 /** Five records of two entries each, three a page; the answer to the second page breaks off once. */
 async function ledger(): Promise<Connection> {
   let broken = false
-  const server = await serve((request, response) => {
+  const server = await startServer((request, response) => {
     const since = Number(/since=(\d+)/.exec(request.url ?? '')?.[1])
     const indexes = [0, 2, 4, 6, 8].filter((index) => index >= since).slice(0, 3)
     const lines = indexes.map(

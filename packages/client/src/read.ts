@@ -1,6 +1,6 @@
 /** Reading records in order, as the ledger shows them: `/v1/entries`. What is read here is not verified; `get` verifies. */
 import { ClientError } from './errors.ts'
-import { record, type Connection } from './http.ts'
+import { membersOf, type Connection } from './http.ts'
 
 export interface ReadRecord {
   /** Index of the record's first entry, plus 1. */
@@ -101,7 +101,7 @@ function parseLine(line: string): unknown {
 
 /** A record as `/v1/entries` shows it. @throws ClientError `malformed` */
 export function parseRecord(value: unknown): ReadRecord {
-  const { cursor, payload_id: id, type, time, payload, payload_base64: base64 } = record(value)
+  const { cursor, payload_id: id, type, time, payload, payload_base64: base64 } = membersOf(value)
   if (typeof cursor !== 'number' || !Number.isSafeInteger(cursor) || cursor < 1) throw missing('cursor')
   if (typeof id !== 'string') throw missing('payload_id')
   if (typeof type !== 'string') throw missing('type')

@@ -3,8 +3,8 @@ import { TILE_WIDTH, parseTilePath } from '@service-fs/tlog/tile'
 import type { Entry } from '@service-fs/format/entry'
 import { visibleLine } from '@service-fs/format/visible'
 import { nativeCodec } from '@service-fs/native/native'
-import { messageOf } from './errors.ts'
-import { record } from './http.ts'
+import { messageOf } from '@service-fs/format/errors'
+import { membersOf } from './http.ts'
 import { canonicalJson } from './read.ts'
 
 /** The media type of an audit entry (docs/wire.md, "Audit entries"). */
@@ -51,7 +51,7 @@ function readOf({ header, payload, split, continuation }: Entry): Read {
   expect(header.type === READ_TYPE, READ_TYPE, header.type)
   expect(split === undefined && continuation === undefined, 'an entry of its own', 'a split record')
   const text = nativeCodec.utf8Decode(payload)
-  const read = record(JSON.parse(text))
+  const read = membersOf(JSON.parse(text))
   expect(canonicalJson(read) === text, 'a JSON object in its RFC 8785 text', text.slice(0, 60))
   for (const name of TEXTS) expect(typeof read[name] === 'string', `${name} as text`, String(read[name]))
   for (const [name, value] of Object.entries(read)) {

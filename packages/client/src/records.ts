@@ -1,7 +1,7 @@
 /** Whether the entries of a log, read in order, make whole records of this ledger's format. */
 import { correctsTime } from '@service-fs/format/clock-correction'
 import { parseEntry, partLength, type Entry } from '@service-fs/format/entry'
-import { messageOf } from './errors.ts'
+import { messageOf } from '@service-fs/format/errors'
 import { IdSet } from './ids.ts'
 import { nativeCodec, sha256Stream } from '@service-fs/native/native'
 import type { Place, Problems } from './problems.ts'

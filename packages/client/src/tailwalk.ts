@@ -2,7 +2,7 @@
 import type { Checkpoint } from '@service-fs/tlog/checkpoint'
 import type { Edge } from '@service-fs/tlog/edge'
 import type { Hash, Hasher } from '@service-fs/tlog/hash'
-import { messageOf } from './errors.ts'
+import { messageOf } from '@service-fs/format/errors'
 import type { LedgerFiles } from './ledger-files.ts'
 import type { Problems } from './problems.ts'
 import { loadTail } from './source.ts'

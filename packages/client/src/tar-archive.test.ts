@@ -6,7 +6,7 @@ import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ClientError } from './errors.ts'
 import { openTar } from './tar-archive.ts'
-import { makeLedger, remove, runTar, temporary, testRecords, write } from './testing.ts'
+import { makeLedger, remove, runTar, temporary, testRecords, writeBelow } from './testing.ts'
 import { verifyFiles } from './verify-directory.ts'
 import { withLedgerFiles } from './verify-place.ts'
 
@@ -88,7 +88,7 @@ describe('an archive', () => {
 
   it('has long names, of GNU tar and of pax', async () => {
     const name = `${'long/'.repeat(30)}origin`
-    await write(dir, name, 'here')
+    await writeBelow(dir, name, 'here')
     for (const format of ['gnu', 'posix', 'ustar']) {
       await runTar(dir, `--format=${format}`, '-cf', 'x.tar', 'long')
       expect(await readFrom('origin', 'long/'.repeat(30).slice(0, -1))).toBe('here')
@@ -106,11 +106,11 @@ describe('an archive', () => {
 
   it('may hold members that are nothing of the ledger', async () => {
     await makeLedger(join(dir, 'acme'), { records: testRecords(3) })
-    await write(dir, 'other/origin-of-nothing', 'x')
+    await writeBelow(dir, 'other/origin-of-nothing', 'x')
     await symlink('/etc/passwd', join(dir, 'other/link'))
     await link(join(dir, 'other/origin-of-nothing'), join(dir, 'other/hard'))
     spawnSync('mkfifo', [join(dir, 'other/pipe')])
-    await write(dir, 'acme/lock', '1')
+    await writeBelow(dir, 'acme/lock', '1')
     await symlink('nowhere', join(dir, 'acme/lock2')).catch(() => undefined)
     await runTar(dir, '-cf', 'x.tar', '--exclude=lock2', 'other', 'acme')
     expect(await withLedgerFiles(file, undefined, (files) => verifyFiles(files))).toMatchObject({ ok: true })

@@ -7,7 +7,8 @@
  */
 import { constants } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
-import { ClientError, messageOf } from './errors.ts'
+import { messageOf } from '@service-fs/format/errors'
+import { ClientError } from './errors.ts'
 import { notTar } from './file-kind.ts'
 import { checkFileSize, notRegular, type LedgerFiles, type ListedFile } from './ledger-files.ts'
 import { BLOCK, kindOf, parsePax, parseTarHeader, type TarHeader } from './tar-header.ts'

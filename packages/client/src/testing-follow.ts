@@ -1,7 +1,7 @@
 /** A server of `/v1/follow` for tests. */
 import assert from 'node:assert/strict'
 import type { ServerResponse } from 'node:http'
-import { serve, type TestServer } from './testing.ts'
+import { startServer, type TestServer } from './testing.ts'
 
 export const time = '2026-11-22T22:34:32.916Z'
 export const event = (cursor: number, payload: unknown = cursor, id: number = cursor): string => {
@@ -15,7 +15,7 @@ export type Turn = (response: ServerResponse, since: number, limit: number) => v
 /** A server that answers `/v1/follow` as `turns` say, one after the other, and the last of them again and again. */
 export function serveTurns(turns: readonly Turn[], entries: readonly number[] = []): Promise<TestServer> {
   let turn = 0
-  return serve((request, response) => {
+  return startServer((request, response) => {
     const url = new URL(request.url ?? '', 'http://localhost')
     if (url.pathname === '/v1/checkpoint') {
       response.setHeader('content-type', 'application/json')

@@ -59,7 +59,7 @@ export function remove(dir: string): Promise<void> {
   return rm(dir, { recursive: true, force: true })
 }
 
-export async function write(dir: string, path: string, content: string | Uint8Array): Promise<void> {
+export async function writeBelow(dir: string, path: string, content: string | Uint8Array): Promise<void> {
   await mkdir(dirname(join(dir, path)), { recursive: true })
   await writeFile(join(dir, path), content)
 }
@@ -84,10 +84,10 @@ export async function makeLedger(dir: string, ledger: TestLedger): Promise<void>
   const leaves = entries.map((entry) => nativeHasher.leaf(entry))
   const lines = entries.map((entry) => nativeCodec.base64Encode(entry))
   const size = entries.length
-  await write(dir, 'origin', origin + '\n')
-  await write(dir, 'README.txt', readmeText(origin))
-  await write(dir, 'keys/ed25519.vkey', testSigner(origin).vkey + '\n')
-  await write(dir, 'checkpoint', await checkpointOf(leaves, size, origin))
+  await writeBelow(dir, 'origin', origin + '\n')
+  await writeBelow(dir, 'README.txt', readmeText(origin))
+  await writeBelow(dir, 'keys/ed25519.vkey', testSigner(origin).vkey + '\n')
+  await writeBelow(dir, 'checkpoint', await checkpointOf(leaves, size, origin))
   const tail = ledger.tail ?? 'grow'
   for (const tile of tilesOf(size)) {
     if (tile.width < TILE_WIDTH && tail !== 'export') continue
@@ -95,7 +95,7 @@ export async function makeLedger(dir: string, ledger: TestLedger): Promise<void>
       tile.level === 'entries'
         ? formatBundle(slice(lines, tile))
         : formatHashTile(slice(level(leaves, tile.level), tile))
-    await write(dir, storedPath(tile), text)
+    await writeBelow(dir, storedPath(tile), text)
   }
   if (tail === 'export' || size === 0) return
   await writeTail(dir, { lines, leaves, origin, commit: ledger.commit ?? 10 }, tail)
@@ -137,7 +137,7 @@ async function writeTail(dir: string, content: Content, tail: 'grow' | 'each'): 
       formatCommit(content.lines.slice(from, to), await checkpointOf(content.leaves, to, content.origin)),
     )
     if (tail === 'grow' && to < size) continue
-    await write(dir, tailPath(start), Buffer.concat(parts))
+    await writeBelow(dir, tailPath(start), Buffer.concat(parts))
     if (to >= size) return
     start = to
     parts = []
@@ -173,7 +173,7 @@ export interface TestServer {
   close(): Promise<void>
 }
 
-export async function serve(
+export async function startServer(
   handle: (request: IncomingMessage, response: ServerResponse, body: Buffer) => void | Promise<void>,
 ): Promise<TestServer> {
   const asked: string[] = []
@@ -199,7 +199,7 @@ export async function serve(
 
 /** Serves a ledger directory as a static tlog-tiles host does, and its audit/, each with `/v1/contract`. */
 export function serveDirectory(dir: string): Promise<TestServer> {
-  return serve(async (request, response) => {
+  return startServer(async (request, response) => {
     const [, audit, path = ''] = /^\/(audit\/)?(.*)$/.exec(request.url ?? '') ?? []
     const at = join(dir, audit ?? '')
     try {

@@ -2,7 +2,8 @@
 import { joinParts, parseEntry, type Entry } from '@service-fs/format/entry'
 import { TILE_WIDTH, tileWidth } from '@service-fs/tlog/tile'
 import { ahead } from './ahead.ts'
-import { ClientError, messageOf } from './errors.ts'
+import { messageOf } from '@service-fs/format/errors'
+import { ClientError } from './errors.ts'
 import { nativeCodec, sha256Hex } from '@service-fs/native/native'
 import type { LogSource } from './source.ts'
 

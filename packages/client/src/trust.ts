@@ -2,7 +2,8 @@
 import type { Checkpoint } from '@service-fs/tlog/checkpoint'
 import { TYPE_ED25519, TYPE_MLDSA44_COSIGNATURE, formatVkey, parseVkey } from '@service-fs/tlog/note'
 import { checkPolicy, parsePolicy, type Policy } from '@service-fs/tlog/policy'
-import { ClientError, messageOf } from './errors.ts'
+import { messageOf } from '@service-fs/format/errors'
+import { ClientError } from './errors.ts'
 import { nativeCrypto } from '@service-fs/native/native'
 
 export interface TrustOptions {

@@ -10,7 +10,7 @@ import {
   temporary,
   testRecords,
   testSigner,
-  write,
+  writeBelow,
   type TestLedger,
 } from './testing.ts'
 import { verifyDirectory } from './verify-directory.ts'
@@ -112,8 +112,8 @@ describe('a ledger that is as it must be', () => {
 
   it('may have working files, a torn last commit, and fill behind the last commit', async () => {
     const dir = await made({ records: testRecords(270) })
-    await write(dir, 'lock', '17\n')
-    await write(dir, 'cache/index', 'x')
+    await writeBelow(dir, 'lock', '17\n')
+    await writeBelow(dir, 'cache/index', 'x')
     await appendFile(join(dir, 'tail/000000000256'), Buffer.alloc(700))
     expect(await verifyDirectory(dir)).toMatchObject({ ok: true })
     await truncate(
@@ -226,7 +226,7 @@ describe('what is wrong is named, with file and entry', () => {
       'audit/extra/x',
       'tile/entries/005.b64',
     ]) {
-      await write(dir, path, 'x')
+      await writeBelow(dir, path, 'x')
     }
     const report = await verifyDirectory(dir)
     const found = [
@@ -245,7 +245,7 @@ describe('what is wrong is named, with file and entry', () => {
   it('a missing README, a bad key, an origin of two lines', async () => {
     const dir = await made({ records: testRecords(3) })
     await rm(join(dir, 'README.txt'))
-    await write(dir, 'keys/second.vkey', testSigner().vkey)
+    await writeBelow(dir, 'keys/second.vkey', testSigner().vkey)
     await writeFile(join(dir, 'origin'), 'example.org/ledger/test\nmore\n')
     expect(files(await verifyDirectory(dir)).sort()).toEqual(['README.txt', 'keys/second.vkey', 'origin'])
   })

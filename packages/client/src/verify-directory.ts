@@ -28,7 +28,7 @@ import { parseTailName } from '@service-fs/format/tail-text'
 import type { LoadedTail } from './tail.ts'
 import { TailWalk } from './tailwalk.ts'
 import { Trust, type Opened } from './trust.ts'
-import { attempt, confirmDuplicates, type LedgerReport, type VerifyOptions } from './verify.ts'
+import { tryCheck, confirmDuplicates, type LedgerReport, type VerifyOptions } from './verify.ts'
 import { TreeWalk, type TreeFiles } from './walk.ts'
 
 const KEY_FILE = /^[a-z0-9-]{1,64}\.vkey$/
@@ -139,7 +139,7 @@ class FilesCheck {
   }
 
   async #text(file: string, limit = 65_536): Promise<string | undefined> {
-    return attempt(this.#problems, file, 'text', async () => {
+    return tryCheck(this.#problems, file, 'text', async () => {
       const bytes = await this.#files.read(file)
       if (bytes === undefined) throw new Error('expected the file, found nothing')
       if (bytes.length > limit) throw new Error(`expected at most ${limit} bytes, found ${bytes.length}`)
@@ -175,7 +175,7 @@ class FilesCheck {
       const file = `keys/${name}`
       const text = kind === 'file' && KEY_FILE.test(name) ? await this.#text(file) : undefined
       if (text === undefined) continue
-      await attempt(this.#problems, file, 'one vkey', () => {
+      await tryCheck(this.#problems, file, 'one vkey', () => {
         const line = text.slice(0, -1)
         if (text !== line + '\n' || line.includes('\n'))
           throw new Error(`expected one line, found ${JSON.stringify(text.slice(0, 80))}`)
@@ -199,7 +199,7 @@ class FilesCheck {
   async #checkpoint(trust: Trust, origin: string): Promise<(Opened & { note: string }) | undefined> {
     const note = await this.#text('checkpoint', 1024 * 1024)
     if (note === undefined) return undefined
-    return attempt(this.#problems, 'checkpoint', 'a checkpoint signed by the log', () => ({
+    return tryCheck(this.#problems, 'checkpoint', 'a checkpoint signed by the log', () => ({
       ...trust.openPublished(note, origin),
       note,
     }))
@@ -313,7 +313,7 @@ class FilesCheck {
       const { level, index, width } = tile
       if (tileWidth(level, index, size) === width) continue
       const file = storedPath(tile)
-      await attempt(this.#problems, file, 'a partial tile', async () => {
+      await tryCheck(this.#problems, file, 'a partial tile', async () => {
         const found = level === 'entries' ? await this.#leaves(tile) : await readStoredTile(this.#files, tile)
         const whole = await this.#source.hashTile(
           level === 'entries' ? 0 : level,

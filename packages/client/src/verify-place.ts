@@ -1,7 +1,8 @@
 /** Checks a ledger wherever it is: a URL, a directory, a tar archive or disk image. */
 import { stat } from 'node:fs/promises'
 import { basename } from 'node:path'
-import { ClientError, messageOf } from './errors.ts'
+import { messageOf } from '@service-fs/format/errors'
+import { ClientError } from './errors.ts'
 import { directoryFiles, type LedgerFiles } from './ledger-files.ts'
 import { isUrl, withConnection, type ConnectionOptions } from './http.ts'
 import { openTar, type TarArchive } from './tar-archive.ts'

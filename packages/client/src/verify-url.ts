@@ -4,8 +4,9 @@ import type { Edge } from '@service-fs/tlog/edge'
 import type { Hash } from '@service-fs/tlog/hash'
 import { verifyConsistency, verifyInclusion } from '@service-fs/tlog/proof'
 import { tilePath, type Tile } from '@service-fs/tlog/tile'
-import { ClientError, messageOf } from './errors.ts'
-import { record, type Connection } from './http.ts'
+import { messageOf } from '@service-fs/format/errors'
+import { ClientError } from './errors.ts'
+import { membersOf, type Connection } from './http.ts'
 import { nativeHasher } from '@service-fs/native/native'
 import { keyFiles } from './key-files.ts'
 import { Problems } from './problems.ts'
@@ -34,7 +35,7 @@ async function shownKeys(connection: Connection): Promise<string[]> {
 
 /** The keys in a contract. @throws ClientError `malformed` */
 export function contractKeys(contract: unknown): string[] {
-  const { vkeys } = record(contract)
+  const { vkeys } = membersOf(contract)
   if (!Array.isArray(vkeys) || !vkeys.every((vkey) => typeof vkey === 'string')) {
     throw new ClientError('malformed', 'v1/contract: expected vkeys')
   }
@@ -220,7 +221,7 @@ class UrlCheck {
 }
 
 function hashesOf(value: unknown, path: string): Hash[] {
-  const { hashes } = record(value)
+  const { hashes } = membersOf(value)
   if (!Array.isArray(hashes) || !hashes.every((hash) => typeof hash === 'string')) {
     throw new ClientError('malformed', `${path}: expected hashes`)
   }

@@ -3,7 +3,7 @@ import type { Hash } from '@service-fs/tlog/hash'
 import { parseEntry } from '@service-fs/format/entry'
 import { TILE_WIDTH, tileWidth } from '@service-fs/tlog/tile'
 import { ahead } from './ahead.ts'
-import { messageOf } from './errors.ts'
+import { messageOf } from '@service-fs/format/errors'
 import { nativeCodec } from '@service-fs/native/native'
 import { Problems, type Problem } from './problems.ts'
 import type { EachEntry } from './records.ts'
@@ -111,7 +111,7 @@ function recordId(bytes: Uint8Array): string | undefined {
 }
 
 /** Runs a check that may find something false or unreadable. */
-export async function attempt<T>(
+export async function tryCheck<T>(
   problems: Problems,
   file: string,
   expected: string,

@@ -8,7 +8,7 @@ import * as v from 'valibot'
 import { AccessConfig, TlsConfig } from '@service-fs/access/settings'
 import { replaceFile } from '../tenant/durable.ts'
 import { HostedError, hasCode } from '@service-fs/http/errors'
-import { messageOf } from '@service-fs/client/errors'
+import { messageOf } from '@service-fs/format/errors'
 import type { Owner } from './files.ts'
 
 /** A tenant of the host. */

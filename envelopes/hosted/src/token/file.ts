@@ -1,7 +1,7 @@
 /** Changes the file of tokens: one change at a time, whole or not at all, for its owner only. */
 import { lstat, open, realpath, unlink, type FileHandle } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { codeOf } from '@service-fs/client/errors'
+import { codeOf } from '@service-fs/format/errors'
 import { replaceFile } from '../tenant/durable.ts'
 import { HostedError } from '@service-fs/http/errors'
 import { readTokens, type StoredToken } from '@service-fs/access/tokens'

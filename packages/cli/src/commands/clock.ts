@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { ClientError } from '@service-fs/client/errors'
-import { record, type Connection } from '@service-fs/client/http'
+import { membersOf, type Connection } from '@service-fs/client/http'
 import type { Io } from '../io.ts'
 import { ledgerOptions, withLedger, type LedgerOptions } from '../options.ts'
 import { perform } from '../perform.ts'
@@ -53,7 +53,7 @@ async function answered(
           body: JSON.stringify(body),
           headers: { 'content-type': 'application/json' },
         }
-  return record(await connection.askJson(path, question))
+  return membersOf(await connection.askJson(path, question))
 }
 
 async function status(connection: Connection, options: ClockOptions, io: Io): Promise<void> {
@@ -62,7 +62,7 @@ async function status(connection: Connection, options: ClockOptions, io: Io): Pr
   await io.out(`now     ${textOf(found['now'])}\n`)
   for (const name of ['ledger', 'audit']) {
     if (found[name] === undefined) continue
-    const { newest, problem } = record(found[name])
+    const { newest, problem } = membersOf(found[name])
     const state = problem === undefined ? 'in order' : textOf(problem)
     await io.out(`${name.padEnd(7)} newest ${newest === undefined ? 'none' : textOf(newest)}, ${state}\n`)
   }
@@ -75,7 +75,7 @@ async function correct(connection: Connection, options: CorrectOptions, io: Io):
   const { corrected } = found
   if (!Array.isArray(corrected)) throw new ClientError('malformed', 'corrected: expected a list')
   for (const one of corrected) {
-    const { ledger, index, time, newest: before } = record(one)
+    const { ledger, index, time, newest: before } = membersOf(one)
     await io.out(
       `corrected: ${textOf(ledger)}, entry ${Number(index)}: from ${textOf(before)} back to ${textOf(time)}\n`,
     )

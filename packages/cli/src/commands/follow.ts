@@ -1,9 +1,9 @@
 import type { Command } from 'commander'
 import { quoted } from '@service-fs/format/visible'
-import { messageOf } from '@service-fs/client/errors'
+import { messageOf } from '@service-fs/format/errors'
 import { follow, type Followed } from '@service-fs/client/follow'
 import type { Connection } from '@service-fs/client/http'
-import { record } from '@service-fs/client/http'
+import { membersOf } from '@service-fs/client/http'
 import type { Io } from '../io.ts'
 import { parseCount } from '../numbers.ts'
 import { ledgerOptions, withLedger, type LedgerOptions } from '../options.ts'
@@ -48,7 +48,7 @@ async function run(connection: Connection, options: FollowCommandOptions, io: Io
 }
 
 async function sizeOf(connection: Connection): Promise<number> {
-  return Number(record(await connection.askJson('v1/checkpoint'))['size'])
+  return Number(membersOf(await connection.askJson('v1/checkpoint'))['size'])
 }
 
 function lineOf({ record: found, text }: Followed, options: FollowCommandOptions): string {

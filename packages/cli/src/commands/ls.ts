@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { quoted } from '@service-fs/format/visible'
-import { record, type Connection } from '@service-fs/client/http'
+import { membersOf, type Connection } from '@service-fs/client/http'
 import type { Io } from '../io.ts'
 import { parseCount } from '../numbers.ts'
 import { ledgerOptions, withLedger, type LedgerOptions } from '../options.ts'
@@ -40,7 +40,7 @@ async function ls(connection: Connection, options: LsOptions, io: Io): Promise<v
 /** Each read of an audit sub-ledger makes an entry of it: what it has at the beginning is listed. */
 async function end(connection: Connection): Promise<{ until?: number }> {
   if (!connection.url.endsWith('/audit/')) return {}
-  const { size } = record(await connection.askJson('v1/checkpoint'))
+  const { size } = membersOf(await connection.askJson('v1/checkpoint'))
   return typeof size === 'number' ? { until: size } : {}
 }
 

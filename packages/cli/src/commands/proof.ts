@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import type { Command } from 'commander'
-import { ClientError, messageOf } from '@service-fs/client/errors'
+import { messageOf } from '@service-fs/format/errors'
+import { ClientError } from '@service-fs/client/errors'
 import type { Connection } from '@service-fs/client/http'
 import type { Io } from '../io.ts'
 import { parseCount } from '../numbers.ts'
