@@ -11,7 +11,12 @@ export default defineConfig({
         test: {
           ...common,
           name: 'all',
-          include: ['packages/*/src/**/*.test.ts', 'envelopes/**/src/**/*.test.ts', 'test/**/*.test.ts'],
+          include: [
+            'packages/*/src/**/*.test.ts',
+            'envelopes/**/src/**/*.test.ts',
+            'app/src/**/*.test.ts',
+            'test/**/*.test.ts',
+          ],
           exclude: ['**/node_modules/**', ...alone, ...left],
           maxWorkers: 2,
           sequence: { groupOrder: 1 },

@@ -22,7 +22,7 @@ import { copyDependencies, filesIn } from './production.mjs'
 
 const packaging = import.meta.dirname
 const repo = dirname(packaging)
-const hosted = join(repo, 'envelopes/hosted')
+const app = join(repo, 'app')
 
 /** @param {string} path */
 const text = (path) => readFileSync(path, 'utf8')
@@ -31,17 +31,17 @@ const text = (path) => readFileSync(path, 'utf8')
 function layOut(root) {
   const lib = join(root, 'usr/lib/service-fs')
   mkdirSync(lib, { recursive: true })
-  cpSync(join(hosted, 'bin'), join(lib, 'bin'), { recursive: true })
-  cpSync(join(hosted, 'dist'), join(lib, 'dist'), {
+  cpSync(join(app, 'bin'), join(lib, 'bin'), { recursive: true })
+  cpSync(join(app, 'dist'), join(lib, 'dist'), {
     recursive: true,
     filter: (path) => !path.endsWith('.map'),
   })
-  const { name, version, description, license, type } = JSON.parse(text(join(hosted, 'package.json')))
+  const { name, version, description, license, type } = JSON.parse(text(join(app, 'package.json')))
   write(
     join(lib, 'package.json'),
     `${JSON.stringify({ name, version, description, license, type }, undefined, 2)}\n`,
   )
-  const installed = copyDependencies(hosted, lib)
+  const installed = copyDependencies(app, lib)
   copy(join(packaging, 'debian/service-fs'), join(root, 'usr/bin/service-fs'))
   for (const unit of readdirSync(join(packaging, 'systemd')))
     copy(join(packaging, 'systemd', unit), join(root, 'usr/lib/systemd/system', unit))
@@ -135,7 +135,7 @@ function commitTime() {
 
 function main() {
   const { values } = parseArgs({ options: { out: { type: 'string' } } })
-  if (!existsSync(join(hosted, 'dist/main.js'))) {
+  if (!existsSync(join(app, 'dist/main.js'))) {
     process.stderr.write('packaging/deb.mjs: not built yet: run `npm run build` first\n')
     return 3
   }

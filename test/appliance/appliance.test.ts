@@ -11,7 +11,7 @@ import { needs, runs } from './machine.ts'
 
 const project = join(import.meta.dirname, '../..')
 const command = join(project, 'qemu/appliance.mjs')
-const cli = join(project, 'envelopes/hosted/bin/service-fs.js')
+const cli = join(project, 'app/bin/service-fs.js')
 const run = promisify(execFile)
 
 async function freePort(): Promise<number> {

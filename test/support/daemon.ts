@@ -9,10 +9,10 @@ import { collect, end, freePort, hasExited, run, sleep, type Finished, type RunO
 import { repoRoot } from './root.ts'
 
 /** The command of the hosted envelope. */
-export const serviceFs: string = join(repoRoot, 'envelopes/hosted/bin/service-fs.js')
+export const serviceFs: string = join(repoRoot, 'app/bin/service-fs.js')
 
 /** Whether `npm run build` has made the daemon. */
-export const daemonBuilt: boolean = existsSync(join(repoRoot, 'envelopes/hosted/dist/main.js'))
+export const daemonBuilt: boolean = existsSync(join(repoRoot, 'app/dist/main.js'))
 
 export interface DaemonOptions {
   /** Default 'test'. */

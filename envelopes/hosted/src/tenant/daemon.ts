@@ -4,7 +4,9 @@ import type { Guard, GuardOptions } from '@service-fs/access/guard'
 import { checkListen } from '@service-fs/access/listen-rule'
 import { OPEN } from '@service-fs/access/open'
 import { clockSource } from './clock-source.ts'
-import type { Config } from './config.ts'
+import type { AcceptSizes } from './mark-file.ts'
+import type { ImmutableMode } from './immutable-modes.ts'
+import type { Listen } from '@service-fs/http/address'
 import { failedCredentials } from '../process/failed-credentials.ts'
 import { identityFor } from '../front/identity-headers.ts'
 import { startHttp, type HttpOptions, type HttpServer } from '@service-fs/http/http'
@@ -14,6 +16,34 @@ import { Metrics } from './metrics.ts'
 import { openTenant, type Tenant, type TenantOptions } from './tenant.ts'
 import { VERSION } from '../version.ts'
 import { watchedConnections } from '../process/watched-connections.ts'
+
+/** What both envelopes are configured with. */
+export interface CommonConfig {
+  moduleId: string
+  listen: Listen
+  /** As asked for; undefined: what the ledger has, or the default for a new one. */
+  origin: string | undefined
+  /** What an operator accepts although more was acknowledged. */
+  acceptSizes?: AcceptSizes
+}
+
+/** Of Envelope A. */
+export interface Config extends CommonConfig {
+  /** Absolute. Holds `<moduleId>/` and `.secret/<moduleId>/`. */
+  root: string
+  /** Whether only a front connects, which says who asks. */
+  behindFront?: boolean
+  /** Absolute: the file that says who may do what. Absent: whoever can connect may do everything. */
+  access?: string
+  /** The most that a record's payload may have; absent: the default. */
+  maxPayloadBytes?: number
+  /** Whether nothing is written to the ledger; see TenantOptions. */
+  readOnly?: boolean
+  /** Whether the clock may get any time ahead; absent: at most a day ahead of the time since the start. */
+  allowClockAhead?: boolean
+  /** Whether file attributes keep what is sealed from everybody; absent: off. */
+  immutable?: ImmutableMode
+}
 
 /** How long a stop waits for requests that are under way. */
 const DRAIN_MS = 10_000

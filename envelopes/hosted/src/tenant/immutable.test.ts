@@ -3,22 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { mountTest } from '@service-fs/storage-posix/testing-image'
 import { expect, it } from 'vitest'
-import { configOf, diskConfigOf } from './config.ts'
 import { flagsSetter } from './immutable.ts'
-
-const base = { moduleId: 'acme', root: '/x' }
-
-it('is asked for by --immutable, or FS_IMMUTABLE', () => {
-  expect(configOf(base, {}).immutable).toBe(undefined)
-  expect(configOf({ ...base, immutable: 'required' }, { FS_IMMUTABLE: 'off' }).immutable).toBe('required')
-  expect(configOf(base, { FS_IMMUTABLE: 'auto' }).immutable).toBe('auto')
-  expect(() => configOf({ ...base, immutable: 'yes' }, {})).toThrow(
-    '--immutable: expected auto, off, required, found yes',
-  )
-  expect(() => diskConfigOf({ moduleId: 'acme', disk: 'd', immutable: 'auto' }, {})).toThrow(
-    '--immutable is for --envelope a',
-  )
-})
 
 it('is off unless it is asked for', async () => {
   expect(await flagsSetter('off', '/nowhere', false)).toEqual({

@@ -49,8 +49,8 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   return service
 }
 
-/** Where the bundle is, from this file and from envelopes/hosted/dist, where it is bundled to. */
-const BUILT = ['../../bundle/dist/bundle.js', '../../sel4/bundle/dist/bundle.js']
+/** Where the bundle is, from this file and from app/dist, where it is bundled to. */
+const BUILT = ['../../bundle/dist/bundle.js', '../../envelopes/sel4/bundle/dist/bundle.js']
 
 /** The bundle that was built in this checkout. */
 async function builtBundle(): Promise<{ text: string; name: string }> {

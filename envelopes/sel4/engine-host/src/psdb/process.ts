@@ -60,8 +60,8 @@ export interface PsdbProcess {
   close(): Promise<void>
 }
 
-/** Where psdb-host is, from this file and from envelopes/hosted/dist, where it is bundled to. */
-const BUILT = ['../../dist/psdb-host', '../../sel4/engine-host/dist/psdb-host']
+/** Where psdb-host is, from this file and from app/dist, where it is bundled to. */
+const BUILT = ['../../dist/psdb-host', '../../envelopes/sel4/engine-host/dist/psdb-host']
 
 /** Path of the psdb-host that was built in this checkout. @throws PsdbHostError `not-built` */
 export function findPsdbHost(): string {

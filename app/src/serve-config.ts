@@ -6,41 +6,15 @@ import { DEFAULT_LIMITS } from '@service-fs/ledger/limits'
 import { isModuleId } from '@service-fs/format/module-id'
 import { parseDecimal } from '@service-fs/tlog/math'
 import { isKeyName } from '@service-fs/tlog/note'
-import { parseListen, type Listen } from '@service-fs/http/address'
+import { parseListen } from '@service-fs/http/address'
 import { HostedError } from '@service-fs/http/errors'
-import type { AcceptSizes } from './mark-file.ts'
-import { IMMUTABLE_MODES, type ImmutableMode } from './immutable-modes.ts'
+import type { CommonConfig, Config } from '@service-fs/hosted/tenant/daemon'
+import type { AcceptSizes } from '@service-fs/hosted/tenant/mark-file'
+import { IMMUTABLE_MODES, type ImmutableMode } from '@service-fs/hosted/tenant/immutable-modes'
 import { inheritedSocket } from '@service-fs/http/socket-activation'
 
-interface Common {
-  moduleId: string
-  listen: Listen
-  /** As asked for; undefined: what the ledger has, or the default for a new one. */
-  origin: string | undefined
-  /** What an operator accepts although more was acknowledged. */
-  acceptSizes?: AcceptSizes
-}
-
-/** Of Envelope A. */
-export interface Config extends Common {
-  /** Absolute. Holds `<moduleId>/` and `.secret/<moduleId>/`. */
-  root: string
-  /** Whether only a front connects, which says who asks. */
-  behindFront?: boolean
-  /** Absolute: the file that says who may do what. Absent: whoever can connect may do everything. */
-  access?: string
-  /** The most that a record's payload may have; absent: the default. */
-  maxPayloadBytes?: number
-  /** Whether nothing is written to the ledger; see TenantOptions. */
-  readOnly?: boolean
-  /** Whether the clock may get any time ahead; absent: at most a day ahead of the time since the start. */
-  allowClockAhead?: boolean
-  /** Whether file attributes keep what is sealed from everybody; absent: off. */
-  immutable?: ImmutableMode
-}
-
 /** Of Envelope B. */
-export interface DiskConfig extends Common {
+export interface DiskConfig extends CommonConfig {
   /** Absolute: the disk image. Beside it is `.secret/<moduleId>/`. */
   disk: string
   /** Bytes of the disk, a multiple of 512: makes the image where there is none. */
@@ -136,7 +110,7 @@ export function diskConfigOf(flags: ServeFlags, env: Environment): DiskConfig {
   }
 }
 
-function commonOf(flags: ServeFlags, env: Environment): Common {
+function commonOf(flags: ServeFlags, env: Environment): CommonConfig {
   const moduleId = flags.moduleId ?? env['FS_MODULE_ID']
   if (moduleId === undefined) throw usage('name the tenant: --module-id ID or FS_MODULE_ID')
   if (!isModuleId(moduleId)) {

@@ -1,6 +1,6 @@
 import { parseListen } from '@service-fs/http/address'
 import { expect, it } from 'vitest'
-import { configOf, diskConfigOf, envelopeOf } from './config.ts'
+import { configOf, diskConfigOf, envelopeOf } from './serve-config.ts'
 
 it('takes flags, then the environment', () => {
   const env = {
@@ -109,4 +109,17 @@ it('knows where to listen', () => {
   ]) {
     expect(() => parseListen(bad), bad).toThrow('--listen')
   }
+})
+
+it('is asked for by --immutable, or FS_IMMUTABLE', () => {
+  const base = { moduleId: 'acme', root: '/x' }
+  expect(configOf(base, {}).immutable).toBe(undefined)
+  expect(configOf({ ...base, immutable: 'required' }, { FS_IMMUTABLE: 'off' }).immutable).toBe('required')
+  expect(configOf(base, { FS_IMMUTABLE: 'auto' }).immutable).toBe('auto')
+  expect(() => configOf({ ...base, immutable: 'yes' }, {})).toThrow(
+    '--immutable: expected auto, off, required, found yes',
+  )
+  expect(() => diskConfigOf({ moduleId: 'acme', disk: 'd', immutable: 'auto' }, {})).toThrow(
+    '--immutable is for --envelope a',
+  )
 })

@@ -2,10 +2,10 @@
 import type { Command } from 'commander'
 import type { Io } from '@service-fs/cli/io'
 import { perform, USAGE } from '@service-fs/cli/perform'
-import { configOf, diskConfigOf, envelopeOf, type ServeFlags } from './tenant/config.ts'
+import { configOf, diskConfigOf, envelopeOf, type ServeFlags } from './serve-config.ts'
 import { HostedError } from '@service-fs/http/errors'
-import { serve, type Served } from './tenant/serve.ts'
-import { describeServe } from './tenant/serve-options.ts'
+import { serve, type Served } from '@service-fs/hosted/tenant/serve'
+import { describeServe } from './serve-options.ts'
 
 export function addServe(program: Command, io: Io): void {
   describeServe(program).action((flags: ServeFlags & { json?: boolean }) =>
@@ -36,7 +36,7 @@ function starter(flags: ServeFlags): Starter {
     const config = configOf(flags, process.env)
     return {
       moduleId: config.moduleId,
-      start: async (log) => (await import('./tenant/daemon.ts')).start(config, log),
+      start: async (log) => (await import('@service-fs/hosted/tenant/daemon')).start(config, log),
     }
   }
   const config = diskConfigOf(flags, process.env)

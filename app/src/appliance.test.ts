@@ -10,8 +10,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 const bin = fileURLToPath(new URL('../bin/service-fs.js', import.meta.url))
 const isBuilt = [
   '../dist/main.js',
-  '../../sel4/dist/bundle.js',
-  '../../../envelopes/sel4/engine-host/dist/psdb-host',
+  '../../envelopes/sel4/bundle/dist/bundle.js',
+  '../../envelopes/sel4/engine-host/dist/psdb-host',
 ].every((path) => existsSync(new URL(path, import.meta.url)))
 
 let dir: string
