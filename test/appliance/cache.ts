@@ -55,7 +55,7 @@ export class CachedDisk {
 
   /** Waits for one client at a time, at the path of a Unix socket. */
   async listen(path: string): Promise<void> {
-    this.#server = createServer((socket) => this.#serve(socket))
+    this.#server = createServer((socket) => this.#accept(socket))
     this.#server.listen(path)
     await once(this.#server, 'listening')
   }
@@ -97,7 +97,7 @@ export class CachedDisk {
     bytes.copy(this.bytes, offset)
   }
 
-  #serve(socket: Socket): void {
+  #accept(socket: Socket): void {
     this.#client = socket
     const chunks: Buffer[] = []
     let length = 0

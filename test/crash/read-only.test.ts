@@ -264,11 +264,11 @@ describe('serve --read-only', () => {
     const bytes = readFileSync(tail)
     bytes[Math.floor(bytes.length / 2)] = 0x21
     writeFileSync(tail, bytes)
-    const refusal = await on.restart().then(
+    const openError = await on.restart().then(
       () => '',
       (error: Error) => error.message,
     )
-    const words = /service-fs: (tail\/.+), found "/.exec(refusal)?.[1] ?? 'no such words'
+    const words = /service-fs: (tail\/.+), found "/.exec(openError)?.[1] ?? 'no such words'
     expect(words).toContain('byte')
     on = daemon = await on.restart({ args: ['--read-only'] })
     expect(await readyz(on)).toEqual([503, expect.stringContaining(words)])

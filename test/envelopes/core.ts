@@ -1,6 +1,7 @@
 // An envelope's core under test, and how a history is played to two of them at once.
 
 import type { WireAnswer } from '@service-fs/wire/conformance-tools'
+import { messageOf } from '@service-fs/format/errors'
 import { bytesOf, described, type Ask, type History, type Step } from './history.ts'
 
 /** A server with a ledger of its own, whose clock and randomness are the test's. */
@@ -205,8 +206,4 @@ function compare(what: string, a: string | undefined, b: string | undefined): vo
 
 function commonLength(a: string, b: string): number {
   for (let at = 0; ; at++) if (at === a.length || a[at] !== b[at]) return at
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

@@ -31,12 +31,12 @@ export class Limits {
   /** Counts a request of a subject. */
   async request(subject: string): Promise<Problem | undefined> {
     if (this.#requests === undefined) return undefined
-    return refusal(this.#requests.consume(subject), 'more requests than this subject may make')
+    return limitProblem(this.#requests.consume(subject), 'more requests than this subject may make')
   }
 
   /** Counts a request without valid credentials. */
   failure(address: string): Promise<Problem | undefined> {
-    return refusal(this.#failures.consume(slot(address)), FAILING)
+    return limitProblem(this.#failures.consume(slot(address)), FAILING)
   }
 }
 
@@ -54,7 +54,7 @@ function failuresOf({ failuresPerMinute = FAILURES_PER_MINUTE }: RateConfig): Ra
   return new RateLimiterMemory({ points: failuresPerMinute, duration: 60 })
 }
 
-async function refusal(consuming: Promise<unknown>, detail: string): Promise<Problem | undefined> {
+async function limitProblem(consuming: Promise<unknown>, detail: string): Promise<Problem | undefined> {
   try {
     await consuming
     return undefined

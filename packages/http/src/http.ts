@@ -55,7 +55,7 @@ function wireHandler(options: WireHttpOptions): Handle {
   const settings = { ...DEFAULTS, ...options }
   const budget = new Budget(settings.maxBodyBytes)
   const room = new AnswerRoom(settings.maxAnswerBytes, settings.answerPatience)
-  return (raw, out) => serve(raw, out, options, { budget, room })
+  return (raw, out) => respond(raw, out, options, { budget, room })
 }
 
 interface Memory {
@@ -122,7 +122,7 @@ class Request implements WireRequest {
   }
 }
 
-async function serve(
+async function respond(
   raw: IncomingMessage,
   out: ServerResponse,
   options: WireHttpOptions,

@@ -17,7 +17,7 @@ export interface Inherited {
 /** The one socket that is passed to process `pid`, and where it listens. @throws HostedError `usage`: none is, or more than one */
 export function inheritedSocket(env: Environment, pid: number): Listen {
   const count = countOf(env, pid)
-  if (count !== 1) throw refusal(`expected one socket (LISTEN_FDS=1), found ${count}`)
+  if (count !== 1) throw activationError(`expected one socket (LISTEN_FDS=1), found ${count}`)
   return { ...addressOf(FIRST), fd: FIRST }
 }
 
@@ -32,9 +32,9 @@ export function inheritedSockets(env: Environment, pid: number): Inherited[] {
 
 function countOf({ LISTEN_PID: owner, LISTEN_FDS: count }: Environment, pid: number): number {
   if (owner !== String(pid) || count === undefined)
-    throw refusal('expected to be started by a .socket unit, which sets LISTEN_PID and LISTEN_FDS')
+    throw activationError('expected to be started by a .socket unit, which sets LISTEN_PID and LISTEN_FDS')
   if (!/^[1-9]\d?$/.test(count))
-    throw refusal(`expected LISTEN_FDS from 1 to 99, found ${count.slice(0, 20)}`)
+    throw activationError(`expected LISTEN_FDS from 1 to 99, found ${count.slice(0, 20)}`)
   return Number(count)
 }
 
@@ -45,15 +45,15 @@ server.listen({ fd: 3 }, () => process.stdout.write(JSON.stringify(server.addres
 function addressOf(fd: number): Listen {
   const stdio: ('ignore' | 'pipe' | number)[] = ['ignore', 'pipe', 'ignore', fd]
   const { stdout } = spawnSync(process.execPath, ['-e', ASK], { stdio, encoding: 'utf8' })
-  if (stdout === '') throw refusal(`expected descriptor ${fd} to be a stream socket`)
+  if (stdout === '') throw activationError(`expected descriptor ${fd} to be a stream socket`)
   const address: unknown = JSON.parse(stdout)
   // Node.js does not tell the path of a unix socket that it has not made.
   if (address === null) return { path: 'systemd' }
   if (typeof address === 'object' && 'address' in address && 'port' in address)
     return { host: String(address.address), port: Number(address.port) }
-  throw refusal(`expected descriptor ${fd} to be a socket of TCP or a unix socket`)
+  throw activationError(`expected descriptor ${fd} to be a socket of TCP or a unix socket`)
 }
 
-function refusal(message: string): HostedError {
+function activationError(message: string): HostedError {
   return new HostedError('usage', `--listen systemd: ${message}`)
 }

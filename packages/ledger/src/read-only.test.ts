@@ -131,13 +131,13 @@ async function openDamaged(
   files: ReadonlyMap<string, Uint8Array>,
   rootAt?: (size: number) => Hash,
 ): Promise<number | undefined> {
-  const refusal = (await openTestLedger({ storage: new MemoryStorage({ files }) }).then(
+  const openError = (await openTestLedger({ storage: new MemoryStorage({ files }) }).then(
     () => undefined,
     (error: unknown) => error,
   )) as LedgerError
-  expect(refusal.code).toBe('corrupt')
+  expect(openError.code).toBe('corrupt')
   await expect(openReadOnly(new MemoryStorage({ files }))).rejects.toMatchObject({
-    message: refusal.message,
+    message: openError.message,
   })
   const storage = new MemoryStorage({ files })
   const before = storage.dump()
@@ -150,13 +150,13 @@ async function openDamaged(
     expect(checkpoint.size).toBe(ledger.size)
     if (rootAt !== undefined) expect(checkpoint.root).toBe(rootAt(checkpoint.size))
     expect(await code(ledger.recordById('elsewhere'))).toBe('read-only')
-    expect(ledger.status().reason).toBe(`asked for: ${refusal.message.replace(/, found ".*/s, '')}`)
+    expect(ledger.status().reason).toBe(`asked for: ${openError.message.replace(/, found ".*/s, '')}`)
     await ledger.close()
     expect(storage.dump()).toEqual(before)
     return ledger.size
   } catch (error) {
     if (!(error instanceof LedgerError)) throw error
-    expect(error.message).toBe(refusal.message)
+    expect(error.message).toBe(openError.message)
     return undefined
   }
 }

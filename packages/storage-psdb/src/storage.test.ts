@@ -19,7 +19,7 @@ function storageWith(
 }
 
 /** Serves one object of these bytes for every READ. */
-function serve(bytes: Uint8Array) {
+function respondWith(bytes: Uint8Array) {
   return ({ at, offset, length }: SeenRequest, region: Uint8Array): Partial<PsdbResponse> => {
     const piece = bytes.subarray(at, at + length)
     region.set(piece, offset)
@@ -50,7 +50,7 @@ describe('PsdbStorage', () => {
 
   it('reads what is longer than one request can move, in pieces', async () => {
     const bytes = new Uint8Array(300_000).map((_, i) => i % 251)
-    const { storage, sent } = storageWith(serve(bytes), 100_032)
+    const { storage, sent } = storageWith(respondWith(bytes), 100_032)
     expect(await storage.read('tile/entries/000.b64')).toEqual(bytes)
     expect(sent.map(({ at, length }) => [at, length])).toEqual([
       [0, 100_032],
@@ -60,7 +60,7 @@ describe('PsdbStorage', () => {
   })
 
   it('asks once for what is short', async () => {
-    const { storage, sent } = storageWith(serve(new Uint8Array(11_520)))
+    const { storage, sent } = storageWith(respondWith(new Uint8Array(11_520)))
     await storage.read('tile/0/000.b64')
     await storage.read('tile/entries/000.b64')
     expect(sent.map(({ length }) => length)).toEqual([11_520, 262_144])
@@ -70,7 +70,7 @@ describe('PsdbStorage', () => {
     let version = 0
     const { storage, sent } = storageWith((request, region) => {
       version = Math.min(5, version + 1)
-      return serve(new Uint8Array(version * 3000).fill(version))(request, region)
+      return respondWith(new Uint8Array(version * 3000).fill(version))(request, region)
     })
     expect(await storage.read('checkpoint')).toEqual(new Uint8Array(3000).fill(1))
     expect(await storage.read('checkpoint')).toEqual(new Uint8Array(5 * 3000).fill(5))
@@ -78,7 +78,7 @@ describe('PsdbStorage', () => {
   })
 
   it('refuses objects longer than their kind can be', async () => {
-    const { storage } = storageWith(serve(new Uint8Array(11_521)))
+    const { storage } = storageWith(respondWith(new Uint8Array(11_521)))
     const message = 'tile/0/000.b64: 11521 bytes, at most 11520 are possible'
     await expect(storage.read('tile/0/000.b64')).rejects.toMatchObject({ code: 'corrupt', message })
   })

@@ -75,11 +75,11 @@ describe('Edge', () => {
   })
 
   it('refuses hashes that do not go with the size', () => {
-    const refusal = expect.objectContaining({ code: 'edge' })
-    expect(() => new Edge(0, [leaf(0)])).toThrow(refusal)
-    expect(() => new Edge(3, [leaf(0)])).toThrow(refusal)
-    expect(() => new Edge(2, [leaf(0), leaf(1)])).toThrow(refusal)
-    expect(() => new Edge(1, ['AAAA'])).toThrow(refusal)
+    const edgeError = expect.objectContaining({ code: 'edge' })
+    expect(() => new Edge(0, [leaf(0)])).toThrow(edgeError)
+    expect(() => new Edge(3, [leaf(0)])).toThrow(edgeError)
+    expect(() => new Edge(2, [leaf(0), leaf(1)])).toThrow(edgeError)
+    expect(() => new Edge(1, ['AAAA'])).toThrow(edgeError)
     for (const size of [-1, 0.5, 2 ** 53, NaN]) {
       expect(() => new Edge(size)).toThrow(expect.objectContaining({ code: 'range' }))
     }

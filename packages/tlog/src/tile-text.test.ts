@@ -15,7 +15,7 @@ import {
 const rawHashes = fc.array(fc.uint8Array({ minLength: 32, maxLength: 32 }), { minLength: 1, maxLength: 256 })
 const entries = fc.array(fc.uint8Array({ maxLength: 100 }), { minLength: 1, maxLength: 256 })
 const base64 = (data: Uint8Array): string => Buffer.from(data).toString('base64')
-const refusal = expect.objectContaining({ name: 'TlogError', code: 'tile' })
+const tileError = expect.objectContaining({ name: 'TlogError', code: 'tile' })
 
 describe('hash tiles', () => {
   it('go between text and binary', () => {
@@ -48,16 +48,16 @@ describe('hash tiles', () => {
     ['width 0', '', 0],
     ['width 257', line.repeat(257), 257],
   ])('refuse %s', (_name, text, width) => {
-    expect(() => parseHashTile(text, width)).toThrow(refusal)
+    expect(() => parseHashTile(text, width)).toThrow(tileError)
   })
 
   it('refuse binary of another length', () => {
     for (const length of [0, 31, 33, 64])
-      expect(() => hashTileFromBinary(new Uint8Array(length), 1)).toThrow(refusal)
-    expect(() => hashTileToBinary(['AAAA'])).toThrow(refusal)
-    expect(() => hashTileToBinary([])).toThrow(refusal)
-    expect(() => formatHashTile([])).toThrow(refusal)
-    expect(() => formatHashTile(Array.from({ length: 257 }, () => hash))).toThrow(refusal)
+      expect(() => hashTileFromBinary(new Uint8Array(length), 1)).toThrow(tileError)
+    expect(() => hashTileToBinary(['AAAA'])).toThrow(tileError)
+    expect(() => hashTileToBinary([])).toThrow(tileError)
+    expect(() => formatHashTile([])).toThrow(tileError)
+    expect(() => formatHashTile(Array.from({ length: 257 }, () => hash))).toThrow(tileError)
   })
 })
 
@@ -96,7 +96,7 @@ describe('entry bundles', () => {
     ['an entry of 65,536 bytes', `${base64(new Uint8Array(65_536))}\n`, 1],
     ['width 257', 'AAAA\n'.repeat(257), 257],
   ])('refuse %s', (_name, text, width) => {
-    expect(() => parseBundle(text, width)).toThrow(refusal)
+    expect(() => parseBundle(text, width)).toThrow(tileError)
   })
 
   it.each<[string, number[], number]>([
@@ -107,11 +107,11 @@ describe('entry bundles', () => {
     ['too many entries', [0, 1, 65, 0, 0], 1],
     ['width 0', [], 0],
   ])('refuse binary with %s', (_name, data, width) => {
-    expect(() => bundleFromBinary(new Uint8Array(data), width)).toThrow(refusal)
+    expect(() => bundleFromBinary(new Uint8Array(data), width)).toThrow(tileError)
   })
 
   it('refuse to become binary with a line that is none', () => {
-    expect(() => bundleToBinary(['AB=='])).toThrow(refusal)
-    expect(() => bundleToBinary([])).toThrow(refusal)
+    expect(() => bundleToBinary(['AB=='])).toThrow(tileError)
+    expect(() => bundleToBinary([])).toThrow(tileError)
   })
 })

@@ -15,7 +15,10 @@ const spy = { subject: 'token:spy', roles: ['append'] as const }
 const reader = { subject: 'token:reader', roles: ['append', 'read'] as const }
 const limits = { conflictsPerMinute: 60, duplicatesPerMinute: 600 }
 
-async function refusal(reads: AppendReads, asker: typeof spy | typeof reader): Promise<Problem | undefined> {
+async function enterProblem(
+  reads: AppendReads,
+  asker: typeof spy | typeof reader,
+): Promise<Problem | undefined> {
   try {
     const leave = await reads.enter(asker, 1)
     leave()
@@ -48,40 +51,40 @@ it('a subject that may not read is told of so many conflicts a minute, and of on
   let now = 1_800_000_000_000
   const reads = new AppendReads(limits, () => now)
   for (let i = 0; i < 60; i++) {
-    expect(await refusal(reads, spy)).toBeUndefined()
+    expect(await enterProblem(reads, spy)).toBeUndefined()
     expect(reads.conflict(spy)).toBe(true)
   }
-  expect(await refusal(reads, spy)).toMatchObject({ code: 'rate-limited', members: { retry_after: 1 } })
-  expect(await refusal(reads, { ...spy, subject: 'token:other' })).toBeUndefined()
+  expect(await enterProblem(reads, spy)).toMatchObject({ code: 'rate-limited', members: { retry_after: 1 } })
+  expect(await enterProblem(reads, { ...spy, subject: 'token:other' })).toBeUndefined()
   now -= 3_600_000
-  expect(await refusal(reads, spy)).toBeDefined()
+  expect(await enterProblem(reads, spy)).toBeDefined()
   now += 1000
-  expect(await refusal(reads, spy)).toBeUndefined()
+  expect(await enterProblem(reads, spy)).toBeUndefined()
   reads.conflict(spy)
-  expect(await refusal(reads, spy)).toBeDefined()
+  expect(await enterProblem(reads, spy)).toBeDefined()
   now += 3_600_000
   for (let i = 0; i < 60; i++) {
-    expect(await refusal(reads, spy)).toBeUndefined()
+    expect(await enterProblem(reads, spy)).toBeUndefined()
     reads.conflict(spy)
   }
-  expect(await refusal(reads, spy)).toBeDefined()
+  expect(await enterProblem(reads, spy)).toBeDefined()
 })
 
 it('answers that were on their way together are all counted', async () => {
   let now = 0
   const reads = new AppendReads(limits, () => now)
   for (let i = 0; i < 100; i++) reads.conflict(spy)
-  expect(await refusal(reads, spy)).toMatchObject({ members: { retry_after: 41 } })
+  expect(await enterProblem(reads, spy)).toMatchObject({ members: { retry_after: 41 } })
   now += 40_000
-  expect(await refusal(reads, spy)).toBeDefined()
+  expect(await enterProblem(reads, spy)).toBeDefined()
   now += 1000
-  expect(await refusal(reads, spy)).toBeUndefined()
+  expect(await enterProblem(reads, spy)).toBeUndefined()
 })
 
 it('a subject that may read is not limited', async () => {
   const reads = new AppendReads(limits, () => 0)
   for (let i = 0; i < 1000; i++) expect(reads.conflict(reader)).toBe(false)
-  expect(await refusal(reads, reader)).toBeUndefined()
+  expect(await enterProblem(reads, reader)).toBeUndefined()
 })
 
 it('duplicates are counted by the record, apart from conflicts', async () => {
@@ -89,9 +92,9 @@ it('duplicates are counted by the record, apart from conflicts', async () => {
   const reads = new AppendReads(limits, () => now)
   const batch = Array.from({ length: 300 }, (_, i) => entry(i, true))
   for (let i = 0; i < 3; i++) expect(reads.taken(spy, batch)).toHaveLength(300)
-  expect(await refusal(reads, spy)).toMatchObject({ members: { retry_after: 31 } })
+  expect(await enterProblem(reads, spy)).toMatchObject({ members: { retry_after: 31 } })
   now += 31_000
-  expect(await refusal(reads, spy)).toBeUndefined()
+  expect(await enterProblem(reads, spy)).toBeUndefined()
 })
 
 it('a record that the subject appended itself tells it nothing, unless it has no name', () => {
@@ -148,5 +151,5 @@ it('batches that come together may tell of no more duplicates than one after the
   const leave = await second
   reads.taken(spy, batch)
   leave()
-  expect(await refusal(reads, spy)).toMatchObject({ code: 'rate-limited' })
+  expect(await enterProblem(reads, spy)).toMatchObject({ code: 'rate-limited' })
 })

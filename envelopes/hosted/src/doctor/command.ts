@@ -69,12 +69,14 @@ async function allOf({ config, root = process.env['FS_LEDGER_ROOT'] }: DoctorFla
 }
 
 function textOf({ tenants, machine, ok }: DoctorReport): string {
-  const blocks = tenants.map(({ module_id, dir, findings }) => `${module_id}  ${dir}\n${linesOf(findings)}`)
+  const blocks = tenants.map(
+    ({ module_id, dir, findings }) => `${module_id}  ${dir}\n${findingsText(findings)}`,
+  )
   const end = ok ? 'Nothing is wrong.' : 'Lines with ! are not as they should be.'
-  return `${[...blocks, `machine\n${linesOf(machine)}`].join('\n')}\n${end}\n`
+  return `${[...blocks, `machine\n${findingsText(machine)}`].join('\n')}\n${end}\n`
 }
 
-function linesOf(findings: readonly Finding[]): string {
+function findingsText(findings: readonly Finding[]): string {
   return findings
     .map(
       ({ check, in_force, found, wrong }) =>

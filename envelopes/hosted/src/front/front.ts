@@ -32,7 +32,7 @@ export interface FrontOptions extends Own, Omit<ListenerOptions, 'report'> {
 export async function startFront(options: FrontOptions): Promise<HttpServer> {
   const forwarder = new Forwarder(options.tenants, options.limits)
   const server = await startListener(options.listen, options, (raw, out) =>
-    serve(raw, out, options, forwarder),
+    respond(raw, out, options, forwarder),
   )
   return {
     url: server.url,
@@ -46,7 +46,7 @@ export async function startFront(options: FrontOptions): Promise<HttpServer> {
   }
 }
 
-async function serve(
+async function respond(
   raw: IncomingMessage,
   out: ServerResponse,
   options: FrontOptions,

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { linesOf, mergeMetrics } from './merge-metrics.ts'
+import { tenantLines, mergeMetrics } from './merge-metrics.ts'
 
 const of = (tenant: string, size: number): string => `# HELP service_fs_tree_size Entries.
 # TYPE service_fs_tree_size gauge
@@ -37,8 +37,8 @@ it('leaves a single text as it is', () => {
 
 it("takes from a tenant's text what is well formed and about that tenant", () => {
   const text = of('a', 1)
-  expect(linesOf(text, 'a')).toBe(text.replaceAll('\n\n', '\n'))
-  expect(linesOf(text, 'b')).not.toContain('{')
+  expect(tenantLines(text, 'a')).toBe(text.replaceAll('\n\n', '\n'))
+  expect(tenantLines(text, 'b')).not.toContain('{')
   const kept = String.raw`x{le="+Inf",tenant="a",path="/\\\"\n,}"} 1.5e-7`
   const dropped = [
     'x 1',
@@ -56,14 +56,14 @@ it("takes from a tenant's text what is well formed and about that tenant", () =>
     '# EOF',
     'garbage',
   ]
-  expect(linesOf(['# TYPE x gauge', ...dropped, '# TYPE x gauge', kept].join('\n'), 'a')).toBe(
+  expect(tenantLines(['# TYPE x gauge', ...dropped, '# TYPE x gauge', kept].join('\n'), 'a')).toBe(
     `# TYPE x gauge\n${kept}\n`,
   )
 })
 
 it('a long line that is none costs little', () => {
   const started = performance.now()
-  expect(linesOf(`x{${'a="b",'.repeat(150_000)}`, 'a')).toBe('')
-  expect(linesOf(`x{a="${'\\\\'.repeat(250_000)}`, 'a')).toBe('')
+  expect(tenantLines(`x{${'a="b",'.repeat(150_000)}`, 'a')).toBe('')
+  expect(tenantLines(`x{a="${'\\\\'.repeat(250_000)}`, 'a')).toBe('')
   expect(performance.now() - started).toBeLessThan(1000)
 })

@@ -42,7 +42,7 @@ const HEAD = /^# (HELP [a-zA-Z_:][\w:]* |TYPE [a-zA-Z_:][\w:]* (?:counter|gauge|
 const TENANT = /(?:^|,)tenant="([^"]*)"/g
 
 /** The lines of a tenant's text that are well formed and say something of that tenant: one that is not would spoil all of a scrape. */
-export function linesOf(text: string, tenant: string): string {
+export function tenantLines(text: string, tenant: string): string {
   const heads = new Set<string>()
   const lines = text.split('\n').filter((line) => {
     const head = HEAD.exec(line)?.[1]

@@ -6,7 +6,7 @@ import { watchProcess } from '../process/process-metrics.ts'
 import { readyGauge, reasonsIn } from '../process/ready-metric.ts'
 import { Counter, Gauge, Histogram, Registry, SECONDS } from '../process/prom.ts'
 import { identityHeaders } from './identity-headers.ts'
-import { linesOf, mergeMetrics } from './merge-metrics.ts'
+import { tenantLines, mergeMetrics } from './merge-metrics.ts'
 import type { Tenants } from './tenants.ts'
 
 export interface FrontMetricsOptions {
@@ -148,7 +148,8 @@ export class FrontMetrics {
     const slots = new Slots(ASKED_AT_ONCE)
     return Promise.all(
       [...this.#options.running()].map(async ([tenant, socket]) => {
-        const ask = async (): Promise<string> => linesOf(await metricsOf(tenant, socket, timeoutMs), tenant)
+        const ask = async (): Promise<string> =>
+          tenantLines(await metricsOf(tenant, socket, timeoutMs), tenant)
         return [tenant, await slots.with(ask).catch(() => undefined)] as const
       }),
     )

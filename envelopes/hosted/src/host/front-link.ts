@@ -117,7 +117,7 @@ export class FrontLink {
         const maxPayload = this.#options.maxPayload?.(moduleId)
         answer({ kind: 'reached', id, socket, ...(maxPayload === undefined ? {} : { maxPayload }) })
       },
-      (error: unknown) => answer({ kind: 'refused', id, ...refusal(error) }),
+      (error: unknown) => answer({ kind: 'refused', id, ...errorMembers(error) }),
     )
   }
 
@@ -145,7 +145,7 @@ export class FrontLink {
   }
 }
 
-function refusal(error: unknown): { code: string; message: string } {
+function errorMembers(error: unknown): { code: string; message: string } {
   if (error instanceof HostedError) return { code: error.code, message: error.message }
   return { code: 'tenant-unavailable', message: 'it can not be reached' }
 }

@@ -34,7 +34,7 @@ export async function isSuperseded(old: OldTail, evidence: Evidence): Promise<bo
   const carried = firstLines(newer)
   if (carried === undefined) return false
   const elsewhere = new Elsewhere(evidence, newer.start, carried)
-  if (await everyLine(linesOf(old), old.start, elsewhere)) return true
+  if (await everyLine(commitLines(old), old.start, elsewhere)) return true
   // A commit that a power cut tore may look like a whole one. By the signatures and roots it is none.
   const counted = await countedLines(old, evidence)
   return counted !== undefined && (await everyLine(counted, old.start, elsewhere))
@@ -52,7 +52,7 @@ function firstLines({ start, bytes }: OldTail): string[] | undefined {
 }
 
 /** The entry lines of what looks like a commit, up to what does not. */
-function* linesOf({ start, bytes }: OldTail): Generator<string> {
+function* commitLines({ start, bytes }: OldTail): Generator<string> {
   const edge = parseEdge(start, bytes, nativeCodec)
   if (typeof edge === 'string') return
   for (let at = edge.end; at < bytes.length;) {

@@ -46,8 +46,8 @@ export function mcpServer({
 }
 
 async function answer(call: Call, wire: Wire): Promise<Answer> {
-  const message = messageOf(call)
-  if (message instanceof McpError) return refusal(message)
+  const message = rpcMessage(call)
+  if (message instanceof McpError) return errorAnswer(message)
   const caller = new Caller(call, wire)
   const server = serverFor(caller)
   const transport = new WebStandardStreamableHTTPServerTransport({ enableJsonResponse: true })
@@ -65,7 +65,7 @@ async function answer(call: Call, wire: Wire): Promise<Answer> {
 }
 
 /** The body as the wire reads JSON: strictly, so that no number and no name of a payload is lost before it is appended. */
-function messageOf({ request, options, limits }: Call): unknown {
+function rpcMessage({ request, options, limits }: Call): unknown {
   try {
     const text = options.codec.utf8Decode(request.body)
     const message = parseJson(text, allowanceFor(text, limits.maxValues))
@@ -87,7 +87,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null
 }
 
-function refusal({ code, message }: McpError): Answer {
+function errorAnswer({ code, message }: McpError): Answer {
   const headers = { 'content-type': 'application/json', 'cache-control': 'no-store' }
   return {
     status: 400,

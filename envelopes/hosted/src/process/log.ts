@@ -8,6 +8,7 @@
  */
 import { visibleLine } from '@service-fs/format/visible'
 import { pino, type Logger as Pino } from 'pino'
+import { messageOf } from '@service-fs/format/errors'
 
 export interface LogOptions {
   /** Which process of the service this is. */
@@ -76,8 +77,4 @@ function described(error: unknown): Described {
     ...(cause === undefined ? {} : { cause: messageOf(cause) }),
     ...(code !== undefined || stack === undefined ? {} : { stack }),
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

@@ -30,7 +30,7 @@ export async function whyUnwritable(dir: string): Promise<LedgerError | undefine
     }
     return undefined
   } catch (error) {
-    return known(systemError('tmp', error)) ?? refusal('read-only', systemError('tmp', error))
+    return known(systemError('tmp', error)) ?? ledgerError('read-only', systemError('tmp', error))
   }
 }
 
@@ -46,13 +46,13 @@ export async function unwritableBecause(error: unknown, dir: string): Promise<Le
 function known(error: unknown): LedgerError | undefined {
   for (let at = error; at instanceof Error; at = at.cause) {
     const code = errnoOf(at) ?? ''
-    if (FULL.has(code)) return refusal('full', error)
-    if (READ_ONLY.has(code)) return refusal('read-only', error)
+    if (FULL.has(code)) return ledgerError('full', error)
+    if (READ_ONLY.has(code)) return ledgerError('read-only', error)
   }
   return undefined
 }
 
-function refusal(code: 'full' | 'read-only', error: unknown): LedgerError {
+function ledgerError(code: 'full' | 'read-only', error: unknown): LedgerError {
   const words =
     error instanceof StorageError || error instanceof LedgerError
       ? error.message

@@ -227,11 +227,11 @@ export class Connection {
     if (head.method !== 'POST' || wire.refusal(request) !== undefined) {
       this.#isUnread = head.length !== 0
       if (this.#isUnread) this.#isLast = true
-      return this.#serve()
+      return this.#respond()
     }
     const reader = readBody(head.length, wire.bodyLimit(request), bodies, limits.head)
     this.#request.reader = reader
-    if (reader.isWhole) return this.#serve()
+    if (reader.isWhole) return this.#respond()
     if (head.expectsContinue) this.#send(this.#shared.codec.asciiEncode('HTTP/1.1 100 Continue\r\n\r\n'))
     this.#state = 'body'
     return true
@@ -252,10 +252,10 @@ export class Connection {
     if (reader === undefined) throw new Error('a body without a request')
     const taken = reader.take(this.#input)
     this.#input = taken === this.#input.length ? NONE : this.#input.subarray(taken)
-    return reader.isWhole && this.#serve()
+    return reader.isWhole && this.#respond()
   }
 
-  #serve(): boolean {
+  #respond(): boolean {
     const shared = this.#shared
     const { request, reader } = this.#request as { request: Request; reader: BodyReader | undefined }
     this.#state = 'busy'

@@ -8,6 +8,7 @@ import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Hash } from '@service-fs/tlog/hash'
 import { RecordIndexDamage, type IndexedRecord, type RecordIndex } from '@service-fs/ledger/record-index'
+import { messageOf } from '@service-fs/format/errors'
 import { keyOf, Pending } from './pending.ts'
 import { PageDamage } from './page.ts'
 import { removeFile, Run } from './run.ts'
@@ -244,8 +245,4 @@ class RunIndex implements RecordIndex {
     }
     return this.#runs.slice(Math.max(0, from))
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

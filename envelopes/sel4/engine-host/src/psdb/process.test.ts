@@ -17,7 +17,7 @@ function failure(code: string, message: string): object {
 }
 
 /** A script that greets, and goes on with `rest`. */
-function serve(rest: string): string {
+function serverScript(rest: string): string {
   return `hello(1, 1, 'ready');${rest}`
 }
 
@@ -56,7 +56,7 @@ describe('a process that does not open the disk', () => {
 describe('a process that has opened the disk', () => {
   it('says how, and ends with its standard input', async () => {
     const lines: string[] = []
-    const script = serve(`console.error('one'); console.error('two'); process.stderr.write('three')`)
+    const script = serverScript(`console.error('one'); console.error('two'); process.stderr.write('three')`)
     const host = await openFake(dir.path, script, { report: (line) => lines.push(line) })
     expect([host.state, host.report]).toEqual([STATE.READY, 'ready'])
     expect(() => host.channel('acme ')).toThrow('tenant acme : the process has acme,other')
@@ -77,7 +77,7 @@ describe('a process that has opened the disk', () => {
       reply.writeBigUInt64LE(BigInt(data.reduce((sum, byte) => sum + byte, 0)), 16)
       out(frame(channel, reply))
     })`
-    const host = await openFake(dir.path, serve(echo))
+    const host = await openFake(dir.path, serverScript(echo))
     const bytes = new Uint8Array(100_000).fill(3)
     const asked = ['acme', 'other', 'acme'].map((tenant, i) =>
       host.client(tenant).request({ opcode: OPCODE.SEAL, ledger: 0, bytes: bytes.subarray(i) }),
@@ -113,7 +113,7 @@ describe('a process that has opened the disk', () => {
     ],
     ['knows a status more', `out(frame(0, answer(request, 9)))`, 'status 9'],
   ])('fails what is under way, and all later, when it %s', async (_, script, message) => {
-    const host = await openFake(dir.path, serve(`onRequest((request) => { ${script} })`))
+    const host = await openFake(dir.path, serverScript(`onRequest((request) => { ${script} })`))
     const client = host.client('acme')
     const error = failure('io', message)
     const asked = [1, 2, 3].map(() => client.request({ opcode: OPCODE.READ, ledger: 0, room: 64 }))
@@ -137,7 +137,7 @@ describe('a process that has opened the disk', () => {
       out(whole.subarray(0, 100))
       setTimeout(() => out(whole.subarray(100)), 20)
     })`
-    const host = await openFake(dir.path, serve(script))
+    const host = await openFake(dir.path, serverScript(script))
     const client = host.client('acme')
     expect(await client.request(stat)).toMatchObject({ status: STATUS.IO })
     expect(client.ignored).toBe(2)
@@ -152,7 +152,7 @@ describe('a process that has opened the disk', () => {
         reply.writeBigUInt64LE(BigInt(chunks), 8)
         out(frame(channel, reply))
       })`
-    const host = await openFake(dir.path, serve(count))
+    const host = await openFake(dir.path, serverScript(count))
     const client = host.client('acme')
     const answers = await Promise.all(Array.from({ length: 40 }, () => client.request(stat)))
     expect(answers.at(-1)?.value).toBe(1)
