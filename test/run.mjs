@@ -1,56 +1,98 @@
-// What `npm test` runs: types, lint, and every test. Its last line is `N passed, N failed, N skipped`.
+// Runs the checks and a set of tests: node test/run.mjs quick|full|rest [VITEST ARGUMENT...].
+// quick: what `npm test` runs. full: everything. rest: what `npm test` left of the full set, for .ci/run.
+// The last line is `N passed, N failed, N skipped`; a line for each failed check and each skipped test precedes it.
+// With SUMMARY=FILE in the environment those lines go to FILE as JSON instead, and .ci/run prints them.
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { join } from 'node:path'
+import { env, root, run } from '../scripts/workspace.mjs'
+import { filesLeft } from './affected.mjs'
 
-const bin = join(import.meta.dirname, '..', 'node_modules', '.bin')
-function run(command, args) {
-  return (
-    spawnSync(command, args, {
-      stdio: 'inherit',
-      env: { ...process.env, PATH: bin + delimiter + process.env.PATH },
-    }).status === 0
-  )
+/** @typedef {{ passed: number, failed: number, skipped: string[], failedChecks: string[] }} Summary */
+
+/** @type {Record<string, string[]>} */
+const CHECKS = {
+  types: ['npm', 'run', '--silent', 'typecheck'],
+  lint: ['npm', 'run', '--silent', 'lint'],
 }
 
-function runTests(filters) {
+/**
+ * Runs vitest and returns its JSON report.
+ * @param {readonly string[]} args
+ * @param {Record<string, string>} variables
+ */
+function runTests(args, variables) {
   const dir = mkdtempSync(join(tmpdir(), 'service-fs-test-'))
-  const report = join(dir, 'report.json')
-  const done = run('vitest', [
-    'run',
-    '--reporter=default',
-    '--reporter=json',
-    `--outputFile=${report}`,
-    ...filters,
-  ])
-  const results = existsSync(report) ? JSON.parse(readFileSync(report, 'utf8')) : undefined
+  const file = join(dir, 'report.json')
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile=${file}`]
+  const { status } = spawnSync('vitest', ['run', ...reporters, ...args], {
+    cwd: root,
+    stdio: 'inherit',
+    env: { ...env, ...variables },
+  })
+  const report = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined
   rmSync(dir, { recursive: true })
-  return { done, results }
+  return { isGreen: status === 0, report }
 }
 
-/** @type {[string, () => boolean][]} */
-const checks = [
-  ['types', () => run('npm', ['run', '--silent', 'typecheck'])],
-  ['lint', () => run('oxlint', ['--quiet'])],
-  ['format', () => run('oxfmt', ['--check'])],
-]
-/** @type {string[]} */
-const failedChecks = []
-for (const [name, check] of checks) if (!check()) failedChecks.push(name)
-const { done, results } = runTests(process.argv.slice(2))
-for (const name of failedChecks) console.log(`failed: ${name}`)
-for (const file of results?.testResults ?? []) {
-  for (const test of file.assertionResults)
-    if (test.status === 'pending' || test.status === 'skipped') console.log(`skipped: ${test.fullName}`)
+/**
+ * @param {readonly string[]} failedChecks
+ * @param {number} checks how many ran
+ * @param {{ isGreen: boolean, report: any }} tests
+ * @returns {Summary}
+ */
+function summarize(failedChecks, checks, { isGreen, report }) {
+  const files = report?.testResults ?? []
+  // A file that could not be loaded has no tests and counts as one failure.
+  const broken = files.filter(
+    (/** @type {any} */ file) => file.status === 'failed' && file.assertionResults.length === 0,
+  ).length
+  const failed = (report?.numFailedTests ?? 0) + broken + failedChecks.length
+  return {
+    passed: (report?.numPassedTests ?? 0) + checks - failedChecks.length,
+    failed: failed === 0 && !isGreen ? 1 : failed,
+    skipped: files
+      .flatMap((/** @type {any} */ file) => file.assertionResults)
+      .filter((/** @type {any} */ test) => ['pending', 'skipped', 'todo'].includes(test.status))
+      .map((/** @type {any} */ test) => test.fullName),
+    failedChecks: [...failedChecks],
+  }
 }
-const passed = (results?.numPassedTests ?? 0) + checks.length - failedChecks.length
-// A file that could not even be loaded counts as one failure.
-const broken = (results?.testResults ?? []).filter(
-  (file) => file.status === 'failed' && file.assertionResults.length === 0,
-).length
-let failed = (results?.numFailedTests ?? 0) + broken + failedChecks.length
-if (!done && failed === 0) failed = 1
-const skipped = (results?.numPendingTests ?? 0) + (results?.numTodoTests ?? 0)
-console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`)
-process.exit(failed === 0 ? 0 : 1)
+
+/**
+ * Prints what `npm test` ends with.
+ * @param {Summary} summary
+ */
+export function print({ passed, failed, skipped, failedChecks }) {
+  for (const name of failedChecks) console.log(`failed: ${name}`)
+  for (const name of skipped) console.log(`skipped: ${name}`)
+  console.log(`${passed} passed, ${failed} failed, ${skipped.length} skipped`)
+}
+
+/**
+ * @param {string} set
+ * @param {readonly string[]} args
+ */
+function main(set, args) {
+  const checks = set === 'rest' ? [] : Object.entries(CHECKS)
+  const failedChecks = checks
+    .filter(([, [command = '', ...rest]]) => !run(command, rest))
+    .map(([name]) => name)
+  const files = set === 'rest' ? filesLeft() : []
+  const tests =
+    set === 'rest' && files.length === 0
+      ? { isGreen: true, report: undefined }
+      : runTests([...files, ...args], set === 'quick' ? { QUICK: '1' } : {})
+  const summary = summarize(failedChecks, checks.length, tests)
+  const { SUMMARY } = process.env
+  if (SUMMARY === undefined) print(summary)
+  else writeFileSync(SUMMARY, JSON.stringify(summary))
+  return summary.failed === 0 ? 0 : 1
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const [set = '', ...args] = process.argv.slice(2)
+  if (!['quick', 'full', 'rest'].includes(set)) throw new Error(`expected quick, full or rest, found ${set}`)
+  process.exitCode = main(set, args)
+}

@@ -15,3 +15,29 @@ export const alone = [
   'test/hosted/stuck-tenant.test.ts',
   'test/hosted/tenants.test.ts',
 ]
+
+const appliance = ['@service-fs/bundle', 'microkit/', 'qemu/']
+
+/**
+ * What each folder of spanning tests exercises: packages by name, other sources by path. After `npm test`, `.ci/run` runs what
+ * is left of a folder when the folder changed, or one of these, or a package that one of these depends on. A folder that is not
+ * listed always runs.
+ * @type {Record<string, string[]>}
+ */
+export const groups = {
+  'test/appliance/': [...appliance, '@service-fs/hosted'],
+  'test/crash/': ['@service-fs/hosted', 'microkit/psdb/'],
+  'test/engine/': appliance,
+  'test/hosted/': ['@service-fs/hosted'],
+  'test/interop/': ['@service-fs/hosted'],
+  'test/keys/': appliance,
+  'test/packaging/': [
+    '@service-fs/hosted',
+    'packaging/',
+    'docs/',
+    'README.md',
+    'SECURITY.md',
+    'CHANGELOG.md',
+  ],
+  'test/psdb/': ['@service-fs/engine-host', 'microkit/psdb/'],
+}
