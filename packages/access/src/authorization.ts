@@ -1,7 +1,6 @@
 /** The bearer token of a request, RFC 6750 §2.1. */
 import type { IncomingMessage } from 'node:http'
 import { Problem } from '@service-fs/wire/problem'
-import { invalidToken } from './invalid-token.ts'
 
 /** What is longer is no token that any issuer gives out. */
 const MAX_LENGTH = 8192
@@ -19,4 +18,9 @@ export function authorizationOf(raw: IncomingMessage): string | Problem | undefi
   const token = BEARER.exec(value)?.[1]
   if (token !== undefined && token.length <= MAX_LENGTH) return token
   return invalidToken('Authorization: expected `Bearer` and a token')
+}
+
+/** 401 for a token that was given, RFC 6750 §3.1. */
+export function invalidToken(detail: string): Problem {
+  return new Problem('unauthenticated', detail, { error: 'invalid_token' })
 }

@@ -2,8 +2,7 @@
 import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
-import type { Principal } from './principal.ts'
-import type { CertificateGrant } from './settings.ts'
+import type { CertificateGrant, Principal } from './config.ts'
 
 export class Certificates {
   readonly #entries: readonly CertificateGrant[]

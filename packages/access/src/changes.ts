@@ -1,6 +1,7 @@
 /** What the log says of access: what is in force at the start, each change that was taken, and why one was not. Never a secret. */
 import { X509Certificate } from 'node:crypto'
-import type { AccessSettings, CertificateGrant, OidcConfig } from './settings.ts'
+import type { CertificateGrant, OidcConfig } from './config.ts'
+import type { AccessSettings } from './settings.ts'
 import type { StoredToken } from './tokens.ts'
 
 /** Plain values of a log line, in snake_case; undefined is left out. */

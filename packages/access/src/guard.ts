@@ -6,10 +6,9 @@ import type { Identity } from '@service-fs/http/identity'
 import type { ConnectionsConfig } from '@service-fs/http/connections'
 import type { TlsMaterial } from '@service-fs/http/listener'
 import { createAccess, isForAnybody, type AccessOptions } from './access.ts'
-import { readAccessFile } from './access-file.ts'
-import { logAccess, logChanges, logRefused, type AccessLog } from './changes.ts'
 import { checkListen, checkReload } from './listen-rule.ts'
-import { loadAccess } from './settings.ts'
+import { loadAccess, readAccessFile } from './settings.ts'
+import { logAccess, logChanges, logRefused, type AccessLog } from './changes.ts'
 import { watchAccess, type AccessWatch } from './watch.ts'
 
 export interface GuardOptions {

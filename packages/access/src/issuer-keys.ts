@@ -8,8 +8,7 @@ import {
   type JWTHeaderParameters,
   type RemoteJWKSet,
 } from 'jose'
-import { isSecure } from './issuer-url.ts'
-import type { OidcConfig } from './settings.ts'
+import { type OidcConfig, isSecure } from './config.ts'
 
 const FETCH_MS = 5_000
 /** Keys are fetched anew after that, and no older ones are used. */

@@ -1,10 +1,9 @@
 /** JSON Web Tokens, RFC 7519, as access tokens: RFC 9068. */
 import { Problem } from '@service-fs/wire/problem'
 import { decodeJwt, errors, jwtVerify, type JWTPayload } from 'jose'
-import { invalidToken } from './invalid-token.ts'
+import { invalidToken } from './authorization.ts'
+import type { ClaimGrant, OidcConfig, Principal } from './config.ts'
 import { IssuerKeys, IssuerUnavailable, type KeysOptions } from './issuer-keys.ts'
-import type { Principal } from './principal.ts'
-import type { ClaimGrant, OidcConfig } from './settings.ts'
 
 /** Signatures only: a key that is public can't be made a secret that both sides know (HS256), and `none` is none. */
 const ALGORITHMS = [

@@ -2,7 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { Problem } from '@service-fs/wire/problem'
 import { BurstyRateLimiter, RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
-import type { RateConfig } from './settings.ts'
+import type { RateConfig } from './config.ts'
 
 const FAILURES_PER_MINUTE = 60
 const BURST_SECONDS = 10

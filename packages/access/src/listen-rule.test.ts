@@ -1,7 +1,6 @@
 import { parseListen } from '@service-fs/http/address'
 import { expect, it } from 'vitest'
-import { checkListen, checkReload } from './listen-rule.ts'
-import { OPEN } from './open.ts'
+import { OPEN, checkListen, checkReload } from './listen-rule.ts'
 import type { AccessSettings } from './settings.ts'
 
 const TOKENS: AccessSettings = { ...OPEN, tokens: [] }

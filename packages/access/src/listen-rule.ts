@@ -1,8 +1,21 @@
 /** Where may be listened, given who may connect; and what of that can be configured anew while a process runs. */
 import { isLoopback, type Listen } from '@service-fs/http/address'
 import { HostedError } from '@service-fs/http/errors'
-import { isOpen } from './open.ts'
 import type { AccessSettings } from './settings.ts'
+
+/** Whoever can connect may do everything. */
+export const OPEN: AccessSettings = {
+  oidc: [],
+  certificates: [],
+  rate: {},
+  behindTls: false,
+  connections: {},
+}
+
+/** Whether no credentials are configured. A file of tokens that has none is not that: then nobody may do anything. */
+export function isOpen({ tokens, oidc, certificates }: AccessSettings): boolean {
+  return tokens === undefined && oidc.length === 0 && certificates.length === 0
+}
 
 /**
  * Other machines may connect only where credentials are asked for, and where these do not cross the network in the clear.

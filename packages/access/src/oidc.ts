@@ -1,10 +1,9 @@
 /** Access tokens of OpenID Connect issuers, and which of them were good a moment ago. */
 import { createHash } from 'node:crypto'
 import { Problem } from '@service-fs/wire/problem'
-import { invalidToken } from './invalid-token.ts'
+import { invalidToken } from './authorization.ts'
+import type { OidcConfig, Principal } from './config.ts'
 import type { Verified, Verifier } from './jwt.ts'
-import type { Principal } from './principal.ts'
-import type { OidcConfig } from './settings.ts'
 
 /** How long a token that was checked is not checked again: so long after a key is withdrawn it may still pass. */
 const REMEMBERED_MS = 60_000

@@ -1,5 +1,6 @@
-/** What several settings have in common. */
+/** JSON settings: schemas that several of them share, and strict checks whose errors name the file and the field. */
 import { isModuleId } from '@service-fs/format/module-id'
+import { HostedError } from '@service-fs/http/errors'
 import { ROLES, type Role } from '@service-fs/wire/roles'
 import * as v from 'valibot'
 
@@ -13,3 +14,34 @@ export const rolesSchema: v.GenericSchema<readonly Role[]> = v.pipe(
   v.array(v.picklist(ROLES)),
   v.minLength(1, 'expected at least one role'),
 )
+
+/** The value of a JSON text that fits the schema. @throws HostedError `access`, naming the file, the field, what was expected and found */
+export function parseStrictly<T>(schema: v.GenericSchema<unknown, T>, text: string, file: string): T {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    throw new HostedError('access', `${file}: expected JSON`)
+  }
+  return checkStrictly(schema, value, file)
+}
+
+/** The same for a value. @throws HostedError `access` */
+export function checkStrictly<T>(schema: v.GenericSchema<unknown, T>, value: unknown, file: string): T {
+  const result = v.safeParse(schema, value, { abortEarly: true })
+  if (result.success) return result.output
+  const [issue] = result.issues
+  const field = v.getDotPath(issue) ?? 'the whole'
+  throw new HostedError('access', `${file}: ${field}: ${reason(issue)}`)
+}
+
+function reason(issue: v.BaseIssue<unknown>): string {
+  const found = cut(issue.received)
+  if (issue.type === 'strict_object' && issue.expected === 'never') return 'no such field'
+  if (issue.kind === 'validation') return `${issue.message}, found ${found}`
+  return `expected ${issue.expected ?? 'something else'}, found ${found}`
+}
+
+function cut(text: string): string {
+  return text.length > 100 ? `${text.slice(0, 100)}…` : text
+}

@@ -2,9 +2,9 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { readAccessFile } from './access-file.ts'
-import { AccessConfig, loadAccess, TlsConfig } from './settings.ts'
-import { checkStrictly } from './strict.ts'
+import { AccessConfig, TlsConfig } from './config.ts'
+import { checkStrictly } from './schemas.ts'
+import { loadAccess, readAccessFile } from './settings.ts'
 
 const grants = [{ claim: 'scope', value: 'read', tenant: '*', roles: ['read'] }]
 const issuer = { issuer: 'https://id.example', audience: 'ledger', grants }

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { Problem } from '@service-fs/wire/problem'
 import { createAccess, type Access } from './access.ts'
-import { OPEN } from './open.ts'
+import { OPEN } from './listen-rule.ts'
 import { newToken, type StoredToken } from './tokens.ts'
 
 let access: Access

@@ -3,7 +3,7 @@ import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto'
 import { HostedError } from '@service-fs/http/errors'
 import type { TlsMaterial } from '@service-fs/http/listener'
 import { readGuarded } from './guarded-file.ts'
-import type { TlsConfig } from './settings.ts'
+import type { TlsConfig } from './config.ts'
 
 /** Reads and checks the files. @throws HostedError `access` */
 export async function readTls({ certificate, key, clientCa }: TlsConfig): Promise<TlsMaterial> {

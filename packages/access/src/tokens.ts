@@ -7,8 +7,7 @@ import type { Role } from '@service-fs/wire/roles'
 import * as v from 'valibot'
 import { hasCode, HostedError } from '@service-fs/http/errors'
 import { readGuarded } from './guarded-file.ts'
-import { rolesSchema, tenantSchema } from './schemas.ts'
-import { parseStrictly } from './strict.ts'
+import { parseStrictly, rolesSchema, tenantSchema } from './schemas.ts'
 
 export interface StoredToken {
   id: string

@@ -1,6 +1,6 @@
 /** Access that is configured anew while the process runs. */
 import { stat } from 'node:fs/promises'
-import { filesOf, loadAccess, type AccessFiles, type AccessSettings } from './settings.ts'
+import { type AccessFiles, type AccessSettings, filesOf, loadAccess } from './settings.ts'
 
 /** How often files are looked at, in milliseconds: a revoked token passes no longer than that. */
 const LOOK_MS = 1000

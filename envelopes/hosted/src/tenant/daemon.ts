@@ -2,7 +2,7 @@
 import { isLocalName } from '@service-fs/wire/host-name'
 import type { Guard, GuardOptions } from '@service-fs/access/guard'
 import { checkListen } from '@service-fs/access/listen-rule'
-import { OPEN } from '@service-fs/access/open'
+import { OPEN } from '@service-fs/access/listen-rule'
 import { clockSource } from './clock-source.ts'
 import type { AcceptSizes } from './mark-file.ts'
 import type { ImmutableMode } from './immutable-modes.ts'

@@ -1,0 +1,176 @@
+/** Who may do what, as it is configured: "access" and "tls" of host.json, or of the file that `serve --access` names. */
+import { isIP } from 'node:net'
+import { hostName, isLocalName } from '@service-fs/wire/host-name'
+import type { Role } from '@service-fs/wire/roles'
+import * as v from 'valibot'
+import type { ConnectionsConfig } from '@service-fs/http/connections'
+import { rolesSchema, tenantSchema } from './schemas.ts'
+
+/** What is granted: roles for one tenant, or for all of them (`*`). */
+export interface Grant {
+  tenant: string
+  roles: readonly Role[]
+}
+
+/** Somebody whose credentials were good, with all that they were granted. */
+export interface Principal {
+  subject: string
+  grants: readonly Grant[]
+}
+
+/** Tokens whose claim has the value (or, a list or a space-separated `scope`, contains it) get the roles. */
+export interface ClaimGrant extends Grant {
+  /** A claim's name; where no claim has it, a path into nested ones, such as `realm_access.roles`. */
+  claim: string
+  value: string
+}
+
+export interface OidcConfig {
+  /** Exactly as tokens have it in `iss`. https, or http on a loopback address. */
+  issuer: string
+  /** What `aud` must be or contain: the name of this service at the issuer. */
+  audience: string
+  /** Default: what `<issuer>/.well-known/openid-configuration` says. */
+  jwksUri?: string
+  /** Who vouches for the issuer's certificate, instead of the authorities that Node.js knows: a file in PEM. */
+  ca?: string
+  /** Which claim names the subject (default `sub`). */
+  subjectClaim?: string
+  grants: readonly ClaimGrant[]
+}
+
+/** A client certificate that `tls.clientCa` vouches for; one of `subject` and `fingerprint256`. */
+export interface CertificateGrant extends Grant {
+  /** The distinguished name, RFC 2253, as `openssl x509 -noout -subject -nameopt RFC2253,-esc_msb,utf8` prints it. */
+  subject?: string
+  /** SHA-256 of the certificate in hexadecimal; colons and case do not matter. */
+  fingerprint256?: string
+  name: string
+}
+
+export interface RateConfig {
+  /** What a subject may ask in a second; absent: as much as it likes. */
+  requestsPerSecond?: number
+  /** What a subject may ask beyond that, in ten seconds (default: as much as in a second). */
+  burst?: number
+  /** How many requests without valid credentials an address may make in a minute (default 60). */
+  failuresPerMinute?: number
+}
+
+export interface AccessConfig {
+  /** The file that `service-fs token` writes. */
+  tokens?: string
+  oidc?: readonly OidcConfig[]
+  certificates?: readonly CertificateGrant[]
+  rate?: RateConfig
+  /** Something in front terminates TLS, so other addresses than loopback may be listened on without it. */
+  behindTls?: boolean
+  /** How many connections there may be. */
+  connections?: ConnectionsConfig
+}
+
+/** Files in PEM. */
+export interface TlsConfig {
+  /** The certificate, and the chain after it. */
+  certificate: string
+  key: string
+  /** Who vouches for client certificates. */
+  clientCa?: string
+}
+
+const text: v.GenericSchema<string> = v.pipe(v.string(), v.minLength(1, 'expected a text'))
+const file: v.GenericSchema<string> = v.pipe(v.string(), v.minLength(1, 'expected the path of a file'))
+const count: v.GenericSchema<number> = v.pipe(
+  v.number(),
+  v.integer('expected an integer'),
+  v.minValue(1, 'expected at least 1'),
+)
+
+const url: v.GenericSchema<string> = v.pipe(
+  v.string(),
+  v.check(isSecure, 'expected https://…, or http:// on a loopback address, without query and fragment'),
+)
+
+/** Whether what comes from there is who it says: https, or http on this machine; without user and fragment, and without query unless said. */
+export function isSecure(text: string, query?: 'query'): boolean {
+  if (!URL.canParse(text)) return false
+  const { protocol, host, search, hash, username, password } = new URL(text)
+  if ((search !== '' && query === undefined) || hash !== '' || username !== '' || password !== '')
+    return false
+  return protocol === 'https:' || (protocol === 'http:' && isLocalName(hostName(host)))
+}
+
+const network: v.GenericSchema<string> = v.pipe(
+  v.string(),
+  v.check(isNetwork, 'expected an address, or a network such as 10.0.0.0/8 or fd00::/64'),
+)
+
+function isNetwork(value: string): boolean {
+  const [address = '', prefix] = value.split('/')
+  const bits = isIP(address) === 4 ? 32 : isIP(address) === 6 ? 128 : -1
+  return bits > 0 && (prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits))
+}
+
+const grant = { tenant: tenantSchema, roles: rolesSchema }
+
+const oidc: v.GenericSchema<OidcConfig> = v.strictObject({
+  issuer: url,
+  audience: text,
+  jwksUri: v.exactOptional(url),
+  ca: v.exactOptional(file),
+  subjectClaim: v.exactOptional(text),
+  grants: v.pipe(
+    v.array(v.strictObject({ claim: text, value: text, ...grant })),
+    v.minLength(1, 'expected at least one grant'),
+  ),
+})
+
+const certificate: v.GenericSchema<CertificateGrant> = v.pipe(
+  v.strictObject({
+    subject: v.exactOptional(text),
+    fingerprint256: v.exactOptional(
+      v.pipe(v.string(), v.regex(/^[0-9a-f]{2}(?::?[0-9a-f]{2}){31}$/i, 'expected 32 bytes in hexadecimal')),
+    ),
+    name: v.pipe(v.string(), v.regex(/^[\x21-\x7e]{1,64}$/, 'expected 1 to 64 visible ASCII characters')),
+    ...grant,
+  }),
+  v.check(
+    (entry) => (entry.subject === undefined) !== (entry.fingerprint256 === undefined),
+    'expected one of subject and fingerprint256',
+  ),
+)
+
+export const AccessConfig: v.GenericSchema<AccessConfig> = v.strictObject({
+  tokens: v.exactOptional(file),
+  oidc: v.exactOptional(
+    v.pipe(
+      v.array(oidc),
+      v.check(
+        (list) => new Set(list.map(({ issuer }) => issuer)).size === list.length,
+        'expected each issuer once',
+      ),
+    ),
+  ),
+  certificates: v.exactOptional(v.array(certificate)),
+  rate: v.exactOptional(
+    v.strictObject({
+      requestsPerSecond: v.exactOptional(count),
+      burst: v.exactOptional(count),
+      failuresPerMinute: v.exactOptional(count),
+    }),
+  ),
+  behindTls: v.exactOptional(v.boolean()),
+  connections: v.exactOptional(
+    v.strictObject({
+      max: v.exactOptional(count),
+      perAddress: v.exactOptional(count),
+      proxies: v.exactOptional(v.array(network)),
+    }),
+  ),
+})
+
+export const TlsConfig: v.GenericSchema<TlsConfig> = v.strictObject({
+  certificate: file,
+  key: file,
+  clientCa: v.exactOptional(file),
+})
