@@ -92,9 +92,9 @@ const url: v.GenericSchema<string> = v.pipe(
 )
 
 /** Whether what comes from there is who it says: https, or http on this machine; without user and fragment, and without query unless said. */
-export function isSecure(text: string, query?: 'query'): boolean {
-  if (!URL.canParse(text)) return false
-  const { protocol, host, search, hash, username, password } = new URL(text)
+export function isSecure(source: string, query?: 'query'): boolean {
+  if (!URL.canParse(source)) return false
+  const { protocol, host, search, hash, username, password } = new URL(source)
   if ((search !== '' && query === undefined) || hash !== '' || username !== '' || password !== '')
     return false
   return protocol === 'https:' || (protocol === 'http:' && isLocalName(hostName(host)))
