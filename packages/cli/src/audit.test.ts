@@ -167,7 +167,7 @@ it('verifies the sub-ledger, and that it goes on from an earlier checkpoint', as
   }
   const others = [...leaves.slice(1), ...leaves]
   for (const [size, why] of [
-    [300, 'expected the tree of the earlier checkpoint in this one, found another'],
+    [300, "expected a tree that extends the earlier checkpoint's, found another"],
     [601, 'expected at least the 601 entries of the earlier checkpoint, found 600'],
   ] as const) {
     await writeFile(kept, await checkpointOf(others, size, AUDIT))
@@ -191,7 +191,7 @@ it('names what records no read, and what is no audit sub-ledger', async () => {
     [{ outcome: 'duplicate', cursors: '1-2', entries: 3, records: 2 }, 'cursors of 3 records'],
     [{ outcome: 'duplicate', cursors: '3-1', entries: 1, records: 2 }, 'cursors such as 1-3,7'],
     [{ outcome: 'duplicate', cursors: 'all', entries: 1, records: 2 }, 'cursors such as 1-3,7'],
-    [{ outcome: 'conflict', cursor: 1, entries: 1, records: -1 }, 'records as a whole number'],
+    [{ outcome: 'conflict', cursor: 1, entries: 1, records: -1 }, 'records as a non-negative integer'],
     [{ when: '2026-11-22' }, 'when'],
     [{ request_id: 'other' }, 'an id with other'],
   ]

@@ -52,7 +52,7 @@ describe('a time that goes back at an operator’s correction', () => {
           at,
           0,
           expect.stringContaining(
-            'note: an operator set the time of the ledger back at entry 6, which says why',
+            'note: an operator set the time of the ledger back at entry 6, which states the reason',
           ),
         ])
       }

@@ -164,7 +164,7 @@ describe('an export', () => {
     const server = await serveDirectory(acme)
     const io = await done('export', server.url, '--out', at('remote'))
     await server.close()
-    expect(io.text()).toContain('the audit sub-ledger was not checked')
+    expect(io.text()).toContain('the audit sub-ledger was not verified')
     expect(await filesBelow(at('remote'))).toEqual(await filesBelow(at('without')))
   })
 

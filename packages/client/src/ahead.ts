@@ -1,4 +1,4 @@
-/** The results of `task` for 0 … count-1, in order, with up to `width` of them under way. */
+/** Yields the results of `task` for 0 to count-1, in order, with at most `width` tasks running at once. */
 export async function* ahead<T>(
   count: number,
   width: number,
@@ -9,7 +9,7 @@ export async function* ahead<T>(
   const fill = (): void => {
     while (running.length < width && next < count) {
       const promise = task(next++)
-      // A failure is thrown when its turn comes; until then it must not count as unhandled.
+      // The failure is thrown in its turn; until then Node must not report it as unhandled.
       promise.catch(() => undefined)
       running.push(promise)
     }

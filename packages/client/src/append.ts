@@ -1,58 +1,71 @@
-/** Appending records: one request is one commit, all or none. */
+/** Appends records. One request is one commit: the ledger takes all of its records or none. */
 import { entriesOf } from '@service-fs/format/entry'
 import { nativeCodec, nativeHasher, sha256Hex } from '@service-fs/native/native'
 import type { Hash } from '@service-fs/tlog/hash'
 import { ClientError } from './errors.ts'
 import { membersOf, type Connection } from './http.ts'
 
+/** A record to append. */
 export interface NewRecord {
+  /** The record's identifier, unique in the ledger: 1 to 256 bytes of UTF-8 without control characters. */
   id: string
+  /** The media type. */
   type: string
   payload: Uint8Array
 }
 
+/** The ledger's receipt for one record. */
 export interface AppendedRecord {
   id: string
   /** Index of the record's first entry, plus 1. */
   cursor: number
+  /** Index of the record's first entry in the log. */
   index: number
+  /** Entries that the record takes: 1, or more for a split record. */
   parts: number
+  /** Leaf hash of the record's first entry (RFC 6962 §2.1), in base64. */
   leafHash: Hash
+  /** RFC 3339 in UTC: the ledger's clock when it accepted the record. */
   time: string
-  /** The ledger had the same record before. */
+  /** The ledger already had the same record, and appended nothing. */
   duplicate: boolean
 }
 
+/** The most that one append request may hold. */
 export interface AppendLimits {
-  /** Lines of one request. */
+  /** Records in one request. */
   lines: number
-  /** Bytes of one request. */
+  /** Bytes of one request's body. */
   bytes: number
   /** Bytes of one payload. */
   payload: number
 }
 
 export interface AppendOptions {
+  /** Default: {@link DEFAULT_LIMITS}. */
   limits?: AppendLimits
-  /** Requests in flight (default 4). */
+  /** Requests in flight at once (default 4). */
   inFlight?: number
-  /** Called for each request that was answered, with what was sent, in the same order. What it throws ends the work. */
+  /**
+   * Called for each committed request with its receipts, the records that were sent, in the same order, and the signed checkpoint of
+   * the commit. An exception ends the append.
+   */
   appended?(receipts: AppendedRecord[], sent: readonly NewRecord[], checkpoint: string): void
-  /** Called for each record that the ledger does not take, with the reason. The others go on. */
+  /** Called for each record that the ledger refuses. The other records are still appended. Without it, a refusal ends the append. */
   refused?(record: NewRecord, error: ClientError): void
 }
 
-/** What a request holds unless the ledger's contract says less. */
+/** The limits of a request when the ledger's contract sets none or higher ones. */
 export const DEFAULT_LIMITS: AppendLimits = {
   lines: 1_000,
   bytes: 4 * 1024 * 1024,
   payload: 16 * 1024 * 1024,
 }
 
-/** An answer to a batch that one of its records caused: the others may be taken without it. */
+/** Error codes that a single record causes: the ledger may take the rest of the batch without it. */
 const ONE_RECORDS_FAULT: ReadonlySet<string> = new Set(['bad-request', 'bad-record', 'conflict', 'too-large'])
 
-/** One NDJSON line of `POST /v1/append`, with its line feed. */
+/** Returns a record as one NDJSON line of `POST /v1/append`, with its line feed. */
 export function appendLine(content: NewRecord): string {
   const payload = Buffer.from(content.payload.buffer, content.payload.byteOffset, content.payload.byteLength)
   const value = { payload_id: content.id, type: content.type, payload_base64: payload.toString('base64') }
@@ -60,9 +73,9 @@ export function appendLine(content: NewRecord): string {
 }
 
 /**
- * Appends `records` in one commit, all or none: as NDJSON, or a single one as JSON, whose limit leaves room for the largest
- * payload.
- * @throws ClientError with the problem document's code
+ * Appends `records` in one commit, all or none, and returns their receipts and the signed checkpoint. Several records are sent as
+ * NDJSON. One record is sent as JSON, because only the limit of a JSON body has room for the largest payload.
+ * @throws ClientError with the problem document's code; `malformed` when the receipts do not match the records
  */
 export async function appendBatch(
   connection: Connection,
@@ -94,8 +107,9 @@ function parseAppended(value: unknown, id: string): AppendedRecord {
 }
 
 /**
- * Checks that a receipt is of the record that was sent: its leaf hash and its number of entries are those of `content` at the receipt's
- * time. @throws ClientError `false`
+ * Checks that a receipt is for the record that was sent: encodes `content` with the receipt's time, and compares the leaf hash and the
+ * number of entries.
+ * @throws ClientError `false` when they differ
  */
 export function checkReceipt(receipt: AppendedRecord, content: NewRecord): void {
   const entries = entriesOf({ ...content, time: receipt.time }, sha256Hex, nativeCodec)
@@ -108,10 +122,10 @@ export function checkReceipt(receipt: AppendedRecord, content: NewRecord): void 
 }
 
 /**
- * Appends every record: in batches by count and bytes, several in flight. A record that the ledger refuses is reported and
- * the rest of its batch is sent again without it. While the answers say that all is there already, which the ledger finds by
- * reading it, batches go one after the other, so that it reads in order.
- * @throws ClientError when nothing more can be appended (no connection, not allowed, disk full)
+ * Appends every record, in batches within the limits and several requests at a time. When the ledger refuses a record, the rest of its
+ * batch is sent again without it. As long as every record is a duplicate, only one request is in flight: the ledger detects duplicates
+ * by reading them back, and so reads them in order.
+ * @throws ClientError when nothing more can be appended (no connection, not authorized, disk full)
  */
 export async function appendAll(
   connection: Connection,
@@ -140,7 +154,7 @@ export async function appendAll(
   if (failure !== undefined) throw failure
 }
 
-/** Groups records so that a batch stays below the limits; a record that is larger than them goes alone. */
+/** Groups records into batches within the limits. A record larger than the limits makes a batch of its own. */
 export async function* batches(
   records: AsyncIterable<NewRecord>,
   limits: AppendLimits,
@@ -160,7 +174,7 @@ export async function* batches(
   if (batch.length > 0) yield batch
 }
 
-/** An upper bound of an NDJSON line's bytes: an id's characters may be escaped as \uXXXX. */
+/** Returns an upper bound of the bytes of a record's NDJSON line. JSON may escape each character of an id as \uXXXX. */
 function lineBytes(content: NewRecord): number {
   return Math.ceil(content.payload.length / 3) * 4 + 6 * (content.id.length + content.type.length) + 64
 }
@@ -188,7 +202,7 @@ function refuse(content: NewRecord, error: ClientError, options: AppendOptions):
   options.refused(content, error)
 }
 
-/** What one request may hold, from `/v1/contract`; what it does not say is the default. */
+/** Reads the limits of a request from `/v1/contract`. {@link DEFAULT_LIMITS} holds for each one that the contract does not state. */
 export async function appendLimits(connection: Connection): Promise<AppendLimits> {
   const contract = membersOf(await connection.askJson('v1/contract'))
   const limits = membersOf(contract['limits'])

@@ -1,4 +1,4 @@
-/** The audit sub-ledger of a ledger wherever it is: behind a URL, in a directory, in a tar archive or disk image. */
+/** The audit sub-ledger of a ledger behind a URL, in a directory, in a tar archive or in a disk image. */
 import { parseEntry } from '@service-fs/format/entry'
 import { nativeCodec, nativeHasher } from '@service-fs/native/native'
 import { parseCheckpointText, type Checkpoint } from '@service-fs/tlog/checkpoint'
@@ -29,29 +29,33 @@ import { withLedgerFiles } from './verify-place.ts'
 import { contractKeys, verifyAuditUrl } from './verify-url.ts'
 import type { LedgerReport, VerifyOptions } from './verify.ts'
 
-/** An entry with its proof. Neither is checked. */
+/** An entry with its proof, neither of them verified: pass both to `checkPayloadProof`. */
 export interface ProvedEntry {
-  /** The text of a `.tlog-proof`. */
+  /** The text of a `.tlog-proof` (c2sp.org/tlog-proof). */
   proof: string
   payload: Uint8Array
 }
 
+/** An open audit sub-ledger. */
 export interface AuditPlace {
-  /** The sub-ledger's. */
+  /** The sub-ledger's origin: that of the ledger, followed by /audit. */
   readonly origin: string
+  /** The keys that its checkpoints are verified with. */
   readonly trust: Trust
+  /** Its checkpoint and tiles, not verified. */
   readonly source: LogSource
-  /** Checks all of it. @throws ClientError when it can't be read */
+  /** Verifies the whole sub-ledger. @throws ClientError when it can't be read */
   verify(options: VerifyOptions): Promise<LedgerReport>
-  /** @throws ClientError `not-found` */
+  /** Returns the entry with this index and its inclusion proof. @throws ClientError `not-found` */
   prove(index: number): Promise<ProvedEntry>
-  /** Which entries of the ledger a record has. @throws ClientError `not-found`, `not-a-record` */
+  /** Returns the entries of the ledger that hold a record. @throws ClientError `not-found`, `not-a-record` */
   spanOf(asked: RecordKey): Promise<Span>
 }
 
 /**
- * Works with a sub-ledger. What begins with http:// or https:// is a URL, anything else a path.
- * @throws ClientError; `not-found` when there is none, `usage` when keys were given and none is the sub-ledger's
+ * Opens the audit sub-ledger of the ledger at `place`, runs `work`, and closes it. A place that begins with http:// or https:// is a URL;
+ * any other place is a path.
+ * @throws ClientError `not-found` when there is no sub-ledger, `usage` when the trusted keys have none for it
  */
 export function withAudit<T>(
   place: string,
@@ -106,7 +110,7 @@ async function filesAudit(files: LedgerFiles, options: TrustOptions): Promise<Au
   }
 }
 
-/** The keys that the user gave. Those of the ledger alone say nothing of its sub-ledger. */
+/** Returns the pinned keys, which must include one of the sub-ledger: it does not share the ledger's. @throws ClientError `usage` */
 function pinned(options: TrustOptions, origin: string): Trust | undefined {
   const trust = Trust.pinned(options)
   if (trust === undefined || trust.knows(origin)) return trust
@@ -122,7 +126,7 @@ async function keysIn(files: LedgerFiles): Promise<string[]> {
   return vkeys
 }
 
-/** An entry and its proof, out of tiles. */
+/** Returns an entry and its inclusion proof, computed from tiles. */
 async function proveFrom(
   source: LogSource,
   trust: Trust,
@@ -152,7 +156,7 @@ function entryAt(entries: readonly Uint8Array[], index: number): { bytes: Uint8A
   }
 }
 
-/** Reads the tiles of a plan, then computes. */
+/** Computes the hashes of a proof: reads the tiles of its plan first. */
 async function computeFrom(source: LogSource, plan: Plan, size: number): Promise<string[]> {
   const tiles = new Map<string, readonly string[]>()
   for (const { level, index, width } of planTiles(plan, size))
@@ -161,8 +165,8 @@ async function computeFrom(source: LogSource, plan: Plan, size: number): Promise
 }
 
 /**
- * Checks that a tree goes on from the one of an earlier checkpoint of the same log.
- * @throws ClientError `false` when it does not
+ * Verifies that the tree of the given size and root is consistent with an earlier checkpoint of the same log.
+ * @throws ClientError `false` when it is not
  */
 export async function checkEarlier(
   { source }: AuditPlace,
@@ -182,17 +186,17 @@ export async function checkEarlier(
     if (error instanceof ClientError) throw error
     throw new ClientError(
       'false',
-      `expected the tree of the earlier checkpoint in this one, found another: ${messageOf(error)}`,
+      `expected a tree that extends the earlier checkpoint's, found another: ${messageOf(error)}`,
     )
   }
 }
 
-/** The newest tree of a sub-ledger, every hash of it checked against its signed checkpoint. @throws ClientError `false` */
+/** Opens the newest tree of a sub-ledger. It verifies each hash that it reads against the signed checkpoint. @throws ClientError `false` */
 export async function openAuditTree({ source, trust, origin }: AuditPlace): Promise<TrustedTree> {
   return TrustedTree.open(source, trust.open(await source.checkpoint(), origin))
 }
 
-/** Which entries a record has, in files. Its identifier may be anywhere: for that all are read. */
+/** Finds the entries of a record in files. Finding it by identifier reads all entries. */
 async function spanIn(source: LogSource, asked: RecordKey): Promise<Span> {
   const { size } = parseCheckpointText(parseNote(await source.checkpoint()).text)
   if ('id' in asked) {
@@ -209,7 +213,7 @@ async function spanIn(source: LogSource, asked: RecordKey): Promise<Span> {
   return { first: cursor - 1, end: cursor - 1 + (parseEntry(bytes, nativeCodec).split?.parts ?? 1) }
 }
 
-/** A cursor within a split record names no record. */
+/** Throws when an entry is a later part of a split record: its cursor names no record. */
 function refusePart(bytes: Uint8Array, cursor: number): void {
   const { continuation, header } = parseEntry(bytes, nativeCodec)
   if (continuation === undefined) return

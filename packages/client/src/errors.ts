@@ -1,16 +1,16 @@
 /**
- * What the client could not do, or found to be false.
+ * An error of the client: the request failed, or the data is not what it claims to be.
  *
- * Codes of the client itself: `usage` (what was asked makes no sense), `false` (a proof, signature or hash does not hold),
- * `connection` (no answer), `malformed` (an answer or file that is not what its specification says), `not-found`, `file`
- * (a local file can't be read or written), `http` (an error answer without a problem document). A problem document's own
- * `code` (RFC 9457) is passed on as it came, with the HTTP `status`.
+ * The client's own codes are `usage` (an argument is invalid), `false` (a proof, signature or hash does not verify), `connection` (no
+ * response), `malformed` (a response or file violates its specification), `not-found`, `file` (a local file can't be read or written)
+ * and `http` (an error response without a problem document). For a problem document (RFC 9457), the code is the document's `code`.
  */
 export class ClientError extends Error {
+  /** Stable, for programs. */
   readonly code: string
-  /** The HTTP status of the answer, when there was one. */
+  /** The HTTP status of the response; undefined when there was none. */
   readonly status: number | undefined
-  /** The problem document's `detail`, when there was one. */
+  /** The problem document's `detail`; undefined when there was none. */
   readonly detail: string | undefined
 
   constructor(code: string, message: string, answer: { status?: number; detail?: string | undefined } = {}) {

@@ -1,14 +1,14 @@
-/** What a file is that was taken for a tar archive, told by its first bytes. */
+/** Recognizes, by its first bytes, a file that is not a tar archive. */
 import { TAR_MAGIC_AT, hasTarMagic } from './tar-header.ts'
 
 interface Kind {
   magic: readonly number[]
   name: string
-  /** The command that unpacks it to standard output. */
+  /** The command that decompresses it to standard output. */
   unpack?: string
 }
 
-/** First bytes: RFC 1952 (gzip), RFC 8878 (Zstandard), and those of xz, bzip2, lzip, LZ4, zip and 7z. */
+/** The magic numbers of gzip (RFC 1952), Zstandard (RFC 8878), xz, bzip2, lzip, LZ4, zip and 7z. */
 const KINDS: readonly Kind[] = [
   { magic: [0x1f, 0x8b], name: 'gzip', unpack: 'gzip -dc' },
   { magic: [0x28, 0xb5, 0x2f, 0xfd], name: 'zstd', unpack: 'zstd -dc' },
@@ -21,8 +21,8 @@ const KINDS: readonly Kind[] = [
 ]
 
 /**
- * Why a file that begins so is no tar archive, or undefined where it may be one: it is empty, compressed, or has neither the magic of a
- * tar header nor the zeros of an archive without members.
+ * Returns why a file with these first bytes is not a tar archive, or undefined when it may be one. It is not one when it is empty or
+ * compressed, or has neither the magic of a tar header nor the zeros of an empty archive.
  */
 export function notTar(path: string, start: Buffer): string | undefined {
   const expected = 'expected a tar archive or a disk image'

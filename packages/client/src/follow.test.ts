@@ -71,10 +71,10 @@ describe('follow', () => {
   })
 
   it.each([
-    ['a record is missing', event(1) + event(3), [2], 'expected the record 2, found 3'],
-    ['a record comes twice', event(1) + event(1), [], 'expected the record 2, found 1'],
-    ['records change places', event(2) + event(1), [1], 'expected the record 1, found 2'],
-    ['an id is not of its record', event(1, 1, 2), [], 'expected the id 1 of its record, found 2'],
+    ['a record is missing', event(1) + event(3), [2], 'expected record 2, found 3'],
+    ['a record comes twice', event(1) + event(1), [], 'expected record 2, found 1'],
+    ['records change places', event(2) + event(1), [1], 'expected record 1, found 2'],
+    ['an id is not of its record', event(1, 1, 2), [], "expected event id 1, the record's cursor, found 2"],
   ])('finds that %s', async (_, text, entries, message) => {
     await serving([stream(() => text)], entries)
     expect(await codeOf(followed(3))).toBe(`false: v1/follow: ${message}`)
@@ -88,7 +88,9 @@ describe('follow', () => {
 
   it('finds that the ledger has less than it showed', async () => {
     await serving([stream(() => event(1), 'end'), problem(400, 'range')])
-    expect(await codeOf(followed(2))).toMatch(/^false: the ledger has shown the record 1 and has not/)
+    expect(await codeOf(followed(2))).toMatch(
+      /^false: the ledger has shown record 1 before, and now has fewer/,
+    )
   })
 
   it.each([

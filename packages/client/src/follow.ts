@@ -1,7 +1,7 @@
 /**
- * Following a ledger: `/v1/follow`, server-sent events (WHATWG HTML, section 9.2). A stream that ends or breaks is gone on with where
- * it was. Each record comes once, in the order of the ledger, and none is left out: that is checked by the cursors. What is
- * followed is not verified otherwise; `get` and `verify` verify.
+ * Follows a ledger over `/v1/follow`, a stream of server-sent events (WHATWG HTML, section 9.2). A stream that ends or breaks is resumed
+ * after the last record. The cursors prove that each record arrives once, in order, with none left out. Nothing else is verified here;
+ * `getRecord` and `verifyUrl` verify.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TextDecoder } from 'node:util'
@@ -13,32 +13,33 @@ import { membersOf, type Connection } from './http.ts'
 import { parseRecord, type ReadRecord } from './read.ts'
 
 export interface FollowOptions {
-  /** Records whose first entry has this index or a later one (default 0). */
+  /** Start at the first record whose first entry has this index or a later one (default 0). */
   since?: number
-  /** Ends after so many records (default: never). */
+  /** End after this many records (default: never). */
   limit?: number
-  /** Told when a stream was lost, and in how many milliseconds it is gone on with. */
+  /** Called when a stream is lost, with the error (undefined when the server ended the stream) and the pause before the next, in ms. */
   lost?: (error: ClientError | undefined, pause: number) => void
-  /** Milliseconds between two attempts: the first pause after an error, doubled each time, and the longest (default 250 and 10,000). */
+  /** The pause after a first failure and the longest one, in milliseconds (default 250 and 10,000). Each failure doubles the pause. */
   pauses?: { first: number; longest: number }
-  /** Milliseconds without any sign of life after which a stream counts as lost (default 45,000: the server gives one every 15 s). */
+  /** Milliseconds of silence after which a stream is lost (default 45,000; the server sends something every 15 s). */
   silence?: number
 }
 
+/** A record of the stream. */
 export interface Followed {
   record: ReadRecord
-  /** The record as it came: a JSON object on one line. */
+  /** The record as the server sent it: a JSON object on one line. */
   text: string
 }
 
-/** An event is at most a record of 16 MiB in base64. */
+/** The largest event is a record of 16 MiB in base64. */
 const MAX_EVENT_CHARACTERS = 64 * 2 ** 20
 
 /**
- * The records of a ledger from `since` on, and those that are appended. Streams that are lost are gone on with, without end, once one
- * has begun.
- * @throws ClientError what the first attempt fails with; `false` when a record is missing, out of order, or the ledger has less than
- *   it showed; refusals that repeating does not change
+ * Yields the records of a ledger from `since` on, and then each record as it is appended. Once a first stream has begun, a lost stream is
+ * resumed without limit.
+ * @throws ClientError when the first stream fails or the server refuses for good; `false` when a record is missing or out of order, or
+ *   the ledger has lost records that it showed
  */
 export async function* follow(connection: Connection, options: FollowOptions = {}): AsyncGenerator<Followed> {
   const { lost, silence = 45_000, pauses = { first: 250, longest: 10_000 } } = options
@@ -65,31 +66,32 @@ export async function* follow(connection: Connection, options: FollowOptions = {
       failure === undefined ? stream.retry : Math.min(pauses.first * 2 ** failures, pauses.longest)
     failures += 1
     lost?.(failure, pause)
-    // Not all who were cut off at once come back at once.
+    // Clients that lost their streams at the same time must not all reconnect at the same time.
     await sleep(pause * (0.5 + Math.random() / 2))
   }
 }
 
-/** Whether trying again later may help: a broken connection, a server that is busy or being started. */
+/** Reports whether a retry may succeed: the connection broke, or the server is busy or starting. */
 function mayPass({ code, status }: ClientError): boolean {
   return code === 'connection' || status === 429 || (status ?? 0) >= 500
 }
 
-/** A ledger that has less than what it has shown lost records. */
+/** Returns an error if the server refuses a cursor that it has shown before: the ledger lost records. */
 function shrunk({ code, message }: ClientError, { cursor, hasSeen }: Order): ClientError | undefined {
   if (code !== 'range' || !hasSeen) return undefined
   return new ClientError(
     'false',
-    `the ledger has shown the record ${cursor} and has not so many entries now: ${message}`,
+    `the ledger has shown record ${cursor} before, and now has fewer entries: ${message}`,
   )
 }
 
+/** Opens one stream after another. */
 class Stream {
   readonly #connection: Connection
   readonly #silence: number
-  /** Whether a stream has ever been had. */
+  /** At least one stream has begun. */
   hasBegun = false
-  /** Milliseconds after which the server wants to be asked again. */
+  /** Milliseconds that the server asks clients to wait before they reconnect. */
   retry = 1000
 
   constructor(connection: Connection, silence: number) {
@@ -97,7 +99,7 @@ class Stream {
     this.#silence = silence
   }
 
-  /** The record events of one stream. @throws ClientError as the connection does, and the code of a problem event */
+  /** Yields the record events of one stream. @throws ClientError like the connection, or with the code of a problem event */
   async *records(since: number, limit: number): AsyncGenerator<EventSourceMessage> {
     const most = Number.isFinite(limit) ? `&limit=${limit}` : ''
     const bytes = await this.#connection.askStream(`v1/follow?since=${since}${most}`, {
@@ -139,7 +141,7 @@ function problemOf(data: string): ClientError {
   const { code, detail, status } = membersOf(parseEvent(data))
   return new ClientError(
     typeof code === 'string' ? code : 'http',
-    typeof detail === 'string' ? detail : 'the server could not go on',
+    typeof detail === 'string' ? detail : 'the server ended the stream with a problem',
     { status: typeof status === 'number' ? status : 500 },
   )
 }
@@ -152,13 +154,13 @@ function parseEvent(data: string): unknown {
   }
 }
 
-/** Where one is, and which cursor has to be the next. */
+/** Checks that each record is the next one of the ledger. */
 class Order {
   readonly #connection: Connection
-  /** Of the last record, or where it began. */
+  /** Cursor of the last record; before the first, the start. */
   cursor: number
   hasSeen = false
-  /** Cursor of the next record. */
+  /** The expected cursor of the next record. */
   #next: number
 
   constructor(connection: Connection, since: number) {
@@ -171,15 +173,21 @@ class Order {
   async check(found: ReadRecord, id: string | undefined): Promise<void> {
     const { cursor } = found
     if (id !== String(cursor))
-      throw new ClientError('false', `v1/follow: expected the id ${cursor} of its record, found ${id}`)
+      throw new ClientError(
+        'false',
+        `v1/follow: expected event id ${cursor}, the record's cursor, found ${id}`,
+      )
     if (cursor !== this.#next && !(await this.#isWithinOne(cursor)))
-      throw new ClientError('false', `v1/follow: expected the record ${this.#next}, found ${cursor}`)
+      throw new ClientError('false', `v1/follow: expected record ${this.#next}, found ${cursor}`)
     this.cursor = cursor
     this.hasSeen = true
     this.#next = cursor + partsOf(found)
   }
 
-  /** Whether all entries that were passed over are parts of the record before: it began in the middle, or has more header than is shown. */
+  /**
+   * Reports whether all skipped entries are later parts of the record before. `partsOf` does not know that record when the stream began
+   * within it, and counts too few parts when its header has more fields than the event shows.
+   */
   async #isWithinOne(cursor: number): Promise<boolean> {
     if (cursor < this.#next) return false
     for (const passed of new Set([this.#next, cursor - 1])) {
@@ -191,7 +199,7 @@ class Order {
   }
 }
 
-/** How many entries a record takes. */
+/** Returns the number of entries that a record takes, if its header has no other fields. */
 function partsOf({ id, type, time, payload }: ReadRecord): number {
   return entriesOf({ id, type, time, payload }, sha256Hex, nativeCodec).length
 }

@@ -1,4 +1,4 @@
-/** Fetches records and checks each one against the signed checkpoint of its log. */
+/** Fetches records and verifies them against the signed checkpoint of their log. */
 import type { Connection } from './http.ts'
 import { checkPayloadProof, fetchProof } from './proof.ts'
 import { mismatch, readRecord, type ReadRecord, type RecordKey } from './read.ts'
@@ -6,7 +6,7 @@ import { httpSource } from './source.ts'
 import { TrustedTree } from './tree.ts'
 import type { Trust } from './trust.ts'
 
-/** Reads one record and checks it by its inclusion proof. @throws ClientError `false`, `not-found` */
+/** Fetches one record and verifies its inclusion proof. @throws ClientError `false` when the proof does not verify, `not-found` */
 export async function getRecord(connection: Connection, key: RecordKey, trust: Trust): Promise<ReadRecord> {
   const found = await readRecord(connection, key)
   const proved = checkPayloadProof(await fetchProof(connection, found.cursor), found.payload, trust.policy)
@@ -18,7 +18,7 @@ export async function getRecord(connection: Connection, key: RecordKey, trust: T
   return found
 }
 
-/** Opens the ledger's newest tree, each hash of which is checked against the signed checkpoint. @throws ClientError `false` */
+/** Opens the ledger's newest tree. It verifies each hash that it reads against the signed checkpoint. @throws ClientError `false` */
 export async function openTree(connection: Connection, trust: Trust): Promise<TrustedTree> {
   const source = httpSource(connection)
   return TrustedTree.open(source, trust.openPublished(await source.checkpoint()).checkpoint)

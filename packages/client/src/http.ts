@@ -1,8 +1,8 @@
 /**
- * A connection to one ledger over HTTP: where it is, who asks, and what to do when the answer does not come.
+ * A connection to one ledger over HTTP: its URL, the caller's credentials, and how to retry.
  *
- * All requests may be repeated: reads change nothing, and an append that names its payload_id is answered with the first
- * one's cursor when it comes twice.
+ * Every request may be retried: a read changes nothing, and an append with a payload_id returns the first append's cursor when it is
+ * repeated.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gunzipSync } from 'node:zlib'
@@ -10,43 +10,48 @@ import { Pool, type Dispatcher } from 'undici'
 import { codeOf, messageOf } from '@service-fs/format/errors'
 import { ClientError } from './errors.ts'
 
-/** Texts in PEM. */
+/** Certificates and keys, as PEM text. */
 export interface TlsOptions {
-  /** Who may vouch for the server, instead of the system's authorities. */
+  /** The certificate authorities to trust, instead of the system's. */
   ca?: string
-  /** The client's certificate and its key. */
+  /** The client's certificate. */
   cert?: string
+  /** The private key of the client's certificate. */
   key?: string
 }
 
 export interface ConnectionOptions {
   /** Sent as X-Foundry-Module-ID. Not needed when the URL has the prefix `/t/<moduleId>/`. */
   moduleId?: string | undefined
-  /** A bearer token. */
+  /** A bearer token (RFC 6750). */
   token?: string | undefined
   tls?: TlsOptions | undefined
-  /** How often a request is repeated when no connection can be made or it breaks (default 5: about 3 seconds). */
+  /** Retries after a connection fails or breaks (default 5, which takes about 3 seconds). */
   retries?: number
-  /** How long a busy ledger (429, 502, 503, 504) is asked again, in milliseconds (default 60,000). */
+  /** Milliseconds during which to retry when the ledger is busy (429, 502, 503, 504; default 60,000). */
   patience?: number
   /** Connections kept open (default 8). */
   connections?: number
 }
 
+/** One HTTP request, apart from its path. */
 export interface Question {
+  /** Default: GET. */
   method?: 'GET' | 'POST'
   headers?: Record<string, string>
   body?: Uint8Array | string
-  /** Milliseconds that the answer may be silent in the middle (default 300,000). */
+  /** The longest pause within the response, in milliseconds (default 300,000). */
   silence?: number
-  /** Upper bound of the answer's body in bytes (default 64 MiB). */
+  /** The longest response body, in bytes (default 64 MiB). */
   limit?: number
 }
 
+/** A whole HTTP response. */
 export interface Answer {
   status: number
-  /** A header's value, by its name in lower case. */
+  /** Returns the value of a header, whose name is given in lower case. */
   header(name: string): string | undefined
+  /** The body, decompressed. */
   body: Uint8Array
 }
 
@@ -64,13 +69,13 @@ const BROKEN: ReadonlySet<string> = new Set([
   'UND_ERR_BODY_TIMEOUT',
   'HPE_INVALID_EOF_STATE',
 ])
-/** What undici says, at times without a code, of a body in chunks whose last one did not come. */
+/** undici's message, sometimes without a code, when a chunked body lacks its last chunk. */
 const UNFINISHED = 'Invalid EOF state'
 
-/** Node's codes of a certificate that does not hold, and OpenSSL's. */
+/** The codes of Node.js and OpenSSL for a certificate that does not verify. */
 const TLS = /^(?:ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|(?:DEPTH_ZERO_)?SELF_SIGNED_|HOSTNAME_MISMATCH|INVALID_)/
 
-/** Those of a certificate that another authority would make hold. */
+/** The codes for a certificate whose authority is not trusted; `--cacert` can name it. */
 const UNKNOWN_AUTHORITY: ReadonlySet<string> = new Set([
   'DEPTH_ZERO_SELF_SIGNED_CERT',
   'SELF_SIGNED_CERT_IN_CHAIN',
@@ -78,7 +83,7 @@ const UNKNOWN_AUTHORITY: ReadonlySet<string> = new Set([
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ])
 
-/** A ledger's base URL, without query and with a closing slash. @throws ClientError `usage` */
+/** Parses a ledger's base URL and adds the closing slash. @throws ClientError `usage` for any URL that can't be a ledger's */
 export function parseBaseUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
@@ -94,11 +99,12 @@ export function parseBaseUrl(text: string): URL {
   return url
 }
 
-/** Reports whether a place is the URL of a ledger, which begins with http:// or https://. Any other place is a path. */
+/** Reports whether a place is a URL: it begins with http:// or https://. Any other place is a path. */
 export function isUrl(place: string): boolean {
   return /^https?:\/\//.test(place)
 }
 
+/** Sends requests to one ledger. Close it when done: it keeps connections open. */
 export class Connection {
   /** The base URL, with a closing slash. */
   readonly url: string
@@ -108,7 +114,12 @@ export class Connection {
   readonly #retries: number
   readonly #patience: number
 
-  /** @throws ClientError `usage` for a URL that can't be a ledger's */
+  /**
+   * Connects at the first request.
+   * @param url the ledger, `http://host:port`, or one tenant, `http://host:port/t/<moduleId>/`
+   * @param shared the pool of another connection to the same origin
+   * @throws ClientError `usage` for a URL that can't be a ledger's
+   */
   constructor(url: string, options: ConnectionOptions = {}, shared?: Pool) {
     const base = parseBaseUrl(url)
     this.url = base.href
@@ -130,15 +141,15 @@ export class Connection {
 
   readonly #options: ConnectionOptions
 
-  /** The audit sub-ledger, by the same connections. */
+  /** Returns the audit sub-ledger, which shares this connection's pool. */
   audit(): Connection {
     return new Connection(this.url + 'audit/', this.#options, this.#pool)
   }
 
   /**
-   * Asks for `path` (relative to the base URL) and reads the whole answer, which has the status 200: a ledger gives no
-   * other to what it takes, so a redirection or an answer in part is not the ledger's.
-   * @throws ClientError `connection`, `malformed` (larger than the limit, broken gzip), or the problem document's code
+   * Requests `path`, relative to the base URL, and reads the whole response. Only the status 200 is success: a ledger sends neither
+   * redirects nor partial content.
+   * @throws ClientError `connection`, `malformed` (larger than the limit, or invalid gzip), or the problem document's code
    */
   async ask(path: string, question: Question = {}): Promise<Answer> {
     return this.#persist(path, async () => {
@@ -152,12 +163,12 @@ export class Connection {
     })
   }
 
-  /** As `ask`, for the text of the answer. @throws ClientError as `ask`, and `malformed` when it is not UTF-8 */
+  /** Like `ask`, and returns the body as text. @throws ClientError like `ask`, and `malformed` when it is not UTF-8 */
   async askText(path: string, question: Question = {}): Promise<string> {
     return utf8((await this.ask(path, question)).body, path)
   }
 
-  /** As `ask`, for the JSON value of the answer. @throws ClientError as `ask`, and `malformed` when it is not JSON */
+  /** Like `ask`, and parses the body as JSON. @throws ClientError like `ask`, and `malformed` when it is not JSON */
   async askJson(path: string, question: Question = {}): Promise<unknown> {
     const text = await this.askText(path, {
       ...question,
@@ -167,16 +178,16 @@ export class Connection {
   }
 
   /**
-   * The lines of an answer as they come. Nothing is repeated once the first byte is there.
-   * @throws ClientError `connection` when the connection breaks in the middle
+   * Yields the lines of a response as they arrive. The request is not retried once the response has begun.
+   * @throws ClientError like `ask`; `connection` when the connection breaks in the middle
    */
   async *askLines(path: string, question: Question = {}): AsyncGenerator<string> {
     yield* splitLines(await this.askStream(path, question))
   }
 
   /**
-   * The bytes of an answer as they come, once it has begun. Nothing is repeated then.
-   * @throws ClientError as `ask`; `connection`, while they are read, when the connection breaks or is silent for too long
+   * Resolves when a response has begun, and yields its bytes as they arrive. The request is not retried after that.
+   * @throws ClientError like `ask`; while the bytes are read, `connection` when the connection breaks or is silent for too long
    */
   async askStream(path: string, question: Question = {}): Promise<AsyncIterable<Uint8Array>> {
     const response = await this.#persist(path, async () => {
@@ -199,6 +210,7 @@ export class Connection {
     }
   }
 
+  /** Closes the connections. Requests that are under way fail. */
   async close(): Promise<void> {
     await this.#pool.destroy()
   }
@@ -213,7 +225,7 @@ export class Connection {
     })
   }
 
-  /** Repeats what broke or was turned away for now, with growing pauses. */
+  /** Retries a request whose connection failed or whose ledger is busy, with growing pauses. */
   async #persist<T>(path: string, attempt: () => Promise<T>): Promise<T> {
     const end = Date.now() + this.#patience
     for (let tries = 0; ; tries++) {
@@ -231,7 +243,7 @@ export class Connection {
   }
 }
 
-/** Connects to the ledger at `url`, runs `work`, and closes the connection. @throws ClientError `usage` for a URL that can't be a ledger's */
+/** Connects to the ledger at `url`, runs `work`, and closes the connection. @throws ClientError `usage` for an invalid URL */
 export async function withConnection<T>(
   url: string,
   options: ConnectionOptions,
@@ -245,7 +257,7 @@ export async function withConnection<T>(
   }
 }
 
-/** A refusal that says when to come back. */
+/** An error response, with its Retry-After in seconds. */
 class Refusal extends ClientError {
   readonly retryAfter: number | undefined
 
@@ -260,7 +272,7 @@ class Refusal extends ClientError {
   }
 }
 
-/** Milliseconds: what Retry-After says, at most 10 s, else 100 ms and doubling, at most 5 s. */
+/** Returns the pause before a retry, in milliseconds: Retry-After, at most 10 s; without it 100 ms, doubled each time, at most 5 s. */
 function pauseAfter(tries: number, retryAfter: number | undefined): number {
   if (retryAfter !== undefined) return Math.min(Math.max(retryAfter * 1000, 50), 10_000)
   return Math.min(100 * 2 ** tries, 5_000)
@@ -272,7 +284,7 @@ function isBroken(error: unknown): boolean {
 }
 
 function broken(url: string, error: unknown): ClientError {
-  const hint = UNKNOWN_AUTHORITY.has(codeOf(error) ?? '') ? ' (--cacert names who vouches for it)' : ''
+  const hint = UNKNOWN_AUTHORITY.has(codeOf(error) ?? '') ? ' (--cacert names the authority to trust)' : ''
   return new ClientError(
     'connection',
     `no answer from ${url}: ${messageOf(error) || (codeOf(error) ?? 'unknown error')}${hint}`,
@@ -292,7 +304,7 @@ async function readAll(body: AsyncIterable<Uint8Array>, limit: number): Promise<
   for await (const chunk of body) {
     size += chunk.length
     if (size > limit)
-      throw new ClientError('malformed', `answer: expected at most ${limit} bytes, found more`)
+      throw new ClientError('malformed', `response: expected at most ${limit} bytes, found more`)
     chunks.push(chunk)
   }
   return chunks.length === 1 ? (chunks[0] as Uint8Array) : Buffer.concat(chunks)
@@ -302,7 +314,10 @@ function gunzip(bytes: Uint8Array, limit: number): Uint8Array {
   try {
     return gunzipSync(bytes, { maxOutputLength: limit })
   } catch (error) {
-    throw new ClientError('malformed', `answer: expected gzip of at most ${limit} bytes: ${messageOf(error)}`)
+    throw new ClientError(
+      'malformed',
+      `response: expected gzip of at most ${limit} bytes: ${messageOf(error)}`,
+    )
   }
 }
 
@@ -337,10 +352,10 @@ async function* splitLines(body: AsyncIterable<Uint8Array>): AsyncGenerator<stri
   }
   const last = utf8(Buffer.concat(rest), 'line')
   if (last !== '')
-    throw new ClientError('connection', 'answer: expected a line feed at its end: it was cut off')
+    throw new ClientError('connection', 'response: expected a line feed at the end, found it cut off')
 }
 
-/** The error that an answer other than 200 stands for (RFC 9457 when it is a problem document). */
+/** Returns the error that a response other than 200 reports, from its problem document (RFC 9457) if it has one. */
 function errorOf(
   path: string,
   status: number,
@@ -360,7 +375,7 @@ function errorOf(
   return new Refusal(code, `${path}: HTTP ${status}`, { status, detail: undefined }, retryAfter)
 }
 
-/** `value` as an object with unknown members, or an empty one. */
+/** Returns the members of a parsed JSON object; none for any other value. */
 export function membersOf(value: unknown): Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
     ? (value as Record<string, unknown>)

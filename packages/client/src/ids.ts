@@ -1,11 +1,11 @@
 import { hash } from 'node:crypto'
 
-/** Slots in use, at most, of all slots: beyond it, the table doubles. */
+/** The table doubles when a larger share of its slots is in use. */
 const LOAD = 0.6
 
 /**
- * A set of identifiers in bounded memory: 64 bits of SHA-256 each, at most 27 bytes an identifier. `add` may take a new one
- * for a known one (once in 10^7 sets of a million): who needs certainty looks at the identifiers themselves then.
+ * A set of identifiers that keeps 64 bits of the SHA-256 of each, at most 27 bytes an identifier. `add` may report a new identifier as
+ * known, about once in 10^7 sets of a million; a caller that needs certainty then compares the identifiers themselves.
  */
 export class IdSet {
   #slots: Uint32Array = new Uint32Array(2 * 1024)
@@ -15,7 +15,7 @@ export class IdSet {
     return this.#size
   }
 
-  /** Adds `id`; false when it (or one with the same 64 bits) is there already. */
+  /** Adds `id`. Returns false when the set already holds it, or one with the same 64 bits. */
   add(id: string): boolean {
     const digest = hash('sha256', id, 'buffer')
     if (this.#size + 1 > (this.#slots.length / 2) * LOAD) this.#grow()
@@ -34,7 +34,7 @@ export class IdSet {
   }
 }
 
-/** Linear probing over pairs; a second word of 0 marks a free slot. */
+/** Inserts a pair of words by linear probing. A second word of 0 marks a free slot. */
 function insert(slots: Uint32Array, first: number, second: number): boolean {
   const count = slots.length / 2
   for (let slot = first % count; ; slot = (slot + 1) % count) {

@@ -2,7 +2,7 @@ import { TYPE_ED25519, TYPE_MLDSA44_COSIGNATURE, formatKeyId, parseVkey } from '
 import { messageOf } from '@service-fs/format/errors'
 import { ClientError } from './errors.ts'
 
-/** The file below keys/ of the log's own key, without which a daemon does not open a ledger. */
+/** The name, below keys/, of the log's own key. A daemon does not open a ledger without this file. */
 export const LOG_KEY = 'ed25519.vkey'
 
 const NAMES: ReadonlyMap<number, string> = new Map([
@@ -11,8 +11,8 @@ const NAMES: ReadonlyMap<number, string> = new Map([
 ])
 
 /**
- * The keys of a ledger by the names of their files: the first of each algorithm by the algorithm, others by their key id.
- * @throws ClientError `malformed` for what is no vkey, or not named as the origin
+ * Returns a ledger's vkeys by file name. The first key of each algorithm is named after the algorithm, any other after its key id.
+ * @throws ClientError `malformed` for an invalid vkey, or one whose name is not the origin
  */
 export function keyFiles(vkeys: readonly string[], origin: string): Map<string, string> {
   const files = new Map<string, string>()

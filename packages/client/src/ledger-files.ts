@@ -1,4 +1,4 @@
-/** The files of one ledger: in a directory, or in a tar archive. Nothing here writes. */
+/** Reads the files of one ledger, in a directory or in a tar archive. */
 import { constants } from 'node:fs'
 import { open, readdir, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -7,22 +7,22 @@ import { ClientError } from './errors.ts'
 
 export interface ListedFile {
   name: string
-  /** Anything but a regular file and a directory is 'other'. */
+  /** 'other' for anything but a regular file or a directory. */
   kind: 'file' | 'directory' | 'other'
 }
 
-/** Where a ledger's files are. Paths are below it, without a leading slash. */
+/** The files of a ledger, read-only. Paths are relative to the ledger, without a leading slash. */
 export interface LedgerFiles {
-  /** What it is called in messages. */
+  /** The ledger's name in messages: a path, or a path within an archive. */
   readonly place: string
   /**
-   * The bytes of a file, or undefined when there is none.
-   * @throws ClientError `malformed` when it has more than the format allows a file of its kind, `file`
+   * Reads a whole file. Resolves to undefined when there is none.
+   * @throws ClientError `file`; `malformed` when the file is larger than the format allows for its kind
    */
   read(path: string): Promise<Buffer | undefined>
-  /** What is in a folder (the ledger itself: ''), in the order of names; nothing when there is no such folder. @throws ClientError `file` */
+  /** Lists a folder ('' for the ledger itself) in the order of names; nothing when there is no such folder. @throws ClientError `file` */
   list(folder: string): Promise<ListedFile[]>
-  /** The files below a folder. */
+  /** Returns the files below a folder. */
   below(folder: string): LedgerFiles
 }
 
@@ -31,7 +31,7 @@ const MAX_HASH_TILE_BYTES = 256 * 45
 const MAX_BUNDLE_BYTES = 256 * (87_380 + 1)
 const MAX_TAIL_BYTES = 1 << 28
 
-/** Throws ClientError `malformed` when a file of this path and size can't be a ledger's. */
+/** Checks the size of a file against the format's limit for its path. @throws ClientError `malformed` */
 export function checkFileSize(path: string, bytes: number): void {
   const [folder, level] = path.replace(/^audit\//, '').split('/')
   const limit = folder === 'tail' ? MAX_TAIL_BYTES : folder === 'tile' ? tileLimit(level) : MAX_TEXT_BYTES
@@ -47,7 +47,7 @@ export function notRegular(path: string, found: string): ClientError {
   return new ClientError('malformed', `${path}: expected a regular file, found ${found}`)
 }
 
-/** The ledger in a directory; it may be in use. */
+/** Returns the files of the ledger in a directory. A daemon may be writing to it. */
 export function directoryFiles(dir: string): LedgerFiles {
   return {
     place: dir,
@@ -72,7 +72,7 @@ export function directoryFiles(dir: string): LedgerFiles {
 
 async function openOptional(path: string): Promise<FileHandle | undefined> {
   try {
-    // Without waiting for the other end, should it be a pipe.
+    // Do not wait for a writer when the path is a FIFO.
     return await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
   } catch (error) {
     if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined
@@ -88,7 +88,7 @@ async function listDirectory(dir: string): Promise<ListedFile[]> {
     })
     return found.sort((a, b) => (a.name < b.name ? -1 : 1))
   } catch (error) {
-    // A folder may go while its ledger is in use.
+    // A daemon that uses the ledger may remove a folder.
     if (codeOf(error) === 'ENOENT') return []
     throw new ClientError('file', messageOf(error))
   }

@@ -2,33 +2,34 @@ import { quoted } from '@service-fs/format/visible'
 import { messageOf } from '@service-fs/format/errors'
 import { ClientError } from './errors.ts'
 
-/** Something that is not as it must be: where, what was expected, what was found. */
+/** A fault in a ledger: its place, what was expected, and what was found. */
 export interface Problem {
   /** A path below the ledger's directory or URL. */
   file: string
-  /** Line in the file, from 1. */
+  /** The line in the file, counted from 1. */
   line?: number
-  /** Index of the entry in the log. */
+  /** The index of the entry in the log. */
   index?: number
   expected: string
   found: string
 }
 
+/** The place of a fault: a file, and a line or an entry in it. */
 export interface Place {
   file: string
   line?: number
   index?: number
 }
 
-/** Codes of errors that say something of what was read; with others, reading itself failed. */
+/** The codes of errors that concern the content. Any other error means that reading failed. */
 const ABOUT_CONTENT: ReadonlySet<string> = new Set(['malformed', 'false', 'file', 'not-found', 'corrupt'])
 
-/** The problems found, the first thousand in full and the rest as a number. */
+/** Collects problems: keeps the first thousand and counts all of them. */
 export class Problems {
   readonly list: Problem[] = []
   #count = 0
 
-  /** How many were found. */
+  /** The number of problems, including those that were not kept. */
   get count(): number {
     return this.#count
   }
@@ -38,7 +39,7 @@ export class Problems {
     if (this.list.length < 1_000) this.list.push({ ...place, expected, found })
   }
 
-  /** What a parser threw: "expected …, found …" where it says so. @throws `error` when the reading itself failed */
+  /** Adds an error as a problem, split at its "expected …, found …" if it has one. @throws `error` when reading failed */
   addError(place: Place, error: unknown, expected: string): void {
     if (error instanceof ClientError && !ABOUT_CONTENT.has(error.code)) throw error
     const text = messageOf(error)
@@ -47,7 +48,7 @@ export class Problems {
   }
 }
 
-/** One line: `tile/0/000.b64 line 5 (entry 4): expected …, found …`. */
+/** Formats a problem on one line: `tile/0/000.b64 line 5 (entry 4): expected …, found …`. */
 export function problemText(problem: Problem): string {
   const line = problem.line === undefined ? '' : ` line ${problem.line}`
   const index = problem.index === undefined ? '' : ` (entry ${problem.index})`

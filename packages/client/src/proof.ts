@@ -1,4 +1,4 @@
-/** Proofs of logging (c2sp.org/tlog-proof): fetching one, and checking one offline. */
+/** Fetches proofs of logging (c2sp.org/tlog-proof), and verifies them offline. */
 import { createReadStream } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import { PART_BYTES, parseEntry, type Entry } from '@service-fs/format/entry'
@@ -10,31 +10,35 @@ import { ClientError } from './errors.ts'
 import type { Connection } from './http.ts'
 import { nativeCodec, nativeCrypto, nativeHasher, sha256Hex, sha256Stream } from '@service-fs/native/native'
 
-/** A proof is a header, at most 53 hashes, and a checkpoint with its cosignatures. */
+/** A proof holds a header, at most 53 hashes, and a checkpoint with its cosignatures. */
 const MAX_PROOF_BYTES = 2 * 1024 * 1024
 
-/** The `.tlog-proof` of the record with this cursor, at the newest checkpoint. @throws ClientError `not-found` */
+/** Fetches the `.tlog-proof` of the record with this cursor, for the newest checkpoint. It is not verified. @throws ClientError `not-found` */
 export async function fetchProof(connection: Connection, cursor: number): Promise<string> {
   const headers = { accept: 'text/x.tlog-proof' }
   return connection.askText(`v1/entries/${cursor}/proof`, { headers, limit: MAX_PROOF_BYTES })
 }
 
-/** What a proof proved. */
+/** What a verified proof states: the log with this origin, size and root holds the leaf hash at this index. */
 export interface Proved {
+  /** Index of the entry in the log. */
   index: number
+  /** RFC 6962 §2.1, in base64. */
   leafHash: Hash
   origin: string
+  /** Entries of the tree that the checkpoint signs. */
   size: number
+  /** Its root hash, in base64. */
   root: Hash
-  /** Names, in the policy, of the witnesses that cosigned. */
+  /** The policy's names of the witnesses that cosigned. */
   witnesses: string[]
-  /** The entry's header, which the leaf hash covers; absent when the raw entry is not of this ledger's format. */
+  /** The fields of the entry's header, which the leaf hash covers; absent when only the leaf hash was given. */
   id?: string
   type?: string
   time?: string
 }
 
-/** Reads a proof's text. @throws ClientError `malformed` */
+/** Parses the text of a proof, and verifies nothing. @throws ClientError `malformed` */
 export function readProof(text: string): TlogProof {
   try {
     return parseTlogProof(text, nativeCodec)
@@ -44,8 +48,8 @@ export function readProof(text: string): TlogProof {
 }
 
 /**
- * Checks a proof against a policy for a leaf hash. The proof's header, where there is one, is told only after it was checked.
- * @throws ClientError `malformed` when it is no proof, `false` when it does not hold
+ * Verifies that a proof holds for a leaf hash: the inclusion proof, and the checkpoint's signatures under the policy.
+ * @throws ClientError `malformed` when the text is not a proof, `false` when the proof does not verify
  */
 export function checkProof(text: string, leafHash: Hash, policy: Policy): Proved {
   readProof(text)
@@ -66,20 +70,17 @@ export function checkProof(text: string, leafHash: Hash, policy: Policy): Proved
   }
 }
 
-/** The header that a proof carries in `extra`: its bytes, and the split it tells of. @throws ClientError `malformed` */
+/** Returns the entry header in a proof's `extra` line, and how the record is split if it is. @throws ClientError `malformed` */
 export function proofHeader(proof: TlogProof): { header: Uint8Array; split: Entry['split'] } {
   const header = proof.extra
   if (header === undefined)
-    throw new ClientError(
-      'malformed',
-      'proof: expected the header of the entry in its extra line, found none',
-    )
+    throw new ClientError('malformed', "proof: expected the entry's header in the extra line, found none")
   try {
     const first = parseEntry(header, nativeCodec)
     if (first.payload.length > 0) throw new Error('expected a header that ends with its empty line')
     return { header, split: undefined }
   } catch {
-    // A split record's header is refused without its payload: it is read with one of the right length.
+    // parseEntry refuses a split record's header without its payload; splitOf adds one of the right length.
     return { header, split: splitOf(header) }
   }
 }
@@ -91,14 +92,14 @@ function splitOf(header: Uint8Array): Entry['split'] {
       throw new Error('expected the header of a record')
     return entry.split
   } catch (error) {
-    throw new ClientError('malformed', `proof: its extra line: ${messageOf(error)}`)
+    throw new ClientError('malformed', `proof: extra line: ${messageOf(error)}`)
   }
 }
 
 /**
- * Checks a proof for a record's payload: the header in the proof and the payload make the leaf; of a split record, the first
- * part does, and the header's length and SHA-256 cover the rest.
- * @throws ClientError `false`, `malformed`
+ * Verifies that a proof holds for a record's payload. The header in the proof and the payload form the entry whose leaf hash is proven.
+ * For a split record the first part forms it, and the header's length and SHA-256 cover the whole payload.
+ * @throws ClientError `false` when the proof does not verify, `malformed` when the text is not a proof
  */
 export function checkPayloadProof(text: string, payload: Uint8Array, policy: Policy): Proved {
   const { header, split } = proofHeader(readProof(text))
@@ -116,13 +117,13 @@ export function checkPayloadProof(text: string, payload: Uint8Array, policy: Pol
   )
 }
 
-/** As {@link checkPayloadProof}, for a payload in a file, of any size. @throws ClientError `file` too */
+/** Like {@link checkPayloadProof}, for a payload in a file of any size. @throws ClientError `file` too */
 export async function checkFileProof(text: string, path: string, policy: Policy): Promise<Proved> {
   const { header, split } = proofHeader(readProof(text))
   try {
     if (split === undefined) {
       const { size } = await stat(path)
-      // What is longer than an entry can't be in one: its length is enough to say so.
+      // A payload that is longer than an entry can't be in one: do not read it.
       if (size > 65_535)
         throw new ClientError('false', `record: expected at most 65535 bytes for this proof, found ${size}`)
       const first = await readFile(path)
@@ -162,7 +163,7 @@ function checkSplit(
 ): Proved {
   const entry = Buffer.concat([header, digest.first])
   const proved = checkProof(text, nativeHasher.leaf(entry), policy)
-  // From here on the header is what the log signed.
+  // The proof verified, so the log signed the header.
   if (split !== undefined && digest.length !== split.length) {
     throw new ClientError('false', `record: expected ${split.length} bytes, found ${digest.length}`)
   }

@@ -1,25 +1,27 @@
-/** Reading records in order, as the ledger shows them: `/v1/entries`. What is read here is not verified; `get` verifies. */
+/** Reads records from `/v1/entries` and `/v1/records` without verifying them. `getRecord` and `openTree` verify. */
 import { ClientError } from './errors.ts'
 import { membersOf, type Connection } from './http.ts'
 
+/** A record as the ledger returned it. */
 export interface ReadRecord {
   /** Index of the record's first entry, plus 1. */
   cursor: number
   id: string
+  /** The media type. */
   type: string
-  /** RFC 3339 in UTC, the ledger's clock when it accepted the record. */
+  /** RFC 3339 in UTC: the ledger's clock when it accepted the record. */
   time: string
   payload: Uint8Array
 }
 
 export interface ReadOptions {
-  /** Records whose first entry has this index or a later one (default 0). */
+  /** Start at the first record whose first entry has this index or a later one (default 0). */
   since?: number
-  /** Stops before the record whose first entry has this index (default: none). */
+  /** Stop before the first record whose first entry has this index or a later one (default: at the end). */
   until?: number
 }
 
-/** The records of a ledger in order. A connection that breaks is made again where it broke. @throws ClientError */
+/** Yields the records of a ledger in order. After a broken connection, reading resumes with the next record. @throws ClientError */
 export async function* readRecords(
   connection: Connection,
   options: ReadOptions = {},
@@ -52,22 +54,22 @@ export async function* readRecords(
   }
 }
 
-/** The record with this identifier. @throws ClientError `not-found` */
+/** Reads the record with this identifier. @throws ClientError `not-found` */
 export async function readRecordById(connection: Connection, id: string): Promise<ReadRecord> {
   return parseRecord(await connection.askJson(`v1/records/${encodeURIComponent(id)}`))
 }
 
-/** The record with this cursor. @throws ClientError `not-found` */
+/** Reads the record with this cursor. @throws ClientError `not-found` */
 export async function readRecordAt(connection: Connection, cursor: number): Promise<ReadRecord> {
   return parseRecord(await connection.askJson(`v1/entries/${cursor}`))
 }
 
-/** A record's name in its ledger: its cursor, or its identifier. */
+/** Names a record by its cursor or by its identifier. */
 export type RecordKey = { cursor: number } | { id: string }
 
 /**
- * Reads one record, which must have the cursor or identifier that was asked for. Its content is not verified.
- * @throws ClientError `not-found`; `false` when the ledger answers with another record
+ * Reads one record without verifying its content.
+ * @throws ClientError `not-found`; `false` when the ledger returns a record with another cursor or identifier
  */
 export async function readRecord(connection: Connection, key: RecordKey): Promise<ReadRecord> {
   if ('id' in key) {
@@ -80,7 +82,7 @@ export async function readRecord(connection: Connection, key: RecordKey): Promis
   return found
 }
 
-/** The error for a record whose `name` is not the one expected. */
+/** Returns the error for a record whose field `name` has another value than the one expected. */
 export function mismatch(name: string, expected: string, found: string): ClientError {
   return new ClientError(
     'false',
@@ -94,20 +96,19 @@ function parseLine(line: string): unknown {
   } catch {
     throw new ClientError(
       'malformed',
-      `v1/entries: expected a JSON value a line, found ${JSON.stringify(line.slice(0, 60))}`,
+      `v1/entries: expected a line of JSON, found ${JSON.stringify(line.slice(0, 60))}`,
     )
   }
 }
 
-/** A record as `/v1/entries` shows it. @throws ClientError `malformed` */
+/** Parses a record of `/v1/entries` from its JSON value. @throws ClientError `malformed` */
 export function parseRecord(value: unknown): ReadRecord {
   const { cursor, payload_id: id, type, time, payload, payload_base64: base64 } = membersOf(value)
   if (typeof cursor !== 'number' || !Number.isSafeInteger(cursor) || cursor < 1) throw missing('cursor')
   if (typeof id !== 'string') throw missing('payload_id')
   if (typeof type !== 'string') throw missing('type')
   if (typeof time !== 'string') throw missing('time')
-  if ((payload === undefined) === (base64 === undefined))
-    throw missing('payload or payload_base64, one of the two')
+  if ((payload === undefined) === (base64 === undefined)) throw missing('either payload or payload_base64')
   if (base64 !== undefined && typeof base64 !== 'string') throw missing('payload_base64 as text')
   const bytes = base64 === undefined ? Buffer.from(canonicalJson(payload)) : Buffer.from(base64, 'base64')
   return { cursor, id, type, time, payload: bytes }
@@ -117,7 +118,7 @@ function missing(what: string): ClientError {
   return new ClientError('malformed', `record: expected ${what}`)
 }
 
-/** RFC 8785 text of a value that came from JSON.parse. */
+/** Formats a value from JSON.parse as canonical JSON (RFC 8785). */
 export function canonicalJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`
   if (typeof value !== 'object' || value === null) return JSON.stringify(value)

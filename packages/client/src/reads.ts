@@ -1,4 +1,4 @@
-/** What the audit sub-ledger says of one read: who, what, when. */
+/** The entries of an audit sub-ledger: each records one read, with its subject, route, records and time. */
 import { TILE_WIDTH, parseTilePath } from '@service-fs/tlog/tile'
 import type { Entry } from '@service-fs/format/entry'
 import { visibleLine } from '@service-fs/format/visible'
@@ -10,17 +10,21 @@ import { canonicalJson } from './read.ts'
 /** The media type of an audit entry (docs/wire.md, "Audit entries"). */
 export const READ_TYPE = 'application/vnd.service-fs.read+json'
 
-/** The payload of an audit entry. By route it has further members: `cursor`, `since`, `tile` and so on. */
+/** The payload of an audit entry. Some routes add members: `cursor`, `since`, `tile` and others. */
 export interface Read {
+  /** The authenticated caller. */
   subject: string
+  /** The request's X-Foundry-Request-ID. */
   request_id: string
+  /** GET, HEAD or POST. */
   method: string
   /** The route's pattern. */
   route: string
-  /** Records or entries that were shown. */
+  /** The number of records or entries that the response showed. */
   entries: number
-  /** Of the answer's body, before compression. */
+  /** The size of the response body, before compression. */
   bytes: number
+  /** `shown`; for an append, `duplicate` or `conflict`. */
   outcome: string
   /** RFC 3339 in UTC with milliseconds. */
   when: string
@@ -28,7 +32,7 @@ export interface Read {
 }
 
 const TEXTS = ['subject', 'request_id', 'method', 'route', 'outcome', 'when'] as const
-/** Whole numbers from 0 wherever they stand. */
+/** The members that are non-negative integers. */
 const COUNTS = [
   'entries',
   'bytes',
@@ -42,14 +46,14 @@ const COUNTS = [
   'to',
   'records',
 ]
-/** `duplicate` and `conflict`: what an append told of records that were there before. */
+/** An append that found existing records reveals them: its outcome is `duplicate` or `conflict`. */
 const OUTCOMES: ReadonlySet<string> = new Set(['shown', 'duplicate', 'conflict'])
 const STANDING: ReadonlySet<string> = new Set([...TEXTS, 'entries', 'bytes'])
 
-/** The read that an entry of an audit sub-ledger records. @throws Error that says what was expected and what was found */
+/** Parses the read that an audit entry records. @throws Error with what was expected and what was found */
 function readOf({ header, payload, split, continuation }: Entry): Read {
   expect(header.type === READ_TYPE, READ_TYPE, header.type)
-  expect(split === undefined && continuation === undefined, 'an entry of its own', 'a split record')
+  expect(split === undefined && continuation === undefined, 'a record of one entry', 'a split record')
   const text = nativeCodec.utf8Decode(payload)
   const read = membersOf(JSON.parse(text))
   expect(canonicalJson(read) === text, 'a JSON object in its RFC 8785 text', text.slice(0, 60))
@@ -57,7 +61,7 @@ function readOf({ header, payload, split, continuation }: Entry): Read {
   for (const [name, value] of Object.entries(read)) {
     const known = typeof value === 'string' || typeof value === 'number'
     expect(known, `${name} as text or number`, typeof value)
-    if (COUNTS.includes(name)) expect(isCount(value), `${name} as a whole number`, String(value))
+    if (COUNTS.includes(name)) expect(isCount(value), `${name} as a non-negative integer`, String(value))
   }
   const found = read as Read
   expect(isCount(found.entries) && isCount(found.bytes), 'entries and bytes', text.slice(0, 60))
@@ -70,12 +74,12 @@ function readOf({ header, payload, split, continuation }: Entry): Read {
   return found
 }
 
-/** What it says that it showed must agree with where it says that this was. */
+/** Checks that the number of entries shown fits the range that the read names. */
 function checkRange(read: Read): void {
   const { since, next_cursor: next, limit, entries, tile, cursors, records } = read
   if (cursors !== undefined) {
     const most = rangesIn(cursors).reduce((sum, { first, end }) => sum + (end - first), 0)
-    // A record may stand in a batch more than once.
+    // A batch may hold a record more than once.
     expect(
       most >= 1 && (entries <= most || entries <= Number(records)),
       `cursors of ${entries} records`,
@@ -106,7 +110,7 @@ function isTime(text: string): boolean {
   return !Number.isNaN(ms) && new Date(ms).toISOString() === text
 }
 
-/** As {@link readOf}, or the reason why an entry records no read. */
+/** Parses the read that an audit entry records, or returns why the entry does not record one. */
 export function tryReadOf(entry: Entry): Read | string {
   try {
     return readOf(entry)
@@ -115,13 +119,13 @@ export function tryReadOf(entry: Entry): Read | string {
   }
 }
 
-/** Entries of a ledger, from the index `first` up to, not including, `end`. */
+/** The entries of a ledger from index `first` up to, but not including, index `end`. */
 export interface Span {
   first: number
   end: number
 }
 
-/** The entries of the ledger that a read showed, proved or told of; none where it is about none, or about the sub-ledger. */
+/** Returns the entries of the ledger that a read revealed. A read of the sub-ledger reveals none. */
 export function spansOf(read: Read): Span[] {
   const { route, tile, cursor, cursors, since, next_cursor: next, index } = read
   if (route.startsWith('/audit/')) return []
@@ -135,7 +139,7 @@ export function spansOf(read: Read): Span[] {
   return typeof index === 'number' ? [{ first: index, end: index + 1 }] : []
 }
 
-/** The entries of cursors as `1-3,7`. @throws Error for another text */
+/** Parses cursors such as `1-3,7` into the entries that they name. @throws Error for any other text */
 function rangesIn(cursors: string | number): Span[] {
   return String(cursors)
     .split(',')
@@ -147,16 +151,17 @@ function rangesIn(cursors: string | number): Span[] {
     })
 }
 
-/** Which reads are looked for; what is absent is not looked at. */
+/** Selects reads. A member that is absent selects all. */
 export interface ReadFilter {
   subject?: string | undefined
   requestId?: string | undefined
-  /** A route, with all that are below it. */
+  /** This route and those below it. */
   route?: string | undefined
-  /** Reads that showed one of these entries. */
+  /** Reads that revealed one of these entries. */
   span?: Span | undefined
 }
 
+/** Reports whether a filter selects a read. */
 export function matches(read: Read, filter: ReadFilter): boolean {
   const { subject, requestId, route, span } = filter
   if (subject !== undefined && read.subject !== subject) return false
@@ -166,7 +171,7 @@ export function matches(read: Read, filter: ReadFilter): boolean {
   return spansOf(read).some(({ first, end }) => first < span.end && end > span.first)
 }
 
-/** A read on one line: who, how, what, how much. */
+/** Formats a read on one line: subject, method, route, details and size. */
 export function readText(read: Read): string {
   const what = Object.entries(read).filter(([name]) => !STANDING.has(name))
   if (read.outcome !== 'shown') what.unshift(['outcome', read.outcome])
@@ -174,7 +179,7 @@ export function readText(read: Read): string {
   return `${words.map(printable).join(' ')} (${read.entries} entries, ${read.bytes} bytes)`
 }
 
-/** Text that no terminal takes for anything else, in quotes where it is more than one word. */
+/** Returns text that is safe on a terminal, in quotes unless it is a single word. */
 function printable(text: string): string {
   if (/^[\x21-\x7e]+$/.test(text)) return text
   return visibleLine(JSON.stringify(text))
@@ -182,7 +187,7 @@ function printable(text: string): string {
 
 const MOMENT = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:\d\d))?$/
 
-/** A day (its beginning in UTC) or RFC 3339 as the time of entries has it; undefined when the text is neither. */
+/** Converts a day (to its start in UTC) or an RFC 3339 time to the form of entry times. Returns undefined for any other text. */
 export function momentOf(text: string): string | undefined {
   const day = text.slice(0, 10)
   const isDay =

@@ -1,4 +1,4 @@
-/** Whether the entries of a log, read in order, make whole records of this ledger's format. */
+/** Checks that the entries of a log, read in order, form whole records of the ledger format. */
 import { correctsTime } from '@service-fs/format/clock-correction'
 import { parseEntry, partLength, type Entry } from '@service-fs/format/entry'
 import { messageOf } from '@service-fs/format/errors'
@@ -6,23 +6,23 @@ import { IdSet } from './ids.ts'
 import { nativeCodec, sha256Stream } from '@service-fs/native/native'
 import type { Place, Problems } from './problems.ts'
 
-/** A split record of which more parts must come. */
+/** A split record whose remaining parts must follow. */
 interface Open {
   entry: Entry
   parts: number
   length: number
   sha256: string
-  /** Parts seen. */
+  /** The number of parts seen. */
   seen: number
   digest: ReturnType<typeof sha256Stream>
 }
 
-/** What else is to be checked of each entry that has the format. */
+/** An additional check of each well-formed entry. It adds what it finds to `problems`. */
 export type EachEntry = (entry: Entry, place: Place, problems: Problems) => void
 
 /**
- * Checks entry after entry: the format, that time goes back at an operator's correction only, that split records are whole, that identifiers are
- * unique.
+ * Checks each entry's format, that time goes back only at an operator's correction, that split records are complete, and that identifiers
+ * are unique.
  */
 export class RecordCheck {
   readonly #problems: Problems
@@ -30,10 +30,10 @@ export class RecordCheck {
   #open: Open | undefined
   #time = ''
   readonly #corrections: number[] = []
-  /** Entries were missing just before: a part without its first part is no news then. */
+  /** Entries are missing just before this one, so a part without its first part is not another problem. */
   #gap = false
   #records = 0
-  /** Identifiers that may have come before, with the index of the record that has it again. */
+  /** Identifiers that may be duplicates, with the indexes of the records that repeat them. The first thousand. */
   readonly suspects: Map<string, number[]> = new Map()
   readonly #each: EachEntry | undefined
 
@@ -42,29 +42,29 @@ export class RecordCheck {
     this.#each = each
   }
 
-  /** Records seen. */
+  /** The number of records seen. */
   get records(): number {
     return this.#records
   }
 
-  /** Indexes of the entries with which an operator set the time back, the first thousand. */
+  /** The indexes of the first thousand entries in which an operator set the time back. */
   get corrections(): readonly number[] {
     return this.#corrections.slice(0, 1000)
   }
 
-  /** What somebody who checks should know, although it is as it should be. */
+  /** Facts that an auditor should know although they are not problems. */
   get notes(): string[] {
     return this.corrections.map(
-      (index) => `an operator set the time of the ledger back at entry ${index}, which says why`,
+      (index) => `an operator set the time of the ledger back at entry ${index}, which states the reason`,
     )
   }
 
-  /** The newest record's time, or empty. */
+  /** The newest record's time; '' before the first. */
   get time(): string {
     return this.#time
   }
 
-  /** The next entry. */
+  /** Checks the next entry. */
   next(bytes: Uint8Array, place: Place): void {
     let entry: Entry
     try {
@@ -91,13 +91,13 @@ export class RecordCheck {
     this.#time = time
   }
 
-  /** One or more entries are not there. */
+  /** Skips one or more missing entries. */
   gap(): void {
     this.#open = undefined
     this.#gap = true
   }
 
-  /** The end of the log. */
+  /** Ends the log. */
   end(place: Place): void {
     this.#close(place)
   }

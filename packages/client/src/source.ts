@@ -1,4 +1,4 @@
-/** Where a log's checkpoint, hash tiles and entry bundles come from: a server, or files. */
+/** Reads a log's checkpoint, hash tiles and entry bundles from a server or from files. */
 import type { Hash, Hasher } from '@service-fs/tlog/hash'
 import { subtreeRoot } from '@service-fs/tlog/proof'
 import { TILE_WIDTH, storedPath, tilePath, type Tile } from '@service-fs/tlog/tile'
@@ -13,24 +13,24 @@ import { nativeCodec, nativeHasher } from '@service-fs/native/native'
 import { parseTailName } from '@service-fs/format/tail-text'
 import { parseTailFile, tailLineAt, tailPath, type LoadedTail } from './tail.ts'
 
-/** A log as tlog-tiles sees it. Nothing that comes from here is to be believed before it is checked. */
+/** The data of a log (c2sp.org/tlog-tiles). Nothing that it returns is verified. */
 export interface LogSource {
-  /** What a tile is called here, for messages. */
+  /** Returns the name of a tile in messages. */
   name(tile: Tile): string
-  /** The newest signed checkpoint. @throws ClientError `not-found`, `connection`, `malformed`, `file` */
+  /** Reads the newest checkpoint, a signed note. @throws ClientError `not-found`, `connection`, `malformed`, `file` */
   checkpoint(): Promise<string>
-  /** A hash tile of exactly `width` hashes. @throws ClientError as above */
+  /** Reads the first `width` hashes of a tile, in base64. @throws ClientError like `checkpoint` */
   hashTile(level: number, index: number, width: number): Promise<Hash[]>
-  /** The first `width` entries of a bundle. @throws ClientError as above */
+  /** Reads the first `width` entries of an entry bundle. @throws ClientError like `checkpoint` */
   bundle(index: number, width: number): Promise<Uint8Array[]>
 }
 
-/** A signed checkpoint is a few hundred bytes, with many cosignatures a few thousand each. */
+/** A signed checkpoint takes a few hundred bytes, and each cosignature a few thousand at most. */
 const MAX_CHECKPOINT_BYTES = 1024 * 1024
-/** 256 entries of 65,535 bytes behind their lengths. */
+/** 256 entries of 65,535 bytes, each after its 2-byte length. */
 const MAX_BUNDLE_BYTES = TILE_WIDTH * 65_537
 
-/** A log over HTTP, by the routes of tlog-tiles ("APIs"). */
+/** Returns a log served over HTTP by the routes of tlog-tiles. */
 export function httpSource(connection: Connection): LogSource {
   return {
     name: (tile) => connection.url + tilePath(tile),
@@ -52,7 +52,7 @@ export function httpSource(connection: Connection): LogSource {
   }
 }
 
-/** A static host may have removed a partial tile since its tile became full (tlog-tiles, "Partial Tiles"). */
+/** Reads a partial tile, or its full tile: a static host may delete a partial tile once the full one exists (tlog-tiles, "Partial Tiles"). */
 async function orFull<T>(width: number, ask: (width: number) => Promise<T[]>): Promise<T[]> {
   try {
     return await ask(width)
@@ -72,43 +72,43 @@ function wellFormed<T>(path: string, parse: () => T): T {
   }
 }
 
-/** The hashes in a stored tile's text, or undefined when there is no such file. @throws ClientError `malformed`, `file` */
+/** Reads the hashes of a tile's file. Resolves to undefined when there is no such file. @throws ClientError `malformed`, `file` */
 export async function readStoredTile(files: LedgerFiles, tile: Tile): Promise<Hash[] | undefined> {
   const path = storedPath(tile)
   const bytes = await files.read(path)
   return bytes && wellFormed(path, () => parseHashTile(bytes.toString('latin1'), tile.width))
 }
 
-/** The entries in a stored bundle's text, or undefined when there is no such file. @throws ClientError `malformed`, `file` */
+/** Reads the entries of a bundle's file. Resolves to undefined when there is no such file. @throws ClientError `malformed`, `file` */
 export async function readStoredBundle(files: LedgerFiles, tile: Tile): Promise<Uint8Array[] | undefined> {
   const path = storedPath(tile)
   const bytes = await files.read(path)
   if (bytes === undefined) return undefined
-  // Each character of a latin1 string is one byte: what is not base64 stays visible as such.
+  // latin1 maps each byte to one character, so that the parser sees every byte that is not base64.
   const lines = wellFormed(path, () => parseBundle(bytes.toString('latin1'), tile.width))
   return lines.map((line) => Buffer.from(line, 'base64'))
 }
 
-/** The first entries of the files in `tail/`, in order. */
+/** Returns the index of the first entry of each file in `tail/`, in order. */
 export async function tailStarts(files: LedgerFiles): Promise<number[]> {
   const listed = (await files.list('tail')).filter(({ kind }) => kind === 'file')
   const found = listed.map(({ name }) => parseTailName(name))
   return found.filter((start) => start !== undefined).sort((a, b) => a - b)
 }
 
-/** One tail file, or undefined when it is gone (its entries are sealed then). */
+/** Reads one tail file. Resolves to undefined when it is gone, because its entries were sealed. */
 export async function loadTail(files: LedgerFiles, start: number): Promise<LoadedTail | undefined> {
   const bytes = await files.read(tailPath(start))
   return bytes && parseTailFile(start, bytes, nativeCodec)
 }
 
-/** The tail as it stands at one moment: the first entries of its files, and the newest of them. */
+/** The tail at one moment: the index of the first entry of each file, and the newest file. */
 export interface TailNow {
   starts: number[]
   newest: LoadedTail | undefined
 }
 
-/** The tail of a ledger that may be in use: a file that was listed may be gone, for a newer one that holds what it held. */
+/** Reads the tail of a ledger that may be in use: a listed file may be gone, replaced by a newer one. Then list again. */
 export async function tailNow(files: LedgerFiles): Promise<TailNow> {
   for (;;) {
     const starts = await tailStarts(files)
@@ -120,8 +120,8 @@ export async function tailNow(files: LedgerFiles): Promise<TailNow> {
 }
 
 /**
- * A ledger's files (full tiles as text, the rest in the tail) or an export's (partial tiles as files). What is not stored is
- * derived: leaf hashes from entries, upper hashes from the full tiles below. The newest checkpoint is the tail's.
+ * Returns a log in the files of a ledger (full tiles, and a tail) or of an export (full and partial tiles). Hashes that are not stored are
+ * computed: leaf hashes from entries, upper hashes from the full tiles below. The newest checkpoint may be in the tail.
  */
 export function filesSource(files: LedgerFiles, hasher: Hasher = nativeHasher): LogSource {
   return new FilesSource(files, hasher)
@@ -178,7 +178,7 @@ class FilesSource implements LogSource {
     return entries
   }
 
-  /** The first `width` of what a file holds: the full tile or the partial one of that width. */
+  /** Reads the first `width` items of the full tile's file, or the partial tile's file of that width. */
   async #stored<T>(
     read: (files: LedgerFiles, tile: Tile) => Promise<T[] | undefined>,
     level: Tile['level'],
@@ -198,7 +198,7 @@ class FilesSource implements LogSource {
     if (line === undefined)
       throw new ClientError(
         'not-found',
-        `${this.#files.place}: entry ${index} is in no tile and no tail file`,
+        `${this.#files.place}: expected entry ${index} in a tile or a tail file, found it in neither`,
       )
     return Buffer.from(line, 'base64')
   }

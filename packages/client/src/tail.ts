@@ -1,4 +1,4 @@
-/** The files in `tail/` as they stand: syntax only. What they say is checked against the tree. */
+/** Parses the files in `tail/`. `TailWalk` compares their content with the tree. */
 import { isFill, isTorn, parseCommit, parseEdge, tailName } from '@service-fs/format/tail-text'
 import { parseCheckpointText } from '@service-fs/tlog/checkpoint'
 import type { Codec } from '@service-fs/tlog/codec'
@@ -6,41 +6,43 @@ import type { Hash } from '@service-fs/tlog/hash'
 import { parseNote } from '@service-fs/tlog/note'
 import { messageOf } from '@service-fs/format/errors'
 
-/** One commit: the tree that it ends with, as its checkpoint says. */
+/** One commit, with the size and root of its checkpoint. */
 export interface LoadedCommit {
   size: number
   root: Hash
   origin: string
+  /** The signed checkpoint. */
   note: string
-  /** Entries from the start of the file up to the end of this commit. */
+  /** The number of entries from the start of the file to the end of this commit. */
   lines: number
 }
 
+/** A parsed tail file. */
 export interface LoadedTail {
   /** Index of the first entry in the file. */
   start: number
   /** The right edge at `start`. */
   edge: Hash[]
-  /** Base64 entry lines of all whole commits. */
+  /** The base64 entry lines of all complete commits. */
   lines: string[]
   commits: LoadedCommit[]
-  /** A last commit that a power cut tore, or that is being written. */
+  /** The last commit is incomplete: a power cut tore it, or a daemon is writing it. */
   torn: boolean
-  /** Why the file can't be read to its end. */
+  /** The byte from which the file can't be parsed, and the reason. */
   problem?: { offset: number; text: string }
 }
 
-/** The name of the tail file of entry `start`, below the ledger's directory. */
+/** Returns the path, within the ledger, of the tail file that begins with entry `start`. */
 export function tailPath(start: number): string {
   return `tail/${tailName(start)}`
 }
 
-/** The base64 line of entry `index`, when the file holds it. */
+/** Returns the base64 line of entry `index`; undefined when the file does not hold it. */
 export function tailLineAt(tail: LoadedTail, index: number): string | undefined {
   return tail.lines[index - tail.start]
 }
 
-/** Reads a tail file as far as it goes. */
+/** Parses a tail file up to its end or its first fault. */
 export function parseTailFile(start: number, bytes: Uint8Array, codec: Codec): LoadedTail {
   const tail: LoadedTail = { start, edge: [], lines: [], commits: [], torn: false }
   const edge = parseEdge(start, bytes, codec)
@@ -51,7 +53,7 @@ export function parseTailFile(start: number, bytes: Uint8Array, codec: Codec): L
     const commit = parseCommit(bytes, offset, codec)
     const text = typeof commit === 'string' ? commit : addCommit(tail, commit)
     if (text !== undefined) {
-      // The first commit that has entries was there when the file got its name.
+      // A daemon names the file only after the first commit with entries is complete, so that one can't be torn.
       if (tail.lines.length > 0 && isTorn(bytes, offset)) return { ...tail, torn: true }
       return { ...tail, problem: { offset, text } }
     }
@@ -62,10 +64,10 @@ export function parseTailFile(start: number, bytes: Uint8Array, codec: Codec): L
   return tail
 }
 
-/** Adds a commit, or says why its checkpoint can't be read. */
+/** Adds a commit, or returns why its checkpoint can't be parsed. */
 function addCommit(tail: LoadedTail, commit: { lines: string[]; note: string }): string | undefined {
   if (commit.lines.length === 0 && tail.commits.length > 0)
-    return 'expected at least one entry, found a commit without'
+    return 'expected at least one entry in the commit, found none'
   try {
     const { size, root, origin } = parseCheckpointText(parseNote(commit.note).text)
     for (const line of commit.lines) tail.lines.push(line)

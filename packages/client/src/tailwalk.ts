@@ -1,4 +1,4 @@
-/** The tail and the published checkpoint of a ledger's files, compared with its tree while that is walked. */
+/** Compares the tail and the published checkpoint of a ledger's files with its tree during the walk. */
 import type { Checkpoint } from '@service-fs/tlog/checkpoint'
 import type { Edge } from '@service-fs/tlog/edge'
 import type { Hash, Hasher } from '@service-fs/tlog/hash'
@@ -13,9 +13,9 @@ import type { Beside } from './walk.ts'
 export interface TailWalkOptions {
   files: LedgerFiles
   origin: string
-  /** First entries of the tail files, in order. */
+  /** The index of the first entry of each tail file, in order. */
   starts: readonly number[]
-  /** The last tail file, as it was when the walk began: a ledger in use goes on writing. */
+  /** The last tail file as it was when the walk began; a daemon may since have written more. */
   newest: LoadedTail | undefined
   /** The published checkpoint. */
   cell: Checkpoint | undefined
@@ -25,18 +25,18 @@ export interface TailWalkOptions {
   hasher: Hasher
 }
 
-/** A tail file in the range that is walked. */
+/** A tail file that overlaps the entries being walked. */
 interface Active {
   tail: LoadedTail
   file: string
-  /** The commit to come next. */
+  /** The number of the next commit to compare. */
   commit: number
 }
 
 export class TailWalk implements Beside {
-  /** Commits whose root and signature were checked. */
+  /** The number of commits whose root and signature were checked. */
   commits = 0
-  /** The root at the end, as far as the tree could be walked. */
+  /** The last root hash that was compared. */
   root: Hash | undefined
   readonly #options: TailWalkOptions
   #next = 0
@@ -50,7 +50,7 @@ export class TailWalk implements Beside {
     const { files, starts, newest } = this.#options
     this.#active = this.#active.filter(({ tail }) => tail.start + tail.lines.length >= from)
     for (let start = starts[this.#next]; start !== undefined && start < to; start = starts[++this.#next]) {
-      // A file that is gone now is one whose entries were sealed meanwhile.
+      // A daemon has sealed the entries of a file that is gone.
       const tail = start === newest?.start ? newest : await loadTail(files, start)
       if (tail !== undefined) this.#open(tail, starts[this.#next + 1])
     }
@@ -83,7 +83,7 @@ export class TailWalk implements Beside {
     for (const active of this.#active) this.#compare(active, edge)
   }
 
-  /** `next`: the first entry of the tail file behind it. */
+  /** Begins a tail file. `next` is the index of the first entry of the file after it. */
   #open(tail: LoadedTail, next: number | undefined): void {
     const { problems } = this.#options
     const file = tailPath(tail.start)
@@ -92,7 +92,7 @@ export class TailWalk implements Beside {
       problems.addError(
         { file },
         new Error(`byte ${offset}: ${text}`),
-        'whole commits to the end of the file',
+        'complete commits up to the end of the file',
       )
     }
     if (tail.torn) this.#torn(tail, file, next)
@@ -104,14 +104,14 @@ export class TailWalk implements Beside {
     this.#active.push({ tail, file, commit: 0 })
   }
 
-  /** A torn commit is left out; a file behind it begins where the whole ones end. */
+  /** Checks that the file after a torn commit begins where the complete commits end. */
   #torn(tail: LoadedTail, file: string, next: number | undefined): void {
     const end = tail.start + tail.lines.length
     if (next === undefined || next === end) {
-      const why = next === undefined ? 'being written, or cut off' : 'cut off'
-      this.#options.notes.push(`${file}: its last commit is not complete (${why} before it was acknowledged)`)
+      const why = next === undefined ? 'still being written, or torn' : 'torn'
+      this.#options.notes.push(`${file}: the last commit is incomplete (${why} before it was acknowledged)`)
     } else {
-      const found = `${tailPath(next)} behind a torn commit`
+      const found = `${tailPath(next)} after a torn commit`
       this.#options.problems.add({ file }, `the next tail file to begin at entry ${end}`, found)
     }
   }

@@ -1,9 +1,8 @@
 /**
- * A tar archive or a disk image of Envelope B, which is one, read in place: its members are found by their headers, and
- * only what is asked for is read.
+ * Reads a tar archive in place, or a disk image of Envelope B, which is a tar archive. Opening it reads the headers only; the content of a
+ * file is read on request.
  *
- * Of several members of a name the last counts. The archive ends at two blocks of zeros; what stands behind them is not
- * looked at.
+ * When several members have the same name, the last one counts. The archive ends at two blocks of zeros; bytes after them are ignored.
  */
 import { constants } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
@@ -13,34 +12,34 @@ import { notTar } from './file-kind.ts'
 import { checkFileSize, notRegular, type LedgerFiles, type ListedFile } from './ledger-files.ts'
 import { BLOCK, kindOf, parsePax, parseTarHeader, type TarHeader } from './tar-header.ts'
 
-/** Members are looked for in pieces of this many bytes. */
+/** Headers are read in pieces of this many bytes. */
 const WINDOW = 64 * 1024
-/** Names and pax headers are a few hundred bytes. */
+/** Long names and pax headers normally take a few hundred bytes. */
 const MAX_EXTENSION_BYTES = 1 << 20
 
-/** A file, in the archive from byte `offset` on. */
+/** A file, whose content begins at byte `offset` of the archive. */
 interface TarFile {
   offset: number
   size: number
 }
 type TarFolder = Map<string, TarNode>
-/** A file, a folder, or in words what else it is. */
+/** A file, a folder, or the description of any other member. */
 type TarNode = TarFile | TarFolder | string
 
-/** The ledgers in an archive. */
+/** An open archive and the ledgers in it. Close it when done. */
 export interface TarArchive {
-  /** The path of each folder that holds a ledger; '' when it is the archive itself. */
+  /** The path of each folder that holds a ledger; '' when the archive itself is one. */
   ledgers: string[]
-  /** The files below a folder. */
+  /** Returns the files below a folder. */
   below(folder: string): LedgerFiles
   close(): Promise<void>
 }
 
-/** @throws ClientError `file`; `malformed` when it is no tar archive, naming the byte, what was expected and what was found */
+/** Opens a tar archive or disk image. @throws ClientError `file`; `malformed`, with the byte offset, when it is not a tar archive */
 export async function openTar(path: string): Promise<TarArchive> {
   let handle: FileHandle
   try {
-    // Without O_NONBLOCK a FIFO would hold the program.
+    // Without O_NONBLOCK, opening a FIFO would block.
     handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
   } catch (error) {
     throw new ClientError('file', messageOf(error))
@@ -59,7 +58,7 @@ export async function openTar(path: string): Promise<TarArchive> {
   }
 }
 
-/** @throws ClientError `malformed` when its first bytes are not those of an archive; `file` when it is no file */
+/** Checks that an open file may be a tar archive. @throws ClientError `malformed` when its first bytes say otherwise; `file` when it is not a file */
 async function checkStart(path: string, handle: FileHandle): Promise<void> {
   const stats = await handle.stat()
   if (!stats.isFile() && !stats.isBlockDevice())
@@ -73,7 +72,7 @@ async function checkStart(path: string, handle: FileHandle): Promise<void> {
   if (problem !== undefined) throw new ClientError('malformed', `${path}: byte 0: ${problem}`)
 }
 
-/** Folders with an origin or a checkpoint; the audit sub-ledger of a ledger does not count. */
+/** Yields the folders that hold an origin or a checkpoint, without the audit sub-ledger of a ledger. */
 function* ledgersIn(folder: TarFolder, path: string): Generator<string> {
   const isLedger = folder.has('origin') || folder.has('checkpoint')
   if (isLedger) yield path
@@ -136,14 +135,14 @@ async function readExactly(
   return bytes
 }
 
-/** What the members before one say of it: GNU long names, pax headers. */
+/** The name and size that a GNU long name or pax header sets for the next member. */
 interface Extension {
   name?: string | undefined
   size?: number | undefined
   sparse?: boolean
 }
 
-/** One walk over the headers. */
+/** Reads all headers of an archive once. */
 class TarScan {
   readonly #path: string
   readonly #handle: FileHandle
@@ -174,7 +173,7 @@ class TarScan {
     }
   }
 
-  /** Takes the member whose header is at `at`; gives the offset behind it. */
+  /** Adds the member whose header is at byte `at`, and returns the offset of the next header. */
   async #member(at: number, block: Buffer): Promise<number> {
     const header = parseTarHeader(block)
     if (typeof header === 'string') throw this.#malformed(at, header)
@@ -236,11 +235,14 @@ class TarScan {
     const last = parts.pop() as string
     let folder = this.#root
     for (const part of parts) folder = this.#folder(at, folder, part, name)
-    // Archives of old have folders as files whose names end in a slash.
+    // Old archives store a folder as a file whose name ends in a slash.
     if (header.type === '5' || (header.type === '0' && name.endsWith('/')))
       this.#folder(at, folder, last, name)
     else if (folder.get(last) instanceof Map)
-      throw this.#malformed(at, `expected a folder, as before, found ${JSON.stringify(name)}`)
+      throw this.#malformed(
+        at,
+        `expected a folder, like the member of this name before, found ${JSON.stringify(name)}`,
+      )
     else if (header.type !== '0') folder.set(last, kindOf(header))
     else folder.set(last, this.#extension.sparse === true ? 'a sparse file' : file)
   }

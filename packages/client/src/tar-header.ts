@@ -1,28 +1,28 @@
-/** One 512-byte header of a tar archive: POSIX ustar (IEEE Std 1003.1, "ustar Interchange Format"), or GNU tar's. */
+/** Parses the 512-byte headers of a tar archive: POSIX ustar (IEEE Std 1003.1, "ustar Interchange Format") and GNU tar's. */
 
 export const BLOCK = 512
 
 const USTAR = 'ustar\u000000'
 const GNU = 'ustar  \0'
 
-/** Where a header's magic stands. */
+/** The offset of the magic in a header. */
 export const TAR_MAGIC_AT = 257
 
-/** Whether a block has what all tar headers that are read here have: "ustar". */
+/** Reports whether a block has "ustar" where both header formats have it. */
 export function hasTarMagic(block: Buffer): boolean {
   return block.toString('latin1', TAR_MAGIC_AT, TAR_MAGIC_AT + 5) === 'ustar'
 }
 
 export interface TarHeader {
   name: string
-  /** Bytes of content, which fills up whole blocks. */
+  /** The size of the content in bytes. In the archive it is padded to whole blocks. */
   size: number
   /** The typeflag, '0' for a regular file. */
   type: string
   linkname: string
 }
 
-/** Types of members, as messages have them; of these only '0' and '5' are read. */
+/** The names of member types in messages. Only types '0' (file) and '5' (folder) are read. */
 const KINDS: ReadonlyMap<string, string> = new Map([
   ['1', 'a hard link'],
   ['2', 'a symbolic link'],
@@ -33,17 +33,17 @@ const KINDS: ReadonlyMap<string, string> = new Map([
   ['S', 'a sparse file'],
 ])
 
-/** What a member of this type is, in words. */
+/** Describes a member that is neither a file nor a folder. */
 export function kindOf({ type, linkname }: TarHeader): string {
   const kind = KINDS.get(type) ?? `a member of type ${JSON.stringify(type)}`
   return type === '1' || type === '2' ? `${kind} to ${JSON.stringify(linkname)}` : kind
 }
 
-/** The header in a block that is not all zeros, or the reason why there is none. */
+/** Parses the header in a block that is not all zeros, or returns why the block is not one. */
 export function parseTarHeader(block: Buffer): TarHeader | string {
   const sum = octal(block, 148, 8)
   const found = checksum(block)
-  if (sum !== found) return `expected a tar header, found one whose checksum is ${found} and not ${sum}`
+  if (sum !== found) return `expected a tar header with the checksum ${sum}, found the checksum ${found}`
   const magic = block.toString('latin1', 257, 265)
   if (magic !== USTAR && magic !== GNU)
     return `expected the magic of ustar or GNU tar, found ${JSON.stringify(magic)}`
@@ -54,7 +54,7 @@ export function parseTarHeader(block: Buffer): TarHeader | string {
   const type = block[156] === 0 || block[156] === 0x37 ? '0' : String.fromCharCode(block[156] as number)
   return {
     name: prefix === '' ? name : `${prefix}/${name}`,
-    // What a folder or a hard link says of a size is not followed by content.
+    // No content follows a folder or a hard link, whatever size its header states.
     size: type === '5' || type === '1' ? 0 : size,
     type,
     linkname: text(block, 157, 100),
@@ -72,7 +72,7 @@ function octal(block: Buffer, from: number, length: number): number | undefined 
   return digits === undefined ? undefined : Number.parseInt(digits, 8)
 }
 
-/** The size: octal digits, or in GNU archives base 256 behind a first byte 0x80. */
+/** Returns the size: octal digits, or in GNU archives a base-256 number after a first byte of 0x80. */
 function sizeOf(block: Buffer): number | undefined {
   if (block[124] !== 0x80) return octal(block, 124, 12)
   const value = block.readBigUInt64BE(128)
@@ -80,7 +80,7 @@ function sizeOf(block: Buffer): number | undefined {
   return high === 0 && value <= BigInt(Number.MAX_SAFE_INTEGER - BLOCK) ? Number(value) : undefined
 }
 
-/** The sum of the header's bytes, its checksum field taken as blanks. */
+/** Returns the sum of the header's bytes, with blanks in place of the checksum field. */
 function checksum(block: Buffer): number {
   let sum = 8 * 0x20
   for (let i = 0; i < BLOCK; i++) if (i < 148 || i >= 156) sum += block[i] as number
@@ -88,8 +88,8 @@ function checksum(block: Buffer): number {
 }
 
 /**
- * The records of a pax extended header, `<length> <key>=<value>\n` each; undefined when it is none.
- * A key that comes again counts with its last value.
+ * Parses a pax extended header: records of the form `<length> <key>=<value>\n`. Returns undefined when it is malformed. When a key is
+ * repeated, its last value counts.
  */
 export function parsePax(content: Buffer): Map<string, string> | undefined {
   const records = new Map<string, string>()

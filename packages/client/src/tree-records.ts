@@ -1,4 +1,4 @@
-/** Whole records out of entry bundles, in order. */
+/** Reads whole records from entry bundles, in order. */
 import { joinParts, parseEntry, type Entry } from '@service-fs/format/entry'
 import { TILE_WIDTH, tileWidth } from '@service-fs/tlog/tile'
 import { ahead } from './ahead.ts'
@@ -7,15 +7,17 @@ import { ClientError } from './errors.ts'
 import { nativeCodec, sha256Hex } from '@service-fs/native/native'
 import type { LogSource } from './source.ts'
 
-/** Bundles of a tree of `size` entries: a TrustedTree, or a source that nobody checks. */
+/** The entry bundles of a tree of `size` entries: a {@link TrustedTree}, which verifies them, or an unverified source. */
 export interface Bundles {
   size: number
   bundle(index: number): Promise<Uint8Array[]>
 }
 
+/** A record with its place in the log. */
 export interface TreeRecord {
   /** Index of the record's first entry. */
   index: number
+  /** The number of entries that it takes. */
   parts: number
   id: string
   type: string
@@ -23,18 +25,18 @@ export interface TreeRecord {
   payload: Uint8Array
 }
 
-/** The bundles of a source as they come, unchecked. */
+/** Returns the bundles of a source, not verified. */
 export function uncheckedBundles(source: LogSource, size: number): Bundles {
   return { size, bundle: (index) => source.bundle(index, tileWidth('entries', index, size)) }
 }
 
-/** Every record of a tree, split ones joined. @throws ClientError `false` for entries that make no record */
+/** Yields every record of a tree, and joins split ones. @throws ClientError `false` when entries do not form a record */
 export async function* treeRecords(tree: Bundles): AsyncGenerator<TreeRecord> {
   let index = 0
   let parts: Entry[] = []
   for await (const entries of ahead(Math.ceil(tree.size / TILE_WIDTH), 4, (i) => tree.bundle(i))) {
     for (const bytes of entries) {
-      // A part waits for the others while its bundle goes: a copy does not hold the whole bundle.
+      // Copy a part that waits for others: a view of it would keep the whole bundle in memory.
       const entry = read(parts.length > 0 ? bytes.slice() : bytes, index)
       if (parts.length > 0 || entry.split !== undefined)
         parts.push(parts.length === 0 ? read(bytes.slice(), index) : entry)
@@ -47,7 +49,7 @@ export async function* treeRecords(tree: Bundles): AsyncGenerator<TreeRecord> {
   if (parts.length > 0)
     throw new ClientError(
       'false',
-      `entry ${index}: expected part ${parts.length + 1} of a record, found the end`,
+      `entry ${index}: expected part ${parts.length + 1} of a record, found the end of the log`,
     )
 }
 

@@ -1,4 +1,4 @@
-/** Reading entries that are proven to be in a signed tree, tile by tile, from the root down. */
+/** Reads entries and verifies, tile by tile from the root down, that a signed tree holds them. */
 import type { Checkpoint } from '@service-fs/tlog/checkpoint'
 import { edgeNodes, foldNodes } from '@service-fs/tlog/edge'
 import type { Hash, Hasher } from '@service-fs/tlog/hash'
@@ -9,18 +9,19 @@ import { ClientError } from './errors.ts'
 import { nativeHasher } from '@service-fs/native/native'
 import type { LogSource } from './source.ts'
 
-/** Tiles of one level that are kept; reading goes in order, a few bundles ahead. */
+/** Cached tiles of each level. Entries are read in order, a few bundles ahead. */
 const KEPT = 16
 
 /**
- * A log's tree at one checkpoint. Every hash that it gives out was checked against the checkpoint's root: partial tiles by
- * computing the root from them, full tiles by their line in the tile above.
+ * The tree of a log at one checkpoint. It verifies every hash against the checkpoint's root: the partial tiles by computing the root from
+ * them, each full tile by its hash in the tile above.
  */
 export class TrustedTree {
+  /** The number of entries. */
   readonly size: number
   readonly #source: LogSource
   readonly #hasher: Hasher
-  /** The partial tile of each level, where there is one. */
+  /** The hashes of the partial tile of each level; none when the level has only full tiles. */
   readonly #partial: (readonly Hash[])[]
   readonly #tiles = new Map<number, Map<number, Promise<readonly Hash[]>>>()
 
@@ -32,9 +33,9 @@ export class TrustedTree {
   }
 
   /**
-   * Reads the partial tiles of a tree and checks that they make its root. Whether the checkpoint is signed is for the
-   * caller to check.
-   * @throws ClientError `false` when they do not, or as the source
+   * Opens the tree of a checkpoint: reads its partial tiles and verifies that they yield its root. The caller must have verified the
+   * checkpoint's signature.
+   * @throws ClientError `false` when the root differs; like the source
    */
   static async open(
     source: LogSource,
@@ -59,12 +60,12 @@ export class TrustedTree {
     return new TrustedTree(source, size, partial, hasher)
   }
 
-  /** How many entry bundles there are, the last one maybe partial. */
+  /** The number of entry bundles; the last one may be partial. */
   get bundles(): number {
     return Math.ceil(this.size / TILE_WIDTH)
   }
 
-  /** The entries of a bundle, each with the leaf hash that the tree has. @throws ClientError `false` naming the entry */
+  /** Reads a bundle and verifies the leaf hash of each entry. @throws ClientError `false`, naming the entry; like the source */
   async bundle(index: number): Promise<Uint8Array[]> {
     const width = tileWidth('entries', index, this.size)
     const [entries, leaves] = await Promise.all([this.#source.bundle(index, width), this.#tile(0, index)])
@@ -80,12 +81,12 @@ export class TrustedTree {
     return entries
   }
 
-  /** The leaf hash of an entry. @throws ClientError `false` */
+  /** Returns the verified leaf hash of an entry. @throws ClientError `false`; `not-found` beyond the tree; like the source */
   async leaf(index: number): Promise<Hash> {
     const hashes = await this.#tile(0, Math.floor(index / TILE_WIDTH))
     const leaf = hashes[index % TILE_WIDTH]
     if (leaf === undefined)
-      throw new ClientError('not-found', `entry ${index} is beyond the tree of size ${this.size}`)
+      throw new ClientError('not-found', `entry ${index}: expected an index below the tree size ${this.size}`)
     return leaf
   }
 
@@ -122,7 +123,7 @@ export class TrustedTree {
   }
 }
 
-/** The hashes of the perfect subtrees that a partial tile consists of, largest first. */
+/** Returns the roots of the perfect subtrees in a partial tile, largest first. */
 function perfectSubtrees(hashes: readonly Hash[], hasher: Hasher): Hash[] {
   return edgeNodes(hashes.length).map(({ level, index }) => {
     const width = pow2(level)

@@ -1,4 +1,4 @@
-/** Whose signatures count: keys given by the user (pinned), or those that the ledger itself shows. */
+/** The keys that checkpoints are verified with: pinned keys from the caller, or the keys that the ledger itself publishes. */
 import type { Checkpoint } from '@service-fs/tlog/checkpoint'
 import { TYPE_ED25519, TYPE_MLDSA44_COSIGNATURE, formatVkey, parseVkey } from '@service-fs/tlog/note'
 import { checkPolicy, parsePolicy, type Policy } from '@service-fs/tlog/policy'
@@ -6,24 +6,26 @@ import { messageOf } from '@service-fs/format/errors'
 import { ClientError } from './errors.ts'
 import { nativeCrypto } from '@service-fs/native/native'
 
+/** The keys to pin. When both are absent, the ledger's own keys are used. */
 export interface TrustOptions {
-  /** Verifier keys of the log (C2SP vkeys); its sub-ledger's too, when that is to be pinned. */
+  /** Verifier keys of the log (C2SP vkeys), and of its audit sub-ledger when that is to be pinned too. */
   vkeys?: readonly string[]
-  /** The bytes of a tlog-policy file. */
+  /** The content of a policy file (c2sp.org/tlog-policy): logs, witnesses and quorum. */
   policy?: Uint8Array
 }
 
-/** What a published checkpoint was found to be. */
+/** A checkpoint whose signatures verified. */
 export interface Opened {
   checkpoint: Checkpoint
-  /** Names, in the policy, of the witnesses that cosigned. */
+  /** The policy's names of the witnesses that cosigned. */
   witnesses: string[]
 }
 
+/** A set of keys, and the policy for cosignatures. */
 export class Trust {
-  /** The keys came from outside the ledger. */
+  /** The caller gave the keys; they did not come from the ledger. */
   readonly pinned: boolean
-  /** Where the keys came from, for the report. */
+  /** The source of the keys, for the report. */
   readonly from: string
   readonly #policy: Policy
   readonly #logOnly: Policy
@@ -35,7 +37,7 @@ export class Trust {
     this.#logOnly = { ...policy, quorum: 'none' }
   }
 
-  /** The trust that the user gave; undefined when none. @throws ClientError `usage` */
+  /** Returns the pinned keys, or undefined when none are given. @throws ClientError `usage` for an invalid key or policy */
   static pinned({ vkeys = [], policy }: TrustOptions): Trust | undefined {
     if (vkeys.length === 0 && policy === undefined) return undefined
     try {
@@ -48,7 +50,11 @@ export class Trust {
     }
   }
 
-  /** The keys that the ledger itself shows: they prove that it is consistent, not whose it is. @throws ClientError `malformed` */
+  /**
+   * Returns the keys that the ledger itself publishes. They show that the ledger is consistent, not whose it is.
+   * @param from their source, for the report
+   * @throws ClientError `malformed`
+   */
   static shown(vkeys: readonly string[], from: string): Trust {
     try {
       return new Trust(logPolicy(vkeys.filter(isLogKey)), from, false)
@@ -57,40 +63,39 @@ export class Trust {
     }
   }
 
-  /** Whether there is a key of this origin's log. */
+  /** Reports whether the keys include one of the log with this origin. */
   knows(origin: string): boolean {
     return this.#policy.logs.some(({ vkey }) => vkey.name === origin)
   }
 
-  /** The log keys of this origin. */
+  /** Returns the vkeys of the log with this origin. */
   vkeysOf(origin: string): string[] {
     const logs = this.#policy.logs.filter(({ vkey }) => vkey.name === origin)
     return logs.map(({ vkey }) => formatVkey(vkey))
   }
 
-  /** The policy, for what takes one. */
+  /** The policy that `checkProof` and the other proof functions take. */
   get policy(): Policy {
     return this.#policy
   }
 
-  /** Opens a checkpoint that the log signed. @throws ClientError `false` */
+  /** Verifies the log's signature on a checkpoint, and its origin if one is given. @throws ClientError `false` */
   open(note: string, origin?: string): Checkpoint {
     return open(this.#logOnly, note, origin).checkpoint
   }
 
-  /** Opens a published checkpoint: signed by the log, and cosigned as the policy wants it. @throws ClientError `false` */
+  /** Verifies a published checkpoint: the log's signature, and the cosignatures that the policy requires. @throws ClientError `false` */
   openPublished(note: string, origin?: string): Opened {
     return open(this.#policy, note, origin)
   }
 
-  /** One line for the report. */
+  /** Describes the keys on one line, for the report. */
   toString(): string {
     return this.pinned ? `key pinned by ${this.from}` : `self-consistent, key not pinned (from ${this.from})`
   }
 }
 
-/** Whether a log's checkpoints may be checked with this key; a ledger may show keys of algorithms to come. */
-/** @throws Error that names the option, the key, and what is wrong with it */
+/** Checks that a pinned key can verify checkpoints. @throws Error that names the key and its fault */
 function checkLogKey(vkey: string): void {
   let isOfLog: boolean
   try {
@@ -101,6 +106,7 @@ function checkLogKey(vkey: string): void {
   if (!isOfLog) throw new Error(`--vkey ${vkey}: expected a key of type 0x01 or 0x06`)
 }
 
+/** Reports whether checkpoints can be verified with a key. A ledger may publish keys of algorithms that are not known here. */
 function isLogKey(vkey: string): boolean {
   return [TYPE_ED25519, TYPE_MLDSA44_COSIGNATURE].includes(parseVkey(vkey).type)
 }

@@ -132,13 +132,13 @@ describe('a ledger that is as it must be', () => {
     const report = await verifyDirectory(dir)
     expect(report.problems).toEqual([])
     expect(report).toMatchObject({ ok: true, size: 60, checked: { commits: 3 } })
-    expect(report.notes.join()).toMatch(/000020: its last commit is not complete \(cut off before/)
+    expect(report.notes.join()).toMatch(/000020: the last commit is incomplete \(torn before/)
     await rename(join(dir, 'tail/000000000040'), join(dir, 'tail/000000000041'))
     expect((await verifyDirectory(dir)).problems).toContainEqual(
       expect.objectContaining({
         file: 'tail/000000000020',
         expected: 'the next tail file to begin at entry 40',
-        found: 'tail/000000000041 behind a torn commit',
+        found: 'tail/000000000041 after a torn commit',
       }),
     )
   })
@@ -281,7 +281,7 @@ describe('what is wrong is named, with file and entry', () => {
     const report = await verifyDirectory(await made({ entries: bad }))
     const found = report.problems.map(({ index, expected }) => `${index} ${expected}`)
     expect(found.filter((text) => text.startsWith('1 a time not before'))).toHaveLength(1)
-    expect(found.filter((text) => text.startsWith('2 an id that no record had before'))).toHaveLength(1)
+    expect(found.filter((text) => text.startsWith('2 an id that no earlier record has'))).toHaveLength(1)
     expect(found.filter((text) => text.startsWith('5 part 3/3 of "large"'))).toHaveLength(1)
     expect(found.filter((text) => text.startsWith('8 sha256'))).toHaveLength(1)
     expect(found.filter((text) => text.startsWith('9 '))).toHaveLength(1)

@@ -1,4 +1,4 @@
-/** Checks the files of a ledger, live, at rest or exported: every byte that is part of it. */
+/** Verifies every byte of a ledger's files: of a ledger in use, at rest or exported. */
 import type { Checkpoint } from '@service-fs/tlog/checkpoint'
 import { EMPTY_ROOT, type Hash } from '@service-fs/tlog/hash'
 import { readmeText } from '@service-fs/format/readme'
@@ -33,17 +33,17 @@ import { TreeWalk, type TreeFiles } from './walk.ts'
 
 const KEY_FILE = /^[a-z0-9-]{1,64}\.vkey$/
 
-/** The running process's own: never part of a ledger. */
+/** Files of the running daemon, which are not part of the ledger. */
 const OWN: ReadonlySet<string> = new Set(['lock', 'tmp', 'cache'])
 
-/** As `verifyFiles`, of the ledger in a directory. */
+/** Like {@link verifyFiles}, for the ledger in a directory. */
 export function verifyDirectory(dir: string, options: VerifyOptions = {}): Promise<LedgerReport> {
   return verifyFiles(directoryFiles(dir), options)
 }
 
 /**
- * Checks a ledger's files, and its audit sub-ledger's.
- * @throws ClientError `file` when there is no ledger, or reading fails; what is wrong with the ledger is in the report
+ * Verifies the files of a ledger and of its audit sub-ledger.
+ * @throws ClientError `file` when there is no ledger or reading fails; the report holds the problems of a ledger that can be read
  */
 export async function verifyFiles(files: LedgerFiles, options: VerifyOptions = {}): Promise<LedgerReport> {
   if (!(await files.list('')).some(({ name }) => name === 'checkpoint' || name === 'origin'))
@@ -51,7 +51,7 @@ export async function verifyFiles(files: LedgerFiles, options: VerifyOptions = {
   return new FilesCheck(files, options, undefined).run()
 }
 
-/** Checks the audit sub-ledger alone, of the ledger with this origin. @throws ClientError `file` when there is none */
+/** Verifies only the audit sub-ledger, whose origin is given. @throws ClientError `file` when there is none */
 export async function verifyAuditFiles(
   files: LedgerFiles,
   options: VerifyOptions,
@@ -68,9 +68,9 @@ class FilesCheck {
   readonly #problems = new Problems()
   readonly #notes: string[] = []
   readonly #source: LogSource
-  /** Partial tiles that stand as files. */
+  /** Partial tiles that are files. */
   readonly #partial: Tile[] = []
-  /** Full tiles that are beyond the tree as it was when the check began. */
+  /** Tiles beyond the tree as it was when the check began. */
   readonly #beyond: Tile[] = []
   #count = 0
 
@@ -84,7 +84,7 @@ class FilesCheck {
   async run(): Promise<LedgerReport> {
     const origin = await this.#origin()
     const { trust, keys } = await this.#trust(origin)
-    // First what is published, then the tail: a ledger in use may commit in between, and its tail is never behind.
+    // Read the published checkpoint before the tail: a daemon may commit in between, and the tail is never older than the checkpoint.
     const published = await this.#checkpoint(trust, origin)
     const tail = await tailNow(this.#files)
     const head = this.#head(tail.newest, published)
@@ -107,7 +107,7 @@ class FilesCheck {
       entries,
       records: records.records,
       time: records.time,
-      // An export has no commits, only what is published.
+      // An export has no commits, only the published checkpoint.
       checked: {
         bundles,
         tiles,
@@ -158,17 +158,17 @@ class FilesCheck {
     return line
   }
 
-  /** README.txt is not signed, and each version writes its own: another text is no problem, but worth a word. */
+  /** README.txt is not signed, and each version writes its own text, so a different text is a note and not a problem. */
   async #readme(origin: string): Promise<void> {
     const text = await this.#text('README.txt', 1024 * 1024)
     if (text === '') this.#problems.add({ file: 'README.txt' }, 'how to read this directory', 'nothing')
     else if (text !== undefined && text !== readmeText(origin))
       this.#notes.push(
-        'README.txt is not the text of this version: take its shell lines from `service-fs readme`, not from the file',
+        'README.txt is not the text of this version: use the shell lines that `service-fs readme` prints, not those in the file',
       )
   }
 
-  /** The keys that the user gave, or else those in keys/; all of keys/ is read strictly. */
+  /** Returns the pinned keys, or without any those in keys/. Checks every file in keys/. */
   async #trust(origin: string): Promise<{ trust: Trust; keys: Map<string, string> }> {
     const keys = new Map<string, string>()
     for (const { name, kind } of await this.#files.list('keys')) {
@@ -181,7 +181,7 @@ class FilesCheck {
           throw new Error(`expected one line, found ${JSON.stringify(text.slice(0, 80))}`)
         const vkey = parseVkey(line)
         if (vkey.name !== origin) throw new Error(`expected a key named ${origin}, found ${vkey.name}`)
-        // A type that is not known here gives no verifier, but its id tells a changed byte all the same.
+        // A key of an unknown type can't verify, but its key id still reveals a changed byte.
         const id = keyId(vkey.name, vkey.type, vkey.publicKey)
         if (vkey.keyId !== id)
           throw new Error(`expected the key id ${formatKeyId(id)}, found ${formatKeyId(vkey.keyId)}`)
@@ -191,7 +191,7 @@ class FilesCheck {
     if (keys.size === 0) this.#problems.add({ file: 'keys' }, 'at least one vkey', 'none')
     const shown = Trust.shown([...keys.values()], 'keys/')
     const pinned = Trust.pinned(this.#options) ?? shown
-    // A sub-ledger has keys of its own: without one among the pinned, it is only shown to be consistent.
+    // A sub-ledger has its own keys: unless one is pinned, it can only be shown to be consistent.
     const isKnown = this.#expectedOrigin === undefined || pinned.knows(origin)
     return { trust: isKnown ? pinned : shown, keys }
   }
@@ -205,12 +205,12 @@ class FilesCheck {
     }))
   }
 
-  /** The newest tree that was signed: the tail's last commit, or what is published. */
+  /** Returns the newest signed tree: the tail's last commit, or the published checkpoint. */
   #head(newest: LoadedTail | undefined, published: (Opened & { note: string }) | undefined): Head {
     const last = newest?.commits.at(-1)
     const { size, root } = published?.checkpoint ?? { size: 0, root: EMPTY_ROOT }
     const head = { size, root, note: published?.note ?? '' }
-    // Of the same size, what is published may have more signatures.
+    // At the same size, the published checkpoint may have more signatures.
     if (last !== undefined && last.size >= size) {
       const note = last.size === size && published !== undefined ? head.note : last.note
       return { size: last.size, root: last.root, note }
@@ -248,16 +248,16 @@ class FilesCheck {
     return walk
   }
 
-  /** Goes through all files: none that a ledger does not have, none beyond the tree. */
+  /** Lists all files, and reports those that do not belong to a ledger and tiles beyond the tree. */
   async #listing(size: number): Promise<void> {
     for (const entry of await this.#files.list('')) await this.#listed(entry, size)
     if (this.#beyond.length === 0) return
-    // A ledger in use may have grown since the check began.
+    // A daemon may have appended since the check began.
     const { newest } = await tailNow(this.#files)
     const now = Math.max(size, newest?.commits.at(-1)?.size ?? 0)
     for (const tile of this.#beyond) {
       if (tileSpan(tile).end > now)
-        this.#problems.add({ file: storedPath(tile) }, `nothing beyond the tree of size ${now}`, 'a tile')
+        this.#problems.add({ file: storedPath(tile) }, `no tile beyond the tree of size ${now}`, 'one')
     }
   }
 
@@ -276,7 +276,7 @@ class FilesCheck {
   }
 
   #unexpected(file: string): void {
-    this.#problems.add({ file }, 'only files of a ledger', 'this')
+    this.#problems.add({ file }, 'only files of a ledger', 'another file')
   }
 
   async #known(folder: string, isKnown: (name: string) => boolean): Promise<void> {
@@ -307,7 +307,7 @@ class FilesCheck {
     else if (tile.width < TILE_WIDTH) this.#partial.push(tile)
   }
 
-  /** Partial tiles of another width than the tree's must be the first lines of what the tree has. */
+  /** Checks that each partial tile of another width than the tree's holds the first hashes of the tree's tile. */
   async #partials(size: number): Promise<void> {
     for (const tile of this.#partial) {
       const { level, index, width } = tile
@@ -344,19 +344,19 @@ class FilesCheck {
   }
 }
 
-/** The newest tree that was signed, and the signed checkpoint. */
+/** The newest signed tree, and its signed checkpoint. */
 interface Head {
   size: number
   root: Hash
   note: string
 }
 
-/** The tiles as files. */
+/** The tiles in files. */
 class StoredFiles implements TreeFiles {
   readonly #files: LedgerFiles
-  /** Everything below this entry must be in tiles. */
+  /** All entries below this index must be in tiles. */
   readonly #sealed: number
-  /** There is no tail: partial tiles are files. */
+  /** An export has no tail; its partial tiles are files. */
   readonly #isExport: boolean
 
   constructor(files: LedgerFiles, sealed: number, isExport: boolean) {

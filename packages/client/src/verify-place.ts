@@ -1,4 +1,4 @@
-/** Checks a ledger wherever it is: a URL, a directory, a tar archive or disk image. */
+/** Verifies a ledger behind a URL, in a directory, in a tar archive or in a disk image. */
 import { stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { messageOf } from '@service-fs/format/errors'
@@ -10,7 +10,11 @@ import { verifyFiles } from './verify-directory.ts'
 import { verifyUrl } from './verify-url.ts'
 import type { LedgerReport, VerifyOptions } from './verify.ts'
 
-/** What begins with http:// or https:// is a URL, anything else a path. @throws ClientError */
+/**
+ * Verifies the ledger at `place`: a URL if it begins with http:// or https://, otherwise the path of a directory, tar archive or disk
+ * image. The connection options apply to a URL; `moduleId` also chooses one of several ledgers in an archive.
+ * @throws ClientError when the ledger can't be read; the report holds the problems of a ledger that can
+ */
 export function verifyPlace(
   place: string,
   options: VerifyOptions & ConnectionOptions = {},
@@ -20,8 +24,8 @@ export function verifyPlace(
 }
 
 /**
- * Works with the files of the ledger at a path. `moduleId` says which of several in an archive.
- * @throws ClientError `file`, `malformed`, `usage` when it is not told which ledger, or there is none of that name
+ * Opens the files of the ledger at a path, runs `work`, and closes them. `moduleId` chooses one of several ledgers in an archive.
+ * @throws ClientError `file`, `malformed`; `usage` when several ledgers are possible, or none has that name
  */
 export async function withLedgerFiles<T>(
   path: string,
@@ -45,7 +49,7 @@ async function isDirectory(path: string): Promise<boolean> {
   }
 }
 
-/** The folder of the ledger that is meant. An archive that is itself a ledger has no name for it. */
+/** Chooses the folder of one ledger. An archive that is itself a ledger has no name, so any `moduleId` chooses it. */
 function pick(path: string, { ledgers }: TarArchive, moduleId: string | undefined): string {
   if (ledgers.length === 0)
     throw new ClientError('file', `${path}: expected a ledger, found neither origin nor checkpoint`)
@@ -55,6 +59,8 @@ function pick(path: string, { ledgers }: TarArchive, moduleId: string | undefine
   const [folder, ...others] = named
   if (folder !== undefined && others.length === 0) return folder
   const expected =
-    moduleId === undefined ? '--module-id, which one is meant' : `--module-id as the name of one`
+    moduleId === undefined
+      ? '--module-id to choose one ledger'
+      : '--module-id to name a ledger of the archive'
   throw new ClientError('usage', `${path}: expected ${expected}, found the ledgers ${ledgers.join(', ')}`)
 }

@@ -1,4 +1,4 @@
-/** Checks a ledger over HTTP: every entry and every tile of tlog-tiles, partial ones too, and samples of its proofs. */
+/** Verifies a ledger over HTTP: every entry, every full and partial tile, and a sample of its proofs. */
 import type { Checkpoint } from '@service-fs/tlog/checkpoint'
 import type { Edge } from '@service-fs/tlog/edge'
 import type { Hash } from '@service-fs/tlog/hash'
@@ -16,10 +16,10 @@ import { Trust, type Opened } from './trust.ts'
 import { confirmDuplicates, type LedgerReport, type VerifyOptions } from './verify.ts'
 import { TreeWalk, type Beside, type TreeFiles } from './walk.ts'
 
-/** Proofs of each kind that are asked for. */
+/** The number of proofs of each kind to request. */
 const SAMPLES = 9
 
-/** The keys to check this ledger with: the pinned ones, or those of its contract. @throws ClientError */
+/** Returns the pinned keys, or without any the keys that the ledger's contract publishes. @throws ClientError */
 export async function trustOf(connection: Connection, options: VerifyOptions): Promise<Trust> {
   return Trust.pinned(options) ?? shownTrust(connection)
 }
@@ -28,12 +28,12 @@ async function shownTrust(connection: Connection): Promise<Trust> {
   return Trust.shown(await shownKeys(connection), 'v1/contract')
 }
 
-/** The keys that `/v1/contract` shows. */
+/** Reads the keys that `/v1/contract` publishes. */
 async function shownKeys(connection: Connection): Promise<string[]> {
   return contractKeys(await connection.askJson('v1/contract'))
 }
 
-/** The keys in a contract. @throws ClientError `malformed` */
+/** Returns the keys in a contract's JSON value. @throws ClientError `malformed` */
 export function contractKeys(contract: unknown): string[] {
   const { vkeys } = membersOf(contract)
   if (!Array.isArray(vkeys) || !vkeys.every((vkey) => typeof vkey === 'string')) {
@@ -43,8 +43,8 @@ export function contractKeys(contract: unknown): string[] {
 }
 
 /**
- * Checks a ledger over HTTP and its audit sub-ledger, when that may be read.
- * @throws ClientError when the ledger can't be read; what is wrong with it is in the report
+ * Verifies a ledger over HTTP, and its audit sub-ledger if the caller may read it.
+ * @throws ClientError when the ledger can't be read; the report holds the problems of a ledger that can
  */
 export async function verifyUrl(connection: Connection, options: VerifyOptions = {}): Promise<LedgerReport> {
   const trust = await trustOf(connection, options)
@@ -56,7 +56,7 @@ export async function verifyUrl(connection: Connection, options: VerifyOptions =
   return audit === undefined ? report : { ...report, ok: report.ok && audit.ok, audit }
 }
 
-/** Checks the audit sub-ledger alone; its origin and keys are given. @throws ClientError when it can't be read */
+/** Verifies only the audit sub-ledger, with the given origin and keys. @throws ClientError when it can't be read */
 export function verifyAuditUrl(
   connection: Connection,
   options: VerifyOptions,
@@ -79,7 +79,7 @@ async function auditReport(
   } catch (error) {
     const status = error instanceof ClientError ? error.status : undefined
     if (status !== 401 && status !== 403 && status !== 404) throw error
-    main.notes.push(`the audit sub-ledger was not checked: ${messageOf(error)}`)
+    main.notes.push(`the audit sub-ledger was not verified: ${messageOf(error)}`)
     return undefined
   }
   return new UrlCheck(connection, options, trust, origin).run()
@@ -114,7 +114,7 @@ class UrlCheck {
     const samples = new Samples(opened.checkpoint, this.#problems)
     const walk = await this.#walk(size, samples, records)
     const { copy } = this.#options
-    // What is copied is true by its own tree: proofs of the server's would add nothing to it.
+    // The walk verifies all that is copied; the server's proofs would add nothing.
     const proofs = copy === undefined ? await this.#proofs(opened.checkpoint, samples) : 0
     await confirmDuplicates(records.suspects, size, this.#source, this.#problems)
     if (copy !== undefined && this.#problems.count === 0)
@@ -139,7 +139,7 @@ class UrlCheck {
     }
   }
 
-  /** The ledger's own keys, by the names of their files. A static host may show none: then those that were pinned. */
+  /** Returns the ledger's own keys by file name. A static host may publish none; then returns the pinned keys. */
   async #keys(origin: string): Promise<Map<string, string>> {
     try {
       return keyFiles(await shownKeys(this.#connection), origin)
@@ -149,7 +149,7 @@ class UrlCheck {
     }
   }
 
-  /** The signed checkpoint. One that is not signed as it must be leaves nothing to compare with. */
+  /** Verifies the signed checkpoint. Throws when it fails, because there is nothing else to compare the tree with. */
   #open(note: string): Opened {
     return this.#trust.openPublished(note, this.#expectedOrigin)
   }
@@ -171,7 +171,7 @@ class UrlCheck {
     return walk
   }
 
-  /** Asks for proofs, and for the newest checkpoint again: it must be a later state of the same log. */
+  /** Verifies sample proofs, and that a newer checkpoint is consistent with this one. */
   async #proofs(checkpoint: Checkpoint, samples: Samples): Promise<number> {
     let proofs = 0
     if (checkpoint.size === 0) return proofs
@@ -179,12 +179,12 @@ class UrlCheck {
       for (const index of samples.indexes) proofs += await this.#inclusion(checkpoint, index, samples)
       for (const [size, root] of samples.roots) proofs += await this.#consistency(size, root, checkpoint)
     } catch (error) {
-      // A log on a static host has tiles, and no routes that compute proofs.
+      // A static host serves tiles, but has no routes that compute proofs.
       if (!(error instanceof ClientError) || error.status !== 404) throw error
     }
     const later = this.#open(await this.#source.checkpoint()).checkpoint
     if (later.size < checkpoint.size)
-      this.#problems.add({ file: 'checkpoint' }, `a size not below ${checkpoint.size}`, String(later.size))
+      this.#problems.add({ file: 'checkpoint' }, `a size of at least ${checkpoint.size}`, String(later.size))
     else if (later.size > checkpoint.size)
       proofs += await this.#consistency(checkpoint.size, checkpoint.root, later)
     return proofs
@@ -214,7 +214,7 @@ class UrlCheck {
     try {
       check()
     } catch (error) {
-      this.#problems.addError({ file, index }, error, 'a proof that holds')
+      this.#problems.addError({ file, index }, error, 'a proof that verifies')
     }
     return 1
   }
@@ -228,7 +228,7 @@ function hashesOf(value: unknown, path: string): Hash[] {
   return hashes
 }
 
-/** Leaf hashes and roots of the walked tree, spread over it, to ask for proofs about. */
+/** Keeps leaf hashes and roots, spread over the walked tree, whose proofs are requested later. */
 class Samples implements Beside {
   readonly leaves: Map<number, Hash> = new Map()
   readonly roots: Map<number, Hash> = new Map()
@@ -266,7 +266,7 @@ class Samples implements Beside {
   }
 }
 
-/** The tiles over HTTP: all of them have to be there. */
+/** The tiles over HTTP. The server must have every one. */
 class RemoteFiles implements TreeFiles {
   readonly #source: LogSource
 

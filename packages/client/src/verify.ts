@@ -1,4 +1,4 @@
-/** What is common to checking a ledger in a directory and over HTTP. */
+/** The options and the report of a verification, and the steps shared by files and HTTP. */
 import type { Hash } from '@service-fs/tlog/hash'
 import { parseEntry } from '@service-fs/format/entry'
 import { TILE_WIDTH, tileWidth } from '@service-fs/tlog/tile'
@@ -11,28 +11,36 @@ import type { LogSource } from './source.ts'
 import type { TrustOptions } from './trust.ts'
 import type { TreeCopy } from './walk.ts'
 
+/** The result of verifying a ledger. */
 export interface LedgerReport {
-  /** Everything that was checked is as it must be. */
+  /** No problem was found. */
   ok: boolean
-  /** The directory or URL. */
+  /** The directory, archive or URL. */
   place: string
   origin: string
+  /** The size of the newest signed checkpoint. */
   size: number
-  /** The root hash of the newest signed checkpoint. */
+  /** Its root hash, in base64. */
   root: Hash
+  /** Entries read. */
   entries: number
+  /** Records read. */
   records: number
-  /** Time of the newest record, or empty. */
+  /** The time of the newest record; '' when there is none. */
   time: string
+  /** How many of each were checked. `tiles` are hash tiles, `commits` signed checkpoints. */
   checked: { bundles: number; tiles: number; commits: number; proofs: number; files: number }
-  /** Whose keys the signatures were checked with. */
+  /** Describes the keys that the signatures were verified with. */
   trust: string
+  /** The keys were pinned by the caller. */
   pinned: boolean
-  /** Witnesses of the policy that cosigned. */
+  /** The policy's names of the witnesses that cosigned. */
   witnesses: string[]
+  /** Facts that are not problems. */
   notes: string[]
-  /** The first thousand problems; `problemCount` is how many there are. */
+  /** The first thousand problems. */
   problems: Problem[]
+  /** The number of all problems. */
   problemCount: number
   /** The audit sub-ledger. */
   audit?: LedgerReport
@@ -41,25 +49,26 @@ export interface LedgerReport {
 export interface VerifyOptions extends TrustOptions {
   /** Called as entries are checked. */
   progress?: (place: string, entries: number, size: number) => void
-  /** Leaves the audit sub-ledger out. */
+  /** Leave the audit sub-ledger out. */
   withoutAudit?: boolean
-  /** Is given what is checked. */
+  /** Receives the verified content. */
   copy?: LedgerCopy
-  /** Looks at each entry. */
+  /** An additional check of each entry. */
   each?: EachEntry
 }
 
-/** Takes a ledger while it is checked. What it was given counts when the report says true. */
+/** Receives a ledger during its verification. The copy is valid only if the report is `ok`. */
 export interface LedgerCopy extends TreeCopy {
-  /** After the whole tree, and when nothing wrong was found. */
+  /** Called after the whole tree if no problem was found. */
   end(ledger: CheckedLedger): Promise<void>
-  /** Takes the audit sub-ledger. */
+  /** Returns the receiver of the audit sub-ledger. */
   audit(): LedgerCopy
 }
 
+/** What a verified ledger has besides its tiles. */
 export interface CheckedLedger {
   origin: string
-  /** The vkeys by the names of their files below keys/. */
+  /** The vkeys by file name below keys/. */
   keys: ReadonlyMap<string, string>
   size: number
   root: Hash
@@ -67,7 +76,7 @@ export interface CheckedLedger {
   note: string
 }
 
-/** Looks at the identifiers themselves where two may be the same, and reports those that are. */
+/** Reads the ledger again to find which suspected identifiers are duplicates, and reports those. */
 export async function confirmDuplicates(
   suspects: ReadonlyMap<string, readonly number[]>,
   size: number,
@@ -91,7 +100,7 @@ export async function confirmDuplicates(
         const file = source.name({ level: 'entries', index: bundle, width: entries.length })
         problems.add(
           { file, line: i + 1, index },
-          'an id that no record had before',
+          'an id that no earlier record has',
           `${JSON.stringify(id)}, of entry ${before}`,
         )
       }
@@ -100,7 +109,7 @@ export async function confirmDuplicates(
   }
 }
 
-/** The identifier of the record that starts with this entry. */
+/** Returns the identifier of the record that starts with this entry; undefined when none does. */
 function recordId(bytes: Uint8Array): string | undefined {
   try {
     const entry = parseEntry(bytes, nativeCodec)
@@ -110,7 +119,7 @@ function recordId(bytes: Uint8Array): string | undefined {
   }
 }
 
-/** Runs a check that may find something false or unreadable. */
+/** Runs a check, and adds what it throws to `problems`. */
 export async function tryCheck<T>(
   problems: Problems,
   file: string,

@@ -1,6 +1,6 @@
 /**
- * Derives a whole tree again: every entry's leaf hash, every line of every hash tile, up to the root. Each tile is compared
- * with what stands below it, so that one changed byte is one problem, named where it is.
+ * Recomputes a whole tree, from the leaf hash of each entry through every hash of every tile to the root. Each tile is compared with the
+ * hashes computed from below, so that one changed byte is reported as one problem, at its place.
  */
 import { Edge } from '@service-fs/tlog/edge'
 import type { Hash, Hasher } from '@service-fs/tlog/hash'
@@ -10,31 +10,31 @@ import { ahead } from './ahead.ts'
 import type { Problems } from './problems.ts'
 import type { RecordCheck } from './records.ts'
 
-/** What stands in the files of a ledger, or comes over HTTP, unchecked. */
+/** The unverified tiles of a ledger, in files or over HTTP. */
 export interface TreeFiles {
-  /** A tile's name in the report. */
+  /** Returns the name of a tile in the report. */
   name(tile: Tile): string
-  /** Whether a tile has to be there as a file. */
+  /** Reports whether the ledger must have this tile as a file. */
   required(tile: Tile): boolean
-  /** The hashes of a tile; undefined when it is not there. @throws when it is not a tile of that width */
+  /** Reads the hashes of a tile; undefined when it is missing. @throws when the file is not a tile of that width */
   hashTile(tile: Tile): Promise<readonly Hash[] | undefined>
-  /** The entries of a bundle; undefined when it is not there. @throws when it is not a bundle of that width */
+  /** Reads the entries of a bundle; undefined when it is missing. @throws when the file is not a bundle of that width */
   bundle(tile: Tile): Promise<readonly Uint8Array[] | undefined>
 }
 
-/** What else speaks of the tree while it is walked: the tail, checkpoints. */
+/** Other data about the tree that is compared during the walk: the tail, checkpoints. */
 export interface Beside {
-  /** Before the entries from `from` up to, not including, `to` are walked; at the end, the size and one more. */
+  /** Called before the entries from `from` up to, but not including, `to`; at the end with the tree size and the tree size + 1. */
   reach(from: number, to: number): Promise<void>
-  /** An entry that no bundle holds, and where it stands. */
+  /** Returns an entry that no bundle holds, and the file that holds it. */
   entry(index: number): { bytes: Uint8Array; file: string } | undefined
-  /** The leaf hash of an entry, as the tree has it. */
+  /** Receives the leaf hash of each entry. */
   leaf(index: number, leaf: Hash): void
-  /** The right edge, at every size from 0 on; not within a bundle whose leaf hashes can't be had. */
+  /** Receives the right edge at every size from 0 on, except within a bundle whose leaf hashes are unknown. */
   at(edge: Edge): void
 }
 
-/** Takes the tiles of a tree while it is walked: the bundles in order, each level in order, partial ones last. */
+/** Receives the tiles of a tree during the walk: bundles in order, and the tiles of each level in order, with the partial ones last. */
 export interface TreeCopy {
   bundle(index: number, entries: readonly Uint8Array[]): Promise<void>
   hashTile(level: number, index: number, hashes: readonly Hash[]): Promise<void>
@@ -47,10 +47,10 @@ export interface WalkOptions {
   records: RecordCheck
   problems: Problems
   hasher: Hasher
-  /** Bundles read ahead. */
+  /** The number of bundles to read ahead. */
   width: number
   progress?: ((entries: number) => void) | undefined
-  /** Is given what was walked, as long as nothing wrong was found. */
+  /** Receives the tiles until a problem is found. */
   copy?: TreeCopy | undefined
 }
 
@@ -60,31 +60,32 @@ export interface WalkCounts {
   tiles: number
 }
 
-/** One bundle with its hash tile, as read. */
+/** One bundle and its hash tile as they were read. */
 interface Pair {
   entries: readonly Uint8Array[] | undefined
   hashes: readonly Hash[] | undefined
 }
 
-/** A level above the leaves: the tile being filled. */
+/** The tile of a level above the leaves that is being computed. */
 interface Level {
   index: number
   computed: Hash[]
   stored: readonly Hash[] | undefined
 }
 
+/** Walks one tree. */
 export class TreeWalk {
   readonly counts: WalkCounts = { entries: 0, bundles: 0, tiles: 0 }
   readonly #options: WalkOptions
   readonly #levels: (Level | undefined)[] = []
-  /** The right edge so far; undefined once entries are missing whose hashes are nowhere. */
+  /** The right edge so far; undefined after missing entries whose hashes are unknown. */
   #edge: Edge | undefined = new Edge()
 
   constructor(options: WalkOptions) {
     this.#options = options
   }
 
-  /** Walks the tree to its end. @throws what reading throws, when it failed for a reason other than the content */
+  /** Walks the whole tree. @throws when reading fails for a reason other than the content */
   async run(): Promise<void> {
     const { size, beside, records, progress } = this.#options
     const count = Math.ceil(size / TILE_WIDTH)
@@ -101,7 +102,7 @@ export class TreeWalk {
     await beside.reach(size, size + 1)
     this.#at()
     records.end({ file: 'tile/entries', index: size - 1 })
-    // The tiles above the leaves that are not full; level 0 has none here.
+    // The partial tiles above the leaves; #bundle has copied the partial tile of level 0.
     for (const [level, tile] of this.#levels.entries())
       if (tile !== undefined && tile.computed.length < TILE_WIDTH)
         await this.#copy()?.hashTile(level, tile.index, tile.computed)
@@ -121,7 +122,7 @@ export class TreeWalk {
     return { entries, hashes }
   }
 
-  /** Reads a tile; one that is missing, or is not what it should be, is a problem. */
+  /** Reads a tile. Reports it if it is required and missing, or malformed. */
   async #tile<T>(
     tile: Tile,
     read: (tile: Tile) => Promise<readonly T[] | undefined>,
@@ -137,7 +138,7 @@ export class TreeWalk {
     } catch (error) {
       const line = Number(/in line (\d+)/.exec(String(error))?.[1] ?? 0)
       const index = line > 0 && first !== undefined ? { index: first + line - 1 } : {}
-      problems.addError(line > 0 ? { file, line, ...index } : { file }, error, 'a tile that can be read')
+      problems.addError(line > 0 ? { file, line, ...index } : { file }, error, 'a well-formed tile')
       return undefined
     }
   }
@@ -162,7 +163,7 @@ export class TreeWalk {
     if (this.#edge !== undefined) this.#options.beside.at(this.#edge)
   }
 
-  /** The entries, from the bundle or from beside, and the leaf hash of each; undefined where there is none. */
+  /** Returns the entries of a bundle, or from beside it, and the leaf hash of each; undefined for a missing entry. */
   #entries(
     first: number,
     width: number,
@@ -190,7 +191,7 @@ export class TreeWalk {
       entries.push(found.bytes)
       hashes.push(hasher.leaf(found.bytes))
     }
-    // A bundle that has to be there and is not, or is broken, is a problem already.
+    // #tile has reported a required bundle that is missing or malformed.
     if (missing > 0 && pair.entries === undefined && !files.required(bundleTile)) {
       problems.add(
         { file: bundleName, index: first },
@@ -201,7 +202,7 @@ export class TreeWalk {
     return { entries, hashes }
   }
 
-  /** The leaf hashes that the tree has; says which file is wrong when entries and hash tile differ. */
+  /** Returns the leaf hashes of the tree. When entries and hash tile differ, reports which file is wrong. */
   #judge(
     bundle: number,
     stored: readonly Hash[] | undefined,
@@ -220,7 +221,7 @@ export class TreeWalk {
     const file = files.name({ level, index: bundle, width: computed.length })
     const other = files.name({ level: 0, index: bundle, width: computed.length })
     const undecided =
-      line === undefined ? `, which ${other} has (no tile above says which of the two was changed)` : ''
+      line === undefined ? `, which ${other} holds (no tile above shows which of the two was changed)` : ''
     for (const i of differing) {
       const [expected, found] = tileIsWrong ? [computed[i], stored[i]] : [stored[i], computed[i]]
       const place = { file, line: i + 1, index: bundle * TILE_WIDTH + i }
@@ -229,17 +230,17 @@ export class TreeWalk {
     return tileIsWrong ? whole : stored
   }
 
-  /** Goes on without the leaf hashes of a bundle, by the hash that the tile above has, if it has one. */
+  /** Skips a bundle whose leaf hashes are unknown, and uses its hash in the tile above if there is one. */
   async #skip(bundle: number, width: number, line: Hash | undefined): Promise<void> {
     const edge = this.#edge
-    // The hash of a subtree is worth as much as its leaf hashes for all that comes after it.
+    // Without a hash of this subtree, no later root can be computed.
     this.#edge = undefined
     if (line === undefined || width < TILE_WIDTH) return
     if (edge !== undefined) this.#edge = appendSubtree(edge, TILE_HEIGHT, line, this.#options.hasher)
     await this.#up(1, bundle, line)
   }
 
-  /** The tile being filled at a level, read when its first hash comes. */
+  /** Returns the tile being computed at a level. Reads the stored one with its first hash. */
   async #level(level: number, index: number): Promise<Level> {
     const known = this.#levels[level]
     if (known?.index === index) return known
@@ -251,13 +252,13 @@ export class TreeWalk {
     return fresh
   }
 
-  /** What the tile above says the hash of a full tile is. */
+  /** Returns the hash of a full tile that is stored in the tile above. */
   async #parentLine(level: number, index: number): Promise<Hash | undefined> {
     const above = await this.#level(level + 1, Math.floor(index / TILE_WIDTH))
     return above.stored?.[index % TILE_WIDTH]
   }
 
-  /** Hash number `at` of a level: compares it with its line, and goes up when the tile is full. */
+  /** Adds hash number `at` of a level, compares it with the stored one, and continues one level up when the tile is full. */
   async #up(level: number, at: number, hash: Hash): Promise<void> {
     const { files, problems, size, hasher } = this.#options
     const index = Math.floor(at / TILE_WIDTH)
@@ -276,7 +277,7 @@ export class TreeWalk {
   }
 }
 
-/** The edge with a perfect subtree of 2^level entries more; its size is a multiple of 2^level. */
+/** Returns the edge extended by a perfect subtree of 2^level entries. The edge's size must be a multiple of 2^level. */
 export function appendSubtree(edge: Edge, level: number, hash: Hash, hasher: Hasher): Edge {
   const width = 2 ** level
   const hashes = edge.hashes()
