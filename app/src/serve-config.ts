@@ -52,7 +52,7 @@ export function envelopeOf(flags: ServeFlags, env: Environment): 'a' | 'b' {
 /** Flags first, then FS_MODULE_ID, FS_LEDGER_ROOT, FS_LISTEN, FS_ORIGIN, FS_ACCESS, FS_IMMUTABLE. @throws HostedError `usage` */
 export function configOf(flags: ServeFlags, env: Environment): Config {
   if (flags.disk !== undefined || flags.diskSize !== undefined)
-    throw usage('--disk and --numbers are for --envelope b; --envelope a has --root')
+    throw usage('--disk and --disk-size are for --envelope b; --envelope a has --root')
   const common = commonOf(flags, env)
   const root = flags.root ?? env['FS_LEDGER_ROOT']
   if (root === undefined || root === '')
@@ -106,7 +106,7 @@ export function diskConfigOf(flags: ServeFlags, env: Environment): DiskConfig {
   return {
     ...common,
     disk: resolve(disk),
-    size: size === undefined ? undefined : parseDiskSize(size, '--numbers'),
+    size: size === undefined ? undefined : parseDiskSize(size, '--disk-size'),
   }
 }
 

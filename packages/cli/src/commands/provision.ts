@@ -51,7 +51,7 @@ export function addProvision(program: Command, io: Io): void {
     )
     .option('--key-disk <file>', 'the key disk to make')
     .option('--data-disk <file>', 'the data disk to make')
-    .option('--numbers <bytes>', `the data disk's size, with K, M or G (default: ${DEFAULT_SIZE})`)
+    .option('--disk-size <bytes>', `the data disk's size, with K, M or G (default: ${DEFAULT_SIZE})`)
     .option('--empty', 'put no keys on the key disk: the appliance makes them when it starts')
     .option('--json', 'print {"key_disk", "data_disk", "tenants": [{"module_id", "origin", "vkey", …}]}')
     .action((options: ProvisionOptions) => perform(io, options.json, () => provision(options, io)))
@@ -60,7 +60,7 @@ export function addProvision(program: Command, io: Io): void {
 async function provision(options: ProvisionOptions, io: Io): Promise<void> {
   const tenants = options.moduleId ?? []
   checkOptions(options, tenants)
-  const size = parseDiskSize(options.diskSize ?? DEFAULT_SIZE, '--numbers')
+  const size = parseDiskSize(options.diskSize ?? DEFAULT_SIZE, '--disk-size')
   const made = options.empty === true || options.keyDisk === undefined ? [] : await tenantKeys(tenants)
   const content =
     options.empty === true ? Buffer.alloc(KEY_DISK_BYTES) : keyDisk(made.flatMap(({ keys }) => keys))
@@ -88,7 +88,7 @@ function checkOptions(
   tenants: readonly Tenant[],
 ): void {
   if (keys === undefined && dataDisk === undefined) usage('expected --key-disk, --data-disk or both')
-  if (diskSize !== undefined && dataDisk === undefined) usage('--numbers: expected with --data-disk')
+  if (diskSize !== undefined && dataDisk === undefined) usage('--disk-size: expected with --data-disk')
   if (keys === undefined) {
     if (empty === true || tenants.length > 0) usage('--module-id and --empty: expected with --key-disk')
     return

@@ -31,7 +31,7 @@ export function addRestore(program: Command, io: Io): void {
       new Option('--module-id <id>', "the tenant (default: the origin's last part)").env('FS_MODULE_ID'),
     )
     .option(
-      '--numbers <bytes>',
+      '--disk-size <bytes>',
       "the disk image's size, with K, M or G (default: room to grow, 256M at least)",
     )
     .option('--json', 'print the report as JSON')
@@ -62,7 +62,7 @@ async function openOutput(
   options: RestoreOptions,
 ): Promise<{ output: Output; secret: string }> {
   const path = resolve(out)
-  const size = options.diskSize === undefined ? undefined : parseDiskSize(options.diskSize, '--numbers')
+  const size = options.diskSize === undefined ? undefined : parseDiskSize(options.diskSize, '--disk-size')
   if (out.endsWith('.img')) {
     const moduleId = options.moduleId ?? (await idOf(files))
     if (!isModuleId(moduleId))
@@ -77,7 +77,7 @@ async function openOutput(
   }
   if (out.endsWith('.tar'))
     throw new ClientError('usage', `--out: expected a directory or .img, found ${out}`)
-  if (size !== undefined) throw new ClientError('usage', '--numbers: expected with --out of a disk image')
+  if (size !== undefined) throw new ClientError('usage', '--disk-size: expected with --out of a disk image')
   return { output: await directoryOutput(path), secret: join(dirname(path), '.secret', basename(path)) }
 }
 
