@@ -5,7 +5,44 @@
  * QUICK then makes fewer rounds, kills or sizes. Every kind of test keeps one representative in `npm test`.
  * @type {string[]}
  */
-export const fullOnly = []
+export const fullOnly = [
+  'test/appliance/appliance.test.ts',
+  'test/appliance/audit.test.ts',
+  'test/appliance/c.test.ts',
+  'test/appliance/endtoend.test.ts',
+  'test/appliance/hostile.test.ts',
+  'test/appliance/http-cases.test.ts',
+  'test/appliance/keys.test.ts',
+  'test/appliance/ledger.test.ts',
+  'test/appliance/net-frames.test.ts',
+  'test/appliance/net.test.ts',
+  'test/appliance/restart.test.ts',
+  'test/appliance/rude.test.ts',
+  'test/appliance/shortened.test.ts',
+  'test/appliance/signatures.test.ts',
+  'test/appliance/storage.test.ts',
+  'test/crash/index-damage.test.ts',
+  'test/crash/index-power.test.ts',
+  'test/crash/read-only.test.ts',
+  'test/engine/border.test.ts',
+  'test/engine/ledger.test.ts',
+  'test/envelopes/follow.test.ts',
+  'test/hosted/access-limits.test.ts',
+  'test/hosted/append-reads.test.ts',
+  'test/hosted/crowded.test.ts',
+  'test/hosted/examine.test.ts',
+  'test/hosted/head-refusals.test.ts',
+  'test/hosted/immutable.test.ts',
+  'test/hosted/many.test.ts',
+  'test/hosted/neighbours.test.ts',
+  'test/hosted/not-ready.test.ts',
+  'test/hosted/read-only.test.ts',
+  'test/hosted/slow-clients.test.ts',
+  'test/hosted/tenants.test.ts',
+  'test/moving/moving.test.ts',
+  'test/packaging/booted.test.ts',
+  'test/packaging/deb.test.ts',
+]
 
 /** Files that compare times. They run one after the other when nothing else does. */
 export const alone = [

@@ -14,8 +14,9 @@ import { verifyConsistency } from '@service-fs/tlog/proof'
 import { describe, expect, it } from 'vitest'
 import { serviceFsCommand, startDaemon, type Daemon } from '../support/daemon.ts'
 import { FailingDisk, payloadThatFails, whyNoDisk, type FileSystemKind } from '../support/failing-disk.ts'
+import { QUICK } from '../support/quick.ts'
 
-const ROUNDS = Number(process.env['ROUNDS'] ?? 5)
+const ROUNDS = Number(process.env['ROUNDS'] ?? (QUICK ? 1 : 5))
 const CLIENTS = 4
 
 type Payload = Uint8Array<ArrayBuffer>

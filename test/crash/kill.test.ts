@@ -6,8 +6,9 @@ import { verifierFromVkey } from '@service-fs/tlog/keys'
 import { verifyConsistency } from '@service-fs/tlog/proof'
 import { expect, it } from 'vitest'
 import { serviceFsCommand, startDaemon, type Daemon } from '../support/daemon.ts'
+import { QUICK } from '../support/quick.ts'
 
-const KILLS = 20
+const KILLS = Number(process.env['KILLS'] ?? (QUICK ? 4 : 20))
 const CLIENTS = 16
 
 interface Acknowledged {

@@ -17,10 +17,15 @@ import { sleep } from '../support/process.ts'
 import { MODULE_ID } from './core.ts'
 import { fastDirectory, keys, ORIGIN, testRuntime } from './cores.ts'
 import { noPsdb } from './psdb.ts'
+import { QUICK } from '../support/quick.ts'
 
 const SEED = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
 /** Histories whose power is cut at every write. */
-const HISTORIES = Number(process.env['CUTS'] ?? 3)
+const HISTORIES = Number(process.env['CUTS'] ?? (QUICK ? 1 : 3))
+/** From one cut to the next. */
+const STRIDE = QUICK ? 6 : 1
+/** Lives of the disk that loses power again and again. */
+const LIVES = QUICK ? 5 : 24
 /** Exit status of psdb-host-faults when the power went. */
 const POWER_CUT = 99
 
@@ -165,7 +170,7 @@ async function checkServer(server: InProcess, clients: readonly Client[]): Promi
 
 /** Cuts the power at the first write of a new ledger's history, of another one's at the second, and so on to the end. */
 async function cutEverywhere(seed: number): Promise<number> {
-  for (let cut = 1; ; cut++) {
+  for (let cut = 1; ; cut += STRIDE) {
     const disk = join(dir, 'disk.img')
     const client = new Client(0)
     let wasCut = false
@@ -202,7 +207,7 @@ describe.skipIf(noPsdb !== undefined)(`power cuts, SEED=${SEED}`, () => {
   it('over several lives of one disk', async () => {
     const disk = join(dir, 'lives.img')
     const clients: Client[] = []
-    for (let life = 1; life <= 24; life++) {
+    for (let life = 1; life <= LIVES; life++) {
       const client = new Client(life)
       clients.push(client)
       const cut = 1 + ((SEED * 31 + life * 17) % 60)

@@ -6,11 +6,12 @@ import { openBundleCore } from './bundle.ts'
 import { memoryPlace, openCore } from './cores.ts'
 import { noPsdb, psdbPlace } from './psdb.ts'
 import { inEngine } from './quickjs.ts'
+import { QUICK } from '../support/quick.ts'
 
 describe.skipIf(noPsdb !== undefined)(`histories, SEED=${SEED}`, () => {
   it('Envelope A over memory = the bundle in QuickJS over PSDB', () => {
     return agree(
-      250,
+      QUICK ? 25 : 250,
       () => openCore(memoryPlace('grow')),
       async () => openBundleCore(await psdbPlace(), inEngine),
     )

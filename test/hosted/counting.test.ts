@@ -9,6 +9,7 @@ import { serviceFsCommand, startDaemon } from '../support/daemon.ts'
 import { startHost } from '../support/host.ts'
 import { sleep } from '../support/process.ts'
 import { FollowingClient } from './followers.ts'
+import { QUICK } from '../support/quick.ts'
 
 const CLIENTS = 24
 const FOLLOWERS = 3
@@ -372,8 +373,8 @@ function expectBatches({ followers }: Load, recorded: ReadonlyMap<number, Read>)
 }
 
 it.each([
-  { what: 'the daemon', start: serve, reads: 10_000, kills: 8 },
-  { what: 'a tenant of a host', start: behindFront, reads: 3_000, kills: 4 },
+  { what: 'the daemon', start: serve, reads: QUICK ? 1_000 : 10_000, kills: QUICK ? 2 : 8 },
+  { what: 'a tenant of a host', start: behindFront, reads: QUICK ? 500 : 3_000, kills: QUICK ? 1 : 4 },
 ])(
   'each of $reads answered reads is on record exactly once, after $kills kills of $what',
   async (plan) => {

@@ -17,7 +17,7 @@ import { computeProof, inclusionPlan, subtreeRoot } from '@service-fs/tlog/proof
 import { TILE_WIDTH, parseTilePath, storedPath, tileCount, tilesOf, type Tile } from '@service-fs/tlog/tile'
 import { bundleToBinary, formatBundle, formatHashTile, hashTileToBinary } from '@service-fs/tlog/tile-text'
 import { formatTlogProof } from '@service-fs/tlog/tlog-proof'
-import { nativeCodec, nativeHasher, sha256Hex } from '@service-fs/native/native'
+import { nativeCodec, nativeCrypto, nativeHasher, sha256Hex } from '@service-fs/native/native'
 import { directoryFiles } from './ledger-files.ts'
 import { filesSource } from './source.ts'
 import { tailPath } from './tail.ts'
@@ -26,7 +26,8 @@ export const TEST_ORIGIN = 'example.org/ledger/test'
 
 /** A signer of `origin` whose key is made of `seed`. */
 export function testSigner(origin: string = TEST_ORIGIN, seed: number = 7): ReturnType<typeof signerFromKey> {
-  return signerFromKey(formatSignerKey({ name: origin, type: 1, seed: new Uint8Array(32).fill(seed) }))
+  const key = { name: origin, type: 1, seed: new Uint8Array(32).fill(seed) }
+  return signerFromKey(formatSignerKey(key, nativeCrypto), nativeCrypto)
 }
 
 /** Small records of text, a second apart. */

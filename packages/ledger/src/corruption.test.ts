@@ -4,7 +4,7 @@ import { pureCodec } from '@service-fs/tlog/codec'
 import { describe, expect, it } from 'vitest'
 import { LedgerError } from './errors.ts'
 import type { Ledger } from './ledger.ts'
-import { openTestLedger, TestRuntime, textRecord } from './testing.ts'
+import { openTestLedger, TestRuntime, textRecord } from './testing-native.ts'
 
 /** The files of a ledger of 600 entries that was stopped cleanly: two sealed bundles and a tail. */
 async function ledgerFiles(): Promise<Map<string, Uint8Array>> {

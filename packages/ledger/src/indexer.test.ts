@@ -5,7 +5,7 @@ import { expect, it } from 'vitest'
 import type { Ledger } from './ledger.ts'
 import { MemoryIndex, RecordIndexDamage, type IndexedRecord } from './record-index.ts'
 import { Readiness } from './readiness.ts'
-import { openTestLedger, TestRuntime, textRecord } from './testing.ts'
+import { openTestLedger, TestRuntime, textRecord } from './testing-native.ts'
 
 /** A storage that holds `count` records r0, r1, … and was stopped cleanly. */
 async function stored(count: number): Promise<MemoryStorage> {

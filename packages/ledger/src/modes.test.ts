@@ -6,7 +6,7 @@ import { bundlePath } from '@service-fs/storage/paths'
 import { describe, expect, it } from 'vitest'
 import type { Ledger } from './ledger.ts'
 import type { NewRecord } from './record.ts'
-import { openTestLedger, textRecord } from './testing.ts'
+import { openTestLedger, textRecord } from './testing-native.ts'
 
 type Mode = 'grow' | 'each'
 type Files = Map<string, Uint8Array>

@@ -4,14 +4,21 @@ import { Random } from '@service-fs/storage/random'
 import { openReadOnlyStorage } from '@service-fs/storage/read-only'
 import type { StorageCapability } from '@service-fs/storage/capability'
 import { openCheckpoint } from '@service-fs/tlog/checkpoint'
-import { verifierFromVkey } from '@service-fs/tlog/keys'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { Edge } from '@service-fs/tlog/edge'
-import { nobleHasher, type Hash } from '@service-fs/tlog/hash'
+import { nativeHasher } from '@service-fs/native/native'
+import type { Hash } from '@service-fs/tlog/hash'
 import { LedgerError } from './errors.ts'
 import type { HighWaterMark, Mark } from './high-water-mark.ts'
 import { Ledger, type LedgerOptions } from './ledger.ts'
-import { openTestLedger, TEST_ORIGIN, TestRuntime, testSigner, textRecord } from './testing.ts'
+import {
+  openTestLedger,
+  TEST_ORIGIN,
+  TestRuntime,
+  testSigner,
+  testVerifier,
+  textRecord,
+} from './testing-native.ts'
 
 const WHY = new LedgerError('read-only', 'asked for')
 
@@ -25,7 +32,7 @@ function openReadOnly(
     storage,
     origin: TEST_ORIGIN,
     signer,
-    verifiers: [verifierFromVkey(signer.vkey)],
+    verifiers: [testVerifier()],
     runtime: new TestRuntime(),
     ...(mark === undefined ? {} : { mark }),
   }
@@ -145,7 +152,7 @@ async function openDamaged(
     const ledger = await openReadOnly(storage, { damaged: true })
     const ids = await idsOf(ledger)
     expect(ids).toEqual(Array.from({ length: ledger.size }, (_, i) => `r${i}`))
-    const verifiers = [verifierFromVkey(testSigner().vkey)]
+    const verifiers = [testVerifier()]
     const { checkpoint } = openCheckpoint(ledger.checkpoint(), verifiers, TEST_ORIGIN)
     expect(checkpoint.size).toBe(ledger.size)
     if (rootAt !== undefined) expect(checkpoint.root).toBe(rootAt(checkpoint.size))
@@ -173,7 +180,7 @@ const markOf = (mark: Mark): HighWaterMark => ({
 })
 
 describe('a ledger that is opened for reading only, with a high-water mark', () => {
-  const ROOT = nobleHasher.leaf(new Uint8Array([1]))
+  const ROOT = nativeHasher.leaf(new Uint8Array([1]))
 
   it('shows what the mark covers, and nothing where the mark is of another tree', async () => {
     const files = await killed(2, 1, 1)
@@ -262,15 +269,15 @@ describe('a damaged tail that carries entries over from an earlier one', () => {
     const edge = new Edge()
     const roots = [edge.root()]
     for (let i = 0; i < 630; i++) {
-      edge.append(nobleHasher.leaf(await ledger.entry(i)))
+      edge.append(nativeHasher.leaf(await ledger.entry(i)))
       roots.push(edge.root())
     }
     rootAt = (size) => roots[size] ?? 'none'
     const line = Buffer.from(await ledger.entry(512)).toString('base64')
     start = Buffer.from(whole).indexOf(line)
-    expect(
-      openCheckpoint(ledger.checkpoint(), [verifierFromVkey(testSigner().vkey)], TEST_ORIGIN),
-    ).toMatchObject({ checkpoint: { size: 630, root: rootAt(630) } })
+    expect(openCheckpoint(ledger.checkpoint(), [testVerifier()], TEST_ORIGIN)).toMatchObject({
+      checkpoint: { size: 630, root: rootAt(630) },
+    })
   })
 
   /** What is shown of it, with the tail's bytes and other files changed. */

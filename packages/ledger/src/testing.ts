@@ -5,13 +5,14 @@ import { pureCodec, type Codec } from '@service-fs/tlog/codec'
 import { nobleHasher, type Hasher } from '@service-fs/tlog/hash'
 import { formatSignerKey, signerFromKey, verifierFromVkey } from '@service-fs/tlog/keys'
 import type { Signer } from '@service-fs/tlog/note'
+import type { KeyCrypto } from '@service-fs/tlog/scheme'
 import { Ledger, type LedgerOptions } from './ledger.ts'
 import type { NewRecord } from './record.ts'
 import type { Runtime } from './runtime.ts'
 
 export const TEST_ORIGIN = 'example.org/ledger/test'
 
-/** A runtime whose time stands still until it is told otherwise. */
+/** A runtime whose clock moves only when a test advances it. */
 export class TestRuntime implements Runtime {
   readonly hasher: Hasher = nobleHasher
   readonly codec: Codec = pureCodec
@@ -48,8 +49,9 @@ export class TestRuntime implements Runtime {
 }
 
 /** A signer with a key that is made of `seed`, the same each time. */
-export function testSigner(origin: string = TEST_ORIGIN, seed: number = 7): Signer {
-  return signerFromKey(formatSignerKey({ name: origin, type: 1, seed: new Uint8Array(32).fill(seed) }))
+export function testSigner(origin: string = TEST_ORIGIN, seed: number = 7, crypto: KeyCrypto = {}): Signer {
+  const key = { name: origin, type: 1, seed: new Uint8Array(32).fill(seed) }
+  return signerFromKey(formatSignerKey(key, crypto), crypto)
 }
 
 /** Opens a ledger for a test; in memory unless a storage is given. */

@@ -1,0 +1,28 @@
+/** The helpers of testing.ts over Node.js's own SHA-256 and Ed25519, for tests that open and sign thousands of times. */
+import { nativeCodec, nativeCrypto, nativeHasher } from '@service-fs/native/native'
+import { verifierFromVkey, type KeyVerifier } from '@service-fs/tlog/keys'
+import type { Signer } from '@service-fs/tlog/note'
+import type { Ledger, LedgerOptions } from './ledger.ts'
+import * as pure from './testing.ts'
+
+export { TEST_ORIGIN, textRecord } from './testing.ts'
+
+export class TestRuntime extends pure.TestRuntime {
+  override readonly hasher = nativeHasher
+  override readonly codec = nativeCodec
+}
+
+export function testSigner(origin: string = pure.TEST_ORIGIN): Signer {
+  return pure.testSigner(origin, 7, nativeCrypto)
+}
+
+export function testVerifier(origin: string = pure.TEST_ORIGIN): KeyVerifier {
+  return verifierFromVkey(testSigner(origin).vkey, nativeCrypto)
+}
+
+/** Opens a ledger for a test; in memory unless a storage is given. */
+export function openTestLedger(options: Partial<LedgerOptions> = {}): Promise<Ledger> {
+  const signer = options.signer ?? testSigner(options.origin)
+  const verifiers = options.verifiers ?? [verifierFromVkey(signer.vkey, nativeCrypto)]
+  return pure.openTestLedger({ runtime: new TestRuntime(), verifiers, ...options, signer })
+}
