@@ -8,6 +8,7 @@ import { daemonBuilt } from '../support/daemon.ts'
 import { openBundleCore } from './bundle.ts'
 import { openCore, posixPlace } from './cores.ts'
 import { bundleBuilt, startEnvelope } from './daemons.ts'
+import { openFastify } from './fastify.ts'
 import { noPsdb, psdbPlace } from './psdb.ts'
 import { inEngine } from './quickjs.ts'
 
@@ -20,6 +21,8 @@ wireConformance({
   name: 'handle() over POSIX files',
   open: async () => openCore(await posixPlace()),
 })
+
+wireConformance({ ...common, name: 'a Fastify app', open: () => openFastify('/ledgers/main') })
 
 describe.skipIf(!daemonBuilt)('over HTTP', () => {
   wireConformance({ ...common, name: 'Envelope A', open: () => startEnvelope('a') })

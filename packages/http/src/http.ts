@@ -8,7 +8,7 @@ import { contentCoding } from '@service-fs/wire/body-meaning'
 import type { Wire } from '@service-fs/wire/handle'
 import { hostName } from '@service-fs/wire/host-name'
 import { Problem, problemOf, problemResponse } from '@service-fs/wire/problem'
-import type { Coding, WireRequest } from '@service-fs/wire/request'
+import { splitTarget, type Coding, type WireRequest } from '@service-fs/wire/request'
 import type { Role } from '@service-fs/wire/roles'
 import { isWhole, sendAnswer } from './answer.ts'
 import { AnswerRoom } from './answer-room.ts'
@@ -23,6 +23,8 @@ export type { HttpServer } from './listener.ts'
 
 export interface WireHttpOptions {
   wire: Wire
+  /** The path before every route, such as `/log`, which the wire does not see. Default: none. */
+  prefix?: string
   /** Bytes of request bodies held at once; more is answered 503. Default 256 MiB, less where Node has less than 1.5 GiB of heap. */
   maxBodyBytes?: number
   /** Bytes of answers made and not fetched; more wait, and after `answerPatience` milliseconds get 503. Default as for bodies; 10 s. */
@@ -51,7 +53,7 @@ const MEMORY = Math.min(256 * MIB, Math.max(64 * MIB, getHeapStatistics().heap_s
 const DEFAULTS = { maxBodyBytes: MEMORY, maxAnswerBytes: MEMORY, answerPatience: 10_000 }
 
 /** What answers requests by the wire. */
-function wireHandler(options: WireHttpOptions): Handle {
+export function wireHandler(options: WireHttpOptions): Handle {
   const settings = { ...DEFAULTS, ...options }
   const budget = new Budget(settings.maxBodyBytes)
   const room = new AnswerRoom(settings.maxAnswerBytes, settings.answerPatience)
@@ -80,9 +82,9 @@ class Request implements WireRequest {
   #held = 0
   #isMaking = false
 
-  constructor(raw: IncomingMessage, out: ServerResponse, room: AnswerRoom) {
+  constructor(raw: IncomingMessage, out: ServerResponse, room: AnswerRoom, prefix = '') {
     this.method = raw.method ?? ''
-    this.target = raw.url ?? ''
+    this.target = withoutPrefix(raw.url ?? '', prefix)
     this.#raw = raw
     this.#out = out
     this.#room = room
@@ -129,7 +131,7 @@ async function respond(
   { budget, room }: Memory,
 ): Promise<void> {
   const started = performance.now()
-  const request = new Request(raw, out, room)
+  const request = new Request(raw, out, room, options.prefix)
   const { wire } = options
   let refusal = misdirected(raw, options)
   if (refusal === undefined && options.authenticate !== undefined)
@@ -182,6 +184,14 @@ async function readCoded(
   } finally {
     budget.release(read.length)
   }
+}
+
+/** The target as the wire sees it. One without the prefix stays as it is: no route matches it. */
+function withoutPrefix(target: string, prefix: string): string {
+  if (prefix === '') return target
+  const { path, query } = splitTarget(target)
+  if (!path.startsWith(prefix)) return target
+  return `${path.slice(prefix.length) || '/'}${query === '' ? '' : `?${query}`}`
 }
 
 /** Whether a request was let in by its credentials, or none are asked for: not by a route that is open to anybody, who has no roles. */

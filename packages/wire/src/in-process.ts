@@ -16,7 +16,7 @@ import type { WireAnswer, WireSubject } from './conformance-tools.ts'
 import { createWire, type Wire } from './handle.ts'
 import type { Limits } from './limits.ts'
 import { problemResponse } from './problem.ts'
-import type { WireResponse } from './request.ts'
+import type { Coding, WireResponse } from './request.ts'
 
 export interface InProcessOptions {
   readonly moduleId: string
@@ -28,6 +28,8 @@ export interface InProcessOptions {
   readonly limits?: NonNullable<LedgerOptions['limits']>
   /** The wire's limits, by those of the ledger. */
   readonly wireLimits?: (limits: LedgerLimits) => Partial<Limits>
+  /** Content codings that the server in front of the wire decodes. Default: none. */
+  readonly codings?: readonly Coding[]
 }
 
 export interface InProcess {
@@ -57,7 +59,7 @@ export function testKeys(origin: string, crypto: KeyCrypto = {}): TestKeys {
 
 /** Opens both ledgers, the audit first, and resolves when they take appends. */
 export async function openInProcess(options: InProcessOptions): Promise<InProcess> {
-  const { moduleId, keys, storages, runtime, requestId, limits = {}, wireLimits } = options
+  const { moduleId, keys, storages, runtime, requestId, limits = {}, wireLimits, codings = [] } = options
   const open = (name: 'main' | 'audit'): Promise<Ledger> => {
     const { signer, verifier } = keys[name]
     const origin = signer.name
@@ -83,6 +85,7 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
     requestId,
     ready: async () => ({ ready: main.status().accepting && audit.status().accepting }),
     version: '0.0.0',
+    codings,
     limits: {
       maxPayload: main.limits.maxPayloadBytes,
       maxBatch: main.limits.maxBatchRecords,
