@@ -68,6 +68,7 @@ export const groups = {
   'test/hosted/': ['@service-fs/hosted'],
   'test/interop/': ['@service-fs/hosted'],
   'test/keys/': appliance,
+  'test/packages/': ['@service-fs/client', '@service-fs/fastify', '@service-fs/storage-posix'],
   'test/packaging/': [
     '@service-fs/hosted',
     'packaging/',

@@ -15,7 +15,7 @@ import { openSigner, refuseUsed } from './keys.ts'
 import type { LogFields } from '../process/log.ts'
 import { MarkFile, type AcceptSizes } from './mark-file.ts'
 import type { LedgerName, Metrics } from './metrics.ts'
-import { nodeRuntime } from './runtime.ts'
+import { nodeRuntime } from '@service-fs/native/runtime'
 import { ServedLedger } from './served-ledger.ts'
 import { unwritableBecause, whyUnwritable } from './writable.ts'
 

@@ -20,7 +20,7 @@ import { openLedger } from './open-ledger.ts'
 import { chooseOrigin } from './origin.ts'
 import { Protections } from './protections.ts'
 import { watchReady } from '../process/ready-metric.ts'
-import { nodeRuntime } from './runtime.ts'
+import { nodeRuntime } from '@service-fs/native/runtime'
 import type { ServedLedger } from './served-ledger.ts'
 import { VERSION } from '../version.ts'
 

@@ -1,0 +1,30 @@
+/** The machine under a ledger: Node.js. */
+import { uptime } from 'node:os'
+import type { Codec } from '@service-fs/tlog/codec'
+import type { Hasher } from '@service-fs/tlog/hash'
+import { nativeCodec, nativeHasher } from './native.ts'
+
+/** A `Runtime` of @service-fs/ledger. */
+export interface NodeRuntime {
+  readonly hasher: Hasher
+  readonly codec: Codec
+  now(): number
+  monotonic(): number
+  uptime(): number
+  after(ms: number, run: () => void): () => void
+  turn(): Promise<void>
+}
+
+export const nodeRuntime: NodeRuntime = {
+  hasher: nativeHasher,
+  codec: nativeCodec,
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  uptime: () => uptime() * 1000,
+  after(ms, run) {
+    const timer = setTimeout(run, ms)
+    timer.unref()
+    return () => clearTimeout(timer)
+  },
+  turn: () => new Promise((resolve) => void setImmediate(resolve)),
+}
