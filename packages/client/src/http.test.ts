@@ -101,8 +101,8 @@ it('turns problem documents into errors, and other answers too', async () => {
   const { connection } = await connected((request, response) => {
     const document = {
       code: 'module-id-mismatch',
-      title: 'Another tenant',
-      detail: 'this is tenant a, not b',
+      title: 'Wrong tenant',
+      detail: 'expected tenant a, found b',
     }
     if (request.url?.endsWith('problem') === true)
       response.writeHead(403, { 'content-type': 'application/problem+json' }).end(JSON.stringify(document))
@@ -111,7 +111,7 @@ it('turns problem documents into errors, and other answers too', async () => {
   await expect(connection.ask('problem')).rejects.toMatchObject({
     code: 'module-id-mismatch',
     status: 403,
-    message: 'this is tenant a, not b',
+    message: 'expected tenant a, found b',
   })
   await expect(connection.ask('other')).rejects.toMatchObject({ code: 'not-found', status: 404 })
 })

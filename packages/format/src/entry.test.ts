@@ -124,7 +124,7 @@ describe('an entry', () => {
     ['service-fs/entry/v1\nid: a\ntype: t\ntime: yesterday\n\n', 'RFC 3339'],
     ['service-fs/entry/v1\nid: a\ntype: t\ntime: 2026-02-31T00:00:00.000Z\n\n', 'RFC 3339'],
     ['service-fs/entry/v1\nid: a\ntype: t\ntime: T\nz: 1\na: 1\n\n', 'ascending'],
-    ['service-fs/entry/v1\nid: a\ntype: t\ntime: T\nid: b\n\n', 'twice'],
+    ['service-fs/entry/v1\nid: a\ntype: t\ntime: T\nid: b\n\n', 'duplicate header line id'],
     ['service-fs/entry/v1\nid: a\ntype: t\ntime: T\nA b\n\n', 'name: value'],
     ['service-fs/entry/v1\nid: a\ntype: t\ntime: T\npart: 1/2\n\n', 'part'],
     ['service-fs/entry/v1\nid: a\ntype: t\ntime: T\npart: 3/2\n\n', 'part'],
@@ -144,7 +144,7 @@ describe('an entry', () => {
     const [a, b, c, d] = parts
     if (a === undefined || b === undefined || c === undefined || d === undefined)
       throw new Error('expected four parts')
-    expect(() => joinParts([a, b, d, c], sha256)).toThrow('not its part 3/4')
+    expect(() => joinParts([a, b, d, c], sha256)).toThrow('expected part 3/4')
     expect(() => joinParts([a, b, c], sha256)).toThrow('expected 4 parts')
     expect(() => joinParts([b], sha256)).toThrow('first part')
     expect(() => joinParts([a, b, c, others[3] ?? d], sha256)).toThrow('expected sha256')

@@ -84,7 +84,7 @@ export function fieldsProblem(fields: readonly Field[]): string | undefined {
   for (const [name, value] of fields) {
     if (!FIELD_NAME.test(name))
       return `field name ${JSON.stringify(name)}: expected [a-z][a-z0-9-]*, at most 64 characters`
-    if (RESERVED.has(name)) return `field name ${name} is the format's own`
+    if (RESERVED.has(name)) return `field name ${name} is reserved`
     if (name <= last)
       return `field ${name}: expected names in ascending order, each once, found it after ${last}`
     if (CONTROL.test(value) || SURROGATE.test(value))
@@ -233,7 +233,7 @@ function parseField(line: string, last: string): Field {
   const value = line.slice(colon + 2)
   if (colon < 0 || !FIELD_NAME.test(name))
     throw badEntry(`expected a header line "name: value", found ${JSON.stringify(line.slice(0, 40))}`)
-  if (name === 'id' || name === 'type' || name === 'time') throw badEntry(`header line ${name} stands twice`)
+  if (name === 'id' || name === 'type' || name === 'time') throw badEntry(`duplicate header line ${name}`)
   if (name <= last)
     throw badEntry(
       `header line ${name}: expected names in ascending order, each once, found it after ${last}`,
@@ -252,7 +252,7 @@ function withParts(entry: Entry): Entry {
     if (at === undefined || of === undefined || at < 2 || at > of)
       throw badEntry(`part: expected K/N with 2 ≤ K ≤ N, found ${part}`)
     if (entry.header.fields.length !== 1)
-      throw badEntry('part: expected no other field beside id, type and time')
+      throw badEntry('part: expected no fields but id, type, time and part')
     return { ...entry, continuation: { part: at, of } }
   }
   if (parts === undefined && length === undefined && sha256 === undefined) return entry
@@ -299,7 +299,7 @@ export function joinParts(entries: readonly Entry[], sha256Hex: Sha256Hex): Uint
     ) {
       throw new FormatError(
         'bad-record',
-        `record ${JSON.stringify(first.header.id)}: entry ${i} after its first is not its part ${i + 1}/${parts}`,
+        `record ${JSON.stringify(first.header.id)}: entry ${i} after its first: expected part ${i + 1}/${parts}`,
       )
     }
   }

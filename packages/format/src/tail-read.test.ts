@@ -192,7 +192,7 @@ describe('a tail', () => {
       expect(tail).toMatchObject({ start: 256, files: 2, newest: { start }, note: expected?.note })
     }
     await expect(again(258, [2])).rejects.toThrow(
-      'tail/000000000258: byte 0: expected entry 260, which the file before it has, to be there and the same',
+      'tail/000000000258: byte 0: expected entry 260 as in the file before it',
     )
     await expect(again(262, [1])).rejects.toThrow('to continue at entry 261')
   })
@@ -242,7 +242,7 @@ describe('a tail', () => {
       next.set(next.subarray(0, 44), 45)
       const first = { start: 0, bytes: tornFile(bytes, ends[0] ?? 0, 20) }
       await expect(readTail(files(first, { start: 3, bytes: next }), { origin, verifiers })).rejects.toThrow(
-        'tail/000000000003: byte 0: expected the right edge of the tree before it',
+        'tail/000000000003: byte 0: expected the right edge of the tree of 3 entries',
       )
     })
 

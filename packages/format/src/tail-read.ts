@@ -134,7 +134,7 @@ class TailFileReader {
         throw this.#corrupt(0, `expected the file to continue at entry ${before.edge.size}`)
       const upTo = this.#upTo(before, start)
       if (upTo.edge.hashes().join() !== edge.hashes.join())
-        throw this.#corrupt(0, 'expected the right edge of the tree before it')
+        throw this.#corrupt(0, `expected the right edge of the tree of ${start} entries`)
       return { content: { ...upTo, newest, files: before.files + 1 }, offset: edge.end }
     }
     const none = { origin: this.#options.origin, size: start, root: '', extensions: [] }
@@ -180,7 +180,7 @@ class TailFileReader {
     const differs = before.leaves.findIndex((leaf, i) => leaf !== leaves[i])
     if (differs < 0) return
     const index = start + differs
-    throw this.#corrupt(0, `expected entry ${index}, which the file before it has, to be there and the same`)
+    throw this.#corrupt(0, `expected entry ${index} as in the file before it`)
   }
 
   /** Adopts the commit at `offset` into `content`, or says why it does not count. */
@@ -188,7 +188,7 @@ class TailFileReader {
     const commit = parseCommit(this.#file.bytes, offset, this.#codec)
     if (typeof commit === 'string') return commit
     if (commit.lines.length === 0 && !isFirst)
-      return 'expected at least one entry in a commit that is not the first of its file'
+      return 'expected at least one entry in a commit after the first of its file'
     let checkpoint: Checkpoint
     try {
       checkpoint = openCheckpoint(commit.note, this.#options.verifiers, this.#options.origin).checkpoint

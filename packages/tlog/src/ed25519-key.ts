@@ -14,8 +14,8 @@ const LOW_ORDER: ReadonlySet<bigint> = new Set([0n, 1n, P - 1n, Y8, P - Y8])
 export function ed25519KeyProblem(publicKey: Uint8Array): string | undefined {
   const y = yOf(publicKey)
   if (y >= P) return 'a non-canonical encoding'
-  if (LOW_ORDER.has(y)) return 'a point of low order, under which anybody can sign'
-  return isOnCurve(y) ? undefined : 'bytes that are no point'
+  if (LOW_ORDER.has(y)) return 'a low-order point'
+  return isOnCurve(y) ? undefined : 'bytes that encode no point'
 }
 
 /** Little-endian, without the highest bit: that is the sign of x. */

@@ -117,10 +117,10 @@ describe('signers and verifiers', () => {
   })
 
   it.each([
-    ['of low order', new Uint8Array(32), /found a point of low order/],
-    ['of order 1', new Uint8Array(32).with(0, 1), /found a point of low order/],
+    ['of low order', new Uint8Array(32), /found a low-order point/],
+    ['of order 1', new Uint8Array(32).with(0, 1), /found a low-order point/],
     ['that is not canonical', new Uint8Array(32).fill(255), /found a non-canonical encoding/],
-    ['that is no point', new Uint8Array(32).with(0, 2), /found bytes that are no point/],
+    ['that is no point', new Uint8Array(32).with(0, 2), /found bytes that encode no point/],
     ['of 31 bytes', new Uint8Array(31).with(0, 3), /expected a public key of 32 bytes, found 31/],
   ])('are not made of a key %s', (_, publicKey, message) => {
     for (const type of [0x01, 0x04]) {

@@ -85,7 +85,7 @@ const SIGNER_KEY = /^PRIVATE\+KEY\+([^+]+)\+([0-9a-f]{8})\+([^+].*)$/s
  */
 export function parseSignerKey(text: string): SignerKey {
   const match = SIGNER_KEY.exec(text)
-  if (match === null) throw signerKeyError('PRIVATE+KEY+<name>+<8 hex digits>+<base64>', 'something else')
+  if (match === null) throw signerKeyError('PRIVATE+KEY+<name>+<8 hex digits>+<base64>', 'an invalid key')
   const bytes = decodeKey(match[3]!, 'signer-key')
   const key = { name: match[1]!, keyId: Number(`0x${match[2]!}`), type: bytes[0]!, seed: bytes.subarray(1) }
   checkSignerKey(key)
@@ -108,7 +108,7 @@ export function signerVkey(key: Omit<SignerKey, 'keyId'>, crypto: KeyCrypto = {}
 }
 
 function checkSignerKey({ name, type, seed }: Omit<SignerKey, 'keyId'>): void {
-  if (!isKeyName(name)) throw signerKeyError('a key name without spaces or plus', 'another')
+  if (!isKeyName(name)) throw signerKeyError('a key name without spaces or plus', 'an invalid name')
   schemeOf(type, 'signer-key')
   if (seed.length !== SEED_SIZE) throw signerKeyError(`a seed of ${SEED_SIZE} bytes`, `${seed.length}`)
 }

@@ -209,7 +209,7 @@ export function parseVkey(text: string, hasher: Hasher = nobleHasher, codec: Cod
 /** The bytes of a key's base64, at least two (type and key). Throws TlogError with `code`, without the key in it. */
 export function decodeKey(base64: string, code: string): Uint8Array {
   if (!isCanonicalBase64(base64))
-    throw new TlogError(code, 'expected a key in canonical base64, found another text')
+    throw new TlogError(code, 'expected a key in canonical base64, found invalid text')
   const bytes = decodeBase64(base64)
   if (bytes.length < 2)
     throw new TlogError(code, `expected a signature type and a key, found ${bytes.length} bytes`)

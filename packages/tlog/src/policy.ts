@@ -153,7 +153,7 @@ class PolicyReader {
     for (const member of members) {
       if (member === 'none') refuse('a witness or a group as member', member)
       this.#checkDefined(member)
-      if (this.#members.has(member)) refuse('a name that is no member yet', member)
+      if (this.#members.has(member)) refuse('a name that is not yet a member', member)
       this.#members.add(member)
     }
     const threshold = count === 'all' ? members.length : count === 'any' ? 1 : parseDecimal(count)
@@ -167,7 +167,7 @@ class PolicyReader {
   #setQuorum(items: string[]): void {
     const [name] = items
     if (name === undefined || items.length > 1) refuse('quorum <name>', items.join(' '))
-    if (this.#quorum !== undefined) refuse('one quorum line', `another, ${name}`)
+    if (this.#quorum !== undefined) refuse('one quorum line', `a second one, ${name}`)
     this.#checkDefined(name)
     this.#quorum = name
   }
@@ -178,7 +178,7 @@ class PolicyReader {
   }
 
   #checkDefined(name: string): void {
-    if (!this.#names.has(name)) refuse('a name defined on a line before', name)
+    if (!this.#names.has(name)) refuse('a name defined on an earlier line', name)
   }
 
   /** Two vkeys with the same public key are duplicates, whatever their names, key ids and types. */
@@ -189,7 +189,7 @@ class PolicyReader {
       refuse(`a key of type ${expected}`, `0x${hexEncode(new Uint8Array([vkey.type]))}`)
     }
     const key = hexEncode(vkey.publicKey)
-    if (seen.has(key)) refuse('a public key that is not listed yet', text)
+    if (seen.has(key)) refuse('a public key that is not yet listed', text)
     seen.add(key)
     return vkey
   }

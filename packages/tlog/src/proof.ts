@@ -221,7 +221,7 @@ export interface Consistency {
 export function verifyConsistency(consistency: Consistency, hasher: Hasher = nobleHasher): void {
   const { from, to, fromRoot, toRoot, proof } = consistency
   if (!isSize(from) || !isSize(to) || from > to) {
-    throw new TlogError('consistency', `expected sizes in order, found ${from} before ${to}`)
+    throw new TlogError('consistency', `expected sizes in ascending order, found ${from} before ${to}`)
   }
   checkHashes('consistency', [fromRoot, toRoot, ...proof])
   if (from === 0 || from === to) {

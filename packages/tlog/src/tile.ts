@@ -133,7 +133,7 @@ export interface NewTiles {
 export function newTiles(from: number, to: number): NewTiles {
   checkSize(from, 'a tree size')
   checkSize(to, 'a tree size')
-  if (from > to) throw new TlogError('range', `expected sizes in order, found ${from} before ${to}`)
+  if (from > to) throw new TlogError('range', `expected sizes in ascending order, found ${from} before ${to}`)
   const full: Tile[] = []
   const partial: Tile[] = []
   for (const level of levels(to)) {

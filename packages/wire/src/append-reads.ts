@@ -1,7 +1,7 @@
 /**
- * What an append tells of records that were there before: that an identifier is taken (409), or that a record is there with this
- * content (`duplicate`). Both are reads: they are recorded as such before they are answered, and whoever may not read gets
- * so many of them a minute, and no more.
+ * An append can reveal an existing record: a conflict (409) reveals its identifier, and a duplicate reveals its content. Both
+ * count as reads. The server records them in the audit sub-ledger before it responds, and limits how many a minute a subject
+ * without a read role can cause.
  */
 import type { Appended } from '@service-fs/ledger/record'
 
@@ -13,12 +13,12 @@ type Asker = Pick<WireRequest, 'subject' | 'roles'>
 
 const ANONYMOUS = 'anonymous'
 
-/** How many appended records it is remembered whose they are. */
+/** Appended records whose subject is remembered. */
 const MOST_OWN = 16_384
 const MOST_SUBJECTS = 4096
 const MINUTE_MS = 60_000
 
-/** What is left of a subject's minute: it fills up with time, and may be below zero. */
+/** What a subject may still cause: it refills with time, and may be negative. */
 interface Budget {
   conflicts: number
   duplicates: number
@@ -26,23 +26,23 @@ interface Budget {
   at: number
 }
 
-/** A subject's appends that are being looked up, of which each may tell of one conflict, or of all its records. */
+/** The pending appends of a subject. Each may reveal one conflict, or all its records as duplicates. */
 class Flight {
   appends = 0
   records = 0
-  /** Those that go on when there is room, in the order in which they came. */
+  /** Appends that wait for room, in order of arrival. */
   readonly waiting: { records: number; go: () => void; fail: (error: Problem) => void }[] = []
 }
 
-/** What subjects were told so far, in this process. */
+/** Counts what appends have revealed to each subject since this process started. */
 export class AppendReads {
   readonly #limits: Pick<Limits, 'conflictsPerMinute' | 'duplicatesPerMinute'>
   readonly #now: () => number
-  /** By subject, the one that was told something last at the end. */
+  /** By subject; the subject counted last is at the end. */
   readonly #budgets = new Map<string, Budget>()
-  /** By subject, while it has appends under way. */
+  /** By subject, while it has pending appends. */
   readonly #flights = new Map<string, Flight>()
-  /** Who appended the record whose first entry has this index. */
+  /** Subjects by the index of the first entry of a record that they appended. */
   readonly #own = new Map<number, string>()
 
   constructor(limits: Pick<Limits, 'conflictsPerMinute' | 'duplicatesPerMinute'>, now: () => number) {
@@ -51,9 +51,10 @@ export class AppendReads {
   }
 
   /**
-   * Refuses a subject that has been told too much, before its records are looked up: an answer that depends on them would tell
-   * it more. Resolves when what it may still be told is enough for this append beside those that are under way, however many it sends at
-   * once; the caller calls the result when the append is counted. @throws Problem `rate-limited`
+   * Admits an append of a subject before its records are looked up, because even the lookup could reveal some of them.
+   * Waits until the budget of the subject covers this append besides the pending ones. The caller calls the returned function
+   * when the append is counted.
+   * @throws Problem `rate-limited` when the budget is spent
    */
   async enter(asker: Asker, records: number): Promise<() => void> {
     if (!mayNotRead(asker)) return () => undefined
@@ -68,7 +69,7 @@ export class AppendReads {
     return () => this.#leave(subject, flight, records)
   }
 
-  /** An append is counted: those that wait go on, or are refused. */
+  /** Releases an append that is counted, then admits or rejects the waiting ones. */
   #leave(subject: string, flight: Flight, records: number): void {
     flight.appends -= 1
     flight.records -= records
@@ -84,14 +85,17 @@ export class AppendReads {
     if (flight.appends === 0) this.#flights.delete(subject)
   }
 
-  /** Whether all that is under way, and so many records more, may turn out to be there. One append is always taken: a batch may be large. */
+  /**
+   * Reports whether the budget covers all pending appends and `records` more, if all of them exist. It always admits a single
+   * append, because a batch may be larger than the budget.
+   */
   #hasRoom(subject: string, flight: Flight, records: number): boolean {
     if (flight.appends === 0) return true
     const { conflicts, duplicates } = this.#budgets.get(subject) ?? this.#full()
     return flight.appends + 1 <= conflicts && flight.records + records <= duplicates
   }
 
-  /** Why the subject is told nothing now. */
+  /** Returns the problem for a subject whose budget is spent. */
   #limited(subject: string): Problem | undefined {
     const budget = this.#budgets.get(subject)
     if (budget === undefined) return undefined
@@ -102,19 +106,19 @@ export class AppendReads {
     if (minutes <= 0) return undefined
     return new Problem(
       'rate-limited',
-      `more identifiers and records that were there already than a subject without the role read may ask for: ${conflictsPerMinute} conflicts and ${duplicatesPerMinute} duplicates a minute`,
+      `without the role read: expected at most ${conflictsPerMinute} conflicts and ${duplicatesPerMinute} duplicates a minute, found more`,
       { retry_after: Math.max(1, Math.ceil(minutes * 60)) },
     )
   }
 
-  /** Counts a conflict. Whether the subject is one that may not read. */
+  /** Counts a conflict. Reports whether the subject is limited: it has no read role. */
   conflict(asker: Asker): boolean {
     return this.#count(asker, 1, 0)
   }
 
   /**
-   * Counts the duplicates that a subject is told of, and remembers whose the new records are. Which of the entries tell of a
-   * record that somebody else appended, or that it is not known who did.
+   * Counts the duplicates that an append reveals, and remembers the subject of its new records. Returns the positions of the
+   * entries that reveal a record of another or an unknown subject.
    */
   taken(asker: Asker, entries: readonly Appended[]): number[] {
     const subject = asker.subject ?? ANONYMOUS
@@ -122,7 +126,7 @@ export class AppendReads {
     for (const { index, duplicate } of entries) if (!duplicate) fresh.add(index)
     const told: number[] = []
     for (const [at, { index, duplicate }] of entries.entries()) {
-      // A twin within the batch is as new as the first of the two.
+      // A duplicate of a record in the same batch reveals nothing.
       if (!duplicate || fresh.has(index)) continue
       if (subject === ANONYMOUS || this.#own.get(index) !== subject) told.push(at)
     }
@@ -162,7 +166,7 @@ export class AppendReads {
 
   #fill(budget: Budget): void {
     const now = this.#now()
-    // A clock that was set back fills nothing.
+    // A clock that was set back refills nothing.
     const minutes = Math.max(0, now - budget.at) / MINUTE_MS
     const { conflictsPerMinute, duplicatesPerMinute } = this.#limits
     budget.conflicts = Math.min(conflictsPerMinute, budget.conflicts + minutes * conflictsPerMinute)
@@ -176,7 +180,7 @@ function begin(flight: Flight, records: number): void {
   flight.records += records
 }
 
-/** Whether the subject may append and not read: others could read the same by the routes for it. */
+/** Reports whether the subject cannot read. Subjects that can read get the same facts from other routes. */
 function mayNotRead({ roles }: Asker): boolean {
   return roles !== undefined && !roles.includes('read') && !roles.includes('examine')
 }

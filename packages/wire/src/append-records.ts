@@ -1,16 +1,15 @@
-/** Appends records, and makes the answer: what it tells of records that were there before is recorded as a read. */
+/** Appends records and makes the answer. If the answer reveals existing records, it is recorded as a read. */
 import type { Appended, NewRecord } from '@service-fs/ledger/record'
 
 import type { Answer, Call } from './call.ts'
 import { Problem, problemOf, problemResponse } from './problem.ts'
 
-/** What the ledger answers an append. */
 interface Result {
   readonly entries: readonly Appended[]
   readonly checkpoint: string
 }
 
-/** Appends the records and makes the answer, or that of a conflict. */
+/** Appends the records. Returns the answer that `render` makes, or the answer to a conflict. */
 export async function appendRecords(
   call: Call,
   records: readonly NewRecord[],
@@ -38,7 +37,7 @@ function conflictAnswer(call: Call, records: readonly NewRecord[], error: unknow
   const { request, appendReads } = call
   const problem = problemOf(error)
   const { cursor } = problem.members
-  // Without a cursor, both are in the batch: that says nothing of the ledger.
+  // Without a cursor, both records are in the batch, which reveals nothing of the ledger.
   if (problem.code !== 'conflict' || typeof cursor !== 'number') throw error
   const isLimited = appendReads.conflict(request)
   const said = isLimited && records.length > 1 ? new Problem('conflict', UNNAMED) : problem
@@ -49,9 +48,8 @@ function conflictAnswer(call: Call, records: readonly NewRecord[], error: unknow
   }
 }
 
-/** Were it said which, many identifiers could be tried at once, beside one that is known to be taken. */
-const UNNAMED =
-  'a record of this batch has the identifier of another record: a subject that may not read hears which one when it sends them one by one'
+/** If the answer named the record, a batch with one known conflict could probe many identifiers at once. */
+const UNNAMED = 'an identifier in this batch is in use; append one record at a time to learn which'
 
 function shownDuplicates(
   records: readonly NewRecord[],
@@ -67,10 +65,10 @@ function shownDuplicates(
   return { what, entries: places.length, outcome: 'duplicate' }
 }
 
-/** An audit entry is not split: beyond these, the last range goes on to the last cursor. */
+/** An audit entry is one entry. Beyond this many ranges, the last range extends to the last cursor. */
 const MOST_RANGES = 1000
 
-/** Cursors in order, as `1-3,7`. */
+/** Returns the cursors in ascending order, as ranges: `1-3,7`. */
 export function rangesOf(cursors: readonly number[]): string {
   const ranges: [number, number][] = []
   for (const cursor of [...cursors].sort((a, b) => a - b)) {

@@ -1,4 +1,4 @@
-/** POST /v1/append: a record as JSON, raw bytes, or a batch as NDJSON; answered when durable. */
+/** POST /v1/append: a record as JSON or as raw bytes, or a batch as NDJSON. The server responds when the commit is durable. */
 import { idProblem, typeProblem } from '@service-fs/format/entry'
 import type { Appended, NewRecord } from '@service-fs/ledger/record'
 import type { Codec } from '@service-fs/tlog/codec'
@@ -14,7 +14,7 @@ import { Problem } from './problem.ts'
 import { accepts, mediaType, NDJSON, TLOG_PROOF, type WireRequest } from './request.ts'
 
 const ID_HEADER = 'x-payload-id'
-/** Bytes of a JSON append around its payload: identifier and type with escapes, punctuation. */
+/** Bytes of a JSON append besides its payload: identifier and type with escapes, names, punctuation. */
 const JSON_SLACK = 4096
 
 const appendSchema = v.strictObject({
@@ -24,7 +24,7 @@ const appendSchema = v.strictObject({
   type: v.optional(v.string()),
 })
 
-/** How many bytes of body a request to /v1/append may have, by its headers: beyond it is 413, before all of it is read. */
+/** Returns the largest body, in bytes, of a request to /v1/append with these headers. A larger body is 413. */
 export function appendBodyLimit(request: Pick<WireRequest, 'header'>, limits: Limits): number {
   if (request.header(ID_HEADER) !== undefined) return limits.maxPayload
   if (request.header('content-type')?.toLowerCase().startsWith(NDJSON) === true) return limits.maxBatchBytes
@@ -32,7 +32,7 @@ export function appendBodyLimit(request: Pick<WireRequest, 'header'>, limits: Li
   return Math.ceil(limits.maxPayload / 3) * 4 + JSON_SLACK
 }
 
-/** Refuses what no body could mend. @throws Problem 400, 415 */
+/** Checks the headers that no body can correct. @throws Problem 400, 415 */
 export function appendHead(request: Pick<WireRequest, 'header'>, codec: Codec): void {
   const rawId = request.header(ID_HEADER)
   if (rawId === undefined) jsonType(request)
@@ -53,14 +53,14 @@ function jsonType(request: Pick<WireRequest, 'header'>): string {
   const type = mediaType(request)
   checkCharset(request.header('content-type') ?? '')
   if (type === NDJSON || type === 'application/json') return type
-  const expected = 'application/json, application/x-ndjson, or any type together with X-Payload-ID'
+  const expected = 'application/json, application/x-ndjson, or X-Payload-ID with any type'
   throw badField('Content-Type', expected, type ?? 'nothing')
 }
 
 async function appendOne(call: Call, record: NewRecord): Promise<Answer> {
   return appendRecords(call, [record], async ({ entries, checkpoint }) => {
     const [entry] = entries
-    if (entry === undefined) throw new Error('the ledger answered an append without an entry')
+    if (entry === undefined) throw new Error('append returned no entry')
     if (accepts(call.request, TLOG_PROOF)) {
       return answer(`${TLOG_PROOF}; charset=utf-8`, await call.ledger.tlogProof(entry.index))
     }
@@ -74,7 +74,7 @@ async function appendMany(call: Call): Promise<Answer> {
     let list = ''
     for (const [i, record] of records.entries()) {
       const entry = entries[i]
-      if (entry === undefined) throw new Error('the ledger answered an append with too few entries')
+      if (entry === undefined) throw new Error('append returned too few entries')
       list += `${i === 0 ? '' : ','}{${entryMembers(record, entry)}}`
     }
     return jsonAnswer(`{"entries":[${list}],"checkpoint":${JSON.stringify(checkpoint)}}`)
@@ -104,7 +104,7 @@ function rawNames(
   return { id, type: checkedType(type, 'Content-Type', undefined) }
 }
 
-/** A header's bytes (one a character) as the UTF-8 text that they are. */
+/** Decodes a header value, which has one byte in each character, as UTF-8. */
 function headerText(value: string, codec: Codec): string {
   // oxlint-disable-next-line no-control-regex
   if (/^[\x00-\x7f]*$/.test(value)) return value
@@ -130,7 +130,10 @@ function batchRecords(call: Call): NewRecord[] {
   return lines.map((line, i) => jsonRecord(line, reading, i + 1))
 }
 
-/** The lines of a batch, and how many values they may have together. The whole text is not kept beside them: memory is short in an engine. */
+/**
+ * Returns the lines of a batch and the values that they may have together. The text is local to this function, so that an
+ * engine with little memory can free it before the lines are parsed.
+ */
 function batchLines(
   body: Uint8Array,
   codec: Codec,
@@ -143,23 +146,22 @@ function batchLines(
 }
 
 function decodeBody(body: Uint8Array, codec: Codec): string {
-  // No JSON has one, and not every machine's codec decodes it.
+  // NUL is invalid in JSON, and the QuickJS host codec cannot decode it.
   if (body.includes(0)) throw badField('body', 'text without NUL bytes', 'a NUL byte')
   try {
     return codec.utf8Decode(body)
   } catch {
-    throw badField('body', 'UTF-8', 'other bytes')
+    throw badField('body', 'UTF-8', 'invalid bytes')
   }
 }
 
-/** What the texts of a body are read with. */
 interface Reading {
   readonly limits: Limits
   readonly codec: Codec
   readonly allowance: Allowance | undefined
 }
 
-/** One JSON text `{payload_id, payload | payload_base64, type?}` as a record. `line` counts from 1 in a batch. */
+/** Parses one JSON text `{payload_id, payload | payload_base64, type?}` as a record. In a batch, `line` counts from 1. */
 function jsonRecord(text: string, { limits, codec, allowance }: Reading, line?: number): NewRecord {
   const value = read(() => parseJson(text, allowance), 'body', limits, line)
   if (Array.isArray(value)) throw badField('body', 'a JSON object', 'an array', line)
@@ -169,7 +171,7 @@ function jsonRecord(text: string, { limits, codec, allowance }: Reading, line?: 
   const isJson = 'payload' in parsed.output
   const id = checkedId(payload_id, 'payload_id', line, codec)
   if (isJson === (payload_base64 !== undefined)) {
-    throw badField('payload', 'one of payload and payload_base64', isJson ? 'both' : 'none', line)
+    throw badField('payload', 'either payload or payload_base64', isJson ? 'both' : 'none', line)
   }
   const bytes =
     payload_base64 === undefined
@@ -196,7 +198,7 @@ function read<T>(parse: () => T, field: string, limits: Limits, line: number | u
     const where = line === undefined ? field : `line ${line}: ${field}`
     const members = { field, ...(line === undefined ? {} : { line }) }
     if (error.code === 'malformed') throw new Problem('bad-request', `${where}: ${error.message}`, members)
-    const detail = `${where}: expected at most ${limits.maxValues} JSON values and names of members in a body, found more`
+    const detail = `${where}: expected at most ${limits.maxValues} JSON values and member names in a body, found more`
     throw new Problem('too-large', detail, { ...members, expected: limits.maxValues, supplied: 'more' })
   }
 }
@@ -205,14 +207,9 @@ function schemaProblem(issue: v.InferIssue<typeof appendSchema>, line: number | 
   const path = v.getDotPath(issue)
   if (path === null) return badField('body', 'a JSON object', issue.received, line)
   if (issue.expected === 'never') {
-    return badField(
-      path,
-      'no other field than payload_id, payload, payload_base64, type',
-      'an unknown field',
-      line,
-    )
+    return badField(path, 'one of payload_id, payload, payload_base64, type', 'an unknown field', line)
   }
-  return badField(path, issue.expected ?? 'another value', issue.received, line)
+  return badField(path, issue.expected ?? 'a valid value', issue.received, line)
 }
 
 function checkedId(id: string, field: string, line: number | undefined, codec: Codec): string {
@@ -226,7 +223,7 @@ const MEDIA_TYPE = new RegExp(
   `^${TOKEN}/${TOKEN}(?:[ \\t]*;[ \\t]*${TOKEN}=(?:${TOKEN}|"[ !#-\\[\\]-~]*"))*$`,
 )
 
-/** A media type with parameters, RFC 9110 §8.3.1, of at most 255 bytes. */
+/** Returns `type` if it is a media type, parameters included (RFC 9110 §8.3.1), of at most 255 bytes. @throws Problem 400 */
 function checkedType(type: string, field: string, line: number | undefined): string {
   if (type === 'application/json') return type
   if (type.length <= 255 && MEDIA_TYPE.test(type) && typeProblem(type) === undefined) return type

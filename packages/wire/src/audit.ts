@@ -1,22 +1,21 @@
-/** Recording reads: the audit entry is durable before what was read is shown. */
+/** Records reads in the audit sub-ledger. The audit entry is durable before the server sends the response. */
 import { canonicalJson } from './canonicaljson.ts'
 import type { Shown, WireOptions } from './call.ts'
 import type { WireRequest } from './request.ts'
 
 export const READ_TYPE = 'application/vnd.service-fs.read+json'
 
-/** Who reads. */
 export interface Reader {
   readonly request: WireRequest
   readonly requestId: string
 }
 
 /**
- * Records a read by the pattern `route`, whose answer has `bytes`, in the audit ledger and returns the index of its entry; undefined when the ledger is public.
- * Fails when it cannot be recorded: then nothing may be shown.
+ * Records a read through the route of pattern `route`, with a response body of `bytes` bytes. Returns the index of the audit
+ * entry, or undefined when the ledger is public. If it rejects, the server must not send what was read.
  *
- * The entry's id ends in an identifier made for this read alone, so that two reads under one X-Foundry-Request-ID are two entries, and
- * no identifier has to be looked up: reads go on while the record index of the audit ledger is made.
+ * The identifier of the entry ends in a fresh part. So two reads with the same X-Foundry-Request-ID are two entries, and the
+ * append needs no lookup: reads work while the record index of the audit sub-ledger is being built.
  */
 export async function recordRead(
   { request, requestId }: Reader,

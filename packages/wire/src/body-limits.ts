@@ -1,7 +1,7 @@
-/** What a server of the wire protocol says of request bodies: a budget for all of them, and why one is not read. */
+/** Limits of request bodies: a memory budget for all requests, and the problems for a body over its limit or the budget. */
 import { Problem } from './problem.ts'
 
-/** Bytes of something that requests or connections may hold together. */
+/** A number of bytes that requests or connections share. */
 export class Budget {
   #left: number
 
@@ -9,28 +9,26 @@ export class Budget {
     this.#left = bytes
   }
 
-  /** Whether there was room. */
+  /** Takes `bytes` from the budget. Returns false, and takes none, when too few are left. */
   take(bytes: number): boolean {
     if (bytes > this.#left) return false
     this.#left -= bytes
     return true
   }
 
+  /** Gives back `bytes` that were taken. */
   release(bytes: number): void {
     this.#left += bytes
   }
 }
 
-/** 413: `supplied` is the length that was announced, or `more`. */
+/** Returns the problem 413 for a body over `limit` bytes. `supplied` is its Content-Length, or `more`. */
 export function tooLarge(limit: number, supplied: string): Problem {
   const detail = `body: expected at most ${limit} bytes, found ${supplied}`
   return new Problem('too-large', detail, { field: 'body', expected: limit, supplied })
 }
 
-/** 503: the budget is spent. */
+/** Returns the problem 503 for a spent budget. */
 export function busy(): Problem {
-  return new Problem(
-    'busy',
-    'too many large requests at once: try again later; nothing of this one was recorded',
-  )
+  return new Problem('busy', 'too many large requests; nothing was recorded; retry later')
 }

@@ -1,7 +1,6 @@
 /**
- * Header fields that change what the bytes of a body mean: its content coding (RFC 9110 §8.4), the charset of a text (§8.3.2), and
- * whether it is a part of something (§14.4). A record is kept for good, so a body that is not understood is refused, never stored as
- * something else.
+ * Header fields that change the meaning of a body: its content coding (RFC 9110 §8.4), the charset of a text (§8.3.2), and the
+ * range of a partial body (§14.4). A ledger keeps a record forever, so the server rejects a body that it cannot decode.
  */
 import { cut } from './fields.ts'
 import { Problem } from './problem.ts'
@@ -10,13 +9,13 @@ import type { Coding, WireRequest } from './request.ts'
 type Head = Pick<WireRequest, 'header'>
 
 /**
- * The coding of a request's body; undefined: none. `known` are those that the server undoes.
- * @throws Problem 415 `unsupported-media-type` for any other coding, and for several
+ * Returns the content coding of a request's body; undefined when it has none. The server can decode the codings in `known`.
+ * @throws Problem 415 `unsupported-media-type` for another coding, or for several
  */
 export function contentCoding(request: Head, known: readonly Coding[]): Coding | undefined {
   const value = request.header('content-encoding')
   if (value === undefined) return undefined
-  // RFC 9110 §5.6.1: empty elements of a list count for nothing. §8.4.1.3: x-gzip is gzip.
+  // RFC 9110 §5.6.1: ignore empty list elements. §8.4.1.3: x-gzip is gzip.
   const codings = value
     .toLowerCase()
     .split(',')
@@ -31,30 +30,30 @@ export function contentCoding(request: Head, known: readonly Coding[]): Coding |
   throw unsupported('Content-Encoding', expected, value, encoding)
 }
 
-/** Encodings of MIME (RFC 2045 §6.1) that leave bytes as they are. HTTP has no such field, and some clients send it. */
+/** MIME encodings (RFC 2045 §6.1) that do not change the bytes. HTTP has no such field, but some clients send it. */
 const PLAIN_ENCODINGS: ReadonlySet<string> = new Set(['7bit', '8bit', 'binary'])
 
 /**
- * Checks that the body is all of what is to be recorded, and in no encoding of MIME.
- * @throws Problem 400 `bad-request` for a part of something (RFC 9110 §14.4); 415 `unsupported-media-type` for an encoding of MIME
+ * Checks that the body is complete and has no MIME encoding.
+ * @throws Problem 400 `bad-request` for a partial body (RFC 9110 §14.4); 415 `unsupported-media-type` for a MIME encoding
  */
 export function checkWhole(request: Head): void {
   const range = request.header('content-range')
   if (range !== undefined) {
-    const expected = 'none, since a body is recorded whole'
+    const expected = 'no Content-Range'
     const detail = `Content-Range: expected ${expected}, found ${cut(range)}`
     throw new Problem('bad-request', detail, { field: 'Content-Range', expected, supplied: cut(range) })
   }
   const encoding = request.header('content-transfer-encoding')
   if (encoding !== undefined && !PLAIN_ENCODINGS.has(encoding.trim().toLowerCase()))
-    throw unsupported('Content-Transfer-Encoding', 'no encoding of MIME', encoding)
+    throw unsupported('Content-Transfer-Encoding', 'no MIME encoding', encoding)
 }
 
 const PARAMETER = /;[ \t]*([\w!#$%&'*+.^`|~-]+)=(?:([\w!#$%&'*+.^`|~-]+)|"([^"]*)")[ \t]*/gy
 
 /**
- * Checks the charset of a JSON body, which is UTF-8 (RFC 8259 §8.1).
- * @throws Problem 415 `unsupported-media-type` for another charset; 400 `bad-request` for parameters that cannot be read
+ * Checks that the charset of a JSON body, if named, is UTF-8 (RFC 8259 §8.1).
+ * @throws Problem 415 `unsupported-media-type` for another charset; 400 `bad-request` for malformed parameters
  */
 export function checkCharset(contentType: string): void {
   const start = contentType.indexOf(';')

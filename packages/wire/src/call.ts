@@ -1,4 +1,4 @@
-/** What a route's handler is given and gives back. */
+/** The options of a wire, and the arguments and results of a route's handler. */
 import type { Ledger } from '@service-fs/ledger/ledger'
 import type { Codec } from '@service-fs/tlog/codec'
 
@@ -7,7 +7,7 @@ import type { Followers } from './followers.ts'
 import type { Limits } from './limits.ts'
 import type { Coding, Query, WireRequest, WireResponse } from './request.ts'
 
-/** What the wire uses of a ledger. */
+/** The part of a ledger that the wire uses. */
 export type WireLedger = Pick<
   Ledger,
   | 'origin'
@@ -33,84 +33,85 @@ export interface WireOptions {
   /** The tenant: `[a-z0-9][a-z0-9-]{0,62}`. */
   moduleId: string
   ledger: WireLedger
-  /** Where reads are recorded. Undefined: a public ledger, whose reads are not. */
+  /** The audit sub-ledger, which records reads. Without it the ledger is public: reads are not recorded. */
   audit?: WireLedger | undefined
   codec: Codec
-  /** Milliseconds since 1970, for the `when` of an audit entry. */
+  /** Returns the time in milliseconds since 1970, for the `when` of an audit entry. */
   now(): number
-  /** Calls `run` once after `ms` milliseconds; the returned function calls it off. Must not keep the process alive. */
+  /** Calls `run` once after `ms` milliseconds. The returned function cancels it. The timer must not keep the process alive. */
   after(ms: number, run: () => void): () => void
-  /** A fresh identifier, unique among all that were ever made: it becomes part of an audit entry's id. Visible ASCII, at most 64. */
+  /** Returns a globally unique identifier of at most 64 visible ASCII characters. It becomes part of an audit entry's id. */
   requestId(): string
-  /** Prometheus text; absent: /metrics is 404. */
+  /** Returns the text for Prometheus. If absent, /metrics is 404. */
   metrics?(): Promise<{ contentType: string; text: string }>
+  /** Reports whether the server is ready, for /readyz. */
   ready(): Promise<Readiness>
-  /** Answers POST /mcp; absent: /mcp is 404. */
+  /** Answers POST /mcp. If absent, /mcp is 404. */
   mcp?(call: Call): Promise<Answer>
   limits?: Partial<Limits>
-  /** Content codings of request bodies that the adapter undoes; default: none. */
+  /** Content codings of request bodies that the server decodes before it calls the wire. Default: none. */
   codings?: readonly Coding[]
-  /** Of the software, shown in /v1/contract. */
+  /** The software version that /v1/contract shows. */
   version: string
-  /** Told of every error that became a 5xx answer, for the log; not of `busy`, `not-ready` and `read-only`. */
+  /** Logs an error that became a 5xx response. Not called for `busy`, `not-ready` and `read-only`. */
   report?(error: unknown, requestId: string): void
 }
 
-/** What /readyz says. */
+/** The result of /readyz. */
 export interface Readiness {
   ready: boolean
-  /** Why not. */
+  /** Why the server is not ready. */
   reason?: string
-  /** What keeps this ledger from being changed on this machine, as JSON: only what is in force. */
+  /** The protections of the ledger's files that are in force, as JSON. */
   protections?: Readonly<Record<string, unknown>>
 }
 
-/** One request on its way through a handler. */
+/** One request, as a handler gets it. */
 export interface Call {
   readonly request: WireRequest
-  /** The client's X-Foundry-Request-ID, or the one that was made for the request. */
+  /** The client's X-Foundry-Request-ID, or one made for the request. */
   readonly requestId: string
   readonly options: WireOptions
   readonly limits: Limits
-  /** The ledger that the route is about: the tenant's, or its audit sub-ledger under /audit. */
+  /** The tenant's ledger, or its audit sub-ledger for a route below /audit. */
   readonly ledger: WireLedger
   readonly isAudit: boolean
   readonly followers: Followers
   readonly appendReads: AppendReads
-  /** The pattern's parameters, percent-decoded. */
+  /** The parameters of the route's path, percent-decoded. */
   readonly params: Readonly<Record<string, string>>
   readonly query: Query
 }
 
-/** What a read showed: goes into the audit entry. */
+/** What a response shows, for the audit entry. */
 export interface Shown {
-  /** Range, cursor, index or tile. */
+  /** The range, cursor, index or tile. */
   readonly what: Readonly<Record<string, string | number>>
-  /** How many records or entries the body holds, or tells of. */
+  /** Number of records or entries that the body contains or reveals. */
   readonly entries: number
-  /** `duplicate`, `conflict`: what an append told of records that were there. Default: `shown`. */
+  /** `duplicate` or `conflict` for an append that revealed existing records. Default: `shown`. */
   readonly outcome?: 'duplicate' | 'conflict'
 }
 
-/** A response. What says what it shows is recorded before it is given: its body is whole. */
+/** A response with a complete body. If `shown` is set, the wire records the read before it returns the response. */
 export interface Answer extends WireResponse {
   body: string | Uint8Array
   shown?: Shown
 }
 
-/** An answer that goes on until its reader or the server ends it. What it shows, it records itself. */
+/** A response whose body is a stream. It lasts until the client or the server ends it, and records what it shows. */
 export interface Streamed extends WireResponse {
   body: AsyncIterable<Uint8Array>
 }
 
 export type Handler = (call: Call) => Promise<Answer | Streamed>
 
-/** A JSON answer that no cache keeps. */
+/** Returns a JSON answer with `Cache-Control: no-store`. */
 export function jsonAnswer(body: string, shown?: Shown): Answer {
   return answer('application/json', body, shown)
 }
 
-/** An answer that no cache keeps. */
+/** Returns an answer of status 200 with `Cache-Control: no-store`. */
 export function answer(contentType: string, body: string | Uint8Array, shown?: Shown): Answer {
   const headers = { 'content-type': contentType, 'cache-control': 'no-store' }
   return { status: 200, headers, body, compressible: true, ...(shown === undefined ? {} : { shown }) }

@@ -1,21 +1,18 @@
 /**
- * JSON that keeps its meaning: strict reading, and RFC 8785 (JCS) writing.
+ * Strict JSON parsing, and RFC 8785 (JCS) canonical JSON.
  *
- * A record is stored as the canonical text of the value that was read, so reading must not lose anything: duplicate names, numbers
- * whose text would have another value and lone surrogates are refused, not repaired.
+ * The ledger stores the canonical text of the parsed value, so parsing must lose nothing: it rejects duplicate names, lone
+ * surrogates, and numbers whose canonical text has another value.
  */
 import { keepsValue, needsCare, numberText } from './numbers.ts'
 
-/** Nesting deeper than this is refused. */
+/** The deepest nesting that is accepted. */
 export const MAX_DEPTH = 128
 
-/** How many values and names of members the JSON of a body may have. In QuickJS one takes up to 100 bytes and 4 µs. */
+/** The most values and member names that a JSON body may have. In QuickJS each takes up to 100 bytes and 4 µs. */
 export const MAX_VALUES: number = 2 ** 19
 
-/**
- * What is wrong with a JSON text or value; `at` is the character's position in the text, when there is one. `malformed`, or `too-many`
- * values.
- */
+/** An invalid JSON text or value. `at` is the position of a character in the text, from 0, when there is one. */
 export class JsonError extends Error {
   readonly code: 'malformed' | 'too-many'
   readonly at: number | undefined
@@ -27,7 +24,7 @@ export class JsonError extends Error {
   }
 }
 
-/** How many values and names are left to the texts that share it; each takes its own. */
+/** The values and names that the texts of one body may still have. Parsing a text decrements it. */
 export interface Allowance {
   values: number
 }
@@ -35,11 +32,11 @@ export interface Allowance {
 const MARKS = [',', ':', '[', '{', '\n'] as const
 
 /**
- * What the texts in a body, a line each, may have together; undefined where they can't have more than `max`, for want of commas,
- * colons and brackets.
+ * Returns the allowance of a body, which has one or more lines of JSON. Returns undefined if the body cannot have more than
+ * `max` values and names, because it has too few commas, colons and brackets: then nothing needs counting.
  */
 export function allowanceFor(body: string, max: number): Allowance | undefined {
-  // The shortest value and what parts it from the next are two characters.
+  // The shortest value and its separator are two characters.
   if (body.length < 2 * max) return undefined
   let left = max
   for (const mark of MARKS) {
@@ -51,8 +48,9 @@ export function allowanceFor(body: string, max: number): Allowance | undefined {
 }
 
 /**
- * The value of a JSON text (RFC 8259, I-JSON restrictions of RFC 7493). With an allowance the values are counted before one of them
- * is made. Throws JsonError.
+ * Parses a JSON text (RFC 8259, with the I-JSON restrictions of RFC 7493). With an allowance it counts all values before it
+ * creates any.
+ * @throws JsonError
  */
 export function parseJson(text: string, allowance?: Allowance): unknown {
   const plain = allowance === undefined ? parsePlain(text) : undefined
@@ -61,13 +59,13 @@ export function parseJson(text: string, allowance?: Allowance): unknown {
   try {
     return JSON.parse(text)
   } catch {
-    throw new JsonError('not a JSON text: a string holds a control character or a bad escape')
+    throw new JsonError('invalid JSON: control character or bad escape in a string')
   }
 }
 
 /**
- * The value of a text that JSON.stringify gives back to the letter: nothing was lost in reading it, so it need not be scanned.
- * Undefined for any other text, which may be as good.
+ * Parses a text that JSON.stringify reproduces exactly: parsing it lost nothing, so it needs no scan. Returns undefined for any
+ * other text, valid or not.
  */
 function parsePlain(text: string): unknown {
   let value: unknown
@@ -76,7 +74,7 @@ function parsePlain(text: string): unknown {
   } catch {
     return undefined
   }
-  // The shape first: an engine may have too little stack to write what it could read.
+  // Check the shape first: an engine may have too little stack to write a value that it could parse.
   const shape = shapeOf(value, 0)
   const isPlain =
     (shape === 'sorted' || shape === 'unsorted') && JSON.stringify(value) === text && !text.includes('\\ud')
@@ -84,8 +82,8 @@ function parsePlain(text: string): unknown {
 }
 
 /**
- * What an engine's JSON.stringify makes of a value: its canonical text (`sorted`), that but for the order of names (`unsorted`), perhaps
- * other numbers (`careful`), or nothing, for want of stack (`deep`).
+ * How the text that JSON.stringify makes of a value relates to its canonical text: the same (`sorted`), with names in another
+ * order (`unsorted`), perhaps with other numbers (`careful`), or perhaps none because the stack is too small (`deep`).
  */
 type Shape = 'sorted' | 'unsorted' | 'careful' | 'deep'
 
@@ -119,26 +117,29 @@ function worse(a: Shape, b: Shape): Shape {
   return SHAPES.indexOf(a) > SHAPES.indexOf(b) ? a : b
 }
 
-/** The RFC 8785 canonical text of a value as JSON.parse makes it. Throws JsonError for a lone surrogate, a number that JSON has not, too deep nesting. */
+/**
+ * Returns the RFC 8785 canonical text of a value as JSON.parse creates it.
+ * @throws JsonError for a lone surrogate, a number that is not finite, a value that JSON does not have, or too deep nesting
+ */
 export function canonicalJson(value: unknown): string {
   if (typeof value === 'object' && shapeOf(value, 0) === 'sorted') {
-    // With its names in order and no number that needs care, JSON.stringify's text is the canonical one.
+    // With sorted names and without special numbers, JSON.stringify writes the canonical text.
     const text = JSON.stringify(value)
     if (!text.includes('\\ud') && !text.includes('null')) return text
   }
   return write(value, 0)
 }
 
-/** The text of a string with its quotes, RFC 8785 §3.2.2.2. */
+/** Returns the canonical text of a string, quotes included (RFC 8785 §3.2.2.2). @throws JsonError for a lone surrogate */
 export function canonicalString(value: string): string {
   const text = JSON.stringify(value)
   if (text.includes('\\ud') && hasLoneSurrogate(value)) {
-    throw new JsonError('a string holds a lone surrogate, which no UTF-8 text can hold')
+    throw new JsonError('lone surrogate in a string: UTF-8 cannot encode it')
   }
   return text
 }
 
-/** Whether a UTF-16 code unit of a surrogate pair stands without the other. */
+/** Reports whether `text` has an unpaired UTF-16 surrogate. */
 export function hasLoneSurrogate(text: string): boolean {
   for (let i = 0; i < text.length; i++) {
     const unit = text.charCodeAt(i)
@@ -155,7 +156,7 @@ function write(value: unknown, depth: number): string {
     case 'string':
       return canonicalString(value)
     case 'number':
-      if (!Number.isFinite(value)) throw new JsonError('a number is not finite')
+      if (!Number.isFinite(value)) throw new JsonError('number is not finite')
       return numberText(value)
     case 'boolean':
       return value ? 'true' : 'false'
@@ -164,7 +165,7 @@ function write(value: unknown, depth: number): string {
       if (depth === MAX_DEPTH) throw new JsonError(`nested deeper than ${MAX_DEPTH} levels`)
       return Array.isArray(value) ? writeArray(value, depth) : writeObject({ ...value }, depth)
     default:
-      throw new JsonError(`no JSON value: ${typeof value}`)
+      throw new JsonError(`expected a JSON value, found ${typeof value}`)
   }
 }
 
@@ -178,7 +179,7 @@ function writeArray(value: readonly unknown[], depth: number): string {
 }
 
 function writeObject(value: Readonly<Record<string, unknown>>, depth: number): string {
-  // The default order of sort() is by UTF-16 code units, as RFC 8785 §3.2.3 has it.
+  // RFC 8785 §3.2.3 sorts by UTF-16 code units, as sort() does by default.
   const names = Object.keys(value).sort()
   let text = '{'
   for (const name of names) {
@@ -188,14 +189,17 @@ function writeObject(value: Readonly<Record<string, unknown>>, depth: number): s
   return `${text}}`
 }
 
-// An engine may keep a place to go back to for each character that a repetition takes: none takes more than some.
+// An engine may keep one backtracking point for each repetition, so repetitions are bounded.
 const SPACE = /[ \t\n\r]{1,1024}/y
 const NUMBER = /-?(?:0|[1-9][0-9]{0,1023})(?:\.[0-9]{1,1024})?(?:[eE][+-]?[0-9]{1,1024})?/y
 
-/** Walks a JSON text for what JSON.parse lets pass. Inside of strings it looks for the end only: JSON.parse checks the rest. */
+/**
+ * Rejects JSON texts that JSON.parse accepts: duplicate names, numbers that would change, and too many values. It does not look
+ * inside strings, which JSON.parse checks.
+ */
 class Scanner {
   private readonly text: string
-  /** The text with other characters for escaped quotes: a string ends at the next quote. */
+  /** The text with escaped quotes replaced, so that a string ends at the next quote. */
   private readonly masked: string
   private readonly allowance: Allowance | undefined
   private at = 0
@@ -209,7 +213,7 @@ class Scanner {
   document(): void {
     this.value(0)
     this.space()
-    if (this.at < this.text.length) throw this.unexpected('the end of the text')
+    if (this.at < this.text.length) throw this.unexpected('end of text')
   }
 
   private value(depth: number): void {
@@ -231,13 +235,12 @@ class Scanner {
     for (;;) {
       this.space()
       const start = this.at
-      if (this.text.charCodeAt(start) !== QUOTE) throw this.unexpected('a name in quotes')
+      if (this.text.charCodeAt(start) !== QUOTE) throw this.unexpected('a quoted name')
       this.count()
       this.string()
       const plain = this.text.slice(start + 1, this.at - 1)
       const name = plain.includes('\\') ? this.unescape(start) : plain
-      if (names.has(name))
-        throw new JsonError(`the name ${JSON.stringify(name)} stands twice in one object`, start)
+      if (names.has(name)) throw new JsonError(`duplicate name ${JSON.stringify(name)} in an object`, start)
       names.add(name)
       this.space()
       if (!this.take(COLON)) throw this.unexpected("':'")
@@ -267,23 +270,23 @@ class Scanner {
     this.at++
   }
 
-  /** Past the closing quote. */
+  /** Moves past the closing quote. */
   private string(): void {
     const end = this.masked.indexOf('"', this.at + 1)
-    if (end < 0) throw new JsonError('a string does not end', this.at)
+    if (end < 0) throw new JsonError('unterminated string', this.at)
     this.at = end + 1
   }
 
   private count(): void {
     if (this.allowance === undefined || --this.allowance.values >= 0) return
-    throw new JsonError('more values and names than may be in a body', this.at, 'too-many')
+    throw new JsonError('too many values and names', this.at, 'too-many')
   }
 
   private unescape(start: number): string {
     try {
       return String(JSON.parse(this.text.slice(start, this.at)))
     } catch {
-      throw new JsonError('a name holds a control character or a bad escape', start)
+      throw new JsonError('control character or bad escape in a name', start)
     }
   }
 
@@ -294,14 +297,14 @@ class Scanner {
     const literal = match[0]
     const next = this.text.charCodeAt(this.at + literal.length)
     if (next >= DIGIT_0 && next <= DIGIT_9 && literal.length >= 1024)
-      throw new JsonError('a number of more than 1,024 digits: send it as a string', this.at)
+      throw new JsonError('number of more than 1,024 digits: send it as a string', this.at)
     const value = Number(literal)
     if (!keepsValue(literal, value)) throw this.unkept(literal, value)
     this.at += literal.length
   }
 
   private unkept(literal: string, value: number): JsonError {
-    const kept = Number.isFinite(value) ? `would be stored as ${numberText(value)}` : 'is beyond a double'
+    const kept = Number.isFinite(value) ? `would be stored as ${numberText(value)}` : 'does not fit a double'
     const shown = literal.length > 40 ? `${literal.slice(0, 40)}…` : literal
     return new JsonError(`the number ${shown} ${kept} (RFC 8785): send it as a string`, this.at)
   }
@@ -330,8 +333,8 @@ class Scanner {
   }
 
   private unexpected(wanted: string): JsonError {
-    const found = this.at < this.text.length ? JSON.stringify(this.text[this.at]) : 'the end of the text'
-    return new JsonError(`not a JSON text: expected ${wanted}, found ${found}`, this.at)
+    const found = this.at < this.text.length ? JSON.stringify(this.text[this.at]) : 'end of text'
+    return new JsonError(`invalid JSON: expected ${wanted}, found ${found}`, this.at)
   }
 }
 

@@ -69,7 +69,7 @@ it('corrects nothing when the request comes again, names another time, or the cl
   const wrong = await correct(h, { ...body, newest: '2027-11-22T17:43:00.000Z' })
   expect([wrong.status, wrong.json.detail]).toEqual([
     400,
-    'newest: expected 2027-11-22T18:43:00.000Z, which GET /v1/clock says, found 2027-11-22T17:43:00.000Z',
+    'newest: expected 2027-11-22T18:43:00.000Z, as in GET /v1/clock, found 2027-11-22T17:43:00.000Z',
   ])
   expect((await correct(h, body)).status).toBe(200)
   const again = await correct(h, body)

@@ -59,12 +59,8 @@ export async function correctClock(call: Call): Promise<Answer> {
     .sort()
     .at(-1)
   if (expected === undefined)
-    throw badField(
-      'newest',
-      'a clock that is behind the newest record',
-      'one that is not: there is nothing to correct',
-    )
-  if (newest !== expected) throw badField('newest', `${expected}, which GET /v1/clock says`, newest)
+    throw badField('newest', 'a clock behind the newest record', 'a clock that needs no correction')
+  if (newest !== expected) throw badField('newest', `${expected}, as in GET /v1/clock`, newest)
   const corrected: unknown[] = []
   for (const { name, ledger, before } of behind) {
     const { entries } = await ledger.correctClock(`clock-${requestId}-${options.requestId()}`, {
@@ -90,7 +86,7 @@ function correctionOf({ body }: WireRequest, codec: Codec): { newest: string; re
   const parsed = v.safeParse(correctionSchema, value, { abortEarly: true })
   if (!parsed.success) {
     const [issue] = parsed.issues
-    throw badField(v.getDotPath(issue) ?? 'body', issue.expected ?? 'another value', issue.received)
+    throw badField(v.getDotPath(issue) ?? 'body', issue.expected ?? 'a valid value', issue.received)
   }
   const { newest, reason } = parsed.output
   if (reason.trim() === '' || reason.length > MAX_REASON || UNFIT.test(reason))
@@ -107,6 +103,6 @@ function jsonOf(body: Uint8Array, codec: Codec): unknown {
   try {
     return JSON.parse(codec.utf8Decode(body))
   } catch {
-    throw badField('body', 'JSON in UTF-8', 'something else')
+    throw badField('body', 'JSON in UTF-8', 'invalid JSON')
   }
 }

@@ -67,7 +67,7 @@ export async function recordById(call: Call): Promise<Answer> {
 export function cursorIndex(call: Call, cursor: number): number {
   const { size } = call.ledger
   if (cursor >= 1 && cursor <= size) return cursor - 1
-  throw new Problem('not-found', `cursor ${cursor}: the ledger has entries 1 to ${size}`, {
+  throw new Problem('not-found', `cursor: expected 1 to ${size}, found ${cursor}`, {
     field: 'cursor',
     size,
   })

@@ -18,7 +18,7 @@ export async function readyz(call: Call): Promise<Answer> {
 
 /** GET /metrics: Prometheus text. */
 export async function metrics(call: Call): Promise<Answer> {
-  if (call.options.metrics === undefined) throw new Problem('no-route', 'no metrics here')
+  if (call.options.metrics === undefined) throw new Problem('no-route', 'this server has no metrics')
   const { contentType, text } = await call.options.metrics()
   return answer(contentType, text)
 }
@@ -33,6 +33,6 @@ export function mcpHead(request: Pick<WireRequest, 'header'>): void {
  * roles: so it is allowed and recorded as any other read, and the route itself is not.
  */
 export async function mcp(call: Call): Promise<Answer> {
-  if (call.options.mcp === undefined) throw new Problem('no-route', 'no MCP here')
+  if (call.options.mcp === undefined) throw new Problem('no-route', 'this server has no MCP')
   return call.options.mcp(call)
 }

@@ -27,7 +27,7 @@ export function parseQuery(query: string, known: readonly string[]): Query {
     if (!known.includes(name)) {
       throw badField(name, known.length === 0 ? 'no query parameters' : `one of ${known.join(', ')}`, name)
     }
-    if (result.has(name)) throw badField(name, 'given once', 'given twice')
+    if (result.has(name)) throw badField(name, 'one value', 'two values')
     result.set(name, equals < 0 ? '' : percentDecode(pair.slice(equals + 1), name))
   }
   return result

@@ -16,8 +16,8 @@ export async function follow(call: Call): Promise<Streamed> {
   const { request, followers, options } = call
   const since = sinceOf(call)
   const limit = limitOf(call)
-  if (followers.isDraining) throw new Problem('closed', 'the ledger is being closed')
-  if (followers.isFull) throw new Problem('busy', `${followers.count} follow already: try again later`)
+  if (followers.isDraining) throw new Problem('closed', 'the ledger is closing')
+  if (followers.isFull) throw new Problem('busy', `${followers.count} followers already; retry later`)
   const follower = request.method === 'HEAD' ? undefined : followerOf(call, since, limit)
   try {
     const opening = { what: { since, next_cursor: since }, entries: 0 }

@@ -115,12 +115,12 @@ async function record(call: Call, { pattern }: Route, answer: Answer): Promise<v
   const { options } = call
   if (typeof answer.body === 'string') answer.body = options.codec.utf8Encode(answer.body)
   if (answer.shown === undefined)
-    throw new Error(`${pattern}: a recorded route that does not say what it shows`)
+    throw new Error(`${pattern}: expected a recorded route to set shown, found none`)
   const index = await recordRead(call, pattern, answer.shown, answer.body.length, options)
   if (index !== undefined) answer.headers['x-audit-index'] = String(index)
 }
 
 function auditLedger(options: WireOptions): Call['ledger'] {
   if (options.audit !== undefined) return options.audit
-  throw new Problem('audit-off', 'this ledger is public: its reads are not recorded')
+  throw new Problem('audit-off', 'this ledger is public and has no audit sub-ledger')
 }

@@ -70,9 +70,13 @@ function checkLength(request: RequestHead, limit: number): void {
 function checkMethod(request: RequestHead, route: Route): void {
   if (request.method === route.method || (request.method === 'HEAD' && route.method === 'GET')) return
   const allow = route.method === 'GET' ? 'GET, HEAD' : route.method
-  throw new Problem('method-not-allowed', `${route.pattern} takes ${allow}, not ${cut(request.method)}`, {
-    allow,
-  })
+  throw new Problem(
+    'method-not-allowed',
+    `${route.pattern}: expected ${allow}, found ${cut(request.method)}`,
+    {
+      allow,
+    },
+  )
 }
 
 function decoded(found: Match): Record<string, string> {
@@ -90,7 +94,7 @@ export function checkRoles(request: Pick<RequestHead, 'roles' | 'subject'>, perm
   const found = roles.length === 0 ? 'none' : roles.join(', ')
   throw new Problem(
     'forbidden',
-    `this takes the role ${expected}; ${request.subject ?? 'the subject'} has ${found}`,
+    `role of ${request.subject ?? 'the subject'}: expected ${expected}, found ${found}`,
     {
       expected,
       supplied: found,

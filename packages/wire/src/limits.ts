@@ -1,35 +1,35 @@
-/** The limits of the wire protocol, and the largest answer that each route may make within them. */
+/** The limits of the wire protocol, and the largest response body that each route can make within them. */
 import { MAX_VALUES } from './canonicaljson.ts'
 
-/** Sizes in bytes unless named otherwise. */
+/** Sizes are in bytes, unless a comment says otherwise. */
 export interface Limits {
-  /** Of one record's payload. */
+  /** Payload of one record. */
   maxPayload: number
-  /** Records in one NDJSON append. */
+  /** Records of an NDJSON batch. */
   maxBatch: number
-  /** Of the body of an NDJSON append. */
+  /** Body of an NDJSON batch. */
   maxBatchBytes: number
-  /** Values and names of members in the JSON of an append. */
+  /** JSON values and member names in the body of an append. */
   maxValues: number
-  /** Records in one answer of /v1/entries when `limit` is absent. */
+  /** Records in one response of /v1/entries if the request has no `limit`. */
   defaultEntries: number
-  /** Largest `limit` of /v1/entries. */
+  /** Largest `limit` that /v1/entries accepts. */
   maxEntries: number
-  /** /v1/entries ends an answer with the record that reaches this. */
+  /** JSON of the records in one response of /v1/entries: the record that reaches this size is the last. */
   maxEntriesBytes: number
-  /** 409 answers to appends of one subject that may not read. */
+  /** Conflicts (409) a minute that a subject without a read role may cause. */
   conflictsPerMinute: number
-  /** Records that were there already, in the answers to its appends. */
+  /** Duplicates a minute that such a subject may cause, counted by record. */
   duplicatesPerMinute: number
-  /** Followers at a time. */
+  /** Followers at the same time. */
   maxFollowers: number
-  /** Of events, in one batch of a follower: it ends with the record that reaches this. */
+  /** Events of one batch to a follower: the record that reaches this size is the last. */
   followBytes: number
-  /** Of events that are kept for all followers: who is further behind has its own read. */
+  /** Events kept for all followers. A follower that is further behind reads the ledger itself. */
   followWindow: number
-  /** Milliseconds between two signs of life for who follows. */
+  /** Milliseconds between two heartbeats to a follower. */
   heartbeatMs: number
-  /** Milliseconds after which a follower has to come again. */
+  /** Milliseconds after which a follower must reconnect, so that the server checks its credentials again. */
   maxFollowMs: number
 }
 
@@ -50,16 +50,19 @@ export const DEFAULT_LIMITS: Limits = {
   maxFollowMs: 3_600_000,
 }
 
-/** Bytes of base64 with the JSON around it, of so many bytes. */
+/** Returns an upper bound of a record's JSON, for a payload of `bytes` in base64. */
 const inJson = (bytes: number): number => Math.ceil(bytes / 3) * 4 + 4096
 
-/** Bytes; undefined for an answer that is always small. */
+/**
+ * Returns an upper bound, in bytes, of the response body of a route; undefined for a response that is always small. A server
+ * that holds responses in memory reserves this much before it makes one.
+ */
 export function answerSize({ pattern }: { readonly pattern: string }, limits: Limits): number | undefined {
   const path = pattern.startsWith('/audit/') ? pattern.slice('/audit'.length) : pattern
-  // A page ends with the record that reaches its limit.
+  // The record that reaches the limit is still part of the page.
   if (path === '/v1/entries' || path === '/mcp') return limits.maxEntriesBytes + inJson(limits.maxPayload)
   if (path === '/v1/entries/{cursor}' || path === '/v1/records/{payload_id}') return inJson(limits.maxPayload)
-  // 256 entries of at most 64 KiB (c2sp.org/tlog-tiles).
+  // 256 entries of at most 64 KiB (c2sp.org/tlog-tiles, "Log entries").
   if (path === '/tile/{path...}') return inJson(256 * 64 * 1024)
   return undefined
 }

@@ -22,7 +22,7 @@ export function checkTenant(
 ): void {
   const header = request.header(MODULE_HEADER)
   if (header !== undefined && prefix !== undefined && header !== prefix) {
-    throw new Problem('module-id-ambiguous', 'X-Foundry-Module-ID and the path name two different tenants', {
+    throw new Problem('module-id-ambiguous', 'X-Foundry-Module-ID and the path name different tenants', {
       field: 'X-Foundry-Module-ID',
       expected: shorten(prefix),
       supplied: shorten(header),
@@ -33,11 +33,11 @@ export function checkTenant(
   if (supplied === undefined) {
     throw new Problem(
       'module-id-missing',
-      'name the tenant: the header X-Foundry-Module-ID, or the path prefix /t/<moduleId>/',
+      'expected a tenant in X-Foundry-Module-ID or the path prefix /t/<moduleId>/, found none',
       { field: 'X-Foundry-Module-ID', expected: moduleId },
     )
   }
-  throw new Problem('module-id-mismatch', `this is tenant ${moduleId}, not ${shorten(supplied)}`, {
+  throw new Problem('module-id-mismatch', `expected tenant ${moduleId}, found ${shorten(supplied)}`, {
     field: header === undefined ? 'path' : 'X-Foundry-Module-ID',
     expected: moduleId,
     supplied: shorten(supplied),

@@ -55,10 +55,7 @@ function parse(path: string, isText: boolean): Tile {
   try {
     return isText ? parseStoredPath(path) : parseTilePath(path)
   } catch {
-    throw new Problem(
-      'not-found',
-      'no path of a tile: expected /tile/<L>/<N>[.p/<W>] or /tile/entries/<N>[.p/<W>]',
-    )
+    throw new Problem('not-found', 'path: expected tile/<L>/<N>[.p/<W>] or tile/entries/<N>[.p/<W>]')
   }
 }
 

@@ -41,7 +41,7 @@ export function identityFor(moduleId: string): (raw: Pick<IncomingMessage, 'head
   return (raw) => {
     const { [TENANT]: supplied } = raw.headers
     if (supplied === moduleId) return identityOf(raw)
-    return new Problem('module-id-mismatch', `${TENANT}: this is tenant ${moduleId}`, {
+    return new Problem('module-id-mismatch', `${TENANT}: expected tenant ${moduleId}`, {
       field: TENANT,
       expected: moduleId,
       supplied: typeof supplied === 'string' ? supplied.slice(0, 64) : 'none',

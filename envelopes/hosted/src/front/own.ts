@@ -30,7 +30,7 @@ export async function answerOwn(
   if (route.tenant)
     return new Problem(
       'module-id-missing',
-      'name the tenant: the header X-Foundry-Module-ID, or the path prefix /t/<moduleId>/',
+      'expected a tenant in X-Foundry-Module-ID or the path prefix /t/<moduleId>/, found none',
       { field: 'X-Foundry-Module-ID' },
     )
   if (raw.method !== 'GET' && raw.method !== 'HEAD')
@@ -48,7 +48,7 @@ export async function answerOwn(
     const body = JSON.stringify({ ready: true, ...(await own.readiness?.()) })
     await sendAnswer(raw, out, { status: 200, headers: { ...JSON_FIELDS }, body })
   } else {
-    if (own.metrics === undefined) return new Problem('no-route', 'no metrics here')
+    if (own.metrics === undefined) return new Problem('no-route', 'this server has no metrics')
     const { contentType, text } = await own.metrics()
     const headers = { 'content-type': contentType, 'cache-control': 'no-store' }
     await sendAnswer(raw, out, { status: 200, headers, body: text, compressible: true })

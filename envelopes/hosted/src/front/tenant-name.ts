@@ -22,7 +22,7 @@ export function tenantNamed({
   }
   const name = typeof header === 'string' ? header : undefined
   if (name !== undefined && prefix !== undefined && name !== prefix)
-    return new Problem('module-id-ambiguous', 'X-Foundry-Module-ID and the path name two different tenants', {
+    return new Problem('module-id-ambiguous', 'X-Foundry-Module-ID and the path name different tenants', {
       field: 'X-Foundry-Module-ID',
       expected: prefix.slice(0, 64),
       supplied: name.slice(0, 64),
