@@ -1,5 +1,5 @@
-// kill -9 of the daemon, failed syncs, a full disk and restarts of the machine, in turns, on real file systems: what was
-// acknowledged is there, and no two trees of one size were signed for anybody. ROUNDS is how many; a few by default.
+// kill -9 of the daemon, failed syncs, a full disk and machine restarts, in turns, on real file systems: every
+// acknowledged record is there, and the daemon never signs two trees of the same size. ROUNDS sets the number of rounds; the default is a few.
 import { rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -21,7 +21,7 @@ const CLIENTS = 4
 
 type Payload = Uint8Array<ArrayBuffer>
 
-/** What clients know: what they handed in, what was answered, and every checkpoint that they were shown. */
+/** What the clients know: the records they sent, the answers they received, and every checkpoint they saw. */
 class Clients {
   readonly attempted = new Map<string, string>()
   readonly acknowledged = new Map<string, number>()
@@ -60,19 +60,19 @@ class Clients {
     return 200
   }
 
-  /** Appends until the daemon is gone or takes no more. */
+  /** Appends until the daemon dies or refuses. */
   async load(daemon: Daemon): Promise<void> {
     const client = async (): Promise<void> => {
       try {
         while ((await this.append(daemon, this.newId(), small(this.#next))) === 200);
       } catch {
-        // It was killed.
+        // The daemon was killed.
       }
     }
     await Promise.all(Array.from({ length: CLIENTS }, client))
   }
 
-  /** Compares what was signed with what was signed before. */
+  /** Compares the signed checkpoints with those signed before. */
   async look(daemon: Daemon, origin: string): Promise<void> {
     this.notes.push(await (await daemon.fetch('/checkpoint')).text())
     const verifiers = [verifierFromVkey(await daemon.vkey())]
@@ -114,18 +114,18 @@ class Clients {
   }
 }
 
-/** No text, so that it is given back as base64. */
+/** Not UTF-8, so the daemon returns it as base64. */
 function small(seed: number): Payload {
   return new Uint8Array(1 + ((seed * 37) % 900)).fill(128 + (seed % 64))
 }
 
-/** What runs at a time. */
+/** The parts that run during one round. */
 interface Machine {
   readonly disk: FailingDisk
   daemon: Daemon
 }
 
-/** The disk fails to write one record, which the daemon says; killed and started again it takes it, or has it. */
+/** The disk fails to write one record, and the daemon reports it; after a kill and a restart, the daemon accepts the record or already holds it. */
 async function failedSync(machine: Machine, clients: Clients): Promise<void> {
   const { disk, daemon } = machine
   const id = clients.newId()
@@ -139,7 +139,7 @@ async function failedSync(machine: Machine, clients: Clients): Promise<void> {
   expect(await clients.append(machine.daemon, clients.newId(), small(2))).toBe(200)
 }
 
-/** The daemon is killed while it answers many. */
+/** Kills the daemon while it answers many requests. */
 async function killed(machine: Machine, clients: Clients): Promise<void> {
   const { daemon } = machine
   const loading = clients.load(daemon)
@@ -149,7 +149,7 @@ async function killed(machine: Machine, clients: Clients): Promise<void> {
   machine.daemon = await daemon.restart()
 }
 
-/** write(2) finds no space, until something else makes room. */
+/** write(2) returns ENOSPC until the test frees space. */
 async function fullDisk(machine: Machine, clients: Clients): Promise<void> {
   const { disk, daemon } = machine
   const filler = join(disk.at, 'filler')
@@ -186,9 +186,9 @@ const kinds: readonly FileSystemKind[] = ['ext4', 'xfs', 'btrfs']
 
 for (const kind of kinds) {
   const why = whyNoDisk(kind)
-  describe.skipIf(why !== '')(`a daemon on ${kind} on a disk that fails${why}`, () => {
+  describe.skipIf(why !== '')(`a daemon on ${kind} on a failing disk${why}`, () => {
     it(
-      `keeps what it acknowledged over ${ROUNDS} rounds of kills, failed syncs and restarts`,
+      `keeps every acknowledged record over ${ROUNDS} rounds of kills, failed syncs and restarts`,
       async () => {
         const disk = await FailingDisk.make(kind)
         const clients = new Clients()
@@ -223,8 +223,8 @@ for (const kind of kinds) {
 
 const whyNoStore = missing || whyNoDisk('ext4')
 
-describe.skipIf(whyNoStore !== '')(`the storage server on a disk that fails${whyNoStore}`, () => {
-  it('shows and acknowledges nothing that a failed flush left in the page cache', async () => {
+describe.skipIf(whyNoStore !== '')(`the storage server on a failing disk${whyNoStore}`, () => {
+  it('neither serves nor acknowledges data that a failed flush left in the page cache', async () => {
     const disk = await FailingDisk.make('ext4')
     let host: PsdbProcess | undefined
     const open = async (): Promise<StorageCapability> => {
@@ -238,7 +238,7 @@ describe.skipIf(whyNoStore !== '')(`the storage server on a disk that fails${why
     try {
       const first = await open()
       await first.beginTail(0, 1, commitOf(0))
-      // Only the second of a batch's two flushes writes this: all else is there by then.
+      // Only the second of a batch's two flushes writes this; everything else is on disk by then.
       disk.fail('.psdb/commit')
       await expect(first.beginTail(1, 2, commitOf(1))).rejects.toMatchObject({ code: 'io' })
       await expect(first.beginTail(2, 3, commitOf(2))).rejects.toMatchObject({ code: 'io' })

@@ -1,7 +1,7 @@
 /*
- * A disk for tests, as a file in a FUSE file system: every write goes to a backing file at once, but fails with
- * EIO, and leaves the medium as it was, when it is told to fail and the bytes have a certain text in them. So
- * the data of a file can fail while the names, the journal and all else of a file system on it go on.
+ * A test disk, exposed as a file in a FUSE file system. Each write goes straight to a backing file. When failing is
+ * switched on and the bytes contain a given text, the write returns EIO and leaves the medium unchanged. So a file's
+ * data can fail while the file system's names, journal and everything else keep working.
  *
  *     failing-disk BACKING MOUNTPOINT      in the foreground; MOUNTPOINT/disk is the disk
  *     MOUNTPOINT/fail                      the text; empty: no write fails
@@ -53,7 +53,7 @@ static int read_directory(const char *path, void *buffer, fuse_fill_dir_t fill, 
     return 0;
 }
 
-/* No page cache of its own: the file system on the disk hears of a failed write at once. */
+/* No page cache here: the file system on the disk sees a failed write immediately. */
 static int open_file(const char *path, struct fuse_file_info *info) {
     if (strcmp(path, DISK) != 0 && strcmp(path, FAIL) != 0) return -ENOENT;
     info->direct_io = 1;

@@ -1,4 +1,4 @@
-// A disk that is full: what was acknowledged stays, appends and reads that cannot be recorded are refused, room makes it go on.
+// A full disk: acknowledged records stay, the daemon refuses appends and reads it cannot record, and resumes once there is room.
 import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
@@ -9,7 +9,7 @@ import { serviceFsCommand, startDaemon, type Daemon } from '../support/daemon.ts
 
 const mount = (...args: string[]): boolean => spawnSync('mount', args).status === 0
 
-/** A root of ledgers, and a small file system of its own at a path in it; `why` says why there is none. */
+/** A root directory of ledgers with a small separate file system mounted inside it; `why` says why it could not be mounted. */
 function smallDisk(below: string, size: string): { root: string; at: string; why: string } {
   const root = mkdtempSync(join(tmpdir(), 'service-fs-full-'))
   const at = join(root, below)
@@ -43,7 +43,7 @@ describe.skipIf(disk.why !== '')(`a daemon on a full disk${disk.why}`, () => {
     unmount(disk)
   })
 
-  it('answers 507, keeps what it acknowledged, and goes on when there is room', async () => {
+  it('answers 507, keeps acknowledged records, and resumes when there is room', async () => {
     const payload = new Uint8Array(randomBytes(150_000))
     let kept = 0
     let answer = await append(daemon, 'b0', payload)
@@ -85,7 +85,7 @@ describe.skipIf(auditDisk.why !== '')(`a daemon whose audit's disk is full${audi
     unmount(auditDisk)
   })
 
-  /** What `X-Audit-Index` said, of each read that was answered. */
+  /** The `X-Audit-Index` of each answered read. */
   const shown: number[] = []
 
   /** Reads until one is refused. */
@@ -101,7 +101,7 @@ describe.skipIf(auditDisk.why !== '')(`a daemon whose audit's disk is full${audi
     throw new Error('the disk of the audit does not get full')
   }
 
-  it('refuses each read with 507, by MCP too, and goes on appending', async () => {
+  it('refuses each read with 507, over MCP too, and keeps appending', async () => {
     const payload = new Uint8Array(randomBytes(100))
     expect((await append(daemon, 'first', payload)).status).toBe(200)
     const refused = await readOn()
@@ -135,7 +135,7 @@ describe.skipIf(auditDisk.why !== '')(`a daemon whose audit's disk is full${audi
     expect([ready.status, await ready.text()]).toEqual([503, expect.stringContaining('audit')])
   })
 
-  it('shows what it holds, and has each read that it showed on record, when there is room again', async () => {
+  it('serves its records again when there is room, and has recorded every read it answered', async () => {
     await daemon.kill()
     expect(mount('-o', 'remount,size=60m', auditDisk.at)).toBe(true)
     daemon = await daemon.restart()

@@ -1,4 +1,4 @@
-// kill -9, then a damaged record index: each identifier is recorded once, and what was recorded under it is known.
+// kill -9, then a damaged record index: each identifier is recorded once, and the daemon still finds its record.
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DAMAGES, type Damage } from '@service-fs/hosted/tenant/records/testing'
@@ -26,7 +26,7 @@ function append(
 const records = (from: number, to: number, text: string): { payload_id: string; payload: unknown }[] =>
   Array.from({ length: to - from }, (_, i) => ({ payload_id: `record-${from + i}`, payload: { text } }))
 
-/** Every record again: the same is a duplicate, another one of its identifier a conflict. */
+/** Appends every record again: the same payload is a duplicate, another payload with its identifier a conflict. */
 async function expectKnown(daemon: Daemon, count: number): Promise<void> {
   for (let from = 0; from < count; from += 200) {
     const same = await append(daemon, records(from, Math.min(count, from + 200), 'one'))
@@ -39,7 +39,7 @@ async function expectKnown(daemon: Daemon, count: number): Promise<void> {
     expect((await append(daemon, records(at, at + 1, 'another'))).status).toBe(409)
 }
 
-it('records nothing twice, whatever a disk does to the record index', async () => {
+it('records nothing twice, however the disk damages the record index', async () => {
   const random = new Random(77)
   let daemon = await startDaemon()
   const index = join(daemon.dir, 'cache/records')
@@ -51,7 +51,7 @@ it('records nothing twice, whatever a disk does to the record index', async () =
     ]) {
       expect((await append(daemon, records(count, count + RECORDS, 'one'))).status, name).toBe(200)
       count += RECORDS
-      // A clean stop leaves a run of what there is; what comes after it is in memory only.
+      // A clean stop writes a run of all records; later records are in memory only.
       await daemon.kill()
       daemon = await daemon.restart()
       expect((await append(daemon, records(count, count + 10, 'one'))).status).toBe(200)

@@ -1,4 +1,4 @@
-// A power cut at any moment while the record index is written: whatever of the unsynced pages is lost, a miss is true.
+// A power cut at any moment while the record index is written: whichever unsynced pages are lost, a miss stays correct.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -20,7 +20,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(scratch, { recursive: true, force: true }))
 
-/** What the index finds, or undefined where it throws what it can't read away. */
+/** The index's answer, or undefined where it discards an unreadable run. */
 function find(index: RecordIndex, id: string): number | undefined {
   try {
     return index.get(id)
@@ -30,7 +30,7 @@ function find(index: RecordIndex, id: string): number | undefined {
   }
 }
 
-/** How far the index in `dir` says that it goes, and which of those entries it does not find. */
+/** The size that the index in `dir` claims to cover, and the entries below it that it does not find. */
 async function missed(dir: string): Promise<{ size: number; missing: number[] }> {
   const index = openRecordIndex(dir)
   try {
@@ -72,6 +72,6 @@ it.skipIf(!hasStrace())('finds every entry that it covers after a power cut', as
     covered = Math.max(covered, size)
     await rm(dir, { recursive: true, force: true })
   }
-  // The index outlives power cuts at all.
+  // The index survives at least some power cuts.
   expect(covered).toBeGreaterThan(ENTRIES / 2)
 })

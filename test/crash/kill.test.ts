@@ -1,4 +1,4 @@
-// kill -9 of the daemon under load, again and again: what was acknowledged is there, nothing else is, and checkpoints agree.
+// Repeated kill -9 of the daemon under load: the ledger holds every acknowledged record, nothing that no client sent, and consistent checkpoints.
 import { existsSync } from 'node:fs'
 import { openCheckpoint } from '@service-fs/tlog/checkpoint'
 import { nativeHasher } from '@service-fs/native/native'
@@ -21,7 +21,7 @@ interface Answer {
   checkpoint: string
 }
 
-/** Clients that append until the daemon is gone; they remember what they handed in and what was answered. */
+/** Clients that append until the daemon dies, and remember what they sent and received. */
 class Load {
   readonly attempted = new Map<string, string>()
   readonly acknowledged = new Map<string, Acknowledged>()

@@ -1,4 +1,4 @@
-// A ledger on the storage server, whose disk loses power again and again: what was acknowledged stays, in tar too.
+// A ledger on the storage server, whose disk repeatedly loses power: acknowledged records stay, also in the tar archive.
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -24,7 +24,7 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(work, { recursive: true, force: true }))
 
-/** What a client knows: what was answered, and what was handed in. */
+/** What a client knows: the records it sent and the answers it received. */
 class Client {
   readonly acknowledged = new Map<string, number>()
   readonly #random: Random
@@ -34,7 +34,7 @@ class Client {
     this.#random = random
   }
 
-  /** Appends, several requests at once. */
+  /** Appends with several concurrent requests. */
   async work(ledger: Ledger, rounds: number): Promise<void> {
     for (let round = 0; round < rounds; round++) {
       const batches = Array.from({ length: 1 + this.#random.below(3) }, () => this.#append(ledger))
@@ -49,7 +49,7 @@ class Client {
     for (const [i, { index }] of entries.entries()) this.acknowledged.set(ids[i] ?? '', index)
   }
 
-  /** Everything acknowledged is in its place, and nothing is there that was not handed in. */
+  /** Every acknowledged record is in its place, and the ledger holds nothing that no client sent. */
   async check(ledger: Ledger): Promise<void> {
     const seen = new Map<string, number>()
     for await (const { id, index, payload } of ledger.records(0)) {
@@ -67,7 +67,7 @@ function open(disk: string, args: readonly string[]): Promise<PsdbProcess> {
   return openPsdbProcess({ disk, size: 8 * 1024 * 1024, tenants: ['acme'], binary, args })
 }
 
-/** One life: checks, works, until the power goes. Whether it went. */
+/** One life: checks the ledger, then appends until the power fails. Reports whether the power failed. */
 async function life(client: Client, disk: string, args: readonly string[]): Promise<boolean> {
   const host = await open(disk, args).catch(() => undefined)
   if (host === undefined) return true
@@ -107,7 +107,7 @@ async function history(seed: number): Promise<number> {
 }
 
 describe.skipIf(missing !== '')(`a ledger on the storage server${missing}`, () => {
-  it('keeps what it acknowledged, wherever the power is cut', async () => {
+  it('keeps every acknowledged record, wherever the power is cut', async () => {
     const first = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
     const seeds = Number(process.env['SEEDS'] ?? (QUICK ? 1 : 6))
     let cuts = 0
@@ -119,7 +119,7 @@ describe.skipIf(missing !== '')(`a ledger on the storage server${missing}`, () =
     expect(cuts).toBeGreaterThan(seeds)
   }, 600_000)
 
-  it('reads on, and writes no more, when a write or a flush fails', async () => {
+  it('keeps reading but stops writing after a failed write or flush', async () => {
     for (const [fault, at] of [
       ['--fail-write', 20],
       ['--fail-flush', 12],

@@ -1,4 +1,4 @@
-// A disk that takes no writes: what was acknowledged can be read as long as reads can be recorded, and appends come back by themselves.
+// A disk that refuses writes: acknowledged records stay readable as long as reads can be recorded, and appends resume by themselves.
 import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
@@ -10,7 +10,7 @@ import { sleep } from '../support/process.ts'
 
 const run = (command: string, ...args: string[]): boolean => spawnSync(command, args).status === 0
 
-/** Whether file systems can be mounted here. */
+/** Reports whether this process can mount file systems. */
 const canMount = ((): boolean => {
   if (process.getuid?.() !== 0) return false
   const at = mkdtempSync(join(tmpdir(), 'service-fs-mount-'))
@@ -35,7 +35,7 @@ afterEach(async () => {
   rmSync(root, { recursive: true, force: true })
 })
 
-/** A file system of its own at a path below the root. */
+/** A separate file system mounted below the root directory. */
 function mountAt(below: string, size: string): string {
   const at = join(root, below)
   mkdirSync(at, { recursive: true, mode: 0o700 })
@@ -53,7 +53,7 @@ async function start(options: { args?: string[] } = {}): Promise<Daemon> {
   return daemon
 }
 
-/** Twenty of them are more than is left on a disk that a file was written to until it was full. */
+/** Twenty of them need more room than is left on a disk that one file has filled. */
 const LARGE = 'x'.repeat(20_000)
 
 function append(to: Daemon, id: string, text = id): Promise<Response> {
@@ -81,7 +81,7 @@ async function gauge(of: Daemon, name: string): Promise<string | undefined> {
   return new RegExp(`^${name} (.*)$`, 'm').exec(text)?.[1]
 }
 
-/** Waits until it takes appends. */
+/** Waits until the daemon accepts appends. */
 async function untilReady(of: Daemon): Promise<void> {
   for (let i = 0; i < 300; i++) {
     if ((await readyz(of))[0] === 200) return
@@ -90,8 +90,8 @@ async function untilReady(of: Daemon): Promise<void> {
   throw new Error(`it does not get ready: ${(await readyz(of))[1]}\n${of.stderr()}`)
 }
 
-describe.skipIf(why !== '')(`a daemon that is started on a disk that takes no writes${why}`, () => {
-  it('whose ledger is on a full disk answers reads, and takes appends when there is room', async () => {
+describe.skipIf(why !== '')(`a daemon started on a disk that refuses writes${why}`, () => {
+  it('whose ledger is on a full disk answers reads, and accepts appends when there is room', async () => {
     const at = mountAt('test', '8m')
     mountAt('test/audit', '16m')
     let on = await start()
@@ -123,7 +123,7 @@ describe.skipIf(why !== '')(`a daemon that is started on a disk that takes no wr
     expect([code, stdout]).toEqual([0, expect.stringContaining('21 records')])
   }, 60_000)
 
-  it('whose audit is on it too starts, answers no read, and comes back whole', async () => {
+  it('whose audit sub-ledger is on the full disk too starts, refuses reads, and recovers completely', async () => {
     const at = mountAt('', '8m')
     let on = await start()
     for (let i = 0; i < 20; i++) expect((await append(on, `r${i}`, LARGE)).status).toBe(200)
@@ -143,7 +143,7 @@ describe.skipIf(why !== '')(`a daemon that is started on a disk that takes no wr
     expect((await on.fetch('/v1/records/r0')).status).toBe(200)
   }, 60_000)
 
-  it('on a read-only disk answers as long as reads can be recorded, and takes appends when it is mounted for writing', async () => {
+  it('on a read-only disk answers as long as reads can be recorded, and accepts appends after a remount for writing', async () => {
     const at = mountAt('test', '32m')
     const audit = mountAt('test/audit', '32m')
     let on = await start()
@@ -170,7 +170,7 @@ describe.skipIf(why !== '')(`a daemon that is started on a disk that takes no wr
     expect((await on.fetch('/v1/records/r299')).status).toBe(200)
   }, 60_000)
 
-  it('that was full while it ran comes back too, and its followers follow on', async () => {
+  it('whose disk was full while it ran recovers too, and its followers continue', async () => {
     const at = mountAt('', '16m')
     const on = await start()
     expect((await append(on, 'r0')).status).toBe(200)
@@ -198,7 +198,7 @@ describe.skipIf(why !== '')(`a daemon that is started on a disk that takes no wr
   }, 60_000)
 })
 
-/** What is in a directory: paths, and the bytes of files. */
+/** The contents of a directory: paths, and the bytes of files. */
 function snapshot(dir: string): Record<string, string> {
   const names = readdirSync(dir, { recursive: true, withFileTypes: true })
   return Object.fromEntries(
@@ -231,7 +231,7 @@ describe('serve --read-only', () => {
   }, 60_000)
 
   it.skipIf(why !== '')(
-    `serves a read-only medium that nothing can be written to${why}`,
+    `serves a read-only medium${why}`,
     async () => {
       const at = mountAt('', '16m')
       let on = await start()
@@ -255,7 +255,7 @@ describe('serve --read-only', () => {
     60_000,
   )
 
-  it('shows a ledger whose tail is damaged as far as it is whole, with the words of the refusal', async () => {
+  it('serves a ledger with a damaged tail up to the last whole commit, and gives the same reason as the refusal', async () => {
     let on = await start()
     for (let i = 0; i < 8; i++) expect((await append(on, `r${i}`)).status).toBe(200)
     await sleep(1500)
@@ -286,7 +286,7 @@ describe('serve --read-only', () => {
     expect(readFileSync(tail).equals(bytes)).toBe(true)
   }, 60_000)
 
-  it('shows what was sealed when the commit that the tail begins with is damaged', async () => {
+  it('serves the sealed entries when the first commit of the tail is damaged', async () => {
     let on = await start()
     const lines = Array.from({ length: 300 }, (_, i) =>
       JSON.stringify({ payload_id: `r${i}`, payload: { i } }),
@@ -326,7 +326,7 @@ describe('serve --read-only', () => {
     expect(readFileSync(tail).equals(bytes)).toBe(true)
   }, 60_000)
 
-  it('refuses where there is no ledger', async () => {
+  it('refuses a directory without a ledger', async () => {
     await expect(start({ args: ['--read-only'] })).rejects.toThrow(/no ledger/)
   })
 })

@@ -1,4 +1,4 @@
-// Who may do what, through a host: every route with every kind of credentials, and nothing of tenants that one may not use.
+// Access control through a host: every route with every kind of credentials, and no information about tenants that a subject may not use.
 import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startHost, type Host } from '../support/host.ts'
@@ -22,11 +22,11 @@ describe('host', () => {
   })
   afterAll(() => host.dispose())
 
-  it('every route with all credentials', async () => {
+  it('every route with every kind of credentials', async () => {
     expect(await walkAll(world, place)).toBeGreaterThan(1000)
   })
 
-  it('which tenants there are is not said to who may not use them, and none is started for them', async () => {
+  it('the host hides tenants from subjects that may not use them, and starts none for them', async () => {
     const ask = async (moduleId: string, path: string, name?: string): Promise<number> => {
       const headers = name === undefined ? {} : { authorization: world.authorization(name) }
       return (await host.fetch(moduleId, path, { headers })).status
@@ -44,7 +44,7 @@ describe('host', () => {
     expect(await host.pidOf('asleep')).toBeDefined()
   })
 
-  it('who asks is who the front says, whatever the client says', async () => {
+  it('the tenant takes the subject from the front, never from the client', async () => {
     const headers = {
       authorization: world.authorization('read'),
       'x-service-fs-subject': 'root',
@@ -59,7 +59,7 @@ describe('host', () => {
     expect(await entry.json()).toMatchObject({ payload: { subject: 'token:read', route: '/v1/contract' } })
   })
 
-  it('a follower is cut off when its token is revoked', async () => {
+  it('the host disconnects a follower when its token is revoked', async () => {
     const made = await world.token('add', '--name', 'follower', '--tenant', 'acme', '--roles', 'read')
     await expect.poll(() => readWith(host, made.token), { timeout: 5000 }).toBe(200)
     const headers = { authorization: `Bearer ${made.token}` }
@@ -75,7 +75,7 @@ describe('host', () => {
     expect(await readWith(host, made.token)).toBe(401)
   })
 
-  it('no token was logged, and no process was started with one', async () => {
+  it('no log contains a token, nor do the arguments of a process', async () => {
     for (const pid of [host.pid, host.frontPid, (await host.pidOf('acme')) ?? 0])
       for (const file of ['cmdline', 'environ'])
         world.expectNoSecrets(await readFile(`/proc/${pid}/${file}`, 'latin1'))

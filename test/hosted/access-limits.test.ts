@@ -1,4 +1,4 @@
-// How much a subject may ask and an address may fail, and where nothing listens.
+// Rates per subject, failures per address, and the addresses that the daemon refuses to listen on.
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { newToken } from '@service-fs/access/tokens'
@@ -24,7 +24,7 @@ describe('rates', () => {
   const ask = (authorization: string): Promise<Response> =>
     fetch(`${daemon.prefix}v1/checkpoint`, { headers: { authorization } })
 
-  it('who asks too much is told when to come back, and comes in then; others are not held up', async () => {
+  it('a subject over its rate gets Retry-After and is admitted then; others are not delayed', async () => {
     const answers = await Promise.all(Array.from({ length: 60 }, () => ask(world.authorization('read'))))
     const limited = answers.find(({ status }) => status === 429)
     expect(await limited?.json()).toMatchObject({ code: 'rate-limited', retry_after: 1 })
@@ -34,14 +34,14 @@ describe('rates', () => {
     expect((await ask(world.authorization('read'))).status).toBe(200)
   })
 
-  it('a command takes its time', async () => {
+  it('a command waits and retries when it is over its rate', async () => {
     const url = ['--url', daemon.prefix, '--token-file', await world.tokenFile('examine')]
     await Promise.all(Array.from({ length: 30 }, () => ask(world.authorization('examine'))))
     const listed = await serviceFsCommand(['ls', ...url])
     expect(listed.code, listed.stderr).toBe(0)
   })
 
-  it('who fails too often is 429, and who does not is let in from the same address', async () => {
+  it('a token that fails too often gets 429, and a valid one is accepted from the same address', async () => {
     const statuses: number[] = []
     for (let i = 0; i < 6; i++) statuses.push((await ask(`Bearer ${newToken().text}`)).status)
     expect(statuses).toEqual([401, 401, 401, 429, 429, 429])
@@ -50,12 +50,12 @@ describe('rates', () => {
   })
 })
 
-describe('serve, where it would be open', () => {
+describe('serve, which would otherwise be open', () => {
   it.each([
     ['0.0.0.0:0', undefined, 'no credentials'],
     ['0.0.0.0:0', {}, 'no credentials'],
     ['0.0.0.0:0', { tokens: 'tokens.json' }, 'in the clear'],
-  ])('does not listen on %s with %j', async (listen, access, why) => {
+  ])('refuses to listen on %s with %j', async (listen, access, why) => {
     const { code, stderr } = await attempt(world.dir, listen, access)
     expect(code, stderr).toBe(2)
     expect(stderr).toContain(why)
@@ -65,7 +65,7 @@ describe('serve, where it would be open', () => {
     [{ listen: ['127.0.0.1:0', '0.0.0.0:0'] }, 'no credentials'],
     [{ listen: ['[::]:0'], access: { tokens: 'tokens.json' } }, 'in the clear'],
     [{ metrics: '0.0.0.0:0', access: { tokens: 'tokens.json', behindTls: true } }, 'no credentials'],
-  ])('nor does a host with %j', async (config, why) => {
+  ])('a host refuses too with %j', async (config, why) => {
     const file = join(world.dir, 'host.json')
     await writeFile(file, JSON.stringify({ root: 'ledgers', run: 'run', ...config }), { mode: 0o600 })
     const { code, stderr } = await serviceFsCommand(['host', '--config', file])
@@ -73,7 +73,7 @@ describe('serve, where it would be open', () => {
     expect(stderr).toContain(why)
   })
 
-  it('does not start with access that is malformed, or whose files are not there', async () => {
+  it('does not start with a malformed access file, or one that names missing files', async () => {
     for (const [access, why] of [
       [{ token: 'x' }, 'access.token: no such field'],
       [{ tokens: 'nowhere.json' }, 'nowhere.json: no such file; `service-fs token add` makes it'],

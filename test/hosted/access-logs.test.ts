@@ -1,4 +1,4 @@
-// What a daemon logs of who may get in: changes of tokens and certificates, a change that it does not take, bursts of wrong credentials.
+// What a daemon logs about access: changes of tokens and certificates, a rejected change, bursts of wrong credentials.
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { request } from 'node:https'
 import { tmpdir } from 'node:os'
@@ -25,7 +25,7 @@ afterEach(async () => {
   await rm(dir, { recursive: true, force: true })
 })
 
-/** Runs `service-fs token`; what it says in JSON. */
+/** Runs `service-fs token` and returns its JSON output. */
 async function token(...args: string[]): Promise<Line> {
   const done = await serviceFsCommand(['token', ...args, '--config', access, '--json'])
   if (done.code !== 0) throw new Error(done.stderr)
@@ -48,7 +48,7 @@ const certificate = async (): Promise<Line> => {
   return { fingerprint256, not_after: new Date(validTo).toISOString() }
 }
 
-/** The status that a token gets. */
+/** The status of a request with a token. */
 function status(text: string): Promise<number | undefined> {
   return new Promise((resolve, reject) => {
     const headers = { authorization: `Bearer ${text}`, host: 'localhost' }
@@ -63,7 +63,7 @@ function status(text: string): Promise<number | undefined> {
 
 const SOON = { timeout: 10_000 }
 
-it('logs each change that it takes, and one that it does not: who and what, and no secret', async () => {
+it('logs each change that it applies or rejects: the subject and the change, and no secret', async () => {
   const first = await add('first')
   daemon = await startServing(join(dir, 'root'), ['--access', access])
   expect(logged('access is in force')).toMatchObject([{ tokens: 1, ...(await certificate()) }])
@@ -91,7 +91,7 @@ it('logs each change that it takes, and one that it does not: who and what, and 
   for (const secret of [first['token'], second['token']]) expect(daemon.stderr()).not.toContain(secret)
 })
 
-it('logs a burst of wrong credentials in one line by address and one by token, and how many when it is over', async () => {
+it('logs a burst of wrong credentials in one line per address and one per token, and the count when it ends', async () => {
   const good = await add('robot')
   daemon = await startServing(join(dir, 'root'), ['--access', access])
   const wrong = `fs_${String(good['id'])}_${'A'.repeat(43)}`

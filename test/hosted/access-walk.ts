@@ -2,16 +2,16 @@
 import type { Role } from '@service-fs/wire/roles'
 import { ROUTES, type Route } from '@service-fs/wire/routes'
 
-/** Where it is asked, and what for. */
+/** The route and the request. */
 export interface Place {
   /** `http://127.0.0.1:PORT/` */
   url: string
   moduleId: string
-  /** Whether it has tenants beside this one: then /metrics is about all of them. */
+  /** Whether the server has other tenants: then /metrics covers all of them. */
   isHost: boolean
 }
 
-/** What a request carries, and what that is worth. */
+/** The credentials a request carries, and the role they grant. */
 export interface Credential {
   name: string
   authorization?: string
@@ -19,7 +19,7 @@ export interface Credential {
   worth: 'nothing' | 'elsewhere' | { roles: readonly Role[]; everywhere?: boolean }
 }
 
-/** Who may use a route, written down a second time: a route that is not here is one without a decision. */
+/** Who may use each route, stated independently of the code: a route missing here is one nobody decided about. */
 const DECISIONS: Readonly<Record<string, readonly Role[] | 'anybody'>> = {
   'GET /healthz': 'anybody',
   'GET /readyz': 'anybody',
@@ -51,7 +51,7 @@ const DECISIONS: Readonly<Record<string, readonly Role[] | 'anybody'>> = {
 
 export function decisionOn({ method, pattern }: Route): readonly Role[] | 'anybody' {
   const found = DECISIONS[`${method} ${pattern}`]
-  if (found === undefined) throw new Error(`${method} ${pattern}: nobody has decided who may use it`)
+  if (found === undefined) throw new Error(`${method} ${pattern}: no decision on who may use it`)
   return found
 }
 
@@ -63,11 +63,11 @@ export function expected(route: Route, { worth }: Credential, { isHost }: Place)
   if (worth === 'elsewhere') return 403
   if (!route.tenant && isHost && worth.everywhere !== true) return 403
   if (!worth.roles.some((role) => permission.includes(role))) return 403
-  // The clock is right: there is nothing to correct.
+  // The clock is right, so the correction is refused.
   return route.pattern === '/v1/clock/correct' ? 400 : 200
 }
 
-/** A target that there is an answer for, when one record, `walked`, was appended and somebody has read. */
+/** A target that exists once one record, `walked`, was appended and one read was recorded. */
 function targetOf(pattern: string): string {
   return pattern
     .replace('{cursor}', '1')
@@ -102,7 +102,7 @@ export interface Step {
 
 type Spelling = 'header' | 'prefix' | 'HEAD'
 
-/** Asks everything, and yields each answer, without its body. */
+/** Sends every request, and yields each answer without its body. */
 export async function* walk(place: Place, credentials: readonly Credential[]): AsyncGenerator<Step> {
   for (const route of ROUTES)
     for (const credential of credentials)

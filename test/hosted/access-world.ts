@@ -14,7 +14,7 @@ import { walk, type Credential, type Place } from './access-walk.ts'
 export class World {
   readonly issuer: TestIssuer = new TestIssuer()
   readonly dir: string
-  /** What `serve --access` is given. */
+  /** The file for `serve --access`. */
   readonly file: string
   readonly credentials: Credential[] = []
   readonly #secrets: string[] = []
@@ -38,7 +38,7 @@ export class World {
     await rm(this.dir, { recursive: true, force: true })
   }
 
-  /** As in a configuration. */
+  /** As written in a configuration file. */
   access(): object {
     const grants = [
       ...ROLES.map((role) => ({ claim: 'scope', value: `acme.${role}`, tenant: 'acme', roles: [role] })),
@@ -55,14 +55,14 @@ export class World {
     return JSON.parse(made.stdout) as { id: string; token: string }
   }
 
-  /** What `Authorization` has for a credential of that name. */
+  /** The `Authorization` header for a credential of that name. */
   authorization(name: string): string {
     const found = this.credentials.find((credential) => credential.name === name)?.authorization
     if (found === undefined) throw new Error(`no credential ${name}`)
     return found
   }
 
-  /** Writes the token of that name into a file, as a command takes it. */
+  /** Writes the token of that name to a file, in the form that commands read. */
   async tokenFile(name: string): Promise<string> {
     const file = join(this.dir, `${name}.token`)
     await writeFile(file, this.authorization(name).replace('Bearer ', ''), { mode: 0o600 })
@@ -101,7 +101,7 @@ export class World {
     }
     add('none', undefined, 'nothing')
     credentials.push({ name: 'another scheme', authorization: 'Basic YTpi', worth: 'nothing' })
-    add('one that nobody gave out', newToken().text, 'nothing')
+    add('one that was never issued', newToken().text, 'nothing')
     add('nonsense', 'x.y.z', 'nothing')
     const examine = await this.#bearer('examine', 'acme', ['examine'])
     add('a wrong last digit', examine.slice(0, -1) + (examine.endsWith('A') ? 'B' : 'A'), 'nothing')
@@ -134,7 +134,7 @@ export class World {
   }
 }
 
-/** Asks everything with everything, expects what is expected, and tells how often it asked. */
+/** Sends every request with every credential, checks each answer, and returns the number of requests. */
 export async function walkAll(world: World, place: Place): Promise<number> {
   const append = await fetch(new URL(`t/${place.moduleId}/v1/append`, place.url), {
     method: 'POST',
@@ -151,7 +151,7 @@ export async function walkAll(world: World, place: Place): Promise<number> {
   for await (const { what, route, expected, answer } of walk(place, world.credentials)) {
     asked += 1
     const { status, headers } = answer
-    // Its audit sub-ledger has no record with that identifier: who may see that, is told so.
+    // The audit sub-ledger has no record with that identifier, so an auditor gets 404.
     const isThere = route.pattern !== '/audit/v1/records/{payload_id}' || expected !== 200
     if (status !== (isThere ? expected : 404)) wrong.push(`${what}: expected ${expected}, found ${status}`)
     const challenge = headers.get('www-authenticate')
@@ -174,7 +174,7 @@ export async function walkAll(world: World, place: Place): Promise<number> {
   return asked
 }
 
-/** Who is on record in the audit sub-ledger. */
+/** The subjects recorded in the audit sub-ledger. */
 async function subjectsOf(world: World, { url, moduleId }: Place): Promise<string[]> {
   const subjects = new Set<string>()
   const get = async (path: string): Promise<any> => {
@@ -191,7 +191,7 @@ async function subjectsOf(world: World, { url, moduleId }: Place): Promise<strin
     if (page.entries.length < 1000) break
     since = page.next_cursor
   }
-  // Nothing was appended by who may not.
+  // No subject without the permission appended anything.
   expect((await get('v1/entries')).entries).toHaveLength(1)
   return [...subjects].toSorted()
 }

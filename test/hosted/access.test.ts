@@ -1,4 +1,4 @@
-// Who may do what, over HTTP: every route with every kind of credentials; who it was is on record; no token is in any log.
+// Access control over HTTP: every route with every kind of credentials; the audit records the subject; no log contains a token.
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { join } from 'node:path'
@@ -26,11 +26,11 @@ describe('serve', () => {
   })
   afterAll(() => daemon.dispose())
 
-  it('every route with all credentials', async () => {
+  it('every route with every kind of credentials', async () => {
     expect(await walkAll(world, place)).toBeGreaterThan(1000)
   })
 
-  it('what is no route is 401 too, for who has no credentials', async () => {
+  it('an unknown route is 401 too without credentials', async () => {
     for (const path of ['', 'nowhere', 't/acme', 't/other/v1/entries', 'v1/entries/', 'healthz/x'])
       expect((await fetch(daemon.url + path)).status, path).toBe(401)
     expect(
@@ -46,7 +46,7 @@ describe('serve', () => {
     expect((await daemon.fetch('v1/entries', { headers })).status).toBe(403)
   })
 
-  it('a body is not asked for from who may not send one', async () => {
+  it('the daemon does not ask for a body that the subject may not send', async () => {
     const answered = await new Promise<{ status: number; continued: boolean }>((resolve, reject) => {
       let continued = false
       const sent = request(new URL('t/acme/v1/append', daemon.url), {
@@ -64,7 +64,7 @@ describe('serve', () => {
     expect(answered).toEqual({ status: 401, continued: false })
   })
 
-  it('the role append is enough for the command', async () => {
+  it('the append command needs only the role append', async () => {
     const report = join(world.dir, 'report.txt')
     await writeFile(report, 'hello')
     const connection = ['--url', daemon.prefix, '--token-file', await world.tokenFile('append')]
@@ -82,7 +82,7 @@ describe('serve', () => {
     expect(sent.stdout).toBe('400')
   })
 
-  it('a token that is revoked holds no more, one that is added holds, without a restart', async () => {
+  it('a revoked token stops working and an added one starts working without a restart', async () => {
     const made = await world.token('add', '--name', 'soon', '--tenant', 'acme', '--roles', 'read')
     const ask = (): Promise<number> => readWith(daemon, made.token)
     await expect.poll(ask, { timeout: 5000 }).toBe(200)
@@ -90,7 +90,7 @@ describe('serve', () => {
     await expect.poll(ask, { timeout: 5000 }).toBe(401)
   })
 
-  it('both tokens hold while one is rotated', async () => {
+  it('both tokens work during a rotation', async () => {
     const old = await world.token('add', '--name', 'rotated', '--tenant', 'acme', '--roles', 'read')
     const next = await world.token('rotate', old.id, '--overlap', '6s')
     await expect.poll(() => readWith(daemon, next.token), { timeout: 5000 }).toBe(200)
@@ -99,13 +99,13 @@ describe('serve', () => {
     expect(await readWith(daemon, next.token)).toBe(200)
   })
 
-  it('SIGHUP reads everything again, and the daemon stays', async () => {
+  it('SIGHUP reloads everything, and the daemon keeps running', async () => {
     process.kill(daemon.pid, 'SIGHUP')
     await sleep(200)
     expect((await daemon.fetch('healthz')).status).toBe(200)
   })
 
-  it('the ledger has no token either, and nothing of one was logged', async () => {
+  it('neither the ledger nor the log contains a token or a part of one', async () => {
     await daemon.kill()
     world.expectNoSecrets(daemon.stdout() + daemon.stderr())
     expect(daemon.stderr()).not.toMatch(/authorization|bearer/i)

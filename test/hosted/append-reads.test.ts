@@ -1,4 +1,4 @@
-// A client that may append and not read tries to find out what others have appended.
+// A client that may append but not read tries to learn what others have appended.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,7 +8,7 @@ import { serviceFsCommand, startDaemon, type Daemon } from '../support/daemon.ts
 
 const GUESSES = 3000
 const SECRET = 2345
-/** More than may be told in a minute. */
+/** More than one subject may learn in a minute. */
 const AT_ONCE = 400
 /** docs/wire.md, "Appending". */
 const CONFLICTS_A_MINUTE = 300
@@ -56,7 +56,7 @@ async function append(who: string, ...records: object[]): Promise<Answered> {
   }
 }
 
-/** All that the audit sub-ledger has of a subject, after a clean stop. */
+/** A subject's entries in the audit sub-ledger, after a clean stop. */
 async function recorded(who: string): Promise<Map<number, Read>> {
   await daemon.kill()
   const listed = await serviceFsCommand(['audit', 'ls', daemon.dir, '--json', '--subject', `token:${who}`])
@@ -74,7 +74,7 @@ async function recorded(who: string): Promise<Map<number, Read>> {
 
 const diagnosis = (code: number): object => ({ payload_id: 'patient/7', payload: { code } })
 
-/** Runs `guess` for each number, some at a time, until one is found; all the answers. */
+/** Runs `guess` for each number, several at a time, until one succeeds; returns all answers. */
 async function guessing(
   guess: (n: number) => Promise<Answered>,
   isFound: (one: Answered) => boolean,
@@ -95,7 +95,7 @@ async function guessing(
 }
 
 describe('a client that may only append', () => {
-  it('does not find a content of 3,000 possible ones, and each answered guess is on record', async () => {
+  it('does not find a payload among 3,000 possible ones, and the audit records each answered guess', async () => {
     expect((await append('clinic', diagnosis(SECRET))).status).toBe(200)
     const started = Date.now()
     const { found, answers } = await guessing(
@@ -120,7 +120,7 @@ describe('a client that may only append', () => {
     }
   }, 120_000)
 
-  it('does not find which of 3,000 identifiers is taken by batches of which nothing is appended', async () => {
+  it('does not find which of 3,000 identifiers is taken by sending all-or-none batches that fail', async () => {
     expect((await append('clinic', { payload_id: `patient/${SECRET}`, payload: 1 })).status).toBe(200)
     expect((await append('spy', { payload_id: 'own', payload: 1 })).status).toBe(200)
     const candidates = Array.from({ length: GUESSES }, (_, n) => ({ payload_id: `patient/${n}`, payload: 0 }))
@@ -136,7 +136,7 @@ describe('a client that may only append', () => {
     })
   }, 60_000)
 
-  it('hears nothing more by identifiers that stand twice in a batch', async () => {
+  it('learns nothing more from identifiers that occur twice in a batch', async () => {
     await append('clinic', { payload_id: 'taken', payload: 1 })
     const twice = (id: string): Promise<Answered> =>
       append('spy', { payload_id: id, payload: 1 }, { payload_id: id, payload: 2 })
@@ -148,7 +148,7 @@ describe('a client that may only append', () => {
   }, 60_000)
 })
 
-it('a duplicate of somebody else’s record, and its receipt, are on record; one’s own is not', async () => {
+it('the audit records a duplicate of another client’s record, and its receipt; it records no duplicate of the client’s own', async () => {
   const record = { payload_id: 'a', payload: { x: 1 } }
   const first = await append('clinic', record)
   const again = await append('clinic', record)

@@ -1,5 +1,5 @@
-// Bad input, row by row of the wire protocol's table, at one tenant's daemon and at a host: what is answered, and that nothing of it is
-// recorded. Full disks are in ../crash/full-disk.test.ts and ./neighbours.test.ts, slow clients in ./slow-clients.test.ts.
+// Bad input, row by row of the wire protocol's table, sent to one tenant's daemon and to a host: each answer, and
+// that nothing is recorded. For full disks see ../crash/full-disk.test.ts and ./neighbours.test.ts, for slow clients ./slow-clients.test.ts.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ACCEPTED, HOST, MALFORMED, REFUSED } from '@service-fs/wire/http-cases'
 import { canMeasure } from './memory.ts'
@@ -19,7 +19,7 @@ describe.each([
   })
   afterAll(() => target.dispose())
 
-  describe('malformed JSON, unknown field, bad id, bad base64: 400, which field and why', () => {
+  describe('malformed JSON, unknown field, bad id, bad base64: 400 with the field and the reason', () => {
     it.each([
       ['{', undefined, 'JSON'],
       ['{"payload_id":"a","payload":1}}', undefined, 'JSON'],
@@ -45,7 +45,7 @@ describe.each([
       expect(found.detail).toContain(word)
     })
 
-    it('the line of a batch, of which nothing is recorded', async () => {
+    it('a bad line of a batch: the answer names the line, and nothing is recorded', async () => {
       const before = await target.size()
       const body = '{"payload_id":"l1","payload":1}\n{"payload_id":"l2","payload":1,"x":1}\n'
       const found = await problemOf(await target.post(body, BATCH))
@@ -64,7 +64,7 @@ describe.each([
   describe('a payload over the limit: 413 before it is read in full', () => {
     const head = `POST /v1/append HTTP/1.1\r\n${HOST}X-Payload-ID: big\r\n`
 
-    it('by its announced length, at once', async () => {
+    it('at once, when Content-Length announces it', async () => {
       const client = await new RawClient(target.port).connected()
       await client.send(`${head}Content-Length: ${17 * MIB}\r\n\r\nthe first bytes of it`)
       await client.closed(3000)
@@ -72,7 +72,7 @@ describe.each([
       expect(client.text).toContain('"code":"too-large"')
     })
 
-    it('without one, once it is too much', async () => {
+    it('after the limit, when the body is chunked', async () => {
       const client = await new RawClient(target.port).connected()
       await client.send(`${head}Transfer-Encoding: chunked\r\n\r\n`)
       const chunk = Buffer.concat([Buffer.from('100000\r\n'), Buffer.alloc(MIB), Buffer.from('\r\n')])
@@ -97,7 +97,7 @@ describe.each([
   })
 
   it.skipIf(!canMeasure)(
-    'too many waiting appends: 503 with Retry-After, and nothing of those is recorded',
+    'too many waiting appends: 503 with Retry-After, and none of them is recorded',
     async () => {
       const cost = await target.cost(async () => {
         const batches = Array.from({ length: 12 }, (_batch, n) => target.post(largeBatch(n), BATCH))
@@ -159,7 +159,7 @@ describe.each([
     expect((await exchange(target.port, text + last)).statuses).toEqual([200, 200])
   })
 
-  it('nothing was smuggled', async () => {
+  it('no request was smuggled', async () => {
     for (const id of ['smuggled', 'refused'])
       expect((await target.fetch(`/v1/records/${id}`)).status).toBe(404)
   })

@@ -1,5 +1,5 @@
-// 10,000 mixed reads of many clients, and followers, with kill -9 of the daemon in between: each read that was answered is in the
-// audit sub-ledger exactly once, with who asked and with the range that was shown.
+// 10,000 mixed reads by many clients, and followers, with kill -9 of the daemon in between: the audit sub-ledger
+// holds each answered read exactly once, with the subject and the range shown.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,17 +15,17 @@ const CLIENTS = 24
 const FOLLOWERS = 3
 const RECORDS = 700
 const SUBJECTS = ['ann', 'bob', 'cleo']
-/** Who appends what the others read. */
+/** The client that appends the records that the others read. */
 const WRITER = 'dora'
 const TENANT = 'test'
 
-/** A read that was answered: what it has to say in the audit sub-ledger. */
+/** An answered read, and what the audit sub-ledger must say about it. */
 interface Answered {
   index: number
   read: Partial<Read>
 }
 
-/** A question, and what an answer to it shows. */
+/** A request, and what its answer shows. */
 interface Question {
   method?: 'GET' | 'HEAD' | 'POST'
   target: string
@@ -34,14 +34,14 @@ interface Question {
   shown: (answer: Response, body: Uint8Array) => Partial<Read>
 }
 
-/** What is asked, and killed. */
+/** The server that answers, and that the test kills. */
 interface Served {
   readonly dir: string
-  /** A request to the tenant, of whatever process there is now. */
+  /** Sends a request to the tenant's current process. */
   fetch(path: string, init: RequestInit): Promise<Response>
-  /** Ends the tenant's process by SIGKILL; resolves when another one answers, or is about to. */
+  /** Kills the tenant's process with SIGKILL; resolves when the next one answers or is about to. */
   kill(): Promise<void>
-  /** A clean stop, which leaves the ledger. */
+  /** Stops cleanly and keeps the ledger. */
   stop(): Promise<void>
   /** Leaves nothing. */
   dispose(): Promise<void>
@@ -83,7 +83,7 @@ async function serve(): Promise<{ served: Served; tokens: Map<string, string> }>
   return { served, tokens }
 }
 
-/** The same behind the front of a host, which starts the tenant again by itself. */
+/** The same behind the front of a host, which restarts the tenant by itself. */
 async function behindFront(): Promise<{ served: Served; tokens: Map<string, string> }> {
   let tokens = new Map<string, string>()
   const host = await startHost({
@@ -211,7 +211,7 @@ function idOf(cursor: number): string {
   return `papers/${cursor}`
 }
 
-/** The record with this cursor, as it is appended. */
+/** The record with this cursor, as the client appends it. */
 function recordOf(cursor: number): string {
   const payload = { text: 'x'.repeat(((cursor - 1) * 37) % 300) }
   return JSON.stringify({ payload_id: idOf(cursor), payload })
@@ -235,7 +235,7 @@ function tool(name: string, args: object, shown: (text: string) => Partial<Read>
   }
 }
 
-/** Clients that read, and go on when there was no answer, until there are enough answers. */
+/** Clients that read, and continue after a lost answer, until there are enough answers. */
 class Load {
   /** By X-Foundry-Request-ID, each of which is used once. */
   readonly answered = new Map<string, Answered>()
@@ -334,7 +334,7 @@ interface Recorded {
   read: Read
 }
 
-/** What the audit sub-ledger in a directory has: the followers' batches by their index, all else by X-Foundry-Request-ID. */
+/** The contents of the audit sub-ledger in a directory: the followers' batches by their index, everything else by X-Foundry-Request-ID. */
 async function recordedIn(
   dir: string,
 ): Promise<{ reads: Map<string, Recorded>; batches: Map<number, Read> }> {
@@ -397,7 +397,7 @@ it.each([
         const found = recorded.get(id)
         expect({ index: found?.index, read: found?.read }, id).toMatchObject({ index, read })
       }
-      // What else is on record was asked, and its answer lost.
+      // Every other recorded read was requested, and its answer lost.
       const others = [...recorded.keys()].filter((id) => !load.answered.has(id))
       for (const id of others) expect(load.unanswered.has(id), id).toBe(true)
       const verified = await serviceFsCommand(['audit', 'verify', served.dir, '--json'])

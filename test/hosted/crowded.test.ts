@@ -1,4 +1,4 @@
-// One address takes all the connections that it can: clients of other addresses, and of the same one, are still answered. At one tenant's
+// One address opens as many connections as it can: clients at other addresses, and at the same one, still get answers. At one tenant's
 // daemon, at a host, and with TLS. The addresses are 127.0.0.1, 127.0.0.2 and so on; all is bounded by the files that this process may open.
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -42,7 +42,7 @@ async function daemon(tls: boolean): Promise<Server> {
   }
 }
 
-/** No credentials are asked for, on a loopback address. */
+/** A loopback address needs no credentials. */
 async function accessWithTls(): Promise<string> {
   const file = join(dir, 'access.json')
   await writeFile(file, JSON.stringify({ access: {}, tls: makeCertificate(dir) }), { mode: 0o600 })
@@ -116,7 +116,7 @@ async function gather(crowd: Socket[], port: number, count: number): Promise<voi
   await Promise.race([Promise.allSettled(settled), sleep(2000)])
 }
 
-/** What is answered within five seconds. */
+/** The requests answered within five seconds. */
 async function ask(
   port: number,
   tls: boolean,

@@ -1,4 +1,4 @@
-// SIGTERM: what is under way is answered, what follows ends, nobody else is let in, and the process is gone soon.
+// SIGTERM: the daemon answers requests in progress, ends follow streams, accepts no more connections, and exits soon.
 import { afterAll, describe, expect, it } from 'vitest'
 import { HOST } from '@service-fs/wire/http-cases'
 import { serviceFsCommand, startDaemon } from '../support/daemon.ts'
@@ -9,7 +9,7 @@ import { RawClient } from './raw-client.ts'
 interface Running {
   port: number
   dir: string
-  /** Sends SIGTERM, and resolves with the status when the process is gone. */
+  /** Sends SIGTERM, and resolves with the exit status when the process has ended. */
   end(): Promise<number | null>
   dispose(): Promise<void>
 }

@@ -1,4 +1,4 @@
-// An agent appends by MCP, another reads, an auditor looks into who read what: with tokens, over HTTP, by the commands.
+// An agent appends over MCP, another reads, and an auditor examines who read what: with tokens, over HTTP, by the commands.
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -57,7 +57,7 @@ function audit(who: Who, ...args: string[]): Promise<Finished> {
 const vkeyOfAudit = async (): Promise<string> =>
   (await readFile(join(daemon.dir, 'audit/keys/ed25519.vkey'), 'utf8')).trim()
 
-it('lets each do what its token allows, and tells the auditor who read what', async () => {
+it('lets each do what its token allows, and shows the auditor who read what', async () => {
   const agent = await connect('agent')
   for (const id of ['a', 'b', 'c'])
     expect(await call(agent, 'ledger.append', { payload_id: id, payload: { id } })).toMatchObject({
@@ -92,7 +92,7 @@ it('lets each do what its token allows, and tells the auditor who read what', as
   expect(those.stdout.split('\n').length).toBeGreaterThan(5)
 })
 
-it('lists the sub-ledger by ls too, which ends, though each of its reads makes an entry', async () => {
+it('lists the sub-ledger with ls, which ends although each of its reads adds an entry', async () => {
   const env = { FS_TOKEN: tokens.get('auditor') ?? '' }
   const { code, stdout } = await serviceFsCommand(['ls', '--url', `${daemon.prefix}audit`], {
     env,
@@ -101,7 +101,7 @@ it('lists the sub-ledger by ls too, which ends, though each of its reads makes a
   expect([code, stdout.split('\n').length > 10]).toEqual([0, true])
 })
 
-it('proves a read to somebody who has neither the ledger nor the token', async () => {
+it('proves a read to a third party that has neither the ledger nor a token', async () => {
   const [proof, read] = [join(dir, 'read.tlog-proof'), join(dir, 'read.json')]
   const made = await audit('auditor', 'prove', '--index', '0', '--out', proof, '--record', read)
   expect([made.code, made.stderr]).toEqual([0, ''])
@@ -114,7 +114,7 @@ it('proves a read to somebody who has neither the ledger nor the token', async (
   expect((await audit('auditor', 'prove', '--index', '999')).code).toBe(3)
 })
 
-it('verifies the sub-ledger, and tells one that was put back to an earlier state', async () => {
+it('verifies the sub-ledger, and detects one that was rolled back', async () => {
   const [early, later] = [join(dir, 'early'), join(dir, 'later')]
   const headers = { authorization: `Bearer ${tokens.get('auditor')}` }
   const keep = async (file: string): Promise<void> =>

@@ -1,4 +1,4 @@
-// Following through a host's front: events pass at once, a client that is gone is gone for the tenant, and a stop waits for nobody.
+// Following through a host's front: events pass at once, the tenant notices a client that disconnects, and a stop waits for no follower.
 
 import { connect, type Socket } from 'node:net'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -54,7 +54,7 @@ async function append(to: Host, id: string, payload: unknown): Promise<void> {
 }
 
 describe.skipIf(!daemonBuilt)('following through the front of a host', () => {
-  it('shows what comes as it comes, to many, and HEAD at once', async () => {
+  it('sends each record to many followers as it arrives, and answers HEAD at once', async () => {
     host = await startHost({ tenants: [TENANT] })
     await append(host, 'first', 1)
     const head = await host.fetch(TENANT, 'v1/follow', { method: 'HEAD' })
@@ -101,7 +101,7 @@ describe.skipIf(!daemonBuilt)('following through the front of a host', () => {
 })
 
 describe.skipIf(!daemonBuilt)('service-fs follow', () => {
-  it('goes on over restarts of the daemon, killed and stopped, without a gap', async () => {
+  it('continues without a gap when the daemon is killed or stopped and restarted', async () => {
     const root = await mkdtemp(`${tmpdir()}/follow-`)
     try {
       daemon = await startDaemon({ root })

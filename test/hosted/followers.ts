@@ -1,10 +1,10 @@
-// Clients that follow a ledger while its server is killed: what they were told that is on record of what they were shown.
+// Clients that follow a ledger while the test kills its server, and remember what the `audit` events said about what they were shown.
 
 import { createParser, type EventSourceMessage } from 'eventsource-parser'
 import { expect } from 'vitest'
 import { sleep } from '../support/process.ts'
 
-/** What an `audit` event tells: an entry of the audit sub-ledger, and what that says was shown. */
+/** An `audit` event: an entry of the audit sub-ledger, and the range it says was shown. */
 export interface Batch {
   index: number
   since: number
@@ -14,7 +14,7 @@ export interface Batch {
 
 export type Fetch = (path: string, init: RequestInit) => Promise<Response>
 
-/** Follows from the beginning, and goes on where it was cut off. */
+/** Follows from the beginning, and resumes where the connection broke. */
 export class FollowingClient {
   /** All batches, each of which was followed by at least one of its records. */
   readonly batches: Batch[] = []

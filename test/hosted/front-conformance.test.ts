@@ -1,4 +1,4 @@
-// The wire protocol's conformance suite through the front, whose tenant is a process that believes it.
+// The wire protocol's conformance suite through the front, whose tenant is a process that trusts it.
 import { spawn, type ChildProcess } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

@@ -1,5 +1,5 @@
-// Requests that their head alone condemns: one tenant's daemon, a host's front and Envelope B refuse them at once, with the same code, while
-// not a byte of the body has been sent.
+// Requests that can be refused from their head alone: one tenant's daemon, a host's front and Envelope B refuse them
+// at once, with the same code, before the client sends a byte of the body.
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -16,7 +16,7 @@ interface Server {
   dispose(): Promise<void>
 }
 
-/** A body that never comes is given up after 10 s at the least: what is answered before has not waited for one. */
+/** The server waits at least 10 s for a missing body, so an earlier answer did not wait for one. */
 const SOON_MS = 8000
 /** Of a payload: the host gives its tenant less than the default. */
 const LEAST_PAYLOAD = 100_000
@@ -152,12 +152,12 @@ describe.each(servers)(`%s${why}`, (name, start) => {
     expect(await ask(server.port, head)).toEqual({ statuses: [413], code: 'too-large' })
   })
 
-  it('what comes behind a head that was refused is no request', async () => {
+  it('bytes behind a refused head are not a request', async () => {
     const smuggled = `POST /t/${server.tenant}/v1/append HTTP/1.1\r\n${HOST}X-Payload-ID: smuggled\r\nContent-Length: 1\r\n\r\nx`
     for (const [, line, fields, length] of CASES) {
       const [method = '', path = ''] = line.split(' ')
       const client = await new RawClient(server.port).connected()
-      // Perhaps all of a body is there and perhaps it is not; in both cases what is behind it may be a request or not, but never what is in it.
+      // The body may be complete or not. Either way the bytes behind it may count as a request, but the body's own bytes never do.
       const head = `${method} /t/${server.tenant}${path} HTTP/1.1\r\n${HOST}${fields}`
       await client.send(`${head}Content-Length: ${Math.max(length, smuggled.length)}\r\n\r\n`)
       await client.send(smuggled)
@@ -169,7 +169,7 @@ describe.each(servers)(`%s${why}`, (name, start) => {
     expect((await ask(server.port, read)).statuses).toEqual([404])
   })
 
-  it('a good request waits for its body, and is told to send it', async () => {
+  it('a good request gets 100 Continue, and the server waits for its body', async () => {
     const client = await new RawClient(server.port).connected()
     const line = `POST /t/${server.tenant}/v1/append HTTP/1.1\r\n`
     await client.send(`${line}${HOST}X-Payload-ID: good\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n`)

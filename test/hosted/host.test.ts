@@ -1,4 +1,4 @@
-// What a host does while it runs: tenants that come and go, processes of its own that are killed, and without root.
+// A running host: tenants added and removed, its own processes killed, and a host without root.
 import { existsSync, statSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -39,7 +39,7 @@ describe('while it runs', () => {
   })
   afterAll(() => host.dispose())
 
-  it('takes tenants on, and lets them go, with their ledgers kept', async () => {
+  it('adds and removes tenants, and keeps their ledgers', async () => {
     expect(await append(host, 'bolt', 'one')).toBe(404)
     const policy = join(host.dir, 'policy')
     const added = await tenant(host, 'add', 'bolt', '--origin', 'example.org/bolt', '--policy-out', policy)
@@ -74,7 +74,7 @@ describe('while it runs', () => {
     expect((await host.fetch('bolt', '/v1/records/one')).status).toBe(200)
   })
 
-  it('goes on when host.json is not valid, and says why', async () => {
+  it('keeps running when host.json is invalid, and says why', async () => {
     const valid = await readFile(host.file, 'utf8')
     await writeFile(host.file, valid.replace('"tenants"', '"tenantz"'))
     await until('the log says so', () => host.stderr().includes('tenantz: no such field'))
@@ -84,19 +84,19 @@ describe('while it runs', () => {
     expect((await tenant(host, 'rm-from-config', 'other')).code).toBe(2)
   })
 
-  it('says when a change takes a restart', async () => {
+  it('says when a change needs a restart', async () => {
     const valid = await readFile(host.file, 'utf8')
     await writeFile(host.file, JSON.stringify({ ...(JSON.parse(valid) as object), idleStopSeconds: 5 }))
     await until('the log says so', () => host.stderr().includes('"field":"idleStopSeconds"'))
     await writeFile(host.file, valid)
   })
 
-  it('has no second host beside it', async () => {
+  it('refuses a second host on the same root', async () => {
     const second = await serviceFsCommand(['host', '--config', host.file])
     expect([second.code, second.stderr]).toEqual([3, expect.stringContaining('another host runs there')])
   })
 
-  it('does not start where it can not listen', async () => {
+  it('does not start when it cannot listen', async () => {
     const other = join(host.dir, 'other.json')
     const { listen } = JSON.parse(await readFile(host.file, 'utf8')) as { listen: string[] }
     await writeFile(
@@ -107,7 +107,7 @@ describe('while it runs', () => {
     expect([refused.code, refused.stderr]).toEqual([3, expect.stringContaining('EADDRINUSE')])
   })
 
-  it('starts its front again, and the tenants do not notice', async () => {
+  it('restarts its front without disturbing the tenants', async () => {
     const pid = await host.pidOf('acme')
     process.kill(host.frontPid, 'SIGKILL')
     await until('the front is back', () =>
@@ -119,11 +119,11 @@ describe('while it runs', () => {
     expect(await host.pidOf('acme')).toBe(pid)
   })
 
-  it('leaves nothing running when it is killed', async () => {
+  it('leaves no process running when it is killed', async () => {
     const pids = [await host.pidOf('acme'), await host.pidOf('bolt')]
     expect(pids.every(isThere)).toBe(true)
     expect(await host.kill('SIGKILL')).toBe(null)
-    // The next one waits for what the ones before still have to close.
+    // Each host waits until the ones before have closed everything.
     host = await host.restart()
     expect(await append(host, 'acme', 'four')).toBe(200)
     await until('those before are gone', () => !pids.some(isThere))
@@ -135,8 +135,8 @@ describe('while it runs', () => {
   })
 })
 
-describe.skipIf(!isRoot)(`without root${isRoot ? '' : ' (skipped: not root, so all of this is)'}`, () => {
-  it('runs all tenants under one user, and says so', async () => {
+describe.skipIf(!isRoot)(`without root${isRoot ? '' : ' (skipped: not root)'}`, () => {
+  it('runs all tenants as one user, and says so', async () => {
     const host = await startHost({ tenants: ['acme', 'bolt'], uid: 64_999 })
     try {
       expect(host.separateUsers).toBe(false)

@@ -1,4 +1,4 @@
-// File attributes on a host's ledgers, on ext4 in an image: nobody changes what is sealed, kills lose nothing, and what is said to be in force is.
+// File attributes on a host's ledgers, on ext4 in an image: nothing can change sealed files, kills lose nothing, and the reported protections are in force.
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -40,7 +40,7 @@ function inForce(report: Report, moduleId: string): Record<string, string> {
   return Object.fromEntries((tenant?.findings ?? []).map(({ check, in_force }) => [check, in_force]))
 }
 
-/** What a shell command says, if it fails; it must not succeed. */
+/** Runs a shell command that must fail, and returns its output. */
 function refused(command: string, args: readonly string[]): string {
   const done = spawnSync(command, args, { encoding: 'utf8' })
   expect(done.status, [command, ...args].join(' ')).not.toBe(0)
@@ -56,7 +56,7 @@ interface Target {
 /** A tenant of the host. */
 const of = (host: Host, moduleId: string): Target => ({ fetch: (at, init) => host.fetch(moduleId, at, init) })
 
-/** Appends so many records in one request. */
+/** Appends the given number of records in one request. */
 async function fill(target: Target, records: number, name: string): Promise<void> {
   const lines = Array.from({ length: records }, (_, i) =>
     JSON.stringify({ payload_id: `${name}-${i}`, payload: { text: 'x'.repeat(300) } }),
@@ -67,7 +67,7 @@ async function fill(target: Target, records: number, name: string): Promise<void
   await answer.text()
 }
 
-/** A host waits longer and longer before it starts again what ends at once. */
+/** A host backs off before it restarts a process that keeps exiting. */
 const KILLS_OF_A_TENANT = 4
 const KILLS_OF_A_DAEMON = 15
 
@@ -76,15 +76,15 @@ const why = typeof mount === 'string' ? mount : ''
 const path = typeof mount === 'string' ? '' : mount.path
 afterAll(() => (typeof mount === 'string' ? undefined : mount.unmount()))
 
-describe.skipIf(why !== '')(`a host whose tenants' files have attributes${why}`, () => {
+describe.skipIf(why !== '')(`a host that sets attributes on its tenants' files${why}`, () => {
   let host: Host
   let root: string
-  /** Nothing while the tenant's process is being started. */
+  /** Undefined while the tenant's process starts. */
   const protections = async (): Promise<Partial<Protections>> => {
     const answer = (await (await host.fetch('a', '/t/a/readyz')).json()) as { protections?: Protections }
     return answer.protections ?? {}
   }
-  /** Waits until all is found in force, for a while. */
+  /** Waits until the host reports all protections in force. */
   const sealed = async (): Promise<Partial<Protections>> => {
     for (let tries = 0; tries < 150; tries++) {
       const now = await protections()
@@ -98,7 +98,7 @@ describe.skipIf(why !== '')(`a host whose tenants' files have attributes${why}`,
     const command = `/proc/${pid}/cmdline`
     return existsSync(command) && readFileSync(command, 'latin1').includes(root) ? pid : undefined
   }
-  /** Kills the tenant's process, if it runs just now. */
+  /** Kills the tenant's process, if it is running. */
   const killed = (): boolean => {
     const pid = pidOf('a')
     if (pid !== undefined) process.kill(pid, 'SIGKILL')
@@ -110,12 +110,12 @@ describe.skipIf(why !== '')(`a host whose tenants' files have attributes${why}`,
     host = await startHost({ tenants: ['a', 'b'], config: { root, immutable: 'required' } })
     for (const id of ['a', 'b']) await fill(of(host, id), 1000, 'first')
     await (await host.fetch('a', '/v1/records/first-7')).text()
-    // Until the tiles are sealed.
+    // Enough records to seal a tile.
     await sleep(1000)
   })
   afterAll(() => host.dispose())
 
-  it('says what is in force, in /readyz and by doctor', async () => {
+  it('reports the protections in force in /readyz and in doctor', async () => {
     const { uid } = statSync(join(root, 'a'))
     expect(await sealed()).toMatchObject({
       sealed_immutable: true,
@@ -149,13 +149,13 @@ describe.skipIf(why !== '')(`a host whose tenants' files have attributes${why}`,
     )
   })
 
-  it('loads nothing of it into the process of a tenant', async () => {
+  it('loads none of that code into the process of a tenant', async () => {
     expect(mapsOf(host.pid)).toContain('koffi')
     expect(mapsOf(pidOf('a'))).toContain('node')
     expect(mapsOf(pidOf('a'))).not.toContain('koffi')
   })
 
-  it("keeps sealed files from root, and the tenant's user from both files and attributes", () => {
+  it("protects sealed files from root, and both files and attributes from the tenant's user", () => {
     const { uid } = statSync(join(root, 'a'))
     const as = ['--reuid', String(uid), '--regid', String(uid), '--clear-groups']
     const tail = join(root, 'a/tail', readdirSync(join(root, 'a/tail'))[0] ?? '')
@@ -183,7 +183,7 @@ describe.skipIf(why !== '')(`a host whose tenants' files have attributes${why}`,
     refused('rm', ['-rf', join(root, 'a/tile')])
   })
 
-  it('loses nothing acknowledged when a tenant is killed again and again, and has its attributes after it', async () => {
+  it('keeps every acknowledged record and its attributes when a tenant is killed repeatedly', async () => {
     const load = new Load(host, 'a')
     const running = load.run(8)
     let kills = 0
@@ -202,7 +202,7 @@ describe.skipIf(why !== '')(`a host whose tenants' files have attributes${why}`,
     console.log(`${load.count} acknowledged, ${kills} kills`)
   })
 
-  it('says so when somebody has taken an attribute off, and a start sets it again', async () => {
+  it('reports a removed attribute, and sets it again at the next start', async () => {
     const take = (flag: string, file: string): number | null =>
       spawnSync('chattr', [flag, join(root, file)]).status
     expect(take('-i', 'a/origin')).toBe(0)
@@ -250,7 +250,7 @@ describe.skipIf(why !== '')(`a host whose tenants' files have attributes${why}`,
     }
   })
 
-  it('is removed after chattr -R -i -a, and not before', async () => {
+  it('can be removed only after chattr -R -i -a', async () => {
     await host.kill()
     refused('rm', ['-rf', join(root, 'b')])
     expect(readdirSync(join(root, 'b/tile/entries'))).toContain('000.b64')
@@ -259,14 +259,14 @@ describe.skipIf(why !== '')(`a host whose tenants' files have attributes${why}`,
   })
 })
 
-/** What a daemon says when it has looked at its files, and its last answer is no longer good. */
+/** The daemon's report after it has examined its files again. */
 async function said(daemon: Daemon): Promise<Protections> {
   await sleep(1100)
   return ((await (await daemon.fetch('/readyz')).json()) as { protections: Protections }).protections
 }
 
-describe.skipIf(why !== '')(`one daemon of root's${why}`, () => {
-  it('sets attributes by itself, and on what was there before', async () => {
+describe.skipIf(why !== '')(`one daemon run by root${why}`, () => {
+  it('sets attributes by itself, also on existing files', async () => {
     let daemon = await startDaemon({ moduleId: 'own', root: path })
     try {
       await fill(daemon, 600, 'first')
@@ -284,7 +284,7 @@ describe.skipIf(why !== '')(`one daemon of root's${why}`, () => {
       expect(await said(daemon)).toMatchObject({ sealed_immutable: true, tail_append_only: true })
       const { code, report } = await doctor('--root', path, '--module-id', 'own')
       expect([code, inForce(report, 'own')['sealed-immutable']]).toEqual([0, 'yes'])
-      // Without: what is there is lived with, and what comes is said to lack it.
+      // Without the capability: the host accepts existing attributes, and reports that new files lack them.
       daemon = await daemon.restart({ args: [] })
       await fill(daemon, 300, 'third')
       await daemon.kill('SIGKILL')
@@ -301,7 +301,7 @@ describe.skipIf(why !== '')(`one daemon of root's${why}`, () => {
     }
   })
 
-  it(`loses nothing acknowledged when it is killed ${KILLS_OF_A_DAEMON} times`, async () => {
+  it(`keeps every acknowledged record when it is killed ${KILLS_OF_A_DAEMON} times`, async () => {
     let daemon = await startDaemon({ moduleId: 'killed', root: path, args: ['--immutable', 'required'] })
     try {
       const load = new Load({ fetch: (_, at, init) => daemon.fetch(at, init) }, 'killed')
@@ -326,7 +326,7 @@ describe.skipIf(why !== '')(`one daemon of root's${why}`, () => {
     }
   })
 
-  it('sets them on a ledger that was copied there', async () => {
+  it('sets them on a copied ledger', async () => {
     let daemon = await startDaemon({ moduleId: 'copied', root: path })
     await fill(daemon, 600, 'first')
     await daemon.kill()
@@ -346,7 +346,7 @@ describe('a file system without attributes', () => {
   afterAll(() => (typeof ramfs === 'string' ? undefined : ramfs.unmount()))
 
   it.skipIf(without !== '')(
-    `is claimed to have none, and --immutable required does not start${without}`,
+    `is reported as such, and --immutable required does not start${without}`,
     async () => {
       await expect(
         startDaemon({ root: dir, args: ['--immutable', 'required'], readyMs: 5000 }),

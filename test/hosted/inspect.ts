@@ -1,10 +1,10 @@
-// Runs code in another Node.js process, by the inspector that SIGUSR1 starts.
+// Runs code in another Node.js process through the inspector that SIGUSR1 starts.
 import { WebSocket } from 'undici'
 import { sleep } from '../support/process.ts'
 
 const INSPECTOR = 'http://127.0.0.1:9229/json/list'
 
-/** Has that process run a script that does not end: its event loop does not turn again. */
+/** Makes that process run an endless script, which blocks its event loop. */
 export async function runIn(pid: number, script: string): Promise<void> {
   process.kill(pid, 'SIGUSR1')
   const socket = new WebSocket(await debuggerOf(pid))
@@ -13,7 +13,8 @@ export async function runIn(pid: number, script: string): Promise<void> {
     socket.addEventListener('message', ({ data }) => resolve(String(data)), { once: true }),
   )
   socket.send(JSON.stringify({ id: 1, method: 'Runtime.evaluate', params: { expression: 'process.pid' } }))
-  if (!(await found).includes(`"value":${pid}`)) throw new Error('another process is inspected on port 9229')
+  if (!(await found).includes(`"value":${pid}`))
+    throw new Error('another process uses the inspector port 9229')
   socket.send(JSON.stringify({ id: 2, method: 'Runtime.evaluate', params: { expression: script } }))
 }
 
@@ -23,7 +24,7 @@ async function debuggerOf(pid: number): Promise<string> {
       const [target] = (await (await fetch(INSPECTOR)).json()) as { webSocketDebuggerUrl: string }[]
       if (target !== undefined) return target.webSocketDebuggerUrl
     } catch (error) {
-      if (tries > 100) throw new Error(`process ${pid} is not inspected`, { cause: error })
+      if (tries > 100) throw new Error(`process ${pid} did not open its inspector`, { cause: error })
     }
     await sleep(50)
   }

@@ -1,4 +1,4 @@
-// A client that appends to one tenant of a host, remembers what was acknowledged, and looks whether it is there.
+// A client that appends to one tenant of a host, remembers the acknowledged records, and checks that they are there.
 import { expect } from 'vitest'
 import type { Host } from '../support/host.ts'
 import { sleep } from '../support/process.ts'
@@ -9,7 +9,7 @@ interface Page {
 }
 
 export class Load {
-  /** Statuses, or what was thrown, of appends that were not acknowledged. */
+  /** Statuses or errors of appends that were not acknowledged. */
   readonly refused: string[] = []
   /** Milliseconds of each acknowledged append. */
   readonly times: number[] = []
@@ -29,17 +29,17 @@ export class Load {
     return this.#acknowledged.size
   }
 
-  /** Milliseconds of the append that took longest. */
+  /** Duration of the slowest append, in milliseconds. */
   get longest(): number {
     return Math.max(0, ...this.times)
   }
 
-  /** Milliseconds that all but one in a hundred appends took no longer than. */
+  /** The 99th percentile of append durations, in milliseconds. */
   get p99(): number {
     return this.times.toSorted((a, b) => a - b)[Math.floor(this.times.length * 0.99)] ?? 0
   }
 
-  /** So many clients append, `pause` milliseconds after each answer, until `stop`. */
+  /** The given number of clients append, pausing `pause` milliseconds after each answer, until `stop`. */
   async run(clients: number, pause = 0): Promise<void> {
     await Promise.all(Array.from({ length: clients }, () => this.#client(pause)))
   }
@@ -48,13 +48,13 @@ export class Load {
     this.#isStopping = true
   }
 
-  /** Resolves when an append that was sent after that time (performance.now) is acknowledged. */
+  /** Resolves when an append sent after that time (performance.now) is acknowledged. */
   async acknowledgedAfter(time: number): Promise<void> {
     for (const deadline = time + 20_000; this.#lastAcknowledged <= time; await sleep(5))
-      if (performance.now() > deadline) throw new Error(`${this.#moduleId} does not come back`)
+      if (performance.now() > deadline) throw new Error(`${this.#moduleId} did not recover`)
   }
 
-  /** That each acknowledged record is there, where it was said to be. `mayHaveMore`: answers may have been lost. */
+  /** Checks that each acknowledged record is at its acknowledged place. `mayHaveMore`: answers may have been lost. */
   async check(mayHaveMore: boolean): Promise<void> {
     const found = new Map<string, number>()
     for (let since = 0; ;) {

@@ -1,4 +1,4 @@
-// What a daemon logs: a line of JSON each, and nothing of what clients send.
+// The daemon's log: one line of JSON per event, and nothing that clients send.
 
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -17,10 +17,10 @@ afterEach(async () => {
   await rm(dir, { recursive: true, force: true })
 })
 
-/** Something that must not be found again. */
+/** A marker that must appear in no log. */
 const MARK = 'zq7-secret-mark'
 
-it('logs its start, its stop and its failures, and neither records nor credentials', async () => {
+it('logs its start, stop and failures, but neither records nor credentials', async () => {
   const access = join(dir, 'access.json')
   await writeFile(access, JSON.stringify({ access: { tokens: 'tokens.json' } }), { mode: 0o600 })
   const out = join(dir, 'token')

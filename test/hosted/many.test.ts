@@ -1,4 +1,4 @@
-// How many tenants a host holds: a hundred that run and are idle, and a thousand that start when they are asked for.
+// How many tenants a host holds: a hundred running idle ones, and a thousand that start on demand.
 import { readFileSync } from 'node:fs'
 import { afterEach, expect, it } from 'vitest'
 import { serviceFsCommand } from '../support/daemon.ts'
@@ -28,21 +28,21 @@ async function use(of: Host, moduleId: string): Promise<void> {
   expect(await read.json()).toMatchObject({ payload: { tenant: moduleId } })
 }
 
-/** Bytes of memory that are a process's, its share of what it shares with others included. */
+/** A process's memory in bytes, including its proportional share of shared pages. */
 function pssOf(pid: number): number {
   const kib = /^Pss: +(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1'))?.[1]
   return Number(kib) * 1024
 }
 
 it.skipIf(!isLinux)(
-  `100 tenants that run and are idle fit into 3 GiB, the front and the supervisor included${why}`,
+  `100 idle running tenants fit into 3 GiB, including the front and the supervisor${why}`,
   async () => {
     const tenants = named(100)
     const running = (host = await startHost({ tenants, config: { idleStopSeconds: 0 } }))
     for (const moduleId of tenants) await use(running, moduleId)
     const pids = await Promise.all(tenants.map((moduleId) => running.pidOf(moduleId)))
     const started = sum(running, pids)
-    // V8 gives back what it does not use.
+    // V8 returns unused memory.
     await sleep(25_000)
     const idle = sum(running, pids)
     console.log(`100 tenants: ${mib(started)} MiB as soon as they are used, ${mib(idle)} MiB when idle`)
@@ -61,7 +61,7 @@ function sum(of: Host, pids: readonly (number | undefined)[]): number {
 
 const mib = (bytes: number): number => Math.round(bytes / 2 ** 20)
 
-it('1,000 configured tenants start when they are asked for, and stop when nobody needs them', async () => {
+it('1,000 configured tenants start on demand, and stop when idle', async () => {
   const tenants = named(1000)
   const adding = performance.now()
   host = await startHost({ tenants, config: { idleStopSeconds: 3, uids: { from: 70_100, to: 79_999 } } })

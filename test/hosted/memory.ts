@@ -1,16 +1,16 @@
-// What a process has in memory, from /proc.
+// A process's memory, from /proc.
 import { readFileSync, writeFileSync } from 'node:fs'
 
-/** Whether this system tells. */
+/** Whether this system reports it. */
 export const canMeasure: boolean = process.platform === 'linux'
 
 /** MiB now. */
 export const resident = (pid: number): number => status(pid, 'VmRSS')
 
-/** MiB at most, since `forgetPeak`. */
+/** The peak in MiB since `forgetPeak`. */
 export const peak = (pid: number): number => status(pid, 'VmHWM')
 
-/** proc(5), clear_refs: the peak is what there is now. */
+/** proc(5), clear_refs: resets the peak to the current size. */
 export function forgetPeak(pid: number): void {
   writeFileSync(`/proc/${pid}/clear_refs`, '5')
 }

@@ -1,4 +1,4 @@
-// What one tenant does to the others: a processor that it keeps busy, a disk that it fills, a process that keeps ending.
+// How one tenant affects the others when it keeps a processor busy, fills its disk, or keeps crashing.
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
@@ -16,7 +16,7 @@ const why = isRoot && canMount ? '' : ` (skipped: ${isRoot ? 'no tmpfs can be mo
 const QUIET = ['quiet-1', 'quiet-2', 'quiet-3']
 const TENANTS = [...QUIET, 'busy', 'full', 'ending', 'greedy']
 
-describe.skipIf(why !== '')(`the others go on as before${why}`, () => {
+describe.skipIf(why !== '')(`the others work as before${why}`, () => {
   let host: Host
   let disk = ''
 
@@ -45,7 +45,7 @@ describe.skipIf(why !== '')(`the others go on as before${why}`, () => {
     const during = await latency(host)
     const used = ticksOf(pid) - ticks
     process.kill(pid, 'SIGKILL')
-    // It got what there was.
+    // The busy tenant got the remaining CPU.
     expect(used).toBeGreaterThan(50)
     told('100% of a processor', before, during)
     await untilAppended(host, 'busy', 'second', 'x')
@@ -59,14 +59,14 @@ describe.skipIf(why !== '')(`the others go on as before${why}`, () => {
     expect(status).toBe(507)
     const during = await latency(host, () => append(host, 'full', 'more', text))
     told('a full disk', before, during)
-    // More room, and a new start.
+    // Frees space and restarts the tenant.
     mount('-o', 'remount,size=32m', disk)
     process.kill((await host.pidOf('full')) ?? 0, 'SIGTERM')
     await untilAppended(host, 'full', 'more', text)
     expect((await host.fetch('full', '/v1/records/fill-0')).status).toBe(200)
   })
 
-  it('while one takes more memory than it may have', async () => {
+  it('while one exceeds its memory limit', async () => {
     const before = await latency(host)
     await runIn((await host.pidOf('greedy')) ?? 0, 'for (let all = []; ; ) all.push(Array(1000).fill(0.5))')
     const during = await latency(host)
@@ -76,7 +76,7 @@ describe.skipIf(why !== '')(`the others go on as before${why}`, () => {
     expect((await host.fetch('greedy', '/v1/records/first')).status).toBe(200)
   })
 
-  it('while one keeps ending', async () => {
+  it('while one keeps crashing', async () => {
     const before = await latency(host)
     const over = new AbortController()
     const killing = keepKilling(host, 'ending', over.signal)
@@ -84,7 +84,7 @@ describe.skipIf(why !== '')(`the others go on as before${why}`, () => {
     over.abort()
     const kills = await killing
     told(`${kills} ends in a row`, before, during)
-    // It waits longer and longer, and says so; then it is there again.
+    // The host backs off and says so; then the tenant runs again.
     expect(kills).toBeLessThan(12)
     await untilAppended(host, 'ending', 'again', 'x')
     expect((await host.fetch('ending', '/v1/records/first')).status).toBe(200)
@@ -102,14 +102,14 @@ function mount(...args: string[]): void {
   expect(status, stderr).toBe(0)
 }
 
-/** Kills each process of the tenant's; resolves with how often. */
+/** Kills every process that the tenant starts; resolves with the number of kills. */
 async function keepKilling(host: Host, moduleId: string, over: AbortSignal): Promise<number> {
   let kills = 0
   for (let last = 0; !over.aborted; await sleep(20)) {
     const pid = await host.pidOf(moduleId)
     if (pid === undefined || pid === last) continue
     last = pid
-    // It gets as far as to answer.
+    // The process lives long enough to answer.
     await sleep(500)
     process.kill(pid, 'SIGKILL')
     kills += 1
@@ -117,7 +117,7 @@ async function keepKilling(host: Host, moduleId: string, over: AbortSignal): Pro
   return kills
 }
 
-/** Appends when the tenant's process is there again. */
+/** Appends once the tenant's process is running again. */
 async function untilAppended(host: Host, moduleId: string, id: string, payload: string): Promise<void> {
   const deadline = Date.now() + 60_000
   while ((await append(host, moduleId, id, payload)) !== 200) {
@@ -155,7 +155,7 @@ function told(what: string, before: number, during: number): void {
   expect(during).toBeLessThan(Math.max(5 * before, 250))
 }
 
-/** Hundredths of a second of processor that it has used. */
+/** CPU time used, in hundredths of a second. */
 function ticksOf(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ') ?? []
   return Number(fields[11]) + Number(fields[12])

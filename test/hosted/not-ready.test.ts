@@ -1,4 +1,4 @@
-// A tenant whose process cannot start is seen at the host: in its /readyz, without its name, and in its metrics.
+// The host shows a tenant whose process cannot start: in /readyz without its name, and in the metrics by name.
 import { spawn, spawnSync } from 'node:child_process'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -7,7 +7,7 @@ import { startHost, type Host } from '../support/host.ts'
 
 const hasFlock = spawnSync('flock', ['--version']).status === 0
 
-/** Whether another process has the lock of a ledger's directory. */
+/** Reports whether another process holds the lock of a ledger's directory. */
 function isLocked(dir: string): boolean {
   return spawnSync('flock', ['-n', '-x', dir, 'true']).status === 1
 }
@@ -22,7 +22,7 @@ async function readyz(one: Host): Promise<{ status: number; json: unknown }> {
 }
 
 it.skipIf(!hasFlock)(
-  'a tenant whose ledger another process has locked is counted, until it lets go',
+  'a tenant whose ledger another process has locked counts as not ready until the lock is released',
   async () => {
     host = await startHost({ tenants: ['acme', 'beta'] })
     expect((await host.fetch('acme', 'v1/checkpoint')).status).toBe(200)
@@ -51,7 +51,7 @@ it.skipIf(!hasFlock)(
   },
 )
 
-it('a tenant that cannot be started is counted by anybody, and named in the metrics', async () => {
+it('a tenant that cannot start is counted in /readyz and named in the metrics', async () => {
   host = await startHost({ tenants: ['acme', 'beta'] })
   expect((await host.fetch('beta', 'v1/checkpoint')).status).toBe(200)
   expect(await readyz(host)).toEqual({ status: 200, json: { ready: true } })

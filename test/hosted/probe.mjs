@@ -1,6 +1,6 @@
-// What another user can open of a tenant's. Run as that user, by ../tenants.test.ts, with the things to try on standard input:
-// [{"tenant", "kind": "file" | "directory" | "socket" | "process", "path" | "pid", "isOwn"}]. Prints those that could be opened, and how;
-// what is its own it does not change.
+// Finds which of a tenant's files another user can open. Run as that user, by ../tenants.test.ts, with the things to try on standard input:
+// [{"tenant", "kind": "file" | "directory" | "socket" | "process", "path" | "pid", "isOwn"}]. Prints each path it
+// could open, and the mode; it changes none of its own files.
 import {
   accessSync,
   closeSync,

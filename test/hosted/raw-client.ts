@@ -1,18 +1,18 @@
-// A client that sends whatever it is told, over a connection of its own.
+// A client that sends arbitrary bytes over its own connection.
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { sleep } from '../support/process.ts'
 
 export class RawClient {
   readonly socket: Socket
-  /** What came, one character a byte; `keep: false` counts it only. */
+  /** The bytes received, one character per byte; `keep: false` only counts them. */
   text = ''
   bytes = 0
   isClosed = false
 
   constructor(port: number, keep = true) {
     this.socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
-    // Who is cut off has its answer in what came before.
+    // After a reset, the bytes received before it are the answer.
     this.socket.on('error', () => undefined)
     this.socket.on('close', () => (this.isClosed = true))
     this.socket.on('end', () => this.socket.end())
@@ -27,7 +27,7 @@ export class RawClient {
     return this
   }
 
-  /** Resolves when the bytes are with the system, or the connection is gone. */
+  /** Resolves when the kernel has the bytes, or the connection has closed. */
   send(bytes: string | Buffer): Promise<void> {
     return new Promise((resolve) => {
       if (this.socket.destroyed) resolve()
@@ -36,7 +36,7 @@ export class RawClient {
     })
   }
 
-  /** Resolves when the other side has ended it; with how many milliseconds that took. */
+  /** Resolves when the other side has closed the connection, with the milliseconds that took. */
   async closed(limit: number): Promise<number> {
     const started = performance.now()
     while (!this.isClosed && performance.now() - started < limit) await sleep(10)
@@ -48,7 +48,7 @@ export class RawClient {
   }
 }
 
-/** Sends a text and gathers what comes back until the other side ends the connection, at most so many milliseconds. */
+/** Sends a text and collects the answer until the other side ends the connection, for at most the given milliseconds. */
 export async function exchange(port: number, text: string, limit = 20_000): Promise<RawClient> {
   const client = await new RawClient(port).connected()
   await client.send(text)

@@ -1,4 +1,4 @@
-// A tenant whose disk takes no writes: its process stays, answers what it can, and takes appends again without a restart.
+// A tenant whose disk refuses writes: its process stays up, answers what it can, and accepts appends again without a restart.
 import { spawnSync } from 'node:child_process'
 import { chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -9,7 +9,7 @@ import { sleep } from '../support/process.ts'
 
 const mount = (...args: string[]): boolean => spawnSync('mount', args).status === 0
 
-/** Whether file systems can be mounted here. */
+/** Reports whether this process can mount file systems. */
 const canMount = ((): boolean => {
   if (process.getuid?.() !== 0) return false
   const at = mkdtempSync(join(tmpdir(), 'service-fs-mount-'))
@@ -24,7 +24,7 @@ const LARGE = 'x'.repeat(20_000)
 let host: Host
 let dir: string
 
-/** A file system of its own, of the owner that the directory has. */
+/** A separate file system with the directory's owner. */
 function mountAt(at: string, size: string): void {
   const { uid, gid } = statSync(at)
   expect(mount('-t', 'tmpfs', '-o', `size=${size},mode=700,uid=${uid},gid=${gid}`, 'tmpfs', at)).toBe(true)
@@ -46,7 +46,7 @@ async function statusOf(answer: Promise<Response>): Promise<[number, unknown]> {
   return [status, rest.body.code]
 }
 
-/** Starts of the tenant's process so far. */
+/** The number of times that the tenant's process has started. */
 function starts(): number {
   return host
     .stderr()
@@ -63,7 +63,7 @@ async function until(what: () => Promise<boolean>): Promise<void> {
 }
 
 describe.skipIf(!canMount)(
-  `a tenant whose disk takes no writes${canMount ? '' : ' (skipped: not root, or no tmpfs can be mounted)'}`,
+  `a tenant whose disk refuses writes${canMount ? '' : ' (skipped: not root, or no tmpfs can be mounted)'}`,
   () => {
     beforeAll(async () => {
       host = await startHost({
@@ -87,7 +87,7 @@ describe.skipIf(!canMount)(
       await host.dispose()
     })
 
-    it('is started once, answers reads, and takes appends when there is room', async () => {
+    it('starts once, answers reads, and accepts appends when there is room', async () => {
       const before = (await host.pidOf(ID)) ?? 0
       spawnSync('dd', ['if=/dev/zero', `of=${dir}/ballast`, 'bs=4k'])
       process.kill(before, 'SIGKILL')
@@ -99,7 +99,7 @@ describe.skipIf(!canMount)(
         await sleep(100)
       }
       expect((await append('other', 'r')).status).toBe(200)
-      // Anybody sees that one tenant is full, and the metrics say which.
+      // /readyz tells any client that one tenant is full, and the metrics name it.
       const ready = async (): Promise<unknown> => (await fetch(`${host.url}readyz`)).json()
       await expect.poll(ready, { timeout: 15_000 }).toEqual({ ready: true, not_ready: { full: 1 } })
       const metrics = await (await fetch(`${host.url}metrics`)).text()
@@ -112,7 +112,7 @@ describe.skipIf(!canMount)(
       expect(host.stderr()).toMatch(/"message":"the ledger takes appends again"/)
     }, 60_000)
 
-    it('is read only when host.json says so', async () => {
+    it('is read-only when host.json says so', async () => {
       await host.kill()
       const settings = JSON.parse(readFileSync(host.file, 'utf8')) as { tenants: Record<string, unknown>[] }
       for (const tenant of settings.tenants) if (tenant['moduleId'] === ID) tenant['readOnly'] = true

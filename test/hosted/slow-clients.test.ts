@@ -1,4 +1,4 @@
-// Clients that are slow, say half of something, or never stop: others are served meanwhile, and what it costs in memory is bounded. At one
+// Clients that are slow, send half a request, or never stop: others are served meanwhile, and the memory they cost is bounded. At one
 // tenant's daemon and at a host.
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -25,7 +25,7 @@ describe.skipIf(!canMeasure).each([
   const connected = (count: number, keep = true): Promise<RawClient[]> =>
     Promise.all(Array.from({ length: count }, () => new RawClient(target.port, keep).connected()))
 
-  it('slow-loris: 500 heads that never end are cut off', async () => {
+  it('slow-loris: the server disconnects 500 clients whose heads never end', async () => {
     const cost = await target.cost(async () => {
       const clients = await connected(500)
       let isOver = false
@@ -38,7 +38,7 @@ describe.skipIf(!canMeasure).each([
     atMost(cost, 150)
   })
 
-  it('a body that comes byte by byte holds nobody up', async () => {
+  it('a body sent byte by byte delays nobody', async () => {
     const [client] = await connected(1)
     await client?.send(
       `POST /v1/append HTTP/1.1\r\n${HOST}X-Payload-ID: drip\r\nContent-Length: 1000\r\n\r\n`,
@@ -52,7 +52,7 @@ describe.skipIf(!canMeasure).each([
     expect((await target.fetch('/v1/records/drip')).status).toBe(404)
   })
 
-  it('heads without an end: 100 at once, 2 MB each if they were let', async () => {
+  it('endless heads: 100 at once, each of 2 MB if the server allowed it', async () => {
     const cost = await target.cost(async () => {
       const clients = await connected(100)
       await Promise.all(clients.map(endless))
@@ -61,7 +61,7 @@ describe.skipIf(!canMeasure).each([
     atMost(cost, 100)
   })
 
-  it('half-closed: who says that nothing more comes is not waited for', async () => {
+  it('half-closed: the server does not wait for a client that has ended its side', async () => {
     const post = `POST /v1/append HTTP/1.1\r\n${HOST}Content-Length: 9\r\n\r\nabc`
     for (const text of ['', 'GET /hea', post]) {
       const client = await new RawClient(target.port).connected()
@@ -71,7 +71,7 @@ describe.skipIf(!canMeasure).each([
     }
   })
 
-  it('half-open: 500 connections that say nothing, 200 that go away in the middle of a body', async () => {
+  it('half-open: 500 silent connections, 200 that vanish in the middle of a body', async () => {
     const before = await target.size()
     const cost = await target.cost(async () => {
       const silent = await connected(500)
@@ -89,7 +89,7 @@ describe.skipIf(!canMeasure).each([
     atMost(cost, 100)
   })
 
-  it('slow readers: 60 that ask for 45 MiB each and read nothing', async () => {
+  it('slow readers: 60 clients that request 45 MiB each and read nothing', async () => {
     for (let i = 0; i < 3; i++) {
       const answer = await target.post(randomBytes(15 * MIB), { 'x-payload-id': `large-${i}` })
       expect(answer.status).toBe(200)
@@ -111,7 +111,7 @@ describe.skipIf(!canMeasure).each([
     expect(cost['daemon'] ?? cost['tenant'], 'MiB').toBeLessThan(1000)
   })
 
-  it('pipelined garbage: what is a request is answered, the rest is not', async () => {
+  it('pipelined garbage: the server answers the requests and ignores the rest', async () => {
     const { statuses } = await exchange(
       target.port,
       `${GET}${GET}\0\0${randomBytes(30_000).toString('latin1')}`,
@@ -119,7 +119,7 @@ describe.skipIf(!canMeasure).each([
     expect(statuses).toEqual([200, 200, 400])
   })
 
-  it('pipelined requests without end: 50 connections of 50,000', async () => {
+  it('endless pipelining: 50 connections of 50,000 requests', async () => {
     const cost = await target.cost(async () => {
       const clients = await connected(50, false)
       await Promise.all(clients.map(flood))
@@ -147,7 +147,7 @@ async function flood(client: RawClient): Promise<void> {
   await client.closed(5000)
 }
 
-/** Sends a head line by line, and goes on as long as it may. */
+/** Sends a head line by line until the server closes the connection. */
 async function drip(client: RawClient): Promise<void> {
   await client.send(`GET /healthz HTTP/1.1\r\n${HOST}`)
   for (let i = 0; i < 60 && !client.isClosed; i++) {

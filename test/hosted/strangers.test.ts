@@ -1,5 +1,5 @@
-// Clients without credentials take all the connections that there are, from a few addresses, with requests that anybody may make. One
-// with credentials is answered at once, a slow one too.
+// Clients without credentials take every connection, from a few addresses, with requests that need no credentials. A
+// client with credentials gets its answer at once, a slow one too.
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
@@ -11,7 +11,7 @@ import { serviceFsCommand } from '../support/daemon.ts'
 import { sleep } from '../support/process.ts'
 import { startServing } from '../support/serve.ts'
 
-/** A fourth of the 128 connections that so many open files leave is the share of an address. */
+/** That many open files leave 128 connections, of which one address may have a quarter. */
 const OPEN_FILES = 256
 const ADDRESSES = ['127.0.0.2', '127.0.0.3', '127.0.0.4', '127.0.0.5', '127.0.0.6']
 const SHARE = 32
@@ -47,7 +47,7 @@ function open(from: string): Socket {
   return socket
 }
 
-/** Sends `text` over as many connections as there may be, and waits until each is answered or ended. */
+/** Sends `text` over as many connections as the server allows, and waits until each is answered or closed. */
 async function strangers(text: string): Promise<void> {
   const fresh = ADDRESSES.flatMap((from) => Array.from({ length: SHARE }, () => open(from)))
   crowd.push(...fresh)
@@ -58,7 +58,7 @@ async function strangers(text: string): Promise<void> {
 
 const head = (): string => `GET /v1/checkpoint HTTP/1.1\r\n${HOST}Authorization: Bearer ${token}\r\n`
 
-/** The status of an answer, within five seconds; undefined: there is none. */
+/** The status of the answer, or undefined when none comes within five seconds. */
 async function status(socket: Socket): Promise<string | undefined> {
   const answered = once(socket, 'data').then(
     ([chunk]) => /^HTTP\/1\.1 (\d+)/.exec(String(chunk))?.[1],
@@ -70,11 +70,11 @@ async function status(socket: Socket): Promise<string | undefined> {
   return Promise.race([answered, none])
 }
 
-it('connections that have asked for /healthz do not outlast a slow client that comes later', async () => {
+it('connections that requested /healthz do not outlast a slow client that connects later', async () => {
   await strangers(`GET /healthz HTTP/1.1\r\n${HOST}\r\n`)
   const good = open('127.0.0.9')
   good.write(head())
-  // Each of these takes the place of another one.
+  // Each of these evicts another connection.
   for (let i = 0; i < 20; i++) {
     crowd.push(open('127.0.0.7'))
     await sleep(20)
@@ -84,7 +84,7 @@ it('connections that have asked for /healthz do not outlast a slow client that c
   good.destroy()
 }, 60_000)
 
-it('refused requests whose bodies do not end keep nobody out', async () => {
+it('refused requests with endless bodies keep nobody out', async () => {
   await strangers(
     `POST /v1/append HTTP/1.1\r\n${HOST}Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{`,
   )

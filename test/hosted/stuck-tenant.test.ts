@@ -1,4 +1,4 @@
-// A tenant whose process hangs: its requests wait, so many and no more; those of another tenant are answered as ever.
+// A tenant whose process hangs: a bounded number of its requests wait; requests of other tenants are answered as usual.
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { startHost, type Host } from '../support/host.ts'
 import { canMeasure, forgetPeak, peak, resident } from './memory.ts'
@@ -17,7 +17,7 @@ const append = (moduleId: string, id: string): Promise<Response> =>
     body: new Uint8Array(1000),
   })
 
-it.skipIf(!canMeasure)(`holds up nobody else${canMeasure ? '' : ' (skipped: no /proc)'}`, async () => {
+it.skipIf(!canMeasure)(`delays no other tenant${canMeasure ? '' : ' (skipped: no /proc)'}`, async () => {
   const pid = (await host.pidOf('stuck')) ?? 0
   forgetPeak(host.frontPid)
   const before = resident(host.frontPid)
@@ -35,7 +35,7 @@ it.skipIf(!canMeasure)(`holds up nobody else${canMeasure ? '' : ' (skipped: no /
   }
 })
 
-/** Milliseconds of fifty appends of the other tenant. */
+/** Duration of fifty appends to the other tenant, in milliseconds. */
 async function latencies(): Promise<number[]> {
   const times: number[] = []
   for (let i = 0; i < 50; i++) {

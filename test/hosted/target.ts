@@ -1,4 +1,4 @@
-// What is given bad input: one tenant's daemon, and a host with its front and the process of a tenant.
+// The targets of bad input: one tenant's daemon, and a host with its front and a tenant process.
 import { startDaemon } from '../support/daemon.ts'
 import { startHost } from '../support/host.ts'
 import { sleep } from '../support/process.ts'
@@ -6,7 +6,7 @@ import { forgetPeak, peak, resident } from './memory.ts'
 
 export const MIB: number = 2 ** 20
 
-/** Problem documents, as these tests look at them. */
+/** The members of a problem document that these tests check. */
 export interface Problem {
   status: number
   code: string
@@ -22,7 +22,7 @@ export class Target {
   readonly #fetch: (moduleId: string, path: string, init?: RequestInit) => Promise<Response>
   readonly dispose: () => Promise<void>
 
-  /** One daemon; it has the tenant `test`. */
+  /** One daemon with the tenant `test`. */
   static async daemon(): Promise<Target> {
     const one = await startDaemon()
     return new Target(
@@ -76,7 +76,7 @@ export class Target {
     return ((await answer.json()) as { size: number }).size
   }
 
-  /** Runs an attack, and says what it cost each process: MiB at most, beyond what there was. */
+  /** Runs an attack, and returns its cost to each process: Peak growth in MiB. */
   async cost(attack: () => Promise<void>): Promise<Record<string, number>> {
     const processes = Object.entries(await this.#processes())
     const before = processes.map(([, pid]) => (forgetPeak(pid), resident(pid)))
@@ -84,7 +84,7 @@ export class Target {
     return Object.fromEntries(processes.map(([name, pid], i) => [name, peak(pid) - (before[i] ?? 0)]))
   }
 
-  /** Milliseconds that readers of another tenant (where there is one) wait at most while something goes on. */
+  /** The longest wait, in milliseconds, of readers of another tenant (if any) during an attack. */
   async othersWait(until: () => boolean): Promise<number> {
     let longest = 0
     while (!until()) {

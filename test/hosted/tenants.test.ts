@@ -1,4 +1,4 @@
-// Ten tenants on a host: the documented commands, what each user can open, and a process that is killed under load.
+// Ten tenants on a host: the documented commands, what each user can open, and a process killed under load.
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { copyFileSync, existsSync, lstatSync, readdirSync, readFileSync, rmSync } from 'node:fs'
@@ -15,7 +15,7 @@ const why = isRoot ? '' : ' (skipped: not root)'
 const TEN = Array.from({ length: 10 }, (_, i) => `t${i}`)
 
 describe.skipIf(!isRoot)(`docs/host.md${why}`, () => {
-  it('has the commands that give ten tenants under ten users', async () => {
+  it('documents the commands that set up ten tenants under ten users', async () => {
     const dir = await hostDirectory()
     const port = await freePort()
     const script = documented()
@@ -23,7 +23,7 @@ describe.skipIf(!isRoot)(`docs/host.md${why}`, () => {
       .replaceAll('/var/lib/service-fs', `${dir}/lib`)
       .replaceAll('/run/service-fs', `${dir}/run`)
       .replaceAll('8080', String(port))
-    // A process group of its own, as a job of an interactive shell has.
+    // Its own process group, like a job of an interactive shell.
     const shell = spawn('bash', ['-e', '-c', `${script}\necho DONE\nwait\n`], {
       cwd: repoRoot,
       detached: true,
@@ -90,7 +90,7 @@ describe.skipIf(!isRoot)(`ten tenants${why}`, () => {
     ])
   })
 
-  it('open nothing of each other', async () => {
+  it('cannot open the files of another tenant', async () => {
     const all = await everything(host)
     expect(all.length).toBeGreaterThan(10 * 25)
     for (const id of TEN) {
@@ -100,21 +100,21 @@ describe.skipIf(!isRoot)(`ten tenants${why}`, () => {
         all.map((target) => ({ ...target, isOwn: target.tenant === id })),
       )
       expect(opened.filter(({ tenant }) => tenant !== id)).toEqual([])
-      // Its own it can, so the tries are real ones.
+      // The user can open its own, so the attempts are real.
       expect(opened.map(({ how }) => how)).toEqual(
         expect.arrayContaining(['access', 'connect', 'list', 'read', 'signal']),
       )
     }
   })
 
-  it('open nothing to others; the front connects, and opens no file', async () => {
+  it('give other users access to nothing; the front connects, but opens no file', async () => {
     const all = await everything(host)
     expect(probe(host, 65_534, all)).toEqual([])
     const opened = probe(host, 70_099, all).map(({ tenant, how }) => `${tenant} ${how}`)
     expect(opened.toSorted()).toEqual(TEN.map((id) => `${id} connect`))
   })
 
-  it('come back within 2 s from SIGKILL under load, with all that was acknowledged; the others go on', async () => {
+  it('recover within 2 s from SIGKILL under load with every acknowledged record; the others keep working', async () => {
     const loads = new Map(TEN.map((id) => [id, new Load(host, id)]))
     const running = [...loads.values()].map((load) => load.run(2))
     const victim = loads.get('t0')
@@ -128,7 +128,7 @@ describe.skipIf(!isRoot)(`ten tenants${why}`, () => {
       await victim?.acknowledgedAfter(killed)
       gaps.push(performance.now() - killed)
       expect(await host.pidOf('t0')).not.toBe(pid)
-      // Ends in a row are waited for.
+      // The host backs off after several exits in a row.
       await sleep(5500)
     }
     for (const load of loads.values()) load.stop()
@@ -182,7 +182,7 @@ interface Target {
   isOwn?: boolean
 }
 
-/** All files, directories, sockets and processes of all tenants, and what is the host's own. */
+/** All files, directories, sockets and processes of all tenants, and those of the host. */
 async function everything(host: Host): Promise<Target[]> {
   const all: Target[] = [
     { tenant: 'host', kind: 'file', path: host.file },
@@ -213,7 +213,7 @@ function kindOf(path: string): 'file' | 'directory' | 'socket' {
   return stats.isDirectory() ? 'directory' : 'file'
 }
 
-/** What that user can open of them. */
+/** Those that the given user can open. */
 function probe(
   host: Host,
   uid: number,

@@ -1,4 +1,4 @@
-// TLS and client certificates through a host: the supervisor reads the files, the front shows the certificate, the tenant records who it was.
+// TLS and client certificates through a host: the supervisor reads the files, the front presents the certificate, the tenant records the subject.
 import { X509Certificate } from 'node:crypto'
 import { readFileSync, renameSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -63,7 +63,7 @@ describe.skipIf(!hasOpenssl)(TITLE, () => {
     })
   }
 
-  it('a client certificate is somebody, and on record', async () => {
+  it('a client certificate names a subject, which the audit records', async () => {
     expect(host.url).toMatch(/^https:/)
     expect((await ask('/t/acme/v1/contract')).status).toBe(401)
     expect((await ask('/t/acme/v1/contract', robot)).status).toBe(200)
@@ -72,7 +72,7 @@ describe.skipIf(!hasOpenssl)(TITLE, () => {
     expect(entries).toMatchObject([{ payload: { subject: 'cert:robot', route: '/v1/contract' } }])
   })
 
-  it('the commands come in with one', async () => {
+  it('the commands authenticate with a client certificate', async () => {
     const own = ['--cacert', ca.certificate, '--cert', robot.certificate, '--key', robot.key]
     const url = `${host.url}t/acme/`
     const appended = await serviceFsCommand(['append', server.certificate, '--url', url, ...own])
@@ -84,7 +84,7 @@ describe.skipIf(!hasOpenssl)(TITLE, () => {
   })
 
   it.each(['by itself', 'on SIGHUP'])(
-    'a renewed certificate is shown %s, and no process is another one',
+    'the front presents a renewed certificate %s, without restarting a process',
     async (how) => {
       const before = (await ask('/healthz')).serial
       const pids = [host.frontPid, await host.pidOf('acme')]
