@@ -1,4 +1,5 @@
-// The documentation names only what there is: files, headings, commands, routes and error codes.
+// The documentation names only what exists: files, headings, packages, commands, routes and error codes.
+import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { PROBLEMS } from '@service-fs/wire/problem'
@@ -11,6 +12,8 @@ const pages = [
   'README.md',
   'CHANGELOG.md',
   'SECURITY.md',
+  'CONTRIBUTING.md',
+  'examples/README.md',
   ...readdirSync(join(repoRoot, 'docs'), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.md'))
     .map((name) => join('docs', name)),
@@ -46,7 +49,46 @@ function anchorsOf(page: string): string[] {
   )
 }
 
+const files = execFileSync('git', ['ls-files'], { cwd: repoRoot, encoding: 'utf8' }).split('\n')
+const names = new Set(files.map((path) => path.slice(path.lastIndexOf('/') + 1)))
+const roots = [...new Set(files.flatMap((path) => (path.includes('/') ? [path.split('/')[0] ?? ''] : [])))]
+/** A path below a folder of the repository, in prose or in code. */
+const PATH = new RegExp(
+  String.raw`(?<![\w./<$~@:-])((?:${roots.map((root) => root.replace('.', String.raw`\.`)).join('|')})/[\w./-]*\w/?)(?![\w<*{$[…])`,
+  'g',
+)
+/** Folders that builds make. */
+const made = /(?:^|\/)(?:dist|build|out|node_modules)(?:\/|$)/
+/** The modules that a package exports as `@service-fs/PACKAGE/MODULE`. */
+const MODULE = /(@service-fs\/[\w/-]+)/g
+const packages = new Map(
+  files
+    .filter((path) => /(?:^|\/)package\.json$/.test(path))
+    .map((path): [string, string] => [
+      (JSON.parse(readFileSync(join(repoRoot, path), 'utf8')) as { name?: string }).name ?? '',
+      dirname(path),
+    ]),
+)
+
 describe.each(pages)('%s', (page) => {
+  it('names paths that exist', () => {
+    const text = textOf(page)
+    for (const path of matches(text, PATH))
+      if (!made.test(path)) expect(existsSync(join(repoRoot, path)), `${page}: ${path}`).toBe(true)
+    for (const name of matches(text, /`([\w-]+\.(?:ts|mjs|js|c|h))`/g))
+      if (!made.test(name)) expect(names, `${page}: ${name}`).toContain(name)
+  })
+
+  it('names packages and modules that exist', () => {
+    for (const specifier of matches(textOf(page), MODULE)) {
+      const [scope = '', name = '', ...module] = specifier.split('/')
+      const at = packages.get(`${scope}/${name}`)
+      expect(at, `${page}: ${specifier}`).toBeDefined()
+      const source = join(repoRoot, at ?? '', 'src', `${module.join('/') || 'index'}.ts`)
+      if (module.length > 0) expect(existsSync(source), `${page}: ${specifier}`).toBe(true)
+    }
+  })
+
   it('has links that resolve', () => {
     const links = matches(prose(textOf(page)), /\]\(([^)\s]+)\)/g).filter((link) => !/^[a-z]+:/.test(link))
     for (const link of links) {

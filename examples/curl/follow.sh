@@ -1,0 +1,6 @@
+#!/bin/sh
+# follow.sh URL SINCE LIMIT: prints LIMIT records from entry SINCE on, each as soon as it is durable, one JSON object a line.
+# /v1/follow is a stream of server-sent events; the data of a record is the line after `event: record`.
+set -eu
+curl --silent --show-error --fail-with-body --no-buffer "$1v1/follow?since=$2&limit=$3" |
+  sed -n '/^event: record$/{n;s/^data: //p;}'
