@@ -1,6 +1,13 @@
 // node verify.mjs URL VKEY ID FILE: proves that the log whose verifier key is VKEY contains FILE as the record ID.
 import { readFileSync } from 'node:fs'
-import { checkPayloadProof, ClientError, fetchProof, readRecord, Trust, withConnection } from '@service-fs/client'
+import {
+  checkPayloadProof,
+  ClientError,
+  fetchProof,
+  readRecord,
+  Trust,
+  withConnection,
+} from '@service-fs/client'
 
 const [url = '', vkey = '', id = '', file = ''] = process.argv.slice(2)
 

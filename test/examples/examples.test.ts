@@ -24,7 +24,9 @@ const examples = join(repoRoot, 'examples')
 const nothing = (): Promise<void> => Promise.resolve()
 
 /** Says which of these commands fails or does not exist. */
-async function missingCommands(commands: readonly (readonly [string, ...string[]])[]): Promise<string | undefined> {
+async function missingCommands(
+  commands: readonly (readonly [string, ...string[]])[],
+): Promise<string | undefined> {
   for (const [command, ...args] of commands) {
     const found = await run(command, args).catch(() => undefined)
     if (found?.code !== 0) return `no ${command}`
@@ -46,7 +48,9 @@ const languages: Language[] = [
         bundle: true,
         platform: 'node',
         format: 'esm',
-        banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)" },
+        banner: {
+          js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)",
+        },
       })
     },
     command: (program, built) => [process.execPath, join(built, `${program}.mjs`)],
@@ -76,7 +80,9 @@ const languages: Language[] = [
   },
 ]
 
-const found = await Promise.all(languages.map(async (language) => ({ language, missing: await language.missing() })))
+const found = await Promise.all(
+  languages.map(async (language) => ({ language, missing: await language.missing() })),
+)
 
 let work = ''
 let daemon: Daemon
@@ -130,7 +136,10 @@ describe.each(found)('examples in $language.name', ({ language, missing }) => {
     expect(followed, followed.stderr).toMatchObject({ code: 0 })
     const lines = followed.stdout.trim().split('\n')
     if (language.name === 'curl')
-      expect(lines.map((line) => (JSON.parse(line) as { payload_id: string }).payload_id)).toEqual([id, large])
+      expect(lines.map((line) => (JSON.parse(line) as { payload_id: string }).payload_id)).toEqual([
+        id,
+        large,
+      ])
     else expect(lines).toEqual([`${since + 1} ${id}`, `${since + 2} ${large}`])
 
     for (const [name, path] of [
@@ -143,19 +152,22 @@ describe.each(found)('examples in $language.name', ({ language, missing }) => {
     }
   })
 
-  it.skipIf(missing !== undefined)(`reject a changed file, another record's name and a wrong key${title}`, async () => {
-    const vkey = await daemon.vkey()
-    const [name = ''] = vkey.split('+')
-    const small = file('small', `Invoice by ${language.name}\n\nid: another\n`)
-    const changed = file('changed', `Invoice by ${language.name}!\n\nid: another\n`)
-    for (const args of [
-      [vkey, id, changed],
-      [vkey, large, small],
-      [testSigner(name).vkey, id, small],
-    ]) {
-      const refused = await example('verify', ...args)
-      expect(refused.stdout).toMatch(/^false: /)
-      expect(refused.code).toBe(1)
-    }
-  })
+  it.skipIf(missing !== undefined)(
+    `reject a changed file, another record's name and a wrong key${title}`,
+    async () => {
+      const vkey = await daemon.vkey()
+      const [name = ''] = vkey.split('+')
+      const small = file('small', `Invoice by ${language.name}\n\nid: another\n`)
+      const changed = file('changed', `Invoice by ${language.name}!\n\nid: another\n`)
+      for (const args of [
+        [vkey, id, changed],
+        [vkey, large, small],
+        [testSigner(name).vkey, id, small],
+      ]) {
+        const refused = await example('verify', ...args)
+        expect(refused.stdout).toMatch(/^false: /)
+        expect(refused.code).toBe(1)
+      }
+    },
+  )
 })
