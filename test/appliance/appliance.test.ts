@@ -1,4 +1,4 @@
-// `npm run appliance`: its options, and the appliance as a user has it: curl, append and verify, Ctrl-C, once more.
+// `npm run appliance`: its options, and a user's session: curl, append and verify, Ctrl-C, and the same again.
 import { execFile, execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
@@ -65,7 +65,7 @@ describe('the command that boots the appliance', () => {
     expect(failed).toMatchObject({ code: 2, stderr: expect.stringContaining('usage: ') })
   })
 
-  it('says what is wrong with a list of tenants', () => {
+  it('reports the fault in a list of tenants', () => {
     const totebox = join(folder, 'list.json')
     writeFileSync(totebox, JSON.stringify({ tenants: [{ moduleId: 'A' }] }))
     expect(() => readOptions(['--totebox', totebox])).toThrow('tenants[0].moduleId')
@@ -83,14 +83,14 @@ describe('the command that boots the appliance', () => {
   })
 })
 
-describe.skipIf(!runs)(`the appliance as a user has it ${needs}`, () => {
+describe.skipIf(!runs)(`the appliance in a user session ${needs}`, () => {
   let child: ChildProcess | undefined
   afterEach(() => {
     child?.kill('SIGTERM')
     child = undefined
   })
 
-  /** Boots, until it says where the tenant is. */
+  /** Boots the appliance, and waits until it prints the tenant's address. */
   async function boot(
     port: number,
   ): Promise<{ out: () => string; end: (signal: NodeJS.Signals) => Promise<number | null> }> {
@@ -116,7 +116,7 @@ describe.skipIf(!runs)(`the appliance as a user has it ${needs}`, () => {
   }
 
   it(
-    'answers curl, append and verify, ends cleanly, and goes on where it was',
+    'answers curl, append and verify, stops cleanly, and continues after the next boot',
     { timeout: 600_000 },
     async () => {
       const port = await freePort()
@@ -142,7 +142,7 @@ describe.skipIf(!runs)(`the appliance as a user has it ${needs}`, () => {
       expect(appended.stdout).toMatch(/^300 records .*: 300 appended/)
       const verified = await run(process.execPath, [cli, 'verify', ...at, '--vkey', vkey])
       expect(verified.stdout).toContain('301 entries, 301 records')
-      // Another of it is told that the port is taken, and that the disk is.
+      // A second appliance reports that the port is in use, and the disk too.
       const again = [command, '--root', join(folder, 'root'), '--forward', `${port}:80`]
       const taken = await run(process.execPath, again).catch((error: unknown) => error)
       expect(taken).toMatchObject({

@@ -1,5 +1,5 @@
-// The capability audit: nothing is found in what is built, and every rule finds what breaks it, in a description and in
-// what Microkit's tool makes of it.
+// The capability audit: it finds nothing in the system we build, and every rule finds its violation, in a
+// description and in the output of Microkit's tool.
 import { execFileSync } from 'node:child_process'
 import {
   chmodSync,
@@ -26,7 +26,7 @@ import { needs, runs, variants } from './machine.ts'
 const totebox = join(import.meta.dirname, 'storage.json')
 const { xml } = generate(JSON.parse(readFileSync(totebox, 'utf8')))
 
-/** Text that must be there, replaced. */
+/** Replaces a text that must be present. */
 function change(text: string, from: string | RegExp, to: string): string {
   const changed = text.replace(from, to)
   if (changed === text) throw new Error(`${from} is not in the text`)
@@ -48,7 +48,7 @@ const channelOf = (one: string, other: string, more = '') =>
     `<channel><end pd="${one}" id="50"${more} /><end pd="${other}" id="50" /></channel></system>`,
   )
 
-/** A domain that is taken out of the top of the description. */
+/** Removes a domain from the top level of the description. */
 function without(domain: string): [string, string] {
   const [found = ''] =
     new RegExp(`    <protection_domain name="${domain}"[\\s\\S]*?\\n    </protection_domain>\n`).exec(xml) ??
@@ -69,7 +69,7 @@ function withoutKeys(): string {
   return without('keys')[0].replaceAll(channel, (found) => (found.includes('pd="keys"') ? '' : found))
 }
 
-/** An interrupt in another domain than its owner. */
+/** An interrupt in a domain that does not own it. */
 function moved(irq: number, to: string): string {
   const found = new RegExp(`<irq irq="${irq}" [^>]*>`).exec(xml)?.[0]
   const rest = found === undefined ? xml : change(xml, found, '')
@@ -230,7 +230,7 @@ const broken: [string, string, string][] = [
   ],
 ]
 
-/** What only the description can show: the tool takes no such thing, or does not report it. */
+/** Faults that only the description can show: the tool rejects them, or does not report them. */
 const brokenDescription: [string, string, string][] = [
   [
     'the disk under another name',
@@ -291,7 +291,7 @@ const readFolder = (from: string) =>
   )
 
 describe('docs/appliance.md', () => {
-  it('shows who holds what', () => {
+  it('lists the capabilities of each domain', () => {
     const tenants = [
       { moduleId: 'acme', port: 80 },
       { moduleId: 'globex', port: 81 },
@@ -322,7 +322,7 @@ describe.skipIf(!runs).each(releases)(`the audit of what SDK $version builds ${n
   }, 600_000)
   afterAll(() => rmSync(work, { recursive: true }))
 
-  /** What Microkit's tool makes of a description and the programs that are there. */
+  /** The output of Microkit's tool for a description and the existing programs. */
   function built(text: string) {
     const out = mkdtempSync(join(work, 'built-'))
     for (const name of readdirSync(folder))
@@ -337,7 +337,7 @@ describe.skipIf(!runs).each(releases)(`the audit of what SDK $version builds ${n
     return readFolder(out)
   }
 
-  it('finds nothing, and what was built is what was described', () => {
+  it('finds nothing, and the built system matches its description', () => {
     expect(sentences(auditBuild(folder).findings)).toEqual([])
   })
 
@@ -357,7 +357,7 @@ describe.skipIf(!runs).each(releases)(`the audit of what SDK $version builds ${n
     )
   })
 
-  it('finds what was built and not described', () => {
+  it('finds parts that were built but not described', () => {
     const described = readDescription(xml)
     const extra = built(mapped('psdb', 'console_psdb', 'r'))
     expect(sentences(compare(described, extra))).toEqual([
@@ -370,7 +370,7 @@ describe.skipIf(!runs).each(releases)(`the audit of what SDK $version builds ${n
     ])
   })
 
-  it('refuses a report that is cut short or of another kind', () => {
+  it('refuses a truncated report, or one of another kind', () => {
     const report = readFileSync(join(folder, 'report.txt'), 'utf8')
     const specification = () => readFileSync(join(folder, SPECIFICATION), 'utf8')
     const verdict = (text: string) => {
@@ -386,7 +386,7 @@ describe.skipIf(!runs).each(releases)(`the audit of what SDK $version builds ${n
     expect(() => readBuilt('', specification)).toThrow('is of no SDK that the audit knows')
   })
 
-  it('is part of the build: no image comes of a system that fails it', () => {
+  it('is part of the build: a system that fails it gives no image', () => {
     const sdk = join(work, 'sdk')
     mkdirSync(join(sdk, 'bin'), { recursive: true })
     symlinkSync(join(variant.sdk, 'board'), join(sdk, 'board'))
@@ -407,7 +407,7 @@ describe.skipIf(!runs).each(releases)(`the audit of what SDK $version builds ${n
     ).toBe(false)
   }, 600_000)
 
-  it('is a command', () => {
+  it('runs as a command', () => {
     const tool = join(import.meta.dirname, '../../microkit/audit.mjs')
     const text = execFileSync(process.execPath, [tool, folder], { encoding: 'utf8' })
     expect(text).toContain('Every rule holds.')

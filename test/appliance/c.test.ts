@@ -1,4 +1,4 @@
-// Parts of the appliance that need no kernel, under AddressSanitizer and UBSan.
+// The appliance's C parts that need no kernel, under AddressSanitizer and UBSan.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

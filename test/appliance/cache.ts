@@ -1,5 +1,5 @@
-// A disk with a write cache, for QEMU over NBD (github.com/NetworkBlockDevice/nbd, doc/proto.md): when the power goes, each
-// sector that was written and not flushed is left as it was before or as any of the writes made it.
+// A disk with a write cache, for QEMU over NBD (github.com/NetworkBlockDevice/nbd, doc/proto.md): after a power cut,
+// each sector written since the last flush holds its flushed contents or any of the later writes.
 import { createServer, type Server, type Socket } from 'node:net'
 import { once } from 'node:events'
 import type { Random } from '@service-fs/storage/random'
@@ -12,11 +12,11 @@ const OPTION = { exportName: 1, go: 7 }
 const COMMAND = { read: 0, write: 1, disconnect: 2, flush: 3 }
 const UNSUPPORTED = 0x8000_0001
 const INVALID = 22
-/** Newstyle, and no zeros after the answer to `exportName`. */
+/** Newstyle handshake, without the zeros after the answer to `exportName`. */
 const HANDSHAKE = 3
-/** Flags are there; a flush may be sent. */
+/** The flags are valid; the client may send a flush. */
 const TRANSMISSION = 5
-/** Of an option, and of a request, without what follows it. */
+/** The lengths of an option header and a request header. */
 const HEAD = { option: 16, request: 28 }
 
 function words(...parts: (number | bigint)[]): Buffer {
@@ -38,10 +38,10 @@ function short(value: number): Buffer {
 
 export class CachedDisk {
   readonly bytes: Buffer
-  /** Sectors that lost something, by all cuts. */
+  /** The number of sectors that lost a write in all cuts. */
   lost = 0
   readonly #random: Random
-  /** What the sectors have held since the last flush, from what is on the disk for sure to the newest. */
+  /** The contents of each sector since the last flush, from the flushed one to the newest. */
   readonly #versions = new Map<number, Buffer[]>()
   #server: Server | undefined
   #client: Socket | undefined
@@ -53,7 +53,7 @@ export class CachedDisk {
     this.#random = random
   }
 
-  /** Waits for one client at a time, at the path of a Unix socket. */
+  /** Serves one client at a time on a Unix socket. */
   async listen(path: string): Promise<void> {
     this.#server = createServer((socket) => this.#accept(socket))
     this.#server.listen(path)
@@ -65,14 +65,14 @@ export class CachedDisk {
     this.#server?.close()
   }
 
-  /** Waits for the next flush, which is not done, and holds up all that comes with it and after it until the power goes. */
+  /** Waits for the next flush, does not perform it, and blocks it and everything after it until the power fails. */
   hold(): Promise<void> {
     return new Promise((resolve) => {
       this.#flush = resolve
     })
   }
 
-  /** The power goes. */
+  /** Cuts the power. */
   cut(): void {
     this.#flush = undefined
     this.#isHeld = false
@@ -101,7 +101,7 @@ export class CachedDisk {
     this.#client = socket
     const chunks: Buffer[] = []
     let length = 0
-    /** Takes the first bytes of what has come, if they have. */
+    /** Consumes the first bytes received, if there are enough. */
     const take = (count: number): Buffer | undefined => {
       if (length < count) return undefined
       const all = Buffer.concat(chunks.splice(0))
@@ -125,7 +125,7 @@ export class CachedDisk {
     })
   }
 
-  /** Yields how many bytes it wants next. */
+  /** Yields the number of bytes it needs next. */
   *#conversation(socket: Socket): Generator<number, void, Buffer> {
     yield 4
     for (let ready = false; !ready;) {

@@ -1,5 +1,5 @@
-// The appliance on the real kernel, over HTTP: the wire protocol's conformance suite, and that the export of its disk is
-// byte for byte that of Envelope A's ledger for the same history.
+// The appliance on the real kernel, over HTTP: the wire protocol's conformance suite, and that for the same history
+// the export of its disk is byte-identical to Envelope A's.
 import { rmSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -30,7 +30,7 @@ describe.skipIf(!runs)(`the appliance ${needs}`, { timeout: WAIT }, () => {
   }, BUILD_MS)
   afterAll(() => bench.end())
 
-  /** On two empty disks. */
+  /** Boots on two empty disks. */
   async function open(): Promise<WireSubject> {
     const [disk, keys] = [bench.disk(512 * MiB), bench.disk(MiB)]
     const { request, reopen, off } = await Machine.boot(bench, image, disk, keys)
@@ -87,7 +87,7 @@ async function writeKeys(folder: string): Promise<{ main: string; audit: string 
   return { main, audit }
 }
 
-/** What an answer says, but for what depends on how questions that came together were taken. */
+/** The parts of an answer that do not depend on how concurrent requests were batched. */
 function told({ status, headers, body }: WireAnswer, among: boolean): unknown {
   const text = Buffer.from(body).toString()
   const sure = among ? text.replace(/"duplicate":\w+,"checkpoint":"[^"]*"/, '') : text

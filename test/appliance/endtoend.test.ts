@@ -1,5 +1,5 @@
-// The appliance as its users have it: booted, filled and verified by the ordinary client, switched off, booted again; then
-// the disk is unpacked and verified with what a host has.
+// The appliance in use: the ordinary client fills and verifies it across a power-off and a second boot; then a
+// host's own tools unpack and verify the disk.
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,7 +9,7 @@ import { Bench, needs, runs } from './machine.ts'
 import { Connection, MODULE_ID, serve, shownVkeys, type Served } from './served.ts'
 
 const RECORDS = 10_000
-/** Appended by requests of their own, and by one run of the client each. */
+/** The numbers of records appended in separate requests, and by one run of the client each. */
 const SINGLE = { requests: 90, runs: 10 }
 const FOLDER = 500
 const MiB = 1024 * 1024
@@ -32,7 +32,7 @@ async function client(...args: string[]): Promise<string> {
   return stdout
 }
 
-/** The part of the client's report that is looked at. */
+/** The members of the client's report that this test checks. */
 interface Report {
   ok: boolean
   records: number
@@ -41,7 +41,7 @@ interface Report {
   audit: Report
 }
 
-/** That the place holds all records, signed by the keys; the root hash. */
+/** Checks that the place holds all records, signed by the keys; returns the root hash. */
 async function verify(place: string, vkeys: readonly string[]): Promise<string> {
   const trusted = vkeys.flatMap((vkey) => ['--vkey', vkey])
   const { ok, records, root, pinned, audit } = JSON.parse(
@@ -51,7 +51,7 @@ async function verify(place: string, vkeys: readonly string[]): Promise<string> 
   return root
 }
 
-describe.skipIf(!runs)(`from power on to tar ${needs}`, () => {
+describe.skipIf(!runs)(`from power-on to tar ${needs}`, () => {
   const bench = new Bench()
   let disk: string
   let keys: string
@@ -62,7 +62,7 @@ describe.skipIf(!runs)(`from power on to tar ${needs}`, () => {
   afterAll(() => bench.end())
   const boot = (): Promise<Served> => serve(bench, { disk: { file: disk }, keys: { file: keys } })
 
-  it(`keeps ${RECORDS} records of the ordinary client`, { timeout: 900_000 }, async () => {
+  it(`keeps ${RECORDS} records appended by the ordinary client`, { timeout: 900_000 }, async () => {
     const first = await boot()
     const vkeys = shownVkeys(first.appliance)
     const files = RECORDS - SINGLE.requests - SINGLE.runs

@@ -1,4 +1,4 @@
-// The system description that follows from the list of tenants.
+// The system description generated from the list of tenants.
 import { describe, expect, it } from 'vitest'
 import { generate } from '../../microkit/generate.mjs'
 
@@ -9,7 +9,7 @@ const tenant = (moduleId: string, port?: number) => ({
 })
 const two = generate({ tenants: [tenant('acme', 80), tenant('globex', 81)] }).description
 
-/** The domains that map a region, with their permissions. */
+/** Returns the domains that map a region, with their permissions. */
 const holders = (region: string) =>
   [...two.domains.values()].flatMap(({ name, mappings }) =>
     mappings.flatMap((mapping) => (mapping.region === region ? [`${name} ${mapping.perms}`] : [])),
@@ -26,7 +26,7 @@ describe('the system description', () => {
     expect(holders('ring_blk_to_psdb').sort()).toEqual(['blk rw', 'psdb r'])
   })
 
-  it('gives the key disk to keys alone, and each tenant a ring of its own to it', () => {
+  it('gives the key disk to keys alone, and each tenant its own ring to keys', () => {
     expect(holders('keys_device')).toEqual(['keys rw'])
     expect(holders('keys_queue')).toEqual(['keys rw'])
     expect(holders('random_keys').sort()).toEqual(['entropy rw', 'keys r'])
@@ -34,7 +34,7 @@ describe('the system description', () => {
     expect(holders('ring_keys_to_ledger_acme').sort()).toEqual(['keys rw', 'ledger_acme r'])
   })
 
-  it('lets two tenants share nothing but the time, which neither can set', () => {
+  it('lets two tenants share only the time, which neither can set', () => {
     const shared = regionsOf('ledger_acme').filter((region) => regionsOf('ledger_globex').includes(region))
     expect(shared).toEqual(['time'])
     expect(holders('time')).toEqual(['clock rw', 'ledger_acme r', 'ledger_globex r'])
@@ -48,7 +48,7 @@ describe('the system description', () => {
     expect(new Set(irqs).size).toBe(irqs.length)
   })
 
-  it('writes priority, budget, period, stack, permissions and page size of everything', () => {
+  it('states priority, budget, period, stack, permissions and page size of every element', () => {
     const xml = two.xml()
     const count = (pattern: RegExp) => xml.match(pattern)?.length
     expect(
@@ -66,7 +66,7 @@ describe('the system description', () => {
     expect(() => generate({ tenants: [...tenants, tenant('more')] })).toThrow('a list of 1 to 31 is expected')
   })
 
-  it('gives each ledger an origin, and no two the same name', () => {
+  it('gives each ledger a distinct origin', () => {
     const { header } = generate({ tenants: [tenant('a'), { ...tenant('b'), origin: 'example.org/b' }] })
     expect(header).toContain('#define TENANT_ORIGINS {"service-fs.local/ledger/a", "example.org/b"}\n')
     for (const origin of ['', 'a b', 'a+b', 'a\n', 'a\u3000', 'x'.repeat(251)]) {
@@ -81,14 +81,14 @@ describe('the system description', () => {
     )
   })
 
-  it('refuses a tenant whose regions would have the names of others', () => {
+  it('refuses a tenant whose region names would collide with others', () => {
     const tenants = [tenant('input', 80)]
     expect(() => generate({ tenants, network: { dhcp: true } })).toThrow(
       'two regions would be called net_input',
     )
   })
 
-  it('refuses a list that is not right, and says where', () => {
+  it('refuses an invalid list, and names the place', () => {
     expect(() => generate({ tenants: [tenant('Acme')] })).toThrow('tenants[0].moduleId')
     expect(() => generate({ tenants: [tenant('acme', 0)] })).toThrow('tenants[0].port')
     expect(() => generate({ tenants: [tenant('a'), tenant('a')] })).toThrow(

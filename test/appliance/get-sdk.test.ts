@@ -1,4 +1,4 @@
-// qemu/get-sdk against a server of this machine, with an archive that is made up.
+// qemu/get-sdk against a local server with a made-up archive.
 import { execFile, execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
@@ -35,7 +35,7 @@ describe('qemu/get-sdk', () => {
   let asked: string[]
   let cut: number | undefined
 
-  /** The archive of a folder that `fill` fills. */
+  /** Makes an archive of a folder that `fill` fills. */
   function pack(fill: (sdk: string) => void, top = name): void {
     const from = mkdtempSync(join(folder, 'from-'))
     mkdirSync(join(from, top, 'bin'), { recursive: true })
@@ -80,10 +80,10 @@ describe('qemu/get-sdk', () => {
     })
   }
 
-  /** Nothing was left behind. */
+  /** No temporary files remain. */
   const nothing = () => expect(existsSync(data()) ? readdirSync(data()) : []).toEqual([])
 
-  it('downloads, checks and unpacks; and once is enough', async () => {
+  it('downloads, checks and unpacks, once', async () => {
     const done = await run('--url', url, '--sha256', sha256.toUpperCase())
     expect(done).toEqual({ status: 0, out: `${join(data(), name)}\n`, err: '' })
     expect(readdirSync(data())).toEqual([name])
@@ -97,7 +97,7 @@ describe('qemu/get-sdk', () => {
   })
 
   it.runIf(process.platform === 'linux' && process.arch === 'x64')(
-    'knows the archive of this machine',
+    'knows the archive for this machine',
     async () => {
       const { status, err } = await run('--url', url)
       expect(status).toBe(1)
@@ -108,7 +108,7 @@ describe('qemu/get-sdk', () => {
     },
   )
 
-  it('asks for the SHA-256 on other machines, and refuses those that there is no SDK for', async () => {
+  it('asks for the SHA-256 on other machines, and refuses machines without an SDK', async () => {
     const before = process.env['XDG_DATA_HOME']
     process.env['XDG_DATA_HOME'] = data()
     try {
@@ -125,7 +125,7 @@ describe('qemu/get-sdk', () => {
     }
   })
 
-  it('refuses what is not what was asked for, and leaves nothing', async () => {
+  it('refuses an archive with another hash, and leaves nothing behind', async () => {
     cut = archive.length - 7
     const { status, err } = await run('--url', url, '--sha256', sha256)
     expect(status).toBe(1)
@@ -167,7 +167,7 @@ describe('qemu/get-sdk', () => {
     nothing()
   })
 
-  it('refuses what is no archive, and wrong usage', async () => {
+  it('refuses a file that is not an archive, and wrong usage', async () => {
     archive = Buffer.from('no archive')
     sha256 = createHash('sha256').update(archive).digest('hex')
     expect((await run('--url', url, '--sha256', sha256)).err).toMatch(
@@ -178,7 +178,7 @@ describe('qemu/get-sdk', () => {
     expect((await run('--what')).status).toBe(2)
   })
 
-  it('leaves a folder of that name alone', async () => {
+  it('leaves an existing folder of that name alone', async () => {
     mkdirSync(join(data(), name), { recursive: true })
     const { status, err } = await run('--url', url, '--sha256', sha256)
     expect(status).toBe(1)

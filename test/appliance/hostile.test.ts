@@ -1,5 +1,5 @@
-// Tenants that mean harm: programs in a ledger's place that do all that a protection domain can, and a script in the
-// engine that does all that a script can. Meanwhile a client appends to another tenant's ledger, and reads it.
+// Hostile tenants: programs in a ledger's place that do everything a protection domain can, and a script in the
+// engine that does everything a script can. Meanwhile a client appends to another tenant's ledger and reads it.
 import { execFileSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { createConnection } from 'node:net'
@@ -14,23 +14,23 @@ import { Bench, image, needs, runs } from './machine.ts'
 
 const WAIT = 60_000
 const MiB = 1024 * 1024
-/** Records of globex before all this: more than a bundle holds. */
+/** Records appended to globex before the attacks: more than one bundle holds. */
 const EARLY = 300
 const list: unknown = JSON.parse(readFileSync(join(import.meta.dirname, 'hostile.json'), 'utf8'))
 const thieves = ['thief-1', 'thief-2', 'thief-3', 'thief-4', 'thief-5']
-/** Ports in the appliance, by tenant, as hostile.json has them. */
+/** The tenants' ports in the appliance, from hostile.json. */
 const guests = { globex: 80, acme: 81, initech: 82, 'thief-6': 96 }
 const ports = new Map<string, number>()
 
 const guest = (tenant: string) => guests[tenant as 'acme'] ?? 90 + Number(tenant.at(-1))
 
-/** Where regions are mapped, and who maps them. */
+/** The regions' addresses, and the domains that map them. */
 const { description } = generate(list as Parameters<typeof generate>[0])
 const mapped = (domain: string) =>
   (description.domains.get(domain)?.mappings ?? []).map(({ region }) => region)
 const address = (region: string) => `0x${description.regions.get(region)?.address.toString(16)}`
 
-/** What a thief tries: all of globex's, the devices where their holders and where the machine have them, the servers'. */
+/** The addresses that an attacker tries: all of globex's, the devices at their virtual and physical addresses, the servers'. */
 function loot(): string[] {
   const theirs = mapped('ledger_globex').filter((region) => region !== 'time')
   const read = ['data_globex', 'heap_globex', 'keys_globex', 'ring_ledger_globex_to_psdb']
@@ -45,7 +45,7 @@ function loot(): string[] {
   ]
 }
 
-/** What a hostile tenant answers; one that is on its way back from a fault is asked again. */
+/** Asks a hostile tenant, and retries while it restarts after a fault. */
 async function answerOf(tenant: string, line: string): Promise<string> {
   for (const until = Date.now() + WAIT; Date.now() < until; await sleep(500)) {
     const answer = await tell(tenant, line)
@@ -54,7 +54,7 @@ async function answerOf(tenant: string, line: string): Promise<string> {
   throw new Error(`${tenant} was told ${line}, and has ended each connection`)
 }
 
-/** Tells a hostile tenant what to do; its answer, '' if the connection ended without one. */
+/** Sends a hostile tenant a command; returns its answer, or '' if the connection ended without one. */
 function tell(tenant: string, line: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = createConnection({ host: '127.0.0.1', port: ports.get(tenant) ?? 0 })
@@ -85,7 +85,7 @@ function append(id: string): Promise<Response> {
 const verify = (place: string[]) =>
   execFileSync('node', [serviceFs, 'verify', ...place], { encoding: 'utf8' })
 
-/** Globex is alive, and answers that the disk is full. */
+/** Checks that globex is alive and answers that the disk is full. */
 async function isFull(): Promise<void> {
   const answers = [await append('one-too-many'), await fetch(url('/v1/checkpoint'))]
   for (const answer of answers)
@@ -93,7 +93,7 @@ async function isFull(): Promise<void> {
   expect((await fetch(`http://127.0.0.1:${ports.get('globex')}/healthz`)).status).toBe(200)
 }
 
-/** Appends and reads, all the time. */
+/** Appends and reads continuously. */
 class Client {
   readonly failures: string[] = []
   readonly ids: string[] = []
@@ -126,12 +126,12 @@ class Client {
     }
   }
 
-  /** Waits for an append to end since the last look. */
+  /** Waits until another append completes. */
   async goesOn(): Promise<void> {
     for (const until = Date.now() + WAIT; this.#times.length === 0 && Date.now() < until;) await sleep(10)
   }
 
-  /** Milliseconds since the last look. */
+  /** Longest append since the last call, in milliseconds. */
   look(what: string): void {
     const times = this.#times.sort((a, b) => a - b)
     this.#times = []
@@ -147,7 +147,7 @@ class Client {
   }
 }
 
-/** The files of a folder, below it, with their bytes. */
+/** The files below a folder, with their bytes. */
 function contents(folder: string): Map<string, Buffer> {
   const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) =>
     entry.isFile(),
@@ -168,7 +168,7 @@ describe.skipIf(!runs)(`hostile tenants ${needs}`, () => {
   let built: string
   let appliance: Appliance
   let scripts: Promise<string>
-  /** What globex has sealed before all this. */
+  /** The bundles that globex sealed before the attacks. */
   let before: Map<string, Buffer>
 
   async function boot(): Promise<void> {
@@ -179,7 +179,7 @@ describe.skipIf(!runs)(`hostile tenants ${needs}`, () => {
     await appliance.until(/\[net\] initech has port 82\n/, WAIT)
   }
 
-  /** Globex's part of the disk. */
+  /** Globex's files on the disk. */
   function extract(name: string): string {
     const folder = join(bench.folder, name)
     mkdirSync(folder)
@@ -188,13 +188,13 @@ describe.skipIf(!runs)(`hostile tenants ${needs}`, () => {
     return join(folder, 'globex')
   }
 
-  /** Waits until it was printed so often. */
+  /** Waits until the text was printed the given number of times. */
   async function times(line: string, count: number): Promise<void> {
     for (let n = 0; n < WAIT && appliance.console.split(line).length <= count; n += 50) await sleep(50)
     expect([line, appliance.console.split(line).length > count]).toEqual([line, true])
   }
 
-  /** All that the script does, one thing after the other: each but the first is the end of a life. */
+  /** Every attack of the script, in order; each except the first ends a life. */
   async function script(): Promise<string> {
     const found = await tell('initech', 'border')
     const lives = ['throw', 'recurse', 'heap', 'loop', 'jobs', 'pattern']
@@ -222,7 +222,7 @@ describe.skipIf(!runs)(`hostile tenants ${needs}`, () => {
     await bench.end()
   })
 
-  it('reach no memory of others and no device, and are started again, later each time', async () => {
+  it('reach no foreign memory and no device, and are restarted with growing delays', async () => {
     tell('thief-6', 'steal').catch(() => {})
     await appliance.until(/\[ledger_thief-6\] steal\n/, WAIT)
     const steps = loot()
@@ -272,17 +272,17 @@ describe.skipIf(!runs)(`hostile tenants ${needs}`, () => {
     client.look('while thieves fault')
   })
 
-  it('hold no capabilities but their channels and their own address space', async () => {
+  it('hold only the capabilities to their channels and their own address space', async () => {
     expect(await answerOf('acme', 'caps')).toBe('answer: 3 10 11 12 13 14 15')
   })
 
-  it('have every message to PSDB answered, and rewrite nothing', async () => {
+  it('get an answer to every message to PSDB, and rewrite nothing', async () => {
     const found = await tell('acme', 'psdb')
     const statuses = /^missing 0 strange 0 statuses (\S+) names 6,6,6,6,6,6 replayed 0,0,0,2$/.exec(
       found,
     )?.[1]
     const [ok = 0, none = 0, conflict = 0, full, io, , invalid = 0] = (statuses ?? '').split(',').map(Number)
-    // CORRUPT is what it has made of its own tail.
+    // CORRUPT: the tenant has damaged its own tail.
     expect([found, full, io]).toEqual([found, 0, 0])
     expect([ok > 50, none > 0, conflict > 0, invalid > 1000]).toEqual([true, true, true, true])
     expect(await tell('acme', 'rewrite')).toBe('sealed 0 other bytes 2 fewer 2 read 0 the same 1')
@@ -291,7 +291,7 @@ describe.skipIf(!runs)(`hostile tenants ${needs}`, () => {
     client.look('while messages are wrong')
   })
 
-  it('have neither a fork signed, nor a smaller tree, nor what is of another', async () => {
+  it('get no signature on a fork, on a smaller tree, or for another tenant', async () => {
     expect(await tell('acme', 'keys')).toBe('statuses 0,2,2,0,3,3,3,3,3,3,3,3,3,3,3,3,3,3')
     const origin = '[keys] service-fs.local/ledger/acme: refused to sign'
     expect(appliance.console).toContain(`${origin} another root at size 5\n`)
@@ -300,7 +300,7 @@ describe.skipIf(!runs)(`hostile tenants ${needs}`, () => {
     expect(appliance.console).not.toMatch(/ledger\/globex(\/audit)?: refused/)
   })
 
-  it('touch no connection of another', async () => {
+  it('touch no connection of another tenant', async () => {
     const socket = createConnection({ host: '127.0.0.1', port: ports.get('globex') ?? 0 })
     let answers = ''
     let ended = false
@@ -320,14 +320,14 @@ describe.skipIf(!runs)(`hostile tenants ${needs}`, () => {
     client.look('while connections are attacked')
   })
 
-  it('take all the time there is, and the other goes on', async () => {
+  it('use all their CPU time, and the other tenant keeps working', async () => {
     for (const what of ['l', 'n', 's', 'k', 'w']) {
       await tell('acme', `flood ${what} 03`)
       client.look(`during flood ${what}`)
     }
   })
 
-  it('are ended in the engine, which takes nothing from others, when they throw, do not end, or take all memory', async () => {
+  it('are ended in the engine when they throw, never return, or take all memory, without cost to others', async () => {
     const [, functions, calls, threw] = /^functions (\d+) calls (\d+) threw (\d+)$/.exec(await scripts) ?? []
     expect([functions, Number(calls) > 10_000, Number(threw) > 5000]).toEqual(['19', true, true])
     const text = appliance.console
@@ -348,12 +348,12 @@ describe.skipIf(!runs)(`hostile tenants ${needs}`, () => {
     expect(faults.slice(3)).toEqual(
       [1, 2, 4].map((s) => expect.stringContaining(`is started again in ${s} s`)),
     )
-    // The script may have ended during the floods.
+    // The script may have stopped during the floods.
     await client.goesOn()
     client.look('while the script misbehaves')
   })
 
-  it('have changed nothing of the other, over HTTP', async () => {
+  it('have changed nothing of the other tenant, seen over HTTP', async () => {
     await client.stop()
     expect(appliance.console).not.toMatch(/ledger_globex faulted/)
     const vkey = /\[keys\] vkey (service-fs\.local\/ledger\/globex\+\S+)/.exec(appliance.console)?.[1] ?? ''
@@ -362,13 +362,13 @@ describe.skipIf(!runs)(`hostile tenants ${needs}`, () => {
     expect([record.status, await record.text()]).toEqual([200, expect.stringContaining('payload of record-')])
   })
 
-  // Reads are refused too: they are recorded before they are answered.
-  it('fill the disk, which the other says', async () => {
+  // The ledger refuses reads too, since it must record them before it answers.
+  it('fill the disk, and the other tenant says so', async () => {
     expect(await tell('acme', 'fill')).toBe('ended by 3,3,3,3,3,3 sealed more than three 1')
     await isFull()
   })
 
-  it('have changed nothing of the other, on the disk: the plug is pulled', async () => {
+  it('have changed nothing of the other tenant on the disk, after a power cut', async () => {
     await appliance.kill()
     const folder = extract('after')
     expect(verify([folder])).toContain(`${EARLY + client.ids.length} records`)

@@ -1,4 +1,4 @@
-// HTTP/1.1 as the appliance takes it on the real kernel: the cases that all servers of the wire have in common.
+// HTTP/1.1 on the appliance on the real kernel: the cases shared by all servers of the wire protocol.
 import { ACCEPTED, HOST, MALFORMED, REFUSED } from '@service-fs/wire/http-cases'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { build } from '../../microkit/build.mjs'
@@ -7,7 +7,7 @@ import { Bench, needs, runs } from './machine.ts'
 import { Machine } from './subject.ts'
 
 const MiB = 1024 * 1024
-/** The appliance's tenant has another name, and it answers to whatever host name it is reached by. */
+/** The appliance's tenant has another name, and answers under any host name. */
 const named = (text: string): string => text.replaceAll('Module-ID: test', 'Module-ID: acme')
 const refused = REFUSED.filter(([, status]) => status !== 421)
 

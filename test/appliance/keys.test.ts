@@ -1,4 +1,4 @@
-// The domain `keys` on the real kernel: what it signs, what not, and what it remembers when the plug is pulled.
+// The domain `keys` on the real kernel: what it signs and refuses, and what it remembers after a power cut.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { buildProgram } from '@service-fs/cli/program'
@@ -13,13 +13,13 @@ const WAIT = 60_000
 const MiB = 1024 * 1024
 const origins = ['service-fs.local/ledger/acme', 'service-fs.local/ledger/acme/audit']
 
-/** The keys that the domain shows on the console, by their names. */
+/** The verifier keys that the domain prints on the console, by name. */
 function shown(console: string): Map<string, KeyVerifier> {
   const vkeys = [...console.matchAll(/^\[keys\] vkey (.+)$/gm)].map((match) => match[1] ?? '')
   return new Map(vkeys.map((vkey) => [vkey.split('+')[0] ?? '', verifierFromVkey(vkey)]))
 }
 
-/** What of this was signed, as notes. */
+/** The signed checkpoints in this output, as notes. */
 function notes(console: string): { note: string; ledger: number; size: number }[] {
   const lines = console.matchAll(/^\[ledger_acme\] ledger (\d) size (\d+) root (\d+) (\S+) (\S+)$/gm)
   return [...lines].map(([, ledger, size, root, name, signature]) => {
@@ -37,7 +37,7 @@ describe.skipIf(!runs)(`keys ${needs}`, () => {
   afterEach(() => bench.end())
 
   const names = variants.map(({ version, config, compiler }) => `SDK ${version}, ${config}, ${compiler}`)
-  it.each(names)('signs what grows, also when the plug was pulled: %s', async (name) => {
+  it.each(names)('signs growing trees, also after a power cut: %s', async (name) => {
     const built = image('keys', variants[names.indexOf(name)])
     const keys = bench.disk(MiB)
     const signatures: string[] = []
@@ -52,7 +52,7 @@ describe.skipIf(!runs)(`keys ${needs}`, () => {
       const text = appliance.console
       expect(text).not.toContain('wrong answer at')
 
-      // The same keys each time; ledgers were told what the console shows.
+      // The keys stay the same; the ledgers received the ones on the console.
       const verifiers = shown(text)
       const vkeys = [...text.matchAll(/^\[keys\] vkey (.+)$/gm)].map((match) => match[1] ?? '')
       expect([...verifiers.keys()]).toEqual([...origins, 'globex.example/log', 'globex.example/log/audit'])
@@ -68,14 +68,14 @@ describe.skipIf(!runs)(`keys ${needs}`, () => {
         const verifier = verifiers.get(origins[ledger] ?? '')
         expect(openCheckpoint(note, verifier === undefined ? [] : [verifier], origins[ledger])).toBeDefined()
       }
-      // The same text has the same signature, in each life.
+      // The same text gets the same signature in each life.
       signatures.push(...signed.filter(({ size }) => size === 7).map(({ note }) => note))
       expect(new Set(signatures).size).toBe(1)
 
       expect(text).toContain(`[keys] ${origins[0]}: refused to sign size 6, smaller than 7 that was signed\n`)
       expect(text).toContain(`[keys] ${origins[0]}: refused to sign another root at size 7\n`)
 
-      // All that was seen to be signed before the plug was pulled stays so.
+      // Every signature seen before the power cut stays valid.
       const sizes = (pattern: RegExp) => [...text.matchAll(pattern)].map((match) => Number(match[1]))
       expect(sizes(/^\[ledger_globex\] first (\d+)$/gm)[0]).toBeGreaterThan(most)
       most = Math.max(...sizes(/^\[ledger_globex\] (?:first|signed) (\d+)$/gm))
@@ -97,7 +97,7 @@ describe.skipIf(!runs)(`keys ${needs}`, () => {
     expect(appliance.console).not.toMatch(/\[ledger_acme\] ledger \d size \d+ root \d+ \S+ \S{90}/)
   })
 
-  it('leaves a disk alone that is none of its own', async () => {
+  it('leaves a foreign disk alone', async () => {
     const file = bench.disk(MiB)
     const bytes = readFileSync(file)
     bytes.write('acme/', 0)
@@ -109,7 +109,7 @@ describe.skipIf(!runs)(`keys ${needs}`, () => {
     expect(readFileSync(file).equals(bytes)).toBe(true)
   })
 
-  it('has the keys that provision put on its disk', async () => {
+  it('uses the keys that provision put on its disk', async () => {
     const file = join(bench.folder, 'keys.img')
     const io = testIo()
     const tenants = ['--module-id', 'acme', '--module-id', 'globex', '--origin', 'globex.example/log']

@@ -1,5 +1,5 @@
-// QEMU is killed under load, again and again, with a disk whose write cache is lost in part: what was acknowledged is there
-// after each boot, what was signed stays true, nothing is there that was not handed in.
+// Repeated kills of QEMU under load, with a disk that loses part of its write cache: after each boot every
+// acknowledged record is there, every signed checkpoint holds, and the ledger contains nothing that no client sent.
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -20,9 +20,9 @@ const KILLS = Number(process.env['KILLS'] ?? (QUICK ? 2 : 20))
 const SEED = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
 const MiB = 1024 * 1024
 const DISK = 64 * MiB
-/** Records in one request of each client. */
+/** Records per request of each client. */
 const CLIENTS = [1, 1, 1, 4, 40]
-/** Milliseconds of load before the kill, and how many more at most. */
+/** Milliseconds of load before the kill, and the largest random addition. */
 const LOAD = { least: 100, more: 900 }
 const ORIGIN = 'service-fs.local/ledger/acme'
 
@@ -31,10 +31,10 @@ interface Receipt {
   payload_id: string
 }
 
-/** What was handed in, what was acknowledged, and what was signed, in all lives. */
+/** The records sent, the records acknowledged, and the checkpoints signed, in all lives. */
 class Load {
   readonly attempted = new Map<string, string>()
-  /** Cursors, by id. */
+  /** Cursors by identifier. */
   readonly acknowledged = new Map<string, number>()
   readonly checkpoints: string[] = []
   readonly #random: Random
@@ -43,7 +43,7 @@ class Load {
     this.#random = random
   }
 
-  /** Appends until the machine is gone. */
+  /** Appends until the machine dies. */
   async run(served: Served): Promise<void> {
     await Promise.all(CLIENTS.map((count) => this.#client(served, count)))
   }
@@ -54,7 +54,7 @@ class Load {
     try {
       for (;;) await this.#append(connection, count)
     } catch (error) {
-      // It was killed; nothing else may be the reason.
+      // The machine was killed; no other reason is accepted.
       if (!/ECONNRESET|EPIPE|ECONNREFUSED|socket hang up|aborted/.test(String(error))) throw error
     }
     await end
@@ -73,13 +73,13 @@ class Load {
   }
 }
 
-/** What a ledger that was booted again must still be; it knows what was true before. */
+/** Remembers the state before each kill, and checks that the rebooted ledger still matches it. */
 class Memory {
   readonly load: Load
   readonly #vkeys: string[] = []
-  /** Of the tree that was checked last; all records before are there. */
+  /** The size of the last checked tree; all records below it are present. */
   #checked: Checkpoint | undefined
-  /** How many acknowledged records and checkpoints were looked at. */
+  /** The numbers of acknowledged records and checkpoints checked. */
   #looked = 0
 
   constructor(load: Load) {
@@ -90,7 +90,7 @@ class Memory {
     return this.#vkeys
   }
 
-  /** Checks what is new since the last time, or, `all`, everything. */
+  /** Checks everything new since the last call, or, with `all`, everything. */
   async check(served: Served, all = false): Promise<void> {
     if (this.#vkeys.length === 0) this.#vkeys.push(...shownVkeys(served.appliance))
     expect(shownVkeys(served.appliance)).toEqual(this.#vkeys)
@@ -107,7 +107,7 @@ class Memory {
     return openCheckpoint(note, verifiers, ORIGIN).checkpoint
   }
 
-  /** The tree has only grown since the checkpoints that were given out. */
+  /** Checks that the tree extends every published checkpoint. */
   async #consistent(connection: Connection, now: Checkpoint, all: boolean): Promise<void> {
     const given = this.load.checkpoints.slice(all ? 0 : this.#looked).map((note) => this.#open(note))
     this.#looked = this.load.checkpoints.length
@@ -125,7 +125,7 @@ class Memory {
     }
   }
 
-  /** The records from the cursor on: all that were acknowledged, where they were, and none that was not handed in. */
+  /** Checks the records from the cursor on: every acknowledged one at its place, and none that no client sent. */
   async #records(connection: Connection, since: number, size: number): Promise<void> {
     const found = new Map<string, number>()
     for (let next = since; next < size;) {
@@ -151,21 +151,21 @@ interface Caches {
   keys: CachedDisk
 }
 
-/** A random time; as often as not, then a flush that is never done. */
+/** A random time; in half the cases then a flush that never completes. */
 async function moment(random: Random, { disk, keys }: Caches): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, LOAD.least + random.below(LOAD.more)))
   const which = random.below(4)
   if (which < 2) await [disk, keys][which]?.hold()
 }
 
-describe.skipIf(!runs)(`the plug is pulled ${KILLS} times under load ${needs}`, () => {
+describe.skipIf(!runs)(`power is cut ${KILLS} times under load ${needs}`, () => {
   let bench: Bench
   beforeEach(() => {
     bench = new Bench()
   })
   afterEach(() => bench.end())
 
-  it(`keeps what was acknowledged, SEED=${SEED}`, { timeout: 900_000 }, async () => {
+  it(`keeps every acknowledged record, SEED=${SEED}`, { timeout: 900_000 }, async () => {
     const random = new Random(SEED)
     const caches: Caches = { disk: new CachedDisk(DISK, random), keys: new CachedDisk(MiB, random) }
     const disk: Disk = { file: join(bench.folder, 'disk.sock'), served: true }

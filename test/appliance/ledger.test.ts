@@ -1,4 +1,4 @@
-// Two tenants' ledgers on the real kernel, by the ordinary client; the plug is pulled between.
+// Two tenants' ledgers on the real kernel, used by the ordinary client, with a power cut in between.
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -37,33 +37,27 @@ describe.skipIf(!runs)(`ledgers ${needs}`, () => {
   }
 
   const names = variants.map(({ version, config, compiler }) => `SDK ${version}, ${config}, ${compiler}`)
-  it.each(names)(
-    'keep what they acknowledged when the plug is pulled: %s',
-    { timeout: BUILD },
-    async (name) => {
-      const built = image('ledger', variants[names.indexOf(name)])
-      const disks = { disk: { file: bench.disk() }, keys: { file: bench.disk(MiB) } }
-      const files = input()
-      for (const boot of [0, 1]) {
-        const forward = await Promise.all(
-          tenants.map(async ({ guest }) => ({ host: await freePort(), guest })),
+  it.each(names)('keep every acknowledged record over a power cut: %s', { timeout: BUILD }, async (name) => {
+    const built = image('ledger', variants[names.indexOf(name)])
+    const disks = { disk: { file: bench.disk() }, keys: { file: bench.disk(MiB) } }
+    const files = input()
+    for (const boot of [0, 1]) {
+      const forward = await Promise.all(tenants.map(async ({ guest }) => ({ host: await freePort(), guest })))
+      const appliance = bench.boot({ image: built, ...disks, forward })
+      for (const [index, { moduleId }] of tenants.entries()) {
+        await appliance.until(new RegExp(`\\[ledger_${moduleId}\\] ready after ms: .*\\n`), WAIT)
+        const url = `http://127.0.0.1:${forward[index]?.host}/`
+        const appended = await command(url, moduleId, 'append', files)
+        expect(appended).toContain(
+          boot === 0 ? '12 appended, 0 there already' : '0 appended, 12 there already',
         )
-        const appliance = bench.boot({ image: built, ...disks, forward })
-        for (const [index, { moduleId }] of tenants.entries()) {
-          await appliance.until(new RegExp(`\\[ledger_${moduleId}\\] ready after ms: .*\\n`), WAIT)
-          const url = `http://127.0.0.1:${forward[index]?.host}/`
-          const appended = await command(url, moduleId, 'append', files)
-          expect(appended).toContain(
-            boot === 0 ? '12 appended, 0 there already' : '0 appended, 12 there already',
-          )
-          await command(url, moduleId, 'verify')
-        }
-        expect(appliance.console).not.toContain('faulted')
-        await appliance.kill()
+        await command(url, moduleId, 'verify')
       }
-      execFileSync('tar', ['-xf', disks.disk.file, '-C', bench.folder])
-      for (const { moduleId } of tenants)
-        execFileSync('node', [serviceFs, 'verify', join(bench.folder, moduleId)])
-    },
-  )
+      expect(appliance.console).not.toContain('faulted')
+      await appliance.kill()
+    }
+    execFileSync('tar', ['-xf', disks.disk.file, '-C', bench.folder])
+    for (const { moduleId } of tenants)
+      execFileSync('node', [serviceFs, 'verify', join(bench.folder, moduleId)])
+  })
 })

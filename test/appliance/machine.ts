@@ -1,4 +1,4 @@
-// What the tests of the appliance share: whether it can be built and booted here, images, disks.
+// Shared by the appliance's tests: whether it can be built and booted here, images, disks.
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -8,12 +8,12 @@ import { Appliance, hasQemu, type Machine } from '../../qemu/run.mjs'
 
 const lacking = [...missing('gcc'), ...missing('clang'), ...(hasQemu() ? [] : ['qemu-system-aarch64'])]
 export const runs = lacking.length === 0
-/** For a suite's name: what it needs, and why it is skipped if it is. */
+/** A suffix for a suite's name: what it needs, and why it is skipped. */
 export const needs = runs
   ? 'in QEMU'
   : `in QEMU (skipped here for want of ${[...new Set(lacking)].join(', ')})`
 
-/** Every SDK in both configurations; compilers take turns. One that is not there, where there is none, to be skipped. */
+/** Every SDK in both configurations, with alternating compilers. A placeholder without an SDK, whose tests are skipped. */
 const sdks = findSdks()
 const none = { path: '', version: '(none)' }
 export const variants = (sdks.length > 0 ? sdks : [none]).flatMap(({ path, version }, index) =>
@@ -25,7 +25,7 @@ export const variants = (sdks.length > 0 ? sdks : [none]).flatMap(({ path, versi
   })),
 )
 
-/** The image of one of the lists beside this file. */
+/** Builds the image of one of the tenant lists beside this file. */
 export function image(
   name: string,
   options: { sdk?: string; config?: string; compiler?: string } = {},
@@ -33,7 +33,7 @@ export function image(
   return build({ totebox: join(import.meta.dirname, `${name}.json`), name, ...options }).image
 }
 
-/** Machines and disks of one test, all gone after it. */
+/** The machines and disks of one test; all are removed after it. */
 export class Bench {
   readonly folder: string = mkdtempSync(join(tmpdir(), 'service-fs-appliance-'))
   readonly #booted: Appliance[] = []
@@ -57,13 +57,13 @@ export class Bench {
   }
 }
 
-/** The members of a disk that is a tar archive, PSDB's own left out, in order. */
+/** The members of a disk's tar archive, in order, without PSDB's own. */
 export function members(disk: string): string[] {
   const listing = execFileSync('tar', ['-tf', disk], { encoding: 'utf8' })
   return listing.split('\n').filter((name) => name !== '' && !name.startsWith('.psdb/'))
 }
 
-/** The newest member of that name. */
+/** Returns the newest member of that name. */
 export function member(disk: string, name: string): Buffer {
   const folder = mkdtempSync(join(tmpdir(), 'service-fs-member-'))
   try {
@@ -74,7 +74,7 @@ export function member(disk: string, name: string): Buffer {
   }
 }
 
-/** The bytes that pd/client.h makes from a seed. */
+/** Makes the same bytes from a seed as pd/client.h. */
 export function seeded(seed: number, length: number): Buffer {
   const bytes = Buffer.alloc(length)
   for (let at = 0; at < length; at++) {

@@ -1,4 +1,4 @@
-// The network's domain and lwIP on this host, under AddressSanitizer and UBSan: peers and ledgers that follow few rules.
+// The network domain and lwIP on this host, under AddressSanitizer and UBSan: misbehaving peers and ledgers.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -14,10 +14,10 @@ const runs = compilers.length > 0 && has('cargo')
 const here = join(import.meta.dirname, 'c')
 const microkit = join(import.meta.dirname, '../../microkit')
 const warnings = ['-Wall', '-Wextra', '-Werror', '-Wpedantic', '-Wshadow', '-Wconversion']
-// lwIP reads its headers where they are in a frame, aligned or not.
+// lwIP reads headers in place in a frame, aligned or not.
 const sanitizers = ['-fsanitize=address,undefined', '-fno-sanitize=alignment', '-fno-sanitize-recover']
 const crates = join(buildRoot, 'crates/lwip/src/include')
-// -idirafter: what is in there for want of a C library comes after the host's.
+// -idirafter: the replacements for a C library come after the host's headers.
 const after = ['-idirafter', join(microkit, 'net/lwip')]
 const include = [`-I${here}/net`, `-I${microkit}`, '-isystem', crates, ...after]
 const mine = ['checksum', 'connection', 'random', 'stack', 'tenant'].map((name) =>
@@ -32,7 +32,7 @@ describe.skipIf(!runs)('the network in C (with cargo, and gcc or clang)', () => 
   }, 120_000)
   afterAll(() => rmSync(folder, { recursive: true }))
 
-  it.each(compilers)('gives back all that it took: %s', { timeout: 120_000 }, (compiler) => {
+  it.each(compilers)('frees all memory: %s', { timeout: 120_000 }, (compiler) => {
     const objects = mkdtempSync(join(folder, 'objects-'))
     const flags = ['-g', '-O1', ...sanitizers, ...include]
     const lwip = LWIP.map((source) => join(buildRoot, source))

@@ -1,4 +1,4 @@
-// The network's domain at the end of a wire whose frames are made here: what no decent network would carry.
+// The network domain on a wire whose frames this test makes, malformed ones included.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Appliance } from '../../qemu/run.mjs'
 import { Bench, image, needs, runs, variants } from './machine.ts'
@@ -10,10 +10,10 @@ const HOST = ip('10.0.2.2')
 const APPLIANCE = ip('10.0.2.15')
 const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds))
 
-/** Connections that break rules. */
+/** The number of connections that break rules. */
 const ROUNDS = 40
 
-/** Numbers that are the same at each run. */
+/** The same pseudo-random numbers in each run. */
 function* numbers(seed: number): Generator<number, never> {
   for (let state = seed; ;) {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0
@@ -57,7 +57,7 @@ describe.skipIf(!runs)(`frames ${needs}`, () => {
   }
 
   it(
-    'has the address of its list, and answers',
+    'answers at the address from its list',
     async () => {
       expect(appliance.console).toMatch(
         /\[net\] address 10\.0\.2\.15, netmask 255\.255\.255\.0, gateway 10\.0\.2\.2\n/,
@@ -70,7 +70,7 @@ describe.skipIf(!runs)(`frames ${needs}`, () => {
   )
 
   it(
-    'begins each connection at a number that cannot be told from others',
+    'starts each connection at an unpredictable sequence number',
     async () => {
       const firsts: number[] = []
       for (let i = 0; i < 20; i++) {
@@ -88,7 +88,7 @@ describe.skipIf(!runs)(`frames ${needs}`, () => {
   )
 
   it(
-    'answers one tenant while the other is flooded with connections that are never opened',
+    'answers for one tenant while half-open connections flood the other',
     async () => {
       const until = performance.now() + 3000
       const flood = async () => {
@@ -114,7 +114,7 @@ describe.skipIf(!runs)(`frames ${needs}`, () => {
   )
 
   it(
-    'ends connections whose peer is gone, for new ones',
+    'evicts connections of vanished peers for new ones',
     async () => {
       const gone: Connection[] = []
       for (let i = 0; i < 80; i++) {
@@ -131,7 +131,7 @@ describe.skipIf(!runs)(`frames ${needs}`, () => {
   )
 
   it(
-    'does not send what comes in the smallest pieces',
+    'does not send data in tiny segments',
     async () => {
       const connection = connect(80)
       await connection.open(5000, [2, 4, 0, 1])
@@ -141,7 +141,7 @@ describe.skipIf(!runs)(`frames ${needs}`, () => {
   )
 
   it(
-    'waits for a peer that has no window, and for no other',
+    'waits for a peer with a closed window, without delaying others',
     async () => {
       const connection = connect(80)
       expect(await connection.open()).toBe(true)
@@ -156,7 +156,7 @@ describe.skipIf(!runs)(`frames ${needs}`, () => {
   )
 
   it(
-    'survives peers that follow no rule of TCP',
+    'survives peers that violate TCP',
     async () => {
       for (let round = 0; round < ROUNDS; round++) {
         const connection = connect(80)
@@ -185,7 +185,7 @@ describe.skipIf(!runs)(`frames ${needs}`, () => {
   )
 
   it(
-    'survives frames that make no sense',
+    'survives malformed frames',
     async () => {
       const ends = { from: HOST, to: APPLIANCE, fromPort: 99, toPort: 80, sequence: 1, acknowledged: 1 }
       const samples = [

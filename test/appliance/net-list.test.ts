@@ -1,4 +1,4 @@
-// The network's part of the system description.
+// The network part of the system description.
 import { describe, expect, it } from 'vitest'
 import { generate, NETWORK, type Totebox } from '../../microkit/generate.mjs'
 
@@ -19,7 +19,7 @@ const holders = (region: string) =>
     mappings.flatMap((mapping) => (mapping.region === region ? [`${name} ${mapping.perms}`] : [])),
   )
 
-/** What net's part of the header says of a name. */
+/** Returns the value of a name in the network's header. */
 const defined = (text: string, name: string) => {
   const part = /#ifdef DOMAIN_NET\n([^]*?)#endif/.exec(text)?.[1] ?? ''
   return new RegExp(`#define ${name} (.*)`).exec(part)?.[1]
@@ -37,7 +37,7 @@ describe('the network in the system description', () => {
     expect(holds.map(({ name }) => name)).toEqual(['net'])
   })
 
-  it('gives each ledger a way to net of its own', () => {
+  it('gives each ledger its own channel to net', () => {
     for (const id of ['t0', 't1', 't2']) {
       expect(holders(`net_${id}`).toSorted()).toEqual([`ledger_${id} rw`, 'net rw'])
       expect(holders(`ring_ledger_${id}_to_net`).toSorted()).toEqual([`ledger_${id} rw`, 'net r'])
@@ -45,13 +45,13 @@ describe('the network in the system description', () => {
     }
   })
 
-  it('shares the connections among the tenants', () => {
+  it('divides the connections among the tenants', () => {
     expect(defined(header, 'CONNECTIONS_EACH')).toBe('64')
     expect(defined(generate(list(31)).header, 'CONNECTIONS_EACH')).toBe('8')
     expect(defined(header, 'TENANT_PORTS')).toBe('{8000, 8001, 8002}')
   })
 
-  it('has the address of the list', () => {
+  it('uses the address from the list', () => {
     const fixed = { address: '10.0.2.15', netmask: '255.255.255.0', gateway: '10.0.2.2' }
     const text = generate(list(1, fixed)).header
     expect(defined(text, 'NET_DHCP')).toBe('0')
@@ -61,7 +61,7 @@ describe('the network in the system description', () => {
     expect(defined(header, 'NET_DHCP')).toBe('1')
   })
 
-  it('refuses an address that is none, and says where', () => {
+  it('refuses an invalid address, and names the place', () => {
     expect(refused({ address: '10.0.2', netmask: '255.255.255.0' })).toThrow('network.address')
     expect(refused({ address: '10.0.2.256', netmask: '255.255.255.0' })).toThrow('network.address')
     expect(refused({ address: '10.0.2.1', netmask: '255.0.255.0' })).toThrow('network.netmask')

@@ -1,5 +1,5 @@
-// The network's domain, with a program in the ledgers' place that talks to peers: bytes both ways, many connections, peers
-// that misbehave, ledgers that misbehave.
+// The network domain, with a test program in the ledgers' place: data in both directions, many connections,
+// misbehaving peers, misbehaving ledgers.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Appliance } from '../../qemu/run.mjs'
 import { Bench, image, needs, runs, variants } from './machine.ts'
@@ -8,7 +8,7 @@ import { all, count, counted, echo, freePort, give, given, open, page } from './
 const WAIT = 60_000
 const MiB = 1024 * 1024
 const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds))
-/** As many at a time as there are. */
+/** As many connections as the table holds. */
 const times = <T>(n: number, task: (index: number) => Promise<T>): Promise<T[]> =>
   Promise.all(Array.from({ length: n }, (_, index) => task(index)))
 
@@ -46,7 +46,7 @@ describe.skipIf(!runs)(`the network ${needs}`, () => {
   })
 
   it(
-    'carries many bytes, whole and in order',
+    'carries many bytes, complete and in order',
     async () => {
       const bytes = given(16 * MiB)
       let began = performance.now()
@@ -65,7 +65,7 @@ describe.skipIf(!runs)(`the network ${needs}`, () => {
   )
 
   it(
-    'has room for more connections than its table, one after the other',
+    'serves more connections than its table holds, one after the other',
     async () => {
       const began = performance.now()
       const done = await times(200, (i) => echo(acme, Buffer.from(`number ${i}`)))
@@ -79,7 +79,7 @@ describe.skipIf(!runs)(`the network ${needs}`, () => {
   )
 
   it(
-    'ends idle connections for new ones, and no others',
+    'evicts only idle connections for new ones',
     async () => {
       const busy = await open(acme, 'echo')
       const idle = await times(63, async () => (await open(acme, 'echo')).on('data', () => {}))
@@ -99,7 +99,7 @@ describe.skipIf(!runs)(`the network ${needs}`, () => {
   )
 
   it(
-    'survives peers that reset, and that end at once',
+    'survives peers that reset, and peers that close at once',
     async () => {
       const bytes = given(100_000)
       await times(150, async (i) => {
@@ -115,7 +115,7 @@ describe.skipIf(!runs)(`the network ${needs}`, () => {
   )
 
   it(
-    'keeps what a ledger and slow peers leave lying from holding up others',
+    'keeps unread data of one ledger and of slow peers from delaying others',
     async () => {
       const bytes = given(4 * MiB)
       const deaf = await times(20, () => open(acme, 'deaf'))
@@ -132,7 +132,7 @@ describe.skipIf(!runs)(`the network ${needs}`, () => {
   )
 
   it(
-    'ends a connection when what was sent is out, and the peer may go on for a while',
+    'closes a connection after sending all data, while the peer may keep sending for a while',
     async () => {
       const socket = await open(acme, 'late')
       const sending = setInterval(() => socket.write(given(10_000)), 20)
@@ -143,7 +143,7 @@ describe.skipIf(!runs)(`the network ${needs}`, () => {
   )
 
   it(
-    'begins anew with a ledger that was started again',
+    'starts over with a restarted ledger',
     async () => {
       const other = await open(globex, 'echo')
       const lost = await times(10, () => open(acme, 'echo'))
@@ -161,7 +161,7 @@ describe.skipIf(!runs)(`the network ${needs}`, () => {
   )
 
   it(
-    'goes on for one tenant when the ledger of another breaks the rules, or hangs',
+    'keeps serving one tenant when the ledger of another breaks the rules or hangs',
     async () => {
       await open(acme, 'rude')
       await appliance.until(/\[ledger_acme\] was rude\n/, WAIT)
@@ -175,7 +175,7 @@ describe.skipIf(!runs)(`the network ${needs}`, () => {
   )
 })
 
-describe.skipIf(!runs)(`the network, ${needs}, built otherwise`, () => {
+describe.skipIf(!runs)(`the network, ${needs}, in other builds`, () => {
   const others = variants.filter(({ config }) => config === 'debug')
   const names = others.map(({ version, config, compiler }) => `SDK ${version}, ${config}, ${compiler}`)
   it.each(names)(

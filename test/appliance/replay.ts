@@ -1,5 +1,5 @@
-// What was asked of the appliance, asked again of Envelope A's core: with the same keys, at the times and with the
-// identifiers that the appliance put into its ledgers.
+// Replays the appliance's requests to Envelope A's core, with the same keys and with the times and identifiers that
+// the appliance recorded.
 import type { TestRuntime } from '@service-fs/ledger/testing'
 import { nativeCodec, nativeCrypto } from '@service-fs/native/native'
 import { parseEntry } from '@service-fs/format/entry'
@@ -10,18 +10,18 @@ import { MODULE_ID } from '../envelopes/core.ts'
 import { posixPlace, testRuntime } from '../envelopes/cores.ts'
 import { bytesOf, type Ask } from '../envelopes/history.ts'
 
-/** Questions that are asked at once; or the power is cut, also while the first answers to questions come. */
+/** Concurrent requests; or a power cut, also while the first answers arrive. */
 export type Step = { asks: readonly Ask[] } | { cut: 'stop' | 'kill'; during?: readonly Ask[] }
 
-/** A question and its answer. */
+/** A request and its answer. */
 export interface Answered {
   ask: Ask
   answer: WireAnswer
-  /** Of the machine, from 0 on. */
+  /** The machine's life, from 0. */
   life: number
-  /** Whether others were on their way with it, so that it is not known which of them shared a commit. */
+  /** Whether other requests were in flight, so that the test cannot know which of them shared a commit. */
   among: boolean
-  /** Whether it was asked while the power was cut, and again after it. */
+  /** Whether it was sent during a power cut, and again after it. */
   again: boolean
 }
 
@@ -49,7 +49,7 @@ export function put(subject: Pick<WireSubject, 'request'>, ask: Ask): Promise<Wi
   return subject.request(ask.method, ask.target, headers, bytesOf(ask.body ?? ''))
 }
 
-/** Takes the steps; what was asked during a cut is asked again after it. In the order of what is in the ledgers. */
+/** Plays the steps; requests in flight during a cut are sent again after it. Returns the answers in the ledgers' order. */
 export async function drive(subject: WireSubject, steps: readonly Step[]): Promise<Answered[]> {
   const answered: Answered[] = []
   let life = 0
@@ -76,12 +76,12 @@ export async function drive(subject: WireSubject, steps: readonly Step[]): Promi
   return answered
 }
 
-/** The index of what was appended by it: the record, or the audit's entry; -1: nothing was. */
+/** The index that it appended: the record's or the audit entry's; -1 if none. */
 function placeOf({ headers, body }: WireAnswer): number {
   return Number(headers['x-audit-index'] ?? appended({ body })[0]?.index ?? -1)
 }
 
-/** The places that an answer to an append tells. */
+/** The places in an answer to an append. */
 function appended({ body }: Pick<WireAnswer, 'body'>): { index: number; duplicate: boolean }[] {
   const text = Buffer.from(body).toString('latin1')
   const places = text.matchAll(
@@ -98,7 +98,7 @@ function keyOf(text: string): TestKeys['main'] {
   return { signer, verifier: verifierFromVkey(signer.vkey, nativeCrypto) }
 }
 
-/** The index of the first record that an answer tells of, or -1. */
+/** The index of the first record in an answer, or -1. */
 function first({ answer }: Answered): number {
   return appended(answer)[0]?.index ?? -1
 }
@@ -114,7 +114,7 @@ export class Replay {
   #server: InProcess | undefined
   #known = 0
   #life = -1
-  /** What the clock says next, in ms, and the identifiers that are drawn next. */
+  /** The next readings of the clock, in ms, and the next identifiers. */
   #times: number[] = []
   #ids: string[] = []
 
@@ -129,7 +129,7 @@ export class Replay {
     this.#keys = keys
     this.#main = entriesOf(exported, '')
     this.#audit = entriesOf(exported, 'audit/')
-    // Before the first question a ledger asks what time its opening is.
+    // A ledger reads the clock when it opens, before the first request.
     this.#times = [Date.parse((this.#audit[0] as Read).time)]
     const now = (): number => (this.#times.length > 1 ? this.#times.shift() : this.#times[0]) ?? Number.NaN
     this.#runtime = Object.assign(testRuntime(), { now })
@@ -149,7 +149,7 @@ export class Replay {
     return this.#place.directory
   }
 
-  /** Asks it again. */
+  /** Sends the request again. */
   async ask({ ask, answer, life }: Answered): Promise<WireAnswer> {
     if (life !== this.#life) {
       await this.#restart()
@@ -160,16 +160,16 @@ export class Replay {
     return put(this.#server as InProcess, ask)
   }
 
-  /** The clock and the identifiers for a question that had this answer. */
+  /** Sets the clock and the identifiers for a request that had this answer. */
   #prepare(ask: Ask, answer: WireAnswer): void {
     const { 'x-foundry-request-id': id = '', 'x-audit-index': index } = answer.headers
     this.#ids = ask.headers?.['x-foundry-request-id'] === undefined ? [id] : []
-    // A record is new when it lies behind all before it: its answer may have come after the power was cut and back.
+    // A record is new when it lies behind all earlier ones; its answer may have come after the power cut.
     const places = appended(answer)
     const fresh = places.find((place) => place.index >= this.#known)
     const times = fresh === undefined ? [] : [(this.#main[fresh.index] as Read).time]
     if (fresh !== undefined) this.#known = Math.max(...places.map((place) => place.index)) + 1
-    // What an append tells of records that were there is recorded after it, as a read is.
+    // An append that reveals existing records is followed by an audit entry, like a read.
     if (index !== undefined) {
       const read = this.#audit[Number(index)] as Read
       const { when } = JSON.parse(Buffer.from(read.payload).toString()) as { when: string }
@@ -179,7 +179,7 @@ export class Replay {
     if (times.length > 0) this.#times = times.map((time) => Date.parse(time))
   }
 
-  /** What was durable before the power was cut, and not answered: when it was asked again, it was there. */
+  /** Records that were durable but unanswered before the power cut: the repeated request found them. */
   async #appendLost(life: number): Promise<void> {
     const lost = this.#answered.filter(
       (one) =>

@@ -1,10 +1,10 @@
-// A domain in a ledger's place that faults is started again; the other one goes on.
+// A faulting domain in a ledger's place is restarted; the other keeps running.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Bench, image, members, needs, runs, variants } from './machine.ts'
 
 const WAIT = 60_000
 const faults = [
-  /no such access to 0x[0-9a-f]+, pc 0x[0-9a-f]+$/, // a page that it may only read
+  /no such access to 0x[0-9a-f]+, pc 0x[0-9a-f]+$/, // a read-only page
   /no such access to 0x[0-9a-f]+, pc 0x[0-9a-f]+$/, // below its stack
   /no instruction at (0x[0-9a-f]+), pc \1$/, // data
   /exception, pc 0x[0-9a-f]+; is started again in 1 s$/, // an undefined instruction, and the fourth fault
@@ -19,7 +19,7 @@ describe.skipIf(!runs)(`restarting ${needs}`, () => {
 
   const chosen = variants.filter(({ config }, index) => (config === 'release') === index < 2)
   const names = chosen.map(({ version, config, compiler }) => `SDK ${version}, ${config}, ${compiler}`)
-  it.each(names)('a domain that faults, and no other: %s', async (name) => {
+  it.each(names)('the domain that faults, and no other: %s', async (name) => {
     const built = image('restart', chosen[names.indexOf(name)])
     const file = bench.disk()
     const appliance = bench.boot({ image: built, disk: { file } })
@@ -37,7 +37,7 @@ describe.skipIf(!runs)(`restarting ${needs}`, () => {
       expect(appliance.console).not.toContain(wrong)
     }
 
-    // The bundles of all five lives, and every commit that the other was told of.
+    // The bundles of all five lives, and every commit acknowledged to the other.
     const all = members(file)
     const bundles = all.filter((path) => /^acme\/tile\/entries\/00\d\.b64$/.test(path))
     expect(bundles).toEqual([0, 1, 2, 3, 4].map((life) => `acme/tile/entries/00${life}.b64`))
@@ -45,7 +45,7 @@ describe.skipIf(!runs)(`restarting ${needs}`, () => {
     const tails = all.filter((path) => path.startsWith('globex/tail/'))
     expect(tails.length).toBeGreaterThanOrEqual(commits)
 
-    // The time of day, and random bytes that are no others.
+    // The time of day, and fresh random bytes.
     const milliseconds = Number(/commits: \d+, longest in ms: \d+, time: (\d+)/.exec(appliance.console)?.[1])
     expect(Math.abs(milliseconds - Date.now())).toBeLessThan(120_000)
     const random = lines

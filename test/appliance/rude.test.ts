@@ -1,4 +1,4 @@
-// A domain in a ledger's place that never rests, and takes from the other neither time, nor the clock, nor the console.
+// A domain in a ledger's place that never rests does not deprive the other of CPU time, the clock or the console.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Bench, image, needs, runs } from './machine.ts'
 
@@ -18,9 +18,9 @@ describe.skipIf(!runs)(`a rude tenant ${needs}`, () => {
     await appliance.until(/\[ledger_globex\] commits: 100,/, WAIT)
     const seconds = (Date.now() - began) / 1000
     await appliance.kill()
-    // Were the deadlines of the other not kept, a commit would take a second or more.
+    // If the other missed its deadlines, a commit would take a second or more.
     expect(seconds).toBeLessThan(30)
-    // What it floods the console with is bounded (16 KiB, and 8 KiB/s), harmless, and under its own name.
+    // Its console output is bounded (16 KiB, then 8 KiB/s), escaped, and under its own name.
     const lines = appliance.console.split('\n')
     const forged = lines.filter((line) => line.endsWith('[psdb] ready ?[2J ? forged'))
     expect(forged.length * 28).toBeLessThan(16_384 + 8192 * (seconds + 5))

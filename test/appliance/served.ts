@@ -14,7 +14,7 @@ export interface Served {
   port: number
   /** `http://127.0.0.1:PORT/t/acme/` */
   url: string
-  /** Milliseconds from QEMU's start until the ledger took connections. */
+  /** Milliseconds from QEMU's start until the ledger accepted connections. */
   ready: number
 }
 
@@ -37,7 +37,7 @@ export function shownVkeys({ console }: Appliance): string[] {
   return [...console.matchAll(/^\[keys\] vkey (\S+)$/gm)].map((match) => match[1] ?? '')
 }
 
-/** One connection that is kept. What is asked rejects when it ends before the answer has. */
+/** One persistent connection. A request rejects when the connection ends before its answer. */
 export class Connection {
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 })
   readonly #port: number

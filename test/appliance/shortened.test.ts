@@ -1,5 +1,5 @@
-// The data disk loses its end, or an older copy of it is put back: the key disk knows what was acknowledged, and the ledger takes
-// no appends then.
+// A data disk that lost its end, or an older copy of it: the key disk knows the acknowledged size, and the ledger
+// refuses appends.
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -10,7 +10,7 @@ import { serve, type Served } from './served.ts'
 const MiB = 1024 * 1024
 const SECTOR = 512
 
-/** Whether a sector of the key disk is a record of what was signed last, and the size that it has as kept: docs/keys.md. */
+/** Returns the durable size if a sector of the key disk records the last signature (docs/keys.md). */
 const isLast = (sector: Buffer): boolean =>
   sector.toString('latin1', 0, 16) === 'service-fs keys\n' && sector.readUInt32LE(20) === 3
 const keptOf = (sector: Buffer): number => Number(sector.readBigUInt64LE(108))
@@ -35,7 +35,7 @@ describe.skipIf(!runs)(`a data disk that lost its end ${needs}`, () => {
 
   const boot = (data: string): Promise<Served> => serve(bench, { disk: { file: data }, keys: { file: keys } })
 
-  /** The largest size that the key disk has as kept. */
+  /** The largest durable size on the key disk. */
   const kept = (): number => {
     const bytes = readFileSync(keys)
     const sectors = Array.from({ length: bytes.length / SECTOR }, (_, i) =>
@@ -44,7 +44,7 @@ describe.skipIf(!runs)(`a data disk that lost its end ${needs}`, () => {
     return Math.max(...sectors.filter(isLast).map(keptOf))
   }
 
-  /** Five commits; a copy of the disk as it was after the fourth, and a read on record. */
+  /** Makes five commits, a copy of the disk after the fourth, and one recorded read. */
   async function filled(): Promise<string> {
     const older = join(bench.folder, 'older.img')
     const served = await boot(disk)
@@ -57,7 +57,7 @@ describe.skipIf(!runs)(`a data disk that lost its end ${needs}`, () => {
     return older
   }
 
-  /** It says why on the console and in /readyz, takes nothing, and shows what is left. */
+  /** The ledger gives the reason on the console and in /readyz, refuses appends, and serves the rest. */
   async function refuses(data: string): Promise<void> {
     const served = await boot(data)
     // The console breaks long lines.
@@ -78,7 +78,7 @@ describe.skipIf(!runs)(`a data disk that lost its end ${needs}`, () => {
     await served.appliance.kill()
   }
 
-  it('is read and not written: an older copy, and one whose last commit is zeros', async () => {
+  it('is served read-only: an older copy, and one whose last commit is zeroed', async () => {
     const older = await filled()
     const cut = readFileSync(disk)
     const before = readFileSync(older)
@@ -88,7 +88,7 @@ describe.skipIf(!runs)(`a data disk that lost its end ${needs}`, () => {
     }
     const zeros = join(bench.folder, 'zeros.img')
     writeFileSync(zeros, cut)
-    // Reads are on record: what the first of the two does grows the audit ledger, of which the other disk would lack the end too.
+    // Reads are recorded: the first run grows the audit ledger, so the other disk would lack the end of that too.
     const asKept = readFileSync(keys)
     for (const data of [older, zeros]) {
       writeFileSync(keys, asKept)
@@ -102,7 +102,7 @@ describe.skipIf(!runs)(`a data disk that lost its end ${needs}`, () => {
     expect((await fetch(`http://127.0.0.1:${whole.port}/readyz`)).status).toBe(200)
   })
 
-  it('is not opened at all when it is empty', async () => {
+  it('is not opened when it is empty', async () => {
     await filled()
     const empty = bench.disk(64 * MiB)
     const appliance = bench.boot({

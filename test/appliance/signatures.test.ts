@@ -1,4 +1,4 @@
-// The ledger's domain on the real kernel decides over signatures as Go's crypto/ed25519 does.
+// The ledger's domain on the real kernel accepts the same signatures as Go's crypto/ed25519.
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -10,7 +10,7 @@ const WAIT = 120_000
 const BUILD = 900_000
 const MiB = 1024 * 1024
 
-/** In the bundle's place: checks some signatures at each tick, and logs the numbers of those that it takes for valid. */
+/** Replaces the bundle: checks some signatures at each tick, and logs the numbers of those it accepts. */
 const SCRIPT = `;(() => {
   const host = globalThis.host
   const vectors = ${JSON.stringify(
@@ -42,7 +42,7 @@ describe.skipIf(!runs)(`signatures ${needs}`, () => {
   })
   afterEach(() => bench.end())
 
-  it('are decided as everywhere else', { timeout: BUILD }, async () => {
+  it('get the same verdicts as everywhere else', { timeout: BUILD }, async () => {
     writeFileSync(join(bench.folder, 'signatures.js'), SCRIPT)
     const totebox = join(bench.folder, 'signatures.json')
     writeFileSync(

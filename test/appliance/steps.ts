@@ -1,5 +1,5 @@
-// A history for the appliance: appends of all kinds, reads of all routes, what is refused, two power cuts; more than two
-// bundles of records and of reads.
+// A history for the appliance: appends of all kinds, reads of all routes, refused requests, two power cuts; more
+// than two bundles of records and of reads.
 import type { Ask, Body } from '../envelopes/history.ts'
 import type { Step } from './replay.ts'
 
@@ -7,7 +7,7 @@ const JSON_TYPE = { 'content-type': 'application/json' }
 const NDJSON = { 'content-type': 'application/x-ndjson' }
 
 let asked = 0
-/** Every fifth is given its identifier by the server. */
+/** The server assigns the identifier of every fifth record. */
 function named(headers: Readonly<Record<string, string>>): Record<string, string> {
   asked += 1
   return asked % 5 === 0 ? headers : { ...headers, 'x-foundry-request-id': `request-${asked}` }

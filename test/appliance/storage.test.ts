@@ -31,7 +31,7 @@ describe.skipIf(!runs)(`storage ${needs}`, () => {
   afterEach(() => bench.end())
 
   const names = variants.map(({ version, config, compiler }) => `SDK ${version}, ${config}, ${compiler}`)
-  it.each(names)('keeps all of it when the plug is pulled: %s', async (name) => {
+  it.each(names)('keeps everything over a power cut: %s', async (name) => {
     const built = image('storage', variants[names.indexOf(name)])
     const file = bench.disk()
     for (const found of ['empty', 'written to']) {
@@ -51,7 +51,7 @@ describe.skipIf(!runs)(`storage ${needs}`, () => {
     }
   })
 
-  /** Boots with such a disk; the console when both tenants have all their answers. */
+  /** Boots with the given disk; returns the console output once both tenants have all their answers. */
   async function consoleWith(disk: Disk | undefined): Promise<string> {
     const built = image('storage')
     const appliance = bench.boot({ image: built, ...(disk === undefined ? {} : { disk }) })
@@ -71,7 +71,7 @@ describe.skipIf(!runs)(`storage ${needs}`, () => {
     const found = await consoleWith(options && { file, ...options })
     expect(found).toContain(`[blk] ${reason}\n`)
     expect(found).toContain('[psdb] there is no disk: every request fails\n')
-    // Each of the program's 17 requests is answered: the disk failed.
+    // Each of the program's 17 requests fails with a disk error.
     expect(found.match(/opcode \d, status 4,/g)).toHaveLength(2 * 17)
     expect(members(file)).toEqual([])
   })
@@ -91,7 +91,7 @@ describe.skipIf(!runs)(`storage ${needs}`, () => {
     expect(members(file)).toEqual([])
   })
 
-  it('keeps what it acknowledged before the disk fails, and reads on', async () => {
+  it('keeps everything acknowledged before the disk failed, and continues to read', async () => {
     const file = bench.disk()
     const found = await consoleWith({ file, failing: 'write', after: 8 * MiB })
     expect(found).toMatch(/\[psdb\] read-only from now on: writing failed at sector \d+\n/)
@@ -104,7 +104,7 @@ describe.skipIf(!runs)(`storage ${needs}`, () => {
     }
   })
 
-  it('stops with a report when the disk cannot be read', async () => {
+  it('stops with a report when the disk is unreadable', async () => {
     const found = await consoleWith({ file: bench.disk(), failing: 'read' })
     expect(found).toContain('[psdb] sector 0: expected to read it, found an error of the disk\n')
     expect(found.match(/opcode \d, status 5,/g)).toHaveLength(2 * 17)

@@ -1,4 +1,4 @@
-// The appliance of microkit/totebox.json as a server under test: a machine with a data disk and a key disk of its own.
+// The appliance of microkit/totebox.json as a server under test: a machine with its own data disk and key disk.
 import { Asker } from '../envelopes/ask.ts'
 import { freePort } from '../support/process.ts'
 import type { Appliance } from '../../qemu/run.mjs'
@@ -6,7 +6,7 @@ import type { WireSubject } from '@service-fs/wire/conformance-tools'
 import type { Bench } from './machine.ts'
 
 const READY_MS = 90_000
-/** At once; QEMU's user network drops what comes while there are more. */
+/** At once; QEMU's user network drops connections beyond this number. */
 const CONNECTIONS = 16
 
 export class Machine implements WireSubject {
@@ -16,7 +16,7 @@ export class Machine implements WireSubject {
   readonly #keys: string
   #appliance: Appliance | undefined
   #asker: Asker | undefined
-  /** Where this machine takes what is sent to the appliance's port 80. */
+  /** The local port forwarded to the appliance's port 80. */
   port = 0
 
   private constructor(bench: Bench, image: string, disk: string, keys: string) {
@@ -26,7 +26,7 @@ export class Machine implements WireSubject {
     this.#keys = keys
   }
 
-  /** Resolves when the ledger takes connections. */
+  /** Resolves when the ledger accepts connections. */
   static async boot(bench: Bench, image: string, disk: string, keys: string): Promise<Machine> {
     const machine = new Machine(bench, image, disk, keys)
     await machine.#boot()
@@ -55,7 +55,7 @@ export class Machine implements WireSubject {
     return this.#asker.ask(...question)
   }
 
-  /** The appliance is switched off by taking its power: QEMU ends in its own time, or by SIGKILL. */
+  /** Restarts cut the appliance's power: QEMU exits by itself, or by SIGKILL. */
   reopen = async (how: 'stop' | 'kill'): Promise<void> => {
     await this.off(how)
     await this.#boot()

@@ -1,7 +1,7 @@
 // Connections to pd/talker.c.
 import { createConnection, type Socket } from 'node:net'
 
-/** What pd/talker.c gives, and the hash it counts with. */
+/** The bytes that pd/talker.c sends, and its hash. */
 export function given(length: number): Buffer {
   const bytes = Buffer.alloc(length)
   for (let i = 0; i < length; i++) bytes[i] = i * 31 + (i >> 8) * 7 + (i >> 16)
@@ -29,8 +29,8 @@ async function connect(port: number, line: string): Promise<Socket> {
 }
 
 /**
- * A connection whose first line was sent; one is made after the other, as QEMU's user network has room for one only.
- * Errors are seen where it is read.
+ * A connection that has sent its first line. Connections open one at a time, since QEMU's user network has room for one only.
+ * Errors surface at the read.
  */
 export function open(port: number, line: string): Promise<Socket> {
   const socket = last.then(() => connect(port, line))
@@ -38,7 +38,7 @@ export function open(port: number, line: string): Promise<Socket> {
   return socket
 }
 
-/** All that comes until the other side ends; an error if it is reset or nothing comes for so long. */
+/** Reads until the other side closes; throws on a reset or a timeout. */
 export function all(socket: Socket, milliseconds = 20_000): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
@@ -60,7 +60,7 @@ export async function echo(port: number, bytes: Buffer): Promise<boolean> {
   return (await all(socket)).equals(bytes)
 }
 
-/** Sends it all; what was counted at the other side, and its hash. */
+/** Sends all bytes; returns the count and the hash reported by the other side. */
 export async function count(port: number, bytes: Buffer): Promise<string> {
   const socket = await open(port, 'count')
   socket.end(bytes)
@@ -80,7 +80,7 @@ export async function page(port: number): Promise<string> {
   return (await all(socket)).toString().split('\r\n\r\n')[1] ?? ''
 }
 
-/** A port of this host that is free. */
+/** Returns a free port of this host. */
 export async function freePort(): Promise<number> {
   const { createServer } = await import('node:net')
   return new Promise((resolve) => {

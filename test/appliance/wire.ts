@@ -1,4 +1,4 @@
-// A host on the appliance's wire that makes its frames itself: Ethernet, ARP, IPv4, and as much of TCP as it wants to.
+// A host on the appliance's wire that makes its frames itself: Ethernet, ARP, IPv4 and parts of TCP.
 import { createSocket, type Socket } from 'node:dgram'
 
 const OURS = [0x52, 0x55, 0x0a, 0, 2, 2]
@@ -32,7 +32,7 @@ function checksum(bytes: Buffer): number {
   return ~sum & 0xffff
 }
 
-/** An IPv4 packet: its header of 20 bytes, and what is in it. */
+/** Makes an IPv4 packet: a 20-byte header and the payload. */
 export function packet(from: number, to: number, protocol: number, inside: Buffer): Buffer {
   const header = Buffer.alloc(20)
   header[0] = 0x45
@@ -83,17 +83,17 @@ function parse(frame: Buffer): Segment | undefined {
   }
 }
 
-/** All addresses but the appliance's are this host's. */
+/** This host answers for every address except the appliance's. */
 export class Wire {
-  /** The appliance's address and, once it has asked for ours, its card's. */
+  /** The appliance's IP address and, after its ARP request, its MAC address. */
   readonly #appliance: number
   #card = EVERYONE
   readonly #socket: Socket
   readonly #there: number
   readonly #listeners = new Set<(segment: Segment) => void>()
-  /** Answers to ping that came. */
+  /** Ping replies received. */
   pongs = 0
-  /** Frames that came. */
+  /** Frames received. */
   frames = 0
 
   private constructor(socket: Socket, there: number, appliance: number) {
@@ -117,7 +117,7 @@ export class Wire {
     this.#socket.send(frame, this.#there, '127.0.0.1')
   }
 
-  /** A frame with that in it. */
+  /** Makes a frame with this payload. */
   frame(type: number, inside: Buffer): Buffer {
     return Buffer.concat([Buffer.from([...this.#card, ...OURS, type >> 8, type & 255]), inside])
   }
@@ -141,7 +141,7 @@ export class Wire {
     this.raw(this.frame(0x0800, packet(from, this.#appliance, 1, echo)))
   }
 
-  /** Asks where the appliance is. */
+  /** Sends an ARP request for the appliance. */
   async find(from: number): Promise<void> {
     while (this.#card === EVERYONE) {
       this.#arp(1, from, this.#appliance)
@@ -173,17 +173,17 @@ export class Wire {
   }
 }
 
-/** One connection, which does only what it is told to. */
+/** One connection; the test drives every segment. */
 export class Connection {
   readonly #wire: Wire
   readonly #ends: Pick<Segment, 'from' | 'to' | 'fromPort' | 'toPort'>
-  /** What it sends next, and what it has of the appliance. */
+  /** The next sequence number to send, and the next one expected from the appliance. */
   sequence = 1000
   expected = 0
   #stop = () => {}
   /** The appliance's first sequence number. */
   first = 0
-  /** Bytes that the appliance may send. */
+  /** The window offered to the appliance, in bytes. */
   window = 65535
   received: Buffer = Buffer.alloc(0)
   isReset = false
@@ -199,7 +199,7 @@ export class Connection {
     this.#wire.send({ ...this.#ends, ...numbers, flags, window: this.window, data: Buffer.alloc(0), ...more })
   }
 
-  /** Shakes hands; tries again as often as it has to. False: there was no answer in time. */
+  /** Performs the handshake, with retries. Returns false on a timeout. */
   async open(milliseconds = 5000, options: number[] = []): Promise<boolean> {
     const until = performance.now() + milliseconds
     this.#stop = this.#wire.listen((segment) => this.#take(segment))
@@ -238,7 +238,7 @@ export class Connection {
     this.sequence += data.length
   }
 
-  /** Waits for something to have come. */
+  /** Waits until data arrives. */
   async until(has: () => boolean, milliseconds = 5000): Promise<boolean> {
     const end = performance.now() + milliseconds
     while (!has() && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 10))

@@ -13,7 +13,7 @@
         }                                                                                                    \
     } while (0)
 
-/* xorshift64*; the same numbers each time. */
+/* xorshift64*; the same numbers in each run. */
 static inline uint32_t check_random(uint64_t *state) {
     *state ^= *state >> 12;
     *state ^= *state << 25;

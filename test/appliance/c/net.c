@@ -51,8 +51,8 @@ void heap_begin(uintptr_t at, size_t size) {
     (void)at, (void)size;
 }
 
-/* At times there is none left, but of the smallest, which lwIP's timers are in: net/heap.c has enough of
- * these. */
+/* Allocation fails at times, except for the smallest blocks, which hold lwIP's timers: net/heap.c always has enough
+ * of these. */
 void *heap_take(size_t size) {
     if (size > 64 && below(200) == 0) return NULL;
     blocks++;
@@ -111,7 +111,7 @@ static uint32_t number(const uint8_t *at, unsigned bytes) {
     return value;
 }
 
-/* What a peer needs to know to be believed. */
+/* The state a peer needs to send valid segments. */
 void card_send(uint32_t length) {
     frames_sent++;
     if (length < 54 || number(outgoing + 12, 2) != 0x0800 || outgoing[23] != 6) return;
@@ -203,8 +203,7 @@ static void peer_step(void) {
     }
 }
 
-/* ---- ledgers: the first follows the rules and sends back what comes, the
- * second doesn't */
+/* ---- ledgers: the first follows the rules and echoes its input, the second does not */
 
 static struct ring rings[2];
 
@@ -274,7 +273,7 @@ int main(int count, char **arguments) {
         if (below(1000) == 0) arp(2);
         now += below(200) == 0 ? below(3000000) : below(2000);
     }
-    /* Both begin anew; in time all that was under way is given up. */
+    /* Both restart; in time net gives up all pending work. */
     for (uint32_t i = 0; i < 2; i++) {
         rings[i].mine->consumed = rings[i].consumed = ring_peek(&rings[i].theirs->produced);
         work();
@@ -285,7 +284,7 @@ int main(int count, char **arguments) {
         work();
     }
     printf("%llu frames, %llu bytes\n", (unsigned long long)frames_sent, (unsigned long long)bytes_given);
-    /* The two that listen. */
+    /* The two listening connections. */
     if (blocks - before != 2) {
         fprintf(stderr, "%u blocks were not given back\n", blocks - before - 2);
         return 1;

@@ -1,5 +1,4 @@
-/* lib/ring.h: messages between two that keep the rules, across the wrap of the indices, and with one that
- * does not. */
+/* lib/ring.h: messages between two well-behaved sides, across the wrap of the indices, and with a misbehaving side. */
 #include "lib/ring.h"
 #include "check.h"
 
@@ -59,7 +58,7 @@ static void test_full(void) {
           ring_peek(&client_side->produced) - ring_peek(&server_side->consumed) <= 64);
 }
 
-/* What a client that is started again finds: all that the server has of the life before is answered first. */
+/* A restarted client: the server first answers everything from the previous life. */
 static void test_join(void) {
     struct message message = {.id = 7};
     begin(UINT32_MAX - 3);
@@ -78,7 +77,7 @@ static void test_join(void) {
     CHECK(ring_take(&client, &message) && message.id == 8);
 }
 
-/* Whatever a client writes: the server has no more under way than slots, and comes to no harm. */
+/* Whatever a client writes, the server has at most as many pending requests as slots, and stays intact. */
 static void test_hostile(void) {
     struct message message;
     uint64_t random = 2;

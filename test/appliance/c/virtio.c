@@ -1,4 +1,4 @@
-/* virtio/: a disk's driver over a device that is memory, one that keeps the rules and one that does not. */
+/* virtio/: the disk driver over devices in memory, one well-behaved and one not. */
 #include "check.h"
 #include "virtio/disk.h"
 
@@ -25,7 +25,7 @@ static uint8_t *data;
 static uint8_t image[SECTORS * DISK_SECTOR];
 static struct disk disk;
 
-/* Both halves of the features are one word here: bit 0 of the upper is VERSION_1, bit 9 of the lower FLUSH.
+/* One word holds both halves of the features: bit 0 of the upper half is VERSION_1, bit 9 of the lower half FLUSH.
  */
 static const char *begin(uint32_t features) {
     memset(registers, 0, REGISTERS);
@@ -39,7 +39,7 @@ static const char *begin(uint32_t features) {
     return disk_begin(&disk, (uintptr_t)registers, (uintptr_t)pages, (uintptr_t)pages);
 }
 
-/* Parts of the queue's page, for 8 descriptors. */
+/* The parts of the queue's page, for 8 descriptors. */
 static volatile struct virtio_descriptor *descriptor(uint16_t at) {
     return (struct virtio_descriptor *)pages + at;
 }
@@ -59,7 +59,7 @@ static void put_used(uint32_t id, uint32_t length) {
     used()[1]++;
 }
 
-/* Does what the newest request says. */
+/* Performs the newest request. */
 static void serve(uint8_t status) {
     const uint16_t head = available()[2 + (uint16_t)(available()[1] - 1) % 8];
     volatile struct virtio_descriptor *first = descriptor(head);
@@ -116,7 +116,7 @@ static void test_operations(void) {
     CHECK(!disk_start(&disk, DISK_FLUSH, 1, 0, 0));
 }
 
-/* Each of these ends the device's use: what was under way has failed, and nothing can be begun. */
+/* After each of these the driver abandons the device: pending requests fail, and new ones are refused. */
 static void test_lies(void) {
     static const struct {
         uint32_t id, length;
@@ -138,7 +138,7 @@ static void test_lies(void) {
     CHECK(disk_interrupt(&disk) == DISK_FAILED);
 }
 
-/* Whatever the device writes into the queue's page: no harm, and no success without a status that says so. */
+/* Whatever the device writes into the queue's page, the driver stays intact and reports success only with a status of success. */
 static void test_noise(void) {
     uint64_t random = 3;
     for (uint32_t round = 0; round < 20000; round++) {

@@ -1,5 +1,4 @@
-/* What the test programs in a ledger's place share: one request to PSDB at a time, bytes that can be told
- * apart. */
+/* Shared by the test programs in a ledger's place: one request to PSDB at a time, distinguishable bytes. */
 #ifndef CLIENT_H
 #define CLIENT_H
 
@@ -11,7 +10,7 @@
 
 #define DATA ((uint8_t *)AT_DATA)
 
-/* Byte `at` of the bytes with this seed: lines of letters. */
+/* Returns byte `at` of the bytes with this seed: lines of letters. */
 static inline uint8_t client_byte(uint32_t seed, uint64_t at) {
     return at % 64 == 63 ? '\n' : (uint8_t)('a' + (seed * 7 + at * 11 + at / 64) % 26);
 }

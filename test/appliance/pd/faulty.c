@@ -1,6 +1,6 @@
 /*
- * A test program in a ledger's place: in each of its first lives it seals one bundle, begins to seal another,
- * and does what no program may do. Then it goes on as it should.
+ * A test program in a ledger's place: in each of its first lives it seals one bundle, begins to seal another, and
+ * then misbehaves. After that it behaves.
  */
 #include "client.h"
 
@@ -8,7 +8,7 @@
 
 static struct ring psdb;
 static bool joined;
-/* Memory that a life finds as the first one did. */
+/* Memory that must be clean at the start of each life. */
 static uint32_t clean;
 static enum { LOOKING, SEALING, CHECKING } doing;
 static uint64_t life;
@@ -67,7 +67,7 @@ static void take(const struct psdb_response *response) {
     case SEALING:
         if (response->status != PSDB_OK) client_say("a bundle was not sealed: ", response->status);
         if (life < LIVES) {
-            /* Of another life: it may be sealed or not, and its answer is nobody's. */
+            /* From a previous life: it may be sealed or not, and its answer is ignored. */
             client_fill(99, 1000);
             ask(PSDB_SEAL, 100 + life, 0, 1000);
             ask(PSDB_READ, life, 4096, 1000);

@@ -17,7 +17,7 @@
 #define MINE (NET_SLOTS * NET_SLOT)
 #define LINE 4096u
 #define MiB 0x100000u
-/* The rest of a plan is kept where a new life finds it. */
+/* The rest of a plan stays where a new life finds it. */
 #define PLAN ((char *)AT_DATA + 16 * MiB)
 
 static struct ring psdb, net;
@@ -48,7 +48,7 @@ static void join(struct ring *ring, bool *has, uintptr_t mine, uintptr_t theirs)
     while (!*has) *has = ring_join(ring, mine, theirs);
 }
 
-/* False: nothing comes. */
+/* Returns false on a timeout. */
 static bool wait(struct ring *ring, void *answer) {
     const uint64_t until = seconds() + 20;
     while (seconds() < until) {
@@ -74,7 +74,7 @@ static struct psdb_request bundle(uint64_t index, uint32_t offset, uint32_t byte
                                  .length = bytes};
 }
 
-/* What PSDB may be asked for. */
+/* Valid requests to PSDB. */
 static struct psdb_request right_request(void) {
     struct psdb_request request = {
         .opcode = (uint8_t)(PSDB_READ + any() % 6), .ledger = any() % 2, .length = 512};
@@ -92,7 +92,7 @@ static struct psdb_request right_request(void) {
 
 #define PICK(list) (list[any() % (sizeof list / sizeof *list)])
 
-/* One field of it as it must not be, or not of this kind. */
+/* Makes one field invalid, or not allowed for this kind. */
 static void spoil(struct psdb_request *request) {
     static const uint64_t numbers[] = {
         1, 255, 256, UINT64_C(1) << 32, PSDB_MAX_SIZE, PSDB_MAX_SIZE + 1, UINT64_C(1) << 63, UINT64_MAX};
@@ -162,7 +162,7 @@ static void many_wrong(struct text *text) {
     for (uint32_t i = 0; i <= PSDB_INVALID; i++) put(text, i == 0 ? " statuses " : ",", count[i]);
 }
 
-/* Names that are another's, or no name: answered INVALID, with the field. */
+/* Another tenant's names, or invalid ones: PSDB answers INVALID with the field. */
 static void other_names(struct text *text) {
     static const char list[][PSDB_NAME_BYTES + 1] = {"../globex", "globex/a", "/globex", "a.vkey", "", "A"};
     for (uint32_t i = 0; i < sizeof list / sizeof *list; i++) {
@@ -173,7 +173,7 @@ static void other_names(struct text *text) {
     }
 }
 
-/* The same message again, as it was. */
+/* The same message again, unchanged. */
 static void replay(struct text *text) {
     const struct psdb_request sealed = bundle(3000, 0, 5000);
     const struct psdb_request commit = {.opcode = PSDB_COMMIT,
@@ -183,7 +183,7 @@ static void replay(struct text *text) {
                                         .length = 100};
     put(text, " replayed ", psdb_one(&sealed));
     put(text, ",", psdb_one(&sealed));
-    put(text, ",", psdb_one(&commit) & 0xfd); /* OK, or CONFLICT where it was before */
+    put(text, ",", psdb_one(&commit) & 0xfd); /* OK, or CONFLICT if it existed before */
     put(text, ",", psdb_one(&commit));
 }
 
@@ -208,7 +208,7 @@ static void rewrite(struct text *text) {
     put(text, " the same ", client_same(1, 0, 5000));
 }
 
-/* Bytes that change while they are written: one answer, and what is on the disk stays what it is. */
+/* Bytes that change during a write: PSDB answers once, and the disk contents stay stable. */
 static void torn(struct text *text) {
     const struct psdb_request request = bundle(5000 + any() % 1000, 0, 5 * MiB);
     struct psdb_response response = {0};
@@ -225,7 +225,7 @@ static void torn(struct text *text) {
     put(text, " changed ", changes > 0);
     struct psdb_request stat = {.opcode = PSDB_STAT};
     for (uint32_t i = 0; i < 1000; i++) {
-        /* Half a message is another one's. */
+        /* Half of the message belongs to another message. */
         uint8_t *slot = psdb.mine->slots[psdb.produced % RING_SLOTS];
         (void)ring_ask(&psdb, &stat);
         memset(slot + any() % 32, (uint8_t)any(), 32);
@@ -253,7 +253,7 @@ static void fill(struct text *text) {
 
 /* ---- rings */
 
-/* Puts indices that cannot be, then what they were. */
+/* Writes impossible indices, then restores them. */
 static void forge(struct ring *ring, unsigned channel) {
     for (uint32_t i = 0; i < 2000; i++) {
         ring->mine->produced = ring->produced + 65 + (uint32_t)any() % 0x7fffffff;
@@ -283,7 +283,7 @@ struct step {
     const char *origin;
     uint64_t size;
     uint8_t root;
-    uint32_t offset, length; /* 0: of the text */
+    uint32_t offset, length; /* 0: the root from the text */
 };
 
 static uint8_t sign(const struct step *step) {
@@ -336,7 +336,7 @@ static void put_net(enum net_op op, uint32_t number, uint32_t offset, uint32_t b
 }
 
 static void wrong_net(struct text *text) {
-    /* Numbers as net gives them: a count, and behind it one of 256. */
+    /* Numbers in net's form: a count followed by a slot of 256. */
     for (uint32_t i = 0; i < 0x10000; i++) {
         if (i == connection) continue;
         put_net(NET_CLOSE, i, 0, 0);
@@ -374,7 +374,7 @@ static void flood(char what, uint64_t count) {
             }
         }
         if (what == 'k') {
-            /* What was signed is where the text was. */
+            /* The signature overwrites the text. */
             for (uint32_t slot = 0; slot < KEYS_SLOTS; slot++) {
                 const uint32_t offset = slot * KEYS_SLOT;
                 const uint32_t used = checkpoint((char *)AT_KEYS_DATA + offset, ORIGIN, 5, 1);
@@ -390,8 +390,8 @@ static void flood(char what, uint64_t count) {
 
 /* ---- capabilities */
 
-/* Every slot of its own table; which of them answer, to any operation. Slots that a call would not come back
- * from are left out: its own notification, its parent's endpoint, the reply. Then addresses beyond. */
+/* Tries every slot of its own table with every operation; lists those that answer. The list omits slots on which a call would
+ * block: its own notification, its parent's endpoint, the reply. Then addresses beyond the table. */
 static void call_all(struct text *text) {
     text_add(text, "answer:");
     for (seL4_CPtr slot = 0; slot < 512; slot++) {
@@ -410,7 +410,7 @@ static void call_all(struct text *text) {
     }
 }
 
-/* Waits where its parent is told of faults, those of others too. */
+/* Receives on its parent's fault endpoint, which others' faults reach too. */
 static _Noreturn void steal(void) {
     for (;;) {
         seL4_Word badge = 0;
@@ -452,12 +452,12 @@ static void do_step(const char *step) {
     if (*step == 'u') __asm__ volatile("udf #1");
     if (*step == 's') client_say("came back from ", deeper(start, 1000000));
     if (*step == 'f') tell_of_fault(address);
-    /* Some SDKs' domains have no capability to tell by. */
+    /* Domains of some SDKs have no capability to identify this by. */
     if (*step == 'f') __asm__ volatile("udf #1");
     console("has done what it must not");
 }
 
-/* Does the next step of the plan, if one is left. */
+/* Performs the next step of the plan, if any. */
 static void go_on(void) {
     while (*PLAN != '\0') {
         char step[32] = {0};
@@ -469,7 +469,7 @@ static void go_on(void) {
     }
 }
 
-/* ---- what it is told */
+/* ---- commands */
 
 static void answer_line(const struct text *text) {
     static uint32_t slot;

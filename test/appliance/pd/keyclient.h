@@ -1,4 +1,4 @@
-/* What the test programs in a ledger's place that have checkpoints signed share: one request at a time. */
+/* Shared by the test programs in a ledger's place that request signatures on checkpoints: one request at a time. */
 #ifndef KEYCLIENT_H
 #define KEYCLIENT_H
 
@@ -16,7 +16,7 @@ static inline void put(struct text *text, const char *what, uint64_t number) {
     text_number(text, number);
 }
 
-/* The checkpoint of `size` whose root is 32 bytes `root`. */
+/* Writes the checkpoint of `size` whose root is 32 bytes of `root`. */
 static inline uint32_t checkpoint(char *out, const char *origin, uint64_t size, uint8_t root) {
     uint8_t hash[32];
     char base64[45] = {0};
@@ -37,7 +37,7 @@ static inline void ask(const struct keys_message *message) {
     microkit_notify(CH_KEYS);
 }
 
-/* What was answered, behind `what`: a line of it, without bytes that the console does not print. */
+/* Prints `what` and the answer on one line, without unprintable bytes. */
 static inline void say_answer(const char *what, const struct keys_message *answer) {
     char line[300] = {0};
     size_t at = strlen(what);

@@ -1,6 +1,6 @@
 /*
- * A test program in a ledger's place that takes what it can get: it never returns, switches the timer off
- * that every domain may program, floods the console and notifies everybody all the time.
+ * A test program in a ledger's place that takes all it can: it never returns, switches off the timer that every
+ * domain may program, floods the console, and notifies every other domain continuously.
  */
 #include "client.h"
 
@@ -12,7 +12,7 @@ void init(void) {
         microkit_notify(CH_PSDB);
         microkit_notify(CH_CLOCK);
         microkit_notify(CH_ENTROPY);
-        /* Indices that cannot be. */
+        /* Impossible indices. */
         ((volatile struct ring_side *)AT_PSDB_RING_MINE)->produced = i * 7919;
         ((volatile struct ring_side *)AT_PSDB_RING_MINE)->consumed = i * 104729;
     }

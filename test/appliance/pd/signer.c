@@ -1,7 +1,6 @@
 /*
- * A test program in a ledger's place: goes through a list of requests to keys, one after the other, and says
- * what was not answered as expected. On a key disk that has signed the list already it asks for what may not
- * be signed any more.
+ * A test program in a ledger's place: sends a list of requests to keys, one after the other, and prints unexpected
+ * answers. On a key disk that has signed the list already, it requests signatures that keys must refuse.
  */
 #include "keyclient.h"
 
@@ -16,7 +15,7 @@ struct step {
     uint64_t size;
     uint8_t root;
     uint32_t offset;
-    uint32_t length; /* 0: that of the text */
+    uint32_t length; /* 0: the size from the text */
 };
 
 #define SIGN(ledger, size, root, status)                                                                     \
@@ -53,7 +52,7 @@ static const struct step first[] = {
     BAD(KEYS_VKEY, 0, KEYS_REGION, 0),
 };
 
-/* All of it is kept. */
+/* All sizes are marked as durable. */
 static const struct step later[] = {
     SIGN(0, 1, 1, KEYS_REFUSED), SIGN(0, 6, 3, KEYS_REFUSED), SIGN(0, 7, 4, KEYS_REFUSED),
     SIGN(1, 2, 5, KEYS_REFUSED), SIGN(1, 3, 6, KEYS_REFUSED), SIGN(0, 7, 3, KEYS_OK),

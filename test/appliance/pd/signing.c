@@ -1,6 +1,6 @@
 /*
- * A test program in a ledger's place: has ever larger checkpoints signed, from size 1 on, whose root is
- * another one in each life; says the first size that is signed, and now and then how far it is.
+ * A test program in a ledger's place: requests signatures on growing checkpoints, from size 1 on, with another root
+ * in each life; prints the first signed size, and its progress from time to time.
  */
 #include "keyclient.h"
 #include "lib/random.h"
@@ -20,7 +20,7 @@ static void next(void) {
     });
 }
 
-/* Only what is kept stays signed in the next life: a checkpoint that is not may be given up for another. */
+/* Only a checkpoint marked as durable binds the next life; another may replace one that is not. */
 static void say(void) {
     struct text text = {0};
     if (size != refused + 1 && size % 8 != 0) return;

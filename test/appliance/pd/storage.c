@@ -1,6 +1,5 @@
 /*
- * A test program in a ledger's place: goes through a list of requests, one after the other, and says what was
- * not as expected. On an empty disk it writes; on one that it has written to it reads all of it back.
+ * A test program in a ledger's place: sends a list of requests, one after the other, and prints unexpected answers. On an empty disk it writes; on a disk it has written, it reads everything back.
  */
 #include "client.h"
 
@@ -73,7 +72,7 @@ static const struct step on_written[] = {
 
 static struct ring psdb;
 static bool joined;
-static const struct step *script; /* NULL: the disk is being looked at */
+static const struct step *script; /* NULL while the program examines the disk */
 static uint32_t steps;
 static uint32_t at;
 static uint32_t wrong;

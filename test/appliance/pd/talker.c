@@ -33,7 +33,7 @@ static struct peer {
     struct held held[NET_WINDOW];
     uint32_t held_count;
     bool has_ended, is_closing;
-    uint32_t slots; /* on their way */
+    uint32_t slots; /* in flight */
     uint64_t left, count;
     uint32_t hash;
 } peers[NET_CONNECTIONS];
@@ -46,7 +46,7 @@ static uint32_t open_count, most_open, total;
 static void put(enum net_op op, uint32_t number, uint32_t offset, uint32_t length) {
     const struct net_message message = {
         .connection = number, .op = (uint8_t)op, .offset = offset, .length = length};
-    /* Test programs put little at a time; net runs before this goes on. */
+    /* Test programs send little at a time; net runs before this continues. */
     while (!ring_put(&ring, &message)) microkit_notify(CH_NET);
 }
 
@@ -65,7 +65,7 @@ static struct peer *find(uint32_t number) {
     return NULL;
 }
 
-/* A slot to be filled, or NULL: there is none, or enough are on their way. */
+/* Returns a slot to fill, or NULL if none is free or enough are in flight. */
 static uint8_t *slot_for(struct peer *peer, uint32_t *slot) {
     if (peer->slots == NET_WINDOW) return NULL;
     for (*slot = 0; *slot < NET_SLOTS; (*slot)++) {
@@ -115,11 +115,11 @@ static void be_rude(uint32_t number) {
         put(NET_CLOSE, i << 8, 0, 0);
         put((enum net_op)(i % 256), number + 256, 0xffffe000, 0xffffffff);
     }
-    /* More than its window. */
+    /* More bytes than its window. */
     for (uint32_t i = 0; i < 2 * NET_WINDOW; i++) put(NET_SEND, number, MINE + i * NET_SLOT, NET_SLOT);
     is_rude = true;
     console("was rude");
-    /* Its own indices, as they cannot be. */
+    /* Impossible values of its own indices. */
     ring.mine->produced = ring.produced + 0x10000;
     ring.mine->consumed = ring.consumed + 0x10000;
     microkit_notify(CH_NET);
@@ -165,8 +165,7 @@ static void choose(struct peer *peer) {
     }
 }
 
-/* Goes on with what a connection's peer has sent: as far as there is room for
- * the answer. */
+/* Processes a peer's data as far as there is room for the answer. */
 static void use(struct peer *peer) {
     while (peer->held_count > 0 && peer->manner != DEAF) {
         struct held *held = &peer->held[0];

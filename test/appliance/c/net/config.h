@@ -1,10 +1,10 @@
-/* In the place of what is generated: where the domains' memory is in ../net.c.
+/* Replaces the generated header: the domains' memory is in ../net.c.
  */
 #pragma once
 #include <stdint.h>
 #include <sys/types.h>
 
-/* lwIP must not make ssize_t anew. */
+/* lwIP must not define ssize_t again. */
 #define SSIZE_MAX INT32_MAX
 #define TENANT_COUNT 2
 #define TENANT_NAMES                                                                                         \

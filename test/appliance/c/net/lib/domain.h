@@ -1,4 +1,4 @@
-/* In the place of microkit/lib/domain.h, on a host whose clock the test sets.
+/* Replaces microkit/lib/domain.h on a host; the test sets the clock.
  */
 #pragma once
 #include <stdbool.h>
