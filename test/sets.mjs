@@ -45,13 +45,7 @@ export const fullOnly = [
 ]
 
 /** Files that compare times. They run one after the other when nothing else does. */
-export const alone = [
-  'test/hosted/many.test.ts',
-  'test/hosted/neighbours.test.ts',
-  'test/hosted/slow-clients.test.ts',
-  'test/hosted/stuck-tenant.test.ts',
-  'test/hosted/tenants.test.ts',
-]
+export const alone = ['test/hosted/neighbours.test.ts', 'test/hosted/tenants.test.ts']
 
 const appliance = ['@service-fs/bundle', 'microkit/', 'qemu/']
 

@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { nativeHasher } from '@service-fs/native/native'
+import { nativeCrypto, nativeHasher } from '@service-fs/native/native'
 import { Random } from '@service-fs/storage/random'
 import { openCheckpoint, type Checkpoint } from '@service-fs/tlog/checkpoint'
 import { verifierFromVkey } from '@service-fs/tlog/keys'
@@ -103,7 +103,7 @@ class Memory {
   }
 
   #open(note: string): Checkpoint {
-    const verifiers = this.#vkeys.slice(0, 1).map((vkey) => verifierFromVkey(vkey))
+    const verifiers = this.#vkeys.slice(0, 1).map((vkey) => verifierFromVkey(vkey, nativeCrypto))
     return openCheckpoint(note, verifiers, ORIGIN).checkpoint
   }
 

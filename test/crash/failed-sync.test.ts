@@ -3,7 +3,7 @@
 import { rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { nativeHasher } from '@service-fs/native/native'
+import { nativeCrypto, nativeHasher } from '@service-fs/native/native'
 import { openPsdbProcess, type PsdbProcess } from '@service-fs/engine-host/psdb/process'
 import { missing } from '@service-fs/engine-host/psdb/testing'
 import { openPsdbStorage } from '@service-fs/storage-psdb/storage'
@@ -75,7 +75,7 @@ class Clients {
   /** Compares the signed checkpoints with those signed before. */
   async look(daemon: Daemon, origin: string): Promise<void> {
     this.notes.push(await (await daemon.fetch('/checkpoint')).text())
-    const verifiers = [verifierFromVkey(await daemon.vkey())]
+    const verifiers = [verifierFromVkey(await daemon.vkey(), nativeCrypto)]
     const read = (note: string) => openCheckpoint(note, verifiers, origin).checkpoint
     for (const note of this.notes) {
       const { size, root } = read(note)

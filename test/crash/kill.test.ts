@@ -1,7 +1,7 @@
 // Repeated kill -9 of the daemon under load: the ledger holds every acknowledged record, nothing that no client sent, and consistent checkpoints.
 import { existsSync } from 'node:fs'
 import { openCheckpoint } from '@service-fs/tlog/checkpoint'
-import { nativeHasher } from '@service-fs/native/native'
+import { nativeCrypto, nativeHasher } from '@service-fs/native/native'
 import { verifierFromVkey } from '@service-fs/tlog/keys'
 import { verifyConsistency } from '@service-fs/tlog/proof'
 import { expect, it } from 'vitest'
@@ -80,7 +80,7 @@ async function everything(daemon: Daemon): Promise<Map<string, Acknowledged>> {
 }
 
 async function checkConsistency(daemon: Daemon, notes: readonly string[], origin: string): Promise<void> {
-  const verifiers = [verifierFromVkey(await daemon.vkey())]
+  const verifiers = [verifierFromVkey(await daemon.vkey(), nativeCrypto)]
   const open = (note: string) => openCheckpoint(note, verifiers, origin).checkpoint
   const now = open(await (await daemon.fetch('/checkpoint')).text())
   for (const note of notes) {

@@ -27,12 +27,12 @@ function openReadOnly(
   how: { damaged?: boolean; known?: number; mark?: HighWaterMark } = {},
 ): Promise<Ledger> {
   const { mark, ...others } = how
-  const signer = testSigner()
+  const signer = testSigner
   const options: LedgerOptions = {
     storage,
     origin: TEST_ORIGIN,
     signer,
-    verifiers: [testVerifier()],
+    verifiers: [testVerifier],
     runtime: new TestRuntime(),
     ...(mark === undefined ? {} : { mark }),
   }
@@ -152,7 +152,7 @@ async function openDamaged(
     const ledger = await openReadOnly(storage, { damaged: true })
     const ids = await idsOf(ledger)
     expect(ids).toEqual(Array.from({ length: ledger.size }, (_, i) => `r${i}`))
-    const verifiers = [testVerifier()]
+    const verifiers = [testVerifier]
     const { checkpoint } = openCheckpoint(ledger.checkpoint(), verifiers, TEST_ORIGIN)
     expect(checkpoint.size).toBe(ledger.size)
     if (rootAt !== undefined) expect(checkpoint.root).toBe(rootAt(checkpoint.size))
@@ -275,7 +275,7 @@ describe('a damaged tail that carries entries over from an earlier one', () => {
     rootAt = (size) => roots[size] ?? 'none'
     const line = Buffer.from(await ledger.entry(512)).toString('base64')
     start = Buffer.from(whole).indexOf(line)
-    expect(openCheckpoint(ledger.checkpoint(), [testVerifier()], TEST_ORIGIN)).toMatchObject({
+    expect(openCheckpoint(ledger.checkpoint(), [testVerifier], TEST_ORIGIN)).toMatchObject({
       checkpoint: { size: 630, root: rootAt(630) },
     })
   })

@@ -62,7 +62,7 @@ class Client {
       if (known !== undefined) expect(record.index).toBe(known.index)
     }
     for (const id of this.acknowledged.keys()) expect(seen, `acknowledged ${id}`).toContain(id)
-    const verifiers = [testVerifier()]
+    const verifiers = [testVerifier]
     const to = ledger.head
     for (const note of this.checkpoints.slice(-20)) {
       const { size, root } = openCheckpoint(note, verifiers, TEST_ORIGIN).checkpoint

@@ -12,17 +12,15 @@ export class TestRuntime extends pure.TestRuntime {
   override readonly codec = nativeCodec
 }
 
-export function testSigner(origin: string = pure.TEST_ORIGIN): Signer {
-  return pure.testSigner(origin, 7, nativeCrypto)
-}
+export const testSigner: Signer = pure.testSigner(pure.TEST_ORIGIN, 7, nativeCrypto)
+export const testVerifier: KeyVerifier = verifierFromVkey(testSigner.vkey, nativeCrypto)
 
-export function testVerifier(origin: string = pure.TEST_ORIGIN): KeyVerifier {
-  return verifierFromVkey(testSigner(origin).vkey, nativeCrypto)
-}
-
-/** Opens a ledger for a test; in memory unless a storage is given. */
+/** Opens the ledger of TEST_ORIGIN for a test; in memory unless a storage is given. */
 export function openTestLedger(options: Partial<LedgerOptions> = {}): Promise<Ledger> {
-  const signer = options.signer ?? testSigner(options.origin)
-  const verifiers = options.verifiers ?? [verifierFromVkey(signer.vkey, nativeCrypto)]
-  return pure.openTestLedger({ runtime: new TestRuntime(), verifiers, ...options, signer })
+  return pure.openTestLedger({
+    runtime: new TestRuntime(),
+    signer: testSigner,
+    verifiers: [testVerifier],
+    ...options,
+  })
 }

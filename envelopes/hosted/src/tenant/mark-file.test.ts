@@ -2,6 +2,7 @@ import { cp, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Head } from '@service-fs/ledger/sequencer'
+import { nativeCrypto } from '@service-fs/native/native'
 import { Random } from '@service-fs/storage/random'
 import { EMPTY_ROOT } from '@service-fs/tlog/hash'
 import { formatSignerKey, signerFromKey, verifierFromVkey } from '@service-fs/tlog/keys'
@@ -17,7 +18,8 @@ beforeEach(async () => {
 afterEach(() => rm(root, { recursive: true, force: true }))
 
 const ORIGIN = 'example.org/ledger/acme'
-const signer = signerFromKey(formatSignerKey({ name: ORIGIN, type: 1, seed: new Uint8Array(32).fill(5) }))
+const key = { name: ORIGIN, type: 1, seed: new Uint8Array(32).fill(5) }
+const signer = signerFromKey(formatSignerKey(key, nativeCrypto), nativeCrypto)
 
 async function headOf(size: number, by = signer, origin = ORIGIN): Promise<Head> {
   const rootHash = size === 0 ? EMPTY_ROOT : Buffer.alloc(32, size).toString('base64')
@@ -29,7 +31,7 @@ const open = (): MarkFile =>
   new MarkFile({
     key: join(root, 'k'),
     origin: ORIGIN,
-    verifiers: [verifierFromVkey(signer.vkey)],
+    verifiers: [verifierFromVkey(signer.vkey, nativeCrypto)],
     accept: (size) => `accept ${size}`,
   })
 const path = (): string => join(root, 'k.used')
