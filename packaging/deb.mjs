@@ -45,8 +45,23 @@ function layOut(root) {
   copy(join(packaging, 'debian/service-fs'), join(root, 'usr/bin/service-fs'))
   for (const unit of readdirSync(join(packaging, 'systemd')))
     copy(join(packaging, 'systemd', unit), join(root, 'usr/lib/systemd/system', unit))
+  layOutShell(join(root, 'usr/share'))
   layOutDocs(join(root, 'usr/share/doc/service-fs'), lib, installed)
   return version
+}
+
+/** Returns what a command of the built program prints. @param {string[]} args */
+function printed(...args) {
+  const env = { ...process.env, SOURCE_DATE_EPOCH: String(commitTime()) }
+  return execFileSync(process.execPath, [join(app, 'bin/service-fs.js'), ...args], { env })
+}
+
+/** Writes the man page and the shell completions, which the program itself prints. @param {string} share */
+function layOutShell(share) {
+  write(join(share, 'man/man1/service-fs.1.gz'), gzipSync(printed('man'), { level: 9 }))
+  write(join(share, 'bash-completion/completions/service-fs'), printed('completion', 'bash'))
+  write(join(share, 'zsh/vendor-completions/_service-fs'), printed('completion', 'zsh'))
+  write(join(share, 'fish/vendor_completions.d/service-fs.fish'), printed('completion', 'fish'))
 }
 
 /**

@@ -18,6 +18,11 @@ const COMMANDS = {
   busybox: 'busybox',
   bsdtar: 'libarchive-tools',
   python3: 'python3',
+  // Shell completion and the man page.
+  fish: 'fish',
+  zsh: 'zsh',
+  mandoc: 'mandoc',
+  groff: 'groff-base',
   // The C lint.
   'clang-format': 'clang-format',
   'clang-tidy': 'clang-tidy',

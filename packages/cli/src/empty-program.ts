@@ -1,20 +1,40 @@
-/** What every command of `service-fs` has in common: help, version, how it ends. */
-import { Command } from 'commander'
+/** The `service-fs` program without its commands: help, version, and how every command ends. */
+import { Command, type Option } from 'commander'
 import { processIo, type Io } from './io.ts'
 import { USAGE } from './perform.ts'
 
-const EXIT_CODES = `
-Exit status: 0 done, and true; 1 found to be false; 2 wrong usage; 3 could not be done.
-FS_URL, FS_MODULE_ID, FS_TOKEN_FILE, FS_CACERT, FS_CERT and FS_KEY stand for the options of these names; FS_TOKEN
-holds a bearer token.`
+/** The exit statuses of every command, and their meaning. */
+export const EXIT_STATUSES: readonly (readonly [status: number, meaning: string])[] = [
+  [0, 'success, and all that was verified is true'],
+  [1, 'something that was verified is false'],
+  [2, 'wrong usage'],
+  [3, 'failure'],
+]
 
-/** The program without its commands, which are added with `command()` and inherit how it ends. */
+/** The environment variables of the client commands. */
+export const ENVIRONMENT: readonly (readonly [name: string, meaning: string])[] = [
+  ['FS_URL', 'the default of --url'],
+  ['FS_MODULE_ID', 'the default of --module-id'],
+  ['FS_TOKEN', 'a bearer token'],
+  ['FS_TOKEN_FILE', 'the default of --token-file'],
+  ['FS_CACERT', 'the default of --cacert'],
+  ['FS_CERT', 'the default of --cert'],
+  ['FS_KEY', 'the default of --key'],
+]
+
+const HELP = `
+Exit status: ${EXIT_STATUSES.map(([status, meaning]) => `${status} ${meaning}`).join('; ')}.
+The environment variables FS_URL, FS_MODULE_ID, FS_TOKEN_FILE, FS_CACERT, FS_CERT and FS_KEY set the defaults of the
+options with these names. FS_TOKEN holds a bearer token.`
+
+/** Returns the program without commands. Commands that are added with `command()` inherit how it ends. */
 export function emptyProgram(io: Io = processIo): Command {
-  const program = new Command('service-fs')
+  const program = new StrictCommand('service-fs')
   program
     .description('A WORM ledger: append records, read them back, prove and verify them.')
     .version('0.1.0')
-    .addHelpText('after', EXIT_CODES)
+    .addHelpText('after', HELP)
+    .showSuggestionAfterError()
     .exitOverride((error) => io.exit(error.exitCode === 0 ? 0 : USAGE))
     .configureOutput({
       writeOut: (text) => void io.out(text),
@@ -23,4 +43,24 @@ export function emptyProgram(io: Io = processIo): Command {
       },
     })
   return program
+}
+
+/**
+ * A command that reports an unknown option before a missing one: the misspelled name of a mandatory option is both, and only the report of
+ * an unknown option suggests the right name.
+ */
+class StrictCommand extends Command {
+  override createCommand(name?: string): StrictCommand {
+    return new StrictCommand(name)
+  }
+
+  /** Called by commander, which keeps it out of its types, as it does `unknownOption`. */
+  missingMandatoryOptionValue(option: Option): never {
+    const unknown = this.args.find((arg) => /^-./.test(arg))
+    if (unknown !== undefined)
+      (this as unknown as { unknownOption(flag: string): void }).unknownOption(unknown)
+    return this.error(`error: required option '${option.flags}' not specified`, {
+      code: 'commander.missingMandatoryOptionValue',
+    })
+  }
 }

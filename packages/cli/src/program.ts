@@ -3,11 +3,13 @@ import type { Command } from 'commander'
 import { addAppend } from './commands/append.ts'
 import { addAudit } from './commands/audit.ts'
 import { addClock } from './commands/clock.ts'
+import { addCompletion } from './commands/completion.ts'
 import { addExport } from './commands/export.ts'
 import { addFollow } from './commands/follow.ts'
 import { addGet } from './commands/get.ts'
 import { addKeygen } from './commands/keygen.ts'
 import { addLs } from './commands/ls.ts'
+import { addMan } from './commands/man.ts'
 import { addProof } from './commands/proof.ts'
 import { addProvision } from './commands/provision.ts'
 import { addReadme } from './commands/readme.ts'
@@ -36,6 +38,8 @@ export function buildProgram(raw: Io = processIo): Command {
     addRestore,
     addReadme,
     addProvision,
+    addCompletion,
+    addMan,
   ])
     add(program, io)
   return program

@@ -26,7 +26,12 @@ export function addKeygen(program: Command, io: Io): void {
   program
     .command('keygen')
     .description('make a signer key (mode 0600, never overwritten) and print its verifier key')
-    .option('--name <name>', 'the name of the key: the origin of the log', hostname())
+    .addOption(
+      new Option('--name <name>', 'the name of the key, which is the origin of the log').default(
+        hostname(),
+        'the host name',
+      ),
+    )
     .option('--out <file>', 'where the private key goes (default: <name>.key; - prints it)')
     .addOption(new Option('--algorithm <name>', 'of the key').choices(Object.keys(TYPES)).default('ed25519'))
     .option('--json', 'print {"name", "vkey", "file"}')
