@@ -26,14 +26,13 @@ export function parseListen(text: string): Listen {
   return { host, port }
 }
 
-const LOOPBACK = new BlockList()
-LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4')
-LOOPBACK.addAddress('::1', 'ipv6')
-
 /** Whether only this machine can connect to that address. A name is not an address. */
 export function isLoopback(host: string): boolean {
+  const loopback = new BlockList()
+  loopback.addSubnet('127.0.0.0', 8, 'ipv4')
+  loopback.addAddress('::1', 'ipv6')
   const version = isIP(host)
-  return version !== 0 && LOOPBACK.check(host, version === 4 ? 'ipv4' : 'ipv6')
+  return version !== 0 && loopback.check(host, version === 4 ? 'ipv4' : 'ipv6')
 }
 
 /** Returns the key under which a client's address is counted: an IPv4 address, a /64 of IPv6, `unix` for every unix socket. */

@@ -26,7 +26,7 @@ export async function sendAnswer(
       out.end()
       return
     }
-    streaming.add(out)
+    ;(out as Streaming)[STREAM] = true
     await pipeline(Readable.from(body), out)
     return
   }
@@ -54,11 +54,16 @@ export function isWhole(body: WireResponse['body']): body is string | Uint8Array
   return typeof body === 'string' || body instanceof Uint8Array
 }
 
-const streaming = new WeakSet<ServerResponse>()
+/** Marks a response whose body is made while it is sent. */
+const STREAM = Symbol('stream')
+
+interface Streaming extends ServerResponse {
+  [STREAM]?: true
+}
 
 /** Whether a response is a stream whose client does not take what there is for it. */
-export function isStalled(out: ServerResponse): boolean {
-  return streaming.has(out) && out.writableNeedDrain
+export function isStalled(out: Streaming): boolean {
+  return out[STREAM] === true && out.writableNeedDrain
 }
 
 /** How long a client whose body is not wanted may go on sending it, so that it finds the answer before the connection closes. */

@@ -3,6 +3,7 @@ import { constants, readFileSync, type Stats } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { lockHolder } from '@service-fs/storage-posix/lock-holder'
+import { isClockSynchronized } from '../process/clock.ts'
 import { processFacts } from '../process/process-facts.ts'
 import { finding, type Finding } from './finding.ts'
 import { statOf } from './files.ts'
@@ -73,34 +74,18 @@ export function processFindings(pid: number): Finding[] {
   ]
 }
 
-/** adjtimex(2)'s answer of a clock that nothing keeps right. */
-const TIME_ERROR = 5
-/** `struct timex` has 208 bytes or fewer; of zeros it asks for nothing to be set. */
-const TIMEX_BYTES = 256
-
-/** Whether something keeps the machine's clock right, and whether it has gone back since the newest checkpoint. */
+/** Reports whether the machine's clock is synchronized, and whether it is behind the newest checkpoint. */
 export async function clockFinding(dirs: readonly string[]): Promise<Finding> {
   for (const dir of dirs) {
     const written = (await statOf(join(dir, 'checkpoint')))?.mtimeMs ?? 0
     const ahead = Math.ceil((written - Date.now()) / 1000)
-    if (ahead > 1) return finding('clock', 'no', `it is ${ahead} s behind what ${dir} was written at`, true)
+    if (ahead > 1)
+      return finding('clock', 'no', `the clock is ${ahead} s behind the newest checkpoint in ${dir}`, true)
   }
-  const synchronized = await isSynchronized()
+  const synchronized = await isClockSynchronized()
   if (synchronized === undefined)
-    return finding('clock', 'unknown', 'this system does not tell whether the clock is kept right')
+    return finding('clock', 'unknown', 'no program on this system reports whether the clock is synchronized')
   return synchronized
-    ? finding('clock', 'yes', 'the kernel says that something keeps it right')
-    : finding('clock', 'no', 'the kernel knows of nothing that keeps it right')
-}
-
-async function isSynchronized(): Promise<boolean | undefined> {
-  if (process.platform !== 'linux') return undefined
-  try {
-    const koffi = (await import('koffi')).default
-    const adjtimex = koffi.load(null).func('int adjtimex(void *timex)')
-    const state: number = adjtimex(new Uint8Array(TIMEX_BYTES))
-    return state >= 0 ? state !== TIME_ERROR : undefined
-  } catch {
-    return undefined
-  }
+    ? finding('clock', 'yes', 'the clock is synchronized')
+    : finding('clock', 'no', 'the clock is not synchronized')
 }

@@ -25,6 +25,7 @@ import { isImmutable, onlyGrows } from '@service-fs/storage-posix/probe'
 import { survey } from '@service-fs/storage-posix/survey'
 import { mountTest } from '@service-fs/storage-posix/testing-image'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { Limiter } from '@service-fs/storage/limiter'
 import { type Channel, supervisorFlags } from './flag-client.ts'
 import type { FlagReply } from './flag-messages.ts'
 import { FlagService, serveFlags } from './flag-service.ts'
@@ -58,6 +59,7 @@ class Ends extends EventEmitter {
     serveFlags(this.child, {
       dir,
       uid,
+      checks: new Limiter(1),
       misbehaved: (reason) => this.misbehaviour.push(reason),
     })
   }
@@ -179,7 +181,7 @@ describe.skipIf(why !== '')(`what a supervisor refuses${why}`, () => {
   beforeEach(async () => {
     dir = join(path, `refused-${count++}`)
     for (const made of ['', 'tail', 'tile', 'tile/entries', 'keys']) mkdirSync(join(dir, made))
-    service = new FlagService(await attributes, { dir, uid: 0 })
+    service = new FlagService(await attributes, { dir, uid: 0, checks: new Limiter(1) })
   })
 
   it('paths that are not of the ledger format', async () => {
@@ -239,7 +241,7 @@ describe.skipIf(why !== '')(`what a supervisor refuses${why}`, () => {
   })
 
   it("another tenant's files, by whatever name", async () => {
-    const other = new FlagService(await attributes, { dir, uid: TENANT })
+    const other = new FlagService(await attributes, { dir, uid: TENANT, checks: new Limiter(1) })
     writeFileSync(join(dir, 'origin'), 'x')
     const answer = await other.answer({ kind: 'flags', id: 7, verb: 'sealed', path: 'origin' })
     expect(answer).toEqual({
@@ -283,7 +285,7 @@ describe.skipIf(why !== '')(`the one attribute that a supervisor clears${why}`, 
     dir = join(ledgers, `${count++}`)
     cpSync(join(ledgers, 'before'), dir, { recursive: true })
     expect(readdirSync(join(dir, 'tail'))).toEqual(['000000000000', '000000000256'])
-    service = new FlagService(await loadAttributes(), { dir, uid: 0 })
+    service = new FlagService(await loadAttributes(), { dir, uid: 0, checks: new Limiter(1) })
   })
 
   async function protect(): Promise<void> {

@@ -30,15 +30,15 @@ export interface FlagServiceOptions {
   dir: string
   /** The tenant's user. */
   uid: number
-  /** Told when the tenant sends what no tenant of this program sends. */
+  /** Runs the checks of all tenants, one at a time: reading a tail file takes memory and time. */
+  checks: Limiter
+  /** Called when the tenant sends what no tenant of this program sends. */
   misbehaved(reason: string): void
 }
 
 /** Directories that sealed files are in. */
 const SEALED_DIRECTORY = /^(?:keys|tile(?:\/(?:entries|\d{1,2})(?:\/x\d{3})*)?)$/
 
-/** Of all tenants: looking through a tail file takes memory and time. */
-const checks = new Limiter(1)
 /** How many times as long as its last check took a tenant waits for its next one. */
 const CHECK_PAUSE = 4
 /** A tenant that stops waits for it. */
@@ -74,12 +74,17 @@ export function serveFlags(child: Channel, options: FlagServiceOptions): void {
 export class FlagService {
   readonly #attributes: Attributes | undefined
   readonly #files: LedgerFiles | undefined
+  readonly #checks: Limiter
   #releases: Promise<unknown> = Promise.resolve()
   #pause: Promise<unknown> = Promise.resolve()
   #second = 0
   #inSecond = 0
 
-  constructor(attributes: Attributes | undefined, { dir, uid }: Pick<FlagServiceOptions, 'dir' | 'uid'>) {
+  constructor(
+    attributes: Attributes | undefined,
+    { dir, uid, checks }: Pick<FlagServiceOptions, 'dir' | 'uid' | 'checks'>,
+  ) {
+    this.#checks = checks
     this.#attributes = attributes
     this.#files = attributes === undefined ? undefined : new LedgerFiles(attributes, dir, uid)
   }
@@ -161,7 +166,7 @@ export class FlagService {
 
   /** One look at a time, of all tenants; the next one of this tenant after a pause. */
   #check(look: () => Promise<boolean>): Promise<boolean> {
-    return checks.run(async () => {
+    return this.#checks.run(async () => {
       const started = performance.now()
       try {
         return await look()

@@ -1,4 +1,4 @@
-/** One at a time makes directories and chooses users below a root: this process, another host, `service-fs tenant add`. */
+/** Keeps two hosts, or a host and `service-fs tenant add`, from making directories and choosing users below a root at the same time. */
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { StorageError } from '@service-fs/storage/errors'
@@ -10,18 +10,26 @@ import { Slots } from './slots.ts'
 const WAIT_MS = 10_000
 const RETRY_MS = 20
 
-const here = new Slots(1)
+/** The lock of a host's root. Work in this process waits in order; other processes are kept out by a file lock. */
+export class RootLock {
+  readonly #dir: string
+  readonly #queue = new Slots(1)
 
-/** Does `work` while nobody else does any. @throws HostedError `config`: somebody else does not end */
-export function withRootLock<T>(root: string, work: () => Promise<T>): Promise<T> {
-  return here.with(async () => {
-    const lock = await acquire(join(root, HOST_DIR))
-    try {
-      return await work()
-    } finally {
-      await lock.release()
-    }
-  })
+  constructor(root: string) {
+    this.#dir = join(root, HOST_DIR)
+  }
+
+  /** Runs `work` while holding the lock. @throws HostedError `config`: another process does not release it */
+  with<T>(work: () => Promise<T>): Promise<T> {
+    return this.#queue.with(async () => {
+      const lock = await acquire(this.#dir)
+      try {
+        return await work()
+      } finally {
+        await lock.release()
+      }
+    })
+  }
 }
 
 async function acquire(dir: string): Promise<DirectoryLock> {

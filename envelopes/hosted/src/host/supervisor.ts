@@ -102,7 +102,7 @@ export class Supervisor {
     this.#access = access
     this.#lock = lock
     this.#given = given
-    this.#launcher = new TenantLauncher(program, log)
+    this.#launcher = new TenantLauncher(config.root, program, log)
     this.#front = new FrontLink({
       launch: () => startChild(...frontCommand(program, this.#config), descriptorsOf(given)),
       settings: () => this.#frontSettings(),

@@ -14,7 +14,7 @@ import { processFacts } from '../process/process-facts.ts'
 import { changeTenants, loadHostConfig, writeHostConfig, type TenantConfig } from './config.ts'
 import { prepareRoot, prepareTenant, socketOf } from './directories.ts'
 import { directoryAt } from './files.ts'
-import { withRootLock } from './root-lock.ts'
+import { RootLock } from './root-lock.ts'
 import { isRoot, Users } from './uids.ts'
 
 interface TenantFlags {
@@ -81,7 +81,7 @@ async function addTenants(ids: readonly string[], flags: TenantFlags, io: Io): P
   await ensureConfig(flags)
   const { root } = await loadHostConfig(flags.config)
   await prepareRoot({ root })
-  const added = await withRootLock(root, () => makeAll(ids, flags))
+  const added = await new RootLock(root).with(() => makeAll(ids, flags))
   for (const { tenant, dir, keys } of added) {
     const { moduleId, uid, gid } = tenant
     const { vkey, auditVkey, areNew } = keys
@@ -214,7 +214,7 @@ async function remove(ids: readonly string[], { config: file, json }: TenantFlag
   const { root, tenants } = await loadHostConfig(file)
   for (const id of ids)
     if (!tenants.some(({ moduleId }) => moduleId === id)) throw usage(`${id}: is not in ${file}`)
-  await withRootLock(root, () =>
+  await new RootLock(root).with(() =>
     changeTenants(file, (now) => now.filter(({ moduleId }) => !ids.includes(moduleId))),
   )
   for (const id of ids) {

@@ -1,5 +1,6 @@
 /** Starts tenants' processes, each in directories of its own user. */
 import { join } from 'node:path'
+import { Limiter } from '@service-fs/storage/limiter'
 import { HostedError } from '@service-fs/http/errors'
 import type { Logger } from '../process/log.ts'
 import { startChild, type Child } from './child.ts'
@@ -8,14 +9,17 @@ import { isPrepared, prepareSocket, prepareTenant } from './directories.ts'
 import type { Owner } from './files.ts'
 import { serveFlags } from './flag-service.ts'
 import { tenantCommand } from './launch.ts'
-import { withRootLock } from './root-lock.ts'
+import { RootLock } from './root-lock.ts'
 import { isRoot, Users } from './uids.ts'
 
 export class TenantLauncher {
   readonly #program: string
   readonly #log: Logger
+  readonly #checks = new Limiter(1)
+  readonly #lock: RootLock
 
-  constructor(program: string, log: Logger) {
+  constructor(root: string, program: string, log: Logger) {
+    this.#lock = new RootLock(root)
     this.#program = program
     this.#log = log
   }
@@ -30,12 +34,13 @@ export class TenantLauncher {
       return found
     }
     // Where nothing is to be made, a disk that hangs holds up no other tenant.
-    const owner = (await isPrepared(config, tenant)) ? await work() : await withRootLock(config.root, work)
+    const owner = (await isPrepared(config, tenant)) ? await work() : await this.#lock.with(work)
     await prepareSocket(config, moduleId, owner)
     const child = startChild(...tenantCommand(this.#program, config, tenant, owner))
     serveFlags(child.channel, {
       dir: join(config.root, moduleId),
       uid: owner?.uid ?? process.getuid?.() ?? 0,
+      checks: this.#checks,
       misbehaved: (reason) => {
         this.#log.warn('tenant killed', { tenant: moduleId, reason })
         child.process.kill('SIGKILL')
