@@ -1,72 +1,76 @@
-/** The arguments of tools, checked as the wire checks what it is sent: a 400 names the field. */
+/** The arguments of tools, as zod schemas. Wrong arguments are refused like wrong requests: a 400 that names the field. */
 import { badField } from '@service-fs/wire/fields'
+import * as z from 'zod/v4'
 import { Refused } from './caller.ts'
 
-/** A JSON Schema of an object, as far as tools use it. */
+/** Describes an argument in the JSON Schema that clients see. The wire itself checks bounds that are given here. */
+export interface Description {
+  readonly description?: string
+  readonly minimum?: number
+  readonly maximum?: number
+}
+
+/** An optional integer from 0 to 2^53 − 1. */
+export function integer(described: Description): z.ZodOptional<z.ZodInt> {
+  const wanted = z.int('a whole number from 0 to 9007199254740991')
+  return wanted.min(0, 'a whole number from 0 to 9007199254740991').meta({ ...described }).optional()
+}
+
+/** An optional text. */
+export function text(description: string): z.ZodOptional<z.ZodString> {
+  return z.string('text').meta({ description }).optional()
+}
+
+/** An optional boolean, false by default. */
+export function flag(description: string): z.ZodOptional<z.ZodBoolean> {
+  return z.boolean('true or false').meta({ description }).optional()
+}
+
+/** An optional JSON value of any kind. */
+export function json(description: string): z.ZodOptional<z.ZodUnknown> {
+  return z.unknown().meta({ description }).optional()
+}
+
+/** The JSON Schema of a tool's arguments. */
 export interface InputSchema {
   readonly [keyword: string]: unknown
   readonly type: 'object'
-  readonly properties: Record<string, object>
-  readonly required?: string[]
-  readonly additionalProperties: false
 }
 
-export function schema(properties: Record<string, object>, ...required: string[]): InputSchema {
-  return {
-    type: 'object',
-    properties,
-    additionalProperties: false,
-    ...(required.length > 0 ? { required } : {}),
-  }
+export function jsonSchemaOf(schema: z.ZodObject): InputSchema {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: 'input' })
+  return rest as InputSchema
 }
 
-export class Arguments {
-  readonly values: Readonly<Record<string, unknown>>
-
-  /** @throws Refused 400 for a name that the schema does not have, and one that it requires and that is not there */
-  constructor(values: Readonly<Record<string, unknown>>, { properties, required = [] }: InputSchema) {
-    const known = Object.keys(properties)
-    for (const name of Object.keys(values))
-      if (!known.includes(name)) throw refused(name, `one of ${known.join(', ') || 'no arguments'}`, name)
-    for (const name of required) if (values[name] === undefined) throw refused(name, 'a value', 'nothing')
-    this.values = values
-  }
-
-  /** A whole number from 0 to 2^53 − 1. @throws Refused 400 */
-  integer(name: string): number | undefined {
-    const value = this.values[name]
-    if (value === undefined) return undefined
-    if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value
-    throw refused(name, 'a whole number from 0 to 9007199254740991', describe(value))
-  }
-
-  /** @throws Refused 400 */
-  text(name: string): string | undefined {
-    const value = this.values[name]
-    if (value === undefined || typeof value === 'string') return value
-    throw refused(name, 'text', describe(value))
-  }
-
-  /** @throws Refused 400 */
-  flag(name: string): boolean {
-    const value = this.values[name] ?? false
-    if (typeof value === 'boolean') return value
-    throw refused(name, 'true or false', describe(value))
-  }
-
-  /** Exactly one of these is given: which. @throws Refused 400 */
-  oneOf(...names: string[]): string {
-    const given = names.filter((name) => this.values[name] !== undefined)
-    const [only] = given
-    if (only !== undefined && given.length === 1) return only
-    throw refused(names[0] ?? '', `one of ${names.join(' and ')}`, given.length === 0 ? 'none' : 'both')
-  }
+/** Returns the arguments that a client sent, checked. @throws Refused 400 */
+export function parseArguments<S extends z.ZodObject>(
+  schema: S,
+  values: Readonly<Record<string, unknown>>,
+): z.output<S> {
+  const result = schema.safeParse(values)
+  if (result.success) return result.data
+  const { issues } = result.error
+  const unknown = issues.find((issue) => issue.code === 'unrecognized_keys')
+  const known = Object.keys(schema.shape).join(', ') || 'no arguments'
+  if (unknown !== undefined) throw refused(unknown.keys[0] ?? '', `one of ${known}`, unknown.keys[0] ?? '')
+  const [issue] = issues
+  const name = String(issue?.path[0] ?? '')
+  if (values[name] === undefined) throw refused(name, 'a value', 'nothing')
+  throw refused(name, issue?.message ?? 'another value', JSON.stringify(values[name]))
 }
 
+/** Returns which of two arguments is given. @throws Refused 400: both or neither are */
+export function oneOf<K extends string>(
+  given: Readonly<Partial<Record<K, unknown>>>,
+  first: K,
+  second: K,
+): K {
+  const isFirst = given[first] !== undefined
+  if (isFirst !== (given[second] !== undefined)) return isFirst ? first : second
+  throw refused(first, `one of ${first} and ${second}`, isFirst ? 'both' : 'none')
+}
+
+/** A 400 `bad-request` for one argument. */
 export function refused(field: string, expected: string, found: string): Refused {
   return Refused.of(badField(field, expected, found))
-}
-
-function describe(value: unknown): string {
-  return JSON.stringify(value)
 }

@@ -16,7 +16,6 @@ import type { Answer, Call } from '@service-fs/wire/call'
 import { allowanceFor, parseJson } from '@service-fs/wire/canonicaljson'
 import { createWire, type Wire } from '@service-fs/wire/handle'
 import { VERSION } from '../version.ts'
-import { Arguments } from './arguments.ts'
 import { Caller, Refused } from './caller.ts'
 import { readResource, resourcesOf, resourceTemplatesOf } from './resources.ts'
 import { TOOLS, toolsOf, type Tool } from './tools.ts'
@@ -150,7 +149,7 @@ async function callTool(
   const tool = TOOLS.find((one) => one.name === name)
   if (tool === undefined) throw new McpError(ErrorCode.InvalidParams, `no tool ${name.slice(0, 100)}`)
   try {
-    const text = await tool.run(caller, new Arguments(values, tool.inputSchema))
+    const text = await tool.run(caller, values)
     return { content: [{ type: 'text', text }], ...recorded(caller) }
   } catch (error) {
     if (!(error instanceof Refused)) throw error

@@ -1,7 +1,17 @@
-/** The tools. Each asks a route of the wire, and answers with what that answers. */
-import { Arguments, schema, type InputSchema } from './arguments.ts'
+/** The tools. Each one asks a route of the wire, and answers with the body of its response. */
+import * as z from 'zod/v4'
+import {
+  flag,
+  integer,
+  json,
+  jsonSchemaOf,
+  oneOf,
+  parseArguments,
+  text,
+  type InputSchema,
+} from './arguments.ts'
 import type { Caller } from './caller.ts'
-import { verify } from './verify.ts'
+import { verify, verifyArguments } from './verify.ts'
 
 export interface Tool {
   readonly name: string
@@ -9,143 +19,143 @@ export interface Tool {
   readonly description: string
   readonly inputSchema: InputSchema
   readonly writes: boolean
-  /** The text of the answer. @throws Refused */
-  run(caller: Caller, given: Arguments): Promise<string>
+  /** Checks the arguments and returns the text of the answer. @throws Refused */
+  run(caller: Caller, values: Readonly<Record<string, unknown>>): Promise<string>
 }
 
-const CURSOR = {
-  type: 'integer',
-  minimum: 1,
-  description: "the record's cursor: the index of its first entry, plus 1",
+interface Definition<S extends z.ZodObject> extends Omit<Tool, 'inputSchema' | 'run' | 'writes'> {
+  readonly input: S
+  readonly writes?: boolean
+  run(caller: Caller, given: z.output<S>): Promise<string>
 }
-const INDEX = { type: 'integer', minimum: 0 }
-const AUDIT = {
-  type: 'boolean',
-  description: 'of the audit sub-ledger, which records who read what; takes the role examine (default false)',
-}
-const PAYLOAD_ID = { type: 'string', description: "the record's identifier, 1 to 256 bytes of UTF-8" }
-const PAYLOAD = { description: 'any JSON value; kept as its RFC 8785 canonical text' }
-const BASE64 = { type: 'string', description: 'bytes in base64 with padding' }
 
-/** Path and query of a read, below /v1 or /audit/v1. */
-function target(given: Arguments, path: string, ...query: string[]): string {
-  const pairs = query.flatMap((name) => {
-    const value = given.integer(name)
-    return value === undefined ? [] : [`${name}=${value}`]
-  })
-  const prefix = given.flag('audit') ? '/audit/v1/' : '/v1/'
+function tool<S extends z.ZodObject>({ input, run, writes = false, ...rest }: Definition<S>): Tool {
+  return {
+    ...rest,
+    writes,
+    inputSchema: jsonSchemaOf(input),
+    run: (caller, values) => run(caller, parseArguments(input, values)),
+  }
+}
+
+/** A tool that answers a read of the path that `path` returns. */
+function read<S extends z.ZodObject>({
+  path,
+  ...rest
+}: Omit<Definition<S>, 'run'> & { path(given: z.output<S>): string }): Tool {
+  return tool({ ...rest, run: async (caller, given) => (await caller.get(path(given))).text })
+}
+
+/** Returns the path and query of a read, below /v1 or /audit/v1. */
+function target(
+  { audit }: { audit?: boolean | undefined },
+  path: string,
+  query: Readonly<Record<string, number | undefined>> = {},
+): string {
+  const pairs = Object.entries(query).flatMap(([name, value]) =>
+    value === undefined ? [] : [`${name}=${value}`],
+  )
+  const prefix = audit === true ? '/audit/v1/' : '/v1/'
   return prefix + path + (pairs.length === 0 ? '' : `?${pairs.join('&')}`)
 }
 
-function read(
-  name: string,
-  title: string,
-  description: string,
-  inputSchema: InputSchema,
-  path: (given: Arguments) => string,
-): Tool {
-  const run = async (caller: Caller, given: Arguments): Promise<string> =>
-    (await caller.get(path(given))).text
-  return { name, title, description, inputSchema, writes: false, run }
-}
+const cursor = verifyArguments.shape.cursor
+const audit = verifyArguments.shape.audit
+const payloadId = verifyArguments.shape.payload_id
+const INDEX = { minimum: 0 }
 
 export const TOOLS: readonly Tool[] = [
-  {
+  tool({
     name: 'ledger.append',
     title: 'Append a record',
     description:
       'Append one record for good: nothing changes or removes it later. Answers when it is durable, with its cursor and a ' +
       'signed checkpoint that covers it. The same payload_id with the same content again is the same record (duplicate: ' +
       'true), so a call may be repeated; with other content it is refused.',
-    inputSchema: schema(
-      {
-        payload_id: PAYLOAD_ID,
-        payload: { ...PAYLOAD, description: `${PAYLOAD.description}; or payload_base64, one of the two` },
-        payload_base64: BASE64,
-        type: { type: 'string', description: 'the media type (default application/json)' },
-      },
-      'payload_id',
-    ),
-    writes: true,
-    run: async (caller, given) => (await caller.post('/v1/append', JSON.stringify(given.values))).text,
-  },
-  read(
-    'ledger.entries',
-    'Read records in order',
-    'The records whose first entry has an index of at least `since`, with `next_cursor`, the `since` that goes on from there.',
-    schema({
-      since: { ...INDEX, description: 'default 0: from the beginning' },
-      limit: { type: 'integer', minimum: 1, maximum: 1000, description: 'how many at most (default 100)' },
-      audit: AUDIT,
+    input: z.strictObject({
+      payload_id: payloadId.unwrap(),
+      payload: json('any JSON value; kept as its RFC 8785 canonical text; or payload_base64, one of the two'),
+      payload_base64: verifyArguments.shape.payload_base64,
+      type: text('the media type (default application/json)'),
     }),
-    (given) => target(given, 'entries', 'since', 'limit'),
-  ),
-  read(
-    'ledger.record',
-    'Read one record',
-    'One record, by its identifier or its cursor.',
-    schema({ payload_id: PAYLOAD_ID, cursor: CURSOR, audit: AUDIT }),
-    (given) =>
-      given.oneOf('payload_id', 'cursor') === 'cursor'
-        ? target(given, `entries/${given.integer('cursor')}`)
-        : target(given, `records/${encodeURIComponent(given.text('payload_id') ?? '')}`),
-  ),
-  read(
-    'ledger.checkpoint',
-    'Read the checkpoint',
-    'The newest signed checkpoint: origin, size, root hash, and the signed note. Who keeps one can later prove that nothing before it was changed.',
-    schema({ audit: AUDIT }),
-    (given) => target(given, 'checkpoint'),
-  ),
-  read(
-    'ledger.prove_inclusion',
-    'Prove that an entry is in the tree',
-    'The inclusion proof (RFC 6962 section 2.1.1) of the entry with this index in the tree of this size.',
-    schema(
-      { index: INDEX, size: { ...INDEX, description: "default: the newest checkpoint's" }, audit: AUDIT },
-      'index',
-    ),
-    (given) => target(given, 'proof/inclusion', 'index', 'size'),
-  ),
-  read(
-    'ledger.prove_consistency',
-    'Prove that a tree goes on from an earlier one',
-    'The consistency proof (RFC 6962 section 2.1.2) between the trees of two sizes.',
-    schema(
-      { from: INDEX, to: { ...INDEX, description: "default: the newest checkpoint's size" }, audit: AUDIT },
-      'from',
-    ),
-    (given) => target(given, 'proof/consistency', 'from', 'to'),
-  ),
-  read(
-    'ledger.proof',
-    "A record's proof",
-    "The record's .tlog-proof (c2sp.org/tlog-proof) at the newest checkpoint, which can be checked without the ledger.",
-    schema({ cursor: CURSOR, audit: AUDIT }, 'cursor'),
-    (given) => target(given, `entries/${given.integer('cursor')}/proof`),
-  ),
-  {
+    writes: true,
+    run: async (caller, given) => (await caller.post('/v1/append', JSON.stringify(given))).text,
+  }),
+  read({
+    name: 'ledger.entries',
+    title: 'Read records in order',
+    description:
+      'The records whose first entry has an index of at least `since`, with `next_cursor`, the `since` of the next page.',
+    input: z.strictObject({
+      since: integer({ ...INDEX, description: 'default 0: from the beginning' }),
+      limit: integer({ minimum: 1, maximum: 1000, description: 'how many at most (default 100)' }),
+      audit,
+    }),
+    path: (given) => target(given, 'entries', { since: given.since, limit: given.limit }),
+  }),
+  read({
+    name: 'ledger.record',
+    title: 'Read one record',
+    description: 'One record, by its identifier or its cursor.',
+    input: z.strictObject({ payload_id: payloadId, cursor, audit }),
+    path: (given) =>
+      oneOf(given, 'payload_id', 'cursor') === 'cursor'
+        ? target(given, `entries/${given.cursor}`)
+        : target(given, `records/${encodeURIComponent(given.payload_id ?? '')}`),
+  }),
+  read({
+    name: 'ledger.checkpoint',
+    title: 'Read the checkpoint',
+    description:
+      'The newest signed checkpoint: origin, size, root hash, and the signed note. Keep it to prove later that nothing before it was changed.',
+    input: z.strictObject({ audit }),
+    path: (given) => target(given, 'checkpoint'),
+  }),
+  read({
+    name: 'ledger.prove_inclusion',
+    title: 'Prove that an entry is in the tree',
+    description:
+      'The inclusion proof (RFC 6962 section 2.1.1) of the entry with this index in the tree of this size.',
+    input: z.strictObject({
+      index: integer(INDEX).unwrap(),
+      size: integer({ ...INDEX, description: "default: the newest checkpoint's" }),
+      audit,
+    }),
+    path: (given) => target(given, 'proof/inclusion', { index: given.index, size: given.size }),
+  }),
+  read({
+    name: 'ledger.prove_consistency',
+    title: 'Prove that a tree extends an earlier one',
+    description: 'The consistency proof (RFC 6962 section 2.1.2) between the trees of two sizes.',
+    input: z.strictObject({
+      from: integer(INDEX).unwrap(),
+      to: integer({ ...INDEX, description: "default: the newest checkpoint's size" }),
+      audit,
+    }),
+    path: (given) => target(given, 'proof/consistency', { from: given.from, to: given.to }),
+  }),
+  read({
+    name: 'ledger.proof',
+    title: "A record's proof",
+    description:
+      "The record's .tlog-proof (c2sp.org/tlog-proof) at the newest checkpoint, which can be checked without the ledger.",
+    input: z.strictObject({ cursor: cursor.unwrap(), audit }),
+    path: (given) => target(given, `entries/${given.cursor}/proof`),
+  }),
+  tool({
     name: 'ledger.verify',
     title: 'Verify a record',
     description:
       'Check a record against the signed checkpoint: its leaf hash, the inclusion proof up to the root, the signature. With ' +
-      'payload or payload_base64 it is checked that the ledger holds exactly that; with checkpoint, one that was kept from ' +
-      'before, also that the ledger goes on from it. The server checks, with the keys that it shows: who does not trust it ' +
-      'takes ledger.proof and checks that elsewhere.',
-    inputSchema: schema({
-      payload_id: PAYLOAD_ID,
-      cursor: CURSOR,
-      payload: PAYLOAD,
-      payload_base64: BASE64,
-      checkpoint: { type: 'string', description: 'a signed checkpoint of this ledger from before' },
-      audit: AUDIT,
-    }),
-    writes: false,
+      'payload or payload_base64, also that the ledger holds exactly that payload; with checkpoint, also that the ledger ' +
+      'extends that earlier checkpoint. The server checks with the keys that it shows; to check without trusting the ' +
+      'server, take ledger.proof and verify it elsewhere.',
+    input: verifyArguments,
     run: verify,
-  },
+  }),
 ]
 
-/** Those that the caller's roles allow. */
+/** Returns the tools that the caller's roles allow. */
 export function toolsOf(caller: Caller): readonly Tool[] {
   return TOOLS.filter(({ writes }) => (writes ? caller.may('append') : caller.may('read', 'examine')))
 }

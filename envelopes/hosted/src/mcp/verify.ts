@@ -5,14 +5,37 @@ import { Trust } from '@service-fs/client/trust'
 import { nativeHasher } from '@service-fs/native/native'
 import { verifyConsistency } from '@service-fs/tlog/proof'
 import { canonicalJson, parseJson } from '@service-fs/wire/canonicaljson'
-import { refused, type Arguments } from './arguments.ts'
+import * as z from 'zod/v4'
+import { flag, integer, json, oneOf, refused, text } from './arguments.ts'
 import type { Caller } from './caller.ts'
 
-/** `{verified: true, …}` with what was proved, or `{verified: false, reason}`. @throws Refused */
-export async function verify(caller: Caller, given: Arguments): Promise<string> {
-  const ledger = new Checked(caller, given.flag('audit'))
+/** The arguments of `ledger.verify`. */
+export const verifyArguments: z.ZodObject<
+  {
+    payload_id: z.ZodOptional<z.ZodString>
+    cursor: z.ZodOptional<z.ZodInt>
+    payload: z.ZodOptional<z.ZodUnknown>
+    payload_base64: z.ZodOptional<z.ZodString>
+    checkpoint: z.ZodOptional<z.ZodString>
+    audit: z.ZodOptional<z.ZodBoolean>
+  },
+  z.core.$strict
+> = z.strictObject({
+  payload_id: text("the record's identifier, 1 to 256 bytes of UTF-8"),
+  cursor: integer({ minimum: 1, description: "the record's cursor: the index of its first entry, plus 1" }),
+  payload: json('any JSON value; kept as its RFC 8785 canonical text'),
+  payload_base64: text('bytes in base64 with padding'),
+  checkpoint: text('an earlier signed checkpoint of this ledger'),
+  audit: flag('read the audit sub-ledger, which records every read; needs the role examine (default false)'),
+})
+
+type Given = z.output<typeof verifyArguments>
+
+/** Returns `{verified: true, …}` with what was proved, or `{verified: false, reason}`. @throws Refused */
+export async function verify(caller: Caller, given: Given): Promise<string> {
+  const ledger = new Checked(caller, given.audit === true)
   const { cursor, payload } = await ledger.record(given)
-  const kept = given.text('checkpoint')
+  const kept = given.checkpoint
   try {
     const proved = checkPayloadProof(
       await ledger.read(`entries/${cursor}/proof`),
@@ -49,24 +72,23 @@ class Checked {
     return (await this.#caller.get(this.#base + path)).text
   }
 
-  /** The record that is meant, and the payload to check: the one that is given, or else the ledger's. */
-  async record(given: Arguments): Promise<{ cursor: number; payload: Uint8Array }> {
+  /** Returns the record's cursor and the payload to check: the given one, or else the ledger's. */
+  async record(given: Given): Promise<{ cursor: number; payload: Uint8Array }> {
     const held = this.#given(given)
-    if (given.oneOf('payload_id', 'cursor') === 'payload_id') {
+    if (oneOf(given, 'payload_id', 'cursor') === 'payload_id') {
       const { cursor, payload } = parseRecord(
-        await this.read(`records/${encodeURIComponent(given.text('payload_id') ?? '')}`),
+        await this.read(`records/${encodeURIComponent(given.payload_id ?? '')}`),
       )
       return { cursor, payload: held ?? payload }
     }
-    const cursor = given.integer('cursor') ?? 0
+    const cursor = given.cursor ?? 0
     return { cursor, payload: held ?? parseRecord(await this.read(`entries/${cursor}`)).payload }
   }
 
-  #given(given: Arguments): Uint8Array | undefined {
-    const { payload } = given.values
-    const base64 = given.text('payload_base64')
+  #given(given: Given): Uint8Array | undefined {
+    const { payload, payload_base64: base64 } = given
     if (payload === undefined && base64 === undefined) return undefined
-    if (given.oneOf('payload', 'payload_base64') === 'payload') return Buffer.from(canonicalJson(payload))
+    if (oneOf(given, 'payload', 'payload_base64') === 'payload') return Buffer.from(canonicalJson(payload))
     try {
       return this.#caller.call.options.codec.base64Decode(base64 ?? '')
     } catch {
@@ -74,7 +96,7 @@ class Checked {
     }
   }
 
-  /** The size of an earlier checkpoint, from which the tree of this proof goes on. @throws ClientError, TlogError */
+  /** Returns the size of an earlier checkpoint that the proof's tree extends. @throws ClientError, TlogError */
   async goesOn(kept: string, { origin, size, root }: Proved): Promise<number> {
     const earlier = this.trust.open(kept, origin)
     if (earlier.size > size)
