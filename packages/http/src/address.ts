@@ -3,13 +3,13 @@ import { BlockList, isIP, isIPv6 } from 'node:net'
 import { resolve } from 'node:path'
 import { HostedError } from './errors.ts'
 
-/** Where to listen. */
+/** An address to listen on. */
 export type Listen = ({ host: string; port: number } | { path: string }) & {
-  /** The socket is there, and listens: this descriptor, that who started the process has passed on. */
+  /** A descriptor, inherited from the parent process, of a socket that listens already. */
   fd?: number
 }
 
-/** `HOST:PORT`, `[IPV6]:PORT` or `unix:/path`. @throws HostedError `usage` */
+/** Parses `HOST:PORT`, `[IPV6]:PORT` or `unix:/path`. @throws HostedError `usage` */
 export function parseListen(text: string): Listen {
   if (text.startsWith('unix:')) {
     const path = text.slice('unix:'.length)
@@ -26,7 +26,7 @@ export function parseListen(text: string): Listen {
   return { host, port }
 }
 
-/** Whether only this machine can connect to that address. A name is not an address. */
+/** Reports whether `host` is a loopback address. A name is not an address. */
 export function isLoopback(host: string): boolean {
   const loopback = new BlockList()
   loopback.addSubnet('127.0.0.0', 8, 'ipv4')

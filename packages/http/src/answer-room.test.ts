@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { AnswerRoom } from './answer-room.ts'
 
-it('gives what there is at once, then in order', async () => {
+it('gives room at once, then in order', async () => {
   const room = new AnswerRoom(100, 1000)
   expect([await room.take(60), await room.take(40)]).toEqual([60, 40])
   const entered: string[] = []
@@ -15,7 +15,7 @@ it('gives what there is at once, then in order', async () => {
   expect(entered).toEqual(['big', 'small'])
 })
 
-it('who wants more than there ever is gets all of it', async () => {
+it('gives the whole budget to a request for more', async () => {
   const room = new AnswerRoom(100, 1000)
   expect(await room.take(1000)).toBe(100)
   const other = room.take(1)
@@ -23,7 +23,7 @@ it('who wants more than there ever is gets all of it', async () => {
   expect(await other).toBe(1)
 })
 
-it('who waits too long is told so, and who is behind gets in', async () => {
+it('rejects a request that waits too long, and serves the next one', async () => {
   const room = new AnswerRoom(100, 50)
   await room.take(90)
   const big = room.take(50)

@@ -1,4 +1,4 @@
-/** Room in memory for answers that are made or wait to be fetched: who reads slowly holds some of it, and not all there is. */
+/** A budget of memory for responses that are being made or sent, so that slow readers cannot exhaust the heap. */
 import { Problem } from '@service-fs/wire/problem'
 
 interface Waiting {
@@ -12,14 +12,14 @@ export class AnswerRoom {
   #left: number
   readonly #queue = new Set<Waiting>()
 
-  /** Bytes, and how many milliseconds somebody waits for them. */
+  /** `size` in bytes; `patience`: how many milliseconds a request waits for room. */
   constructor(size: number, patience: number) {
     this.#size = size
     this.#patience = patience
     this.#left = size
   }
 
-  /** Resolves when there is room, first come, first served; with what was taken: `bytes`, or all there is. @throws Problem `busy` */
+  /** Takes `bytes`, or the whole budget when that is smaller, and resolves with what it took. Requests wait in order. @throws Problem `busy` */
   async take(bytes: number): Promise<number> {
     const wanted = Math.min(bytes, this.#size)
     if (this.#queue.size > 0 || wanted > this.#left) await this.#wait(wanted)
@@ -48,8 +48,8 @@ export class AnswerRoom {
       }
       const timer = setTimeout(() => {
         this.#queue.delete(waiting)
-        reject(new Problem('busy', 'too many answers wait to be fetched: try again later'))
-        // Who stands behind may be content with less.
+        reject(new Problem('busy', 'too many responses wait: try again later'))
+        // The next request may need less.
         this.release(0)
       }, this.#patience)
       this.#queue.add(waiting)

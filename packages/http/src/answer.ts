@@ -1,4 +1,4 @@
-/** Writes what the wire answers to a raw response. */
+/** Writes the wire's response to a Node.js response. */
 import { hasCode } from './errors.ts'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
@@ -6,10 +6,10 @@ import { pipeline } from 'node:stream/promises'
 import type { WireResponse } from '@service-fs/wire/request'
 import { compress } from './compress.ts'
 
-/** A client that means another server sends it nothing more over this connection. */
+/** The request was meant for another server, so the connection closes after the response. */
 const MISDIRECTED = 421
 
-/** Resolves when the answer is handed over; a stream's, when it has ended. Rejects when the client goes away in a stream. */
+/** Resolves when the response is handed to Node.js; a stream's, when the stream ends. Rejects when the client disconnects during a stream. */
 export async function sendAnswer(
   raw: IncomingMessage,
   out: ServerResponse,
@@ -19,7 +19,7 @@ export async function sendAnswer(
   const isHead = raw.method === 'HEAD'
   if (!raw.complete || status === MISDIRECTED) out.shouldKeepAlive = false
   if (!isWhole(body)) {
-    // What goes on for hours is not waited behind: the connection ends with it.
+    // A stream may last for hours, so no request waits behind it: the connection ends with it.
     if (!isHead) out.shouldKeepAlive = false
     out.writeHead(status, headers)
     if (isHead) {
@@ -39,7 +39,7 @@ export async function sendAnswer(
   else linger(raw, out, packed)
 }
 
-/** Answers from here on are held for a client that fetches a minute late and 32 KiB a second then, and for no slower one. */
+/** A client may start to read a response of this size a minute late, and then must read at least 32 KiB per second. */
 const LARGE_BYTES = 256 * 1024
 const LATE_MS = 60_000
 const BYTES_PER_MS = 32
@@ -49,24 +49,24 @@ function endInTime(out: ServerResponse, bytes: number): void {
   out.once('close', () => clearTimeout(timer))
 }
 
-/** Whether a body is there, and not made while it is sent. */
+/** Reports whether a body is complete before it is sent. */
 export function isWhole(body: WireResponse['body']): body is string | Uint8Array {
   return typeof body === 'string' || body instanceof Uint8Array
 }
 
-/** Marks a response whose body is made while it is sent. */
+/** Marks a response whose body is a stream. */
 const STREAM = Symbol('stream')
 
 interface Streaming extends ServerResponse {
   [STREAM]?: true
 }
 
-/** Whether a response is a stream whose client does not take what there is for it. */
+/** Reports whether a response is a stream whose client has stopped reading. */
 export function isStalled(out: Streaming): boolean {
   return out[STREAM] === true && out.writableNeedDrain
 }
 
-/** How long a client whose body is not wanted may go on sending it, so that it finds the answer before the connection closes. */
+/** How long a client may keep sending a body that was refused, so that it reads the response before the connection closes. */
 const LINGER_MS = 1000
 
 function linger(raw: IncomingMessage, out: ServerResponse, body: string | Uint8Array): void {
@@ -81,7 +81,7 @@ function linger(raw: IncomingMessage, out: ServerResponse, body: string | Uint8A
   raw.resume()
 }
 
-/** Whether an error says that the client went away. */
+/** Reports whether an error means that the client disconnected. */
 export function isDisconnect(error: unknown): boolean {
   return ['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE'].some((code) => hasCode(error, code))
 }

@@ -1,4 +1,4 @@
-/** Request bodies, read whole, within a limit each and a budget for all. */
+/** Reads whole request bodies, within a limit for each and a budget for all. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { busy, tooLarge, type Budget } from '@service-fs/wire/body-limits'
 import type { Problem } from '@service-fs/wire/problem'
@@ -7,8 +7,8 @@ import { expectsContinue } from './head.ts'
 const EMPTY = new Uint8Array(0)
 
 /**
- * The body; or why it is not read (413 `too-large`, 503 `busy`), known from Content-Length before a byte of it where there is one.
- * The bytes of a body that is returned are taken from the budget: the caller releases them. Rejects when the client goes away.
+ * Returns the body, or the problem that refuses it: 413 `too-large` or 503 `busy`. With a Content-Length it refuses before reading.
+ * A returned body's bytes are taken from the budget, and the caller releases them. Rejects when the client disconnects.
  */
 export function readBody(
   raw: IncomingMessage,
@@ -81,10 +81,10 @@ class Reading {
   }
 
   #onClose = (): void => {
-    this.#onError(Object.assign(new Error('the client went away'), { code: 'ECONNRESET' }))
+    this.#onError(Object.assign(new Error('the client disconnected'), { code: 'ECONNRESET' }))
   }
 
-  /** Ends reading; the rest of the body stays where it is. */
+  /** Stops reading; the rest of the body stays unread. */
   #give(problem: Problem): void {
     this.#detach()
     this.#raw.pause()

@@ -1,15 +1,15 @@
-/** Content coding: gzip for whoever asks for it. */
+/** Compresses response bodies with gzip for clients that accept it. */
 import type { IncomingMessage } from 'node:http'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import Negotiator from 'negotiator'
 
 const gzipAsync = promisify(gzip)
-/** Below this a body is not worth it. */
+/** Smaller bodies are sent as they are. */
 const MIN_BYTES = 1024
 const CODINGS = ['gzip', 'identity']
 
-/** The body as the client wants it; `headers` get what tells of that. */
+/** Returns the body in a coding that the client accepts, and adds the header fields that describe it. */
 export async function compress(
   request: IncomingMessage,
   headers: Record<string, string>,

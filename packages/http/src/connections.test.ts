@@ -5,7 +5,7 @@ import { expect, it } from 'vitest'
 import { Connections, type ConnectionsConfig } from './connections.ts'
 import { connectionsFor, openFilesLimit } from './open-files.ts'
 
-/** A connection that is there as far as its addresses, its bytes and its end go. */
+/** A connection with addresses, a byte count and an end, but no network. */
 class Peer extends EventEmitter {
   static count = 0
   readonly remotePort = Peer.count++
@@ -46,7 +46,7 @@ function listening(config: ConnectionsConfig, firstByteMs?: number) {
 
 const gone = (...peers: Peer[]): boolean[] => peers.map(({ destroyed }) => destroyed)
 
-it('the oldest unproven connection of an address makes room in its share, and none of another', () => {
+it('evicts the oldest unproven connection of the same address when its share is full', () => {
   const { arrive, began, proved, rested, told } = listening({ max: 100, perAddress: 3 })
   const other = arrive('192.0.2.1')
   const [first, second, third] = [arrive('192.0.2.2'), arrive('192.0.2.2'), arrive('192.0.2.2')]
@@ -58,7 +58,7 @@ it('the oldest unproven connection of an address makes room in its share, and no
   expect(told).toEqual(['ended address 192.0.2.2'])
 })
 
-it('proven ones make room when all are and one waits, those with a request under way never', () => {
+it('evicts an idle proven connection when all are proven, and never a busy one', () => {
   const { connections, arrive, began, proved, rested, told } = listening({ max: 2, perAddress: 2 })
   const [one, two] = [arrive('192.0.2.1'), arrive('192.0.2.2')]
   for (const peer of [one, two]) {
@@ -75,7 +75,7 @@ it('proven ones make room when all are and one waits, those with a request under
   expect(['silent', 'idle', 'busy'].map((state) => connections.count(state as 'busy'))).toEqual([0, 0, 2])
 })
 
-it('a subject that has more than a quarter of all makes room when all are busy, from as many addresses as it likes', () => {
+it('evicts from a subject that holds more than a quarter when all are busy, whatever its addresses', () => {
   const { arrive, began, proved, told } = listening({ max: 8, perAddress: 4 })
   const use = (address: string, subject: string): Peer => {
     const peer = arrive(address)
@@ -89,13 +89,13 @@ it('a subject that has more than a quarter of all makes room when all are busy, 
   expect(gone(...good, next)).toEqual([false, false, false])
   expect(gone(...crowd)).toEqual([true, false, false, false, false, false])
   for (let i = 3; i < 9; i++) use(`198.51.100.${i}`, `token:${i}`)
-  // With two of eight it has no more than its share: the others that came are refused.
+  // With two of eight it holds no more than its share, so new connections are refused.
   expect(gone(...crowd)).toEqual([true, true, true, true, false, false])
   expect(told.filter((line) => line.startsWith('refused'))).toHaveLength(3)
   expect(gone(...good)).toEqual([false, false])
 })
 
-it('a connection counts for the subject whose credentials came over it last', () => {
+it('counts a connection for the subject of its latest credentials', () => {
   const { arrive, began, proved } = listening({ max: 4, perAddress: 4 })
   const [shared, ...own] = Array.from({ length: 4 }, (_, i) => arrive(`192.0.2.${i}`))
   for (const peer of [shared, ...own]) if (peer !== undefined) began(peer)
@@ -107,7 +107,7 @@ it('a connection counts for the subject whose credentials came over it last', ()
   expect(gone(shared, ...own)).toEqual([false, false, true, false])
 })
 
-it('requests that anybody may make keep nobody’s place: the oldest goes, before a silent one that came later', () => {
+it('does not prove a connection by requests without credentials: the oldest is evicted before a later silent one', () => {
   const { connections, arrive, began, rested } = listening({ max: 3, perAddress: 3 })
   const [answered, asking] = [arrive('192.0.2.1'), arrive('192.0.2.2')]
   for (const peer of [answered, asking]) began(peer)
@@ -115,14 +115,14 @@ it('requests that anybody may make keep nobody’s place: the oldest goes, befor
   const slow = arrive('192.0.2.3')
   arrive('192.0.2.4')
   expect(gone(answered, asking, slow)).toEqual([true, false, false])
-  // It was ended: what it still tells changes nothing.
+  // It was evicted: later events change nothing.
   began(answered)
   expect(connections.count('busy')).toBe(1)
   arrive('192.0.2.5')
   expect(gone(asking, slow)).toEqual([true, false])
 })
 
-it('when all are taken, an address with many connections makes room before one with a single one', () => {
+it('evicts a connection of the address that holds most when the total is reached', () => {
   const { arrive } = listening({ max: 4, perAddress: 3 })
   const slow = arrive('192.0.2.1')
   for (let i = 0; i < 100; i++) arrive(i % 2 === 0 ? '192.0.2.2' : '192.0.2.3')
@@ -148,7 +148,7 @@ it.each([
   expect(told).toHaveLength(ended)
 })
 
-it('a connection that sends no byte in time is ended, and what has gone makes room', async () => {
+it('evicts a connection that sends no byte in time, and a closed connection frees its place', async () => {
   const { connections, arrive, told } = listening({ max: 10, perAddress: 2 }, 100)
   const [silent, speaking] = [arrive('192.0.2.1'), arrive('192.0.2.1')]
   speaking.bytesRead = 1
@@ -158,7 +158,7 @@ it('a connection that sends no byte in time is ended, and what has gone makes ro
   await expect.poll(() => connections.count('silent')).toBe(0)
 })
 
-it('the limit of open files says how many there may be', () => {
+it('derives the total from the limit of open files', () => {
   expect(openFilesLimit()).toBeGreaterThan(0)
   expect([256, 1024, 8192, 1e6, Infinity].map((files) => connectionsFor(files))).toEqual([
     128, 512, 5632, 16_384, 16_384,

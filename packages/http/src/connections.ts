@@ -1,8 +1,7 @@
 /**
- * The connections of a process: how many there may be, in all and of one address, and which one makes room when that is reached. One
- * over which no request with valid credentials has come (`unproven`) goes first, whatever it does, from the oldest on: requests that anybody may make
- * keep nobody's place. Then goes the one that has waited the longest between two requests. When all have requests under way, the oldest
- * of a subject that has more than its share of all goes; where no subject has, the new one is refused.
+ * Limits the connections of a process, in total and per address. When a limit is reached, a new connection evicts an old one: first the
+ * oldest unproven one, which has carried no request with valid credentials (requests that need none do not count); then the one that has
+ * been idle longest. When all are busy, it evicts the oldest connection of a subject that holds more than its share, or is refused.
  */
 import { addressKey } from './address.ts'
 import type { Server } from 'node:http'
@@ -10,27 +9,27 @@ import { BlockList, isIPv6, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { connectionsFor, openFilesLimit } from './open-files.ts'
 
-/** Without a whole head of a request yet, between two requests, with one under way. */
+/** Silent: no complete request head yet. Idle: between two requests. Busy: with a request in progress. */
 export type ConnectionState = 'silent' | 'idle' | 'busy'
-/** The limit that was reached: an address's share, or that of all; or the time for the first byte. */
+/** Which limit was reached: an address's share, the total, or the time for the first byte. */
 export type Why = 'address' | 'full' | 'late'
 
-/** As it is configured. */
+/** The configured limits. */
 export interface ConnectionsConfig {
-  /** In all; default: what the limit of open files leaves, at most 16,384. */
+  /** In total. Default: what the limit of open files leaves, at most 16,384. */
   max?: number
-  /** Of one address (of IPv6: a /64), default: a quarter of all. */
+  /** Per address (per /64 of IPv6). Default: a quarter of the total. */
   perAddress?: number
-  /** Addresses, or networks such as 10.0.0.0/8, that have no share of their own: proxies, behind which there are many clients. */
+  /** Proxies: addresses, or networks such as 10.0.0.0/8, without a limit per address because many clients connect through them. */
   proxies?: readonly string[]
 }
 
 export interface ConnectionsOptions {
-  /** What `max` is where nothing is configured. */
+  /** The default of `max`. */
   most?: number
-  /** Milliseconds for the first byte of a connection; of one with TLS, after its handshake. */
+  /** Milliseconds for the first byte of a connection, counted from the end of the handshake with TLS. */
   firstByteMs?: number
-  /** Told of each connection that is ended or refused. */
+  /** Called for each connection that is evicted (`ended`) or refused. */
   turnedAway?(what: 'ended' | 'refused', why: Why, address: string): void
 }
 
@@ -39,29 +38,29 @@ const LOOK_MS = 1000
 
 interface Held {
   readonly socket: Socket
-  /** Where its requests come from: the socket, or its TLS. */
+  /** The stream that carries its requests: the socket, or the TLS socket over it. */
   stream: Socket
   readonly share: Share
   state: ConnectionState
-  /** Whether a request with valid credentials has come over it, or any where none are asked for. */
+  /** Whether it has carried a request with valid credentials, or any request when none are configured. */
   isProven: boolean
-  /** Whose credentials came over it last; undefined: none are asked for, or the peer is a unix socket's, which carries many subjects. */
+  /** The subject of its latest credentials; undefined when none are configured, and over a unix socket, which carries many subjects. */
   subject: string | undefined
   isGone: boolean
-  /** When it began to be silent. */
+  /** When it became silent. */
   since: number
 }
 
-/** A subject's part of all connections, which it may exceed while there is room. */
+/** A subject's share of all connections; it may exceed it while there is room. */
 const SUBJECT_SHARE = 1 / 4
 
-/** So many of the oldest unproven connections are looked at: one of the address that has the most of all makes room. */
+/** Eviction examines this many of the oldest unproven connections, and evicts one of the address that holds the most connections. */
 const LOOKED_AT = 64
 
 class Group {
-  /** In the order in which they came. */
+  /** In order of arrival. */
   readonly unproven = new Set<Held>()
-  /** Proven, and between two requests: the one that has been so the longest is the first. */
+  /** Proven and idle; the one that has been idle longest is first. */
   readonly waiting = new Set<Held>()
   size = 0
 
@@ -76,7 +75,7 @@ class Group {
     this.waiting.delete(held)
   }
 
-  /** Its state has changed. */
+  /** Files a connection again after its state changed. */
   move(held: Held): void {
     if (!held.isProven) return
     this.unproven.delete(held)
@@ -89,7 +88,7 @@ class Group {
     else if (held.state === 'idle') this.waiting.add(held)
   }
 
-  /** The one that makes room. */
+  /** The connection to evict next. */
   get first(): Held | undefined {
     let found: Held | undefined
     let looked = 0
@@ -118,10 +117,10 @@ export class Connections {
   readonly #counts: Record<ConnectionState, number> = { silent: 0, idle: 0, busy: 0 }
   readonly #silent = new Set<Held>()
   readonly #shares = new Map<string, Share>()
-  /** Of each subject, in the order in which it first used them. */
+  /** Each subject's connections, in the order in which it first used them. */
   readonly #ofSubjects = new Map<string, Set<Held>>()
   readonly #held = new WeakMap<Duplex, Held>()
-  /** Connections whose handshake is under way, by both ends' addresses. */
+  /** Connections during their TLS handshake, by the addresses of both ends. */
   readonly #handshakes = new Map<string, Held>()
   #max = 0
   #perAddress = 0
@@ -133,7 +132,7 @@ export class Connections {
     this.update(config)
   }
 
-  /** For connections from now on; those that are there stay. */
+  /** Applies to new connections; existing ones stay. */
   update({ max, perAddress, proxies = [] }: ConnectionsConfig): void {
     this.#max = max ?? this.#options.most ?? connectionsFor(openFilesLimit())
     this.#perAddress = perAddress ?? Math.max(1, Math.floor(this.#max / 4))
@@ -149,7 +148,7 @@ export class Connections {
     return this.#counts[state]
   }
 
-  /** Has the server's connections counted. Gives those that are there, TLS handshakes under way included. */
+  /** Counts the server's connections. Returns the open ones, those in a TLS handshake included. */
   watch(server: Server): ReadonlySet<Socket> {
     const sockets = new Set<Socket>()
     server.on('connection', (socket: Socket) => {
@@ -177,12 +176,12 @@ export class Connections {
     return sockets
   }
 
-  /** A request has come whole as far as its head goes. */
+  /** Notes that a complete request head has arrived. */
   began(stream: Duplex): void {
     this.#move(stream, 'busy')
   }
 
-  /** Its credentials are valid, and those of `subject`; or none are asked for. */
+  /** Notes that a request brought valid credentials of `subject`, or that none are configured. */
   proved(stream: Duplex, subject?: string): void {
     const held = this.#held.get(stream)
     if (held === undefined || held.isGone) return
@@ -193,7 +192,7 @@ export class Connections {
     held.share.move(held)
   }
 
-  /** It is answered. */
+  /** Notes that the request was answered. */
   rested(stream: Duplex): void {
     this.#move(stream, 'idle')
   }
@@ -215,7 +214,7 @@ export class Connections {
       isGone: false,
       since: performance.now(),
     }
-    // The last one of its address may just have made room.
+    // The eviction may have removed the share together with its last connection.
     this.#shares.set(address, share)
     this.#all.add(held)
     share.add(held)
@@ -236,7 +235,7 @@ export class Connections {
     return true
   }
 
-  /** The oldest connection of the subject that has the most, if that is more than a subject's share. */
+  /** Returns the oldest connection of the subject with the most, if it holds more than its share. */
   #ofCrowdingSubject(): Held | undefined {
     let most: ReadonlySet<Held> | undefined
     for (const own of this.#ofSubjects.values()) if (own.size > (most?.size ?? 0)) most = own
@@ -291,7 +290,7 @@ export class Connections {
     held.share.move(held)
   }
 
-  /** Ends those that have not sent a byte in time. Nothing runs while none is silent. */
+  /** Evicts connections that have not sent a byte in time. The timer runs only while some connection is silent. */
   #look(): void {
     const late = performance.now() - (this.#options.firstByteMs ?? FIRST_BYTE_MS)
     for (const held of this.#silent)
@@ -306,7 +305,7 @@ export class Connections {
   }
 }
 
-/** Tells the connections of a server apart. */
+/** Returns a key that identifies a connection of a server. */
 function endsOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
   return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`
 }

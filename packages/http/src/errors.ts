@@ -1,8 +1,9 @@
 /**
- * What keeps the daemon from starting. Codes: `usage` (what was asked makes no sense), `key` (a private key is missing, exposed or
- * of another ledger), `listen` (the address can't be had), `access` (credentials, certificates or what grants them: missing, exposed,
- * malformed), `immutable` (file attributes are required and can't be set). Of `service-fs host`: `config` (host.json, or what is there
- * of a host or a tenant), `start` (a process does not start), `no-tenant`, `tenant-unavailable`.
+ * An error that keeps the daemon from starting. Codes: `usage` (contradictory or malformed flags), `key` (a private key is missing,
+ * readable by others or belongs to another ledger), `listen` (cannot listen on the address), `access` (a file with credentials,
+ * certificates or grants is missing, readable by others or malformed), `immutable` (file attributes are required and cannot be set).
+ * Codes of `service-fs host`: `config` (host.json, or a host's or tenant's directories, are not as expected), `start` (a process fails
+ * to start), `no-tenant`, `tenant-unavailable`.
  */
 export class HostedError extends Error {
   readonly code: string
@@ -14,7 +15,7 @@ export class HostedError extends Error {
   }
 }
 
-/** Whether a system call failed with this errno. */
+/** Reports whether an error has this `code`, such as the errno of a system call. */
 export function hasCode(error: unknown, code: string): boolean {
   return error instanceof Error && 'code' in error && error.code === code
 }

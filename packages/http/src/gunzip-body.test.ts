@@ -6,17 +6,17 @@ import { gunzipBody } from './gunzip-body.ts'
 const LIMIT = 200_000
 const text = Buffer.from('one record a line\n'.repeat(5000))
 
-it('decodes gzip files, of several members too', async () => {
+it('decodes gzip files, also with several members', async () => {
   const budget = new Budget(2 * LIMIT)
   expect(await gunzipBody(gzipSync(text), LIMIT, budget)).toEqual(text)
   const members = Buffer.concat([gzipSync('one'), gzipSync(''), gzipSync('two')])
   expect(await gunzipBody(members, LIMIT, budget)).toEqual(gunzipSync(members))
-  // The bodies that were given are the caller's to release.
+  // The caller releases the bodies that it was given.
   expect(budget.take(2 * LIMIT - text.length - 6)).toBe(true)
   expect(budget.take(1)).toBe(false)
 })
 
-it('takes no more than the limit and the budget, and gives back what it took', async () => {
+it('stays within the limit and the budget, and releases what it took', async () => {
   const bomb = gzipSync(Buffer.alloc(50 * 2 ** 20))
   const budget = new Budget(2 * LIMIT)
   const refused = await gunzipBody(bomb, LIMIT, budget)
@@ -28,7 +28,7 @@ it('takes no more than the limit and the budget, and gives back what it took', a
   expect(await gunzipBody(gzipSync(Buffer.alloc(LIMIT)), LIMIT, exact)).toHaveLength(LIMIT)
 })
 
-it('refuses what is no gzip file, is cut short, was changed, or has more behind it', async () => {
+it('refuses a body that is not gzip, is truncated or changed, or has trailing bytes', async () => {
   const coded = gzipSync(text)
   const flipped = Buffer.from(coded)
   flipped[coded.length - 6]! ^= 1

@@ -1,17 +1,18 @@
-/** Bodies of requests with `Content-Encoding: gzip` (RFC 1952), decoded within the limits of bodies that come as they are. */
+/** Decodes request bodies with `Content-Encoding: gzip` (RFC 1952), within the limits of bodies without it. */
 import { createGunzip } from 'node:zlib'
 import { busy, tooLarge, type Budget } from '@service-fs/wire/body-limits'
 import type { Coding } from '@service-fs/wire/request'
 import { Problem } from '@service-fs/wire/problem'
 
-/** The content codings that are undone. */
+/** The content codings that requests may use. */
 export const CODINGS: readonly Coding[] = ['gzip']
 
 const PIECE_BYTES = 64 * 1024
 
 /**
- * What a gzip file holds; or why it is refused: 413 beyond `limit` bytes, 503 when the budget is spent, 400 when it is no gzip file or
- * more bytes follow it. Decoding ends there. The bytes of a body that is returned are taken from the budget: the caller releases them.
+ * Returns the decoded body, or the problem that refuses it: 413 beyond `limit` bytes, 503 when the budget is exhausted, 400 when it is
+ * not a gzip file or bytes follow the file. Decoding stops at the first of these. A returned body's bytes are taken from the budget,
+ * and the caller releases them.
  */
 export async function gunzipBody(
   coded: Uint8Array,
@@ -29,8 +30,8 @@ export async function gunzipBody(
       length += piece.length
       pieces.push(piece)
     }
-    // zlib passes over what follows the last member.
-    if (gunzip.bytesWritten !== coded.length) throw notGzip('more bytes behind it')
+    // zlib ignores bytes after the last member.
+    if (gunzip.bytesWritten !== coded.length) throw notGzip('bytes after its end')
     return Buffer.concat(pieces, length)
   } catch (error) {
     budget.release(length)

@@ -1,18 +1,18 @@
-/** The head of a request, once more: Node's parser lets through what two readers could take in two ways. */
+/** Checks request heads again: Node.js's parser accepts some that two readers could interpret differently. */
 import type { IncomingMessage } from 'node:http'
 import { authorityOf, isHost } from '@service-fs/wire/host-name'
 import { Problem } from '@service-fs/wire/problem'
 
 type Head = Pick<IncomingMessage, 'httpVersion' | 'rawHeaders' | 'headers' | 'method' | 'url'>
 
-/** Bytes of a request line. */
+/** The maximum length of a request line, in bytes. */
 const MAX_REQUEST_LINE = 8 * 1024
 const REST_OF_LINE = '  HTTP/1.1\r\n'.length
 
-/** Fields whose second value would be another request. */
+/** Header fields that may occur only once. */
 const SINGLE = ['host', 'content-length', 'content-type', 'authorization'] as const
 
-/** Why a head is refused, 400 or 414: RFC 9112 §2.3 (version), §3 (request line), §3.2 (Host), §6 (length). */
+/** Returns the problem that refuses a head, 400 or 414: RFC 9112 §2.3 (version), §3 (request line), §3.2 (Host), §6 (length). */
 export function headProblem({ httpVersion, rawHeaders, headers, method, url }: Head): Problem | undefined {
   if ((method?.length ?? 0) + (url?.length ?? 0) + REST_OF_LINE > MAX_REQUEST_LINE)
     return new Problem('target-too-long', `the request line: expected at most ${MAX_REQUEST_LINE} bytes`)
@@ -26,12 +26,12 @@ export function headProblem({ httpVersion, rawHeaders, headers, method, url }: H
   return lengthProblem(headers, isCurrent)
 }
 
-/** `Host`, or the authority of a target in absolute form, which goes before it; empty without either (HTTP/1.0). */
+/** Returns the authority of a target in absolute form, or else `Host`, or an empty text without either (HTTP/1.0). */
 export function hostOf({ headers, url }: Pick<Head, 'headers' | 'url'>): string {
   return (url?.startsWith('/') === false ? authorityOf(url) : undefined) ?? headers.host ?? ''
 }
 
-/** Whether the client waits for `100 Continue` before it sends the body. Another expectation is passed over (RFC 9110 §10.1.1). */
+/** Reports whether the client waits for `100 Continue` before it sends the body. Other expectations are ignored (RFC 9110 §10.1.1). */
 export function expectsContinue({ httpVersion, headers }: Pick<Head, 'httpVersion' | 'headers'>): boolean {
   return httpVersion === '1.1' && headers.expect?.toLowerCase() === '100-continue'
 }
@@ -49,7 +49,7 @@ function repeated(raw: readonly string[]): string | undefined {
   return undefined
 }
 
-/** One way to tell where the body ends. */
+/** Checks that exactly one field says where the body ends. */
 function lengthProblem(headers: IncomingMessage['headers'], isCurrent: boolean): Problem | undefined {
   const length = headers['content-length']
   const coding = headers['transfer-encoding']

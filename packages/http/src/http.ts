@@ -1,4 +1,4 @@
-/** HTTP/1.1 for the wire: every request goes to `wire.handle`, and what it answers is written as it is. */
+/** Serves the wire over HTTP/1.1: passes each request to `wire.handle` and sends its response. */
 import type { Listen } from './address.ts'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { performance } from 'node:perf_hooks'
@@ -25,34 +25,34 @@ export interface WireHttpOptions {
   wire: Wire
   /** The path before every route, such as `/log`, which the wire does not see. Default: none. */
   prefix?: string
-  /** Bytes of request bodies held at once; more is answered 503. Default 256 MiB, less where Node has less than 1.5 GiB of heap. */
+  /** Maximum bytes of all request bodies in memory; beyond that requests get 503. Default 256 MiB, less when Node.js has less than 1.5 GiB of heap. */
   maxBodyBytes?: number
-  /** Bytes of answers made and not fetched; more wait, and after `answerPatience` milliseconds get 503. Default as for bodies; 10 s. */
+  /** Maximum bytes of unread responses; further requests wait, and get 503 after `answerPatience` milliseconds. Defaults: as for bodies; 10 s. */
   maxAnswerBytes?: number
   answerPatience?: number
-  /** Which host names (without a port) a request may be for; default: any. */
+  /** Reports whether a request may name this host (without a port). Default: any. */
   accepts?(host: string): boolean
-  /** Who asks, or why that is not believed; it is asked before a byte of the body is read. Absent: no credentials are configured. */
+  /** Returns the identity behind a request, or the problem that refuses it, before the body is read. Absent: no credentials are configured. */
   authenticate?(raw: IncomingMessage): Promise<Identity | Problem> | Identity | Problem
-  /** Those of the listener, which learn which of them bring valid credentials. */
+  /** The listener's connections; this server notes which of them carry valid credentials. */
   connections?: Connections
-  /** Told of every answer. */
+  /** Called for every response. */
   answered?(method: string, status: number, seconds: number): void
 }
 
 export interface HttpOptions extends ListenerOptions, WireHttpOptions {}
 
-/** Listens. @throws HostedError `listen` */
+/** Starts the server. @throws HostedError `listen` */
 export function startHttp(listen: Listen, options: HttpOptions): Promise<HttpServer> {
   return startListener(listen, options, wireHandler(options))
 }
 
 const MIB = 2 ** 20
-/** What Node gives the heap says how much memory there is; the largest body there may be has room in any case. */
+/** A sixth of Node.js's heap limit, and at least room for the largest body. */
 const MEMORY = Math.min(256 * MIB, Math.max(64 * MIB, getHeapStatistics().heap_size_limit / 6))
 const DEFAULTS = { maxBodyBytes: MEMORY, maxAnswerBytes: MEMORY, answerPatience: 10_000 }
 
-/** What answers requests by the wire. */
+/** Returns a handler that answers requests with the wire. */
 export function wireHandler(options: WireHttpOptions): Handle {
   const settings = { ...DEFAULTS, ...options }
   const budget = new Budget(settings.maxBodyBytes)
@@ -61,7 +61,7 @@ export function wireHandler(options: WireHttpOptions): Handle {
 }
 
 interface Memory {
-  /** Of request bodies. */
+  /** For request bodies. */
   budget: Budget
   room: AnswerRoom
 }
@@ -78,7 +78,7 @@ class Request implements WireRequest {
   readonly #raw: IncomingMessage
   readonly #out: ServerResponse
   readonly #room: AnswerRoom
-  /** Bytes of room that the answer takes. */
+  /** Bytes that the response takes of the room. */
   #held = 0
   #isMaking = false
 
@@ -99,7 +99,7 @@ class Request implements WireRequest {
     this.#held += await this.#room.take(bytes)
     if (this.#out.closed) {
       this.made(0)
-      throw new Problem('timeout', 'the client went away before there was room for its answer')
+      throw new Problem('timeout', 'the client disconnected before there was room for its response')
     }
     this.#isMaking = true
     this.#out.once('close', () => this.#leave())
@@ -112,13 +112,13 @@ class Request implements WireRequest {
     this.#room.release(spare)
   }
 
-  /** The answer is made, or there is none. */
+  /** Notes that the response is made, or that there is none. */
   done(): void {
     this.#isMaking = false
     if (this.#out.closed) this.#leave()
   }
 
-  /** An answer for a client that is gone takes its room until it is made. */
+  /** Releases the room when the client disconnects, but not while the response is still being made. */
   #leave(): void {
     if (!this.#isMaking) this.made(0)
   }
@@ -141,7 +141,7 @@ async function respond(
   const answered = (status: number): void =>
     options.answered?.(request.method, status, (performance.now() - started) / 1000)
   let held = 0
-  // What its head condemns, the wire refuses whatever the body: none is read.
+  // The wire refuses some requests by their head alone; their bodies are not read.
   if (request.method === 'POST' && refusal === undefined && wire.refusal(request) === undefined) {
     const read = await readCoded(raw, out, request, wire.bodyLimit(request), budget)
     if (read instanceof Problem) refusal = read
@@ -152,7 +152,7 @@ async function respond(
     const response = refusal === undefined ? await wire.handle(request) : problemResponse(refusal)
     request.done()
     const { status, body } = response
-    // How long a stream goes on says nothing: its answer counts as given when it begins.
+    // A stream's duration says nothing about the server, so count its response when it begins.
     if (isWhole(body)) request.made(body.length)
     else answered(status)
     await sendAnswer(raw, out, response)
@@ -162,7 +162,7 @@ async function respond(
   }
 }
 
-/** The body without its content coding, or why it is not read; either has at most `limit` bytes. The caller releases the body's bytes. */
+/** Returns the body without its content coding, or the problem that refuses it. Both forms have at most `limit` bytes. The caller releases the body's bytes. */
 async function readCoded(
   raw: IncomingMessage,
   out: ServerResponse,
@@ -186,7 +186,7 @@ async function readCoded(
   }
 }
 
-/** The target as the wire sees it. One without the prefix stays as it is: no route matches it. */
+/** Returns the target as the wire sees it. A target without the prefix stays unchanged and matches no route. */
 function withoutPrefix(target: string, prefix: string): string {
   if (prefix === '') return target
   const { path, query } = splitTarget(target)
@@ -194,12 +194,12 @@ function withoutPrefix(target: string, prefix: string): string {
   return `${path.slice(prefix.length) || '/'}${query === '' ? '' : `?${query}`}`
 }
 
-/** Whether a request was let in by its credentials, or none are asked for: not by a route that is open to anybody, who has no roles. */
+/** Reports whether a request proves its connection: it has valid credentials, or none are configured. A public route grants no roles. */
 export function isProof({ roles }: { readonly roles?: readonly Role[] | undefined }): boolean {
   return roles === undefined || roles.length > 0
 }
 
-/** Whose credentials a request has; undefined where none are asked for. */
+/** Returns the subject of a request's credentials; undefined when none are configured. */
 export function provenSubject({
   roles,
   subject,
@@ -207,7 +207,7 @@ export function provenSubject({
   return roles === undefined ? undefined : subject
 }
 
-/** Notes in the request who asks; or says why it is refused. */
+/** Stores the identity in the request, or returns the problem that refuses it. */
 function note(request: Request, identity: Identity | Problem): Problem | undefined {
   if (identity instanceof Problem) return identity
   request.subject = identity.subject
@@ -215,7 +215,7 @@ function note(request: Request, identity: Identity | Problem): Problem | undefin
   return undefined
 }
 
-/** A page that made its own name point here must not read the ledger with its visitor's browser (DNS rebinding). */
+/** Refuses other host names, so that a web page whose name resolves to this address cannot read the ledger (DNS rebinding). */
 export function misdirected(
   raw: IncomingMessage,
   options: Pick<WireHttpOptions, 'accepts'>,

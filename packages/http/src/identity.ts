@@ -1,9 +1,9 @@
-/** Who a request comes from, once its credentials are checked. */
+/** The origin of a request, after its credentials were checked. */
 import type { Role } from '@service-fs/wire/roles'
 
 export interface Identity {
-  /** Goes into the audit entry: `anonymous` where no credentials are configured. */
+  /** The subject in the audit entry; `anonymous` when no credentials are configured. */
   readonly subject: string
-  /** Undefined where no credentials are configured: everything is allowed. */
+  /** Undefined when no credentials are configured: then everything is allowed. */
   readonly roles: readonly Role[] | undefined
 }

@@ -44,7 +44,7 @@ describe.skipIf(!hasOpenssl)(`TLS${why}`, () => {
     await once(socket, 'secureConnect')
     return socket
   }
-  it('a new certificate is for new connections; those that are there go on', async () => {
+  it('uses a new certificate for new connections and keeps existing ones open', async () => {
     const before = await secure()
     expect([before.getPeerCertificate().subject.CN, await ask(before)]).toEqual([
       'first',
@@ -61,7 +61,7 @@ describe.skipIf(!hasOpenssl)(`TLS${why}`, () => {
     after.destroy()
   })
 
-  it('half a handshake is cut off, and so is what is none; others are served', async () => {
+  it('closes incomplete and invalid handshakes while it serves other connections', async () => {
     const silent = connect(port(), '127.0.0.1')
     const half = connect(port(), '127.0.0.1', () => half.write(Buffer.from('16030100c8010000c40303', 'hex')))
     const plain = connect(port(), '127.0.0.1', () => plain.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'))
@@ -76,7 +76,7 @@ describe.skipIf(!hasOpenssl)(`TLS${why}`, () => {
     expect(reports).toEqual([])
   })
 
-  it('half a handshake does not hold up a stop', async () => {
+  it('stops without waiting for an incomplete handshake', async () => {
     const patient = await startListener({ host: '127.0.0.1', port: 0 }, { tls: first }, async () => undefined)
     const half = connect(Number(new URL(patient.url).port), '127.0.0.1', () =>
       half.write(Buffer.from('16030100c8010000c40303', 'hex')),
@@ -88,7 +88,7 @@ describe.skipIf(!hasOpenssl)(`TLS${why}`, () => {
     expect(performance.now() - started).toBeLessThan(1000)
   })
 
-  it('TLS 1.1 is refused', async () => {
+  it('refuses TLS 1.1', async () => {
     const old = connectTls({
       port: port(),
       host: '127.0.0.1',

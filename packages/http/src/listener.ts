@@ -1,4 +1,4 @@
-/** An HTTP/1.1 server over TCP, TLS or a unix socket: limits, timeouts, a clean stop. What a request means is its handler's. */
+/** An HTTP/1.1 server over TCP, TLS or a unix socket, with limits, timeouts and a clean stop. A handler answers the requests. */
 import type { Listen } from './address.ts'
 import { chmod } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
@@ -12,7 +12,7 @@ import { HostedError } from './errors.ts'
 import { headProblem } from './head.ts'
 import { takeTurns } from './turns.ts'
 
-/** PEM texts. With `clientCa`, clients are asked for a certificate; whether one without gets in is the handler's (`socket.authorized`). */
+/** PEM texts. With `clientCa` the server requests client certificates; the handler decides about clients without one (`socket.authorized`). */
 export interface TlsMaterial {
   certificate: string
   key: string
@@ -20,23 +20,23 @@ export interface TlsMaterial {
 }
 
 export interface ListenerOptions {
-  /** Bytes of all header fields of a request. */
+  /** Maximum bytes of all header fields of a request. */
   maxHeaderBytes?: number
-  /** Milliseconds for the head of a request (and for a TLS handshake, which gets half of the default at most), and for all of it. */
+  /** Milliseconds for a request's head, and for the whole request. A TLS handshake also gets `headersTimeout`, but at most 5 s. */
   headersTimeout?: number
   requestTimeout?: number
-  /** Milliseconds that a connection may be idle between requests, and may make no progress within one. */
+  /** Milliseconds that a connection may be idle between requests, and without progress within one. */
   keepAliveTimeout?: number
   idleTimeout?: number
-  /** Of this listener alone, where it does not share `connections`. */
+  /** The limit of this listener, when it does not share `connections`. */
   maxConnections?: number
-  /** Of all listeners of the process. */
+  /** The connections of all listeners of the process. */
   connections?: Connections
-  /** Of a unix socket; default 0600. */
+  /** Mode of a unix socket; default 0600. */
   mode?: number
-  /** For TCP; absent, and over a unix socket: plain HTTP. */
+  /** TLS over TCP. When absent, and over a unix socket: plain HTTP. */
   tls?: TlsMaterial | undefined
-  /** Told of what went wrong outside of the wire. */
+  /** Called with errors from outside of the wire. */
   report?(error: unknown): void
 }
 
@@ -51,19 +51,19 @@ const DEFAULTS = {
 
 const HANDSHAKE_MS = 5000
 
-/** Answers a request on the raw response. A rejection ends the connection. */
+/** Answers a request. A rejection closes the connection. */
 export type Handle = (raw: IncomingMessage, out: ServerResponse) => Promise<void>
 
 export interface HttpServer {
   /** `http://127.0.0.1:8080/`, `https://…` or `unix:/path`. */
   readonly url: string
-  /** New connections get this certificate; those that are there keep theirs. Only of a server that was started with one. */
+  /** Uses this certificate for new connections. Has no effect on a server that was started without TLS. */
   updateTls(tls: TlsMaterial): void
-  /** Accepts nothing more, and resolves when what was accepted is answered; after `ms` milliseconds the rest is cut off. */
+  /** Stops accepting, and resolves when all accepted requests are answered; closes the remaining connections after `ms` milliseconds. */
   stop(ms: number): Promise<void>
 }
 
-/** Listens. @throws HostedError `listen` */
+/** Starts to listen. @throws HostedError `listen` */
 export async function startListener(
   listen: Listen,
   options: ListenerOptions,
@@ -99,7 +99,7 @@ type Settings = ListenerOptions & typeof DEFAULTS
 
 function createListener(settings: Settings): Server | TlsServer {
   const http = {
-    // What is wrong with a head is for `headProblem` to say.
+    // `headProblem` checks this.
     requireHostHeader: false,
     maxHeaderSize: settings.maxHeaderBytes,
     headersTimeout: settings.headersTimeout,
@@ -119,7 +119,7 @@ function createListener(settings: Settings): Server | TlsServer {
           rejectUnauthorized: false,
           ALPNProtocols: ['http/1.1'],
         })
-  // Node.js would leave those behind the thousandth out of `headers`, but not out of `rawHeaders`; maxHeaderBytes bounds them.
+  // By default Node.js leaves header fields after the thousandth out of `headers`, but not out of `rawHeaders`; maxHeaderBytes limits them.
   server.maxHeadersCount = 0
   server.setTimeout(settings.idleTimeout)
   return server
@@ -143,7 +143,7 @@ function isTls(server: Server | TlsServer): server is TlsServer {
   return 'setSecureContext' in server
 }
 
-/** Hands requests to the handler. Gives the responses that are under way. */
+/** Passes requests to the handler. Returns the set of unfinished responses. */
 function serveWith(
   server: Server,
   handle: Handle,
@@ -204,7 +204,7 @@ async function stop(
     if (isStalled(out)) out.destroy()
     else if (!out.headersSent) out.shouldKeepAlive = false
   }
-  // Who has never said anything is not waited for.
+  // Do not wait for connections that have sent nothing.
   for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
   const timer = setTimeout(() => {
     for (const socket of sockets) socket.destroy()

@@ -1,7 +1,7 @@
-/** How many files this process may open, and how many connections that leaves. Node.js raises its soft limit to the hard one at its start. */
+/** The limit of open files, and the number of connections that it leaves. Node.js raises its soft limit to the hard limit when it starts. */
 import { readFileSync } from 'node:fs'
 
-/** The soft limit (RLIMIT_NOFILE). */
+/** Returns the soft limit of open files (RLIMIT_NOFILE). */
 export function openFilesLimit(): number {
   const found = process.platform === 'linux' ? fromProc() : fromReport()
   return found === undefined || found === 'unlimited' ? Number.POSITIVE_INFINITY : Number(found)
@@ -19,12 +19,12 @@ function fromReport(): string | undefined {
   return soft === undefined ? undefined : String(soft)
 }
 
-/** Files of a ledger and its sub-ledger: tails, tiles that are read, and a thousand tables of each index of records at most. */
+/** Files of a ledger and its sub-ledger: tails, tiles being read, and at most a thousand runs of each record index. */
 const LEDGER_FILES = 2560
-/** Memory bounds them too, whatever the limit of files is. */
+/** The maximum for any limit of open files, because connections take memory too. */
 const MOST = 16_384
 
-/** Connections that the limit leaves: `own` files are kept for the process itself, never more than half; a connection takes `each`. */
+/** Returns how many connections a limit of open files leaves. The process keeps `own` files for itself, but at most half; a connection takes `each`. */
 export function connectionsFor(files: number, own: number = LEDGER_FILES, each: number = 1): number {
   return Math.min(MOST, Math.floor((files - Math.min(own, files / 2)) / each))
 }

@@ -1,27 +1,27 @@
-/** Problem documents for what never became a request: they are written to the socket itself. */
+/** Problem documents for bytes that are not a request. They are written to the socket directly. */
 import type { Socket } from 'node:net'
 import { STATUS_CODES } from 'node:http'
 import { Problem, problemResponse, type ProblemCode } from '@service-fs/wire/problem'
 
-/** Errors of Node's HTTP parser and server, by `code`. */
+/** Errors of Node.js's HTTP parser and server, by `code`. */
 const REFUSALS: Readonly<Record<string, readonly [ProblemCode, string]>> = {
   HPE_HEADER_OVERFLOW: ['headers-too-large', 'the header fields of a request are limited'],
   HPE_CHUNK_EXTENSIONS_OVERFLOW: ['too-large', 'the chunk extensions of a request are limited'],
   ERR_HTTP_REQUEST_TIMEOUT: ['timeout', 'the request did not arrive in time'],
 }
 
-/** Whether an error is about what a client said, and not about the connection. */
+/** Reports whether an error concerns the bytes that a client sent, and not the connection. */
 export function isOfHttp({ code = '' }: { code?: string }): boolean {
   return code.startsWith('HPE_') || code === 'ERR_HTTP_REQUEST_TIMEOUT'
 }
 
-/** What the parser or the server says of a request, as a problem. */
+/** Returns the problem for an error of the parser or the server. */
 export function problemOfHttp(error: Error & { code?: string }): Problem {
   const [code, detail] = REFUSALS[error.code ?? ''] ?? ['bad-request', 'not an HTTP/1.1 request']
   return new Problem(code, detail)
 }
 
-/** Answers on the socket, and ends the connection: where the next request would begin is not known. */
+/** Writes the problem and closes the connection, since the start of a next request is unknown. */
 export function refuse(socket: Socket, problem: Problem): void {
   if (!socket.writable) {
     socket.destroy()

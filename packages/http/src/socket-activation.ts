@@ -1,9 +1,9 @@
-/** Listening sockets that the service manager has opened and passes on at the start: sd_listen_fds_with_names(3) of systemd. */
+/** Listening sockets that the service manager passes to the process: sd_listen_fds_with_names(3) of systemd. */
 import type { Listen } from './address.ts'
 import { spawnSync } from 'node:child_process'
 import { HostedError } from './errors.ts'
 
-/** The first descriptor that is passed on: SD_LISTEN_FDS_START. */
+/** The first inherited descriptor: SD_LISTEN_FDS_START. */
 const FIRST = 3
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -14,14 +14,14 @@ export interface Inherited {
   listen: Listen
 }
 
-/** The one socket that is passed to process `pid`, and where it listens. @throws HostedError `usage`: none is, or more than one */
+/** Returns the socket that process `pid` inherits, and its address. @throws HostedError `usage`: not exactly one socket */
 export function inheritedSocket(env: Environment, pid: number): Listen {
   const count = countOf(env, pid)
   if (count !== 1) throw activationError(`expected one socket (LISTEN_FDS=1), found ${count}`)
   return { ...addressOf(FIRST), fd: FIRST }
 }
 
-/** The sockets that are passed to process `pid`, one at least. @throws HostedError `usage` */
+/** Returns the sockets that process `pid` inherits. @throws HostedError `usage`: none */
 export function inheritedSockets(env: Environment, pid: number): Inherited[] {
   const names = (env['LISTEN_FDNAMES'] ?? '').split(':')
   return Array.from({ length: countOf(env, pid) }, (_, i) => {
@@ -32,13 +32,15 @@ export function inheritedSockets(env: Environment, pid: number): Inherited[] {
 
 function countOf({ LISTEN_PID: owner, LISTEN_FDS: count }: Environment, pid: number): number {
   if (owner !== String(pid) || count === undefined)
-    throw activationError('expected to be started by a .socket unit, which sets LISTEN_PID and LISTEN_FDS')
+    throw activationError(
+      'expected LISTEN_PID and LISTEN_FDS, which a .socket unit sets for the process that it starts',
+    )
   if (!/^[1-9]\d?$/.test(count))
     throw activationError(`expected LISTEN_FDS from 1 to 99, found ${count.slice(0, 20)}`)
   return Number(count)
 }
 
-/** Asks another process: in this one, finding out would be to accept connections before the ledger is open. */
+/** Finds the address in a child process, because this process would accept connections before the ledger is open. */
 const ASK = `const server = require('node:net').createServer()
 server.listen({ fd: 3 }, () => process.stdout.write(JSON.stringify(server.address()), () => process.exit()))`
 
@@ -47,11 +49,11 @@ function addressOf(fd: number): Listen {
   const { stdout } = spawnSync(process.execPath, ['-e', ASK], { stdio, encoding: 'utf8' })
   if (stdout === '') throw activationError(`expected descriptor ${fd} to be a stream socket`)
   const address: unknown = JSON.parse(stdout)
-  // Node.js does not tell the path of a unix socket that it has not made.
+  // Node.js does not report the path of an inherited unix socket.
   if (address === null) return { path: 'systemd' }
   if (typeof address === 'object' && 'address' in address && 'port' in address)
     return { host: String(address.address), port: Number(address.port) }
-  throw activationError(`expected descriptor ${fd} to be a socket of TCP or a unix socket`)
+  throw activationError(`expected descriptor ${fd} to be a TCP socket or a unix socket`)
 }
 
 function activationError(message: string): HostedError {

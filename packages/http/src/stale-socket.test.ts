@@ -10,11 +10,11 @@ const dir = mkdtempSync(join(tmpdir(), 'service-fs-socket-'))
 afterAll(() => rmSync(dir, { recursive: true }))
 
 describe('clearStaleSocket', () => {
-  it('has nothing to do where nothing is', async () => {
+  it('does nothing when no file exists', async () => {
     await clearStaleSocket(join(dir, 'nothing'))
   })
 
-  it('removes what a killed process left', async () => {
+  it('removes the socket of a killed process', async () => {
     const path = join(dir, 'left')
     const script = `require('net').createServer().listen(process.argv[1], () => process.kill(process.pid, 'SIGKILL'))`
     spawnSync(process.execPath, ['-e', script, path])
@@ -23,14 +23,14 @@ describe('clearStaleSocket', () => {
     expect(existsSync(path)).toBe(false)
   })
 
-  it('leaves one that is answered, and what is no socket', async () => {
+  it('keeps a socket with a listener, and files that are not sockets', async () => {
     const path = join(dir, 'answered')
     const server = createServer()
     await new Promise<void>((resolve) => void server.listen(path, resolve))
-    await expect(clearStaleSocket(path)).rejects.toThrow('another process listens there')
+    await expect(clearStaleSocket(path)).rejects.toThrow('another process listens on it')
     server.close()
     writeFileSync(join(dir, 'file'), '')
-    await expect(clearStaleSocket(join(dir, 'file'))).rejects.toThrow('is there, and is no socket')
+    await expect(clearStaleSocket(join(dir, 'file'))).rejects.toThrow('the file exists and is not a socket')
     expect(existsSync(join(dir, 'file'))).toBe(true)
   })
 })

@@ -1,11 +1,11 @@
-/** What stands where a unix socket is to be. */
+/** Makes room for a unix socket. */
 import { lstat, unlink } from 'node:fs/promises'
 import { connect } from 'node:net'
 
-/** Removes the socket that a killed process left. @throws an error of listen: one that is answered, and what is no socket, stay */
+/** Removes a socket that a killed process left behind. @throws Error with the syscall `listen`: another process listens there, or the file is not a socket */
 export async function clearStaleSocket(path: string): Promise<void> {
   try {
-    if (!(await lstat(path)).isSocket()) throw inTheWay('is there, and is no socket')
+    if (!(await lstat(path)).isSocket()) throw inTheWay('the file exists and is not a socket')
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return
     throw error
@@ -17,7 +17,7 @@ export async function clearStaleSocket(path: string): Promise<void> {
     })
     socket.once('error', () => resolve(false))
   })
-  if (isAnswered) throw inTheWay('another process listens there')
+  if (isAnswered) throw inTheWay('another process listens on it')
   await unlink(path)
 }
 

@@ -1,9 +1,9 @@
-/** For tests: certificates, made by openssl. */
+/** For tests: makes certificates with openssl. */
 import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** Whether there is an openssl to make them with. */
+/** Whether openssl is installed. */
 export const hasOpenssl: boolean = (() => {
   try {
     execFileSync('openssl', ['version'], { stdio: 'ignore' })
@@ -24,7 +24,7 @@ export function openssl(...args: string[]): string {
 
 const EC = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
 
-/** A certificate that vouches for others. */
+/** Makes a certificate authority. */
 export function makeCa(dir: string, name: string): CertificateFiles {
   const files = { certificate: join(dir, `${name}.pem`), key: join(dir, `${name}.key`) }
   openssl(
@@ -43,7 +43,7 @@ export function makeCa(dir: string, name: string): CertificateFiles {
   return files
 }
 
-/** A certificate for 127.0.0.1 and for clients; `subject` as openssl takes it: `/O=Example/CN=robot`. */
+/** Makes a certificate for 127.0.0.1 and for clients. `subject` is in openssl's form: `/O=Example/CN=robot`. */
 export function issue(
   dir: string,
   name: string,

@@ -1,6 +1,6 @@
 /**
- * The requests of a connection, one after the other: each is answered before the next is begun (RFC 9112 §9.3.2), and what is no
- * request is refused when what came before it is answered. Node's parser hands over all that a read holds at once.
+ * Answers the requests of a connection in order (RFC 9112 §9.3.2): each response ends before the next request begins, and invalid bytes
+ * are refused after the requests before them are answered. Node.js's parser emits all requests of a read at once.
  */
 import { ServerResponse, type IncomingMessage, type Server } from 'node:http'
 import type { Duplex } from 'node:stream'
@@ -8,7 +8,7 @@ import type { Socket } from 'node:net'
 import type { Problem } from '@service-fs/wire/problem'
 import { isOfHttp, problemOfHttp, refuse } from './refuse.ts'
 
-/** Requests that may wait on a connection; who sends more before reading an answer is cut off. */
+/** Requests that may wait on a connection. A client that sends more without reading a response is disconnected. */
 const MAX_WAITING = 64
 
 interface Turn {
@@ -18,7 +18,7 @@ interface Turn {
 
 type Begin = (raw: IncomingMessage, out: ServerResponse) => void
 
-/** Has `begin` called for every request of the server, in turn. */
+/** Calls `begin` for each request of the server when its turn comes. */
 export function takeTurns(server: Server, begin: Begin): void {
   const connections = new WeakMap<Duplex, Turns>()
   const of = (socket: Socket): Turns => {
@@ -31,18 +31,18 @@ export function takeTurns(server: Server, begin: Begin): void {
   }
   const take = (raw: IncomingMessage, out: ServerResponse): void => of(raw.socket).take({ raw, out })
   server.on('request', take)
-  // The handler says "100 Continue" once it knows that it wants the body; other expectations are passed over.
+  // The handler sends "100 Continue" when it reads the body; other expectations are ignored.
   server.on('checkContinue', take)
   server.on('checkExpectation', take)
   server.on('connect', (raw: IncomingMessage, socket: Duplex) => take(raw, responseOf(raw, socket as Socket)))
   server.on('clientError', (error: Error & { code?: string }, socket: Duplex) => {
-    // The connection itself has failed, or has not come to be (a TLS handshake): there is nobody to answer.
+    // The connection or its TLS handshake failed, so no response can be sent.
     if (!isOfHttp(error)) socket.destroy()
     else of(socket as Socket).refuse(problemOfHttp(error))
   })
 }
 
-/** Of a CONNECT, which Node takes for the end of HTTP on that connection. */
+/** Makes the response to a CONNECT, for which Node.js makes none. */
 function responseOf(raw: IncomingMessage, socket: Socket): ServerResponse {
   const out = new ServerResponse(raw)
   out.shouldKeepAlive = false
@@ -76,18 +76,18 @@ class Turns {
     else if (this.#waiting.push(turn) > MAX_WAITING) this.#socket.destroy()
   }
 
-  /** The bytes behind the newest request are none, or those of its body are not. */
+  /** Handles invalid bytes after the newest request, or in its body. */
   refuse(problem: Problem): void {
     if (this.#refusal !== undefined) return
     this.#refusal = problem
     const newest = this.#waiting.at(-1) ?? this.#current
     if (newest !== undefined && !newest.raw.complete) {
       if (newest === this.#current) {
-        // One that is answered before its body was read is the last one anyway.
+        // A request that is answered before its body was read is the last one anyway.
         if (!newest.out.headersSent) refuse(this.#socket, problem)
         return
       }
-      // Its body does not come: it is answered by the refusal.
+      // Its body never completes, so the refusal answers it.
       this.#waiting.pop()
     }
     if (this.#current === undefined) refuse(this.#socket, problem)
@@ -101,7 +101,7 @@ class Turns {
 
   #next({ shouldKeepAlive }: ServerResponse): void {
     this.#current = undefined
-    // What is behind the last request of a connection is none, whatever it looks like.
+    // Ignore all bytes after the last request of a connection.
     if (!shouldKeepAlive) this.#isOver = true
     if (this.#socket.destroyed || this.#isOver) {
       this.#waiting = []

@@ -52,6 +52,6 @@ export class RequestBody extends Readable {
   /** A body that ends before its length is no body: the tenant must not take it for one. */
   #onClose = (): void => {
     if (!this.#raw.readableEnded)
-      this.destroy(Object.assign(new Error('the client went away'), { code: 'ECONNRESET' }))
+      this.destroy(Object.assign(new Error('the client disconnected'), { code: 'ECONNRESET' }))
   }
 }

@@ -13,7 +13,10 @@ export interface Description {
 /** An optional integer from 0 to 2^53 − 1. */
 export function integer(described: Description): z.ZodOptional<z.ZodInt> {
   const wanted = z.int('a whole number from 0 to 9007199254740991')
-  return wanted.min(0, 'a whole number from 0 to 9007199254740991').meta({ ...described }).optional()
+  return wanted
+    .min(0, 'a whole number from 0 to 9007199254740991')
+    .meta({ ...described })
+    .optional()
 }
 
 /** An optional text. */

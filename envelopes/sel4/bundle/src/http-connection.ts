@@ -453,5 +453,5 @@ function notHttp(detail: string): Problem {
 }
 
 function tooSlow(): Problem {
-  return new Problem('busy', 'too many answers wait to be fetched: try again later')
+  return new Problem('busy', 'too many responses wait: try again later')
 }
