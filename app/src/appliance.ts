@@ -4,13 +4,18 @@ import { openDisk, type Disk } from '@service-fs/engine-host/disk'
 import { startService, type Service } from '@service-fs/engine-host/service'
 import { nativeCrypto } from '@service-fs/native/native'
 import { verifierFromVkey, type KeySigner } from '@service-fs/tlog/keys'
-import { checkListen } from '@service-fs/access/listen-rule'
-import { OPEN } from '@service-fs/access/listen-rule'
+import { checkListen, OPEN } from '@service-fs/access/listen-rule'
 import type { DiskConfig } from './serve-config.ts'
 import { HostedError } from '@service-fs/http/errors'
-import { AUDIT_KEY, LEDGER_KEY, openSigner, refuseUsed, secretDir } from '@service-fs/hosted/tenant/keys'
+import {
+  AUDIT_KEY,
+  LEDGER_KEY,
+  openSigner,
+  refuseUsed,
+  secretDir,
+  chooseOrigin,
+} from '@service-fs/hosted/tenant/keys'
 import { acceptCommand, MarkFile } from '@service-fs/hosted/tenant/mark-file'
-import { chooseOrigin } from '@service-fs/hosted/tenant/origin'
 import type { Served } from '@service-fs/hosted/tenant/serve'
 import { VERSION } from '@service-fs/hosted/version'
 

@@ -9,7 +9,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Add>>> = {
   doctor: async () => (await import('@service-fs/hosted/doctor/command')).addDoctor,
   openapi: async () => (await import('@service-fs/hosted/tenant/openapi-command')).addOpenApi,
   host: async () => (await import('@service-fs/hosted/host/host-command')).addHost,
-  front: async () => (await import('@service-fs/hosted/host/front-command')).addFront,
+  front: async () => (await import('@service-fs/hosted/host/front-process')).addFront,
   tenant: async () => (await import('@service-fs/hosted/host/tenant-command')).addTenant,
   token: async () => (await import('@service-fs/hosted/token/command')).addToken,
 }

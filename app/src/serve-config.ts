@@ -10,7 +10,7 @@ import { parseListen } from '@service-fs/http/address'
 import { HostedError } from '@service-fs/http/errors'
 import type { CommonConfig, Config } from '@service-fs/hosted/tenant/daemon'
 import type { AcceptSizes } from '@service-fs/hosted/tenant/mark-file'
-import { IMMUTABLE_MODES, type ImmutableMode } from '@service-fs/hosted/tenant/immutable-modes'
+import { IMMUTABLE_MODES, type ImmutableMode } from '@service-fs/hosted/tenant/immutable'
 import { inheritedSocket } from '@service-fs/http/socket-activation'
 
 /** Of Envelope B. */

@@ -2,7 +2,7 @@
 import type { Listen } from '@service-fs/http/address'
 import type { IncomingMessage } from 'node:http'
 import type { Problem } from '@service-fs/wire/problem'
-import type { Identity } from '@service-fs/http/identity'
+import type { Identity } from '@service-fs/http/http'
 import type { ConnectionsConfig } from '@service-fs/http/connections'
 import type { TlsMaterial } from '@service-fs/http/listener'
 import { createAccess, isForAnybody, type AccessOptions } from './access.ts'

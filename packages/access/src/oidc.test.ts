@@ -5,7 +5,7 @@ import { Problem, problemResponse } from '@service-fs/wire/problem'
 import { createAccess, type Access } from './access.ts'
 import type { ClaimGrant, OidcConfig } from './config.ts'
 import { OPEN } from './listen-rule.ts'
-import type { Identity } from '@service-fs/http/identity'
+import type { Identity } from '@service-fs/http/http'
 import { requestWith, signingKey, TestIssuer } from './testing.ts'
 
 let issuer: TestIssuer

@@ -8,8 +8,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Server } from 'node:net'
 import { isDisconnect, sendAnswer } from '@service-fs/http/answer'
 import { headProblem } from '@service-fs/http/head'
-import { wireHandler, type WireHttpOptions } from '@service-fs/http/http'
-import type { Identity } from '@service-fs/http/identity'
+import { wireHandler, type Identity, type WireHttpOptions } from '@service-fs/http/http'
 import { problemResponse, type Problem } from '@service-fs/wire/problem'
 import { splitTarget } from '@service-fs/wire/request'
 import type {
@@ -20,7 +19,7 @@ import type {
   FastifyServerOptions,
 } from 'fastify'
 
-export type { Identity } from '@service-fs/http/identity'
+export type { Identity } from '@service-fs/http/http'
 
 export interface ServiceFsOptions extends Omit<WireHttpOptions, 'prefix' | 'authenticate'> {
   /**

@@ -55,7 +55,7 @@ export function isWhole(body: WireResponse['body']): body is string | Uint8Array
 }
 
 /** Marks a response whose body is a stream. */
-const STREAM = Symbol('stream')
+const STREAM: unique symbol = Symbol('stream')
 
 interface Streaming extends ServerResponse {
   [STREAM]?: true

@@ -16,8 +16,14 @@ import { readBody } from './body.ts'
 import type { Connections } from './connections.ts'
 import { CODINGS, gunzipBody } from './gunzip-body.ts'
 import { hostOf } from './head.ts'
-import type { Identity } from './identity.ts'
 import { startListener, type Handle, type HttpServer, type ListenerOptions } from './listener.ts'
+
+export interface Identity {
+  /** The subject in the audit entry; `anonymous` when no credentials are configured. */
+  readonly subject: string
+  /** Undefined when no credentials are configured: then everything is allowed. */
+  readonly roles: readonly Role[] | undefined
+}
 
 export type { HttpServer } from './listener.ts'
 

@@ -1,6 +1,6 @@
 /** Header fields that pass the front. */
 import type { IncomingMessage } from 'node:http'
-import type { Identity } from '@service-fs/http/identity'
+import type { Identity } from '@service-fs/http/http'
 import { identityHeaders, OWN_FIELDS } from './identity-headers.ts'
 
 /** Fields that are about one connection, RFC 9110 §7.6.1, and `Expect`, which the front answers itself. */

@@ -6,12 +6,27 @@ import { Problem } from '@service-fs/wire/problem'
 import { splitTarget } from '@service-fs/wire/request'
 import { HostedError } from '@service-fs/http/errors'
 import { expectsContinue } from '@service-fs/http/head'
-import type { Identity } from '@service-fs/http/identity'
+import type { Identity } from '@service-fs/http/http'
 import { Exchange, type Outcome } from './exchange.ts'
 import { requestFields } from './fields.ts'
 import { refusedByHead } from './head-refusal.ts'
 import { RequestBody } from './request-body.ts'
-import type { Tenants } from './tenants.ts'
+
+/** What the front knows of the tenants: where each one's process listens. Who runs them implements it. */
+export interface Tenants {
+  /** Whether there is a tenant of that name. */
+  has(moduleId: string): boolean
+  /**
+   * The path of the socket on which its process answers; starts the process when it does not run.
+   * @throws HostedError `no-tenant`, `tenant-unavailable`
+   */
+  reach(moduleId: string): Promise<string>
+  /** The most that a record's payload may have at the process that was reached last; undefined: the default. */
+  maxPayload?(moduleId: string): number | undefined
+  /** A request to it is under way, and is over: a tenant without any may be stopped. */
+  began(moduleId: string): void
+  ended(moduleId: string): void
+}
 
 export interface ForwardLimits {
   /** Requests of one tenant under way, beyond which its clients are told 503 `busy`; and answers without an end (server-sent events). */

@@ -12,10 +12,9 @@ import { sendAnswer } from '@service-fs/http/answer'
 import { isProof, provenSubject, misdirected } from '@service-fs/http/http'
 import { startListener, type HttpServer, type ListenerOptions } from '@service-fs/http/listener'
 import { refusalAnswer, refusedByHead } from './head-refusal.ts'
-import { Forwarder, type ForwardLimits } from './forward.ts'
+import { Forwarder, type ForwardLimits, type Tenants } from './forward.ts'
 import { answerOwn, type Own } from './own.ts'
 import { tenantNamed } from './tenant-name.ts'
-import type { Tenants } from './tenants.ts'
 
 export interface FrontOptions extends Own, Omit<ListenerOptions, 'report'> {
   listen: Listen

@@ -9,7 +9,7 @@ import type { RequestHead, WireResponse } from '@service-fs/wire/request'
 import { createMatcher, ROUTES } from '@service-fs/wire/routes'
 import { isRequestId } from '@service-fs/wire/tenant'
 import { CODINGS } from '@service-fs/http/gunzip-body'
-import type { Identity } from '@service-fs/http/identity'
+import type { Identity } from '@service-fs/http/http'
 
 const match = createMatcher(ROUTES)
 

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { Problem } from '@service-fs/wire/problem'
-import type { Identity } from '@service-fs/http/identity'
+import type { Identity } from '@service-fs/http/http'
 import { identityFor, identityHeaders, identityOf } from './identity-headers.ts'
 
 function sent(fields: readonly string[], read = identityOf): Identity | Problem {

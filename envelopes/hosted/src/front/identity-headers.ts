@@ -7,7 +7,7 @@
 import type { IncomingMessage } from 'node:http'
 import { Problem } from '@service-fs/wire/problem'
 import { isRole } from '@service-fs/wire/roles'
-import type { Identity } from '@service-fs/http/identity'
+import type { Identity } from '@service-fs/http/http'
 
 /** Fields whose names begin so are the front's own: one that a client sends is dropped. */
 export const OWN_FIELDS = 'x-service-fs-'

@@ -7,7 +7,7 @@ import { readyGauge, reasonsIn } from '../process/ready-metric.ts'
 import { Counter, Gauge, Histogram, Registry, SECONDS } from '../process/prom.ts'
 import { identityHeaders } from './identity-headers.ts'
 import { tenantLines, mergeMetrics } from './merge-metrics.ts'
-import type { Tenants } from './tenants.ts'
+import type { Tenants } from './forward.ts'
 
 export interface FrontMetricsOptions {
   /** The moduleIds of all tenants, running or not. */

@@ -5,7 +5,7 @@ import { splitTarget } from '@service-fs/wire/request'
 import { checkRoles } from '@service-fs/wire/head'
 import { createMatcher, ROUTES } from '@service-fs/wire/routes'
 import { sendAnswer } from '@service-fs/http/answer'
-import type { Identity } from '@service-fs/http/identity'
+import type { Identity } from '@service-fs/http/http'
 
 export interface Own {
   /** The host's Prometheus text; absent: /metrics is 404. */

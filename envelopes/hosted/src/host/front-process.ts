@@ -1,4 +1,7 @@
 /** `service-fs front`, which only the supervisor starts: it gets its settings over their channel, and answers until it is ended. */
+import type { Command } from 'commander'
+import type { Io } from '@service-fs/cli/io'
+import { perform } from '@service-fs/cli/perform'
 import { parseListen, type Listen } from '@service-fs/http/address'
 import { createAccess, type Access } from '@service-fs/access/access'
 import type { AccessSettings } from '@service-fs/access/settings'
@@ -13,6 +16,13 @@ import { connectionsFor, openFilesLimit } from '@service-fs/http/open-files'
 import { watchedConnections, type WatchedConnections } from '../process/watched-connections.ts'
 import type { FrontMessage, FrontSettings } from './front-link.ts'
 import { FrontTenants } from './front-tenants.ts'
+
+export function addFront(program: Command, io: Io): void {
+  program
+    .command('front', { hidden: true })
+    .description('the front of a host, which the host starts')
+    .action(() => perform(io, true, () => runFront((urls) => io.out(`${JSON.stringify({ urls })}\n`))))
+}
 
 /** Files of the front itself, and those that a connection takes: its own, and that to its tenant. */
 const OWN_FILES = 256

@@ -1,15 +1,6 @@
 /** The tools. Each one asks a route of the wire, and answers with the body of its response. */
 import * as z from 'zod/v4'
-import {
-  flag,
-  integer,
-  json,
-  jsonSchemaOf,
-  oneOf,
-  parseArguments,
-  text,
-  type InputSchema,
-} from './arguments.ts'
+import { integer, json, jsonSchemaOf, oneOf, parseArguments, text, type InputSchema } from './arguments.ts'
 import type { Caller } from './caller.ts'
 import { verify, verifyArguments } from './verify.ts'
 
@@ -26,7 +17,7 @@ export interface Tool {
 interface Definition<S extends z.ZodObject> extends Omit<Tool, 'inputSchema' | 'run' | 'writes'> {
   readonly input: S
   readonly writes?: boolean
-  run(caller: Caller, given: z.output<S>): Promise<string>
+  readonly run: (caller: Caller, given: z.output<S>) => Promise<string>
 }
 
 function tool<S extends z.ZodObject>({ input, run, writes = false, ...rest }: Definition<S>): Tool {
@@ -42,7 +33,7 @@ function tool<S extends z.ZodObject>({ input, run, writes = false, ...rest }: De
 function read<S extends z.ZodObject>({
   path,
   ...rest
-}: Omit<Definition<S>, 'run'> & { path(given: z.output<S>): string }): Tool {
+}: Omit<Definition<S>, 'run'> & { readonly path: (given: z.output<S>) => string }): Tool {
   return tool({ ...rest, run: async (caller, given) => (await caller.get(path(given))).text })
 }
 

@@ -117,8 +117,8 @@ interface RecordJson {
 }
 
 /** A record as the wire shows it. */
-function parseRecord(text: string): { cursor: number; payload: Uint8Array } {
-  const { cursor, payload, payload_base64: base64 } = parseJson(text) as RecordJson
+function parseRecord(body: string): { cursor: number; payload: Uint8Array } {
+  const { cursor, payload, payload_base64: base64 } = parseJson(body) as RecordJson
   return {
     cursor,
     payload: Buffer.from(base64 ?? canonicalJson(payload), base64 === undefined ? 'utf8' : 'base64'),

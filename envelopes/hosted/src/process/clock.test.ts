@@ -26,10 +26,11 @@ it.each<[string, Record<string, string>, boolean | undefined]>([
   expect(await isClockSynchronized(commands(outputs), () => false)).toBe(expected)
 })
 
+const onlyTimesync = (path: string): boolean => path === '/run/systemd/timesync/synchronized'
+
 it('takes the file of systemd-timesyncd where no program answers', async () => {
-  const exists = (path: string): boolean => path === '/run/systemd/timesync/synchronized'
-  expect(await isClockSynchronized(commands({}), exists)).toBe(true)
-  expect(clockSource(exists)).toBe('systemd-timesyncd')
+  expect(await isClockSynchronized(commands({}), onlyTimesync)).toBe(true)
+  expect(clockSource(onlyTimesync)).toBe('systemd-timesyncd')
   expect(clockSource((path) => path === '/run/chrony/chronyd.sock')).toBe('chronyd')
   expect(clockSource(() => false)).toBeUndefined()
 })

@@ -1,11 +1,10 @@
 /** `service-fs serve --envelope a`: one tenant's ledger in a directory. */
 import { isLocalName } from '@service-fs/wire/host-name'
 import type { Guard, GuardOptions } from '@service-fs/access/guard'
-import { checkListen } from '@service-fs/access/listen-rule'
-import { OPEN } from '@service-fs/access/listen-rule'
+import { checkListen, OPEN } from '@service-fs/access/listen-rule'
 import { clockSource } from '../process/clock.ts'
 import type { AcceptSizes } from './mark-file.ts'
-import type { ImmutableMode } from './immutable-modes.ts'
+import type { ImmutableMode } from './immutable.ts'
 import type { Listen } from '@service-fs/http/address'
 import { failedCredentials } from '../process/failed-credentials.ts'
 import { identityFor } from '../front/identity-headers.ts'

@@ -3,8 +3,12 @@ import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { FileFlags, LocalFlags } from '@service-fs/storage-posix/flags'
 import { HostedError } from '@service-fs/http/errors'
-import type { ImmutableMode } from './immutable-modes.ts'
 import { processFacts } from '../process/process-facts.ts'
+
+/** Whether file attributes keep what is sealed from everybody. `auto`: where they can be had; `required`: nothing runs without. */
+export type ImmutableMode = 'auto' | 'off' | 'required'
+
+export const IMMUTABLE_MODES: readonly ImmutableMode[] = ['auto', 'off', 'required']
 
 export type FlagsSetter =
   | { readonly flags: FileFlags; readonly by: 'supervisor' | 'daemon' }

@@ -2,6 +2,8 @@
  * Private keys in files: `<root>/.secret/<moduleId>/ed25519.key`, in the format of golang.org/x/mod/sumdb/note
  * (`PRIVATE+KEY+<name>+<id>+<base64>`), mode 0600, in directories of mode 0700. They are beside the ledgers, never inside of one.
  */
+import { defaultOrigin } from '@service-fs/format/module-id'
+import { HostedError, hasCode } from '@service-fs/http/errors'
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import * as fs from 'node:fs/promises'
@@ -9,8 +11,17 @@ import { dirname, join } from 'node:path'
 import { formatSignerKey, parseSignerKey, signerFromKey, type KeySigner } from '@service-fs/tlog/keys'
 import { TYPE_ED25519 } from '@service-fs/tlog/note'
 import { syncDir } from './durable.ts'
-import { hasCode, HostedError } from '@service-fs/http/errors'
 import { nativeCrypto } from '@service-fs/native/native'
+
+/** A ledger keeps the origin that it was begun with. @throws HostedError `usage`: another one is asked for */
+export function chooseOrigin(
+  stored: string | undefined,
+  { moduleId, origin }: { moduleId: string; origin?: string | undefined },
+): string {
+  if (stored === undefined) return origin ?? defaultOrigin(moduleId)
+  if (origin === undefined || origin === stored) return stored
+  throw new HostedError('usage', `--origin: the ledger's origin is ${stored} and stays so; found ${origin}`)
+}
 
 export const LEDGER_KEY = 'ed25519.key'
 export const AUDIT_KEY = 'audit-ed25519.key'

@@ -1,8 +1,14 @@
-import { expect, it } from 'vitest'
+import { afterEach, expect, it } from 'vitest'
 import { serve, type Served } from './serve.ts'
 
 const output = { out: () => Promise.resolve(), err: () => undefined }
 const mask = process.umask()
+
+afterEach(() => {
+  process.umask(mask)
+  // `serve` unreferences the channel to the parent process, which keeps a test worker alive.
+  process.channel?.ref()
+})
 
 function served(failed?: Promise<never>): Served & { stops: number } {
   return {
@@ -28,7 +34,6 @@ it('runs until SIGTERM', async () => {
   process.emit('SIGTERM')
   await running
   expect(one.stops).toBe(1)
-  process.umask(mask)
 })
 
 it('closes what is left when it cannot go on, and says why', async () => {
@@ -37,5 +42,4 @@ it('closes what is left when it cannot go on, and says why', async () => {
   expect(one.stops).toBe(1)
   process.removeAllListeners('SIGTERM')
   process.removeAllListeners('SIGINT')
-  process.umask(mask)
 })
