@@ -46,7 +46,7 @@ export function httpSource(connection: Connection): LogSource {
       return orFull(width, async (asked) => {
         const path = tilePath({ level: 'entries', index, width: asked })
         const { body } = await connection.ask(path, { limit: MAX_BUNDLE_BYTES })
-        return wellFormed(path, () => bundleFromBinary(body, asked, nativeCodec))
+        return wellFormed(path, () => bundleFromBinary(body, asked))
       })
     },
   }

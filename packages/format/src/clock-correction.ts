@@ -1,32 +1,36 @@
-/** The entry with which an operator corrects the time of a ledger: the only one whose time may be before that of the entry before it. */
+/**
+ * Clock corrections: entries by which an operator corrects the time of a ledger. Only their time may precede that of the
+ * previous entry.
+ */
 import type { Codec } from '@service-fs/tlog/codec'
 import type { Entry } from './entry.ts'
 
-/** The type of such an entry. Records that clients append may not have it. */
+/** The type of a correction entry. Clients cannot append records of this type. */
 export const CLOCK_TYPE = 'application/vnd.service-fs.clock+json'
 
-/** The payload of such an entry. Times are RFC 3339 in UTC with milliseconds. */
+/** The payload of a correction entry. Times are RFC 3339 in UTC with milliseconds. */
 export interface ClockCorrection {
-  /** The newest entry's time before. */
+  /** The time of the newest entry before the correction. */
   newest: string
-  /** What the clock says now: the entry's own time. */
+  /** The corrected time, which is also the time of this entry. */
   now: string
-  /** Why, in the operator's words. */
+  /** The operator's reason. */
   reason: string
-  /** Who corrected it, and with which request. */
+  /** The subject that corrected the time, and its request. */
   subject: string
   request_id: string
 }
 
-/** The payload of the entry: JSON in its RFC 8785 text. */
+/** Returns the payload of a correction entry: RFC 8785 JSON in UTF-8. */
 export function correctionPayload(correction: ClockCorrection, codec: Codec): Uint8Array {
   const { newest, now, reason, request_id, subject } = correction
   return codec.utf8Encode(JSON.stringify({ newest, now, reason, request_id, subject }))
 }
 
 /**
- * Whether an entry corrects the time of a ledger whose newest entry before it has the time `newest`. What it corrected may be later: the
- * time of an append that failed.
+ * Reports whether an entry corrects the time of a ledger whose previous entry has the time `newest`. The time in the payload
+ * may be
+ * later than `newest`, if an append failed in between.
  */
 export function correctsTime(entry: Entry, newest: string, codec: Codec): boolean {
   if (entry.header.type !== CLOCK_TYPE || entry.continuation !== undefined || entry.split !== undefined)

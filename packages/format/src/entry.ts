@@ -1,5 +1,5 @@
 /**
- * An entry of a ledger: a short text header, an empty line, and the payload, byte for byte.
+ * Entries of a ledger: a short text header, an empty line, and the payload bytes.
  *
  * ```
  * service-fs/entry/v1
@@ -14,11 +14,11 @@ import { concatBytes, pureCodec, type Codec } from '@service-fs/tlog/codec'
 import { parseDecimal } from '@service-fs/tlog/math'
 import { FormatError } from './errors.ts'
 
-/** tlog-tiles stores an entry behind a uint16 length. */
+/** Bytes of the longest entry. c2sp.org/tlog-tiles stores its length as a uint16. */
 export const MAX_ENTRY_BYTES = 65_535
-/** Upper bound of a header, its closing empty line included. With PART_BYTES it fills an entry exactly. */
+/** Bytes of the longest header, empty line included. MAX_HEADER_BYTES + PART_BYTES = MAX_ENTRY_BYTES. */
 export const MAX_HEADER_BYTES = 4_095
-/** Payload bytes in each part of a split record but the last, which has the rest. */
+/** Payload bytes in each part of a split record, except the last, which has the rest. */
 export const PART_BYTES = 61_440
 export const MAX_ID_BYTES = 256
 export const MAX_TYPE_BYTES = 255
@@ -36,27 +36,29 @@ const RESERVED: ReadonlySet<string> = new Set(['id', 'type', 'time', 'part', 'pa
 /** A header field beyond `id`, `type` and `time`. */
 export type Field = readonly [name: string, value: string]
 
+/** The header of an entry. */
 export interface EntryHeader {
   id: string
   type: string
   /** RFC 3339 in UTC with milliseconds. */
   time: string
-  /** The other fields, in the order of their names. */
+  /** The other fields, sorted by name. */
   fields: readonly Field[]
 }
 
+/** A parsed entry. */
 export interface Entry {
   header: EntryHeader
-  /** Bytes of the header, its closing empty line included: the payload starts here. */
+  /** Bytes of the header, empty line included: the offset of the payload. */
   headerLength: number
   payload: Uint8Array
-  /** Set on the first part of a split record. */
+  /** Set on the first part of a split record: the number of parts, and the length and SHA-256 of the whole payload. */
   split?: { parts: number; length: number; sha256: string }
-  /** Set on the later parts of a split record: this is part `part` of `of`, counted from 1. */
+  /** Set on the later parts of a split record. `part` counts from 1. */
   continuation?: { part: number; of: number }
 }
 
-/** A record as it is handed in: what becomes one entry, or several when the payload is large. */
+/** A record to append. It becomes one entry, or several when the payload is large. */
 export interface RecordContent {
   id: string
   type: string
@@ -65,20 +67,20 @@ export interface RecordContent {
   payload: Uint8Array
 }
 
-/** What a split needs: the SHA-256 of the whole payload, as 64 lower-case hex digits. */
+/** Returns the SHA-256 of `data` as 64 lower-case hexadecimal digits. */
 export type Sha256Hex = (data: Uint8Array) => string
 
-/** The reason why `id` can't be a record's identifier (1 to 256 bytes of UTF-8, no control characters), or undefined. */
+/** Returns what is wrong with a record's identifier (1 to 256 bytes of UTF-8, no control characters); undefined if nothing is. */
 export function idProblem(id: string, codec: Codec = pureCodec): string | undefined {
   return textProblem(id, MAX_ID_BYTES, codec)
 }
 
-/** The reason why `type` can't be a record's media type (1 to 255 bytes of UTF-8, no control characters), or undefined. */
+/** Returns what is wrong with a record's media type (1 to 255 bytes of UTF-8, no control characters); undefined if nothing is. */
 export function typeProblem(type: string, codec: Codec = pureCodec): string | undefined {
   return textProblem(type, MAX_TYPE_BYTES, codec)
 }
 
-/** The reason why `fields` can't follow the standing three (names, order, values), or undefined. */
+/** Returns what is wrong with the fields after `id`, `type` and `time`: names, order or values; undefined if nothing is. */
 export function fieldsProblem(fields: readonly Field[]): string | undefined {
   let last = ''
   for (const [name, value] of fields) {
@@ -98,7 +100,7 @@ function textProblem(text: string, maxBytes: number, codec: Codec): string | und
   if (text.length === 0) return `expected 1 to ${maxBytes} bytes, found none`
   if (CONTROL.test(text)) return 'expected no control characters'
   if (SURROGATE.test(text)) return 'expected well-formed Unicode, found a lone surrogate'
-  // A UTF-16 unit is at most 3 bytes of UTF-8: only long text has to be measured.
+  // A UTF-16 code unit is at most 3 bytes of UTF-8, so only long text needs to be measured.
   if (text.length * 3 > maxBytes) {
     const bytes = codec.utf8Encode(text).length
     if (bytes > maxBytes) return `expected 1 to ${maxBytes} bytes, found ${bytes}`
@@ -117,9 +119,9 @@ function byName(a: Field, b: Field): number {
 }
 
 /**
- * The entries of a record, in order: one while header and payload fit 65,535 bytes, else parts of PART_BYTES payload bytes,
- * the first with `length`, `parts` and `sha256` of the whole payload, the others with `part: 2/5`.
- * @throws FormatError `bad-entry` for an id, type or field that the format does not allow, `header-too-large`
+ * Returns the entries of a record, in order. If header and payload do not fit 65,535 bytes, it splits the payload into parts of
+ * PART_BYTES bytes. The first part has the fields `length`, `parts` and `sha256`; the others have a field such as `part: 2/5`.
+ * @throws FormatError `bad-entry` for an invalid id, type, time or field; `header-too-large`
  */
 export function entriesOf(
   content: RecordContent,
@@ -197,7 +199,7 @@ function headerEnd(bytes: Uint8Array): number {
 }
 
 /**
- * Reads one entry. The payload is a view of `bytes`.
+ * Parses an entry. The payload is a view of `bytes`.
  * @throws FormatError `bad-entry`; TlogError `utf8`
  */
 export function parseEntry(bytes: Uint8Array, codec: Codec = pureCodec): Entry {
@@ -269,14 +271,15 @@ function withParts(entry: Entry): Entry {
   return { ...entry, split: { parts: count, length: bytes, sha256: sha256 ?? '' } }
 }
 
-/** Payload bytes that part `part` (from 1) of a split payload of `length` bytes has. */
+/** Returns the payload bytes of part `part`, which counts from 1, of a payload of `length` bytes. */
 export function partLength(part: number, length: number): number {
   return Math.min(PART_BYTES, length - (part - 1) * PART_BYTES)
 }
 
 /**
- * Joins the parts of a split record, in order, and checks them: same id, type and time, consecutive, the lengths, the SHA-256.
- * @throws FormatError `bad-record` with the part that does not fit
+ * Joins the parts of a split record, given in order. Checks that they have the same id, type and time and are consecutive, and
+ * checks their lengths and the SHA-256.
+ * @throws FormatError `bad-record` that names the first wrong part
  */
 export function joinParts(entries: readonly Entry[], sha256Hex: Sha256Hex): Uint8Array {
   const first = entries[0]

@@ -1,16 +1,16 @@
 /**
- * The shell lines in README.txt: they prove one entry, for a reader who has a ledger directory and none of this software.
- * They need a POSIX shell (dash, busybox, bash), coreutils, and openssl for the signature.
+ * The shell script in README.txt. It proves one entry without any of this software, and needs a POSIX shell (dash, busybox, bash),
+ * coreutils, and openssl for the signature.
  */
 
-/** Stands before and behind the shell lines in README.txt, so that a reader can cut them out. */
+/** The line before and after the script in README.txt, by which a reader extracts it. */
 export const SHELL_MARK = '# ---- shell lines: everything between these two marks ----'
 
 /**
- * `sh -s N VKEY` with these lines as its input, in a ledger directory: hashes entry N (from 0) and goes up to the root hash
- * in `checkpoint`, through each level of tiles (RFC 6962, section 2.1), then checks the signature of the verifier key VKEY.
- * Standard output gets the entry when all of it is true. At the first failure the lines stop with status 1, and say on
- * standard error what is false.
+ * The script, to be run in a ledger directory as the input of `sh -s N VKEY`. It hashes entry N, which counts from 0, and computes
+ * the root hash in `checkpoint` through each level of tiles (RFC 6962 section 2.1). Then it checks the signature of the verifier
+ * key VKEY. If all is valid, it prints the entry. At the first failure it prints the reason on standard error and exits with
+ * status 1.
  */
 export const SHELL: string = String.raw`
 (

@@ -1,7 +1,7 @@
-/** The README.txt of a ledger directory: for a reader who has the directory and none of this software. */
+/** The README.txt of a ledger directory, which explains the directory to a reader without this software. */
 import { SHELL, SHELL_MARK } from './readme-shell.ts'
 
-/** The text of README.txt in the directory of the ledger `origin`. */
+/** Returns the text of README.txt for the ledger `origin`. */
 export function readmeText(origin: string): string {
   return `This directory is a ledger: records that were written once and are never changed.
 

@@ -1,4 +1,4 @@
-/** Reading a tail back: every commit counts when its signature verifies and its root is that of the tree in the tail. */
+/** Reads a tail back. A commit is valid if its signature verifies and its root hash is that of the tree. */
 import { openCheckpoint, type Checkpoint } from '@service-fs/tlog/checkpoint'
 import { pureCodec, type Codec } from '@service-fs/tlog/codec'
 import { Edge } from '@service-fs/tlog/edge'
@@ -7,55 +7,60 @@ import type { Verifier } from '@service-fs/tlog/note'
 import { FormatError } from './errors.ts'
 import { isFill, isTorn, parseCommit, parseEdge, tailName, type CommitText } from './tail-text.ts'
 
+/** A file of the tail. */
 export interface TailFile {
-  /** Index of the first entry in the file; its name, in at least twelve digits. */
+  /** Index of the first entry in the file, which is also its name. */
   start: number
   bytes: Uint8Array
 }
 
+/** Options of {@link readTail}. */
 export interface TailReadOptions {
   origin: string
   verifiers: Verifier[]
   hasher?: Hasher
   codec?: Codec
-  /** Told of every whole commit, in order. */
+  /** Receives every valid commit, in order. */
   commit?(note: string, checkpoint: Checkpoint): void
   /**
-   * Told why the tail can't be read on; then what is whole before that is given. Absent, or nothing is whole before it: it is thrown.
+   * Receives the error that ends reading. readTail then returns the valid commits before it. Without this callback, or without a
+   * valid commit, readTail throws the error.
    */
   damaged?(error: unknown): void
 }
 
-/** What a tail says: the entries from `start` on and the newest commit's signed checkpoint. */
+/** The content of a tail: the entries from index `start`, and the signed checkpoint of the newest commit. */
 export interface TailContent {
   start: number
   /** The right edge at `start`. */
   edgeAtStart: Edge
   /** The right edge at the newest commit. */
   edge: Edge
+  /** The entries, in base64. */
   lines: string[]
+  /** Their leaf hashes. */
   leaves: Hash[]
   /** The newest commit's signed checkpoint. */
   note: string
   checkpoint: Checkpoint
   /** Index of the first entry of the newest commit. */
   newestCommit: number
-  /** First entry of the newest file, and the right edge there. */
+  /** Index of the first entry of the newest file, and the right edge there. */
   newest: { start: number; edge: Edge }
-  /** Bytes of commits in the newest file. */
+  /** Offset of the end of the newest commit in its file. */
   end: number
-  /** Tail files read. */
+  /** Number of files. */
   files: number
-  /** What stands behind the newest commit in its file: nothing, space allocated ahead, or a commit that a power cut tore. */
+  /** What follows the newest commit in its file: nothing, preallocated space, or a commit torn by a power cut. */
   rest: 'none' | 'fill' | 'torn'
 }
 
 /**
- * Reads tail files in order. The last commit of a file may be torn, but not the first that has entries, which the file was begun
- * with: a file that goes on behind a torn one was begun after it had been left out. Each file begins where the whole commits before it
- * end, with the edge of their tree; or before that, and then has again all the entries that it shares with those before it.
- * @returns undefined when there are no files
- * @throws FormatError `corrupt` naming the file, the offset, what was expected and what was found
+ * Reads tail files in order. The last commit of a file may be torn, but not the first one with entries, because a file is created
+ * with that commit. A file starts where the valid commits before it end, with the right edge of their tree. It may also start
+ * earlier, and then repeats the entries of the files before it.
+ * @returns undefined if there are no files
+ * @throws FormatError `corrupt` that names the file and the offset
  */
 export async function readTail(
   files: AsyncIterable<TailFile>,
@@ -93,7 +98,7 @@ class TailFileReader {
     this.#whole = before
   }
 
-  /** What the whole commits say that were read so far, those of the files before this one included. */
+  /** The content of the valid commits so far, including those of earlier files. */
   get whole(): TailContent | undefined {
     return this.#whole
   }
@@ -155,7 +160,7 @@ class TailFileReader {
     return { content, offset: edge.end }
   }
 
-  /** What the files before say of the entries before `start`. */
+  /** Returns the content of the earlier files up to entry `start`. */
   #upTo(before: TailContent, start: number): TailContent {
     if (start === before.edge.size) return before
     const count = start - before.start
@@ -165,14 +170,14 @@ class TailFileReader {
     return { ...before, edge, lines: before.lines.slice(0, count), leaves }
   }
 
-  /** What is whole never gets less by a file that has some of it again. */
+  /** Adopts `content` as valid, unless it is still shorter than the earlier files, whose entries it repeats. */
   #adopted(content: TailContent): void {
     if (this.#before !== undefined && content.edge.size < this.#before.edge.size) return
     this.#checkShared(content)
     this.#whole = content
   }
 
-  /** The entries that files before this one have too are the same there. */
+  /** Checks that the entries shared with earlier files are the same. */
   #checkShared({ start, leaves }: TailContent): void {
     const before = this.#before
     const isChecked = this.#whole !== before
@@ -183,7 +188,7 @@ class TailFileReader {
     throw this.#corrupt(0, `expected entry ${index} as in the file before it`)
   }
 
-  /** Adopts the commit at `offset` into `content`, or says why it does not count. */
+  /** Adds the commit at `offset` to `content`, or returns why it is invalid. */
   #commit(content: TailContent, offset: number, isFirst: boolean): string | undefined {
     const commit = parseCommit(this.#file.bytes, offset, this.#codec)
     if (typeof commit === 'string') return commit

@@ -1,7 +1,7 @@
 /**
- * The text of the tail: the right edge at its first entry, an empty line, then commits.
+ * The text of a tail file: the right edge at its first entry, an empty line, then commits.
  *
- * A commit is its entry lines, an empty line, the signed checkpoint that covers them, an empty line that ends it.
+ * A commit consists of entry lines, an empty line, the signed checkpoint that covers them, and an empty line.
  */
 import { pureCodec, type Codec } from '@service-fs/tlog/codec'
 import { isHash, type Hash } from '@service-fs/tlog/hash'
@@ -12,41 +12,47 @@ import { MAX_ENTRY_BYTES } from './entry.ts'
 const LF = 10
 const NUL = 0
 const SECTOR = 512
-/** A signed checkpoint in the tail is a few hundred bytes; what is longer is not one. */
+/** Bytes of the longest signed checkpoint in a tail. A typical one has a few hundred bytes. */
 const MAX_NOTE_BYTES = 65_536
 const MAX_LINE = Math.ceil(MAX_ENTRY_BYTES / 3) * 4
 
-/** One commit as it stands in a tail file: `lines` are the base64 entry lines, `end` the offset of the byte after it. */
+/**
+ * A commit in a tail file. `lines` are the base64 entry lines, `note` is the signed checkpoint, `end` is the offset after the
+ * commit.
+ */
 export interface CommitText {
   lines: string[]
   note: string
   end: number
 }
 
-/** Name of the tail file whose first entry is `start`: at least twelve digits. */
+/** Returns the name of the tail file that starts at entry `start`: at least twelve digits. */
 export function tailName(start: number): string {
   return String(start).padStart(12, '0')
 }
 
-/** The first entry that a tail file's name stands for; undefined for any other name. */
+/** Parses the name of a tail file. Returns the index of its first entry; undefined for any other name. */
 export function parseTailName(name: string): number | undefined {
   if (!/^\d{12,16}$/.test(name)) return undefined
   const start = Number(name)
   return Number.isSafeInteger(start) && tailName(start) === name ? start : undefined
 }
 
-/** The opening of a tail file: one line for each perfect subtree to the left, largest first, and an empty line. */
+/** Formats the start of a tail file: one hash for each perfect subtree to the left, largest first, and an empty line. */
 export function formatEdge(hashes: readonly Hash[]): string {
   return hashes.map((hash) => hash + '\n').join('') + '\n'
 }
 
-/** The bytes of one commit: `lines` are base64 entry lines without their newline, `note` a signed checkpoint. */
+/** Formats a commit. `lines` are base64 entry lines without newlines, `note` is a signed checkpoint. */
 export function formatCommit(lines: readonly string[], note: string, codec: Codec = pureCodec): Uint8Array {
   const entries = lines.length === 0 ? '\n' : lines.join('\n') + '\n\n'
   return codec.concat(codec.asciiEncode(entries), codec.utf8Encode(note + '\n'))
 }
 
-/** The edge that opens the tail file of entry `start`, and the offset after it; or the reason why there is none. */
+/**
+ * Parses the right edge at the start of the tail file of entry `start`. Returns it and the offset after it, or why it is
+ * invalid.
+ */
 export function parseEdge(
   start: number,
   bytes: Uint8Array,
@@ -66,7 +72,7 @@ export function parseEdge(
   return { hashes, end: at + 1 }
 }
 
-/** The commit that starts at `offset`, syntax only; or the reason why there is none. */
+/** Parses the commit at `offset`, and verifies nothing. Returns it, or why it is malformed. */
 export function parseCommit(
   bytes: Uint8Array,
   offset: number,
@@ -98,15 +104,15 @@ export function parseCommit(
   return { lines, note, end: end + 2 }
 }
 
-/** Whether `bytes` holds nothing but fill (NUL or line feeds) from `from` to `to`. */
+/** Reports whether `bytes` contains only fill, NUL or line feeds, from offset `from` up to `to`. */
 export function isFill(bytes: Uint8Array, from: number, to: number = bytes.length): boolean {
   for (let i = from; i < to; i++) if (bytes[i] !== NUL && bytes[i] !== LF) return false
   return true
 }
 
 /**
- * Whether what starts at `offset`, which is no commit, can be the one write that a power cut tore: it is not ended by its empty line,
- * or whole 512-byte sectors of it were never written (hold only fill), and no other commit follows in it.
+ * Reports whether the bytes at `offset`, which are no valid commit, can be the last write, torn by a power cut: its final empty
+ * line is missing, or some 512-byte sectors contain only fill; and no other commit follows.
  */
 export function isTorn(bytes: Uint8Array, offset: number): boolean {
   let last = bytes.length - 1
@@ -118,7 +124,7 @@ export function isTorn(bytes: Uint8Array, offset: number): boolean {
   return !isEnded(bytes, offset, last)
 }
 
-/** Whether the data from `offset` to its last non-fill byte `last` is ended by the empty line that ends a commit. */
+/** Reports whether the data from `offset` to its last byte that is not fill, `last`, ends in the final empty line of a commit. */
 function isEnded(bytes: Uint8Array, offset: number, last: number): boolean {
   if (bytes[last + 1] !== LF || bytes[last + 2] !== LF) return false
   // A commit has three empty lines: after its entries, after the checkpoint's text, after the signatures.
@@ -126,12 +132,12 @@ function isEnded(bytes: Uint8Array, offset: number, last: number): boolean {
   const text = entries < offset - 1 ? -1 : emptyLine(bytes, entries + 2)
   if (text < 0 || text > last) return false
   if (last + 3 === bytes.length) return true
-  // Fill of line feeds follows. Data that runs up to a sector's end may have lost the sectors behind it.
+  // A fill of line feeds follows. If the data reaches the end of a sector, later sectors may be lost.
   const boundary = Math.ceil((last + 1) / SECTOR) * SECTOR
   return boundary - (last + 1) > 2
 }
 
-/** Whether a signature block that starts at or after `offset` is ended by an empty line with data, up to `last`, behind it. */
+/** Reports whether a signature block at or after `offset` ends in an empty line, with more data after it, up to `last`. */
 function commitEndsBefore(bytes: Uint8Array, offset: number, last: number): boolean {
   for (let at = bytes.indexOf(0xe2, offset); at >= 0 && at < last; at = bytes.indexOf(0xe2, at + 1)) {
     if (bytes[at - 1] !== LF || bytes[at + 1] !== 0x80 || bytes[at + 2] !== 0x94 || bytes[at + 3] !== 0x20)
@@ -142,7 +148,7 @@ function commitEndsBefore(bytes: Uint8Array, offset: number, last: number): bool
   return false
 }
 
-/** The offset of the newline before the next empty line at or after `from`, or -1. */
+/** Returns the offset of the newline before the next empty line at or after `from`, or -1. */
 function emptyLine(bytes: Uint8Array, from: number): number {
   for (let at = bytes.indexOf(LF, from); at >= 0; at = bytes.indexOf(LF, at + 1))
     if (bytes[at + 1] === LF) return at

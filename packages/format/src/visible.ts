@@ -1,12 +1,13 @@
 /**
- * Text from outside, such as a record's id, a file's name or what a server says, made safe for a terminal. Characters that
- * control it, that reorder or hide what stands beside them, or that look like the end of a line become \uXXXX, one for each
- * UTF-16 code unit, as JSON writes them.
+ * Makes untrusted text safe for a terminal: record identifiers, file names, messages of servers. Escapes characters that
+ * control a
+ * terminal, reorder or hide other characters, or look like a line end, as \uXXXX for each UTF-16 code unit, as in JSON.
  */
 
 /**
- * Unicode's Cc, Cf, Zl, Zp and Default_Ignorable_Code_Point, and surrogates without their other half: spelled out, so that it
- * is the same in each engine, whatever Unicode it has. Unassigned code points of the planes' ignorable ranges are in it.
+ * Unicode Cc, Cf, Zl, Zp and Default_Ignorable_Code_Point, and lone surrogates. The list is explicit, so that it does not
+ * depend on
+ * the Unicode version of the engine. It includes unassigned code points in ignorable ranges.
  */
 const UNSAFE =
   // oxlint-disable-next-line no-control-regex no-misleading-character-class
@@ -19,19 +20,20 @@ function escaped(characters: string): string {
   return text
 }
 
-/** Text of several lines: line feeds and tabs stay. JSON stays the same JSON. */
+/** Escapes a text of several lines. Keeps line feeds and tabs. A JSON text keeps its value. */
 export function visibleText(text: string): string {
   return text.replace(UNSAFE, (unsafe) => (unsafe === '\n' || unsafe === '\t' ? unsafe : escaped(unsafe)))
 }
 
-/** Text of one line. */
+/** Escapes a text of one line. */
 export function visibleLine(text: string): string {
   return text.replace(UNSAFE, escaped)
 }
 
 /**
- * One value among other words: as it is, or as a JSON string where it has characters that are not safe, begins with a
- * quotation mark, begins or ends with a space, or is empty. No two values look the same.
+ * Returns a value for use within a sentence. Quotes it as a JSON string if it has unsafe characters, starts with a quotation
+ * mark,
+ * starts or ends with a space, or is empty. So two different values always look different.
  */
 export function quoted(value: string): string {
   const isPlain = value !== '' && !value.startsWith('"') && value.trim() === value && value.search(UNSAFE) < 0

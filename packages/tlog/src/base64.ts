@@ -1,12 +1,12 @@
 import { TlogError, quote } from './errors.ts'
 
-// RFC 4648 section 4, with padding, canonical (section 3.5: the bits that the padding leaves over are zero).
+// Canonical base64 with padding: RFC 4648 section 4, with unused bits zero (section 3.5).
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
 const NOT_ALPHABET = /[^A-Za-z0-9+/]/
-/** The characters whose lowest two bits are zero: they may stand before a single `=`. */
+/** Characters whose lowest two bits are zero, which may precede a single `=`. */
 const BEFORE_ONE = 'AEIMQUYcgkosw048'
-/** The characters whose lowest four bits are zero: they may stand before `==`. */
+/** Characters whose lowest four bits are zero, which may precede `==`. */
 const BEFORE_TWO = 'AQgw'
 
 const PAIRS: string[] = []
@@ -15,7 +15,7 @@ for (const high of ALPHABET) for (const low of ALPHABET) PAIRS.push(high + low)
 const VALUES = new Uint8Array(128)
 for (let i = 0; i < 64; i++) VALUES[ALPHABET.charCodeAt(i)] = i
 
-/** Whether `line` is canonical base64. Nothing is decoded: one scan for the first character outside the alphabet. */
+/** Reports whether `line` is canonical base64 with padding. Scans it without decoding it. */
 export function isCanonicalBase64(line: string): boolean {
   const length = line.length
   if (length % 4 !== 0) return false
@@ -26,14 +26,14 @@ export function isCanonicalBase64(line: string): boolean {
   return line[length - 2] === '=' && BEFORE_TWO.includes(line[length - 3]!)
 }
 
-/** How many bytes the canonical base64 `line` decodes to. */
+/** Returns the number of bytes that the canonical base64 `line` decodes to. */
 export function base64Length(line: string): number {
   const length = (line.length / 4) * 3
   if (line.endsWith('==')) return length - 2
   return line.endsWith('=') ? length - 1 : length
 }
 
-/** `bytes` in canonical base64. */
+/** Returns `bytes` in canonical base64 with padding. */
 export function encodeBase64(bytes: Uint8Array): string {
   const whole = bytes.length - (bytes.length % 3)
   let text = ''
@@ -49,7 +49,7 @@ export function encodeBase64(bytes: Uint8Array): string {
   return text
 }
 
-/** The bytes of canonical base64. Throws TlogError `base64` on anything else. */
+/** Decodes canonical base64. @throws TlogError `base64` */
 export function decodeBase64(line: string): Uint8Array {
   if (!isCanonicalBase64(line))
     throw new TlogError('base64', `expected canonical base64, found ${quote(line)}`)
@@ -58,7 +58,7 @@ export function decodeBase64(line: string): Uint8Array {
   return bytes
 }
 
-/** Decodes canonical base64, which the caller has checked, into `bytes` from `offset` on. */
+/** Decodes `line` into `bytes` at `offset`. The caller has checked that `line` is canonical base64. */
 export function decodeBase64Into(line: string, bytes: Uint8Array, offset: number): void {
   const end = offset + base64Length(line)
   for (let i = 0, at = offset; at < end; i += 4) {

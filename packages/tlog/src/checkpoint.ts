@@ -3,24 +3,24 @@ import { EMPTY_ROOT, isHash, type Hash } from './hash.ts'
 import { isSize, parseDecimal } from './math.ts'
 import { checkNoteText, openNote, type Signature, type Verifier } from './note.ts'
 
-// c2sp.org/tlog-checkpoint.
+// Checkpoints: c2sp.org/tlog-checkpoint.
 
-/** A tree head: what the text of a checkpoint says. */
+/** The parsed text of a checkpoint. */
 export interface Checkpoint {
-  /** The log's identity: any non-empty line. */
+  /** The name of the log: any non-empty line. */
   origin: string
-  /** The number of entries. */
+  /** The tree size, in entries. */
   size: number
-  /** The root hash of RFC 6962 at that size. */
+  /** The root hash of the tree (RFC 6962 section 2.1). */
   root: Hash
-  /** Extension lines without their newlines, none of them empty. */
+  /** Extension lines without their newlines. No line is empty. */
   extensions: string[]
 }
 
 /**
- * The checkpoint of a note text: at least three lines, none empty, the size in decimal without leading zeros, the root 32
- * bytes. At size 0 the root is that of RFC 6962, SHA-256 of nothing; any other is refused, as are sizes above 2^53 - 1.
- * Throws TlogError `checkpoint`.
+ * Parses the text of a checkpoint: at least three lines, none empty, with the tree size in decimal without leading zeros, up to
+ * 2^53 - 1, and a root hash of 32 bytes. At size 0 the root hash must be that of the empty tree.
+ * @throws TlogError `checkpoint`
  */
 export function parseCheckpointText(text: string): Checkpoint {
   recode('checkpoint', () => checkNoteText(text))
@@ -43,7 +43,7 @@ export function parseCheckpointText(text: string): Checkpoint {
   return { origin, size, root, extensions }
 }
 
-/** The note text of a checkpoint: the inverse of {@link parseCheckpointText}, and as strict. */
+/** Formats the text of a checkpoint, so that {@link parseCheckpointText} accepts it. @throws TlogError `checkpoint` */
 export function formatCheckpointText(checkpoint: Checkpoint): string {
   const { origin, size, root, extensions } = checkpoint
   for (const line of [origin, ...extensions]) {
@@ -67,8 +67,9 @@ function checkRoot(size: number, root: string): void {
 }
 
 /**
- * Opens a signed checkpoint: the note as {@link openNote} does, then its text. With `origin`, the checkpoint's must be the
- * same (TlogError `origin`). Which of the verifiers' signatures are enough is for the caller to say.
+ * Verifies a signed checkpoint with {@link openNote}, and parses its text. The caller decides whether the verified signatures
+ * are enough.
+ * @throws what openNote throws; TlogError `checkpoint`; TlogError `origin` unless the origin is `origin`, if given
  */
 export function openCheckpoint(
   note: string,

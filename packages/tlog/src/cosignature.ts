@@ -4,22 +4,22 @@ import { TlogError, quote } from './errors.ts'
 import { hashBytes, type Hash } from './hash.ts'
 import { bitLength, divPow2, isSize, modPow2 } from './math.ts'
 
-// c2sp.org/tlog-cosignature: a statement of a cosigner that a checkpoint, or a subtree, is consistent with all it saw.
+// Cosignatures: c2sp.org/tlog-cosignature. A cosigner states that a checkpoint, or a subtree, is consistent with all it saw.
 
-/** `timestamped_signature`: what follows the key id in the signature line of types 0x04 and 0x06. */
+/** `timestamped_signature`: the bytes after the key id in a signature line of type 0x04 or 0x06. */
 export interface TimestampedSignature {
-  /** POSIX seconds. The format allows times up to 2^63 - 1; those above 2^53 - 1 are refused as lying in the future. */
+  /** POSIX seconds, up to 2^53 - 1. The format allows 2^63 - 1. */
   timestamp: number
   /** 64 bytes (Ed25519) or 2420 bytes (ML-DSA-44). */
   signature: Uint8Array
 }
 
-/** The size of an Ed25519 signature. */
+/** Bytes of an Ed25519 signature. */
 export const ED25519_SIGNATURE_SIZE = 64
-/** The size of an ML-DSA-44 signature (FIPS 204). */
+/** Bytes of an ML-DSA-44 signature (FIPS 204). */
 export const MLDSA44_SIGNATURE_SIZE = 2420
 
-/** Reads a `timestamped_signature` whose signature has exactly `size` bytes. Throws TlogError `cosignature`. */
+/** Parses a `timestamped_signature` with a signature of exactly `size` bytes. @throws TlogError `cosignature` */
 export function parseTimestampedSignature(bytes: Uint8Array, size: number): TimestampedSignature {
   if (bytes.length !== 8 + size) {
     throw new TlogError(
@@ -33,7 +33,7 @@ export function parseTimestampedSignature(bytes: Uint8Array, size: number): Time
   return { timestamp, signature: bytes.subarray(8) }
 }
 
-/** The bytes of a `timestamped_signature`. Throws TlogError `cosignature`. */
+/** Formats a `timestamped_signature`. @throws TlogError `cosignature` */
 export function formatTimestampedSignature(value: TimestampedSignature): Uint8Array {
   checkTimestamp(value.timestamp)
   return concatBytes(uint64(value.timestamp), value.signature)
@@ -45,7 +45,10 @@ function checkTimestamp(timestamp: number): void {
   }
 }
 
-/** What an Ed25519 cosigner (0x04) signs: two header lines and the whole checkpoint text. Throws TlogError. */
+/**
+ * Returns the bytes that an Ed25519 cosigner (0x04) signs: two header lines and the complete checkpoint text.
+ * @throws TlogError `cosignature` for the time, `checkpoint` for the text
+ */
 export function ed25519CosignatureMessage(
   timestamp: number,
   text: string,
@@ -56,11 +59,11 @@ export function ed25519CosignatureMessage(
   return codec.utf8Encode(`cosignature/v1\ntime ${timestamp}\n${text}`)
 }
 
-/** `cosigned_message`: what an ML-DSA-44 cosigner (0x06) states about the entries [start, end) of a log. */
+/** `cosigned_message`: the statement of an ML-DSA-44 cosigner (0x06) about the entries [start, end) of a log. */
 export interface CosignedSubtree {
   /** The cosigner's key name: 1 to 255 bytes of UTF-8. */
   cosigner: string
-  /** POSIX seconds; 0 when nothing is said about the tree being the largest seen. */
+  /** POSIX seconds; 0 if the cosigner does not state that it saw no larger tree. */
   timestamp: number
   /** The log's origin: 1 to 255 bytes of UTF-8. */
   origin: string
@@ -72,7 +75,7 @@ export interface CosignedSubtree {
   hash: Hash
 }
 
-/** The bytes that are signed for a subtree. Throws TlogError `cosignature` when the specification does not allow it. */
+/** Returns the bytes that a cosigner signs for a subtree. @throws TlogError `cosignature` if the specification forbids it */
 export function subtreeMessage(subtree: CosignedSubtree, codec: Codec = pureCodec): Uint8Array {
   const { timestamp, start, end } = subtree
   checkTimestamp(timestamp)
@@ -93,7 +96,10 @@ export function subtreeMessage(subtree: CosignedSubtree, codec: Codec = pureCode
   )
 }
 
-/** What an ML-DSA-44 cosigner (0x06) signs for a checkpoint: its extension lines are not part of it. Throws TlogError. */
+/**
+ * Returns the bytes that an ML-DSA-44 cosigner (0x06) signs for a checkpoint. They do not include its extension lines.
+ * @throws TlogError `cosignature`
+ */
 export function checkpointCosignatureMessage(
   cosigner: string,
   timestamp: number,
@@ -104,14 +110,14 @@ export function checkpointCosignatureMessage(
   return subtreeMessage({ cosigner, timestamp, origin, start: 0, end: size, hash: root }, codec)
 }
 
-/** draft-ietf-plants-merkle-tree-certs, "Subtrees"; and [0, 0), the empty checkpoint. */
+/** Reports whether [start, end) is a subtree (draft-ietf-plants-merkle-tree-certs, "Subtrees") or a checkpoint. */
 function isSubtree(start: number, end: number): boolean {
   if (!isSize(start) || !isSize(end)) return false
   if (start === 0) return true
   return start < end && modPow2(start, bitLength(end - start - 1)) === 0
 }
 
-/** `opaque<1..2^8-1>` (RFC 8446 section 3.4). */
+/** Encodes `opaque<1..2^8-1>` (RFC 8446 section 3.4). `what` names it in the error. */
 function opaque(text: string, what: string, codec: Codec): Uint8Array {
   const bytes = codec.utf8Encode(text)
   if (bytes.length < 1 || bytes.length > 255) {

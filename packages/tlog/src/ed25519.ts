@@ -2,14 +2,15 @@ import { ed25519 } from '@noble/curves/ed25519.js'
 import { sha512 } from '@noble/hashes/sha2.js'
 
 /**
- * Whether R, the first half of the signature, is the encoding of [S]B - [k]A (RFC 8032 section 5.1.7, without the cofactor),
- * with S below the group's order, as Go's crypto/ed25519 and OpenSSL have it. @noble's own check multiplies by the
- * cofactor, and so accepts signatures that these refuse. `publicKey` is decoded as they decode it: `ed25519KeyProblem` tells
- * which keys must not get here. False for sizes other than 64 and 32 bytes; never throws.
+ * Verifies an Ed25519 signature of 64 bytes with a public key of 32 bytes, as Go's crypto/ed25519 and OpenSSL do: R, the first
+ * half, must encode [S]B - [k]A, with S below the order of the group (RFC 8032 section 5.1.7, without the cofactor). The check of
+ * @noble/curves multiplies by the cofactor, so it accepts signatures that Go and OpenSSL reject. The caller rejects weak keys
+ * with
+ * `ed25519KeyProblem`. Returns false for other sizes. Never throws.
  */
 export function ed25519Verify(signature: Uint8Array, message: Uint8Array, publicKey: Uint8Array): boolean {
   if (signature.length !== 64 || publicKey.length !== 32) return false
-  // Not at the top of the file: the bundle of Envelope B leaves out what it does not call, and has no curves.
+  // Inside the function, so that the bundle of Envelope B, which does not call it, contains no curves.
   const { Point } = ed25519
   const { Fn } = Point
   const r = signature.subarray(0, 32)
@@ -22,7 +23,7 @@ export function ed25519Verify(signature: Uint8Array, message: Uint8Array, public
     const expected = Point.BASE.multiplyUnsafe(s).add(minusA.multiplyUnsafe(k)).toBytes()
     return expected.every((byte, i) => byte === r[i])
   } catch {
-    // The key is no point of the curve.
+    // The key encodes no point of the curve.
     return false
   }
 }

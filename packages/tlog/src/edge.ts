@@ -2,13 +2,13 @@ import { TlogError, quote } from './errors.ts'
 import { EMPTY_ROOT, isHash, nobleHasher, type Hash, type Hasher } from './hash.ts'
 import { MAX_SIZE, bitLength, checkSize, divPow2, popcount } from './math.ts'
 
-/** A perfect subtree: MTH(D[index * 2^level : (index + 1) * 2^level]), RFC 6962 section 2.1. */
+/** A perfect subtree: MTH(D[index * 2^level : (index + 1) * 2^level]) of RFC 6962 section 2.1. */
 export interface Node {
   level: number
   index: number
 }
 
-/** The perfect subtrees that a tree of `size` entries consists of, largest first: one for each 1 bit of the size. */
+/** Returns the perfect subtrees of a tree of `size` entries, largest first: one for each 1 bit of the size. */
 export function edgeNodes(size: number): Node[] {
   checkSize(size, 'a tree size')
   const nodes: Node[] = []
@@ -19,12 +19,12 @@ export function edgeNodes(size: number): Node[] {
   return nodes
 }
 
-/** The right edge of a growing tree (a compact range from 0): its perfect subtrees, enough to append and to know the root. */
+/** The right edge of a growing tree (a compact range from 0): the hashes of its perfect subtrees, which yield the root hash. */
 export class Edge {
   #size: number
   readonly #hashes: Hash[]
 
-  /** `hashes` as {@link Edge.hashes} gave them for `size`. Throws TlogError `edge`. */
+  /** Restores the edge of a tree of `size` entries from {@link Edge.hashes}. @throws TlogError `edge`, `range` */
   constructor(size: number = 0, hashes: readonly Hash[] = []) {
     checkSize(size, 'a tree size')
     const expected = popcount(size)
@@ -37,17 +37,17 @@ export class Edge {
     this.#hashes = [...hashes]
   }
 
-  /** How many entries the tree has. */
+  /** The tree size, in entries. */
   get size(): number {
     return this.#size
   }
 
-  /** The hashes of {@link edgeNodes}`(size)`, largest subtree first. */
+  /** Returns the hashes of {@link edgeNodes}`(size)`, largest subtree first. */
   hashes(): Hash[] {
     return [...this.#hashes]
   }
 
-  /** Adds one entry by its leaf hash, which is taken as it is. Throws TlogError `range` at 2^53 - 1 entries. */
+  /** Appends an entry by its leaf hash, which it does not check. @throws TlogError `range` at 2^53 - 1 entries */
   append(leaf: Hash, hasher: Hasher = nobleHasher): void {
     if (this.#size === MAX_SIZE)
       throw new TlogError('range', 'expected a tree below 2^53 - 1 entries to append to')
@@ -57,18 +57,18 @@ export class Edge {
     this.#size++
   }
 
-  /** The root hash (RFC 6962 section 2.1); {@link EMPTY_ROOT} without entries. */
+  /** Returns the root hash (RFC 6962 section 2.1); {@link EMPTY_ROOT} for the empty tree. */
   root(hasher: Hasher = nobleHasher): Hash {
     return foldNodes(this.#hashes, hasher)
   }
 
-  /** An independent copy. */
+  /** Returns an independent copy. */
   clone(): Edge {
     return new Edge(this.#size, this.#hashes)
   }
 }
 
-/** The hash of consecutive perfect subtrees, largest first, that make one tree; {@link EMPTY_ROOT} for none. */
+/** Returns the root hash of consecutive perfect subtrees, largest first; {@link EMPTY_ROOT} for none. */
 export function foldNodes(hashes: readonly Hash[], hasher: Hasher = nobleHasher): Hash {
   let i = hashes.length - 1
   if (i < 0) return EMPTY_ROOT

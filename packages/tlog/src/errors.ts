@@ -1,9 +1,10 @@
-/** What every function of this package throws when its input is not what the specification allows. */
+/** Input that a specification does not allow. All functions of this package throw this class. */
 export class TlogError extends Error {
   /**
-   * A stable kebab-case word for programs: `utf8`, `base64`, `hex`, `hash`, `range`, `edge`, `tile`, `inclusion`,
+   * Stable, for programs; the message is for people. One of `utf8`, `base64`, `hex`, `hash`, `range`, `edge`, `tile`,
+   * `inclusion`,
    * `consistency`, `note`, `vkey`, `signer-key`, `signature`, `unverified`, `ambiguous-key`, `checkpoint`, `origin`,
-   * `cosignature`, `proof`, `policy`, `quorum`. The message is for people.
+   * `cosignature`, `proof`, `policy`, `quorum`.
    */
   readonly code: string
 
@@ -14,12 +15,12 @@ export class TlogError extends Error {
   }
 }
 
-/** `value` as it may stand in an error message: quoted, escaped, and cut at 64 characters. */
+/** Quotes `value` for an error message: a JSON string, cut at 64 characters. */
 export function quote(value: string): string {
   return JSON.stringify(value.length > 64 ? `${value.slice(0, 64)}…` : value)
 }
 
-/** What `compute` returns; a TlogError of its own is thrown again with another code, since the input is part of a larger one. */
+/** Calls `compute`, and gives its TlogError another code: that of the larger input it parses a part of. */
 export function recode<T>(code: string, compute: () => T): T {
   try {
     return compute()

@@ -16,16 +16,16 @@ import {
 } from './note.ts'
 import { schemeOf, type KeyCrypto, type Scheme } from './scheme.ts'
 
-/** A verifier made from a vkey. */
+/** A verifier for a vkey. */
 export interface KeyVerifier extends Verifier {
   readonly vkey: Vkey
-  /** The time of a cosignature (types 0x04 and 0x06) in POSIX seconds, whether it verifies or not; otherwise undefined. */
+  /** Returns the time of a cosignature (types 0x04 and 0x06) in POSIX seconds, unverified; undefined for other types. */
   cosignedAt(signature: Uint8Array): number | undefined
 }
 
 /**
- * The verifier of a vkey of type 0x01, 0x04 or 0x06. A cosignature verifies over checkpoints only.
- * Throws TlogError `vkey` when the vkey is malformed, of another type, or its public key is one under which anybody can sign.
+ * Returns a verifier for a vkey of type 0x01, 0x04 or 0x06. Types 0x04 and 0x06 verify checkpoints only.
+ * @throws TlogError `vkey` if the vkey is malformed, has another type, or its public key has low order
  */
 export function verifierFromVkey(vkey: string | Vkey, crypto: KeyCrypto = {}): KeyVerifier {
   const key = typeof vkey === 'string' ? parseVkey(vkey, crypto.hasher, crypto.codec) : vkey
@@ -58,7 +58,7 @@ function openSignature(scheme: Scheme, bytes: Uint8Array): { timestamp: number; 
   )
 }
 
-/** The result, or undefined when the input is refused. */
+/** Returns the result of `compute`, or undefined if it throws. */
 function attempt<T>(compute: () => T): T | undefined {
   try {
     return compute()
@@ -67,7 +67,7 @@ function attempt<T>(compute: () => T): T | undefined {
   }
 }
 
-/** A private key: its seed (RFC 8032 section 5.1.5, or ξ of FIPS 204 section 6.1), 32 bytes, and what it is for. */
+/** A private key. Its seed has 32 bytes (RFC 8032 section 5.1.5, or ξ of FIPS 204 section 6.1). */
 export interface SignerKey {
   name: string
   keyId: number
@@ -80,8 +80,10 @@ const SEED_SIZE = 32
 const SIGNER_KEY = /^PRIVATE\+KEY\+([^+]+)\+([0-9a-f]{8})\+([^+].*)$/s
 
 /**
- * The key of `PRIVATE+KEY+<name>+<key id in hex>+<base64 of type and seed>`, the text of golang.org/x/mod/sumdb/note. That
- * the key id is the key's own is checked by {@link signerFromKey}. Throws TlogError `signer-key`; no message quotes the key.
+ * Parses `PRIVATE+KEY+<name>+<key id in hex>+<base64 of type and seed>`, the format of golang.org/x/mod/sumdb/note. Does not
+ * check
+ * the key id; {@link signerFromKey} does.
+ * @throws TlogError `signer-key`, whose message does not quote the key
  */
 export function parseSignerKey(text: string): SignerKey {
   const match = SIGNER_KEY.exec(text)
@@ -92,14 +94,14 @@ export function parseSignerKey(text: string): SignerKey {
   return key
 }
 
-/** The text of a private key; its key id is computed. Throws TlogError `signer-key`. */
+/** Formats a private key with the key id of its public key. @throws TlogError `signer-key` */
 export function formatSignerKey(key: Omit<SignerKey, 'keyId'>, crypto: KeyCrypto = {}): string {
   const id = formatKeyId(signerVkey(key, crypto).keyId)
   const secret = concatBytes(new Uint8Array([key.type]), key.seed)
   return `PRIVATE+KEY+${key.name}+${id}+${(crypto.codec ?? pureCodec).base64Encode(secret)}`
 }
 
-/** The verifier key of a private key. Throws TlogError `signer-key`. */
+/** Returns the verifier key of a private key. @throws TlogError `signer-key` */
 export function signerVkey(key: Omit<SignerKey, 'keyId'>, crypto: KeyCrypto = {}): Vkey {
   checkSignerKey(key)
   const { name, type, seed } = key
@@ -117,13 +119,13 @@ function signerKeyError(expected: string, found: string): TlogError {
   return new TlogError('signer-key', `expected ${expected}, found ${found}`)
 }
 
-/** What a signer needs besides its key. */
+/** Options of {@link signerFromKey}. */
 export interface SignerOptions extends KeyCrypto {
-  /** The time in POSIX seconds; fractions are cut. Types 0x04 and 0x06 need it. */
+  /** Returns the time in POSIX seconds, of which the fraction is dropped. Required for types 0x04 and 0x06. */
   now?: () => number
 }
 
-/** A signer made from a private key. */
+/** A signer with a private key. */
 export interface KeySigner extends Signer {
   readonly name: string
   readonly keyId: number
@@ -131,8 +133,9 @@ export interface KeySigner extends Signer {
 }
 
 /**
- * The signer of a private key of type 0x01, 0x04 or 0x06. The last two sign checkpoints only, with the time of `now`.
- * Throws TlogError `signer-key`.
+ * Returns a signer for a private key of type 0x01, 0x04 or 0x06. Types 0x04 and 0x06 sign checkpoints only, with the time
+ * `now()`.
+ * @throws TlogError `signer-key`
  */
 export function signerFromKey(text: string, options: SignerOptions = {}): KeySigner {
   const key = parseSignerKey(text)

@@ -4,21 +4,21 @@ import { ed25519KeyProblem } from './ed25519-key.ts'
 import { TlogError, quote, recode } from './errors.ts'
 import { nobleHasher, type Hasher } from './hash.ts'
 
-// c2sp.org/signed-note: text signed by one or more keys.
+// Signed notes: c2sp.org/signed-note. A note is a text with the signatures of one or more keys.
 
-/** Notes longer than this many UTF-16 code units are refused. */
+/** The longest note that is accepted, in UTF-16 code units. */
 export const MAX_NOTE_LENGTH = 1_000_000
-/** Notes with more signatures than this are refused (the specification asks for at least 16). */
+/** The most signatures of a note that are accepted. The specification requires at least 16. */
 export const MAX_SIGNATURES = 100
 
-/** Signature types (signed-note, "Signature types"): the ones that this package makes and checks. */
+/** Signature types (signed-note, "Signature types") that this package can sign and verify: Ed25519. */
 export const TYPE_ED25519 = 0x01
 /** Timestamped Ed25519 checkpoint cosignatures (c2sp.org/tlog-cosignature). */
 export const TYPE_ED25519_COSIGNATURE = 0x04
 /** Timestamped ML-DSA-44 (sub)tree cosignatures (c2sp.org/tlog-cosignature). */
 export const TYPE_MLDSA44_COSIGNATURE = 0x06
 
-/** How many bytes the public key of a signature type has: the types whose key id this package can check too. */
+/** Bytes of a public key by signature type. For these types, the specification also fixes the key id. */
 export const PUBLIC_KEY_SIZES: ReadonlyMap<number, number> = new Map([
   [TYPE_ED25519, 32],
   [TYPE_ED25519_COSIGNATURE, 32],
@@ -30,40 +30,43 @@ export interface Signature {
   name: string
   /** The key id, a uint32. */
   keyId: number
-  /** What the key made, without the key id in front. */
+  /** The signature bytes, without the key id. */
   signature: Uint8Array
-  /** The whole signature line, its newline included. */
+  /** The complete signature line, newline included. */
   line: string
 }
 
-/** Checks the signatures of one key. */
+/** Verifies the signatures of one key. */
 export interface Verifier {
   readonly name: string
   readonly keyId: number
-  /** Whether `signature` (without the key id) is the key's over the note text. Never throws. */
+  /** Reports whether `signature`, without the key id, is a valid signature of the note text. Never throws. */
   verify(text: string, signature: Uint8Array): boolean
 }
 
-/** Signs note texts. The key may live elsewhere. */
+/** Signs note texts. The key may be in another process or device. */
 export interface Signer {
   /** The verifier key. */
   readonly vkey: string
-  /** One or more complete signature lines, `— name base64\n`, over the note text. */
+  /** Resolves to one or more complete signature lines, `— name base64\n`, for the note text. */
   sign(text: string): Promise<string>
 }
 
-// Control characters other than newline are all that is outside of these ranges of code units.
+// Matches control characters except newline.
 const CONTROL = /[^\n\u0020-\uffff]/
-// Control characters, space and the rest of Unicode White_Space, and plus.
+// Matches control characters, Unicode White_Space, and plus.
 const NOT_IN_NAME = /[^\u0021-\uffff]|[\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000+]/
 const LONE_SURROGATE = /[\ud800-\udfff]/u
 
-/** Whether `name` may name a key: not empty, no Unicode spaces, no plus, no control characters, well-formed. */
+/** Reports whether `name` is a valid key name: not empty, well-formed, without Unicode spaces, plus or control characters. */
 export function isKeyName(name: string): boolean {
   return name !== '' && !NOT_IN_NAME.test(name) && !LONE_SURROGATE.test(name)
 }
 
-/** Throws TlogError `note` unless `text` may be signed: ended by a newline, well-formed, no other control characters. */
+/**
+ * Checks that `text` can be signed: it ends in a newline, is well-formed, and has no other control characters.
+ * @throws TlogError `note`
+ */
 export function checkNoteText(text: string): void {
   if (!text.endsWith('\n')) throw malformed('a text that ends in a newline', text.slice(-20))
   checkCharacters(text)
@@ -80,7 +83,7 @@ function malformed(expected: string, found: string): TlogError {
   return new TlogError('note', `expected ${expected} in a signed note, found ${quote(found)}`)
 }
 
-/** The text and the signatures, none of them verified. Throws TlogError `note` when it is no signed note. */
+/** Parses a signed note, and verifies none of its signatures. @throws TlogError `note` */
 export function parseNote(note: string): { text: string; signatures: Signature[] } {
   checkCharacters(note)
   const split = note.lastIndexOf('\n\n')
@@ -93,7 +96,7 @@ export function parseNote(note: string): { text: string; signatures: Signature[]
   return { text: note.slice(0, split + 1), signatures: lines.map(parseSignatureLine) }
 }
 
-/** The signature of a line, `— name base64`, with or without its newline. Throws TlogError `note`. */
+/** Parses a signature line, `— name base64`, with or without its newline. @throws TlogError `note` */
 export function parseSignatureLine(line: string): Signature {
   const body = line.endsWith('\n') ? line.slice(0, -1) : line
   const space = body.indexOf(' ', 2)
@@ -105,7 +108,7 @@ export function parseSignatureLine(line: string): Signature {
   return { name, keyId: readUint32(bytes), signature: bytes.subarray(4), line: `${body}\n` }
 }
 
-/** The signature line, its newline included. Throws TlogError `note` when name or signature cannot stand in one. */
+/** Formats a signature line, newline included. @throws TlogError `note` for an invalid name or an empty signature */
 export function formatSignatureLine(
   name: string,
   keyIdOfLine: number,
@@ -117,7 +120,7 @@ export function formatSignatureLine(
   return `\u2014 ${name} ${codec.base64Encode(concatBytes(uint32(keyIdOfLine), signature))}\n`
 }
 
-/** The note of a text and complete signature lines. Throws TlogError `note` when it would not parse. */
+/** Formats a note from its text and complete signature lines. @throws TlogError `note` if the result would not parse */
 export function formatNote(text: string, lines: readonly string[]): string {
   checkNoteText(text)
   const note = `${text}\n${lines.join('')}`
@@ -125,15 +128,17 @@ export function formatNote(text: string, lines: readonly string[]): string {
   return note
 }
 
-/** Signs a text with every signer, in their order. */
+/** Signs a text with all signers, and returns the note with their signatures in order. */
 export async function signNote(text: string, signers: readonly Signer[]): Promise<string> {
   return formatNote(text, await Promise.all(signers.map((signer) => signer.sign(text))))
 }
 
 /**
- * Opens a note: its text and the verified signatures, repeated lines once. Signatures of unknown keys are left out; a
- * key is known by its name and id together. Throws TlogError `note` (malformed), `signature` (a known key's signature
- * is wrong: the whole note is refused), `ambiguous-key` (two verifiers share name and id), `unverified` (no known key).
+ * Verifies a note. Returns its text and the verified signatures, without repeated lines. Ignores signatures of unknown keys; a
+ * key
+ * is known if a verifier has its name and its id.
+ * @throws TlogError `note` if malformed, `signature` if the signature of a known key does not verify, `ambiguous-key` if two
+ * verifiers have the same name and id, `unverified` if no known key signed
  */
 export function openNote(
   note: string,
@@ -172,7 +177,7 @@ export interface Vkey {
   publicKey: Uint8Array
 }
 
-/** The recommended key id: the first four bytes of SHA-256(name || 0x0A || type || public key), big-endian. */
+/** Returns the recommended key id: the first four bytes of SHA-256(name || 0x0A || type || public key), big-endian. */
 export function keyId(
   name: string,
   type: number,
@@ -188,9 +193,9 @@ export function keyId(
 const VKEY = /^([^+]+)\+([0-9a-f]{8})\+([^+].*)$/s
 
 /**
- * The verifier key of `<name>+<key id in hex>+<base64 of type and public key>`. The public key and the key id are checked for
- * the types whose specification fixes them (0x01, 0x04, 0x06); an Ed25519 key must be the canonical encoding of a point
- * that is not of low order. Throws TlogError `vkey`.
+ * Parses a verifier key, `<name>+<key id in hex>+<base64 of type and public key>`. For types 0x01, 0x04 and 0x06 it checks the
+ * size of the public key and the key id. An Ed25519 key must be the canonical encoding of a point that is not of low order.
+ * @throws TlogError `vkey`
  */
 export function parseVkey(text: string, hasher: Hasher = nobleHasher, codec: Codec = pureCodec): Vkey {
   const match = VKEY.exec(text)
@@ -206,7 +211,7 @@ export function parseVkey(text: string, hasher: Hasher = nobleHasher, codec: Cod
   return vkey
 }
 
-/** The bytes of a key's base64, at least two (type and key). Throws TlogError with `code`, without the key in it. */
+/** Decodes the base64 of a type and a key. @throws TlogError with `code`, whose message does not quote the key */
 export function decodeKey(base64: string, code: string): Uint8Array {
   if (!isCanonicalBase64(base64))
     throw new TlogError(code, 'expected a key in canonical base64, found invalid text')
@@ -216,17 +221,20 @@ export function decodeKey(base64: string, code: string): Uint8Array {
   return bytes
 }
 
-/** Keys that passed: a policy's are checked when they are read, and not again for every checkpoint. */
+/** Public keys that passed the check, so that the keys of a policy are not checked again for every checkpoint. */
 const checkedKeys = new WeakSet<Uint8Array>()
 
-/** Throws TlogError `vkey` when the public key is not one of the type, where the type's specification fixes them. */
+/**
+ * Checks the public key of types 0x01, 0x04 and 0x06: its size, and that Ed25519 keys are canonical and not of low order.
+ * @throws TlogError `vkey`
+ */
 export function checkPublicKey({ type, publicKey }: Pick<Vkey, 'type' | 'publicKey'>): void {
   const size = PUBLIC_KEY_SIZES.get(type)
   if (size === undefined) return
   if (publicKey.length !== size) {
     throw new TlogError('vkey', `expected a public key of ${size} bytes, found ${publicKey.length}`)
   }
-  // Any 1,312 bytes are an ML-DSA-44 key (FIPS 204 section 7.2).
+  // Any 1,312 bytes are a valid ML-DSA-44 key (FIPS 204 section 7.2).
   if (type === TYPE_MLDSA44_COSIGNATURE || checkedKeys.has(publicKey)) return
   const problem = ed25519KeyProblem(publicKey)
   if (problem !== undefined) throw new TlogError('vkey', `expected an Ed25519 public key, found ${problem}`)
@@ -241,7 +249,7 @@ function checkKnownVkey(vkey: Vkey, hasher: Hasher, codec: Codec): void {
   }
 }
 
-/** The text of a verifier key: the inverse of {@link parseVkey}. */
+/** Formats a verifier key; the inverse of {@link parseVkey}. @throws TlogError `vkey` for an invalid name */
 export function formatVkey(vkey: Vkey, codec: Codec = pureCodec): string {
   if (!isKeyName(vkey.name)) {
     throw new TlogError('vkey', `expected a key name without spaces or plus, found ${quote(vkey.name)}`)
@@ -250,7 +258,7 @@ export function formatVkey(vkey: Vkey, codec: Codec = pureCodec): string {
   return `${vkey.name}+${formatKeyId(vkey.keyId)}+${key}`
 }
 
-/** A key id as it stands in a key: eight lowercase hexadecimal digits. */
+/** Formats a key id as eight lowercase hexadecimal digits. */
 export function formatKeyId(id: number): string {
   return hexEncode(uint32(id))
 }

@@ -13,25 +13,25 @@ import {
 } from './note.ts'
 import { type KeyCrypto } from './scheme.ts'
 
-// c2sp.org/tlog-policy: which logs are accepted, and which witnesses must have cosigned.
-// Names and URLs are octets: each character of their strings is one octet (U+0000 to U+00FF).
+// Trust policies: c2sp.org/tlog-policy. A policy lists the accepted logs, and the witnesses that must cosign.
+// Names and URLs are octets: each character of a string is one octet (U+0000 to U+00FF).
 
-/** A log whose checkpoints are accepted. */
+/** A log whose checkpoints the policy accepts. */
 export interface PolicyLog {
-  /** Its name is the log's origin. */
+  /** The key of the log. Its name is the origin. */
   vkey: Vkey
   url?: string
 }
 
 /** A witness. */
 export interface PolicyWitness {
-  /** Its name in the policy, as octets: not the name of its key. */
+  /** The name in the policy, as octets; not the name of the key. */
   name: string
   vkey: Vkey
   url?: string
 }
 
-/** A group of witnesses and groups: it has witnessed what `threshold` of its members have. */
+/** A group of witnesses and groups. It has cosigned if `threshold` of its members have. */
 export interface PolicyGroup {
   name: string
   threshold: number
@@ -42,21 +42,22 @@ export interface PolicyGroup {
 export interface Policy {
   logs: PolicyLog[]
   witnesses: PolicyWitness[]
-  /** In order of definition: members come before their groups. */
+  /** In order of definition: members precede their groups. */
   groups: PolicyGroup[]
   /** The name of a witness or a group, or `none`. */
   quorum: string
 }
 
-/** Policies longer than this many octets are refused. */
+/** The longest policy that is accepted, in octets. */
 export const MAX_POLICY_SIZE = 1_000_000
 
 const LOG_TYPES = [TYPE_ED25519, TYPE_MLDSA44_COSIGNATURE]
 const WITNESS_TYPES = [TYPE_ED25519_COSIGNATURE, TYPE_MLDSA44_COSIGNATURE]
 
 /**
- * Reads a policy file: its bytes, or a string that has one character for each octet (latin1). Every line ends in a newline;
- * a group's threshold is decimal without leading zeros. Throws TlogError `policy`, with the line's number.
+ * Parses a policy file, given as bytes or as a string with one character for each octet (Latin-1). Every line ends in a newline.
+ * The threshold of a group is decimal without leading zeros.
+ * @throws TlogError `policy`, whose message has the line number
  */
 export function parsePolicy(text: Uint8Array | string): Policy {
   const octets = typeof text === 'string' ? text : latin1(text)
@@ -102,7 +103,7 @@ function refuse(expected: string, found: string): never {
   throw new TlogError('policy', `expected ${expected}, found ${quote(found)}`)
 }
 
-/** The policy as far as it is read. */
+/** Builds a policy from its lines. */
 class PolicyReader {
   readonly #logs: PolicyLog[] = []
   readonly #witnesses: PolicyWitness[] = []
@@ -181,7 +182,7 @@ class PolicyReader {
     if (!this.#names.has(name)) refuse('a name defined on an earlier line', name)
   }
 
-  /** Two vkeys with the same public key are duplicates, whatever their names, key ids and types. */
+  /** Parses a vkey. Rejects a public key in `seen`, whatever its name, key id and type, and adds it to `seen`. */
   #vkey(text: string, types: readonly number[], seen: Set<string>): Vkey {
     const vkey = parseVkey(pureCodec.utf8Decode(pureCodec.asciiEncode(text)))
     if (!types.includes(vkey.type)) {
@@ -195,28 +196,29 @@ class PolicyReader {
   }
 }
 
-/** What a policy found out about a checkpoint. */
+/** The result of {@link checkPolicy}. */
 export interface PolicyResult {
   checkpoint: Checkpoint
-  /** The log's key that signed. */
+  /** The key of the log that signed. */
   logKey: Vkey
-  /** The names in the policy of the witnesses that cosigned, in the policy's order. */
+  /** Names of the witnesses that cosigned, in the order of the policy. */
   witnesses: string[]
-  /** The cosignatures of these witnesses with their times, in POSIX seconds. */
+  /** The cosignatures of these witnesses, with their times in POSIX seconds. */
   cosignatures: { witness: string; time: number }[]
 }
 
-/** What {@link checkPolicy} takes besides policy and note. */
+/** Options of {@link checkPolicy}. */
 export interface CheckOptions {
   crypto?: KeyCrypto
-  /** Logs that are known from elsewhere, beside those of the policy. */
+  /** Logs to accept besides those of the policy. */
   logs?: readonly PolicyLog[]
 }
 
 /**
- * Accepts a signed checkpoint that a log of the policy signed under its origin, and that the quorum cosigned. Throws what
- * openNote and parseCheckpointText throw, TlogError `origin` when no key of the origin's log signed, and TlogError
- * `quorum`.
+ * Verifies a signed checkpoint against a policy: an accepted log must have signed it under its own origin, and the quorum must
+ * have cosigned it.
+ * @throws what openNote and parseCheckpointText throw; TlogError `origin` if no accepted log of that origin signed; TlogError
+ * `quorum`
  */
 export function checkPolicy(policy: Policy, note: string, options: CheckOptions = {}): PolicyResult {
   const logs = [...policy.logs, ...(options.logs ?? [])]
@@ -251,12 +253,12 @@ export function checkPolicy(policy: Policy, note: string, options: CheckOptions 
   return { checkpoint, logKey: log.vkey, witnesses, cosignatures }
 }
 
-/** Name, key id, type and public key: two keys of the same name and id that differ stay two, and are then ambiguous. */
+/** Identifies a key by all its parts. So two keys with the same name and id stay two, which openNote rejects as ambiguous. */
 function keyOf(vkey: Vkey): string {
   return `${vkey.name}+${vkey.keyId}+${vkey.type}+${hexEncode(vkey.publicKey)}`
 }
 
-/** Throws TlogError `quorum` unless these witnesses (names of the policy) are enough. */
+/** Checks that these witnesses, by their names in the policy, form the quorum. @throws TlogError `quorum` */
 export function checkQuorum(policy: Policy, witnesses: readonly string[]): void {
   const witnessed = new Set<string>(['none'])
   for (const { name } of policy.witnesses) if (witnesses.includes(name)) witnessed.add(name)

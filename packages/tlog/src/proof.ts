@@ -4,20 +4,20 @@ import { EMPTY_ROOT, isHash, nobleHasher, type Hash, type Hasher } from './hash.
 import { checkSize, divPow2, isSize, largestPowerOfTwoBelow, modPow2, pow2, trailingZeros } from './math.ts'
 import { TILE_HEIGHT, TILE_WIDTH, tileWidth, type Tile } from './tile.ts'
 
-// Proofs of RFC 6962 section 2.1 from tiles: plan which perfect subtrees are needed, read their tiles, compute.
+// Proofs of RFC 6962 section 2.1 from tiles: plan the perfect subtrees that a proof needs, read their tiles, compute the hashes.
 
-/** What to compute: each hash is the fold ({@link foldNodes}) of consecutive perfect subtrees, largest first. */
+/** The hashes to compute. Each is the fold ({@link foldNodes}) of consecutive perfect subtrees, largest first. */
 export type Plan = Node[][]
 
-/** The hashes of the tile at (level, index): at least as many as {@link planTiles} asked for. */
+/** Returns the hashes of the tile at (level, index): at least the width that {@link planTiles} gives. */
 export type TileHashes = (level: number, index: number) => readonly Hash[]
 
-/** The perfect subtrees of MTH(D[start:end]), a subtree that the recursion of RFC 6962 section 2.1 splits off. */
+/** Returns the perfect subtrees of MTH(D[start:end]), a subtree of the recursion of RFC 6962 section 2.1. */
 function rangeNodes(start: number, end: number): Node[] {
   return edgeNodes(end - start).map(({ level, index }) => ({ level, index: divPow2(start, level) + index }))
 }
 
-/** PATH(index, D[size]), the leaf's sibling first: RFC 6962 section 2.1.1. Throws TlogError `range`. */
+/** Plans the inclusion proof PATH(index, D[size]) of RFC 6962 section 2.1.1, leaf's sibling first. @throws TlogError `range` */
 export function inclusionPlan(index: number, size: number): Plan {
   checkSize(size, 'a tree size')
   if (!isSize(index) || index >= size) {
@@ -40,8 +40,8 @@ export function inclusionPlan(index: number, size: number): Plan {
 }
 
 /**
- * PROOF(from, D[to]): RFC 6962 section 2.1.2. Without hashes when the sizes are the same or `from` is 0.
- * Throws TlogError `range` unless from <= to.
+ * Plans the consistency proof PROOF(from, D[to]) of RFC 6962 section 2.1.2. It is empty if the sizes are equal or `from` is 0.
+ * @throws TlogError `range` unless from <= to
  */
 export function consistencyPlan(from: number, to: number): Plan {
   checkSize(to, 'a tree size')
@@ -60,17 +60,17 @@ export function consistencyPlan(from: number, to: number): Plan {
       start = middle
     }
   }
-  // At start 0 the old tree is itself a subtree of the new one, and its root is known to who verifies.
+  // At start 0 the old tree is a subtree of the new one, and the verifier knows its root hash.
   if (start > 0) plan.push(rangeNodes(start, end))
   return plan.reverse()
 }
 
-/** One hash: the root of the tree of `size` entries. */
+/** Plans the root hash of a tree of `size` entries. */
 export function rootPlan(size: number): Plan {
   return [edgeNodes(size)]
 }
 
-/** Where a perfect subtree lies: the hashes [first, first + count) of the tile at (level, index). */
+/** Returns the position of a perfect subtree: the hashes [first, first + count) of the tile at (level, index). */
 function locate(node: Node): { level: number; index: number; first: number; count: number } {
   const level = divPow2(node.level, 3)
   const height = modPow2(node.level, 3)
@@ -80,8 +80,8 @@ function locate(node: Node): { level: number; index: number; first: number; coun
 }
 
 /**
- * The tiles that a plan reads, each once, with the widths that they have in a tree of `size` entries.
- * Throws TlogError `range` when the plan reaches beyond that tree.
+ * Returns the tiles that a plan needs, each once, with their widths in a tree of `size` entries.
+ * @throws TlogError `range` if the plan exceeds that tree
  */
 export function planTiles(plan: Plan, size: number): Tile[] {
   checkSize(size, 'a tree size')
@@ -100,7 +100,7 @@ export function planTiles(plan: Plan, size: number): Tile[] {
   return [...tiles.values()]
 }
 
-/** The hashes of a plan. `tiles` is asked for the tiles of {@link planTiles} only. Throws TlogError `tile`. */
+/** Computes the hashes of a plan. Calls `tiles` only for the tiles of {@link planTiles}. @throws TlogError `tile` */
 export function computeProof(plan: Plan, tiles: TileHashes, hasher: Hasher = nobleHasher): Hash[] {
   return plan.map((nodes) => {
     const hashes = nodes.map((node) => {
@@ -111,7 +111,7 @@ export function computeProof(plan: Plan, tiles: TileHashes, hasher: Hasher = nob
   })
 }
 
-/** The hash of a perfect subtree, from the hashes of the tile that it lies in. Throws TlogError `tile`. */
+/** Computes the hash of a perfect subtree from the hashes of its tile. @throws TlogError `tile` */
 export function nodeHash(hashes: readonly Hash[], node: Node, hasher: Hasher = nobleHasher): Hash {
   const { level, index, first, count } = locate(node)
   const end = first + count
@@ -124,7 +124,7 @@ export function nodeHash(hashes: readonly Hash[], node: Node, hasher: Hasher = n
   return count === 1 ? hashes[first]! : subtreeRoot(hashes.slice(first, end), hasher)
 }
 
-/** MTH over hashes of equally large perfect subtrees (RFC 6962 section 2.1); {@link EMPTY_ROOT} for none. */
+/** Computes the root hash over perfect subtrees of equal size (RFC 6962 section 2.1); {@link EMPTY_ROOT} for none. */
 export function subtreeRoot(hashes: readonly Hash[], hasher: Hasher = nobleHasher): Hash {
   const row = [...hashes]
   let length = row.length
@@ -138,7 +138,7 @@ export function subtreeRoot(hashes: readonly Hash[], hasher: Hasher = nobleHashe
   return row[0]!
 }
 
-/** A walk from a leaf, or from an old tree's last perfect subtree, up to the root of a tree of `last + 1` nodes. */
+/** A walk from a node up to the root. `index` is the node's index, `last` the index of the last node at its level. */
 class Climb {
   index: number
   last: number
@@ -148,7 +148,7 @@ class Climb {
     this.last = last
   }
 
-  /** Goes one level up, over all levels where the node is alone; whether the sibling passed was the left one. */
+  /** Moves up to a level where the node has a sibling, then to their parent. Returns whether the sibling is the left one. */
   step(): boolean {
     const left = this.index % 2 === 1 || this.index === this.last
     if (left && this.index !== 0) this.up(trailingZeros(this.index))
@@ -163,8 +163,8 @@ class Climb {
 }
 
 /**
- * The root hash that an inclusion proof leads to: RFC 9162 section 2.1.3.2. Throws TlogError `inclusion` when the proof
- * cannot be one for this index and size.
+ * Computes the root hash from an inclusion proof (RFC 9162 section 2.1.3.2).
+ * @throws TlogError `inclusion` if the proof has the wrong length for this index and size, or an invalid hash
  */
 export function rootFromInclusion(
   index: number,
@@ -187,17 +187,17 @@ export function rootFromInclusion(
   return root
 }
 
-/** An inclusion proof and what it is to prove. */
+/** An inclusion proof with its claim: the tree of `size` entries with root hash `root` has `leafHash` at `index`. */
 export interface Inclusion {
   index: number
   size: number
   leafHash: Hash
   root: Hash
-  /** The leaf's sibling first. */
+  /** The hashes, leaf's sibling first. */
   proof: readonly Hash[]
 }
 
-/** Throws TlogError `inclusion` unless the leaf is in the tree at its index. */
+/** Verifies an inclusion proof. @throws TlogError `inclusion` if it does not prove its claim */
 export function verifyInclusion(inclusion: Inclusion, hasher: Hasher = nobleHasher): void {
   const { index, size, leafHash, root, proof } = inclusion
   const computed = rootFromInclusion(index, size, leafHash, proof, hasher)
@@ -205,7 +205,7 @@ export function verifyInclusion(inclusion: Inclusion, hasher: Hasher = nobleHash
     throw new TlogError('inclusion', `expected root ${quote(root)}, found ${quote(computed)}`)
 }
 
-/** A consistency proof and what it is to prove. */
+/** A consistency proof with its claim: the tree of `to` entries starts with the tree of `from` entries. */
 export interface Consistency {
   from: number
   to: number
@@ -215,8 +215,8 @@ export interface Consistency {
 }
 
 /**
- * Throws TlogError `consistency` unless the tree of `from` entries is what the tree of `to` entries began with: RFC 9162
- * section 2.1.4.2. Sizes that are equal, and `from` 0, go with an empty proof.
+ * Verifies a consistency proof (RFC 9162 section 2.1.4.2). For equal sizes, or `from` 0, the proof must be empty.
+ * @throws TlogError `consistency` if it does not prove its claim
  */
 export function verifyConsistency(consistency: Consistency, hasher: Hasher = nobleHasher): void {
   const { from, to, fromRoot, toRoot, proof } = consistency
@@ -235,11 +235,11 @@ export function verifyConsistency(consistency: Consistency, hasher: Hasher = nob
   checkRoot('new', newRoot, toRoot)
 }
 
-/** The old and the new root that a consistency proof leads to, for 0 < from < to. */
+/** Computes the old and the new root hash from a consistency proof, for 0 < from < to. */
 function rootsFromConsistency({ from, to, fromRoot, proof }: Consistency, hasher: Hasher): [Hash, Hash] {
   const climb = new Climb(from - 1, to - 1)
   climb.up(trailingZeros(from))
-  // When `from` is a power of two, the old tree is a subtree of the new one, and the proof leaves out its root.
+  // If `from` is a power of two, the old tree is a subtree of the new one, and the proof omits its root hash.
   const hashes = climb.index === 0 ? [fromRoot, ...proof] : proof
   const [seed, ...path] = hashes
   if (seed === undefined) throw wrongLength('consistency', proof, 'more')

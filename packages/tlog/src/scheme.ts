@@ -13,12 +13,12 @@ import { TlogError } from './errors.ts'
 import { type Hasher } from './hash.ts'
 import { TYPE_ED25519, TYPE_ED25519_COSIGNATURE, TYPE_MLDSA44_COSIGNATURE, checkNoteText } from './note.ts'
 
-// How the signature types 0x01, 0x04 and 0x06 turn a note text into a signed message.
+// Signature types 0x01, 0x04 and 0x06: their primitives, and the message that each signs for a note text.
 
 /**
- * Native primitives, each optional: what is absent is this package's. `ed25519Verify` decides as this package's does, whatever the
- * key and the signature. Arguments are in @noble's order. Seeds and public keys are
- * passed as the same objects every time, so that an implementation may keep what it derives in a WeakMap.
+ * Native primitives. Each is optional; the default is pure ECMAScript. `ed25519Verify` must accept exactly the signatures that
+ * this package's function of that name accepts. Arguments are in the order of @noble/curves. A key is always passed as the same
+ * object, so an implementation can cache derived keys in a WeakMap.
  */
 export interface KeyCrypto {
   ed25519Verify?: (signature: Uint8Array, message: Uint8Array, publicKey: Uint8Array) => boolean
@@ -40,12 +40,12 @@ export interface Primitive {
 
 /** One signature type of signed-note. */
 export interface Scheme {
-  /** Whether the signature is a `timestamped_signature` of tlog-cosignature. */
+  /** Whether a signature is a `timestamped_signature` of tlog-cosignature. */
   timestamped: boolean
-  /** The size of the algorithm's signature. */
+  /** Bytes of a signature, without its time. */
   signatureSize: number
   primitive(crypto: KeyCrypto): Primitive
-  /** The signed bytes for a note text. Throws TlogError when the type cannot sign this text. */
+  /** Returns the bytes to sign for a note text. @throws TlogError if the type cannot sign this text */
   message(name: string, timestamp: number, text: string, codec: Codec): Uint8Array
 }
 
@@ -72,6 +72,7 @@ interface ExpandedKey {
   publicKey: Uint8Array
 }
 
+/** Expanded keys by seed, because the expansion is slow. */
 const expandedKeys = new WeakMap<Uint8Array, ExpandedKey>()
 
 function expandSeed(seed: Uint8Array): ExpandedKey {
@@ -83,7 +84,7 @@ function expandSeed(seed: Uint8Array): ExpandedKey {
   return keys
 }
 
-/** Deterministic (FIPS 204 section 3.4), so that no randomness is needed. */
+/** Signs deterministically (FIPS 204 section 3.4), so that it needs no randomness. */
 function signMldsa44(message: Uint8Array, seed: Uint8Array): Uint8Array {
   return ml_dsa44.sign(message, expandSeed(seed).secretKey, { extraEntropy: false })
 }
@@ -122,7 +123,7 @@ const SCHEMES: ReadonlyMap<number, Scheme> = new Map<number, Scheme>([
   ],
 ])
 
-/** The scheme of a signature type. Throws TlogError with `code` when it is not one of the three. */
+/** Returns the scheme of a signature type. @throws TlogError with `code` for other types */
 export function schemeOf(type: number, code: string): Scheme {
   const scheme = SCHEMES.get(type)
   if (scheme !== undefined) return scheme

@@ -4,14 +4,15 @@ import { TlogError, quote } from './errors.ts'
 import { HASH_LENGTH, HASH_SIZE, isHash, type Hash } from './hash.ts'
 import { TILE_WIDTH } from './tile.ts'
 
-// A tile rests as text, one canonical base64 line a hash or an entry, and travels in the binary form of tlog-tiles.
+// The two forms of a tile: stored text, with one line of canonical base64 for each hash or entry, and the binary of
+// c2sp.org/tlog-tiles.
 
 export { isCanonicalBase64 }
 
-/** The longest entry: its length is a uint16 in a bundle (tlog-tiles, "Log entries"). */
+/** Bytes of the longest entry, whose length is a uint16 in a bundle (tlog-tiles, "Log entries"). */
 export const MAX_ENTRY_SIZE = 65_535
 
-/** The hashes of a tile's text: `width` lines, each ended by a newline. Throws TlogError `tile`. */
+/** Parses the text of a hash tile: `width` lines, each with a newline. @throws TlogError `tile` */
 export function parseHashTile(text: string, width: number): Hash[] {
   checkWidth(width)
   if (text.length !== width * (HASH_LENGTH + 1)) {
@@ -30,13 +31,13 @@ export function parseHashTile(text: string, width: number): Hash[] {
   return hashes
 }
 
-/** The text of a tile: a line a hash. The hashes are taken as they are. */
+/** Formats the text of a hash tile, one line for each hash. Does not check the hashes. @throws TlogError `tile` for the width */
 export function formatHashTile(hashes: readonly Hash[]): string {
   checkWidth(hashes.length)
   return `${hashes.join('\n')}\n`
 }
 
-/** The binary tile: 32 bytes a hash, nothing between. */
+/** Converts the hashes of a tile to binary: 32 bytes each, concatenated. @throws TlogError `tile` */
 export function hashTileToBinary(hashes: readonly Hash[], codec: Codec = pureCodec): Uint8Array {
   checkWidth(hashes.length)
   const bytes = new Uint8Array(hashes.length * HASH_SIZE)
@@ -49,7 +50,7 @@ export function hashTileToBinary(hashes: readonly Hash[], codec: Codec = pureCod
   return bytes
 }
 
-/** The hashes of a binary tile of exactly `width` hashes. Throws TlogError `tile`. */
+/** Parses a binary tile of exactly `width` hashes. @throws TlogError `tile` */
 export function hashTileFromBinary(bytes: Uint8Array, width: number, codec: Codec = pureCodec): Hash[] {
   checkWidth(width)
   if (bytes.length !== width * HASH_SIZE) {
@@ -65,8 +66,10 @@ export function hashTileFromBinary(bytes: Uint8Array, width: number, codec: Code
 }
 
 /**
- * The lines of an entry bundle's text, still base64: `width` lines, each ended by a newline, canonical, of at most 65,535
- * bytes. An entry without bytes is an empty line. Throws TlogError `tile`.
+ * Parses the text of an entry bundle: `width` lines, each with a newline. Returns the lines, which are canonical base64 of at
+ * most
+ * 65,535 bytes. The line of an empty entry is empty.
+ * @throws TlogError `tile`
  */
 export function parseBundle(text: string, width: number): string[] {
   checkWidth(width)
@@ -75,13 +78,19 @@ export function parseBundle(text: string, width: number): string[] {
   return lines
 }
 
-/** The text of an entry bundle: a line an entry. The lines are taken as they are. */
+/**
+ * Formats the text of an entry bundle, one line for each entry. Does not check the lines.
+ * @throws TlogError `tile` for the width
+ */
 export function formatBundle(lines: readonly string[]): string {
   checkWidth(lines.length)
   return `${lines.join('\n')}\n`
 }
 
-/** The binary bundle: each entry behind its length, a big-endian uint16 (tlog-tiles, "Log entries"). */
+/**
+ * Converts base64 lines to a binary bundle: each entry after its length, a big-endian uint16 (tlog-tiles, "Log entries").
+ * @throws TlogError `tile`
+ */
 export function bundleToBinary(lines: readonly string[], codec: Codec = pureCodec): Uint8Array {
   checkWidth(lines.length)
   const parts: Uint8Array[] = []
@@ -93,8 +102,8 @@ export function bundleToBinary(lines: readonly string[], codec: Codec = pureCode
   return concatBytes(...parts)
 }
 
-/** The entries of a binary bundle of exactly `width` entries, as views of `bytes`. Throws TlogError `tile`. */
-export function bundleFromBinary(bytes: Uint8Array, width: number, _codec: Codec = pureCodec): Uint8Array[] {
+/** Parses a binary bundle of exactly `width` entries. Returns views of `bytes`. @throws TlogError `tile` */
+export function bundleFromBinary(bytes: Uint8Array, width: number): Uint8Array[] {
   checkWidth(width)
   const entries: Uint8Array[] = []
   let at = 0

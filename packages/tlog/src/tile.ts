@@ -1,25 +1,25 @@
 import { TlogError, quote } from './errors.ts'
 import { checkSize, divPow2, isSize, modPow2, parseDecimal, pow2 } from './math.ts'
 
-// c2sp.org/tlog-tiles: tiles of 256 hashes (height 8) and entry bundles of 256 entries.
+// Tiles and their paths: c2sp.org/tlog-tiles. A full tile has 256 hashes (height 8), a full entry bundle 256 entries.
 
-/** How many hashes, or entries, a full tile has. */
+/** Hashes of a full tile, or entries of a full bundle. */
 export const TILE_WIDTH = 256
-/** How many tree levels a tile spans: 2^8 = 256. */
+/** Tree levels that a tile spans: 2^8 = 256. */
 export const TILE_HEIGHT = 8
 /** The highest tile level of the path grammar. */
 export const MAX_TILE_LEVEL = 63
 
-/** A hash tile, or the entry bundle beside the hash tile of level 0. */
+/** A hash tile, or an entry bundle (level `entries`). */
 export interface Tile {
   level: number | 'entries'
-  /** From 0, within the level. */
+  /** Index within the level, from 0. */
   index: number
-  /** 256, or 1 to 255 for a partial tile. */
+  /** Number of hashes or entries: 256, or 1 to 255 for a partial tile. */
   width: number
 }
 
-/** The tile's path: `tile/0/x001/234/067`, `tile/entries/000.p/17`. Throws TlogError `tile` when there is no such tile. */
+/** Returns the path of a tile, such as `tile/0/x001/x234/067` or `tile/entries/000.p/17`. @throws TlogError `tile` */
 export function tilePath(tile: Tile): string {
   checkTile(tile)
   const suffix = tile.width === TILE_WIDTH ? '' : `.p/${tile.width}`
@@ -32,7 +32,7 @@ function formatIndex(index: number): string {
   return padded.replaceAll(/\d{3}(?=\d)/g, 'x$&/')
 }
 
-/** Throws TlogError `tile` unless level, index and width are in range. */
+/** Checks that level, index and width are in range. @throws TlogError `tile` */
 export function checkTile(tile: Tile): void {
   const { level, index, width } = tile
   if (level !== 'entries' && !(isSize(level) && level <= MAX_TILE_LEVEL)) {
@@ -47,7 +47,7 @@ export function checkTile(tile: Tile): void {
 
 const PATH = /^tile\/(entries|[0-9]{1,2})\/((?:x[0-9]{3}\/)*)([0-9]{3})(?:\.p\/([0-9]{1,3}))?$/
 
-/** The tile of a path: the inverse of {@link tilePath}, and as strict. Throws TlogError `tile`. */
+/** Parses the path of a tile; the inverse of {@link tilePath}. @throws TlogError `tile` */
 export function parseTilePath(path: string): Tile {
   const match = path.length <= 64 ? PATH.exec(path) : null
   if (match !== null) {
@@ -66,15 +66,15 @@ function isTile({ level, index, width }: Tile): boolean {
   )
 }
 
-/** The suffix of a tile that rests as text. */
+/** The suffix of the path of a tile stored as text. */
 export const STORED_SUFFIX = '.b64'
 
-/** The path of the tile as text in a ledger directory: {@link tilePath} and `.b64`. */
+/** Returns the path of a tile in a ledger directory: {@link tilePath} with the suffix `.b64`. */
 export function storedPath(tile: Tile): string {
   return tilePath(tile) + STORED_SUFFIX
 }
 
-/** The inverse of {@link storedPath}. Throws TlogError `tile`. */
+/** Parses the path of a tile in a ledger directory; the inverse of {@link storedPath}. @throws TlogError `tile` */
 export function parseStoredPath(path: string): Tile {
   if (path.endsWith(STORED_SUFFIX)) return parseTilePath(path.slice(0, -STORED_SUFFIX.length))
   throw new TlogError('tile', `expected a path that ends in .b64, found ${quote(path)}`)
@@ -84,51 +84,51 @@ function hashLevel(level: number | 'entries'): number {
   return level === 'entries' ? 0 : level
 }
 
-/** How many hashes a tree of `size` entries has at a tile level (entries for `'entries'`): floor(size / 256^level). */
+/** Returns the number of hashes (or entries) at a tile level in a tree of `size` entries: floor(size / 256^level). */
 export function levelWidth(level: number | 'entries', size: number): number {
   return divPow2(size, TILE_HEIGHT * hashLevel(level))
 }
 
-/** How many full tiles a tree of `size` entries has at a level: the index of the partial tile, if there is one. */
+/** Returns the number of full tiles at a level, which is also the index of the partial tile, if any. */
 export function tileCount(level: number | 'entries', size: number): number {
   return divPow2(size, TILE_HEIGHT * (hashLevel(level) + 1))
 }
 
-/** The width of the partial tile at a level: floor(size / 256^level) mod 256. 0 means that there is none. */
+/** Returns the width of the partial tile at a level, floor(size / 256^level) mod 256; 0 if there is no partial tile. */
 export function partialWidth(level: number | 'entries', size: number): number {
   return modPow2(levelWidth(level, size), TILE_HEIGHT)
 }
 
-/** The width that the tile at (level, index) has in a tree of `size` entries: 256, 1 to 255, or 0 when it is not there. */
+/** Returns the width of the tile at (level, index) in a tree of `size` entries; 0 if the tree has no such tile. */
 export function tileWidth(level: number | 'entries', index: number, size: number): number {
   const count = tileCount(level, size)
   if (index < count) return TILE_WIDTH
   return index === count ? partialWidth(level, size) : 0
 }
 
-/** The entries that a tile spans: from `start` up to, not including, `end`. */
+/** Returns the range of entries that a tile spans, from `start` up to, not including, `end`. */
 export function tileSpan(tile: Tile): { start: number; end: number } {
   const span = pow2(TILE_HEIGHT * hashLevel(tile.level))
   const first = tile.index * TILE_WIDTH
   return { start: first * span, end: (first + tile.width) * span }
 }
 
-/** The levels of a tree of `size` entries: the bundles, then the hash tiles from the leaves up. */
+/** Yields the levels of a tree: `entries`, then the levels of hash tiles upwards. */
 function* levels(size: number): Generator<number | 'entries'> {
   if (size > 0) yield 'entries'
   for (let level = 0; levelWidth(level, size) > 0; level++) yield level
 }
 
-/** The tiles to write when a tree grows from one size to another: those that became full, those that are partial. */
+/** The tiles to write when a tree grows: those that became full, and the new partial ones. */
 export interface NewTiles {
   full: Tile[]
   partial: Tile[]
 }
 
 /**
- * The tiles that differ between a tree of `from` and one of `to` entries, bundles first, then levels upwards. A partial
- * tile is listed where its level grew. Both lists are arrays: their length grows with `to - from`.
- * Throws TlogError `range` unless from <= to.
+ * Returns the tiles that are new or different in a tree of `to` entries, compared with `from` entries: bundles first, then levels
+ * upwards. The length of the lists is proportional to `to - from`.
+ * @throws TlogError `range` unless from <= to
  */
 export function newTiles(from: number, to: number): NewTiles {
   checkSize(from, 'a tree size')
@@ -147,13 +147,13 @@ export function newTiles(from: number, to: number): NewTiles {
   return { full, partial }
 }
 
-/** Every tile of a tree of `size` entries: the bundles, then the hash tiles from the leaves up. */
+/** Yields all tiles of a tree of `size` entries: the bundles, then the hash tiles, levels upwards. */
 export function* tilesOf(size: number): Generator<Tile> {
   checkSize(size, 'a tree size')
   for (const level of levels(size)) yield* levelTiles(level, size)
 }
 
-/** Every hash tile of a tree of `size` entries, from the leaves up. */
+/** Yields all hash tiles of a tree of `size` entries, levels upwards. */
 export function* treeTiles(size: number): Generator<Tile> {
   checkSize(size, 'a tree size')
   for (const level of levels(size)) if (level !== 'entries') yield* levelTiles(level, size)

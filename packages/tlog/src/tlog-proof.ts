@@ -7,25 +7,25 @@ import { parseNote } from './note.ts'
 import { checkPolicy, type CheckOptions, type Policy, type PolicyResult } from './policy.ts'
 import { verifyInclusion } from './proof.ts'
 
-// c2sp.org/tlog-proof: a proof of logging that can be checked offline.
+// Offline proofs: c2sp.org/tlog-proof. A file that proves that an entry is in a log.
 
 const FIRST_LINE = 'c2sp.org/tlog-proof@v1'
-/** A tree of up to 2^53 - 1 entries has no longer inclusion proofs. */
+/** Hashes of the longest inclusion proof of a tree of up to 2^53 - 1 entries. */
 const MAX_HASHES = 53
 
 /** A proof that an entry is in a log. */
 export interface TlogProof {
-  /** Opaque, at least one byte, and not authenticated. */
+  /** Opaque bytes, at least one. Nothing authenticates them. */
   extra?: Uint8Array
-  /** The entry's index. */
+  /** Index of the entry. */
   index: number
-  /** The inclusion proof, the leaf's sibling first (RFC 6962 section 2.1.1). */
+  /** The inclusion proof, leaf's sibling first (RFC 6962 section 2.1.1). */
   hashes: Hash[]
   /** The signed checkpoint, verbatim. */
   checkpoint: string
 }
 
-/** Reads a proof; nothing in it is verified. Throws TlogError `proof`. */
+/** Parses a proof, and verifies nothing. @throws TlogError `proof` */
 export function parseTlogProof(text: string, codec: Codec = pureCodec): TlogProof {
   const split = text.indexOf('\n\n')
   if (split === -1) throw new TlogError('proof', 'expected an empty line before the checkpoint, found none')
@@ -65,22 +65,22 @@ function checkTlogProof({ extra, index, hashes, checkpoint }: TlogProof): void {
   recode('proof', () => parseCheckpointText(parseNote(checkpoint).text))
 }
 
-/** The text of a proof: the inverse of {@link parseTlogProof}, and as strict. */
+/** Formats a proof; the inverse of {@link parseTlogProof}. @throws TlogError `proof` */
 export function formatTlogProof(proof: TlogProof, codec: Codec = pureCodec): string {
   checkTlogProof(proof)
   const extra = proof.extra === undefined ? [] : [`extra ${codec.base64Encode(proof.extra)}`]
   return [FIRST_LINE, ...extra, `index ${proof.index}`, ...proof.hashes, '', proof.checkpoint].join('\n')
 }
 
-/** What a proof has proved. `extra` is passed on as it came: nothing vouches for it. */
+/** The result of {@link verifyTlogProof}. Nothing authenticates `extra`. */
 export interface VerifiedTlogProof extends PolicyResult {
   index: number
   extra?: Uint8Array
 }
 
 /**
- * Verifies a proof against a policy for the entry with this leaf hash ("Verifying a tlog proof"). Throws TlogError `proof`
- * (malformed), what checkPolicy throws, and TlogError `inclusion`.
+ * Verifies that a log of the policy contains the entry with this leaf hash (tlog-proof, "Verifying a tlog proof").
+ * @throws TlogError `proof` if malformed; what checkPolicy throws; TlogError `inclusion`
  */
 export function verifyTlogProof(
   text: string,

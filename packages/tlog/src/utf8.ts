@@ -1,8 +1,8 @@
 import { TlogError } from './errors.ts'
 
-// RFC 3629. Strict both ways: no lone surrogates, no overlong forms, nothing above U+10FFFF; a byte order mark is kept.
+// Strict UTF-8 (RFC 3629): rejects lone surrogates, overlong forms and code points above U+10FFFF; keeps a byte order mark.
 
-/** `text` in UTF-8. Throws TlogError `utf8` when it holds a lone surrogate. */
+/** Encodes UTF-8. @throws TlogError `utf8` for a lone surrogate */
 export function encodeUtf8(text: string): Uint8Array {
   const bytes = new Uint8Array(text.length * 3)
   let at = 0
@@ -37,7 +37,7 @@ function surrogatePair(high: number, low: number, at: number): number {
 
 const BLOCK = 4096
 
-/** The text of UTF-8 bytes. Throws TlogError `utf8` on anything that RFC 3629 does not allow. */
+/** Decodes strict UTF-8. @throws TlogError `utf8` */
 export function decodeUtf8(bytes: Uint8Array): string {
   let text = ''
   let units: number[] = []

@@ -1,4 +1,4 @@
-/** GET /v1/clock and POST /v1/clock/correct: what the clock says beside the newest records' times, and an operator's correction. */
+/** GET /v1/clock compares the clock with the newest records; POST /v1/clock/correct records an operator's correction. */
 import type { Codec } from '@service-fs/tlog/codec'
 import * as v from 'valibot'
 import { checkCharset } from './body-meaning.ts'
@@ -7,22 +7,21 @@ import { badField } from './fields.ts'
 import { Problem } from './problem.ts'
 import { mediaType, type WireRequest } from './request.ts'
 
-/** Of the body. */
 const MAX_BODY_BYTES = 16_384
 const MAX_REASON = 1000
-/** What is no text of one line: control characters, halves of surrogate pairs, and what changes the direction of the rest. */
+/** Characters that a one-line text cannot have: control characters, lone surrogates, line separators, bidirectional controls. */
 // oxlint-disable-next-line no-control-regex
 const UNFIT = /[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]/u
 
 const correctionSchema = v.strictObject({ newest: v.string(), reason: v.string() })
 
-/** The ledgers of the tenant, by the names that the answers have. The audit sub-ledger first: a read needs it. */
+/** Returns the ledgers of the tenant by their names in the response. The audit sub-ledger is first, because reads need it. */
 function ledgersOf({ options }: Call): [name: 'audit' | 'ledger', ledger: WireLedger][] {
   const main: ['ledger', WireLedger] = ['ledger', options.ledger]
   return options.audit === undefined ? [main] : [['audit', options.audit], main]
 }
 
-/** GET /v1/clock */
+/** GET /v1/clock: the time, and for each ledger the newest record's time and the problem of the clock, if any. */
 export async function clock(call: Call): Promise<Answer> {
   const ledgers: Record<string, unknown> = {}
   let now = ''
@@ -34,7 +33,7 @@ export async function clock(call: Call): Promise<Answer> {
   return jsonAnswer(JSON.stringify({ now, ...ledgers }))
 }
 
-/** Refuses what no body could mend. @throws Problem 400, 415 */
+/** Checks the headers that no body can correct. @throws Problem 400, 415 */
 export function correctionHead(request: Pick<WireRequest, 'header'>): void {
   const type = mediaType(request)
   checkCharset(request.header('content-type') ?? '')
@@ -42,8 +41,8 @@ export function correctionHead(request: Pick<WireRequest, 'header'>): void {
 }
 
 /**
- * POST /v1/clock/correct `{newest, reason}`: puts an entry that says so into each ledger whose newest record is ahead of the clock by more
- * than the tolerance. `newest` is the newest of those records' times, so that a request that is sent again corrects nothing.
+ * POST /v1/clock/correct `{newest, reason}`: appends a correction entry to each ledger whose newest record is ahead of the clock
+ * by more than the tolerance. `newest` must be the latest time of those records, so a repeated request corrects nothing.
  */
 export async function correctClock(call: Call): Promise<Answer> {
   const { request, requestId, options } = call

@@ -1,4 +1,7 @@
-/** What answers a request at the end of any transport: every route, every error that a client can bring about, before and after a restart. */
+/**
+ * What answers a request at the end of any transport: every route, every error that a client can bring about, before and after
+ * a restart.
+ */
 import { parseEntry } from '@service-fs/format/entry'
 import { pureCodec } from '@service-fs/tlog/codec'
 import { verifyConsistency, verifyInclusion } from '@service-fs/tlog/proof'
@@ -935,7 +938,9 @@ function smallLines(count: number): string {
   return Array.from({ length: count }, (_, i) => `{"payload_id":"r${i}","payload":0}\n`).join('')
 }
 
-/** A target for a route's pattern that a ledger with three small records `r0` … answers; `audited`: an identifier in its audit. */
+/**
+ * A target for a route's pattern that a ledger with three small records `r0` … answers; `audited`: an identifier in its audit.
+ */
 function example(pattern: string, audited = ''): string {
   return pattern
     .replace('{cursor}', '1')

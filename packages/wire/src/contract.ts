@@ -1,4 +1,4 @@
-/** GET /v1/contract: what a client needs to know before it talks to this ledger. */
+/** GET /v1/contract: version, tenant, origin, verifier keys and limits of a ledger. */
 import { jsonAnswer, type Answer, type Call } from './call.ts'
 
 export async function contract(call: Call): Promise<Answer> {

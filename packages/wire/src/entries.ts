@@ -1,4 +1,4 @@
-/** Reading records: a range, one by cursor, one by identifier. */
+/** Routes that read records: a range, one by its cursor, one by its identifier. */
 import { answer, jsonAnswer, type Answer, type Call } from './call.ts'
 import { Problem } from './problem.ts'
 import { badField, integer, integerParameter } from './fields.ts'
@@ -6,7 +6,7 @@ import { recordJson } from './record-json.ts'
 import { accepts, NDJSON } from './request.ts'
 import { idProblem } from '@service-fs/format/entry'
 
-/** GET /v1/entries?since=N&limit=M: records whose first entry has an index of at least N. */
+/** GET /v1/entries?since=N&limit=M: at most M records whose first entry has an index of at least N. */
 export async function listEntries(call: Call): Promise<Answer> {
   const since = integerParameter(call.query, 'since', 0)
   const limit = integerParameter(call.query, 'limit', call.limits.defaultEntries)
@@ -25,7 +25,10 @@ export async function listEntries(call: Call): Promise<Answer> {
   return jsonAnswer(`{"module_id":${id},"next_cursor":${next},"entries":[${texts.join(',')}]}`, shown)
 }
 
-/** The JSON texts of at most `limit` records, ended early by the limit in bytes; `last` is the index of the last one. */
+/**
+ * Returns the JSON texts of at most `limit` records, fewer when they reach the limit in bytes. `last` is the index of the last
+ * one; undefined when there is none.
+ */
 async function gather(
   call: Call,
   since: number,
@@ -63,7 +66,7 @@ export async function recordById(call: Call): Promise<Answer> {
   return jsonAnswer(recordJson(record, call.options.codec), { what, entries: 1 })
 }
 
-/** The index that a cursor stands for. 404 beyond the tree. */
+/** Returns the index of the entry at `cursor`, which counts from 1. @throws Problem `not-found` beyond the tree */
 export function cursorIndex(call: Call, cursor: number): number {
   const { size } = call.ledger
   if (cursor >= 1 && cursor <= size) return cursor - 1

@@ -4,33 +4,33 @@ import { answer, jsonAnswer, type Answer, type Call } from './call.ts'
 import { Problem } from './problem.ts'
 import type { WireRequest } from './request.ts'
 
-/** GET /healthz: the process answers. */
+/** GET /healthz: the process is running. */
 export async function healthz(): Promise<Answer> {
   return jsonAnswer('{"alive":true}')
 }
 
-/** GET /readyz: the ledger is open, its disk takes writes, the last commit is durable; 503 with the reason otherwise. */
+/** GET /readyz: the ledger is open, its disk accepts writes, and the last commit is durable. Else 503 with the reason. */
 export async function readyz(call: Call): Promise<Answer> {
   const { ready, reason, protections } = await call.options.ready()
   if (!ready) throw new Problem('not-ready', reason ?? 'not ready')
   return jsonAnswer(JSON.stringify({ ready, protections }))
 }
 
-/** GET /metrics: Prometheus text. */
+/** GET /metrics: metrics in the text format of Prometheus. */
 export async function metrics(call: Call): Promise<Answer> {
   if (call.options.metrics === undefined) throw new Problem('no-route', 'this server has no metrics')
   const { contentType, text } = await call.options.metrics()
   return answer(contentType, text)
 }
 
-/** @throws Problem 400, 415 */
+/** Checks the headers of POST /mcp that no body can correct. @throws Problem 400, 415 */
 export function mcpHead(request: Pick<WireRequest, 'header'>): void {
   checkCharset(request.header('content-type') ?? '')
 }
 
 /**
- * Hands the request to the envelope's server. What that reads for the caller it asks of the wire, with the caller's subject and
- * roles: so it is allowed and recorded as any other read, and the route itself is not.
+ * POST /mcp: passes the request to the envelope's MCP server. That server reads through the wire, with the subject and the roles
+ * of the caller. So the wire checks and records those reads, and does not record this route.
  */
 export async function mcp(call: Call): Promise<Answer> {
   if (call.options.mcp === undefined) throw new Problem('no-route', 'this server has no MCP')

@@ -1,4 +1,4 @@
-/** Single fields of a request, in its path, its query or its body: how they are read, and the problem that names one. */
+/** Parses single fields of a request's path, query and body, and makes the problem that names an invalid one. */
 import { parseDecimal } from '@service-fs/tlog/math'
 
 import { Problem } from './problem.ts'
@@ -6,7 +6,7 @@ import type { Query } from './request.ts'
 
 const NO_QUERY: Query = new Map()
 
-/** Percent-decoding, RFC 3986 §2.1, of UTF-8 (strict). `field` names the part in the problem: 400 `bad-request`. */
+/** Decodes percent-encoded UTF-8 (RFC 3986 §2.1). @throws Problem `bad-request` that names `field` */
 export function percentDecode(text: string, field: string): string {
   if (!text.includes('%')) return text
   try {
@@ -16,7 +16,7 @@ export function percentDecode(text: string, field: string): string {
   }
 }
 
-/** The query as a map. Refused with 400: a name not in `known`, a name given twice, bad percent-encoding. */
+/** Parses a query. @throws Problem `bad-request` for a name not in `known`, a repeated name, or bad percent-encoding */
 export function parseQuery(query: string, known: readonly string[]): Query {
   if (query === '') return NO_QUERY
   const result = new Map<string, string>()
@@ -33,7 +33,11 @@ export function parseQuery(query: string, known: readonly string[]): Query {
   return result
 }
 
-/** A non-negative integer of at most 2^53-1 in strict decimal. Absent: `fallback`, or 400 when there is none. */
+/**
+ * Parses the query parameter `name`, an integer from 0 to 2^53 - 1 in decimal without leading zeros. Returns `fallback` if it
+ * is absent.
+ * @throws Problem `bad-request` if it is invalid, or absent without a fallback
+ */
 export function integerParameter(query: Query, name: string, fallback?: number): number {
   const text = query.get(name)
   if (text === undefined) {
@@ -43,7 +47,7 @@ export function integerParameter(query: Query, name: string, fallback?: number):
   return integer(text, name)
 }
 
-/** The same for a text that stands elsewhere, such as in the path. */
+/** Parses `text` as {@link integerParameter} does. `field` names it in the problem. */
 export function integer(text: string, field: string): number {
   const value = parseDecimal(text)
   if (value === undefined) throw badField(field, INTEGER, text)
@@ -52,7 +56,7 @@ export function integer(text: string, field: string): number {
 
 const INTEGER = 'a decimal integer from 0 to 9007199254740991'
 
-/** 400: what was wrong with one field; `supplied` is cut to a sensible length. */
+/** Returns the problem `bad-request` for one field. `supplied` is cut; in a batch, `line` counts from 1. */
 export function badField(field: string, expected: string, supplied: string, line?: number): Problem {
   const where = line === undefined ? field : `line ${line}: ${field}`
   const found = cut(supplied)
@@ -64,7 +68,7 @@ export function badField(field: string, expected: string, supplied: string, line
   })
 }
 
-/** Text from a client, cut at 100 characters for a message. */
+/** Cuts a text from a client at 100 characters, for a message. */
 export function cut(text: string): string {
   return text.length > 100 ? `${text.slice(0, 100)}…` : text
 }

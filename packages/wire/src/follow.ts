@@ -1,4 +1,4 @@
-/** GET /v1/follow: records as they become durable, as server-sent events (WHATWG HTML, section 9.2). */
+/** GET /v1/follow: a stream of records as they become durable, as server-sent events (WHATWG HTML, section 9.2). */
 import { recordRead } from './audit.ts'
 import type { Call, Streamed } from './call.ts'
 import { badField, integer, integerParameter } from './fields.ts'
@@ -9,8 +9,8 @@ import { isFailure, Problem, problemOf, problemResponse } from './problem.ts'
 const ROUTE = '/v1/follow'
 
 /**
- * The opening is recorded before it is answered, and so is each batch before it is shown. `since` gives way to `Last-Event-ID`, by
- * which a client that lost the stream goes on.
+ * Starts a stream. The wire records the request before it responds, and each batch before it sends it. `Last-Event-ID`, which a
+ * client sends when it reconnects, overrides `since`.
  */
 export async function follow(call: Call): Promise<Streamed> {
   const { request, followers, options } = call
@@ -26,7 +26,7 @@ export async function follow(call: Call): Promise<Streamed> {
       status: 200,
       headers: {
         'content-type': 'text/event-stream',
-        // Who stands between must neither keep nor collect it, nor compress it, for which it would be collected.
+        // Proxies must not cache, buffer or compress the stream; a proxy that compresses also buffers.
         'cache-control': 'no-store, no-transform',
         'x-accel-buffering': 'no',
         ...(index === undefined ? {} : { 'x-audit-index': String(index) }),
@@ -78,7 +78,7 @@ function followerOf(call: Call, since: number, limit: number): Follower {
   })
 }
 
-/** Records a batch; the event that says so. */
+/** Records a batch. Returns the event that announces the audit entry; empty for a public ledger. */
 async function show(call: Call, since: number, chunks: readonly Chunk[]): Promise<string> {
   let [entries, bytes, cursor] = [0, 0, since]
   for (const chunk of chunks) {

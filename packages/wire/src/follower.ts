@@ -1,41 +1,41 @@
-/** One who follows the ledger: the body of its answer, made as fast as it is taken and no faster. */
+/** A follower of the ledger: the body of one response, produced only as fast as the client reads it. */
 import type { Chunk, Followers, Waiting, Wake } from './followers.ts'
 
 export interface FollowerOptions {
   readonly followers: Followers
-  /** Index of the entry to begin at. */
+  /** Index of the entry to start at. */
   readonly since: number
-  /** Records after which it is over. */
+  /** Number of records after which the stream ends. */
   readonly limit: number
-  /** Signs of life after which it is over, so that who follows is asked again who it is. */
+  /** Number of heartbeats after which the stream ends, so that the client authenticates again. */
   readonly maxBeats: number
   readonly encode: (text: string) => Uint8Array
-  /** Records that these are shown; what tells of that, to be sent before them. A rejection: they are not shown. */
+  /** Records the read of a batch. Resolves to the event to send before it. If it rejects, the batch is not sent. */
   readonly show: (since: number, chunks: readonly Chunk[]) => Promise<string>
-  /** What is said of an error, at the end. */
+  /** Returns the event that ends the stream after an error. */
   readonly failed: (error: unknown) => string
 }
 
-/** Milliseconds after which a client that lost the stream is to come again. */
+/** Tells the client to reconnect after 1000 milliseconds. */
 const RETRY = 'retry: 1000\n\n'
 const HEARTBEAT = ':\n\n'
-/** A batch of up to this many bytes goes out in one piece. */
+/** A batch of up to this many bytes is sent as one piece. */
 const JOIN_BYTES = 64 * 1024
 const DONE = { done: true, value: undefined } as const
 
 export class Follower implements AsyncIterableIterator<Uint8Array, undefined>, Waiting {
   readonly #options: FollowerOptions
-  /** What is to go out next. */
+  /** Pieces to send next. */
   #pieces: Uint8Array[]
   #position: number
-  /** Cursor of the last record that was shown, or where it began. */
+  /** Cursor of the last record that was sent; at first, the start. */
   #cursor: number
   #left: number
   readonly #firstBeat: number
   #isOver = false
   #resume: ((why: Wake) => void) | undefined
 
-  /** Takes its place among the followers. It has to be read to its end, or given back by return(). */
+  /** Joins the followers. The caller must read to the end or call return(). */
   constructor(options: FollowerOptions) {
     this.#options = options
     this.#position = options.since
@@ -60,7 +60,9 @@ export class Follower implements AsyncIterableIterator<Uint8Array, undefined>, W
     return this
   }
 
-  /** One call at a time. Nothing is read, and nothing recorded, before it is called. Never rejects. */
+  /**
+   * Returns the next piece. It reads and records nothing before it is called. Concurrent calls are not allowed. Never rejects.
+   */
   async next(): Promise<IteratorResult<Uint8Array, undefined>> {
     while (this.#pieces.length === 0 && !this.#isOver) {
       try {
@@ -73,7 +75,7 @@ export class Follower implements AsyncIterableIterator<Uint8Array, undefined>, W
     return value === undefined ? DONE : { done: false, value }
   }
 
-  /** Who follows has gone. */
+  /** Leaves the followers: the client has disconnected. */
   return(): Promise<IteratorResult<Uint8Array, undefined>> {
     this.#end('')
     this.#pieces = []
@@ -114,7 +116,7 @@ export class Follower implements AsyncIterableIterator<Uint8Array, undefined>, W
   }
 }
 
-/** Small pieces as one; pieces that others have as well are not copied when they are large. */
+/** Joins small pieces into one. Does not copy large pieces, which followers share. */
 function joined(pieces: readonly Uint8Array[]): Uint8Array[] {
   const length = pieces.reduce((sum, piece) => sum + piece.length, 0)
   if (length > JOIN_BYTES || pieces.length < 2) return pieces.filter((piece) => piece.length > 0)

@@ -1,7 +1,6 @@
 /**
- * Those who follow the ledger, and what is new for them. Records are read once and made into events once, however many follow: the
- * newest events are kept in a window that all of them take from. Who has fallen behind it, or begins before it, has what is older
- * read for itself, and so comes to it again.
+ * The followers of a ledger, and the newest records as events. Each new record is read and encoded once, for all followers, and
+ * kept in a window of the newest events. A follower behind the window reads the ledger itself until it reaches the window.
  */
 import type { Ledger } from '@service-fs/ledger/ledger'
 import type { StoredRecord } from '@service-fs/ledger/record'
@@ -9,25 +8,25 @@ import type { Codec } from '@service-fs/tlog/codec'
 import type { Limits } from './limits.ts'
 import { recordJson } from './record-json.ts'
 
-/** Records that follow upon one another, as events. */
+/** Events of consecutive records. */
 export interface Chunk {
-  /** Index of the first entry that it is about, and of the first one that it is not about any more. */
+  /** The entries from index `from` up to, not including, `to`. */
   readonly from: number
   readonly to: number
   readonly records: number
-  /** Of the last record; 0 when there is none. */
+  /** Cursor of the last record; 0 when there is none. */
   readonly cursor: number
   readonly events: Uint8Array
 }
 
-/** Why somebody who waited goes on: the ledger grew, it is time for a sign of life, it is over, or something failed. */
+/** Why a waiting follower wakes: the ledger grew, a heartbeat is due, the stream ends, or reading failed. */
 export type Wake = 'grown' | 'beat' | 'over' | Error
 
-/** One who follows. */
+/** A follower, as {@link Followers} sees it. */
 export interface Waiting {
-  /** Index of the entry that is to come next. */
+  /** Index of the next entry to send. */
   readonly position: number
-  /** Nothing when it does not wait. */
+  /** Wakes the follower. Does nothing if it is not waiting. */
   wake(why: Wake): void
 }
 
@@ -38,7 +37,7 @@ export interface FollowersOptions {
   after(ms: number, run: () => void): () => void
 }
 
-/** Chunks in the window: a binary search among them is all that it costs. */
+/** The most chunks in the window. A follower finds its chunk by binary search. */
 const MAX_CHUNKS = 1024
 
 export class Followers {
@@ -46,7 +45,7 @@ export class Followers {
   readonly #all = new Set<Waiting>()
   #window: Chunk[] = []
   #windowBytes = 0
-  /** What is before it has been made into events, or was there before anybody followed. */
+  /** Index after the last entry that was encoded, or that existed before the first follower joined. */
   #end = 0
   #isReading = false
   #isDraining = false
@@ -57,7 +56,7 @@ export class Followers {
     this.#options = options
   }
 
-  /** How many follow. */
+  /** Number of followers. */
   get count(): number {
     return this.#all.size
   }
@@ -66,12 +65,12 @@ export class Followers {
     return this.#all.size >= this.#options.limits.maxFollowers
   }
 
-  /** Whether those who follow are to come to an end. */
+  /** Whether {@link drain} was called. */
   get isDraining(): boolean {
     return this.#isDraining
   }
 
-  /** Signs of life so far. */
+  /** Number of heartbeats so far. */
   get beats(): number {
     return this.#beats
   }
@@ -90,20 +89,20 @@ export class Followers {
     this.#empty()
   }
 
-  /** Everybody comes to an end, and nobody is let in any more. */
+  /** Ends all streams. No follower may join afterwards. */
   drain(): void {
     this.#isDraining = true
     this.#wakeAll('over')
   }
 
-  /** Whether there is something for who is at `position`. If not, it may wait: it is woken when there is. */
+  /** Reports whether there are entries at or after `position`. If not, the follower may wait; it is woken when there are. */
   hasAfter(position: number): boolean {
     if (position < this.#end) return true
     if (!this.#isReading) void this.#read()
     return false
   }
 
-  /** The chunks from `position` on, at least one, up to the limits of a batch and `most` records. */
+  /** Returns the chunks of one batch from `position`: at least one, up to the size limit and `most` records. */
   async take(position: number, most: number): Promise<Chunk[]> {
     const first = this.#search(position)
     const next = this.#window[first]
@@ -126,7 +125,7 @@ export class Followers {
     return taken
   }
 
-  /** Place in the window of the first chunk at or behind `position`. */
+  /** Returns the position in the window of the first chunk that starts at or after entry `position`. */
   #search(position: number): number {
     let [low, high] = [0, this.#window.length]
     while (low < high) {
@@ -137,7 +136,7 @@ export class Followers {
     return low
   }
 
-  /** Reads what is new, while anybody follows. Never rejects: who waits is told. */
+  /** Reads new records while there are followers. Never rejects; waiting followers receive the error. */
   async #read(): Promise<void> {
     this.#isReading = true
     const { ledger } = this.#options
@@ -156,7 +155,7 @@ export class Followers {
     }
   }
 
-  /** The records from entry `from` up to `to`, fewer when they reach the limit of a batch or are `most`. */
+  /** Encodes the records from entry `from` up to `to`, fewer when they reach the size limit or `most` records. */
   async #chunk(from: number, to: number, most: number): Promise<Chunk> {
     const { ledger, codec, limits } = this.#options
     let events = ''
@@ -207,7 +206,7 @@ export class Followers {
   }
 }
 
-/** A record as a server-sent event (WHATWG HTML, section 9.2): its id is the cursor to go on from. JSON of ours is one line. */
+/** Returns a record as a server-sent event. Its id is the cursor; its data is one line, because the JSON has no line feeds. */
 function eventOf(record: StoredRecord, codec: Codec): string {
   return `id: ${record.index + 1}\nevent: record\ndata: ${recordJson(record, codec)}\n\n`
 }

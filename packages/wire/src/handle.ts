@@ -1,4 +1,4 @@
-/** From a request to its response: tenant, route, handler, audit entry. */
+/** Turns a request into a response: checks its head, calls the route's handler, and records the read. */
 import { appendBodyLimit } from './append.ts'
 import { AppendReads } from './append-reads.ts'
 import { recordRead } from './audit.ts'
@@ -12,25 +12,26 @@ import type { RequestHead, WireRequest, WireResponse } from './request.ts'
 import { createMatcher, routesOf, type Route } from './routes.ts'
 import { clientRequestId } from './tenant.ts'
 
+/** The wire protocol over one ledger. */
 export interface Wire {
-  /** Answers every request; never rejects. Bodies of HEAD answers are there: the adapter sends their headers only. */
+  /** Returns the response to a request. Never rejects. The response to HEAD has a body, which the server does not send. */
   handle(request: WireRequest): Promise<WireResponse>
   /**
-   * Why a request is refused by its head alone, a length that is announced included; undefined: it is not. `handle` answers the same then,
-   * whatever the body: an adapter asks before it reads a body or says "100 Continue", and hands over none.
+   * Returns the problem of a request's head, Content-Length included; undefined when the body must be read. A server calls it
+   * before it reads a body or sends "100 Continue". `handle` would return the same problem, whatever the body.
    */
   refusal(request: RequestHead): Problem | undefined
-  /** How many bytes of body a request may have, by its head alone. An adapter answers 413 beyond, without reading on. */
+  /** Returns the largest body, in bytes, of a request with this head. A server responds 413 to a larger one, unread. */
   bodyLimit(request: RequestHead): number
-  /** Brings the answers to an end that would not end by themselves, and gives no more of them: before a clean stop. */
+  /** Ends all streams, and rejects new ones. A server calls it before it stops. */
   drain(): void
-  /** How many follow the ledger. */
+  /** Number of followers. */
   readonly followers: number
   readonly routes: readonly Route[]
   readonly limits: Limits
 }
 
-/** `told`: what subjects were told by appends so far, where two wires answer for one ledger. */
+/** Returns the wire of a ledger. Two wires over the same ledger share `told`, which counts what appends revealed. */
 export function createWire(options: WireOptions, told?: AppendReads): Wire {
   const limits: Limits = { ...DEFAULT_LIMITS, ...options.limits }
   const routes = routesOf(options)
@@ -78,7 +79,7 @@ async function dispatch(
 ): Promise<WireResponse> {
   const { options } = own
   const { route, params, query } = readHead(request, rules)
-  // One that the adapter could have undone, and has not.
+  // The server has not decoded the body: reject every coding.
   if (route.method === 'POST' && request.decoded === undefined) contentCoding(request, [])
   const call: Call = {
     request,
@@ -96,7 +97,7 @@ async function dispatch(
   return response
 }
 
-/** The answer of the route's handler, once there is room for it. */
+/** Calls the route's handler, once memory for its answer is reserved. */
 async function made(call: Call, route: Route): Promise<Answer | Streamed> {
   const { request, limits } = call
   const bytes = request.reserve === undefined ? undefined : answerSize(route, limits)
@@ -110,7 +111,7 @@ function isWhole(answer: Answer | Streamed): answer is Answer {
   return typeof answer.body === 'string' || answer.body instanceof Uint8Array
 }
 
-/** The answer's body becomes bytes, so that the audit entry can say how many. */
+/** Records a read. First encodes the body, whose size in bytes the audit entry has. */
 async function record(call: Call, { pattern }: Route, answer: Answer): Promise<void> {
   const { options } = call
   if (typeof answer.body === 'string') answer.body = options.codec.utf8Encode(answer.body)

@@ -1,4 +1,4 @@
-/** What the head of a request decides: its route and its parameters, or why it is refused before a byte of its body is read. */
+/** Checks the head of a request: finds its route and parameters, or the problem that needs no body to detect. */
 import type { Codec } from '@service-fs/tlog/codec'
 import { appendBodyLimit } from './append.ts'
 import { tooLarge } from './body-limits.ts'
@@ -11,17 +11,17 @@ import type { Permission } from './roles.ts'
 import type { Match, Route } from './routes.ts'
 import { checkTenant, clientRequestId, splitTenant } from './tenant.ts'
 
-/** What a server knows before it reads a body. */
+/** The settings for checking heads. */
 export interface HeadRules {
   readonly match: (path: string) => Match | undefined
   readonly moduleId: string
   readonly limits: Limits
   readonly codec: Codec
-  /** Content codings that the server undoes. */
+  /** Content codings that the server can decode. */
   readonly codings: readonly Coding[]
 }
 
-/** A head that nothing is wrong with. */
+/** The result of a valid head. */
 export interface Headed {
   readonly route: Route
   /** Percent-decoded. */
@@ -29,7 +29,7 @@ export interface Headed {
   readonly query: Query
 }
 
-/** @throws Problem 400, 403, 404, 405, 413, 415 */
+/** Checks the head of a request and returns its route and parameters. @throws Problem 400, 403, 404, 405, 413, 415 */
 export function readHead(
   request: RequestHead,
   { match, moduleId, limits, codec, codings }: HeadRules,
@@ -51,7 +51,7 @@ export function readHead(
   return headed
 }
 
-/** Why a request is refused, whatever its body is; undefined: the body has to be read. */
+/** Returns the problem of a request's head, whatever its body; undefined if the body must be read. */
 export function headRefusal(request: RequestHead, rules: HeadRules): Problem | undefined {
   try {
     clientRequestId(request)
@@ -85,7 +85,11 @@ function decoded(found: Match): Record<string, string> {
   return params
 }
 
-/** Lets a request through whose subject has one of the roles. Requests without `roles` come from where no credentials are configured. */
+/**
+ * Checks that the subject of a request has one of the roles. A request without `roles` comes from a server without configured
+ * credentials, and may do everything.
+ * @throws Problem `forbidden`
+ */
 export function checkRoles(request: Pick<RequestHead, 'roles' | 'subject'>, permission: Permission): void {
   const { roles } = request
   if (permission === 'anybody' || roles === undefined) return

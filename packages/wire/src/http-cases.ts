@@ -1,5 +1,6 @@
 /**
- * Requests that every HTTP server of the wire answers, or refuses, in the same way. A text is sent on a connection of its own, one byte a character.
+ * Requests that every HTTP server of the wire answers, or refuses, in the same way. A text is sent on a connection of its own,
+ * one byte a character.
  */
 
 /** Names this server, and the tenant `test`. */

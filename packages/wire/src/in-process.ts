@@ -1,4 +1,4 @@
-/** A server without a transport: the wire over a ledger and its audit sub-ledger, as both envelopes put it together. For tests. */
+/** A server without a transport, for tests: the wire over a ledger and its audit sub-ledger, connected as in both envelopes. */
 import { Ledger, type LedgerOptions } from '@service-fs/ledger/ledger'
 import type { LedgerLimits } from '@service-fs/ledger/limits'
 import type { Runtime } from '@service-fs/ledger/runtime'
@@ -23,10 +23,10 @@ export interface InProcessOptions {
   readonly keys: TestKeys
   readonly storages: Readonly<Record<'main' | 'audit', LedgerOptions['storage']>>
   readonly runtime: Runtime
-  /** A fresh identifier each time, also after reopening. */
+  /** Returns a fresh identifier, also after reopening. */
   readonly requestId: () => string
   readonly limits?: NonNullable<LedgerOptions['limits']>
-  /** The wire's limits, by those of the ledger. */
+  /** Returns limits of the wire for the limits of the ledger. */
   readonly wireLimits?: (limits: LedgerLimits) => Partial<Limits>
   /** Content codings that the server in front of the wire decodes. Default: none. */
   readonly codings?: readonly Coding[]
@@ -36,18 +36,18 @@ export interface InProcess {
   readonly wire: Wire
   readonly main: Ledger
   readonly audit: Ledger
-  /** Answers as an adapter does: refuses a body over the limit of its head, leaves out that of HEAD. */
+  /** Responds as a server does: 413 to a body over its limit, and no body to HEAD. */
   readonly request: WireSubject['request']
-  /** A clean stop of both ledgers. */
+  /** Stops both ledgers cleanly. */
   readonly close: () => Promise<void>
 }
 
-/** Who signs and checks the two ledgers' checkpoints. */
+/** The signers and verifiers of both ledgers' checkpoints. */
 export type TestKeys = Readonly<
   Record<'main' | 'audit', { readonly signer: KeySigner; readonly verifier: KeyVerifier }>
 >
 
-/** The same keys for the same origin; the audit sub-ledger's is `<origin>/audit`. */
+/** Returns test keys that depend on `origin` only. The origin of the audit sub-ledger is `<origin>/audit`. */
 export function testKeys(origin: string, crypto: KeyCrypto = {}): TestKeys {
   const key = (name: string, seed: number): TestKeys['main'] => {
     const text = formatSignerKey({ name, type: 1, seed: new Uint8Array(32).fill(seed) }, crypto)
@@ -57,7 +57,7 @@ export function testKeys(origin: string, crypto: KeyCrypto = {}): TestKeys {
   return { main: key(origin, 7), audit: key(`${origin}/audit`, 8) }
 }
 
-/** Opens both ledgers, the audit first, and resolves when they take appends. */
+/** Opens the audit sub-ledger, then the ledger. Resolves when both accept appends. */
 export async function openInProcess(options: InProcessOptions): Promise<InProcess> {
   const { moduleId, keys, storages, runtime, requestId, limits = {}, wireLimits, codings = [] } = options
   const open = (name: 'main' | 'audit'): Promise<Ledger> => {

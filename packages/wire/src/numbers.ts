@@ -1,14 +1,14 @@
 /**
- * Numbers as RFC 8785 §3.2.2.3 writes them: the shortest decimal that reads as the same double, and of several the closest
+ * Numbers as text by RFC 8785 §3.2.2.3: the shortest decimal that parses as the same double, and of several the closest
  * (ECMA-262, Number::toString).
  *
- * Engines agree on that but for powers of two, whose lower neighbour is half as far away as their upper one: QuickJS prints some of
- * them with a digit too many. Those are written here, in exact arithmetic; every other number is left to the engine.
+ * Engines agree on this except for powers of two, whose lower neighbor is half as far away as the upper one: QuickJS prints some
+ * of them with one digit too many. This file formats those in exact arithmetic, and leaves all other numbers to the engine.
  */
 
 const scratch = new Float64Array(1)
 const halves = new Uint32Array(scratch.buffer)
-/** Which half of a double holds its sign, its exponent and the upper 20 bits of its fraction: it depends on the byte order. */
+/** The half of a double that has its sign, its exponent and the upper 20 bits of its fraction. Depends on the byte order. */
 const UPPER = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1 ? 1 : 0
 const FRACTION_BITS = 0xfffff
 const EXPONENT_BITS = 0x7ff
@@ -16,18 +16,18 @@ const EXPONENT_BIAS = 1023
 /** The least exponent of a normal double. */
 const LEAST_EXPONENT = -1022
 
-/** Texts of powers of two by exponent: at most one for each of the 2,046 exponents, since to make one takes long. */
+/** Memoizes {@link powerText}, which is slow. There are 2,046 exponents. */
 const texts = new Map<number, string>()
 
 /**
- * Whether an engine may write this number too long: a power of two that is not a small integer. Subnormal ones have their neighbours at
- * equal distances.
+ * Reports whether an engine may print too many digits of this number: it is a power of two, and not a safe integer. The
+ * neighbors of subnormal numbers are at equal distances, so engines agree on those.
  */
 export function needsCare(value: number): boolean {
   return !Number.isSafeInteger(value) && powerOf(value) !== undefined
 }
 
-/** The text of a finite number. */
+/** Returns the RFC 8785 text of a finite number. */
 export function numberText(value: number): string {
   if (Number.isSafeInteger(value)) return value === 0 ? '0' : String(value)
   const exponent = powerOf(value)
@@ -39,8 +39,8 @@ export function numberText(value: number): string {
 }
 
 /**
- * Whether a JSON number (RFC 8259 §6) keeps its decimal value when it is read as `value` and written by numberText(). The literal's
- * exponent may have any number of digits.
+ * Reports whether a JSON number (RFC 8259 §6), parsed as `value` and formatted by numberText(), keeps its decimal value. The
+ * exponent of the literal may have any number of digits.
  */
 export function keepsValue(literal: string, value: number): boolean {
   if (!Number.isFinite(value)) return false
@@ -48,7 +48,7 @@ export function keepsValue(literal: string, value: number): boolean {
   return text === literal || decimalOf(text) === decimalOf(literal)
 }
 
-/** The `e` of a normal double that is 2^e or −2^e. */
+/** Returns e for a normal double 2^e or −2^e; undefined for any other number. */
 function powerOf(value: number): number | undefined {
   scratch[0] = value
   const upper = halves[UPPER] as number
@@ -58,11 +58,11 @@ function powerOf(value: number): number | undefined {
 }
 
 /**
- * The shortest, then closest, decimal between the points halfway to the neighbours of 2^exponent. The points count, since a tie reads as
- * the double whose fraction is even.
+ * Returns the shortest decimal, then the closest, between the points halfway to the neighbors of 2^exponent. The points belong to
+ * the interval, because a tie parses as the double with the even fraction.
  */
 function powerText(exponent: number): string {
-  // Everything in units of 2^(exponent − 54), half of the distance to the lower neighbour, times a power of ten where that is a fraction.
+  // The unit is 2^(exponent − 54), half the distance to the lower neighbor, scaled by a power of ten if it is a fraction.
   const shift = exponent - 54
   const scale = shift >= 0 ? 1n << BigInt(shift) : 5n ** BigInt(-shift)
   const point = shift >= 0 ? 0 : shift
@@ -81,13 +81,13 @@ function powerText(exponent: number): string {
   }
 }
 
-/** Whether `below` units are closer to the value than one more; of two that are as close, the even one counts. */
+/** Reports whether `below` units are closer to the value than `below + 1`. In a tie, the even number wins. */
 function isCloser(below: bigint, value: bigint, unit: bigint): boolean {
   const twice = 2n * (value - below * unit)
   return twice < unit || (twice === unit && below % 2n === 0n)
 }
 
-/** ECMA-262, Number::toString, steps 6 to 13: the text of digits × 10^exponent. */
+/** Returns the text of digits × 10^exponent (ECMA-262, Number::toString, steps 6 to 13). */
 function decimalText(digits: string, exponent: number): string {
   const point = digits.length + exponent
   const significant = withoutZeros(digits)
@@ -99,7 +99,7 @@ function decimalText(digits: string, exponent: number): string {
   return `${significant[0] ?? ''}${fraction}e${point > 0 ? '+' : ''}${point - 1}`
 }
 
-/** A number's decimal value in one spelling: sign, digits without zeros at either end, and where the point stands before them. */
+/** Returns the decimal value in a normal form: sign, digits without zeros at either end, and the exponent of 0.digits. */
 function decimalOf(literal: string): string {
   const isNegative = literal.startsWith('-')
   const mark = literal.search(/[eE]/)
@@ -117,7 +117,7 @@ function decimalOf(literal: string): string {
 
 const ZERO = 0x30
 
-/** Without the zeros at the end. */
+/** Removes trailing zeros. */
 function withoutZeros(digits: string): string {
   let end = digits.length
   while (digits.charCodeAt(end - 1) === ZERO) end--

@@ -1,21 +1,22 @@
-/** What OpenAPI says of each route beyond the route table. */
+/** Descriptions of the routes for OpenAPI, beyond the route table. */
 import { integer, ref, type Schema } from './openapi-schemas.ts'
 import type { ProblemCode } from './problem.ts'
 
+/** The description of a route. */
 export interface Described {
   readonly operationId: string
-  /** Schemas of the parameters in path and query, by name; those in `required` must be given. */
+  /** Schemas of the path and query parameters, by name. `required` lists the required query parameters. */
   readonly parameters?: Readonly<Record<string, Schema>>
   readonly required?: readonly string[]
-  /** Schemas of request headers that mean something here, beside those that all routes take. */
+  /** Schemas of request headers besides those of all routes. */
   readonly headers?: Readonly<Record<string, Schema>>
-  /** By media type. */
+  /** Schemas of the request body, by media type. */
   readonly body?: Readonly<Record<string, Schema>>
-  /** By status, then by media type; no media type: no body. Absent: 200 with `answer`. */
+  /** Schemas of the response bodies, by status and media type. Without a media type there is no body. */
   readonly answers: Readonly<Record<string, Readonly<Record<string, Schema>>>>
-  /** Response headers beside those of all routes, by name. */
+  /** Schemas of response headers besides those of all routes, by name. */
   readonly answerHeaders?: Readonly<Record<string, Schema>>
-  /** Its own errors, beside those that all routes have. */
+  /** Problem codes besides those of all routes. */
   readonly codes: readonly ProblemCode[]
 }
 
@@ -26,7 +27,7 @@ const NDJSON = 'application/x-ndjson'
 const PROOF = 'text/x.tlog-proof'
 const CURSOR = integer("index of the record's first entry + 1", 1)
 
-/** By the route's pattern; those of the audit sub-ledger are the ledger's. */
+/** Descriptions by pattern. The routes of the audit sub-ledger have those of the ledger. */
 export const DESCRIBED: Readonly<Record<string, Described>> = {
   '/healthz': { operationId: 'alive', answers: { 200: { [JSON_TYPE]: ref('Alive') } }, codes: [] },
   '/readyz': {
@@ -40,31 +41,30 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
     headers: {
       'X-Payload-ID': {
         type: 'string',
-        description:
-          'the identifier, in UTF-8: then the body is the payload itself, whatever its Content-Type',
+        description: 'the identifier, in UTF-8; makes the body a raw payload of any Content-Type',
       },
       'Content-Encoding': {
         type: 'string',
         enum: ['identity', 'gzip'],
-        description: 'gzip in Envelope A, which keeps what was coded; any other coding is refused',
+        description: 'Envelope A decodes gzip; any other coding is 415',
       },
     },
     body: {
       [JSON_TYPE]: ref('NewRecord'),
-      [NDJSON]: { type: 'string', description: 'lines, each a NewRecord: one commit, all or none' },
+      [NDJSON]: { type: 'string', description: 'lines, each a NewRecord; all in one commit, or none' },
       '*/*': BYTES,
     },
     answers: {
       200: {
         [JSON_TYPE]: { oneOf: [ref('Appended'), ref('AppendedBatch')] },
-        [PROOF]: { type: 'string', description: "the record's proof, when Accept names it; not for a batch" },
+        [PROOF]: { type: 'string', description: "the record's proof, if Accept names it; not for a batch" },
       },
     },
     answerHeaders: {
       'X-Audit-Index': {
         type: 'string',
         description:
-          'the entry of the audit sub-ledger that records what this answer, or 409, tells of records that were there already; absent when it tells of none',
+          'index of the audit entry that records which existing records this response, or a 409, reveals; absent if none',
       },
     },
     codes: [
@@ -114,8 +114,7 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
     answerHeaders: {
       'X-Audit-Index': {
         type: 'string',
-        description:
-          'indexes, separated by commas, of the entries of the audit sub-ledger that record what was read',
+        description: 'indexes of the audit entries of all reads, separated by commas',
       },
     },
     codes: ['no-route', 'too-large', 'unsupported-media-type'],
@@ -129,7 +128,7 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
     operationId: 'entries',
     parameters: {
       since: integer('records whose first entry has at least this index (default 0)'),
-      limit: integer('how many at most; the contract says the default and the largest', 1),
+      limit: integer('largest number of records; the contract has the default and the maximum', 1),
     },
     answers: {
       200: {
@@ -138,7 +137,7 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
       },
     },
     answerHeaders: {
-      'X-Next-Cursor': integer('the `since` that goes on from here, where it is not in the body'),
+      'X-Next-Cursor': integer('`since` of the next request, if the body does not contain it'),
     },
     codes: [],
   },
@@ -146,17 +145,17 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
     operationId: 'follow',
     parameters: {
       since: integer('records whose first entry has at least this index (default 0)'),
-      limit: integer('ends after so many records; absent: goes on', 1),
+      limit: integer('number of records after which the stream ends (default: none)', 1),
     },
     headers: {
-      'Last-Event-ID': integer('the `id` of the last event that was seen: in place of `since`'),
+      'Last-Event-ID': integer('`id` of the last event received; overrides `since`'),
     },
     answers: {
       200: {
         'text/event-stream': {
           type: 'string',
           description:
-            'server-sent events: `record` (data: a Record; id: its cursor), `audit` before each batch (data: {index, since, next_cursor, entries}), `problem` before an end that is an error (data: a Problem)',
+            'server-sent events: `record` (data: a Record; id: its cursor), `audit` before each batch (data: {index, since, next_cursor, entries}), `problem` before the end of the stream on an error (data: a Problem)',
         },
       },
     },
@@ -193,8 +192,8 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
   '/v1/proof/inclusion': {
     operationId: 'inclusionProof',
     parameters: {
-      index: integer('of the entry'),
-      size: integer("of the tree (default: the newest checkpoint's)"),
+      index: integer('index of the entry'),
+      size: integer('tree size (default: that of the newest checkpoint)'),
     },
     required: ['index'],
     answers: { 200: { [JSON_TYPE]: ref('InclusionProof') } },
@@ -204,7 +203,7 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
     operationId: 'consistencyProof',
     parameters: {
       from: integer('size of the older tree'),
-      to: integer("size of the newer tree (default: the newest checkpoint's)"),
+      to: integer('size of the newer tree (default: that of the newest checkpoint)'),
     },
     required: ['from'],
     answers: { 200: { [JSON_TYPE]: ref('ConsistencyProof') } },
@@ -221,14 +220,14 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
       path: {
         type: 'string',
         description:
-          '`<L>/<N>[.p/<W>]` or `entries/<N>[.p/<W>]` (c2sp.org/tlog-tiles), with `.b64` the stored text; its slashes may go out as they are or as %2F',
+          '`<L>/<N>[.p/<W>]` or `entries/<N>[.p/<W>]` (c2sp.org/tlog-tiles), with `.b64` for the stored text; slashes may be sent as %2F',
         pattern: String.raw`^(?:entries|\d{1,2})(?:/x\d{3})*/\d{3}(?:\.p/\d{1,3})?(?:\.b64)?$`,
       },
     },
     answers: {
       200: {
         'application/octet-stream': BYTES,
-        'text/plain': { type: 'string', description: 'base64, a hash or an entry a line' },
+        'text/plain': { type: 'string', description: 'base64, one hash or entry on each line' },
       },
     },
     codes: ['not-found'],

@@ -1,4 +1,4 @@
-/** The JSON that the wire takes and gives, as schemas (JSON Schema 2020-12, as OpenAPI 3.1 has them). */
+/** Schemas of all JSON bodies (JSON Schema 2020-12, as in OpenAPI 3.1). */
 import { MODULE_ID_PATTERN } from '@service-fs/format/module-id'
 import { PROBLEMS } from './problem.ts'
 
@@ -13,20 +13,20 @@ const text = (description: string, more: Readonly<Record<string, Json>> = {}): S
 })
 const listOf = (items: Schema, description: string): Schema => ({ type: 'array', items, description })
 
-/** An integer of at least `minimum`, at most 2^53 - 1. */
+/** Returns the schema of an integer from `minimum` to `maximum`. */
 export const integer = (
   description: string,
   minimum = 0,
   maximum: number = Number.MAX_SAFE_INTEGER,
 ): Schema => ({ type: 'integer', minimum, maximum, description })
 
-/** An object with exactly these members; those in `optional` may be absent. */
+/** Returns the schema of an object with exactly these members, of which `optional` may be absent. */
 function object(properties: Readonly<Record<string, Schema>>, optional: readonly string[] = []): Schema {
   const required = Object.keys(properties).filter((name) => !optional.includes(name))
   return { type: 'object', properties, required, additionalProperties: false }
 }
 
-/** An object that has one of two members, and not both. */
+/** Returns the schema of an object with exactly one of two members. */
 function eitherOf(schema: Schema, a: string, b: string): Schema {
   if (typeof schema === 'boolean') return schema
   return { ...schema, oneOf: [{ required: [a] }, { required: [b] }] }
@@ -43,22 +43,22 @@ const PAYLOAD_ID = text('1 to 256 bytes of UTF-8 without control characters', {
 })
 const TYPE = text('media type, parameters allowed, of at most 255 bytes', { minLength: 3, maxLength: 255 })
 const BASE64 = { type: 'string', contentEncoding: 'base64', pattern: '^[A-Za-z0-9+/]*={0,2}$' } as const
-const ORIGIN = text('the name of the log in its checkpoints', { minLength: 1 })
+const ORIGIN = text('name of the log in its checkpoints', { minLength: 1 })
 const NOTE = text('a signed checkpoint, c2sp.org/tlog-checkpoint')
 const VKEYS = listOf(
   { type: 'string', pattern: '^[^+]+\\+[0-9a-f]{8}\\+' },
   'verifier keys, c2sp.org/signed-note',
 )
-const PAYLOAD: Schema = { description: 'any JSON value; stored as its RFC 8785 text' }
+const PAYLOAD: Schema = { description: 'any JSON value; stored as RFC 8785 text' }
 
 const PLACE: Readonly<Record<string, Schema>> = {
   cursor: CURSOR,
   payload_id: PAYLOAD_ID,
   index: INDEX,
-  parts: integer('how many entries the record takes', 1),
+  parts: integer('number of entries of the record', 1),
   leaf_hash: ref('Hash'),
   time: TIME,
-  duplicate: { type: 'boolean', description: 'whether the record was there before' },
+  duplicate: { type: 'boolean', description: 'whether the record existed before' },
 }
 
 const LIMITS = [
@@ -92,7 +92,7 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     ['newest', 'problem'],
   ),
   ClockCorrection: object({
-    newest: text('the newest time that GET /v1/clock says of a ledger that is clock-behind'),
+    newest: text('the latest `newest` in GET /v1/clock of a ledger with the problem clock-behind'),
     reason: { type: 'string', minLength: 1, maxLength: 1000 },
   }),
   ClockCorrected: object({
@@ -100,7 +100,7 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
       type: 'array',
       items: object({
         ledger: { enum: ['audit', 'ledger'] },
-        index: integer('of the entry that says so'),
+        index: integer('index of the correction entry'),
         newest: TIME,
         time: TIME,
       }),
@@ -112,13 +112,13 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
       ready: { const: true },
       protections: {
         type: 'object',
-        description: 'what keeps the ledger from being changed on this machine, and is in force',
+        description: 'protections of the ledger files that are in force',
       },
     },
     ['protections'],
   ),
   Contract: object({
-    version: text('of the software'),
+    version: text('software version'),
     module_id: text('the tenant', { pattern: MODULE_ID_PATTERN }),
     origin: ORIGIN,
     vkeys: VKEYS,
@@ -145,7 +145,7 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
         payload_id: PAYLOAD_ID,
         type: TYPE,
         time: TIME,
-        payload: { description: 'the stored bytes, when they are the RFC 8785 text of a JSON value' },
+        payload: { description: 'the stored bytes, if they are the RFC 8785 text of a JSON value' },
         payload_base64: { ...BASE64, description: 'the stored bytes' },
       },
       ['payload', 'payload_base64'],
@@ -155,13 +155,18 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
   ),
   Entries: object({
     module_id: text('the tenant'),
-    next_cursor: integer('the `since` that goes on from here'),
+    next_cursor: integer('`since` of the next request'),
     entries: listOf(ref('Record'), 'in order'),
   }),
-  Checkpoint: object({ origin: ORIGIN, size: integer('entries'), root_hash: ref('Hash'), checkpoint: NOTE }),
+  Checkpoint: object({
+    origin: ORIGIN,
+    size: integer('tree size, in entries'),
+    root_hash: ref('Hash'),
+    checkpoint: NOTE,
+  }),
   InclusionProof: object({
-    index: integer('of the entry'),
-    size: integer('of the tree', 1),
+    index: integer('index of the entry'),
+    size: integer('tree size', 1),
     leaf_hash: ref('Hash'),
     root_hash: ref('Hash'),
     hashes: listOf(ref('Hash'), 'RFC 6962 §2.1.1'),
@@ -169,32 +174,32 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
   ConsistencyProof: object({
     from: integer('size of the older tree'),
     to: integer('size of the newer tree'),
-    hashes: listOf(ref('Hash'), 'RFC 6962 §2.1.2; none from 0, and none from a size to itself'),
+    hashes: listOf(ref('Hash'), 'RFC 6962 §2.1.2; empty if `from` is 0 or equals `to`'),
   }),
   JsonRpc: {
     type: 'object',
-    description: 'a message of JSON-RPC 2.0, as the Model Context Protocol has them',
+    description: 'a JSON-RPC 2.0 message of the Model Context Protocol',
     properties: { jsonrpc: { const: '2.0' } },
     required: ['jsonrpc'],
   },
   Problem: {
     type: 'object',
-    description: 'RFC 9457; by error there are more members',
+    description: 'RFC 9457; some errors have more members',
     properties: {
       type: text('the code as a URN', { pattern: '^urn:service-fs:problem:[a-z-]+$' }),
-      title: text('what kind of error'),
+      title: text('the kind of error, for people'),
       status: integer('the HTTP status', 400, 599),
-      detail: text('what was wrong, for people'),
-      code: text('what kind of error, for programs; stable', { enum: Object.keys(PROBLEMS) }),
-      field: text('which field, header or parameter'),
-      line: integer('of a batch', 1),
-      expected: { type: ['string', 'number'], description: 'what it should have been' },
-      supplied: { type: ['string', 'number'], description: 'what it was' },
-      size: integer("the tree's, in entries"),
-      cursor: integer('of the record that is meant', 1),
-      allow: text('the methods that the route takes'),
-      retry_after: integer('seconds after which trying again makes sense', 1),
-      error: text('RFC 6750 §3.1, of a bearer token that does not hold'),
+      detail: text('what is wrong, for people'),
+      code: text('the kind of error, for programs; stable', { enum: Object.keys(PROBLEMS) }),
+      field: text('name of the field, header or parameter'),
+      line: integer('line of a batch', 1),
+      expected: { type: ['string', 'number'], description: 'the expected value' },
+      supplied: { type: ['string', 'number'], description: 'the value found' },
+      size: integer('tree size, in entries'),
+      cursor: integer('cursor of the record', 1),
+      allow: text('methods of the route'),
+      retry_after: integer('seconds after which the client may retry', 1),
+      error: text('RFC 6750 §3.1, for an invalid bearer token'),
     },
     required: ['type', 'title', 'status', 'detail', 'code'],
   },

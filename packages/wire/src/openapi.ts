@@ -1,4 +1,4 @@
-/** The wire as an OpenAPI 3.1 document (spec.openapis.org/oas/v3.1.1), made from the route table. */
+/** The OpenAPI 3.1 document of the wire (spec.openapis.org/oas/v3.1.1), generated from the route table. */
 import { MODULE_ID_PATTERN } from '@service-fs/format/module-id'
 import { DESCRIBED, type Described } from './openapi-routes.ts'
 import { SCHEMAS, type Json, type Schema } from './openapi-schemas.ts'
@@ -7,7 +7,7 @@ import { ROUTES, type Route } from './routes.ts'
 
 type Members = { readonly [name: string]: Json }
 
-/** The document: plain JSON. @throws Error for a route that is not described */
+/** Returns the document, as plain JSON. @throws Error for a route without a description */
 export function openApi(version: string): Members {
   const paths: Record<string, Record<string, Json>> = {}
   for (const route of ROUTES) {
@@ -19,16 +19,16 @@ export function openApi(version: string): Members {
     info: {
       title: 'service-fs',
       version,
-      summary: 'An append-only ledger that proves what it holds, and records who read it',
+      summary: 'An append-only ledger that proves its content and records its reads',
       description:
         'GET answers HEAD as well, with the same headers and no body. Every error is a problem document (RFC 9457).',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [
-      { url: '/', description: 'the tenant by X-Foundry-Module-ID' },
+      { url: '/', description: 'tenant in X-Foundry-Module-ID' },
       {
         url: '/t/{module_id}',
-        description: 'the tenant by path',
+        description: 'tenant in the path',
         variables: { module_id: { default: 'demo', description: 'the tenant' } },
       },
     ],
@@ -50,28 +50,28 @@ export function openApi(version: string): Members {
   }
 }
 
-/** The path of a route as OpenAPI writes it. */
+/** Returns the path of a route in OpenAPI syntax. */
 export function pathOf({ pattern }: Pick<Route, 'pattern'>): string {
   return pattern.replace('...}', '}')
 }
 
 const TAGS = {
   ledger: "the tenant's ledger",
-  audit: 'its audit sub-ledger: who read what, and when',
-  operation: 'how it runs',
+  audit: 'the audit sub-ledger, which records all reads',
+  operation: 'operation of the server',
 }
 
 const PARAMETERS: Members = {
   ModuleId: {
     name: 'X-Foundry-Module-ID',
     in: 'header',
-    description: 'the tenant, where the path does not name it',
+    description: 'the tenant, if the path does not name it',
     schema: { type: 'string', pattern: MODULE_ID_PATTERN },
   },
   RequestId: {
     name: 'X-Foundry-Request-ID',
     in: 'header',
-    description: 'goes into the audit entry; one is made where there is none',
+    description: 'recorded in the audit entry; the server makes one if it is absent',
     schema: { type: 'string', pattern: String.raw`^[\x21-\x7e]{1,128}$` },
   },
 }
@@ -79,8 +79,7 @@ const PARAMETERS: Members = {
 const HEADERS: Members = {
   RequestId: { description: "the request's identifier", schema: { type: 'string' } },
   AuditIndex: {
-    description:
-      'index of the entry of the audit sub-ledger that records this read; absent for a public ledger',
+    description: 'index of the audit entry of this read; absent for a public ledger',
     schema: { type: 'integer', minimum: 0 },
   },
   Authenticate: { description: 'RFC 6750 §3', schema: { type: 'string' } },
@@ -89,7 +88,7 @@ const HEADERS: Members = {
 
 function operation(route: Route): Json {
   const found = DESCRIBED[route.audit ? route.pattern.slice('/audit'.length) : route.pattern]
-  if (found === undefined) throw new Error(`${route.pattern}: not described in openapi-routes.ts`)
+  if (found === undefined) throw new Error(`${route.pattern}: no description in openapi-routes.ts`)
   const { operationId, body } = found
   return {
     operationId: route.audit ? `audit${operationId[0]?.toUpperCase()}${operationId.slice(1)}` : operationId,
@@ -97,7 +96,7 @@ function operation(route: Route): Json {
     tags: [route.audit ? 'audit' : route.tenant ? 'ledger' : 'operation'],
     ...(route.permission === 'anybody'
       ? {}
-      : { description: `Takes the role ${route.permission.join(' or ')}.` }),
+      : { description: `Requires the role ${route.permission.join(' or ')}.` }),
     security: security(route),
     parameters: parameters(route, found),
     ...(body === undefined ? {} : { requestBody: { required: true, content: content(body) } }),
@@ -105,7 +104,7 @@ function operation(route: Route): Json {
   }
 }
 
-/** Any one of the roles, by any scheme; none (`{}`) where no credentials are configured. */
+/** Returns alternatives: any of the roles, by any scheme, or none (`{}`) for a server without configured credentials. */
 function security({ permission }: Route): Json {
   if (permission === 'anybody') return []
   return [{}, ...permission.flatMap((role) => [{ token: [role] }, { certificate: [role] }])]
@@ -130,7 +129,7 @@ function parameters(
 type Responses = Readonly<Record<string, Response>>
 type Response = Readonly<Record<'description', string> & Partial<Record<'headers' | 'content', Members>>>
 
-/** Responses by status; a status that both have has the content of both. */
+/** Merges responses by status. A status in both gets the content of both. */
 function merged(a: Responses, b: Responses): Json {
   const all: Record<string, Json> = { ...a, ...b }
   for (const [status, { content: first }] of Object.entries(a)) {
@@ -159,7 +158,7 @@ function content(schemas: Readonly<Record<string, Schema>>): Members {
   return Object.fromEntries(Object.entries(schemas).map(([type, schema]) => [type, { schema }]))
 }
 
-/** What any request may get. */
+/** Problem codes of all routes. */
 const ANY: readonly ProblemCode[] = [
   'bad-request',
   'module-id-ambiguous',
@@ -176,7 +175,7 @@ const ANY: readonly ProblemCode[] = [
 ]
 const OF_TENANT: readonly ProblemCode[] = ['module-id-missing', 'corrupt', 'io', 'closed']
 const OF_ROLES: readonly ProblemCode[] = ['unauthenticated', 'forbidden', 'issuer-unavailable']
-/** What keeps a read from being recorded. */
+/** Problem codes of recording a read. */
 const OF_RECORDING: readonly ProblemCode[] = [
   'signer',
   'stopped',

@@ -1,10 +1,10 @@
-/** Problem documents, RFC 9457. The HTTP status of every error, whichever layer it comes from, is chosen here and nowhere else. */
+/** Problem documents (RFC 9457). This file alone chooses the HTTP status of an error, whatever package it comes from. */
 import type { WireResponse } from './request.ts'
 
 /** Members of a problem document beyond type, title, status, detail and code. */
 export type Members = Readonly<Record<string, string | number | boolean | undefined>>
 
-/** Something the wire answers with a problem document. `code` is stable and one of PROBLEMS. */
+/** An error that the wire reports as a problem document. `code` is stable; docs/errors.md explains each one. */
 export class Problem extends Error {
   readonly code: ProblemCode
   readonly members: Members
@@ -20,7 +20,7 @@ export class Problem extends Error {
 interface Kind {
   readonly status: number
   readonly title: string
-  /** Seconds after which trying again makes sense. */
+  /** Seconds after which the client may retry. */
   readonly retryAfter?: number
 }
 
@@ -62,7 +62,7 @@ export type ProblemCode =
   | 'full'
   | 'read-only'
 
-/** Every problem code there is, with its status and title. */
+/** All problem codes, with their statuses and titles. */
 export const PROBLEMS: Readonly<Record<ProblemCode, Kind>> = {
   'bad-request': { status: 400, title: 'Malformed request' },
   'bad-record': { status: 400, title: 'Invalid record' },
@@ -102,7 +102,7 @@ export const PROBLEMS: Readonly<Record<ProblemCode, Kind>> = {
   full: { status: 507, title: 'Disk full' },
 }
 
-/** What a server-side failure says: its message may name files of this machine, so it is not passed on. */
+/** Details of server errors. The message of the error itself may name files of the machine, so clients do not get it. */
 const GENERIC: Partial<Record<ProblemCode, string>> = {
   internal: 'unexpected error; see the log',
   corrupt: 'stored data is corrupt; nothing was changed; run `service-fs verify` and see the log',
@@ -115,7 +115,10 @@ const GENERIC: Partial<Record<ProblemCode, string>> = {
   full: 'the disk of the ledger or of its audit sub-ledger is full; retry when it has room; acknowledged records are intact',
 }
 
-/** The problem that stands for any error. Lower layers' errors are told apart by class name and `code`, so a bundle may hold two copies. */
+/**
+ * Returns the problem for any error. It identifies the errors of other packages by class name and `code`, not by class, because a
+ * bundle may contain two copies of a class.
+ */
 export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error
   if (!(error instanceof Error)) return generic('internal')
@@ -126,7 +129,7 @@ export function problemOf(error: unknown): Problem {
   return generic('internal')
 }
 
-/** LedgerError codes whose message is for the client; the status is that of the problem. */
+/** LedgerError codes whose message is for the client. */
 const LEDGER: Readonly<Record<string, ProblemCode>> = {
   conflict: 'conflict',
   'not-found': 'not-found',
@@ -140,7 +143,7 @@ const LEDGER: Readonly<Record<string, ProblemCode>> = {
   'clock-ahead': 'clock-ahead',
 }
 
-/** StorageError codes. A conflict or a bad path below the ledger is a broken invariant, not the client's doing. */
+/** StorageError codes. Any other code, such as for a bad path, is a broken invariant: `internal`. */
 const STORAGE: Readonly<Record<string, ProblemCode>> = {
   full: 'full',
   'read-only': 'read-only',
@@ -157,24 +160,24 @@ function ledgerProblem(error: Error, code: string): Problem {
   return new Problem(known, error.message, typeof index === 'number' ? { cursor: index + 1 } : {})
 }
 
-/** A ledger that stopped says so; what stopped it decides between 507 and 500. */
+/** Maps `stopped` by its cause: a full disk is 507, most others are 500. */
 function failureProblem(error: Error, code: string): Problem {
   if (code !== 'stopped') return generic(OWN.find((own) => own === code) ?? 'internal')
   const cause = error.cause instanceof Error ? problemOf(error.cause).code : undefined
   return generic(cause === 'full' || cause === 'read-only' || cause === 'closed' ? cause : 'stopped')
 }
 
-/** LedgerError codes that are problem codes, but whose message is for the log. */
+/** LedgerError codes that are problem codes, but whose message is for the log only. */
 const OWN: readonly ProblemCode[] = ['full', 'read-only', 'closed', 'signer', 'corrupt']
 
-/** Whether the log should know: a 5xx answer that is neither a matter of load nor of a state that is logged when it begins. */
+/** Reports whether to log a problem: a 5xx that is neither due to load nor to a state that was logged when it began. */
 export function isFailure({ code }: Problem): boolean {
   return PROBLEMS[code].status >= 500 && !EXPECTED.has(code)
 }
 
 const EXPECTED: ReadonlySet<ProblemCode> = new Set(['busy', 'not-ready', 'read-only'])
 
-/** A problem's response. HEAD has the same headers; the body is left to the caller. */
+/** Returns the response for a problem. The response to HEAD has the same headers; the server leaves out the body. */
 export function problemResponse(problem: Problem): WireResponse & { body: string } {
   const kind: Kind = PROBLEMS[problem.code]
   const headers: Record<string, string> = {
@@ -185,7 +188,7 @@ export function problemResponse(problem: Problem): WireResponse & { body: string
   if (retryAfter !== undefined) headers['retry-after'] = String(retryAfter)
   const allow = problem.members['allow']
   if (typeof allow === 'string') headers['allow'] = allow
-  // RFC 9110 §15.5.16: which codings would have been taken.
+  // RFC 9110 §15.5.16: the codings that the server accepts.
   const codings = problem.members['accept_encoding']
   if (typeof codings === 'string') headers['accept-encoding'] = codings
   const challenge = challengeOf(problem)
@@ -201,7 +204,7 @@ export function problemResponse(problem: Problem): WireResponse & { body: string
   return { status: kind.status, headers, body: JSON.stringify(document) }
 }
 
-/** RFC 6750 §3: how to authenticate, and what was wrong with the token that was given. */
+/** Returns the WWW-Authenticate challenge (RFC 6750 §3). */
 function challengeOf({ code, members }: Problem): string | undefined {
   if (code === 'forbidden') return 'Bearer realm="service-fs", error="insufficient_scope"'
   if (code !== 'unauthenticated') return undefined

@@ -1,11 +1,11 @@
-/** Checkpoints and proofs. */
+/** Routes for checkpoints and proofs. */
 import { answer, jsonAnswer, type Answer, type Call } from './call.ts'
 import { cursorIndex } from './entries.ts'
 import { integer, integerParameter } from './fields.ts'
 import { Problem } from './problem.ts'
 import { accepts, TLOG_PROOF } from './request.ts'
 
-/** GET /v1/checkpoint: the signed note, or JSON when `Accept` names it. */
+/** GET /v1/checkpoint: the signed checkpoint, as JSON if `Accept` names it. */
 export async function checkpoint(call: Call): Promise<Answer> {
   const note = call.ledger.checkpoint()
   const [origin = '', size = '', root = ''] = note.split('\n', 3)
@@ -15,7 +15,7 @@ export async function checkpoint(call: Call): Promise<Answer> {
   return jsonAnswer(JSON.stringify(body), shown)
 }
 
-/** GET /v1/proof/inclusion?index&size; the size defaults to the checkpoint's. */
+/** GET /v1/proof/inclusion?index&size. `size` defaults to the size of the checkpoint. */
 export async function inclusionProof(call: Call): Promise<Answer> {
   const current = call.ledger.size
   const index = integerParameter(call.query, 'index')
@@ -28,7 +28,7 @@ export async function inclusionProof(call: Call): Promise<Answer> {
   return jsonAnswer(JSON.stringify(body), { what: { index, size }, entries: 0 })
 }
 
-/** GET /v1/proof/consistency?from&to; `to` defaults to the checkpoint's size. From 0 there is nothing to prove. */
+/** GET /v1/proof/consistency?from&to. `to` defaults to the size of the checkpoint. The proof from 0 is empty. */
 export async function consistencyProof(call: Call): Promise<Answer> {
   const current = call.ledger.size
   const from = integerParameter(call.query, 'from')
@@ -39,7 +39,7 @@ export async function consistencyProof(call: Call): Promise<Answer> {
   return jsonAnswer(JSON.stringify({ from, to, hashes }), { what: { from, to }, entries: 0 })
 }
 
-/** GET /v1/entries/{cursor}/proof: the record's .tlog-proof at the newest checkpoint. */
+/** GET /v1/entries/{cursor}/proof: the .tlog-proof of an entry (c2sp.org/tlog-proof), to the newest checkpoint. */
 export async function recordProof(call: Call): Promise<Answer> {
   const cursor = integer(call.params['cursor'] ?? '', 'cursor')
   const proof = await call.ledger.tlogProof(cursorIndex(call, cursor))

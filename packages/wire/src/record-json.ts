@@ -1,11 +1,11 @@
-/** A record as the wire shows it. */
+/** Records as JSON. */
 import type { StoredRecord } from '@service-fs/ledger/record'
 import type { Codec } from '@service-fs/tlog/codec'
 import { allowanceFor, canonicalJson, MAX_VALUES, parseJson } from './canonicaljson.ts'
 
 /**
- * `{cursor, payload_id, type, time, payload | payload_base64}`. `payload` stands for exactly the stored bytes: it is there when they
- * are the RFC 8785 text of a JSON value of at most MAX_VALUES, whatever the type says; anything else is in base64.
+ * Returns the JSON `{cursor, payload_id, type, time, payload | payload_base64}` of a record. It has `payload` if the stored bytes
+ * are the RFC 8785 text of a JSON value with at most MAX_VALUES values and names, whatever the type; else `payload_base64`.
  */
 export function recordJson(record: StoredRecord, codec: Codec): string {
   const json = canonicalText(record.payload, codec)
@@ -16,7 +16,7 @@ export function recordJson(record: StoredRecord, codec: Codec): string {
   )
 }
 
-/** The bytes as text, if that is canonical JSON. */
+/** Returns the text of `bytes` if it is canonical JSON. */
 function canonicalText(bytes: Uint8Array, codec: Codec): string | undefined {
   if (!mayBeginJson(bytes[0])) return undefined
   try {
@@ -27,7 +27,7 @@ function canonicalText(bytes: Uint8Array, codec: Codec): string | undefined {
   }
 }
 
-/** `{ [ " - 0-9 t f n` */
+/** Reports whether a JSON text can begin with `byte`: one of `{ [ " - 0-9 t f n`. */
 function mayBeginJson(byte: number | undefined): boolean {
   if (byte === undefined) return false
   return '{["-tfn'.includes(String.fromCharCode(byte)) || (byte >= 0x30 && byte <= 0x39)

@@ -1,36 +1,36 @@
-/** Requests and responses as the wire sees them: an adapter (Node's HTTP, the protection domain's) makes and sends them. */
+/** Requests and responses. A server (Node's HTTP, or that of the protection domain) parses the one and sends the other. */
 import type { Role } from './roles.ts'
 
-/** Content codings that a server may undo before the wire sees the body. */
+/** Content codings that a server may decode before it calls the wire. */
 export type Coding = 'gzip'
 
 export const NDJSON = 'application/x-ndjson'
 export const TLOG_PROOF = 'text/x.tlog-proof'
 
 export interface WireRequest {
-  /** Upper case, as on the request line. */
+  /** The method, in upper case. */
   method: string
   /** The request target: raw path and query, still percent-encoded. */
   target: string
-  /** A header's value by lower-case name, one character a byte (Latin-1); undefined when absent. */
+  /** Returns the value of a header by its lower-case name, one character for each byte (Latin-1); undefined when absent. */
   header(name: string): string | undefined
-  /** The whole body, already within the limits of `bodyLimit`. */
+  /** The complete body, within the limit of `bodyLimit`. */
   body: Uint8Array
-  /** The content coding that the adapter has undone: `body` is what was coded. */
+  /** The content coding that the server has decoded: `body` is the decoded content. */
   decoded?: Coding
-  /** Who asks, once credentials are checked; `anonymous` when none are configured. */
+  /** The authenticated subject; `anonymous` when no credentials are configured. */
   subject?: string
-  /** What the subject may do with this tenant's ledger; undefined where no credentials are configured: everything. */
+  /** The roles of the subject for this tenant. Undefined when no credentials are configured: the subject may do everything. */
   roles?: readonly Role[]
-  /** Called before an answer is made that may be large, with the bytes it may get: resolves when there is room, or throws a Problem. */
+  /** Reserves memory for a response of up to `bytes` bytes. Resolves when there is room, or rejects with a Problem. */
   reserve?(bytes: number): Promise<void>
-  /** Called when it is made, before it is recorded, with the bytes it has. */
+  /** Receives the actual size of that response, before the read is recorded. */
   made?(bytes: number): void
-  /** The protocol on top of HTTP by which it came, for the audit entry. */
+  /** The protocol on top of HTTP that the client used, for the audit entry. */
   via?: 'mcp'
 }
 
-/** What of a request is there before its body is. */
+/** The part of a request that is known before its body. */
 export type RequestHead = Pick<WireRequest, 'method' | 'target' | 'header' | 'subject' | 'roles'>
 
 export interface WireResponse {
@@ -38,14 +38,16 @@ export interface WireResponse {
   /** Lower-case names. */
   headers: Record<string, string>
   body: string | Uint8Array | AsyncIterable<string | Uint8Array>
-  /** Whether a content coding is worth its while. */
+  /** Whether compression can make the body smaller. */
   compressible?: boolean
 }
 
 /** Query parameters by name, percent-decoded. */
 export type Query = ReadonlyMap<string, string>
 
-/** The path (still percent-encoded) and the query of a request target. A full URL (absolute-form, RFC 9112 §3.2.2) loses its authority. */
+/**
+ * Splits a request target into its path, still percent-encoded, and its query. Drops the authority of a URL (RFC 9112 §3.2.2).
+ */
 export function splitTarget(target: string): { path: string; query: string } {
   let start = 0
   if (!target.startsWith('/')) {
@@ -59,7 +61,7 @@ export function splitTarget(target: string): { path: string; query: string } {
   return { path: target.slice(start, mark), query: target.slice(mark + 1) }
 }
 
-/** Whether `Accept` names this media type, with a quality above 0. Wildcards do not count. */
+/** Reports whether `Accept` names the media type `wanted` with a quality above 0. Ignores wildcards. */
 export function accepts(request: WireRequest, wanted: string): boolean {
   const accept = request.header('accept')
   if (accept === undefined || !accept.includes(wanted)) return false
@@ -70,7 +72,7 @@ export function accepts(request: WireRequest, wanted: string): boolean {
   })
 }
 
-/** The media type of `Content-Type` without parameters, lower case; undefined when absent. */
+/** Returns the media type of `Content-Type` in lower case, without parameters; undefined when absent. */
 export function mediaType(request: Pick<WireRequest, 'header'>): string | undefined {
   const value = request.header('content-type')
   if (value === undefined || value === 'application/json') return value

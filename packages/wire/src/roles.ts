@@ -1,16 +1,17 @@
-/** Who may use which route: roles, once credentials are configured. */
+/** Roles of subjects, for servers with configured credentials. */
 
 /**
- * `append`: append. `read`: read the ledger. `examine`: read everything, the audit sub-ledger included. `operate`: see how it runs,
- * correct its clock, and see nothing of what it holds.
+ * A role. `append` may append, `read` may read the ledger, `examine` may also read the audit sub-ledger, and `operate` may read
+ * metrics and correct the clock, but read no records.
  */
 export type Role = 'append' | 'read' | 'examine' | 'operate'
 
 export const ROLES: readonly Role[] = ['append', 'read', 'examine', 'operate']
 
+/** Reports whether `text` is a role. */
 export function isRole(text: string): text is Role {
   return (ROLES as readonly string[]).includes(text)
 }
 
-/** The roles of which a route takes any one; or that it shows nothing that needs one. */
+/** Who may use a route: a subject with any of these roles, or anybody. */
 export type Permission = readonly Role[] | 'anybody'

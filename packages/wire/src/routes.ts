@@ -1,4 +1,4 @@
-/** The route table, as data. */
+/** The route table. */
 import { append, appendHead } from './append.ts'
 import type { Handler, WireOptions } from './call.ts'
 import { clock, correctClock, correctionHead } from './clock.ts'
@@ -12,28 +12,29 @@ import type { Permission } from './roles.ts'
 import { checkpoint, consistencyProof, inclusionProof, recordProof } from './proofs.ts'
 import { tile, tlogCheckpoint } from './tiles.ts'
 
+/** A route. */
 export interface Route {
-  /** GET answers HEAD as well. */
+  /** A GET route also answers HEAD. */
   readonly method: 'GET' | 'POST'
-  /** Segments; `{name}` stands for one, `{name...}` at the end for all that are left. */
+  /** The path. `{name}` matches one segment, and `{name...}` at the end matches all remaining segments. */
   readonly pattern: string
-  /** Names of the query parameters it takes. */
+  /** Names of the query parameters. */
   readonly query: readonly string[]
-  /** Whether every answer shows something of the ledger: it is recorded before it is given. */
+  /** Whether every response is a read, to be recorded before it is sent. */
   readonly recorded: boolean
-  /** Whether an answer goes on until its reader or the server ends it. */
+  /** Whether the response is a stream, until the client or the server ends it. */
   readonly streams?: true
   /** Whether the request must name the tenant. */
   readonly tenant: boolean
-  /** Who may use it, once credentials are configured. */
+  /** Who may use the route, if credentials are configured. */
   readonly permission: Permission
-  /** Whether it is about the audit sub-ledger. */
+  /** Whether the route is about the audit sub-ledger. */
   readonly audit: boolean
-  /** What the envelope must have given for this route to be there. */
+  /** The option without which this route does not exist. */
   readonly needs?: 'metrics' | 'mcp'
-  /** Refuses what of a request's head no body could mend, beyond what all routes refuse. @throws Problem */
+  /** Checks the parts of a request's head that only this route has. @throws Problem */
   readonly head?: (request: Pick<WireRequest, 'header'>, codec: Codec) => void
-  /** One line for people. */
+  /** One line, for OpenAPI. */
   readonly summary: string
   readonly handler: Handler
 }
@@ -60,39 +61,39 @@ const read = (pattern: string, handler: Handler, summary: string, query: readonl
 
 const READS: readonly Route[] = [
   {
-    // Who appends needs to know the limits, and the keys of receipts.
+    // Clients that append need the limits, and the keys to verify receipts.
     ...read('/v1/contract', contract, 'Version, tenant, origin, keys, limits, hash algorithms'),
     permission: ['append', 'read', 'examine'],
   },
   read('/v1/entries', listEntries, 'Records in order', ['since', 'limit']),
   read('/v1/entries/{cursor}', entryByCursor, 'One record'),
-  read('/v1/entries/{cursor}/proof', recordProof, 'Its .tlog-proof'),
+  read('/v1/entries/{cursor}/proof', recordProof, 'The .tlog-proof of one entry'),
   read('/v1/records/{payload_id}', recordById, 'One record by its identifier'),
   read('/v1/checkpoint', checkpoint, 'The signed checkpoint'),
   read('/v1/proof/inclusion', inclusionProof, 'An inclusion proof', ['index', 'size']),
   read('/v1/proof/consistency', consistencyProof, 'A consistency proof', ['from', 'to']),
   read('/checkpoint', tlogCheckpoint, 'The signed checkpoint (tlog-tiles)'),
-  read('/tile/{path...}', tile, 'A tile or an entry bundle (tlog-tiles); with .b64 its stored text'),
+  read('/tile/{path...}', tile, 'A tile or an entry bundle (tlog-tiles); as text with .b64'),
 ]
 
 export const ROUTES: readonly Route[] = [
-  plain('/healthz', healthz, 'Alive'),
-  plain('/readyz', readyz, 'Ready to append'),
-  { ...plain('/metrics', metrics, 'Prometheus text'), permission: ['operate'], needs: 'metrics' },
+  plain('/healthz', healthz, 'Liveness'),
+  plain('/readyz', readyz, 'Readiness to append'),
+  { ...plain('/metrics', metrics, 'Metrics for Prometheus'), permission: ['operate'], needs: 'metrics' },
   {
-    ...plain('/v1/append', append, 'Append a record or a batch; answered when durable'),
+    ...plain('/v1/append', append, 'Append a record or a batch; responds when durable'),
     method: 'POST',
     tenant: true,
     permission: ['append'],
     head: appendHead,
   },
   {
-    ...plain('/v1/clock', clock, "The clock, the newest records' times, and whether they agree"),
+    ...plain('/v1/clock', clock, 'The clock, and the times of the newest records'),
     tenant: true,
     permission: ['operate'],
   },
   {
-    ...plain('/v1/clock/correct', correctClock, 'Go on with the clock as it is, and put that on record'),
+    ...plain('/v1/clock/correct', correctClock, 'Accept the clock, and record the correction'),
     method: 'POST',
     tenant: true,
     permission: ['operate'],
@@ -108,7 +109,7 @@ export const ROUTES: readonly Route[] = [
   },
   ...READS,
   {
-    ...read('/v1/follow', follow, 'Records as they become durable: server-sent events', ['since', 'limit']),
+    ...read('/v1/follow', follow, 'Stream of records as they become durable', ['since', 'limit']),
     streams: true,
   },
   ...READS.map((route) => ({
@@ -120,7 +121,7 @@ export const ROUTES: readonly Route[] = [
   })),
 ]
 
-/** Those that a server with these options has. */
+/** Returns the routes of a server with these options. */
 export function routesOf(options: Pick<WireOptions, 'metrics' | 'mcp'>): readonly Route[] {
   return ROUTES.filter(({ needs }) => needs === undefined || options[needs] !== undefined)
 }
@@ -131,7 +132,7 @@ export interface Match {
   params: Record<string, string>
 }
 
-/** Finds the route of a path; whole paths by a map, the few patterns one by one. */
+/** Returns a function that finds the route of a path. Fixed paths are in a map; the few patterns are tried in order. */
 export function createMatcher(routes: readonly Route[]): (path: string) => Match | undefined {
   const whole = new Map<string, Match>()
   const patterns: { route: Route; segments: string[] }[] = []
@@ -151,7 +152,7 @@ export function createMatcher(routes: readonly Route[]): (path: string) => Match
   }
 }
 
-/** A tile's path has at most 10; what has more matches nothing. */
+/** A tile's path has at most 10 segments. A longer path matches no route. */
 const MAX_SEGMENTS = 16
 
 function matchSegments(

@@ -1,4 +1,4 @@
-/** Which tenant a request is for: `X-Foundry-Module-ID`, or the path prefix `/t/<moduleId>/`. */
+/** The tenant of a request: the header `X-Foundry-Module-ID`, or the path prefix `/t/<moduleId>/`. */
 import { badField, percentDecode } from './fields.ts'
 import { Problem } from './problem.ts'
 import type { WireRequest } from './request.ts'
@@ -6,7 +6,7 @@ import type { WireRequest } from './request.ts'
 export const MODULE_HEADER = 'x-foundry-module-id'
 const PREFIX = '/t/'
 
-/** Splits `/t/<moduleId>/rest` into the tenant and `/rest`; other paths have no tenant. */
+/** Splits `/t/<moduleId>/rest` into the tenant, percent-decoded, and `/rest`. Other paths have no tenant. */
 export function splitTenant(path: string): { prefix: string | undefined; path: string } {
   if (!path.startsWith(PREFIX)) return { prefix: undefined, path }
   const end = path.indexOf('/', PREFIX.length)
@@ -14,7 +14,10 @@ export function splitTenant(path: string): { prefix: string | undefined; path: s
   return { prefix: percentDecode(path.slice(PREFIX.length, end), 'path'), path: path.slice(end) }
 }
 
-/** Lets a request through that names this tenant and no other. Throws a Problem: 400 none or two, 403 another. */
+/**
+ * Checks that a request names this tenant, by header or by path prefix.
+ * @throws Problem `module-id-missing`, `module-id-ambiguous`, `module-id-mismatch`
+ */
 export function checkTenant(
   request: Pick<WireRequest, 'header'>,
   prefix: string | undefined,
@@ -44,12 +47,12 @@ export function checkTenant(
   })
 }
 
-/** A name as a client gave it, short enough for a message. */
+/** Cuts a name from a client at 64 characters, for a message. */
 export function shorten(text: string): string {
   return text.length > 64 ? `${text.slice(0, 64)}…` : text
 }
 
-/** The request id that the client gave, or undefined. 400 when it can't go into an audit entry's id. */
+/** Returns the client's X-Foundry-Request-ID, if any. @throws Problem `bad-request` if an audit entry's id cannot have it */
 export function clientRequestId(request: Pick<WireRequest, 'header'>): string | undefined {
   const id = request.header('x-foundry-request-id')
   if (id === undefined) return undefined
@@ -59,6 +62,7 @@ export function clientRequestId(request: Pick<WireRequest, 'header'>): string | 
   return id
 }
 
+/** Reports whether `text` is a request id: 1 to 128 visible ASCII characters. */
 export function isRequestId(text: string): boolean {
   return /^[\x21-\x7e]{1,128}$/.test(text)
 }

@@ -1,4 +1,4 @@
-/** For the tests of this package: a wire over ledgers in memory, asked without a network. */
+/** Helpers for the tests of this package: a wire over ledgers in memory, without a network. */
 import { openTestLedger } from '@service-fs/ledger/testing'
 import { pureCodec } from '@service-fs/tlog/codec'
 
@@ -20,7 +20,7 @@ export interface Harness {
   wire: Wire
   ledger: WireLedger
   audit: WireLedger
-  /** Asks as tenant `acme`, unless the headers say otherwise (`undefined` leaves one out). */
+  /** Sends a request as tenant `acme`. `headers` can override a header; `undefined` removes it. */
   ask(target: string, options?: AskOptions): Promise<Asked>
   append(id: string, payload: unknown): Promise<Asked>
   reports: unknown[]

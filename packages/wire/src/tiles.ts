@@ -1,4 +1,4 @@
-/** The tree as C2SP tlog-tiles has it, and the stored text of the same tiles. */
+/** Routes of c2sp.org/tlog-tiles, and the stored text of the same tiles. */
 import { parseStoredPath, parseTilePath, tilePath, type Tile } from '@service-fs/tlog/tile'
 import { bundleToBinary, formatBundle, formatHashTile, hashTileToBinary } from '@service-fs/tlog/tile-text'
 
@@ -8,7 +8,7 @@ import { Problem } from './problem.ts'
 const IMMUTABLE = 'max-age=31536000, immutable'
 const TEXT = 'text/plain; charset=utf-8'
 
-/** GET /checkpoint, tlog-tiles "Checkpoints": `text/plain; charset=utf-8`, not to be cached beyond a few seconds. */
+/** GET /checkpoint (tlog-tiles, "Checkpoints"): the signed checkpoint, with at most one second in caches. */
 export async function tlogCheckpoint(call: Call): Promise<Answer> {
   const note = call.ledger.checkpoint()
   const headers = {
@@ -18,7 +18,10 @@ export async function tlogCheckpoint(call: Call): Promise<Answer> {
   return { status: 200, headers, body: note, shown: { what: { size: call.ledger.size }, entries: 0 } }
 }
 
-/** GET /tile/…: the binary form under the path of the specification, the stored text under the same path with `.b64`. */
+/**
+ * GET /tile/…: a tile or an entry bundle in the binary form of the specification, or its stored text if the path ends in
+ * `.b64`.
+ */
 export async function tile(call: Call): Promise<Answer> {
   const path = `tile/${call.params['path'] ?? ''}`
   const isText = path.endsWith('.b64')
@@ -44,10 +47,10 @@ function tileAnswer(
 ): Answer {
   const headers = {
     'content-type': isText ? TEXT : 'application/octet-stream',
-    // A shared cache must not answer a read that would then not be recorded.
+    // A read from a shared cache would not be recorded.
     'cache-control': `${call.options.audit === undefined ? 'public' : 'private'}, ${IMMUTABLE}`,
   }
-  // Hashes do not shrink; their base64 does, and entries may.
+  // Binary hashes do not compress; text and entries may.
   return { status: 200, headers, body, compressible: isText || shown.entries > 0, shown }
 }
 
@@ -59,7 +62,7 @@ function parse(path: string, isText: boolean): Tile {
   }
 }
 
-/** 404 for what the checkpoint does not cover: lines `index * 256` to `index * 256 + width` of its level must be in the tree. */
+/** Checks that the tree has all hashes of a tile, or all entries of a bundle. @throws Problem `not-found` */
 function checkCovered(wanted: Tile, call: Call): void {
   const { size } = call.ledger
   const level = wanted.level === 'entries' ? 0 : wanted.level

@@ -3,14 +3,14 @@ import type { Node } from '../edge.ts'
 import type { Hash, Hasher } from '../hash.ts'
 
 /**
- * A hasher for tests of trees that are too large to hash: a hash stands for a range of entries. Hashing two neighbours as
- * RFC 6962 section 2.1 does gives the range of both; hashing anything else gives a hash that stands for nothing.
+ * A hasher for tests of trees too large to hash: a hash represents a range of entries. Hashing two neighbors that RFC 6962
+ * section 2.1 joins returns the hash of both ranges. Hashing anything else returns a hash that represents no range.
  */
 export class SymbolicTree implements Hasher {
   readonly #ranges = new Map<Hash, { start: number; end: number }>()
   #strays = 0
 
-  /** MTH(D[start:end]). */
+  /** Returns the hash that represents MTH(D[start:end]). */
   range(start: number, end: number): Hash {
     const bytes = new Uint8Array(32)
     const view = new DataView(bytes.buffer)
@@ -39,7 +39,7 @@ export class SymbolicTree implements Hasher {
   }
 
   sha256(): Uint8Array {
-    throw new Error('a symbolic tree hashes no bytes')
+    throw new Error('a symbolic tree cannot hash bytes')
   }
 
   #stray(): Hash {
