@@ -18,7 +18,7 @@ const TIME = '2026-11-22T18:43:00.123Z'
 const content = (payload: Uint8Array, id = 'a', type = 'text/plain') => ({ id, type, time: TIME, payload })
 
 describe('an entry', () => {
-  it('is the text that the format shows', () => {
+  it('has the text in the documentation of the format', () => {
     const [entry] = entriesOf(
       { id: 'invoice-2026-0001', type: 'application/json', time: TIME, payload: bytes('{"total":12}') },
       sha256,
@@ -28,7 +28,7 @@ describe('an entry', () => {
     )
   })
 
-  it('puts other fields in the order of their names', () => {
+  it('sorts other fields by name', () => {
     const [entry] = entriesOf(
       {
         ...content(bytes('x')),
@@ -45,7 +45,7 @@ describe('an entry', () => {
     ])
   })
 
-  it('comes back as it went in, at every size around a split', () => {
+  it('is parsed unchanged, at every size around a split', () => {
     const header = entriesOf(content(new Uint8Array()), sha256)[0]?.length ?? 0
     const whole = MAX_ENTRY_BYTES - header
     for (const length of [
@@ -74,7 +74,7 @@ describe('an entry', () => {
     }
   })
 
-  it('comes back for any id, type and payload that it takes', () => {
+  it('is parsed unchanged for any valid id, type and payload', () => {
     const text = fc
       .string({ unit: 'grapheme', minLength: 1, maxLength: 60 })
       .filter((id) => idProblem(id) === undefined)
@@ -94,12 +94,12 @@ describe('an entry', () => {
     ['a\u0085', 'control'],
     ['a\ud800', 'surrogate'],
     ['é'.repeat(129), '258'],
-  ])('refuses the id %j', (id, why) => {
+  ])('rejects the id %j', (id, why) => {
     expect(idProblem(id)).toContain(why)
     expect(() => entriesOf(content(bytes(''), id), sha256)).toThrow('id: ')
   })
 
-  it('refuses fields out of order, twice, with the names of its own', () => {
+  it('rejects unsorted, repeated and reserved fields', () => {
     for (const fields of [
       [
         ['b', ''],
@@ -134,11 +134,11 @@ describe('an entry', () => {
       'parts: expected 2',
     ],
     ['service-fs/entry/v1\nid: a\u0007\ntype: t\ntime: T\n\n', 'control'],
-  ])('refuses %j', (text, why) => {
+  ])('rejects %j', (text, why) => {
     expect(() => parseEntry(bytes(text.replace(': T', `: ${TIME}`)))).toThrow(why)
   })
 
-  it('refuses parts that do not belong together', () => {
+  it('rejects parts that do not belong together', () => {
     const parts = entriesOf(content(new Uint8Array(200_000)), sha256).map((part) => parseEntry(part))
     const others = entriesOf(content(new Uint8Array(200_000).fill(1)), sha256).map((part) => parseEntry(part))
     const [a, b, c, d] = parts

@@ -2,14 +2,14 @@ import { expect, it } from 'vitest'
 import { SHELL_MARK } from './readme-shell.ts'
 import { readmeText } from './readme.ts'
 
-it('names the ledger and marks its shell lines', () => {
+it('contains the origin and the marked shell script', () => {
   const text = readmeText('example.org/ledger/acme')
   expect(text).toContain('(origin): example.org/ledger/acme\n')
   expect(text.split(SHELL_MARK)).toHaveLength(3)
   expect(text).not.toContain('\\${')
 })
 
-it('tells what an export has in place of a tail', () => {
+it('explains partial tiles of an export', () => {
   const text = readmeText('example.org/ledger/acme')
   expect(text).toContain(
     'tile/…/000.p/17.b64     the same, not yet full: 17 lines (in exports only, which have no tail/)\n',

@@ -53,7 +53,7 @@ function tornFile(bytes: Buffer, end: number, cut: number, fill?: number): Buffe
 }
 
 describe('a tail', () => {
-  it('is read back: entries, leaf hashes, the newest checkpoint', async () => {
+  it('is read back: entries, leaf hashes, newest checkpoint', async () => {
     const { bytes, ends } = await tailFile(512, [1, 3, 2])
     const tail = await read(512, bytes)
     expect(tail).toMatchObject({ start: 512, rest: 'none', end: ends[2], checkpoint: { size: 518 } })
@@ -63,14 +63,14 @@ describe('a tail', () => {
     expect(await readTail(files(), { origin, verifiers })).toBeUndefined()
   })
 
-  it('may begin with a commit that has no entries, only the newest checkpoint', async () => {
+  it('may start with a commit without entries', async () => {
     const { bytes } = await tailFile(256, [0, 2])
     expect(await read(256, bytes)).toMatchObject({ rest: 'none', checkpoint: { size: 258 } })
     const { bytes: twice } = await tailFile(256, [2, 0])
     await expect(read(256, twice)).rejects.toThrow('at least one entry')
   })
 
-  it('that begins with a commit without entries is damaged, not torn, when the next one is not whole', async () => {
+  it('is corrupt, not torn, if an invalid commit follows a first commit without entries', async () => {
     const { bytes, ends } = await tailFile(256, [0, 9, 1])
     const [first = 0, second = 0] = ends
     const damaged = async (changed: Uint8Array): Promise<void> => {
@@ -92,7 +92,7 @@ describe('a tail', () => {
     })
   })
 
-  it('may go on with a file that begins with a commit without entries', async () => {
+  it('may continue with a file that starts with a commit without entries', async () => {
     const first = await tailFile(256, [2, 3])
     for (const [start, commits] of [
       [258, [0, 3, 2]],
@@ -109,7 +109,7 @@ describe('a tail', () => {
     }
   })
 
-  it.each([0, 10])('may be allocated ahead with bytes of %i', async (fill) => {
+  it.each([0, 10])('may end in preallocated bytes of %i', async (fill) => {
     const { bytes } = await tailFile(0, [2, 1])
     for (const length of [1, 2, 3, 511, 5000]) {
       expect(await read(0, Buffer.concat([bytes, Buffer.alloc(length, fill)]))).toMatchObject({
@@ -119,7 +119,7 @@ describe('a tail', () => {
     }
   })
 
-  it('drops a last commit that was cut short, wherever', async () => {
+  it('ignores a last commit that is truncated anywhere', async () => {
     const { bytes, ends } = await tailFile(300, [2, 9])
     const [first = 0, second = 0] = ends
     for (let cut = first + 1; cut < second; cut++) {
@@ -131,7 +131,7 @@ describe('a tail', () => {
     }
   })
 
-  it.each([0, 10])('drops a last commit with sectors that were never written, fill %i', async (fill) => {
+  it.each([0, 10])('ignores a last commit with unwritten sectors of bytes %i', async (fill) => {
     const { bytes, ends } = await tailFile(0, [3, 200])
     const [first = 0, second = 0] = ends
     const sectors = Math.ceil(second / 512)
@@ -139,12 +139,12 @@ describe('a tail', () => {
       const torn = Buffer.from(bytes)
       torn.fill(fill, Math.max(first, sector * 512), Math.min(second, (sector + 1) * 512))
       const tail = await read(0, torn)
-      // Without its last sector, which it may not fill, a commit looks like one that was cut short.
+      // Without its last, perhaps partial sector, a commit looks truncated.
       expect(tail, `sector ${sector}`).toMatchObject({ rest: 'torn', end: first, checkpoint: { size: 3 } })
     }
   })
 
-  it('refuses any changed byte of a commit that another one follows, naming file and offset', async () => {
+  it('rejects any changed byte before the last commit, and names file and offset', async () => {
     const { bytes, ends } = await tailFile(300, [2, 3, 1])
     for (let at = 0; at < (ends[1] ?? 0); at++) {
       for (const value of [0, 10, 0x41, (bytes[at] ?? 0) ^ 1]) {
@@ -159,7 +159,7 @@ describe('a tail', () => {
     }
   })
 
-  it('never adopts another tree when bytes of the last commit are changed', async () => {
+  it('never accepts another tree when bytes of the last commit change', async () => {
     const { bytes, ends } = await tailFile(0, [2, 3])
     const honest = await read(0, bytes)
     for (let at = ends[0] ?? 0; at < bytes.length; at++) {
@@ -171,7 +171,7 @@ describe('a tail', () => {
     }
   })
 
-  it('may go on with a file that has the last entries of the one before it again', async () => {
+  it('may continue with a file that repeats the last entries of the file before it', async () => {
     const { bytes: first } = await tailFile(256, [2, 3])
     const again = async (start: number, commits: number[]): Promise<TailContent | undefined> => {
       const { bytes } = await tailFile(start, commits)
@@ -197,7 +197,7 @@ describe('a tail', () => {
     await expect(again(262, [1])).rejects.toThrow('to continue at entry 261')
   })
 
-  it('goes on through files that continue each other, and refuses those that do not', async () => {
+  it('reads consecutive files, and rejects files that are not', async () => {
     const a = await tailFile(0, [3])
     const b = await tailFile(3, [2, 1])
     const gap = await tailFile(4, [2])
@@ -212,8 +212,8 @@ describe('a tail', () => {
     ).rejects.toThrow('tail/000000000004: byte 0: expected the file to continue at entry 3')
   })
 
-  describe('whose first file ends in what a power cut left', () => {
-    it('goes on where the whole commits end, and only there', async () => {
+  describe('whose first file ends in a torn commit', () => {
+    it('continues at the end of the valid commits, and only there', async () => {
       const { bytes, ends } = await tailFile(0, [3, 2])
       const next = await tailFile(3, [4, 1])
       const end = ends[0] ?? 0
@@ -236,7 +236,7 @@ describe('a tail', () => {
       ).rejects.toThrow('tail/000000000005: byte 0: expected the file to continue at entry 3')
     })
 
-    it('refuses a file that goes on with another tree', async () => {
+    it('rejects a file that continues with another tree', async () => {
       const { bytes, ends } = await tailFile(0, [3, 2])
       const { bytes: next } = await tailFile(3, [4])
       next.set(next.subarray(0, 44), 45)
@@ -246,7 +246,7 @@ describe('a tail', () => {
       )
     })
 
-    it('refuses one that has no whole commit, or a whole one that was changed', async () => {
+    it('rejects a file without a valid commit, or with a changed one', async () => {
       const { bytes, ends } = await tailFile(0, [3, 2])
       const next = { start: 3, bytes: (await tailFile(3, [1])).bytes }
       const none = { start: 0, bytes: bytes.subarray(0, (ends[0] ?? 0) - 1) }

@@ -10,7 +10,7 @@ const refused = (code: string): unknown => expect.objectContaining({ name: 'Tlog
 const ROOT = 'CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I='
 
 describe('checkpoints', () => {
-  it('parse: the example of tlog-cosignature', () => {
+  it('parse the example of tlog-cosignature', () => {
     const { text, signatures } = parseNote(`example.com/behind-the-sofa
 20852163
 ${ROOT}
@@ -29,7 +29,7 @@ ${ROOT}
     expect(signatures.map(({ signature }) => signature.length)).toEqual([64, 72])
   })
 
-  it('go both ways', () => {
+  it('format and parse as inverses', () => {
     const line = fc
       .string({ unit: 'binary', minLength: 1, maxLength: 30 })
       .filter((s) => !/\p{Cc}|\p{Cs}/u.test(s))
@@ -71,7 +71,7 @@ ${ROOT}
     ['a carriage return', `origin\r\n1\r\n${ROOT}\r\n`],
     ['a tab', `ori\tgin\n1\n${ROOT}\n`],
     ['a lone surrogate', `\ud800\n1\n${ROOT}\n`],
-  ])('are refused with %s', (_name, text) => {
+  ])('are rejected with %s', (_name, text) => {
     expect(() => parseCheckpointText(text)).toThrow(refused('checkpoint'))
   })
 
@@ -87,7 +87,7 @@ ${ROOT}
     { root: 'AAAA' },
     { extensions: [''] },
     { extensions: ['a\nb'] },
-  ])('are not made with %j', (change) => {
+  ])('are not formatted with %j', (change) => {
     const checkpoint = { origin: 'origin', size: 1, root: ROOT, extensions: [], ...change }
     expect(() => formatCheckpointText(checkpoint)).toThrow(refused('checkpoint'))
   })
@@ -100,7 +100,7 @@ describe('openCheckpoint', () => {
   const verifiers = [verifierFromVkey(signer.vkey)]
   const text = formatCheckpointText({ origin: 'example.org/log', size: 1, root: ROOT, extensions: ['more'] })
 
-  it('gives what is signed', async () => {
+  it('returns the signed checkpoint', async () => {
     const note = await signNote(text, [signer])
     expect(openCheckpoint(note, verifiers).checkpoint.extensions).toEqual(['more'])
     expect(openCheckpoint(note, verifiers, 'example.org/log').signatures).toHaveLength(1)
@@ -109,7 +109,7 @@ describe('openCheckpoint', () => {
     expect(() => openCheckpoint(note, [])).toThrow(refused('unverified'))
   })
 
-  it('refuses a signed text that is no checkpoint', async () => {
+  it('rejects a signed text that is not a checkpoint', async () => {
     const note = await signNote('hello\n', [signer])
     expect(() => openCheckpoint(note, verifiers)).toThrow(refused('checkpoint'))
   })

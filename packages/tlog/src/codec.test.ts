@@ -6,7 +6,7 @@ import { concatBytes, equalBytes, hexDecode, hexEncode, pureCodec } from './code
 const bytes = (...values: number[]): Uint8Array => new Uint8Array(values)
 
 describe('base64', () => {
-  it('agrees with the native one', () => {
+  it('agrees with the native codec', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), (data) => {
         const text = Buffer.from(data).toString('base64')
@@ -18,7 +18,7 @@ describe('base64', () => {
     )
   })
 
-  it('accepts exactly what the native one would have written', () => {
+  it('accepts exactly the output of the native encoder', () => {
     const letter = fc.constantFrom(...'ABCDQgwxyz019+/==-_ \n\u0141'.split(''))
     fc.assert(
       fc.property(fc.string({ unit: letter, maxLength: 12 }), (text) => {
@@ -50,14 +50,14 @@ describe('base64', () => {
     'AAB=',
     'AA-_',
     'AA A',
-  ])('refuses %j', (text) => {
+  ])('rejects %j', (text) => {
     expect(isCanonicalBase64(text)).toBe(false)
     expect(() => pureCodec.base64Decode(text)).toThrow(expect.objectContaining({ code: 'base64' }))
   })
 })
 
 describe('UTF-8', () => {
-  it('agrees with the native one', () => {
+  it('agrees with the native codec', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 200 }), (text) => {
         const data = new Uint8Array(Buffer.from(text))
@@ -70,7 +70,7 @@ describe('UTF-8', () => {
     expect(pureCodec.utf8Decode(bytes(0xef, 0xbb, 0xbf, 0x41))).toBe('\ufeffA')
   })
 
-  it('refuses the bytes that the native one refuses', () => {
+  it('rejects the bytes that the native decoder rejects', () => {
     const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
     const byte = fc.constantFrom(
       0,
@@ -119,7 +119,7 @@ describe('UTF-8', () => {
 })
 
 describe('bytes', () => {
-  it('writes and reads hexadecimal', () => {
+  it('encodes and decodes hexadecimal', () => {
     fc.assert(
       fc.property(fc.uint8Array(), (data) => {
         expect(hexEncode(data)).toBe(Buffer.from(data).toString('hex'))
@@ -131,7 +131,7 @@ describe('bytes', () => {
     }
   })
 
-  it('joins and compares', () => {
+  it('concatenates and compares', () => {
     expect(concatBytes()).toEqual(bytes())
     expect(concatBytes(bytes(1), bytes(), bytes(2, 3))).toEqual(bytes(1, 2, 3))
     expect(equalBytes(bytes(1, 2), bytes(1, 2))).toBe(true)

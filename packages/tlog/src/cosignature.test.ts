@@ -23,7 +23,7 @@ const u64 = (n: number): Buffer => {
 }
 
 describe('messages', () => {
-  it('are the example of tlog-cosignature (0x04)', () => {
+  it('match the example of tlog-cosignature (0x04)', () => {
     const message = pureCodec.utf8Decode(ed25519CosignatureMessage(1_679_315_147, text))
     expect(message).toBe(`cosignature/v1
 time 1679315147
@@ -33,7 +33,7 @@ ${ROOT}
 `)
   })
 
-  it('hold extension lines (0x04), or do not (0x06)', () => {
+  it('contain extension lines (0x04), or do not (0x06)', () => {
     const more = `${text}more\n`
     expect(pureCodec.utf8Decode(ed25519CosignatureMessage(0, more)).endsWith('\nmore\n')).toBe(true)
     expect(checkpointCosignatureMessage('w', 1, parseCheckpointText(more))).toEqual(
@@ -41,7 +41,7 @@ ${ROOT}
     )
   })
 
-  it('are those of an implementation with cryptobyte (0x06)', () => {
+  it('match an implementation with cryptobyte (0x06)', () => {
     // See testdata/interop.go.
     const {
       cosigned,
@@ -52,7 +52,7 @@ ${ROOT}
     expect(Buffer.from(message).toString('hex')).toBe(cosigned.mldsaMessage)
   })
 
-  it('are laid out as the structure says', () => {
+  it('have the layout of the structure', () => {
     const index = fc.maxSafeNat()
     fc.assert(
       fc.property(index, index, (timestamp, end) => {
@@ -83,7 +83,7 @@ ${ROOT}
     [7, 8],
     [2 ** 40, 2 ** 41],
     [2 ** 52, 2 ** 53 - 1],
-  ])('state [%d, %d)', (start, end) => {
+  ])('accept [%d, %d)', (start, end) => {
     expect(subtreeMessage({ ...subtree, start, end })).toHaveLength(12 + 2 + 8 + 2 + 8 + 8 + 32)
   })
 
@@ -104,11 +104,11 @@ ${ROOT}
     { cosigner: 'é'.repeat(128) },
     { origin: '' },
     { origin: 'o'.repeat(256) },
-  ])('do not state %j', (change) => {
+  ])('reject %j', (change) => {
     expect(() => subtreeMessage({ ...subtree, ...change })).toThrow(refused('cosignature'))
   })
 
-  it('are of checkpoints and times', () => {
+  it('require a checkpoint and a valid time', () => {
     expect(() => ed25519CosignatureMessage(1, 'a\n')).toThrow(refused('checkpoint'))
     expect(() => ed25519CosignatureMessage(-1, text)).toThrow(refused('cosignature'))
     expect(() => subtreeMessage({ ...subtree, hash: 'AAAA' })).toThrow(refused('hash'))
@@ -116,7 +116,7 @@ ${ROOT}
 })
 
 describe('timestamped signatures', () => {
-  it('go both ways', () => {
+  it('format and parse as inverses', () => {
     fc.assert(
       fc.property(
         fc.maxSafeNat(),
@@ -130,7 +130,7 @@ describe('timestamped signatures', () => {
     )
   })
 
-  it('are refused in other lengths and with times beyond 2^53 - 1', () => {
+  it('are rejected with another length or a time beyond 2^53 - 1', () => {
     for (const length of [0, 8, 64, 71, 73]) {
       expect(() => parseTimestampedSignature(new Uint8Array(length), 64)).toThrow(refused('cosignature'))
     }

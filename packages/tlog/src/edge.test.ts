@@ -35,7 +35,7 @@ const CT_ROOTS = [
 ]
 
 describe('Edge', () => {
-  it('has the roots of certificate-transparency', () => {
+  it('has the root hashes of certificate-transparency', () => {
     const edge = new Edge()
     CT_ROOTS.forEach((root, size) => {
       expect(edge.size).toBe(size)
@@ -44,7 +44,7 @@ describe('Edge', () => {
     })
   })
 
-  it('goes on from its hashes, and its clones go their own ways', () => {
+  it('is restored from its hashes, and its clones are independent', () => {
     const edge = new Edge()
     for (let size = 0; size < 300; size++) {
       expect(edge.hashes()).toHaveLength(edgeNodes(size).length)
@@ -74,7 +74,7 @@ describe('Edge', () => {
     )
   })
 
-  it('refuses hashes that do not go with the size', () => {
+  it('rejects hashes that do not match the size', () => {
     const edgeError = expect.objectContaining({ code: 'edge' })
     expect(() => new Edge(0, [leaf(0)])).toThrow(edgeError)
     expect(() => new Edge(3, [leaf(0)])).toThrow(edgeError)
@@ -96,7 +96,7 @@ describe('Edge', () => {
 })
 
 describe('edgeNodes', () => {
-  it('tile the tree, larger before smaller', () => {
+  it('cover the tree, larger before smaller', () => {
     fc.assert(
       fc.property(sizes, (size) => {
         let end = 0
@@ -112,7 +112,7 @@ describe('edgeNodes', () => {
     )
   })
 
-  it('fold to nothing when there are none', () => {
+  it('fold to the empty root when there are none', () => {
     expect(foldNodes([])).toBe(EMPTY_ROOT)
     expect(foldNodes([leaf(1)])).toBe(leaf(1))
   })

@@ -7,7 +7,7 @@ const sha256 = (...parts: Uint8Array[]): string =>
   createHash('sha256').update(Buffer.concat(parts)).digest('base64')
 
 describe('hashes', () => {
-  it('hashes as RFC 6962 section 2.1 says', () => {
+  it('hashes as in RFC 6962 section 2.1', () => {
     expect(EMPTY_ROOT).toBe(sha256())
     fc.assert(
       fc.property(
@@ -23,7 +23,7 @@ describe('hashes', () => {
     )
   })
 
-  it('goes between base64 and bytes', () => {
+  it('converts between base64 and bytes', () => {
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 32, maxLength: 32 }), (data) => {
         expect(isHash(bytesHash(data))).toBe(true)
@@ -40,12 +40,12 @@ describe('hashes', () => {
     EMPTY_ROOT.replace('=', 'A'),
     `${'A'.repeat(42)}==`,
     `-${EMPTY_ROOT.slice(1)}`,
-  ])('refuses %j', (text) => {
+  ])('rejects %j', (text) => {
     expect(isHash(text)).toBe(false)
     expect(() => hashBytes(text)).toThrow(expect.objectContaining({ code: 'hash' }))
   })
 
-  it('refuses other than 32 bytes', () => {
+  it('rejects other than 32 bytes', () => {
     expect(() => bytesHash(new Uint8Array(31))).toThrow(expect.objectContaining({ code: 'hash' }))
     expect(() => bytesHash(new Uint8Array(33))).toThrow(expect.objectContaining({ code: 'hash' }))
   })

@@ -83,7 +83,7 @@ describe('signers and verifiers', () => {
     expect(verifier.verify(`${text}extension\n`, signature!.signature)).toBe(type === 6)
   })
 
-  it('have different key ids for each type', () => {
+  it('have a different key id for each type', () => {
     expect(new Set(types.map((type) => parseSignerKey(skeyOf(type)).keyId)).size).toBe(3)
   })
 
@@ -96,7 +96,7 @@ describe('signers and verifiers', () => {
     expect(verifierFromVkey(signer.vkey).cosignedAt(new Uint8Array(7))).toBeUndefined()
   })
 
-  it('need a clock to cosign, and one that works', async () => {
+  it('require a working clock to cosign', async () => {
     expect(() => signerFromKey(skeyOf(4))).toThrow(refused('signer-key'))
     expect(() => signerFromKey(skeyOf(6))).toThrow(refused('signer-key'))
     for (const time of [-1, NaN, 2 ** 53]) {
@@ -109,7 +109,7 @@ describe('signers and verifiers', () => {
     }
   })
 
-  it('refuse to sign what is no note text', async () => {
+  it('do not sign an invalid note text', async () => {
     const signer = signerFromKey(SKEY)
     for (const bad of ['', 'no newline', 'tab\t\n', '\ud800\n']) {
       await expect(signer.sign(bad)).rejects.toThrow(refused('note'))
@@ -120,9 +120,9 @@ describe('signers and verifiers', () => {
     ['of low order', new Uint8Array(32), /found a low-order point/],
     ['of order 1', new Uint8Array(32).with(0, 1), /found a low-order point/],
     ['that is not canonical', new Uint8Array(32).fill(255), /found a non-canonical encoding/],
-    ['that is no point', new Uint8Array(32).with(0, 2), /found bytes that encode no point/],
+    ['that is not a point', new Uint8Array(32).with(0, 2), /found bytes that encode no point/],
     ['of 31 bytes', new Uint8Array(31).with(0, 3), /expected a public key of 32 bytes, found 31/],
-  ])('are not made of a key %s', (_, publicKey, message) => {
+  ])('reject a key %s', (_, publicKey, message) => {
     for (const type of [0x01, 0x04]) {
       const name = 'example.org/log'
       const vkey = { name, type, publicKey, keyId: keyId(name, type, publicKey) }
@@ -134,7 +134,7 @@ describe('signers and verifiers', () => {
     }
   })
 
-  it('are not made of an ML-DSA-44 key of another size', () => {
+  it('reject an ML-DSA-44 key of another size', () => {
     const name = 'example.org/log'
     for (const size of [1311, 1313]) {
       const publicKey = new Uint8Array(size).fill(9)
@@ -146,7 +146,7 @@ describe('signers and verifiers', () => {
 })
 
 describe('interoperability', () => {
-  it('makes the ML-DSA-44 cosignature of filippo.io/mldsa, byte for byte', async () => {
+  it('creates the same ML-DSA-44 cosignature as filippo.io/mldsa', async () => {
     const skey = formatSignerKey({
       name: cosigned.mldsaName,
       type: 6,
@@ -169,7 +169,7 @@ describe('interoperability', () => {
     }
   })
 
-  it('takes native primitives', async () => {
+  it('uses native primitives', async () => {
     const used: string[] = []
     const crypto: KeyCrypto = {
       ed25519Verify: (signature, message, key) =>
@@ -193,7 +193,7 @@ describe('interoperability', () => {
     expect(used).toEqual(['key', 'sign', 'verify', 'key', 'sign', 'verify'])
   })
 
-  it('does not throw when a primitive does', () => {
+  it('does not throw when a primitive throws', () => {
     const verifier = verifierFromVkey(signerFromKey(SKEY).vkey, {
       ed25519Verify: () => {
         throw new Error('no')
@@ -204,7 +204,7 @@ describe('interoperability', () => {
 })
 
 describe('private keys', () => {
-  it('go both ways', () => {
+  it('format and parse as inverses', () => {
     const key = parseSignerKey(SKEY)
     expect([key.name, key.keyId, key.type, key.seed.length]).toEqual(['PeterNeumann', 0xc74f20a3, 1, 32])
     expect(formatSignerKey(key)).toBe(SKEY)
@@ -212,7 +212,7 @@ describe('private keys', () => {
     expect(signerVkey(key).keyId).toBe(key.keyId)
   })
 
-  it('are refused when anything is cut off or changed, without being quoted', () => {
+  it('are rejected when truncated or changed, without being quoted', () => {
     for (let i = 0; i < SKEY.length; i++) {
       expectRefusal(SKEY.slice(0, i))
       expectRefusal(SKEY.slice(i + 1))
@@ -228,11 +228,11 @@ describe('private keys', () => {
     { name: 'a', type: 2, seed },
     { name: 'a', type: 1, seed: new Uint8Array(31) },
     { name: 'a', type: 6, seed: new Uint8Array(33) },
-  ])('are not made of %j', (key) => {
+  ])('reject %j', (key) => {
     expect(() => formatSignerKey(key)).toThrow(refused('signer-key'))
   })
 
-  it('of length other than 32 do not parse', () => {
+  it('of another length than 32 are rejected', () => {
     const long = Buffer.concat([Buffer.of(1), seed, Buffer.of(0)]).toString('base64')
     expect(() => parseSignerKey(`PRIVATE+KEY+a+00000000+${long}`)).toThrow(refused('signer-key'))
     const other = Buffer.concat([Buffer.of(5), seed]).toString('base64')

@@ -27,7 +27,7 @@ const sizes = fc.oneof(
 const powers = fc.integer({ min: 0, max: 60 })
 
 describe('size arithmetic agrees with BigInt', () => {
-  it('divides, takes remainders and powers', () => {
+  it('for quotients, remainders and powers', () => {
     fc.assert(
       fc.property(sizes, powers, (n, k) => {
         expect(BigInt(divPow2(n, k))).toBe(BigInt(n) >> BigInt(k))
@@ -37,7 +37,7 @@ describe('size arithmetic agrees with BigInt', () => {
     )
   })
 
-  it('counts bits', () => {
+  it('for bit counts', () => {
     fc.assert(
       fc.property(sizes, (n) => {
         const binary = n.toString(2)
@@ -56,7 +56,7 @@ describe('size arithmetic agrees with BigInt', () => {
     expect(() => trailingZeros(0)).toThrow('positive')
   })
 
-  it('knows sizes', () => {
+  it('for isSize and checkSize', () => {
     for (const n of [0, 1, 2 ** 32, MAX_SIZE]) expect(isSize(n)).toBe(true)
     for (const n of [-1, 0.5, 2 ** 53, NaN, Infinity, -Infinity]) {
       expect(isSize(n)).toBe(false)
@@ -66,7 +66,7 @@ describe('size arithmetic agrees with BigInt', () => {
 })
 
 describe('parseDecimal', () => {
-  it('reads what String writes', () => {
+  it('parses the output of String', () => {
     fc.assert(
       fc.property(sizes, (n) => {
         expect(parseDecimal(String(n))).toBe(n)
@@ -90,5 +90,5 @@ describe('parseDecimal', () => {
     '9007199254740992',
     '99999999999999999',
     '1_000',
-  ])('refuses %j', (text) => expect(parseDecimal(text)).toBeUndefined())
+  ])('rejects %j', (text) => expect(parseDecimal(text)).toBeUndefined())
 })

@@ -45,7 +45,7 @@ const enoch = verifierFromVkey(ENOCH_VKEY)
 const lines = (note: string, verifiers: Verifier[]): string[] =>
   openNote(note, verifiers).signatures.map((signature) => signature.line)
 
-describe('notes of others', () => {
+describe('notes of other implementations', () => {
   it('open: the example of the specification', () => {
     const { text, signatures } = openNote(SPEC_NOTE, [verifierFromVkey(SPEC_VKEY)])
     expect(text).toBe('This is an example message.\n')
@@ -77,21 +77,21 @@ describe('notes of others', () => {
 })
 
 describe('openNote', () => {
-  it('gives the signatures of known keys, in the order of the note, repeated lines once', () => {
+  it('returns the signatures of known keys, in the order of the note, without repeated lines', () => {
     expect(lines(`${TEXT}\n${PETER}${ENOCH}`, [peter])).toEqual([PETER])
     expect(lines(`${TEXT}\n${PETER}${ENOCH}`, [enoch])).toEqual([ENOCH])
     expect(lines(`${TEXT}\n${ENOCH}${PETER}`, [peter, enoch])).toEqual([ENOCH, PETER])
     expect(lines(`${TEXT}\n${PETER}${ENOCH}${PETER}`, [peter, enoch])).toEqual([PETER, ENOCH])
   })
 
-  it('needs a known key, by name and by id', () => {
+  it('requires a key known by name and id', () => {
     expect(() => openNote(`${TEXT}\n${PETER}`, [])).toThrow(refused('unverified'))
     expect(() => openNote(`${TEXT}\n${PETER}`, [enoch])).toThrow(refused('unverified'))
     expect(() => openNote(`${TEXT}\n${PETER}`, [{ ...peter, name: 'Peter' }])).toThrow(refused('unverified'))
     expect(() => openNote(`${TEXT}\n${PETER}`, [{ ...peter, keyId: 1 }])).toThrow(refused('unverified'))
   })
 
-  it('refuses the note when a known key has not signed it so', () => {
+  it('rejects a note with an invalid signature of a known key', () => {
     const wrong = formatSignatureLine('PeterNeumann', peter.keyId, new Uint8Array(64))
     expect(() => openNote(`${TEXT}\n${ENOCH}${wrong}`, [peter, enoch])).toThrow(refused('signature'))
     expect(() => openNote(`${TEXT}\n${PETER}${wrong}`, [peter])).toThrow(refused('signature'))
@@ -100,7 +100,7 @@ describe('openNote', () => {
     expect(() => openNote(`${TEXT}\n${short}`, [peter])).toThrow(refused('signature'))
   })
 
-  it('refuses two verifiers of one name and id, when they are asked for', () => {
+  it('rejects two verifiers with the same name and id, when it needs them', () => {
     expect(() => openNote(`${TEXT}\n${PETER}`, [peter, { ...peter }])).toThrow(refused('ambiguous-key'))
     expect(lines(`${TEXT}\n${ENOCH}`, [peter, { ...peter }, enoch])).toEqual([ENOCH])
   })
@@ -113,7 +113,7 @@ describe('parseNote', () => {
     expect(parseNote(`\n\n\n${PETER}`).text).toBe('\n\n')
   })
 
-  it('takes 100 signatures', () => {
+  it('accepts 100 signatures', () => {
     expect(parseNote(`${TEXT}\n${PETER.repeat(100)}`).signatures).toHaveLength(100)
   })
 
@@ -133,7 +133,7 @@ describe('parseNote', () => {
     ['a zero byte', `a\0b\n\n${PETER}`],
     ['an escape', `a\u001b\n\n${PETER}`],
     ['a lone surrogate', `a\ud800\n\n${PETER}`],
-  ])('refuses %s', (_name, note) => {
+  ])('rejects %s', (_name, note) => {
     expect(() => parseNote(note)).toThrow(refused('note'))
   })
 
@@ -157,7 +157,7 @@ describe('parseNote', () => {
     ['the URL alphabet', PETER.replaceAll('/', '_')],
     ['a space at the end', PETER.replace('\n', ' \n')],
     ['a third field', PETER.replace('\n', ' AAAA\n')],
-  ])('refuses a signature line with %s', (_name, line) => {
+  ])('rejects a signature line with %s', (_name, line) => {
     expect(() => parseNote(`${TEXT}\n${line}`)).toThrow(refused('note'))
     expect(() => parseSignatureLine(line)).toThrow(refused('note'))
   })
@@ -168,7 +168,7 @@ describe('formatting', () => {
   const id = fc.integer({ min: 0, max: 2 ** 32 - 1 })
   const signature = fc.uint8Array({ minLength: 1, maxLength: 100 })
 
-  it('makes lines that parse', () => {
+  it('formats lines that parse', () => {
     fc.assert(
       fc.property(name, id, signature, (n, k, bytes) => {
         const line = formatSignatureLine(n, k, bytes)
@@ -179,7 +179,7 @@ describe('formatting', () => {
     )
   })
 
-  it('refuses what would not parse', () => {
+  it('rejects what would not parse', () => {
     expect(() => formatSignatureLine('a b', 1, new Uint8Array(1))).toThrow(refused('note'))
     expect(() => formatSignatureLine('a', 1, new Uint8Array(0))).toThrow(refused('note'))
     for (const text of ['', 'no newline', 'a\tb\n', '\ud800\n']) {
@@ -190,7 +190,7 @@ describe('formatting', () => {
     expect(() => formatNote(TEXT, [`x\n\n${PETER}`])).toThrow(refused('note'))
   })
 
-  it('knows key names', () => {
+  it('checks key names', () => {
     for (const good of [
       'a',
       'example.org/log',
@@ -215,7 +215,7 @@ describe('formatting', () => {
 })
 
 describe('vkeys', () => {
-  it('go both ways', () => {
+  it('format and parse as inverses', () => {
     for (const vkey of [SPEC_VKEY, PETER_VKEY, ENOCH_VKEY, ...interop.notes.map((note) => note.vkey)]) {
       const parsed = parseVkey(vkey)
       expect(parsed.type).toBe(1)
@@ -224,7 +224,7 @@ describe('vkeys', () => {
     }
   })
 
-  it('may be of types whose key ids are made otherwise', () => {
+  it('may have unknown types with other key ids', () => {
     const vkey = 'example.org/ecdsa+01020304+AgUGBw=='
     expect(parseVkey(vkey)).toEqual({
       name: 'example.org/ecdsa',
@@ -236,7 +236,7 @@ describe('vkeys', () => {
     expect(() => verifierFromVkey(vkey)).toThrow(refused('vkey'))
   })
 
-  it('are refused when anything is cut off or changed', () => {
+  it('are rejected when truncated or changed', () => {
     for (let start = 0; start < PETER_VKEY.length; start++) {
       for (let end = start; end <= PETER_VKEY.length; end++) {
         if (end - start < PETER_VKEY.length)
@@ -260,11 +260,11 @@ describe('vkeys', () => {
     ['a longer key', 'PeterNeumann+cc469956+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TWBADKEY=='],
     ['a type without a key', 'PeterNeumann+c74f20a3+AQ=='],
     ['no key', 'PeterNeumann+c74f20a3+'],
-  ])('are refused with %s', (_name, vkey) => {
+  ])('are rejected with %s', (_name, vkey) => {
     expect(() => parseVkey(vkey)).toThrow(refused('vkey'))
   })
 
-  it('are not made with names that none may have', () => {
+  it('are not formatted with invalid names', () => {
     expect(() => formatVkey({ ...parseVkey(PETER_VKEY), name: 'a+b' })).toThrow(refused('vkey'))
   })
 })

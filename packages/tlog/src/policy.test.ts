@@ -47,7 +47,7 @@ const noteOf = async (signers: KeySigner[], of: string = text): Promise<string> 
   formatNote(of, await Promise.all(signers.map((s) => s.sign(of))))
 
 describe('parsePolicy', () => {
-  it('reads the example', () => {
+  it('parses the example', () => {
     const policy = parsePolicy(EXAMPLE)
     expect(policy.logs).toEqual([{ vkey: parseVkey(log.vkey) }])
     expect(policy.witnesses.map(({ name, vkey }) => [name, vkey.type])).toEqual([
@@ -66,7 +66,7 @@ describe('parsePolicy', () => {
     expect(parsePolicy(new Uint8Array(Buffer.from(EXAMPLE)))).toEqual(policy)
   })
 
-  it('reads comments, empty lines, white space, URLs', () => {
+  it('parses comments, empty lines, white space, URLs', () => {
     const policy = parsePolicy(
       `# first\n\t #\tsecond é\n \t \n\n  log\t${log.vkey} \t https://example.org/ \nwitness\t w  ${x1.vkey}\thttps://w.example/#x\n\tquorum w \n#`.concat(
         '\n',
@@ -77,12 +77,12 @@ describe('parsePolicy', () => {
     expect(policy.quorum).toBe('w')
   })
 
-  it('may be without logs and witnesses, and define nothing it uses', () => {
+  it('accepts a policy without logs and witnesses, and unused definitions', () => {
     expect(parsePolicy('quorum none\n')).toEqual({ logs: [], witnesses: [], groups: [], quorum: 'none' })
     expect(parsePolicy(`quorum none\n${EXAMPLE.replace('quorum X-and-Y\n', '')}`).quorum).toBe('none')
   })
 
-  it('takes both names and keywords as names', () => {
+  it('accepts keywords as names', () => {
     const policy = parsePolicy(
       `witness any ${x1.vkey}\nwitness 2 ${x2.vkey}\ngroup all all any 2\nquorum all\n`,
     )
@@ -108,13 +108,13 @@ describe('parsePolicy', () => {
     expect(nbsp.witnesses[0]!.name).toBe('a\u00c2\u00a0b')
   })
 
-  it('reads key names in UTF-8', () => {
+  it('parses key names in UTF-8', () => {
     const german = signer('example.org/größe', 1, 4)
     const policy = parsePolicy(new Uint8Array(Buffer.from(`log ${german.vkey}\nquorum none\n`)))
     expect(policy.logs[0]!.vkey.name).toBe('example.org/größe')
   })
 
-  it('takes the number of logs, witnesses and groups that the specification asks for', () => {
+  it('accepts as many logs, witnesses and groups as the specification requires', () => {
     const logs = Array.from({ length: 40 }, (_, i) => `log ${signer('l', 1, i + 50).vkey}\n`)
     const witnesses = Array.from({ length: 40 }, (_, i) => `witness w${i} ${signer('w', 4, i + 50).vkey}\n`)
     const groups = Array.from(
@@ -185,18 +185,18 @@ describe('parsePolicy', () => {
     ['characters that are no octets', '# \u0100\nquorum none\n'],
     ['a key name that is no UTF-8', `log \u00ff${log.vkey}\nquorum none\n`],
     ['too many octets', `${'#'.repeat(1_000_000)}\nquorum none\n`],
-  ])('refuses %s', (_name, policy) => {
+  ])('rejects %s', (_name, policy) => {
     expect(() => parsePolicy(policy)).toThrow(refused('policy'))
   })
 
-  it('names the line', () => {
+  it('reports the line number', () => {
     expect(() => parsePolicy('\n\nlog x\n')).toThrow('line 3: ')
     expect(() => parsePolicy('\n\tquorum none\r\n')).toThrow('line 2: ')
   })
 })
 
 describe('checkQuorum', () => {
-  it('counts as the groups say', () => {
+  it('counts the members of groups', () => {
     const policy = parsePolicy(EXAMPLE)
     const names = ['X1', 'X2', 'X3', 'Y1', 'Y2']
     fc.assert(
@@ -214,7 +214,7 @@ describe('checkQuorum', () => {
 })
 
 describe('checkPolicy', () => {
-  it('accepts what the quorum has cosigned', async () => {
+  it('accepts a checkpoint that the quorum cosigned', async () => {
     const result = checkPolicy(
       parsePolicy(EXAMPLE),
       await noteOf([y1, x3, log, x1, signer('unknown', 4, 99)]),
@@ -229,13 +229,13 @@ describe('checkPolicy', () => {
     ])
   })
 
-  it('accepts without cosignatures when the quorum is none', async () => {
+  it('accepts a checkpoint without cosignatures when the quorum is none', async () => {
     const policy = parsePolicy(EXAMPLE.replace('quorum X-and-Y', 'quorum none'))
     expect(checkPolicy(policy, await noteOf([log])).witnesses).toEqual([])
     expect(checkPolicy(policy, await noteOf([log, x2])).witnesses).toEqual(['X2'])
   })
 
-  it('accepts a log by its ML-DSA-44 key, which is no witness then', async () => {
+  it('accepts a log by its ML-DSA-44 key, which does not count as a witness', async () => {
     const policy = parsePolicy(`log ${log.vkey}\nlog ${pqLog.vkey}\nquorum none\n`)
     expect(checkPolicy(policy, await noteOf([pqLog])).logKey.type).toBe(6)
     expect(checkPolicy(policy, await noteOf([pqLog, log]))).toMatchObject({
@@ -244,19 +244,19 @@ describe('checkPolicy', () => {
     })
   })
 
-  it('accepts a key that is a log and a witness', async () => {
+  it('accepts a key that is both a log and a witness', async () => {
     const policy = parsePolicy(`log ${pqLog.vkey}\nwitness w ${pqLog.vkey}\nquorum w\n`)
     expect(checkPolicy(policy, await noteOf([pqLog])).witnesses).toEqual(['w'])
   })
 
-  it('accepts logs that are known from elsewhere', async () => {
+  it('accepts logs passed as an option', async () => {
     const policy = parsePolicy('quorum none\n')
     const note = await noteOf([log])
     expect(() => checkPolicy(policy, note)).toThrow(refused('unverified'))
     expect(checkPolicy(policy, note, { logs: [{ vkey: parseVkey(log.vkey) }] }).checkpoint.size).toBe(9)
   })
 
-  it('refuses too few cosignatures', async () => {
+  it('rejects too few cosignatures', async () => {
     const policy = parsePolicy(EXAMPLE)
     for (const signers of [[log], [log, x1, y1], [log, x1, x2, x3], [log, x1, x1, y1]]) {
       const note = await noteOf(signers)
@@ -264,7 +264,7 @@ describe('checkPolicy', () => {
     }
   })
 
-  it('refuses what no log of this origin signed', async () => {
+  it('rejects a checkpoint that no log of its origin signed', async () => {
     const policy = parsePolicy(`log ${otherLog.vkey}\n${EXAMPLE}`)
     for (const signers of [
       [x1, x2, y1],
@@ -281,18 +281,18 @@ describe('checkPolicy', () => {
     )
   })
 
-  it('refuses a note with a wrong signature of a known witness', async () => {
+  it('rejects a note with an invalid signature of a known witness', async () => {
     const note = await noteOf([log, x1, x2, y1])
     const wrong = (await noteOf([x3], text.replace('9', '8'))).split('\n').at(-2)
     expect(() => checkPolicy(parsePolicy(EXAMPLE), `${note}${wrong}\n`)).toThrow(refused('signature'))
   })
 
-  it('refuses a signed text that is no checkpoint', async () => {
+  it('rejects a signed text that is not a checkpoint', async () => {
     const note = await noteOf([log], 'hello\n')
     expect(() => checkPolicy(parsePolicy(EXAMPLE), note)).toThrow(refused('checkpoint'))
   })
 
-  it('accepts what torchwood accepts', () => {
+  it('accepts the checkpoints that torchwood accepts', () => {
     // See testdata/interop.go.
     const { cosigned }: { cosigned: { policy: string; note: string; mldsaLine: string; mldsaVkey: string } } =
       JSON.parse(readFileSync(new URL('testdata/interop.json', import.meta.url), 'utf8'))

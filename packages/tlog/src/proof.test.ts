@@ -48,7 +48,7 @@ class MemoHasher implements Hasher {
   }
 }
 
-/** RFC 6962 section 2.1 as it is written, over leaf hashes. */
+/** The definitions of RFC 6962 section 2.1, over leaf hashes. */
 class Naive {
   readonly #leaves: readonly Hash[]
   readonly #hasher: Hasher
@@ -206,7 +206,7 @@ describe(`every tree up to ${SIZE} entries`, () => {
     }
   })
 
-  it('has its root: from the edge, from tiles, from leaf hashes', () => {
+  it('has the same root hash from the edge, from tiles and from leaf hashes', () => {
     const edge = new Edge()
     for (let size = 0; size <= SIZE; size++) {
       expect(edge.root(hasher)).toBe(roots[size])
@@ -296,7 +296,7 @@ describe('trees up to 2^53 - 1 entries', () => {
     )
   })
 
-  it('have roots from few tiles', () => {
+  it('compute root hashes from few tiles', () => {
     fc.assert(
       fc.property(sizes, (size) => {
         const tree = new SymbolicTree()
@@ -339,7 +339,7 @@ describe('golang.org/x/mod', () => {
       hasher,
     )
 
-  it('has the same roots', () => {
+  it('has the same root hashes', () => {
     for (const [size, root] of Object.entries(goRoots))
       expect(compute(rootPlan(Number(size)), Number(size))).toEqual([root])
   })
@@ -357,7 +357,7 @@ describe('golang.org/x/mod', () => {
 
 const node = (left: Hash, right: Hash): Hash => nobleHasher.node(left, right)
 
-describe('what is refused', () => {
+describe('invalid input', () => {
   const [a, b] = [leaves[0]!, leaves[1]!]
 
   it.each([
@@ -370,7 +370,7 @@ describe('what is refused', () => {
     [0, -1],
     [0, 2 ** 53],
     [0, NaN],
-  ])('index %d of size %d', (index, size) => {
+  ])('rejects index %d of size %d', (index, size) => {
     expect(() => inclusionPlan(index, size)).toThrow(refused('range'))
     expect(() => rootFromInclusion(index, size, a, [])).toThrow(refused('inclusion'))
   })
@@ -383,14 +383,14 @@ describe('what is refused', () => {
     [0, -1],
     [0, 2 ** 53],
     [1, NaN],
-  ])('sizes %d to %d', (from, to) => {
+  ])('rejects sizes %d to %d', (from, to) => {
     expect(() => consistencyPlan(from, to)).toThrow(refused('range'))
     expect(() => verifyConsistency({ from, to, fromRoot: a, toRoot: a, proof: [] })).toThrow(
       refused('consistency'),
     )
   })
 
-  it('hashes that are none', () => {
+  it('rejects invalid hashes', () => {
     const bad = a.slice(1)
     expect(() => rootFromInclusion(0, 2, a, [bad])).toThrow(refused('inclusion'))
     expect(() => rootFromInclusion(0, 2, bad, [b])).toThrow(refused('inclusion'))
@@ -400,7 +400,7 @@ describe('what is refused', () => {
     expect(() => verifyConsistency({ ...consistency, toRoot: bad })).toThrow(refused('consistency'))
   })
 
-  it('proofs of another length than the sizes give, even with roots made to fit', () => {
+  it('rejects proofs of the wrong length, even with matching root hashes', () => {
     const c = leaves[2]!
     const inclusion = { index: 0, size: 2, leafHash: a, root: node(a, b), proof: [b] }
     verifyInclusion(inclusion)
@@ -429,7 +429,7 @@ describe('what is refused', () => {
     fit(consistency.fromRoot, node(consistency.toRoot, a), [a, b, c, a])
   })
 
-  it('an old tree without entries that has another root, or a proof', () => {
+  it('rejects an empty old tree with another root hash or a proof', () => {
     const consistency = { from: 0, to: 1, fromRoot: EMPTY_ROOT, toRoot: a, proof: [] }
     verifyConsistency(consistency)
     verifyConsistency({ ...consistency, to: 0, toRoot: EMPTY_ROOT })
@@ -438,7 +438,7 @@ describe('what is refused', () => {
     expect(() => verifyConsistency({ ...consistency, to: 0, fromRoot: a })).toThrow(refused('consistency'))
   })
 
-  it('plans beyond the tree, and tiles that are too short', () => {
+  it('rejects plans beyond the tree, and short tiles', () => {
     expect(() => planTiles([[{ level: 0, index: 4 }]], 4)).toThrow(refused('range'))
     expect(() => planTiles([[{ level: 3, index: 0 }]], 7)).toThrow(refused('range'))
     expect(planTiles([[{ level: 2, index: 0 }], [{ level: 0, index: 3 }]], 4)).toEqual([

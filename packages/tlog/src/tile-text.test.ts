@@ -18,7 +18,7 @@ const base64 = (data: Uint8Array): string => Buffer.from(data).toString('base64'
 const tileError = expect.objectContaining({ name: 'TlogError', code: 'tile' })
 
 describe('hash tiles', () => {
-  it('go between text and binary', () => {
+  it('convert between text and binary', () => {
     fc.assert(
       fc.property(rawHashes, (raw) => {
         const hashes = raw.map(bytesHash)
@@ -47,11 +47,11 @@ describe('hash tiles', () => {
     ['a line split elsewhere', `${line.slice(0, 40)}\n${line.slice(0, 48)}\n`.padEnd(89, 'A') + '\n', 2],
     ['width 0', '', 0],
     ['width 257', line.repeat(257), 257],
-  ])('refuse %s', (_name, text, width) => {
+  ])('reject %s', (_name, text, width) => {
     expect(() => parseHashTile(text, width)).toThrow(tileError)
   })
 
-  it('refuse binary of another length', () => {
+  it('reject binary of another length', () => {
     for (const length of [0, 31, 33, 64])
       expect(() => hashTileFromBinary(new Uint8Array(length), 1)).toThrow(tileError)
     expect(() => hashTileToBinary(['AAAA'])).toThrow(tileError)
@@ -62,7 +62,7 @@ describe('hash tiles', () => {
 })
 
 describe('entry bundles', () => {
-  it('go between text and binary', () => {
+  it('convert between text and binary', () => {
     fc.assert(
       fc.property(entries, (raw) => {
         const lines = raw.map(base64)
@@ -77,7 +77,7 @@ describe('entry bundles', () => {
     )
   })
 
-  it('hold entries of 0 and of 65,535 bytes', () => {
+  it('can contain entries of 0 and of 65,535 bytes', () => {
     const lines = ['', base64(new Uint8Array(65_535).fill(255))]
     expect(parseBundle(formatBundle(lines), 2)).toEqual(lines)
     const binary = bundleToBinary(lines)
@@ -95,7 +95,7 @@ describe('entry bundles', () => {
     ['a carriage return', 'AAAA\r\n', 1],
     ['an entry of 65,536 bytes', `${base64(new Uint8Array(65_536))}\n`, 1],
     ['width 257', 'AAAA\n'.repeat(257), 257],
-  ])('refuse %s', (_name, text, width) => {
+  ])('reject %s', (_name, text, width) => {
     expect(() => parseBundle(text, width)).toThrow(tileError)
   })
 
@@ -106,11 +106,11 @@ describe('entry bundles', () => {
     ['too few entries', [0, 1, 65], 2],
     ['too many entries', [0, 1, 65, 0, 0], 1],
     ['width 0', [], 0],
-  ])('refuse binary with %s', (_name, data, width) => {
+  ])('reject binary with %s', (_name, data, width) => {
     expect(() => bundleFromBinary(new Uint8Array(data), width)).toThrow(tileError)
   })
 
-  it('refuse to become binary with a line that is none', () => {
+  it('reject an invalid line in the conversion to binary', () => {
     expect(() => bundleToBinary(['AB=='])).toThrow(tileError)
     expect(() => bundleToBinary([])).toThrow(tileError)
   })

@@ -42,7 +42,7 @@ function referencePath({ level, index, width }: Tile): string {
 }
 
 describe('tile paths', () => {
-  it('go both ways', () => {
+  it('format and parse as inverses', () => {
     fc.assert(
       fc.property(tiles, (tile) => {
         const path = tilePath(tile)
@@ -106,7 +106,7 @@ describe('tile paths', () => {
     'tile/0/٠٠٠',
     `tile/0/${'x999/'.repeat(10_000)}999`,
     'tile/8/0/000',
-  ])('refuses %j', (path) => {
+  ])('reject %j', (path) => {
     expect(() => parseTilePath(path)).toThrow(expect.objectContaining({ code: 'tile' }))
     expect(() => parseStoredPath(`${path}.b64`)).toThrow(expect.objectContaining({ code: 'tile' }))
   })
@@ -120,17 +120,17 @@ describe('tile paths', () => {
     { level: 0, index: 0, width: 0 },
     { level: 0, index: 0, width: 257 },
     { level: 'entries', index: NaN, width: 1 },
-  ])('has no path for %j', (tile) => {
+  ])('do not exist for %j', (tile) => {
     expect(() => tilePath(tile)).toThrow(expect.objectContaining({ code: 'tile' }))
   })
 
-  it('wants .b64 at the end of stored paths', () => {
+  it('require .b64 at the end of stored paths', () => {
     expect(() => parseStoredPath('tile/0/000')).toThrow(expect.objectContaining({ code: 'tile' }))
   })
 })
 
 describe('the tiles of a tree', () => {
-  it('are those of the example of tlog-tiles at 70,000', () => {
+  it('match the example of tlog-tiles at size 70,000', () => {
     const full = [...treeTiles(70_000)].filter((tile) => tile.width === 256)
     const counts = [0, 1, 2].map((level) => full.filter((tile) => tile.level === level).length)
     expect(counts.map((count, level) => [count, partialWidth(level, 70_000)])).toEqual([
@@ -145,7 +145,7 @@ describe('the tiles of a tree', () => {
     expect([...tilesOf(1)].map(storedPath)).toEqual(['tile/entries/000.p/1.b64', 'tile/0/000.p/1.b64'])
   })
 
-  it('are counted as the specification counts', () => {
+  it('are counted as in the specification', () => {
     fc.assert(
       fc.property(sizes, fc.integer({ min: 0, max: 8 }), (size, level) => {
         const width = BigInt(size) >> BigInt(8 * level)
@@ -180,7 +180,7 @@ describe('newTiles', () => {
     expect(own.sort()).toEqual(bundles.sort())
   })
 
-  it('brings a tree from any size to any other', () => {
+  it('completes a tree from any size to any larger size', () => {
     const size = fc.nat(140_000)
     fc.assert(
       fc.property(size, size, (a, b) => {
@@ -203,7 +203,7 @@ describe('newTiles', () => {
     [-1, 1],
     [0, 2 ** 53],
     [0.5, 1],
-  ])('refuses %d to %d', (from, to) => {
+  ])('rejects %d to %d', (from, to) => {
     expect(() => newTiles(from, to)).toThrow(expect.objectContaining({ code: 'range' }))
   })
 })

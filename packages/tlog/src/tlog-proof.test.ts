@@ -28,7 +28,7 @@ describe('a proof of torchwood', () => {
     expect(pureCodec.utf8Decode(verified.extra!)).toBe('opaque')
   })
 
-  it('goes both ways', () => {
+  it('formats and parses as inverses', () => {
     const parsed = parseTlogProof(proof)
     expect(parsed.checkpoint).toBe(cosigned.note)
     expect(formatTlogProof(parsed)).toBe(proof)
@@ -38,7 +38,7 @@ describe('a proof of torchwood', () => {
     expect(verifyTlogProof(formatTlogProof(bare), entry(4711), policy)).not.toHaveProperty('extra')
   })
 
-  it('is for this entry, index, tree and policy', () => {
+  it('does not verify for another entry, index, tree or policy', () => {
     expect(() => verifyTlogProof(proof, entry(4712), policy)).toThrow(refused('inclusion'))
     expect(() => verifyTlogProof(proof.replace('index 4711', 'index 4712'), entry(4711), policy)).toThrow(
       refused('inclusion'),
@@ -66,7 +66,7 @@ describe('parseTlogProof', () => {
   const first = 'c2sp.org/tlog-proof@v1'
   const hash = bytesHash(new Uint8Array(32))
   const rest = `\n${cosigned.note}`
-  it('needs nothing but an index and a checkpoint', () => {
+  it('requires only an index and a checkpoint', () => {
     expect(parseTlogProof(`${first}\nindex 0\n${rest}`)).toEqual({
       index: 0,
       hashes: [],
@@ -108,7 +108,7 @@ describe('parseTlogProof', () => {
     ['an unsigned checkpoint', `${first}\nindex 1\n\n${cosigned.note.split('\n\n')[0]}\n`],
     ['a note that is no checkpoint', `${first}\nindex 1\n\nhello\n\n${cosigned.note.split('\n\n')[1]}`],
     ['something after the checkpoint', `${proof}\n`],
-  ])('refuses %s', (_name, text) => {
+  ])('rejects %s', (_name, text) => {
     expect(() => parseTlogProof(text)).toThrow(refused('proof'))
     expect(() => verifyTlogProof(text, hash, policy)).toThrow(refused('proof'))
   })
@@ -122,7 +122,7 @@ describe('parseTlogProof', () => {
     { extra: new Uint8Array(0) },
     { checkpoint: '' },
     { checkpoint: `${cosigned.note}\n` },
-  ])('has no text for %j', (change) => {
+  ])('does not format %j', (change) => {
     const whole = { index: 0, hashes: [], checkpoint: cosigned.note, ...change }
     expect(() => formatTlogProof(whole)).toThrow(refused('proof'))
   })

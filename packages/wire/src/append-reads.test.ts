@@ -33,11 +33,11 @@ it.each([
   [[7], '7'],
   [[1, 2, 3, 7, 9, 10], '1-3,7,9-10'],
   [[10, 2, 2, 1], '1-2,10'],
-])('cursors %j are %s', (cursors, text) => {
+])('formats cursors %j as %s', (cursors, text) => {
   expect(rangesOf(cursors)).toBe(text)
 })
 
-it('many cursors apart are one text that an audit entry has room for, and none is left out', () => {
+it('formats thousands of separate cursors in one audit entry, and omits none', () => {
   const cursors = Array.from({ length: 4096 }, (_, i) => Number.MAX_SAFE_INTEGER - 3 * i)
   const text = rangesOf(cursors)
   expect(text.length).toBeLessThan(60_000)
@@ -47,7 +47,7 @@ it('many cursors apart are one text that an audit entry has room for, and none i
   }
 })
 
-it('a subject that may not read is told of so many conflicts a minute, and of one more a second', async () => {
+it('limits the conflicts of a subject without a read role, and refills one each second', async () => {
   let now = 1_800_000_000_000
   const reads = new AppendReads(limits, () => now)
   for (let i = 0; i < 60; i++) {
@@ -70,7 +70,7 @@ it('a subject that may not read is told of so many conflicts a minute, and of on
   expect(await enterProblem(reads, spy)).toBeDefined()
 })
 
-it('answers that were on their way together are all counted', async () => {
+it('counts conflicts of concurrent appends', async () => {
   let now = 0
   const reads = new AppendReads(limits, () => now)
   for (let i = 0; i < 100; i++) reads.conflict(spy)
@@ -81,13 +81,13 @@ it('answers that were on their way together are all counted', async () => {
   expect(await enterProblem(reads, spy)).toBeUndefined()
 })
 
-it('a subject that may read is not limited', async () => {
+it('does not limit a subject that may read', async () => {
   const reads = new AppendReads(limits, () => 0)
   for (let i = 0; i < 1000; i++) expect(reads.conflict(reader)).toBe(false)
   expect(await enterProblem(reads, reader)).toBeUndefined()
 })
 
-it('duplicates are counted by the record, apart from conflicts', async () => {
+it('counts duplicates by record, apart from conflicts', async () => {
   let now = 0
   const reads = new AppendReads(limits, () => now)
   const batch = Array.from({ length: 300 }, (_, i) => entry(i, true))
@@ -97,7 +97,7 @@ it('duplicates are counted by the record, apart from conflicts', async () => {
   expect(await enterProblem(reads, spy)).toBeUndefined()
 })
 
-it('a record that the subject appended itself tells it nothing, unless it has no name', () => {
+it('does not count duplicates of a subject’s own records, except for anonymous', () => {
   const reads = new AppendReads(limits, () => 0)
   const again = [entry(0, true), entry(1, true)]
   expect(reads.taken(spy, [entry(0, false), entry(1, false), entry(0, true)])).toEqual([])
@@ -106,12 +106,12 @@ it('a record that the subject appended itself tells it nothing, unless it has no
   const anonymous = {}
   expect(reads.taken(anonymous, [entry(5, false)])).toEqual([])
   expect(reads.taken(anonymous, [entry(5, true)])).toEqual([0])
-  // So many are remembered, the newest.
+  // Only the newest records are remembered.
   for (let i = 0; i < 20_000; i++) reads.taken(spy, [entry(100 + i, false)])
   expect(reads.taken(spy, [entry(20_099, true), entry(0, true)])).toEqual([1])
 })
 
-it('of appends that come together no more are looked up than may be told of: the others wait, and are refused then', async () => {
+it('admits concurrent appends up to the budget; the others wait, then fail', async () => {
   const reads = new AppendReads(limits, () => 0)
   const settled: string[] = []
   const leaves: (() => void)[] = []
@@ -123,7 +123,7 @@ it('of appends that come together no more are looked up than may be told of: the
   const all = Array.from({ length: 100 }, () => send(spy, 1))
   await Promise.all(all.slice(0, 60))
   expect([leaves.length, settled]).toEqual([60, []])
-  // The next ones go on when an append turns out to be new, and when there is nothing left each is refused.
+  // A new record admits the next append. When the budget is spent, each one fails.
   for (const leave of leaves.splice(0, 10)) leave()
   await Promise.all(all.slice(60, 70))
   expect(leaves).toHaveLength(60)
@@ -135,7 +135,7 @@ it('of appends that come together no more are looked up than may be told of: the
   expect([leaves.length, settled]).toEqual([0, Array.from({ length: 30 }, () => 'rate-limited')])
 })
 
-it('batches that come together may tell of no more duplicates than one after the other', async () => {
+it('admits concurrent batches one after the other', async () => {
   const reads = new AppendReads(limits, () => 0)
   const batch = Array.from({ length: 500 }, (_, i) => entry(i, true))
   const first = await reads.enter(spy, 500)

@@ -7,7 +7,7 @@ const nested = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth)
 const canonical = (text: string): string => canonicalJson(parseJson(text))
 
 describe('RFC 8785', () => {
-  it('§3.2.2: the example', () => {
+  it('formats the example of §3.2.2', () => {
     const text = String.raw`{
       "numbers": [333333333.3333333, 1E30, 4.50, 2e-3, 0.000000000000000000000000001],
       "string": "\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"\/",
@@ -19,7 +19,7 @@ describe('RFC 8785', () => {
     expect(canonical(text)).toBe(expected)
   })
 
-  it('§3.2.3: names in the order of their UTF-16 code units', () => {
+  it('sorts names by UTF-16 code units (§3.2.3)', () => {
     const text = String.raw`{"\u20ac":"Euro Sign","\r":"Carriage Return","\ufb33":"Hebrew Letter Dalet With Dagesh",
       "1":"One","\ud83d\ude00":"Emoji: Grinning Face","\u0080":"Control","\u00f6":"Latin Small Letter O With Diaeresis"}`
     const value = parseJson(canonical(text)) as object
@@ -37,7 +37,7 @@ describe('RFC 8785', () => {
     expect(Object.keys(value)).toHaveLength(7)
   })
 
-  it('orders names that look like array indexes as text', () => {
+  it('sorts names that look like array indexes as text', () => {
     expect(canonical('{"b":1,"10":2,"9":3,"a":{"2":0,"11":0}}')).toBe(
       '{"10":2,"9":3,"a":{"11":0,"2":0},"b":1}',
     )
@@ -68,17 +68,17 @@ describe('RFC 8785', () => {
     ['41b3de4355555557', '333333333.33333343'],
     ['becbf647612f3696', '-0.0000033333333333333333'],
     ['43143ff3c1cb0959', '1424953923781206.2'],
-  ])('appendix B: %s is %s', (hex, text) => {
+  ])('formats appendix B: %s is %s', (hex, text) => {
     expect(canonicalJson(Buffer.from(hex, 'hex').readDoubleBE())).toBe(text)
   })
 
-  it('appendix B: NaN and Infinity are no JSON', () => {
+  it('rejects NaN and Infinity (appendix B)', () => {
     expect(() => canonicalJson(Number.NaN)).toThrow('not finite')
     expect(() => canonicalJson(Infinity)).toThrow('not finite')
   })
 })
 
-describe('strict reading', () => {
+describe('strict parsing', () => {
   it.each([
     ['{"a":1,"a":2}', 'duplicate name'],
     [String.raw`{"a":1,"\u0061":2}`, 'duplicate name'],
@@ -116,7 +116,7 @@ describe('strict reading', () => {
     ['\ufeff{}', 'expected a value'],
     ['NaN', 'expected a value'],
     ["{'a':1}", 'a quoted name'],
-  ])('refuses %s', (text, reason) => {
+  ])('rejects %s', (text, reason) => {
     expect(() => parseJson(text)).toThrow(reason)
   })
 
@@ -125,7 +125,7 @@ describe('strict reading', () => {
     String.raw`"a\udc00b"`,
     String.raw`{"\ud83d":1}`,
     String.raw`"\ude00\ud83d"`,
-  ])('refuses the lone surrogate in %s', (text) => {
+  ])('rejects the lone surrogate in %s', (text) => {
     expect(() => canonical(text)).toThrow('lone surrogate')
   })
 
@@ -140,26 +140,26 @@ describe('strict reading', () => {
     ['5.960464477539063e-8', '5.960464477539063e-8'],
     ['9007199254740992.000', '9007199254740992'],
     ['618970019642690100000000000', '6.189700196426901e+26'],
-  ])('takes %s', (literal, text) => {
+  ])('accepts %s', (literal, text) => {
     expect(canonical(literal)).toBe(text)
     expect(canonical(`{"a": [${literal}]}`)).toBe(`{"a":[${text}]}`)
   })
 
-  it('does not take an escaped backslash for a surrogate', () => {
+  it('does not mistake an escaped backslash for a surrogate', () => {
     expect(canonical(String.raw`"\\ud800"`)).toBe(String.raw`"\\ud800"`)
   })
 
-  it('limits nesting', () => {
+  it('rejects deep nesting', () => {
     expect(canonical(nested(MAX_DEPTH))).toBe(nested(MAX_DEPTH))
     expect(() => parseJson(nested(MAX_DEPTH + 1))).toThrow('nested deeper')
     expect(() => parseJson('{"a":'.repeat(100_000))).toThrow('nested deeper')
   })
 
-  it('keeps __proto__ as a name like any other', () => {
+  it('keeps the name __proto__', () => {
     expect(canonical('{"__proto__":{"a":1},"b":2}')).toBe('{"__proto__":{"a":1},"b":2}')
   })
 
-  it('reads what JSON.stringify writes, and canonical text is a fixed point', () => {
+  it('parses the output of JSON.stringify, and canonical text is a fixed point', () => {
     fc.assert(
       fc.property(fc.jsonValue({ maxDepth: 6 }), (value) => {
         const text = JSON.stringify(value, null, 1)
@@ -206,7 +206,7 @@ describe('strict reading', () => {
     )
   })
 
-  it('is linear in strings without end', () => {
+  it('takes linear time for unterminated strings', () => {
     const started = performance.now()
     expect(() => parseJson(`[${'"a",'.repeat(200_000)}`)).toThrow()
     expect(() => parseJson('"'.repeat(200_000))).toThrow()
@@ -223,7 +223,7 @@ function count(value: unknown): number {
 }
 
 describe('an allowance', () => {
-  it('is taken from by each value and each name, and not by what stands in strings', () => {
+  it('counts values and names, and not the content of strings', () => {
     fc.assert(
       fc.property(fc.jsonValue({ maxDepth: 5 }), fc.constantFrom(undefined, 1), (value, indent) => {
         const text = JSON.stringify(value, undefined, indent)
@@ -235,7 +235,7 @@ describe('an allowance', () => {
         expect(() => parseJson(text, { values: needed - 1 })).toThrow(
           expect.objectContaining({ code: 'too-many' }),
         )
-        // Where none is given, none is needed.
+        // Without an allowance, the text has few enough values.
         for (const max of [needed - 1, Math.floor(needed / 2)])
           if (max > 0) expect(allowanceFor(text, max)).toEqual({ values: max })
       }),
@@ -250,7 +250,7 @@ describe('an allowance', () => {
     expect(() => parseJson('[0]', allowance)).toThrow('too many values and names')
   })
 
-  it('is not given to a body without enough commas, colons and brackets', () => {
+  it('is undefined for a body with few commas, colons and brackets', () => {
     expect(allowanceFor('[1,2,3]', 4)).toBeUndefined()
     expect(allowanceFor(`["${'x'.repeat(100)}",1]`, 4)).toBeUndefined()
     expect(allowanceFor('[1,22222222,3]', 4)).toBeUndefined()
@@ -259,7 +259,7 @@ describe('an allowance', () => {
   })
 })
 
-it('finds the end of a string behind any run of backslashes', () => {
+it('finds the end of a string after any run of backslashes', () => {
   for (let n = 0; n < 12; n++) {
     for (const text of [
       `[1 ,"${'\\'.repeat(n)}"]`,
@@ -278,7 +278,7 @@ it('finds the end of a string behind any run of backslashes', () => {
   }
 })
 
-it('takes white space of any length, and numbers of up to 1,024 digits', () => {
+it('accepts white space of any length, and numbers of up to 1,024 digits', () => {
   for (const n of [1, 1023, 1024, 1025, 5000])
     expect(parseJson(`${' \n\t\r'.repeat(n)}[ 1${' '.repeat(n)}]`)).toEqual([1])
   expect(parseJson(`0.5${'0'.repeat(1023)}`)).toBe(0.5)

@@ -34,7 +34,7 @@ const correct = (h: Harness, body: unknown, headers = {}) =>
     body: typeof body === 'string' ? body : JSON.stringify(body),
   })
 
-it('says what the clock says and which ledger it is behind, then corrects both with one request', async () => {
+it('reports the clock and the ledgers ahead of it, then corrects both with one request', async () => {
   const h = await locked()
   expect((await h.append('b', 1)).status).toBe(503)
   expect((await h.ask('/v1/entries')).json.code).toBe('clock-behind')
@@ -63,7 +63,7 @@ it('says what the clock says and which ledger it is behind, then corrects both w
   expect((await h.ask('/v1/clock')).json).toEqual({ now, ledger: { newest: now }, audit: { newest: now } })
 })
 
-it('corrects nothing when the request comes again, names another time, or the clock is right', async () => {
+it('corrects nothing for a repeated request, another time, or a correct clock', async () => {
   const h = await locked()
   const body = { newest: '2027-11-22T18:43:00.000Z', reason: 'flat battery' }
   const wrong = await correct(h, { ...body, newest: '2027-11-22T17:43:00.000Z' })
@@ -86,20 +86,20 @@ it.each([
   ['{"newest":"2027-11-22T18:43:00.000Z","reason":"a\\u001b[2J"}', 'reason'],
   [`{"newest":"2027-11-22T18:43:00.000Z","reason":"${'x'.repeat(1001)}"}`, 'reason'],
   ['{"newest":"2027-11-22T18:43:00.000Z","reason":"x","more":1}', 'more'],
-])('refuses %s, naming %s', async (body, field) => {
+])('rejects %s, and names %s', async (body, field) => {
   const h = await locked()
   const answer = await correct(h, body)
   expect([answer.status, answer.json.field]).toEqual([400, field])
   expect(h.ledger.size).toBe(1)
 })
 
-it('refuses a body that is too large, and one of another type', async () => {
+it('rejects a large body, and another content type', async () => {
   const h = await locked()
   expect((await correct(h, ' '.repeat(16_385))).status).toBe(413)
   expect((await correct(h, '{}', { 'content-type': 'text/plain' })).status).toBe(400)
 })
 
-it('a client cannot append what looks like a correction', async () => {
+it('rejects a correction appended by a client', async () => {
   const h = await harness()
   const body = JSON.stringify({
     payload_id: 'x',

@@ -1,8 +1,9 @@
-/** What following the ledger is like at the end of any transport: part of the wire protocol's conformance suite. */
+/** The part of the conformance suite that tests following the ledger. */
 import { NDJSON, type Answer, type Json, type Question, type Tools } from './conformance-tools.ts'
 
+/** Adds the tests of /v1/follow. */
 export function following({ it, same, like, refused }: Tools): void {
-  it('shows what is there and what comes, each record once and in order', async (w) => {
+  it('sends existing and new records, each once and in order', async (w) => {
     await w.grow([3])
     const followed = w.ask('/v1/follow?limit=7')
     const later = w.ask('/v1/follow?since=3&limit=4')
@@ -27,7 +28,7 @@ export function following({ it, same, like, refused }: Tools): void {
     }
   })
 
-  it('goes on from Last-Event-ID, before since', async (w) => {
+  it('resumes from Last-Event-ID, which overrides since', async (w) => {
     await w.grow([5])
     const ids = async (target: string, last?: string): Promise<unknown> =>
       eventsOf(await w.ask(target, { headers: { 'last-event-id': last } })).flatMap(({ id }) => id ?? [])
@@ -37,7 +38,7 @@ export function following({ it, same, like, refused }: Tools): void {
     same(await ids('/v1/follow?since=4&limit=1'), ['5'])
   })
 
-  it('shows a split record whole, and nothing for a cursor within it', async (w) => {
+  it('sends a split record whole, and skips it for a cursor inside it', async (w) => {
     await w.post(new Uint8Array(150_000).fill(7), { 'x-payload-id': 'big' })
     await w.append('next', 1)
     const [big, next] = (await w.ask('/v1/entries')).json.entries
@@ -55,7 +56,7 @@ export function following({ it, same, like, refused }: Tools): void {
     }
   })
 
-  it('records its opening and each batch before it is shown', async (w) => {
+  it('records the request and each batch before sending them', async (w) => {
     await w.grow([4])
     const id = 'follow-1'
     const got = await w.ask('/v1/follow?since=1&limit=3', { headers: { 'x-foundry-request-id': id } })
@@ -87,7 +88,7 @@ export function following({ it, same, like, refused }: Tools): void {
     same(next, 4)
   })
 
-  it('answers HEAD at once, as it would GET, and shows nothing', async (w) => {
+  it('answers HEAD at once with the headers of GET', async (w) => {
     await w.grow([2])
     const got = await w.ask('/v1/follow?since=1', { method: 'HEAD' })
     same([got.status, got.headers['content-type'], got.body.length], [200, 'text/event-stream', 0])
@@ -95,7 +96,7 @@ export function following({ it, same, like, refused }: Tools): void {
     like(payload, { method: 'HEAD', route: '/v1/follow', since: 1, entries: 0, bytes: 0 })
   })
 
-  it('refuses to begin where there is nothing yet, and what is no cursor', async (w) => {
+  it('rejects a start beyond the ledger and invalid cursors', async (w) => {
     await w.grow([2])
     const ask = (target: string, last?: string, question: Question = {}): Promise<Answer> =>
       w.ask(target, { headers: { 'last-event-id': last }, ...question })
@@ -110,7 +111,7 @@ export function following({ it, same, like, refused }: Tools): void {
     same((await w.ask('/audit/v1/entries')).json.entries, [])
   })
 
-  it('shows many the same', async (w) => {
+  it('sends the same records to many followers', async (w) => {
     const count = 12
     const many = Array.from({ length: count }, (_, i) => w.ask(`/v1/follow?limit=${40 + (i % 3)}`))
     for (let from = 0; from < 42; from += 3) await w.post(lines(from, 3), NDJSON)
@@ -123,7 +124,7 @@ export function following({ it, same, like, refused }: Tools): void {
     }
   })
 
-  it('goes on after a restart, where it was', async (w) => {
+  it('resumes after a restart', async (w) => {
     await w.grow([3])
     const first = eventsOf(await w.ask('/v1/follow?limit=2'))
     const last = first.at(-1)?.id
@@ -147,11 +148,11 @@ interface Event {
   readonly event: string
   readonly id: string | undefined
   readonly data: Json
-  /** Of its text, the empty line included. */
+  /** Bytes of its text, empty line included. */
   readonly bytes: number
 }
 
-/** The events of a stream of ASCII, whose lines end in LF and which have one line of data each. */
+/** Parses an event stream of ASCII with LF line ends and one data line in each event. */
 function eventsOf({ text }: Answer): Event[] {
   const events: Event[] = []
   for (const block of text.split('\n\n').slice(0, -1)) {

@@ -1,4 +1,4 @@
-/** What the wire protocol's conformance suite asks and looks at: a server under test, its answers, and how they are checked. */
+/** Helpers of the conformance suite: the server under test, its responses, and assertions. */
 import type { LedgerConformanceOptions } from '@service-fs/ledger/conformance'
 import { openCheckpoint, type Checkpoint } from '@service-fs/tlog/checkpoint'
 import { pureCodec } from '@service-fs/tlog/codec'
@@ -9,39 +9,42 @@ import type { KeyCrypto } from '@service-fs/tlog/scheme'
 import { bundleFromBinary } from '@service-fs/tlog/tile-text'
 import { PROBLEMS, type ProblemCode } from './problem.ts'
 
+/** A response. */
 export interface WireAnswer {
   readonly status: number
   /** Lower-case names. */
   readonly headers: Readonly<Record<string, string>>
-  /** Without a content coding; empty for HEAD. */
+  /** The body, without a content coding; empty for HEAD. */
   readonly body: Uint8Array
 }
 
-/** A server under test, with an empty ledger of its own. */
+/** A server under test, with its own empty ledger. */
 export interface WireSubject {
-  /** `target` goes out as it is; header values have one character a byte. */
+  /** Sends a request. `target` is sent verbatim; header values have one character for each byte. */
   readonly request: (
     method: string,
     target: string,
     headers: Readonly<Record<string, string>>,
     body: Uint8Array,
   ) => Promise<WireAnswer>
-  /** Turns the server's wall clock by `ms` milliseconds, also back. Needed where the options say `clock`. */
+  /** Moves the server's clock by `ms` milliseconds, which may be negative. Required if the options have `clock`. */
   readonly advance?: (ms: number) => void | Promise<void>
-  /** Starts the server again on the same ledger, after a clean stop or after none. */
+  /** Restarts the server on the same ledger, after a clean stop or after a kill. */
   readonly reopen: (how: 'stop' | 'kill') => Promise<void>
+  /** Stops the server and removes its ledger. */
   readonly dispose: () => Promise<void>
 }
 
+/** Options of the suite. */
 export interface WireConformanceOptions {
   readonly name: string
   readonly open: () => Promise<WireSubject>
   readonly test: LedgerConformanceOptions['test']
-  /** The tenant that is served; default `acme`. */
+  /** The tenant of the server; default `acme`. */
   readonly moduleId?: string
-  /** Whether the subjects have `advance`. */
+  /** Whether the servers have `advance`. */
   readonly clock?: boolean
-  /** For checking what is answered: the machine's own hash, codec and Ed25519; by default those in ECMAScript alone. */
+  /** Native primitives to verify the responses with. Default: pure ECMAScript. */
   readonly crypto?: KeyCrypto
 }
 
@@ -51,15 +54,15 @@ export const NDJSON: Readonly<Record<string, string>> = { 'content-type': 'appli
 export type Json = any
 
 export interface Answer extends WireAnswer {
-  /** The body as text; empty when it is no UTF-8. */
+  /** The body as text; empty if it is not UTF-8. */
   readonly text: string
-  /** The body as JSON; undefined when it is none. */
+  /** The body as JSON; undefined if it is not JSON. */
   readonly json: Json
 }
 
 export interface Question {
   readonly method?: string
-  /** Undefined names none; default: the one that is served. */
+  /** The tenant to name; undefined for none. Default: that of the server. */
   readonly tenant?: string | undefined
   readonly headers?: Readonly<Record<string, string | undefined>>
   readonly body?: string | Uint8Array
@@ -68,9 +71,9 @@ export interface Question {
 export interface Tools {
   readonly it: (name: string, test: (server: Server) => Promise<void>) => void
   readonly same: (actual: unknown, expected: unknown) => void
-  /** Compares the members that `expected` has. */
+  /** Compares only the members of `expected`. */
   readonly like: (actual: Json, expected: Readonly<Record<string, unknown>>) => void
-  /** Expects the problem document of this code, with these members. */
+  /** Expects a problem document with this code and these members. */
   readonly refused: (answer: Answer, code: ProblemCode, members: Readonly<Record<string, unknown>>) => void
 }
 
@@ -105,7 +108,7 @@ export function tools(options: WireConformanceOptions): Tools {
   }
 }
 
-/** One case's server, and what to look at its answers with. */
+/** The server of one test, with helpers to check its responses. */
 export class Server {
   readonly moduleId: string
   readonly hasher: NonNullable<KeyCrypto['hasher']>
@@ -162,7 +165,7 @@ export class Server {
     })
   }
 
-  /** Appends small records `r0`, `r1`, … in batches of these sizes; the root hash at each size, and all leaf hashes. */
+  /** Appends small records `r0`, `r1`, … in batches of these sizes. Returns the root hash at each size, and all leaf hashes. */
   async grow(sizes: readonly number[]): Promise<{ roots: Map<number, Hash>; leaves: Hash[] }> {
     const roots = new Map<number, Hash>()
     const leaves: Hash[] = []
@@ -178,7 +181,7 @@ export class Server {
     return { roots, leaves }
   }
 
-  /** Waits until the server takes appends. */
+  /** Waits until the server accepts appends. */
   async ready(): Promise<void> {
     for (let tries = 0; tries < 1000 && (await this.ask('/readyz')).status !== 200;) tries++
   }
@@ -188,11 +191,11 @@ export class Server {
   }
 
   async advance(ms: number): Promise<void> {
-    if (this.#subject.advance === undefined) throw new Error('the subject has no clock to turn')
+    if (this.#subject.advance === undefined) throw new Error('the server under test has no adjustable clock')
     await this.#subject.advance(ms)
   }
 
-  /** What a checkpoint of the ledger says, its signature checked with the key of the contract. */
+  /** Verifies a checkpoint of the ledger with the key in the contract, and returns it. */
   async opened(note: string): Promise<Checkpoint> {
     if (this.#identity === undefined) {
       const { origin, vkeys } = (await this.ask('/v1/contract')).json
@@ -205,12 +208,12 @@ export class Server {
     return openCheckpoint(note, [verifierFromVkey(vkey, this.#crypto)], origin).checkpoint
   }
 
-  /** The record of the audit sub-ledger at `index`; reading it is recorded too. */
+  /** Returns the audit record at `index`. The server records this read too. */
   async auditEntry(index: number): Promise<Json> {
     return (await this.ask(`/audit/v1/entries/${index + 1}`)).json
   }
 
-  /** An entry's bytes. */
+  /** Returns the bytes of an entry. */
   async entry(index: number): Promise<Uint8Array> {
     const bundle = String(Math.floor(index / 256)).padStart(3, '0')
     const width = (index % 256) + 1

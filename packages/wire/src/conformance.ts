@@ -1,7 +1,4 @@
-/**
- * What answers a request at the end of any transport: every route, every error that a client can bring about, before and after
- * a restart.
- */
+/** The conformance suite of the wire protocol, over any transport: every route, and every error that a client can cause. */
 import { parseEntry } from '@service-fs/format/entry'
 import { pureCodec } from '@service-fs/tlog/codec'
 import { verifyConsistency, verifyInclusion } from '@service-fs/tlog/proof'
@@ -19,7 +16,7 @@ import {
   type WireConformanceOptions,
 } from './conformance-tools.ts'
 
-/** What every server of the wire protocol has to do. */
+/** Adds the tests that every server of the wire protocol must pass. */
 export function wireConformance(options: WireConformanceOptions): void {
   const t = tools(options)
   options.test.describe(`the wire protocol of ${options.name} conforms`, () => {
@@ -39,7 +36,7 @@ export function wireConformance(options: WireConformanceOptions): void {
 }
 
 function tenantsAndRoutes({ it, same, like, refused }: Tools): void {
-  it('needs the tenant’s name, by header or by path', async (w) => {
+  it('requires the tenant in the header or in the path', async (w) => {
     const { moduleId } = w
     for (const target of ['/v1/checkpoint', '/checkpoint', '/v1/entries', '/audit/v1/contract']) {
       refused(await w.ask(target, { tenant: undefined }), 'module-id-missing', { expected: moduleId })
@@ -56,7 +53,7 @@ function tenantsAndRoutes({ it, same, like, refused }: Tools): void {
     same((await w.ask('/v1/entries')).json.entries, [])
   })
 
-  it('says that it is alive and ready to anybody, and records nothing of that', async (w) => {
+  it('answers health checks without a tenant, and does not record them', async (w) => {
     await w.ready()
     for (const tenant of [w.moduleId, undefined]) {
       const alive = await w.ask('/healthz', { tenant })
@@ -69,7 +66,7 @@ function tenantsAndRoutes({ it, same, like, refused }: Tools): void {
     same((await w.ask('/audit/v1/entries')).json.entries, [])
   })
 
-  it('refuses other paths and other methods', async (w) => {
+  it('rejects other paths and other methods', async (w) => {
     for (const path of [
       '/',
       '/nothing',
@@ -99,7 +96,7 @@ function tenantsAndRoutes({ it, same, like, refused }: Tools): void {
     same((await w.ask('/v1/checkpoint')).text, (await w.ask('/checkpoint')).text)
   })
 
-  it('refuses parameters that are unknown, repeated or malformed, by name', async (w) => {
+  it('rejects unknown, repeated and malformed parameters, and names them', async (w) => {
     for (const [target, field] of [
       ['/v1/entries?sinse=1', 'sinse'],
       ['/v1/checkpoint?x=1', 'x'],
@@ -123,7 +120,7 @@ function tenantsAndRoutes({ it, same, like, refused }: Tools): void {
     }
   })
 
-  it('gives each request an identifier, the client’s or its own', async (w) => {
+  it('returns a request identifier, the client’s or a new one', async (w) => {
     const [one, two] = [await w.ask('/healthz'), await w.ask('/healthz')]
     const made = [one, two].map(({ headers }) => headers['x-foundry-request-id'] ?? '')
     same([new Set(made).size, made.every((id) => /^[\x21-\x7e]{1,64}$/.test(id))], [2, true])
@@ -137,7 +134,7 @@ function tenantsAndRoutes({ it, same, like, refused }: Tools): void {
     same(missing.headers['x-foundry-request-id'], 'q')
   })
 
-  it('describes itself', async (w) => {
+  it('serves the contract', async (w) => {
     const { json } = await w.ask('/v1/contract')
     same(Object.keys(json), ['version', 'module_id', 'origin', 'vkeys', 'hash_algorithms', 'audit', 'limits'])
     like(json, { module_id: w.moduleId, hash_algorithms: ['sha-256'] })
@@ -150,7 +147,7 @@ function tenantsAndRoutes({ it, same, like, refused }: Tools): void {
 }
 
 function appending({ it, same, like, refused }: Tools): void {
-  it('appends JSON, as its canonical text', async (w) => {
+  it('appends JSON as canonical text', async (w) => {
     const got = await w.post('{"payload":{"b":[1,"é"],"a":12.0},"payload_id":"ü/1"}')
     same(
       [got.status, got.headers['content-type'], got.headers['cache-control']],
@@ -175,7 +172,7 @@ function appending({ it, same, like, refused }: Tools): void {
     same((await w.ask('/v1/records/%C3%BC%2F1')).text.includes('"payload":{"a":12,"b":[1,"é"]}'), true)
   })
 
-  it('takes every JSON value, and bytes as base64', async (w) => {
+  it('accepts every JSON value, and bytes as base64', async (w) => {
     const values = ['null', 'true', '0', '-1.5e-7', '""', '"\\u0000\\u20ac😀"', '[]', '{}', '[[{"":null}]]']
     for (const [i, value] of values.entries()) {
       same((await w.post(`{"payload_id":"v${i}","payload":${value}}`)).status, 200)
@@ -184,13 +181,13 @@ function appending({ it, same, like, refused }: Tools): void {
     const base64 = await w.post('{"payload_id":"raw","payload_base64":"AP8KDQ==","type":"x/y; z=\\"1\\""}')
     like(base64.json, { index: values.length, duplicate: false })
     like((await w.ask('/v1/records/raw')).json, { type: 'x/y; z="1"', payload_base64: 'AP8KDQ==' })
-    // What is stored decides how it is shown, not what it was sent as.
+    // The stored bytes decide how a record is shown, not the form in which it was sent.
     await w.post('{"payload_id":"text","payload_base64":"eyJhIjoxfQ==","type":"text/plain"}')
     like((await w.ask('/v1/records/text')).json, { type: 'text/plain', payload: { a: 1 } })
   })
 
-  it('keeps numbers as RFC 8785 writes them: shortest, then closest', async (w) => {
-    // Powers of two, for which engines differ: 2^-24, 2^-44, 2^89, −2^-1022; then other spellings of a decimal value.
+  it('stores numbers as RFC 8785 formats them: shortest, then closest', async (w) => {
+    // Powers of two, for which engines differ: 2^-24, 2^-44, 2^89, −2^-1022. Then other notations of a decimal value.
     const numbers = [
       ['5.960464477539063e-8', '5.960464477539063e-8'],
       ['5.684341886080802e-14', '5.684341886080802e-14'],
@@ -209,7 +206,7 @@ function appending({ it, same, like, refused }: Tools): void {
     }
   })
 
-  it('appends raw bytes, whatever their type', async (w) => {
+  it('appends raw bytes of any type', async (w) => {
     const bytes = Uint8Array.of(0, 255, 10, 13)
     const raw = { 'x-payload-id': 'raw', 'content-type': 'application/pdf' }
     like((await w.post(bytes, raw)).json, { payload_id: 'raw', index: 0, parts: 1 })
@@ -224,7 +221,7 @@ function appending({ it, same, like, refused }: Tools): void {
     })
   })
 
-  it('appends a batch in one commit, all or none', async (w) => {
+  it('appends a batch atomically, in one commit', async (w) => {
     const body = '{"payload_id":"a","payload":1}\n{"payload_id":"b","payload_base64":"AP8=","type":"x/y"}\n'
     const got = await w.post(body, NDJSON)
     same(Object.keys(got.json), ['entries', 'checkpoint'])
@@ -253,7 +250,7 @@ function appending({ it, same, like, refused }: Tools): void {
     same((await w.ask('/v1/entries')).json.next_cursor, 3)
   })
 
-  it('answers the same record with the first one’s place, and refuses another of its identifier', async (w) => {
+  it('returns the place of a duplicate, and rejects another record with the same identifier', async (w) => {
     const first = await w.append('a', { x: 1, y: 2 })
     for (const how of [undefined, 'kill', 'stop'] as const) {
       if (how !== undefined) await w.reopen(how)
@@ -268,7 +265,7 @@ function appending({ it, same, like, refused }: Tools): void {
     same(receipt.text, (await w.ask('/v1/entries/1/proof')).text)
   })
 
-  it('splits a large record: several entries, one cursor', async (w) => {
+  it('splits a large record into several entries with one cursor', async (w) => {
     const payload = new Uint8Array(150_000).fill(7)
     const raw = { 'x-payload-id': 'big', 'content-type': 'a/b' }
     like((await w.post(payload, raw)).json, { cursor: 1, parts: 3 })
@@ -290,7 +287,7 @@ function appending({ it, same, like, refused }: Tools): void {
     refused(await w.post(payload, raw), 'conflict', { cursor: 1 })
   })
 
-  it('appends many at once, each answer with a checkpoint that covers it', async (w) => {
+  it('appends many records concurrently, and returns to each a checkpoint that covers it', async (w) => {
     const got = await Promise.all(Array.from({ length: 64 }, (_, i) => w.append(`r${i}`, i)))
     const cursors = got.map(({ json }) => json.cursor as number).sort((a, b) => a - b)
     same(
@@ -303,7 +300,7 @@ function appending({ it, same, like, refused }: Tools): void {
   })
 }
 
-/** Bodies of a JSON append that are refused with 400, and the field that the answer names. */
+/** Bodies of a JSON append that are 400, and the field that the response names. */
 export const BAD_RECORDS: readonly (readonly [body: string, field: string])[] = [
   ['', 'body'],
   ['{"payload_id":', 'body'],
@@ -343,7 +340,7 @@ export const BAD_RECORDS: readonly (readonly [body: string, field: string])[] = 
 ]
 
 function codedBodies({ it, same, like, refused }: Tools): void {
-  it('refuses a body in a coding or charset that it does not undo, and records nothing of it', async (w) => {
+  it('rejects a content coding or charset that it cannot decode, and records nothing', async (w) => {
     const body = '{"payload_id":"a","payload":1}'
     const raw = { 'x-payload-id': 'a', 'content-type': 'text/plain' }
     for (const coding of ['br', 'deflate', 'compress', 'zstd', 'gzip, gzip', 'identity, br', 'GZIP;q=1']) {
@@ -378,7 +375,7 @@ function codedBodies({ it, same, like, refused }: Tools): void {
       'content-transfer-encoding': 'binary',
     }
     same((await w.post(body, fine)).status, 200)
-    // What a type says of the payload of raw bytes is the record's own.
+    // For raw bytes, the type and its charset describe the payload.
     const latin = { 'x-payload-id': 'latin', 'content-type': 'text/plain; charset=iso-8859-1' }
     same((await w.post(Uint8Array.of(0xe9), latin)).status, 200)
     like((await w.ask('/v1/records/latin')).json, {
@@ -387,7 +384,7 @@ function codedBodies({ it, same, like, refused }: Tools): void {
     })
   })
 
-  it('keeps what a gzip body holds, or refuses it: never the coded bytes', async (w) => {
+  it('stores the decoded content of a gzip body, or rejects it', async (w) => {
     const coded = pureCodec.base64Decode(GZIP)
     for (const [id, headers] of [
       ['coded', {}],
@@ -408,7 +405,7 @@ function codedBodies({ it, same, like, refused }: Tools): void {
 }
 
 function badAppends({ it, same, refused }: Tools): void {
-  it('refuses what is no record, naming the field and the line, and records nothing of it', async (w) => {
+  it('rejects an invalid record, names the field and the line, and records nothing', async (w) => {
     for (const [body, field] of BAD_RECORDS) {
       refused(await w.post(body), 'bad-request', { field })
       const lines = `{"payload_id":"fine","payload":0}\n${body}\n{"payload_id":"fine 2","payload":0}`
@@ -424,11 +421,11 @@ function badAppends({ it, same, refused }: Tools): void {
     same((await w.ask('/v1/entries')).json.entries, [])
   })
 
-  it('refuses headers that do not say what the body is', async (w) => {
+  it('rejects headers that do not describe the body', async (w) => {
     const type = (value: string | undefined): Promise<Answer> =>
       w.post('{"payload_id":"a","payload":1}', { 'content-type': value })
     refused(await type('text/plain'), 'bad-request', { field: 'Content-Type', supplied: 'text/plain' })
-    // A browser sends this without asking, so it must not append.
+    // Browsers send this without a preflight request, so it must not append.
     refused(await type(undefined), 'bad-request', { field: 'Content-Type', supplied: 'nothing' })
     refused(await type('application/json+x'), 'bad-request', { field: 'Content-Type' })
     refused(await w.post('x', { 'x-payload-id': '' }), 'bad-request', { field: 'X-Payload-ID' })
@@ -446,16 +443,16 @@ function badAppends({ it, same, refused }: Tools): void {
 }
 
 const UNCODED = '{"payload_id":"coded","payload":{"of":"gzip"}}'
-/** The same as a gzip file (RFC 1952). */
+/** UNCODED as a gzip file (RFC 1952). */
 const GZIP = 'H4sIAAAAAAAAA6tWKkiszMlPTInPTFGyUkrOT0lNUdKBCSpZVSvlpylZKaVXZRYo1dYCALfkbL8uAAAA'
 
-/** A record with an array: five values and names, and the zeros in it. */
+/** Returns a record with an array: five values and names, plus the zeros. */
 function record(id: string, zeros: number): string {
   return `{"payload_id":"${id}","payload":[${'0,'.repeat(zeros - 1)}0]}`
 }
 
 function limits({ it, same, like, refused }: Tools): void {
-  it('takes as many lines as it says, and no more', async (w) => {
+  it('accepts batches up to the advertised number of lines', async (w) => {
     const { append_lines: most } = (await w.ask('/v1/contract')).json.limits
     const over = await w.post(smallLines(most + 1), NDJSON)
     refused(over, 'too-large', { field: 'body', expected: most, supplied: most + 1 })
@@ -463,7 +460,7 @@ function limits({ it, same, like, refused }: Tools): void {
     same([got.status, got.json.entries.at(-1).cursor], [200, most])
   })
 
-  it('takes a payload as large as it says, and no larger', async (w) => {
+  it('accepts payloads up to the advertised size', async (w) => {
     const { payload_bytes: most } = (await w.ask('/v1/contract')).json.limits
     const payload = new Uint8Array(most + 1).map((_, i) => (i * 31) % 251)
     refused(await w.post(payload, { 'x-payload-id': 'over' }), 'too-large', { field: 'body', expected: most })
@@ -478,7 +475,7 @@ function limits({ it, same, like, refused }: Tools): void {
     same((await w.append('after', 1)).status, 200)
   })
 
-  it('takes as many JSON values in a body as it says, and no more', async (w) => {
+  it('accepts bodies up to the advertised number of JSON values', async (w) => {
     const { append_values: most } = (await w.ask('/v1/contract')).json.limits
     const over = { expected: most, supplied: 'more' }
     refused(await w.post(record('over', most - 4)), 'too-large', { ...over, field: 'body', line: undefined })
@@ -489,7 +486,7 @@ function limits({ it, same, like, refused }: Tools): void {
       `${record('a', half - 5)}\n${record('b', most - half - 5 + more)}\n`
     refused(await w.post(lines(1), NDJSON), 'too-large', { ...over, line: 2 })
     same((await w.post(lines(0), NDJSON)).json.entries.length, 2)
-    // What stands in a string counts as one, and bytes are not counted; what has more is shown as bytes.
+    // A string counts as one value; raw bytes do not count, and a record with too many values is shown as bytes.
     const text = `{"payload_id":"text","payload":"${'[{,:'.repeat(most)}\\"\\\\"}`
     same((await w.post(text)).status, 200)
     same((await w.ask('/v1/records/text')).json.payload.length, most * 4 + 2)
@@ -497,7 +494,7 @@ function limits({ it, same, like, refused }: Tools): void {
     like((await w.ask('/v1/records/raw')).json, { payload_id: 'raw', payload: undefined })
   })
 
-  it('takes a batch as large as it says, or refuses it, and goes on', async (w) => {
+  it('accepts or rejects a batch of the advertised size, and still works', async (w) => {
     const { payload_bytes: payload, append_bytes: most } = (await w.ask('/v1/contract')).json.limits
     const each = Math.min(payload, Math.floor((most - 1000) / 4)) - 3
     const base64 = w.base64(new Uint8Array(Math.floor(each / 3) * 3).fill(1))
@@ -514,7 +511,7 @@ function limits({ it, same, like, refused }: Tools): void {
     same((await w.ask('/readyz')).status, 200)
   })
 
-  it('ends a list of records at its limit in bytes, after one at least', async (w) => {
+  it('ends a page of records at its size limit, after at least one record', async (w) => {
     const { payload_bytes: payload, entries_bytes: most } = (await w.ask('/v1/contract')).json.limits
     const count = Math.ceil(most / ((payload * 4) / 3))
     for (let i = 0; i <= count; i++) {
@@ -531,7 +528,7 @@ function limits({ it, same, like, refused }: Tools): void {
 }
 
 function reading({ it, same, like, refused }: Tools): void {
-  it('lists records in order, and goes on from next_cursor', async (w) => {
+  it('lists records in order, and resumes from next_cursor', async (w) => {
     for (const id of ['a', 'b', 'c', 'd', 'e']) await w.append(id, { id })
     for (const how of [undefined, 'stop', 'kill'] as const) {
       if (how !== undefined) await w.reopen(how)
@@ -548,13 +545,13 @@ function reading({ it, same, like, refused }: Tools): void {
     const stream = await w.ask('/v1/entries?limit=2', { headers: { accept: 'application/x-ndjson' } })
     same(stream.headers['content-type'], 'application/x-ndjson')
     same([stream.headers['x-next-cursor'], stream.text.split('\n').length], ['2', 3])
-    // By exact media type, not by wildcard, and not where it is ruled out.
+    // Only the exact media type counts: no wildcards, and no quality of 0.
     for (const accept of ['*/*', 'application/*', 'application/x-ndjson;q=0']) {
       same((await w.ask('/v1/entries', { headers: { accept } })).headers['content-type'], JSON_TYPE)
     }
   })
 
-  it('gives one record by cursor and by identifier', async (w) => {
+  it('returns one record by cursor and by identifier', async (w) => {
     const ids = ['a', 'papers/2026/ä %2F+?.txt', '😀', '.', '..', '%', 'x'.repeat(256)]
     for (const id of ids) await w.append(id, { id })
     for (const [i, id] of ids.entries()) {
@@ -569,7 +566,7 @@ function reading({ it, same, like, refused }: Tools): void {
     refused(await w.ask('/v1/records/nobody'), 'not-found', {})
   })
 
-  it('shows the checkpoint as text and as JSON', async (w) => {
+  it('returns the checkpoint as text and as JSON', async (w) => {
     const text = await w.ask('/v1/checkpoint')
     same([text.headers['content-type'], text.headers['cache-control']], [TEXT, 'no-store'])
     like(await w.opened(text.text), { size: 0 })
@@ -587,7 +584,7 @@ function reading({ it, same, like, refused }: Tools): void {
 }
 
 function proofs({ it, same, refused }: Tools): void {
-  it('proves what is in the tree, and that it only grew', async (w) => {
+  it('returns valid inclusion and consistency proofs', async (w) => {
     const { roots, leaves } = await w.grow([1, 1, 3, 250, 1, 1, 255, 88])
     const size = leaves.length
     for (const how of [undefined, 'stop'] as const) {
@@ -626,7 +623,7 @@ function proofs({ it, same, refused }: Tools): void {
       refused(await w.ask(`/v1/proof/${target}`), 'range', { size: 600 })
   })
 
-  it('gives a record’s proof as a file that holds with its payload', async (w) => {
+  it('returns a .tlog-proof that verifies with the payload', async (w) => {
     await w.grow([258])
     await w.post(new Uint8Array(70_000), { 'x-payload-id': 'split' })
     for (const cursor of [1, 256, 257, 259, 260]) {
@@ -683,7 +680,7 @@ function tiles({ it, same, refused }: Tools): void {
     }
   })
 
-  it('has no tile that the checkpoint does not cover, and none outside of the grammar', async (w) => {
+  it('rejects tiles beyond the checkpoint, and malformed tile paths', async (w) => {
     await w.grow([5])
     for (const path of [
       '0/000',
@@ -712,7 +709,7 @@ function tiles({ it, same, refused }: Tools): void {
 }
 
 function audit({ it, same, like, refused }: Tools): void {
-  it('records every read before it is shown, by GET or HEAD', async (w) => {
+  it('records every read, by GET or HEAD, before the response', async (w) => {
     await w.grow([3])
     await w.ask('/v1/entries/1')
     const first = (await w.auditEntry(0)).payload_id as string
@@ -738,7 +735,7 @@ function audit({ it, same, like, refused }: Tools): void {
     }
   })
 
-  it('says what was shown', async (w) => {
+  it('records what the response shows', async (w) => {
     await w.grow([3])
     const shown = async (target: string): Promise<Json> => {
       const { headers } = await w.ask(target)
@@ -761,7 +758,7 @@ function audit({ it, same, like, refused }: Tools): void {
     })
   })
 
-  it('records two reads of one request id twice, and nothing that was refused', async (w) => {
+  it('records two reads with one request id twice, and no failed request', async (w) => {
     await w.grow([3])
     const headers = { 'x-foundry-request-id': 'same' }
     same((await w.ask('/v1/entries/1', { headers })).headers['x-audit-index'], '0')
@@ -776,7 +773,7 @@ function audit({ it, same, like, refused }: Tools): void {
     same((await w.ask('/v1/entries/1', { headers })).headers['x-audit-index'], '2')
   })
 
-  it('records what an append tells of records that were there, before it is answered', async (w) => {
+  it('records which existing records an append reveals, before the response', async (w) => {
     const told = async (got: Answer): Promise<Json> => {
       const { payload } = await w.auditEntry(Number(got.headers['x-audit-index']))
       like(payload, { route: '/v1/append', method: 'POST', subject: 'anonymous', bytes: got.body.length })
@@ -810,7 +807,7 @@ function audit({ it, same, like, refused }: Tools): void {
     same((await w.post(fresh, NDJSON)).headers['x-audit-index'], undefined)
   })
 
-  it('is a ledger like the other: listed, proven, kept over restarts', async (w) => {
+  it('serves the audit sub-ledger with lists and proofs, also after restarts', async (w) => {
     await w.grow([3])
     const { vkeys, origin } = (await w.ask('/audit/v1/contract')).json
     for (let i = 0; i < 300; i++) await w.ask('/v1/entries/1')
@@ -832,7 +829,7 @@ function audit({ it, same, like, refused }: Tools): void {
 }
 
 function restarting({ it, same }: Tools): void {
-  it('shows the same bytes after a restart, clean or not', async (w) => {
+  it('returns the same bytes after a restart, clean or not', async (w) => {
     await w.grow([250, 10, 1])
     await w.post(new Uint8Array(200_000), { 'x-payload-id': 'split' })
     const targets = ['/v1/contract', '/v1/entries?limit=1000', '/v1/records/split', '/v1/entries/262/proof']
@@ -854,7 +851,7 @@ function restarting({ it, same }: Tools): void {
 }
 
 function clocks({ it, same, refused }: Tools): void {
-  it('gives records the clock’s time, and repeats the last one when it steps back a little', async (w) => {
+  it('uses the time of the clock, and repeats the last time when the clock steps back a little', async (w) => {
     const time = async (id: string): Promise<number> => Date.parse((await w.append(id, id)).json.time)
     const start = await time('a')
     await w.advance(1500)
@@ -870,7 +867,7 @@ function clocks({ it, same, refused }: Tools): void {
     same(Date.parse(payload.when) - start, 1501)
   })
 
-  it('refuses appends and reads while the clock is far behind, and goes on when it is right', async (w) => {
+  it('rejects appends and reads while the clock is far behind, and recovers', async (w) => {
     await w.append('a', 1)
     await w.ask('/v1/entries/1')
     await w.advance(-10_001)
@@ -884,7 +881,7 @@ function clocks({ it, same, refused }: Tools): void {
         refused(got, 'clock-behind', {})
         same([got.headers['retry-after'], got.headers['x-audit-index']], ['10', undefined])
       }
-      // That it is there already is a read.
+      // A duplicate is a read.
       refused(await w.append('a', 1), 'clock-behind', {})
       same((await w.ask('/healthz')).status, 200)
     }
@@ -894,7 +891,7 @@ function clocks({ it, same, refused }: Tools): void {
     same((await w.ask('/v1/entries/2')).headers['x-audit-index'], '2')
   })
 
-  it('goes on by an operator’s correction, which is on record in each ledger that was ahead', async (w) => {
+  it('recovers by an operator’s correction, which it records in each affected ledger', async (w) => {
     await w.append('a', 1)
     await w.ask('/v1/entries/1')
     const fine = (await w.ask('/v1/clock')).json
@@ -939,7 +936,8 @@ function smallLines(count: number): string {
 }
 
 /**
- * A target for a route's pattern that a ledger with three small records `r0` … answers; `audited`: an identifier in its audit.
+ * Returns a target for a pattern that works on a ledger with three small records `r0`, `r1`, `r2`. `audited` is an identifier in
+ * the audit sub-ledger.
  */
 function example(pattern: string, audited = ''): string {
   return pattern

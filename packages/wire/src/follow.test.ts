@@ -11,7 +11,7 @@ import type { WireResponse } from './request.ts'
 
 const KEYS = testKeys('example.org/ledger/acme', nativeCrypto)
 
-/** A wire over two ledgers, which counts what is read of the first, and records what only `gate` lets through. */
+/** A wire over two ledgers. It counts reads of the first, and its audit appends wait for `gate`. */
 class Bench {
   readonly runtime = Object.assign(new TestRuntime(), { hasher: nativeHasher, codec: nativeCodec })
   readonly reports: unknown[] = []
@@ -19,9 +19,9 @@ class Bench {
   /** Records that the wire has read from the ledger, and files that the ledger has read from the storage. */
   records = 0
   files = 0
-  /** What each append to the audit sub-ledger waits for. */
+  /** Resolves before each append to the audit sub-ledger. */
   gate: () => Promise<void> = async () => {}
-  /** What reading the ledger waits for. */
+  /** Resolves before each read of the ledger. */
   readGate: () => Promise<void> = async () => {}
   #ledger: WireLedger & { close(): Promise<void> } = undefined as never
   audit: WireLedger & { close(): Promise<void> } = undefined as never
@@ -90,7 +90,7 @@ class Bench {
     )
   }
 
-  /** Nothing is recorded before what this gives is called. */
+  /** Blocks audit appends until the returned function is called. */
   shut(): () => void {
     let open: () => void = nothing
     this.gate = () => new Promise((resolve) => (open = resolve))
@@ -129,7 +129,7 @@ function changed(ledger: WireLedger, methods: Partial<WireLedger>): WireLedger {
   })
 }
 
-/** Takes what a follower is sent. */
+/** Reads the stream of a follower. */
 class Reader {
   text = ''
   readonly ids: number[] = []
@@ -141,7 +141,7 @@ class Reader {
     this.#pieces = body[Symbol.asyncIterator]()
   }
 
-  /** One piece; false: it is over. Who takes twice at once gets the same. */
+  /** One piece; false: it is over. Concurrent calls return the same result. */
   take(): Promise<boolean> {
     this.#taking ??= this.#take().finally(() => (this.#taking = undefined))
     return this.#taking
@@ -175,7 +175,7 @@ class Reader {
   }
 }
 
-/** Lets promises that can go on go on. */
+/** Runs pending promise callbacks. */
 async function settled(): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, 20))
 }
@@ -194,7 +194,7 @@ beforeEach(async () => {
 afterEach(() => b.close())
 
 describe('a hundred followers', () => {
-  it('cost one read of what is new, not a hundred', async () => {
+  it('cause one read of new records, not a hundred', async () => {
     await b.append(3)
     const readers = await Promise.all(Array.from({ length: 100 }, () => b.follow('/v1/follow?since=3')))
     expect(b.wire.followers).toBe(100)
@@ -212,7 +212,7 @@ describe('a hundred followers', () => {
     expect(b.audit.size).toBe(100 + 100 * 11)
   })
 
-  it('share the bytes of what is new', async () => {
+  it('share the bytes of new records', async () => {
     const bodies = await Promise.all(
       upTo(100).map(async () => (await b.handle('/v1/follow')).body as AsyncIterable<Uint8Array>),
     )
@@ -231,7 +231,7 @@ describe('a hundred followers', () => {
 })
 
 describe('a slow follower', () => {
-  it('holds nobody up, is read for when it goes on, and comes to what all have', async () => {
+  it('does not delay others, and catches up by its own reads', async () => {
     await open({ followBytes: 500, followWindow: 1500 })
     const [fast, slow] = [await b.follow(), await b.follow()]
     await Promise.all([fast.take(), slow.take()])
@@ -251,7 +251,7 @@ describe('a slow follower', () => {
     expect(b.records - caughtUp).toBe(1)
   })
 
-  it('is neither read for nor recorded while it takes nothing', async () => {
+  it('causes no reads and no audit entries while it does not read', async () => {
     const slow = await b.follow()
     await slow.take()
     await b.append(5)
@@ -262,8 +262,8 @@ describe('a slow follower', () => {
   })
 })
 
-describe('what is shown', () => {
-  it('is recorded before, durably', async () => {
+describe('a batch', () => {
+  it('is durably recorded before it is sent', async () => {
     const reader = await b.follow()
     await reader.take()
     const gate = b.shut()
@@ -284,20 +284,23 @@ describe('what is shown', () => {
     ['stopped', 500],
     ['busy', 503],
     ['clock-behind', 503],
-  ])('is nothing when it cannot be recorded (%s): the stream says so and ends', async (code, status) => {
-    const reader = await b.follow()
-    b.gate = () => Promise.reject(Object.assign(new Error(`no: ${code}`), { name: 'LedgerError', code }))
-    await b.append(2)
-    await reader.until(() => false)
-    expect([reader.ids, reader.isOver, b.wire.followers]).toEqual([[], true, 0])
-    const problem = JSON.parse(/^event: problem\ndata: (.*)$/m.exec(reader.text)?.[1] ?? '')
-    expect(problem).toMatchObject({ code, status })
-    expect(b.reports).toHaveLength(code === 'busy' ? 0 : 1)
-    const refused = await b.handle('/v1/follow')
-    expect([refused.status, b.wire.followers]).toEqual([status, 0])
-  })
+  ])(
+    'is not sent when it cannot be recorded (%s): the stream ends with the problem',
+    async (code, status) => {
+      const reader = await b.follow()
+      b.gate = () => Promise.reject(Object.assign(new Error(`no: ${code}`), { name: 'LedgerError', code }))
+      await b.append(2)
+      await reader.until(() => false)
+      expect([reader.ids, reader.isOver, b.wire.followers]).toEqual([[], true, 0])
+      const problem = JSON.parse(/^event: problem\ndata: (.*)$/m.exec(reader.text)?.[1] ?? '')
+      expect(problem).toMatchObject({ code, status })
+      expect(b.reports).toHaveLength(code === 'busy' ? 0 : 1)
+      const refused = await b.handle('/v1/follow')
+      expect([refused.status, b.wire.followers]).toEqual([status, 0])
+    },
+  )
 
-  it('ends with a problem when the ledger cannot be read, and a new follower is tried again', async () => {
+  it('ends the stream with a problem when the ledger cannot be read, and a new follower retries', async () => {
     const [one, two] = [await b.follow(), await b.follow()]
     await Promise.all([one.take(), two.take()])
     b.readGate = () =>
@@ -310,7 +313,7 @@ describe('what is shown', () => {
     expect((await (await b.follow()).reach(1)).ids).toEqual([1])
   })
 
-  it('has no word of an audit sub-ledger where there is none', async () => {
+  it('has no audit events without an audit sub-ledger', async () => {
     await open({}, true)
     const { headers, body } = await b.handle('/v1/follow?limit=1')
     const reader = new Reader(body as AsyncIterable<Uint8Array>)
@@ -320,7 +323,7 @@ describe('what is shown', () => {
     expect(reader.text).toMatch(/^retry: 1000\n\nid: 1\nevent: record\ndata: .*\n\n$/)
   })
 
-  it('is a line a record, whatever is in it', async () => {
+  it('has one line for each record, whatever its content', async () => {
     const reader = await b.follow()
     await b.append(1)
     await reader.reach(1)
@@ -334,8 +337,8 @@ describe('what is shown', () => {
   })
 })
 
-describe('time', () => {
-  it('brings a sign of life to who has nothing else', async () => {
+describe('timers', () => {
+  it('send heartbeats to an idle follower', async () => {
     const reader = await b.follow()
     await reader.take()
     for (let i = 0; i < 3; i++) {
@@ -348,7 +351,7 @@ describe('time', () => {
     expect(b.audit.size).toBe(1)
   })
 
-  it('ends a stream after an hour, with when to come again', async () => {
+  it('end a stream after an hour, with a retry time', async () => {
     const reader = await b.follow()
     const over = reader.until(() => false)
     for (let i = 0; i < 240; i++) {
@@ -362,8 +365,8 @@ describe('time', () => {
   })
 })
 
-describe('places', () => {
-  it('are limited, and free again when somebody leaves or is at the end', async () => {
+describe('the number of followers', () => {
+  it('is limited, and decreases when a follower leaves or reaches its end', async () => {
     await open({ maxFollowers: 2 })
     await b.append(1)
     const [one, two] = [await b.follow(), await b.follow('/v1/follow?limit=1')]
@@ -387,7 +390,7 @@ describe('places', () => {
     expect(b.wire.followers).toBe(0)
   })
 
-  it('are given up while a batch is being recorded, which then goes nowhere', async () => {
+  it('decreases when a follower leaves while its batch is being recorded', async () => {
     const reader = await b.follow()
     await reader.take()
     const gate = b.shut()
@@ -400,8 +403,8 @@ describe('places', () => {
   })
 })
 
-describe('a stop', () => {
-  it('ends who waits and who is behind, at once, and lets nobody in', async () => {
+describe('drain', () => {
+  it('ends waiting and slow followers at once, and admits no new ones', async () => {
     await b.append(3)
     const [waits, behind] = [await b.follow(), await b.follow()]
     await waits.reach(3)
@@ -417,7 +420,7 @@ describe('a stop', () => {
     expect([refused.status, refused.headers['retry-after']]).toEqual([503, '1'])
   })
 
-  it('shows what was on its way to be shown', async () => {
+  it('sends the batch that was being recorded', async () => {
     const reader = await b.follow()
     await reader.take()
     const gate = b.shut()

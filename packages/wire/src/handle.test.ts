@@ -23,14 +23,14 @@ const payloadOf = async (index: number): Promise<Record<string, unknown>> => {
 }
 
 describe('the tenant', () => {
-  it('absent: 400', async () => {
+  it('is required: 400', async () => {
     const got = await h.ask('/v1/checkpoint', { headers: { 'x-foundry-module-id': undefined } })
     expect(got.status).toBe(400)
     expect(got.json.code).toBe('module-id-missing')
     expect(got.headers['content-type']).toBe('application/problem+json')
   })
 
-  it('another: 403 with the expected and the supplied one', async () => {
+  it('must be the right one: 403 with expected and supplied', async () => {
     const got = await h.ask('/v1/checkpoint', { headers: { 'x-foundry-module-id': 'globex' } })
     expect(got.status).toBe(403)
     expect(got.json).toMatchObject({ code: 'module-id-mismatch', expected: 'acme', supplied: 'globex' })
@@ -38,19 +38,19 @@ describe('the tenant', () => {
     expect(path.json).toMatchObject({ status: 403, expected: 'acme', supplied: 'globex' })
   })
 
-  it('by path', async () => {
+  it('may be in the path', async () => {
     const got = await h.ask('/t/acme/checkpoint', { headers: { 'x-foundry-module-id': undefined } })
     expect(got.status).toBe(200)
     const both = await h.ask('/t/acme/checkpoint')
     expect(both.status).toBe(200)
   })
 
-  it('two: 400', async () => {
+  it('must not be ambiguous: 400', async () => {
     const got = await h.ask('/t/acme/checkpoint', { headers: { 'x-foundry-module-id': 'globex' } })
     expect(got.json).toMatchObject({ status: 400, code: 'module-id-ambiguous' })
   })
 
-  it('is not needed for health', async () => {
+  it('is not required for health checks', async () => {
     for (const path of ['/healthz', '/readyz']) {
       const got = await h.ask(path, { headers: { 'x-foundry-module-id': undefined } })
       expect(got.status).toBe(200)
@@ -61,7 +61,7 @@ describe('the tenant', () => {
 })
 
 describe('routes', () => {
-  it('unknown: 404', async () => {
+  it('rejects an unknown path: 404', async () => {
     for (const path of [
       '/',
       '/nothing',
@@ -79,14 +79,14 @@ describe('routes', () => {
     }
   })
 
-  it('a known path with another method: 405 with Allow', async () => {
+  it('rejects another method: 405 with Allow', async () => {
     const got = await h.ask('/v1/append')
     expect([got.status, got.headers['allow']]).toEqual([405, 'POST'])
     const other = await h.ask('/v1/entries', { method: 'DELETE' })
     expect([other.status, other.headers['allow']]).toEqual([405, 'GET, HEAD'])
   })
 
-  it('unknown, repeated and malformed query parameters: 400 naming them', async () => {
+  it('rejects unknown, repeated and malformed query parameters: 400 that names them', async () => {
     for (const [target, field] of [
       ['/v1/entries?sinse=1', 'sinse'],
       ['/v1/entries?since=1&since=2', 'since'],
@@ -109,11 +109,11 @@ describe('routes', () => {
     }
   })
 
-  it('a full URL as the target', async () => {
+  it('accepts a URL as the target', async () => {
     expect((await h.ask('http://example.org/healthz')).status).toBe(200)
   })
 
-  it('returns the request id, the client’s or its own', async () => {
+  it('returns the request id, the client’s or a new one', async () => {
     expect((await h.ask('/healthz')).headers['x-foundry-request-id']).toBe('r1')
     const got = await h.ask('/healthz', { headers: { 'x-foundry-request-id': 'mine' } })
     expect(got.headers['x-foundry-request-id']).toBe('mine')
@@ -123,7 +123,7 @@ describe('routes', () => {
 })
 
 describe('append', () => {
-  it('JSON', async () => {
+  it('accepts JSON', async () => {
     const got = await h.append('a', { total: 12, b: [1, 'é'] })
     expect(got.status).toBe(200)
     expect(got.json).toMatchObject({ cursor: 1, payload_id: 'a', index: 0, parts: 1, duplicate: false })
@@ -142,12 +142,12 @@ describe('append', () => {
     expect(read.text).toContain('"payload":{"b":[1,"é"],"total":12}')
   })
 
-  it('null is a payload', async () => {
+  it('accepts null as a payload', async () => {
     expect((await h.append('n', null)).status).toBe(200)
     expect((await h.ask('/v1/records/n')).json.payload).toBeNull()
   })
 
-  it('the same again is a duplicate, another is a conflict naming the cursor', async () => {
+  it('reports a duplicate, and a conflict with its cursor', async () => {
     await h.append('a', { x: 1, y: 2 })
     const again = await h.ask('/v1/append', post('{"payload":{"y":2,"x":1},"payload_id":"a"}'))
     expect(again.json).toMatchObject({ cursor: 1, duplicate: true })
@@ -155,7 +155,7 @@ describe('append', () => {
     expect(other.json).toMatchObject({ status: 409, code: 'conflict', cursor: 1 })
   })
 
-  it('raw bytes, whatever their type, come back as they were', async () => {
+  it('returns raw bytes of any type unchanged', async () => {
     const bytes = Uint8Array.of(0, 255, 10, 13)
     const got = await h.ask(
       '/v1/append',
@@ -176,7 +176,7 @@ describe('append', () => {
     })
   })
 
-  it('takes X-Payload-ID as UTF-8', async () => {
+  it('decodes X-Payload-ID as UTF-8', async () => {
     const latin1 = Buffer.from('rechnung-ü').toString('latin1')
     await h.ask('/v1/append', post('x', { 'x-payload-id': latin1, 'content-type': undefined }))
     expect((await h.ask(`/v1/records/${encodeURIComponent('rechnung-ü')}`)).json).toMatchObject({
@@ -185,7 +185,7 @@ describe('append', () => {
     })
   })
 
-  it('NDJSON: one commit, the checkpoint once', async () => {
+  it('appends NDJSON in one commit, with one checkpoint', async () => {
     const body = '{"payload_id":"a","payload":1}\n{"payload_id":"b","payload_base64":"AP8=","type":"x/y"}\n'
     const got = await h.ask('/v1/append', post(body, { 'content-type': 'application/x-ndjson' }))
     expect(got.json.entries.map((e: { payload_id: string }) => e.payload_id)).toEqual(['a', 'b'])
@@ -193,7 +193,7 @@ describe('append', () => {
     expect(got.json.entries[1]).not.toHaveProperty('checkpoint')
   })
 
-  it('answers a receipt on request', async () => {
+  it('returns a receipt on request', async () => {
     const got = await h.ask(
       '/v1/append',
       post('{"payload_id":"a","payload":1}', { accept: 'text/x.tlog-proof' }),
@@ -221,7 +221,7 @@ describe('a record larger than an entry', () => {
   })
 })
 
-describe('append: what bad input gets', () => {
+describe('append of invalid input', () => {
   it.each([
     ['malformed JSON', '{"payload_id":', { field: 'body' }],
     ['not an object', '[]', { field: 'body' }],
@@ -269,14 +269,14 @@ describe('append: what bad input gets', () => {
     expect(h.ledger.size).toBe(0)
   })
 
-  it('bytes that are no UTF-8: 400', async () => {
+  it('rejects invalid UTF-8: 400', async () => {
     expect((await h.ask('/v1/append', post(Uint8Array.of(0x22, 0xff, 0x22)))).json).toMatchObject({
       status: 400,
       field: 'body',
     })
   })
 
-  it('a content type that needs X-Payload-ID: 400', async () => {
+  it('rejects another content type without X-Payload-ID: 400', async () => {
     const got = await h.ask('/v1/append', post('hello', { 'content-type': 'text/plain' }))
     expect(got.json).toMatchObject({ status: 400, field: 'Content-Type', supplied: 'text/plain' })
     // A browser sends this without asking, so it must not append.
@@ -287,7 +287,7 @@ describe('append: what bad input gets', () => {
     expect(none.json).toMatchObject({ status: 400, field: 'Content-Type', supplied: 'nothing' })
   })
 
-  it('bad raw headers: 400', async () => {
+  it('rejects invalid headers of raw bytes: 400', async () => {
     const id = await h.ask('/v1/append', post('x', { 'x-payload-id': '' }))
     expect(id.json).toMatchObject({ status: 400, field: 'X-Payload-ID' })
     const utf8 = await h.ask('/v1/append', post('x', { 'x-payload-id': '\u00ff' }))
@@ -296,7 +296,7 @@ describe('append: what bad input gets', () => {
     expect(type.json).toMatchObject({ status: 400, field: 'Content-Type' })
   })
 
-  it('an empty batch and an empty line: 400', async () => {
+  it('rejects an empty batch and an empty line: 400', async () => {
     const ndjson = { 'content-type': 'application/x-ndjson' }
     expect((await h.ask('/v1/append', post('', ndjson))).status).toBe(400)
     const got = await h.ask(
@@ -306,7 +306,7 @@ describe('append: what bad input gets', () => {
     expect(got.json).toMatchObject({ status: 400, line: 2 })
   })
 
-  it('more than 4,096 lines: 413', async () => {
+  it('rejects more than 4,096 lines: 413', async () => {
     const ndjson = { 'content-type': 'application/x-ndjson' }
     const got = await h.ask('/v1/append', post(lines(4097), ndjson))
     expect(got.json).toMatchObject({ status: 413, code: 'too-large', expected: 4096, supplied: 4097 })
@@ -314,7 +314,7 @@ describe('append: what bad input gets', () => {
     expect((await h.ask('/v1/append', post(lines(4096), ndjson))).status).toBe(200)
   })
 
-  it('a payload over the limit: 413', async () => {
+  it('rejects a payload over the limit: 413', async () => {
     const small = await harness(() => ({ limits: { maxPayload: 10 } }))
     const json = await small.append('a', 'x'.repeat(9))
     expect(json.json).toMatchObject({ status: 413, code: 'too-large', expected: 10, supplied: 11 })
@@ -347,7 +347,7 @@ describe('append: what bad input gets', () => {
     expect(broken.reports).toHaveLength(code === 'busy' ? 0 : 1)
   })
 
-  it('an error nobody expected: 500 without its message', async () => {
+  it('reports an unexpected error as 500 without its message', async () => {
     const broken = await harness(({ ledger }) => ({
       ledger: refusing(ledger, new Error('at /srv/secret.ts:1')),
     }))
@@ -378,7 +378,7 @@ describe('reading', () => {
     for (const id of ['a', 'b', 'c', 'd', 'e']) await h.append(id, { id })
   })
 
-  it('entries in order, resumed by next_cursor', async () => {
+  it('lists entries in order, and resumes from next_cursor', async () => {
     const all = await h.ask('/v1/entries')
     expect(Object.keys(all.json)).toEqual(['module_id', 'next_cursor', 'entries'])
     expect(all.json).toMatchObject({ module_id: 'acme', next_cursor: 5 })
@@ -397,21 +397,21 @@ describe('reading', () => {
     expect((await h.ask('/v1/entries?since=7')).json).toMatchObject({ next_cursor: 7, entries: [] })
   })
 
-  it('entries as NDJSON', async () => {
+  it('lists entries as NDJSON', async () => {
     const got = await h.ask('/v1/entries?limit=2', { headers: { accept: 'application/x-ndjson' } })
     expect(got.headers['content-type']).toBe('application/x-ndjson')
     expect(got.headers['x-next-cursor']).toBe('2')
     expect(got.text.split('\n')).toHaveLength(3)
   })
 
-  it('stops at the limit in bytes, after one record at least', async () => {
+  it('ends a page at its size limit, after at least one record', async () => {
     const small = await harness(() => ({ limits: { maxEntriesBytes: 200 } }))
     for (const id of ['a', 'b', 'c']) await small.append(id, 'x'.repeat(50))
     expect((await small.ask('/v1/entries')).json).toMatchObject({ next_cursor: 2 })
     expect((await small.ask('/v1/entries')).json.entries).toHaveLength(2)
   })
 
-  it('one record by cursor and by identifier', async () => {
+  it('returns one record by cursor and by identifier', async () => {
     const one = await h.ask('/v1/entries/3')
     expect(one.json).toMatchObject({ cursor: 3, payload_id: 'c', payload: { id: 'c' } })
     expect((await h.ask('/v1/records/c')).json).toEqual(one.json)
@@ -421,7 +421,7 @@ describe('reading', () => {
     expect((await h.ask('/v1/records/nobody')).json).toMatchObject({ status: 404, code: 'not-found' })
   })
 
-  it('proofs: beyond the tree is 400 naming the size', async () => {
+  it('rejects proofs beyond the tree: 400 with the size', async () => {
     for (const target of [
       '/v1/proof/inclusion?index=5',
       '/v1/proof/inclusion?index=1&size=6',
@@ -441,14 +441,14 @@ describe('reading', () => {
     ])
   })
 
-  it('the checkpoint as text and as JSON', async () => {
+  it('returns the checkpoint as text and as JSON', async () => {
     const text = await h.ask('/v1/checkpoint')
     expect(text.text).toBe(h.ledger.checkpoint())
     const json = await h.ask('/v1/checkpoint', { headers: { accept: 'application/json' } })
     expect(json.json).toMatchObject({ origin: 'example.org/ledger/acme', size: 5, checkpoint: text.text })
   })
 
-  it('the contract', async () => {
+  it('returns the contract', async () => {
     expect((await h.ask('/v1/contract')).json).toMatchObject({
       version: '0.0.0',
       module_id: 'acme',
@@ -459,7 +459,7 @@ describe('reading', () => {
     })
   })
 
-  it('tiles', async () => {
+  it('returns tiles', async () => {
     const tile = await h.ask('/tile/0/000.p/5')
     expect(tile.headers).toMatchObject({
       'content-type': 'application/octet-stream',
@@ -513,7 +513,7 @@ describe('the audit sub-ledger', () => {
     for (const id of ['a', 'b', 'c']) await h.append(id, id)
   })
 
-  it('has an entry for every read that shows something', async () => {
+  it('has an entry for every read', async () => {
     const targets = h.wire.routes
       .filter((route) => route.recorded && !route.audit && route.streams !== true)
       .map(({ pattern }) =>
@@ -541,7 +541,7 @@ describe('the audit sub-ledger', () => {
     }
   })
 
-  it('says who asked, and by which protocol on top of HTTP', async () => {
+  it('records the subject, and the protocol on top of HTTP', async () => {
     const request = {
       method: 'GET',
       target: '/t/acme/v1/checkpoint',
@@ -554,7 +554,7 @@ describe('the audit sub-ledger', () => {
     expect(await payloadOf(1)).not.toHaveProperty('via')
   })
 
-  it('says what was shown', async () => {
+  it('records what the response shows', async () => {
     await h.ask('/v1/entries?since=1', { headers: { 'x-foundry-request-id': 'q' } })
     expect(await payloadOf(0)).toMatchObject({
       route: '/v1/entries',
@@ -575,13 +575,13 @@ describe('the audit sub-ledger', () => {
     expect(record.id).toMatch(/^read-q-/)
   })
 
-  it('records two reads under one request id twice', async () => {
+  it('records two reads with one request id twice', async () => {
     const headers = { 'x-foundry-request-id': 'same' }
     expect((await h.ask('/v1/entries/1', { headers })).headers['x-audit-index']).toBe('0')
     expect((await h.ask('/v1/entries/1', { headers })).headers['x-audit-index']).toBe('1')
   })
 
-  it('is read by the same routes, and that is recorded in it', async () => {
+  it('is read by the same routes, and records those reads', async () => {
     await h.ask('/v1/entries/1')
     const got = await h.ask('/audit/v1/entries')
     expect(got.json.entries).toHaveLength(1)
@@ -591,7 +591,7 @@ describe('the audit sub-ledger', () => {
     expect((await h.ask('/t/acme/audit/checkpoint')).text).toMatch(/^example\.org\/ledger\/acme\/audit\n2\n/)
   })
 
-  it('what is refused is not recorded', async () => {
+  it('does not record failed requests', async () => {
     await h.ask('/v1/entries/9')
     await h.ask('/v1/entries?since=x')
     await h.ask('/v1/entries', { headers: { 'x-foundry-module-id': 'globex' } })
@@ -623,7 +623,7 @@ describe('the audit sub-ledger', () => {
     expect((await broken.ask('/healthz')).status).toBe(200)
   })
 
-  it('a public ledger has none, and says so', async () => {
+  it('is absent for a public ledger', async () => {
     const open = await harness(() => ({ audit: undefined }))
     await open.append('a', 1)
     const tile = await open.ask('/tile/0/000.p/1')
@@ -635,7 +635,7 @@ describe('the audit sub-ledger', () => {
 })
 
 describe('readiness and metrics', () => {
-  it('says why it is not ready', async () => {
+  it('reports why the server is not ready', async () => {
     const sick = await harness(() => ({ ready: async () => ({ ready: false, reason: 'the disk is full' }) }))
     expect((await sick.ask('/readyz')).json).toMatchObject({
       status: 503,
@@ -644,7 +644,7 @@ describe('readiness and metrics', () => {
     })
   })
 
-  it('says what protects the ledger, where the envelope knows', async () => {
+  it('report the protections of the ledger, if known', async () => {
     const protections = { sealed: '0444', immutable: false }
     const known = await harness(() => ({ ready: async () => ({ ready: true, protections }) }))
     expect((await known.ask('/readyz')).text).toBe(
@@ -653,7 +653,7 @@ describe('readiness and metrics', () => {
     expect((await h.ask('/readyz')).text).toBe('{"ready":true}')
   })
 
-  it('shows metrics when there are any', async () => {
+  it('return metrics, if there are any', async () => {
     expect((await h.ask('/metrics')).status).toBe(404)
     const measured = await harness(() => ({
       metrics: async () => ({ contentType: 'text/plain', text: 'up 1\n' }),
@@ -663,13 +663,13 @@ describe('readiness and metrics', () => {
 })
 
 describe('/mcp', () => {
-  it('is no route where the envelope has no server of it, whatever the method', async () => {
+  it('does not exist without an MCP server, whatever the method', async () => {
     for (const method of ['POST', 'GET', 'DELETE'])
       expect((await h.ask('/mcp', { method })).json).toMatchObject({ status: 404, code: 'no-route' })
     expect(h.wire.routes.map(({ pattern }) => pattern)).not.toContain('/mcp')
   })
 
-  it('hands the call over as it came, records nothing itself, and gives back what comes', async () => {
+  it('passes the call to the MCP server, records nothing, and returns its answer', async () => {
     const calls: Call[] = []
     const served = await harness(() => ({
       mcp: async (call) => {

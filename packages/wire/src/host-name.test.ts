@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { hostName, isLocalName } from './host-name.ts'
 
-it('takes the port and the brackets off', () => {
+it('removes the port and the brackets', () => {
   expect(hostName('localhost:8080')).toBe('localhost')
   expect(hostName('[::1]:8080')).toBe('::1')
   expect(hostName('[::1]')).toBe('::1')
@@ -10,7 +10,7 @@ it('takes the port and the brackets off', () => {
 })
 
 it.each(['localhost', 'LOCALHOST', 'acme.localhost', '127.0.0.1', '127.255.0.9', '::1'])(
-  '%s is this machine',
+  '%s is a local name',
   (name) => {
     expect(isLocalName(name)).toBe(true)
   },
@@ -29,6 +29,6 @@ it.each([
   '192.0.2.1',
   '::',
   '::ffff:127.0.0.1',
-])('%j is not', (name) => {
+])('%j is not a local name', (name) => {
   expect(isLocalName(name)).toBe(false)
 })

@@ -1,9 +1,9 @@
 /**
- * Requests that every HTTP server of the wire answers, or refuses, in the same way. A text is sent on a connection of its own,
- * one byte a character.
+ * Raw HTTP requests that every server must treat in the same way. Each is sent on its own connection, one byte for each
+ * character.
  */
 
-/** Names this server, and the tenant `test`. */
+/** Headers that name this server and the tenant `test`. */
 export const HOST: string = 'Host: localhost\r\nX-Foundry-Module-ID: test\r\n'
 
 const POST = `POST /v1/append HTTP/1.1\r\n${HOST}X-Payload-ID: refused\r\n`
@@ -11,7 +11,7 @@ const CHUNKED = `${POST}Transfer-Encoding: chunked\r\n\r\n`
 const sized = (length: number | string, more = ''): string =>
   `${POST}Content-Length: ${length}\r\n${more}\r\n`
 
-/** 400 `bad-request`, `Connection: close`, and nothing of it reaches the wire. */
+/** Requests that get 400 `bad-request` and `Connection: close`, and do not reach the wire. */
 export const MALFORMED: readonly (readonly [name: string, text: string])[] = [
   ['no request line', 'HELLO\r\n\r\n'],
   ['another version', `GET / HTTP/2.0\r\n${HOST}\r\n`],
@@ -29,12 +29,12 @@ export const MALFORMED: readonly (readonly [name: string, text: string])[] = [
   ['a bare CR in a field', 'GET / HTTP/1.1\r\nHost: localhost\rX-A: b\r\n\r\n'],
   ['a bare CR in the request line', `GET /\r HTTP/1.1\r\n${HOST}\r\n`],
   ['a folded line', `GET / HTTP/1.1\r\n${HOST}X-A: b\r\n c\r\n\r\n`],
-  ['a first field that is folded', `GET / HTTP/1.1\r\n ${HOST}\r\n`],
+  ['a folded first field', `GET / HTTP/1.1\r\n ${HOST}\r\n`],
   ['a space before the colon', `GET / HTTP/1.1\r\n${HOST}X-A : b\r\n\r\n`],
   ['a tab before the colon', `${POST}Content-Length\t: 3\r\n\r\nabc`],
   ['no colon', `GET / HTTP/1.1\r\n${HOST}X-A\r\n\r\n`],
   ['no name', `GET / HTTP/1.1\r\n${HOST}: b\r\n\r\n`],
-  ['a name that is no token', `GET / HTTP/1.1\r\n${HOST}X(A): b\r\n\r\n`],
+  ['a name that is not a token', `GET / HTTP/1.1\r\n${HOST}X(A): b\r\n\r\n`],
   ['a NUL in a value', `GET / HTTP/1.1\r\n${HOST}X-A: \0\r\n\r\n`],
   ['a vertical tab in a value', `${POST}Transfer-Encoding: \x0bchunked\r\n\r\n`],
   ['no Host', 'GET / HTTP/1.1\r\n\r\n'],
@@ -53,9 +53,9 @@ export const MALFORMED: readonly (readonly [name: string, text: string])[] = [
   ['a length with an underscore', sized('1_0')],
   ['a length with a fraction', sized('3.0')],
   ['an empty length', sized('')],
-  ['a length beyond counting', sized('9'.repeat(30))],
-  ['another coding', `${POST}Transfer-Encoding: gzip\r\n\r\n`],
-  ['a coding before chunked', `${POST}Transfer-Encoding: gzip, chunked\r\n\r\n`],
+  ['a length too large for an integer', sized('9'.repeat(30))],
+  ['an unknown transfer coding', `${POST}Transfer-Encoding: gzip\r\n\r\n`],
+  ['a transfer coding before chunked', `${POST}Transfer-Encoding: gzip, chunked\r\n\r\n`],
   ['chunked twice', `${POST}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n`],
   ['chunked, and another', `${POST}Transfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n\r\n`],
   ['identity', `${POST}Transfer-Encoding: identity\r\n\r\n`],
@@ -66,27 +66,27 @@ export const MALFORMED: readonly (readonly [name: string, text: string])[] = [
   ['a chunk without a size', `${CHUNKED}\r\n`],
   ['a chunk size with 0x', `${CHUNKED}0x3\r\nabc\r\n0\r\n\r\n`],
   ['a signed chunk size', `${CHUNKED}+3\r\nabc\r\n0\r\n\r\n`],
-  ['a chunk size that wraps around', `${CHUNKED}100000000000000003\r\nabc\r\n0\r\n\r\n`],
-  ['a space behind a chunk size', `${CHUNKED}3 \r\nabc\r\n0\r\n\r\n`],
+  ['a chunk size that overflows', `${CHUNKED}100000000000000003\r\nabc\r\n0\r\n\r\n`],
+  ['a space after a chunk size', `${CHUNKED}3 \r\nabc\r\n0\r\n\r\n`],
   ['a chunk line with a bare LF', `${CHUNKED}3\nabc\r\n0\r\n\r\n`],
   ['a bare CR in a chunk extension', `${CHUNKED}3;a\rb\r\nabc\r\n0\r\n\r\n`],
-  ['a chunk that is longer than it says', `${CHUNKED}3\r\nabcd\r\n0\r\n\r\n`],
+  ['a chunk longer than its size', `${CHUNKED}3\r\nabcd\r\n0\r\n\r\n`],
   ['a chunk that ends in LF', `${CHUNKED}3\r\nabc\n0\r\n\r\n`],
-  ['a chunk that ends in CR and something', `${CHUNKED}3\r\nabc\rX0\r\n\r\n`],
-  ['a trailer that is no field', `${CHUNKED}0\r\nX A: b\r\n\r\n`],
+  ['a chunk that ends in CR and another byte', `${CHUNKED}3\r\nabc\rX0\r\n\r\n`],
+  ['a trailer that is not a field', `${CHUNKED}0\r\nX A: b\r\n\r\n`],
   ['a trailer with a bare LF', `${CHUNKED}0\r\nX-A: b\n\r\n`],
 ]
 
 const HEALTH = `GET /healthz HTTP/1.1\r\n${HOST}`
 
-/** Requests that look odd and are answered, with 200. */
+/** Unusual requests that get 200. */
 export const ACCEPTED: readonly (readonly [name: string, text: string])[] = [
-  ['an empty line before it (RFC 9112 section 2.2)', `\r\n${HEALTH}\r\n`],
-  ['eight empty lines before it', `${'\r\n'.repeat(8)}${HEALTH}\r\n`],
-  ['an expectation that nobody knows (RFC 9110 section 10.1.1)', `${HEALTH}Expect: miracles\r\n\r\n`],
+  ['an empty line before the request (RFC 9112 section 2.2)', `\r\n${HEALTH}\r\n`],
+  ['eight empty lines before the request', `${'\r\n'.repeat(8)}${HEALTH}\r\n`],
+  ['an unknown expectation (RFC 9110 section 10.1.1)', `${HEALTH}Expect: miracles\r\n\r\n`],
 ]
 
-/** What is refused for another reason, with its status. */
+/** Requests that get another error, with its status. */
 export const REFUSED: readonly (readonly [name: string, status: number, text: string])[] = [
   ['a request line over its limit', 414, `GET /${'a'.repeat(9000)} HTTP/1.1\r\n${HOST}\r\n`],
   ['a head over its limit', 431, `GET / HTTP/1.1\r\n${HOST}${'X-A: bbbbbbbb\r\n'.repeat(2000)}\r\n`],

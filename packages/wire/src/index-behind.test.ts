@@ -1,4 +1,5 @@
-// The record indexes of both ledgers are being made: reads go on and are recorded; what looks an identifier up waits, for a bounded time.
+// While the record indexes of both ledgers are being built, reads work and are recorded. Requests that look up an identifier
+// wait, for a limited time.
 import { MemoryIndex, type IndexedRecord } from '@service-fs/ledger/record-index'
 import { Readiness } from '@service-fs/ledger/readiness'
 import { openTestLedger, TestRuntime, testSigner, textRecord } from '@service-fs/ledger/testing'
@@ -42,7 +43,7 @@ async function reopened(origin: string, runtime: TestRuntime, index: BehindIndex
   })
 }
 
-it('answers and records every read but by identifier, and takes no append, until the index covers the ledger', async () => {
+it('serves and records all reads except by identifier, and accepts no append, until the index covers the ledger', async () => {
   const runtime = new TestRuntime()
   const indexes = [new BehindIndex(), new BehindIndex()] as const
   const ledger = await reopened('example.org/ledger/acme', runtime, indexes[0])

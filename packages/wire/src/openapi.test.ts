@@ -24,7 +24,7 @@ describe('the OpenAPI document', () => {
     expect(validator.version).toBe('3.1')
   })
 
-  it('has no reference that leads nowhere', () => {
+  it('has no dangling reference', () => {
     for (const [, name = ''] of JSON.stringify(document).matchAll(/"\$ref":"#\/([^"]+)"/g)) {
       const found = name.split('/').reduce((at, part) => at?.[part], document)
       expect(found, name).toBeDefined()
@@ -45,7 +45,7 @@ describe('the OpenAPI document', () => {
     },
   )
 
-  it('has every problem code as the answer of a route, but that of another method', () => {
+  it('lists every problem code for some route, except method-not-allowed', () => {
     const codes = new Set<string>(['method-not-allowed'])
     for (const item of Object.values<any>(document.paths)) {
       for (const { responses } of Object.values<any>(item)) {
@@ -57,7 +57,7 @@ describe('the OpenAPI document', () => {
     expect(codes).toEqual(new Set(Object.keys(PROBLEMS)))
   })
 
-  it('describes nothing else, and each operation under a name of its own', () => {
+  it('describes no other routes, and has unique operation names', () => {
     for (const pattern of Object.keys(DESCRIBED))
       expect(ROUTES.map((route) => route.pattern)).toContain(pattern)
     const names = Object.values<any>(document.paths).flatMap((item) =>
@@ -76,7 +76,7 @@ function compile(schema: object): (value: unknown) => { valid: boolean; errorMes
   return ajv.getValidator(whole)
 }
 
-/** What is wrong with a value; undefined: nothing. */
+/** Returns what is wrong with a value; undefined if nothing is. */
 function flaw(schema: object, value: unknown): string | undefined {
   const key = JSON.stringify(schema)
   let validator = validators.get(key)
@@ -165,7 +165,7 @@ wireConformance({
 })
 
 describe('the conformance suite', () => {
-  it('saw each answer that is described of what it can ask for', () => {
+  it('receives every described response that it can cause', () => {
     const asked = ROUTES.filter(({ needs, audit }) => needs === undefined && !audit)
     for (const route of asked) {
       const { responses } = document.paths[pathOf(route)][route.method.toLowerCase()]

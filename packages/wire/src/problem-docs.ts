@@ -7,7 +7,7 @@ interface ProblemDocs {
   readonly action: string
 }
 
-const FIX = 'Fix the request. Sent again as it is, it fails again.'
+const FIX = 'Fix the request. The same request fails again.'
 const OPERATOR = 'Tell the operator. Retry when `/readyz` reports ready.'
 const RETRY = 'Retry after `Retry-After` seconds.'
 

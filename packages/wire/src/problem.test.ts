@@ -12,18 +12,18 @@ it.each([
   [new Problem('forbidden', 'not you'), 'Bearer realm="service-fs", error="insufficient_scope"'],
   [new Problem('module-id-mismatch', 'another'), undefined],
   [new Problem('no-route', 'nowhere'), undefined],
-])('%s says how to authenticate', (problem, challenge) => {
+])('%s has the right challenge', (problem, challenge) => {
   expect(problemResponse(problem).headers['www-authenticate']).toBe(challenge)
 })
 
-it('says when to come back: what the problem says, else what its kind says', () => {
+it('sets Retry-After from the problem, else from its code', () => {
   expect(after(new Problem('rate-limited', 'too many', { retry_after: 17 }))).toBe('17')
   expect(after(new Problem('rate-limited', 'too many'))).toBe('1')
   expect(after(new Problem('issuer-unavailable', 'gone'))).toBe('3')
   expect(after(new Problem('forbidden', 'not you'))).toBeUndefined()
 })
 
-it('tells the client that the ledger can only be read, and not what its disk said', () => {
+it('reports read-only without the message of the disk', () => {
   const error = Object.assign(new Error('it is open for reading only: tail/000000000000: EROFS'), {
     name: 'LedgerError',
     code: 'read-only',

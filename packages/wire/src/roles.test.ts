@@ -3,7 +3,7 @@ import type { Role } from './roles.ts'
 import { ROUTES } from './routes.ts'
 import { harness } from './testing.ts'
 
-/** A target for each pattern. */
+/** Returns a target for a pattern. */
 const target = (pattern: string): string =>
   pattern
     .replace('{cursor}', '1')
@@ -16,7 +16,7 @@ const APPEND: readonly Role[] = ['append']
 const READ: readonly Role[] = ['read', 'examine']
 const EXAMINE: readonly Role[] = ['examine']
 
-/** Who may use a route, written down a second time. */
+/** The expected permission of a route, written independently of the route table. */
 function expected(pattern: string): readonly Role[] | 'anybody' {
   if (pattern === '/healthz' || pattern === '/readyz') return 'anybody'
   if (pattern === '/metrics' || pattern.startsWith('/v1/clock')) return ['operate']
