@@ -1,6 +1,6 @@
 /*
- * The only holder of the data disk: its device page, its interrupt, and the physical address of the region
- * that its one client, PSDB, puts bytes into. That region is not mapped here.
+ * The only holder of the data disk: of its device page, its interrupt, and the physical address of the region
+ * in which its one client, PSDB, puts data. This domain does not map that region.
  */
 #include "blk/message.h"
 #include "lib/console.h"
@@ -9,7 +9,7 @@
 #include "lib/text.h"
 #include "virtio/disk.h"
 
-/* Physical addresses, put in by Microkit's tool. */
+/* Physical addresses, set by Microkit's tool. */
 uintptr_t queue_physical;
 uintptr_t data_physical;
 
@@ -18,7 +18,7 @@ static struct ring ring;
 static const char *unusable;
 static struct blk_message under_way;
 
-static void answer(struct blk_message *message, enum blk_status status) {
+static void answer_request(struct blk_message *message, enum blk_status status) {
     message->status = (uint8_t)status;
     ring_answer(&ring, message);
 }
@@ -29,26 +29,26 @@ static bool within_data(const struct blk_message *message) {
            message->sectors <= (SIZE_DATA - message->offset) / DISK_SECTOR;
 }
 
-static void take(struct blk_message *message) {
+static void take_request(struct blk_message *message) {
     if (unusable != NULL) {
-        answer(message, BLK_FAILED);
+        answer_request(message, BLK_FAILED);
     } else if (message->op == BLK_CAPACITY) {
         message->sector = disk.sectors;
-        answer(message, BLK_OK);
+        answer_request(message, BLK_OK);
     } else if (message->op > BLK_FLUSH || !within_data(message)) {
-        answer(message, BLK_INVALID);
+        answer_request(message, BLK_INVALID);
     } else if (disk_start(&disk, (enum disk_op)message->op, message->sector, message->sectors,
                           data_physical + message->offset)) {
         under_way = *message;
     } else {
-        answer(message, disk.failed ? BLK_FAILED : BLK_INVALID);
+        answer_request(message, disk.failed ? BLK_FAILED : BLK_INVALID);
     }
 }
 
-static void work(void) {
+static void serve_requests(void) {
     struct blk_message message;
     const uint32_t before = ring.produced;
-    while (!disk.busy && ring_serve(&ring, &message)) take(&message);
+    while (!disk.busy && ring_serve(&ring, &message)) take_request(&message);
     if (ring.produced != before) microkit_notify(CH_PSDB);
 }
 
@@ -64,15 +64,16 @@ void init(void) {
         text_add(&text, " sectors");
     }
     console(text.bytes);
-    work();
+    serve_requests();
 }
 
-static void interrupt(void) {
+static void handle_interrupt(void) {
     if (unusable == NULL) {
         const enum disk_news news = disk_interrupt(&disk);
         if (news != DISK_WAITING) {
-            if (disk.failed) console("the data disk's device broke the rules of virtio: it is left alone");
-            answer(&under_way, news == DISK_DONE ? BLK_OK : BLK_FAILED);
+            if (disk.failed)
+                console("the data disk's device broke the rules of virtio: it is not used any more");
+            answer_request(&under_way, news == DISK_DONE ? BLK_OK : BLK_FAILED);
             microkit_notify(CH_PSDB);
         }
     }
@@ -80,6 +81,6 @@ static void interrupt(void) {
 }
 
 void notified(microkit_channel channel) {
-    if (channel == CH_DEVICE) interrupt();
-    work();
+    if (channel == CH_DEVICE) handle_interrupt();
+    serve_requests();
 }

@@ -1,9 +1,9 @@
 /*
- * Time: the only holder of the real-time clock (PL031). Publishes what the wall clock says and wakes clients
- * whose deadline has passed, looking once in each of its periods (10 ms; the system description has it).
+ * The only holder of the real-time clock (PL031). In each of its periods (10 ms, set in the system
+ * description) it publishes the wall clock's time and wakes the clients whose deadline has passed.
  *
- * It needs no interrupt: the kernel gives it its budget anew each period, and it yields what is left. The
- * timer that the kernel lets domains program (CNTP) is anybody's, and one of them could stop it.
+ * It needs no interrupt: the kernel renews its budget each period, and it yields what it does not use. It
+ * does not use the timer that the kernel lets domains program (CNTP), because any domain could stop that.
  */
 #include "lib/console.h"
 #include "lib/domain.h"
@@ -23,7 +23,7 @@ static uint64_t told[CLIENTS];
 static uint32_t second;
 static bool settled;
 
-static void publish(uint32_t seconds) {
+static void publish_time(uint32_t seconds) {
     const uint32_t version = page->version;
     __atomic_store_n(&page->version, version + 1, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_RELEASE);
@@ -33,21 +33,21 @@ static void publish(uint32_t seconds) {
     __atomic_store_n(&page->version, version + 2, __ATOMIC_RELEASE);
 }
 
-/* The counter is what goes on; the wall clock sets it at the first change of its second, and when they are
- * apart. */
-static void look_at_clock(void) {
+/* The counter measures time. The wall clock sets the time at the first change of its seconds, and again when
+ * the two differ by more than a second. */
+static void check_clock(void) {
     const uint32_t seconds = rtc[RTC_SECONDS];
     if (seconds == second) return;
     second = seconds;
     const struct moment moment = {page->seconds, page->at, page->frequency};
     const int64_t apart = (int64_t)(time_of(&moment, ticks()) / 1000) - (int64_t)seconds;
     if (settled && apart >= -1 && apart <= 1) return;
-    if (settled) console("the real-time clock was set: time goes on from what it says");
+    if (settled) console("the real-time clock was set: time continues from its new value");
     settled = true;
-    publish(seconds);
+    publish_time(seconds);
 }
 
-static void wake(void) {
+static void wake_clients(void) {
     const uint64_t now = ticks();
     for (uint32_t i = 0; i < CLIENTS; i++) {
         const struct deadline_page *deadline = (const struct deadline_page *)deadlines[i];
@@ -60,10 +60,10 @@ static void wake(void) {
 
 void init(void) {
     second = rtc[RTC_SECONDS];
-    publish(second);
+    publish_time(second);
     for (;;) {
-        look_at_clock();
-        wake();
+        check_clock();
+        wake_clients();
         seL4_Yield();
     }
 }

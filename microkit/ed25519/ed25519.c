@@ -1,6 +1,6 @@
 #include "ed25519/ed25519.h"
 
-/* Monocypher's own check multiplies by the cofactor, and its arithmetic is known to its file alone: so it is part of this one. */
+/* Monocypher's check multiplies by the cofactor, and its arithmetic is static. So this file includes it. */
 #include <monocypher.c>
 
 #include <monocypher-ed25519.h>
@@ -9,7 +9,7 @@
 #define WINDOW 4
 #define MULTIPLES 15
 
-/* product = [scalar]point; takes time by the scalar, which is public. */
+/* product = [scalar]point. The time depends on the scalar, which is public. */
 static void point_times(ge *product, const ge *point, const uint8_t scalar[32]) {
     ge_cached multiples[MULTIPLES];
     ge multiple = *point, scratch;
@@ -28,7 +28,7 @@ static void point_times(ge *product, const ge *point, const uint8_t scalar[32]) 
 
 /* k = SHA-512(R || A || message) modulo the group's order. */
 static void challenge_of(uint8_t k[32], const uint8_t r[32], const uint8_t key[32], const uint8_t *message,
-                      size_t length) {
+                         size_t length) {
     uint8_t hash[64];
     crypto_sha512_ctx context;
     crypto_sha512_init(&context);
@@ -39,7 +39,8 @@ static void challenge_of(uint8_t k[32], const uint8_t r[32], const uint8_t key[3
     crypto_eddsa_reduce(k, hash);
 }
 
-bool ed25519_check(const uint8_t signature[64], const uint8_t key[32], const uint8_t *message, size_t length) {
+bool ed25519_check(const uint8_t signature[64], const uint8_t key[32], const uint8_t *message,
+                   size_t length) {
     uint32_t s[8];
     uint8_t k[32], encoded[32];
     ge minus_a, minus_ka, sum;

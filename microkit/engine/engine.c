@@ -1,52 +1,14 @@
+#include "engine.h"
 #include "instance.h"
 
-/* All scripts are of one piece: the stack, in the engine's memory and on the machine's own, goes with how
- * deep they call. */
+/* Limits how deep scripts call, which bounds the stack in the engine's memory and the domain's own stack. */
 #define SCRIPT_STACK (256u * 1024)
 /* Flags of JS_Eval(): a script, in the global scope. */
 #define EVAL_SCRIPT 0
-/* Jobs between two looks at whether it takes too long. */
+/* Jobs between two checks of the time limit. */
 #define JOBS 64
 
 static struct engine the_engine;
-
-uint8_t *engine_at(struct engine *engine, uint32_t address, uint32_t length) {
-    const wasm_rt_memory_t *memory = &engine->memory;
-    if (address > memory->size || length > memory->size - address)
-        engine_stopped("engine: an address that is not in its memory");
-    return memory->data + address;
-}
-
-const char *engine_text_at(struct engine *engine, uint32_t address, size_t *length) {
-    const uint8_t *text = engine_at(engine, address, 1);
-    size_t most = engine->memory.size - address;
-    size_t i = 0;
-    while (i < most && text[i] != 0) i++;
-    if (i == most) engine_stopped("engine: a text without an end");
-    *length = i;
-    return (const char *)text;
-}
-
-engine_room engine_reserve(struct engine *engine, size_t length, uint8_t **at) {
-    if (length > engine->config.memory_bytes) return 0;
-    uint32_t bytes = length == 0 ? 1 : (uint32_t)length;
-    engine_room room = engine_malloc(&engine->code, bytes);
-    if (room != 0) *at = engine_at(engine, room, bytes);
-    return room;
-}
-
-void engine_give_back(struct engine *engine, engine_room room) {
-    engine_release(&engine->code, room);
-}
-
-engine_room engine_copy_in(struct engine *engine, const void *bytes, size_t length) {
-    uint8_t *at;
-    engine_room room = engine_reserve(engine, length + 1, &at);
-    if (room == 0) return 0;
-    if (length > 0) memcpy(at, bytes, length);
-    at[length] = 0;
-    return room;
-}
 
 struct engine *engine_start(const struct engine_config *config) {
     struct engine *engine = &the_engine;
@@ -63,7 +25,7 @@ struct engine *engine_start(const struct engine_config *config) {
     engine->runtime = QTS_NewRuntime(&engine->code);
     engine->context = engine->runtime == 0 ? 0 : QTS_NewContext(&engine->code, engine->runtime, 0);
     engine->last = engine_malloc(&engine->code, sizeof(uint32_t));
-    if (engine->context == 0 || engine->last == 0) engine_stopped("engine: no room to begin");
+    if (engine->context == 0 || engine->last == 0) engine_stopped("engine: not enough memory to start");
     QTS_RuntimeSetMaxStackSize(&engine->code, engine->runtime, SCRIPT_STACK);
     QTS_RuntimeEnableInterruptHandler(&engine->code, engine->runtime);
     return engine;
@@ -83,7 +45,7 @@ void engine_free(struct engine *engine, engine_value value) {
     if (value != 0) QTS_FreeValuePointer(&engine->code, engine->context, value);
 }
 
-/* Adds text to the error's, as far as there is room. */
+/* Appends to the error's text as much as fits. */
 static void add_to_error(struct engine *engine, const char *text, size_t length) {
     size_t used = strlen(engine->error);
     size_t left = sizeof engine->error - 1 - used;
@@ -92,7 +54,7 @@ static void add_to_error(struct engine *engine, const char *text, size_t length)
     engine->error[used + length] = '\0';
 }
 
-static bool failed(struct engine *engine, const char *why) {
+static bool set_error(struct engine *engine, const char *why) {
     engine->error[0] = '\0';
     add_to_error(engine, why, strlen(why));
     return false;
@@ -107,11 +69,11 @@ static void add_text_of(struct engine *engine, engine_value value) {
     QTS_FreeCString(&engine->code, engine->context, address);
 }
 
-/* Makes the error's text, and frees the error. */
-static bool failed_by(struct engine *engine, engine_value error) {
+/* Sets the error's text from an exception, and frees the exception. */
+static bool set_error_from(struct engine *engine, engine_value error) {
     engine->error[0] = '\0';
     add_text_of(engine, error);
-    if (engine->error[0] == '\0') (void)failed(engine, "an exception that says nothing");
+    if (engine->error[0] == '\0') (void)set_error(engine, "an exception without a message");
     engine_value stack = engine_get(engine, error, "stack");
     if (stack != 0) {
         add_to_error(engine, "\n", 1);
@@ -122,13 +84,13 @@ static bool failed_by(struct engine *engine, engine_value error) {
     return false;
 }
 
-/* Frees a result. False: it is an exception, or there is none for want of memory, or the script was ended. */
-static bool settle(struct engine *engine, engine_value result) {
-    if (result == 0) return failed(engine, "the memory is full");
+/* Frees a result. Returns false if it is an exception, the memory is full, or the script was interrupted. */
+static bool free_result(struct engine *engine, engine_value result) {
+    if (result == 0) return set_error(engine, "the memory is full");
     engine_value error = QTS_ResolveException(&engine->code, engine->context, result);
     engine_free(engine, result);
-    if (error != 0) return failed_by(engine, error);
-    return !engine->interrupted || failed(engine, "it took too long");
+    if (error != 0) return set_error_from(engine, error);
+    return !engine->interrupted || set_error(engine, "it took too long");
 }
 
 bool engine_evaluate(struct engine *engine, const char *source, size_t length, const char *name) {
@@ -141,11 +103,11 @@ bool engine_evaluate(struct engine *engine, const char *source, size_t length, c
             QTS_Eval(&engine->code, engine->context, source_at, (uint32_t)length, name_at, 0, EVAL_SCRIPT);
     engine_give_back(engine, name_at);
     engine_give_back(engine, source_at);
-    return settle(engine, result);
+    return free_result(engine, result);
 }
 
 /* Writes handles as a list into the engine's memory. 0: one of them is none, or there is no room. */
-static engine_room list_of(struct engine *engine, uint32_t count, const engine_value *values) {
+static engine_room copy_list(struct engine *engine, uint32_t count, const engine_value *values) {
     uint8_t *at;
     size_t bytes = count * sizeof *values;
     for (uint32_t i = 0; i < count; i++)
@@ -159,24 +121,24 @@ bool engine_call(struct engine *engine, engine_value self, engine_value function
                  const engine_value *arguments) {
     engine_value result = 0;
     engine->interrupted = false;
-    engine_room list = list_of(engine, count, arguments);
+    engine_room list = copy_list(engine, count, arguments);
     if (list != 0) result = QTS_Call(&engine->code, engine->context, function, self, count, list);
     engine_give_back(engine, list);
     for (uint32_t i = 0; i < count; i++) engine_free(engine, arguments[i]);
-    return settle(engine, result);
+    return free_result(engine, result);
 }
 
 bool engine_run_jobs(struct engine *engine) {
     engine->interrupted = false;
     while (QTS_IsJobPending(&engine->code, engine->runtime)) {
-        /* How many were done, or what one of them threw. */
+        /* The number of jobs that ran, or the exception of one. */
         engine_value done = QTS_ExecutePendingJob(&engine->code, engine->runtime, JOBS, engine->last);
-        if (done == 0) return failed(engine, "the memory is full");
+        if (done == 0) return set_error(engine, "the memory is full");
         double count = QTS_GetFloat64(&engine->code, engine->context, done);
-        if (count != count) return failed_by(engine, done);
+        if (count != count) return set_error_from(engine, done);
         engine_free(engine, done);
         if (engine->interrupted || import_should_interrupt(engine, engine->runtime))
-            return failed(engine, "it took too long");
+            return set_error(engine, "it took too long");
     }
     return true;
 }

@@ -1,6 +1,7 @@
-/* What the engine's WebAssembly imports. Where the package's loader has more than the ledger needs, less is
- * here: there is one time zone, UTC. */
+/* The functions that the engine's WebAssembly imports. They do less than the package's loader where the
+ * ledger needs less: the only time zone is UTC. */
 #include "instance.h"
+#include "memory.h"
 
 /* struct tm in the engine's memory: nine fields of 32 bits, then the seconds east of Greenwich. */
 #define TM_BYTES 44
@@ -18,12 +19,12 @@ void import_assert_fail(struct engine *engine, u32 condition, u32 file, u32 line
     (void)file;
     (void)line;
     (void)function;
-    engine_stopped("engine: an assertion of its own does not hold");
+    engine_stopped("engine: one of its assertions failed");
 }
 
 void import_abort(struct engine *engine) {
     (void)engine;
-    engine_stopped("engine: it gave up");
+    engine_stopped("engine: it aborted");
 }
 
 static u32 word_at(struct engine *engine, u32 address) {
@@ -36,7 +37,7 @@ static void set_word(struct engine *engine, u32 address, u32 word) {
     memcpy(engine_at(engine, address, sizeof word), &word, sizeof word);
 }
 
-/* WASI's: the environment is empty. */
+/* WASI: the environment is empty. */
 u32 import_environ_get(struct engine *engine, u32 list, u32 texts) {
     (void)engine;
     (void)list;
@@ -50,8 +51,7 @@ u32 import_environ_sizes_get(struct engine *engine, u32 count, u32 bytes) {
     return 0;
 }
 
-/* WASI's: writes the `count` pieces {address, length} at `pieces`; how many bytes they are goes to `written`.
- */
+/* WASI: prints the `count` pieces {address, length} at `pieces`, and stores their length at `written`. */
 u32 import_fd_write(struct engine *engine, u32 file, u32 pieces, u32 count, u32 written) {
     u32 total = 0;
     (void)file;
@@ -65,8 +65,7 @@ u32 import_fd_write(struct engine *engine, u32 file, u32 pieces, u32 count, u32 
     return 0;
 }
 
-/* Makes the memory at least `bytes` large, and a fifth larger than it was where there is room. 0: it cannot
- * be. */
+/* Grows the memory to at least `bytes`, and by a fifth if that fits. Returns 0 if it cannot. */
 u32 import_resize_heap(struct engine *engine, u32 bytes) {
     wasm_rt_memory_t *memory = &engine->memory;
     uint64_t most = (uint64_t)memory->max_pages * ENGINE_PAGE;
@@ -85,14 +84,14 @@ f64 import_date_now(struct engine *engine) {
     return engine->config.now(engine->config.context);
 }
 
-/* The day and month, from 0 on, of a day of the year that begins in March. */
+/* Returns the month, and sets the day, both from 0 on, of a day of a year that begins in March. */
 static u32 month_of(u32 *day) {
     u32 month = (5 * *day + 2) / 153;
     *day -= (153 * month + 2) / 5;
     return month < 10 ? month + 2 : month - 10;
 }
 
-/* Seconds since the Unix epoch as a date of the Gregorian calendar, which repeats every 146097 days. */
+/* Converts seconds since the Unix epoch to a Gregorian date. The calendar repeats every 146097 days. */
 void import_localtime(struct engine *engine, u64 time, u32 at) {
     int64_t seconds = (int64_t)time;
     int64_t days = seconds / DAY - (seconds % DAY < 0);
@@ -122,8 +121,8 @@ void import_localtime(struct engine *engine, u64 time, u32 at) {
     memcpy(engine_at(engine, at, TM_BYTES), fields, sizeof fields);
 }
 
-/* The minutes west of Greenwich, whether there is daylight saving time, and names of at most 16 characters
- * for the zone. */
+/* Stores the minutes west of Greenwich, whether there is daylight saving time, and the zone's two names of at
+ * most 16 characters. */
 void import_tzset(struct engine *engine, u32 minutes, u32 saves, u32 standard, u32 saving) {
     static const char name[] = "UTC";
     set_word(engine, minutes, 0);
@@ -138,12 +137,12 @@ u32 import_should_interrupt(struct engine *engine, u32 runtime) {
     return engine->interrupted;
 }
 
-/* A script calls a function of the machine: gives the address of the result, which the engine frees; 0 for
+/* Calls a function for a script. Returns the address of the result, which the engine frees, or 0 for
  * undefined. */
 u32 import_call_function(struct engine *engine, u32 context, u32 self, u32 count, u32 arguments, u32 number) {
     (void)context;
     (void)self;
-    if (number == 0 || number > engine->method_count) engine_stopped("engine: a function that there is not");
+    if (number == 0 || number > engine->method_count) engine_stopped("engine: a call of an unknown function");
     struct engine_call call = {count, arguments};
     return engine->methods[number - 1].function(engine, &call);
 }

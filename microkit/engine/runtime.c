@@ -1,4 +1,4 @@
-/* The part of wasm2c's runtime that the engine needs. */
+/* The part of wasm2c's runtime that the engine uses. */
 #include "instance.h"
 
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 
 static wasm_rt_funcref_t elements[MOST_ELEMENTS];
 
-/* A function's type: how many parameters, then all types of parameters and results. */
+/* A function's type: its parameters' count, then the types of its parameters and results. */
 struct type {
     uint32_t parameters;
     uint32_t count;
@@ -23,13 +23,13 @@ static uint32_t type_count;
 static const char *const traps[] = {
     [WASM_RT_TRAP_NONE] = "engine: trap",
     [WASM_RT_TRAP_OOB] = "engine: trap: an access out of bounds",
-    [WASM_RT_TRAP_INT_OVERFLOW] = "engine: trap: an integer that is too large",
+    [WASM_RT_TRAP_INT_OVERFLOW] = "engine: trap: integer overflow",
     [WASM_RT_TRAP_DIV_BY_ZERO] = "engine: trap: a division by zero",
-    [WASM_RT_TRAP_INVALID_CONVERSION] = "engine: trap: a number that is none",
-    [WASM_RT_TRAP_UNREACHABLE] = "engine: trap: what cannot be reached",
-    [WASM_RT_TRAP_CALL_INDIRECT] = "engine: trap: a call of what is not such a function",
-    [WASM_RT_TRAP_UNCAUGHT_EXCEPTION] = "engine: trap: an exception",
-    [WASM_RT_TRAP_EXHAUSTION] = "engine: trap: the stack",
+    [WASM_RT_TRAP_INVALID_CONVERSION] = "engine: trap: an invalid conversion to an integer",
+    [WASM_RT_TRAP_UNREACHABLE] = "engine: trap: unreachable code",
+    [WASM_RT_TRAP_CALL_INDIRECT] = "engine: trap: an indirect call of a function of another type",
+    [WASM_RT_TRAP_UNCAUGHT_EXCEPTION] = "engine: trap: an uncaught exception",
+    [WASM_RT_TRAP_EXHAUSTION] = "engine: trap: the stack is exhausted",
 };
 
 bool wasm_rt_is_initialized(void) {
@@ -40,10 +40,11 @@ _Noreturn void wasm_rt_trap(wasm_rt_trap_t trap) {
     engine_stopped((size_t)trap < sizeof traps / sizeof traps[0] ? traps[trap] : traps[0]);
 }
 
-/* Gives the same number, from 1 on, to the same type, whenever it is registered. */
+/* Returns a type's number, from 1 on. The same type always has the same number. */
 uint32_t wasm_rt_register_func_type(uint32_t parameters, uint32_t results, ...) {
     struct type type = {parameters, parameters + results, {0}};
-    if (type.count > MOST_IN_A_TYPE) engine_stopped("engine: a function type that is too long");
+    if (type.count > MOST_IN_A_TYPE)
+        engine_stopped("engine: a function type with too many parameters and results");
     va_list list;
     va_start(list, results);
     for (uint32_t i = 0; i < type.count; i++) type.types[i] = (uint8_t)va_arg(list, int);

@@ -1,4 +1,5 @@
-/* Values to and from scripts. */
+/* Values for scripts, and the arguments of their calls. */
+#include "engine.h"
 #include "instance.h"
 
 engine_value engine_global(struct engine *engine) {
@@ -13,8 +14,8 @@ engine_value engine_get(struct engine *engine, engine_value object, const char *
     return value;
 }
 
-/* Takes `value`. False: there was no room. */
-static bool set(struct engine *engine, engine_value object, const char *name, engine_value value) {
+/* Sets a property, and frees `value`. Returns false if the memory is full. */
+static bool set_property(struct engine *engine, engine_value object, const char *name, engine_value value) {
     engine_value key = engine_text(engine, name);
     bool can = key != 0 && value != 0;
     if (can) QTS_SetProp(&engine->code, engine->context, object, key, value);
@@ -23,7 +24,7 @@ static bool set(struct engine *engine, engine_value object, const char *name, en
     return can;
 }
 
-static engine_value again(struct engine *engine, uint32_t value) {
+static engine_value duplicate(struct engine *engine, uint32_t value) {
     return QTS_DupValuePointer(&engine->code, engine->context, value);
 }
 
@@ -52,11 +53,11 @@ engine_value engine_bytes_in(struct engine *engine, engine_room room, size_t len
 }
 
 engine_value engine_boolean(struct engine *engine, bool value) {
-    return again(engine, value ? QTS_GetTrue(&engine->code) : QTS_GetFalse(&engine->code));
+    return duplicate(engine, value ? QTS_GetTrue(&engine->code) : QTS_GetFalse(&engine->code));
 }
 
 engine_value engine_undefined(struct engine *engine) {
-    return again(engine, QTS_GetUndefined(&engine->code));
+    return duplicate(engine, QTS_GetUndefined(&engine->code));
 }
 
 bool engine_offer(struct engine *engine, const char *name, const struct engine_method *methods) {
@@ -67,14 +68,14 @@ bool engine_offer(struct engine *engine, const char *name, const struct engine_m
     for (const struct engine_method *each = methods; whole && each->name != NULL; each++) {
         engine_room name_at = engine_copy_in(engine, each->name, strlen(each->name));
         uint32_t number = ++engine->method_count;
-        whole =
-            name_at != 0 && set(engine, object, each->name,
-                                QTS_NewFunction(&engine->code, engine->context, name_at, 0, false, number));
+        whole = name_at != 0 &&
+                set_property(engine, object, each->name,
+                             QTS_NewFunction(&engine->code, engine->context, name_at, 0, false, number));
         engine_give_back(engine, name_at);
     }
     engine_value global = engine_global(engine);
     if (whole && global != 0)
-        whole = set(engine, global, name, object);
+        whole = set_property(engine, global, name, object);
     else
         engine_free(engine, object);
     engine_free(engine, global);
@@ -83,15 +84,15 @@ bool engine_offer(struct engine *engine, const char *name, const struct engine_m
 
 engine_value engine_throw(struct engine *engine, const char *message) {
     engine_value error = QTS_NewError(&engine->code, engine->context);
-    if (error == 0 || !set(engine, error, "message", engine_text(engine, message)))
-        engine_stopped("engine: no room for an exception");
+    if (error == 0 || !set_property(engine, error, "message", engine_text(engine, message)))
+        engine_stopped("engine: not enough memory for an exception");
     engine_value thrown = QTS_Throw(&engine->code, engine->context, error);
     engine_free(engine, error);
     return thrown;
 }
 
-/* The argument in place: a JSValue that is not a handle of ours to free. */
-static uint32_t argument(struct engine *engine, const struct engine_call *call, uint32_t index) {
+/* Returns an argument's JSValue, which is not a handle that we free. */
+static uint32_t argument_at(struct engine *engine, const struct engine_call *call, uint32_t index) {
     if (index >= call->count) return QTS_GetUndefined(&engine->code);
     return QTS_ArgvGetJSValueConstPointer(&engine->code, call->arguments, index);
 }
@@ -101,12 +102,12 @@ uint32_t engine_count(const struct engine_call *call) {
 }
 
 double engine_take_number(struct engine *engine, const struct engine_call *call, uint32_t index) {
-    return QTS_GetFloat64(&engine->code, engine->context, argument(engine, call, index));
+    return QTS_GetFloat64(&engine->code, engine->context, argument_at(engine, call, index));
 }
 
 const char *engine_take_text(struct engine *engine, const struct engine_call *call, uint32_t index,
                              size_t *length) {
-    uint32_t address = QTS_GetString(&engine->code, engine->context, argument(engine, call, index));
+    uint32_t address = QTS_GetString(&engine->code, engine->context, argument_at(engine, call, index));
     return address == 0 ? NULL : engine_text_at(engine, address, length);
 }
 
@@ -117,8 +118,8 @@ void engine_release_text(struct engine *engine, const char *text) {
 
 bool engine_take_bytes(struct engine *engine, const struct engine_call *call, uint32_t index,
                        struct engine_bytes *bytes) {
-    const uint32_t value = argument(engine, call, index);
-    /* QuickJS says how many there are, and copies them to room of its own. */
+    const uint32_t value = argument_at(engine, call, index);
+    /* QuickJS copies the bytes to new room. */
     const uint32_t length = QTS_GetArrayBufferLength(&engine->code, engine->context, value);
     const engine_room room = QTS_GetArrayBuffer(&engine->code, engine->context, value);
     if (room == 0) return false;

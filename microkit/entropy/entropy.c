@@ -1,5 +1,4 @@
-/* Random bytes: the only holder of the virtio-rng. Fills one client's page after another, 256 bytes each
- * time. */
+/* The only holder of the virtio-rng. It fills one client's page after another with 256 random bytes. */
 #include "lib/console.h"
 #include "lib/domain.h"
 #include "lib/random.h"
@@ -16,7 +15,7 @@ static const microkit_channel channels[] = CH_CLIENTS;
 
 #define CLIENTS (sizeof pages / sizeof *pages)
 
-/* The device writes to the page behind the queue's. */
+/* The device writes to the page after the queue's. */
 static uint8_t *const bytes = (uint8_t *)(AT_QUEUE + VIRTIO_PAGE);
 static struct virtio_device device;
 static struct virtio_queue queue;
@@ -24,13 +23,13 @@ static bool wants[CLIENTS];
 static uint32_t have;
 static bool asked;
 
-static void ask(void) {
+static void ask_device(void) {
     const struct virtio_buffer buffer = {queue_physical + VIRTIO_PAGE + have, RANDOM_BYTES - have, true};
     asked = virtio_give(&queue, &buffer, 1) != VIRTIO_NOTHING;
     if (asked) virtio_kick(&queue);
 }
 
-static void fill(uint32_t client) {
+static void fill_page(uint32_t client) {
     struct random_page *page = (struct random_page *)pages[client];
     const uint32_t count = page->count;
     __atomic_store_n(&page->count, count + 1, __ATOMIC_RELAXED);
@@ -41,8 +40,8 @@ static void fill(uint32_t client) {
     microkit_notify(channels[client]);
 }
 
-/* The next client in turn that wants bytes, from `*next` on. */
-static bool find(uint32_t *next) {
+/* Finds the next client that wants bytes, from `*next` on. */
+static bool find_client(uint32_t *next) {
     for (uint32_t i = 0; i < CLIENTS; i++) {
         const uint32_t client = (*next + i) % CLIENTS;
         if (!wants[client]) continue;
@@ -52,20 +51,20 @@ static bool find(uint32_t *next) {
     return false;
 }
 
-static void work(void) {
+static void fill_pages(void) {
     static uint32_t next;
-    if (asked || !find(&next)) return;
+    if (asked || !find_client(&next)) return;
     if (have == RANDOM_BYTES) {
         wants[next] = false;
         have = 0;
-        fill(next);
+        fill_page(next);
         next = (next + 1) % CLIENTS;
-        if (!find(&next)) return;
+        if (!find_client(&next)) return;
     }
-    ask();
+    ask_device();
 }
 
-static void interrupt(void) {
+static void handle_interrupt(void) {
     struct virtio_done done;
     const bool sane = virtio_interrupt(&device);
     while (virtio_take_back(&queue, &done)) {
@@ -73,7 +72,7 @@ static void interrupt(void) {
         asked = false;
     }
     if (sane && !queue.broken) return;
-    console("the entropy device broke the rules of virtio: it is left alone");
+    console("the entropy device broke the rules of virtio: it is not used any more");
     asked = true;
 }
 
@@ -87,7 +86,7 @@ void init(void) {
     }
     virtio_ready(&device);
     for (uint32_t i = 0; i < CLIENTS; i++) wants[i] = true;
-    work();
+    fill_pages();
 }
 
 void notified(microkit_channel channel) {
@@ -95,8 +94,8 @@ void notified(microkit_channel channel) {
         if (channel == channels[i]) wants[i] = true;
     }
     if (channel == CH_DEVICE) {
-        interrupt();
+        handle_interrupt();
         microkit_irq_ack(channel);
     }
-    work();
+    fill_pages();
 }

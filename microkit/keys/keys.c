@@ -1,6 +1,6 @@
 /*
- * The only holder of the key disk, and of the private keys: rings on the outside, store.h on the inside.
- * Which tenant is asking is which channel it asks through; tenants take turns.
+ * The only holder of the key disk and the private keys: connects the tenants' rings with store.h. The channel
+ * identifies the tenant; tenants take turns.
  */
 #include "keys/message.h"
 #include "keys/store.h"
@@ -19,7 +19,7 @@ _Static_assert(SIZE_LEDGERS_DATA == KEYS_REGION, "regions are as large as the me
 _Static_assert(KEYS_RANDOM == RANDOM_BYTES, "a key is made from what entropy gives at once");
 _Static_assert(SIZE_QUEUE == 3 * VIRTIO_PAGE, "behind the driver's two pages is that of the sector");
 
-/* Put in by Microkit's tool. */
+/* Set by Microkit's tool. */
 uintptr_t queue_physical;
 
 static const char *const origins[] = TENANT_ORIGINS;
@@ -34,13 +34,13 @@ static struct keys_tenant tenants[TENANT_COUNT];
 static struct ring ledgers[TENANT_COUNT];
 static struct disk disk;
 static bool is_there;
-/* An operation that could not be begun. */
+/* A disk operation could not begin. */
 static bool has_failed;
 static bool wants_random;
-/* The fill of the page that was used last. */
+/* The count of the page whose bytes were used last. */
 static uint32_t used;
 
-/* ---- what the store asks for */
+/* ---- struct keys_host */
 
 static void begin_disk(void *context, enum keys_disk_op op, uint64_t sector) {
     (void)context;
@@ -56,13 +56,13 @@ static void ask_random(void *context) {
     wants_random = true;
 }
 
-static void answer(void *context, uint32_t tenant, const struct keys_message *message) {
+static void answer_tenant(void *context, uint32_t tenant, const struct keys_message *message) {
     (void)context;
     ring_answer(&ledgers[tenant], message);
     microkit_notify(channels[tenant]);
 }
 
-static void say(void *context, const char *line) {
+static void print_line(void *context, const char *line) {
     (void)context;
     console(line);
 }
@@ -70,13 +70,13 @@ static void say(void *context, const char *line) {
 static const struct keys_host host = {
     .disk = begin_disk,
     .random = ask_random,
-    .answer = answer,
-    .say = say,
+    .answer = answer_tenant,
+    .say = print_line,
 };
 
-/* ---- what comes in */
+/* ---- events */
 
-/* Gives the store what is in the page, and has it written over. */
+/* Passes the page's bytes to the store, and asks for new ones. */
 static void give_random(void) {
     uint8_t bytes[RANDOM_BYTES];
     const uint32_t count = __atomic_load_n(&random_page->count, __ATOMIC_ACQUIRE);
@@ -92,7 +92,7 @@ static void give_random(void) {
     crypto_wipe(bytes, sizeof bytes);
 }
 
-/* One message of the next tenant that has one. */
+/* Takes a message of the next tenant that has one. */
 static bool serve_next(void) {
     static uint32_t next;
     struct keys_message message;
@@ -106,7 +106,7 @@ static bool serve_next(void) {
     return false;
 }
 
-static void work(void) {
+static void run_until_idle(void) {
     do {
         if (has_failed) {
             has_failed = false;
@@ -116,10 +116,10 @@ static void work(void) {
     } while (has_failed || (keys_store_is_free(&store) && serve_next()));
 }
 
-static void interrupt(void) {
+static void handle_interrupt(void) {
     const enum disk_news news = disk_interrupt(&disk);
     if (news == DISK_WAITING) return;
-    if (disk.failed) console("the key disk's device broke the rules of virtio: it is left alone");
+    if (disk.failed) console("the key disk's device broke the rules of virtio: it is not used any more");
     keys_disk_done(&store, news == DISK_DONE);
 }
 
@@ -145,13 +145,13 @@ void init(void) {
         .context = NULL,
     };
     keys_store_begin(&store, &config);
-    work();
+    run_until_idle();
 }
 
 void notified(microkit_channel channel) {
     if (channel == CH_DEVICE) {
-        if (is_there) interrupt();
+        if (is_there) handle_interrupt();
         microkit_irq_ack(CH_DEVICE);
     }
-    work();
+    run_until_idle();
 }

@@ -1,26 +1,30 @@
 /*
- * The messages between a ledger and the domain that holds its keys, in both directions: an answer is the
- * request with its status. Texts are in the data region, in slots, addressed by `offset`; they have no NUL at
- * their end.
+ * The messages between a ledger and the domain that holds its keys. An answer is the request with a status.
+ * Texts are in slots of the data region, addressed by `offset`, and do not end in a NUL.
  */
 #ifndef KEYS_MESSAGE_H
 #define KEYS_MESSAGE_H
 
 #include <stdint.h>
 
-/* A text going in or coming out is at most so long. */
+/* The longest text of a request or an answer. */
 #define KEYS_SLOT 4096u
 #define KEYS_SLOTS 8u
 #define KEYS_REGION (KEYS_SLOTS * KEYS_SLOT)
 
 enum keys_op {
-    KEYS_VKEY = 1, /* Answer: the verifier key is the `length` bytes at `offset`. */
-    KEYS_SIGN = 2, /* Sign the checkpoint that is the `length` bytes at `offset`. Answer: its signature lines,
-                      there. */
-    KEYS_KEPT = 3, /* The checkpoint of that ledger that was signed last is durably in the ledger. No text. */
-    KEYS_MARK = 4, /* What is the newest checkpoint of that ledger that is known to be durably in it? Answer:
-                      its size, KEYS_MARK_SIZE bytes, little-endian, and where it is the one that was signed
-                      last, its root, KEYS_MARK_ROOT bytes; no bytes: none is. */
+    /* Answers the verifier key: `length` bytes at `offset`. */
+    KEYS_VKEY = 1,
+    /* Signs the checkpoint in the `length` bytes at `offset`. Answers its signature lines there. */
+    KEYS_SIGN = 2,
+    /* Tells that the ledger has durably stored the checkpoint that was signed last. No text. */
+    KEYS_KEPT = 3,
+    /*
+     * Answers the newest checkpoint known to be durably in the ledger: its size, KEYS_MARK_SIZE bytes,
+     * little-endian, then, if it is the checkpoint signed last, its root, KEYS_MARK_ROOT bytes. No bytes if
+     * none is known.
+     */
+    KEYS_MARK = 4,
 };
 
 #define KEYS_MARK_SIZE 8u
@@ -28,14 +32,13 @@ enum keys_op {
 
 enum keys_status {
     KEYS_OK = 0,
-    KEYS_FAILED = 1,  /* there is no key, or the key disk failed */
-    KEYS_REFUSED = 2, /* a smaller tree than was signed before, or another root at the same size */
-    KEYS_INVALID =
-        3, /* no such operation or ledger, not within the region, or no checkpoint of this ledger */
+    KEYS_FAILED = 1,  /* the ledger has no key, or the key disk failed */
+    KEYS_REFUSED = 2, /* the tree is smaller than one signed before, or has another root at that size */
+    KEYS_INVALID = 3, /* unknown operation or ledger, outside the region, or no checkpoint of this ledger */
 };
 
 struct keys_message {
-    uint32_t id; /* the client's own */
+    uint32_t id; /* chosen by the client */
     uint8_t op;
     uint8_t ledger; /* 0: main, 1: audit */
     uint8_t status;

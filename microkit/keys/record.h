@@ -1,6 +1,6 @@
 /*
- * The records of the key disk: docs/keys.md. Each is one sector, and stands alone in its block of eight, so
- * that writing it touches no other. Numbers are little-endian.
+ * The records of the key disk: docs/keys.md. Each is one sector, alone in a block of eight sectors, so
+ * writing it cannot damage another. Numbers are little-endian.
  */
 #ifndef KEYS_RECORD_H
 #define KEYS_RECORD_H
@@ -17,16 +17,16 @@
 #define RECORD_SEED 32u
 #define RECORD_PUBLIC 32u
 
-/* Where they are, in sectors. `slot`: 0 or 1, that of a sequence number is its lowest bit. */
+/* The places of the records, in sectors. `slot`: the lowest bit of the sequence number. */
 #define RECORD_SUPER(slot) ((uint64_t)RECORD_BLOCK * (slot))
 #define RECORD_KEY(index) ((uint64_t)RECORD_BLOCK * (2 + 3 * (uint64_t)(index)))
 #define RECORD_SIGNED(index, slot) (RECORD_KEY(index) + RECORD_BLOCK * (1 + (uint64_t)(slot)))
-/* Sectors that a key disk has at least. */
+/* The least sectors of a key disk. */
 #define RECORD_DISK (RECORD_KEY(RECORD_KEYS))
 
 enum record_kind { RECORD_SUPERBLOCK = 1, RECORD_PRIVATE = 2, RECORD_LAST = 3 };
 
-/* The first `keys` places have keys; what is in the others is no key. */
+/* The first `keys` places have keys; the others have none, whatever they contain. */
 struct record_super {
     uint64_t sequence;
     uint32_t keys;
@@ -39,21 +39,21 @@ struct record_key {
     uint8_t public_key[RECORD_PUBLIC];
 };
 
-/* The last checkpoint that the key of the same place has signed. */
+/* The checkpoint that the key of the same place signed last. */
 struct record_last {
     uint64_t sequence;
     uint64_t size;
     uint8_t root[RECORD_HASH];
     uint8_t public_key[RECORD_PUBLIC];
-    bool has_kept; /* of the checkpoints signed before it or itself, one is known to be in the ledger: */
-    uint64_t kept; /* … the newest such, of this size */
+    bool has_kept; /* this checkpoint or an earlier one is known to be in the ledger */
+    uint64_t kept; /* the size of the newest such checkpoint */
 };
 
-/* What a sector is. */
+/* What a sector contains. */
 enum record_found {
     RECORD_EMPTY, /* zeros: never written */
     RECORD_GOOD,
-    RECORD_TORN,   /* may be the beginning of such a record: the power went while it was written */
+    RECORD_TORN,   /* may be the beginning of a record: the power was cut during its write */
     RECORD_BROKEN, /* neither */
 };
 
@@ -66,8 +66,8 @@ enum record_found record_read_key(const uint8_t sector[RECORD_BYTES], struct rec
 enum record_found record_read_last(const uint8_t sector[RECORD_BYTES], struct record_last *last);
 
 /*
- * Which of the two slots of an alternating record counts, by what is in them and their sequence numbers. The
- * first one written has the sequence number 1; each next one goes to the other slot.
+ * Returns which of the two slots of an alternating record is valid, by their contents and sequence numbers.
+ * The first write has the sequence number 1; each next write goes to the other slot.
  */
 enum record_choice { RECORD_NONE, RECORD_SLOT_0, RECORD_SLOT_1, RECORD_CORRUPT };
 

@@ -19,14 +19,14 @@ static uint32_t ledger_count(const struct keys_store *store) {
     return store->config.tenant_count * KEYS_LEDGERS;
 }
 
-/* ---- what is said */
+/* ---- lines for the console */
 
 struct line {
     size_t length;
     char bytes[KEYS_LINE];
 };
 
-static void add(struct line *line, const char *text, size_t length) {
+static void add_bytes(struct line *line, const char *text, size_t length) {
     for (size_t i = 0; i < length && line->length < KEYS_LINE - 1; i++) {
         line->bytes[line->length++] = text[i];
     }
@@ -34,7 +34,7 @@ static void add(struct line *line, const char *text, size_t length) {
 }
 
 static void add_text(struct line *line, const char *text) {
-    add(line, text, strlen(text));
+    add_bytes(line, text, strlen(text));
 }
 
 static void add_number(struct line *line, uint64_t number) {
@@ -44,24 +44,24 @@ static void add_number(struct line *line, uint64_t number) {
         digits[--at] = (char)('0' + number % 10);
         number /= 10;
     } while (number > 0);
-    add(line, digits + at, sizeof digits - at);
+    add_bytes(line, digits + at, sizeof digits - at);
 }
 
-static void say(struct keys_store *store, const char *text) {
+static void say_line(struct keys_store *store, const char *text) {
     store->config.host->say(store->config.context, text);
 }
 
 static void say_of(struct keys_store *store, const struct keys_ledger *ledger, const char *text) {
     struct line line = {0};
-    add(&line, ledger->name, ledger->length);
+    add_bytes(&line, ledger->name, ledger->length);
     add_text(&line, ": ");
     add_text(&line, text);
-    say(store, line.bytes);
+    say_line(store, line.bytes);
 }
 
 /* ---- the disk */
 
-static void disk(struct keys_store *store, enum keys_step step, enum keys_disk_op op, uint64_t sector) {
+static void begin_disk(struct keys_store *store, enum keys_step step, enum keys_disk_op op, uint64_t sector) {
     store->step = step;
     store->at = sector;
     store->config.host->disk(store->config.context, op, sector);
@@ -71,19 +71,19 @@ static void wipe_sector(struct keys_store *store) {
     crypto_wipe(store->config.sector, RECORD_BYTES);
 }
 
-/* Nothing is signed from now on. */
+/* Stops signing for good. */
 static void stop_for(struct keys_store *store, const char *why) {
     store->step = KEYS_STOPPED;
     for (uint32_t i = 0; i < ledger_count(store); i++) {
         crypto_wipe(store->ledgers[i].secret, sizeof store->ledgers[i].secret);
         store->ledgers[i].has_key = false;
     }
-    say(store, why);
+    say_line(store, why);
 }
 
-/* ---- opening: the superblock's two slots, then each place: its key, and the two slots of what was signed */
+/* ---- opening: reads the superblock's two slots, then of each place the key and two slots of checkpoints */
 
-static void damage(struct keys_store *store, struct keys_ledger *ledger, const char *how) {
+static void mark_damaged(struct keys_store *store, struct keys_ledger *ledger, const char *how) {
     ledger->damaged = true;
     say_of(store, ledger, how);
 }
@@ -96,7 +96,7 @@ static void open_again(struct keys_store *store) {
         ledger->has_key = ledger->has_last = ledger->damaged = ledger->is_from_before = false;
         ledger->last = (struct record_last){0};
     }
-    disk(store, KEYS_READ_SUPER, KEYS_DISK_READ, RECORD_SUPER(0));
+    begin_disk(store, KEYS_READ_SUPER, KEYS_DISK_READ, RECORD_SUPER(0));
 }
 
 static void read_super(struct keys_store *store) {
@@ -105,10 +105,10 @@ static void read_super(struct keys_store *store) {
     const uint32_t slot = store->at == RECORD_SUPER(0) ? 0 : 1;
     store->found[slot] = record_read_super(store->config.sector, &super);
     store->sequences[slot] = super.sequence;
-    /* Of two good ones the newer counts; slot 1 is read behind slot 0. */
+    /* Slot 0 is read before slot 1. If both are good, the newer one is valid. */
     if (slot == 0) {
         store->super = super;
-        disk(store, KEYS_READ_SUPER, KEYS_DISK_READ, RECORD_SUPER(1));
+        begin_disk(store, KEYS_READ_SUPER, KEYS_DISK_READ, RECORD_SUPER(1));
         return;
     }
     switch (record_choose(store->found, store->sequences)) {
@@ -124,10 +124,10 @@ static void read_super(struct keys_store *store) {
     case RECORD_SLOT_0:
         break;
     }
-    disk(store, KEYS_READ_PLACES, KEYS_DISK_READ, RECORD_KEY(0));
+    begin_disk(store, KEYS_READ_PLACES, KEYS_DISK_READ, RECORD_KEY(0));
 }
 
-static uint32_t find(const struct keys_store *store, const struct record_key *key) {
+static uint32_t find_ledger(const struct keys_store *store, const struct record_key *key) {
     for (uint32_t i = 0; i < ledger_count(store); i++) {
         const struct keys_ledger *ledger = &store->ledgers[i];
         if (ledger->length == key->length && memcmp(ledger->name, key->name, key->length) == 0) return i;
@@ -135,13 +135,13 @@ static uint32_t find(const struct keys_store *store, const struct record_key *ke
     return NOBODY;
 }
 
-/* The seed is wiped. */
+/* Takes a key, and wipes its seed. */
 static void take_key(struct keys_store *store, struct record_key *key, uint32_t place) {
-    store->owner = find(store, key);
+    store->owner = find_ledger(store, key);
     if (store->owner == NOBODY) return;
     struct keys_ledger *ledger = &store->ledgers[store->owner];
     if (ledger->has_key) {
-        damage(store, ledger, "there are two keys of that name: it signs nothing");
+        mark_damaged(store, ledger, "the key disk has two keys of that name: it signs nothing");
         store->owner = NOBODY;
         return;
     }
@@ -149,7 +149,7 @@ static void take_key(struct keys_store *store, struct record_key *key, uint32_t 
     ledger->has_key = true;
     ledger->place = place;
     if (memcmp(ledger->public_key, key->public_key, RECORD_PUBLIC) != 0) {
-        damage(store, ledger, "the public key on the disk is another one: it signs nothing");
+        mark_damaged(store, ledger, "the public key on the disk does not match the seed: it signs nothing");
     }
 }
 
@@ -164,27 +164,28 @@ static void read_key(struct keys_store *store, uint32_t place) {
         add_text(&line, "the key in place ");
         add_number(&line, place);
         add_text(&line, " of the key disk is damaged");
-        say(store, line.bytes);
+        say_line(store, line.bytes);
         store->has_damaged = true;
     }
     crypto_wipe(&key, sizeof key);
     wipe_sector(store);
 }
 
-/* What was signed with the key of a place, when both slots have been read. False: the disk is not to be used.
- */
+/* Takes the last checkpoint of a place after reading both slots. Returns false if the disk is unusable. */
 static bool take_last(struct keys_store *store, uint32_t place) {
     const enum record_choice choice = record_choose(store->found, store->sequences);
     if (place >= store->super.keys) return choice == RECORD_NONE && store->found[1] == RECORD_EMPTY;
     if (store->owner == NOBODY) return true;
     struct keys_ledger *ledger = &store->ledgers[store->owner];
     ledger->has_last = choice == RECORD_SLOT_0 || choice == RECORD_SLOT_1;
-    if (choice == RECORD_CORRUPT) damage(store, ledger, "what was signed last is damaged: it signs nothing");
+    if (choice == RECORD_CORRUPT)
+        mark_damaged(store, ledger, "the record of its last checkpoint is damaged: it signs nothing");
     if (!ledger->has_last) return true;
     ledger->last = store->lasts[choice == RECORD_SLOT_1];
     ledger->is_from_before = true;
     if (memcmp(ledger->last.public_key, ledger->public_key, RECORD_PUBLIC) != 0) {
-        damage(store, ledger, "what was signed last is another key's: it signs nothing");
+        mark_damaged(store, ledger,
+                     "the record of its last checkpoint belongs to another key: it signs nothing");
     }
     return true;
 }
@@ -201,22 +202,19 @@ static void read_places(struct keys_store *store) {
         store->found[slot] = record_read_last(store->config.sector, &store->lasts[slot]);
         store->sequences[slot] = store->lasts[slot].sequence;
         if (slot == 1 && !take_last(store, place)) {
-            stop_for(store, "the key disk has signed with keys that are not there: nothing is signed");
+            stop_for(store, "the key disk has checkpoints of missing keys: nothing is signed");
             return;
         }
     }
     const uint64_t next = store->at + RECORD_BLOCK;
     if (next < RECORD_DISK) {
-        disk(store, KEYS_READ_PLACES, KEYS_DISK_READ, next);
+        begin_disk(store, KEYS_READ_PLACES, KEYS_DISK_READ, next);
     } else {
         make_keys(store);
     }
 }
 
-/*
- * ---- making keys: in the places behind the last, flushed; then both slots of the superblock count them, one
- * after the other
- */
+/* ---- making keys: writes and flushes them, then counts them in the superblock's two slots, one by one */
 
 static void say_keys(struct keys_store *store) {
     for (uint32_t i = 0; i < ledger_count(store); i++) {
@@ -228,18 +226,18 @@ static void say_keys(struct keys_store *store) {
         char vkey[NOTE_VKEY(RECORD_NAME)];
         struct line line = {0};
         add_text(&line, "vkey ");
-        add(&line, vkey, note_vkey(vkey, ledger->name, ledger->length, ledger->public_key));
-        say(store, line.bytes);
+        add_bytes(&line, vkey, note_vkey(vkey, ledger->name, ledger->length, ledger->public_key));
+        say_line(store, line.bytes);
     }
 }
 
-static void ready(struct keys_store *store) {
+static void finish_opening(struct keys_store *store) {
     store->step = KEYS_READY;
     say_keys(store);
-    say(store, "ready");
+    say_line(store, "ready");
 }
 
-/* The next ledger without a key, from `from` on. */
+/* Returns the next ledger without a key, from `from` on. */
 static uint32_t without_key(const struct keys_store *store, uint32_t from) {
     while (from < ledger_count(store) && store->ledgers[from].has_key) from++;
     return from;
@@ -251,27 +249,27 @@ static void make_next(struct keys_store *store, uint32_t from) {
         store->step = KEYS_WAIT_RANDOM;
         store->config.host->random(store->config.context);
     } else {
-        disk(store, KEYS_FLUSH_KEYS, KEYS_DISK_FLUSH, 0);
+        begin_disk(store, KEYS_FLUSH_KEYS, KEYS_DISK_FLUSH, 0);
     }
 }
 
 static void make_keys(struct keys_store *store) {
     const bool lacking = without_key(store, 0) < ledger_count(store);
     if (!lacking) {
-        ready(store);
+        finish_opening(store);
     } else if (store->has_made) {
-        stop_for(store, "the keys that were made are not on the key disk: nothing is signed");
+        stop_for(store, "the key disk lost the keys that were just made: nothing is signed");
     } else if (store->has_damaged || store->super.keys >= RECORD_KEYS) {
-        say(store, store->has_damaged ? "no key is made, as the damaged one may be the one that is not there"
-                                      : "no key is made: the key disk has no place for one more");
-        ready(store);
+        say_line(store, store->has_damaged ? "no key is made: the damaged key may be the missing one"
+                                           : "no key is made: the key disk is full");
+        finish_opening(store);
     } else {
         store->has_made = true;
         make_next(store, 0);
     }
 }
 
-static void hash_of(const uint8_t *bytes, size_t length, uint8_t hash[RECORD_HASH]) {
+static void hash_bytes(const uint8_t *bytes, size_t length, uint8_t hash[RECORD_HASH]) {
     _Alignas(8) uint8_t state[SHA256_STATE];
     sha256_begin(state);
     sha256_add(state, bytes, length);
@@ -280,15 +278,15 @@ static void hash_of(const uint8_t *bytes, size_t length, uint8_t hash[RECORD_HAS
 }
 
 /*
- * Makes a seed. False: the bytes are all the same, or those of the key before. What is remembered of them
- * says nothing about the seed.
+ * Makes a seed. Returns false if the bytes are all equal, or those of the previous key. It keeps a hash of
+ * the seed, which does not reveal the seed.
  */
 static bool make_seed(struct keys_store *store, const uint8_t *bytes, uint8_t seed[RECORD_SEED]) {
     uint8_t others = 0;
     uint8_t hash[RECORD_HASH];
     for (uint32_t i = 1; i < KEYS_RANDOM; i++) others |= bytes[i] ^ bytes[0];
-    hash_of(bytes, KEYS_RANDOM, seed);
-    hash_of(seed, RECORD_SEED, hash);
+    hash_bytes(bytes, KEYS_RANDOM, seed);
+    hash_bytes(seed, RECORD_SEED, hash);
     const bool is_new = memcmp(hash, store->random_hash, RECORD_HASH) != 0;
     memcpy(store->random_hash, hash, RECORD_HASH);
     return others != 0 && is_new;
@@ -312,7 +310,7 @@ void keys_random(struct keys_store *store, const uint8_t bytes[KEYS_RANDOM]) {
     key.length = ledger->length;
     record_write_key(store->config.sector, &key);
     crypto_wipe(&key, sizeof key);
-    disk(store, KEYS_WRITE_KEY, KEYS_DISK_WRITE, RECORD_KEY(store->super.keys));
+    begin_disk(store, KEYS_WRITE_KEY, KEYS_DISK_WRITE, RECORD_KEY(store->super.keys));
 }
 
 static void key_written(struct keys_store *store) {
@@ -324,21 +322,21 @@ static void key_written(struct keys_store *store) {
 static void write_super(struct keys_store *store) {
     store->super.sequence++;
     record_write_super(store->config.sector, &store->super);
-    disk(store, KEYS_WRITE_SUPER, KEYS_DISK_WRITE, RECORD_SUPER(store->super.sequence % 2));
+    begin_disk(store, KEYS_WRITE_SUPER, KEYS_DISK_WRITE, RECORD_SUPER(store->super.sequence % 2));
 }
 
 static void super_flushed(struct keys_store *store) {
     if (store->super.sequence % 2 == 1) {
         write_super(store);
     } else {
-        /* What was written is read again, to be sure. */
+        /* Read everything again to verify the writes. */
         open_again(store);
     }
 }
 
 /* ---- messages */
 
-static void answer(struct keys_store *store, enum keys_status status, uint32_t length) {
+static void answer_message(struct keys_store *store, enum keys_status status, uint32_t length) {
     store->message.status = (uint8_t)status;
     store->message.length = length;
     store->config.host->answer(store->config.context, store->tenant, &store->message);
@@ -355,17 +353,17 @@ static void give_signature(struct keys_store *store) {
     crypto_ed25519_sign(signature, ledger->secret, (const uint8_t *)store->text, store->text_length);
     const size_t length = note_line(line, ledger->name, ledger->length, ledger->public_key, signature);
     memcpy(slot_of(store), line, length);
-    answer(store, KEYS_OK, (uint32_t)length);
+    answer_message(store, KEYS_OK, (uint32_t)length);
 }
 
 static void give_vkey(struct keys_store *store, const struct keys_ledger *ledger) {
     char vkey[NOTE_VKEY(RECORD_NAME)];
     const size_t length = note_vkey(vkey, ledger->name, ledger->length, ledger->public_key);
     memcpy(slot_of(store), vkey, length);
-    answer(store, KEYS_OK, (uint32_t)length);
+    answer_message(store, KEYS_OK, (uint32_t)length);
 }
 
-/* What the ledger must have. Its root is known only as long as nothing else was signed after it. */
+/* Answers the high-water mark. Its root is known only if no other checkpoint was signed after it. */
 static void give_mark(struct keys_store *store, const struct keys_ledger *ledger) {
     uint8_t mark[KEYS_MARK_SIZE + KEYS_MARK_ROOT];
     size_t length = 0;
@@ -381,18 +379,18 @@ static void give_mark(struct keys_store *store, const struct keys_ledger *ledger
         }
     }
     memcpy(slot_of(store), mark, length);
-    answer(store, KEYS_OK, (uint32_t)length);
+    answer_message(store, KEYS_OK, (uint32_t)length);
 }
 
-/* Of many refusals some are said, lest others' lines be lost: the first eight, then each time there are twice
- * as many. */
-static void refuse(struct keys_store *store, enum keys_status status, const struct line *why) {
+/* Refuses a request. Prints the first eight refusals, then each doubling, so that one tenant cannot drown the
+ * others' lines. */
+static void refuse_message(struct keys_store *store, enum keys_status status, const struct line *why) {
     struct keys_ledger *ledger = &store->ledgers[store->signing];
     const uint32_t count = ++ledger->refusals;
     if (count <= 8 || (count & (count - 1)) == 0) {
         struct line line = {0};
         add_text(&line, "refused to sign ");
-        add(&line, why->bytes, why->length);
+        add_bytes(&line, why->bytes, why->length);
         if (count > 8) {
             add_text(&line, " (refusal ");
             add_number(&line, count);
@@ -400,18 +398,18 @@ static void refuse(struct keys_store *store, enum keys_status status, const stru
         }
         say_of(store, ledger, line.bytes);
     }
-    answer(store, status, 0);
+    answer_message(store, status, 0);
 }
 
 static void refuse_text(struct keys_store *store) {
     struct line why = {0};
-    add_text(&why, "what is no checkpoint of it");
-    refuse(store, KEYS_INVALID, &why);
+    add_text(&why, "a text that is not its checkpoint");
+    refuse_message(store, KEYS_INVALID, &why);
 }
 
 /*
- * Whether what was signed last may be given up for this one: the power went, or the like, before the ledger
- * had it. Once in each start at most, and never for what the ledger has.
+ * Reports whether this checkpoint may replace the last one, which a power cut, say, kept from reaching the
+ * ledger. At most one replacement in each start, and never of a checkpoint that the ledger has.
  */
 static bool may_replace(const struct keys_ledger *ledger, const struct record_last *next) {
     const struct record_last *last = &ledger->last;
@@ -424,16 +422,16 @@ static bool is_same(const struct keys_ledger *ledger, const struct record_last *
            memcmp(next->root, ledger->last.root, RECORD_HASH) == 0;
 }
 
-/* Whether the last one signed lets this one be signed. */
+/* Reports whether this checkpoint may follow the last one. */
 static bool may_follow(const struct keys_ledger *ledger, const struct record_last *next, struct line *why) {
     if (!ledger->has_last || next->size > ledger->last.size || is_same(ledger, next)) return true;
     if (may_replace(ledger, next)) return true;
     if (next->size < ledger->last.size) {
         add_text(why, "size ");
         add_number(why, next->size);
-        add_text(why, ", smaller than ");
+        add_text(why, ": size ");
         add_number(why, ledger->last.size);
-        add_text(why, " that was signed");
+        add_text(why, " is already signed");
         return false;
     }
     add_text(why, "another root at size ");
@@ -444,7 +442,8 @@ static bool may_follow(const struct keys_ledger *ledger, const struct record_las
 static void write_last(struct keys_store *store) {
     const struct keys_ledger *ledger = &store->ledgers[store->signing];
     record_write_last(store->config.sector, &store->next);
-    disk(store, KEYS_WRITE_LAST, KEYS_DISK_WRITE, RECORD_SIGNED(ledger->place, store->next.sequence % 2));
+    begin_disk(store, KEYS_WRITE_LAST, KEYS_DISK_WRITE,
+               RECORD_SIGNED(ledger->place, store->next.sequence % 2));
 }
 
 static void say_replaced(struct keys_store *store) {
@@ -452,19 +451,19 @@ static void say_replaced(struct keys_store *store) {
     struct line line = {0};
     add_text(&line, "size ");
     add_number(&line, ledger->last.size);
-    add_text(&line, ", signed before the start, is given up for size ");
+    add_text(&line, ", signed before the start, is replaced by size ");
     add_number(&line, store->next.size);
     say_of(store, ledger, line.bytes);
 }
 
-static void sign(struct keys_store *store) {
+static void sign_checkpoint(struct keys_store *store) {
     const struct keys_ledger *ledger = &store->ledgers[store->signing];
     struct line why = {0};
     if (store->message.length > sizeof store->text) {
         refuse_text(store);
         return;
     }
-    /* Copied before it is looked at. */
+    /* Copy the text before reading it. */
     store->text_length = store->message.length;
     memcpy(store->text, slot_of(store), store->text_length);
     store->next = (struct record_last){
@@ -477,9 +476,9 @@ static void sign(struct keys_store *store) {
                    store->next.root)) {
         refuse_text(store);
     } else if (!may_follow(ledger, &store->next, &why)) {
-        refuse(store, KEYS_REFUSED, &why);
+        refuse_message(store, KEYS_REFUSED, &why);
     } else if (is_same(ledger, &store->next)) {
-        /* It is given in this start, and not given up in it. */
+        /* This start signed it, so this start does not replace it. */
         store->ledgers[store->signing].is_from_before = false;
         give_signature(store);
     } else {
@@ -488,13 +487,13 @@ static void sign(struct keys_store *store) {
     }
 }
 
-/* What was signed last is never given up from now on. */
-static void keep(struct keys_store *store) {
+/* Records that the ledger has the last checkpoint, which is then never replaced. */
+static void keep_last(struct keys_store *store) {
     const struct keys_ledger *ledger = &store->ledgers[store->signing];
     if (!ledger->has_last) {
-        answer(store, KEYS_INVALID, 0);
+        answer_message(store, KEYS_INVALID, 0);
     } else if (ledger->last.has_kept && ledger->last.kept == ledger->last.size) {
-        answer(store, KEYS_OK, 0);
+        answer_message(store, KEYS_OK, 0);
     } else {
         store->next = ledger->last;
         store->next.sequence++;
@@ -510,7 +509,7 @@ static void last_flushed(struct keys_store *store) {
     ledger->has_last = true;
     store->step = KEYS_READY;
     if (store->message.op == KEYS_KEPT) {
-        answer(store, KEYS_OK, 0);
+        answer_message(store, KEYS_OK, 0);
     } else {
         ledger->is_from_before = false;
         give_signature(store);
@@ -529,25 +528,25 @@ void keys_store_take(struct keys_store *store, uint32_t tenant, const struct key
     const bool within =
         message->offset % KEYS_SLOT == 0 && message->offset < KEYS_REGION && message->length <= KEYS_SLOT;
     if (!known || !within || message->ledger >= KEYS_LEDGERS) {
-        answer(store, KEYS_INVALID, 0);
+        answer_message(store, KEYS_INVALID, 0);
         return;
     }
     store->signing = tenant * KEYS_LEDGERS + message->ledger;
     const struct keys_ledger *ledger = &store->ledgers[store->signing];
     if (store->step == KEYS_STOPPED || !ledger->has_key || ledger->damaged) {
-        answer(store, KEYS_FAILED, 0);
+        answer_message(store, KEYS_FAILED, 0);
     } else if (message->op == KEYS_VKEY) {
         give_vkey(store, ledger);
     } else if (message->op == KEYS_KEPT) {
-        keep(store);
+        keep_last(store);
     } else if (message->op == KEYS_MARK) {
         give_mark(store, ledger);
     } else {
-        sign(store);
+        sign_checkpoint(store);
     }
 }
 
-/* ---- the beginning, and what the disk brings on */
+/* ---- starting, and continuing after disk operations */
 
 static void name_ledger(struct keys_ledger *ledger, const char *origin, const char *suffix) {
     const size_t length = strlen(origin);
@@ -575,15 +574,15 @@ void keys_store_begin(struct keys_store *store, const struct keys_config *config
     }
 }
 
-static void failed(struct keys_store *store) {
+static void fail_disk(struct keys_store *store) {
     const bool was_signing = store->step == KEYS_WRITE_LAST || store->step == KEYS_FLUSH_LAST;
     stop_for(store, "the key disk has failed: nothing is signed");
-    if (was_signing) answer(store, KEYS_FAILED, 0);
+    if (was_signing) answer_message(store, KEYS_FAILED, 0);
 }
 
 void keys_disk_done(struct keys_store *store, bool ok) {
     if (!ok) {
-        failed(store);
+        fail_disk(store);
         wipe_sector(store);
         return;
     }
@@ -602,13 +601,13 @@ void keys_disk_done(struct keys_store *store, bool ok) {
         write_super(store);
         break;
     case KEYS_WRITE_SUPER:
-        disk(store, KEYS_FLUSH_SUPER, KEYS_DISK_FLUSH, 0);
+        begin_disk(store, KEYS_FLUSH_SUPER, KEYS_DISK_FLUSH, 0);
         break;
     case KEYS_FLUSH_SUPER:
         super_flushed(store);
         break;
     case KEYS_WRITE_LAST:
-        disk(store, KEYS_FLUSH_LAST, KEYS_DISK_FLUSH, 0);
+        begin_disk(store, KEYS_FLUSH_LAST, KEYS_DISK_FLUSH, 0);
         break;
     case KEYS_FLUSH_LAST:
         last_flushed(store);

@@ -1,5 +1,4 @@
-/* A script may call these with anything, and may run in the middle of one: where a number or a text is taken.
- */
+/* A script may pass any arguments, and may run during a call: when a number or a text is taken. */
 #include "ledger/border.h"
 
 #include "ed25519/ed25519.h"
@@ -14,16 +13,16 @@
 
 typedef const struct engine_call call_t;
 
-static engine_value full(struct engine *engine) {
+static engine_value throw_full(struct engine *engine) {
     return engine_throw(engine, "out of memory");
 }
 
-/* What a function gives: an exception in the place of a value that there is no room for. */
-static engine_value given(struct engine *engine, engine_value value) {
-    return value == 0 ? full(engine) : value;
+/* Returns a function's result, or an exception if the memory was full. */
+static engine_value result_or_full(struct engine *engine, engine_value value) {
+    return value == 0 ? throw_full(engine) : value;
 }
 
-/* False: the argument is no integer from 0 to `most`. */
+/* Takes an integer. Returns false if the argument is not one from 0 to `most`. */
 static bool take_integer(struct engine *engine, call_t *call, uint32_t index, uint32_t most,
                          uint32_t *integer) {
     const double number = engine_take_number(engine, call, index);
@@ -36,12 +35,12 @@ static bool take_integer(struct engine *engine, call_t *call, uint32_t index, ui
 
 static engine_value now(struct engine *engine, call_t *call) {
     (void)call;
-    return given(engine, engine_number(engine, machine_now()));
+    return result_or_full(engine, engine_number(engine, machine_now()));
 }
 
 static engine_value monotonic(struct engine *engine, call_t *call) {
     (void)call;
-    return given(engine, engine_number(engine, machine_monotonic()));
+    return result_or_full(engine, engine_number(engine, machine_monotonic()));
 }
 
 static engine_value random_bytes(struct engine *engine, call_t *call) {
@@ -51,9 +50,9 @@ static engine_value random_bytes(struct engine *engine, call_t *call) {
         return engine_throw(engine, "random: expected a number of bytes up to 65536");
     }
     const engine_room room = engine_reserve(engine, length, &at);
-    if (room == 0) return full(engine);
+    if (room == 0) return throw_full(engine);
     machine_random(at, length);
-    return given(engine, engine_bytes_in(engine, room, length));
+    return result_or_full(engine, engine_bytes_in(engine, room, length));
 }
 
 static engine_value log_text(struct engine *engine, call_t *call) {
@@ -67,9 +66,9 @@ static engine_value log_text(struct engine *engine, call_t *call) {
 
 /* ---- hashes */
 
-/* SHA-256 of a byte of prefix, unless it is below 0, and two pieces of bytes. */
-static void hash(uint8_t digest[SHA256_BYTES], int prefix, const uint8_t *one, size_t one_length,
-                 const uint8_t *two, size_t two_length) {
+/* Hashes a prefix byte, unless it is below 0, and two pieces with SHA-256. */
+static void hash_pieces(uint8_t digest[SHA256_BYTES], int prefix, const uint8_t *one, size_t one_length,
+                        const uint8_t *two, size_t two_length) {
     uint64_t state[SHA256_STATE / sizeof(uint64_t)];
     const uint8_t byte = (uint8_t)prefix;
     sha256_begin(state);
@@ -83,7 +82,7 @@ static engine_value hash_text(struct engine *engine, const uint8_t digest[SHA256
     char text[HASH_TEXT + 1];
     base64_encode(text, digest, SHA256_BYTES);
     text[HASH_TEXT] = '\0';
-    return given(engine, engine_text(engine, text));
+    return result_or_full(engine, engine_text(engine, text));
 }
 
 static engine_value sha256_of(struct engine *engine, call_t *call) {
@@ -91,9 +90,9 @@ static engine_value sha256_of(struct engine *engine, call_t *call) {
     struct engine_bytes bytes;
     if (!engine_take_bytes(engine, call, 0, &bytes))
         return engine_throw(engine, "sha256: expected an ArrayBuffer");
-    hash(digest, -1, bytes.at, bytes.length, NULL, 0);
+    hash_pieces(digest, -1, bytes.at, bytes.length, NULL, 0);
     engine_give_back(engine, bytes.room);
-    return given(engine, engine_bytes(engine, digest, sizeof digest));
+    return result_or_full(engine, engine_bytes(engine, digest, sizeof digest));
 }
 
 static engine_value hash_leaf(struct engine *engine, call_t *call) {
@@ -101,12 +100,12 @@ static engine_value hash_leaf(struct engine *engine, call_t *call) {
     struct engine_bytes bytes;
     if (!engine_take_bytes(engine, call, 0, &bytes))
         return engine_throw(engine, "hashLeaf: expected an ArrayBuffer");
-    hash(digest, 0, bytes.at, bytes.length, NULL, 0);
+    hash_pieces(digest, 0, bytes.at, bytes.length, NULL, 0);
     engine_give_back(engine, bytes.room);
     return hash_text(engine, digest);
 }
 
-/* The 32 bytes of a hash in base64. False: it is none. */
+/* Takes the 32 bytes of a hash in base64. Returns false if the argument is none. */
 static bool take_hash(struct engine *engine, call_t *call, uint32_t index, uint8_t *bytes) {
     uint8_t decoded[HASH_TEXT / 4 * 3];
     size_t length, count;
@@ -124,7 +123,7 @@ static engine_value hash_node(struct engine *engine, call_t *call) {
     if (!take_hash(engine, call, 0, left) || !take_hash(engine, call, 1, right)) {
         return engine_throw(engine, "hashNode: expected two hashes in base64");
     }
-    hash(digest, 1, left, sizeof left, right, sizeof right);
+    hash_pieces(digest, 1, left, sizeof left, right, sizeof right);
     return hash_text(engine, digest);
 }
 
@@ -138,7 +137,7 @@ static engine_value utf8_encode(struct engine *engine, call_t *call) {
     const engine_room room = engine_reserve(engine, length, &at);
     if (room != 0) memcpy(at, text, length);
     engine_release_text(engine, text);
-    return room == 0 ? full(engine) : given(engine, engine_bytes_in(engine, room, length));
+    return room == 0 ? throw_full(engine) : result_or_full(engine, engine_bytes_in(engine, room, length));
 }
 
 static engine_value utf8_decode(struct engine *engine, call_t *call) {
@@ -154,10 +153,10 @@ static engine_value utf8_decode(struct engine *engine, call_t *call) {
     }
     engine_give_back(engine, bytes.room);
     if (!is_text) return 0;
-    return room == 0 ? full(engine) : given(engine, engine_text_in(engine, room));
+    return room == 0 ? throw_full(engine) : result_or_full(engine, engine_text_in(engine, room));
 }
 
-static engine_value base64_of(struct engine *engine, call_t *call) {
+static engine_value base64_from_bytes(struct engine *engine, call_t *call) {
     struct engine_bytes bytes;
     uint8_t *at;
     if (!engine_take_bytes(engine, call, 0, &bytes)) {
@@ -170,10 +169,10 @@ static engine_value base64_of(struct engine *engine, call_t *call) {
         at[characters] = 0;
     }
     engine_give_back(engine, bytes.room);
-    return room == 0 ? full(engine) : given(engine, engine_text_in(engine, room));
+    return room == 0 ? throw_full(engine) : result_or_full(engine, engine_text_in(engine, room));
 }
 
-static engine_value of_base64(struct engine *engine, call_t *call) {
+static engine_value base64_to_bytes(struct engine *engine, call_t *call) {
     size_t length, count = 0;
     uint8_t *at;
     const char *text = engine_take_text(engine, call, 0, &length);
@@ -181,15 +180,15 @@ static engine_value of_base64(struct engine *engine, call_t *call) {
     const engine_room room = engine_reserve(engine, length / 4 * 3, &at);
     const bool is_base64 = room != 0 && base64_decode(at, &count, text, length);
     engine_release_text(engine, text);
-    if (room == 0) return full(engine);
-    if (is_base64) return given(engine, engine_bytes_in(engine, room, count));
+    if (room == 0) return throw_full(engine);
+    if (is_base64) return result_or_full(engine, engine_bytes_in(engine, room, count));
     engine_give_back(engine, room);
     return 0;
 }
 
 /* ---- signatures */
 
-/* Takes three arguments, all ArrayBuffers, or none. */
+/* Takes three ArrayBuffers. Returns false, and takes none, if an argument is not one. */
 static bool take_three(struct engine *engine, call_t *call, struct engine_bytes bytes[3]) {
     for (uint32_t i = 0; i < 3; i++) {
         if (engine_take_bytes(engine, call, i, &bytes[i])) continue;
@@ -207,10 +206,10 @@ static engine_value ed25519_verify(struct engine *engine, call_t *call) {
     const bool is_valid = key->length == 32 && signature->length == 64 &&
                           ed25519_check(signature->at, key->at, message->at, message->length);
     for (uint32_t i = 0; i < 3; i++) engine_give_back(engine, bytes[i].room);
-    return given(engine, engine_boolean(engine, is_valid));
+    return result_or_full(engine, engine_boolean(engine, is_valid));
 }
 
-static engine_value sign(struct engine *engine, call_t *call) {
+static engine_value sign_text(struct engine *engine, call_t *call) {
     uint32_t ledger, id;
     size_t length;
     if (!take_integer(engine, call, 0, 1, &ledger))
@@ -248,9 +247,9 @@ static engine_value psdb_get(struct engine *engine, call_t *call) {
         return engine_throw(engine, "psdbGet: expected an offset and a length within the data region");
     }
     const engine_room room = engine_reserve(engine, length, &at);
-    if (room == 0) return full(engine);
+    if (room == 0) return throw_full(engine);
     memcpy(at, machine_region + offset, length);
-    return given(engine, engine_bytes_in(engine, room, length));
+    return result_or_full(engine, engine_bytes_in(engine, room, length));
 }
 
 static engine_value psdb_send(struct engine *engine, call_t *call) {
@@ -282,7 +281,7 @@ static engine_value net_send(struct engine *engine, call_t *call) {
         return engine_throw(engine, "netSend: expected an ArrayBuffer");
     const enum machine_sent sent = machine_send(engine, connection, &bytes);
     if (sent == MACHINE_FULL) return engine_throw(engine, "netSend: too much waits to go out");
-    return given(engine, engine_boolean(engine, sent == MACHINE_SENT));
+    return result_or_full(engine, engine_boolean(engine, sent == MACHINE_SENT));
 }
 
 static engine_value net_close(struct engine *engine, call_t *call) {
@@ -308,7 +307,7 @@ static engine_value net_resume(struct engine *engine, call_t *call) {
 
 /* ---- life */
 
-static engine_value timer(struct engine *engine, call_t *call) {
+static engine_value set_timer(struct engine *engine, call_t *call) {
     const double at = engine_take_number(engine, call, 0);
     if (at != at) return engine_throw(engine, "timer: expected a time");
     machine_timer(at);
@@ -345,10 +344,10 @@ const struct engine_method border_methods[] = {
     {"hashNode", hash_node},
     {"utf8Encode", utf8_encode},
     {"utf8Decode", utf8_decode},
-    {"base64Encode", base64_of},
-    {"base64Decode", of_base64},
+    {"base64Encode", base64_from_bytes},
+    {"base64Decode", base64_to_bytes},
     {"ed25519Verify", ed25519_verify},
-    {"sign", sign},
+    {"sign", sign_text},
     {"psdbPut", psdb_put},
     {"psdbGet", psdb_get},
     {"psdbSend", psdb_send},
@@ -356,7 +355,7 @@ const struct engine_method border_methods[] = {
     {"netClose", net_close},
     {"netPause", net_pause},
     {"netResume", net_resume},
-    {"timer", timer},
+    {"timer", set_timer},
     {"started", started},
     {"stopped", stopped},
     {NULL, NULL},

@@ -1,11 +1,11 @@
-/* The functions that the bundle finds as globalThis.host: envelopes/sel4/bundle/src/host.ts says what each
- * does. */
+/* The functions of globalThis.host, which the bundle calls: envelopes/sel4/bundle/src/host.ts describes them.
+ */
 #ifndef BORDER_H
 #define BORDER_H
 
 #include "engine/engine.h"
 
-/* Most random bytes at a time; longest text of a line for the log. */
+/* The most random bytes of one call. */
 #define BORDER_RANDOM_BYTES 65536u
 
 extern const struct engine_method border_methods[];

@@ -1,4 +1,4 @@
-/* The bundle, envelopes/sel4/bundle/dist/bundle.js, and a NUL behind it. */
+/* The bundle, envelopes/sel4/bundle/dist/bundle.js, and a NUL. */
     .section .rodata
     .balign 16
     .global bundle

@@ -5,7 +5,7 @@
 
 static const char digits[64] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-static char digit(uint32_t value) {
+static char digit_of(uint32_t value) {
     return digits[value & 63];
 }
 
@@ -19,20 +19,20 @@ static uint32_t value_of(char character) {
 void base64_encode(char *text, const uint8_t *bytes, size_t length) {
     for (; length >= 3; length -= 3, bytes += 3, text += 4) {
         const uint32_t group = (uint32_t)bytes[0] << 16 | (uint32_t)bytes[1] << 8 | bytes[2];
-        text[0] = digit(group >> 18);
-        text[1] = digit(group >> 12);
-        text[2] = digit(group >> 6);
-        text[3] = digit(group);
+        text[0] = digit_of(group >> 18);
+        text[1] = digit_of(group >> 12);
+        text[2] = digit_of(group >> 6);
+        text[3] = digit_of(group);
     }
     if (length == 0) return;
     const uint32_t group = (uint32_t)bytes[0] << 16 | (length == 2 ? (uint32_t)bytes[1] << 8 : 0);
-    text[0] = digit(group >> 18);
-    text[1] = digit(group >> 12);
-    text[2] = length == 2 ? digit(group >> 6) : '=';
+    text[0] = digit_of(group >> 18);
+    text[1] = digit_of(group >> 12);
+    text[2] = length == 2 ? digit_of(group >> 6) : '=';
     text[3] = '=';
 }
 
-/* Takes the last four characters, whose unused bits are zero. How many bytes they are; 0: they are none. */
+/* Decodes the last four characters, whose unused bits must be zero. Returns the bytes, or 0 if invalid. */
 static size_t decode_end(uint8_t *bytes, const char *text) {
     const uint32_t a = value_of(text[0]), b = value_of(text[1]), c = value_of(text[2]), d = value_of(text[3]);
     if (a > 63 || b > 63 || (c > 63 && (c != PAD || d != PAD)) || (d > 63 && d != PAD)) return 0;
@@ -64,20 +64,21 @@ bool base64_decode(uint8_t *bytes, size_t *count, const char *text, size_t lengt
     return last > 0;
 }
 
-static bool continues(uint8_t byte) {
+static bool is_continuation(uint8_t byte) {
     return (byte & 0xc0) == 0x80;
 }
 
-/* How many bytes the character at `bytes` has, which are at most `left`; 0: it is none (RFC 3629, section 4).
+/* Returns the bytes of the character at `bytes`, of `left` in all, or 0 if it is invalid (RFC 3629, section
+ * 4).
  */
-static size_t character(const uint8_t *bytes, size_t left) {
+static size_t character_length(const uint8_t *bytes, size_t left) {
     const uint8_t first = bytes[0];
     if (first < 0x80) return first != 0;
     if (first < 0xc2 || first > 0xf4) return 0;
     const size_t length = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
     if (length > left) return 0;
     for (size_t i = 1; i < length; i++) {
-        if (!continues(bytes[i])) return 0;
+        if (!is_continuation(bytes[i])) return 0;
     }
     const uint8_t second = bytes[1];
     const bool is_overlong = (first == 0xe0 && second < 0xa0) || (first == 0xf0 && second < 0x90);
@@ -88,7 +89,7 @@ static size_t character(const uint8_t *bytes, size_t left) {
 
 bool utf8_is_text(const uint8_t *bytes, size_t length) {
     while (length > 0) {
-        const size_t one = character(bytes, length);
+        const size_t one = character_length(bytes, length);
         if (one == 0) return false;
         bytes += one;
         length -= one;

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Characters of base64 that `length` bytes become. */
+/* Returns the characters of base64 for `length` bytes. */
 static inline size_t base64_length(size_t length) {
     return (length + 2) / 3 * 4;
 }
@@ -14,12 +14,12 @@ static inline size_t base64_length(size_t length) {
 /* Writes base64_length(length) characters. */
 void base64_encode(char *text, const uint8_t *bytes, size_t length);
 /*
- * Writes at most length / 4 * 3 bytes, and how many they are to `*count`. False: it is not what
- * base64_encode() makes of any bytes.
+ * Decodes at most length / 4 * 3 bytes, and sets `*count` to their number. Returns false if the text is not
+ * the canonical encoding of any bytes.
  */
 bool base64_decode(uint8_t *bytes, size_t *count, const char *text, size_t length);
 
-/* False: it is not UTF-8, or there is a NUL in it. */
+/* Reports whether the bytes are UTF-8 without a NUL. */
 bool utf8_is_text(const uint8_t *bytes, size_t length);
 
 #endif

@@ -16,11 +16,11 @@ static uintptr_t my_side, their_side;
 static struct ring ring;
 static uint8_t *data;
 static bool has_joined, has_put;
-/* What is asked for in each slot: 0, or an operation. */
+/* The request in each slot. */
 static struct {
-    uint8_t op;
+    uint8_t op; /* 0: the slot is free */
     uint8_t ledger;
-    uint32_t id; /* the bundle's */
+    uint32_t id; /* chosen by the bundle */
 } asked[KEYS_SLOTS];
 static char vkeys[LEDGERS][KEYS_SLOT + 1];
 static struct keys_mark marks[LEDGERS];
@@ -42,7 +42,7 @@ const struct keys_mark *keys_mark(uint32_t ledger) {
     return has_mark[ledger] ? &marks[ledger] : NULL;
 }
 
-static bool ask(enum keys_op op, uint32_t ledger, uint32_t id, const char *bytes, size_t length) {
+static bool ask_keys(enum keys_op op, uint32_t ledger, uint32_t id, const char *bytes, size_t length) {
     uint32_t slot = 0;
     while (slot < KEYS_SLOTS && asked[slot].op != 0) slot++;
     if (slot == KEYS_SLOTS || length > KEYS_SLOT) return false;
@@ -61,24 +61,24 @@ static bool ask(enum keys_op op, uint32_t ledger, uint32_t id, const char *bytes
 }
 
 bool machine_sign(uint32_t ledger, uint32_t id, const char *bytes, size_t length) {
-    return has_joined && ask(KEYS_SIGN, ledger, id, bytes, length);
+    return has_joined && ask_keys(KEYS_SIGN, ledger, id, bytes, length);
 }
 
 void keys_kept(uint32_t ledger) {
-    /* Where no slot is free, the next one says it. */
-    if (has_joined && ledger < LEDGERS) (void)ask(KEYS_KEPT, ledger, 0, NULL, 0);
+    /* If no slot is free, the next such message covers this one. */
+    if (has_joined && ledger < LEDGERS) (void)ask_keys(KEYS_KEPT, ledger, 0, NULL, 0);
 }
 
-/* Copies the text of an answer. NULL: it is none. */
-static const char *text_of(const struct keys_message *message) {
+/* Copies the text of an answer. Returns NULL if it is none. */
+static const char *copy_text(const struct keys_message *message) {
     if (message->length == 0 || message->length > KEYS_SLOT) return NULL;
     memcpy(text, data + (size_t)message->id * KEYS_SLOT, message->length);
     text[message->length] = '\0';
     return utf8_is_text((const uint8_t *)text, message->length) ? text : NULL;
 }
 
-/* Copies a mark, and checks it. False: it is none. */
-static bool take_mark(const struct keys_message *message, struct keys_mark *mark) {
+/* Copies a mark and checks it. Returns false if it is invalid. */
+static bool copy_mark(const struct keys_message *message, struct keys_mark *mark) {
     uint8_t bytes[KEYS_MARK_SIZE + KEYS_MARK_ROOT];
     const bool has_root = message->length == sizeof bytes;
     if (message->length != 0 && message->length != KEYS_MARK_SIZE && !has_root) return false;
@@ -89,26 +89,27 @@ static bool take_mark(const struct keys_message *message, struct keys_mark *mark
     return mark->size <= NOTE_MOST;
 }
 
-static const char *reason(uint8_t status) {
-    if (status == KEYS_REFUSED) return "the keys refuse: not what comes after what was signed before";
-    if (status == KEYS_INVALID) return "the keys refuse: no checkpoint of this ledger";
+static const char *refusal_reason(uint8_t status) {
+    if (status == KEYS_REFUSED)
+        return "the keys refuse: the checkpoint does not follow the one that was signed last";
+    if (status == KEYS_INVALID) return "the keys refuse: not a checkpoint of this ledger";
     return "the keys cannot sign";
 }
 
-static void take(const struct keys_message *message) {
+static void take_answer(const struct keys_message *message) {
     if (message->id >= KEYS_SLOTS || asked[message->id].op != message->op) return;
     const uint32_t ledger = asked[message->id].ledger;
     const uint32_t id = asked[message->id].id;
-    const char *given = message->status == KEYS_OK ? text_of(message) : NULL;
+    const char *given = message->status == KEYS_OK ? copy_text(message) : NULL;
     asked[message->id].op = 0;
     if (message->op == KEYS_SIGN) {
-        service_signed(id, given, reason(message->status));
+        service_signed(id, given, refusal_reason(message->status));
     } else if (message->op == KEYS_KEPT) {
-        if (message->status != KEYS_OK) machine_log("the keys could not note what is in the ledger");
+        if (message->status != KEYS_OK)
+            machine_log("the keys could not record the newest checkpoint in the ledger");
     } else if (message->op == KEYS_MARK) {
-        has_mark[ledger] = message->status == KEYS_OK && take_mark(message, &marks[ledger]);
-        if (!has_mark[ledger])
-            machine_log("the keys do not say what was acknowledged: the ledger cannot be opened");
+        has_mark[ledger] = message->status == KEYS_OK && copy_mark(message, &marks[ledger]);
+        if (!has_mark[ledger]) machine_log("the keys have no high-water mark: the ledger cannot be opened");
     } else if (given != NULL) {
         memcpy(vkeys[ledger], given, message->length + 1);
     } else {
@@ -122,13 +123,13 @@ bool keys_work(void) {
     if (!has_joined) {
         has_joined = ring_join(&ring, my_side, their_side);
         for (uint32_t i = 0; has_joined && i < LEDGERS; i++) {
-            (void)ask(KEYS_VKEY, i, 0, NULL, 0);
-            (void)ask(KEYS_MARK, i, 0, NULL, 0);
+            (void)ask_keys(KEYS_VKEY, i, 0, NULL, 0);
+            (void)ask_keys(KEYS_MARK, i, 0, NULL, 0);
         }
     }
     while (has_joined && ring_take(&ring, &message)) {
         has_come = true;
-        take(&message);
+        take_answer(&message);
     }
     return has_come;
 }

@@ -1,29 +1,29 @@
-/* The ledger's signatures: between the bundle's sign(), and the ring to the domain that holds the keys. */
+/* The ledger's signatures: passes the bundle's sign() to the domain that holds the keys. */
 #ifndef LEDGER_KEYS_H
 #define LEDGER_KEYS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Everything begins anew: where the two sides of the ring and the data region are. */
+/* Begins, given the two sides of the ring and the data region. */
 void keys_begin(uintptr_t mine, uintptr_t theirs, uintptr_t region);
-/* Takes what has come. False: nothing has. */
+/* Takes the answers that arrived. Returns false if there were none. */
 bool keys_work(void);
-/* What was signed last for that ledger is durably in it. */
+/* Tells keys that the ledger has durably stored the checkpoint that was signed last. */
 void keys_kept(uint32_t ledger);
-/* The verifier key of the ledger (0: main, 1: audit); NULL: it has not come yet. Ends in a NUL. */
+/* Returns the verifier key of the ledger (0: main, 1: audit), or NULL until it has arrived. */
 const char *keys_vkey(uint32_t ledger);
 
-/* The newest tree that is known to have been acknowledged. */
+/* The high-water mark: the newest tree known to have been acknowledged. */
 struct keys_mark {
-    bool has_size; /* some tree was: `size` */
-    bool has_root; /* … and its root is known */
+    bool has_size; /* a tree was acknowledged */
+    bool has_root; /* the root of that tree is known */
     uint64_t size; /* at most 2^53 - 1 */
     char root[45]; /* in base64; ends in a NUL */
 };
-/* That of the ledger; NULL: it has not come yet. */
+/* Returns the ledger's mark, or NULL until it has arrived. */
 const struct keys_mark *keys_mark(uint32_t ledger);
-/* Whether keys has to be notified; it is said once. */
+/* Reports whether keys must be notified, and resets that. */
 bool keys_has_put(void);
 
 #endif

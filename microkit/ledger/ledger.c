@@ -1,9 +1,8 @@
 /*
- * A tenant's ledger: the bundle in its engine, over rings to the domains that hold what it has not. It has no
- * device and no key.
+ * A tenant's ledger: the bundle in its engine, with rings to the domains that hold the devices and the keys.
  *
- * All that it knows is set anew at each start, which may be after a fault: lib/restart.c makes its variables
- * zero, the engine's memory begins empty, and the rings are joined where the others are.
+ * Each start may be a restart after a fault, and sets all state anew: lib/restart.c zeroes the variables, the
+ * engine's memory begins empty, and the rings continue at the other side's indices.
  */
 #include "ledger/keys.h"
 #include "ledger/machine.h"
@@ -22,7 +21,7 @@
 #include <string.h>
 
 #define LINE 240u
-/* When to look again at what nobody notifies of. */
+/* How often to check for events without a notification. */
 #define SOON_MS 20
 
 extern const char bundle[];
@@ -32,7 +31,7 @@ uint8_t *machine_region;
 uint32_t machine_region_bytes;
 
 static struct ring psdb;
-/* Requests for the newest commit of each ledger: main, audit. */
+/* The request of the newest commit of each ledger: main, audit. */
 #define LEDGERS 2u
 static uint32_t commit_ids[LEDGERS];
 static bool has_joined_psdb, has_asked_psdb;
@@ -41,13 +40,14 @@ static const struct random_page *const random_page = (const struct random_page *
 static struct deadline_page *const deadline = (struct deadline_page *)AT_DEADLINE;
 static struct moment moment;
 static double frequency;
-/* Entropy's page at the start: it may be known to a life before. */
+/* The count of entropy's page at the start, whose bytes an earlier start may have used, and the last one
+ * used. */
 static uint32_t old_random, last_random;
 static bool is_started, is_over;
 static double tick_at;
 static uint64_t loaded, began;
 
-/* ---- what the border needs */
+/* ---- machine.h */
 
 double machine_monotonic(void) {
     return (double)ticks() * 1000 / frequency;
@@ -62,7 +62,7 @@ void machine_random(uint8_t *bytes, size_t length) {
     random_take(bytes, length);
 }
 
-/* Lines of printable characters; a longer one is cut into several. */
+/* Prints lines of printable characters. Splits long lines. */
 void machine_log(const char *text) {
     char line[LINE + 1];
     size_t used = 0;
@@ -114,10 +114,10 @@ _Noreturn void service_failed(const char *why) {
     for (;;) __builtin_trap();
 }
 
-/* ---- what comes in */
+/* ---- events */
 
-/* Commits are what checkpoints are signed for. */
-static void tell_keys(const uint8_t message[PSDB_MESSAGE_BYTES]) {
+/* Tells keys of a durable commit: its checkpoint was signed before it. */
+static void report_commit(const uint8_t message[PSDB_MESSAGE_BYTES]) {
     struct psdb_response response;
     memcpy(&response, message, sizeof response);
     if (response.opcode != (PSDB_COMMIT | 0x80) || response.status != PSDB_OK) return;
@@ -126,20 +126,20 @@ static void tell_keys(const uint8_t message[PSDB_MESSAGE_BYTES]) {
     }
 }
 
-static bool from_psdb(void) {
+static bool take_from_psdb(void) {
     uint8_t message[PSDB_MESSAGE_BYTES];
     bool has_come = false;
     if (!has_joined_psdb) has_joined_psdb = ring_join(&psdb, AT_PSDB_RING_MINE, AT_PSDB_RING_THEIRS);
     while (has_joined_psdb && ring_take(&psdb, message)) {
         has_come = true;
-        tell_keys(message);
+        report_commit(message);
         service_psdb(message);
     }
     return has_come;
 }
 
-/* Mixes in what entropy has given since the start. */
-static void from_entropy(void) {
+/* Mixes in the bytes that entropy provided since the start. */
+static void take_entropy(void) {
     struct {
         uint8_t bytes[RANDOM_BYTES];
         uint64_t ticks;
@@ -154,32 +154,33 @@ static void from_entropy(void) {
     random_add((const uint8_t *)&fresh, sizeof fresh);
 }
 
-/* Opens the ledgers, once all that they need is there. */
-static void start(void) {
+/* Opens the ledgers, once everything that they need has arrived. */
+static void start_ledgers(void) {
     if (is_started || !has_joined_psdb || keys_vkey(0) == NULL || keys_vkey(1) == NULL) return;
     if (keys_mark(0) == NULL || keys_mark(1) == NULL) return;
     if (last_random == 0 || !time_read(time_page, &moment)) return;
     is_started = true;
-    const char *options = options_of(TENANT, keys_vkey(0), keys_vkey(1), keys_mark(0), keys_mark(1), SIZE_DATA);
+    const char *options =
+        options_of(TENANT, keys_vkey(0), keys_vkey(1), keys_mark(0), keys_mark(1), SIZE_DATA);
     if (options == NULL) service_failed("the verifier keys are too long");
     service_start(options);
 }
 
-static bool tick(void) {
+static bool tick_if_due(void) {
     if (!is_started || tick_at < 0 || machine_monotonic() < tick_at) return false;
     tick_at = -1;
     service_tick();
     return true;
 }
 
-static void notify(void) {
+static void notify_domains(void) {
     if (has_asked_psdb) microkit_notify(CH_PSDB);
     has_asked_psdb = false;
     if (net_has_put()) microkit_notify(CH_NET);
     if (keys_has_put()) microkit_notify(CH_KEYS);
 }
 
-/* Asks to be woken for the next tick, or soon where nobody tells that it goes on. */
+/* Sets the next wake-up: the next tick, or soon if no notification will come. */
 static void set_deadline(void) {
     double at = tick_at;
     if (net_is_full() || !is_started) {
@@ -189,17 +190,17 @@ static void set_deadline(void) {
     deadline_set(deadline, at < 0 ? 0 : (uint64_t)(at * frequency / 1000) + 1);
 }
 
-/* Ticks come after what has arrived. */
-static void work(void) {
+/* Handles arrived messages before ticks. */
+static void run_until_idle(void) {
     bool more = true;
     while (more && !is_over) {
-        more = from_psdb();
+        more = take_from_psdb();
         more = net_work() || more;
         more = keys_work() || more;
-        from_entropy();
-        start();
-        more = tick() || more;
-        notify();
+        take_entropy();
+        start_ledgers();
+        more = tick_if_due() || more;
+        notify_domains();
     }
     set_deadline();
 }
@@ -216,10 +217,10 @@ void init(void) {
     keys_begin(AT_KEYS_RING_MINE, AT_KEYS_RING_THEIRS, AT_KEYS_DATA);
     service_load((uint8_t *)AT_HEAP, SIZE_HEAP, bundle, (size_t)(bundle_end - bundle));
     loaded = ticks() - began;
-    work();
+    run_until_idle();
 }
 
 void notified(microkit_channel channel) {
     (void)channel;
-    work();
+    run_until_idle();
 }

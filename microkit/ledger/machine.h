@@ -1,6 +1,6 @@
 /*
- * The machine under the bundle, as border.c needs it: what a protection domain has, or a test in its place.
- * Nothing of it calls the engine's scripts.
+ * The machine under the bundle: the functions that border.c calls. A protection domain or a test defines
+ * them. None of them runs a script.
  */
 #ifndef MACHINE_H
 #define MACHINE_H
@@ -11,38 +11,38 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Milliseconds since the Unix epoch. */
+/* Returns the milliseconds since the Unix epoch. */
 double machine_now(void);
-/* Milliseconds of a clock that never steps. */
+/* Returns the milliseconds of a clock that never steps. */
 double machine_monotonic(void);
 void machine_random(uint8_t *bytes, size_t length);
-/* A text for the console, of one line or several. */
+/* Prints one or more lines on the console. */
 void machine_log(const char *text);
 
-/* The data region that is shared with PSDB. */
+/* The data region shared with PSDB. */
 extern uint8_t *machine_region;
 extern uint32_t machine_region_bytes;
-/* Sends a message to PSDB. False: as many as there may be have no answer yet. */
+/* Sends a message to PSDB. Returns false if too many requests have no answer yet. */
 bool machine_psdb(const uint8_t message[64]);
-/* Asks for a signature; the answer comes later. False: it cannot be asked for, the text being too long or too
- * many waiting. */
+/* Requests a signature; the answer arrives later. Returns false if the text is too long or too many requests
+ * wait. */
 bool machine_sign(uint32_t ledger, uint32_t id, const char *text, size_t length);
 
 enum machine_sent {
-    MACHINE_SENT,    /* little is waiting to go out */
-    MACHINE_WAITING, /* much is: serviceFs.writable() tells when it has gone */
-    MACHINE_FULL,    /* it was not taken: too many pieces are waiting */
+    MACHINE_SENT,    /* more bytes are welcome */
+    MACHINE_WAITING, /* bytes wait; serviceFs.writable() follows when they are sent */
+    MACHINE_FULL,    /* refused: too many pieces wait */
 };
-/* Queues bytes for the peer; their room is the machine's from then on, to be given back. */
+/* Queues bytes for the peer. The machine then owns their room, and gives it back. */
 enum machine_sent machine_send(struct engine *engine, uint32_t connection, const struct engine_bytes *bytes);
 void machine_close(uint32_t connection);
-/* Whether bytes of the peer may come. */
+/* Resumes or pauses the bytes of the peer. */
 void machine_listen(uint32_t connection, bool may);
 
-/* When serviceFs.tick() is to be called, on the monotonic clock; below 0: never. */
+/* Sets when to call serviceFs.tick(), on the monotonic clock; below 0: never. */
 void machine_timer(double at);
 void machine_started(void);
-/* NULL: it was asked to stop. */
+/* `error`: NULL after an orderly stop. */
 void machine_stopped(const char *error);
 
 #endif

@@ -7,25 +7,25 @@
 
 #include <string.h>
 
-/* Pieces that wait to go out: the bundle hands over a few, then waits for serviceFs.writable(). */
+/* Pieces that wait to be sent. The bundle sends a few, then waits for serviceFs.writable(). */
 #define PIECES 1024u
 #define NOBODY UINT32_MAX
-/* The slots of the ledger are the second half of the data region. */
+/* The ledger's slots are the second half of the data region. */
 #define MINE (NET_SLOTS * NET_SLOT)
 
-/* Bytes that wait, in the engine's memory. */
+/* Waiting bytes, in the engine's memory. */
 struct piece {
     struct engine_bytes bytes;
-    size_t at; /* how many of them have gone */
+    size_t at; /* bytes already sent */
     uint32_t next;
 };
 
 struct connection {
-    uint32_t number; /* 0: there is none */
+    uint32_t number; /* 0: unused */
     bool may_come, told_may_come;
     bool must_close, told_close;
-    bool is_waiting; /* serviceFs.writable() is to be called when nothing waits */
-    uint32_t slots;  /* on their way to net */
+    bool is_waiting; /* call serviceFs.writable() when no piece waits */
+    uint32_t slots;  /* in use by net */
     uint32_t first, last;
 };
 
@@ -37,10 +37,10 @@ static struct piece pieces[PIECES];
 static uint32_t free_piece;
 static struct engine *engine;
 static struct {
-    bool is_used; /* on its way to net */
+    bool is_used; /* by net */
     uint32_t connection;
 } slots[NET_SLOTS];
-/* Slots of net's whose bytes were taken, which net was not told yet. */
+/* Slots of net whose bytes were taken, before net is told. */
 static bool taken[NET_SLOTS];
 static uint32_t taken_count;
 
@@ -56,7 +56,7 @@ void net_listen(void) {
 
 /* ---- to net */
 
-static bool put(enum net_op op, uint32_t connection, uint32_t offset, uint32_t length) {
+static bool put_message(enum net_op op, uint32_t connection, uint32_t offset, uint32_t length) {
     const struct net_message message = {
         .connection = connection, .op = (uint8_t)op, .offset = offset, .length = length};
     if (!ring_put(&ring, &message)) return false;
@@ -64,7 +64,7 @@ static bool put(enum net_op op, uint32_t connection, uint32_t offset, uint32_t l
     return true;
 }
 
-static struct connection *find(uint32_t number) {
+static struct connection *find_connection(uint32_t number) {
     for (uint32_t i = 0; number != 0 && i < NET_CONNECTIONS; i++) {
         if (connections[i].number == number) return &connections[i];
     }
@@ -87,8 +87,8 @@ static uint32_t free_slot(void) {
     return NOBODY;
 }
 
-/* Sends the next bytes of the first piece. False: there is no room. */
-static bool send_some(struct connection *connection) {
+/* Sends the next bytes of the first piece. Returns false if there is no room. */
+static bool send_from_piece(struct connection *connection) {
     struct piece *piece = &pieces[connection->first];
     const uint32_t slot = free_slot();
     if (slot == NOBODY) return false;
@@ -96,7 +96,7 @@ static bool send_some(struct connection *connection) {
     const uint32_t count = left < NET_SLOT ? (uint32_t)left : NET_SLOT;
     const uint32_t offset = MINE + slot * NET_SLOT;
     memcpy(data + offset, piece->bytes.at + piece->at, count);
-    if (!put(NET_SEND, connection->number, offset, count)) return false;
+    if (!put_message(NET_SEND, connection->number, offset, count)) return false;
     slots[slot].is_used = true;
     slots[slot].connection = connection->number;
     connection->slots++;
@@ -105,35 +105,35 @@ static bool send_some(struct connection *connection) {
     return true;
 }
 
-/* Tells net what there is to be told of a connection, as far as there is room. */
-static void pump(struct connection *connection) {
+/* Sends net the messages of a connection that fit. */
+static void pump_connection(struct connection *connection) {
     if (connection->told_close) return;
     if (connection->may_come != connection->told_may_come &&
-        put(connection->may_come ? NET_RESUME : NET_PAUSE, connection->number, 0, 0)) {
+        put_message(connection->may_come ? NET_RESUME : NET_PAUSE, connection->number, 0, 0)) {
         connection->told_may_come = connection->may_come;
     }
-    while (connection->first != NOBODY && connection->slots < NET_WINDOW && send_some(connection)) {
+    while (connection->first != NOBODY && connection->slots < NET_WINDOW && send_from_piece(connection)) {
     }
     if (connection->must_close && connection->first == NOBODY) {
-        connection->told_close = put(NET_CLOSE, connection->number, 0, 0);
+        connection->told_close = put_message(NET_CLOSE, connection->number, 0, 0);
     }
 }
 
 static void pump_all(void) {
     for (uint32_t i = 0; i < NET_SLOTS && taken_count > 0; i++) {
         if (!taken[i]) continue;
-        if (!put(NET_DONE, 0, i * NET_SLOT, 0)) return;
+        if (!put_message(NET_DONE, 0, i * NET_SLOT, 0)) return;
         taken[i] = false;
         taken_count--;
     }
-    if (must_listen && !told_listen) told_listen = put(NET_LISTEN, 0, 0, 0);
+    if (must_listen && !told_listen) told_listen = put_message(NET_LISTEN, 0, 0, 0);
     for (uint32_t i = 0; i < NET_CONNECTIONS; i++) {
-        if (connections[i].number != 0) pump(&connections[i]);
+        if (connections[i].number != 0) pump_connection(&connections[i]);
     }
 }
 
 enum machine_sent machine_send(struct engine *of, uint32_t number, const struct engine_bytes *bytes) {
-    struct connection *connection = find(number);
+    struct connection *connection = find_connection(number);
     engine = of;
     if (connection == NULL || connection->must_close || bytes->length == 0) {
         engine_give_back(engine, bytes->room);
@@ -151,42 +151,42 @@ enum machine_sent machine_send(struct engine *of, uint32_t number, const struct 
     else
         pieces[connection->last].next = index;
     connection->last = index;
-    pump(connection);
+    pump_connection(connection);
     if (connection->first != NOBODY) connection->is_waiting = true;
     return connection->is_waiting ? MACHINE_WAITING : MACHINE_SENT;
 }
 
 void machine_close(uint32_t number) {
-    struct connection *connection = find(number);
+    struct connection *connection = find_connection(number);
     if (connection == NULL) return;
     connection->must_close = true;
     connection->may_come = true;
-    pump(connection);
+    pump_connection(connection);
 }
 
 void machine_listen(uint32_t number, bool may) {
-    struct connection *connection = find(number);
+    struct connection *connection = find_connection(number);
     if (connection == NULL || connection->must_close) return;
     connection->may_come = may;
-    pump(connection);
+    pump_connection(connection);
 }
 
 /* ---- from net */
 
-static void opened(uint32_t number) {
+static void open_connection(uint32_t number) {
     struct connection *connection = NULL;
     for (uint32_t i = 0; i < NET_CONNECTIONS; i++) {
         if (connections[i].number == 0) connection = &connections[i];
     }
-    if (number == 0 || connection == NULL || find(number) != NULL) return;
+    if (number == 0 || connection == NULL || find_connection(number) != NULL) return;
     *connection = (struct connection){
         .number = number, .may_come = true, .told_may_come = true, .first = NOBODY, .last = NOBODY};
     service_opened(number);
 }
 
-static void arrived(const struct net_message *message) {
+static void take_data(const struct net_message *message) {
     const uint32_t slot = message->offset / NET_SLOT;
-    const bool is_known = find(message->connection) != NULL;
+    const bool is_known = find_connection(message->connection) != NULL;
     if (message->length == 0) {
         if (is_known) service_data(message->connection, NULL, 0);
         return;
@@ -198,32 +198,32 @@ static void arrived(const struct net_message *message) {
     if (is_known) service_data(message->connection, data + message->offset, message->length);
 }
 
-static void sent(uint32_t offset) {
+static void release_slot(uint32_t offset) {
     const uint32_t slot = (offset - MINE) / NET_SLOT;
     if (offset < MINE || offset % NET_SLOT != 0 || slot >= NET_SLOTS || !slots[slot].is_used) return;
-    struct connection *connection = find(slots[slot].connection);
+    struct connection *connection = find_connection(slots[slot].connection);
     if (connection != NULL && connection->slots > 0) connection->slots--;
     slots[slot].is_used = false;
 }
 
-static void closed(uint32_t number) {
-    struct connection *connection = find(number);
+static void close_connection(uint32_t number) {
+    struct connection *connection = find_connection(number);
     if (connection == NULL) return;
     while (connection->first != NOBODY) drop_piece(connection);
     connection->number = 0;
     service_closed(number);
 }
 
-static void take(const struct net_message *message) {
+static void take_message(const struct net_message *message) {
     if (message->op == NET_BEGIN) has_begun = true;
     if (!has_begun) return;
-    if (message->op == NET_OPENED) opened(message->connection);
-    if (message->op == NET_DATA) arrived(message);
-    if (message->op == NET_TAKEN) sent(message->offset);
-    if (message->op == NET_CLOSED) closed(message->connection);
+    if (message->op == NET_OPENED) open_connection(message->connection);
+    if (message->op == NET_DATA) take_data(message);
+    if (message->op == NET_TAKEN) release_slot(message->offset);
+    if (message->op == NET_CLOSED) close_connection(message->connection);
 }
 
-/* Calls serviceFs.writable() where all is on its way. */
+/* Calls serviceFs.writable() for connections whose pieces are all sent. */
 static void tell_writable(void) {
     for (uint32_t i = 0; i < NET_CONNECTIONS; i++) {
         struct connection *connection = &connections[i];
@@ -236,10 +236,10 @@ static void tell_writable(void) {
 bool net_work(void) {
     struct net_message message;
     bool has_come = false;
-    if (!told_begin) told_begin = put(NET_BEGIN, 0, 0, 0);
+    if (!told_begin) told_begin = put_message(NET_BEGIN, 0, 0, 0);
     while (told_begin && ring_take(&ring, &message)) {
         has_come = true;
-        take(&message);
+        take_message(&message);
         pump_all();
         tell_writable();
     }

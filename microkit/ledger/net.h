@@ -1,19 +1,19 @@
-/* The ledger's connections: between the bundle's netSend() and the like, and the ring to net. */
+/* The ledger's connections: passes the bundle's netSend() and the like to net, and net's messages back. */
 #ifndef LEDGER_NET_H
 #define LEDGER_NET_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Everything begins anew: where the two sides of the ring and the data region are. */
+/* Begins, given the two sides of the ring and the data region. */
 void net_begin(uintptr_t mine, uintptr_t theirs, uintptr_t region);
-/* Peers may connect. */
+/* Lets peers connect. */
 void net_listen(void);
-/* Takes what has come and sends what there is room for. False: nothing has come. */
+/* Takes net's messages, and sends as many as fit. Returns false if net had none. */
 bool net_work(void);
-/* Whether there was no room for a message: net does not tell when there is again. */
+/* Reports whether the ring is full. Net does not notify when it has room again. */
 bool net_is_full(void);
-/* Whether net has to be notified; it is said once. */
+/* Reports whether net must be notified, and resets that. */
 bool net_has_put(void);
 
 #endif

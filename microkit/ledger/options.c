@@ -19,18 +19,18 @@ static void add_character(char character) {
     text[used] = '\0';
 }
 
-static void add(const char *characters) {
+static void add_text(const char *characters) {
     while (*characters != '\0') add_character(*characters++);
 }
 
-/* A JSON string (RFC 8259, section 7) of what comes before `end`. */
+/* Adds the characters before `end` as a JSON string (RFC 8259, section 7). */
 static void add_string(const char *characters, char end) {
     static const char hex[] = "0123456789abcdef";
     add_character('"');
     for (; *characters != '\0' && *characters != end; characters++) {
         const unsigned char byte = (unsigned char)*characters;
         if (byte < ' ') {
-            add("\\u00");
+            add_text("\\u00");
             add_character(hex[byte >> 4]);
             add_character(hex[byte & 15]);
             continue;
@@ -47,17 +47,17 @@ static void add_number(uint64_t number) {
 }
 
 static void add_mark(const char *name, const struct keys_mark *mark) {
-    add("{\"name\":");
+    add_text("{\"name\":");
     add_string(name, '\0');
     if (mark->has_size) {
-        add(",\"size\":");
+        add_text(",\"size\":");
         add_number(mark->size);
     }
     if (mark->has_root) {
-        add(",\"root\":");
+        add_text(",\"root\":");
         add_string(mark->root, '\0');
     }
-    add("}");
+    add_text("}");
 }
 
 const char *options_of(const char *module_id, const char *vkey, const char *audit_vkey,
@@ -65,25 +65,25 @@ const char *options_of(const char *module_id, const char *vkey, const char *audi
                        uint32_t region_bytes) {
     used = 0;
     is_whole = true;
-    add("{\"moduleId\":");
+    add_text("{\"moduleId\":");
     add_string(module_id, '\0');
-    add(",\"origin\":");
+    add_text(",\"origin\":");
     add_string(vkey, '+');
-    add(",\"vkeys\":[");
+    add_text(",\"vkeys\":[");
     add_string(vkey, '\0');
-    add(",");
+    add_text(",");
     add_string(audit_vkey, '\0');
-    add("],\"regionBytes\":");
+    add_text("],\"regionBytes\":");
     add_number(region_bytes);
-    add(",\"marks\":[");
+    add_text(",\"marks\":[");
     add_mark("the key disk, of the ledger", mark);
-    add(",");
+    add_text(",");
     add_mark("the key disk, of the audit ledger", audit_mark);
-    /* Nobody is there to be asked: what is left can be read. */
-    add("],\"readsOn\":true");
-    /* A machine of its own is reached by whatever name it was given. */
-    add(",\"anyHostName\":true,\"version\":");
+    /* No operator can decide about a shortened ledger, so the records that are left stay readable. */
+    add_text("],\"readsOn\":true");
+    /* Clients may reach the appliance by any host name. */
+    add_text(",\"anyHostName\":true,\"version\":");
     add_string(SOFTWARE_VERSION, '\0');
-    add("}");
+    add_text("}");
     return is_whole ? text : NULL;
 }

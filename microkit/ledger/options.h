@@ -1,4 +1,4 @@
-/* The text that the bundle is started with: envelopes/sel4/bundle/src/host.ts, Config. */
+/* The configuration that starts the bundle: Config in envelopes/sel4/bundle/src/host.ts. */
 #ifndef LEDGER_OPTIONS_H
 #define LEDGER_OPTIONS_H
 
@@ -6,7 +6,8 @@
 
 #include <stdint.h>
 
-/* JSON, ending in a NUL; NULL: the verifier keys are too long. The origin is the name in the first of them.
+/* Returns JSON that ends in a NUL, or NULL if the verifier keys are too long. The origin is the name in
+ * `vkey`.
  */
 const char *options_of(const char *module_id, const char *vkey, const char *audit_vkey,
                        const struct keys_mark *mark, const struct keys_mark *audit_mark,

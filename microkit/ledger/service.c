@@ -16,7 +16,7 @@ static engine_value service;
 static engine_value methods[METHODS];
 static double deadline;
 
-static double now(void *context) {
+static double engine_now(void *context) {
     (void)context;
     return machine_now();
 }
@@ -26,9 +26,8 @@ static bool is_late(void *context) {
     return machine_monotonic() >= deadline;
 }
 
-/* What the engine has to say itself, which is nothing in the ordinary run of things, does not come in lines.
- */
-static void print(void *context, const char *text, size_t length) {
+/* Drops the engine's own output: it normally has none, and it does not come in lines. */
+static void ignore_output(void *context, const char *text, size_t length) {
     (void)context;
     (void)text;
     (void)length;
@@ -47,8 +46,11 @@ static void end_call(bool went_well) {
 }
 
 void service_load(uint8_t *memory, size_t memory_bytes, const char *script, size_t length) {
-    const struct engine_config config = {
-        .memory = memory, .memory_bytes = memory_bytes, .now = now, .interrupt = is_late, .print = print};
+    const struct engine_config config = {.memory = memory,
+                                         .memory_bytes = memory_bytes,
+                                         .now = engine_now,
+                                         .interrupt = is_late,
+                                         .print = ignore_output};
     begin_call();
     engine = engine_start(&config);
     if (engine == NULL) service_failed("the engine's memory is too small");
@@ -65,24 +67,24 @@ size_t service_memory(void) {
     return engine_memory(engine);
 }
 
-static void call(enum method method, uint32_t count, const engine_value *arguments) {
+static void call_method(enum method method, uint32_t count, const engine_value *arguments) {
     begin_call();
     end_call(engine_call(engine, service, methods[method], count, arguments));
 }
 
 static void call_with_number(enum method method, uint32_t number) {
     const engine_value argument = engine_number(engine, number);
-    call(method, 1, &argument);
+    call_method(method, 1, &argument);
 }
 
 void service_start(const char *config) {
     const engine_value argument = engine_text(engine, config);
-    call(START, 1, &argument);
+    call_method(START, 1, &argument);
 }
 
 void service_psdb(const uint8_t message[64]) {
     const engine_value argument = engine_bytes(engine, message, 64);
-    call(PSDB, 1, &argument);
+    call_method(PSDB, 1, &argument);
 }
 
 void service_opened(uint32_t connection) {
@@ -91,7 +93,7 @@ void service_opened(uint32_t connection) {
 
 void service_data(uint32_t connection, const uint8_t *bytes, size_t length) {
     const engine_value arguments[] = {engine_number(engine, connection), engine_bytes(engine, bytes, length)};
-    call(DATA, 2, arguments);
+    call_method(DATA, 2, arguments);
 }
 
 void service_closed(uint32_t connection) {
@@ -103,16 +105,16 @@ void service_writable(uint32_t connection) {
 }
 
 void service_tick(void) {
-    call(TICK, 0, NULL);
+    call_method(TICK, 0, NULL);
 }
 
 void service_signed(uint32_t id, const char *lines, const char *error) {
     const engine_value arguments[] = {engine_number(engine, id),
                                       lines == NULL ? engine_undefined(engine) : engine_text(engine, lines),
                                       lines == NULL ? engine_text(engine, error) : engine_undefined(engine)};
-    call(SIGNED, 3, arguments);
+    call_method(SIGNED, 3, arguments);
 }
 
 void service_stop(void) {
-    call(STOP, 0, NULL);
+    call_method(STOP, 0, NULL);
 }

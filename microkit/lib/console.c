@@ -9,7 +9,7 @@ void console(const char *line) {
     struct console_page *page = (struct console_page *)AT_CONSOLE;
     static uint32_t written;
     static bool known;
-    /* A domain that is started again goes on where it was. */
+    /* A domain that was restarted continues after the text it wrote before. */
     if (!known) written = page->written;
     known = true;
     for (; *line != 0 && *line != '\n'; line++) page->text[written++ % CONSOLE_TEXT] = (uint8_t)*line;

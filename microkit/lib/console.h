@@ -1,7 +1,7 @@
 /*
- * Lines of text for the serial port, which the supervisor alone prints. Each domain has one page: it writes
- * text, the supervisor maps it read-only. Nothing waits: what is overwritten before the supervisor has seen
- * it is lost, and it says so.
+ * Lines of text for the serial port, which only the supervisor prints. Each domain writes its text to a page
+ * that the supervisor maps read-only. A domain never waits: it may overwrite text before the supervisor has
+ * read it, and the supervisor then prints how many bytes are lost.
  */
 #ifndef CONSOLE_H
 #define CONSOLE_H
@@ -18,7 +18,7 @@ struct console_page {
 
 _Static_assert(sizeof(struct console_page) == 4096, "one page");
 
-/* Prints one line, given without its end. */
+/* Prints one line. `line` has no line feed. */
 void console(const char *line);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * What every protection domain includes: Microkit, and what the system description says of this domain. The
- * generated config.h defines, of the domain that the compiler was told of by -DDOMAIN_NAME, its channels
- * (CH_…) and what it maps (AT_…, SIZE_…).
+ * Every protection domain includes this header: Microkit, and the domain's part of the system description.
+ * With -DDOMAIN_NAME, the generated config.h defines the channels (CH_…) and the mappings (AT_…, SIZE_…) of
+ * the domain NAME.
  */
 #ifndef DOMAIN_H
 #define DOMAIN_H
@@ -14,7 +14,7 @@
 
 #include "config.h"
 
-/* Ticks of the counter that every domain may read. */
+/* Returns the ticks of the counter that every domain may read. */
 static inline uint64_t ticks(void) {
     uint64_t count;
     __asm__ volatile("isb\n mrs %0, cntpct_el0" : "=r"(count)::"memory");

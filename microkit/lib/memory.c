@@ -1,14 +1,15 @@
 /*
- * memcpy and the like, which the compiler calls too. Compiled so that it doesn't find them in here again, and
- * with unaligned access allowed: for ordinary memory, never for a device's registers.
+ * memcpy and the like, which the compiler calls too. This file is compiled so that the compiler does not turn
+ * these loops into calls of themselves, and with unaligned access: use them on ordinary memory, never on a
+ * device's registers.
  */
 #include <stdint.h>
 #include <string.h>
 
 typedef uint64_t __attribute__((aligned(1), may_alias)) word;
 
-/* From the first byte on. The two may overlap if `to` is before `from`. */
-static void *forward(void *to, const void *from, size_t length) {
+/* Copies from the first byte on. The two may overlap if `to` is before `from`. */
+static void *copy_forward(void *to, const void *from, size_t length) {
     uint8_t *out = to;
     const uint8_t *in = from;
     for (; length >= 64; length -= 64, out += 64, in += 64) {
@@ -23,13 +24,13 @@ static void *forward(void *to, const void *from, size_t length) {
 }
 
 void *memcpy(void *restrict to, const void *restrict from, size_t length) {
-    return forward(to, from, length);
+    return copy_forward(to, from, length);
 }
 
 void *memmove(void *to, const void *from, size_t length) {
     uint8_t *out = to;
     const uint8_t *in = from;
-    if ((uintptr_t)out - (uintptr_t)in >= length) return forward(to, from, length);
+    if ((uintptr_t)out - (uintptr_t)in >= length) return copy_forward(to, from, length);
     while (length >= 8) {
         length -= 8;
         *(word *)(out + length) = *(const word *)(in + length);
@@ -69,7 +70,7 @@ size_t strlen(const char *text) {
 }
 
 /*
- * Microkit's linker script begins the writable segment with this section. Where nothing is in it, lld gives it
- * the permissions of what is before it, and all of the segment would be executable.
+ * Microkit's linker script begins the writable segment with this section. If it is empty, lld gives it the
+ * permissions of the section before it, and makes the whole segment executable.
  */
 __asm__(".section .init_array, \"aw\", %init_array\n.previous");

@@ -1,8 +1,7 @@
 /*
- * The first instruction of a domain that the supervisor may start again. Microkit sets only registers; here
- * the domain's memory becomes as it was: all zero, but for the words that Microkit's tool wrote into the
- * image for libmicrokit. Linked with restart.ld, which sees to it that there is no other writable memory with
- * an initial value.
+ * The entry point of a domain that the supervisor may restart. Microkit sets only registers, so this code
+ * resets the domain's memory: to zeros, except for the words that Microkit's tool wrote into the image for
+ * libmicrokit. restart.ld makes the link fail if there is other writable memory with an initial value.
  */
 #include "domain.h"
 
@@ -10,7 +9,7 @@
 
 extern uint8_t _bss[], _bss_end[];
 extern char microkit_name[];
-/* Only in newer SDKs. */
+/* Only newer SDKs have it. */
 extern seL4_Word microkit_ioports __attribute__((weak));
 _Noreturn void _start(void);
 _Noreturn void domain_start(void);

@@ -1,10 +1,10 @@
 /*
- * Two domains exchange messages of 64 bytes through two pieces of shared memory, one each: a side is written
- * by its owner and mapped read-only by the other. Indices run freely and wrap at 2^32. After putting, a
- * domain notifies the other (microkit_notify), which takes until nothing is left.
+ * Two domains exchange messages of 64 bytes through two sides of shared memory. Each domain owns one side,
+ * which it writes and the other maps read-only. Indices run freely and wrap at 2^32. A domain that has put
+ * messages notifies the other (microkit_notify), which takes messages until none is left.
  *
- * Everything on the other's side may change at any moment and have any value: indices are checked, a message
- * is copied out before it is looked at, and a domain's own indices are never read back from shared memory.
+ * The other's side may change at any moment and hold any value. So a domain checks its indices, copies a
+ * message before reading it, and never reads its own indices back from shared memory.
  */
 #ifndef RING_H
 #define RING_H
@@ -19,7 +19,7 @@
 
 struct ring_side {
     uint32_t produced; /* messages put into these slots */
-    uint32_t consumed; /* messages taken out of the other side's */
+    uint32_t consumed; /* messages taken from the other side */
     uint8_t unused[4088];
     uint8_t slots[RING_SLOTS][RING_MESSAGE];
 };
@@ -44,19 +44,20 @@ static inline void ring_write(struct ring *ring, const void *message) {
     __atomic_store_n(&ring->mine->produced, ring->produced, __ATOMIC_RELEASE);
 }
 
-/* A ring whose sides are both still zero. */
+/* Begins a ring whose two sides are still zero. */
 static inline void ring_begin(struct ring *ring, uintptr_t mine, uintptr_t theirs) {
     *ring = (struct ring){(struct ring_side *)mine, (const struct ring_side *)theirs, 0, 0};
 }
 
-/* False: no slot is free. */
+/* Puts a message. Returns false if no slot is free. */
 static inline bool ring_put(struct ring *ring, const void *message) {
     if (ring->produced - ring_peek(&ring->theirs->consumed) >= RING_SLOTS) return false;
     ring_write(ring, message);
     return true;
 }
 
-/* False: nothing is there. An index that cannot be is as if nothing were there, until it can. */
+/* Takes a message. Returns false if there is none. An impossible index counts as none until it is possible.
+ */
 static inline bool ring_take(struct ring *ring, void *message) {
     const uint32_t there = ring_peek(&ring->theirs->produced) - ring->consumed;
     if (there == 0 || there > RING_SLOTS) return false;
@@ -67,31 +68,32 @@ static inline bool ring_take(struct ring *ring, void *message) {
 }
 
 /*
- * Requests and answers: the client puts requests, the server takes them and answers each exactly once, in any
- * order. So what a server has taken and not answered is the difference of its own two indices.
+ * Requests and answers: the client puts requests; the server takes them and answers each exactly once, in any
+ * order. The difference of the server's two indices is the number of unanswered requests.
  */
 
-/* Client. False: as many requests as there are slots have no answer that was taken. */
+/* Client: puts a request. Returns false if RING_SLOTS requests have no answer yet. */
 static inline bool ring_ask(struct ring *ring, const void *request) {
     return ring->produced - ring->consumed < RING_SLOTS && ring_put(ring, request);
 }
 
-/* Server: takes a request if there is room for its answer. */
+/* Server: takes a request, if its answer has a free slot. */
 static inline bool ring_serve(struct ring *ring, void *request) {
     const bool room = ring->consumed - ring->produced < RING_SLOTS &&
                       ring->consumed - ring_peek(&ring->theirs->consumed) < RING_SLOTS;
     return room && ring_take(ring, request);
 }
 
-/* Server: there is room, or the client has broken the rules and loses an answer of its own. */
+/* Server: puts an answer. It always has a slot, unless the client breaks the rules and loses its own answer.
+ */
 static inline void ring_answer(struct ring *ring, const void *answer) {
     ring_write(ring, answer);
 }
 
 /*
- * Client, at each start, which may be a second one: goes on where the server is. Requests that the server has
- * not taken are withdrawn, answers not taken are dropped. False: the server is still at work for the life
- * before; to be called again when it notifies. Until then what it does may still change the data region.
+ * Client, at each start, which may be a restart: continues at the server's indices. It withdraws requests
+ * that the server has not taken, and drops answers. Returns false while the server still works on requests
+ * from before the restart, which may change the data region; call it again when the server notifies.
  */
 static inline bool ring_join(struct ring *ring, uintptr_t mine, uintptr_t theirs) {
     ring->mine = (struct ring_side *)mine;
@@ -104,8 +106,8 @@ static inline bool ring_join(struct ring *ring, uintptr_t mine, uintptr_t theirs
 }
 
 /*
- * One of two that put to each other, at each start, which may be a second one: what a life before has put is
- * still for the other to take; what the other has put for it is passed over.
+ * Either of two peers that send each other messages, at each start, which may be a restart: the other can
+ * still take the messages put before; messages from the other are skipped.
  */
 static inline void ring_resume(struct ring *ring, uintptr_t mine, uintptr_t theirs) {
     ring->mine = (struct ring_side *)mine;

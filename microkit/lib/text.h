@@ -10,7 +10,7 @@ struct text {
     char bytes[200]; /* ends with a NUL */
 };
 
-/* Each adds to the end, as much as there is room for. */
+/* Each appends as much as fits. */
 void text_add(struct text *text, const char *add);
 void text_number(struct text *text, uint64_t number);
 void text_hex(struct text *text, uint64_t number);

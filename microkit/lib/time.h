@@ -1,6 +1,6 @@
 /*
- * Time: the domain `clock` publishes what the wall clock said at one moment of the counter, and wakes a
- * client when the deadline in the client's page has passed, within about 10 ms.
+ * Time: the domain `clock` publishes the wall clock's time at one value of the counter, and wakes a client
+ * within about 10 ms after the deadline in the client's page.
  */
 #ifndef TIME_H
 #define TIME_H
@@ -10,16 +10,16 @@
 
 /* Written by clock, mapped read-only by the others. */
 struct time_page {
-    uint32_t version; /* odd while the rest is being written; 0: not yet */
+    uint32_t version; /* odd while clock writes the rest; 0: never written */
     uint32_t zero;
-    uint64_t seconds; /* since the Unix epoch, … */
-    uint64_t at;      /* … when the counter was this */
+    uint64_t seconds; /* since the Unix epoch, */
+    uint64_t at;      /* when the counter had this value */
     uint64_t frequency;
 };
 
 /* Written by a client, mapped read-only by clock. */
 struct deadline_page {
-    uint64_t at; /* the counter's value when the client wants to be notified; 0: never */
+    uint64_t at; /* the counter's value at which to notify the client; 0: never */
 };
 
 struct moment {
@@ -28,7 +28,7 @@ struct moment {
     uint64_t frequency;
 };
 
-/* False: the clock has not started. */
+/* Reads the page. Returns false if the clock has not started. */
 static inline bool time_read(const struct time_page *page, struct moment *moment) {
     for (;;) {
         const uint32_t before = __atomic_load_n(&page->version, __ATOMIC_ACQUIRE);
@@ -41,7 +41,7 @@ static inline bool time_read(const struct time_page *page, struct moment *moment
     }
 }
 
-/* Milliseconds since the Unix epoch when the counter is `now`. */
+/* Returns the milliseconds since the Unix epoch when the counter is `now`. */
 static inline uint64_t time_of(const struct moment *moment, uint64_t now) {
     const uint64_t passed = now > moment->at ? now - moment->at : 0;
     return (moment->seconds + passed / moment->frequency) * 1000 +

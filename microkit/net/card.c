@@ -8,7 +8,7 @@
 
 #define QUEUE 128u
 #define BUFFER 2048u
-/* Before each frame (5.1.6); with VIRTIO_F_VERSION_1 always of this size. */
+/* The bytes before each frame (5.1.6); with VIRTIO_F_VERSION_1 always this many. */
 #define PREFIX 12u
 
 #define VIRTIO_NET_F_MAC (UINT64_C(1) << 5)
@@ -16,10 +16,11 @@
 enum { CONFIG_MAC = 0, CONFIG_STATUS = 6, LINK_UP = 1 };
 enum { RECEIVING = 0, SENDING = 1 };
 
-/* How long to wait for the device to send, when it has all that it can hold. */
+/* How long to wait for the device to send if all buffers are under way. */
 #define PATIENCE_US 500u
 
-_Static_assert(2 * VIRTIO_PAGE + 2 * QUEUE * BUFFER == CARD_PAGES * VIRTIO_PAGE, "all are used");
+_Static_assert(2 * VIRTIO_PAGE + 2 * QUEUE * BUFFER == CARD_PAGES * VIRTIO_PAGE,
+               "the queues and buffers fill the pages");
 
 static struct virtio_device device;
 static uintptr_t memory;
@@ -27,21 +28,21 @@ static uint64_t memory_physical;
 
 static struct direction {
     struct virtio_queue queue;
-    uint32_t first;          /* where its buffers begin, from the pages' beginning */
-    uint16_t buffers[QUEUE]; /* by head of a chain under way: the buffer it is of */
+    uint32_t first;          /* the offset of its first buffer in the pages */
+    uint16_t buffers[QUEUE]; /* by head of a chain under way: its buffer */
     bool must_kick;
 } receiving, sending;
 
-static uint16_t idle[QUEUE]; /* buffers for sending that are free */
+static uint16_t idle[QUEUE]; /* free buffers for sending */
 static uint32_t idle_count;
-static uint16_t taken; /* the buffer of the frame that is being looked at */
+static uint16_t taken; /* the buffer of the frame that card_receive() returned */
 static bool has_taken;
 
 static uint32_t offset_of(const struct direction *direction, uint16_t buffer) {
     return direction->first + buffer * BUFFER;
 }
 
-static void give(struct direction *direction, uint16_t buffer, uint32_t length, bool writable) {
+static void give_buffer(struct direction *direction, uint16_t buffer, uint32_t length, bool writable) {
     const struct virtio_buffer given = {memory_physical + offset_of(direction, buffer), length, writable};
     const uint16_t head = virtio_give(&direction->queue, &given, 1);
     if (head == VIRTIO_NOTHING) return;
@@ -66,7 +67,7 @@ const char *card_begin(uintptr_t registers, uintptr_t pages, uint64_t physical, 
     virtio_ready(&device);
     for (uint32_t i = 0; i < 6; i++) address[i] = virtio_config8(&device, CONFIG_MAC + i);
     for (uint16_t i = 0; i < QUEUE; i++) {
-        give(&receiving, i, BUFFER, true);
+        give_buffer(&receiving, i, BUFFER, true);
         idle[idle_count++] = i;
     }
     card_kick();
@@ -105,7 +106,7 @@ const uint8_t *card_receive(uint32_t *length) {
 void card_give_back(void) {
     STOP_UNLESS(has_taken);
     has_taken = false;
-    give(&receiving, taken, BUFFER, true);
+    give_buffer(&receiving, taken, BUFFER, true);
 }
 
 static void take_back_sent(void) {
@@ -128,7 +129,7 @@ uint8_t *card_room(void) {
 
 void card_send(uint32_t length) {
     STOP_UNLESS(idle_count > 0 && length <= CARD_FRAME);
-    give(&sending, idle[--idle_count], PREFIX + length, false);
+    give_buffer(&sending, idle[--idle_count], PREFIX + length, false);
 }
 
 void card_kick(void) {

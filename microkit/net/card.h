@@ -1,6 +1,6 @@
 /*
- * The network card: virtio-net (virtio 1.2, section 5.1), one queue each way, no offloads. A frame that came
- * is in memory that the device may still write: it is copied before it is looked at.
+ * The network card: virtio-net (virtio 1.2, section 5.1), one queue each way, no offloads. The device may
+ * still write to the memory of a received frame, so the stack copies a frame before reading it.
  */
 #ifndef NET_CARD_H
 #define NET_CARD_H
@@ -8,30 +8,30 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The longest frame, without its checksum; and the shortest header. */
+/* The longest frame, without its checksum, and the length of its header. */
 #define CARD_FRAME 1514u
 #define CARD_HEADER 14u
 #define CARD_PAGES 130u
 
-/* `pages`: CARD_PAGES pages of zeros that the device may reach, physically at `physical`. NULL, or what is
- * wrong. */
+/* Begins the card. `pages`: CARD_PAGES zeroed pages with the physical address `physical`. Returns NULL, or
+ * why it cannot. */
 const char *card_begin(uintptr_t registers, uintptr_t pages, uint64_t physical, uint8_t address[6]);
-/* On an interrupt. */
+/* Handles an interrupt. */
 void card_interrupt(void);
-/* Whether the device broke the rules of virtio: it is left alone. */
+/* Reports whether the device broke the rules of virtio. The card is then not used any more. */
 bool card_is_broken(void);
-/* Whether a cable is plugged in, as far as the device tells. */
+/* Reports whether a cable is plugged in; true if the device does not say. */
 bool card_has_link(void);
 
-/* The next frame that came, or NULL; valid until it is given back. */
+/* Returns the next received frame, valid until it is given back, or NULL. */
 const uint8_t *card_receive(uint32_t *length);
 void card_give_back(void);
 
-/* Room for a frame of at most CARD_FRAME bytes, or NULL: all is under way. */
+/* Returns room for a frame of at most CARD_FRAME bytes, or NULL if all buffers are under way. */
 uint8_t *card_room(void);
-/* Sends what was put there. */
+/* Sends the frame in that room. */
 void card_send(uint32_t length);
-/* Tells the device of all that was given back and sent. */
+/* Notifies the device of the frames sent and given back. */
 void card_kick(void);
 
 #endif

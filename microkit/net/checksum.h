@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-/* Not inverted, and in the order of bytes of the memory, which need not be aligned. */
+/* Returns the sum, not inverted, in the byte order of the memory. `bytes` need not be aligned. */
 uint16_t checksum(const void *bytes, int length);
 
 #endif

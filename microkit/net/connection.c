@@ -1,7 +1,7 @@
 /*
- * One connection's peer: lwIP's callbacks. Bytes that come are copied out of lwIP's memory at once; as many
- * as the window says can come before the ledger takes them. Bytes that go stay where the ledger put them
- * until they are acknowledged.
+ * One connection's peer: lwIP's callbacks. Received bytes are copied out of lwIP's memory at once; TCP's
+ * window limits them until the ledger takes them. Bytes to send stay in the ledger's slots until the peer
+ * acknowledges them.
  */
 #include "lib/domain.h"
 #include "net/tenant.h"
@@ -10,13 +10,13 @@
 
 #include <string.h>
 
-/* A peer that wants smaller segments is not one. */
+/* Peers that ask for smaller segments are refused. */
 #define SMALLEST_SEGMENT 64u
 #define SEGMENTS_AT_ONCE 4u
 #define LINGER_MS 2000u
 /*
- * In lwIP's units of half a second: a peer whose answer to SYN-ACK did not come makes room for another; what
- * was not acknowledged is sent again, at the latest.
+ * In lwIP's units of half a second: how long a peer may take to answer SYN-ACK before another may have its
+ * place, and the longest wait before a retransmission.
  */
 #define HALF_OPEN_TIME 2u
 #define LONGEST_WAIT 120
@@ -24,10 +24,10 @@
 #define KEEP_INTERVAL_MS 10000u
 #define KEEP_COUNT 6u
 
-/* The one extra argument of a pcb: its tenant, and in the lowest bit whether it is half open. */
+/* The extra argument of a pcb is its tenant; the lowest bit is set while it is half open. */
 #define HALF_OPEN ((uintptr_t)1)
 
-_Static_assert(sizeof(struct tcp_pcb) <= 320, "a block of net/heap.c is for one");
+_Static_assert(sizeof(struct tcp_pcb) <= 320, "a pcb fits a block of net/heap.c");
 
 static struct connection *acknowledge[LIMIT_CONNECTIONS];
 static uint32_t acknowledge_count;
@@ -42,13 +42,13 @@ static bool is_half_open(const void *argument) {
     return ((uintptr_t)argument & HALF_OPEN) != 0;
 }
 
-static void destroyed(u8_t id, void *argument) {
+static void on_destroyed(u8_t id, void *argument) {
     (void)id;
     tenant_of(argument)->pcbs--;
     if (is_half_open(argument)) tenant_of(argument)->half_open--;
 }
 
-/* The one that has been half open the longest, and long enough. */
+/* Ends the pcb that was half open the longest, if that is long enough. */
 static bool end_half_open(const struct tenant *tenant) {
     struct tcp_pcb *oldest = NULL;
     for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL; pcb = pcb->next) {
@@ -61,7 +61,7 @@ static bool end_half_open(const struct tenant *tenant) {
     return true;
 }
 
-/* One that is no connection's any more: waiting for stray packets, else for its last ones to be acknowledged.
+/* Ends a pcb without a connection: one that waits for stray packets, or else for its last acknowledgements.
  */
 static bool end_leftover(const struct tenant *tenant) {
     struct tcp_pcb *oldest = NULL;
@@ -79,9 +79,9 @@ static bool end_leftover(const struct tenant *tenant) {
     return true;
 }
 
-/* A SYN came. One that there is no room for is passed over: the peer tries again. */
-static err_t passive_open(u8_t id, struct tcp_pcb_listen *listener, struct tcp_pcb *pcb) {
-    static const struct tcp_ext_arg_callbacks callbacks = {.destroy = destroyed};
+/* Accepts a SYN. If there is no room it is ignored, and the peer tries again. */
+static err_t on_syn(u8_t id, struct tcp_pcb_listen *listener, struct tcp_pcb *pcb) {
+    static const struct tcp_ext_arg_callbacks callbacks = {.destroy = on_destroyed};
     struct tenant *tenant = listener->callback_arg;
     if (!tenant_has_room(tenant)) return ERR_MEM;
     if (tenant->half_open >= LIMIT_HALF_OPEN && !end_half_open(tenant)) return ERR_MEM;
@@ -95,8 +95,8 @@ static err_t passive_open(u8_t id, struct tcp_pcb_listen *listener, struct tcp_p
 
 /* ---- to the peer */
 
-/* Nothing of lwIP's is to be called for it again. */
-static struct tcp_pcb *let_go(struct connection *connection) {
+/* Detaches a connection from its pcb: lwIP calls no function for it again. */
+static struct tcp_pcb *detach_pcb(struct connection *connection) {
     struct tcp_pcb *pcb = connection->pcb;
     tcp_arg(pcb, NULL);
     tcp_recv(pcb, NULL);
@@ -106,7 +106,7 @@ static struct tcp_pcb *let_go(struct connection *connection) {
     return pcb;
 }
 
-static void drop(struct connection *connection) {
+static void drop_connection(struct connection *connection) {
     for (uint32_t i = 0; i < connection->sending_count; i++)
         tenant_taken(connection->tenant, connection->sendings[i].slot);
     connection->sending_count = 0;
@@ -114,7 +114,7 @@ static void drop(struct connection *connection) {
     connection->is_over = true;
 }
 
-static void write(struct connection *connection) {
+static void write_slots(struct connection *connection) {
     for (uint32_t i = 0; i < connection->sending_count; i++) {
         struct sending *sending = &connection->sendings[i];
         const uint8_t *bytes = connection->tenant->data + (NET_SLOTS + sending->slot) * NET_SLOT;
@@ -137,7 +137,7 @@ static bool has_written_all(const struct connection *connection) {
 
 void connection_advance(struct connection *connection) {
     if (connection->pcb == NULL) return;
-    write(connection);
+    write_slots(connection);
     if (connection->must_close && !connection->has_shut && has_written_all(connection))
         connection->has_shut = tcp_shutdown(connection->pcb, 0, 1) == ERR_OK;
     if (connection->has_shut && connection->sending_count == 0 && !connection->is_over) {
@@ -145,7 +145,7 @@ void connection_advance(struct connection *connection) {
         connection->lingers_until = ticks() + ticks_per_second() * LINGER_MS / 1000;
     }
     if (connection->is_over && (connection->has_ended || ticks() >= connection->lingers_until)) {
-        tcp_close(let_go(connection));
+        tcp_close(detach_pcb(connection));
         return;
     }
     tcp_output(connection->pcb);
@@ -164,8 +164,8 @@ void connection_close(struct connection *connection) {
 }
 
 void connection_abort(struct connection *connection) {
-    if (connection->pcb != NULL) tcp_abort(let_go(connection));
-    drop(connection);
+    if (connection->pcb != NULL) tcp_abort(detach_pcb(connection));
+    drop_connection(connection);
 }
 
 void connection_consume(struct connection *connection, uint32_t count) {
@@ -185,7 +185,7 @@ void connections_acknowledge(void) {
     acknowledge_count = 0;
 }
 
-/* A peer that acknowledges late makes lwIP wait ever longer before it tries again, and then gives up. */
+/* Limits retransmission timeouts: lwIP doubles them for a peer that acknowledges late, and then gives up. */
 void connections_tick(void) {
     for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL; pcb = pcb->next) {
         if (pcb->rto > LONGEST_WAIT) pcb->rto = LONGEST_WAIT;
@@ -194,7 +194,7 @@ void connections_tick(void) {
 
 /* ---- from the peer */
 
-static void take(struct connection *connection, const struct pbuf *buffer) {
+static void take_bytes(struct connection *connection, const struct pbuf *buffer) {
     for (; buffer != NULL; buffer = buffer->next) {
         const uint32_t at = (connection->first + connection->waiting) % LIMIT_INPUT;
         const uint32_t until_end = LIMIT_INPUT - at;
@@ -205,7 +205,7 @@ static void take(struct connection *connection, const struct pbuf *buffer) {
     }
 }
 
-static err_t received(void *argument, struct tcp_pcb *pcb, struct pbuf *buffer, err_t error) {
+static err_t on_received(void *argument, struct tcp_pcb *pcb, struct pbuf *buffer, err_t error) {
     struct connection *connection = argument;
     (void)error;
     if (buffer == NULL) {
@@ -219,9 +219,9 @@ static err_t received(void *argument, struct tcp_pcb *pcb, struct pbuf *buffer, 
         pbuf_free(buffer);
         return ERR_OK;
     }
-    /* More than the window, which lwIP doesn't let through. */
+    /* lwIP accepts no more than the window. */
     STOP_UNLESS(count <= LIMIT_INPUT - connection->waiting);
-    take(connection, buffer);
+    take_bytes(connection, buffer);
     pbuf_free(buffer);
     connection->active = ticks();
     connection->is_owed = true;
@@ -230,7 +230,7 @@ static err_t received(void *argument, struct tcp_pcb *pcb, struct pbuf *buffer, 
     return ERR_OK;
 }
 
-static err_t sent(void *argument, struct tcp_pcb *pcb, u16_t count) {
+static err_t on_sent(void *argument, struct tcp_pcb *pcb, u16_t count) {
     struct connection *connection = argument;
     (void)pcb;
     connection->active = ticks();
@@ -248,12 +248,12 @@ static err_t sent(void *argument, struct tcp_pcb *pcb, u16_t count) {
     return ERR_OK;
 }
 
-/* lwIP has freed the pcb. */
-static void failed(void *argument, err_t error) {
+/* Handles an error; lwIP has freed the pcb. */
+static void on_error(void *argument, err_t error) {
     struct connection *connection = argument;
     (void)error;
     connection->pcb = NULL;
-    drop(connection);
+    drop_connection(connection);
 }
 
 static void keep_alive(struct tcp_pcb *pcb) {
@@ -263,7 +263,7 @@ static void keep_alive(struct tcp_pcb *pcb) {
     pcb->keep_cnt = KEEP_COUNT;
 }
 
-static err_t accepted(void *argument, struct tcp_pcb *pcb, err_t error) {
+static err_t on_accepted(void *argument, struct tcp_pcb *pcb, err_t error) {
     struct tenant *tenant = argument;
     if (pcb == NULL || error != ERR_OK) return ERR_VAL;
     tcp_ext_arg_set(pcb, 0, tenant);
@@ -284,16 +284,16 @@ static err_t accepted(void *argument, struct tcp_pcb *pcb, err_t error) {
         .input = connection->input,
     };
     tcp_arg(pcb, connection);
-    tcp_recv(pcb, received);
-    tcp_sent(pcb, sent);
-    tcp_err(pcb, failed);
+    tcp_recv(pcb, on_received);
+    tcp_sent(pcb, on_sent);
+    tcp_err(pcb, on_error);
     tcp_nagle_disable(pcb);
     keep_alive(pcb);
     return ERR_OK;
 }
 
 bool connections_listen(struct tenant *tenant) {
-    static const struct tcp_ext_arg_callbacks callbacks = {.passive_open = passive_open};
+    static const struct tcp_ext_arg_callbacks callbacks = {.passive_open = on_syn};
     struct tcp_pcb *pcb = tcp_new();
     if (pcb == NULL) return false;
     if (tcp_bind(pcb, IP_ADDR_ANY, tenant->port) != ERR_OK) {
@@ -306,7 +306,7 @@ bool connections_listen(struct tenant *tenant) {
         return false;
     }
     tcp_arg(listener, tenant);
-    tcp_accept(listener, accepted);
+    tcp_accept(listener, on_accepted);
     tcp_ext_arg_set_callbacks(listener, 0, &callbacks);
     tenant->listener = listener;
     return true;

@@ -6,12 +6,12 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* Frames under way that are nobody's yet, and the like. */
+/* Blocks for frames that do not belong to a connection yet, and the like. */
 #define SPARE 256u
 
 /*
- * Small: a segment, or what points to bytes of a ledger's. Header: a segment's headers. Then a connection,
- * what DHCP sends, a frame.
+ * In this order: a segment, or a reference to a ledger's bytes; a segment's headers; a connection; a DHCP
+ * message; a frame.
  */
 static const struct {
     uint32_t size;
@@ -26,7 +26,7 @@ static const struct {
 
 #define SIZES (sizeof sizes / sizeof *sizes)
 
-/* A block that is free holds the address of the next one. */
+/* A free block holds the address of the next free one. */
 struct block {
     struct block *next;
 };
@@ -71,12 +71,12 @@ void *heap_take_zeros(size_t count, size_t size) {
     return block;
 }
 
-/* The class that a block is of: stops if it is none's. */
+/* Returns a block's class. Stops if the address is not a block's. */
 static size_t class_of(uintptr_t at) {
     for (size_t i = 0; i < SIZES; i++) {
         if (at >= classes[i].begin && at < classes[i].end) return i;
     }
-    stop(__FILE__, __LINE__, "a block that is none");
+    stop(__FILE__, __LINE__, "not a block of the heap");
 }
 
 void heap_give(void *given) {

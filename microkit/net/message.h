@@ -1,11 +1,11 @@
 /*
- * The messages between a ledger and the domain that holds the network card. Bytes are in the data region that
- * the two share: the first half is in slots that net writes, the second half in slots that the ledger writes.
- * A slot belongs to who writes it, but from the message that names it until the other's answer.
+ * The messages between a ledger and the domain that holds the network card. Data is in the data region that
+ * the two share: net writes the slots of the first half, the ledger those of the second half. The writer owns
+ * a slot, except between a message that names it and the other's answer.
  *
- * The ledger begins with NET_BEGIN, whatever was before, and passes over what comes until that is answered;
- * after NET_LISTEN peers can connect. A connection's number is not given to another one soon: a message for
- * one that is gone is passed over.
+ * The ledger begins with NET_BEGIN, also after a restart, and ignores all messages until the answer. After
+ * NET_LISTEN, peers can connect. Numbers of connections are not reused soon; messages for a closed connection
+ * are ignored.
  */
 #ifndef NET_MESSAGE_H
 #define NET_MESSAGE_H
@@ -13,31 +13,41 @@
 #include <stdint.h>
 
 #define NET_SLOT 8192u
-/* Connections of one ledger at a time. */
+/* The most connections of one ledger. */
 #define NET_CONNECTIONS 64u
-/* Slots of one connection that may be on their way to net: a peer that takes nothing holds up nobody else. */
+/* The most slots of one connection under way to net, so that a peer that does not read delays no other. */
 #define NET_WINDOW 4u
-/* Slots of one direction, and bytes of the region. */
+/* The slots of one direction, and the bytes of the region. */
 #define NET_SLOTS (NET_CONNECTIONS * NET_WINDOW)
 #define NET_REGION (2 * NET_SLOTS * NET_SLOT)
 
 enum net_op {
     /* From the ledger. */
-    NET_BEGIN = 1,  /* it has just started: end all connections, accept none. Answered by NET_BEGIN; all slots
-                       are free then. */
-    NET_LISTEN = 2, /* accept connections */
-    NET_SEND = 3,   /* `length` bytes at `offset`. Answered by NET_TAKEN, also when the connection is gone. */
-    NET_CLOSE =
-        4, /* end it when what was sent is out; NET_CLOSED follows, perhaps sooner if the peer ends it */
-    NET_PAUSE = 5,  /* no more NET_DATA of it, but what is on its way already, … */
-    NET_RESUME = 6, /* … and again */
-    NET_DONE = 7,   /* the answer to NET_DATA: the slot at `offset` is free; the connection may be gone */
+    /* The ledger has started: close all connections, accept none. Net answers NET_BEGIN; all slots are then
+       free. */
+    NET_BEGIN = 1,
+    /* Accept connections. */
+    NET_LISTEN = 2,
+    /* Send `length` bytes at `offset`. Net answers NET_TAKEN, even if the connection is closed. */
+    NET_SEND = 3,
+    /* Close the connection when its bytes are sent. NET_CLOSED follows; it comes sooner if the peer closes
+       first. */
+    NET_CLOSE = 4,
+    /* Send no NET_DATA of this connection, but for messages already under way. */
+    NET_PAUSE = 5,
+    /* Send NET_DATA again. */
+    NET_RESUME = 6,
+    /* Answers NET_DATA: the slot at `offset` is free. The connection may be closed. */
+    NET_DONE = 7,
     /* From net. */
     NET_OPENED = 8,
-    NET_DATA = 9,    /* `length` bytes of the peer at `offset`, to be answered by NET_DONE; 0: it has sent all
-                        that it will, no answer */
-    NET_TAKEN = 10,  /* the slot at `offset` is free */
-    NET_CLOSED = 11, /* the connection is gone; the last message of it but NET_TAKEN */
+    /* `length` bytes of the peer at `offset`, which NET_DONE answers. 0: the peer ended its side; no answer.
+     */
+    NET_DATA = 9,
+    /* The slot at `offset` is free. */
+    NET_TAKEN = 10,
+    /* The connection is closed. Only NET_TAKEN may follow for it. */
+    NET_CLOSED = 11,
 };
 
 struct net_message {

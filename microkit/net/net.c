@@ -1,6 +1,6 @@
 /*
- * The only holder of the network card, and lwIP. Each tenant has a port; bytes of its connections go through
- * a ring to its ledger and come from there. What they mean is not known here.
+ * The only holder of the network card, with lwIP. Each tenant has a port; this domain passes the bytes of its
+ * connections to its ledger and back through a ring, and does not interpret them.
  */
 #include "lib/console.h"
 #include "lib/domain.h"
@@ -12,7 +12,7 @@
 
 #define SOON_MS 10u
 
-/* Put in by Microkit's tool. */
+/* Set by Microkit's tool. */
 uintptr_t queue_physical;
 
 static bool is_up;
@@ -23,7 +23,7 @@ static void set_deadline(void) {
     deadline_set((struct deadline_page *)AT_DEADLINE, ticks() + (wait + 1) * (ticks_per_second() / 1000));
 }
 
-static void work(void) {
+static void run_until_idle(void) {
     bool more = true;
     while (more && !card_is_broken()) {
         more = stack_receive();
@@ -34,12 +34,12 @@ static void work(void) {
     }
     set_deadline();
     if (!card_is_broken()) return;
-    console("the network card broke the rules of virtio: it is left alone");
+    console("the network card broke the rules of virtio: it is not used any more");
     is_up = false;
 }
 
-/* Once there is a secret, for what peers must not guess. */
-static void begin(void) {
+/* Starts the network, once entropy has provided a secret for numbers that peers must not guess. */
+static void start_network(void) {
     if (!random_begin()) return;
     tenants_begin();
     const char *wrong = stack_begin(queue_physical);
@@ -48,17 +48,17 @@ static void begin(void) {
 }
 
 void init(void) {
-    begin();
-    if (is_up) work();
+    start_network();
+    if (is_up) run_until_idle();
 }
 
 void notified(microkit_channel channel) {
     static bool has_failed;
     if (!is_up && channel == CH_ENTROPY && !has_failed) {
-        begin();
+        start_network();
         has_failed = !is_up;
     }
     if (channel == CH_DEVICE && is_up) card_interrupt();
     if (channel == CH_DEVICE) microkit_irq_ack(channel);
-    if (is_up) work();
+    if (is_up) run_until_idle();
 }

@@ -1,7 +1,6 @@
 /*
- * Numbers that a peer cannot guess, from a secret of entropy's: SipHash-2-4
- * (https://www.aumasson.jp/siphash/siphash.pdf) of a counter, and of a connection's ends for its first
- * sequence number (RFC 6528).
+ * Numbers that a peer cannot guess: SipHash-2-4 (https://www.aumasson.jp/siphash/siphash.pdf), with a secret
+ * key from entropy, of a counter, or of a connection's addresses for its first sequence number (RFC 6528).
  */
 #ifndef NET_RANDOM_H
 #define NET_RANDOM_H
@@ -9,10 +8,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* False: entropy has given nothing yet. */
+/* Returns false if entropy has provided no bytes yet. */
 bool random_begin(void);
 uint32_t random_number(void);
-/* Addresses and ports as they are, whatever their order of bytes. */
+/* Returns a first sequence number. The byte order of the addresses and ports does not matter. */
 uint32_t random_sequence(uint32_t local, uint16_t local_port, uint32_t remote, uint16_t remote_port);
 
 #endif

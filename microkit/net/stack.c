@@ -15,7 +15,7 @@
 
 #include <string.h>
 
-/* Frames before it is the ledgers' turn. */
+/* Frames to take before the ledgers' turn. */
 #define FRAMES_IN_TURN 32u
 #define TICK_MS 250u
 
@@ -25,7 +25,7 @@ uint32_t sys_now(void) {
     return (uint32_t)(ticks() / (ticks_per_second() / 1000));
 }
 
-static err_t send(struct netif *to, struct pbuf *buffer) {
+static err_t send_frame(struct netif *to, struct pbuf *buffer) {
     (void)to;
     if (buffer->tot_len > CARD_FRAME) return ERR_BUF;
     uint8_t *frame = card_room();
@@ -49,7 +49,7 @@ bool stack_receive(void) {
     return count > 0;
 }
 
-static void say_address(struct netif *of) {
+static void print_address(struct netif *of) {
     static uint32_t said;
     const ip4_addr_t *address = netif_ip4_addr(of);
     if (address->addr == said) return;
@@ -74,11 +74,11 @@ static err_t begin_interface(struct netif *of) {
     of->hwaddr_len = ETH_HWADDR_LEN;
     of->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET;
     of->output = etharp_output;
-    of->linkoutput = send;
+    of->linkoutput = send_frame;
     return ERR_OK;
 }
 
-static void follow_link(void) {
+static void update_link(void) {
     const bool has = card_has_link();
     if (has == (netif_is_link_up(&interface) != 0)) return;
     console(has ? "the cable is plugged in" : "the cable is not plugged in");
@@ -86,14 +86,14 @@ static void follow_link(void) {
     if (!has) netif_set_link_down(&interface);
 }
 
-static void tick(void *unused) {
+static void tick_network(void *unused) {
     (void)unused;
     tenants_tick();
-    follow_link();
-    sys_timeout(TICK_MS, tick, NULL);
+    update_link();
+    sys_timeout(TICK_MS, tick_network, NULL);
 }
 
-static void say_card(const uint8_t address[6]) {
+static void print_card(const uint8_t address[6]) {
     struct text text = {0};
     text_add(&text, "network card");
     for (int i = 0; i < 6; i++) {
@@ -114,15 +114,15 @@ const char *stack_begin(uintptr_t queue_physical) {
     if (wrong != NULL) return wrong;
     if (netif_add(&interface, &address, &netmask, &gateway, NULL, begin_interface, ethernet_input) == NULL)
         return "lwIP has no room for the card";
-    say_card(interface.hwaddr);
+    print_card(interface.hwaddr);
     netif_set_hostname(&interface, "totebox");
     netif_set_default(&interface);
-    netif_set_status_callback(&interface, say_address);
+    netif_set_status_callback(&interface, print_address);
     if (card_has_link()) netif_set_link_up(&interface);
     netif_set_up(&interface);
-    say_address(&interface);
+    print_address(&interface);
     if (NET_DHCP && dhcp_start(&interface) != ERR_OK) return "lwIP has no room for DHCP";
-    sys_timeout(TICK_MS, tick, NULL);
+    sys_timeout(TICK_MS, tick_network, NULL);
     return NULL;
 }
 

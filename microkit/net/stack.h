@@ -1,17 +1,17 @@
-/* lwIP, and the one network interface it has. */
+/* lwIP and its one network interface. */
 #ifndef NET_STACK_H
 #define NET_STACK_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* NULL, or why there is no network. */
+/* Returns NULL, or why there is no network. */
 const char *stack_begin(uintptr_t queue_physical);
-/* Takes some frames that came. False: there was none. */
+/* Takes some received frames. Returns false if there were none. */
 bool stack_receive(void);
-/* Does what is due. */
+/* Runs lwIP's timers that are due. */
 void stack_timers(void);
-/* Milliseconds until something is due. */
+/* Returns the milliseconds until the next timer is due. */
 uint32_t stack_due(void);
 
 #endif

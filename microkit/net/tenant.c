@@ -1,7 +1,7 @@
 /*
- * A tenant's ring: what its ledger says, and what it is told. What there is to be told is kept as the state
- * of slots and connections, so that a ledger that takes nothing costs no memory and holds up nobody but its
- * own peers.
+ * A tenant's ring: the messages from its ledger, and those to it. Messages to the ledger follow from the
+ * state of slots and connections and are not queued, so a ledger that takes none costs no memory, and delays
+ * only its own peers.
  */
 #include "net/tenant.h"
 
@@ -11,11 +11,11 @@
 
 #include <string.h>
 
-/* Messages of one ledger before it is another's turn. */
+/* Messages to take from one ledger before the next one's turn. */
 #define MESSAGES_IN_TURN 16u
-/* When the table is full one that was idle for so long may be ended, … */
+/* If the table is full, a connection that was idle for so long may be ended, */
 #define IDLE_MS 1000u
-/* … or for so long, if the ledger is at work for it or the peer has not taken all. */
+/* or for so long if the ledger owes it an answer, or the peer has not read everything. */
 #define STUCK_MS 10000u
 
 static const uintptr_t regions[] = AT_LEDGERS_DATA;
@@ -34,14 +34,14 @@ static bool is_free(const struct connection *connection) {
     return connection->number == 0 && connection->pcb == NULL;
 }
 
-static struct connection *find(struct tenant *tenant, uint32_t number) {
+static struct connection *find_connection(struct tenant *tenant, uint32_t number) {
     const uint32_t index = number & 0xff;
     if (number == 0 || index >= CONNECTIONS_EACH || tenant->connections[index].number != number) return NULL;
     return &tenant->connections[index];
 }
 
-/* All slots are free, on both sides. */
-static void free_all(struct tenant *tenant) {
+/* Frees all slots of both sides. */
+static void free_all_slots(struct tenant *tenant) {
     for (uint32_t i = 0; i < NET_SLOTS; i++) tenant->free_slots[i] = i;
     tenant->free_count = NET_SLOTS;
     memset(tenant->owner, 0, sizeof tenant->owner);
@@ -57,7 +57,7 @@ void tenants_begin(void) {
         tenant->port = ports[i];
         tenant->data = (uint8_t *)regions[i];
         ring_begin(&tenant->ring, sides_mine[i], sides_theirs[i]);
-        free_all(tenant);
+        free_all_slots(tenant);
         for (uint32_t j = 0; j < CONNECTIONS_EACH; j++) {
             tenant->connections[j].tenant = tenant;
             tenant->connections[j].input =
@@ -72,7 +72,8 @@ void tenant_taken(struct tenant *tenant, uint32_t slot) {
 
 /* ---- to the ledger */
 
-static bool put(struct tenant *tenant, enum net_op op, uint32_t number, uint32_t offset, uint32_t length) {
+static bool put_message(struct tenant *tenant, enum net_op op, uint32_t number, uint32_t offset,
+                        uint32_t length) {
     const struct net_message message = {
         .connection = number, .op = (uint8_t)op, .offset = offset, .length = length};
     if (!ring_put(&tenant->ring, &message)) return false;
@@ -80,7 +81,7 @@ static bool put(struct tenant *tenant, enum net_op op, uint32_t number, uint32_t
     return true;
 }
 
-/* Copies bytes that wait into a slot. */
+/* Copies waiting bytes to a slot, and sends them to the ledger. */
 static bool put_data(struct tenant *tenant, struct connection *connection) {
     const uint32_t slot = tenant->free_slots[tenant->free_count - 1];
     const uint32_t count = connection->waiting < NET_SLOT ? connection->waiting : NET_SLOT;
@@ -89,7 +90,7 @@ static bool put_data(struct tenant *tenant, struct connection *connection) {
     uint8_t *to = tenant->data + slot * NET_SLOT;
     memcpy(to, connection->input + connection->first, before);
     memcpy(to + before, connection->input, count - before);
-    if (!put(tenant, NET_DATA, connection->number, slot * NET_SLOT, count)) return false;
+    if (!put_message(tenant, NET_DATA, connection->number, slot * NET_SLOT, count)) return false;
     tenant->free_count--;
     tenant->owner[slot] = connection->number;
     connection->slots++;
@@ -99,12 +100,12 @@ static bool put_data(struct tenant *tenant, struct connection *connection) {
 
 enum told { NOTHING, SOMETHING, NO_ROOM };
 
-static enum told told(bool has) {
+static enum told told_or_full(bool has) {
     return has ? SOMETHING : NO_ROOM;
 }
 
-/* The next that there is to be told of a connection. */
-static enum told tell_of(struct tenant *tenant, struct connection *connection) {
+/* Sends the next message of a connection. */
+static enum told send_connection_message(struct tenant *tenant, struct connection *connection) {
     const uint32_t number = connection->number;
     if (number == 0) return NOTHING;
     if (!connection->told_opened && connection->is_over) {
@@ -112,48 +113,48 @@ static enum told tell_of(struct tenant *tenant, struct connection *connection) {
         return NOTHING;
     }
     if (!connection->told_opened) {
-        connection->told_opened = put(tenant, NET_OPENED, number, 0, 0);
-        return told(connection->told_opened);
+        connection->told_opened = put_message(tenant, NET_OPENED, number, 0, 0);
+        return told_or_full(connection->told_opened);
     }
     if (connection->is_over) {
-        if (!put(tenant, NET_CLOSED, number, 0, 0)) return NO_ROOM;
+        if (!put_message(tenant, NET_CLOSED, number, 0, 0)) return NO_ROOM;
         connection->number = 0;
         return SOMETHING;
     }
     if (connection->is_paused || connection->must_close) return NOTHING;
     if (connection->waiting > 0) {
         if (connection->slots >= NET_WINDOW || tenant->free_count == 0) return NOTHING;
-        return told(put_data(tenant, connection));
+        return told_or_full(put_data(tenant, connection));
     }
     if (!connection->has_ended || connection->told_ended) return NOTHING;
-    connection->told_ended = put(tenant, NET_DATA, number, 0, 0);
-    return told(connection->told_ended);
+    connection->told_ended = put_message(tenant, NET_DATA, number, 0, 0);
+    return told_or_full(connection->told_ended);
 }
 
-static enum told tell_taken(struct tenant *tenant) {
+static enum told send_taken(struct tenant *tenant) {
     if (tenant->taken_count == 0) return NOTHING;
     const uint32_t slot = tenant->taken[tenant->taken_first];
-    if (!put(tenant, NET_TAKEN, 0, (NET_SLOTS + slot) * NET_SLOT, 0)) return NO_ROOM;
+    if (!put_message(tenant, NET_TAKEN, 0, (NET_SLOTS + slot) * NET_SLOT, 0)) return NO_ROOM;
     tenant->is_used[slot] = false;
     tenant->taken_first = (tenant->taken_first + 1) % NET_SLOTS;
     tenant->taken_count--;
     return SOMETHING;
 }
 
-/* Tells what there is room for; connections take turns. */
-static enum told tell(struct tenant *tenant) {
+/* Sends as many messages as fit; connections take turns. */
+static enum told send_messages(struct tenant *tenant) {
     if (tenant->must_begin) {
-        if (!put(tenant, NET_BEGIN, 0, 0, 0)) return NO_ROOM;
+        if (!put_message(tenant, NET_BEGIN, 0, 0, 0)) return NO_ROOM;
         tenant->must_begin = false;
     }
     enum told last;
-    while ((last = tell_taken(tenant)) == SOMETHING) {
+    while ((last = send_taken(tenant)) == SOMETHING) {
     }
     if (last == NO_ROOM) return NO_ROOM;
     uint32_t quiet = 0;
     bool has = false;
     while (quiet < CONNECTIONS_EACH) {
-        last = tell_of(tenant, &tenant->connections[tenant->next]);
+        last = send_connection_message(tenant, &tenant->connections[tenant->next]);
         if (last == NO_ROOM) return NO_ROOM;
         has = has || last == SOMETHING;
         quiet = last == SOMETHING ? 0 : quiet + 1;
@@ -164,18 +165,18 @@ static enum told tell(struct tenant *tenant) {
 
 /* ---- from the ledger */
 
-static void begin(struct tenant *tenant) {
+static void restart_ledger(struct tenant *tenant) {
     tenant->is_listening = false;
     for (uint32_t i = 0; i < CONNECTIONS_EACH; i++) {
         struct connection *connection = &tenant->connections[i];
         if (!is_free(connection)) connection_abort(connection);
         connection->number = 0;
     }
-    free_all(tenant);
+    free_all_slots(tenant);
     tenant->must_begin = true;
 }
 
-static void listen(struct tenant *tenant) {
+static void start_listening(struct tenant *tenant) {
     tenant->is_listening = true;
     if (tenant->listener != NULL || tenant->port == 0) return;
     struct text text = {0};
@@ -185,12 +186,12 @@ static void listen(struct tenant *tenant) {
     console(text.bytes);
 }
 
-static void send(struct tenant *tenant, const struct net_message *message) {
+static void send_to_peer(struct tenant *tenant, const struct net_message *message) {
     const uint32_t slot = message->offset / NET_SLOT - NET_SLOTS;
     if (message->offset % NET_SLOT != 0 || slot >= NET_SLOTS || message->length > NET_SLOT) return;
     if (tenant->is_used[slot]) return;
     tenant->is_used[slot] = true;
-    struct connection *connection = find(tenant, message->connection);
+    struct connection *connection = find_connection(tenant, message->connection);
     const bool can = connection != NULL && connection->pcb != NULL && !connection->must_close;
     if (!can || message->length == 0) {
         tenant_taken(tenant, slot);
@@ -202,29 +203,29 @@ static void send(struct tenant *tenant, const struct net_message *message) {
     }
 }
 
-static void done(struct tenant *tenant, uint32_t offset) {
+static void free_slot(struct tenant *tenant, uint32_t offset) {
     const uint32_t slot = offset / NET_SLOT;
     if (offset % NET_SLOT != 0 || slot >= NET_SLOTS || tenant->owner[slot] == 0) return;
-    struct connection *connection = find(tenant, tenant->owner[slot]);
+    struct connection *connection = find_connection(tenant, tenant->owner[slot]);
     if (connection != NULL) connection->slots--;
     tenant->owner[slot] = 0;
     tenant->free_slots[tenant->free_count++] = slot;
 }
 
-static void take(struct tenant *tenant, const struct net_message *message) {
-    struct connection *connection = find(tenant, message->connection);
+static void take_message(struct tenant *tenant, const struct net_message *message) {
+    struct connection *connection = find_connection(tenant, message->connection);
     switch (message->op) {
     case NET_BEGIN:
-        begin(tenant);
+        restart_ledger(tenant);
         return;
     case NET_LISTEN:
-        listen(tenant);
+        start_listening(tenant);
         return;
     case NET_SEND:
-        send(tenant, message);
+        send_to_peer(tenant, message);
         return;
     case NET_DONE:
-        done(tenant, message->offset);
+        free_slot(tenant, message->offset);
         return;
     case NET_PAUSE:
     case NET_RESUME:
@@ -238,12 +239,12 @@ static void take(struct tenant *tenant, const struct net_message *message) {
     }
 }
 
-static bool take_some(struct tenant *tenant) {
+static bool take_messages(struct tenant *tenant) {
     struct net_message message;
     const bool was_full = ring_peek(&tenant->ring.theirs->produced) - tenant->ring.consumed == RING_SLOTS;
     uint32_t count = 0;
     while (count < MESSAGES_IN_TURN && ring_take(&tenant->ring, &message)) {
-        take(tenant, &message);
+        take_message(tenant, &message);
         count++;
     }
     if (was_full && count > 0) tenant->must_notify = true;
@@ -255,8 +256,9 @@ static bool is_stalled;
 bool tenants_work(void) {
     bool more = false;
     is_stalled = false;
-    for (uint32_t i = 0; i < TENANT_COUNT; i++) more = take_some(&tenants[i]) || more;
-    for (uint32_t i = 0; i < TENANT_COUNT; i++) is_stalled = tell(&tenants[i]) == NO_ROOM || is_stalled;
+    for (uint32_t i = 0; i < TENANT_COUNT; i++) more = take_messages(&tenants[i]) || more;
+    for (uint32_t i = 0; i < TENANT_COUNT; i++)
+        is_stalled = send_messages(&tenants[i]) == NO_ROOM || is_stalled;
     return more;
 }
 
@@ -284,18 +286,18 @@ static uint64_t idle_ms(const struct connection *connection) {
     return (ticks() - connection->active) / (ticks_per_second() / 1000);
 }
 
-static bool may_end(const struct connection *connection) {
+static bool may_end_connection(const struct connection *connection) {
     const bool is_busy = connection->is_owed || connection->sending_count > 0 || connection->waiting > 0;
     return connection->is_over || idle_ms(connection) >= (is_busy ? STUCK_MS : IDLE_MS);
 }
 
-/* The free connection, or the one to be ended: one that is over, else the one that was idle the longest. */
-static uint32_t choose(const struct tenant *tenant) {
+/* Returns a free connection, or the one to end: one that is over, or the one that was idle the longest. */
+static uint32_t choose_connection(const struct tenant *tenant) {
     uint32_t best = CONNECTIONS_EACH;
     for (uint32_t i = 0; i < CONNECTIONS_EACH; i++) {
         const struct connection *connection = &tenant->connections[i];
         if (is_free(connection)) return i;
-        if (!may_end(connection)) continue;
+        if (!may_end_connection(connection)) continue;
         if (best < CONNECTIONS_EACH && tenant->connections[best].is_over) continue;
         if (best == CONNECTIONS_EACH || connection->is_over ||
             connection->active < tenant->connections[best].active)
@@ -309,17 +311,17 @@ bool tenant_has_room(const struct tenant *tenant) {
     if (!tenant->is_listening) return false;
     for (uint32_t i = 0; i < CONNECTIONS_EACH; i++) {
         const struct connection *connection = &tenant->connections[i];
-        if (is_free(connection) || may_end(connection)) room++;
+        if (is_free(connection) || may_end_connection(connection)) room++;
     }
     return room > tenant->half_open;
 }
 
 struct connection *tenant_room(struct tenant *tenant) {
-    const uint32_t index = choose(tenant);
+    const uint32_t index = choose_connection(tenant);
     if (index == CONNECTIONS_EACH || !tenant->is_listening) return NULL;
     struct connection *connection = &tenant->connections[index];
     if (!is_free(connection)) connection_abort(connection);
-    /* Its ledger has to know first. */
-    if (connection->number != 0) (void)tell_of(tenant, connection);
+    /* Its ledger must learn first that it is closed. */
+    if (connection->number != 0) (void)send_connection_message(tenant, connection);
     return is_free(connection) ? connection : NULL;
 }

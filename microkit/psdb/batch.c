@@ -1,73 +1,24 @@
 /*
- * Writing a batch: all behind its commit member, and two zero sectors behind that; flush; read it back; then
- * the commit member's header, one sector, and flush. Until that sector is there the archive ends where it
- * did.
+ * Writing a batch takes these steps:
+ *   1. write everything after its commit member, and two zero sectors after that;
+ *   2. flush, read it back and compare;
+ *   3. write the commit member's header, one sector, and flush.
+ * Until that sector is written, the archive ends where it ended before.
  */
-#include "internal.h"
+#include "batch.h"
+#include "base.h"
+#include "commit.h"
+#include "index.h"
+#include "member.h"
+#include "objects.h"
+#include "tails.h"
+#include "text.h"
 
 #include <string.h>
 
-/* ---- the commit member */
+/* ---- making the batch's sectors */
 
-static const char hex[] = "0123456789abcdef";
-
-static void make_commit(const struct psdb *store, uint8_t *sector) {
-    const struct psdb_batch *batch = &store->batch;
-    struct psdb_tar tar = {.type = PSDB_TAR_FILE, .mode = 0600, .size = PSDB_SECTOR, .time = batch->time};
-    struct psdb_text behind = {.length = 0};
-    memcpy(tar.path, PSDB_COMMIT_PATH, sizeof PSDB_COMMIT_PATH);
-    for (size_t i = 0; i < 32; i++) {
-        tar.link[2 * i] = hex[batch->digest[i] >> 4];
-        tar.link[2 * i + 1] = hex[batch->digest[i] & 15];
-    }
-    psdb_text_add(&behind, " ");
-    psdb_text_number(&behind, batch->end - batch->start - PSDB_COMMIT_SECTORS);
-    PSDB_ASSERT(store, 64 + behind.length < PSDB_TAR_LINK);
-    memcpy(tar.link + 64, behind.bytes, behind.length + 1);
-    const bool made = psdb_tar_make(sector, &tar);
-    PSDB_ASSERT(store, made);
-}
-
-static int hex_digit(char character) {
-    for (int i = 0; i < 16; i++) {
-        if (hex[i] == character) return i;
-    }
-    return -1;
-}
-
-static bool parse_link(const char *link, uint8_t digest[32], uint64_t *behind) {
-    if (strlen(link) < 66 || link[64] != ' ' || link[65] == '0') return false;
-    for (size_t i = 0; i < 32; i++) {
-        const int high = hex_digit(link[2 * i]);
-        const int low = hex_digit(link[2 * i + 1]);
-        if (high < 0 || low < 0) return false;
-        digest[i] = (uint8_t)(high << 4 | low);
-    }
-    *behind = 0;
-    for (const char *at = link + 65; *at != '\0'; at++) {
-        if (*at < '0' || *at > '9' || *behind > PSDB_MAX_SECTORS) return false;
-        *behind = *behind * 10 + (uint64_t)(*at - '0');
-    }
-    return *behind <= PSDB_MAX_SECTORS;
-}
-
-bool psdb_commit_parse(const uint8_t *sectors, uint8_t digest[32], uint64_t *behind,
-                       struct psdb_tar_fault *fault) {
-    struct psdb_tar tar;
-    if (!psdb_tar_parse(sectors, &tar, fault)) return false;
-    fault->expected = "a commit member with the SHA-256 and the sectors of its batch, and a sector of zeros";
-    fault->found = "another member";
-    fault->number = 0;
-    if (strlen(tar.path) != sizeof PSDB_COMMIT_PATH - 1) return false;
-    if (memcmp(tar.path, PSDB_COMMIT_PATH, sizeof PSDB_COMMIT_PATH) != 0) return false;
-    fault->found = "something else in it";
-    return tar.type == PSDB_TAR_FILE && tar.size == PSDB_SECTOR && parse_link(tar.link, digest, behind) &&
-           psdb_tar_is_zero(sectors + PSDB_SECTOR);
-}
-
-/* ---- what goes to the disk */
-
-static void make_header(struct psdb *store, const struct psdb_item *item, uint8_t *sector) {
+static void make_item_header(struct psdb *store, const struct psdb_item *item, uint8_t *sector) {
     const struct psdb_batch *batch = &store->batch;
     struct psdb_tar tar = {.type = PSDB_TAR_FILE, .mode = 0600, .size = item->length, .time = batch->time};
     if (item->type == PSDB_ITEM_OBJECT) {
@@ -87,9 +38,9 @@ static void make_header(struct psdb *store, const struct psdb_item *item, uint8_
     PSDB_ASSERT(store, made);
 }
 
-/* `sectors` sectors of the item's data, from its sector `from` on: copied once; the hash is of the copy. */
-static void make_data(struct psdb *store, const struct psdb_item *item, uint64_t from, uint8_t *out,
-                      size_t sectors) {
+/* Makes `sectors` sectors of the item's data from its sector `from` on. Reads the tenant's region once. */
+static void make_item_data(struct psdb *store, const struct psdb_item *item, uint64_t from, uint8_t *out,
+                           size_t sectors) {
     const size_t bytes = sectors * PSDB_SECTOR;
     if (item->type == PSDB_ITEM_INDEX) {
         psdb_index_make(store, out, bytes);
@@ -106,18 +57,18 @@ static void make_data(struct psdb *store, const struct psdb_item *item, uint64_t
     memcpy(out, tenant->region + request->offset + at, copied);
 }
 
-/* Makes what follows of the item under way, at most `room` sectors; how many. */
-static uint32_t make_some(struct psdb *store, uint8_t *out, uint32_t room) {
+/* Makes the next part of the current item, at most `room` sectors. Returns how many it made. */
+static uint32_t make_item_part(struct psdb *store, uint8_t *out, uint32_t room) {
     struct psdb_batch *batch = &store->batch;
     const struct psdb_item *item = &batch->item_list[batch->item];
     const uint64_t all = 1 + psdb_sectors(item->length);
     const uint64_t left = all - batch->item_at;
     uint32_t made = 1;
     if (batch->item_at == 0) {
-        make_header(store, item, out);
+        make_item_header(store, item, out);
     } else {
         made = left < room ? (uint32_t)left : room;
-        make_data(store, item, batch->item_at - 1, out, made);
+        make_item_data(store, item, batch->item_at - 1, out, made);
     }
     batch->item_at += made;
     if (batch->item_at == all) {
@@ -133,7 +84,7 @@ static void write_body(struct psdb *store) {
     const uint32_t room = psdb_buffer_sectors(store);
     uint32_t made = 0;
     while (made < room && batch->item < batch->items) {
-        made += make_some(store, buffer + (size_t)made * PSDB_SECTOR, room - made);
+        made += make_item_part(store, buffer + (size_t)made * PSDB_SECTOR, room - made);
     }
     psdb_sha256_add(store, batch->sha, buffer, (size_t)made * PSDB_SECTOR);
     if (batch->item == batch->items) {
@@ -147,7 +98,7 @@ static void write_body(struct psdb *store) {
     psdb_disk(store, PSDB_BATCHING, PSDB_DISK_WRITE, batch->at, made);
 }
 
-static void read_back(struct psdb *store) {
+static void read_body_back(struct psdb *store) {
     struct psdb_batch *batch = &store->batch;
     const uint64_t left = batch->end + PSDB_END_SECTORS - batch->at;
     const uint32_t room = psdb_buffer_sectors(store);
@@ -162,10 +113,10 @@ void psdb_batch_run(struct psdb *store) {
         write_body(store);
         return;
     case PSDB_BATCH_READ_BACK:
-        read_back(store);
+        read_body_back(store);
         return;
     case PSDB_BATCH_HEADER:
-        make_commit(store, store->config.buffer);
+        psdb_commit_make(store, store->config.buffer);
         psdb_disk(store, PSDB_BATCHING, PSDB_DISK_WRITE, batch->start, 1);
         return;
     default:
@@ -175,9 +126,9 @@ void psdb_batch_run(struct psdb *store) {
     }
 }
 
-/* ---- and after it was there */
+/* ---- after the batch is on the disk */
 
-static void apply(struct psdb *store, const struct psdb_item *item, uint64_t sector) {
+static void apply_item(struct psdb *store, const struct psdb_item *item, uint64_t sector) {
     struct psdb_tenant_state *state = &store->tenants[item->tenant];
     if (item->type == PSDB_ITEM_DIRECTORY) state->directory = true;
     if (item->type == PSDB_ITEM_INDEX) psdb_index_written(store);
@@ -196,7 +147,7 @@ static void apply(struct psdb *store, const struct psdb_item *item, uint64_t sec
     psdb_finish(store, item->tenant, item->job, PSDB_OK);
 }
 
-static void finished(struct psdb *store) {
+static void batch_written(struct psdb *store) {
     struct psdb_batch *batch = &store->batch;
     uint64_t sector = batch->start + PSDB_COMMIT_SECTORS;
     batch->phase = PSDB_BATCH_IDLE;
@@ -204,7 +155,7 @@ static void finished(struct psdb *store) {
     store->end = batch->end;
     for (uint32_t i = 0; i < batch->items; i++) {
         const struct psdb_item *item = &batch->item_list[i];
-        apply(store, item, sector);
+        apply_item(store, item, sector);
         sector += 1 + psdb_sectors(item->length);
     }
     PSDB_ASSERT(store, sector == batch->end);
@@ -243,7 +194,7 @@ static void read_back_done(struct psdb *store) {
     psdb_sha256_add(store, batch->sha, buffer, (size_t)body * PSDB_SECTOR);
     for (uint32_t i = body; i < batch->sectors; i++) {
         if (psdb_tar_is_zero(buffer + (size_t)i * PSDB_SECTOR)) continue;
-        psdb_batch_fail(store, "what was read back is not what was written, at sector ", batch->at + i);
+        psdb_batch_fail(store, "read back other bytes than were written, at sector ", batch->at + i);
         return;
     }
     batch->at += batch->sectors;
@@ -252,7 +203,7 @@ static void read_back_done(struct psdb *store) {
     if (memcmp(digest, batch->digest, sizeof digest) == 0) {
         batch->phase = PSDB_BATCH_HEADER;
     } else {
-        psdb_batch_fail(store, "what was read back is not what was written, in the batch at sector ",
+        psdb_batch_fail(store, "read back other bytes than were written, in the batch at sector ",
                         batch->start);
     }
 }
@@ -285,7 +236,7 @@ void psdb_batch_done(struct psdb *store, bool ok) {
         return;
     default:
         PSDB_ASSERT(store, batch->phase == PSDB_BATCH_FLUSH_HEADER);
-        finished(store);
+        batch_written(store);
         return;
     }
 }

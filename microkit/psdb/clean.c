@@ -1,22 +1,24 @@
 /*
- * What a power cut left behind the end is of no consequence, but for the places where an index is looked for:
- * a tenant's bytes there could pose as one. They are made zero before the first batch is written; opening
- * writes nothing.
+ * Bytes that a power cut left after the end do no harm, except where opening looks for an index: a tenant's
+ * bytes there could pose as one. Those sectors are zeroed before the first batch is written. Opening writes
+ * nothing.
  */
-#include "internal.h"
+#include "clean.h"
+#include "base.h"
+#include "batch.h"
 
 #include <string.h>
 
-/* No batch that a tenant has bytes in goes further behind the end than this. */
-static uint64_t reach(const struct psdb *store) {
-    const uint64_t furthest = store->end + PSDB_MAX_OBJECT / PSDB_SECTOR + PSDB_BATCH_SECTORS;
-    return furthest < store->config.disk_sectors ? furthest : store->config.disk_sectors;
+/* Returns the furthest sector that a batch with a tenant's bytes can have reached. */
+static uint64_t furthest_sector(const struct psdb *store) {
+    const uint64_t sector = store->end + PSDB_MAX_OBJECT / PSDB_SECTOR + PSDB_BATCH_SECTORS;
+    return sector < store->config.disk_sectors ? sector : store->config.disk_sectors;
 }
 
 void psdb_clean_run(struct psdb *store) {
     struct psdb_clean *clean = &store->clean;
     if (clean->at == 0) clean->at = (store->end / PSDB_SEGMENT + 1) * PSDB_SEGMENT;
-    if (clean->at < reach(store)) {
+    if (clean->at < furthest_sector(store)) {
         if (clean->phase == PSDB_CLEAN_WRITE) memset(store->config.buffer, 0, PSDB_SECTOR);
         const bool write = clean->phase == PSDB_CLEAN_WRITE;
         psdb_disk(store, PSDB_CLEANING, write ? PSDB_DISK_WRITE : PSDB_DISK_READ, clean->at, 1);
@@ -31,7 +33,7 @@ void psdb_clean_run(struct psdb *store) {
 void psdb_clean_done(struct psdb *store, bool ok) {
     struct psdb_clean *clean = &store->clean;
     if (!ok) {
-        psdb_batch_fail(store, "what is behind the end cannot be made zero, at sector ", clean->at);
+        psdb_batch_fail(store, "cannot zero the disk after the end, at sector ", clean->at);
         return;
     }
     switch (clean->phase) {
@@ -39,7 +41,7 @@ void psdb_clean_done(struct psdb *store, bool ok) {
         if (psdb_tar_is_zero(store->config.buffer)) {
             clean->at += PSDB_SEGMENT;
         } else if (clean->wrote == clean->at) {
-            psdb_batch_fail(store, "zeros that were written are not read back, at sector ", clean->at);
+            psdb_batch_fail(store, "zeros were written but not read back, at sector ", clean->at);
         } else {
             clean->phase = PSDB_CLEAN_WRITE;
         }

@@ -1,13 +1,14 @@
-/* Headers that change the member after them: pax (IEEE Std 1003.1-2017) and GNU tar's long names. */
-#include "internal.h"
+/* Records of pax headers: IEEE Std 1003.1-2017, pax, "pax Extended Header". */
+#include "extension.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 static bool is_word(const uint8_t *at, size_t length, const char *word) {
     return strlen(word) == length && memcmp(at, word, length) == 0;
 }
 
-/* Whether a pax key would change what the header after it says of name, size or kind. */
+/* Reports whether a pax key would change the name, size or kind of the member after it. */
 static bool changes_member(const uint8_t *key, size_t length) {
     static const char sparse[] = "GNU.sparse";
     if (length >= sizeof sparse - 1 && memcmp(key, sparse, sizeof sparse - 1) == 0) return true;
@@ -22,9 +23,9 @@ const char *psdb_pax_fault(const uint8_t *data, size_t size) {
         for (; i < size && data[i] >= '0' && data[i] <= '9' && length < size; i++) {
             length = length * 10 + (size_t)(data[i] - '0');
         }
-        /* The length counts itself, the space and the line feed; the shortest record is `5 k=\n`. */
+        /* The length includes itself, the space and the line feed; the shortest record is `5 k=\n`. */
         if (i == at || i == size || data[i] != ' ' || length < i - at + 4 || length > size - at) {
-            return "a record without a right length";
+            return "a record with a wrong length";
         }
         if (data[at + length - 1] != '\n') return "a record without a line feed at its end";
         const size_t key = i + 1;

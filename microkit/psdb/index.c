@@ -1,8 +1,9 @@
-/*
- * Indexes: what is known of the disk, written down so that opening need not read all of it. docs/psdb.md has
- * the layout.
- */
-#include "internal.h"
+/* Indexes: docs/psdb.md describes their layout. */
+#include "index.h"
+#include "base.h"
+#include "member.h"
+#include "objects.h"
+#include "tails.h"
 
 #include <string.h>
 
@@ -26,17 +27,17 @@ void psdb_index_begin(struct psdb *store) {
     store->config.host->sha256_begin(cursor->sha);
 }
 
-static uint64_t members_in(uint64_t length, uint32_t tenants) {
+static uint64_t index_members(uint64_t length, uint32_t tenants) {
     return (length - PSDB_INDEX_HEAD - (uint64_t)PSDB_INDEX_TENANT * tenants) / PSDB_INDEX_MEMBER;
 }
 
-static size_t make_head(const struct psdb *store, uint8_t *out) {
+static size_t make_index_head(const struct psdb *store, uint8_t *out) {
     struct psdb_index_head head = {
         .version = PSDB_INDEX_VERSION,
         .tenants = store->config.tenant_count,
         .number = store->chain.number + 1,
         .sector = store->batch.start,
-        .members = members_in(store->cursor.length, store->config.tenant_count),
+        .members = index_members(store->cursor.length, store->config.tenant_count),
     };
     memcpy(head.magic, magic, sizeof magic);
     memcpy(head.previous, store->chain.digest, sizeof head.previous);
@@ -44,7 +45,7 @@ static size_t make_head(const struct psdb *store, uint8_t *out) {
     return sizeof head;
 }
 
-static size_t make_tenant(struct psdb *store, uint32_t tenant, uint8_t *out) {
+static size_t make_index_tenant(struct psdb *store, uint32_t tenant, uint8_t *out) {
     struct psdb_index_tenant record = {
         .since = store->tenants[tenant].indexed,
         .directory = store->tenants[tenant].directory ? 1 : 0,
@@ -65,8 +66,8 @@ static size_t make_tenant(struct psdb *store, uint32_t tenant, uint8_t *out) {
     return sizeof record;
 }
 
-/* The next object since the last index. */
-static bool next_object(struct psdb *store, struct psdb_index_member *member) {
+/* Finds the next object since the last index. */
+static bool index_next_object(struct psdb *store, struct psdb_index_member *member) {
     struct psdb_index_cursor *cursor = &store->cursor;
     while (cursor->slot < store->config.slot_count) {
         const struct psdb_slot *slot = &store->config.slots[cursor->slot++];
@@ -83,7 +84,7 @@ static bool next_object(struct psdb *store, struct psdb_index_member *member) {
     return false;
 }
 
-static bool next_tail(struct psdb *store, struct psdb_index_member *member) {
+static bool index_next_tail(struct psdb *store, struct psdb_index_member *member) {
     struct psdb_index_cursor *cursor = &store->cursor;
     while (cursor->ledger < 2 * store->config.tenant_count) {
         struct psdb_ledger_state *ledger = &store->ledgers[cursor->ledger];
@@ -106,13 +107,13 @@ static bool next_tail(struct psdb *store, struct psdb_index_member *member) {
     return false;
 }
 
-static size_t make_part(struct psdb *store, uint8_t *out) {
+static size_t make_index_part(struct psdb *store, uint8_t *out) {
     const uint64_t at = store->cursor.at;
     struct psdb_index_member member;
-    if (at < PSDB_INDEX_HEAD) return make_head(store, out);
+    if (at < PSDB_INDEX_HEAD) return make_index_head(store, out);
     const uint64_t tenant = (at - PSDB_INDEX_HEAD) / PSDB_INDEX_TENANT;
-    if (tenant < store->config.tenant_count) return make_tenant(store, (uint32_t)tenant, out);
-    const bool more = next_object(store, &member) || next_tail(store, &member);
+    if (tenant < store->config.tenant_count) return make_index_tenant(store, (uint32_t)tenant, out);
+    const bool more = index_next_object(store, &member) || index_next_tail(store, &member);
     PSDB_ASSERT(store, more);
     memcpy(out, &member, sizeof member);
     return sizeof member;
@@ -124,14 +125,14 @@ void psdb_index_make(struct psdb *store, uint8_t *out, size_t bytes) {
     size_t made = 0;
     memset(out, 0, bytes);
     while (made < bytes && cursor->at < cursor->length) {
-        const size_t part = make_part(store, out + made);
+        const size_t part = make_index_part(store, out + made);
         made += part;
         cursor->at += part;
     }
     PSDB_ASSERT(store, made <= bytes);
     psdb_sha256_add(store, cursor->sha, out, made);
     if (cursor->at < cursor->length) return;
-    PSDB_ASSERT(store, !next_object(store, &member) && !next_tail(store, &member));
+    PSDB_ASSERT(store, !index_next_object(store, &member) && !index_next_tail(store, &member));
     store->config.host->sha256_end(cursor->sha, cursor->digest);
 }
 
@@ -166,49 +167,50 @@ void psdb_index_load_begin(struct psdb *store, uint64_t length) {
     store->config.host->sha256_begin(load->sha);
 }
 
-static bool wrong(struct psdb *store, const char *found, uint64_t number) {
-    psdb_scan_stop(store, store->scan.batch_start, PSDB_INDEX_PATH, "an index of what comes before it", found,
-                   number);
+static bool stop_at_index(struct psdb *store, const char *found, uint64_t number) {
+    psdb_stop(store, store->scan.batch_start, PSDB_INDEX_PATH, "an index of the members before it", found,
+              number);
     return false;
 }
 
-static bool load_head(struct psdb *store, const uint8_t *data) {
+static bool load_index_head(struct psdb *store, const uint8_t *data) {
     struct psdb_index_load *load = &store->scan.load;
     if (!psdb_index_fits(store, data, load->length, store->scan.batch_start)) {
-        return wrong(store, "one that does not continue the index before, whose number is ",
-                     store->chain.number);
+        return stop_at_index(store, "one that does not continue the previous index, number ",
+                             store->chain.number);
     }
     memcpy(&load->head, data, sizeof load->head);
     return true;
 }
 
-/* Whether a range that an index names is a member in front of it. */
-static bool in_front(const struct psdb *store, uint64_t sector, uint64_t length) {
+/* Reports whether a range that an index names can be a member before it. */
+static bool is_before_index(const struct psdb *store, uint64_t sector, uint64_t length) {
     const uint64_t end = store->scan.batch_start;
     return length <= PSDB_TAR_MAX_SIZE && sector < end && 1 + psdb_sectors(length) <= end - sector;
 }
 
-static bool load_ledger(struct psdb *store, uint32_t tenant, uint8_t number,
-                        const struct psdb_index_ledger *record) {
+static bool load_index_ledger(struct psdb *store, uint32_t tenant, uint8_t number,
+                              const struct psdb_index_ledger *record) {
     const struct psdb_object checkpoint = {.tenant = tenant, .ledger = number, .kind = PSDB_CHECKPOINT};
     psdb_tails_clear(&store->ledgers[2 * tenant + number]);
     if (record->checkpoint == 0 && record->checkpoint_length == 0) return true;
-    if (!in_front(store, record->checkpoint, record->checkpoint_length)) {
-        return wrong(store, "a checkpoint that is not in front of it, at sector ", record->checkpoint);
+    if (!is_before_index(store, record->checkpoint, record->checkpoint_length)) {
+        return stop_at_index(store, "a checkpoint that is not before it, at sector ", record->checkpoint);
     }
     if (psdb_object_set(store, &checkpoint, record->checkpoint, record->checkpoint_length)) return true;
-    return wrong(store, "more objects than there is memory for", 0);
+    return stop_at_index(store, "more objects than there is memory for", 0);
 }
 
-/* A tenant that this index tells everything of, or did with those before it, is known again. */
-static bool load_tenant(struct psdb *store, uint32_t number, const uint8_t *data) {
+/* Loads a tenant. It is known again if this index, with those before it, lists all its objects. */
+static bool load_index_tenant(struct psdb *store, uint32_t number, const uint8_t *data) {
     struct psdb_index_load *load = &store->scan.load;
     struct psdb_index_tenant record;
     uint32_t tenant;
     const char *rest;
     memcpy(&record, data, sizeof record);
     load->tenant[number] = PSDB_NO_TENANT;
-    if (record.name[sizeof record.name - 1] != '\0') return wrong(store, "a tenant's name without an end", 0);
+    if (record.name[sizeof record.name - 1] != '\0')
+        return stop_at_index(store, "a tenant's name without a NUL", 0);
     if (!psdb_member_tenant(store, (const char *)record.name, &tenant, &rest) || *rest != '\0') return true;
     struct psdb_tenant_state *state = &store->tenants[tenant];
     if (!state->known && record.since > state->known_to) return true;
@@ -218,28 +220,29 @@ static bool load_tenant(struct psdb *store, uint32_t number, const uint8_t *data
     load->complete[number] = record.since <= state->indexed;
     for (uint8_t i = 0; i < 2; i++) {
         load->ledgers[number][i] = record.ledgers[i];
-        if (!load_ledger(store, tenant, i, &record.ledgers[i])) return false;
+        if (!load_index_ledger(store, tenant, i, &record.ledgers[i])) return false;
     }
     return true;
 }
 
-static bool load_object(struct psdb *store, const struct psdb_object *object,
-                        const struct psdb_index_member *member) {
+static bool load_index_object(struct psdb *store, const struct psdb_object *object,
+                              const struct psdb_index_member *member) {
     uint64_t key[2];
     psdb_key_make(object, key);
     const struct psdb_slot *slot = psdb_object_find(store, key);
     if (slot != NULL) {
         if (slot->sector == member->sector && slot->length == member->length) return true;
-        return wrong(store, "another place of an object than that in front of it, sector ", member->sector);
+        return stop_at_index(store, "a place of an object that differs from the earlier one: sector ",
+                             member->sector);
     }
     if (!psdb_object_set(store, object, member->sector, member->length)) {
-        return wrong(store, "more objects than there is memory for", 0);
+        return stop_at_index(store, "more objects than there is memory for", 0);
     }
     psdb_bundles_count(store, object);
     return true;
 }
 
-static bool load_member(struct psdb *store, const uint8_t *data) {
+static bool load_index_member(struct psdb *store, const uint8_t *data) {
     struct psdb_index_load *load = &store->scan.load;
     struct psdb_index_member member;
     struct psdb_object object;
@@ -247,38 +250,38 @@ static bool load_member(struct psdb *store, const uint8_t *data) {
     load->members++;
     if (!psdb_key_parse(member.key, &object) || object.kind == PSDB_CHECKPOINT ||
         object.tenant >= load->head.tenants) {
-        return wrong(store, "a key of no object, in member ", load->members);
+        return stop_at_index(store, "an invalid key in member ", load->members);
     }
-    if (!in_front(store, member.sector, member.length)) {
-        return wrong(store, "an object that is not in front of it, at sector ", member.sector);
+    if (!is_before_index(store, member.sector, member.length)) {
+        return stop_at_index(store, "an object that is not before it, at sector ", member.sector);
     }
     if (load->tenant[object.tenant] == PSDB_NO_TENANT) return true;
     object.tenant = load->tenant[object.tenant];
-    if (object.kind != PSDB_TAIL_FILE) return load_object(store, &object, &member);
+    if (object.kind != PSDB_TAIL_FILE) return load_index_object(store, &object, &member);
     struct psdb_ledger_state *ledger = psdb_ledger_of(store, &object);
     if (psdb_tail_find(store, ledger, object.index) != NULL)
-        return wrong(store, "a tail file twice, at ", object.index);
+        return stop_at_index(store, "a tail file twice, with first entry ", object.index);
     psdb_tail_insert(store, ledger, (struct psdb_tail_file){object.index, member.sector, member.length});
     return true;
 }
 
-/* Takes the part at load.at; the number of its bytes, 0 when the store has stopped. */
-static size_t load_part(struct psdb *store, const uint8_t *data) {
+/* Loads the part at load.at. Returns its bytes, or 0 if the store has stopped. */
+static size_t load_index_part(struct psdb *store, const uint8_t *data) {
     const struct psdb_index_load *load = &store->scan.load;
-    if (load->at < PSDB_INDEX_HEAD) return load_head(store, data) ? PSDB_INDEX_HEAD : 0;
+    if (load->at < PSDB_INDEX_HEAD) return load_index_head(store, data) ? PSDB_INDEX_HEAD : 0;
     const uint64_t tenant = (load->at - PSDB_INDEX_HEAD) / PSDB_INDEX_TENANT;
     if (tenant < load->head.tenants)
-        return load_tenant(store, (uint32_t)tenant, data) ? PSDB_INDEX_TENANT : 0;
-    return load_member(store, data) ? PSDB_INDEX_MEMBER : 0;
+        return load_index_tenant(store, (uint32_t)tenant, data) ? PSDB_INDEX_TENANT : 0;
+    return load_index_member(store, data) ? PSDB_INDEX_MEMBER : 0;
 }
 
 bool psdb_index_load(struct psdb *store, const uint8_t *data, uint32_t sectors) {
     struct psdb_index_load *load = &store->scan.load;
     const size_t bytes = (size_t)sectors * PSDB_SECTOR;
     size_t taken = 0;
-    /* Parts divide a sector, so none is cut by the end of the buffer. */
+    /* Every part's size divides a sector, so the end of the buffer splits none. */
     while (taken < bytes && load->at < load->length) {
-        const size_t part = load_part(store, data + taken);
+        const size_t part = load_index_part(store, data + taken);
         if (part == 0) return false;
         taken += part;
         load->at += part;
@@ -300,7 +303,7 @@ bool psdb_index_loaded(struct psdb *store) {
         for (uint32_t ledger = 0; ledger < 2; ledger++) {
             struct psdb_ledger_state *ours = &store->ledgers[2 * tenant + ledger];
             if (ours->bundles != load->ledgers[i][ledger].bundles) {
-                return wrong(store, "another number of bundles than there are, which is ", ours->bundles);
+                return stop_at_index(store, "a wrong number of bundles; the disk has ", ours->bundles);
             }
             psdb_tails_prune(store, ours);
         }

@@ -1,5 +1,5 @@
-/* Headers of the members that are objects of tenants. */
-#include "internal.h"
+#include "member.h"
+#include "base.h"
 
 #include <string.h>
 

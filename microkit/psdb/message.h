@@ -2,11 +2,11 @@
  * The messages between a ledger and PSDB, its storage server: 64 bytes each, little-endian, in both
  * directions.
  *
- * Bulk bytes are in the tenant's data region, shared by the two, and addressed by {offset, length}. Which
- * tenant is asking is which channel the message came through; nothing in a message names one.
+ * Data is in the tenant's data region, which both share, and is addressed by {offset, length}. The channel
+ * identifies the tenant; no message names one.
  *
- * packages/storage-psdb/src/message.ts is the same layout in TypeScript; a test there reads this file and
- * compares.
+ * packages/storage-psdb/src/message.ts has the same layout in TypeScript; a test there compares it with this
+ * file.
  */
 #ifndef PSDB_MESSAGE_H
 #define PSDB_MESSAGE_H
@@ -18,7 +18,7 @@
 #define PSDB_SECTOR 512
 /* Characters in the name of a verifier key: keys/NAME.vkey. */
 #define PSDB_NAME_BYTES 16
-/* Requests of one tenant that may be under way. */
+/* The most requests of one tenant that may be under way. */
 #define PSDB_QUEUE 64
 /* Member times are eleven octal digits: POSIX ustar. */
 #define PSDB_MAX_TIME 077777777777ull
@@ -27,28 +27,28 @@
 
 enum psdb_opcode {
     /*
-     * One object's bytes from `at` on, as many as `length` has room for at `offset`. Answer: `value` is the
-     * object's length, `length` the bytes put.
+     * Reads an object's bytes from `at` on, at most `length`, to `offset`. The answer's `value` is the
+     * object's length, its `length` the bytes read.
      */
     PSDB_READ = 1,
-    /* Write an object once. The same bytes again succeed; others are a CONFLICT. Durable when answered. */
+    /* Writes an object once. Sealing the same bytes again succeeds; other bytes are a CONFLICT. Durable. */
     PSDB_SEAL = 2,
     /*
-     * Begin the tail file `index` with the bytes of one commit, `size` being the tree size after it. Durable
-     * when answered.
+     * Writes the bytes of one commit as the tail file whose first entry is `index`; `size` is the tree size
+     * after it. Durable.
      */
     PSDB_COMMIT = 3,
     /*
-     * First entries of the tail files that continue what is sealed, ascending, from `index` on: eight bytes
-     * each, as many as `length` has room for at `offset`. Answer: `value` is how many there are from `index`
-     * on, `length` the bytes put; CORRUPT when there are tail files and none continues what is sealed.
+     * Lists the first entries of the tail files that continue the sealed bundles, ascending, from `index` on:
+     * eight bytes each, as many as fit in `length` bytes at `offset`. The answer's `value` is how many there
+     * are, its `length` the bytes written. CORRUPT if there are tail files but none continues the bundles.
      */
     PSDB_TAIL = 4,
-    /* Replace the one mutable cell, `checkpoint`, by a later member of its name. Durable when answered. */
+    /* Replaces the only mutable object, `checkpoint`, by a later member of its name. Durable. */
     PSDB_PUBLISH = 5,
     /*
-     * Answer: `value` is the sectors of the disk, `extra` those free, `index` the whole bundles sealed from
-     * the first on.
+     * Answers the disk's size in sectors as `value`, its free sectors as `extra`, and as `index` the number
+     * of bundles sealed without a gap.
      */
     PSDB_STAT = 6,
 };
@@ -65,21 +65,21 @@ enum psdb_kind {
 
 enum psdb_ledger {
     PSDB_MAIN = 0,
-    PSDB_AUDIT = 1, /* the audit sub-ledger, below audit/ */
+    PSDB_AUDIT = 1, /* the audit sub-ledger, in audit/ */
 };
 
 enum psdb_status {
     PSDB_OK = 0,
     PSDB_NONE = 1,     /* no such object */
-    PSDB_CONFLICT = 2, /* other bytes are sealed there, or the tail goes past that start already */
-    PSDB_FULL = 3,     /* no room on the disk, or in the tables; nothing was written */
-    PSDB_IO = 4,       /* the disk failed; after a failed write or flush every later write is refused */
-    PSDB_CORRUPT = 5,  /* what is stored is not what was stored; at opening: for every request */
-    PSDB_INVALID = 6,  /* a field is out of its range; `field` is its offset in the message */
+    PSDB_CONFLICT = 2, /* other bytes are sealed there, or a tail file begins at or after that entry */
+    PSDB_FULL = 3,     /* the disk or a table is full; nothing was written */
+    PSDB_IO = 4,       /* the disk failed; after a failed write or flush, every later write fails */
+    PSDB_CORRUPT = 5,  /* stored data is corrupt; if opening found it, every request fails */
+    PSDB_INVALID = 6,  /* a field is out of range; `field` is its offset in the message */
 };
 
 struct psdb_request {
-    uint32_t id; /* the client's own; the answer has the same */
+    uint32_t id; /* chosen by the client; the answer has the same */
     uint8_t opcode;
     uint8_t ledger;
     uint8_t kind;  /* READ, SEAL; else 0 */
@@ -87,7 +87,7 @@ struct psdb_request {
     uint64_t index;
     uint64_t size; /* COMMIT; else 0 */
     uint64_t at;   /* READ; else 0 */
-    uint64_t time; /* SEAL, COMMIT, PUBLISH: seconds since the Unix epoch, for the member's header; else 0 */
+    uint64_t time; /* SEAL, COMMIT, PUBLISH: the member's time, in seconds since the Unix epoch; else 0 */
     uint32_t offset;
     uint32_t length;
     uint8_t name[PSDB_NAME_BYTES]; /* VKEY: [a-z0-9-]{1,16}, then NUL; else NUL */
@@ -103,7 +103,7 @@ struct psdb_response {
     uint64_t extra;
     uint64_t index;
     uint32_t offset; /* the request's */
-    uint32_t length; /* bytes put at `offset` */
+    uint32_t length; /* bytes written at `offset` */
     uint8_t reserved[24];
 };
 

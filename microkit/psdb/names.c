@@ -15,7 +15,7 @@
 
 static const char characters[] = "-0123456789abcdefghijklmnopqrstuvwxyz";
 
-/* 0 is NUL, which ends a name; -1 is no character of a name. */
+/* Returns a character's code: 0 for NUL, which ends a name, -1 for characters that no name has. */
 static int character_code(uint8_t character) {
     if (character == '\0') return 0;
     for (int i = 0; characters[i] != '\0'; i++) {
@@ -41,7 +41,7 @@ static bool name_empty(const uint8_t name[PSDB_NAME_BYTES]) {
     return true;
 }
 
-/* One more than the largest index: how many full tiles a level may have, 1 for what there is one of. */
+/* Returns one more than the largest index: the full tiles that a level may have, or 1 for single objects. */
 static uint64_t index_limit(const struct psdb_object *object) {
     switch (object->kind) {
     case PSDB_TILE:
@@ -101,13 +101,13 @@ bool psdb_key_parse(const uint64_t key[2], struct psdb_object *object) {
     return again[0] == key[0] && again[1] == key[1];
 }
 
-static char *put(char *at, const char *text) {
+static char *put_text(char *at, const char *text) {
     const size_t length = strlen(text);
     memcpy(at, text, length);
     return at + length;
 }
 
-/* Decimal, in at least `digits` digits. */
+/* Writes a number in at least `digits` decimal digits. */
 static char *put_decimal(char *at, uint64_t value, size_t digits) {
     char reversed[20];
     size_t length = 0;
@@ -119,7 +119,7 @@ static char *put_decimal(char *at, uint64_t value, size_t digits) {
     return at + length;
 }
 
-/* tlog-tiles: groups of three digits, all but the last with an `x`. */
+/* Writes groups of three digits, all but the last with an `x`: C2SP tlog-tiles. */
 static char *put_groups(char *at, uint64_t index) {
     uint64_t divisor = 1;
     while (index / divisor >= 1000) divisor *= 1000;
@@ -133,45 +133,45 @@ static char *put_groups(char *at, uint64_t index) {
 
 void psdb_path_make(const struct psdb_object *object, char path[PSDB_OBJECT_PATH]) {
     char *at = path;
-    if (object->ledger == PSDB_AUDIT) at = put(at, "audit/");
+    if (object->ledger == PSDB_AUDIT) at = put_text(at, "audit/");
     switch (object->kind) {
     case PSDB_README:
-        at = put(at, "README.txt");
+        at = put_text(at, "README.txt");
         break;
     case PSDB_ORIGIN:
-        at = put(at, "origin");
+        at = put_text(at, "origin");
         break;
     case PSDB_VKEY:
-        at = put(at, "keys/");
+        at = put_text(at, "keys/");
         for (size_t i = 0; i < PSDB_NAME_BYTES && object->name[i] != '\0'; i++) *at++ = (char)object->name[i];
-        at = put(at, ".vkey");
+        at = put_text(at, ".vkey");
         break;
     case PSDB_TILE:
-        at = put_decimal(put(at, "tile/"), object->level, 1);
-        at = put(put_groups(put(at, "/"), object->index), ".b64");
+        at = put_decimal(put_text(at, "tile/"), object->level, 1);
+        at = put_text(put_groups(put_text(at, "/"), object->index), ".b64");
         break;
     case PSDB_BUNDLE:
-        at = put(put_groups(put(at, "tile/entries/"), object->index), ".b64");
+        at = put_text(put_groups(put_text(at, "tile/entries/"), object->index), ".b64");
         break;
     case PSDB_TAIL_FILE:
-        at = put_decimal(put(at, "tail/"), object->index, 12);
+        at = put_decimal(put_text(at, "tail/"), object->index, 12);
         break;
     default:
-        at = put(at, "checkpoint");
+        at = put_text(at, "checkpoint");
         break;
     }
     *at = '\0';
 }
 
-/* Steps over `text` at the beginning of *path. */
-static bool skip(const char **path, const char *text) {
+/* Skips `text` at the beginning of *path. */
+static bool skip_text(const char **path, const char *text) {
     const size_t length = strlen(text);
     if (strlen(*path) < length || memcmp(*path, text, length) != 0) return false;
     *path += length;
     return true;
 }
 
-/* All digits that follow, be there an `x` or a slash between them; at most sixteen. */
+/* Reads the digits that follow, at most sixteen, and skips `x` and slashes between them. */
 static uint64_t digits_of(const char *path) {
     uint64_t value = 0;
     size_t digits = 0;
@@ -192,7 +192,7 @@ static bool parse_vkey(const char *path, struct psdb_object *object) {
 }
 
 static bool parse_tile(const char *path, struct psdb_object *object) {
-    if (skip(&path, "entries/")) {
+    if (skip_text(&path, "entries/")) {
         object->kind = PSDB_BUNDLE;
     } else {
         if (path[0] < '0' || path[0] > '9' || path[1] != '/') return false;
@@ -204,19 +204,19 @@ static bool parse_tile(const char *path, struct psdb_object *object) {
     return true;
 }
 
-/* Takes what the path could stand for; psdb_path_parse() then asks whether that has exactly this path. */
-static bool guess(const char *path, struct psdb_object *object) {
-    if (skip(&path, "audit/")) object->ledger = PSDB_AUDIT;
-    if (skip(&path, "keys/")) return parse_vkey(path, object);
-    if (skip(&path, "tile/")) return parse_tile(path, object);
-    if (skip(&path, "tail/")) {
+/* Reads the only object that could have the path; psdb_path_parse() then compares their paths. */
+static bool guess_object(const char *path, struct psdb_object *object) {
+    if (skip_text(&path, "audit/")) object->ledger = PSDB_AUDIT;
+    if (skip_text(&path, "keys/")) return parse_vkey(path, object);
+    if (skip_text(&path, "tile/")) return parse_tile(path, object);
+    if (skip_text(&path, "tail/")) {
         object->kind = PSDB_TAIL_FILE;
         object->index = digits_of(path);
         return true;
     }
-    if (skip(&path, "README.txt")) object->kind = PSDB_README;
-    if (skip(&path, "origin")) object->kind = PSDB_ORIGIN;
-    if (skip(&path, "checkpoint")) object->kind = PSDB_CHECKPOINT;
+    if (skip_text(&path, "README.txt")) object->kind = PSDB_README;
+    if (skip_text(&path, "origin")) object->kind = PSDB_ORIGIN;
+    if (skip_text(&path, "checkpoint")) object->kind = PSDB_CHECKPOINT;
     return object->kind != 0;
 }
 
@@ -225,7 +225,7 @@ bool psdb_path_parse(const char *path, struct psdb_object *object) {
     char again[PSDB_OBJECT_PATH];
     memset(object, 0, sizeof *object);
     object->tenant = tenant;
-    if (!guess(path, object) || psdb_object_fault(object) != 0) return false;
+    if (!guess_object(path, object) || psdb_object_fault(object) != 0) return false;
     psdb_path_make(object, again);
     return strlen(path) == strlen(again) && memcmp(path, again, strlen(path)) == 0;
 }

@@ -1,6 +1,6 @@
 /*
- * Objects: their keys in the table, and their names below a tenant's directory. docs/format.md has the names;
- * a key is one to one with its object, no hash.
+ * Objects: their keys in the table, and their names below a tenant's directory. docs/format.md lists the
+ * names. A key is not a hash: each object has exactly one.
  */
 #ifndef PSDB_NAMES_H
 #define PSDB_NAMES_H
@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-/* audit/tile/entries/ and five groups of four, the last of three, .b64, NUL: with room to spare. */
+/* More than the longest path needs: audit/tile/entries/, five groups of digits, .b64 and NUL. */
 #define PSDB_OBJECT_PATH 72
 
 struct psdb_object {
@@ -21,17 +21,17 @@ struct psdb_object {
     uint8_t name[PSDB_NAME_BYTES]; /* VKEY */
 };
 
-/* The offset in a request of the first field that is not one of an object; 0 when all are. */
+/* Returns the offset in a request of the first field that is out of range, or 0. */
 uint8_t psdb_object_fault(const struct psdb_object *object);
-/* The key of an object without fault. Never 0; its low byte has the high bit set. */
+/* Makes the key of a valid object. It is never 0: its low byte has the high bit set. */
 void psdb_key_make(const struct psdb_object *object, uint64_t key[2]);
-/* False: this is no key. */
+/* Reads a key. Returns false if it is not the key of an object. */
 bool psdb_key_parse(const uint64_t key[2], struct psdb_object *object);
-/* The object's path below its tenant's directory. */
+/* Makes the object's path below its tenant's directory. */
 void psdb_path_make(const struct psdb_object *object, char path[PSDB_OBJECT_PATH]);
-/* False: no object has this path. `tenant` is left alone. */
+/* Reads a path, and leaves `tenant` as it is. Returns false if no object has this path. */
 bool psdb_path_parse(const char *path, struct psdb_object *object);
-/* Whether a moduleId may be the directory of a tenant: [a-z0-9][a-z0-9-]{0,62}. */
+/* Reports whether a moduleId may be the directory of a tenant: [a-z0-9][a-z0-9-]{0,62}. */
 bool psdb_tenant_name_ok(const char *name);
 
 #endif

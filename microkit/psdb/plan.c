@@ -1,5 +1,9 @@
-/* What goes into the next batch. */
-#include "internal.h"
+/* Choosing what the next batch writes. */
+#include "plan.h"
+#include "base.h"
+#include "index.h"
+#include "objects.h"
+#include "tails.h"
 
 #include <string.h>
 
@@ -10,14 +14,14 @@ static uint64_t index_sectors(struct psdb *store) {
 }
 
 /*
- * What comes next on the disk when a batch of `sectors` sectors is to be written; when that is the batch
- * itself, the sector that it may go up to.
+ * Returns what the disk needs next when a batch of `sectors` sectors is to be written. If that is the batch,
+ * `limit` is the sector at which it must end.
  *
- * Only the first batch after an index, or at sector 0, crosses the end of a segment: who opens the disk looks
- * at that batch, and so knows at which boundary the next index is. On a disk that another program began
- * nobody looks for one before there was one, and any batch may cross until then.
+ * Only the first batch after an index, or at sector 0, may cross the end of a segment. Opening reads that
+ * batch's length, and so knows the boundary of the next index. On a disk that another program began, opening
+ * looks for no index before the first one, so until then any batch may cross.
  */
-static enum plan plan(struct psdb *store, uint64_t sectors, uint64_t *limit) {
+static enum plan next_on_disk(struct psdb *store, uint64_t sectors, uint64_t *limit) {
     const uint64_t last = store->config.disk_sectors - PSDB_END_SECTORS;
     const uint64_t end = store->end;
     const uint64_t boundary = (end / PSDB_SEGMENT + 1) * PSDB_SEGMENT;
@@ -57,8 +61,8 @@ static bool has_directory(const struct psdb *store, uint32_t tenant) {
     return false;
 }
 
-/* Whether the batch seals this object already. */
-static bool in_batch(const struct psdb *store, uint32_t tenant, const uint64_t key[2]) {
+/* Reports whether the batch already seals this object. */
+static bool batch_seals(const struct psdb *store, uint32_t tenant, const uint64_t key[2]) {
     const struct psdb_batch *batch = &store->batch;
     for (uint32_t i = 0; i < batch->items; i++) {
         const struct psdb_item *item = &batch->item_list[i];
@@ -70,23 +74,23 @@ static bool in_batch(const struct psdb *store, uint32_t tenant, const uint64_t k
 }
 
 enum verdict {
-    TAKEN,    /* in the batch */
-    SETTLED,  /* answered, or among the reads */
-    HELD,     /* not in this batch; nor any later write of that tenant */
-    NOT_FIRST /* something else is to be written before */
+    TAKEN,    /* the write joins the batch */
+    SETTLED,  /* it is answered, or became a read */
+    HELD,     /* it waits for a later batch, and so do the tenant's later writes */
+    NOT_FIRST /* a pad or an index must be written before it */
 };
 
-static enum verdict settle(struct psdb *store, uint32_t tenant, enum psdb_status status) {
+static enum verdict settle_write(struct psdb *store, uint32_t tenant, enum psdb_status status) {
     psdb_finish(store, tenant, psdb_list_shift(&store->tenants[tenant].writes), status);
     return SETTLED;
 }
 
-/* A SEAL of what is there becomes a comparison. TAKEN: the object is new. */
+/* Turns a SEAL of a sealed object into a comparison. Returns TAKEN if the object is new. */
 static enum verdict check_seal(struct psdb *store, uint32_t tenant, struct psdb_job *job) {
     struct psdb_tenant_state *state = &store->tenants[tenant];
     const struct psdb_slot *slot = psdb_object_find(store, job->key);
-    if (slot == NULL) return in_batch(store, tenant, job->key) ? HELD : TAKEN;
-    if (slot->length != job->request.length) return settle(store, tenant, PSDB_CONFLICT);
+    if (slot == NULL) return batch_seals(store, tenant, job->key) ? HELD : TAKEN;
+    if (slot->length != job->request.length) return settle_write(store, tenant, PSDB_CONFLICT);
     job->compare = true;
     job->sector = slot->sector;
     job->length = slot->length;
@@ -94,32 +98,31 @@ static enum verdict check_seal(struct psdb *store, uint32_t tenant, struct psdb_
     return SETTLED;
 }
 
-/* TAKEN: the tail file begins behind all others. */
+/* Returns TAKEN if the tail file begins after all others. */
 static enum verdict check_commit(struct psdb *store, uint32_t tenant, const struct psdb_job *job) {
     struct psdb_ledger_state *ledger = psdb_ledger_of(store, &job->object);
     const uint64_t start = job->object.index;
     if (ledger->pending_tails > 0 && start <= ledger->pending_newest) return HELD;
     if (ledger->tail_count > 0 && start <= psdb_tail_at(store, ledger, ledger->tail_count - 1)->start) {
-        return settle(store, tenant, PSDB_CONFLICT);
+        return settle_write(store, tenant, PSDB_CONFLICT);
     }
     if (ledger->tail_count + ledger->pending_tails < store->config.tails_each) return TAKEN;
-    return ledger->pending_tails > 0 ? HELD : settle(store, tenant, PSDB_FULL);
+    return ledger->pending_tails > 0 ? HELD : settle_write(store, tenant, PSDB_FULL);
 }
 
-/* Whether the object would need a slot of its own, and what can be said without looking at the disk's room.
- */
-static enum verdict check(struct psdb *store, uint32_t tenant, struct psdb_job *job, bool *new_slot) {
+/* Decides as much as is possible without the room on the disk; sets whether the object needs a new slot. */
+static enum verdict check_write(struct psdb *store, uint32_t tenant, struct psdb_job *job, bool *new_slot) {
     enum verdict verdict = TAKEN;
     *new_slot = job->object.kind != PSDB_TAIL_FILE && psdb_object_find(store, job->key) == NULL;
     if (job->request.opcode == PSDB_SEAL) verdict = check_seal(store, tenant, job);
     if (job->request.opcode == PSDB_COMMIT) verdict = check_commit(store, tenant, job);
     if (verdict != TAKEN || !*new_slot || psdb_objects_room(store, store->batch.new_slots + 1))
         return verdict;
-    return store->batch.new_slots > 0 ? HELD : settle(store, tenant, PSDB_FULL);
+    return store->batch.new_slots > 0 ? HELD : settle_write(store, tenant, PSDB_FULL);
 }
 
-/* A batch of one member that PSDB writes for itself. */
-static void own_batch(struct psdb *store, enum psdb_item_type type, uint64_t time) {
+/* Plans a batch with one member that belongs to no tenant: a pad or an index. */
+static void plan_own_member(struct psdb *store, enum psdb_item_type type, uint64_t time) {
     struct psdb_batch *batch = &store->batch;
     const uint64_t to_boundary = PSDB_SEGMENT - batch->start % PSDB_SEGMENT;
     uint64_t length = (to_boundary - PSDB_PAD_SECTORS) * PSDB_SECTOR;
@@ -137,7 +140,7 @@ static bool has_room(const struct psdb *store, uint64_t sectors) {
            batch->end + sectors - batch->start <= PSDB_BATCH_SECTORS;
 }
 
-static void take(struct psdb *store, uint32_t tenant, const struct psdb_job *job, bool new_slot) {
+static void add_write(struct psdb *store, uint32_t tenant, const struct psdb_job *job, bool new_slot) {
     struct psdb_batch *batch = &store->batch;
     const uint8_t number = psdb_list_shift(&store->tenants[tenant].writes);
     if (batch->requests == 0) batch->time = job->request.time;
@@ -151,44 +154,44 @@ static void take(struct psdb *store, uint32_t tenant, const struct psdb_job *job
     ledger->pending_newest = job->object.index;
 }
 
-/* Looks at the first write of a tenant. */
-static enum verdict consider(struct psdb *store, uint32_t tenant) {
+/* Decides on the first write of a tenant. */
+static enum verdict consider_write(struct psdb *store, uint32_t tenant) {
     struct psdb_batch *batch = &store->batch;
     struct psdb_tenant_state *state = &store->tenants[tenant];
     struct psdb_job *job = &state->jobs[state->writes.job[0]];
     const uint64_t sectors = 1 + psdb_sectors(job->request.length) + (has_directory(store, tenant) ? 0 : 1);
     bool new_slot;
-    const enum verdict verdict = check(store, tenant, job, &new_slot);
+    const enum verdict verdict = check_write(store, tenant, job, &new_slot);
     if (verdict != TAKEN) return verdict;
     if (batch->requests > 0) {
         if (!has_room(store, sectors)) return HELD;
-        take(store, tenant, job, new_slot);
+        add_write(store, tenant, job, new_slot);
         return TAKEN;
     }
-    switch (plan(store, PSDB_COMMIT_SECTORS + sectors, &batch->limit)) {
+    switch (next_on_disk(store, PSDB_COMMIT_SECTORS + sectors, &batch->limit)) {
     case PLAN_PAD:
-        own_batch(store, PSDB_ITEM_PAD, job->request.time);
+        plan_own_member(store, PSDB_ITEM_PAD, job->request.time);
         return NOT_FIRST;
     case PLAN_INDEX:
-        own_batch(store, PSDB_ITEM_INDEX, job->request.time);
+        plan_own_member(store, PSDB_ITEM_INDEX, job->request.time);
         return NOT_FIRST;
     case PLAN_FULL:
-        return settle(store, tenant, PSDB_FULL);
+        return settle_write(store, tenant, PSDB_FULL);
     default:
-        take(store, tenant, job, new_slot);
+        add_write(store, tenant, job, new_slot);
         return TAKEN;
     }
 }
 
-/* One or two sectors in front of a boundary are too few for a pad's batch: they are filled up here. */
-static void fill_up(struct psdb *store) {
+/* Adds a pad to this batch if it ends too close to a boundary for a pad's own batch. */
+static void pad_to_boundary(struct psdb *store) {
     struct psdb_batch *batch = &store->batch;
     const uint64_t gap = PSDB_SEGMENT - batch->end % PSDB_SEGMENT;
     if (gap >= PSDB_PAD_SECTORS || batch->end + gap > store->config.disk_sectors - PSDB_END_SECTORS) return;
     add_item(store, PSDB_ITEM_PAD, 0, 0, (gap - 1) * PSDB_SECTOR);
 }
 
-static void reset(struct psdb *store) {
+static void reset_batch(struct psdb *store) {
     struct psdb_batch *batch = &store->batch;
     batch->start = store->end;
     batch->end = store->end + PSDB_COMMIT_SECTORS;
@@ -198,8 +201,8 @@ static void reset(struct psdb *store) {
     for (uint32_t i = 0; i < 2 * store->config.tenant_count; i++) store->ledgers[i].pending_tails = 0;
 }
 
-/* One of each tenant in turn, until nobody's next may join. */
-static void gather(struct psdb *store) {
+/* Adds one write of each tenant in turn, until no tenant's next write may join. */
+static void gather_writes(struct psdb *store) {
     const uint32_t count = store->config.tenant_count;
     bool held[PSDB_MAX_TENANTS] = {false};
     bool more = true;
@@ -208,7 +211,7 @@ static void gather(struct psdb *store) {
         for (uint32_t i = 0; i < count; i++) {
             const uint32_t tenant = (store->write_turn + i) % count;
             if (held[tenant] || store->tenants[tenant].writes.count == 0) continue;
-            const enum verdict verdict = consider(store, tenant);
+            const enum verdict verdict = consider_write(store, tenant);
             if (verdict == NOT_FIRST) return;
             held[tenant] = verdict == HELD;
             more = true;
@@ -217,9 +220,9 @@ static void gather(struct psdb *store) {
     store->write_turn = store->write_turn + 1 < count ? store->write_turn + 1 : 0;
 }
 
-static void refuse_all(struct psdb *store) {
+static void refuse_writes(struct psdb *store) {
     for (uint32_t tenant = 0; tenant < store->config.tenant_count; tenant++) {
-        while (store->tenants[tenant].writes.count > 0) settle(store, tenant, PSDB_IO);
+        while (store->tenants[tenant].writes.count > 0) settle_write(store, tenant, PSDB_IO);
     }
 }
 
@@ -227,13 +230,13 @@ void psdb_batch_plan(struct psdb *store) {
     struct psdb_batch *batch = &store->batch;
     PSDB_ASSERT(store, batch->phase == PSDB_BATCH_IDLE);
     if (store->state == PSDB_READ_ONLY) {
-        refuse_all(store);
+        refuse_writes(store);
         return;
     }
-    reset(store);
-    gather(store);
+    reset_batch(store);
+    gather_writes(store);
     if (batch->items == 0) return;
-    if (batch->requests > 0) fill_up(store);
+    if (batch->requests > 0) pad_to_boundary(store);
     batch->at = batch->start + PSDB_COMMIT_SECTORS;
     batch->item = 0;
     batch->item_at = 0;

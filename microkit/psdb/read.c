@@ -1,21 +1,23 @@
-/* Reading objects, and comparing with them what is to be sealed again. */
-#include "internal.h"
+/* Reading objects, and comparing a SEAL of a sealed object with it. */
+#include "read.h"
+#include "base.h"
+#include "member.h"
 
 #include <string.h>
 
-/* The member's header is read together with data that begins within so many sectors of it. */
+/* One operation reads the member's header together with data that begins this close to it. */
 #define NEAR 8u
 
 struct span {
-    uint64_t from; /* bytes of the object, */
+    uint64_t from; /* bytes of the object */
     uint64_t to;
-    uint32_t room; /* and the sectors that one operation may read of it */
+    uint32_t room; /* the sectors that one operation may read */
 };
 
 static struct span span_of(const struct psdb *store, const struct psdb_job *job) {
     struct span span = {.room = psdb_buffer_sectors(store)};
     if (job->compare) {
-        /* The other half of the buffer is for the copy. */
+        /* The other half of the buffer holds the copy. */
         span.room /= 2;
         span.to = job->length;
         return span;
@@ -25,8 +27,8 @@ static struct span span_of(const struct psdb *store, const struct psdb_job *job)
     return span;
 }
 
-/* The tenant whose turn it is, of those that wait for a read. */
-static bool pick(struct psdb *store) {
+/* Sets store->reader to the next tenant with a waiting read. */
+static bool pick_reader(struct psdb *store) {
     const uint32_t count = store->config.tenant_count;
     for (uint32_t i = 0; i < count; i++) {
         const uint32_t tenant = (store->read_turn + i) % count;
@@ -45,7 +47,7 @@ static struct psdb_job *reader_job(struct psdb *store) {
 }
 
 bool psdb_read_run(struct psdb *store) {
-    if (!pick(store)) return false;
+    if (!pick_reader(store)) return false;
     struct psdb_job *job = reader_job(store);
     const struct span span = span_of(store, job);
     const uint64_t first = (span.from + job->done) / PSDB_SECTOR;
@@ -62,7 +64,7 @@ bool psdb_read_run(struct psdb *store) {
     return true;
 }
 
-static void finish(struct psdb *store, enum psdb_status status) {
+static void finish_job(struct psdb *store, enum psdb_status status) {
     psdb_finish(store, store->reader, psdb_list_shift(&store->tenants[store->reader].reads), status);
 }
 
@@ -75,8 +77,8 @@ static void finish_read(struct psdb *store, const struct psdb_job *job, struct s
     psdb_answer(store, store->reader, psdb_list_shift(&store->tenants[store->reader].reads), &response);
 }
 
-/* Hands over, or compares, what was read of the object. False: it is not the same. */
-static bool use(struct psdb *store, struct psdb_job *job, struct span span) {
+/* Copies the bytes read to the tenant, or compares them. Returns false if they differ. */
+static bool use_bytes(struct psdb *store, struct psdb_job *job, struct span span) {
     const struct psdb_tenant *tenant = &store->config.tenants[store->reader];
     uint8_t *buffer = store->config.buffer;
     const uint64_t at = span.from + job->done;
@@ -102,21 +104,21 @@ void psdb_read_done(struct psdb *store, bool ok) {
     struct psdb_job *job = reader_job(store);
     const struct span span = span_of(store, job);
     if (!ok) {
-        finish(store, PSDB_IO);
+        finish_job(store, PSDB_IO);
         return;
     }
     if (!job->checked && !psdb_member_is(store, store->config.buffer, &job->object, job->length)) {
-        finish(store, PSDB_CORRUPT);
+        finish_job(store, PSDB_CORRUPT);
         return;
     }
     job->checked = true;
-    if (!use(store, job, span)) {
-        finish(store, PSDB_CONFLICT);
+    if (!use_bytes(store, job, span)) {
+        finish_job(store, PSDB_CONFLICT);
         return;
     }
     if (span.from + job->done < span.to) return;
     if (job->compare) {
-        finish(store, PSDB_OK);
+        finish_job(store, PSDB_OK);
     } else {
         finish_read(store, job, span);
     }

@@ -1,53 +1,42 @@
 /*
- * Opening: every header from sector 0 on, or from index to index where they are, up to two zero sectors. What
- * is behind the last index is checked against the hashes of its batches. Nothing is written.
+ * Opening reads every header from sector 0 on, or hops from index to index, up to two zero sectors. It
+ * verifies the digests of the batches after the last index. It writes nothing.
  */
-#include "internal.h"
+#include "scan.h"
+#include "base.h"
+#include "commit.h"
+#include "extension.h"
+#include "index.h"
+#include "member.h"
+#include "objects.h"
+#include "tails.h"
+#include "text.h"
 
 #include <string.h>
 
-/* Sectors read at a header outside of a batch, where the data is passed over. */
+/* Sectors to read at a header outside a batch, where the scan skips the data. */
 #define WINDOW 128u
-/* The most data of a pax header or a GNU long name. */
+/* The largest data of a pax header or a GNU long name. */
 #define MAX_EXTENSION (32u * PSDB_SECTOR)
 
 /* ---- the window */
 
-void psdb_scan_stop(struct psdb *store, uint64_t sector, const char *path, const char *expected,
-                    const char *found, uint64_t number) {
-    struct psdb_text text = {.length = 0};
-    psdb_text_add(&text, "sector ");
-    psdb_text_number(&text, sector);
-    if (path != NULL) {
-        psdb_text_add(&text, ", ");
-        psdb_text_add(&text, path);
-    }
-    psdb_text_add(&text, ": expected ");
-    psdb_text_add(&text, expected);
-    psdb_text_add(&text, ", found ");
-    psdb_text_add(&text, found);
-    if (number != 0) psdb_text_number(&text, number);
-    psdb_report(store, text.bytes);
-    store->state = PSDB_STOPPED;
-}
-
 static void stop_here(struct psdb *store, const char *expected, const char *found) {
-    psdb_scan_stop(store, store->scan.at, store->scan.tar.path, expected, found, 0);
+    psdb_stop(store, store->scan.at, store->scan.tar.path, expected, found, 0);
 }
 
 /*
- * `count` sectors from `sector` on; NULL when they, and up to `ahead` in all, are being read, or are not on
- * the disk.
+ * Returns `count` sectors from `sector` on. Returns NULL after beginning to read them, and up to `ahead` in
+ * all, or after stopping because the disk ends before them.
  */
-static const uint8_t *want(struct psdb *store, uint64_t sector, uint32_t count, uint32_t ahead) {
+static const uint8_t *window_at(struct psdb *store, uint64_t sector, uint32_t count, uint32_t ahead) {
     struct psdb_scan *scan = &store->scan;
     const uint64_t disk = store->config.disk_sectors;
     if (sector >= scan->window && sector + count <= scan->window + scan->window_sectors) {
         return store->config.buffer + (size_t)(sector - scan->window) * PSDB_SECTOR;
     }
     if (sector > disk || count > disk - sector) {
-        psdb_scan_stop(store, sector, NULL, "two zero sectors, the end of the archive", "the end of the disk",
-                       0);
+        psdb_stop(store, sector, NULL, "two zero sectors, the end of the archive", "the end of the disk", 0);
         return NULL;
     }
     const uint32_t room = psdb_buffer_sectors(store);
@@ -63,17 +52,17 @@ static const uint8_t *want(struct psdb *store, uint64_t sector, uint32_t count, 
     return NULL;
 }
 
-/* Passes over sectors; in a batch they are in the window, and hashed. */
-static void pass(struct psdb *store, const uint8_t *sectors, uint64_t count) {
+/* Advances over sectors. In a batch they are in the window, and are hashed. */
+static void advance(struct psdb *store, const uint8_t *sectors, uint64_t count) {
     struct psdb_scan *scan = &store->scan;
     if (scan->in_batch) psdb_sha256_add(store, scan->sha, sectors, (size_t)count * PSDB_SECTOR);
     scan->at += count;
 }
 
-/* Passes over a header and, at once or sector by sector, the data behind it. */
-static void pass_member(struct psdb *store, const uint8_t *header) {
+/* Advances over a header, and over its data: at once, or in a batch sector by sector. */
+static void advance_member(struct psdb *store, const uint8_t *header) {
     struct psdb_scan *scan = &store->scan;
-    pass(store, header, 1);
+    advance(store, header, 1);
     scan->data = psdb_tar_sectors(&scan->tar);
     if (scan->in_batch) {
         scan->phase = PSDB_SCAN_DATA;
@@ -84,11 +73,11 @@ static void pass_member(struct psdb *store, const uint8_t *header) {
 
 /* ---- the end */
 
-static void begin(struct psdb *store, bool no_hops) {
+static void begin_scan(struct psdb *store, bool no_hops) {
     memset(&store->scan, 0, sizeof store->scan);
     memset(&store->chain, 0, sizeof store->chain);
     store->scan.no_hops = no_hops;
-    /* Sector 0 is like the end of an index when a batch is there. */
+    /* A batch at sector 0 leads to the first index, as the batch after an index leads to the next. */
     store->scan.phase = no_hops ? PSDB_SCAN_HEADER : PSDB_SCAN_FIRST;
     store->foreign = false;
     psdb_objects_clear(store);
@@ -106,10 +95,10 @@ static void begin(struct psdb *store, bool no_hops) {
 }
 
 void psdb_scan_begin(struct psdb *store) {
-    begin(store, false);
+    begin_scan(store, false);
 }
 
-static void say_open(struct psdb *store) {
+static void report_open(struct psdb *store) {
     struct psdb_text text = {.length = 0};
     psdb_text_add(&text, "open: ");
     psdb_text_number(&text, store->used_slots);
@@ -123,42 +112,42 @@ static void say_open(struct psdb *store) {
     psdb_report(store, text.bytes);
 }
 
-static void at_end(struct psdb *store) {
+static void end_scan(struct psdb *store) {
     for (uint32_t i = 0; i < store->config.tenant_count; i++) {
         if (store->tenants[i].known) continue;
-        /* The indexes do not tell of this tenant. */
-        begin(store, true);
+        /* The indexes do not list this tenant. */
+        begin_scan(store, true);
         return;
     }
     for (uint32_t i = 0; i < 2 * store->config.tenant_count; i++) {
         struct psdb_ledger_state *ledger = &store->ledgers[i];
         psdb_tails_prune(store, ledger);
         if (!ledger->tail_lost) continue;
-        psdb_scan_stop(store, store->scan.at, store->config.tenants[i / 2].name,
-                       "no more tail files behind what is sealed than ", "more: ", store->config.tails_each);
+        psdb_stop(store, store->scan.at, store->config.tenants[i / 2].name,
+                  "no more unsealed tail files than fit in memory", "more than ", store->config.tails_each);
         return;
     }
     store->end = store->scan.at;
     store->scan.phase = PSDB_SCAN_FLUSH;
 }
 
-/* What a life before this one wrote and did not flush may still be in the disk's cache. */
-static void flushed(struct psdb *store, bool ok) {
+/* Opens the store after a flush: the disk's cache may still hold writes from before a restart. */
+static void open_after_flush(struct psdb *store, bool ok) {
     store->state = ok ? PSDB_READY : PSDB_READ_ONLY;
-    say_open(store);
+    report_open(store);
     if (!ok) psdb_report(store, "read-only from now on: the disk cannot flush");
 }
 
-/* A zero sector where a header could be. */
-static void zero_sector(struct psdb *store) {
+/* Ends the scan at two zero sectors. */
+static void scan_zero_sector(struct psdb *store) {
     struct psdb_scan *scan = &store->scan;
-    const uint8_t *sectors = want(store, scan->at, PSDB_END_SECTORS, WINDOW);
+    const uint8_t *sectors = window_at(store, scan->at, PSDB_END_SECTORS, WINDOW);
     if (sectors == NULL) return;
     if (psdb_tar_is_zero(sectors + PSDB_SECTOR)) {
-        at_end(store);
+        end_scan(store);
     } else {
-        psdb_scan_stop(store, scan->at, NULL, "a header, or two zero sectors",
-                       "one zero sector, and something else", 0);
+        psdb_stop(store, scan->at, NULL, "a header, or two zero sectors", "one zero sector, then other bytes",
+                  0);
     }
 }
 
@@ -168,22 +157,22 @@ static bool path_is(const struct psdb_scan *scan, const char *path) {
     return strlen(scan->tar.path) == strlen(path) && memcmp(scan->tar.path, path, strlen(path)) == 0;
 }
 
-static bool begins(const char *path, const char *directory) {
+static bool is_below(const char *path, const char *directory) {
     const size_t length = strlen(directory);
     if (strlen(path) < length || memcmp(path, directory, length) != 0) return false;
     return path[length] == '\0' || path[length] == '/';
 }
 
-/* What a running process keeps below a ledger for itself: docs/format.md. */
+/* Reports whether a path is private to the process that runs a ledger: docs/format.md. */
 static bool is_private(const char *rest) {
-    if (begins(rest, "audit") && rest[5] == '/') rest += 6;
-    return begins(rest, "lock") || begins(rest, "tmp") || begins(rest, "cache");
+    if (is_below(rest, "audit") && rest[5] == '/') rest += 6;
+    return is_below(rest, "lock") || is_below(rest, "tmp") || is_below(rest, "cache");
 }
 
 static void begin_compare(struct psdb *store, uint64_t sector, uint64_t length) {
     struct psdb_scan *scan = &store->scan;
     if (length != scan->tar.size) {
-        stop_here(store, "the same bytes as in the member of this name before it", "another number of them");
+        stop_here(store, "the same bytes as in the earlier member of this name", "another length");
         return;
     }
     scan->compare_a = scan->at;
@@ -195,11 +184,9 @@ static void begin_compare(struct psdb *store, uint64_t sector, uint64_t length) 
     scan->phase = PSDB_SCAN_COMPARE;
 }
 
-/*
- * Compares as much as fits half of the buffer: first one member's data is copied to the upper half, then the
- * other's is read.
- */
-static void compare(struct psdb *store) {
+/* Compares as much as fits half of the buffer: copies one member's data to the upper half, then reads the
+ * other's. */
+static void compare_members(struct psdb *store) {
     struct psdb_scan *scan = &store->scan;
     const uint64_t left = scan->compare_length - scan->compare_done;
     const size_t half = (size_t)(psdb_buffer_sectors(store) / 2) * PSDB_SECTOR;
@@ -213,7 +200,7 @@ static void compare(struct psdb *store) {
         return;
     }
     const uint64_t member = scan->compare_half ? scan->compare_b : scan->compare_a;
-    const uint8_t *read = want(store, member + 1 + done, sectors, sectors);
+    const uint8_t *read = window_at(store, member + 1 + done, sectors, sectors);
     if (read == NULL) return;
     scan->window_sectors = 0;
     if (!scan->compare_half) {
@@ -221,13 +208,13 @@ static void compare(struct psdb *store) {
     } else if (memcmp(store->config.buffer + half, read, bytes) == 0) {
         scan->compare_done += bytes;
     } else {
-        stop_here(store, "the same bytes as in the member of this name before it", "others");
+        stop_here(store, "the same bytes as in the earlier member of this name", "other bytes");
     }
     scan->compare_half = !scan->compare_half;
 }
 
-/* Notes a tail file. False: there is something to compare, or the store has stopped. */
-static bool take_tail(struct psdb *store, const struct psdb_object *object) {
+/* Adds a tail file. Returns false if a comparison is due, or the store has stopped. */
+static bool add_tail(struct psdb *store, const struct psdb_object *object) {
     struct psdb_scan *scan = &store->scan;
     struct psdb_ledger_state *ledger = psdb_ledger_of(store, object);
     const struct psdb_tail_file *known = psdb_tail_find(store, ledger, object->index);
@@ -242,19 +229,19 @@ static bool take_tail(struct psdb *store, const struct psdb_object *object) {
     return true;
 }
 
-/* Notes an object. False: there is something to compare, or the store has stopped. */
-static bool take_object(struct psdb *store, const struct psdb_object *object) {
+/* Adds an object. Returns false if a comparison is due, or the store has stopped. */
+static bool add_object(struct psdb *store, const struct psdb_object *object) {
     struct psdb_scan *scan = &store->scan;
     uint64_t key[2];
     psdb_key_make(object, key);
     const struct psdb_slot *slot = psdb_object_find(store, key);
-    if (object->kind == PSDB_TAIL_FILE) return take_tail(store, object);
+    if (object->kind == PSDB_TAIL_FILE) return add_tail(store, object);
     if (slot != NULL && object->kind != PSDB_CHECKPOINT) {
         if (!scan->compared) begin_compare(store, slot->sector, slot->length);
         return scan->compared;
     }
     if (!psdb_object_set(store, object, scan->at, scan->tar.size)) {
-        stop_here(store, "no more objects than there is memory for", "more");
+        stop_here(store, "no more objects than fit in memory", "more");
         return false;
     }
     psdb_bundles_count(store, object);
@@ -262,10 +249,10 @@ static bool take_object(struct psdb *store, const struct psdb_object *object) {
 }
 
 /*
- * A member below a tenant's directory, or the directory. False: there is something to compare, or the store
- * has stopped.
+ * Adds a tenant's directory, or a member below it. Returns false if a comparison is due, or the store has
+ * stopped.
  */
-static bool take_member(struct psdb *store, uint32_t tenant, const char *rest) {
+static bool add_member(struct psdb *store, uint32_t tenant, const char *rest) {
     struct psdb_scan *scan = &store->scan;
     struct psdb_object object = {.tenant = tenant};
     if (is_private(rest)) return true;
@@ -277,28 +264,28 @@ static bool take_member(struct psdb *store, uint32_t tenant, const char *rest) {
         stop_here(store, "a regular file or a directory", "a link, or another kind of member");
         return false;
     }
-    return psdb_path_parse(rest, &object) ? take_object(store, &object) : true;
+    return psdb_path_parse(rest, &object) ? add_object(store, &object) : true;
 }
 
-static void member(struct psdb *store, const uint8_t *header) {
+static void scan_member(struct psdb *store, const uint8_t *header) {
     struct psdb_scan *scan = &store->scan;
     uint32_t tenant;
     const char *rest;
     if (scan->skip_next) {
         scan->skip_next = false;
     } else if (psdb_member_tenant(store, scan->tar.path, &tenant, &rest)) {
-        if (!take_member(store, tenant, rest)) return;
+        if (!add_member(store, tenant, rest)) return;
     } else if (scan->tar.more_sparse) {
-        stop_here(store, "a member whose data can be passed over", "a sparse one with a long map");
+        stop_here(store, "a member whose data can be skipped", "a sparse one with a long map");
         return;
     }
     scan->compared = false;
-    pass_member(store, header);
+    advance_member(store, header);
 }
 
 /* ---- pax headers and GNU long names */
 
-static void long_name(struct psdb *store, const uint8_t *data) {
+static void scan_long_name(struct psdb *store, const uint8_t *data) {
     struct psdb_scan *scan = &store->scan;
     char path[PSDB_TAR_PATH];
     uint32_t tenant;
@@ -312,20 +299,20 @@ static void long_name(struct psdb *store, const uint8_t *data) {
     }
     path[length] = '\0';
     if (psdb_member_tenant(store, path, &tenant, &rest) && !is_private(rest)) {
-        psdb_scan_stop(store, scan->at - 1, path, "a name that fits a ustar header", "a GNU long name", 0);
+        psdb_stop(store, scan->at - 1, path, "a name that fits a ustar header", "a GNU long name", 0);
     }
     scan->skip_next = true;
 }
 
-static void extension(struct psdb *store) {
+static void scan_extension(struct psdb *store) {
     struct psdb_scan *scan = &store->scan;
-    const uint8_t *data = want(store, scan->at, (uint32_t)scan->data, (uint32_t)scan->data);
+    const uint8_t *data = window_at(store, scan->at, (uint32_t)scan->data, (uint32_t)scan->data);
     if (data == NULL) return;
     if (scan->tar.type == PSDB_TAR_LONG_NAME) {
-        long_name(store, data);
+        scan_long_name(store, data);
     } else {
         const char *fault = psdb_pax_fault(data, (size_t)scan->tar.size);
-        if (fault != NULL) stop_here(store, "a pax header that can be passed over", fault);
+        if (fault != NULL) stop_here(store, "a pax header that can be skipped", fault);
     }
     scan->at += scan->data;
     scan->phase = PSDB_SCAN_HEADER;
@@ -347,7 +334,7 @@ static void begin_extension(struct psdb *store) {
 static void begin_batch(struct psdb *store) {
     struct psdb_scan *scan = &store->scan;
     uint64_t behind = 0;
-    const uint8_t *sectors = want(store, scan->at, PSDB_COMMIT_SECTORS, psdb_buffer_sectors(store));
+    const uint8_t *sectors = window_at(store, scan->at, PSDB_COMMIT_SECTORS, psdb_buffer_sectors(store));
     if (sectors == NULL) return;
     if (!psdb_commit_parse(sectors, scan->digest, &behind, &scan->fault)) {
         stop_here(store, scan->fault.expected, scan->fault.found);
@@ -355,7 +342,7 @@ static void begin_batch(struct psdb *store) {
     }
     if (behind > store->config.disk_sectors ||
         scan->at + PSDB_COMMIT_SECTORS + behind > store->config.disk_sectors) {
-        stop_here(store, "a batch that is all on the disk", "one that goes past its end");
+        stop_here(store, "a batch that fits on the disk", "one that ends past its end");
         return;
     }
     if (scan->at == 0) memcpy(store->chain.digest, scan->digest, sizeof scan->digest);
@@ -374,15 +361,15 @@ static void end_batch(struct psdb *store) {
     store->config.host->sha256_end(scan->sha, digest);
     scan->in_batch = false;
     if (memcmp(digest, scan->digest, sizeof digest) != 0) {
-        psdb_scan_stop(store, scan->batch_start, PSDB_COMMIT_PATH,
-                       "a batch with the SHA-256 in its commit member", "another", 0);
+        psdb_stop(store, scan->batch_start, PSDB_COMMIT_PATH, "a batch with the SHA-256 in its commit member",
+                  "another SHA-256", 0);
         return;
     }
     if (!scan->in_index) return;
     if (psdb_index_loaded(store) && !scan->no_hops) scan->phase = PSDB_SCAN_FIRST;
 }
 
-/* An index is the one member of a batch that begins at a boundary. */
+/* Begins loading an index, which must be the only member of a batch at a boundary. */
 static void begin_index(struct psdb *store, const uint8_t *header) {
     struct psdb_scan *scan = &store->scan;
     const bool only = scan->at == scan->batch_start + PSDB_COMMIT_SECTORS &&
@@ -394,11 +381,11 @@ static void begin_index(struct psdb *store, const uint8_t *header) {
     }
     scan->in_index = true;
     psdb_index_load_begin(store, scan->tar.size);
-    pass_member(store, header);
+    advance_member(store, header);
 }
 
-/* A member inside of a batch. */
-static void batch_member(struct psdb *store, const uint8_t *header) {
+/* Handles a member in a batch. */
+static void scan_batch_member(struct psdb *store, const uint8_t *header) {
     struct psdb_scan *scan = &store->scan;
     if (path_is(scan, PSDB_COMMIT_PATH)) {
         stop_here(store, "a member of the batch", "a commit member");
@@ -407,32 +394,32 @@ static void batch_member(struct psdb *store, const uint8_t *header) {
     } else if (path_is(scan, PSDB_INDEX_PATH)) {
         begin_index(store, header);
     } else {
-        member(store, header);
+        scan_member(store, header);
     }
 }
 
-static void batch_data(struct psdb *store) {
+static void scan_batch_data(struct psdb *store) {
     struct psdb_scan *scan = &store->scan;
     if (scan->data == 0) {
         scan->phase = PSDB_SCAN_HEADER;
         return;
     }
-    const uint8_t *data = want(store, scan->at, 1, psdb_buffer_sectors(store));
+    const uint8_t *data = window_at(store, scan->at, 1, psdb_buffer_sectors(store));
     if (data == NULL) return;
     const uint64_t have = scan->window + scan->window_sectors - scan->at;
     const uint64_t count = scan->data < have ? scan->data : have;
     if (scan->in_index && !psdb_index_load(store, data, (uint32_t)count)) return;
     scan->data -= count;
-    pass(store, data, count);
+    advance(store, data, count);
 }
 
 /* ---- from index to index */
 
 /*
- * Behind an index, and at sector 0: where the next index would be. Only the batch here may cross the ends of
- * segments.
+ * Finds where the next index would be, after an index or at sector 0. Only the batch here may cross the end
+ * of a segment.
  */
-static void find_next(struct psdb *store) {
+static void find_next_index(struct psdb *store) {
     struct psdb_scan *scan = &store->scan;
     uint64_t behind = 0;
     uint8_t digest[32];
@@ -440,14 +427,14 @@ static void find_next(struct psdb *store) {
     if (scan->at % PSDB_SEGMENT == 0 && scan->at != 0) return;
     if (scan->at + PSDB_COMMIT_SECTORS > store->config.disk_sectors) return;
     scan->phase = PSDB_SCAN_FIRST;
-    const uint8_t *sectors = want(store, scan->at, PSDB_COMMIT_SECTORS, PSDB_COMMIT_SECTORS);
+    const uint8_t *sectors = window_at(store, scan->at, PSDB_COMMIT_SECTORS, PSDB_COMMIT_SECTORS);
     if (sectors == NULL) return;
     scan->phase = PSDB_SCAN_HEADER;
     if (psdb_tar_is_zero(sectors) || !psdb_commit_parse(sectors, digest, &behind, &scan->fault)) return;
     if (scan->at == 0) memcpy(store->chain.digest, digest, sizeof digest);
     const uint64_t end = scan->at + PSDB_COMMIT_SECTORS + behind;
     scan->next_index = (end + PSDB_SEGMENT - 1) / PSDB_SEGMENT * PSDB_SEGMENT;
-    /* The least index is four sectors. */
+    /* The smallest index takes four sectors. */
     if (scan->next_index + 4 <= store->config.disk_sectors) scan->phase = PSDB_SCAN_NEXT_INDEX;
 }
 
@@ -463,9 +450,9 @@ static bool is_index(struct psdb *store, const uint8_t *sectors) {
            psdb_index_fits(store, sectors + 3 * PSDB_SECTOR, scan->tar.size, scan->next_index);
 }
 
-static void hop(struct psdb *store) {
+static void hop_to_index(struct psdb *store) {
     struct psdb_scan *scan = &store->scan;
-    const uint8_t *sectors = want(store, scan->next_index, 4, WINDOW);
+    const uint8_t *sectors = window_at(store, scan->next_index, 4, WINDOW);
     if (sectors == NULL) return;
     scan->phase = PSDB_SCAN_HEADER;
     if (!is_index(store, sectors)) return;
@@ -479,13 +466,13 @@ static void hop(struct psdb *store) {
 
 /* ---- a header */
 
-static bool fits(const struct psdb *store) {
+static bool member_fits(const struct psdb *store) {
     const struct psdb_scan *scan = &store->scan;
     const uint64_t end = scan->in_batch ? scan->batch_end : store->config.disk_sectors;
     return psdb_tar_sectors(&scan->tar) <= end - scan->at - 1;
 }
 
-static void foreign(struct psdb *store, const uint8_t *header) {
+static void scan_foreign(struct psdb *store, const uint8_t *header) {
     struct psdb_scan *scan = &store->scan;
     store->foreign = true;
     switch (scan->tar.type) {
@@ -495,54 +482,55 @@ static void foreign(struct psdb *store, const uint8_t *header) {
         begin_extension(store);
         return;
     case PSDB_TAR_LONG_LINK:
-        pass_member(store, header);
+        advance_member(store, header);
         return;
     default:
-        member(store, header);
+        scan_member(store, header);
         return;
     }
 }
 
-static void header(struct psdb *store) {
+static void scan_header(struct psdb *store) {
     struct psdb_scan *scan = &store->scan;
     if (scan->in_batch && scan->at == scan->batch_end) {
         end_batch(store);
         return;
     }
-    const uint8_t *sector = want(store, scan->at, 1, scan->in_batch ? psdb_buffer_sectors(store) : WINDOW);
+    const uint8_t *sector =
+        window_at(store, scan->at, 1, scan->in_batch ? psdb_buffer_sectors(store) : WINDOW);
     if (sector == NULL) return;
     if (!scan->in_batch && !scan->skip_next && psdb_tar_is_zero(sector)) {
-        zero_sector(store);
+        scan_zero_sector(store);
         return;
     }
     if (!psdb_tar_parse(sector, &scan->tar, &scan->fault)) {
-        psdb_scan_stop(store, scan->at, NULL, scan->fault.expected, scan->fault.found, scan->fault.number);
+        psdb_stop(store, scan->at, NULL, scan->fault.expected, scan->fault.found, scan->fault.number);
         return;
     }
-    if (!fits(store)) {
+    if (!member_fits(store)) {
         stop_here(store,
-                  scan->in_batch ? "a member that ends in its batch" : "a member that is all on the disk",
+                  scan->in_batch ? "a member that ends in its batch" : "a member that fits on the disk",
                   "a size that is too large");
     } else if (scan->in_batch) {
-        batch_member(store, sector);
+        scan_batch_member(store, sector);
     } else if (path_is(scan, PSDB_COMMIT_PATH) && scan->tar.type == PSDB_TAR_FILE &&
                scan->tar.link[0] != '\0') {
         begin_batch(store);
     } else if (scan->batches) {
-        stop_here(store, "a commit member", "a member outside of any batch");
+        stop_here(store, "a commit member", "a member outside a batch");
     } else {
-        foreign(store, sector);
+        scan_foreign(store, sector);
     }
 }
 
 void psdb_scan_done(struct psdb *store, bool ok) {
     struct psdb_scan *scan = &store->scan;
     if (scan->phase == PSDB_SCAN_FLUSH) {
-        flushed(store, ok);
+        open_after_flush(store, ok);
     } else if (ok) {
         scan->window_sectors = scan->reading;
     } else {
-        psdb_scan_stop(store, scan->window, NULL, "to read it", "an error of the disk", 0);
+        psdb_stop(store, scan->window, NULL, "to read it", "an error of the disk", 0);
     }
 }
 
@@ -550,25 +538,25 @@ void psdb_scan_run(struct psdb *store) {
     while (store->state == PSDB_OPENING && store->activity == PSDB_NOTHING) {
         switch (store->scan.phase) {
         case PSDB_SCAN_HEADER:
-            header(store);
+            scan_header(store);
             break;
         case PSDB_SCAN_DATA:
-            batch_data(store);
+            scan_batch_data(store);
             break;
         case PSDB_SCAN_EXTENSION:
-            extension(store);
+            scan_extension(store);
             break;
         case PSDB_SCAN_COMPARE:
-            compare(store);
+            compare_members(store);
             break;
         case PSDB_SCAN_FIRST:
-            find_next(store);
+            find_next_index(store);
             break;
         case PSDB_SCAN_FLUSH:
             psdb_disk(store, PSDB_SCANNING, PSDB_DISK_FLUSH, 0, 0);
             break;
         default:
-            hop(store);
+            hop_to_index(store);
             break;
         }
     }

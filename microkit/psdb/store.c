@@ -1,76 +1,24 @@
-/* The store: requests in, answers out, one disk operation at a time. */
-#include "internal.h"
+/* Takes requests, answers them, and runs one disk operation at a time. */
+#include "store.h"
+#include "base.h"
+#include "batch.h"
+#include "clean.h"
+#include "objects.h"
+#include "plan.h"
+#include "read.h"
+#include "scan.h"
+#include "tails.h"
+#include "text.h"
 
 #include <string.h>
 
 #define FIELD(name) ((uint8_t)offsetof(struct psdb_request, name))
 
-/* ---- small things for all */
+/* ---- checking requests */
 
-uint32_t psdb_buffer_sectors(const struct psdb *store) {
-    return store->config.buffer_bytes / PSDB_SECTOR;
-}
-
-uint64_t psdb_sectors(uint64_t bytes) {
-    return (bytes + PSDB_SECTOR - 1) / PSDB_SECTOR;
-}
-
-struct psdb_ledger_state *psdb_ledger_of(struct psdb *store, const struct psdb_object *object) {
-    PSDB_ASSERT(store, object->tenant < store->config.tenant_count && object->ledger < 2);
-    return &store->ledgers[2 * object->tenant + object->ledger];
-}
-
-void psdb_report(const struct psdb *store, const char *text) {
-    store->config.host->report(store->config.context, text);
-}
-
-void psdb_sha256_add(const struct psdb *store, void *state, const uint8_t *bytes, size_t length) {
-    if (length > 0) store->config.host->sha256_add(state, bytes, length);
-}
-
-void psdb_list_push(struct psdb_list *list, uint8_t job) {
-    list->job[list->count++] = job;
-}
-
-uint8_t psdb_list_shift(struct psdb_list *list) {
-    const uint8_t job = list->job[0];
-    list->count--;
-    for (uint32_t i = 0; i < list->count; i++) list->job[i] = list->job[i + 1];
-    return job;
-}
-
-void psdb_disk(struct psdb *store, enum psdb_activity activity, enum psdb_disk_op op, uint64_t sector,
-               uint32_t sectors) {
-    PSDB_ASSERT(store, store->activity == PSDB_NOTHING);
-    PSDB_ASSERT(store, sectors <= psdb_buffer_sectors(store) && (sectors > 0) == (op != PSDB_DISK_FLUSH));
-    PSDB_ASSERT(store, sector < store->config.disk_sectors && sectors <= store->config.disk_sectors - sector);
-    /* What is in the archive is not written to again. */
-    PSDB_ASSERT(store, op != PSDB_DISK_WRITE || (store->state == PSDB_READY && sector >= store->end));
-    store->activity = activity;
-    store->config.host->disk(store->config.context, op, sector, sectors);
-}
-
-void psdb_answer(struct psdb *store, uint32_t tenant, uint32_t job, const struct psdb_response *response) {
-    struct psdb_job *answered = &store->tenants[tenant].jobs[job];
-    struct psdb_response whole = *response;
-    PSDB_ASSERT(store, answered->state == PSDB_JOB_TAKEN);
-    answered->state = PSDB_JOB_FREE;
-    whole.id = answered->request.id;
-    whole.opcode = answered->request.opcode | 0x80;
-    whole.offset = answered->request.offset;
-    store->config.host->reply(store->config.context, tenant, &whole);
-}
-
-void psdb_finish(struct psdb *store, uint32_t tenant, uint32_t job, enum psdb_status status) {
-    const struct psdb_response response = {.status = (uint8_t)status};
-    psdb_answer(store, tenant, job, &response);
-}
-
-/* ---- looking at requests */
-
-/* Whether the opcode puts bytes into the region or takes them from it, and which other fields it uses. */
-static uint8_t fault_of(const struct psdb_request *request, const struct psdb_object *object,
-                        uint32_t region) {
+/* Returns the offset of the first field that is invalid for the opcode, or 0. */
+static uint8_t request_fault(const struct psdb_request *request, const struct psdb_object *object,
+                             uint32_t region) {
     const uint8_t opcode = request->opcode;
     const bool writes = opcode == PSDB_SEAL || opcode == PSDB_COMMIT || opcode == PSDB_PUBLISH;
     const bool indexed =
@@ -95,10 +43,10 @@ static uint8_t fault_of(const struct psdb_request *request, const struct psdb_ob
 }
 
 /*
- * The object that a request is about; for TAIL and STAT one whose fields show whether the request's are in
- * range.
+ * Returns the object that a request names. TAIL and STAT name none: theirs has the fields that the request
+ * must be valid in.
  */
-static struct psdb_object object_of(const struct psdb_request *request, uint32_t tenant) {
+static struct psdb_object request_object(const struct psdb_request *request, uint32_t tenant) {
     struct psdb_object object = {
         .tenant = tenant,
         .ledger = request->ledger,
@@ -136,7 +84,7 @@ static void answer_tail(struct psdb *store, uint32_t tenant, uint32_t number,
     const uint32_t room = request->length / 8;
     const uint32_t put = count < room ? count : room;
     uint8_t *out = store->config.tenants[tenant].region + request->offset;
-    /* What is between the sealed bundles and the tail is nowhere. */
+    /* The entries between the sealed bundles and the first tail file are lost. */
     if (ledger->tail_count > 0 && psdb_tail_at(store, ledger, 0)->start > 256 * ledger->bundles) {
         psdb_finish(store, tenant, number, PSDB_CORRUPT);
         return;
@@ -148,7 +96,7 @@ static void answer_tail(struct psdb *store, uint32_t tenant, uint32_t number,
     psdb_answer(store, tenant, number, &response);
 }
 
-static void look_for(struct psdb *store, uint32_t tenant, uint8_t number) {
+static void queue_read(struct psdb *store, uint32_t tenant, uint8_t number) {
     struct psdb_tenant_state *state = &store->tenants[tenant];
     struct psdb_job *job = &state->jobs[number];
     struct psdb_ledger_state *ledger = psdb_ledger_of(store, &job->object);
@@ -164,13 +112,14 @@ static void look_for(struct psdb *store, uint32_t tenant, uint8_t number) {
     psdb_list_push(&state->reads, number);
 }
 
-/* Takes a job out of the inbox: answers it, or puts it where it waits for the disk. */
-static void admit(struct psdb *store, uint32_t tenant) {
+/* Takes a job out of the inbox, and answers it or queues it for the disk. */
+static void admit_job(struct psdb *store, uint32_t tenant) {
     struct psdb_tenant_state *state = &store->tenants[tenant];
     const uint8_t number = psdb_list_shift(&state->inbox);
     struct psdb_job *job = &state->jobs[number];
-    job->object = object_of(&job->request, tenant);
-    const uint8_t field = fault_of(&job->request, &job->object, store->config.tenants[tenant].region_bytes);
+    job->object = request_object(&job->request, tenant);
+    const uint8_t field =
+        request_fault(&job->request, &job->object, store->config.tenants[tenant].region_bytes);
     if (store->state == PSDB_STOPPED || field != 0) {
         const uint8_t status = store->state == PSDB_STOPPED ? PSDB_CORRUPT : PSDB_INVALID;
         const struct psdb_response response = {.status = status, .field = status == PSDB_INVALID ? field : 0};
@@ -180,7 +129,7 @@ static void admit(struct psdb *store, uint32_t tenant) {
     psdb_key_make(&job->object, job->key);
     switch (job->request.opcode) {
     case PSDB_READ:
-        look_for(store, tenant, number);
+        queue_read(store, tenant, number);
         return;
     case PSDB_TAIL:
         answer_tail(store, tenant, number, &job->object);
@@ -194,7 +143,7 @@ static void admit(struct psdb *store, uint32_t tenant) {
     }
 }
 
-/* ---- what is next */
+/* ---- choosing the next step */
 
 static bool reads_wait(const struct psdb *store) {
     for (uint32_t i = 0; i < store->config.tenant_count; i++) {
@@ -203,8 +152,8 @@ static bool reads_wait(const struct psdb *store) {
     return false;
 }
 
-/* One step of a read and one of a batch in turn. False: nothing needs the disk. */
-static bool step(struct psdb *store) {
+/* Begins a step of a read or of a batch, in turn. Returns false if neither needs the disk. */
+static bool begin_step(struct psdb *store) {
     const bool batch = store->batch.phase != PSDB_BATCH_IDLE;
     const bool read = reads_wait(store);
     if (!batch && !read) return false;
@@ -218,19 +167,19 @@ static bool step(struct psdb *store) {
     return true;
 }
 
-/* Goes on until the disk is busy or nothing is to be done. */
-static void proceed(struct psdb *store) {
+/* Runs until the disk is busy or no work is left. */
+static void run_until_busy(struct psdb *store) {
     while (store->activity == PSDB_NOTHING) {
         if (store->state == PSDB_OPENING) {
             psdb_scan_run(store);
             continue;
         }
         for (uint32_t i = 0; i < store->config.tenant_count; i++) {
-            while (store->tenants[i].inbox.count > 0) admit(store, i);
+            while (store->tenants[i].inbox.count > 0) admit_job(store, i);
         }
         if (store->state == PSDB_STOPPED) return;
         if (store->batch.phase == PSDB_BATCH_IDLE) psdb_batch_plan(store);
-        if (!step(store)) return;
+        if (!begin_step(store)) return;
     }
 }
 
@@ -281,7 +230,7 @@ bool psdb_start(struct psdb *store, const struct psdb_config *config) {
     }
     store->state = PSDB_OPENING;
     psdb_scan_begin(store);
-    proceed(store);
+    run_until_busy(store);
     return true;
 }
 
@@ -322,11 +271,11 @@ void psdb_disk_done(struct psdb *store, bool ok) {
         psdb_read_done(store, ok);
         break;
     }
-    proceed(store);
+    run_until_busy(store);
 }
 
 bool psdb_run(struct psdb *store) {
-    proceed(store);
+    run_until_busy(store);
     if (store->activity != PSDB_NOTHING) return true;
     for (uint32_t i = 0; i < store->config.tenant_count; i++) {
         const struct psdb_tenant_state *state = &store->tenants[i];

@@ -1,5 +1,7 @@
-/* Tail files that are known: of each ledger a ring, ascending by their first entries. */
-#include "internal.h"
+/* The known tail files: a ring for each ledger, ascending by their first entries. */
+#include "tails.h"
+#include "base.h"
+#include "objects.h"
 
 void psdb_tails_clear(struct psdb_ledger_state *ledger) {
     ledger->tail_first = 0;
@@ -36,7 +38,7 @@ struct psdb_tail_file *psdb_tail_find(struct psdb *store, struct psdb_ledger_sta
     return file->start == start ? file : NULL;
 }
 
-static void drop_first(const struct psdb *store, struct psdb_ledger_state *ledger, uint32_t count) {
+static void drop_first_tails(const struct psdb *store, struct psdb_ledger_state *ledger, uint32_t count) {
     PSDB_ASSERT(store, count <= ledger->tail_count);
     const uint64_t first = ((uint64_t)ledger->tail_first + count) % store->config.tails_each;
     ledger->tail_first = (uint32_t)first;
@@ -49,7 +51,7 @@ void psdb_tail_insert(struct psdb *store, struct psdb_ledger_state *ledger, stru
     if (ledger->tail_count == store->config.tails_each) {
         ledger->tail_lost = true;
         if (place == 0) return;
-        drop_first(store, ledger, 1);
+        drop_first_tails(store, ledger, 1);
         place--;
     }
     ledger->tail_count++;
@@ -63,10 +65,10 @@ void psdb_tail_insert(struct psdb *store, struct psdb_ledger_state *ledger, stru
 }
 
 void psdb_tails_prune(struct psdb *store, struct psdb_ledger_state *ledger) {
-    /* Those up to the first entry that is not sealed; the last of them continues what is. */
+    /* How many start within or at the end of the sealed bundles; the last of them continues those. */
     const uint32_t continuing = psdb_tail_from(store, ledger, ledger->bundles * 256 + 1);
     if (continuing == 0) return;
-    drop_first(store, ledger, continuing - 1);
+    drop_first_tails(store, ledger, continuing - 1);
     ledger->tail_lost = false;
 }
 

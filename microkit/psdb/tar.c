@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* A field of the header: where it is, and its bytes. */
+/* The offset, and the length in bytes, of each field of the header. */
 #define NAME 0
 #define NAME_BYTES 100
 #define MODE 100
@@ -19,13 +19,13 @@
 #define DEVICE_MINOR 337
 #define PREFIX 345
 #define PREFIX_BYTES 155
-/* GNU, `S`: further sectors of the sparse map follow. */
+/* GNU, type `S`: more sectors of the sparse map follow. */
 #define IS_EXTENDED 482
 
 static const uint8_t ustar_magic[8] = {'u', 's', 't', 'a', 'r', '\0', '0', '0'};
 static const uint8_t gnu_magic[8] = {'u', 's', 't', 'a', 'r', ' ', ' ', '\0'};
 
-/* `digits` octal digits and a NUL. */
+/* Writes `digits` octal digits and a NUL. */
 static void put_octal(uint8_t *field, size_t digits, uint64_t value) {
     for (size_t i = digits; i > 0; i--) {
         field[i - 1] = (uint8_t)('0' + (value & 7));
@@ -34,7 +34,7 @@ static void put_octal(uint8_t *field, size_t digits, uint64_t value) {
     field[digits] = '\0';
 }
 
-/* Spaces, octal digits, then spaces or NULs to the end of the field. */
+/* Reads spaces, octal digits, then spaces or NULs to the end of the field. */
 static bool get_octal(const uint8_t *field, size_t bytes, uint64_t *value) {
     size_t i = 0;
     size_t digits = 0;
@@ -50,8 +50,8 @@ static bool get_octal(const uint8_t *field, size_t bytes, uint64_t *value) {
     return digits > 0;
 }
 
-/* The sum of all bytes, those of the checksum field taken as spaces. */
-static uint64_t sum(const uint8_t sector[PSDB_SECTOR]) {
+/* Returns the sum of all bytes; those of the checksum field count as spaces. */
+static uint64_t checksum_of(const uint8_t sector[PSDB_SECTOR]) {
     uint64_t total = 0;
     for (size_t i = 0; i < PSDB_SECTOR; i++) {
         total += i >= CHECKSUM && i < CHECKSUM + 8 ? (uint64_t)' ' : (uint64_t)sector[i];
@@ -59,9 +59,11 @@ static uint64_t sum(const uint8_t sector[PSDB_SECTOR]) {
     return total;
 }
 
-/* Where the path is cut into prefix and name: 0 when it fits the name, PSDB_TAR_PATH when it cannot be cut.
+/*
+ * Returns where to split the path into prefix and name: 0 if it fits the name, PSDB_TAR_PATH if it cannot be
+ * split.
  */
-static size_t cut(const char *path, size_t length) {
+static size_t split_path(const char *path, size_t length) {
     if (length <= NAME_BYTES) return 0;
     for (size_t i = 1; i <= PREFIX_BYTES && i + 1 < length; i++) {
         if (path[i] == '/' && length - i - 1 <= NAME_BYTES) return i;
@@ -71,7 +73,7 @@ static size_t cut(const char *path, size_t length) {
 
 bool psdb_tar_make(uint8_t sector[PSDB_SECTOR], const struct psdb_tar *tar) {
     const size_t length = strlen(tar->path);
-    const size_t at = cut(tar->path, length);
+    const size_t at = split_path(tar->path, length);
     if (length == 0 || at == PSDB_TAR_PATH) return false;
     if (tar->size > PSDB_TAR_MAX_SIZE || tar->time > PSDB_MAX_TIME || tar->mode > 07777) return false;
     memset(sector, 0, PSDB_SECTOR);
@@ -92,7 +94,7 @@ bool psdb_tar_make(uint8_t sector[PSDB_SECTOR], const struct psdb_tar *tar) {
     memcpy(sector + MAGIC, ustar_magic, sizeof ustar_magic);
     put_octal(sector + DEVICE_MAJOR, 7, 0);
     put_octal(sector + DEVICE_MINOR, 7, 0);
-    put_octal(sector + CHECKSUM, 6, sum(sector));
+    put_octal(sector + CHECKSUM, 6, checksum_of(sector));
     sector[CHECKSUM + 7] = ' ';
     return true;
 }
@@ -109,7 +111,7 @@ static size_t get_text(const uint8_t *field, size_t bytes, char *out) {
 static void get_path(const uint8_t sector[PSDB_SECTOR], char path[PSDB_TAR_PATH]) {
     char whole[PSDB_TAR_PATH];
     size_t length = 0;
-    /* GNU's magic means that other fields are where the prefix would be. */
+    /* After GNU's magic, the prefix's bytes hold other fields. */
     if (memcmp(sector + MAGIC, ustar_magic, 6) == 0) length = get_text(sector + PREFIX, PREFIX_BYTES, whole);
     if (length > 0) whole[length++] = '/';
     length += get_text(sector + NAME, NAME_BYTES, whole + length);
@@ -131,9 +133,9 @@ bool psdb_tar_parse(const uint8_t sector[PSDB_SECTOR], struct psdb_tar *tar, str
         fault->found = "no magic `ustar`";
         return false;
     }
-    if (!get_octal(sector + CHECKSUM, 8, &checksum) || checksum != sum(sector)) {
-        fault->found = "another checksum than that of its bytes, which is ";
-        fault->number = sum(sector);
+    if (!get_octal(sector + CHECKSUM, 8, &checksum) || checksum != checksum_of(sector)) {
+        fault->found = "a wrong checksum; that of its bytes is ";
+        fault->number = checksum_of(sector);
         return false;
     }
     if (!get_octal(sector + SIZE, 12, &tar->size)) {

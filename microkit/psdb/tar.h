@@ -23,34 +23,31 @@ enum psdb_tar_type {
     PSDB_TAR_SPARSE = 'S',
 };
 
-/* What a header says. */
+/* The fields of a header. */
 struct psdb_tar {
     char path[PSDB_TAR_PATH]; /* prefix and name, without any `./` in front or slash at the end */
     char link[PSDB_TAR_LINK];
-    uint64_t size;    /* bytes in the field; what follows is psdb_tar_sectors() */
-    uint64_t time;    /* to make one */
-    uint32_t mode;    /* to make one */
-    uint8_t type;     /* NUL and '7' are given as '0' */
-    bool more_sparse; /* a GNU sparse member whose map goes on in sectors of its own */
+    uint64_t size;    /* the size field; psdb_tar_sectors() is the data that follows */
+    uint64_t time;    /* only used to make a header */
+    uint32_t mode;    /* only used to make a header */
+    uint8_t type;     /* NUL and '7' are read as '0' */
+    bool more_sparse; /* a GNU sparse member whose map continues in the sectors after the header */
 };
 
-/* Why a sector is no header: both numbers are 0 when the text alone says it. */
+/* Why a sector is not a header; `number` is 0 if the text needs none. */
 struct psdb_tar_fault {
     const char *expected;
     const char *found;
     uint64_t number;
 };
 
-/*
- * Fills a sector with the header of `tar`. False: the path has no place to be split at, or a number is too
- * large.
- */
+/* Makes the header of `tar`. Returns false if the path cannot be split, or a number is too large. */
 bool psdb_tar_make(uint8_t sector[PSDB_SECTOR], const struct psdb_tar *tar);
-/* Reads a header with ustar's or GNU's magic. False, with the fault: it is none. */
+/* Reads a header with ustar's or GNU's magic. Returns false, with the fault, if the sector is none. */
 bool psdb_tar_parse(const uint8_t sector[PSDB_SECTOR], struct psdb_tar *tar, struct psdb_tar_fault *fault);
-/* Sectors of data behind the header: links and devices have none, whatever the size says. */
+/* Returns the sectors of data after the header. Links and devices have none, whatever their size field. */
 uint64_t psdb_tar_sectors(const struct psdb_tar *tar);
-/* Whether all of the sector is NUL. */
+/* Reports whether the whole sector is zero. */
 bool psdb_tar_is_zero(const uint8_t sector[PSDB_SECTOR]);
 
 #endif

@@ -1,6 +1,6 @@
-#include "internal.h"
+#include "text.h"
 
-#include <string.h>
+#include <stdbool.h>
 
 void psdb_text_add(struct psdb_text *text, const char *add) {
     for (size_t i = 0; add[i] != '\0' && text->length + 1 < sizeof text->bytes; i++) {
@@ -19,17 +19,4 @@ void psdb_text_number(struct psdb_text *text, uint64_t number) {
         number /= 10;
     } while (number > 0);
     psdb_text_add(text, digits + at);
-}
-
-_Noreturn void psdb_assert_failed(const struct psdb *store, const char *file, int line,
-                                  const char *condition) {
-    struct psdb_text text = {.length = 0};
-    psdb_text_add(&text, "psdb: not so: ");
-    psdb_text_add(&text, condition);
-    psdb_text_add(&text, ", ");
-    psdb_text_add(&text, file);
-    psdb_text_add(&text, ":");
-    psdb_text_number(&text, (uint64_t)line);
-    psdb_report(store, text.bytes);
-    __builtin_trap();
 }

@@ -1,7 +1,4 @@
-/*
- * PSDB's protection domain: rings on the outside, store.h on the inside. Which tenant is asking is which
- * channel it asks through.
- */
+/* PSDB's protection domain: connects the tenants' rings with store.h. The channel identifies the tenant. */
 #include "blk/message.h"
 #include "lib/console.h"
 #include "lib/domain.h"
@@ -34,34 +31,34 @@ static void ask_blk(enum blk_op op, uint64_t sector, uint32_t sectors) {
     microkit_notify(CH_BLK);
 }
 
-/* ---- what the store asks for */
+/* ---- struct psdb_host */
 
 static void begin_disk(void *context, enum psdb_disk_op op, uint64_t sector, uint32_t sectors) {
     (void)context;
     ask_blk(op == PSDB_DISK_READ ? BLK_READ : op == PSDB_DISK_WRITE ? BLK_WRITE : BLK_FLUSH, sector, sectors);
 }
 
-static void reply(void *context, uint32_t tenant, const struct psdb_response *response) {
+static void reply_to_tenant(void *context, uint32_t tenant, const struct psdb_response *response) {
     (void)context;
     ring_answer(&ledgers[tenant], response);
     answered[tenant] = true;
 }
 
-static void report(void *context, const char *text) {
+static void report_line(void *context, const char *text) {
     (void)context;
     console(text);
 }
 
 static const struct psdb_host host = {
     .disk = begin_disk,
-    .reply = reply,
-    .report = report,
+    .reply = reply_to_tenant,
+    .report = report_line,
     .sha256_begin = sha256_begin,
     .sha256_add = sha256_add,
     .sha256_end = sha256_end,
 };
 
-/* ---- what comes in */
+/* ---- events */
 
 static void open_store(uint64_t sectors) {
     for (uint32_t i = 0; i < TENANT_COUNT; i++) {
@@ -90,22 +87,22 @@ static void open_store(uint64_t sectors) {
     }
 }
 
-static void refuse(uint32_t tenant, const struct psdb_request *request) {
+static void refuse_request(uint32_t tenant, const struct psdb_request *request) {
     const struct psdb_response response = {
         .id = request->id,
         .opcode = request->opcode | 0x80,
         .status = PSDB_IO,
         .offset = request->offset,
     };
-    reply(NULL, tenant, &response);
+    reply_to_tenant(NULL, tenant, &response);
 }
 
-static void from_ledgers(void) {
+static void take_from_ledgers(void) {
     struct psdb_request request;
     for (uint32_t i = 0; i < TENANT_COUNT; i++) {
         while (ring_serve(&ledgers[i], &request)) {
             if (disk == NO_DISK) {
-                refuse(i, &request);
+                refuse_request(i, &request);
             } else {
                 STOP_UNLESS(psdb_submit(store, i, &request));
             }
@@ -113,7 +110,7 @@ static void from_ledgers(void) {
     }
 }
 
-static void from_blk(void) {
+static void take_from_blk(void) {
     struct blk_message message;
     while (ring_take(&blk, &message)) {
         const bool ok = message.status == BLK_OK;
@@ -127,7 +124,7 @@ static void from_blk(void) {
             disk = NO_DISK;
             console("there is no disk: every request fails");
         }
-        from_ledgers();
+        take_from_ledgers();
     }
 }
 
@@ -137,10 +134,10 @@ void init(void) {
     ask_blk(BLK_CAPACITY, 0, 0);
 }
 
-/* Requests are taken before the disk's news, so that they join the batch that may follow. */
+/* Takes requests before the disk's answer, so that they join the batch that may follow it. */
 void notified(microkit_channel channel) {
-    if (disk != WAITING) from_ledgers();
-    if (channel == CH_BLK) from_blk();
+    if (disk != WAITING) take_from_ledgers();
+    if (channel == CH_BLK) take_from_blk();
     if (disk == OPEN) psdb_run(store);
     if (disk == OPEN && !ready && psdb_state(store) != PSDB_OPENING) {
         ready = true;

@@ -7,7 +7,7 @@
 
 _Static_assert(sizeof(mbedtls_sha256_context) <= SHA256_STATE, "a state has room for Mbed TLS's");
 
-/* What Mbed TLS's file asks for: memory made zero although nobody reads it again. */
+/* Mbed TLS calls this function to zero memory even if the program does not read it again. */
 void mbedtls_platform_zeroize(void *bytes, size_t length) {
     memset(bytes, 0, length);
     __asm__ volatile("" ::"r"(bytes) : "memory");

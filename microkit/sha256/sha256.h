@@ -1,4 +1,4 @@
-/* SHA-256 (FIPS 180-4) in the form that a protection domain uses it; the code is Mbed TLS's. */
+/* SHA-256 (FIPS 180-4) for protection domains; the implementation is Mbed TLS's. */
 #ifndef SHA256_H
 #define SHA256_H
 

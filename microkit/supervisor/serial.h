@@ -1,10 +1,10 @@
-/* Prints what a domain wrote into its console page, line by line. */
+/* Prints the lines that domains write to their console pages. */
 #ifndef SERIAL_H
 #define SERIAL_H
 
-/* All that is new in the page of console `index`, as far as the domain has not printed too much of late. */
+/* Prints the new text in the page of console `index`, within the domain's rate limit. */
 void serial_drain(unsigned index);
-/* One line of the supervisor's own. */
+/* Prints a line of the supervisor itself. */
 void serial_line(const char *who, const char *line);
 
 #endif

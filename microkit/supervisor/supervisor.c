@@ -1,6 +1,6 @@
 /*
- * The serial port, and the parent of the ledger domains: one that faults is started again, at once the first
- * times, then after a while that doubles. The others don't notice.
+ * Holds the serial port, and is the parent of the ledger domains. It restarts a domain that faults: at once
+ * the first times, then after a delay that doubles. The other domains keep running.
  */
 #include "serial.h"
 
@@ -10,42 +10,43 @@
 
 static const microkit_channel consoles[] = CH_CONSOLES;
 static const char *const children[] = CHILD_NAMES;
-/* Where the children's lines come from, to be printed before what is said of them. */
+/* The children's consoles, whose lines are printed before a line about the child. */
 static const unsigned child_consoles[] = CHILD_CONSOLES;
 static struct deadline_page *const deadline = (struct deadline_page *)AT_DEADLINE;
 
 #define CONSOLES (sizeof consoles / sizeof *consoles)
 #define CHILDREN (sizeof children / sizeof *children)
 
-/* Restarts without a wait; each further one waits a second at first, then twice as long, up to a minute. */
+/* The restarts without a delay. The next one waits a second, each further one twice as long, up to a minute.
+ */
 #define AT_ONCE 3u
 #define LONGEST_WAIT 60u
-/* A child that went on for so long is as good as new. */
+/* A child that ran for so many seconds has its earlier faults forgotten. */
 #define CALM 600u
 
 static struct {
     seL4_UserContext begin; /* registers before its first instruction */
-    uint32_t faults;        /* of late */
+    uint32_t faults;        /* recent ones */
     uint64_t faulted;       /* the counter at the last */
-    uint64_t again;         /* when it is to be started again; 0: it runs */
+    uint64_t again;         /* when to restart it; 0: it runs */
 } states[CHILDREN];
 
 #define REGISTERS (sizeof(seL4_UserContext) / sizeof(seL4_Word))
 
-static void say(microkit_child child, const char *what) {
+static void print_child(microkit_child child, const char *what) {
     struct text text = {0};
     text_add(&text, children[child]);
     text_add(&text, what);
     serial_line("supervisor", text.bytes);
 }
 
-static void start(microkit_child child) {
+static void restart_child(microkit_child child) {
     states[child].again = 0;
     if (seL4_TCB_WriteRegisters(BASE_TCB_CAP + child, seL4_True, 0, REGISTERS, &states[child].begin) !=
         seL4_NoError) {
-        say(child, " cannot be started again");
+        print_child(child, " cannot be started again");
     } else {
-        say(child, " is started again");
+        print_child(child, " is started again");
     }
 }
 
@@ -57,21 +58,21 @@ static void set_deadline(void) {
     deadline_set(deadline, first);
 }
 
-static void start_due(void) {
+static void restart_due(void) {
     const uint64_t now = ticks();
     for (uint32_t i = 0; i < CHILDREN; i++) {
-        if (states[i].again != 0 && states[i].again <= now) start(i);
+        if (states[i].again != 0 && states[i].again <= now) restart_child(i);
     }
     set_deadline();
 }
 
-static uint64_t wait_for(uint32_t faults) {
+static uint64_t delay_after(uint32_t faults) {
     if (faults <= AT_ONCE) return 0;
     const uint32_t more = faults - AT_ONCE - 1;
     return more >= 6 ? LONGEST_WAIT : UINT64_C(1) << more;
 }
 
-static void say_fault(microkit_child child, microkit_msginfo fault, uint64_t wait) {
+static void print_fault(microkit_child child, microkit_msginfo fault, uint64_t wait) {
     struct text text = {0};
     text_add(&text, children[child]);
     const seL4_Word kind = microkit_msginfo_get_label(fault);
@@ -85,7 +86,7 @@ static void say_fault(microkit_child child, microkit_msginfo fault, uint64_t wai
         text_add(&text, " faulted: exception, pc ");
         text_hex(&text, seL4_GetMR(seL4_UserException_FaultIP));
     } else if (kind == seL4_Fault_VCPUFault) {
-        /* A breakpoint instruction, say: ESR_EL2, whose upper six bits are the class of the exception. */
+        /* For example a breakpoint instruction. The upper six bits of ESR_EL2 are the exception's class. */
         text_add(&text, " faulted: exception, syndrome ");
         text_hex(&text, seL4_GetMR(seL4_VCPUFault_HSR));
     } else {
@@ -109,10 +110,10 @@ seL4_Bool fault(microkit_child child, microkit_msginfo message, microkit_msginfo
     if (now - states[child].faulted > CALM * second) states[child].faults = 0;
     states[child].faults++;
     states[child].faulted = now;
-    const uint64_t wait = wait_for(states[child].faults);
-    say_fault(child, message, wait);
+    const uint64_t wait = delay_after(states[child].faults);
+    print_fault(child, message, wait);
     if (wait == 0) {
-        start(child);
+        restart_child(child);
     } else {
         microkit_pd_stop(child);
         states[child].again = now + wait * second;
@@ -125,7 +126,7 @@ void init(void) {
     for (uint32_t i = 0; i < CHILDREN; i++) {
         if (seL4_TCB_ReadRegisters(BASE_TCB_CAP + i, seL4_False, 0, REGISTERS, &states[i].begin) !=
             seL4_NoError) {
-            say(i, " has registers that cannot be read");
+            print_child(i, " has registers that cannot be read");
         }
     }
 }
@@ -134,5 +135,5 @@ void notified(microkit_channel channel) {
     for (uint32_t i = 0; i < CONSOLES; i++) {
         if (channel == consoles[i]) serial_drain(i);
     }
-    if (channel == CH_CLOCK) start_due();
+    if (channel == CH_CLOCK) restart_due();
 }

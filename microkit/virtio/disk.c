@@ -31,7 +31,7 @@ const char *disk_begin(struct disk *disk, uintptr_t registers, uintptr_t pages, 
     if (wrong != NULL) return wrong;
     virtio_ready(&disk->device);
     disk->sectors = virtio_config64(&disk->device, CAPACITY);
-    if (disk->sectors > MAX_SECTORS) return "the disk says that it is larger than can be";
+    if (disk->sectors > MAX_SECTORS) return "the disk reports an impossible size";
     return NULL;
 }
 

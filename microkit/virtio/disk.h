@@ -1,6 +1,6 @@
 /*
- * A disk: virtio-blk (section 5.2), one operation at a time. It must offer FLUSH, must not be read-only, and
- * what it answers to each operation is looked at.
+ * A disk: virtio-blk (section 5.2), one operation at a time. It must offer FLUSH and must not be read-only.
+ * The status of every operation is checked.
  */
 #ifndef VIRTIO_DISK_H
 #define VIRTIO_DISK_H
@@ -15,23 +15,24 @@ struct disk {
     struct virtio_device device;
     struct virtio_queue queue;
     uint64_t sectors;
-    uintptr_t page;    /* the second page of the two: the operation's header and status */
-    uint64_t physical; /* … as the device sees it */
+    uintptr_t page;    /* the second page: the operation's header and status */
+    uint64_t physical; /* its physical address */
     bool busy;
     bool failed; /* it broke the rules of virtio: every later operation fails */
 };
 
-/* `pages`: two pages of zeros that the device may reach, physically at `physical`. NULL, or what is wrong. */
+/* Begins a disk. `pages`: two zeroed pages with the physical address `physical`. Returns NULL, or why it
+ * cannot. */
 const char *disk_begin(struct disk *disk, uintptr_t registers, uintptr_t pages, uint64_t physical);
 /*
- * Begins one operation on memory at the physical address `data`; not while one is under way. False: it cannot
- * be begun. The caller has checked that the memory is its own to give.
+ * Begins one operation on memory at the physical address `data`. Returns false if it cannot begin, as when
+ * one is under way. The caller checks that it may use that memory.
  */
 bool disk_start(struct disk *disk, enum disk_op op, uint64_t sector, uint32_t sectors, uint64_t data);
 
 enum disk_news { DISK_WAITING, DISK_DONE, DISK_FAILED };
 
-/* On an interrupt: what became of the operation under way. */
+/* Handles an interrupt. Returns the state of the operation under way. */
 enum disk_news disk_interrupt(struct disk *disk);
 
 #endif

@@ -31,8 +31,8 @@ enum { ACKNOWLEDGE = 1, DRIVER = 2, DRIVER_OK = 4, FEATURES_OK = 8, NEEDS_RESET 
 enum { DESCRIPTOR_NEXT = 1, DESCRIPTOR_WRITE = 2 };
 enum { NO_INTERRUPT = 1 };
 
-/* What was written before is there before what follows is, for the device too. */
-static void barrier(void) {
+/* Orders earlier writes before later ones, also for the device. */
+static void memory_barrier(void) {
 #ifdef __aarch64__
     __asm__ volatile("dsb sy" ::: "memory");
 #else
@@ -40,14 +40,14 @@ static void barrier(void) {
 #endif
 }
 
-static uint64_t offered(volatile uint32_t *registers) {
+static uint64_t offered_features(volatile uint32_t *registers) {
     registers[DEVICE_FEATURES_SEL] = 0;
     const uint64_t low = registers[DEVICE_FEATURES];
     registers[DEVICE_FEATURES_SEL] = 1;
     return low | (uint64_t)registers[DEVICE_FEATURES] << 32;
 }
 
-static const char *give_up(struct virtio_device *device, const char *why) {
+static const char *fail_device(struct virtio_device *device, const char *why) {
     device->registers[STATUS] |= FAILED;
     return why;
 }
@@ -61,19 +61,20 @@ const char *virtio_negotiate(struct virtio_device *device, uintptr_t registers, 
     if (at[DEVICE_ID] == 0) return "no device is there";
     if (at[DEVICE_ID] != id) return "a device of another kind is there";
     at[STATUS] = 0;
-    while (at[STATUS] != 0) barrier();
+    while (at[STATUS] != 0) memory_barrier();
     at[STATUS] = ACKNOWLEDGE;
     at[STATUS] = ACKNOWLEDGE | DRIVER;
     needed |= VIRTIO_F_VERSION_1;
-    const uint64_t there = offered(at);
-    if ((there & needed) != needed) return give_up(device, "the device lacks a feature that is needed");
+    const uint64_t there = offered_features(at);
+    if ((there & needed) != needed) return fail_device(device, "the device lacks a required feature");
     device->features = there & (needed | wanted);
     at[DRIVER_FEATURES_SEL] = 0;
     at[DRIVER_FEATURES] = (uint32_t)device->features;
     at[DRIVER_FEATURES_SEL] = 1;
     at[DRIVER_FEATURES] = (uint32_t)(device->features >> 32);
     at[STATUS] = ACKNOWLEDGE | DRIVER | FEATURES_OK;
-    if ((at[STATUS] & FEATURES_OK) == 0) return give_up(device, "the device refuses the features it offered");
+    if ((at[STATUS] & FEATURES_OK) == 0)
+        return fail_device(device, "the device refuses the features it offered");
     return NULL;
 }
 
@@ -82,8 +83,7 @@ static void set_address(volatile uint32_t *registers, uint32_t at, uint64_t addr
     registers[at + 1] = (uint32_t)(address >> 32);
 }
 
-/* Where the three parts are in the page: descriptors, then the available ring, then the used ring, aligned to
- * 4 (2.7). */
+/* The places of the three parts in the page: descriptors, available ring, used ring, aligned to 4 (2.7). */
 static uint32_t available_at(uint16_t size) {
     return 16u * size;
 }
@@ -98,11 +98,10 @@ _Static_assert(16 * VIRTIO_MAX_QUEUE + 6 + 2 * VIRTIO_MAX_QUEUE + 3 + 6 + 8 * VI
 const char *virtio_queue_begin(struct virtio_queue *queue, struct virtio_device *device, uint16_t index,
                                uint16_t size, uintptr_t page, uint64_t physical) {
     volatile uint32_t *registers = device->registers;
-    if (size == 0 || size > VIRTIO_MAX_QUEUE || (size & (size - 1)) != 0)
-        return "a queue's size is not possible";
+    if (size == 0 || size > VIRTIO_MAX_QUEUE || (size & (size - 1)) != 0) return "a queue's size is invalid";
     registers[QUEUE_SEL] = index;
-    if (registers[QUEUE_READY] != 0) return give_up(device, "a queue is in use after a reset");
-    if (registers[QUEUE_NUM_MAX] < size) return give_up(device, "a queue of the device is too small");
+    if (registers[QUEUE_READY] != 0) return fail_device(device, "a queue is in use after a reset");
+    if (registers[QUEUE_NUM_MAX] < size) return fail_device(device, "a queue of the device is too small");
     *queue = (struct virtio_queue){
         .device = device,
         .index = index,
@@ -118,13 +117,13 @@ const char *virtio_queue_begin(struct virtio_queue *queue, struct virtio_device 
     set_address(registers, QUEUE_DESC, physical);
     set_address(registers, QUEUE_DRIVER, physical + available_at(size));
     set_address(registers, QUEUE_DEVICE, physical + used_at(size));
-    barrier();
+    memory_barrier();
     registers[QUEUE_READY] = 1;
     return NULL;
 }
 
 void virtio_ready(struct virtio_device *device) {
-    barrier();
+    memory_barrier();
     device->registers[STATUS] = ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK;
 }
 
@@ -166,7 +165,7 @@ uint16_t virtio_give(struct virtio_queue *queue, const struct virtio_buffer *buf
     queue->head[head] = true;
     queue->writable[head] = writable;
     queue->available[2 + queue->available_index % queue->size] = head;
-    barrier();
+    memory_barrier();
     queue->available_index++;
     queue->available[1] = queue->available_index;
     return head;
@@ -177,12 +176,12 @@ void virtio_quiet(struct virtio_queue *queue) {
 }
 
 void virtio_kick(struct virtio_queue *queue) {
-    barrier();
+    memory_barrier();
     queue->device->registers[QUEUE_NOTIFY] = queue->index;
 }
 
-/* Puts a chain's descriptors among the free ones. */
-static void release(struct virtio_queue *queue, uint16_t head) {
+/* Adds a chain's descriptors to the free ones. */
+static void release_chain(struct virtio_queue *queue, uint16_t head) {
     uint16_t last = head;
     uint16_t count = 1;
     while (queue->next[last] != VIRTIO_NOTHING) {
@@ -198,7 +197,7 @@ static void release(struct virtio_queue *queue, uint16_t head) {
 bool virtio_take_back(struct virtio_queue *queue, struct virtio_done *done) {
     const uint16_t there = (uint16_t)(queue->used[1] - queue->used_index);
     if (queue->broken || there == 0) return false;
-    barrier();
+    memory_barrier();
     const volatile struct virtio_used_entry *entries =
         (const volatile struct virtio_used_entry *)(queue->used + 2);
     const uint32_t id = entries[queue->used_index % queue->size].id;
@@ -209,13 +208,13 @@ bool virtio_take_back(struct virtio_queue *queue, struct virtio_done *done) {
     }
     *done = (struct virtio_done){.head = (uint16_t)id, .length = length};
     queue->used_index++;
-    release(queue, (uint16_t)id);
+    release_chain(queue, (uint16_t)id);
     return true;
 }
 
 bool virtio_interrupt(struct virtio_device *device) {
     const uint32_t why = device->registers[INTERRUPT_STATUS];
     device->registers[INTERRUPT_ACK] = why & 3;
-    barrier();
+    memory_barrier();
     return (device->registers[STATUS] & NEEDS_RESET) == 0;
 }

@@ -295,8 +295,8 @@ describe.skipIf(!runs)(`hostile tenants ${needs}`, () => {
     expect(await tell('acme', 'keys')).toBe('statuses 0,2,2,0,3,3,3,3,3,3,3,3,3,3,3,3,3,3')
     const origin = '[keys] service-fs.local/ledger/acme: refused to sign'
     expect(appliance.console).toContain(`${origin} another root at size 5\n`)
-    expect(appliance.console).toContain(`${origin} size 4, smaller than 5 that was signed\n`)
-    expect(appliance.console).toContain(`${origin} what is no checkpoint of it\n`)
+    expect(appliance.console).toContain(`${origin} size 4: size 5 is already signed\n`)
+    expect(appliance.console).toContain(`${origin} a text that is not its checkpoint\n`)
     expect(appliance.console).not.toMatch(/ledger\/globex(\/audit)?: refused/)
   })
 

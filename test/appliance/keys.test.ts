@@ -72,7 +72,7 @@ describe.skipIf(!runs)(`keys ${needs}`, () => {
       signatures.push(...signed.filter(({ size }) => size === 7).map(({ note }) => note))
       expect(new Set(signatures).size).toBe(1)
 
-      expect(text).toContain(`[keys] ${origins[0]}: refused to sign size 6, smaller than 7 that was signed\n`)
+      expect(text).toContain(`[keys] ${origins[0]}: refused to sign size 6: size 7 is already signed\n`)
       expect(text).toContain(`[keys] ${origins[0]}: refused to sign another root at size 7\n`)
 
       // Every signature seen before the power cut stays valid.

@@ -74,7 +74,7 @@ describe.skipIf(!runs)(`a data disk that lost its end ${needs}`, () => {
     const shown = await fetch(`${served.url}v1/records/r3`)
     expect([shown.status, await shown.text()]).toEqual([200, expect.stringContaining('r3')])
     expect((await fetch(`${served.url}v1/records/r4`)).status).toBe(503)
-    expect(served.appliance.console).not.toContain('is given up for')
+    expect(served.appliance.console).not.toContain('is replaced by')
     await served.appliance.kill()
   }
 

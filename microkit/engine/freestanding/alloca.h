@@ -1,4 +1,4 @@
-/* For the engine's own code where there is no C library; it uses none of it. */
+/* For the engine's translated code, which includes <alloca.h> but does not use it. */
 #ifndef ALLOCA_H
 #define ALLOCA_H
 

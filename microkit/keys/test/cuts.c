@@ -227,7 +227,7 @@ TEST(a_key_twice_signs_nothing) {
            RECORD_BYTES);
     record_write_super(rig.durable + RECORD_SUPER(1) * RECORD_BYTES, &super);
     rig_boot(&rig);
-    CHECK_HAS(rig.said, "test/0: there are two keys of that name");
+    CHECK_HAS(rig.said, "test/0: the key disk has two keys of that name");
     CHECK_SAME(rig_checkpoint(&rig, 0, 0, 9, 1, out), KEYS_FAILED);
     CHECK_SAME(rig_checkpoint(&rig, 0, 1, 9, 1, out), KEYS_OK);
     rig_free(&rig);
@@ -241,7 +241,7 @@ TEST(a_record_of_another_place_signs_nothing) {
     memcpy(rig.durable + RECORD_SIGNED(0, 1) * RECORD_BYTES, rig.durable + RECORD_SIGNED(1, 1) * RECORD_BYTES,
            RECORD_BYTES);
     rig_boot(&rig);
-    CHECK_HAS(rig.said, "test/0: what was signed last is another key's");
+    CHECK_HAS(rig.said, "test/0: the record of its last checkpoint belongs to another key");
     CHECK_SAME(rig_checkpoint(&rig, 0, 0, 4, 1, out), KEYS_FAILED);
     rig_free(&rig);
 }

@@ -78,7 +78,7 @@ TEST(only_what_grows_is_signed) {
     for (uint32_t boot = 0; boot < 3; boot++) {
         const uint32_t writes = rig.writes;
         CHECK_SAME(rig_checkpoint(&rig, 0, 0, 6, 2, out), KEYS_REFUSED);
-        CHECK_HAS(rig.said, "test/0: refused to sign size 6, smaller than 7 that was signed\n");
+        CHECK_HAS(rig.said, "test/0: refused to sign size 6: size 7 is already signed\n");
         CHECK_SAME(rig_checkpoint(&rig, 0, 0, 0, 0, out), KEYS_REFUSED);
         CHECK_SAME(rig_checkpoint(&rig, 0, 0, 7, 3, out), KEYS_REFUSED);
         CHECK_HAS(rig.said, "test/0: refused to sign another root at size 7\n");
@@ -113,7 +113,7 @@ TEST(what_the_ledger_never_had_is_given_up_once_in_a_start) {
     CHECK_SAME(rig_checkpoint(&rig, 0, 0, 8, 3, out), KEYS_REFUSED);
     rig_boot(&rig);
     CHECK_SAME(rig_checkpoint(&rig, 0, 0, 8, 3, out), KEYS_OK);
-    CHECK_HAS(rig.said, "test/0: size 9, signed before the start, is given up for size 8\n");
+    CHECK_HAS(rig.said, "test/0: size 9, signed before the start, is replaced by size 8\n");
     CHECK_SAME(rig_checkpoint(&rig, 0, 0, 8, 4, out), KEYS_REFUSED);
     CHECK_SAME(rig_checkpoint(&rig, 0, 0, 7, 4, out), KEYS_REFUSED);
     rig_boot(&rig);
@@ -189,7 +189,7 @@ TEST(a_ledger_gets_its_own_key_only) {
     CHECK_SAME(rig_sign(&rig, 0, 0, text, out), KEYS_INVALID);
     CHECK_SAME(rig_sign(&rig, 0, 1, text, out), KEYS_INVALID);
     CHECK_SAME(rig_sign(&rig, 1, 1, text, out), KEYS_INVALID);
-    CHECK_HAS(rig.said, "test/1/audit: refused to sign what is no checkpoint of it\n");
+    CHECK_HAS(rig.said, "test/1/audit: refused to sign a text that is not its checkpoint\n");
     CHECK_SAME(rig_sign(&rig, 1, 0, text, out), KEYS_OK);
     CHECK_SAME(rig_sign(&rig, 1, 0, "test/1\ngarbage\n", out), KEYS_INVALID);
     CHECK_SAME(rig_sign(&rig, 1, 0, "", out), KEYS_INVALID);

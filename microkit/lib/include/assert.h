@@ -1,4 +1,4 @@
-/* Assertions of sources from elsewhere; they stay on in release builds. */
+/* Assertions of third-party sources; they stay on in release builds. */
 #undef assert
 #include "../stop.h"
 #define assert(condition) STOP_UNLESS(condition)

@@ -1,4 +1,4 @@
-/* What of <string.h> is there in a protection domain: lib/memory.c. */
+/* The functions of <string.h> that a protection domain has: lib/memory.c. */
 #ifndef STRING_H
 #define STRING_H
 

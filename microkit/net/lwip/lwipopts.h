@@ -1,6 +1,6 @@
 /*
- * How lwIP is built: the raw API without an operating system, IPv4, TCP as a server, DHCP. What limits one
- * tenant is in net/tenant.c; here is what limits one connection.
+ * lwIP's configuration: the raw API without an operating system, IPv4, TCP as a server, DHCP. It sets the
+ * limits of one connection; net/tenant.c has those of one tenant.
  */
 #ifndef LWIPOPTS_H
 #define LWIPOPTS_H
@@ -33,7 +33,7 @@
 #define PBUF_POOL_BUFSIZE 1536
 #define LWIP_MEMCPY memcpy
 
-/* IP: nothing in pieces, no options. */
+/* IP: no fragments, no options. */
 #define IP_FORWARD 0
 #define IP_REASSEMBLY 0
 #define IP_FRAG 0

@@ -1,1 +1,1 @@
-/* lwIP includes it, and prints nothing. */
+/* Empty: lwIP includes this header, but prints nothing. */

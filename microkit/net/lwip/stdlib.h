@@ -1,4 +1,4 @@
-/* What of <stdlib.h> lwIP uses: for finding an interface by name, which nothing does here. */
+/* The part of <stdlib.h> that lwIP uses, to find an interface by name. No code here does that. */
 #ifndef NET_STDLIB_H
 #define NET_STDLIB_H
 

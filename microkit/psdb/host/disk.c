@@ -13,11 +13,11 @@
 #include <sys/vfs.h>
 #endif
 
-/* So much of the file is looked at together. */
+/* How much of the file to check at a time. */
 #define WINDOW ((off_t)256 << 20)
 #define LARGEST_PAGE 65536
 
-/* Makes the name of a file durable. */
+/* Makes a file's name durable. */
 static bool sync_directory(const char *path) {
     char directory[4096] = ".";
     const char *const slash = strrchr(path, '/');
@@ -37,7 +37,7 @@ static bool sync_directory(const char *path) {
 }
 
 #ifdef __linux__
-/* Writes the pages of the window anew that are in memory, as they are there; how many, or -1. */
+/* Rewrites the pages of the window that are in the cache, unchanged. Returns how many, or -1. */
 static long rewrite_cached(int file, off_t window, size_t length, size_t page) {
     static unsigned char cached[WINDOW / 4096];
     static uint8_t bytes[LARGEST_PAGE];
@@ -57,15 +57,16 @@ static long rewrite_cached(int file, off_t window, size_t length, size_t page) {
 }
 
 /*
- * A kernel that could not write a page tells whoever syncs then; it keeps the page, and takes it for written. To
- * a later process it reads like any other, and its sync succeeds. So the kernel is made to drop what it keeps of
- * the file, which is then read from the disk. What it does not drop, as somebody else uses it, is written again.
+ * After a failed write of a page, Linux reports the error to the next fsync, keeps the page and marks it
+ * clean. A later process reads that page and its fsync succeeds, although the disk does not have it. So drop
+ * the file's pages from the cache, and read them from the disk. Rewrite the pages that remain because others
+ * use them.
  */
-static bool leave_the_cache(int file, off_t end) {
+static bool bypass_cache(int file, off_t end) {
     struct statfs system;
     const long page = sysconf(_SC_PAGESIZE);
     if (fstatfs(file, &system) != 0) return false;
-    /* These have no disk. */
+    /* These file systems have no disk. */
     if (system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC) return true;
     if (page < 4096 || page > LARGEST_PAGE) {
         errno = ENOTSUP;
@@ -86,8 +87,8 @@ static bool leave_the_cache(int file, off_t end) {
     return count == 0 || fdatasync(file) == 0;
 }
 #else
-/* BSD keeps what it could not write, and tries again. */
-static bool leave_the_cache(int file, off_t end) {
+/* BSD keeps a page that it could not write dirty, and tries again. */
+static bool bypass_cache(int file, off_t end) {
     (void)file;
     (void)end;
     return true;
@@ -110,23 +111,21 @@ int host_disk_open(const struct host_options *options, uint64_t *sectors) {
                 host_die(HOST_FAILED, options->disk, strerror(errno));
         }
     }
-    /*
-     * What a killed process wrote may be seen before it is durable; what is shown must not be undone by a
-     * power cut.
+    /* Writes of a killed process are visible before they are durable. Flush them before anybody reads them.
      */
     if (fsync(file) != 0 || (options->size != 0 && !sync_directory(options->disk)))
         host_die(HOST_FAILED, options->disk, strerror(errno));
     const off_t end = lseek(file, 0, SEEK_END);
-    if (!leave_the_cache(file, end)) host_die(HOST_FAILED, options->disk, strerror(errno));
+    if (!bypass_cache(file, end)) host_die(HOST_FAILED, options->disk, strerror(errno));
     if (end < 4096)
         host_die(HOST_FAILED, options->disk, "expected at least 4096 bytes; --size makes it larger");
     *sectors = (uint64_t)end / PSDB_SECTOR;
     return file;
 }
 
-/* Says what the system said of a call that returned `result`: the store knows only that its disk failed. */
-static bool failed(const char *call, ssize_t result) {
-    fprintf(stderr, "the disk: %s: %s\n", call, result < 0 ? strerror(errno) : "nothing was done");
+/* Prints the error of a call that returned `result`: the store learns only that its disk failed. */
+static bool report_failure(const char *call, ssize_t result) {
+    fprintf(stderr, "the disk: %s: %s\n", call, result < 0 ? strerror(errno) : "no bytes transferred");
     return false;
 }
 
@@ -136,7 +135,7 @@ bool host_disk_read(int file, uint8_t *buffer, uint64_t sector, uint32_t sectors
     while (left > 0) {
         const ssize_t got = pread(file, buffer, left, at);
         if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) return failed("read", got);
+        if (got <= 0) return report_failure("read", got);
         buffer += got;
         at += got;
         left -= (size_t)got;
@@ -150,7 +149,7 @@ bool host_disk_write(int file, const uint8_t *buffer, uint64_t sector, uint32_t 
     while (left > 0) {
         const ssize_t put = pwrite(file, buffer, left, at);
         if (put < 0 && errno == EINTR) continue;
-        if (put <= 0) return failed("write", put);
+        if (put <= 0) return report_failure("write", put);
         buffer += put;
         at += put;
         left -= (size_t)put;
@@ -160,5 +159,5 @@ bool host_disk_write(int file, const uint8_t *buffer, uint64_t sector, uint32_t 
 
 bool host_disk_flush(int file) {
     const int synced = fdatasync(file);
-    return synced == 0 || failed("sync", synced);
+    return synced == 0 || report_failure("sync", synced);
 }

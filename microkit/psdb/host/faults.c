@@ -1,6 +1,6 @@
 /*
- * A disk whose writes stay in a cache until they are flushed. When the power goes, any subset of the sectors
- * in the cache is on the disk; which, the seed says.
+ * A disk whose writes stay in a cache until they are flushed. After a power cut, a subset of the cached
+ * sectors, which the seed selects, is on the disk.
  */
 #include "host.h"
 
@@ -16,7 +16,7 @@ struct cached {
 
 static struct {
     const struct host_options *options;
-    struct cached *sectors; /* in the order written; a later one of the same number is the newer */
+    struct cached *sectors; /* in the order of the writes; a sector may be there several times */
     size_t count;
     size_t room;
     uint64_t writes;
@@ -42,11 +42,9 @@ static void write_out(int file, const struct cached *sector) {
         host_die(HOST_FAILED, "faults", "cannot write");
 }
 
-/*
- * Of eight cuts one loses all and one nothing; otherwise each sector is there with a chance that the seed
- * chooses.
- */
-static _Noreturn void cut(int file) {
+/* Cuts the power. One of eight cuts loses everything, one nothing; the others lose each sector with a random
+ * probability. */
+static _Noreturn void cut_power(int file) {
     const uint64_t kind = next_random() % 8;
     const uint64_t chance = kind == 0 ? 0 : kind == 1 ? 256 : next_random() % 257;
     for (size_t i = 0; i < cache.count; i++) {
@@ -57,7 +55,7 @@ static _Noreturn void cut(int file) {
     _exit(HOST_CUT);
 }
 
-static void add(uint64_t sector, const uint8_t *bytes) {
+static void cache_sector(uint64_t sector, const uint8_t *bytes) {
     if (cache.count == cache.room) {
         cache.room = cache.room == 0 ? 1024 : 2 * cache.room;
         cache.sectors = realloc(cache.sectors, cache.room * sizeof *cache.sectors);
@@ -81,8 +79,8 @@ bool host_faults_read(int file, uint8_t *buffer, uint64_t sector, uint32_t secto
 bool host_faults_write(int file, const uint8_t *buffer, uint64_t sector, uint32_t sectors) {
     cache.writes++;
     if (cache.writes == cache.options->fail_write) return false;
-    for (uint32_t i = 0; i < sectors; i++) add(sector + i, buffer + (size_t)i * PSDB_SECTOR);
-    if (cache.writes == cache.options->cut) cut(file);
+    for (uint32_t i = 0; i < sectors; i++) cache_sector(sector + i, buffer + (size_t)i * PSDB_SECTOR);
+    if (cache.writes == cache.options->cut) cut_power(file);
     return true;
 }
 

@@ -1,4 +1,4 @@
-/* What the files of the host process share. */
+/* The interfaces between the files of the host process. */
 #ifndef PSDB_HOST_H
 #define PSDB_HOST_H
 
@@ -7,8 +7,8 @@
 #include <stddef.h>
 
 /*
- * Exit codes: 1 a failure of this machine, 2 a bad frame or argument, 3 another process has the disk, 99 the
- * power went.
+ * Exit codes: 1 a failure of this machine, 2 a bad frame or argument, 3 another process has the disk, 99 a
+ * simulated power cut.
  */
 enum { HOST_FAILED = 1, HOST_BAD = 2, HOST_LOCKED = 3, HOST_CUT = 99 };
 
@@ -18,7 +18,7 @@ struct host_options {
     uint32_t region;
     const char *tenants[PSDB_MAX_TENANTS];
     uint32_t tenant_count;
-    /* Only in psdb-host-faults; counted from 1, 0: never. */
+    /* Only in psdb-host-faults: the write or flush at which it happens, counted from 1; 0: never. */
     uint64_t cut;
     uint64_t seed;
     uint64_t fail_write;
@@ -28,17 +28,17 @@ struct host_options {
 /* Writes `psdb-host: WHAT` or `WHO: WHAT` to stderr and exits. */
 _Noreturn void host_die(int code, const char *who, const char *what);
 
-/* options.c: exits with a line when they are not usable. */
+/* options.c: prints a line and exits if the options are invalid. */
 void host_parse(int argc, char **argv, struct host_options *options);
 
-/* disk.c: opens, makes or grows the file and locks it; gives its whole sectors. */
+/* disk.c: opens, creates or grows the file, and locks it. Sets its number of whole sectors. */
 int host_disk_open(const struct host_options *options, uint64_t *sectors);
 bool host_disk_read(int file, uint8_t *buffer, uint64_t sector, uint32_t sectors);
 bool host_disk_write(int file, const uint8_t *buffer, uint64_t sector, uint32_t sectors);
 bool host_disk_flush(int file);
 
 #ifdef PSDB_FAULTS
-/* faults.c: the same three, over a cache that a power cut takes some of. */
+/* faults.c: the same three, over a cache of which a power cut loses a part. */
 void host_faults_begin(const struct host_options *options);
 bool host_faults_read(int file, uint8_t *buffer, uint64_t sector, uint32_t sectors);
 bool host_faults_write(int file, const uint8_t *buffer, uint64_t sector, uint32_t sectors);

@@ -1,6 +1,6 @@
 /*
- * psdb-host: the store over a file, for one client that speaks for all tenants on stdin and stdout.
- * docs/psdb.md, "The host process", has the frames.
+ * psdb-host: the store over a file, for one client that acts for all tenants through stdin and stdout.
+ * docs/psdb.md, "The host process", describes the frames.
  */
 #include "host.h"
 
@@ -21,7 +21,7 @@
 #define TAILS_EACH 32768u
 #define MIN_SLOTS 4096u
 #define MAX_SLOTS (1u << 24)
-/* One slot for so many sectors of the disk: a full bundle and its hash tile are at least 24 each. */
+/* Sectors of the disk for each slot: a full bundle and its hash tile take at least 24 each. */
 #define SECTORS_A_SLOT 16u
 #define INPUT_BYTES (256u << 10)
 
@@ -38,7 +38,7 @@ static struct host {
     struct psdb *store;
     struct psdb_tenant tenants[PSDB_MAX_TENANTS];
     uint8_t *buffer;
-    /* The store's disk operation. */
+    /* The store's disk operation under way. */
     bool busy;
     enum psdb_disk_op op;
     uint64_t sector;
@@ -46,7 +46,7 @@ static struct host {
     /* Answers not yet on stdout; their bytes are in the regions. */
     struct answer answers[PSDB_MAX_TENANTS * PSDB_QUEUE];
     size_t answer_count;
-    char report[4096]; /* until the first frame is out */
+    char report[4096]; /* for the first frame */
     size_t report_length;
     /* stdin. */
     uint8_t input[INPUT_BYTES];
@@ -56,7 +56,7 @@ static struct host {
     uint8_t frame[FRAME_BYTES];
     size_t frame_length;
     uint32_t data_left;
-    uint8_t *data_to; /* NULL: the message's range is not in the region; the store will say so */
+    uint8_t *data_to; /* NULL: the message's range is outside the region; the store will answer INVALID */
 } host;
 
 _Noreturn void host_die(int code, const char *who, const char *what) {
@@ -64,7 +64,7 @@ _Noreturn void host_die(int code, const char *who, const char *what) {
     exit(code);
 }
 
-/* ---- what the store asks for */
+/* ---- struct psdb_host */
 
 static void on_disk(void *context, enum psdb_disk_op op, uint64_t sector, uint32_t sectors) {
     (void)context;
@@ -156,7 +156,7 @@ static void write_answers(void) {
         const struct answer *answer = &host.answers[i];
         const struct psdb_response *response = &answer->response;
         const uint8_t *region = host.tenants[answer->tenant].region;
-        /* An INVALID one's offset may be outside. */
+        /* The offset of an INVALID answer may be outside the region. */
         const uint8_t *data = response->length > 0 ? region + response->offset : region;
         write_frame(answer->tenant, response, data, response->length);
     }
@@ -180,7 +180,7 @@ static uint32_t frame_channel(void) {
     return channel;
 }
 
-/* The head of a frame is there. */
+/* Handles the head of a frame. */
 static void begin_frame(void) {
     struct psdb_request request;
     const uint32_t channel = frame_channel();
@@ -189,11 +189,10 @@ static void begin_frame(void) {
     const bool writes =
         request.opcode == PSDB_SEAL || request.opcode == PSDB_COMMIT || request.opcode == PSDB_PUBLISH;
     const uint32_t region = host.options.region;
-    if (channel >= host.options.tenant_count)
-        host_die(HOST_BAD, "stdin", "a frame for a channel that is none");
-    if (host.data_left > region) host_die(HOST_BAD, "stdin", "a frame with more data than the region has");
+    if (channel >= host.options.tenant_count) host_die(HOST_BAD, "stdin", "a frame for an unknown channel");
+    if (host.data_left > region) host_die(HOST_BAD, "stdin", "a frame with more data than the region holds");
     if (host.data_left != (writes ? request.length : 0)) {
-        host_die(HOST_BAD, "stdin", "a frame whose data is not as long as its message says");
+        host_die(HOST_BAD, "stdin", "a frame whose data has another length than its message");
     }
     const bool inside = request.offset <= region && host.data_left <= region - request.offset;
     host.data_to = inside ? host.tenants[channel].region + request.offset : NULL;
@@ -202,12 +201,12 @@ static void begin_frame(void) {
 static void end_frame(void) {
     host.frame_length = 0;
     if (!psdb_submit(host.store, frame_channel(), host.frame + 8)) {
-        host_die(HOST_BAD, "stdin", "a frame while 64 of its channel are unanswered");
+        host_die(HOST_BAD, "stdin", "a frame while 64 requests of its channel have no answer");
     }
 }
 
-/* Takes bytes from the input; how many. */
-static size_t take(const uint8_t *bytes, size_t length) {
+/* Takes bytes from the input. Returns how many. */
+static size_t take_input(const uint8_t *bytes, size_t length) {
     if (host.frame_length < FRAME_BYTES) {
         const size_t room = FRAME_BYTES - host.frame_length;
         const size_t taken = length < room ? length : room;
@@ -228,21 +227,21 @@ static size_t take(const uint8_t *bytes, size_t length) {
     return taken;
 }
 
-static bool readable(int timeout) {
+static bool input_is_readable(int timeout) {
     struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
     const int count = poll(&input, 1, timeout);
     if (count < 0 && errno != EINTR) host_die(HOST_FAILED, "stdin", strerror(errno));
     return count > 0;
 }
 
-/* Submits what can be read; waits for something at first if `wait`. */
-static void gather(bool wait) {
-    while (!host.ended && readable(wait ? -1 : 0)) {
+/* Submits the requests that can be read. Waits for the first bytes if `wait`. */
+static void submit_input(bool wait) {
+    while (!host.ended && input_is_readable(wait ? -1 : 0)) {
         const ssize_t got = read(STDIN_FILENO, host.input, sizeof host.input);
         if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
         if (got < 0) host_die(HOST_FAILED, "stdin", strerror(errno));
         host.ended = got == 0;
-        for (size_t at = 0; at < (size_t)got;) at += take(host.input + at, (size_t)got - at);
+        for (size_t at = 0; at < (size_t)got;) at += take_input(host.input + at, (size_t)got - at);
         wait = false;
     }
 }
@@ -261,7 +260,7 @@ static uint32_t slots_for(uint64_t sectors) {
     return slots;
 }
 
-static void start(void) {
+static void start_store(void) {
     const struct host_options *options = &host.options;
     struct psdb_config config = {
         .buffer_bytes = DISK_BUFFER,
@@ -286,37 +285,37 @@ static void start(void) {
     if (!psdb_start(host.store, &config)) exit(HOST_BAD);
 }
 
-/* One disk operation, if there is one; requests that came meanwhile join what follows it. */
-static void work(bool listen) {
+/* Runs the store's disk operation, if any. Takes the requests that arrived meanwhile before its end. */
+static void run_disk(bool listen) {
     if (!host.busy) return;
     const bool ok = disk_operation();
     host.busy = false;
-    if (listen) gather(false);
+    if (listen) submit_input(false);
     psdb_disk_done(host.store, ok);
 }
 
 int main(int argc, char **argv) {
     host_parse(argc, argv, &host.options);
-    /* These are meant for the client; this process ends when its standard input does. */
+    /* A terminal sends these to the whole process group. This process ends when its standard input does. */
     signal(SIGHUP, SIG_IGN);
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
 #ifdef PSDB_FAULTS
     host_faults_begin(&host.options);
 #endif
-    start();
-    while (psdb_state(host.store) == PSDB_OPENING) work(false);
+    start_store();
+    while (psdb_state(host.store) == PSDB_OPENING) run_disk(false);
     write_first();
     for (;;) {
         const bool more = psdb_run(host.store);
         write_answers();
         if (host.busy) {
-            work(true);
+            run_disk(true);
             write_answers();
         } else if (!more && host.ended) {
             break;
         } else {
-            gather(true);
+            submit_input(true);
         }
     }
     if (host.frame_length > 0) host_die(HOST_BAD, "stdin", "ended within a frame");

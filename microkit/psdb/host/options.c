@@ -11,7 +11,7 @@ static const char usage[] =
 #endif
     ;
 
-static uint64_t number(const char *option, const char *text) {
+static uint64_t parse_number(const char *option, const char *text) {
     char *end;
     errno = 0;
     const unsigned long long value = strtoull(text, &end, 10);
@@ -28,7 +28,7 @@ static bool parse_fault(const char *option, const char *value, struct host_optio
                             : strcmp(option, "--fail-flush") == 0 ? &options->fail_flush
                                                                   : NULL;
     if (field == NULL) return false;
-    *field = number(option, value);
+    *field = parse_number(option, value);
     return true;
 #else
     (void)option;
@@ -42,9 +42,9 @@ static void parse_one(const char *option, const char *value, struct host_options
     if (strcmp(option, "--disk") == 0) {
         options->disk = value;
     } else if (strcmp(option, "--size") == 0) {
-        options->size = number(option, value);
+        options->size = parse_number(option, value);
     } else if (strcmp(option, "--region") == 0) {
-        const uint64_t region = number(option, value);
+        const uint64_t region = parse_number(option, value);
         if (region < PSDB_SECTOR || region > UINT32_MAX)
             host_die(HOST_BAD, option, "expected 512 to 4294967295");
         options->region = (uint32_t)region;

@@ -1,4 +1,4 @@
-/* What lwIP asks of a compiler and a platform. */
+/* The compiler and platform definitions that lwIP requires. */
 #ifndef LWIP_ARCH_CC_H
 #define LWIP_ARCH_CC_H
 
@@ -9,9 +9,9 @@
 #define LWIP_NO_UNISTD_H 1
 #define LWIP_NO_CTYPE_H 1
 #define LWIP_NO_LIMITS_H 1
-/* Nothing that is built searches a text. */
+/* The lwIP files that are built do not search texts. */
 #define lwip_strnstr(text, part, length) NULL
-/* For messages that are not printed. */
+/* For the formats of messages that are not printed. */
 #define X8_F "x"
 #define U16_F "u"
 #define S16_F "d"
