@@ -177,6 +177,43 @@ function place(source, base) {
   return source.startsWith('./') ? join(base, source) : join(here, source)
 }
 
+/** Selects the domain in config.h. @param {string} name */
+const domainMacro = (name) => `-DDOMAIN_${name.toUpperCase().replaceAll(/[^A-Z0-9]/g, '_')}`
+
+/** @param {string} board the SDK's folder of the board */
+const includeFlags = (board) =>
+  `-isystem ${here}/lib/include -isystem ${MONOCYPHER} -isystem ${MONOCYPHER}/optional -I${here} -Iinclude -isystem ${board}/include`
+
+/**
+ * Writes config.h to `out`/include, and returns the flags with which clang parses the sources of the domains.
+ *
+ * @param {string} out
+ * @returns {Map<string, string[]>} by path, relative to this folder
+ */
+export function parseFlags(out) {
+  const sdk = /** @type {{ path: string }} */ (findSdks()[0]).path
+  const { description, header } = generate(JSON.parse(readFileSync(join(here, 'totebox.json'), 'utf8')))
+  vendor()
+  mkdirSync(join(out, 'include'), { recursive: true })
+  writeIfNew(join(out, 'include', 'config.h'), header)
+  const common = `--target=aarch64-none-elf -nostdlibinc -std=gnu11 ${includeFlags(join(sdk, 'board', BOARD, 'release'))}`
+  /** @type {Map<string, string[]>} */
+  const flags = new Map()
+  for (const { name, sources } of description.domains.values()) {
+    for (const source of sources) {
+      if (source.startsWith('crates/') || !source.endsWith('.c') || source === QUICKJS) continue
+      const special = SPECIAL.find(({ begins }) => source.startsWith(begins))
+      const text = `${common} ${domainMacro(name)} ${special?.flags ?? ''}`
+        .replaceAll('-Iinclude', `-I${out}/include`)
+        .replaceAll('$(NO_LOOPS)', '')
+        .replaceAll('$(QUICKJS)', source.startsWith('engine/') ? engineSources() : '')
+        .replaceAll("'", '')
+      flags.set(source, text.split(/\s+/))
+    }
+  }
+  return flags
+}
+
 /** The object of the engine's translated code. @param {Compiler} compiler */
 function quickjs({ command, flags }) {
   const headers = ['lib/include', 'engine/freestanding'].flatMap((path) => ['-isystem', join(here, path)])
@@ -187,7 +224,7 @@ function quickjs({ command, flags }) {
  * @param {{ description: import('./description.mjs').Description, compiler: Compiler, board: string, base: string }} what
  */
 function makefile({ description, compiler, board, base }) {
-  const flags = `${COMMON} ${compiler.flags} -isystem ${here}/lib/include -isystem ${MONOCYPHER} -isystem ${MONOCYPHER}/optional -I${here} -Iinclude -isystem ${board}/include`
+  const flags = `${COMMON} ${compiler.flags} ${includeFlags(board)}`
   const lines = [`CC = ${compiler.command}`, `LD = ${compiler.link}`, `FLAGS = ${flags}`, '']
   const domains = [...description.domains.values()]
   if (domains.some(({ sources }) => sources.includes(QUICKJS))) lines.push(`QUICKJS = ${engineSources()}`, '')
@@ -206,7 +243,7 @@ function makefile({ description, compiler, board, base }) {
         .replace(/\.[cS]$/, '.o')}`
       const special = SPECIAL.find(({ begins }) => source.startsWith(begins))
       const how = `${special?.warnings === false ? '-w' : WARNINGS} ${special?.strict === false ? '' : STRICT}`
-      const define = `-DDOMAIN_${name.toUpperCase().replaceAll(/[^A-Z0-9]/g, '_')}${script === undefined ? '' : SOONER}`
+      const define = `${domainMacro(name)}${script === undefined ? '' : SOONER}`
       objects.push(object)
       /** @type {string[]} */
       const more = []

@@ -98,9 +98,10 @@ bool engine_evaluate(struct engine *engine, const char *source, size_t length, c
     engine->interrupted = false;
     engine_room source_at = engine_copy_in(engine, source, length);
     engine_room name_at = engine_copy_in(engine, name, strlen(name));
-    if (source_at != 0 && name_at != 0)
+    if (source_at != 0 && name_at != 0) {
         result =
             QTS_Eval(&engine->code, engine->context, source_at, (uint32_t)length, name_at, 0, EVAL_SCRIPT);
+    }
     engine_give_back(engine, name_at);
     engine_give_back(engine, source_at);
     return free_result(engine, result);

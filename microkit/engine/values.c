@@ -74,10 +74,11 @@ bool engine_offer(struct engine *engine, const char *name, const struct engine_m
         engine_give_back(engine, name_at);
     }
     engine_value global = engine_global(engine);
-    if (whole && global != 0)
+    if (whole && global != 0) {
         whole = set_property(engine, global, name, object);
-    else
+    } else {
         engine_free(engine, object);
+    }
     engine_free(engine, global);
     return whole && global != 0;
 }

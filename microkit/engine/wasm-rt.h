@@ -56,7 +56,7 @@ typedef struct {
 } wasm_rt_funcref_t;
 
 static const wasm_rt_funcref_t wasm_rt_funcref_null_value = {0, NULL, NULL};
-static const wasm_rt_externref_t wasm_rt_externref_null_value = NULL;
+static void *const wasm_rt_externref_null_value = NULL; /* a wasm_rt_externref_t */
 
 typedef struct {
     uint8_t *data;

@@ -226,7 +226,8 @@ static void say_keys(struct keys_store *store) {
         char vkey[NOTE_VKEY(RECORD_NAME)];
         struct line line = {0};
         add_text(&line, "vkey ");
-        add_bytes(&line, vkey, note_vkey(vkey, ledger->name, ledger->length, ledger->public_key));
+        const size_t length = note_vkey(vkey, ledger->name, ledger->length, ledger->public_key);
+        add_bytes(&line, vkey, length);
         say_line(store, line.bytes);
     }
 }
@@ -365,7 +366,7 @@ static void give_vkey(struct keys_store *store, const struct keys_ledger *ledger
 
 /* Answers the high-water mark. Its root is known only if no other checkpoint was signed after it. */
 static void give_mark(struct keys_store *store, const struct keys_ledger *ledger) {
-    uint8_t mark[KEYS_MARK_SIZE + KEYS_MARK_ROOT];
+    uint8_t mark[KEYS_MARK_SIZE + KEYS_MARK_ROOT] = {0};
     size_t length = 0;
     if (ledger->has_last && ledger->last.has_kept) {
         const uint64_t size = ledger->last.kept;

@@ -215,7 +215,7 @@ void init(void) {
     microkit_notify(CH_ENTROPY);
     net_begin(AT_NET_RING_MINE, AT_NET_RING_THEIRS, AT_NET_DATA);
     keys_begin(AT_KEYS_RING_MINE, AT_KEYS_RING_THEIRS, AT_KEYS_DATA);
-    service_load((uint8_t *)AT_HEAP, SIZE_HEAP, bundle, (size_t)(bundle_end - bundle));
+    service_load((uint8_t *)AT_HEAP, SIZE_HEAP, bundle, (uintptr_t)bundle_end - (uintptr_t)bundle);
     loaded = ticks() - began;
     run_until_idle();
 }

@@ -47,7 +47,9 @@ static uint32_t taken_count;
 void net_begin(uintptr_t mine, uintptr_t theirs, uintptr_t region) {
     ring_resume(&ring, mine, theirs);
     data = (uint8_t *)region;
-    for (uint32_t i = 0; i < PIECES; i++) pieces[i].next = i + 1 < PIECES ? i + 1 : NOBODY;
+    for (uint32_t i = 0; i < PIECES; i++) {
+        pieces[i].next = i + 1 < PIECES ? i + 1 : NOBODY;
+    }
 }
 
 void net_listen(void) {
@@ -146,10 +148,11 @@ enum machine_sent machine_send(struct engine *of, uint32_t number, const struct 
     }
     free_piece = pieces[index].next;
     pieces[index] = (struct piece){*bytes, 0, NOBODY};
-    if (connection->first == NOBODY)
+    if (connection->first == NOBODY) {
         connection->first = index;
-    else
+    } else {
         pieces[connection->last].next = index;
+    }
     connection->last = index;
     pump_connection(connection);
     if (connection->first != NOBODY) connection->is_waiting = true;

@@ -12,10 +12,11 @@ static size_t used;
 static bool is_whole;
 
 static void add_character(char character) {
-    if (used + 1 < sizeof text)
+    if (used + 1 < sizeof text) {
         text[used++] = character;
-    else
+    } else {
         is_whole = false;
+    }
     text[used] = '\0';
 }
 
@@ -42,8 +43,13 @@ static void add_string(const char *characters, char end) {
 }
 
 static void add_number(uint64_t number) {
-    if (number >= 10) add_number(number / 10);
-    add_character((char)('0' + number % 10));
+    char digits[21] = "";
+    size_t at = sizeof digits - 1;
+    do {
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    add_text(digits + at);
 }
 
 static void add_mark(const char *name, const struct keys_mark *mark) {

@@ -7,11 +7,14 @@
 
 #include <string.h>
 
+/* libmicrokit and its linker script choose these names; not every SDK declares them. */
+/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp,readability-redundant-declaration) */
 extern uint8_t _bss[], _bss_end[];
 extern char microkit_name[];
 /* Only newer SDKs have it. */
 extern seL4_Word microkit_ioports __attribute__((weak));
 _Noreturn void _start(void);
+/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp,readability-redundant-declaration) */
 _Noreturn void domain_start(void);
 
 _Noreturn void domain_start(void) {

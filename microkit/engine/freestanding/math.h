@@ -1,4 +1,5 @@
-/* For the engine's translated code, in place of the C library: functions that the compiler has instructions for. */
+/* For the engine's translated code, in place of the C library: functions that the compiler has instructions
+ * for. */
 #ifndef MATH_H
 #define MATH_H
 

@@ -212,8 +212,7 @@ int rig_kept(struct rig *rig, uint32_t tenant, uint8_t ledger) {
 }
 
 int rig_mark(struct rig *rig, uint32_t tenant, uint8_t ledger, int64_t *size, uint8_t *root) {
-    const struct keys_message message = {
-        .id = 6, .op = KEYS_MARK, .ledger = ledger, .offset = 2 * KEYS_SLOT};
+    const struct keys_message message = {.id = 6, .op = KEYS_MARK, .ledger = ledger, .offset = 2 * KEYS_SLOT};
     const int status = rig_ask(rig, tenant, &message);
     if (status != KEYS_OK) return status;
     const uint8_t *at = rig->tenant[tenant].region + message.offset;

@@ -243,7 +243,7 @@ TEST(hostile_messages) {
     uint8_t before[KEYS_REGION];
     uint64_t sizes[6] = {0};
     for (uint32_t round = 0; round < 200000; round++) {
-        struct keys_message message;
+        struct keys_message message = {0};
         for (size_t i = 0; i < sizeof message; i++) ((uint8_t *)&message)[i] = (uint8_t)rig_random(&rig, 256);
         const uint32_t tenant = rig_random(&rig, 3);
         uint8_t *region = rig.tenant[tenant].region;

@@ -196,7 +196,7 @@ static void check_live_tail(const struct model *model, struct rig *rig, uint32_t
 }
 
 static void check_ledger_tail(const struct model *model, struct rig *rig, uint32_t tenant, uint8_t ledger) {
-    uint64_t starts[2000];
+    uint64_t starts[2000] = {0};
     uint64_t count = 0;
     uint64_t bundles = 0;
     uint64_t first = 0;
