@@ -20,10 +20,14 @@ const runs = (command, version = '--version') => spawnSync(command, [version]).s
 
 /** @returns {string[]} paths relative to this folder */
 function sourcePaths() {
-  const listed = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard', '*.c', '*.h'], {
-    cwd: here,
-    encoding: 'utf8',
-  })
+  const listed = execFileSync(
+    'git',
+    ['ls-files', '--cached', '--others', '--exclude-standard', '*.c', '*.h'],
+    {
+      cwd: here,
+      encoding: 'utf8',
+    },
+  )
   return listed.split('\n').filter((path) => path !== '' && existsSync(join(here, path)))
 }
 

@@ -15,7 +15,7 @@ const { metafile } = await build({
   target: 'es2023',
   mainFields: ['module', 'main'],
   alias: {
-    // The hash that the packages fall back on is the machine's.
+    // Replace the packages' portable hash by the machine's.
     '@noble/hashes/sha2.js': here('src/sha256.ts'),
     '@noble/curves/ed25519.js': here('src/absent.ts'),
     '@noble/post-quantum/ml-dsa.js': here('src/absent.ts'),

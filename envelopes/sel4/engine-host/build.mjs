@@ -1,4 +1,4 @@
-// Builds psdb-host, PSDB as a process, into dist/. Where a tool is missing it says which, and leaves dist/ without it.
+// Builds dist/psdb-host, PSDB as a process. If a tool is missing, prints its name and removes dist/.
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'

@@ -1,17 +1,17 @@
 /// <reference lib="es2024.string" />
-/** Text, base64 and hashes by the machine's own functions. */
+/** Text, base64 and hashes by functions of the machine. */
 import { concatBytes, pureCodec, type Codec } from '@service-fs/tlog/codec'
 import { TlogError } from '@service-fs/tlog/errors'
 import type { Hasher } from '@service-fs/tlog/hash'
 import type { Host } from './host.ts'
 
-/** The view's bytes as an ArrayBuffer of just these; a copy unless the view is all of its buffer. */
+/** Returns an ArrayBuffer of exactly the view's bytes: a copy, unless the view covers its whole buffer. */
 export function exactBuffer(bytes: Uint8Array): ArrayBuffer {
   const { buffer } = bytes as Uint8Array<ArrayBuffer>
   return bytes.length === buffer.byteLength ? buffer : bytes.slice().buffer
 }
 
-/** Unlike the portable codec it decodes no text with a NUL, which no text of a ledger and no JSON has. */
+/** Returns the machine's codec. It rejects text with a NUL, which is invalid in JSON and in a ledger's texts. */
 export function hostCodec(host: Host): Codec {
   return {
     utf8Encode(text) {
@@ -27,7 +27,7 @@ export function hostCodec(host: Host): Codec {
     base64Encode: (bytes) => host.base64Encode(exactBuffer(bytes)),
     base64Decode(text) {
       const bytes = host.base64Decode(text)
-      // The border ends a text at a NUL: then there are fewer bytes than the text has to have.
+      // The border cuts a text at its first NUL, so such a text decodes to too few bytes.
       if (bytes === undefined || Math.ceil(bytes.byteLength / 3) * 4 !== text.length)
         throw new TlogError('base64', 'expected canonical padded base64')
       return new Uint8Array(bytes)

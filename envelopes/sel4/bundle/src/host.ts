@@ -1,19 +1,19 @@
 /**
- * The border between the bundle and the machine under it: functions that the machine gives (`globalThis.host`), and those that it
- * calls (`globalThis.serviceFs`). There is nothing else: no timers, no console, no crypto, no modules. Bytes cross as ArrayBuffers.
+ * The border between the bundle and the machine under it: the functions of the machine (`globalThis.host`), and those of the bundle
+ * (`globalThis.serviceFs`). There are no others: no timers, console, crypto or modules. Bytes cross as ArrayBuffers.
  *
  * The machine runs all pending jobs (promises) after each call into the bundle. An exception out of such a call is a broken
  * invariant: the machine logs it and stops.
  */
 
-/** What the machine gives. Texts with a NUL do not cross the border whole: the bundle hands none over. */
+/** The functions of the machine. The border cuts a text at a NUL, so the bundle passes no text with one. */
 export interface Host {
   /** The wall clock, in milliseconds since the Unix epoch. */
   now(): number
   /** A clock that never steps, in milliseconds. */
   monotonic(): number
   random(bytes: number): ArrayBuffer
-  /** A line for the log. */
+  /** Writes a line to the log. */
   log(text: string): void
   /** SHA-256, 32 bytes. */
   sha256(bytes: ArrayBuffer): ArrayBuffer
@@ -22,110 +22,110 @@ export interface Host {
   /** SHA-256 of 0x01 and the 32 bytes of each hash (RFC 6962, section 2.1), all in base64. */
   hashNode(left: string, right: string): string
   utf8Encode(text: string): ArrayBuffer
-  /** Undefined: not UTF-8 (strict), or there is a NUL in it. */
+  /** Returns undefined if the bytes are not valid UTF-8, or contain a NUL. */
   utf8Decode(bytes: ArrayBuffer): string | undefined
   base64Encode(bytes: ArrayBuffer): string
-  /** Undefined: not canonical base64. */
+  /** Returns undefined if the text is not canonical base64. */
   base64Decode(text: string): ArrayBuffer | undefined
   ed25519Verify(publicKey: ArrayBuffer, message: ArrayBuffer, signature: ArrayBuffer): boolean
-  /** Signs a checkpoint's text with the key of the ledger (0: main, 1: audit); `serviceFs.signed(id, …)` follows, not from within. */
+  /** Signs a checkpoint's text with the key of the ledger (0: main, 1: audit). A call of `serviceFs.signed(id, …)` follows later. */
   sign(ledger: number, id: number, text: string): void
   /**
-   * Notes the newest durable tree of a ledger as what was acknowledged, in place of what was there (`begins`) or after it;
-   * `serviceFs.noted(id, …)` follows, not from within. Absent where the machine notes that by itself.
+   * Stores the newest durable tree of a ledger as its high-water mark, replacing the mark (`begins`) or advancing it. A call of
+   * `serviceFs.noted(id, …)` follows later. Absent if the machine keeps marks by itself.
    */
   noteMark?(ledger: number, id: number, begins: boolean, size: number, root: string, note: string): void
-  /** What an operator does to open a ledger of `size` entries although more were acknowledged. Absent where there is no operator. */
+  /** Describes how an operator opens a ledger of `size` entries that lost acknowledged ones. Absent if there is no operator. */
   markRemedy?(ledger: number, size: number): string
   psdbPut(offset: number, bytes: ArrayBuffer): void
   psdbGet(offset: number, length: number): ArrayBuffer
   psdbSend(message: ArrayBuffer): void
-  /** Queues bytes for the peer. False: much is waiting to go out; `serviceFs.writable()` tells when it has. */
+  /** Queues bytes for the peer. Returns false if many bytes wait; a call of `serviceFs.writable()` follows when they are sent. */
   netSend(connection: number, bytes: ArrayBuffer): boolean
-  /** Ends the connection when what was sent is out; `serviceFs.closed()` follows. */
+  /** Closes the connection when its bytes are sent. A call of `serviceFs.closed()` follows. */
   netClose(connection: number): void
-  /** No more `serviceFs.data()` of this connection before netResume(). */
+  /** Stops calls of `serviceFs.data()` for this connection until netResume(). */
   netPause(connection: number): void
   netResume(connection: number): void
-  /** Sets the one timer: `serviceFs.tick()` is called at that time of monotonic(), not from within, and after what has arrived by then. -1: never. */
+  /** Sets the only timer: the machine calls `serviceFs.tick()` at that time of monotonic(), after events that arrived earlier. -1: never. */
   timer(at: number): void
-  /** The ledgers are open and requests can be taken. */
+  /** Reports that the ledgers are open and requests can arrive. */
   started(): void
-  /** The ledgers are closed after stop(), or, with the reason, could not be opened. */
+  /** Reports that the ledgers are closed after stop(), or why they could not be opened. */
   stopped(error?: string): void
 }
 
-/** What the machine calls. */
+/** The functions of the bundle, which the machine calls. */
 export interface ServiceFs {
-  /** `config` is the JSON of a {@link Config}. Ends in host.started() or host.stopped(). */
+  /** Opens the ledgers, then calls host.started() or host.stopped(). `config` is the JSON of a {@link Config}. */
   start(config: string): void
-  /** A message from PSDB, 64 bytes. */
+  /** Takes a message of 64 bytes from PSDB. */
   psdb(message: ArrayBuffer): void
   opened(connection: number): void
-  /** Bytes from the peer; none: it has sent all that it will. */
+  /** Takes bytes from the peer. None: the peer has ended its side. */
   data(connection: number, bytes: ArrayBuffer): void
-  /** The connection is gone. */
+  /** Takes that the connection is closed. */
   closed(connection: number): void
-  /** All that was sent is out. */
+  /** Takes that all bytes are sent. */
   writable(connection: number): void
   tick(): void
-  /** The signature lines of request `id`; or why there are none. */
+  /** Takes the signature lines of request `id`, or why signing failed. */
   signed(id: number, lines: string | undefined, error?: string): void
-  /** The mark of request `id` is durable; or why it is not. */
+  /** Takes that the mark of request `id` is durable, or why it is not. */
   noted(id: number, error?: string): void
-  /** Takes no more requests, answers those under way, closes the ledgers; then host.stopped(). */
+  /** Accepts no more requests, answers those under way, closes the ledgers, then calls host.stopped(). */
   stop(): void
 }
 
 export interface Config {
   /** The tenant. */
   moduleId: string
-  /** Of the ledger; the audit sub-ledger's is `<origin>/audit`. */
+  /** The ledger's origin; the audit sub-ledger's is `<origin>/audit`. */
   origin: string
   /** Verifier keys of the ledger and of the audit sub-ledger. */
   vkeys: [main: string, audit: string]
   /** Bytes of the data region shared with PSDB. */
   regionBytes: number
-  /** Of the software, shown in /v1/contract. */
+  /** The software's version, shown in /v1/contract. */
   version: string
-  /** Whether a request may be for any host name; by default it must be for one of this machine for itself. */
+  /** Whether requests may have any host name; by default only a loopback address or localhost. */
   anyHostName?: boolean
   limits?: Partial<Limits>
-  /** What is known of the newest trees that were acknowledged; absent: nothing is ever known of them. */
+  /** The high-water marks; absent if none are kept. */
   marks?: readonly [main: KnownMark, audit: KnownMark]
-  /** Whether a ledger that lacks what was acknowledged is opened for reading only; by default it is not opened. */
+  /** Whether to open a ledger that lost acknowledged entries read-only; by default it is not opened. */
   readsOn?: boolean
 }
 
-/** What the machine knows of the newest tree of one ledger that was acknowledged. */
+/** The high-water mark of one ledger: its newest acknowledged tree, as far as the machine knows. */
 export interface KnownMark {
-  /** What errors call the place where that is kept. */
+  /** The name, in errors, of the place that keeps the mark. */
   name: string
-  /** Absent: nothing was acknowledged yet. */
+  /** Absent if nothing was acknowledged yet. */
   size?: number
-  /** In base64; absent: only the size is known. */
+  /** In base64; absent if only the size is known. */
   root?: string
-  /** Why it can't be read. */
+  /** Why the mark cannot be read. */
   problem?: string
-  /** The size of the tree that an operator accepts although it is not this one. */
+  /** The size of the tree that an operator accepts although it contradicts the mark. */
   accept?: number
 }
 
-/** Bytes and milliseconds unless named otherwise. */
+/** Sizes are in bytes, times in milliseconds. */
 export interface Limits {
-  /** The request line; head of a request. */
+  /** The request line, and the whole head of a request. */
   requestLine: number
   head: number
-  /** Time for the head of a request, and for all of it. */
+  /** The time for the head of a request, and for the whole request. */
   headTimeout: number
   requestTimeout: number
-  /** How long a connection may be idle between requests, and may make no progress within one. */
+  /** How long a connection may be idle between requests, or stall within one. */
   idleTimeout: number
-  /** Connections at a time. */
+  /** The most open connections. */
   connections: number
-  /** Request bodies held at once. */
+  /** All request bodies in memory together. */
   bodies: number
-  /** Answers waiting to go out at once. */
+  /** All answers that wait to be sent together. */
   answers: number
   /** How long a stop waits for requests under way. */
   drainTimeout: number
@@ -135,7 +135,7 @@ export interface Limits {
   batch: number
 }
 
-/** What the evaluated bundle finds and leaves. */
+/** The global that the bundle finds, and the one that it sets. */
 export interface Globals {
   host: Host
   serviceFs: ServiceFs

@@ -20,17 +20,17 @@ const REASONS: Readonly<Record<number, string>> = {
   507: 'Insufficient Storage',
 }
 
-/** What a head says besides what the wire says. */
+/** The fields of a head that the wire does not set. */
 export interface Framing {
-  /** Bytes of the body, or that it comes in chunks, or that it ends with the connection. */
+  /** The body's length in bytes, or `chunked`, or `close` if it ends with the connection. */
   length: number | 'chunked' | 'close'
   /** `Date`. */
   date: string
-  /** `Connection`; undefined: as the version of the request has it. */
+  /** `Connection`; undefined for the default of the request's version. */
   connection: 'close' | 'keep-alive' | undefined
 }
 
-/** The head with the empty line that ends it. */
+/** Returns the head, with the empty line that ends it. */
 export function answerHead({ status, headers }: WireResponse, framing: Framing): string {
   let text = `HTTP/1.1 ${status} ${REASONS[status] ?? ''}\r\n`
   for (const name of Object.keys(headers)) {
@@ -48,7 +48,7 @@ export function answerHead({ status, headers }: WireResponse, framing: Framing):
 let lastSecond = 0
 let lastDate = ''
 
-/** A time in milliseconds as IMF-fixdate, RFC 9110 §5.6.7. */
+/** Formats a time in milliseconds as IMF-fixdate, RFC 9110 §5.6.7. */
 export function httpDate(ms: number): string {
   const second = Math.floor(ms / 1000)
   if (second !== lastSecond) {

@@ -1,4 +1,4 @@
-/** Request bodies, RFC 9112 §6 and §7: whole, within a limit each and a budget for all. */
+/** Request bodies, RFC 9112 §6 and §7. They are read whole; each has a limit, and all together have a budget. */
 import { busy, tooLarge, type Budget } from '@service-fs/wire/body-limits'
 import { Problem } from '@service-fs/wire/problem'
 import { addField } from './http-head.ts'
@@ -6,7 +6,7 @@ import { addField } from './http-head.ts'
 const NONE = new Uint8Array(0)
 const FIRST_BYTES = 4096
 
-/** Bytes that come piece by piece, in memory that doubles as they come: what is only announced takes none. */
+/** Bytes that arrive in pieces. Their memory doubles as they arrive, so a large Content-Length alone takes none. */
 class Growing {
   readonly #budget: Budget
   #bytes: Uint8Array = NONE
@@ -20,12 +20,12 @@ class Growing {
     return this.#bytes.length === this.length ? this.#bytes : this.#bytes.slice(0, this.length)
   }
 
-  /** Memory taken from the budget. */
+  /** The bytes taken from the budget. */
   get held(): number {
     return this.#bytes.length
   }
 
-  /** `whole`: how long it gets at most. @throws Problem `busy` when the budget is spent */
+  /** `whole`: the largest total length. @throws Problem `busy` if the budget is spent */
   add(piece: Uint8Array, whole: number): void {
     const length = this.length + piece.length
     if (length > this.#bytes.length) {
@@ -40,20 +40,20 @@ class Growing {
   }
 }
 
-/** A body on its way in. */
+/** Reads a body as its bytes arrive. */
 export interface BodyReader {
-  /** Takes what belongs to the body from the start of `input`; how many bytes that were. @throws Problem 400, 413, 431, 503 */
+  /** Takes the body's bytes from the start of `input`, and returns how many it took. @throws Problem 400, 413, 431, 503 */
   take(input: Uint8Array): number
-  /** Whether all of it is there. */
+  /** Whether the body is complete. */
   readonly isWhole: boolean
   readonly body: Uint8Array
-  /** Bytes taken from the budget: whoever is done with the body releases them. */
+  /** The bytes taken from the budget. The caller releases them when it no longer needs the body. */
   readonly held: number
 }
 
 /**
- * What reads a body of at most `limit` bytes; `trailers` bounds the bytes behind the last chunk.
- * @throws Problem 413 when it is known to be larger
+ * Returns a reader of a body of at most `limit` bytes. `trailers` limits the bytes after the last chunk.
+ * @throws Problem 413 if the declared length is larger
  */
 export function readBody(
   length: number | 'chunked',
@@ -69,7 +69,7 @@ export function readBody(
 class SizedBody implements BodyReader {
   readonly #length: number
   readonly #growing: Growing
-  /** The body as a view of the bytes that came with the head. */
+  /** The body as a view of the bytes that arrived with the head. */
   #view: Uint8Array | undefined
 
   constructor(length: number, budget: Budget) {
@@ -103,21 +103,21 @@ class SizedBody implements BodyReader {
 
 const CR = 13
 const LF = 10
-/** Bytes of a chunk's line; of all chunk extensions of a body. */
+/** The limits of a chunk's line, and of all chunk extensions of a body, in bytes. */
 const MAX_CHUNK_LINE = 256
 const MAX_EXTENSIONS = 4096
 const CHUNK_LINE = /^([0-9A-Fa-f]{1,8})([ \t]*;[\t\x20-\x7e]*)?$/
 
-/** RFC 9112 §7.1. Extensions are passed over, trailers too; both are bounded. */
+/** A chunked body, RFC 9112 §7.1. It skips extensions and trailers, which are limited. */
 class ChunkedBody implements BodyReader {
   readonly #limit: number
   readonly #growing: Growing
   #state: 'line' | 'data' | 'end' | 'trailers' | 'whole' = 'line'
-  /** Data that is left of the chunk. */
+  /** The remaining bytes of the chunk. */
   #left = 0
   #extensions = 0
   #trailerBytes: number
-  /** A line that has begun. */
+  /** The beginning of a line that is not complete. */
   #line = ''
 
   constructor(limit: number, budget: Budget, trailers: number) {
@@ -171,7 +171,7 @@ class ChunkedBody implements BodyReader {
   }
 
   #tooLong(): Problem {
-    if (this.#state === 'end') return bad('expected CR LF behind the data of a chunk')
+    if (this.#state === 'end') return bad('expected CR LF after the data of a chunk')
     if (this.#state === 'trailers')
       return new Problem('headers-too-large', 'the trailer fields of a request are limited')
     return new Problem('too-large', 'the chunk extensions of a request are limited')
@@ -179,7 +179,7 @@ class ChunkedBody implements BodyReader {
 
   #whole(line: string): void {
     if (this.#state === 'end') {
-      if (line !== '') throw bad('expected CR LF behind the data of a chunk')
+      if (line !== '') throw bad('expected CR LF after the data of a chunk')
       this.#state = 'line'
     } else if (this.#state === 'trailers') {
       this.#trailerBytes -= line.length + 2

@@ -1,4 +1,4 @@
-/** One connection: requests in, one after the other, each answered before the next is looked at (RFC 9112 §9.3.2). */
+/** One connection. It answers each request before it parses the next one (RFC 9112 §9.3.2). */
 import type { Codec } from '@service-fs/tlog/codec'
 import type { Budget } from '@service-fs/wire/body-limits'
 import type { Wire } from '@service-fs/wire/handle'
@@ -12,43 +12,43 @@ import { readBody, type BodyReader } from './http-body.ts'
 import { parseHead, type Head } from './http-head.ts'
 import { AnswerStream } from './http-stream.ts'
 
-/** What all connections of a server have in common. */
+/** The state that all connections of a server share. */
 export interface Shared {
   readonly wire: Pick<Wire, 'handle' | 'refusal' | 'bodyLimit'>
   readonly net: Pick<Host, 'netSend' | 'netClose' | 'netPause' | 'netResume'>
   readonly codec: Codec
   readonly limits: Limits
-  /** Of request bodies. */
+  /** The budget of request bodies. */
   readonly bodies: Budget
-  /** Bytes of answers that wait to go out. */
+  /** Bytes of answers that wait to be sent. */
   waiting: number
   isClosing: boolean
-  /** Milliseconds since 1970; milliseconds of a clock that never steps. */
+  /** Returns the milliseconds since 1970, and those of a clock that never steps. */
   now(): number
   monotonic(): number
-  /** Whether requests may be for that host name. */
+  /** Reports whether requests may have that host name. */
   accepts(host: string): boolean
   answered(method: string, status: number, milliseconds: number): void
   report(error: unknown): void
-  /** The connection is over as far as this side is concerned. */
+  /** Called when this side has closed the connection. */
   over(id: number): void
 }
 
 /**
- * `head`: waiting for a request or in the middle of its head. `body`: in the middle of its body. `busy`: answering it. `linger`: the
- * answer was the last; what still comes is passed over, so that the peer finds the answer before the connection ends.
+ * `head`: waiting for a request, or in its head. `body`: in its body. `busy`: answering it. `linger`: the last answer is sent;
+ * further bytes are ignored, so that the peer can read the answer before the connection closes.
  */
 type State = 'head' | 'body' | 'busy' | 'linger' | 'closed'
 
 const CR = 13
 const LF = 10
 const NONE = new Uint8Array(0)
-/** Empty lines before a request that are passed over. */
+/** The most empty lines to skip before a request. */
 const MAX_SKIPPED = 8
-/** How long a peer that goes on sending may take to find the answer: since it sent last, and in all. */
+/** How long to wait for a peer to read the last answer: after its last bytes, and in all. */
 const LINGER_MS = 1000
 const LINGER_MAX_MS = 10_000
-/** Larger bodies are sent behind their head, not copied together with it. */
+/** Larger bodies are sent separately from their head, not copied together with it. */
 const JOIN_BYTES = 64 * 1024
 
 class Request implements WireRequest {
@@ -72,28 +72,28 @@ export class Connection {
   readonly #id: number
   readonly #shared: Shared
   #state: State = 'head'
-  /** What came and was not looked at, or belongs to a head that is not whole. */
+  /** Bytes that are not parsed yet, or belong to an incomplete head. */
   #input: Uint8Array = NONE
-  /** In #input: where the line begins that is not whole, and how far its end was looked for. */
+  /** Offsets in #input: the beginning of the incomplete line, and how far it was searched for its end. */
   #line = 0
   #scanned = 0
-  /** Empty lines that came before the request; some old clients end a body with one (RFC 9112 §2.2). */
+  /** The empty lines skipped before the request; some old clients end a body with one (RFC 9112 §2.2). */
   #skipped = 0
-  /** The peer has sent all that it will. */
+  /** Whether the peer has ended its side. */
   #hasEnded = false
   #isPaused = false
   #request: { head: Head; request: Request; reader: BodyReader | undefined } | undefined
-  /** What makes the answer, when that goes on until the peer or the server ends it. */
+  /** The answer under way, if it is a stream. */
   #stream: AnswerStream | undefined
-  /** Whether the connection ends with the answer. */
+  /** Whether the connection closes after the answer. */
   #isLast = false
-  /** Whether the request's body is left where it is. */
+  /** Whether the request's body is not read. */
   #isUnread = false
   #hasBegun = false
-  /** Bytes that wait to go out, and who waits for that. */
+  /** The bytes that wait to be sent, and the callback for when they are. */
   #waiting = 0
   #drained: (() => void) | undefined
-  /** When the request began to come, when something went on last, on the monotonic clock. */
+  /** When the request began to arrive, and the last activity, on the monotonic clock. */
   #began: number
   #active: number
   #lingers = 0
@@ -105,17 +105,17 @@ export class Connection {
     this.#began = this.#active
   }
 
-  /** Whether no head of a request has come whole yet. */
+  /** Whether no complete head has arrived yet. */
   get isSilent(): boolean {
     return this.#state === 'head' && !this.#hasBegun
   }
 
-  /** Whether it waits for a request, or for the rest of its head. */
+  /** Whether the connection waits for a request, or for the rest of its head. */
   get isIdle(): boolean {
     return this.#state === 'head'
   }
 
-  /** Bytes of the peer; none: it has sent all. */
+  /** Takes the peer's bytes. None: the peer has ended its side. */
   data(bytes: Uint8Array): void {
     const now = this.#shared.monotonic()
     if (this.#state === 'head' && this.#input.length === 0) this.#began = now
@@ -126,7 +126,7 @@ export class Connection {
     else this.#advance()
   }
 
-  /** All that was sent is out. */
+  /** Takes that all bytes are sent. */
   writable(): void {
     this.#active = this.#shared.monotonic()
     this.#shared.waiting -= this.#waiting
@@ -136,7 +136,7 @@ export class Connection {
     drained?.()
   }
 
-  /** The connection is gone. */
+  /** Takes that the connection is closed. */
   gone(): void {
     if (this.#state === 'body') this.#release()
     this.#state = 'closed'
@@ -145,7 +145,7 @@ export class Connection {
     this.writable()
   }
 
-  /** Looks whether the peer took too long. */
+  /** Closes the connection if the peer takes too long. */
   check(now: number): void {
     const { headTimeout, requestTimeout, idleTimeout } = this.#shared.limits
     const idle = now - this.#active
@@ -161,7 +161,7 @@ export class Connection {
     }
   }
 
-  /** No further requests; what is under way is answered. A stream is not waited for whose peer does not take it. */
+  /** Accepts no more requests, but answers the one under way. Does not wait for a stream that its peer does not read. */
   stop(): void {
     const isStalled = this.#stream !== undefined && this.#waiting > 0
     if (isStalled || (this.#state === 'head' && this.#input.length === 0)) this.#close()
@@ -188,7 +188,7 @@ export class Connection {
     else this.#shared.net.netResume(this.#id)
   }
 
-  /** Goes through the lines that are whole. False: the head is not. @throws Problem */
+  /** Parses the complete lines. Returns false if the head is incomplete. @throws Problem */
   #takeHead(): boolean {
     const { requestLine, head: limit } = this.#shared.limits
     for (;;) {
@@ -210,11 +210,11 @@ export class Connection {
       this.#scanned = 0
       if (line > 0) return this.#begin(parseHead(text))
       if (++this.#skipped > MAX_SKIPPED)
-        throw notHttp(`expected a request line behind at most ${MAX_SKIPPED} empty lines`)
+        throw notHttp(`expected a request line after at most ${MAX_SKIPPED} empty lines`)
     }
   }
 
-  /** A head is there. False: nothing more is to be taken now. @throws Problem */
+  /** Begins a request. Returns false if no more input may be parsed now. @throws Problem */
   #begin(head: Head): boolean {
     this.#hasBegun = true
     this.#skipped = 0
@@ -223,7 +223,7 @@ export class Connection {
     this.#isLast = !head.keepAlive
     this.#checkHost(head)
     const { wire, bodies, limits } = this.#shared
-    // A body that says nothing, and that of a request which its head condemns, is not read, and so the connection ends here.
+    // Do not read a body without meaning, or of a request that its head alone makes invalid. Close the connection instead.
     if (head.method !== 'POST' || wire.refusal(request) !== undefined) {
       this.#isUnread = head.length !== 0
       if (this.#isUnread) this.#isLast = true
@@ -246,7 +246,7 @@ export class Connection {
     )
   }
 
-  /** False: the body is not whole. @throws Problem */
+  /** Takes bytes of the body. Returns false if it is incomplete. @throws Problem */
   #takeBody(): boolean {
     const reader = this.#request?.reader
     if (reader === undefined) throw new Error('a body without a request')
@@ -273,7 +273,7 @@ export class Connection {
     return false
   }
 
-  /** A whole answer that goes out at once costs no promise. */
+  /** Sends an answer. A body that is sent at once needs no promise. */
   #answer(response: WireResponse, started: number): void | Promise<void> {
     const { body } = response
     if (this.#shared.isClosing) this.#isLast = true
@@ -322,7 +322,7 @@ export class Connection {
     }
   }
 
-  /** The connection ends with it: what goes on for hours is not waited behind. A peer that ends its side has gone. */
+  /** Sends a stream. A stream may last for hours, so a peer that ends its side counts as gone. */
   async #sendStream(response: WireResponse, body: AsyncIterable<string | Uint8Array>): Promise<void> {
     const { codec } = this.#shared
     const isHead = this.#request?.request.method === 'HEAD'
@@ -344,7 +344,7 @@ export class Connection {
     this.#stream = undefined
   }
 
-  /** Nobody takes any more of it. */
+  /** Ends the stream, because the peer reads no more of it. */
   #endStream(): void {
     const stream = this.#stream
     this.#stream = undefined
@@ -363,13 +363,13 @@ export class Connection {
   #send(bytes: Uint8Array): void {
     if (this.#state === 'closed') return
     if (this.#shared.net.netSend(this.#id, exactBuffer(bytes))) return
-    // From here on the peer has to take it.
+    // The idle timeout starts now: the peer must read these bytes.
     if (this.#waiting === 0) this.#active = this.#shared.monotonic()
     this.#waiting += bytes.length
     this.#shared.waiting += bytes.length
   }
 
-  /** The request is answered. */
+  /** Continues after an answer. */
   #next(): void {
     this.#request = undefined
     if (this.#state === 'closed') return
@@ -384,7 +384,7 @@ export class Connection {
     this.#advance()
   }
 
-  /** Answers a request that cannot be taken, and ends the connection: where the next request would begin is not known. */
+  /** Answers an invalid request, and closes the connection, because the start of the next request is unknown. */
   #refuse(problem: Problem): void {
     this.#release()
     if (this.#state === 'closed') return
@@ -434,13 +434,13 @@ function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
   return bytes
 }
 
-/** Bytes as text, one character each. */
+/** Decodes bytes, one character each. */
 function latin1(bytes: Uint8Array, codec: Codec): string {
   try {
     const text = codec.utf8Decode(bytes)
     if (text.length === bytes.length) return text
   } catch {
-    // Not UTF-8: then it is not ASCII either.
+    // Bytes that are not UTF-8 are not ASCII either.
   }
   let text = ''
   for (let at = 0; at < bytes.length; at += 1024)

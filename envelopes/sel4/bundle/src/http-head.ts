@@ -1,22 +1,22 @@
-/** The head of an HTTP/1.1 request, RFC 9112, read strictly: what two readers could take in two ways is refused. */
+/** The head of an HTTP/1.1 request, RFC 9112. Heads that two parsers could read differently are rejected. */
 import { authorityOf, isHost } from '@service-fs/wire/host-name'
 import { Problem } from '@service-fs/wire/problem'
 
 export interface Head {
   method: string
-  /** As on the request line. */
+  /** The target on the request line, unchanged. */
   target: string
-  /** By lower-case name; of one that may be repeated, the values joined by `, `. */
+  /** Values by lower-case name. The values of a repeated field are joined by `, `. */
   headers: ReadonlyMap<string, string>
-  /** `Host`, or the authority of a target in absolute form; empty without either (HTTP/1.0). */
+  /** `Host`, or the authority of a target in absolute form; empty if there is neither (HTTP/1.0). */
   host: string
-  /** Bytes of body that Content-Length declares, 0 without; or a body in chunks. */
+  /** The length of the body, 0 without Content-Length, or `chunked`. */
   length: number | 'chunked'
-  /** HTTP/1.1; false: 1.0. */
+  /** Whether the version is HTTP/1.1; if not, it is 1.0. */
   isCurrent: boolean
-  /** Whether the client wants the connection kept. */
+  /** Whether the client wants to keep the connection. */
   keepAlive: boolean
-  /** Whether it waits for `100 Continue` before it sends the body. */
+  /** Whether the client waits for `100 Continue` before it sends the body. */
   expectsContinue: boolean
 }
 
@@ -24,11 +24,11 @@ const REQUEST_LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}) ([\x21-\x7e]+) HTTP\/
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 // oxlint-disable-next-line no-control-regex
 const NOT_IN_VALUE = /[\x00-\x08\x0a-\x1f\x7f]/
-/** Fields whose second value would be another request. */
+/** Fields that may occur only once, because a second value would change the request. */
 const SINGLE: ReadonlySet<string> = new Set(['host', 'content-length', 'content-type', 'authorization'])
 
 /**
- * The request of a head: request line and field lines, one character a byte, without the empty line at the end.
+ * Parses a head: a request line and field lines, one character for each byte, without the empty line at the end.
  * @throws Problem 400 `bad-request`
  */
 export function parseHead(text: string): Head {
@@ -51,7 +51,7 @@ export function parseHead(text: string): Head {
   }
 }
 
-/** Checks a field line, and adds it. No folded lines (RFC 9112 §5.2). */
+/** Checks a field line and adds it. Rejects folded lines (RFC 9112 §5.2). */
 export function addField(headers: Map<string, string>, line: string): void {
   const { name, value } = fieldOf(line)
   const before = headers.get(name)
@@ -65,12 +65,12 @@ interface Field {
   readonly value: string
 }
 
-/** Clients repeat themselves: short lines that were read are not read again. */
+/** Parsed short lines, because clients repeat their header fields. */
 const known = new Map<string, Field>()
 const MAX_KNOWN = 256
 const MAX_KNOWN_LENGTH = 128
 
-/** field-name ":" OWS field-value OWS (RFC 9112 §5). @throws Problem */
+/** Parses field-name ":" OWS field-value OWS (RFC 9112 §5). @throws Problem */
 function fieldOf(line: string): Field {
   const found = known.get(line)
   if (found !== undefined) return found
@@ -86,7 +86,7 @@ function fieldOf(line: string): Field {
   return field
 }
 
-/** The rest of a line without spaces and tabs around it; other white space is the value's own. */
+/** Returns the rest of a line without spaces and tabs around it. Other white space belongs to the value. */
 function trimmed(line: string, from: number): string {
   let end = line.length
   let start = from
@@ -99,7 +99,7 @@ function isBlank(unit: number): boolean {
   return unit === 0x20 || unit === 0x09
 }
 
-/** RFC 9112 §3.2: HTTP/1.1 has Host exactly once; §3.2.2: the authority of an absolute form goes before it. */
+/** RFC 9112 §3.2: HTTP/1.1 has exactly one Host. §3.2.2: the authority of an absolute form takes precedence. */
 function hostOf(headers: ReadonlyMap<string, string>, target: string, isCurrent: boolean): string {
   const host = headers.get('host')
   if (host === undefined && isCurrent) throw bad('Host: expected once, found none')
@@ -107,7 +107,7 @@ function hostOf(headers: ReadonlyMap<string, string>, target: string, isCurrent:
   return authorityOf(target) ?? host ?? ''
 }
 
-/** RFC 9112 §6: one way to tell where the body ends, or the request is refused. */
+/** RFC 9112 §6. Rejects requests with more than one way to find the end of the body. */
 function lengthOf(headers: ReadonlyMap<string, string>, isCurrent: boolean): number | 'chunked' {
   const length = headers.get('content-length')
   const coding = headers.get('transfer-encoding')

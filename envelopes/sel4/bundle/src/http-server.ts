@@ -1,4 +1,4 @@
-/** HTTP/1.1 (RFC 9112) for the wire, over connections that the machine has. */
+/** HTTP/1.1 (RFC 9112) for the wire, over the machine's connections. */
 import { Budget } from '@service-fs/wire/body-limits'
 import { Connection, type Shared } from './http-connection.ts'
 
@@ -6,7 +6,7 @@ export type HttpOptions = Omit<Shared, 'bodies' | 'waiting' | 'isClosing' | 'ove
   after(ms: number, run: () => void): () => void
 }
 
-/** How often connections are looked at for being too slow. */
+/** How often to check for slow connections. */
 const CHECK_MS = 1000
 
 export class HttpServer {
@@ -27,7 +27,7 @@ export class HttpServer {
     }
   }
 
-  /** Connections at the moment. */
+  /** The number of open connections. */
   get connections(): number {
     return this.#connections.size
   }
@@ -55,7 +55,7 @@ export class HttpServer {
     this.#remove(id)
   }
 
-  /** Takes no more requests; resolves when those under way are answered, at the latest after `ms` milliseconds. */
+  /** Accepts no more requests. Resolves when those under way are answered, or after `ms` milliseconds. */
   async stop(ms: number): Promise<void> {
     this.#shared.isClosing = true
     for (const connection of this.#connections.values()) connection.stop()
@@ -67,7 +67,7 @@ export class HttpServer {
     this.#check?.()
   }
 
-  /** Ends the oldest connection that has not brought a request yet, else the oldest that waits for another one. */
+  /** Closes the oldest connection without a request, or else the oldest that waits for another request. */
   #makeRoom(): boolean {
     const connections = [...this.#connections.values()]
     const oldest = connections.find(({ isSilent }) => isSilent) ?? connections.find(({ isIdle }) => isIdle)

@@ -1,7 +1,7 @@
-/** A body that is made while it is sent: chunks to HTTP/1.1 (RFC 9112 §7.1); to HTTP/1.0 the end of the connection is its end. */
+/** A body that is produced while it is sent: in chunks to HTTP/1.1 (RFC 9112 §7.1); to HTTP/1.0 until the connection closes. */
 import type { Codec } from '@service-fs/tlog/codec'
 
-/** At most so much is handed over before it is waited until that is out. */
+/** The most bytes to send before waiting until they are sent. */
 const SLICE_BYTES = 64 * 1024
 const END_OF_LINE = new Uint8Array([13, 10])
 
@@ -22,7 +22,7 @@ export class AnswerStream {
     this.#to = to
   }
 
-  /** Resolves when all of it is out, or nobody takes any more. Rejects when it could not be made: what was sent is not whole then. */
+  /** Resolves when the body is sent, or after end(). Rejects if the body fails, which leaves it incomplete. */
   async run(): Promise<void> {
     const { codec, isChunked, send } = this.#to
     while (!this.#isEnded) {
@@ -35,7 +35,7 @@ export class AnswerStream {
     if (isChunked && !this.#isEnded) await send(codec.asciiEncode('0\r\n\r\n'))
   }
 
-  /** Nobody takes any more of it. */
+  /** Stops the body. */
   async end(): Promise<void> {
     this.#isEnded = true
     await this.#pieces.return?.()

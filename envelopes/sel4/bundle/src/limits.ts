@@ -18,10 +18,10 @@ export const DEFAULT_LIMITS: Limits = {
   batch: 24 * MIB,
 }
 
-/** What a commit has besides the lines of its payloads: headers of entries, the right edge, the checkpoint. */
+/** Room in a commit for everything but its payloads' lines: headers of entries, the right edge, the checkpoint. */
 const COMMIT_SLACK = 4 * MIB
 
-/** A commit goes through the data region in one message, so one batch is smaller than it. */
+/** Returns the ledger's limits. A commit crosses the data region in one message, so a batch must be smaller than that. */
 export function ledgerLimits(limits: Limits, regionBytes: number): Partial<LedgerLimits> {
   return {
     maxPayloadBytes: Math.min(limits.payload, largestPayload(regionBytes)),
@@ -43,7 +43,7 @@ export function wireLimits(limits: Limits, ledger: LedgerLimits): Partial<WireLi
   }
 }
 
-/** A payload is a third longer in the lines of a commit. */
+/** Returns the largest payload. The base64 lines of a commit make it a third longer. */
 function largestPayload(regionBytes: number): number {
   return Math.floor((regionBytes - COMMIT_SLACK) * 0.75)
 }

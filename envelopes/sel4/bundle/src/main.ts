@@ -1,4 +1,4 @@
-/** The script that the engine evaluates: it finds `globalThis.host` and leaves `globalThis.serviceFs`. */
+/** The script that the engine evaluates: it reads `globalThis.host` and sets `globalThis.serviceFs`. */
 import type { Globals } from './host.ts'
 import { createService } from './service.ts'
 

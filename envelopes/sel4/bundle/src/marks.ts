@@ -1,13 +1,13 @@
-/** The high-water mark of each ledger, which the machine keeps outside of the disk: what it knew at the start, and what it is told. */
+/** The high-water mark of each ledger, which the machine keeps outside of the disk. */
 import type { HighWaterMark, Mark } from '@service-fs/ledger/high-water-mark'
 import type { Head } from '@service-fs/ledger/sequencer'
 import type { Host, KnownMark } from './host.ts'
 
-/** What an appliance's owner does. */
+/** What the owner of an appliance can do. */
 const APPLIANCE_REMEDY =
   'the end of the ledger is lost, or an older copy of the disk was put back: put a whole copy of the data disk back; docs/appliance.md says what else can be done'
 
-/** What asks the machine to note marks. */
+/** Asks the machine to store marks. */
 export class Marks {
   readonly #host: Host
   readonly #waiting = new Map<number, { resolve(): void; reject(error: Error): void }>()
@@ -17,7 +17,7 @@ export class Marks {
     this.#host = host
   }
 
-  /** The mark of the ledger `ledger` (0: main, 1: audit). */
+  /** Returns the mark of the ledger `ledger` (0: main, 1: audit). */
   mark(ledger: 0 | 1, known: KnownMark): HighWaterMark {
     return {
       name: known.name,

@@ -1,10 +1,10 @@
-/** What /metrics shows, as Prometheus text: sizes, queues, the disk. Nothing of what is in a ledger. */
+/** The Prometheus text of /metrics: sizes, queues, the disk. It contains no contents of a ledger. */
 import type { Ledger } from '@service-fs/ledger/ledger'
 import type { PsdbStat } from '@service-fs/storage-psdb/storage'
 
 export const PROMETHEUS_TEXT = 'text/plain; version=0.0.4; charset=utf-8'
 
-/** Answers given, by method and status. */
+/** Counts answers by method and status. */
 export class Requests {
   readonly #counts = new Map<string, { method: string; status: number; count: number; seconds: number }>()
 
@@ -13,7 +13,7 @@ export class Requests {
     let found = this.#counts.get(key)
     if (found === undefined) {
       found = { method, status, count: 0, seconds: 0 }
-      // A client may make up methods: 405 is all that they get.
+      // A client may send any number of unknown methods. Bound the memory for them.
       if (this.#counts.size < 256) this.#counts.set(key, found)
     }
     found.count += 1

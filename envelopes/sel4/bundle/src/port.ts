@@ -2,7 +2,7 @@ import type { PsdbPort } from '@service-fs/storage-psdb/port'
 import { exactBuffer } from './codec.ts'
 import type { Host } from './host.ts'
 
-/** The way to PSDB: the machine's functions. */
+/** Returns the port to PSDB that the machine's functions provide. */
 export function hostPort(host: Host, regionBytes: number): PsdbPort {
   return {
     regionBytes,

@@ -3,7 +3,7 @@ import { hostCodec, hostHasher } from './codec.ts'
 import type { Host } from './host.ts'
 import type { Timers } from './timers.ts'
 
-/** The machine under a ledger: the bundle's host. */
+/** Returns the runtime of a ledger over the machine's functions. */
 export function hostRuntime(host: Host, timers: Timers): Runtime {
   return {
     hasher: hostHasher(host),
@@ -11,7 +11,7 @@ export function hostRuntime(host: Host, timers: Timers): Runtime {
     now: () => host.now(),
     monotonic: () => host.monotonic(),
     after: (ms, run) => timers.after(ms, run),
-    // A tick comes after what has arrived.
+    // The machine calls tick() after events that have already arrived.
     turn: () => new Promise((resolve) => void timers.after(0, resolve)),
   }
 }

@@ -1,4 +1,4 @@
-/** The whole of the bundle over a host: storage, ledgers, wire, HTTP. */
+/** The bundle: storage, ledgers, wire and HTTP over a host. */
 import { StorageError } from '@service-fs/storage/errors'
 import { PsdbClient } from '@service-fs/storage-psdb/client'
 import { openPsdbStorage } from '@service-fs/storage-psdb/storage'
@@ -15,13 +15,13 @@ import { Signatures } from './signing.ts'
 import { openTenant, type Storage, type Tenant } from './tenant.ts'
 import { Timers } from './timers.ts'
 
-/** What runs once the ledgers are open. */
+/** The parts that exist once the ledgers are open. */
 interface Running {
   readonly tenant: Tenant
   readonly http: HttpServer
 }
 
-/** `storages` stand in for those of PSDB, in tests. */
+/** Returns the bundle's functions. Tests pass `storages` to replace those of PSDB. */
 export function createService(host: Host, storages?: { main: Storage; audit: Storage }): ServiceFs {
   return new Service(host, storages)
 }

@@ -1,4 +1,4 @@
-/** Stands for @noble/hashes in the bundle: what falls back on the portable hash gets the machine's. */
+/** Replaces @noble/hashes in the bundle: code that falls back on the portable hash uses the machine's. */
 import { exactBuffer } from './codec.ts'
 import type { Globals } from './host.ts'
 
@@ -6,5 +6,5 @@ export function sha256(data: Uint8Array): Uint8Array {
   return new Uint8Array((globalThis as unknown as Globals).host.sha256(exactBuffer(data)))
 }
 
-/** Nothing in the bundle takes it: signatures are checked by the machine. */
+/** Unused in the bundle: the machine verifies signatures. */
 export const sha512: undefined = undefined

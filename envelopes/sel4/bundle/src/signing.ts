@@ -1,11 +1,11 @@
-/** Checkpoints are signed elsewhere, by who holds the key; what was signed is checked with the machine's Ed25519. */
+/** Signing and verifying checkpoints. The holder of the key signs outside of the bundle; the machine's Ed25519 verifies. */
 import type { Codec } from '@service-fs/tlog/codec'
 import type { Hasher } from '@service-fs/tlog/hash'
 import { checkNoteText, parseVkey, TYPE_ED25519, type Signer, type Verifier } from '@service-fs/tlog/note'
 import { exactBuffer } from './codec.ts'
 import type { Host } from './host.ts'
 
-/** What asks the machine for signatures. */
+/** Requests signatures from the machine. */
 export class Signatures {
   readonly #host: Host
   readonly #waiting = new Map<number, { resolve(lines: string): void; reject(error: Error): void }>()
@@ -15,7 +15,7 @@ export class Signatures {
     this.#host = host
   }
 
-  /** The signer of the ledger `ledger` (0: main, 1: audit). */
+  /** Returns the signer of the ledger `ledger` (0: main, 1: audit). */
   signer(ledger: number, vkey: string): Signer {
     return {
       vkey,
@@ -36,7 +36,7 @@ export class Signatures {
   }
 }
 
-/** The verifier of an Ed25519 vkey. @throws TlogError `vkey` */
+/** Returns the verifier of an Ed25519 vkey. @throws TlogError `vkey` */
 export function hostVerifier(host: Host, vkey: string, hasher: Hasher, codec: Codec): Verifier {
   const { name, keyId, type, publicKey } = parseVkey(vkey, hasher, codec)
   if (type !== TYPE_ED25519) throw new Error(`${name}: expected an Ed25519 key, found type ${type}`)

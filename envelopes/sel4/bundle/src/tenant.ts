@@ -1,4 +1,4 @@
-/** One tenant: its ledger and the audit sub-ledger over a disk of PSDB, and the wire over both. */
+/** One tenant: its ledger and its audit sub-ledger on a disk of PSDB, with the wire over both. */
 import { visibleLine } from '@service-fs/format/visible'
 import { LedgerError } from '@service-fs/ledger/errors'
 import type { Accepted } from '@service-fs/ledger/high-water-mark'
@@ -15,7 +15,7 @@ import type { Marks } from './marks.ts'
 import { hostVerifier, type Signatures } from './signing.ts'
 import { uuids } from './uuid.ts'
 
-/** The storage of one ledger, and what its disk has. */
+/** The storage of one ledger, with the disk's status. */
 export type Storage = StorageCapability & { stat(): Promise<PsdbStat> }
 
 export interface TenantOptions {
@@ -28,21 +28,21 @@ export interface TenantOptions {
   main: Storage
   audit: Storage
   requests: Requests
-  /** Open connections, for /metrics. */
+  /** Returns the number of open connections, for /metrics. */
   connections(): number
   report(error: unknown, requestId?: string): void
 }
 
 export interface Tenant {
   readonly wire: Wire
-  /** A clean stop of both ledgers. */
+  /** Closes both ledgers. */
   close(): Promise<void>
 }
 
-/** Opens both ledgers, or makes them. @throws LedgerError `corrupt`; StorageError */
+/** Opens or creates both ledgers. @throws LedgerError `corrupt`; StorageError */
 export async function openTenant(options: TenantOptions): Promise<Tenant> {
   const { origin } = options.config
-  // The audit ledger first: who finds the ledger finds its audit.
+  // Create the audit ledger first, so that a ledger always has its audit ledger.
   const audit = await openLedger(options, 1, `${origin}/audit`, options.audit)
   try {
     const main = await openLedger(options, 0, origin, options.main)
@@ -82,7 +82,7 @@ function acceptedLine(now: number, ledger: string, { size, reason }: Accepted): 
   return visibleLine(JSON.stringify({ ...line, message: 'a tree was accepted' }))
 }
 
-/** Opens a ledger for appends; one that lacks what was acknowledged for reading only. @throws as Ledger.open() for one that is damaged */
+/** Opens a ledger for appends, or read-only if it lost acknowledged entries. @throws like Ledger.open() if the ledger is corrupt */
 async function openOrRead(options: LedgerOptions, report: (error: unknown) => void): Promise<Ledger> {
   try {
     return await Ledger.open(options)
@@ -93,7 +93,7 @@ async function openOrRead(options: LedgerOptions, report: (error: unknown) => vo
     try {
       ledger = await Ledger.openReadOnly(options, { why })
     } catch {
-      // What is damaged can't be read either: that is in the first error.
+      // A corrupt ledger cannot be read either. The first error says why.
       throw error
     }
     report(error)

@@ -1,4 +1,4 @@
-/** For tests: an HTTP server over connections and a clock that the test has in its hands. */
+/** For tests: an HTTP server over connections and a clock that the test controls. */
 import { pureCodec } from '@service-fs/tlog/codec'
 import type { WireRequest, WireResponse } from '@service-fs/wire/request'
 import type { Limits } from './host.ts'
@@ -6,7 +6,7 @@ import { HttpServer } from './http-server.ts'
 import { DEFAULT_LIMITS } from './limits.ts'
 import { Timers } from './timers.ts'
 
-/** A request as the wire got it. */
+/** A request as the wire received it. */
 export interface Seen {
   method: string
   target: string
@@ -14,7 +14,7 @@ export interface Seen {
   body: string
 }
 
-/** What happened on one connection. */
+/** The events on one connection. */
 export class Peer {
   readonly id: number
   readonly #http: TestHttp

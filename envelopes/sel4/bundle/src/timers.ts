@@ -1,4 +1,4 @@
-/** Any number of timers over the machine's one. */
+/** Any number of timers over the machine's only one. */
 import type { Host } from './host.ts'
 
 interface Timer {
@@ -9,14 +9,14 @@ interface Timer {
 export class Timers {
   readonly #host: Pick<Host, 'monotonic' | 'timer'>
   readonly #timers = new Set<Timer>()
-  /** What the machine's timer is set to. */
+  /** The time of the machine's timer; -1: unset. */
   #set = -1
 
   constructor(host: Pick<Host, 'monotonic' | 'timer'>) {
     this.#host = host
   }
 
-  /** Calls `run` once after `ms` milliseconds; the returned function calls it off. */
+  /** Calls `run` once after `ms` milliseconds. The returned function cancels that. */
   after(ms: number, run: () => void): () => void {
     const timer = { at: this.#host.monotonic() + ms, run }
     this.#timers.add(timer)
@@ -24,13 +24,13 @@ export class Timers {
     return () => void this.#timers.delete(timer)
   }
 
-  /** The machine's timer went off. */
+  /** Runs the timers that are due. */
   tick(): void {
     const now = this.#host.monotonic()
     const due = [...this.#timers].filter(({ at }) => at <= now).sort((a, b) => a.at - b.at)
     this.#set = -1
     for (const timer of due) {
-      // One of them may have called off another.
+      // One of them may have canceled another.
       if (this.#timers.delete(timer)) timer.run()
     }
     let next = -1

@@ -3,7 +3,7 @@ import type { Host } from './host.ts'
 const POOL_BYTES = 2048
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
 
-/** Makes random UUIDs, version 4 (RFC 9562, section 5.4). */
+/** Returns a generator of random UUIDs, version 4 (RFC 9562, section 5.4). */
 export function uuids(host: Pick<Host, 'random'>): () => string {
   let pool = new Uint8Array(0)
   let at = 0

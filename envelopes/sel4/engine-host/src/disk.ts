@@ -1,4 +1,4 @@
-/** The disk of Envelope B on a host: PSDB in a process, and what the disk says of its ledger before the bundle runs. */
+/** The disk of Envelope B on a Unix host: PSDB as a process, and the facts about the ledger that are needed before the bundle runs. */
 import { openPsdbProcess, type PsdbProcess } from './psdb/process.ts'
 import { openPsdbStorage } from '@service-fs/storage-psdb/storage'
 import type { Channel } from './service.ts'
@@ -6,24 +6,24 @@ import type { Channel } from './service.ts'
 export interface DiskOptions {
   /** Path of the image. */
   disk: string
-  /** Bytes of the disk; makes the image where there is none. */
+  /** Bytes of the disk. Creates the image if it does not exist. */
   size?: number | undefined
   moduleId: string
-  /** Told of each line that the store reports. */
+  /** Receives each line that the store reports. */
   report(line: string): void
 }
 
 export interface Disk {
   readonly channel: Channel
-  /** What `origin` says; undefined: the disk has no ledger of this tenant. */
+  /** The contents of `origin`; undefined if the disk has no ledger of this tenant. */
   readonly origin: string | undefined
   /** Whether the ledger and its audit sub-ledger have a checkpoint. */
   readonly isBegun: { main: boolean; audit: boolean }
-  /** Lets the store finish what is under way. */
+  /** Closes the store after it has finished the requests under way. */
   close(): Promise<void>
 }
 
-/** How long a store is waited for that a killed daemon left: it ends as soon as it has written what it was given. */
+/** How long to wait for the store of a killed daemon, which ends when it has written the requests it received. */
 const LOCKED_MS = 3000
 const RETRY_MS = 100
 

@@ -1,9 +1,9 @@
 /**
- * QuickJS in WebAssembly, with a border made of ArrayBuffers, strings and numbers.
+ * QuickJS in WebAssembly. ArrayBuffers, strings and numbers cross its border.
  *
- * It drives the engine's exports as they are: quickjs-emscripten-core's handles cost 2.5 µs a call of a host function, this 0.06.
- * A host function sees bytes in a copy that the engine makes for it, as a view of the engine's memory; an ArrayBuffer of the engine
- * stands on memory that was allocated for it here.
+ * This file calls the engine's exports directly: a call of a host function costs 0.06 µs, but 2.5 µs with the handles of
+ * quickjs-emscripten-core. The engine copies the bytes that it passes to a host function, which sees them as a view of the engine's
+ * memory. An ArrayBuffer that a host function returns is copied to memory allocated for it.
  */
 import release from '@jitl/quickjs-wasmfile-release-sync'
 import type { QuickJSFFI } from '@jitl/quickjs-wasmfile-release-sync/ffi'
@@ -23,26 +23,26 @@ import type {
   QuickJSEmscriptenModule,
 } from 'quickjs-emscripten-core'
 
-/** What the package gives, whose types are those of a CommonJS module. */
+/** The package's default export; its own types are those of a CommonJS module. */
 interface Variant {
   importFFI(): Promise<new (module: QuickJSEmscriptenModule) => QuickJSFFI>
   importModuleLoader(): Promise<(settings: { wasmMemory: unknown }) => Promise<QuickJSEmscriptenModule>>
 }
 
-/** As far as it is used here: without the DOM, TypeScript knows no WebAssembly. */
+/** The part of WebAssembly that is used here. TypeScript declares WebAssembly only together with the DOM. */
 declare const WebAssembly: { Memory: new (pages: { initial: number; maximum: number }) => unknown }
 
 export interface EngineOptions {
-  /** Bytes that the engine's memory may grow to, at most 2 GiB; at least 16 MiB are taken at once. */
+  /** The limit of the engine's memory in bytes, at most 2 GiB. The engine takes 16 MiB at the start. */
   memoryBytes: number
-  /** Milliseconds that one call into the engine may run. */
+  /** The time limit of one call into the engine, in milliseconds. */
   callMs: number
 }
 
-/** What crosses the border. Bytes become an ArrayBuffer in the engine. */
+/** A value that crosses the border. Bytes become an ArrayBuffer in the engine. */
 export type Value = undefined | boolean | number | string | Uint8Array | Utf8
 
-/** Bytes of UTF-8 without NUL that become a text in the engine. */
+/** UTF-8 without NUL that becomes a string in the engine. */
 export class Utf8 {
   readonly bytes: Uint8Array
 
@@ -54,7 +54,7 @@ export class Utf8 {
 export type HostFunction = (given: Arguments) => Value | void
 
 /**
- * What ended a call into the engine: `exception` (the script threw), `interrupted` (it ran too long). The engine is of no use after
+ * Ends a call into the engine: `exception` (the script threw), `interrupted` (it ran too long). The engine cannot be used after
  * it.
  */
 export class EngineError extends Error {
@@ -72,8 +72,8 @@ const INITIAL_BYTES = 16 * 2 ** 20
 const SCRATCH_BYTES = 64 * 1024
 const MAX_ARGUMENTS = 8
 /**
- * The engine's own stack. V8's is used up along with it, at up to eight times the speed and without a chance to go on after it, so this
- * one has to end first: at 128 KiB nested JSON comes within a sixth of V8's end, while 128 levels of it take a third of these 96.
+ * The limit of the engine's stack. V8's stack grows with it, up to eight times as fast, and an overflow there is fatal. So this limit
+ * must be reached first. With 128 KiB, nested JSON leaves only a sixth of V8's stack free. 128 levels of JSON take a third of these 96.
  */
 const STACK_BYTES = 96 * 1024
 
@@ -92,7 +92,7 @@ export class Engine {
   readonly #context: JSContextPointer
   readonly #callMs: number
   readonly #functions: HostFunction[] = []
-  /** In the engine's memory: for texts on their way in, and for the arguments of a call. */
+  /** Addresses in the engine's memory, of a buffer for strings and of the arguments of a call. */
   readonly #scratch: number
   readonly #argv: number
   readonly #true: JSValueConstPointer
@@ -133,12 +133,12 @@ export class Engine {
     this.#undefined = ffi.QTS_GetUndefined()
   }
 
-  /** Bytes of the engine's memory; it never shrinks. */
+  /** The size of the engine's memory in bytes. It never shrinks. */
   get memoryBytes(): number {
     return this.#module.HEAPU8.length
   }
 
-  /** How the engine's memory is used, as text for people. */
+  /** Describes how the engine uses its memory, for people to read. */
   memoryUsage(): string {
     const text = this.#ffi.QTS_RuntimeDumpMemoryUsage(this.#runtime)
     const usage = this.#module.UTF8ToString(text)
@@ -194,7 +194,7 @@ export class Engine {
     }
   }
 
-  /** The object `globalThis[name]` is the one whose methods call() calls. */
+  /** Makes call() call the methods of `globalThis[name]`. */
   bind(name: string): void {
     const global = this.#ffi.QTS_GetGlobalObject(this.#context)
     this.#object = this.#property(global, name)
@@ -229,7 +229,7 @@ export class Engine {
     }
   }
 
-  /** Runs code in the engine, and the jobs that it leaves. */
+  /** Runs code in the engine, then its pending jobs. */
   #run(enter: () => JSValuePointer): void {
     if (this.#failure !== undefined) throw this.#failure
     if (this.#isRunning) throw new Error('the engine is called from within a host function')
@@ -245,7 +245,7 @@ export class Engine {
 
   #pump(): void {
     const jobs = this.#ffi.QTS_ExecutePendingJob(this.#runtime, -1, this.#scratch as JSContextPointerPointer)
-    // The number of jobs that ran, or what one of them threw.
+    // The number of jobs that ran, or the exception of one of them.
     const isCount = !Number.isNaN(this.#ffi.QTS_GetFloat64(this.#context, jobs))
     if (!isCount) this.#fail('exception', this.#described(jobs))
     this.#free(jobs)
@@ -266,7 +266,7 @@ export class Engine {
     this.#failure ??= new EngineError(code, message)
   }
 
-  /** Name, message and stack of an error in the engine. */
+  /** Returns the name, message and stack of an error in the engine. */
   #described(error: JSValuePointer): string {
     const text = this.#ffi.QTS_Dump(this.#context, error)
     const dump = this.#module.UTF8ToString(text)
@@ -321,7 +321,7 @@ export class Engine {
     return this.#ffi.QTS_Throw(this.#context, error)
   }
 
-  /** A value in the engine; the caller frees it, or leaves it to the engine. */
+  /** Makes a value in the engine. The caller frees it, or passes it to the engine. */
   #value(value: Value): JSValuePointer {
     if (typeof value === 'string') return this.#text(value)
     if (typeof value === 'number') return this.#ffi.QTS_NewFloat64(this.#context, value)
@@ -332,7 +332,7 @@ export class Engine {
   }
 
   #text(text: string): JSValuePointer {
-    // A UTF-16 unit is at most 3 bytes of UTF-8.
+    // A UTF-16 code unit is at most 3 bytes of UTF-8.
     const isSmall = text.length * 3 < SCRATCH_BYTES
     const at = isSmall ? this.#scratch : this.#allocate(Buffer.byteLength(text) + 1)
     const memory = this.#memory()
@@ -344,7 +344,7 @@ export class Engine {
 
   #utf8(bytes: Uint8Array): JSValuePointer {
     const isSmall = bytes.length < SCRATCH_BYTES
-    // The bytes may be a view of the engine's memory, which is gone when that grows.
+    // The bytes may be a view of the engine's memory, which becomes invalid when that grows.
     const from = isSmall ? bytes : new Uint8Array(bytes)
     const at = isSmall ? this.#scratch : this.#allocate(from.length + 1)
     const memory = this.#memory()
@@ -355,7 +355,7 @@ export class Engine {
     return value
   }
 
-  /** The engine frees the memory together with the ArrayBuffer. */
+  /** Makes an ArrayBuffer. The engine frees its memory together with it. */
   #bytes(bytes: Uint8Array): JSValuePointer {
     const at = this.#allocate(Math.max(1, bytes.length))
     this.#memory().set(bytes, at)
@@ -368,7 +368,7 @@ export class Engine {
     return at
   }
 
-  /** The engine's memory, which is another buffer whenever it has grown. */
+  /** Returns a view of the engine's memory; growing replaces the buffer. */
   #memory(): Buffer {
     const { buffer } = this.#module.HEAPU8
     if (this.#heap.buffer !== buffer) this.#heap = Buffer.from(buffer as ArrayBuffer)
@@ -380,14 +380,14 @@ export class Engine {
   }
 }
 
-/** What a host function was given. Valid during the call only. */
+/** The arguments of a call of a host function. Valid only during the call. */
 export class Arguments {
   readonly #module: QuickJSEmscriptenModule
   readonly #ffi: QuickJSFFI
   readonly #context: JSContextPointer
   readonly #argv: JSValuePointer
   readonly #count: number
-  /** Addresses of what the engine copied for bytes(), to be freed after the call. */
+  /** The addresses of the engine's copies for bytes(), which are freed after the call. */
   readonly copies: number[] = []
 
   constructor(
@@ -413,17 +413,17 @@ export class Arguments {
     return this.#ffi.QTS_GetFloat64(this.#context, this.#at(index))
   }
 
-  /** The argument's text up to its first NUL; undefined: there is no such argument. */
+  /** Returns the text up to its first NUL, or undefined if there is no such argument. */
   optionalText(index: number): string | undefined {
     return index < this.#count ? this.text(index) : undefined
   }
 
-  /** Up to the first NUL. */
+  /** Returns the text up to its first NUL. */
   text(index: number): string {
     return this.utf8(index, (bytes) => bytes.toString('utf8'))
   }
 
-  /** The text's bytes in UTF-8, as a view of the engine's memory that `use` must not keep. */
+  /** Passes `use` the text in UTF-8, as a view of the engine's memory that it must not keep. */
   utf8<T>(index: number, use: (bytes: Buffer) => T): T {
     const at = this.#ffi.QTS_GetString(this.#context, this.#at(index))
     if ((at as number) === 0) throw new TypeError(`argument ${index}: expected a text`)
@@ -436,7 +436,7 @@ export class Arguments {
     }
   }
 
-  /** The bytes of an ArrayBuffer, as a view of a copy in the engine's memory: to be copied again if they are to be kept. */
+  /** Returns the bytes of an ArrayBuffer, as a view of a copy in the engine's memory. Copy them to keep them after the call. */
   bytes(index: number): Buffer {
     const value = this.#at(index)
     const length = this.#ffi.QTS_GetArrayBufferLength(this.#context, value)

@@ -1,10 +1,10 @@
-/** The host functions that need nothing but the machine: clocks, hashes, text, base64, signatures checked. */
+/** The host functions without state: clocks, hashes, text, base64, and verifying signatures. */
 import { isUtf8 } from 'node:buffer'
 import { hash, randomBytes } from 'node:crypto'
 import { nativeCrypto } from '@service-fs/native/native'
 import { Utf8, type HostFunction } from './engine.ts'
 
-/** One byte of prefix and the largest entry of tlog-tiles. */
+/** A prefix byte and the largest entry of tlog-tiles. */
 const LEAF_BYTES = 1 + 65_535
 const leaf = Buffer.alloc(LEAF_BYTES)
 const node = Buffer.alloc(65, 0x01)
@@ -25,7 +25,7 @@ export const MACHINE: Readonly<Record<string, HostFunction>> = {
     given.utf8(1, (right) => node.write(right.toString('latin1'), 33, 32, 'base64'))
     return hash('sha256', node, 'base64')
   },
-  // A copy: the text's bytes are freed before the result goes into the engine.
+  // Copy the bytes: they are freed before the result enters the engine.
   utf8Encode: (given) => given.utf8(0, (bytes) => Buffer.from(bytes)),
   utf8Decode(given) {
     const bytes = given.bytes(0)
@@ -36,7 +36,7 @@ export const MACHINE: Readonly<Record<string, HostFunction>> = {
     given.utf8(0, (bytes) => {
       const text = bytes.toString('latin1')
       const decoded = Buffer.from(text, 'base64')
-      // Buffer forgives what is not base64: only canonical text comes back the same.
+      // Buffer accepts malformed base64, but only canonical text encodes to itself.
       return decoded.toString('base64') === text ? decoded : undefined
     }),
   ed25519Verify: (given) =>

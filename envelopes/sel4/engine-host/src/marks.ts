@@ -1,17 +1,17 @@
-/** What the host knows of the trees that were acknowledged, for the bundle. */
+/** The high-water marks of the acknowledged trees, for the bundle. */
 import type { HighWaterMark } from '@service-fs/ledger/high-water-mark'
 import type { KnownMark } from '@service-fs/bundle/host'
 
 /** The mark of one ledger. */
 export interface HostMark {
   mark: HighWaterMark
-  /** The size of the tree that an operator accepts although it is not what the mark says. */
+  /** The size of the tree that an operator accepts although it contradicts the mark. */
   accept?: number | undefined
 }
 
 export type HostMarks = readonly [main: HostMark, audit: HostMark]
 
-/** Reads the marks; one that can't be read is told as a problem. */
+/** Reads the marks. The result has a `problem` for each mark that cannot be read. */
 export async function knownMarks(
   marks: HostMarks | undefined,
 ): Promise<[main: KnownMark, audit: KnownMark] | undefined> {

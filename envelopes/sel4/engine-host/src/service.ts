@@ -1,4 +1,4 @@
-/** Envelope B on a host: the bundle in QuickJS, its sockets, its signers, and PSDB in a process of its own. */
+/** Envelope B on a Unix host: the bundle in QuickJS, its sockets, its signers, and PSDB as a child process. */
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
@@ -13,46 +13,46 @@ import { MACHINE } from './machine.ts'
 import { knownMarks, type HostMarks } from './marks.ts'
 import { Sockets, type Listen } from './sockets.ts'
 
-/** A tenant's way to PSDB, and who takes its answers. */
+/** A tenant's port to PSDB, and the setter of its receiver. */
 export type Channel = PsdbPort & { listen(receiver: PsdbReceiver): void }
 
 export interface ServiceOptions {
   config: Omit<Config, 'vkeys' | 'regionBytes' | 'marks'>
-  /** Of the ledger and of the audit sub-ledger. The engine gets signatures only. */
+  /** The signers of the ledger and of the audit sub-ledger. The engine receives only signatures. */
   signers: readonly [main: Signer, audit: Signer]
-  /** Where is kept what was acknowledged, and what an operator accepts although it is less; absent: nowhere. The caller closes them. */
+  /** The high-water marks, and the sizes that an operator accepts. Without them no mark is kept. The caller closes them. */
   marks?: HostMarks
   listen: Listen
   channel: Channel
-  /** A line for the log. */
+  /** Writes a line to the log. */
   log(line: string): void
-  /** Told, once, why the service cannot go on; nothing is answered any more then. */
+  /** Called once, with the reason, if the service cannot continue. It answers no request after that. */
   failed(error: Error): void
   engine?: Partial<EngineOptions>
-  /** The bundle's text and name; by default what build.mjs made. */
+  /** The bundle's text and name; by default the bundle that was built in this checkout. */
   script?: { text: string; name: string }
 }
 
 export interface Service {
   readonly url: string
-  /** Takes no more requests, answers those under way, closes the ledgers. */
+  /** Accepts no more requests, answers those under way, and closes the ledgers. */
   stop(): Promise<void>
 }
 
-/** The largest JSON body there may be, all of it small members, takes 18 s of a processor and 850 MiB. */
+/** The largest JSON body allowed, if it is made of small members, takes 18 s of processor time and 850 MiB. */
 const ENGINE: EngineOptions = { memoryBytes: 2 ** 30, callMs: 120_000 }
 
-/** Opens the ledgers and listens. @throws Error: the ledgers cannot be opened, or the address cannot be had */
+/** Opens the ledgers and listens. @throws Error if the ledgers cannot be opened, or the address is not available */
 export async function startService(options: ServiceOptions): Promise<Service> {
   const service = new HostedService(options, await Engine.create({ ...ENGINE, ...options.engine }))
   await service.open(options.script ?? (await builtBundle()))
   return service
 }
 
-/** Where the bundle is, from this file and from app/dist, where it is bundled to. */
+/** The path of the bundle, relative to this file, and to app/dist, into which this file is bundled. */
 const BUILT = ['../../bundle/dist/bundle.js', '../../envelopes/sel4/bundle/dist/bundle.js']
 
-/** The bundle that was built in this checkout. */
+/** Returns the bundle that was built in this checkout. */
 async function builtBundle(): Promise<{ text: string; name: string }> {
   const path = BUILT.map((place) => fileURLToPath(new URL(place, import.meta.url))).find(existsSync)
   if (path === undefined)
@@ -60,7 +60,7 @@ async function builtBundle(): Promise<{ text: string; name: string }> {
   return { text: await readFile(path, 'utf8'), name: 'bundle.js' }
 }
 
-/** How long the last bytes of a connection may take to go out, once the ledgers are closed. */
+/** How long the last bytes of a connection may take to send after the ledgers are closed. */
 const LAST_WORDS_MS = 1000
 
 class HostedService implements Service {
@@ -92,7 +92,7 @@ class HostedService implements Service {
     this.#whenStopped = new Promise((resolve, reject) => {
       this.#stopped = (error) => (error === undefined ? resolve() : reject(error))
     })
-    // Who waits for them is told; nobody may be waiting.
+    // Waiters receive the error. Without a waiter it must not count as an unhandled rejection.
     this.#whenStarted.catch(() => undefined)
     this.#whenStopped.catch(() => undefined)
   }
@@ -137,7 +137,7 @@ class HostedService implements Service {
     } finally {
       this.#isOver = true
       this.#cancelTimer()
-      // What was sent last goes out first, if its peer takes it.
+      // First let peers read the last bytes sent.
       setTimeout(() => this.#sockets.destroyAll(), LAST_WORDS_MS).unref()
     }
   }
@@ -151,7 +151,7 @@ class HostedService implements Service {
     }
   }
 
-  /** Nothing is answered any more. */
+  /** Ends all connections and reports the error. */
   #fail(error: Error): void {
     if (this.#failure !== undefined || this.#isOver) return
     this.#failure = error
@@ -179,7 +179,7 @@ class HostedService implements Service {
         })
       },
       markRemedy: (given) => this.#mark(given.number(0)).remedy(given.number(1)),
-      // A copy: the engine's memory is its own again when this returns.
+      // Copy the bytes: the engine reuses their memory when this function returns.
       psdbPut: (given) => channel.put(given.number(0), Buffer.from(given.bytes(1))),
       psdbGet: (given) => channel.get(given.number(0), given.number(1)),
       psdbSend: (given) => channel.send(Buffer.from(given.bytes(0))),
@@ -189,7 +189,7 @@ class HostedService implements Service {
     }
   }
 
-  /** The ledgers are closed, or were never opened. */
+  /** Handles that the bundle has closed the ledgers, or could not open them. */
   #ended(problem: string | undefined): void {
     const error = problem === undefined ? undefined : new Error(problem)
     this.#started(error)
@@ -206,7 +206,7 @@ class HostedService implements Service {
     )
   }
 
-  /** Without marks there are none to note. */
+  /** Writes a mark. The bundle calls this only if there are marks. */
   #noteMark(ledger: number, id: number, begins: boolean, head: Head): void {
     const mark = this.#mark(ledger)
     const noted = begins ? mark.begin(head) : mark.note(head)
@@ -228,7 +228,7 @@ class HostedService implements Service {
     const tick = (): void => this.#call('tick')
     const delay = at - performance.now()
     if (delay <= 0) {
-      // After what has already arrived.
+      // Handle events that have already arrived first.
       const immediate = setImmediate(tick)
       this.#cancelTimer = () => clearImmediate(immediate)
     } else {

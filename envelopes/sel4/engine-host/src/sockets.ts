@@ -1,4 +1,4 @@
-/** TCP and unix sockets for the bundle: raw bytes in and out, by number. */
+/** TCP and Unix sockets for the bundle, which names connections by number. */
 import { chmod } from 'node:fs/promises'
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import type { HostFunction } from './engine.ts'
@@ -7,18 +7,18 @@ import { clearStaleSocket } from '@service-fs/http/stale-socket'
 /** Where to listen. */
 export type Listen = { host: string; port: number } | { path: string }
 
-/** What becomes of what arrives: methods of the bundle. */
+/** The bundle's methods that receive the events. */
 export interface SocketEvents {
   opened(id: number): void
-  /** No bytes: the peer has sent all. */
+  /** `bytes` is empty when the peer has ended its side. */
   data(id: number, bytes: Uint8Array): void
   writable(id: number): void
   closed(id: number): void
 }
 
-/** Bytes that may wait in a socket before more has to wait. */
+/** The bytes that may wait in a socket before write() asks to wait. */
 const HIGH_WATER_BYTES = 256 * 1024
-/** How long a peer has to take what was sent, once its connection is being ended. */
+/** How long a peer may take to read the last bytes before its connection is destroyed. */
 const CLOSE_MS = 10_000
 const NONE = new Uint8Array(0)
 
@@ -36,7 +36,7 @@ export class Sockets {
     )
   }
 
-  /** Listens; the URL: `http://127.0.0.1:8080/` or `unix:/path`. */
+  /** Listens and returns the URL: `http://127.0.0.1:8080/` or `unix:/path`. */
   async listen(listen: Listen): Promise<string> {
     if ('path' in listen) await clearStaleSocket(listen.path)
     await new Promise<void>((resolve, reject) => {
@@ -54,7 +54,7 @@ export class Sockets {
     return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}/`
   }
 
-  /** Accepts no more connections; those that are there stay. */
+  /** Accepts no more connections. Open ones stay open. */
   stopListening(): void {
     if (this.#server.listening) this.#server.close()
   }
@@ -68,7 +68,7 @@ export class Sockets {
   functions(): Record<string, HostFunction> {
     const socket = (id: number): Socket | undefined => this.#sockets.get(id)
     return {
-      // A copy: the engine's memory is its own again when this returns.
+      // Copy the bytes: the engine reuses their memory when this function returns.
       netSend: (given) => socket(given.number(0))?.write(Buffer.from(given.bytes(1))) ?? true,
       netClose: (given) => end(socket(given.number(0))),
       netPause: (given) => void socket(given.number(0))?.pause(),

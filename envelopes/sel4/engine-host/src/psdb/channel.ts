@@ -2,7 +2,7 @@ import type { StorageError } from '@service-fs/storage/errors'
 import { RESPONSE } from '@service-fs/storage-psdb/message'
 import type { PsdbPort } from '@service-fs/storage-psdb/port'
 
-/** Who takes the answers of a channel: a PsdbClient, or a bridge to one in another engine. */
+/** Receives the answers of a channel: a PsdbClient, or a bridge to one in another engine. */
 export interface PsdbReceiver {
   received(message: Uint8Array): void
   failed(error: StorageError): void
@@ -11,8 +11,9 @@ export interface PsdbReceiver {
 const NOTHING = new Uint8Array()
 
 /**
- * A tenant's port over pipes. There is no shared memory: what was put goes out with the next message, and what an answer
- * brought is there while it is being received. The bytes are not copied: who put them leaves them as they are until the answer.
+ * A tenant's port over pipes. There is no shared memory: the next message carries the bytes that were put, and the bytes of an
+ * answer are available only while it is being received. Bytes are not copied: the caller of put() must not change them before the
+ * answer.
  */
 export class PsdbChannel implements PsdbPort {
   readonly regionBytes: number
@@ -27,7 +28,7 @@ export class PsdbChannel implements PsdbPort {
     this.#send = send
   }
 
-  /** Hands answers to `receiver` from now on; at once the failure, when the process has ended. */
+  /** Sets the receiver of the answers. If the process has ended, it receives the failure at once. */
   listen(receiver: PsdbReceiver): void {
     this.#receiver = receiver
     if (this.#failure !== undefined) receiver.failed(this.#failure)
@@ -51,7 +52,7 @@ export class PsdbChannel implements PsdbPort {
     if (this.#failure === undefined) this.#send(message, data)
   }
 
-  /** An answer came, with what it put into the data region. */
+  /** Passes on an answer, with the bytes that it put into the data region. */
   receive(message: Uint8Array, data: Uint8Array): void {
     const view = new DataView(message.buffer, message.byteOffset)
     this.#got = { offset: view.getUint32(RESPONSE.offset, true), data }
@@ -59,7 +60,7 @@ export class PsdbChannel implements PsdbPort {
     this.#got = { offset: 0, data: NOTHING }
   }
 
-  /** The process has ended. */
+  /** Passes on why the process has ended. */
   fail(error: StorageError): void {
     if (this.#failure !== undefined) return
     this.#failure = error

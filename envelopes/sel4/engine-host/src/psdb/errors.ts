@@ -1,7 +1,7 @@
-/** Stable; `not-built`: there is no psdb-host, the message says what its build needs. */
+/** Stable. `not-built`: psdb-host is missing; the message names what its build needs. */
 export type PsdbHostErrorCode = 'not-built'
 
-/** What is wrong with this installation. What is wrong with a disk or its process is a StorageError. */
+/** A problem of this installation. Problems of a disk or of its process are StorageErrors. */
 export class PsdbHostError extends Error {
   readonly code: PsdbHostErrorCode
 

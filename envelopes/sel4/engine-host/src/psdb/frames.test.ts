@@ -43,9 +43,11 @@ describe('FrameReader', () => {
 
   it('refuses channels and lengths that cannot be', () => {
     expect(() => reader().push(head(1, 100))).not.toThrow()
-    expect(() => reader().push(head(1, 101))).toThrow('channel 1: 101 bytes of data, at most 100')
+    expect(() => reader().push(head(1, 101))).toThrow(
+      'channel 1: expected at most 100 bytes of data, found 101',
+    )
     expect(() => reader().push(head(0, 2 ** 32 - 1))).toThrow('4294967295 bytes of data')
-    expect(() => reader().push(head(2, 0))).toThrow('channel 2: there is none')
-    expect(() => reader().push(head(HELLO, 0))).toThrow('channel 4294967295: there is none')
+    expect(() => reader().push(head(2, 0))).toThrow('unknown channel 2')
+    expect(() => reader().push(head(HELLO, 0))).toThrow('unknown channel 4294967295')
   })
 })

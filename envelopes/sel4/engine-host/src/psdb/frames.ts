@@ -1,14 +1,14 @@
 /**
- * The frames on psdb-host's standard input and output: channel (u32), bytes of data (u32), a message of 64 bytes, data;
- * little-endian. The channel is the tenant's number, in the order of the command line, or HELLO.
+ * The frames on psdb-host's standard input and output: channel (u32), length of the data (u32), a message of 64 bytes, data. All
+ * numbers are little-endian. The channel is HELLO, or the tenant's number in the order of the command line.
  */
 import { MESSAGE_BYTES } from '@service-fs/storage-psdb/message'
 
 export const HEAD_BYTES: number = 8 + MESSAGE_BYTES
-/** Channel of the first frame that psdb-host sends. */
+/** The channel of the first frame from psdb-host. */
 export const HELLO = 0xffffffff
 
-/** The head of a frame, to be followed by `dataBytes` bytes. */
+/** Returns the head of a frame. `dataBytes` bytes of data follow it. */
 export function frameHead(channel: number, message: Uint8Array, dataBytes: number): Uint8Array {
   const head = new Uint8Array(HEAD_BYTES)
   const view = new DataView(head.buffer)
@@ -18,7 +18,7 @@ export function frameHead(channel: number, message: Uint8Array, dataBytes: numbe
   return head
 }
 
-/** Puts frames together from the pieces that a pipe gives. Everything that it hands out is a copy. */
+/** Assembles frames from the chunks of a pipe. It copies everything that it passes on. */
 export class FrameReader {
   readonly #onFrame: (channel: number, message: Uint8Array, data: Uint8Array) => void
   readonly #maxData: (channel: number) => number
@@ -28,7 +28,7 @@ export class FrameReader {
   #data = new Uint8Array()
   #dataBytes = 0
 
-  /** `maxData`: the most bytes of data in a frame of a channel; below 0: there is no such channel. */
+  /** `maxData` returns the most bytes of data in a frame of a channel, or a negative number for an unknown channel. */
   constructor(
     maxData: (channel: number) => number,
     onFrame: (channel: number, message: Uint8Array, data: Uint8Array) => void,
@@ -37,7 +37,7 @@ export class FrameReader {
     this.#onFrame = onFrame
   }
 
-  /** Takes the next bytes. @throws RangeError naming what is wrong with a head; the reader is of no use after that */
+  /** Takes the next bytes. @throws RangeError if a head is malformed; the reader cannot be used after that */
   push(chunk: Uint8Array): void {
     for (let at = 0; at < chunk.length;) {
       const inHead = this.#headBytes < HEAD_BYTES
@@ -57,10 +57,10 @@ export class FrameReader {
     const view = new DataView(this.#head.buffer)
     const [channel, dataBytes] = [view.getUint32(0, true), view.getUint32(4, true)]
     const max = this.#maxData(channel)
-    if (max < 0) throw new RangeError(`frame: channel ${channel}: there is none`)
+    if (max < 0) throw new RangeError(`frame: unknown channel ${channel}`)
     if (dataBytes > max)
       throw new RangeError(
-        `frame: channel ${channel}: ${dataBytes} bytes of data, at most ${max} are possible`,
+        `frame: channel ${channel}: expected at most ${max} bytes of data, found ${dataBytes}`,
       )
     this.#channel = channel
     this.#data = new Uint8Array(dataBytes)

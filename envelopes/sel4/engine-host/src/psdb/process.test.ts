@@ -34,8 +34,8 @@ describe('a process that does not open the disk', () => {
     ['is killed', `process.kill(process.pid, 'SIGKILL')`, 'io', 'ended with SIGKILL'],
     ['speaks another protocol', `hello(2)`, 'io', 'protocol 2, expected 1'],
     ['finds the disk corrupt', `hello(1, 3, 'sector 7: bad')`, 'corrupt', 'disk: sector 7: bad'],
-    ['says garbage', `out('Segmentation fault'.repeat(100))`, 'io', 'channel 1835492691: there is none'],
-    ['begins with an answer', `out(frame(0, message()))`, 'io', 'channel 0: there is none'],
+    ['says garbage', `out('Segmentation fault'.repeat(100))`, 'io', 'unknown channel 1835492691'],
+    ['begins with an answer', `out(frame(0, message()))`, 'io', 'unknown channel 0'],
     [
       'greets at length',
       `out(frame(0xffffffff, message(1, 1), Buffer.alloc(0), 1 << 30))`,
@@ -94,8 +94,8 @@ describe('a process that has opened the disk', () => {
   it.each([
     ['ends', `process.exit(7)`, 'ended with 7'],
     ['is killed', `process.kill(process.pid, 'SIGKILL')`, 'ended with SIGKILL'],
-    ['names no tenant', `out(frame(2, answer(request)))`, 'channel 2: there is none'],
-    ['greets again', `hello()`, 'channel 4294967295: there is none'],
+    ['names no tenant', `out(frame(2, answer(request)))`, 'unknown channel 2'],
+    ['greets again', `hello()`, 'unknown channel 4294967295'],
     [
       'sends more than the region',
       `out(frame(0, answer(request), Buffer.alloc(0), 33554433))`,

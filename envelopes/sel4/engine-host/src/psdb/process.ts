@@ -1,4 +1,4 @@
-/** PSDB in a child process: one disk file, several tenants, each with a channel of its own. */
+/** PSDB as a child process: one disk image, and a channel for each tenant. */
 import { spawn, type ChildProcessByStdio } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
@@ -10,30 +10,30 @@ import { PsdbChannel } from './channel.ts'
 import { PsdbHostError } from './errors.ts'
 import { FrameReader, frameHead, HELLO } from './frames.ts'
 
-/** States that psdb-host begins with: microkit/psdb/store.h. */
+/** The states in psdb-host's first frame: microkit/psdb/setup.h. */
 export const STATE = { OPENING: 0, READY: 1, READ_ONLY: 2, STOPPED: 3 } as const
 const PROTOCOL = 1
 const REGION_BYTES = 32 * 1024 * 1024
 const MAX_REPORT_BYTES = 1024 * 1024
 /** Exit status: another process has the disk. */
 const LOCKED = 3
-/** How long the process of a client that was killed is waited for: it finishes what it has begun. */
+/** How often to try while the process of a killed client still has the disk: it first finishes its requests. */
 const LOCK_TRIES = 20
 const LOCK_PAUSE_MS = 50
 
 export interface PsdbProcessOptions {
   /** Path of the disk image. */
   readonly disk: string
-  /** Bytes of the disk, a multiple of 512; makes the file where there is none, and a smaller one larger. */
+  /** Bytes of the disk, a multiple of 512. Creates a missing image, and enlarges a smaller one. */
   readonly size?: number
   /** The moduleIds, at least one. */
   readonly tenants: readonly string[]
   /** Bytes of each tenant's data region. */
   readonly region?: number
-  /** The executable, by default the one that was built here, and arguments to go before the others. */
+  /** The executable, by default the one built in this checkout, and arguments to put before the others. */
   readonly binary?: string
   readonly args?: readonly string[]
-  /** Called with each line that the process writes to its standard error. */
+  /** Receives each line that the process writes to its standard error. */
   readonly report?: (line: string) => void
 }
 
@@ -44,26 +44,26 @@ export interface PsdbExit {
 
 export interface PsdbProcess {
   readonly pid: number | undefined
-  /** Of STATE, when the disk was opened. */
+  /** One of STATE: the state after opening the disk. */
   readonly state: number
-  /** What was found at opening; may be empty. */
+  /** The report of opening the disk; may be empty. */
   readonly report: string
-  /** The tenant's channel, for who brings a client of his own. */
+  /** Returns the tenant's channel, for callers with their own client. */
   channel(tenant: string): PsdbChannel
-  /** The tenant's client; from then on its channel belongs to it. */
+  /** Returns the tenant's client, which then owns the channel. */
   client(tenant: string): PsdbClient
-  /** Resolves when the process is gone. */
+  /** Resolves when the process has ended. */
   readonly exited: Promise<PsdbExit>
   /** Ends the process at once (SIGKILL). */
   kill(): void
-  /** Lets it finish what is under way. Rejects with StorageError 'io' unless it ends well. Closing again is fine. */
+  /** Lets the process finish its requests. Rejects with StorageError 'io' if it fails. May be called again. */
   close(): Promise<void>
 }
 
-/** Where psdb-host is, from this file and from app/dist, where it is bundled to. */
+/** The path of psdb-host, relative to this file, and to app/dist, into which this file is bundled. */
 const BUILT = ['../../dist/psdb-host', '../../envelopes/sel4/engine-host/dist/psdb-host']
 
-/** Path of the psdb-host that was built in this checkout. @throws PsdbHostError `not-built` */
+/** Returns the path of the psdb-host that was built in this checkout. @throws PsdbHostError `not-built` */
 export function findPsdbHost(): string {
   const path = BUILT.map((place) => fileURLToPath(new URL(place, import.meta.url))).find(existsSync)
   if (path !== undefined) return path
@@ -72,8 +72,8 @@ export function findPsdbHost(): string {
 }
 
 /**
- * Opens a disk image; resolves when the disk has been read. Errors: PsdbHostError; StorageError 'locked' (another process has
- * it, for a second at least), 'corrupt' (its report is the message), 'io' (the process cannot be started, or ended).
+ * Opens a disk image. Resolves when the disk has been read. Rejects with a PsdbHostError, or a StorageError: 'locked' (another
+ * process has had it for a second), 'corrupt' (the message is the report), 'io' (the process did not start, or ended).
  */
 export async function openPsdbProcess(options: PsdbProcessOptions): Promise<PsdbProcess> {
   for (let tries = 1; ; tries++) {
@@ -108,7 +108,7 @@ class HostProcess implements PsdbProcess {
   readonly #clients = new Map<string, PsdbClient>()
   readonly #tenants: readonly string[]
   readonly #report: (line: string) => void
-  /** Frames that go out together when the current turn of the event loop is over. */
+  /** Frames to send together at the end of the current turn of the event loop. */
   #out: Uint8Array[] = []
   #lastLine = ''
   #failure: StorageError | undefined
@@ -125,7 +125,7 @@ class HostProcess implements PsdbProcess {
     this.opened = new Promise((resolve, reject) => {
       this.#isOpen = (error) => (error === undefined ? resolve() : reject(error))
     })
-    // Signals to this process's group are not for the child: it ends when its standard input does.
+    // Detached, so that signals to this process group do not reach the child. It ends when its standard input does.
     this.#child = spawn(
       options.binary ?? findPsdbHost(),
       [...(options.args ?? []), ...argumentsFor(options)],
@@ -177,7 +177,7 @@ class HostProcess implements PsdbProcess {
 
   #watch(): Promise<PsdbExit> {
     const { stdin, stderr } = this.#child
-    // The end of the process tells of it.
+    // The end of the process reports it.
     stdin.on('error', () => undefined)
     let line = ''
     stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -242,7 +242,7 @@ class HostProcess implements PsdbProcess {
     this.#fail(new StorageError('corrupt', `disk: ${this.report.trimEnd()}`))
   }
 
-  /** The process does not keep to the protocol: nothing that it says counts any more. */
+  /** Kills a process that violates the protocol. */
   #distrust(problem: string): void {
     this.#fail(new StorageError('io', `psdb-host: ${problem}`))
     this.kill()

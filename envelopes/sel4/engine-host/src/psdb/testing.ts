@@ -1,17 +1,17 @@
-/** What the tests of this package share. */
+/** Helpers for tests with psdb-host. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PsdbHostError } from './errors.ts'
 import { findPsdbHost, openPsdbProcess, type PsdbProcess, type PsdbProcessOptions } from './process.ts'
 
-/** A new directory; `remove` takes it away. */
+/** Makes a new directory, which `remove` deletes. */
 export function temporaryDirectory(): { path: string; remove: () => void } {
   const path = mkdtempSync(join(tmpdir(), 'psdb-host-'))
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
 }
 
-/** What a script for openFake() has: `hello()`, `frame()`, `message()`, `onRequest()`. */
+/** The functions that a script for openFake() can call: `hello()`, `frame()`, `message()`, `onRequest()`. */
 const PRELUDE = `
 const out = (bytes) => process.stdout.write(bytes)
 const message = (...words) => {
@@ -46,7 +46,7 @@ const onRequest = (take) => process.stdin.on('data', (chunk) => {
 process.stdin.resume()
 `
 
-/** Opens a process that is the given script instead of psdb-host. */
+/** Opens a process that runs the given script in place of psdb-host. */
 export function openFake(
   dir: string,
   script: string,
@@ -64,7 +64,7 @@ export function openFake(
   })
 }
 
-/** Why tests of the real process are left out; empty where it is built. */
+/** Why tests of the real process are skipped; empty if psdb-host is built. */
 export const missing: string = isBuilt() ? '' : ' (skipped: psdb-host is not built)'
 
 function isBuilt(): boolean {
@@ -76,13 +76,13 @@ function isBuilt(): boolean {
   }
 }
 
-/** A disk image in a directory of its own, and the process that has it; one tenant, `acme`, unless told otherwise. */
+/** A disk image in a new directory, and its process; by default with one tenant, `acme`. */
 export class TestDisk {
   readonly dir: { path: string; remove: () => void } = temporaryDirectory()
   readonly path: string = join(this.dir.path, 'disk.img')
   process: PsdbProcess | undefined
 
-  /** Ends the process that has it, if any, and starts another. */
+  /** Closes the image's process, if any, and starts another. */
   async open(options: Partial<PsdbProcessOptions> = {}): Promise<PsdbProcess> {
     await this.process?.close()
     const defaults = { disk: this.path, size: 64 * 1024 * 1024, tenants: ['acme'] }
