@@ -44,10 +44,13 @@ export const fullOnly = [
   'test/packaging/deb.test.ts',
 ]
 
+/** The seL4 appliance and its parts as programs of this host, which CI on GitHub runs in a job of its own. */
+export const appliance = ['test/appliance/**/*.test.ts', 'test/engine/*.test.ts', 'test/keys/*.test.ts']
+
 /** Files that compare times. They run one after the other when nothing else does. */
 export const alone = ['test/hosted/neighbours.test.ts', 'test/hosted/tenants.test.ts']
 
-const appliance = ['@service-fs/bundle', 'microkit/', 'qemu/']
+const bundle = ['@service-fs/bundle', 'microkit/', 'qemu/']
 
 /**
  * What each folder of spanning tests exercises: packages by name, other sources by path. After `npm test`, `.ci/run` runs what
@@ -56,20 +59,13 @@ const appliance = ['@service-fs/bundle', 'microkit/', 'qemu/']
  * @type {Record<string, string[]>}
  */
 export const groups = {
-  'test/appliance/': [...appliance, '@service-fs/hosted'],
-  'test/crash/': ['@service-fs/hosted', 'microkit/psdb/'],
-  'test/engine/': appliance,
-  'test/hosted/': ['@service-fs/hosted'],
-  'test/interop/': ['@service-fs/hosted'],
-  'test/keys/': appliance,
+  'test/appliance/': [...bundle, '@service-fs/app'],
+  'test/crash/': ['@service-fs/app', 'microkit/psdb/'],
+  'test/engine/': bundle,
+  'test/hosted/': ['@service-fs/app'],
+  'test/interop/': ['@service-fs/app'],
+  'test/keys/': bundle,
   'test/packages/': ['@service-fs/client', '@service-fs/fastify', '@service-fs/storage-posix'],
-  'test/packaging/': [
-    '@service-fs/hosted',
-    'packaging/',
-    'docs/',
-    'README.md',
-    'SECURITY.md',
-    'CHANGELOG.md',
-  ],
+  'test/packaging/': ['@service-fs/app', 'packaging/', 'docs/', 'README.md', 'SECURITY.md', 'CHANGELOG.md'],
   'test/psdb/': ['@service-fs/engine-host', 'microkit/psdb/'],
 }

@@ -1,0 +1,29 @@
+// The lists of test/sets.mjs name what there is.
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { repoRoot } from './support/root.ts'
+import { alone, fullOnly, groups } from './sets.mjs'
+
+const isThere = (path: string): boolean => existsSync(join(repoRoot, path))
+
+/** Names of the packages that the spanning tests can import. */
+function packages(): string[] {
+  const manifest = JSON.parse(readFileSync(join(repoRoot, 'test/package.json'), 'utf8')) as {
+    devDependencies: Record<string, string>
+  }
+  return Object.keys(manifest.devDependencies)
+}
+
+describe('the sets of tests', () => {
+  it.each([...fullOnly, ...alone])('name a file that exists: %s', (path) => {
+    expect(isThere(path)).toBe(true)
+  })
+
+  it.each(Object.entries(groups))('name the folder %s, and what it exercises', (folder, needs) => {
+    expect(isThere(folder)).toBe(true)
+    const known = packages()
+    for (const need of needs)
+      expect(need.startsWith('@') ? known.includes(need) : isThere(need), need).toBe(true)
+  })
+})
