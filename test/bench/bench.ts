@@ -1,8 +1,8 @@
 // service-fs and Tessera (its POSIX driver) under the same load on the same machine, in alternating rounds.
 //
-// The load generator shares the processors with the server on both sides. Each measurement has a new server on an
-// empty directory; afterwards its checkpoint must cover all that it acknowledged. Timing is nobody's test: this is
-// not part of `npm test`.
+// On both sides the load generator shares the processors with the server. Each measurement has a new server on an
+// empty directory; afterwards its checkpoint must cover all that it acknowledged. Timing is not a test, so `npm
+// test` does not run this.
 
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, totalmem } from 'node:os'
@@ -26,12 +26,12 @@ const PUBLISHED = 'tessera published'
 /** Entries that the read load reads from. */
 const READ_FROM = 20_000
 
-/** Limit of the bulk import, seconds. */
+/** Time limit of the bulk import, in seconds. */
 const BULK_LIMIT = 1800
 
 const note = (line: string): void => void process.stderr.write(`${line}\n`)
 
-/** One side's way of running one load. */
+/** Runs one load on one side. */
 interface Contest {
   name: string
   sides: { side: string; run: () => Promise<Record<string, Measurement>> }[]
@@ -93,11 +93,11 @@ function bulkContest(options: Options): Contest {
 
 interface Outcome {
   series: Series[]
-  /** Measurements that failed: which, and why. Nothing of them is in the series. */
+  /** Failed measurements, with their errors. The series exclude them. */
   failures: string[]
 }
 
-/** Runs the contests round by round, the sides in turn, and another side first in each round. */
+/** Runs the contests round by round, alternating the sides; each round starts with another side. */
 async function compete(contests: readonly Contest[], options: Options): Promise<Outcome> {
   const series = new Map<string, Series>()
   const failures: string[] = []
@@ -187,7 +187,7 @@ async function main(): Promise<void> {
   publish(await compete(contests, options), about, options)
 }
 
-/** Writes the result down and prints it; a failed measurement makes the exit status 1. */
+/** Saves and prints the result; a failed measurement sets exit status 1. */
 function publish(
   { series, failures }: Outcome,
   about: Record<string, string | number>,

@@ -1,4 +1,4 @@
-// How long this disk takes to make a small write durable: the number that all the others hang on.
+// The time this disk takes to make a small write durable, on which all other figures depend.
 
 import { mkdir, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-// How long a record takes from its append's being sent to each of those who follow: by /v1/follow, and by polling /v1/entries.
+// Measures the time from sending an append to receiving the record, by /v1/follow and by polling /v1/entries.
 
 import { Agent, get, request, type ClientRequest, type IncomingMessage } from 'node:http'
 import { sleep } from '../support/process.ts'
@@ -7,7 +7,7 @@ import { sampleUsage } from './memory.ts'
 import type { Options } from './options.ts'
 import { type Server, startServiceFs } from './servers.ts'
 
-/** Appends a second, one after the other: few enough for a hundred followers to keep up. */
+/** Sequential appends per second: few enough for a hundred followers to keep up. */
 const APPENDS_PER_SECOND = 20
 const WARMUP = 10
 const HEADERS = { 'x-foundry-module-id': 'bench' }
@@ -17,7 +17,7 @@ export interface FollowLoad {
   sides: { side: string; run: () => Promise<Record<string, Measurement>> }[]
 }
 
-/** 1 and 100 followers; beside them as many who poll, at once again or every 100 ms. */
+/** 1 and 100 followers, compared with as many pollers that poll continuously or every 100 ms. */
 export function followLoads(options: Options): FollowLoad[] {
   return [1, 100].map((count) => {
     const name = `follow: ${count} ${count === 1 ? 'follower' : 'followers'}`
@@ -101,7 +101,7 @@ async function allHave(newest: readonly number[], cursor: number): Promise<void>
   const deadline = performance.now() + 30_000
   while (newest.some((seen) => seen < cursor)) {
     if (performance.now() > deadline)
-      throw new Error(`not all have the record ${cursor}: ${Math.min(...newest)}`)
+      throw new Error(`expected record ${cursor} at every follower, the slowest has ${Math.min(...newest)}`)
     await sleep(5)
   }
 }
@@ -134,7 +134,7 @@ const follow: Start = (server, seen) =>
     asked.on('error', (error) => isOver || reject(error))
   })
 
-/** Asks for what is new, again and again. */
+/** Polls for new records. */
 async function poll(server: Server, seen: (cursor: number) => void, pause: number): Promise<() => void> {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
   const over = new AbortController()
@@ -158,7 +158,7 @@ async function poll(server: Server, seen: (cursor: number) => void, pause: numbe
   }
   await ask()
   const loop = async (): Promise<void> => {
-    // Not all at the same moment.
+    // Spread the pollers over the interval.
     await sleep(Math.random() * pause)
     while (!over.signal.aborted) {
       await ask().catch((error: unknown) => {

@@ -1,11 +1,11 @@
-// Runs the load generator (load/main.go) and the measurements around it.
+// Runs the load generator (load/main.go) and its measurements.
 
 import { join } from 'node:path'
 import { run } from '../support/process.ts'
 import { type Usage, sampleUsage } from './memory.ts'
 import { binDir, type Server, waitForSize } from './servers.ts'
 
-/** What the load generator prints. */
+/** The load generator's output. */
 export interface LoadReport {
   clients: number
   batch: number
@@ -45,7 +45,7 @@ export interface Load {
   warmup?: number
 }
 
-/** Drives the server, sampling its memory; throws on any error, or when it does not hold what it acknowledged. */
+/** Drives the server and samples its memory; throws on any error, or when an acknowledged record is missing. */
 export async function measure(server: Server, load: Load): Promise<Measurement> {
   const before = load.mode === 'read' ? 0 : await server.size()
   const recordedBefore = load.mode === 'read' ? await server.recorded?.() : undefined
@@ -61,7 +61,7 @@ export async function measure(server: Server, load: Load): Promise<Measurement> 
   return { rate, p50, p99, seconds, clients, batch, usage, ...recording }
 }
 
-/** How many reads shared a commit of the audit sub-ledger. Throws unless each answered read is on record. */
+/** Returns the average number of reads per commit of the audit sub-ledger. Throws unless the audit recorded each answered read. */
 async function recordingOf(
   server: Server,
   before: { reads: number; commits: number } | undefined,
@@ -71,7 +71,7 @@ async function recordingOf(
   if (before === undefined || after === undefined) return {}
   const reads = after.reads - before.reads
   // The load generator reads the checkpoint first.
-  if (reads !== answered + 1) throw new Error(`${answered + 1} reads were answered, ${reads} are on record`)
+  if (reads !== answered + 1) throw new Error(`expected ${answered + 1} recorded reads, found ${reads}`)
   return { readsPerCommit: reads / Math.max(1, after.commits - before.commits) }
 }
 

@@ -13,7 +13,7 @@ export interface Usage {
 
 const TICKS_PER_SECOND = 100
 
-/** Samples the process until `stop`, which returns the usage. On systems without /proc all numbers are 0. */
+/** Samples the process until a call of `stop`, which returns the usage. On systems without /proc all numbers are 0. */
 export function sampleUsage(pid: number, everyMs = 250): { stop: () => Usage } {
   const before = cpuSeconds(pid)
   let pss = 0

@@ -29,7 +29,7 @@ export interface Options {
   help: boolean
 }
 
-/** Throws a TypeError on an unknown option, a RangeError on a number that is none. */
+/** Throws a TypeError on an unknown option, and a RangeError on an invalid number. */
 export function parseOptions(argv: string[]): Options {
   const { values } = parseArgs({
     args: argv,

@@ -2,7 +2,7 @@
 
 import type { Measurement } from './load.ts'
 
-/** The side that the others of a host are compared with. */
+/** The baseline for the other sides of a host. */
 export const ONE = 'service-fs, 1 tenant'
 
 /** All rounds of one load on one side. */
@@ -24,9 +24,9 @@ export interface Row {
   p99: number
   hwm: number
   pss: number
-  /** Processor microseconds of the server a record. */
+  /** Server CPU time per record, in microseconds. */
   cpu: number
-  /** Reads recorded by one commit of the audit sub-ledger; of reads that are recorded. */
+  /** Recorded reads per commit of the audit sub-ledger; only for recorded reads. */
   readsPerCommit?: number
   /** Lowest and highest rate of the rounds. */
   spread: [number, number]
@@ -34,15 +34,15 @@ export interface Row {
 
 export interface Ratio {
   name: string
-  /** Which of Tessera's variants it is against. */
+  /** The variant of Tessera in the comparison. */
   against: string
   /** service-fs ÷ Tessera; of what is behind a host: ÷ the same load on one tenant there. */
   rate: number
-  /** Of what follows: the other's ÷ ours, of the median and of the 99th percentile. */
+  /** For follow loads: the other's latency ÷ ours, of the median and of the 99th percentile. */
   latency?: { p50: number; p99: number }
 }
 
-/** What a load's name begins with when latencies are compared, and not rates. */
+/** The prefix of loads that compare latencies instead of rates. */
 const FOLLOW = 'follow: '
 
 export function median(values: readonly number[]): number {
@@ -121,7 +121,7 @@ function ratioText({ rate, latency }: Ratio): string {
   return `p50 ×${latency.p50.toFixed(2)} p99 ×${latency.p99.toFixed(2)}`
 }
 
-/** A plain text table; the ratio stands in Tessera's rows, and in those that are compared with one tenant. */
+/** Returns a plain text table; Tessera's rows, and those compared with one tenant, show the ratio. */
 export function table(rows: readonly Row[], ratios: readonly Ratio[]): string {
   const cells = rows.map((row) => {
     const ratio = ratios.find((r) => r.name === row.name && r.against === row.side)

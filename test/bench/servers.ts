@@ -20,17 +20,17 @@ export interface Server {
   readonly target: Target
   readonly url: string
   readonly pid: number
-  /** Size of the newest checkpoint that it shows. */
+  /** The size of the server's newest checkpoint. */
   size(): Promise<number>
-  /** Reads that are on record, and the commits that recorded them; absent where reads are not recorded. */
+  /** The recorded reads and their commits; absent where reads are not recorded. */
   recorded?(): Promise<{ reads: number; commits: number }>
-  /** Which tenant the load is for; default: the only one. */
+  /** The tenant under load; default: the only one. */
   moduleId?: string
-  /** Stops it in order. */
+  /** Stops the server cleanly. */
   stop(): Promise<void>
-  /** Checks the whole log on the disk with the side's own tool, after `stop`; throws when it does not hold. */
+  /** Checks the whole log on disk with the side's own tool, after `stop`; throws on a fault. */
   verify(): Promise<void>
-  /** Stops it at once and removes what it wrote. */
+  /** Kills the server and removes its files. */
   dispose(): Promise<void>
 }
 
@@ -101,7 +101,7 @@ export async function waitForSize(server: Server, size: number, limitMs = 10_000
   let seen = await server.size()
   while (seen < size) {
     if (Date.now() > deadline)
-      throw new Error(`${server.target}: acknowledged ${size} entries, its checkpoint has ${seen}`)
+      throw new Error(`${server.target}: expected a checkpoint of at least ${size} entries, found ${seen}`)
     await sleep(20)
     seen = await server.size()
   }
@@ -120,7 +120,7 @@ async function firstLine(stream: NodeJS.ReadableStream): Promise<string> {
   return typeof line === 'string' ? line : ''
 }
 
-/** What /metrics says of the audit sub-ledger of a tenant. */
+/** The metrics of a tenant's audit sub-ledger. */
 export async function recordedReads(
   url: string,
   moduleId: string,

@@ -1,4 +1,4 @@
-// What each side is run with. Tessera's settings are the best that a search found for each load.
+// The settings of each side. Tessera's settings are the best that a search found for each load.
 
 /** Flags of the Tessera server in this folder; ages and intervals as Go durations. */
 export interface TesseraSettings {
@@ -11,7 +11,7 @@ export interface TesseraSettings {
 }
 
 /**
- * When Tessera's side answers. `integrated`: when the entries are durable and integrated, before a signed checkpoint
+ * The moment at which Tessera's side answers. `integrated`: when the entries are durable and integrated, before a signed checkpoint
  * covers them. `published`: when a published checkpoint covers them, and with it, as service-fs answers.
  */
 export type Await = 'integrated' | 'published'
@@ -35,9 +35,9 @@ function settings(batchSize: number, batchAge: string, checkpointInterval: strin
  * that `--tune` makes again (which takes minutes a load; for published answers only part of the grid was tried from 256
  * clients up): a grid of batch sizes (a quarter to twice of what the clients can have waiting) and ages (1, 5, 20,
  * 50 ms), the best again for longer with checkpoint intervals of 100 ms and 1 s. A batch as large as what all clients
- * have waiting is best as long as that is below some 1,000 entries: it is full, and written, as soon as all of them
- * wait, and its age never comes to pass. What waits for publication waits for the checkpoint interval, whatever the
- * batches are, and 100 ms is the shortest.
+ * have waiting is best as long as that is below some 1,000 entries: it fills, and is written, as soon as all clients
+ * wait, and never reaches its age limit. A client that waits for publication waits for the checkpoint interval,
+ * whatever the batches are, and 100 ms is the shortest.
  */
 export const phases: readonly Phase[] = [
   append('64 clients', 64, 1, settings(64, '20ms', '1s'), settings(64, '20ms', '100ms')),
@@ -72,7 +72,7 @@ function append(
 }
 
 /**
- * Bulk import: posters and records in a request, for each side its best. Tessera's was found with imports of 300,000
+ * Bulk import: the best number of posters and of records per request for each side. Tessera's was found with imports of 300,000
  * by 8, 16 and 32 posters of 1,000 and 8 and 16 posters of 4,000, batches of 4,096, 8,192 and 16,384, ages of 20 and
  * 50 ms.
  */

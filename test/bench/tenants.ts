@@ -22,7 +22,7 @@ export interface TenantLoad {
   sides: { side: string; run: () => Promise<Record<string, Measurement>> }[]
 }
 
-/** Appends and recorded reads: of one tenant without the front, of one behind it, of ten behind it. */
+/** Appends and recorded reads: one tenant without the front, one behind it, ten behind it. */
 export function tenantLoads(options: Options): TenantLoad[] {
   return (['single', 'read'] as const).map((mode) => {
     const name = `host: ${mode === 'read' ? 'reads' : 'appends'}, ${CLIENTS} clients`
@@ -56,7 +56,7 @@ async function hosted(options: Options, load: Wanted, tenants: number): Promise<
   const host = await startHost({ tenants: ids, config: { root, idleStopSeconds: 0 } })
   try {
     const servers = ids.map((id) => tenantOf(host, id))
-    // All of them run before the time begins.
+    // Start all tenants before measuring.
     for (const server of servers) await prepare(server, load)
     const sampler = sampleUsage(host.pid, 1000)
     const clients = CLIENTS / tenants
@@ -76,7 +76,7 @@ async function prepare(server: Server, { mode }: Wanted): Promise<void> {
 
 const nothing = (): Promise<void> => Promise.resolve()
 
-/** A tenant of the host as a server of its own. Memory and processor time are the host's, and are not taken for each. */
+/** A tenant of the host as a server of its own. Memory and CPU time are measured for the whole host, not per tenant. */
 function tenantOf(host: Host, moduleId: string): Server {
   return {
     target: 'service-fs',

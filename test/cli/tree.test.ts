@@ -46,7 +46,7 @@ async function copyTree(source: string, target: string): Promise<void> {
   }
 }
 
-/** What a tree may have besides: links, empty directories, empty and split files, names of all kinds. */
+/** The unusual parts of a tree: links, empty directories, empty and split files, names of all kinds. */
 async function addOddities(): Promise<void> {
   await mkdir(join(tree, 'odd/empty directory'), { recursive: true })
   await symlink('../real', join(tree, 'odd/link'))
@@ -83,7 +83,7 @@ describe.skipIf(!daemonBuilt)('the command line and a tree of files', () => {
     await rm(base, { recursive: true, force: true })
   })
 
-  it('appends every file, quietly, and a second time finds all of them there', async () => {
+  it('appends every file quietly, and finds all of them present the second time', async () => {
     expect(count).toBeGreaterThan(FILES / 2)
     const first = await json('append', 'tree')
     expect(first).toMatchObject({ records: count, appended: count, duplicates: 0, refused: [] })
@@ -91,7 +91,7 @@ describe.skipIf(!daemonBuilt)('the command line and a tree of files', () => {
     expect(second).toMatchObject({ records: count, appended: 0, duplicates: count, refused: [] })
   })
 
-  it('gets every file back: diff finds nothing', async () => {
+  it('gets every file back without a difference', async () => {
     const got = await cli('get', '--all', '--out', 'out', '--vkey', await daemon.vkey())
     expect(got.stderr).toBe('')
     expect(got.stdout).toContain('key pinned by --vkey')
@@ -157,7 +157,7 @@ describe.skipIf(!daemonBuilt)('the command line and a tree of files', () => {
     }
   })
 
-  it('tells what it cannot append, by name, and appends the rest', async () => {
+  it('names the files it cannot append, and appends the rest', async () => {
     const mixed = join(base, 'mixed')
     await mkdir(join(mixed, 'deep'), { recursive: true })
     await writeFile(join(mixed, 'deep/fine'), 'x')
@@ -190,7 +190,7 @@ describe.skipIf(!daemonBuilt)('the command line and a tree of files', () => {
     })
   })
 
-  it('says 2 to wrong usage, 3 when there is no server or another tenant, 1 for another key', async () => {
+  it('exits with 2 for wrong usage, 3 without a server or for another tenant, 1 for another key', async () => {
     expect((await cli('append')).code).toBe(2)
     expect((await cli('get', '--all')).code).toBe(2)
     expect((await cli('nonsense')).code).toBe(2)
@@ -204,7 +204,7 @@ describe.skipIf(!daemonBuilt)('the command line and a tree of files', () => {
     expect((await cli('verify', daemon.dir, '--vkey', key.stdout.trim())).code).toBe(1)
   })
 
-  it('finds one changed byte in the directory, and says where', async () => {
+  it('finds one changed byte in the directory, and names the place', async () => {
     await daemon.kill()
     expect(await json('verify', daemon.dir)).toMatchObject({ ok: true })
     const copy = join(base, 'copy')

@@ -23,7 +23,7 @@ function textOf(page: string): string {
   return readFileSync(join(repoRoot, page), 'utf8')
 }
 
-/** The text without code, where brackets are no links and # is no heading. */
+/** The text without code blocks, in which brackets are not links and # is not a heading. */
 function prose(text: string): string {
   return text.replaceAll(/^```.*?^```$/gms, '')
 }
@@ -57,7 +57,7 @@ const PATH = new RegExp(
   String.raw`(?<![\w./<$~@:-])((?:${roots.map((root) => root.replace('.', String.raw`\.`)).join('|')})/[\w./-]*\w/?)(?![\w<*{$[…])`,
   'g',
 )
-/** Folders that builds make. */
+/** Folders made by builds. */
 const made = /(?:^|\/)(?:dist|build|out|node_modules)(?:\/|$)/
 /** The modules that a package exports as `@service-fs/PACKAGE/MODULE`. */
 const MODULE = /(@service-fs\/[\w/-]+)/g
@@ -110,7 +110,7 @@ describe('commands', () => {
     expect(commands.length).toBeGreaterThan(0)
   })
 
-  it.each(pages)('of %s are there', (page) => {
+  it.each(pages)('of %s exist', (page) => {
     for (const name of matches(textOf(page), /npx service-fs ([a-z][a-z-]*)/g))
       expect(commands, `${page}: npx service-fs ${name}`).toContain(name)
   })
@@ -124,14 +124,14 @@ describe('commands', () => {
 describe('docs/wire.md', () => {
   const rows = rowsOf('docs/wire.md')
 
-  it('has all routes, and no others', () => {
+  it('lists exactly the existing routes', () => {
     const documented = matches(rows.join('\n'), /`((?:GET|POST) \/[^`\s]*)`/g)
     expect(documented.toSorted()).toEqual(
       ROUTES.map(({ method, pattern }) => `${method} ${pattern}`).toSorted(),
     )
   })
 
-  it('has the query parameters of all routes', () => {
+  it('lists the query parameters of all routes', () => {
     for (const { method, pattern, query, audit } of ROUTES) {
       const row = rows.find((line) => line.startsWith(`| \`${method} ${pattern}\` |`))
       if (!audit) expect(matches(row?.split('|')[2] ?? '', /`([a-z]+)`/g)).toEqual([...query])
@@ -140,7 +140,7 @@ describe('docs/wire.md', () => {
 })
 
 describe('docs/errors.md', () => {
-  it('has all error codes with their statuses, and no others', () => {
+  it('lists exactly the existing error codes, with their statuses', () => {
     const documented: Record<string, number> = {}
     for (const row of rowsOf('docs/errors.md')) {
       const [, codes = '', status = ''] = row.split('|').map((cell) => cell.trim())

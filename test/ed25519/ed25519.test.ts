@@ -1,4 +1,4 @@
-// Every verifier of Ed25519 here decides as Go's crypto/ed25519 does.
+// Every Ed25519 verifier here accepts the same signatures as Go's crypto/ed25519.
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -18,7 +18,7 @@ const verifiers: [string, Verify][] = [
   ["Node's", nativeCrypto.ed25519Verify as Verify],
 ]
 
-/** What of these is decided otherwise than expected. */
+/** The vectors whose verdict differs from the expected one. */
 function wrong(verify: Verify, vectors: readonly Vector[]): string[] {
   return vectors
     .filter(({ key, message, signature, valid }) => verify(signature, message, key) !== valid)
@@ -26,13 +26,13 @@ function wrong(verify: Verify, vectors: readonly Vector[]): string[] {
 }
 
 describe.each(verifiers)('%s', (_, verify) => {
-  it('wants R as the encoding of [S]B - [k]A, and S below the order', () => {
+  it('requires R to be the encoding of [S]B - [k]A, and S below the order', () => {
     expect(VECTORS.length).toBeGreaterThan(800)
     expect(VECTORS.filter(({ valid }) => valid).length).toBeGreaterThan(150)
     expect(wrong(verify, VECTORS)).toEqual([])
   })
 
-  it('takes signatures of 64 and keys of 32 bytes', () => {
+  it('accepts only signatures of 64 bytes and keys of 32 bytes', () => {
     const { key, message, signature } = VECTORS.find(({ valid }) => valid) as Vector
     expect(verify(signature, message, key)).toBe(true)
     expect(verify(signature.subarray(1), message, key)).toBe(false)
@@ -50,7 +50,7 @@ describe('a public key is refused when it', () => {
     }
   })
 
-  it('is no canonical encoding of a point, as @noble decodes it', () => {
+  it('is not the canonical encoding of a point, as @noble decodes it', () => {
     const beyond = Array.from({ length: 19 }, (_, n) =>
       Buffer.from(`${(0xed + n).toString(16)}${'ff'.repeat(30)}7f`, 'hex'),
     )
@@ -58,7 +58,7 @@ describe('a public key is refused when it', () => {
     const given = [...VECTORS.map(({ key }) => key), ...beyond, ...random]
     const differs = given.filter((key) => (ed25519KeyProblem(key) === undefined) !== isGood(key))
     expect(differs.map((key) => key.toString('hex'))).toEqual([])
-    // Half of all y are those of a point.
+    // Half of all values of y belong to a point.
     expect(random.filter(isGood).length).toBeGreaterThan(100)
     expect(random.filter(isGood).length).toBeLessThan(300)
   })
@@ -72,7 +72,7 @@ function isGood(key: Uint8Array): boolean {
   }
 }
 
-/** Why the vectors of the Go project cannot be had; empty: they can. */
+/** Why the vectors of the Go project are unavailable; empty if they are available. */
 const why = goVersion === undefined ? ' (skipped: no go)' : ''
 const here = join(repoRoot, 'test/ed25519')
 
@@ -82,26 +82,22 @@ describe.skipIf(why !== '')(`Go's crypto/ed25519${why}`, () => {
     skipped = await goModules(here)
   }, 300_000)
 
-  it('decides as these vectors expect', { timeout: 120_000 }, () => {
+  it('gives the verdicts that these vectors expect', { timeout: 120_000 }, () => {
     expect(go(VECTORS)).toEqual(VECTORS.map(({ valid }) => valid))
   })
 
-  it(
-    'decides as both verifiers over the vectors that its own tests take',
-    { timeout: 120_000 },
-    (context) => {
-      if (skipped !== undefined) context.skip(skipped)
-      const vectors = modulesVectors()
-      expect(vectors.length).toBe(768)
-      const said = go(vectors)
-      const judged = vectors.map((vector, i) => ({ ...vector, valid: said[i] as boolean }))
-      for (const [, verify] of verifiers) expect(wrong(verify, judged)).toEqual([])
-      expect(said).toEqual(vectors.map(({ valid }) => valid))
-    },
-  )
+  it('agrees with both verifiers on the vectors of its own tests', { timeout: 120_000 }, (context) => {
+    if (skipped !== undefined) context.skip(skipped)
+    const vectors = modulesVectors()
+    expect(vectors.length).toBe(768)
+    const said = go(vectors)
+    const judged = vectors.map((vector, i) => ({ ...vector, valid: said[i] as boolean }))
+    for (const [, verify] of verifiers) expect(wrong(verify, judged)).toEqual([])
+    expect(said).toEqual(vectors.map(({ valid }) => valid))
+  })
 })
 
-/** What Go says of each. */
+/** Go's verdict on each. */
 function go(vectors: readonly Vector[]): boolean[] {
   const input = vectors.map(({ key, message, signature }) =>
     JSON.stringify({

@@ -17,10 +17,10 @@ const lengths = [0, 1, 2, 3, 31, 32, 33, 55, 56, 63, 64, 65, 119, 1000, 65_536]
 const samples = lengths.map((length) => randomBytes(length))
 const json = JSON.stringify
 const sha256 = (...parts: Uint8Array[]) => createHash('sha256').update(Buffer.concat(parts))
-/** Text made of bytes, and bytes of it again. */
+/** Bytes as text, and the text as bytes again. */
 const again = (hex: string) =>
   `((t) => t === undefined ? t : hex(host.utf8Encode(t)))(host.utf8Decode(bytes(${json(hex)})))`
-/** A script that logs what goes wrong with this one. */
+/** A script that runs this one and logs its errors. */
 const deep = (what: string) => `try { ${what} } catch (error) { host.log(error.message) }`
 
 describe.skipIf(why('gcc') !== '')(`the engine in C and its border${why('gcc')}`, () => {
@@ -33,7 +33,7 @@ describe.skipIf(why('gcc') !== '')(`the engine in C and its border${why('gcc')}`
 
   interface Ended {
     log: string[]
-    /** OK; ERROR and what and where; STOPPED and why. */
+    /** OK; ERROR with the message and the place; STOPPED with the reason. */
     end: string
     /** Bytes of the engine's memory. */
     memory: number
@@ -51,7 +51,7 @@ describe.skipIf(why('gcc') !== '')(`the engine in C and its border${why('gcc')}`
     return { log: log.split('\n').slice(0, -1), end, memory: Number(bytes) }
   }
 
-  /** What these expressions are in the engine, as texts. */
+  /** Evaluates expressions in the engine, and returns them as texts. */
   async function values(expressions: readonly string[]): Promise<string[]> {
     const { log, end } = await evaluate(
       expressions.map((each) => `host.log(tried(() => ${each}))`).join('\n'),
@@ -78,7 +78,7 @@ describe.skipIf(why('gcc') !== '')(`the engine in C and its border${why('gcc')}`
     ).toEqual([wrong, wrong, wrong])
   })
 
-  it('base64 is what Node makes of bytes, and nothing else is taken for it', async () => {
+  it('base64 matches Node, and decoding accepts nothing else', async () => {
     const texts = samples.map((sample) => sample.toString('base64'))
     const encoded = await values(
       samples.map((sample) => `host.base64Encode(bytes(${json(sample.toString('hex'))}))`),
@@ -112,7 +112,7 @@ describe.skipIf(why('gcc') !== '')(`the engine in C and its border${why('gcc')}`
     expect(await values(all.map((text) => `hex(host.base64Decode(${json(text)}))`))).toEqual(expected)
   })
 
-  it('UTF-8 is what Node takes for it, without NUL', async () => {
+  it('UTF-8 decoding accepts what Node accepts, except NUL', async () => {
     const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
     const parts = [
       '00',
@@ -164,7 +164,7 @@ describe.skipIf(why('gcc') !== '')(`the engine in C and its border${why('gcc')}`
     ])
   })
 
-  it('signatures are checked', async () => {
+  it('verifies signatures', async () => {
     const { privateKey, publicKey } = generateKeyPairSync('ed25519')
     const key = publicKey.export({ type: 'spki', format: 'der' }).subarray(-32)
     const cases = samples.slice(0, 6).flatMap((message) => {
@@ -189,7 +189,7 @@ describe.skipIf(why('gcc') !== '')(`the engine in C and its border${why('gcc')}`
     expect(await values(calls)).toEqual(cases.map((given) => given[3]))
   })
 
-  it("signatures are decided as by Go's crypto/ed25519", async () => {
+  it("agrees with Go's crypto/ed25519 on signatures", async () => {
     const calls = VECTORS.map(({ key, message, signature }) => {
       const given = [key, message, signature].map((each) => `bytes(${json(each.toString('hex'))})`)
       return `host.ed25519Verify(${given.join()})`
@@ -199,7 +199,7 @@ describe.skipIf(why('gcc') !== '')(`the engine in C and its border${why('gcc')}`
     expect(wrong.map(({ what }) => what)).toEqual([])
   })
 
-  it('says what it was not given', async () => {
+  it('names missing arguments', async () => {
     const nothing = [
       'random',
       'sha256',
@@ -252,13 +252,13 @@ describe.skipIf(why('gcc') !== '')(`the engine in C and its border${why('gcc')}`
     ])
   })
 
-  it('bytes of the data region come back as they were put', async () => {
+  it('bytes written to the data region read back unchanged', async () => {
     expect(await values(['(host.psdbPut(7, bytes("00ff41")), hex(host.psdbGet(6, 5)).slice(2, 8))'])).toEqual(
       ['00ff41'],
     )
   })
 
-  it('an exception comes with its stack', async () => {
+  it('an exception includes its stack', async () => {
     const { end } = await evaluate('\nfunction inner() { null.x }\nfunction outer() { inner() }\nouter()')
     expect(end).toMatch(/^ERROR\nTypeError: .*\n +at inner \(test.js:\d+:\d+\)\n +at outer \(test.js:/)
   })
@@ -284,7 +284,7 @@ describe.skipIf(why('gcc') !== '')(`the engine in C and its border${why('gcc')}`
     expect(end.split('\n').slice(0, 2)).toEqual(['ERROR', ending])
   })
 
-  it('stays within its memory, and the script can go on', async () => {
+  it('stays within its memory, and the script can continue', async () => {
     const { log, end, memory } = await evaluate(
       "try { for (let all = []; ; ) all.push(new Uint8Array(1e6)) } catch (error) { host.log(error.message) }\nhost.log('on')",
       24,
@@ -293,7 +293,7 @@ describe.skipIf(why('gcc') !== '')(`the engine in C and its border${why('gcc')}`
     expect(memory).toBe(24 * 2 ** 20)
   })
 
-  it('stays within its stack, and the script can go on', async () => {
+  it('stays within its stack, and the script can continue', async () => {
     const { log, end } = await evaluate(
       [
         deep('(function f() { return f() + 1 })()'),
@@ -309,7 +309,7 @@ describe.skipIf(why('gcc') !== '')(`the engine in C and its border${why('gcc')}`
     for (const line of log) expect(line).toMatch(/overflow|expected|nest|too many|out of/i)
   })
 
-  it('keeps nothing of calls that are over', async () => {
+  it('keeps nothing from finished calls', async () => {
     const { end, memory } = await evaluate(
       `for (let i = 0; i < 30000; i++) {
         const b = host.psdbGet(0, 2000)
@@ -323,7 +323,7 @@ describe.skipIf(why('gcc') !== '')(`the engine in C and its border${why('gcc')}`
     expect({ end, memory }).toEqual({ end: 'OK', memory: 16 * 2 ** 20 })
   })
 
-  it('there is one time zone, and dates are right in it', async () => {
+  it('has one time zone, with correct dates', async () => {
     const times = [
       0, -1, 1e12, -1e13, 951_782_399_000, 951_782_400_000, 4_107_542_400_000, 8.64e15, -8.64e15,
       253_402_300_800_000,

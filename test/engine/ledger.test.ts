@@ -55,7 +55,7 @@ describe.skipIf(why('gcc') !== '')(`the ledger's domain in C${why('gcc')}`, () =
     await until(/^ready after ms/m)
   }
 
-  /** Waits until the console has as many lines like this. */
+  /** Waits until the console has the given number of matching lines. */
   async function until(pattern: RegExp, times = 1): Promise<void> {
     const all = new RegExp(pattern, 'gm')
     for (let tries = 0; (said().match(all) ?? []).length < times; tries++) {
@@ -66,7 +66,7 @@ describe.skipIf(why('gcc') !== '')(`the ledger's domain in C${why('gcc')}`, () =
 
   const url = (): string => `http://127.0.0.1:${port}/`
 
-  /** The command's output; it has to end well. */
+  /** Runs a command that must succeed, and returns its output. */
   async function command(...args: string[]): Promise<string> {
     const env = { FS_URL: url(), FS_MODULE_ID: MODULE_ID }
     const { code, stdout, stderr } = await run('node', [serviceFs, ...args], { env })
@@ -76,7 +76,7 @@ describe.skipIf(why('gcc') !== '')(`the ledger's domain in C${why('gcc')}`, () =
 
   const get = (path: string): Promise<Response> => fetch(`${url()}t/${MODULE_ID}/${path}`)
 
-  /** Files to be appended, the larger ones of many slots. */
+  /** Files to append; the larger ones take many slots. */
   function files(): string {
     const input = join(folder, 'in')
     mkdirSync(input)
@@ -85,7 +85,7 @@ describe.skipIf(why('gcc') !== '')(`the ledger's domain in C${why('gcc')}`, () =
     return input
   }
 
-  it('appends and serves records, which verify there and on the disk', async () => {
+  it('appends and serves records, which verify over HTTP and on the disk', async () => {
     await command('append', files())
     await command('verify')
     expect((await command('ls')).trim().split('\n')).toHaveLength(FILES)
@@ -104,7 +104,7 @@ describe.skipIf(why('gcc') !== '')(`the ledger's domain in C${why('gcc')}`, () =
     await command('verify', join(archive, MODULE_ID))
   })
 
-  it('starts again after a fault, with all that was acknowledged', async () => {
+  it('restarts after a fault with every acknowledged record', async () => {
     const input = files()
     await command('append', join(input, 'f1'), join(input, 'f30'))
     for (let times = 2; times <= 4; times++) {
@@ -119,7 +119,7 @@ describe.skipIf(why('gcc') !== '')(`the ledger's domain in C${why('gcc')}`, () =
     await command('verify')
   })
 
-  it('a fault in the middle of requests leaves nothing behind that hurts', { timeout: 400_000 }, async () => {
+  it('a fault in the middle of requests leaves no harmful state behind', { timeout: 400_000 }, async () => {
     const input = files()
     for (let i = 0; i < 4; i++) {
       const appending = run('node', [serviceFs, 'append', input], {
@@ -135,7 +135,7 @@ describe.skipIf(why('gcc') !== '')(`the ledger's domain in C${why('gcc')}`, () =
     expect((await command('ls')).trim().split('\n')).toHaveLength(FILES)
   })
 
-  it('a peer that takes nothing holds up nobody', async () => {
+  it('a peer that reads nothing delays nobody', async () => {
     const payload = randomBytes(5_000_000)
     const posted = await fetch(`${url()}t/${MODULE_ID}/v1/append`, {
       method: 'POST',
@@ -161,7 +161,7 @@ describe.skipIf(why('gcc') !== '')(`the ledger's domain in C${why('gcc')}`, () =
     reader.destroy()
   })
 
-  it('connections come and go, more of them than there may be at a time', async () => {
+  it('serves more connections in total than it allows at a time', async () => {
     const sockets = Array.from({ length: 100 }, () => connect(port, '127.0.0.1'))
     await sleep(500)
     for (const socket of sockets) socket.destroy()

@@ -1,4 +1,4 @@
-// Many histories, each played to two cores. SEED=N chooses which; HISTORIES=N takes N times as many.
+// Plays many histories, each to two cores. SEED=N chooses the histories; HISTORIES=N plays N times as many.
 
 import fc from 'fast-check'
 import { playBoth, type Core } from './core.ts'
@@ -6,10 +6,10 @@ import { histories } from './history.ts'
 
 export const SEED: number = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
 const TIMES = Number(process.env['HISTORIES'] ?? 1)
-/** Steps of a history, at most. */
+/** The longest history, in steps. */
 const STEPS = 30
 
-/** Rejects with the shortest history found that the two do not agree on. */
+/** Rejects with the shortest history found on which the two differ. */
 export async function agree(
   count: number,
   openA: () => Promise<Core>,

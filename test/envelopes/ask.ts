@@ -1,15 +1,15 @@
-// Requests over HTTP, as the suites make them.
+// The suites' requests over HTTP.
 
 import { Agent, request as httpRequest } from 'node:http'
 import { gunzipSync } from 'node:zlib'
 import type { WireAnswer, WireSubject } from '@service-fs/wire/conformance-tools'
 
-/** Connections to a port of 127.0.0.1 that are kept. */
+/** Persistent connections to a port of 127.0.0.1. */
 export class Asker {
   readonly #port: number
   readonly #agent: Agent
 
-  /** `connections`: how many there are at once; any number by default. */
+  /** `connections`: the largest number at a time; unlimited by default. */
   constructor(port: number, connections: number = Infinity) {
     this.#port = port
     this.#agent = new Agent({ keepAlive: true, maxSockets: connections })

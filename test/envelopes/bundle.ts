@@ -1,4 +1,4 @@
-// Envelope B's core: the bundle over a host of the test's own, and the real storage server behind it.
+// Envelope B's core: the bundle over a test host and the real storage server.
 
 import { nativeCodec, nativeCrypto, nativeHasher } from '@service-fs/native/native'
 import type { PsdbChannel } from '@service-fs/engine-host/psdb/channel'
@@ -11,28 +11,28 @@ import { exact, exportBoth, keys, ORIGIN, Randomness, testRuntime } from './core
 import { parseAnswer, requestBytes } from './http-text.ts'
 import type { PsdbPlace } from './psdb.ts'
 
-/** The bundle over a host: in Node.js itself, or in an engine. */
+/** The bundle over a host, in Node.js or in an engine. */
 export interface Loaded {
   readonly service: ServiceFs
-  /** Lets go of it, as it is. */
+  /** Drops it without stopping it. */
   readonly dispose: () => void
 }
 
 export type Load = (host: Host) => Promise<Loaded>
 
-/** The bundle's source, in Node.js itself. */
+/** The bundle's source in Node.js. */
 export const inNode: Load = async (host) => ({ service: createService(host), dispose: () => undefined })
 
-/** Bytes that arrive at once. */
+/** The number of bytes that arrive at a time. */
 const CHUNK = 65_536
 
-/** A connection's bytes, as they come out of the service. */
+/** The bytes that the service sends on a connection. */
 interface Connection {
   readonly parts: Buffer[]
   readonly ended: () => void
 }
 
-/** One life of the service and of the machine under it. */
+/** One life of the service and its machine. */
 class Life implements Host {
   readonly clock: { time: number }
   readonly #channel: PsdbChannel
@@ -78,7 +78,7 @@ class Life implements Host {
     this.end()
   }
 
-  /** The power is gone: nothing reaches the service any more, nor does anything come out of it. */
+  /** Cuts the power: nothing enters or leaves the service any more. */
   end(): void {
     this.#isOver = true
     for (const { ended } of this.#connections.values()) ended()
@@ -180,7 +180,7 @@ function attempt<T>(decode: () => T): T | undefined {
   }
 }
 
-/** A core that is the bundle over the disk of a place. */
+/** Opens a core: the bundle over the disk of a place. */
 export async function openBundleCore(place: PsdbPlace, load: Load): Promise<Core & WireSubject> {
   const clock = { time: testRuntime().time }
   let lives = 0
@@ -205,7 +205,7 @@ export async function openBundleCore(place: PsdbPlace, load: Load): Promise<Core
   }
   return {
     async request(method, target, headers, body): Promise<WireAnswer> {
-      // Who follows goes when its side ends; who asks for something else gets that.
+      // A follower's connection closes when the client ends its side; any other request still gets its answer.
       const isEnded = !target.startsWith('/v1/follow')
       return parseAnswer(await life.request(requestBytes(method, target, headers, body), isEnded), method)
     },
@@ -225,7 +225,7 @@ export async function openBundleCore(place: PsdbPlace, load: Load): Promise<Core
   }
 }
 
-/** What the disk of a place holds, opened without the bundle. */
+/** Exports the disk of a place, opened without the bundle. */
 async function exportDisk(place: PsdbPlace): Promise<Map<string, string>> {
   const options = { moduleId: MODULE_ID, keys, runtime: testRuntime(), requestId: () => '' }
   const server = await openInProcess({ ...options, storages: await place.open() })

@@ -1,10 +1,10 @@
-// An envelope's core under test, and how a history is played to two of them at once.
+// An envelope's core under test, and a player of histories to two of them.
 
 import type { WireAnswer } from '@service-fs/wire/conformance-tools'
 import { messageOf } from '@service-fs/format/errors'
 import { bytesOf, described, type Ask, type History, type Step } from './history.ts'
 
-/** A server with a ledger of its own, whose clock and randomness are the test's. */
+/** A server with its own ledger, whose clock and randomness the test controls. */
 export interface Core {
   request(
     method: string,
@@ -12,21 +12,21 @@ export interface Core {
     headers: Readonly<Record<string, string>>,
     body: Uint8Array,
   ): Promise<WireAnswer>
-  /** Turns the wall clock. */
+  /** Moves the wall clock. */
   advance(ms: number): Promise<void>
   restart(how: 'stop' | 'kill'): Promise<void>
-  /** Stops it cleanly, and gives path and text of all that an export of the ledger, and of its audit sub-ledger, holds. */
+  /** Stops the core cleanly, and returns the paths and texts of an export of the ledger and its audit sub-ledger. */
   export(): Promise<Map<string, string>>
   dispose(): Promise<void>
 }
 
-/** Headers that have to be the same; the others are the transport's. */
+/** Headers that must be equal; the transport sets the others. */
 const HEADERS = ['content-type', 'cache-control', 'x-audit-index', 'x-next-cursor', 'x-foundry-request-id']
 HEADERS.push('retry-after', 'allow')
 
 export const MODULE_ID = 'acme'
 
-/** Plays the history to both, step by step; throws at the first difference in what they answer or hold. */
+/** Plays the history to both, step by step; throws at the first difference in answers or exports. */
 export async function playBoth(history: History, a: Core, b: Core): Promise<void> {
   const player = new Player(a, b)
   for (const [i, step] of history.entries()) {
@@ -42,7 +42,7 @@ export async function playBoth(history: History, a: Core, b: Core): Promise<void
 
 class Player {
   readonly #cores: readonly [Core, Core]
-  /** Sizes of the two trees, as far as answers told. */
+  /** The sizes of the two trees, as far as answers have shown. */
   #size = 0
   #auditSize = 0
   #bursts = 0
@@ -68,7 +68,7 @@ class Player {
     }
   }
 
-  /** `loose`: members of the answer that may differ. */
+  /** `loose` names the members of the answer that may differ. */
   async #ask(ask: Ask, loose: readonly string[]): Promise<void> {
     const target = this.#filledIn(ask.target)
     const [a, b] = await this.#both((core) => put(core, { ...ask, target }))
@@ -82,7 +82,7 @@ class Player {
     compare('body', textOf(a, loose), textOf(b, loose))
   }
 
-  /** All are in the ledger, in the order in which they were asked; which of them share a commit is each envelope's own. */
+  /** Both ledgers hold all records in the order of the requests; each envelope decides which of them share a commit. */
   async #burst(count: number): Promise<void> {
     const asks = Array.from({ length: count }, (_, i): Ask => {
       const headers = { 'content-type': 'application/json', 'x-foundry-request-id': `burst-${i}` }
@@ -96,8 +96,8 @@ class Player {
   }
 
   /**
-   * Whether the attempt got into the ledger is a matter of moments: where it did not, it is made again. Its identifiers are new, and it
-   * is not asked again where it is there, since what an append tells of records that were there is recorded.
+   * Timing decides whether the append reached the ledger; where it did not, it is repeated. Its identifiers are new,
+   * and it is not repeated where it is present, since the audit records an append that reveals existing records.
    */
   async #cut(given: Ask): Promise<void> {
     const ask = this.#renamed(given)
@@ -132,7 +132,7 @@ class Player {
     }
   }
 
-  /** One after the other: a process that is being started has, for a moment, the file locks of this one. */
+  /** One after the other: a starting child process briefly holds this process's file locks. */
   async #restart(how: 'stop' | 'kill'): Promise<void> {
     for (const core of this.#cores) await core.restart(how)
   }
@@ -168,14 +168,14 @@ const CHECKPOINT: Ask = {
   headers: { 'x-foundry-request-id': 'checkpoint' },
 }
 
-/** A question that is refused with the size of the tree; the audit records no refusals. */
+/** A request whose refusal states the size of the tree; the audit does not record refusals. */
 const BEYOND: Ask = {
   do: 'ask',
   method: 'GET',
   target: `/v1/proof/inclusion?index=0&size=${Number.MAX_SAFE_INTEGER}`,
 }
 
-/** The size of a core's tree, found without a recorded read: what is recorded must not depend on when the cut came. */
+/** Returns the size of a core's tree without a recorded read: the audit must not depend on the moment of the cut. */
 async function sizeOf(core: Core): Promise<number> {
   const { body } = await put(core, BEYOND)
   const { size } = JSON.parse(Buffer.from(body).toString()) as { size?: unknown }

@@ -1,4 +1,4 @@
-// Cores in this process: the wire over ledgers over one storage or another, with the test's clock.
+// Cores in this process: the wire over ledgers over either storage, with the test's clock.
 
 import { mkdtemp, rm } from 'node:fs/promises'
 import { existsSync } from 'node:fs'
@@ -25,25 +25,25 @@ import { MODULE_ID, type Core } from './core.ts'
 export const ORIGIN = 'example.org/ledger/acme'
 export const keys: TestKeys = testKeys(ORIGIN, nativeCrypto)
 
-/** Bytes of a tenant's data region; Envelope B's limits follow from it. */
+/** The size of a tenant's data region in bytes; Envelope B's limits follow from it. */
 export const REGION_BYTES: number = 32 * 2 ** 20
 
 type Storages = InProcessOptions['storages']
 
-/** The two storages of a ledger that can be opened again and again. */
+/** The two storages of a ledger that can be reopened. */
 export interface Place {
   open(): Promise<Storages>
-  /** Lets go of what is open, as a process does that is killed. */
+  /** Releases everything open, like a killed process. */
   drop(): Promise<void>
   dispose(): Promise<void>
 }
 
-/** A runtime with the machine's own functions, whose time stands still until it is told otherwise. */
+/** A runtime with native functions and a clock that only the test moves. */
 export function testRuntime(): TestRuntime {
   return Object.assign(new TestRuntime(), { hasher: nativeHasher, codec: nativeCodec })
 }
 
-/** Bytes that are the same for the same seed, instead of random ones. */
+/** Deterministic bytes from a seed, in place of random ones. */
 export class Randomness {
   readonly #seed: number
   #next = 0
@@ -62,7 +62,7 @@ export class Randomness {
   }
 }
 
-/** A core in this process, over the storages of a place. */
+/** Opens a core in this process, over the storages of a place. */
 export async function openCore(place: Place): Promise<Core & WireSubject> {
   const runtime = testRuntime()
   let lives = 0
@@ -101,7 +101,7 @@ export async function openCore(place: Place): Promise<Core & WireSubject> {
   }
 }
 
-/** The bytes as an ArrayBuffer of their own. */
+/** Copies the bytes into a new ArrayBuffer. */
 export function exact(bytes: Uint8Array): ArrayBuffer {
   return new Uint8Array(bytes).buffer
 }
@@ -131,7 +131,7 @@ export function memoryPlace(tailMode: 'grow' | 'each'): Place {
   }
 }
 
-/** A new directory, in memory where the machine has such a place: what is tested here is not the medium. */
+/** Makes a directory, in memory where possible: these tests are not about the medium. */
 export function fastDirectory(): Promise<string> {
   return mkdtemp(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'service-fs-envelopes-'))
 }

@@ -1,4 +1,4 @@
-// A ledger over the real storage server on a disk that loses power at every write of a short history: what was acknowledged is there.
+// A ledger over the real storage server on a disk that loses power at every write of a short history: every acknowledged record is there.
 
 import { spawnSync } from 'node:child_process'
 import { rm } from 'node:fs/promises'
@@ -20,11 +20,11 @@ import { noPsdb } from './psdb.ts'
 import { QUICK } from '../support/quick.ts'
 
 const SEED = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
-/** Histories whose power is cut at every write. */
+/** The number of histories cut at every write. */
 const HISTORIES = Number(process.env['CUTS'] ?? (QUICK ? 1 : 3))
-/** From one cut to the next. */
+/** The number of writes from one cut to the next. */
 const STRIDE = QUICK ? 6 : 1
-/** Lives of the disk that loses power again and again. */
+/** The number of lives of the disk that loses power repeatedly. */
 const LIVES = QUICK ? 5 : 24
 /** Exit status of psdb-host-faults when the power went. */
 const POWER_CUT = 99
@@ -37,12 +37,12 @@ interface Acknowledged {
   readonly payload: string
 }
 
-/** What clients know: what they handed in, and what was answered. */
+/** What the clients know: the records they sent and the answers they received. */
 class Client {
   readonly attempted = new Map<string, string>()
   readonly acknowledged = new Map<string, Acknowledged>()
   checkpoint: string | undefined
-  /** Entries of the audit sub-ledger that were acknowledged. */
+  /** The acknowledged entries of the audit sub-ledger. */
   reads = 0
   #life: number
 
@@ -50,7 +50,7 @@ class Client {
     this.#life = life
   }
 
-  /** Appends single records, batches that fill bundles, a split record, and reads; until something fails. */
+  /** Appends single records, batches that fill bundles and a split record, and reads, until something fails. */
   async work(server: InProcess): Promise<void> {
     for (let i = 0; i < 6; i++) {
       await this.#append(server, [[`${this.#life} single ${i}`, `${i}`]])
@@ -88,7 +88,7 @@ class Client {
     this.reads = Number(answer.headers['x-audit-index']) + 1
   }
 
-  /** What was acknowledged is in its place, and no checkpoint is contradicted. */
+  /** Checks that every acknowledged record is in its place, and that the tree extends every checkpoint. */
   async check({ main, audit }: InProcess): Promise<void> {
     for (const [id, { index, payload }] of this.acknowledged) {
       const record = await main.recordById(id)
@@ -122,7 +122,7 @@ async function open(process: PsdbProcess): Promise<InProcess> {
   return openInProcess({ moduleId: MODULE_ID, keys, storages, runtime: testRuntime(), requestId })
 }
 
-/** One life of a disk whose power goes at the write `cut`. Answers whether it went. */
+/** One life of a disk that loses power at the write `cut`. Returns whether the power failed. */
 async function live(disk: string, cut: number, seed: number, client: Client): Promise<boolean> {
   const args = ['--cut', `${cut}`, '--seed', `${seed}`]
   const process = await openPsdbProcess({
@@ -146,7 +146,7 @@ async function live(disk: string, cut: number, seed: number, client: Client): Pr
   return false
 }
 
-/** Opens the disk as it is found, and looks for all that the clients know of. */
+/** Opens the disk as the cut left it, and looks for everything the clients know. */
 async function check(disk: string, clients: readonly Client[]): Promise<void> {
   const process = await openPsdbProcess({ disk, tenants: [MODULE_ID] })
   try {
@@ -168,7 +168,7 @@ async function checkServer(server: InProcess, clients: readonly Client[]): Promi
   await server.close()
 }
 
-/** Cuts the power at the first write of a new ledger's history, of another one's at the second, and so on to the end. */
+/** Cuts the power at the first write of a new ledger's history, at the second of another one's, and so on to the end. */
 async function cutEverywhere(seed: number): Promise<number> {
   for (let cut = 1; ; cut += STRIDE) {
     const disk = join(dir, 'disk.img')

@@ -18,17 +18,17 @@ export interface EnvelopeDaemon extends WireSubject {
   readonly advance: (ms: number) => Promise<void>
   /** `http://127.0.0.1:PORT/` */
   readonly url: () => string
-  /** What holds the ledger: a directory, a disk image. */
+  /** The place of the ledger: a directory or a disk image. */
   readonly place: string
   /** The directory of its private keys. */
   readonly secret: string
   readonly stop: () => Promise<void>
   readonly launch: () => Promise<void>
-  /** What its process has in memory (VmRSS). */
+  /** The process's resident memory (VmRSS). */
   readonly residentBytes: () => Promise<number>
 }
 
-/** Whether what Envelope B's daemon needs is built. */
+/** Whether the parts of Envelope B's daemon are built. */
 export const bundleBuilt: boolean = existsSync(join(repoRoot, 'envelopes/sel4/bundle/dist/bundle.js'))
 
 const running = new Set<ChildProcess>()
@@ -36,7 +36,7 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
 
-/** Starts a daemon on a new ledger. `secret`: whose private keys it begins with; by default it makes its own. */
+/** Starts a daemon on a new ledger. `secret` is a directory of private keys to start with; by default the daemon makes its own. */
 export async function startEnvelope(envelope: Envelope, secret?: string): Promise<EnvelopeDaemon> {
   const dir = await fastDirectory()
   const daemon = new Daemon(envelope, dir)
@@ -103,7 +103,7 @@ class Daemon implements EnvelopeDaemon {
   }
 
   request: WireSubject['request'] = async (...question) => {
-    if (this.#asker === undefined) throw new Error('the daemon does not run')
+    if (this.#asker === undefined) throw new Error('the daemon is not running')
     return this.#asker.ask(...question)
   }
 
@@ -121,7 +121,7 @@ class Daemon implements EnvelopeDaemon {
 
   async #end(signal: NodeJS.Signals): Promise<void> {
     const child = this.#child
-    // A clean stop waits for connections that are idle.
+    // A clean stop waits for idle connections.
     this.#asker?.close()
     this.#asker = undefined
     if (child !== undefined) await end(child, signal)

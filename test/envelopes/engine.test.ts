@@ -1,4 +1,4 @@
-// The suites of storage and ledger inside QuickJS, over the real storage server. Each case is one here.
+// The suites of storage and ledger inside QuickJS, over the real storage server. Each case becomes one test.
 
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -11,7 +11,7 @@ import { REGION_BYTES } from './cores.ts'
 import { noPsdb, psdbPlace, type PsdbPlace } from './psdb.ts'
 import { ENGINE, nothing, script } from './quickjs.ts'
 
-/** The script of the suites in an engine, and the disk that it has at the moment. */
+/** The suites' script in an engine, and its current disk. */
 class Laboratory {
   names: string[] = []
   #engine: Engine | undefined
@@ -45,7 +45,7 @@ class Laboratory {
     return this
   }
 
-  /** Runs a case; undefined, or what went wrong. */
+  /** Runs a case; returns undefined, or the error. */
   run(number: number): Promise<string | undefined> {
     return new Promise((resolve) => {
       this.#done = resolve

@@ -1,4 +1,4 @@
-// What the core leaves to the engine besides numbers: order, escapes, times, percent-encoding, patterns.
+// The operations, besides numbers, that the core leaves to the engine: sorting, escapes, times, percent-encoding, patterns.
 
 import { idProblem, parseEntry, typeProblem } from '@service-fs/format/entry'
 import { httpDate } from '@service-fs/bundle/http-answer'
@@ -22,9 +22,9 @@ const header = (value: string) => ({
   header: (name: string) => (name === 'content-type' ? value : undefined),
 })
 
-/** Each takes a JSON value and gives one. */
+/** Each takes a JSON value and returns one. */
 export const ASKED: Readonly<Record<string, (given: any) => unknown>> = {
-  /** Names of members, in the order in which they are stored. */
+  /** Sorts member names into their stored order. */
   names: (names: string[]) => {
     const text = `{${names.map((name) => `${JSON.stringify(name)}: 0`).join(',')}}`
     return [...canonicalJson(parseJson(text)).matchAll(/("(?:[^"\\]|\\.)*"):0/gu)].map(([, name]) => name)
@@ -38,7 +38,7 @@ export const ASKED: Readonly<Record<string, (given: any) => unknown>> = {
       const text = `a${String.fromCharCode(...units)}`
       return [idProblem(text) === undefined, typeProblem(text) === undefined]
     }),
-  /** The time of an entry, as the clock stamps it, and as HTTP has it. */
+  /** An entry's time in the form of the clock and in the form of HTTP. */
   times: (all: number[]) =>
     all.map((ms) => [
       attempt(() =>

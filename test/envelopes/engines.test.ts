@@ -1,4 +1,4 @@
-// What the core leaves to the engine besides numbers: V8 and QuickJS give the same, and what the specifications say.
+// The operations, besides numbers, that the core leaves to the engine: V8 and QuickJS agree with each other and with the specifications.
 
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -21,7 +21,7 @@ beforeAll(async () => {
   engine.bind('serviceFs')
 })
 
-/** What both engines answer, which has to be the same. */
+/** Returns the answer of both engines, which must be equal. */
 function ask(what: string, given: unknown): any {
   engine.call('ask', what, JSON.stringify(given))
   const here = JSON.stringify(ASKED[what]?.(given))
@@ -95,7 +95,7 @@ describe(`what the core leaves to the engine, seed ${SEED}`, () => {
     }
   })
 
-  it('escapes what RFC 8785 §3.2.2.2 says, and nothing else', () => {
+  it('escapes exactly the characters of RFC 8785 §3.2.2.2', () => {
     const short: Record<number, string> = { 8: 'b', 9: 't', 10: 'n', 12: 'f', 13: 'r', 0x22: '"', 0x5c: '\\' }
     const expected = CODE_POINTS.map((point) => {
       if (isSurrogate(point)) return 'refused'
@@ -108,7 +108,7 @@ describe(`what the core leaves to the engine, seed ${SEED}`, () => {
     expect(found.findIndex((text, i) => text !== expected[i])).toBe(-1)
   })
 
-  it('takes identifiers and types without control characters and surrogates', () => {
+  it('accepts identifiers and types without control characters and surrogates', () => {
     const found: boolean[][] = ask('texts', CODE_POINTS.map(units))
     const wrong = CODE_POINTS.filter((point, i) => {
       const expected = !isControl(point) && !isSurrogate(point)
@@ -117,7 +117,7 @@ describe(`what the core leaves to the engine, seed ${SEED}`, () => {
     expect(wrong).toEqual([])
   })
 
-  it('writes times from 1970 to 9999 as the calendar has them, and reads no others', () => {
+  it('writes times from 1970 to 9999 by the calendar, and reads no others', () => {
     const times = Array.from({ length: 20_000 }, () => below(2 ** 31) * 118 * 1000 + below(1000))
     for (const year of [1970, 1972, 1999, 2000, 2026, 2038, 2100, 2400, 9999])
       for (const edge of [
@@ -182,7 +182,7 @@ describe(`what the core leaves to the engine, seed ${SEED}`, () => {
     ])
   })
 
-  it('takes no other character of a header for an ASCII letter', () => {
+  it('maps no other character of a header to an ASCII letter', () => {
     const all = Array.from({ length: 256 }, (_, i) => String.fromCharCode(i)).filter((one) => one !== ';')
     const found: string[] = ask(
       'mediaTypes',

@@ -1,4 +1,4 @@
-// Exports by the ordinary client, and what is in them.
+// Exports by the ordinary client, and their contents.
 
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'

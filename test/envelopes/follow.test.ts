@@ -1,4 +1,4 @@
-// A hundred followers of each envelope's daemon: what they are shown, what they cost, and how they and the daemon part.
+// A hundred followers of each envelope's daemon: the records they receive, the memory they cost, and a clean stop.
 
 import { connect, type Socket } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -10,7 +10,7 @@ import { noPsdb } from './psdb.ts'
 
 const FOLLOWERS = 100
 
-/** What one follower has got, as bytes of HTTP. */
+/** The bytes of HTTP that one follower received. */
 interface Follower {
   readonly socket: Socket
   text: string
@@ -59,14 +59,14 @@ async function auditSize(of: EnvelopeDaemon): Promise<number> {
 }
 
 function suite(envelope: Envelope): void {
-  it('shows each of a hundred followers every record once, each batch on record', async () => {
+  it('sends each of a hundred followers every record once, and records each batch', async () => {
     daemon = await startEnvelope(envelope)
     const url = daemon.url()
     for (let i = 0; i < FOLLOWERS; i++) follow(url)
     await until('all follow', () => followers.every(({ text }) => text.includes('retry')))
     for (let i = 1; i <= 20; i++) {
       await append(daemon, `r${i}`, { i })
-      // Now and then all have it before the next comes; otherwise it is as it happens.
+      // At times all followers receive a record before the next one; otherwise the timing is free.
       if (i % 5 === 0) await until(`${i}`, () => followers.every((one) => idsOf(one).at(-1) === i))
     }
     const all = Array.from({ length: 20 }, (_, i) => i + 1)
@@ -79,7 +79,7 @@ function suite(envelope: Envelope): void {
     expect(new Set(indexes).size).toBe(batches)
   })
 
-  it('parts from them in order when it is stopped, and waits for none that does not read', async () => {
+  it('ends their streams cleanly when it stops, and does not wait for followers that do not read', async () => {
     daemon = await startEnvelope(envelope)
     for (let i = 0; i < 20; i++) follow(daemon.url())
     await until('all follow', () => followers.every(({ text }) => text.includes('retry')))
@@ -98,7 +98,7 @@ function suite(envelope: Envelope): void {
     await until('it goes on', () => again.text.includes('"payload_id":"big 8"'))
   })
 
-  it('holds little of what followers do not take', async () => {
+  it('buffers little for followers that do not read', async () => {
     daemon = await startEnvelope(envelope)
     for (let i = 0; i < 50; i++) follow(daemon.url())
     await until('all follow', () => followers.every(({ text }) => text.includes('retry')))
@@ -107,7 +107,7 @@ function suite(envelope: Envelope): void {
     const before = await daemon.residentBytes()
     for (let i = 1; i <= 50; i++) await append(daemon, `big ${i}`, 'x'.repeat(1_000_000))
     const grown = (await daemon.residentBytes()) - before
-    // All that they did not take would be 50 × 50 MB.
+    // The unread bytes would add up to 50 × 50 MB.
     expect(grown / 2 ** 20).toBeLessThan(300)
   })
 }

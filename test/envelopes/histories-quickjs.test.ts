@@ -1,4 +1,4 @@
-// The same histories, with the bundle in QuickJS as it is shipped.
+// The same histories, with the shipped bundle in QuickJS.
 
 import { describe, it } from 'vitest'
 import { agree, SEED } from './agree.ts'

@@ -1,4 +1,4 @@
-// What the envelopes do with the same histories: the same answers, and exports of the same bytes.
+// Both envelopes give the same answers and byte-identical exports for the same histories.
 
 import { describe, it } from 'vitest'
 import { agree, SEED } from './agree.ts'

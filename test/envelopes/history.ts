@@ -1,4 +1,4 @@
-// Histories: what clients, a clock and an operator may do to a server, one step after the other, as data that fast-check makes.
+// Histories: sequences of actions of clients, a clock and an operator, as data that fast-check generates.
 
 import fc from 'fast-check'
 import { BAD_RECORDS } from '@service-fs/wire/conformance'
@@ -10,7 +10,7 @@ export type Body =
   | { readonly from: number; readonly count: number }
   | { readonly size: number; readonly seed: number }
 
-/** A question to the server; what stands in `<>` of a target is filled in when it is asked: `<size>` and `<asize>`, plus or minus. */
+/** A request to the server; placeholders in `<>` in a target are filled in when it is sent: `<size>` and `<asize>`, plus or minus. */
 export interface Ask {
   readonly do: 'ask'
   readonly method: string
@@ -21,18 +21,18 @@ export interface Ask {
 
 export type Step =
   | Ask
-  /** Appends of new records, all at once. */
+  /** Concurrent appends of new records. */
   | { readonly do: 'burst'; readonly count: number }
-  /** The wall clock is turned by so many milliseconds. */
+  /** Moves the wall clock by the given milliseconds. */
   | { readonly do: 'clock'; readonly ms: number }
-  /** The server is started again. */
+  /** Restarts the server. */
   | { readonly do: 'restart'; readonly how: 'stop' | 'kill' }
-  /** An append, the server is killed in the middle of it and started again, and the append is repeated. */
+  /** An append during which the server is killed and restarted; the append is repeated if it was lost. */
   | { readonly do: 'cut'; readonly ask: Ask }
 
 export type History = readonly Step[]
 
-/** Identifiers are few, so that records meet others of their own. */
+/** Few identifiers, so that records collide. */
 const IDS = ['a', 'b', 'c', 'd', 'e', 'ü/😀', 'x'.repeat(256), '%2F', 'a b', '.']
 const TYPES = ['application/json', 'text/plain', 'x/y; z="1"']
 const PAYLOADS = [
@@ -68,7 +68,7 @@ const batch: fc.Arbitrary<Ask> = fc
   .array(line, { minLength: 1, maxLength: 8 })
   .map((lines) => post(lines.join('\n'), NDJSON))
 
-/** Records whose identifiers nothing else has: enough to fill bundles. */
+/** Records with unique identifiers, enough to fill bundles. */
 const many: fc.Arbitrary<Ask> = fc
   .tuple(fc.integer({ min: 0, max: 999 }), fc.constantFrom(2, 30, 100, 256, 300, 600))
   .map(([from, count]) => post({ from, count }, NDJSON))
@@ -181,7 +181,7 @@ export function bytesOf(body: Body): Uint8Array {
   return Buffer.from(lines.join('\n'))
 }
 
-/** A step for people. */
+/** A readable form of a step. */
 export function described(one: Step): string {
   const ask = one.do === 'cut' ? one.ask : one
   if (ask.do !== 'ask') return JSON.stringify(one)

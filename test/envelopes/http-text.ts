@@ -1,8 +1,8 @@
-// HTTP/1.1 as text, for servers that are handed bytes instead of a socket.
+// HTTP/1.1 as text, for servers that take bytes instead of a socket.
 
 import type { WireAnswer } from '@service-fs/wire/conformance-tools'
 
-/** A request that is the only one of its connection. */
+/** A request that is alone on its connection. */
 export function requestBytes(
   method: string,
   target: string,
@@ -15,7 +15,7 @@ export function requestBytes(
   return Buffer.concat([Buffer.from(`${method} ${target} HTTP/1.1\r\n${lines.join('')}\r\n`, 'latin1'), body])
 }
 
-/** The answer that the bytes of a connection that has ended are. */
+/** Parses the bytes of a closed connection as an answer. */
 export function parseAnswer(bytes: Buffer, method: string): WireAnswer {
   const end = bytes.indexOf('\r\n\r\n')
   const [first = '', ...lines] = bytes.subarray(0, Math.max(0, end)).toString('latin1').split('\r\n')
@@ -36,7 +36,7 @@ export function parseAnswer(bytes: Buffer, method: string): WireAnswer {
   return { status: Number(status), headers, body }
 }
 
-/** The content of a body in chunks (RFC 9112, section 7.1), which has to be whole. */
+/** The content of a complete chunked body (RFC 9112, section 7.1). */
 function chunksOf(bytes: Buffer): Buffer {
   const parts: Buffer[] = []
   for (let at = 0; ;) {

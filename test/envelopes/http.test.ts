@@ -1,4 +1,4 @@
-// HTTP/1.1 itself, byte for byte: what both daemons say to requests that no ordinary client sends.
+// HTTP/1.1, byte for byte: both daemons' answers to requests that no ordinary client sends.
 
 import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -20,7 +20,7 @@ const record = (id: string): string => `{"payload_id":"${id}","payload":1}`
 const length = (text: string): string => `Content-Length: ${text.length}\r\n`
 const LARGE = 2 ** 24 + 1
 
-/** Both answer this, with this code where it is a problem. */
+/** The expected status of both, and the code if it is a problem. */
 const ANSWERED: Readonly<Record<string, readonly [Parts, ...answers: string[]]>> = {
   'a request': [get(), '200'],
   'two requests at once': [[`GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n`, ...get()], '200', '200'],
@@ -92,7 +92,7 @@ const ANSWERED: Readonly<Record<string, readonly [Parts, ...answers: string[]]>>
   ],
 }
 
-/** Both refuse this, whatever they say: who takes it may be told one thing by it, and a proxy before him another. */
+/** Both must refuse this, with any code: a server that accepts it may read it differently from a proxy in front of it. */
 const REFUSED: Readonly<Record<string, Parts>> = {
   'no HTTP': ['hello\r\n\r\n'],
   'lines without CR': [`GET /healthz HTTP/1.1\nHost: localhost\n\n`],
@@ -117,7 +117,7 @@ const REFUSED: Readonly<Record<string, Parts>> = {
   'a chunk of no size': post('Transfer-Encoding: chunked\r\n', ['zz\r\n']),
 }
 
-/** Statuses and codes of what a daemon answers, until it ends the connection or `answers` are there. */
+/** The statuses and codes of a daemon's answers, until it closes the connection or has sent `answers` of them. */
 function exchange(url: string, parts: Parts, answers: number): Promise<string[]> {
   return new Promise((resolve) => {
     const socket = connect(Number(new URL(url).port), '127.0.0.1')
@@ -135,7 +135,7 @@ function exchange(url: string, parts: Parts, answers: number): Promise<string[]>
     socket.setEncoding('latin1')
     socket.on('data', (piece: string) => {
       text += piece
-      // The last answer's body is short: it comes along.
+      // The last answer's body is short and arrives with its head.
       if (found().length >= answers) setTimeout(end, 50)
     })
     socket.on('error', () => undefined)

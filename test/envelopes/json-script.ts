@@ -1,10 +1,10 @@
-// What reads JSON in the bundle, alone in an engine.
+// The bundle's JSON reader, alone in an engine.
 
 import { allowanceFor, canonicalJson, JsonError, MAX_VALUES, parseJson } from '@service-fs/wire/canonicaljson'
 
 declare const host: { said(outcome: string): void }
 const reader = {
-  /** Says `read`, or what a JsonError's code is. */
+  /** Returns `read`, or the code of the JsonError. */
   read(text: string): void {
     try {
       canonicalJson(parseJson(text, allowanceFor(text, MAX_VALUES)))

@@ -1,4 +1,4 @@
-// The bodies of JSON that take most of QuickJS: each is read, or refused by name, with the memory and the time that a tenant has.
+// The JSON bodies that cost QuickJS most: each is read, or refused with a code, within a tenant's memory and time.
 
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -7,16 +7,16 @@ import { MAX_VALUES } from '@service-fs/wire/canonicaljson'
 import { repoRoot } from '../support/root.ts'
 import { nothing, script } from './quickjs.ts'
 
-/** A tenant of the appliance has 176 MiB, when there are two, and the body's bytes are in it too. */
+/** With two tenants, each tenant of the appliance has 176 MiB, which also holds the body's bytes. */
 const MEMORY = 150 * 2 ** 20
-/** On a machine with nothing else to do the longest takes 2 s. */
+/** On an idle machine the longest takes 2 s. */
 const CALL_MS = 20_000
 /** The largest body of a JSON append. */
 const BYTES = 22_373_000
 
 const array = (before: string, element: string, count: number): string =>
   `[${before}${`${element},`.repeat(count)}0]`
-/** As many as fit, unlike what JSON.stringify writes. */
+/** As many elements as fit, in a form unlike JSON.stringify's. */
 const full = (element: string, values: number): string =>
   array('null ,', element, Math.floor((MAX_VALUES - 3) / values))
 const long = (before: string, unit: string, after: string): string =>

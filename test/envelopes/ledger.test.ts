@@ -7,7 +7,7 @@ import { DEFAULT_LIMITS, ledgerLimits } from '@service-fs/bundle/limits'
 import { posixPlace, REGION_BYTES, type Place } from './cores.ts'
 import { noPsdb, psdbPlace } from './psdb.ts'
 
-/** The main ledger's storage of a place; reopening is dropping what is open first. */
+/** The main ledger's storage of a place; reopening first drops the open one. */
 async function subject(place: Place): Promise<ReturnType<Parameters<typeof ledgerConformance>[0]['open']>> {
   return {
     storage: (await place.open()).main,

@@ -1,4 +1,4 @@
-// Numbers as the core of both envelopes reads and writes them, alone in an engine.
+// The core's number reader and writer, alone in an engine.
 
 import { canonicalJson, parseJson } from '@service-fs/wire/canonicaljson'
 
@@ -15,7 +15,7 @@ export function answer(line: string): string {
   }
   try {
     const text = canonicalJson(parseJson(of))
-    // In company another way is taken to the same text.
+    // Inside an array the writer takes another path to the same text.
     const among = canonicalJson(parseJson(`{"a":[${of}]}`))
     return among === `{"a":[${text}]}` ? text : `${text}, but ${among}`
   } catch {

@@ -1,4 +1,4 @@
-// Numbers: what the core makes of them in V8 and in QuickJS, against Go's strconv and math/big.
+// The core's numbers in V8 and in QuickJS, compared with Go's strconv and math/big.
 
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
@@ -67,7 +67,7 @@ describe(`numbers, against Go's strconv and math/big, seed ${SEED}${why}`, () =>
     const bin = temporaryDirectory()
     await goBuild(join(repoRoot, 'test/envelopes/numbers'), bin.path, ['.'])
     const doubles = [...powers(), ...Array.from({ length: 20_000 }, random64)]
-    // Few bits set: where printing has the most to choose from.
+    // Few bits set: these have the most candidate texts.
     for (let i = 0; i < 5000; i++)
       doubles.push((random64() >> BigInt(40 + below(20))) << BigInt(44 + below(19)))
     lines = doubles

@@ -1,4 +1,4 @@
-// A disk image in the care of psdb-host: the real C store, in a process that can be killed.
+// A disk image served by psdb-host: the real C store, in a process that can be killed.
 
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -8,7 +8,7 @@ import { openPsdbStorage } from '@service-fs/storage-psdb/storage'
 import { MODULE_ID } from './core.ts'
 import { fastDirectory, type Place } from './cores.ts'
 
-/** Why there is no storage server to test with; undefined: there is one. */
+/** Why there is no storage server to test with; undefined if there is one. */
 export const noPsdb: string | undefined = (() => {
   try {
     findPsdbHost()
@@ -19,13 +19,13 @@ export const noPsdb: string | undefined = (() => {
 })()
 
 export interface PsdbPlace extends Place {
-  /** The way to the process that has the disk; it is started when none does. */
+  /** The channel to the disk's process, which is started if necessary. */
   channel(): Promise<PsdbChannel>
-  /** Lets the process finish what is under way. */
+  /** Lets the process finish pending work. */
   close(): Promise<void>
 }
 
-/** Bytes of a disk; its file has only what was written. */
+/** The size of a disk in bytes; its file is sparse. */
 const DISK_BYTES = 2 ** 30
 
 /** A new disk for one tenant. */
@@ -53,7 +53,7 @@ export async function psdbPlace(): Promise<PsdbPlace> {
   }
 }
 
-/** Places of tenants that share a disk and its process, which runs on until all of them are disposed of. */
+/** Places of tenants that share a disk and its process, which runs until all of them are disposed of. */
 export async function sharedPlaces(tenants: readonly string[]): Promise<PsdbPlace[]> {
   const dir = await fastDirectory()
   const process = await openPsdbProcess({ disk: join(dir, 'disk.img'), size: DISK_BYTES, tenants })

@@ -1,4 +1,4 @@
-// The bundle as it is shipped, in the engine in which Envelope B runs it.
+// The shipped bundle, in Envelope B's engine.
 
 import { build } from 'esbuild'
 import { join } from 'node:path'
@@ -9,7 +9,7 @@ import { repoRoot } from '../support/root.ts'
 import type { Load } from './bundle.ts'
 import { exact } from './cores.ts'
 
-/** What a script of Envelope B is put together with: envelopes/sel4/bundle/build.mjs. */
+/** The build options of Envelope B's scripts: envelopes/sel4/bundle/build.mjs. */
 const BUNDLE = join(repoRoot, 'envelopes/sel4/bundle/src')
 const ALIASES = {
   '@noble/hashes/sha2.js': join(BUNDLE, 'sha256.ts'),
@@ -17,7 +17,7 @@ const ALIASES = {
   '@noble/post-quantum/ml-dsa.js': join(BUNDLE, 'absent.ts'),
 }
 
-/** One script without imports, of a TypeScript module and all that it imports. */
+/** Builds one script without imports from a TypeScript module and its imports. */
 export async function script(entry: string): Promise<string> {
   const { outputFiles } = await build({
     entryPoints: [entry],
@@ -37,7 +37,7 @@ export const ENGINE = { memoryBytes: 1024 * 2 ** 20, callMs: 60_000 }
 
 let bundle: Promise<string> | undefined
 
-/** The bundle in an engine of its own. */
+/** The bundle in its own engine. */
 export const inEngine: Load = async (host) => {
   const engine = await Engine.create(ENGINE)
   engine.define('host', { ...MACHINE, ...functionsOf(host) })
@@ -46,7 +46,7 @@ export const inEngine: Load = async (host) => {
   return { service: serviceOf(engine), dispose: () => undefined }
 }
 
-/** A host function that gives nothing back. */
+/** A host function that returns nothing. */
 export function nothing(act: (given: Parameters<HostFunction>[0]) => void): HostFunction {
   return (given) => {
     act(given)
@@ -54,7 +54,7 @@ export function nothing(act: (given: Parameters<HostFunction>[0]) => void): Host
   }
 }
 
-/** Those of the host's functions that are not the machine's own. */
+/** The host functions that the machine does not provide. */
 function functionsOf(host: Host): Record<string, HostFunction> {
   return {
     now: () => host.now(),

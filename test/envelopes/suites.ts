@@ -1,4 +1,4 @@
-// The suites of storage and ledger as a script for the engine: it finds `host` and `lab`, and leaves `serviceFs`. No Node.js in here.
+// The suites of storage and ledger as a script for the engine: it uses `host` and `lab`, and defines `serviceFs`. This module must not use Node.js.
 
 import { ledgerConformance } from '@service-fs/ledger/conformance'
 import { hostCodec, hostHasher, exactBuffer } from '@service-fs/bundle/codec'
@@ -12,11 +12,11 @@ import { PsdbClient } from '@service-fs/storage-psdb/client'
 import { openPsdbStorage } from '@service-fs/storage-psdb/storage'
 import type { KeyCrypto } from '@service-fs/tlog/scheme'
 
-/** What the test gives, besides the functions of the host. */
+/** The functions that the test provides, besides the host's. */
 export interface Lab {
-  /** Starts the storage server, on a new disk or on the one there is; `serviceFs.connected()` follows. */
+  /** Starts the storage server on a new disk or on the current one; `serviceFs.connected()` follows. */
   connect(onNewDisk: 0 | 1): void
-  /** The case is over. */
+  /** Reports the end of the case. */
   done(problem?: string): void
   ed25519Sign(message: ArrayBuffer, seed: ArrayBuffer): ArrayBuffer
   ed25519PublicKey(seed: ArrayBuffer): ArrayBuffer
@@ -56,7 +56,7 @@ function isEqual(a: unknown, b: unknown): boolean {
   return one.length === other.length && one.every((name) => isEqual(at(a, name), at(b, name)))
 }
 
-/** Names of the members that are there; one that is undefined is not. */
+/** The names of the members that are not undefined. */
 function defined(value: object): string[] {
   return Object.keys(value).filter((name) => at(value, name) !== undefined)
 }

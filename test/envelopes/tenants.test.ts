@@ -1,4 +1,4 @@
-// Tenants that share a disk and its storage server, all at work at once: each has what it would have alone.
+// Tenants that share a disk and its storage server, all working at once: each gets the same result as alone.
 
 import fc from 'fast-check'
 import { describe, it } from 'vitest'
@@ -11,7 +11,7 @@ import { noPsdb, sharedPlaces } from './psdb.ts'
 
 const TENANTS = ['a', 'bb', 'acme', 'acme-2', 'z'.repeat(63), '0']
 
-/** Without the kills: the process is everybody's. */
+/** Without kills, since all tenants share the process. */
 function withoutKills(history: History): History {
   return history.map((step) =>
     step.do === 'restart' || step.do === 'cut' ? { do: 'restart', how: 'stop' } : step,

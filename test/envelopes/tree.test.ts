@@ -15,9 +15,9 @@ import { bundleBuilt, startEnvelope, type EnvelopeDaemon } from './daemons.ts'
 import { expectSame, exportOf } from './exports.ts'
 import { noPsdb } from './psdb.ts'
 
-/** The documentation of this machine's packages, or else what npm installed here. */
+/** The documentation of this machine's packages, or else the packages installed by npm. */
 const TREE = ['/usr/share/doc', join(repoRoot, 'node_modules/.pnpm')].find((dir) => existsSync(dir)) ?? ''
-/** How much of it is taken. */
+/** How many files to take. */
 const MOST_FILES = 6_000
 const MOST_BYTES = 48 * 2 ** 20
 
@@ -52,7 +52,7 @@ describe.skipIf(!isReady)('a tree of real files through both daemons', () => {
     await rm(base, { recursive: true, force: true })
   })
 
-  it('is appended in the same order, at the same times', async () => {
+  it('both append it in the same order, at the same times', async () => {
     const counts: number[] = []
     for (const daemon of daemons) {
       const connection = new Connection(daemon.url(), { moduleId: MODULE_ID })
@@ -92,7 +92,7 @@ describe.skipIf(!isReady)('a tree of real files through both daemons', () => {
   }, 600_000)
 })
 
-/** The audit sub-ledger holds identifiers that each daemon drew for itself. */
+/** The audit sub-ledger holds random identifiers of each daemon. */
 function withoutAudit(files: ReadonlyMap<string, Buffer>): Map<string, Buffer> {
   return new Map([...files].filter(([path]) => !path.startsWith('audit/')))
 }

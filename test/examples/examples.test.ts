@@ -13,7 +13,7 @@ import { testSigner } from '@service-fs/client/testing'
 type Program = 'append' | 'follow' | 'verify'
 interface Language {
   name: string
-  /** Says what is missing here, if something is. */
+  /** Names a missing tool, if any. */
   missing(): Promise<string | undefined>
   /** Prepares the programs in a directory for what is built. */
   prepare(built: string): Promise<void>
@@ -23,7 +23,7 @@ interface Language {
 const examples = join(repoRoot, 'examples')
 const nothing = (): Promise<void> => Promise.resolve()
 
-/** Says which of these commands fails or does not exist. */
+/** Names the commands that fail or do not exist. */
 async function missingCommands(
   commands: readonly (readonly [string, ...string[]])[],
 ): Promise<string | undefined> {

@@ -119,7 +119,7 @@ describe.skipIf(noGo !== undefined)(
       expectFsckGood,
     )
 
-    describe('answers changed on the way', () => {
+    describe('answers changed in transit', () => {
       const control: Tampering = { path: /./, change: () => {} }
       const everyCase: [name: string, tampering: Tampering, complaint: RegExp, fsckToo: boolean][] = [
         ['full hash tile', on(/^tile\/0\/001$/, (a) => flip(a, 5000)), /tile\/0\/001: hash 156 is/, true],

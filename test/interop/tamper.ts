@@ -1,4 +1,4 @@
-// A proxy in front of a log that changes chosen answers: what a checker has to notice.
+// A proxy in front of a log that changes chosen answers, which a checker must notice.
 
 import { once } from 'node:events'
 import { createServer, request, type IncomingHttpHeaders, type Server } from 'node:http'
@@ -11,7 +11,7 @@ export interface Answer {
   body: Buffer
 }
 
-/** What to change: `path` is what follows the prefix, with its query. */
+/** The answers to change: `path` is what follows the prefix, with its query. */
 export interface Tampering {
   path: RegExp
   change: (answer: Answer) => void
@@ -25,7 +25,7 @@ export interface Proxy {
   close(): Promise<void>
 }
 
-/** Serves the log under `prefix` from a port of 127.0.0.1, GET only answers to matching paths changed. */
+/** Serves the log under `prefix` on a port of 127.0.0.1, for GET only, and changes the answers to matching paths. */
 export async function tamperingProxy(prefix: string, tampering?: Tampering): Promise<Proxy> {
   let changed = 0
   const server = createServer((incoming, outgoing) => {

@@ -1,4 +1,4 @@
-// The checkers that are not ours to write: Go's x/mod (through the program in this folder) and Tessera's fsck.
+// Independent checkers: Go's x/mod (through the program in this folder) and Tessera's fsck.
 
 import { join } from 'node:path'
 import { goModules, goVersion, installFsck } from '../support/go.ts'
@@ -13,7 +13,7 @@ export async function missingGo(): Promise<string | undefined> {
   return goVersion === undefined ? 'go is not installed' : await goModules(interopDir)
 }
 
-/** Why Tessera's fsck cannot be had, or undefined; installs it on the first call. */
+/** Why Tessera's fsck is unavailable, or undefined; installs it on the first call. */
 export async function missingFsck(): Promise<string | undefined> {
   return goVersion === undefined ? 'go is not installed' : await installFsck(binDir)
 }
@@ -43,8 +43,8 @@ export async function interop(
 }
 
 /**
- * Runs fsck v1.0.4 against a log; the size it found good, or its complaint. Its exit status says nothing: it is 0
- * after a failed check too. With more workers than a log has tiles it cannot get stuck on a worker that gave up.
+ * Runs fsck v1.0.4 against a log; returns the verified size, or its error. The exit status does not help: it is 0
+ * after a failed check too. With more workers than tiles it cannot hang on a failed worker.
  */
 export async function fsck(prefix: string, vkeyFile: string): Promise<{ good?: number; complaint?: string }> {
   const args = [`--storage_url=${prefix}`, `--public_key=${vkeyFile}`, '--ui=false', '--N=16']

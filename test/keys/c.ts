@@ -9,14 +9,14 @@ import { repoRoot } from '../support/root.ts'
 const folder = join(repoRoot, 'microkit/keys/test')
 const has = (command: string): boolean => spawnSync(command, ['--version']).status === 0
 
-/** The compilers that are here. */
+/** The available compilers. */
 export const compilers: readonly string[] = ['clang', 'gcc'].filter((name) => has(name))
 
 const missing = [
   ...['make', 'cargo'].filter((name) => !has(name)),
   ...(compilers.length === 0 ? ['clang or gcc'] : []),
 ]
-/** Why it cannot be built; empty: it can. For a suite's name. */
+/** Why it cannot be built; empty if it can. For a suite's name. */
 export const why: string = missing.length === 0 ? '' : ` (skipped: no ${missing.join(', no ')})`
 
 /** Builds `keys-tests` and `keys-host` with that compiler, under AddressSanitizer and UBSan; the folder with them. */

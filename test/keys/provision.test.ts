@@ -153,7 +153,7 @@ describe.skipIf(why !== '')(`the disks of provision in the appliance's code${why
     host = join(await make(compilers[0] ?? ''), 'keys-host')
   }, 600_000)
 
-  /** The lines that the store says, and its answers to the requests. */
+  /** The store's output, and its answers to the requests. */
   async function ask(disk: string, origins: string[], requests: string[]): Promise<[string[], string[]]> {
     const child = spawn(host, [disk, ...origins], { stdio: ['pipe', 'pipe', 'inherit'] })
     let text = ''
@@ -166,7 +166,7 @@ describe.skipIf(why !== '')(`the disks of provision in the appliance's code${why
     return [lines.filter((line) => line.startsWith('# ')), decoded]
   }
 
-  it('sign what this verifies, and refuse the rest', async () => {
+  it('sign checkpoints that this project verifies, and refuse the rest', async () => {
     const origins = [origin, 'example.org/ünï']
     const args = ['--module-id', 'acme', '--module-id', 'beta', '--origin', 'example.org/ünï']
     const { output } = await provision(...args, '--key-disk', at('k.img'))
@@ -189,7 +189,7 @@ describe.skipIf(why !== '')(`the disks of provision in the appliance's code${why
     expect(refused[0]).toBe(answers[4])
   })
 
-  it('go on with keys of a daemon', async () => {
+  it('continue with the keys of a daemon', async () => {
     const name = 'example.org/moving'
     const dir = secrets(name, `${name}/audit`, 9)
     const args = ['--module-id', 'acme', '--from-secret', dir, '--key-disk', at('k.img')]
@@ -202,7 +202,7 @@ describe.skipIf(why !== '')(`the disks of provision in the appliance's code${why
     expect(answers).toEqual([`0 ${signer.vkey}`, `0 ${await signer.sign(text)}`])
   })
 
-  it('have no keys when they are empty: the appliance makes them', async () => {
+  it('contain no keys when empty: the appliance makes them', async () => {
     await provision('--empty', '--key-disk', at('k.img'))
     const [said, [vkey]] = await ask(at('k.img'), [origin], ['vkey 0 0'])
     expect(said[0]).toBe(`# ${origin}: a key is made`)

@@ -1,4 +1,4 @@
-// A ledger goes from one place and envelope to another, by tar or by export and restore, and goes on there.
+// A ledger moves between places and envelopes, by tar or by export and restore, and continues there.
 import { spawnSync } from 'node:child_process'
 import {
   cpSync,
@@ -32,7 +32,7 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(work, { recursive: true, force: true }))
 
-/** Runs a command that must do well; what it prints. */
+/** Runs a command that must succeed; returns its output. */
 async function done(...args: string[]): Promise<string> {
   const io = testIo()
   await buildProgram(io).parseAsync(args, { from: 'user' })
@@ -49,7 +49,7 @@ function tar(...args: string[]): void {
   expect(spawnSync('tar', args, { encoding: 'utf8' })).toMatchObject({ status: 0, stderr: '' })
 }
 
-/** A ledger on its way: where it is, what it must hold, whose keys it has. */
+/** A moving ledger: its place, its expected contents, its keys. */
 class Traveller {
   place: Place
   readonly ids: string[] = []
@@ -61,14 +61,14 @@ class Traveller {
     this.place = this.#fresh(envelope)
   }
 
-  /** A new place in a folder of its own. */
+  /** A new place in its own folder. */
   #fresh(envelope: Place['envelope']): Place {
     const folder = join(work, `${this.#hops++}-${envelope}`)
     mkdirSync(folder)
     return { envelope, path: join(folder, envelope === 'a' ? MODULE_ID : 'disk.img') }
   }
 
-  /** Is served, takes commits of these many records, is read, and ends. */
+  /** Serves the ledger, appends commits of these sizes, reads it, and stops. */
   async live(commits: readonly number[], how: 'SIGTERM' | 'SIGKILL', bytes = 100): Promise<void> {
     const served = await serve(this.place)
     const before = await fetch(`${served.url}v1/records/r0`)
@@ -86,7 +86,7 @@ class Traveller {
     }
   }
 
-  /** What is there verifies, with the keys that the ledger had in the beginning, and holds every record. */
+  /** Checks that the ledger verifies with its original keys, and holds every record. */
   async check(): Promise<LedgerReport> {
     const pins = this.#vkeys.flatMap((vkey) => ['--vkey', vkey])
     const found = await report('verify', this.place.path, ...pins)
@@ -103,7 +103,7 @@ class Traveller {
     return found
   }
 
-  /** Goes to a place of its own in an envelope: by tar, or by an export that is restored there. */
+  /** Moves the ledger to a new place in an envelope: by tar, or by export and restore. */
   async move(to: Place['envelope'], by: 'tar' | 'export' | 'export.tar'): Promise<void> {
     const from = this.place
     const place = this.#fresh(to)
@@ -210,7 +210,7 @@ async function appendUntil(signal: AbortSignal, served: Served): Promise<void> {
 describe.skipIf(missing !== '').each(['a', 'b'] as const)(
   `an export of a ledger in use, envelope %s${missing}`,
   (envelope) => {
-    it('is whole at every moment, of its files as over HTTP', async () => {
+    it('is complete at every moment, from files and over HTTP', async () => {
       const folder = join(work, 'live')
       mkdirSync(folder)
       const place: Place = { envelope, path: join(folder, envelope === 'a' ? MODULE_ID : 'disk.img') }
@@ -248,7 +248,7 @@ describe.skipIf(missing !== '').each(['a', 'b'] as const)(
       expect(spawnSync('diff', ['-r', 'remote', 'local'], { cwd: work, encoding: 'utf8' })).toMatchObject({
         status: 0,
       })
-      // The audit has grown since by what the export read; what was exported is its beginning.
+      // The export's own reads have grown the audit; the exported audit is a prefix of it.
       for (const path of ['origin', 'keys/ed25519.vkey'])
         expect(readFileSync(join(work, 'remote-audit', path))).toEqual(
           readFileSync(join(work, 'local-audit', path)),
@@ -280,7 +280,7 @@ async function exported(size: number): Promise<string> {
 }
 
 describe('an export, by other programs', () => {
-  it('is found true by the shell lines of its README.txt, and false where it was changed', async () => {
+  it('passes the shell lines of its README.txt, and fails them where it was changed', async () => {
     const dir = await exported(300)
     const lines = readFileSync(join(dir, 'README.txt'), 'utf8').split(SHELL_MARK)[1] ?? ''
     const shell = (entry: number) => run('dash', ['-s', String(entry)], { cwd: dir, stdin: lines })
@@ -299,7 +299,7 @@ describe('an export, by other programs', () => {
   }, 300_000)
 
   it.skipIf(noFsck !== undefined)(
-    `is found true by Tessera's fsck, when its tiles are served${noFsck === undefined ? '' : ` (skipped: ${noFsck})`}`,
+    `passes Tessera's fsck, when its tiles are served${noFsck === undefined ? '' : ` (skipped: ${noFsck})`}`,
     async () => {
       const dir = await exported(700)
       const server = createServer((request, response) => {

@@ -1,11 +1,11 @@
-// A daemon of either envelope on a place that a test moved a ledger to.
+// A daemon of either envelope on a place to which a test moved a ledger.
 
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { dirname, basename } from 'node:path'
 import { serviceFs } from '../support/daemon.ts'
 import { collect, end, hasExited, sleep } from '../support/process.ts'
 
-/** Where a ledger is: a directory named by its tenant, or a disk image. */
+/** The place of a ledger: a directory named after its tenant, or a disk image. */
 export interface Place {
   envelope: 'a' | 'b'
   path: string
@@ -18,7 +18,7 @@ export interface Served {
   url: string
   /** Appends records of these sizes, in one commit. */
   append(records: readonly { id: string; bytes: number }[]): Promise<void>
-  /** Ends it cleanly, or kills it; nothing has the ledger then. */
+  /** Stops the daemon cleanly, or kills it; afterwards no process has the ledger open. */
   end(how: 'SIGTERM' | 'SIGKILL'): Promise<void>
 }
 
@@ -31,7 +31,7 @@ function isLocked(path: string): boolean {
   return spawnSync('flock', ['-n', path, 'true']).status !== 0
 }
 
-/** Starts `service-fs serve` on a place, and makes a new ledger where there is none. */
+/** Starts `service-fs serve` on a place, and makes a new ledger if there is none. */
 export async function serve({ envelope, path }: Place): Promise<Served> {
   const where =
     envelope === 'a' ? ['--root', dirname(path)] : ['--envelope', 'b', '--disk', path, '--disk-size', '64M']
@@ -61,7 +61,7 @@ export async function serve({ envelope, path }: Place): Promise<Served> {
       await end(child, signal)
       if (signal === 'SIGTERM' && child.exitCode !== 0)
         throw new Error(`serve of ${basename(path)} ended with ${child.exitCode}: ${stderr()}`)
-      // The storage server of a killed daemon finishes what it has begun.
+      // The storage server of a killed daemon finishes its pending work.
       if (envelope === 'b') while (isLocked(path)) await sleep(20)
     },
   }

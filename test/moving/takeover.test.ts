@@ -1,4 +1,4 @@
-// A ledger directory that was killed is archived with tar, served by the storage server, and unpacked again.
+// The directory of a killed daemon's ledger is archived with tar, served by the storage server, and unpacked again.
 import { execFileSync } from 'node:child_process'
 import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -20,7 +20,7 @@ async function checkAll(ledger: Ledger): Promise<void> {
   for (let index = 0; index < ledger.size; index++) expect((await ledger.record(index)).id).toBe(`r${index}`)
 }
 
-/** Checks all records, appends commits of these many entries, and stops as told. Answers with the size. */
+/** Checks all records, appends commits of these sizes, and stops in the given way. Returns the size. */
 async function life(storage: StorageCapability, commits: readonly number[], end: End): Promise<number> {
   const ledger = await openTestLedger({ storage })
   await checkAll(ledger)
@@ -65,7 +65,7 @@ function unpack(from: string, to: string): void {
   execFileSync('tar', ['-xf', join(work, from), '-C', join(work, to)])
 }
 
-/** The beginning of a commit behind the newest one, as a power cut leaves it. */
+/** The beginning of a commit after the newest one, as a power cut leaves it. */
 function tear(name: string): void {
   const tail = join(work, name, 'acme/tail')
   appendFileSync(join(tail, readdirSync(tail).sort().at(-1) ?? ''), `${'QUJD\n'.repeat(30)}\0`)
@@ -77,8 +77,8 @@ async function verify(name: string, size: number): Promise<void> {
   expect(report).toMatchObject({ ok: true, size, pinned: true })
 }
 
-describe.skipIf(missing !== '')(`a ledger that was killed${missing}`, () => {
-  it('is taken over with its torn tail, and taken back', async () => {
+describe.skipIf(missing !== '')(`the ledger of a killed daemon${missing}`, () => {
+  it('is taken over with its torn tail, and moved back', async () => {
     expect(await inDirectory('a', [100, 400, 120], 'killed')).toBe(620)
     tear('a')
     await verify('a', 620)

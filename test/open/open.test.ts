@@ -1,4 +1,4 @@
-// Opening a ledger reads its checkpoint and the end of its tail, the same however long it is.
+// Opening a ledger reads its checkpoint and the end of its tail, independent of its length.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -23,7 +23,7 @@ afterAll(async () => {
   for (const root of roots) await rm(root, { recursive: true, force: true })
 })
 
-/** An index that stands for one on disk: closing does not empty it. */
+/** Stands in for an index on disk: closing does not empty it. */
 class KeptIndex extends MemoryIndex {
   override close(): Promise<void> {
     return Promise.resolve()
@@ -35,7 +35,7 @@ interface Counts {
   bytes: number
 }
 
-/** Counts what is read through a storage. */
+/** Counts the reads through a storage. */
 function counting(storage: StorageCapability, counts: Counts): StorageCapability {
   return {
     tailMode: storage.tailMode,
@@ -77,7 +77,7 @@ async function ledgerOf(size: number, index: MemoryIndex): Promise<string> {
   return dir
 }
 
-/** What opening reads, until the ledger can be read, and until it takes appends, with an index that is up to date. */
+/** The reads of an opening until the ledger answers reads, and until it accepts appends, with a current index. */
 async function opening(
   size: number,
 ): Promise<{ size: number; readable: Counts; appendable: Counts; milliseconds: number }> {
@@ -104,7 +104,7 @@ it('reads the same at 1,000 and at 1,000,000 entries', async () => {
   expect(short.readable.reads).toEqual(['checkpoint', 'tail', 'origin', 'keys/ed25519.vkey'])
   expect(long.readable.reads).toEqual(short.readable.reads)
   expect(long.appendable.reads).toEqual(short.readable.reads)
-  // The same but for the entries past the last full bundle (232 and 64) and the hashes of the right edge.
+  // Equal except for the entries past the last full bundle (232 and 64) and the hashes of the right edge.
   const perEntry = 200
   expect(Math.abs(long.readable.bytes - short.readable.bytes)).toBeLessThan((232 - 64) * perEntry + 20 * 45)
   expect(long.readable.bytes).toBeLessThan(64 * perEntry + 4_000)

@@ -1,4 +1,4 @@
-// Sockets that a service manager has opened: as systemd passes them on, by systemd's own tool for trying that.
+// Sockets opened by a service manager, passed by systemd's own test tool.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { get } from 'node:http'
@@ -12,7 +12,7 @@ const TOOL = 'systemd-socket-activate'
 const hasTool = spawnSync(TOOL, ['--version']).status === 0
 const work = mkdtempSync(join(tmpdir(), 'fs-act-'))
 const children: ChildProcess[] = []
-// A host's tenants have users of their own, who must get to their directories.
+// A host's tenants run as separate users, which must reach their directories.
 chmodSync(work, 0o755)
 
 afterEach(async () => {
@@ -62,14 +62,14 @@ async function append(url: string): Promise<unknown> {
   return (await fetch(`${url}t/acme/v1/append`, { method: 'POST', headers, body })).json()
 }
 
-describe.skipIf(!hasTool)(`sockets by ${TOOL} (skipped where that is not)`, () => {
-  it('serve answers on a port of loopback that it has not opened', async () => {
+describe.skipIf(!hasTool)(`sockets by ${TOOL} (skipped without it)`, () => {
+  it('serve answers on an inherited loopback port', async () => {
     const port = await freePort()
     await activated(['-l', `127.0.0.1:${port}`], serve('tcp'))
     expect(await append(`http://127.0.0.1:${port}/`)).toMatchObject({ cursor: 1 })
   })
 
-  it('serve answers on a unix socket that it has not made, for any name, and leaves it there', async () => {
+  it('serve answers on an inherited Unix socket, under any host name, and does not remove it', async () => {
     const path = join(work, 'socket')
     const { child } = await activated(['-l', path], serve('unix'))
     expect(await statusOver(path, '/readyz')).toBe(200)

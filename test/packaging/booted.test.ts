@@ -1,5 +1,5 @@
-// The units, under systemd itself: it boots over a copy-on-write view of this machine, in namespaces of its own, with the package
-// installed. What is written goes to memory, and is gone with them.
+// The units under systemd, which boots over a copy-on-write view of this machine, in its own namespaces, with the
+// package installed. Writes go to memory and vanish with the namespaces.
 import { spawn, spawnSync } from 'node:child_process'
 import {
   existsSync,
@@ -21,13 +21,13 @@ import { repoRoot } from '../support/root.ts'
 const SYSTEMD = '/lib/systemd/systemd'
 const work = mkdtempSync(join(tmpdir(), 'fs-boot-'))
 
-/** Where the second version of control groups is, which systemd needs. */
+/** The mount point of cgroup v2, which systemd needs. */
 function cgroups(): string | undefined {
   const mounts = existsSync('/proc/self/mounts') ? readFileSync('/proc/self/mounts', 'utf8') : ''
   return /^\S+ (\S+) cgroup2 /m.exec(mounts)?.[1]
 }
 
-/** $1: a directory for what is seen of it; $2: its control group; $3: a script to run in it. */
+/** $1: a directory for its output; $2: its control group; $3: a script to run in it. */
 const BOOT = `set -e
 echo $$ > "$2/cgroup.procs"
 exec unshare -m -p -n -u -i -C -f --kill-child sh -ec '
@@ -80,7 +80,7 @@ async function booted(
   )
 }
 
-/** Its processes may still be on their way out. */
+/** Its processes may still be exiting. */
 async function removeGroup(group: string): Promise<void> {
   for (let tries = 0; existsSync(group) && tries < 50; tries++) {
     try {
@@ -115,7 +115,7 @@ echo "result $(systemctl show -P Result service-fs@acme.service)"
 echo "again $(${POST} $unix http://localhost/t/acme/v1/append)"
 echo "uid-again $(awk '/^Uid/{print $2}' /proc/$(systemctl show -P MainPID service-fs@acme.service)/status)"
 `
-// What the machine has of an earlier installation is out of the way; the machine itself keeps it.
+// The view hides an earlier installation; the machine keeps it.
 const HOST = `rm -rf /var/lib/service-fs /etc/service-fs/host.json
 service-fs tenant add one two --config /etc/service-fs/host.json --root /var/lib/service-fs >&2
 systemctl start service-fs-host-metrics.socket service-fs-host.socket
@@ -145,7 +145,7 @@ describe.skipIf(!canBoot)('under systemd (skipped without root, systemd, dpkg, o
     deb = done.stdout.trim()
   })
 
-  it('service-fs@ serves one tenant: a user of its own, no capability, no network but its socket', async () => {
+  it('service-fs@ serves one tenant: its own user, no capability, no network but its socket', async () => {
     const said = await booted('alone', ALONE, deb, 60_000)
     expect(Object.fromEntries(said)).toMatchObject({
       append: expect.stringContaining('"cursor":1,'),

@@ -24,7 +24,7 @@ async function build(out: string): Promise<string> {
   return done.stdout.trim()
 }
 
-/** In a mount namespace of its own, / is what this machine has, and what is written goes to memory. */
+/** In its own mount namespace, / shows this machine, and writes go to memory. */
 const OVER = `set -e
 mount -t tmpfs none "$1"; mkdir "$1/up" "$1/work" "$1/root"
 mount -t overlay none -o "lowerdir=/,upperdir=$1/up,workdir=$1/work" "$1/root"
@@ -48,7 +48,7 @@ afterEach(async () => {
 })
 afterAll(() => rmSync(work, { recursive: true, force: true }))
 
-/** Starts a command that says in a line of JSON that it is ready. */
+/** Starts a command that prints a line of JSON when it is ready. */
 async function started(command: string, args: string[]): Promise<Record<string, string>> {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] })
   children.push(child)
@@ -67,8 +67,8 @@ async function appendAndRead(url: string, moduleId: string): Promise<void> {
   expect(await read.json()).toMatchObject({ payload: { hello: 'world' } })
 }
 
-describe.skipIf(!hasDpkg)('the Debian package (skipped where dpkg-deb is not)', () => {
-  it('has the same bytes when it is built again', async () => {
+describe.skipIf(!hasDpkg)('the Debian package (skipped without dpkg-deb)', () => {
+  it('is reproducible', async () => {
     const again = await build(mkdtempSync(join(work, 'again-')))
     expect(readFileSync(again).equals(readFileSync(deb))).toBe(true)
   })
@@ -96,7 +96,7 @@ describe.skipIf(!hasDpkg)('the Debian package (skipped where dpkg-deb is not)', 
     expect(listing.split('\n').filter((line) => line !== '' && !line.includes(' root/root '))).toEqual([])
   })
 
-  it('has every package that the program asks for', async () => {
+  it('contains every package that the program imports', async () => {
     const at = mkdtempSync(join(work, 'packages-'))
     execFileSync('dpkg-deb', ['-x', deb, at])
     const dist = join(at, 'usr/lib/service-fs/dist')
@@ -112,7 +112,7 @@ describe.skipIf(!hasDpkg)('the Debian package (skipped where dpkg-deb is not)', 
     expect(await run(process.execPath, [probe])).toMatchObject({ code: 0, stderr: '' })
   })
 
-  it('runs where it is only unpacked', async () => {
+  it('runs after unpacking, without installation', async () => {
     const at = mkdtempSync(join(work, 'unpacked-'))
     execFileSync('dpkg-deb', ['-x', deb, at])
     const listen = `127.0.0.1:${await freePort()}`
@@ -136,7 +136,7 @@ describe.skipIf(!hasDpkg)('the Debian package (skipped where dpkg-deb is not)', 
 })
 
 describe.skipIf(!canInstall)('installed by dpkg (skipped without root, dpkg and overlayfs)', () => {
-  it('is a command that runs a daemon, and leaves the ledgers when it is purged', async () => {
+  it('installs a command that runs a daemon, and keeps the ledgers when it is purged', async () => {
     const listen = `127.0.0.1:${await freePort()}`
     const serve = `service-fs serve --json --module-id acme --root /var/lib/ledgers --listen ${listen}`
     const script = `dpkg -i /package.deb >/dev/null
@@ -156,7 +156,7 @@ echo "left: $(ls /usr/lib/service-fs /usr/bin/service-fs 2>/dev/null) $(ls /var/
     expect(lines.at(-1)).toBe('left:  /var/lib/ledgers/acme/checkpoint')
   })
 
-  it('has units in which systemd finds no fault', async () => {
+  it('has units that systemd-analyze accepts', async () => {
     const units = 'service-fs-host.service service-fs@acme.service service-fs@acme.socket'
     const done = await run(...over(`dpkg -i /package.deb >/dev/null; systemd-analyze verify ${units} 2>&1`))
     const ours = done.stdout.split('\n').filter((line) => line.includes('service-fs'))
@@ -164,7 +164,7 @@ echo "left: $(ls /usr/lib/service-fs /usr/bin/service-fs 2>/dev/null) $(ls /var/
   })
 })
 
-/** What the command of the package does with a Node.js of that version. */
+/** Runs the package's command with a Node.js of that version. */
 const withNode = (version: string): { status: number | null; stderr: string } => {
   const node = join(mkdtempSync(join(work, 'node-')), 'node')
   writeFileSync(node, `#!/bin/sh\necho ${version}\n`)
@@ -176,19 +176,22 @@ const withNode = (version: string): { status: number | null; stderr: string } =>
 }
 
 describe('the command of the package', () => {
-  it.each(['v18.20.4', 'v20.18.3', 'v12.22.12'])('refuses Node.js %s, saying what it needs', (version) => {
-    const { status, stderr } = withNode(version)
-    expect(status).toBe(3)
-    expect(stderr).toMatch(
-      new RegExp(`^service-fs: Node\\.js 20\\.19 or later is needed, .* is ${version.slice(1)} `),
-    )
-  })
+  it.each(['v18.20.4', 'v20.18.3', 'v12.22.12'])(
+    'refuses Node.js %s, and names the version it needs',
+    (version) => {
+      const { status, stderr } = withNode(version)
+      expect(status).toBe(3)
+      expect(stderr).toMatch(
+        new RegExp(`^service-fs: Node\\.js 20\\.19 or later is needed, .* is ${version.slice(1)} `),
+      )
+    },
+  )
 
   it.each(['v20.19.0', 'v22.0.0', 'v100.1.1'])('takes %s', (version) => {
     expect(withNode(version)).toMatchObject({ status: 0, stderr: '' })
   })
 
-  it('says that there is no Node.js', () => {
+  it('reports a missing Node.js', () => {
     const env = { ...process.env, SERVICE_FS_NODE: join(work, 'no-node') }
     const { status, stderr } = spawnSync('sh', [wrapper], { env, encoding: 'utf8' })
     expect(status).toBe(3)

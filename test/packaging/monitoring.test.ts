@@ -1,4 +1,4 @@
-// The dashboard and the alerts: each expression names metrics, and labels of them, that a host shows.
+// The dashboard and the alerts: each expression names metrics and labels that a host exports.
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,7 +11,7 @@ import { repoRoot } from '../support/root.ts'
 
 let root = ''
 let daemon: Daemon | undefined
-/** Labels by metric; a histogram by its name and by its series' names. */
+/** Labels by metric; a histogram appears under its name and its series' names. */
 const shown = new Map<string, Set<string>>()
 
 beforeAll(async () => {
@@ -54,14 +54,14 @@ function collect(text: string): void {
   }
 }
 
-/** Words of PromQL that are followed by a parenthesis, or stand between expressions. */
+/** PromQL keywords that precede a parenthesis or join expressions. */
 const WORDS = new Set(
   'sum count min max by and or unless offset rate increase changes predict_linear histogram_quantile label_values time'.split(
     ' ',
   ),
 )
 
-/** The names of metrics in an expression, each with the labels that it is asked for by. */
+/** The metrics in an expression, each with its label matchers. */
 function metricsOf(expression: string): { name: string; labels: string[] }[] {
   const grouped = [...expression.matchAll(/\bby \(([^)]*)\)/g)].flatMap(([, list = '']) => list.split(/,\s*/))
   const bare = expression.replaceAll(/\bby \([^)]*\)/g, '').replaceAll(/\[[^\]]*\]/g, '')
@@ -90,7 +90,7 @@ interface Panel {
   targets?: { expr: string; legendFormat: string }[]
 }
 
-it('the dashboard shows metrics that there are', async () => {
+it('the dashboard uses existing metrics', async () => {
   const dashboard = JSON.parse(
     await readFile(join(repoRoot, 'packaging/grafana/service-fs.json'), 'utf8'),
   ) as {
@@ -118,19 +118,19 @@ it('every metric of the service is on the dashboard', async () => {
   const families = [...shown.keys()].filter(
     (name) => name.startsWith('service_fs_') && !/_(?:bucket|sum|count)$/.test(name),
   )
-  // The state of the storage's verbs is for who looks closer; the version is no series.
+  // The dashboard omits the storage verbs' state, and the version is not a series.
   const closer = ['service_fs_info', 'service_fs_storage_seconds', 'service_fs_queue_bytes']
   for (const name of families) if (!closer.includes(name)) expect(text).toContain(name)
 })
 
-it('the alerts watch metrics that there are', async () => {
+it('the alerts use existing metrics', async () => {
   const text = await readFile(join(repoRoot, 'packaging/prometheus/service-fs.rules.yml'), 'utf8')
   const expressions = [...text.matchAll(/^ +expr: (.*)$/gm)].map(([, expression = '']) => expression)
   expect(expressions.length).toBe([...text.matchAll(/^ +- alert: /gm)].length)
   for (const expression of expressions) check(expression)
 })
 
-it('finds an expression that names what there is not', () => {
+it('finds an expression that names a missing metric', () => {
   expect(() => check('rate(service_fs_made_up_total[5m])')).toThrow('no metric service_fs_made_up_total')
   expect(() => check('sum by (colour) (service_fs_tree_size)')).toThrow('labels of service_fs_tree_size')
   expect(() => check('service_fs_tree_size{shape="round"}')).toThrow('labels of service_fs_tree_size')

@@ -9,7 +9,7 @@ const packaging = join(repoRoot, 'packaging')
 const has = (command: string): boolean => spawnSync('sh', ['-c', `command -v ${command}`]).status === 0
 const units = readdirSync(join(packaging, 'systemd'))
 
-/** What `systemd-analyze security` may find at most, of 10. */
+/** The highest exposure, of 10, that `systemd-analyze security` may report. */
 const MOST_EXPOSED = 2
 
 describe.skipIf(!has('systemd-analyze'))('systemd units (skipped where systemd-analyze is not)', () => {
@@ -27,7 +27,7 @@ describe.skipIf(!has('systemd-analyze'))('systemd units (skipped where systemd-a
   )
 })
 
-it('the units start commands that there are', () => {
+it('the units start existing commands', () => {
   const services = units.filter((unit) => unit.endsWith('.service'))
   const started = services.map((unit) => {
     const text = readFileSync(join(packaging, 'systemd', unit), 'utf8')
@@ -39,7 +39,7 @@ it('the units start commands that there are', () => {
 describe('shell scripts', () => {
   const scripts = ['debian/service-fs', 'debian/postinst', 'debian/prerm', 'debian/postrm', 'rc.d/service_fs']
 
-  it.each(scripts)('%s is a script of sh', (script) => {
+  it.each(scripts)('%s is a valid sh script', (script) => {
     const { status, stderr } = spawnSync('sh', ['-n', join(packaging, script)], { encoding: 'utf8' })
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
   })

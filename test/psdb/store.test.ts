@@ -15,7 +15,7 @@ function testsOf(file: string): string[] {
   return [...text.matchAll(/^TEST\((\w+)\)/gm)].map((match) => match[1] ?? '')
 }
 
-/** What each test printed, by its name; TAP: `ok - file.name`, and its output before in lines that begin with `# `. */
+/** The output of each test, by name; TAP: `ok - file.name`, and its output before in lines that begin with `# `. */
 function parseResults(tap: string): Map<string, string> {
   const results = new Map<string, string>()
   let output = ''

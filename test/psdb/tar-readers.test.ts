@@ -1,4 +1,4 @@
-// Disk images are tar archives: what PSDB wrote is read by every tar program alike, and what they wrote is read by PSDB.
+// Disk images are tar archives: every tar program reads PSDB's images alike, and PSDB reads theirs.
 import { spawnSync } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import {
@@ -33,7 +33,7 @@ interface Program {
   list: (archive: string) => string[]
   /** Into the working directory. */
   extract: (archive: string) => string[]
-  /** Makes archives of what is in the working directory: arguments by the format's name. */
+  /** Commands that archive the working directory, by the format's name. */
   create: Record<string, (archive: string, what: string) => string[]>
 }
 
@@ -133,7 +133,7 @@ async function extracted(program: Program, archive: string): Promise<Map<string,
   return files
 }
 
-/** What was acknowledged, and what was under way when the power went: hashes of files by their paths. */
+/** The acknowledged writes, and those in flight at the power cut: hashes of files by path. */
 class Expected {
   readonly acknowledged = new Map<string, string>()
   readonly perhaps = new Map<string, Set<string>>()
@@ -175,7 +175,7 @@ interface Ledger {
 
 const threeDigits = (index: number): string => `${index}`.padStart(3, '0')
 
-/** A few writes at once; rejects when the power goes. */
+/** A few concurrent writes; rejects when the power fails. */
 async function writeSome(ledger: Ledger, bytes: number): Promise<void> {
   const { tenant, storage, expected } = ledger
   const index = ledger.next++
@@ -205,7 +205,7 @@ function openLedgers(host: PsdbProcess, expected: Expected, next: number): Ledge
   }))
 }
 
-/** Writes until the power goes at the `cut`th write of the disk. */
+/** Writes until the power fails at the `cut`th write of the disk. */
 async function session(
   disk: string,
   size: number,
@@ -225,7 +225,7 @@ async function session(
   return Math.max(...ledgers.map((ledger) => ledger.next))
 }
 
-/** Until not one more sector has room. */
+/** Fills the disk to the last sector. */
 async function fill(disk: string, size: number, expected: Expected, next: number): Promise<void> {
   const host = await open(disk, size)
   const [ledger] = openLedgers(host, expected, next)
@@ -262,12 +262,12 @@ function end(path: string, bytes: number): Buffer {
 
 const readers = programs.filter(isThere)
 
-describe.skipIf(why !== '')(`a disk image that was appended to over many sessions${why}`, () => {
+describe.skipIf(why !== '')(`a disk image written in many sessions${why}`, () => {
   const disk = join(dir, 'disk.img')
   const size = 18 * 1024 * 1024
   const expected = new Expected()
 
-  it('is read alike by all after each power cut', { timeout: 290_000 }, async () => {
+  it('reads alike in every program after each power cut', { timeout: 290_000 }, async () => {
     let next = 0
     for (const cut of [3, 9, 2, 14, 5, 21, 1, 34, 4, 8, 55, 13]) {
       next = await session(disk, size, expected, cut, next)
@@ -304,7 +304,7 @@ async function tailOf(host: PsdbProcess): Promise<number[]> {
   return starts
 }
 
-/** The files of two ledgers, and what a running process has beside them. */
+/** The files of two ledgers, and a running process's other files. */
 function makeFiles(root: string): Map<string, Uint8Array> {
   const files = new Map<string, Uint8Array>()
   for (const tenant of TENANTS) {
@@ -323,7 +323,7 @@ function makeFiles(root: string): Map<string, Uint8Array> {
   return files
 }
 
-/** A name that a ustar header has no place for, below what the store leaves alone. */
+/** A name too long for a ustar header, in a folder that the store ignores. */
 function putLongName(root: string, there: boolean): void {
   const path = join(root, 'acme/tmp', 'long-name-'.repeat(15))
   rmSync(path, { force: true })
@@ -374,7 +374,7 @@ describe.skipIf(why !== '')(`an archive by another program${why}`, () => {
         })
       }
 
-  it('is left as it was when it cannot be opened', async () => {
+  it('stays unchanged when it cannot be opened', async () => {
     const disk = join(dir, 'broken.tar')
     const made = await run('tar', ['-cf', disk, 'acme'], { cwd: root })
     expect(made.code).toBe(0)

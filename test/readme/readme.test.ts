@@ -34,7 +34,7 @@ interface Said {
   status: number | null
 }
 
-/** Cuts the lines out as README.txt says, and runs them on an entry. Nothing may be left in the directory for temporary files. */
+/** Cuts the lines out as README.txt says, and runs them on an entry. They must leave nothing in the directory for temporary files. */
 function prove(at: string, entry: number | string, shell: string[] = ['dash'], vkey?: string): Said {
   const cut = spawnSync('sed', ['-n', '/^# ---- shell/,/^# ---- shell/p', 'README.txt'], { cwd: at })
   const [program = '', ...args] = shell
@@ -53,7 +53,7 @@ function prove(at: string, entry: number | string, shell: string[] = ['dash'], v
   }
 }
 
-/** What the lines say of an entry that they found true is that entry, and nothing but true. */
+/** Checks that the lines print exactly this entry and report it as true. */
 function expectTrue({ stdout, stderr, status }: Said, id: string, levels: number): void {
   expect(stderr).not.toContain('FALSE')
   expect(stderr.match(/^true: {2}tile.* leads to$/gm) ?? []).toHaveLength(levels)
@@ -63,7 +63,7 @@ function expectTrue({ stdout, stderr, status }: Said, id: string, levels: number
   expect(stdout).toContain(`\nid: ${id}\n`)
 }
 
-/** The lines stop at the first failure, with words and without the entry. */
+/** The lines stop at the first failure, with a message and without printing the entry. */
 function expectFalse({ stdout, stderr, status }: Said, words: string): void {
   expect(stderr).toContain(`FALSE: ${words}`)
   expect(stderr.match(/FALSE/g)).toHaveLength(1)
@@ -88,7 +88,7 @@ function changeLine(dir: string, path: string, line: number): void {
 
 let work = ''
 
-/** A ledger whose files are links to the honest one's, so that a copy with a few changes is quick. */
+/** A ledger whose files link to the honest one's, which makes a copy with few changes fast. */
 function changed(tail: string): string {
   const copy = join(work, `${tail}-changed`)
   rmSync(copy, { recursive: true, force: true })
@@ -102,7 +102,7 @@ function changed(tail: string): string {
   return copy
 }
 
-/** Replaces line `at` of a stored tile; gives the hash over it, when it is full. */
+/** Replaces line `at` of a stored tile; returns the tile's hash if it is full. */
 function replaceLine(copy: string, tile: Tile, at: number, line: string): string {
   const path = storedPath(tile)
   const lines = readFileSync(join(copy, path), 'utf8').trimEnd().split('\n')
@@ -149,7 +149,7 @@ describe.skipIf(missing.length > 0)(`the shell lines of README.txt${why}`, () =>
   }
 
   it.each([0, 255, 300, 599])(
-    'print entry %i of a ledger that a daemon wrote, and find it true',
+    'print and accept entry %i of a ledger that a daemon wrote',
     (entry) => {
       for (const shell of SHELLS) {
         const said = prove(dir, entry, shell)
@@ -160,7 +160,7 @@ describe.skipIf(missing.length > 0)(`the shell lines of README.txt${why}`, () =>
     300_000,
   )
 
-  it('say what is wrong with the number of an entry', () => {
+  it('report a bad entry number', () => {
     for (const entry of [600, '', 'x', '007', '1e3'])
       expectFalse(prove(dir, entry), entry === 600 ? 'expected an entry below 600' : 'expected the number of')
   }, 60_000)
@@ -182,7 +182,7 @@ describe.skipIf(missing.length > 0)(`the shell lines of README.txt${why}`, () =>
     300_000,
   )
 
-  it('take the key that they are given, and tell a signature that is not by it', () => {
+  it('use the given key, and detect a signature by another one', () => {
     const vkey = readFileSync(join(dir, 'keys/ed25519.vkey'), 'utf8').trim()
     expectTrue(prove(dir, 5, ['dash'], vkey), 'r5', 1)
     const other = testSigner(vkey.split('+')[0] ?? '').vkey
@@ -191,7 +191,7 @@ describe.skipIf(missing.length > 0)(`the shell lines of README.txt${why}`, () =>
     const wrongKey = `${name}+${id}+${other.slice(other.split('+', 2).join('+').length + 1)}`
     expectFalse(prove(dir, 5, ['dash'], wrongKey), `verifier key ${wrongKey}: not its key id`)
     expectFalse(prove(dir, 5, ['dash'], `x${vkey}`), 'checkpoint line 1: not the name')
-    // A script whose variable for the key is not set must not believe the key that lies in the directory.
+    // A script whose key variable is unset must not trust the key in the directory.
     expectFalse(prove(dir, 5, ['dash'], ''), 'checkpoint line 1: not the name')
     const copy = copyOf()
     const checkpoint = readFileSync(join(copy, 'checkpoint'), 'utf8')
@@ -201,7 +201,7 @@ describe.skipIf(missing.length > 0)(`the shell lines of README.txt${why}`, () =>
     expect(prove(copy, 5).stderr).toContain('FALSE')
   }, 300_000)
 
-  it('spell out control characters of what they were given', () => {
+  it('escape control characters in their arguments', () => {
     const copy = copyOf()
     put(copy, 'keys/ed25519.vkey', 'a\u001b]0;title\u0007+00000000+AAAA\n')
     const said = prove(copy, 5)
@@ -211,7 +211,7 @@ describe.skipIf(missing.length > 0)(`the shell lines of README.txt${why}`, () =>
   }, 60_000)
 })
 
-/** Puts what is stored for entry `from` where entry `to` belongs: its line, or the tiles that it is in. */
+/** Copies the stored data of entry `from` to the place of entry `to`: its line, or its tiles. */
 function moveEntries(copy: string, level: 0 | 1, to: number, from: number): void {
   const tile = (kind: Tile['level'], entry: number, width: number): string =>
     join(copy, storedPath({ level: kind, index: Math.floor(entry / 256), width }))
@@ -228,7 +228,7 @@ function moveEntries(copy: string, level: 0 | 1, to: number, from: number): void
     }
 }
 
-/** Forges entry 777 and the lines of so many levels that follow from it. */
+/** Forges entry 777 and its lines in the given number of levels. */
 function forge(copy: string, levels: number): void {
   const bytes = nativeCodec.utf8Encode('service-fs/entry/v1\nid: forged\n\n')
   replaceLine(copy, { level: 'entries', index: 3, width: 256 }, 9, nativeCodec.base64Encode(bytes))
@@ -238,8 +238,8 @@ function forge(copy: string, levels: number): void {
   if (levels > 2) replaceLine(copy, { level: 2, index: 0, width: 1 }, 0, hash)
 }
 
-// Fewer hashes than the tree has there can make the same root, with an entry under another's number: those before the last
-// are put together already.
+// A shorter tile can give the same root with an entry under another's number, if its leading hashes are already
+// combined.
 describe.skipIf(missing.length > 0)(
   `the shell lines and a tile with fewer lines than the tree has${why}`,
   () => {
@@ -283,7 +283,7 @@ describe.skipIf(missing.length > 0)(`the shell lines at 65,800 entries${why}`, (
   const every = SHAPES.flatMap((tail) => SHELLS.map((shell) => ({ tail, shell, name: shell.join(' ') })))
 
   it.each(every)(
-    'find entries true in a ledger of the kind $tail, in $name',
+    'accept entries in a ledger of the kind $tail, in $name',
     ({ tail, shell }) => {
       const above = tail === 'export' ? 1 : 0
       expectTrue(prove(join(work, tail), 777, shell), 'record/777', 2 + above)
@@ -312,7 +312,7 @@ describe.skipIf(missing.length > 0)(`the shell lines at 65,800 entries${why}`, (
         forge(copy, levels)
         expectFalse(prove(copy, 777, shell), text)
       }
-      // A level-1 line alone: the entries below it are not what it says, and the root of all others is not the checkpoint's.
+      // A changed level-1 line alone: it no longer matches the entries below it, nor does the root match the checkpoint.
       const copy = changed(tail)
       replaceLine(copy, { level: 1, index: 0, width: 256 }, 3, nativeHasher.leaf(new Uint8Array([1])))
       expectFalse(prove(copy, 777, shell), 'tile/1/000.b64 line 4: not the hash that entry 777 leads to')

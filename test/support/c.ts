@@ -1,4 +1,4 @@
-// C compilers for the spanning tests, and what is missing where there is none.
+// C compilers for the spanning tests, and the reason if there is none.
 
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -11,7 +11,7 @@ export const psdbFolder: string = join(repoRoot, 'microkit/psdb')
 
 const lacks = (command: string): boolean => spawnSync(command, ['--version']).error !== undefined
 
-/** Why a C program that needs SHA-256 cannot be built with these flags by one of the compilers; empty: it can. */
+/** Why one of the compilers cannot build a C program that uses SHA-256 with these flags; empty if all can. */
 export function whyNoC(compilers: readonly string[], flags: readonly string[] = []): string {
   if (lacks('make')) return ' (skipped: no make)'
   const compiler = compilers.find((command) => !lacks(command))

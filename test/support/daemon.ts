@@ -37,20 +37,20 @@ export interface Daemon {
   readonly pid: number
   /** `http://127.0.0.1:PORT/` */
   readonly url: string
-  /** `http://127.0.0.1:PORT/t/<moduleId>/`, for clients that know a prefix only. */
+  /** `http://127.0.0.1:PORT/t/<moduleId>/`, for clients that take only a prefix. */
   readonly prefix: string
-  /** What it has printed. */
+  /** The output so far. */
   stdout(): string
   stderr(): string
   /** The text of `keys/ed25519.vkey`, without the line's end. */
   vkey(): Promise<string>
   /** `fetch` of `url + path` with the tenant's header; 30 s limit unless `init.signal` is given. */
   fetch(path: string, init?: RequestInit): Promise<Response>
-  /** Sends the signal (default SIGTERM) and waits until the process is gone; its status, or null after a signal. */
+  /** Sends the signal (default SIGTERM) and waits for the process to end; returns its exit status, or null after a signal. */
   kill(signal?: NodeJS.Signals): Promise<number | null>
-  /** Starts it again, on the same root, after `kill`: a new Daemon on a new port. */
+  /** Restarts it on the same root after `kill`; returns a new Daemon on a new port. */
   restart(options?: Pick<DaemonOptions, 'args' | 'env' | 'readyMs'>): Promise<Daemon>
-  /** Ends it (SIGTERM) if it runs, and removes the root if this helper made it. */
+  /** Stops it with SIGTERM if it runs, and removes the root if this helper made it. */
   dispose(): Promise<void>
 }
 
@@ -59,7 +59,7 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
 
-/** Starts `service-fs serve` and resolves when it answers. Rejects with its stderr when it does not come up. */
+/** Starts `service-fs serve` and resolves when it answers. Rejects with its stderr if it does not start. */
 export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> {
   if (!daemonBuilt) throw new Error('service-fs is not built: run `npm run build` first')
   if (options.root !== undefined) return open(options.root, false, options)
@@ -72,7 +72,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
   }
 }
 
-/** Starts it on a root; `own`: `dispose` removes that root. Another port is tried when the free one was taken. */
+/** Starts it on a root; `own`: `dispose` removes that root. Tries another port if the free one has been taken. */
 async function open(root: string, own: boolean, options: DaemonOptions): Promise<Daemon> {
   const moduleId = options.moduleId ?? 'test'
   for (let attempt = 1; ; attempt++) {
@@ -95,7 +95,7 @@ interface Started {
   stderr: () => string
 }
 
-/** One attempt to start: the process, or why it did not come up. */
+/** One attempt to start; returns the process, or the reason for the failure. */
 async function launch(moduleId: string, root: string, options: DaemonOptions): Promise<Started | string> {
   const port = options.port ?? (await freePort())
   const args = ['serve', '--module-id', moduleId, '--root', root, '--listen', `127.0.0.1:${port}`]

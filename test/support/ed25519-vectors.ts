@@ -1,14 +1,14 @@
 /**
- * Ed25519 signatures over which verifiers differ: keys and first halves of low order, with a part of low order, and in
- * encodings that are not canonical; S beyond the group's order. The construction is that of C2SP's CCTV (ed25519) and of
- * Henry de Valence's "It's 255:19AM. Do you know what your validation criteria are?". What is expected follows from the
- * construction, by the rule of Go's crypto/ed25519: R is the encoding of [S]B - [k]A, and S is below the order.
+ * Ed25519 signatures on which verifiers differ: A and R of low order, with a low-order component, and in
+ * non-canonical encodings; S beyond the group's order. The construction is that of C2SP's CCTV (ed25519) and of
+ * Henry de Valence's "It's 255:19AM. Do you know what your validation criteria are?". The construction gives the
+ * expected verdict, by the rule of Go's crypto/ed25519: R is the encoding of [S]B - [k]A, and S is below the order.
  */
 import { createHash } from 'node:crypto'
 import { ed25519 } from '@noble/curves/ed25519.js'
 
 export interface Vector {
-  /** What it is, for the message of a failure. */
+  /** A description for the failure message. */
   what: string
   key: Buffer
   message: Buffer
@@ -38,7 +38,7 @@ const NON_CANONICAL = [
   'ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff',
 ]
 
-/** A point: `scalar` times the base, and the `torsion`th of the small order; how it is written. */
+/** A point: The encoding of `scalar` times the base point plus the `torsion`th point of small order. */
 interface Encoded {
   scalar: bigint
   torsion: number
@@ -72,10 +72,10 @@ function challenge(r: Uint8Array, key: Uint8Array, message: Uint8Array): bigint 
   return number(createHash('sha512').update(r).update(key).update(message).digest()) % L
 }
 
-/** The shortest search is enough: one message in eight makes the parts of low order go. */
+/** A short search suffices: the low-order components vanish for one message in eight. */
 const MOST_TRIES = 400
 
-/** Up to two: one whose parts of low order cancel each other, one whose don't. */
+/** Up to two: one whose low-order components cancel, one whose do not. */
 function pair(a: Encoded, r: Encoded): Vector[] {
   const found = new Map<boolean, Vector>()
   for (let n = 0; n < MOST_TRIES && found.size < 2; n++) {
@@ -111,7 +111,7 @@ function beyond(vector: Vector): Vector[] {
   }))
 }
 
-/** Signed over what the key and R are in canonical encoding, and not over the bytes that are there. */
+/** Signed over the canonical encodings of the key and R, instead of their actual bytes. */
 function reencoded(a: Encoded, r: Encoded): Vector[] {
   if (r.isCanonical || a.scalar === 0n) return []
   const message = Buffer.from('reencoded')
@@ -120,7 +120,7 @@ function reencoded(a: Encoded, r: Encoded): Vector[] {
   return [{ what: `A ${name(a)}, R ${name(r)}, re-encoded`, key: a.bytes, message, signature, valid: false }]
 }
 
-/** A signature with one bit of it, of the key or of the message turned. */
+/** A signature with one bit flipped, in it, in the key or in the message. */
 function turned(vector: Vector): Vector[] {
   const all: Vector[] = []
   for (const field of ['key', 'message', 'signature'] as const) {
@@ -139,7 +139,7 @@ const A = points(0x3f1d_7a11_9c5e_0042_7777_1234_abcd_ef01n)
 const R = points(0x0badc0de_00c0ffee_5eed_1dea_9876_5432_10n)
 const ordinary = pair(encoded(12345n)[0] as Encoded, encoded(54321n)[0] as Encoded)
 
-/** Some 850 of them. */
+/** About 850 vectors. */
 export const VECTORS: readonly Vector[] = [
   ...A.flatMap((a) => R.flatMap((r) => [...pair(a, r), ...reencoded(a, r)])),
   ...pair(A[0] as Encoded, R[0] as Encoded).flatMap(beyond),

@@ -1,4 +1,4 @@
-// A file system on a disk that fails writes when it is told to: a FUSE file, a loop device over it, a file system on that.
+// A file system on a disk that fails writes on request: a FUSE file, a loop device over it, a file system on that.
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
@@ -9,18 +9,18 @@ import { repoRoot } from './root.ts'
 
 export type FileSystemKind = 'ext4' | 'xfs' | 'btrfs'
 
-/** Bytes of the disk: what the smallest XFS and Btrfs need. */
+/** The size of the disk in bytes, enough for the smallest XFS and Btrfs. */
 const BYTES: Record<FileSystemKind, number> = { ext4: 128 << 20, xfs: 320 << 20, btrfs: 320 << 20 }
 const MAKE: Record<FileSystemKind, string[]> = { ext4: ['-q', '-F'], xfs: ['-q', '-f'], btrfs: ['-q', '-f'] }
 
-/** Base64 has this of bytes of 0xFF, wherever they stand in an entry, and no structure of a file system has it. */
+/** The base64 of 0xFF bytes contains this at any offset in an entry, and no file system structure does. */
 const DATA_THAT_FAILS = '/'.repeat(64)
-/** A payload that the disk fails to write; longer than a page, so that what is appended behind it does not write all of it again. */
+/** A payload that the disk fails to write; longer than a page, so that a later append does not rewrite all of it. */
 export const payloadThatFails: Uint8Array<ArrayBuffer> = new Uint8Array(20_000).fill(0xff)
 
 const does = (command: string, args: readonly string[]): boolean => spawnSync(command, args).status === 0
 
-/** Why there can be no such disk here; empty: there can. */
+/** Why no such disk is possible here; empty if one is. */
 export function whyNoDisk(kind: FileSystemKind): string {
   if (process.getuid?.() !== 0) return ' (skipped: not root)'
   if (!existsSync('/dev/fuse')) return ' (skipped: no /dev/fuse)'
@@ -32,7 +32,7 @@ export function whyNoDisk(kind: FileSystemKind): string {
 
 /** A mounted file system on a disk whose writes of certain data can be made to fail. */
 export class FailingDisk {
-  /** Where the file system is mounted. */
+  /** The mount point. */
   readonly at: string
   readonly #dir: string
   readonly #server: ChildProcess
@@ -71,7 +71,7 @@ export class FailingDisk {
     return disk
   }
 
-  /** Makes every write fail that has this text in it; by default, that of payloadThatFails. */
+  /** Fails every write that contains this text; by default, that of payloadThatFails. */
   fail(text: string = DATA_THAT_FAILS): void {
     writeFileSync(this.#file('fail'), text)
   }
@@ -85,7 +85,7 @@ export class FailingDisk {
     must('mount', ['-t', this.#kind, this.#device, this.at])
   }
 
-  /** What a restart of the machine does to the page cache: what is not on the medium is gone. */
+  /** Simulates a machine restart: drops the page cache, so only bytes on the medium remain. */
   restartMachine(): void {
     must('umount', [this.at])
     must('blockdev', ['--flushbufs', this.#device])
@@ -105,7 +105,7 @@ export class FailingDisk {
   }
 }
 
-/** Some process may still have it open for a moment. */
+/** A process may still have it open briefly. */
 async function unmount(path: string): Promise<void> {
   for (let tries = 0; does('mountpoint', ['-q', path]) && tries < 50; tries++) {
     if (!does('umount', [path])) await sleep(100)
@@ -118,7 +118,7 @@ function pkgConfig(): string[] {
   return must('pkg-config', ['--cflags', '--libs', 'fuse3']).trim().split(/\s+/)
 }
 
-/** Runs a command to its end; what it printed. */
+/** Runs a command to its end; returns its output. */
 function must(command: string, args: readonly string[]): string {
   const { status, stdout, stderr, error } = spawnSync(command, args, { encoding: 'utf8', timeout: 30_000 })
   if (status === 0) return stdout

@@ -1,4 +1,4 @@
-// The Go tool chain, for tests that check the ledger with other people's programs.
+// The Go toolchain, for tests that check the ledger with independent programs.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync } from 'node:fs'
@@ -12,15 +12,15 @@ export const goVersion: string | undefined = (() => {
 })()
 
 /**
- * Fetches the modules that a go.mod names (into Go's own cache; no network when they are there).
- * Returns undefined, or in one line why they cannot be had.
+ * Fetches the modules of a go.mod into Go's cache, without network if they are present.
+ * Returns undefined, or the reason for the failure in one line.
  */
 export async function goModules(dir: string): Promise<string | undefined> {
   const done = await run('go', ['mod', 'download'], { cwd: dir, timeoutMs: 300_000 })
   return done.code === 0 ? undefined : `its modules cannot be fetched: ${lastLine(done.stderr)}`
 }
 
-/** `go build -o bin packages...` in a module; throws with the compiler's words. */
+/** Runs `go build -o bin packages...` in a module; throws with the compiler's output. */
 export async function goBuild(dir: string, bin: string, packages: readonly string[]): Promise<void> {
   mkdirSync(bin, { recursive: true })
   const done = await run('go', ['build', '-o', `${bin}/`, ...packages], { cwd: dir, timeoutMs: 300_000 })
@@ -29,7 +29,7 @@ export async function goBuild(dir: string, bin: string, packages: readonly strin
 
 const FSCK = 'github.com/transparency-dev/tessera/cmd/fsck@v1.0.4'
 
-/** Installs Tessera's fsck into a folder, once; returns undefined, or in one line why it cannot be had. */
+/** Installs Tessera's fsck into a folder, once; returns undefined, or the reason for the failure in one line. */
 export async function installFsck(bin: string): Promise<string | undefined> {
   if (existsSync(join(bin, 'fsck'))) return undefined
   mkdirSync(bin, { recursive: true })

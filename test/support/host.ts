@@ -10,16 +10,16 @@ import { collect, end, hasExited, run, sleep } from './process.ts'
 export interface HostOptions {
   /** Added by `service-fs tenant add`. */
   tenants: readonly string[]
-  /** More fields of host.json; by itself it listens on a free port of 127.0.0.1, and `immutable` is off. */
+  /** More fields of host.json; by default the host listens on a free port of 127.0.0.1, and `immutable` is off. */
   config?: Record<string, unknown>
-  /** Runs everything as this user; default: as who runs the test. */
+  /** Runs everything as this user; default: the user running the test. */
   uid?: number
-  /** Before it starts, with the directory that holds host.json, `ledgers/` and `run/`. */
+  /** Called before the start with the directory of host.json, `ledgers/` and `run/`. */
   prepare?(dir: string): Promise<void>
 }
 
 export interface Host {
-  /** Holds host.json, `ledgers/` and `run/`; everybody may enter it. */
+  /** Holds host.json, `ledgers/` and `run/`; every user may enter it. */
   readonly dir: string
   readonly file: string
   readonly root: string
@@ -28,43 +28,43 @@ export interface Host {
   readonly url: string
   readonly pid: number
   readonly frontPid: number
-  /** Whether each tenant has a user of its own. */
+  /** Whether each tenant runs as its own user. */
   readonly separateUsers: boolean
-  /** What it has printed. */
+  /** The output so far. */
   stderr(): string
   /** `fetch` of `url + path` with the tenant's header; 30 s limit unless `init.signal` is given. */
   fetch(moduleId: string, path: string, init?: RequestInit): Promise<Response>
-  /** The process of a tenant that runs; undefined when it does not. */
+  /** The process of a running tenant; undefined if it does not run. */
   pidOf(moduleId: string): Promise<number | undefined>
-  /** Sends the signal (default SIGTERM) and waits until the process is gone; its status, or null after a signal. */
+  /** Sends the signal (default SIGTERM) and waits for the process to end; returns its exit status, or null after a signal. */
   kill(signal?: NodeJS.Signals): Promise<number | null>
-  /** Starts it again, on the same files, after `kill`. */
+  /** Restarts it on the same files after `kill`. */
   restart(): Promise<Host>
-  /** Ends it if it runs, and removes everything. */
+  /** Stops it if it runs, and removes everything. */
   dispose(): Promise<void>
 }
 
 const running = new Set<ChildProcess>()
 process.once('exit', () => {
-  // The supervisor's channel to its processes ends with it, and so do they.
+  // The supervisor's channel closes with it, which ends its processes.
   for (const child of running) child.kill('SIGKILL')
 })
 
-/** A directory that others may enter, for a host. Its path is short: sockets are in it. */
+/** Makes a directory that other users may enter, for a host. The path is short, since it holds sockets. */
 export async function hostDirectory(): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'sfs-'))
   await chmod(dir, 0o755)
   return dir
 }
 
-/** Adds the tenants, starts the host, and resolves when it listens. Rejects with its stderr when it does not come up. */
+/** Adds the tenants, starts the host, and resolves when it listens. Rejects with its stderr if it does not start. */
 export async function startHost(options: HostOptions): Promise<Host> {
   if (!daemonBuilt) throw new Error('service-fs is not built: run `npm run build` first')
   const dir = await hostDirectory()
   const file = join(dir, 'host.json')
   const as = commandAs(options.uid)
   try {
-    // Files that nobody can remove are for the tests of that.
+    // Only the tests of `immutable` make files that resist removal.
     const own = { root: 'ledgers', run: 'run', listen: ['127.0.0.1:0'], immutable: 'off' }
     const settings = { ...own, ...options.config }
     await writeFile(file, JSON.stringify(settings), { mode: 0o600 })
@@ -89,7 +89,7 @@ interface Greeting {
   separate_users: boolean
 }
 
-/** How `service-fs` is run as that user. */
+/** The command line that runs `service-fs` as that user. */
 function commandAs(uid: number | undefined): [string, ...string[]] {
   if (uid === undefined) return [process.execPath, serviceFs]
   return ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', process.execPath, serviceFs]
@@ -107,7 +107,7 @@ async function launch(dir: string, file: string, as: readonly [string, ...string
   for (let waited = 0; !stdout().includes('\n'); waited += 20) {
     if (waited > 30_000 || hasExited(child)) {
       await end(child, 'SIGKILL')
-      throw new Error(`service-fs host did not come up\n${stderr()}`)
+      throw new Error(`service-fs host did not start\n${stderr()}`)
     }
     await sleep(20)
   }
@@ -142,7 +142,7 @@ async function launch(dir: string, file: string, as: readonly [string, ...string
   }
 }
 
-/** The process that wrote itself into a lock file, if it is there. */
+/** The process named in a lock file, if it exists. */
 async function holderOf(lock: string): Promise<number | undefined> {
   const pid = Number(await readFile(lock, 'utf8').catch(() => ''))
   if (pid === 0 || Number.isNaN(pid)) return undefined

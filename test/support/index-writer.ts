@@ -1,4 +1,4 @@
-/** Writes a record index in the directory that it is given, as a ledger does, for as many entries as it is told. */
+/** Writes a record index in the given directory, like a ledger, for the given number of entries. */
 import { openRecordIndex } from '@service-fs/hosted/tenant/records/record-index'
 
 const [, , dir = '', entries = ''] = process.argv

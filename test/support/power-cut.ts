@@ -1,6 +1,7 @@
 /**
- * What a disk may hold after a power cut, taken from what a process really did to the files of one directory: strace writes down each
- * write, sync, rename and removal, and any moment of it can be played back with what was not synced lost in part.
+ * The possible contents of a disk after a power cut, from the real operations of a process on one directory: strace
+ * records each write, sync, rename and removal, and a test replays them up to any moment with part of the unsynced
+ * data lost.
  */
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -21,12 +22,12 @@ interface Step {
   started?: boolean
 }
 
-/** Whether strace is there and may trace a process here. */
+/** Whether strace is installed and may trace a process here. */
 export function hasStrace(): boolean {
   return spawnSync('strace', ['-f', '-o', '/dev/null', 'true']).status === 0
 }
 
-/** Runs Node.js on a script under strace and returns what it did to files directly in `dir`. */
+/** Runs a Node.js script under strace and returns its operations on files directly in `dir`. */
 export function traced(script: string, args: readonly string[], dir: string, trace: string): Step[] {
   const calls =
     'write,pwrite64,writev,pwritev,fsync,fdatasync,rename,renameat,renameat2,openat,open,creat,unlink,unlinkat,ftruncate'
@@ -42,7 +43,7 @@ export function traced(script: string, args: readonly string[], dir: string, tra
 
 const LINE = /^(\d+) +(?:<\.\.\. )?(\w+)(?: resumed>|\()(.*?)(?: +<unfinished \.\.\.>|\) += (-?\d+).*)?$/
 
-/** Reads strace's lines; what fails changes nothing. */
+/** Parses strace's lines; failed calls change nothing. */
 function steps(text: string, dir: string): Step[] {
   const found: Step[] = []
   const begun = new Map<string, string>()
@@ -87,7 +88,7 @@ function stepOf(call: string, args: string, result: number): Step | undefined {
 class File {
   bytes: Buffer = Buffer.alloc(0)
   durable: Buffer = Buffer.alloc(0)
-  /** Its bytes when a sync began that has not returned. */
+  /** The file's bytes at the start of a sync that has not returned. */
   begun: Buffer | undefined
   position = 0
 
@@ -100,7 +101,7 @@ class File {
     if (at === undefined) this.position = from + data.length
   }
 
-  /** What is on the disk when each page that was not synced is there with the given chance. */
+  /** The disk's contents when each unsynced page survives with the given probability. */
   cut(kept: number, random: Random): Buffer {
     const { bytes, durable } = this
     if (bytes.equals(durable)) return bytes
@@ -118,7 +119,7 @@ class File {
   }
 }
 
-/** A directory while it is written: names and bytes as processes see them, and as they are durable. */
+/** A directory during writes: names and bytes as processes see them, and the durable ones. */
 export class Disk {
   #names = new Map<string, File>()
   #durable = new Map<string, File>()
@@ -173,7 +174,7 @@ export class Disk {
     this.#changes.push(change)
   }
 
-  /** Writes into `dir` what the power cut leaves: changes of names up to a random one, pages with the chance `kept`. */
+  /** Writes the result of a power cut into `dir`: name changes up to a random one, pages with the probability `kept`. */
   writeCut(dir: string, kept: number, random: Random): void {
     const names = new Map(this.#durable)
     for (const change of this.#changes.slice(0, random.below(this.#changes.length + 1))) change(names)

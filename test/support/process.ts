@@ -10,19 +10,19 @@ export interface Finished {
   signal: NodeJS.Signals | null
   stdout: string
   stderr: string
-  /** It was killed because `timeoutMs` had passed. */
+  /** The process was killed after `timeoutMs`. */
   timedOut: boolean
 }
 
 export interface RunOptions {
   cwd?: string
   env?: Record<string, string>
-  /** Milliseconds until it is killed; 120,000 by default. */
+  /** Milliseconds until the process is killed; default 120,000. */
   timeoutMs?: number
   stdin?: string | Uint8Array
 }
 
-/** Runs a command to its end and collects what it prints. Rejects only when it cannot be started. */
+/** Runs a command to its end and collects its output. Rejects only if the command cannot start. */
 export async function run(
   command: string,
   args: readonly string[],
@@ -50,7 +50,7 @@ export async function run(
   }
 }
 
-/** Keeps what a stream emits; the function returned gives the text so far. */
+/** Collects a stream's text; the returned function gives the text so far. */
 export function collect(stream: NodeJS.ReadableStream): () => string {
   const chunks: Buffer[] = []
   stream.on('data', (chunk: Buffer) => chunks.push(chunk))
@@ -62,7 +62,7 @@ export function hasExited(child: ChildProcess): boolean {
   return child.exitCode !== null || child.signalCode !== null
 }
 
-/** Sends the signal and waits for the end; SIGKILL follows after `graceMs`. */
+/** Sends the signal and waits for the process to end; SIGKILL follows after `graceMs`. */
 export async function end(child: ChildProcess, signal: NodeJS.Signals, graceMs = 15_000): Promise<void> {
   if (hasExited(child)) return
   const exited = once(child, 'exit')
@@ -81,7 +81,7 @@ export async function listen(server: Server): Promise<number> {
   return address.port
 }
 
-/** A TCP port of 127.0.0.1 that nothing listens on at the moment. */
+/** A TCP port of 127.0.0.1 without a listener. */
 export async function freePort(): Promise<number> {
   const server = createServer()
   const port = await listen(server)

@@ -1,4 +1,4 @@
-// The checkout's root directory, found from wherever this module was bundled to.
+// The checkout's root directory, found from this module's location, bundled or not.
 
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'

@@ -1,4 +1,4 @@
-// Starts `service-fs serve` by its greeting, for daemons that a plain request can't ask: with TLS, or with limits of their own.
+// Starts `service-fs serve` and waits for its greeting, for daemons that a plain request cannot reach: with TLS, or with special limits.
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
 import { serviceFs } from './daemon.ts'
@@ -15,7 +15,7 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
 
-/** The tenant `test`, on a free port of 127.0.0.1. `openFiles`: how many files its process may open. */
+/** The tenant `test`, on a free port of 127.0.0.1. `openFiles` limits the process's open files. */
 export async function startServing(
   root: string,
   args: readonly string[],

@@ -1,4 +1,4 @@
-// One changed byte anywhere in a ledger directory is found by `verify`, or refused on opening, and the file is named.
+// `verify`, or the opening, finds one changed byte anywhere in a ledger directory and names the file.
 import {
   cpSync,
   mkdtempSync,
@@ -16,7 +16,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { serviceFsCommand, startDaemon } from '../support/daemon.ts'
 import { QUICK } from '../support/quick.ts'
 
-/** At how many places of a file, spread over it, a byte is changed; every byte of a file that has fewer. */
+/** The number of bytes to change, spread over a file; every byte of a shorter file. */
 const PLACES = QUICK ? 6 : 60
 
 let work = ''
@@ -62,13 +62,13 @@ function write(path: string, bytes: Uint8Array): void {
   writeFileSync(path, bytes)
 }
 
-/** Offsets over a file of `length` bytes, its first and last among them. */
+/** Offsets in a file of `length` bytes, including its first and last. */
 function places(length: number): number[] {
   if (length <= PLACES) return Array.from({ length }, (_, i) => i)
   return Array.from({ length: PLACES }, (_, i) => Math.floor((i * (length - 1)) / (PLACES - 1)))
 }
 
-/** What the report says of one changed byte; undefined when it says that all is well. */
+/** The report's finding for one changed byte; undefined if it finds nothing. */
 async function found(
   file: string,
   honest: Uint8Array,
@@ -87,7 +87,7 @@ async function found(
 }
 
 describe('a changed byte', () => {
-  it('is told from an honest ledger, which verifies', async () => {
+  it('is found, while the honest ledger verifies', async () => {
     const report = await verifyDirectory(dir)
     expect(report).toMatchObject({ ok: true, size: 701, records: 700 })
     expect(files(dir).map((file) => relative(dir, file))).toEqual(
@@ -101,7 +101,7 @@ describe('a changed byte', () => {
     )
   })
 
-  it('is found everywhere in the sealed tiles, the tail, the keys, the origin and the checkpoint, and its file is named', async () => {
+  it('is found and located everywhere in the sealed tiles, the tail, the keys, the origin and the checkpoint', async () => {
     let changes = 0
     for (const file of files(dir)) {
       const name = relative(dir, file)
@@ -118,7 +118,7 @@ describe('a changed byte', () => {
     expect(changes).toBeGreaterThan(8 * PLACES)
   }, 900_000)
 
-  it('keeps the daemon from opening the ledger, with the file and what was expected', async () => {
+  it('makes the daemon refuse the ledger, naming the file and the expected contents', async () => {
     const root = join(work, 'root')
     const tail = readdirSync(join(dir, 'tail'))[0] ?? ''
     for (const name of ['checkpoint', 'origin', 'keys/ed25519.vkey', `tail/${tail}`]) {
@@ -144,7 +144,7 @@ describe('a changed byte', () => {
     }
   })
 
-  it('makes the command say false, with exit status 1', async () => {
+  it('makes the command report false, with exit status 1', async () => {
     const file = join(dir, 'tile/0/000.b64')
     const honest = readFileSync(file)
     const changed = Buffer.from(honest)
