@@ -92,7 +92,7 @@ describe('provision', () => {
     const args = ['--module-id', 'acme', '--key-disk', at('k.img'), '--data-disk', at('d.img')]
     const { code, errors, output } = await provision(...args)
     expect([code, output]).toEqual([3, ''])
-    expect(errors).toEqual([`service-fs: ${at('d.img')}: is there already, and is not overwritten`])
+    expect(errors).toEqual([`service-fs: ${at('d.img')}: the file exists and is not overwritten`])
     expect(readFileSync(at('d.img'), 'utf8')).toBe('mine')
     expect(() => statSync(at('k.img'))).toThrow('ENOENT')
   })

@@ -221,7 +221,7 @@ describe('a restored ledger', () => {
     await makeAcme({ records: testRecords(600) })
     await done('export', at('acme'), '--out', at('out.tar'))
     const io = await done('restore', at('out.tar'), '--out', at('back'))
-    expect(io.text()).toContain(`its private keys have to be in ${at('.secret/back')}`)
+    expect(io.text()).toContain(`put its private keys into ${at('.secret/back')}`)
     await done('verify', at('back'), '--vkey', testSigner().vkey)
     for (const [path, mode] of [
       ['', 0o700],
@@ -440,7 +440,7 @@ describe('nothing is overwritten', () => {
       if (out === 'disk') await writeFile(at('disk'), 'mine')
       const io = await cli(command, acme, '--out', at(out))
       expect(io.code, `${command} ${out}`).toBe(3)
-      expect(io.errors[0]).toBe(`service-fs: ${at(out)}: is there already, and is not overwritten`)
+      expect(io.errors[0]).toBe(`service-fs: ${at(out)}: the file exists and is not overwritten`)
     }
     for (const name of ['file.tar', 'disk.img', 'disk']) expect(await readFile(at(name), 'utf8')).toBe('mine')
     for (const args of [

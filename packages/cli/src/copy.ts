@@ -1,4 +1,4 @@
-/** What a ledger is written as while it is checked: an export, or a ledger that a daemon goes on with. */
+/** Writes a copy of a ledger during its verification: an export, or a ledger that a daemon can append to. */
 import { readmeText } from '@service-fs/format/readme'
 import { formatCommit, formatEdge } from '@service-fs/format/tail-text'
 import { Edge } from '@service-fs/tlog/edge'
@@ -14,13 +14,13 @@ import { Trust } from '@service-fs/client/trust'
 import type { CheckedLedger, LedgerCopy } from '@service-fs/client/verify'
 import { appendSubtree } from '@service-fs/client/walk'
 
-/** Modes of what is written once, and of what a daemon replaces. */
+/** The modes of files that never change, and of files that a daemon replaces. */
 const SEALED = 0o444
 const LIVE = 0o600
 
 /**
- * Writes an export: full tiles, the partial tiles of the checkpoint's size, the checkpoint, and no tail. The same ledger
- * makes the same bytes.
+ * Writes an export: full tiles, the partial tiles of the checkpoint's size, the checkpoint, and no tail. Exports of the same ledger are
+ * identical.
  */
 export function exportCopy(output: Output, folder = ''): LedgerCopy {
   const put = putter(output, folder)
@@ -37,12 +37,12 @@ export function exportCopy(output: Output, folder = ''): LedgerCopy {
 }
 
 /**
- * Writes a ledger as a daemon has it: full tiles, and one tail file that begins with the last bundle, full or not, for a
- * tail file has at least one entry: the right edge there, and one commit with the newest checkpoint.
+ * Writes a ledger in a daemon's form: full tiles, and one tail file with the right edge and one commit of the newest checkpoint. A tail file
+ * holds at least one entry, so this one begins with the last bundle even if that is full.
  */
 export function ledgerCopy(output: Output, folder = ''): LedgerCopy {
   const put = putter(output, folder)
-  /** Base64 lines of the last bundle, and the right edge at its beginning and behind the full bundles. */
+  /** The base64 lines of the last bundle, the right edge at its start, and the right edge after the full bundles. */
   let lines: readonly string[] = []
   let start = new Edge()
   let edge = start
@@ -91,7 +91,7 @@ function base64Lines(entries: readonly Uint8Array[]): string[] {
   return entries.map((entry) => nativeCodec.base64Encode(entry))
 }
 
-/** What does not change while a ledger grows. Its keys must be those that signed it. @throws ClientError `false` */
+/** Writes the files that never change. The keys must be those that signed the checkpoint. @throws ClientError `false` */
 async function putIdentity(put: Put, { origin, keys, note }: CheckedLedger): Promise<void> {
   Trust.shown([...keys.values()], 'keys/').open(note, origin)
   await put('README.txt', nativeCodec.utf8Encode(readmeText(origin)), SEALED)

@@ -1,4 +1,4 @@
-/** Who a command is for the ledger, and whom it trusts: a bearer token, a client certificate, the server's authority. */
+/** The credentials of a command: a bearer token or a client certificate, and the certificate authority to trust. */
 import { X509Certificate } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { createSecureContext } from 'node:tls'
@@ -8,7 +8,7 @@ import { ClientError } from '@service-fs/client/errors'
 import { parseBaseUrl, type TlsOptions } from '@service-fs/client/http'
 
 export interface CredentialOptions {
-  /** Names of files. */
+  /** These are names of files. */
   tokenFile?: string
   cacert?: string
   cert?: string
@@ -27,16 +27,16 @@ function file(flag: string, what: string, variable: string): Option {
 /** Adds `--token-file`, `--cacert`, `--cert` and `--key`. */
 export function credentialOptions(command: Command): Command {
   return command
-    .addOption(file('--token-file', 'a bearer token, for its owner to read only', 'FS_TOKEN_FILE'))
-    .addOption(file('--cacert', "PEM: who may vouch for the server, instead of the system's", 'FS_CACERT'))
-    .addOption(file('--cert', 'PEM: a client certificate, and what leads to its authority', 'FS_CERT'))
-    .addOption(file('--key', "PEM: the certificate's key, for its owner to read only", 'FS_KEY'))
+    .addOption(file('--token-file', 'a bearer token, readable only by its owner', 'FS_TOKEN_FILE'))
+    .addOption(file('--cacert', "PEM: the authorities to trust instead of the system's", 'FS_CACERT'))
+    .addOption(file('--cert', 'PEM: the client certificate and its intermediate certificates', 'FS_CERT'))
+    .addOption(file('--key', "PEM: the client certificate's key, readable only by its owner", 'FS_KEY'))
 }
 
 /**
- * What the options name, for a connection to `url`. Without `--token-file` the token is `token`.
- * @throws ClientError `file`: unreadable, not what it should be, or a secret that others may read; `usage`: a certificate without
- * its key, either without TLS, or a token that would go over the net in the clear
+ * Reads the files that the options name, for a connection to `url`. Without `--token-file` the token is `token`.
+ * @throws ClientError `file` when a file is unreadable or invalid, or others can read a secret; `usage` for a certificate without its
+ * key, for a certificate without TLS, and for a token that would cross the network unencrypted
  */
 export async function readCredentials(
   url: string,
@@ -66,19 +66,19 @@ export async function readCredentials(
   return { ...named('token', chosen), tls }
 }
 
-/** An object with one member, or none. */
+/** Returns an object with one member, or none if the value is undefined. */
 function named<Name extends string>(name: Name, value: string | undefined): { [name in Name]?: string } {
   return value === undefined ? {} : ({ [name]: value } as { [name in Name]?: string })
 }
 
-/** RFC 6750 §2.1, and §5.3: "always use TLS". The token is in no message. */
+/** Checks the form of a token (RFC 6750 §2.1) and that it is sent over TLS (§5.3). No message contains the token. */
 function checkToken(token: string, where: string, base: URL): void {
   if (!/^[A-Za-z0-9._~+/-]+=*$/.test(token))
     throw new ClientError('file', `${where}: expected a bearer token (RFC 6750), found something else`)
   if (base.protocol === 'https:' || isLocal(base.hostname)) return
   throw new ClientError(
     'usage',
-    `${where}: expected https for a token that leaves this machine, found ${base.href}`,
+    `${where}: expected https to send a token to another machine, found ${base.href}`,
   )
 }
 
@@ -102,7 +102,7 @@ async function readSecret(path: string, option: string): Promise<string> {
   const found = (mode & 0o777).toString(8).padStart(4, '0')
   throw new ClientError(
     'file',
-    `${option} ${path}: expected a file for its owner only, such as 0600, found ${found}`,
+    `${option} ${path}: expected a mode such as 0600, readable only by its owner, found ${found}`,
   )
 }
 

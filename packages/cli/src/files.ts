@@ -1,4 +1,4 @@
-/** Files of this machine as records to append, found by walking directories. */
+/** Walks directories and makes records of the files in them. */
 import { constants, type Stats } from 'node:fs'
 import { lstat, open, readdir, readlink, type FileHandle } from 'node:fs/promises'
 import { basename, resolve } from 'node:path'
@@ -8,9 +8,9 @@ import { nameOf } from './names.ts'
 import { nativeCodec } from '@service-fs/native/native'
 import { readSteady } from './steady-file.ts'
 
-/** The type of a symbolic link's record; its payload is the target. */
+/** The media type of a symbolic link's record, whose payload is the target. */
 export const LINK_TYPE = 'inode/symlink'
-/** The type of an empty directory's record; it has no payload. */
+/** The media type of an empty directory's record, which has no payload. */
 export const DIRECTORY_TYPE = 'inode/directory'
 
 const OTHER_TYPE = 'application/octet-stream'
@@ -37,44 +37,44 @@ const TYPES: ReadonlyMap<string, string> = new Map([
   ['zip', 'application/zip'],
 ])
 
-/** The media type of a file, by the end of its name. */
+/** Returns the media type of a file from the extension of its name. */
 export function typeOf(name: string): string {
   const dot = name.lastIndexOf('.')
   return (dot > 0 ? TYPES.get(name.slice(dot + 1).toLowerCase()) : undefined) ?? OTHER_TYPE
 }
 
-/** Something that becomes a record. */
+/** A file, symbolic link or empty directory that becomes a record. */
 export interface FoundFile {
   id: string
   type: string
-  /** Bytes of the payload when it was found. */
+  /** The size of the payload in bytes when the file was found. */
   size: number
-  /** The payload, of at most `limit` bytes. Works until the next file is asked for. @throws as `readSteady` */
+  /** Reads the payload, of at most `limit` bytes. Valid until the iterator is advanced. @throws like `readSteady` */
   read(limit: number): Promise<Uint8Array>
 }
 
 export interface WalkFilesOptions {
-  /** Put before every id. */
+  /** Text before every id. */
   prefix?: string | undefined
-  /** The media type of every file, in place of the one that its name stands for. */
+  /** The media type of every file, instead of the one from its name. */
   type?: string | undefined
-  /** Called for what can't become a record, with its path as `nameOf` has it. */
+  /** Called for each file that can't become a record, with its path as text (`nameOf`). */
   refused(path: string, reason: string): void
 }
 
-/** Where something was found. */
+/** A file that was found. */
 interface Found {
-  /** How it is opened: below an open directory, so that no directory above it can be replaced by a link meanwhile. */
+  /** The path to open. It leads through an open directory, so that nobody can replace a parent directory by a link meanwhile. */
   at: Buffer
-  /** What people call it. */
+  /** The path for messages. */
   path: Buffer
   id: Buffer
 }
 
 /**
- * A file, or everything below a directory in the order of names: regular files, symbolic links (not followed), and empty
- * directories. A record's id is the prefix and the path from the directory that holds the argument: `append /usr/share/doc`
- * makes `doc/bash/README`, `append README` makes `README`, whatever directory one is in.
+ * Yields a file, or everything below a directory in the order of names: regular files, symbolic links (not followed), and empty
+ * directories. A record's id is the prefix and the path from the directory that holds the argument: `append /usr/share/doc` makes
+ * `doc/bash/README`, and `append README` makes `README`, in any working directory.
  */
 export async function* walkFiles(argument: string, options: WalkFilesOptions): AsyncGenerator<FoundFile> {
   const path = Buffer.from(resolve(argument))
@@ -110,7 +110,7 @@ async function namesIn(directory: FileHandle, found: Found): Promise<Buffer[]> {
   return names.sort((a, b) => Buffer.compare(a, b))
 }
 
-/** The open directory itself, whatever its name leads to by now. Only Linux has such paths. */
+/** Returns a path to an open directory itself, wherever its name leads by now. Only Linux has such paths. */
 function placeOf(directory: FileHandle, found: Found): Buffer {
   return process.platform === 'linux' ? Buffer.from(`/proc/self/fd/${directory.fd}`) : found.at
 }
@@ -142,7 +142,7 @@ function fileOf(found: Found, stats: Stats, options: WalkFilesOptions): FoundFil
     const type = options.type ?? typeOf(id.toString())
     return checked(found, { type, size: stats.size, read: (limit) => readSteady(at, limit) }, options)
   }
-  options.refused(nameOf(path), 'neither a file, a directory nor a symbolic link')
+  options.refused(nameOf(path), 'expected a file, a directory or a symbolic link')
   return undefined
 }
 
@@ -164,7 +164,7 @@ function checked(
   return undefined
 }
 
-/** What a system error says, without the path: that is how the file was opened, and not what people call it. */
+/** Returns the message of a system error without its path, which is the path that was opened and not the file's name. */
 export function reasonOf(error: unknown): string {
   return messageOf(error).replace(/, [a-z]+(?: '.*')?$/s, '')
 }

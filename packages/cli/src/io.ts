@@ -1,4 +1,4 @@
-/** What a command has of the process around it. */
+/** The standard streams and the exit status of a command. */
 import { visibleLine, visibleText } from '@service-fs/format/visible'
 import { nameOf } from './names.ts'
 import { fstat, type BigIntStats } from 'node:fs'
@@ -6,24 +6,24 @@ import { Writable } from 'node:stream'
 import { promisify } from 'node:util'
 
 export interface Io {
-  /** Writes text for people or JSON, or bytes, to standard output; resolves when there is room for more. */
+  /** Writes text or bytes to standard output. Resolves when the stream can take more. */
   out(content: string | Uint8Array): Promise<void>
   /** Writes a line to standard error. */
   err(line: string): void
   stdin(): AsyncIterable<Uint8Array>
-  /** What standard input is now: a file that it was led from may change while it is read. */
+  /** Returns the state of standard input, which may be a file that changes while it is read. */
   stdinState?: () => Promise<BigIntStats>
-  /** Where a progress bar goes; undefined when nobody would see it. */
+  /** The terminal for a progress bar; undefined when standard error is not one. */
   terminal: NodeJS.WritableStream | undefined
-  /** The exit status of the process, once it ends. */
+  /** Sets the exit status of the process. */
   status(code: number): void
   /** Ends the process now. */
   exit(code: number): never
 }
 
 /**
- * The same, with text made safe for a terminal: what a command writes has names and messages in it that come from outside. Text of
- * several lines keeps its line feeds, and JSON stays the same JSON. Bytes are written as they are.
+ * Returns an Io that makes text safe for a terminal, because output contains names and messages from outside. Text keeps its line feeds,
+ * and JSON keeps its value. Bytes are written unchanged.
  */
 export function visibleIo(io: Io): Io {
   return {
@@ -33,7 +33,7 @@ export function visibleIo(io: Io): Io {
   }
 }
 
-/** The process as it is. Bytes that go to a terminal are shown as text. */
+/** The streams of this process. Bytes for a terminal are shown as text. */
 export const processIo: Io = visibleIo({
   out: (content) => write(process.stdout, process.stdout.isTTY ? visibleText(nameOf(content)) : content),
   err: (line) => void process.stderr.write(line + '\n'),
@@ -48,7 +48,7 @@ function write(stream: Writable, content: string | Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
     stream.write(content, (error) => {
       if (error === null || error === undefined) resolve()
-      // Who reads has enough (`| head`): nothing is left to do.
+      // The reader has closed the pipe (`| head`): there is nothing left to do.
       else if ('code' in error && error.code === 'EPIPE') process.exit(0)
       else reject(error)
     })

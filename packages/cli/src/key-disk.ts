@@ -1,12 +1,12 @@
-/** The appliance's key disk, as it is made on a host; its format is in docs/keys.md. */
+/** Makes the appliance's key disk. docs/keys.md describes its format. */
 import { createHash } from 'node:crypto'
 import { nativeCodec, nativeCrypto } from '@service-fs/native/native'
 import { signerVkey } from '@service-fs/tlog/keys'
 import { TYPE_ED25519 } from '@service-fs/tlog/note'
 
-/** Bytes of a key disk. */
+/** The size of a key disk in bytes. */
 export const KEY_DISK_BYTES: number = 1 << 20
-/** Bytes of a key's name, at most. */
+/** The longest name of a key in bytes. */
 export const LONGEST_KEY_NAME = 256
 
 const SECTOR = 512
@@ -15,7 +15,7 @@ const MAGIC = 'service-fs keys\n'
 const VERSION = 1
 const SUPERBLOCK = 1
 const PRIVATE = 2
-/** Where a record's SHA-256 is, of all that is in front of it. */
+/** The offset of a record's SHA-256, which covers all bytes before it. */
 const HASH = 480
 
 /** An Ed25519 key and its name. */
@@ -25,7 +25,7 @@ export interface DiskKey {
   seed: Uint8Array
 }
 
-/** The content of a key disk with these keys, of which none has signed anything. */
+/** Returns the content of a key disk with these keys, none of which has signed anything. */
 export function keyDisk(keys: readonly DiskKey[]): Buffer {
   const disk = Buffer.alloc(KEY_DISK_BYTES)
   for (const [place, key] of keys.entries()) {
@@ -33,7 +33,7 @@ export function keyDisk(keys: readonly DiskKey[]): Buffer {
     writeKey(begin(disk, at, PRIVATE, 0n), key)
     seal(disk, at)
   }
-  // In the second slot the first one, then the second one in the first.
+  // The superblocks take turns: sequence 1 is in the second slot, sequence 2 in the first.
   for (const sequence of [1, 2]) {
     const at = sequence === 1 ? BLOCK : 0
     begin(disk, at, SUPERBLOCK, BigInt(sequence)).writeUInt32LE(keys.length, 32)

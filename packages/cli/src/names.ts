@@ -1,9 +1,9 @@
-/** Names of files, which need not be UTF-8. */
+/** File names, which need not be UTF-8. */
 import { isUtf8 } from 'node:buffer'
 
 /**
- * The text of a name. Each byte that belongs to no UTF-8 character is the surrogate U+DC00 plus the byte, as in Python (PEP 383): so
- * no two names have one text, and JSON and `quoted` show them as \udcff.
+ * Returns a name as text. A byte that is not part of a UTF-8 character becomes the surrogate U+DC00 plus the byte, as in Python
+ * (PEP 383). So different names have different texts, and JSON and `quoted` show such a byte as \udcff.
  */
 export function nameOf(name: Uint8Array | string): string {
   if (typeof name === 'string') return name
@@ -19,7 +19,7 @@ export function nameOf(name: Uint8Array | string): string {
   return text
 }
 
-/** Bytes of the UTF-8 character that begins there; 0 where none does. */
+/** Returns the length in bytes of the UTF-8 character at an offset; 0 if there is none. */
 function characterAt(bytes: Buffer, at: number): number {
   for (let length = 1; length <= 4; length++) if (isUtf8(bytes.subarray(at, at + length))) return length
   return 0

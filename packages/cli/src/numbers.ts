@@ -1,11 +1,11 @@
-/** Numbers that the user gives. */
+/** Parses numbers from the command line. */
 import { ClientError } from '@service-fs/client/errors'
 
 const UNITS: Readonly<Record<string, number>> = { '': 1, K: 1 << 10, M: 1 << 20, G: 1 << 30 }
 const SECTOR = 512
 const LEAST_DISK = 64 << 10
 
-/** The size of a disk in bytes: an integer, with K, M or G for its multiples of 1024. @throws ClientError `usage` */
+/** Parses the size of a disk and returns it in bytes. K, M and G stand for powers of 1024. @throws ClientError `usage` */
 export function parseDiskSize(text: string, name: string): number {
   const match = /^([1-9]\d{0,12})([KMG]?)$/.exec(text)
   const bytes = match === null ? Number.NaN : Number(match[1]) * (UNITS[match[2] ?? ''] as number)
@@ -16,7 +16,7 @@ export function parseDiskSize(text: string, name: string): number {
   )
 }
 
-/** A cursor: a positive integer. @throws ClientError `usage` */
+/** Parses an integer of at least `least`. @throws ClientError `usage`, naming the option */
 export function parseCount(text: string, name: string, least: number): number {
   const value = /^(?:0|[1-9]\d{0,15})$/.test(text) ? Number(text) : Number.NaN
   if (Number.isSafeInteger(value) && value >= least) return value

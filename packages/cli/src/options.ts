@@ -1,5 +1,5 @@
-/** Options that several commands have. */
-import { readFile } from 'node:fs/promises'
+/** The options that several commands share. */
+import { readFile, writeFile } from 'node:fs/promises'
 import { Option, type Command } from 'commander'
 import { credentialOptions, readCredentials, type CredentialOptions } from './credentials.ts'
 import { messageOf } from '@service-fs/format/errors'
@@ -19,17 +19,15 @@ export interface KeyOptions {
   policy?: string
 }
 
-/** Adds `--url`, `--module-id` and those of the credentials. */
+/** Adds `--url`, `--module-id` and the options of the credentials. */
 export function ledgerOptions(command: Command): Command {
   const place = command
     .addOption(
-      new Option('--url <url>', 'the ledger, or with /t/<moduleId>/ one tenant')
+      new Option('--url <url>', 'the ledger, or one tenant at /t/<moduleId>/')
         .env('FS_URL')
         .default(DEFAULT_URL),
     )
-    .addOption(
-      new Option('--module-id <id>', 'the tenant, where the URL does not name it').env('FS_MODULE_ID'),
-    )
+    .addOption(new Option('--module-id <id>', 'the tenant, unless the URL names it').env('FS_MODULE_ID'))
   return credentialOptions(place)
 }
 
@@ -55,16 +53,25 @@ export async function placeOptions(place: string, options: LedgerOptions): Promi
   return isUrl(place) ? connectionOptions(place, options) : { moduleId: options.moduleId }
 }
 
-/** The keys that the user gave. @throws ClientError `file` */
+/** Returns the keys to pin. @throws ClientError `file` */
 export async function trustOptions(options: KeyOptions): Promise<TrustOptions> {
   const vkeys = options.vkey ?? []
   return options.policy === undefined ? { vkeys } : { vkeys, policy: await readInput(options.policy) }
 }
 
-/** The content of a file that the user named. @throws ClientError `file` */
+/** Reads a file that the user named. @throws ClientError `file` */
 export async function readInput(path: string): Promise<Buffer> {
   try {
     return await readFile(path)
+  } catch (error) {
+    throw new ClientError('file', messageOf(error))
+  }
+}
+
+/** Writes a file that the user named. @throws ClientError `file` */
+export async function writeOutput(path: string, content: string | Uint8Array): Promise<void> {
+  try {
+    await writeFile(path, content)
   } catch (error) {
     throw new ClientError('file', messageOf(error))
   }

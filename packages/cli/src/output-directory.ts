@@ -1,13 +1,13 @@
-/** A ledger written as a directory of files. */
+/** Writes a ledger as a directory of files. */
 import { mkdir, open } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { asFileError, besideOf, moveDirectory, removeBeside, syncDirectory } from './output.ts'
 import type { Output, Written } from './output.ts'
 
-/** Files written at a time. */
+/** The number of files written at a time. */
 const WIDTH = 8
 
-/** @throws ClientError `file` when there is something at `place` */
+/** Opens an output that becomes a directory at `place`. @throws ClientError `file` when `place` exists */
 export async function directoryOutput(place: string): Promise<Output> {
   const beside = await besideOf(place)
   const writer = await DirectoryWriter.begin(beside, true)
@@ -22,11 +22,11 @@ export async function directoryOutput(place: string): Promise<Output> {
   }
 }
 
-/** A directory of mode 0700 and what is put into it. */
+/** Writes files into a new directory of mode 0700. */
 export class DirectoryWriter {
   readonly names: string[] = []
   readonly #dir: string
-  /** Whether everything is synced. */
+  /** Sync every file and directory. */
   readonly #durable: boolean
   readonly #folders = new Map<string, Promise<void>>()
   readonly #running = new Set<Promise<void>>()
@@ -38,14 +38,14 @@ export class DirectoryWriter {
     this.#durable = durable
   }
 
-  /** @throws ClientError `file` */
+  /** Makes the directory. @throws ClientError `file` */
   static async begin(dir: string, durable: boolean): Promise<DirectoryWriter> {
     const writer = new DirectoryWriter(dir, durable)
     await asFileError(() => writer.#folder('.'))
     return writer
   }
 
-  /** As `Output.put`. */
+  /** Like `Output.put`. */
   async put(path: string, bytes: Uint8Array, mode: number): Promise<void> {
     if (this.#running.size >= WIDTH) await Promise.race(this.#running)
     this.#check()
@@ -57,7 +57,7 @@ export class DirectoryWriter {
     this.#running.add(task)
   }
 
-  /** Waits for everything, the folders' entries too. @throws ClientError `file` */
+  /** Waits for all files, and syncs the directories if durable. @throws ClientError `file` */
   async end(): Promise<Written> {
     await Promise.all(this.#running)
     this.#check()
@@ -68,7 +68,7 @@ export class DirectoryWriter {
     return { files: this.names.length, bytes: this.#bytes }
   }
 
-  /** Removes all of it. @throws ClientError `file` */
+  /** Removes the directory. @throws ClientError `file` */
   async discard(): Promise<void> {
     await Promise.all(this.#running)
     await removeBeside(this.#dir)

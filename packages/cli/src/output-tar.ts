@@ -1,4 +1,4 @@
-/** A ledger written as a ustar archive: an export in one file, or a disk image for Envelope B. */
+/** Writes a ledger as a ustar archive: an export in one file, or a disk image for Envelope B. */
 import { open, readFile, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pack, type Header } from 'tar-stream'
@@ -7,14 +7,14 @@ import { DirectoryWriter } from './output-directory.ts'
 import { asFileError, besideOf, moveFile, removeBeside, type Output } from './output.ts'
 
 const MIB = 1 << 20
-/** Without another size, a disk image has room to grow to four times what is in it, and at least this size. */
+/** The default size of a disk image is four times its content, and at least this. */
 const LEAST_DISK = 256 * MIB
 const GROWTH = 4
 
 /**
- * An archive with its members in the order of their names, without folders, all of mode 0444. They are collected in a
- * directory beside it, for they come in another order.
- * @throws ClientError `file` when there is something at `place`
+ * Opens an output that becomes an archive at `place`: its members are in the order of their names, all with mode 0444, without folders.
+ * The files arrive in another order, so they are first collected in a directory next to `place`.
+ * @throws ClientError `file` when `place` exists
  */
 export async function tarOutput(place: string): Promise<Output> {
   const beside = await besideOf(place)
@@ -36,7 +36,7 @@ export async function tarOutput(place: string): Promise<Output> {
   }
 }
 
-/** Writes an archive of the files below a folder; how many bytes it has. */
+/** Writes an archive of the files below a folder, and returns its size in bytes. */
 async function packFiles(archive: string, folder: string, names: readonly string[]): Promise<number> {
   const tar = await TarWriter.begin(archive)
   try {
@@ -48,8 +48,9 @@ async function packFiles(archive: string, folder: string, names: readonly string
 }
 
 /**
- * A disk image: a folder `<moduleId>/` of mode 0700 and the ledger's files below it, then zeros up to the disk's size.
- * @throws ClientError `file` when there is something at `place`
+ * Opens an output that becomes a disk image at `place`: a folder `<moduleId>/` of mode 0700 with the ledger's files, then zeros up to the
+ * disk's size.
+ * @throws ClientError `file` when `place` exists
  */
 export async function imageOutput(
   place: string,
@@ -93,7 +94,7 @@ class TarWriter {
   private constructor(handle: FileHandle) {
     this.#handle = handle
     this.#drained = this.#drain()
-    // It is looked at with the next member, or at the end.
+    // The next `add`, or `end`, throws its error.
     this.#drained.catch(() => undefined)
   }
 
@@ -101,7 +102,7 @@ class TarWriter {
     return asFileError(async () => new TarWriter(await open(file, 'wx', 0o600)))
   }
 
-  /** Adds a member, of the same bytes whoever writes it and when. @throws ClientError `file` */
+  /** Adds a member. Its header holds no owner and no time, so that the same ledger makes the same archive. @throws ClientError `file` */
   add(member: Pick<Header, 'name' | 'mode'> & Partial<Header>, bytes: Uint8Array): Promise<void> {
     const header = { ...member, uid: 0, gid: 0, mtime: new Date(0) }
     const added = new Promise<void>((resolve, reject) => {
@@ -112,7 +113,7 @@ class TarWriter {
     return asFileError(() => Promise.race([added, this.#drained]))
   }
 
-  /** Ends the archive and syncs it; how many bytes it has. @throws ClientError `file` */
+  /** Ends and syncs the archive, and returns its size in bytes. @throws ClientError `file` */
   end(): Promise<number> {
     return asFileError(async () => {
       this.#pack.finalize()
@@ -122,7 +123,7 @@ class TarWriter {
     })
   }
 
-  /** Adds zeros up to a size. @throws ClientError `file` */
+  /** Extends the file with zeros to a size. @throws ClientError `file` */
   grow(bytes: number): Promise<void> {
     return asFileError(async () => {
       await this.#handle.truncate(bytes)

@@ -1,4 +1,4 @@
-/** Where a ledger is written: beside its place, and moved there when all of it is there and durable. */
+/** Writes a ledger next to its place, and moves it there when it is complete and durable. */
 import { randomBytes } from 'node:crypto'
 import { lstat, mkdir, open, rename, rm, rmdir, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
@@ -6,11 +6,11 @@ import { codeOf, messageOf } from '@service-fs/format/errors'
 import { ClientError } from '@service-fs/client/errors'
 
 export interface Output {
-  /** Takes one file; none comes twice. @throws ClientError `file` when it, or one before, can't be written */
+  /** Writes one file. Each path is written once. @throws ClientError `file` when this file or an earlier one can't be written */
   put(path: string, bytes: Uint8Array, mode: number): Promise<void>
-  /** Puts everything in place, durably. @throws ClientError `file`, `usage` when it does not fit the size that was asked for */
+  /** Moves everything into place, durably. @throws ClientError `file`; `usage` when it exceeds the requested size */
   finish(): Promise<Written>
-  /** Removes what is not in place. */
+  /** Removes all that was written, unless `finish` has moved it into place. */
   discard(): Promise<void>
 }
 
@@ -20,8 +20,8 @@ export interface Written {
 }
 
 /**
- * A new name beside `place`, on the same file system. Directories above it that are not there are made, for their owner only.
- * @throws ClientError `file` when there is something at `place`
+ * Returns a new name in the same directory as `place`. Makes missing parent directories, accessible only by their owner.
+ * @throws ClientError `file` when `place` exists
  */
 export async function besideOf(place: string): Promise<string> {
   const found = await asFileError(() =>
@@ -34,7 +34,7 @@ export async function besideOf(place: string): Promise<string> {
   return join(dirname(place), `.${basename(place)}.${randomBytes(4).toString('hex')}.part`)
 }
 
-/** Makes a directory and those above it, durably. */
+/** Makes a directory and its parents, durably. */
 async function makeDurable(dir: string): Promise<void> {
   const first = await mkdir(dir, { recursive: true, mode: 0o700 })
   if (first === undefined) return
@@ -43,16 +43,16 @@ async function makeDurable(dir: string): Promise<void> {
 }
 
 function isThere(place: string): ClientError {
-  return new ClientError('file', `${place}: is there already, and is not overwritten`)
+  return new ClientError('file', `${place}: the file exists and is not overwritten`)
 }
 
-/** Moves a file, synced before, from beside its place to it. @throws ClientError `file` when there is something by now */
+/** Moves a synced file to its place. @throws ClientError `file` when the place exists by now */
 export function moveFile(beside: string, place: string): Promise<void> {
   const claim = async (): Promise<void> => (await open(place, 'wx', 0o600)).close()
   return move(beside, place, claim, () => unlink(place))
 }
 
-/** Moves a directory, synced before, from beside its place to it. @throws as `moveFile` */
+/** Moves a synced directory to its place. @throws like `moveFile` */
 export function moveDirectory(beside: string, place: string): Promise<void> {
   return move(
     beside,
@@ -62,7 +62,7 @@ export function moveDirectory(beside: string, place: string): Promise<void> {
   )
 }
 
-/** A rename replaces what stands there: so the name is claimed first, by something empty of our own. */
+/** A rename replaces an existing file, so first claim the name exclusively with an empty file or directory. */
 function move(
   beside: string,
   place: string,
@@ -92,12 +92,12 @@ export async function syncDirectory(dir: string): Promise<void> {
   }
 }
 
-/** Removes a file or a directory that was written beside its place, where there is one. */
+/** Removes a file or directory that was written next to its place, if there is one. */
 export async function removeBeside(beside: string): Promise<void> {
   await asFileError(() => rm(beside, { recursive: true, force: true }))
 }
 
-/** Errors of the file system as ClientError `file`. */
+/** Runs `work`, and turns an error of the file system into a ClientError `file`. */
 export async function asFileError<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work()

@@ -1,4 +1,4 @@
-/** How a command ends. It loads nothing that only some commands need. */
+/** Runs the work of a command and sets the exit status. This module loads nothing that only some commands need. */
 import { codeOf, messageOf } from '@service-fs/format/errors'
 import { ClientError } from '@service-fs/client/errors'
 import type { Io } from './io.ts'
@@ -8,7 +8,10 @@ export const FALSE = 1
 export const USAGE = 2
 export const FAILED = 3
 
-/** Does a command's work and ends it: 0, or the status that the work gave, or that of what was thrown, on one line. */
+/**
+ * Runs a command's work. The exit status is 0, or the status that `work` returns. An exception is printed on one line, as JSON if `json`,
+ * and its code chooses the status.
+ */
 export async function perform(
   io: Io,
   json: boolean | undefined,

@@ -1,4 +1,4 @@
-/** The `service-fs` command line: all commands but `serve`, which the daemon's package adds. */
+/** The `service-fs` program with the client commands. The app adds those of the daemon. */
 import type { Command } from 'commander'
 import { addAppend } from './commands/append.ts'
 import { addAudit } from './commands/audit.ts'
@@ -19,7 +19,7 @@ import { addVerify } from './commands/verify.ts'
 import { emptyProgram } from './empty-program.ts'
 import { processIo, visibleIo, type Io } from './io.ts'
 
-/** The program with its commands; more may be added with `command()`, and inherit how it ends. */
+/** Returns the program with its commands. Commands that are added with `command()` inherit how it ends. */
 export function buildProgram(raw: Io = processIo): Command {
   const io = visibleIo(raw)
   const program = emptyProgram(io)

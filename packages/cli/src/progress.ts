@@ -2,14 +2,14 @@ import cliProgress from 'cli-progress'
 import type { Io } from './io.ts'
 
 export interface Progress {
-  /** How far the work is, and of how much, when that is known better now. */
+  /** Shows how much of the work is done. `total` replaces the total of before. */
   at(done: number, total?: number): void
   stop(): void
 }
 
 const SILENT: Progress = { at: () => undefined, stop: () => undefined }
 
-/** A progress bar on the terminal; nothing where there is none. */
+/** Returns a progress bar on the terminal, or one that does nothing without a terminal. */
 export function progressBar(io: Io, label: string, unit: string): Progress {
   const { terminal } = io
   if (terminal === undefined) return SILENT

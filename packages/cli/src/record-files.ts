@@ -1,4 +1,4 @@
-/** Writing records back as files below one directory, and nowhere else. */
+/** Writes records to files below one directory, and nowhere else. */
 import { constants } from 'node:fs'
 import { lstat, mkdir, open, readlink, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -12,7 +12,7 @@ export interface RestoredRecord {
   payload: Uint8Array
 }
 
-/** Errors that the id, or what stands there already, causes; with others the disk is at fault. */
+/** Errors that the id or an existing file causes. Any other error is the disk's. */
 const OF_THE_NAME: ReadonlySet<string> = new Set([
   'EEXIST',
   'ENOTDIR',
@@ -23,7 +23,7 @@ const OF_THE_NAME: ReadonlySet<string> = new Set([
   'ENOENT',
 ])
 
-/** Why an id can't be a path below a directory, or undefined. */
+/** Returns why an id can't be a path below a directory, or undefined if it can. */
 export function pathProblem(id: string): string | undefined {
   if (id.startsWith('/')) return 'an absolute path'
   const bad = id.split('/').find((part) => part === '' || part === '.' || part === '..')
@@ -32,15 +32,15 @@ export function pathProblem(id: string): string | undefined {
 }
 
 /**
- * Writes records as files. An id that would leave the directory is refused, and no symbolic link is followed below it: links
- * among the records are made last, so that nothing is written through them. A file that is there already is left alone;
- * it is refused unless it has the same bytes.
+ * Writes records to files. Refuses an id that leads out of the directory. Follows no symbolic link below the directory: links among the
+ * records are made last, so that nothing is written through them. Never overwrites a file: refuses the record unless the file has the same
+ * content.
  */
 export class Restorer {
   readonly #dir: string
   readonly #known = new Set<string>()
   readonly #links: RestoredRecord[] = []
-  /** Ids that were not written, with the reason. */
+  /** The ids that were not written, with the reasons. */
   readonly refused: { id: string; reason: string }[] = []
   written = 0
 
@@ -48,7 +48,7 @@ export class Restorer {
     this.#dir = dir
   }
 
-  /** Writes one record; a symbolic link waits for `finish`. @throws ClientError `file` when the disk is at fault */
+  /** Writes one record; `finish` writes symbolic links. @throws ClientError `file` for an error of the disk */
   async write(content: RestoredRecord): Promise<void> {
     const problem = pathProblem(content.id)
     if (problem !== undefined) {
@@ -59,7 +59,7 @@ export class Restorer {
     else await this.#attempt(content)
   }
 
-  /** Makes the symbolic links. @throws ClientError `file` */
+  /** Writes the symbolic links. @throws ClientError `file` */
   async finish(): Promise<void> {
     for (const link of this.#links.splice(0)) await this.#attempt(link)
   }
@@ -84,7 +84,7 @@ export class Restorer {
     else await makeFile(path, payload)
   }
 
-  /** Makes a directory and those above it; each must be one, not a link to one. */
+  /** Makes a directory and its parents. Each must be a directory, not a link to one. */
   async #directory(parts: readonly string[]): Promise<void> {
     if (this.#known.size === 0) await mkdir(this.#dir, { recursive: true })
     this.#known.add('')
@@ -114,12 +114,12 @@ async function makeFile(path: string, payload: Uint8Array): Promise<void> {
   } catch (error) {
     if (codeOf(error) !== 'EEXIST') throw error
     if (!(await holds(path, payload))) {
-      throw new ClientError('file', `${path}: is there already, with other content`)
+      throw new ClientError('file', `${path}: the file exists with other content`)
     }
   }
 }
 
-/** Whether a regular file, not behind a link, has these bytes. */
+/** Reports whether a path is a regular file, not a link, with this content. */
 async function holds(path: string, payload: Uint8Array): Promise<boolean> {
   if (!(await lstat(path)).isFile()) return false
   const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
@@ -140,7 +140,7 @@ async function makeLink(path: string, target: Uint8Array): Promise<void> {
       !(await lstat(path)).isSymbolicLink() ||
       !(await readlink(path, { encoding: 'buffer' })).equals(target)
     ) {
-      throw new ClientError('file', `${path}: is there already, and is another`)
+      throw new ClientError('file', `${path}: the file exists and is not this symbolic link`)
     }
   }
 }

@@ -1,4 +1,4 @@
-/** What a ledger was found to be, as people read it: problems on standard error, a summary of each ledger on standard output. */
+/** Prints verification reports: problems to standard error, a summary of each ledger to standard output. */
 import { quoted, visibleLine } from '@service-fs/format/visible'
 import type { Io } from './io.ts'
 import { FALSE } from './perform.ts'
@@ -33,15 +33,15 @@ function summary(report: LedgerReport): string {
 
 export interface CopyTo {
   output: Output
-  /** Its place, as it was asked for. */
+  /** The place, as the user named it. */
   out: string
   verb: 'exported' | 'restored'
   json: boolean | undefined
 }
 
 /**
- * Checks a ledger while it is copied, puts the copy in place when all of it is true, and tells how it went; `hint` is told
- * when it is in place. Gives the exit status.
+ * Copies a ledger while `check` verifies it, moves the copy into place if no problem was found, and prints the result, followed by `hint`.
+ * Returns the exit status.
  */
 export async function copyInto(
   { output, out, verb, json }: CopyTo,

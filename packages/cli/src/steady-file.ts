@@ -1,33 +1,33 @@
-/** Reading a file whole, as it was at one moment, while other programs may write to it. */
+/** Reads a whole file as it was at one moment, although other programs may write to it. */
 import type { BigIntStats } from 'node:fs'
 import { constants } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ClientError } from '@service-fs/client/errors'
 
-/** Milliseconds between two reads of a file that changed meanwhile. */
+/** The pauses, in milliseconds, before a file that changed is read again. */
 const PAUSES = [50, 100, 200]
 
 /**
- * Milliseconds for which a file must have been left alone. Two writes may leave it with the same times, which the kernel takes from a
- * clock that ticks each 1 to 10 ms; and a program in the middle of its writing may pause: the kernel stops one that writes faster than
- * the disk for 200 ms at a time. Some file systems keep whole seconds, FAT every other one.
+ * Milliseconds during which a file must not have changed. Two writes may set the same times, because the kernel's clock for them ticks
+ * every 1 to 10 ms. A program may also pause between writes: the kernel stops one that writes faster than the disk for up to 200 ms. Some
+ * file systems store times in whole seconds, and FAT in steps of two.
  */
 const QUIET = 300
 const SECONDS_QUIET = 2_100
 
-/** The state of an open file, that differs when somebody wrote to it. */
+/** The state of an open file. A write changes it. */
 export type FileState = Pick<BigIntStats, 'size' | 'mtimeNs' | 'ctimeNs' | 'ino' | 'dev'>
 
 /**
- * The bytes of a regular file, not through a symbolic link. It is read again, three times at most, where it changed meanwhile: its
- * size, its times, or itself. Where the times can't tell, it is read twice and must have the same bytes. What this can't notice is a
- * program that writes through a memory map which it wrote to before.
- * @throws ClientError `file` when it is larger than `limit` bytes, changed each time, or is no regular file; a system error
+ * Reads a regular file, and does not follow a symbolic link. Reads it again, at most three times, if its size, its times or its inode
+ * changed meanwhile. If it changed too recently for the times to tell, reads it twice and compares the content. Can't detect a program that
+ * writes through a memory map that it has already written to.
+ * @throws ClientError `file` when the file is larger than `limit` bytes, changed each time, or is not regular; a system error
  */
 export async function readSteady(path: string | Buffer, limit: number): Promise<Buffer> {
   for (let tries = 0; ; tries++) {
-    // Without O_NONBLOCK a FIFO put in the file's place would hold the program.
+    // Without O_NONBLOCK, opening a FIFO that replaced the file would block.
     const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
     try {
       const bytes = await attempt(handle, limit)
@@ -37,28 +37,25 @@ export async function readSteady(path: string | Buffer, limit: number): Promise<
     }
     const pause = PAUSES[tries]
     if (pause === undefined)
-      throw new ClientError(
-        'file',
-        `changed each of the ${tries + 1} times that it was read: another program writes to it`,
-      )
+      throw new ClientError('file', `another program changed it during each of ${tries + 1} reads`)
     await sleep(pause)
   }
 }
 
-/** The bytes, or undefined when the file changed while they were read. */
+/** Reads a file once. Returns undefined when it changed meanwhile. */
 async function attempt(handle: FileHandle, limit: number): Promise<Buffer | undefined> {
   const before = await settled(() => handle.stat({ bigint: true }))
   if (!before.isFile()) throw new ClientError('file', 'expected a regular file, found something else')
   const bytes = await content(handle, limit)
   if (isRecent(before) || before.size !== BigInt(bytes.length)) {
-    // The times may not tell, or the size is none (in /proc): two reads have to agree.
+    // The times may not show a change, or the size is not the content's (in /proc): compare two reads.
     await sleep(QUIET)
     if (!bytes.equals(await content(handle, limit))) return undefined
   }
   return sameState(before, await handle.stat({ bigint: true })) ? bytes : undefined
 }
 
-/** The file from its beginning to its end. */
+/** Reads an open file from its start to its end. */
 async function content(handle: FileHandle, limit: number): Promise<Buffer> {
   const chunks: Buffer[] = []
   let size = 0
@@ -75,10 +72,10 @@ async function content(handle: FileHandle, limit: number): Promise<Buffer> {
 }
 
 function tooLarge(limit: number): ClientError {
-  return new ClientError('file', `larger than the ledger takes: at most ${limit} bytes`)
+  return new ClientError('file', `expected at most ${limit} bytes, found more`)
 }
 
-/** Whether nothing was written to a file between its two states. */
+/** Reports whether two states show that a file was not written to in between. */
 export function sameState(a: FileState, b: FileState): boolean {
   return (
     a.size === b.size &&
@@ -89,7 +86,7 @@ export function sameState(a: FileState, b: FileState): boolean {
   )
 }
 
-/** The state of a file once it was left alone for a while. It waits for that once. */
+/** Returns the state of a file. If the file changed recently, waits once before it takes the state. */
 export async function settled(stat: () => Promise<BigIntStats>): Promise<BigIntStats> {
   const first = await stat()
   if (!first.isFile() || !isRecent(first)) return first
@@ -97,7 +94,7 @@ export async function settled(stat: () => Promise<BigIntStats>): Promise<BigIntS
   return stat()
 }
 
-/** Each write sets the ctime, which no program can choose. */
+/** Reports whether a file changed recently, by its ctime: each write sets it, and no program can choose it. */
 function isRecent(state: FileState): boolean {
   return Number(state.ctimeNs / 1_000_000n) > Date.now() - quietOf(state)
 }

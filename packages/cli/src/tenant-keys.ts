@@ -1,4 +1,4 @@
-/** The private keys of tenants, made or taken from a daemon's files. */
+/** Makes the private keys of tenants, or reads them from a daemon's files. */
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
@@ -11,26 +11,26 @@ import { ClientError } from '@service-fs/client/errors'
 import { LONGEST_KEY_NAME, type DiskKey } from './key-disk.ts'
 import { defaultOrigin } from '@service-fs/format/module-id'
 
-/** A daemon's files of a tenant's private keys: the ledger's, the audit sub-ledger's. */
+/** The files of a daemon that hold a tenant's private keys, for the ledger and for the audit sub-ledger. */
 const LEDGER_KEY = 'ed25519.key'
 const AUDIT_KEY = 'audit-ed25519.key'
 
-/** A tenant, as the command line names it. */
+/** A tenant from the command line. */
 export interface Tenant {
   moduleId: string
   origin?: string
-  /** The directory of its keys' files. */
+  /** The directory of its key files. */
   secret?: string
 }
 
 export interface TenantKeys {
   moduleId: string
   origin: string
-  /** The ledger's, the audit sub-ledger's. */
+  /** The key of the ledger, and the key of the audit sub-ledger. */
   keys: [DiskKey, DiskKey]
 }
 
-/** The keys of all tenants, made or read. No two have the same name. @throws ClientError `usage`, `file` */
+/** Makes or reads the keys of all tenants. No two have the same name. @throws ClientError `usage`, `file` */
 export async function tenantKeys(tenants: readonly Tenant[]): Promise<TenantKeys[]> {
   const all: TenantKeys[] = []
   const names = new Set<string>()
@@ -57,7 +57,7 @@ function newKey(name: string): DiskKey {
   return { name, seed: new Uint8Array(randomBytes(32)) }
 }
 
-/** @throws ClientError `usage`: no name of a key, or the key disk has no room for it */
+/** Checks that a name is valid for a key and fits on the key disk. @throws ClientError `usage` */
 function checkName(name: string): void {
   if (isKeyName(name) && !name.includes('\u007f') && Buffer.byteLength(name) <= LONGEST_KEY_NAME) return
   throw new ClientError(
@@ -66,13 +66,13 @@ function checkName(name: string): void {
   )
 }
 
-/** A private key of a daemon. No message quotes it. @throws ClientError `file`; `usage` where it is not named `expected` */
+/** Reads a private key of a daemon. No message quotes it. @throws ClientError `file`; `usage` when its name is not `expected` */
 async function readKey(path: string, expected?: string): Promise<DiskKey> {
   const text = await readPrivate(path)
   let key: SignerKey
   try {
     key = parseSignerKey(text)
-    // That the key is the one whose id is in the text.
+    // Check that the key has the key id in the text.
     signerFromKey(text, { ...nativeCrypto, now: () => 0 })
   } catch {
     throw new ClientError('file', `${path}: expected a private key in Go's note format, found something else`)
@@ -80,7 +80,7 @@ async function readKey(path: string, expected?: string): Promise<DiskKey> {
   if (key.type !== TYPE_ED25519)
     throw new ClientError('file', `${path}: expected an Ed25519 key, found another`)
   if (expected !== undefined && key.name !== expected)
-    throw new ClientError('usage', `--origin: the key in ${path} is named ${key.name}, not ${expected}`)
+    throw new ClientError('usage', `--origin: expected a key named ${expected} in ${path}, found ${key.name}`)
   return { name: key.name, seed: key.seed }
 }
 
@@ -89,7 +89,7 @@ async function readPrivate(path: string): Promise<string> {
   try {
     file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
     if (((await file.stat()).mode & 0o077) !== 0)
-      throw new Error(`${path}: a private key must be for its owner only: chmod 600 ${path}`)
+      throw new Error(`${path}: expected a private key readable only by its owner: chmod 600 ${path}`)
     return (await file.readFile('utf8')).replace(/\n$/, '')
   } catch (error) {
     throw new ClientError('file', messageOf(error))
@@ -98,7 +98,7 @@ async function readPrivate(path: string): Promise<string> {
   }
 }
 
-/** The verifier key. */
+/** Returns the verifier key. */
 export function diskVkey({ name, seed }: DiskKey): string {
   return formatVkey(signerVkey({ name, type: TYPE_ED25519, seed }, nativeCrypto))
 }

@@ -1,8 +1,8 @@
-/** Runs commands in tests, and keeps what they write. */
+/** Runs commands in tests and captures their output. */
 import type { Io } from './io.ts'
 import { buildProgram } from './program.ts'
 
-/** What a command wrote. */
+/** The captured output of a command. */
 export interface TestIo extends Io {
   text(): string
   bytes(): Buffer
@@ -40,7 +40,7 @@ export function testIo(stdin: Uint8Array = new Uint8Array()): TestIo {
   return io
 }
 
-/** Runs a command line to its end. */
+/** Runs a command line. */
 export async function cli(...args: string[]): Promise<TestIo> {
   const io = testIo()
   try {

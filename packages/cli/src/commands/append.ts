@@ -28,21 +28,22 @@ interface AppendCommandOptions extends LedgerOptions {
 }
 
 const IDS = `
-A record's id is its path from the directory that holds the argument: \`append /usr/share/doc\` makes doc/bash/README,
-\`append README\` makes README; --prefix is put before it. Symbolic links are not followed: their record has the type
-inode/symlink and the target as payload; an empty directory's has the type inode/directory. A file that changes while it is
-read is read again, four times in all. What changes each time, can't be read, is too large, or has no name that can be an id
-is named, the rest is appended, and the exit status is 3. Running it again
-is safe: what the ledger has already is not appended again.`
+A record's id is its path from the directory that holds the argument, after --prefix: \`append /usr/share/doc\` makes
+doc/bash/README, and \`append README\` makes README. Symbolic links are not followed: the record of a link has the type
+inode/symlink, and its target as payload. The record of an empty directory has the type inode/directory.
 
-/** `append`: files, directories, or standard input, as records. */
+A file that changes while it is being read is read again, up to four times. The command reports each file that keeps
+changing, can't be read, is too large, or whose name can't be an id; it appends all others and exits with status 3.
+Running the command again is safe: it does not append a record that the ledger already has.`
+
+/** `append`: appends files, directories or standard input as records. */
 export function addAppend(program: Command, io: Io): void {
   ledgerOptions(program.command('append <paths...>'))
-    .description('append files and all that is in directories; - is standard input')
+    .description('append files and everything in directories; - is standard input')
     .option('--id <id>', 'the id of a single file, or of standard input')
-    .option('--prefix <text>', 'put before every id')
-    .option('--type <type>', 'the media type (default: by the name)')
-    .option('--batch <n>', 'records in one commit, at most')
+    .option('--prefix <text>', 'text to put before every id')
+    .option('--type <type>', 'the media type (default: from the file name)')
+    .option('--batch <n>', 'the most records in one commit')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', IDS)
     .action((paths: string[], options: AppendCommandOptions) =>
@@ -95,7 +96,7 @@ async function limitsFor(connection: Connection, options: AppendCommandOptions):
   return { ...limits, lines: Math.min(limits.lines, parseCount(options.batch, '--batch', 1)) }
 }
 
-/** Appends what was read; each receipt must be of the very bytes that were sent. */
+/** Appends the records and checks each receipt. */
 async function appendRecords(
   connection: Connection,
   records: AsyncIterable<NewRecord>,
@@ -116,7 +117,7 @@ async function appendRecords(
   })
 }
 
-/** The records that the paths stand for. What can't be one goes to the refused. */
+/** Yields the records for the paths, and adds each file that can't be a record to the refused. */
 async function* recordsOf(
   paths: string[],
   options: AppendCommandOptions,
@@ -137,7 +138,7 @@ async function* recordsOf(
     }
     for await (const file of walkFiles(path, { prefix: options.prefix, type: options.type, refused })) {
       if (file.size > limits.payload) {
-        refused(file.id, `larger than the ledger takes: ${file.size} bytes, at most ${limits.payload}`)
+        refused(file.id, `expected at most ${limits.payload} bytes, found ${file.size}`)
         continue
       }
       try {
@@ -161,18 +162,12 @@ async function standardInput(
   for await (const chunk of io.stdin()) {
     size += chunk.length
     if (size > limits.payload)
-      throw new ClientError(
-        'file',
-        `standard input: larger than the ledger takes: at most ${limits.payload} bytes`,
-      )
+      throw new ClientError('file', `standard input: expected at most ${limits.payload} bytes, found more`)
     chunks.push(chunk)
   }
-  // A pipe has no state: what comes is what is sent.
+  // A pipe has no state to compare.
   if (state !== undefined && before?.isFile() === true && !sameState(before, await state()))
-    throw new ClientError(
-      'file',
-      'standard input: the file changed while it was read: another program writes to it',
-    )
+    throw new ClientError('file', 'standard input: another program changed the file while it was being read')
   return {
     id: options.id ?? '',
     type: options.type ?? 'application/octet-stream',

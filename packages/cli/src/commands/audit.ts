@@ -1,5 +1,5 @@
 import { CLOCK_TYPE } from '@service-fs/format/clock-correction'
-import { writeFile } from 'node:fs/promises'
+
 import type { Command } from 'commander'
 import { parseEntry, type Entry } from '@service-fs/format/entry'
 import { quoted } from '@service-fs/format/visible'
@@ -17,6 +17,7 @@ import {
   placeOptions,
   readInput,
   trustOptions,
+  writeOutput,
   type KeyOptions,
   type LedgerOptions,
 } from '../options.ts'
@@ -55,45 +56,45 @@ interface VerifyOptions extends AuditOptions {
   checkpoint?: string
 }
 
-/** `audit ls`, `audit prove`, `audit verify`: what the audit sub-ledger says of who read what, and when. */
+/** `audit ls`, `audit prove`, `audit verify`: reports who read what, and when, from the audit sub-ledger. */
 export function addAudit(program: Command, io: Io): void {
   const audit = program
     .command('audit')
     .description(
-      'list, prove and verify the reads that the audit sub-ledger recorded: of a URL, a directory, a tar archive or disk image',
+      'list, prove and verify the reads that an audit sub-ledger recorded; it is behind a URL, in a directory, in a tar archive or in a disk image',
     )
   const add = (name: string): Command => keyOptions(ledgerOptions(audit.command(`${name} [place]`)))
   add('ls')
-    .description('list reads, each proven to be in the signed tree of the sub-ledger')
-    .option('--subject <name>', 'only of this subject')
-    .option('--route <route>', 'only of this route and those below it, such as /v1/entries')
-    .option('--request-id <id>', 'only with this X-Foundry-Request-ID')
-    .option('--cursor <n>', 'only those that showed the record with this cursor, alone or among others')
-    .option('--payload-id <id>', 'the same, of the record with this identifier')
-    .option('--since <time>', 'not before this time: 2026-11-23, 2026-11-23T08:00:00Z')
-    .option('--until <time>', 'before this time')
-    .option('--from <index>', 'from this entry of the sub-ledger on', '0')
-    .option('--to <index>', 'before this entry of the sub-ledger')
-    .option('--json', 'a JSON object a line')
+    .description('list reads, each verified to be in the signed tree of the sub-ledger')
+    .option('--subject <name>', 'only reads by this subject')
+    .option('--route <route>', 'only reads of this route and those below it, such as /v1/entries')
+    .option('--request-id <id>', 'only reads with this X-Foundry-Request-ID')
+    .option('--cursor <n>', 'only reads that showed the record with this cursor')
+    .option('--payload-id <id>', 'only reads that showed the record with this identifier')
+    .option('--since <time>', 'only reads at or after this time: 2026-11-23, 2026-11-23T08:00:00Z')
+    .option('--until <time>', 'only reads before this time')
+    .option('--from <index>', 'start with this entry of the sub-ledger', '0')
+    .option('--to <index>', 'end before this entry of the sub-ledger')
+    .option('--json', 'print one JSON object per line')
     .action((place: string | undefined, options: LsOptions) =>
       perform(io, options.json, () => opened(place, options, (at) => ls(at, options, io))),
     )
   add('prove')
-    .description('the .tlog-proof of one read, checked')
-    .option('--index <n>', 'the entry of the sub-ledger: the X-Audit-Index of the answer')
-    .option('--out <file>', 'where the proof goes (default: standard output)')
-    .option('--record <file>', "where the read's entry goes, which verify-proof takes as --record")
+    .description('print the .tlog-proof of one read, verified')
+    .option('--index <n>', 'the entry of the sub-ledger: the X-Audit-Index of the response')
+    .option('--out <file>', 'write the proof to this file (default: standard output)')
+    .option('--record <file>', "write the read's payload to this file, for verify-proof --record")
     .option('--json', 'print {"index", "read", "proof"}')
     .action((place: string | undefined, options: ProveOptions) =>
       perform(io, options.json, () => opened(place, options, (at) => prove(at, options, io))),
     )
   add('verify')
     .description(
-      "derive the sub-ledger again, up to its signed checkpoint; every entry must record a read, or an operator's correction of the clock",
+      "recompute the sub-ledger up to its signed checkpoint; every entry must record a read or an operator's correction of the clock",
     )
     .option(
       '--checkpoint <file>',
-      'a checkpoint of the sub-ledger from before, which this one must go on from',
+      'an earlier checkpoint of the sub-ledger, which the present one must extend',
     )
     .option('--json', 'print the report as JSON')
     .action((place: string | undefined, options: VerifyOptions) =>
@@ -121,11 +122,11 @@ async function ls(audit: AuditPlace, options: LsOptions, io: Io): Promise<number
   let text = ''
   let status = 0
   for await (const found of entriesIn(await openAuditTree(audit), range)) {
-    // An operator's correction of the clock is no read.
+    // An operator's correction of the clock is not a read.
     if (found.entry.header.type === CLOCK_TYPE) continue
     const read = tryReadOf(found.entry)
     if (typeof read === 'string') {
-      io.err(`service-fs: entry ${found.index} of ${quoted(audit.origin)} records no read: ${read}`)
+      io.err(`service-fs: entry ${found.index} of ${quoted(audit.origin)} does not record a read: ${read}`)
       status = FALSE
     } else if (matches(read, filter)) text += line(found, read, options.json)
     if (text.length < 16_384) continue
@@ -144,7 +145,7 @@ function line({ index, entry: { header } }: Found, read: Read, json: boolean | u
 interface Range {
   from: number
   to: number
-  /** A time as entries have it, or what is before them all, and behind them all. */
+  /** Bounds in the form of entry times; '' sorts before all times and '~' after. */
   since: string
   until: string
 }
@@ -179,7 +180,7 @@ function moment(text: string | undefined, name: string): string | undefined {
   throw new ClientError('usage', `${name}: expected 2026-11-23 or 2026-11-23T08:00:00Z, found ${text}`)
 }
 
-/** The entries of a range, in order. Times never go back: where they begin is found by halves. */
+/** Yields the entries of a range, in order. Entry times never go back, so a binary search finds the first. */
 async function* entriesIn(tree: TrustedTree, range: Range): AsyncGenerator<Found> {
   const { to, since, until } = range
   const from = Math.max(range.from, since === '' ? 0 : await bundleBefore(tree, since))
@@ -197,7 +198,7 @@ async function* entriesIn(tree: TrustedTree, range: Range): AsyncGenerator<Found
   }
 }
 
-/** The first entry of the last bundle that begins before a time. */
+/** Returns the index of the first entry of the last bundle that begins before a time. */
 async function bundleBefore(tree: TrustedTree, time: string): Promise<number> {
   let low = 0
   let high = tree.bundles
@@ -220,7 +221,7 @@ function parsed(bytes: Uint8Array, index: number): Entry {
 
 async function prove(audit: AuditPlace, options: ProveOptions, io: Io): Promise<void> {
   if (options.index === undefined)
-    throw new ClientError('usage', 'expected --index: which entry of the sub-ledger')
+    throw new ClientError('usage', 'expected --index, the entry of the sub-ledger')
   const index = parseCount(options.index, '--index', 0)
   const { proof, payload } = await audit.prove(index)
   const proved = checkPayloadProof(proof, payload, audit.trust.policy)
@@ -231,9 +232,10 @@ async function prove(audit: AuditPlace, options: ProveOptions, io: Io): Promise<
     )
   const { header } = proofHeader(readProof(proof))
   const read = tryReadOf(parsed(Buffer.concat([header, payload]), index))
-  if (typeof read === 'string') throw new ClientError('false', `entry ${index} records no read: ${read}`)
-  if (options.record !== undefined) await write(options.record, payload)
-  if (options.out !== undefined) await write(options.out, proof)
+  if (typeof read === 'string')
+    throw new ClientError('false', `entry ${index} does not record a read: ${read}`)
+  if (options.record !== undefined) await writeOutput(options.record, payload)
+  if (options.out !== undefined) await writeOutput(options.out, proof)
   if (options.json === true) {
     const { size, time } = proved
     return io.out(`${JSON.stringify({ index, size, time, read, proof, pinned: audit.trust.pinned })}\n`)
@@ -243,14 +245,6 @@ async function prove(audit: AuditPlace, options: ProveOptions, io: Io): Promise<
     `true: entry ${index} of ${proved.size} in ${quoted(proved.origin)}, ${proved.time}: ${readText(read)}\n`,
   )
   await io.out(`      ${audit.trust.toString()}\n`)
-}
-
-async function write(file: string, content: string | Uint8Array): Promise<void> {
-  try {
-    await writeFile(file, content)
-  } catch (error) {
-    throw new ClientError('file', messageOf(error))
-  }
 }
 
 const recordsRead: EachEntry = (entry, place, problems) => {

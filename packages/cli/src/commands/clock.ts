@@ -14,32 +14,35 @@ interface CorrectOptions extends ClockOptions {
   reason: string
 }
 
-/** `clock status` and `clock correct`: what the daemon's clock says beside the newest records' times, and going on with it. */
+/** `clock status` and `clock correct`: compares the daemon's clock with the newest records' times, and sets a ledger's time back to it. */
 export function addClock(program: Command, io: Io): void {
   const clock = program
     .command('clock')
     .description("compare a daemon's clock with its ledgers, and correct a ledger's time")
   ledgerOptions(clock.command('status'))
     .description(
-      "what the clock says, and the newest record's time of the ledger and of its audit sub-ledger",
+      "print the daemon's time, and the newest record's time in the ledger and in its audit sub-ledger",
     )
-    .option('--json', 'print the answer of GET /v1/clock')
+    .option('--json', 'print the response of GET /v1/clock')
     .action((options: ClockOptions) =>
       perform(io, options.json, () => withLedger(options, (to) => status(to, options, io))),
     )
   ledgerOptions(clock.command('correct'))
     .description(
-      'go on with the clock as it is, although the newest record lies in the future: an entry says so for ever',
+      'accept the present clock although the newest record is in the future; a permanent entry records this',
     )
-    .requiredOption('--newest <time>', 'the newest time that is corrected, as `clock status` prints it')
-    .requiredOption('--reason <text>', 'why, for whoever reads the ledger')
-    .option('--json', 'print the answer of POST /v1/clock/correct')
+    .requiredOption(
+      '--newest <time>',
+      'the newest time, which is to be corrected, as `clock status` prints it',
+    )
+    .requiredOption('--reason <text>', 'the reason, for readers of the ledger')
+    .option('--json', 'print the response of POST /v1/clock/correct')
     .action((options: CorrectOptions) =>
       perform(io, options.json, () => withLedger(options, (to) => correct(to, options, io))),
     )
 }
 
-/** @throws ClientError `malformed`, and the codes of refusals */
+/** Sends a request and returns the members of its JSON response. @throws ClientError like `Connection.askJson` */
 async function answered(
   connection: Connection,
   path: string,
@@ -82,7 +85,7 @@ async function correct(connection: Connection, options: CorrectOptions, io: Io):
   }
 }
 
-/** A text of the answer, without what a terminal would act on. */
+/** Returns a value of the response as text that is safe on a terminal. */
 function textOf(value: unknown): string {
   return typeof value === 'string' && /^[\w:.-]{1,40}$/.test(value) ? value : JSON.stringify(value)
 }

@@ -24,12 +24,14 @@ interface ExportOptions extends LedgerOptions, KeyOptions {
   json?: boolean
 }
 
-/** `export`: everything of a ledger, verified, as a directory or a tar archive. */
+/** `export`: writes a whole ledger, verified, as a directory or a tar archive. */
 export function addExport(program: Command, io: Io): void {
   const command = program.command('export [place]')
   keyOptions(ledgerOptions(command))
-    .description('write out a whole ledger, verified, from a URL, a directory, a tar archive or disk image')
-    .option('--out <path>', 'the directory to make, or with .tar at its end the archive')
+    .description(
+      'verify a whole ledger and write it out, from a URL, a directory, a tar archive or a disk image',
+    )
+    .option('--out <path>', 'the directory to make, or the archive if the name ends in .tar')
     .option('--no-audit', 'leave the audit sub-ledger out')
     .option('--json', 'print the report as JSON')
     .action((place: string | undefined, options: ExportOptions) =>

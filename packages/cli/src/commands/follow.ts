@@ -17,18 +17,18 @@ interface FollowCommandOptions extends LedgerOptions {
 }
 
 const HOW = `
-It goes on until it is stopped. A connection that is lost is made again, with growing pauses, and goes on where it was. Each
-record comes once and in the order of the ledger; one that is missing ends it with exit status 1. What is followed is not
-verified otherwise: service-fs get and service-fs verify do that.`
+The command runs until it is stopped. It reconnects after a lost connection, with growing pauses, and resumes after the
+last record. It prints each record once, in the order of the ledger, and exits with status 1 if one is missing. It does not
+verify signatures and hashes: service-fs get and service-fs verify do.`
 
-/** `follow`: the records in order, and those that are appended, as soon as they are durable. */
+/** `follow`: prints the records in order, and then each new one as soon as it is durable. */
 export function addFollow(program: Command, io: Io): void {
   ledgerOptions(program.command('follow'))
     .description('print the records in order, and new ones as they become durable')
-    .option('--since <cursor>', 'records after this cursor', '0')
-    .option('--new', 'only records that are appended from now on')
-    .option('--limit <n>', 'end after so many records')
-    .option('--json', 'each record as a JSON object a line, with its payload')
+    .option('--since <cursor>', 'start after this cursor', '0')
+    .option('--new', 'start with records that are appended from now on')
+    .option('--limit <n>', 'end after this many records')
+    .option('--json', 'print each record with its payload as a line of JSON')
     .addHelpText('after', HOW)
     .action((options: FollowCommandOptions) =>
       perform(io, options.json, () => withLedger(options, (from) => run(from, options, io))),
@@ -41,7 +41,7 @@ async function run(connection: Connection, options: FollowCommandOptions, io: Io
   const lost = (error: Error | undefined, pause: number): void => {
     if (io.terminal === undefined) return
     const why = error === undefined ? 'the server ended the stream' : messageOf(error)
-    io.err(`service-fs: ${why}; going on in ${(pause / 1000).toFixed(1)} s`)
+    io.err(`service-fs: ${why}; reconnecting in ${(pause / 1000).toFixed(1)} s`)
   }
   for await (const found of follow(connection, { since, ...limit, lost }))
     await io.out(lineOf(found, options))

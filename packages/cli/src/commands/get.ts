@@ -36,23 +36,23 @@ interface GetOptions extends LedgerOptions, KeyOptions {
 }
 
 const HOW = `
-Files are written below --out under their ids; ids that would leave it are refused, a file that is there is never
-overwritten. Everything is checked against the signed checkpoint before it is written: the leaf hash of each entry by the
-tiles, or a single record by its proof. Without --vkey or --policy the keys are those that the ledger shows.`
+The command writes each record to a file below --out, named by the record's id. It refuses ids that lead out of --out, and
+never overwrites a file. Before it writes a record, it verifies the record against the signed checkpoint: by the tiles, or
+by the inclusion proof of a single record. Without --vkey or --policy it uses the keys that the ledger publishes.`
 
-/** `get`: records back as files, or one to standard output. */
+/** `get`: writes records to files, or one record to standard output. */
 export function addGet(program: Command, io: Io): void {
   keyOptions(ledgerOptions(program.command('get')))
-    .description('write records back as files, verified')
+    .description('verify records and write them to files')
     .option(
       '--out <directory>',
-      'where the files go (default for a single record: its payload to standard output)',
+      'the directory for the files (default: print the payload of a single record)',
     )
     .option('--id <id>', 'the record with this identifier')
     .option('--cursor <n>', 'the record with this cursor')
     .option('--all', 'all records')
-    .option('--prefix <text>', 'all records whose id starts so')
-    .option('--no-verify', 'take the answers as they come')
+    .option('--prefix <text>', 'all records whose id starts with this text')
+    .option('--no-verify', 'do not verify what the server sends')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', HOW)
     .action((options: GetOptions) =>
@@ -69,7 +69,8 @@ async function get(connection: Connection, options: GetOptions, io: Io): Promise
   const single = options.id !== undefined || options.cursor !== undefined
   const { out } = options
   if (options.cursor !== undefined) parseCount(options.cursor, '--cursor', 1)
-  if (!single && out === undefined) throw new ClientError('usage', 'expected --out: where the files go')
+  if (!single && out === undefined)
+    throw new ClientError('usage', 'expected --out, the directory for the files')
   const trust = options.verify ? await trustOf(connection, await trustOptions(options)) : undefined
   if (single) return getOne(connection, options, trust, io)
   const restorer = new Restorer(out as string)
@@ -120,7 +121,7 @@ async function getMany(
   await restorer.finish()
 }
 
-/** The entries of the newest tree, as they come. @throws ClientError `malformed` */
+/** Returns the entries of the newest tree, not verified. @throws ClientError `malformed` */
 async function openUnchecked(connection: Connection): Promise<Bundles> {
   const source = httpSource(connection)
   const note = await source.checkpoint()

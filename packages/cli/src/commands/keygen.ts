@@ -21,7 +21,7 @@ const TYPES: Readonly<Record<string, number>> = {
   'ml-dsa-44': TYPE_MLDSA44_COSIGNATURE,
 }
 
-/** `keygen`: a note signer key in a file that only its owner may read; the vkey on standard output. */
+/** `keygen`: makes a note signer key in a file that only its owner can read, and prints the vkey. */
 export function addKeygen(program: Command, io: Io): void {
   program
     .command('keygen')
@@ -32,8 +32,12 @@ export function addKeygen(program: Command, io: Io): void {
         'the host name',
       ),
     )
-    .option('--out <file>', 'where the private key goes (default: <name>.key; - prints it)')
-    .addOption(new Option('--algorithm <name>', 'of the key').choices(Object.keys(TYPES)).default('ed25519'))
+    .option('--out <file>', 'write the private key to this file (default: <name>.key; - prints it)')
+    .addOption(
+      new Option('--algorithm <name>', 'the signature algorithm')
+        .choices(Object.keys(TYPES))
+        .default('ed25519'),
+    )
     .option('--json', 'print {"name", "vkey", "file"}')
     .action((options: KeygenOptions) => perform(io, options.json, () => keygen(options, io)))
 }
@@ -43,7 +47,7 @@ async function keygen(options: KeygenOptions, io: Io): Promise<void> {
   if (!isKeyName(name))
     throw new ClientError(
       'usage',
-      `--name: expected a name without spaces or plus, found ${JSON.stringify(name)}`,
+      `--name: expected a name without spaces and plus signs, found ${JSON.stringify(name)}`,
     )
   const key = { name, type: TYPES[options.algorithm] as number, seed: new Uint8Array(randomBytes(32)) }
   const vkey = formatVkey(signerVkey(key))
@@ -69,7 +73,7 @@ async function writeSecret(file: string, secret: string): Promise<void> {
     }
   } catch (error) {
     const text =
-      codeOf(error) === 'EEXIST' ? `${file}: is there already, and is not overwritten` : messageOf(error)
+      codeOf(error) === 'EEXIST' ? `${file}: the file exists and is not overwritten` : messageOf(error)
     throw new ClientError('file', text)
   }
 }

@@ -13,13 +13,13 @@ interface LsOptions extends LedgerOptions {
   json?: boolean
 }
 
-/** `ls`: the records in order, one a line. */
+/** `ls`: lists the records in order, one per line. */
 export function addLs(program: Command, io: Io): void {
   ledgerOptions(program.command('ls'))
     .description('list the records in order')
-    .option('--long', 'cursor, time, bytes and type before each id')
-    .option('--since <cursor>', 'records after this cursor', '0')
-    .option('--json', 'a JSON object a line')
+    .option('--long', 'print cursor, time, size in bytes and type before each id')
+    .option('--since <cursor>', 'start after this cursor', '0')
+    .option('--json', 'print one JSON object per line')
     .action((options: LsOptions) =>
       perform(io, options.json, () => withLedger(options, (to) => ls(to, options, io))),
     )
@@ -37,7 +37,7 @@ async function ls(connection: Connection, options: LsOptions, io: Io): Promise<v
   if (text !== '') await io.out(text)
 }
 
-/** Each read of an audit sub-ledger makes an entry of it: what it has at the beginning is listed. */
+/** Returns where to stop in an audit sub-ledger: reading it appends to it, so the listing would never end. */
 async function end(connection: Connection): Promise<{ until?: number }> {
   if (!connection.url.endsWith('/audit/')) return {}
   const { size } = membersOf(await connection.askJson('v1/checkpoint'))

@@ -1,11 +1,9 @@
-import { writeFile } from 'node:fs/promises'
 import type { Command } from 'commander'
-import { messageOf } from '@service-fs/format/errors'
 import { ClientError } from '@service-fs/client/errors'
 import type { Connection } from '@service-fs/client/http'
 import type { Io } from '../io.ts'
 import { parseCount } from '../numbers.ts'
-import { ledgerOptions, withLedger, type LedgerOptions } from '../options.ts'
+import { ledgerOptions, withLedger, writeOutput, type LedgerOptions } from '../options.ts'
 import { perform } from '../perform.ts'
 import { fetchProof, readProof } from '@service-fs/client/proof'
 import { readRecordById } from '@service-fs/client/read'
@@ -17,13 +15,13 @@ interface ProofOptions extends LedgerOptions {
   json?: boolean
 }
 
-/** `proof`: the .tlog-proof of one record. */
+/** `proof`: fetches the .tlog-proof of one record. */
 export function addProof(program: Command, io: Io): void {
   ledgerOptions(program.command('proof'))
     .description('fetch the .tlog-proof of a record, which verify-proof checks offline')
     .option('--id <id>', 'the record with this identifier')
     .option('--cursor <n>', 'the record with this cursor')
-    .option('--out <file>', 'where the proof goes (default: standard output)')
+    .option('--out <file>', 'write the proof to this file (default: standard output)')
     .option('--json', 'print {"index", "proof"}')
     .action((options: ProofOptions) =>
       perform(io, options.json, () => withLedger(options, (to) => proof(to, options, io))),
@@ -33,23 +31,15 @@ export function addProof(program: Command, io: Io): void {
 async function proof(connection: Connection, options: ProofOptions, io: Io): Promise<void> {
   const text = await fetchProof(connection, await cursorOf(connection, options))
   const { index } = readProof(text)
-  if (options.out !== undefined) await write(options.out, text)
+  if (options.out !== undefined) await writeOutput(options.out, text)
   if (options.json === true) await io.out(JSON.stringify({ index, file: options.out, proof: text }) + '\n')
   else if (options.out === undefined) await io.out(Buffer.from(text))
 }
 
-/** The cursor of the record that `--id` or `--cursor` names. @throws ClientError `usage`, `not-found` */
+/** Returns the cursor of the record that `--id` or `--cursor` names. @throws ClientError `usage`, `not-found` */
 async function cursorOf(connection: Connection, options: { id?: string; cursor?: string }): Promise<number> {
   if ((options.id === undefined) === (options.cursor === undefined))
-    throw new ClientError('usage', 'expected --id or --cursor, one of the two')
+    throw new ClientError('usage', 'expected either --id or --cursor')
   if (options.id === undefined) return parseCount(options.cursor ?? '', '--cursor', 1)
   return (await readRecordById(connection, options.id)).cursor
-}
-
-async function write(file: string, text: string): Promise<void> {
-  try {
-    await writeFile(file, text)
-  } catch (error) {
-    throw new ClientError('file', messageOf(error))
-  }
 }

@@ -25,14 +25,14 @@ interface ProvisionOptions {
   json?: boolean
 }
 
-/** `provision`: makes the appliance's disks. */
+/** `provision`: makes the disks of an appliance. */
 export function addProvision(program: Command, io: Io): void {
   const tenants: Tenant[] = []
-  /** Sets a field of the tenant that was named last. */
+  /** Sets a field of the tenant that the last --module-id named. */
   const ofLast = (field: 'origin' | 'secret', flag: string) => (value: string) => {
     const tenant = tenants.at(-1)
     if (tenant === undefined || tenant[field] !== undefined)
-      program.error(`service-fs: ${flag}: expected once behind the --module-id that it is of`)
+      program.error(`service-fs: ${flag}: expected once, after the --module-id that it belongs to`)
     else tenant[field] = value
     return true
   }
@@ -43,16 +43,16 @@ export function addProvision(program: Command, io: Io): void {
       tenants.push({ moduleId })
       return tenants
     })
-    .option('--origin <origin>', "the origin of that tenant's ledger", ofLast('origin', '--origin'))
+    .option('--origin <origin>', "the origin of the last tenant's ledger", ofLast('origin', '--origin'))
     .option(
       '--from-secret <dir>',
-      "take that tenant's keys from a daemon's .secret/<id> directory",
+      "take the last tenant's keys from a daemon's .secret/<id> directory",
       ofLast('secret', '--from-secret'),
     )
     .option('--key-disk <file>', 'the key disk to make')
     .option('--data-disk <file>', 'the data disk to make')
     .option('--disk-size <bytes>', `the data disk's size, with K, M or G (default: ${DEFAULT_SIZE})`)
-    .option('--empty', 'put no keys on the key disk: the appliance makes them when it starts')
+    .option('--empty', 'put no keys on the key disk; the appliance makes them when it starts')
     .option('--json', 'print {"key_disk", "data_disk", "tenants": [{"module_id", "origin", "vkey", …}]}')
     .action((options: ProvisionOptions) => perform(io, options.json, () => provision(options, io)))
 }
@@ -95,7 +95,7 @@ function checkOptions(
   }
   if (empty === true) {
     if (tenants.some(({ origin, secret }) => origin !== undefined || secret !== undefined))
-      usage('--empty: the appliance makes the keys; expected no --origin and no --from-secret')
+      usage('--empty: expected no --origin and no --from-secret, because the appliance makes the keys')
   } else if (tenants.length === 0) {
     usage('expected --module-id, or --empty')
   }
@@ -108,7 +108,7 @@ function checkOptions(
   }
 }
 
-/** A file that only its owner may read, durable with its name; one that is there is left alone. @throws ClientError `file` */
+/** Makes a durable file that only its owner can read. Never overwrites a file. @throws ClientError `file` */
 async function create(
   path: string,
   files: string[],
@@ -131,7 +131,7 @@ async function create(
     }
   } catch (error) {
     const text =
-      codeOf(error) === 'EEXIST' ? `${path}: is there already, and is not overwritten` : messageOf(error)
+      codeOf(error) === 'EEXIST' ? `${path}: the file exists and is not overwritten` : messageOf(error)
     throw new ClientError('file', text)
   }
 }
@@ -160,5 +160,5 @@ async function report(made: readonly TenantKeys[], options: ProvisionOptions, io
   for (const { moduleId, origin } of tenants)
     if (origin !== defaultOrigin(moduleId)) io.err(`in totebox.json: ${JSON.stringify({ moduleId, origin })}`)
   if (options.moduleId?.some(({ secret }) => secret !== undefined) === true)
-    io.err('the private keys are in two places now: of the two only one may go on with the ledger')
+    io.err('the private keys are now in two places: use the ledger in only one of them')
 }

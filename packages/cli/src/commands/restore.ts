@@ -22,17 +22,17 @@ interface RestoreOptions extends KeyOptions {
   json?: boolean
 }
 
-/** `restore`: makes a ledger of an export, for a daemon to go on with. */
+/** `restore`: makes a ledger from an export, for a daemon to append to. */
 export function addRestore(program: Command, io: Io): void {
   keyOptions(program.command('restore <export>'))
-    .description('make a ledger, or a disk image with it, of an export, after verifying it')
-    .option('--out <path>', 'the ledger directory to make, or with .img at its end the disk image')
+    .description('verify an export and make a ledger, or a disk image with it, from it')
+    .option('--out <path>', 'the ledger directory to make, or the disk image if the name ends in .img')
     .addOption(
       new Option('--module-id <id>', "the tenant (default: the origin's last part)").env('FS_MODULE_ID'),
     )
     .option(
       '--disk-size <bytes>',
-      "the disk image's size, with K, M or G (default: room to grow, 256M at least)",
+      "the disk image's size, with K, M or G (default: four times the content, at least 256M)",
     )
     .option('--json', 'print the report as JSON')
     .action((path: string, options: RestoreOptions) =>
@@ -51,11 +51,11 @@ async function restore(files: LedgerFiles, options: RestoreOptions, io: Io): Pro
     { output, out, verb: 'restored', json: options.json },
     io,
     (progress) => verifyFiles(files, { ...trust, copy: ledgerCopy(output), progress }),
-    `      to go on with it, its private keys have to be in ${secret}\n`,
+    `      before you serve it, put its private keys into ${secret}\n`,
   )
 }
 
-/** The output, and where its private keys are looked for. */
+/** Opens the output, and returns the directory in which a daemon looks for the private keys. */
 async function openOutput(
   files: LedgerFiles,
   out: string,
@@ -81,13 +81,13 @@ async function openOutput(
   return { output: await directoryOutput(path), secret: join(dirname(path), '.secret', basename(path)) }
 }
 
-/** The last part of the origin. */
+/** Returns the last part of the origin, the module ID of a ledger with the default origin. */
 async function idOf(files: LedgerFiles): Promise<string> {
   const origin = (await files.read('origin'))?.toString('utf8').trim() ?? ''
   const id = origin.split('/').at(-1) ?? ''
   if (isModuleId(id)) return id
   throw new ClientError(
     'usage',
-    `expected --module-id, for the origin ${JSON.stringify(origin)} ends in none`,
+    `expected --module-id, because the origin ${JSON.stringify(origin)} does not end in one`,
   )
 }

@@ -15,12 +15,12 @@ interface VerifyProofOptions extends KeyOptions {
   json?: boolean
 }
 
-/** `verify-proof`: checks a .tlog-proof offline. */
+/** `verify-proof`: verifies a .tlog-proof offline. */
 export function addVerifyProof(program: Command, io: Io): void {
   keyOptions(program.command('verify-proof <file>'))
-    .description('check a .tlog-proof offline, against the record and the keys that you trust')
+    .description('verify a .tlog-proof offline, with the record and the keys that you trust')
     .option('--record <file>', "the record's payload; the proof carries its header")
-    .option('--entry <file>', 'the raw entry, header included')
+    .option('--entry <file>', 'the raw entry, including its header')
     .option('--json', 'print what was proved as JSON')
     .action((file: string, options: VerifyProofOptions) =>
       perform(io, options.json, () => verifyProof(file, options, io)),
@@ -30,7 +30,7 @@ export function addVerifyProof(program: Command, io: Io): void {
 async function verifyProof(file: string, options: VerifyProofOptions, io: Io): Promise<void> {
   const trust = Trust.pinned(await trustOptions(options))
   if (trust === undefined)
-    throw new ClientError('usage', 'expected --policy or --vkey: whose signature counts')
+    throw new ClientError('usage', 'expected --policy or --vkey, the keys that you trust')
   const text = (await readInput(file)).toString('utf8')
   const proved = await check(text, options, trust.policy)
   if (options.json === true) return io.out(JSON.stringify({ ok: true, ...proved }) + '\n')
@@ -50,5 +50,5 @@ async function check(text: string, options: VerifyProofOptions, policy: Policy):
   if (record !== undefined && entry === undefined) return checkFileProof(text, record, policy)
   if (entry !== undefined && record === undefined)
     return checkProof(text, nativeHasher.leaf(await readInput(entry)), policy)
-  throw new ClientError('usage', 'expected --record or --entry, one of the two')
+  throw new ClientError('usage', 'expected either --record or --entry')
 }

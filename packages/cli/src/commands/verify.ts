@@ -19,12 +19,12 @@ interface VerifyCommandOptions extends LedgerOptions, KeyOptions {
   json?: boolean
 }
 
-/** `verify`: derives a ledger again from its entries up. */
+/** `verify`: recomputes a ledger from its entries up. */
 export function addVerify(program: Command, io: Io): void {
   const command = program.command('verify [place]')
   keyOptions(ledgerOptions(command))
     .description(
-      'derive everything again, entry by entry, up to the signed checkpoint: of a URL, a directory, a tar archive or disk image',
+      'recompute a ledger, from each entry up to the signed checkpoint; it is behind a URL, in a directory, in a tar archive or in a disk image',
     )
     .option('--no-audit', 'leave the audit sub-ledger out')
     .option('--json', 'print the report as JSON')
