@@ -39,8 +39,8 @@ const saying = (members: object): Uint8Array =>
   )
 const VKEY = testSigner().vkey
 
-describe('a time that goes back at an operator’s correction', () => {
-  it('is true in a directory, at a URL and in a tar, with a note that there is one', async () => {
+describe('a time that an operator set back', () => {
+  it('verifies in a directory, at a URL and in a tar archive, with a note', async () => {
     const place = join(dir, 'ledger')
     await makeLedger(place, { records: history({ payload: saying({}) }) })
     const server = await serveDirectory(place)
@@ -68,7 +68,7 @@ describe('a time that goes back at an operator’s correction', () => {
     ['is no JSON', { payload: Buffer.from('{') }],
     ['is null', { payload: Buffer.from('null') }],
   ]
-  it.each(wrong)('is false when the entry %s', async (_, behind) => {
+  it.each(wrong)('does not verify when the entry %s', async (_, behind) => {
     const place = join(dir, 'ledger')
     await makeLedger(place, { records: history(behind) })
     const io = await cli('verify', place, '--vkey', VKEY)

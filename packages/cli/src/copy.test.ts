@@ -74,7 +74,7 @@ const large: RecordContent = {
 }
 
 describe('an export', () => {
-  it('is the same whichever source it is of, at every size around a bundle', async () => {
+  it('is identical from every source, at every size around a bundle', async () => {
     for (const size of QUICK ? [0, 257] : [0, 1, 255, 256, 257, 511, 512, 600]) {
       for (const tail of ['grow', 'each', 'export'] as const) {
         const acme = await makeAcme({ records: testRecords(size), tail, commit: 40 }, 700 - size)
@@ -98,7 +98,7 @@ describe('an export', () => {
     }
   })
 
-  it('is the same at sizes around a full tile of level 1', async () => {
+  it('is identical at sizes around a full tile of level 1', async () => {
     for (const size of QUICK ? [65_536] : [65_535, 65_536, 65_537]) {
       const acme = at('acme')
       await makeLedger(acme, { records: testRecords(size), commit: 300 })
@@ -115,7 +115,7 @@ describe('an export', () => {
     }
   }, 300_000)
 
-  it('has what the format says, by other programs', async () => {
+  it('has the contents that the format requires, as other programs read them', async () => {
     const acme = await makeAcme({ records: testRecords(600) })
     await done('export', acme, '--out', at('out'))
     await done('export', acme, '--out', at('out.tar'))
@@ -148,7 +148,7 @@ describe('an export', () => {
     for (let i = 0; i < 8; i += 2) expect(hashes[i]).toBe(hashes[i + 1])
   })
 
-  it('is of the newest whole commit of a ledger in use, and leaves the working files out', async () => {
+  it('holds the newest complete commit of a ledger in use, without its working files', async () => {
     const acme = await makeAcme({ records: testRecords(300) })
     const first = await exported(acme, 'first')
     await writeBelow(acme, 'lock', '17\n')
@@ -158,7 +158,7 @@ describe('an export', () => {
     expect(await exported(acme, 'second')).toEqual(first)
   })
 
-  it('may leave the audit out, and does where it can not be read', async () => {
+  it("leaves the audit sub-ledger out on request, or when it can't be read", async () => {
     const acme = await makeAcme({ records: testRecords(300) })
     await done('export', acme, '--no-audit', '--out', at('without'))
     expect(Object.keys(await filesBelow(at('without'))).join()).not.toContain('audit')
@@ -170,7 +170,7 @@ describe('an export', () => {
     expect(await filesBelow(at('remote'))).toEqual(await filesBelow(at('without')))
   })
 
-  it('takes full tiles where a static host has no partial ones any more', async () => {
+  it('uses full tiles when a static host has deleted the partial ones', async () => {
     const acme = await makeAcme({ records: testRecords(300) })
     const before = await exported(acme, 'before')
     const note = await readFile(join(acme, 'checkpoint'))
@@ -217,7 +217,7 @@ describe('an export', () => {
 })
 
 describe('a restored ledger', () => {
-  it('is what the format says, as a directory', async () => {
+  it('has the files that the format requires', async () => {
     await makeAcme({ records: testRecords(600) })
     await done('export', at('acme'), '--out', at('out.tar'))
     const io = await done('restore', at('out.tar'), '--out', at('back'))
@@ -236,7 +236,7 @@ describe('a restored ledger', () => {
       expect((await stat(at('back', path))).mode & 0o777, path).toBe(mode)
   })
 
-  it('is made below directories that are not there, which are for their owner only', async () => {
+  it('makes missing parent directories, accessible only by their owner', async () => {
     await makeAcme({ records: testRecords(3) })
     await done('export', at('acme'), '--out', at('far/away/out.tar'))
     await done('restore', at('far/away/out.tar'), '--out', at('not/there/acme'))
@@ -246,7 +246,7 @@ describe('a restored ledger', () => {
       expect((await stat(at(path))).mode & 0o777, path).toBe(0o700)
   })
 
-  it('has one tail file, which begins with the last bundle and is never without an entry', async () => {
+  it('has one tail file, which begins with the last bundle and holds at least one entry', async () => {
     const origin = 'example.org/ledger/test'
     for (const [size, start] of [
       [1, 0],
@@ -307,7 +307,7 @@ describe('a restored ledger', () => {
     expect(small.errors[0]).toMatch(/--disk-size: expected at least \d+ bytes, found 65536/)
   })
 
-  it('takes its tenant from the origin, and refuses one that is none', async () => {
+  it('takes its tenant from the origin, and refuses an invalid one', async () => {
     await makeLedger(at('acme'), { records: testRecords(3) })
     await done('restore', at('acme'), '--out', at('a.img'), '--disk-size', '1M')
     expect(await runTar(dir, '-tf', 'a.img')).toContain('test/checkpoint\n')
@@ -330,8 +330,8 @@ async function flip(path: string): Promise<void> {
   )
 }
 
-describe('what is false is not put in place', () => {
-  it('of a ledger, or of an export, whichever file was changed; the file is named', async () => {
+describe('a false ledger is not copied', () => {
+  it('reports the changed file of a ledger or of an export', async () => {
     await done('export', await makeAcme({ records: testRecords(600) }), '--out', at('good'))
     for (const source of ['acme', 'good']) {
       for (const path of Object.keys(await filesBelow(at(source)))) {
@@ -364,7 +364,7 @@ describe('what is false is not put in place', () => {
     expect((await readdir(dir)).sort()).toEqual(['acme', 'bad.tar', 'good'])
   }, 300_000)
 
-  it('an export with a file missing or too many, or of another size than its checkpoint', async () => {
+  it('refuses an export with a missing or extra file, or of another size than its checkpoint', async () => {
     await done('export', await makeAcme({ records: testRecords(600) }), '--out', at('good'))
     const changes: [string, () => Promise<unknown>][] = [
       ['tile/entries/002.p/88.b64', () => rm(at('bad/tile/entries/002.p/88.b64'))],
@@ -387,7 +387,7 @@ describe('what is false is not put in place', () => {
     expect((await readdir(dir)).sort()).toEqual(['acme', 'good'])
   })
 
-  it('of another key than the pinned one, or without the key that a daemon needs', async () => {
+  it('refuses another key than the pinned one, and a ledger without the key that a daemon needs', async () => {
     const acme = await makeAcme({ records: testRecords(10) })
     const other = testSigner('example.org/ledger/test', 9).vkey
     expect(await cli('export', acme, '--out', at('out'), '--vkey', other)).toMatchObject({ code: 1 })
@@ -403,7 +403,7 @@ describe('what is false is not put in place', () => {
     expect((await readdir(dir)).sort()).toEqual(['acme', 'out'])
   })
 
-  it('of a server whose tiles do not make its root, or which breaks off', async () => {
+  it('refuses a server whose tiles do not yield its root, or that closes the connection', async () => {
     const acme = await makeAcme({ records: testRecords(600) })
     const good = await serveDirectory(acme)
     const proxy = await startServer(async (request, response) => {
@@ -424,8 +424,8 @@ describe('what is false is not put in place', () => {
   })
 })
 
-describe('nothing is overwritten', () => {
-  it('whatever stands at the place, and wrong usage ends with 2', async () => {
+describe('an existing file', () => {
+  it('is never overwritten, and wrong usage exits with status 2', async () => {
     const acme = await makeAcme({ records: testRecords(10) })
     await writeFile(at('file.tar'), 'mine')
     await writeFile(at('disk.img'), 'mine')
@@ -466,7 +466,7 @@ describe('nothing is overwritten', () => {
     expect((await readdir(dir)).sort()).toEqual(['acme', 'disk', 'disk.img', 'empty', 'file.tar'])
   })
 
-  it('says what it did in JSON', async () => {
+  it('prints the result as JSON', async () => {
     const acme = await makeAcme({ records: testRecords(10) })
     const io = await done('export', acme, '--out', at('out.tar'), '--json')
     const { size } = await stat(at('out.tar'))

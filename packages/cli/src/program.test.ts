@@ -14,7 +14,7 @@ beforeEach(async () => {
 })
 afterEach(() => remove(dir))
 
-it('ends with 2 on wrong usage, in one line and without a stack', async () => {
+it('exits with status 2 on wrong usage, with one line and no stack trace', async () => {
   const wrong = [
     ['nonsense'],
     ['verify', '--nonsense'],
@@ -42,14 +42,14 @@ it('ends with 2 on wrong usage, in one line and without a stack', async () => {
   }
 })
 
-it('ends with 0 for help and version', async () => {
+it('exits with status 0 for help and version', async () => {
   expect((await cli('--version')).code).toBe(0)
   const help = await cli('--help')
   expect(help.code).toBe(0)
   expect(help.text()).toContain('Exit status')
 })
 
-it('ends with 3 when there is no server, or no such file', async () => {
+it('exits with status 3 when there is no server, or no such file', async () => {
   expect((await cli('verify', join(dir, 'none'))).code).toBe(3)
   const gone = await cli(
     'verify-proof',
@@ -64,7 +64,7 @@ it('ends with 3 when there is no server, or no such file', async () => {
   expect(JSON.parse(gone.errors[0] ?? '')).toMatchObject({ error: { code: 'file' } })
 })
 
-it('makes keys that sign, for their owner only, and never overwrites one', async () => {
+it('makes keys that sign, readable only by their owner, and never overwrites one', async () => {
   const file = join(dir, 'key')
   const made = await cli('keygen', '--name', 'example.org/ledger/acme', '--out', file)
   expect(made.code).toBe(0)
@@ -79,7 +79,7 @@ it('makes keys that sign, for their owner only, and never overwrites one', async
   expect(printed.errors[0]).toMatch(/^a\+/)
 })
 
-it('verifies a directory: 0 when true, 1 with what and where when not', async () => {
+it('verifies a directory: status 0 if true, 1 with the problem and its place if not', async () => {
   await makeLedger(dir, { records: testRecords(300) })
   const good = await cli('verify', dir, '--vkey', testSigner().vkey)
   expect(good.errors).toEqual([])
@@ -148,7 +148,7 @@ it('verifies proofs offline, of whole and of split records', async () => {
 })
 
 it.each([['verify'], ['audit', 'verify'], ['export', '--out', 'out'], ['restore', '--out', 'out']])(
-  'says where a file is no tar archive: %s %s',
+  'reports the byte at which a file is not a tar archive: %s %s',
   async (...args) => {
     const file = join(dir, 'x.tar')
     await writeFile(file, Buffer.alloc(5000, 'x'))

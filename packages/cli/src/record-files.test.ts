@@ -40,7 +40,7 @@ it('refuses ids that are not paths below the directory', async () => {
   expect(existsSync(join(base, 'out2'))).toBe(false)
 })
 
-it('writes nothing through a symbolic link, made by it or there before', async () => {
+it('writes nothing through a symbolic link, whether it made the link or found it', async () => {
   await mkdir(join(base, 'victim'))
   const links = await restore(record('link', '../victim', LINK_TYPE), record('link/x', 'evil'))
   expect(existsSync(join(base, 'victim/x'))).toBe(false)
@@ -53,7 +53,7 @@ it('writes nothing through a symbolic link, made by it or there before', async (
   expect(existsSync(join(base, 'victim/file'))).toBe(false)
 })
 
-it('leaves a file that is there alone', async () => {
+it('does not overwrite a file', async () => {
   await writeBelow(base, 'out/same', 'x')
   await writeBelow(base, 'out/other', 'y')
   const { refused, written } = await restore(
@@ -104,7 +104,7 @@ it('walks files, links and empty directories into records that restore to the sa
   expect(await readFile(join(base, 'out/tree/b/c.json'), 'utf8')).toBe('{ "not": "canonical" }')
 })
 
-it('tells what is not there, and knows types by the end of a name', async () => {
+it('reports a missing file, and finds the media type by the extension', async () => {
   const refused: string[] = []
   for await (const file of walkFiles(join(base, 'gone'), { refused: (path) => void refused.push(path) }))
     refused.push(file.id)

@@ -43,7 +43,7 @@ async function whileWritten(path: string, work: () => Promise<void>): Promise<vo
   }
 }
 
-it('gives no mixture of a file that is written to all the time', async () => {
+it('never returns a mixture of two states of a file that is being written', async () => {
   const path = join(base, 'busy')
   await whileWritten(path, async () => {
     for (let i = 0; i < 3; i++) {
@@ -56,7 +56,7 @@ it('gives no mixture of a file that is written to all the time', async () => {
   })
 }, 60_000)
 
-it('reads what was written just now, and what has no size', async () => {
+it('reads a file that was just written, and a file without a size', async () => {
   const path = join(base, 'new')
   await writeFile(path, 'fresh')
   expect(String(await readSteady(path, 5))).toBe('fresh')
@@ -68,7 +68,7 @@ it('reads what was written just now, and what has no size', async () => {
   expect((await readSteady(path, 5)).length).toBe(0)
 })
 
-it('refuses what is too large, a link, and what is no file, without waiting for it', async () => {
+it('refuses a file that is too large, a link and a FIFO, without blocking', async () => {
   const path = join(base, 'file')
   await writeFile(path, 'sixsix')
   await expect(readSteady(path, 5)).rejects.toThrow('expected at most 5 bytes, found more')
@@ -80,7 +80,7 @@ it('refuses what is too large, a link, and what is no file, without waiting for 
 })
 
 it.skipIf(process.platform !== 'linux')(
-  'stays in a directory that is replaced by a link meanwhile',
+  'stays in a directory that is replaced by a link during the walk',
   async () => {
     for (const name of ['a', 'b', 'c']) {
       await writeBelow(base, `tree/dir/${name}`, 'inside')
@@ -98,7 +98,7 @@ it.skipIf(process.platform !== 'linux')(
   },
 )
 
-it('appends the others when a file is written to, names it, and ends with 3', async () => {
+it('appends all files but the one being written, reports that one, and exits with status 3', async () => {
   const kept: string[] = []
   const server = await startServer((request, response, body) => {
     for (const line of request.method === 'GET' ? [] : body.toString().trimEnd().split('\n'))
@@ -122,7 +122,7 @@ it('appends the others when a file is written to, names it, and ends with 3', as
   }
 }, 60_000)
 
-it('says what a file could not be read for, without the path that it was opened by', async () => {
+it("reports why a file can't be read, without the path that was opened", async () => {
   const refused: string[] = []
   const options = { refused: (path: string, reason: string): void => void refused.push(`${path} ${reason}`) }
   for await (const _ of walkFiles(join(base, 'none'), options)) expect.unreachable()

@@ -84,7 +84,7 @@ const OVER_HTTP = [
   ['append', '/etc/hostname', '--id', 'a', '--json'],
 ]
 
-it('shows what a server says', async () => {
+it('makes the text of a server safe', async () => {
   const answers: Answer[] = [
     (_, response) => {
       response.writeHead(400, { 'content-type': 'application/problem+json' })
@@ -110,7 +110,7 @@ it('shows what a server says', async () => {
   }
 }, 120_000)
 
-it('quotes ids, so that no two look the same, and gives them whole as JSON', async () => {
+it('quotes ids so that no two look alike, and prints them unchanged as JSON', async () => {
   const url = await served((path, response) =>
     response.end(path.endsWith('since=0') ? `${JSON.stringify({ ...record, cursor: 1 })}\n` : ''),
   )
@@ -122,7 +122,7 @@ it('quotes ids, so that no two look the same, and gives them whole as JSON', asy
   })
 })
 
-it('shows the names of files that it appends', async () => {
+it('makes the names of appended files safe', async () => {
   const tree = join(base, 'tree')
   await writeBelow(tree, `${HOSTILE}\n`, 'x')
   await writeBelow(tree, '\u202edir/file', 'x')
@@ -146,7 +146,7 @@ it('shows the names of files that it appends', async () => {
   expect(json.refused.map(({ name }) => name)).toContain(join(tree, `${HOSTILE}\n`))
 })
 
-it('shows what directories and archives hold', async () => {
+it('makes the names in directories and archives safe', async () => {
   const ledger = join(base, 'ledger')
   await makeLedger(ledger, { records: testRecords(3) })
   await writeBelow(ledger, `${HOSTILE}\n`, 'x')
@@ -176,7 +176,7 @@ it('shows what directories and archives hold', async () => {
   }
 }, 120_000)
 
-it('shows what it was called with', async () => {
+it('makes the arguments safe', async () => {
   const { commands } = buildProgram()
   for (const command of commands.map((one) => one.name())) {
     await run(command, `--${HOSTILE}`)
@@ -197,7 +197,7 @@ it('shows what it was called with', async () => {
   await run(HOSTILE)
 }, 120_000)
 
-it('keeps the bytes of a payload and of a proof as they are', async () => {
+it('prints the bytes of a payload and of a proof unchanged', async () => {
   const url = await served((path, response) =>
     response.end(
       JSON.stringify({

@@ -64,7 +64,7 @@ async function* records(count: number, bytes = 3): AsyncGenerator<NewRecord> {
     yield { id: `id-${i}`, type: 'text/plain', payload: Buffer.alloc(bytes, String(i)) }
 }
 
-it('groups by count and by bytes; what is larger goes alone', async () => {
+it('groups records by count and bytes, and a larger record alone', async () => {
   const sizes: number[] = []
   for await (const batch of batches(records(10), { lines: 4, bytes: 1e6, payload: 1e6 }))
     sizes.push(batch.length)
@@ -79,7 +79,7 @@ it('groups by count and by bytes; what is larger goes alone', async () => {
   expect(sizes).toEqual([1, 1, 1])
 })
 
-it('appends all, several at once, and a second time finds them there', async () => {
+it('appends all records, several requests at once, and finds duplicates the second time', async () => {
   const { connection, kept, server } = await ledger(() => undefined)
   const seen: boolean[] = []
   const limits = { lines: 7, bytes: 1e6, payload: 1e6 }
@@ -93,7 +93,7 @@ it('appends all, several at once, and a second time finds them there', async () 
   expect(seen.filter(Boolean)).toHaveLength(50)
 })
 
-it('leaves out the records that are refused, each with its reason', async () => {
+it('leaves out refused records, and reports each with its reason', async () => {
   const problems = new Map([
     ['id-3', { status: 409, code: 'conflict' }],
     ['id-17', { status: 413, code: 'too-large' }],
@@ -107,7 +107,7 @@ it('leaves out the records that are refused, each with its reason', async () => 
   expect(refused.sort()).toEqual(['id-17 too-large id-17 is refused', 'id-3 conflict id-3 is refused'])
 })
 
-it('stops when nothing can be appended', async () => {
+it('stops when no record can be appended', async () => {
   const { connection, server } = await ledger(() => ({ status: 403, code: 'module-id-mismatch' }))
   const refused: string[] = []
   const options = {
@@ -122,7 +122,7 @@ it('stops when nothing can be appended', async () => {
   expect(server.asked.length).toBeLessThan(6)
 })
 
-it('takes the limits of the contract, where they are lower', async () => {
+it('uses the limits of the contract when they are lower', async () => {
   const server = await startServer(
     (_, response) => void response.end('{"limits":{"payload_bytes":5,"append_lines":10,"append_bytes":1e9}}'),
   )

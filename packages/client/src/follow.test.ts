@@ -31,7 +31,7 @@ const codeOf = async (promise: Promise<unknown>): Promise<string> => {
 }
 
 describe('follow', () => {
-  it('goes on where it was, when the stream ends, breaks, or the server is away', async () => {
+  it('resumes after the last record when the stream ends or breaks, or the server is down', async () => {
     const lost: (string | undefined)[] = []
     await serving([
       stream(() => event(1) + event(2), 'end'),
@@ -50,12 +50,12 @@ describe('follow', () => {
     )
   })
 
-  it('takes a stream that says nothing for too long as lost', async () => {
+  it('reconnects when a stream is silent for too long', async () => {
     await serving([stream(() => event(1)), stream(() => event(2))])
     expect(await followed(2, { silence: 300 })).toEqual([1, 2])
   })
 
-  it('takes events in pieces of any size', async () => {
+  it('parses events in pieces of any size', async () => {
     const bytes = Buffer.from(event(1, 'größer') + ':\n\n' + event(2, '✓'))
     await serving([
       (response) => {
@@ -80,13 +80,13 @@ describe('follow', () => {
     expect(await codeOf(followed(3))).toBe(`false: v1/follow: ${message}`)
   })
 
-  it('knows how many entries a record takes, and asks where it cannot', async () => {
+  it("computes how many entries a record takes, and asks the server when it can't", async () => {
     await serving([stream(() => event(1, 'x'.repeat(130_000)) + event(4) + event(6))])
     expect(await followed(3)).toEqual([1, 4, 6])
     expect(server.asked.slice(1)).toEqual(['/v1/entries/5'])
   })
 
-  it('finds that the ledger has less than it showed', async () => {
+  it('reports a ledger that has lost records it showed before', async () => {
     await serving([stream(() => event(1), 'end'), problem(400, 'range')])
     expect(await codeOf(followed(2))).toMatch(
       /^false: the ledger has shown record 1 before, and now has fewer/,
@@ -96,12 +96,12 @@ describe('follow', () => {
   it.each([
     [403, 'forbidden'],
     [400, 'range'],
-  ])('ends when it is refused at first: %i', async (status, code) => {
+  ])('throws when the first request is refused: %i', async (status, code) => {
     await serving([problem(status, code)])
     expect(await codeOf(followed(1))).toBe(`${code}: it is ${code}`)
   })
 
-  it('ends when it is refused for good later', async () => {
+  it('throws when a later request is refused for good', async () => {
     await serving([stream(() => event(1), 'end'), problem(401, 'unauthenticated')])
     expect(await codeOf(followed(2))).toBe('unauthenticated: it is unauthenticated')
   })

@@ -28,7 +28,7 @@ const busy: Parameters<typeof startServer>[0] = (_, response) => {
     .end('{"code":"busy","detail":"too many"}')
 }
 
-it('takes http URLs, with a path, and nothing else', () => {
+it('accepts http and https URLs with a path, and no other', () => {
   expect(parseBaseUrl('http://127.0.0.1:8080').href).toBe('http://127.0.0.1:8080/')
   expect(parseBaseUrl('https://example.org/t/acme').href).toBe('https://example.org/t/acme/')
   for (const bad of [
@@ -60,7 +60,7 @@ it('names the tenant and the token, joins the paths, and reads gzip', async () =
   await expect(connection.ask('checkpoint', { limit: 4 })).rejects.toMatchObject({ code: 'malformed' })
 })
 
-it.each([429, 503])('asks a ledger again that answers %s and says when', async (status) => {
+it.each([429, 503])('retries after the pause in Retry-After when a ledger answers %s', async (status) => {
   let turnedAway = 3
   const { server, connection } = await connected((_, response) => {
     turnedAway -= 1
@@ -74,7 +74,7 @@ it.each([429, 503])('asks a ledger again that answers %s and says when', async (
   expect(server.asked).toHaveLength(3)
 })
 
-it('gives up on a busy ledger when patience ends', async () => {
+it('gives up on a busy ledger after the patience', async () => {
   const { connection } = await connected(busy, { patience: 200 })
   await expect(connection.ask('v1/append')).rejects.toMatchObject({
     code: 'busy',
@@ -83,7 +83,7 @@ it('gives up on a busy ledger when patience ends', async () => {
   })
 })
 
-it('connects again when a connection breaks, and says so when there is none', async () => {
+it('reconnects when a connection breaks, and reports a failure to connect', async () => {
   let broken = 2
   const { server, connection } = await connected((request, response) => {
     broken -= 1
@@ -97,7 +97,7 @@ it('connects again when a connection breaks, and says so when there is none', as
   await nobody.close()
 })
 
-it('turns problem documents into errors, and other answers too', async () => {
+it('turns problem documents and other error responses into errors', async () => {
   const { connection } = await connected((request, response) => {
     const document = {
       code: 'module-id-mismatch',
@@ -116,7 +116,7 @@ it('turns problem documents into errors, and other answers too', async () => {
   await expect(connection.ask('other')).rejects.toMatchObject({ code: 'not-found', status: 404 })
 })
 
-it('reads lines, however they are cut, and tells when the answer is', async () => {
+it('reads lines from any chunks, and reports a truncated response', async () => {
   const { connection } = await connected((request, response) => {
     response.write('{"a":1}\n{"b"')
     setTimeout(() => {
@@ -132,7 +132,7 @@ it('reads lines, however they are cut, and tells when the answer is', async () =
   }).rejects.toMatchObject({ code: 'connection' })
 })
 
-it.each([204, 206, 301, 302, 307])('takes an answer %s for no answer of a ledger', async (status) => {
+it.each([204, 206, 301, 302, 307])('rejects a response %s', async (status) => {
   const { connection } = await connected((_, response) => {
     response.writeHead(status, { location: 'https://example.org/' }).end()
   })

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { IdSet } from './ids.ts'
 
-it('knows every identifier that it was given, and no other, at any size', () => {
+it('holds every identifier that was added, and no other, at any size', () => {
   const ids = new IdSet()
   for (let i = 0; i < 50_000; i++) expect(ids.add(`id-${i}`)).toBe(true)
   for (let i = 0; i < 50_000; i += 7) expect(ids.add(`id-${i}`)).toBe(false)

@@ -70,7 +70,7 @@ describe.each(KEYS)('a key of %s', (_, key) => {
     }
   })
 
-  it('is refused among the keys of a directory', async () => {
+  it("is refused in a directory's keys", async () => {
     const dir = await forged(key)
     await writeFile(join(dir, 'keys/ed25519.vkey'), `${vkey}\n`)
     const { ok, problems } = await verifyDirectory(dir)

@@ -39,7 +39,7 @@ async function ledger(): Promise<Connection> {
   return connection
 }
 
-it('reads page after page, and goes on where a connection broke', async () => {
+it('reads page after page, and resumes after a broken connection', async () => {
   const connection = await ledger()
   const ids: string[] = []
   for await (const { id, payload } of readRecords(connection))
@@ -47,14 +47,14 @@ it('reads page after page, and goes on where a connection broke', async () => {
   expect(ids).toEqual([0, 2, 4, 6, 8].map((i) => `r${i} {"a":${i},"b":1}`))
 })
 
-it('begins and stops where it is told', async () => {
+it('starts and stops at the given indexes', async () => {
   const connection = await ledger()
   const ids: string[] = []
   for await (const { id } of readRecords(connection, { since: 1, until: 6 })) ids.push(id)
   expect(ids).toEqual(['r2', 'r4'])
 })
 
-it('refuses what is no record', () => {
+it('rejects a malformed record', () => {
   const good = { cursor: 1, payload_id: 'a', type: 't', time: 'now', payload_base64: 'QQ==' }
   expect(Buffer.from(parseRecord(good).payload).toString()).toBe('A')
   for (const bad of [

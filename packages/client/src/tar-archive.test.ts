@@ -86,7 +86,7 @@ describe('an archive', () => {
     })
   }
 
-  it('has long names, of GNU tar and of pax', async () => {
+  it('may have long names of GNU tar and of pax', async () => {
     const name = `${'long/'.repeat(30)}origin`
     await writeBelow(dir, name, 'here')
     for (const format of ['gnu', 'posix', 'ustar']) {
@@ -95,7 +95,7 @@ describe('an archive', () => {
     }
   })
 
-  it('gives the newest of several members of a name, and ends at two blocks of zeros', async () => {
+  it('returns the last of several members with one name, and ends at two blocks of zeros', async () => {
     const first = await tarOf([{ name: 'a/checkpoint' }, 'old'], [{ name: './a/checkpoint' }, 'new'])
     const later = await tarOf([{ name: 'a/checkpoint' }, 'behind the end'])
     await writeFile(file, Buffer.concat([first, later, Buffer.from('and what a power cut left')]))
@@ -104,7 +104,7 @@ describe('an archive', () => {
     expect(await readFrom('checkpoint', 'a')).toBe('new')
   })
 
-  it('may hold members that are nothing of the ledger', async () => {
+  it('may hold members that are not part of the ledger', async () => {
     await makeLedger(join(dir, 'acme'), { records: testRecords(3) })
     await writeBelow(dir, 'other/origin-of-nothing', 'x')
     await symlink('/etc/passwd', join(dir, 'other/link'))
@@ -116,7 +116,7 @@ describe('an archive', () => {
     expect(await withLedgerFiles(file, undefined, (files) => verifyFiles(files))).toMatchObject({ ok: true })
   })
 
-  it('of several ledgers needs the name of one', async () => {
+  it('requires a name when it holds several ledgers', async () => {
     for (const name of ['acme', 'acme2']) await makeLedger(join(dir, name), { records: testRecords(3) })
     await makeLedger(join(dir, 'acme/audit'), { records: [], origin: 'example.org/ledger/test/audit' })
     await runTar(dir, '-cf', 'x.tar', 'acme', 'acme2')
@@ -129,7 +129,7 @@ describe('an archive', () => {
   })
 })
 
-describe('what is no archive, or a hostile one, is refused', () => {
+describe('an invalid or hostile archive is refused:', () => {
   it('other bytes', async () => {
     await refused(Buffer.alloc(512), 'byte 512: expected a member or the two blocks')
     await refused(Buffer.alloc(5000, 'ustar'.padEnd(257, 'x')), 'checksum')
@@ -152,14 +152,14 @@ describe('what is no archive, or a hostile one, is refused', () => {
     await refused(tar, 'byte 1024: expected a path below the archive')
   })
 
-  it('a truncated one, at every block', async () => {
+  it('a truncated archive, at every block', async () => {
     const tar = await tarOf([{ name: 'a' }, 'x'.repeat(2000)], [{ name: 'b' }, 'y'])
     for (let length = 512; length < tar.length; length += 512)
       await refused(tar.subarray(0, length), /expected (?:\d+ bytes of "[ab]"|a member or)/)
     await refused(tar.subarray(0, -1), 'expected a member or')
   })
 
-  it('what is no tar archive, with what it is', async () => {
+  it('a file of another kind, whose kind the error names', async () => {
     await makeLedger(join(dir, 'acme'), { records: testRecords(3) })
     await runTar(dir, '-cf', 'x.tar', 'acme')
     const expected = 'expected a tar archive or a disk image, found '
@@ -184,7 +184,7 @@ describe('what is no archive, or a hostile one, is refused', () => {
     await expect(openTar(join(dir, 'pipe'))).rejects.toThrow('found something else')
   })
 
-  it('one block of zeros alone', async () => {
+  it('a single block of zeros', async () => {
     const tar = await tarOf([{ name: 'a' }, 'x'])
     const lone = Buffer.concat([
       tar.subarray(0, 1024),
@@ -195,7 +195,7 @@ describe('what is no archive, or a hostile one, is refused', () => {
     await refused(lone, 'byte 1536: expected a second block of zeros')
   })
 
-  it('sizes that can not be', async () => {
+  it('impossible sizes', async () => {
     const tar = await tarOf([{ name: 'a' }, 'x'])
     const sized = (change: (block: Buffer) => void): Buffer =>
       Buffer.concat([edited(tar.subarray(0, 512), change), tar.subarray(512)])
@@ -222,7 +222,7 @@ describe('what is no archive, or a hostile one, is refused', () => {
     await refused(await tarOf([{ name: 'a', pax: { size: '-5' } }, 'x']), 'expected a size in decimal')
   })
 
-  it('a file where a folder was, and the other way round', async () => {
+  it('a file in place of a folder, and a folder in place of a file', async () => {
     await refused(
       await tarOf([{ name: 'a' }, 'x'], [{ name: 'a/b' }, 'x']),
       'expected nothing below the file "a"',
@@ -230,7 +230,7 @@ describe('what is no archive, or a hostile one, is refused', () => {
     await refused(await tarOf([{ name: 'a/b' }, 'x'], [{ name: 'a' }, 'x']), 'expected a folder')
   })
 
-  it('a pax header that is none', async () => {
+  it('a malformed pax header', async () => {
     const tar = await tarOf([{ name: 'a', pax: { comment: 'x' } }, 'x'])
     for (const text of ['5 a=b\n', '6 ab=\n', 'x', '99 a=b\n', '7 a=b']) {
       const changed = Buffer.from(tar)
@@ -240,7 +240,7 @@ describe('what is no archive, or a hostile one, is refused', () => {
     }
   })
 
-  it('links, devices and sparse files in the place of a file', async () => {
+  it('links, devices and sparse files in place of a file', async () => {
     const types: Member[] = [
       [{ name: 'l/origin', type: 'symlink', linkname: '/etc/passwd' }],
       [{ name: 'l/origin', type: 'link', linkname: '../../etc/passwd' }],
@@ -268,7 +268,7 @@ describe('what is no archive, or a hostile one, is refused', () => {
     }
   })
 
-  it('a file that is larger than any of its kind', async () => {
+  it('a file larger than the format allows', async () => {
     await writeFile(
       file,
       await tarOf([{ name: 'tile/0/000.b64' }, 'x'.repeat(11_521)], [{ name: 'origin' }, 'x\n']),
@@ -276,7 +276,7 @@ describe('what is no archive, or a hostile one, is refused', () => {
     await expect(readFrom('tile/0/000.b64')).rejects.toThrow('expected at most 11520 bytes, found 11521')
   })
 
-  it('any changed bytes: an error that says where, or another archive, and never anything else', async () => {
+  it('any changed bytes: yields an error with its place or a different archive, and nothing else', async () => {
     await makeLedger(join(dir, 'acme'), { records: testRecords(3) })
     await runTar(dir, '--format=posix', '-cf', 'x.tar', 'acme')
     const honest = await readFile(file)

@@ -61,9 +61,9 @@ const large: RecordContent = {
   payload: Buffer.alloc(150_000, 'abc'),
 }
 
-describe('a ledger that is as it must be', () => {
+describe('a valid ledger', () => {
   for (const tail of ['grow', 'each', 'export'] as const) {
-    it(`is true at every size around a bundle, tail ${tail}`, async () => {
+    it(`verifies at every size around a bundle, tail ${tail}`, async () => {
       for (const size of [1, 9, 255, 256, 257, 512, 600]) {
         const dir = await made({ records: testRecords(size), tail })
         const report = await verifyDirectory(dir)
@@ -73,13 +73,13 @@ describe('a ledger that is as it must be', () => {
     })
   }
 
-  it('is true without entries', async () => {
+  it('verifies without entries', async () => {
     const report = await verifyDirectory(await made({ records: [] }))
     expect(report.problems).toEqual([])
     expect(report).toMatchObject({ ok: true, size: 0, entries: 0 })
   })
 
-  it('joins split records, and has its audit sub-ledger checked', async () => {
+  it('verifies with split records, and its audit sub-ledger is verified too', async () => {
     const dir = await made({ records: [large, ...testRecords(300)] }, true)
     const report = await verifyDirectory(dir, { vkeys: [testSigner().vkey] })
     expect(report.problems).toEqual([])
@@ -92,7 +92,7 @@ describe('a ledger that is as it must be', () => {
     })
   })
 
-  it('may have a tail that begins with a signed checkpoint of the entries before it, which is checked', async () => {
+  it('may have a tail that begins with a signed checkpoint of the earlier entries, which is verified', async () => {
     const records = testRecords(270)
     const leaves = records
       .flatMap((record) => entriesOf(record, sha256Hex))
@@ -110,7 +110,7 @@ describe('a ledger that is as it must be', () => {
     expect((await begun(await checkpointOf(leaves, 255))).ok).toBe(false)
   })
 
-  it('may have working files, a torn last commit, and fill behind the last commit', async () => {
+  it('may have working files, a torn last commit, and padding after the last commit', async () => {
     const dir = await made({ records: testRecords(270) })
     await writeBelow(dir, 'lock', '17\n')
     await writeBelow(dir, 'cache/index', 'x')
@@ -126,7 +126,7 @@ describe('a ledger that is as it must be', () => {
     expect(report.notes.join()).toMatch(/incomplete/)
   })
 
-  it('may have a torn commit that another tail file goes on before, and only where the whole ones end', async () => {
+  it('may have a torn commit if the next tail file begins where the complete commits end', async () => {
     const dir = await made({ records: testRecords(60), tail: 'each', commit: 20 })
     await appendFile(join(dir, 'tail/000000000020'), 'QUJD\nQUJ')
     const report = await verifyDirectory(dir)
@@ -143,7 +143,7 @@ describe('a ledger that is as it must be', () => {
     )
   })
 
-  it('may have a tail that overlaps sealed bundles, and a published checkpoint that is behind', async () => {
+  it('may have a tail that overlaps sealed bundles, and an older published checkpoint', async () => {
     const dir = await made({ records: testRecords(600), tail: 'each', commit: 50 })
     const entries = testRecords(600).flatMap((content) => entriesOf(content, sha256Hex))
     const leaves = entries.map((entry) => nativeHasher.leaf(entry))
@@ -154,7 +154,7 @@ describe('a ledger that is as it must be', () => {
   })
 })
 
-describe('what is wrong is named, with file and entry', () => {
+describe('reports, with file and entry,', () => {
   it('an entry in a sealed bundle', async () => {
     const dir = await made({ records: testRecords(600) })
     await flip(dir, 'tile/entries/001.b64', 6)
@@ -215,7 +215,7 @@ describe('what is wrong is named, with file and entry', () => {
     expect((await verifyDirectory(tail)).ok).toBe(false)
   })
 
-  it('files that a ledger does not have', async () => {
+  it('files that do not belong to a ledger', async () => {
     const dir = await made({ records: testRecords(300) }, true)
     for (const path of [
       'notes.txt',
@@ -261,7 +261,7 @@ describe('what is wrong is named, with file and entry', () => {
     expect(lost.problems).toMatchObject([{ file: 'tail' }, { file: 'tile/entries/001.p/64.b64', index: 256 }])
   })
 
-  it('times that go back, ids that come twice, split records that are not whole, other formats', async () => {
+  it('times that go back, duplicate ids, incomplete split records, and other formats', async () => {
     const [a, b, c, d] = testRecords(4) as [RecordContent, RecordContent, RecordContent, RecordContent]
     const parts = entriesOf({ ...large, time: d.time }, sha256Hex)
     const changed = Buffer.from(parts[2] as Uint8Array)
@@ -289,7 +289,7 @@ describe('what is wrong is named, with file and entry', () => {
     expect(found).toHaveLength(6)
   })
 
-  it('a directory that is no ledger can not be checked', async () => {
+  it('a directory that is not a ledger', async () => {
     await expect(verifyDirectory('/nowhere')).rejects.toMatchObject({ code: 'file' })
     const dir = await temporary()
     dirs.push(dir)

@@ -39,7 +39,7 @@ async function served(
   return { dir, server, connection }
 }
 
-it('checks every tile, partial ones too, of a static host without proofs', async () => {
+it('verifies every full and partial tile of a static host without proofs', async () => {
   for (const size of [0, 1, 256, 257, 700]) {
     const { server, connection } = await served(size)
     const report = await verifyUrl(connection, { vkeys: [testSigner().vkey] })
@@ -52,7 +52,7 @@ it('checks every tile, partial ones too, of a static host without proofs', async
   }
 })
 
-it('names the tile and the entry that are wrong', async () => {
+it('reports the tile and the entry that are wrong', async () => {
   const { dir, connection } = await served(700, 'export')
   const file = join(dir, 'tile/entries/001.b64')
   const lines = (await readFile(file, 'latin1')).split('\n')
@@ -69,7 +69,7 @@ it('refuses a checkpoint of another key', async () => {
   await expect(verifyUrl(connection, { vkeys })).rejects.toMatchObject({ code: 'false' })
 })
 
-it('reads proven entries from the root down, and stops at the first that is not', async () => {
+it('reads verified entries from the root down, and stops at the first that does not verify', async () => {
   const { dir, connection } = await served(700, 'export')
   const source = httpSource(connection)
   const { checkpoint } = Trust.shown([testSigner().vkey], 'test').openPublished(await source.checkpoint())
