@@ -132,7 +132,7 @@ describe.skipIf(missing !== '')(`a ledger on the storage server${missing}`, () =
       }
       await expect(fill()).rejects.toMatchObject({ code: 'io' })
       expect(start).toBeGreaterThan(2)
-      await expect(storage.seal('origin', Buffer.from('x'))).rejects.toMatchObject({ code: 'io' })
+      await expect(storage.seal({ kind: 'origin' }, Buffer.from('x'))).rejects.toMatchObject({ code: 'io' })
       await expect(storage.publish(Buffer.from('x'))).rejects.toMatchObject({ code: 'io' })
       const found: string[] = []
       for await (const { bytes } of storage.tail()) found.push(Buffer.from(bytes).toString())

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { bundlePath } from '@service-fs/storage/paths'
+import { bundlePath } from '@service-fs/storage/object-name'
 import { mountTest } from '@service-fs/storage-posix/testing-image'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { serviceFsCommand, startDaemon, type Daemon } from '../support/daemon.ts'

@@ -7,6 +7,7 @@ import { Ledger } from '@service-fs/ledger/ledger'
 import { nodeRuntime } from '@service-fs/native/runtime'
 import { nativeCrypto } from '@service-fs/native/native'
 import type { StorageCapability } from '@service-fs/storage/capability'
+import { formatObjectName } from '@service-fs/storage/object-name'
 import { openPosixStorage } from '@service-fs/storage-posix/posix'
 import { formatSignerKey, signerFromKey, verifierFromVkey } from '@service-fs/tlog/keys'
 import { afterAll, expect, it } from 'vitest'
@@ -39,9 +40,9 @@ interface Counts {
 function counting(storage: StorageCapability, counts: Counts): StorageCapability {
   return {
     tailMode: storage.tailMode,
-    async read(path) {
-      const bytes = await storage.read(path)
-      counts.reads.push(path)
+    async read(name) {
+      const bytes = await storage.read(name)
+      counts.reads.push(formatObjectName(name))
       counts.bytes += bytes?.length ?? 0
       return bytes
     },
@@ -52,7 +53,7 @@ function counting(storage: StorageCapability, counts: Counts): StorageCapability
         yield file
       }
     },
-    seal: (path, bytes) => storage.seal(path, bytes),
+    seal: (name, bytes) => storage.seal(name, bytes),
     commit: (size, bytes) => storage.commit(size, bytes),
     beginTail: (start, size, bytes) => storage.beginTail(start, size, bytes),
     publish: (checkpoint) => storage.publish(checkpoint),

@@ -17,6 +17,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { openPsdbProcess, type PsdbProcess } from '@service-fs/engine-host/psdb/process'
 import { StorageError } from '@service-fs/storage/errors'
+import { parseSealedName, type ReadableName } from '@service-fs/storage/object-name'
 import { openPsdbStorage, type PsdbStorage } from '@service-fs/storage-psdb/storage'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { psdbFolder, whyNoC } from '../support/c.ts'
@@ -173,6 +174,10 @@ interface Ledger {
   next: number
 }
 
+function readableName(path: string): ReadableName {
+  return path === 'checkpoint' ? { kind: 'checkpoint' } : parseSealedName(path)
+}
+
 const threeDigits = (index: number): string => `${index}`.padStart(3, '0')
 
 /** A few concurrent writes; rejects when the power fails. */
@@ -189,8 +194,10 @@ async function writeSome(ledger: Ledger, bytes: number): Promise<void> {
     expected.write(`${tenant}/${tail}`, commit, () =>
       storage.beginTail(index * 256, index * 256 + 1, commit),
     ),
-    expected.write(`${tenant}/${paths[0]}`, bundle, () => storage.seal(paths[0], bundle)),
-    expected.write(`${tenant}/${paths[1]}`, tile, () => storage.seal(paths[1], tile)),
+    expected.write(`${tenant}/${paths[0]}`, bundle, () => storage.seal({ kind: 'bundle', index }, bundle)),
+    expected.write(`${tenant}/${paths[1]}`, tile, () =>
+      storage.seal({ kind: 'tile', level: 0, index }, tile),
+    ),
     expected.write(`${tenant}/checkpoint`, checkpoint, () => storage.publish(checkpoint)),
   ])
   for (const result of results) if (result.status === 'rejected') throw result.reason
@@ -244,9 +251,9 @@ async function fill(disk: string, size: number, expected: Expected, next: number
     // A commit member takes two sectors, the object's header one. An object may have a megabyte at most.
     const bytes = randomBytes((free - 3) * SECTOR)
     const path = `keys/last-${i}.vkey`
-    await expected.write(`acme/${path}`, bytes, () => storage.seal(path, bytes))
+    await expected.write(`acme/${path}`, bytes, () => storage.seal(parseSealedName(path), bytes))
   }
-  await expect(storage.seal('origin', randomBytes(600))).rejects.toMatchObject({ code: 'full' })
+  await expect(storage.seal({ kind: 'origin' }, randomBytes(600))).rejects.toMatchObject({ code: 'full' })
   expect((await storage.stat()).free).toBeLessThan(4)
   await host.close()
 }
@@ -344,7 +351,7 @@ describe.skipIf(why !== '')(`an archive by another program${why}`, () => {
       if (rest === 'lock' || rest.startsWith('tmp/') || rest.startsWith('tail/')) continue
       const audit = rest.startsWith('audit/')
       const storage = openPsdbStorage(host.client(tenant), audit ? 'audit' : 'main')
-      const read = await storage.read(audit ? rest.slice('audit/'.length) : rest)
+      const read = await storage.read(readableName(audit ? rest.slice('audit/'.length) : rest))
       expect(read && hash(read), path).toBe(hash(bytes))
     }
   }
@@ -362,7 +369,7 @@ describe.skipIf(why !== '')(`an archive by another program${why}`, () => {
           if (what === '.') await checkRead(host)
           expect(await tailOf(host)).toEqual([256])
           const added = randomBytes(2000)
-          await openPsdbStorage(host.client('acme'), 'main').seal('tile/0/000.b64', added)
+          await openPsdbStorage(host.client('acme'), 'main').seal({ kind: 'tile', level: 0, index: 0 }, added)
           await host.close()
           for (const reader of readers) {
             const found = await extracted(reader, disk)

@@ -1,6 +1,7 @@
 /** What a ledger does over every storage: the same records, proofs and bytes, whatever keeps them. */
 import { MAX_ENTRY_BYTES } from '@service-fs/format/entry'
 import type { StorageCapability } from '@service-fs/storage/capability'
+import type { ReadableName } from '@service-fs/storage/object-name'
 import type { ConformanceOptions, ConformanceSubject } from '@service-fs/storage/conformance'
 import { openCheckpoint, type Checkpoint } from '@service-fs/tlog/checkpoint'
 import { hexEncode, pureCodec, type Codec } from '@service-fs/tlog/codec'
@@ -51,10 +52,10 @@ export function ledgerConformance(options: LedgerConformanceOptions): void {
 function appending({ it, same, refused }: Tools): void {
   it('begins empty: a signed checkpoint of size 0, and the files that explain it', async (b) => {
     same(b.head(), { origin: TEST_ORIGIN, size: 0, root: EMPTY_ROOT, extensions: [] })
-    same(await b.stored('origin'), `${TEST_ORIGIN}\n`)
-    same(await b.stored('keys/ed25519.vkey'), `${b.ledger.vkeys[0]}\n`)
-    same((await b.stored('README.txt'))?.includes('sha256sum'), true)
-    same(await b.stored('checkpoint'), b.ledger.checkpoint())
+    same(await b.stored({ kind: 'origin' }), `${TEST_ORIGIN}\n`)
+    same(await b.stored({ kind: 'vkey', name: 'ed25519' }), `${b.ledger.vkeys[0]}\n`)
+    same((await b.stored({ kind: 'readme' }))?.includes('sha256sum'), true)
+    same(await b.stored({ kind: 'checkpoint' }), b.ledger.checkpoint())
     await b.restart('stop')
     same(b.head().size, 0)
     await refused('not-found', b.ledger.record(0))
@@ -350,11 +351,12 @@ function reopening({ it, same, refused }: Tools): void {
   it('leaves its newest checkpoint in the cell when it is stopped, and within a minute', async (b) => {
     await b.ledger.append(batch(0, 3))
     await b.restart('stop')
-    same(await b.stored('checkpoint'), b.ledger.checkpoint())
+    same(await b.stored({ kind: 'checkpoint' }), b.ledger.checkpoint())
     await b.ledger.append(batch(3, 1))
     b.runtime.advance(60_000)
-    for (let turns = 0; turns < 10_000 && (await b.stored('checkpoint')) !== b.ledger.checkpoint();) turns++
-    same(await b.stored('checkpoint'), b.ledger.checkpoint())
+    for (let turns = 0; turns < 10_000 && (await b.stored({ kind: 'checkpoint' })) !== b.ledger.checkpoint();)
+      turns++
+    same(await b.stored({ kind: 'checkpoint' }), b.ledger.checkpoint())
   })
 
   it('refuses another origin and another key than its own', async (b) => {
@@ -403,12 +405,16 @@ function sealing({ it, same }: Tools, entries: number): void {
   it('seals bundles and tiles once they are full, and derives the others', async (b) => {
     const { leaves } = await b.fill(1000, 37)
     await b.restart('stop')
-    for (const path of ['000', '001', '002'].flatMap((n) => [`tile/0/${n}.b64`, `tile/entries/${n}.b64`])) {
-      same((await b.stored(path))?.split('\n').length, TILE_WIDTH + 1)
+    const names = [0, 1, 2].flatMap((index): ReadableName[] => [
+      { kind: 'tile', level: 0, index },
+      { kind: 'bundle', index },
+    ])
+    for (const name of names) {
+      same((await b.stored(name))?.split('\n').length, TILE_WIDTH + 1)
     }
-    same(await b.stored('tile/entries/003.b64'), undefined)
-    same(await b.stored('tile/1/000.b64'), undefined)
-    same(await b.stored('tile/0/001.b64'), formatHashTile(leaves.slice(256, 512)))
+    same(await b.stored({ kind: 'bundle', index: 3 }), undefined)
+    same(await b.stored({ kind: 'tile', level: 1, index: 0 }), undefined)
+    same(await b.stored({ kind: 'tile', level: 0, index: 1 }), formatHashTile(leaves.slice(256, 512)))
     for (const how of ['', 'kill'] as const) {
       if (how !== '') await b.restart(how)
       for (const [index, width] of [
@@ -452,7 +458,7 @@ function sealing({ it, same }: Tools, entries: number): void {
     }
     await b.checkConsistency(Math.floor(entries / 2), entries, leaves)
     const full = entries >= 65_536
-    same((await b.stored('tile/1/000.b64'))?.split('\n').length, full ? 257 : undefined)
+    same((await b.stored({ kind: 'tile', level: 1, index: 0 }))?.split('\n').length, full ? 257 : undefined)
     if (full) same(await b.ledger.hashTile(2, 0, 1), [b.root(leaves.slice(0, 65_536))])
   })
 }
@@ -627,8 +633,8 @@ class Bench {
   }
 
   /** A stored object, or the cell, as text. */
-  async stored(path: string): Promise<string | undefined> {
-    const found = await this.#storage?.read(path)
+  async stored(name: ReadableName): Promise<string | undefined> {
+    const found = await this.#storage?.read(name)
     return found && this.codec.utf8Decode(found)
   }
 

@@ -2,7 +2,7 @@
 import * as fc from 'fast-check'
 import { tailName } from '@service-fs/format/tail-text'
 import { MemoryStorage } from '@service-fs/storage/memory'
-import { bundlePath } from '@service-fs/storage/paths'
+import { bundlePath } from '@service-fs/storage/object-name'
 import { describe, expect, it } from 'vitest'
 import type { Ledger } from './ledger.ts'
 import type { NewRecord } from './record.ts'

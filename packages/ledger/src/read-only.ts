@@ -107,7 +107,7 @@ async function readPublished(
   damage: LedgerError | undefined,
 ): Promise<Published | undefined> {
   try {
-    const note = await readText(identity, 'checkpoint')
+    const note = await readText(identity, { kind: 'checkpoint' })
     return note === undefined ? undefined : { note, checkpoint: openPublished(identity, note) }
   } catch (error) {
     if (damage === undefined) throw error

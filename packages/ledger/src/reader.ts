@@ -1,4 +1,5 @@
 /** Reading entries, tiles and proofs of the durable tree, from the sealed tiles and from memory. */
+import { bundlePath } from '@service-fs/storage/object-name'
 import type { Hash } from '@service-fs/tlog/hash'
 import {
   computeProof,
@@ -9,7 +10,7 @@ import {
   subtreeRoot,
   type Plan,
 } from '@service-fs/tlog/proof'
-import { storedPath, tileWidth } from '@service-fs/tlog/tile'
+import { tileWidth } from '@service-fs/tlog/tile'
 import { LedgerError } from './errors.ts'
 import { TlogError } from '@service-fs/tlog/errors'
 import type { Runtime } from './runtime.ts'
@@ -54,10 +55,9 @@ export class Reader {
     const bytes = this.#decoded(line)
     const found = bytes === undefined ? 'no canonical base64' : this.#runtime.hasher.leaf(bytes)
     if (bytes !== undefined && found === expected) return bytes
-    const path = storedPath({ level: 'entries', index: bundle, width: 256 })
     throw new LedgerError(
       'corrupt',
-      `${path}: line ${at + 1}: expected an entry with the leaf hash ${expected}, found ${found}`,
+      `${bundlePath(bundle)}: line ${at + 1}: expected an entry with the leaf hash ${expected}, found ${found}`,
       { index: bundle * 256 + at },
     )
   }

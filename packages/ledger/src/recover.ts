@@ -4,6 +4,7 @@
  */
 import { readTail, type TailContent, type TailReadOptions } from '@service-fs/format/tail-read'
 import type { StorageCapability } from '@service-fs/storage/capability'
+import { formatObjectName, type ReadableName, type SealedName } from '@service-fs/storage/object-name'
 import { openCheckpoint, type Checkpoint } from '@service-fs/tlog/checkpoint'
 import { Edge } from '@service-fs/tlog/edge'
 import { EMPTY_ROOT } from '@service-fs/tlog/hash'
@@ -46,8 +47,8 @@ export interface Identity {
   runtime: Runtime
 }
 
-/** Path of the verifier key that checks the log's own signatures. */
-export const VKEY_PATH = 'keys/ed25519.vkey'
+/** The verifier key that checks the log's own signatures. */
+export const LOG_VKEY: SealedName = { kind: 'vkey', name: 'ed25519' }
 
 /**
  * Reads what is in the storage, and changes nothing. What it found may be lost again by a power cut until settle() has made it
@@ -55,7 +56,7 @@ export const VKEY_PATH = 'keys/ed25519.vkey'
  * @throws LedgerError `corrupt` with the file, what was expected and what was found
  */
 export async function recover(identity: Identity): Promise<Recovered> {
-  const published = await readText(identity, 'checkpoint')
+  const published = await readText(identity, { kind: 'checkpoint' })
   const tail = await readTailOf(identity)
   if (published === undefined) {
     await expectNothing(identity, tail)
@@ -84,13 +85,13 @@ export async function recover(identity: Identity): Promise<Recovered> {
   }
 }
 
-export async function readText(identity: Identity, path: string): Promise<string | undefined> {
-  const bytes = await identity.storage.read(path)
+export async function readText(identity: Identity, name: ReadableName): Promise<string | undefined> {
+  const bytes = await identity.storage.read(name)
   if (bytes === undefined) return undefined
   try {
     return identity.runtime.codec.utf8Decode(bytes)
   } catch (error) {
-    throw unreadable(path, error)
+    throw unreadable(formatObjectName(name), error)
   }
 }
 
@@ -109,14 +110,15 @@ export async function readTailOf(
 }
 
 export async function checkIdentity(identity: Identity): Promise<void> {
-  await expectText(identity, 'origin', identity.origin + '\n')
-  await expectText(identity, VKEY_PATH, identity.signer.vkey + '\n')
+  await expectText(identity, { kind: 'origin' }, identity.origin + '\n')
+  await expectText(identity, LOG_VKEY, identity.signer.vkey + '\n')
 }
 
-async function expectText(identity: Identity, path: string, expected: string): Promise<void> {
-  const found = await readText(identity, path)
+async function expectText(identity: Identity, name: SealedName, expected: string): Promise<void> {
+  const found = await readText(identity, name)
   if (found === expected) return
   const shown = found === undefined ? 'no such file' : JSON.stringify(found.slice(0, 200))
+  const path = formatObjectName(name)
   throw new LedgerError('corrupt', `${path}: expected ${JSON.stringify(expected)}, found ${shown}`)
 }
 
@@ -166,7 +168,7 @@ export function sealedEdgeOf(tail: TailContent, runtime: Runtime): Edge {
 
 /** Without `checkpoint` there may be no entries either. */
 async function expectNothing({ storage }: Identity, tail: TailContent | undefined): Promise<void> {
-  if (tail === undefined && (await storage.read('tile/entries/000.b64')) === undefined) return
+  if (tail === undefined && (await storage.read({ kind: 'bundle', index: 0 })) === undefined) return
   throw new LedgerError(
     'corrupt',
     'checkpoint: expected a signed checkpoint beside the entries, found no such file',

@@ -1,14 +1,16 @@
 /** Sealed tiles: made from the tail, read back, and checked against the tree whenever they are read. */
 import type { StorageCapability } from '@service-fs/storage/capability'
+import { bundlePath, formatObjectName, type SealedName } from '@service-fs/storage/object-name'
 import type { Edge } from '@service-fs/tlog/edge'
 import type { Hash } from '@service-fs/tlog/hash'
 import { subtreeRoot } from '@service-fs/tlog/proof'
 import { formatBundle, formatHashTile, parseBundle, parseHashTile } from '@service-fs/tlog/tile-text'
-import { storedPath } from '@service-fs/tlog/tile'
 import { LedgerError, unreadable } from './errors.ts'
 import { Frontier } from './frontier.ts'
 import { WeightedCache } from './lru.ts'
 import type { Runtime } from './runtime.ts'
+
+type TileName = Extract<SealedName, { kind: 'tile' }>
 
 /** How many tiles are remembered as checked, at about 200 bytes each. */
 const CHECKED_TILES = 16_384
@@ -32,7 +34,7 @@ export class SealedTiles {
   /** Bundles as they are stored, and hash tiles that were checked; each kind has half of the cache. */
   readonly #texts: WeightedCache<BundleText>
   readonly #tiles: WeightedCache<readonly Hash[]>
-  /** By path, the hash of a tile's text that was checked up to the tree: the same text need not be checked again. */
+  /** By the tile's key, the hash of a tile's text that was checked up to the tree: the same text need not be checked again. */
   readonly #checked = new WeightedCache<Hash>(CHECKED_TILES)
   readonly #reading = new Map<string, Promise<unknown>>()
 
@@ -80,30 +82,36 @@ export class SealedTiles {
     const roots = bundles.map(({ leaves }) => subtreeRoot(leaves, this.#runtime.hasher))
     const full = await this.#frontier.completedBy(roots)
     await Promise.all([
-      ...bundles.map(({ leaves }, i) => this.#put(0, first + i, formatHashTile(leaves))),
-      ...full.map(({ level, index, hashes }) => this.#put(level, index, formatHashTile(hashes))),
+      ...bundles.map(({ leaves }, i) =>
+        this.#put({ kind: 'tile', level: 0, index: first + i }, formatHashTile(leaves)),
+      ),
+      ...full.map(({ level, index, hashes }) =>
+        this.#put({ kind: 'tile', level, index }, formatHashTile(hashes)),
+      ),
     ])
-    await Promise.all(bundles.map(({ lines }, i) => this.#put('entries', first + i, formatBundle(lines))))
+    await Promise.all(
+      bundles.map(({ lines }, i) => this.#put({ kind: 'bundle', index: first + i }, formatBundle(lines))),
+    )
     this.#frontier.push(roots, full)
   }
 
-  #put(level: number | 'entries', index: number, text: string): Promise<void> {
-    return this.#storage.seal(storedPath({ level, index, width: 256 }), this.#runtime.codec.asciiEncode(text))
+  #put(name: SealedName, text: string): Promise<void> {
+    return this.#storage.seal(name, this.#runtime.codec.asciiEncode(text))
   }
 
   /** The 256 lines of a sealed bundle, canonical base64, not yet compared with their hashes. */
   async bundle(index: number): Promise<readonly string[]> {
-    const path = storedPath({ level: 'entries', index, width: 256 })
-    return parsed(path, (await this.#bundleText(path)).text, (text) => parseBundle(text, 256))
+    const { text } = await this.#bundleText(index)
+    return parsed({ kind: 'bundle', index }, text, (bundle) => parseBundle(bundle, 256))
   }
 
   /** Line `at` (from 0) of a sealed bundle, as it stands there: whatever it is, it is not yet compared with its hash. */
   async line(index: number, at: number): Promise<string> {
-    const path = storedPath({ level: 'entries', index, width: 256 })
-    const { text, ends } = await this.#bundleText(path)
+    const { text, ends } = await this.#bundleText(index)
     while (ends.length <= at) {
       const end = text.indexOf('\n', (ends.at(-1) ?? -1) + 1)
-      if (end < 0) throw new LedgerError('corrupt', `${path}: expected 256 lines, found ${at} or fewer`)
+      if (end < 0)
+        throw new LedgerError('corrupt', `${bundlePath(index)}: expected 256 lines, found ${at} or fewer`)
       ends.push(end)
     }
     return text.slice((ends[at - 1] ?? -1) + 1, ends[at])
@@ -111,45 +119,48 @@ export class SealedTiles {
 
   /** The lines of a sealed bundle as they stand there: whatever they are, they are not yet compared with their hashes. */
   async lines(index: number): Promise<readonly string[]> {
-    const { text } = await this.#bundleText(storedPath({ level: 'entries', index, width: 256 }))
+    const { text } = await this.#bundleText(index)
     return text.split('\n')
   }
 
-  async #bundleText(path: string): Promise<BundleText> {
-    const cached = this.#texts.get(path)
+  async #bundleText(index: number): Promise<BundleText> {
+    const name = { kind: 'bundle', index } as const
+    const key = `entries/${index}`
+    const cached = this.#texts.get(key)
     if (cached !== undefined) return cached
-    return this.#once(path, async () => {
-      const text = await this.#text(path)
+    return this.#once(key, async () => {
+      const text = this.#decoded(name, await this.#bytes(name))
       const bundle: BundleText = { text, ends: [] }
-      this.#texts.set(path, bundle, text.length)
+      this.#texts.set(key, bundle, text.length)
       return bundle
     })
   }
 
   /** The 256 hashes of a sealed tile, checked up to the signed tree. */
   async tile(level: number, index: number): Promise<readonly Hash[]> {
-    const path = storedPath({ level, index, width: 256 })
-    const cached = this.#tiles.get(path)
+    const name = { kind: 'tile', level, index } as const
+    const key = `${level}/${index}`
+    const cached = this.#tiles.get(key)
     if (cached !== undefined) return cached
-    return this.#once(path, async () => {
-      const bytes = await this.#bytes(path)
+    return this.#once(key, async () => {
+      const bytes = await this.#bytes(name)
       const digest = this.#runtime.hasher.leaf(bytes)
-      const isChecked = this.#checked.get(path) === digest
+      const isChecked = this.#checked.get(key) === digest
       const hashes = isChecked
-        ? this.#decoded(path, bytes).split('\n', 256)
-        : await this.#checkedHashes(level, index, bytes)
-      if (!isChecked) this.#checked.set(path, digest, 1)
-      this.#tiles.set(path, hashes, hashes.length * 64)
+        ? this.#decoded(name, bytes).split('\n', 256)
+        : await this.#checkedHashes(name, bytes)
+      if (!isChecked) this.#checked.set(key, digest, 1)
+      this.#tiles.set(key, hashes, hashes.length * 64)
       return hashes
     })
   }
 
   /** Reads that go on at the same time share one. */
-  #once<T>(path: string, read: () => Promise<T>): Promise<T> {
-    const reading = this.#reading.get(path)
+  #once<T>(key: string, read: () => Promise<T>): Promise<T> {
+    const reading = this.#reading.get(key)
     if (reading !== undefined) return reading as Promise<T>
-    const started = read().finally(() => this.#reading.delete(path))
-    this.#reading.set(path, started)
+    const started = read().finally(() => this.#reading.delete(key))
+    this.#reading.set(key, started)
     return started
   }
 
@@ -170,47 +181,43 @@ export class SealedTiles {
   }
 
   /** The hashes of a tile's text, checked up to the signed tree. */
-  async #checkedHashes(level: number, index: number, bytes: Uint8Array): Promise<readonly Hash[]> {
-    const path = storedPath({ level, index, width: 256 })
-    const hashes = this.#hashes(path, bytes)
-    const expected = await this.#rootOf(level, index)
+  async #checkedHashes(name: TileName, bytes: Uint8Array): Promise<readonly Hash[]> {
+    const hashes = this.#hashes(name, bytes)
+    const expected = await this.#rootOf(name.level, name.index)
     const found = subtreeRoot(hashes, this.#runtime.hasher)
     if (found === expected) return hashes
+    const path = formatObjectName(name)
     throw new LedgerError('corrupt', `${path}: expected the hash ${expected} over the tile, found ${found}`)
   }
 
   async #rawTile(level: number, index: number): Promise<readonly Hash[]> {
-    const path = storedPath({ level, index, width: 256 })
-    return this.#hashes(path, await this.#bytes(path))
+    const name = { kind: 'tile', level, index } as const
+    return this.#hashes(name, await this.#bytes(name))
   }
 
-  #hashes(path: string, bytes: Uint8Array): readonly Hash[] {
-    return parsed(path, this.#decoded(path, bytes), (text) => parseHashTile(text, 256))
+  #hashes(name: TileName, bytes: Uint8Array): readonly Hash[] {
+    return parsed(name, this.#decoded(name, bytes), (text) => parseHashTile(text, 256))
   }
 
-  async #text(path: string): Promise<string> {
-    return this.#decoded(path, await this.#bytes(path))
+  async #bytes(name: SealedName): Promise<Uint8Array> {
+    const bytes = await this.#storage.read(name)
+    if (bytes !== undefined) return bytes
+    throw new LedgerError('corrupt', `${formatObjectName(name)}: expected a sealed tile, found none`)
   }
 
-  async #bytes(path: string): Promise<Uint8Array> {
-    const bytes = await this.#storage.read(path)
-    if (bytes === undefined) throw new LedgerError('corrupt', `${path}: expected a sealed tile, found none`)
-    return bytes
-  }
-
-  #decoded(path: string, bytes: Uint8Array): string {
+  #decoded(name: SealedName, bytes: Uint8Array): string {
     try {
       return this.#runtime.codec.utf8Decode(bytes)
     } catch (error) {
-      throw unreadable(path, error)
+      throw unreadable(formatObjectName(name), error)
     }
   }
 }
 
-function parsed(path: string, text: string, parse: (text: string) => string[]): readonly string[] {
+function parsed(name: SealedName, text: string, parse: (text: string) => string[]): readonly string[] {
   try {
     return parse(text)
   } catch (error) {
-    throw unreadable(path, error)
+    throw unreadable(formatObjectName(name), error)
   }
 }

@@ -9,7 +9,7 @@ import { readmeText } from '@service-fs/format/readme'
 import { Edge } from '@service-fs/tlog/edge'
 import { codeOf } from '@service-fs/format/errors'
 import { LedgerError } from './errors.ts'
-import { VKEY_PATH, type Identity, type Recovered, type RecoveredTail } from './recover.ts'
+import { LOG_VKEY, type Identity, type Recovered, type RecoveredTail } from './recover.ts'
 import type { Head } from './sequencer.ts'
 import { signHead } from './sign.ts'
 import { TailWriter } from './tail-writer.ts'
@@ -73,9 +73,9 @@ function linesFrom(start: number, head: Head, memory: Recovered['memory']): stri
 /** Makes an empty ledger; returns its signed checkpoint. */
 async function initialize(identity: Identity): Promise<string> {
   const { storage, origin, signer, runtime } = identity
-  await storage.seal('README.txt', runtime.codec.utf8Encode(readmeText(origin)))
-  await storage.seal('origin', runtime.codec.utf8Encode(origin + '\n'))
-  await storage.seal(VKEY_PATH, runtime.codec.utf8Encode(signer.vkey + '\n'))
+  await storage.seal({ kind: 'readme' }, runtime.codec.utf8Encode(readmeText(origin)))
+  await storage.seal({ kind: 'origin' }, runtime.codec.utf8Encode(origin + '\n'))
+  await storage.seal(LOG_VKEY, runtime.codec.utf8Encode(signer.vkey + '\n'))
   const { note } = await signHead(identity, new Edge())
   await storage.publish(runtime.codec.utf8Encode(note))
   return note

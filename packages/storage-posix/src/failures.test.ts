@@ -10,15 +10,15 @@ const SCRIPT = `
   const outcomes = []
   const tell = (promise) => promise.then((value) => outcomes.push(value === undefined ? 'done' : Buffer.from(value).toString()),
     (error) => outcomes.push(error.code + ' ' + error.message))
-  await tell(storage.seal('origin', bytes('o')))
+  await tell(storage.seal({ kind: 'origin' }, bytes('o')))
   await tell(storage.beginTail(0, 1, bytes('begin')))
-  await tell(storage.seal('tile/0/000.b64', bytes('t')))
+  await tell(storage.seal({ kind: 'tile', level: 0, index: 0 }, bytes('t')))
   await tell(storage.commit(2, bytes('c')))
   await tell(storage.commit(3, bytes('c')))
   await tell(storage.beginTail(0, 3, bytes('begin')))
   await tell(storage.publish(bytes('p')))
-  await tell(storage.seal('README.txt', bytes('r')))
-  await tell(storage.read('origin'))
+  await tell(storage.seal({ kind: 'readme' }, bytes('r')))
+  await tell(storage.read({ kind: 'origin' }))
   await storage.close()
   console.log(JSON.stringify(outcomes))
 `

@@ -23,7 +23,7 @@ import {
 import { join } from 'node:path'
 import type { StorageCapability } from '@service-fs/storage/capability'
 import { storageConformance } from '@service-fs/storage/conformance'
-import { bundlePath } from '@service-fs/storage/paths'
+import { bundlePath } from '@service-fs/storage/object-name'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
 import { type FileFlags, localFlags } from './flags.ts'
 import { openPosixStorage } from './posix.ts'
@@ -94,7 +94,7 @@ describe.each(['ext4', 'tmpfs'] as const)('file attributes on %s', (type) => {
 
     it('leave root nothing to do to a sealed file but to read it', async () => {
       const storage = await open()
-      await storage.seal(bundlePath(0), bytesOf('sealed'))
+      await storage.seal({ kind: 'bundle', index: 0 }, bytesOf('sealed'))
       await storage.close()
       const file = join(dir, bundlePath(0))
       const other = join(dir, 'other')
@@ -130,8 +130,8 @@ describe.each(['ext4', 'tmpfs'] as const)('file attributes on %s', (type) => {
 
     it('keep the directories of what is sealed in their places, and let them gain files', async () => {
       const storage = await open()
-      await storage.seal(bundlePath(1234), bytesOf('sealed'))
-      await storage.seal('keys/log.vkey', bytesOf('key'))
+      await storage.seal({ kind: 'bundle', index: 1234 }, bytesOf('sealed'))
+      await storage.seal({ kind: 'vkey', name: 'log' }, bytesOf('key'))
       for (const inside of ['tile', 'tile/entries', 'tile/entries/x001', 'keys']) {
         expect(
           outcome(() => renameSync(join(dir, inside), join(dir, 'elsewhere'))),
@@ -143,8 +143,8 @@ describe.each(['ext4', 'tmpfs'] as const)('file attributes on %s', (type) => {
         ).toBe('EPERM')
         expect(spawnSync('rm', ['-rf', join(dir, inside)]).status, inside).not.toBe(0)
       }
-      await storage.seal(bundlePath(1235), bytesOf('more'))
-      await storage.seal('tile/0/000.b64', bytesOf('hashes'))
+      await storage.seal({ kind: 'bundle', index: 1235 }, bytesOf('more'))
+      await storage.seal({ kind: 'tile', level: 0, index: 0 }, bytesOf('hashes'))
       expect(readdirSync(join(dir, 'tile/entries/x001'))).toEqual(['234.b64', '235.b64'])
       await storage.close()
     })
@@ -186,7 +186,7 @@ describe.each(['ext4', 'tmpfs'] as const)('file attributes on %s', (type) => {
       const storage = await open()
       await storage.beginTail(0, 300, bytesOf('first'))
       await expect(storage.beginTail(0, 300, bytesOf('again'))).rejects.toMatchObject({ code: 'conflict' })
-      await storage.seal(bundlePath(0), bytesOf('bundle'))
+      await storage.seal({ kind: 'bundle', index: 0 }, bytesOf('bundle'))
       await storage.beginTail(256, 300, bytesOf('second'))
       await storage.close()
       expect(readdirSync(join(dir, 'tail'))).toEqual(['000000000256'])
@@ -199,13 +199,13 @@ describe.each(['ext4', 'tmpfs'] as const)('file attributes on %s', (type) => {
 
     it('are set again where a killed process had not come to it', async () => {
       const plain = await openPosixStorage(dir)
-      await plain.seal('origin', bytesOf('o'))
-      await plain.seal(bundlePath(0), bytesOf('b'))
+      await plain.seal({ kind: 'origin' }, bytesOf('o'))
+      await plain.seal({ kind: 'bundle', index: 0 }, bytesOf('b'))
       await plain.beginTail(0, 1, bytesOf('begin'))
       await plain.close()
       expect(await survey(dir)).toMatchObject({ sealed: 2, immutable: 0, tails: 1, growing: 0 })
       const storage = await open()
-      await storage.seal(bundlePath(0), bytesOf('b'))
+      await storage.seal({ kind: 'bundle', index: 0 }, bytesOf('b'))
       await tailOf(storage)
       await storage.commit(2, bytesOf('+'))
       expect(await survey(dir)).toMatchObject({
@@ -229,7 +229,7 @@ describe.each(['ext4', 'tmpfs'] as const)('file attributes on %s', (type) => {
     it('are lived with where none can be set', async () => {
       const storage = await open()
       await storage.beginTail(0, 300, bytesOf('first'))
-      await storage.seal(bundlePath(0), bytesOf('b'))
+      await storage.seal({ kind: 'bundle', index: 0 }, bytesOf('b'))
       await storage.close()
       const plain = await openPosixStorage(dir)
       expect(plain.keepsTail).toBe(true)
@@ -261,7 +261,7 @@ describe.each(['ext4', 'tmpfs'] as const)('file attributes on %s', (type) => {
 
     it('come off with chattr -R -i -a, and the directory with rm', async () => {
       const storage = await open()
-      await storage.seal(bundlePath(0), bytesOf('b'))
+      await storage.seal({ kind: 'bundle', index: 0 }, bytesOf('b'))
       await storage.beginTail(0, 300, bytesOf('first'))
       await storage.close()
       expect(spawnSync('rm', ['-rf', dir]).status).not.toBe(0)
@@ -281,7 +281,7 @@ describe('a file system without attributes', () => {
       const path = typeof mount === 'string' ? '' : mount.path
       expect(await localFlags(path)).toEqual({ reason: 'the file system has no file attributes' })
       const storage = await openPosixStorage(join(path, 'ledger'))
-      await storage.seal('origin', bytesOf('o'))
+      await storage.seal({ kind: 'origin' }, bytesOf('o'))
       await storage.beginTail(0, 1, bytesOf('begin'))
       expect(await survey(join(path, 'ledger'))).toMatchObject({
         sealed: 1,

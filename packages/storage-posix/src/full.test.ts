@@ -1,6 +1,5 @@
 import { execFileSync } from 'node:child_process'
 import { readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { bundlePath } from '@service-fs/storage/paths'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openPosixStorage } from './posix.ts'
 import { bytesOf, temporaryDirectory } from './testing.ts'
@@ -33,23 +32,23 @@ describe.skipIf(!mounted)(`a full file system${mounted ? '' : ' (skipped: no tmp
     await storage.beginTail(0, 1, bytesOf('begin'))
     writeFileSync(`${dir.path}/ballast`, new Uint8Array(200_000))
     const bundle = new Uint8Array(100_000)
-    await expect(storage.seal(bundlePath(0), bundle)).rejects.toMatchObject({
+    await expect(storage.seal({ kind: 'bundle', index: 0 }, bundle)).rejects.toMatchObject({
       code: 'full',
       message: /^tmp\/\d+: ENOSPC$/,
     })
-    expect(await storage.read(bundlePath(0))).toBe(undefined)
+    expect(await storage.read({ kind: 'bundle', index: 0 })).toBe(undefined)
     expect(readdirSync(`${ledger}/tmp`)).toEqual([])
     await storage.commit(2, bytesOf('+'))
     rmSync(`${dir.path}/ballast`)
-    await storage.seal(bundlePath(0), bundle)
-    expect((await storage.read(bundlePath(0)))?.length).toBe(100_000)
+    await storage.seal({ kind: 'bundle', index: 0 }, bundle)
+    expect((await storage.read({ kind: 'bundle', index: 0 }))?.length).toBe(100_000)
     await storage.close()
     rmSync(ledger, { recursive: true })
   })
 
   it('ends all writing when a commit does not fit, and reads on', async () => {
     const storage = await openPosixStorage(ledger)
-    await storage.seal('origin', bytesOf('origin'))
+    await storage.seal({ kind: 'origin' }, bytesOf('origin'))
     await storage.beginTail(0, 1, bytesOf('begin'))
     await expect(storage.commit(2, new Uint8Array(400_000))).rejects.toMatchObject({
       code: 'full',
@@ -58,18 +57,18 @@ describe.skipIf(!mounted)(`a full file system${mounted ? '' : ' (skipped: no tmp
     for (const verb of [
       storage.commit(2, bytesOf('+')),
       storage.publish(bytesOf('c')),
-      storage.seal('README.txt', bytesOf('r')),
+      storage.seal({ kind: 'readme' }, bytesOf('r')),
     ]) {
       await expect(verb).rejects.toMatchObject({
         code: 'io',
         message: 'nothing is written any more: tail/000000000000: ENOSPC',
       })
     }
-    expect(await storage.read('origin')).toEqual(bytesOf('origin'))
+    expect(await storage.read({ kind: 'origin' })).toEqual(bytesOf('origin'))
     await storage.close()
     rmSync(`${ledger}/tail/000000000000`)
     const again = await openPosixStorage(ledger)
-    await again.seal('README.txt', bytesOf('r'))
+    await again.seal({ kind: 'readme' }, bytesOf('r'))
     await again.close()
   })
 })

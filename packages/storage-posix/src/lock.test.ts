@@ -39,7 +39,7 @@ describe('lockDirectory', () => {
     child.kill('SIGKILL')
     await once(child, 'exit')
     const storage = await openPosixStorage(ledger)
-    await storage.seal('origin', bytesOf('o'))
+    await storage.seal({ kind: 'origin' }, bytesOf('o'))
     await storage.close()
   })
 

@@ -11,7 +11,7 @@ import {
 } from 'node:fs'
 import type { StorageCapability } from '@service-fs/storage/capability'
 import { storageConformance } from '@service-fs/storage/conformance'
-import { bundlePath, MAX_TAIL_BYTES } from '@service-fs/storage/paths'
+import { MAX_TAIL_BYTES } from '@service-fs/storage/object-name'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openPosixStorage } from './posix.ts'
 import { bytesOf, temporaryDirectory } from './testing.ts'
@@ -61,7 +61,7 @@ async function tailOf(storage: StorageCapability): Promise<[number, string][]> {
 describe('openPosixStorage', () => {
   it('keeps the files of the ledger format, for their owner only', async () => {
     const storage = await openPosixStorage(`${dir.path}/a/b`)
-    await storage.seal('tile/entries/x001/000.b64', bytesOf('tile'))
+    await storage.seal({ kind: 'bundle', index: 1000 }, bytesOf('tile'))
     await storage.beginTail(0, 1, bytesOf('tail'))
     await storage.commit(2, bytesOf('+'))
     await storage.publish(bytesOf('note'))
@@ -99,7 +99,10 @@ describe('openPosixStorage', () => {
   it('opens the audit sub-ledger beside it, without a lock', async () => {
     const storage = await openPosixStorage(dir.path)
     const audit = await openPosixStorage(`${dir.path}/audit`, { lock: false })
-    await Promise.all([storage.seal('origin', bytesOf('a')), audit.seal('origin', bytesOf('b'))])
+    await Promise.all([
+      storage.seal({ kind: 'origin' }, bytesOf('a')),
+      audit.seal({ kind: 'origin' }, bytesOf('b')),
+    ])
     expect(readdirSync(`${dir.path}/audit`).sort()).toEqual(['origin', 'tmp'])
     await Promise.all([storage.close(), audit.close()])
   })
@@ -115,14 +118,16 @@ describe('openPosixStorage', () => {
     symlinkSync('../elsewhere/000.b64', `${dir.path}/real/origin`)
     symlinkSync('../elsewhere', `${dir.path}/real/tail`)
     const foreign = { code: 'corrupt' }
-    await expect(storage.read('origin')).rejects.toMatchObject(corrupt('origin: ELOOP'))
-    await expect(storage.seal('origin', bytesOf('x'))).rejects.toMatchObject(foreign)
-    await expect(storage.read('tile/0/000.b64')).rejects.toMatchObject(foreign)
-    await expect(storage.seal('tile/0/001.b64', bytesOf('x'))).rejects.toMatchObject(foreign)
+    await expect(storage.read({ kind: 'origin' })).rejects.toMatchObject(corrupt('origin: ELOOP'))
+    await expect(storage.seal({ kind: 'origin' }, bytesOf('x'))).rejects.toMatchObject(foreign)
+    await expect(storage.read({ kind: 'tile', level: 0, index: 0 })).rejects.toMatchObject(foreign)
+    await expect(storage.seal({ kind: 'tile', level: 0, index: 1 }, bytesOf('x'))).rejects.toMatchObject(
+      foreign,
+    )
     await expect(tailOf(storage)).rejects.toMatchObject(foreign)
     await expect(storage.beginTail(0, 1, bytesOf('x'))).rejects.toMatchObject(foreign)
     expect(readdirSync(`${dir.path}/elsewhere`)).toEqual(['000.b64'])
-    await storage.seal('README.txt', bytesOf('still writes'))
+    await storage.seal({ kind: 'readme' }, bytesOf('still writes'))
     await storage.close()
   })
 
@@ -136,13 +141,15 @@ describe('openPosixStorage', () => {
     truncateSync(`${dir.path}/tail/000000000000`, MAX_TAIL_BYTES + 1)
     execFileSync('mkfifo', [`${dir.path}/origin`])
     const storage = await openPosixStorage(dir.path)
-    await expect(storage.read('tile/0/000.b64')).rejects.toMatchObject(
+    await expect(storage.read({ kind: 'tile', level: 0, index: 0 })).rejects.toMatchObject(
       corrupt('tile/0/000.b64: 1099511627776 bytes, at most 11520 are possible'),
     )
-    await expect(storage.read('keys/log.vkey')).rejects.toMatchObject(
+    await expect(storage.read({ kind: 'vkey', name: 'log' })).rejects.toMatchObject(
       corrupt('keys/log.vkey: not a regular file'),
     )
-    await expect(storage.read('origin')).rejects.toMatchObject(corrupt('origin: not a regular file'))
+    await expect(storage.read({ kind: 'origin' })).rejects.toMatchObject(
+      corrupt('origin: not a regular file'),
+    )
     await expect(tailOf(storage)).rejects.toMatchObject(
       corrupt('tail/000000000000: 268435457 bytes, at most 268435456 are possible'),
     )
@@ -174,7 +181,7 @@ describe('openPosixStorage', () => {
   it('names no path of the machine', async () => {
     const storage = await openPosixStorage(dir.path)
     writeFileSync(`${dir.path}/tile`, 'no directory')
-    const error: unknown = await storage.read('tile/0/000.b64').catch((e: unknown) => e)
+    const error: unknown = await storage.read({ kind: 'tile', level: 0, index: 0 }).catch((e: unknown) => e)
     expect(String(error)).not.toContain(dir.path)
     expect(error).toMatchObject({ code: 'corrupt' })
     await storage.close()
@@ -186,7 +193,7 @@ describe('openPosixStorage', () => {
     async () => {
       const storage = await openPosixStorage(dir.path)
       chmodSync(dir.path, 0o500)
-      await expect(storage.seal('tile/0/000.b64', bytesOf('x'))).rejects.toMatchObject({
+      await expect(storage.seal({ kind: 'tile', level: 0, index: 0 }, bytesOf('x'))).rejects.toMatchObject({
         code: 'io',
         message: 'tile: EACCES',
       })
@@ -200,20 +207,24 @@ describe('many at once', () => {
   it('commits, seals, publishes and reads side by side', async () => {
     const storage = await openPosixStorage(dir.path)
     await storage.beginTail(0, 1, bytesOf('begin'))
-    const seals = Array.from({ length: 200 }, (_, i) => storage.seal(bundlePath(900 + i), content(i)))
+    const seals = Array.from({ length: 200 }, (_, i) =>
+      storage.seal({ kind: 'bundle', index: 900 + i }, content(i)),
+    )
     const commits = Array.from({ length: 100 }, (_, i) => storage.commit(2 + i, bytesOf(` ${i}`)))
     const publishes = Array.from({ length: 20 }, (_, i) => storage.publish(bytesOf(`checkpoint ${i}`)))
     const reads = Array.from({ length: 100 }, async (_, i) => {
-      const read = await storage.read(bundlePath(900 + i))
+      const read = await storage.read({ kind: 'bundle', index: 900 + i })
       if (read !== undefined) expect(Buffer.compare(read, content(i))).toBe(0)
     })
     await Promise.all([...seals, ...commits, ...publishes, ...reads])
     await storage.close()
     const again = await openPosixStorage(dir.path)
     for (let i = 0; i < 200; i++) {
-      expect(Buffer.compare((await again.read(bundlePath(900 + i))) ?? bytesOf(''), content(i))).toBe(0)
+      expect(
+        Buffer.compare((await again.read({ kind: 'bundle', index: 900 + i })) ?? bytesOf(''), content(i)),
+      ).toBe(0)
     }
-    expect(await again.read('checkpoint')).toEqual(bytesOf('checkpoint 19'))
+    expect(await again.read({ kind: 'checkpoint' })).toEqual(bytesOf('checkpoint 19'))
     const expected = Array.from({ length: 100 }, (_, i) => ` ${i}`).join('')
     expect(await tailOf(again)).toEqual([[0, `begin${expected}`]])
     expect(readdirSync(`${dir.path}/tmp`)).toEqual([])
@@ -222,7 +233,9 @@ describe('many at once', () => {
 
   it('seals the same object from many callers once', async () => {
     const storage = await openPosixStorage(dir.path)
-    await Promise.all(Array.from({ length: 30 }, () => storage.seal('tile/0/000.b64', bytesOf('same'))))
+    await Promise.all(
+      Array.from({ length: 30 }, () => storage.seal({ kind: 'tile', level: 0, index: 0 }, bytesOf('same'))),
+    )
     expect(readdirSync(`${dir.path}/tile/0`)).toEqual(['000.b64'])
     expect(readdirSync(`${dir.path}/tmp`)).toEqual([])
     await storage.close()

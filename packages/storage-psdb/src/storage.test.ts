@@ -43,15 +43,15 @@ describe('PsdbStorage', () => {
     ['INVALID', 'io', 'origin: the storage server refuses the field size'],
   ] as const)('has an error for %s', async (status, code, message) => {
     const { storage } = storageWith(() => ({ status: STATUS[status], field: REQUEST.size }))
-    await expect(storage.seal('origin', x)).rejects.toMatchObject({ code, message })
-    if (status === 'NONE') expect(await storage.read('origin')).toBe(undefined)
-    else await expect(storage.read('origin')).rejects.toMatchObject({ code, message })
+    await expect(storage.seal({ kind: 'origin' }, x)).rejects.toMatchObject({ code, message })
+    if (status === 'NONE') expect(await storage.read({ kind: 'origin' })).toBe(undefined)
+    else await expect(storage.read({ kind: 'origin' })).rejects.toMatchObject({ code, message })
   })
 
   it('reads what is longer than one request can move, in pieces', async () => {
     const bytes = new Uint8Array(300_000).map((_, i) => i % 251)
     const { storage, sent } = storageWith(respondWith(bytes), 100_032)
-    expect(await storage.read('tile/entries/000.b64')).toEqual(bytes)
+    expect(await storage.read({ kind: 'bundle', index: 0 })).toEqual(bytes)
     expect(sent.map(({ at, length }) => [at, length])).toEqual([
       [0, 100_032],
       [100_032, 100_032],
@@ -61,8 +61,8 @@ describe('PsdbStorage', () => {
 
   it('asks once for what is short', async () => {
     const { storage, sent } = storageWith(respondWith(new Uint8Array(11_520)))
-    await storage.read('tile/0/000.b64')
-    await storage.read('tile/entries/000.b64')
+    await storage.read({ kind: 'tile', level: 0, index: 0 })
+    await storage.read({ kind: 'bundle', index: 0 })
     expect(sent.map(({ length }) => length)).toEqual([11_520, 262_144])
   })
 
@@ -72,15 +72,18 @@ describe('PsdbStorage', () => {
       version = Math.min(5, version + 1)
       return respondWith(new Uint8Array(version * 3000).fill(version))(request, region)
     })
-    expect(await storage.read('checkpoint')).toEqual(new Uint8Array(3000).fill(1))
-    expect(await storage.read('checkpoint')).toEqual(new Uint8Array(5 * 3000).fill(5))
+    expect(await storage.read({ kind: 'checkpoint' })).toEqual(new Uint8Array(3000).fill(1))
+    expect(await storage.read({ kind: 'checkpoint' })).toEqual(new Uint8Array(5 * 3000).fill(5))
     expect(sent.every(({ at, kind }) => at === 0 && kind === KIND.CHECKPOINT)).toBe(true)
   })
 
   it('refuses objects longer than their kind can be', async () => {
     const { storage } = storageWith(respondWith(new Uint8Array(11_521)))
     const message = 'tile/0/000.b64: 11521 bytes, at most 11520 are possible'
-    await expect(storage.read('tile/0/000.b64')).rejects.toMatchObject({ code: 'corrupt', message })
+    await expect(storage.read({ kind: 'tile', level: 0, index: 0 })).rejects.toMatchObject({
+      code: 'corrupt',
+      message,
+    })
   })
 
   it.each([
@@ -88,7 +91,7 @@ describe('PsdbStorage', () => {
     ['another length for the second piece', { value: 70_000, length: 4096 }],
   ])('does not believe %s', async (_, fields) => {
     const { storage } = storageWith(({ at }) => (at === 0 ? fields : { value: 8192, length: 4096 }), 4096)
-    await expect(storage.read('tile/entries/000.b64')).rejects.toMatchObject({ code: 'io' })
+    await expect(storage.read({ kind: 'bundle', index: 0 })).rejects.toMatchObject({ code: 'io' })
   })
 
   it('lists the tail in pages, and does not go on forever', async () => {

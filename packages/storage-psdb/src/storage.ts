@@ -1,8 +1,7 @@
 /** The storage capability over PSDB: every commit is a tail file of its own. */
-import { tailName } from '@service-fs/format/tail-text'
 import { CheckedStorage, type StorageDriver } from '@service-fs/storage/checked'
 import { StorageError } from '@service-fs/storage/errors'
-import { parseStoredPath } from '@service-fs/tlog/tile'
+import { labelOf, type ObjectName, type ReadableName, type SealedName } from '@service-fs/storage/object-name'
 import type { PsdbAnswer, PsdbCall, PsdbClient } from './client.ts'
 import { fieldName, getUint64, KIND, LEDGER, OPCODE, STATUS, type LedgerNumber } from './message.ts'
 
@@ -44,7 +43,10 @@ export function openPsdbStorage(client: PsdbClient, ledger: 'main' | 'audit'): P
   return new PsdbStorage(client, ledger === 'main' ? LEDGER.MAIN : LEDGER.AUDIT)
 }
 
-type ObjectName = Pick<PsdbCall, 'kind' | 'level' | 'index' | 'name'>
+/** What an error is about. */
+type What = ObjectName | 'tail' | 'disk'
+
+const CHECKPOINT = { kind: 'checkpoint' } as const
 
 class PsdbDriver implements StorageDriver {
   readonly tailMode = 'each'
@@ -56,21 +58,20 @@ class PsdbDriver implements StorageDriver {
     this.#ledger = ledger
   }
 
-  read(path: string, limit: number): Promise<Uint8Array | undefined> {
-    if (path === 'checkpoint') return this.#readCell(limit)
-    return this.#readObject(path, objectName(path), limit)
+  read(name: ReadableName, limit: number): Promise<Uint8Array | undefined> {
+    return name.kind === 'checkpoint' ? this.#readCell(limit) : this.#readObject(name, limit)
   }
 
-  async has(path: string): Promise<boolean> {
-    return (await this.#piece(path, objectName(path), 0, 0)) !== undefined
+  async has(name: SealedName): Promise<boolean> {
+    return (await this.#piece(name, 0, 0)) !== undefined
   }
 
-  async seal(path: string, bytes: Uint8Array): Promise<void> {
-    await this.#ask(path, { opcode: OPCODE.SEAL, ...objectName(path), bytes })
+  async seal(name: SealedName, bytes: Uint8Array): Promise<void> {
+    await this.#ask(name, { opcode: OPCODE.SEAL, ...fieldsOf(name), bytes })
   }
 
-  async tailNames(): Promise<string[]> {
-    const names: string[] = []
+  async tailStarts(): Promise<number[]> {
+    const starts: number[] = []
     for (let index = 0; ;) {
       const room = Math.min(STARTS_BYTES, this.#client.maxBytes)
       const { value, bytes } = await this.#ask('tail', { opcode: OPCODE.TAIL, index, room })
@@ -79,32 +80,33 @@ class PsdbDriver implements StorageDriver {
         const start = getUint64(view, at)
         if (start < index || !Number.isSafeInteger(start))
           throw unexpected('tail', `a first entry from ${index} on`, `${start}`)
-        names.push(tailName(start))
+        starts.push(start)
         index = start + 1
       }
-      if (value * 8 === bytes.length) return names
+      if (value * 8 === bytes.length) return starts
       if (value * 8 < bytes.length || bytes.length === 0)
         throw unexpected('tail', `first entries of ${value} files`, `${bytes.length} bytes`)
     }
   }
 
-  async readTail(name: string, limit: number): Promise<Uint8Array> {
-    const path = `tail/${name}`
-    const bytes = await this.#readObject(path, { kind: KIND.TAIL_FILE, index: Number(name) }, limit)
-    if (bytes === undefined) throw new StorageError('no-tail', `${path}: is gone`)
+  async readTail(start: number, limit: number): Promise<Uint8Array> {
+    const name = { kind: 'tail', start } as const
+    const bytes = await this.#readObject(name, limit)
+    if (bytes === undefined) throw new StorageError('no-tail', `${labelOf(name)}: is gone`)
     return bytes
   }
 
-  async append(name: string): Promise<void> {
-    throw new StorageError('no-tail', `tail/${name}: here every commit begins a tail file`)
+  async append(start: number): Promise<void> {
+    const label = labelOf({ kind: 'tail', start })
+    throw new StorageError('no-tail', `${label}: here every commit begins a tail file`)
   }
 
-  async beginTail(name: string, size: number, bytes: Uint8Array): Promise<void> {
-    await this.#ask(`tail/${name}`, { opcode: OPCODE.COMMIT, index: Number(name), size, bytes })
+  async beginTail(start: number, size: number, bytes: Uint8Array): Promise<void> {
+    await this.#ask({ kind: 'tail', start }, { opcode: OPCODE.COMMIT, index: start, size, bytes })
   }
 
   async publish(checkpoint: Uint8Array): Promise<void> {
-    await this.#ask('checkpoint', { opcode: OPCODE.PUBLISH, bytes: checkpoint })
+    await this.#ask(CHECKPOINT, { opcode: OPCODE.PUBLISH, bytes: checkpoint })
   }
 
   async close(): Promise<void> {}
@@ -117,26 +119,26 @@ class PsdbDriver implements StorageDriver {
   /** The cell may be replaced between two requests: all of it comes from one. */
   async #readCell(limit: number): Promise<Uint8Array | undefined> {
     for (let room = Math.min(CELL_BYTES, this.#client.maxBytes); ;) {
-      const found = await this.#piece('checkpoint', { kind: KIND.CHECKPOINT }, 0, room)
+      const found = await this.#piece(CHECKPOINT, 0, room)
       if (found === undefined) return undefined
-      checkLength('checkpoint', found.value, limit)
+      checkLength(CHECKPOINT, found.value, limit)
       if (found.value <= room) return found.bytes
       room = found.value
     }
   }
 
-  async #readObject(path: string, object: ObjectName, limit: number): Promise<Uint8Array | undefined> {
-    const first = await this.#piece(path, object, 0, Math.min(FIRST_BYTES, limit, this.#client.maxBytes))
+  async #readObject(name: ObjectName, limit: number): Promise<Uint8Array | undefined> {
+    const first = await this.#piece(name, 0, Math.min(FIRST_BYTES, limit, this.#client.maxBytes))
     if (first === undefined) return undefined
     const length = first.value
-    checkLength(path, length, limit)
+    checkLength(name, length, limit)
     if (first.bytes.length === length) return first.bytes
     const whole = new Uint8Array(length)
     whole.set(first.bytes)
     for (let at = first.bytes.length; at < length;) {
       const room = Math.min(PIECE_BYTES, length - at, this.#client.maxBytes)
-      const piece = await this.#piece(path, object, at, room)
-      if (piece?.value !== length) throw unexpected(path, `${length} bytes`, `${piece?.value ?? 'none'}`)
+      const piece = await this.#piece(name, at, room)
+      if (piece?.value !== length) throw unexpected(name, `${length} bytes`, `${piece?.value ?? 'none'}`)
       whole.set(piece.bytes, at)
       at += piece.bytes.length
     }
@@ -144,44 +146,54 @@ class PsdbDriver implements StorageDriver {
   }
 
   /** The bytes of an object from `at` on, as many as `room` has place for; undefined: there is no such object. */
-  async #piece(path: string, object: ObjectName, at: number, room: number): Promise<PsdbAnswer | undefined> {
-    const call = { opcode: OPCODE.READ, ledger: this.#ledger, ...object, at, room }
+  async #piece(name: ObjectName, at: number, room: number): Promise<PsdbAnswer | undefined> {
+    const call = { opcode: OPCODE.READ, ledger: this.#ledger, ...fieldsOf(name), at, room }
     const answer = await this.#client.request(call)
     if (answer.status === STATUS.NONE) return undefined
-    if (answer.status !== STATUS.OK) throw refused(path, answer)
+    if (answer.status !== STATUS.OK) throw refused(name, answer)
     const expected = Math.min(room, Math.max(0, answer.value - at))
     const found = answer.bytes.length
-    if (found !== expected) throw unexpected(path, `${expected} bytes from byte ${at} on`, `${found}`)
+    if (found !== expected) throw unexpected(name, `${expected} bytes from byte ${at} on`, `${found}`)
     return answer
   }
 
-  async #ask(path: string, call: Omit<PsdbCall, 'ledger'>): Promise<PsdbAnswer> {
+  async #ask(what: What, call: Omit<PsdbCall, 'ledger'>): Promise<PsdbAnswer> {
     const answer = await this.#client.request({ ...call, ledger: this.#ledger })
-    if (answer.status !== STATUS.OK) throw refused(path, answer)
+    if (answer.status !== STATUS.OK) throw refused(what, answer)
     return answer
   }
 }
 
-/** How messages name the object at a checked path. */
-function objectName(path: string): ObjectName {
-  if (path === 'README.txt') return { kind: KIND.README }
-  if (path === 'origin') return { kind: KIND.ORIGIN }
-  if (path.startsWith('keys/')) return { kind: KIND.VKEY, name: path.slice('keys/'.length, -'.vkey'.length) }
-  const { level, index } = parseStoredPath(path)
-  return level === 'entries' ? { kind: KIND.BUNDLE, index } : { kind: KIND.TILE, level, index }
+const KINDS = {
+  readme: KIND.README,
+  origin: KIND.ORIGIN,
+  vkey: KIND.VKEY,
+  tile: KIND.TILE,
+  bundle: KIND.BUNDLE,
+  tail: KIND.TAIL_FILE,
+  checkpoint: KIND.CHECKPOINT,
+} as const
+
+/** Returns the fields of a request that name the object. */
+function fieldsOf(name: ObjectName): Pick<PsdbCall, 'kind' | 'level' | 'index' | 'name'> {
+  return name.kind === 'tail' ? { kind: KINDS.tail, index: name.start } : { ...name, kind: KINDS[name.kind] }
 }
 
-function checkLength(path: string, length: number, limit: number): void {
+function checkLength(name: ObjectName, length: number, limit: number): void {
   if (length > limit)
-    throw new StorageError('corrupt', `${path}: ${length} bytes, at most ${limit} are possible`)
+    throw new StorageError('corrupt', `${labelOf(name)}: ${length} bytes, at most ${limit} are possible`)
 }
 
-function unexpected(path: string, expected: string, found: string): StorageError {
-  return new StorageError('io', `${path}: expected ${expected} from the storage server, found ${found}`)
+function unexpected(what: What, expected: string, found: string): StorageError {
+  return new StorageError(
+    'io',
+    `${labelOf(what)}: expected ${expected} from the storage server, found ${found}`,
+  )
 }
 
 /** The error for an answer that is not OK. */
-function refused(path: string, { status, field }: PsdbAnswer): StorageError {
+function refused(what: What, { status, field }: PsdbAnswer): StorageError {
+  const path = labelOf(what)
   switch (status) {
     case STATUS.CONFLICT:
       return new StorageError('conflict', `${path}: other bytes are sealed, or the tail goes past it`)

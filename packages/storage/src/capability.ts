@@ -1,3 +1,5 @@
+import type { ReadableName, SealedName } from './object-name.ts'
+
 /** So many bundles are sealed side by side; the next ones when they are durable. Whoever opens a ledger relies on it. */
 export const BUNDLES_AT_ONCE = 16
 
@@ -5,9 +7,9 @@ export const BUNDLES_AT_ONCE = 16
  * What one ledger may do to its storage, and nothing else. There is no verb that changes or removes what was sealed or
  * committed.
  *
- * Every verb rejects with a StorageError. Bytes that are handed in must not be changed before the promise settles. Paths
- * are those of the ledger format, relative to the ledger directory; see paths.ts. commit() and beginTail() take effect
- * in the order of the calls, publish() likewise; everything else may run concurrently.
+ * Every verb rejects with a StorageError. Bytes that are handed in must not be changed before the promise settles. Objects
+ * are named by values; see object-name.ts. commit() and beginTail() take effect in the order of the calls, publish()
+ * likewise; everything else may run concurrently.
  */
 export interface StorageCapability {
   /**
@@ -26,13 +28,13 @@ export interface StorageCapability {
    * The bytes of a sealed object, or undefined when there is none. Also reads `checkpoint`, the published cell.
    * Errors: 'path', 'corrupt' (larger than its kind can be, a symbolic link), 'io', 'closed'.
    */
-  read(path: string): Promise<Uint8Array | undefined>
+  read(name: ReadableName): Promise<Uint8Array | undefined>
 
   /**
    * Write an object once; durable when it resolves. The same bytes again succeed (and are made durable, whoever wrote them
    * before); other bytes are a 'conflict'. Errors: 'path', 'conflict', 'full', 'io', 'closed'.
    */
-  seal(path: string, bytes: Uint8Array): Promise<void>
+  seal(name: SealedName, bytes: Uint8Array): Promise<void>
 
   /**
    * Append one commit to the newest tail file; durable when it resolves. `size` is the tree size after it. 'grow' mode

@@ -3,7 +3,7 @@ import type { TailFile } from './capability.ts'
 import { CheckedStorage } from './checked.ts'
 import { StorageError, systemError } from './errors.ts'
 import { MemoryStorage } from './memory.ts'
-import { bundlePath, MAX_TAIL_BYTES } from './paths.ts'
+import { bundlePath, MAX_TAIL_BYTES } from './object-name.ts'
 
 const x = new Uint8Array([120])
 
@@ -44,7 +44,7 @@ describe('CheckedStorage', () => {
     await grow.beginTail(600, 602, x)
     expect(await all(grow.tail())).toEqual([300, 600])
     expect(grow.dump().get('tail/000000000600')).toEqual(x)
-    await grow.seal(bundlePath(2), x)
+    await grow.seal({ kind: 'bundle', index: 2 }, x)
     await grow.beginTail(768, 800, x)
     expect([...grow.dump().keys()].filter((path) => path.startsWith('tail/'))).toEqual(['tail/000000000768'])
     const each = new MemoryStorage({ tailMode: 'each', files: grow.dump() })
@@ -75,9 +75,9 @@ describe('CheckedStorage', () => {
       read: async () => undefined,
       has: async () => true,
       seal: async () => undefined,
-      tailNames: async () => [],
+      tailStarts: async () => [],
       readTail: async () => x,
-      append: async (_name, length) => void written.push(length),
+      append: async (_start, length) => void written.push(length),
       beginTail: async () => undefined,
       publish: async () => undefined,
       close: async () => undefined,

@@ -1,46 +1,52 @@
-import { parseTailName, tailName } from '@service-fs/format/tail-text'
 import { BUNDLES_AT_ONCE, type StorageCapability, type TailFile } from './capability.ts'
 import { StorageError } from './errors.ts'
 import {
-  bundlePath,
-  checkObjectPath,
-  checkReadPath,
+  isSealedName,
+  labelOf,
   MAX_TAIL_BYTES,
-  MAX_TEXT_BYTES,
   maxBytes,
-} from './paths.ts'
+  tailPath,
+  type ObjectName,
+  type ReadableName,
+  type SealedName,
+} from './object-name.ts'
 
 /**
- * What a backend does. It is only ever handed checked arguments: `path` is of the grammar, `name` is the canonical name of
- * a file in `tail/`, sizes are within their limits. append() and beginTail() come one at a time, publish() too.
+ * What a backend does. It is only ever handed checked arguments: `name` is of the ledger format, `start` is the first entry of a
+ * tail file, sizes are within their limits. append() and beginTail() come one at a time, publish() too.
  */
 export interface StorageDriver {
   readonly tailMode: 'grow' | 'each'
   /** See StorageCapability.keepsTail. */
   readonly keepsTail?: boolean
   /** A sealed object or `checkpoint`; undefined when there is none; 'corrupt' when it has more than `limit` bytes. */
-  read(path: string, limit: number): Promise<Uint8Array | undefined>
+  read(name: ReadableName, limit: number): Promise<Uint8Array | undefined>
   /** Whether the object is sealed, and durable. */
-  has(path: string): Promise<boolean>
+  has(name: SealedName): Promise<boolean>
   /** See StorageCapability.seal(). */
-  seal(path: string, bytes: Uint8Array): Promise<void>
-  /** The names in `tail/`, in any order: all, or at least those of the files that continue what is sealed. */
-  tailNames(): Promise<string[]>
-  /** See StorageCapability.tail(); 'corrupt' when it has more than `limit` bytes. `isNewest`: no other file begins behind it. */
-  readTail(name: string, limit: number, isNewest: boolean): Promise<Uint8Array>
-  /** Makes the name of a sealed object, which is there, durable, whatever became of the process that gave it. Absent: it is. */
-  renew?(path: string): Promise<void>
-  /** Append to the tail file `name`, which has `length` bytes; durable when it resolves. */
-  append(name: string, length: number, bytes: Uint8Array): Promise<void>
+  seal(name: SealedName, bytes: Uint8Array): Promise<void>
   /**
-   * Make or replace the tail file `name`, atomically, the tree size after it being `size`; once that is durable, remove the
-   * tail files `older`. With `keepsTail` a 'conflict' when there is one that may not be replaced.
+   * The first entries of the tail files, in any order: of all, or at least of those that continue what is sealed. 'corrupt' when
+   * something else stands among them.
    */
-  beginTail(name: string, size: number, bytes: Uint8Array, older: readonly string[]): Promise<void>
+  tailStarts(): Promise<number[]>
+  /** See StorageCapability.tail(); 'corrupt' when it has more than `limit` bytes. `isNewest`: no other file begins behind it. */
+  readTail(start: number, limit: number, isNewest: boolean): Promise<Uint8Array>
+  /** Makes the name of a sealed object, which is there, durable, whatever became of the process that gave it. Absent: it is. */
+  renew?(name: SealedName): Promise<void>
+  /** Append to the tail file that begins at `start` and has `length` bytes; durable when it resolves. */
+  append(start: number, length: number, bytes: Uint8Array): Promise<void>
+  /**
+   * Make or replace the tail file that begins at `start`, atomically, the tree size after it being `size`; once that is durable,
+   * remove the tail files that begin at `older`. With `keepsTail` a 'conflict' when there is one that may not be replaced.
+   */
+  beginTail(start: number, size: number, bytes: Uint8Array, older: readonly number[]): Promise<void>
   /** See StorageCapability.publish(). */
   publish(checkpoint: Uint8Array): Promise<void>
   close(): Promise<void>
 }
+
+const CHECKPOINT = { kind: 'checkpoint' } as const
 
 interface Tail {
   /** First entries of the tail files, ascending; in 'each' mode the newest is enough. */
@@ -68,18 +74,18 @@ export class CheckedStorage implements StorageCapability {
     this.keepsTail = driver.keepsTail ?? false
   }
 
-  read(path: string): Promise<Uint8Array | undefined> {
+  read(name: ReadableName): Promise<Uint8Array | undefined> {
     return this.#run(() => {
-      checkReadPath(path)
-      return this.#driver.read(path, maxBytes(path))
+      if (name.kind !== 'checkpoint') checkSealed(name)
+      return this.#driver.read(name, maxBytes(name))
     })
   }
 
-  seal(path: string, bytes: Uint8Array): Promise<void> {
+  seal(name: SealedName, bytes: Uint8Array): Promise<void> {
     return this.#run(() => {
-      checkObjectPath(path)
-      checkBytes(path, bytes, maxBytes(path))
-      return this.#driver.seal(path, bytes)
+      checkSealed(name)
+      checkBytes(name, bytes, maxBytes(name))
+      return this.#driver.seal(name, bytes)
     })
   }
 
@@ -95,11 +101,10 @@ export class CheckedStorage implements StorageCapability {
         throw new StorageError('no-tail', 'commit: no tail was begun or read')
       }
       if (size < start) throw new RangeError(`size ${size} is before the tail's first entry, ${start}`)
-      const name = tailName(start)
       if (tail.length + bytes.length > MAX_TAIL_BYTES) {
-        throw new StorageError('full', `tail/${name}: would have more than ${MAX_TAIL_BYTES} bytes`)
+        throw new StorageError('full', `${tailPath(start)}: would have more than ${MAX_TAIL_BYTES} bytes`)
       }
-      await this.#driver.append(name, tail.length, bytes)
+      await this.#driver.append(start, tail.length, bytes)
       tail.length += bytes.length
     })
   }
@@ -115,26 +120,23 @@ export class CheckedStorage implements StorageCapability {
       const newest = starts.at(-1) ?? -1
       const replaces = this.tailMode === 'grow' && !this.keepsTail
       if (start < newest || (start === newest && this.tailMode === 'each')) {
-        throw new StorageError(
-          'conflict',
-          `tail/${tailName(start)}: there is tail/${tailName(newest)} already`,
-        )
+        throw new StorageError('conflict', `${tailPath(start)}: there is ${tailPath(newest)} already`)
       }
       const older = this.tailMode === 'grow' ? starts.filter((other) => other < start) : []
       const areSealed = this.tailMode === 'grow' && (await this.#isSealedBoundary(start, starts[0] ?? start))
       if (replaces && !areSealed && start !== newest) {
         const what = 'the entries before it are not all sealed'
-        throw new StorageError('unsealed', `tail/${tailName(start)}: ${what}`)
+        throw new StorageError('unsealed', `${tailPath(start)}: ${what}`)
       }
       if (areSealed) await this.#renewFound()
-      await this.#driver.beginTail(tailName(start), size, bytes, areSealed ? older.map(tailName) : [])
+      await this.#driver.beginTail(start, size, bytes, areSealed ? older : [])
       this.#tail = { starts: areSealed ? [start] : [...older, start], length: bytes.length }
     })
   }
 
   /** Before the tail files that have the same entries go. */
   async #renewFound(): Promise<void> {
-    for (const bundle of this.#found) await this.#driver.renew?.(bundlePath(bundle))
+    for (const bundle of this.#found) await this.#driver.renew?.({ kind: 'bundle', index: bundle })
     this.#found = []
   }
 
@@ -143,7 +145,7 @@ export class CheckedStorage implements StorageCapability {
     for (const [i, start] of starts.entries()) {
       const bytes = await this.#inTailOrder(async () => {
         const isNewest = i === starts.length - 1
-        const read = await this.#driver.readTail(tailName(start), MAX_TAIL_BYTES, isNewest)
+        const read = await this.#driver.readTail(start, MAX_TAIL_BYTES, isNewest)
         if (isNewest && this.#tail?.starts.at(-1) === start) this.#tail.length = read.length
         return read
       })
@@ -153,7 +155,7 @@ export class CheckedStorage implements StorageCapability {
 
   publish(checkpoint: Uint8Array): Promise<void> {
     return this.#run(() => {
-      checkBytes('checkpoint', checkpoint, MAX_TEXT_BYTES)
+      checkBytes(CHECKPOINT, checkpoint, maxBytes(CHECKPOINT))
       const done = after(this.#publishes, () => this.#driver.publish(checkpoint))
       this.#publishes = done
       return done
@@ -173,10 +175,10 @@ export class CheckedStorage implements StorageCapability {
     const [oldest] = starts
     if (oldest === undefined) return []
     if (!(await this.#isSealedBefore(oldest)))
-      throw new StorageError('corrupt', `tail/${tailName(oldest)}: the entries before it are not sealed`)
+      throw new StorageError('corrupt', `${tailPath(oldest)}: the entries before it are not sealed`)
     // Bundles are sealed side by side: each one from the oldest tail file on is looked for.
     let sealed = Math.ceil(oldest / 256)
-    while (sealed * 256 < (starts.at(-1) ?? 0) && (await this.#driver.has(bundlePath(sealed)))) {
+    while (sealed * 256 < (starts.at(-1) ?? 0) && (await this.#hasBundle(sealed))) {
       this.#found = [...this.#found, sealed].slice(-BUNDLES_AT_ONCE)
       sealed++
     }
@@ -184,13 +186,7 @@ export class CheckedStorage implements StorageCapability {
   }
 
   async #listTail(): Promise<number[]> {
-    const names = await this.#driver.tailNames()
-    const starts = names.map((name) => {
-      const start = parseTailName(name)
-      if (start === undefined) throw new StorageError('corrupt', `tail/${name}: not the name of a tail file`)
-      return start
-    })
-    return starts.sort((a, b) => a - b)
+    return (await this.#driver.tailStarts()).sort((a, b) => a - b)
   }
 
   /** Whether the older tail files may go. A ledger that may only begin at a boundary has sealed what is before it. */
@@ -198,14 +194,18 @@ export class CheckedStorage implements StorageCapability {
     if (start % 256 !== 0 || !(await this.#isSealedBefore(start))) return false
     if (!this.keepsTail) return true
     for (let bundle = Math.floor(oldest / 256); bundle * 256 < start; bundle++)
-      if (!(await this.#driver.has(bundlePath(bundle)))) return false
+      if (!(await this.#hasBundle(bundle))) return false
     return true
   }
 
   /** Whether the entries before `start` are sealed: the last bundle that has any of them is. */
   async #isSealedBefore(start: number): Promise<boolean> {
     const bundles = Math.ceil(start / 256)
-    return bundles === 0 || (await this.#driver.has(bundlePath(bundles - 1)))
+    return bundles === 0 || (await this.#hasBundle(bundles - 1))
+  }
+
+  #hasBundle(index: number): Promise<boolean> {
+    return this.#driver.has({ kind: 'bundle', index })
   }
 
   #inTailOrder<T>(verb: () => Promise<T>): Promise<T> {
@@ -233,13 +233,18 @@ function after<T>(previous: Promise<unknown>, next: () => Promise<T>): Promise<T
   return previous.then(next, next)
 }
 
+function checkSealed(name: ObjectName): void {
+  if (isSealedName(name)) return
+  throw new StorageError('path', `not the name of a sealed object: ${JSON.stringify(name).slice(0, 100)}`)
+}
+
 function checkSize(name: string, size: number): void {
   if (!Number.isSafeInteger(size) || size < 0) throw new RangeError(`${name} is not a tree size: ${size}`)
 }
 
-function checkBytes(name: string, bytes: Uint8Array, limit: number): void {
-  if (!(bytes instanceof Uint8Array)) throw new TypeError(`${name}: bytes are not a Uint8Array`)
-  if (bytes.length === 0) throw new RangeError(`${name}: no bytes`)
+function checkBytes(name: ObjectName | string, bytes: Uint8Array, limit: number): void {
+  if (!(bytes instanceof Uint8Array)) throw new TypeError(`${labelOf(name)}: bytes are not a Uint8Array`)
+  if (bytes.length === 0) throw new RangeError(`${labelOf(name)}: no bytes`)
   if (bytes.length > limit)
-    throw new StorageError('full', `${name}: ${bytes.length} bytes, at most ${limit} are allowed`)
+    throw new StorageError('full', `${labelOf(name)}: ${bytes.length} bytes, at most ${limit} are allowed`)
 }

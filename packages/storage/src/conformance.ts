@@ -1,6 +1,6 @@
 import type { StorageCapability, TailFile } from './capability.ts'
 import { StorageError } from './errors.ts'
-import { bundlePath, MAX_TEXT_BYTES } from './paths.ts'
+import { MAX_TEXT_BYTES, formatObjectName, type SealedName } from './object-name.ts'
 
 /** A storage under test. */
 export interface ConformanceSubject {
@@ -45,92 +45,97 @@ export function storageConformance(options: ConformanceOptions): void {
 
 function sealedObjects({ it, same, refused }: Tools): void {
   it('reads what was sealed, before and after reopening', async ({ storage, reopen }) => {
-    const objects = [
-      'README.txt',
-      'origin',
-      'keys/log-1.vkey',
-      'tile/0/000.b64',
-      'tile/entries/x001/x234/067.b64',
+    const objects: SealedName[] = [
+      { kind: 'readme' },
+      { kind: 'origin' },
+      { kind: 'vkey', name: 'log-1' },
+      { kind: 'tile', level: 0, index: 0 },
+      { kind: 'bundle', index: 1234067 },
     ]
-    same(await storage.read('origin'), undefined)
-    for (const path of objects) await storage.seal(path, text(path))
-    for (const path of objects) same(await storage.read(path), text(path))
+    same(await storage.read({ kind: 'origin' }), undefined)
+    for (const name of objects) await storage.seal(name, text(formatObjectName(name)))
+    for (const name of objects) same(await storage.read(name), text(formatObjectName(name)))
     const again = await reopen()
-    for (const path of objects) same(await again.read(path), text(path))
-    same(await again.read('tile/entries/x001/x234/068.b64'), undefined)
+    for (const name of objects) same(await again.read(name), text(formatObjectName(name)))
+    same(await again.read({ kind: 'bundle', index: 1234068 }), undefined)
   })
 
   it('takes the same bytes again, and refuses others', async ({ storage, reopen }) => {
-    await storage.seal('tile/0/000.b64', text('a'))
-    await storage.seal('tile/0/000.b64', text('a'))
-    await refused('conflict', storage.seal('tile/0/000.b64', text('b')))
-    await refused('conflict', storage.seal('tile/0/000.b64', text('aa')))
+    await storage.seal({ kind: 'tile', level: 0, index: 0 }, text('a'))
+    await storage.seal({ kind: 'tile', level: 0, index: 0 }, text('a'))
+    await refused('conflict', storage.seal({ kind: 'tile', level: 0, index: 0 }, text('b')))
+    await refused('conflict', storage.seal({ kind: 'tile', level: 0, index: 0 }, text('aa')))
     const again = await reopen()
-    await again.seal('tile/0/000.b64', text('a'))
-    await refused('conflict', again.seal('tile/0/000.b64', text('b')))
-    same(await again.read('tile/0/000.b64'), text('a'))
+    await again.seal({ kind: 'tile', level: 0, index: 0 }, text('a'))
+    await refused('conflict', again.seal({ kind: 'tile', level: 0, index: 0 }, text('b')))
+    same(await again.read({ kind: 'tile', level: 0, index: 0 }), text('a'))
   })
 
   it('hands out copies', async ({ storage }) => {
     const bytes = text('abc')
-    await storage.seal('origin', bytes)
+    await storage.seal({ kind: 'origin' }, bytes)
     bytes[0] = 0
-    const read = await storage.read('origin')
+    const read = await storage.read({ kind: 'origin' })
     same(read, text('abc'))
     read?.fill(0)
-    same(await storage.read('origin'), text('abc'))
+    same(await storage.read({ kind: 'origin' }), text('abc'))
   })
 
   it('seals many at once', async ({ storage }) => {
-    const paths = Array.from({ length: 40 }, (_, i) => bundlePath(980 + i))
-    await Promise.all([...paths, ...paths].map((path) => storage.seal(path, text(path))))
-    for (const path of paths) same(await storage.read(path), text(path))
+    const names = Array.from({ length: 40 }, (_, i) => ({ kind: 'bundle', index: 980 + i }) as const)
+    await Promise.all([...names, ...names].map((name) => storage.seal(name, text(formatObjectName(name)))))
+    for (const name of names) same(await storage.read(name), text(formatObjectName(name)))
   })
 
   it('seals the same from many callers once', async ({ storage, reopen }) => {
-    await Promise.all(Array.from({ length: 10 }, () => storage.seal('origin', text('same'))))
-    same(await (await reopen()).read('origin'), text('same'))
+    await Promise.all(Array.from({ length: 10 }, () => storage.seal({ kind: 'origin' }, text('same'))))
+    same(await (await reopen()).read({ kind: 'origin' }), text('same'))
   })
 
   it('lets one of two writers of the same path win', async ({ storage }) => {
-    const writers = ['a', 'b'].map((name) => storage.seal('origin', text(name)))
+    const writers = ['a', 'b'].map((name) => storage.seal({ kind: 'origin' }, text(name)))
     const outcomes = await Promise.allSettled(writers)
     same(outcomes.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
     const won = outcomes.findIndex(({ status }) => status === 'fulfilled')
-    same(await storage.read('origin'), text(['a', 'b'][won] ?? ''))
+    same(await storage.read({ kind: 'origin' }), text(['a', 'b'][won] ?? ''))
   })
 
-  it('refuses what is not a path of the format', async ({ storage }) => {
-    for (const path of [
-      '',
-      '../origin',
-      'tail/000000000000',
-      'tile/0/000',
-      'tile/0/000.p/5.b64',
-      'lock',
-      'audit/origin',
-    ]) {
-      await refused('path', storage.read(path))
-      await refused('path', storage.seal(path, text('x')))
+  it('refuses names outside the ledger format', async ({ storage }) => {
+    for (const name of [
+      { kind: '' },
+      { kind: 'lock' },
+      { kind: 'audit/origin' },
+      { kind: 'tail', start: 0 },
+      { kind: 'vkey', name: '' },
+      { kind: 'vkey', name: '../origin' },
+      { kind: 'tile', level: 0, index: -1 },
+      { kind: 'tile', level: 0, index: 0.5 },
+      { kind: 'tile', level: 6, index: 0 },
+      { kind: 'tile', level: -1, index: 0 },
+      { kind: 'bundle', index: 2 ** 45 - 1 },
+      { kind: 'bundle', index: '0/../../origin' },
+    ] as unknown as SealedName[]) {
+      await refused('path', storage.read(name))
+      await refused('path', storage.seal(name, text('x')))
     }
-    await refused('path', storage.seal('checkpoint', text('x')))
+    await refused('path', storage.seal({ kind: 'checkpoint' } as unknown as SealedName, text('x')))
   })
 
   it('refuses what is too large', async ({ storage }) => {
-    await refused('full', storage.seal('tile/0/000.b64', new Uint8Array(256 * 45 + 1)))
+    await refused('full', storage.seal({ kind: 'tile', level: 0, index: 0 }, new Uint8Array(256 * 45 + 1)))
     await refused('full', storage.publish(new Uint8Array(MAX_TEXT_BYTES + 1)))
-    same(await storage.read('tile/0/000.b64'), undefined)
+    same(await storage.read({ kind: 'tile', level: 0, index: 0 }), undefined)
   })
 }
 
 function theCheckpoint({ it, same }: Tools): void {
   it('replaces it, in order', async ({ storage, reopen }) => {
-    same(await storage.read('checkpoint'), undefined)
+    same(await storage.read({ kind: 'checkpoint' }), undefined)
     await Promise.all(['1', '2', 'three'].map((name) => storage.publish(text(name))))
-    same(await storage.read('checkpoint'), text('three'))
+    same(await storage.read({ kind: 'checkpoint' }), text('three'))
     await storage.publish(text('4'))
     const again = await reopen()
-    same(await again.read('checkpoint'), text('4'))
+    same(await again.read({ kind: 'checkpoint' }), text('4'))
   })
 }
 
@@ -157,7 +162,7 @@ function tailFilesThatMove({ it, same, refused }: Tools): void {
   it('begins a new file when everything below is sealed, and the older go', async ({ storage, reopen }) => {
     await storage.beginTail(0, 1, text('zero'))
     await refused('unsealed', storage.beginTail(256, 257, text('x')))
-    await storage.seal(bundlePath(0), text('bundle'))
+    await storage.seal({ kind: 'bundle', index: 0 }, text('bundle'))
     await refused('unsealed', storage.beginTail(257, 258, text('x')))
     await refused('unsealed', storage.beginTail(512, 513, text('x')))
     await storage.commit(256, text('+'))
@@ -200,13 +205,13 @@ function tailFilesThatStay({ it, same, refused }: Tools): void {
 
   it('lets older files go when each of their bundles is sealed', async ({ storage, reopen }) => {
     await storage.beginTail(0, 600, text('zero'))
-    await storage.seal(bundlePath(1), text('one'))
+    await storage.seal({ kind: 'bundle', index: 1 }, text('one'))
     await storage.beginTail(512, 700, text('five'))
     const starts = async (from: StorageCapability): Promise<number[]> =>
       (await all(from.tail())).map(({ start }) => start)
     same(await starts(await reopen()), [0, 512])
     const again = await reopen()
-    for (const bundle of [0, 2]) await again.seal(bundlePath(bundle), text(`${bundle}`))
+    for (const bundle of [0, 2]) await again.seal({ kind: 'bundle', index: bundle }, text(`${bundle}`))
     await again.beginTail(768, 800, text('seven'))
     await again.commit(801, text('+'))
     same(await all((await reopen()).tail()), [{ start: 768, bytes: text('seven+') }])
@@ -242,11 +247,11 @@ function aTailFileEach({ it, same, refused }: Tools): void {
     const starts = async (): Promise<number[]> =>
       (await all((await reopen()).tail())).map(({ start }) => start)
     same(await starts(), [0, 200, 256, 300, 512, 700])
-    await (await reopen()).seal(bundlePath(0), text('0'))
+    await (await reopen()).seal({ kind: 'bundle', index: 0 }, text('0'))
     same(await starts(), [256, 300, 512, 700])
-    await (await reopen()).seal(bundlePath(2), text('2'))
+    await (await reopen()).seal({ kind: 'bundle', index: 2 }, text('2'))
     same(await starts(), [256, 300, 512, 700])
-    await (await reopen()).seal(bundlePath(1), text('1'))
+    await (await reopen()).seal({ kind: 'bundle', index: 1 }, text('1'))
     same(await starts(), [700])
   })
 }
@@ -258,23 +263,26 @@ function argumentsAndClosing({ it, same, refused }: Tools): void {
       same(await nameOf(storage.commit(size, text('x'))), 'RangeError')
     }
     same(await nameOf(storage.beginTail(1, 0, text('x'))), 'RangeError')
-    same(await nameOf(storage.seal('origin', new Uint8Array())), 'RangeError')
+    same(await nameOf(storage.seal({ kind: 'origin' }, new Uint8Array())), 'RangeError')
   })
 
   it('finishes what is under way, then refuses everything', async ({ storage, reopen }) => {
-    const seal = storage.seal('origin', text('o'))
+    const seal = storage.seal({ kind: 'origin' }, text('o'))
     const publish = storage.publish(text('c'))
     await storage.close()
     await Promise.all([seal, publish])
     await storage.close()
-    await refused('closed', storage.read('origin'))
-    await refused('closed', storage.seal('origin', text('o')))
+    await refused('closed', storage.read({ kind: 'origin' }))
+    await refused('closed', storage.seal({ kind: 'origin' }, text('o')))
     await refused('closed', storage.commit(1, text('c')))
     await refused('closed', storage.beginTail(0, 1, text('c')))
     await refused('closed', storage.publish(text('c')))
     await refused('closed', all(storage.tail()))
     const again = await reopen()
-    same([await again.read('origin'), await again.read('checkpoint')], [text('o'), text('c')])
+    same(
+      [await again.read({ kind: 'origin' }), await again.read({ kind: 'checkpoint' })],
+      [text('o'), text('c')],
+    )
   })
 }
 

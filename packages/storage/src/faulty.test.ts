@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { StorageCapability, TailFile } from './capability.ts'
 import { FaultyDisk } from './faulty.ts'
 import { sameBytes } from './memory.ts'
-import { bundlePath } from './paths.ts'
+import { bundlePath, formatObjectName, parseSealedName, type ReadableName } from './object-name.ts'
 
 /** What was asked of a storage, and what it promised. */
 class Journal {
@@ -15,7 +15,7 @@ class Journal {
   async seal(storage: StorageCapability, path: string): Promise<void> {
     const entry = { bytes: pattern(path, 1700), promised: false }
     this.sealed.set(path, entry)
-    entry.promised = await succeeds(storage.seal(path, entry.bytes))
+    entry.promised = await succeeds(storage.seal(parseSealedName(path), entry.bytes))
   }
 
   async commit(storage: StorageCapability, size: number, bytes: number): Promise<void> {
@@ -44,10 +44,10 @@ class Journal {
   /** Why what a storage holds breaks the promises; undefined when it does not. */
   async broken(storage: StorageCapability): Promise<string | undefined> {
     for (const [path, { bytes, promised }] of this.sealed) {
-      const found = await storage.read(path)
+      const found = await storage.read(parseSealedName(path))
       if (found === undefined ? promised : !sameBytes(found, bytes)) return `${path} is lost or torn`
     }
-    const found = await storage.read('checkpoint')
+    const found = await storage.read({ kind: 'checkpoint' })
     if (
       found === undefined ? this.checkpoints.length === 1 : !this.checkpoints.some((c) => sameBytes(c, found))
     ) {
@@ -187,11 +187,11 @@ describe('FaultyDisk', () => {
     await storage.beginTail(0, 100, x)
     await expect(storage.beginTail(0, 100, x)).rejects.toMatchObject({ code: 'conflict' })
     await storage.beginTail(100, 600, x)
-    await storage.seal(bundlePath(1), x)
+    await storage.seal({ kind: 'bundle', index: 1 }, x)
     await storage.beginTail(512, 600, x)
     expect(tails()).toEqual(['tail/000000000000', 'tail/000000000100', 'tail/000000000512'])
-    await storage.seal(bundlePath(0), x)
-    await storage.seal(bundlePath(2), x)
+    await storage.seal({ kind: 'bundle', index: 0 }, x)
+    await storage.seal({ kind: 'bundle', index: 2 }, x)
     await storage.beginTail(768, 800, x)
     await storage.close()
     expect(tails()).toEqual(['tail/000000000768'])
@@ -253,9 +253,9 @@ describe('FaultyDisk', () => {
 
   it('flips one bit, on the medium', async () => {
     const disk = new FaultyDisk({ seed: 3 })
-    await (await disk.open()).seal('origin', pattern('origin', 50))
+    await (await disk.open()).seal({ kind: 'origin' }, pattern('origin', 50))
     const { path, offset, bit } = disk.flipBit()
-    const read = await (await disk.crash().open()).read('origin')
+    const read = await (await disk.crash().open()).read({ kind: 'origin' })
     const expected = pattern('origin', 50)
     expected[offset] = (expected[offset] ?? 0) ^ (1 << bit)
     expect([path, read]).toEqual(['origin', expected])
@@ -264,12 +264,12 @@ describe('FaultyDisk', () => {
   it('refuses every write after a failed sync, and reads on', async () => {
     const rehearsal = new FaultyDisk({ seed: 1 })
     const rehearsed = await rehearsal.open()
-    await rehearsed.seal('origin', pattern('o', 9))
+    await rehearsed.seal({ kind: 'origin' }, pattern('o', 9))
     await rehearsed.beginTail(0, 1, pattern('b', 9))
     await rehearsed.commit(2, pattern('c', 9))
     const step = rehearsal.steps.indexOf('fdatasync tail/000000000000') + 1
     const storage = await new FaultyDisk({ seed: 1, fail: { step, errno: 'EIO' } }).open()
-    await storage.seal('origin', pattern('o', 9))
+    await storage.seal({ kind: 'origin' }, pattern('o', 9))
     await storage.beginTail(0, 1, pattern('b', 9))
     await expect(storage.commit(2, pattern('c', 9))).rejects.toMatchObject({
       code: 'io',
@@ -278,12 +278,12 @@ describe('FaultyDisk', () => {
     for (const verb of [
       storage.commit(2, pattern('c', 9)),
       storage.beginTail(0, 2, pattern('b', 9)),
-      storage.seal('README.txt', pattern('r', 9)),
+      storage.seal({ kind: 'readme' }, pattern('r', 9)),
       storage.publish(pattern('p', 9)),
     ]) {
       await expect(verb).rejects.toMatchObject({ code: 'io', message: /^nothing is written any more: tail/ })
     }
-    expect(await storage.read('origin')).toEqual(pattern('o', 9))
+    expect(await storage.read({ kind: 'origin' })).toEqual(pattern('o', 9))
   })
 })
 
@@ -336,8 +336,17 @@ async function adopt(storage: StorageCapability): Promise<TailFile | undefined> 
 
 /** Everything that a storage shows, as text. */
 async function show(storage: StorageCapability): Promise<string> {
-  const paths = ['origin', 'keys/log.vkey', 'README.txt', bundlePath(0), 'tile/0/000.b64', 'checkpoint']
-  const shown = await Promise.all(paths.map(async (path) => `${path} ${(await storage.read(path))?.join()}`))
+  const names: ReadableName[] = [
+    { kind: 'origin' },
+    { kind: 'vkey', name: 'log' },
+    { kind: 'readme' },
+    { kind: 'bundle', index: 0 },
+    { kind: 'tile', level: 0, index: 0 },
+    { kind: 'checkpoint' },
+  ]
+  const shown = await Promise.all(
+    names.map(async (name) => `${formatObjectName(name)} ${(await storage.read(name))?.join()}`),
+  )
   for (const { start, bytes } of await tailOf(storage)) shown.push(`tail ${start} ${bytes.join()}`)
   return shown.join('\n')
 }

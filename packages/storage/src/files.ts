@@ -7,7 +7,15 @@ import { errnoOf, StorageError, systemError } from './errors.ts'
 import type { FileSystem, TailHandle } from './file-system.ts'
 import { Limiter, SharedRuns } from './limiter.ts'
 import { sameBytes } from './memory.ts'
-import { MAX_BUNDLE_BYTES } from './paths.ts'
+import {
+  formatObjectName,
+  MAX_BUNDLE_BYTES,
+  maxBytes,
+  parseTailNames,
+  tailPath,
+  type ReadableName,
+  type SealedName,
+} from './object-name.ts'
 
 /** Mode of a sealed file. */
 const SEALED = 0o444
@@ -41,7 +49,7 @@ class FileDriver implements StorageDriver {
   #temporaries = 0
   /** Older tail files that are being removed. */
   #removing: Promise<unknown> = Promise.resolve()
-  #handle: { name: string; file: TailHandle } | undefined
+  #handle: { path: string; file: TailHandle } | undefined
   /** Set by the first failed append or sync: what the disk holds is no longer known, so nothing is written any more. */
   #stopped: StorageError | undefined
 
@@ -58,17 +66,20 @@ class FileDriver implements StorageDriver {
     }
   }
 
-  async read(path: string, limit: number): Promise<Uint8Array | undefined> {
+  async read(name: ReadableName, limit: number): Promise<Uint8Array | undefined> {
+    const path = formatObjectName(name)
     if (!(await this.#settle(parent(path)))) return undefined
     return named(path, this.#files.readFile(path, limit))
   }
 
-  async has(path: string): Promise<boolean> {
+  async has(name: SealedName): Promise<boolean> {
+    const path = formatObjectName(name)
     return (await this.#settle(parent(path))) && (await named(path, this.#files.exists(path)))
   }
 
   /** create tmp · link it into place (EEXIST: compare, then rename it over the other) · sync the directory · unlink tmp · protect */
-  async seal(path: string, bytes: Uint8Array): Promise<void> {
+  async seal(name: SealedName, bytes: Uint8Array): Promise<void> {
+    const path = formatObjectName(name)
     if (this.#files.protection === undefined) return this.#seal(path, bytes)
     // A file has two names while it is being sealed, and may have no attribute then.
     const done = (this.#sealing.get(path) ?? Promise.resolve()).then(() => this.#seal(path, bytes))
@@ -102,18 +113,19 @@ class FileDriver implements StorageDriver {
     await this.#protect('sealed', path)
   }
 
-  async tailNames(): Promise<string[]> {
-    return (await this.#settle('tail')) ? named('tail', this.#files.list('tail')) : []
+  async tailStarts(): Promise<number[]> {
+    return (await this.#settle('tail')) ? parseTailNames(await named('tail', this.#files.list('tail'))) : []
   }
 
-  async renew(path: string): Promise<void> {
-    const bytes = await named(path, this.#files.readFile(path, MAX_BUNDLE_BYTES))
+  async renew(name: SealedName): Promise<void> {
+    const path = formatObjectName(name)
+    const bytes = await named(path, this.#files.readFile(path, maxBytes(name)))
     if (bytes === undefined) throw new StorageError('corrupt', `${path}: is gone`)
-    await this.seal(path, bytes)
+    await this.seal(name, bytes)
   }
 
-  async readTail(name: string, limit: number, isNewest: boolean): Promise<Uint8Array> {
-    const path = `tail/${name}`
+  async readTail(start: number, limit: number, isNewest: boolean): Promise<Uint8Array> {
+    const path = tailPath(start)
     const bytes = await named(path, this.#files.readFile(path, limit))
     if (bytes === undefined) throw new StorageError('no-tail', `${path}: is gone`)
     // Who copied a ledger here may not have synced it.
@@ -123,20 +135,22 @@ class FileDriver implements StorageDriver {
   }
 
   /** one write · one sync of the data */
-  async append(name: string, length: number, bytes: Uint8Array): Promise<void> {
+  async append(start: number, length: number, bytes: Uint8Array): Promise<void> {
     this.#checkWritable()
-    const file = await this.#openTail(name, length)
-    await this.#sync(`tail/${name}`, () => file.append(length, bytes))
+    const path = tailPath(start)
+    const file = await this.#openTail(path, length)
+    await this.#sync(path, () => file.append(length, bytes))
   }
 
   /** create tmp · rename it into tail/ · sync tail/ · protect · unlink the older files */
-  async beginTail(name: string, _size: number, bytes: Uint8Array, older: readonly string[]): Promise<void> {
+  async beginTail(start: number, _size: number, bytes: Uint8Array, older: readonly number[]): Promise<void> {
     this.#checkWritable()
+    const path = tailPath(start)
     await this.#makeDir('tail')
-    await this.#replaceTail(`tail/${name}`, bytes)
+    await this.#replaceTail(path, bytes)
     await this.#closeTail()
-    await this.#protect('tail', `tail/${name}`)
-    const removing = Promise.all(older.map((old) => this.#removeTail(`tail/${old}`, `tail/${name}`)))
+    await this.#protect('tail', path)
+    const removing = Promise.all(older.map((old) => this.#removeTail(tailPath(old), path)))
     // To be released can take long, and no commit need wait for it.
     if (this.#files.protection === undefined) await removing
     else this.#removing = Promise.all([this.#removing, removing])
@@ -242,14 +256,13 @@ class FileDriver implements StorageDriver {
     }
   }
 
-  async #openTail(name: string, length: number): Promise<TailHandle> {
-    if (this.#handle?.name === name) return this.#handle.file
+  async #openTail(path: string, length: number): Promise<TailHandle> {
+    if (this.#handle?.path === path) return this.#handle.file
     await this.#closeTail()
-    const path = `tail/${name}`
     // Begun by a process that was killed before it could see to this, or by one that did not.
     await this.#protect('tail', path)
     const file = await named(path, this.#files.openTail(path))
-    this.#handle = { name, file }
+    this.#handle = { path, file }
     if (file.length !== length) {
       await this.#closeTail()
       throw new StorageError('corrupt', `${path}: has ${file.length} bytes, ${length} were written`)
@@ -260,7 +273,7 @@ class FileDriver implements StorageDriver {
   async #closeTail(): Promise<void> {
     const handle = this.#handle
     this.#handle = undefined
-    if (handle !== undefined) await named(`tail/${handle.name}`, handle.file.close())
+    if (handle !== undefined) await named(handle.path, handle.file.close())
   }
 
   /**

@@ -1,5 +1,12 @@
 import { CheckedStorage, type StorageDriver } from './checked.ts'
 import { StorageError } from './errors.ts'
+import {
+  formatObjectName,
+  parseTailNames,
+  tailPath,
+  type ReadableName,
+  type SealedName,
+} from './object-name.ts'
 
 export interface MemoryOptions {
   /** Default 'grow'. */
@@ -35,7 +42,11 @@ class MemoryDriver implements StorageDriver {
     this.tailMode = tailMode
   }
 
-  async read(path: string, limit: number): Promise<Uint8Array | undefined> {
+  async read(name: ReadableName, limit: number): Promise<Uint8Array | undefined> {
+    return this.#readFile(formatObjectName(name), limit)
+  }
+
+  #readFile(path: string, limit: number): Uint8Array | undefined {
     const bytes = this.#files.get(path)
     if (bytes !== undefined && bytes.length > limit) {
       throw new StorageError('corrupt', `${path}: ${bytes.length} bytes, at most ${limit} are possible`)
@@ -43,36 +54,38 @@ class MemoryDriver implements StorageDriver {
     return bytes?.slice()
   }
 
-  async has(path: string): Promise<boolean> {
-    return this.#files.has(path)
+  async has(name: SealedName): Promise<boolean> {
+    return this.#files.has(formatObjectName(name))
   }
 
-  async seal(path: string, bytes: Uint8Array): Promise<void> {
+  async seal(name: SealedName, bytes: Uint8Array): Promise<void> {
+    const path = formatObjectName(name)
     const sealed = this.#files.get(path)
     if (sealed === undefined) this.#files.set(path, bytes.slice())
     else if (!sameBytes(sealed, bytes)) throw new StorageError('conflict', `${path}: other bytes are sealed`)
   }
 
-  async tailNames(): Promise<string[]> {
-    return [...this.#files.keys()].filter((path) => path.startsWith('tail/')).map((path) => path.slice(5))
+  async tailStarts(): Promise<number[]> {
+    const tails = [...this.#files.keys()].filter((path) => path.startsWith('tail/'))
+    return parseTailNames(tails.map((path) => path.slice('tail/'.length)))
   }
 
-  async readTail(name: string, limit: number): Promise<Uint8Array> {
-    const bytes = await this.read(`tail/${name}`, limit)
-    if (bytes === undefined) throw new StorageError('no-tail', `tail/${name}: is gone`)
+  async readTail(start: number, limit: number): Promise<Uint8Array> {
+    const bytes = this.#readFile(tailPath(start), limit)
+    if (bytes === undefined) throw new StorageError('no-tail', `${tailPath(start)}: is gone`)
     return bytes
   }
 
-  async append(name: string, length: number, bytes: Uint8Array): Promise<void> {
+  async append(start: number, length: number, bytes: Uint8Array): Promise<void> {
     const grown = new Uint8Array(length + bytes.length)
-    grown.set(await this.readTail(name, length))
+    grown.set(await this.readTail(start, length))
     grown.set(bytes, length)
-    this.#files.set(`tail/${name}`, grown)
+    this.#files.set(tailPath(start), grown)
   }
 
-  async beginTail(name: string, _size: number, bytes: Uint8Array, older: readonly string[]): Promise<void> {
-    this.#files.set(`tail/${name}`, bytes.slice())
-    for (const old of older) this.#files.delete(`tail/${old}`)
+  async beginTail(start: number, _size: number, bytes: Uint8Array, older: readonly number[]): Promise<void> {
+    this.#files.set(tailPath(start), bytes.slice())
+    for (const old of older) this.#files.delete(tailPath(old))
   }
 
   async publish(checkpoint: Uint8Array): Promise<void> {

@@ -8,6 +8,14 @@ import { parseTailName } from '@service-fs/format/tail-text'
 import { CheckedStorage, type StorageDriver } from './checked.ts'
 import { StorageError, systemError } from './errors.ts'
 import type { FileSystem } from './file-system.ts'
+import {
+  formatObjectName,
+  parseTailNames,
+  tailPath,
+  type ObjectName,
+  type ReadableName,
+  type SealedName,
+} from './object-name.ts'
 
 /** Opens the ledger in `files` for reading; every verb that writes rejects with `read-only`. */
 export function openReadOnlyStorage(
@@ -26,40 +34,43 @@ class ReadOnlyDriver implements StorageDriver {
     this.tailMode = tailMode
   }
 
-  read(path: string, limit: number): Promise<Uint8Array | undefined> {
+  read(name: ReadableName, limit: number): Promise<Uint8Array | undefined> {
+    const path = formatObjectName(name)
     return named(path, this.#files.readFile(path, limit))
   }
 
-  has(path: string): Promise<boolean> {
+  has(name: SealedName): Promise<boolean> {
+    const path = formatObjectName(name)
     return named(path, this.#files.exists(path))
   }
 
   /** A foreign name is nothing to read. Whoever opens the ledger for writing is refused because of it. */
-  async tailNames(): Promise<string[]> {
+  async tailStarts(): Promise<number[]> {
     const names = await named('tail', this.#files.list('tail'))
-    return names.filter((name) => parseTailName(name) !== undefined)
+    return parseTailNames(names.filter((name) => parseTailName(name) !== undefined))
   }
 
-  async readTail(name: string, limit: number): Promise<Uint8Array> {
-    const bytes = await named(`tail/${name}`, this.#files.readFile(`tail/${name}`, limit))
-    if (bytes === undefined) throw new StorageError('no-tail', `tail/${name}: is gone`)
+  async readTail(start: number, limit: number): Promise<Uint8Array> {
+    const path = tailPath(start)
+    const bytes = await named(path, this.#files.readFile(path, limit))
+    if (bytes === undefined) throw new StorageError('no-tail', `${path}: is gone`)
     return bytes
   }
 
-  seal(path: string): Promise<void> {
-    return refuse(path)
+  seal(name: SealedName): Promise<void> {
+    return refuse(name)
   }
 
-  append(name: string): Promise<void> {
-    return refuse(`tail/${name}`)
+  append(start: number): Promise<void> {
+    return refuse({ kind: 'tail', start })
   }
 
-  beginTail(name: string): Promise<void> {
-    return refuse(`tail/${name}`)
+  beginTail(start: number): Promise<void> {
+    return refuse({ kind: 'tail', start })
   }
 
   publish(): Promise<void> {
-    return refuse('checkpoint')
+    return refuse({ kind: 'checkpoint' })
   }
 
   close(): Promise<void> {
@@ -67,8 +78,10 @@ class ReadOnlyDriver implements StorageDriver {
   }
 }
 
-function refuse(path: string): Promise<never> {
-  return Promise.reject(new StorageError('read-only', `${path}: the storage was opened for reading only`))
+function refuse(name: ObjectName): Promise<never> {
+  return Promise.reject(
+    new StorageError('read-only', `${formatObjectName(name)}: the storage was opened for reading only`),
+  )
 }
 
 async function named<T>(path: string, call: Promise<T>): Promise<T> {

@@ -7,17 +7,17 @@
  */
 import { fstatSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { parseTailName } from '@service-fs/format/tail-text'
 import { nativeCodec } from '@service-fs/native/native'
 import { errnoOf, StorageError } from '@service-fs/storage/errors'
 import { Limiter } from '@service-fs/storage/limiter'
 import {
-  bundlePath,
-  checkObjectPath,
-  MAX_BUNDLE_BYTES,
+  formatObjectName,
   MAX_TAIL_BYTES,
-  MAX_TEXT_BYTES,
-} from '@service-fs/storage/paths'
+  maxBytes,
+  parseObjectName,
+  parseSealedName,
+  type SealedName,
+} from '@service-fs/storage/object-name'
 import { type Attributes, loadAttributes } from '@service-fs/storage-posix/attributes'
 import { protectFile, whyNoFlags } from '@service-fs/storage-posix/flags'
 import type { Channel } from './channel.ts'
@@ -126,7 +126,7 @@ export class FlagService {
         return
       }
       case 'sealed':
-        checkObjectPath(splitAudit(request.path)[1])
+        parseSealedName(splitAudit(request.path)[1])
         return files.withFile(request.path, (fd) => protectFile(attributes, fd, 'immutable'))
       case 'appendOnly': {
         const kind = growingKind(request.path)
@@ -186,17 +186,17 @@ async function mayGo(
 ): Promise<boolean> {
   const bytes = await files.read(newer.path, 'append-only', MAX_TAIL_BYTES)
   if (bytes === undefined) return false
-  const sealed = (path: string, limit: number): Promise<Uint8Array | undefined> =>
-    files.read(ledger + path, 'immutable', limit).catch(() => undefined)
-  const line = async (path: string): Promise<string | undefined> => {
-    const text = await sealed(path, MAX_TEXT_BYTES)
+  const sealed = (name: SealedName): Promise<Uint8Array | undefined> =>
+    files.read(ledger + formatObjectName(name), 'immutable', maxBytes(name)).catch(() => undefined)
+  const line = async (name: SealedName): Promise<string | undefined> => {
+    const text = await sealed(name)
     return text === undefined ? undefined : nativeCodec.utf8Decode(text).replace(/\n$/, '')
   }
   return isSuperseded(old, {
     newer: { start: newer.start, bytes },
-    bundle: (index) => sealed(bundlePath(index), MAX_BUNDLE_BYTES),
-    origin: () => line('origin'),
-    vkey: () => line('keys/ed25519.vkey'),
+    bundle: (index) => sealed({ kind: 'bundle', index }),
+    origin: () => line({ kind: 'origin' }),
+    vkey: () => line({ kind: 'vkey', name: 'ed25519' }),
   })
 }
 
@@ -207,9 +207,9 @@ function splitAudit(path: string): [ledger: string, path: string] {
 
 /** The first entry of a tail file. @throws StorageError `path` */
 function tailStart(path: string): number {
-  const start = path.startsWith('tail/') ? parseTailName(path.slice('tail/'.length)) : undefined
-  if (start === undefined) throw new StorageError('path', 'expected the path of a tail file')
-  return start
+  const name = parseObjectName(path)
+  if (name.kind === 'tail') return name.start
+  throw new StorageError('path', 'expected the path of a tail file')
 }
 
 function growingKind(path: string): 'file' | 'directory' {

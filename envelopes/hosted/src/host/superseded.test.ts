@@ -1,6 +1,6 @@
 import { openTestLedger, TEST_ORIGIN, testSigner, textRecord } from '@service-fs/ledger/testing'
 import { MemoryStorage } from '@service-fs/storage/memory'
-import { bundlePath } from '@service-fs/storage/paths'
+import { bundlePath } from '@service-fs/storage/object-name'
 import { beforeAll, expect, it } from 'vitest'
 import { type Evidence, isSuperseded } from './superseded.ts'
 

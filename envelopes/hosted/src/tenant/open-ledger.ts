@@ -88,7 +88,7 @@ async function openWritable(
     const synced = metrics.synced(name)
     const storage = await openPosixStorage(dir, { flags: await flags(), lock: false, synced })
     opened.push(storage)
-    if ((await storage.read('checkpoint')) === undefined) await refuseUsed(key, dir)
+    if ((await storage.read({ kind: 'checkpoint' })) === undefined) await refuseUsed(key, dir)
     const signer = await openSigner(key, origin, mayCreate)
     const identity = identityOf(metrics.timed(storage, name), signer)
     const mark = markOf({ name, key, origin }, identity.verifiers, acceptCommand)

@@ -2,7 +2,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { bundlePath } from '@service-fs/storage/paths'
+import { bundlePath } from '@service-fs/storage/object-name'
 import { isImmutable, onlyGrows } from '@service-fs/storage-posix/probe'
 import { survey } from '@service-fs/storage-posix/survey'
 import type { FlagsSetter } from './immutable.ts'

@@ -193,7 +193,7 @@ async function closeBoth(audit: ServedLedger, ledger: ServedLedger): Promise<voi
 async function storedOrigin(dir: string): Promise<string | undefined> {
   const storage = await openPosixReadOnly(dir)
   try {
-    const bytes = await storage.read('origin')
+    const bytes = await storage.read({ kind: 'origin' })
     return bytes === undefined ? undefined : nativeCodec.utf8Decode(bytes).replace(/\n$/, '')
   } finally {
     await storage.close()

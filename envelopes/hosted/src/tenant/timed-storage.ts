@@ -2,6 +2,7 @@
 import { performance } from 'node:perf_hooks'
 import type { StorageCapability } from '@service-fs/storage/capability'
 import { StorageError } from '@service-fs/storage/errors'
+import type { ReadableName, SealedName } from '@service-fs/storage/object-name'
 
 export interface StorageWatch {
   /** A verb has done what it was asked. */
@@ -30,9 +31,9 @@ export function timedStorage(storage: StorageCapability, watch: StorageWatch): S
     keepsTail: storage.keepsTail ?? false,
     close: () => storage.close(),
     tail: () => watchedTail(storage, watch),
-    read: time('read', (path: string) => storage.read(path)),
+    read: time('read', (name: ReadableName) => storage.read(name)),
     commit: time('commit', (size: number, bytes: Uint8Array) => storage.commit(size, bytes)),
-    seal: time('seal', (path: string, bytes: Uint8Array) => storage.seal(path, bytes)),
+    seal: time('seal', (name: SealedName, bytes: Uint8Array) => storage.seal(name, bytes)),
     beginTail: time('begin_tail', (start: number, size: number, bytes: Uint8Array) =>
       storage.beginTail(start, size, bytes),
     ),

@@ -38,10 +38,10 @@ export async function openDisk(options: DiskOptions): Promise<Disk> {
     const client = store.client(moduleId)
     const main = openPsdbStorage(client, 'main')
     const audit = openPsdbStorage(client, 'audit')
-    const origin = await main.read('origin')
+    const origin = await main.read({ kind: 'origin' })
     const isBegun = {
-      main: (await main.read('checkpoint')) !== undefined,
-      audit: (await audit.read('checkpoint')) !== undefined,
+      main: (await main.read({ kind: 'checkpoint' })) !== undefined,
+      audit: (await audit.read({ kind: 'checkpoint' })) !== undefined,
     }
     return {
       channel: store.channel(moduleId),

@@ -4,7 +4,7 @@ import { readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { StorageCapability } from '@service-fs/storage/capability'
 import { storageConformance } from '@service-fs/storage/conformance'
-import { bundlePath, MAX_BUNDLE_BYTES } from '@service-fs/storage/paths'
+import { MAX_BUNDLE_BYTES } from '@service-fs/storage/object-name'
 import { OPCODE, STATUS } from '@service-fs/storage-psdb/message'
 import { openPsdbStorage } from '@service-fs/storage-psdb/storage'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -76,14 +76,14 @@ describe.skipIf(missing !== '')(`psdb-host${missing}`, () => {
     const storages = await all()
     await Promise.all(
       storages.flatMap((storage, i) => [
-        storage.seal('origin', Buffer.from(names[i] ?? '')),
+        storage.seal({ kind: 'origin' }, Buffer.from(names[i] ?? '')),
         storage.publish(Buffer.from(`checkpoint of ${names[i]}`)),
         storage.beginTail(0, i + 10, bytesOf(i + 1)),
       ]),
     )
     for (const [i, storage] of (await all()).entries()) {
-      expect(Buffer.from((await storage.read('origin')) ?? []).toString()).toBe(names[i])
-      expect(Buffer.from((await storage.read('checkpoint')) ?? []).toString()).toBe(
+      expect(Buffer.from((await storage.read({ kind: 'origin' })) ?? []).toString()).toBe(names[i])
+      expect(Buffer.from((await storage.read({ kind: 'checkpoint' })) ?? []).toString()).toBe(
         `checkpoint of ${names[i]}`,
       )
       await expect(storage.beginTail(0, i + 10, bytesOf(3))).rejects.toMatchObject({ code: 'conflict' })
@@ -98,9 +98,9 @@ describe.skipIf(missing !== '')(`psdb-host${missing}`, () => {
     const storage = openPsdbStorage((await disk.open({ size: 128 * 1024 * 1024 })).client('acme'), 'main')
     const bundle = bytesOf(MAX_BUNDLE_BYTES)
     const tail = bytesOf(20_000_001, 7)
-    await Promise.all([storage.seal(bundlePath(0), bundle), storage.beginTail(0, 1, tail)])
+    await Promise.all([storage.seal({ kind: 'bundle', index: 0 }, bundle), storage.beginTail(0, 1, tail)])
     const again = openPsdbStorage((await disk.open()).client('acme'), 'main')
-    expect(Buffer.compare((await again.read(bundlePath(0))) ?? x, bundle)).toBe(0)
+    expect(Buffer.compare((await again.read({ kind: 'bundle', index: 0 })) ?? x, bundle)).toBe(0)
     for await (const { bytes } of again.tail()) expect(Buffer.compare(bytes, tail)).toBe(0)
     const error = { code: 'full', message: expect.stringContaining('go through the data region') }
     await expect(again.beginTail(1, 2, bytesOf(33 * 1024 * 1024))).rejects.toMatchObject(error)
@@ -109,9 +109,9 @@ describe.skipIf(missing !== '')(`psdb-host${missing}`, () => {
 
   it('answers everything that was asked at once, more than its queue and its region hold', async () => {
     const storage = openPsdbStorage((await disk.open({ region: 256 * 1024 })).client('acme'), 'main')
-    const paths = Array.from({ length: 300 }, (_, i) => bundlePath(i))
-    await Promise.all(paths.map((path, i) => storage.seal(path, bytesOf(1 + ((i * 997) % 100_000), i))))
-    const read = await Promise.all(paths.map((path) => storage.read(path)))
+    const names = Array.from({ length: 300 }, (_, index) => ({ kind: 'bundle', index }) as const)
+    await Promise.all(names.map((name, i) => storage.seal(name, bytesOf(1 + ((i * 997) % 100_000), i))))
+    const read = await Promise.all(names.map((name) => storage.read(name)))
     for (const [i, bytes] of read.entries())
       expect(Buffer.compare(bytes ?? x, bytesOf(1 + ((i * 997) % 100_000), i))).toBe(0)
     expect(await storage.stat()).toMatchObject({ sectors: 131_072, bundles: 300 })
@@ -198,7 +198,7 @@ describe.skipIf(missing !== '')(`psdb-host${missing}`, () => {
     await storage.beginTail(start, start + 1, bytesOf(100))
     const host = await disk.open({ size })
     const again = openPsdbStorage(host.client('acme'), 'main')
-    expect(await again.read('checkpoint')).toEqual(bytesOf(100))
+    expect(await again.read({ kind: 'checkpoint' })).toEqual(bytesOf(100))
     expect((await tailOf(again)).at(-1)).toEqual([start, 100])
     const { free } = await again.stat()
     const larger = openPsdbStorage((await disk.open({ size: 2 * size })).client('acme'), 'main')
@@ -208,7 +208,7 @@ describe.skipIf(missing !== '')(`psdb-host${missing}`, () => {
 
   it('does not open a corrupt disk, says where it is, and changes nothing', async () => {
     const storage = openPsdbStorage((await disk.open({ size: 1024 * 1024 })).client('acme'), 'main')
-    await storage.seal('origin', bytesOf(600))
+    await storage.seal({ kind: 'origin' }, bytesOf(600))
     await storage.beginTail(0, 1, bytesOf(600))
     await disk.process?.close()
     disk.process = undefined
@@ -230,16 +230,16 @@ describe.skipIf(missing !== '')(`psdb-host${missing}`, () => {
     expect(readFileSync(disk.path).equals(damaged)).toBe(true)
     writeFileSync(disk.path, honest)
     const again = openPsdbStorage((await disk.open()).client('acme'), 'main')
-    expect(await again.read('origin')).toEqual(bytesOf(600))
+    expect(await again.read({ kind: 'origin' })).toEqual(bytesOf(600))
   })
 
   it('does not give out what another hand has changed while it runs', async () => {
     const storage = openPsdbStorage((await disk.open()).client('acme'), 'main')
-    await storage.seal('origin', bytesOf(600))
+    await storage.seal({ kind: 'origin' }, bytesOf(600))
     const bytes = readFileSync(disk.path)
     bytes.fill(0, bytes.indexOf('acme/origin'), bytes.indexOf('acme/origin') + 11)
     writeFileSync(disk.path, bytes)
-    await expect(storage.read('origin')).rejects.toMatchObject({ code: 'corrupt' })
+    await expect(storage.read({ kind: 'origin' })).rejects.toMatchObject({ code: 'corrupt' })
   })
 
   it('refuses what is no disk, no size, no tenant', async () => {

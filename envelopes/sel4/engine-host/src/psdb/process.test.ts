@@ -120,7 +120,7 @@ describe('a process that has opened the disk', () => {
     for (const promise of asked) await expect(promise).rejects.toMatchObject(error)
     await expect(client.request(stat)).rejects.toMatchObject(error)
     const storage = openPsdbStorage(client, 'main')
-    await expect(storage.seal('origin', new Uint8Array(1))).rejects.toMatchObject(error)
+    await expect(storage.seal({ kind: 'origin' }, new Uint8Array(1))).rejects.toMatchObject(error)
     await storage.close()
     host.kill()
     await host.exited
