@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { MemoryIndex } from '@service-fs/ledger/record-index'
-import { Ledger } from '@service-fs/ledger/ledger'
+import { openLedger } from '@service-fs/ledger/open'
 import { nodeRuntime } from '@service-fs/native/runtime'
 import { nativeCrypto } from '@service-fs/native/native'
 import type { StorageCapability } from '@service-fs/storage/capability'
@@ -66,7 +66,7 @@ async function ledgerOf(size: number, index: MemoryIndex): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'service-fs-open-'))
   roots.push(dir)
   const storage = await openPosixStorage(dir, { sync: false })
-  const ledger = await Ledger.open({ storage, origin, signer, verifiers, runtime: nodeRuntime, index })
+  const ledger = await openLedger({ storage, origin, signer, verifiers, runtime: nodeRuntime, index })
   const payload = Buffer.from('thirty bytes that are recorded')
   for (let at = 0; at < size; at += 4000) {
     const count = Math.min(4000, size - at)
@@ -87,7 +87,7 @@ async function opening(
   const counts: Counts = { reads: [], bytes: 0 }
   const started = performance.now()
   const storage = counting(await openPosixStorage(dir), counts)
-  const ledger = await Ledger.open({ storage, origin, signer, verifiers, runtime: nodeRuntime, index })
+  const ledger = await openLedger({ storage, origin, signer, verifiers, runtime: nodeRuntime, index })
   const milliseconds = performance.now() - started
   const readable = { reads: [...counts.reads], bytes: counts.bytes }
   await ledger.ready()

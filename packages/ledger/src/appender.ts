@@ -8,9 +8,9 @@ import { messageOf } from '@service-fs/format/errors'
 import { LedgerError, stoppedBy } from './errors.ts'
 import type { Indexer } from './indexer.ts'
 import type { LedgerLimits } from './limits.ts'
-import type { Appended, NewRecord, StoredRecord } from './record.ts'
+import type { Appended, AppendResult, NewRecord, StoredRecord } from './record.ts'
 import type { Runtime } from './runtime.ts'
-import type { Batch, Head, Sequencer } from './sequencer.ts'
+import type { Batch, Place, Sequencer } from './sequencer.ts'
 
 /** Of its payload: it is one entry, with room for its header. */
 const MAX_CORRECTION_BYTES = 16_384
@@ -43,7 +43,7 @@ class Group {
   /** Place of each record's first entry among the lines. */
   readonly starts: number[] = []
   time = ''
-  committed: Promise<{ index: number; head: Head }> | undefined
+  committed: Promise<Place> | undefined
 
   /** What is answered for the `nth` record when the group's first entry is at `first`. */
   placed(nth: number, first: number, duplicate: boolean): Appended {
@@ -106,7 +106,7 @@ export class Appender {
     if (this.#active > 0) await new Promise<void>((resolve) => (this.#whenSettled = resolve))
   }
 
-  append(records: readonly NewRecord[]): Promise<{ entries: Appended[]; checkpoint: string }> {
+  append(records: readonly NewRecord[]): Promise<AppendResult> {
     for (const { type } of records) {
       if (type.trim().toLowerCase().startsWith(CLOCK_TYPE))
         return Promise.reject(
@@ -120,7 +120,7 @@ export class Appender {
   }
 
   /** Appends records whose identifiers were made for them and are nowhere in the ledger: they are not looked up. */
-  appendFresh(records: readonly NewRecord[]): Promise<{ entries: Appended[]; checkpoint: string }> {
+  appendFresh(records: readonly NewRecord[]): Promise<AppendResult> {
     return this.#taken(records, () => {
       const group = new Group()
       const nths = records.map((record) => addNew(group, record, undefined))
@@ -146,10 +146,7 @@ export class Appender {
    * Appends the entry that corrects the time; no other record gets a time before it is on record, or is known not to be. `id` is as in
    * {@link appendFresh}.
    */
-  async correct(
-    id: string,
-    correction: Omit<ClockCorrection, 'now'>,
-  ): Promise<{ entries: Appended[]; checkpoint: string }> {
+  async correct(id: string, correction: Omit<ClockCorrection, 'now'>): Promise<AppendResult> {
     const { clock, clockSet, runtime } = this.#parts
     await clockSet
     const now = clock.correct(correction.newest)
@@ -202,7 +199,7 @@ export class Appender {
     }
   }
 
-  async #append(records: readonly NewRecord[]): Promise<{ entries: Appended[]; checkpoint: string }> {
+  async #append(records: readonly NewRecord[]): Promise<AppendResult> {
     // Whether two records of the batch go together is told before the ledger is asked: so it tells nothing of the ledger.
     checkTwins(records, this.#parts.runtime.hasher)
     const found: (Appended | undefined)[] = []
@@ -271,7 +268,7 @@ export class Appender {
     group: Group,
     nths: readonly number[],
     found: readonly (Appended | undefined)[],
-  ): Promise<{ entries: Appended[]; checkpoint: string }> {
+  ): Promise<AppendResult> {
     const { sequencer } = this.#parts
     if (group.records.length === 0) return { entries: found as Appended[], checkpoint: sequencer.head.note }
     this.#fill(group)

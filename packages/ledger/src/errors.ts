@@ -1,4 +1,4 @@
-import { FormatError, messageOf } from '@service-fs/format/errors'
+import { FormatError, codeOf, messageOf } from '@service-fs/format/errors'
 import { TlogError } from '@service-fs/tlog/errors'
 
 export type LedgerErrorCode =
@@ -53,7 +53,22 @@ export function unreadable(what: string, error: unknown, index?: number): unknow
   })
 }
 
-/** What ended a part of the ledger for good, as an error of the ledger. */
+/** Returns the error of appends after a part of the ledger failed for good. */
 export function stoppedBy(error: unknown): LedgerError {
   return error instanceof LedgerError ? error : new LedgerError('stopped', messageOf(error), { cause: error })
+}
+
+/** Returns the error of appends after a write failed: `full` or `read-only` when the disk said so, else `stopped`. */
+export function stopReason(error: unknown): LedgerError {
+  if (error instanceof LedgerError) return error
+  return new LedgerError(CODES[codeOf(error) ?? ''] ?? 'stopped', messageOf(error), { cause: error })
+}
+
+/** Codes of StorageErrors and of system calls. */
+const CODES: Readonly<Record<string, 'full' | 'read-only'>> = {
+  full: 'full',
+  ENOSPC: 'full',
+  EDQUOT: 'full',
+  'read-only': 'read-only',
+  EROFS: 'read-only',
 }

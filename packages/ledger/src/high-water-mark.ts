@@ -6,14 +6,14 @@
  * starts as soon as a commit is durable, or as soon as the write before it ends. So when the machine stops, the mark names at least
  * the newest commit that was durable when the last completed write of the mark began.
  */
-import { EMPTY_ROOT, type Hash } from '@service-fs/tlog/hash'
+import type { Hash } from '@service-fs/tlog/hash'
 import type { StorageCapability } from '@service-fs/storage/capability'
 import { LedgerError } from './errors.ts'
 import { Reader } from './reader.ts'
 import type { Recovered } from './recover.ts'
 import type { Runtime } from './runtime.ts'
 import { SealedTiles } from './sealed-tiles.ts'
-import type { Head } from './sequencer.ts'
+import type { Head } from './head.ts'
 
 /** A tree that was acknowledged. */
 export interface Mark {
@@ -117,10 +117,8 @@ async function rootAt(
   storage: StorageCapability,
   runtime: Runtime,
 ): Promise<Hash> {
-  if (size === head.size) return head.root
-  if (size === 0) return EMPTY_ROOT
   const sealed = new SealedTiles(storage, runtime, sealedEdge.clone(), CHECK_CACHE_BYTES)
-  return new Reader(sealed, memory, runtime).root(size)
+  return new Reader(sealed, memory, runtime).root(size, head)
 }
 
 /** Keeps the mark up with the ledger: one write at a time, and of the commits that come meanwhile only the newest is written next. */

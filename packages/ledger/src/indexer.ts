@@ -5,6 +5,7 @@
  */
 import type { Hash } from '@service-fs/tlog/hash'
 import { LedgerError } from './errors.ts'
+import type { Head } from './head.ts'
 import { RecordIndexDamage, type IndexedRecord, type RecordIndex } from './record-index.ts'
 import type { Runtime } from './runtime.ts'
 
@@ -116,14 +117,16 @@ export class Indexer {
     }
   }
 
-  /** Throws the index away: it named an entry that is not the record's. */
-  async discard(why: string): Promise<never> {
+  /** Clears the index, which has the record `id` at an entry that is not its first. @throws RecordIndexDamage */
+  async discard(id: string, index: number): Promise<never> {
     await this.#index.clear()
-    throw new RecordIndexDamage(why)
+    throw new RecordIndexDamage(
+      `the record index has ${JSON.stringify(id)} at entry ${index}, where it is not`,
+    )
   }
 
-  /** The entries from `first` up to `size` are durable. What does not follow on the index is scanned later. */
-  committed(records: readonly IndexedRecord[], first: number, size: number, root: Hash): void {
+  /** Takes the records of the entries from `first` up to `head`, which are durable. An index that is behind scans them later. */
+  committed(records: readonly IndexedRecord[], first: number, { size, root }: Head): void {
     if (this.#isOfLedger && this.#index.size === first) this.#index.put(records, size, root)
   }
 

@@ -10,7 +10,9 @@ import { nativeHasher } from '@service-fs/native/native'
 import type { Hash } from '@service-fs/tlog/hash'
 import { LedgerError } from './errors.ts'
 import type { HighWaterMark, Mark } from './high-water-mark.ts'
-import { Ledger, type LedgerOptions } from './ledger.ts'
+import type { Ledger } from './ledger.ts'
+import { openReadOnlyLedger } from './open.ts'
+import type { LedgerOptions } from './options.ts'
 import {
   openTestLedger,
   TEST_ORIGIN,
@@ -36,7 +38,7 @@ function openReadOnly(
     runtime: new TestRuntime(),
     ...(mark === undefined ? {} : { mark }),
   }
-  return Ledger.openReadOnly(options, { why: WHY, ...others })
+  return openReadOnlyLedger(options, { why: WHY, ...others })
 }
 
 /** A ledger of 600 entries, in commits of 30, that was stopped cleanly. */

@@ -22,7 +22,7 @@ import {
   type Identity,
   type Recovered,
 } from './recover.ts'
-import type { Head } from './sequencer.ts'
+import type { Head } from './head.ts'
 import { TailMemory } from './tail-memory.ts'
 
 export interface ReadOnlyOptions {

@@ -1,6 +1,6 @@
 /** Reading entries, tiles and proofs of the durable tree, from the sealed tiles and from memory. */
 import { bundlePath } from '@service-fs/storage/object-name'
-import type { Hash } from '@service-fs/tlog/hash'
+import { EMPTY_ROOT, type Hash } from '@service-fs/tlog/hash'
 import {
   computeProof,
   consistencyPlan,
@@ -120,8 +120,10 @@ export class Reader {
     return this.compute(consistencyPlan(from, to), to)
   }
 
-  /** The root hash of the tree over the first `size` entries, at least one. */
-  async root(size: number): Promise<Hash> {
+  /** Returns the root hash of the tree over the first `size` entries; that of `known` when it is the tree of this size. */
+  async root(size: number, known?: { size: number; root: Hash }): Promise<Hash> {
+    if (size === known?.size) return known.root
+    if (size === 0) return EMPTY_ROOT
     const [root] = await this.compute(rootPlan(size), size)
     return root as Hash
   }

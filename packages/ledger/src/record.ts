@@ -23,6 +23,12 @@ export interface Appended {
   duplicate: boolean
 }
 
+/** What an append returns: a place for each record, in order, and the signed checkpoint that covers them. */
+export interface AppendResult {
+  entries: Appended[]
+  checkpoint: string
+}
+
 /** A record as it was stored. */
 export interface StoredRecord {
   /** Index of its first entry. */

@@ -12,7 +12,7 @@ import type { Signer, Verifier } from '@service-fs/tlog/note'
 import { codeOf, messageOf } from '@service-fs/format/errors'
 import { LedgerError, unreadable } from './errors.ts'
 import type { Runtime } from './runtime.ts'
-import type { Head } from './sequencer.ts'
+import type { Head } from './head.ts'
 import { TailMemory } from './tail-memory.ts'
 
 export interface Recovered {

@@ -1,60 +1,60 @@
-/** The sequencer: one commit after the other, each with everything that waits, signed, written once, synced once, then answered. */
-import { Edge } from '@service-fs/tlog/edge'
+/** The sequencer: makes one commit after the other of the batches that wait, and answers each when its commit is durable. */
+import type { Edge } from '@service-fs/tlog/edge'
 import type { Hash } from '@service-fs/tlog/hash'
 import type { Signer } from '@service-fs/tlog/note'
-import { codeOf, messageOf } from '@service-fs/format/errors'
-import { LedgerError } from './errors.ts'
+import { messageOf } from '@service-fs/format/errors'
+import { LedgerError, stopReason } from './errors.ts'
+import { signHead, type Head } from './head.ts'
+import type { LedgerLimits } from './limits.ts'
 import type { Runtime } from './runtime.ts'
-import { signHead } from './sign.ts'
 
-/** Records that belong into one commit: the base64 lines and leaf hashes of their entries. */
+/** The new records of one append. They go into one commit, all or none. */
 export interface Batch {
+  /** The base64 lines and the leaf hashes of the records' entries, in order. */
   lines: readonly string[]
   leaves: readonly Hash[]
-  /** The records, each with its first entry's place in `lines`. */
+  /** The records, each with the place of its first entry in `lines`. */
   records: readonly { id: string; at: number }[]
 }
 
-/** A durable state of the tree. */
-export interface Head {
-  size: number
-  root: Hash
-  /** The signed checkpoint. */
-  note: string
+/** One or more batches, and the signed tree that ends with them: what one write makes durable. */
+export interface Commit extends Batch {
+  head: Head
 }
 
-export interface SequencerLimits {
-  /** Entries and bytes (of their lines) that may wait. */
-  queueEntries: number
-  queueBytes: number
-  /** Entries and bytes after which a commit takes no further batch. */
-  commitEntries: number
-  commitBytes: number
+/** Where a batch went: the index of its first entry, and the head of its commit. */
+export interface Place {
+  index: number
+  head: Head
+}
+
+export interface SequencerOptions {
+  origin: string
+  signer: Signer
+  runtime: Runtime
+  limits: Pick<LedgerLimits, 'queueEntries' | 'queueBytes' | 'commitEntries' | 'commitBytes'>
 }
 
 export interface SequencerHooks {
-  /** Makes the commit durable: the lines behind `before`, covered by `head`. */
-  write(before: Edge, lines: readonly string[], head: Head): Promise<void>
-  /** The commit is durable; runs before anybody is answered. */
-  committed(commit: Batch, head: Head): void
-  /** Between two commits. Must not reject. */
-  between(): Promise<void>
-  /** Told once, when no more appends are taken. */
+  /** Makes the commit durable. `before`: the right edge before its entries. */
+  write(before: Edge, commit: Commit): Promise<void>
+  /** The commit is durable. Called before any of its batches is answered. */
+  committed(commit: Commit): void
+  /** Runs between two commits. Must not reject. */
+  betweenCommits(): Promise<void>
+  /** No more appends are taken. Called once. */
   stopped(reason: LedgerError): void
 }
 
 interface Waiting {
   batch: Batch
   characters: number
-  resolve(place: { index: number; head: Head }): void
+  resolve(place: Place): void
   reject(error: unknown): void
 }
 
 export class Sequencer {
-  readonly #origin: string
-  readonly #signer: Signer
-  readonly #runtime: Runtime
-  readonly #limits: SequencerLimits
+  readonly #options: SequencerOptions
   readonly #hooks: SequencerHooks
   #edge: Edge
   #head: Head
@@ -64,19 +64,9 @@ export class Sequencer {
   #running: Promise<void> | undefined
   #stopped: LedgerError | undefined
 
-  constructor(
-    origin: string,
-    signer: Signer,
-    runtime: Runtime,
-    edge: Edge,
-    head: Head,
-    limits: SequencerLimits,
-    hooks: SequencerHooks,
-  ) {
-    this.#origin = origin
-    this.#signer = signer
-    this.#runtime = runtime
-    this.#limits = limits
+  /** `edge`: the right edge of the tree at `head`, the newest durable state. */
+  constructor(options: SequencerOptions, edge: Edge, head: Head, hooks: SequencerHooks) {
+    this.#options = options
     this.#hooks = hooks
     this.#edge = edge
     this.#head = head
@@ -87,6 +77,7 @@ export class Sequencer {
     return this.#head
   }
 
+  /** Why no appends are taken; undefined while they are. */
   get stopped(): LedgerError | undefined {
     return this.#stopped
   }
@@ -100,17 +91,18 @@ export class Sequencer {
   }
 
   /**
-   * Resolves with the index of the batch's first entry when the commit that holds the whole batch is durable.
-   * @throws LedgerError `busy` when too much waits, or why the ledger takes no appends
+   * Resolves when the commit that holds the batch is durable.
+   * @throws LedgerError `busy` when too much waits; otherwise the reason why the ledger takes no appends
    */
-  append(batch: Batch): Promise<{ index: number; head: Head }> {
+  append(batch: Batch): Promise<Place> {
+    const { limits } = this.#options
     if (this.#stopped !== undefined) return Promise.reject(this.#stopped)
     let characters = 0
     for (const line of batch.lines) characters += line.length
     const entries = this.#queueEntries + batch.lines.length
     if (
       this.#queue.length > 0 &&
-      (entries > this.#limits.queueEntries || this.#queueCharacters + characters > this.#limits.queueBytes)
+      (entries > limits.queueEntries || this.#queueCharacters + characters > limits.queueBytes)
     ) {
       return Promise.reject(
         new LedgerError('busy', `${this.#queueEntries} entries are waiting to be appended: try again later`),
@@ -124,12 +116,12 @@ export class Sequencer {
     })
   }
 
-  /** Sees to it that what belongs between two commits is done, also when nothing is appended. */
+  /** Runs the work between two commits soon, also when no append waits. */
   poke(): void {
     this.#running ??= this.#run()
   }
 
-  /** Takes no further appends, and lets those that wait fail with `reason`. What is being written stays as it is. */
+  /** Takes no further appends and rejects those that wait with `reason`. A commit that is being written completes. */
   stop(reason: LedgerError): void {
     if (this.#stopped === undefined) {
       this.#stopped = reason
@@ -142,34 +134,31 @@ export class Sequencer {
     for (const one of waiting) one.reject(this.#stopped)
   }
 
-  /** Resolves when nothing waits and nothing is being written. */
+  /** Resolves when no batch waits and no commit is being written. */
   async idle(): Promise<void> {
     await this.#running
   }
 
   async #run(): Promise<void> {
     do {
-      // What has already arrived joins the commit.
-      await this.#runtime.turn()
+      // Requests that have already arrived join this commit.
+      await this.#options.runtime.turn()
       const waiting = this.#take()
       if (waiting.length > 0) await this.#commit(waiting)
-      await this.#hooks.between()
+      await this.#hooks.betweenCommits()
     } while (this.#queue.length > 0)
     this.#running = undefined
   }
 
+  /** Takes the batches of the next commit off the queue. */
   #take(): Waiting[] {
+    const { commitEntries, commitBytes } = this.#options.limits
     let count = 0
     let entries = 0
     let characters = 0
     for (const one of this.#queue) {
       const length = one.batch.lines.length
-      if (
-        count > 0 &&
-        (entries + length > this.#limits.commitEntries ||
-          characters + one.characters > this.#limits.commitBytes)
-      )
-        break
+      if (count > 0 && (entries + length > commitEntries || characters + one.characters > commitBytes)) break
       count += 1
       entries += length
       characters += one.characters
@@ -183,20 +172,21 @@ export class Sequencer {
 
   async #commit(waiting: readonly Waiting[]): Promise<void> {
     const edge = this.#edge.clone()
-    const commit = this.#join(waiting, edge)
+    const batch = this.#join(waiting, edge)
     let head: Head
     try {
-      head = await signHead({ origin: this.#origin, signer: this.#signer, runtime: this.#runtime }, edge)
+      head = await signHead(this.#options, edge)
     } catch (error) {
-      // Nothing was written: the records are free to be handed in again.
+      // Nothing was written: the records may be appended again.
       const failure = new LedgerError('signer', `the checkpoint could not be signed: ${messageOf(error)}`, {
         cause: error,
       })
       for (const one of waiting) one.reject(failure)
       return
     }
+    const commit = { ...batch, head }
     try {
-      await this.#hooks.write(this.#edge, commit.lines, head)
+      await this.#hooks.write(this.#edge, commit)
     } catch (error) {
       const failure = stopReason(error)
       for (const one of waiting) one.reject(failure)
@@ -206,13 +196,14 @@ export class Sequencer {
     let index = this.#edge.size
     this.#edge = edge
     this.#head = head
-    this.#hooks.committed(commit, head)
+    this.#hooks.committed(commit)
     for (const one of waiting) {
       one.resolve({ index, head })
       index += one.batch.lines.length
     }
   }
 
+  /** Joins the batches, and extends the edge by their leaves. */
   #join(waiting: readonly Waiting[], edge: Edge): Batch {
     const lines: string[] = []
     const leaves: Hash[] = []
@@ -222,24 +213,9 @@ export class Sequencer {
       for (const line of batch.lines) lines.push(line)
       for (const leaf of batch.leaves) {
         leaves.push(leaf)
-        edge.append(leaf, this.#runtime.hasher)
+        edge.append(leaf, this.#options.runtime.hasher)
       }
     }
     return { lines, leaves, records }
   }
-}
-
-/** Why a ledger takes no more appends after a write failed. */
-export function stopReason(error: unknown): LedgerError {
-  if (error instanceof LedgerError) return error
-  return new LedgerError(CODES[codeOf(error) ?? ''] ?? 'stopped', messageOf(error), { cause: error })
-}
-
-/** What a disk says that has no room, or takes no writes: codes of StorageError, and of system calls. */
-const CODES: Readonly<Record<string, 'full' | 'read-only'>> = {
-  full: 'full',
-  ENOSPC: 'full',
-  EDQUOT: 'full',
-  'read-only': 'read-only',
-  EROFS: 'read-only',
 }

@@ -10,8 +10,7 @@ import { Edge } from '@service-fs/tlog/edge'
 import { codeOf } from '@service-fs/format/errors'
 import { LedgerError } from './errors.ts'
 import { LOG_VKEY, type Identity, type Recovered, type RecoveredTail } from './recover.ts'
-import type { Head } from './sequencer.ts'
-import { signHead } from './sign.ts'
+import { signHead, type Head } from './head.ts'
 import { TailWriter } from './tail-writer.ts'
 
 export interface Settled extends Recovered {

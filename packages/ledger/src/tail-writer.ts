@@ -1,17 +1,17 @@
-/** Writing the tail: commits, and the beginning of a new tail file when what the old one holds is sealed. */
+/** Writes the tail: appends commits, and begins a new tail file when the entries of the old one are sealed. */
 import { formatCommit, formatEdge } from '@service-fs/format/tail-text'
 import type { StorageCapability } from '@service-fs/storage/capability'
 import type { Edge } from '@service-fs/tlog/edge'
 import type { Signer } from '@service-fs/tlog/note'
+import { signHead, type Head } from './head.ts'
 import type { Runtime } from './runtime.ts'
-import { signHead } from './sign.ts'
 
-/** A tail file is not left for a smaller one before it has this many bytes: opening reads it whole. */
+/** A tail file is not replaced by a shorter one before it has this many bytes: opening a ledger reads it whole. */
 const ROLL_BYTES = 4 * 1024 * 1024
-/** Nor before it has this many times what a new one would have to carry over. */
+/** Nor before it has this many times the bytes that a new one would carry over. */
 const ROLL_FACTOR = 4
 
-export interface TailOf {
+export interface TailOptions {
   storage: StorageCapability
   origin: string
   signer: Signer
@@ -19,19 +19,20 @@ export interface TailOf {
 }
 
 export class TailWriter {
-  readonly #of: TailOf
+  readonly #options: TailOptions
   readonly #storage: StorageCapability
   readonly #runtime: Runtime
-  /** First entry of the tail file that is written to; undefined: the next commit begins one. */
+  /** First entry of the tail file that commits are appended to; undefined: the next commit begins one. */
   #start: number | undefined
   #bytes: number
-  /** Whether the file begins with one commit of all that an opening found: damage in it would hide what is sealed since. */
+  /** Whether the file begins with one commit of all recovered entries: damage in it would hide the entries sealed since. */
   #isCarriedOver = false
 
-  constructor(of: TailOf, start: number | undefined, bytes: number) {
-    this.#of = of
-    this.#storage = of.storage
-    this.#runtime = of.runtime
+  /** `start`: first entry of the newest tail file, which has `bytes` bytes. */
+  constructor(options: TailOptions, start: number | undefined, bytes: number) {
+    this.#options = options
+    this.#storage = options.storage
+    this.#runtime = options.runtime
     this.#start = start
     this.#bytes = bytes
   }
@@ -40,8 +41,11 @@ export class TailWriter {
     return this.#start
   }
 
-  /** Writes one commit: the entry lines behind `before`, and the signed checkpoint of size `size` that covers them. Durable when it resolves. */
-  async commit(before: Edge, lines: readonly string[], size: number, note: string): Promise<number> {
+  /**
+   * Writes a commit: the entry lines behind `before`, and the signed checkpoint that covers them. Durable when it resolves, with the
+   * number of bytes.
+   */
+  async commit(before: Edge, lines: readonly string[], { size, note }: Head): Promise<number> {
     const commit = formatCommit(lines, note, this.#runtime.codec)
     if (this.#start !== undefined && this.#storage.tailMode === 'grow') {
       await this.#storage.commit(size, commit)
@@ -52,7 +56,7 @@ export class TailWriter {
     return commit.length
   }
 
-  /** Whether a new tail file at `boundary`, carrying over `carried` bytes, is worth it. */
+  /** Reports whether to begin a new tail file at `boundary` that carries over `carried` bytes. */
   worthRolling(boundary: number, carried: number): boolean {
     if (this.#storage.tailMode === 'each' || this.#start === undefined || boundary <= this.#start)
       return false
@@ -65,8 +69,8 @@ export class TailWriter {
   }
 
   /**
-   * Begins a tail file at `edge` with the entries past it and the newest signed checkpoint: a new one where everything before it is
-   * sealed, or the newest one again. Without entries that is left to the next commit: a tail file has at least one.
+   * Begins a tail file at `edge` with the entries after it and the newest signed checkpoint: a new file where every entry before it is
+   * sealed, or the newest file again. A tail file has at least one entry: without entries the next commit begins it.
    */
   async roll(edge: Edge, lines: readonly string[], note: string): Promise<void> {
     this.#isCarriedOver = false
@@ -75,8 +79,8 @@ export class TailWriter {
   }
 
   /**
-   * As roll(), and at once where there are no entries either: the first file of an opening. It is left for another one as soon as a
-   * bundle of it is sealed.
+   * Begins the first tail file after an opening, like {@link roll}, and at once even without entries. Another file replaces it as soon as
+   * one of its bundles is sealed.
    */
   async reopen(edge: Edge, lines: readonly string[], note: string): Promise<void> {
     await this.#begin(edge, lines, note)
@@ -98,16 +102,16 @@ export class TailWriter {
   }
 
   /**
-   * A commit without entries whose checkpoint ends where the file begins: with it the entries before the file can be shown when the
-   * commit behind it is damaged. Where each commit is a file of its own, the file before has that checkpoint.
+   * Returns a commit without entries whose checkpoint ends where the file begins. It lets a reader show the entries before the file when
+   * the commit after it is damaged. Where each commit is a file of its own, the previous file has that checkpoint.
    */
   async #commitBefore(edge: Edge): Promise<Uint8Array> {
     if (this.#storage.tailMode === 'each' || edge.size === 0) return new Uint8Array()
     try {
-      const { note } = await signHead(this.#of, edge)
+      const { note } = await signHead(this.#options, edge)
       return formatCommit([], note, this.#runtime.codec)
     } catch {
-      // Nothing else needs it. A signer that fails is told by the next commit, which can be tried again.
+      // Nothing else needs it. The next commit reports a failing signer, and can be retried.
       return new Uint8Array()
     }
   }

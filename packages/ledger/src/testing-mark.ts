@@ -2,7 +2,7 @@
 import type { FileSystem } from '@service-fs/storage/file-system'
 import { pureCodec } from '@service-fs/tlog/codec'
 import type { HighWaterMark, Mark } from './high-water-mark.ts'
-import type { Head } from './sequencer.ts'
+import type { Head } from './head.ts'
 
 const LIMIT = 4096
 

@@ -2,7 +2,8 @@
 import { nativeCodec, nativeCrypto, nativeHasher } from '@service-fs/native/native'
 import { verifierFromVkey, type KeyVerifier } from '@service-fs/tlog/keys'
 import type { Signer } from '@service-fs/tlog/note'
-import type { Ledger, LedgerOptions } from './ledger.ts'
+import type { Ledger } from './ledger.ts'
+import type { LedgerOptions } from './options.ts'
 import * as pure from './testing.ts'
 
 export { TEST_ORIGIN, textRecord } from './testing.ts'

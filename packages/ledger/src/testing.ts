@@ -6,7 +6,9 @@ import { nobleHasher, type Hasher } from '@service-fs/tlog/hash'
 import { formatSignerKey, signerFromKey, verifierFromVkey } from '@service-fs/tlog/keys'
 import type { Signer } from '@service-fs/tlog/note'
 import type { KeyCrypto } from '@service-fs/tlog/scheme'
-import { Ledger, type LedgerOptions } from './ledger.ts'
+import type { Ledger } from './ledger.ts'
+import { openLedger } from './open.ts'
+import type { LedgerOptions } from './options.ts'
 import type { NewRecord } from './record.ts'
 import type { Runtime } from './runtime.ts'
 
@@ -60,7 +62,7 @@ export function openTestLedger(options: Partial<LedgerOptions> = {}): Promise<Le
   const storage: StorageCapability = options.storage ?? new MemoryStorage()
   const signer = options.signer ?? testSigner(origin)
   const verifiers = [verifierFromVkey(signer.vkey)]
-  return Ledger.open({ runtime: new TestRuntime(), verifiers, ...options, signer, origin, storage })
+  return openLedger({ runtime: new TestRuntime(), verifiers, ...options, signer, origin, storage })
 }
 
 /** A small record of text. */

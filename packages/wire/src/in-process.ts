@@ -1,6 +1,8 @@
 /** A server without a transport, for tests: the wire over a ledger and its audit sub-ledger, connected as in both envelopes. */
-import { Ledger, type LedgerOptions } from '@service-fs/ledger/ledger'
+import type { Ledger } from '@service-fs/ledger/ledger'
 import type { LedgerLimits } from '@service-fs/ledger/limits'
+import { openLedger } from '@service-fs/ledger/open'
+import type { LedgerOptions } from '@service-fs/ledger/options'
 import type { Runtime } from '@service-fs/ledger/runtime'
 import {
   formatSignerKey,
@@ -63,7 +65,7 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
   const open = (name: 'main' | 'audit'): Promise<Ledger> => {
     const { signer, verifier } = keys[name]
     const origin = signer.name
-    return Ledger.open({
+    return openLedger({
       storage: storages[name],
       origin,
       signer,

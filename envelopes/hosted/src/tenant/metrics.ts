@@ -1,7 +1,8 @@
 /** What a tenant's /metrics shows: latencies, queues, sizes, and the process. Nothing of what is in a ledger. */
 import { statfs } from 'node:fs/promises'
 import { performance } from 'node:perf_hooks'
-import type { Ledger, LedgerObserver, LedgerStatus } from '@service-fs/ledger/ledger'
+import type { Ledger, LedgerStatus } from '@service-fs/ledger/ledger'
+import type { LedgerObserver } from '@service-fs/ledger/options'
 import type { StorageCapability } from '@service-fs/storage/capability'
 import type { Synced } from '@service-fs/storage-posix/posix'
 import { watchProcess } from '../process/process-metrics.ts'

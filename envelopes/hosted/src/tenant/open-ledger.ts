@@ -1,8 +1,9 @@
 /** Opens one of a tenant's ledgers from its directory: for writing, or for reading only. */
 import { join } from 'node:path'
 import { LedgerError } from '@service-fs/ledger/errors'
-import { Ledger } from '@service-fs/ledger/ledger'
+import type { Ledger } from '@service-fs/ledger/ledger'
 import type { LedgerLimits } from '@service-fs/ledger/limits'
+import { openLedger, openReadOnlyLedger } from '@service-fs/ledger/open'
 import type { StorageCapability } from '@service-fs/storage/capability'
 import { openPosixReadOnly, openPosixStorage } from '@service-fs/storage-posix/posix'
 import type { FileFlags } from '@service-fs/storage-posix/flags'
@@ -50,7 +51,7 @@ export interface LedgerSettings {
 }
 
 /** The lock of the tenant's directory is held by the caller. @throws as openTenant() */
-export function openLedger(place: LedgerPlace, settings: LedgerSettings): Promise<ServedLedger> {
+export function openServedLedger(place: LedgerPlace, settings: LedgerSettings): Promise<ServedLedger> {
   const { name, dir } = place
   const { readOnly, warn } = settings
   const asked = new LedgerError('read-only', 'it was opened for reading only, as asked for (--read-only)')
@@ -97,7 +98,7 @@ async function openWritable(
       report: (reason) => warn('the record index on disk', { ledger: name, reason }),
     })
     opened.push(index)
-    const ledger = await Ledger.open({
+    const ledger = await openLedger({
       ...identity,
       origin,
       index,
@@ -136,7 +137,7 @@ async function openForReading(
       observer: { ...metrics.observer(name), indexing: indexProgress(name, warn) },
       ...(limits === undefined ? {} : { limits }),
     }
-    return await Ledger.openReadOnly(options, how)
+    return await openReadOnlyLedger(options, how)
   } catch (error) {
     await storage.close()
     throw error

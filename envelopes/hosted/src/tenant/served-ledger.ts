@@ -6,7 +6,7 @@
  *        ▲                                                                            │ refused again
  *        └──────────────────the disk takes writes──────────── for reading only ◀──────┘
  */
-import type { Appended, NewRecord, StoredRecord } from '@service-fs/ledger/record'
+import type { AppendResult, NewRecord, StoredRecord } from '@service-fs/ledger/record'
 import type { Hash } from '@service-fs/tlog/hash'
 import { LedgerError } from '@service-fs/ledger/errors'
 import type { Ledger, LedgerStatus } from '@service-fs/ledger/ledger'
@@ -98,17 +98,15 @@ export class ServedLedger implements WireLedger {
     return this.#run((ledger) => ledger.ready())
   }
 
-  append(records: readonly NewRecord[]): Promise<{ entries: Appended[]; checkpoint: string }> {
+  append(records: readonly NewRecord[]): Promise<AppendResult> {
     return this.#run((ledger) => ledger.append(records))
   }
 
-  appendFresh(records: readonly NewRecord[]): Promise<{ entries: Appended[]; checkpoint: string }> {
+  appendFresh(records: readonly NewRecord[]): Promise<AppendResult> {
     return this.#run((ledger) => ledger.appendFresh(records))
   }
 
-  correctClock(
-    ...correction: Parameters<Ledger['correctClock']>
-  ): Promise<{ entries: Appended[]; checkpoint: string }> {
+  correctClock(...correction: Parameters<Ledger['correctClock']>): Promise<AppendResult> {
     return this.#run((ledger) => ledger.correctClock(...correction))
   }
 

@@ -15,7 +15,7 @@ import { AUDIT_KEY, LEDGER_KEY, secretDir, chooseOrigin } from './keys.ts'
 import type { LogFields } from '../process/log.ts'
 import { acceptCommand, type AcceptSizes } from './mark-file.ts'
 import { Metrics } from './metrics.ts'
-import { openLedger } from './open-ledger.ts'
+import { openServedLedger } from './open-ledger.ts'
 import { Protections } from './protections.ts'
 import { watchReady } from '../process/ready-metric.ts'
 import { nodeRuntime } from '@service-fs/native/runtime'
@@ -122,11 +122,11 @@ async function openLocked(
   const place = { mayCreate, origin: `${origin}/audit`, key: join(secret, AUDIT_KEY), limits: clock }
   let protections: Protections | undefined
   // The audit ledger first: who finds the ledger finds its audit.
-  const audit = await openLedger({ ...place, name: 'audit', dir: auditDir }, settings)
+  const audit = await openServedLedger({ ...place, name: 'audit', dir: auditDir }, settings)
   opened.push(audit)
   const limits = maxPayloadBytes === undefined ? clock : { ...clock, maxPayloadBytes }
   const main = { ...place, limits, origin, key: join(secret, LEDGER_KEY) }
-  const ledger = await openLedger({ ...main, name: 'main', dir }, settings)
+  const ledger = await openServedLedger({ ...main, name: 'main', dir }, settings)
   opened.push(ledger)
   metrics.watch({ main: ledger, audit }, dir)
   watchReady(metrics.registry, { main: ledger, audit })

@@ -1,6 +1,6 @@
 /** The high-water mark of each ledger, which the machine keeps outside of the disk. */
 import type { HighWaterMark, Mark } from '@service-fs/ledger/high-water-mark'
-import type { Head } from '@service-fs/ledger/sequencer'
+import type { Head } from '@service-fs/ledger/head'
 import type { Host, KnownMark } from './host.ts'
 
 /** What the owner of an appliance can do. */

@@ -2,7 +2,9 @@
 import { visibleLine } from '@service-fs/format/visible'
 import { LedgerError } from '@service-fs/ledger/errors'
 import type { Accepted } from '@service-fs/ledger/high-water-mark'
-import { Ledger, type LedgerOptions } from '@service-fs/ledger/ledger'
+import type { Ledger } from '@service-fs/ledger/ledger'
+import { openLedger, openReadOnlyLedger } from '@service-fs/ledger/open'
+import type { LedgerOptions } from '@service-fs/ledger/options'
 import { Readiness } from '@service-fs/ledger/readiness'
 import type { Runtime } from '@service-fs/ledger/runtime'
 import type { StorageCapability } from '@service-fs/storage/capability'
@@ -43,9 +45,9 @@ export interface Tenant {
 export async function openTenant(options: TenantOptions): Promise<Tenant> {
   const { origin } = options.config
   // Create the audit ledger first, so that a ledger always has its audit ledger.
-  const audit = await openLedger(options, 1, `${origin}/audit`, options.audit)
+  const audit = await openNumbered(options, 1, `${origin}/audit`, options.audit)
   try {
-    const main = await openLedger(options, 0, origin, options.main)
+    const main = await openNumbered(options, 0, origin, options.main)
     return { wire: wireOf(options, main, audit), close: () => closeBoth(audit, main) }
   } catch (error) {
     await audit.close().catch(() => undefined)
@@ -53,7 +55,7 @@ export async function openTenant(options: TenantOptions): Promise<Tenant> {
   }
 }
 
-function openLedger(
+function openNumbered(
   options: TenantOptions,
   number: 0 | 1,
   origin: string,
@@ -74,7 +76,7 @@ function openLedger(
     },
     ...(known === undefined ? {} : { mark: marks.mark(number, known), acceptSize: known.accept }),
   }
-  return config.readsOn === true ? openOrRead(ledger, (error) => options.report(error)) : Ledger.open(ledger)
+  return config.readsOn === true ? openOrRead(ledger, (error) => options.report(error)) : openLedger(ledger)
 }
 
 function acceptedLine(now: number, ledger: string, { size, reason }: Accepted): string {
@@ -82,16 +84,16 @@ function acceptedLine(now: number, ledger: string, { size, reason }: Accepted): 
   return visibleLine(JSON.stringify({ ...line, message: 'a tree was accepted' }))
 }
 
-/** Opens a ledger for appends, or read-only if it lost acknowledged entries. @throws like Ledger.open() if the ledger is corrupt */
+/** Opens a ledger for appends, or read-only if it lost acknowledged entries. @throws like openLedger() if the ledger is corrupt */
 async function openOrRead(options: LedgerOptions, report: (error: unknown) => void): Promise<Ledger> {
   try {
-    return await Ledger.open(options)
+    return await openLedger(options)
   } catch (error) {
     if (!(error instanceof LedgerError) || error.code !== 'corrupt') throw error
     const why = new LedgerError('read-only', error.message, { cause: error })
     let ledger: Ledger
     try {
-      ledger = await Ledger.openReadOnly(options, { why })
+      ledger = await openReadOnlyLedger(options, { why })
     } catch {
       // A corrupt ledger cannot be read either. The first error says why.
       throw error
