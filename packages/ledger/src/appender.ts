@@ -1,4 +1,4 @@
-/** Taking records in: limits, identifiers that are there already, times, entries. */
+/** Takes records in: checks limits, finds duplicates, gives times, makes entries. */
 import { CLOCK_TYPE, correctionPayload, type ClockCorrection } from '@service-fs/format/clock-correction'
 import { entriesOf, type RecordContent, type Sha256Hex } from '@service-fs/format/entry'
 import { equalBytes, hexEncode, type Codec } from '@service-fs/tlog/codec'
@@ -12,7 +12,7 @@ import type { Appended, AppendResult, NewRecord, StoredRecord } from './record.t
 import type { Runtime } from './runtime.ts'
 import type { Batch, Place, Sequencer } from './sequencer.ts'
 
-/** Of its payload: it is one entry, with room for its header. */
+/** The largest payload of a correction: it fits into one entry with its header. */
 const MAX_CORRECTION_BYTES = 16_384
 
 interface Parts {
@@ -21,14 +21,14 @@ interface Parts {
   indexer: Indexer
   sequencer: Sequencer
   limits: LedgerLimits
-  /** The record at `index`, which the index has for `id`. @throws RecordIndexDamage when it is another one */
+  /** Returns the record at `index`, where the record index has `id`. @throws RecordIndexDamage when it is another record */
   recordOf(id: string, index: number): Promise<StoredRecord>
   entry(index: number): Promise<Uint8Array>
-  /** Resolves when the clock knows the newest record's time. */
+  /** Resolves when the clock has the newest record's time. */
   clockSet: Promise<void>
 }
 
-/** A record on its way, or one that is there: what another one of its id is compared with. */
+/** A record that is being appended or is in the ledger: a new record of its id is compared with it. */
 interface Known {
   type: string
   payload: Uint8Array
@@ -40,7 +40,7 @@ class Group {
   readonly records: NewRecord[] = []
   readonly lines: string[] = []
   readonly leaves: Hash[] = []
-  /** Place of each record's first entry among the lines. */
+  /** The place of each record's first entry among the lines. */
   readonly starts: number[] = []
   time = ''
   committed: Promise<Place> | undefined
@@ -81,13 +81,13 @@ export class Appender {
     )
   }
 
-  /** Why no append can be taken: getting ready failed. */
+  /** Why the ledger can take no append: the newest record or the record index could not be read. */
   get failure(): LedgerError | undefined {
     const { failure } = this.#parts.indexer
     return this.#failure ?? (failure === undefined ? undefined : stoppedBy(failure))
   }
 
-  /** Whether appends need not wait for clock or index. */
+  /** Whether appends need to wait for neither the clock nor the record index. */
   get isReady(): boolean {
     return this.#isClockSet && this.#parts.indexer.isComplete
   }
@@ -101,7 +101,7 @@ export class Appender {
     this.#stopped = reason
   }
 
-  /** Resolves when every append that was taken is answered. */
+  /** Resolves when no append is running. */
   async settled(): Promise<void> {
     if (this.#active > 0) await new Promise<void>((resolve) => (this.#whenSettled = resolve))
   }
@@ -119,7 +119,7 @@ export class Appender {
     return this.#taken(records, () => this.#parts.indexer.with(() => this.#append(records)))
   }
 
-  /** Appends records whose identifiers were made for them and are nowhere in the ledger: they are not looked up. */
+  /** Appends records whose identifiers are new; see Ledger.appendFresh(). */
   appendFresh(records: readonly NewRecord[]): Promise<AppendResult> {
     return this.#taken(records, () => {
       const group = new Group()
@@ -143,7 +143,7 @@ export class Appender {
   }
 
   /**
-   * Appends the entry that corrects the time; no other record gets a time before it is on record, or is known not to be. `id` is as in
+   * Appends the entry that corrects the clock. No other record gets a time until that entry is durable or has failed. `id` is as in
    * {@link appendFresh}.
    */
   async correct(id: string, correction: Omit<ClockCorrection, 'now'>): Promise<AppendResult> {
@@ -168,7 +168,7 @@ export class Appender {
     }
   }
 
-  /** Resolves when the newest record's time is known. */
+  /** Resolves when the clock has the newest record's time. */
   async clockSet(): Promise<void> {
     await this.#parts.clockSet
   }
@@ -200,10 +200,10 @@ export class Appender {
   }
 
   async #append(records: readonly NewRecord[]): Promise<AppendResult> {
-    // Whether two records of the batch go together is told before the ledger is asked: so it tells nothing of the ledger.
+    // Compare the records of the batch before looking in the ledger: this error then says nothing about the ledger.
     checkTwins(records, this.#parts.runtime.hasher)
     const found: (Appended | undefined)[] = []
-    // Comparing with what is there takes time in which others may append: look until nothing new is found, then enqueue at once.
+    // Other appends may run during a comparison: look again until all duplicates are known, then enqueue without waiting.
     for (;;) {
       const { group, nths, known } = this.#look(records, found)
       if (known.length === 0) return this.#enqueue(group, nths, found)
@@ -213,7 +213,7 @@ export class Appender {
     }
   }
 
-  /** Tells the records that are new from those whose identifier is known. `nths`: each new one's place in the group. */
+  /** Separates new records from those with a known identifier. `nths`: the place of each new record in the group, -1 for the others. */
   #look(
     records: readonly NewRecord[],
     found: readonly (Appended | undefined)[],
@@ -233,7 +233,10 @@ export class Appender {
     return { group, nths, known }
   }
 
-  /** The place of the record that has this one's identifier, if it is the same record; undefined if it did not get into the ledger. */
+  /**
+   * Returns the place of the record with this identifier; undefined when its append failed.
+   * @throws LedgerError `conflict` when it is a different record
+   */
   async #duplicate(record: NewRecord, holder: OnItsWay | number): Promise<Appended | undefined> {
     const known =
       typeof holder === 'number' ? await this.#stored(record.id, holder) : await this.#arrived(holder)
@@ -263,7 +266,7 @@ export class Appender {
     }
   }
 
-  /** `nths`: the place in the group of each record that is answered, or -1 where `found` has the answer. */
+  /** Appends the group. `nths`: the place in the group of each record, or -1 where `found` has its place in the ledger. */
   async #enqueue(
     group: Group,
     nths: readonly number[],
@@ -314,7 +317,7 @@ export class Appender {
   }
 }
 
-/** The record's place in the group; that of its twin when the same record stands in it already. */
+/** Adds the record to the group and returns its place there; the place of its twin when the batch has it twice. */
 function addNew(group: Group, record: NewRecord, twins: Map<string, number> | undefined): number {
   const twin = twins?.get(record.id)
   if (twin === undefined) {
@@ -324,7 +327,7 @@ function addNew(group: Group, record: NewRecord, twins: Map<string, number> | un
   return twin
 }
 
-/** Refuses two records of one identifier with different content. */
+/** @throws LedgerError `conflict` when two records have one identifier and different content */
 function checkTwins(records: readonly NewRecord[], hasher: Hasher): void {
   if (records.length === 1) return
   const first = new Map<string, NewRecord>()
@@ -348,7 +351,7 @@ function made(content: RecordContent, sha256Hex: Sha256Hex, codec: Codec): Uint8
   }
 }
 
-/** Larger payloads are compared by their SHA-256: an interpreter would take long over each byte. */
+/** Larger payloads are compared by their SHA-256: an interpreter is slow at comparing bytes. */
 const MANY_BYTES = 4096
 
 function sameContent(

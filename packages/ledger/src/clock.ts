@@ -4,13 +4,13 @@ import type { Runtime } from './runtime.ts'
 export interface ClockLimits {
   /** How far the clock may step back, in milliseconds. */
   clockToleranceMs: number
-  /** How far the clock may get ahead of the time that has passed since the ledger was opened, in milliseconds. */
+  /** How far the clock may run ahead of the time since the ledger was opened, in milliseconds. */
   clockAheadMs: number
 }
 
 /**
- * The times of records: the wall clock, but never running backwards within a ledger, other than by an operator's correction. What the
- * clock said when the ledger was opened is believed; from then on it may not get far ahead of the time that has passed since.
+ * Gives times to records: the wall clock's time, which never runs backwards within a ledger except by an operator's correction. The
+ * clock's time when the ledger was opened is trusted. After that the clock may not run far ahead of the time that has passed.
  */
 export class RecordClock {
   readonly #runtime: Pick<Runtime, 'now' | 'monotonic' | 'uptime'>
@@ -27,7 +27,7 @@ export class RecordClock {
     this.#opened = { now: runtime.now(), monotonic: runtime.monotonic(), uptime: runtime.uptime?.() }
   }
 
-  /** How many records repeated the last time, since the clock had stepped back a little. */
+  /** Records that repeated the previous time because the clock had stepped back a little. */
   get repeated(): number {
     return this.#repeated
   }
@@ -37,21 +37,21 @@ export class RecordClock {
     return this.#text
   }
 
-  /** Takes note of a time that a record in the ledger has. */
+  /** Takes the time of a record in the ledger. */
   seen(time: string): void {
     const ms = Date.parse(time)
     if (ms > this.#last) this.#set(ms)
   }
 
-  /** Why no record can have the time that the clock says now; undefined: one can. */
+  /** Returns why no record can have the clock's time now; undefined when it can. */
   problem(): LedgerError | undefined {
     return this.#problemAt(this.#now())
   }
 
   /**
-   * The time for a record accepted now: RFC 3339 in UTC with milliseconds.
-   * @throws LedgerError `clock-behind` when the clock is further behind the last record than the tolerance; `clock-ahead` when it is
-   *   further ahead of the time since the opening than the limit
+   * Returns the time for a record accepted now: RFC 3339 in UTC with milliseconds.
+   * @throws LedgerError `clock-behind` when the clock is behind the newest record by more than the tolerance; `clock-ahead` when it is
+   *   ahead of the time since the opening by more than the limit
    */
   stamp(): string {
     const now = this.#now()
@@ -63,9 +63,9 @@ export class RecordClock {
   }
 
   /**
-   * Begins a correction: until {@link corrected} or {@link uncorrected} is called, no other record gets a time.
-   * @param newest what the operator takes for the newest record's time: so that one correction corrects one time, once
-   * @returns what the clock says now
+   * Begins a correction. No other record gets a time until {@link corrected} or {@link uncorrected} is called.
+   * @param newest the newest record's time, as the operator knows it: a correction applies once, to one time
+   * @returns the clock's time
    * @throws LedgerError `bad-record` when `newest` is another time or the clock is not behind it; `clock-ahead`; `busy`
    */
   correct(newest: string): string {
@@ -87,13 +87,13 @@ export class RecordClock {
     return text(now)
   }
 
-  /** The correction is on record, with that time. */
+  /** Ends the correction: its entry is durable and has this time. */
   corrected(time: string): void {
     this.#isCorrecting = false
     this.#set(Date.parse(time))
   }
 
-  /** The correction is not on record. */
+  /** Ends the correction: its entry was not appended. */
   uncorrected(): void {
     this.#isCorrecting = false
   }
@@ -119,7 +119,7 @@ export class RecordClock {
     const { now: wall, monotonic, uptime } = this.#opened
     const passed = this.#runtime.monotonic() - monotonic
     if (now - wall - passed <= clockAheadMs) return undefined
-    // A monotonic clock may stand still while the machine sleeps.
+    // A monotonic clock may stop while the machine sleeps.
     const sinceBoot = this.#runtime.uptime?.()
     if (sinceBoot !== undefined && uptime !== undefined && now - wall - (sinceBoot - uptime) <= clockAheadMs)
       return undefined
@@ -136,7 +136,7 @@ export class RecordClock {
   }
 }
 
-/** RFC 3339; of a clock beyond what that can say, the number. */
+/** Returns the time as RFC 3339; as a number when RFC 3339 cannot express it. */
 function text(ms: number): string {
   return Math.abs(ms) <= 8.64e15 ? new Date(ms).toISOString() : `${ms} ms`
 }

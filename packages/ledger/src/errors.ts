@@ -20,8 +20,8 @@ export type LedgerErrorCode =
   | 'corrupt'
 
 /**
- * What a ledger refuses or can't do. `code` is stable; `index` is the entry that it is about, where there is one, and
- * `recordId` the identifier of a record that was refused for it.
+ * The error class of the ledger. `code` is stable. `index` is the entry that the error is about, if there is one. `recordId` is the
+ * identifier of a rejected record.
  */
 export class LedgerError extends Error {
   readonly code: LedgerErrorCode
@@ -42,8 +42,8 @@ export class LedgerError extends Error {
 }
 
 /**
- * What to throw when `what` could not be read: `corrupt` when its content was refused, and the error itself when something
- * else went wrong, no memory for instance.
+ * Returns the error to throw when parsing `what` failed: a LedgerError `corrupt` for a format error, and the error itself for any
+ * other, such as out of memory.
  */
 export function unreadable(what: string, error: unknown, index?: number): unknown {
   if (!(error instanceof TlogError || error instanceof FormatError)) return error

@@ -1,9 +1,9 @@
 /**
- * The upper levels of the tree over the sealed tiles, right edge only.
+ * The right edge of the upper tile levels, over the sealed tiles.
  *
- * At each level from 1 on there is one tile that is not yet full. Its hashes are the roots of full tiles one level below. After
- * opening only their combination is known (the right edge); the single hashes are read from the tiles below when somebody needs
- * them, and must combine to that edge.
+ * Each level from 1 on has one partial tile. Its hashes are the roots of full tiles one level below. After opening, only their
+ * combination is known: the right edge of the tree. The single hashes are read from the tiles below when they are needed, and must
+ * combine to that edge.
  */
 import { Edge } from '@service-fs/tlog/edge'
 import type { Hash, Hasher } from '@service-fs/tlog/hash'
@@ -11,22 +11,22 @@ import { divPow2, modPow2, popcount, pow2 } from '@service-fs/tlog/math'
 import { subtreeRoot } from '@service-fs/tlog/proof'
 import { LedgerError } from './errors.ts'
 
-/** Gives the hashes of a sealed full tile as they are stored, unchecked against the tree. */
+/** Returns the hashes of a sealed full tile, not checked against the tree. */
 export type RawTile = (level: number, index: number) => Promise<readonly Hash[]>
 
-/** The tile at one level that is not full yet. */
+/** The partial tile of one level. */
 interface OpenTile {
-  /** Index of the tile within its level. */
+  /** The tile's index within its level. */
   index: number
-  /** How many of its first hashes have not been read yet. */
+  /** How many of its first hashes are not read yet. */
   missing: number
-  /** The hashes behind the missing ones. */
+  /** The hashes after the missing ones. */
   hashes: Hash[]
-  /** Reading the missing ones, while that is under way. */
+  /** The running read of the missing ones. */
   reading: Promise<void> | undefined
 }
 
-/** A tile at level 1 or above that has become full. */
+/** A tile at level 1 or above that new tiles have filled. */
 export interface FullTile {
   level: number
   index: number
@@ -40,29 +40,29 @@ export class Frontier {
   readonly #edge: Edge
   readonly #open: OpenTile[] = []
 
-  /** `edge`: the right edge at a multiple of 256 entries, everything below which is sealed. */
+  /** `edge`: the right edge at the end of the sealed entries, a multiple of 256. */
   constructor(edge: Edge, raw: RawTile, hasher: Hasher) {
     this.#edge = new Edge(edge.size / 256, edge.hashes())
     this.#raw = raw
     this.#hasher = hasher
   }
 
-  /** How many level-0 tiles are sealed. */
+  /** Sealed tiles at level 0. */
   get tiles(): number {
     return this.#edge.size
   }
 
-  /** The right edge at the end of the sealed tiles, in entries. */
+  /** Returns the right edge at the end of the sealed entries. */
   edge(): Edge {
     return new Edge(this.#edge.size * 256, this.#edge.hashes())
   }
 
-  /** How many full tiles are sealed at `level` (0 or above). */
+  /** Returns how many full tiles are sealed at `level` (0 or above). */
   sealedAt(level: number): number {
     return divPow2(this.#edge.size, 8 * level)
   }
 
-  /** The tile at `level` (1 or above) that is not full, with all its hashes. */
+  /** Returns the partial tile at `level` (1 or above) with all its hashes. */
   async partial(level: number): Promise<{ index: number; hashes: readonly Hash[] }> {
     for (;;) {
       const tile = this.#at(level)
@@ -71,12 +71,12 @@ export class Frontier {
     }
   }
 
-  /** How many level-0 tiles are missing from the tile of level 1 that is not full. */
+  /** How many level-0 tiles the partial tile of level 1 lacks. */
   get room(): number {
     return 256 - this.#width(1)
   }
 
-  /** The tiles of the levels above that the next level-0 tiles, with these roots, make full: at most {@link room}. Changes nothing. */
+  /** Returns the higher tiles that the next level-0 tiles fill, at most {@link room} of them, given by their roots. Changes nothing. */
   async completedBy(roots: readonly Hash[]): Promise<FullTile[]> {
     const full: FullTile[] = []
     for (let level = 1, next = roots; this.#width(level) + next.length === 256; level++) {
@@ -88,7 +88,7 @@ export class Frontier {
     return full
   }
 
-  /** Adds the roots of the next level-0 tiles, after {@link completedBy} and after those tiles are sealed. */
+  /** Adds the roots of the next level-0 tiles. Call it when those tiles, and `full` of {@link completedBy}, are sealed. */
   push(roots: readonly Hash[], full: readonly FullTile[]): void {
     let next = roots
     for (const tile of full) {
@@ -131,7 +131,7 @@ export class Frontier {
     tile.missing = 0
   }
 
-  /** The hashes must combine to the perfect subtrees that the edge has at this level. */
+  /** Checks that the hashes combine to the perfect subtrees that the edge has at this level. */
   #check(level: number, tile: OpenTile, hashes: readonly Hash[]): void {
     const above = popcount(divPow2(this.#edge.size, 8 * level))
     const expected = this.#edge.hashes().slice(above)

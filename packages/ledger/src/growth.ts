@@ -1,15 +1,15 @@
-/** Those who wait for the ledger to grow. */
+/** Callers that wait for the ledger to grow. */
 export class Growth {
   #waiting: { size: number; resolve: (size: number) => void; reject: (error: Error) => void }[] = []
   #ended: Error | undefined
 
-  /** Resolves with the size that is above `size`; rejects with what `end` was given. */
+  /** Resolves with the first size above `size`; rejects with the reason of end(). */
   beyond(size: number): Promise<number> {
     if (this.#ended !== undefined) return Promise.reject(this.#ended)
     return new Promise((resolve, reject) => this.#waiting.push({ size, resolve, reject }))
   }
 
-  /** The ledger has `size` durable entries. */
+  /** Resolves the waiters for sizes below `size`, the number of durable entries. */
   reached(size: number): void {
     if (this.#waiting.length === 0) return
     const waiting = this.#waiting
@@ -17,7 +17,7 @@ export class Growth {
     for (const one of waiting) if (one.size < size) one.resolve(size)
   }
 
-  /** It will not grow any more. */
+  /** Rejects all waiters, and later calls: the ledger grows no more. */
   end(reason: Error): void {
     this.#ended ??= reason
     const waiting = this.#waiting

@@ -1,10 +1,10 @@
 /**
- * The high-water mark: the size and the root hash of the newest tree that was acknowledged, kept outside of the ledger's storage.
+ * The high-water mark: the size and the root hash of the newest acknowledged tree, kept outside the ledger's storage.
  *
- * The `checkpoint` cell lags the tail, so it does not tell an end that was cut off the tail from a commit that was never made.
- * The mark does. It only ever names a tree whose tail this process has made durable. No answer waits for it: a write of the mark
- * starts as soon as a commit is durable, or as soon as the write before it ends. So when the machine stops, the mark names at least
- * the newest commit that was durable when the last completed write of the mark began.
+ * The published checkpoint lags behind the tail, so it cannot show whether the end of the tail was cut off. The mark can. It only
+ * names a tree whose tail this process has made durable. No answer waits for it: a write of the mark starts when a commit is durable,
+ * or when the previous write ends. So after a stop of the machine the mark names at least the newest commit that was durable when
+ * the last completed write began.
  */
 import type { Hash } from '@service-fs/tlog/hash'
 import type { StorageCapability } from '@service-fs/storage/capability'
@@ -15,47 +15,47 @@ import type { Runtime } from './runtime.ts'
 import { SealedTiles } from './sealed-tiles.ts'
 import type { Head } from './head.ts'
 
-/** A tree that was acknowledged. */
+/** An acknowledged tree. */
 export interface Mark {
   size: number
-  /** Undefined where only the size was kept. */
+  /** Undefined when only the size is known. */
   root?: Hash | undefined
 }
 
-/** Where the mark of one ledger is kept. */
+/** The place that keeps the mark of one ledger. */
 export interface HighWaterMark {
-  /** What errors call it: the path of a file, for example. */
+  /** Its name in errors: the path of a file, for example. */
   readonly name: string
-  /** What an operator does to open a ledger of `size` entries although it is not what the mark says. */
+  /** Returns instructions for an operator who wants to open a ledger of `size` entries that the mark contradicts. */
   remedy(size: number): string
   /**
-   * The newest mark that is there; undefined when nothing was noted yet.
-   * @throws Error when there is one that can't be read
+   * Returns the newest mark; undefined when there is none yet.
+   * @throws Error when the mark cannot be read
    */
   read(): Promise<Mark | undefined>
-  /** Begins the mark anew with this tree, whatever was there. Durable when it resolves. */
+  /** Replaces the mark, whatever it is, by this tree. Durable when it resolves. */
   begin(head: Head): Promise<void>
-  /** Notes a newer tree. Durable when it resolves; a write that is cut short leaves an older mark. Never called twice at a time. */
+  /** Replaces the mark by a newer tree. Durable when it resolves; an interrupted write leaves an older mark. Calls do not overlap. */
   note(head: Head): Promise<void>
-  /** Lets go of what it holds open. */
+  /** Releases its resources. */
   close(): Promise<void>
 }
 
-/** Bytes of sealed tiles that are held while the mark is compared. */
+/** Bytes of sealed tiles that are cached while the tree is compared with the mark. */
 const CHECK_CACHE_BYTES = 1024 * 1024
 
-/** What an operator has accepted, and what it was. */
+/** A tree that an operator accepted although the mark contradicts it. */
 export interface Accepted {
   size: number
-  /** What was expected and what was found. */
+  /** The contradiction: what was expected and what was found. */
   reason: string
 }
 
 /**
- * Compares what was recovered with the mark.
- * @param accept the size of the tree that an operator accepts although it is not what the mark says
- * @returns what was accepted; undefined when the tree is what the mark says, or more
- * @throws LedgerError `corrupt`, which names the mark, what was expected, what was found, and what an operator can do
+ * Compares the recovered tree with the mark.
+ * @param accept the size of the tree that an operator accepts although the mark contradicts it
+ * @returns the accepted contradiction; undefined when the tree contains the marked tree
+ * @throws LedgerError `corrupt`, which names the mark, what was expected, what was found, and the remedy
  */
 export async function checkMark(
   mark: HighWaterMark,
@@ -71,7 +71,7 @@ export async function checkMark(
   throw new LedgerError('corrupt', `${reason}; ${mark.remedy(size)}`)
 }
 
-/** What is wrong with the recovered tree, or with the mark. */
+/** Returns how the mark contradicts the recovered tree, or why it cannot be read; undefined when neither is so. */
 async function differenceOf(
   mark: HighWaterMark,
   recovered: Recovered,
@@ -95,7 +95,7 @@ async function differenceOf(
   return `${mark.name}: expected the root hash ${known.root} at size ${known.size}, which was acknowledged; the ledger of ${size} entries has ${found} there`
 }
 
-/** The size that was acknowledged, 0 where nothing was noted; undefined when the mark can't be read. */
+/** Returns the size in the mark, 0 when there is none yet; undefined when the mark cannot be read. */
 export async function sizeNoted(mark: HighWaterMark | undefined): Promise<number | undefined> {
   try {
     return (await mark?.read())?.size ?? 0
@@ -104,7 +104,7 @@ export async function sizeNoted(mark: HighWaterMark | undefined): Promise<number
   }
 }
 
-/** Why a ledger of `size` entries is read only, and that entries are missing where more were acknowledged. Everybody may be shown that. */
+/** Returns why a ledger of `size` entries is read-only, and how many acknowledged entries it lacks. Every client may see this message. */
 export function shorterThan(marked: number | undefined, size: number, why: LedgerError): LedgerError {
   if (marked === undefined || marked <= size) return why
   const missing = `${marked} entries were acknowledged, ${size} are found`
@@ -121,7 +121,7 @@ async function rootAt(
   return new Reader(sealed, memory, runtime).root(size, head)
 }
 
-/** Keeps the mark up with the ledger: one write at a time, and of the commits that come meanwhile only the newest is written next. */
+/** Keeps the mark up to date: one write at a time, each of the newest commit. */
 export class MarkKeeper {
   readonly #mark: HighWaterMark
   readonly #failed: (error: unknown) => void
@@ -130,7 +130,7 @@ export class MarkKeeper {
   #running: Promise<void> | undefined
   #hasFailed = false
 
-  /** `written`: what the mark has. `failed` is told, once, why it could not be written; it is not written any more then. */
+  /** `written`: the tree in the mark. `failed` is called once when a write fails; the mark is not written again then. */
   constructor(mark: HighWaterMark, written: Head, failed: (error: unknown) => void) {
     this.#mark = mark
     this.#failed = failed
@@ -138,13 +138,13 @@ export class MarkKeeper {
     this.#newest = written
   }
 
-  /** `head` is durable: the mark will have it, or a newer one. */
+  /** Writes `head`, which is durable, or a newer one, to the mark. */
   offer(head: Head): void {
     this.#newest = head
     if (!this.#hasFailed) this.#running ??= this.#run()
   }
 
-  /** Resolves when the mark has what was offered last, or has failed. */
+  /** Resolves when the mark has the newest head, or a write has failed. */
   async idle(): Promise<void> {
     await this.#running
   }

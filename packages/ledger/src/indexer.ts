@@ -1,7 +1,7 @@
 /**
- * Keeps the record index up to date with the ledger. A lookup is answered when the index covers every durable entry, and not before: only
- * then is "not there" true. It covers less after a crash, when it was thrown away, and when what it had stored is damaged; the
- * ledger is then scanned for the rest, each entry checked against the tree.
+ * Keeps the record index up to date with the ledger. A lookup waits until the index covers every durable entry: only then is "not
+ * found" true. The index covers less after a crash, after it was cleared, and when its stored data is corrupt. The indexer then scans
+ * the remaining entries, each checked against the tree.
  */
 import type { Hash } from '@service-fs/tlog/hash'
 import { LedgerError } from './errors.ts'
@@ -9,29 +9,30 @@ import type { Head } from './head.ts'
 import { RecordIndexDamage, type IndexedRecord, type RecordIndex } from './record-index.ts'
 import type { Runtime } from './runtime.ts'
 
-/** Entries scanned for one step. */
+/** Entries scanned in one step. */
 const STEP = 16_384
-/** How often one lookup may find the index damaged, or pointing at another record, before it is given up. */
+/** How often one lookup may find the index damaged, or pointing at another record, before it fails. */
 const ATTEMPTS = 3
 
 export interface IndexerParts {
   index: RecordIndex
   runtime: Runtime
-  /** Milliseconds that a lookup waits for an index that is behind. */
+  /** How long a lookup waits for an index that is behind, in milliseconds. */
   waitMs: number
   /** Entries in the durable tree. */
   size(): number
+  /** Returns the root hash of the tree of `size` entries. */
   rootAt(size: number): Promise<Hash>
-  /** The records whose first entry is in the range. @throws LedgerError `corrupt` */
+  /** Returns the records that start in the range. @throws LedgerError `corrupt` */
   records(from: number, to: number): Promise<IndexedRecord[]>
-  /** Receives how many entries are covered after each step of catching up. */
+  /** Called after each step of catching up with the number of entries covered. */
   progress(covered: number, size: number): void
 }
 
 export class Indexer {
   readonly #parts: IndexerParts
   readonly #index: RecordIndex
-  /** The index was compared with the tree: what it covers is of this ledger. */
+  /** Whether the index was compared with the tree, and so belongs to this ledger. */
   #isOfLedger = false
   #running: Promise<void> | undefined
   #failure: unknown
@@ -42,7 +43,7 @@ export class Indexer {
     this.#index = parts.index
   }
 
-  /** Whether the index covers the whole ledger now. */
+  /** Whether the index covers the whole ledger. */
   get isComplete(): boolean {
     return this.#isOfLedger && this.#index.size === this.#parts.size()
   }
@@ -52,12 +53,12 @@ export class Indexer {
     return this.#isOfLedger ? this.#index.size : 0
   }
 
-  /** Why catching up ended for good. */
+  /** The error that ended catching up for good. */
   get failure(): unknown {
     return this.#failure
   }
 
-  /** Resolves when the index covers the ledger. @throws LedgerError `corrupt` where an entry can't be read, `closed` */
+  /** Resolves when the index covers the ledger. @throws LedgerError `corrupt` when an entry cannot be read, `closed` */
   async complete(): Promise<void> {
     while (!this.isComplete) {
       if (this.#failure !== undefined) throw this.#failure
@@ -66,7 +67,7 @@ export class Indexer {
     }
   }
 
-  /** Like {@link complete}, for somebody who can't wait for long. @throws LedgerError `not-ready` too */
+  /** Like {@link complete}, but waits at most `waitMs`. @throws LedgerError `not-ready` too */
   async soon(): Promise<void> {
     if (this.isComplete) return
     let callOff: (() => void) | undefined
@@ -87,15 +88,15 @@ export class Indexer {
     )
   }
 
-  /** The index of the first entry of the record `id`. @throws RecordIndexDamage when the index does not cover the ledger (any more) */
+  /** Returns the index of the first entry of the record `id`; undefined when there is none. @throws RecordIndexDamage when the index does not cover the ledger */
   find(id: string): number | undefined {
     if (!this.isComplete) throw new RecordIndexDamage('the record index is behind the ledger')
     return this.#index.get(id)
   }
 
   /**
-   * Calls `use` when the index covers the ledger, and again when it has caught up where `use` throws {@link RecordIndexDamage}: from
-   * {@link find}, or since what was found is not true. `use` must act on what find() does not find without waiting in between.
+   * Calls `use` when the index covers the ledger. Calls it again, after catching up, when it throws {@link RecordIndexDamage}: because
+   * {@link find} did, or because find() returned a wrong entry. When find() returns nothing, `use` must act on that without awaiting.
    * @throws LedgerError `not-ready` too
    */
   async with<T>(use: () => Promise<T>): Promise<T> {
@@ -130,7 +131,7 @@ export class Indexer {
     if (this.#isOfLedger && this.#index.size === first) this.#index.put(records, size, root)
   }
 
-  /** Ends catching up with `reason`, for all who wait for it. */
+  /** Ends catching up; waiters receive `reason`. */
   stop(reason: LedgerError): void {
     this.#closed ??= reason
   }
@@ -154,7 +155,7 @@ export class Indexer {
     }
   }
 
-  /** An index that is not of this ledger, or of more than it, is thrown away. */
+  /** Clears an index that belongs to another ledger or covers more entries than there are. */
   async #compare(): Promise<void> {
     const { size, root } = this.#index
     const expected = size === 0 || size > this.#parts.size() ? undefined : await this.#parts.rootAt(size)
@@ -166,7 +167,7 @@ export class Indexer {
     if (this.#closed !== undefined) throw this.#closed
     const records = await this.#parts.records(from, to)
     const root = await this.#parts.rootAt(to)
-    // Meanwhile the index may have lost something: then it goes on from there.
+    // The index may have found damage meanwhile and cover less: the next step starts there.
     if (this.#index.size !== from) return
     this.#index.put(records, to, root)
     await this.#index.flush()

@@ -1,21 +1,22 @@
+/** Sizes are in bytes, times in milliseconds. */
 export interface LedgerLimits {
-  /** Bytes of a record's payload. */
+  /** The largest payload of a record. */
   maxPayloadBytes: number
-  /** Records handed in at once. */
+  /** The most records in a batch. */
   maxBatchRecords: number
-  /** Entries, and bytes of their base64 lines, that may wait for a commit; more is refused with `busy`. */
+  /** Entries, and bytes of their base64 lines, that may wait for a commit; more are rejected with `busy`. */
   queueEntries: number
   queueBytes: number
-  /** Entries, and bytes of their lines, after which a commit takes no further batch. */
+  /** Entries, and bytes of their lines, from which on a commit takes no further batch. */
   commitEntries: number
   commitBytes: number
-  /** Bytes of sealed tiles kept in memory. */
+  /** The size of the cache of sealed tiles. */
   cacheBytes: number
-  /** How far the clock may step back before appends are refused, in milliseconds. */
+  /** How far the clock may step back before appends are rejected. */
   clockToleranceMs: number
-  /** How long what needs the record index waits for one that is behind the ledger, in milliseconds. */
+  /** How long appends and lookups wait for a record index that is behind the ledger. */
   indexWaitMs: number
-  /** How far the clock may get ahead of the time that has passed since the opening before appends are refused, in milliseconds. */
+  /** How far the clock may run ahead of the time since the ledger was opened before appends are rejected. */
   clockAheadMs: number
 }
 

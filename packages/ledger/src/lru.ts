@@ -1,4 +1,4 @@
-/** A cache of values with weights, bounded by their sum; what was used longest ago goes first. The newest stays, whatever its weight. */
+/** An LRU cache bounded by the sum of its values' weights. It keeps the newest value whatever its weight. */
 export class WeightedCache<V> {
   readonly #limit: number
   readonly #values = new Map<string, { value: V; weight: number }>()

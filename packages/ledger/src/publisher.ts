@@ -1,4 +1,4 @@
-/** Keeps the `checkpoint` cell recent: within a second of a commit, after a seal, at a clean stop. */
+/** Keeps the published checkpoint recent: publishes within a second of a commit, after a seal, and at a clean stop. */
 import type { StorageCapability } from '@service-fs/storage/capability'
 import type { Runtime } from './runtime.ts'
 
@@ -12,7 +12,7 @@ export class Publisher {
   #cancel: (() => void) | undefined
   #running: Promise<void> = Promise.resolve()
 
-  /** `published`: what the cell holds. `failed` is told when it could not be replaced. */
+  /** `published`: the published checkpoint. `failed` is called when publishing a newer one fails. */
   constructor(
     storage: StorageCapability,
     runtime: Runtime,
@@ -21,13 +21,13 @@ export class Publisher {
   ) {
     this.#storage = storage
     this.#runtime = runtime
-    // A replacement costs nothing in 'grow' mode and stays on the disk in 'each' mode.
+    // Publishing is cheap in 'grow' mode. In 'each' mode every published checkpoint stays on the disk.
     this.#delayMs = storage.tailMode === 'grow' ? 500 : 60_000
     this.#published = published
     this.#failed = failed
   }
 
-  /** `note` is the newest durable signed checkpoint: the cell will have it, or a newer one, soon. */
+  /** Publishes `note`, the newest durable signed checkpoint, or a newer one, soon. */
   offer(note: string): void {
     this.#newest = note
     this.#cancel ??= this.#runtime.after(this.#delayMs, () => {
@@ -35,7 +35,7 @@ export class Publisher {
     })
   }
 
-  /** Puts the newest signed checkpoint into the cell; durable when it resolves. */
+  /** Publishes the newest signed checkpoint; durable when it resolves. */
   now(): Promise<void> {
     this.#cancel?.()
     this.#cancel = undefined

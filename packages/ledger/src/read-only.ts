@@ -1,9 +1,9 @@
 /**
- * Opening for reading only: nothing is written, and nothing is shown that a power cut could still undo.
+ * Opening for reading only: writes nothing, and shows no entry that a power cut could still undo.
  *
- * A process that was killed, or whose sync failed, may have left commits in the page cache which the medium lacks. Opening for
- * appends writes them anew; here they can't be written. So the tail is believed as far as it is known to have been durable:
- * `checkpoint` is replaced only after the commit that it is of, and whoever opens it may know of more.
+ * A process that was killed, or whose sync failed, may have left commits in the page cache that the medium lacks. Opening for appends
+ * writes them again; this cannot. So it shows the tail only up to the newest commit that is known to be durable: the published
+ * checkpoint follows a durable commit, and the caller may know a newer one.
  */
 import type { TailContent } from '@service-fs/format/tail-read'
 import type { Checkpoint } from '@service-fs/tlog/checkpoint'
@@ -26,24 +26,25 @@ import type { Head } from './head.ts'
 import { TailMemory } from './tail-memory.ts'
 
 export interface ReadOnlyOptions {
-  /** What appends are refused with: `read-only`, or `full`. */
+  /** The error that appends are rejected with: `read-only` or `full`. */
   why: LedgerError
-  /** Entries that are known to be durable besides those that `checkpoint` covers. Default 0. */
+  /** A size that the caller knows to be durable. Default 0. The published checkpoint's size always is. */
   known?: number
-  /** Whether a damaged tail is shown as far as its commits are whole. Default false: it is refused. */
+  /** Whether to show a damaged tail up to its last whole commit. Default false: a damaged tail is an error. */
   damaged?: boolean
 }
 
 export interface ReadOnly {
   found: Recovered & { published: string }
   why: LedgerError
-  /** Whether that is all that may have been acknowledged. */
+  /** Whether `found` has every entry that may have been acknowledged. */
   isWhole: boolean
 }
 
 /**
- * Reads what is in the storage up to the newest commit that is known to be durable, and changes nothing.
- * @throws LedgerError `not-found`: there is no ledger; `corrupt`: the ledger is damaged, and that was not to be accepted or nothing of the tail is whole
+ * Reads the storage up to the newest commit that is known to be durable, and changes nothing.
+ * @throws LedgerError `not-found` when there is no ledger; `corrupt` when the ledger is damaged and `options.damaged` is false, or no
+ *   commit is whole
  */
 export async function recoverReadOnly(identity: Identity, options: ReadOnlyOptions): Promise<ReadOnly> {
   const damage = await damageOf(identity)
@@ -78,13 +79,13 @@ export async function recoverReadOnly(identity: Identity, options: ReadOnlyOptio
   }
 }
 
-/** Says what is damaged too, but not what stands there in quotes, which may be of a record: everybody may ask why it can only be read. */
+/** Adds the damage to the reason, without quoted content: it may come from a record, and every client may see the reason. */
 function withDamage(why: LedgerError, damage: LedgerError): LedgerError {
   const words = damage.message.replace(/, found ".*/s, '')
   return new LedgerError(why.code, `${why.message}: ${words}`, { cause: damage })
 }
 
-/** Why the ledger can't be opened for appends; undefined: it can. */
+/** Returns why the ledger cannot be opened for appends; undefined when it can. */
 async function damageOf(identity: Identity): Promise<LedgerError | undefined> {
   try {
     const { published } = await recover(identity)
@@ -101,7 +102,7 @@ interface Published {
   checkpoint: Checkpoint
 }
 
-/** What `checkpoint` holds; undefined where it is what is damaged. */
+/** Returns the published checkpoint; undefined when it is damaged. */
 async function readPublished(
   identity: Identity,
   damage: LedgerError | undefined,
@@ -115,12 +116,12 @@ async function readPublished(
   }
 }
 
-/** Whether the tail has the entries before that checkpoint's end, and begins at or before it. */
+/** Reports whether the checkpoint's size lies within the tail. */
 function isIn(tail: TailContent, { size }: Checkpoint): boolean {
   return size >= tail.start && size <= tail.checkpoint.size
 }
 
-/** Whether `size` is where the tail begins, and that is a boundary: all before it was sealed, durably, before the file was begun. */
+/** Reports whether the tail begins at `size`, a bundle boundary: the file was begun after every entry before it was sealed durably. */
 function isSealedBefore(tail: TailContent, size: number): boolean {
   return size === tail.start && size % 256 === 0
 }
@@ -129,7 +130,7 @@ function headOf({ note, checkpoint: { size, root } }: Published): Head {
   return { size, root, note }
 }
 
-/** Without a tail there is an empty ledger, or nothing that could be shown. */
+/** Returns the empty ledger. @throws LedgerError when the checkpoint covers entries, which have no tail */
 function emptyAs(published: Published | undefined, damage: LedgerError | undefined): ReadOnly['found'] {
   if (published?.checkpoint.size !== 0)
     throw damage ?? new LedgerError('corrupt', 'tail: expected the newest entries, found no tail')
@@ -144,7 +145,7 @@ function emptyAs(published: Published | undefined, damage: LedgerError | undefin
   }
 }
 
-/** The tail as it was when `head` was its newest commit. */
+/** Returns the tail as it was when `head` was its newest commit. */
 function upTo(head: Head, tail: TailContent, { runtime }: Identity): ReadOnly['found'] {
   const count = head.size - tail.start
   const leaves = tail.leaves.slice(0, count)

@@ -1,4 +1,4 @@
-/** Reading entries, tiles and proofs of the durable tree, from the sealed tiles and from memory. */
+/** Reads entries, tiles and proofs of the durable tree from the sealed tiles and from memory. The caller checks the bounds. */
 import { bundlePath } from '@service-fs/storage/object-name'
 import { EMPTY_ROOT, type Hash } from '@service-fs/tlog/hash'
 import {
@@ -28,7 +28,7 @@ export class Reader {
     this.#runtime = runtime
   }
 
-  /** The bytes of the entry at `index`, checked against its leaf hash. */
+  /** Returns the bytes of the entry at `index`, checked against its leaf hash. */
   async entry(index: number): Promise<Uint8Array> {
     const line = this.#memory.line(index)
     if (line !== undefined) return this.#runtime.codec.base64Decode(line)
@@ -38,7 +38,7 @@ export class Reader {
     return this.#checked(bundle, at, stored, hashes)
   }
 
-  /** The bytes of the entries from `from` up to `to`, all of one bundle, each checked against its leaf hash. */
+  /** Returns the entries from `from` up to, not including, `to`, all of one bundle, each checked against its leaf hash. */
   async entries(from: number, to: number): Promise<Uint8Array[]> {
     const held = this.#memory.lines(from, to)
     if (held !== undefined) return held.map((line) => this.#runtime.codec.base64Decode(line))
@@ -71,7 +71,7 @@ export class Reader {
     }
   }
 
-  /** The first `width` lines of the entry bundle `index`, each checked against its leaf hash. */
+  /** Returns the first `width` lines of the entry bundle `index`, each checked against its leaf hash. */
   async bundle(index: number, width: number): Promise<readonly string[]> {
     const held = this.#memory.lines(index * 256, index * 256 + width)
     if (held !== undefined) return held
@@ -80,7 +80,7 @@ export class Reader {
     return lines.slice(0, width)
   }
 
-  /** The first `width` hashes of the tile at `level`, `index`; all of them must be in the durable tree. */
+  /** Returns the first `width` hashes of the tile at `level`, `index`; all of them must be in the durable tree. */
   async hashTile(level: number, index: number, width: number): Promise<readonly Hash[]> {
     if (level === 0) {
       const held = this.#memory.leaves(index * 256, index * 256 + width)
@@ -90,14 +90,14 @@ export class Reader {
     if (level === 0) throw new LedgerError('corrupt', `tile 0/${index}: neither sealed nor in memory`)
     const open = await this.#sealed.partial(level)
     const hashes = open.index === index ? open.hashes.slice(0, width) : []
-    // What is durable but not sealed yet: the tiles below are in memory.
+    // Durable, but not sealed yet: compute the hash from the tile below, which is in memory.
     for (let i = hashes.length; i < width; i++) {
       hashes.push(subtreeRoot(await this.hashTile(level - 1, index * 256 + i, 256), this.#runtime.hasher))
     }
     return hashes
   }
 
-  /** The hashes of a proof plan over the tree of `size`, from as many tiles as that takes, each read once. */
+  /** Returns the hashes of a proof plan over the tree of `size`. Reads each tile that it needs once. */
   async compute(plan: Plan, size: number): Promise<Hash[]> {
     const tiles = new Map<string, readonly Hash[]>()
     for (const { level, index, width } of planTiles(plan, size)) {

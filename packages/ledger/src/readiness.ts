@@ -1,6 +1,6 @@
 import type { LedgerStatus } from './ledger.ts'
 
-/** What says how a ledger is. */
+/** A ledger whose status is watched. */
 interface Watched {
   status(): LedgerStatus
 }
@@ -11,7 +11,7 @@ const CLOCK = {
     'the clock is far ahead of the time that has passed since the start; GET /v1/clock says more',
 } as const
 
-/** Whether a tenant's two ledgers take appends and reads, and why not. */
+/** Reports whether a tenant's two ledgers take appends and reads, and if not, why. */
 export class Readiness {
   readonly #ledgers: readonly { name: string; ledger: Watched }[]
 

@@ -6,7 +6,7 @@ export interface IndexedRecord {
   index: number
 }
 
-/** What an index has stored is not what it wrote. It covers less from then on; what it lacks has to be put again. */
+/** The stored data of an index is corrupt. The index then covers fewer entries; the missing records have to be put again. */
 export class RecordIndexDamage extends Error {
   constructor(message: string, options?: { cause?: unknown }) {
     super(message, options)
@@ -15,21 +15,21 @@ export class RecordIndexDamage extends Error {
 }
 
 /**
- * Finds a record by its identifier. Disposable: whatever it has is derived from the ledger, and it may be thrown away at any time.
+ * Finds a record by its identifier. An index is derived from the ledger and can be deleted at any time.
  *
- * It says which tree it covers (`size`, `root`), so that the ledger can tell an index that fell behind (it scans the rest) from one
- * that is not of this ledger (it clears it). What it says is true whatever a disk lost or changed: it finds every record of the entries
- * that it covers, or throws. It may cover less at any time, never more than was put.
+ * `size` and `root` say which tree it covers. An index of an older tree of this ledger is completed by a scan; an index of another
+ * ledger is cleared. An index detects lost and changed data: for the entries that it covers it finds every record, or throws. It may
+ * cover fewer entries at any time, but never more than were put.
  */
 export interface RecordIndex {
   /** Entries covered, and the root hash of the tree of that size; 0 and undefined when empty. */
   readonly size: number
   readonly root: Hash | undefined
-  /** The first entry's index of the record `id`. Sees every put at once. @throws RecordIndexDamage, after which `size` is smaller */
+  /** Returns the index of the first entry of the record `id`. It sees every earlier put(). @throws RecordIndexDamage, after which `size` is smaller */
   get(id: string): number | undefined
-  /** Adds the records of the entries from `size` on, after which the index covers `size` entries. It may be written later. */
+  /** Adds the records of the entries after those covered; the index then covers `size` entries. It may be written later. */
   put(records: readonly IndexedRecord[], size: number, root: Hash): void
-  /** Resolves when what was put before has been written, as far as it can be: what can't be written stays in memory. */
+  /** Resolves when earlier puts are written. Records that cannot be written stay in memory. */
   flush(): Promise<void>
   clear(): Promise<void>
   close(): Promise<void>

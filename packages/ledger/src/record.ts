@@ -1,4 +1,4 @@
-/** Records as they are handed in, as they are answered, and as they are read. */
+/** The forms of a record: to append, appended, and stored. */
 import type { Field } from '@service-fs/format/entry'
 import type { Hash } from '@service-fs/tlog/hash'
 
@@ -7,19 +7,21 @@ export interface NewRecord {
   id: string
   type: string
   payload: Uint8Array
-  /** Further header fields, in the order of their names. */
+  /** Other header fields, sorted by name. */
   fields?: readonly Field[]
 }
 
+/** The place of an appended record. */
 export interface Appended {
   /** Index of the record's first entry. */
   index: number
+  /** How many entries it has. */
   parts: number
   /** Leaf hash of its first entry. */
   leafHash: Hash
   /** RFC 3339 in UTC with milliseconds. */
   time: string
-  /** Whether the record was there already. */
+  /** Whether the record was in the ledger already. */
   duplicate: boolean
 }
 
@@ -29,17 +31,17 @@ export interface AppendResult {
   checkpoint: string
 }
 
-/** A record as it was stored. */
+/** A record in the ledger. */
 export interface StoredRecord {
   /** Index of its first entry. */
   index: number
-  /** How many entries it takes. */
+  /** How many entries it has. */
   parts: number
   id: string
   type: string
   /** RFC 3339 in UTC with milliseconds. */
   time: string
-  /** Header fields beyond id, type and time that were given with it. */
+  /** The other header fields that it was appended with. */
   fields: readonly Field[]
   payload: Uint8Array
 }

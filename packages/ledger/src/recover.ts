@@ -1,6 +1,6 @@
 /**
- * The first step of opening, which changes nothing: it reads what the directory says about itself, the checkpoint, and the end of
- * the tail; no more, however long the ledger is. The second step, settle.ts, makes durable what was read here.
+ * The first step of opening: reads the ledger's identity, the checkpoint, and the end of the tail, however long the ledger is. It
+ * changes nothing. The second step, settle.ts, makes the data durable that is read here.
  */
 import { readTail, type TailContent, type TailReadOptions } from '@service-fs/format/tail-read'
 import type { StorageCapability } from '@service-fs/storage/capability'
@@ -19,23 +19,23 @@ export interface Recovered {
   head: Head
   /** The right edge at the head. */
   edge: Edge
-  /** The right edge at a multiple of 256 entries, everything below which is sealed. */
+  /** The right edge at the end of the sealed entries, a multiple of 256. */
   sealedEdge: Edge
   memory: TailMemory
   /** The newest tail file; undefined without entries. */
   tail: RecoveredTail | undefined
-  /** What `checkpoint` holds; undefined: there is no ledger yet, and `head` has no signed checkpoint. */
+  /** The published checkpoint; undefined when there is no ledger yet, and `head` then has no signed checkpoint. */
   published: string | undefined
 }
 
 export interface RecoveredTail {
   /** The right edge at its first entry. */
   edge: Edge
-  /** Bytes of commits in it. */
+  /** Its length in bytes, up to the end of the last whole commit. */
   bytes: number
-  /** Whether it ends in fill or in a torn commit. */
+  /** Whether it ends with fill or a torn commit. */
   isTorn: boolean
-  /** The right edge at the first entry of its last commit: the entries from there on may not be durable. */
+  /** The right edge at the first entry of its last commit; the entries from there on may not be durable. */
   lastCommit: Edge
 }
 
@@ -47,13 +47,13 @@ export interface Identity {
   runtime: Runtime
 }
 
-/** The verifier key that checks the log's own signatures. */
+/** The name of the verifier key for the log's own signatures. */
 export const LOG_VKEY: SealedName = { kind: 'vkey', name: 'ed25519' }
 
 /**
- * Reads what is in the storage, and changes nothing. What it found may be lost again by a power cut until settle() has made it
- * durable: nobody may be shown it, and nothing appended behind it, before that.
- * @throws LedgerError `corrupt` with the file, what was expected and what was found
+ * Reads the newest state in the storage, and changes nothing. A power cut may still lose it: until settle() has made it durable, it
+ * must not be shown to a client, and nothing may be appended after it.
+ * @throws LedgerError `corrupt`, naming the file, what was expected and what was found
  */
 export async function recover(identity: Identity): Promise<Recovered> {
   const published = await readText(identity, { kind: 'checkpoint' })
@@ -85,6 +85,7 @@ export async function recover(identity: Identity): Promise<Recovered> {
   }
 }
 
+/** Returns an object as text; undefined when there is none. @throws LedgerError `corrupt` when it is not UTF-8 */
 export async function readText(identity: Identity, name: ReadableName): Promise<string | undefined> {
   const bytes = await identity.storage.read(name)
   if (bytes === undefined) return undefined
@@ -95,7 +96,7 @@ export async function readText(identity: Identity, name: ReadableName): Promise<
   }
 }
 
-/** The tail's whole commits; `how`: see TailReadOptions. */
+/** Reads the whole commits of the tail; undefined when there is no tail. `how`: see TailReadOptions. */
 export async function readTailOf(
   { storage, origin, verifiers, runtime }: Identity,
   how: Pick<TailReadOptions, 'commit' | 'damaged'> = {},
@@ -109,6 +110,7 @@ export async function readTailOf(
   }
 }
 
+/** Checks the stored origin and verifier key. @throws LedgerError `corrupt` */
 export async function checkIdentity(identity: Identity): Promise<void> {
   await expectText(identity, { kind: 'origin' }, identity.origin + '\n')
   await expectText(identity, LOG_VKEY, identity.signer.vkey + '\n')
@@ -122,6 +124,7 @@ async function expectText(identity: Identity, name: SealedName, expected: string
   throw new LedgerError('corrupt', `${path}: expected ${JSON.stringify(expected)}, found ${shown}`)
 }
 
+/** Verifies the published checkpoint. @throws LedgerError `corrupt` */
 export function openPublished({ verifiers, origin }: Identity, published: string): Checkpoint {
   try {
     return openCheckpoint(published, verifiers, origin).checkpoint
@@ -130,7 +133,7 @@ export function openPublished({ verifiers, origin }: Identity, published: string
   }
 }
 
-/** What `checkpoint` says must be in the tree of the tail. */
+/** Checks that the tree of the tail contains the tree of the checkpoint. @throws LedgerError `corrupt` */
 export function checkCovered(checkpoint: Checkpoint, tail: TailContent, runtime: Runtime): void {
   const { size } = tail.checkpoint
   const torn = tail.rest === 'torn' ? ', followed by a torn one' : ''
@@ -150,14 +153,17 @@ export function checkCovered(checkpoint: Checkpoint, tail: TailContent, runtime:
   }
 }
 
-/** The right edge at `size`, which is in the tail. */
+/** Returns the right edge at `size`, which is in the tail. */
 function edgeAt(tail: TailContent, size: number, runtime: Runtime): Edge {
   const edge = tail.edgeAtStart.clone()
   for (const leaf of tail.leaves.slice(0, size - tail.start)) edge.append(leaf, runtime.hasher)
   return edge
 }
 
-/** The tail starts at or before what is sealed, which ends at a multiple of 256: all below the first one in it is. */
+/**
+ * Returns the right edge at the first multiple of 256 in the tail. Every entry before it is sealed: a tail starts at or before the end of
+ * the sealed entries.
+ */
 export function sealedEdgeOf(tail: TailContent, runtime: Runtime): Edge {
   const sealed = Math.ceil(tail.start / 256) * 256
   const edge = edgeAt(tail, sealed, runtime)
@@ -166,7 +172,7 @@ export function sealedEdgeOf(tail: TailContent, runtime: Runtime): Edge {
   return edge
 }
 
-/** Without `checkpoint` there may be no entries either. */
+/** Checks that a storage without a checkpoint has no entries. @throws LedgerError `corrupt` */
 async function expectNothing({ storage }: Identity, tail: TailContent | undefined): Promise<void> {
   if (tail === undefined && (await storage.read({ kind: 'bundle', index: 0 })) === undefined) return
   throw new LedgerError(

@@ -1,18 +1,23 @@
 import type { Codec } from '@service-fs/tlog/codec'
 import type { Hasher } from '@service-fs/tlog/hash'
 
-/** What a ledger needs of the machine that it runs on. */
+/** The services of the machine that a ledger runs on. */
 export interface Runtime {
+  /** SHA-256. */
   readonly hasher: Hasher
+  /** UTF-8 and base64. */
   readonly codec: Codec
-  /** The wall clock, in milliseconds since the Unix epoch. */
+  /** Returns the wall clock's time in milliseconds since the Unix epoch. */
   now(): number
-  /** A clock that never steps, in milliseconds, for durations only. */
+  /** Returns the time of a clock that never steps, in milliseconds from an arbitrary start. */
   monotonic(): number
-  /** Milliseconds since the machine was started, those in which it slept included; where it can be had. May be slow. */
+  /**
+   * Returns the milliseconds since the machine started, including those in which it slept. Absent where the machine cannot tell. May
+   * be slow.
+   */
   uptime?(): number
-  /** Calls `run` once after `ms` milliseconds; the returned function calls it off. Must not keep the process alive. */
+  /** Calls `run` once after `ms` milliseconds; the returned function cancels the call. Must not keep the process alive. */
   after(ms: number, run: () => void): () => void
-  /** Resolves when what has already arrived from outside has been looked at, so that it joins the next commit. */
+  /** Resolves when input that has already arrived is processed, so that it joins the next commit. */
   turn(): Promise<void>
 }

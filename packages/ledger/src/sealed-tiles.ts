@@ -1,4 +1,4 @@
-/** Sealed tiles: made from the tail, read back, and checked against the tree whenever they are read. */
+/** Seals tiles, and reads them back, each checked against the tree. */
 import type { StorageCapability } from '@service-fs/storage/capability'
 import { bundlePath, formatObjectName, type SealedName } from '@service-fs/storage/object-name'
 import type { Edge } from '@service-fs/tlog/edge'
@@ -12,16 +12,16 @@ import type { Runtime } from './runtime.ts'
 
 type TileName = Extract<SealedName, { kind: 'tile' }>
 
-/** How many tiles are remembered as checked, at about 200 bytes each. */
+/** How many tiles are remembered as checked. One takes about 200 bytes of memory. */
 const CHECKED_TILES = 16_384
 
-/** 256 entries: their base64 lines and leaf hashes. */
+/** A full bundle: the base64 lines and the leaf hashes of 256 entries. */
 export interface SealableBundle {
   readonly lines: readonly string[]
   readonly leaves: readonly Hash[]
 }
 
-/** A bundle as it is stored, and where its first lines end, as many as somebody looked for: the text may have 22 MB. */
+/** The text of a stored bundle, up to 22 MB, and the ends of its first lines, found as they are needed. */
 interface BundleText {
   readonly text: string
   readonly ends: number[]
@@ -31,14 +31,14 @@ export class SealedTiles {
   readonly #storage: StorageCapability
   readonly #runtime: Runtime
   readonly #frontier: Frontier
-  /** Bundles as they are stored, and hash tiles that were checked; each kind has half of the cache. */
+  /** Stored bundles and checked hash tiles; each kind has half of the cache. */
   readonly #texts: WeightedCache<BundleText>
   readonly #tiles: WeightedCache<readonly Hash[]>
-  /** By the tile's key, the hash of a tile's text that was checked up to the tree: the same text need not be checked again. */
+  /** By tile, the hash of its text that was checked against the tree. The same text is not checked again. */
   readonly #checked = new WeightedCache<Hash>(CHECKED_TILES)
   readonly #reading = new Map<string, Promise<unknown>>()
 
-  /** `edge`: the right edge at a multiple of 256 entries, everything below which is sealed. `cacheBytes` bounds the cache of tiles. */
+  /** `edge`: the right edge at the end of the sealed entries, a multiple of 256. `cacheBytes` bounds the cache of tiles. */
   constructor(storage: StorageCapability, runtime: Runtime, edge: Edge, cacheBytes: number) {
     this.#storage = storage
     this.#runtime = runtime
@@ -47,26 +47,26 @@ export class SealedTiles {
     this.#tiles = new WeightedCache(cacheBytes / 2)
   }
 
-  /** How many entries are in sealed bundles, everything above them sealed too. */
+  /** Entries in sealed bundles whose tiles are all sealed. */
   get entries(): number {
     return this.#frontier.tiles * 256
   }
 
-  /** The right edge at {@link entries}. */
+  /** Returns the right edge at {@link entries}. */
   edge(): Edge {
     return this.#frontier.edge()
   }
 
-  /** How many full tiles are sealed at `level`. */
+  /** Returns how many full tiles are sealed at `level`. */
   sealedAt(level: number): number {
     return this.#frontier.sealedAt(level)
   }
 
   /**
-   * Seals the next bundles, their hash tiles, and the tiles above that they make full; durable when it resolves. When it rejects,
-   * some of the first of them may count as sealed.
+   * Seals the next bundles, their hash tiles, and the higher tiles that they fill; durable when it resolves. When it rejects, the first
+   * ones may count as sealed.
    *
-   * A bundle is written after all the tiles of its group: when it is there, and all those before it, so is every tile above them.
+   * A bundle is written after all tiles of its group. So when all bundles up to one are there, every tile over them is too.
    */
   async seal(bundles: readonly SealableBundle[]): Promise<void> {
     for (let from = 0; from < bundles.length;) {
@@ -76,7 +76,7 @@ export class SealedTiles {
     }
   }
 
-  /** Seals bundles of which only the last can make a tile above full. */
+  /** Seals bundles of which only the last can fill a higher tile. */
   async #sealGroup(bundles: readonly SealableBundle[]): Promise<void> {
     const first = this.#frontier.tiles
     const roots = bundles.map(({ leaves }) => subtreeRoot(leaves, this.#runtime.hasher))
@@ -99,13 +99,13 @@ export class SealedTiles {
     return this.#storage.seal(name, this.#runtime.codec.asciiEncode(text))
   }
 
-  /** The 256 lines of a sealed bundle, canonical base64, not yet compared with their hashes. */
+  /** Returns the 256 lines of a sealed bundle: canonical base64, not yet compared with the leaf hashes. */
   async bundle(index: number): Promise<readonly string[]> {
     const { text } = await this.#bundleText(index)
     return parsed({ kind: 'bundle', index }, text, (bundle) => parseBundle(bundle, 256))
   }
 
-  /** Line `at` (from 0) of a sealed bundle, as it stands there: whatever it is, it is not yet compared with its hash. */
+  /** Returns line `at` (from 0) of a sealed bundle: any text, not yet compared with its leaf hash. */
   async line(index: number, at: number): Promise<string> {
     const { text, ends } = await this.#bundleText(index)
     while (ends.length <= at) {
@@ -117,7 +117,7 @@ export class SealedTiles {
     return text.slice((ends[at - 1] ?? -1) + 1, ends[at])
   }
 
-  /** The lines of a sealed bundle as they stand there: whatever they are, they are not yet compared with their hashes. */
+  /** Returns the lines of a sealed bundle: any text, not yet compared with the leaf hashes. */
   async lines(index: number): Promise<readonly string[]> {
     const { text } = await this.#bundleText(index)
     return text.split('\n')
@@ -136,7 +136,7 @@ export class SealedTiles {
     })
   }
 
-  /** The 256 hashes of a sealed tile, checked up to the signed tree. */
+  /** Returns the 256 hashes of a sealed tile, checked against the signed tree. */
   async tile(level: number, index: number): Promise<readonly Hash[]> {
     const name = { kind: 'tile', level, index } as const
     const key = `${level}/${index}`
@@ -155,7 +155,7 @@ export class SealedTiles {
     })
   }
 
-  /** Reads that go on at the same time share one. */
+  /** Shares one read among concurrent callers. */
   #once<T>(key: string, read: () => Promise<T>): Promise<T> {
     const reading = this.#reading.get(key)
     if (reading !== undefined) return reading as Promise<T>
@@ -164,12 +164,12 @@ export class SealedTiles {
     return started
   }
 
-  /** The first `width` hashes of the tile at `level` ≥ 1 that is not full, as far as full tiles below it are sealed. */
+  /** Returns the partial tile at `level` ≥ 1, with the hashes of the full tiles below it that are sealed. */
   async partial(level: number): Promise<{ index: number; hashes: readonly Hash[] }> {
     return this.#frontier.partial(level)
   }
 
-  /** The hash over a sealed tile, as the tile above it has it. */
+  /** Returns the root of a sealed tile that the tile above it holds. */
   async #rootOf(level: number, index: number): Promise<Hash> {
     const above = Math.floor(index / 256)
     for (;;) {
@@ -180,7 +180,7 @@ export class SealedTiles {
     }
   }
 
-  /** The hashes of a tile's text, checked up to the signed tree. */
+  /** Returns the hashes in a tile's text, checked against the signed tree. */
   async #checkedHashes(name: TileName, bytes: Uint8Array): Promise<readonly Hash[]> {
     const hashes = this.#hashes(name, bytes)
     const expected = await this.#rootOf(name.level, name.index)

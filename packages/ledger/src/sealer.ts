@@ -1,4 +1,4 @@
-/** Seals the tiles that commits have filled, off the path of the answer. */
+/** Seals the tiles that commits have filled, after the commits are answered. */
 import { BUNDLES_AT_ONCE } from '@service-fs/storage/capability'
 import type { SealedTiles } from './sealed-tiles.ts'
 import type { TailMemory } from './tail-memory.ts'
@@ -11,7 +11,7 @@ export class Sealer {
   #running: Promise<void> | undefined
   #round: Promise<void> = Promise.resolve()
 
-  /** `afterRound` is called when a round is durable; `failed` when one could not be sealed, after which it starts no other. */
+  /** `afterRound` is called when a round is durable; `failed` when sealing failed, after which the sealer stops. */
   constructor(
     sealed: SealedTiles,
     memory: TailMemory,
@@ -24,12 +24,12 @@ export class Sealer {
     this.#failed = failed
   }
 
-  /** How many entries wait in full bundles. */
+  /** Entries in full bundles that are not sealed. */
   get backlog(): number {
     return Math.floor(this.#memory.end / 256) * 256 - this.#sealed.entries
   }
 
-  /** Sees to it that what is full gets sealed. */
+  /** Starts to seal full bundles, unless a round is running. */
   wake(): void {
     if (this.#running !== undefined || this.backlog <= 0) return
     this.#running = this.#run()
@@ -39,12 +39,12 @@ export class Sealer {
       })
   }
 
-  /** Resolves when a round that is under way, and those behind it, are over. */
+  /** Resolves when no round is running and no full bundle waits. */
   async idle(): Promise<void> {
     await this.#running
   }
 
-  /** Resolves when the round that is under way, with what comes after it, is over. */
+  /** Resolves when the running round and its `afterRound` have ended. */
   async round(): Promise<void> {
     await this.#round.catch(() => undefined)
   }

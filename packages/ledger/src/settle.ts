@@ -1,9 +1,9 @@
 /**
- * The second step of opening for appends: it makes durable, by writes and syncs of this process, what recover() found.
+ * The second step of opening for appends: makes the recovered data durable by writing and syncing it in this process.
  *
- * A kernel whose write to the disk failed tells that to the process that syncs, once. It then keeps the pages readable and takes
- * them for written: the next process reads them, and its syncs succeed without writing them. So a sync of what another process wrote proves nothing,
- * and what nobody has written anew may be gone after the next power cut.
+ * When a kernel fails to write pages to the disk, it reports the error once, to the process that syncs. It then keeps the pages
+ * readable and marks them clean: the next process reads them, and its syncs succeed without writing them. So a sync of data that
+ * another process wrote proves nothing: until it is written again, the next power cut may lose it.
  */
 import { readmeText } from '@service-fs/format/readme'
 import { Edge } from '@service-fs/tlog/edge'
@@ -14,15 +14,15 @@ import { signHead, type Head } from './head.ts'
 import { TailWriter } from './tail-writer.ts'
 
 export interface Settled extends Recovered {
-  /** What `checkpoint` holds, durably. */
+  /** The published checkpoint, durable. */
   published: string
-  /** Goes on behind the tail. */
+  /** Appends to the tail. */
   writer: TailWriter
 }
 
 /**
- * Writes the tail and `checkpoint` anew, or makes an empty ledger where there is none.
- * @throws StorageError; the ledger is as it was then, or as it is afterwards
+ * Writes the tail and the checkpoint again, or creates an empty ledger where there is none.
+ * @throws StorageError; the ledger is then either unchanged or settled
  */
 export async function settle(identity: Identity, recovered: Recovered): Promise<Settled> {
   const { storage, runtime } = identity
@@ -32,7 +32,7 @@ export async function settle(identity: Identity, recovered: Recovered): Promise<
     const note = await initialize(identity)
     return { ...recovered, head: { ...recovered.head, note }, published: note, writer }
   }
-  // A storage that keeps each commit as a file of its own has written them itself.
+  // A storage in 'each' mode has done this itself.
   if (storage.tailMode === 'each') return { ...recovered, published: recovered.published, writer }
   if (tail !== undefined) await settleTail(storage.keepsTail === true, recovered, tail, writer)
   await storage.publish(runtime.codec.utf8Encode(recovered.head.note))
@@ -40,8 +40,9 @@ export async function settle(identity: Identity, recovered: Recovered): Promise<
 }
 
 /**
- * Begins a tail file with what is not sealed; where the newest begins behind that, or nothing is behind it, one of the name of the
- * newest. Where that may not be replaced, one with its last commit: all before that was durable when that was written.
+ * Begins a tail file with the entries that are not sealed. When the newest file begins after the sealed entries, or all entries are
+ * sealed, replaces the newest file instead. Where it cannot be replaced, begins a file with its last commit: everything before that
+ * was durable when it was written.
  */
 async function settleTail(
   keepsTail: boolean,
@@ -58,7 +59,7 @@ async function settleTail(
   try {
     await begin(tail.lastCommit)
   } catch (error) {
-    // It has this one commit, and is protected: it was durable before it was.
+    // The file has only this commit and is protected, so it is durable.
     if (codeOf(error) !== 'conflict' || tail.lastCommit.size > tail.edge.size) throw error
   }
 }
@@ -69,7 +70,7 @@ function linesFrom(start: number, head: Head, memory: Recovered['memory']): stri
   return lines
 }
 
-/** Makes an empty ledger; returns its signed checkpoint. */
+/** Creates an empty ledger; returns its signed checkpoint. */
 async function initialize(identity: Identity): Promise<string> {
   const { storage, origin, signer, runtime } = identity
   await storage.seal({ kind: 'readme' }, runtime.codec.utf8Encode(readmeText(origin)))

@@ -1,6 +1,6 @@
 import type { Hash } from '@service-fs/tlog/hash'
 
-/** The durable entries that are not yet all in sealed tiles: their base64 lines and leaf hashes, from `base` on. */
+/** Holds the durable entries that are not sealed yet: their base64 lines and leaf hashes, from the entry `base` on. */
 export class TailMemory {
   #base: number
   #lines: string[]
@@ -35,23 +35,26 @@ export class TailMemory {
     for (const leaf of leaves) this.#leaves.push(leaf)
   }
 
+  /** Returns the line of one entry; undefined when it is not held. */
   line(index: number): string | undefined {
     return index < this.#base ? undefined : this.#lines[index - this.#base]
   }
 
-  /** The lines of the entries from `from` up to `to`; undefined unless all are held. */
+  /** Returns the lines of the entries from `from` up to, not including, `to`; undefined unless all are held. */
   lines(from: number, to: number): string[] | undefined {
     return from < this.#base || to > this.end
       ? undefined
       : this.#lines.slice(from - this.#base, to - this.#base)
   }
 
+  /** Returns leaf hashes; the range is as in {@link lines}. */
   leaves(from: number, to: number): Hash[] | undefined {
     return from < this.#base || to > this.end
       ? undefined
       : this.#leaves.slice(from - this.#base, to - this.#base)
   }
 
+  /** Drops the entries before `index`. */
   dropBelow(index: number): void {
     const count = Math.min(index - this.#base, this.#lines.length)
     if (count <= 0) return

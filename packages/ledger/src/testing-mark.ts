@@ -1,4 +1,4 @@
-/** A high-water mark on a simulated disk, for tests: files that are written beside their place, synced, and renamed there. */
+/** A high-water mark on a simulated disk, for tests: each write makes a file, syncs it, and renames it into place. */
 import type { FileSystem } from '@service-fs/storage/file-system'
 import { pureCodec } from '@service-fs/tlog/codec'
 import type { HighWaterMark, Mark } from './high-water-mark.ts'
@@ -6,7 +6,7 @@ import type { Head } from './head.ts'
 
 const LIMIT = 4096
 
-/** The files are those of a ledger's disk: power cuts and failures meet the mark as they meet the ledger. */
+/** The files are on the ledger's disk, so power cuts and failures affect the mark as they affect the ledger. */
 export class DiskMark implements HighWaterMark {
   readonly name = 'mark'
   readonly #files: FileSystem

@@ -1,4 +1,4 @@
-/** What tests open ledgers with: a clock and timers that they turn by hand, and a key of their own. */
+/** Helpers that open ledgers in tests: a clock and timers that the test advances, and a fixed key. */
 import { MemoryStorage } from '@service-fs/storage/memory'
 import type { StorageCapability } from '@service-fs/storage/capability'
 import { pureCodec, type Codec } from '@service-fs/tlog/codec'
@@ -39,7 +39,7 @@ export class TestRuntime implements Runtime {
     return Promise.resolve()
   }
 
-  /** Lets `ms` milliseconds pass. */
+  /** Advances the time by `ms` milliseconds and runs the timers that are due. */
   advance(ms: number): void {
     this.time += ms
     const due = [...this.#timers].filter(({ at }) => at <= this.time)
@@ -50,13 +50,13 @@ export class TestRuntime implements Runtime {
   }
 }
 
-/** A signer with a key that is made of `seed`, the same each time. */
+/** Returns a signer whose key derives from `seed`, the same each time. */
 export function testSigner(origin: string = TEST_ORIGIN, seed: number = 7, crypto: KeyCrypto = {}): Signer {
   const key = { name: origin, type: 1, seed: new Uint8Array(32).fill(seed) }
   return signerFromKey(formatSignerKey(key, crypto), crypto)
 }
 
-/** Opens a ledger for a test; in memory unless a storage is given. */
+/** Opens a ledger for a test, in memory by default. */
 export function openTestLedger(options: Partial<LedgerOptions> = {}): Promise<Ledger> {
   const origin = options.origin ?? TEST_ORIGIN
   const storage: StorageCapability = options.storage ?? new MemoryStorage()
@@ -65,7 +65,7 @@ export function openTestLedger(options: Partial<LedgerOptions> = {}): Promise<Le
   return openLedger({ runtime: new TestRuntime(), verifiers, ...options, signer, origin, storage })
 }
 
-/** A small record of text. */
+/** Returns a record of plain text. */
 export function textRecord(id: string, text: string): NewRecord {
   return { id, type: 'text/plain', payload: pureCodec.utf8Encode(text) }
 }

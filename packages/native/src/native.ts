@@ -1,5 +1,5 @@
 /// <reference lib="es2024.string" />
-/** Node.js's own SHA-256, Ed25519, UTF-8 and base64 behind the interfaces of @service-fs/tlog: the same results, faster. */
+/** Implements the hash, key and codec interfaces of @service-fs/tlog with Node's SHA-256, Ed25519, UTF-8 and base64, which are faster. */
 import {
   createHash,
   createPrivateKey,
@@ -14,7 +14,7 @@ import { TlogError } from '@service-fs/tlog/errors'
 import type { Hash, Hasher } from '@service-fs/tlog/hash'
 import type { KeyCrypto } from '@service-fs/tlog/scheme'
 
-/** One byte of prefix and the largest entry of tlog-tiles. */
+/** The prefix byte and the largest entry of tlog-tiles. */
 const SCRATCH_BYTES = 1 + 65_535
 const leafScratch = Buffer.alloc(SCRATCH_BYTES)
 const nodeScratch = Buffer.alloc(65, 0x01)
@@ -34,12 +34,12 @@ export const nativeHasher: Hasher = {
   sha256: (data) => hash('sha256', data, 'buffer'),
 }
 
-/** The SHA-256 of `data` as 64 lower-case hex digits. */
+/** Returns the SHA-256 of `data` as 64 lower-case hex digits. */
 export function sha256Hex(data: Uint8Array): string {
   return hash('sha256', data, 'hex')
 }
 
-/** A SHA-256 that is fed piece by piece; `hex()` ends it. */
+/** Starts a SHA-256 over data in pieces; `hex()` returns it and ends the stream. */
 export function sha256Stream(): { update(data: Uint8Array): void; hex(): string } {
   const state = createHash('sha256')
   return { update: (data) => void state.update(data), hex: () => state.digest('hex') }
@@ -47,14 +47,14 @@ export function sha256Stream(): { update(data: Uint8Array): void; hex(): string 
 
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** What it gives are Buffers: their `slice` is a view, not a copy. */
+/** It returns Buffers: their `slice` is a view, not a copy. */
 export const nativeCodec: Codec = {
   utf8Encode: (text) => (text.isWellFormed() ? Buffer.from(text, 'utf8') : pureCodec.utf8Encode(text)),
   utf8Decode(bytes) {
     try {
       return strictUtf8.decode(bytes)
     } catch {
-      // The portable codec says what is wrong.
+      // The portable codec throws an error that names the fault.
       return pureCodec.utf8Decode(bytes)
     }
   },
@@ -62,7 +62,7 @@ export const nativeCodec: Codec = {
   base64Encode: (bytes) => view(bytes).toString('base64'),
   base64Decode(text) {
     const bytes = Buffer.from(text, 'base64')
-    // Buffer forgives what is not base64: only canonical text comes back the same.
+    // Buffer accepts malformed base64. Only canonical text encodes to itself again.
     if (bytes.toString('base64') !== text) throw new TlogError('base64', 'expected canonical padded base64')
     return bytes
   },
@@ -83,7 +83,7 @@ function view(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
-/** DER before the 32 bytes of an Ed25519 key (RFC 8410, sections 4 and 7). */
+/** The DER prefixes of a public and a private Ed25519 key (RFC 8410, sections 4 and 7). */
 const SPKI = Buffer.from('302a300506032b6570032100', 'hex')
 const PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex')
 
@@ -108,7 +108,7 @@ function privateKeyOf(seed: Uint8Array): KeyObject {
   return key
 }
 
-/** Ed25519 of RFC 8032, deterministic, by node:crypto. */
+/** Ed25519 (RFC 8032) by node:crypto. */
 export const nativeCrypto: KeyCrypto = {
   ed25519Verify: (signature, message, publicKey) =>
     publicKey.length === 32 &&

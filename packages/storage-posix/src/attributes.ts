@@ -1,9 +1,9 @@
 /**
- * File attributes that bind everybody, root included: immutable and append-only. Linux has them as FS_IMMUTABLE_FL and FS_APPEND_FL
- * (ioctl_iflags(2)) and wants CAP_LINUX_IMMUTABLE; BSD as SF_IMMUTABLE and SF_APPEND (chflags(2)) and wants root, and to take
- * them away again a securelevel of 0 or below.
+ * The file attributes `immutable` and `append-only`, which bind every process, also those of root. Linux has FS_IMMUTABLE_FL and
+ * FS_APPEND_FL (ioctl_iflags(2)), which need CAP_LINUX_IMMUTABLE. The BSDs have SF_IMMUTABLE and SF_APPEND (chflags(2)), which need
+ * root, and to clear them a securelevel of 0 or below.
  *
- * Node has no call for them: koffi, which has, is loaded with the first use.
+ * Node has no call for them, so koffi makes the system calls.
  */
 import { constants, fchmodSync, fstatSync } from 'node:fs'
 import { constants as system } from 'node:os'
@@ -11,21 +11,23 @@ import { errnoOf } from '@service-fs/storage/errors'
 
 export type Attribute = 'immutable' | 'append-only'
 
-/** The system calls. Descriptors are numbers; errors have the errno's name as `code`. */
+/** The system calls. File descriptors are numbers; the `code` of an error is the errno name. */
 export interface Attributes {
+  /** Reports whether the file has the attribute. */
   has(fd: number, attribute: Attribute): boolean
+  /** Sets or clears the attribute. */
   set(fd: number, attribute: Attribute, on: boolean): void
-  /** openat(2) with O_CLOEXEC: `name` has no slash and is not followed if it is a symbolic link. */
+  /** openat(2) with O_CLOEXEC and O_NOFOLLOW; `name` has no slash. */
   openAt(dir: number, name: string, flags: number, mode?: number): number
   unlinkAt(dir: number, name: string): void
   /**
-   * Whether anybody has the file open for writing, who could go on although an attribute was set in between. `fd` is open for
-   * reading only. False where the system does not tell.
+   * Reports whether any process has the file open for writing: it could keep writing after an attribute is set. `fd` is open for
+   * reading only. Returns false where the system cannot tell.
    */
   hasWriter(fd: number): boolean
 }
 
-/** FS_IOC_GETFLAGS and FS_IOC_SETFLAGS: their numbers have the size of a `long` in them; what they pass is an int. */
+/** FS_IOC_GETFLAGS and FS_IOC_SETFLAGS. Their numbers encode the size of a `long`, but their argument is an int. */
 const IOCTLS: Readonly<Record<string, readonly [get: number, set: number]>> = {
   arm: [0x80046601, 0x40046602],
   arm64: [0x80086601, 0x40086602],
@@ -43,7 +45,7 @@ const BSDS: ReadonlySet<string> = new Set(['darwin', 'freebsd', 'netbsd', 'openb
 const F_SETLEASE = 1024
 const F_RDLCK = 0
 const F_UNLCK = 2
-/** open(2)'s, on all systems that are in IOCTLS. */
+/** O_CLOEXEC of open(2), on all systems in IOCTLS. */
 const CLOEXEC = 0o2000000
 const BSD_CLOEXEC: Readonly<Record<string, number>> = {
   darwin: 0x1000000,
@@ -56,7 +58,7 @@ type Call = (...args: unknown[]) => number
 
 let loaded: Promise<Attributes | undefined> | undefined
 
-/** The calls of this system; undefined where it is not known to have them, or koffi does not run. */
+/** Loads the system calls; undefined on systems without them, or where koffi does not run. */
 export function loadAttributes(): Promise<Attributes | undefined> {
   loaded ??= load()
   return loaded
@@ -76,7 +78,7 @@ async function load(): Promise<Attributes | undefined> {
 /** The C library of this process. */
 class Library {
   readonly #errno: () => number
-  /** Of two names of one number (EAGAIN and EWOULDBLOCK) the first in the alphabet, which is the usual one. */
+  /** When a number has two names (EAGAIN and EWOULDBLOCK), the first in the alphabet, which is the usual one. */
   readonly #names: ReadonlyMap<number, string> = new Map(
     Object.entries(system.errno)
       .sort(([a], [b]) => (a < b ? 1 : -1))
@@ -90,7 +92,7 @@ class Library {
     this.#errno = () => koffi.errno()
   }
 
-  /** The result of a call, which is negative when it failed. */
+  /** Returns the result of a call. @throws the system's error when it is negative */
   check(name: string, result: number): number {
     if (result >= 0) return result
     const code = this.#names.get(this.#errno()) ?? 'EIO'
@@ -135,7 +137,7 @@ class LinuxAttributes extends At implements Attributes {
     this.#fcntl = library.func('int fcntl(int fd, int command, ...)')
     this.#get = get
     this.#set = set
-    // Sent to the holder of a lease when somebody opens the file; by default it ends the process.
+    // The kernel sends SIGIO to a lease holder when another process opens the file. By default it ends the process.
     process.on('SIGIO', ignore)
   }
 
@@ -157,7 +159,7 @@ class LinuxAttributes extends At implements Attributes {
     } catch (error) {
       const code = errnoOf(error)
       if (code === 'EAGAIN') return true
-      // Not every file system has leases.
+      // The file system has no leases.
       if (code === 'EINVAL' || code === 'ENOTSUP') return false
       throw error
     }
@@ -184,7 +186,7 @@ class BsdAttributes extends At implements Attributes {
     this.#fchflags = library.func(`int fchflags(int fd, ${type} flags)`)
   }
 
-  /** Whether either is set: that keeps the mode from being set, even to what it is. */
+  /** Reports whether either attribute is set: then setting the mode fails, even to its present value. */
   has(fd: number): boolean {
     try {
       fchmodSync(fd, fstatSync(fd).mode & 0o7777)

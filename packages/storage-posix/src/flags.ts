@@ -1,28 +1,28 @@
 /**
- * Keeping a ledger's files from everybody, root included, by attributes of the file system: what is sealed is immutable, the
- * directories that it is in only gain names, a tail file only grows.
+ * Protects a ledger's files from every process, also those of root, by file attributes: sealed files are immutable, their
+ * directories and the tail files are append-only.
  */
 import { closeSync, constants, fstatSync, openSync } from 'node:fs'
 import { type Attribute, type Attributes, loadAttributes } from './attributes.ts'
 import { errnoOf, StorageError } from '@service-fs/storage/errors'
 
 /**
- * Sets what cannot be undone without CAP_LINUX_IMMUTABLE. Paths are absolute. What is set already is no error. Rejects with the
- * system's error, or a StorageError, when it is not set afterwards.
+ * Sets file attributes that cannot be cleared without CAP_LINUX_IMMUTABLE. Paths are absolute. Setting an attribute again succeeds.
+ * Rejects with the system's error, or a StorageError, when the attribute is not set afterwards.
  */
 export interface FileFlags {
-  /** A sealed file, under its one name: nobody writes, truncates, renames, links, removes it, or changes its mode or owner. */
+  /** Makes a sealed file with a single name immutable: no process can write, truncate, rename, link or remove it, or change its mode or owner. */
   sealed(path: string): Promise<void>
-  /** A tail file: it can be appended to, and nothing else. Or a directory: it gains names, and loses none. */
+  /** Makes a tail file append-only; or a directory: names can be added to it and not removed. */
   appendOnly(path: string): Promise<void>
-  /** A tail file that may go, since what it holds is sealed or in the tail file `newer`. */
+  /** Lets a tail file be removed: its entries are sealed or in the tail file `newer`. */
   release(path: string, newer: string): Promise<void>
 }
 
-/** What may be done here; or why nothing. */
+/** The flags that this process can set, or why it can set none. */
 export type LocalFlags = { readonly flags: FileFlags } | { readonly reason: string }
 
-/** The flags that this process can set on the files below `dir`, tried there on a file without a name. */
+/** Returns the flags that this process can set on files in `dir`. Tries it there on a file without a name. */
 export async function localFlags(dir: string): Promise<LocalFlags> {
   const attributes = await loadAttributes()
   if (attributes === undefined)
@@ -36,10 +36,10 @@ export async function localFlags(dir: string): Promise<LocalFlags> {
   }
 }
 
-/** Linux's __O_TMPFILE, which goes with O_DIRECTORY. */
+/** Linux's __O_TMPFILE, used together with O_DIRECTORY. */
 const TMPFILE = 0o20000000
 
-/** Why files in the directory can be given no attributes by this process; undefined: they can. */
+/** Returns why this process cannot set attributes on files in the directory; undefined when it can. */
 export function whyNoFlags(attributes: Attributes, dir: number): string | undefined {
   const name = `.service-fs-${process.pid}`
   const isLinux = process.platform === 'linux'
@@ -74,7 +74,7 @@ function reasonOf(errno: string | undefined): string {
   return `file attributes cannot be set: ${errno ?? 'failed'}`
 }
 
-/** Set by this process itself. */
+/** Flags that this process sets itself. */
 class OwnFlags implements FileFlags {
   readonly #attributes: Attributes
 
@@ -105,8 +105,8 @@ class OwnFlags implements FileFlags {
 }
 
 /**
- * Sets the attribute on the open file, and sees to it that it binds: that the file has no other name, and that nobody has it open
- * for writing from before. @throws StorageError `corrupt`, `io`
+ * Sets the attribute on the open file, and makes sure that it protects the file: the file must have a single name, and no process may
+ * have it open for writing. @throws StorageError `corrupt`, `io`
  */
 export function protectFile(attributes: Attributes, fd: number, attribute: Attribute): void {
   const stats = fstatSync(fd)

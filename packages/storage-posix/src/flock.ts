@@ -1,24 +1,24 @@
-/** flock(2), exclusive and without waiting, on a file or a directory. */
+/** Takes an exclusive flock(2) on a file or a directory, without waiting. */
 import { spawn } from 'node:child_process'
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { errnoOf, StorageError, systemError } from '@service-fs/storage/errors'
 
-/** open(2) with O_EXLOCK locks like flock(2), where there is such a flag. */
+/** On the BSDs, open(2) with O_EXLOCK locks like flock(2). */
 const O_EXLOCK = 0x20
 const HAS_EXLOCK = new Set(['darwin', 'freebsd', 'netbsd', 'openbsd'])
 
-/** flock(1) exits with this when another process has the lock, and with EX_DATAERR when the file can't be locked at all. */
+/** Exit statuses of flock(1): another process has the lock; the file cannot be locked. */
 const IS_HELD = 1
 const EX_DATAERR = 65
 
-/** What open(2) with O_EXLOCK says where the file system knows no such lock. */
+/** Errors of open(2) with O_EXLOCK on a file system without locks. */
 const CANNOT_LOCK = new Set(['EOPNOTSUPP', 'ENOTSUP', 'EINVAL'])
 
 /**
- * Opens `path` and locks it. `held`: another process has the lock. `unsupported`: this file system can't lock such a file, as NFS can't
- * lock what is not open for writing.
- * @throws what open(2) says; StorageError `io` when flock(1) is not there or fails otherwise
+ * Opens `path` and locks it. Returns `held` when another process has the lock, and `unsupported` when the file system cannot lock the
+ * file: NFS, for example, cannot lock a file that is not open for writing.
+ * @throws the error of open(2); StorageError `io` when flock(1) is not installed or fails otherwise
  */
 export async function openLocked(path: string, flags: number): Promise<FileHandle | 'held' | 'unsupported'> {
   return HAS_EXLOCK.has(process.platform) ? openExclusive(path, flags) : openThenLock(path, flags)
@@ -36,8 +36,8 @@ async function openExclusive(path: string, flags: number): Promise<FileHandle | 
 }
 
 /**
- * The lock belongs to the open file description: util-linux `flock` takes it on a descriptor that it inherits, and when the
- * helper has ended our descriptor still holds it. Node opens with O_CLOEXEC, so that no other child process inherits it.
+ * Locks with the command `flock` of util-linux, which inherits our descriptor. The lock belongs to the open file description, so our
+ * descriptor still holds it after the command has ended. Node opens with O_CLOEXEC, so no other child process inherits it.
  */
 async function openThenLock(path: string, flags: number): Promise<FileHandle | 'held' | 'unsupported'> {
   const file = await open(path, flags, 0o600)

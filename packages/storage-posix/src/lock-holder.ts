@@ -1,10 +1,10 @@
-/** Which process has the lock of a directory: for messages, never to decide anything. */
+/** Finds the process that holds the lock of a directory. The result is for messages only. */
 import { constants, readdirSync, readFileSync, statSync, type Stats } from 'node:fs'
 import { open } from 'node:fs/promises'
 
 /**
- * The pid of the process that has locked `dir` or `dir/lock`. On Linux /proc says it, as far as it may be read; where it does not,
- * it is the pid that the file `lock` names.
+ * Returns the pid of the process that has locked `dir` or `dir/lock`: from /proc on Linux, as far as it is readable, else from the
+ * file `lock`.
  */
 export async function lockHolder(dir: string): Promise<number | undefined> {
   const named = await namedIn(`${dir}/lock`)
@@ -13,7 +13,7 @@ export async function lockHolder(dir: string): Promise<number | undefined> {
   return processes().find((pid) => holdsOne(pid, locked)) ?? named
 }
 
-/** The pid in a lock file, if it is one. */
+/** Returns the pid in a lock file; undefined when it has none. */
 async function namedIn(path: string): Promise<number | undefined> {
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
   const file = await open(path, flags).catch(() => undefined)
@@ -35,7 +35,7 @@ function processes(): number[] {
     .map(Number)
 }
 
-/** Whether a descriptor of the process has a flock(2) on one of these files: proc(5), /proc/pid/fdinfo. */
+/** Reports whether a descriptor of the process has a flock(2) on one of the files: proc(5), /proc/pid/fdinfo. */
 function holdsOne(pid: number, files: readonly (Stats | undefined)[]): boolean {
   return namesIn(`/proc/${pid}/fdinfo`).some((fd) => {
     try {
@@ -43,13 +43,13 @@ function holdsOne(pid: number, files: readonly (Stats | undefined)[]): boolean {
       const { dev, ino } = statSync(`/proc/${pid}/fd/${fd}`)
       return files.some((file) => file?.dev === dev && file.ino === ino)
     } catch {
-      // It was closed meanwhile.
+      // The descriptor was closed meanwhile.
       return false
     }
   })
 }
 
-/** None where there is no such directory, or where it may not be read. */
+/** Returns the names in a directory; none when it does not exist or is not readable. */
 function namesIn(dir: string): string[] {
   try {
     return readdirSync(dir)

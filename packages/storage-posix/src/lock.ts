@@ -4,25 +4,25 @@ import { errnoOf, StorageError, systemError } from '@service-fs/storage/errors'
 import { openLocked } from './flock.ts'
 import { lockHolder } from './lock-holder.ts'
 
-/** The exclusive lock on a ledger directory, held until release() or until the process is gone, SIGKILL included. */
+/** The exclusive lock on a ledger directory, held until release() or the end of the process, even by SIGKILL. */
 export interface DirectoryLock {
   release(): Promise<void>
 }
 
 export interface LockOptions {
-  /** Whether `lock` is made and the pid written into it. Default true; false: nothing is written. */
+  /** Whether to create the file `lock` and write the pid into it. Default true; false writes nothing. */
   readonly write?: boolean
 }
 
-/** What opening `lock` for writing fails with where it can only be read, or not even made. */
+/** Errors of opening `lock` for writing where it can only be read, or cannot be created. */
 const NOT_WRITABLE = new Set(['EROFS', 'EACCES', 'EPERM', 'ENOSPC', 'EDQUOT'])
 
 /**
- * Locks the directory itself, and `<dir>/lock` in it, or throws StorageError `locked` with the holder's pid as far as it can be told.
+ * Locks the directory itself, and the file `<dir>/lock` in it. @throws StorageError `locked`, with the holder's pid if it can be found
  *
- * The lock on the directory is what counts: no `rm` or `mv` of a file in it undoes that lock, and it needs no file system that can be
- * written. The lock on the file keeps out versions of this program that know only the file, and names the holder. On file systems
- * that can't lock a directory (NFS) the lock on the file alone holds.
+ * The lock on the directory is the decisive one: no `rm` or `mv` of a file in it undoes it, and it works on a read-only file system.
+ * The lock on the file keeps out versions of this program that lock only the file, and names the holder. On file systems that cannot
+ * lock a directory (NFS), only the lock on the file holds.
  */
 export async function lockDirectory(dir: string, options: LockOptions = {}): Promise<DirectoryLock> {
   const held: FileHandle[] = []
@@ -45,7 +45,7 @@ export async function lockDirectory(dir: string, options: LockOptions = {}): Pro
   }
 }
 
-/** Locks the file and writes the pid into it; where it can't be written, locks it as it is, if it is there. */
+/** Locks the file and writes the pid into it. Where it cannot be written, locks the existing file, if any. */
 async function lockFile(path: string, write: boolean): Promise<FileHandle | 'held' | 'unsupported'> {
   if (write) {
     try {
@@ -64,17 +64,17 @@ async function lockFile(path: string, write: boolean): Promise<FileHandle | 'hel
   }
 }
 
-/** The pid is for messages only, and a full disk takes none. */
+/** Writes the pid, which is for messages only. A full disk may reject it. */
 async function writePid(file: FileHandle): Promise<void> {
   try {
     await file.truncate(0)
     await file.write(`${process.pid}\n`, 0)
   } catch {
-    // As said.
+    // See above.
   }
 }
 
-/** Opens and locks what `path` names: somebody may have removed it, and put another in its place, between the two. */
+/** Opens and locks `path`. Tries again when the file was replaced between the two. */
 async function openStill(path: string, flags: number): Promise<FileHandle | 'held' | 'unsupported'> {
   for (;;) {
     const file = await openLocked(path, flags)

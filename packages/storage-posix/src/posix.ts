@@ -1,10 +1,10 @@
 /**
- * A ledger directory on a POSIX file system. The order of the steps is that of @service-fs/storage/files; as system calls
- * (Node's pool makes them; paths are relative to the ledger directory):
+ * A ledger directory on a POSIX file system. @service-fs/storage/files defines the order of the steps. As system calls, made by
+ * Node's thread pool, with paths relative to the ledger directory:
  *
  *     seal       rmdir(dir), mkdir(dir, 0700) and fsync of its parent, for each directory that is new to this process, from the top
  *                openat(tmp/N, O_WRONLY|O_CREAT|O_EXCL|O_NOFOLLOW, 0600)  write  fchmod(0444)  fsync  close
- *                link(tmp/N, path)             EEXIST: read path, compare, rename(tmp/N, path), go on
+ *                link(tmp/N, path)             EEXIST: read path, compare, rename(tmp/N, path), continue
  *                openat(dir, O_RDONLY|O_DIRECTORY|O_NOFOLLOW)  fsync  close       one for all seals that linked before it
  *                unlink(tmp/N)
  *     commit     pwrite(tail/START)  fdatasync        the file is kept open: openat(O_WRONLY|O_NOFOLLOW) at the first commit
@@ -18,8 +18,8 @@
  *     tail       openat(tail/START, O_RDONLY|O_NOFOLLOW)  fstat  read  close; of all but the newest: openat  fsync  close
  *     read       openat(path, O_RDONLY|O_NOFOLLOW)  fstat  read  close; before it, the first time in a directory, its fsync
  *
- * A failed write to the tail or a failed sync ends all writing by this process; reads go on. The file system needs hard
- * links, and a sync that reaches the medium.
+ * After a failed write to the tail or a failed sync, this process writes no more; it still reads. The file system must support hard
+ * links, and its sync must reach the medium.
  *
  * With flags (flags.ts) a file is made immutable at the end of seal, and a tail file append-only before the older ones go.
  */
@@ -38,21 +38,21 @@ import { type DirectoryLock, lockDirectory, type LockOptions } from './lock.ts'
 import { FlaggedFiles, flagsFound } from './protection.ts'
 
 export interface PosixOptions {
-  /** Whether to hold the directory's lock. Default true; false where the caller holds it, as for the audit sub-ledger. */
+  /** Whether to take the directory's lock. Default true; false when the caller holds it, as for the audit sub-ledger. */
   readonly lock?: boolean
-  /** Whether to sync at all. Default true; false is for tests that need no durability. */
+  /** Whether to sync. Default true; false is for tests that need no durability. */
   readonly sync?: boolean
-  /** Sets file attributes on what is sealed and on the tail. Default: none are set; those that are there are lived with. */
+  /** Sets file attributes on sealed objects and on the tail. Default: sets none, and works with those that are there. */
   readonly flags?: FileFlags | undefined
-  /** Told of every sync that succeeded: of the tail's data, of a whole file, of a directory's names; and how long it took. */
+  /** Called after every successful sync, of the tail's data, of a whole file, or of a directory's names, with its duration. */
   readonly synced?: (what: Synced, milliseconds: number) => void
 }
 
 export type Synced = 'tail' | 'file' | 'directory'
 
 /**
- * Opens the ledger in `dir`, which is made (0700) when it is not there, and removes what a stopped process left in tmp/.
- * Throws StorageError 'locked' when another process has it open, 'full', 'io', 'corrupt'.
+ * Opens the ledger in `dir`, created with mode 0700 when it does not exist, and removes the files that an earlier process left in tmp/.
+ * @throws StorageError `locked` when another process has it open, `full`, `io`, `corrupt`
  */
 export async function openPosixStorage(dir: string, options: PosixOptions = {}): Promise<StorageCapability> {
   const sync = syncer(options)
@@ -68,9 +68,9 @@ export async function openPosixStorage(dir: string, options: PosixOptions = {}):
 }
 
 /**
- * Opens the ledger in `dir` for reading: nothing is made, synced or removed, so that it works on a full disk and on a read-only medium.
- * The caller holds the lock. See openReadOnlyStorage() for what may be believed.
- * Throws StorageError 'io', 'corrupt'.
+ * Opens the ledger in `dir` for reading. It creates, syncs and removes nothing, so it works on a full disk and on a read-only medium.
+ * The caller holds the lock. See openReadOnlyStorage() for how much of the data is durable.
+ * @throws StorageError `io`, `corrupt`
  */
 export async function openPosixReadOnly(dir: string): Promise<StorageCapability> {
   const root = await fs.realpath(dir).catch((error: unknown) => {
@@ -80,22 +80,22 @@ export async function openPosixReadOnly(dir: string): Promise<StorageCapability>
 }
 
 /**
- * The lock on the ledger in `dir`, for storages that are opened without one. With `write` the directory is made (0700) when it is not
- * there; without it nothing is written.
- * Throws StorageError 'locked' when another process has it open, 'full', 'read-only', 'io'.
+ * Locks the ledger in `dir`, for storages that are opened without a lock. With `write`, creates the directory with mode 0700 when it
+ * does not exist; without it, writes nothing.
+ * @throws StorageError `locked` when another process has it open, `full`, `read-only`, `io`
  */
 export async function lockLedger(dir: string, options: Required<LockOptions>): Promise<DirectoryLock> {
   if (!options.write) return lockDirectory(dir, options)
   return lockDirectory(await makeRoot(resolve(dir), syncer({})), options)
 }
 
-/** Makes the directory and those above it, durably; returns its path without symbolic links. */
+/** Creates the directory and its parents, durably; returns its path without symbolic links. */
 async function makeRoot(dir: string, sync: Sync): Promise<string> {
   try {
     await makeDirs(dir, sync)
     const root = await fs.realpath(dir)
-    // Not only when it was made just now: the process that made it may have been killed before this. Who may not read
-    // the parent directory did not make it.
+    // Also when it exists already: the process that created it may have been killed before this sync. A process that
+    // cannot read the parent directory did not create it.
     await orUndefined('EACCES', syncDirectory(dirname(root), sync))
     return root
   } catch (error) {
@@ -115,7 +115,7 @@ async function makeDirs(dir: string, sync: Sync): Promise<void> {
   }
 }
 
-// File descriptors by number: a FileHandle costs several times as much, and sealing makes many.
+// Plain file descriptors: a FileHandle costs several times as much, and sealing opens many.
 const open = promisify(callback.open)
 const close = promisify(callback.close)
 const fsync = promisify(callback.fsync)
@@ -126,7 +126,7 @@ const unlink = promisify(callback.unlink)
 
 type Sync = (what: Synced, fd: number) => Promise<void>
 
-/** How what is written is made durable, and who is told. */
+/** Returns the function that syncs, or one that does nothing. */
 function syncer({ sync = true, synced }: PosixOptions): Sync {
   if (!sync) return () => Promise.resolve()
   return async (what, fd) => {
@@ -177,7 +177,7 @@ class PosixFiles implements FileSystem {
   async create(path: string, bytes: Uint8Array, mode: number): Promise<void> {
     const fd = await open(this.#path(path), CREATE, OWNER_ONLY)
     try {
-      // Into the page cache: no thread need wait for that.
+      // This only fills the page cache, so it needs no pool thread.
       for (let at = 0; at < bytes.length;) at += progress(writeSync(fd, bytes, at, bytes.length - at))
       if (mode !== OWNER_ONLY) fchmodSync(fd, mode)
       await this.#sync('file', fd)
@@ -215,7 +215,7 @@ class PosixFiles implements FileSystem {
   }
 
   async openTail(path: string): Promise<TailHandle> {
-    // Where a file may only grow, a descriptor that can do more is not to be had.
+    // An append-only file can only be opened with O_APPEND.
     const append = this.protection === undefined ? 0 : constants.O_APPEND
     const flags = constants.O_WRONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | append
     const file = await fs.open(this.#path(path), flags)
@@ -236,7 +236,7 @@ class PosixTail implements TailHandle {
   readonly length: number
   readonly #file: fs.FileHandle
   readonly #sync: Sync
-  /** The file's path, where a write goes to its end, wherever that is. */
+  /** The file's path when it is opened with O_APPEND: writes then go to its end, not to a position. */
   readonly #growing: string | undefined
 
   constructor(file: fs.FileHandle, length: number, sync: Sync, growing: string | undefined) {
@@ -246,7 +246,7 @@ class PosixTail implements TailHandle {
     this.#growing = growing
   }
 
-  /** The write only reaches the page cache, so it is made at once; the sync waits in a thread of the pool. */
+  /** Writes to the page cache at once, and syncs in a pool thread. */
   async append(position: number, bytes: Uint8Array): Promise<void> {
     const { fd } = this.#file
     if (this.#growing !== undefined) checkEnd(this.#growing, fstatSync(fd).size, position)
@@ -266,7 +266,7 @@ function checkEnd(path: string, size: number, written: number): void {
     throw new StorageError('corrupt', `${path}: has ${size} bytes, ${written} were written`)
 }
 
-/** A short write is gone on with; one of no bytes would be gone on with for ever. */
+/** Checks the result of a write. The caller continues after a short write; a zero-byte write would loop forever. */
 function progress(written: number): number {
   if (written > 0) return written
   throw Object.assign(new Error('write(2) wrote nothing'), { code: 'EIO' })
@@ -276,7 +276,7 @@ function syncDirectory(path: string, sync: Sync): Promise<void> {
   return syncPath(path, constants.O_DIRECTORY, 'directory', sync)
 }
 
-/** Opens (not following a symbolic link) and syncs. */
+/** Opens a path, without following a symbolic link, and syncs it. */
 async function syncPath(path: string, flags: number, what: Synced, sync: Sync): Promise<void> {
   const fd = await open(path, READ | flags, 0)
   try {
@@ -301,7 +301,7 @@ async function readAll(fd: number, path: string, limit: number): Promise<Uint8Ar
   return bytes
 }
 
-/** The result of a call; undefined when it fails with this errno. */
+/** Returns the result of a call; undefined when it fails with this errno. */
 async function orUndefined<T>(errno: string, call: Promise<T>): Promise<T | undefined> {
   try {
     return await call

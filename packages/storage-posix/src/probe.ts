@@ -1,16 +1,16 @@
-/** Which file attributes are in force: what a write would meet. Needs no privilege and changes nothing. */
+/** Detects file attributes by their effect on writing. Needs no privilege and changes nothing. */
 import { accessSync, constants, lstatSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { errnoOf } from '@service-fs/storage/errors'
 
 /**
- * Whether a regular file is immutable: access(2) says EPERM for that, whoever asks, and EACCES for what the mode keeps them from.
- * A file that is not there is not.
+ * Reports whether a regular file is immutable: access(2) then fails with EPERM for every user, and with EACCES when only the mode
+ * forbids writing. Returns false when there is no such file.
  */
 export function isImmutable(path: string): boolean {
   try {
     if (!lstatSync(path).isFile()) return false
-    // A call like this takes microseconds, and less than handing it to another thread.
+    // The synchronous call takes microseconds, less than the thread pool would.
     accessSync(path, constants.W_OK)
     return false
   } catch (error) {
@@ -18,7 +18,7 @@ export function isImmutable(path: string): boolean {
   }
 }
 
-/** Whether a regular file can be opened for appending at the most: its owner and root get EPERM otherwise. */
+/** Reports whether a regular file is append-only: its owner and root then get EPERM when they open it for other writing. */
 export async function onlyGrows(path: string): Promise<boolean> {
   if (isImmutable(path)) return false
   try {

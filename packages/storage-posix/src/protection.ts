@@ -1,15 +1,15 @@
-/** What a storage asks of file attributes. */
+/** Protects a ledger's files with file attributes. */
 import { readdir } from 'node:fs/promises'
 import { errnoOf, systemError } from '@service-fs/storage/errors'
 import type { Protection } from '@service-fs/storage/file-system'
 import type { FileFlags } from './flags.ts'
 import { onlyGrows } from './probe.ts'
 
-/** The files of the ledger in `root`, with flags. */
+/** The protection of the ledger in `root` by flags. */
 export class FlaggedFiles implements Protection {
   readonly #root: string
   readonly #flags: FileFlags
-  /** Directories that lose no names any more. */
+  /** Append-only directories: no name in them can be removed. */
   readonly #directories = new Map<string, Promise<void>>()
 
   constructor(root: string, flags: FileFlags) {
@@ -46,14 +46,14 @@ export class FlaggedFiles implements Protection {
   }
 }
 
-/** Sets nothing. For files that have attributes, in a process that can't set or clear any. */
+/** For files that have attributes, in a process that can neither set nor clear them. */
 const NO_FLAGS: FileFlags = {
   sealed: () => Promise.resolve(),
   appendOnly: () => Promise.resolve(),
   release: () => Promise.reject(Object.assign(new Error('EPERM'), { code: 'EPERM' })),
 }
 
-/** What to live with in a ledger whose tail somebody else has made append-only. */
+/** Returns flags that set nothing when another process has made the ledger's tail append-only; undefined otherwise. */
 export async function flagsFound(root: string): Promise<FileFlags | undefined> {
   try {
     for (const name of await readdir(`${root}/tail`))

@@ -1,44 +1,44 @@
-/** What of a ledger directory is sealed, and how it is kept from being changed. */
+/** Counts the sealed files and the tail files of a ledger directory, and how they are protected. */
 import { lstatSync, type Stats } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import type { FileFlags } from './flags.ts'
 import { isImmutable, onlyGrows } from './probe.ts'
 
-/** Counts of files; `…Paths` are some of them, relative to the ledger directory. */
+/** Counts of files. `…Paths` and `mutableTails` name some of them, relative to the ledger directory. */
 export interface Survey {
-  /** Sealed files: README.txt, origin, all below keys/ and tile/. */
+  /** Sealed files: README.txt, origin, and all files in keys/ and tile/. */
   sealed: number
   immutable: number
   /** Sealed files that are not immutable. */
   mutablePaths: string[]
-  /** Sealed files that their mode lets somebody write to. */
+  /** Sealed files whose mode permits writing. */
   writable: number
   writablePaths: string[]
-  /** What is neither a regular file nor a directory, among the sealed files. */
+  /** Files among the sealed ones that are neither regular files nor directories. */
   foreignPaths: string[]
   tails: number
-  /** Tail files that only grow. */
+  /** Append-only tail files. */
   growing: number
-  /** Tail files that do more than that. */
+  /** Other tail files. */
   mutableTails: string[]
 }
 
 export interface SurveyOptions {
-  /** Sets what is missing; default: nothing is set. */
+  /** Sets missing attributes. Default: sets none. */
   readonly flags?: FileFlags
-  /** Waited for after every 50 files. */
+  /** Awaited after every 50 files. */
   readonly pause?: () => Promise<void>
 }
 
 const NAMED = 5
 const PAUSE_EVERY = 50
-/** A file that is being sealed has two names for a moment. */
+/** A file that is being sealed briefly has two names, so that setting its attribute fails. */
 const TRIES = 5
 const BETWEEN_TRIES_MS = 100
 
 /**
- * Looks at every sealed file and every tail file of the ledger in `dir`, and with `flags` first sets what is missing. Its audit
- * sub-ledger is another ledger. What cannot be set is counted as not set.
+ * Examines every sealed file and every tail file of the ledger in `dir`, without its audit sub-ledger. With `flags`, first sets missing
+ * attributes. A file whose attribute cannot be set counts as unprotected.
  */
 export async function survey(dir: string, options: SurveyOptions = {}): Promise<Survey> {
   const surveyor = new Surveyor(dir, options)
@@ -99,7 +99,7 @@ class Surveyor {
     if (this.#stat('tail') === undefined) return
     for (const name of (await readdir(`${this.#dir}/tail`)).sort()) {
       const path = `tail/${name}`
-      // One that a new one has replaced may go in the meantime.
+      // A newer tail file may have replaced this one meanwhile.
       if (this.#stat(path)?.isFile() !== true) continue
       const growing = await this.#isSet(path, onlyGrows, 'appendOnly')
       this.found.tails += 1
@@ -116,7 +116,7 @@ class Surveyor {
     const absolute = `${this.#dir}/${path}`
     const { flags } = this.#options
     if (await probe(absolute)) return true
-    // Where many can't be set, there is another reason than that.
+    // When many attributes cannot be set, files that are being sealed are not the reason.
     const tries = this.found.mutablePaths.length < NAMED ? TRIES : 1
     for (let left = flags === undefined ? 0 : tries; left > 0; left--) {
       const failed = await flags?.[verb](absolute).then(
@@ -134,7 +134,7 @@ class Surveyor {
   }
 }
 
-/** Lets what else there is to do be done. */
+/** Lets other tasks run. */
 function aTurn(): Promise<void> {
   return new Promise((resolve) => void setImmediate(resolve))
 }

@@ -1,4 +1,4 @@
-/** File systems that tests mount, as root on Linux: ext4 in an image on a loop device, tmpfs, and ramfs, which has no file attributes. */
+/** Mounts file systems for tests, as root on Linux: ext4 on a loop device, tmpfs, and ramfs, which has no file attributes. */
 import { execFileSync } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -6,7 +6,7 @@ import { join } from 'node:path'
 
 export type TestFileSystem = 'ext4' | 'tmpfs' | 'ramfs'
 
-/** A file system of its own, empty. */
+/** An empty file system. */
 export interface TestMount {
   readonly path: string
   unmount(): void
@@ -14,7 +14,7 @@ export interface TestMount {
 
 const MEBIBYTE = 1024 * 1024
 
-/** Mounts one; or says why that cannot be done here, as the end of a test's name. */
+/** Mounts a file system; or returns why it cannot, as the suffix of a test's name. */
 export function mountTest(type: TestFileSystem, mebibytes = 128): TestMount | string {
   if (process.platform !== 'linux' || process.getuid?.() !== 0)
     return ` (skipped: only root on Linux may mount ${type})`
@@ -22,7 +22,7 @@ export function mountTest(type: TestFileSystem, mebibytes = 128): TestMount | st
   const path = join(dir, 'mount')
   const remove = (): void => rmSync(dir, { recursive: true, force: true })
   try {
-    // For whoever a test runs as.
+    // A test may run as another user.
     chmodSync(dir, 0o755)
     mkdirSync(path)
     if (type === 'ext4') mountImage(join(dir, 'image'), path, mebibytes)

@@ -1,17 +1,17 @@
-/** What the tests of this package share. */
+/** Helpers for the tests of this package. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buildSync } from 'esbuild'
 
-/** A new directory; `remove` takes it away. */
+/** Creates a directory; `remove` deletes it. */
 export function temporaryDirectory(): { path: string; remove: () => void } {
   const path = mkdtempSync(join(tmpdir(), 'storage-posix-'))
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
 }
 
-/** Bundles a TypeScript module (imports relative to this folder) into `<dir>/script.mjs` for `node`; gives its path. */
+/** Bundles a TypeScript module (imports relative to this folder) into `<dir>/script.mjs` for `node`; returns its path. */
 export function bundleScript(dir: string, source: string): string {
   const outfile = join(dir, 'script.mjs')
   buildSync({
@@ -25,7 +25,7 @@ export function bundleScript(dir: string, source: string): string {
   return outfile
 }
 
-/** Whether a command is there, by its `--version` or `-V`. */
+/** Reports whether a command is installed, by running it with `flag` (`--version` or `-V`). */
 export function hasCommand(command: string, flag: string): boolean {
   try {
     execFileSync(command, [flag], { stdio: 'ignore' })
@@ -35,7 +35,7 @@ export function hasCommand(command: string, flag: string): boolean {
   }
 }
 
-/** Starts `node script`, and waits for the first line that it prints. */
+/** Starts `node script`; `firstLine` resolves with the first line that it prints. */
 export function startNode(
   script: string,
   args: readonly string[],

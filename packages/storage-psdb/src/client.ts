@@ -1,4 +1,4 @@
-/** Requests to PSDB as promises. One client serves all ledgers of a tenant. */
+/** Sends requests to PSDB, and resolves each with its response. One client serves all ledgers of a tenant. */
 import { StorageError } from '@service-fs/storage/errors'
 import {
   ANSWER,
@@ -16,23 +16,24 @@ import {
 import type { PsdbPort } from './port.ts'
 import { RegionAllocator } from './region.ts'
 
-/** A request, and its bytes; identifier, time and place in the region are the client's to choose. */
+/** A request and its bytes. The client chooses the id, the time and the place in the data region. */
 export interface PsdbCall extends Omit<PsdbRequest, 'id' | 'time' | 'offset' | 'length'> {
-  /** What SEAL, COMMIT, PUBLISH write. They must not be changed before the answer. */
+  /** The bytes that SEAL, COMMIT or PUBLISH writes. They must not change before the response. */
   readonly bytes?: Uint8Array
-  /** How many bytes READ and TAIL have room for. */
+  /** The most bytes that READ or TAIL may return. */
   readonly room?: number
 }
 
+/** A checked response and its bytes. */
 export interface PsdbAnswer {
   /** One of STATUS. */
   readonly status: number
-  /** INVALID: offset of the field in the request. */
+  /** For INVALID: the offset of the invalid field in the request. */
   readonly field: number
   readonly value: number
   readonly extra: number
   readonly index: number
-  /** What READ and TAIL gave: at most `room` bytes, a copy. */
+  /** The bytes that READ or TAIL returned, at most `room`; a copy. */
   readonly bytes: Uint8Array
 }
 
@@ -54,34 +55,34 @@ export class PsdbClient {
   readonly #port: PsdbPort
   readonly #now: () => number
   readonly #region: RegionAllocator
-  /** In the order of the calls. The first one that finds no room holds up the others, so that none starves. */
+  /** In the order of the calls. The first one that finds no room delays the others, so that none starves. */
   readonly #waiting: Waiting[] = []
   readonly #underWay = new Map<number, UnderWay>()
   #nextId = 0
   #failure: StorageError | undefined
   #ignored = 0
 
-  /** `now`: milliseconds since the Unix epoch, for the members' headers. */
+  /** `now` returns milliseconds since the Unix epoch, for the headers of tar members. */
   constructor(port: PsdbPort, now: () => number) {
     this.#port = port
     this.#now = now
     this.#region = new RegionAllocator(port.regionBytes)
   }
 
-  /** Messages that answered nothing that was asked. */
+  /** How many messages matched no request. */
   get ignored(): number {
     return this.#ignored
   }
 
-  /** The most bytes that one request can move. */
+  /** The most bytes that one request can carry. */
   get maxBytes(): number {
     return this.#region.bytes
   }
 
   /**
-   * Sends a request; resolves with its answer, whatever its status. Requests are sent in the order of the calls, at once unless
-   * the queue or the region has no room. Rejects with StorageError 'full' when the region is too small for it, and with the
-   * error that was handed to failed().
+   * Sends a request; resolves with its response, whatever the status. Requests are sent in the order of the calls, at once unless
+   * the queue or the region has no room. Rejects with StorageError `full` when the region is too small for the request, and with the
+   * error of failed().
    */
   request(call: PsdbCall): Promise<PsdbAnswer> {
     const length = call.bytes?.length ?? call.room ?? 0
@@ -96,7 +97,7 @@ export class PsdbClient {
     })
   }
 
-  /** Takes a message from PSDB. One that answers nothing is ignored; an answer that cannot be true fails the client. */
+  /** Takes a message from PSDB. Ignores a message that matches no request; an invalid response fails the client. */
   received(message: Uint8Array): void {
     const response = message.length === MESSAGE_BYTES ? decodeResponse(message) : undefined
     const asked = response && this.#underWay.get(response.id)
@@ -115,7 +116,7 @@ export class PsdbClient {
     this.#sendWaiting()
   }
 
-  /** PSDB is gone: everything under way rejects with `error`, and all that is asked later. */
+  /** PSDB is gone: rejects pending and later requests with `error`. */
   failed(error: StorageError): void {
     this.#failure ??= error
     const lost = [...this.#underWay.values(), ...this.#waiting.splice(0)]
@@ -156,7 +157,7 @@ export class PsdbClient {
   }
 }
 
-/** Why a response cannot be the answer. */
+/** Returns why a response is invalid for its request. */
 function problemOf(response: PsdbResponse, asked: UnderWay): string | undefined {
   const { status, value, extra, index, offset, length } = response
   const room = asked.call.bytes === undefined && status === STATUS.OK ? asked.length : 0

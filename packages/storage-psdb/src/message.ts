@@ -1,12 +1,12 @@
-/** The messages between a ledger and PSDB, byte for byte: microkit/psdb/message.h in TypeScript. */
+/** The messages between a ledger and PSDB: microkit/psdb/message.h in TypeScript. */
 
 export const MESSAGE_BYTES = 64
 export const SECTOR = 512
 /** Characters in the name of a verifier key. */
 export const NAME_BYTES = 16
-/** Requests of one tenant that may be under way. */
+/** The most unanswered requests of one tenant. */
 export const QUEUE = 64
-/** The largest time of a member's header, in seconds since the Unix epoch. */
+/** The largest time in a tar member's header, in seconds since the Unix epoch. */
 export const MAX_TIME = 0o77777777777
 export const MAX_SIZE = 9007199254740991
 
@@ -22,7 +22,7 @@ export const KIND = {
 } as const
 export const LEDGER = { MAIN: 0, AUDIT: 1 } as const
 export const STATUS = { OK: 0, NONE: 1, CONFLICT: 2, FULL: 3, IO: 4, CORRUPT: 5, INVALID: 6 } as const
-/** Set in the opcode of an answer. */
+/** The bit that a response sets in the opcode of its request. */
 export const ANSWER = 0x80
 
 export type Opcode = (typeof OPCODE)[keyof typeof OPCODE]
@@ -60,7 +60,7 @@ export const RESPONSE = {
   reserved: 40,
 } as const
 
-/** What is left out is 0, or no name. Sizes, indexes and lengths are safe integers; `name` is ASCII. */
+/** A request. Absent numbers are 0, an absent name is empty. Sizes, indexes and lengths are safe integers; `name` is ASCII. */
 export interface PsdbRequest {
   readonly id: number
   readonly opcode: Opcode
@@ -76,7 +76,7 @@ export interface PsdbRequest {
   readonly name?: string
 }
 
-/** As it came: no field is checked. A number of 64 bits that is above 2^53 − 1 may be rounded, and stays above it. */
+/** A response, unchecked. A 64-bit number above 2^53 - 1 may be rounded, but stays above it. */
 export interface PsdbResponse {
   readonly id: number
   readonly opcode: number
@@ -89,7 +89,7 @@ export interface PsdbResponse {
   readonly length: number
 }
 
-/** The 64 bytes of a request. */
+/** Encodes a request as 64 bytes. */
 export function encodeRequest(request: PsdbRequest): Uint8Array {
   const message = new Uint8Array(MESSAGE_BYTES)
   const view = new DataView(message.buffer)
@@ -110,7 +110,7 @@ export function encodeRequest(request: PsdbRequest): Uint8Array {
   return message
 }
 
-/** The fields of a response. @throws RangeError unless `message` has 64 bytes */
+/** Decodes a response. @throws RangeError unless `message` has 64 bytes */
 export function decodeResponse(message: Uint8Array): PsdbResponse {
   if (message.length !== MESSAGE_BYTES)
     throw new RangeError(`message: expected ${MESSAGE_BYTES} bytes, found ${message.length}`)
@@ -128,13 +128,13 @@ export function decodeResponse(message: Uint8Array): PsdbResponse {
   }
 }
 
-/** The name of the field of a request that starts at `offset`. */
+/** Returns the name of the request field at `offset`. */
 export function fieldName(offset: number): string {
   const found = Object.entries(REQUEST).find(([, at]) => at === offset)
   return found?.[0] ?? `at byte ${offset}`
 }
 
-/** The 64-bit number at `offset`; one that is above 2^53 − 1 may be rounded, and stays above it. */
+/** Returns the 64-bit number at `offset`. One above 2^53 - 1 may be rounded, but stays above it. */
 export function getUint64(view: DataView, offset: number): number {
   return view.getUint32(offset + 4, true) * 2 ** 32 + view.getUint32(offset, true)
 }

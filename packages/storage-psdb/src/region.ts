@@ -1,11 +1,11 @@
-/** Places are handed out in units of this many bytes, so that each begins on a cache line. */
+/** Allocations are multiples of this many bytes, so that each begins on a cache line. */
 const UNIT = 64
 
-/** Hands out places in a data region: first fit. */
+/** Allocates space in a data region, first fit. */
 export class RegionAllocator {
-  /** Bytes of the largest place that there can be. */
+  /** The largest possible allocation, in bytes. */
   readonly bytes: number
-  /** Free places, ascending, never adjacent. */
+  /** Free spaces in ascending order, never adjacent. */
   readonly #free: { offset: number; length: number }[]
 
   constructor(bytes: number) {
@@ -13,7 +13,7 @@ export class RegionAllocator {
     this.#free = this.bytes === 0 ? [] : [{ offset: 0, length: this.bytes }]
   }
 
-  /** The offset of a place of `length` bytes; undefined: there is no room now. No bytes are at offset 0. */
+  /** Allocates `length` bytes and returns their offset; undefined when there is no room now. An empty allocation is at offset 0. */
   take(length: number): number | undefined {
     const units = rounded(length)
     if (units === 0) return 0
@@ -27,7 +27,7 @@ export class RegionAllocator {
     return offset
   }
 
-  /** Gives back a place that take() handed out for the same length. */
+  /** Frees an allocation of take(), given its length. */
   give(offset: number, length: number): void {
     const units = rounded(length)
     if (units === 0) return

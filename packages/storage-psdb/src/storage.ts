@@ -5,24 +5,25 @@ import { labelOf, type ObjectName, type ReadableName, type SealedName } from '@s
 import type { PsdbAnswer, PsdbCall, PsdbClient } from './client.ts'
 import { fieldName, getUint64, KIND, LEDGER, OPCODE, STATUS, type LedgerNumber } from './message.ts'
 
-/** Bytes asked for before an object's length is known: most objects need no second request. */
+/** Bytes that the first request for an object reads: most objects need no second one. */
 const FIRST_BYTES = 256 * 1024
-/** Bytes asked for in one later request: so much holds up nobody for long. */
+/** Bytes that a later request reads: few enough not to delay other tenants for long. */
 const PIECE_BYTES = 1024 * 1024
-/** Bytes asked for of the cell `checkpoint`, which is read at once or not at all. */
+/** Bytes that the first request for the checkpoint reads. A checkpoint is read by one request. */
 const CELL_BYTES = 4096
-/** Bytes of tail starts asked for in one request. */
+/** Bytes of tail starts that one request reads. */
 const STARTS_BYTES = 4096
 
-/** What the disk of the storage server has. */
+/** The state of the storage server's disk. */
 export interface PsdbStat {
   readonly sectors: number
   /** Sectors free. */
   readonly free: number
-  /** Whole bundles of this ledger that are sealed, from the first on. */
+  /** Sealed bundles of this ledger, counted from the first up to the first that is missing. */
   readonly bundles: number
 }
 
+/** The storage of one ledger on the PSDB disk. */
 export class PsdbStorage extends CheckedStorage {
   readonly #driver: PsdbDriver
 
@@ -32,18 +33,18 @@ export class PsdbStorage extends CheckedStorage {
     this.#driver = driver
   }
 
-  /** Errors: 'io', 'corrupt'. */
+  /** Returns the state of the disk. Errors: `io`, `corrupt`. */
   stat(): Promise<PsdbStat> {
     return this.#driver.stat()
   }
 }
 
-/** The storage of a tenant's ledger, or of its audit sub-ledger. Closing it leaves the client open. */
+/** Opens the storage of a tenant's ledger, or of its audit sub-ledger. Closing it leaves the client open. */
 export function openPsdbStorage(client: PsdbClient, ledger: 'main' | 'audit'): PsdbStorage {
   return new PsdbStorage(client, ledger === 'main' ? LEDGER.MAIN : LEDGER.AUDIT)
 }
 
-/** What an error is about. */
+/** The subject of an error. */
 type What = ObjectName | 'tail' | 'disk'
 
 const CHECKPOINT = { kind: 'checkpoint' } as const
@@ -116,7 +117,7 @@ class PsdbDriver implements StorageDriver {
     return { sectors: value, free: extra, bundles: index }
   }
 
-  /** The cell may be replaced between two requests: all of it comes from one. */
+  /** Reads the checkpoint by one request: it may be replaced between two. */
   async #readCell(limit: number): Promise<Uint8Array | undefined> {
     for (let room = Math.min(CELL_BYTES, this.#client.maxBytes); ;) {
       const found = await this.#piece(CHECKPOINT, 0, room)
@@ -145,7 +146,7 @@ class PsdbDriver implements StorageDriver {
     return whole
   }
 
-  /** The bytes of an object from `at` on, as many as `room` has place for; undefined: there is no such object. */
+  /** Returns at most `room` bytes of an object from `at` on; undefined when there is no such object. */
   async #piece(name: ObjectName, at: number, room: number): Promise<PsdbAnswer | undefined> {
     const call = { opcode: OPCODE.READ, ledger: this.#ledger, ...fieldsOf(name), at, room }
     const answer = await this.#client.request(call)
@@ -191,7 +192,7 @@ function unexpected(what: What, expected: string, found: string): StorageError {
   )
 }
 
-/** The error for an answer that is not OK. */
+/** Returns the error for a response whose status is not OK. */
 function refused(what: What, { status, field }: PsdbAnswer): StorageError {
   const path = labelOf(what)
   switch (status) {

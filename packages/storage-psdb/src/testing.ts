@@ -1,8 +1,8 @@
-/** The other side of a port, for tests of what goes wrong: it answers only what it is told to. */
+/** A storage server for tests of failures: the test decides every response. */
 import { ANSWER, getUint64, MESSAGE_BYTES, REQUEST, RESPONSE, type PsdbResponse } from './message.ts'
 import type { PsdbPort } from './port.ts'
 
-/** A request as it came. */
+/** A received request. */
 export interface SeenRequest {
   readonly id: number
   readonly opcode: number
@@ -14,7 +14,7 @@ export interface SeenRequest {
   readonly length: number
 }
 
-/** The 64 bytes of a response. */
+/** Encodes a response as 64 bytes. */
 export function encodeResponse(response: Partial<PsdbResponse>): Uint8Array {
   const message = new Uint8Array(MESSAGE_BYTES)
   const view = new DataView(message.buffer)
@@ -30,12 +30,12 @@ export function encodeResponse(response: Partial<PsdbResponse>): Uint8Array {
   return message
 }
 
-/** A data region, and the requests that were sent, in order. */
+/** A port with a data region, which records the requests in order. */
 export class FakePort implements PsdbPort {
   readonly regionBytes: number
   readonly region: Uint8Array
   readonly sent: SeenRequest[] = []
-  /** Called for each request that is sent. */
+  /** Called for each request. */
   onSend: (request: SeenRequest) => void = () => undefined
 
   constructor(regionBytes: number) {
@@ -68,7 +68,7 @@ export class FakePort implements PsdbPort {
   }
 }
 
-/** The message that answers `request`; what is not given is OK, and nothing put. */
+/** Returns the response to `request`: OK and without bytes, unless `fields` say otherwise. */
 export function answerTo(request: SeenRequest, fields: Partial<PsdbResponse> = {}): Uint8Array {
   const { id, opcode, offset } = request
   return encodeResponse({ id, opcode: opcode | ANSWER, offset, ...fields })

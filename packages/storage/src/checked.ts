@@ -12,33 +12,36 @@ import {
 } from './object-name.ts'
 
 /**
- * What a backend does. It is only ever handed checked arguments: `name` is of the ledger format, `start` is the first entry of a
- * tail file, sizes are within their limits. append() and beginTail() come one at a time, publish() too.
+ * A storage backend. It receives checked arguments only: `name` is of the ledger format, `start` is the first entry of a tail
+ * file, sizes are within their limits. append() and beginTail() are called one at a time, and so is publish().
  */
 export interface StorageDriver {
   readonly tailMode: 'grow' | 'each'
   /** See StorageCapability.keepsTail. */
   readonly keepsTail?: boolean
-  /** A sealed object or `checkpoint`; undefined when there is none; 'corrupt' when it has more than `limit` bytes. */
+  /** See StorageCapability.read(). Rejects with `corrupt` when the object has more than `limit` bytes. */
   read(name: ReadableName, limit: number): Promise<Uint8Array | undefined>
-  /** Whether the object is sealed, and durable. */
+  /** Reports whether the object is sealed, durably. */
   has(name: SealedName): Promise<boolean>
   /** See StorageCapability.seal(). */
   seal(name: SealedName, bytes: Uint8Array): Promise<void>
   /**
-   * The first entries of the tail files, in any order: of all, or at least of those that continue what is sealed. 'corrupt' when
-   * something else stands among them.
+   * Returns the first entries of the tail files, in any order: of all files, or at least of those that continue the sealed entries.
+   * Rejects with `corrupt` when it finds a foreign file among them.
    */
   tailStarts(): Promise<number[]>
-  /** See StorageCapability.tail(); 'corrupt' when it has more than `limit` bytes. `isNewest`: no other file begins behind it. */
+  /**
+   * Returns the bytes of a tail file; see StorageCapability.tail(). Rejects with `corrupt` when it has more than `limit` bytes.
+   * `isNewest`: no other file begins after it.
+   */
   readTail(start: number, limit: number, isNewest: boolean): Promise<Uint8Array>
-  /** Makes the name of a sealed object, which is there, durable, whatever became of the process that gave it. Absent: it is. */
+  /** Makes the name of an existing sealed object durable, even if another process made it. Absent where names always are durable. */
   renew?(name: SealedName): Promise<void>
-  /** Append to the tail file that begins at `start` and has `length` bytes; durable when it resolves. */
+  /** Appends to the tail file that begins at `start` and has `length` bytes; durable when it resolves. */
   append(start: number, length: number, bytes: Uint8Array): Promise<void>
   /**
-   * Make or replace the tail file that begins at `start`, atomically, the tree size after it being `size`; once that is durable,
-   * remove the tail files that begin at `older`. With `keepsTail` a 'conflict' when there is one that may not be replaced.
+   * Creates or replaces the tail file that begins at `start`, atomically; `size` is the tree size after it. Once the file is durable,
+   * removes the tail files that begin at `older`. With `keepsTail` rejects with `conflict` when the existing file is protected.
    */
   beginTail(start: number, size: number, bytes: Uint8Array, older: readonly number[]): Promise<void>
   /** See StorageCapability.publish(). */
@@ -51,17 +54,17 @@ const CHECKPOINT = { kind: 'checkpoint' } as const
 interface Tail {
   /** First entries of the tail files, ascending; in 'each' mode the newest is enough. */
   starts: number[]
-  /** Bytes in the newest, once it was read or begun. */
+  /** Bytes in the newest file; undefined until it is read or begun. */
   length: number | undefined
 }
 
-/** The storage capability over a driver: checks every argument, keeps the order of writes, knows where the tail is. */
+/** The storage capability over a driver: checks every argument, orders writes, and tracks the tail files. */
 export class CheckedStorage implements StorageCapability {
   readonly tailMode: 'grow' | 'each'
   readonly keepsTail: boolean
   readonly #driver: StorageDriver
   #tail: Tail | undefined
-  /** Bundles that another process sealed behind the oldest tail file, as far as the sync of their names may have failed. */
+  /** The last bundles that another process sealed after the start of the oldest tail file: the sync of their names may have failed. */
   #found: number[] = []
   #tailWrites: Promise<unknown> = Promise.resolve()
   #publishes: Promise<unknown> = Promise.resolve()
@@ -134,7 +137,7 @@ export class CheckedStorage implements StorageCapability {
     })
   }
 
-  /** Before the tail files that have the same entries go. */
+  /** Makes those bundles durable before the tail files with the same entries are removed. */
   async #renewFound(): Promise<void> {
     for (const bundle of this.#found) await this.#driver.renew?.({ kind: 'bundle', index: bundle })
     this.#found = []
@@ -167,7 +170,7 @@ export class CheckedStorage implements StorageCapability {
     return this.#closing
   }
 
-  /** Lists the tail and says which files make it up: see StorageCapability.tail(). */
+  /** Lists the tail files and returns the first entries of those that tail() yields. */
   async #pickTail(): Promise<number[]> {
     const starts = await this.#listTail()
     const length = this.#tail?.starts.at(-1) === starts.at(-1) ? this.#tail?.length : undefined
@@ -176,7 +179,7 @@ export class CheckedStorage implements StorageCapability {
     if (oldest === undefined) return []
     if (!(await this.#isSealedBefore(oldest)))
       throw new StorageError('corrupt', `${tailPath(oldest)}: the entries before it are not sealed`)
-    // Bundles are sealed side by side: each one from the oldest tail file on is looked for.
+    // Bundles are sealed concurrently, so a later one may be there without an earlier one: look for each.
     let sealed = Math.ceil(oldest / 256)
     while (sealed * 256 < (starts.at(-1) ?? 0) && (await this.#hasBundle(sealed))) {
       this.#found = [...this.#found, sealed].slice(-BUNDLES_AT_ONCE)
@@ -189,7 +192,10 @@ export class CheckedStorage implements StorageCapability {
     return (await this.#driver.tailStarts()).sort((a, b) => a - b)
   }
 
-  /** Whether the older tail files may go. A ledger that may only begin at a boundary has sealed what is before it. */
+  /**
+   * Reports whether `start` is a bundle boundary with every entry before it sealed, so that older tail files can be removed. Without
+   * `keepsTail` the previous tail file began at such a boundary too, so the last bundle is enough to check.
+   */
   async #isSealedBoundary(start: number, oldest: number): Promise<boolean> {
     if (start % 256 !== 0 || !(await this.#isSealedBefore(start))) return false
     if (!this.keepsTail) return true
@@ -198,7 +204,7 @@ export class CheckedStorage implements StorageCapability {
     return true
   }
 
-  /** Whether the entries before `start` are sealed: the last bundle that has any of them is. */
+  /** Reports whether the last bundle with an entry before `start` is sealed. */
   async #isSealedBefore(start: number): Promise<boolean> {
     const bundles = Math.ceil(start / 256)
     return bundles === 0 || (await this.#hasBundle(bundles - 1))
@@ -228,7 +234,7 @@ export class CheckedStorage implements StorageCapability {
   }
 }
 
-/** Runs `next` when `previous` is settled, however it ended. */
+/** Runs `next` after `previous` resolves or rejects. */
 function after<T>(previous: Promise<unknown>, next: () => Promise<T>): Promise<T> {
   return previous.then(next, next)
 }

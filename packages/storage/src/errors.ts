@@ -1,27 +1,27 @@
-/** What went wrong, for programs; stable. */
+/** Error codes. They are stable. */
 export type StorageErrorCode =
-  /** other bytes are sealed under that path, or the tail already goes past that start */
+  /** other bytes are sealed under that name, or the tail already extends past that start */
   | 'conflict'
-  /** not a path of the ledger format */
+  /** not the name of an object of the ledger format */
   | 'path'
-  /** a tail may not begin there: something below it is not sealed */
+  /** a tail file may not begin there: an entry before it is not sealed */
   | 'unsealed'
-  /** no tail to append to: neither beginTail() nor a complete tail() came before */
+  /** there is no tail to append to: neither beginTail() nor a complete tail() ran before */
   | 'no-tail'
-  /** the medium failed; after a failed sync or append every later write is refused with this code */
+  /** the medium failed; after a failed sync or append, every later write is rejected with this code */
   | 'io'
-  /** no space left, or a size limit would be passed */
+  /** no space is left, or the object exceeds its size limit */
   | 'full'
-  /** the medium can only be read, or the storage was opened for reading only */
+  /** the medium is read-only, or the storage was opened for reading only */
   | 'read-only'
-  /** another process writes to this ledger */
+  /** another process holds the ledger's lock */
   | 'locked'
   /** the storage was closed */
   | 'closed'
-  /** what is stored cannot be what was stored: a foreign file, a wrong size, a symbolic link */
+  /** stored data is corrupt: a foreign file, a wrong size, a symbolic link */
   | 'corrupt'
 
-/** The one error class of the storage packages. The message names paths relative to the ledger directory only. */
+/** The one error class of the storage packages. Messages name paths relative to the ledger directory. */
 export class StorageError extends Error {
   readonly code: StorageErrorCode
 
@@ -33,9 +33,8 @@ export class StorageError extends Error {
 }
 
 /**
- * The StorageError for a failed system call: 'full' for ENOSPC and EDQUOT, 'read-only' for EROFS, 'corrupt' for what only a foreign
- * hand can have put there (ELOOP, ENOTDIR, EISDIR), else 'io'. The system's own message, which may name the machine's paths, is
- * in `cause` only.
+ * Returns the StorageError for a failed system call: `full` for ENOSPC and EDQUOT, `read-only` for EROFS, `corrupt` for a file that
+ * this program never makes (ELOOP, ENOTDIR, EISDIR), else `io`. Only `cause` has the system's message, which may name absolute paths.
  */
 export function systemError(path: string, cause: unknown): StorageError {
   if (cause instanceof StorageError) return cause
@@ -48,7 +47,7 @@ export function systemError(path: string, cause: unknown): StorageError {
   return new StorageError('io', what, { cause })
 }
 
-/** The errno name ('ENOENT') of a system error, if it is one. */
+/** Returns the errno name (`ENOENT`) of a system error; undefined for any other value. */
 export function errnoOf(error: unknown): string | undefined {
   if (typeof error !== 'object' || error === null || !('code' in error)) return undefined
   return typeof error.code === 'string' ? error.code : undefined

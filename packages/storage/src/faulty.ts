@@ -5,26 +5,26 @@ import { openFileStorage } from './files.ts'
 import { Random } from './random.ts'
 
 export interface FaultyOptions {
-  /** Decides everything that is left to chance. */
+  /** Seeds every random decision. */
   readonly seed: number
   /** Default 'grow'. */
   readonly tailMode?: 'grow' | 'each'
-  /** The power is cut at this step (the first is 1): it is done in part or not at all, and no later one is. */
+  /** Cuts the power at this step, counted from 1: it happens in part or not at all, and no later step happens. */
   readonly cutAt?: number
   /**
-   * That step fails. A write leaves a part. A sync makes a part durable; the rest stays readable until the power is cut, is taken for
-   * durable, and no later sync writes it, as in kernels.
+   * Fails that step. A failed write leaves a part of its bytes. A failed sync makes a part durable. The rest stays readable until the
+   * power is cut and counts as clean, so no later sync writes it: kernels behave like this.
    */
   readonly fail?: { readonly step: number; readonly errno: 'EIO' | 'ENOSPC' }
-  /** Syncs (`fsync tmp/1`, `fdatasync tail/000000000000`, `fsync tail`) that the disk says it made and did not. */
+  /** Selects syncs (`fsync tmp/1`, `fdatasync tail/000000000000`, `fsync tail`) that the disk reports as done but does not do. */
   readonly lies?: (call: string) => boolean
-  /** Whether files can be made immutable, or append-only; default false. A power cut may undo either. */
+  /** Whether files can be made immutable or append-only; default false. A power cut may undo either. */
   readonly protects?: boolean
-  /** What a sector that was never written reads as. Default: NUL or line feed, by the seed. */
+  /** The byte that an unwritten sector reads as. Default: NUL or line feed, as the seed decides. */
   readonly fill?: number
 }
 
-/** What every call meets once the power is cut. */
+/** Every call rejects with this once the power is cut. */
 export class PowerCut extends Error {
   constructor() {
     super('the power is off')
@@ -34,43 +34,43 @@ export class PowerCut extends Error {
 
 const SECTOR = 512
 
-/** A file: what programs see, what the medium holds, and the sectors that differ because they were not synced. */
+/** A file: the bytes that programs see, the bytes on the medium, and the sectors that are not synced. */
 interface Inode {
   seen: Uint8Array
   durable: Uint8Array
   unsynced: Set<number>
-  /** Neither lets it be removed or be given another name. */
+  /** A protected file can be neither removed nor renamed. */
   protection: 'none' | 'immutable' | 'append-only'
 }
 
 type Node = Inode | 'dir'
 
-/** A change to the names in a directory that was not synced. A rename takes effect as one. */
+/** An unsynced change to the names in a directory. A rename is a single change. */
 interface NameChange {
   readonly add?: { readonly path: string; readonly node: Node }
   readonly remove?: string
 }
 
 /**
- * A simulated disk with a ledger on it. Every system call is a step; the power can be cut at any of them, in the middle of
- * a storage verb too, and any of them can fail. crash() gives the disk as it is found after a power cut: of the names and
- * of the 512-byte sectors that were not synced, any subset is there.
+ * A simulated disk with a ledger on it. Every system call is a step. The power can be cut at any step, also in the middle of a
+ * storage verb, and any step can fail. crash() returns the disk after a power cut: any subset of the unsynced names and 512-byte
+ * sectors is there.
  */
 export class FaultyDisk {
   readonly seed: number
-  /** The steps so far, as system calls: `fsync tmp/1`. */
+  /** The steps so far, as system calls: `fsync tmp/1`, for example. */
   readonly steps: string[] = []
-  /** The file system, for who wants to put something between it and the storage. */
+  /** The file system, for tests that wrap it before they open the storage. */
   readonly files: FileSystem
   readonly #options: FaultyOptions
   readonly #random: Random
   #off = false
-  /** Set by the failed sync of a directory, on file systems that make no names durable after one until they are mounted again. */
+  /** Set by a failed directory sync where files have attributes: the file system then syncs no directory until the next mount. */
   #stopped = false
-  /** Names as programs see them, and as the medium holds them. */
+  /** The names that programs see, and the names on the medium. */
   #names = new Map<string, Node>([['', 'dir']])
   #durable = new Map<string, Node>([['', 'dir']])
-  /** By directory, in order. */
+  /** Unsynced changes by directory, in order. */
   #changes = new Map<string, NameChange[]>()
 
   constructor(options: FaultyOptions) {
@@ -80,17 +80,17 @@ export class FaultyDisk {
     this.files = new FaultyFiles(this, options.protects ?? false)
   }
 
-  /** Opens the ledger on it, as a process would that has just started. */
+  /** Opens the ledger on the disk, as a newly started process does. */
   open(): Promise<StorageCapability> {
     return openFileStorage(this.files, this.#options.tailMode ?? 'grow')
   }
 
-  /** Whether the power was cut. */
+  /** Whether the power is cut. */
   get isOff(): boolean {
     return this.#off
   }
 
-  /** Cuts the power. A new disk with what survived; the old one stays off. Options default to this disk's, with its next seed. */
+  /** Cuts the power. Returns a new disk with the data that survived; this one stays off. Options default to this disk's, with its next seed. */
   crash(options: Partial<FaultyOptions> = {}): FaultyDisk {
     this.#off = true
     const after = this.#successor(options)
@@ -111,8 +111,8 @@ export class FaultyDisk {
   }
 
   /**
-   * Ends the process (SIGKILL) and leaves the power on: a new disk where everything that was written is seen, synced or
-   * not, and may still be lost. The old one is not to be used.
+   * Ends the process (SIGKILL) and leaves the power on. Returns a new disk with everything that was written; unsynced data may still
+   * be lost later. Do not use this disk any more.
    */
   kill(options: Partial<FaultyOptions> = {}): FaultyDisk {
     this.#off = true
@@ -124,7 +124,7 @@ export class FaultyDisk {
     return after
   }
 
-  /** Flips one bit of a file, on the medium; of any file outside tmp/ when no path is given. Says where. */
+  /** Flips one bit of a file on the medium; of a random file outside tmp/ when no path is given. Returns its place. */
   flipBit(path?: string): { path: string; offset: number; bit: number } {
     const paths = path === undefined ? [...this.dump().keys()] : [path]
     const chosen = paths[this.#random.below(paths.length)] ?? ''
@@ -136,7 +136,7 @@ export class FaultyDisk {
     return { path: chosen, offset, bit }
   }
 
-  /** A copy of the files that programs see, without tmp/, by path. */
+  /** Returns a copy of the files that programs see, without tmp/, by path. */
   dump(): Map<string, Uint8Array> {
     const files = new Map<string, Uint8Array>()
     for (const [path, node] of [...this.#names].sort(([a], [b]) => (a < b ? -1 : 1))) {
@@ -145,7 +145,7 @@ export class FaultyDisk {
     return files
   }
 
-  /** @internal One system call: what it does, what it leaves when it fails, and may leave when the power is cut in it. */
+  /** @internal Runs one system call: its effect, or the effect of its failure, or that of a power cut during it. */
   async step<T>(
     call: string,
     effect: () => T,
@@ -164,12 +164,12 @@ export class FaultyDisk {
       throw systemCallError(this.#options.fail.errno)
     }
     const result = effect()
-    // Who else is running may run now: the seed decides how the steps of concurrent verbs mix.
+    // Let concurrent verbs run: the seed decides how their steps interleave.
     for (let turns = this.#random.below(3); turns > 0; turns--) await Promise.resolve()
     return result
   }
 
-  /** @internal A system call that makes things durable: all of them, or each with a probability. */
+  /** @internal Runs a sync, which makes everything durable, or each part with the probability `kept`. */
   sync(call: string, sync: (kept: number) => void): Promise<void> {
     const effect = this.#options.lies?.(call) === true ? noEffect : () => sync(1)
     return this.step(call, effect, () => sync(0.5), noEffect)
@@ -181,7 +181,7 @@ export class FaultyDisk {
     try {
       await this.sync(`fsync ${dir === '' ? '.' : dir}`, (kept) => this.syncNames(dir, kept))
     } catch (error) {
-      // Only where attributes can be had, as file-system.ts says of Protection.
+      // Only where files have attributes: see Protection in file-system.ts.
       if (this.steps.length === this.#options.fail?.step) this.#stopped = this.#options.protects ?? false
       throw error
     }
@@ -205,7 +205,7 @@ export class FaultyDisk {
     return this.#names.keys()
   }
 
-  /** @internal Changes names in the directory `dir`, not durably. */
+  /** @internal Changes names in the directory `dir`, without making the change durable. */
   change(dir: string, change: NameChange): void {
     if (this.#names.get(dir) !== 'dir') throw systemCallError('ENOENT')
     applyChange(this.#names, change)
@@ -247,7 +247,7 @@ export class FaultyDisk {
   }
 }
 
-/** The file system of a disk: each method is its system calls. */
+/** The file system of a disk. Each method makes its system calls. */
 class FaultyFiles implements FileSystem {
   readonly protection?: Protection
   readonly #disk: FaultyDisk
@@ -382,7 +382,7 @@ class FaultyFiles implements FileSystem {
   }
 }
 
-/** A file after a power cut: its end is anywhere from what was durable to what was seen, its unsynced sectors as chance has it. */
+/** Returns a file after a power cut: its length is between the durable and the seen length, and each unsynced sector is kept at random. */
 function survivor(inode: Inode, kept: number, fill: number, random: Random): Inode {
   const grown = inode.seen.length - inode.durable.length
   const length = inode.durable.length + ([0, grown, random.below(grown + 1)][random.below(3)] ?? 0)
@@ -391,7 +391,7 @@ function survivor(inode: Inode, kept: number, fill: number, random: Random): Ino
   return { seen: durable.slice(), durable, unsynced: new Set(), protection }
 }
 
-/** `length` bytes: the durable ones, then fill, and over both the unsynced sectors that `isKept`. */
+/** Returns `length` bytes: the durable ones, then fill, overwritten by the unsynced sectors that `isKept` selects. */
 function merge(inode: Inode, length: number, fill: number, isKept: (sector: number) => boolean): Uint8Array {
   const bytes = new Uint8Array(length).fill(fill)
   bytes.set(inode.durable.subarray(0, length))
@@ -408,7 +408,7 @@ function applyChange(names: Map<string, Node>, change: NameChange): void {
   if (change.add !== undefined) names.set(change.add.path, change.add.node)
 }
 
-/** Whether all directories on the way to a path are there. */
+/** Reports whether all parent directories of a path exist. */
 function isReachable(path: string, names: ReadonlyMap<string, Node>): boolean {
   return path === '' || (names.get(parent(path)) === 'dir' && isReachable(parent(path), names))
 }

@@ -1,56 +1,58 @@
 /**
- * What a ledger needs of a file system. Paths are relative to the ledger directory, '' being the directory itself.
- * Errors are the system's, with its `code` ('ENOENT', 'EEXIST', 'ENOSPC', …), or StorageErrors. Symbolic links are not
- * followed.
+ * The file system operations that a ledger needs. Paths are relative to the ledger directory; '' is the directory itself.
+ * Methods reject with the system's error, whose `code` is the errno name (`ENOENT`, `EEXIST`, `ENOSPC`, …), or with a StorageError.
+ * They do not follow symbolic links.
  */
 export interface FileSystem {
-  /** What may be done to protect a ledger's files from everybody, the storage included. Absent: nothing. */
+  /** Sets file attributes that protect a ledger's files even from this process. Absent where it cannot set any. */
   readonly protection?: Protection
-  /** A file's bytes; undefined: there is none. StorageError 'corrupt' when it is no regular file or longer than `limit`. */
+  /** Returns a file's bytes; undefined when there is none. StorageError `corrupt` when it is not a regular file or has more than `limit` bytes. */
   readFile(path: string, limit: number): Promise<Uint8Array | undefined>
+  /** Reports whether there is a file at `path`. */
   exists(path: string): Promise<boolean>
-  /** Names in a directory, in any order; none when it does not exist. */
+  /** Returns the names in a directory, in any order; none when it does not exist. */
   list(dir: string): Promise<string[]>
-  /** Make a new file (EEXIST when there is one), write it, give it `mode`, sync it. */
+  /** Creates a file (EEXIST when there is one), writes it, sets its `mode`, and syncs it. */
   create(path: string, bytes: Uint8Array, mode: number): Promise<void>
-  /** Give a file another name too; EEXIST when that is taken. */
+  /** Gives a file a second name; EEXIST when that is taken. */
   link(from: string, to: string): Promise<void>
-  /** Rename a file, replacing what is there, atomically. */
+  /** Renames a file atomically, replacing any file at `to`. */
   rename(from: string, to: string): Promise<void>
   unlink(path: string): Promise<void>
-  /** Make a directory; EEXIST when there is one. */
+  /** Creates a directory; EEXIST when there is one. */
   makeDir(dir: string): Promise<void>
-  /** Remove a directory that has nothing in it; an error otherwise. */
+  /** Removes an empty directory; an error when it is not empty. */
   removeDir(dir: string): Promise<void>
-  /** Make the names in a directory durable. */
+  /** Makes the names in a directory durable. */
   syncDir(dir: string): Promise<void>
-  /** Make a file's bytes durable. */
+  /** Makes a file's bytes durable. */
   syncFile(path: string): Promise<void>
   openTail(path: string): Promise<TailHandle>
   close(): Promise<void>
 }
 
 /**
- * File attributes that outlast the process. Each is asked for when what it is about is durable and has one name only; an
- * attribute that is there already is no error. With it a tail file is never replaced: see StorageCapability.keepsTail.
+ * Sets file attributes that outlast the process. The storage sets one when the file is durable and has a single name. Setting an
+ * attribute again succeeds. A storage that sets attributes never replaces a tail file: see StorageCapability.keepsTail.
  *
- * A name that has an attribute is taken for durable, whoever made it. That holds on file systems which stop writing, until they are
- * mounted again, once the sync of a directory has failed: those with a journal or copy on write. No others are known to have attributes.
+ * The storage takes a name that has an attribute for durable, even if another process made it. This holds on file systems that stop
+ * writing until the next mount once the sync of a directory has failed: those with a journal or copy-on-write. No other file
+ * systems are known to have such attributes.
  */
 export interface Protection {
-  /** The sealed object `path`: nobody changes or removes it. */
+  /** Makes the sealed object at `path` immutable. */
   sealed(path: string): Promise<void>
-  /** The tail file `path`: it only grows. */
+  /** Makes the tail file at `path` append-only. */
   tail(path: string): Promise<void>
-  /** The tail file `path` may be removed: what it holds is in sealed bundles and in the tail file `newer`. */
+  /** Lets the tail file at `path` be removed: its entries are in sealed bundles and in the tail file `newer`. */
   release(path: string, newer: string): Promise<void>
 }
 
 /** A tail file, open for appending. */
 export interface TailHandle {
-  /** Bytes in it when it was opened. */
+  /** Its length in bytes when it was opened. */
   readonly length: number
-  /** One write at `position`, its end, and one sync of the data. */
+  /** Writes at `position`, the end of the file, and syncs the data. */
   append(position: number, bytes: Uint8Array): Promise<void>
   close(): Promise<void>
 }

@@ -1,6 +1,6 @@
 /**
- * A storage driver over a file system: the order of the steps that make each verb atomic and durable. The steps are run
- * by Node's file system in storage-posix, and by a simulated one that loses power between any two of them in faulty.ts.
+ * A storage driver over a file system: the order of the steps that make each verb atomic and durable. storage-posix runs the steps
+ * on Node's file system; faulty.ts runs them on a simulated one that loses power between any two of them.
  */
 import { CheckedStorage, type StorageDriver } from './checked.ts'
 import { errnoOf, StorageError, systemError } from './errors.ts'
@@ -21,13 +21,13 @@ import {
 const SEALED = 0o444
 /** Mode of a tail file and of the checkpoint. */
 const WRITABLE = 0o600
-/** Seals use at most this many threads of the pool at a time, so that a commit's sync finds a free one of Node's four. */
+/** Seals use at most this many of Node's four pool threads at a time, which leaves one free for a commit's sync. */
 const SEAL_WIDTH = 3
 
-/** What only opening a file fails with, so that no write or sync was tried. */
+/** Errors that only opening a file returns: nothing was written or synced. */
 const NOT_OPENED: ReadonlySet<string> = new Set(['ENOENT', 'ELOOP', 'ENOTDIR', 'EACCES', 'EMFILE', 'ENFILE'])
 
-/** Opens the ledger in `files`: makes `tmp/` and removes what a stopped process left there. The caller holds the lock. */
+/** Opens the ledger in `files`: creates `tmp/` and removes the files that an earlier process left there. The caller holds the lock. */
 export async function openFileStorage(files: FileSystem, tailMode: 'grow' | 'each'): Promise<CheckedStorage> {
   const driver = new FileDriver(files, tailMode)
   await driver.open()
@@ -40,17 +40,17 @@ class FileDriver implements StorageDriver {
   readonly #files: FileSystem
   readonly #seals = new Limiter(SEAL_WIDTH)
   readonly #dirSyncs = new SharedRuns(this.#seals, (dir) => this.#sync(dir, () => this.#files.syncDir(dir)))
-  /** Directories that are there, durably. */
+  /** Directories that exist, durably. */
   readonly #made = new Map<string, Promise<void>>()
-  /** Directories whose names were made durable since the start: what a killed process left in them counts. */
+  /** Directories whose names this process has made durable, including names that a killed process left in them. */
   readonly #settled = new Map<string, Promise<void>>()
-  /** Seals that are under way, where one waits for the other of the same path. */
+  /** By path, the running seal: the next seal of that path waits for it. */
   readonly #sealing = new Map<string, Promise<void>>()
   #temporaries = 0
   /** Older tail files that are being removed. */
   #removing: Promise<unknown> = Promise.resolve()
   #handle: { path: string; file: TailHandle } | undefined
-  /** Set by the first failed append or sync: what the disk holds is no longer known, so nothing is written any more. */
+  /** Set by the first failed append or sync: the content of the disk is then unknown, so every later write is rejected. */
   #stopped: StorageError | undefined
 
   constructor(files: FileSystem, tailMode: 'grow' | 'each') {
@@ -77,11 +77,11 @@ class FileDriver implements StorageDriver {
     return (await this.#settle(parent(path))) && (await named(path, this.#files.exists(path)))
   }
 
-  /** create tmp · link it into place (EEXIST: compare, then rename it over the other) · sync the directory · unlink tmp · protect */
+  /** create tmp · link it into place (EEXIST: compare, then rename over it) · sync the directory · unlink tmp · protect */
   async seal(name: SealedName, bytes: Uint8Array): Promise<void> {
     const path = formatObjectName(name)
     if (this.#files.protection === undefined) return this.#seal(path, bytes)
-    // A file has two names while it is being sealed, and may have no attribute then.
+    // A file has two names while it is being sealed. A file with an attribute must have one.
     const done = (this.#sealing.get(path) ?? Promise.resolve()).then(() => this.#seal(path, bytes))
     const settled = done.catch(() => undefined)
     this.#sealing.set(path, settled)
@@ -128,7 +128,7 @@ class FileDriver implements StorageDriver {
     const path = tailPath(start)
     const bytes = await named(path, this.#files.readFile(path, limit))
     if (bytes === undefined) throw new StorageError('no-tail', `${path}: is gone`)
-    // Who copied a ledger here may not have synced it.
+    // The program that copied the ledger here may not have synced it.
     if (!isNewest) await this.#sync(path, () => this.#files.syncFile(path))
     else if (this.tailMode === 'each') await this.#replace(path, bytes)
     return bytes
@@ -151,7 +151,7 @@ class FileDriver implements StorageDriver {
     await this.#closeTail()
     await this.#protect('tail', path)
     const removing = Promise.all(older.map((old) => this.#removeTail(tailPath(old), path)))
-    // To be released can take long, and no commit need wait for it.
+    // Releasing a file can take long, and no commit depends on it.
     if (this.#files.protection === undefined) await removing
     else this.#removing = Promise.all([this.#removing, removing])
   }
@@ -182,19 +182,19 @@ class FileDriver implements StorageDriver {
     if (protection !== undefined) await named(path, protection[as](path))
   }
 
-  /** What cannot be removed is passed over by tail(), and removed next time. */
+  /** Ignores failures: tail() skips a file that remains, and the next beginTail() removes it. */
   async #removeTail(path: string, newer: string): Promise<void> {
     try {
       await this.#files.protection?.release(path, newer)
       await this.#files.unlink(path)
     } catch {
-      // As said.
+      // See above.
     }
   }
 
   /**
-   * Removes what a stopped process left in tmp/. A power cut may have brought back the second name of a file that is protected:
-   * it can't be removed, and its number is not used again.
+   * Removes a file that an earlier process left in tmp/. After a power cut a protected file may have its second name there again:
+   * that name cannot be removed, so its number is not reused.
    */
   async #removeLeft(name: string): Promise<void> {
     try {
@@ -218,7 +218,7 @@ class FileDriver implements StorageDriver {
     await this.#sync(dir, () => this.#files.syncDir(dir))
   }
 
-  /** False when there is something under that name. */
+  /** Returns false when the name is taken. */
   async #link(temporary: string, path: string): Promise<boolean> {
     try {
       await this.#files.link(temporary, path)
@@ -229,7 +229,7 @@ class FileDriver implements StorageDriver {
     }
   }
 
-  /** Nothing depends on it: what stays in tmp/ is removed at the next start. */
+  /** Ignores failures: the next start removes files that stay in tmp/. */
   async #discard(path: string): Promise<void> {
     await this.#files.unlink(path).catch(() => undefined)
   }
@@ -242,8 +242,8 @@ class FileDriver implements StorageDriver {
   }
 
   /**
-   * Puts a durable file in the place of one of the same bytes, so that the name is this process's own: the sync of another's may have
-   * failed. False for a file with an attribute, which stays: see Protection.
+   * Renames a durable file over one with the same bytes, so that this process made the name: the sync of another process may have
+   * failed. Returns false for a file with an attribute, which stays; see Protection.
    */
   async #takeOver(temporary: string, path: string): Promise<boolean> {
     try {
@@ -259,7 +259,7 @@ class FileDriver implements StorageDriver {
   async #openTail(path: string, length: number): Promise<TailHandle> {
     if (this.#handle?.path === path) return this.#handle.file
     await this.#closeTail()
-    // Begun by a process that was killed before it could see to this, or by one that did not.
+    // The process that began the file may not have protected it, or was killed first.
     await this.#protect('tail', path)
     const file = await named(path, this.#files.openTail(path))
     this.#handle = { path, file }
@@ -277,14 +277,14 @@ class FileDriver implements StorageDriver {
   }
 
   /**
-   * Makes a directory and those above it, durably; once. One that is there with nothing in it is made again: the process that made it
-   * may have ended when the sync of its name failed. Where there is something in it that sync had succeeded.
+   * Creates a directory and its parents, durably and once. An empty directory is created again: the process that created it may have
+   * ended when the sync of its name failed. A directory with files in it was synced before they were written.
    */
   #makeDir(dir: string): Promise<void> {
     if (dir === '') return Promise.resolve()
     return once(this.#made, dir, async () => {
       await this.#makeDir(parent(dir))
-      // It fails where there is something in it, and where it has an attribute.
+      // This fails when the directory is not empty, or has an attribute.
       await this.#files.removeDir(dir).catch(() => undefined)
       try {
         await this.#files.makeDir(dir)
@@ -298,7 +298,7 @@ class FileDriver implements StorageDriver {
     })
   }
 
-  /** As #settleDir(); false when there is no such directory. After a failed sync it is left alone, so that reads go on. */
+  /** Like #settleDir(), but returns false when there is no such directory. Skips the sync once writing has stopped, so that reads still work. */
   async #settle(dir: string): Promise<boolean> {
     if (this.#stopped !== undefined) return true
     try {
@@ -311,8 +311,8 @@ class FileDriver implements StorageDriver {
   }
 
   /**
-   * Makes the names in a directory, and those of the directories on the way to it, durable; once. A process that was
-   * killed may have left names that a power cut would still undo.
+   * Makes the names in a directory and in its parents durable, once. A killed process may have left names that a power cut would
+   * still undo.
    */
   #settleDir(dir: string): Promise<void> {
     return once(this.#settled, dir, async () => {
@@ -321,7 +321,7 @@ class FileDriver implements StorageDriver {
     })
   }
 
-  /** A sync that failed is never tried again: the kernel may have dropped what it could not write. */
+  /** Never retries a failed sync: the kernel may have dropped the data that it could not write. */
   async #sync(path: string, sync: () => Promise<void>): Promise<void> {
     this.#checkWritable()
     try {
@@ -348,7 +348,7 @@ class FileDriver implements StorageDriver {
   }
 }
 
-/** The promise of `make`, made once for each key; a failed one is forgotten. */
+/** Calls `make` once per key and returns its promise. A rejected promise is forgotten, so that the next call tries again. */
 function once<T>(made: Map<string, Promise<T>>, key: string, make: () => Promise<T>): Promise<T> {
   const known = made.get(key)
   if (known !== undefined) return known
@@ -366,7 +366,7 @@ async function named<T>(path: string, call: Promise<T>): Promise<T> {
   }
 }
 
-/** The directory of a path, '' for those at the top. */
+/** Returns the directory of a path; '' at the top. */
 function parent(path: string): string {
   return path.slice(0, Math.max(0, path.lastIndexOf('/')))
 }

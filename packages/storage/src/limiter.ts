@@ -1,4 +1,4 @@
-/** Lets at most `width` jobs run at a time; the others wait in the order of their calls. */
+/** Runs at most `width` jobs at a time; further jobs start in the order of their calls. */
 export class Limiter {
   readonly #width: number
   #running = 0
@@ -22,15 +22,15 @@ export class Limiter {
 }
 
 /**
- * Runs a job per key so that callers share it: a run that begins after the call counts for the caller. While one run of a
- * key is under way, all callers wait for the same next one.
+ * Runs a job per key and shares its runs among callers. A caller waits for a run that starts after its call, so callers that
+ * arrive during a run share the next one.
  */
 export class SharedRuns {
   readonly #limiter: Limiter
   readonly #job: (key: string) => Promise<void>
-  /** The run that has not begun. */
+  /** By key, the run that has not started. */
   readonly #next = new Map<string, Promise<void>>()
-  /** The run that was asked for last. */
+  /** By key, the newest run. */
   readonly #last = new Map<string, Promise<void>>()
 
   constructor(limiter: Limiter, job: (key: string) => Promise<void>) {

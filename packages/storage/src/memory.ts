@@ -11,11 +11,11 @@ import {
 export interface MemoryOptions {
   /** Default 'grow'. */
   readonly tailMode?: 'grow' | 'each'
-  /** Path → bytes to begin with, for instance another storage's dump(). */
+  /** The files to start with, as pairs of path and bytes: another storage's dump(), for example. */
   readonly files?: Iterable<readonly [string, Uint8Array]>
 }
 
-/** A ledger in memory, for tests and for trying things out: everything is durable until the object is dropped. */
+/** Keeps the files of a ledger directory in memory, for tests and experiments. Everything counts as durable. */
 export class MemoryStorage extends CheckedStorage {
   readonly #files: Map<string, Uint8Array>
 
@@ -26,7 +26,7 @@ export class MemoryStorage extends CheckedStorage {
     this.#files = files
   }
 
-  /** A copy of everything stored, by path: sealed objects, `tail/<name>`, `checkpoint`; in the order of the paths. */
+  /** Returns a copy of all files by path, in the order of the paths. */
   dump(): Map<string, Uint8Array> {
     const entries = [...this.#files].sort(([a], [b]) => (a < b ? -1 : 1))
     return new Map(entries.map(([path, bytes]) => [path, bytes.slice()]))
@@ -95,7 +95,7 @@ class MemoryDriver implements StorageDriver {
   async close(): Promise<void> {}
 }
 
-/** Whether two byte strings are the same. */
+/** Reports whether two byte strings are equal. */
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, i) => byte === b[i])
 }

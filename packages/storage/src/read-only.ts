@@ -1,8 +1,9 @@
 /**
- * A storage that only reads: nothing is made, synced or removed, `tmp/` included. It works on a full disk and on a read-only medium.
+ * A storage that only reads. It creates, syncs and removes nothing, not even `tmp/`, so it works on a full disk and on a read-only
+ * medium.
  *
- * What it reads need not be durable: a process that was killed, or whose sync failed, may have left it in the page cache. Sealed
- * objects and `checkpoint` were synced before they got their names; whoever reads the tail has to know how far it counts.
+ * The data that it returns need not be durable: a process that was killed, or whose sync failed, may have left it in the page cache.
+ * Sealed objects and `checkpoint` were synced before they got their names. The reader of the tail must know how much of it is durable.
  */
 import { parseTailName } from '@service-fs/format/tail-text'
 import { CheckedStorage, type StorageDriver } from './checked.ts'
@@ -17,7 +18,7 @@ import {
   type SealedName,
 } from './object-name.ts'
 
-/** Opens the ledger in `files` for reading; every verb that writes rejects with `read-only`. */
+/** Opens the ledger in `files` for reading. Every verb that writes rejects with `read-only`. */
 export function openReadOnlyStorage(
   files: Pick<FileSystem, 'readFile' | 'exists' | 'list' | 'close'>,
   tailMode: 'grow' | 'each',
@@ -44,7 +45,7 @@ class ReadOnlyDriver implements StorageDriver {
     return named(path, this.#files.exists(path))
   }
 
-  /** A foreign name is nothing to read. Whoever opens the ledger for writing is refused because of it. */
+  /** Ignores foreign names. Opening the ledger for writing rejects them. */
   async tailStarts(): Promise<number[]> {
     const names = await named('tail', this.#files.list('tail'))
     return parseTailNames(names.filter((name) => parseTailName(name) !== undefined))
