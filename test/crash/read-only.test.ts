@@ -81,6 +81,17 @@ async function gauge(of: Daemon, name: string): Promise<string | undefined> {
   return new RegExp(`^${name} (.*)$`, 'm').exec(text)?.[1]
 }
 
+/** Starts a daemon whose ledger is on the disk at `at`, appends 20 large records, and restarts it on the full disk. */
+async function restartOnFullDisk(at: string): Promise<Daemon> {
+  const before = await start()
+  for (let i = 0; i < 20; i++) expect((await append(before, `r${i}`, LARGE)).status).toBe(200)
+  await sleep(1000)
+  await before.kill('SIGKILL')
+  fill(at)
+  daemon = await before.restart()
+  return daemon
+}
+
 /** Waits until the daemon accepts appends. */
 async function untilReady(of: Daemon): Promise<void> {
   for (let i = 0; i < 300; i++) {
@@ -94,13 +105,7 @@ describe.skipIf(why !== '')(`a daemon started on a disk that refuses writes${why
   it('whose ledger is on a full disk answers reads, and accepts appends when there is room', async () => {
     const at = mountAt('test', '8m')
     mountAt('test/audit', '16m')
-    let on = await start()
-    for (let i = 0; i < 20; i++) expect((await append(on, `r${i}`, LARGE)).status).toBe(200)
-    await sleep(1000)
-    await on.kill('SIGKILL')
-    fill(at)
-
-    on = daemon = await on.restart()
+    const on = await restartOnFullDisk(at)
     const [status, text] = await readyz(on)
     expect([status, text]).toEqual([503, expect.stringMatching(/ledger takes no appends.*ENOSPC/)])
     const answer = await on.fetch('/v1/records/r0')
@@ -125,12 +130,7 @@ describe.skipIf(why !== '')(`a daemon started on a disk that refuses writes${why
 
   it('whose audit sub-ledger is on the full disk too starts, refuses reads, and recovers completely', async () => {
     const at = mountAt('', '8m')
-    let on = await start()
-    for (let i = 0; i < 20; i++) expect((await append(on, `r${i}`, LARGE)).status).toBe(200)
-    await sleep(1000)
-    await on.kill('SIGKILL')
-    fill(at)
-    on = daemon = await on.restart()
+    const on = await restartOnFullDisk(at)
     for (const path of ['/v1/records/r0', '/v1/entries', '/checkpoint', '/audit/v1/entries']) {
       const answer = await on.fetch(path)
       expect([path, answer.status, await codeOf(answer)]).toEqual([path, 507, 'full'])
