@@ -105,45 +105,15 @@ function assemble(
   const entry = (index: number): Promise<Uint8Array> => records.entry(index)
   const appender = new Appender({ runtime, clock, indexer, sequencer, limits, recordOf, entry, clockSet })
 
-  const publisher = new Publisher(storage, runtime, published, stop)
+  const publisher = new Publisher({ storage, runtime, failed: stop }, published)
   const marks = mark && new MarkKeeper(mark, head, stop)
   const growth = new Growth()
-  const sealer = new Sealer(sealed, memory, () => upkeep.sealed(), stop)
-  const upkeep = new Upkeep({
-    storage,
-    runtime,
-    observer,
-    memory,
-    sealed,
-    sealer,
-    tail,
-    publisher,
-    marks,
-    indexer,
-    growth,
-    sequencer,
-  })
-
-  const ledger = new Ledger({
-    origin,
-    vkeys: [signer.vkey],
-    limits,
-    storage,
-    runtime,
-    observer,
-    mark,
-    clock,
-    indexer,
-    sealed,
-    extent,
-    reader,
-    records,
-    sequencer,
-    appender,
-    upkeep,
-    growth,
-    recordOf,
-  })
+  const sealer = new Sealer({ sealed, memory, afterRound: () => upkeep.sealed(), failed: stop })
+  const shared = { storage, runtime, observer, sealed, indexer, growth, sequencer }
+  const upkeep = new Upkeep({ ...shared, memory, sealer, tail, publisher, marks })
+  const identity = { origin, vkeys: [signer.vkey], limits }
+  const read = { extent, reader, records, recordOf }
+  const ledger = new Ledger({ ...shared, ...identity, ...read, mark, clock, appender, upkeep })
   if (head.size > 0) publisher.offer(head.note)
   if (readOnly !== undefined) sequencer.stop(readOnly.why)
   // A failure shows in the status.

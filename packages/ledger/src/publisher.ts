@@ -2,47 +2,46 @@
 import type { StorageCapability } from '@service-fs/storage/capability'
 import type { Runtime } from './runtime.ts'
 
+export interface PublisherOptions {
+  storage: StorageCapability
+  runtime: Runtime
+  /** Called when publishing fails. */
+  failed: (error: unknown) => void
+}
+
 export class Publisher {
-  readonly #storage: StorageCapability
-  readonly #runtime: Runtime
-  readonly #delayMs: number
-  readonly #failed: (error: unknown) => void
+  readonly #options: PublisherOptions
   #newest = ''
   #published: string
   #cancel: (() => void) | undefined
   #running: Promise<void> = Promise.resolve()
 
-  /** `published`: the published checkpoint. `failed` is called when publishing a newer one fails. */
-  constructor(
-    storage: StorageCapability,
-    runtime: Runtime,
-    published: string,
-    failed: (error: unknown) => void,
-  ) {
-    this.#storage = storage
-    this.#runtime = runtime
-    // Publishing is cheap in 'grow' mode. In 'each' mode every published checkpoint stays on the disk.
-    this.#delayMs = storage.tailMode === 'grow' ? 500 : 60_000
+  /** `published`: the note that is published. */
+  constructor(options: PublisherOptions, published: string) {
+    this.#options = options
     this.#published = published
-    this.#failed = failed
   }
 
   /** Publishes `note`, the newest durable signed checkpoint, or a newer one, soon. */
   offer(note: string): void {
+    const { storage, runtime, failed } = this.#options
     this.#newest = note
-    this.#cancel ??= this.#runtime.after(this.#delayMs, () => {
-      this.now().catch(this.#failed)
+    // Publishing is cheap in 'grow' mode. In 'each' mode every published checkpoint stays on the disk.
+    const delayMs = storage.tailMode === 'grow' ? 500 : 60_000
+    this.#cancel ??= runtime.after(delayMs, () => {
+      this.now().catch(failed)
     })
   }
 
   /** Publishes the newest signed checkpoint; durable when it resolves. */
   now(): Promise<void> {
+    const { storage, runtime } = this.#options
     this.#cancel?.()
     this.#cancel = undefined
     this.#running = this.#running.then(async () => {
       const note = this.#newest
       if (note === '' || note === this.#published) return
-      await this.#storage.publish(this.#runtime.codec.utf8Encode(note))
+      await storage.publish(runtime.codec.utf8Encode(note))
       this.#published = note
     })
     return this.#running

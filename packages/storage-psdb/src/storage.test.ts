@@ -35,12 +35,12 @@ async function starts(storage: StorageCapability): Promise<number[]> {
 
 describe('PsdbStorage', () => {
   it.each([
-    ['CONFLICT', 'conflict', 'origin: other bytes are sealed, or the tail goes past it'],
-    ['FULL', 'full', "origin: no room on the disk or in the storage server's tables"],
+    ['CONFLICT', 'conflict', 'origin: other bytes are sealed, or the tail extends past it'],
+    ['FULL', 'full', 'origin: the disk or a table of the storage server is full'],
     ['IO', 'io', 'origin: the disk of the storage server failed'],
-    ['CORRUPT', 'corrupt', 'origin: what is stored is not what was stored'],
-    ['NONE', 'io', 'origin: the storage server knows no such object'],
-    ['INVALID', 'io', 'origin: the storage server refuses the field size'],
+    ['CORRUPT', 'corrupt', 'origin: stored data is corrupt'],
+    ['NONE', 'io', 'origin: the storage server has no such object'],
+    ['INVALID', 'io', 'origin: the storage server rejected the field size'],
   ] as const)('has an error for %s', async (status, code, message) => {
     const { storage } = storageWith(() => ({ status: STATUS[status], field: REQUEST.size }))
     await expect(storage.seal({ kind: 'origin' }, x)).rejects.toMatchObject({ code, message })

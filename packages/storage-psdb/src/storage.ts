@@ -1,6 +1,6 @@
 /** The storage capability over PSDB: every commit is a tail file of its own. */
 import { CheckedStorage, type StorageDriver } from '@service-fs/storage/checked'
-import { StorageError } from '@service-fs/storage/errors'
+import { StorageError, type StorageErrorCode } from '@service-fs/storage/errors'
 import { labelOf, type ObjectName, type ReadableName, type SealedName } from '@service-fs/storage/object-name'
 import type { PsdbAnswer, PsdbCall, PsdbClient } from './client.ts'
 import { fieldName, getUint64, KIND, LEDGER, OPCODE, STATUS, type LedgerNumber } from './message.ts'
@@ -192,21 +192,21 @@ function unexpected(what: What, expected: string, found: string): StorageError {
   )
 }
 
-/** Returns the error for a response whose status is not OK. */
+/** The error for each status but OK. */
+const ERRORS: Readonly<Record<number, readonly [StorageErrorCode, string]>> = {
+  [STATUS.CONFLICT]: ['conflict', 'other bytes are sealed, or the tail extends past it'],
+  [STATUS.FULL]: ['full', 'the disk or a table of the storage server is full'],
+  [STATUS.CORRUPT]: ['corrupt', 'stored data is corrupt'],
+  [STATUS.INVALID]: ['io', 'the storage server rejected the field '],
+  [STATUS.NONE]: ['io', 'the storage server has no such object'],
+  [STATUS.IO]: ['io', 'the disk of the storage server failed'],
+}
+
+/** Returns the error for a response whose status is not OK. The client admits no status that is not in STATUS. */
 function refused(what: What, { status, field }: PsdbAnswer): StorageError {
-  const path = labelOf(what)
-  switch (status) {
-    case STATUS.CONFLICT:
-      return new StorageError('conflict', `${path}: other bytes are sealed, or the tail goes past it`)
-    case STATUS.FULL:
-      return new StorageError('full', `${path}: no room on the disk or in the storage server's tables`)
-    case STATUS.CORRUPT:
-      return new StorageError('corrupt', `${path}: what is stored is not what was stored`)
-    case STATUS.INVALID:
-      return new StorageError('io', `${path}: the storage server refuses the field ${fieldName(field)}`)
-    case STATUS.NONE:
-      return new StorageError('io', `${path}: the storage server knows no such object`)
-    default:
-      return new StorageError('io', `${path}: the disk of the storage server failed`)
-  }
+  const [code, text] = ERRORS[status] as (typeof ERRORS)[number]
+  return new StorageError(
+    code,
+    `${labelOf(what)}: ${text}${status === STATUS.INVALID ? fieldName(field) : ''}`,
+  )
 }
