@@ -1,7 +1,7 @@
-// The capability audit: who holds what in an appliance, and whether that is as it must be. It reads the description that
-// Microkit's tool was given and, independently of it, the tool's report of what was built.
+// The capability audit: checks that each domain of an appliance holds what it must, and nothing else. It reads the input of
+// Microkit's tool, and independently of that, the tool's report of its output.
 //   node microkit/audit.mjs [BUILD FOLDER] [--json]
-// prints what each domain holds; exit status 1 and each rule that is broken, with the domain or region, if one is.
+// prints what each domain holds. If a rule is broken, prints it with the domain or region, and exits with status 1.
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -10,17 +10,17 @@ import { isInvocations, readInvocations } from './audit/report-invocations.mjs'
 import { audit, compare } from './audit/rules.mjs'
 import { MONITOR, readDescription } from './audit/system.mjs'
 
-/** What the tool's --capdl-json is to be called in a build folder, where the SDK's tool has that option. */
+/** The file in a build folder that the tool's --capdl-json writes, if the SDK's tool has that option. */
 export const SPECIFICATION = 'capdl.json'
 
 /** @typedef {import('./audit/system.mjs').System} System */
 /** @typedef {import('./audit/rules.mjs').Finding} Finding */
 
-/** What was built. @param {string} report @param {() => string} specification @returns {System} */
+/** Reads the system that was built. @param {string} report @param {() => string} specification @returns {System} */
 export function readBuilt(report, specification) {
   if (isInvocations(report)) return readInvocations(report)
   if (isCapabilities(report)) return readCapabilities(report, specification())
-  throw new Error('the report of what was built is of no SDK that the audit knows (2.0, 2.3)')
+  throw new Error('the report is not of an SDK that the audit knows (2.0, 2.3)')
 }
 
 /** @param {System} system @returns {Finding[]} */
@@ -41,7 +41,7 @@ export function auditBuild(folder) {
 export const sentences = (findings) => findings.map(({ rule, where, text }) => `${rule}: ${where}: ${text}`)
 
 /**
- * Who holds what, a line for each domain, as a table in Markdown.
+ * Returns what each domain holds, as a table in Markdown.
  *
  * @param {System} system
  */
@@ -60,7 +60,7 @@ export function picture({ domains, regions }) {
   return ['| domain | priority | devices | channels to |', '|---|---|---|---|', ...rows]
 }
 
-/** The folder of the build that was made last. */
+/** Returns the folder of the newest build. */
 function newest() {
   const root = join(import.meta.dirname, 'build')
   const folders = existsSync(root) ? readdirSync(root).map((name) => join(root, name)) : []
@@ -68,7 +68,7 @@ function newest() {
     .filter((folder) => existsSync(join(folder, 'report.txt')))
     .map((folder) => ({ folder, time: statSync(join(folder, 'report.txt')).mtimeMs }))
     .sort((a, b) => b.time - a.time)
-  if (last === undefined) throw new Error(`${root} has no build: npm run appliance:image makes one`)
+  if (last === undefined) throw new Error(`${root} has no build: run npm run appliance:image first`)
   return last.folder
 }
 

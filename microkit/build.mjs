@@ -1,5 +1,5 @@
-// Builds an appliance's image: C sources → one ELF a protection domain → the Microkit tool → loader.img, if what was
-// built is as it must be (audit.mjs).
+// Builds an appliance's image: C sources → one ELF for each protection domain → the Microkit tool → loader.img. The build fails
+// if the capability audit (audit.mjs) of its result does.
 //   node microkit/build.mjs [--totebox FILE] [--config release|debug] [--compiler gcc|clang] [--sdk DIR] [--name NAME]
 // The SDK is MICROKIT_SDK, or the newest microkit-sdk-* in the user's data directory.
 import { spawnSync } from 'node:child_process'
@@ -24,7 +24,7 @@ import { generate } from './generate.mjs'
 const here = import.meta.dirname
 export const buildRoot = join(here, 'build')
 const BOARD = 'qemu_virt_aarch64'
-/** Crates whose sources are compiled; see crates/Cargo.toml. */
+/** The crates whose C sources are compiled: crates/Cargo.toml. */
 const CRATES = ['lwip', 'mbedtls-sys-auto', 'monocypher-sys']
 
 const WARNINGS = '-Wall -Wextra -Werror -Wpedantic -Wshadow -Wconversion'
@@ -41,7 +41,7 @@ const compilers = {
   gcc: () => ({
     command: 'aarch64-linux-gnu-gcc',
     link: 'aarch64-linux-gnu-ld',
-    // Debian's compiler has a C library's headers; only its own are for a protection domain.
+    // Debian's compiler comes with a C library's headers. A protection domain may use only those of the compiler.
     flags: `-mno-outline-atomics -nostdinc -isystem ${gccHeaders()}`,
     packages: 'gcc-aarch64-linux-gnu',
   }),
@@ -63,17 +63,17 @@ const MBEDTLS = `${buildRoot}/crates/mbedtls-sys-auto/vendor`
 const MONOCYPHER = `${buildRoot}/crates/monocypher-sys/Monocypher/src`
 const BUNDLE = join(here, '../envelopes/sel4/bundle/dist/bundle.js')
 const BUNDLE_SOURCE = 'ledger/bundle.S'
-/** A test's script is ended sooner than a bundle. */
+/** A script of a test has a shorter time limit than the bundle. */
 const SOONER = ' -DSERVICE_CALL_MS=6000'
-/** Not a source that is there, but the engine's translated code. */
+/** Not a file in this folder, but the engine's translated code. */
 const QUICKJS = 'engine/quickjs.c'
-/** Behind the engine's memory there is nothing: see generate.mjs, REACH. */
+/** Nothing is mapped after the engine's memory: REACH in generate.mjs. */
 const GUARDED = '-DENGINE_GUARDED'
 const MBEDTLS_CONFIG = `-DMBEDTLS_CONFIG_FILE='"sha256/config.h"'`
 
 /**
- * Sources, by how their names begin, that are not compiled as all others are. `flags`: what they need besides;
- * `warnings`: false for sources from elsewhere; `strict`: false where unaligned access to memory may be made.
+ * Sources that are compiled differently, by the beginning of their names. `flags`: additional flags; `warnings`: false for
+ * third-party sources; `strict`: false if the code may access unaligned memory.
  *
  * @type {{ begins: string, flags: string, warnings?: false, strict?: false }[]}
  */
@@ -97,7 +97,7 @@ const SPECIAL = [
 const has = (command) => spawnSync('sh', ['-c', `command -v ${command}`]).status === 0
 
 /**
- * The SDKs on this machine, the one to use first: MICROKIT_SDK alone, or all that are installed, the newest first.
+ * Returns the SDKs on this machine, the preferred one first: only MICROKIT_SDK, or all installed ones, the newest first.
  *
  * @returns {{ path: string, version: string }[]}
  */
@@ -116,7 +116,7 @@ export function findSdks() {
     .sort((a, b) => b.version.localeCompare(a.version, 'en', { numeric: true }))
 }
 
-/** What is missing on this machine to build an image, each with what to do; empty: nothing. @returns {string[]} */
+/** Returns what this machine lacks to build an image, and how to install it. @returns {string[]} */
 export function missing(compiler = 'gcc') {
   const made = compilers[compiler]?.()
   if (made === undefined) throw new Error(`no compiler ${compiler}: ${Object.keys(compilers).join(', ')}`)
@@ -146,14 +146,14 @@ function writeIfNew(path, text) {
   if (!existsSync(path) || readFileSync(path, 'utf8') !== text) writeFileSync(path, text)
 }
 
-/** Puts the crates' sources into the build folder, once for each Cargo.lock. */
+/** Downloads the crates' sources into the build folder, once for each Cargo.lock. */
 export function vendor() {
   const lock = readFileSync(join(here, 'crates', 'Cargo.lock'), 'utf8')
   const to = join(buildRoot, 'crates')
   const stamp = join(to, 'Cargo.lock')
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return
   mkdirSync(buildRoot, { recursive: true })
-  // In a folder of this process's own, as another may be doing the same.
+  // Use a temporary folder, because another process may do the same now.
   const work = mkdtempSync(join(buildRoot, 'vendor-'))
   run('cargo', ['vendor', '--quiet', '--locked', join(work, 'all')], join(here, 'crates'))
   mkdirSync(join(work, 'crates'))
@@ -171,7 +171,7 @@ export function vendor() {
   rmSync(work, { recursive: true })
 }
 
-/** @param {string} source as in generate.mjs @param {string} base for a program of the list's own */
+/** @param {string} source a name of generate.mjs @param {string} base the folder of the list of tenants */
 function place(source, base) {
   if (source.startsWith('crates/')) return join(buildRoot, source)
   return source.startsWith('./') ? join(base, source) : join(here, source)
@@ -214,7 +214,7 @@ export function parseFlags(out) {
   return flags
 }
 
-/** The object of the engine's translated code. @param {Compiler} compiler */
+/** Compiles the engine's translated code, and returns the object. @param {Compiler} compiler */
 function quickjs({ command, flags }) {
   const headers = ['lib/include', 'engine/freestanding'].flatMap((path) => ['-isystem', join(here, path)])
   return engineObject([command, ...MACHINE.split(' '), ...flags.split(' '), ...headers, GUARDED])
@@ -269,7 +269,7 @@ function makefile({ description, compiler, board, base }) {
 }
 
 /**
- * Microkit's tool: image, report, and the specification of the image where the tool can write it.
+ * Runs Microkit's tool. It writes the image, a report, and the image's specification if the tool can.
  *
  * @param {string} sdk
  * @param {{ out: string, image: string, report: string, config: string }} what

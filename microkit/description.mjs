@@ -1,15 +1,15 @@
-// The parts of a system description, and its two forms: Microkit's XML and the C header. What is in the appliance is in
-// generate.mjs.
+// The parts of a system description, and its two outputs: Microkit's XML and the C header. generate.mjs describes the
+// appliance with them.
 //
-// A name of a region's or channel's end is given per domain and becomes a macro there: CH_NAME for a channel or an
-// interrupt, AT_NAME and SIZE_NAME for what is mapped, CHILD_… for children. Ends that are given an index are written as
-// a list, `{…}`, in the order of their indexes.
+// Each domain has its own name for the end of a region or channel. The name becomes a macro: CH_NAME for a channel or an
+// interrupt, AT_NAME and SIZE_NAME for a mapped region, CHILD_… for children. Ends with an index become a list, `{…}`, in
+// the order of their indexes.
 
 const SMALL_PAGE = 0x1000
 const LARGE_PAGE = 0x200000
 const LARGEST_CHANNEL = 61
 const LONGEST_NAME = 63
-// Where regions are mapped, the same in all domains that map one: small pages, large pages, regions with a reach.
+// Where regions are mapped: with small pages, with large pages, with a reach. All domains map a region at the same address.
 const SMALL_BASE = 0x2000_0000
 const LARGE_BASE = 0x4000_0000
 const REACHING_BASE = 0x10_0000_0000
@@ -41,7 +41,7 @@ export class Description {
   #reaching = REACHING_BASE
 
   /**
-   * `budget` and `period`: microseconds that it may run in so many; the same, and it takes turns at its priority.
+   * `budget`: the microseconds that it may run in each `period`. If they are equal, domains of its priority take turns.
    *
    * @param {string} name
    * @param {{ priority: number, budget?: number, period?: number, stack?: number, sources: string[], parent?: string, child?: number,
@@ -52,7 +52,9 @@ export class Description {
     { budget = 1000, period = budget, stack = 0x4000, defines = {}, restartable = false, ...options },
   ) {
     if (name.length > LONGEST_NAME) {
-      throw new Error(`the domain's name ${name} has ${name.length} characters, of at most ${LONGEST_NAME}`)
+      throw new Error(
+        `domain ${name}: expected a name of at most ${LONGEST_NAME} characters, found ${name.length}`,
+      )
     }
     this.domains.set(name, {
       name,
@@ -77,20 +79,20 @@ export class Description {
   }
 
   /**
-   * Memory, or a device's registers if `device` is their physical address.
+   * Adds a region of memory, or a device's registers if `device` is their physical address.
    *
    * @param {string} name
-   * @param {number} size bytes; from 2 MiB on a multiple of that
-   * @param {{ device?: number, reach?: number }} [options] `reach`: bytes from the region's first on in which nothing
-   *   else is mapped
+   * @param {number} size in bytes
+   * @param {{ device?: number, reach?: number }} [options] `reach`: nothing else is mapped in so many bytes from the
+   *   region's first on
    */
   region(name, size, { reach, ...options } = {}) {
-    // A name that is taken comes of a tenant's name: what the one is for must not become the other's.
+    // A tenant's name can make two regions' names equal. Those must not become one region.
     if (this.regions.has(name)) throw new Error(`two regions would be called ${name}`)
     const pageSize = size % LARGE_PAGE === 0 ? LARGE_PAGE : SMALL_PAGE
     if (size <= 0 || size % SMALL_PAGE !== 0) throw new Error(`the region ${name} has no whole pages`)
     const address = reach !== undefined ? this.#reaching : pageSize === SMALL_PAGE ? this.#small : this.#large
-    // A page that is not there stands between two regions.
+    // An unmapped page separates two regions.
     if (reach !== undefined) this.#reaching += reach + LARGE_PAGE
     else if (pageSize === SMALL_PAGE) this.#small += size + SMALL_PAGE
     else this.#large += size + LARGE_PAGE
@@ -109,7 +111,7 @@ export class Description {
   }
 
   /**
-   * The physical address of a region, for a device, in the C variable `symbol`.
+   * Sets the C variable `symbol` to the physical address of a region, for a device.
    *
    * @param {string} domain
    * @param {string} symbol
@@ -152,7 +154,7 @@ export class Description {
     this.channels.push({ from, fromId, to, toId: this.#channel(to, toEnd) })
   }
 
-  /** Microkit's system description. */
+  /** Returns Microkit's system description. */
   xml() {
     const lines = ['<?xml version="1.0" encoding="UTF-8"?>', '<system>']
     for (const region of this.regions.values()) {
@@ -204,7 +206,7 @@ export class Description {
   }
 
   /**
-   * The header that C sources include as config.h.
+   * Returns the header that C sources include as config.h.
    *
    * @param {Record<string, string | number>} common
    */

@@ -1,35 +1,35 @@
-// The appliance as a system description: which protection domains there are, what each holds, who talks to whom. All of
-// it follows from a short list, totebox.json: adding a tenant is one line there.
+// The appliance as a system description: its protection domains, what each of them holds, and the channels between them.
+// It follows from a short list, totebox.json, in which each tenant is a line.
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { Description } from './description.mjs'
 import { addKeys, addKeysOf, checkOrigins, originOf } from './keys.mjs'
 import { addNetwork, addPort } from './network.mjs'
 
-// QEMU's virt machine. Four virtio transports are in pages of their own: a page holds eight.
+// QEMU's virt machine. A page holds eight virtio transports; the appliance uses one in each of four pages.
 const UART = 0x900_0000
 const RTC = 0x901_0000
 const TRANSPORT = 0xa00_0000
 const TRANSPORT_SIZE = 0x200
 const TRANSPORT_IRQ = 48
 
-// Which transport a device is behind; qemu/run.mjs puts it there.
+// The transport of each device, where qemu/run.mjs attaches it.
 export const DATA_DISK = 0
 export const KEY_DISK = 8
 export const NETWORK = 16
 export const ENTROPY = 24
 
-// Microseconds between two looks at the clients' deadlines.
+// The microseconds between two checks of the clients' deadlines.
 const TICK = 10_000
 
 const MiB = 0x10_0000
 const RING_SIDE = 0x2000
 const PAGE = 0x1000
-// A tenant's bytes under way to and from PSDB.
+// The data region between a tenant and PSDB.
 const DATA_REGION = 32 * MiB
-// Bytes under way to and from the data disk.
+// The data region between PSDB and the data disk.
 const DISK_REGION = 2 * MiB
-// What PSDB keeps in mind: itself, 32 bytes for an object (two thirds are used), 24 for an unsealed tail file.
+// PSDB's memory: its state, 32 bytes for each object (two thirds are used), 24 for each unsealed tail file.
 const STORE_MEMORY = 4 * MiB
 const OBJECTS = 1 << 20
 const TAILS = 32768
@@ -46,12 +46,12 @@ const MONOCYPHER_ED25519 = 'crates/monocypher-sys/Monocypher/src/optional/monocy
 const MONOCYPHER = ['crates/monocypher-sys/Monocypher/src/monocypher.c', MONOCYPHER_ED25519]
 // Includes monocypher.c.
 const VERIFYING = ['ed25519/ed25519.c', MONOCYPHER_ED25519]
-/** All C sources of a folder. @param {string} folder */
+/** Returns all C sources of a folder. @param {string} folder */
 const sourcesOf = (folder) =>
   readdirSync(join(import.meta.dirname, folder))
     .filter((name) => name.endsWith('.c'))
     .map((name) => `${folder}/${name}`)
-// engine/quickjs.c is made of the engine's WebAssembly.
+// engine/quickjs.c is translated from the engine's WebAssembly.
 const LEDGER = [
   ...sourcesOf('ledger'),
   'ledger/bundle.S',
@@ -60,10 +60,10 @@ const LEDGER = [
   ...SHA256,
   ...VERIFYING,
 ]
-// The engine's memory; it faults at what is beyond it, as far as the engine's code can reach.
+// The engine's memory. Every address after it that the engine's code can reach faults.
 const LARGEST_HEAP = 192 * MiB
 const SMALLEST_HEAP = 32 * MiB
-// What all tenants' memory is together, heaps and data regions: the tool of SDK 2.0.1 places 512 MiB of large pages at most.
+// The heaps and data regions of all tenants together: the tool of SDK 2.0.1 places at most 512 MiB of large pages.
 const TENANTS_MEMORY = 416 * MiB
 const REACH = 8 * 1024 * MiB
 const KEYS = [
@@ -76,34 +76,32 @@ const KEYS = [
 ]
 
 /**
- * @typedef {{ moduleId: string, origin?: string, port?: number, program?: string[], script?: string }} Tenant `program`: C
- *   sources in the place of the ledger, for tests; relative to the folder of the list; `script`: JavaScript in the place
- *   of the bundle, as these
+ * @typedef {{ moduleId: string, origin?: string, port?: number, program?: string[], script?: string }} Tenant For tests,
+ *   `program` replaces the ledger by C sources, relative to the folder of the list, and `script` replaces the bundle by
+ *   JavaScript
  * @typedef {{ tenants: Tenant[], network?: import('./network.mjs').Network, net?: string[], keys?: string[] }} Totebox
- *   `net`, `keys`: as a tenant's `program`, in the place of these domains
+ *   `net` and `keys` replace these domains, as a tenant's `program` does
  */
 
 /** @param {Totebox} totebox */
 export function check(totebox) {
   const { tenants } = totebox
   if (!Array.isArray(tenants) || tenants.length < 1 || tenants.length > MOST_TENANTS) {
-    throw new Error(`tenants: a list of 1 to ${MOST_TENANTS} is expected`)
+    throw new Error(`tenants: expected a list of 1 to ${MOST_TENANTS}`)
   }
   for (const [index, { moduleId, port }] of tenants.entries()) {
     if (typeof moduleId !== 'string' || !MODULE_ID.test(moduleId)) {
       throw new Error(
-        `tenants[${index}].moduleId: [a-z0-9][a-z0-9-]{0,62} is expected, found ${JSON.stringify(moduleId)}`,
+        `tenants[${index}].moduleId: expected [a-z0-9][a-z0-9-]{0,62}, found ${JSON.stringify(moduleId)}`,
       )
     }
     if (port !== undefined && !(Number.isInteger(port) && port >= 1 && port <= 65535)) {
-      throw new Error(`tenants[${index}].port: 1 to 65535 is expected, found ${JSON.stringify(port)}`)
+      throw new Error(`tenants[${index}].port: expected 1 to 65535, found ${JSON.stringify(port)}`)
     }
     for (const [field, value] of Object.entries({ moduleId, port })) {
       const same = tenants.findIndex((tenant) => tenant[/** @type {'moduleId'} */ (field)] === value)
       if (value !== undefined && same < index) {
-        throw new Error(
-          `tenants[${index}].${field}: ${JSON.stringify(value)} is that of tenants[${same}] too`,
-        )
+        throw new Error(`tenants[${index}].${field}: tenants[${same}] has ${JSON.stringify(value)}, too`)
       }
     }
   }
@@ -112,7 +110,7 @@ export function check(totebox) {
 
 /** @typedef {import('./description.mjs').End} End */
 
-/** A list of texts in C. @param {string[]} texts */
+/** Returns a list of strings in C. @param {string[]} texts */
 const strings = (texts) => `{${texts.map((text) => JSON.stringify(text)).join(', ')}}`
 
 export class Appliance extends Description {
@@ -120,7 +118,7 @@ export class Appliance extends Description {
   consoles = []
 
   /**
-   * A domain with a console.
+   * Adds a domain with a console.
    *
    * @param {string} name
    * @param {Parameters<Description['domain']>[1]} options
@@ -135,12 +133,12 @@ export class Appliance extends Description {
   }
 
   /**
-   * Rings between two domains, and the channel that goes with them.
+   * Adds the rings between two domains, and their channel.
    *
    * @param {string} one
-   * @param {End} oneEnd what `one` calls it
+   * @param {End} oneEnd its name in `one`
    * @param {string} other
-   * @param {End} otherEnd what `other` calls it
+   * @param {End} otherEnd its name in `other`
    */
   rings(one, oneEnd, other, otherEnd) {
     this.channel(one, oneEnd, other, otherEnd)
@@ -157,7 +155,7 @@ export class Appliance extends Description {
   }
 
   /**
-   * A virtio device: registers, interrupt, and pages that it may reach.
+   * Gives a domain a virtio device: its registers, its interrupt, and pages that it may access.
    *
    * @param {string} domain
    * @param {number} transport
@@ -172,7 +170,7 @@ export class Appliance extends Description {
     this.physical(domain, 'queue_physical', `${domain}_queue`)
   }
 
-  /** The number of clients so far of each service. @type {Record<string, number>} */
+  /** The number of clients of each service so far. @type {Record<string, number>} */
   #clients = {}
 
   /** @param {string} service */
@@ -182,7 +180,7 @@ export class Appliance extends Description {
     return { name: 'clients', index }
   }
 
-  /** Lets a domain be woken at a time of its choice. @param {string} domain */
+  /** Lets a domain set a deadline at which the clock wakes it. @param {string} domain */
   wake(domain) {
     const end = this.#client('clock')
     this.region(`deadline_${domain}`, PAGE)
@@ -191,12 +189,12 @@ export class Appliance extends Description {
     this.channel(domain, { name: 'clock' }, 'clock', end)
   }
 
-  /** Lets a domain tell the time. @param {string} domain */
+  /** Lets a domain read the time. @param {string} domain */
   time(domain) {
     this.map('time', domain, 'r', { name: 'time' })
   }
 
-  /** Lets a domain have random bytes. @param {string} domain */
+  /** Gives a domain random bytes. @param {string} domain */
   random(domain) {
     const end = this.#client('entropy')
     this.region(`random_${domain}`, PAGE)
@@ -243,13 +241,13 @@ function addServices(system) {
   system.virtio('entropy', ENTROPY, 2)
 }
 
-/** How large each engine's memory is. @param {number} tenants */
+/** Returns the size of each engine's memory. @param {number} tenants */
 function heapOf(tenants) {
   const share = Math.floor(TENANTS_MEMORY / tenants / (2 * MiB)) * 2 * MiB - DATA_REGION
   return Math.max(SMALLEST_HEAP, Math.min(LARGEST_HEAP, share))
 }
 
-/** What a ledger's engine works in. @param {Appliance} system @param {string} moduleId @param {number} tenants */
+/** Gives a ledger the memory of its engine. @param {Appliance} system @param {string} moduleId @param {number} tenants */
 function addHeap(system, moduleId, tenants) {
   const name = `ledger_${moduleId}`
   system.region(`heap_${moduleId}`, heapOf(tenants), { reach: REACH })
@@ -260,7 +258,7 @@ function addHeap(system, moduleId, tenants) {
 function addLedgers(system, { tenants, network, net }) {
   if (tenants.some(({ program }) => program === undefined)) {
     if (network === undefined && net === undefined)
-      throw new Error('network: {"dhcp": true} is expected, or so')
+      throw new Error('network: expected {"dhcp": true}, or an address and a netmask, found none')
   }
   for (const [index, { moduleId, program, script }] of tenants.entries()) {
     const name = `ledger_${moduleId}`

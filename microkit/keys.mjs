@@ -1,28 +1,28 @@
-// The keys' part of the system description: the domain that holds the key disk, what the keys are named, and the way
-// between each ledger and the domain.
+// The keys' part of the system description: the domain that holds the key disk, the names of the keys, and the rings and
+// regions between it and each ledger.
 
-// The driver's two pages, and that of the sector that is under way (keys/keys.c).
+// The driver's two pages, and the page of the sector under way (keys/keys.c).
 const DISK_PAGES = 3
-// As in keys/message.h.
+// KEYS_REGION in keys/message.h.
 const REGION = 32 * 1024
-// As RECORD_NAME in keys/record.h.
+// RECORD_NAME in keys/record.h.
 const LONGEST_NAME = 256
-/** What a key may not be named, as in packages/tlog/src/note.ts; and DEL. */
+/** The characters that a key's name must not contain: those of packages/tlog/src/note.ts, and DEL. */
 const NOT_IN_NAME = /[^\u0021-\uffff]|[\u007f\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000+]/
 
 /** @typedef {import('./generate.mjs').Tenant} Tenant */
 
-/** The origin of a tenant's ledger; that of its audit sub-ledger ends in /audit. @param {Tenant} tenant */
+/** Returns the origin of a tenant's ledger. Its audit sub-ledger's adds /audit. @param {Tenant} tenant */
 export const originOf = ({ moduleId, origin }) => origin ?? `service-fs.local/ledger/${moduleId}`
 
-/** The names of all keys differ, and each fits its place on the key disk. @param {Tenant[]} tenants */
+/** Checks that the names of all keys differ, and fit their records on the key disk. @param {Tenant[]} tenants */
 export function checkOrigins(tenants) {
   const names = tenants.map(originOf).flatMap((origin) => [origin, `${origin}/audit`])
   for (const [at, name] of names.entries()) {
     const field = `tenants[${at >> 1}].origin`
     if (name === '' || NOT_IN_NAME.test(name) || Buffer.byteLength(name) > LONGEST_NAME) {
       throw new Error(
-        `${field}: a name without spaces and plus signs, of at most 250 bytes, is expected, found ${JSON.stringify(name)}`,
+        `${field}: expected a name of at most 250 bytes without spaces and plus signs, found ${JSON.stringify(name)}`,
       )
     }
     const same = names.indexOf(name)
@@ -31,7 +31,7 @@ export function checkOrigins(tenants) {
 }
 
 /**
- * The domain `keys`.
+ * Adds the domain `keys`.
  *
  * @param {import('./generate.mjs').Appliance} system
  * @param {string[]} sources
@@ -44,7 +44,7 @@ export function addKeys(system, sources, transport) {
 }
 
 /**
- * Rings between a ledger and keys, and a region for texts.
+ * Adds the rings between a ledger and keys, and a region for texts.
  *
  * @param {import('./generate.mjs').Appliance} system
  * @param {string} moduleId

@@ -1,23 +1,23 @@
-// The network's part of the system description: the domain that holds the card, its address, and the way between each
-// tenant's port and its ledger.
+// The network's part of the system description: the domain that holds the card, its address, and the rings and regions
+// between it and each ledger.
 
 const MiB = 0x10_0000
 const LARGE_PAGE = 2 * MiB
-// Connections that are open at a time, of one tenant and of all together; each tenant has the same share.
+// The most open connections of one tenant, and of all together. All tenants have the same share.
 const TENANT_CONNECTIONS = 64
 const ALL_CONNECTIONS = 256
-// A connection's bytes that its ledger has not taken yet (net/limits.h).
+// The bytes of a connection that wait for its ledger (net/limits.h).
 const INPUT = 0x1_0000
-// What net and one ledger share (net/message.h).
+// The data region between net and one ledger (net/message.h).
 const REGION = 4 * MiB
-// The card's two queues and its frames (net/card.h), and what lwIP takes memory from (net/heap.c).
+// The card's two queues and its frames (net/card.h), and lwIP's memory (net/heap.c).
 const CARD_PAGES = 130
 const HEAP = 24 * MiB
 
 const SOURCES = ['card', 'checksum', 'connection', 'heap', 'net', 'random', 'stack', 'tenant']
 const CORE = ['def', 'inet_chksum', 'init', 'ip', 'mem', 'memp', 'netif', 'pbuf', 'tcp', 'tcp_in', 'tcp_out']
 const PROTOCOLS = ['timeouts', 'udp', 'ipv4/dhcp', 'ipv4/etharp', 'ipv4/icmp', 'ipv4/ip4', 'ipv4/ip4_addr']
-/** lwIP's sources, named as generate.mjs names all. */
+/** lwIP's sources. */
 export const LWIP = [
   ...[...CORE, ...PROTOCOLS].map((name) => `crates/lwip/src/core/${name}.c`),
   'crates/lwip/src/netif/ethernet.c',
@@ -26,7 +26,7 @@ export const LWIP = [
 /** @typedef {{ dhcp: true } | { address: string, netmask: string, gateway?: string }} Network */
 
 /**
- * An IPv4 address as a number.
+ * Parses an IPv4 address to a number.
  *
  * @param {string} field
  * @param {unknown} text
@@ -35,7 +35,7 @@ function address(field, text) {
   const match = typeof text === 'string' ? /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text) : null
   const bytes = match === null ? [] : match.slice(1).map(Number)
   if (bytes.length !== 4 || bytes.some((byte) => byte > 255)) {
-    throw new Error(`network.${field}: an IPv4 address is expected, found ${JSON.stringify(text)}`)
+    throw new Error(`network.${field}: expected an IPv4 address, found ${JSON.stringify(text)}`)
   }
   return bytes.reduce((number, byte) => number * 256 + byte, 0)
 }
@@ -44,7 +44,7 @@ function address(field, text) {
 const hex = (number) => `0x${number.toString(16)}u`
 
 /**
- * What net is told of its address; all zero where DHCP tells.
+ * Returns the macros with net's addresses; they are zero if DHCP sets them.
  *
  * @param {Network} network
  * @returns {Record<string, string | number>}
@@ -52,13 +52,15 @@ const hex = (number) => `0x${number.toString(16)}u`
 function addresses(network) {
   if ('dhcp' in network) {
     if (!network.dhcp || Object.keys(network).length > 1) {
-      throw new Error('network: {"dhcp": true}, or address and netmask, perhaps gateway, are expected')
+      throw new Error(
+        'network: expected {"dhcp": true}, or an address and a netmask, with or without a gateway',
+      )
     }
     return { NET_DHCP: 1, NET_ADDRESS: hex(0), NET_NETMASK: hex(0), NET_GATEWAY: hex(0) }
   }
   const netmask = address('netmask', network.netmask)
   if (!/^1+0*$/.test(netmask.toString(2).padStart(32, '0'))) {
-    throw new Error(`network.netmask: ones before zeros are expected, found ${network.netmask}`)
+    throw new Error(`network.netmask: expected ones before zeros, found ${network.netmask}`)
   }
   return {
     NET_DHCP: 0,
@@ -69,7 +71,7 @@ function addresses(network) {
 }
 
 /**
- * The domain `net`.
+ * Adds the domain `net`.
  *
  * @param {import('./generate.mjs').Appliance} system
  * @param {import('./generate.mjs').Tenant[]} tenants
@@ -98,7 +100,7 @@ export function addNetwork(system, tenants, network, transport) {
 }
 
 /**
- * Lets a ledger have connections.
+ * Gives a ledger its connections.
  *
  * @param {import('./generate.mjs').Appliance} system
  * @param {string} moduleId

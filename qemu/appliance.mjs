@@ -1,8 +1,8 @@
 // Builds the appliance and boots it in QEMU, with a data disk, a key disk and a port of this machine for each tenant.
 //   node qemu/appliance.mjs [--totebox FILE] [--root DIR] [--disk FILE] [--disk-size SIZE] [--keys FILE]
 //     [--forward PORT:GUEST]… [--config release|debug] [--compiler gcc|clang] [--memory SIZE]
-// Disks that are not there are made, empty. What the appliance prints is printed, until Ctrl-C. Exit status 0: it was
-// ended; 1: it could not be built or booted, or QEMU failed; 2: wrong usage.
+// Creates empty disks if they do not exist. Prints the appliance's console until Ctrl-C. Exit status 0: stopped by a signal;
+// 1: it could not be built or booted, or QEMU failed; 2: wrong usage.
 import { closeSync, existsSync, ftruncateSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
@@ -14,14 +14,14 @@ import { provide } from './tools.mjs'
 
 const HELP = `usage: node qemu/appliance.mjs [options]
   --totebox FILE         the list of tenants (microkit/totebox.json)
-  --root DIR             where disks are (data/appliance)
-  --disk FILE            the data disk (data.img in --root), made if it is not there
-  --disk-size SIZE       of a data disk that is made (256M)
-  --keys FILE            the key disk (keys.img in --root), made if it is not there
-  --forward PORT:GUEST   a port of 127.0.0.1 and the tenant's; again for more (8080 for the first tenant, 8081, …)
+  --root DIR             the folder of the disks (data/appliance)
+  --disk FILE            the data disk (data.img in --root), created if it does not exist
+  --disk-size SIZE       the size of a new data disk (256M)
+  --keys FILE            the key disk (keys.img in --root), created if it does not exist
+  --forward PORT:GUEST   a port of 127.0.0.1 and the tenant's port; repeatable (8080 for the first tenant, 8081, …)
   --config NAME          release or debug
   --compiler NAME        gcc or clang
-  --memory SIZE          of the machine (2G)`
+  --memory SIZE          the machine's memory (2G)`
 
 const FIRST_PORT = 8080
 const KEY_DISK_BYTES = 1024 * 1024
@@ -30,12 +30,12 @@ const UNITS = { K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 }
 
 class UsageError extends Error {}
 
-/** @param {string} text such as 256M @returns {number} bytes, a multiple of a sector's */
+/** @param {string} text such as 256M @returns {number} bytes, a multiple of a sector */
 function bytesOf(text) {
   const [, number, unit = ''] = /^(\d{1,9})([KMG]?)$/.exec(text) ?? []
   const bytes = Number(number) * (UNITS[unit] ?? 1)
   if (!(bytes >= 65536) || bytes % 512 !== 0) {
-    throw new UsageError(`--disk-size ${text}: a multiple of 512 is expected, 64K or more, such as 256M`)
+    throw new UsageError(`--disk-size ${text}: expected a multiple of 512, at least 64K, such as 256M`)
   }
   return bytes
 }
@@ -44,12 +44,12 @@ function bytesOf(text) {
 function forwardOf(pair) {
   const [, host, guest] = (/^(\d{1,5}):(\d{1,5})$/.exec(pair) ?? []).map(Number)
   if (!host || !guest || host > 65535 || guest > 65535) {
-    throw new UsageError(`--forward ${pair}: PORT:GUEST is expected, two ports`)
+    throw new UsageError(`--forward ${pair}: expected PORT:GUEST, two ports`)
   }
   return { host, guest }
 }
 
-/** A disk of zeros, for its owner alone, if there is none. @param {string} file @param {number} bytes */
+/** Creates a disk of zeros that only its owner can access, unless the file exists. @param {string} file @param {number} bytes */
 export function makeDisk(file, bytes) {
   if (existsSync(file)) return
   mkdirSync(dirname(resolve(file)), { recursive: true, mode: 0o700 })
@@ -64,12 +64,12 @@ export function makeDisk(file, bytes) {
   }
 }
 
-/** @param {{ host: number }} port @returns {Promise<void>} an error if something listens there */
+/** Checks that no program listens on a port. @param {{ host: number }} port @returns {Promise<void>} */
 const checkPort = ({ host }) =>
   new Promise((done, fail) => {
     const server = createServer()
     server.once('error', (error) =>
-      fail(new Error(`127.0.0.1:${host}: ${error.message}; --forward has others`)),
+      fail(new Error(`127.0.0.1:${host}: ${error.message}; choose another port with --forward`)),
     )
     server.listen(host, '127.0.0.1', () => server.close(() => done()))
   })
@@ -78,7 +78,7 @@ const checkPort = ({ host }) =>
  * @typedef {{ totebox: string, tenants: import('../microkit/generate.mjs').Tenant[], disk: string, size: number, keys: string,
  *   forward: { host: number, guest: number }[], config: string, compiler: string, memory: string }} Options
  * @param {string[]} args
- * @returns {Options | undefined} undefined: help was asked for
+ * @returns {Options | undefined} undefined for --help
  */
 export function readOptions(args) {
   const text = /** @type {const} */ ({ type: 'string' })
@@ -125,7 +125,7 @@ export function readOptions(args) {
   }
 }
 
-/** Says where each tenant is, when it answers. @param {Appliance} appliance @param {Options} options */
+/** Prints each tenant's URL, once it answers. @param {Appliance} appliance @param {Options} options */
 async function greet(appliance, { tenants, forward }) {
   for (const { moduleId, port } of tenants) {
     const host = forward.find(({ guest }) => guest === port)?.host
@@ -134,7 +134,7 @@ async function greet(appliance, { tenants, forward }) {
     await appliance.until(new RegExp(`\\[net\\] ${moduleId} has port`), 120_000)
     console.log(`${moduleId}: http://127.0.0.1:${host}/t/${moduleId}/`)
   }
-  console.log('Ctrl-C ends it.')
+  console.log('Press Ctrl-C to stop.')
 }
 
 /** @param {Options} options @returns {Promise<number>} exit status */

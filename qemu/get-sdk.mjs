@@ -1,8 +1,8 @@
-// Downloads the Microkit SDK that the appliance is built with, from the project's release page, into the user's data
-// directory, where microkit/build.mjs finds it.
+// Downloads the Microkit SDK, which builds the appliance, from the project's release page to the user's data directory, where
+// microkit/build.mjs finds it.
 //   qemu/get-sdk [--sha256 HEX] [--url BASE]
-// The archive's SHA-256 is checked before it is unpacked; it is known here for linux-x86-64, and to be given for other
-// machines. Exit status 0: it is there; 1: it could not be had; 2: wrong usage.
+// Checks the archive's SHA-256 before unpacking it. This file has the hash for linux-x86-64; --sha256 passes that of another
+// machine. Exit status 0: the SDK is installed; 1: it is not; 2: wrong usage.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
@@ -28,7 +28,7 @@ const NAME = `microkit-sdk-${VERSION}`
 const RELEASES = `https://github.com/seL4/microkit/releases/download/${VERSION}`
 /** @type {Record<string, string>} */
 const KNOWN = { 'linux-x86-64': 'e12e507f72c87cbf5c514df9e9b0c66103b42298852f44c045d5729ea3de4f89' }
-/** Bytes that an archive may have. */
+/** The most bytes of an archive. */
 const MOST = 1 << 30
 
 /** @type {Record<string, string>} */
@@ -36,14 +36,14 @@ const SYSTEMS = { linux: 'linux', darwin: 'macos' }
 /** @type {Record<string, string>} */
 const MACHINES = { x64: 'x86-64', arm64: 'aarch64' }
 
-/** The release page's name of a kind of machine. @param {string} system @param {string} machine */
+/** Returns the release page's name of a kind of machine. @param {string} system @param {string} machine */
 function platform(system, machine) {
   const found = [SYSTEMS[system], MACHINES[machine]]
   if (found.includes(undefined)) throw new Error(`there is no Microkit SDK for ${system} on ${machine}`)
   return found.join('-')
 }
 
-/** Where the SDK goes. */
+/** Returns the SDK's folder. */
 export const home = () => join(process.env['XDG_DATA_HOME'] || join(homedir(), '.local', 'share'), NAME)
 
 /** @param {string} folder */
@@ -68,14 +68,14 @@ async function download(url, file) {
   return hash.digest('hex')
 }
 
-/** Only files and folders, and links within. @param {string} folder @param {string} top */
+/** Checks that a folder has only files, folders, and links within it. @param {string} folder @param {string} top */
 function checkTree(folder, top = realpathSync(folder)) {
   for (const name of readdirSync(folder)) {
     const path = join(folder, name)
     const found = lstatSync(path)
     const link = found.isSymbolicLink() && existsSync(path) && realpathSync(path).startsWith(top + sep)
     if (!found.isFile() && !found.isDirectory() && !link)
-      throw new Error(`the archive has ${path}, which is no file`)
+      throw new Error(`the archive has ${path}, which is not a file`)
     if (found.isDirectory()) checkTree(path, top)
   }
 }
@@ -87,7 +87,7 @@ function unpack(archive, folder) {
   if (done.status !== 0) throw new Error(`the archive cannot be unpacked: ${done.stderr.trim()}`)
   const names = readdirSync(folder)
   const sdk = join(folder, NAME)
-  if (names.join() !== NAME) throw new Error(`the archive has ${names.join(', ')} where ${NAME} is expected`)
+  if (names.join() !== NAME) throw new Error(`the archive: expected ${NAME}, found ${names.join(', ')}`)
   checkTree(sdk)
   if (!isSdk(sdk)) throw new Error(`the archive has no bin/microkit and VERSION of ${VERSION}`)
   return sdk
@@ -95,7 +95,7 @@ function unpack(archive, folder) {
 
 /**
  * @param {{ url?: string | undefined, sha256?: string | undefined, system?: string, machine?: string }} [options]
- * @returns {Promise<{ path: string, was: boolean }>} where it is, and whether it was there
+ * @returns {Promise<{ path: string, was: boolean }>} its folder, and whether it was installed before
  */
 export async function getSdk({
   url = RELEASES,
@@ -105,11 +105,11 @@ export async function getSdk({
 } = {}) {
   const to = home()
   if (isSdk(to)) return { path: to, was: true }
-  if (existsSync(to)) throw new Error(`${to} is there and is no SDK ${VERSION}: remove it first`)
+  if (existsSync(to)) throw new Error(`${to} exists but is not SDK ${VERSION}: remove it first`)
   const kind = platform(system, machine)
   const expected = sha256?.toLowerCase() ?? KNOWN[kind]
   if (expected === undefined) {
-    throw new Error(`the SHA-256 of the SDK for ${kind} is not known here: give it by --sha256`)
+    throw new Error(`the SHA-256 of the SDK for ${kind} is unknown: pass it with --sha256`)
   }
   const data = join(to, '..')
   mkdirSync(data, { recursive: true })
@@ -117,7 +117,7 @@ export async function getSdk({
   try {
     const archive = join(work, 'archive')
     const found = await download(`${url.replace(/\/$/, '')}/${NAME}-${kind}.tar.gz`, archive)
-    if (found !== expected) throw new Error(`the archive's SHA-256 is ${found}, not ${expected}`)
+    if (found !== expected) throw new Error(`the archive's SHA-256: expected ${expected}, found ${found}`)
     mkdirSync(join(work, 'unpacked'))
     const sdk = unpack(archive, join(work, 'unpacked'))
     renameSync(sdk, to)
@@ -143,12 +143,12 @@ async function main() {
     return 2
   }
   if (values.sha256 !== undefined && !/^[0-9a-f]{64}$/i.test(values.sha256)) {
-    console.error('get-sdk: --sha256: 64 hexadecimal digits are expected')
+    console.error('get-sdk: --sha256: expected 64 hexadecimal digits')
     return 2
   }
   try {
     const { path, was } = await getSdk(values)
-    console.log(was ? `${path} is there already` : path)
+    console.log(was ? `${path} is already installed` : path)
     return 0
   } catch (error) {
     console.error(`get-sdk: ${why(error)}`)

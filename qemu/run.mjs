@@ -1,6 +1,6 @@
 // Boots an image of the appliance in QEMU, headless.
 //   node qemu/run.mjs IMAGE --disk FILE [--keys FILE] [--forward HOST:GUEST]… [--timeout SECONDS]
-// prints what the appliance prints on its serial port, until Ctrl-C or the time is up.
+// prints the appliance's serial port until Ctrl-C or the timeout.
 import { spawn, spawnSync } from 'node:child_process'
 import { parseArgs } from 'node:util'
 import { DATA_DISK, ENTROPY, KEY_DISK, NETWORK } from '../microkit/generate.mjs'
@@ -9,17 +9,17 @@ const QEMU = 'qemu-system-aarch64'
 const LOAD_AT = '0x70000000'
 
 /**
- * A disk image and how the appliance's device is to behave.
+ * A disk image, and how the appliance's device behaves.
  *
  * @typedef {{ file: string, served?: boolean, flush?: boolean, readOnly?: boolean, failing?: 'read' | 'write' | 'flush', after?: number }} Disk
- *   `served`: `file` is the Unix socket of an NBD server that has the image; `flush`: false makes a device without a
- *   write cache, which offers no FLUSH; `failing`: such operations end with an error, from the byte `after` of the image on
+ *   `served`: `file` is the Unix socket of an NBD server for the image; `flush`: false makes a device without a write cache,
+ *   which offers no FLUSH; `failing`: these operations fail from the byte `after` of the image on
  * @typedef {{ image: string, disk?: Disk, keys?: Disk, forward?: { host: number, guest: number }[],
- *   wire?: { here: number, there: number }, memory?: string }} Machine `wire`: in the place of QEMU's user network, each
- *   frame as a UDP datagram between two ports of this host, QEMU's and another's
+ *   wire?: { here: number, there: number }, memory?: string }} Machine `wire`: replaces QEMU's user network by UDP: each
+ *   frame is a datagram between two ports of this host, QEMU's and the other end's
  */
 
-/** Whether QEMU is on this machine. */
+/** Reports whether QEMU is installed. */
 export const hasQemu = () => spawnSync(QEMU, ['--version']).status === 0
 
 /**
@@ -38,7 +38,7 @@ function diskArgs(id, { file, served, flush = true, readOnly = false, failing, a
     iotype: failing,
     errno: 5,
     once: false,
-    // A flush has no place on the disk.
+    // A flush has no sector.
     ...(failing === 'flush' || after === 0 ? {} : { sector: after / 512 }),
   }
   const bottom =
@@ -86,7 +86,7 @@ export function qemuArgs(machine) {
 
 /** A booted machine. */
 export class Appliance {
-  /** All that it printed, so far. */
+  /** The console's text so far. */
   console = ''
   /** @type {Promise<number | null>} */
   exited
@@ -121,13 +121,13 @@ export class Appliance {
     })
   }
 
-  /** The process that is to be killed for a power cut. */
+  /** The process to kill for a power cut. */
   get pid() {
     return this.#process.pid
   }
 
   /**
-   * Waits for something on the console, from its beginning on; an error with all of it when it does not come.
+   * Waits until the console matches, from its beginning on. Rejects with the whole console if it does not.
    *
    * @param {RegExp} pattern
    * @param {number} [milliseconds]
@@ -143,14 +143,14 @@ export class Appliance {
           done()
           reject(new Error(`${pattern} ${why}; the console:\n${this.console}`))
         }
-        const timer = setTimeout(() => fail(`did not come within ${milliseconds} ms`), milliseconds)
+        const timer = setTimeout(() => fail(`did not appear within ${milliseconds} ms`), milliseconds)
         const look = () => {
           found = pattern.exec(this.console)
           if (found !== null) {
             done()
             resolve()
           } else if (this.#ended) {
-            fail('did not come before QEMU ended')
+            fail('did not appear before QEMU ended')
           }
         }
         const done = () => {
@@ -164,13 +164,13 @@ export class Appliance {
     return /** @type {RegExpExecArray} */ (/** @type {unknown} */ (found))
   }
 
-  /** Pulls the plug: SIGKILL. What the host's kernel has of the disks' files stays. */
+  /** Simulates a power cut: SIGKILL. Writes that have reached the host's kernel stay. */
   async kill() {
     this.#process.kill('SIGKILL')
     await this.exited
   }
 
-  /** Ends QEMU in its own time: it writes what it holds of the disks. Its exit status. */
+  /** Stops QEMU after it has written its cached sectors. Returns its exit status. */
   async stop() {
     this.#process.kill('SIGTERM')
     return this.exited
@@ -188,10 +188,13 @@ if (process.argv[1] === import.meta.filename) {
     },
   })
   const [image] = positionals
-  if (image === undefined) throw new Error('which image? node qemu/run.mjs IMAGE --disk FILE')
+  if (image === undefined)
+    throw new Error(
+      'usage: node qemu/run.mjs IMAGE --disk FILE [--keys FILE] [--forward HOST:GUEST]… [--timeout SECONDS]',
+    )
   const forward = (values.forward ?? []).map((pair) => {
     const [host, guest] = pair.split(':').map(Number)
-    if (!host || !guest) throw new Error(`--forward ${pair}: HOST:GUEST is expected, two ports`)
+    if (!host || !guest) throw new Error(`--forward ${pair}: expected HOST:GUEST, two ports`)
     return { host, guest }
   })
   /** @type {Machine} */

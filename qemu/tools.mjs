@@ -1,11 +1,10 @@
-// What building and booting an appliance needs besides Node: installed where the machine is Debian and that is allowed,
-// else named.
+// The tools besides Node that build and boot an appliance. Installs them on Debian if run as root, and names missing ones.
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { missing } from '../microkit/build.mjs'
 import { hasQemu } from './run.mjs'
 
-/** Commands and the Debian packages that have them, by compiler. @type {Record<string, Record<string, string>>} */
+/** The commands of each compiler, and their Debian packages. @type {Record<string, Record<string, string>>} */
 const COMPILERS = {
   gcc: { 'aarch64-linux-gnu-gcc': 'gcc-aarch64-linux-gnu' },
   clang: { clang: 'clang', 'ld.lld': 'lld' },
@@ -20,13 +19,13 @@ const TOOLS = {
 /** @param {string} command */
 const has = (command) => spawnSync('sh', ['-c', `command -v ${command}`]).status === 0
 
-/** Packages whose commands are not there. @param {string} compiler @returns {string[]} */
+/** Returns the packages of missing commands. @param {string} compiler @returns {string[]} */
 export const packages = (compiler) =>
   Object.entries({ ...TOOLS, ...COMPILERS[compiler] }).flatMap(([command, names]) =>
     has(command) ? [] : names.split(' '),
   )
 
-/** @param {string} compiler @returns {string[]} what is missing all the same, each with what to do; empty: nothing */
+/** @param {string} compiler @returns {string[]} the tools that are still missing, and how to install each */
 export function provide(compiler) {
   const wanted = packages(compiler)
   if (wanted.length > 0 && existsSync('/etc/debian_version') && process.getuid?.() === 0) {

@@ -1,5 +1,5 @@
-// The report of SDK 2.3, which lists threads, interrupts and what each domain's table of capabilities holds, and the
-// tool's specification in JSON (--capdl-json), which the image is made of and which has the page tables besides.
+// Reads the report of SDK 2.3, which lists threads, interrupts and the capabilities of each domain, and the tool's
+// specification of the image in JSON (--capdl-json), which also has the page tables.
 import { joined, MONITOR, newDomain } from './system.mjs'
 
 /** @typedef {import('./system.mjs').System} System */
@@ -8,7 +8,7 @@ import { joined, MONITOR, newDomain } from './system.mjs'
 /** @typedef {Record<string, { object: number, rights?: Rights, executable?: boolean }>} Cap */
 /** @typedef {{ name: string, object: string | Record<string, { size_bits?: number, level?: number, is_root?: boolean, slots?: { slot: number, cap: Cap }[] }> }} Thing */
 
-/** Which bits of an address a page table of each level looks at, the lowest. @type {Record<number, number>} */
+/** The lowest bit of an address that a page table of each level decodes. @type {Record<number, number>} */
 const LEVELS = { 0: 39, 1: 30, 2: 21, 3: 12 }
 
 /** @param {string} report @param {string} title @returns {string[]} */
@@ -16,17 +16,17 @@ function section(report, title) {
   const found = report
     .split(/^# /m)
     .find((part) => part.startsWith(`${title}\n`) || part.startsWith(`${title}:`))
-  if (found === undefined) throw new Error(`the report has no part "${title}"`)
+  if (found === undefined) throw new Error(`the report has no section "${title}"`)
   return found.split('\n').slice(1)
 }
 
 /** @param {string} prefix @param {string} name */
 function without(prefix, name) {
-  if (!name.startsWith(prefix)) throw new Error(`the report has ${name} where ${prefix}… is expected`)
+  if (!name.startsWith(prefix)) throw new Error(`the report: expected ${prefix}…, found ${name}`)
   return name.slice(prefix.length)
 }
 
-/** A frame's region. @param {string} frame */
+/** Returns a frame's region. @param {string} frame */
 function regionOf(frame) {
   const [, region, elf, stack, buffer] =
     /^frame_(?:mr_(.+)_\d{9}|elf_(.+)_\d{9}|(.+)_stack(?:_\d{9})?|ipcbuf_(.+))$/.exec(frame) ?? []
@@ -37,7 +37,7 @@ function regionOf(frame) {
   throw new Error(`a page of no region: ${frame}`)
 }
 
-/** Threads: priorities, and what they run with. @param {System} system @param {string[]} lines */
+/** Reads the threads: their priorities, and the objects they run with. @param {System} system @param {string[]} lines */
 function readThreads(system, lines) {
   let domain = newDomain('')
   for (const line of lines) {
@@ -57,7 +57,7 @@ function readThreads(system, lines) {
   }
 }
 
-/** What a thread runs with. @param {string} name */
+/** Returns the objects that a thread must run with. @param {string} name */
 const own = (name) => [
   name === MONITOR ? `CSpace cnode_${name}` : `CSpace cnode_${name}_root`,
   `VSpace pud_${name}`,
@@ -69,7 +69,7 @@ const own = (name) => [
 /** @param {string} endpoint */
 const faultsTo = (endpoint) => without('ep_', endpoint).replace(/^fault_/, '')
 
-/** Tables of capabilities. @param {System} system @param {string[]} lines */
+/** Reads the tables of capabilities. @param {System} system @param {string[]} lines */
 function readTables(system, lines) {
   let table = ''
   for (const line of lines) {
@@ -78,7 +78,7 @@ function readTables(system, lines) {
     if (object === undefined || table === MONITOR) continue
     const root = table.endsWith('_root') ? system.domains.get(table.slice(0, -'_root'.length)) : undefined
     const domain = system.domains.get(table) ?? root
-    if (domain === undefined) throw new Error(`the capabilities of ${table}, which is no domain`)
+    if (domain === undefined) throw new Error(`the capabilities of ${table}, which is not a domain`)
     if (root === undefined || object !== `cnode_${domain.name}`) hold(domain, object)
   }
 }
@@ -94,14 +94,14 @@ function hold(domain, object) {
   } else if (kind === 'irq') {
     domain.irqs.push(Number(/^(\d+)_/.exec(of)?.[1]))
   } else if (kind === 'ep') {
-    // Its own, and the one that its faults go to.
+    // Its own endpoint, and the one that receives its faults, are expected.
     if (of !== name && faultsTo(object) !== domain.faults) domain.strange.push(object)
   } else if (!['pud', 'reply'].includes(kind) || of !== name) {
     domain.strange.push(object)
   }
 }
 
-/** Where memory is. @param {System} system @param {string[]} lines @returns {Set<string>} names of frames */
+/** Reads the physical addresses of memory. @param {System} system @param {string[]} lines @returns {Set<string>} names of frames */
 function readPlaces(system, lines) {
   /** @type {Set<string>} */
   const frames = new Set()
@@ -132,7 +132,7 @@ class Specification {
     return { name, ...found }
   }
 
-  /** What a page table maps, and the tables below it. @param {number} index @param {number} base @returns {import('./system.mjs').Mapping[]} */
+  /** Returns the mappings of a page table and of the tables below it. @param {number} index @param {number} base @returns {import('./system.mjs').Mapping[]} */
   mappings(index, base) {
     const { level = -1, slots = [] } = this.object(index, 'PageTable')
     const bit = LEVELS[level]
@@ -192,7 +192,7 @@ class Specification {
   }
 }
 
-/** Whether a report is of this kind. @param {string} report */
+/** Reports whether a report is of SDK 2.3. @param {string} report */
 export const isCapabilities = (report) => report.includes('\n# CNode Details\n')
 
 /** @param {string} report @param {string} specification @returns {System} */

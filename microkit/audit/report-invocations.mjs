@@ -1,12 +1,13 @@
-// The report of SDK 2.0: a list of kernel objects with the capability of each, and the list of system calls that hand
-// them out at boot. Capabilities are followed through those calls; what is said of them in brackets is not relied on.
+// Reads the report of SDK 2.0: a list of kernel objects with the capability of each, and the list of system calls that
+// distribute them at boot. The audit follows the capabilities through those calls. It ignores the report's remarks in
+// brackets.
 import { joined, MONITOR, newDomain } from './system.mjs'
 
 /** @typedef {import('./system.mjs').System} System */
 /** @typedef {{ kind: string, name: string, bytes: number, from: number }} Thing */
 /** @typedef {{ call: string, object: bigint, count: number, fields: Map<string, string> }} Call */
 
-/** The first slot of the table that all capabilities are in, as an address. */
+/** The address of the first slot of the table that has all capabilities. */
 const SLOTS = 0x8000_0000_0000_0000n
 const KiB = 1024
 const WRITE = 1
@@ -57,7 +58,7 @@ function calls(text) {
   return all
 }
 
-/** Calls that hand out nothing of one domain to another, and those that are followed. */
+/** The calls that the audit follows. OTHERS give no domain a capability of another. */
 const FOLLOWED = new Set([
   'CNode Mint',
   'Page Map',
@@ -80,7 +81,7 @@ const OTHERS = new Set([
 class Boot {
   /** @type {Map<bigint, Thing>} */
   things = new Map()
-  /** Copies of capabilities, with less rights. @type {Map<bigint, { thing: Thing, rights: number }>} */
+  /** Copies of capabilities, with fewer rights. @type {Map<bigint, { thing: Thing, rights: number }>} */
   copies = new Map()
   /** @type {System} */
   system = { source: 'the report of what was built', domains: new Map(), regions: new Map() }
@@ -91,7 +92,7 @@ class Boot {
     const original = this.things.get(address)
     if (copy !== undefined) return copy
     if (original === undefined)
-      throw new Error(`0x${address.toString(16)} is no capability that the report lists`)
+      throw new Error(`the report does not list the capability 0x${address.toString(16)}`)
     return { thing: original, rights: 15 }
   }
 
@@ -142,7 +143,7 @@ class Boot {
     }
   }
 
-  /** Who is told of an interrupt. @type {Map<string, string>} */
+  /** The domain that each interrupt notifies. @type {Map<string, string>} */
   told = new Map()
 
   /** @param {string} call @param {Map<string, string>} fields @param {string} name */
@@ -153,7 +154,7 @@ class Boot {
   }
 
   /**
-   * Into the table of all capabilities, a slot after the other, or into a domain's, the same slot of each.
+   * Copies to consecutive slots of the table of all capabilities, or to the same slot of each domain's table.
    *
    * @param {bigint} table @param {number} i @param {bigint} first @param {bigint} source @param {number} slot
    * @param {number} rights
@@ -206,7 +207,7 @@ class Boot {
   }
 }
 
-/** Whether a report is of this kind. @param {string} report */
+/** Reports whether a report is of SDK 2.0. @param {string} report */
 export const isInvocations = (report) => report.includes('\n# System Kernel Invocations Detail\n')
 
 /** @param {string} report @returns {System} */
@@ -225,7 +226,7 @@ export function readInvocations(report) {
   for (const call of calls(detail)) {
     if (FOLLOWED.has(call.call)) boot.follow(call)
     else if (!OTHERS.has(call.call))
-      throw new Error(`the report has a call that is not known to the audit: ${call.call}`)
+      throw new Error(`the report has a call that is unknown to the audit: ${call.call}`)
   }
   for (const domain of system.domains.values()) {
     domain.mappings = joined(domain.mappings)

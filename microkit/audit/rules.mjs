@@ -1,13 +1,13 @@
-// What must hold of an appliance, of its description and of what was built alike. A rule that is broken is a finding,
-// with the domain or region that breaks it.
+// The rules for an appliance, for both its description and its build. A broken rule is a finding that names the domain or
+// region.
 import { MONITOR } from './system.mjs'
 
 /** @typedef {import('./system.mjs').System} System */
 /** @typedef {import('./system.mjs').Domain} Domain */
 /** @typedef {{ rule: string, where: string, text: string }} Finding `where`: the domain or region */
 
-// QEMU's virt machine: who holds which device. Written down here once more, as the generator may be wrong. Eight virtio
-// transports are in a page; each device of the appliance is behind the first of a page's.
+// QEMU's virt machine: the holder of each device. This repeats generate.mjs on purpose, because that may be wrong. A page has
+// eight virtio transports; each device of the appliance is behind the first one of its page.
 const MEMORY = 0x4000_0000
 const PAGE = 0x1000
 /** @type {Map<number, string>} */
@@ -26,7 +26,7 @@ const INTERRUPTS = new Map([
   [64, 'net'],
   [72, 'entropy'],
 ])
-/** Domains that are there in every appliance. */
+/** The domains of every appliance. */
 const ALWAYS = ['supervisor', 'clock', 'entropy', 'blk', 'psdb', 'keys']
 
 /** @type {Record<string, number>} */
@@ -41,15 +41,15 @@ const PRIORITIES = {
 }
 const LEDGER_PRIORITY = 100
 
-/** The one region that many see; its owner alone writes it. */
+/** The only region that many domains map. Only its owner writes it. */
 const TIME = { region: 'time', owner: 'clock' }
 
 /** @param {string} name */
 export const isLedger = (name) => name.startsWith('ledger_')
 
 /**
- * What a client and a server may have in common: a channel, and the regions that go with it, each with what the client
- * and the server may do.
+ * What a client and a server may share: a channel, and its regions, each with the permissions of the client and of the
+ * server.
  *
  * @typedef {Record<string, [string, string]>} Link
  */
@@ -60,7 +60,7 @@ const rings = (client, server) => ({
   [`ring_${server}_to_${client}`]: ['r', 'rw'],
 })
 
-/** What a ledger's bytes are in, on their way to and from a server. @type {Record<string, string>} */
+/** The prefix of the data region between a ledger and each server. @type {Record<string, string>} */
 const DATA = { psdb: 'data', net: 'net', keys: 'keys' }
 
 /** @param {string} client @param {string} server @returns {Link[]} */
@@ -81,7 +81,7 @@ function served(client, server) {
   return [{ ...rings(client, server), [`${data}_${tenant}`]: ['rw', 'rw'] }]
 }
 
-/** Regions that the tool makes of a domain's own: its program, its stack, its IPC buffer. @param {string} region */
+/** Returns the owner of a region that the tool makes for a domain: program, stack, IPC buffer. @param {string} region */
 const ownerOf = (region) => /^(?:ELF|STACK|IPC):(.+)$/.exec(region)?.[1]
 
 /** @param {{ write: boolean }} mapping */
@@ -90,7 +90,7 @@ const permsOf = ({ write }) => (write ? 'rw' : 'r')
 class Audit {
   /** @type {Finding[]} */
   findings = []
-  /** Who maps a region. @type {Map<string, { domain: string, perms: string, execute: boolean }[]>} */
+  /** The domains that map each region. @type {Map<string, { domain: string, perms: string, execute: boolean }[]>} */
   holders = new Map()
 
   /** @param {System} system */
@@ -111,7 +111,7 @@ class Audit {
     this.findings.push({ rule, where, text })
   }
 
-  /** The domains that map a region, for a sentence. @param {string} region */
+  /** Lists the domains that map a region, for a sentence. @param {string} region */
   who(region) {
     return (this.holders.get(region) ?? []).map(({ domain, perms }) => `${domain} (${perms})`).join(', ')
   }
@@ -120,7 +120,7 @@ class Audit {
     for (const { name, priority, strange } of this.system.domains.values()) {
       if (name === MONITOR) continue
       const meant = isLedger(name) ? LEDGER_PRIORITY : PRIORITIES[name]
-      if (meant === undefined) this.find('domains', name, 'there is no such domain in an appliance')
+      if (meant === undefined) this.find('domains', name, 'an appliance has no such domain')
       else if (priority !== meant) this.find('priorities', name, `has priority ${priority}, not ${meant}`)
       for (const thing of strange) this.find('capabilities', name, thing)
     }
@@ -129,7 +129,7 @@ class Audit {
     }
   }
 
-  /** Only the supervisor has children, and only ledgers are: it is told of their faults, and starts them again. */
+  /** Only the supervisor has children, and only ledgers are children: it receives their faults and restarts them. */
   children() {
     for (const { name, controls, faults } of this.system.domains.values()) {
       if (name === MONITOR) continue
@@ -194,7 +194,7 @@ class Audit {
     }
   }
 
-  /** Memory that devices are told of: a device reads and writes all memory whose address its holder knows or guesses. */
+  /** Memory for devices: a device can access all memory whose physical address its holder knows or guesses. */
   physical() {
     for (const { name, physical } of this.system.domains.values()) {
       for (const region of physical) {
@@ -206,7 +206,7 @@ class Audit {
     }
   }
 
-  /** Nothing is both writable and executable, and only programs are executable. */
+  /** No memory is both writable and executable, and only programs are executable. */
   writeExecute() {
     for (const { name, mappings } of this.system.domains.values()) {
       for (const { region, write, execute } of mappings) {
@@ -217,7 +217,7 @@ class Audit {
     }
   }
 
-  /** No two regions are the same memory. */
+  /** No two regions overlap. */
   overlaps() {
     const all = [...this.system.regions].flatMap(([region, ranges]) =>
       ranges.map((range) => ({ region, ...range })),
@@ -236,7 +236,7 @@ class Audit {
     }
   }
 
-  /** Who shares a region with whom: what is left for `links` to look at, by the pair's names. */
+  /** Checks which domains share a region. Returns the regions that two domains share, by their names, for `links`. */
   shared() {
     /** @type {Map<string, { region: string, of: Map<string, string> }[]>} */
     const pairs = new Map()
@@ -266,7 +266,7 @@ class Audit {
     return pairs
   }
 
-  /** Each two domains have in common what they are meant to, all of it or nothing. */
+  /** Each pair of domains shares all regions of a link, or none. */
   links() {
     const pairs = this.shared()
     const names = [...this.system.domains.keys()].filter((name) => name !== MONITOR).sort()
@@ -349,7 +349,7 @@ class Audit {
   }
 }
 
-/** The rules that a system breaks; none: it is an appliance as it is meant to be. @param {System} system */
+/** Returns the findings for a system. @param {System} system */
 export const audit = (system) => new Audit(system).all()
 
 /** @param {Domain} domain @param {(region: string) => boolean} described */
@@ -379,7 +379,7 @@ function minus(all, without) {
   })
 }
 
-/** Where what was built is not what was described. @param {System} described @param {System} built @returns {Finding[]} */
+/** Returns the differences between the description and the build. @param {System} described @param {System} built @returns {Finding[]} */
 export function compare(described, built) {
   /** @type {Finding[]} */
   const findings = []

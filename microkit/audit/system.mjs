@@ -1,20 +1,20 @@
-// A system as the audit sees it, whatever it was read from; and the reader of the description that Microkit's tool gets.
-// What the reader does not know is an error: it might give somebody something.
+// The audit's model of a system, and the reader of the input of Microkit's tool. The reader rejects anything unknown,
+// because it could grant a capability.
 
 /**
- * `at`, `bytes`: where a domain sees memory. `from`, `bytes` of a range: where that memory is.
+ * `at` and `bytes`: virtual addresses of a mapping. `from` and `bytes`: physical addresses of a range.
  *
  * @typedef {{ region: string, at: number, bytes: number, write: boolean, execute: boolean }} Mapping
  * @typedef {{ from: number, bytes: number }} Range
  * @typedef {{ name: string, priority: number, mappings: Mapping[], irqs: number[], notifies: string[],
  *   controls: string[], faults: string, physical: string[], strange: string[] }} Domain `notifies`: a domain for each
- *   channel; `controls`: domains whose threads it may stop and change; `faults`: who is told of its faults; `physical`:
- *   regions whose physical address it is given; `strange`: whatever else it holds
- * @typedef {{ source: string, domains: Map<string, Domain>, regions: Map<string, Range[]> }} System `regions`: with the
- *   physical addresses as far as they are known
+ *   channel; `controls`: domains whose threads it may stop and change; `faults`: the domain that receives its faults;
+ *   `physical`: regions whose physical address it knows; `strange`: anything else that it holds
+ * @typedef {{ source: string, domains: Map<string, Domain>, regions: Map<string, Range[]> }} System `regions`: with their
+ *   physical addresses, if known
  */
 
-/** Who is told of the faults of a domain that has no parent: Microkit's own monitor. */
+/** Microkit's monitor, which receives the faults of domains without a parent. */
 export const MONITOR = 'monitor'
 
 /** @param {string} name @returns {Domain} */
@@ -30,19 +30,19 @@ export const newDomain = (name) => ({
   strange: [],
 })
 
-/** Puts mappings that follow each other, of one region, together. @param {Mapping[]} mappings */
+/** Joins adjacent mappings of one region. @param {Mapping[]} mappings */
 export function joined(mappings) {
   /** @type {Mapping[]} */
   const all = []
   for (const mapping of mappings.toSorted((a, b) => a.at - b.at)) {
     const before = all.at(-1)
-    const goesOn =
+    const isAdjacent =
       before !== undefined &&
       before.region === mapping.region &&
       before.at + before.bytes === mapping.at &&
       before.write === mapping.write &&
       before.execute === mapping.execute
-    if (goesOn) before.bytes += mapping.bytes
+    if (isAdjacent) before.bytes += mapping.bytes
     else all.push({ ...mapping })
   }
   return all
@@ -50,7 +50,7 @@ export function joined(mappings) {
 
 /** @typedef {{ name: string, attributes: Record<string, string>, inside: Element[] }} Element */
 
-/** The attributes that are known, of each element that is. @type {Record<string, string[]>} */
+/** The known elements, with their known attributes. @type {Record<string, string[]>} */
 const KNOWN = {
   system: [],
   memory_region: ['name', 'size', 'page_size', 'phys_addr'],
@@ -73,7 +73,7 @@ function elements(text) {
     /<(\/?)(\w+)((?:\s+\w+="[^"<>]*")*)\s*(\/?)>/g,
     (_, end, name, list, empty) => {
       if (end !== '') {
-        if (open.length < 2 || open.pop()?.name !== name) throw new Error(`</${name}> ends nothing`)
+        if (open.length < 2 || open.pop()?.name !== name) throw new Error(`</${name}> without <${name}>`)
         return ''
       }
       const pairs = [...list.matchAll(/(\w+)="([^"]*)"/g)].map(([, key, value]) => [key, value])
@@ -83,14 +83,14 @@ function elements(text) {
         KNOWN[name] === undefined
           ? ['']
           : pairs.map(([key]) => key).filter((key) => !KNOWN[name]?.includes(key))
-      if (strange.length > 0) throw new Error(`<${name} ${strange.join(' ')}> is not known to the audit`)
+      if (strange.length > 0) throw new Error(`unknown to the audit: <${name} ${strange.join(' ')}>`)
       open.at(-1)?.inside.push(element)
       if (empty === '') open.push(element)
       return ''
     },
   )
   if (between.trim() !== '' || open.length > 1)
-    throw new Error('the description is not XML as it is generated')
+    throw new Error('the description is not XML of the form that generate.mjs writes')
   return top
 }
 
@@ -106,7 +106,7 @@ function attribute({ name: kind, attributes }, name) {
 /** @param {System} system @param {Map<string, number>} sizes @param {Element} element @param {string} parent */
 function readDomain(system, sizes, element, parent) {
   const domain = newDomain(attribute(element, 'name'))
-  if (system.domains.has(domain.name)) throw new Error(`two domains are called ${domain.name}`)
+  if (system.domains.has(domain.name)) throw new Error(`two domains have the name ${domain.name}`)
   system.domains.set(domain.name, domain)
   domain.priority = Number(attribute(element, 'priority'))
   domain.faults = parent
@@ -117,7 +117,7 @@ function readDomain(system, sizes, element, parent) {
       const region = attribute(map, 'mr')
       const perms = attribute(map, 'perms')
       const bytes = sizes.get(region)
-      if (bytes === undefined) throw new Error(`${domain.name} maps ${region}, which is no region`)
+      if (bytes === undefined) throw new Error(`${domain.name} maps the unknown region ${region}`)
       if (!/^r?w?x?$/.test(perms)) throw new Error(`${domain.name} maps ${region}: perms="${perms}"`)
       const at = Number(attribute(map, 'vaddr'))
       return { region, at, bytes, write: perms.includes('w'), execute: perms.includes('x') }
@@ -129,7 +129,7 @@ function readDomain(system, sizes, element, parent) {
   }
 }
 
-/** The description that was given to Microkit's tool. @param {string} xml @returns {System} */
+/** Reads the input of Microkit's tool. @param {string} xml @returns {System} */
 export function readDescription(xml) {
   /** @type {System} */
   const system = { source: 'the description', domains: new Map(), regions: new Map() }
@@ -139,7 +139,7 @@ export function readDescription(xml) {
   const sizes = new Map()
   for (const region of all(top, 'memory_region')) {
     const name = attribute(region, 'name')
-    if (sizes.has(name)) throw new Error(`two regions are called ${name}`)
+    if (sizes.has(name)) throw new Error(`two regions have the name ${name}`)
     const bytes = Number(attribute(region, 'size'))
     const device = region.attributes['phys_addr']
     sizes.set(name, bytes)

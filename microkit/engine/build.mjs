@@ -1,6 +1,6 @@
-// Compiles the engine: `node microkit/engine/build.mjs OBJECT COMPILER [FLAG…]` writes OBJECT. That takes a minute, so what was
-// compiled is kept in microkit/build/engine, by what went into it. `node microkit/engine/build.mjs --sources` prints the folder that
-// the translated sources are in.
+// Compiles the engine: `node microkit/engine/build.mjs OBJECT COMPILER [FLAG…]` writes OBJECT. That takes a minute, so
+// microkit/build/engine caches the objects by a hash of their inputs. `node microkit/engine/build.mjs --sources` prints the folder
+// of the translated sources.
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
@@ -10,10 +10,10 @@ import { generate, sources, VERSION } from './generate.mjs'
 
 const HERE = fileURLToPath(new URL('.', import.meta.url))
 const CACHE = join(HERE, '../build/engine')
-/** What the translated code needs to be compiled, whatever the machine; it is not made for warnings. */
+/** The flags for the translated code on every machine. It causes many warnings. */
 const FLAGS = ['-std=gnu11', '-w', '-O2', '-fno-math-errno', '-fno-strict-aliasing']
 
-/** Makes quickjs.c and its headers where they are not there yet; the folder that they are in. */
+/** Returns the folder of quickjs.c and its headers, after making them if need be. */
 export function engineSources() {
   const { wasm, loader } = sources()
   const parts = [wasm, loader, join(HERE, 'generate.mjs')].map((path) => readFileSync(path))
@@ -26,7 +26,7 @@ export function engineSources() {
 }
 
 /**
- * Compiles the engine.
+ * Compiles the engine, or finds it in the cache.
  *
  * @param {string[]} compiler a program and its arguments
  * @returns {string} the object; quickjs-map.h, for the other files, is in engineSources()
@@ -47,7 +47,7 @@ export function engineObject(compiler) {
 }
 
 /**
- * Gives what is whole its name; who was faster made the same.
+ * Renames a complete file. If another process was faster, its result is the same.
  *
  * @param {string} part
  * @param {string} name

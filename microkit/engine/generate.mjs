@@ -1,18 +1,18 @@
-// Translates the engine, QuickJS as the npm package @jitl/quickjs-wasmfile-release-sync has it in WebAssembly, to C, and works out
-// what its exports and imports are: the package's names for them are minified and differ from build to build.
+// Translates the engine, the QuickJS of the npm package @jitl/quickjs-wasmfile-release-sync, from WebAssembly to C. Finds its exports
+// and imports in the package's loader, because their names are minified and differ between builds.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 
 const PACKAGE = '@jitl/quickjs-wasmfile-release-sync'
-/** The runtime (wasm-rt.h, runtime.c) is made for the code of this version. */
+/** The runtime (wasm-rt.h, runtime.c) fits the code of this version of wasm2c. */
 export const VERSION = '1.0.32'
 
 const require = createRequire(new URL('../../envelopes/sel4/engine-host/package.json', import.meta.url))
 
 /**
- * The exports that do not begin with QTS_, which the loader gives names to, and what they are called in C.
+ * The loader's names of the exports that do not begin with QTS_, and their names in C.
  *
  * @type {Record<string, string>}
  */
@@ -22,8 +22,8 @@ const EXPORTS = {
 }
 
 /**
- * How an import is recognised in the loader, by which function of imports.c it is. A script that comes to another one stops
- * the machine.
+ * Patterns that find each import in the loader, by the name of its function in imports.c. Other imports stop the machine if a
+ * script reaches them.
  */
 const IMPORTS = {
   assert_fail: /Assertion failed/,
@@ -55,7 +55,7 @@ export function generate(out) {
   writeFileSync(join(out, 'quickjs-map.h'), mapOf(readFileSync(loader, 'utf8'), header))
 }
 
-/** The files that all depends on. */
+/** Returns the paths of the engine's WebAssembly and its loader. */
 export function sources() {
   return {
     wasm: require.resolve(`${PACKAGE}/wasm`),
@@ -63,7 +63,7 @@ export function sources() {
   }
 }
 
-/** What is wrong with wasm2c on this machine, with what to do; empty: nothing. @returns {string[]} */
+/** Returns the problem with this machine's wasm2c, if any, and how to install it. @returns {string[]} */
 export function wasm2cProblem() {
   const { stdout, error } = spawnSync('wasm2c', ['--version'], { encoding: 'utf8' })
   const found = error === undefined ? stdout.trim() : ''
@@ -78,7 +78,7 @@ function mapOf(loader, header) {
   const functions = functionsOf(header)
   const object = importObject(loader)
   const lines = [
-    '/* Made by generate.mjs: what the functions of quickjs.c are. */',
+    '/* Made by generate.mjs: the names of the functions of quickjs.c. */',
     '#include "wasm-rt.h"',
     '',
   ]
@@ -97,7 +97,7 @@ function mapOf(loader, header) {
 /** @typedef {{ type: string, name: string, parameters: string[] }} Prototype */
 
 /**
- * The functions of quickjs.h by the names that the WebAssembly module has for them.
+ * Returns the functions of quickjs.h by their names in the WebAssembly module.
  *
  * @param {string} header
  */
@@ -112,13 +112,13 @@ function functionsOf(header) {
   for (const [, key = '', type = '', name = '', list = ''] of header.matchAll(pattern))
     imports.set(key, { type, name, parameters: list.split(', ') })
   const memory = /\/\* import: '\w+' '(.+)' \*\/\n {2}wasm_rt_memory_t \*(\w+);/.exec(header)
-  if (memory === null) throw new Error('quickjs.h: there is no memory among the imports')
+  if (memory === null) throw new Error('quickjs.h: expected a memory among the imports, found none')
   imports.set(memory[1] ?? '', { type: 'memory', name: memory[2] ?? '', parameters: [] })
   return { exports, imports }
 }
 
 /**
- * The C function for an import that is not there: it says so and stops.
+ * Returns the C function for an unsupported import, which stops the machine.
  *
  * @param {string} key
  * @param {Prototype} prototype
@@ -126,11 +126,11 @@ function functionsOf(header) {
 function absentImport(key, { type, name, parameters }) {
   const list = parameters.map((each, i) => `${each.replace(/^struct \w+\*$/, 'struct engine *')} p${i}`)
   const unused = parameters.map((_, i) => `(void)p${i};`).join(' ')
-  return `${type} ${name}(${list.join(', ').replace('* ', '*')}) { ${unused} engine_stopped("engine: import ${key} is not there"); }`
+  return `${type} ${name}(${list.join(', ').replace('* ', '*')}) { ${unused} engine_stopped("engine: unsupported import ${key}"); }`
 }
 
 /**
- * `c._QTS_Call=b.ma` and the like: the names of the exports by their names in C.
+ * Returns the keys of the exports by their names in C, from `c._QTS_Call=b.ma` and the like.
  *
  * @param {string} loader
  * @returns {Map<string, string>}
@@ -148,8 +148,8 @@ function exportKeys(loader) {
 }
 
 /**
- * The object that the loader hands to WebAssembly: the texts of its members by their names; the name of the module, and of the
- * variable with the memory.
+ * Finds the object that the loader passes to WebAssembly. Returns the texts of its members by their names, and the names of the
+ * module and of the variable with the memory.
  *
  * @param {string} loader
  */
@@ -169,9 +169,9 @@ function importObject(loader) {
 }
 
 /**
- * The members of an object literal.
+ * Returns the members of an object literal.
  *
- * @param {string} text begins with it
+ * @param {string} text begins with the literal
  */
 function splitObject(text) {
   const members = []
@@ -194,7 +194,7 @@ function splitObject(text) {
 }
 
 /**
- * The names of the imports by their names in imports.c, each found exactly once.
+ * Returns the keys of the imports by their names in imports.c. Each must match exactly once.
  *
  * @param {{ members: Map<string, string>, memory: string }} object
  * @param {Map<string, Prototype>} wanted

@@ -53,8 +53,8 @@ describe('the command that boots the appliance', () => {
   })
 
   it.each([
-    [['--forward', '80'], 'PORT:GUEST is expected'],
-    [['--forward', '80:65536'], 'PORT:GUEST is expected'],
+    [['--forward', '80'], 'expected PORT:GUEST'],
+    [['--forward', '80:65536'], 'expected PORT:GUEST'],
     [['--disk-size', '1000'], 'a multiple of 512'],
     [['--disk-size', 'big'], 'a multiple of 512'],
     [['--what'], '--what'],
@@ -102,7 +102,7 @@ describe.skipIf(!runs)(`the appliance in a user session ${needs}`, () => {
     await new Promise<void>((done, fail) => {
       const take = (bytes: Buffer) => {
         out += bytes.toString()
-        if (out.includes('Ctrl-C ends it.')) done()
+        if (out.includes('Press Ctrl-C to stop.')) done()
       }
       started.stdout.on('data', take)
       started.stderr.on('data', take)

@@ -353,7 +353,7 @@ describe.skipIf(!runs).each(releases)(`the audit of what SDK $version builds ${n
       '<protection_domain name="spy" priority="1" stack_size="0x1000"><program_image path="blk.elf" /></protection_domain>'
     const blk = change(xml, /<setvar symbol="[^>]*>/g, '')
     expect(found(built(change(blk, '</system>', `${spy}</system>`)))).toContain(
-      'domains: spy: there is no such domain in an appliance',
+      'domains: spy: an appliance has no such domain',
     )
   })
 
@@ -383,7 +383,7 @@ describe.skipIf(!runs).each(releases)(`the audit of what SDK $version builds ${n
     }
     expect(verdict(report)).toBe(0)
     for (const part of [0.01, 0.3, 0.6]) expect(verdict(report.slice(0, report.length * part))).not.toBe(0)
-    expect(() => readBuilt('', specification)).toThrow('is of no SDK that the audit knows')
+    expect(() => readBuilt('', specification)).toThrow('is not of an SDK that the audit knows')
   })
 
   it('is part of the build: a system that fails it gives no image', () => {

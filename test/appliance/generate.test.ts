@@ -63,7 +63,7 @@ describe('the system description', () => {
     const tenants = Array.from({ length: 31 }, (_, index) => tenant(`t${index}`, 8000 + index))
     const { header } = generate({ tenants })
     expect(header).toContain('#define TENANT_COUNT 31\n')
-    expect(() => generate({ tenants: [...tenants, tenant('more')] })).toThrow('a list of 1 to 31 is expected')
+    expect(() => generate({ tenants: [...tenants, tenant('more')] })).toThrow('expected a list of 1 to 31')
   })
 
   it('gives each ledger a distinct origin', () => {
@@ -92,7 +92,7 @@ describe('the system description', () => {
     expect(() => generate({ tenants: [tenant('Acme')] })).toThrow('tenants[0].moduleId')
     expect(() => generate({ tenants: [tenant('acme', 0)] })).toThrow('tenants[0].port')
     expect(() => generate({ tenants: [tenant('a'), tenant('a')] })).toThrow(
-      'tenants[1].moduleId: "a" is that of tenants[0] too',
+      'tenants[1].moduleId: tenants[0] has "a", too',
     )
     expect(() => generate({ tenants: [tenant('a', 80), tenant('b', 80)] })).toThrow('tenants[1].port')
     expect(() => generate({ tenants: [tenant('x'.repeat(63))] })).toThrow('at most 63')

@@ -92,7 +92,7 @@ describe('qemu/get-sdk', () => {
       expect.stringMatching(/^\/2\.3\.0\/microkit-sdk-2\.3\.0-(linux|macos)-(x86-64|aarch64)\.tar\.gz$/),
     ])
     const again = await run('--url', `${url}/nothing`)
-    expect(again).toEqual({ status: 0, out: `${join(data(), name)} is there already\n`, err: '' })
+    expect(again).toEqual({ status: 0, out: `${join(data(), name)} is already installed\n`, err: '' })
     expect(asked).toHaveLength(1)
   })
 
@@ -102,7 +102,7 @@ describe('qemu/get-sdk', () => {
       const { status, err } = await run('--url', url)
       expect(status).toBe(1)
       expect(err).toBe(
-        `get-sdk: the archive's SHA-256 is ${sha256}, not e12e507f72c87cbf5c514df9e9b0c66103b42298852f44c045d5729ea3de4f89\n`,
+        `get-sdk: the archive's SHA-256: expected e12e507f72c87cbf5c514df9e9b0c66103b42298852f44c045d5729ea3de4f89, found ${sha256}\n`,
       )
       nothing()
     },
@@ -113,7 +113,7 @@ describe('qemu/get-sdk', () => {
     process.env['XDG_DATA_HOME'] = data()
     try {
       await expect(getSdk({ url, system: 'darwin', machine: 'arm64' })).rejects.toThrow(
-        'the SHA-256 of the SDK for macos-aarch64 is not known here: give it by --sha256',
+        'the SHA-256 of the SDK for macos-aarch64 is unknown: pass it with --sha256',
       )
       await expect(getSdk({ url, system: 'win32', machine: 'x64' })).rejects.toThrow(
         'no Microkit SDK for win32',
@@ -140,7 +140,7 @@ describe('qemu/get-sdk', () => {
   })
 
   it.each<[string, (to: string) => void, string | undefined, RegExp]>([
-    ['has another folder', sdk, 'other', /has other where microkit-sdk-2\.3\.0 is expected/],
+    ['has another folder', sdk, 'other', /expected microkit-sdk-2\.3\.0, found other/],
     [
       'is of another version',
       (to) => (sdk(to), writeFileSync(join(to, 'VERSION'), '2.0.1\n')),
@@ -151,13 +151,13 @@ describe('qemu/get-sdk', () => {
       'has a link out of it',
       (to) => (sdk(to), symlinkSync('/etc/passwd', join(to, 'board'))),
       undefined,
-      /board, which is no file/,
+      /board, which is not a file/,
     ],
     [
       'has a link to nothing',
       (to) => (sdk(to), symlinkSync('nothing', join(to, 'board'))),
       undefined,
-      /board, which is no file/,
+      /board, which is not a file/,
     ],
   ])('refuses an archive that %s', async (_, fill, top, reason) => {
     pack(fill, top)
@@ -182,7 +182,7 @@ describe('qemu/get-sdk', () => {
     mkdirSync(join(data(), name), { recursive: true })
     const { status, err } = await run('--url', url, '--sha256', sha256)
     expect(status).toBe(1)
-    expect(err).toContain('is there and is no SDK 2.3.0: remove it first')
+    expect(err).toContain('exists but is not SDK 2.3.0: remove it first')
     expect(asked).toEqual([])
   })
 })
