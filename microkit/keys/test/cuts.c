@@ -1,5 +1,4 @@
-/* Power cuts at every write and flush, errors at every operation, disks that are damaged or something else.
- */
+/* Power cuts at every write and flush, errors at every operation, damaged and foreign disks. */
 #include "rig.h"
 
 #include <stdlib.h>
@@ -10,16 +9,16 @@ static char out[KEYS_SLOT + 1];
 
 #define LEDGERS 4u
 
-/* A ledger, which has what became durable of what was signed for it. */
+/* A ledger, with the signed checkpoints that became durable in it. */
 static struct {
     char vkey[400];
     uint64_t size;
-    uint64_t kept; /* what keys were told of that, and answered */
+    uint64_t kept; /* what keys was told of that, and answered */
     uint8_t root;
     char line[400];
 } ledgers[LEDGERS];
 
-/* Nothing that is kept is given up, and the ledger can go on from what it has. */
+/* Checks that no kept checkpoint is replaced, and that the ledger can continue. */
 static void check_ledgers(void) {
     for (uint32_t i = 0; i < LEDGERS; i++) {
         const uint32_t tenant = i / 2;
@@ -31,7 +30,7 @@ static void check_ledgers(void) {
         uint8_t root;
         CHECK_SAME(rig_mark(&rig, tenant, ledger, &size, &root), KEYS_OK);
         CHECK(size >= (int64_t)ledgers[i].kept || ledgers[i].kept == 0);
-        /* The ledger has what keys were last told of, also when the power took their answer. */
+        /* The ledger has the checkpoint that keys was last told of, even if a power cut lost the answer. */
         CHECK(size <= (int64_t)ledgers[i].size);
         if (ledgers[i].kept == 0) continue;
         const uint8_t other = ledgers[i].root ^ 1;
@@ -44,7 +43,7 @@ static void check_ledgers(void) {
     }
 }
 
-/* Signs until the power goes, or `count` times; at times it goes when the ledger does not have it yet. */
+/* Signs `count` times, or until a power cut, which may come before the ledger has the checkpoint. */
 static void sign_on(uint32_t count) {
     for (uint32_t n = 0; n < count; n++) {
         const uint32_t i = rig_random(&rig, LEDGERS);
@@ -67,7 +66,7 @@ static void sign_on(uint32_t count) {
     }
 }
 
-/* One life after another, each cut at another place, also while keys are made. */
+/* Repeated starts, each with a power cut at another place, also while keys are made. */
 TEST(the_power_goes_at_every_write) {
     const uint64_t rounds = setting("KEYS_TEST_ROUNDS", 60);
     for (uint64_t seed = 1; seed <= rounds; seed++) {
@@ -134,10 +133,8 @@ static uint32_t find_used(void) {
     return count;
 }
 
-/*
- * Whatever one byte is changed to: no key is made in the place of one that was there, no ledger but its
- * owner's is hindered, and what was signed before the last is never undone.
- */
+/* Whatever a byte is changed to, no key replaces an existing one, only its owner's ledger is affected, and no
+ * checkpoint before the last one is undone. */
 TEST(a_changed_byte) {
     char vkeys[LEDGERS][400];
     rig_make(&rig, 11, LEDGERS / 2);
@@ -169,7 +166,7 @@ TEST(a_changed_byte) {
                 CHECK_SAME(rig_vkey(&rig, i / 2, i % 2, out), KEYS_OK);
                 CHECK(strcmp(out, vkeys[i]) == 0);
             }
-            /* The superblock's magic makes it another disk. */
+            /* Without the superblock's magic it is a foreign disk. */
             CHECK(failed <= 1 || (sector < 2 && at < 16 && failed == LEDGERS));
         }
     }
@@ -188,7 +185,7 @@ TEST(another_disk_is_left_alone) {
                 rig.durable[i * RECORD_BYTES + rig_random(&rig, RECORD_BYTES)] =
                     (uint8_t)rig_random(&rig, 256);
             }
-            /* Something of ours at times. */
+            /* Sometimes with a record of a key disk. */
             if (holes == 2) {
                 struct record_last last = {.sequence = rig_random(&rig, 4), .size = rig_random(&rig, 9)};
                 struct record_super super = {.sequence = rig_random(&rig, 4), .keys = rig_random(&rig, 70)};
@@ -206,7 +203,7 @@ TEST(another_disk_is_left_alone) {
         (void)rig_checkpoint(&rig, 0, 0, 5, 1, out);
         (void)rig_checkpoint(&rig, 1, 1, 5, 1, out);
     }
-    /* A disk image of tar's, or of a file system whose first sectors are zeros. */
+    /* A tar archive, or a file system whose first sectors are zeros. */
     for (uint64_t first = 0; first <= 8; first += 8) {
         memset(rig.durable, 0, rig.sectors * RECORD_BYTES);
         memcpy(rig.durable + first * RECORD_BYTES, "service/tail/000000000000", 25);

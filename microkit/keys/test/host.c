@@ -1,8 +1,6 @@
-/*
- * keys as a process: `keys-host DISK ORIGIN…` opens the image DISK and takes lines from its input, `vkey
- * TENANT LEDGER` and `sign TENANT LEDGER HEX`, whose HEX is the text. It prints what the store says, behind
- * `# `, and for each line a status and, after a space, the answer in hex.
- */
+/* The key store as a process: `keys-host DISK ORIGIN…` opens the image DISK and takes lines from its input,
+ * `vkey TENANT LEDGER` and `sign TENANT LEDGER HEX`, whose HEX is the text. It prints what the store says,
+ * behind `# `, and for each line a status and, after a space, the answer in hex. */
 #include "keys/store.h"
 #include "lib/stop.h"
 

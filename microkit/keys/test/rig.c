@@ -54,7 +54,7 @@ static const struct keys_host host = {
 
 /* ---- the disk */
 
-/* Of what was written since the last flush, each sector is there, or not, or its beginning is. */
+/* Each sector written since the last flush is complete, missing, or torn. */
 static void cut(struct rig *rig) {
     for (uint64_t i = 0; i < rig->sectors; i++) {
         uint8_t *to = rig->durable + i * RECORD_BYTES;

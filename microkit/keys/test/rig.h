@@ -1,4 +1,4 @@
-/* A key disk in memory whose power can be cut, and tenants that ask. */
+/* A key disk in memory with power cuts, and tenants that send requests. */
 #ifndef RIG_H
 #define RIG_H
 
@@ -13,15 +13,15 @@
 
 struct rig {
     uint64_t sectors;
-    uint8_t *durable; /* what is there after a power cut */
-    uint8_t *written; /* what a read gives */
-    uint64_t random;  /* of the rig's choices */
-    uint64_t entropy; /* of what the keys are made from */
+    uint8_t *durable; /* the contents after a power cut */
+    uint8_t *written; /* the contents for reads */
+    uint64_t random;  /* the rig's random state */
+    uint64_t entropy; /* the random state for keys */
     uint32_t writes;
     uint32_t flushes;
     uint32_t operations;
-    uint32_t fail_at; /* the operation that fails, counted from 1; 0: none */
-    uint32_t cut_at;  /* the write or flush at which the power goes, counted from 1 in `changes`; 0: none */
+    uint32_t fail_at; /* the failing operation, counted from 1; 0: none */
+    uint32_t cut_at;  /* the write or flush of the power cut, counted from 1 in `changes`; 0: none */
     uint32_t changes;
     bool is_cut;
     bool same_random; /* the random bytes are always the same */
@@ -35,30 +35,29 @@ struct rig {
     uint64_t at;
     bool has_answer;
     struct keys_message answer;
-    char said[RIG_SAID]; /* lines, since the store was begun */
+    char said[RIG_SAID]; /* lines since the store's start */
 };
 
 uint32_t rig_random(struct rig *rig, uint32_t below);
-/* A disk of zeros, and tenants `test/0`, `test/1`, …; nothing is begun. */
+/* Makes a disk of zeros and tenants `test/0`, `test/1`, … without starting the store. */
 void rig_make(struct rig *rig, uint64_t seed, uint32_t tenants);
 void rig_free(struct rig *rig);
-/* Power on: begins the store on what is durable, and works until it waits for messages or the power is cut.
- */
+/* Starts the store on the durable contents, and runs until it waits for messages or a power cut. */
 void rig_boot(struct rig *rig);
-/* The disk as it is now is durable. */
+/* Makes the disk's contents durable. */
 void rig_settle(struct rig *rig);
-/* Asks, and works until the answer is there. Answers its status; -1: the power was cut. */
+/* Sends a request, and runs until its answer. Returns the status, or -1 after a power cut. */
 int rig_ask(struct rig *rig, uint32_t tenant, const struct keys_message *message);
-/* Asks for a signature on `text` in slot 1; what comes is in `out`, with a NUL. */
+/* Requests a signature on `text` in slot 1. Copies the answer, with a NUL, to `out`. */
 int rig_sign(struct rig *rig, uint32_t tenant, uint8_t ledger, const char *text, char *out);
-/* Asks for a signature on the checkpoint with the tenant's right name. */
+/* Requests a signature on a checkpoint with the tenant's name. */
 int rig_checkpoint(struct rig *rig, uint32_t tenant, uint8_t ledger, uint64_t size, uint8_t root, char *out);
-/* Says that what was signed last is in the ledger. */
+/* Tells keys that the last signed checkpoint is in the ledger. */
 int rig_kept(struct rig *rig, uint32_t tenant, uint8_t ledger);
-/* Asks what was kept; -1 for its size: nothing. `root`: 0 where it is not known. */
+/* Requests the high-water mark. Sets its size to -1 if there is none, and the root to 0 if it is unknown. */
 int rig_mark(struct rig *rig, uint32_t tenant, uint8_t ledger, int64_t *size, uint8_t *root);
 int rig_vkey(struct rig *rig, uint32_t tenant, uint8_t ledger, char *out);
-/* The text that rig_checkpoint() has signed. */
+/* Makes the text that rig_checkpoint() has signed. */
 void rig_text(const struct rig *rig, uint32_t tenant, uint8_t ledger, uint64_t size, uint8_t root,
               char *text);
 

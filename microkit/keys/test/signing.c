@@ -1,4 +1,4 @@
-/* What is signed and what is not; hostile messages; nothing secret gets out. */
+/* Which checkpoints are signed; hostile messages; no secret leaves the store. */
 #include "rig.h"
 
 #include "keys/note.h"
@@ -94,7 +94,7 @@ TEST(only_what_grows_is_signed) {
     rig_free(&rig);
 }
 
-/* The power goes when a checkpoint is signed, and the ledger never has it. */
+/* A power cut after signing, before the ledger has the checkpoint. */
 TEST(what_the_ledger_never_had_is_given_up_once_in_a_start) {
     rig_make(&rig, 9, 1);
     rig_boot(&rig);
@@ -108,7 +108,7 @@ TEST(what_the_ledger_never_had_is_given_up_once_in_a_start) {
     rig_boot(&rig);
     CHECK_SAME(rig_checkpoint(&rig, 0, 0, 5, 3, out), KEYS_REFUSED);
     CHECK_SAME(rig_checkpoint(&rig, 0, 0, 4, 3, out), KEYS_REFUSED);
-    /* Given again in this start, it is not given up in it. */
+    /* A checkpoint that this start signed again is not replaced in this start. */
     CHECK_SAME(rig_checkpoint(&rig, 0, 0, 9, 2, out), KEYS_OK);
     CHECK_SAME(rig_checkpoint(&rig, 0, 0, 8, 3, out), KEYS_REFUSED);
     rig_boot(&rig);
@@ -117,7 +117,7 @@ TEST(what_the_ledger_never_had_is_given_up_once_in_a_start) {
     CHECK_SAME(rig_checkpoint(&rig, 0, 0, 8, 4, out), KEYS_REFUSED);
     CHECK_SAME(rig_checkpoint(&rig, 0, 0, 7, 4, out), KEYS_REFUSED);
     rig_boot(&rig);
-    /* A larger one follows; what the ledger has is still that of size 5. */
+    /* A larger one follows; the mark is still size 5. */
     CHECK_SAME(rig_checkpoint(&rig, 0, 0, 10, 4, out), KEYS_OK);
     CHECK_SAME(rig_checkpoint(&rig, 0, 0, 6, 5, out), KEYS_REFUSED);
     rig_boot(&rig);
@@ -129,7 +129,7 @@ TEST(what_the_ledger_never_had_is_given_up_once_in_a_start) {
     rig_free(&rig);
 }
 
-/* With keys that moved in: the first commit of all is lost. */
+/* With imported keys: the very first commit is lost. */
 TEST(the_first_one_of_a_key_may_be_given_up) {
     rig_make(&rig, 10, 1);
     rig_boot(&rig);
@@ -153,7 +153,7 @@ TEST(a_ledger_is_told_what_it_must_have) {
     rig_boot(&rig);
     check_mark(0, 0, -1, 0);
     CHECK_SAME(rig_checkpoint(&rig, 0, 0, 5, 1, out), KEYS_OK);
-    /* What is signed may not be in the ledger yet. */
+    /* A signed checkpoint may not be in the ledger yet. */
     check_mark(0, 0, -1, 0);
     CHECK_SAME(rig_kept(&rig, 0, 0), KEYS_OK);
     check_mark(0, 0, 5, 1);
@@ -214,8 +214,7 @@ static bool has(const uint8_t *bytes, size_t length, const uint8_t *secret) {
     return false;
 }
 
-/* Seeds, and the scalars that they stand for, are in no region, on no line, and not left in the sector's
- * buffer. */
+/* Seeds and their scalars are in no region, on no line, and not left in the sector buffer. */
 static void check_secrets(void) {
     uint8_t scalar[64];
     for (uint32_t i = 0; i < 2 * rig.tenants; i++) {
@@ -227,7 +226,7 @@ static void check_secrets(void) {
         }
         CHECK(!has((const uint8_t *)rig.said, RIG_SAID, seed));
         CHECK(!has(rig.sector, sizeof rig.sector, seed));
-        /* In the store's memory there is one copy of it. */
+        /* The store's memory has exactly one copy. */
         const uint8_t *store = (const uint8_t *)&rig.store;
         const size_t at = (size_t)(seed - store);
         CHECK(!has(store, at + 31, seed));
@@ -235,8 +234,8 @@ static void check_secrets(void) {
     }
 }
 
-/* What is answered is the request; only what was signed or a vkey is put into the region, into the slot asked
- * for. */
+/* An answer repeats the request. The store writes only signatures and vkeys to the region, and only to the
+ * requested slot. */
 TEST(hostile_messages) {
     rig_make(&rig, 7, 3);
     rig_boot(&rig);
@@ -288,7 +287,7 @@ TEST(hostile_messages) {
         CHECK(memcmp(before, region, offset) == 0);
         CHECK(memcmp(before + offset + changed, region + offset + changed, KEYS_REGION - offset - changed) ==
               0);
-        /* Ledgers begin anew, so that there is something to sign. */
+        /* Reset the ledgers, so that checkpoints can be signed. */
         if (round % 1000 == 0) {
             for (uint32_t i = 0; i < 6; i++) {
                 rig.store.ledgers[i].last = (struct record_last){0};

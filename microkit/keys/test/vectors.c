@@ -1,4 +1,4 @@
-/* Ed25519 as RFC 8032 has it (section 7.1), and the texts around it. */
+/* Ed25519 with the test vectors of RFC 8032 (section 7.1), and the texts of notes. */
 #include "keys/note.h"
 #include "keys/record.h"
 #include "psdb/test/check.h"
@@ -63,7 +63,7 @@ TEST(signs_as_rfc_8032_says) {
 static bool reads(const char *text, size_t length) {
     uint64_t size;
     uint8_t root[32];
-    /* In memory of its own length, so that a byte read behind it is noticed. */
+    /* Copies the text to memory of exactly its length, so that a sanitizer detects a read after it. */
     char copy[200];
     char *at = copy + sizeof copy - length;
     memcpy(at, text, length);
@@ -121,7 +121,7 @@ TEST(a_checkpoint_is_read_strictly) {
         note("bad %zu", i);
         CHECK(!reads(bad[i], strlen(bad[i])));
     }
-    /* Any byte but those of the size and the root makes it another text. */
+    /* Changing any byte except those of the size and the root makes the text invalid. */
     char text[100];
     const size_t length = strlen(good[0]);
     for (size_t i = 0; i < length; i++) {
@@ -139,7 +139,7 @@ TEST(a_checkpoint_is_read_strictly) {
 #define T RECORD_TORN
 #define B RECORD_BROKEN
 
-/* What one of the two slots holds decides with the other which one counts. */
+/* The contents of both slots decide which one is valid. */
 TEST(the_newer_of_two_slots_counts) {
     static const struct {
         enum record_found found[2];

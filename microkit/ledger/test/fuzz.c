@@ -1,8 +1,6 @@
-/*
- * Scripts that call the border's functions with everything that they may not be called with. Each byte of the
- * input picks from a list below: a function, arguments, what is done with the result. A sanitizer sees
- * whether anything beyond the engine's memory is touched.
- */
+/* Scripts that call the border's functions with any arguments. Each byte of the input selects from a list
+ * below: a function, arguments, a use of the result. A sanitizer detects accesses outside of the engine's
+ * memory. */
 #include "stub.h"
 
 #include <setjmp.h>
@@ -94,7 +92,7 @@ static const char *const values[] = {
     "Object.create(ArrayBuffer.prototype)",
 };
 
-/* Values that do something when they are looked at. */
+/* Values whose conversion has side effects. */
 static const char prelude[] =
     "var kept = new ArrayBuffer(64), gone = new ArrayBuffer(64), results = [];"
     "try { gone.transfer() } catch {}"
@@ -138,7 +136,7 @@ static size_t pick(struct input *input, size_t count) {
     return *input->bytes++ % count;
 }
 
-/* The script that the input is. */
+/* Makes a script from the input. */
 static size_t write_script(struct input input) {
     size_t used = (size_t)snprintf(script, SCRIPT, "%s", prelude);
     while (input.length > 0 && used + 512 < SCRIPT) {

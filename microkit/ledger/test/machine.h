@@ -1,4 +1,4 @@
-/* A machine of a process: the memory that domains share, and who is to be told what. */
+/* The machine as a process: the memory that domains share, and their notifications. */
 #ifndef TEST_MACHINE_H
 #define TEST_MACHINE_H
 
@@ -30,7 +30,7 @@ struct memory {
 };
 
 extern struct memory memory;
-/* Of its own: a sanitizer sees what goes beyond its end. */
+/* Allocated separately, so that a sanitizer detects accesses after its end. */
 extern uint8_t *heap;
 #define AT(region) ((uintptr_t)&memory.region)
 
@@ -38,15 +38,15 @@ enum part { TO_PSDB, TO_NET, TO_KEYS, TO_ENTROPY, TO_BLK, TO_LEDGER, PARTS };
 void tell(enum part part);
 bool is_notified(enum part part);
 
-/* The parts that stand in for domains; each looks at what has come. */
+/* The parts that replace domains. Each handles its messages. */
 void blk_open(const char *path);
 void blk_work(void);
 void keys_open(const char *origin);
 void keys_answer(void);
 void entropy_work(void);
-/* The port that it listens on. */
+/* Returns the port that it listens on. */
 unsigned net_open(void);
-/* Waits for something to come, for `milliseconds` at most. */
+/* Waits for an event, at most `milliseconds`. */
 void net_wait(int milliseconds);
 void net_answer(void);
 

@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-/* The network: TCP of this host, by the messages of net/message.h. */
+/* The network: TCP of this host, through the messages of net/message.h. */
 #include "machine.h"
 
 #include <arpa/inet.h>
@@ -11,10 +11,10 @@
 #include <unistd.h>
 
 struct connection {
-    int socket; /* 0: there is none */
+    int socket; /* 0: unused */
     uint32_t number;
     bool is_paused, has_ended, must_close;
-    uint32_t waiting; /* slots to be sent */
+    uint32_t waiting; /* slots to send */
     struct net_message slots[NET_WINDOW];
     uint32_t sent; /* of the first */
 };
@@ -137,7 +137,7 @@ static void accept_one(void) {
     }
 }
 
-/* Room for what one connection can have to be told of. */
+/* Room for the events of one connection. */
 static bool has_much_room(void) {
     return ring.produced - ring_peek(&ring.theirs->consumed) + NET_WINDOW + 2 < RING_SLOTS;
 }

@@ -1,4 +1,4 @@
-/* The disk as a file, keys made of the origin's name, entropy from the system. */
+/* The disk as a file, keys derived from the origin's name, entropy from the system. */
 #include "machine.h"
 
 #include "blk/message.h"
@@ -60,7 +60,7 @@ void keys_open(const char *origin) {
     }
 }
 
-/* The first four bytes of SHA-256 of name, LF, type, key (C2SP signed-note). */
+/* Makes the key ID: the first four bytes of SHA-256 of name, LF, type, key (C2SP signed-note). */
 static void key_id(int ledger, uint8_t id[4]) {
     uint64_t state[SHA256_STATE / 8];
     uint8_t digest[SHA256_BYTES];

@@ -1,7 +1,5 @@
-/*
- * A ledger domain with all that is around it, in one process: `ledger-test DISK [ORIGIN]` prints the port
- * that it listens on. SIGUSR1 makes the domain fault, and start again as the monitor would start it. SIGTERM
- * ends it.
+/* A ledger domain with the domains around it, in one process: `ledger-test DISK [ORIGIN]` prints the port
+ * that it listens on. SIGUSR1 makes the domain fault, and restarts it like the supervisor. SIGTERM ends it.
  */
 #include "machine.h"
 
@@ -18,7 +16,7 @@
 void psdb_init(void);
 void psdb_notified(microkit_channel channel);
 
-/* What the ledger domain's variables are. */
+/* The ledger domain's variables. */
 extern uint8_t __start_ledger_bss[], __stop_ledger_bss[];
 
 struct memory memory;
@@ -86,7 +84,7 @@ static void begin(const char *path, const char *origin) {
     psdb_init();
 }
 
-/* Lets each part do what it was notified for, until none was. */
+/* Runs the notified parts, until no part is notified. */
 static void settle(void) {
     for (bool more = true; more;) {
         more = false;
@@ -114,7 +112,7 @@ static void wait(void) {
     if (at != 0 && at <= ticks()) tell(TO_LEDGER);
 }
 
-/* A sanitizer has its own bytes between variables: what is beyond each of them, it holds for an error. */
+/* A sanitizer puts its own bytes between variables, and would report the write across them. */
 __attribute__((no_sanitize("address"))) static void clear(volatile uint8_t *from,
                                                           const volatile uint8_t *to) {
     while (from < to) *from++ = 0;

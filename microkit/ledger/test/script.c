@@ -1,7 +1,5 @@
-/*
- * Runs a script that finds the border's functions: `script-test FILE [MEMORY [MILLISECONDS]]`, the memory in
- * MiB. What it logs goes to stdout, and then how it ended.
- */
+/* Runs a script with the border's functions: `script-test FILE [MEMORY [MILLISECONDS]]`, the memory in MiB.
+ * Prints the script's log on stdout, then how it ended. */
 #include "stub.h"
 
 #include <stdio.h>
@@ -30,7 +28,7 @@ int main(int count, char **arguments) {
     const size_t length = fread(script, 1, MOST, file);
     script[length] = '\0';
     (void)fclose(file);
-    /* A life before leaves something behind. */
+    /* Leave something behind from before the restart. */
     memset(memory, 0xa5, memory_bytes);
     struct engine *engine =
         stub_start(memory, memory_bytes, count > 3 ? (unsigned)atoi(arguments[3]) : 10000, true);

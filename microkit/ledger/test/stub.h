@@ -1,4 +1,4 @@
-/* A machine that does next to nothing, for what is tested of the border alone. */
+/* A machine that does almost nothing, for tests of the border alone. */
 #ifndef TEST_STUB_H
 #define TEST_STUB_H
 
@@ -9,9 +9,9 @@
 
 #define REGION_BYTES 65536u
 
-/* Lines of the log go to stdout if it is `loud`. */
+/* Prints the lines of the log on stdout if `loud`. */
 struct engine *stub_start(uint8_t *memory, size_t memory_bytes, unsigned call_ms, bool loud);
-/* What was asked to be sent is looked at, and given back. */
+/* Reads the bytes to send, and gives their room back. */
 void stub_end(struct engine *engine);
 
 #endif

@@ -1,8 +1,6 @@
-/*
- * Bytes become the contents of a disk: members as any program could have written them, batches, what the
- * store itself writes, and changes to all that. Opening writes nothing; what opens is read, written to, and
- * opens again with all that was acknowledged.
- */
+/* The input becomes the contents of a disk: members of any program, batches, the store's own writes, and
+ * changes to all of them. Opening must write nothing. A disk that opens is read and written to, and must open
+ * again with everything that was acknowledged. */
 #include "../test/disk.h"
 #include "../test/archive.h"
 #include "../test/check.h"
@@ -22,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
 /* The name is AddressSanitizer's. NOLINTNEXTLINE(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 const char *__asan_default_options(void);
 
-/* Little of what was freed is kept: each input frees much. */
+/* Keep the quarantine of freed memory small: each input frees much. */
 const char *__asan_default_options(void) {
     return "quarantine_size_mb=4";
 }
@@ -83,7 +81,7 @@ static void put_member(struct made *made) {
     if (room(made, 2 + sectors_of(entry.size))) (void)put_entry(&made->foreign, &entry);
 }
 
-/* A member whose data are a text of the input: pax records, a long name. */
+/* Puts a member whose data is text of the input: pax records, or a long name. */
 static void put_text(struct made *made) {
     static const char *const starts[] = {"30 mtime=1700000000.123456789\n",
                                          "20 path=acme/origin\n",
@@ -120,7 +118,7 @@ static void put_raw(struct made *made) {
     made->foreign.at += sectors_of(length);
 }
 
-/* Changes a byte somewhere, and may put the header's sum right. */
+/* Changes a byte, and may correct the header's checksum. */
 static void change(struct made *made) {
     uint64_t sector = take_short(&made->input) % (made->foreign.at + 1);
     uint32_t offset = take_short(&made->input) % SECTOR;
@@ -129,7 +127,7 @@ static void change(struct made *made) {
     if (take_byte(&made->input) & 1) put_sum(header);
 }
 
-/* Makes the hash of a batch right again, be its members what they may. */
+/* Corrects the digest of a batch, whatever its members are. */
 static void put_hash_right(struct made *made) {
     uint64_t sector = take_short(&made->input) % DISK;
     struct foreign batch = {.disk = made->foreign.disk, .commit = sector};
@@ -160,7 +158,7 @@ static struct rig *open_it(struct disk *disk, struct rig_options *options) {
     CHECK_SAME(rig->sectors_written, 0);
     CHECK(memcmp(before, disk->bytes, sizeof before) == 0);
     CHECK(psdb_state(rig->store) == PSDB_READY || psdb_state(rig->store) == PSDB_STOPPED);
-    /* Everything is read, once or twice. */
+    /* Opening reads everything once or twice. */
     if (rig->sectors_read > 40 * DISK) FAIL("%llu sectors read", (unsigned long long)rig->sectors_read);
     if (psdb_state(rig->store) == PSDB_STOPPED) return rig;
     rig->sealed_end = DISK - 2 - ask_stat(rig, 0, 0).extra;
@@ -190,7 +188,7 @@ static void read_all(struct rig *rig) {
     }
 }
 
-/* Writes a few objects; which of them were acknowledged. */
+/* Writes a few objects. Returns which of them were acknowledged. */
 static uint32_t write_some(struct rig *rig, uint8_t round) {
     uint32_t acknowledged = 0;
     for (size_t i = 0; i < OBJECTS; i++) {
@@ -220,7 +218,7 @@ static void check_written(struct rig *rig, uint32_t acknowledged, uint8_t round)
     }
 }
 
-/* The store itself opens what is there and writes. */
+/* Opens the disk with the store, and writes to it. */
 static void let_it_write(struct made *made) {
     struct rig_options options = {0};
     uint8_t choice = take_byte(&made->input);
@@ -264,7 +262,7 @@ static void command(struct made *made) {
     }
 }
 
-/* Opens, reads, writes, opens again. */
+/* Opens the disk, reads it, writes to it, and opens it again. */
 static void use(struct disk *disk, uint8_t choice) {
     struct rig_options options = {0};
     set_options(&options, choice);

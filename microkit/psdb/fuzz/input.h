@@ -1,4 +1,4 @@
-/* Reads a fuzzer's input piece by piece; behind its end there are zeros. */
+/* Reads a fuzzer's input piece by piece. Zeros follow its end. */
 #ifndef PSDB_FUZZ_INPUT_H
 #define PSDB_FUZZ_INPUT_H
 
@@ -25,7 +25,7 @@ static inline void take_bytes(struct input *input, void *out, size_t length) {
     for (size_t i = 0; i < length; i++) ((uint8_t *)out)[i] = take_byte(input);
 }
 
-/* An index: mostly small, else near a limit. */
+/* Takes an index: mostly a small one, or one near a limit. */
 static inline uint64_t take_index(struct input *input) {
     static const uint64_t far[] = {999,
                                    1000,

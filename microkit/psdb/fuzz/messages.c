@@ -1,8 +1,6 @@
-/*
- * Bytes become what two tenants do to the store, what their regions hold meanwhile, which disk operations
- * fail, and when the power goes. Sealed bytes never change, no tenant is given another's, every request is
- * answered once, and the disk opens again.
- */
+/* The input becomes the requests of two tenants, the contents of their regions, failed disk operations, and
+ * power cuts. Sealed bytes must never change, no tenant may receive another's bytes, every request must have
+ * one answer, and the disk must open again. */
 #include "../test/archive.h"
 #include "../test/check.h"
 #include "../test/object.h"
@@ -21,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
 /* The name is AddressSanitizer's. NOLINTNEXTLINE(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 const char *__asan_default_options(void);
 
-/* Little of what was freed is kept: each input frees much. */
+/* Keep the quarantine of freed memory small: each input frees much. */
 const char *__asan_default_options(void) {
     return "quarantine_size_mb=4";
 }
@@ -41,14 +39,14 @@ struct world {
     struct rig *rig;
     struct sealed sealed[MAX_SEALED];
     size_t sealed_count;
-    struct psdb_request asked[2 * 2 * PSDB_QUEUE]; /* requests by their id */
+    struct psdb_request asked[2 * 2 * PSDB_QUEUE]; /* the requests, by their id */
     uint32_t next_id;
     uint64_t sealed_end;
-    uint8_t scribbles; /* the region is changed during the operations that follow */
+    uint8_t scribbles; /* the region changes during the following operations */
 };
 
-/* Tenant 0 has bytes below 0x80 only, tenant 1 the others: what is given to one can be told from the other's.
- */
+/* Makes bytes below 0x80 for tenant 0, and the others for tenant 1, so that each tenant's bytes are
+ * recognizable. */
 static uint8_t own_byte(uint32_t tenant, uint8_t byte) {
     return tenant == 0 ? byte & 0x7f : byte | 0x80;
 }
@@ -60,7 +58,7 @@ static void check_own(const struct rig *rig, uint32_t tenant, uint32_t offset, u
     }
 }
 
-/* Remembers what was acknowledged, as it is on the disk. */
+/* Remembers an acknowledged object as it is on the disk. */
 static void remember(struct world *world, uint32_t tenant, const struct psdb_request *request) {
     struct sealed *sealed = &world->sealed[world->sealed_count];
     if (world->sealed_count == MAX_SEALED || request->opcode == PSDB_PUBLISH) return;
@@ -74,7 +72,7 @@ static void remember(struct world *world, uint32_t tenant, const struct psdb_req
     struct archive archive = archive_read(world->disk->bytes, DISK, 0);
     const char *path = object_path(world->rig->tenants[tenant].name, &sealed->object);
     const struct member *member = archive_find(&archive, path);
-    if (member == NULL) FAIL("%s was acknowledged and is not on the disk", path);
+    if (member == NULL) FAIL("%s was acknowledged but is not on the disk", path);
     sealed->sector = member->sector;
     sealed->length = member->size;
     archive_free(&archive);
@@ -126,7 +124,7 @@ static void open_world(struct world *world, uint64_t fail) {
     for (uint32_t tenant = 0; tenant < 2; tenant++) fill_region(world->rig->tenants[tenant].region, tenant);
 }
 
-/* Every sealed object has its bytes; a tail file that is needless may be none. */
+/* Checks the bytes of every sealed object. A superseded tail file may be missing. */
 static void check_sealed(struct world *world) {
     for (size_t i = 0; i < world->sealed_count; i++) {
         const struct sealed *sealed = &world->sealed[i];
@@ -143,7 +141,7 @@ static void check_sealed(struct world *world) {
     }
 }
 
-/* The rig's own checks see regions that the test filled with something else. */
+/* The rig checks regions that this test has filled with other bytes. */
 static void check_world(struct world *world) {
     world->rig->options.answered = NULL;
     world->rig->options.observe = NULL;
@@ -157,7 +155,7 @@ static void close_world(struct world *world) {
     rig_close(world->rig);
 }
 
-/* The power goes: some of what was not flushed is on the disk. */
+/* Cuts the power: some of the unflushed writes are on the disk. */
 static void cut_power(struct world *world) {
     struct random random = {take_byte(&world->input)};
     struct disk *disk = world->disk;
@@ -180,7 +178,7 @@ static void cut_power(struct world *world) {
     open_world(world, 0);
 }
 
-/* The store is opened again, perhaps with a read that fails. */
+/* Opens the store again, perhaps with a failing read. */
 static void reopen(struct world *world) {
     uint8_t fail = take_byte(&world->input);
     rig_run(world->rig);
@@ -292,7 +290,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
     open_world(world, 0);
     rig_run(world->rig);
     if (psdb_state(world->rig->store) != PSDB_READY)
-        FAIL("does not open in the end: %s", world->rig->reports);
+        FAIL("does not open at the end: %s", world->rig->reports);
     check_world(world);
     close_world(world);
     for (size_t i = 0; i < world->sealed_count; i++) free(world->sealed[i].bytes);

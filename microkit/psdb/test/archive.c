@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Where the fields of a header are: POSIX.1-2017, pax, "ustar Interchange Format". */
+/* The offsets of the fields of a header: POSIX.1-2017, pax, "ustar Interchange Format". */
 enum {
     NAME = 0,
     MODE = 100,
@@ -36,7 +36,7 @@ static bool is_zero(const uint8_t *bytes, size_t length) {
     return length == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, length - 1) == 0);
 }
 
-/* Octal digits that fill all of the field but the last byte, which is NUL. */
+/* Reads octal digits that fill the field up to its last byte, a NUL. */
 static bool octal(const uint8_t *field, size_t width, uint64_t *value) {
     *value = 0;
     for (size_t i = 0; i + 1 < width; i++) {
@@ -46,7 +46,8 @@ static bool octal(const uint8_t *field, size_t width, uint64_t *value) {
     return field[width - 1] == 0;
 }
 
-/* Six octal digits, NUL, space: the sum of the header's bytes with eight spaces in the sum's place. */
+/* Checks the checksum: six octal digits, NUL, space. It is the sum of the header's bytes, with spaces in its
+ * place. */
 static bool right_sum(const uint8_t *header) {
     uint64_t stored = 0;
     uint64_t sum = 0;
@@ -54,7 +55,7 @@ static bool right_sum(const uint8_t *header) {
     return octal(header + SUM, 7, &stored) && header[SUM + 7] == ' ' && stored == sum;
 }
 
-/* Bytes up to the first NUL; behind it only NULs. */
+/* Reads the bytes up to the first NUL. Only NULs may follow. */
 static bool text(const uint8_t *field, size_t width, char *out) {
     size_t length = 0;
     while (length < width && field[length] != 0) length++;
@@ -72,7 +73,7 @@ static bool read_name(const uint8_t *header, char *out) {
     return true;
 }
 
-/* What is wrong with the header; NULL: nothing. */
+/* Returns what is wrong with the header, or NULL. */
 static const char *read_header(const uint8_t *header, struct member *member) {
     uint64_t mode = 0;
     uint64_t zero = 0;
@@ -88,7 +89,7 @@ static const char *read_header(const uint8_t *header, struct member *member) {
     if (!is_zero(header + UNAME, 64)) return "there is a user's or a group's name";
     if (!octal(header + MAJOR, 8, &zero) || zero != 0) return "devmajor is not 0";
     if (!octal(header + MINOR, 8, &zero) || zero != 0) return "devminor is not 0";
-    if (!is_zero(header + REST, SECTOR - REST)) return "there is something behind the prefix";
+    if (!is_zero(header + REST, SECTOR - REST)) return "there are bytes after the prefix";
     member->mode = (uint32_t)mode;
     member->type = (char)header[TYPE];
     if (member->type != '0' && member->type != '5') return "the type is neither a file's nor a directory's";
@@ -112,18 +113,18 @@ static void refuse(struct archive *archive, uint64_t sector, const char *what) {
     }
 }
 
-/* Reads one member at `sector`. The sector behind it; 0 when it is none. */
+/* Reads the member at `sector`. Returns the sector after it, or 0 if it is invalid. */
 static uint64_t read_member(struct archive *archive, const uint8_t *bytes, uint64_t sectors,
                             uint64_t sector) {
     struct member member = {.sector = sector};
     const char *wrong = read_header(bytes + sector * SECTOR, &member);
     uint64_t data = sectors_of(member.size);
     if (wrong == NULL && (data > sectors || sector + 1 + data + 2 > sectors))
-        wrong = "the data go over the end";
+        wrong = "the data ends after the end of the disk";
     if (wrong == NULL) {
         const uint8_t *end = bytes + (sector + 1) * SECTOR + member.size;
         if (!is_zero(end, (size_t)(data * SECTOR - member.size)))
-            wrong = "the fill behind the data is not zero";
+            wrong = "the padding after the data is not zero";
     }
     if (wrong != NULL) {
         refuse(archive, sector, wrong);
@@ -192,12 +193,13 @@ void archive_check_batches(struct archive *archive, const uint8_t *bytes) {
         const uint8_t *data = bytes + (commit->sector + 1) * SECTOR;
         uint64_t begin = commit->sector + 2;
         if (strcmp(commit->name, COMMIT_NAME) != 0) {
-            refuse(archive, commit->sector, "not a commit member, where a batch begins");
+            refuse(archive, commit->sector, "the beginning of a batch is not a commit member");
         } else if (commit->size != SECTOR || !is_zero(data, SECTOR)) {
-            refuse(archive, commit->sector, "a commit member's data are not one sector of zeros");
+            refuse(archive, commit->sector, "a commit member's data is not one sector of zeros");
         } else if (archive->end < begin ||
                    !read_link(commit->link, data + SECTOR, archive->end - begin, &count)) {
-            refuse(archive, commit->sector, "a commit member's linkname is not the hash of what follows");
+            refuse(archive, commit->sector,
+                   "a commit member's linkname is not the digest of the members after it");
         }
         uint64_t end = begin + count;
         while (i < archive->count && archive->members[i].sector < end) {
@@ -207,6 +209,6 @@ void archive_check_batches(struct archive *archive, const uint8_t *bytes) {
             if (wrong != NULL) refuse(archive, member->sector, wrong);
         }
         uint64_t next = i < archive->count ? archive->members[i].sector : archive->end;
-        if (next != end) refuse(archive, commit->sector, "the batch does not end where a member does");
+        if (next != end) refuse(archive, commit->sector, "the batch ends within a member");
     }
 }

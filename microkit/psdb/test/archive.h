@@ -1,4 +1,4 @@
-/* A strict reader of ustar archives, written from POSIX and apart from the store. */
+/* A strict reader of ustar archives, written from POSIX, without code of the store. */
 #ifndef PSDB_TEST_ARCHIVE_H
 #define PSDB_TEST_ARCHIVE_H
 
@@ -11,7 +11,7 @@
 #define PAD_NAME ".psdb/pad"
 
 struct member {
-    uint64_t sector; /* of the header; data are behind it */
+    uint64_t sector; /* of the header; the data follows it */
     uint64_t size;
     uint64_t mtime;
     uint32_t mode;
@@ -31,12 +31,10 @@ struct archive {
 /* Reads members from the sector `from` on, up to two zero sectors. Free it with archive_free(). */
 struct archive archive_read(const uint8_t *bytes, uint64_t sectors, uint64_t from);
 void archive_free(struct archive *archive);
-/*
- * Checks what PSDB wrote, from the first member on: every batch opens with a commit member whose hash is that
- * of the whole members that follow; modes, owners and padding. The first fault in archive->error.
- */
+/* Checks an archive of PSDB: every batch begins with a commit member that has the digest of the complete
+ * members after it; modes, owners and padding are right. Sets archive->error to the first fault. */
 void archive_check_batches(struct archive *archive, const uint8_t *bytes);
-/* The last member of that name; NULL when there is none. */
+/* Returns the last member of that name, or NULL. */
 const struct member *archive_find(const struct archive *archive, const char *name);
 
 uint64_t sectors_of(uint64_t bytes);

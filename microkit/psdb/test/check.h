@@ -1,4 +1,4 @@
-/* A small test runner: each test runs in a process of its own, the results come out as TAP. */
+/* A small test runner: each test runs in its own process, and the output is TAP. */
 #ifndef PSDB_TEST_CHECK_H
 #define PSDB_TEST_CHECK_H
 
@@ -9,12 +9,12 @@ typedef void (*test_function)(void);
 
 void test_add(const char *file, const char *name, test_function function);
 
-/* Remembers a line that is printed when a check fails later: the seed, the step. Replaces the one before. */
+/* Sets the line to print when a check fails, such as the seed and the step. */
 void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void check_failed(const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* A number from the environment; `otherwise` when it is not set. */
+/* Returns a number from the environment, or `otherwise` if it is not set. */
 uint64_t setting(const char *name, uint64_t otherwise);
 
 #define TEST(name)                                                                                           \
@@ -30,7 +30,7 @@ uint64_t setting(const char *name, uint64_t otherwise);
     check_same(__FILE__, __LINE__, #actual, (unsigned long long)(actual), (unsigned long long)(expected))
 #define CHECK_BYTES(actual, expected, length)                                                                \
     check_bytes(__FILE__, __LINE__, #actual, (const uint8_t *)(actual), (const uint8_t *)(expected), length)
-/* That `text` has `part` in it. */
+/* Checks that `text` contains `part`. */
 #define CHECK_HAS(text, part) check_has(__FILE__, __LINE__, text, part)
 
 void check_same(const char *file, int line, const char *what, unsigned long long actual,

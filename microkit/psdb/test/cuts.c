@@ -1,7 +1,5 @@
-/*
- * Power cuts: at every disk write of a history, with any of the sectors that were not flushed. PSDB_TEST_SEED
- * is the first seed, PSDB_TEST_SEEDS how many.
- */
+/* Power cuts at every disk write of a history, with any subset of the unflushed sectors. PSDB_TEST_SEED is
+ * the first seed, PSDB_TEST_SEEDS how many. */
 #include "archive.h"
 #include "check.h"
 #include "foreign.h"
@@ -15,12 +13,12 @@
 
 struct cuts {
     struct history *history;
-    struct disk *durable; /* what is on the disk without what was not flushed */
+    struct disk *durable; /* the disk without the unflushed writes */
     struct random random;
     uint64_t seed;
     unsigned depth;
     unsigned percent; /* of the writes at which the power is cut */
-    unsigned subsets; /* at random, at each write */
+    unsigned subsets; /* random subsets, at each write */
 };
 
 static uint64_t images;
@@ -29,7 +27,7 @@ static uint64_t histories;
 static void run_history(struct disk *disk, struct model model, uint64_t seed, unsigned depth, unsigned steps,
                         uint64_t foreign_end);
 
-/* Opens what the power cut left, checks it, and now and then goes on from there. */
+/* Opens the disk after a power cut and checks it. Sometimes continues the history from there. */
 static void check_image(struct cuts *cuts) {
     struct rig *live = cuts->history->rig;
     struct disk *disk = cuts->durable;
@@ -57,7 +55,7 @@ static void check_image(struct cuts *cuts) {
     }
 }
 
-/* Puts the unflushed sectors that `keep` is true for on the durable disk, checks, takes them away again. */
+/* Writes the unflushed sectors that `keep` selects to the durable disk, checks it, and undoes the writes. */
 static void cut(struct cuts *cuts, const bool *keep) {
     const struct disk *now = cuts->history->rig->disk;
     size_t count = now->unflushed_count;
@@ -112,7 +110,7 @@ static void cut_here(struct cuts *cuts) {
     CHECK(keep != NULL);
     cut_shape(cuts, keep, NOTHING, 0);
     cut_shape(cuts, keep, EVERYTHING, 0);
-    /* Each one dropped; of many, each in some history. */
+    /* Drops each sector in turn; if there are many, each in some history. */
     size_t step = count <= 24 || cuts->depth > 0 ? 1 + cuts->depth * 7 : count / 24;
     for (size_t i = random_below(&cuts->random, step); i < count; i += step) {
         cut_shape(cuts, keep, ALL_BUT_ONE, i);
@@ -130,8 +128,7 @@ static void cut_here(struct cuts *cuts) {
     free(keep);
 }
 
-/* The history has the rig's context; this is the one history of the process that is being cut at each depth.
- */
+/* The rig's context is the history, so these are globals: the run that is being cut, at each depth. */
 static struct cuts *current[MAX_DEPTH];
 
 static void observe_at(struct cuts *cuts, enum psdb_disk_op op) {
@@ -147,7 +144,7 @@ static void observe(struct rig *rig, enum psdb_disk_op op) {
         if (current[depth] != NULL && current[depth]->history->rig == rig) observe_at(current[depth], op);
 }
 
-/* The disk and the model become its own. */
+/* Takes over the disk and the model. */
 static void run_history(struct disk *disk, struct model model, uint64_t seed, unsigned depth, unsigned steps,
                         uint64_t foreign_end) {
     struct history *history = history_make(seed, model);
@@ -212,7 +209,7 @@ TEST(at_every_write_up_to_a_full_disk) {
     run_seeds(3, 300, 60, 0);
 }
 
-/* The history crosses the end of the first segment, where an index is written. */
+/* The history crosses the end of the first segment, where the store writes an index. */
 TEST(at_every_write_around_a_segments_end) {
     run_seeds(2, 2 * SEGMENT, 40, SEGMENT - 250);
 }

@@ -1,4 +1,4 @@
-/* The disk fails: at every operation of a history, and by not keeping what it was given. */
+/* Disk failures: at every operation of a history, and writes that the disk stores wrongly. */
 #include "archive.h"
 #include "check.h"
 #include "history.h"
@@ -13,15 +13,15 @@ struct run {
     struct history *history;
     struct disk *disk;
     uint64_t seed;
-    uint64_t lie; /* the write, from 1 on, of which a sector is changed behind the store's back */
+    uint64_t lie; /* the write, from 1 on, of which the disk changes a sector */
     uint64_t writes;
-    bool lied; /* false: it was a batch's last write, which makes it valid */
+    bool lied; /* false if it was the last write of a batch, which makes the batch valid */
 };
 
 static void observe(struct rig *rig, enum psdb_disk_op op);
 static struct run *current;
 
-/* Runs the history of a seed with an operation that fails. The number of operations. */
+/* Runs the history of a seed with a failing operation. Returns the number of operations. */
 static uint64_t run_with(struct run *run, uint64_t fail, bool later) {
     struct rig_options options = history_options();
     run->disk = disk_make(DISK);
@@ -52,7 +52,7 @@ static void observe(struct rig *rig, enum psdb_disk_op op) {
     if (run->lied) bytes[77] ^= 0x10;
 }
 
-/* What was acknowledged is read from the store as it is now, failed or not. */
+/* Checks that the store still returns all acknowledged objects. */
 static void check_reads(const struct run *run) {
     struct rig *rig = run->history->rig;
     struct model model = model_copy(&run->history->model);
@@ -62,7 +62,7 @@ static void check_reads(const struct run *run) {
     model_free(&model);
 }
 
-/* After a failed write or flush nothing is written any more, and reads go on. */
+/* Checks that the store writes nothing after a failed write or flush, but still reads. */
 static void check_read_only(const struct run *run) {
     struct rig *rig = run->history->rig;
     uint64_t written = rig->sectors_written;
@@ -78,7 +78,7 @@ static void check_read_only(const struct run *run) {
     CHECK_HAS(rig->reports, "read-only");
 }
 
-/* The disk is taken out and opened again: everything acknowledged is there. */
+/* Opens the disk again, and checks all acknowledged objects. */
 static void check_reopened(struct run *run) {
     struct rig_options options = history_options();
     struct rig *rig = rig_open(run->disk, &options);
@@ -123,7 +123,7 @@ TEST(every_operation_fails_once) {
     CHECK(read_only > 50);
 }
 
-/* A failed operation, and then the power goes too. */
+/* A failed operation, then a power cut. */
 TEST(a_failed_operation_and_a_power_cut) {
     for (uint64_t seed = 11; seed <= 12; seed++) {
         struct run run = {.seed = seed};
@@ -138,7 +138,7 @@ TEST(a_failed_operation_and_a_power_cut) {
     }
 }
 
-/* Opening fails: nothing is answered with OK, nothing is written. */
+/* After a failed opening, no request succeeds, and nothing is written. */
 TEST(a_read_fails_while_the_disk_is_opened) {
     struct run run = {.seed = 21};
     (void)run_with(&run, 0, false);
@@ -168,7 +168,7 @@ TEST(a_read_fails_while_the_disk_is_opened) {
     end_run(&run);
 }
 
-/* The last operation of opening is a flush. Without it nothing new is taken, and what is there is read. */
+/* The last operation of opening is a flush. If it fails, the store is read-only. */
 TEST(the_flush_at_opening_fails) {
     struct run run = {.seed = 21};
     (void)run_with(&run, 0, false);
@@ -191,7 +191,7 @@ TEST(the_flush_at_opening_fails) {
     end_run(&run);
 }
 
-/* The disk keeps other bytes than it was given: what is written is read back before a batch is made valid. */
+/* The disk stores other bytes than were written. The store reads a batch back before it makes it valid. */
 TEST(every_write_is_kept_wrong_once) {
     for (uint64_t seed = 31; seed <= 33; seed++) {
         struct run run = {.seed = seed};
@@ -210,7 +210,7 @@ TEST(every_write_is_kept_wrong_once) {
     }
 }
 
-/* A read that fails is one answer; the next one succeeds. */
+/* A failed read fails one request. The next one succeeds. */
 TEST(a_failed_read_is_answered_and_no_more) {
     struct rig_options options = {0};
     struct rig *rig = rig_open(disk_make(DISK), &options);
@@ -236,7 +236,7 @@ TEST(a_failed_read_is_answered_and_no_more) {
     disk_free(disk);
 }
 
-/* "The same bytes again" cannot be said when they cannot be read. */
+/* A SEAL of a sealed object fails if the object cannot be read. */
 TEST(a_seal_whose_comparison_fails) {
     struct rig *rig = rig_open(disk_make(DISK), NULL);
     CHECK(rig != NULL);

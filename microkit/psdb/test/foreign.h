@@ -1,4 +1,4 @@
-/* Archives as other programs make them, and broken ones: members put on a disk one by one. */
+/* Archives of other programs, and broken ones: puts members on a disk one by one. */
 #ifndef PSDB_TEST_FOREIGN_H
 #define PSDB_TEST_FOREIGN_H
 
@@ -7,11 +7,11 @@
 struct foreign {
     struct disk *disk;
     uint64_t at;     /* the sector for the next member */
-    uint64_t commit; /* of the batch that was begun */
+    uint64_t commit; /* the commit member of the batch that was begun */
 };
 
 struct entry {
-    const char *name; /* at most 100 bytes; may have none behind */
+    const char *name; /* at most 100 bytes; may fill the field without a NUL */
     const char *prefix;
     const char *link;
     const char *bytes; /* the data; NULL: `size` bytes made of `seed` */
@@ -20,21 +20,21 @@ struct entry {
     uint32_t mode;
     char type;    /* '0' by default */
     bool gnu;     /* GNU's magic, and a user's name */
-    bool no_data; /* the header only */
+    bool no_data; /* only the header */
 };
 
 /* Writes a header, with the right checksum. */
 void put_header(uint8_t header[SECTOR], const struct entry *entry);
-/* After a change to the header. */
+/* Corrects the checksum after a change to the header. */
 void put_sum(uint8_t header[SECTOR]);
-/* Puts a member there; the sector of its header. */
+/* Puts a member on the disk. Returns the sector of its header. */
 uint64_t put_entry(struct foreign *foreign, const struct entry *entry);
-/* A pax extended header: records `length key=value\n`. */
+/* Puts a pax extended header with records `length key=value\n`. */
 void put_pax(struct foreign *foreign, char type, const char *records);
-/* A batch with a commit member that has the right hash. */
+/* Begins and ends a batch, with the right digest in its commit member. */
 void begin_batch(struct foreign *foreign);
 void end_batch(struct foreign *foreign);
-/* A member of another program whose zeros take all of the first `sectors`. */
+/* Puts a member of another program whose zeros fill the first `sectors`. */
 void put_filler(struct disk *disk, uint64_t sectors);
 
 #endif

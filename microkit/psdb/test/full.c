@@ -1,4 +1,4 @@
-/* A disk that is full down to its last sector, and tables that are. */
+/* Disks that are full to the last sector, and full tables. */
 #include "archive.h"
 #include "check.h"
 #include "object.h"
@@ -23,7 +23,8 @@ static uint64_t archive_end(const struct disk *disk) {
     return end;
 }
 
-/* Fills the disk: an object that is a sector too large is refused, one that takes all the rest is not. */
+/* Fills the disk. It refuses an object that is one sector too large, but takes one that needs all free
+ * sectors. */
 static void fill(uint64_t sectors, uint64_t leave) {
     struct disk *disk = disk_make(sectors);
     struct rig_options options = {.region_bytes = 512 * 1024};
@@ -90,7 +91,7 @@ TEST(free_sectors_are_those_that_can_be_used) {
     }
 }
 
-/* The first batch of a tenant has a directory member too. */
+/* The first batch of a tenant also has a directory member. */
 TEST(the_first_batch_on_a_small_disk) {
     for (uint64_t data = 120; data < 126; data++) {
         struct disk *disk = disk_make(128);
@@ -120,7 +121,7 @@ static void count_answer(struct rig *rig, uint32_t tenant, const struct psdb_res
     }
 }
 
-/* Requests that wait together and have no room together: what fits is taken. */
+/* Requests wait together that do not fit together. Those that fit succeed. */
 TEST(some_of_a_batch_fit) {
     static const uint32_t lengths[] = {20000, 30000, 20000, 500, 40000, 500, 1};
     for (uint64_t sectors = 128; sectors < 330; sectors += 3) {
@@ -136,7 +137,7 @@ TEST(some_of_a_batch_fit) {
         }
         rig_run(rig);
         CHECK_SAME(counts.ok + counts.full, 7);
-        /* In front of it stands at least the first two small ones' worth. */
+        /* At least the first two small ones come before it. */
         CHECK(counts.ok >= 3);
         uint64_t room = sectors - 2 - archive_end(disk);
         rig->options.answered = NULL;
@@ -175,11 +176,11 @@ TEST(the_table_of_objects_is_full) {
         rig = open_disk(disk, &options);
     }
     rig_close(rig);
-    /* A larger table: it goes on. */
+    /* With a larger table the store continues. */
     rig = open_disk(disk, NULL);
     CHECK_SAME(seal(rig, 0, BUNDLE(0, sealed), 1, 100), PSDB_OK);
     rig_close(rig);
-    /* A smaller one than the disk needs. */
+    /* With a smaller table than the disk needs, it stops. */
     options.slots = 8;
     rig = rig_open(disk, &options);
     CHECK(rig != NULL);
@@ -189,7 +190,7 @@ TEST(the_table_of_objects_is_full) {
     disk_free(disk);
 }
 
-/* Many seals at once, when only some of them have a place in the table. */
+/* Many seals at once, with room for only some of them in the table. */
 TEST(the_table_of_objects_becomes_full_in_a_batch) {
     struct counts counts = {0};
     struct rig_options options = {.slots = 16, .answered = count_answer, .context = &counts};
@@ -227,7 +228,7 @@ TEST(the_table_of_the_tail_is_full) {
     }
     CHECK_SAME(commit(rig, 0, 1, 0, 1, 1, 50), PSDB_OK);
     CHECK_SAME(commit(rig, 1, 0, 0, 1, 1, 50), PSDB_OK);
-    /* What is sealed needs no place any more. */
+    /* Sealed entries need no place in the table. */
     CHECK_SAME(seal(rig, 0, BUNDLE(0, 0), 1, 50), PSDB_OK);
     CHECK_SAME(commit(rig, 0, 0, 900, 901, 1, 50), PSDB_OK);
     CHECK_SAME(seal(rig, 0, BUNDLE(0, 1), 1, 50), PSDB_OK);
@@ -246,7 +247,7 @@ TEST(the_table_of_the_tail_is_full) {
     disk_free(disk);
 }
 
-/* Commits that wait together, when the table has room for some. */
+/* Commits wait together, with room for only some of them in the table. */
 TEST(the_table_of_the_tail_becomes_full_in_a_batch) {
     struct counts counts = {0};
     struct rig_options options = {.tails = 4, .answered = count_answer, .context = &counts};
@@ -268,7 +269,7 @@ TEST(the_table_of_the_tail_becomes_full_in_a_batch) {
     disk_free(disk);
 }
 
-/* A disk that is too small to be one. */
+/* Disks that are too small. */
 TEST(the_smallest_disks) {
     for (uint64_t sectors = 1; sectors < 8; sectors++) {
         struct disk *disk = disk_make(sectors);

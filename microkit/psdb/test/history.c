@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The region has one large place, then small ones: each request under way has one of its own. */
+/* The region has one large place, then small ones. Each request under way has its own place. */
 #define LARGE (160u * 1024u)
 #define SMALL (16u * 1024u)
 #define PLACES (1u + (HISTORY_REGION - LARGE) / SMALL)
@@ -18,13 +18,13 @@ struct request_under_way {
     uint32_t place;
     uint32_t id;
     uint8_t opcode;
-    size_t write;         /* SEAL, COMMIT, PUBLISH: in the model */
+    size_t write;         /* SEAL, COMMIT, PUBLISH: the index of the write in the model */
     struct object object; /* READ */
-    size_t
-        acked; /* READ of the checkpoint: the newest that was there; of others: one that was; or NO_WRITE */
+    size_t acked; /* READ of the checkpoint: the newest write of it at that time; of others: any write of it;
+                     or NO_WRITE */
 };
 
-/* Bytes of objects live as long as the process. */
+/* The bytes of objects are never freed. */
 static const uint8_t *keep(const uint8_t *bytes, uint32_t length) {
     static struct kept {
         struct kept *next;
@@ -75,7 +75,7 @@ static bool same_bytes(const struct write *a, const struct write *b) {
     return a->length == b->length && memcmp(a->bytes, b->bytes, a->length) == 0;
 }
 
-/* What the store gives for an object; `value` is its length. */
+/* Reads an object from the store; `value` is its length. */
 static enum psdb_status ask_bytes(struct rig *rig, uint32_t tenant, struct object object, uint8_t *bytes,
                                   uint32_t room, uint64_t *value) {
     uint32_t region = rig->tenants[tenant].region_bytes;
@@ -97,7 +97,7 @@ static _Noreturn void wrong(const struct rig *rig, uint32_t tenant, const struct
     FAIL("%s: %s; reports: %s", object_path(rig->tenants[tenant].name, object), what, rig->reports);
 }
 
-/* Whether the write at `i` is the first in the model of its object. */
+/* Reports whether the write at `i` is the first one of its object. */
 static bool is_first(const struct model *model, size_t i) {
     const struct write *write = &model->writes[i];
     for (size_t k = 0; k < i; k++)
@@ -105,7 +105,7 @@ static bool is_first(const struct model *model, size_t i) {
     return true;
 }
 
-/* What was found becomes the only one that is ACKED, of those that it can be. */
+/* Marks the write that was found as the only ACKED one of its object. */
 static bool resolve(struct model *model, size_t first, const uint8_t *bytes, uint64_t length) {
     struct write *of = &model->writes[first];
     bool replaced = of->opcode == PSDB_PUBLISH;
@@ -129,12 +129,12 @@ static bool resolve(struct model *model, size_t first, const uint8_t *bytes, uin
     return true;
 }
 
-/* What the archive has for an object, whatever the store says. */
+/* Reads an object from the archive, not through the store. */
 static enum psdb_status find_bytes(const struct archive *archive, const struct rig *rig, uint32_t tenant,
                                    struct object object, uint8_t *bytes, uint32_t room, uint64_t *value) {
     const struct member *member = archive_find(archive, object_path(rig->tenants[tenant].name, &object));
     if (member == NULL) return PSDB_NONE;
-    /* The last batch before a failure may be there, and the store does not say so. */
+    /* The last batch before a failure may be in the archive although the store does not list it. */
     if (psdb_state(rig->store) == PSDB_READ_ONLY && member->sector >= rig->sealed_end) return PSDB_NONE;
     CHECK(member->size <= room);
     memcpy(bytes, disk_at(rig->disk, member->sector) + SECTOR, (size_t)member->size);
@@ -142,7 +142,7 @@ static enum psdb_status find_bytes(const struct archive *archive, const struct r
     return PSDB_OK;
 }
 
-/* A tail file is looked for in the archive: the store forgets those that what is sealed makes needless. */
+/* Looks for a tail file in the archive, because the store forgets superseded ones. */
 static void check_write(struct model *model, struct rig *rig, const struct archive *archive, size_t first) {
     static uint8_t bytes[LARGE];
     struct write of = model->writes[first];
@@ -152,20 +152,19 @@ static void check_write(struct model *model, struct rig *rig, const struct archi
             ? find_bytes(archive, rig, of.tenant, of.object, bytes, sizeof bytes, &length)
             : ask_bytes(rig, of.tenant, of.object, bytes, sizeof bytes, &length);
     if (status == PSDB_OK) {
-        if (!resolve(model, first, bytes, length))
-            wrong(rig, of.tenant, &of.object, "bytes that it cannot have");
+        if (!resolve(model, first, bytes, length)) wrong(rig, of.tenant, &of.object, "unexpected bytes");
         return;
     }
     if (status != PSDB_NONE) wrong(rig, of.tenant, &of.object, "cannot be read");
     for (size_t i = first; i < model->count; i++) {
         struct write *write = &model->writes[i];
         if (!is_of(write, of.tenant, &of.object)) continue;
-        if (write->fate == ACKED) wrong(rig, of.tenant, &of.object, "was acknowledged and is not there");
+        if (write->fate == ACKED) wrong(rig, of.tenant, &of.object, "was acknowledged but is missing");
         write->fate = GONE;
     }
 }
 
-/* The newest write of the object that is ACKED. */
+/* Returns the newest ACKED write of the object. */
 static size_t find_acked(const struct model *model, uint32_t tenant, const struct object *object) {
     for (size_t i = model->count; i > 0; i--)
         if (model->writes[i - 1].fate == ACKED && is_of(&model->writes[i - 1], tenant, object)) return i - 1;
@@ -192,7 +191,7 @@ static void check_live_tail(const struct model *model, struct rig *rig, uint32_t
     uint64_t length = 0;
     if (ask_bytes(rig, tenant, object, bytes, sizeof bytes, &length) != PSDB_OK || length != write->length ||
         memcmp(bytes, write->bytes, length) != 0)
-        wrong(rig, tenant, &object, "is in the tail and cannot be read");
+        wrong(rig, tenant, &object, "is in the tail but cannot be read");
 }
 
 static void check_ledger_tail(const struct model *model, struct rig *rig, uint32_t tenant, uint8_t ledger) {
@@ -233,7 +232,7 @@ void model_check(struct model *model, struct rig *rig) {
     }
 }
 
-/* Bytes of an object; some pose as members of an archive. */
+/* Makes the bytes of an object. Some pose as members of an archive. */
 static const uint8_t *make_bytes(struct random *random, uint32_t length) {
     static uint8_t forged[SECTOR];
     static uint8_t bytes[LARGE];
@@ -290,7 +289,7 @@ static uint32_t place_offset(uint32_t place) {
     return place == 0 ? 0 : LARGE + (place - 1) * SMALL;
 }
 
-/* A place of the region that no request uses; PLACES: there is none. */
+/* Returns an unused place of the region, or PLACES. */
 static uint32_t free_place(struct history *history, uint32_t tenant) {
     uint32_t begin = (uint32_t)random_below(&history->random, PLACES);
     for (uint32_t k = 0; k < PLACES; k++) {
@@ -351,7 +350,7 @@ static struct write *some_write(struct history *history, uint32_t tenant, uint8_
     return NULL;
 }
 
-/* A new write, the same again, or one that cannot be. */
+/* Submits a new write, the same write again, or an invalid one. */
 static struct write choose_write(struct history *history, uint32_t tenant, uint32_t place) {
     struct random *random = &history->random;
     uint64_t choice = random_below(random, 100);
@@ -427,7 +426,7 @@ static void check_sealed(const struct history *history, size_t of) {
             bool later = other->opcode == PSDB_COMMIT && other->object.ledger == write->object.ledger &&
                          other->object.index >= write->object.index;
             if (later && i < of)
-                wrong(history->rig, write->tenant, &write->object, "a commit that goes back");
+                wrong(history->rig, write->tenant, &write->object, "a commit before the newest tail file");
         } else if (write->opcode == PSDB_SEAL && same_object(&other->object, &write->object)) {
             if (!same_bytes(other, write)) wrong(history->rig, write->tenant, &write->object, "sealed twice");
         }
@@ -446,7 +445,7 @@ static void check_conflict(const struct history *history, size_t of) {
             !same_bytes(other, write))
             return;
     }
-    wrong(history->rig, write->tenant, &write->object, "a conflict with nothing");
+    wrong(history->rig, write->tenant, &write->object, "a conflict without an earlier write");
 }
 
 static void write_answered(struct history *history, const struct request_under_way *under_way,
@@ -465,7 +464,7 @@ static void write_answered(struct history *history, const struct request_under_w
     }
 }
 
-/* What was read is something that was written, and stays. */
+/* Checks that the bytes read were written, and records them as durable. */
 static void read_answered(struct history *history, const struct request_under_way *under_way,
                           const struct psdb_response *response) {
     const uint8_t *bytes = history->rig->tenants[under_way->tenant].region + response->offset;
@@ -475,7 +474,7 @@ static void read_answered(struct history *history, const struct request_under_wa
         bool forgotten =
             object->kind == PSDB_TAIL_FILE && history->next_bundle[under_way->tenant][object->ledger] > 0;
         if (under_way->acked != NO_WRITE && !forgotten)
-            wrong(history->rig, under_way->tenant, object, "none, and was acknowledged");
+            wrong(history->rig, under_way->tenant, object, "NONE, but it was acknowledged");
         return;
     }
     if (response->status == PSDB_IO && history->may_fail) return;
@@ -489,7 +488,7 @@ static void read_answered(struct history *history, const struct request_under_wa
         write->fate = ACKED;
         return;
     }
-    wrong(history->rig, under_way->tenant, object, "gave bytes that it cannot have");
+    wrong(history->rig, under_way->tenant, object, "gave unexpected bytes");
 }
 
 static void answered(struct rig *rig, uint32_t tenant, const struct psdb_response *response) {

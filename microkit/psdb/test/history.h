@@ -1,4 +1,4 @@
-/* A history of requests by two tenants, by a seed, and a model of what must be on the disk. */
+/* A random history of requests by two tenants, and a model of what must be on the disk. */
 #ifndef PSDB_TEST_HISTORY_H
 #define PSDB_TEST_HISTORY_H
 
@@ -10,9 +10,9 @@
 #define HISTORY_SLOTS 4096u
 
 enum fate {
-    UNSURE, /* not answered, or with IO: it is there whole, or not at all */
-    ACKED,  /* it is there: it was acknowledged, or read */
-    GONE,   /* refused, or found not to be there */
+    UNSURE, /* no answer yet, or IO: the object is complete or absent */
+    ACKED,  /* the object is durable: acknowledged, or read */
+    GONE,   /* refused, or found absent */
 };
 
 struct write {
@@ -25,18 +25,15 @@ struct write {
 };
 
 struct model {
-    struct write *writes; /* in the order in which they were submitted */
+    struct write *writes; /* in the order of submission */
     size_t count;
     size_t room;
 };
 
 struct model model_copy(const struct model *model);
 void model_free(struct model *model);
-/*
- * Reads everything back from a store that has been opened: what is ACKED is there with its bytes, what is
- * UNSURE is there whole or not at all, the tails are as they should be. Every UNSURE write becomes ACKED or
- * GONE by what is found.
- */
+/* Reads everything from an opened store: ACKED objects must have their bytes, UNSURE ones must be complete or
+ * absent, and the tails must be right. Every UNSURE write then becomes ACKED or GONE. */
 void model_check(struct model *model, struct rig *rig);
 
 struct history {
@@ -53,14 +50,14 @@ struct history {
     uint64_t statuses[PSDB_INVALID + 1]; /* answers so far */
 };
 
-/* A history that goes on from `model`, which becomes its own. */
+/* Makes a history that continues from `model`, and takes that over. */
 struct history *history_make(uint64_t seed, struct model model);
 void history_free(struct history *history);
-/* Options for a store that the history runs on: answers go to the history. */
+/* Returns options for a store whose answers go to the history. */
 struct rig_options history_options(void);
-/* Submits some requests at random, and does some of the store's steps. */
+/* Submits some random requests, and runs some steps of the store. */
 void history_step(struct history *history);
-/* Until every request is answered. */
+/* Runs until every request is answered. */
 void history_settle(struct history *history);
 
 #endif

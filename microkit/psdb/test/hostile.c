@@ -1,4 +1,4 @@
-/* A tenant that means harm: what it asks, and when it changes what it asked. */
+/* A hostile tenant: malformed requests, and changes to a request while the store handles it. */
 #include "archive.h"
 #include "check.h"
 #include "object.h"
@@ -13,9 +13,9 @@
 #define REGION (256u * 1024u)
 #define FIELD(f) (1ull << offsetof(struct psdb_request, f))
 
-/* The fields of a request that are out of their range: one bit for each, at the field's offset. */
+/* Returns the fields of a request that are out of range: one bit for each, at the field's offset. */
 struct faults {
-    uint64_t must; /* INVALID, whatever else holds */
+    uint64_t must; /* INVALID in any case */
     uint64_t may;  /* not said */
 };
 
@@ -89,7 +89,7 @@ static struct faults faults_of(const struct psdb_request *r) {
     return faults;
 }
 
-/* That the store takes it for invalid just when it is. */
+/* Checks that the store answers INVALID exactly if the request is. */
 static void check_verdict(const struct psdb_request *r, const struct psdb_response *response) {
     struct faults faults = faults_of(r);
     note("opcode %u ledger %u kind %u level %u index %llu size %llu at %llu time %llu offset %u length %u "
@@ -105,7 +105,7 @@ static void check_verdict(const struct psdb_request *r, const struct psdb_respon
     CHECK_SAME(response->length, 0);
 }
 
-/* What is in the other tenant's objects, and nowhere else. */
+/* The contents of the other tenant's objects, which occur nowhere else. */
 static const char secret[] = "This is for no other tenant's eyes. ";
 
 static struct rig *open_with_secrets(void) {
@@ -232,7 +232,7 @@ static void ask_and_check(struct rig *rig, const struct psdb_request *request) {
     check_no_secret(rig);
 }
 
-/* One request of each shape, all valid. */
+/* One valid request of each form. */
 static const struct psdb_request shapes[] = {
     {.opcode = PSDB_READ, .kind = PSDB_README, .length = 4000},
     {.opcode = PSDB_READ, .kind = PSDB_VKEY, .length = 4000, .name = "ed25519"},
@@ -295,7 +295,7 @@ TEST(every_byte_of_a_name) {
     end_with_secrets(rig);
 }
 
-/* Two or three fields at once, and the whole message at random. */
+/* Two or three fields at once, and random messages. */
 TEST(random_messages) {
     struct rig *rig = open_with_secrets();
     uint64_t seed = setting("PSDB_TEST_SEED", 1);
@@ -357,7 +357,7 @@ TEST(a_message_that_is_overwritten_when_it_was_taken) {
     end_with_secrets(rig);
 }
 
-/* Another processor that writes to the message and to the region all the time. */
+/* Another processor that keeps writing to the message and to the region. */
 struct attack {
     _Atomic bool stop;
     uint8_t *region;
@@ -380,7 +380,7 @@ static void *attack(void *context) {
     return NULL;
 }
 
-/* Not known is which of the two the store saw; so the answers are not held against the request. */
+/* Which of the two the store read is unknown, so the rig must not compare answers with the request. */
 TEST(a_message_and_a_region_that_change_at_any_moment) {
     struct rig *rig = open_with_secrets();
     struct psdb_request message = seal_request(BUNDLE(0, 0), 0, 3000);
@@ -394,7 +394,7 @@ TEST(a_message_and_a_region_that_change_at_any_moment) {
         rig->waiting[rig->waiting_count++] = (struct waiting){0, copy};
         bool more = true;
         size_t waiting = rig->waiting_count;
-        /* The rig matches answers by their offset: let both be possible. */
+        /* The rig matches answers by their offset, so allow both. */
         copy.offset = copy.offset == 0 ? REGION - 10 : 0;
         rig->waiting[rig->waiting_count++] = (struct waiting){0, copy};
         CHECK(psdb_submit(rig->store, 0, &message));
@@ -415,10 +415,8 @@ static void scribble(struct rig *rig, enum psdb_disk_op op) {
     random_bytes(random_next(random), rig->tenants[0].region + from, random_below(random, 30000));
 }
 
-/*
- * Whatever the tenant does to its region: what is sealed is something it had there, once and for all, the
- * other tenant's writes in the same batch are good, and the disk opens again.
- */
+/* Whatever the tenant does to its region, the sealed bytes must be some that it had there, and must never
+ * change. The other tenant's writes in the same batch must succeed, and the disk must open again. */
 TEST(a_region_that_changes_during_every_disk_operation) {
     for (uint64_t seed = 1; seed <= 40; seed++) {
         struct rig *rig = open_with_secrets();
@@ -449,7 +447,7 @@ TEST(a_region_that_changes_during_every_disk_operation) {
     }
 }
 
-/* The bytes of an object pose as members, and as a whole batch. */
+/* The bytes of an object pose as members, and as a complete batch. */
 TEST(bytes_that_pose_as_an_archive) {
     struct rig *rig = open_with_secrets();
     struct archive archive = archive_read(rig->disk->bytes, DISK, 0);

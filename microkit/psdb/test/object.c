@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* `x001/x234/067`: groups of three digits, an x before all but the last. */
+/* Writes groups of three digits, with an x before all but the last: `x001/x234/067`. */
 static void put_index(char *out, size_t room, uint64_t index) {
     char head[60] = "";
     if (index >= 1000) {
@@ -148,7 +148,7 @@ static bool is_all(const uint8_t *bytes, size_t length, uint8_t value) {
     return length == 0 || (bytes[0] == value && memcmp(bytes, bytes + 1, length - 1) == 0);
 }
 
-/* Bytes that a READ puts go into the region and nowhere else in it. */
+/* Checks that a READ changes no other bytes of the region. */
 static void check_rest(const struct psdb_tenant *tenant, const struct psdb_request *request,
                        uint32_t length) {
     uint32_t end = request->offset + length;

@@ -1,4 +1,4 @@
-/* Objects of the ledger format, requests for them, and a tenant that makes them. */
+/* Objects of the ledger format, requests for them, and a tenant that sends them. */
 #ifndef PSDB_TEST_OBJECT_H
 #define PSDB_TEST_OBJECT_H
 
@@ -20,10 +20,10 @@ struct object {
 #define TAIL_FILE(l, i) ((struct object){.ledger = (l), .kind = PSDB_TAIL_FILE, .index = (i)})
 #define CHECKPOINT(l) ((struct object){.ledger = (l), .kind = PSDB_CHECKPOINT})
 
-/* The member time of what these tests write. */
+/* The member time of the tests' writes. */
 #define NOW 1800000000u
 
-/* The member's name: `acme/audit/tile/0/x001/234.b64`. A static buffer. */
+/* Returns the member's name, such as `acme/audit/tile/0/x001/234.b64`, in a static buffer. */
 const char *object_path(const char *tenant, const struct object *object);
 
 struct psdb_request read_request(struct object object, uint64_t at, uint32_t offset, uint32_t length);
@@ -34,21 +34,21 @@ struct psdb_request publish_request(uint8_t ledger, uint32_t offset, uint32_t le
 struct psdb_request tail_request(uint8_t ledger, uint64_t index, uint32_t offset, uint32_t length);
 struct psdb_request stat_request(uint8_t ledger);
 
-/* These put bytes made of `seed` at the beginning of the region, ask, and give the status. */
+/* These put the bytes of `seed` at the beginning of the region, send the request, and return the status. */
 enum psdb_status seal(struct rig *rig, uint32_t tenant, struct object object, uint64_t seed, uint32_t length);
 enum psdb_status commit(struct rig *rig, uint32_t tenant, uint8_t ledger, uint64_t start, uint64_t size,
                         uint64_t seed, uint32_t length);
 enum psdb_status publish(struct rig *rig, uint32_t tenant, uint8_t ledger, uint64_t seed, uint32_t length);
 struct psdb_response ask_stat(struct rig *rig, uint32_t tenant, uint8_t ledger);
-/* Reads the object, however large, to `bytes` (malloc()ed; NULL unless OK). */
+/* Reads an object of any size to `bytes`, which is allocated by malloc(), or NULL unless OK. */
 enum psdb_status read_whole(struct rig *rig, uint32_t tenant, struct object object, uint8_t **bytes,
                             uint64_t *length);
-/* That the object has the bytes of `seed`. */
+/* Checks that the object has the bytes of `seed`. */
 void check_object(struct rig *rig, uint32_t tenant, struct object object, uint64_t seed, uint64_t length);
 void check_none(struct rig *rig, uint32_t tenant, struct object object);
-/* That the tail's list is `count` of these starts. */
+/* Checks that the tail's list is these `count` starts. */
 void check_tail(struct rig *rig, uint32_t tenant, uint8_t ledger, const uint64_t *starts, uint64_t count);
-/* Reads what PSDB wrote on the disk, strictly; fails unless it is whole. The number of members called `name`.
+/* Reads PSDB's archive strictly, and fails unless it is valid. Returns the number of members called `name`.
  */
 size_t check_archive(const struct disk *disk, const char *name);
 

@@ -1,4 +1,4 @@
-/* Opening archives that other programs made, and broken ones. */
+/* Opening archives of other programs, and broken ones. */
 #include "archive.h"
 #include "check.h"
 #include "foreign.h"
@@ -19,7 +19,7 @@ static void put(struct foreign *foreign, const char *name, uint64_t seed, uint64
     (void)put_entry(foreign, &(struct entry){.name = name, .seed = seed, .size = size});
 }
 
-/* Opens it; nothing is changed by that. */
+/* Opens the disk, and checks that opening changes nothing. */
 static struct rig *open_any(const struct foreign *foreign, enum psdb_state state) {
     struct rig_options options = {.foreign_end = foreign->at};
     uint64_t sum = disk_sum(foreign->disk, foreign->disk->sectors);
@@ -37,7 +37,7 @@ static void end(struct rig *rig) {
     disk_free(disk);
 }
 
-/* Goes on writing behind what was there, and opens it again. */
+/* Continues writing after the archive's end, and opens the disk again. */
 static void check_goes_on(struct rig *rig, const struct foreign *foreign) {
     CHECK_SAME(seal(rig, 0, VKEY(PSDB_AUDIT, "later"), 77, 1000), PSDB_OK);
     CHECK_SAME(seal(rig, 1, VKEY(PSDB_AUDIT, "later"), 78, 1000), PSDB_OK);
@@ -52,8 +52,8 @@ static void check_goes_on(struct rig *rig, const struct foreign *foreign) {
     end(rig);
 }
 
-/* It does not open: every request is answered CORRUPT, and the report says where, and what was expected and
- * found. */
+/* Checks that the disk does not open, that every request is answered CORRUPT, and that the report names the
+ * sector, what was expected and what was found. */
 static void check_corrupt(const struct foreign *foreign, uint64_t sector, const char *part) {
     char place[40];
     struct rig *rig = open_any(foreign, PSDB_STOPPED);
@@ -227,7 +227,7 @@ TEST(members_that_are_left_alone) {
     check_goes_on(rig, &foreign);
 }
 
-/* Types that cannot be read are skipped where no tenant's objects are. */
+/* Members of unsupported types are skipped outside of tenants' directories. */
 TEST(links_long_names_and_sparse_files_of_others) {
     static const char *const names[] = {"other-app/x", "acme/tmp/x", "acme/cache/x", "acme/lock"};
     static const char types[] = "12346KLSM";
@@ -359,7 +359,7 @@ TEST(pax_headers_and_long_names_of_no_and_of_much_data) {
     }
 }
 
-/* A GNU long name says whose the member is, not the short name in its header. */
+/* The owner of a member follows from its GNU long name, not from the short name in its header. */
 TEST(long_names_of_others) {
     static const char *const names[] = {"./././someone/else", "acme/tmp/x",   "acme/audit/cache/x",
                                         "acme/lock",          "./acme/cache", "acmex/origin"};
@@ -412,7 +412,7 @@ TEST(a_later_member_with_other_bytes) {
     }
 }
 
-/* Breaks a good archive in one place; the sector that the report has to name. */
+/* Breaks a valid archive in one place. Returns the sector that the report must name. */
 static void check_broken(uint64_t member, uint64_t at, const void *bytes, size_t length, bool sum) {
     struct foreign foreign = make();
     uint64_t sectors[4];
@@ -437,7 +437,7 @@ TEST(broken_headers) {
         check_broken(member, 124, "00000000x00", 11, true);   /* the size */
         check_broken(member, 124, "00000000900", 11, true);
         check_broken(member, 124, "-0000000100", 11, true);
-        check_broken(member, 124, "77777777777", 11, true); /* over the disk's end */
+        check_broken(member, 124, "77777777777", 11, true); /* past the disk's end */
         check_broken(member, 124, ff, 12, true);
         check_broken(member, 124, "\200\0\0\0\0\0\0\0\0\0\3\350", 12, true); /* GNU's base 256 */
     }
@@ -455,7 +455,7 @@ TEST(every_bit_of_a_header) {
         struct rig_options options = {.foreign_end = foreign.at};
         struct rig *rig = rig_open(foreign.disk, &options);
         CHECK(rig != NULL);
-        /* A space of the sum's field, or a NUL that ends one, may be something else. */
+        /* A space in the checksum's field, or a NUL at the end of a field, may be another byte. */
         if (psdb_state(rig->store) == PSDB_READY && (bit / 8 < 148 || bit / 8 > 155)) FAIL("opens");
         if (psdb_state(rig->store) == PSDB_READY) check_object(rig, 0, README(0), 2, 1000);
         end(rig);
@@ -469,9 +469,9 @@ TEST(sizes_up_to_the_disks_end) {
         uint64_t sector = foreign.at;
         uint64_t size = (DISK - sector - 1 - behind) * SECTOR;
         put(&foreign, "acme/README.txt", 2, size);
-        note("%llu sectors are behind the member", (unsigned long long)behind);
+        note("%llu sectors follow the member", (unsigned long long)behind);
         if (behind < 2) {
-            /* There is no room for the archive's end. */
+            /* No room is left for the archive's end. */
             struct rig_options options = {0};
             struct rig *rig = rig_open(foreign.disk, &options);
             CHECK(rig != NULL);
@@ -506,7 +506,7 @@ TEST(a_lone_zero_sector_before_a_member) {
     end(rig);
 }
 
-/* Behind the end there may be anything. */
+/* Any bytes may follow the end. */
 TEST(what_is_behind_the_end) {
     for (uint64_t behind = 2; behind < 6; behind++) {
         struct foreign foreign = make();
@@ -533,7 +533,7 @@ TEST(what_is_behind_the_end) {
     }
 }
 
-/* A batch that PSDB wrote, changed afterwards. */
+/* Batches of PSDB that were changed. */
 TEST(every_sector_of_a_batch) {
     struct rig *rig = rig_open(disk_make(DISK), NULL);
     CHECK(rig != NULL);
@@ -552,7 +552,7 @@ TEST(every_sector_of_a_batch) {
         CHECK_HAS(rig->reports, "sector ");
         end(rig);
     }
-    /* The batch's link: other digits, another count, none. */
+    /* The batch's linkname: other digits, another count, none. */
     for (size_t i = 0; i < 67; i++) {
         struct foreign broken = {.disk = disk_copy(disk), .at = all.end};
         uint8_t *header = disk_at(broken.disk, first.end);
@@ -560,7 +560,7 @@ TEST(every_sector_of_a_batch) {
         note("character %u of the link: '%c'", (unsigned)i, *digit);
         *digit = *digit == '0' ? '1' : '0';
         put_sum(header);
-        /* Another count may put the fault into a member. */
+        /* With another count, the fault may be in a member. */
         if (i <= 64) {
             check_corrupt(&broken, first.end, NULL);
         } else {
@@ -603,7 +603,7 @@ TEST(commit_members_of_another_shape) {
     }
 }
 
-/* Within a batch, and between batches, there is nothing but what PSDB writes. */
+/* Batches contain only PSDB's members, and nothing is between them. */
 TEST(what_has_no_place_among_batches) {
     for (unsigned way = 0; way < 6; way++) {
         struct foreign foreign = make();
@@ -626,7 +626,7 @@ TEST(what_has_no_place_among_batches) {
     }
 }
 
-/* A batch's member that goes over the batch's end. */
+/* A member that ends after its batch. */
 TEST(a_member_that_crosses_its_batch) {
     struct foreign foreign = make();
     begin_batch(&foreign);
@@ -655,8 +655,7 @@ TEST(psdbs_batches_behind_another_programs_archive) {
     check_goes_on(rig, &foreign);
 }
 
-/* More tail files than the table has places: those that what is sealed makes needless take none in the end.
- */
+/* More tail files than the table has places: superseded ones take none in the end. */
 TEST(a_long_tail_that_is_sealed) {
     struct foreign foreign = make();
     char name[60];
@@ -668,7 +667,7 @@ TEST(a_long_tail_that_is_sealed) {
         (void)snprintf(name, sizeof name, "acme/tile/entries/%03llu.b64", (unsigned long long)i);
         put(&foreign, name, i, 10);
     }
-    /* 2816 entries are sealed: 2810 to 2990 are needed, 19 tail files. */
+    /* 2816 entries are sealed, so the tail files from 2810 to 2990 are needed: 19. */
     for (uint32_t tails = 8; tails <= 64; tails *= 2) {
         struct rig_options options = {.tails = tails, .slots = 4096, .foreign_end = foreign.at};
         struct rig *rig = rig_open(foreign.disk, &options);

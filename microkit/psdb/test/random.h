@@ -1,4 +1,4 @@
-/* Random numbers by a seed: splitmix64. */
+/* Seeded random numbers: splitmix64. */
 #ifndef PSDB_TEST_RANDOM_H
 #define PSDB_TEST_RANDOM_H
 
@@ -22,12 +22,12 @@ static inline uint64_t random_below(struct random *random, uint64_t n) {
     return random_next(random) % n;
 }
 
-/* True in `percent` of 100 cases. */
+/* Returns true in `percent` of 100 cases. */
 static inline bool random_chance(struct random *random, unsigned percent) {
     return random_below(random, 100) < percent;
 }
 
-/* The bytes of an object are known by a seed and a length. */
+/* A seed and a length determine the bytes of an object. */
 static inline void random_bytes(uint64_t seed, uint8_t *bytes, size_t length) {
     struct random random = {seed};
     for (size_t i = 0; i < length;) {

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* More operations than this in one run: the store goes in circles. */
+/* A run with more operations than this never ends. */
 #define MAX_STEPS 2000000
 
 static void begin_operation(void *context, enum psdb_disk_op op, uint64_t sector, uint32_t sectors) {
@@ -29,12 +29,12 @@ static void begin_operation(void *context, enum psdb_disk_op op, uint64_t sector
     CHECK((uint64_t)sectors * SECTOR <= rig->config.buffer_bytes);
     CHECK(sectors <= rig->disk->sectors && sector <= rig->disk->sectors - sectors);
     if (op == PSDB_DISK_WRITE && sector < rig->sealed_end) {
-        FAIL("sector %llu is written again; what is before %llu is acknowledged", (unsigned long long)sector,
+        FAIL("sector %llu is overwritten; everything before %llu is acknowledged", (unsigned long long)sector,
              (unsigned long long)rig->sealed_end);
     }
 }
 
-/* Forgets one waiting request that the answer can be to. */
+/* Removes one waiting request that the answer can be for. */
 static void take_waiting(struct rig *rig, uint32_t tenant, const struct psdb_response *response) {
     for (size_t i = 0; i < rig->waiting_count; i++) {
         const struct waiting *waiting = &rig->waiting[i];
@@ -209,8 +209,8 @@ bool rig_step(struct rig *rig) {
         return true;
     }
     bool more = psdb_run(rig->store);
-    if (more && !rig->begun) FAIL("psdb_run says that something is under way, and began nothing");
-    if (!more && rig->begun) FAIL("psdb_run began something and says that nothing is under way");
+    if (more && !rig->begun) FAIL("psdb_run reports work under way, but began none");
+    if (!more && rig->begun) FAIL("psdb_run began work, but reports none under way");
     return more;
 }
 

@@ -1,4 +1,4 @@
-/* A store over a disk in memory: tenants, regions, a driver that does one disk operation at a time, faults.
+/* A store over a disk in memory: tenants, regions, a driver that runs one disk operation at a time, faults.
  */
 #ifndef PSDB_TEST_RIG_H
 #define PSDB_TEST_RIG_H
@@ -16,11 +16,12 @@ struct rig_options {
     uint32_t buffer_bytes;              /* 64 KiB */
     uint32_t slots;                     /* 1024 */
     uint32_t tails;                     /* 64 */
-    uint64_t foreign_end;               /* sectors that another program's archive takes, without its end */
-    uint64_t fail_operation;            /* the number, from 1 on, of the disk operation that fails; 0: none */
-    bool fail_later;                    /* and all after it */
-    uint64_t fail_seed;                 /* which sectors of a failed write are written all the same */
-    /* Called when an operation has begun, before it is done; a write's sectors are on the disk, unflushed. */
+    uint64_t foreign_end;               /* the sectors of another program's archive, without its end */
+    uint64_t fail_operation;            /* the disk operation that fails, counted from 1; 0: none */
+    bool fail_later;                    /* and all operations after it */
+    uint64_t fail_seed;                 /* which sectors of a failed write are written nevertheless */
+    /* Called after an operation has begun and before it ends. A write's sectors are then on the disk,
+     * unflushed. */
     void (*observe)(struct rig *rig, enum psdb_disk_op op);
     void (*answered)(struct rig *rig, uint32_t tenant, const struct psdb_response *response);
     void *context; /* for both */
@@ -38,18 +39,18 @@ struct rig {
     struct psdb_config config;
     struct psdb_tenant tenants[MAX_RIG_TENANTS];
     struct psdb_host host;
-    /* The operation that the store has begun. */
+    /* The operation under way. */
     bool begun;
-    bool within; /* in a call of the store that may not begin another */
+    bool within; /* in a call of the store that must not begin another operation */
     enum psdb_disk_op op;
     uint64_t sector;
     uint32_t sectors;
-    /* What was done. */
+    /* Counts of operations. */
     uint64_t operations;
     uint64_t sectors_read;
     uint64_t sectors_written;
     uint64_t flushes;
-    /* Where the archive ended when something was last acknowledged: nothing before may be written again. */
+    /* The archive's end at the last acknowledgement: the store must not write before it. */
     uint64_t sealed_end;
     struct waiting waiting[MAX_RIG_TENANTS * PSDB_QUEUE + 1];
     size_t waiting_count;
@@ -60,17 +61,17 @@ struct rig {
 
 /* The configuration is not usable: NULL. Otherwise the store has been opened, or has stopped. */
 struct rig *rig_open(struct disk *disk, const struct rig_options *options);
-/* Only psdb_start(); the opening is for rig_step(). */
+/* Only calls psdb_start(); rig_step() runs the opening. */
 struct rig *rig_start(struct disk *disk, const struct rig_options *options);
 void rig_close(struct rig *rig);
 
-/* False: the store's queue of this tenant is full. */
+/* Returns false if the store's queue of this tenant is full. */
 bool rig_submit(struct rig *rig, uint32_t tenant, const struct psdb_request *request);
-/* Begins what can be begun, or ends the operation that was begun. False: nothing is left to do. */
+/* Begins work, or ends the operation under way. Returns false if no work is left. */
 bool rig_step(struct rig *rig);
-/* Until every request is answered. */
+/* Runs until every request is answered. */
 void rig_run(struct rig *rig);
-/* Submits, runs, gives the answer. */
+/* Submits a request, runs, and returns the answer. */
 struct psdb_response rig_ask(struct rig *rig, uint32_t tenant, const struct psdb_request *request);
 
 #endif

@@ -34,7 +34,7 @@ static bool chosen(const char *name, int count, char **filters) {
     return false;
 }
 
-/* Prints what the test wrote, each line behind `# `. */
+/* Prints the test's output, with `# ` before each line. */
 static void print_output(FILE *output) {
     char line[2000];
     rewind(output);

@@ -1,4 +1,4 @@
-/* Disks of more than one segment: pads, indexes, and opening by them. */
+/* Disks of several segments: pads, indexes, and opening through them. */
 #include "archive.h"
 #include "check.h"
 #include "foreign.h"
@@ -21,7 +21,7 @@ static struct rig *open_ready(struct disk *disk, struct rig_options options) {
     return rig;
 }
 
-/* Where the archive ends; it is checked whole. */
+/* Returns the archive's end, after checking the whole archive. */
 static uint64_t archive_end(const struct disk *disk, uint64_t from) {
     struct archive archive = archive_read(disk->bytes, disk->sectors, from);
     archive_check_batches(&archive, disk->bytes);
@@ -31,7 +31,7 @@ static uint64_t archive_end(const struct disk *disk, uint64_t from) {
     return end;
 }
 
-/* Whether an index batch stands at a segment's beginning. */
+/* Reports whether a segment begins with an index batch. */
 static bool has_index(const struct disk *disk, uint64_t segment) {
     struct archive archive = archive_read(disk->bytes, disk->sectors, segment * SEGMENT);
     bool has = archive.count >= 2 && strcmp(archive.members[0].name, COMMIT_NAME) == 0 &&
@@ -40,8 +40,7 @@ static bool has_index(const struct disk *disk, uint64_t segment) {
     return has;
 }
 
-/* What the tests of this file write: an object of each kind, now and then, until the archive is `until`
- * sectors long. */
+/* Writes objects of each kind until the archive is `until` sectors long. */
 static uint64_t write_until(struct rig *rig, uint64_t first, uint64_t until, uint32_t length) {
     uint64_t i = first;
     for (; rig->sealed_end < until; i++) {
@@ -72,7 +71,7 @@ static void check_all(struct rig *rig, uint64_t count, uint32_t length) {
         uint64_t listed = 0;
         for (uint64_t i = tenant; i < count; i += tenants)
             if (i > bundles) listed++;
-        /* The newest that starts at or before what is sealed, too. */
+        /* Also the newest tail file that starts within the sealed bundles or at their end. */
         CHECK_SAME(rig_ask(rig, tenant, &main_tail).value, listed + 1);
     }
 }
@@ -100,13 +99,13 @@ TEST(an_index_at_each_boundary) {
     rig = open_ready(disk, options);
     printf("opened %llu sectors by %llu reads of %llu sectors\n", (unsigned long long)end,
            (unsigned long long)rig->operations, (unsigned long long)rig->sectors_read);
-    /* The first segment, the indexes, and what is behind the last. */
+    /* The first segment, the indexes, and the sectors after the last index. */
     CHECK(rig->sectors_read < SEGMENT + 3000);
     rig_close(rig);
     disk_free(disk);
 }
 
-/* Objects of the segments that were hopped over are sealed all the same. */
+/* Objects of the skipped segments are sealed, too. */
 TEST(sealed_again_after_hopping) {
     struct disk *disk = disk_make(3 * SEGMENT);
     struct rig_options options = large;
@@ -126,7 +125,7 @@ TEST(sealed_again_after_hopping) {
     disk_free(disk);
 }
 
-/* The first batch of a tenant makes its directory, and later ones do not, in whichever segment that was. */
+/* Only the first batch of a tenant makes its directory, whatever its segment. */
 TEST(one_directory_for_all_segments) {
     struct disk *disk = disk_make(3 * SEGMENT);
     struct rig_options options = large;
@@ -141,7 +140,7 @@ TEST(one_directory_for_all_segments) {
     disk_free(disk);
 }
 
-/* Writes of any size when any number of sectors is left before the boundary. */
+/* Writes of various sizes, with various numbers of sectors left before the boundary. */
 TEST(what_is_left_before_a_boundary) {
     static const uint32_t lengths[] = {1, 513, 1500, 5000, 20000};
     for (uint64_t left = 0; left <= 8; left++) {
@@ -172,7 +171,7 @@ TEST(what_is_left_before_a_boundary) {
     }
 }
 
-/* A member of another program crosses the boundary: there is no index, and the next boundary has one. */
+/* If a member of another program crosses a boundary, the next boundary has the index. */
 TEST(a_boundary_without_an_index) {
     struct disk *disk = disk_make(4 * SEGMENT);
     struct rig_options options = large;
@@ -191,7 +190,7 @@ TEST(a_boundary_without_an_index) {
     disk_free(disk);
 }
 
-/* A batch of more than 4 MiB does not wait for the boundary. */
+/* A batch of more than 4 MiB crosses the boundary. */
 TEST(a_large_batch_crosses_a_boundary) {
     struct disk *disk = disk_make(4 * SEGMENT);
     struct rig_options options = large;
@@ -217,7 +216,7 @@ TEST(a_large_batch_crosses_a_boundary) {
     disk_free(disk);
 }
 
-/* Many waiting writes that together go over the boundary. */
+/* Many waiting writes that together cross the boundary. */
 TEST(a_batch_of_many_at_a_boundary) {
     for (uint64_t left = 5; left < 170; left += 11) {
         struct disk *disk = disk_make(2 * SEGMENT);
@@ -244,7 +243,7 @@ TEST(a_batch_of_many_at_a_boundary) {
     }
 }
 
-/* The disk ends soon after the boundary: FULL changes nothing, what was acknowledged is there. */
+/* The disk ends soon after the boundary: FULL changes nothing, and acknowledged objects stay. */
 TEST(a_disk_that_ends_near_a_boundary) {
     static const uint32_t lengths[] = {40000, 9000, 3000, 1024, 600, 200, 1};
     for (uint64_t beyond = 0; beyond < 30; beyond += 3) {
@@ -254,7 +253,7 @@ TEST(a_disk_that_ends_near_a_boundary) {
             struct rig_options options = {.foreign_end = end};
             bool sealed[40] = {false};
             put_filler(disk, end);
-            note("%llu sectors before the boundary, %llu behind it", (unsigned long long)left,
+            note("%llu sectors before the boundary, %llu after it", (unsigned long long)left,
                  (unsigned long long)beyond);
             struct rig *rig = open_ready(disk, options);
             enum psdb_status first = seal(rig, 0, README(0), 1, 1);
@@ -284,7 +283,7 @@ TEST(a_disk_that_ends_near_a_boundary) {
     }
 }
 
-/* An index that was changed: not taken. */
+/* A changed index is rejected. */
 TEST(every_part_of_an_index) {
     struct disk *disk = disk_make(3 * SEGMENT);
     struct rig_options options = large;
@@ -305,7 +304,7 @@ TEST(every_part_of_an_index) {
             note("segment %llu, byte %llu", (unsigned long long)segment, (unsigned long long)at);
             rig = rig_open(disk, &options);
             CHECK(rig != NULL);
-            /* Behind the last member's data there is fill, which is hashed too. */
+            /* The padding after the last member's data is hashed, too. */
             CHECK_SAME(psdb_state(rig->store), PSDB_STOPPED);
             CHECK_HAS(rig->reports, "sector ");
             rig_close(rig);
@@ -318,7 +317,7 @@ TEST(every_part_of_an_index) {
     disk_free(disk);
 }
 
-/* An index of another history behind the archive's end. */
+/* An index of another history after the archive's end. */
 TEST(stale_indexes_behind_the_end) {
     struct disk *ours = disk_make(4 * SEGMENT);
     struct disk *theirs = disk_make(4 * SEGMENT);
@@ -340,7 +339,7 @@ TEST(stale_indexes_behind_the_end) {
         rig = open_ready(mixed, options);
         check_all(rig, count, 800000);
         check_none(rig, 0, ORIGIN(0));
-        /* And going on over what is there. */
+        /* Then continues writing over it. */
         count = write_until(rig, count, until + SEGMENT, 800000);
         CHECK_SAME(archive_end(mixed, 0), rig->sealed_end);
         rig_close(rig);
@@ -358,7 +357,7 @@ TEST(stale_indexes_behind_the_end) {
     disk_free(theirs);
 }
 
-/* The tenants of a disk are in another order, or some are away for a while. */
+/* The tenants of a disk change their order, or some are missing for a while. */
 TEST(tenants_that_come_and_go) {
     struct disk *disk = disk_make(4 * SEGMENT);
     struct rig_options options = large;
@@ -390,7 +389,7 @@ TEST(tenants_that_come_and_go) {
         CHECK_SAME(commit(rig, tenant, 0, 256 * i, 256 * i + 1, i, 300), PSDB_CONFLICT);
     }
     CHECK_SAME(seal(rig, 1, README(0), 5, 100), PSDB_OK);
-    /* The next index has them all again. */
+    /* The next index lists all of them again. */
     for (uint64_t i = 0; rig->sealed_end < 3 * SEGMENT + 100; i++)
         CHECK_SAME(seal(rig, 1, BUNDLE(0, i), i, 900000), PSDB_OK);
     CHECK(has_index(disk, 3));
@@ -407,7 +406,7 @@ TEST(tenants_that_come_and_go) {
     disk_free(disk);
 }
 
-/* Changes a word of an index and makes its batch's hash right again. */
+/* Changes a word of an index, and corrects its batch's digest. */
 static void lie(struct disk *disk, uint64_t word, uint64_t value) {
     struct archive archive = archive_read(disk->bytes, disk->sectors, SEGMENT);
     struct foreign batch = {.disk = disk, .commit = SEGMENT, .at = archive.members[2].sector};
@@ -416,8 +415,7 @@ static void lie(struct disk *disk, uint64_t word, uint64_t value) {
     archive_free(&archive);
 }
 
-/* An index that says what is not so, in a batch with the right hash: found out, or of no consequence for what
- * is read. */
+/* A false index in a batch with the right digest: the store detects it, or reads the right bytes anyway. */
 TEST(indexes_that_lie) {
     struct disk *disk = disk_make(SEGMENT + 4000);
     uint64_t end = SEGMENT - 40;
@@ -466,10 +464,8 @@ TEST(indexes_that_lie) {
     disk_free(disk);
 }
 
-/*
- * An index that fits what is in front of it, behind the archive's end: a power cut may leave one that a
- * tenant made up. It is not taken once something else was written there.
- */
+/* An index after the archive's end that continues the chain: a power cut may leave one that a tenant forged.
+ * The store rejects it after writing there. */
 TEST(an_index_behind_the_end_that_fits) {
     for (uint64_t segment = 0; segment < 2; segment++) {
         struct disk *disk = disk_make(4 * SEGMENT);
@@ -481,7 +477,7 @@ TEST(an_index_behind_the_end_that_fits) {
         rig_close(rig);
         CHECK(has_index(disk, segment + 1));
         if (segment == 1) {
-            /* Behind the index. */
+            /* After the index. */
             struct archive archive = archive_read(disk->bytes, disk->sectors, SEGMENT);
             end = archive.members[2].sector;
             archive_free(&archive);
@@ -491,7 +487,7 @@ TEST(an_index_behind_the_end_that_fits) {
         rig = open_ready(disk, options);
         note("segment %u", (unsigned)segment);
         check_none(rig, 0, TILE(1, 0, count - 2));
-        /* The same first batch: what the index is chained to. */
+        /* The same first batch, to which the index is chained. */
         CHECK_SAME(seal(rig, 0, segment == 0 ? README(1) : ORIGIN(1), 1, 100), PSDB_OK);
         for (int again = 0; again < 2; again++) {
             check_object(rig, 0, README(1), 1, 100);

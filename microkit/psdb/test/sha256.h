@@ -1,4 +1,4 @@
-/* SHA-256 by OpenSSL, for the store and for the tests. */
+/* SHA-256 of OpenSSL, for the store and for the tests. */
 #ifndef PSDB_TEST_SHA256_H
 #define PSDB_TEST_SHA256_H
 

@@ -1,4 +1,4 @@
-/* What each opcode does, and each status but those of faults. */
+/* Every opcode, and every status except those of failures. */
 #include "archive.h"
 #include "check.h"
 #include "object.h"
@@ -81,7 +81,7 @@ static struct object in_ledger(struct object object, uint8_t ledger) {
     return object;
 }
 
-/* Another length and other bytes for each tenant, ledger and object. */
+/* Returns a different length and seed for each tenant, ledger and object. */
 static uint64_t seed_of(uint32_t tenant, uint8_t ledger, size_t i) {
     return tenant * 1000 + ledger * 500 + i + 1;
 }
@@ -89,7 +89,7 @@ static uint32_t length_of(uint32_t tenant, uint8_t ledger, size_t i) {
     return (uint32_t)(1 + (seed_of(tenant, ledger, i) * 97) % 1300);
 }
 
-/* What is sealed in one place is there, and nowhere else. */
+/* An object sealed for one tenant and ledger is absent from the others. */
 static void check_sealed(struct rig *rig, uint32_t tenants, size_t sealed) {
     for (uint32_t tenant = 0; tenant < 2; tenant++) {
         for (uint8_t ledger = 0; ledger < 2; ledger++) {
@@ -436,7 +436,7 @@ TEST(sealed_bundles_trim_the_tail) {
     check_trimmed(rig, starts + 7, 1, 5);
     rig = reopen(rig);
     check_trimmed(rig, starts + 7, 1, 5);
-    /* What is not listed is there all the same. */
+    /* Tail files that are not listed still exist. */
     for (size_t i = 7; i < 8; i++) check_object(rig, 0, TAIL_FILE(0, starts[i]), i, 100);
     end(rig);
 }
@@ -647,7 +647,7 @@ TEST(configurations_that_are_not_usable) {
     disk_free(disk);
 }
 
-/* What no rig would hand over. */
+/* Configurations that the rig itself cannot make. */
 TEST(configurations_without_memory) {
     struct rig *rig = open_new();
     struct psdb *store = aligned_alloc(16, (psdb_bytes() + 15) / 16 * 16);

@@ -1,4 +1,4 @@
-/* In the place of ../../../lib/domain.h: domains as parts of one process, see machine.c. */
+/* Replaces ../../../lib/domain.h: the domains are parts of one process, run.c. */
 #ifndef DOMAIN_H
 #define DOMAIN_H
 
