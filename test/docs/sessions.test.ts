@@ -6,11 +6,14 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { startDaemon, type Daemon } from '../support/daemon.ts'
 import { noPsdb } from '../envelopes/psdb.ts'
-import { freePort, sleep } from '../support/process.ts'
+import { freePort } from '../support/process.ts'
 import { repoRoot } from '../support/root.ts'
 import { agrees, Shell, stepsOf, type Step } from './session.ts'
 
 const textOf = (page: string): string => readFileSync(join(repoRoot, page), 'utf8')
+
+/** A session starts some thirty processes, one after the other. */
+const TIMEOUT = 300_000
 
 let dir = ''
 let daemon: Daemon | undefined
@@ -22,8 +25,8 @@ afterEach(async () => {
   shell?.end()
   await daemon?.dispose()
   shell = daemon = undefined
-  await sleep(500)
-  rmSync(dir, { recursive: true, force: true })
+  // Daemons that the shell started may still be closing their files.
+  rmSync(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 250 })
 })
 
 /** Runs the steps, with `places` in the place of those that the page names. */
@@ -46,10 +49,14 @@ async function serveDemo(): Promise<readonly [string, string]> {
   return ['127.0.0.1:8080', new URL(daemon.url).host]
 }
 
-it('README.md: append, prove and verify', async () => {
-  const place = await serveDemo()
-  await play(stepsOf(textOf('README.md')), [place])
-})
+it(
+  'README.md: append, prove and verify',
+  async () => {
+    const place = await serveDemo()
+    await play(stepsOf(textOf('README.md')), [place])
+  },
+  TIMEOUT,
+)
 
 describe('docs/tutorial.md', () => {
   const page = textOf('docs/tutorial.md')
@@ -61,10 +68,14 @@ describe('docs/tutorial.md', () => {
     'Check an entry with shell tools',
   ]
 
-  it('one ledger', async () => {
-    const place = await serveDemo()
-    await play(stepsOf(page, ONE), [place])
-  })
+  it(
+    'one ledger',
+    async () => {
+      const place = await serveDemo()
+      await play(stepsOf(page, ONE), [place])
+    },
+    TIMEOUT,
+  )
 
   const canSwitchUsers =
     process.getuid?.() === 0 &&
