@@ -6,6 +6,7 @@
  * @type {string[]}
  */
 export const fullOnly = [
+  'app/src/appliance.test.ts',
   'test/appliance/appliance.test.ts',
   'test/appliance/audit.test.ts',
   'test/appliance/c.test.ts',
@@ -14,6 +15,7 @@ export const fullOnly = [
   'test/appliance/http-cases.test.ts',
   'test/appliance/keys.test.ts',
   'test/appliance/ledger.test.ts',
+  'test/appliance/net-c.test.ts',
   'test/appliance/net-frames.test.ts',
   'test/appliance/net.test.ts',
   'test/appliance/restart.test.ts',
@@ -21,14 +23,18 @@ export const fullOnly = [
   'test/appliance/shortened.test.ts',
   'test/appliance/signatures.test.ts',
   'test/appliance/storage.test.ts',
+  'test/cli/tree.test.ts',
   'test/crash/index-damage.test.ts',
   'test/crash/index-power.test.ts',
   'test/crash/read-only.test.ts',
   'test/engine/border.test.ts',
   'test/engine/ledger.test.ts',
   'test/envelopes/follow.test.ts',
+  'test/envelopes/tree.test.ts',
+  'test/hosted/access-host.test.ts',
   'test/hosted/access-limits.test.ts',
   'test/hosted/append-reads.test.ts',
+  'test/hosted/bad-input.test.ts',
   'test/hosted/crowded.test.ts',
   'test/hosted/examine.test.ts',
   'test/hosted/head-refusals.test.ts',
@@ -39,9 +45,11 @@ export const fullOnly = [
   'test/hosted/read-only.test.ts',
   'test/hosted/slow-clients.test.ts',
   'test/hosted/tenants.test.ts',
+  'test/keys/store.test.ts',
   'test/moving/moving.test.ts',
   'test/packaging/booted.test.ts',
   'test/packaging/deb.test.ts',
+  'test/psdb/tar-readers.test.ts',
 ]
 
 /** The seL4 appliance and its parts as programs of this host, which CI on GitHub runs in a job of its own. */

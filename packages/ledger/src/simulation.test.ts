@@ -120,7 +120,7 @@ describe.each(['grow', 'each', 'either', 'protected'] as const)(
           throw new Error(`seed ${at}, cut at step ${at}`, { cause: error })
         })
       }
-      expect(cut).toBeGreaterThan(Math.floor(80 / step))
+      expect(cut).toBeGreaterThan(QUICK ? 5 : 80)
     }, 600_000)
 
     it('keeps it over several lives', async () => {
@@ -193,7 +193,7 @@ describe.each(['grow', 'each', 'either', 'protected'] as const)(
           throw new Error(`seed ${step}, ${errno} at step ${step}`, { cause: error })
         })
       }
-      expect(failed).toBeGreaterThan(Math.floor(30 / stride))
+      expect(failed).toBeGreaterThan(QUICK ? 0 : 15)
     }, 600_000)
 
     it('keeps it over several lives', async () => {

@@ -328,7 +328,7 @@ it('reads JSON as strictly as /v1/append, and tells the entries of the audit in 
   expect([stream.status, stream.headers.get('allow')]).toEqual([405, 'POST'])
   expect(tenant.audit.size).toBe(0)
 
-  expect(await (await post(appending('"\\ud800"'))).text()).toContain('a lone surrogate')
+  expect(await (await post(appending('"\\ud800"'))).text()).toContain('lone surrogate')
   expect((await post(appending('{"__proto__":{"b":1},"constructor":[1e-7]}'))).status).toBe(200)
   expect(Buffer.from((await tenant.ledger.record(1)).payload).toString()).toBe(
     '{"__proto__":{"b":1},"constructor":[1e-7]}',
