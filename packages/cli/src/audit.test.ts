@@ -163,7 +163,7 @@ it('verifies the sub-ledger and its consistency with an earlier checkpoint', asy
     await writeFile(kept, await checkpointOf(leaves, size, AUDIT))
     const io = await verify()
     expect([io.code, io.errors]).toEqual([0, []])
-    expect(io.text()).toContain('goes on from the checkpoint')
+    expect(io.text()).toContain('extends the checkpoint')
   }
   const others = [...leaves.slice(1), ...leaves]
   for (const [size, why] of [

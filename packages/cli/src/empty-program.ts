@@ -1,15 +1,8 @@
 /** The `service-fs` program without its commands: help, version, and how every command ends. */
 import { Command, type Option } from 'commander'
+import { EXIT_STATUSES } from './exit-statuses.ts'
 import { processIo, type Io } from './io.ts'
 import { USAGE } from './perform.ts'
-
-/** The exit statuses of every command, and their meaning. */
-export const EXIT_STATUSES: readonly (readonly [status: number, meaning: string])[] = [
-  [0, 'success, and all that was verified is true'],
-  [1, 'something that was verified is false'],
-  [2, 'wrong usage'],
-  [3, 'failure'],
-]
 
 /** The environment variables of the client commands. */
 export const ENVIRONMENT: readonly (readonly [name: string, meaning: string])[] = [
@@ -23,7 +16,7 @@ export const ENVIRONMENT: readonly (readonly [name: string, meaning: string])[] 
 ]
 
 const HELP = `
-Exit status: ${EXIT_STATUSES.map(([status, meaning]) => `${status} ${meaning}`).join('; ')}.
+Exit status: ${EXIT_STATUSES.map(({ status, summary }) => `${status} ${summary}`).join('; ')}.
 The environment variables FS_URL, FS_MODULE_ID, FS_TOKEN_FILE, FS_CACERT, FS_CERT and FS_KEY set the defaults of the
 options with these names. FS_TOKEN holds a bearer token.`
 

@@ -1,9 +1,11 @@
-/** The exit statuses of `service-fs`, the same for all commands: the source of docs/errors.md. */
+/** The exit statuses of `service-fs`, the same for all commands: the source of `--help`, the man page and docs/errors.md. */
 import { FAILED, FALSE, USAGE } from './perform.ts'
 
 interface ExitStatus {
   readonly status: number
   readonly title: string
+  /** A few words for `--help`. */
+  readonly summary: string
   /** The `code` of the error that `--json` prints. */
   readonly codes: readonly string[]
   /** Sentences of Markdown. */
@@ -15,6 +17,7 @@ export const EXIT_STATUSES: readonly ExitStatus[] = [
   {
     status: 0,
     title: 'Done',
+    summary: 'success, and all that was verified is true',
     codes: [],
     meaning: 'The command did its work. What it checked is true.',
     action: 'Nothing.',
@@ -22,6 +25,7 @@ export const EXIT_STATUSES: readonly ExitStatus[] = [
   {
     status: FALSE,
     title: 'False',
+    summary: 'something that was verified is false',
     codes: ['false'],
     meaning: 'A proof, a signature, a hash or a ledger failed its check.',
     action: 'Do not trust the data. Standard error names the file and the entry.',
@@ -29,6 +33,7 @@ export const EXIT_STATUSES: readonly ExitStatus[] = [
   {
     status: USAGE,
     title: 'Usage',
+    summary: 'wrong usage',
     codes: ['usage'],
     meaning: 'The command line is not valid.',
     action: 'See `--help` of the command.',
@@ -36,6 +41,7 @@ export const EXIT_STATUSES: readonly ExitStatus[] = [
   {
     status: FAILED,
     title: 'Failed',
+    summary: 'failure',
     codes: ['connection', 'not-found', 'malformed', 'file', 'http', 'failed'],
     meaning:
       'The command could not do its work: no connection, no such record, a malformed answer or file, a file that cannot be read or written, an HTTP error, some records refused. With `--json` the `code` may also be that of a problem document, listed above, or of a system error, such as `ENOENT`.',

@@ -1,6 +1,7 @@
 /** The man page service-fs.1, in the man macros that both groff and mandoc know. */
 import { flatten, type CommandNode, type OptionNode, type ValueNode } from './command-tree.ts'
-import { ENVIRONMENT, EXIT_STATUSES } from './empty-program.ts'
+import { ENVIRONMENT } from './empty-program.ts'
+import { EXIT_STATUSES } from './exit-statuses.ts'
 
 /** Returns the man page. `epoch` is its date, in seconds since 1970. */
 export function manPage(program: CommandNode, version: string, epoch?: string): string {
@@ -23,7 +24,7 @@ export function manPage(program: CommandNode, version: string, epoch?: string): 
     '.SH COMMANDS',
     ...commands.flatMap(commandLines),
     '.SH EXIT STATUS',
-    ...EXIT_STATUSES.flatMap(([status, meaning]) => ['.TP', `.B ${status}`, ...filled(meaning)]),
+    ...EXIT_STATUSES.flatMap(({ status, summary }) => ['.TP', `.B ${status}`, ...filled(summary)]),
     '.SH ENVIRONMENT',
     ...ENVIRONMENT.flatMap(([name, meaning]) => ['.TP', `.B ${name}`, ...filled(meaning)]),
     '.SH SEE ALSO',

@@ -32,7 +32,7 @@ afterEach(async () => {
   await remove(base)
 })
 
-/** Runs a command; nothing of what it writes may act on a terminal, and each error is one line. */
+/** Runs a command, and checks that its output is safe on a terminal and each error is one line. */
 async function run(...args: string[]): Promise<TestIo> {
   const io = await cli(...args)
   const what = JSON.stringify(args)
@@ -62,7 +62,7 @@ async function served(answer: Answer, streams = false): Promise<string> {
 
 const record = { payload_id: `${HOSTILE}\n`, type: HOSTILE, time: HOSTILE, payload: {} }
 
-/** What each command is run with, behind `--url` or a place. */
+/** The arguments of each command, after `--url` or a place. */
 const OVER_HTTP = [
   ['ls'],
   ['ls', '--long'],

@@ -13,7 +13,7 @@ afterEach(async () => {
 
 const TIME = '2026-11-22T00:00:00.000Z'
 
-/** A ledger that refuses the ids it is told to. */
+/** A ledger that refuses the given ids. */
 async function ledger(
   refuse: (id: string) => { status: number; code: string } | undefined,
 ): Promise<{ server: TestServer; connection: Connection; kept: string[] }> {

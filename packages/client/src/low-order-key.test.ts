@@ -1,4 +1,4 @@
-/** A checkpoint that anybody can sign, under keys of low order: whoever shows such a key is refused, wherever the key stands. */
+/** Anybody can sign a checkpoint for a key of low order. Such keys are refused wherever they occur. */
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { formatKeyId, keyId, parseNote } from '@service-fs/tlog/note'

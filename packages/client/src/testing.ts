@@ -24,7 +24,7 @@ import { tailPath } from './tail.ts'
 
 export const TEST_ORIGIN = 'example.org/ledger/test'
 
-/** A signer of `origin` whose key is made of `seed`. */
+/** Returns a signer for `origin`. Its key depends only on `seed`. */
 export function testSigner(origin: string = TEST_ORIGIN, seed: number = 7): ReturnType<typeof signerFromKey> {
   const key = { name: origin, type: 1, seed: new Uint8Array(32).fill(seed) }
   return signerFromKey(formatSignerKey(key, nativeCrypto), nativeCrypto)
@@ -233,7 +233,7 @@ export async function filesBelow(dir: string): Promise<Record<string, string>> {
   return files
 }
 
-/** Runs a tar program in `dir`; what it prints. Rejects when it fails, or is not there. */
+/** Runs a tar program in `dir` and returns its output. Rejects when it fails, or is not there. */
 export function runTar(dir: string, ...args: string[]): Promise<string> {
   return new Promise((resolve, reject) => {
     const [program, ...rest] = /^(?:bsdtar|busybox)$/.test(args[0] ?? '') ? args : ['tar', ...args]

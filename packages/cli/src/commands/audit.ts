@@ -279,7 +279,7 @@ async function withEarlier(
 ): Promise<LedgerReport> {
   try {
     await check()
-    return { ...report, notes: [...report.notes, `goes on from the checkpoint in ${file}`] }
+    return { ...report, notes: [...report.notes, `extends the checkpoint in ${file}`] }
   } catch (error) {
     if (!(error instanceof ClientError && error.code === 'false')) throw error
     const [, expected = '', found = ''] = /^expected (.*), found (.*)$/.exec(error.message) ?? []
