@@ -63,7 +63,7 @@ export function ed25519CosignatureMessage(
 export interface CosignedSubtree {
   /** The cosigner's key name: 1 to 255 bytes of UTF-8. */
   cosigner: string
-  /** POSIX seconds; 0 if the cosigner does not state that it saw no larger tree. */
+  /** POSIX seconds; 0 if the cosigner states nothing about larger trees. */
   timestamp: number
   /** The log's origin: 1 to 255 bytes of UTF-8. */
   origin: string

@@ -121,7 +121,7 @@ function signerKeyError(expected: string, found: string): TlogError {
 
 /** Options of {@link signerFromKey}. */
 export interface SignerOptions extends KeyCrypto {
-  /** Returns the time in POSIX seconds, of which the fraction is dropped. Required for types 0x04 and 0x06. */
+  /** Returns the time in POSIX seconds. The fraction is dropped. Required for types 0x04 and 0x06. */
   now?: () => number
 }
 

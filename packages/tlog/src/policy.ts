@@ -253,7 +253,7 @@ export function checkPolicy(policy: Policy, note: string, options: CheckOptions 
   return { checkpoint, logKey: log.vkey, witnesses, cosignatures }
 }
 
-/** Identifies a key by all its parts. So two keys with the same name and id stay two, which openNote rejects as ambiguous. */
+/** Identifies a key by all its parts, so that openNote sees two keys with the same name and id, and rejects them. */
 function keyOf(vkey: Vkey): string {
   return `${vkey.name}+${vkey.keyId}+${vkey.type}+${hexEncode(vkey.publicKey)}`
 }

@@ -8,7 +8,7 @@ import { Problem } from './problem.ts'
 const IMMUTABLE = 'max-age=31536000, immutable'
 const TEXT = 'text/plain; charset=utf-8'
 
-/** GET /checkpoint (tlog-tiles, "Checkpoints"): the signed checkpoint, with at most one second in caches. */
+/** GET /checkpoint (tlog-tiles, "Checkpoints"): the signed checkpoint. Caches keep it for at most one second. */
 export async function tlogCheckpoint(call: Call): Promise<Answer> {
   const note = call.ledger.checkpoint()
   const headers = {
