@@ -57,7 +57,7 @@ describe.skipIf(!isBuilt)('service-fs serve', () => {
     const log = err().trimEnd().split('\n')
     expect(log.map((line) => (JSON.parse(line) as { message: string }).message)).toEqual([
       // Whether the machine's clock is synchronized depends on the machine.
-      expect.stringMatching(/^the clock of the start is believed/),
+      expect.stringMatching(/^trusting the clock at the start/),
       'listening',
       'stopping',
       'stopped',

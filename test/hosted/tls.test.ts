@@ -80,7 +80,7 @@ describe.skipIf(!hasOpenssl)(TITLE, () => {
     const verified = await serviceFsCommand(['verify', url, ...own])
     expect(verified.code, verified.stderr).toBe(0)
     const nobody = await serviceFsCommand(['ls', '--url', url, '--cacert', ca.certificate])
-    expect([nobody.code, nobody.stderr]).toEqual([3, expect.stringContaining('this takes credentials')])
+    expect([nobody.code, nobody.stderr]).toEqual([3, expect.stringContaining('credentials are required')])
   })
 
   it.each(['by itself', 'on SIGHUP'])(

@@ -64,7 +64,7 @@ describe('tokens', () => {
   const gone = made('gone', { revoked: '2026-05-01T00:00:00Z' })
   const access = accessOf([alice, bob, ops, late, ends, gone], { failuresPerMinute: 10_000 })
 
-  it('is its name, with its roles for its tenant', async () => {
+  it('yields its name, and its roles for its tenant', async () => {
     expect(access.open).toBe(false)
     expect(await ask(access, alice.text)).toEqual({ subject: 'token:alice', roles: ['read'] })
     expect(await ask(access, bob.text, 'other')).toEqual({
@@ -79,7 +79,7 @@ describe('tokens', () => {
     })
   })
 
-  it('none, or other credentials: 401', async () => {
+  it('answers 401 without a token, and to other credentials', async () => {
     expect(await ask(access, {})).toEqual(NONE)
     expect(await ask(access, { authorization: 'Basic YTpi' })).toEqual(NONE)
     expect(await ask(access, { authorization: 'Bearerx y' })).toEqual(NONE)
@@ -106,13 +106,13 @@ describe('tokens', () => {
     for (const token of wrong) expect(await ask(access, token), token).toEqual(INVALID)
   })
 
-  it('every wrong last digit, the bits that decode to nothing included', async () => {
+  it('refuses every wrong last digit, also in bits that base64url ignores', async () => {
     for (const digit of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_')
       if (!alice.text.endsWith(digit))
         expect(await ask(access, alice.text.slice(0, -1) + digit)).toEqual(INVALID)
   })
 
-  it('whatever else is given is nobody', async () => {
+  it('refuses every other credential', async () => {
     const parts = fc.constantFrom(
       'Bearer ',
       'bearer',
@@ -141,27 +141,27 @@ describe('tokens', () => {
     )
   })
 
-  it('given twice: 400', async () => {
+  it('answers 400 to two tokens', async () => {
     const both = [`Bearer ${alice.text}`, `Bearer ${alice.text}`]
     expect((await ask(access, { authorization: both })) as unknown[]).toContain(400)
   })
 
-  it('for another tenant: 403', async () => {
+  it('answers 403 for another tenant', async () => {
     expect(await ask(access, alice.text, 'other')).toEqual(FORBIDDEN)
     expect(await ask(access, bob.text, 'acme')).toEqual(FORBIDDEN)
   })
 
-  it('only who gave the right one is told what became of it', async () => {
+  it('reports the state of a token only to a request with the right secret', async () => {
     expect(await detail(access, late.text)).toContain('expired')
     expect(await detail(access, gone.text)).toContain('revoked')
     expect(await detail(access, `${gone.text.slice(0, 16)}${newToken().text.slice(16)}`)).toContain(
-      'not known',
+      'unknown token',
     )
     for (const { text } of [late, gone]) expect(await detail(access, text)).not.toContain(text.slice(17))
   })
 })
 
-describe('what names no tenant', () => {
+describe('a request without a tenant', () => {
   const ops = made('ops', { roles: ['operate'], tenant: '*' })
   const acme = made('acme', { roles: ['operate', 'read'] })
   const access = accessOf([ops, acme])
@@ -172,24 +172,24 @@ describe('what names no tenant', () => {
       .then((found) => (found instanceof Problem ? found.code : found))
   }
 
-  it('health is for anybody', async () => {
+  it('serves health without credentials', async () => {
     for (const url of ['/healthz', '/readyz', '/healthz?x=1', 'http://127.0.0.1/healthz'])
       expect(await at(url)).toEqual(nobody)
     expect(await at('/healthz', ops)).toEqual(nobody)
   })
 
-  it('that of a tenant that is named is not, since asking may start it', async () => {
+  it('requires credentials for the health of a tenant, since the request may start it', async () => {
     expect(await ask(access, { url: '/t/acme/healthz' }, 'acme')).toEqual(NONE)
     expect(await ask(access, { url: '/healthz' }, 'acme')).toEqual(NONE)
   })
 
-  it('/metrics takes operate for all tenants', async () => {
+  it('requires operate for all tenants for /metrics', async () => {
     expect(await at('/metrics')).toBe('unauthenticated')
     expect(await at('/metrics', acme)).toBe('forbidden')
     expect(await at('/metrics', ops)).toEqual({ subject: 'token:ops', roles: ['operate'] })
   })
 
-  it('anything else is not let through unknown', async () => {
+  it('requires credentials for every other route', async () => {
     for (const url of ['/', '/v1/entries', '/nowhere', '/healthz/', '//healthz', '/%zz', '/t/%zz/x', '*'])
       expect(await at(url), url).toBe('unauthenticated')
     expect(await at('/v1/entries', acme)).toEqual({ subject: 'token:acme', roles: [] })
@@ -197,7 +197,7 @@ describe('what names no tenant', () => {
 })
 
 describe('without credentials', () => {
-  it('everybody may do everything', async () => {
+  it('allows everything', async () => {
     const access = createAccess(OPEN)
     expect(access.open).toBe(true)
     const anybody = { subject: 'anonymous', roles: undefined }
@@ -206,13 +206,13 @@ describe('without credentials', () => {
     expect(await ask(access, { url: '/metrics' }, undefined)).toEqual(anybody)
   })
 
-  it('a file without tokens is not that', async () => {
+  it('admits nobody with an empty file of tokens', async () => {
     const access = accessOf([])
     expect(access.open).toBe(false)
     expect(await ask(access, {})).toEqual(NONE)
   })
 
-  it('an address has a rate', async () => {
+  it('limits the rate of an address', async () => {
     const access = createAccess({ ...OPEN, rate: { requestsPerSecond: 1, burst: 1 } })
     const codes: unknown[] = []
     for (let i = 0; i < 3; i++) codes.push(await ask(access, {}))
@@ -225,7 +225,7 @@ describe('rates', () => {
   const alice = made('alice')
   const bob = made('bob')
 
-  it('of a subject, whatever else others do', async () => {
+  it('limits each subject separately', async () => {
     const access = accessOf([alice, bob], { requestsPerSecond: 3, burst: 2 })
     const answers: unknown[] = []
     for (let i = 0; i < 7; i++) answers.push(await ask(access, alice.text))
@@ -235,12 +235,12 @@ describe('rates', () => {
       [429, '1'],
     ])
     expect(await ask(access, bob.text)).toMatchObject({ subject: 'token:bob' })
-    // What was counted is not forgotten when a token is added.
+    // Adding a token does not reset the counts.
     access.update(settingsOf([alice, bob, made('carol')], { requestsPerSecond: 3, burst: 2 }))
     expect(await ask(access, alice.text)).toEqual([429, '1'])
   })
 
-  it('of failures from an address, which keeps nobody out whose token is good', async () => {
+  it('limits failures per address, and still admits valid tokens from it', async () => {
     const access = accessOf([alice], { failuresPerMinute: 5 })
     const answers: unknown[] = []
     for (let i = 0; i < 7; i++) answers.push(await ask(access, i % 2 === 0 ? newToken().text : {}))
@@ -251,7 +251,7 @@ describe('rates', () => {
     expect(await ask(access, { address: '::ffff:192.0.2.1' })).toMatchObject([429, expect.anything()])
   })
 
-  it('of failures from a network of IPv6', async () => {
+  it('limits failures per IPv6 network', async () => {
     const access = accessOf([], { failuresPerMinute: 1 })
     expect(await ask(access, { address: '2001:db8:1:2::1' })).toEqual(NONE)
     expect(await ask(access, { address: '2001:db8:1:2:ffff::7' })).toMatchObject([429, expect.anything()])
@@ -260,7 +260,7 @@ describe('rates', () => {
 })
 
 describe('update', () => {
-  it('a revoked token holds no more, a new one does', async () => {
+  it('refuses a revoked token and admits a new one', async () => {
     const [alice, bob] = [made('alice'), made('bob')]
     const access = accessOf([alice])
     expect(await ask(access, bob.text)).toEqual(INVALID)
@@ -270,7 +270,7 @@ describe('update', () => {
     expect(await ask(access, bob.text)).toMatchObject({ subject: 'token:bob' })
   })
 
-  it('never opens what was closed', async () => {
+  it('never drops the requirement of credentials', async () => {
     const alice = made('alice')
     const access = accessOf([alice])
     expect(() => access.update(OPEN)).toThrow('expected credentials')

@@ -1,6 +1,6 @@
 /**
- * Who asks, and what they may do: from a request's credentials to a subject and its roles, before anything else of the request is looked
- * at. A bearer token in `Authorization` counts alone; without one the client certificate of a TLS connection does.
+ * Authenticates and authorizes requests: maps a request's credentials to a subject and its roles, before any other part of the request
+ * is examined. A bearer token in `Authorization` takes precedence over the client certificate of a TLS connection.
  */
 import { addressKey } from '@service-fs/http/address'
 import type { IncomingMessage } from 'node:http'
@@ -24,21 +24,22 @@ export interface Access {
   /** Whether no credentials are configured. */
   readonly open: boolean
   /**
-   * Who asks this (`token:<name>`, `oidc:<issuer>#<subject>`, `cert:<name>`, `anonymous`), with the roles for that tenant; or why it is not answered: 401 `unauthenticated`, 403 `forbidden` (nothing is granted for that tenant), 429
-   * `rate-limited`, 503 `issuer-unavailable`. `moduleId` is the tenant that the request names; undefined: none, so `/healthz` and `/readyz` are
-   * anybody's, and anything else takes roles that were granted for all tenants. Never rejects for what a client sends.
+   * Returns the subject (`token:<name>`, `oidc:<issuer>#<subject>`, `cert:<name>`, `anonymous`) with its roles for the tenant, or the
+   * problem that refuses the request: 401 `unauthenticated`, 403 `forbidden` (no grant for the tenant), 429 `rate-limited`, 503
+   * `issuer-unavailable`. `moduleId` is the tenant that the request names. Without one, `/healthz` and `/readyz` are public, and every
+   * other route needs a role for all tenants. Never rejects because of a client's input.
    */
   check(raw: IncomingMessage, moduleId: string | undefined): Promise<Identity | Problem>
-  /** Decides by other settings from now on. @throws HostedError `access`: they ask for no credentials, and those before did */
+  /** Applies new settings. @throws HostedError `access`: the new settings require no credentials, and the current ones do */
   update(settings: AccessSettings): void
 }
 
 export interface AccessOptions {
   /** Milliseconds since 1970. */
   now?: () => number
-  /** Told why an issuer's keys can't be had; never of a token. */
+  /** Receives errors of fetching an issuer's keys. Never receives a token. */
   report?: (error: unknown) => void
-  /** Told of each request without valid credentials: from which address, and whose token it would be, where it names one that is known. */
+  /** Called for each request without valid credentials, with its address and the owner of the known token that it names. */
   failed?: (address: string, subject: string | undefined) => void
 }
 
@@ -77,7 +78,7 @@ class Gate implements Access {
     if (open && !this.#open)
       throw new HostedError(
         'access',
-        'access: expected credentials, as before; found none: to open it to everybody, start it again',
+        'access: expected credentials, as before, found none: restart the daemon to open it to everybody',
       )
     this.#issuers.update(settings.oidc)
     this.#limits.update(settings.rate)
@@ -108,7 +109,7 @@ class Gate implements Access {
     return identity
   }
 
-  /** Whether a request that was let through would be now. What says nothing of the subject changes nothing. */
+  /** Reports whether an admitted request would still be admitted. A failure that says nothing about the subject does not end it. */
   async #stillMay({ raw, moduleId }: Held): Promise<boolean> {
     const known = await this.#principal(raw)
     if (known instanceof Problem) return known.code !== 'unauthenticated'
@@ -116,7 +117,7 @@ class Gate implements Access {
     return !(identity instanceof Problem) && isAmong(identity, routeOf(raw))
   }
 
-  /** Whose token it would be that was not good. */
+  /** Returns the owner of the invalid token, if its id is known. */
   #claimed(raw: IncomingMessage): string | undefined {
     const text = authorizationOf(raw)
     const name = typeof text === 'string' ? this.#tokens.nameOf(text) : undefined
@@ -134,7 +135,7 @@ class Gate implements Access {
 
   #ownToken(text: string): Principal | Problem {
     const token = this.#tokens.find(text)
-    if (token === undefined) return invalidToken('this token is not known here')
+    if (token === undefined) return invalidToken('unknown token')
     const state = stateOf(token, this.#now())
     if (state !== 'valid') return invalidToken(`the token ${token.id} is ${state}`)
     return { subject: `token:${token.name}`, grants: [token] }
@@ -142,9 +143,9 @@ class Gate implements Access {
 }
 
 const NONE =
-  'this takes credentials: a bearer token in Authorization, or a client certificate where they are configured'
+  'credentials are required: a bearer token in Authorization, or a client certificate where configured'
 
-/** The roles for the tenant; without one, those for all tenants, which a route without a tenant must be among. */
+/** Returns the roles for the tenant. Without a tenant, it checks the roles for all tenants against the route. */
 function granted(
   { subject, grants }: Principal,
   moduleId: string | undefined,
@@ -159,36 +160,36 @@ function granted(
     })
   if (moduleId !== undefined || route === undefined || route.tenant || isAmong(identity, route))
     return identity
-  return new Problem('forbidden', `this takes a role for all tenants (*), which ${subject} does not have`, {
+  return new Problem('forbidden', `this route needs a role for all tenants (*), and ${subject} has none`, {
     supplied: roles.join(', ') || 'none',
   })
 }
 
-/** Whether one of the roles is one that the route takes. */
+/** Reports whether one of the roles permits the route. */
 function isAmong({ roles }: Identity, route: Route | undefined): boolean {
   const permission = route?.permission
   if (permission === undefined || permission === 'anybody') return true
   return permission.some((role) => roles?.includes(role) === true)
 }
 
-/** Whether an answer goes on until somebody ends it. */
+/** Reports whether a route's response is an endless stream. */
 function isEndless(route: Route | undefined): boolean {
   return route?.pattern === '/v1/follow'
 }
 
-/** Whether a request is for what needs no credentials. */
+/** Reports whether a request is for a public route. */
 export function isForAnybody(raw: IncomingMessage): boolean {
   return routeOf(raw)?.permission === 'anybody'
 }
 
 const match = createMatcher(ROUTES)
 
-/** The route that a request is for, whichever tenant it names. */
+/** Returns the route of a request, for any tenant. */
 function routeOf(raw: IncomingMessage): Route | undefined {
   try {
     return match(splitTenant(splitTarget(raw.url ?? '').path).path)?.route
   } catch {
-    // A tenant's name that is not percent-encoded UTF-8 is refused by the wire.
+    // The wire refuses a tenant name that is not percent-encoded UTF-8.
     return undefined
   }
 }

@@ -11,7 +11,7 @@ export class Certificates {
     this.#entries = entries
   }
 
-  /** Whose certificate the connection was made with: one that `clientCa` vouches for, is in force, and is configured. */
+  /** Returns the owner of the connection's client certificate, if `clientCa` signed it, it is not expired, and a grant names it. */
   principal(socket: Socket): Principal | undefined {
     if (this.#entries.length === 0 || !(socket instanceof TLSSocket) || !socket.authorized) return undefined
     const certificate = socket.getPeerX509Certificate()
@@ -33,8 +33,8 @@ function plain(fingerprint: string): string {
 }
 
 /**
- * RFC 2253 of a certificate's subject. Node.js gives a line for each relative name, from the root down, with the escapes of RFC 2253
- * and ` + ` within names of several values: what is in a value can't look like what is between them.
+ * Returns a certificate's subject in the form of RFC 2253. Node.js returns one line per relative name, from the root down, with the
+ * escapes of RFC 2253 and ` + ` between the values of one name. Escaped values cannot contain these separators.
  */
 export function distinguishedName(certificate: Pick<X509Certificate, 'subject'>): string {
   return certificate.subject

@@ -1,10 +1,10 @@
-/** What the log says of access: what is in force at the start, each change that was taken, and why one was not. Never a secret. */
+/** Logs the access settings at the start, each change of them, and why a change was refused. It never logs a secret. */
 import { X509Certificate } from 'node:crypto'
 import type { CertificateGrant, OidcConfig } from './config.ts'
 import type { AccessSettings } from './settings.ts'
 import type { StoredToken } from './tokens.ts'
 
-/** Plain values of a log line, in snake_case; undefined is left out. */
+/** Plain values of a log line, named in snake_case; undefined values are left out. */
 export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>
 
 /** The part of a process's log that access writes to. */
@@ -13,13 +13,13 @@ export interface AccessLog {
   error(error: unknown, fields?: LogFields): void
 }
 
-/** One change: what happened, and to what. */
+/** A log line for one change. */
 export interface Change {
   message: string
   fields: LogFields
 }
 
-/** What is in force. */
+/** Logs the settings in force. */
 export function logAccess(log: AccessLog, settings: AccessSettings): void {
   const { tokens = [], oidc, certificates, tls } = settings
   const valid = tokens.filter(({ revoked }) => revoked === undefined)
@@ -35,12 +35,12 @@ export function logChanges(log: AccessLog, before: AccessSettings, after: Access
   for (const { message, fields } of changesBetween(before, after)) log.info(message, fields)
 }
 
-/** A change of the files that was not taken. */
+/** Logs a refused change. */
 export function logRefused(log: AccessLog, error: unknown): void {
   log.error(error, { kept: 'access stays as it was before this change' })
 }
 
-/** What differs, in the order of the settings. */
+/** Returns the differences, in the order of the settings. */
 export function changesBetween(before: AccessSettings, after: AccessSettings): Change[] {
   return [
     ...changedTokens(before.tokens ?? [], after.tokens ?? []),
@@ -65,7 +65,7 @@ function changedTokens(before: readonly StoredToken[], after: readonly StoredTok
   })
 }
 
-/** Entries of a list that were added, removed or changed, told apart by their keys. */
+/** Returns the entries of a list that were added, removed or changed; `keyOf` identifies an entry. */
 function changed<T>(
   kind: string,
   before: readonly T[],
@@ -113,7 +113,7 @@ function shownGrant({ name, tenant, roles, subject, fingerprint256 }: Certificat
   return { subject: `cert:${name}`, for: tenant, roles: roles.join(' '), ...meant }
 }
 
-/** The first one of a file. */
+/** Describes the first certificate of a PEM text. */
 function shownCertificate(pem: string): LogFields {
   const certificate = new X509Certificate(pem)
   return {

@@ -1,4 +1,4 @@
-/** Who may do what, as it is configured: "access" and "tls" of host.json, or of the file that `serve --access` names. */
+/** The access configuration: "access" and "tls" of host.json, or of the file that `serve --access` names. */
 import { isIP } from 'node:net'
 import { hostName, isLocalName } from '@service-fs/wire/host-name'
 import type { Role } from '@service-fs/wire/roles'
@@ -6,54 +6,54 @@ import * as v from 'valibot'
 import type { ConnectionsConfig } from '@service-fs/http/connections'
 import { rolesSchema, tenantSchema } from './schemas.ts'
 
-/** What is granted: roles for one tenant, or for all of them (`*`). */
+/** Grants roles for one tenant, or for all of them (`*`). */
 export interface Grant {
   tenant: string
   roles: readonly Role[]
 }
 
-/** Somebody whose credentials were good, with all that they were granted. */
+/** The owner of valid credentials, with all grants. */
 export interface Principal {
   subject: string
   grants: readonly Grant[]
 }
 
-/** Tokens whose claim has the value (or, a list or a space-separated `scope`, contains it) get the roles. */
+/** Grants roles to tokens whose claim has the value. A claim that is a list, or a space-separated `scope`, has to contain it. */
 export interface ClaimGrant extends Grant {
-  /** A claim's name; where no claim has it, a path into nested ones, such as `realm_access.roles`. */
+  /** The name of a claim, or else a path into nested claims, such as `realm_access.roles`. */
   claim: string
   value: string
 }
 
 export interface OidcConfig {
-  /** Exactly as tokens have it in `iss`. https, or http on a loopback address. */
+  /** Exactly the `iss` of its tokens. https, or http on a loopback address. */
   issuer: string
-  /** What `aud` must be or contain: the name of this service at the issuer. */
+  /** The name of this service at the issuer, which `aud` must be or contain. */
   audience: string
-  /** Default: what `<issuer>/.well-known/openid-configuration` says. */
+  /** Default: `jwks_uri` of `<issuer>/.well-known/openid-configuration`. */
   jwksUri?: string
-  /** Who vouches for the issuer's certificate, instead of the authorities that Node.js knows: a file in PEM. */
+  /** A PEM file with the authorities for the issuer's certificate, instead of those that Node.js knows. */
   ca?: string
-  /** Which claim names the subject (default `sub`). */
+  /** The claim that names the subject. Default: `sub`. */
   subjectClaim?: string
   grants: readonly ClaimGrant[]
 }
 
-/** A client certificate that `tls.clientCa` vouches for; one of `subject` and `fingerprint256`. */
+/** Identifies a client certificate signed by `tls.clientCa`, by either `subject` or `fingerprint256`. */
 export interface CertificateGrant extends Grant {
-  /** The distinguished name, RFC 2253, as `openssl x509 -noout -subject -nameopt RFC2253,-esc_msb,utf8` prints it. */
+  /** The distinguished name in RFC 2253 form, as `openssl x509 -noout -subject -nameopt RFC2253,-esc_msb,utf8` prints it. */
   subject?: string
-  /** SHA-256 of the certificate in hexadecimal; colons and case do not matter. */
+  /** SHA-256 of the certificate in hexadecimal, with or without colons, in any case. */
   fingerprint256?: string
   name: string
 }
 
 export interface RateConfig {
-  /** What a subject may ask in a second; absent: as much as it likes. */
+  /** Requests per second of a subject. Absent: unlimited. */
   requestsPerSecond?: number
-  /** What a subject may ask beyond that, in ten seconds (default: as much as in a second). */
+  /** Further requests of a subject within ten seconds. Default: `requestsPerSecond`. */
   burst?: number
-  /** How many requests without valid credentials an address may make in a minute (default 60). */
+  /** Requests without valid credentials per minute from one address. Default: 60. */
   failuresPerMinute?: number
 }
 
@@ -63,18 +63,18 @@ export interface AccessConfig {
   oidc?: readonly OidcConfig[]
   certificates?: readonly CertificateGrant[]
   rate?: RateConfig
-  /** Something in front terminates TLS, so other addresses than loopback may be listened on without it. */
+  /** A proxy in front terminates TLS, so the daemon may listen on other addresses than loopback without TLS. */
   behindTls?: boolean
-  /** How many connections there may be. */
+  /** Limits on connections. */
   connections?: ConnectionsConfig
 }
 
-/** Files in PEM. */
+/** Paths of PEM files. */
 export interface TlsConfig {
-  /** The certificate, and the chain after it. */
+  /** The certificate, followed by its chain. */
   certificate: string
   key: string
-  /** Who vouches for client certificates. */
+  /** The authorities that sign client certificates. */
   clientCa?: string
 }
 

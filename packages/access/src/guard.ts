@@ -1,4 +1,4 @@
-/** What stands before one tenant's ledger when `serve` is given `--access`. */
+/** Guards one tenant's ledger when `serve` has `--access`. */
 import type { Listen } from '@service-fs/http/address'
 import type { IncomingMessage } from 'node:http'
 import type { Problem } from '@service-fs/wire/problem'
@@ -12,7 +12,7 @@ import { logAccess, logChanges, logRefused, type AccessLog } from './changes.ts'
 import { watchAccess, type AccessWatch } from './watch.ts'
 
 export interface GuardOptions {
-  /** Takes a line for each change. */
+  /** Logs each change. */
   log: AccessLog
   report: (error: unknown) => void
   failed?: AccessOptions['failed']
@@ -21,22 +21,22 @@ export interface GuardOptions {
 export interface Guard {
   /** Whether no credentials are configured. */
   readonly open: boolean
-  /** Absent: plain HTTP. A unix socket has none. */
+  /** Absent: plain HTTP, as always over a unix socket. */
   readonly tls?: TlsMaterial
   authenticate(raw: IncomingMessage): Promise<Identity | Problem>
-  /** How many connections there may be, as it is configured at the start. */
+  /** The configured limits on connections at the start. */
   readonly connections: ConnectionsConfig
-  /** Takes changes of the files from now on. */
+  /** Starts to apply changes of the files. */
   watch(taken: Taken): AccessWatch
 }
 
-/** What is told of changes that are in force. */
+/** Receives changes that are in force. */
 export interface Taken {
   tls(tls: TlsMaterial): void
   connections(config: ConnectionsConfig): void
 }
 
-/** Reads what the file names. @throws HostedError `access`; `usage` where it may not be listened */
+/** Reads the access file and the files that it names. @throws HostedError `access`; `usage`: the settings do not allow this address */
 export async function openGuard(
   file: string,
   { moduleId, listen }: { moduleId: string; listen: Listen },
@@ -51,7 +51,7 @@ export async function openGuard(
     open: access.open,
     connections: settings.connections,
     ...(settings.tls === undefined || 'path' in listen ? {} : { tls: settings.tls }),
-    // Its one tenant is always meant; its health is anybody's to see, by whichever path.
+    // Every request is for the one tenant. Its health routes are public under every path.
     authenticate: (raw) => access.check(raw, isForAnybody(raw) ? undefined : moduleId),
     watch: (taken) =>
       watchAccess(() => readAccessFile(file), {

@@ -1,14 +1,14 @@
-/** Files that only some may read. */
+/** Reads files whose mode must not expose them. */
 import { open, type FileHandle } from 'node:fs/promises'
 import { HostedError } from '@service-fs/http/errors'
 
-/** Larger files are none of these. */
+/** The maximum size of these files. */
 const MAX_BYTES = 16 * 2 ** 20
 
-/** Which mode bits a file may not have: of a secret for its owner, of one that a group shares, of one that everybody may read. */
+/** Forbidden mode bits of a secret of its owner, of a secret that its group shares, and of a public file. */
 const FORBIDDEN = { owner: 0o077, group: 0o027, public: 0o022 }
 
-/** The text of a file. @throws HostedError `access`: not there, not a file, too large, or open to others than it may be */
+/** Returns the text of a file. @throws HostedError `access`: the file is missing, not a regular file, too large, or exposed by its mode */
 export async function readGuarded(path: string, who: keyof typeof FORBIDDEN): Promise<string> {
   let file: FileHandle
   try {
@@ -23,10 +23,10 @@ export async function readGuarded(path: string, who: keyof typeof FORBIDDEN): Pr
       const found = (mode & 0o777).toString(8).padStart(4, '0')
       const wanted =
         who === 'owner'
-          ? 'for its owner only'
+          ? 'that only its owner can read'
           : who === 'group'
-            ? 'for its owner and group only'
-            : 'for its owner only to write'
+            ? 'that only its owner and group can read'
+            : 'that only its owner can write'
       throw new HostedError('access', `${path}: mode ${found}: expected a file ${wanted}`)
     }
     if (size > MAX_BYTES)

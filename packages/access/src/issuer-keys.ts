@@ -1,4 +1,4 @@
-/** The keys that an issuer signs with, fetched from it: OpenID Connect Discovery 1.0 §4, JWK sets by RFC 7517 §5. */
+/** Fetches the signing keys of an issuer: OpenID Connect Discovery 1.0 §4, JWK sets of RFC 7517 §5. */
 import {
   createRemoteJWKSet,
   customFetch,
@@ -11,20 +11,20 @@ import {
 import { type OidcConfig, isSecure } from './config.ts'
 
 const FETCH_MS = 5_000
-/** Keys are fetched anew after that, and no older ones are used. */
+/** The maximum age of keys; after that they are fetched again. */
 const KEYS_MS = 10 * 60_000
-/** A token with a key that is not known has them fetched anew, but not more often than this. */
+/** The minimum time between two fetches for tokens with an unknown key. */
 const COOLDOWN_MS = 10_000
 const DISCOVERY_MS = 60 * 60_000
-/** An issuer that did not answer is not asked again so soon. */
+/** The pause after a failed fetch. */
 const PAUSE_MS = 3_000
 
-/** The keys can't be had: nothing is said of the token. */
+/** The issuer's keys cannot be fetched, so the token cannot be checked. */
 export class IssuerUnavailable extends Error {
   readonly code = 'issuer-unavailable'
 
   constructor(issuer: string, cause: unknown) {
-    super(`${issuer}: its keys can't be had: ${cause instanceof Error ? cause.message : String(cause)}`, {
+    super(`${issuer}: cannot fetch its keys: ${cause instanceof Error ? cause.message : String(cause)}`, {
       cause,
     })
     this.name = 'IssuerUnavailable'
@@ -52,7 +52,7 @@ export class IssuerKeys {
     this.#options = options
   }
 
-  /** The key that a token says it is signed with. @throws IssuerUnavailable; errors of jose when the issuer has no such key */
+  /** Returns the key that a token names. @throws IssuerUnavailable; an error of jose when the issuer has no such key */
   async find(header: JWTHeaderParameters, token: FlattenedJWSInput): Promise<CryptoKey> {
     const now = this.#options.now()
     if (this.#failed !== undefined && now < this.#failed.until) throw this.#failed.error
@@ -111,7 +111,7 @@ async function jwksUriOf(issuer: string, get: Fetch): Promise<string> {
   throw new Error(`${url}: jwks_uri: expected https://…, or http:// on a loopback address`)
 }
 
-/** `fetch` that lets these certificates vouch for servers, and no others; without them those that Node.js knows. */
+/** Returns a `fetch` that trusts only these authorities, or by default those that Node.js knows. */
 async function fetchTrusting(ca: string | undefined): Promise<Fetch> {
   if (ca === undefined) return fetch
   const { Agent, fetch: fetchBy } = await import('undici')

@@ -1,11 +1,11 @@
-/** JSON Web Tokens, RFC 7519, as access tokens: RFC 9068. */
+/** Verifies JSON Web Tokens (RFC 7519) that are access tokens (RFC 9068). */
 import { Problem } from '@service-fs/wire/problem'
 import { decodeJwt, errors, jwtVerify, type JWTPayload } from 'jose'
 import { invalidToken } from './authorization.ts'
 import type { ClaimGrant, OidcConfig, Principal } from './config.ts'
 import { IssuerKeys, IssuerUnavailable, type KeysOptions } from './issuer-keys.ts'
 
-/** Signatures only: a key that is public can't be made a secret that both sides know (HS256), and `none` is none. */
+/** Asymmetric signatures only: with HS256 a public key could serve as the shared secret, and `none` signs nothing. */
 const ALGORITHMS = [
   'RS256',
   'RS384',
@@ -19,11 +19,11 @@ const ALGORITHMS = [
   'EdDSA',
   'Ed25519',
 ]
-/** How far clocks may be apart. */
+/** The tolerated difference between clocks. */
 const TOLERANCE_SECONDS = 30
 const MAX_SUBJECT = 256
 
-/** Whose a token is, and its end in milliseconds since 1970. */
+/** The owner of a token, and its expiry in milliseconds since 1970. */
 export interface Verified {
   principal: Principal
   end: number
@@ -40,10 +40,10 @@ export class Verifier {
     )
   }
 
-  /** Whose a token is; 401 what is wrong with it, 503 `issuer-unavailable` when its issuer's keys can't be had. */
+  /** Returns the owner of a token; 401 for an invalid token, 503 `issuer-unavailable` when its issuer's keys cannot be fetched. */
   async verify(token: string): Promise<Verified | Problem> {
     const issuer = this.#issuers.get(issuerOf(token) ?? '')
-    if (issuer === undefined) return invalidToken('the token is of no issuer that is configured here')
+    if (issuer === undefined) return invalidToken('the issuer of the token is not configured')
     const { config, keys } = issuer
     try {
       const { payload } = await jwtVerify(token, (header, signed) => keys.find(header, signed), {
@@ -60,7 +60,7 @@ export class Verifier {
       if (error instanceof IssuerUnavailable)
         return new Problem(
           'issuer-unavailable',
-          'the keys of the issuer of this token can not be had at the moment',
+          "the keys of the token's issuer cannot be fetched at the moment",
         )
       return invalidToken(reason(error))
     }
@@ -75,20 +75,20 @@ function issuerOf(token: string): string | undefined {
   }
 }
 
-/** What is wrong with a token, without anything that is in it. */
+/** Returns why a token is invalid, without quoting it. */
 function reason(error: unknown): string {
   if (error instanceof errors.JWTExpired) return 'the token has expired'
   if (error instanceof errors.JWTClaimValidationFailed)
-    return `the token's claim ${error.claim} is not as it must be`
+    return `the token's claim ${error.claim} does not have the expected value`
   if (error instanceof errors.JOSEAlgNotAllowed) return "the token's algorithm is not accepted"
-  return 'the token is not one that its issuer signed'
+  return 'the signature of the token does not verify'
 }
 
 function principalOf(
   claims: JWTPayload,
   { issuer, subjectClaim = 'sub', grants }: OidcConfig,
 ): Principal | Problem {
-  // RFC 7800: who presents such a token must prove more than that they have it.
+  // RFC 7800: the bearer of such a token would have to prove possession of a key.
   if (claims['cnf'] !== undefined)
     return invalidToken('tokens that are bound to a key (cnf) are not accepted')
   const subject = claimOf(claims, subjectClaim)
@@ -105,13 +105,13 @@ function principalOf(
 function has(claims: JWTPayload, { claim, value }: ClaimGrant): boolean {
   const found = claimOf(claims, claim)
   if (typeof found === 'string') {
-    // RFC 8693 §4.2; some issuers say `scp`.
+    // RFC 8693 §4.2; some issuers name it `scp`.
     return claim === 'scope' || claim === 'scp' ? found.split(' ').includes(value) : found === value
   }
   return Array.isArray(found) && found.includes(value)
 }
 
-/** A claim by its name; where none has it, by the path that it stands for. */
+/** Returns the claim with this name, or else the nested claim at this path. */
 function claimOf(claims: JWTPayload, name: string): unknown {
   if (Object.hasOwn(claims, name)) return claims[name]
   let at: unknown = claims

@@ -1,4 +1,4 @@
-/** How much a subject may ask, and how often an address may fail. */
+/** Limits the requests of a subject, and the failures of an address. */
 import { createHash, randomBytes } from 'node:crypto'
 import { Problem } from '@service-fs/wire/problem'
 import { BurstyRateLimiter, RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
@@ -7,7 +7,7 @@ import type { RateConfig } from './config.ts'
 const FAILURES_PER_MINUTE = 60
 const BURST_SECONDS = 10
 
-/** Each method answers 429 `rate-limited`, which says when to come back, or nothing. */
+/** Each method returns a 429 `rate-limited` with a retry delay, or undefined. */
 export class Limits {
   #config: string
   #requests: BurstyRateLimiter | undefined
@@ -19,7 +19,7 @@ export class Limits {
     this.#failures = failuresOf(rate)
   }
 
-  /** What was counted stays counted when nothing else is configured. */
+  /** Applies a new configuration. Counts are kept when it is unchanged. */
   update(rate: RateConfig): void {
     const config = JSON.stringify(rate)
     if (config === this.#config) return
@@ -31,7 +31,7 @@ export class Limits {
   /** Counts a request of a subject. */
   async request(subject: string): Promise<Problem | undefined> {
     if (this.#requests === undefined) return undefined
-    return limitProblem(this.#requests.consume(subject), 'more requests than this subject may make')
+    return limitProblem(this.#requests.consume(subject), 'too many requests by this subject')
   }
 
   /** Counts a request without valid credentials. */
@@ -40,7 +40,7 @@ export class Limits {
   }
 }
 
-const FAILING = 'more requests without valid credentials than an address may make'
+const FAILING = 'too many requests without valid credentials from this address'
 
 function requestsOf({ requestsPerSecond, burst }: RateConfig): BurstyRateLimiter | undefined {
   if (requestsPerSecond === undefined) return undefined
@@ -70,7 +70,7 @@ function limited(ms: number, detail: string): Problem {
 
 const SALT = randomBytes(16)
 
-/** One of 65,536: so many addresses are told apart, and no more are remembered, whoever asks. Nobody can choose whose slot theirs is. */
+/** Returns one of 65,536 slots, which bounds the memory for addresses. The salt keeps clients from choosing another address's slot. */
 function slot(address: string): string {
   return createHash('sha256').update(SALT).update(address).digest('hex').slice(0, 4)
 }

@@ -32,7 +32,7 @@ it.each(OTHERS)('others: %s', (text) => {
   expect(() => checkListen(listen, TLS)).not.toThrow()
 })
 
-it('what takes a restart is not taken while it runs', () => {
+it('refuses changes that need a restart', () => {
   const ca: AccessSettings = { ...TLS, tls: { certificate: 'c', key: 'k', clientCa: 'ca' } }
   const behind: AccessSettings = { ...TOKENS, behindTls: true }
   for (const [before, after, field] of [

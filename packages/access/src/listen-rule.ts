@@ -1,9 +1,9 @@
-/** Where may be listened, given who may connect; and what of that can be configured anew while a process runs. */
+/** Rules for listening: which addresses the settings allow, and which settings can change while a process runs. */
 import { isLoopback, type Listen } from '@service-fs/http/address'
 import { HostedError } from '@service-fs/http/errors'
 import type { AccessSettings } from './settings.ts'
 
-/** Whoever can connect may do everything. */
+/** Settings without credentials: every client may do everything. */
 export const OPEN: AccessSettings = {
   oidc: [],
   certificates: [],
@@ -12,13 +12,13 @@ export const OPEN: AccessSettings = {
   connections: {},
 }
 
-/** Whether no credentials are configured. A file of tokens that has none is not that: then nobody may do anything. */
+/** Reports whether no credentials are configured. An empty file of tokens counts as configured, and admits nobody. */
 export function isOpen({ tokens, oidc, certificates }: AccessSettings): boolean {
   return tokens === undefined && oidc.length === 0 && certificates.length === 0
 }
 
 /**
- * Other machines may connect only where credentials are asked for, and where these do not cross the network in the clear.
+ * Checks that other machines can connect only when credentials are required and are encrypted on the network.
  * @throws HostedError `usage`
  */
 export function checkListen(listen: Listen, settings: AccessSettings): void {
@@ -27,19 +27,19 @@ export function checkListen(listen: Listen, settings: AccessSettings): void {
   if (isOpen(settings)) {
     throw new HostedError(
       'usage',
-      `--listen ${where}: no credentials are configured, so only a loopback address (127.0.0.1, [::1]) or a unix socket may be listened on`,
+      `--listen ${where}: no credentials are configured: expected a loopback address (127.0.0.1, [::1]) or a unix socket`,
     )
   }
   if (settings.tls !== undefined || settings.behindTls) return
   throw new HostedError(
     'usage',
-    `--listen ${where}: credentials would cross the network in the clear: configure tls, or "behindTls": true where a proxy in front has it`,
+    `--listen ${where}: credentials would cross the network in the clear: configure tls, or "behindTls": true behind a proxy that terminates TLS`,
   )
 }
 
 /**
- * Refuses what a process can't take while it runs: to ask for no credentials any more, to begin or to end TLS, or to begin or to end
- * to ask for client certificates.
+ * Refuses changes that a running process cannot apply: requiring credentials or no longer requiring them, and turning TLS, client
+ * certificates or the proxy on or off.
  * @throws HostedError `access`
  */
 export function checkReload(before: AccessSettings, after: AccessSettings): void {
@@ -53,6 +53,6 @@ export function checkReload(before: AccessSettings, after: AccessSettings): void
 function restart(field: string, isThere: boolean): HostedError {
   return new HostedError(
     'access',
-    `${field}: ${isThere ? 'was not there' : 'was there'} when the daemon was started: such a change takes a restart`,
+    `${field}: ${isThere ? 'absent' : 'present'} when the daemon started: this change needs a restart`,
   )
 }

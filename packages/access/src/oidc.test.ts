@@ -31,7 +31,7 @@ function ask(access: Access, token: string): Promise<Identity | Problem> {
   return access.check(requestWith({ authorization: `Bearer ${token}` }), 'acme')
 }
 
-/** The status, and what is wrong with the token. */
+/** Returns the status, and the error of the token. */
 async function refused(asked: Promise<Identity | Problem>): Promise<[number, string]> {
   const problem = await asked
   if (!(problem instanceof Problem)) throw new Error(`expected a refusal, found ${JSON.stringify(problem)}`)
@@ -44,13 +44,13 @@ async function refused(asked: Promise<Identity | Problem>): Promise<[number, str
 const base64 = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url')
 
 describe('a token', () => {
-  it('is its subject, with the roles of its claims', async () => {
+  it('yields its subject, and the roles of its claims', async () => {
     const identity = await ask(accessOf(), await issuer.token())
     expect(identity).toEqual({ subject: `oidc:${issuer.url}#alice`, roles: ['read'] })
     expect(issuer.asked).toEqual(['/.well-known/openid-configuration', '/keys'])
   })
 
-  it('is checked again only after a while, with keys that are there', async () => {
+  it('verifies again only after a while, with cached keys', async () => {
     const access = accessOf()
     const token = await issuer.token()
     for (let i = 0; i < 3; i++) expect(await ask(access, token)).toMatchObject({ roles: ['read'] })
@@ -59,7 +59,7 @@ describe('a token', () => {
     expect(issuer.asked).toHaveLength(2)
   })
 
-  it('without discovery, where the keys are named', async () => {
+  it('skips discovery when jwksUri is configured', async () => {
     const access = accessOf({ jwksUri: `${issuer.url}/keys` })
     expect(await ask(access, await issuer.token())).toMatchObject({ roles: ['read'] })
     expect(issuer.asked).toEqual(['/keys'])
@@ -70,13 +70,13 @@ describe('a token', () => {
     expect(await ask(accessOf(), await issuer.token())).toMatchObject({ roles: ['read'] })
   })
 
-  it('for several audiences, this one among them', async () => {
+  it('accepts several audiences with this one among them', async () => {
     expect(await ask(accessOf(), await issuer.token({ aud: ['other', 'ledger'] }))).toMatchObject({
       roles: ['read'],
     })
   })
 
-  it('holds to the second of its end, and what clocks may be apart', async () => {
+  it('expires at its end plus the tolerance', async () => {
     const access = accessOf()
     const end = Math.floor(now / 1000) + 100
     const token = await issuer.token({ exp: end })
@@ -86,7 +86,7 @@ describe('a token', () => {
     expect(await refused(ask(access, token))).toEqual([401, 'the token has expired'])
   })
 
-  it('that was good is not remembered beyond its end', async () => {
+  it('is not cached beyond its end', async () => {
     const access = accessOf()
     const end = Math.floor(now / 1000) + 10
     const token = await issuer.token({ exp: end })
@@ -100,8 +100,8 @@ describe('is refused', () => {
   const cases: [string, JWTPayload, string][] = [
     ['another audience', { aud: 'other' }, 'aud'],
     ['no audience', { aud: undefined as unknown as string }, 'aud'],
-    ['another issuer', { iss: 'https://elsewhere.example' }, 'no issuer'],
-    ['no issuer', { iss: undefined as unknown as string }, 'no issuer'],
+    ['another issuer', { iss: 'https://elsewhere.example' }, 'issuer of the token is not configured'],
+    ['no issuer', { iss: undefined as unknown as string }, 'issuer of the token is not configured'],
     ['expired', { exp: Math.floor(Date.now() / 1000) - 60 }, 'expired'],
     ['without an end', { exp: undefined as unknown as number }, 'exp'],
     ['not yet valid', { nbf: Math.floor(Date.now() / 1000) + 60 }, 'nbf'],
@@ -116,11 +116,11 @@ describe('is refused', () => {
     expect(detail).toContain(named)
   })
 
-  it('signed by a key that is not the issuer’s, under the name of one that is', async () => {
+  it('refuses a foreign key under the id of the issuer’s', async () => {
     const other = await signingKey('one')
     expect(await refused(ask(accessOf(), await issuer.token({}, other)))).toEqual([
       401,
-      'the token is not one that its issuer signed',
+      'the signature of the token does not verify',
     ])
   })
 
@@ -130,7 +130,7 @@ describe('is refused', () => {
       expect((await refused(ask(accessOf(), `${base64({ alg })}.${claims}.`)))[0]).toBe(401)
   })
 
-  it('HS256 with the public key as the secret', async () => {
+  it('refuses HS256 with the public key as the secret', async () => {
     issuer.keys = [await signingKey('one', 'RS256')]
     const [, claims = ''] = (await issuer.token()).split('.')
     const signed = `${base64({ alg: 'HS256', kid: 'one' })}.${claims}`
@@ -143,7 +143,7 @@ describe('is refused', () => {
     }
   })
 
-  it('a token that was changed', async () => {
+  it('refuses a changed token', async () => {
     const [head, , signature] = (await issuer.token()).split('.')
     const claims = { iss: issuer.url, aud: 'ledger', sub: 'root', exp: 9_999_999_999, scope: 'read' }
     expect((await refused(ask(accessOf(), `${head}.${base64(claims)}.${signature}`)))[0]).toBe(401)
@@ -157,7 +157,7 @@ describe('is refused', () => {
     },
   )
 
-  it('says nothing of the token', async () => {
+  it('quotes nothing of the token', async () => {
     const token = await issuer.token({ aud: 'secret-audience' })
     const [, detail] = await refused(ask(accessOf(), token))
     for (const part of [...token.split('.'), 'secret-audience', 'alice']) expect(detail).not.toContain(part)
@@ -178,7 +178,7 @@ const grant = (claim: string, value: string, more: Partial<ClaimGrant> = {}): Cl
 })
 
 describe('grants', () => {
-  it('by a claim that has the value, or a list that contains it', async () => {
+  it('match a claim with the value, or a list that contains it', async () => {
     expect(await granted({ group: 'auditors' }, grant('group', 'auditors', { roles: ['examine'] }))).toEqual([
       'examine',
     ])
@@ -189,7 +189,7 @@ describe('grants', () => {
     expect(await granted({ groups: [['auditors']] }, grant('groups', 'auditors'))).toBe('forbidden')
   })
 
-  it('by a path, unless a claim has that very name', async () => {
+  it('match a nested claim by its path, unless a claim has that name', async () => {
     const roles = grant('realm_access.roles', 'reader')
     expect(await granted({ realm_access: { roles: ['reader'] } }, roles)).toEqual(['read'])
     const both = { realm_access: { roles: ['reader'] }, 'realm_access.roles': 'nobody' }
@@ -200,7 +200,7 @@ describe('grants', () => {
     expect(await granted({}, grant('constructor.name', 'Object'), grant('__proto__', 'x'))).toBe('forbidden')
   })
 
-  it('add up, tenant by tenant', async () => {
+  it('add up per tenant', async () => {
     const all = [
       grant('scope', 'read'),
       grant('scope', 'write', { roles: ['append', 'read'] }),
@@ -212,7 +212,7 @@ describe('grants', () => {
     expect(await granted({ scope: 'nothing' }, ...all)).toBe('forbidden')
   })
 
-  it('another claim may name the subject', async () => {
+  it('reads the subject from another claim', async () => {
     const identity = await ask(
       accessOf({ subjectClaim: 'client_id' }),
       await issuer.token({ client_id: 'robot' }),
@@ -221,7 +221,7 @@ describe('grants', () => {
   })
 })
 
-it('who fails keeps nobody out from the same address', async () => {
+it('admits valid tokens from an address with failures', async () => {
   const access = accessOf()
   const wrong = await issuer.token({ aud: 'other' })
   for (let i = 0; i < 60; i++) expect((await refused(ask(access, wrong)))[0]).toBe(401)
@@ -230,12 +230,12 @@ it('who fails keeps nobody out from the same address', async () => {
 })
 
 describe('keys', () => {
-  it('a new one is fetched when a token names it', async () => {
+  it('are fetched when a token names a new one', async () => {
     const access = accessOf()
     expect(await ask(access, await issuer.token())).toMatchObject({ roles: ['read'] })
     const [old] = issuer.keys
     issuer.keys = [await signingKey('two')]
-    // Within the pause after a fetch it is not known yet; whose clock that is, is jose's.
+    // During jose's cooldown after a fetch, by jose's own clock, the key is unknown.
     expect((await refused(ask(access, await issuer.token())))[0]).toBe(401)
     const later = Date.now() + 11_000
     const clock = vi.spyOn(Date, 'now').mockImplementation(() => later)
@@ -248,7 +248,7 @@ describe('keys', () => {
     expect(issuer.asked.filter((path) => path === '/keys')).toHaveLength(2)
   })
 
-  it('are not asked for by everybody who makes up a key’s name', async () => {
+  it('does not fetch keys for every invented key id', async () => {
     const access = accessOf()
     await ask(access, await issuer.token())
     for (let i = 0; i < 20; i++) {
@@ -259,8 +259,8 @@ describe('keys', () => {
   })
 })
 
-describe('an issuer that is not there', () => {
-  it('is 503, said once, and asked again after a pause', async () => {
+describe('an unreachable issuer', () => {
+  it('yields 503, is reported once, and is tried again after a pause', async () => {
     const token = await issuer.token()
     const port = Number(new URL(issuer.url).port)
     const access = accessOf()
@@ -289,7 +289,7 @@ describe('an issuer that is not there', () => {
     await issuer.start()
   })
 
-  it('or answers with an error, or for another one, is 503', async () => {
+  it('yields 503 also when it answers with an error, or as another issuer', async () => {
     issuer.status = 500
     expect(await ask(accessOf(), await issuer.token())).toMatchObject({ code: 'issuer-unavailable' })
     issuer.status = 200

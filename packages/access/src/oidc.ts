@@ -1,11 +1,11 @@
-/** Access tokens of OpenID Connect issuers, and which of them were good a moment ago. */
+/** Verifies access tokens of OpenID Connect issuers, and caches the results. */
 import { createHash } from 'node:crypto'
 import { Problem } from '@service-fs/wire/problem'
 import { invalidToken } from './authorization.ts'
 import type { OidcConfig, Principal } from './config.ts'
 import type { Verified, Verifier } from './jwt.ts'
 
-/** How long a token that was checked is not checked again: so long after a key is withdrawn it may still pass. */
+/** How long a result is cached. A token may pass this long after its key was withdrawn. */
 const REMEMBERED_MS = 60_000
 const MAX_REMEMBERED = 10_000
 
@@ -15,7 +15,7 @@ export interface IssuerOptions {
   report?: ((error: unknown) => void) | undefined
 }
 
-/** All issuers that are configured. */
+/** All configured issuers. */
 export class IssuerSet {
   readonly #options: IssuerOptions
   #issuers: readonly OidcConfig[]
@@ -27,7 +27,7 @@ export class IssuerSet {
     this.#issuers = issuers
   }
 
-  /** Keys that were fetched stay when nothing else is configured. */
+  /** Applies a new configuration. Fetched keys are kept when it is unchanged. */
   update(issuers: readonly OidcConfig[]): void {
     if (JSON.stringify(issuers) === JSON.stringify(this.#issuers)) return
     this.#issuers = issuers
@@ -35,10 +35,10 @@ export class IssuerSet {
     this.#remembered.clear()
   }
 
-  /** Whose a token is; 401 what is wrong with it, 503 `issuer-unavailable` when its issuer's keys can't be had. */
+  /** Returns the owner of a token; 401 for an invalid token, 503 `issuer-unavailable` when its issuer's keys cannot be fetched. */
   async principal(token: string): Promise<Principal | Problem> {
     const issuers = this.#issuers
-    if (issuers.length === 0) return invalidToken('this token is not known here')
+    if (issuers.length === 0) return invalidToken('unknown token')
     const known = this.#remembered.get(digest(token))
     if (known !== undefined && known.until > this.#options.now()) return known.principal
     const verified = await (await (this.#verifier ??= verifierOf(issuers, this.#options))).verify(token)
@@ -55,7 +55,7 @@ export class IssuerSet {
   }
 }
 
-/** What verifies is 10 MiB, which only those who have issuers load. */
+/** Loads the verifier, which takes 10 MiB, only when issuers are configured. */
 async function verifierOf(issuers: readonly OidcConfig[], options: IssuerOptions): Promise<Verifier> {
   return new (await import('./jwt.ts')).Verifier(issuers, options)
 }

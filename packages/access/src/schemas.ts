@@ -4,7 +4,7 @@ import { HostedError } from '@service-fs/http/errors'
 import { ROLES, type Role } from '@service-fs/wire/roles'
 import * as v from 'valibot'
 
-/** A tenant, or `*`. */
+/** A tenant's moduleId, or `*` for all tenants. */
 export const tenantSchema: v.GenericSchema<string> = v.pipe(
   v.string(),
   v.check((id) => id === '*' || isModuleId(id), 'expected a tenant, or * for all'),
@@ -15,7 +15,7 @@ export const rolesSchema: v.GenericSchema<readonly Role[]> = v.pipe(
   v.minLength(1, 'expected at least one role'),
 )
 
-/** The value of a JSON text that fits the schema. @throws HostedError `access`, naming the file, the field, what was expected and found */
+/** Parses a JSON text and checks it. @throws HostedError `access` with the file, the field, and the expected and found values */
 export function parseStrictly<T>(schema: v.GenericSchema<unknown, T>, text: string, file: string): T {
   let value: unknown
   try {
@@ -26,12 +26,12 @@ export function parseStrictly<T>(schema: v.GenericSchema<unknown, T>, text: stri
   return checkStrictly(schema, value, file)
 }
 
-/** The same for a value. @throws HostedError `access` */
+/** Checks a value against a schema. @throws HostedError `access` */
 export function checkStrictly<T>(schema: v.GenericSchema<unknown, T>, value: unknown, file: string): T {
   const result = v.safeParse(schema, value, { abortEarly: true })
   if (result.success) return result.output
   const [issue] = result.issues
-  const field = v.getDotPath(issue) ?? 'the whole'
+  const field = v.getDotPath(issue) ?? 'top level'
   throw new HostedError('access', `${file}: ${field}: ${reason(issue)}`)
 }
 

@@ -19,7 +19,7 @@ function check(value: unknown): unknown {
   return checkStrictly(AccessConfig, value, 'host.json')
 }
 
-it('takes what makes sense', () => {
+it('accepts valid settings', () => {
   for (const value of [
     {},
     {
@@ -45,7 +45,7 @@ it('takes what makes sense', () => {
 })
 
 it.each([
-  [null, 'the whole: expected Object, found null'],
+  [null, 'top level: expected Object, found null'],
   [{ token: 'x' }, 'token: no such field'],
   [{ tokens: '' }, 'tokens: expected the path'],
   [{ tokens: 7 }, 'tokens: expected string, found 7'],
@@ -95,7 +95,7 @@ describe('files', () => {
   beforeEach(async () => void (dir = await mkdtemp(join(tmpdir(), 'settings-'))))
   afterEach(() => rm(dir, { recursive: true, force: true }))
 
-  it('are relative to the one that names them', async () => {
+  it('are relative to the file that names them', async () => {
     await writeFile(
       join(dir, 'access.json'),
       JSON.stringify({ access: { tokens: 'tokens.json', oidc: [issuer] } }),
@@ -113,11 +113,11 @@ describe('files', () => {
       behindTls: false,
       connections: {},
     })
-    // It is handed to another process as JSON.
+    // Another process receives it as JSON.
     expect(JSON.parse(JSON.stringify(settings))).toEqual(settings)
   })
 
-  it('that others may write to are refused, since they say who may do what', async () => {
+  it('are refused when others can write to them', async () => {
     const file = join(dir, 'access.json')
     await writeFile(file, '{"access":{}}')
     await chmod(file, 0o664)
@@ -126,7 +126,7 @@ describe('files', () => {
     await expect(readAccessFile(file)).resolves.toMatchObject({ access: {} })
   })
 
-  it('certificates take an authority', async () => {
+  it('requires an authority for client certificates', async () => {
     await expect(loadAccess({ certificates: [certificate as never] }, undefined)).rejects.toThrow(
       'expected tls.clientCa',
     )

@@ -1,4 +1,4 @@
-/** Who may do what, with what is read from the files that the configuration names. */
+/** The access settings: the configuration with the contents of the files that it names. */
 import { dirname, resolve } from 'node:path'
 import * as v from 'valibot'
 import type { ConnectionsConfig } from '@service-fs/http/connections'
@@ -10,11 +10,11 @@ import { readGuarded } from './guarded-file.ts'
 import { readCertificates, readTls } from './tls.ts'
 import { readTokens, type StoredToken } from './tokens.ts'
 
-/** What decides, read from the files once. Plain JSON: it can be handed to a process that may not read them. */
+/** The settings, read from the files once. They are plain JSON, so that a process that may not read the files can receive them. */
 export interface AccessSettings {
   /** Absent: no file of tokens is configured. */
   tokens?: readonly StoredToken[]
-  /** With the certificates themselves in `ca`. */
+  /** `ca` holds the certificates, not their path. */
   oidc: readonly OidcConfig[]
   certificates: readonly CertificateGrant[]
   rate: RateConfig
@@ -23,7 +23,7 @@ export interface AccessSettings {
   tls?: TlsMaterial
 }
 
-/** What is configured, and where relative paths start (default: the working directory). */
+/** The configuration, and the base of its relative paths (default: the working directory). */
 export interface AccessFiles {
   access?: AccessConfig | undefined
   tls?: TlsConfig | undefined
@@ -31,8 +31,8 @@ export interface AccessFiles {
 }
 
 /**
- * Reads the files that are named.
- * @throws HostedError `access`: a file is missing, exposed or malformed, a key is not its certificate's, certificates without `tls.clientCa`
+ * Reads the files that the configuration names.
+ * @throws HostedError `access`: a file is missing, exposed or malformed, a key does not match its certificate, or `tls.clientCa` is missing
  */
 export async function loadAccess(
   access: AccessConfig | undefined,
@@ -43,7 +43,7 @@ export async function loadAccess(
   if (certificates.length > 0 && tls?.clientCa === undefined)
     throw new HostedError(
       'access',
-      'access.certificates: expected tls.clientCa as well: who vouches for them',
+      'access.certificates: expected tls.clientCa, which signs them, found none',
     )
   return {
     ...(access?.tokens === undefined ? {} : { tokens: await readTokens(resolve(base, access.tokens)) }),
@@ -71,7 +71,7 @@ function absolute(tls: TlsConfig, base: string): TlsConfig {
   }
 }
 
-/** The files that `loadAccess` reads, absolute. */
+/** Returns the absolute paths of the files that `loadAccess` reads. */
 export function filesOf({ access, tls, base = process.cwd() }: AccessFiles): string[] {
   const authorities = access?.oidc?.map(({ ca }) => ca) ?? []
   const named = [access?.tokens, tls?.certificate, tls?.key, tls?.clientCa, ...authorities]
@@ -83,7 +83,7 @@ const accessFile: v.GenericSchema<{ access: AccessConfig; tls?: TlsConfig }> = v
   tls: v.exactOptional(TlsConfig),
 })
 
-/** What is in the file; paths in it are relative to it. @throws HostedError `access` */
+/** Reads an access file. Its paths are relative to it. @throws HostedError `access` */
 export async function readAccessFile(path: string): Promise<AccessFiles & { from: readonly string[] }> {
   const found = parseStrictly(accessFile, await readGuarded(path, 'public'), path)
   return { ...found, base: dirname(path), from: [path] }

@@ -1,4 +1,4 @@
-/** Answers that go on for as long as the client likes: whether it still may is asked again while they do. */
+/** Checks the permission of endless responses again while they last. */
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 
@@ -8,10 +8,10 @@ export interface Held {
   moduleId: string | undefined
 }
 
-/** How often it is asked without an occasion, in milliseconds: so long after a token has expired its connection may still be there. */
+/** Milliseconds between two reviews. A connection may outlive its token by this time. */
 const REVIEW_MS = 15_000
 
-/** Cuts the connection of a request that is not allowed any more. */
+/** Closes the connections of requests that are no longer allowed. */
 export class Standing {
   readonly #stillMay: (held: Held) => Promise<boolean>
   readonly #held = new Map<Socket, Held>()
@@ -21,7 +21,7 @@ export class Standing {
     this.#stillMay = stillMay
   }
 
-  /** HTTP/1.1 has one request at a time on a connection. */
+  /** Adds a request. HTTP/1.1 answers one request at a time on a connection. */
   add(held: Held): void {
     const { socket } = held.raw
     if (!this.#held.has(socket)) socket.once('close', () => this.#remove(socket))
@@ -29,7 +29,7 @@ export class Standing {
     this.#timer ??= setInterval(() => void this.review(), REVIEW_MS).unref()
   }
 
-  /** Asks for each one. Never rejects. */
+  /** Checks every request. Never rejects. */
   async review(): Promise<void> {
     for (const [socket, held] of this.#held) {
       const may = await this.#stillMay(held).catch(() => false)

@@ -16,13 +16,13 @@ export async function signingKey(kid: string, alg: string = 'ES256'): Promise<Si
   return { kid, alg, secret: privateKey, jwk: { ...(await exportJWK(publicKey)), kid, alg, use: 'sig' } }
 }
 
-/** An OpenID Connect issuer: discovery, JWKS, and tokens by whichever key. */
+/** An OpenID Connect issuer: discovery, JWKS, and tokens signed with any key. */
 export class TestIssuer {
-  /** What the JWKS shows. */
+  /** The keys in the JWKS. */
   keys: SigningKey[] = []
-  /** What discovery says instead of the truth. */
+  /** Overrides of the discovery document. */
   lie: Record<string, unknown> = {}
-  /** Which paths were asked for. */
+  /** The requested paths. */
   readonly asked: string[] = []
   status = 200
   readonly #server: Server | TlsServer
@@ -52,7 +52,7 @@ export class TestIssuer {
     await new Promise<void>((resolve) => void this.#server.close(() => resolve()))
   }
 
-  /** A token by the first key; a claim that is given as undefined is not there. */
+  /** Returns a token signed with the first key. A claim given as undefined is left out. */
   token(claims: JWTPayload = {}, key: SigningKey | undefined = this.keys[0]): Promise<string> {
     if (key === undefined) throw new Error('the issuer has no key')
     const now = Math.floor(Date.now() / 1000)
@@ -77,7 +77,7 @@ export interface Asked {
   address?: string
 }
 
-/** A request as far as access looks at it. */
+/** Returns the parts of a request that access reads. */
 export function requestWith({
   authorization,
   url = '/v1/entries',

@@ -1,4 +1,4 @@
-/** Certificates and their key. */
+/** Reads certificates and their private key. */
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto'
 import { HostedError } from '@service-fs/http/errors'
 import type { TlsMaterial } from '@service-fs/http/listener'
@@ -15,7 +15,7 @@ export async function readTls({ certificate, key, clientCa }: TlsConfig): Promis
   return { certificate: chain, key: secret, ...(ca === undefined ? {} : { clientCa: ca }) }
 }
 
-/** The text of a file of certificates. @throws HostedError `access` */
+/** Returns the text of a file of certificates. @throws HostedError `access` */
 export async function readCertificates(path: string): Promise<string> {
   const pem = await readGuarded(path, 'public')
   certificateOf(path, pem)
@@ -34,7 +34,7 @@ function privateKeyOf(path: string, pem: string): KeyObject {
   try {
     return createPrivateKey(pem)
   } catch {
-    // What the error says is not passed on: it is about a secret.
-    throw new HostedError('access', `${path}: expected a private key in PEM, not encrypted`)
+    // The cause is left out, because it may quote the secret.
+    throw new HostedError('access', `${path}: expected an unencrypted private key in PEM`)
   }
 }

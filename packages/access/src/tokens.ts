@@ -1,6 +1,6 @@
 /**
- * Bearer tokens (RFC 6750) that this service gave out: `fs_<id>_<secret>`, the id 12 digits and lower-case letters, the secret 256
- * random bits in base64url. A file keeps their hashes: SHA-256 of the whole text, so `printf %s "$TOKEN" | sha256sum` shows which one it is.
+ * Bearer tokens (RFC 6750) of this service: `fs_<id>_<secret>`. The id has 12 digits and lower-case letters; the secret is 256 random bits
+ * in base64url. A file keeps the SHA-256 of each token's text, so `printf %s "$TOKEN" | sha256sum` identifies a token.
  */
 import { createHash, randomBytes, randomInt, timingSafeEqual } from 'node:crypto'
 import type { Role } from '@service-fs/wire/roles'
@@ -11,11 +11,11 @@ import { parseStrictly, rolesSchema, tenantSchema } from './schemas.ts'
 
 export interface StoredToken {
   id: string
-  /** Whose it is: the subject of its requests is `token:<name>`. */
+  /** The owner: the subject of its requests is `token:<name>`. */
   name: string
-  /** Of the token's text, in hexadecimal. */
+  /** SHA-256 of the token's text, in hexadecimal. */
   sha256: string
-  /** A tenant, or `*`. */
+  /** A tenant's moduleId, or `*` for all tenants. */
   tenant: string
   roles: readonly Role[]
   /** Times are ISO 8601 in UTC. */
@@ -49,7 +49,7 @@ const tokenFile: v.GenericSchema<{ tokens: StoredToken[] }> = v.strictObject({
   ),
 })
 
-/** The tokens in a file of mode 0600. @throws HostedError `access` */
+/** Returns the tokens in a file of mode 0600. @throws HostedError `access` */
 export async function readTokens(path: string): Promise<StoredToken[]> {
   const text = await readGuarded(path, 'owner').catch((error: unknown) => {
     if (!(error instanceof HostedError) || !hasCode(error.cause, 'ENOENT')) throw error
@@ -60,7 +60,7 @@ export async function readTokens(path: string): Promise<StoredToken[]> {
 
 const ALPHABET = '0123456789abcdefghijklmnopqrstuvwxyz'
 
-/** A new token's id, its text, which is kept nowhere, and the text's hash. */
+/** Creates a token. Returns its id, its text, which is stored nowhere, and the text's hash. */
 export function newToken(): { id: string; text: string; sha256: string } {
   const id = Array.from({ length: 12 }, () => ALPHABET[randomInt(ALPHABET.length)]).join('')
   const text = `fs_${id}_${randomBytes(32).toString('base64url')}`
@@ -69,20 +69,20 @@ export function newToken(): { id: string; text: string; sha256: string } {
 
 const FORM = /^fs_([0-9a-z]{12})_[A-Za-z0-9_-]{43}$/
 
-/** The id in a token's text; undefined for what has not the form of one. */
+/** Returns the id in a token's text; undefined when the text does not have a token's form. */
 export function tokenId(text: string): string | undefined {
   return FORM.exec(text)?.[1]
 }
 
 export type TokenState = 'valid' | 'expired' | 'revoked'
 
-/** What has become of a token at a time in milliseconds since 1970. */
+/** Returns the state of a token at a time in milliseconds since 1970. */
 export function stateOf({ expires, revoked }: StoredToken, now: number): TokenState {
   if (revoked !== undefined) return 'revoked'
   return expires !== undefined && Date.parse(expires) <= now ? 'expired' : 'valid'
 }
 
-/** Finds tokens by their text. The time it takes says nothing of how much of a text is right. */
+/** Finds tokens by their text, in a time that does not depend on how much of the text is right. */
 export class TokenTable {
   readonly #byId: ReadonlyMap<string, { token: StoredToken; digest: Buffer }>
 
@@ -92,7 +92,7 @@ export class TokenTable {
     )
   }
 
-  /** The name of the token that a text has the id of, right or wrong. */
+  /** Returns the name of the token with the id in a text, whether or not the secret is right. */
   nameOf(text: string): string | undefined {
     return this.#byId.get(tokenId(text) ?? '')?.token.name
   }
@@ -104,7 +104,7 @@ export class TokenTable {
   }
 }
 
-/** What no text that is asked for has as its hash. */
+/** A hash that no text has. */
 const NOBODY = randomBytes(32)
 
 function hash(text: string): Buffer {

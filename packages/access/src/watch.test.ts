@@ -43,7 +43,7 @@ function start(lookMs = 10): AccessWatch {
   return watch
 }
 
-it('tells what is there, and each change once', async () => {
+it('reports the initial settings, and each change once', async () => {
   await write(file, 'a')
   start()
   await expect.poll(() => seen).toEqual([['a']])
@@ -53,7 +53,7 @@ it('tells what is there, and each change once', async () => {
   expect(seen).toHaveLength(2)
 })
 
-it('sees through links, whichever of them is changed', async () => {
+it('follows links, and detects a change of any of them', async () => {
   for (const name of ['v1', 'v2']) {
     await mkdir(join(dir, name))
     await write(join(dir, name, 'tokens.json'), name)
@@ -67,7 +67,7 @@ it('sees through links, whichever of them is changed', async () => {
   await expect.poll(() => seen.at(-1)).toEqual(['v2'])
 })
 
-it('what is malformed or gone is said once, and nothing else happens until it is well again', async () => {
+it('reports a malformed or missing file once, and keeps the settings until it is valid again', async () => {
   await write(file, 'a')
   start()
   await expect.poll(() => seen).toHaveLength(1)
@@ -82,7 +82,7 @@ it('what is malformed or gone is said once, and nothing else happens until it is
   await expect.poll(() => seen.at(-1)).toEqual(['b'])
 })
 
-it('reads at once when told to', async () => {
+it('reloads at once on request', async () => {
   await write(file, 'a')
   const one = start(3_600_000)
   await one.reload()
@@ -92,7 +92,7 @@ it('reads at once when told to', async () => {
   expect(seen.at(-1)).toEqual(['b'])
 })
 
-it('what is not taken is tried again when told to', async () => {
+it('tries refused settings again on request', async () => {
   await write(file, 'a')
   let refuse = true
   watch = watchAccess(

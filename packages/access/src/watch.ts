@@ -1,27 +1,27 @@
-/** Access that is configured anew while the process runs. */
+/** Reloads the access settings when their files change. */
 import { stat } from 'node:fs/promises'
 import { type AccessFiles, type AccessSettings, filesOf, loadAccess } from './settings.ts'
 
-/** How often files are looked at, in milliseconds: a revoked token passes no longer than that. */
+/** Milliseconds between two checks of the files. A revoked token passes no longer than this. */
 const LOOK_MS = 1000
 
 export interface WatchOptions {
-  /** Told of settings that differ from those before. What it throws goes to `report`, and is tried again when a file changes. */
+  /** Called with changed settings. An error that it throws goes to `report`; the next change of a file tries again. */
   onChange(settings: AccessSettings): void | Promise<void>
-  /** Told why settings were not taken. Those before stay in force. */
+  /** Receives the reason when settings are refused. The previous settings stay in force. */
   report(error: unknown): void
   lookMs?: number
 }
 
 export interface AccessWatch {
-  /** Reads everything again, changed or not (SIGHUP). Never rejects. */
+  /** Reads all files again, changed or not (SIGHUP). Never rejects. */
   reload(): Promise<void>
   close(): void
 }
 
 /**
- * Looks at the files that are named and tells when they change, be it that they are written, replaced, or a link to them is.
- * `configured` is what is named, or what reads it; then its own files (`from`) are looked at as well.
+ * Watches the configured files for changes: files or links to them that are written or replaced. `configured` is the configuration, or
+ * a function that reads it; then the files that it comes from (`from`) are watched too.
  */
 export function watchAccess(
   configured: AccessFiles | (() => Promise<AccessFiles & { from?: readonly string[] }>),
@@ -59,7 +59,7 @@ class Watch {
     clearInterval(this.#timer)
   }
 
-  /** One look at a time. */
+  /** Runs one check at a time. */
   #next(forced: boolean): Promise<void> {
     this.#queue = this.#queue.then(() => this.#look(forced))
     return this.#queue
@@ -69,7 +69,7 @@ class Watch {
     try {
       const seen = await appearance(this.#files)
       if (!forced && seen === this.#seen) return
-      // What is seen before it is read: a change in between is seen the next time.
+      // Record the state before reading, so that the next check sees a change in between.
       this.#seen = seen
       const configured = await this.#read()
       this.#files = [...(configured.from ?? []), ...filesOf(configured)]
@@ -85,7 +85,7 @@ class Watch {
   }
 }
 
-/** What tells one state of the files from another; links are followed. */
+/** Returns a text that changes when a file changes. Follows links. */
 async function appearance(files: readonly string[]): Promise<string> {
   const seen = await Promise.all(
     files.map(async (path) => {

@@ -13,7 +13,7 @@ function told(least: number, quietMs: number) {
   return { bursts, lines }
 }
 
-it('tells of a burst when it begins, and how many there were when it is over; of fewer nothing', async () => {
+it('reports the start of a burst, and the count at its end, and nothing for fewer events', async () => {
   const { bursts, lines } = told(3, 100)
   for (let i = 0; i < 50; i++) bursts.add('a')
   for (let i = 0; i < 2; i++) bursts.add('b')
@@ -21,7 +21,7 @@ it('tells of a burst when it begins, and how many there were when it is over; of
   await expect.poll(() => lines).toEqual(['a began', 'a ended 50'])
 })
 
-it('remembers so many keys and no more, whoever adds them', () => {
+it('counts a limited number of keys separately', () => {
   const { bursts, lines } = told(1, 60_000)
   for (let i = 0; i < 5000; i++) bursts.add(`key ${i}`)
   expect(lines).toHaveLength(1025)

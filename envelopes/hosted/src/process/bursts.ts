@@ -1,16 +1,16 @@
-/** Events that come in bursts, told in two lines each: one when a burst begins, and one with the count when it is over. */
+/** Reports bursts of events: once when a burst begins, and once with the count when it ends. */
 
 export interface BurstOptions {
-  /** Events of one key, within `windowMs`, that are a burst. */
+  /** Events of one key within `windowMs` that make a burst. */
   least: number
   windowMs: number
-  /** Milliseconds without an event after which a burst is over. */
+  /** Milliseconds without an event after which a burst ends. */
   quietMs: number
   began(key: string): void
   ended(key: string, count: number, seconds: number): void
 }
 
-/** Keys that are told apart at a time; those of more count as one. */
+/** Keys counted separately at a time; further keys count as one. */
 const MOST_KEYS = 1024
 export const OTHERS = 'others'
 
@@ -34,7 +34,7 @@ export class Bursts {
     const now = performance.now()
     const counted = this.#bursts.has(key) || this.#bursts.size < MOST_KEYS ? key : OTHERS
     let burst = this.#bursts.get(counted)
-    // What never became a burst is forgotten when its time is over.
+    // Forget events that did not become a burst within the window.
     if (burst === undefined || (!burst.isTold && now - burst.since > this.#options.windowMs)) {
       burst = { count: 0, since: now, last: now, isTold: false }
       this.#bursts.set(counted, burst)
@@ -47,7 +47,7 @@ export class Bursts {
     this.#options.began(counted)
   }
 
-  /** Those that go on are told of as over. */
+  /** Reports the end of every current burst. */
   close(): void {
     for (const [key, burst] of this.#bursts) this.#end(key, burst)
     clearInterval(this.#timer)

@@ -1,12 +1,12 @@
-/** Requests without valid credentials: counted, and bursts of them told in two lines of the log, by address and by token. */
+/** Counts requests without valid credentials, and logs bursts of them by address and by token. */
 import { Bursts } from './bursts.ts'
 import type { Logger } from './log.ts'
 import { Counter, type Registry } from './prom.ts'
 
 export interface FailedCredentials {
-  /** `subject`: whose token it would have been, where it names one that is known. */
+  /** `subject`: the owner of the token that the request names, if that token is known. */
   readonly add: (address: string, subject: string | undefined) => void
-  /** Tells of the bursts that go on as over. */
+  /** Logs the end of every current burst. */
   close(): void
 }
 

@@ -30,7 +30,7 @@ it('writes one line of JSON with the time, the level as a word, the process and 
   ])
 })
 
-it('says the code and the cause of an error, and the stack only of one that nobody expected', () => {
+it('logs the code and the cause of an error, and the stack only of an unexpected one', () => {
   const { log, lines } = logging()
   log.error(new StorageError('full', 'tail/0: no space', { cause: new Error('ENOSPC') }), {
     request_id: 'r1',
@@ -49,7 +49,7 @@ it('says the code and the cause of an error, and the stack only of one that nobo
   expect(lines[2]).toMatchObject({ message: 'only text', error: { name: 'string' } })
 })
 
-it('leaves out what could be a secret, whoever names it', () => {
+it('leaves out fields that could hold a secret', () => {
   const { log, lines } = logging()
   log.info('asked', { authorization: 'Bearer abc', token: 'abc', payload: '{}', status: 401 })
   expect(JSON.stringify(lines)).not.toContain('abc')

@@ -1,40 +1,40 @@
 /**
- * The log: one line of JSON each on standard error, written by pino.
+ * The log: lines of JSON on standard error, written by pino.
  *
  *     {"level":"error","time":"2026-01-02T03:04:05.678Z","name":"tenant","tenant":"acme","request_id":"…","error":{"name":"StorageError","code":"full"},"message":"…"}
  *
- * It says what happened to the service, never what a record or a request holds: fields are plain values that the caller names, and those
- * that could carry a secret are left out whoever names them.
+ * It reports what happened to the service, never the content of a record or a request. Fields are plain values that the caller names;
+ * fields with names that could hold a secret are removed.
  */
 import { visibleLine } from '@service-fs/format/visible'
 import { pino, type Logger as Pino } from 'pino'
 import { messageOf } from '@service-fs/format/errors'
 
 export interface LogOptions {
-  /** Which process of the service this is. */
+  /** The kind of this process. */
   name: 'supervisor' | 'front' | 'tenant'
   /** The tenant's moduleId, in every line. */
   tenant?: string
-  /** The least that is written. Default: `info`; `warn` on a terminal, where the greeting has said it. */
+  /** The lowest level that is written. Default: `info`; `warn` on a terminal, where the greeting says the rest. */
   level?: 'info' | 'warn'
-  /** Takes a line without its end; default: standard error. */
+  /** Receives a line without its line feed. Default: writes to standard error. */
   write?: (line: string) => void
 }
 
-/** Plain values, in snake_case; undefined is left out. */
+/** Plain values, named in snake_case; undefined values are left out. */
 export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>
 
 export interface Logger {
   info(message: string, fields?: LogFields): void
   warn(message: string, fields?: LogFields): void
-  /** An error that was caught: its name, code, message and cause; the stack too when it has no code, for then nobody expected it. */
+  /** Logs an error: its name, code, message and cause, and the stack of an unexpected error, which has no code. */
   error(error: unknown, fields?: LogFields): void
 }
 
 /** Names of fields that are never written. */
 const SECRET = ['authorization', 'cookie', 'token', 'key', 'password', 'payload', 'body', 'headers']
 
-/** A log of this process. Nothing that is logged makes it throw. */
+/** Creates the log of this process. Logging never throws. */
 export function createLog(options: LogOptions): Logger {
   const { name, tenant, level = process.stderr.isTTY ? 'warn' : 'info', write = toStderr } = options
 

@@ -1,10 +1,10 @@
-/** What the kernel says of a process, and of a file system. */
+/** Facts that the kernel reports about a process and a file system. */
 import { readFileSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 
 export interface ProcessFacts {
   uid: number
-  /** Whether it can't become anything more by running a program (prctl(2), PR_SET_NO_NEW_PRIVS). */
+  /** Whether running a program can give it no new privileges (prctl(2), PR_SET_NO_NEW_PRIVS). */
   noNewPrivileges: boolean
   /** Whether it may set and clear file attributes (CAP_LINUX_IMMUTABLE). */
   setsFlags: boolean
@@ -12,7 +12,7 @@ export interface ProcessFacts {
 
 const CAP_LINUX_IMMUTABLE = 9n
 
-/** Of a running process; undefined where there is none of that pid, or the system does not tell. */
+/** Returns facts about a running process; undefined when no process has that pid or the system does not report them. */
 export function processFacts(pid: number | 'self'): ProcessFacts | undefined {
   if (process.platform !== 'linux') return pid === 'self' ? ownFacts() : undefined
   let status: string
@@ -51,12 +51,12 @@ const FILE_SYSTEMS: Readonly<Record<number, string>> = {
   0xff534d42: 'cifs',
 }
 
-/** Of file systems in memory nothing outlasts the machine's power. */
+/** File systems in memory, which lose everything with the machine's power. */
 export const IN_MEMORY: ReadonlySet<string> = new Set(['tmpfs', 'ramfs'])
-/** Another machine may write to them too, and a lock may not reach it. */
+/** Network file systems: another machine may write to them, and a lock may not reach it. */
 export const ON_NETWORK: ReadonlySet<string> = new Set(['nfs', '9p', 'cifs'])
 
-/** The name of the file system that a path is on; its number where it has no name here; undefined off Linux. */
+/** Returns the name of a path's file system, or its number when it is not in the table; undefined on other systems than Linux. */
 export async function fileSystemOf(path: string): Promise<string | undefined> {
   if (process.platform !== 'linux') return undefined
   const type = (await statfs(path)).type >>> 0

@@ -1,10 +1,10 @@
-/** What /metrics says of the process. Nothing here runs between two scrapes: a host has many tenants that are idle. */
+/** The process's metrics. Nothing here runs between two scrapes, because a host has many idle tenants. */
 import { readdir } from 'node:fs/promises'
 import { performance } from 'node:perf_hooks'
 import { Counter, Gauge, type Registry } from './prom.ts'
 import { VERSION } from '../version.ts'
 
-/** Adds the process's metrics, under the names that Prometheus clients give them where there are such names. */
+/** Registers the process's metrics, under the usual names of Prometheus clients where they exist. */
 export function watchProcess(register: Registry): void {
   const registers = [register]
   const gauge = (name: string, help: string, value: () => number | Promise<number>): void => {
@@ -29,13 +29,13 @@ export function watchProcess(register: Registry): void {
     })
   }
   const started = Date.now() / 1000 - process.uptime()
-  gauge('process_start_time_seconds', 'When the process began, in seconds since 1970.', () => started)
+  gauge('process_start_time_seconds', 'When the process started, in seconds since 1970.', () => started)
   total('process_cpu_seconds_total', 'Processor time of the process, user and system.', () => {
     const { user, system } = process.cpuUsage()
     return (user + system) / 1e6
   })
   gauge('process_resident_memory_bytes', 'Resident memory of the process.', () => process.memoryUsage.rss())
-  gauge('process_open_fds', 'Open file descriptors; 0 where the system does not tell.', openFiles)
+  gauge('process_open_fds', 'Open file descriptors; 0 when the system does not report them.', openFiles)
   gauge(
     'nodejs_heap_used_bytes',
     'Bytes in use of the JavaScript heap.',
@@ -43,12 +43,12 @@ export function watchProcess(register: Registry): void {
   )
   total(
     'nodejs_eventloop_busy_seconds_total',
-    'Time that the event loop has spent working: a rate near 1 means that requests wait for it.',
+    'Time that the event loop was busy: at a rate near 1, requests wait for it.',
     () => performance.eventLoopUtilization().active / 1000,
   )
   new Gauge({
     name: 'service_fs_info',
-    help: '1; the labels say which software this is.',
+    help: '1; the labels name the versions of the software.',
     labelNames: ['version', 'node'],
     registers,
   }).set({ version: VERSION, node: process.version }, 1)

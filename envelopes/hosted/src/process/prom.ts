@@ -1,5 +1,5 @@
 /**
- * The metrics of prom-client, without what its index loads besides: a push gateway and a tracing interface, which are 3 MiB in each
+ * The metric classes of prom-client. Its index would also load a push gateway and a tracing interface, which take 3 MiB in each
  * tenant's process.
  */
 import Counter from 'prom-client/lib/counter.js'
@@ -9,5 +9,5 @@ import Registry from 'prom-client/lib/registry.js'
 
 export { Counter, Gauge, Histogram, Registry }
 
-/** Seconds; from half a millisecond, about the least that makes a write durable. */
+/** Buckets in seconds. The lowest is half a millisecond, about the fastest durable write. */
 export const SECONDS: number[] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10]

@@ -1,16 +1,16 @@
-/** What /metrics says of whether a tenant's ledgers are ready, and why not. */
+/** The metric that says whether a tenant's ledgers are ready, and if not, why. */
 import type { LedgerStatus } from '@service-fs/ledger/ledger'
 import type { LedgerName } from '../tenant/metrics.ts'
 import { Gauge, type Registry } from './prom.ts'
 
-/** The reason of a ledger that is ready. */
+/** The reason label of a ready ledger. */
 export const READY = 'none'
 
 const NAME = 'service_fs_ready'
 const HELP =
-  '1 while a ledger takes appends; 0 while it does not, by the reason (full, read-only, stopped, …).'
+  '1 while a ledger accepts appends; 0 with the reason (full, read-only, stopped, …) while it does not.'
 
-/** `unavailable`: no process of the tenant could be reached. */
+/** Registers the gauge. The reason `unavailable` means that no process of the tenant could be reached. */
 export function readyGauge(
   registry: Registry,
   collect: (shown: Gauge<'tenant' | 'ledger' | 'reason'>) => void,
@@ -41,14 +41,14 @@ export function watchReady(
   })
 }
 
-/** A word for why a ledger is not ready. */
+/** Returns one word for why a ledger is not ready. */
 function reasonOf({ accepting, code, clock, prepared }: LedgerStatus): string {
   if (!accepting) return code ?? 'stopped'
   if (clock !== undefined) return clock
   return prepared ? READY : 'preparing'
 }
 
-/** The reasons in the text of a tenant's metrics, each once. */
+/** Returns the distinct reasons in the text of a tenant's metrics. */
 export function reasonsIn(text: string): string[] {
   const series = [...text.matchAll(/^service_fs_ready\{(.*)\} 0$/gm)]
   const reasons = series.map(([, labels = '']) => /reason="([a-z-]{1,32})"/.exec(labels)?.[1])

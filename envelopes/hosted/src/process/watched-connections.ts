@@ -1,4 +1,4 @@
-/** The connections of a process with what is told of them: gauges and counters, and two lines of the log for each burst. */
+/** The connections of a process with their metrics, and two log lines for each burst of evictions. */
 import { Bursts } from './bursts.ts'
 import {
   Connections,
@@ -11,14 +11,14 @@ import { Counter, Gauge, type Registry } from './prom.ts'
 
 export interface WatchedConnections {
   readonly connections: Connections
-  /** Tells of the bursts that go on as over. */
+  /** Logs the end of every current burst. */
   close(): void
 }
 
 const STATES: readonly ConnectionState[] = ['silent', 'idle', 'busy']
 const QUIET_MS = 30_000
 
-/** `most`: how many there may be where nothing is configured. */
+/** `most`: the default limit. */
 export function watchedConnections(
   config: ConnectionsConfig,
   log: Pick<Logger, 'warn'>,
@@ -30,13 +30,13 @@ export function watchedConnections(
   const counters = {
     ended: new Counter({
       name: 'service_fs_connections_ended_total',
-      help: 'Connections that made room for others (address: its share was full; full: all were taken), or sent no byte in time (late).',
+      help: 'Evicted connections, by cause: the share of its address was full (address), the total was reached (full), or it sent no byte in time (late).',
       labelNames,
       registers,
     }),
     refused: new Counter({
       name: 'service_fs_connections_refused_total',
-      help: 'Connections that were closed at once, because every other one had a request under way.',
+      help: 'Connections refused because all others were busy.',
       labelNames,
       registers,
     }),
@@ -56,13 +56,13 @@ export function watchedConnections(
     ...(most === undefined ? {} : { most }),
     turnedAway(what, why, address) {
       counters[what].inc({ why })
-      // Who is late harms nobody.
+      // A late connection harms no other client.
       if (why !== 'late') bursts.add(why === 'full' ? 'full' : address)
     },
   })
   const shown = new Gauge({
     name: 'service_fs_connections',
-    help: 'Connections: without a whole request yet (silent), between two requests (idle), with one under way (busy).',
+    help: 'Connections: without a complete request yet (silent), between two requests (idle), with a request in progress (busy).',
     labelNames: ['state'],
     registers,
     collect() {
@@ -71,7 +71,7 @@ export function watchedConnections(
   })
   const max = new Gauge({
     name: 'service_fs_connections_max',
-    help: 'How many connections there may be.',
+    help: 'The maximum number of connections.',
     registers,
     collect() {
       max.set(connections.max)
@@ -80,7 +80,7 @@ export function watchedConnections(
   return { connections, close: () => bursts.close() }
 }
 
-/** A key of a burst is an address, or says that all connections were taken. */
+/** Returns the log fields for a burst's key, which is an address or `full`. */
 function fieldsOf(key: string): { why: Why; address?: string } {
   return key === 'full' ? { why: 'full' } : { why: 'address', address: key }
 }

@@ -16,45 +16,45 @@ import { openTenant, type Tenant, type TenantOptions } from './tenant.ts'
 import { VERSION } from '../version.ts'
 import { watchedConnections } from '../process/watched-connections.ts'
 
-/** What both envelopes are configured with. */
+/** The configuration that both envelopes share. */
 export interface CommonConfig {
   moduleId: string
   listen: Listen
-  /** As asked for; undefined: what the ledger has, or the default for a new one. */
+  /** The requested origin; undefined: the ledger's own, or the default for a new one. */
   origin: string | undefined
-  /** What an operator accepts although more was acknowledged. */
+  /** Tree sizes that the operator accepts although larger trees were acknowledged. */
   acceptSizes?: AcceptSizes
 }
 
-/** Of Envelope A. */
+/** The configuration of Envelope A. */
 export interface Config extends CommonConfig {
   /** Absolute. Holds `<moduleId>/` and `.secret/<moduleId>/`. */
   root: string
-  /** Whether only a front connects, which says who asks. */
+  /** Whether only a front connects, which names the subject of each request. */
   behindFront?: boolean
-  /** Absolute: the file that says who may do what. Absent: whoever can connect may do everything. */
+  /** Absolute path of the access file. Absent: every client may do everything. */
   access?: string
-  /** The most that a record's payload may have; absent: the default. */
+  /** The maximum size of a record's payload; absent: the default. */
   maxPayloadBytes?: number
-  /** Whether nothing is written to the ledger; see TenantOptions. */
+  /** Whether the ledger is opened read-only; see TenantOptions. */
   readOnly?: boolean
-  /** Whether the clock may get any time ahead; absent: at most a day ahead of the time since the start. */
+  /** Whether the clock may jump ahead by any time; absent: at most a day more than the time since the start. */
   allowClockAhead?: boolean
-  /** Whether file attributes keep what is sealed from everybody; absent: off. */
+  /** Whether file attributes make sealed files immutable; absent: off. */
   immutable?: ImmutableMode
 }
 
-/** How long a stop waits for requests that are under way. */
+/** How long a stop waits for requests in progress. */
 const DRAIN_MS = 10_000
 
-/** The front's group may connect as well: the directory of the socket says which group that is. */
+/** Mode of a socket that the front's group may connect to; the socket's directory determines the group. */
 const FOR_FRONT = 0o660
 
 export interface Daemon extends Served {
   readonly tenant: Tenant
 }
 
-/** Opens the ledger and listens. @throws what openTenant and startHttp throw; then nothing is left open */
+/** Opens the ledger and listens. @throws the errors of openTenant and startHttp, after closing everything */
 export async function start(config: Config, write: (line: string) => void): Promise<Daemon> {
   const log = createLog({ name: 'tenant', tenant: config.moduleId, write })
   const report = (error: unknown, requestId?: string): void => log.error(error, { request_id: requestId })
@@ -111,14 +111,14 @@ export async function start(config: Config, write: (line: string) => void): Prom
   }
 }
 
-/** From here on the clock may be a day ahead of the time that passes. */
+/** Logs what synchronizes the clock: later clock jumps are judged by the time at the start. */
 function sayClock(log: Logger): void {
   const source = clockSource()
-  if (source !== undefined) log.info('the clock of the start is believed', { kept_by: source })
-  else log.info('the clock of the start is believed, although nothing here says that it is synchronized')
+  if (source !== undefined) log.info('trusting the clock at the start', { kept_by: source })
+  else log.info('trusting the clock at the start, although nothing shows that it is synchronized')
 }
 
-/** What checks credentials, if any are configured. @throws HostedError `access`; `usage` where it may not be listened */
+/** Opens the access file, if one is configured. @throws HostedError `access`; `usage`: the address needs credentials or TLS */
 async function guardOf(config: Config, options: GuardOptions): Promise<Guard | undefined> {
   if (config.access !== undefined)
     return (await import('@service-fs/access/guard')).openGuard(config.access, config, options)
@@ -126,10 +126,10 @@ async function guardOf(config: Config, options: GuardOptions): Promise<Guard | u
   return undefined
 }
 
-/** Who gets in, and who they are. */
+/** Returns the options that decide which clients are served, and under which identity. */
 function entrance({ moduleId, listen, behindFront }: Config, guard: Guard | undefined): Partial<HttpOptions> {
   if (behindFront === true) return { authenticate: identityFor(moduleId), mode: FOR_FRONT }
-  // A browser sends no token by itself; where none is asked for, a page must not get in by its visitor's.
+  // Without tokens, a web page could use its visitor's browser; a browser sends no token by itself.
   const accepts = 'path' in listen || guard?.open === false ? {} : { accepts: isLocalName }
   if (guard === undefined) return accepts
   return { ...accepts, authenticate: (raw) => guard.authenticate(raw), tls: guard.tls }

@@ -1,10 +1,10 @@
-/** Files of the daemon's own that are there whole and durable, or not at all. */
+/** Writes the daemon's own files atomically and durably. */
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import { open, rename, unlink } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 
-/** Makes the names in a directory durable. */
+/** Makes changes of a directory's names durable. */
 export async function syncDir(path: string): Promise<void> {
   const dir = await open(path, constants.O_RDONLY | constants.O_DIRECTORY)
   try {
@@ -14,7 +14,7 @@ export async function syncDir(path: string): Promise<void> {
   }
 }
 
-/** Puts a file of mode 0600 there, instead of the one that may be there. It is `owner`'s, without one this process's. */
+/** Creates or replaces a file, with mode 0600 and owned by `owner`; default: this process's user. */
 export async function replaceFile(
   path: string,
   text: string | Uint8Array,

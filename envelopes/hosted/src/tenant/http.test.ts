@@ -73,7 +73,7 @@ function ask(
   })
 }
 
-/** Sends bytes as they are and gathers what comes back until the connection ends. */
+/** Sends raw bytes and collects the response until the connection closes. */
 function raw(text: string, url: string = http.url): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect(Number(new URL(url).port), '127.0.0.1', () => socket.write(text))
@@ -105,7 +105,7 @@ describe('over a socket', () => {
     expect(got.headers['x-foundry-request-id']).toBeDefined()
   })
 
-  it('HEAD has the headers of GET and no body', async () => {
+  it('answers HEAD with the headers of GET and no body', async () => {
     await append('head', 'x'.repeat(3000))
     const [get, head] = [await ask('/v1/records/head'), await ask('/v1/records/head', { method: 'HEAD' })]
     expect([head.status, head.body.length]).toEqual([200, 0])
@@ -113,7 +113,7 @@ describe('over a socket', () => {
     expect(Number(head.headers['x-audit-index'])).toBe(Number(get.headers['x-audit-index']) + 1)
   })
 
-  it('raw bytes, several chunks, no declared length', async () => {
+  it('reads a body of several chunks without Content-Length', async () => {
     const socket = raw(
       'POST /t/acme/v1/append HTTP/1.1\r\nHost: x\r\nX-Payload-ID: chunks\r\nContent-Type: a/b\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n' +
         '3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n',
@@ -124,7 +124,7 @@ describe('over a socket', () => {
     })
   })
 
-  it('gzip when asked for', async () => {
+  it('compresses with gzip for a client that accepts it', async () => {
     await append('zip', 'x'.repeat(5000))
     const plain = await ask('/v1/records/zip')
     expect(plain.headers['content-encoding']).toBeUndefined()
@@ -143,7 +143,7 @@ describe('over a socket', () => {
     ])
   })
 
-  it('any method and any target reach the wire', async () => {
+  it('passes every method and target to the wire', async () => {
     expect([
       (await ask('/v1/append', { method: 'PUT', body: 'x' })).status,
       code(await ask('/nothing')),
@@ -167,7 +167,7 @@ describe('over a socket', () => {
 })
 
 describe('limits', () => {
-  it('a body over the limit: 413 before it is sent', async () => {
+  it('answers 413 to a body over the limit before it is sent', async () => {
     const started = performance.now()
     const got = await raw(declared(16 * 2 ** 20 + 1))
     expect(got).toMatch(/^HTTP\/1\.1 413 /)
@@ -177,12 +177,12 @@ describe('limits', () => {
     expect(expecting).toMatch(/^HTTP\/1\.1 413 /)
   })
 
-  it('says 100 Continue for a body that it wants', async () => {
+  it('sends 100 Continue for a body that it reads', async () => {
     const got = raw(`${declared(3, 'Expect: 100-continue\r\nConnection: close\r\n')}abc`)
     expect(await got).toMatch(/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 OK/)
   })
 
-  it('a body over the limit without a declared length: 413, and it is not kept', async () => {
+  it('answers 413 to a body over the limit without Content-Length, and does not keep it', async () => {
     const before = tenant.ledger.size
     const got = await ask('/v1/append', {
       method: 'POST',
@@ -193,7 +193,7 @@ describe('limits', () => {
     expect(tenant.ledger.size).toBe(before)
   })
 
-  it('the whole body that is not wanted is sent all the same: the client sees the 413', async () => {
+  it('shows the 413 to a client that sends the whole body anyway', async () => {
     const got = await ask('/v1/append', {
       method: 'POST',
       headers: { 'x-payload-id': 'big', 'content-length': String(20 * 2 ** 20) },
@@ -202,7 +202,7 @@ describe('limits', () => {
     expect(got.status).toBe(413)
   })
 
-  it('a payload of exactly the limit is taken', async () => {
+  it('accepts a payload of exactly the limit', async () => {
     const got = await ask('/v1/append', {
       method: 'POST',
       headers: { 'x-payload-id': 'full' },
@@ -211,7 +211,7 @@ describe('limits', () => {
     expect(got.status).toBe(200)
   })
 
-  it('too many bodies at once: 503 with Retry-After', async () => {
+  it('answers 503 with Retry-After to too many bodies at once', async () => {
     const small = await serve({ maxBodyBytes: 1000 })
     const got = await ask('/v1/append', {
       method: 'POST',
@@ -230,19 +230,19 @@ describe('limits', () => {
     await small.stop(1000)
   })
 
-  it('headers over the limit: 431', async () => {
+  it('answers 431 to headers over the limit', async () => {
     const got = await raw(`GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: ${'x'.repeat(5000)}\r\n\r\n`)
     expect(got).toMatch(/^HTTP\/1\.1 431 /)
     expect(got).toContain('"code":"headers-too-large"')
   })
 
-  it('what is no HTTP: 400', async () => {
+  it('answers 400 to bytes that are not HTTP', async () => {
     const got = await raw('HELLO\r\n\r\n')
     expect(got).toMatch(/^HTTP\/1\.1 400 /)
     expect(got).toContain('application/problem+json')
   })
 
-  it('a client that does not finish its head, or its body: 408', async () => {
+  it('answers 408 to a client that does not finish its head or its body', async () => {
     const started = performance.now()
     const head = await raw('GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ')
     expect(head).toMatch(/^HTTP\/1\.1 408 /)
@@ -252,13 +252,13 @@ describe('limits', () => {
     expect((await ask('/healthz')).status).toBe(200)
   })
 
-  it('a client that sends nothing is cut off', async () => {
+  it('disconnects a client that sends nothing', async () => {
     const impatient = await serve({ idleTimeout: 300 })
     expect(await raw('', impatient.url)).toBe('')
     await impatient.stop(1000)
   })
 
-  it('a client that goes away in the middle of its body', async () => {
+  it('survives a client that disconnects within its body', async () => {
     const before = tenant.ledger.size
     const { port } = new URL(http.url)
     const socket = connect(Number(port), '127.0.0.1', () =>
@@ -270,7 +270,7 @@ describe('limits', () => {
   })
 })
 
-it('who waits between two requests makes room for others', async () => {
+it('evicts an idle connection for a new one', async () => {
   const full = await serve({ maxConnections: 8 })
   const port = Number(new URL(full.url).port)
   for (let i = 0; i < 20; i++) {
@@ -284,7 +284,7 @@ it('who waits between two requests makes room for others', async () => {
 })
 
 describe('a unix socket', () => {
-  it('serves its owner, replaces a stale one, and not one in use', async () => {
+  it('serves its owner, and replaces a stale socket but not one in use', async () => {
     const path = join(root, 'acme.sock')
     const first = await startHttp({ path }, { wire: tenant.wire })
     expect(first.url).toBe(`unix:${path}`)
@@ -307,7 +307,7 @@ describe('a body with Content-Encoding: gzip', () => {
   const json = { 'content-type': 'application/json' }
   const ndjson = { 'content-type': 'application/x-ndjson' }
 
-  it('is a batch as log shippers send it', async () => {
+  it('accepts a batch as log shippers send it', async () => {
     const lines = Array.from({ length: 1000 }, (_, i) => `{"payload_id":"line-${i}","payload":{"i":${i}}}\n`)
     const got = await appendCoded(gzipSync(lines.join('')), ndjson)
     const { entries } = JSON.parse(String(got.body)) as { entries: { payload_id: string }[] }
@@ -319,7 +319,7 @@ describe('a body with Content-Encoding: gzip', () => {
     expect(String(again.body)).toContain('"duplicate":true')
   })
 
-  it('has the limits of a body without, coded and decoded', async () => {
+  it('limits the body both coded and decoded', async () => {
     const { size } = tenant.ledger
     const limit = tenant.wire.limits.maxPayload
     const id = { 'x-payload-id': 'zeros', 'content-type': 'a/b' }
@@ -332,7 +332,7 @@ describe('a body with Content-Encoding: gzip', () => {
     expect(tenant.ledger.size).toBe(size)
   })
 
-  it('is refused in another coding before a byte of it is read', async () => {
+  it('refuses another coding before it reads the body', async () => {
     const port = Number(new URL(http.url).port)
     const socket = connect(port, '127.0.0.1')
     socket.write(
@@ -346,7 +346,7 @@ describe('a body with Content-Encoding: gzip', () => {
 })
 
 describe('stopping', () => {
-  it('a port in use is refused', async () => {
+  it('rejects a port in use', async () => {
     const other = createServer()
     await new Promise<void>((resolve) => void other.listen(0, '127.0.0.1', resolve))
     const { port } = other.address() as AddressInfo
@@ -356,7 +356,7 @@ describe('stopping', () => {
     other.close()
   })
 
-  it('answers what is under way, and says that the connection closes', async () => {
+  it('answers requests in progress, and says that the connection closes', async () => {
     const gate = new EventEmitter()
     const slow: HttpOptions['wire'] = {
       ...tenant.wire,
@@ -377,7 +377,7 @@ describe('stopping', () => {
     await expect(ask('/healthz', { url: server.url })).rejects.toThrow('ECONNREFUSED')
   })
 
-  it('does not wait for who says nothing, nor for who waits between two requests', async () => {
+  it('does not wait for silent or idle connections', async () => {
     const server = await serve()
     const port = Number(new URL(server.url).port)
     const silent = connect(port, '127.0.0.1')
@@ -390,7 +390,7 @@ describe('stopping', () => {
     expect(performance.now() - started).toBeLessThan(1000)
   })
 
-  it('cuts off what takes too long', async () => {
+  it('closes connections that take too long', async () => {
     const stuck: HttpOptions['wire'] = { ...tenant.wire, handle: () => new Promise(() => undefined) }
     const server = await serve({ wire: stuck })
     const asked = ask('/healthz', { url: server.url }).catch((error: Error) => error)

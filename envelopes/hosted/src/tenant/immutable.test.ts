@@ -5,10 +5,10 @@ import { mountTest } from '@service-fs/storage-posix/testing-image'
 import { expect, it } from 'vitest'
 import { flagsSetter } from './immutable.ts'
 
-it('is off unless it is asked for', async () => {
+it('sets no attributes by default', async () => {
   expect(await flagsSetter('off', '/nowhere', false)).toEqual({
     by: 'nobody',
-    reason: 'not asked for (--immutable)',
+    reason: 'not requested (--immutable)',
   })
 })
 
@@ -16,7 +16,7 @@ const mount = mountTest('ramfs')
 const why = typeof mount === 'string' ? mount : ''
 
 it.skipIf(why !== '')(
-  `is not had on a file system without attributes, and refused where it is required${why}`,
+  `sets no attributes on a file system without them, and fails where they are required${why}`,
   async () => {
     if (typeof mount === 'string') return
     const dir = join(mount.path, 'not/there/yet')
@@ -31,7 +31,7 @@ it.skipIf(why !== '')(
 )
 
 const isRoot = process.getuid?.() === 0
-it.skipIf(isRoot)(`is not had without privileges${isRoot ? ' (skipped: root)' : ''}`, async () => {
+it.skipIf(isRoot)(`sets no attributes without privileges${isRoot ? ' (skipped: root)' : ''}`, async () => {
   const dir = await mkdtemp(join(tmpdir(), 'immutable-'))
   expect(await flagsSetter('auto', dir, false)).toMatchObject({ by: 'nobody' })
   await rm(dir, { recursive: true })

@@ -1,11 +1,11 @@
-/** Who sets file attributes on a tenant's files: the supervisor that started this process, or the process itself. */
+/** Chooses what sets file attributes on a tenant's files: the supervisor that started this process, or the process itself. */
 import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { FileFlags, LocalFlags } from '@service-fs/storage-posix/flags'
 import { HostedError } from '@service-fs/http/errors'
 import { processFacts } from '../process/process-facts.ts'
 
-/** Whether file attributes keep what is sealed from everybody. `auto`: where they can be had; `required`: nothing runs without. */
+/** Whether file attributes make sealed files immutable. `auto`: where the system allows it; `required`: the daemon fails without. */
 export type ImmutableMode = 'auto' | 'off' | 'required'
 
 export const IMMUTABLE_MODES: readonly ImmutableMode[] = ['auto', 'off', 'required']
@@ -15,16 +15,16 @@ export type FlagsSetter =
   | { readonly flags?: never; readonly by: 'nobody'; readonly reason: string }
 
 /**
- * What sets attributes on the files of the ledger in `dir`: the supervisor, who made that directory, or this process; then it need
- * not be there yet.
- * @throws HostedError `immutable`: they are required, and can't be had
+ * Returns what sets attributes on the files of the ledger in `dir`: the supervisor, which made that directory, or this process. In
+ * the second case the directory need not exist yet.
+ * @throws HostedError `immutable`: attributes are required, and cannot be set
  */
 export async function flagsSetter(
   mode: ImmutableMode,
   dir: string,
   supervised: boolean,
 ): Promise<FlagsSetter> {
-  if (mode === 'off') return { by: 'nobody', reason: 'not asked for (--immutable)' }
+  if (mode === 'off') return { by: 'nobody', reason: 'not requested (--immutable)' }
   const found = supervised
     ? await (await import('../host/flag-client.ts')).supervisorFlags(dir)
     : await ownFlags(dir)
@@ -34,10 +34,10 @@ export async function flagsSetter(
 }
 
 async function ownFlags(dir: string): Promise<LocalFlags> {
-  // Trying takes memory.
+  // Avoid loading koffi, which takes memory, when the call would fail.
   if (processFacts('self')?.setsFlags === false) {
     const system = process.platform === 'linux' ? 'CAP_LINUX_IMMUTABLE' : 'root'
-    return { reason: `the process may not set file attributes: that takes ${system}` }
+    return { reason: `the process may not set file attributes: it needs ${system}` }
   }
   let there = dir
   while (!existsSync(there)) there = dirname(there)

@@ -1,12 +1,12 @@
-/** Tells the log how far making the record index is. */
+/** Logs the progress of rebuilding the record index. */
 import type { LogFields } from '../process/log.ts'
 
-/** Milliseconds between two lines of one ledger. */
+/** Minimum milliseconds between two log lines of one ledger. */
 const EVERY_MS = 5000
 
 /**
- * Returns what receives a ledger's progress: it logs every few seconds how much the index covers, and once when it covers all after it
- * was logged that it does not.
+ * Returns a callback for a ledger's progress. It logs every few seconds how much the index covers, and logs completion if it logged
+ * progress before.
  */
 export function indexProgress(
   ledger: string,
@@ -20,7 +20,7 @@ export function indexProgress(
     if (isComplete ? !isTold : now() - last < EVERY_MS) return
     last = now()
     isTold = !isComplete
-    const message = isComplete ? 'the record index covers the ledger' : 'the record index is being made'
+    const message = isComplete ? 'the record index covers the ledger' : 'rebuilding the record index'
     say(message, { ledger, covered, entries: size })
   }
 }

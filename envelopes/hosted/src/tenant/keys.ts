@@ -1,6 +1,6 @@
 /**
  * Private keys in files: `<root>/.secret/<moduleId>/ed25519.key`, in the format of golang.org/x/mod/sumdb/note
- * (`PRIVATE+KEY+<name>+<id>+<base64>`), mode 0600, in directories of mode 0700. They are beside the ledgers, never inside of one.
+ * (`PRIVATE+KEY+<name>+<id>+<base64>`), mode 0600, in directories of mode 0700. They are beside the ledgers, never inside one.
  */
 import { defaultOrigin } from '@service-fs/format/module-id'
 import { HostedError, hasCode } from '@service-fs/http/errors'
@@ -13,27 +13,30 @@ import { TYPE_ED25519 } from '@service-fs/tlog/note'
 import { syncDir } from './durable.ts'
 import { nativeCrypto } from '@service-fs/native/native'
 
-/** A ledger keeps the origin that it was begun with. @throws HostedError `usage`: another one is asked for */
+/** Returns a ledger's origin, which never changes once it is stored. @throws HostedError `usage`: another origin is requested */
 export function chooseOrigin(
   stored: string | undefined,
   { moduleId, origin }: { moduleId: string; origin?: string | undefined },
 ): string {
   if (stored === undefined) return origin ?? defaultOrigin(moduleId)
   if (origin === undefined || origin === stored) return stored
-  throw new HostedError('usage', `--origin: the ledger's origin is ${stored} and stays so; found ${origin}`)
+  throw new HostedError(
+    'usage',
+    `--origin: the ledger's origin is ${stored} and cannot change; found ${origin}`,
+  )
 }
 
 export const LEDGER_KEY = 'ed25519.key'
 export const AUDIT_KEY = 'audit-ed25519.key'
 
-/** The directory of a tenant's private keys. */
+/** Returns the directory of a tenant's private keys. */
 export function secretDir(root: string, moduleId: string): string {
   return join(root, '.secret', moduleId)
 }
 
 /**
- * The signer whose key is in `path`. When there is no such file and `mayCreate`, a key named `name` is made there, atomically and durably.
- * @throws HostedError `key`: none there, readable for others, malformed, named otherwise, or with the id of another key
+ * Returns the signer whose key is in `path`. With `mayCreate`, a missing file is created atomically and durably, with a key named `name`.
+ * @throws HostedError `key`: the file is missing, readable by others or malformed, or the key has another name or id
  */
 export async function openSigner(path: string, name: string, mayCreate: boolean): Promise<KeySigner> {
   let text = await readKey(path)
@@ -41,13 +44,13 @@ export async function openSigner(path: string, name: string, mayCreate: boolean)
     if (!mayCreate) {
       throw new HostedError(
         'key',
-        `${path}: the ledger is there, its private key is not: put the key back; a new one would not be the ledger's`,
+        `${path}: the ledger exists but its private key is missing: restore the key; a new key could not sign for this ledger`,
       )
     }
     await createKey(path, name)
     text = await readKey(path)
   }
-  if (text === undefined) throw new HostedError('key', `${path}: gone as soon as it was made`)
+  if (text === undefined) throw new HostedError('key', `${path}: the key disappeared after it was created`)
   const found = parsed(path, text)
   if (found !== name) {
     throw new HostedError('key', `${path}: expected a key named ${name}, found one named ${found}`)
@@ -55,12 +58,12 @@ export async function openSigner(path: string, name: string, mayCreate: boolean)
   try {
     return signerFromKey(text, nativeCrypto)
   } catch (error) {
-    const why = error instanceof Error ? error.message : 'another kind of key'
+    const why = error instanceof Error ? error.message : 'unsupported kind of key'
     throw new HostedError('key', `${path}: ${why}`, { cause: error })
   }
 }
 
-/** The verifier key of the private key in `path`, whatever its name. @throws HostedError `key` as `openSigner` */
+/** Returns the verifier key (vkey) of the private key in `path`, with any name. @throws HostedError `key` as `openSigner` */
 export async function vkeyOf(path: string): Promise<string> {
   const text = await readKey(path)
   return (await openSigner(path, text === undefined ? '' : parsed(path, text), false)).vkey
@@ -99,11 +102,11 @@ async function checkPrivate(path: string, { mode }: { mode: number }): Promise<v
   const wanted = path.endsWith('.key') ? '0600' : '0700'
   throw new HostedError(
     'key',
-    `${path}: mode ${found}: a private key must be for its owner only: chmod ${wanted.slice(1)} ${path}`,
+    `${path}: expected mode ${wanted}, found ${found}: a private key must be readable by its owner only: chmod ${wanted.slice(1)} ${path}`,
   )
 }
 
-/** Writes a new key beside its place, syncs it, and links it there: whoever comes second keeps the first one's. */
+/** Writes a new key to a temporary file, syncs it, and links it into place. If another process was first, its key stays. */
 async function createKey(path: string, name: string): Promise<void> {
   const dir = dirname(path)
   await fs.mkdir(dir, { recursive: true, mode: 0o700 })
@@ -132,16 +135,16 @@ async function createKey(path: string, name: string): Promise<void> {
 }
 
 /**
- * The file beside the key in `path`, out of the ledger's directory, that is there when the key has signed a checkpoint. What is in it:
- * mark-file.ts.
+ * Returns the path of the mark file beside a key, outside of the ledger's directory. It exists once the key has signed a checkpoint;
+ * mark-file.ts describes its content.
  */
 export function usedPath(path: string): string {
   return `${path}.used`
 }
 
 /**
- * Refuses a key that has signed checkpoints of a ledger that is not there any more: with it a second ledger of the same name would be
- * begun, and whoever holds a checkpoint of the first would find the log forked.
+ * Refuses a key that has signed checkpoints of a ledger that is now missing. A second ledger with this key would look like a fork to
+ * every holder of a checkpoint of the first.
  * @throws HostedError `key`
  */
 export async function refuseUsed(path: string, dir: string): Promise<void> {
@@ -152,6 +155,6 @@ export async function refuseUsed(path: string, dir: string): Promise<void> {
   }
   throw new HostedError(
     'key',
-    `${dir}: no ledger is here, and its private key has signed one: restore the ledger; to begin another one, move ${path} and ${usedPath(path)} away`,
+    `${dir}: the ledger is missing, but its private key has signed checkpoints: restore the ledger; to start another one, move ${path} and ${usedPath(path)} away`,
   )
 }

@@ -38,8 +38,8 @@ const path = (): string => join(root, 'k.used')
 
 const sizeNoted = async (): Promise<number | undefined> => (await open().read())?.size
 
-describe('the file of the mark', () => {
-  it('has what was noted last, as a signed checkpoint that can be read with cat', async () => {
+describe('the mark file', () => {
+  it('holds the latest mark as a signed checkpoint that cat can show', async () => {
     const mark = open()
     await mark.begin(await headOf(3))
     expect(await sizeNoted()).toBe(3)
@@ -54,7 +54,7 @@ describe('the file of the mark', () => {
     await mark.close()
   })
 
-  it('has the mark before when the newest write was cut short, wherever that was', async () => {
+  it('keeps the previous mark when the newest write is torn anywhere', async () => {
     const mark = open()
     await mark.begin(await headOf(3))
     await mark.note(await headOf(4))
@@ -71,7 +71,7 @@ describe('the file of the mark', () => {
     }
   })
 
-  it('says nothing when the file is empty, as an earlier version left it, or is not there', async () => {
+  it('returns no mark when the file is empty, as earlier versions left it, or missing', async () => {
     expect(await sizeNoted()).toBeUndefined()
     await writeFile(path(), '')
     expect(await sizeNoted()).toBeUndefined()
@@ -95,12 +95,12 @@ describe('the file of the mark', () => {
 
 const SEEDS = 6
 
-/** A ledger that was killed, with what it had acknowledged. */
+/** A killed ledger, with what it had acknowledged. */
 interface Killed {
   /** Bytes of the tail file after each append. */
   lengths: number[]
   size: number
-  /** An earlier `checkpoint`, as it is within half a second after a commit. */
+  /** An earlier `checkpoint`, as a crash within half a second after a commit leaves it. */
   checkpoint: Uint8Array
 }
 
@@ -119,7 +119,7 @@ async function tailOf(at: string): Promise<string> {
   return join(at, 'acme/tail', files.sort().at(-1) ?? '')
 }
 
-/** Appends, and leaves what a `kill -9` right after the last answer leaves in `killed`. */
+/** Appends, and copies to `killed` what a `kill -9` right after the last response would leave. */
 async function kill(): Promise<Killed> {
   const first = await openTenant({ moduleId: 'acme', root })
   await appendTo(first, 0, 3)
@@ -140,7 +140,7 @@ async function kill(): Promise<Killed> {
 const from = (): string => `${root}-killed`
 const at = (): string => `${root}-cut`
 
-describe('a tail whose end is gone after it was acknowledged', () => {
+describe('a tail that lost acknowledged entries', () => {
   let killed: Killed
   beforeEach(async () => {
     killed = await kill()
@@ -151,7 +151,7 @@ describe('a tail whose end is gone after it was acknowledged', () => {
     await rm(at(), { recursive: true, force: true })
   })
 
-  it('is opened when nothing is gone', async () => {
+  it('opens when nothing is missing', async () => {
     const tenant = await openTenant({ moduleId: 'acme', root: at() })
     expect(tenant.ledger.size).toBe(killed.size)
     await tenant.close()
@@ -180,7 +180,7 @@ describe('a tail whose end is gone after it was acknowledged', () => {
       },
     ],
   ]
-  it.each(damages)('is refused: %s', async (_, damage) => {
+  it.each(damages)('does not open: %s', async (_, damage) => {
     for (let seed = 0; seed < SEEDS; seed++) {
       await rm(at(), { recursive: true })
       await cp(from(), at(), { recursive: true })
@@ -197,7 +197,7 @@ describe('a tail whose end is gone after it was acknowledged', () => {
     }
   })
 
-  it('is opened by the word of an operator who names its size, once; the log says so', async () => {
+  it('opens once when an operator accepts its size, and logs that', async () => {
     await truncate(await tailOf(at()), killed.lengths.at(-2))
     const size = killed.size - 1
     await expect(
@@ -219,7 +219,7 @@ describe('a tail whose end is gone after it was acknowledged', () => {
     await again.close()
   })
 
-  it('is shown read-only, as asked for, and what is missing is not said to be absent', async () => {
+  it('opens read-only on request, and does not report missing records as absent', async () => {
     await truncate(await tailOf(at()), killed.lengths.at(-2))
     const tenant = await openTenant({ moduleId: 'acme', root: at(), readOnly: true })
     expect(tenant.ledger.size).toBe(killed.size - 1)
@@ -231,8 +231,8 @@ describe('a tail whose end is gone after it was acknowledged', () => {
     await tenant.close()
   })
 
-  it('is refused when another tree of that size is there', async () => {
-    // An operator accepted the shorter one elsewhere, and other records came: then the files were put back beside the first key.
+  it('does not open with another tree of that size', async () => {
+    // An operator accepted the shorter tree elsewhere, and other records followed; then the files were restored beside the first key.
     const elsewhere = `${root}-other`
     await cp(at(), elsewhere, { recursive: true })
     try {
@@ -260,7 +260,7 @@ describe('a tail whose end is gone after it was acknowledged', () => {
   })
 })
 
-it('the audit sub-ledger has a mark of its own', async () => {
+it('keeps a separate mark for the audit sub-ledger', async () => {
   const audit = join(root, 'acme/audit')
   const read = async (id: string): Promise<Tenant> => {
     const tenant = await openTenant({ moduleId: 'acme', root })

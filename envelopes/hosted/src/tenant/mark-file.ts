@@ -1,10 +1,10 @@
 /**
  * The high-water mark in `<key>.used`, beside the private key and outside of the ledger's directory: the newest signed checkpoint
- * (c2sp.org/tlog-checkpoint) whose commit was durable. The file has two slots of 4096 bytes, each with one checkpoint, followed by
- * line feeds up to the slot's end. Marks are written to the slots in turn, in place, with fdatasync; so a write that is cut short
- * spoils one slot, and the other has the mark before. Of the checkpoints whose signature verifies the larger one counts.
+ * (c2sp.org/tlog-checkpoint) whose commit was durable. The file has two slots of 4096 bytes, each with one checkpoint, padded
+ * with line feeds. Marks are written to the slots in turn, in place, with fdatasync, so a torn write damages one slot while the other
+ * keeps the previous mark. Of the checkpoints whose signature verifies, the larger one counts.
  *
- * An empty file, which earlier versions made, says only that the key has signed a checkpoint.
+ * An empty file, from earlier versions, says only that the key has signed a checkpoint.
  */
 import { constants } from 'node:fs'
 import * as fs from 'node:fs/promises'
@@ -17,11 +17,11 @@ import { replaceFile } from './durable.ts'
 import { HostedError, hasCode } from '@service-fs/http/errors'
 import { usedPath } from './keys.ts'
 
-/** One page of the page cache, and whole sectors of every disk. */
+/** The size of a page in the page cache, and a multiple of every disk's sectors. */
 const SLOT = 4096
 const LINE_FEED = 0x0a
 
-/** The sizes of trees that an operator accepts although more was acknowledged. */
+/** Tree sizes that an operator accepts although larger trees were acknowledged. */
 export interface AcceptSizes {
   main?: number | undefined
   audit?: number | undefined
@@ -29,7 +29,7 @@ export interface AcceptSizes {
 
 const FLAGS = { main: '--accept-shorter-tree', audit: '--accept-shorter-audit-tree' }
 
-/** The command that opens the ledger although more was acknowledged. */
+/** Returns the command that opens a ledger although a larger tree was acknowledged. */
 export function acceptCommand(
   place: { moduleId: string; root: string } | { moduleId: string; disk: string },
   sizes: AcceptSizes,
@@ -46,7 +46,7 @@ export interface MarkFileOptions {
   key: string
   origin: string
   verifiers: Verifier[]
-  /** The command with which an operator accepts a ledger of `size` entries. */
+  /** Returns the command with which an operator accepts a ledger of `size` entries. */
   accept(size: number): string
 }
 
@@ -63,8 +63,8 @@ export class MarkFile implements HighWaterMark {
 
   remedy(size: number): string {
     return (
-      'the end of the ledger is lost, or an older copy of it was put back: restore the whole ledger. Only when what is missing ' +
-      `can't be had from anywhere, give it up and go on from ${size} entries with: ${this.#options.accept(size)}`
+      'the end of the ledger is lost, or an older copy of it was restored: restore the whole ledger. Only if the missing entries ' +
+      `cannot be recovered, give them up and continue from ${size} entries with: ${this.#options.accept(size)}`
     )
   }
 

@@ -1,4 +1,4 @@
-/** What a tenant's /metrics shows: latencies, queues, sizes, and the process. Nothing of what is in a ledger. */
+/** A tenant's metrics: latencies, queues, sizes, and the process. They show nothing of a ledger's content. */
 import { statfs } from 'node:fs/promises'
 import { performance } from 'node:perf_hooks'
 import type { Ledger, LedgerStatus } from '@service-fs/ledger/ledger'
@@ -29,9 +29,9 @@ export class Metrics {
   readonly #storageFailures: Counter<'ledger' | 'verb' | 'code'>
   readonly #syncs: Histogram<'ledger' | 'what'>
   readonly #errors: Counter
-  /** Appends that are not answered yet, the oldest first. */
+  /** Unanswered appends, the oldest first. */
   readonly #waiting: Record<LedgerName, Set<{ since: number }>> = { main: new Set(), audit: new Set() }
-  /** Histograms with their labels bound: looking one up is not for every request. */
+  /** Histograms with bound labels, so that a request does not look them up. */
   readonly #bound = new Map<string, { observe(value: number): void }>()
 
   /** Every metric has the label `tenant`. */
@@ -40,42 +40,44 @@ export class Metrics {
     watchProcess(this.#registry)
     this.#requests = this.#seconds(
       'service_fs_request_seconds',
-      'From the head of a request to its answer handed over.',
+      'Time from the head of a request until its response is sent.',
       ['method', 'status'],
     )
     this.#appends = this.#seconds(
       'service_fs_append_seconds',
-      'From an append handed to the ledger to its answer; of the audit ledger: how long a read waits until it is recorded.',
+      'Duration of an append; for the audit ledger: how long a read waits until it is recorded.',
       ['ledger'],
     )
-    this.#commits = this.#seconds('service_fs_commit_seconds', 'Writing and syncing one commit.', ['ledger'])
+    this.#commits = this.#seconds('service_fs_commit_seconds', 'Duration of writing and syncing a commit.', [
+      'ledger',
+    ])
     this.#storage = this.#seconds(
       'service_fs_storage_seconds',
-      'One operation of the storage that succeeded, its syncs included.',
+      'Duration of a successful storage operation, its syncs included.',
       ['ledger', 'verb'],
     )
     this.#syncs = this.#seconds(
       'service_fs_sync_seconds',
-      'One fsync or fdatasync: of the tail, of a file, of a directory.',
+      'Duration of an fsync or fdatasync of the tail, a file or a directory.',
       ['ledger', 'what'],
     )
     const registers = [this.#registry]
     this.#commitEntries = new Histogram({
       name: 'service_fs_commit_entries',
-      help: 'Entries in one commit.',
+      help: 'Entries per commit.',
       labelNames: ['ledger'],
       buckets: ENTRIES,
       registers,
     })
     this.#storageFailures = new Counter({
       name: 'service_fs_storage_failures_total',
-      help: 'Operations of the storage that failed, by the code of the error.',
+      help: 'Failed storage operations, by error code.',
       labelNames: ['ledger', 'verb', 'code'],
       registers,
     })
     this.#errors = new Counter({
       name: 'service_fs_errors_total',
-      help: 'Answers of 500 and above.',
+      help: 'Responses with a status of 500 or above.',
       registers,
     })
   }
@@ -84,7 +86,7 @@ export class Metrics {
     return new Histogram({ name, help, labelNames, buckets: SECONDS, registers: [this.#registry] })
   }
 
-  /** Where what is beside the ledgers is shown as well. */
+  /** The registry, to which other parts of the process add metrics. */
   get registry(): Registry {
     return this.#registry
   }
@@ -102,7 +104,7 @@ export class Metrics {
     let bound = this.#bound.get(key)
     if (bound === undefined) {
       bound = this.#requests.labels({ method, status: String(status) })
-      // A client may make up methods: 405 is all that they get.
+      // Clients may invent methods, so limit the number of bound histograms.
       if (this.#bound.size < 256) this.#bound.set(key, bound)
     }
     bound.observe(seconds)
@@ -130,7 +132,7 @@ export class Metrics {
     }
   }
 
-  /** What a storage is to call after each sync; see PosixOptions. */
+  /** Returns the callback that a storage calls after each sync; see PosixOptions. */
   synced(ledger: LedgerName): (what: Synced, milliseconds: number) => void {
     const bound = {
       tail: this.#syncs.labels({ ledger, what: 'tail' }),
@@ -140,7 +142,7 @@ export class Metrics {
     return (what, milliseconds) => bound[what].observe(milliseconds / 1000)
   }
 
-  /** The same storage, its operations timed and its failures counted. */
+  /** Wraps a storage to time its operations and count its failures. */
   timed(storage: StorageCapability, ledger: LedgerName): StorageCapability {
     const bound = new Map<string, { observe(value: number): void }>()
     return timedStorage(storage, {
@@ -153,7 +155,7 @@ export class Metrics {
     })
   }
 
-  /** Shows how many follow the ledger. */
+  /** Adds the number of followers. */
   followers(count: () => number): void {
     const shown = new Gauge({
       name: 'service_fs_followers',
@@ -165,7 +167,7 @@ export class Metrics {
     })
   }
 
-  /** Shows the sizes and queues of these ledgers, and the room on the file system of `dir`. */
+  /** Adds the sizes and queues of these ledgers, and the free space of the file system of `dir`. */
   watch(ledgers: Readonly<Partial<Record<LedgerName, Watched>>>, dir: string): void {
     const registers = [this.#registry]
     const gauge = (name: string, help: string, value: (ledger: Watched) => number): void => {
@@ -181,28 +183,30 @@ export class Metrics {
     }
     gauge('service_fs_tree_size', 'Entries in the newest durable checkpoint.', (l) => l.size)
     gauge('service_fs_sealed_entries', 'Entries in sealed bundles.', (l) => l.status().sealed)
-    gauge('service_fs_queue_entries', 'Entries that wait for a commit.', (l) => l.status().queueEntries)
-    gauge('service_fs_queue_bytes', 'Bytes of lines that wait for a commit.', (l) => l.status().queueBytes)
-    gauge('service_fs_accepting', '1 while appends are taken.', (l) => (l.status().accepting ? 1 : 0))
+    gauge('service_fs_queue_entries', 'Entries waiting for a commit.', (l) => l.status().queueEntries)
+    gauge('service_fs_queue_bytes', 'Bytes of lines waiting for a commit.', (l) => l.status().queueBytes)
+    gauge('service_fs_accepting', '1 while the ledger accepts appends.', (l) =>
+      l.status().accepting ? 1 : 0,
+    )
     gauge(
       'service_fs_read_only',
-      '1 while it can only be read: its disk is full or takes no writes, or that was asked for.',
+      '1 while the ledger is read-only: its disk is full or not writable, or --read-only was given.',
       (l) => (isReadOnly(l.status()) ? 1 : 0),
     )
     gauge(
       'service_fs_clock_wrong',
-      "1 while no record gets a time: the clock is behind the newest record's, or far ahead of the time that has passed since the start.",
+      "1 while the clock stops appends: it is behind the newest record's time, or far ahead of the time since the start.",
       (l) => (l.status().clock === undefined ? 0 : 1),
     )
     gauge(
       'service_fs_times_repeated',
-      'Records that repeated the last time: the clock had stepped back.',
+      'Records that repeated the previous time because the clock had stepped back.',
       (l) => l.status().timesRepeated,
     )
     const waiting = this.#waiting
     const lag = new Gauge({
       name: 'service_fs_audit_lag_seconds',
-      help: 'How long the oldest read that is not recorded yet has waited for it; it is not answered before.',
+      help: 'How long the oldest unrecorded read has been waiting; it is answered once it is recorded.',
       registers,
       collect() {
         const [oldest] = waiting.audit
@@ -211,7 +215,7 @@ export class Metrics {
     })
     const free = new Gauge({
       name: 'service_fs_disk_free_bytes',
-      help: "Bytes that the tenant may still write on its ledger's file system.",
+      help: "Bytes that the tenant can still write to its ledger's file system.",
       registers,
       async collect() {
         const found = await statfs(dir).catch(() => undefined)

@@ -1,4 +1,4 @@
-/** Opens one of a tenant's ledgers from its directory: for writing, or for reading only. */
+/** Opens one of a tenant's ledgers from its directory, for writing or read-only. */
 import { join } from 'node:path'
 import { LedgerError } from '@service-fs/ledger/errors'
 import type { Ledger } from '@service-fs/ledger/ledger'
@@ -24,37 +24,37 @@ export interface LedgerPlace {
   name: LedgerName
   dir: string
   origin: string
-  /** The file of its private key. */
+  /** The path of its private key. */
   key: string
-  /** Whether the key may be made. */
+  /** Whether a missing key may be created. */
   mayCreate: boolean
   limits?: Partial<LedgerLimits>
 }
 
 export interface LedgerSettings {
   metrics: Metrics
-  /** What sets file attributes; asked for each time it is opened for writing. @throws HostedError `immutable` */
+  /** Returns what sets file attributes; called each time the ledger is opened for writing. @throws HostedError `immutable` */
   flags: () => Promise<FileFlags | undefined>
   /**
-   * Whether an operator has asked for reading only, and accepts a damaged tail: nothing is written to the main ledger then. Its audit
-   * sub-ledger is written to as long as it can be: what is not recorded is not shown.
+   * Whether the operator asked for read-only, and accepts a damaged tail: then nothing is written to the main ledger. The audit
+   * sub-ledger is still written, because every answered read must be recorded.
    */
   readOnly: boolean
-  /** What an operator accepts although more was acknowledged, and the command that says so. */
+  /** Tree sizes that the operator accepts, and the command that accepts them. */
   acceptSizes: AcceptSizes
   acceptCommand: (sizes: AcceptSizes) => string
   warn: (message: string, fields: LogFields) => void
-  /** It takes appends again. */
+  /** Called when the ledger accepts appends again. */
   again: () => void
-  /** Told when it can be opened neither way any more. */
+  /** Called when the ledger can be opened neither for writing nor read-only. */
   failed: (error: unknown) => void
 }
 
-/** The lock of the tenant's directory is held by the caller. @throws as openTenant() */
+/** Opens a ledger. The caller holds the lock of the tenant's directory. @throws the errors of openTenant() */
 export function openServedLedger(place: LedgerPlace, settings: LedgerSettings): Promise<ServedLedger> {
   const { name, dir } = place
   const { readOnly, warn } = settings
-  const asked = new LedgerError('read-only', 'it was opened for reading only, as asked for (--read-only)')
+  const asked = new LedgerError('read-only', 'the ledger was opened read-only (--read-only)')
   let said: string | undefined
   return ServedLedger.open({
     writable: (stopped) => openWritable(place, settings, stopped),
@@ -120,7 +120,7 @@ async function openWritable(
   }
 }
 
-/** The record index is made in memory: about 100 bytes a record. */
+/** Opens a ledger read-only. Its record index is built in memory and takes about 100 bytes per record. */
 async function openForReading(
   { name, dir, origin, key, limits }: LedgerPlace,
   { metrics, acceptCommand, warn }: LedgerSettings,

@@ -1,4 +1,4 @@
-/** `service-fs openapi`: the wire as an OpenAPI document. */
+/** `service-fs openapi`: prints the OpenAPI document of the wire. */
 import type { Command } from 'commander'
 import type { Io } from '@service-fs/cli/io'
 import { perform } from '@service-fs/cli/perform'
@@ -11,7 +11,7 @@ export function addOpenApi(program: Command, io: Io): void {
     .option('--json', 'on one line')
     .action((flags: { json?: boolean }) =>
       perform(io, flags.json, async () => {
-        // Only now: to name the command is not to make the document.
+        // Loaded here, so that adding the command does not build the document.
         const { openApi } = await import('@service-fs/wire/openapi')
         await io.out(`${JSON.stringify(openApi(VERSION), undefined, flags.json === true ? 0 : 2)}\n`)
       }),

@@ -1,4 +1,4 @@
-/** What keeps a running tenant's ledger from being changed, for /readyz: what was found in force, and never more. */
+/** Reports in /readyz which protections keep a running tenant's ledger from being changed. It reports only verified protections. */
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -10,28 +10,28 @@ import { fileSystemOf, processFacts } from '../process/process-facts.ts'
 
 export interface ProtectedLedger {
   dir: string
-  /** Sealed entries. */
+  /** Returns the number of sealed entries. */
   sealed(): number
 }
 
 interface Checked {
-  /** When that was found. */
+  /** When the check ended. */
   at: string
-  /** Whether every sealed file of both ledgers was immutable. How many there are is for those who may read. */
+  /** Whether every sealed file of both ledgers was immutable. The number of files is left out, since only readers may learn it. */
   all: boolean
 }
 
-/** As JSON in /readyz. */
+/** The member `protections` of /readyz. */
 export interface ProtectionsJson extends Record<string, unknown> {
-  /** Whether every sealed file was found immutable since the start, and those just looked at still are. */
+  /** Whether every sealed file was immutable in the last full check, and a fresh sample still is. */
   sealed_immutable: boolean
-  /** Whether the newest tail files can only grow, as of now. */
+  /** Whether the newest tail files are append-only now. */
   tail_append_only: boolean
-  /** Who sets these attributes. */
+  /** Which process sets these attributes. */
   set_by: 'supervisor' | 'daemon' | 'nobody'
-  /** Why nobody does. */
+  /** Why no process does. */
   reason?: string
-  /** The look at all sealed files that each start begins; absent while it is under way, and where nobody has set anything. */
+  /** The full check after the start; absent until it ends, and when no attributes are set. */
   checked?: Checked
   /** The file system, on Linux. */
   file_system?: string
@@ -44,7 +44,7 @@ export interface ProtectionsJson extends Record<string, unknown> {
 const PAUSE_MS = 10
 const SAMPLES = 3
 const PER_BUNDLE = 256
-/** How long an answer is good for. */
+/** How long a result is reused. */
 const FRESH_MS = 1000
 
 export class Protections {
@@ -60,7 +60,7 @@ export class Protections {
     this.#setter = setter
   }
 
-  /** Looks at all sealed files, a few at a time, and sets what is missing where it can be set. `report` is told what went wrong. */
+  /** Checks all sealed files, a few at a time, and sets missing attributes where possible. `report` receives errors. */
   start(report: (error: unknown) => void): void {
     this.#checking = this.#checking
       .then(() => this.#check())
@@ -69,7 +69,7 @@ export class Protections {
       })
   }
 
-  /** Ends the look at the files. */
+  /** Stops the check. */
   async close(): Promise<void> {
     this.#closing.abort()
     await this.#checking
@@ -88,7 +88,7 @@ export class Protections {
     const { flags } = this.#setter()
     const counts = { files: 0, immutable: 0 }
     for (const { dir } of this.#ledgers) {
-      // Where nobody sets them and the first one lacks them, the others need no look.
+      // If nothing sets attributes and the first file has none, skip the others.
       if (flags === undefined && !isImmutable(join(dir, 'origin'))) continue
       const found = await survey(dir, { pause, ...(flags === undefined ? {} : { flags }) })
       counts.files += found.sealed
@@ -123,7 +123,7 @@ export class Protections {
   }
 }
 
-/** Whether the files that say what the ledger is, and some bundles by chance, are immutable. */
+/** Reports whether the identity files and a random sample of bundles are immutable. */
 function samplesHold(ledger: ProtectedLedger): boolean {
   const bundles = Math.floor(ledger.sealed() / PER_BUNDLE)
   const some = Array.from({ length: Math.min(SAMPLES, bundles) }, () =>
@@ -134,7 +134,7 @@ function samplesHold(ledger: ProtectedLedger): boolean {
   return true
 }
 
-/** Whether the newest tail file only grows; without one nothing has to. */
+/** Reports whether the newest tail file is append-only; true when there is none. */
 async function tailGrows(dir: string): Promise<boolean> {
   const names = await readdir(join(dir, 'tail')).catch((): string[] => [])
   const newest = names.sort().at(-1)

@@ -36,7 +36,7 @@ it('runs until SIGTERM', async () => {
   expect(one.stops).toBe(1)
 })
 
-it('closes what is left when it cannot go on, and says why', async () => {
+it('closes the ledger after a failure, and rejects with its error', async () => {
   const one = served(Promise.reject(new Error('the engine ran away')))
   await expect(serve('a', () => Promise.resolve(one), false, output)).rejects.toThrow('the engine ran away')
   expect(one.stops).toBe(1)

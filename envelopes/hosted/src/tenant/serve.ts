@@ -1,45 +1,45 @@
-/** `service-fs serve`: one tenant's ledger, from start to a clean stop. */
+/** Runs `service-fs serve`: one tenant's ledger, from start to a clean stop. */
 
 export interface Output {
   out(text: string): Promise<void>
-  /** A line of the log. */
+  /** Writes a line of the log. */
   err(line: string): void
 }
 
-/** A ledger that is open and answers. */
+/** An open ledger that answers requests. */
 export interface Served {
   readonly url: string
   readonly origin: string
   readonly vkey: string
-  /** That of the audit sub-ledger, which an auditor pins too. */
+  /** The vkey of the audit sub-ledger. */
   readonly auditVkey: string
-  /** The directory that the ledger is in, or the disk image. */
+  /** The ledger's directory or disk image. */
   readonly place: { readonly dir: string } | { readonly disk: string }
-  /** Rejects when it cannot go on; absent where nothing can happen that is not answered. */
+  /** Rejects when the ledger can no longer be served; absent when every failure is reported by a response. */
   readonly failed?: Promise<never>
-  /** Whether it asks for credentials. */
+  /** Whether it requires credentials. */
   readonly guarded?: boolean
-  /** Reads again what may be configured anew while it runs, on SIGHUP; absent where nothing may be. Never rejects. */
+  /** Reloads the configuration on SIGHUP; absent when nothing can be reloaded. Never rejects. */
   reload?(): Promise<void>
-  /** Accepts nothing more, answers what is under way, closes the ledgers. */
+  /** Stops accepting requests, answers those in progress, and closes the ledgers. */
   stop(): Promise<void>
 }
 
-/** Runs what `start` opens until SIGTERM or SIGINT. Resolves after a clean stop; rejects when it could not go on. */
+/** Runs the ledger that `start` opens until SIGTERM or SIGINT. Resolves after a clean stop; rejects when the ledger fails. */
 export async function serve(
   moduleId: string,
   start: (log: (line: string) => void) => Promise<Served>,
   json: boolean,
   output: Output,
 ): Promise<void> {
-  // Whatever is made from here on, the socket included, is the owner's only.
+  // All files from here on, the socket included, are for their owner only.
   process.umask(0o077)
   const served = await start((line) => output.err(line))
   const stopped = new Promise<void>((resolve, reject) => {
     const stop = (): void => void served.stop().then(resolve, reject)
     process.once('SIGTERM', stop)
     process.once('SIGINT', stop)
-    // Who started it, and has a channel to it, is gone.
+    // The parent process, which has an IPC channel to this one, has exited.
     process.once('disconnect', stop)
     process.channel?.unref()
   })
@@ -48,7 +48,7 @@ export async function serve(
   try {
     await Promise.race([stopped, served.failed ?? stopped])
   } catch (error) {
-    // What is left of it is closed, so that the process ends.
+    // Close the rest, so that the process can exit.
     await served.stop().catch(() => undefined)
     throw error
   }

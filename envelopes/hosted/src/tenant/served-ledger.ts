@@ -1,10 +1,10 @@
 /**
- * The ledger that a tenant serves. When its disk is full or can only be read, it is opened for reading only; it is tried again, and
- * opened for writing as soon as the disk takes writes, while requests go on to come in.
+ * The ledger that a tenant serves. When its disk is full or not writable, the ledger is opened read-only. Retries open it for writing
+ * as soon as the disk is writable, while requests keep coming in.
  *
- *     writable ──stopped: full, read-only──▶ stopped ──the disk takes writes──▶ closed, opened for writing ──▶ writable
- *        ▲                                                                            │ refused again
- *        └──────────────────the disk takes writes──────────── for reading only ◀──────┘
+ *     writable ──stopped: full, read-only──▶ stopped ──disk is writable──▶ closed, opened for writing ──▶ writable
+ *        ▲                                                                       │ fails again
+ *        └───────────────────disk is writable───────────── read-only ◀───────────┘
  */
 import type { AppendResult, NewRecord, StoredRecord } from '@service-fs/ledger/record'
 import type { Hash } from '@service-fs/tlog/hash'
@@ -14,44 +14,44 @@ import type { LedgerLimits } from '@service-fs/ledger/limits'
 import type { WireLedger } from '@service-fs/wire/call'
 
 export interface ServedLedgerOptions {
-  /** Opens it for writing; `stopped` is told when it takes no more appends. */
+  /** Opens the ledger for writing; it calls `stopped` when it accepts no more appends. */
   writable(stopped: (why: LedgerError) => void): Promise<Ledger>
-  /** Opens it for reading only. `known`: entries that this process has seen to be durable. */
+  /** Opens the ledger read-only. `known`: the number of entries that this process knows to be durable. */
   readOnly(why: LedgerError, known: number): Promise<Ledger>
-  /** Why it was not opened for writing, or takes no appends any more, when that is a disk that takes no writes; undefined: something else. */
+  /** Returns the error to show when an unwritable disk is the cause of `error`; undefined for every other cause. */
   unwritable(error: unknown): Promise<LedgerError | undefined>
-  /** Why the disk takes no writes now; undefined: it takes them. */
+  /** Returns why the disk is not writable now; undefined when it is. */
   probe(): Promise<LedgerError | undefined>
-  /** Why it is to be opened for reading only, whatever the disk takes. */
+  /** Why the ledger is to be read-only even on a writable disk. */
   onlyRead?: LedgerError | undefined
-  /** Calls `run` once after `ms` milliseconds; the returned function calls it off. */
+  /** Calls `run` once after `ms` milliseconds; the returned function cancels it. */
   after(ms: number, run: () => void): () => void
-  /** Told when it takes no appends any more, and why; and with undefined when it takes them again. */
+  /** Called with the reason when the ledger stops accepting appends, and with undefined when it accepts them again. */
   changed(why: LedgerError | undefined, status: LedgerStatus): void
-  /** Told when it could be opened neither way: nothing can be served then. */
+  /** Called when the ledger can be opened neither for writing nor read-only, so that it cannot be served. */
   failed(error: unknown): void
 }
 
-/** Milliseconds between two tries: the first, doubled each time, and the longest. */
+/** Delay before the first retry, doubled for each further one, and the longest delay. */
 const FIRST_TRY_MS = 1000
 const LONGEST_TRY_MS = 60_000
-/** How long a disk has to take writes for the next tries to begin with the first delay again. */
+/** How long the disk must stay writable before the delay is reset. */
 const STEADY_MS = 60_000
 
 export class ServedLedger implements WireLedger {
   readonly #options: ServedLedgerOptions
   #ledger!: Ledger
   #isOpen = false
-  /** Why the ledger that is open takes no appends, while it is to be tried again. */
+  /** Why the open ledger accepts no appends, while retries are scheduled. */
   #why: LedgerError | undefined
-  /** Another one is being opened in its place. */
+  /** Pending while another ledger is opened in its place. */
   #swapping: Promise<void> | undefined
   #cancelTry: (() => void) | undefined
   #delay = FIRST_TRY_MS
   #writableSince = 0
   #closing: Promise<void> | undefined
 
-  /** @throws what opening it for writing failed with, where that is not the disk, or where it can't be read either */
+  /** Opens the ledger. @throws the error of opening it for writing, unless the disk is the cause and the ledger can be read */
   static async open(options: ServedLedgerOptions): Promise<ServedLedger> {
     const served = new ServedLedger(options)
     const { onlyRead } = options
@@ -91,7 +91,7 @@ export class ServedLedger implements WireLedger {
     const status = this.#ledger.status()
     if (status.accepting || this.#why === undefined) return status
     const reason = status.reason ?? this.#why.message
-    return { ...status, reason: `${reason}; it goes on by itself when the disk takes writes again` }
+    return { ...status, reason: `${reason}; appends resume when the disk is writable again` }
   }
 
   ready(): Promise<void> {
@@ -169,7 +169,7 @@ export class ServedLedger implements WireLedger {
     return this.#run((ledger) => ledger.tlogProof(index))
   }
 
-  /** A clean stop, for good. */
+  /** Stops the ledger cleanly. */
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
@@ -181,7 +181,7 @@ export class ServedLedger implements WireLedger {
     await this.#ledger.close()
   }
 
-  /** Does it with the ledger that is open; once more when another one was opened meanwhile: a ledger that is closed has done nothing of it. */
+  /** Runs the operation on the open ledger, and retries it when another ledger was opened meanwhile. A closed ledger does nothing. */
   async #run<T>(operation: (ledger: Ledger) => Promise<T>): Promise<T> {
     for (;;) {
       await this.#swapping
@@ -199,7 +199,7 @@ export class ServedLedger implements WireLedger {
     return this.#swapping !== undefined || this.#ledger !== ledger
   }
 
-  /** For writing, or for reading only where the disk takes no writes. `known`: entries that this process has seen to be durable. */
+  /** Opens the ledger for writing, or read-only when the disk is not writable. `known`: entries known to be durable. */
   async #openEither(known: number): Promise<void> {
     this.#why = undefined
     try {
@@ -211,21 +211,21 @@ export class ServedLedger implements WireLedger {
       const why = await this.#options.unwritable(error)
       if (why === undefined) throw error
       this.#ledger = await this.#options.readOnly(why, known).catch((other: unknown) => {
-        // Where there is no ledger yet, the disk is what keeps one from being made.
+        // If there is no ledger yet, report why the disk keeps one from being created.
         throw other instanceof LedgerError && other.code === 'not-found' ? error : other
       })
       this.#standBy(why)
     }
   }
 
-  /** The ledger that was writable has stopped. Where it was not the disk that stopped it, it is left to whoever looks at /readyz. */
+  /** Handles a stopped ledger. It retries only when the disk is the cause; /readyz reports every other cause. */
   #stopped(why: LedgerError): void {
     if (why.code !== 'full' && why.code !== 'read-only') return
     if (performance.now() - this.#writableSince > STEADY_MS) this.#delay = FIRST_TRY_MS
     this.#standBy(why)
   }
 
-  /** The record index needs room too. */
+  /** Handles a failure to prepare the ledger: its record index needs disk space too. */
   async #notReady(ledger: Ledger, error: unknown): Promise<void> {
     const why = await this.#options.unwritable(error)
     if (why !== undefined && this.#ledger === ledger && this.#why === undefined) this.#standBy(why)
@@ -235,7 +235,7 @@ export class ServedLedger implements WireLedger {
     if (this.#closing !== undefined) return
     this.#why = why
     this.#tryLater()
-    // It may stop before the one who opens it has it.
+    // The ledger may stop before open() returns.
     if (this.#isOpen) this.#options.changed(why, this.status())
   }
 
@@ -257,7 +257,7 @@ export class ServedLedger implements WireLedger {
     })
   }
 
-  /** Never rejects. What reads from the ledger that is closed is done again with the next one. */
+  /** Replaces the ledger. Reads from the closed one are retried on the next. Never rejects. */
   async #swap(): Promise<void> {
     const known = this.#ledger.size
     try {

@@ -39,7 +39,7 @@ function serve(options: Partial<HttpOptions> = {}): Promise<HttpServer> {
   )
 }
 
-/** A connection that has asked; what it has got. */
+/** A connection after its request, with what it has received. */
 async function asking(
   target: string,
   { method = 'GET', headers = '' } = {},
@@ -67,8 +67,8 @@ async function append(id: string, bytes: number): Promise<void> {
   await tenant.ledger.append([{ id, type: 'text/plain', payload: new Uint8Array(bytes).fill(0x61) }])
 }
 
-describe('an answer that goes on', () => {
-  it('begins at once, shows what comes as it comes, uncompressed', async () => {
+describe('a stream', () => {
+  it('starts at once, and sends new records as they come, uncompressed', async () => {
     const { text } = await asking('/v1/follow', { headers: 'Accept-Encoding: gzip\r\n' })
     await until(() => text().includes('retry: 1000'))
     expect(text()).not.toMatch(/content-encoding|content-length/i)
@@ -78,7 +78,7 @@ describe('an answer that goes on', () => {
     expect([answered, tenant.wire.followers]).toEqual([['GET 200'], 1])
   })
 
-  it('does not begin for HEAD, whose connection goes on', async () => {
+  it('does not start for HEAD, whose connection stays open', async () => {
     const { socket, text } = await asking('/v1/follow', { method: 'HEAD' })
     await until(() => text().endsWith('\r\n\r\n'))
     expect(text()).toMatch(/^HTTP\/1\.1 200 OK\r\ncontent-type: text\/event-stream\r\n/)
@@ -87,7 +87,7 @@ describe('an answer that goes on', () => {
     expect([answered, tenant.wire.followers]).toEqual([['HEAD 200', 'GET 200'], 0])
   })
 
-  it('is over when the client goes, and that is no error', async () => {
+  it('ends without an error when the client disconnects', async () => {
     for (const leave of [
       (s: Socket) => s.destroy(),
       (s: Socket) => s.resetAndDestroy(),
@@ -105,20 +105,20 @@ describe('an answer that goes on', () => {
     expect(reports).toEqual([])
   })
 
-  it('is not read for while the client does not take it', async () => {
+  it('reads no records while the client does not read', async () => {
     const { socket, text } = await asking('/v1/follow')
     await until(() => text().includes('retry'))
     socket.pause()
     for (let i = 0; i < 24; i++) await append(`big ${i}`, 1_000_000)
     await new Promise((resolve) => setTimeout(resolve, 300))
-    // Its opening, and the few batches that fit into what the two sides of a connection hold.
+    // The entry for its start, and the few batches that fit into the connection's buffers.
     expect(tenant.audit.size).toBeLessThan(16)
     socket.resume()
     await until(() => text().includes('"payload_id":"big 23"'))
     for (let i = 0; i < 24; i++) expect(text()).toContain(`"payload_id":"big ${i}"`)
   })
 
-  it('is brought to its end by a stop, with when to come again; one that is not taken is not waited for', async () => {
+  it('ends at a stop with a retry delay, and a stop does not wait for a stalled client', async () => {
     const [reader, stalled] = [await asking('/v1/follow'), await asking('/v1/follow')]
     await until(() => reader.text().includes('retry') && stalled.text().includes('retry'))
     stalled.socket.pause()
@@ -133,7 +133,7 @@ describe('an answer that goes on', () => {
     expect(reports).toEqual([])
   })
 
-  it('goes on for as long as something comes, and is cut off when nothing is taken', async () => {
+  it('lasts while data flows, and closes when the client stops reading', async () => {
     const piece = { size: 1 }
     const made: number[] = []
     async function* pieces(): AsyncGenerator<Uint8Array> {

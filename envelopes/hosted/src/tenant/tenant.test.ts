@@ -34,7 +34,7 @@ const append = (url: string, id: string, payload: unknown): Promise<Response> =>
     body: JSON.stringify({ payload_id: id, payload }),
   })
 
-it('starts, stops, and goes on with the same origin and keys', async () => {
+it('starts, stops, and starts again with the same origin and keys', async () => {
   const first = await begin()
   expect(first.tenant.origin).toBe('service-fs.local/ledger/acme')
   expect((await readFile(join(root, 'acme/keys/ed25519.vkey'), 'utf8')).trim()).toBe(first.tenant.vkey)
@@ -52,7 +52,7 @@ it('starts, stops, and goes on with the same origin and keys', async () => {
     duplicate: true,
   })
   expect((await append(second.url, 'r7', { i: 8 })).status).toBe(409)
-  // What the two told of r7 is on record too.
+  // The audit records that both told of r7, too.
   expect((await fetch(`${second.url}t/acme/v1/entries/7`)).headers.get('x-audit-index')).toBe('3')
   expect((await fetch(`${second.url}readyz`)).status).toBe(200)
 })
@@ -73,7 +73,7 @@ it('refuses a second writer, with the pid of the first', async () => {
   })
 })
 
-it('refuses an exposed key, and makes no new one for a ledger that lost its own', async () => {
+it('refuses an exposed key, and creates no new one for a ledger that lost its own', async () => {
   await (await begin()).stop()
   const key = join(root, '.secret/acme/ed25519.key')
   await chmod(key, 0o644)
@@ -81,11 +81,11 @@ it('refuses an exposed key, and makes no new one for a ledger that lost its own'
   await rm(key)
   await expect(begin()).rejects.toMatchObject({
     code: 'key',
-    message: expect.stringContaining('put the key back'),
+    message: expect.stringContaining('restore the key'),
   })
 })
 
-it('begins no second ledger with a key that has signed one', async () => {
+it('starts no second ledger with a key that has signed one', async () => {
   const first = await begin()
   expect((await append(first.url, 'a', 1)).status).toBe(200)
   await first.stop()
@@ -102,7 +102,7 @@ it('begins no second ledger with a key that has signed one', async () => {
   expect(await (await append(again.url, 'a', 1)).json()).toMatchObject({ cursor: 1, duplicate: true })
 })
 
-it('answers for its own names only, so that no other page can read it', async () => {
+it('answers only to its own host names, so that no other page can read it', async () => {
   const { url } = await begin()
   const ask = (host: string): Promise<number | undefined> =>
     new Promise((resolve, reject) => {
@@ -119,7 +119,7 @@ it('answers for its own names only, so that no other page can read it', async ()
   }
 })
 
-it('rebuilds an index that is gone', async () => {
+it('rebuilds a missing index', async () => {
   const first = await begin()
   await append(first.url, 'a', 1)
   await first.stop()
@@ -128,7 +128,7 @@ it('rebuilds an index that is gone', async () => {
   expect(await (await append(second.url, 'a', 1)).json()).toMatchObject({ cursor: 1, duplicate: true })
 })
 
-it('many at once, each answered when durable', async () => {
+it('answers many concurrent appends, each when it is durable', async () => {
   const { url, tenant } = await begin()
   const answers = await Promise.all(Array.from({ length: 200 }, (_, i) => append(url, `r${i}`, i)))
   const cursors = await Promise.all(

@@ -25,25 +25,25 @@ import { VERSION } from '../version.ts'
 export interface TenantOptions {
   moduleId: string
   root: string
-  /** As asked for; undefined: what the ledger has, or the default for a new one. */
+  /** The requested origin; undefined: the ledger's own, or the default for a new one. */
   origin?: string | undefined
-  /** The most that a record's payload may have; undefined: the default. */
+  /** The maximum size of a record's payload; undefined: the default. */
   maxPayloadBytes?: number | undefined
-  /** Whether file attributes are set on what is sealed. Default: off. */
+  /** Whether file attributes make sealed files immutable. Default: off. */
   immutable?: ImmutableMode | undefined
-  /** Whether a supervisor started this process, who sets them. */
+  /** Whether a supervisor started this process, which then sets the attributes. */
   behindFront?: boolean | undefined
-  /** Whether to write nothing to the ledger, and to show a damaged one as far as it is whole. Default false. */
+  /** Whether to open the ledger read-only, and to serve the intact part of a damaged one. Default: false. */
   readOnly?: boolean | undefined
-  /** Whether the clock may get any time ahead. Default: at most a day ahead of the time since the start. */
+  /** Whether the clock may jump ahead by any time. Default: at most a day more than the time since the start. */
   allowClockAhead?: boolean | undefined
-  /** What an operator accepts although more was acknowledged. */
+  /** Tree sizes that the operator accepts although larger trees were acknowledged. */
   acceptSizes?: AcceptSizes | undefined
-  /** Told of what an operator should know. */
+  /** Receives messages for the operator. */
   warn?: (message: string, fields: LogFields) => void
-  /** Where what the ledgers do is counted; default: metrics of its own. */
+  /** The metrics to update. Default: new ones. */
   metrics?: Metrics
-  /** Told of errors that became a 5xx answer. */
+  /** Receives errors behind 5xx responses. */
   report?: (error: unknown, requestId?: string) => void
 }
 
@@ -51,28 +51,28 @@ export interface Tenant {
   readonly dir: string
   readonly origin: string
   readonly vkey: string
-  /** That of the audit sub-ledger. */
+  /** The vkey of the audit sub-ledger. */
   readonly auditVkey: string
   readonly wire: Wire
   readonly ledger: ServedLedger
   readonly audit: ServedLedger
   readonly metrics: Metrics
-  /** Rejects when one of them can be neither written nor read any more. */
+  /** Rejects when one of the ledgers can no longer be served. */
   readonly failed: Promise<never>
-  /** A clean stop of both ledgers. */
+  /** Stops both ledgers cleanly. */
   close(): Promise<void>
 }
 
 /**
- * Opens `<root>/<moduleId>`, or makes it, keys included. Where its disk is full or can only be read, it is opened for reading only, and
- * for writing as soon as the disk takes writes.
+ * Opens `<root>/<moduleId>`, or creates it with its keys. When its disk is full or not writable, the ledger is opened read-only, and
+ * for writing as soon as the disk is writable.
  * @throws HostedError `key`, `usage` (another origin than the ledger's), `immutable`; StorageError `locked`, `io`, `full`, `read-only`;
- *   LedgerError `corrupt`; `not-found`: there is no ledger to be read only
+ *   LedgerError `corrupt`; `not-found`: there is no ledger to open read-only
  */
 export async function openTenant(options: TenantOptions): Promise<Tenant> {
   const dir = join(options.root, options.moduleId)
   if (options.readOnly === true && !existsSync(dir))
-    throw new LedgerError('not-found', `${dir}: no ledger is here`)
+    throw new LedgerError('not-found', `${dir}: there is no ledger`)
   const lock = await lockLedger(dir, { write: options.readOnly !== true })
   const opened: { close(): Promise<void> }[] = [{ close: () => lock.release() }]
   try {
@@ -91,7 +91,7 @@ export async function openTenant(options: TenantOptions): Promise<Tenant> {
   }
 }
 
-/** `opened`: gets what is to be closed when it fails. */
+/** `opened` collects what the caller closes after a failure. */
 async function openLocked(
   options: TenantOptions,
   dir: string,
@@ -121,7 +121,7 @@ async function openLocked(
   const clock = options.allowClockAhead === true ? { clockAheadMs: Number.POSITIVE_INFINITY } : {}
   const place = { mayCreate, origin: `${origin}/audit`, key: join(secret, AUDIT_KEY), limits: clock }
   let protections: Protections | undefined
-  // The audit ledger first: who finds the ledger finds its audit.
+  // Open the audit ledger first, so that a ledger never exists without its audit.
   const audit = await openServedLedger({ ...place, name: 'audit', dir: auditDir }, settings)
   opened.push(audit)
   const limits = maxPayloadBytes === undefined ? clock : { ...clock, maxPayloadBytes }
@@ -158,7 +158,7 @@ async function openLocked(
   }
 }
 
-/** What sets file attributes on the tenant's files. A disk that takes no writes takes none either, so it is looked for again. */
+/** Finds what sets file attributes on the tenant's files. It tries again after a failure, which an unwritable disk may have caused. */
 class Attributes {
   readonly #options: TenantOptions
   readonly #dir: string
@@ -167,7 +167,7 @@ class Attributes {
   constructor(options: TenantOptions, dir: string) {
     this.#options = options
     this.#dir = dir
-    const reason = options.readOnly === true ? 'opened for reading only (--read-only)' : 'not found out yet'
+    const reason = options.readOnly === true ? 'opened read-only (--read-only)' : 'not determined yet'
     this.setter = { by: 'nobody', reason }
   }
 
@@ -189,7 +189,7 @@ async function closeBoth(audit: ServedLedger, ledger: ServedLedger): Promise<voi
   }
 }
 
-/** The origin of the ledger that is there, if one is. */
+/** Returns the origin of the existing ledger, if there is one. */
 async function storedOrigin(dir: string): Promise<string | undefined> {
   const storage = await openPosixReadOnly(dir)
   try {
@@ -219,7 +219,7 @@ function wireOf(
     requestId: () => randomUUID(),
     metrics: async () => ({ contentType: metrics.contentType, text: await metrics.text() }),
     ready: async () => ({ ...readiness.now(), protections: await protections.now() }),
-    // Loaded when it is asked for: most tenants never are.
+    // Loaded on first use, because most tenants never use it.
     async mcp(call) {
       const { mcpServer } = await import('../mcp/server.ts')
       answerMcp ??= mcpServer(call)

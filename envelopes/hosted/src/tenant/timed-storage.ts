@@ -1,17 +1,17 @@
-/** The storage of a ledger, watched: how long each verb takes, and which fail. */
+/** Measures a ledger's storage: how long each verb takes, and which verbs fail. */
 import { performance } from 'node:perf_hooks'
 import type { StorageCapability } from '@service-fs/storage/capability'
 import { StorageError } from '@service-fs/storage/errors'
 import type { ReadableName, SealedName } from '@service-fs/storage/object-name'
 
 export interface StorageWatch {
-  /** A verb has done what it was asked. */
+  /** Called when a verb succeeds. */
   done(verb: string, seconds: number): void
-  /** It rejected, with a StorageError of this code or with `unknown`. */
+  /** Called when a verb rejects, with the code of its StorageError or `unknown`. */
   failed(verb: string, code: string): void
 }
 
-/** The same storage; `watch` is told of every call of every verb but `close`. */
+/** Wraps a storage; `watch` receives every call of every verb but `close`. */
 export function timedStorage(storage: StorageCapability, watch: StorageWatch): StorageCapability {
   const time =
     <A extends unknown[], R>(verb: string, run: (...args: A) => Promise<R>) =>

@@ -130,7 +130,7 @@ describe.skipIf(!hasOpenssl)(TITLE, () => {
     return entries.map(({ payload }) => payload.subject)
   }
 
-  it('is spoken on the port, and nothing else', async () => {
+  it('accepts TLS on the port, and nothing else', async () => {
     expect(daemon.url).toMatch(/^https:/)
     expect(await ask({ headers: bearer })).toMatchObject({ status: 200 })
     expect(await ask({}, '/healthz')).toMatchObject({ status: 200 })
@@ -140,21 +140,21 @@ describe.skipIf(!hasOpenssl)(TITLE, () => {
     ).rejects.toThrow(/protocol|handshake|alert/i)
   })
 
-  it('a client certificate is its name, by fingerprint or by subject', async () => {
+  it('names the client by its certificate’s fingerprint or subject', async () => {
     expect(await ask(material(robot))).toMatchObject({ status: 200 })
     expect(await ask(material(robot), '/audit/v1/entries')).toMatchObject({ status: 403 })
     expect(await ask(material(named), '/audit/v1/entries')).toMatchObject({ status: 200 })
     expect(await subjects(2)).toEqual(['cert:robot', 'cert:named'])
   })
 
-  it('none, one that is not configured, of another authority, expired: 401', async () => {
+  it('answers 401 without a certificate, or to an unknown, foreign or expired one', async () => {
     for (const files of [undefined, stranger, foreign, expired]) {
       const found = await ask(files === undefined ? {} : material(files))
       expect([found.status, JSON.parse(found.body)]).toMatchObject([401, { code: 'unauthenticated' }])
     }
   })
 
-  it('a token counts alone, with whatever certificate', async () => {
+  it('uses a token alone, with any certificate', async () => {
     expect(await ask({ ...material(robot), headers: bearer }, '/audit/v1/entries')).toMatchObject({
       status: 200,
     })
@@ -164,7 +164,7 @@ describe.skipIf(!hasOpenssl)(TITLE, () => {
     expect(await ask({ ...material(stranger), headers: bearer })).toMatchObject({ status: 200 })
   })
 
-  it('a session that is resumed is no certificate', async () => {
+  it('accepts no resumed session as a certificate', async () => {
     const port = Number(new URL(daemon.url).port)
     const session = await new Promise<Buffer>((resolve, reject) => {
       const socket = connect({ port, host: '127.0.0.1', ca: readFileSync(ca.certificate) })
@@ -178,7 +178,7 @@ describe.skipIf(!hasOpenssl)(TITLE, () => {
     expect(await ask({ session, ...material(foreign) })).toMatchObject({ status: 401 })
   })
 
-  it('a subject is as openssl prints it', () => {
+  it('compares subjects in the form that openssl prints', () => {
     const printed = openssl(
       'x509',
       '-in',
@@ -194,10 +194,10 @@ describe.skipIf(!hasOpenssl)(TITLE, () => {
     expect(distinguishedName(new X509Certificate(readFileSync(named.certificate)))).toBe(SUBJECT)
   })
 
-  it('a certificate that is replaced is shown to new connections, without a restart', async () => {
+  it('uses a replaced certificate for new connections without a restart', async () => {
     const before = (await ask({}, '/healthz')).serial
     const next = issue(dir, 'next', ca)
-    // One after the other, as renewal does it: in between they do not fit, and nothing changes.
+    // Replaces one after the other, as renewal does; while they do not match, nothing changes.
     renameSync(next.certificate, server.certificate)
     await daemon.reload?.()
     expect((await ask({}, '/healthz')).serial).toBe(before)
@@ -207,14 +207,14 @@ describe.skipIf(!hasOpenssl)(TITLE, () => {
     const after = (await ask({ headers: bearer })).serial
     expect(after).not.toBe(before)
     expect(after).toBe(new X509Certificate(readFileSync(server.certificate)).serialNumber)
-    // And by itself, when the files change.
+    // It also reloads by itself when the files change.
     const third = issue(dir, 'third', ca)
     renameSync(third.key, server.key)
     renameSync(third.certificate, server.certificate)
     await expect.poll(async () => (await ask({}, '/healthz')).serial, { timeout: 5000 }).not.toBe(after)
   })
 
-  it('who is taken out of the configuration is out, by a session of before as well', async () => {
+  it('refuses a removed client, also in an earlier session', async () => {
     configure({ certificates: [] })
     await daemon.reload?.()
     expect(await ask(material(robot))).toMatchObject({ status: 401 })
@@ -223,7 +223,7 @@ describe.skipIf(!hasOpenssl)(TITLE, () => {
     expect(await ask(material(robot))).toMatchObject({ status: 200 })
   })
 
-  it('what takes a restart is refused while it runs, and said', async () => {
+  it('refuses and logs changes that need a restart', async () => {
     log.length = 0
     for (const text of [
       '{"access":{"tokens":"tokens.json"}}',
@@ -241,7 +241,7 @@ describe.skipIf(!hasOpenssl)(TITLE, () => {
     await daemon.reload?.()
   })
 
-  it('an issuer may have an authority of its own, and then no other', async () => {
+  it('trusts only the configured authority of an issuer', async () => {
     const { cert, key } = material(robot)
     const issuer = new TestIssuer({ cert: cert.toString(), key: key.toString() })
     issuer.keys = [await signingKey('one')]
@@ -268,7 +268,7 @@ describe.skipIf(!hasOpenssl)(TITLE, () => {
   })
 
   describe('files', () => {
-    it('that do not fit or are exposed are refused', async () => {
+    it('refuses files that do not match or are exposed', async () => {
       const files = (key: string, certificate = robot.certificate): Promise<unknown> =>
         readTls({ certificate, key })
       await expect(files(robot.key)).resolves.toMatchObject({

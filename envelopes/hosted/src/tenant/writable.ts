@@ -1,19 +1,19 @@
-/** Whether a disk takes writes, and whether that is why something failed. */
+/** Reports whether a disk is writable, and whether an unwritable disk caused a failure. */
 import { mkdir, open, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LedgerError } from '@service-fs/ledger/errors'
 import { errnoOf, StorageError, systemError } from '@service-fs/storage/errors'
 
-/** What is written to try: some blocks, that a disk with a few bytes left has no room for. */
+/** The size of the trial file: more blocks than an almost full disk has left. */
 const TRIAL_BYTES = 256 * 1024
 
-/** Codes of errors that another disk, or another moment, would not have had. */
+/** Error codes that the state of the disk causes. */
 const FULL = new Set(['full', 'ENOSPC', 'EDQUOT'])
 const READ_ONLY = new Set(['read-only', 'EROFS', 'EIO'])
-/** What no disk is to blame for. */
+/** Error codes that never come from the disk. */
 const OTHER = new Set(['corrupt', 'locked', 'key', 'usage', 'immutable', 'closed'])
 
-/** Why the disk of the ledger in `dir` takes no writes now: LedgerError `full` or `read-only`; undefined: it takes them. */
+/** Returns why the disk of the ledger in `dir` is not writable now, as LedgerError `full` or `read-only`; undefined when it is writable. */
 export async function whyUnwritable(dir: string): Promise<LedgerError | undefined> {
   const path = join(dir, 'tmp', `trial-${process.pid}`)
   try {
@@ -34,15 +34,15 @@ export async function whyUnwritable(dir: string): Promise<LedgerError | undefine
   }
 }
 
-/** Why the ledger in `dir` was not opened for writing, or stopped, when that is its disk; undefined: it is something else. */
+/** Returns the LedgerError for an error that an unwritable disk caused in the ledger in `dir`; undefined for every other cause. */
 export async function unwritableBecause(error: unknown, dir: string): Promise<LedgerError | undefined> {
   const found = known(error)
   if (found !== undefined || OTHER.has(errnoOf(error) ?? '')) return found
-  // Libraries have words of their own for it.
+  // The error may come from a library, with another code.
   return whyUnwritable(dir)
 }
 
-/** As its code, or that of what caused it, says. */
+/** Returns the LedgerError for the code of an error or of one of its causes. */
 function known(error: unknown): LedgerError | undefined {
   for (let at = error; at instanceof Error; at = at.cause) {
     const code = errnoOf(at) ?? ''
@@ -57,5 +57,5 @@ function ledgerError(code: 'full' | 'read-only', error: unknown): LedgerError {
     error instanceof StorageError || error instanceof LedgerError
       ? error.message
       : systemError('', error).message
-  return new LedgerError(code, `it is open for reading only: ${words}`, { cause: error })
+  return new LedgerError(code, `the ledger is read-only: ${words}`, { cause: error })
 }

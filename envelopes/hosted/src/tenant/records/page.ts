@@ -1,4 +1,4 @@
-/** Pages of a file of the record index: 4,092 bytes of content and a CRC-32 that also covers which page of which file it is. */
+/** Pages of a file of the record index: 4,092 bytes of content and a CRC-32 that also covers the file's name and the page's number. */
 import { crc32 } from 'node:zlib'
 
 export const PAGE_BYTES = 4096
@@ -7,11 +7,11 @@ export const BODY_BYTES: number = PAGE_BYTES - 4
 export const KEY_BYTES = 16
 export const RECORD_BYTES: number = KEY_BYTES + 6
 export const RECORDS_A_PAGE: number = BODY_BYTES / RECORD_BYTES
-/** Of a key, what stands in the fence and fits a number: 48 bits. */
+/** Bytes of a key in the fence: 48 bits, which fit a number. */
 export const PREFIX_BYTES = 6
 export const PREFIXES_A_PAGE: number = BODY_BYTES / PREFIX_BYTES
 
-/** What is stored is not what was written. */
+/** Stored data is corrupt. */
 export class PageDamage extends Error {
   constructor(message: string) {
     super(message)
@@ -23,7 +23,7 @@ function checksum(bytes: Buffer, at: number, file: string, page: number): number
   return crc32(bytes.subarray(at, at + BODY_BYTES), crc32(`${file} ${page}`))
 }
 
-/** Closes page number `page` of the file named `file`, which starts at `at` in `bytes`. */
+/** Writes the checksum of page number `page` of the file named `file`. The page starts at `at` in `bytes`. */
 export function closePage(bytes: Buffer, at: number, file: string, page: number): void {
   bytes.writeUInt32BE(checksum(bytes, at, file, page), at + BODY_BYTES)
 }
@@ -31,7 +31,7 @@ export function closePage(bytes: Buffer, at: number, file: string, page: number)
 /** @throws PageDamage */
 export function checkPage(bytes: Buffer, at: number, file: string, page: number): void {
   if (bytes.readUInt32BE(at + BODY_BYTES) !== checksum(bytes, at, file, page))
-    throw new PageDamage(`page ${page}: the checksum does not fit`)
+    throw new PageDamage(`page ${page}: the checksum does not match`)
 }
 
 export function pagesOf(records: number): { data: number; fence: number } {

@@ -1,11 +1,11 @@
-/** Records that are in no run yet, with what they cover. */
+/** Records that are not in a run yet, with the range of entries that they cover. */
 import { hash } from 'node:crypto'
 import type { IndexedRecord } from '@service-fs/ledger/record-index'
 import type { Hash } from '@service-fs/tlog/hash'
 import { KEY_BYTES, PREFIX_BYTES, RECORD_BYTES } from './page.ts'
 import type { Range } from './run.ts'
 
-/** The key of an identifier: two of the same key take 2^64 attempts to find. */
+/** Returns the key of an identifier. Finding two identifiers with one key takes 2^64 attempts. */
 export function keyOf(id: string): Buffer {
   return hash('sha256', id, 'buffer').subarray(0, KEY_BYTES)
 }
@@ -13,15 +13,15 @@ export function keyOf(id: string): Buffer {
 export class Pending {
   readonly #from: number
   readonly #before: Hash | undefined
-  /** In the order of arrival: identifiers, and the indexes of their first entries. */
+  /** Identifiers and the indexes of their first entries, in order of arrival. */
   readonly #ids: string[] = []
   readonly #indexes: number[] = []
-  /** Of the first so many records; made when somebody looks, which nobody does while an index is made again. */
+  /** Keys of the first records. Built on the first lookup, because a rebuild looks nothing up. */
   readonly #found = new Map<string, number>()
   #mapped = 0
   #to: number
   #root: Hash | undefined
-  /** What will be in the run, in the order of arrival. */
+  /** The records of the future run, in order of arrival. */
   #bytes = Buffer.alloc(64 * RECORD_BYTES)
 
   constructor(from: number, before: Hash | undefined) {
@@ -48,7 +48,7 @@ export class Pending {
     return this.#to - this.#from
   }
 
-  /** What a run of it covers; at least one entry. */
+  /** The range that a run of these records covers: at least one entry. */
   get range(): Range {
     return { from: this.#from, before: this.#before, to: this.#to, root: this.#root ?? '' }
   }
@@ -74,7 +74,7 @@ export class Pending {
     this.#root = root
   }
 
-  /** The records in the order of their keys, {@link RECORD_BYTES} each. */
+  /** Returns the records in order of their keys, {@link RECORD_BYTES} bytes each. */
   sorted(): Buffer {
     const count = this.records
     const bytes = this.#bytes

@@ -13,7 +13,7 @@ beforeEach(async () => {
 })
 afterEach(() => rm(dir, { recursive: true, force: true }))
 
-it('sees every put at once, and keeps it', async () => {
+it('finds every put at once, and keeps it', async () => {
   const index = openRecordIndex(join(dir, 'cache/records'))
   expect([index.size, index.root]).toEqual([0, undefined])
   for (let i = 0; i < 1000; i++) {
@@ -48,7 +48,7 @@ it('covers entries without a record of their own', async () => {
   await again.close()
 })
 
-it('removes what is no run', async () => {
+it('removes files that are not runs', async () => {
   const index = openRecordIndex(dir)
   index.put([{ id: 'a', index: 0 }], 1, 'root')
   await index.close()
@@ -70,7 +70,7 @@ function fill(index: RecordIndex, to: number): void {
     index.put([{ id: `r${index.size}`, index: index.size }], index.size + 1, root(index.size + 1))
 }
 
-/** Asks for every record, and puts again whatever the index says that it lacks, as a ledger does. */
+/** Looks up every record, and puts again what the index lacks, as a ledger does. */
 function expectWhole(index: RecordIndex, entries: number): void {
   for (let at = 0; at < entries;) {
     fill(index, entries)
@@ -97,7 +97,7 @@ it.each(Object.keys(DAMAGES))('misses nothing when %s in a run', async (name) =>
     const runs = await readdir(cache)
     const path = join(cache, runs[random.below(runs.length)] as string)
     const other = await readFile(join(cache, runs[random.below(runs.length)] as string))
-    // Before the start, and while the index is open.
+    // Damages runs before the start and while the index is open.
     const opened = round % 2 === 0 ? undefined : openRecordIndex(cache, { runEntries: 300 })
     await writeFile(path, damage(await readFile(path), random, other))
     const again = opened ?? openRecordIndex(cache, { runEntries: 300 })
@@ -109,7 +109,7 @@ it.each(Object.keys(DAMAGES))('misses nothing when %s in a run', async (name) =>
   }
 })
 
-it('is put again when its directory is taken away while it is open', async () => {
+it('writes again after its directory was removed while it was open', async () => {
   const cache = join(dir, 'cache/records')
   const index = openRecordIndex(cache, { runEntries: 100 })
   fill(index, 1_000)
@@ -123,7 +123,7 @@ it('is put again when its directory is taken away while it is open', async () =>
   await again.close()
 })
 
-it('takes no run that follows another ledger’s', async () => {
+it('accepts no run that follows another ledger’s', async () => {
   const [one, other] = [join(dir, 'one'), join(dir, 'other')]
   for (const [cache, of] of [
     [one, 'root'],
@@ -141,7 +141,7 @@ it('takes no run that follows another ledger’s', async () => {
   await index.close()
 })
 
-it('keeps in memory what a disk does not take', async () => {
+it('keeps records in memory when the disk is not writable', async () => {
   await writeFile(join(dir, 'file'), '')
   const reports: string[] = []
   const index = openRecordIndex(join(dir, 'file/records'), {
@@ -155,7 +155,7 @@ it('keeps in memory what a disk does not take', async () => {
   await index.close()
 })
 
-it('makes long runs of short ones while it is written', async () => {
+it('merges short runs into long ones as it grows', async () => {
   const index = openRecordIndex(dir, { runEntries: 64 })
   for (let size = 64; size <= 64 * 100; size += 64) {
     fill(index, size)
@@ -164,13 +164,13 @@ it('makes long runs of short ones while it is written', async () => {
   const deadline = Date.now() + 20_000
   while ((await readdir(dir)).length > 8 && Date.now() < deadline)
     await new Promise((go) => setTimeout(go, 20))
-  // 100 runs of one length have become those of the binary digits of 100, give or take.
+  // 100 runs of one length are merged into about as many as 100 has binary digits.
   expect((await readdir(dir)).length).toBeLessThanOrEqual(8)
   expectWhole(index, 6_400)
   await index.close()
 })
 
-it('finds in one run what stood in many', async () => {
+it('finds in a merged run the records of its parts', async () => {
   const cache = join(dir, 'many')
   for (let restart = 1; restart <= 40; restart++) {
     const index = openRecordIndex(cache, { runEntries: 50 })

@@ -1,8 +1,8 @@
 /**
- * The record index on disk: runs in the ledger's cache/, made again from the ledger where they are not there or damaged.
+ * The record index on disk: runs in the ledger's cache/, rebuilt from the ledger when they are missing or damaged.
  *
- * Records since the last run are in memory, and are scanned again after a crash. A run is a file that covers a range of the ledger
- * and checks itself, so that no answer rests on what a disk lost: what does not fit its checksum is thrown away, with all after it.
+ * Records since the last run are in memory, and are scanned again after a crash. A run is a file that covers a range of the ledger.
+ * Its checksums detect damage, so that no lookup relies on lost data: a damaged run is discarded with all later runs.
  */
 import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,24 +14,24 @@ import { PageDamage } from './page.ts'
 import { removeFile, Run } from './run.ts'
 import { FINISHED, mergeRuns, writeRun } from './write-run.ts'
 
-/** Entries that make a run. After a crash at most about twice as many are scanned again. */
+/** Entries per run. After a crash, at most about twice as many are scanned again. */
 const RUN_ENTRIES = 16_384
-/** A run is at least this many times as long as all those after it together; else they become one. */
+/** A run is at least this many times as long as all later runs together; otherwise they are merged. */
 const RATIO = 2
 
 export interface IndexOptions {
-  /** Receives why a run could not be written or was thrown away. */
+  /** Receives why a run could not be written or was discarded. */
   report?: (reason: string) => void
-  /** Entries that make a run. Default: 16,384. */
+  /** Entries per run. Default: 16,384. */
   runEntries?: number
 }
 
-/** Opens the index in `dir`, or begins one; what is damaged or belongs to no run is removed. Never throws: a disk that takes nothing leaves an index in memory. */
+/** Opens the index in `dir`, or starts one. Removes damaged runs and files that belong to no run. Never throws: on an unwritable disk the index stays in memory. */
 export function openRecordIndex(dir: string, options: IndexOptions = {}): RecordIndex {
   return new RunIndex(dir, options)
 }
 
-/** Opens the runs of `dir` that follow each other from the first entry on, and removes whatever else is there. */
+/** Opens the consecutive runs of `dir` from the first entry on, and removes all other files. */
 function openRuns(dir: string, report: (reason: string) => void): Run[] {
   const found: Run[] = []
   for (const name of namesIn(dir)) {
@@ -43,7 +43,7 @@ function openRuns(dir: string, report: (reason: string) => void): Run[] {
     try {
       found.push(Run.open(path))
     } catch (error) {
-      report(`${path}: ${messageOf(error)}; what it covers is read from the ledger again`)
+      report(`${path}: ${messageOf(error)}; the entries that it covers are read from the ledger again`)
       removeFile(path)
     }
   }
@@ -58,7 +58,7 @@ function remove(path: string): void {
   try {
     rmSync(path, { recursive: true, force: true })
   } catch {
-    // The disk takes no changes: it is looked at again at the next start.
+    // The disk is not writable; the next start tries again.
   }
 }
 
@@ -70,7 +70,7 @@ function namesIn(dir: string): string[] {
   }
 }
 
-/** The longest run that begins where `last` ends. */
+/** Returns the longest run that starts where `last` ends. */
 function follower(runs: readonly Run[], last: Run | undefined): Run | undefined {
   const [from, before] = [last?.head.to ?? 0, last?.head.root]
   let longest: Run | undefined
@@ -85,16 +85,16 @@ class RunIndex implements RecordIndex {
   readonly #dir: string
   readonly #report: (reason: string) => void
   readonly #runEntries: number
-  /** In the order of the entries that they cover. */
+  /** In order of the entries that they cover. */
   #runs: Run[]
-  /** Full, and to become runs, in order. */
+  /** Full collections that will become runs, in order. */
   #full: Pending[] = []
   #pending: Pending
   #writing: Promise<void> | undefined
   #merging: Promise<void> | undefined
-  /** A run could not be written: none is tried before the index covers this many entries. */
+  /** After a failed write, the next run is tried when the index covers this many entries. */
   #tryAt = 0
-  /** Changes when runs are thrown away: what was made of them does not count any more. */
+  /** Changes when runs are discarded, which invalidates work based on them. */
   #generation = 0
   #isClosing = false
 
@@ -141,7 +141,7 @@ class RunIndex implements RecordIndex {
     if (this.#pending.entries >= this.#runEntries) this.#fill()
   }
 
-  /** What is pending is to become a run. */
+  /** Queues the pending records to become a run. */
   #fill(): void {
     this.#full.push(this.#pending)
     this.#pending = new Pending(this.#pending.to, this.#pending.root)
@@ -154,7 +154,7 @@ class RunIndex implements RecordIndex {
 
   async clear(): Promise<void> {
     const [first] = this.#runs
-    if (first !== undefined) this.#drop(first, new Error('the index is not of this ledger'))
+    if (first !== undefined) this.#drop(first, new Error('the index belongs to another ledger'))
     else this.#forget()
     await this.#idle()
   }
@@ -174,7 +174,7 @@ class RunIndex implements RecordIndex {
     await this.#merging
   }
 
-  /** An empty collection where the runs end. */
+  /** Returns an empty collection that starts where the runs end. */
   #begin(): Pending {
     const last = this.#runs.at(-1)?.head
     return new Pending(last?.to ?? 0, last?.root)
@@ -186,16 +186,16 @@ class RunIndex implements RecordIndex {
     this.#pending = this.#begin()
   }
 
-  /** Throws a run away that can't be read, and all that comes after it. */
+  /** Discards a run that cannot be read, and all later runs. */
   #drop(run: Run, why: unknown): void {
     const at = this.#runs.indexOf(run)
     const dropped = this.#runs.splice(at)
     this.#forget()
     for (const one of dropped) one.remove()
-    this.#report(`${run.path}: ${messageOf(why)}; from entry ${run.head.from} on it is made again`)
+    this.#report(`${run.path}: ${messageOf(why)}; the index is rebuilt from entry ${run.head.from}`)
   }
 
-  /** Never rejects: what can't be written stays in memory. */
+  /** Never rejects: records that cannot be written stay in memory. */
   async #write(): Promise<void> {
     for (let full = this.#full[0]; full !== undefined; full = this.#full[0]) {
       const generation = this.#generation
@@ -206,7 +206,7 @@ class RunIndex implements RecordIndex {
           this.#full.shift()
         } else run.remove()
       } catch (error) {
-        this.#report(`no run could be written: ${messageOf(error)}`)
+        this.#report(`cannot write a run: ${messageOf(error)}`)
         this.#tryAt = this.size + this.#runEntries
         break
       }
@@ -214,7 +214,7 @@ class RunIndex implements RecordIndex {
     }
   }
 
-  /** Makes one run of those at the end that are short beside each other. Never rejects. */
+  /** Merges the short runs at the end. Never rejects. */
   async #merge(): Promise<void> {
     for (let runs = this.#worthMerging(); runs.length > 1; runs = this.#worthMerging()) {
       const generation = this.#generation
@@ -229,7 +229,7 @@ class RunIndex implements RecordIndex {
         if (isCalledOff()) break
         const [first] = runs
         if (error instanceof PageDamage && first !== undefined) this.#drop(first, error)
-        else this.#report(`no run could be written: ${messageOf(error)}`)
+        else this.#report(`cannot write a run: ${messageOf(error)}`)
         break
       }
     }

@@ -1,7 +1,7 @@
 /**
  * A run: a file of the record index with every record whose first entry is in one range of the ledger, sorted by key. It is written
- * once and never changed. Page 0 says which range and which trees it lies between; then come the records, then the first key of each
- * page of them. Each page carries a checksum, so that whatever a disk made of the file is seen before it is believed.
+ * once and never changed. Page 0 holds the range and the trees at both ends; then come the records, then the first key of each
+ * page of them. Each page carries a checksum, so that damage is detected before data is used.
  */
 import { closeSync, fstatSync, openSync, readSync, unlinkSync } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
@@ -24,7 +24,7 @@ const MAGIC = 'service-fs/record-index/v1'
 const HEAD =
   /^service-fs\/record-index\/v1\n(?<name>[0-9a-f]{32})\n(?<from>\d{1,15}) (?<before>\S+)\n(?<to>\d{1,15}) (?<root>\S+)\n(?<records>\d{1,15})\n\0*$/
 
-/** What a run covers: the entries from `from` up to `to`, between the trees of those sizes. */
+/** The range of a run: the entries from `from` up to `to`, between the trees of those sizes. */
 export interface Range {
   readonly from: number
   /** The root hash of the tree of `from` entries; undefined for the empty tree. */
@@ -34,7 +34,7 @@ export interface Range {
 }
 
 export interface Head extends Range {
-  /** 32 random hex digits: pages of another file never pass for this one's. */
+  /** 32 random hex digits, so that pages of another file never pass as pages of this one. */
   readonly name: string
   readonly records: number
 }
@@ -70,11 +70,11 @@ export class Run {
     const fd = openSync(path, 'r')
     try {
       const page = Buffer.alloc(PAGE_BYTES)
-      if (readSync(fd, page, 0, PAGE_BYTES, 0) < PAGE_BYTES) throw new PageDamage('the file is cut short')
+      if (readSync(fd, page, 0, PAGE_BYTES, 0) < PAGE_BYTES) throw new PageDamage('the file is truncated')
       const head = parseHead(page)
       const { data, fence } = pagesOf(head.records)
       if (fstatSync(fd).size !== (1 + data + fence) * PAGE_BYTES)
-        throw new PageDamage('the file is not as long as its head says')
+        throw new PageDamage('the length of the file does not match its head')
       return new Run(path, fd, head, readFence(fd, head, data, fence))
     } catch (error) {
       closeSync(fd)
@@ -94,10 +94,10 @@ export class Run {
     return this.head.to - this.head.from
   }
 
-  /** The index that stands with `key`; the lowest where there are several. @throws PageDamage, or the file system's error */
+  /** Returns the index stored with `key`, and the lowest when there are several. @throws PageDamage, or the file system's error */
   find(key: Buffer): number | undefined {
     const prefix = key.readUIntBE(0, PREFIX_BYTES)
-    // The first page that may hold the key is the last one that begins before it.
+    // The first page that may hold the key is the last one that starts before it.
     for (let page = Math.max(0, this.#lowerBound(prefix) - 1); page < this.#fence.length; page++) {
       if ((this.#fence[page] as number) > prefix) return undefined
       const found = this.#inPage(page, key)
@@ -106,7 +106,7 @@ export class Run {
     return undefined
   }
 
-  /** The first page whose first key is not below `prefix`. */
+  /** Returns the first page whose first key is not below `prefix`. */
   #lowerBound(prefix: number): number {
     let [low, high] = [0, this.#fence.length]
     while (low < high) {
@@ -121,7 +121,7 @@ export class Run {
     const page = this.#page
     const { from, to, name, records } = this.head
     if (readSync(this.#fd, page, 0, PAGE_BYTES, (number + 1) * PAGE_BYTES) < PAGE_BYTES)
-      throw new PageDamage(`page ${number + 1}: cut short`)
+      throw new PageDamage(`page ${number + 1}: truncated`)
     checkPage(page, 0, name, number + 1)
     const count = Math.min(RECORDS_A_PAGE, records - number * RECORDS_A_PAGE)
     let [low, high] = [0, count]
@@ -135,7 +135,7 @@ export class Run {
     if (low === count || page.compare(key, 0, KEY_BYTES, at, at + KEY_BYTES) !== 0) return undefined
     const index = page.readUIntBE(at + KEY_BYTES, 6)
     if (index < from || index >= to)
-      throw new PageDamage(`page ${number + 1}: entry ${index} is not of this run`)
+      throw new PageDamage(`page ${number + 1}: entry ${index} is outside of this run`)
     return index
   }
 
@@ -143,19 +143,19 @@ export class Run {
     closeSync(this.#fd)
   }
 
-  /** Closes it and takes it away. */
+  /** Closes and removes the run. */
   remove(): void {
     this.close()
     removeFile(this.path)
   }
 }
 
-/** Takes a file away; one that can't be taken away is found and judged again at the next start. */
+/** Removes a file. If that fails, the next start finds the file and checks it again. */
 export function removeFile(path: string): void {
   try {
     unlinkSync(path)
   } catch {
-    // It may be gone already.
+    // It may be removed already.
   }
 }
 
@@ -165,17 +165,18 @@ function readFence(fd: number, { name, records }: Head, data: number, pages: num
   for (let number = 0; number < pages; number++) {
     const at = 1 + data + number
     if (readSync(fd, page, 0, PAGE_BYTES, at * PAGE_BYTES) < PAGE_BYTES)
-      throw new PageDamage(`page ${at}: cut short`)
+      throw new PageDamage(`page ${at}: truncated`)
     checkPage(page, 0, name, at)
     const first = number * PREFIXES_A_PAGE
     for (let i = first; i < Math.min(data, first + PREFIXES_A_PAGE); i++)
       fence[i] = page.readUIntBE((i - first) * PREFIX_BYTES, PREFIX_BYTES)
   }
-  if (data !== Math.ceil(records / RECORDS_A_PAGE)) throw new PageDamage('page 0: another number of pages')
+  if (data !== Math.ceil(records / RECORDS_A_PAGE))
+    throw new PageDamage('page 0: the number of pages does not match')
   return fence
 }
 
-/** Pages that are read at once when a run is read from end to end. */
+/** Pages per read when a whole run is read. */
 const CHUNK_PAGES = 64
 
 /** Reads a run from its first record to its last. */
@@ -202,7 +203,7 @@ export class RunReader {
     this.#head = head
   }
 
-  /** Goes to the next record. A promise where that takes reading; await it before looking. */
+  /** Moves to the next record. Returns a promise when it has to read; await it before using the record. */
   next(): Promise<void> | undefined {
     this.#next += 1
     this.#inPage += 1
@@ -234,7 +235,7 @@ export class RunReader {
     const pages = Math.min(CHUNK_PAGES, 1 + pagesOf(records).data - first)
     this.#chunk = Buffer.alloc(pages * PAGE_BYTES)
     const { bytesRead } = await this.#file.read(this.#chunk, 0, this.#chunk.length, first * PAGE_BYTES)
-    if (bytesRead < this.#chunk.length) throw new PageDamage(`page ${first}: cut short`)
+    if (bytesRead < this.#chunk.length) throw new PageDamage(`page ${first}: truncated`)
     for (let i = 0; i < pages; i++) checkPage(this.#chunk, i * PAGE_BYTES, name, first + i)
     this.bytes = this.#chunk
     this.#pageAt = 0

@@ -1,11 +1,11 @@
-/** For tests: what disks do to runs of the record index. */
+/** For tests: damage that disks do to runs of the record index. */
 import type { Random } from '@service-fs/storage/random'
 import { PAGE_BYTES as PAGE } from './page.ts'
 
 /** Changes the bytes of a run; `other` has those of another one. */
 export type Damage = (bytes: Buffer, random: Random, other: Buffer) => Buffer
 
-/** Ways in which a disk changes what was durable.  */
+/** Ways in which a disk damages durable data.  */
 export const DAMAGES: Readonly<Record<string, Damage>> = {
   'a bit is another': (bytes, random) => {
     const at = random.below(bytes.length)

@@ -1,4 +1,4 @@
-/** Makes runs: of records in memory, and of several runs that follow each other. A run is in place when it is whole and durable, or not at all. */
+/** Writes runs, from records in memory and from consecutive runs. A run appears complete and durable, or not at all. */
 import { randomBytes } from 'node:crypto'
 import { mkdir, open, rename, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -16,13 +16,13 @@ import {
 import type { Pending } from './pending.ts'
 import { headPage, removeFile, Run, RunReader, type Head, type Range } from './run.ts'
 
-/** Pages that are written at once. */
+/** Pages per write. */
 const CHUNK_PAGES = 64
-/** A run that was not renamed into its place yet. */
+/** The suffix of a run that is not renamed into place yet. */
 export const UNFINISHED = '.new'
 export const FINISHED = '.run'
 
-/** Takes records in the order of their keys. */
+/** Receives records in order of their keys. */
 class RunWriter {
   readonly #file: FileHandle
   readonly #head: Head
@@ -39,7 +39,7 @@ class RunWriter {
     this.#fence = new Float64Array(pagesOf(head.records).data)
   }
 
-  /** Copies the record at `at` in `bytes`. A promise where that takes writing; await it before the next. */
+  /** Copies the record at `at` in `bytes`. Returns a promise when it has to write; await it before the next call. */
   add(bytes: Buffer, at: number): Promise<void> | undefined {
     const to = this.#page * PAGE_BYTES + this.#inPage * RECORD_BYTES
     const chunk = this.#chunk
@@ -65,7 +65,7 @@ class RunWriter {
     this.#page = 0
   }
 
-  /** Writes what is left, then the fence and the head, and makes it durable. */
+  /** Writes the remaining records, the fence and the head, and makes the run durable. */
   async end(): Promise<void> {
     if (this.#inPage > 0) await this.#endPage()
     if (this.#page > 0) await this.#write()
@@ -88,7 +88,7 @@ async function writeAll(file: FileHandle, bytes: Buffer, at: number): Promise<vo
     done += (await file.write(bytes, done, bytes.length - done, at + done)).bytesWritten
 }
 
-/** Makes a run of `records` records in `dir`; `fill` adds them in order. */
+/** Writes a run of `records` records in `dir`; `fill` adds them in order. */
 async function make(
   dir: string,
   range: Range,
@@ -97,7 +97,7 @@ async function make(
 ): Promise<Run> {
   const name = randomBytes(16).toString('hex')
   const path = join(dir, `${range.from}-${range.to}-${name.slice(0, 8)}`)
-  // Somebody may have removed the directory: it is disposable.
+  // The directory is disposable and may have been removed.
   await mkdir(dir, { recursive: true })
   const file = await open(path + UNFINISHED, 'wx', 0o600)
   try {
@@ -118,7 +118,7 @@ async function make(
   }
 }
 
-/** Makes a run of records in memory. */
+/** Writes a run from records in memory. */
 export function writeRun(dir: string, range: Range, pending: Pending): Promise<Run> {
   return make(dir, range, pending.records, async (writer) => {
     const sorted = pending.sorted()
@@ -129,7 +129,7 @@ export function writeRun(dir: string, range: Range, pending: Pending): Promise<R
   })
 }
 
-/** Makes one run of runs that follow each other. @throws PageDamage, or the file system's error */
+/** Merges consecutive runs. @throws PageDamage, or the file system's error */
 export async function mergeRuns(dir: string, runs: readonly Run[], isCalledOff: () => boolean): Promise<Run> {
   const [first, last] = [runs[0] as Run, runs.at(-1) as Run]
   const { from, before } = first.head
@@ -145,7 +145,7 @@ export async function mergeRuns(dir: string, runs: readonly Run[], isCalledOff: 
         const writing = writer.add(reader.bytes, reader.at)
         if (writing !== undefined) {
           await writing
-          if (isCalledOff()) throw new Error('the index is being closed')
+          if (isCalledOff()) throw new Error('the index is closing')
         }
         const reading = reader.next()
         if (reading !== undefined) await reading
@@ -156,7 +156,7 @@ export async function mergeRuns(dir: string, runs: readonly Run[], isCalledOff: 
   }
 }
 
-/** The reader with the lowest key; of equal keys the first, whose index is lower. */
+/** Returns the reader with the lowest key; of equal keys, the first, which has the lower index. */
 function lowest(readers: readonly RunReader[]): RunReader {
   let found = readers[0] as RunReader
   for (let i = 1; i < readers.length; i++) {
