@@ -117,7 +117,8 @@ function answerer(app: FastifyInstance, { authenticate, ...options }: ServiceFsO
     const { raw: out } = reply
     reply.hijack()
     // Node has answered the expectation, unless a listener of the server does.
-    if (app.server.listenerCount('checkContinue') === 0) delete raw.headers.expect
+    if (raw.headers.expect !== undefined && app.server.listenerCount('checkContinue') === 0)
+      delete raw.headers.expect
     for (const [name, value] of Object.entries(reply.getHeaders()))
       if (value !== undefined) out.setHeader(name, value)
     if (authenticate !== undefined) requests.set(raw, request)
