@@ -1,6 +1,9 @@
 // The packages as npm publishes them, in a project that has nothing of this repository.
 
+import { webcrypto } from 'node:crypto'
 import { join } from 'node:path'
+import { runInNewContext } from 'node:vm'
+import { build } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { repoRoot } from '../support/root.ts'
 import { createProject, nodeOf, type Project } from './project.ts'
@@ -57,6 +60,21 @@ describe.skipIf(missing !== undefined)(`the packages on npm${why}`, () => {
     const tsc = join(repoRoot, 'node_modules/.bin/tsc')
     const { code, stdout } = await project.run(tsc, [...options, ...files])
     expect([code, stdout]).toEqual([0, ''])
+  })
+
+  it('verify in a browser, which has no modules of Node.js', async () => {
+    const { prints = '' } = examples.find(({ name }) => name === 'tlog') ?? {}
+    const bundled = await build({
+      entryPoints: [join(project.directory, 'tlog.js')],
+      bundle: true,
+      platform: 'browser',
+      format: 'iife',
+      write: false,
+    })
+    const lines: string[] = []
+    const globals = { console: { log: (line: string) => lines.push(line) }, crypto: webcrypto, TextEncoder }
+    runInNewContext(bundled.outputFiles[0]?.text ?? '', globals)
+    expect(lines).toEqual([prints.trim()])
   })
 
   describe.each(NODES)('in Node.js %s', async (version) => {
