@@ -34,7 +34,7 @@ async function locked() {
 }
 
 describe('a ledger that was written to with a clock a year ahead', () => {
-  it('takes no appends, and says so', async () => {
+  it('accepts no appends, and reports it', async () => {
     const { ledger } = await locked()
     await expect(ledger.append([textRecord('now', 'x')])).rejects.toMatchObject({ code: 'clock-behind' })
     expect(ledger.status()).toMatchObject({ accepting: true, clock: 'clock-behind' })
@@ -44,7 +44,7 @@ describe('a ledger that was written to with a clock a year ahead', () => {
     })
   })
 
-  it('goes on at once when an operator has put a correction on record, and after it is opened again', async () => {
+  it("accepts appends at once after an operator's correction, and after reopening", async () => {
     const { ledger, runtime, storage } = await locked()
     const { newest = '' } = await ledger.clock()
     expect(newest).toBe('2027-11-22T18:43:00.000Z')
@@ -64,7 +64,7 @@ describe('a ledger that was written to with a clock a year ahead', () => {
     expect((await again.append([textRecord('later', 'x')])).entries[0]?.index).toBe(3)
   })
 
-  it('is corrected once by one request: the time that is corrected has to be named', async () => {
+  it('is corrected once per request, which must name the time to correct', async () => {
     const { ledger } = await locked()
     const { newest = '' } = await ledger.clock()
     await expect(ledger.correctClock('c0', correction('2027-11-22T18:43:00.001Z'))).rejects.toMatchObject({
@@ -80,7 +80,7 @@ describe('a ledger that was written to with a clock a year ahead', () => {
     expect(ledger.size).toBe(2)
   })
 
-  it('gives no other record a time while the correction is on its way, and stays as it was when that fails', async () => {
+  it('gives no other record a time during a correction, and stays unchanged when that fails', async () => {
     const runtime = new SetClock()
     const signer = testSigner()
     let fails = false
@@ -143,7 +143,7 @@ const clockOf = (clockAheadMs: number, withUptime: boolean) => {
 describe('a clock that gets ahead', () => {
   const DAY = 86_400_000
 
-  it('is refused more than a day ahead of the time that has passed since the opening', () => {
+  it('is rejected when it is more than a day ahead of the time since the opening', () => {
     const { machine, clock } = clockOf(DAY, false)
     machine.wall += DAY
     expect(clock.stamp()).toBe(new Date(machine.wall).toISOString())
@@ -153,20 +153,20 @@ describe('a clock that gets ahead', () => {
     expect(clock.stamp()).toBe(new Date(machine.wall).toISOString())
   })
 
-  it('is believed when the machine slept meanwhile', () => {
+  it('is trusted when the machine slept meanwhile', () => {
     const { machine, clock } = clockOf(DAY, true)
     machine.wall += 3 * DAY
     machine.uptime += 3 * DAY
     expect(clock.stamp()).toBe(new Date(machine.wall).toISOString())
   })
 
-  it('is believed where an operator allows it', () => {
+  it('is trusted when an operator allows it', () => {
     const { machine, clock } = clockOf(Number.POSITIVE_INFINITY, false)
     machine.wall += YEAR
     expect(clock.stamp()).toBe(new Date(machine.wall).toISOString())
   })
 
-  it('is not ahead of records that are old: an idle ledger goes on', () => {
+  it('is not ahead of old records: an idle ledger accepts appends', () => {
     const { clock } = clockOf(DAY, false)
     clock.seen('2020-01-01T00:00:00.000Z')
     expect(clock.stamp()).toBe('2027-01-15T08:00:00.000Z')

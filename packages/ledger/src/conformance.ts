@@ -51,7 +51,7 @@ export function ledgerConformance(options: LedgerConformanceOptions): void {
 }
 
 function appending({ it, same, refused }: Tools): void {
-  it('begins empty: a signed checkpoint of size 0, and the files that explain it', async (b) => {
+  it('begins empty, with a signed checkpoint of size 0 and the files that describe it', async (b) => {
     same(b.head(), { origin: TEST_ORIGIN, size: 0, root: EMPTY_ROOT, extensions: [] })
     same(await b.stored({ kind: 'origin' }), `${TEST_ORIGIN}\n`)
     same(await b.stored({ kind: 'vkey', name: 'ed25519' }), `${b.ledger.vkeys[0]}\n`)
@@ -65,7 +65,7 @@ function appending({ it, same, refused }: Tools): void {
     same(await b.ledger.consistencyProof(0, 0), { hashes: [] })
   })
 
-  it('answers with the place, the leaf hash, the time, and a checkpoint that covers it', async (b) => {
+  it('returns the place, the leaf hash, the time, and a checkpoint that covers the record', async (b) => {
     const time = '2026-11-22T18:43:00.000Z'
     const { entries, checkpoint } = await b.ledger.append([textRecord('a', 'one'), textRecord('b', 'zwei')])
     const leaves = ['id: a\ntype: text/plain\ntime: $\n\none', 'id: b\ntype: text/plain\ntime: $\n\nzwei']
@@ -79,7 +79,7 @@ function appending({ it, same, refused }: Tools): void {
     same(b.head(), { origin: TEST_ORIGIN, size: 2, root: b.root(leaves), extensions: [] })
   })
 
-  it('gives records back by index, by identifier and in order', async (b) => {
+  it('returns records by index, by identifier and in order', async (b) => {
     const fields = [['author', 'Ä. Müller'] as const, ['retain-until', '2036-12-31'] as const]
     const given = [textRecord('plain', ''), { ...textRecord('ü/😀 %2F', '\u0000\n\n'), fields }]
     await b.ledger.append(given)
@@ -100,7 +100,7 @@ function appending({ it, same, refused }: Tools): void {
     await refused('not-found', b.ledger.record(3))
   })
 
-  it('answers many at once, each with a checkpoint that covers it', async (b) => {
+  it('resolves concurrent appends, each with a checkpoint that covers it', async (b) => {
     const answers = await Promise.all(batch(0, 300).map((record) => b.ledger.append([record])))
     const indexes = answers.map(({ entries }) => entries[0]?.index ?? -1)
     same(
@@ -116,7 +116,7 @@ function appending({ it, same, refused }: Tools): void {
 }
 
 function growing({ it, same, refused }: Tools): void {
-  it('tells those who wait that it has grown, when what was appended can be read', async (b) => {
+  it('resolves waiters for growth when the new records can be read', async (b) => {
     const seen: number[][] = []
     const wait = async (size: number): Promise<void> => {
       const grown = await b.ledger.grown(size)
@@ -150,7 +150,7 @@ function growing({ it, same, refused }: Tools): void {
 }
 
 function identifiers({ it, same, refused }: Tools): void {
-  it('answers the same record again with the first one’s place, and refuses another', async (b) => {
+  it('returns the first place for the same record, and rejects a different one', async (b) => {
     const first = await b.ledger.append([textRecord('a', 'one')])
     await b.ledger.append([textRecord('b', 'two')])
     const others = [textRecord('a', 'two'), { ...textRecord('a', 'one'), type: 'text/html' }]
@@ -163,7 +163,7 @@ function identifiers({ it, same, refused }: Tools): void {
     }
   })
 
-  it('takes a batch whole or not at all', async (b) => {
+  it('appends all records of a batch or none', async (b) => {
     await b.ledger.append([textRecord('a', 'one')])
     const mixed = [textRecord('b', '1'), textRecord('a', 'one'), textRecord('b', '1'), textRecord('c', '1')]
     const { entries } = await b.ledger.append(mixed)
@@ -180,7 +180,7 @@ function identifiers({ it, same, refused }: Tools): void {
     same(await b.ids(0), ['a', 'b', 'c'])
   })
 
-  it('knows a record that is still on its way', async (b) => {
+  it('recognizes a record that is still being appended', async (b) => {
     const answers = await Promise.all([0, 1, 2].map(() => b.ledger.append([textRecord('a', 'one')])))
     same(
       answers.map(({ entries }) => places(entries)[0]),
@@ -200,7 +200,7 @@ function identifiers({ it, same, refused }: Tools): void {
 }
 
 function largeRecords({ it, same, refused }: Tools): void {
-  it('splits a record that does not fit an entry, and joins it', async (b) => {
+  it('splits a record that does not fit into an entry, and joins it', async (b) => {
     const header = `service-fs/entry/v1\nid: fits\ntype: ${BYTES}\ntime: 2026-11-22T18:43:00.000Z\n\n`
     const room = MAX_ENTRY_BYTES - header.length
     const records = [
@@ -234,7 +234,7 @@ function largeRecords({ it, same, refused }: Tools): void {
     await refused('conflict', b.ledger.append([bytesRecord('odd', 61_440 * 3)]))
   })
 
-  it('takes the largest payload, and the largest batch, that its limits allow', async (b) => {
+  it('accepts the largest payload and the largest batch that its limits allow', async (b) => {
     const { maxPayloadBytes, queueBytes, maxBatchRecords } = b.ledger.limits
     await b.ledger.append([bytesRecord('payload', maxPayloadBytes)])
     const each = Math.min(maxPayloadBytes, Math.floor((queueBytes * 3) / 4 / 3))
@@ -250,7 +250,7 @@ function largeRecords({ it, same, refused }: Tools): void {
 }
 
 function limits({ it, same, refused }: Tools): void {
-  it('refuses what is no record, and records nothing of it', async (b) => {
+  it('rejects invalid records, and appends none of the batch', async (b) => {
     const bad: NewRecord[] = [
       textRecord('', 'x'),
       textRecord('a\nb', 'x'),
@@ -270,7 +270,7 @@ function limits({ it, same, refused }: Tools): void {
     same((await b.ledger.append([most])).entries[0]?.index, 0)
   })
 
-  it('bounds what waits: busy, and nothing of it is recorded', async (b) => {
+  it('rejects appends beyond the queue as busy, and appends none of them', async (b) => {
     await b.restart('stop', { limits: { queueEntries: 8 } })
     const results = await Promise.allSettled(batch(0, 40).map((record) => b.ledger.append([record])))
     const busy = results.filter((result) => result.status === 'rejected')
@@ -281,7 +281,7 @@ function limits({ it, same, refused }: Tools): void {
     same(again.entries[0]?.index, results.length - busy.length)
   })
 
-  it('refuses a proof, an entry and a tile beyond the tree', async (b) => {
+  it('rejects a proof, an entry and a tile beyond the tree', async (b) => {
     await b.ledger.append(batch(0, 3))
     for (const [index, size] of [
       [3, 3],
@@ -306,7 +306,7 @@ function limits({ it, same, refused }: Tools): void {
     await refused('not-found', b.ledger.bundle(1, 1))
   })
 
-  it('lets a commit fail that could not be signed, and goes on', async (b) => {
+  it('rejects a commit that cannot be signed, and keeps appending', async (b) => {
     let isBroken = false
     const sign = (text: string): Promise<string> =>
       isBroken ? Promise.reject(new Error('token removed')) : Promise.resolve(b.signer.sign(text))
@@ -321,7 +321,7 @@ function limits({ it, same, refused }: Tools): void {
     same(await b.ids(0), ['a', 'b'])
   })
 
-  it('takes nothing once it is closed', async (b) => {
+  it('rejects appends once it is closed', async (b) => {
     const [last] = await Promise.all([b.ledger.append([textRecord('a', 'one')]), b.ledger.close()])
     same(last.entries[0]?.index, 0)
     await refused('closed', b.ledger.append([textRecord('b', 'two')]))
@@ -331,7 +331,7 @@ function limits({ it, same, refused }: Tools): void {
 }
 
 function reopening({ it, same, refused }: Tools): void {
-  it('opens at the checkpoint that it acknowledged last, at every size, stopped or killed', async (b) => {
+  it('opens at the last acknowledged checkpoint, at every size, stopped or killed', async (b) => {
     const leaves: Hash[] = []
     for (let size = 0; size < 560;) {
       const isNear = [256, 512].some((boundary) => Math.abs(size - boundary) < 3)
@@ -349,7 +349,7 @@ function reopening({ it, same, refused }: Tools): void {
       same((await b.ledger.record(index)).id, `r${index}`)
   })
 
-  it('leaves its newest checkpoint in the cell when it is stopped, and within a minute', async (b) => {
+  it('publishes its newest checkpoint when it is stopped, and within a minute', async (b) => {
     await b.ledger.append(batch(0, 3))
     await b.restart('stop')
     same(await b.stored({ kind: 'checkpoint' }), b.ledger.checkpoint())
@@ -360,7 +360,7 @@ function reopening({ it, same, refused }: Tools): void {
     same(await b.stored({ kind: 'checkpoint' }), b.ledger.checkpoint())
   })
 
-  it('refuses another origin and another key than its own', async (b) => {
+  it('rejects another origin and another key', async (b) => {
     await b.ledger.append(batch(0, 3))
     const origin = 'example.org/ledger/other'
     await refused('corrupt', b.restart('stop', { origin, signer: b.signerOf(origin) }))
@@ -385,7 +385,7 @@ function proving({ it, same }: Tools): void {
     same(leaves.length, 20)
   })
 
-  it('makes a tlog-proof from which, with the payload, anyone can check a record', async (b) => {
+  it('returns a tlog-proof that, with the payload, verifies a record', async (b) => {
     await b.ledger.append(batch(0, 258))
     await b.ledger.append([bytesRecord('split', 70_000)])
     await b.restart('stop')
@@ -445,7 +445,7 @@ function sealing({ it, same }: Tools, entries: number): void {
     for (const from of [1, 255, 256, 257, 512, 999]) await b.checkConsistency(from, 1000, leaves)
   })
 
-  it(`grows to ${entries} entries, killed on the way`, async (b) => {
+  it(`grows to ${entries} entries, with kills`, async (b) => {
     const each = Math.min(4000, b.ledger.limits.maxBatchRecords)
     const { leaves } = await b.fill(entries, each, async (size) => {
       if (size === each || size === 10 * each) await b.restart('kill')

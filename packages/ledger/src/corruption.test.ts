@@ -90,7 +90,7 @@ describe('one changed byte', () => {
     },
   )
 
-  it('is not taken for a torn commit while the checkpoint covers it', async () => {
+  it('is not mistaken for a torn commit when the checkpoint covers it', async () => {
     const files = await ledgerFiles()
     const tail = files.get('tail/000000000512') ?? new Uint8Array()
     for (let cut = 1; cut < 200; cut++) {

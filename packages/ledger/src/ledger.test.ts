@@ -28,7 +28,7 @@ function checkpointOf(ledger: Ledger): { size: number; root: string } {
 }
 
 describe.each(['grow', 'each'] as const)('a ledger whose tail is kept in %s mode', (tailMode) => {
-  it('starts empty, with a signed checkpoint of size 0 and the files that explain it', async () => {
+  it('starts empty, with a signed checkpoint of size 0 and the files that describe it', async () => {
     const storage = new MemoryStorage({ tailMode })
     const ledger = await openTestLedger({ storage })
     expect(checkpointOf(ledger).size).toBe(0)
@@ -36,7 +36,7 @@ describe.each(['grow', 'each'] as const)('a ledger whose tail is kept in %s mode
     await ledger.close()
   })
 
-  it('gives back what was appended, with proofs, across restarts and crashes', async () => {
+  it('returns appended records, with proofs, across restarts and crashes', async () => {
     let storage = new MemoryStorage({ tailMode })
     let ledger = await openTestLedger({ storage })
     const roots = new Map<number, string>()
@@ -72,7 +72,7 @@ describe.each(['grow', 'each'] as const)('a ledger whose tail is kept in %s mode
     await ledger.close()
   })
 
-  it('seals full bundles and the tiles above, and reads them back checked', async () => {
+  it('seals full bundles and the tiles above, and checks them when it reads them', async () => {
     const storage = new MemoryStorage({ tailMode })
     let ledger = await openTestLedger({ storage })
     for (let size = 0; size < 66_000; size += 4096) await ledger.append(batch(size, 4096))
@@ -120,7 +120,7 @@ describe.each(['grow', 'each'] as const)('a ledger whose tail is kept in %s mode
 })
 
 describe('the payload_id rule', () => {
-  it('answers the same record with its place, and refuses another under its id', async () => {
+  it('returns the place of the same record, and rejects a different one with its id', async () => {
     const storage = new MemoryStorage()
     let ledger = await openTestLedger({ storage })
     const first = await ledger.append([textRecord('a', 'one')])
@@ -140,7 +140,7 @@ describe('the payload_id rule', () => {
     await ledger.close()
   })
 
-  it('holds while the first is on its way, and within a batch', async () => {
+  it('holds while the first append is running, and within a batch', async () => {
     const ledger = await openTestLedger()
     const results = await Promise.allSettled([
       ledger.append([textRecord('a', 'one')]),
@@ -169,7 +169,7 @@ describe('the payload_id rule', () => {
 })
 
 describe('limits and failures', () => {
-  it('refuses what is too large, too much, or beyond the tree, each with its code', async () => {
+  it('rejects large records, large batches and places beyond the tree, each with its code', async () => {
     const ledger = await openTestLedger({ limits: { maxPayloadBytes: 10, maxBatchRecords: 2 } })
     expect(await code(ledger.append([]))).toBe('bad-record')
     expect(await code(ledger.append([textRecord('', 'x')]))).toBe('bad-record')
@@ -185,7 +185,7 @@ describe('limits and failures', () => {
     expect(await code(ledger.append([textRecord('a', 'x')]))).toBe('closed')
   })
 
-  it('bounds what waits', async () => {
+  it('bounds the queue', async () => {
     const ledger = await openTestLedger({ limits: { queueEntries: 8 } })
     const results = await Promise.allSettled(
       Array.from({ length: 20 }, (_, i) => ledger.append([textRecord(`a${i}`, 'x')])),
@@ -197,7 +197,7 @@ describe('limits and failures', () => {
     await ledger.close()
   })
 
-  it('repeats the time when the clock steps back a little, and refuses when it is far behind', async () => {
+  it('repeats the time when the clock steps back a little, and rejects appends when it is far behind', async () => {
     const runtime = new TestRuntime()
     const storage = new MemoryStorage()
     let ledger = await openTestLedger({ runtime, storage })
@@ -216,7 +216,7 @@ describe('limits and failures', () => {
     await ledger.close()
   })
 
-  it('waits for the sealer when it is far behind, while that waits for the disk', async () => {
+  it('waits for the sealer when it is far behind because of a slow disk', async () => {
     const storage = new MemoryStorage()
     const slow = Object.assign(Object.create(storage), {
       tailMode: 'grow',
@@ -237,7 +237,7 @@ describe('limits and failures', () => {
     await ledger.close()
   })
 
-  it('stops while the index is being rebuilt, without going through all of the ledger', async () => {
+  it('closes while the index is being rebuilt, without scanning the whole ledger', async () => {
     const storage = new MemoryStorage()
     const ledger = await openTestLedger({ storage })
     for (let size = 0; size < 36_000; size += 4000) await ledger.append(batch(size, 4000))
@@ -263,7 +263,7 @@ describe('limits and failures', () => {
     await ledger.close()
   })
 
-  it('lets a batch fail whose checkpoint could not be signed, and goes on', async () => {
+  it('rejects a batch whose checkpoint cannot be signed, and keeps appending', async () => {
     const signer = testSigner()
     let broken = false
     const flaky = {
@@ -282,7 +282,7 @@ describe('limits and failures', () => {
     await ledger.close()
   })
 
-  it('makes a proof whose extra is the header of the entry', async () => {
+  it('returns a proof whose extra is the header of the entry', async () => {
     const ledger = await openTestLedger()
     await ledger.append(batch(0, 5))
     const proof = parseTlogProof(await ledger.tlogProof(3))

@@ -50,7 +50,7 @@ async function checkAll(files: Files, mode: Mode, size: number): Promise<void> {
 }
 
 describe('a ledger that goes from one tail mode to the other', () => {
-  it.each([0, 1, 255, 256, 257, 511, 512, 600])('goes on at %i entries', async (size) => {
+  it.each([0, 1, 255, 256, 257, 511, 512, 600])('continues at %i entries', async (size) => {
     for (const clean of [true, false]) {
       for (const mode of ['grow', 'each'] as const) {
         const other = mode === 'grow' ? 'each' : 'grow'
@@ -62,7 +62,7 @@ describe('a ledger that goes from one tail mode to the other', () => {
     }
   })
 
-  it('goes on behind a torn commit, and back', async () => {
+  it('continues after a torn commit, in either mode', async () => {
     for (const [length, fill] of [
       [7, undefined],
       [1000, undefined],
@@ -82,7 +82,7 @@ describe('a ledger that goes from one tail mode to the other', () => {
     }
   })
 
-  it('never begins the tail behind a gap in the sealed bundles', async () => {
+  it('never begins the tail after a gap in the sealed bundles', async () => {
     const sealed = await life(new Map(), 'grow', [1800], false)
     expect(sealed.has(bundlePath(6))).toBe(true)
     for (const missing of [[1], [0], [1, 2, 3, 4, 5], [6], [3, 5]]) {
@@ -101,7 +101,7 @@ describe('a ledger that goes from one tail mode to the other', () => {
     }
   })
 
-  it('keeps every record over lives in either mode, however they end', async () => {
+  it('keeps every record over several lives in either mode, however they end', async () => {
     const lives = fc.array(
       fc.record({
         mode: fc.constantFrom<Mode>('grow', 'each'),

@@ -91,7 +91,7 @@ const code = (promise: Promise<unknown>): Promise<unknown> =>
   )
 
 describe('a ledger that is opened for reading only', () => {
-  it('shows all of what a clean stop left, takes nothing, and changes nothing', async () => {
+  it('shows everything after a clean stop, accepts no appends, and changes nothing', async () => {
     const files = await stopped()
     const storage = new MemoryStorage({ files })
     const ledger = await openReadOnly(storage)
@@ -107,7 +107,7 @@ describe('a ledger that is opened for reading only', () => {
     expect(storage.dump()).toEqual(files)
   })
 
-  it('shows what is known to be durable, and does not deny the rest', async () => {
+  it('shows the durable entries, and does not deny later ones', async () => {
     const files = await killed(2, 1, 1)
     const ledger = await openReadOnly(new MemoryStorage({ files }))
     expect([ledger.size, await idsOf(ledger)]).toEqual([2, ['r0', 'r1']])
@@ -124,7 +124,7 @@ describe('a ledger that is opened for reading only', () => {
     expect(await code(more.recordById('r3'))).toBe('not-found')
   })
 
-  it('refuses a place where there is no ledger, and another origin', async () => {
+  it('rejects a storage without a ledger, and another origin', async () => {
     await expect(openReadOnly(new MemoryStorage())).rejects.toMatchObject({ code: 'not-found' })
     const files = new Map([...(await stopped()), ['origin', new Uint8Array([97, 10])]])
     for (const damaged of [false, true])
@@ -184,7 +184,7 @@ const markOf = (mark: Mark): HighWaterMark => ({
 describe('a ledger that is opened for reading only, with a high-water mark', () => {
   const ROOT = nativeHasher.leaf(new Uint8Array([1]))
 
-  it('shows what the mark covers, and nothing where the mark is of another tree', async () => {
+  it('shows the entries that the mark covers, and none when the mark is of another tree', async () => {
     const files = await killed(2, 1, 1)
     const { root } = (await openReadOnly(new MemoryStorage({ files }), { known: 3 })).head
     const storage = new MemoryStorage({ files })
@@ -199,7 +199,7 @@ describe('a ledger that is opened for reading only, with a high-water mark', () 
         })
   })
 
-  it('shows less than the mark says, says so, and denies nothing', async () => {
+  it('shows fewer entries than the mark, reports it, and denies none', async () => {
     const storage = new MemoryStorage({ files: await killed(2, 1, 1) })
     const ledger = await openReadOnly(storage, { mark: markOf({ size: 5, root: ROOT }) })
     expect([ledger.size, ledger.status().reason]).toEqual([
@@ -213,7 +213,7 @@ describe('a ledger that is opened for reading only, with a high-water mark', () 
 describe('a damaged tail', () => {
   const tail = 'tail/000000000000'
 
-  it('is shown as far as its commits are whole, wherever a byte of it is changed', async () => {
+  it('is shown up to its last whole commit, whichever byte is changed', async () => {
     const files = await killed(120, 0, 30)
     const whole = files.get(tail) ?? new Uint8Array()
     const sizes = new Set<number | undefined>()
@@ -225,7 +225,7 @@ describe('a damaged tail', () => {
     expect([...sizes].sort((a, b) => (a ?? 1000) - (b ?? 1000))).toEqual([30, 60, 90, undefined])
   })
 
-  it('is shown as far as it goes, wherever it is cut', async () => {
+  it('is shown up to its last whole commit, wherever it is cut', async () => {
     const files = await killed(120, 0, 30)
     const whole = files.get(tail) ?? new Uint8Array()
     for (let length = 0; length < whole.length; length += Math.floor(whole.length / 25)) {
@@ -234,18 +234,18 @@ describe('a damaged tail', () => {
     }
   })
 
-  it('is shown as far as it is known to be durable otherwise, where it is `checkpoint` that is damaged', async () => {
+  it('is shown up to another known durable size when `checkpoint` is damaged', async () => {
     const files = new Map([...(await killed(120, 0, 30)), ['checkpoint', new Uint8Array([120])]])
     expect(await openDamaged(files)).toBeUndefined()
     expect((await openReadOnly(new MemoryStorage({ files }), { damaged: true, known: 90 })).size).toBe(90)
   })
 
-  it('is shown up to a tail file that does not continue it', async () => {
+  it('is shown up to a tail file that does not continue the previous one', async () => {
     const files = new Map([...(await killed(120, 0, 30)), ['tail/000000000119', new Uint8Array([10])]])
     expect(await openDamaged(files)).toBe(120)
   })
 
-  it('of which nothing is whole is refused', async () => {
+  it('is rejected when no commit is whole', async () => {
     const files = await stopped()
     const bytes = Uint8Array.from(files.get('tail/000000000512') ?? [])
     bytes[10] = 0
@@ -286,7 +286,7 @@ describe('a damaged tail that carries entries over from an earlier one', () => {
   const shown = (bytes: Uint8Array, others: [string, Uint8Array][] = []): Promise<number | undefined> =>
     openDamaged(new Map([...files, [tail, bytes], ...others]), rootAt)
 
-  it('is shown at least up to where it begins, wherever a byte is changed', async () => {
+  it('is shown at least up to its start, whichever byte is changed', async () => {
     const sizes = new Set<number | undefined>()
     for (let at = start; at < whole.length; at += Math.floor(whole.length / 24)) {
       const bytes = Uint8Array.from(whole)
@@ -296,14 +296,14 @@ describe('a damaged tail that carries entries over from an earlier one', () => {
     expect([...sizes].sort((a, b) => (a ?? 1000) - (b ?? 1000))).toEqual([512, 600, 610, 620])
   })
 
-  it('is shown at least up to where it begins, wherever it is cut', async () => {
+  it('is shown at least up to its start, wherever it is cut', async () => {
     const sizes = new Set<number | undefined>()
     for (let length = start; length < whole.length; length += Math.floor(whole.length / 18))
       sizes.add(await shown(whole.subarray(0, length)))
     expect([...sizes]).toEqual([512, 600, 610, 620])
   })
 
-  it('is never taken for torn where it begins, though `checkpoint` is behind it', async () => {
+  it('is never mistaken for torn at its start, although `checkpoint` lags behind', async () => {
     const older = await stopped()
     const opened = new MemoryStorage({ files: older })
     await openTestLedger({ storage: opened })
@@ -324,7 +324,7 @@ describe('a damaged tail that carries entries over from an earlier one', () => {
       expect(await shown(whole.subarray(0, length), others)).toBe(512)
   })
 
-  it('is shown up to where it begins when `checkpoint` is damaged too', async () => {
+  it('is shown up to its start when `checkpoint` is damaged too', async () => {
     const bytes = Uint8Array.from(whole)
     bytes[start + 5] = 0
     expect(await shown(bytes, [['checkpoint', new Uint8Array([120])]])).toBe(512)

@@ -112,7 +112,7 @@ async function history(seed: number, mode: Mode, cuts: readonly number[]): Promi
 describe.each(['grow', 'each', 'either', 'protected'] as const)(
   'a ledger in %s mode on a disk that loses power',
   (tailMode) => {
-    it('keeps what it acknowledged, wherever in a history the power is cut', async () => {
+    it('keeps every acknowledged record wherever the power is cut', async () => {
       let cut = 0
       const step = QUICK ? 9 : 1
       for (let at = 1; at <= 120; at += step) {
@@ -123,7 +123,7 @@ describe.each(['grow', 'each', 'either', 'protected'] as const)(
       expect(cut).toBeGreaterThan(QUICK ? 5 : 80)
     }, 600_000)
 
-    it('keeps it over several lives', async () => {
+    it('keeps every acknowledged record over several lives', async () => {
       const first = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
       const seeds = Number(process.env['SEEDS'] ?? (QUICK ? 2 : 20))
       for (let seed = first; seed < first + seeds; seed++) {
@@ -184,7 +184,7 @@ async function live(disk: FaultyDisk, client: Client, rounds: number): Promise<v
 describe.each(['grow', 'each', 'either', 'protected'] as const)(
   'a ledger in %s mode on a disk that fails',
   (tailMode) => {
-    it('keeps what it acknowledged, wherever in a history a call fails', async () => {
+    it('keeps every acknowledged record wherever a call fails', async () => {
       let failed = 0
       const stride = QUICK ? 9 : 2
       for (let step = 1; step <= 60; step += stride) {
@@ -196,7 +196,7 @@ describe.each(['grow', 'each', 'either', 'protected'] as const)(
       expect(failed).toBeGreaterThan(QUICK ? 0 : 15)
     }, 600_000)
 
-    it('keeps it over several lives', async () => {
+    it('keeps every acknowledged record over several lives', async () => {
       const first = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
       const seeds = Number(process.env['SEEDS'] ?? (QUICK ? 1 : 5))
       for (let seed = first; seed < first + seeds; seed++) {

@@ -8,7 +8,7 @@ import { nativeCodec, nativeCrypto, nativeHasher, sha256Hex, sha256Stream } from
 const hashOf = (bytes: Uint8Array): string => nobleHasher.leaf(bytes)
 
 describe('the native hasher and codec give what the portable ones give', () => {
-  it('leaves', () => {
+  it('hashes leaves like tlog', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 3000 }), (entry) => {
         expect(nativeHasher.leaf(entry)).toBe(nobleHasher.leaf(entry))
@@ -21,7 +21,7 @@ describe('the native hasher and codec give what the portable ones give', () => {
     }
   })
 
-  it('nodes', () => {
+  it('hashes nodes like tlog', () => {
     fc.assert(
       fc.property(fc.uint8Array(), fc.uint8Array(), (a, b) => {
         const [left, right] = [hashOf(a), hashOf(b)]
@@ -30,7 +30,7 @@ describe('the native hasher and codec give what the portable ones give', () => {
     )
   })
 
-  it('text and base64, strict', () => {
+  it('encodes and decodes text and base64 strictly', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), fc.uint8Array(), (text, bytes) => {
         expect([...nativeCodec.utf8Encode(text)]).toEqual([...pureCodec.utf8Encode(text)])
@@ -61,7 +61,7 @@ describe('the native hasher and codec give what the portable ones give', () => {
     expect(() => nativeCodec.utf8Encode('\ud800')).toThrow()
   })
 
-  it('signs as RFC 8032 has it, and as @noble does', async () => {
+  it('signs as in RFC 8032, and like @noble', async () => {
     // Section 7.1, test 2.
     const seed = Buffer.from('4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb', 'hex')
     const publicKey = nativeCrypto.ed25519PublicKey?.(seed) as Uint8Array

@@ -40,7 +40,7 @@ describe.skipIf(!injects)(`a failing disk${injects ? '' : ' (skipped: strace is 
     return JSON.parse(execFileSync('strace', args, { env, encoding: 'utf8' }))
   }
 
-  it('ends all writing after a failed sync of a commit', () => {
+  it('stops writing after a failed sync of a commit', () => {
     const refused = 'io nothing is written any more: tail/000000000000: EIO'
     const expected = [
       'done',
@@ -56,7 +56,7 @@ describe.skipIf(!injects)(`a failing disk${injects ? '' : ' (skipped: strace is 
     expect(outcomes('a', 'fdatasync', 'EIO')).toEqual(expected)
   })
 
-  it('ends all writing after a failed write of a commit', () => {
+  it('stops writing after a failed write of a commit', () => {
     const refused = 'io nothing is written any more: tail/000000000000: ENOSPC'
     const expected = [
       'done',
@@ -72,18 +72,18 @@ describe.skipIf(!injects)(`a failing disk${injects ? '' : ' (skipped: strace is 
     expect(outcomes('b', 'pwrite64', 'ENOSPC', 'tail/000000000000')).toEqual(expected)
   })
 
-  it('ends all writing after a failed sync of a directory', () => {
+  it('stops writing after a failed sync of a directory', () => {
     const refused = 'io nothing is written any more: tile/0: EIO'
     const expected = ['done', 'done', 'io tile/0: EIO', refused, refused, refused, refused, refused, 'o']
     expect(outcomes('c', 'fsync', 'EIO', 'tile/0')).toEqual(expected)
   })
 
-  it('goes on after a failed sync of a file that has no name yet', () => {
+  it('keeps writing after a failed sync of a file that has no name yet', () => {
     const expected = ['done', 'done', 'io tmp/3: EIO', 'done', 'done', 'done', 'done', 'done', 'o']
     expect(outcomes('d', 'fsync', 'EIO', 'tmp/3')).toEqual(expected)
   })
 
-  it('goes on after it could not open a directory', () => {
+  it('keeps writing after it failed to open a directory', () => {
     const expected = ['done', 'done', 'io tile/0: EMFILE', 'done', 'done', 'done', 'done', 'done', 'o']
     expect(outcomes('e', 'openat', 'EMFILE', 'tile/0')).toEqual(expected)
   })

@@ -92,7 +92,7 @@ describe.each(['ext4', 'tmpfs'] as const)('file attributes on %s', (type) => {
       flags = await flagsOf(path)
     })
 
-    it('leave root nothing to do to a sealed file but to read it', async () => {
+    it('let root only read a sealed file', async () => {
       const storage = await open()
       await storage.seal({ kind: 'bundle', index: 0 }, bytesOf('sealed'))
       await storage.close()
@@ -128,7 +128,7 @@ describe.each(['ext4', 'tmpfs'] as const)('file attributes on %s', (type) => {
       expect(isImmutable(other)).toBe(false)
     })
 
-    it('keep the directories of what is sealed in their places, and let them gain files', async () => {
+    it('keep the directories of sealed files in place, and let them gain files', async () => {
       const storage = await open()
       await storage.seal({ kind: 'bundle', index: 1234 }, bytesOf('sealed'))
       await storage.seal({ kind: 'vkey', name: 'log' }, bytesOf('key'))
@@ -149,7 +149,7 @@ describe.each(['ext4', 'tmpfs'] as const)('file attributes on %s', (type) => {
       await storage.close()
     })
 
-    it('let the tail grow, and nothing else', async () => {
+    it('let the tail only grow', async () => {
       const storage = await open()
       await storage.beginTail(0, 1, bytesOf('begin'))
       await storage.commit(2, bytesOf('+1'))
@@ -170,7 +170,7 @@ describe.each(['ext4', 'tmpfs'] as const)('file attributes on %s', (type) => {
       await storage.close()
     })
 
-    it('do not let a commit go behind what somebody else has appended', async () => {
+    it('reject a commit after another process has appended', async () => {
       const storage = await open()
       await storage.beginTail(0, 1, bytesOf('begin'))
       await storage.commit(2, bytesOf('+1'))
@@ -182,7 +182,7 @@ describe.each(['ext4', 'tmpfs'] as const)('file attributes on %s', (type) => {
       await storage.close()
     })
 
-    it('let an older tail file go when everything in it is sealed', async () => {
+    it('let an older tail file be removed when all its entries are sealed', async () => {
       const storage = await open()
       await storage.beginTail(0, 300, bytesOf('first'))
       await expect(storage.beginTail(0, 300, bytesOf('again'))).rejects.toMatchObject({ code: 'conflict' })
@@ -197,7 +197,7 @@ describe.each(['ext4', 'tmpfs'] as const)('file attributes on %s', (type) => {
       expect(await onlyGrows(join(dir, 'tail/000000000256'))).toBe(true)
     })
 
-    it('are set again where a killed process had not come to it', async () => {
+    it('are set where a killed process had not set them', async () => {
       const plain = await openPosixStorage(dir)
       await plain.seal({ kind: 'origin' }, bytesOf('o'))
       await plain.seal({ kind: 'bundle', index: 0 }, bytesOf('b'))
@@ -226,7 +226,7 @@ describe.each(['ext4', 'tmpfs'] as const)('file attributes on %s', (type) => {
       await storage.close()
     })
 
-    it('are lived with where none can be set', async () => {
+    it('are tolerated where none can be set', async () => {
       const storage = await open()
       await storage.beginTail(0, 300, bytesOf('first'))
       await storage.seal({ kind: 'bundle', index: 0 }, bytesOf('b'))
@@ -240,7 +240,7 @@ describe.each(['ext4', 'tmpfs'] as const)('file attributes on %s', (type) => {
       expect(readdirSync(join(dir, 'tail'))).toEqual(['000000000000', '000000000256'])
     })
 
-    it('are not given to a file that somebody could go on writing to, nor to one with two names', async () => {
+    it('are not set on a file that is open for writing or has two names', async () => {
       mkdirSync(dir)
       const file = join(dir, 'file')
       writeFileSync(file, 'x')
@@ -259,7 +259,7 @@ describe.each(['ext4', 'tmpfs'] as const)('file attributes on %s', (type) => {
       expect(isImmutable(file)).toBe(true)
     })
 
-    it('come off with chattr -R -i -a, and the directory with rm', async () => {
+    it('are cleared by chattr -R -i -a, after which rm removes the directory', async () => {
       const storage = await open()
       await storage.seal({ kind: 'bundle', index: 0 }, bytesOf('b'))
       await storage.beginTail(0, 300, bytesOf('first'))

@@ -27,7 +27,7 @@ describe.skipIf(!mounted)(`a full file system${mounted ? '' : ' (skipped: no tmp
     dir.remove()
   })
 
-  it('refuses to seal as full, leaves nothing behind, and seals when there is space again', async () => {
+  it('rejects a seal on a full disk, leaves no file behind, and seals when there is space again', async () => {
     const storage = await openPosixStorage(ledger)
     await storage.beginTail(0, 1, bytesOf('begin'))
     writeFileSync(`${dir.path}/ballast`, new Uint8Array(200_000))
@@ -46,7 +46,7 @@ describe.skipIf(!mounted)(`a full file system${mounted ? '' : ' (skipped: no tmp
     rmSync(ledger, { recursive: true })
   })
 
-  it('ends all writing when a commit does not fit, and reads on', async () => {
+  it('stops writing when a commit does not fit, and still reads', async () => {
     const storage = await openPosixStorage(ledger)
     await storage.seal({ kind: 'origin' }, bytesOf('origin'))
     await storage.beginTail(0, 1, bytesOf('begin'))

@@ -28,7 +28,7 @@ describe('lockDirectory', () => {
   })
   afterEach(() => dir.remove())
 
-  it('refuses a second process with the pid of the first, and is freed by SIGKILL', async () => {
+  it('rejects a second process with the pid of the first, and is freed by SIGKILL', async () => {
     const script = bundleScript(dir.path, HOLDER)
     const ledger = `${dir.path}/ledger`
     const { child, firstLine } = startNode(script, [ledger])
@@ -43,7 +43,7 @@ describe('lockDirectory', () => {
     await storage.close()
   })
 
-  it('refuses the same process too, until it is released', async () => {
+  it('rejects the same process too, until it is released', async () => {
     const lock = await lockDirectory(dir.path)
     expect(readFileSync(`${dir.path}/lock`, 'latin1')).toBe(`${process.pid}\n`)
     await expect(lockDirectory(dir.path)).rejects.toMatchObject({
@@ -88,14 +88,14 @@ describe('lockDirectory', () => {
     await (await openPosixStorage(ledger)).close()
   })
 
-  it('keeps out a version that knows the file `lock` only', async () => {
+  it('excludes a version that locks only the file `lock`', async () => {
     const lock = await lockDirectory(dir.path)
     expect(spawnSync('flock', ['-n', `${dir.path}/lock`, 'true']).status).toBe(1)
     await lock.release()
     expect(spawnSync('flock', ['-n', `${dir.path}/lock`, 'true']).status).toBe(0)
   })
 
-  it('is kept out by a version that knows the file `lock` only, and frees the directory again', async () => {
+  it('is excluded by a version that locks only the file `lock`, and unlocks the directory again', async () => {
     writeFileSync(`${dir.path}/lock`, '')
     const holder = spawn('flock', [`${dir.path}/lock`, 'sh', '-c', 'echo held; exec sleep 60'], {
       detached: true,
@@ -107,7 +107,7 @@ describe('lockDirectory', () => {
     await (await lockDirectory(dir.path)).release()
   })
 
-  it('can be held without writing anything', async () => {
+  it('can be taken without writing', async () => {
     const lock = await lockDirectory(dir.path, { write: false })
     expect(readdirSync(dir.path)).toEqual([])
     await expect(lockDirectory(dir.path)).rejects.toMatchObject({ code: 'locked' })
@@ -120,7 +120,7 @@ describe('lockDirectory', () => {
     await second.release()
   })
 
-  it('says when flock is not installed', async () => {
+  it('reports when flock is not installed', async () => {
     const path = process.env['PATH']
     process.env['PATH'] = dir.path
     try {

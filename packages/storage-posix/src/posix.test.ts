@@ -59,7 +59,7 @@ async function tailOf(storage: StorageCapability): Promise<[number, string][]> {
 }
 
 describe('openPosixStorage', () => {
-  it('keeps the files of the ledger format, for their owner only', async () => {
+  it('writes the files of the ledger format, readable by their owner only', async () => {
     const storage = await openPosixStorage(`${dir.path}/a/b`)
     await storage.seal({ kind: 'bundle', index: 1000 }, bytesOf('tile'))
     await storage.beginTail(0, 1, bytesOf('tail'))
@@ -78,7 +78,7 @@ describe('openPosixStorage', () => {
     await storage.close()
   })
 
-  it('removes what was left in tmp/, and only that', async () => {
+  it('removes the files in tmp/, and no others', async () => {
     mkdirSync(`${dir.path}/tmp`)
     writeFileSync(`${dir.path}/tmp/1`, 'left')
     writeFileSync(`${dir.path}/notes`, 'mine')
@@ -88,7 +88,7 @@ describe('openPosixStorage', () => {
     await storage.close()
   })
 
-  it('leaves tmp/ alone while another has the lock', async () => {
+  it('leaves tmp/ alone while another process has the lock', async () => {
     const storage = await openPosixStorage(dir.path)
     writeFileSync(`${dir.path}/tmp/being-written`, 'x')
     await expect(openPosixStorage(dir.path)).rejects.toMatchObject({ code: 'locked' })
@@ -96,7 +96,7 @@ describe('openPosixStorage', () => {
     await storage.close()
   })
 
-  it('opens the audit sub-ledger beside it, without a lock', async () => {
+  it('opens the audit sub-ledger without a lock', async () => {
     const storage = await openPosixStorage(dir.path)
     const audit = await openPosixStorage(`${dir.path}/audit`, { lock: false })
     await Promise.all([
@@ -107,7 +107,7 @@ describe('openPosixStorage', () => {
     await Promise.all([storage.close(), audit.close()])
   })
 
-  it('follows a symbolic link to the ledger, and none in it', async () => {
+  it('follows a symbolic link to the ledger, and none inside it', async () => {
     mkdirSync(`${dir.path}/real`)
     mkdirSync(`${dir.path}/elsewhere`)
     writeFileSync(`${dir.path}/elsewhere/000.b64`, 'x')
@@ -131,7 +131,7 @@ describe('openPosixStorage', () => {
     await storage.close()
   })
 
-  it('refuses what is no regular file, and what is too large, before it reads it', async () => {
+  it('rejects a file that is not regular or too large before it reads it', async () => {
     mkdirSync(`${dir.path}/keys/log.vkey`, { recursive: true })
     mkdirSync(`${dir.path}/tile/0`, { recursive: true })
     mkdirSync(`${dir.path}/tail`)
@@ -167,7 +167,7 @@ describe('openPosixStorage', () => {
     await storage.close()
   })
 
-  it('does not append to a tail that somebody else wrote to', async () => {
+  it('does not append to a tail that another process wrote to', async () => {
     const storage = await openPosixStorage(dir.path)
     await storage.beginTail(0, 1, bytesOf('begin'))
     writeFileSync(`${dir.path}/tail/000000000000`, 'other', { flag: 'a' })
@@ -178,7 +178,7 @@ describe('openPosixStorage', () => {
     await storage.close()
   })
 
-  it('names no path of the machine', async () => {
+  it('names no absolute path', async () => {
     const storage = await openPosixStorage(dir.path)
     writeFileSync(`${dir.path}/tile`, 'no directory')
     const error: unknown = await storage.read({ kind: 'tile', level: 0, index: 0 }).catch((e: unknown) => e)
@@ -204,7 +204,7 @@ describe('openPosixStorage', () => {
 })
 
 describe('many at once', () => {
-  it('commits, seals, publishes and reads side by side', async () => {
+  it('commits, seals, publishes and reads concurrently', async () => {
     const storage = await openPosixStorage(dir.path)
     await storage.beginTail(0, 1, bytesOf('begin'))
     const seals = Array.from({ length: 200 }, (_, i) =>
@@ -231,7 +231,7 @@ describe('many at once', () => {
     await again.close()
   })
 
-  it('seals the same object from many callers once', async () => {
+  it('seals one object for many callers', async () => {
     const storage = await openPosixStorage(dir.path)
     await Promise.all(
       Array.from({ length: 30 }, () => storage.seal({ kind: 'tile', level: 0, index: 0 }, bytesOf('same'))),

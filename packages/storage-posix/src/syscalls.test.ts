@@ -100,7 +100,7 @@ describe.skipIf(!traced)(`the system calls${traced ? '' : ' (skipped: strace is 
     ])
   })
 
-  it('seals the same again, durably', () => {
+  it('seals the same bytes again, durably', () => {
     const path = 'tile/entries/001.b64'
     expect(calls('seal again')).toEqual([
       ...create(3),
@@ -111,7 +111,7 @@ describe.skipIf(!traced)(`the system calls${traced ? '' : ' (skipped: strace is 
     ])
   })
 
-  it('leaves what is sealed as it is', () => {
+  it('leaves a sealed object unchanged', () => {
     const path = 'tile/entries/001.b64'
     expect(calls('seal conflict')).toEqual([
       ...create(4),
@@ -142,7 +142,7 @@ describe.skipIf(!traced)(`the system calls${traced ? '' : ' (skipped: strace is 
     expect(calls('publish')).toEqual([...create(6, false), 'rename tmp/6 checkpoint', ...syncDir('.')])
   })
 
-  it('begins the next tail file, and only then removes the older', () => {
+  it('begins the next tail file before it removes the older one', () => {
     expect(calls('begin next')).toEqual([
       ...create(7, false),
       'rename tmp/7 tail/000000000256',
@@ -175,7 +175,7 @@ describe.skipIf(!traced)(`the system calls${traced ? '' : ' (skipped: strace is 
     expect(calls('read, once more')).toEqual(readFile('tile/entries/001.b64'))
   })
 
-  it('syncs the names that an earlier process may have left, before it shows them', () => {
+  it('syncs names that an earlier process may have left, before it reads them', () => {
     expect(calls('tail')).toEqual([
       ...syncDir('tail'),
       'openat tail O_DIRECTORY|O_NONBLOCK|O_RDONLY',

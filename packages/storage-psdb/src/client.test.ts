@@ -29,7 +29,7 @@ function outcomes(promises: readonly Promise<PsdbAnswer>[]): (PsdbAnswer | Error
 }
 
 describe('PsdbClient', () => {
-  it('sends what it is asked, and answers in any order', async () => {
+  it('sends requests, and takes responses in any order', async () => {
     const port = new FakePort(1024)
     const client = new PsdbClient(port, () => 1_795_372_980_123)
     const first = client.request({ ...write(100), index: 7 })
@@ -47,7 +47,7 @@ describe('PsdbClient', () => {
     expect(await first).toMatchObject({ status: STATUS.CONFLICT })
   })
 
-  it('ignores and counts what answers nothing', async () => {
+  it('ignores and counts messages that match no request', async () => {
     const port = new FakePort(1024)
     const client = new PsdbClient(port, () => 0)
     const answer = client.request(stat)
@@ -88,7 +88,7 @@ describe('PsdbClient', () => {
     expect(port.sent).toHaveLength(2)
   })
 
-  it('rejects everything, waiting and later too, when PSDB is gone', async () => {
+  it('rejects pending, waiting and later requests when PSDB is gone', async () => {
     const port = new FakePort(1024)
     const client = new PsdbClient(port, () => 0)
     const lost = [client.request(write(1000)), client.request(write(1000)), client.request(stat)]
@@ -100,14 +100,14 @@ describe('PsdbClient', () => {
     expect(port.sent).toHaveLength(1)
   })
 
-  it('refuses what never fits the region', async () => {
+  it('rejects a request that can never fit the region', async () => {
     const client = new PsdbClient(new FakePort(1000), () => 0)
     const error = { code: 'full', message: 'data region: 961 bytes, at most 960 go through the data region' }
     await expect(client.request(write(961))).rejects.toMatchObject(error)
     await expect(client.request(read(961))).rejects.toMatchObject(error)
   })
 
-  it('clamps the time to what a member header has room for', () => {
+  it('clamps the time to the range of a tar header', () => {
     for (const [now, time] of [
       [-5000, 0],
       [8_589_934_591_999, 8_589_934_591],
@@ -119,7 +119,7 @@ describe('PsdbClient', () => {
     }
   })
 
-  it('sends in order, never more than the queue holds, places that do not overlap, and answers all', async () => {
+  it('sends in order, within the queue, in places that do not overlap, and resolves all requests', async () => {
     const call = fc.oneof(
       fc.nat(4096).map(write),
       fc.nat(4096).map(read),

@@ -132,7 +132,7 @@ describe('the messages, compared with message.h', () => {
     expect(() => decodeResponse(new Uint8Array(63))).toThrow('expected 64 bytes, found 63')
   })
 
-  it('keep numbers that no safe integer is above them', () => {
+  it('keep numbers above 2^53 - 1 above it', () => {
     const message = new Uint8Array(MESSAGE_BYTES)
     const view = new DataView(message.buffer)
     const large = fc.bigInt({ min: 2n ** 53n, max: 2n ** 64n - 1n })
@@ -144,7 +144,7 @@ describe('the messages, compared with message.h', () => {
     )
   })
 
-  it('come back as they were', () => {
+  it('decode to what was encoded', () => {
     const u8 = fc.nat(0xff)
     const u32 = fc.nat(0xffffffff)
     const u64 = fc.maxSafeNat()

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { RegionAllocator } from './region.ts'
 
 describe('RegionAllocator', () => {
-  it('hands out places that are free, in the region, and joins them again', () => {
+  it('allocates free space within the region, and joins freed space', () => {
     const step = fc.oneof(
       fc.record({ take: fc.nat(5000) }),
       fc.record({ take: fc.constantFrom(0, 1, 63, 64, 65, 8192, 16_384, 16_385) }),
@@ -36,7 +36,7 @@ describe('RegionAllocator', () => {
     )
   })
 
-  it('begins each place on a cache line', () => {
+  it('aligns each allocation to a cache line', () => {
     const region = new RegionAllocator(1000)
     expect([region.take(1), region.take(65), region.take(64), region.take(0)]).toEqual([0, 64, 192, 0])
     expect(region.bytes).toBe(960)

@@ -48,7 +48,7 @@ describe('PsdbStorage', () => {
     else await expect(storage.read({ kind: 'origin' })).rejects.toMatchObject({ code, message })
   })
 
-  it('reads what is longer than one request can move, in pieces', async () => {
+  it('reads an object longer than one request can carry in pieces', async () => {
     const bytes = new Uint8Array(300_000).map((_, i) => i % 251)
     const { storage, sent } = storageWith(respondWith(bytes), 100_032)
     expect(await storage.read({ kind: 'bundle', index: 0 })).toEqual(bytes)
@@ -59,14 +59,14 @@ describe('PsdbStorage', () => {
     ])
   })
 
-  it('asks once for what is short', async () => {
+  it('reads a short object with one request', async () => {
     const { storage, sent } = storageWith(respondWith(new Uint8Array(11_520)))
     await storage.read({ kind: 'tile', level: 0, index: 0 })
     await storage.read({ kind: 'bundle', index: 0 })
     expect(sent.map(({ length }) => length)).toEqual([11_520, 262_144])
   })
 
-  it('takes the checkpoint from one answer, however often it is replaced', async () => {
+  it('takes the checkpoint from one response, however often it is replaced', async () => {
     let version = 0
     const { storage, sent } = storageWith((request, region) => {
       version = Math.min(5, version + 1)
@@ -77,7 +77,7 @@ describe('PsdbStorage', () => {
     expect(sent.every(({ at, kind }) => at === 0 && kind === KIND.CHECKPOINT)).toBe(true)
   })
 
-  it('refuses objects longer than their kind can be', async () => {
+  it('rejects objects larger than their kind allows', async () => {
     const { storage } = storageWith(respondWith(new Uint8Array(11_521)))
     const message = 'tile/0/000.b64: 11521 bytes, at most 11520 are possible'
     await expect(storage.read({ kind: 'tile', level: 0, index: 0 })).rejects.toMatchObject({
@@ -94,7 +94,7 @@ describe('PsdbStorage', () => {
     await expect(storage.read({ kind: 'bundle', index: 0 })).rejects.toMatchObject({ code: 'io' })
   })
 
-  it('lists the tail in pages, and does not go on forever', async () => {
+  it('lists the tail in pages, and always ends', async () => {
     const all = Array.from({ length: 1300 }, (_, i) => i * 2)
     const page = ({ opcode, index, offset, length }: SeenRequest, region: Uint8Array) => {
       if (opcode !== OPCODE.TAIL) return { status: STATUS.NONE }
@@ -117,7 +117,7 @@ describe('PsdbStorage', () => {
     }
   })
 
-  it('says that a tail file is gone', async () => {
+  it('reports that a tail file is missing', async () => {
     const { storage } = storageWith(({ opcode }, region) => {
       if (opcode !== OPCODE.TAIL) return { status: STATUS.NONE }
       region.fill(0, 0, 8)
@@ -126,7 +126,7 @@ describe('PsdbStorage', () => {
     await expect(starts(storage)).rejects.toMatchObject({ code: 'no-tail' })
   })
 
-  it('tells what the disk has', async () => {
+  it('returns the state of the disk', async () => {
     const { storage } = storageWith(() => ({ value: 1000, extra: 200, index: 3 }))
     expect(await storage.stat()).toEqual({ sectors: 1000, free: 200, bundles: 3 })
   })

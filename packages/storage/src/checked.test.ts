@@ -23,7 +23,7 @@ describe('CheckedStorage', () => {
     }
   })
 
-  it('refuses a tail that nothing sealed leads to', async () => {
+  it('rejects a tail whose earlier entries are not sealed', async () => {
     const files: [string, Uint8Array][] = [['tail/000000000512', x]]
     const error = { code: 'corrupt', message: 'tail/000000000512: the entries before it are not sealed' }
     await expect(all(new MemoryStorage({ files }).tail())).rejects.toMatchObject(error)
@@ -31,7 +31,7 @@ describe('CheckedStorage', () => {
     expect(await all(new MemoryStorage({ files }).tail())).toEqual([512])
   })
 
-  it('takes over the tail files of the other mode', async () => {
+  it('opens the tail files of the other mode', async () => {
     const files: [string, Uint8Array][] = [0, 200, 300, 600].map((start) => [
       `tail/000000000${`${start}`.padStart(3, '0')}`,
       x,
@@ -52,7 +52,7 @@ describe('CheckedStorage', () => {
     expect(await all(each.tail())).toEqual([768, 800])
   })
 
-  it('does not take one sealed bundle for those before it', async () => {
+  it('does not infer earlier bundles from a sealed one', async () => {
     const tails = ['000000000000', '000000000300', '000000000512'].map((name): [string, Uint8Array] => [
       `tail/${name}`,
       x,
@@ -68,7 +68,7 @@ describe('CheckedStorage', () => {
     }
   })
 
-  it('refuses a commit that would make the tail too long to read, before it writes', async () => {
+  it('rejects a commit that would make the tail too long, before it writes', async () => {
     const written: number[] = []
     const storage = new CheckedStorage({
       tailMode: 'grow',
@@ -92,13 +92,13 @@ describe('CheckedStorage', () => {
 })
 
 describe('systemError', () => {
-  it('keeps the machine out of the message', () => {
+  it('keeps absolute paths out of the message', () => {
     const cause = Object.assign(new Error("EIO: i/o error, open '/srv/acme/origin'"), { code: 'EIO' })
     const error = systemError('origin', cause)
     expect([error.code, error.message, error.cause]).toEqual(['io', 'origin: EIO', cause])
   })
 
-  it('tells full and foreign from failed', () => {
+  it('distinguishes a full disk and foreign files from failures', () => {
     const codes = ['ENOSPC', 'EDQUOT', 'ELOOP', 'ENOTDIR', 'EIO', undefined].map(
       (code) => systemError('x', { code }).code,
     )

@@ -44,7 +44,7 @@ export function storageConformance(options: ConformanceOptions): void {
 }
 
 function sealedObjects({ it, same, refused }: Tools): void {
-  it('reads what was sealed, before and after reopening', async ({ storage, reopen }) => {
+  it('reads sealed objects, before and after reopening', async ({ storage, reopen }) => {
     const objects: SealedName[] = [
       { kind: 'readme' },
       { kind: 'origin' },
@@ -60,7 +60,7 @@ function sealedObjects({ it, same, refused }: Tools): void {
     same(await again.read({ kind: 'bundle', index: 1234068 }), undefined)
   })
 
-  it('takes the same bytes again, and refuses others', async ({ storage, reopen }) => {
+  it('accepts the same bytes again, and rejects others', async ({ storage, reopen }) => {
     await storage.seal({ kind: 'tile', level: 0, index: 0 }, text('a'))
     await storage.seal({ kind: 'tile', level: 0, index: 0 }, text('a'))
     await refused('conflict', storage.seal({ kind: 'tile', level: 0, index: 0 }, text('b')))
@@ -71,7 +71,7 @@ function sealedObjects({ it, same, refused }: Tools): void {
     same(await again.read({ kind: 'tile', level: 0, index: 0 }), text('a'))
   })
 
-  it('hands out copies', async ({ storage }) => {
+  it('returns copies', async ({ storage }) => {
     const bytes = text('abc')
     await storage.seal({ kind: 'origin' }, bytes)
     bytes[0] = 0
@@ -81,18 +81,18 @@ function sealedObjects({ it, same, refused }: Tools): void {
     same(await storage.read({ kind: 'origin' }), text('abc'))
   })
 
-  it('seals many at once', async ({ storage }) => {
+  it('seals many objects concurrently', async ({ storage }) => {
     const names = Array.from({ length: 40 }, (_, i) => ({ kind: 'bundle', index: 980 + i }) as const)
     await Promise.all([...names, ...names].map((name) => storage.seal(name, text(formatObjectName(name)))))
     for (const name of names) same(await storage.read(name), text(formatObjectName(name)))
   })
 
-  it('seals the same from many callers once', async ({ storage, reopen }) => {
+  it('seals one object for many callers', async ({ storage, reopen }) => {
     await Promise.all(Array.from({ length: 10 }, () => storage.seal({ kind: 'origin' }, text('same'))))
     same(await (await reopen()).read({ kind: 'origin' }), text('same'))
   })
 
-  it('lets one of two writers of the same path win', async ({ storage }) => {
+  it('accepts one of two writers of the same object', async ({ storage }) => {
     const writers = ['a', 'b'].map((name) => storage.seal({ kind: 'origin' }, text(name)))
     const outcomes = await Promise.allSettled(writers)
     same(outcomes.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
@@ -100,7 +100,7 @@ function sealedObjects({ it, same, refused }: Tools): void {
     same(await storage.read({ kind: 'origin' }), text(['a', 'b'][won] ?? ''))
   })
 
-  it('refuses names outside the ledger format', async ({ storage }) => {
+  it('rejects names outside the ledger format', async ({ storage }) => {
     for (const name of [
       { kind: '' },
       { kind: 'lock' },
@@ -121,7 +121,7 @@ function sealedObjects({ it, same, refused }: Tools): void {
     await refused('path', storage.seal({ kind: 'checkpoint' } as unknown as SealedName, text('x')))
   })
 
-  it('refuses what is too large', async ({ storage }) => {
+  it('rejects objects that are too large', async ({ storage }) => {
     await refused('full', storage.seal({ kind: 'tile', level: 0, index: 0 }, new Uint8Array(256 * 45 + 1)))
     await refused('full', storage.publish(new Uint8Array(MAX_TEXT_BYTES + 1)))
     same(await storage.read({ kind: 'tile', level: 0, index: 0 }), undefined)
@@ -129,7 +129,7 @@ function sealedObjects({ it, same, refused }: Tools): void {
 }
 
 function theCheckpoint({ it, same }: Tools): void {
-  it('replaces it, in order', async ({ storage, reopen }) => {
+  it('replaces the checkpoint in the order of the calls', async ({ storage, reopen }) => {
     same(await storage.read({ kind: 'checkpoint' }), undefined)
     await Promise.all(['1', '2', 'three'].map((name) => storage.publish(text(name))))
     same(await storage.read({ kind: 'checkpoint' }), text('three'))
@@ -140,7 +140,7 @@ function theCheckpoint({ it, same }: Tools): void {
 }
 
 function aGrowingTail({ it, same, refused }: Tools): void {
-  it('has none in the beginning', async ({ storage }) => {
+  it('has no tail at first', async ({ storage }) => {
     same(await all(storage.tail()), [])
     await refused('no-tail', storage.commit(1, text('c')))
   })
@@ -159,7 +159,10 @@ function aGrowingTail({ it, same, refused }: Tools): void {
 }
 
 function tailFilesThatMove({ it, same, refused }: Tools): void {
-  it('begins a new file when everything below is sealed, and the older go', async ({ storage, reopen }) => {
+  it('begins a new file when all earlier entries are sealed, and removes older files', async ({
+    storage,
+    reopen,
+  }) => {
     await storage.beginTail(0, 1, text('zero'))
     await refused('unsealed', storage.beginTail(256, 257, text('x')))
     await storage.seal({ kind: 'bundle', index: 0 }, text('bundle'))
@@ -175,7 +178,7 @@ function tailFilesThatMove({ it, same, refused }: Tools): void {
     await refused('conflict', again.beginTail(0, 258, text('x')))
   })
 
-  it('replaces the file of the same start', async ({ storage, reopen }) => {
+  it('replaces the file with the same start', async ({ storage, reopen }) => {
     await storage.beginTail(0, 1, text('whole torn'))
     const again = await reopen()
     await again.beginTail(0, 1, text('whole'))
@@ -185,7 +188,7 @@ function tailFilesThatMove({ it, same, refused }: Tools): void {
 }
 
 function tailFilesThatStay({ it, same, refused }: Tools): void {
-  it('begins a new file past the newest one, and replaces none', async ({ storage, reopen }) => {
+  it('begins a new file after the newest one, and replaces none', async ({ storage, reopen }) => {
     await storage.beginTail(0, 100, text('zero'))
     await refused('conflict', storage.beginTail(0, 100, text('x')))
     await storage.beginTail(100, 101, text('hundred'))
@@ -203,7 +206,7 @@ function tailFilesThatStay({ it, same, refused }: Tools): void {
     same((await all((await reopen()).tail())).at(-1), { start: 100, bytes: text('hundred++') })
   })
 
-  it('lets older files go when each of their bundles is sealed', async ({ storage, reopen }) => {
+  it('removes older files when each of their bundles is sealed', async ({ storage, reopen }) => {
     await storage.beginTail(0, 600, text('zero'))
     await storage.seal({ kind: 'bundle', index: 1 }, text('one'))
     await storage.beginTail(512, 700, text('five'))
@@ -219,7 +222,7 @@ function tailFilesThatStay({ it, same, refused }: Tools): void {
 }
 
 function aTailFileEach({ it, same, refused }: Tools): void {
-  it('has none in the beginning', async ({ storage }) => {
+  it('has no tail at first', async ({ storage }) => {
     same(await all(storage.tail()), [])
     await refused('no-tail', storage.commit(1, text('c')))
   })
@@ -241,7 +244,7 @@ function aTailFileEach({ it, same, refused }: Tools): void {
     same(await all((await reopen()).tail()), [...files, { start: 4, bytes: text('three') }])
   })
 
-  it('reads from the newest file that is not past what is sealed', async ({ storage, reopen }) => {
+  it('reads from the newest file that begins within the sealed entries', async ({ storage, reopen }) => {
     for (const start of [0, 200, 256, 300, 512, 700])
       await storage.beginTail(start, start + 1, text(`${start}`))
     const starts = async (): Promise<number[]> =>
@@ -257,7 +260,7 @@ function aTailFileEach({ it, same, refused }: Tools): void {
 }
 
 function argumentsAndClosing({ it, same, refused }: Tools): void {
-  it('refuses what is no size and no bytes', async ({ storage }) => {
+  it('rejects invalid sizes and empty bytes', async ({ storage }) => {
     for (const size of [-1, 0.5, 2 ** 53, Number.NaN]) {
       same(await nameOf(storage.beginTail(size, size, text('x'))), 'RangeError')
       same(await nameOf(storage.commit(size, text('x'))), 'RangeError')
@@ -266,7 +269,7 @@ function argumentsAndClosing({ it, same, refused }: Tools): void {
     same(await nameOf(storage.seal({ kind: 'origin' }, new Uint8Array())), 'RangeError')
   })
 
-  it('finishes what is under way, then refuses everything', async ({ storage, reopen }) => {
+  it('completes running verbs on close, then rejects all others', async ({ storage, reopen }) => {
     const seal = storage.seal({ kind: 'origin' }, text('o'))
     const publish = storage.publish(text('c'))
     await storage.close()

@@ -103,7 +103,7 @@ async function goOn(storage: StorageCapability, journal: Journal): Promise<void>
 describe('FaultyDisk', () => {
   const steps = stepsOf(work)
 
-  it('keeps what was promised when the power is cut at any step', async () => {
+  it('keeps every acknowledged write when the power is cut at any step', async () => {
     for (let cutAt = 1; cutAt <= (await steps) + 1; cutAt++) {
       for (let seed = 0; seed < (QUICK ? 3 : 12); seed++) {
         const journal = new Journal()
@@ -118,7 +118,7 @@ describe('FaultyDisk', () => {
     }
   })
 
-  it('keeps what was promised, and writes on safely, when any step fails', async () => {
+  it('keeps every acknowledged write, and keeps writing safely, when any step fails', async () => {
     for (const errno of ['EIO', 'ENOSPC'] as const) {
       for (let step = 1; step <= (await steps); step++) {
         for (let seed = 0; seed < (QUICK ? 2 : 6); seed++) {
@@ -132,7 +132,7 @@ describe('FaultyDisk', () => {
     }
   })
 
-  it('keeps what a process showed that took over from a killed one', async () => {
+  it('keeps everything that a process showed after it took over from a killed one', async () => {
     for (let cutAt = 1; cutAt <= (await steps); cutAt++) {
       for (let seed = 0; seed < (QUICK ? 2 : 6); seed++) {
         const disk = new FaultyDisk({ seed, cutAt })
@@ -147,7 +147,7 @@ describe('FaultyDisk', () => {
     }
   })
 
-  it('keeps what a process promised that took over from one whose sync failed', async () => {
+  it('keeps every write that a process acknowledged after it took over from one whose sync failed', async () => {
     const failing = await syncsOf(work)
     for (const step of failing) {
       for (let seed = 0; seed < (QUICK ? 3 : 12); seed++) {
@@ -164,7 +164,7 @@ describe('FaultyDisk', () => {
     }
   })
 
-  it('goes on after a crash: the torn end is cut by a new file of the same start', async () => {
+  it('continues after a crash: a new file with the same start cuts the torn end', async () => {
     for (let seed = 0; seed < 300; seed++) {
       const journal = new Journal()
       const disk = new FaultyDisk({ seed, cutAt: 20 + (seed % 60) })
@@ -181,7 +181,7 @@ describe('FaultyDisk', () => {
     }
   })
 
-  it('replaces no tail file that only grows, and removes it when each bundle of it is sealed', async () => {
+  it('never replaces an append-only tail file, and removes it when each of its bundles is sealed', async () => {
     const disk = new FaultyDisk({ seed: 1, protects: true })
     const storage = await disk.open()
     const x = new Uint8Array([120])
@@ -228,11 +228,11 @@ describe('FaultyDisk', () => {
     expect(found).toBeGreaterThan(0)
   })
 
-  it('does the same again for the same seed', async () => {
+  it('repeats a run for the same seed', async () => {
     expect(await cutRun(7)).toEqual(await cutRun(7))
   })
 
-  it('tears what was not synced in sectors, and keeps what was', async () => {
+  it('tears unsynced data at sectors, and keeps synced data', async () => {
     const kinds = new Set<string>()
     for (let seed = 0; seed < 200; seed++) {
       const disk = new FaultyDisk({ seed, fill: 0 })
@@ -254,7 +254,7 @@ describe('FaultyDisk', () => {
     expect([...kinds].some((kind) => kind.includes('-') && kind.includes('2'))).toBe(true)
   })
 
-  it('flips one bit, on the medium', async () => {
+  it('flips one bit on the medium', async () => {
     const disk = new FaultyDisk({ seed: 3 })
     await (await disk.open()).seal({ kind: 'origin' }, pattern('origin', 50))
     const { path, offset, bit } = disk.flipBit()
@@ -264,7 +264,7 @@ describe('FaultyDisk', () => {
     expect([path, read]).toEqual(['origin', expected])
   })
 
-  it('refuses every write after a failed sync, and reads on', async () => {
+  it('rejects every write after a failed sync, and still reads', async () => {
     const rehearsal = new FaultyDisk({ seed: 1 })
     const rehearsed = await rehearsal.open()
     await rehearsed.seal({ kind: 'origin' }, pattern('o', 9))

@@ -4,7 +4,7 @@ import { Limiter, SharedRuns } from './limiter.ts'
 const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1))
 
 describe('Limiter', () => {
-  it('runs no more than its width, in order, past failures', async () => {
+  it('runs at most `width` jobs, in order, also after failures', async () => {
     const limiter = new Limiter(3)
     let running = 0
     let most = 0
@@ -27,7 +27,7 @@ describe('Limiter', () => {
 })
 
 describe('SharedRuns', () => {
-  it('counts only a run that began after the call', async () => {
+  it('waits for a run that starts after the call', async () => {
     const log: string[] = []
     const runs = new SharedRuns(new Limiter(3), async (key) => {
       log.push(`begin ${key}`)
@@ -45,7 +45,7 @@ describe('SharedRuns', () => {
     expect(log.indexOf('end a')).toBeLessThan(log.lastIndexOf('begin a'))
   })
 
-  it('tells everyone who shared it of a failure, and starts anew', async () => {
+  it('rejects all callers of a failed run, and starts again', async () => {
     let calls = 0
     const runs = new SharedRuns(new Limiter(1), async () => {
       if (++calls === 1) throw new Error('first')

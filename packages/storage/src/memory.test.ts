@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { MemoryStorage } from './memory.ts'
 
 describe('MemoryStorage', () => {
-  it('keeps copies, and dumps them by path', async () => {
+  it('copies bytes, and dumps them by path', async () => {
     const storage = new MemoryStorage()
     const bytes = new Uint8Array([1, 2])
     await storage.seal({ kind: 'origin' }, bytes)

@@ -88,7 +88,7 @@ describe('parseSealedName', () => {
       expect(() => parseObjectName(path)).toThrow(refused)
   })
 
-  it('takes no string by chance', () => {
+  it('accepts only paths of the format among random strings', () => {
     fc.assert(
       fc.property(
         fc.string({ unit: fc.constantFrom('tile', '/', '0', 'x', '.b64', '..', 'keys', 'origin', '\n') }),
@@ -101,7 +101,7 @@ describe('parseSealedName', () => {
     )
   })
 
-  it('leaves the checkpoint and the tail to parseObjectName', () => {
+  it('rejects the checkpoint and tail files, which parseObjectName accepts', () => {
     expect(parseObjectName('checkpoint')).toEqual({ kind: 'checkpoint' })
     expect(parseObjectName('tail/000000000512')).toEqual({ kind: 'tail', start: 512 })
   })
@@ -152,7 +152,7 @@ describe('isSealedName', () => {
 })
 
 describe('bundlePath', () => {
-  it('is a path of the grammar up to 2^53-1 entries', () => {
+  it('returns a valid path up to 2^53-1 entries', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 2 ** 45 - 2 }), (index) => {
         expect(parseSealedName(bundlePath(index))).toEqual({ kind: 'bundle', index })
@@ -163,7 +163,7 @@ describe('bundlePath', () => {
 })
 
 describe('maxBytes', () => {
-  it('follows the format', () => {
+  it('returns the limits of the format', () => {
     expect(maxBytes({ kind: 'bundle', index: 0 })).toBe(22_369_536)
     expect(maxBytes({ kind: 'tile', level: 0, index: 0 })).toBe(11_520)
     expect(maxBytes({ kind: 'checkpoint' })).toBe(1_048_576)
@@ -171,7 +171,7 @@ describe('maxBytes', () => {
 })
 
 describe('tailName', () => {
-  it('is read back', () => {
+  it('is the inverse of parseTailName', () => {
     fc.assert(fc.property(fc.maxSafeNat(), (start) => parseTailName(tailName(start)) === start))
     expect(tailName(512)).toBe('000000000512')
     expect(tailPath(512)).toBe('tail/000000000512')
