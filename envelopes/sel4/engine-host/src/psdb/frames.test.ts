@@ -46,7 +46,7 @@ describe('FrameReader', () => {
     expect(() => reader().push(head(1, 101))).toThrow(
       'channel 1: expected at most 100 bytes of data, found 101',
     )
-    expect(() => reader().push(head(0, 2 ** 32 - 1))).toThrow('4294967295 bytes of data')
+    expect(() => reader().push(head(0, 2 ** 32 - 1))).toThrow('bytes of data, found 4294967295')
     expect(() => reader().push(head(2, 0))).toThrow('unknown channel 2')
     expect(() => reader().push(head(HELLO, 0))).toThrow('unknown channel 4294967295')
   })

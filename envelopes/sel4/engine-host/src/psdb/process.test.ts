@@ -99,7 +99,7 @@ describe('a process that has opened the disk', () => {
     [
       'sends more than the region',
       `out(frame(0, answer(request), Buffer.alloc(0), 33554433))`,
-      '33554433 bytes',
+      'bytes of data, found 33554433',
     ],
     [
       'claims bytes that it did not send',
