@@ -5,7 +5,7 @@ import { build } from 'esbuild'
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url))
 
-const { metafile } = await build({
+const { metafile, outputFiles } = await build({
   absWorkingDir: here('..'),
   entryPoints: [here('src/main.ts')],
   outfile: here('dist/bundle.js'),
@@ -22,7 +22,11 @@ const { metafile } = await build({
   },
   legalComments: 'none',
   metafile: true,
+  write: false,
   logLevel: 'warning',
 })
+/** The comment lines in which esbuild names each source file: 1% of the script, which every tenant holds in memory. */
+const FILE_NAMES = /^ *\/\/ (?:\.\.|bundle)\/\S*\.[jt]s\n/gm
 await mkdir(here('dist'), { recursive: true })
+for (const { path, text } of outputFiles) await writeFile(path, text.replace(FILE_NAMES, ''))
 await writeFile(here('dist/bundle.meta.json'), JSON.stringify(metafile))
