@@ -1,31 +1,31 @@
-/** How long to wait before what ended by itself is started again. */
+/** The delay before restarting a process that ended by itself. */
 
-/** Milliseconds: the first time none, then 250, doubled each time, up to a minute. */
+/** Returns the delay in milliseconds after so many failures in a row: 0 after the first, then 250, doubled up to a minute. */
 export function delayAfter(failures: number): number {
   return failures < 2 ? 0 : Math.min(250 * 2 ** (failures - 2), 60_000)
 }
 
-/** Milliseconds after which an end is not the last one's again. */
+/** Milliseconds of running after which a failure counts as the first one again. */
 const STABLE_MS = 5000
 
-/** Counts ends in a row. */
+/** Counts the failures in a row. */
 export class Backoff {
   #failures = 0
   #notBefore = 0
 
-  /** It ended after so many milliseconds of running. */
+  /** Records that the process ended by itself after running for `ranMs` milliseconds. */
   failed(now: number, ranMs: number): void {
     this.#failures = ranMs >= STABLE_MS ? 1 : this.#failures + 1
     this.#notBefore = now + delayAfter(this.#failures)
   }
 
-  /** It ended because it was asked to. */
+  /** Records that the process ended on request. */
   stopped(): void {
     this.#failures = 0
     this.#notBefore = 0
   }
 
-  /** Milliseconds until it may be started. */
+  /** Returns the milliseconds until the process may start again. */
   wait(now: number): number {
     return Math.max(0, this.#notBefore - now)
   }

@@ -22,7 +22,7 @@ function started(script: string): { child: Child; messages: unknown[] } {
   return { child, messages }
 }
 
-it('carries what Node.js in the child sends, takes and notices', async () => {
+it('exchanges messages with Node.js in the child, and disconnects it', async () => {
   const { child, messages } = started(`
     process.on('message', (message) => process.send({ back: message }, () => undefined))
     process.on('disconnect', () => process.exit(9))`)
@@ -30,12 +30,12 @@ it('carries what Node.js in the child sends, takes and notices', async () => {
   child.channel.send({ text: 'ä\n€', long: 'x'.repeat(100_000) })
   child.channel.send('two')
   await vi.waitFor(() => expect(messages).toHaveLength(1), WAIT)
-  // Its first answer is longer than what is taken.
+  // The child's first answer exceeds the line limit.
   expect(messages).toEqual([undefined])
   expect(await child.ended).toEqual({ code: 9, signal: null })
 })
 
-it('carries text of any script, in order', async () => {
+it('carries Unicode text in order', async () => {
   const { child, messages } = started(`process.on('message', (message) => process.send(message))`)
   const said = Array.from({ length: 500 }, (_, i) => ({ i, text: 'ä€😀"\\\n'.repeat(20) }))
   for (const message of said) child.channel.send(message)
@@ -45,19 +45,19 @@ it('carries text of any script, in order', async () => {
 })
 
 it.each([
-  ['no JSON', 'garbage\\n'],
-  ['half of it', '{"kind":\\n'],
+  ['invalid JSON', 'garbage\\n'],
+  ['truncated JSON', '{"kind":\\n'],
   ['an empty line', '\\n'],
-  ['too long a line', '"' + 'x'.repeat(5000) + '"\\n'],
-  ['a line without an end', 'x'.repeat(100_000)],
-])('is closed for what is no message: %s', async (_, bytes) => {
+  ['an overlong line', '"' + 'x'.repeat(5000) + '"\\n'],
+  ['an unterminated line', 'x'.repeat(100_000)],
+])('closes on an invalid message: %s', async (_, bytes) => {
   const { child, messages } = started(`require('fs').writeSync(3, '{"n":1}\\n${bytes}\\n{"n":2}\\n')
     process.on('disconnect', () => process.exit(9)); setInterval(() => 0, 1000)`)
   expect(await child.ended).toEqual({ code: 9, signal: null })
   expect(messages).toEqual([{ n: 1 }, undefined])
 })
 
-it("passes on Node's own messages like others", async () => {
+it("passes Node's internal messages on like any others", async () => {
   const own = ['NODE_HANDLE', 'NODE_HANDLE_ACK', 'NODE_HANDLE_NACK', 'NODE_SOCKET_NOTIFY_CLOSE']
   const lines = own.map((cmd) => `{"cmd":"${cmd}","type":"net.Socket"}\\n`).join('')
   const { child, messages } = started(`require('fs').writeSync(3, '${lines}'); setInterval(() => 0, 1000)`)
@@ -65,7 +65,7 @@ it("passes on Node's own messages like others", async () => {
   await child.stop(1000)
 })
 
-it('takes no more from a child that does not read what it asked for', async () => {
+it('stops reading from a child that does not read its replies', async () => {
   const { child, messages } = started(`
     console.log('{}')
     const { writeSync } = require('fs')
@@ -80,7 +80,7 @@ it('takes no more from a child that does not read what it asked for', async () =
   await child.stop(1000)
 })
 
-it('ends with its process, whoever has inherited it', async () => {
+it('closes when the child ends, even if another process inherited the descriptor', async () => {
   const heir = join(dir, 'heir.cjs')
   await writeFile(heir, 'setTimeout(() => { try { require("fs").writeSync(3, "{}\\n") } catch {} }, 300)')
   const { child, messages } = started(`
@@ -93,7 +93,7 @@ it('ends with its process, whoever has inherited it', async () => {
   expect(messages).toEqual([])
 })
 
-it('says nothing where there is nobody', () => {
+it('sends nothing on a closed stream', () => {
   const channel = new ChildChannel(new PassThrough().destroy())
   channel.send({})
   expect(channel.connected).toBe(false)

@@ -1,17 +1,18 @@
 /**
- * The channel to a child process: a line of JSON a message, over the descriptor that Node.js in the child has its own channel on
- * (`NODE_CHANNEL_FD`; child_process, "serialization"). Node's own end of it is for children that are trusted: a line that is no JSON, or
- * is one of Node's own messages, ends the process that reads it, and a line without an end is kept for as long as it grows.
+ * The channel to a child process: one line of JSON per message, over the descriptor that Node.js in the child uses
+ * for its own channel (`NODE_CHANNEL_FD`; child_process, "serialization"). Node's own parent end trusts the child: a
+ * line of invalid JSON, or one of Node's internal messages, crashes the parent, and an unterminated line is buffered
+ * without limit.
  */
 import { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { StringDecoder } from 'node:string_decoder'
 
-/** UTF-16 units of a line. What children say here is far shorter. */
+/** The maximum length of a line in UTF-16 units. Valid messages of children are far shorter. */
 const LONGEST_LINE = 4096
 
 export interface Channel {
-  /** `undefined` stands for what is no message; it is the last one. */
+  /** Calls `take` for each message; with `undefined` for an invalid one, which is the last call. */
   on(event: 'message', take: (message: unknown) => void): unknown
   readonly connected: boolean
   send(message: unknown): unknown
@@ -20,16 +21,16 @@ export interface Channel {
 export class ChildChannel extends EventEmitter<{ message: [unknown] }> implements Channel {
   readonly #stream: Duplex
   readonly #decoder = new StringDecoder('utf8')
-  /** The beginning of a line. */
+  /** The line received so far. */
   #rest = ''
 
   constructor(stream: Duplex) {
     super()
     this.#stream = stream
     stream.on('data', (chunk: Buffer) => this.#take(this.#decoder.write(chunk)))
-    // Who asks and does not listen is not listened to.
+    // Stop reading requests while the child does not read the replies.
     stream.on('drain', () => stream.resume())
-    // The child is gone, or has closed it.
+    // The child has ended or closed the channel.
     stream.on('error', () => stream.destroy())
   }
 
@@ -41,7 +42,7 @@ export class ChildChannel extends EventEmitter<{ message: [unknown] }> implement
     if (this.connected && !this.#stream.write(`${JSON.stringify(message)}\n`)) this.#stream.pause()
   }
 
-  /** Nothing more is taken or said. */
+  /** Closes the channel in both directions. */
   close(): void {
     this.#stream.destroy()
   }

@@ -1,4 +1,4 @@
-/** A child process that says in one line of JSON on its standard output that it is ready. */
+/** A child process that prints one line of JSON to its standard output when it is ready. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { type Duplex, PassThrough } from 'node:stream'
 import { HostedError } from '@service-fs/http/errors'
@@ -15,23 +15,23 @@ export interface Ended {
 export interface Child {
   readonly process: ChildProcess
   readonly pid: number
-  /** To `process.send` and `process.on('message')` in it. */
+  /** The peer of `process.send` and `process.on('message')` in the child. */
   readonly channel: ChildChannel
-  /** Resolves with what it says when it is ready. @throws HostedError `start`: it ended, or said something else */
+  /** Resolves with the child's ready message. @throws HostedError `start` when it ends first or prints anything else */
   readonly ready: Promise<unknown>
-  /** Resolves when it is gone. */
+  /** Resolves when the child has ended. */
   readonly ended: Promise<Ended>
-  /** SIGTERM; SIGKILL when it is not gone after so many milliseconds. */
+  /** Sends SIGTERM, and SIGKILL if the child has not ended after `ms` milliseconds. */
   stop(ms: number): Promise<Ended>
 }
 
 const CHANNEL = 3
-/** The first of the descriptors that a child is given: before it are its standard ones and its channel. */
+/** The first inherited descriptor in a child, after the standard ones and the channel. */
 export const FIRST_GIVEN: number = CHANNEL + 1
 
 /**
- * Starts it, in a session of its own; its log goes where this process's goes. It is given these descriptors of this process, from
- * FIRST_GIVEN on.
+ * Starts a child in a new session. It logs to this process's standard error, and inherits `descriptors` as
+ * FIRST_GIVEN and following.
  */
 export function startChild(
   command: readonly string[],
@@ -48,7 +48,7 @@ export function startChild(
   })
   const ended = endOf(child)
   const channel = new ChildChannel(endAt(child))
-  // What it has left behind may hold its end.
+  // A descendant of the child may still hold its end open.
   void ended.then(() => channel.close())
   const ready = Promise.race([
     greetingOf(child),
@@ -67,12 +67,12 @@ export function startChild(
   }
 }
 
-/** `status 3`, `SIGKILL`, or why it did not start. */
+/** Describes how a child ended: `status 3`, `SIGKILL`, or that it could not be started. */
 export function wordsOf({ code, signal }: Ended): string {
   return signal ?? (code === null ? 'it could not be started' : `status ${code}`)
 }
 
-/** This end of its channel; where it could not be started, there is none. */
+/** Returns this end of the channel; a closed stream when the child could not be started. */
 function endAt({ stdio }: { stdio?: ChildProcess['stdio'] }): Duplex {
   return (stdio?.[CHANNEL] as Duplex | null | undefined) ?? new PassThrough().destroy()
 }
@@ -103,7 +103,7 @@ function firstLine(child: ChildProcess): Promise<string> {
       const end = text.indexOf('\n')
       if (end < 0 && text.length < LONGEST_GREETING) return
       child.stdout?.off('data', take)
-      // What else it says is not for anybody.
+      // Discard the rest of its output.
       child.stdout?.resume()
       resolve(Buffer.from(text.slice(0, end), 'latin1').toString())
     }

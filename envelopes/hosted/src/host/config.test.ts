@@ -12,7 +12,7 @@ beforeEach(async () => {
 })
 afterEach(() => rm(dir, { recursive: true }))
 
-it('fills in what is left out; paths are relative to the file', () => {
+it('fills in defaults and resolves paths relative to the file', () => {
   expect(parse({ root: 'ledgers' })).toEqual({
     root: '/etc/service-fs/ledgers',
     run: '/run/service-fs',
@@ -51,16 +51,16 @@ it.each([
   [{ root: '/x', run: `/run/${'x'.repeat(60)}` }, 'run: expected a path of at most 32 bytes'],
   [{ root: '/x', uids: { from: 9, to: 8 } }, 'uids.to: expected at least 9, found 8'],
   [{ root: '/x', tls: { certificate: 'c' } }, 'tls.key: expected to be there'],
-])('refuses %j: %s', (value, message) => {
+])('rejects %j: %s', (value, message) => {
   expect(() => parse(value)).toThrow(message)
 })
 
-it('refuses what is not JSON, and a file that is not there', async () => {
+it('rejects invalid JSON and a missing file', async () => {
   expect(() => parseHostConfig('{', '/f')).toThrow('/f: expected JSON')
   await expect(loadHostConfig(join(dir, 'none.json'))).rejects.toMatchObject({ code: 'config' })
 })
 
-it('changes the tenants and leaves the rest as it is', async () => {
+it('changes only the list of tenants', async () => {
   const file = join(dir, 'host.json')
   await writeFile(file, '{"run": "/run/x", "root": "r"}')
   await changeTenants(file, (tenants) => [...tenants, { moduleId: 'acme', uid: 70_100 }])

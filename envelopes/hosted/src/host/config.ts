@@ -1,4 +1,4 @@
-/** host.json: what `service-fs host` runs. Checked strictly when it is read, and written whole or not at all. */
+/** host.json, the configuration of `service-fs host`. Reading checks it strictly; writing replaces it atomically. */
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { DEFAULT_LIMITS } from '@service-fs/ledger/limits'
@@ -14,27 +14,27 @@ import type { Owner } from './files.ts'
 /** A tenant of the host. */
 export interface TenantConfig {
   moduleId: string
-  /** Its user and group; absent: those of its directory, or new ones. */
+  /** The tenant's user and group. Default: the owner of its directory, or new ids. */
   uid?: number
   gid?: number
-  /** Of a new ledger. */
+  /** The origin of a new ledger. */
   origin?: string
-  /** Bytes of a record's payload. */
+  /** The maximum size of a record's payload in bytes. */
   maxPayloadBytes?: number
-  /** What its process may have of private memory, in MiB; V8's heap gets three quarters of it. */
+  /** The limit of the process's private memory in MiB. V8's heap gets three quarters of it. */
   memoryMiB?: number
-  /** File descriptors. */
+  /** The limit of the process's open file descriptors. */
   openFiles?: number
-  /** The sizes of its ledger and audit sub-ledger that an operator accepts although more was acknowledged. */
+  /** The sizes of its ledger and audit sub-ledger that the operator accepts although more entries were acknowledged. */
   acceptShorterTree?: number
   acceptShorterAuditTree?: number
-  /** Whether its ledger is opened for reading only: `serve --read-only`. */
+  /** Whether to open its ledger for reading only: `serve --read-only`. */
   readOnly?: boolean
-  /** Whether its clock may get any time ahead. */
+  /** Whether to accept records while its clock is too far ahead: `serve --allow-clock-ahead`. */
   allowClockAhead?: boolean
 }
 
-/** What host.json says. */
+/** The contents of host.json. */
 interface HostFile {
   root: string
   run?: string
@@ -51,7 +51,7 @@ interface HostFile {
 
 type Filled = 'run' | 'listen' | 'front' | 'uids' | 'idleStopSeconds' | 'immutable' | 'tenants'
 
-/** What host.json says, with absolute paths, and what it leaves out filled in. */
+/** The contents of host.json with absolute paths and defaults. */
 export type HostConfig = HostFile & Required<Pick<HostFile, Filled>>
 
 const DEFAULTS = {
@@ -108,16 +108,16 @@ const hostSchema: v.GenericSchema<HostFile> = v.strictObject({
   tenants: v.exactOptional(v.array(tenantSchema)),
 })
 
-/** Names of a tenant's runtime directory: its socket must fit into `sun_path` (104 bytes on BSD, with a NUL). */
+/** The maximum length of a tenant's socket path in bytes: `sun_path` has 104 on BSD, with the NUL. */
 const LONGEST_SOCKET = 103
 const SOCKET_BESIDE_RUN = '/'.length + 63 + '/socket'.length
 
-/** Reads and checks host.json. Relative paths in it are relative to it. @throws HostedError `config` */
+/** Reads and checks host.json. Its relative paths are relative to its directory. @throws HostedError `config` */
 export async function loadHostConfig(file: string): Promise<HostConfig> {
   return parseHostConfig(await readConfigText(file), file)
 }
 
-/** @throws HostedError `config`, which names the field, what was expected and what was found */
+/** Parses and checks the text of host.json. @throws HostedError `config` that names the field and what was expected and found */
 export function parseHostConfig(json: string, file: string): HostConfig {
   let value: unknown
   try {
@@ -144,7 +144,7 @@ function complaint(issue: v.BaseIssue<unknown>): string {
   return `${path}: ${expected}, found ${found.slice(0, 100)}`
 }
 
-/** What holds between fields. */
+/** Checks the rules that involve several fields. */
 function checkWhole({ run, uids, front, tenants }: HostConfig, file: string): void {
   const refuse = (message: string): never => {
     throw new HostedError('config', `${file}: ${message}`)
@@ -167,8 +167,8 @@ function checkWhole({ run, uids, front, tenants }: HostConfig, file: string): vo
 }
 
 /**
- * Changes the list of tenants in host.json and leaves the rest as it is: two spaces of indentation, mode 0600.
- * @throws HostedError `config` when it would not be valid; then nothing is written
+ * Changes the list of tenants in host.json and keeps its other fields. Writes it with two spaces of indentation and mode 0600.
+ * @throws HostedError `config` when the result would be invalid; then it writes nothing
  */
 export async function changeTenants(
   file: string,
@@ -180,7 +180,7 @@ export async function changeTenants(
   await writeHostConfig(file, after)
 }
 
-/** Writes host.json, whole or not at all. @throws HostedError `config` when it would not be valid */
+/** Replaces host.json atomically. @throws HostedError `config` when the content is invalid */
 export async function writeHostConfig(file: string, content: object): Promise<void> {
   const json = `${JSON.stringify(content, undefined, 2)}\n`
   parseHostConfig(json, file)

@@ -24,7 +24,7 @@ const SHOW = `
 const NONE = '0000000000000000'
 const isRoot = process.getuid?.() === 0
 
-it.skipIf(!canConfine())('takes every privilege from a process, and its environment', async () => {
+it.skipIf(!canConfine())('starts a process without privileges and without the environment', async () => {
   process.env['FS_TOKEN'] = 'secret'
   const child = startChild([process.execPath, '-e', SHOW], { openFiles: 256 })
   expect(await child.ready).toMatchObject({
@@ -40,7 +40,7 @@ it.skipIf(!canConfine())('takes every privilege from a process, and its environm
 })
 
 it.skipIf(!canConfine() || !isRoot)(
-  `makes it another user${isRoot ? '' : ' (skipped: not root)'}`,
+  `runs the process as another user${isRoot ? '' : ' (skipped: not root)'}`,
   async () => {
     const owner = { uid: 64_321, gid: 64_322 }
     const child = startChild([process.execPath, '-e', SHOW], { openFiles: 256, owner })
@@ -57,7 +57,7 @@ it.skipIf(!canConfine() || !isRoot)(
   },
 )
 
-it('tells of a process that ends before it is ready', async () => {
+it('rejects when the process ends before it is ready', async () => {
   const child = startChild([process.execPath, '-e', 'process.exit(7)'], { openFiles: 256 })
   await expect(child.ready).rejects.toMatchObject({
     code: 'start',
@@ -73,14 +73,14 @@ it('tells of a process that ends before it is ready', async () => {
   expect(await other.stop(5000)).toEqual({ code: null, signal: 'SIGTERM' })
 })
 
-it('kills what does not stop', async () => {
+it('kills a process that does not stop', async () => {
   const script = 'process.on("SIGTERM", () => 0); console.log("{}"); setInterval(() => 0, 1000)'
   const child = startChild([process.execPath, '-e', script], { openFiles: 256 })
   await child.ready
   expect(await child.stop(200)).toEqual({ code: null, signal: 'SIGKILL' })
 })
 
-it('elsewhere Node.js makes it another user', () => {
+it('has Node.js switch the user on systems other than Linux', () => {
   const linux = Object.getOwnPropertyDescriptor(process, 'platform')
   Object.defineProperty(process, 'platform', { value: 'freebsd' })
   try {
@@ -91,7 +91,7 @@ it('elsewhere Node.js makes it another user', () => {
   }
 })
 
-it('names the directory that keeps others from the program', async () => {
+it('names the directory that other users cannot search', async () => {
   await mkdir(join(dir, 'a'))
   await writeFile(join(dir, 'a/program'), '')
   await chmod(dir, 0o700)

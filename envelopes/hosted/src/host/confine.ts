@@ -1,7 +1,8 @@
 /**
- * The command that a process of the host is started by. On Linux `prlimit` sets its limits and `setpriv` (both of util-linux) makes it
- * another user without groups, capabilities and the way to any (`no_new_privs`, prctl(2)); each replaces itself by the next. Elsewhere
- * Node.js makes it another user, and there are no limits.
+ * Builds the command that starts a process of the host. On Linux, `prlimit` sets its limits, then `setpriv` (both
+ * from util-linux) switches the user, drops groups and capabilities, and sets `no_new_privs` (prctl(2)). Each
+ * executes the next, so no extra process remains. On other systems Node.js switches the user, and there are no
+ * limits.
  */
 import type { SpawnOptions } from 'node:child_process'
 import { accessSync, constants, readFileSync, statSync } from 'node:fs'
@@ -10,13 +11,13 @@ import { HostedError } from '@service-fs/http/errors'
 import type { Owner } from './files.ts'
 
 export interface Confinement {
-  /** Undefined: the user who started the host. */
+  /** The user and group to run as. Default: those of this process. */
   owner?: Owner | undefined
-  /** File descriptors. */
+  /** The limit of open file descriptors (RLIMIT_NOFILE). */
   openFiles: number
-  /** Bytes of private memory, stacks and reserved memory included (RLIMIT_DATA). */
+  /** The limit of private memory in bytes, including stacks and reserved memory (RLIMIT_DATA). */
   dataBytes?: number
-  /** May listen on ports below 1024. */
+  /** Whether the process may listen on ports below 1024. */
   lowPorts?: boolean
 }
 
@@ -26,15 +27,15 @@ export interface Started {
   options: Pick<SpawnOptions, 'uid' | 'gid'>
 }
 
-/** Threads and processes of one user: Node.js has about twenty. */
+/** The limit of threads and processes of one user (RLIMIT_NPROC). Node.js has about twenty threads. */
 const PROCESSES = 256
 
-/** Whether limits and `no_new_privs` can be had here. */
+/** Reports whether this system has limits and `no_new_privs`. */
 export function canConfine(): boolean {
   return process.platform === 'linux'
 }
 
-/** How to start that command within those bounds. */
+/** Returns the command and spawn options that run `command` within `bounds`. */
 export function confined(command: readonly string[], bounds: Confinement): Started {
   const { owner } = bounds
   const [first = '', ...rest] = command
@@ -47,12 +48,12 @@ function limitsOf({ openFiles, dataBytes, owner }: Confinement): string[] {
     '--core=0',
     `--nofile=${owner === undefined ? Math.min(openFiles, mostOpenFiles()) : openFiles}`,
     ...(dataBytes === undefined ? [] : [`--data=${dataBytes}`]),
-    // The limit counts all that a user has: only one of its own can have one.
+    // The limit counts all threads of the user, so it only makes sense for a dedicated user.
     ...(owner === undefined ? [] : [`--nproc=${PROCESSES}`]),
   ]
 }
 
-/** What this process may allow at most. */
+/** Returns the hard limit of this process's open files, which a child cannot exceed. */
 function mostOpenFiles(): number {
   const most = /^Max open files +\S+ +(\S+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1]
   return most === undefined || most === 'unlimited' ? Number.POSITIVE_INFINITY : Number(most)
@@ -76,7 +77,7 @@ function privilegesOf({ owner, lowPorts = false }: Confinement): string[] {
   ]
 }
 
-/** The environment of such a process: nothing that a secret or an option could be in. */
+/** Returns the environment of a confined process. It passes on no variable that could hold a secret or an option. */
 export function confinedEnvironment(): NodeJS.ProcessEnv {
   const { PATH, LANG, TZ } = process.env
   return {
@@ -86,7 +87,7 @@ export function confinedEnvironment(): NodeJS.ProcessEnv {
   }
 }
 
-/** @throws HostedError `config`: a tool that is not installed */
+/** Checks that the required tools are installed. @throws HostedError `config` */
 export function checkTools(): void {
   if (!canConfine()) return
   const dirs = (process.env['PATH'] ?? '').split(delimiter)
@@ -104,13 +105,13 @@ function isExecutable(path: string): boolean {
   }
 }
 
-/** That others than its owner can read this file of the program. @throws HostedError `config`, which names what is closed to them */
+/** Checks that all users can read this file of the program. @throws HostedError `config` that names the file or directory they cannot access */
 export function checkReadable(file: string): void {
   if ((statSync(file).mode & 0o004) === 0) throw closed(file)
   checkReachable(file)
 }
 
-/** That others can get to this file or directory. @throws HostedError `config`, which names what is closed to them */
+/** Checks that all users can search the directories above `path`. @throws HostedError `config` that names the one they cannot search */
 export function checkReachable(path: string): void {
   for (let dir = dirname(path); dir !== dirname(dir); dir = dirname(dir))
     if ((statSync(dir).mode & 0o001) === 0) throw closed(dir)

@@ -39,7 +39,7 @@ const look = async (path: string): Promise<string> => {
 const refused = (message: string) => ({ code: 'config', message: expect.stringContaining(message) })
 
 describe.skipIf(!isRoot())(`as root${why}`, () => {
-  it('what is made stands in directories of root', async () => {
+  it('rejects host directories that root does not own', async () => {
     for (const path of ['root', 'root/.secret', 'run']) {
       await chown(join(dir, path), 70_100, 70_100)
       const prepared = async (): Promise<void> => {
@@ -54,7 +54,7 @@ describe.skipIf(!isRoot())(`as root${why}`, () => {
     }
   })
 
-  it('gives a tenant its directories and keys, and nobody else anything in them', async () => {
+  it('creates directories and keys that only the tenant can access', async () => {
     const owner = await new Users(config).ownerOf({ moduleId: 'acme' })
     expect(owner).toEqual({ uid: 70_100, gid: 70_100 })
     const { hasNewKeys } = await prepareTenant(
@@ -79,14 +79,14 @@ describe.skipIf(!isRoot())(`as root${why}`, () => {
       '2710 70100 70099',
     ])
     expect((await readdir(join(dir, 'root/.secret'))).toSorted()).toEqual(['acme'])
-    // Again, nothing changes.
+    // A second call changes nothing.
     const key = await readFile(join(dir, 'root/.secret/acme/ed25519.key'))
     expect(await new Users(config).ownerOf({ moduleId: 'acme' })).toEqual(owner)
     expect(await prepareTenant(config, { moduleId: 'acme' }, owner)).toEqual({ hasNewKeys: false })
     expect(await readFile(join(dir, 'root/.secret/acme/ed25519.key'))).toEqual(key)
   })
 
-  it('gives no user to two tenants, one that was taken out of the configuration included', async () => {
+  it('gives no user to two tenants, even after one was removed from the configuration', async () => {
     for (const [moduleId, uid] of [
       ['a', 70_100],
       ['b', 70_101],
@@ -107,7 +107,7 @@ describe.skipIf(!isRoot())(`as root${why}`, () => {
     })
   })
 
-  it('takes a file system of its own as it is, empty', async () => {
+  it('uses an empty mount point as the directory of a tenant', async () => {
     await mkdir(join(dir, 'root/acme/lost+found'), { recursive: true })
     const owner = await new Users(config).ownerOf({ moduleId: 'acme' })
     await prepareTenant(config, { moduleId: 'acme' }, owner)
@@ -115,7 +115,7 @@ describe.skipIf(!isRoot())(`as root${why}`, () => {
     expect(await readdir(join(dir, 'root/acme'))).toEqual(['lost+found'])
   })
 
-  it('refuses what is another’s, open to others, a link, or lacks its keys', async () => {
+  it('rejects foreign, accessible or linked directories, and a ledger without its keys', async () => {
     const owner = { uid: 70_100, gid: 70_100 }
     const acme = { moduleId: 'acme' }
     await mkdir(join(dir, 'root/acme'))
@@ -143,14 +143,14 @@ describe.skipIf(!isRoot())(`as root${why}`, () => {
   })
 })
 
-it('without users of their own, everything is for its owner only', async () => {
+it('creates directories that only the owner can access when not root', async () => {
   await prepareTenant(config, { moduleId: 'acme' })
   await prepareSocket(config, 'acme')
   const modes = await Promise.all(['root/acme', 'root/.secret/acme', 'run/acme'].map(look))
   expect(modes.map((found) => found.split(' ')[0])).toEqual(['700', '700', '700'])
 })
 
-it('whether a directory is empty is told by its first entries', async () => {
+it('ignores lost+found when it checks whether a directory is empty', async () => {
   const full = await mkdtemp(join(tmpdir(), 'service-fs-'))
   try {
     expect(await isEmptyDirectory(full)).toBe(true)

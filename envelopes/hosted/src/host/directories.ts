@@ -1,14 +1,15 @@
 /**
- * The directories of a host, made before anything runs in them:
+ * Creates the directories of a host before any process runs in them:
  *
  *     <root>/                0711 root             <run>/             0711 root
  *     <root>/.secret/        0711 root             <run>/<ID>/        2710 tenant, group of the front
- *     <root>/.host/          0700 root             <run>/<ID>/socket  0660 tenant, group of the front; the tenant makes it
+ *     <root>/.host/          0700 root             <run>/<ID>/socket  0660 tenant, group of the front; the tenant creates it
  *     <root>/<ID>/           0700 tenant           <run>/.host/       0700 root
  *     <root>/.secret/<ID>/   0700 tenant, with the two private keys, 0600
  *
- * Without root, <root>, <root>/.secret and <run> have mode 0700, <run>/<ID> too, and all are of one user. Root writes into no directory
- * that a tenant owns: what a tenant gets is made beside its place and moved there. Nothing here removes a directory.
+ * Without root, one user owns them all, and <root>, <root>/.secret, <run> and <run>/<ID> have mode 0700. Root never
+ * writes into a directory that a tenant owns: it creates a tenant's directory under a temporary name and then renames
+ * it. Nothing here removes a directory.
  */
 import { randomBytes } from 'node:crypto'
 import { chmod, chown, mkdir, rename } from 'node:fs/promises'
@@ -21,15 +22,15 @@ import type { HostConfig, TenantConfig } from './config.ts'
 import { directoryAt, ensureDirectory, isEmptyDirectory, type Owner } from './files.ts'
 import { isRoot } from './uids.ts'
 
-/** What only the host's own processes use: locks. No tenant can have that name. */
+/** The directory of the host's own locks. No tenant can have this name. */
 export const HOST_DIR = '.host'
 
-/** Where the tenant listens. */
+/** Returns the path of the tenant's socket. */
 export function socketOf(config: Pick<HostConfig, 'run'>, moduleId: string): string {
   return join(config.run, moduleId, 'socket')
 }
 
-/** Makes `<root>` with what is the host's own in it. */
+/** Creates `<root>` and the host's own directories in it. */
 export async function prepareRoot({ root }: Pick<HostConfig, 'root'>): Promise<void> {
   const mode = isRoot() ? 0o711 : 0o700
   await ensureDirectory(root, mode)
@@ -38,13 +39,13 @@ export async function prepareRoot({ root }: Pick<HostConfig, 'root'>): Promise<v
   await syncDir(root)
 }
 
-/** Makes `<run>` with what is the host's own in it. */
+/** Creates `<run>` and the host's own directory in it. */
 export async function prepareRun({ run }: Pick<HostConfig, 'run'>): Promise<void> {
   await ensureDirectory(run, isRoot() ? 0o711 : 0o700)
   await ensureDirectory(join(run, HOST_DIR), 0o700)
 }
 
-/** Makes the directory of a tenant's socket. */
+/** Creates the directory of a tenant's socket. */
 export async function prepareSocket(config: HostConfig, moduleId: string, owner?: Owner): Promise<void> {
   const dir = dirname(socketOf(config, moduleId))
   if (owner === undefined) await ensureDirectory(dir, 0o700)
@@ -52,13 +53,13 @@ export async function prepareSocket(config: HostConfig, moduleId: string, owner?
 }
 
 export interface Prepared {
-  /** Whether its keys were made; false: they were there. */
+  /** Whether the keys were created; false when they existed already. */
   hasNewKeys: boolean
 }
 
 /**
- * Makes a tenant's directories, and its keys where neither they nor its ledger are there.
- * @throws HostedError `config`: what is there is another's; `key`: the ledger is there, its keys are not
+ * Creates a tenant's missing directories, and its keys when neither they nor its ledger exist.
+ * @throws HostedError `config` when an existing directory has another owner or mode; `key` when the ledger exists without its keys
  */
 export async function prepareTenant(
   { root }: HostConfig,
@@ -76,7 +77,7 @@ export async function prepareTenant(
       'key',
       `${secret}: the ledger is there, its private keys are not: put them back; new ones would not be the ledger's`,
     )
-  // The keys first: a ledger's directory without keys would be a ledger that lost them.
+  // Create the keys first: a ledger directory without keys is taken for a ledger that lost them.
   if (lacksKeys)
     await putInPlace(secret, owner, async (dir) => {
       const name = origin ?? defaultOrigin(moduleId)
@@ -87,7 +88,7 @@ export async function prepareTenant(
   return { hasNewKeys: lacksKeys }
 }
 
-/** Whether a tenant's ledger and keys are there: then `prepareTenant` makes nothing, and only checks. */
+/** Reports whether a tenant's ledger and keys exist; then `prepareTenant` only checks them. */
 export async function isPrepared(
   { root }: Pick<HostConfig, 'root'>,
   { moduleId }: Pick<TenantConfig, 'moduleId'>,
@@ -114,7 +115,10 @@ async function checkOwner(path: string, owner: Owner | undefined): Promise<void>
     )
 }
 
-/** Makes the directory beside its place, fills it, gives it away, moves it. One that is there, empty, is given away as it is. */
+/**
+ * Creates a directory under a temporary name, fills it, changes its owner and renames it to `path`. Without `fill`, an existing empty
+ * directory only changes its owner.
+ */
 async function putInPlace(
   path: string,
   owner: Owner | undefined,

@@ -1,9 +1,9 @@
-/** Directories of the host: who owns them, and what may be in their way. */
+/** Inspects and creates directories with a given owner and mode. */
 import { chmod, chown, lstat, mkdir, opendir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { HostedError, hasCode } from '@service-fs/http/errors'
 
-/** A user and a group, by number. */
+/** A numeric user and group. */
 export interface Owner {
   uid: number
   gid: number
@@ -16,7 +16,10 @@ export interface Directory {
   mode: number
 }
 
-/** Who owns the directory; undefined when nothing is there. @throws HostedError `config`: there is something else, a link included */
+/**
+ * Returns the owner and mode of a directory; undefined when it does not exist.
+ * @throws HostedError `config` when it is anything else, even a link to a directory
+ */
 export async function directoryAt(path: string): Promise<Directory | undefined> {
   try {
     const stats = await lstat(path)
@@ -29,8 +32,9 @@ export async function directoryAt(path: string): Promise<Directory | undefined> 
 }
 
 /**
- * Makes a directory that is not there; one that is gets the mode, and is its owner's or this process's.
- * @throws HostedError `config`: root's it must be, and is another's, who could put anything in the place of what is made in it
+ * Creates the directory when it does not exist, and sets its mode; with `owner`, also its owner.
+ * @throws HostedError `config` when this process is root and another user owns a directory that should be root's, because that user
+ * could replace anything in it
  */
 export async function ensureDirectory(path: string, mode: number, owner?: Owner): Promise<void> {
   const found = await directoryAt(path)
@@ -43,13 +47,16 @@ export async function ensureDirectory(path: string, mode: number, owner?: Owner)
     await mkdir(dirname(path), { mode: 0o755, recursive: true })
     await mkdir(path, { mode: 0o700 })
   }
-  // The mode last: chown(2) takes the set-group-id bit away. What is in the way of others is not there before.
+  // Set the mode last: chown(2) clears the set-group-ID bit, and a wider mode must not precede the new owner.
   if (owner !== undefined && (found?.uid !== owner.uid || found.gid !== owner.gid))
     await chown(path, owner.uid, owner.gid)
   if (found?.mode !== mode) await chmod(path, mode)
 }
 
-/** Whether nothing is in it; a file system of its own may have lost+found. It is not read to its end: whose it is may have filled it. */
+/**
+ * Reports whether the directory is empty, except for the lost+found of a mount point. Stops at the first other entry, because the
+ * directory's owner may have filled it.
+ */
 export async function isEmptyDirectory(path: string): Promise<boolean> {
   for await (const { name } of await opendir(path)) if (name !== 'lost+found') return false
   return true

@@ -1,11 +1,11 @@
-/** The tenant's half of file attributes: asks the supervisor, which may set them. */
+/** The tenant's half of file attributes: asks the supervisor, which has the privilege to set them. */
 import { realpath } from 'node:fs/promises'
 import { StorageError } from '@service-fs/storage/errors'
 import { Limiter } from '@service-fs/storage/limiter'
 import type { FileFlags, LocalFlags } from '@service-fs/storage-posix/flags'
 import { type FlagReply, type FlagRequest, MOST_REQUESTS, parseFlagReply } from './flag-messages.ts'
 
-/** The channel to who started this process: `process`, or what stands for it in a test. */
+/** The channel to the parent process: `process`, or a substitute in a test. */
 export interface Channel {
   send?(message: unknown, handle: undefined, options: object, sent: (error: Error | null) => void): unknown
   on(event: 'message', listener: (message: unknown) => void): unknown
@@ -13,10 +13,10 @@ export interface Channel {
   readonly channel?: { ref(): void; unref(): void } | null | undefined
 }
 
-/** A supervisor that serves no attributes does not answer. */
+/** How long to wait for the first reply in milliseconds. A supervisor that serves no attributes does not answer. */
 const HELLO_MS = 10_000
 
-/** The attributes that the supervisor sets on the files below `dir`, the tenant's directory. */
+/** Returns the flags that the supervisor sets on the files below `dir`, the tenant's directory. */
 export async function supervisorFlags(dir: string, channel: Channel = process): Promise<LocalFlags> {
   const client = new FlagClient(await realpath(dir), channel)
   const reason = await client.hello()
@@ -46,7 +46,7 @@ class FlagClient implements FileFlags {
     })
   }
 
-  /** Why it sets none; undefined: it does. */
+  /** Returns why the supervisor sets no attributes; undefined when it does. */
   async hello(): Promise<string | undefined> {
     const timer = setTimeout(() => this.#waiting.get(this.#ids)?.(undefined), HELLO_MS)
     try {
@@ -83,12 +83,12 @@ class FlagClient implements FileFlags {
     throw Object.assign(new Error(reply.message), { code: reply.code })
   }
 
-  /** Resolves with undefined when nobody answers any more. */
+  /** Resolves with undefined when the supervisor is gone. */
   async #exchange(request: (id: number) => FlagRequest): Promise<FlagReply | undefined> {
     const { channel } = this.#channel
     if (this.#gone || this.#channel.send === undefined) return undefined
     const id = ++this.#ids
-    // A process that waits for an answer is not to end before it comes.
+    // Keep the process alive until the reply arrives.
     channel?.ref()
     try {
       return await new Promise<FlagReply | undefined>((resolve) => {

@@ -1,28 +1,28 @@
-/** What a tenant asks its supervisor about file attributes, over their channel (`process.send`), as JSON. */
+/** The JSON messages about file attributes between a tenant and its supervisor, over their channel (`process.send`). */
 
-/** Paths are relative to the tenant's directory. */
+/** A tenant's request. Paths are relative to the tenant's directory. */
 export type FlagRequest =
-  /** Whether attributes can be set there at all. */
+  /** Asks whether the supervisor can set attributes in the directory. */
   | { kind: 'flags'; id: number; verb: 'hello' }
   | { kind: 'flags'; id: number; verb: 'sealed' | 'appendOnly'; path: string }
   | { kind: 'flags'; id: number; verb: 'release'; path: string; newer: string }
 
-/** `code` and `message`: why not. */
+/** The supervisor's reply. `code` and `message` say why a request failed. */
 export type FlagReply =
   | { kind: 'flags'; id: number; done: true }
   | { kind: 'flags'; id: number; done: false; code: string; message: string }
 
-/** Requests of one tenant that may be unanswered. */
+/** The maximum number of unanswered requests of one tenant. */
 export const MOST_REQUESTS = 32
 
-/** No path of a ledger is longer: `audit/tile/entries/x009/…/x007/199.b64`. */
+/** The maximum length of a path. No path of a ledger is longer: `audit/tile/entries/x009/…/x007/199.b64`. */
 const LONGEST_PATH = 80
 
 function isAboutFlags(message: unknown): message is { kind: 'flags' } {
   return typeof message === 'object' && message !== null && 'kind' in message && message.kind === 'flags'
 }
 
-/** The request in what a tenant has sent; undefined when it is none. */
+/** Returns the request in a tenant's message; undefined when the message is not a request. */
 export function parseFlagRequest(message: unknown): FlagRequest | undefined {
   if (!isAboutFlags(message)) return undefined
   const { id, verb, path, newer } = message as Readonly<Record<string, unknown>>
@@ -33,7 +33,7 @@ export function parseFlagRequest(message: unknown): FlagRequest | undefined {
   return verb === 'release' && isPath(newer) ? { kind: 'flags', id, verb, path, newer } : undefined
 }
 
-/** The reply in what the supervisor has sent; undefined when it is none. */
+/** Returns the reply in the supervisor's message; undefined when the message is not a reply. */
 export function parseFlagReply(message: unknown): FlagReply | undefined {
   if (!isAboutFlags(message)) return undefined
   const { id, done, code, message: why } = message as Readonly<Record<string, unknown>>

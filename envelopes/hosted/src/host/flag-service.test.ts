@@ -1,4 +1,4 @@
-// The two halves of file attributes over a channel: what the supervisor sets for a tenant, and what it refuses whatever it is sent.
+// Connects both halves of file attributes over a channel: the supervisor sets them for a tenant and refuses invalid requests.
 import { EventEmitter } from 'node:events'
 import {
   appendFileSync,
@@ -37,7 +37,7 @@ afterAll(() => (typeof mount === 'string' ? undefined : mount.unmount()))
 
 const TENANT = 64_321
 
-/** The ends of a channel between a tenant and its supervisor. */
+/** Both ends of a channel between a tenant and its supervisor. */
 class Ends extends EventEmitter {
   readonly misbehaviour: string[] = []
   readonly tenant: Channel & EventEmitter
@@ -84,7 +84,7 @@ describe.skipIf(why !== '')(`a tenant and its supervisor${why}`, () => {
     mkdirSync(dir)
   })
 
-  it('protect a ledger and its audit sub-ledger, and let go of tail files that are no longer needed', async () => {
+  it('protect a ledger and its audit sub-ledger, and release superseded tail files', async () => {
     const flags = await flagsOver(new Ends(dir, 0), dir)
     for (const at of [dir, join(dir, 'audit')]) {
       const ledger = await openTestLedger({ storage: await openPosixStorage(at, { flags, lock: false }) })
@@ -107,7 +107,7 @@ describe.skipIf(why !== '')(`a tenant and its supervisor${why}`, () => {
     expect(() => renameSync(join(dir, 'audit/tile'), join(dir, 'audit/elsewhere'))).toThrow('EPERM')
   })
 
-  it('leave a torn tail file in its place until everything in it is sealed', async () => {
+  it('keep a torn tail file until all its entries are sealed', async () => {
     const flags = await flagsOver(new Ends(dir, 0), dir)
     const life = async (records: number): Promise<void> => {
       const storage = await openPosixStorage(dir, { flags, lock: false })
@@ -135,7 +135,7 @@ describe.skipIf(why !== '')(`a tenant and its supervisor${why}`, () => {
     expect(await survey(dir)).toMatchObject({ mutablePaths: [], mutableTails: [] })
   })
 
-  it('say why where there are no attributes', async () => {
+  it('report why attributes cannot be set', async () => {
     const ramfs = mountTest('ramfs')
     if (typeof ramfs === 'string') throw new Error(ramfs)
     expect(await supervisorFlags(dir, new Ends(ramfs.path, 0).tenant)).toEqual({
@@ -148,7 +148,7 @@ describe.skipIf(why !== '')(`a tenant and its supervisor${why}`, () => {
     await expect(flags.sealed(join(dir, 'origin'))).rejects.toMatchObject({ code: 'io' })
   })
 
-  it('is killed for what no tenant sends', () => {
+  it('report a tenant that sends invalid messages', () => {
     for (const message of [
       null,
       'x',
@@ -170,7 +170,7 @@ describe.skipIf(why !== '')(`a tenant and its supervisor${why}`, () => {
   })
 })
 
-describe.skipIf(why !== '')(`what a supervisor refuses${why}`, () => {
+describe.skipIf(why !== '')(`a supervisor refuses${why}`, () => {
   let count = 0
   let dir: string
   let service: FlagService
@@ -216,7 +216,7 @@ describe.skipIf(why !== '')(`what a supervisor refuses${why}`, () => {
     expect(await onlyGrows(join(dir, 'tail/000000000000'))).toBe(false)
   })
 
-  it('links, directories, foreign files, files with two names or a writer', async () => {
+  it('links, directories, foreign files, and files with two names or a writer', async () => {
     const elsewhere = `${dir}-elsewhere`
     mkdirSync(elsewhere)
     writeFileSync(join(elsewhere, '000.b64'), 'x')
@@ -240,7 +240,7 @@ describe.skipIf(why !== '')(`what a supervisor refuses${why}`, () => {
     expect(isImmutable(join(elsewhere, '000.b64'))).toBe(false)
   })
 
-  it("another tenant's files, by whatever name", async () => {
+  it("another tenant's files, by any path", async () => {
     const other = new FlagService(await attributes, { dir, uid: TENANT, checks: new Limiter(1) })
     writeFileSync(join(dir, 'origin'), 'x')
     const answer = await other.answer({ kind: 'flags', id: 7, verb: 'sealed', path: 'origin' })
@@ -259,7 +259,7 @@ describe.skipIf(why !== '')(`what a supervisor refuses${why}`, () => {
   })
 })
 
-describe.skipIf(why !== '')(`the one attribute that a supervisor clears${why}`, () => {
+describe.skipIf(why !== '')(`a supervisor that is asked to release a tail file${why}`, () => {
   const OLD = 'tail/000000000000'
   const NEWER = 'tail/000000000256'
   let ledgers: string
@@ -270,7 +270,7 @@ describe.skipIf(why !== '')(`the one attribute that a supervisor clears${why}`, 
     service.answer({ kind: 'flags', id: 1, verb: 'release', path: old, newer })
   const kept = refused('unsealed')
 
-  /** A ledger that was killed with 300 entries in its first tail file, and beside it the tail file that a clean stop begins. */
+  /** A ledger that was killed with 300 entries in its first tail file, together with the tail file that a clean stop begins. */
   beforeAll(async () => {
     ledgers = join(path, 'release')
     const storage = await openPosixStorage(join(ledgers, 'before'), { sync: false })
@@ -295,7 +295,7 @@ describe.skipIf(why !== '')(`the one attribute that a supervisor clears${why}`, 
     expect(await onlyGrows(join(dir, OLD))).toBe(true)
   }
 
-  it('is that of a tail file whose entries are all sealed, or in a newer one', async () => {
+  it('clears append-only when all its entries are sealed or in a newer tail file', async () => {
     await protect()
     expect(await release()).toMatchObject({ done: true })
     rmSync(join(dir, OLD))
@@ -306,7 +306,7 @@ describe.skipIf(why !== '')(`the one attribute that a supervisor clears${why}`, 
     expect(await release(NEWER, OLD)).toMatchObject({ done: false, code: 'ENOENT' })
   })
 
-  it('is not when the bundle is gone, is another one, or could still be changed', async () => {
+  it('keeps append-only when the bundle is missing, different or mutable', async () => {
     const bundle = join(dir, 'tile/entries/000.b64')
     renameSync(bundle, `${dir}-bundle`)
     await protect()
@@ -317,7 +317,7 @@ describe.skipIf(why !== '')(`the one attribute that a supervisor clears${why}`, 
     expect(await release()).toMatchObject(kept)
   })
 
-  it('is not while a bundle lacks its attribute, nor while the newer tail file does', async () => {
+  it('keeps append-only while a bundle or the newer tail file lacks its attribute', async () => {
     const flags = await loadAttributes()
     await protect()
     for (const name of ['tile/entries/000.b64', NEWER]) {
@@ -331,7 +331,7 @@ describe.skipIf(why !== '')(`the one attribute that a supervisor clears${why}`, 
     expect(await release()).toMatchObject({ done: true })
   })
 
-  it('is not for a newer tail file of another ledger, or one that holds something else', async () => {
+  it('keeps append-only when the newer tail file is of another ledger or has other entries', async () => {
     cpSync(dir, join(`${dir}-other`, 'audit'), { recursive: true })
     cpSync(join(`${dir}-other`, 'audit'), join(dir, 'audit'), { recursive: true })
     writeFileSync(join(dir, NEWER), 'nothing of the kind')

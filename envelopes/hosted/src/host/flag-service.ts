@@ -1,9 +1,11 @@
 /**
- * The supervisor's half of file attributes: sets them on the files of a tenant that runs as another user and could neither set nor
- * clear them itself. It clears one only, append-only, of a tail file whose every entry it has found sealed or in a newer tail file.
+ * The supervisor's half of file attributes: sets them on the files of a tenant that runs as another user and has no
+ * privilege to set or clear them. The only attribute that it clears is append-only, on a tail file whose entries are
+ * all sealed or in a newer tail file.
  *
- * A tenant may say anything. What it names must be a path of the ledger format, and lead through directories of the tenant's, and no
- * link, to a regular file of the tenant's with one name that nobody has open for writing.
+ * It does not trust the tenant. A request must name a path of the ledger format, which leads through directories of
+ * the tenant and no symbolic link. The file must be a regular file of the tenant with a single name, and no process
+ * may have it open for writing.
  */
 import { fstatSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -26,27 +28,27 @@ import { LedgerFiles, readBytes } from './ledger-files.ts'
 import { isSuperseded, type OldTail } from './superseded.ts'
 
 export interface FlagServiceOptions {
-  /** The tenant's directory, absolute. */
+  /** The absolute path of the tenant's directory. */
   dir: string
   /** The tenant's user. */
   uid: number
   /** Runs the checks of all tenants, one at a time: reading a tail file takes memory and time. */
   checks: Limiter
-  /** Called when the tenant sends what no tenant of this program sends. */
+  /** Called when the tenant sends an invalid request or too many at once. */
   misbehaved(reason: string): void
 }
 
-/** Directories that sealed files are in. */
+/** Directories that contain sealed files. */
 const SEALED_DIRECTORY = /^(?:keys|tile(?:\/(?:entries|\d{1,2})(?:\/x\d{3})*)?)$/
 
-/** How many times as long as its last check took a tenant waits for its next one. */
+/** A tenant waits this many times the duration of its last check before its next one. */
 const CHECK_PAUSE = 4
-/** A tenant that stops waits for it. */
+/** The maximum pause in milliseconds: a tenant that stops waits for it. */
 const LONGEST_PAUSE_MS = 2000
-/** Requests of a tenant that are answered in one second. */
+/** The maximum number of a tenant's requests to answer per second. */
 const MOST_A_SECOND = 2000
 
-/** Answers what the child asks about the attributes of its files, until it is gone. */
+/** Answers the child's requests for attributes of its files until the child ends. */
 export function serveFlags(child: Channel, options: FlagServiceOptions): void {
   let service: Promise<FlagService> | undefined
   let waiting = 0
@@ -70,7 +72,7 @@ export function serveFlags(child: Channel, options: FlagServiceOptions): void {
   })
 }
 
-/** One tenant's. */
+/** Answers the requests of one tenant. */
 export class FlagService {
   readonly #attributes: Attributes | undefined
   readonly #files: LedgerFiles | undefined
@@ -89,7 +91,7 @@ export class FlagService {
     this.#files = attributes === undefined ? undefined : new LedgerFiles(attributes, dir, uid)
   }
 
-  /** Does what is asked, or says why not. Never rejects. */
+  /** Performs the request; a failure is in the reply. Never rejects. */
   async answer(request: FlagRequest): Promise<FlagReply> {
     const { id } = request
     try {
@@ -98,7 +100,7 @@ export class FlagService {
       return { kind: 'flags', id, done: true }
     } catch (error) {
       const code = errnoOf(error) ?? 'failed'
-      // The system's own message may name the machine's paths.
+      // The system's message may contain absolute paths.
       const message = error instanceof StorageError ? error.message : code
       return { kind: 'flags', id, done: false, code, message }
     }
@@ -144,14 +146,14 @@ export class FlagService {
     }
   }
 
-  /** One at a time. */
+  /** Clears append-only of a superseded tail file. Runs one at a time. */
   async #release(attributes: Attributes, files: LedgerFiles, path: string, newer: string): Promise<void> {
     const [ledger, name] = splitAudit(path)
     const [newerLedger, newerName] = splitAudit(newer)
     const [start, newerStart] = [tailStart(name), tailStart(newerName)]
     if (ledger !== newerLedger) throw new StorageError('path', 'expected two tail files of one ledger')
     const newerFile = { path: newer, start: newerStart }
-    // One descriptor from the look to the deed: what is at the path may change.
+    // Check and change the same descriptor, because the path may come to name another file.
     await files.withFile(path, async (fd) => {
       if (!attributes.has(fd, 'append-only')) return
       const { size } = fstatSync(fd)
@@ -164,7 +166,7 @@ export class FlagService {
     })
   }
 
-  /** One look at a time, of all tenants; the next one of this tenant after a pause. */
+  /** Runs one check at a time among all tenants, and delays this tenant's next one. */
   #check(look: () => Promise<boolean>): Promise<boolean> {
     return this.#checks.run(async () => {
       const started = performance.now()
@@ -200,12 +202,12 @@ async function mayGo(
   })
 }
 
-/** The sub-ledger that a path is in, `audit/` or nothing, and the path there. */
+/** Splits a path into its ledger, `audit/` or the empty string, and the path within it. */
 function splitAudit(path: string): [ledger: string, path: string] {
   return path.startsWith('audit/') ? ['audit/', path.slice('audit/'.length)] : ['', path]
 }
 
-/** The first entry of a tail file. @throws StorageError `path` */
+/** Returns the index of the first entry of a tail file. @throws StorageError `path` */
 function tailStart(path: string): number {
   const name = parseObjectName(path)
   if (name.kind === 'tail') return name.start

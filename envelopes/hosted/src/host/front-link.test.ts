@@ -5,7 +5,7 @@ import { FrontLink } from './front-link.ts'
 
 const WAIT = { timeout: 10_000 }
 
-/** A front that does this when it has its settings, the first time; then one that does nothing. */
+/** Links a front that runs `script` on its first start, and does nothing when it is restarted. */
 async function linked(script: string, reach: (moduleId: string) => Promise<string>) {
   const warnings: object[] = []
   let starts = 0
@@ -38,11 +38,14 @@ async function linked(script: string, reach: (moduleId: string) => Promise<strin
 }
 
 it.each([
-  ['no JSON', `require('fs').writeSync(3, 'garbage\\n')`],
-  ['a message of Node.js', `process.send({ cmd: 'NODE_HANDLE', type: 'net.Socket' })`],
+  ['invalid JSON', `require('fs').writeSync(3, 'garbage\\n')`],
+  ['an internal message of Node.js', `process.send({ cmd: 'NODE_HANDLE', type: 'net.Socket' })`],
   ['a message of a tenant', `process.send({ kind: 'flags', id: 1, verb: 'hello' })`],
-  ['one tenant twice', `for (const id of [1, 2]) process.send({ kind: 'reach', id, moduleId: 'acme' })`],
-])('kills a front that says %s, and starts another', async (_, script) => {
+  [
+    'two requests for one tenant',
+    `for (const id of [1, 2]) process.send({ kind: 'reach', id, moduleId: 'acme' })`,
+  ],
+])('kills a front that sends %s, and starts another', async (_, script) => {
   const { link, warnings } = await linked(
     `process.once('message', () => { ${script} })`,
     () => new Promise(() => undefined),
@@ -56,7 +59,7 @@ it.each([
   await link.stop()
 })
 
-it('answers the front that asked, one time after the other', async () => {
+it('answers the requests of the front one after the other', async () => {
   const script = `
     process.once('message', () => process.send({ kind: 'reach', id: 1, moduleId: 'acme' }))
     process.on('message', ({ kind, id, socket, code }) => {

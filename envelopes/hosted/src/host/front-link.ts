@@ -1,4 +1,4 @@
-/** The front's process as the supervisor has it: given its settings, answered, told of changes, and started again when it ends. */
+/** The supervisor's link to the front process: sends its settings and their changes, answers its requests, and restarts it when it ends. */
 import type { Listen } from '@service-fs/http/address'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { AccessSettings } from '@service-fs/access/settings'
@@ -8,19 +8,19 @@ import { Backoff } from './backoff.ts'
 import { wordsOf, type Child, type Ended } from './child.ts'
 import { fromFront, type ToFront } from './messages.ts'
 
-/** What the front is told first. Plain JSON. */
+/** The settings that the front receives first, as plain JSON. */
 export interface FrontSettings {
   listen: string[]
-  /** Listened on instead, when the front is given sockets that listen. */
+  /** Inherited listening sockets to use instead of `listen`. */
   given?: GivenSockets
   metrics?: string
   access: AccessSettings
   tenants: string[]
-  /** Milliseconds without a request after which a tenant is given up; 0: never. */
+  /** Milliseconds without a request after which a tenant is reported idle; 0 means never. */
   idleMs: number
 }
 
-/** Sockets that listen, by their descriptors in the process that is given them. */
+/** Listening sockets by their descriptors in the front. */
 export interface GivenSockets {
   listen: Listen[]
   metrics?: Listen
@@ -31,15 +31,15 @@ export type FrontMessage = ToFront<FrontSettings, AccessSettings>
 export interface FrontLinkOptions {
   launch(): Child
   settings(): FrontSettings
-  /** @throws HostedError `no-tenant`, `tenant-unavailable` */
+  /** Resolves with the path of the tenant's socket. @throws HostedError `no-tenant`, `tenant-unavailable` */
   reach(moduleId: string): Promise<string>
-  /** The most that a record's payload may have at its process; undefined: the default. */
+  /** Returns the tenant's maximum payload size in bytes; undefined for the default. */
   maxPayload?(moduleId: string): number | undefined
   idle(moduleId: string): void
   log: Logger
 }
 
-/** Milliseconds for a start, and for a stop: requests under way are answered first. */
+/** The time limits in milliseconds of a start and of a stop, which first finishes the requests in progress. */
 const START_MS = 30_000
 const STOP_MS = 20_000
 
@@ -48,7 +48,7 @@ export class FrontLink {
   readonly #backoff = new Backoff()
   readonly #closing = new AbortController()
   #child: Child | undefined
-  /** Tenants that it waits for: it asks once for each. */
+  /** Tenants that the front has asked for. It sends one request at a time for each. */
   #asked = new Set<string>()
 
   constructor(options: FrontLinkOptions) {
@@ -59,7 +59,7 @@ export class FrontLink {
     return this.#child?.pid
   }
 
-  /** Starts it; resolves with the addresses that it listens on. @throws HostedError `start` */
+  /** Starts the front; resolves with its URLs. @throws HostedError `start` */
   async start(): Promise<string[]> {
     const child = this.#options.launch()
     this.#child = child
@@ -81,12 +81,12 @@ export class FrontLink {
     }
   }
 
-  /** What is said while it does not run, it is told by its settings when it does. */
+  /** Sends a message if the front runs. A front that starts later gets the present state in its settings. */
   send(message: FrontMessage): void {
     this.#child?.channel.send(message)
   }
 
-  /** Lets it answer what is under way, and ends it. */
+  /** Ends the front after it has answered the requests in progress. */
   async stop(): Promise<void> {
     this.#closing.abort()
     await this.#child?.stop(STOP_MS)

@@ -1,4 +1,4 @@
-/** `service-fs front`, which only the supervisor starts: it gets its settings over their channel, and answers until it is ended. */
+/** `service-fs front`, which only the supervisor starts. It gets its settings over the channel and serves until the supervisor ends it. */
 import type { Command } from 'commander'
 import type { Io } from '@service-fs/cli/io'
 import { perform } from '@service-fs/cli/perform'
@@ -24,21 +24,21 @@ export function addFront(program: Command, io: Io): void {
     .action(() => perform(io, true, () => runFront((urls) => io.out(`${JSON.stringify({ urls })}\n`))))
 }
 
-/** Files of the front itself, and those that a connection takes: its own, and that to its tenant. */
+/** The files that the front itself needs, and the files per connection: the client's socket and the tenant's. */
 const OWN_FILES = 256
 const FILES_EACH = 2
 
-/** How long a stop waits for requests that are under way. */
+/** How long a stop waits for requests in progress, in milliseconds. */
 const DRAIN_MS = 10_000
 
-/** Runs until SIGTERM, or until the supervisor is gone. `greet` is told the addresses. @throws HostedError */
+/** Runs until SIGTERM or until the supervisor is gone. Calls `greet` with the URLs. @throws HostedError */
 export async function runFront(greet: (urls: string[]) => Promise<void>): Promise<void> {
   if (process.send === undefined) throw new HostedError('usage', 'front: `service-fs host` starts it')
   process.umask(0o077)
   const stopped = new Promise<void>((resolve) => {
     process.once('SIGTERM', () => resolve())
     process.once('disconnect', () => resolve())
-    // The supervisor says when: it ends the tenants after.
+    // Ignore Ctrl-C: the supervisor ends the front first and the tenants after it.
     process.on('SIGINT', () => undefined)
   })
   const inbox = new Inbox()
@@ -49,12 +49,12 @@ export async function runFront(greet: (urls: string[]) => Promise<void>): Promis
     await stopped
     await front.stop()
   } finally {
-    // What listens to the channel keeps the process from ending.
+    // A listener on the channel keeps the process alive.
     process.channel?.unref()
   }
 }
 
-/** What the supervisor says; what it says before there is a front is kept. */
+/** Receives the supervisor's messages, and queues those that arrive before the front has started. */
 class Inbox {
   readonly settings: Promise<FrontSettings>
   readonly #kept: FrontMessage[] = []
@@ -89,14 +89,14 @@ interface Parts {
   tenants: FrontTenants
   servers: readonly HttpServer[]
   metrics: FrontMetrics
-  /** Where the metrics are answered without credentials. */
+  /** The listener that serves metrics without credentials. */
   own: HttpServer | undefined
   report: (error: unknown) => void
   crowd: WatchedConnections
   failures: FailedCredentials
 }
 
-/** To a supervisor that is gone nothing can be said: the front is about to end. */
+/** Sends a message to the supervisor. Ignores errors: when the supervisor is gone, the front is about to end. */
 function say(message: unknown): void {
   process.send?.(message, undefined, {}, () => undefined)
 }

@@ -7,7 +7,7 @@ function begin(...tenants: string[]): { front: FrontTenants; said: FromFront[] }
   return { front: new FrontTenants(tenants, (message) => said.push(message)), said }
 }
 
-it('asks once for all who wait, and then knows until the process is gone', async () => {
+it('asks once for all waiters and remembers the socket until the process is gone', async () => {
   const { front, said } = begin('acme')
   const both = Promise.all([front.reach('acme'), front.reach('acme')])
   expect(said).toEqual([{ kind: 'reach', id: 0, moduleId: 'acme' }])
@@ -22,7 +22,7 @@ it('asks once for all who wait, and then knows until the process is gone', async
   expect(await again).toBe('/s')
 })
 
-it('passes refusals on, and asks anew after one', async () => {
+it('rejects when the supervisor refuses, and asks again next time', async () => {
   const { front, said } = begin('acme')
   const first = front.reach('acme')
   front.take({ kind: 'refused', id: 0, code: 'tenant-unavailable', message: 'acme: it keeps ending' })
@@ -31,7 +31,7 @@ it('passes refusals on, and asks anew after one', async () => {
   expect(said).toHaveLength(2)
 })
 
-it('knows which tenants there are', async () => {
+it('updates its list of tenants', async () => {
   const { front, said } = begin('acme')
   await expect(front.reach('bolt')).rejects.toMatchObject({ code: 'no-tenant' })
   expect(said).toEqual([])
@@ -39,7 +39,7 @@ it('knows which tenants there are', async () => {
   expect([front.has('acme'), front.has('bolt')]).toEqual([false, true])
 })
 
-it('gives a tenant up when nobody has used it for long enough, and not while somebody does', async () => {
+it('reports a tenant idle after a time without requests, and not during one', async () => {
   const { front, said } = begin('acme')
   const reached = front.reach('acme')
   front.take({ kind: 'reached', id: 0, socket: '/s' })

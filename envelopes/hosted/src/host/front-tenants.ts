@@ -1,4 +1,4 @@
-/** The tenants as the front sees them: it asks the supervisor where one is, and says when nobody needs one. */
+/** The front's view of the tenants: asks the supervisor for their sockets and reports idle ones. */
 import { HostedError } from '@service-fs/http/errors'
 import type { FromFront, ToFront } from './messages.ts'
 
@@ -11,11 +11,11 @@ export class FrontTenants {
   readonly #send: (message: FromFront) => void
   #known: ReadonlySet<string>
   readonly #sockets = new Map<string, string>()
-  /** Of those that have a limit of their own. */
+  /** The payload limits of tenants that do not have the default. */
   readonly #payloads = new Map<string, number>()
   readonly #asked = new Map<string, Promise<string>>()
   readonly #waiting = new Map<number, Waiting>()
-  /** Requests under way, and when the last one ended. */
+  /** The number of requests in progress, and when the last one ended. */
   readonly #uses = new Map<string, { count: number; last: number }>()
   #nextId = 0
 
@@ -28,17 +28,17 @@ export class FrontTenants {
     return this.#known.has(moduleId)
   }
 
-  /** All of them, running or not. */
+  /** Returns all tenants, running or not. */
   known(): Iterable<string> {
     return this.#known
   }
 
-  /** Those that run, as far as the front knows, with their sockets. */
+  /** Returns the sockets of the tenants that run, as far as the front knows. */
   running(): ReadonlyMap<string, string> {
     return this.#sockets
   }
 
-  /** The path of its socket. @throws HostedError `no-tenant`, `tenant-unavailable` */
+  /** Resolves with the path of the tenant's socket. @throws HostedError `no-tenant`, `tenant-unavailable` */
   async reach(moduleId: string): Promise<string> {
     if (!this.has(moduleId)) throw new HostedError('no-tenant', `${moduleId}: no such tenant`)
     const socket = this.#sockets.get(moduleId)
@@ -55,14 +55,14 @@ export class FrontTenants {
     return this.#payloads.get(moduleId)
   }
 
-  /** A request to it has begun. */
+  /** Records that a request to the tenant has begun. */
   began(moduleId: string): void {
     const uses = this.#uses.get(moduleId)
     if (uses === undefined) this.#uses.set(moduleId, { count: 1, last: 0 })
     else uses.count += 1
   }
 
-  /** A request to it has ended. */
+  /** Records that a request to the tenant has ended. */
   ended(moduleId: string): void {
     const uses = this.#uses.get(moduleId)
     if (uses === undefined) return
@@ -70,7 +70,7 @@ export class FrontTenants {
     uses.last = Date.now()
   }
 
-  /** Gives up the tenants that nobody has used for so many milliseconds. */
+  /** Forgets the tenants without a request for `idleMs` milliseconds, and reports them idle to the supervisor. */
   sweep(now: number, idleMs: number): void {
     for (const moduleId of this.#sockets.keys()) {
       const uses = this.#uses.get(moduleId)
@@ -83,7 +83,7 @@ export class FrontTenants {
     }
   }
 
-  /** Takes what the supervisor says. */
+  /** Handles a message of the supervisor. */
   take(message: ToFront): void {
     if (message.kind === 'tenants') this.#known = new Set(message.tenants)
     else if (message.kind === 'gone') this.#sockets.delete(message.moduleId)
@@ -103,7 +103,7 @@ export class FrontTenants {
     const id = this.#nextId++
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, {
-        // At once: `gone` may be the next message.
+        // Store the socket synchronously, because `gone` may be the next message.
         resolve: (socket, maxPayload) => {
           this.#sockets.set(moduleId, socket)
           if (maxPayload === undefined) this.#payloads.delete(moduleId)

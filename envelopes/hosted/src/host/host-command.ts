@@ -1,4 +1,4 @@
-/** Adds `host` to the command line: the supervisor, until it is told to stop. */
+/** Adds `host` to the command line. It runs the supervisor until SIGTERM or SIGINT. */
 import type { Command } from 'commander'
 import type { Io } from '@service-fs/cli/io'
 import { perform, USAGE } from '@service-fs/cli/perform'

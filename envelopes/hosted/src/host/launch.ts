@@ -1,4 +1,4 @@
-/** What the processes of a host are started with. */
+/** The commands and limits of a host's processes. */
 import type { HostConfig, TenantConfig } from './config.ts'
 import type { Confinement } from './confine.ts'
 import type { Owner } from './files.ts'
@@ -7,13 +7,13 @@ import { socketOf } from './directories.ts'
 
 const MIB = 2 ** 20
 const OPEN_FILES = 4096
-/** Twice what a tenant was seen to take when as much was sent to it as its own limits let in. */
+/** Twice the memory that a tenant used in a measurement with as many requests as its limits admit. */
 const MEMORY_MIB = 2048
-/** V8's range for machine code: from Node.js 23 on it counts as data as a whole, though little of it is ever used. */
+/** V8's address range for machine code. From Node.js 23 on, RLIMIT_DATA counts all of it, although little is used. */
 const CODE_RANGE_MIB = Number(process.versions.node.split('.')[0]) >= 23 ? 512 : 0
 const FRONT_OPEN_FILES = 16_384
 
-/** A tenant's process. */
+/** Returns the command and the limits of a tenant's process. */
 export function tenantCommand(
   program: string,
   { root, run, immutable }: HostConfig,
@@ -45,7 +45,7 @@ export function tenantCommand(
   return [command, { owner, openFiles, dataBytes: (memoryMiB + CODE_RANGE_MIB) * MIB }]
 }
 
-/** The front's process. */
+/** Returns the command and the limits of the front's process. */
 export function frontCommand(
   program: string,
   { front, listen, metrics }: HostConfig,

@@ -1,4 +1,7 @@
-/** A tenant's files as its supervisor opens them: a step at a time from the ledger's directory, through no link, the tenant's own only. */
+/**
+ * Opens a tenant's files for its supervisor: one path component at a time from the tenant's directory, without following links, and only
+ * files that the tenant owns.
+ */
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs'
 import type { Attributes } from '@service-fs/storage-posix/attributes'
 import { StorageError } from '@service-fs/storage/errors'
@@ -11,14 +14,14 @@ export class LedgerFiles {
   readonly #dir: string
   readonly #uid: number
 
-  /** `dir` is the tenant's directory, absolute, in directories of root's; `uid` the tenant's user. */
+  /** `dir` is the absolute path of the tenant's directory, whose parents belong to root; `uid` is the tenant's user. */
   constructor(attributes: Attributes, dir: string, uid: number) {
     this.#attributes = attributes
     this.#dir = dir
     this.#uid = uid
   }
 
-  /** Hands `use` a descriptor of the tenant's directory. */
+  /** Calls `use` with a descriptor of the tenant's directory. */
   withRoot<T>(use: (fd: number) => T): T {
     const fd = openSync(this.#dir, DIRECTORY | constants.O_NOFOLLOW)
     try {
@@ -30,8 +33,8 @@ export class LedgerFiles {
   }
 
   /**
-   * Hands `use` a descriptor of the regular file, or with `kind` of the directory, at a path of checked form. For reading only.
-   * @throws StorageError `corrupt`: a link on the way, another's file, or another kind of file; errors of the system
+   * Calls `use` with a read-only descriptor of the regular file, or with `kind` of the directory, at a path whose form was checked.
+   * @throws StorageError `corrupt` for another user's file or another kind of file; the system's errors, also for a link in the path
    */
   async withFile<T>(
     path: string,
@@ -46,7 +49,7 @@ export class LedgerFiles {
     }
   }
 
-  /** The bytes of a file that has an attribute, at most `limit`; undefined when it is not there or has not. */
+  /** Reads a file that has an attribute; resolves with undefined when the file lacks it or has more than `limit` bytes. */
   async read(
     path: string,
     attribute: 'immutable' | 'append-only',
@@ -95,7 +98,7 @@ export class LedgerFiles {
   }
 }
 
-/** The first `size` bytes of an open file, or fewer. */
+/** Returns the first `size` bytes of an open file, or all of a shorter one. */
 export function readBytes(fd: number, size: number): Uint8Array {
   const bytes = new Uint8Array(size)
   let at = 0

@@ -1,26 +1,26 @@
-/** What the supervisor and the front say to each other over their channel, as JSON. */
+/** The JSON messages between the supervisor and the front over their channel. */
 
-/** Settings `S` of the front, `A` of access and TLS. */
+/** A message to the front, with settings `S` of the front and `A` of access and TLS. */
 export type ToFront<S = unknown, A = unknown> =
-  /** The first one. */
+  /** The first message. */
   | { kind: 'settings'; settings: S }
   /** Credentials or certificates have changed. */
   | { kind: 'access'; access: A }
-  /** The tenants that there are, running or not. */
+  /** The list of tenants has changed. It includes those that do not run. */
   | { kind: 'tenants'; tenants: string[] }
   /** Answers `reach`. */
   | { kind: 'reached'; id: number; socket: string; maxPayload?: number }
   | { kind: 'refused'; id: number; code: string; message: string }
-  /** Its process is not there any more: reach it anew. */
+  /** The tenant's process is gone: send `reach` again. */
   | { kind: 'gone'; moduleId: string }
 
 export type FromFront =
-  /** Where does it listen? It is started when it does not run. */
+  /** Asks for the tenant's socket. The supervisor starts the tenant if it does not run. */
   | { kind: 'reach'; id: number; moduleId: string }
-  /** Nobody has needed it for as long as the settings say. The front does not use its socket any more. */
+  /** The tenant had no request for `idleMs`. The front no longer uses its socket. */
   | { kind: 'idle'; moduleId: string }
 
-/** What the front may say; undefined for anything else. */
+/** Parses a message of the front; returns undefined when it is invalid. */
 export function fromFront(message: unknown): FromFront | undefined {
   if (typeof message !== 'object' || message === null || !('kind' in message) || !('moduleId' in message))
     return undefined

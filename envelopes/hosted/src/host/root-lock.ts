@@ -1,4 +1,4 @@
-/** Keeps two hosts, or a host and `service-fs tenant add`, from making directories and choosing users below a root at the same time. */
+/** Prevents two hosts, or a host and `service-fs tenant add`, from creating directories and choosing users in one root at the same time. */
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { StorageError } from '@service-fs/storage/errors'
@@ -10,7 +10,7 @@ import { Slots } from './slots.ts'
 const WAIT_MS = 10_000
 const RETRY_MS = 20
 
-/** The lock of a host's root. Work in this process waits in order; other processes are kept out by a file lock. */
+/** The lock of a host's root. Callers in this process wait in order; a file lock excludes other processes. */
 export class RootLock {
   readonly #dir: string
   readonly #queue = new Slots(1)
@@ -19,7 +19,7 @@ export class RootLock {
     this.#dir = join(root, HOST_DIR)
   }
 
-  /** Runs `work` while holding the lock. @throws HostedError `config`: another process does not release it */
+  /** Runs `work` while holding the lock. @throws HostedError `config` when another process does not release it */
   with<T>(work: () => Promise<T>): Promise<T> {
     return this.#queue.with(async () => {
       const lock = await acquire(this.#dir)

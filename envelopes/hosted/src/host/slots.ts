@@ -1,4 +1,4 @@
-/** At most so many at once; the others wait in the order in which they came. */
+/** Runs at most `count` tasks at once; the others wait in order. */
 export class Slots {
   #free: number
   readonly #waiting: (() => void)[] = []
@@ -7,7 +7,7 @@ export class Slots {
     this.#free = count
   }
 
-  /** Works in a slot; after `atMostMs` milliseconds the slot is another's, and the work goes on without. */
+  /** Runs `work` in a slot. After `atMostMs` milliseconds it frees the slot while the work continues. */
   async with<T>(work: () => Promise<T>, atMostMs?: number): Promise<T> {
     if (this.#free > 0) this.#free -= 1
     else await new Promise<void>((resolve) => this.#waiting.push(resolve))

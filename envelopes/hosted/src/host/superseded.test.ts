@@ -30,7 +30,7 @@ const bytesAt = (files: Map<string, Uint8Array>, path: string): Uint8Array =>
   files.get(path) ?? new Uint8Array()
 const behind = (bytes: Uint8Array, text: string): Uint8Array => Buffer.concat([bytes, Buffer.from(text)])
 
-/** Asks about `old`, with what is elsewhere changed. */
+/** Checks `old` against the ledger's evidence with these changes. */
 function ask(old: Uint8Array, changes: Partial<Evidence> = {}): Promise<boolean> {
   const evidence: Evidence = {
     newer: { start: 512, bytes: bytesAt(after, NEWER) },
@@ -42,7 +42,7 @@ function ask(old: Uint8Array, changes: Partial<Evidence> = {}): Promise<boolean>
   return isSuperseded({ start: 0, bytes: old }, evidence)
 }
 
-it('lets a tail file go whose entries are in bundles and in the newer one', async () => {
+it('accepts a tail file whose entries are in bundles and in the newer one', async () => {
   expect([...before.keys()].filter((path) => path.startsWith('tail/'))).toEqual([OLD])
   expect([...after.keys()].filter((path) => path.startsWith('tail/'))).toEqual([NEWER])
   expect(await ask(bytesAt(before, OLD))).toBe(true)
@@ -53,18 +53,18 @@ it.each([
     'a bundle is missing',
     { bundle: async (index: number) => (index === 1 ? undefined : after.get(bundlePath(index))) },
   ],
-  ['a bundle is another', { bundle: async () => after.get(bundlePath(0)) }],
-  ['the newer one begins before it ends', { newer: { start: 0, bytes: new Uint8Array() } }],
+  ['a bundle is different', { bundle: async () => after.get(bundlePath(0)) }],
+  ['the newer one begins where the old one begins', { newer: { start: 0, bytes: new Uint8Array() } }],
   ['the newer one begins within a bundle', { newer: { start: 500, bytes: new Uint8Array() } }],
-  ['the newer one is none', { newer: { start: 512, bytes: new Uint8Array(100) } }],
-])('keeps it when %s', async (_, changes) => {
+  ['the newer one is malformed', { newer: { start: 512, bytes: new Uint8Array(100) } }],
+])('rejects it when %s', async (_, changes) => {
   expect(await ask(bytesAt(before, OLD), changes)).toBe(false)
 })
 
-it('keeps it when the newer one lacks an entry, or has another one', async () => {
+it('rejects it when the newer one lacks an entry or has a different one', async () => {
   const text = Buffer.from(bytesAt(after, NEWER)).toString('latin1')
   const lines = text.split('\n')
-  // Behind the edge are a commit without entries, seven lines, and the one that has those past the boundary.
+  // The edge is followed by a commit without entries, of seven lines, and the commit with the entries past the boundary.
   const first = lines.indexOf('') + 8
   expect(lines[first]).toMatch(/^c2VydmljZS1mcy9lbnRyeS92MQ/)
   const shorter = [...lines.slice(0, first + 3), ...lines.slice(first + 4)].join('\n')
@@ -76,7 +76,7 @@ it('keeps it when the newer one lacks an entry, or has another one', async () =>
     ).toBe(false)
 })
 
-it('lets it go with a torn commit at its end, also one that looks whole', async () => {
+it('accepts a torn commit at its end, even one that looks whole', async () => {
   const old = bytesAt(before, OLD)
   expect(await ask(behind(old, 'QUJD\n'.repeat(30)))).toBe(true)
   expect(await ask(behind(old, '\0'.repeat(700)))).toBe(true)
@@ -86,7 +86,7 @@ it('lets it go with a torn commit at its end, also one that looks whole', async 
   expect(await ask(looksWhole, { vkey: async () => undefined })).toBe(false)
 })
 
-it('keeps it when a whole commit was appended to it later, and when it is corrupt', async () => {
+it('rejects it when a whole commit was appended later, and when it is corrupt', async () => {
   const { storage, ledger } = await begun()
   await ledger.append([textRecord('later', 'text')])
   const grown = bytesAt(storage.dump(), OLD)

@@ -1,6 +1,6 @@
 /**
- * Whether a tail file may be let go: whether each entry of its whole commits stands in the same place in sealed bundles that are
- * immutable, or in a newer tail file that only grows. The tenant that asks is not believed.
+ * Reports whether a tail file may be removed: each entry of its whole commits must have the same index in an
+ * immutable sealed bundle or in a newer append-only tail file. It does not trust the tenant that asks.
  */
 import { parseCommit, parseEdge } from '@service-fs/format/tail-text'
 import { readTail } from '@service-fs/format/tail-read'
@@ -8,12 +8,12 @@ import { nativeCodec, nativeCrypto, nativeHasher } from '@service-fs/native/nati
 import { verifierFromVkey } from '@service-fs/tlog/keys'
 
 export interface OldTail {
-  /** Index of the first entry in it. */
+  /** The index of its first entry. */
   start: number
   bytes: Uint8Array
 }
 
-/** What only the supervisor can have read: all of it immutable or growing only. Each resolves with undefined when it is not. */
+/** The files to compare with, which are all immutable or append-only. Each function resolves with undefined for any other file. */
 export interface Evidence {
   readonly newer: OldTail
   readonly bundle: (index: number) => Promise<Uint8Array | undefined>
@@ -21,9 +21,9 @@ export interface Evidence {
   readonly vkey: () => Promise<string | undefined>
 }
 
-/** A tail file above this whose commits are not all elsewhere is not looked into any further, and stays. */
+/** The maximum size of a tail file whose signatures and roots to check. A larger one stays if its commits are not all elsewhere. */
 const MOST_CHECKED_BYTES = 64 * 1024 * 1024
-/** Milliseconds at a time in which nothing else is done. */
+/** Milliseconds of work before other tasks may run. */
 const AT_A_TIME_MS = 10
 
 const PER_BUNDLE = 256
@@ -35,12 +35,12 @@ export async function isSuperseded(old: OldTail, evidence: Evidence): Promise<bo
   if (carried === undefined) return false
   const elsewhere = new Elsewhere(evidence, newer.start, carried)
   if (await everyLine(commitLines(old), old.start, elsewhere)) return true
-  // A commit that a power cut tore may look like a whole one. By the signatures and roots it is none.
+  // A commit torn by a power cut may look whole; its signature or root shows that it is not.
   const counted = await countedLines(old, evidence)
   return counted !== undefined && (await everyLine(counted, old.start, elsewhere))
 }
 
-/** The entry lines that a tail file begins with: those of its first commit, or of the one behind a first that has none. */
+/** Returns the entry lines of the first commit of a tail file, or of the second when the first has no entries. */
 function firstLines({ start, bytes }: OldTail): string[] | undefined {
   const edge = parseEdge(start, bytes, nativeCodec)
   if (typeof edge === 'string') return undefined
@@ -51,7 +51,7 @@ function firstLines({ start, bytes }: OldTail): string[] | undefined {
   return typeof second === 'string' ? undefined : second.lines
 }
 
-/** The entry lines of what looks like a commit, up to what does not. */
+/** Yields the entry lines of all commits up to the first malformed one. */
 function* commitLines({ start, bytes }: OldTail): Generator<string> {
   const edge = parseEdge(start, bytes, nativeCodec)
   if (typeof edge === 'string') return
@@ -63,7 +63,7 @@ function* commitLines({ start, bytes }: OldTail): Generator<string> {
   }
 }
 
-/** The entry lines of the commits that count; undefined when that can't be told. */
+/** Returns the entry lines of the commits that verify; undefined when they cannot be verified. */
 async function countedLines(
   { start, bytes }: OldTail,
   { origin, vkey }: Evidence,
@@ -99,7 +99,7 @@ async function everyLine(lines: Iterable<string>, start: number, elsewhere: Else
   return true
 }
 
-/** The entries before `boundary` in bundles, those from there on in the newer tail file. */
+/** Finds entries: those before `boundary` in bundles, the others in the newer tail file. */
 class Elsewhere {
   readonly #evidence: Evidence
   readonly #boundary: number

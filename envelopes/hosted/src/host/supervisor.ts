@@ -1,6 +1,6 @@
 /**
- * What `service-fs host` runs: a process for each tenant, started when it is asked for, and the front, which asks. It opens no ledger, reads
- * no key of one, and listens on nothing.
+ * The supervisor of `service-fs host`. It starts the front, and a process for a tenant when the front asks for it.
+ * It opens no ledger, reads no ledger's key and listens on no socket.
  */
 import { parseListen } from '@service-fs/http/address'
 import { realpathSync } from 'node:fs'
@@ -27,16 +27,16 @@ import { TenantLauncher } from './tenant-launcher.ts'
 import { TenantProcess, type TenantState } from './tenant-process.ts'
 import { isRoot } from './uids.ts'
 
-/** What the processes that run were started with. */
+/** Fields whose changes take a restart of the host. */
 const FIXED = ['root', 'run', 'listen', 'metrics', 'front', 'idleStopSeconds'] as const
 
 export interface SupervisorOptions {
   /** host.json. */
   file: string
-  /** The program that its processes run: `bin/service-fs.js`. */
+  /** The program that the processes run: `bin/service-fs.js`. */
   program: string
   log: Logger
-  /** Sockets that listen already, for the front: the one named `metrics` for the metrics, the others instead of what host.json says. */
+  /** Inherited listening sockets for the front. The one named `metrics` serves metrics; the others replace `listen` of host.json. */
   given?: readonly Inherited[]
 }
 
@@ -53,17 +53,17 @@ export class Supervisor {
   readonly #front: FrontLink
   readonly #slots = new Slots(Math.max(2, availableParallelism()))
   readonly #tenants = new Map<string, TenantProcess>()
-  /** The limits that their processes were started with. */
+  /** The payload limits that the tenants' processes were started with. */
   readonly #payloads = new Map<string, number | undefined>()
   readonly #lock: DirectoryLock
   readonly #given: readonly Inherited[] | undefined
   #config: HostConfig
   #access: AccessSettings
   #watch: AccessWatch | undefined
-  /** What the front listens on. */
+  /** The URLs that the front listens on. */
   urls: readonly string[] = []
 
-  /** Starts the front; tenants start when they are asked for. @throws HostedError: `config`, `access`, `start` */
+  /** Starts the front; tenants start on demand. @throws HostedError `config`, `access`, `start` */
   static async start(options: SupervisorOptions): Promise<Supervisor> {
     const file = resolve(options.file)
     const config = await loadHostConfig(file)
@@ -125,19 +125,19 @@ export class Supervisor {
     return [...this.#tenants.values()].map(({ moduleId, state, pid }) => ({ moduleId, state, pid }))
   }
 
-  /** Starts the tenant when it does not run; resolves with the path of its socket. @throws HostedError `no-tenant`, `tenant-unavailable` */
+  /** Starts the tenant if it does not run; resolves with the path of its socket. @throws HostedError `no-tenant`, `tenant-unavailable` */
   async reach(moduleId: string): Promise<string> {
     const tenant = this.#tenants.get(moduleId)
     if (tenant === undefined) throw new HostedError('no-tenant', `${moduleId}: no such tenant`)
     return tenant.reach()
   }
 
-  /** Reads host.json and the files that it names again, changed or not. What is not valid changes nothing. */
+  /** Reads host.json and the files it names again, whether or not they changed. An invalid file changes nothing. */
   async reload(): Promise<void> {
     await this.#watch?.reload()
   }
 
-  /** Ends the front when it has answered what is under way, then the tenants. */
+  /** Ends the front after it has answered the requests in progress, then the tenants. */
   async stop(): Promise<void> {
     this.#log.info('stopping')
     this.#watch?.close()
@@ -159,7 +159,7 @@ export class Supervisor {
     })
   }
 
-  /** Takes what host.json says now, and tells which files have to do with access. @throws HostedError `config` */
+  /** Applies the present host.json, and returns the files that define access. @throws HostedError `config` */
   async #read(): Promise<AccessFiles & { from: string[] }> {
     const config = await loadHostConfig(this.#file)
     for (const field of FIXED)
@@ -171,7 +171,7 @@ export class Supervisor {
     return { access: config.access, tls: config.tls, base: dirname(this.#file), from: [this.#file] }
   }
 
-  /** Tenants that are new, and those that are not there any more. Their ledgers stay where they are. */
+  /** Adds new tenants, and stops those that were removed from host.json. Their ledgers stay in place. */
   async #update(): Promise<void> {
     const ids = new Set(this.#config.tenants.map(({ moduleId }) => moduleId))
     const added = [...ids].filter((moduleId) => !this.#tenants.has(moduleId))
@@ -218,7 +218,7 @@ export class Supervisor {
   }
 }
 
-/** The host's metrics need no credentials, so they are for this machine only. @throws HostedError `usage` */
+/** Checks the listen addresses. The host's metrics need no credentials, so their address must be local. @throws HostedError `usage` */
 function checkAddresses(
   { listen, metrics }: HostConfig,
   access: AccessSettings,
@@ -229,14 +229,14 @@ function checkAddresses(
   if (metrics !== undefined) checkListen(parseListen(metrics), OPEN)
 }
 
-/** The name of the socket that the metrics are for. */
+/** The name of the inherited socket that serves metrics. */
 const METRICS = 'metrics'
 
 function descriptorsOf(given: readonly Inherited[] = []): number[] {
   return given.flatMap(({ listen: { fd } }) => (fd === undefined ? [] : [fd]))
 }
 
-/** The sockets as the front has them. */
+/** Returns the inherited sockets with their descriptors in the front. */
 function givenTo(given: readonly Inherited[]): GivenSockets {
   const there = given.map(({ name, listen }, i) => ({ name, listen: { ...listen, fd: FIRST_GIVEN + i } }))
   const metrics = there.find(({ name }) => name === METRICS)?.listen
@@ -246,7 +246,7 @@ function givenTo(given: readonly Inherited[]): GivenSockets {
   }
 }
 
-/** Makes the directories of the host, and checks that what its processes need is within their reach. */
+/** Creates the host's directories, and checks that its processes can access the files that they need. */
 async function prepare(config: HostConfig, program: string): Promise<void> {
   checkTools()
   await prepareRoot(config)
@@ -260,7 +260,7 @@ async function lockRun({ run }: HostConfig): Promise<DirectoryLock> {
   try {
     return await lockDirectory(join(run, HOST_DIR))
   } catch (error) {
-    // The lock's message is made for ledgers: of it only the process is wanted.
+    // The lock's message is about ledgers, so take only the process from it.
     const who = /process \d+/.exec(messageOf(error))?.[0] ?? messageOf(error)
     throw new HostedError('start', `${run}: another host runs there (${who})`, { cause: error })
   }

@@ -101,7 +101,7 @@ interface Added {
   keys: { vkey: string; auditVkey: string; areNew: boolean }
 }
 
-/** A file that is to be made, claimed before anything else is: one that is there is not overwritten. */
+/** Creates the policy file before anything else, so that an existing file is an error and not overwritten. */
 async function newPolicy(path: string): Promise<{ write(text: string): Promise<void> }> {
   const file = await open(path, 'wx', 0o644).catch((error: unknown) => {
     const why = hasCode(error, 'EEXIST')
@@ -118,7 +118,7 @@ async function newPolicy(path: string): Promise<{ write(text: string): Promise<v
   }
 }
 
-/** A tlog-policy (c2sp.org/tlog-policy) with both logs of each tenant, and no witnesses. */
+/** Returns a tlog-policy (c2sp.org/tlog-policy) with both logs of each tenant and no witnesses. */
 function policyText(added: readonly Added[]): string {
   const logs = added.map(
     ({ tenant, keys }) => `# ${tenant.moduleId}\nlog ${keys.vkey}\nlog ${keys.auditVkey}\n`,
@@ -126,7 +126,7 @@ function policyText(added: readonly Added[]): string {
   return `${logs.join('')}quorum none\n`
 }
 
-/** First what is on the disk, then host.json: a host that runs finds all of it. */
+/** Creates the directories and keys first and changes host.json last, so that a running host finds them complete. */
 async function makeAll(ids: readonly string[], flags: TenantFlags): Promise<Added[]> {
   const config = await loadHostConfig(flags.config)
   const there = new Set(config.tenants.map(({ moduleId }) => moduleId))
@@ -164,7 +164,7 @@ function differs(flag: string | undefined, value: string): boolean {
   return flag !== undefined && resolve(flag) !== value
 }
 
-/** The first tenant's `--root` makes host.json. */
+/** Creates host.json from `--root` when it does not exist; otherwise checks that it agrees with the flags. */
 async function ensureConfig({ config, root, run, listen }: TenantFlags): Promise<void> {
   if (existsSync(config)) {
     const found = await loadHostConfig(config)
@@ -225,7 +225,7 @@ async function remove(ids: readonly string[], { config: file, json }: TenantFlag
   }
 }
 
-/** The process that its lock names, where that is one of the tenant's user; undefined where this can't be told. */
+/** Returns the pid in the ledger's lock file if that process runs as the tenant's user; undefined otherwise. */
 async function processOf(dir: string, uid: number | undefined): Promise<number | undefined> {
   const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants
   const file = await open(join(dir, 'lock'), O_RDONLY | O_NOFOLLOW | O_NONBLOCK).catch(() => undefined)
@@ -240,7 +240,7 @@ async function processOf(dir: string, uid: number | undefined): Promise<number |
   }
 }
 
-/** Whether somebody listens there. */
+/** Reports whether a process listens on the socket. */
 function answers(path: string): Promise<boolean> {
   return new Promise((done) => {
     const socket = connect(path, () => {

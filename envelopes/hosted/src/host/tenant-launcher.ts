@@ -1,4 +1,4 @@
-/** Starts tenants' processes, each in directories of its own user. */
+/** Starts the tenants' processes, each as its own user in its own directories. */
 import { join } from 'node:path'
 import { Limiter } from '@service-fs/storage/limiter'
 import { HostedError } from '@service-fs/http/errors'
@@ -24,7 +24,7 @@ export class TenantLauncher {
     this.#log = log
   }
 
-  /** @throws HostedError `config`, `key`: what is there of it is another's, or not all there */
+  /** Starts a tenant's process. @throws HostedError `config` when another user owns its directories; `key` when its keys are missing */
   async launch(config: HostConfig, moduleId: string): Promise<Child> {
     const tenant = config.tenants.find((one) => one.moduleId === moduleId)
     if (tenant === undefined) throw new HostedError('no-tenant', `${moduleId}: no such tenant`)
@@ -33,7 +33,7 @@ export class TenantLauncher {
       await prepareTenant(config, tenant, found)
       return found
     }
-    // Where nothing is to be made, a disk that hangs holds up no other tenant.
+    // Take the lock only to create something, so that a hanging disk does not delay other tenants.
     const owner = (await isPrepared(config, tenant)) ? await work() : await this.#lock.with(work)
     await prepareSocket(config, moduleId, owner)
     const child = startChild(...tenantCommand(this.#program, config, tenant, owner))

@@ -8,7 +8,7 @@ import type { Child, Ended } from './child.ts'
 import { Slots } from './slots.ts'
 import { TENANT_TIMES, TenantProcess, type TenantTimes } from './tenant-process.ts'
 
-/** A process that does what it is told. */
+/** A child that the test controls. */
 class FakeChild implements Child {
   readonly process = new EventEmitter() as ChildProcess
   readonly channel = new ChildChannel(new PassThrough())
@@ -87,21 +87,21 @@ const until = async (holds: () => boolean): Promise<void> => {
   }
 }
 
-it('starts once for all who ask, and stops when nobody needs it', async () => {
+it('starts once for many callers, and stops when idle', async () => {
   const { tenant, children, gone } = bench()
   expect([tenant.state, tenant.pid]).toEqual(['stopped', undefined])
   expect(await Promise.all([tenant.reach(), tenant.reach(), tenant.reach()])).toEqual(['/s', '/s', '/s'])
   expect([tenant.state, tenant.pid, children.length]).toEqual(['running', 1, 1])
   const idle = tenant.idle()
   expect([tenant.state, gone()]).toEqual(['stopping', 1])
-  // Who asks while it stops waits for the next one.
+  // A caller during the stop waits for the next process.
   const again = tenant.reach()
   await idle
   expect(await again).toBe('/s')
   expect([tenant.state, tenant.pid]).toEqual(['running', 2])
 })
 
-it('starts again when it ended by itself, and says so', async () => {
+it('restarts and logs a process that ended by itself', async () => {
   const { tenant, children, lines, gone } = bench()
   await tenant.reach()
   children[0]?.end('SIGKILL')
@@ -110,7 +110,7 @@ it('starts again when it ended by itself, and says so', async () => {
   expect(lines).toEqual(['tenant started', 'tenant ended by itself', 'tenant started'])
 })
 
-it('waits longer and longer for one that keeps ending; who asks meanwhile is told', async () => {
+it('backs off when the process keeps ending, and rejects callers meanwhile', async () => {
   const { tenant, children } = bench({ patience: 400 })
   await tenant.reach()
   for (let count = 1; count <= 3; count++) {
@@ -126,7 +126,7 @@ it('waits longer and longer for one that keeps ending; who asks meanwhile is tol
   expect(await tenant.reach()).toBe('/s')
 })
 
-it('one that does not start is tried again for a while, then when it is asked for, and not by itself', async () => {
+it('retries a failed start for a while, then only on request', async () => {
   const { tenant, children } = bench({ patience: 400 }, (start) => start > 4)
   await expect(tenant.reach()).rejects.toMatchObject({
     code: 'tenant-unavailable',
@@ -141,7 +141,7 @@ it('one that does not start is tried again for a while, then when it is asked fo
   expect(patient.children).toHaveLength(4)
 })
 
-it('who asks does not wait for ever, and neither does a start', async () => {
+it('limits the time of a caller and of a start', async () => {
   const { tenant, children } = bench({ reach: 30, start: 60 }, () => undefined)
   await expect(tenant.reach()).rejects.toMatchObject({ message: 'acme: it is still starting' })
   expect(tenant.state).toBe('starting')
@@ -149,7 +149,7 @@ it('who asks does not wait for ever, and neither does a start', async () => {
   expect(await children[0]?.ended).toEqual({ code: null, signal: 'SIGKILL' })
 })
 
-it('closes for good', async () => {
+it('does not start after it is closed', async () => {
   const { tenant, children } = bench()
   await tenant.reach()
   await tenant.close()

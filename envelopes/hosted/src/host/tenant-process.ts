@@ -1,5 +1,5 @@
 /**
- * One tenant's process: started when it is asked for, stopped when nobody needs it, started again when it ended by itself.
+ * One tenant's process. It starts on demand, stops when idle, and restarts after it ended by itself.
  *
  *     stopped ──reach──▶ starting ──ready──▶ running ──idle, stop──▶ stopping ──▶ stopped
  *        ▲                  │ ended            │ ended
@@ -17,13 +17,13 @@ export type TenantState = 'stopped' | 'starting' | 'running' | 'stopping' | 'wai
 
 /** Milliseconds. */
 export interface TenantTimes {
-  /** For a start; then it is killed. */
+  /** The time limit of a start, after which the process is killed. */
   start: number
-  /** For a clean stop; then it is killed. */
+  /** The time limit of a clean stop, after which the process is killed. */
   stop: number
-  /** How long somebody who wants to reach it waits. */
+  /** How long a caller of `reach` waits. */
   reach: number
-  /** Who wants to reach it while it may not be started for longer is told so at once; a start that takes longer holds up no other. */
+  /** `reach` rejects at once when the next start is further away than this. A start that takes longer frees its slot for others. */
   patience: number
 }
 
@@ -31,14 +31,14 @@ export const TENANT_TIMES: TenantTimes = { start: 120_000, stop: 30_000, reach: 
 
 export interface TenantSettings {
   moduleId: string
-  /** Where it listens. */
+  /** The path of its socket. */
   socket: string
-  /** Makes what it needs, and starts it. */
+  /** Creates its directories and starts it. */
   launch(): Promise<Child>
-  /** How many start at once. */
+  /** Limits how many tenants start at once. */
   slots: Slots
   log: Logger
-  /** Told when it can't be reached there any more. */
+  /** Called when its socket may no longer be used. */
   gone(): void
   times?: TenantTimes
 }
@@ -64,14 +64,14 @@ export class TenantProcess {
     return this.#state
   }
 
-  /** Undefined while there is no process. */
+  /** The pid; undefined while there is no process. */
   get pid(): number | undefined {
     return this.#child?.pid
   }
 
   /**
-   * Starts it when it does not run; resolves with the path of its socket. A start that fails is tried again while the delays are short:
-   * a process of an earlier host may still be closing the ledger.
+   * Starts the process if it does not run; resolves with the path of its socket. Retries a failed start while the
+   * delays are short, because a process of an earlier host may still be closing the ledger.
    * @throws HostedError `tenant-unavailable`
    */
   async reach(): Promise<string> {
@@ -88,12 +88,12 @@ export class TenantProcess {
     }
   }
 
-  /** Stops it cleanly until it is asked for again. */
+  /** Stops it cleanly; the next `reach` starts it again. */
   async idle(): Promise<void> {
     if (this.#state === 'running') await this.#stop()
   }
 
-  /** Stops it cleanly, for good. */
+  /** Stops it cleanly and permanently. */
   async close(): Promise<void> {
     this.#closing.abort()
     await this.#starting?.catch(() => undefined)
@@ -169,7 +169,7 @@ export class TenantProcess {
     }
   }
 
-  /** A process that was ready is gone. */
+  /** Handles the end of a process that was ready. */
   #ended(child: Child, end: Ended, since: number): void {
     if (this.#child !== child) return
     this.#child = undefined

@@ -1,6 +1,6 @@
 /**
- * Which user a tenant runs as. Its directory remembers: who owns it is the tenant's user for good, whether or not it is in host.json, so
- * that no user is ever given to a second tenant while the first one's ledger is there.
+ * Chooses the user that a tenant runs as. The owner of a tenant's directory stays its user, whether or not the
+ * tenant is in host.json. So no two tenants get the same user while the ledger of the first exists.
  */
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -9,12 +9,12 @@ import { secretDir } from '../tenant/keys.ts'
 import type { HostConfig, TenantConfig } from './config.ts'
 import { directoryAt, isEmptyDirectory, type Owner } from './files.ts'
 
-/** Whether this process may give files away and become other users. */
+/** Reports whether this process is root: it may change the owner of files and run processes as other users. */
 export function isRoot(): boolean {
   return process.getuid?.() === 0
 }
 
-/** Finds users for tenants. It looks once at which ones are taken: it is for one piece of work under the root's lock. */
+/** Finds users for tenants. It reads the users in use only once, so use one instance per hold of the root's lock. */
 export class Users {
   readonly #config: HostConfig
   #taken: Set<number> | undefined
@@ -24,8 +24,8 @@ export class Users {
   }
 
   /**
-   * The tenant's user: as configured, or the owner of what is there of it, or the first that nobody has.
-   * @throws HostedError `config`: what is there is another's, or no user is left
+   * Returns the tenant's user: the configured one, else the owner of its existing directories, else the first free one.
+   * @throws HostedError `config` when the user or group is the front's, root owns a directory with contents, or no user is free
    */
   async ownerOf(tenant: TenantConfig): Promise<Owner> {
     const { moduleId } = tenant
@@ -33,7 +33,7 @@ export class Users {
     const found = await ownerThere(root, moduleId)
     const uid = tenant.uid ?? found?.uid ?? (await this.#free())
     const gid = tenant.gid ?? (found?.uid === uid ? found.gid : uid)
-    // Who has the front's group connects to every tenant's socket.
+    // A process with the front's group can connect to every tenant's socket.
     if (uid === front.uid || gid === front.gid)
       throw new HostedError(
         'config',
@@ -51,7 +51,7 @@ export class Users {
   }
 }
 
-/** Who owns what is there of a tenant; root's empty directory is nobody's yet. */
+/** Returns the owner of a tenant's existing directories. An empty directory of root's does not count. */
 async function ownerThere(root: string, moduleId: string): Promise<Owner | undefined> {
   for (const path of [join(root, moduleId), secretDir(root, moduleId)]) {
     const found = await directoryAt(path)
@@ -83,7 +83,7 @@ async function ownersIn(dir: string): Promise<number[]> {
   return owners
 }
 
-/** Users and groups that the machine has a name for. */
+/** Returns the ids of all named users and groups of this machine. */
 async function idsOfSystem(): Promise<number[]> {
   const ids: number[] = []
   for (const file of ['/etc/passwd', '/etc/group']) {

@@ -1,4 +1,4 @@
-/** What becomes of tokens: given out, replaced, revoked. */
+/** Issues, rotates and revokes tokens. */
 import type { Role } from '@service-fs/wire/roles'
 import { HostedError } from '@service-fs/http/errors'
 import { newToken, stateOf, type StoredToken } from '@service-fs/access/tokens'
@@ -7,17 +7,17 @@ export interface TokenRequest {
   name: string
   tenant: string
   roles: readonly Role[]
-  /** Milliseconds since 1970; undefined: never. */
+  /** Milliseconds since 1970; undefined for a token that never expires. */
   expires: number | undefined
 }
 
-/** A token that was made. Its text is kept nowhere. */
+/** A new token. Its text is not stored anywhere. */
 export interface Issued {
   token: StoredToken
   text: string
 }
 
-/** @throws HostedError `access`: a valid token of that name and tenant is there, whose roles would then be two things */
+/** Makes a token. @throws HostedError `access` when a valid token for that name and tenant exists, which may have other roles */
 export function issue(tokens: readonly StoredToken[], request: TokenRequest, now: number): Issued {
   const { name, tenant, roles } = request
   const other = tokens.find(isValidOf(name, tenant, now))
@@ -45,9 +45,9 @@ function make(
 }
 
 /**
- * A successor with the same name, tenant and roles; the old one holds for `overlap` milliseconds more. `expires`: of the successor;
- * undefined: it holds as long as the old one was made to.
- * @throws HostedError `access`: there is no such token, it does not hold any more, or it was rotated and its successor holds
+ * Makes a successor with the same name, tenant and roles; the old token stays valid for `overlap` more milliseconds.
+ * `expires` is the successor's expiry; undefined gives it the lifetime of the old one.
+ * @throws HostedError `access` when the token does not exist, is no longer valid, or has a valid successor
  */
 export function rotate(
   tokens: readonly StoredToken[],
@@ -73,7 +73,7 @@ export function rotate(
   return { ...issued, old, tokens: [...tokens.map((token) => (token === found ? old : token)), issued.token] }
 }
 
-/** One that is revoked already stays so since then. @throws HostedError `access`: there is no such token; then none is revoked */
+/** Revokes tokens. One that was already revoked keeps its time. @throws HostedError `access` when one does not exist; then it revokes none */
 export function revoke(tokens: readonly StoredToken[], ids: readonly string[], now: number): StoredToken[] {
   const revoked = new Date(now).toISOString()
   const found = new Set(ids.map((id) => find(tokens, id)))

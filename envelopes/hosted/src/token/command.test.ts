@@ -44,7 +44,7 @@ const json = ({ out }: Ran): Record<string, any> => JSON.parse(out) as Record<st
 const inAYear = (text: string): number => Math.abs(Date.parse(text) - Date.now() - 365 * 86_400_000)
 
 describe('add', () => {
-  it('prints the token alone, once, and keeps its hash, for the owner only', async () => {
+  it('prints only the token, and stores only its hash in a file of mode 0600', async () => {
     const { status, out, err } = await add('ci')
     expect(status).toBe(0)
     expect(out).toMatch(/^fs_[0-9a-z]{12}_[A-Za-z0-9_-]{43}\n$/)
@@ -58,7 +58,7 @@ describe('add', () => {
     expect((await run('ls', '--file', file)).out).not.toContain(token.slice(16))
   })
 
-  it('holds a year unless told otherwise', async () => {
+  it('makes a token that expires after a year by default', async () => {
     const issued = [
       json(await add('a', '--json')),
       json(await add('b', '--expires', 'never', '--json')),
@@ -72,7 +72,7 @@ describe('add', () => {
     expect(Object.keys(issued[0] ?? {})).not.toContain('sha256')
   })
 
-  it('a name is one token for a tenant, until that holds no more', async () => {
+  it('rejects a second valid token for the same name and tenant', async () => {
     const first = json(await add('ci', '--json'))
     const again = await add('ci')
     expect([again.status, again.out]).toEqual([3, ''])
@@ -92,14 +92,14 @@ describe('add', () => {
     [['--expires', 'tomorrow'], '--expires'],
     [['--expires', '2001-01-01T00:00:00Z'], '--expires'],
     [['--config', 'x'], '--file'],
-  ])('refuses %j', async (more, named) => {
+  ])('rejects %j', async (more, named) => {
     const { status, out, err } = await add('ci', ...more)
     expect([status, out]).toEqual([2, ''])
     expect(err).toContain(named)
     await expect(stat(file)).rejects.toThrow('ENOENT')
   })
 
-  it('goes into a file of its own when told so', async () => {
+  it('writes the token to a new file with --out', async () => {
     const out = join(dir, 'secret')
     const made = await add('ci', '--out', out, '--json')
     expect(made.status).toBe(0)
@@ -110,19 +110,19 @@ describe('add', () => {
     expect(json(made)).toMatchObject({ name: 'ci', out })
     expect(await add('other', '--out', out)).toMatchObject({ status: 3, out: '' })
     expect(await readTokens(file)).toHaveLength(1)
-    // One that was not made leaves no file.
+    // A failure leaves no file.
     expect(await add('ci', '--out', `${out}2`)).toMatchObject({ status: 3 })
     await expect(stat(`${out}2`)).rejects.toThrow('ENOENT')
   })
 
-  it('many at once are all kept', async () => {
+  it('keeps all tokens that are added concurrently', async () => {
     await Promise.all(Array.from({ length: 20 }, (_, i) => add(`n${i}`)))
     expect(await readTokens(file)).toHaveLength(20)
   })
 })
 
 describe('rotate', () => {
-  it('makes a successor, and the old one holds a while', async () => {
+  it('makes a successor, and keeps the old token valid for the overlap', async () => {
     const old = json(await add('ci', '--json'))
     const next = json(await run('rotate', old['id'], '--file', file, '--overlap', '1h', '--json'))
     expect(next).toMatchObject({ name: 'ci', tenant: 'acme', roles: ['read', 'append'], replaces: old['id'] })
@@ -135,13 +135,13 @@ describe('rotate', () => {
     expect(table.find(next['token'])?.name).toBe('ci')
   })
 
-  it('never lengthens the life of the old one', async () => {
+  it('never extends the expiry of the old token', async () => {
     const old = json(await add('ci', '--expires', '1h', '--json'))
     const next = json(await run('rotate', old['id'], '--file', file, '--json'))
     expect(next['replaced_until']).toBe(old['expires'])
   })
 
-  it('refuses one that has a successor', async () => {
+  it('rejects a token that has a successor', async () => {
     const old = json(await add('ci', '--json'))
     const next = json(await run('rotate', old['id'], '--file', file, '--json'))
     const again = await run('rotate', old['id'], '--file', file)
@@ -149,14 +149,14 @@ describe('rotate', () => {
     expect(await run('rotate', next['id'], '--file', file)).toMatchObject({ status: 0 })
   })
 
-  it('refuses one that holds no more', async () => {
+  it('rejects a revoked token', async () => {
     const { id } = json(await add('ci', '--json')) as { id: string }
     await run('revoke', id, '--file', file)
     expect(await run('rotate', id, '--file', file)).toMatchObject({ status: 3, out: '' })
   })
 })
 
-it('revoke and ls', async () => {
+it('revokes tokens and lists their states', async () => {
   const [a, b] = [json(await add('a', '--json')), json(await add('b', '--json'))]
   expect((await run('revoke', a['id'], 'nobody', '--file', file)).status).toBe(3)
   expect(json(await run('ls', '--file', file, '--json'))['tokens']).toMatchObject([
@@ -171,8 +171,8 @@ it('revoke and ls', async () => {
   expect(list.out.split('\n')[1]).toMatch(new RegExp(`^${b['id']}  b  acme  read,append  expires 20`))
 })
 
-describe('the file', () => {
-  it('is named by a configuration, relative to it', async () => {
+describe('the token file', () => {
+  it('is named in the configuration, relative to it', async () => {
     await writeFile(join(dir, 'host.json'), '{"root":"/x","access":{"tokens":"tokens.json"}}')
     const { status } = await run(
       'add',
@@ -189,7 +189,7 @@ describe('the file', () => {
     expect(await readTokens(file)).toHaveLength(1)
   })
 
-  it('may be told of a tenant that is not there yet, which is said', async () => {
+  it('accepts a token for an unknown tenant, with a note', async () => {
     const config = join(dir, 'host.json')
     await writeFile(config, '{"access":{"tokens":"tokens.json"},"tenants":[{"moduleId":"acme"}]}')
     const made = (name: string, tenant: string): ReturnType<typeof run> =>
@@ -198,7 +198,7 @@ describe('the file', () => {
     expect((await made('b', 'acme')).err + (await made('c', '*')).err).not.toContain('note')
   })
 
-  it('open to others is refused, and left as it is', async () => {
+  it('is rejected and left unchanged when others can read it', async () => {
     await add('a')
     await chmod(file, 0o640)
     const before = await readFile(file, 'utf8')
@@ -207,7 +207,7 @@ describe('the file', () => {
     expect(await readFile(file, 'utf8')).toBe(before)
   })
 
-  it('behind a link is changed in its place', async () => {
+  it('is changed in place behind a symbolic link', async () => {
     await add('a')
     await symlink(file, join(dir, 'link'))
     await run('add', '--file', join(dir, 'link'), '--name', 'b', '--tenant', '*', '--roles', 'read')
@@ -223,7 +223,7 @@ describe('the file', () => {
       '{"tokens":[{"id":"aaaaaaaaaaaa","name":"a","sha256":"00","tenant":"a","roles":["read"],"created":"2026-01-01T00:00:00Z"}]}',
       'tokens.0.sha256: expected 64',
     ],
-  ])('malformed is refused: %s', async (text, named) => {
+  ])('is rejected when malformed: %s', async (text, named) => {
     await writeFile(file, text, { mode: 0o600 })
     const { status, err } = await add('a')
     expect(status).toBe(3)
@@ -231,7 +231,7 @@ describe('the file', () => {
     expect(err).toContain('tokens.json')
   })
 
-  it.skipIf(process.getuid?.() !== 0)("stays its owner's when root changes it (needs root)", async () => {
+  it.skipIf(process.getuid?.() !== 0)('keeps its owner when root changes it (needs root)', async () => {
     await add('a')
     const { chown } = await import('node:fs/promises')
     await chown(file, 12_345, 12_345)

@@ -1,4 +1,4 @@
-/** `service-fs token`: gives out bearer tokens, replaces and revokes them. */
+/** `service-fs token`: issues, rotates and revokes bearer tokens. */
 import { open, unlink, type FileHandle } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import type { Command } from 'commander'
@@ -64,7 +64,7 @@ function where(command: Command): Command {
     .option('--json', 'print the result as JSON')
 }
 
-/** The file that is meant. @throws ClientError `usage`, `file` */
+/** Returns the path of the token file that the flags name. @throws ClientError `usage`, `file` */
 async function fileOf({ file, config }: Where): Promise<string> {
   if (file !== undefined && config === undefined) return resolve(file)
   if (config === undefined || file !== undefined)
@@ -75,7 +75,7 @@ async function fileOf({ file, config }: Where): Promise<string> {
   throw new ClientError('usage', `--config ${config}: expected the file of tokens, such as ${example}`)
 }
 
-/** What is wanted here of host.json, or of the file of `serve --access`. */
+/** The fields that this command reads from host.json or from the file of `serve --access`. */
 interface Config {
   access?: { tokens?: unknown }
   tenants?: unknown
@@ -90,7 +90,7 @@ async function configIn(file: string): Promise<Config> {
   }
 }
 
-/** A tenant may get its tokens before it is added: then this only says that it is not there. */
+/** Prints a note when the configuration lacks the tenant. This is no error: a tenant may get its tokens before it is added. */
 async function noteMissing(tenant: string, config: string, io: Io): Promise<void> {
   const { tenants } = await configIn(config)
   if (tenant === '*' || !Array.isArray(tenants)) return
@@ -135,8 +135,8 @@ function rolesOf(text: string): Role[] {
 }
 
 /**
- * Makes a token and hands it over: alone on standard output, or in a file, so that it can be put where it is needed without having been
- * seen. The file is there before the token is: one that nobody has is not made.
+ * Makes a token and prints only the token to standard output, or writes it to a file so that it is never displayed.
+ * Creates that file first, so that no token is made that cannot be delivered.
  */
 async function give(
   { out, json }: Where,

@@ -1,4 +1,4 @@
-/** Changes the file of tokens: one change at a time, whole or not at all, for its owner only. */
+/** Changes the token file: one change at a time, atomically, with mode 0600. */
 import { lstat, open, realpath, unlink, type FileHandle } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { codeOf } from '@service-fs/format/errors'
@@ -6,13 +6,13 @@ import { replaceFile } from '../tenant/durable.ts'
 import { HostedError } from '@service-fs/http/errors'
 import { readTokens, type StoredToken } from '@service-fs/access/tokens'
 
-/** How long a change waits for another one, in milliseconds. */
+/** How long a change waits for another one to finish, in milliseconds. */
 const PATIENCE_MS = 5000
 
 /**
- * Gives the tokens that are there to `change` and keeps what it returns; resolves with that. There are none in a file that is not there.
- * The file's owner stays its owner, so that root may change what a daemon of another user reads.
- * @throws HostedError `access`; what `change` throws: then nothing is written
+ * Calls `change` with the stored tokens, stores the result and resolves with it. A missing file has no tokens. The
+ * file keeps its owner, so that root can change the file of a daemon that runs as another user.
+ * @throws HostedError `access`, or the error of `change`; then it writes nothing
  */
 export async function changeTokens<T extends readonly StoredToken[]>(
   path: string,
@@ -31,7 +31,7 @@ export async function changeTokens<T extends readonly StoredToken[]>(
   }
 }
 
-/** Behind a link is the file itself. */
+/** Resolves a symbolic link to the file itself. */
 async function target(path: string): Promise<string> {
   try {
     return await realpath(path)

@@ -1,18 +1,18 @@
-/** Times on the command line. */
+/** Parses times on the command line. */
 import { ClientError } from '@service-fs/client/errors'
 
 const UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 /** A hundred years. */
 const LONGEST = 36_525 * 86_400_000
 
-/** Milliseconds of a span such as 90d, 12h, 30m, 10s. @throws ClientError `usage` */
+/** Returns the milliseconds of a span such as 90d, 12h, 30m or 10s. @throws ClientError `usage` */
 export function parseSpan(text: string, name: string): number {
   const span = spanOf(text)
   if (span !== undefined) return span
   throw new ClientError('usage', `${name}: expected a span such as 90d, 12h, 30m or 10s, found ${text}`)
 }
 
-/** When something ends, in milliseconds since 1970: after a span from now, or at an ISO 8601 time with its zone. @throws ClientError `usage` */
+/** Parses an expiry into milliseconds since 1970: a span from `now`, or an ISO 8601 time with a zone. @throws ClientError `usage` */
 export function parseExpiry(text: string, name: string, now: number): number | 'never' {
   if (text === 'never') return 'never'
   const span = spanOf(text)
