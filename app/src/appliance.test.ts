@@ -42,7 +42,7 @@ function serve(args: string[], env: Record<string, string> = {}): Running {
 
 const ended = async ({ child }: Running): Promise<unknown> => (await once(child, 'close'))[0]
 
-/** The first line of output; what went wrong when there is none. */
+/** Returns the first line of output as JSON; throws the standard error when there is none. */
 async function greeting(running: Running): Promise<{ url: string; vkey: string; disk: string; pid: number }> {
   const { child } = running
   let out = ''
@@ -67,7 +67,7 @@ const sizeNoted = async (): Promise<number> => {
   return Math.max(...[...text.matchAll(/^service-fs\.local.*\n(\d+)$/gm)].map(([, size]) => Number(size)))
 }
 
-/** Kills a daemon, and waits until its store has ended too, which has the disk until then. */
+/** Kills a daemon and waits until its storage process has released the disk. */
 const killed = async (running: Running): Promise<void> => {
   running.child.kill('SIGKILL')
   await ended(running)
@@ -75,7 +75,7 @@ const killed = async (running: Running): Promise<void> => {
 }
 
 describe.skipIf(!isBuilt)('service-fs serve --envelope b', () => {
-  it('makes a disk and keys beside it, goes on with them, and ends with 0 after SIGTERM', async () => {
+  it('makes a disk and keys, reopens them, and exits with 0 after SIGTERM', async () => {
     const first = serve(acme())
     const greeted = await greeting(first)
     expect(greeted).toMatchObject({ module_id: 'acme', origin: 'service-fs.local/ledger/acme', disk })
@@ -107,13 +107,13 @@ describe.skipIf(!isBuilt)('service-fs serve --envelope b', () => {
     [['--module-id', 'acme', '--disk', 'x.img', '--listen', '0.0.0.0:0'], 'no credentials'],
     [['--envelope', 'c', '--module-id', 'acme', '--disk', 'x.img'], '--envelope'],
     [['--envelope', 'a', '--module-id', 'acme', '--disk', 'x.img', '--root', '.'], '--disk and --disk-size'],
-  ])('%j is wrong usage: 2', async (args, reason) => {
+  ])('exits with 2 for the wrong usage %j', async (args, reason) => {
     const running = serve(args)
     expect(await ended(running)).toBe(2)
     expect(running.err()).toContain(reason)
   })
 
-  it('a disk that is not there, another daemon’s, and a ledger without its key are refused: 3', async () => {
+  it('exits with 3 for a missing disk, a disk in use, and a ledger without its key', async () => {
     const none = serve(['--module-id', 'acme', '--disk', disk])
     expect([await ended(none), none.err()]).toEqual([3, expect.stringContaining('acme.img')])
     const first = serve(acme())
@@ -132,7 +132,7 @@ describe.skipIf(!isBuilt)('service-fs serve --envelope b', () => {
     expect([await ended(other), other.err()]).toEqual([3, expect.stringContaining('restore the ledger')])
   })
 
-  it('ends with 3 and a reason when the store is gone', async () => {
+  it('exits with 3 and a reason when the storage process is gone', async () => {
     const running = serve(acme())
     const { pid } = await greeting(running)
     const found = spawnSync('pgrep', ['-P', String(pid), 'psdb-host'], { encoding: 'utf8' })
@@ -141,14 +141,14 @@ describe.skipIf(!isBuilt)('service-fs serve --envelope b', () => {
     expect(running.err()).toContain('psdb-host: ended with SIGKILL')
   })
 
-  describe('a disk whose end was lost', () => {
+  describe('a disk that lost its last writes', () => {
     let older: string
     beforeEach(async () => {
       older = join(dir, 'older.img')
       const first = serve(acme())
       const { url } = await greeting(first)
       for (let i = 0; i < 4; i++) expect((await append(url, `r${i}`, i)).status).toBe(200)
-      // What is on the disk by now stays in its place: only members are added behind it.
+      // The disk only grows: later writes add members behind these.
       await cp(disk, older)
       expect((await append(url, 'r4', 4)).status).toBe(200)
       await expect.poll(() => sizeNoted()).toBe(5)
@@ -158,20 +158,20 @@ describe.skipIf(!isBuilt)('service-fs serve --envelope b', () => {
     const REFUSED =
       /ed25519\.key\.used: expected a ledger of at least 5 entries with the root hash \S+, which were acknowledged; found 4 entries .* service-fs serve --module-id acme --envelope b --disk \S+ --accept-shorter-tree 4/
 
-    it('opens when nothing is gone', async () => {
+    it('opens when nothing is lost', async () => {
       const again = serve(acme())
       expect(await (await append((await greeting(again)).url, 'r4', 4)).json()).toMatchObject({
         duplicate: true,
       })
     })
 
-    it('is refused: 3, with what was expected, what was found, and the command that accepts it', async () => {
+    it('exits with 3 and names both sizes and the command that accepts the loss', async () => {
       await cp(older, disk)
       const refused = serve(acme())
       expect([await ended(refused), refused.err()]).toEqual([3, expect.stringMatching(REFUSED)])
     })
 
-    it('is refused where its last sectors are zeros', async () => {
+    it('exits with 3 when its last sectors are zeros', async () => {
       const [before, after] = [await readFile(older), await readFile(disk)]
       for (let at = before.length - 512; at >= 0; at -= 512) {
         const there = after.subarray(at, at + 512)
@@ -182,7 +182,7 @@ describe.skipIf(!isBuilt)('service-fs serve --envelope b', () => {
       expect([await ended(refused), refused.err()]).toEqual([3, expect.stringMatching(REFUSED)])
     })
 
-    it('opens by the word of an operator who names its size, once; the log says so', async () => {
+    it('opens once with the size that the operator accepts, and logs it', async () => {
       await cp(older, disk)
       const wrong = serve([...acme(), '--accept-shorter-tree', '3', '--accept-shorter-audit-tree', '4'])
       expect([await ended(wrong), wrong.err()]).toEqual([3, expect.stringMatching(REFUSED)])
@@ -197,7 +197,7 @@ describe.skipIf(!isBuilt)('service-fs serve --envelope b', () => {
     })
   })
 
-  it('refuses an audit sub-ledger that lost its end, and opens it by its own word', async () => {
+  it('rejects an audit sub-ledger that lost its end, until its own flag accepts it', async () => {
     const first = serve(acme())
     const { url } = await greeting(first)
     expect((await append(url, 'a', 1)).status).toBe(200)
@@ -215,7 +215,7 @@ describe.skipIf(!isBuilt)('service-fs serve --envelope b', () => {
     await greeting(serve([...acme(), '--accept-shorter-audit-tree', '0']))
   })
 
-  it('keeps what it acknowledged when it is killed under load, again and again', async () => {
+  it('keeps acknowledged records when it is killed repeatedly under load', async () => {
     const acknowledged = new Map<string, number>()
     let n = 0
     const client = async (url: string): Promise<void> => {

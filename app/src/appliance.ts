@@ -1,4 +1,4 @@
-/** `service-fs serve --envelope b`: one tenant's ledger on a disk image, as the seL4 appliance keeps it. */
+/** `service-fs serve --envelope b`: one tenant's ledger on a disk image, in the format of the seL4 appliance. */
 import { dirname, join } from 'node:path'
 import { openDisk, type Disk } from '@service-fs/engine-host/disk'
 import { startService, type Service } from '@service-fs/engine-host/service'
@@ -20,7 +20,7 @@ import type { Served } from '@service-fs/hosted/tenant/serve'
 import { VERSION } from '@service-fs/hosted/version'
 
 /**
- * Opens the disk, or makes it, keys included, and listens.
+ * Opens the disk, or creates it together with the keys, and listens.
  * @throws HostedError `key`, `usage`, `listen`; PsdbHostError `not-built`; StorageError `locked`, `corrupt`, `io`
  */
 export async function startAppliance(config: DiskConfig, log: (line: string) => void): Promise<Served> {
@@ -69,7 +69,7 @@ export async function startAppliance(config: DiskConfig, log: (line: string) => 
   }
 }
 
-/** The signers of the ledger and of the audit sub-ledger. A key that has signed a ledger that is not on the disk is refused. */
+/** Opens the signers of the ledger and of the audit sub-ledger. Rejects a key that has signed a ledger that is not on the disk. */
 async function openSigners(
   { disk: image }: DiskConfig,
   { origin: stored, isBegun }: Disk,
@@ -96,7 +96,7 @@ interface Closable {
   close(): Promise<void>
 }
 
-/** The disk after the service: the bundle publishes its checkpoint as it stops. */
+/** Closes the disk after the service, because the bundle publishes its checkpoint when it stops. */
 async function stopAll(service: Service, opened: readonly Closable[]): Promise<void> {
   try {
     await service.stop()
@@ -105,13 +105,13 @@ async function stopAll(service: Service, opened: readonly Closable[]): Promise<v
   }
 }
 
-/** Closes all of them, also where one can't be closed. @throws what closing one of them threw */
+/** Closes all of them, even if one fails. @throws the first error */
 async function closeAll(opened: readonly Closable[]): Promise<void> {
   const closed = await Promise.allSettled(opened.map((one) => one.close()))
   for (const one of closed) if (one.status === 'rejected') throw one.reason
 }
 
-/** The high-water mark of the ledger whose private key is in `key`, as Envelope A keeps it: a disk that moves takes it along. */
+/** Returns the high-water mark of the ledger whose private key is in the file `key`. It is stored beside the key, as in Envelope A. */
 function markOf(
   { moduleId, disk }: DiskConfig,
   { vkey, name }: KeySigner,
@@ -122,7 +122,7 @@ function markOf(
   return new MarkFile({ key, origin: name, verifiers: [verifierFromVkey(vkey, nativeCrypto)], accept })
 }
 
-/** What the store says: what it found at opening, why it stopped. */
+/** Formats a message of the storage process as a log line: its findings at opening, and why it stopped. */
 function storeLine(message: string): string {
   return JSON.stringify({ time: new Date().toISOString(), level: 'info', name: 'psdb', message })
 }

@@ -1,4 +1,4 @@
-/** The commands that this package adds to `service-fs`, each loaded when it is asked for. */
+/** The commands that this package adds to `service-fs`. Each is loaded on demand. */
 import type { Command } from 'commander'
 import type { Io } from '@service-fs/cli/io'
 

@@ -3,7 +3,7 @@ import { emptyProgram } from '@service-fs/cli/empty-program'
 import { processIo } from '@service-fs/cli/io'
 import { COMMANDS } from './commands.ts'
 
-// A daemon does not load what only the other commands need, and the other way round.
+// Load only the modules of the requested command.
 const asked = COMMANDS[process.argv[2] ?? '']
 const program =
   asked === undefined ? (await import('@service-fs/cli/program')).buildProgram() : emptyProgram()

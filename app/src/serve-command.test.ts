@@ -39,7 +39,7 @@ async function output(child: ChildProcess): Promise<string> {
 }
 
 describe.skipIf(!isBuilt)('service-fs serve', () => {
-  it('says where it listens in JSON, and ends with 0 after SIGTERM', async () => {
+  it('prints its address as JSON, and exits with 0 after SIGTERM', async () => {
     const { child, err } = serve(['--json', '--listen', '127.0.0.1:0'], {
       FS_MODULE_ID: 'acme',
       FS_LEDGER_ROOT: root,
@@ -64,7 +64,7 @@ describe.skipIf(!isBuilt)('service-fs serve', () => {
     ])
   })
 
-  it('greets people with commands to try, and ends with 0 after SIGINT', async () => {
+  it('prints commands to try, and exits with 0 after SIGINT', async () => {
     const path = join(root, 's.sock')
     const { child } = serve(['--module-id', 'acme', '--root', root, '--listen', `unix:${path}`])
     const text = await output(child)
@@ -78,13 +78,13 @@ describe.skipIf(!isBuilt)('service-fs serve', () => {
     [['--module-id', 'acme', '--listen', '0.0.0.0:0'], 'no credentials'],
     [['--module-id', 'Acme'], '--module-id'],
     [[], '--module-id'],
-  ])('%j is wrong usage: 2', async (args, reason) => {
+  ])('exits with 2 for the wrong usage %j', async (args, reason) => {
     const { child, err } = serve([...args, '--root', root])
     expect(await ended(child)).toBe(2)
     expect(err()).toContain(reason)
   })
 
-  it('a second daemon on the same ledger is refused: 3', async () => {
+  it('exits with 3 when another daemon has the ledger open', async () => {
     const first = serve(['--json', '--module-id', 'acme', '--root', root, '--listen', '127.0.0.1:0'])
     await output(first.child)
     const second = serve(['--module-id', 'acme', '--root', root, '--listen', '127.0.0.1:0'])

@@ -30,7 +30,7 @@ interface Starter {
   start(log: (line: string) => void): Promise<Served>
 }
 
-/** What starts the envelope that is asked for; the other one is not loaded. @throws HostedError `usage` */
+/** Returns the function that starts the requested envelope. It does not load the other one. @throws HostedError `usage` */
 function starter(flags: ServeFlags): Starter {
   if (envelopeOf(flags, process.env) === 'a') {
     const config = configOf(flags, process.env)

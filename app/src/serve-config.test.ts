@@ -2,7 +2,7 @@ import { parseListen } from '@service-fs/http/address'
 import { expect, it } from 'vitest'
 import { configOf, diskConfigOf, envelopeOf } from './serve-config.ts'
 
-it('takes flags, then the environment', () => {
+it('prefers flags to the environment', () => {
   const env = {
     FS_MODULE_ID: 'acme',
     FS_LEDGER_ROOT: '/srv/ledgers',
@@ -39,18 +39,18 @@ it.each([
   [{ moduleId: 'a', root: '/x', behindFront: true }, '--behind-front'],
   [{ moduleId: 'a', root: '/x', maxPayloadBytes: '16777217' }, '--max-payload-bytes'],
   [{ moduleId: 'a', root: '/x', maxPayloadBytes: '1k' }, '--max-payload-bytes'],
-])('refuses %j', (flags, named) => {
+])('rejects %j', (flags, named) => {
   expect(() => configOf(flags, {})).toThrow(named)
 })
 
-it('believes a front on a unix socket only', () => {
+it('trusts a front only on a Unix socket', () => {
   const flags = { moduleId: 'a', root: '/x', behindFront: true }
   expect(configOf({ ...flags, listen: 'unix:/run/a' }, {}).behindFront).toBe(true)
   expect(() => configOf({ ...flags, listen: '127.0.0.1:80' }, {})).toThrow('--behind-front')
   expect(configOf({ moduleId: 'a', root: '/x', listen: 'unix:/run/a' }, {}).behindFront).toBeUndefined()
 })
 
-it('takes a disk by flags, then the environment', () => {
+it('reads the disk from flags, else from the environment', () => {
   const env = { FS_MODULE_ID: 'acme', FS_DISK: '/srv/acme.img', FS_DISK_SIZE: '64M', FS_LEDGER_ROOT: '/srv' }
   expect(diskConfigOf({}, env)).toEqual({
     moduleId: 'acme',
@@ -67,7 +67,7 @@ it('takes a disk by flags, then the environment', () => {
   expect(diskConfigOf({ moduleId: 'b', disk: '/x.img' }, {}).size).toBeUndefined()
 })
 
-it('knows the two envelopes, and which flags are whose', () => {
+it('accepts each flag only for its envelope', () => {
   expect([envelopeOf({}, {}), envelopeOf({ envelope: 'b' }, { FS_ENVELOPE: 'a' })]).toEqual(['a', 'b'])
   expect(envelopeOf({}, { FS_ENVELOPE: 'b' })).toBe('b')
   expect(() => envelopeOf({ envelope: 'c' }, {})).toThrow('--envelope')
@@ -79,20 +79,20 @@ it('knows the two envelopes, and which flags are whose', () => {
   expect(() => configOf({ moduleId: 'a', root: '/y', diskSize: '1M' }, {})).toThrow('--disk and --disk-size')
 })
 
-it('has a file that says who may do what', () => {
+it('names the access file by flag or environment', () => {
   const flags = { moduleId: 'a', root: '/x' }
   expect(configOf({ ...flags, access: '/etc/a.json' }, {}).access).toBe('/etc/a.json')
   expect(configOf(flags, { FS_ACCESS: '/etc/a.json' }).access).toBe('/etc/a.json')
   expect(configOf(flags, {}).access).toBeUndefined()
   const behind = { ...flags, behindFront: true, listen: 'unix:/run/a' }
   expect(() => configOf(behind, { FS_ACCESS: '/etc/a.json' })).toThrow('--access')
-  // Rather not at all than without what was asked for.
+  // Fail instead of ignoring the requested access control.
   expect(() => diskConfigOf({ moduleId: 'a', disk: '/x' }, { FS_ACCESS: '/etc/a.json' })).toThrow(
     '--access is for',
   )
 })
 
-it('knows where to listen', () => {
+it('parses listen addresses', () => {
   expect(parseListen('127.0.0.2:80')).toEqual({ host: '127.0.0.2', port: 80 })
   expect(parseListen('localhost:80')).toEqual({ host: '127.0.0.1', port: 80 })
   expect(parseListen('unix:/run/acme.sock')).toEqual({ path: '/run/acme.sock' })
@@ -111,7 +111,7 @@ it('knows where to listen', () => {
   }
 })
 
-it('is asked for by --immutable, or FS_IMMUTABLE', () => {
+it('reads the attribute mode from --immutable, else from FS_IMMUTABLE', () => {
   const base = { moduleId: 'acme', root: '/x' }
   expect(configOf(base, {}).immutable).toBe(undefined)
   expect(configOf({ ...base, immutable: 'required' }, { FS_IMMUTABLE: 'off' }).immutable).toBe('required')

@@ -1,4 +1,4 @@
-/** What `service-fs serve` is told by flags or by the environment. */
+/** The configuration of `service-fs serve` from flags and the environment. */
 import { DEFAULT_LISTEN } from './serve-options.ts'
 import { resolve } from 'node:path'
 import { parseDiskSize } from '@service-fs/cli/numbers'
@@ -13,15 +13,15 @@ import type { AcceptSizes } from '@service-fs/hosted/tenant/mark-file'
 import { IMMUTABLE_MODES, type ImmutableMode } from '@service-fs/hosted/tenant/immutable'
 import { inheritedSocket } from '@service-fs/http/socket-activation'
 
-/** Of Envelope B. */
+/** The configuration of Envelope B. */
 export interface DiskConfig extends CommonConfig {
-  /** Absolute: the disk image. Beside it is `.secret/<moduleId>/`. */
+  /** The absolute path of the disk image. The keys are beside it in `.secret/<moduleId>/`. */
   disk: string
-  /** Bytes of the disk, a multiple of 512: makes the image where there is none. */
+  /** The size of the disk in bytes, a multiple of 512, if a missing image is to be created. */
   size: number | undefined
 }
 
-/** As commander gives them. */
+/** The flags as commander parses them. */
 export interface ServeFlags {
   envelope?: string | undefined
   moduleId?: string | undefined
@@ -42,14 +42,14 @@ export interface ServeFlags {
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-/** Which envelope is asked for, by --envelope or FS_ENVELOPE; `a` by default. @throws HostedError `usage` */
+/** Returns the envelope that --envelope or FS_ENVELOPE selects; `a` by default. @throws HostedError `usage` */
 export function envelopeOf(flags: ServeFlags, env: Environment): 'a' | 'b' {
   const envelope = flags.envelope ?? env['FS_ENVELOPE'] ?? 'a'
   if (envelope === 'a' || envelope === 'b') return envelope
   throw usage(`--envelope: expected a (files) or b (a disk image), found ${envelope}`)
 }
 
-/** Flags first, then FS_MODULE_ID, FS_LEDGER_ROOT, FS_LISTEN, FS_ORIGIN, FS_ACCESS, FS_IMMUTABLE. @throws HostedError `usage` */
+/** Reads flags, else FS_MODULE_ID, FS_LEDGER_ROOT, FS_LISTEN, FS_ORIGIN, FS_ACCESS and FS_IMMUTABLE. @throws HostedError `usage` */
 export function configOf(flags: ServeFlags, env: Environment): Config {
   if (flags.disk !== undefined || flags.diskSize !== undefined)
     throw usage('--disk and --disk-size are for --envelope b; --envelope a has --root')
@@ -81,7 +81,7 @@ function immutableMode(text: string): ImmutableMode {
   throw usage(`--immutable: expected ${IMMUTABLE_MODES.join(', ')}, found ${text}`)
 }
 
-/** May be less than the default, not more: what holds bodies and answers is made for that. */
+/** Parses a payload limit. It cannot exceed the default, for which the buffers of requests and responses are sized. */
 function payloadBytes(text: string): number {
   const most = DEFAULT_LIMITS.maxPayloadBytes
   const bytes = /^[1-9]\d{0,15}$/.test(text) ? Number(text) : Number.NaN
@@ -89,7 +89,7 @@ function payloadBytes(text: string): number {
   throw usage(`--max-payload-bytes: expected an integer from 1 to ${most}, found ${text}`)
 }
 
-/** Flags first, then FS_MODULE_ID, FS_DISK, FS_DISK_SIZE, FS_LISTEN, FS_ORIGIN. @throws HostedError `usage` */
+/** Reads flags, else FS_MODULE_ID, FS_DISK, FS_DISK_SIZE, FS_LISTEN and FS_ORIGIN. @throws HostedError `usage` */
 export function diskConfigOf(flags: ServeFlags, env: Environment): DiskConfig {
   if (flags.root !== undefined) throw usage('--root is for --envelope a; --envelope b has --disk')
   if (flags.behindFront === true) throw usage('--behind-front is for --envelope a')

@@ -1,10 +1,10 @@
 /** The flags of `serve`. */
 import type { Command } from 'commander'
 
-/** Where a daemon listens unless it is told otherwise. */
+/** The default listen address of a daemon. */
 export const DEFAULT_LISTEN: string = '127.0.0.1:8080'
 
-/** Adds `serve` with its flags, and nothing that it does. */
+/** Adds `serve` with its flags, but without its action. */
 export function describeServe(program: Command): Command {
   return program
     .command('serve')
