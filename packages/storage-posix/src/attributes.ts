@@ -1,5 +1,5 @@
 /**
- * The file attributes `immutable` and `append-only`, which bind every process, also those of root. Linux has FS_IMMUTABLE_FL and
+ * The file attributes `immutable` and `append-only`, which bind every process, even root's. Linux has FS_IMMUTABLE_FL and
  * FS_APPEND_FL (ioctl_iflags(2)), which need CAP_LINUX_IMMUTABLE. The BSDs have SF_IMMUTABLE and SF_APPEND (chflags(2)), which need
  * root, and to clear them a securelevel of 0 or below.
  *

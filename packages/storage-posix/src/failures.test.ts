@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { afterAll, describe, expect, it } from 'vitest'
 import { bundleScript, hasCommand, temporaryDirectory } from './testing.ts'
 
-/** Tries each verb, and prints what became of it. */
+/** Tries each verb and prints its result. */
 const SCRIPT = `
   import { openPosixStorage } from './posix.ts'
   const bytes = (text) => new Uint8Array(Buffer.from(text))
@@ -30,7 +30,7 @@ describe.skipIf(!injects)(`a failing disk${injects ? '' : ' (skipped: strace is 
   const script = bundleScript(dir.path, SCRIPT)
   afterAll(() => dir.remove())
 
-  /** What becomes of the verbs when a system call on a path in the ledger fails. */
+  /** Returns the results of the verbs when a system call on a path in the ledger fails. */
   function outcomes(name: string, call: string, errno: string, path?: string): unknown {
     const ledger = `${dir.path}/${name}`
     const only = path === undefined ? [] : ['-P', `${ledger}/${path}`]

@@ -1,4 +1,4 @@
-// What no user, root included, can do to a ledger whose files have attributes: on ext4 in an image, and on tmpfs.
+// Checks what file attributes prevent, even for root: on ext4 in an image, and on tmpfs.
 import { execFileSync, spawnSync } from 'node:child_process'
 import {
   appendFileSync,
@@ -38,7 +38,7 @@ async function flagsOf(dir: string): Promise<FileFlags> {
   return local.flags
 }
 
-/** What the kernel says to a call: the errno, or `done`. */
+/** Returns the errno of a failed call, or `done`. */
 function outcome(call: () => void): string {
   try {
     call()
@@ -128,7 +128,7 @@ describe.each(['ext4', 'tmpfs'] as const)('file attributes on %s', (type) => {
       expect(isImmutable(other)).toBe(false)
     })
 
-    it('keep the directories of sealed files in place, and let them gain files', async () => {
+    it('keep the directories of sealed files in place, but allow new files in them', async () => {
       const storage = await open()
       await storage.seal({ kind: 'bundle', index: 1234 }, bytesOf('sealed'))
       await storage.seal({ kind: 'vkey', name: 'log' }, bytesOf('key'))
@@ -197,7 +197,7 @@ describe.each(['ext4', 'tmpfs'] as const)('file attributes on %s', (type) => {
       expect(await onlyGrows(join(dir, 'tail/000000000256'))).toBe(true)
     })
 
-    it('are set where a killed process had not set them', async () => {
+    it('are set on files where a killed process had not set them', async () => {
       const plain = await openPosixStorage(dir)
       await plain.seal({ kind: 'origin' }, bytesOf('o'))
       await plain.seal({ kind: 'bundle', index: 0 }, bytesOf('b'))
@@ -226,7 +226,7 @@ describe.each(['ext4', 'tmpfs'] as const)('file attributes on %s', (type) => {
       await storage.close()
     })
 
-    it('are tolerated where none can be set', async () => {
+    it('are tolerated by a process that cannot set them', async () => {
       const storage = await open()
       await storage.beginTail(0, 300, bytesOf('first'))
       await storage.seal({ kind: 'bundle', index: 0 }, bytesOf('b'))
@@ -275,23 +275,20 @@ describe('a file system without attributes', () => {
   const mount = mountTest('ramfs')
   afterAll(() => (typeof mount === 'string' ? undefined : mount.unmount()))
 
-  it.skipIf(typeof mount === 'string')(
-    `is said to have none${typeof mount === 'string' ? mount : ''}`,
-    async () => {
-      const path = typeof mount === 'string' ? '' : mount.path
-      expect(await localFlags(path)).toEqual({ reason: 'the file system has no file attributes' })
-      const storage = await openPosixStorage(join(path, 'ledger'))
-      await storage.seal({ kind: 'origin' }, bytesOf('o'))
-      await storage.beginTail(0, 1, bytesOf('begin'))
-      expect(await survey(join(path, 'ledger'))).toMatchObject({
-        sealed: 1,
-        immutable: 0,
-        tails: 1,
-        growing: 0,
-      })
-      await storage.close()
-    },
-  )
+  it.skipIf(typeof mount === 'string')(`is reported${typeof mount === 'string' ? mount : ''}`, async () => {
+    const path = typeof mount === 'string' ? '' : mount.path
+    expect(await localFlags(path)).toEqual({ reason: 'the file system has no file attributes' })
+    const storage = await openPosixStorage(join(path, 'ledger'))
+    await storage.seal({ kind: 'origin' }, bytesOf('o'))
+    await storage.beginTail(0, 1, bytesOf('begin'))
+    expect(await survey(join(path, 'ledger'))).toMatchObject({
+      sealed: 1,
+      immutable: 0,
+      tails: 1,
+      growing: 0,
+    })
+    await storage.close()
+  })
 })
 
 function hasAttributes(path: string): boolean {

@@ -1,5 +1,5 @@
 /**
- * Protects a ledger's files from every process, also those of root, by file attributes: sealed files are immutable, their
+ * Protects a ledger's files from every process, even root's, by file attributes: sealed files are immutable, their
  * directories and the tail files are append-only.
  */
 import { closeSync, constants, fstatSync, openSync } from 'node:fs'

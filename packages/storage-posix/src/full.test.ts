@@ -15,7 +15,7 @@ function mountTiny(): boolean {
   }
 }
 
-/** Mounted at once, for the name of the suite to say whether it runs. */
+/** Mount now, so that the suite's name can say whether it runs. */
 const mounted = process.platform === 'linux' && process.getuid?.() === 0 && mountTiny()
 if (!mounted) dir.remove()
 

@@ -13,7 +13,7 @@ const HOLDER = `
   setInterval(() => undefined, 1000)
 `
 
-/** Whether the system tells who has a lock. */
+/** Whether the system reports the holder of a lock. */
 const TELLS_HOLDER = process.platform === 'linux'
 
 function replace(path: string, text: string): void {
@@ -43,7 +43,7 @@ describe('lockDirectory', () => {
     await storage.close()
   })
 
-  it('rejects the same process too, until it is released', async () => {
+  it('rejects the same process too until it is released', async () => {
     const lock = await lockDirectory(dir.path)
     expect(readFileSync(`${dir.path}/lock`, 'latin1')).toBe(`${process.pid}\n`)
     await expect(lockDirectory(dir.path)).rejects.toMatchObject({

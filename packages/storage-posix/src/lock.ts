@@ -20,9 +20,9 @@ const NOT_WRITABLE = new Set(['EROFS', 'EACCES', 'EPERM', 'ENOSPC', 'EDQUOT'])
 /**
  * Locks the directory itself, and the file `<dir>/lock` in it. @throws StorageError `locked`, with the holder's pid if it can be found
  *
- * The lock on the directory is the decisive one: no `rm` or `mv` of a file in it undoes it, and it works on a read-only file system.
+ * The lock on the directory decides: no `rm` or `mv` of a file in it undoes it, and it works on a read-only file system.
  * The lock on the file keeps out versions of this program that lock only the file, and names the holder. On file systems that cannot
- * lock a directory (NFS), only the lock on the file holds.
+ * lock a directory (NFS), only the file is locked.
  */
 export async function lockDirectory(dir: string, options: LockOptions = {}): Promise<DirectoryLock> {
   const held: FileHandle[] = []
@@ -45,7 +45,7 @@ export async function lockDirectory(dir: string, options: LockOptions = {}): Pro
   }
 }
 
-/** Locks the file and writes the pid into it. Where it cannot be written, locks the existing file, if any. */
+/** Locks the file and writes the pid into it. If the file cannot be written, locks the existing one, if any. */
 async function lockFile(path: string, write: boolean): Promise<FileHandle | 'held' | 'unsupported'> {
   if (write) {
     try {

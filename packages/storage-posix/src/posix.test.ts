@@ -107,7 +107,7 @@ describe('openPosixStorage', () => {
     await Promise.all([storage.close(), audit.close()])
   })
 
-  it('follows a symbolic link to the ledger, and none inside it', async () => {
+  it('follows a symbolic link to the ledger but none inside it', async () => {
     mkdirSync(`${dir.path}/real`)
     mkdirSync(`${dir.path}/elsewhere`)
     writeFileSync(`${dir.path}/elsewhere/000.b64`, 'x')
@@ -178,7 +178,7 @@ describe('openPosixStorage', () => {
     await storage.close()
   })
 
-  it('names no absolute path', async () => {
+  it('names no absolute path in errors', async () => {
     const storage = await openPosixStorage(dir.path)
     writeFileSync(`${dir.path}/tile`, 'no directory')
     const error: unknown = await storage.read({ kind: 'tile', level: 0, index: 0 }).catch((e: unknown) => e)
@@ -189,7 +189,7 @@ describe('openPosixStorage', () => {
 
   const isRoot = process.getuid?.() === 0
   it.skipIf(isRoot)(
-    `reports what it may not do${isRoot ? ' (skipped: root may do everything)' : ''}`,
+    `reports missing permissions${isRoot ? ' (skipped: root may do everything)' : ''}`,
     async () => {
       const storage = await openPosixStorage(dir.path)
       chmodSync(dir.path, 0o500)
@@ -203,7 +203,7 @@ describe('openPosixStorage', () => {
   )
 })
 
-describe('many at once', () => {
+describe('concurrent callers', () => {
   it('commits, seals, publishes and reads concurrently', async () => {
     const storage = await openPosixStorage(dir.path)
     await storage.beginTail(0, 1, bytesOf('begin'))
@@ -242,7 +242,7 @@ describe('many at once', () => {
   })
 })
 
-it('tells of every sync: of the tail, of files and of directories', async () => {
+it('reports every sync of the tail, of files and of directories', async () => {
   const syncs: string[] = []
   const storage = await openPosixStorage(dir.path, {
     synced(what, milliseconds) {

@@ -1,6 +1,6 @@
 /**
- * A ledger directory on a POSIX file system. @service-fs/storage/files defines the order of the steps. As system calls, made by
- * Node's thread pool, with paths relative to the ledger directory:
+ * A ledger directory on a POSIX file system. @service-fs/storage/files defines the order of the steps. The verbs
+ * make these system calls in Node's thread pool, with paths relative to the ledger directory:
  *
  *     seal       rmdir(dir), mkdir(dir, 0700) and fsync of its parent, for each directory that is new to this process, from the top
  *                openat(tmp/N, O_WRONLY|O_CREAT|O_EXCL|O_NOFOLLOW, 0600)  write  fchmod(0444)  fsync  close
@@ -21,7 +21,7 @@
  * After a failed write to the tail or a failed sync, this process writes no more; it still reads. The file system must support hard
  * links, and its sync must reach the medium.
  *
- * With flags (flags.ts) a file is made immutable at the end of seal, and a tail file append-only before the older ones go.
+ * With flags (flags.ts) a file is made immutable at the end of seal, and a tail file is made append-only before the older ones are removed.
  */
 import * as callback from 'node:fs'
 import { closeSync, constants, fchmodSync, fstatSync, writeSync } from 'node:fs'
@@ -42,7 +42,7 @@ export interface PosixOptions {
   readonly lock?: boolean
   /** Whether to sync. Default true; false is for tests that need no durability. */
   readonly sync?: boolean
-  /** Sets file attributes on sealed objects and on the tail. Default: sets none, and works with those that are there. */
+  /** Sets file attributes on sealed objects and on the tail. Default: sets none, but works with existing ones. */
   readonly flags?: FileFlags | undefined
   /** Called after every successful sync, of the tail's data, of a whole file, or of a directory's names, with its duration. */
   readonly synced?: (what: Synced, milliseconds: number) => void
@@ -94,7 +94,7 @@ async function makeRoot(dir: string, sync: Sync): Promise<string> {
   try {
     await makeDirs(dir, sync)
     const root = await fs.realpath(dir)
-    // Also when it exists already: the process that created it may have been killed before this sync. A process that
+    // Sync even an existing directory: the process that created it may have been killed before its sync. A process that
     // cannot read the parent directory did not create it.
     await orUndefined('EACCES', syncDirectory(dirname(root), sync))
     return root

@@ -5,7 +5,7 @@ import type { Protection } from '@service-fs/storage/file-system'
 import type { FileFlags } from './flags.ts'
 import { onlyGrows } from './probe.ts'
 
-/** The protection of the ledger in `root` by flags. */
+/** Protects the files of the ledger in `root` by flags. */
 export class FlaggedFiles implements Protection {
   readonly #root: string
   readonly #flags: FileFlags

@@ -6,7 +6,7 @@ import { bundleScript, hasCommand, temporaryDirectory } from './testing.ts'
 const CALLS =
   'openat,write,writev,pwrite64,pwritev,fchmod,fsync,fdatasync,close,link,linkat,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,ftruncate'
 
-/** Prints the name of each section before it begins, which strace sees. */
+/** Prints the name of each section before it begins, so that it appears in strace's output. */
 const SCRIPT = `
   import { writeSync } from 'node:fs'
   import { openPosixStorage } from './posix.ts'
@@ -188,7 +188,7 @@ describe.skipIf(!traced)(`the system calls${traced ? '' : ' (skipped: strace is 
   })
 })
 
-/** The calls of each section on files of the ledger, in the order in which they begin: `fsync tmp/1`. */
+/** Returns the calls of each section on files of the ledger, in the order in which they begin: `fsync tmp/1`. */
 function parseLog(log: string, ledger: string): Map<string, string[]> {
   const sections = new Map<string, string[]>()
   const unfinished = new Map<string, { calls: string[]; at: number }>()
@@ -231,7 +231,7 @@ function parseCall(line: string, ledger: string): string | undefined {
   return words.join(' ')
 }
 
-/** Without O_CLOEXEC, which Node always adds; strace does not always name them in the same order. */
+/** Removes O_CLOEXEC, which Node always adds, and sorts the flags, because their order in strace's output varies. */
 function sortedFlags(flags: string): string {
   const kept = flags.split('|').filter((flag) => flag !== 'O_CLOEXEC' && flag !== 'O_LARGEFILE')
   return kept.sort().join('|')
