@@ -1,5 +1,5 @@
 // Builds the Debian package of this checkout: node packaging/deb.mjs [--out DIR]. Prints its path.
-// The same commit gives the same bytes: times are the commit's (or SOURCE_DATE_EPOCH), owners root, modes 0755 and 0644.
+// The same commit gives the same bytes: all times are the commit's (or SOURCE_DATE_EPOCH), all owners root, all modes 0755 or 0644.
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
@@ -27,7 +27,7 @@ const app = join(repo, 'app')
 /** @param {string} path */
 const text = (path) => readFileSync(path, 'utf8')
 
-/** Lays out what is installed. @param {string} root */
+/** Copies the installed files to their places below `root`. @param {string} root */
 function layOut(root) {
   const lib = join(root, 'usr/lib/service-fs')
   mkdirSync(lib, { recursive: true })
@@ -50,7 +50,7 @@ function layOut(root) {
   return version
 }
 
-/** Returns what a command of the built program prints. @param {string[]} args */
+/** Returns the output of a command of the built program. @param {string[]} args */
 function printed(...args) {
   const env = { ...process.env, SOURCE_DATE_EPOCH: String(commitTime()) }
   return execFileSync(process.execPath, [join(app, 'bin/service-fs.js'), ...args], { env })
@@ -103,7 +103,7 @@ function write(path, content) {
 }
 
 /**
- * What dpkg reads: fields, checksums, scripts.
+ * Writes the control files of the package: fields, checksums and scripts.
  * @param {string} root
  * @param {string} version
  * @param {string} arch
@@ -129,7 +129,7 @@ const SCRIPTS =
   /^(?:DEBIAN\/(?:postinst|prerm|postrm)|usr\/bin\/service-fs|usr\/lib\/service-fs\/bin\/service-fs\.js)$/
 
 /**
- * One mode and one time for everything.
+ * Sets the modes and the time of all files.
  * @param {string} root
  * @param {number} epoch seconds since 1970
  */

@@ -1,23 +1,24 @@
-// Copies a package's production dependencies into one node_modules, with their licences and without what only their authors need.
+// Copies a package's production dependencies into one node_modules, with their licenses and without development files.
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, realpathSync } from 'node:fs'
 import { basename, dirname, join, relative, sep } from 'node:path'
 
 /** @typedef {{ name: string, version: string, license: string, at: string }} Installed */
 
-/** Files of a package that nothing needs when it runs. */
+/** Files of a package that are not needed at run time. */
 const LEFT_OUT =
   /\.(?:d\.[cm]?ts|[cm]?ts|tsx|map|md|markdown|flow|gyp|gypi|cc|cpp|h|c|o|patch)$|(?:^|\/)(?:\.github|\.vscode|test|tests|__tests__|benchmark|benchmarks|coverage|examples|example|docs)(?:\/|$)|(?:^|\/)\.[^/]+$/i
 const KEPT = /(?:^|\/)(?:licen[cs]e|notice|copying)[^/]*$/i
 
 /**
- * Copies what `from` (a directory with a package.json) depends on into `into`/node_modules: at the top where the name is free, below the
- * package that needs it otherwise. Packages of the workspace are left out: the bundle has them.
+ * Copies the dependencies of `from` (a directory with a package.json) into `into`/node_modules: to the top level if
+ * the name is free there, else below the package that needs it. Skips the packages of the workspace, which are in the
+ * bundle.
  * @param {string} from
  * @param {string} into
  * @returns {Installed[]}
  */
 export function copyDependencies(from, into) {
-  /** @type {Map<string, string>} where a package stands → which package it is */
+  /** @type {Map<string, string>} directory of a copied package → its source */
   const placed = new Map()
   /** @type {Installed[]} */
   const installed = []
@@ -45,7 +46,7 @@ function manifest(dir) {
 }
 
 /**
- * Those of another platform are not installed, so they are not found.
+ * Returns the names of the dependencies. Those for other platforms are not installed, so `copyDependencies` skips them.
  * @param {string} dir
  * @returns {string[]}
  */
@@ -63,7 +64,7 @@ function dependenciesOf(dir) {
 }
 
 /**
- * The directory of the package that `name` is to the package in `dir`, as Node.js finds it.
+ * Returns the directory of the package that `name` resolves to from `dir`, by the rules of Node.js.
  * @param {string} dir
  * @param {string} name
  */
@@ -77,7 +78,7 @@ function find(dir, name) {
 }
 
 /**
- * Where the package that stands at `user` is to find `name`; undefined when it finds that one already.
+ * Returns where to copy `name` for the package at `user`; undefined when that package already resolves it to `source`.
  * @param {string} name
  * @param {string} source
  * @param {string} user
@@ -111,7 +112,7 @@ function isWanted(path) {
   if (path === '') return true
   const name = path.split(sep).join('/')
   if (name === 'node_modules' || name.startsWith('node_modules/')) return false
-  // Native parts for other machines.
+  // Skip native builds for other platforms.
   const prebuilt = /^prebuilds\/([^/]+)/.exec(name)?.[1]
   if (prebuilt !== undefined)
     return prebuilt === `${process.platform}-${process.arch}` && !name.includes('musl')
@@ -119,7 +120,7 @@ function isWanted(path) {
 }
 
 /**
- * All files below, in order.
+ * Returns all files below `dir`, sorted.
  * @param {string} dir
  * @returns {string[]}
  */
