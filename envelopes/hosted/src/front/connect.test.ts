@@ -35,7 +35,7 @@ it.each([
   ['/t/acme/v1/append', 405, 'allow: POST'],
   ['/t/acme/nothing', 404, '"code":"no-route"'],
   ['example.org:443', 404, '"code":"no-route"'],
-])('CONNECT %s is answered, and ends the connection', async (target, status, part) => {
+])('answers CONNECT %s and closes the connection', async (target, status, part) => {
   const got = await exchange(
     `CONNECT ${target} HTTP/1.1\r\nHost: localhost\r\nX-Foundry-Module-ID: acme\r\n\r\nGET /healthz HTTP/1.1\r\n\r\n`,
   )

@@ -1,23 +1,23 @@
-/** One request at a tenant's process, and its answer to the client: both pass piece by piece, as fast as they are taken. */
+/** Exchanges one request with a tenant's process, and streams the response to the client with backpressure. */
 import { hasCode } from '@service-fs/http/errors'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Dispatcher } from 'undici'
 import { answerFields } from './fields.ts'
 
 /**
- * What became of it. `unsent`: no byte of the request has left, so it may be tried again. `lost`: it may have arrived. `malformed`: undici
- * takes it for no request.
+ * How an exchange ended. `unsent`: no byte of the request was sent, so a retry is safe. `lost`: the process may have
+ * received the request. `malformed`: undici rejected the request.
  */
 export type Outcome = 'answered' | 'unsent' | 'lost' | 'client-gone' | 'refused' | 'malformed'
 
 export interface ExchangeHooks {
-  /** The request is about to leave. */
+  /** Called before the request is sent. */
   sending(): void
-  /** The answer is one without an end. False: there is no room for it, and nothing of it is passed on. */
+  /** Called when the response is an event stream. If it returns false, the exchange forwards nothing of the stream. */
   streams(): boolean
 }
 
-/** How long a client whose body is not wanted may go on sending it, so that it finds the answer before the connection closes. */
+/** How long to accept a body that is no longer needed, so that the client reads the response before the connection closes. */
 const LINGER_MS = 1000
 
 export class Exchange implements Dispatcher.DispatchHandler {
@@ -28,7 +28,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #resolve!: (outcome: Outcome) => void
   #controller: Dispatcher.DispatchController | undefined
   #isStream = false
-  /** Why it was ended from this side. */
+  /** Why this side ended the exchange. */
   #ended: Outcome | undefined
 
   constructor(raw: IncomingMessage, out: ServerResponse, hooks: ExchangeHooks) {
@@ -40,7 +40,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     out.on('drain', this.#onDrain)
   }
 
-  /** Ends an answer that has no end by itself: what was passed on is whole. */
+  /** Ends an event stream; the client sees a complete response. */
   endStream(): void {
     if (this.#isStream) this.#stop('answered')
   }
@@ -62,10 +62,10 @@ export class Exchange implements Dispatcher.DispatchHandler {
       this.#stop('refused')
       return
     }
-    // What goes on for hours is not waited behind: the connection ends with it.
+    // A stream may last for hours. Close the connection after it, so that no request waits behind it.
     if (!this.#raw.complete || this.#isStream) this.#out.shouldKeepAlive = false
     this.#out.writeHead(status, answerFields(textsOf(controller.rawHeaders)))
-    // Its first event may be long in coming.
+    // Send the headers now, because the first event may take long.
     if (this.#isStream) this.#out.flushHeaders()
   }
 

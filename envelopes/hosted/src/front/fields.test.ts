@@ -20,7 +20,7 @@ const ASKS = {
   'x-service-fs-tenant': 'acme',
 }
 
-it('passes what is for the tenant, as it was written', () => {
+it('forwards fields to the tenant unchanged', () => {
   const headers = {
     Host: 'example.org',
     'X-Payload-ID': 'Zo\xc3\xab',
@@ -30,7 +30,7 @@ it('passes what is for the tenant, as it was written', () => {
   expect(request(headers)).toEqual({ ...headers, ...ASKS })
 })
 
-it('keeps what is about the connection, credentials, and what only the front says', () => {
+it('drops hop-by-hop fields, credentials and fields with its own prefix', () => {
   expect(
     request({
       Connection: 'keep-alive, X-Hop, x-service-fs-subject',
@@ -50,12 +50,12 @@ it('keeps what is about the connection, credentials, and what only the front say
   ).toEqual(ASKS)
 })
 
-it('announces a body only where there is one', () => {
+it('forwards Content-Length only with a body', () => {
   expect(request({ 'Content-Length': '3' }, true)).toEqual({ 'Content-Length': '3', ...ASKS })
   expect(request({ 'Content-Length': '3' }, false)).toEqual(ASKS)
 })
 
-it('gives the client what is not about the connection to the tenant', () => {
+it('returns all response fields but the hop-by-hop ones', () => {
   const raw = [
     'Content-Type',
     'a/b',

@@ -1,9 +1,9 @@
-/** Header fields that pass the front. */
+/** Selects the header fields that the front forwards. */
 import type { IncomingMessage } from 'node:http'
 import type { Identity } from '@service-fs/http/http'
 import { identityHeaders, OWN_FIELDS } from './identity-headers.ts'
 
-/** Fields that are about one connection, RFC 9110 §7.6.1, and `Expect`, which the front answers itself. */
+/** Hop-by-hop fields (RFC 9110 §7.6.1), and `Expect`, which the front answers itself. */
 const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'connection',
   'expect',
@@ -17,12 +17,13 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'upgrade',
 ])
 
-/** The front has checked credentials: they are not a tenant's to see. */
+/** The front checks the credentials. A tenant must not see them. */
 const CREDENTIALS = 'authorization'
 
 /**
- * What a tenant's process gets of a request's fields, names and values by turns: without those of the connection, without credentials,
- * without the front's own that a client made up; and who asks. Without a body Content-Length is dropped as well.
+ * Returns the header fields for a tenant's process: the identity, then the request's fields. Names and values
+ * alternate. Drops hop-by-hop fields, credentials, fields with the front's own prefix, and, without a body,
+ * Content-Length.
  */
 export function requestFields(
   { rawHeaders, headers }: Pick<IncomingMessage, 'rawHeaders' | 'headers'>,
@@ -38,7 +39,7 @@ export function requestFields(
   return [...identityHeaders(identity, moduleId), ...passed]
 }
 
-/** What a client gets of the fields of a tenant's answer. */
+/** Returns the fields of a tenant's response that the client receives. */
 export function answerFields(raw: readonly string[]): string[] {
   let connection: string | undefined
   for (let i = 0; i < raw.length; i += 2)
@@ -47,7 +48,7 @@ export function answerFields(raw: readonly string[]): string[] {
   return filtered(raw, (name) => !HOP_BY_HOP.has(name) && !named.has(name) && !name.startsWith(OWN_FIELDS))
 }
 
-/** The fields that `Connection` names. */
+/** Returns the lower-case names of the fields that `Connection` lists. */
 function namedBy(connection: string | undefined): ReadonlySet<string> {
   if (connection === undefined) return NONE
   return new Set(connection.split(',').map((name) => name.trim().toLowerCase()))

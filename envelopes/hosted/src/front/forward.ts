@@ -1,4 +1,4 @@
-/** From the front to the tenants' processes: a pool of connections for each, and how many requests each may have under way. */
+/** Forwards requests to the tenants' processes, with a connection pool and a limit on concurrent requests for each tenant. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Pool } from 'undici'
@@ -12,34 +12,34 @@ import { requestFields } from './fields.ts'
 import { refusedByHead } from './head-refusal.ts'
 import { RequestBody } from './request-body.ts'
 
-/** What the front knows of the tenants: where each one's process listens. Who runs them implements it. */
+/** The tenants that the front forwards to. The host that runs their processes implements it. */
 export interface Tenants {
-  /** Whether there is a tenant of that name. */
+  /** Reports whether a tenant has that name. */
   has(moduleId: string): boolean
   /**
-   * The path of the socket on which its process answers; starts the process when it does not run.
+   * Returns the path of the socket of the tenant's process. Starts the process if it is not running.
    * @throws HostedError `no-tenant`, `tenant-unavailable`
    */
   reach(moduleId: string): Promise<string>
-  /** The most that a record's payload may have at the process that was reached last; undefined: the default. */
+  /** Returns the largest payload that the tenant's process accepts, in bytes; undefined for the default. */
   maxPayload?(moduleId: string): number | undefined
-  /** A request to it is under way, and is over: a tenant without any may be stopped. */
+  /** Called when a request to the tenant begins, and when it ends. The host may stop a tenant without requests. */
   began(moduleId: string): void
   ended(moduleId: string): void
 }
 
 export interface ForwardLimits {
-  /** Requests of one tenant under way, beyond which its clients are told 503 `busy`; and answers without an end (server-sent events). */
+  /** The most concurrent requests of one tenant, and the most event streams. Clients beyond these limits receive 503 `busy`. */
   maxUnderWay?: number
   maxStreams?: number
-  /** Milliseconds for which a process that refuses connections is tried again. */
+  /** How long to retry a process that refuses connections, in milliseconds. */
   reachTimeout?: number
 }
 
 const DEFAULTS = { maxUnderWay: 256, maxStreams: 1024, reachTimeout: 5000 }
 const RETRY_MS = 50
 
-/** What one tenant has under way. */
+/** The requests and streams of one tenant that are under way. */
 interface Load {
   socket: string | undefined
   pool: Pool | undefined
@@ -58,7 +58,10 @@ export class Forwarder {
     this.#limits = { ...DEFAULTS, ...limits }
   }
 
-  /** Has the tenant answer the request; `streams` is told of an answer without an end. A Problem: it was not answered, and the caller does. */
+  /**
+   * Forwards the request, and calls `streams` when the response is an event stream. If it returns a Problem, the caller answers
+   * the client.
+   */
   async forward(
     raw: IncomingMessage,
     out: ServerResponse,
@@ -81,7 +84,7 @@ export class Forwarder {
     }
   }
 
-  /** Answers without an end are ended. */
+  /** Ends the event streams, and refuses new ones. */
   stop(): void {
     this.#isStopping = true
     for (const { streams } of this.#loads.values()) for (const stream of streams) stream.endStream()
@@ -101,7 +104,7 @@ export class Forwarder {
     return load
   }
 
-  /** A process that has just died refuses connections until another one is there: then nothing was sent, and it is tried again. */
+  /** Retries while nothing was sent: after a process dies, its socket refuses connections until the next process listens. */
   async #tryUntilSent(
     raw: IncomingMessage,
     out: ServerResponse,
@@ -121,7 +124,7 @@ export class Forwarder {
     }
   }
 
-  /** The process has the limits that it was started with: they are known once it is reached. */
+  /** Checks the request against the limits of the tenant's process, which are known once the process is reached. */
   #overItsLimit(raw: IncomingMessage, { moduleId, identity }: Errand): Problem | undefined {
     const maxPayload = this.#tenants.maxPayload?.(moduleId)
     return maxPayload === undefined ? undefined : refusedByHead(raw, moduleId, identity, maxPayload)
@@ -166,7 +169,7 @@ export class Forwarder {
         return isTaken
       },
     })
-    // Other bodies say nothing to the wire.
+    // The wire ignores other bodies.
     const body = raw.method === 'POST' && isAnnounced(raw) ? new RequestBody(raw) : null
     void exchange.outcome.then(() => body?.destroy())
     pool.dispatch(
@@ -190,7 +193,7 @@ interface Errand {
   streams: () => void
 }
 
-/** One request's place among what its tenant has under way: an answer without an end takes one of another kind. */
+/** The place of one request within its tenant's limits. An event stream counts against a separate limit. */
 class Place {
   readonly load: Load
   #stream: Exchange | undefined
@@ -214,7 +217,7 @@ class Place {
   }
 }
 
-/** Path and query, without the authority of a target in absolute form; undefined for `*` and the like. */
+/** Returns the path and query, without the authority of an absolute target; undefined if the target has no path. */
 function pathOf(target: string): string | undefined {
   if (target.startsWith('/')) return target
   const { path, query } = splitTarget(target)
@@ -234,7 +237,7 @@ function problemOfOutcome(outcome: Outcome, out: ServerResponse): Problem | unde
     return unavailable(
       'its process went away before it answered; an append may or may not be recorded: to send it again is safe',
     )
-  // Half an answer must not look like a whole one.
+  // A truncated response must not look complete.
   out.destroy()
   return undefined
 }

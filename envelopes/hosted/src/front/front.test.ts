@@ -111,7 +111,7 @@ const as = (identity: Identity | Problem): Partial<FrontOptions> => ({
   access: { open: false, check: async () => identity },
 })
 
-it('forwards by header and by prefix, to the tenant that is named and no other', async () => {
+it('forwards by header and by path prefix, only to the named tenant', async () => {
   expect((await append('acme', 'one', { a: 1 })).status).toBe(200)
   const got = await ask('/v1/records/one', { headers: { 'x-foundry-module-id': 'acme' } })
   expect(got.json).toMatchObject({ payload_id: 'one', payload: { a: 1 } })
@@ -136,7 +136,7 @@ it.each([
   expect([got.status, got.json['code']]).toEqual([status, code])
 })
 
-it('answers for itself what names no tenant', async () => {
+it('answers requests without a tenant itself', async () => {
   const own = await start({
     metrics: async () => ({ contentType: 'text/plain', text: 'up 1\n' }),
     readiness: () => ({ separate_users: false }),
@@ -149,7 +149,7 @@ it('answers for itself what names no tenant', async () => {
   await own.stop(1000)
 })
 
-it('tells the tenant who asks; what a client says of that is dropped', async () => {
+it('passes the identity to the tenant, and drops identity headers of clients', async () => {
   const reader = await start(as({ subject: 'Zoë', roles: ['read'] }))
   const lie = { 'x-service-fs-subject': 'root', 'x-service-fs-roles': 'append,examine', connection: 'close' }
   const refused = await append('acme', 'no', 1, { url: reader.url, headers: lie })
@@ -160,7 +160,7 @@ it('tells the tenant who asks; what a client says of that is dropped', async () 
   await reader.stop(1000)
 })
 
-it('without credentials it is 401, and the tenant is not asked', async () => {
+it('answers 401 without credentials, and does not contact the tenant', async () => {
   const closed = await start(as(new Problem('unauthenticated', 'no')))
   uses.length = 0
   const got = await ask('/t/acme/v1/entries', { url: closed.url })
@@ -168,7 +168,7 @@ it('without credentials it is 401, and the tenant is not asked', async () => {
   await closed.stop(1000)
 })
 
-it('a large record there and back, and one that is too large', async () => {
+it('forwards a large record both ways, and refuses one that is too large', async () => {
   const body = Buffer.alloc(16 * 2 ** 20, 'x')
   const headers = { 'x-payload-id': 'big', 'content-type': 'text/plain' }
   const put = await ask('/t/acme/v1/append', { method: 'POST', headers, body })
@@ -191,7 +191,7 @@ it('a large record there and back, and one that is too large', async () => {
   expect([late.status, late.json['code']]).toEqual([413, 'too-large'])
 })
 
-it('100 Continue', async () => {
+it('sends 100 Continue to a client that waits for it', async () => {
   const text = await new Promise<string>((resolve, reject) => {
     const socket = connect(Number(new URL(front.url).port), '127.0.0.1', () =>
       socket.write(
@@ -210,7 +210,7 @@ it('100 Continue', async () => {
   expect(text).toMatch(/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 OK/)
 })
 
-it('half a body is no record', async () => {
+it('does not record a truncated body', async () => {
   const size = opened[1]?.tenant.ledger.size
   const { port } = new URL(front.url)
   await new Promise((resolve) => {
@@ -226,7 +226,7 @@ it('half a body is no record', async () => {
   expect(opened[1]?.tenant.ledger.size).toBe(size)
 })
 
-it('503 for a tenant that does not start, and for one that is not there within the time', async () => {
+it('answers 503 for a tenant that does not start, or does not listen in time', async () => {
   sockets.set('ill', '').set('gone', join(dir, 'gone.sock'))
   const patient = await start({ limits: { reachTimeout: 300 } })
   for (const moduleId of ['ill', 'gone']) {
@@ -240,7 +240,7 @@ it('503 for a tenant that does not start, and for one that is not there within t
   await patient.stop(1000)
 })
 
-it('what was not sent is sent once the process is there again, body and all', async () => {
+it('sends an unsent request with its body once the process listens', async () => {
   const path = join(dir, 'late.sock')
   sockets.set('acme2', path)
   const asked = append('acme2', 'late', 'x'.repeat(100_000))
@@ -263,7 +263,7 @@ it('what was not sent is sent once the process is there again, body and all', as
   server.close()
 })
 
-it('a client that goes away while its tenant is not there', async () => {
+it('survives clients that disconnect while their tenant is unreachable', async () => {
   sockets.set('absent', join(dir, 'absent.sock'))
   const patient = await start({ limits: { reachTimeout: 1500 } })
   const port = Number(new URL(patient.url).port)
@@ -282,7 +282,7 @@ it('a client that goes away while its tenant is not there', async () => {
   await patient.stop(1000)
 })
 
-it('what may have been sent is not sent again', async () => {
+it('does not retry a request that may have been sent', async () => {
   const path = join(dir, 'dies.sock')
   sockets.set('dies', path)
   let requests = 0
@@ -300,7 +300,7 @@ it('what may have been sent is not sent again', async () => {
   server.close()
 })
 
-it('an answer that breaks off is not passed on as a whole one', async () => {
+it('does not complete a truncated response', async () => {
   const path = join(dir, 'half.sock')
   sockets.set('half', path)
   const server = createServer((raw, out) => {
@@ -313,7 +313,7 @@ it('an answer that breaks off is not passed on as a whole one', async () => {
   server.close()
 })
 
-it('a tenant has so many requests under way and no more; those of others pass', async () => {
+it('limits the concurrent requests of one tenant, but not those of others', async () => {
   const path = join(dir, 'slow.sock')
   sockets.set('slow', path)
   const waiting: (() => void)[] = []
@@ -333,7 +333,7 @@ it('a tenant has so many requests under way and no more; those of others pass', 
   await limited.stop(1000)
 })
 
-it('server-sent events: each at once, a budget of their own, an end when the client goes or the front stops', async () => {
+it('forwards events at once, limits streams separately, and ends them when the client leaves or the front stops', async () => {
   const path = join(dir, 'events.sock')
   sockets.set('events', path)
   const streams = new Set<{ write(text: string): unknown }>()
@@ -372,7 +372,7 @@ it('server-sent events: each at once, a budget of their own, an end when the cli
   server.close()
 })
 
-it('a client that reads slowly does not make the front hold the answer', async () => {
+it('does not buffer the response for a slow client', async () => {
   const path = join(dir, 'much.sock')
   sockets.set('much', path)
   let written = 0
@@ -404,7 +404,7 @@ it('a client that reads slowly does not make the front hold the answer', async (
   server.close()
 })
 
-it('tells of each request that it begins and ends', () => {
+it('reports the beginning and the end of each request', () => {
   const balance = new Map<string, number>()
   for (const use of uses)
     balance.set(use.slice(1), (balance.get(use.slice(1)) ?? 0) + (use[0] === '+' ? 1 : -1))

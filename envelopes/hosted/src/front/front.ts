@@ -1,6 +1,6 @@
 /**
- * The front of a host: it takes requests, asks who sends them and which tenant they are for, and forwards them to the tenant's process.
- * It holds no ledger and no key of one.
+ * The front of a host: it authenticates requests, finds the tenant of each, and forwards them to the tenant's
+ * process. It holds no ledger and no ledger key.
  */
 import type { Listen } from '@service-fs/http/address'
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -21,13 +21,13 @@ export interface FrontOptions extends Own, Omit<ListenerOptions, 'report'> {
   access: Pick<Access, 'open' | 'check'>
   tenants: Tenants
   limits?: ForwardLimits
-  /** Told of every answer, its tenant's moduleId included where there is such a tenant. */
+  /** Called for every response, with the tenant's moduleId if the tenant exists. */
   answered?(method: string, status: number, seconds: number, moduleId?: string): void
-  /** Told of what went wrong. */
+  /** Receives errors. */
   report(error: unknown): void
 }
 
-/** Listens. Stopped, it ends answers that have no end of their own. @throws HostedError `listen` */
+/** Starts the front. Its `stop` ends the event streams. @throws HostedError `listen` */
 export async function startFront(options: FrontOptions): Promise<HttpServer> {
   const forwarder = new Forwarder(options.tenants, options.limits)
   const server = await startListener(options.listen, options, (raw, out) =>
@@ -63,14 +63,14 @@ async function respond(
   const problem =
     moduleId instanceof Problem ? moduleId : await decide(raw, out, moduleId, options, forwarder, answered)
   if (problem !== undefined && !out.headersSent) {
-    // Who is one too many does not keep a connection either.
+    // A client beyond the limit does not keep its connection either.
     if (problem.code === 'busy') out.shouldKeepAlive = false
     await sendAnswer(raw, out, problemResponse(problem))
   }
   if (out.headersSent) answered(out.statusCode)
 }
 
-/** Answers, or says why not. */
+/** Answers the request, or returns why it cannot. */
 async function decide(
   raw: IncomingMessage,
   out: ServerResponse,
@@ -80,7 +80,7 @@ async function decide(
   answered: (status: number) => void,
 ): Promise<Problem | undefined> {
   const { access, tenants, listen } = options
-  // A browser sends no token by itself; where none is asked for, a page must not get in by its visitor's.
+  // Without credentials, a web page could use its visitor's browser to connect, so accept local host names only.
   const elsewhere = misdirected(raw, access.open && !('path' in listen) ? { accepts: isLocalName } : {})
   if (elsewhere !== undefined) return elsewhere
   const identity = await access.check(raw, moduleId)
@@ -93,6 +93,6 @@ async function decide(
     await sendAnswer(raw, out, refusalAnswer(raw, refused))
     return undefined
   }
-  // How long a stream goes on says nothing: its answer counts as given when it begins.
+  // A stream's duration is not a latency, so report the response when the stream begins.
   return forwarder.forward(raw, out, moduleId, identity, () => answered(200))
 }

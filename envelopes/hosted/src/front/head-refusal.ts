@@ -1,4 +1,4 @@
-/** What the front refuses by a request's head, by the same rules as the tenants themselves: a tenant is not asked, and no body is read. */
+/** Refuses requests by their head, by the same rules as the tenants, without contacting a tenant or reading a body. */
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { nativeCodec } from '@service-fs/native/native'
@@ -13,7 +13,9 @@ import type { Identity } from '@service-fs/http/http'
 
 const match = createMatcher(ROUTES)
 
-/** `maxPayload`: the tenant's own limit, where it is known; without it the default, which none exceeds. */
+/**
+ * Returns why a request is refused, or undefined. `maxPayload` is the tenant's limit; the default is the largest of any tenant.
+ */
 export function refusedByHead(
   raw: IncomingMessage,
   moduleId: string,
@@ -24,7 +26,7 @@ export function refusedByHead(
   return headRefusal(headOf(raw, identity), { match, moduleId, limits, codec: nativeCodec, codings: CODINGS })
 }
 
-/** The answer that a tenant would have given, with the request's identifier. */
+/** Returns the response that a tenant would send, with the request's identifier. */
 export function refusalAnswer(raw: IncomingMessage, problem: Problem): WireResponse {
   const response = problemResponse(problem)
   const given = raw.headers['x-foundry-request-id']

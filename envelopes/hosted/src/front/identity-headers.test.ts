@@ -21,13 +21,13 @@ it.each<Identity>([
   expect(sent(fields.slice(0, 4), identityFor('acme'))).toMatchObject({ code: 'module-id-mismatch' })
 })
 
-it('who did not come through the front has no roles', () => {
+it('gives no roles to a request that bypassed the front', () => {
   expect(sent([])).toEqual({ subject: 'anonymous', roles: [] })
   expect(sent(['x-service-fs-roles', 'append'])).toEqual({ subject: 'anonymous', roles: [] })
   expect(sent(['x-service-fs-subject', 'a'])).toEqual({ subject: 'anonymous', roles: [] })
 })
 
-it('what the front does not send is refused', () => {
+it('refuses values that the front never sends', () => {
   expect(sent(['x-service-fs-subject', 'a', 'x-service-fs-roles', 'append,root'])).toBeInstanceOf(Problem)
   expect(sent(['x-service-fs-subject', 'a', 'x-service-fs-roles', 'append,*'])).toBeInstanceOf(Problem)
   expect(sent(['x-service-fs-subject', '%zz', 'x-service-fs-roles', ''])).toBeInstanceOf(Problem)

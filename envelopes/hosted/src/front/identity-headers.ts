@@ -1,27 +1,28 @@
 /**
- * How the front tells a tenant's process who asks: three header fields, which only the front can send, since only it may connect to the
- * process's socket. `x-service-fs-subject` is the subject in percent-encoded UTF-8; `x-service-fs-roles` the roles with commas
- * between them, `*` where no credentials are configured; `x-service-fs-tenant` the tenant for which that holds: behind the socket
- * of a tenant that has gone astray there may be another's.
+ * The header fields that pass a client's identity to a tenant's process. Only the front can send them, because only
+ * the front may connect to the process's socket. `x-service-fs-subject` is the subject in percent-encoded UTF-8.
+ * `x-service-fs-roles` is a comma-separated list of roles, or `*` if no credentials are configured.
+ * `x-service-fs-tenant` is the tenant that these roles are for: a compromised tenant could replace its socket by a
+ * link to another tenant's.
  */
 import type { IncomingMessage } from 'node:http'
 import { Problem } from '@service-fs/wire/problem'
 import { isRole } from '@service-fs/wire/roles'
 import type { Identity } from '@service-fs/http/http'
 
-/** Fields whose names begin so are the front's own: one that a client sends is dropped. */
+/** The prefix of the front's own fields. The front drops them from requests and responses. */
 export const OWN_FIELDS = 'x-service-fs-'
 const SUBJECT = `${OWN_FIELDS}subject`
 const ROLES = `${OWN_FIELDS}roles`
 const TENANT = `${OWN_FIELDS}tenant`
 const NO_CREDENTIALS = '*'
 
-/** Names and values by turns. */
+/** Returns the fields, with names and values alternating. */
 export function identityHeaders({ subject, roles }: Identity, moduleId: string): string[] {
   return [SUBJECT, encodeURIComponent(subject), ROLES, roles?.join(',') ?? NO_CREDENTIALS, TENANT, moduleId]
 }
 
-/** The identity that the front sent. A request without both fields did not come through it: it has no roles at all. */
+/** Returns the identity that the front sent. A request without both fields bypassed the front, so it has no roles. */
 export function identityOf({ headers }: Pick<IncomingMessage, 'headers'>): Identity | Problem {
   const subject = headers[SUBJECT]
   const listed = headers[ROLES]
@@ -36,7 +37,9 @@ export function identityOf({ headers }: Pick<IncomingMessage, 'headers'>): Ident
   }
 }
 
-/** The identity that the front sent for this tenant; 403 when it was for another, or for none. */
+/**
+ * Returns a function that reads the identity; it returns a 403 if the front sent the identity for another tenant or for none.
+ */
 export function identityFor(moduleId: string): (raw: Pick<IncomingMessage, 'headers'>) => Identity | Problem {
   return (raw) => {
     const { [TENANT]: supplied } = raw.headers

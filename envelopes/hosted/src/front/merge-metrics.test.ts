@@ -11,7 +11,7 @@ service_fs_tree_size{ledger="audit",tenant="${tenant}"} 0
 process_open_fds{tenant="${tenant}"} 20
 `
 
-it('puts the series of each metric together, once described', () => {
+it('groups the series of each metric under one description', () => {
   expect(mergeMetrics([of('a', 1), of('b', 2), '# HELP other x\n# TYPE other counter\nother 3\n', '']))
     .toBe(`# HELP service_fs_tree_size Entries.
 # TYPE service_fs_tree_size gauge
@@ -31,11 +31,11 @@ other 3
 `)
 })
 
-it('leaves a single text as it is', () => {
+it('returns a single text unchanged', () => {
   expect(mergeMetrics([of('a', 1)])).toBe(of('a', 1))
 })
 
-it("takes from a tenant's text what is well formed and about that tenant", () => {
+it("keeps the well-formed lines with the tenant's label", () => {
   const text = of('a', 1)
   expect(tenantLines(text, 'a')).toBe(text.replaceAll('\n\n', '\n'))
   expect(tenantLines(text, 'b')).not.toContain('{')
@@ -61,7 +61,7 @@ it("takes from a tenant's text what is well formed and about that tenant", () =>
   )
 })
 
-it('a long line that is none costs little', () => {
+it('rejects a long malformed line quickly', () => {
   const started = performance.now()
   expect(tenantLines(`x{${'a="b",'.repeat(150_000)}`, 'a')).toBe('')
   expect(tenantLines(`x{a="${'\\\\'.repeat(250_000)}`, 'a')).toBe('')

@@ -1,4 +1,4 @@
-/** One text in Prometheus' exposition format (version 0.0.4) out of several. */
+/** Merges texts in the Prometheus exposition format (version 0.0.4). */
 
 interface Family {
   /** `# HELP`, `# TYPE`. */
@@ -7,8 +7,8 @@ interface Family {
 }
 
 /**
- * The series of all texts, each metric's together under the `# HELP` and `# TYPE` of the first text that has it. The texts must tell
- * their series apart by a label.
+ * Returns the series of all texts, grouped by metric under the `# HELP` and `# TYPE` of the first text that has the
+ * metric. A label must distinguish the series of different texts.
  */
 export function mergeMetrics(texts: Iterable<string>): string {
   const families = new Map<string, Family>()
@@ -41,7 +41,9 @@ const SAMPLE = new RegExp(
 const HEAD = /^# (HELP [a-zA-Z_:][\w:]* |TYPE [a-zA-Z_:][\w:]* (?:counter|gauge|histogram|summary|untyped)$)/
 const TENANT = /(?:^|,)tenant="([^"]*)"/g
 
-/** The lines of a tenant's text that are well formed and say something of that tenant: one that is not would spoil all of a scrape. */
+/**
+ * Returns the well-formed lines of a tenant's text that have the tenant's label. A malformed line would fail the whole scrape.
+ */
 export function tenantLines(text: string, tenant: string): string {
   const heads = new Set<string>()
   const lines = text.split('\n').filter((line) => {

@@ -1,4 +1,4 @@
-/** A listener of its own for a host's /metrics, so that Prometheus needs no credentials: it answers nothing else. */
+/** A separate listener that serves only a host's /metrics, so that Prometheus needs no credentials. */
 import type { Listen } from '@service-fs/http/address'
 import type { IncomingMessage } from 'node:http'
 import { hostName, isLocalName } from '@service-fs/wire/host-name'
@@ -6,7 +6,7 @@ import { Problem, problemResponse } from '@service-fs/wire/problem'
 import { startListener, type HttpServer } from '@service-fs/http/listener'
 import { sendAnswer } from '@service-fs/http/answer'
 
-/** Listens, for clients on this machine: on another address than loopback nobody would ask by its name. @throws HostedError `listen` */
+/** Starts the listener, for clients on this machine: it accepts only local host names. @throws HostedError `listen` */
 export function startMetricsListener(
   listen: Listen,
   metrics: () => Promise<{ contentType: string; text: string }>,

@@ -28,7 +28,7 @@ async function run(moduleId: string): Promise<void> {
   daemons.push(await start({ moduleId, root, listen, origin: undefined }, () => undefined))
 }
 
-it("shows the running tenants' metrics beside its own, and which of them run", async () => {
+it('shows its own metrics and those of running tenants, and which tenants run', async () => {
   await run('acme')
   await run('beta')
   const hung: Server = createServer(() => undefined).listen(socketOf('hung'))
@@ -61,7 +61,7 @@ it("shows the running tenants' metrics beside its own, and which of them run", a
   expect(later).toContain('service_fs_tenant_running{tenant="beta"} 0')
 })
 
-it.skipIf(!hasOpenssl)('says when the certificate ends (skipped without openssl)', async () => {
+it.skipIf(!hasOpenssl)('shows when the certificate expires (skipped without openssl)', async () => {
   const { certificate } = makeCa(root, 'server')
   const metrics = new FrontMetrics({ tenants: () => [], running: () => new Map() })
   const expires = async (): Promise<number> =>
@@ -71,7 +71,7 @@ it.skipIf(!hasOpenssl)('says when the certificate ends (skipped without openssl)
   expect(await expires()).toBeGreaterThan(Date.now() / 1000)
 })
 
-it('counts the requests that find no process of their tenant', async () => {
+it('counts the requests whose tenant is unreachable', async () => {
   const metrics = new FrontMetrics({ tenants: () => ['acme'], running: () => new Map() })
   const tenants = metrics.watched({
     has: (id) => id === 'acme',
@@ -86,7 +86,7 @@ it('counts the requests that find no process of their tenant', async () => {
   expect(text).not.toContain('made-up')
 })
 
-it('has a listener that answers /metrics, and only to who asks for this machine', async () => {
+it('serves /metrics on a separate listener, for local host names only', async () => {
   const server = await startMetricsListener({ host: '127.0.0.1', port: 0 }, constant, () => undefined)
   const status = (path: string, host = 'localhost'): Promise<number | undefined> =>
     new Promise((resolve, reject) => {

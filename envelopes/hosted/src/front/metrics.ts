@@ -1,4 +1,4 @@
-/** What the host's /metrics shows: the front's own, and those of every tenant that runs. A tenant that does not run is not started. */
+/** The host's /metrics: the front's own metrics, and those of every running tenant. A scrape starts no tenant. */
 import { X509Certificate } from 'node:crypto'
 import { get, STATUS_CODES, type IncomingMessage } from 'node:http'
 import { Slots } from '../host/slots.ts'
@@ -10,18 +10,19 @@ import { tenantLines, mergeMetrics } from './merge-metrics.ts'
 import type { Tenants } from './forward.ts'
 
 export interface FrontMetricsOptions {
-  /** The moduleIds of all tenants, running or not. */
+  /** Returns the moduleIds of all tenants, running or not. */
   tenants(): Iterable<string>
-  /** The sockets of those that run, by moduleId. */
+  /** Returns the sockets of the running tenants, by moduleId. */
   running(): ReadonlyMap<string, string>
-  /** Milliseconds that a tenant has to answer; one that does not is left out. Default 2000. */
+  /** How long to wait for a tenant's answer, in milliseconds. Default 2000. */
   timeoutMs?: number
 }
 
-/** Tenants that are asked at once, and bytes of what one may answer. */
+/** The most tenants to query at the same time. */
 const ASKED_AT_ONCE = 16
-/** How long what the tenants have said is taken for known. */
+/** How long to cache the tenants' readiness, in milliseconds. */
 const KNOWN_MS = 5000
+/** The most bytes of a tenant's answer. */
 const MAX_BYTES = 2 ** 20
 
 export class FrontMetrics {
@@ -32,7 +33,7 @@ export class FrontMetrics {
   readonly #running: Gauge<'tenant'>
   readonly #up: Gauge<'tenant'>
   readonly #expires: Gauge
-  /** Tenants whose process could not be reached when it was asked for last. */
+  /** Tenants whose process could not be reached at the last attempt. */
   readonly #unreachable = new Set<string>()
   #asked: { at: number; reasons: Promise<Record<string, number>> } | undefined
 
@@ -77,22 +78,22 @@ export class FrontMetrics {
     })
   }
 
-  /** Where what the front's listeners do is shown as well. */
+  /** The registry, to which the front's listeners add their metrics. */
   get registry(): Registry {
     return this.#registry
   }
 
-  /** What clients are shown from now on: in PEM, the first of several. */
+  /** Sets the certificate that clients receive from now on: the first one in a PEM text. */
   certificate(pem: string | undefined): void {
     this.#expires.set(pem === undefined ? 0 : Date.parse(new X509Certificate(pem).validTo) / 1000)
   }
 
   answered(method: string, status: number, seconds: number): void {
-    // A tenant may say any number: there are not to be as many series.
+    // A tenant may send any status. Bound the number of series.
     this.#requests.observe({ method, status: status in STATUS_CODES ? String(status) : 'other' }, seconds)
   }
 
-  /** The same tenants; those that cannot be reached are counted. */
+  /** Returns the same tenants, and counts those that cannot be reached. */
   watched(tenants: Tenants): Tenants {
     return {
       has: (moduleId) => tenants.has(moduleId),
@@ -116,8 +117,8 @@ export class FrontMetrics {
   }
 
   /**
-   * How many tenants are not ready, by the reason, and none of their names: of those that run, and of those that could not be reached. Asked
-   * anew after five seconds, whoever wants to know.
+   * Returns how many tenants are not ready, by reason and without names: running tenants, and tenants that could not
+   * be reached. The result is cached for five seconds.
    */
   notReady(): Promise<Record<string, number>> {
     const now = performance.now()
@@ -142,7 +143,7 @@ export class FrontMetrics {
     return this.#unreachable.has(moduleId) && !this.#options.running().has(moduleId)
   }
 
-  /** What each tenant that runs says; undefined: nothing in time. */
+  /** Returns the metrics of each running tenant; undefined for a tenant that does not answer in time. */
   #texts(): Promise<(readonly [string, string | undefined])[]> {
     const { timeoutMs = 2000 } = this.#options
     const slots = new Slots(ASKED_AT_ONCE)
@@ -155,7 +156,7 @@ export class FrontMetrics {
     )
   }
 
-  /** The front's and the running tenants', as the answer of /metrics. */
+  /** Returns the response of /metrics: the metrics of the front and of the running tenants. */
   async all(): Promise<{ contentType: string; text: string }> {
     const found = await this.#texts()
     this.#running.reset()
@@ -174,10 +175,10 @@ export class FrontMetrics {
   }
 }
 
-/** Who asks, as the tenants believe the front. */
+/** The identity of the front in its requests to tenants. */
 const FRONT = { subject: 'front', roles: ['operate'] } as const
 
-/** The text of `GET /metrics` at that socket. Rejects when it does not come in time, or is another answer. */
+/** Returns the text of `GET /metrics` at that socket. Rejects after a timeout, for a status other than 200, and for too long a text. */
 function metricsOf(moduleId: string, socketPath: string, timeoutMs: number): Promise<string> {
   return new Promise((resolve, reject) => {
     const signal = AbortSignal.timeout(timeoutMs)

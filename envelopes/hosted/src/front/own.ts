@@ -1,4 +1,4 @@
-/** What the front answers itself: requests that name no tenant. */
+/** Answers requests that name no tenant. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Problem } from '@service-fs/wire/problem'
 import { splitTarget } from '@service-fs/wire/request'
@@ -8,16 +8,16 @@ import { sendAnswer } from '@service-fs/http/answer'
 import type { Identity } from '@service-fs/http/http'
 
 export interface Own {
-  /** The host's Prometheus text; absent: /metrics is 404. */
+  /** Returns the host's Prometheus text. Without it, /metrics is 404. */
   metrics?(): Promise<{ contentType: string; text: string }>
-  /** More about the host that /readyz shows, as plain JSON. */
+  /** Returns further members of the JSON of /readyz. */
   readiness?(): Promise<Readonly<Record<string, unknown>>> | Readonly<Record<string, unknown>>
 }
 
 const match = createMatcher(ROUTES)
 const JSON_FIELDS = { 'content-type': 'application/json', 'cache-control': 'no-store' }
 
-/** Answers /healthz, /readyz and /metrics; or says why there is no answer. */
+/** Answers /healthz, /readyz and /metrics, or returns why it cannot. */
 export async function answerOwn(
   raw: IncomingMessage,
   out: ServerResponse,

@@ -1,10 +1,10 @@
-/** A client's request body on its way to a tenant. */
+/** The body of a client's request, on its way to a tenant. */
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 
 /**
- * Passes the body on as fast as it is taken. Nothing is read before somebody asks for it. To destroy it leaves the client's connection
- * as it is, so that the client can still be answered; what then comes of the body is passed over.
+ * Streams the body with backpressure, and reads nothing before the first read. `destroy` leaves the client's
+ * connection open, so that the client can still be answered, and ignores the rest of the body.
  */
 export class RequestBody extends Readable {
   readonly #raw: IncomingMessage
@@ -14,7 +14,7 @@ export class RequestBody extends Readable {
     super()
     this.#raw = raw
     raw.once('close', this.#onClose)
-    // Whoever takes the body sees its errors; nobody may be taking it yet, or any more.
+    // The body may have no reader yet, or no reader any more. A reader has its own error handler.
     this.on('error', () => undefined)
   }
 
@@ -49,7 +49,7 @@ export class RequestBody extends Readable {
     this.destroy(error)
   }
 
-  /** A body that ends before its length is no body: the tenant must not take it for one. */
+  /** Fails a truncated body, so that the tenant does not accept it as complete. */
   #onClose = (): void => {
     if (!this.#raw.readableEnded)
       this.destroy(Object.assign(new Error('the client disconnected'), { code: 'ECONNRESET' }))

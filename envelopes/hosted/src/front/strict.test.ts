@@ -1,4 +1,4 @@
-/** HTTP as strict as Envelope B's, of a tenant's server and of the front: both have the same listener. */
+/** Tests that `serve` and the front, which share a listener, parse HTTP as strictly as Envelope B does. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -45,7 +45,7 @@ afterAll(async () => {
   await rm(dir, { recursive: true, force: true })
 })
 
-/** What comes back until the connection ends, or until `enough` says so. */
+/** Sends text, and returns the bytes received until the connection closes, or until they match `enough`. */
 function exchange(server: string, text: string, enough?: RegExp): Promise<string> {
   return new Promise((resolve, reject) => {
     const port = Number(new URL(servers.get(server)?.url ?? '').port)
@@ -74,17 +74,21 @@ describe.each(['serve', 'front'])('%s', (server) => {
   it.concurrent.each([
     ...MALFORMED.map(([name, text]) => [name, 400, text] as const),
     ...REFUSED,
-    ['what Node alone would answer without a document', 400, 'GET / HTTP/1.1\r\n\r\n'] as const,
+    [
+      'no Host, which Node.js would answer without a problem document',
+      400,
+      'GET / HTTP/1.1\r\n\r\n',
+    ] as const,
     ['HTTP/0.9', 400, `GET / HTTP/0.9\r\n${HOST}\r\n`] as const,
   ])('%s: %i', async (_, status, text) => {
-    // A request behind it must not be taken for one.
+    // The server must not parse the next bytes as a request.
     const got = await exchange(server, `${text}${raw('smuggled', 'x')}`)
     expect(statuses(got)).toEqual([status])
     expect(got).toMatch(/\r\nconnection: close\r\n/i)
     expect(got).toMatch(/\r\ncontent-type: application\/problem\+json\r\n/)
   })
 
-  it('nothing of that was recorded', () => {
+  it('recorded none of these requests', () => {
     expect(tenant.ledger.size).toBe(0)
   })
 
@@ -93,39 +97,39 @@ describe.each(['serve', 'front'])('%s', (server) => {
     expect(statuses(got)).toEqual([200, 200])
   })
 
-  it.each(['miracles', '100-continue'])('Expect: %s, with a body', async (expectation) => {
+  it.each(['miracles', '100-continue'])('rejects a malformed body after Expect: %s', async (expectation) => {
     const head = `POST /v1/append HTTP/1.1\r\n${HOST}Content-Type: application/json\r\nContent-Length: 1\r\n`
     const got = await exchange(server, `${head}Expect: ${expectation}\r\n\r\n{`, /bad-request/)
-    // Only a client that waits for it gets a 100 (Continue), and none whose body is there already.
+    // A client that does not ask for 100 (Continue) receives none. A client that has sent its body may receive none.
     expect(statuses(got).at(-1)).toBe(400)
     expect(statuses(got).length).toBeLessThan(expectation === 'miracles' ? 2 : 3)
   })
 
-  it('CONNECT is answered, and ends the connection', async () => {
+  it('answers CONNECT and closes the connection', async () => {
     const got = await exchange(server, `CONNECT example.org:443 HTTP/1.1\r\n${HOST}\r\n`)
     expect(statuses(got)).toEqual([404])
     expect(got).toContain('"code":"no-route"')
   })
 
-  it('HTTP/1.0', async () => {
+  it('answers HTTP/1.0', async () => {
     expect(statuses(await exchange(server, 'GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n'))).toEqual([
       200,
     ])
   })
 
-  it('pipelined requests are answered in order, one after the other', async () => {
+  it('answers pipelined requests in order, one at a time', async () => {
     const got = await exchange(server, `${HEALTH}\r\n${GET}GET /nothing HTTP/1.1\r\n${HOST}\r\n${GET}${LAST}`)
     expect(statuses(got)).toEqual([200, 200, 404, 200, 200])
     const [first, second] = [...got.matchAll(/x-audit-index: (\d+)/g)].map(([, index]) => Number(index))
     expect(second).toBe((first ?? 0) + 1)
   })
 
-  it('what is behind a request does not get its answer', async () => {
+  it('answers two requests, then rejects the garbage after them', async () => {
     const got = await exchange(server, `${GET}${GET}HELLO\r\n\r\n${LAST}`)
     expect(statuses(got)).toEqual([200, 200, 400])
   })
 
-  it('a body that breaks off into garbage behind a request', async () => {
+  it('rejects a malformed body after a valid request', async () => {
     const got = await exchange(
       server,
       `${GET}POST /v1/append HTTP/1.1\r\n${HOST}X-Payload-ID: g\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n${LAST}`,
@@ -134,7 +138,7 @@ describe.each(['serve', 'front'])('%s', (server) => {
     expect(tenant.ledger.size).toBe(0)
   })
 
-  it('so many unanswered requests and no more', async () => {
+  it('limits the unanswered requests of a connection', async () => {
     const got = await exchange(server, GET.repeat(500)).catch((error: Error) => error.message)
     expect(statuses(got).length).toBeLessThan(70)
     expect(statuses(await exchange(server, LAST))).toEqual([200])

@@ -1,12 +1,12 @@
-/** Which tenant a request is for, told by its head alone. */
+/** Finds the tenant of a request by its head. */
 import type { IncomingMessage } from 'node:http'
 import { Problem } from '@service-fs/wire/problem'
 import { splitTarget } from '@service-fs/wire/request'
 import { MODULE_HEADER, splitTenant } from '@service-fs/wire/tenant'
 
 /**
- * The name in `X-Foundry-Module-ID` or in the path's prefix `/t/<name>/`, whatever it is; undefined: none is named. A Problem, 400:
- * two are named, or the prefix is not percent-encoded UTF-8.
+ * Returns the name in `X-Foundry-Module-ID` or in the path prefix `/t/<name>/`, unchecked; undefined if there is
+ * none. Returns a Problem (400) if the two differ, or if the prefix is not percent-encoded UTF-8.
  */
 export function tenantNamed({
   headers,
