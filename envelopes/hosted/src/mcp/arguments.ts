@@ -1,9 +1,11 @@
-/** The arguments of tools, as zod schemas. Wrong arguments are refused like wrong requests: a 400 that names the field. */
+/**
+ * The arguments of tools, as zod schemas. Invalid arguments are refused like invalid requests, with a 400 that names the field.
+ */
 import { badField } from '@service-fs/wire/fields'
 import * as z from 'zod/v4'
 import { Refused } from './caller.ts'
 
-/** Describes an argument in the JSON Schema that clients see. The wire itself checks bounds that are given here. */
+/** Describes an argument in the JSON Schema that clients see. The wire checks these bounds. */
 export interface Description {
   readonly description?: string
   readonly minimum?: number
@@ -19,7 +21,7 @@ export function integer(described: Description): z.ZodOptional<z.ZodInt> {
     .optional()
 }
 
-/** An optional text. */
+/** An optional string. */
 export function text(description: string): z.ZodOptional<z.ZodString> {
   return z.string('text').meta({ description }).optional()
 }
@@ -73,7 +75,7 @@ export function oneOf<K extends string>(
   throw refused(first, `one of ${first} and ${second}`, isFirst ? 'both' : 'none')
 }
 
-/** A 400 `bad-request` for one argument. */
+/** Returns a 400 `bad-request` for one argument. */
 export function refused(field: string, expected: string, found: string): Refused {
   return Refused.of(badField(field, expected, found))
 }

@@ -1,20 +1,20 @@
-/** Who calls by MCP: asks the wire in process, with the subject and the roles that the request came with. */
+/** Calls the wire in this process for an MCP client, with the subject and the roles of the client's request. */
 import type { Call } from '@service-fs/wire/call'
 import type { Wire } from '@service-fs/wire/handle'
 import { problemResponse, type Problem } from '@service-fs/wire/problem'
 import type { WireRequest, WireResponse } from '@service-fs/wire/request'
 import type { Role } from '@service-fs/wire/roles'
 
-/** An answer of the wire below 400. */
+/** A response of the wire with a status below 400. */
 export interface Answered {
   /** The media type, with its parameters. */
   readonly type: string
   readonly text: string
-  /** The entry of the audit sub-ledger that records it; undefined for an append that tells of no other record. */
+  /** The index of the audit entry that records the call; undefined for an append that reveals no existing record. */
   readonly auditIndex: number | undefined
 }
 
-/** The wire said no: `document` is its problem document, RFC 9457, as JSON. */
+/** The wire refused the call. `document` is the problem document (RFC 9457) as JSON. */
 export class Refused extends Error {
   readonly status: number
   readonly document: string
@@ -26,7 +26,7 @@ export class Refused extends Error {
     this.document = document
   }
 
-  /** For what is refused before the wire is asked. */
+  /** Returns a refusal that does not come from the wire. */
   static of(problem: Problem): Refused {
     const { status, body } = problemResponse(problem)
     return new Refused(status, body)
@@ -40,7 +40,7 @@ function detailOf(document: string): string {
 
 export class Caller {
   readonly call: Call
-  /** Entries of the audit sub-ledger that recorded what was asked so far. */
+  /** The indexes of the audit entries that recorded the calls so far. */
   readonly auditIndexes: number[] = []
   readonly #wire: Pick<Wire, 'handle'>
 
@@ -53,18 +53,18 @@ export class Caller {
     return this.call.options.moduleId
   }
 
-  /** Whether the caller has one of these roles; everybody has them all where no credentials are configured. */
+  /** Reports whether the caller has one of these roles. If no credentials are configured, every caller has all roles. */
   may(...wanted: readonly Role[]): boolean {
     const { roles } = this.call.request
     return roles === undefined || wanted.some((role) => roles.includes(role))
   }
 
-  /** A read. `target` is path and query. @throws Refused */
+  /** Reads `target`, a path and query. @throws Refused */
   get(target: string, accept = 'application/json'): Promise<Answered> {
     return this.#ask('GET', target, { accept }, new Uint8Array(0))
   }
 
-  /** A POST of JSON. @throws Refused */
+  /** Posts JSON. @throws Refused */
   post(target: string, body: string): Promise<Answered> {
     const { codec } = this.call.options
     return this.#ask('POST', target, { 'content-type': 'application/json' }, codec.utf8Encode(body))

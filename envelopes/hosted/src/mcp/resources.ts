@@ -1,14 +1,14 @@
-/** The resources: what /v1 shows, under `ledger://<moduleId>/`, and what /audit/v1 shows, under `ledger://<moduleId>/audit/`. */
+/** The MCP resources: /v1 under `ledger://<moduleId>/`, and /audit/v1 under `ledger://<moduleId>/audit/`. */
 import { Problem } from '@service-fs/wire/problem'
 import { Refused, type Answered, type Caller } from './caller.ts'
 
 interface Resource {
-  /** Below `ledger://<moduleId>/` or its `audit/`: a URI, or a template (RFC 6570). */
+  /** A URI or a template (RFC 6570), relative to `ledger://<moduleId>/` or its `audit/`. */
   readonly path: string
   readonly name: string
   readonly description: string
   readonly mimeType: string
-  /** Which paths (without a query) it stands for. */
+  /** Matches the paths of the resource, without their query. */
   readonly pattern: RegExp
 }
 
@@ -79,12 +79,12 @@ interface Described {
   mimeType: string
 }
 
-/** Those with a URI of their own that the caller's roles allow to read. */
+/** Returns the resources with a fixed URI that the caller may read. */
 export function resourcesOf(caller: Caller): (Described & { uri: string })[] {
   return list(caller, false).map(({ place, ...resource }) => ({ uri: place, ...resource }))
 }
 
-/** The templates of the others. */
+/** Returns the templates of the other resources that the caller may read. */
 export function resourceTemplatesOf(caller: Caller): (Described & { uriTemplate: string })[] {
   return list(caller, true).map(({ place, ...resource }) => ({ uriTemplate: place, ...resource }))
 }
@@ -107,13 +107,13 @@ function list(caller: Caller, templates: boolean): (Described & { place: string 
 
 const URI = /^ledger:\/\/([^/?#]*)\/(audit\/)?([^?#]*)(\?[^#]*)?$/
 
-/** Reads a resource. @throws Refused; 404 `no-route` for a URI of none */
+/** Reads a resource. @throws Refused; 404 `no-route` for an unknown URI */
 export async function readResource(caller: Caller, uri: string): Promise<Answered> {
   const [, moduleId, audit = '', path = '', query = ''] = URI.exec(uri) ?? []
   if (moduleId !== caller.moduleId) throw unknown(uri, `ledger://${caller.moduleId}/…`)
   const resource = RESOURCES.find(({ pattern }) => pattern.test(path))
   if (resource === undefined) throw unknown(uri, 'one of the listed resources')
-  // The checkpoint is the note itself here; the tool has it as JSON.
+  // This checkpoint is the signed note. The tool returns JSON.
   return caller.get(`/${audit}v1/${path}${query}`, resource.mimeType)
 }
 

@@ -1,4 +1,4 @@
-// The MCP server as the SDK's own client sees it, over HTTP.
+// Tests the MCP server over HTTP with the client of the SDK.
 import { mkdtemp, rm } from 'node:fs/promises'
 import type { IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
@@ -70,7 +70,7 @@ async function names(client: Client): Promise<string[]> {
   return (await client.listTools()).tools.map(({ name }) => name)
 }
 
-/** What the audit sub-ledger has, from an index on. */
+/** Returns the audit entries from an index on. */
 async function audited(from = 0): Promise<any[]> {
   const reads: unknown[] = []
   for await (const { payload } of tenant.audit.records(from, { limit: 100 }))
@@ -78,7 +78,7 @@ async function audited(from = 0): Promise<any[]> {
   return reads
 }
 
-it('appends, reads, proves and verifies, and each read is on record with who asked', async () => {
+it('appends, reads, proves and verifies, and records each read with its subject', async () => {
   const client = await connect('alice', 'append', 'read')
   const odd = { __proto__x: 1, n: [1.5, null, -0.001], s: 'a"\u2028\\' }
   const first = await call(client, 'append', { payload_id: 'a/1', payload: odd })
@@ -114,7 +114,7 @@ it('appends, reads, proves and verifies, and each read is on record with who ask
   expect(reads[0]).toMatchObject({ since: 1, limit: 5, next_cursor: 2, entries: 1, bytes: page.text.length })
 })
 
-it('verifies a record by itself, against what the caller holds, and against an earlier checkpoint', async () => {
+it('verifies a record alone, against a given payload, and against an earlier checkpoint', async () => {
   const client = await connect('alice', 'append', 'read')
   await call(client, 'append', { payload_id: 'a', payload: { total: 12 } })
   const { checkpoint: kept } = (await call(client, 'checkpoint')).json
@@ -142,7 +142,7 @@ it('verifies a record by itself, against what the caller holds, and against an e
     expect((await call(client, 'verify', args)).json.code, JSON.stringify(args)).toBe('bad-request')
 })
 
-it('has resources, and templates of those that there are many of', async () => {
+it('lists and reads resources and resource templates', async () => {
   const client = await connect('alice', 'append', 'examine')
   for (const id of ['a/1 ü', 'b']) await call(client, 'append', { payload_id: id, payload: id })
   const { resources } = await client.listResources()
@@ -183,7 +183,7 @@ it('has resources, and templates of those that there are many of', async () => {
   })
 })
 
-it('lets a subject do what its roles allow, and no more', async () => {
+it('allows a subject only what its roles permit', async () => {
   const appender = await connect('writer', 'append')
   expect(await names(appender)).toEqual(['ledger.append'])
   expect((await call(appender, 'append', { payload_id: 'a', payload: 1 })).isError).toBe(false)
@@ -224,7 +224,7 @@ it('lets a subject do what its roles allow, and no more', async () => {
   expect((await audited(1))[0]).toMatchObject({ subject: 'examiner', route: '/audit/v1/entries', via: 'mcp' })
 })
 
-it('an append that tells of a record of somebody else is on record, refused or not', async () => {
+it('records an append that reveals an existing record, refused or not', async () => {
   const alice = await connect('alice', 'append')
   const bob = await connect('bob', 'append')
   const record = { payload_id: 'a', payload: 1 }
@@ -248,7 +248,7 @@ it('ends a page at a megabyte', async () => {
   expect((await call(client, 'entries', { since: json.next_cursor })).json.entries).toHaveLength(1)
 })
 
-it('names the argument that is wrong', async () => {
+it('names the invalid argument', async () => {
   const client = await connect('alice', 'append', 'read')
   const wrong: [string, Record<string, unknown>, string][] = [
     ['entries', { since: '1' }, 'since'],
@@ -294,7 +294,7 @@ async function post(body: string, headers: Record<string, string> = {}): Promise
 const message = (params: string): string =>
   `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":${params}}`
 
-it('reads JSON as strictly as /v1/append, and tells the entries of the audit in X-Audit-Index', async () => {
+it('parses JSON as strictly as /v1/append, and returns the audit indexes in X-Audit-Index', async () => {
   const appending = (payload: string): string =>
     message(`{"name":"ledger.append","arguments":{"payload_id":"a","payload":${payload}}}`)
   for (const payload of [

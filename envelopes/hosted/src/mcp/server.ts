@@ -1,4 +1,7 @@
-/** POST /mcp: the Model Context Protocol, streamable HTTP, without sessions: one message a request, one JSON answer. */
+/**
+ * POST /mcp: the Model Context Protocol over streamable HTTP, without sessions. A request is one message, a response one JSON
+ * text.
+ */
 import { Server } from '@modelcontextprotocol/sdk/server/index.js'
 import { WebStandardStreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/webStandardStreamableHttp.js'
 import {
@@ -24,16 +27,16 @@ const INSTRUCTIONS = `A WORM ledger: records are appended and never changed or r
 ledger's audit sub-ledger, with who asked. ledger.append adds a record, ledger.entries and ledger.record read, ledger.verify \
 checks a record against the signed checkpoint.`
 
-/** "Resource not found" of the specification (Resources, Error Handling). */
+/** The code of "Resource not found" in the specification (Resources, Error Handling). */
 const RESOURCE_NOT_FOUND = -32002
 const AUDIT_INDEX = 'service-fs/audit-index'
 
-/** A page of records ends with the one that reaches this: it is one text, which a model is to read. */
+/** The size at which a page of records ends. A model reads a page as one text. */
 const PAGE_BYTES = 2 ** 20
 
 /**
- * What answers /mcp of the server that this call is of. What it reads or appends for a caller it asks of the same ledgers, by the
- * wire, which allows and records it.
+ * Returns the handler of /mcp for the server of this call. It reads and appends through a wire over the same
+ * ledgers, which checks roles and records reads.
  */
 export function mcpServer({
   options,
@@ -63,7 +66,7 @@ async function answer(call: Call, wire: Wire): Promise<Answer> {
   }
 }
 
-/** The body as the wire reads JSON: strictly, so that no number and no name of a payload is lost before it is appended. */
+/** Parses the body as strictly as the wire does, so that no number and no name of a payload is lost before the append. */
 function rpcMessage({ request, options, limits }: Call): unknown {
   try {
     const text = options.codec.utf8Decode(request.body)
@@ -75,7 +78,7 @@ function rpcMessage({ request, options, limits }: Call): unknown {
   }
 }
 
-/** There are no tasks here: what asks for one is answered as if it did not (specification, "Tasks", Capability Negotiation). */
+/** Ignores a request for a task, because this server has no tasks (specification, "Tasks", Capability Negotiation). */
 function withoutTask(message: unknown): unknown {
   const params = isObject(message) ? message['params'] : undefined
   if (isObject(params)) delete params['task']
@@ -95,7 +98,7 @@ function errorAnswer({ code, message }: McpError): Answer {
   }
 }
 
-/** What the transport looks at. */
+/** Returns the header fields that the transport reads. */
 function headOf({ request }: Call): Request {
   const headers = new Headers()
   for (const name of ['accept', 'content-type', 'mcp-protocol-version']) {
@@ -105,7 +108,7 @@ function headOf({ request }: Call): Request {
   return new Request('http://localhost/mcp', { method: 'POST', headers })
 }
 
-/** It asks nothing of its clients, so there is nothing to validate. */
+/** Validates nothing, because this server sends no requests to its clients. */
 const NO_VALIDATOR = {
   getValidator: () => () => ({
     valid: false as const,
@@ -140,7 +143,7 @@ function describe({ name, title, description, inputSchema, writes }: Tool): List
   return { name, title, description, inputSchema, annotations: { title, ...hints } }
 }
 
-/** What a tool was refused is its result, for the model to see: the problem document, RFC 9457. */
+/** Runs a tool. The result of a refused call is the problem document (RFC 9457), so that the model sees it. */
 async function callTool(
   caller: Caller,
   name: string,
@@ -173,7 +176,7 @@ async function read(
   }
 }
 
-/** Which entries of the audit sub-ledger tell of this call. */
+/** Returns the indexes of the audit entries that record this call. */
 function recorded({ auditIndexes }: Caller): { _meta?: Record<string, unknown> } {
   return auditIndexes.length === 0 ? {} : { _meta: { [AUDIT_INDEX]: auditIndexes } }
 }

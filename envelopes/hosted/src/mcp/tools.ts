@@ -1,4 +1,4 @@
-/** The tools. Each one asks a route of the wire, and answers with the body of its response. */
+/** The MCP tools. Most of them call one route of the wire, and return the body of the response. */
 import * as z from 'zod/v4'
 import { integer, json, jsonSchemaOf, oneOf, parseArguments, text, type InputSchema } from './arguments.ts'
 import type { Caller } from './caller.ts'
@@ -10,7 +10,7 @@ export interface Tool {
   readonly description: string
   readonly inputSchema: InputSchema
   readonly writes: boolean
-  /** Checks the arguments and returns the text of the answer. @throws Refused */
+  /** Checks the arguments, and returns the text of the result. @throws Refused */
   run(caller: Caller, values: Readonly<Record<string, unknown>>): Promise<string>
 }
 
@@ -29,7 +29,7 @@ function tool<S extends z.ZodObject>({ input, run, writes = false, ...rest }: De
   }
 }
 
-/** A tool that answers a read of the path that `path` returns. */
+/** Returns a tool that reads the target that `path` returns. */
 function read<S extends z.ZodObject>({
   path,
   ...rest

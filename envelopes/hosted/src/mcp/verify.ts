@@ -1,4 +1,4 @@
-/** `ledger.verify`: a record against the signed checkpoint, with the code of the command line. */
+/** The tool `ledger.verify`: verifies a record against the signed checkpoint, with the code of the command line. */
 import { ClientError } from '@service-fs/client/errors'
 import { checkPayloadProof, type Proved } from '@service-fs/client/proof'
 import { Trust } from '@service-fs/client/trust'
@@ -31,7 +31,7 @@ export const verifyArguments: z.ZodObject<
 
 type Given = z.output<typeof verifyArguments>
 
-/** Returns `{verified: true, …}` with what was proved, or `{verified: false, reason}`. @throws Refused */
+/** Verifies a record. Returns `{verified: true, …}` with the proved values, or `{verified: false, reason}`. @throws Refused */
 export async function verify(caller: Caller, given: Given): Promise<string> {
   const ledger = new Checked(caller, given.audit === true)
   const { cursor, payload } = await ledger.record(given)
@@ -116,7 +116,7 @@ interface RecordJson {
   payload_base64?: string
 }
 
-/** A record as the wire shows it. */
+/** Parses a record in the JSON of the wire. */
 function parseRecord(body: string): { cursor: number; payload: Uint8Array } {
   const { cursor, payload, payload_base64: base64 } = parseJson(body) as RecordJson
   return {
