@@ -1,4 +1,4 @@
-/** Adds `doctor` to the command line: which protections are in force on this machine. */
+/** Adds the command `doctor`, which reports the protections in force on this machine. */
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import type { Io } from '@service-fs/cli/io'

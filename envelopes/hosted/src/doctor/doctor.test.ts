@@ -29,7 +29,7 @@ async function findings(): Promise<Record<string, Finding>> {
 }
 
 describe('examine', () => {
-  it('claims nothing that nobody has set', async () => {
+  it('reports protections that are not set as not in force', async () => {
     await tenant.close()
     const report = await examine(await tenantsIn(root), false)
     expect(report.ok).toBe(true)
@@ -48,7 +48,7 @@ describe('examine', () => {
     expect(found['key']).toMatchObject({ in_force: 'yes', found: expect.stringContaining('mode 0600') })
   })
 
-  it.skipIf(process.platform !== 'linux')('says who writes, and what that process could do', async () => {
+  it.skipIf(process.platform !== 'linux')('reports the writing process and its privileges', async () => {
     const open = await findings()
     expect(open['lock']).toMatchObject({
       in_force: 'yes',
@@ -61,7 +61,7 @@ describe('examine', () => {
     expect(closed['not-root']).toBe(undefined)
   })
 
-  it('finds keys that others may read, and keys that are gone', async () => {
+  it('finds keys that others can read, and missing keys', async () => {
     const secret = join(root, '.secret/acme')
     await chmod(join(secret, 'ed25519.key'), 0o640)
     await rename(join(secret, 'audit-ed25519.key'), join(root, 'elsewhere'))
@@ -76,7 +76,7 @@ describe('examine', () => {
     expect(found['key-directory']).toMatchObject({ in_force: 'no', wrong: true })
   })
 
-  it('finds what can be written to or is no file, and a directory that is open to others', async () => {
+  it('finds writable files, entries that are not files, and a directory open to others', async () => {
     await tenant.close()
     const tile = join(root, 'acme/tile/entries/000.b64')
     await chmod(join(root, 'acme/origin'), 0o644)
@@ -95,14 +95,14 @@ describe('examine', () => {
     await rename(join(root, 'moved'), tile)
   })
 
-  it('finds a clock that has gone back', async () => {
+  it('finds a clock that was set back', async () => {
     await tenant.close()
     const ahead = Date.now() / 1000 + 3600
     await utimes(join(root, 'acme/checkpoint'), ahead, ahead)
     expect((await findings())['clock']).toMatchObject({ in_force: 'no', wrong: true })
   })
 
-  it('looks at ledgers only, and changes nothing', async () => {
+  it('examines only ledgers, and changes nothing', async () => {
     await tenant.close()
     await mkdir(join(root, 'lost+found'))
     await mkdir(join(root, 'empty'))
@@ -136,7 +136,7 @@ async function run(...args: string[]): Promise<{ out: string; err: string; statu
 }
 
 describe('service-fs doctor', () => {
-  it('prints a line for each finding, or JSON, and ends with 1 when something is wrong', async () => {
+  it('prints one line per finding, or JSON, and exits with status 1 when something is wrong', async () => {
     await tenant.close()
     const good = await run('--root', root)
     expect(good).toMatchObject({ status: 0, err: '' })
@@ -154,7 +154,7 @@ describe('service-fs doctor', () => {
     [['--root', '/nowhere/at/all'], 'no such file or directory'],
     [['--root', tmpdir(), '--module-id', 'A'], 'expected lower-case letters'],
     [['--config', '/nowhere/host.json'], 'host.json'],
-  ])('says what is missing: %j', async (args, message) => {
+  ])('reports what is missing: %j', async (args, message) => {
     const said = await run(...args)
     expect(said.err).toContain(message)
     expect(said.status).toBeGreaterThanOrEqual(2)

@@ -1,4 +1,4 @@
-/** What protects the ledgers of a root or of a host on this machine, each thing looked at now. */
+/** Examines which protections of the ledgers of a root or of a host are in force now. */
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isModuleId } from '@service-fs/format/module-id'
@@ -14,14 +14,14 @@ export interface TenantReport {
 }
 
 export interface DoctorReport {
-  /** Nothing found is wrong. */
+  /** Whether no finding is wrong. */
   ok: boolean
   tenants: TenantReport[]
-  /** Of the machine, and of tenants between each other. */
+  /** Findings about the machine, and about the separation of tenants. */
   machine: Finding[]
 }
 
-/** @throws HostedError `doctor`: there is nothing to look at, or it may not be */
+/** Examines the tenants and the machine. @throws HostedError `doctor`: a file or directory cannot be read */
 export async function examine(tenants: readonly Examined[], hosted: boolean): Promise<DoctorReport> {
   const reports: TenantReport[] = []
   for (const tenant of tenants) reports.push(await examineTenant(tenant))
@@ -30,7 +30,7 @@ export async function examine(tenants: readonly Examined[], hosted: boolean): Pr
   return { ok: all.every(({ wrong }) => wrong === undefined), tenants: reports, machine }
 }
 
-/** The tenants whose ledgers are in a directory. */
+/** Returns the tenants whose ledgers are in a directory. */
 export async function tenantsIn(root: string): Promise<Examined[]> {
   const names = await readdir(root).catch((error: unknown) => {
     throw unreadable(root, error)
@@ -55,7 +55,7 @@ async function examineTenant(tenant: Examined): Promise<TenantReport> {
   }
 }
 
-/** Whether each tenant's files are of a user of its own that is not root. */
+/** Reports whether a separate user, not root, owns each tenant's files, and whether the directories are private. */
 async function usersFinding(reports: readonly TenantReport[], hosted: boolean): Promise<Finding> {
   const owners = new Map<number, string[]>()
   const open: string[] = []

@@ -1,4 +1,4 @@
-/** The files of one tenant: what keeps them from being changed, read by others, or lost. */
+/** Examines how the files of one tenant are protected from changes, from other readers, and from loss. */
 import { hasCode } from '@service-fs/http/errors'
 import { type Stats, closeSync, constants, openSync } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
@@ -10,15 +10,15 @@ import { AUDIT_KEY, LEDGER_KEY, secretDir } from '../tenant/keys.ts'
 import { fileSystemOf, IN_MEMORY, ON_NETWORK } from '../process/process-facts.ts'
 import { demanded, finding, listed, octal, share, type Finding } from './finding.ts'
 
-/** What of a tenant is looked at. */
+/** A tenant to examine. */
 export interface Examined {
   moduleId: string
   root: string
-  /** What host.json says of file attributes. */
+  /** The setting of file attributes in host.json. */
   immutable?: ImmutableMode
 }
 
-/** The ledger and its audit sub-ledger, as one. */
+/** Examines a ledger together with its audit sub-ledger. */
 export async function examineFiles({ moduleId, root, immutable }: Examined): Promise<Finding[]> {
   const dir = join(root, moduleId)
   const owner = await stat(dir)
@@ -71,7 +71,7 @@ function sealedFindings(surveys: readonly [string, Survey][], required: boolean)
   ]
 }
 
-/** Whether directories of sealed files lose no names: only the system call tells. */
+/** Reports whether the directories of sealed files are append-only. Only a system call shows this attribute. */
 async function namesFinding(dir: string, surveys: readonly [string, Survey][]): Promise<Finding> {
   const attributes = await loadAttributes()
   if (attributes === undefined) return finding('sealed-names', 'unknown', 'no file attributes are known here')
@@ -97,7 +97,7 @@ async function namesFinding(dir: string, surveys: readonly [string, Survey][]): 
   )
 }
 
-/** keys/, tile/ and what is directly in it. */
+/** Returns keys/, tile/, and the directories directly in tile/. */
 async function sealedDirectories(dir: string): Promise<string[]> {
   const found: string[] = []
   for (const name of ['keys', 'tile']) if (await isThere(join(dir, name))) found.push(join(dir, name))

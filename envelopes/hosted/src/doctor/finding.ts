@@ -1,15 +1,15 @@
-/** What `service-fs doctor` finds. */
+/** The findings of `service-fs doctor`. */
 
-/** Whether a protection is in force: `partly` where it is for some files or processes, `unknown` where this system does not tell. */
+/** Whether a protection is in force: `partly` if it is for some files only, `unknown` if this system cannot show it. */
 export type InForce = 'yes' | 'no' | 'partly' | 'unknown'
 
 export interface Finding {
   /** A stable name. */
   check: string
   in_force: InForce
-  /** What was looked at and found, in a line. */
+  /** One line that states what was examined and found. */
   found: string
-  /** Set where it is not as the service leaves it or was told to have it: somebody has to see to it. */
+  /** Set if the state is not the one that the service makes or that the settings require. An operator must fix it. */
   wrong?: true
 }
 
@@ -17,23 +17,23 @@ export function finding(check: string, inForce: InForce, found: string, wrong = 
   return { check, in_force: inForce, found, ...(wrong ? { wrong } : {}) }
 }
 
-/** A finding about something that is either so or not, and should be. */
+/** Returns a finding about a protection that must be in force. */
 export function demanded(check: string, holds: boolean, found: string): Finding {
   return finding(check, holds ? 'yes' : 'no', found, !holds)
 }
 
-/** As `in_force`: all, none, or some of so many. */
+/** Returns whether a protection is in force for all, some or none of the files. */
 export function share(some: number, all: number): InForce {
   if (some === all && all > 0) return 'yes'
   return some === 0 ? 'no' : 'partly'
 }
 
-/** `0640` */
+/** Returns the mode in octal, such as `0640`. */
 export function octal(mode: number): string {
   return (mode & 0o7777).toString(8).padStart(4, '0')
 }
 
-/** A few paths, for a line. */
+/** Returns paths as text, with the number of paths left out. */
 export function listed(paths: readonly string[], count: number): string {
   const more = count > paths.length ? ` and ${count - paths.length} more` : ''
   return paths.join(', ') + more

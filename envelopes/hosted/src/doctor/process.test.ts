@@ -13,7 +13,7 @@ beforeEach(async () => {
 })
 afterEach(() => rm(dir, { recursive: true }))
 
-/** Does `work` while somebody has locked the file. */
+/** Runs `work` while another process has the file locked. */
 async function whileLocked(path: string, work: (pid: number) => Promise<void>): Promise<void> {
   const holder = spawn('flock', [path, 'sh', '-c', 'echo held; exec sleep 60'], { detached: true })
   try {
@@ -24,7 +24,7 @@ async function whileLocked(path: string, work: (pid: number) => Promise<void>): 
   }
 }
 
-it.skipIf(why !== '')(`tells who writes${why}`, async () => {
+it.skipIf(why !== '')(`finds the writing process${why}`, async () => {
   expect((await writerOf(dir)).finding).toMatchObject({ in_force: 'no', found: 'no process has it open now' })
   await writeFile(join(dir, 'lock'), `${2 ** 31 - 1}\n`)
   expect((await writerOf(dir)).finding.found).toBe('no process has it open now')
@@ -34,7 +34,7 @@ it.skipIf(why !== '')(`tells who writes${why}`, async () => {
   await whileLocked(dir, async (pid) => expect((await writerOf(dir)).pid).toBe(pid))
 })
 
-it.skipIf(why !== '')(`a lock that is a link is not followed to its end${why}`, async () => {
+it.skipIf(why !== '')(`does not follow a lock file that is a link${why}`, async () => {
   await symlink('/dev/zero', join(dir, 'lock'))
   await whileLocked('/dev/zero', async () => {
     await expect(writerOf(dir)).rejects.toMatchObject({ code: 'ELOOP' })

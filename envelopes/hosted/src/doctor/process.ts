@@ -1,4 +1,4 @@
-/** The process that serves a tenant, and the machine's clock. */
+/** Examines the process that serves a tenant, and the machine's clock. */
 import { constants, readFileSync, type Stats } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -8,7 +8,9 @@ import { processFacts } from '../process/process-facts.ts'
 import { finding, type Finding } from './finding.ts'
 import { statOf } from './files.ts'
 
-/** The pid of the process that has the ledger open; undefined when none has, or it can't be told. */
+/**
+ * Finds the process that has the ledger open. There is no `pid` if no process has it, or if this user cannot see the process.
+ */
 export async function writerOf(dir: string): Promise<{ finding: Finding; pid?: number }> {
   const lock = await fileAt(join(dir, 'lock'))
   if (process.platform !== 'linux')
@@ -22,7 +24,10 @@ export async function writerOf(dir: string): Promise<{ finding: Finding; pid?: n
   return { finding: finding('lock', 'yes', `held by process ${pid}: no other one opens it`), pid }
 }
 
-/** Whose file it is may have put anything in its place. @throws `ELOOP` for a link */
+/**
+ * Returns the state of a file. Its owner may have replaced it by a link or a FIFO, so this neither follows nor blocks.
+ * @throws `ELOOP` for a link
+ */
 async function fileAt(path: string): Promise<Stats | undefined> {
   try {
     const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
@@ -35,7 +40,7 @@ async function fileAt(path: string): Promise<Stats | undefined> {
   }
 }
 
-/** Whether /proc/locks has a flock(2) on the file. */
+/** Reports whether /proc/locks lists a flock(2) on the file. */
 function isLocked(dev: number, ino: number): boolean {
   const device = BigInt(dev)
   const major = Number((device >> 8n) & 0xfffn)
@@ -50,7 +55,7 @@ function hex(number: number): string {
   return number.toString(16).padStart(2, '0')
 }
 
-/** What the process could do beyond its work. */
+/** Reports the privileges of the process beyond those that it needs. */
 export function processFindings(pid: number): Finding[] {
   const facts = processFacts(pid)
   if (facts === undefined) return [finding('process', 'unknown', `process ${pid} can't be looked at`)]
