@@ -25,7 +25,10 @@ const { metafile, outputFiles } = await build({
   write: false,
   logLevel: 'warning',
 })
-/** The comment lines in which esbuild names each source file: 1% of the script, which every tenant holds in memory. */
+/**
+ * Matches the comment lines in which esbuild names each source file. They are 1% of the script, which every tenant keeps in
+ * memory.
+ */
 const FILE_NAMES = /^ *\/\/ (?:\.\.|bundle)\/\S*\.[jt]s\n/gm
 await mkdir(here('dist'), { recursive: true })
 for (const { path, text } of outputFiles) await writeFile(path, text.replace(FILE_NAMES, ''))

@@ -2,8 +2,8 @@
  * The border between the bundle and the machine under it: the functions of the machine (`globalThis.host`), and those of the bundle
  * (`globalThis.serviceFs`). There are no others: no timers, console, crypto or modules. Bytes cross as ArrayBuffers.
  *
- * The machine runs all pending jobs (promises) after each call into the bundle. An exception out of such a call is a broken
- * invariant: the machine logs it and stops.
+ * The machine runs all pending jobs (promises) after each call into the bundle. An exception from such a call means
+ * a broken invariant: the machine logs it and stops.
  */
 
 /** The functions of the machine. The border cuts a text at a NUL, so the bundle passes no text with one. */
@@ -59,19 +59,19 @@ export interface Host {
 export interface ServiceFs {
   /** Opens the ledgers, then calls host.started() or host.stopped(). `config` is the JSON of a {@link Config}. */
   start(config: string): void
-  /** Takes a message of 64 bytes from PSDB. */
+  /** Receives a message of 64 bytes from PSDB. */
   psdb(message: ArrayBuffer): void
   opened(connection: number): void
-  /** Takes bytes from the peer. None: the peer has ended its side. */
+  /** Receives bytes from the peer. No bytes mean that the peer has ended its side. */
   data(connection: number, bytes: ArrayBuffer): void
-  /** Takes that the connection is closed. */
+  /** Called when the connection is closed. */
   closed(connection: number): void
-  /** Takes that all bytes are sent. */
+  /** Called when all queued bytes are sent. */
   writable(connection: number): void
   tick(): void
-  /** Takes the signature lines of request `id`, or why signing failed. */
+  /** Receives the signature lines of request `id`, or why signing failed. */
   signed(id: number, lines: string | undefined, error?: string): void
-  /** Takes that the mark of request `id` is durable, or why it is not. */
+  /** Called when the mark of request `id` is durable, or with the reason if it is not. */
   noted(id: number, error?: string): void
   /** Accepts no more requests, answers those under way, closes the ledgers, then calls host.stopped(). */
   stop(): void

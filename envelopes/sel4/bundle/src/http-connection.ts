@@ -115,7 +115,7 @@ export class Connection {
     return this.#state === 'head'
   }
 
-  /** Takes the peer's bytes. None: the peer has ended its side. */
+  /** Receives the peer's bytes. No bytes mean that the peer has ended its side. */
   data(bytes: Uint8Array): void {
     const now = this.#shared.monotonic()
     if (this.#state === 'head' && this.#input.length === 0) this.#began = now
@@ -126,7 +126,7 @@ export class Connection {
     else this.#advance()
   }
 
-  /** Takes that all bytes are sent. */
+  /** Called when all queued bytes are sent. */
   writable(): void {
     this.#active = this.#shared.monotonic()
     this.#shared.waiting -= this.#waiting
@@ -136,7 +136,7 @@ export class Connection {
     drained?.()
   }
 
-  /** Takes that the connection is closed. */
+  /** Called when the connection is closed. */
   gone(): void {
     if (this.#state === 'body') this.#release()
     this.#state = 'closed'
@@ -291,7 +291,7 @@ export class Connection {
     this.#next()
   }
 
-  /** How long a stream goes on says nothing: its answer counts as given when it begins. */
+  /** A stream's duration is not a latency, so report the answer when the stream begins. */
   async #streamed(
     response: WireResponse,
     body: AsyncIterable<string | Uint8Array>,

@@ -8,7 +8,7 @@ const CHUNKED = `POST /a HTTP/1.1\r\n${HOST}Transfer-Encoding: chunked\r\n\r\n`
 const sized = (length: number | string, more = ''): string =>
   `POST /a HTTP/1.1\r\n${HOST}Content-Length: ${length}\r\n${more}\r\n`
 
-/** One connection that sends `text` and nothing after it. */
+/** Opens a connection that sends `text` and nothing after it. */
 async function exchange(
   text: string,
   http: TestHttp = new TestHttp(),
@@ -23,7 +23,7 @@ const statuses = (received: string): number[] =>
   [...received.matchAll(/HTTP\/1\.1 (\d+) /g)].map(([, status]) => Number(status))
 
 describe('requests', () => {
-  it('answers a request of RFC 9112', async () => {
+  it('answers a valid request', async () => {
     const { http, peer } = await exchange(`GET /where?q=now HTTP/1.1\r\n${HOST}\r\n`)
     expect(peer.received).toBe(
       'HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 18\r\ndate: Fri, 15 Jan 2027 08:00:00 GMT\r\n\r\nGET /where?q=now 0',
@@ -35,7 +35,7 @@ describe('requests', () => {
     expect(http.answered).toEqual(['GET 200'])
   })
 
-  it('reads a body by its length, and one in chunks with extensions and trailers', async () => {
+  it('reads a body with a length, and a chunked body with extensions and trailers', async () => {
     const { http, peer } = await exchange(
       `${sized(5)}hello${CHUNKED}3;a=b;c="d"\r\nabc\r\n0004 ;x\r\n\r\n\r\n\r\n0\r\nX-A: dropped\r\n\r\n`,
     )
@@ -44,7 +44,7 @@ describe('requests', () => {
     expect(statuses(peer.received)).toEqual([200, 200])
   })
 
-  it('answers what comes at once in its order, one after the other', async () => {
+  it('answers pipelined requests in order, one at a time', async () => {
     const http = new TestHttp()
     const gates: (() => void)[] = []
     http.answer = (request) =>
@@ -62,7 +62,7 @@ describe('requests', () => {
     expect(peer.received.endsWith('/2')).toBe(true)
   })
 
-  it('takes header values with their spaces trimmed, repeated ones joined, names in any case', async () => {
+  it('trims header values, joins repeated ones, and ignores the case of names', async () => {
     const { http } = await exchange(
       `GET / HTTP/1.1\r\nhOST:localhost\r\nX-A: \t one \t \r\nx-a:two\r\nX-Payload-ID: \xc3\xa9\xa0\r\n\r\n`,
     )
@@ -75,7 +75,7 @@ describe('requests', () => {
     expect(statuses(peer.received)).toEqual([200])
   })
 
-  it('takes eight empty lines before each request, and no more', async () => {
+  it('skips at most eight empty lines before each request', async () => {
     const empty = '\r\n'.repeat(8)
     const first = await exchange(
       `${empty}GET /1 HTTP/1.1\r\n${HOST}\r\n${empty}GET /2 HTTP/1.1\r\n${HOST}\r\n`,
@@ -85,7 +85,7 @@ describe('requests', () => {
     expect(statuses(next.peer.received)).toEqual([400])
   })
 
-  it('knows all forms of a target', async () => {
+  it('accepts all forms of a target', async () => {
     const { http } = await exchange(
       `GET http://localhost:80/a HTTP/1.1\r\n${HOST}\r\nOPTIONS * HTTP/1.1\r\n${HOST}\r\nCONNECT localhost:80 HTTP/1.1\r\n${HOST}\r\n`,
     )
@@ -101,21 +101,21 @@ describe('connections', () => {
     ['HTTP/1.1', 'Connection: upgrade\r\n', false],
     ['HTTP/1.0', '', true],
     ['HTTP/1.0', 'Connection: keep-alive\r\n', false],
-  ])('%s %j is the last: %s', async (version, header, last) => {
+  ])('%s %j closes the connection: %s', async (version, header, last) => {
     const { peer } = await exchange(`GET / ${version}\r\n${HOST}${header}\r\n`)
     expect(peer.isClosed).toBe(last)
     expect(peer.received.includes('connection: close')).toBe(last)
     expect(peer.received.includes('connection: keep-alive')).toBe(version === 'HTTP/1.0' && !last)
   })
 
-  it('HEAD has the headers of GET and no body', async () => {
+  it('answers HEAD with the headers of GET and no body', async () => {
     const { peer } = await exchange(`HEAD /x HTTP/1.1\r\n${HOST}\r\nGET /y HTTP/1.1\r\n${HOST}\r\n`)
     const [head, get] = peer.received.split(/(?<=\r\n\r\n)(?=HTTP)/)
     expect(head).toMatch(/content-length: 9\r\n[^]*\r\n\r\n$/)
     expect(get).toMatch(/\r\n\r\nGET \/y 0$/)
   })
 
-  it('streams bodies in chunks, to HTTP/1.0 until the end of the connection', async () => {
+  it('streams bodies in chunks, and to HTTP/1.0 until the connection closes', async () => {
     const http = new TestHttp()
     http.answer = async () => ({
       status: 200,
@@ -136,7 +136,7 @@ describe('connections', () => {
     expect(head.peer.received).toMatch(/transfer-encoding: chunked\r\n[^]*\r\n\r\n$/)
   })
 
-  it('a stream that fails ends the connection without its last chunk', async () => {
+  it('closes the connection without the last chunk when a stream fails', async () => {
     const http = new TestHttp()
     http.answer = async () => ({
       status: 200,
@@ -150,7 +150,7 @@ describe('connections', () => {
     expect([peer.isClosed, peer.received.endsWith('one\r\n'), http.reports.length]).toEqual([true, true, 1])
   })
 
-  it('waits for a slow reader, and takes no further request of it', async () => {
+  it('waits for a slow reader, and parses no further request from it', async () => {
     const http = new TestHttp({ idleTimeout: 5000 })
     http.hasRoom = false
     const { peer } = await exchange(`GET /1 HTTP/1.1\r\n${HOST}\r\nGET /2 HTTP/1.1\r\n${HOST}\r\n`, http)
@@ -166,7 +166,7 @@ describe('connections', () => {
     expect(peer.isClosed).toBe(true)
   })
 
-  it('answers 503 while too much waits to go out', async () => {
+  it('answers 503 while too many bytes wait to be sent', async () => {
     const http = new TestHttp({ answers: 100 })
     http.hasRoom = false
     const slow = await exchange(`GET /1 HTTP/1.1\r\n${HOST}\r\n`, http)
@@ -177,7 +177,7 @@ describe('connections', () => {
     expect(statuses((await exchange(`GET /3 HTTP/1.1\r\n${HOST}\r\n`, http)).peer.received)).toEqual([200])
   })
 
-  it('a peer that has sent all still gets its answers; one in the middle of a request gets none', async () => {
+  it('answers a peer that ends its side after a request, but not within one', async () => {
     const http = new TestHttp()
     const whole = http.connect()
     whole.send(`GET /1 HTTP/1.1\r\n${HOST}\r\nGET /2 HTTP/1.1\r\n${HOST}\r\n`)
@@ -193,7 +193,7 @@ describe('connections', () => {
     }
   })
 
-  it('when there are as many as there may be, the oldest without a request makes room, else the oldest idle one', async () => {
+  it('closes the oldest connection without a request, or else the oldest idle one, when the limit is reached', async () => {
     const http = new TestHttp({ connections: 3 })
     const gates: (() => void)[] = []
     http.answer = () =>
@@ -224,7 +224,7 @@ describe('connections', () => {
     ])
   })
 
-  it('stops: idle ones are closed, what is under way is answered, the rest is cut off', async () => {
+  it('closes idle connections, answers requests under way, and cuts off the rest when it stops', async () => {
     const http = new TestHttp()
     const gates: (() => void)[] = []
     http.answer = () =>
@@ -252,7 +252,7 @@ describe('connections', () => {
 })
 
 describe('bodies', () => {
-  it('says 100 Continue for a body that it wants, and only then', async () => {
+  it('sends 100 Continue only for a body that it will read', async () => {
     const { http, peer } = await exchange(sized(3, 'Expect: 100-Continue\r\n'))
     expect(peer.received).toBe('HTTP/1.1 100 Continue\r\n\r\n')
     peer.send('abc')
@@ -266,7 +266,7 @@ describe('bodies', () => {
     expect(old.peer.received).toBe('')
   })
 
-  it('413 before a byte of a body that is too large; the peer finds it while it goes on sending', async () => {
+  it('answers 413 before it reads a body that is too large, and lets the peer read the answer while it sends', async () => {
     const { http, peer } = await exchange(sized(1001))
     expect(peer.received).toMatch(/^HTTP\/1\.1 413 [^]*connection: close\r\n[^]*"code":"too-large"/)
     expect(peer.isClosed).toBe(false)
@@ -278,7 +278,7 @@ describe('bodies', () => {
     expect(http.seen).toEqual([])
   })
 
-  it('413 for chunks that get too large, without keeping them', async () => {
+  it('answers 413 to chunks that become too large, without keeping them', async () => {
     const { http, peer } = await exchange(`${CHUNKED}3e0\r\n${'x'.repeat(992)}\r\n9\r\n`)
     expect(statuses(peer.received)).toEqual([413])
     for (let i = 0; i < 12; i++) {
@@ -288,7 +288,7 @@ describe('bodies', () => {
     expect([peer.isClosed, http.seen.length]).toEqual([true, 0])
   })
 
-  it('memory is taken as a body comes, not as it is announced; when it is spent: 503, and others go on', async () => {
+  it('takes memory as a body arrives, and answers 503 when the budget is spent', async () => {
     const http = new TestHttp({ bodies: 10_000 }, 100_000)
     const announced = Array.from({ length: 20 }, () => http.connect())
     for (const peer of announced) peer.send(sized(9000))
@@ -303,7 +303,7 @@ describe('bodies', () => {
     real.send('x')
     await settled()
     expect(http.seen[0]?.body.length).toBe(9000)
-    // What was held is free again.
+    // The answered request has released its memory.
     announced[0]?.send('z'.repeat(8999))
     announced[0]?.send('z')
     await settled()
@@ -314,7 +314,7 @@ describe('bodies', () => {
     expect(announced[2]?.received).toBe('')
   })
 
-  it('a body of a request that has none to read is passed over with the connection', async () => {
+  it('ignores the body of a GET, and closes the connection', async () => {
     const { http, peer } = await exchange(
       `GET /1 HTTP/1.1\r\n${HOST}Content-Length: 5\r\n\r\nhelloGET /2 HTTP/1.1\r\n${HOST}\r\n`,
     )
@@ -323,7 +323,7 @@ describe('bodies', () => {
   })
 })
 
-describe('what is refused', () => {
+describe('invalid requests', () => {
   it.each<readonly [string, string]>([
     ...MALFORMED,
     ['two spaces', `GET  / HTTP/1.1\r\n${HOST}\r\n`],
@@ -334,7 +334,7 @@ describe('what is refused', () => {
       /^HTTP\/1\.1 400 Bad Request\r\n[^]*connection: close\r\n[^]*"code":"bad-request"/,
     )
     expect(http.seen).toEqual([])
-    // What follows is passed over.
+    // The server ignores further bytes.
     peer.send(`GET /smuggled HTTP/1.1\r\n${HOST}\r\n`)
     await settled()
     http.advance(1100)
@@ -351,7 +351,7 @@ describe('what is refused', () => {
     expect([statuses(peer.received), http.seen]).toEqual([[status], []])
   })
 
-  it('takes an IPv6 host', async () => {
+  it('accepts an IPv6 host', async () => {
     expect(statuses((await exchange('GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n')).peer.received)).toEqual([
       200,
     ])
@@ -359,7 +359,7 @@ describe('what is refused', () => {
 })
 
 describe('slow peers', () => {
-  it('a head that does not come to its end: 408', async () => {
+  it('answers 408 to an incomplete head', async () => {
     const http = new TestHttp({ headTimeout: 3000, idleTimeout: 10_000 })
     const peer = http.connect()
     for (let i = 0; i < 10 && peer.received === ''; i++) {
@@ -371,7 +371,7 @@ describe('slow peers', () => {
     expect(peer.isClosed).toBe(true)
   })
 
-  it('a body that comes a byte at a time: 408', async () => {
+  it('answers 408 to a body that arrives one byte at a time', async () => {
     const http = new TestHttp({ requestTimeout: 5000, idleTimeout: 2000 })
     const [drips, stops] = [http.connect(), http.connect()]
     for (const peer of [drips, stops]) peer.send(sized(100))
@@ -384,7 +384,7 @@ describe('slow peers', () => {
     expect(http.seen).toEqual([])
   })
 
-  it('one that says nothing is closed without a word, before and after a request', async () => {
+  it('closes a silent connection without an answer, before and after a request', async () => {
     const http = new TestHttp({ idleTimeout: 2000 })
     const silent = http.connect()
     http.advance(3100)
@@ -397,7 +397,7 @@ describe('slow peers', () => {
     expect(http.server.connections).toBe(0)
   })
 
-  it('an answer that takes long is waited for', async () => {
+  it('waits for a slow answer', async () => {
     const http = new TestHttp()
     http.answer = () => new Promise(() => undefined)
     const { peer } = await exchange(`GET / HTTP/1.1\r\n${HOST}\r\n`, http)
@@ -423,7 +423,7 @@ function cut(bytes: Uint8Array, cuts: readonly number[]): Uint8Array[] {
   return [0, ...at].map((from, i) => bytes.subarray(from, at[i] ?? bytes.length)).filter((p) => p.length > 0)
 }
 
-describe('any splitting of the bytes', () => {
+describe('arbitrary bytes', () => {
   const streams = [
     `GET /1 HTTP/1.1\r\n${HOST}\r\n\r\nGET /2 HTTP/1.1\r\n${HOST}X-A: a\r\n\r\n`,
     `${sized(5)}hello${CHUNKED}3;a\r\nabc\r\n5\r\n\r\n\r\n\r\r\n0\r\nX-A: b\r\n\r\nGET /3 HTTP/1.1\r\n${HOST}\r\n`,
@@ -437,20 +437,23 @@ describe('any splitting of the bytes', () => {
     `${sized(2000)}${'a'.repeat(2000)}`,
   ]
 
-  it.each(streams.map((text) => [text.slice(0, 60), text]))('gives the same: %j', async (_, text) => {
-    const bytes = pureBytes(text)
-    const whole = await run([bytes])
-    await fc.assert(
-      fc.asyncProperty(fc.array(fc.nat(), { maxLength: 40 }), async (cuts) => {
-        expect(await run(cut(bytes, cuts))).toEqual(whole)
-      }),
-      { numRuns: 60 },
-    )
-    if (bytes.length < 1000)
-      expect(await run(Array.from(bytes, (byte) => Uint8Array.of(byte)))).toEqual(whole)
-  })
+  it.each(streams.map((text) => [text.slice(0, 60), text]))(
+    'get the same answers however they are split: %j',
+    async (_, text) => {
+      const bytes = pureBytes(text)
+      const whole = await run([bytes])
+      await fc.assert(
+        fc.asyncProperty(fc.array(fc.nat(), { maxLength: 40 }), async (cuts) => {
+          expect(await run(cut(bytes, cuts))).toEqual(whole)
+        }),
+        { numRuns: 60 },
+      )
+      if (bytes.length < 1000)
+        expect(await run(Array.from(bytes, (byte) => Uint8Array.of(byte)))).toEqual(whole)
+    },
+  )
 
-  it('any bytes give an answer or wait, and never an error of ours', async () => {
+  it('get an answer or a timeout, and never cause an internal error', async () => {
     const piece = fc.oneof(
       fc.constantFrom(
         'GET / HTTP/1.1\r\n',

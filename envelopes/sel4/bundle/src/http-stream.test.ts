@@ -3,7 +3,7 @@ import { settled, TestHttp, type Peer } from './testing.ts'
 
 const GET = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'
 
-/** A body whose pieces the test hands over, and which says how it was taken. */
+/** A body whose chunks the test provides. It records how it is read. */
 class Source implements AsyncIterableIterator<Uint8Array> {
   asked = 0
   isReturned = false
@@ -43,8 +43,8 @@ async function streaming(
 
 const bytes = (length: number): Uint8Array => new Uint8Array(length).fill(0x61)
 
-describe('an answer that goes on', () => {
-  it('is sent piece by piece, each when the one before is out', async () => {
+describe('a stream', () => {
+  it('is sent chunk by chunk, each after the previous one is sent', async () => {
     const { http, peer, source } = await streaming()
     expect(peer.received).toMatch(
       /^HTTP\/1\.1 200 OK\r\ntransfer-encoding: chunked\r\n.*connection: close\r\n\r\n$/s,
@@ -62,7 +62,7 @@ describe('an answer that goes on', () => {
     expect([http.answered, http.server.connections]).toEqual([['GET 200'], 0])
   })
 
-  it('hands over a large piece in parts of 64 KiB, as they are taken', async () => {
+  it('is sent in parts of 64 KiB if a chunk is large', async () => {
     const { http, peer, source } = await streaming()
     const before = peer.received.length
     http.hasRoom = false
@@ -83,7 +83,7 @@ describe('an answer that goes on', () => {
     ).toEqual([65_536, 65_536, 65_536, 3392])
   })
 
-  it('is over when the peer is gone, or ends its side', async () => {
+  it('ends when the peer disconnects or ends its side', async () => {
     for (const leave of [(peer: Peer) => peer.vanish(), (peer: Peer) => peer.end()]) {
       const { http, peer, source } = await streaming()
       leave(peer)
@@ -92,7 +92,7 @@ describe('an answer that goes on', () => {
     }
   })
 
-  it('is over when the peer is gone before it began', async () => {
+  it('ends at once if the peer left before it began', async () => {
     const http = new TestHttp()
     const source = new Source()
     const gates: (() => void)[] = []
@@ -110,7 +110,7 @@ describe('an answer that goes on', () => {
     }
   })
 
-  it('may go on for hours, and is cut off when the peer takes nothing for too long', async () => {
+  it('may last for hours, and is cut off if the peer reads nothing for too long', async () => {
     const { http, peer, source } = await streaming(new TestHttp({ idleTimeout: 5000 }))
     for (let i = 0; i < 10; i++) {
       http.advance(4000)
@@ -127,7 +127,7 @@ describe('an answer that goes on', () => {
     expect([peer.isClosed, source.isReturned]).toEqual([true, true])
   })
 
-  it('is brought to its end by a stop; one that is not taken is not waited for', async () => {
+  it('ends when the server stops, which does not wait for a peer that reads nothing', async () => {
     const { http, peer, source } = await streaming()
     const other = new Source()
     http.answer = async () => ({ status: 200, headers: {}, body: other })

@@ -3,7 +3,7 @@ import type { HighWaterMark, Mark } from '@service-fs/ledger/high-water-mark'
 import type { Head } from '@service-fs/ledger/head'
 import type { Host, KnownMark } from './host.ts'
 
-/** What the owner of an appliance can do. */
+/** Tells the owner of an appliance how to continue. */
 const APPLIANCE_REMEDY =
   'the end of the ledger is lost, or an older copy of the disk was put back: put a whole copy of the data disk back; docs/appliance.md says what else can be done'
 

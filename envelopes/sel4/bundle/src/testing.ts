@@ -18,7 +18,7 @@ export interface Seen {
 export class Peer {
   readonly id: number
   readonly #http: TestHttp
-  /** What was sent to it, one character a byte. */
+  /** The bytes sent to the peer, one character each. */
   received = ''
   isClosed = false
   isPaused = false
@@ -37,17 +37,17 @@ export class Peer {
     this.#http.server.data(this.id, bytes)
   }
 
-  /** Sends no more. */
+  /** Ends the peer's side. */
   end(): void {
     this.#http.server.data(this.id, new Uint8Array(0))
   }
 
-  /** Is gone. */
+  /** Disconnects. */
   vanish(): void {
     this.#http.server.closed(this.id)
   }
 
-  /** Has read what was sent. */
+  /** Reads all bytes that were sent. */
   drain(): void {
     this.#http.server.writable(this.id)
   }
@@ -65,9 +65,9 @@ export class TestHttp {
   readonly answered: string[] = []
   readonly #timers: Timers
   time = 1_800_000_000_000
-  /** What netSend() answers: whether more may be sent at once. */
+  /** The result of netSend(): whether more may be sent at once. */
   hasRoom = true
-  /** What is answered; by default the method, the target and the length of the body. */
+  /** Makes the answer: by default the method, the target and the length of the body. */
   answer: Answer = async ({ method, target, body }) => ({
     status: 200,
     headers: { 'content-type': 'text/plain' },
@@ -143,12 +143,12 @@ export class TestHttp {
   }
 }
 
-/** One byte a character. */
+/** Returns one byte for each character. */
 export function pureBytes(text: string): Uint8Array {
   return Uint8Array.from(text, (character) => character.charCodeAt(0))
 }
 
-/** Resolves when promises that can go on have gone on. */
+/** Waits until pending promise callbacks have run. */
 export async function settled(): Promise<void> {
   for (let i = 0; i < 50; i++) await Promise.resolve()
 }
