@@ -1,4 +1,4 @@
-// What dist/bundle.js is made of: nothing of Node's or the web's gets in.
+// Checks the contents of dist/bundle.js: it uses no API of Node.js or the web.
 import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
@@ -30,13 +30,13 @@ const written = (): string[] =>
     Object.entries(inputs).flatMap(([path, { bytesInOutput }]) => (bytesInOutput > 0 ? [path] : [])),
   )
 
-it('has no imports left, and takes none of Node’s modules', () => {
+it('has no imports, and contains no module of Node.js', () => {
   expect(Object.values(meta.outputs).flatMap(({ imports }) => imports)).toEqual([])
   const imported = Object.values(meta.inputs).flatMap(({ imports }) => imports)
   expect(imported.filter(({ path, external }) => external === true || path.startsWith('node:'))).toEqual([])
 })
 
-it('is made of the neutral packages and valibot: no curves, no portable hash, no signers', () => {
+it('contains only the neutral packages and valibot: no curves, no portable hash, no signers', () => {
   const origin = /packages\/([^/]+)\/src\/|\/(valibot)@|^(bundle)\/src\//
   const origins = new Set(written().map((path) => origin.exec(path)?.slice(1).join('') ?? path))
   expect([...origins].sort()).toEqual(
@@ -46,18 +46,18 @@ it('is made of the neutral packages and valibot: no curves, no portable hash, no
   expect(written().filter((path) => unwanted.test(path))).toEqual([])
 })
 
-/** The names in a script that neither it nor ECMAScript declares. */
+/** Returns the names in a script that neither the script nor ECMAScript declares. */
 async function unknownNames(script: string): Promise<(string | undefined)[]> {
   const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin/tsc')
   const flags =
     '--ignoreConfig --allowJs --checkJs --noEmit --strict false --target es2023 --lib es2024 --types'
   const checked = run(process.execPath, [tsc, ...flags.split(' '), '', script])
   const { stdout } = await checked.catch((error: { stdout: string }) => error)
-  // Whatever else TypeScript would rather not see, JavaScript may do.
+  // JavaScript allows what TypeScript's other errors report.
   return [...stdout.matchAll(/Cannot find name '([^']+)'/g)].map(([, name]) => name)
 }
 
-it('names nothing that ECMAScript does not have', async () => {
+it('uses only names that ECMAScript declares', async () => {
   expect(await unknownNames(bundle)).toEqual([])
   const dir = await mkdtemp(join(tmpdir(), 'bundle-'))
   const foreign = join(dir, 'foreign.js')
@@ -66,7 +66,7 @@ it('names nothing that ECMAScript does not have', async () => {
   await rm(dir, { recursive: true })
 })
 
-it('runs where there is nothing but ECMAScript and the host', async () => {
+it('runs with only ECMAScript and the host', async () => {
   const engine = await Engine.create({ memoryBytes: 64 * 2 ** 20, callMs: 5000 })
   const said: (string | undefined)[] = []
   engine.define('host', {

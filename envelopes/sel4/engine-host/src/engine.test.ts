@@ -51,19 +51,19 @@ describe('the border', () => {
     ])
   })
 
-  it('gives bytes of any size to the engine, also where its memory has to grow', () => {
+  it('passes bytes of any size to the engine, even if its memory must grow', () => {
     evaluate('const b = new Uint8Array(host.give(30000000)); host.say(b.length + " " + b[29999999])')
     expect(said).toEqual(['30000000 7'])
     evaluate('host.bytes(new Uint8Array([3, 4]).buffer); host.bytes(new ArrayBuffer(0))')
     expect(said.slice(1)).toEqual([Buffer.from([3, 4]), Buffer.alloc(0)])
   })
 
-  it('keeps nothing of the bytes that host functions were given', () => {
+  it('frees the bytes that were passed to host functions', () => {
     evaluate('for (let i = 0; i < 200; i++) host.sha256(new ArrayBuffer(1000000))')
     expect(engine.memoryBytes).toBe(16 * 2 ** 20)
   })
 
-  it('what runs in the middle of a call has arguments of its own', () => {
+  it('keeps the arguments of nested calls apart', () => {
     evaluate(`
       const text = { toString: () => { host.say('inner'); return 'QQ==' } }
       host.say(new Uint8Array(host.base64Decode(text)).join())
@@ -71,7 +71,7 @@ describe('the border', () => {
     expect(said).toEqual(['inner', '65'])
   })
 
-  it('hands over long texts', () => {
+  it('passes long texts', () => {
     evaluate('host.say("é".repeat(100000))')
     expect(said).toEqual(['é'.repeat(100_000)])
     evaluate('globalThis.api = { take(text) { host.say(String(text.length)) } }')
@@ -80,7 +80,7 @@ describe('the border', () => {
     expect(said[1]).toBe('100000')
   })
 
-  it('what a host function throws, or misses, is an exception in the engine', () => {
+  it('throws in the engine when a host function throws or lacks an argument', () => {
     evaluate('try { host.fail() } catch (e) { host.say(e.message) }')
     evaluate('try { host.number() } catch (e) { host.say(e.message) }')
     evaluate('try { host.bytes("text") } catch (e) { host.say("refused") }')
@@ -99,7 +99,7 @@ describe('running', () => {
     expect(said).toEqual(['after', 'again'])
   })
 
-  it('an exception comes with its stack, and the engine is of no use after it', () => {
+  it('throws an exception with its stack, and fails every later call', () => {
     evaluate('globalThis.api = { go() { inner() } }; function inner() { throw new TypeError("broken") }')
     engine.bind('api')
     expect(() => engine.call('go')).toThrow(/TypeError: broken[^]*inner[^]*test\.js/)
@@ -110,15 +110,15 @@ describe('running', () => {
     ['a loop', 'for (;;);'],
     ['a loop in a promise', 'Promise.resolve().then(() => { for (;;); })'],
     ['a loop in an async function that catches', '(async () => { await 0; try { for (;;); } catch {} })()'],
-    ['jobs without an end', 'const again = () => Promise.resolve().then(again); again()'],
-  ])('%s is interrupted', async (_, script) => {
+    ['endless jobs', 'const again = () => Promise.resolve().then(again); again()'],
+  ])('interrupts %s', async (_, script) => {
     engine = await open(64 * 2 ** 20, 200)
     const started = performance.now()
     expect(() => evaluate(script)).toThrow('ran for more than 200 ms')
     expect(performance.now() - started).toBeLessThan(3000)
   })
 
-  it('out of memory and out of stack can be caught', async () => {
+  it('lets a script catch running out of memory or stack', async () => {
     engine = await open(32 * 2 ** 20)
     evaluate(
       'const kept = []; try { for (;;) kept.push(new Uint8Array(1000000)) } catch (e) { kept.length = 0; host.say(String(e)) }',

@@ -1,4 +1,4 @@
-// The whole of Envelope B on a host: the bundle in QuickJS, TCP, PSDB in its process.
+// Tests all of Envelope B on a host: the bundle in QuickJS, TCP, and PSDB as a process.
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm, stat } from 'node:fs/promises'
@@ -87,7 +87,7 @@ async function json(answer: Response | Promise<Response>): Promise<any> {
   return (await answer).json()
 }
 
-/** Sends bytes as they are, one character each, and gathers what comes back until the connection ends. */
+/** Sends bytes, one character each, and returns the bytes received until the connection ends. */
 function raw(url: string, text: string, hold = false): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect(
@@ -146,7 +146,7 @@ describe.skipIf(!isBuilt)('Envelope B on a host', () => {
       expect(await json(append(url, 'one-3', { i: 3 }))).toMatchObject({ cursor: 4, duplicate: true })
       expect((await append(url, 'one-3', { i: 4 })).status).toBe(409)
       const audit = await json(fetch(`${url}t/acme/audit/v1/entries?limit=1000`))
-      // Four reads, and what two appends told of records that were there; the last round's look at all of them too.
+      // Each round adds four reads and two appends that revealed existing records. Later rounds also find the audit reads.
       expect(audit.entries).toHaveLength(7 * round + 6)
       await stop()
       url = await start()
@@ -154,7 +154,7 @@ describe.skipIf(!isBuilt)('Envelope B on a host', () => {
     expect(running?.log).toEqual([])
   })
 
-  it('takes the largest payload there is, and bytes of any kind', async () => {
+  it('accepts the largest payload, and arbitrary bytes', async () => {
     const url = await start()
     const large = new Uint8Array(16 * 2 ** 20).map((_, i) => (i * i) >> 7)
     expect((await postRaw(url, 'large', large)).status).toBe(200)
@@ -175,7 +175,7 @@ describe.skipIf(!isBuilt)('Envelope B on a host', () => {
     }
   })
 
-  it('JSON nested deep, or with a NUL, is refused, and the engine goes on', async () => {
+  it('refuses deeply nested JSON and JSON with a NUL, and keeps running', async () => {
     const url = await start()
     const post = (body: string): Promise<Response> =>
       fetch(`${url}t/acme/v1/append`, {
@@ -196,14 +196,14 @@ describe.skipIf(!isBuilt)('Envelope B on a host', () => {
     expect(running?.failures).toEqual([])
   })
 
-  it('speaks HTTP to whoever speaks it, and to nobody else', async () => {
+  it('answers valid HTTP, and rejects other bytes and slow clients', async () => {
     const url = await start({}, { headTimeout: 500, requestTimeout: 1500, idleTimeout: 3000 })
     const get = 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n'
     expect((await raw(url, get.repeat(50))).match(/HTTP\/1\.1 200 OK/g)).toHaveLength(50)
     expect(await raw(url, 'HELLO\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 /)
     expect(await raw(url, get.replace('localhost', 'evil.example'))).toMatch(/^HTTP\/1\.1 421 /)
     const type = 'Content-Type: application/json\r\n'
-    // A slow head, a slow body, and one that says nothing; others are served meanwhile.
+    // A slow head, a slow body, and a silent client. The service answers others meanwhile.
     const slow = Promise.all([
       raw(url, 'GET / HTTP/1.1\r\nX-A: b', true),
       raw(
@@ -219,13 +219,13 @@ describe.skipIf(!isBuilt)('Envelope B on a host', () => {
     expect(none).toBe('')
   })
 
-  it('a client that sends more than it may finds out why', async () => {
+  it('answers 413 to a client that sends too much', async () => {
     const url = await start()
     const tooLarge = await postRaw(url, 'large', new Uint8Array(17 * 2 ** 20))
     expect([tooLarge.status, (await json(tooLarge)).code]).toEqual([413, 'too-large'])
   })
 
-  it('many at once share commits, each answered when it is durable', async () => {
+  it('commits concurrent appends together, and answers each when it is durable', async () => {
     const url = await start()
     const answers = await Promise.all(Array.from({ length: 300 }, (_, i) => json(append(url, `r${i}`, i))))
     const cursors = answers.map(({ cursor }) => cursor as number).sort((a, b) => a - b)
@@ -236,19 +236,19 @@ describe.skipIf(!isBuilt)('Envelope B on a host', () => {
     expect(metrics).toMatch(/service_fs_disk_sectors 524288\n/)
   })
 
-  it('a stop lets what is under way finish', async () => {
+  it('finishes requests under way when it stops', async () => {
     const url = await start()
     const asked = Promise.allSettled(Array.from({ length: 20 }, (_, i) => append(url, `r${i}`, i)))
     await sleep(5)
     await stop()
-    // A connection whose request had not been read yet is just closed.
+    // A connection whose request was not read yet is closed without an answer.
     const statuses = (await asked).flatMap((one) => (one.status === 'fulfilled' ? [one.value.status] : []))
     expect(statuses.filter((status) => status !== 200)).toEqual([])
     await expect(fetch(`${url}healthz`)).rejects.toThrow('fetch failed')
     expect((await stat(join(dir, 'acme.img'))).size).toBe(256 * 2 ** 20)
   })
 
-  it('stops when PSDB is gone, and says so', async () => {
+  it('stops when PSDB ends, and reports it', async () => {
     const url = await start()
     await append(url, 'a', 1)
     const pid = execFileSync('pgrep', ['-P', String(process.pid), 'psdb-host'], { encoding: 'utf8' })
@@ -258,7 +258,7 @@ describe.skipIf(!isBuilt)('Envelope B on a host', () => {
     await expect(fetch(`${url}healthz`)).rejects.toThrow('fetch failed')
   })
 
-  it('stops when the script runs away or throws', async () => {
+  it('stops when the script loops or throws', async () => {
     const script = `globalThis.serviceFs = { start() { host.started() }, opened() {}, data(id, bytes) { if (bytes.byteLength > 0) for (;;); throw new Error('no more') }, closed() {} }`
     const url = await start({ script: { text: script, name: 'loop.js' }, engine: { callMs: 200 } })
     await expect(fetch(`${url}healthz`)).rejects.toThrow('fetch failed')
@@ -270,7 +270,7 @@ describe.skipIf(!isBuilt)('Envelope B on a host', () => {
     expect(running?.failures[0]?.message).toMatch(/no more[^]*loop\.js/)
   })
 
-  it('refuses a ledger of another key, and an address that is taken', async () => {
+  it('refuses a ledger with another key, and an address in use', async () => {
     const url = await start()
     await append(url, 'a', 1)
     const { port } = new URL(url)

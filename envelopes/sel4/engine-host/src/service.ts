@@ -20,7 +20,7 @@ export interface ServiceOptions {
   config: Omit<Config, 'vkeys' | 'regionBytes' | 'marks'>
   /** The signers of the ledger and of the audit sub-ledger. The engine receives only signatures. */
   signers: readonly [main: Signer, audit: Signer]
-  /** The high-water marks, and the sizes that an operator accepts. Without them no mark is kept. The caller closes them. */
+  /** The high-water marks, and the sizes that an operator accepts. Without them the service keeps no marks. The caller closes them. */
   marks?: HostMarks
   listen: Listen
   channel: Channel

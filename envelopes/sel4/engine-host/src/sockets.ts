@@ -4,7 +4,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import type { HostFunction } from './engine.ts'
 import { clearStaleSocket } from '@service-fs/http/stale-socket'
 
-/** Where to listen. */
+/** The address to listen on. */
 export type Listen = { host: string; port: number } | { path: string }
 
 /** The bundle's methods that receive the events. */

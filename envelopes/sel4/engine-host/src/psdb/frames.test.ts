@@ -18,7 +18,7 @@ function reader(): FrameReader {
 }
 
 describe('FrameReader', () => {
-  it('puts frames together, however they are cut', () => {
+  it('assembles frames from chunks of any size', () => {
     fc.assert(
       fc.property(fc.array(frame, { maxLength: 8 }), fc.array(fc.nat(150)), (frames, cuts) => {
         const found: unknown[] = []
@@ -41,7 +41,7 @@ describe('FrameReader', () => {
     )
   })
 
-  it('refuses channels and lengths that cannot be', () => {
+  it('refuses invalid channels and lengths', () => {
     expect(() => reader().push(head(1, 100))).not.toThrow()
     expect(() => reader().push(head(1, 101))).toThrow(
       'channel 1: expected at most 100 bytes of data, found 101',

@@ -1,4 +1,4 @@
-// The storage capability against the C store in a child process.
+// Tests the storage capability against the C store in a child process.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -64,7 +64,7 @@ describe.skipIf(missing !== '')(`psdb-host${missing}`, () => {
   })
   afterEach(() => disk.remove())
 
-  it('keeps tenants, and a ledger and its audit sub-ledger, apart', async () => {
+  it('separates tenants, and a ledger from its audit sub-ledger', async () => {
     const tenants = ['acme', 'other']
     const names = tenants.flatMap((tenant) => [`${tenant} main`, `${tenant} audit`] as const)
     const all = async (): Promise<StorageCapability[]> => {
@@ -94,7 +94,7 @@ describe.skipIf(missing !== '')(`psdb-host${missing}`, () => {
     expect(listed).toContain('other/tail/000000000000\n')
   })
 
-  it('takes the largest bundle, and a tail file larger than any request reads', async () => {
+  it('accepts the largest bundle, and a tail file larger than one request can read', async () => {
     const storage = openPsdbStorage((await disk.open({ size: 128 * 1024 * 1024 })).client('acme'), 'main')
     const bundle = bytesOf(MAX_BUNDLE_BYTES)
     const tail = bytesOf(20_000_001, 7)
@@ -107,7 +107,7 @@ describe.skipIf(missing !== '')(`psdb-host${missing}`, () => {
     await again.beginTail(1, 2, bytesOf(10))
   })
 
-  it('answers everything that was asked at once, more than its queue and its region hold', async () => {
+  it('answers more concurrent requests than its queue and its region hold', async () => {
     const storage = openPsdbStorage((await disk.open({ region: 256 * 1024 })).client('acme'), 'main')
     const names = Array.from({ length: 300 }, (_, index) => ({ kind: 'bundle', index }) as const)
     await Promise.all(names.map((name, i) => storage.seal(name, bytesOf(1 + ((i * 997) % 100_000), i))))
@@ -117,7 +117,7 @@ describe.skipIf(missing !== '')(`psdb-host${missing}`, () => {
     expect(await storage.stat()).toMatchObject({ sectors: 131_072, bundles: 300 })
   })
 
-  it('has its disk to itself, until it is gone', async () => {
+  it('locks its disk until it ends', async () => {
     await disk.open()
     const second = { disk: disk.path, tenants: ['acme'] }
     const error = { code: 'locked', message: expect.stringContaining('in use by another process') }
@@ -130,7 +130,7 @@ describe.skipIf(missing !== '')(`psdb-host${missing}`, () => {
 
   const noMount = process.getuid?.() === 0 ? '' : ' (skipped: not root)'
   it.skipIf(noMount !== '')(
-    `says what the file system of a full or read-only image says${noMount}`,
+    `reports the error of the file system for a full or read-only image${noMount}`,
     async () => {
       const at = disk.dir.path
       expect(mount('-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', at)).toBe(true)
@@ -151,7 +151,7 @@ describe.skipIf(missing !== '')(`psdb-host${missing}`, () => {
     },
   )
 
-  it('leaves the signals that stop a service to its parent', async () => {
+  it('ignores the signals that stop a service', async () => {
     const host = await disk.open()
     const storage = openPsdbStorage(host.client('acme'), 'main')
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.kill(host.pid ?? 0, signal)
@@ -160,7 +160,7 @@ describe.skipIf(missing !== '')(`psdb-host${missing}`, () => {
     expect(await host.exited).toEqual({ code: 0, signal: null })
   })
 
-  it('keeps what it acknowledged when it is killed', async () => {
+  it('keeps acknowledged data when it is killed', async () => {
     let acknowledged = 0
     for (let life = 0; life < 6; life++) {
       const host = await disk.open()
@@ -185,7 +185,7 @@ describe.skipIf(missing !== '')(`psdb-host${missing}`, () => {
     expect(acknowledged).toBeGreaterThan(5)
   })
 
-  it('says when the disk is full, takes what still fits, and opens again', async () => {
+  it('reports a full disk, accepts data that still fits, and opens again', async () => {
     const size = 1024 * 1024
     const storage = openPsdbStorage((await disk.open({ size })).client('acme'), 'main')
     let start = 0
@@ -206,7 +206,7 @@ describe.skipIf(missing !== '')(`psdb-host${missing}`, () => {
     await larger.beginTail(start + 1, start + 2, bytesOf(50_000))
   })
 
-  it('does not open a corrupt disk, says where it is, and changes nothing', async () => {
+  it('refuses a corrupt disk, reports the sector, and changes nothing', async () => {
     const storage = openPsdbStorage((await disk.open({ size: 1024 * 1024 })).client('acme'), 'main')
     await storage.seal({ kind: 'origin' }, bytesOf(600))
     await storage.beginTail(0, 1, bytesOf(600))
@@ -233,7 +233,7 @@ describe.skipIf(missing !== '')(`psdb-host${missing}`, () => {
     expect(await again.read({ kind: 'origin' })).toEqual(bytesOf(600))
   })
 
-  it('does not give out what another hand has changed while it runs', async () => {
+  it('does not return data that another program changed while it runs', async () => {
     const storage = openPsdbStorage((await disk.open()).client('acme'), 'main')
     await storage.seal({ kind: 'origin' }, bytesOf(600))
     const bytes = readFileSync(disk.path)
@@ -242,7 +242,7 @@ describe.skipIf(missing !== '')(`psdb-host${missing}`, () => {
     await expect(storage.read({ kind: 'origin' })).rejects.toMatchObject({ code: 'corrupt' })
   })
 
-  it('refuses what is no disk, no size, no tenant', async () => {
+  it('refuses an invalid disk, size or tenant', async () => {
     const tenants = ['acme']
     const refused = (options: object, message: string): Promise<void> =>
       expect(openPsdbProcess({ disk: disk.path, tenants, ...options })).rejects.toMatchObject({
@@ -256,7 +256,7 @@ describe.skipIf(missing !== '')(`psdb-host${missing}`, () => {
     await refused({ disk: disk.dir.path }, '')
   })
 
-  it('takes a disk whose last sector is not whole', async () => {
+  it('accepts a disk with an incomplete last sector', async () => {
     await disk.open({ size: 1024 * 1024 })
     await disk.process?.close()
     truncateSync(disk.path, 1024 * 1024 - 100)
@@ -266,7 +266,7 @@ describe.skipIf(missing !== '')(`psdb-host${missing}`, () => {
     expect(statSync(disk.path).size).toBe(1024 * 1024 - 100)
   })
 
-  it('answers every malformed request with the field that is wrong', async () => {
+  it('answers a malformed request with the invalid field', async () => {
     const client = (await disk.open()).client('acme')
     const { READ, SEAL, COMMIT, TAIL, PUBLISH, STAT } = OPCODE
     for (const [field, call] of [

@@ -16,7 +16,7 @@ function failure(code: string, message: string): object {
   return { name: 'StorageError', code, message: expect.stringContaining(message) }
 }
 
-/** A script that greets, and goes on with `rest`. */
+/** Returns a script that sends the first frame, and then runs `rest`. */
 function serverScript(rest: string): string {
   return `hello(1, 1, 'ready');${rest}`
 }
@@ -30,31 +30,36 @@ describe('a process that does not open the disk', () => {
       'in use',
     ],
     ['ends at once', `process.exit(0)`, 'io', 'psdb-host: ended with 0'],
-    ['says why it ends', `console.error('d.img: not there'); process.exit(2)`, 'io', '2: d.img: not there'],
+    [
+      'reports why it ends',
+      `console.error('d.img: not there'); process.exit(2)`,
+      'io',
+      '2: d.img: not there',
+    ],
     ['is killed', `process.kill(process.pid, 'SIGKILL')`, 'io', 'ended with SIGKILL'],
     ['speaks another protocol', `hello(2)`, 'io', 'protocol 2, expected 1'],
     ['finds the disk corrupt', `hello(1, 3, 'sector 7: bad')`, 'corrupt', 'disk: sector 7: bad'],
-    ['says garbage', `out('Segmentation fault'.repeat(100))`, 'io', 'unknown channel 1835492691'],
+    ['writes garbage', `out('Segmentation fault'.repeat(100))`, 'io', 'unknown channel 1835492691'],
     ['begins with an answer', `out(frame(0, message()))`, 'io', 'unknown channel 0'],
     [
-      'greets at length',
+      'begins with a frame that is too large',
       `out(frame(0xffffffff, message(1, 1), Buffer.alloc(0), 1 << 30))`,
       'io',
       '1073741824',
     ],
-    ['ends within its greeting', `out(Buffer.alloc(40)); process.exit(0)`, 'io', 'ended with 0'],
+    ['ends within its first frame', `out(Buffer.alloc(40)); process.exit(0)`, 'io', 'ended with 0'],
   ])('%s', async (_, script, code, message) => {
     await expect(openFake(dir.path, script)).rejects.toMatchObject(failure(code, message))
   })
 
-  it('is not there', async () => {
+  it('is missing', async () => {
     const opening = openFake(dir.path, '', { binary: `${dir.path}/none` })
     await expect(opening).rejects.toMatchObject(failure('io', 'psdb-host: cannot be started'))
   })
 })
 
 describe('a process that has opened the disk', () => {
-  it('says how, and ends with its standard input', async () => {
+  it('reports its state, and ends with its standard input', async () => {
     const lines: string[] = []
     const script = serverScript(`console.error('one'); console.error('two'); process.stderr.write('three')`)
     const host = await openFake(dir.path, script, { report: (line) => lines.push(line) })
@@ -70,7 +75,7 @@ describe('a process that has opened the disk', () => {
     await expect(host.client('other').request(stat)).rejects.toMatchObject(failure('io', 'ended with 0'))
   })
 
-  it('gets the bytes of writes, each on the channel of its tenant', async () => {
+  it('receives the bytes of writes, each on the channel of its tenant', async () => {
     const echo = `onRequest((request, channel, data) => {
       const reply = answer(request)
       reply.writeBigUInt64LE(BigInt(channel), 8)
@@ -94,8 +99,8 @@ describe('a process that has opened the disk', () => {
   it.each([
     ['ends', `process.exit(7)`, 'ended with 7'],
     ['is killed', `process.kill(process.pid, 'SIGKILL')`, 'ended with SIGKILL'],
-    ['names no tenant', `out(frame(2, answer(request)))`, 'unknown channel 2'],
-    ['greets again', `hello()`, 'unknown channel 4294967295'],
+    ['names an unknown tenant', `out(frame(2, answer(request)))`, 'unknown channel 2'],
+    ['sends its first frame again', `hello()`, 'unknown channel 4294967295'],
     [
       'sends more than the region',
       `out(frame(0, answer(request), Buffer.alloc(0), 33554433))`,
@@ -107,12 +112,12 @@ describe('a process that has opened the disk', () => {
       'no answer put 8 bytes',
     ],
     [
-      'claims more than there is room for',
+      'claims more bytes than there is room for',
       `const reply = answer(request); reply.writeUInt32LE(65, 36); out(frame(0, reply, Buffer.alloc(65)))`,
       'length 65, there was room for 64',
     ],
-    ['knows a status more', `out(frame(0, answer(request, 9)))`, 'status 9'],
-  ])('fails what is under way, and all later, when it %s', async (_, script, message) => {
+    ['sends an unknown status', `out(frame(0, answer(request, 9)))`, 'status 9'],
+  ])('fails all requests, under way and later, when it %s', async (_, script, message) => {
     const host = await openFake(dir.path, serverScript(`onRequest((request) => { ${script} })`))
     const client = host.client('acme')
     const error = failure('io', message)
@@ -127,7 +132,7 @@ describe('a process that has opened the disk', () => {
     await expect(host.close()).rejects.toMatchObject({ code: 'io' })
   })
 
-  it('is not believed when it answers what was not asked', async () => {
+  it('sends answers that match no request, which the client ignores', async () => {
     const script = `onRequest((request) => {
       const other = answer(request)
       other.writeUInt32LE(request.readUInt32LE(0) + 1, 0)
@@ -144,7 +149,7 @@ describe('a process that has opened the disk', () => {
     await host.close()
   })
 
-  it('sends what was asked at the same time together', async () => {
+  it('receives simultaneous requests in one chunk', async () => {
     const count = `let chunks = 0
       process.stdin.on('data', () => (chunks += 1))
       onRequest((request, channel) => {
