@@ -86,7 +86,7 @@ describe('tokens', () => {
     expect(await ask(access, {}, 'no-such-tenant')).toEqual(NONE)
   })
 
-  it('wrong, expired, revoked, malformed: 401 invalid_token', async () => {
+  it('answers 401 invalid_token to a wrong, expired, revoked or malformed token', async () => {
     const { text } = alice
     const wrong = [
       newToken().text,
@@ -206,7 +206,7 @@ describe('without credentials', () => {
     expect(await ask(access, { url: '/metrics' }, undefined)).toEqual(anybody)
   })
 
-  it('admits nobody with an empty file of tokens', async () => {
+  it('admits no client with an empty file of tokens', async () => {
     const access = accessOf([])
     expect(access.open).toBe(false)
     expect(await ask(access, {})).toEqual(NONE)

@@ -28,7 +28,7 @@ export interface ClaimGrant extends Grant {
 export interface OidcConfig {
   /** Exactly the `iss` of its tokens. https, or http on a loopback address. */
   issuer: string
-  /** The name of this service at the issuer, which `aud` must be or contain. */
+  /** The name of this service at the issuer. The claim `aud` must equal or contain it. */
   audience: string
   /** Default: `jwks_uri` of `<issuer>/.well-known/openid-configuration`. */
   jwksUri?: string
@@ -91,7 +91,10 @@ const url: v.GenericSchema<string> = v.pipe(
   v.check(isSecure, 'expected https://…, or http:// on a loopback address, without query and fragment'),
 )
 
-/** Whether what comes from there is who it says: https, or http on this machine; without user and fragment, and without query unless said. */
+/**
+ * Reports whether a URL's server is authenticated: https, or http on a loopback address. Allows no user or fragment, and a
+ * query only on request.
+ */
 export function isSecure(source: string, query?: 'query'): boolean {
   if (!URL.canParse(source)) return false
   const { protocol, host, search, hash, username, password } = new URL(source)

@@ -15,12 +15,15 @@ const OTHERS = [
   '*:80',
 ]
 
-it.each(['127.0.0.2:80', 'localhost:80', '[::1]:80', 'unix:/run/acme.sock'])('this machine: %s', (text) => {
-  for (const settings of [OPEN, TOKENS, TLS])
-    expect(() => checkListen(parseListen(text), settings)).not.toThrow()
-})
+it.each(['127.0.0.2:80', 'localhost:80', '[::1]:80', 'unix:/run/acme.sock'])(
+  'allows a local address: %s',
+  (text) => {
+    for (const settings of [OPEN, TOKENS, TLS])
+      expect(() => checkListen(parseListen(text), settings)).not.toThrow()
+  },
+)
 
-it.each(OTHERS)('others: %s', (text) => {
+it.each(OTHERS)('requires credentials and TLS for another address: %s', (text) => {
   const listen = parseListen(text)
   expect(() => checkListen(listen, OPEN)).toThrow(`--listen ${text}: no credentials`)
   expect(() => checkListen(listen, { ...OPEN, behindTls: true })).toThrow('no credentials')

@@ -12,7 +12,7 @@ export const OPEN: AccessSettings = {
   connections: {},
 }
 
-/** Reports whether no credentials are configured. An empty file of tokens counts as configured, and admits nobody. */
+/** Reports whether no credentials are configured. An empty file of tokens counts as configured, and admits no client. */
 export function isOpen({ tokens, oidc, certificates }: AccessSettings): boolean {
   return tokens === undefined && oidc.length === 0 && certificates.length === 0
 }

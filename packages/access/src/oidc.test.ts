@@ -65,7 +65,7 @@ describe('a token', () => {
     expect(issuer.asked).toEqual(['/keys'])
   })
 
-  it.each(['RS256', 'PS512', 'ES384', 'EdDSA'])('signed with %s', async (alg) => {
+  it.each(['RS256', 'PS512', 'ES384', 'EdDSA'])('is accepted when signed with %s', async (alg) => {
     issuer.keys = [await signingKey('k', alg)]
     expect(await ask(accessOf(), await issuer.token())).toMatchObject({ roles: ['read'] })
   })
@@ -96,27 +96,27 @@ describe('a token', () => {
   })
 })
 
-describe('is refused', () => {
+describe('an invalid token', () => {
   const cases: [string, JWTPayload, string][] = [
     ['another audience', { aud: 'other' }, 'aud'],
     ['no audience', { aud: undefined as unknown as string }, 'aud'],
     ['another issuer', { iss: 'https://elsewhere.example' }, 'issuer of the token is not configured'],
     ['no issuer', { iss: undefined as unknown as string }, 'issuer of the token is not configured'],
     ['expired', { exp: Math.floor(Date.now() / 1000) - 60 }, 'expired'],
-    ['without an end', { exp: undefined as unknown as number }, 'exp'],
+    ['no expiry', { exp: undefined as unknown as number }, 'exp'],
     ['not yet valid', { nbf: Math.floor(Date.now() / 1000) + 60 }, 'nbf'],
     ['no subject', { sub: undefined as unknown as string }, 'sub names no subject'],
     ['a subject with a line feed', { sub: 'alice\nbob' }, 'sub names no subject'],
-    ['a subject without end', { sub: 'a'.repeat(257) }, 'sub names no subject'],
+    ['a subject that is too long', { sub: 'a'.repeat(257) }, 'sub names no subject'],
     ['bound to a key', { cnf: { jkt: 'x' } }, 'cnf'],
   ]
-  it.each(cases)('%s', async (_, claims, named) => {
+  it.each(cases)('is refused: %s', async (_, claims, named) => {
     const [status, detail] = await refused(ask(accessOf(), await issuer.token(claims)))
     expect(status).toBe(401)
     expect(detail).toContain(named)
   })
 
-  it('refuses a foreign key under the id of the issuer’s', async () => {
+  it('is refused when signed with a foreign key under the issuer’s key id', async () => {
     const other = await signingKey('one')
     expect(await refused(ask(accessOf(), await issuer.token({}, other)))).toEqual([
       401,
@@ -124,13 +124,13 @@ describe('is refused', () => {
     ])
   })
 
-  it('alg none', async () => {
+  it('is refused with alg none', async () => {
     const [, claims = ''] = (await issuer.token()).split('.')
     for (const alg of ['none', 'None', 'NONE', ''])
       expect((await refused(ask(accessOf(), `${base64({ alg })}.${claims}.`)))[0]).toBe(401)
   })
 
-  it('refuses HS256 with the public key as the secret', async () => {
+  it('is refused when signed by HS256 with the public key as the secret', async () => {
     issuer.keys = [await signingKey('one', 'RS256')]
     const [, claims = ''] = (await issuer.token()).split('.')
     const signed = `${base64({ alg: 'HS256', kid: 'one' })}.${claims}`
@@ -143,21 +143,21 @@ describe('is refused', () => {
     }
   })
 
-  it('refuses a changed token', async () => {
+  it('is refused when it was changed', async () => {
     const [head, , signature] = (await issuer.token()).split('.')
     const claims = { iss: issuer.url, aud: 'ledger', sub: 'root', exp: 9_999_999_999, scope: 'read' }
     expect((await refused(ask(accessOf(), `${head}.${base64(claims)}.${signature}`)))[0]).toBe(401)
   })
 
   it.each(['x', 'a.b.c', '..', `${base64({})}.${base64([])}.x`, base64({ alg: 'ES256' })])(
-    'nonsense: %s',
+    'is refused when it is malformed: %s',
     async (token) => {
       expect((await refused(ask(accessOf(), token)))[0]).toBe(401)
       expect(issuer.asked).toEqual([])
     },
   )
 
-  it('quotes nothing of the token', async () => {
+  it('is not quoted in the error', async () => {
     const token = await issuer.token({ aud: 'secret-audience' })
     const [, detail] = await refused(ask(accessOf(), token))
     for (const part of [...token.split('.'), 'secret-audience', 'alice']) expect(detail).not.toContain(part)

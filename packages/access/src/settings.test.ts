@@ -83,7 +83,7 @@ it.each([
   expect(() => check(value)).toThrow(`host.json: ${named}`)
 })
 
-it('tls names its files', () => {
+it('requires the certificate and key of tls, and no unknown field', () => {
   expect(() => checkStrictly(TlsConfig, { certificate: 'c' }, 'host.json')).toThrow('host.json: key')
   expect(() => checkStrictly(TlsConfig, { certificate: 'c', key: 'k', ca: 'x' }, 'host.json')).toThrow(
     'ca: no such field',

@@ -60,7 +60,7 @@ export async function readTokens(path: string): Promise<StoredToken[]> {
 
 const ALPHABET = '0123456789abcdefghijklmnopqrstuvwxyz'
 
-/** Creates a token. Returns its id, its text, which is stored nowhere, and the text's hash. */
+/** Creates a token. Returns its id, its text and the text's hash. The text is not stored. */
 export function newToken(): { id: string; text: string; sha256: string } {
   const id = Array.from({ length: 12 }, () => ALPHABET[randomInt(ALPHABET.length)]).join('')
   const text = `fs_${id}_${randomBytes(32).toString('base64url')}`
