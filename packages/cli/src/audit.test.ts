@@ -25,7 +25,7 @@ const START = Date.UTC(2026, 10, 22)
 let dir = ''
 let records: RecordContent[] = []
 
-/** A read a second. */
+/** Returns the record of one read. There is one read per second. */
 function readRecord(i: number, members: Partial<Read> = {}): RecordContent {
   const when = new Date(START + i * 1000).toISOString()
   const read = {
@@ -99,7 +99,7 @@ it('lists all reads, and filters them by subject, route and time', async () => {
 it('finds every read that showed a record, by itself or in a batch', async () => {
   expect(await listed('--cursor', '18')).toEqual([300, 302, 303, 305])
   expect(await listed('--payload-id', 'record/17', '--subject', 'alice')).toEqual([300, 303])
-  // The bundle holds the last of its three parts only.
+  // The bundle holds only the last of the record's three parts.
   expect(await listed('--payload-id', 'large')).toEqual([307, 308])
   const { code, errors } = await cli('audit', 'ls', dir, '--cursor', '702')
   expect([code, errors[0]]).toEqual([3, expect.stringContaining('part 2/3 of "large"')])

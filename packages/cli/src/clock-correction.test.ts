@@ -22,7 +22,7 @@ afterEach(() => remove(dir))
 const FUTURE = '2027-11-22T00:00:05.000Z'
 const BACK = '2026-11-22T00:00:06.000Z'
 
-/** Five records, one a year ahead, and what comes behind it. */
+/** Returns five records, a record a year ahead, the correction, and later records. */
 function history(behind: Partial<RecordContent> & { payload: Uint8Array }): RecordContent[] {
   const [last, ...after] = testRecords(10).slice(6)
   return [
@@ -63,9 +63,9 @@ describe('a time that an operator set back', () => {
 
   const wrong: [string, Partial<RecordContent> & { payload: Uint8Array }][] = [
     ['has another type', { type: 'application/json', payload: saying({}) }],
-    ['says another time than its own', { payload: saying({ now: '2026-11-22T00:00:07.000Z' }) }],
-    ['says that less was corrected', { payload: saying({ newest: '2027-11-22T00:00:04.999Z' }) }],
-    ['is no JSON', { payload: Buffer.from('{') }],
+    ['states a time other than its own', { payload: saying({ now: '2026-11-22T00:00:07.000Z' }) }],
+    ['states a smaller correction', { payload: saying({ newest: '2027-11-22T00:00:04.999Z' }) }],
+    ['is not JSON', { payload: Buffer.from('{') }],
     ['is null', { payload: Buffer.from('null') }],
   ]
   it.each(wrong)('does not verify when the entry %s', async (_, behind) => {

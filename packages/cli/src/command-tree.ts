@@ -1,7 +1,7 @@
 /** The commands as plain data. The shell completions and the man page are written from it. */
 import type { Argument, Command, Option } from 'commander'
 
-/** What a shell offers for a value: names of files, names of directories, or nothing. */
+/** The completions that a shell offers for a value: file names, directory names, or none. */
 export type ValueKind = 'file' | 'directory' | 'text'
 
 /** The value of an option, or an operand of a command. */

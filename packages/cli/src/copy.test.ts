@@ -44,7 +44,7 @@ beforeEach(async () => {
 })
 afterEach(() => remove(dir))
 
-/** Runs a command that must do well. */
+/** Runs a command that must succeed. */
 async function done(...args: string[]): Promise<TestIo> {
   const io = await cli(...args)
   expect(io.errors, args.join(' ')).toEqual([])
@@ -54,7 +54,7 @@ async function done(...args: string[]): Promise<TestIo> {
 
 const at = (...names: string[]): string => join(dir, ...names)
 
-/** A ledger in `acme`, its audit of another size. */
+/** Makes a ledger in `acme`, with an audit sub-ledger of another size. */
 async function makeAcme(ledger: TestLedger, auditSize = 30): Promise<string> {
   await makeLedger(at('acme'), ledger)
   await makeLedger(at('acme/audit'), { ...ledger, records: testRecords(auditSize), origin: AUDIT })
@@ -330,7 +330,7 @@ async function flip(path: string): Promise<void> {
   )
 }
 
-describe('a false ledger is not copied', () => {
+describe('copying a false ledger', () => {
   it('reports the changed file of a ledger or of an export', async () => {
     await done('export', await makeAcme({ records: testRecords(600) }), '--out', at('good'))
     for (const source of ['acme', 'good']) {
@@ -396,7 +396,7 @@ describe('a false ledger is not copied', () => {
     const io = await cli('restore', at('out'), '--out', at('back'))
     expect(io.code).toBe(3)
     expect(io.errors[0]).toContain("keys/ed25519.vkey: expected the log's key")
-    // A key that is shown but did not sign.
+    // The ledger shows this key, but the key did not sign.
     await writeFile(at('out/keys/old.vkey'), other + '\n')
     const shown = await cli('export', at('out'), '--out', at('again'), '--vkey', testSigner().vkey)
     expect(shown.code).toBe(1)

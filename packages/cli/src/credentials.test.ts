@@ -12,7 +12,7 @@ import { cli, type TestIo } from './testing.ts'
 import { remove, temporary } from '@service-fs/client/testing'
 
 const OPENSSL = spawnSync('openssl', ['version']).stdout?.toString() ?? ''
-/** `-CA` of `openssl req` came with 3.0. */
+/** OpenSSL 3.0 introduced `-CA` of `openssl req`. */
 const why = /^OpenSSL [3-9]/.test(OPENSSL) ? '' : ': no openssl 3 here'
 
 const TOKEN = 'sfs_0123.abc-DEF~xyz'
@@ -31,7 +31,7 @@ async function put(name: string, text: string, mode: number = 0o600): Promise<st
 const openssl = async (...args: string[]): Promise<void> =>
   void (await promisify(execFile)('openssl', args, { cwd: dir }))
 
-/** A key and a certificate that `ca` signs; without, its own authority. */
+/** Makes a key and a certificate, signed by `ca` or by itself. */
 async function issue(name: string, subject: string, ca?: string, extra: string[] = []): Promise<void> {
   const signed = ca === undefined ? [] : ['-CA', `${ca}.crt`, '-CAkey', `${ca}.key`]
   const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']

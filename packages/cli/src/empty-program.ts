@@ -47,7 +47,7 @@ class StrictCommand extends Command {
     return new StrictCommand(name)
   }
 
-  /** Called by commander, which keeps it out of its types, as it does `unknownOption`. */
+  /** Called by commander, whose types omit this method and `unknownOption`. */
   missingMandatoryOptionValue(option: Option): never {
     const unknown = this.args.find((arg) => /^-./.test(arg))
     if (unknown !== undefined)

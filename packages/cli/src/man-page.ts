@@ -58,7 +58,7 @@ function optionLines({ names, value, description }: OptionNode): string[] {
   ]
 }
 
-/** Returns the paragraphs of a help text. An indented line begins a line of its own. */
+/** Returns the paragraphs of a help text. An indented line starts a new line. */
 function paragraphs(text: string): string[] {
   if (text === '') return []
   return text.split(/\n{2,}/).flatMap((paragraph) => {

@@ -48,7 +48,7 @@ async function connectionOptions(url: string, options: LedgerOptions): Promise<C
   return { moduleId: options.moduleId, ...credentials }
 }
 
-/** Returns how to reach the ledger at a place. A path needs no credentials, and none are read for it. @throws ClientError `usage`, `file` */
+/** Returns how to reach the ledger at a place. Reads no credentials for a path. @throws ClientError `usage`, `file` */
 export async function placeOptions(place: string, options: LedgerOptions): Promise<ConnectionOptions> {
   return isUrl(place) ? connectionOptions(place, options) : { moduleId: options.moduleId }
 }

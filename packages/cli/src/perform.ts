@@ -1,4 +1,4 @@
-/** Runs the work of a command and sets the exit status. This module loads nothing that only some commands need. */
+/** Runs the work of a command and sets the exit status. This module loads only modules that all commands need. */
 import { codeOf, messageOf } from '@service-fs/format/errors'
 import { ClientError } from '@service-fs/client/errors'
 import type { Io } from './io.ts'

@@ -2,7 +2,7 @@ import cliProgress from 'cli-progress'
 import type { Io } from './io.ts'
 
 export interface Progress {
-  /** Shows how much of the work is done. `total` replaces the total of before. */
+  /** Shows how much of the work is done. `total` replaces the previous total. */
   at(done: number, total?: number): void
   stop(): void
 }

@@ -33,7 +33,7 @@ export function pathProblem(id: string): string | undefined {
 
 /**
  * Writes records to files. Refuses an id that leads out of the directory. Follows no symbolic link below the directory: links among the
- * records are made last, so that nothing is written through them. Never overwrites a file: refuses the record unless the file has the same
+ * records are made last, so that no record is written through a link. Never overwrites a file: refuses the record unless the file has the same
  * content.
  */
 export class Restorer {

@@ -50,7 +50,7 @@ it('never returns a mixture of two states of a file that is being written', asyn
       const bytes = await readSteady(path, SIZE).catch((error: Error) => error)
       if (bytes instanceof Error)
         expect(bytes.message).toMatch(/^another program changed it during each of 4 reads/)
-      // A state that the file had: a new letter up to some byte, the one before from there on.
+      // The file had such a state: a new letter up to some byte, and the previous letter after it.
       else expect(bytes.filter((byte, at) => at > 0 && byte !== bytes[at - 1]).length).toBeLessThan(2)
     }
   })

@@ -1,4 +1,4 @@
-// Every command, with names and messages that would do something to a terminal.
+// Runs every command with names and messages that would control a terminal.
 import { mkdir, rename, writeFile } from 'node:fs/promises'
 import type { ServerResponse } from 'node:http'
 import { join } from 'node:path'
@@ -17,7 +17,7 @@ import {
 import type { TestIo } from './testing.ts'
 import { buildProgram } from './program.ts'
 
-/** Clears the screen, sets a title, begins lines, turns around and hides what follows. */
+/** Clears the screen, sets a title, begins lines, reverses the text direction, and hides text. */
 const HOSTILE = 'x\u001b[2J\u001b]0;t\u0007\r\u009b31m\u202eabc\u2066\u200b\u2028y\u007f\u{e0041}'
 const UNSAFE = /(?![\n\t])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Default_Ignorable_Code_Point}]/u
 
@@ -49,7 +49,7 @@ async function run(...args: string[]): Promise<TestIo> {
 
 type Answer = (path: string, response: ServerResponse) => void
 
-/** A stream without events would be waited for without end: an answer that has none is refused there. */
+/** Starts a server. It refuses /v1/follow without `streams`, because a client would wait forever for events. */
 async function served(answer: Answer, streams = false): Promise<string> {
   const server = await startServer((request, response) => {
     const path = request.url ?? ''
@@ -98,7 +98,7 @@ it('makes the text of a server safe', async () => {
         response.end(JSON.stringify({ origin: HOSTILE, vkeys: [testSigner().vkey], limits: {} }))
       else if (path.startsWith('/v1/follow')) {
         response.writeHead(200, { 'content-type': 'text/event-stream' })
-        // Raw in the JSON text: a line as it came.
+        // Unescaped in the JSON text, because the command prints the line as it arrived.
         const raw = JSON.stringify({ ...record, cursor: 1, type: 'T' }).replace('"T"', '"\u009b\u202e"')
         response.end(`event: record\nid: 1\ndata: ${raw}\n\n`)
       } else response.end(`${JSON.stringify({ ...record, cursor: 1 })}\n`)

@@ -1,4 +1,4 @@
-/** What the completion scripts of all shells have in common. */
+/** Functions that the completion scripts of all shells share. */
 import type { CommandNode, ValueNode } from '../command-tree.ts'
 
 /** Returns `text` as one word of a POSIX shell, zsh included. */
