@@ -280,7 +280,7 @@ describe.skipIf(!hasOpenssl)(TITLE, () => {
       const other = join(dir, 'other.key')
       copyFileSync(robot.certificate, other)
       chmodSync(other, 0o600)
-      await expect(files(other)).rejects.toThrow(`${other}: expected a private key in PEM`)
+      await expect(files(other)).rejects.toThrow(`${other}: expected an unencrypted private key in PEM`)
       await expect(files(robot.key, robot.key)).rejects.toThrow('expected a certificate in PEM')
       await expect(files(join(dir, 'nowhere'))).rejects.toThrow('ENOENT')
       await expect(files(dir)).rejects.toThrow('expected a file')
