@@ -84,7 +84,7 @@ class BehindFront implements WireSubject {
 }
 
 /** A host has many tenants: it names none as the expected one, and another name is no tenant (front.test.ts). */
-const ABOUT_ONE_TENANT = 'needs the tenant’s name, by header or by path'
+const ABOUT_ONE_TENANT = 'requires the tenant in the header or in the path'
 
 const test = {
   describe,
