@@ -4,9 +4,11 @@
 // The SDK is MICROKIT_SDK, or the newest microkit-sdk-* in the user's data directory.
 import { spawnSync } from 'node:child_process'
 import {
+  closeSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -124,6 +126,7 @@ export function missing(compiler = 'gcc') {
     ...(findSdks().length > 0 ? [] : ['the Microkit SDK (qemu/get-sdk, or MICROKIT_SDK with its folder)']),
     ...(has(made.command) && has(made.link) ? [] : [`${made.command} (apt-get install ${made.packages})`]),
     ...(has('make') ? [] : ['make (apt-get install make)']),
+    ...(has('flock') ? [] : ['flock (apt-get install util-linux)']),
     ...(has('cargo') ? [] : ['cargo (apt-get install cargo)']),
     ...wasm2cProblem(),
     ...(existsSync(BUNDLE) ? [] : ['envelopes/sel4/bundle/dist/bundle.js (npm run build)']),
@@ -296,19 +299,49 @@ export function build(options = {}) {
   } = options
   const lacking = missing(compiler)
   if (lacking.length > 0) throw new Error(`missing: ${lacking.join('; ')}`)
+  const made = compilers[compiler]?.()
+  if (made === undefined) throw new Error(`no compiler ${compiler}`)
   const sdk = options.sdk ?? /** @type {{ path: string }} */ (findSdks()[0]).path
   const board = join(sdk, 'board', BOARD, config)
   if (!existsSync(board)) throw new Error(`${sdk} has no ${BOARD}/${config}`)
   vendor()
   const version = readFileSync(join(sdk, 'VERSION'), 'utf8').trim()
   const out = join(buildRoot, `${name}-${version}-${config}-${compiler}`)
+  mkdirSync(out, { recursive: true })
+  const lock = lockFolder(out)
+  try {
+    return buildIn(out, { totebox, made, board, sdk, config })
+  } finally {
+    closeSync(lock)
+  }
+}
+
+/**
+ * Waits until no other process builds in the folder: two of them would write the same objects.
+ *
+ * @param {string} out
+ * @returns {number} a file descriptor that holds the lock until it is closed
+ */
+function lockFolder(out) {
+  const lock = openSync(join(out, 'lock'), 'w')
+  // flock(1) locks the open file, which is this process's too; decision 0004.
+  const { error, status } = spawnSync('flock', ['3'], { stdio: ['ignore', 'ignore', 'inherit', lock] })
+  if (error === undefined && status === 0) return lock
+  closeSync(lock)
+  throw new Error(`flock: ${error?.message ?? `exit status ${status}`}`)
+}
+
+/**
+ * @param {string} out the folder of the results
+ * @param {{ totebox: string, made: Compiler, board: string, sdk: string, config: string }} options
+ * @returns {{ image: string, report: string, xml: string }} paths
+ */
+function buildIn(out, { totebox, made, board, sdk, config }) {
   const { description, xml, header } = generate(JSON.parse(readFileSync(totebox, 'utf8')))
   mkdirSync(join(out, 'include'), { recursive: true })
   for (const domain of description.domains.keys()) mkdirSync(join(out, domain), { recursive: true })
   writeIfNew(join(out, 'include', 'config.h'), header)
   writeIfNew(join(out, 'system.xml'), xml)
-  const made = compilers[compiler]?.()
-  if (made === undefined) throw new Error(`no compiler ${compiler}`)
   writeIfNew(
     join(out, 'Makefile'),
     makefile({ description, compiler: made, board, base: dirname(resolve(totebox)) }),

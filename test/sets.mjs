@@ -56,7 +56,9 @@ export const fullOnly = [
 export const appliance = ['test/appliance/**/*.test.ts', 'test/engine/*.test.ts', 'test/keys/*.test.ts']
 
 /** Files that compare times. They run one after the other when nothing else does. */
-export const alone = ['test/hosted/neighbours.test.ts', 'test/hosted/tenants.test.ts']
+export const alone = ['many', 'neighbours', 'slow-clients', 'stuck-tenant', 'tenants'].map(
+  (name) => `test/hosted/${name}.test.ts`,
+)
 
 const bundle = ['@service-fs/bundle', 'microkit/', 'qemu/']
 

@@ -1,6 +1,7 @@
 // A console session in a page of the documentation: its commands, run in bash, and whether the output is what the page shows.
 
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { serviceFs } from '../support/daemon.ts'
@@ -66,6 +67,7 @@ export class Shell {
   readonly #bash: ChildProcessWithoutNullStreams
   #text = ''
   #wake: (() => void) | undefined
+  #isClosed = false
 
   constructor(dir: string, env: Readonly<Record<string, string>> = {}) {
     const bin = join(dir, '.bin')
@@ -86,6 +88,7 @@ export class Shell {
       })
     }
     this.#bash.on('exit', () => this.#wake?.())
+    this.#bash.on('close', () => (this.#isClosed = true))
     this.#bash.stdin.write('exec 2>&1\n')
   }
 
@@ -112,13 +115,15 @@ export class Shell {
     return lines.filter((line) => !isLog(line))
   }
 
-  /** Ends the shell and every process that it started. */
-  end(): void {
+  /** Ends the shell and every process that it started, and waits until all of them have closed their output. */
+  async end(): Promise<void> {
     if (this.#bash.pid === undefined) return
+    const closed = this.#isClosed ? undefined : once(this.#bash, 'close')
     try {
       process.kill(-this.#bash.pid, 'SIGTERM')
     } catch {
       // They have ended already.
     }
+    await closed
   }
 }

@@ -22,11 +22,10 @@ beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'sfs-docs-'))
 })
 afterEach(async () => {
-  shell?.end()
+  await shell?.end()
   await daemon?.dispose()
   shell = daemon = undefined
-  // Daemons that the shell started may still be closing their files.
-  rmSync(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 250 })
+  rmSync(dir, { recursive: true, force: true })
 })
 
 /** Runs the steps, with `places` in the place of those that the page names. */
