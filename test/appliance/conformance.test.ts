@@ -17,7 +17,7 @@ import { steps } from './steps.ts'
 import { Machine } from './subject.ts'
 
 const BUILD_MS = 600_000
-const WAIT = 300_000
+const WAIT = 900_000
 const MiB = 1024 * 1024
 const ORIGIN = 'service-fs.local/ledger/acme'
 const WIRE_HEADERS = ['content-type', 'x-audit-index', 'x-next-cursor', 'x-foundry-request-id', 'allow']
