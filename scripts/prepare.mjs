@@ -14,5 +14,5 @@ step(
   isInstalled() ? 'checking dependencies' : 'installing dependencies: takes about a minute the first time',
   install,
 )
-step('building', () => runTask('build', ['--output-logs=none']))
+step('building', () => runTask('build'))
 step('starting', () => true)

@@ -55,10 +55,13 @@ export const fullOnly = [
 /** The seL4 appliance and its parts as programs of this host, which CI on GitHub runs in a job of its own. */
 export const appliance = ['test/appliance/**/*.test.ts', 'test/engine/*.test.ts', 'test/keys/*.test.ts']
 
-/** Files that compare times. They run one after the other when nothing else does. */
-export const alone = ['many', 'neighbours', 'slow-clients', 'stuck-tenant', 'tenants'].map(
-  (name) => `test/hosted/${name}.test.ts`,
-)
+/** Files that compare times, or build in the checkout. They run one after the other when nothing else does. */
+export const alone = [
+  ...['many', 'neighbours', 'slow-clients', 'stuck-tenant', 'tenants'].map(
+    (name) => `test/hosted/${name}.test.ts`,
+  ),
+  'test/scripts/prepare.test.ts',
+]
 
 const bundle = ['@service-fs/bundle', 'microkit/', 'qemu/']
 
