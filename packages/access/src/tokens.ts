@@ -3,9 +3,10 @@
  * in base64url. A file keeps the SHA-256 of each token's text, so `printf %s "$TOKEN" | sha256sum` identifies a token.
  */
 import { createHash, randomBytes, randomInt, timingSafeEqual } from 'node:crypto'
+import { codeOf } from '@service-fs/format/errors'
 import type { Role } from '@service-fs/wire/roles'
 import * as v from 'valibot'
-import { hasCode, HostedError } from '@service-fs/http/errors'
+import { HostedError } from '@service-fs/http/errors'
 import { readGuarded } from './guarded-file.ts'
 import { parseStrictly, rolesSchema, tenantSchema } from './schemas.ts'
 
@@ -52,7 +53,7 @@ const tokenFile: v.GenericSchema<{ tokens: StoredToken[] }> = v.strictObject({
 /** Returns the tokens in a file of mode 0600. @throws HostedError `access` */
 export async function readTokens(path: string): Promise<StoredToken[]> {
   const text = await readGuarded(path, 'owner').catch((error: unknown) => {
-    if (!(error instanceof HostedError) || !hasCode(error.cause, 'ENOENT')) throw error
+    if (!(error instanceof HostedError) || codeOf(error.cause) !== 'ENOENT') throw error
     throw new HostedError('access', `${path}: no such file; \`service-fs token add\` makes it`)
   })
   return parseStrictly(tokenFile, text, path).tokens

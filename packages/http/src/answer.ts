@@ -1,8 +1,8 @@
 /** Writes the wire's response to a Node.js response. */
-import { hasCode } from './errors.ts'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { codeOf } from '@service-fs/format/errors'
 import type { WireResponse } from '@service-fs/wire/request'
 import { compress } from './compress.ts'
 
@@ -83,5 +83,5 @@ function linger(raw: IncomingMessage, out: ServerResponse, body: string | Uint8A
 
 /** Reports whether an error means that the client disconnected. */
 export function isDisconnect(error: unknown): boolean {
-  return ['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE'].some((code) => hasCode(error, code))
+  return ['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE'].some((code) => codeOf(error) === code)
 }

@@ -14,8 +14,3 @@ export class HostedError extends Error {
     this.code = code
   }
 }
-
-/** Reports whether an error has this `code`, such as the errno of a system call. */
-export function hasCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code
-}

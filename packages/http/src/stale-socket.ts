@@ -1,4 +1,5 @@
 /** Makes room for a unix socket. */
+import { codeOf } from '@service-fs/format/errors'
 import { lstat, unlink } from 'node:fs/promises'
 import { connect } from 'node:net'
 
@@ -7,7 +8,7 @@ export async function clearStaleSocket(path: string): Promise<void> {
   try {
     if (!(await lstat(path)).isSocket()) throw inTheWay('the file exists and is not a socket')
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return
+    if (codeOf(error) === 'ENOENT') return
     throw error
   }
   const isAnswered = await new Promise<boolean>((resolve) => {

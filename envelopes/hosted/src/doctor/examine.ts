@@ -1,8 +1,9 @@
 /** Examines which protections of the ledgers of a root or of a host are in force now. */
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { codeOf } from '@service-fs/format/errors'
 import { isModuleId } from '@service-fs/format/module-id'
-import { HostedError, hasCode } from '@service-fs/http/errors'
+import { HostedError } from '@service-fs/http/errors'
 import { clockFinding, processFindings, writerOf } from './process.ts'
 import { examineFiles, statOf, type Examined } from './files.ts'
 import { finding, octal, type Finding } from './finding.ts'
@@ -76,6 +77,7 @@ async function usersFinding(reports: readonly TenantReport[], hosted: boolean): 
 
 function unreadable(path: string, error: unknown): unknown {
   if (!(error instanceof Error && 'syscall' in error)) return error
-  const who = hasCode(error, 'EACCES') || hasCode(error, 'EPERM') ? ': run it as root, or as its owner' : ''
+  const who =
+    codeOf(error) === 'EACCES' || codeOf(error) === 'EPERM' ? ': run it as root, or as its owner' : ''
   return new HostedError('doctor', `${path}: ${error.message}${who}`, { cause: error })
 }

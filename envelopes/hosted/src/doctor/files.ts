@@ -1,8 +1,8 @@
 /** Examines how the files of one tenant are protected from changes, from other readers, and from loss. */
-import { hasCode } from '@service-fs/http/errors'
 import { type Stats, closeSync, constants, openSync } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { codeOf } from '@service-fs/format/errors'
 import { loadAttributes } from '@service-fs/storage-posix/attributes'
 import { survey, type Survey } from '@service-fs/storage-posix/survey'
 import type { ImmutableMode } from '../tenant/immutable.ts'
@@ -83,7 +83,7 @@ async function namesFinding(dir: string, surveys: readonly [string, Survey][]): 
         all += 1
         if (attributes.has(fd, 'append-only')) growing += 1
       } catch (error) {
-        if (!hasCode(error, 'ENOTTY') && !hasCode(error, 'ENOTSUP')) throw error
+        if (codeOf(error) !== 'ENOTTY' && codeOf(error) !== 'ENOTSUP') throw error
       } finally {
         closeSync(fd)
       }
@@ -157,7 +157,7 @@ export async function statOf(path: string): Promise<Stats | undefined> {
   try {
     return await stat(path)
   } catch (error) {
-    if (hasCode(error, 'ENOENT') || hasCode(error, 'ENOTDIR')) return undefined
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined
     throw error
   }
 }

@@ -2,6 +2,7 @@
 import { constants, readFileSync, type Stats } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
+import { codeOf } from '@service-fs/format/errors'
 import { lockHolder } from '@service-fs/storage-posix/lock-holder'
 import { isClockSynchronized } from '../process/clock.ts'
 import { processFacts } from '../process/process-facts.ts'
@@ -35,7 +36,7 @@ async function fileAt(path: string): Promise<Stats | undefined> {
     await file.close()
     return stats
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    if (codeOf(error) === 'ENOENT') return undefined
     throw error
   }
 }

@@ -1,7 +1,7 @@
 /** Exchanges one request with a tenant's process, and streams the response to the client with backpressure. */
-import { hasCode } from '@service-fs/http/errors'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Dispatcher } from 'undici'
+import { codeOf } from '@service-fs/format/errors'
 import { answerFields } from './fields.ts'
 
 /**
@@ -82,7 +82,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   onResponseError(_: unknown, error: Error): void {
     if (this.#ended !== undefined) this.#settle(this.#ended)
     else if (this.#controller !== undefined) this.#settle('lost')
-    else this.#settle(hasCode(error, 'UND_ERR_INVALID_ARG') ? 'malformed' : 'unsent')
+    else this.#settle(codeOf(error) === 'UND_ERR_INVALID_ARG' ? 'malformed' : 'unsent')
   }
 
   #onDrain = (): void => {

@@ -7,8 +7,8 @@ import { isKeyName } from '@service-fs/tlog/note'
 import * as v from 'valibot'
 import { AccessConfig, TlsConfig } from '@service-fs/access/config'
 import { replaceFile } from '../tenant/durable.ts'
-import { HostedError, hasCode } from '@service-fs/http/errors'
-import { messageOf } from '@service-fs/format/errors'
+import { HostedError } from '@service-fs/http/errors'
+import { codeOf, messageOf } from '@service-fs/format/errors'
 import type { Owner } from './files.ts'
 
 /** A tenant of the host. */
@@ -191,7 +191,7 @@ async function readConfigText(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8')
   } catch (error) {
-    const hint = hasCode(error, 'ENOENT') ? '; `service-fs tenant add --root DIR` makes one' : ''
+    const hint = codeOf(error) === 'ENOENT' ? '; `service-fs tenant add --root DIR` makes one' : ''
     throw new HostedError('config', `${messageOf(error)}${hint}`, { cause: error })
   }
 }

@@ -1,7 +1,8 @@
 /** Inspects and creates directories with a given owner and mode. */
 import { chmod, chown, lstat, mkdir, opendir } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { HostedError, hasCode } from '@service-fs/http/errors'
+import { codeOf } from '@service-fs/format/errors'
+import { HostedError } from '@service-fs/http/errors'
 
 /** A numeric user and group. */
 export interface Owner {
@@ -26,7 +27,7 @@ export async function directoryAt(path: string): Promise<Directory | undefined> 
     if (!stats.isDirectory()) throw new HostedError('config', `${path}: expected a directory`)
     return { uid: stats.uid, gid: stats.gid, mode: stats.mode & 0o7777 }
   } catch (error) {
-    if (hasCode(error, 'ENOENT')) return undefined
+    if (codeOf(error) === 'ENOENT') return undefined
     throw error
   }
 }

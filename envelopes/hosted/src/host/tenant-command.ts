@@ -5,10 +5,10 @@ import { connect } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import type { Io } from '@service-fs/cli/io'
-import { messageOf } from '@service-fs/format/errors'
+import { codeOf, messageOf } from '@service-fs/format/errors'
 import { perform, USAGE } from '@service-fs/cli/perform'
 import { isModuleId } from '@service-fs/format/module-id'
-import { HostedError, hasCode } from '@service-fs/http/errors'
+import { HostedError } from '@service-fs/http/errors'
 import { AUDIT_KEY, LEDGER_KEY, secretDir, vkeyOf } from '../tenant/keys.ts'
 import { processFacts } from '../process/process-facts.ts'
 import { changeTenants, loadHostConfig, writeHostConfig, type TenantConfig } from './config.ts'
@@ -104,9 +104,8 @@ interface Added {
 /** Creates the policy file before anything else, so that an existing file is an error and not overwritten. */
 async function newPolicy(path: string): Promise<{ write(text: string): Promise<void> }> {
   const file = await open(path, 'wx', 0o644).catch((error: unknown) => {
-    const why = hasCode(error, 'EEXIST')
-      ? `${path}: is there already, and is not overwritten`
-      : messageOf(error)
+    const why =
+      codeOf(error) === 'EEXIST' ? `${path}: is there already, and is not overwritten` : messageOf(error)
     throw usage(`--policy-out: ${why}`)
   })
   return {

@@ -4,7 +4,8 @@
  */
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { HostedError, hasCode } from '@service-fs/http/errors'
+import { codeOf } from '@service-fs/format/errors'
+import { HostedError } from '@service-fs/http/errors'
 import { secretDir } from '../tenant/keys.ts'
 import type { HostConfig, TenantConfig } from './config.ts'
 import { directoryAt, isEmptyDirectory, type Owner } from './files.ts'
@@ -88,7 +89,7 @@ async function idsOfSystem(): Promise<number[]> {
   const ids: number[] = []
   for (const file of ['/etc/passwd', '/etc/group']) {
     const text = await readFile(file, 'utf8').catch((error: unknown) => {
-      if (hasCode(error, 'ENOENT')) return ''
+      if (codeOf(error) === 'ENOENT') return ''
       throw error
     })
     for (const line of text.split('\n')) ids.push(Number(line.split(':')[2] ?? Number.NaN))

@@ -2,8 +2,9 @@
  * Private keys in files: `<root>/.secret/<moduleId>/ed25519.key`, in the format of golang.org/x/mod/sumdb/note
  * (`PRIVATE+KEY+<name>+<id>+<base64>`), mode 0600, in directories of mode 0700. They are beside the ledgers, never inside one.
  */
+import { codeOf } from '@service-fs/format/errors'
 import { defaultOrigin } from '@service-fs/format/module-id'
-import { HostedError, hasCode } from '@service-fs/http/errors'
+import { HostedError } from '@service-fs/http/errors'
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import * as fs from 'node:fs/promises'
@@ -82,7 +83,7 @@ async function readKey(path: string): Promise<string | undefined> {
   try {
     file = await fs.open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
   } catch (error) {
-    if (hasCode(error, 'ENOENT')) return undefined
+    if (codeOf(error) === 'ENOENT') return undefined
     throw new HostedError('key', `${path}: ${error instanceof Error ? error.message : 'unreadable'}`, {
       cause: error,
     })
@@ -127,7 +128,7 @@ async function createKey(path: string, name: string): Promise<void> {
   try {
     await fs.link(temporary, path)
   } catch (error) {
-    if (!hasCode(error, 'EEXIST')) throw error
+    if (codeOf(error) !== 'EEXIST') throw error
   } finally {
     await fs.unlink(temporary)
   }

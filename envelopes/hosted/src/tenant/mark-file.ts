@@ -8,13 +8,14 @@
  */
 import { constants } from 'node:fs'
 import * as fs from 'node:fs/promises'
+import { codeOf } from '@service-fs/format/errors'
 import type { HighWaterMark, Mark } from '@service-fs/ledger/high-water-mark'
 import { openCheckpoint } from '@service-fs/tlog/checkpoint'
 import { systemError } from '@service-fs/storage/errors'
 import type { Verifier } from '@service-fs/tlog/note'
 import { nativeCodec } from '@service-fs/native/native'
 import { replaceFile } from './durable.ts'
-import { HostedError, hasCode } from '@service-fs/http/errors'
+import { HostedError } from '@service-fs/http/errors'
 import { usedPath } from './keys.ts'
 
 /** The size of a page in the page cache, and a multiple of every disk's sectors. */
@@ -135,7 +136,7 @@ async function readSlots(path: string): Promise<Uint8Array | undefined> {
   try {
     file = await fs.open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   } catch (error) {
-    if (hasCode(error, 'ENOENT')) return undefined
+    if (codeOf(error) === 'ENOENT') return undefined
     throw new HostedError('key', `${path}: ${error instanceof Error ? error.message : 'unreadable'}`, {
       cause: error,
     })

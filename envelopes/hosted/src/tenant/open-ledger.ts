@@ -1,5 +1,6 @@
 /** Opens one of a tenant's ledgers from its directory, for writing or read-only. */
 import { join } from 'node:path'
+import { codeOf } from '@service-fs/format/errors'
 import { LedgerError } from '@service-fs/ledger/errors'
 import type { Ledger } from '@service-fs/ledger/ledger'
 import type { LedgerLimits } from '@service-fs/ledger/limits'
@@ -162,5 +163,5 @@ function identityOf(storage: StorageCapability, signer: KeySigner) {
 }
 
 function isCorrupt(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'corrupt'
+  return codeOf(error) === 'corrupt'
 }

@@ -6,6 +6,7 @@
  *        ▲                                                                       │ fails again
  *        └───────────────────disk is writable───────────── read-only ◀───────────┘
  */
+import { codeOf } from '@service-fs/format/errors'
 import type { AppendResult, NewRecord, StoredRecord } from '@service-fs/ledger/record'
 import type { Hash } from '@service-fs/tlog/hash'
 import { LedgerError } from '@service-fs/ledger/errors'
@@ -271,5 +272,5 @@ export class ServedLedger implements WireLedger {
 }
 
 function isClosed(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'closed'
+  return codeOf(error) === 'closed'
 }
