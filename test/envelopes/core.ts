@@ -2,7 +2,7 @@
 
 import type { WireAnswer } from '@service-fs/wire/conformance-tools'
 import { messageOf } from '@service-fs/format/errors'
-import { bytesOf, described, type Ask, type History, type Step } from './history.ts'
+import { bytesOf, described, type Ask, type Body, type History, type Step } from './history.ts'
 
 /** A server with its own ledger, whose clock and randomness the test controls. */
 export interface Core {
@@ -123,12 +123,7 @@ class Player {
         'x-foundry-request-id': `cut-${this.#cuts}`,
         ...(id === undefined ? {} : { 'x-payload-id': mark + id }),
       },
-      ...(body === undefined
-        ? {}
-        : {
-            body:
-              typeof body === 'string' ? body.replaceAll('"payload_id":"', `"payload_id":"${mark}`) : body,
-          }),
+      ...(body === undefined ? {} : { body: marked(body, mark) }),
     }
   }
 
@@ -166,6 +161,12 @@ const CHECKPOINT: Ask = {
   method: 'GET',
   target: '/v1/checkpoint',
   headers: { 'x-foundry-request-id': 'checkpoint' },
+}
+
+/** Returns the body with identifiers that begin with the mark, where the body holds identifiers. */
+function marked(body: Body, mark: string): Body {
+  if (typeof body === 'string') return body.replaceAll('"payload_id":"', `"payload_id":"${mark}`)
+  return 'from' in body ? { ...body, mark } : body
 }
 
 /** A request whose refusal states the size of the tree; the audit does not record refusals. */

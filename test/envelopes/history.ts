@@ -3,11 +3,11 @@
 import fc from 'fast-check'
 import { BAD_RECORDS } from '@service-fs/wire/conformance'
 
-/** What is sent: a text, some bytes, lines of `count` records of their own, `size` bytes. */
+/** What is sent: a text, some bytes, lines of `count` records (`mark` begins their identifiers), `size` bytes. */
 export type Body =
   | string
   | Uint8Array
-  | { readonly from: number; readonly count: number }
+  | { readonly from: number; readonly count: number; readonly mark?: string }
   | { readonly size: number; readonly seed: number }
 
 /** A request to the server; placeholders in `<>` in a target are filled in when it is sent: `<size>` and `<asize>`, plus or minus. */
@@ -176,8 +176,11 @@ export function bytesOf(body: Body): Uint8Array {
   if (typeof body === 'string') return Buffer.from(body)
   if (body instanceof Uint8Array) return body
   if ('size' in body) return new Uint8Array(body.size).map((_, i) => (i * 31 + body.seed) % 251)
-  const { from, count } = body
-  const lines = Array.from({ length: count }, (_, i) => `{"payload_id":"m${from}.${i}","payload":${i}}`)
+  const { from, count, mark = '' } = body
+  const lines = Array.from(
+    { length: count },
+    (_, i) => `{"payload_id":"${mark}m${from}.${i}","payload":${i}}`,
+  )
   return Buffer.from(lines.join('\n'))
 }
 
