@@ -23,8 +23,14 @@ it.skipIf(!canMeasure)(`delays no other tenant${canMeasure ? '' : ' (skipped: no
   const before = resident(host.frontPid)
   process.kill(pid, 'SIGSTOP')
   try {
-    const waiting = Array.from({ length: 300 }, async (_, i) => (await append('stuck', `waits-${i}`)).status)
-    expect(Math.max(...(await latencies()))).toBeLessThan(1000)
+    let answered = 0
+    const waiting = Array.from({ length: 300 }, async (_, i) => {
+      const { status } = await append('stuck', `waits-${i}`)
+      if (status === 200) answered += 1
+      return status
+    })
+    for (let i = 0; i < 50; i++) expect((await append('other', `meanwhile-${i}`)).status).toBe(200)
+    expect(answered).toBe(0)
     process.kill(pid, 'SIGCONT')
     const statuses = await Promise.all(waiting)
     expect(statuses.filter((status) => status === 200)).toHaveLength(256)
@@ -34,14 +40,3 @@ it.skipIf(!canMeasure)(`delays no other tenant${canMeasure ? '' : ' (skipped: no
     process.kill(pid, 'SIGCONT')
   }
 })
-
-/** Duration of fifty appends to the other tenant, in milliseconds. */
-async function latencies(): Promise<number[]> {
-  const times: number[] = []
-  for (let i = 0; i < 50; i++) {
-    const started = performance.now()
-    expect((await append('other', `meanwhile-${i}`)).status).toBe(200)
-    times.push(performance.now() - started)
-  }
-  return times
-}

@@ -85,7 +85,7 @@ describe.skipIf(!hasOpenssl)(`TLS${why}`, () => {
     await once(half, 'connect')
     const started = performance.now()
     await patient.stop(200)
-    expect(performance.now() - started).toBeLessThan(1000)
+    expect(performance.now() - started).toBeLessThan(4000)
   })
 
   it('refuses TLS 1.1', async () => {

@@ -385,9 +385,8 @@ describe('stopping', () => {
       idle.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n'),
     )
     await Promise.all([once(silent, 'connect'), once(idle, 'data')])
-    const started = performance.now()
-    await server.stop(5000)
-    expect(performance.now() - started).toBeLessThan(1000)
+    // If it waited, the test would time out.
+    await server.stop(600_000)
   })
 
   it('closes connections that take too long', async () => {

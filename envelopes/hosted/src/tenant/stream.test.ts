@@ -124,10 +124,9 @@ describe('a stream', () => {
     stalled.socket.pause()
     for (let i = 0; i < 12; i++) await append(`big ${i}`, 1_000_000)
     await until(() => reader.text().includes('"payload_id":"big 11"'))
-    const started = performance.now()
     tenant.wire.drain()
-    await http.stop(10_000)
-    expect(performance.now() - started).toBeLessThan(2000)
+    // If it waited for the stalled client, the test would time out.
+    await http.stop(600_000)
     await reader.ended
     expect(reader.text().endsWith('retry: 1000\n\n\r\n0\r\n\r\n')).toBe(true)
     expect(reports).toEqual([])
