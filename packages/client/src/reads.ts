@@ -1,6 +1,7 @@
 /** The entries of an audit sub-ledger: each records one read, with its subject, route, records and time. */
 import { TILE_WIDTH, parseTilePath } from '@service-fs/tlog/tile'
 import type { Entry } from '@service-fs/format/entry'
+import { isTime } from '@service-fs/format/time'
 import { visibleLine } from '@service-fs/format/visible'
 import { nativeCodec } from '@service-fs/native/native'
 import { messageOf } from '@service-fs/format/errors'
@@ -103,11 +104,6 @@ function expect(holds: boolean, expected: string, found: string): void {
 
 function isCount(value: unknown): boolean {
   return Number.isSafeInteger(value) && (value as number) >= 0
-}
-
-function isTime(text: string): boolean {
-  const ms = Date.parse(text)
-  return !Number.isNaN(ms) && new Date(ms).toISOString() === text
 }
 
 /** Parses the read that an audit entry records, or returns why the entry does not record one. */

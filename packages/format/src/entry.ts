@@ -13,6 +13,7 @@
 import { concatBytes, pureCodec, type Codec } from '@service-fs/tlog/codec'
 import { parseDecimal } from '@service-fs/tlog/math'
 import { FormatError } from './errors.ts'
+import { isTime } from './time.ts'
 
 /** Bytes of the longest entry. c2sp.org/tlog-tiles stores its length as a uint16. */
 export const MAX_ENTRY_BYTES = 65_535
@@ -28,7 +29,6 @@ const MAGIC = 'service-fs/entry/v1'
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/
 const SURROGATE = /\p{Surrogate}/u
 const FIELD_NAME = /^[a-z][a-z0-9-]{0,63}$/
-const TIME = /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z$/
 const SHA256_HEX = /^[0-9a-f]{64}$/
 const PART = /^([1-9]\d*)\/([1-9]\d*)$/
 const RESERVED: ReadonlySet<string> = new Set(['id', 'type', 'time', 'part', 'parts', 'length', 'sha256'])
@@ -132,7 +132,7 @@ export function entriesOf(
   const problem =
     prefixed('id', idProblem(content.id, codec)) ??
     prefixed('type', typeProblem(content.type, codec)) ??
-    (TIME.test(content.time)
+    (isTime(content.time)
       ? undefined
       : `time: expected RFC 3339 in UTC with milliseconds, found ${content.time}`) ??
     (fields.length === 0 ? undefined : fieldsProblem(fields))
@@ -176,15 +176,6 @@ function headerTooLarge(found: number): FormatError {
 
 function prefixed(name: string, problem: string | undefined): string | undefined {
   return problem === undefined ? undefined : `${name}: ${problem}`
-}
-
-/** Reports whether `text` is an RFC 3339 time in UTC with milliseconds, on a day that exists. */
-function isTime(text: string): boolean {
-  if (!TIME.test(text)) return false
-  // Every month has 28 days. Engines read a day that its month does not have as one of the next month, or reject it.
-  if (text.slice(8, 10) <= '28') return true
-  const ms = Date.parse(text)
-  return !Number.isNaN(ms) && new Date(ms).toISOString() === text
 }
 
 function badEntry(message: string): FormatError {

@@ -46,4 +46,5 @@ export {
 export { MODULE_ID_PATTERN, isModuleId } from './module-id.ts'
 export { readmeText } from './readme.ts'
 export { SHELL, SHELL_MARK } from './readme-shell.ts'
+export { TIME_LENGTH, isTime, timeRank } from './time.ts'
 export { quoted, visibleLine, visibleText } from './visible.ts'
