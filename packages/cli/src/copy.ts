@@ -2,10 +2,12 @@
 import { readmeText } from '@service-fs/format/readme'
 import { formatCommit, formatEdge } from '@service-fs/format/tail-text'
 import { Edge } from '@service-fs/tlog/edge'
+import type { Hash } from '@service-fs/tlog/hash'
 import { subtreeRoot } from '@service-fs/tlog/proof'
 import { TILE_HEIGHT, TILE_WIDTH, storedPath, type Tile } from '@service-fs/tlog/tile'
 import { formatBundle, formatHashTile } from '@service-fs/tlog/tile-text'
 import { nativeCodec, nativeHasher } from '@service-fs/native/native'
+import type { BundleText } from '@service-fs/client/bundle-check'
 import { ClientError } from '@service-fs/client/errors'
 import { LOG_KEY } from '@service-fs/client/key-files'
 import type { Output } from './output.ts'
@@ -25,6 +27,7 @@ const LIVE = 0o600
 export function exportCopy(output: Output, folder = ''): LedgerCopy {
   const put = putter(output, folder)
   return {
+    stored: (index, text) => putStored(put, index, text),
     bundle: (index, entries) =>
       putTile(put, { level: 'entries', index, width: entries.length }, base64Lines(entries)),
     hashTile: (level, index, hashes) => putTile(put, { level, index, width: hashes.length }, hashes),
@@ -42,11 +45,20 @@ export function exportCopy(output: Output, folder = ''): LedgerCopy {
  */
 export function ledgerCopy(output: Output, folder = ''): LedgerCopy {
   const put = putter(output, folder)
-  /** The base64 lines of the last bundle, the right edge at its start, and the right edge after the full bundles. */
-  let lines: readonly string[] = []
+  /** The base64 lines of the last bundle, or its text; the right edge at its start, and the right edge after the full bundles. */
+  let lines: readonly string[] | Uint8Array = []
   let start = new Edge()
   let edge = start
+  const next = (root: Hash): void => {
+    edge = appendSubtree(edge, TILE_HEIGHT, root, nativeHasher)
+  }
   return {
+    async stored(index, text, root) {
+      await putStored(put, index, text)
+      lines = text.bundle
+      start = edge
+      next(root)
+    },
     async bundle(index, entries) {
       lines = base64Lines(entries)
       if (lines.length === TILE_WIDTH)
@@ -56,8 +68,7 @@ export function ledgerCopy(output: Output, folder = ''): LedgerCopy {
       const isFull = hashes.length === TILE_WIDTH
       if (isFull) await putTile(put, { level, index, width: TILE_WIDTH }, hashes)
       if (level === 0) start = edge
-      if (level === 0 && isFull)
-        edge = appendSubtree(edge, TILE_HEIGHT, subtreeRoot(hashes, nativeHasher), nativeHasher)
+      if (level === 0 && isFull) next(subtreeRoot(hashes, nativeHasher))
     },
     async end(ledger) {
       if (!ledger.keys.has(LOG_KEY))
@@ -67,7 +78,8 @@ export function ledgerCopy(output: Output, folder = ''): LedgerCopy {
         )
       await putIdentity(put, ledger)
       const { size, note } = ledger
-      const commit = formatCommit(lines, note, nativeCodec)
+      const last = lines instanceof Uint8Array ? linesIn(lines) : lines
+      const commit = formatCommit(last, note, nativeCodec)
       const text = nativeCodec.asciiEncode(formatEdge(start.hashes()))
       if (size > 0) await put(tailPath(start.size), nativeCodec.concat(text, commit), LIVE)
       await put('checkpoint', nativeCodec.utf8Encode(note), LIVE)
@@ -85,6 +97,16 @@ function putter(output: Output, folder: string): Put {
 function putTile(put: Put, tile: Tile, lines: readonly string[]): Promise<void> {
   const text = tile.level === 'entries' ? formatBundle(lines) : formatHashTile(lines)
   return put(storedPath(tile), nativeCodec.asciiEncode(text), SEALED)
+}
+
+/** Writes a full bundle and its hash tile as they were stored. */
+async function putStored(put: Put, index: number, { bundle, hashes }: BundleText): Promise<void> {
+  await put(storedPath({ level: 'entries', index, width: TILE_WIDTH }), bundle, SEALED)
+  await put(storedPath({ level: 0, index, width: TILE_WIDTH }), hashes, SEALED)
+}
+
+function linesIn(text: Uint8Array): string[] {
+  return new TextDecoder('latin1').decode(text).slice(0, -1).split('\n')
 }
 
 function base64Lines(entries: readonly Uint8Array[]): string[] {

@@ -1,10 +1,24 @@
 import { expect, it } from 'vitest'
-import { IdSet } from './ids.ts'
+import { FingerprintSet } from './ids.ts'
 
-it('holds every identifier that was added, and no other, at any size', () => {
-  const ids = new IdSet()
-  for (let i = 0; i < 50_000; i++) expect(ids.add(`id-${i}`)).toBe(true)
-  for (let i = 0; i < 50_000; i += 7) expect(ids.add(`id-${i}`)).toBe(false)
-  expect(ids.add('')).toBe(true)
-  expect(ids.size).toBe(50_001)
+/** Words that differ for each i, in an order far from ascending. */
+function words(i: number): [number, number] {
+  return [Math.imul(i, 0x9e3779b1) >>> 0, i % 3]
+}
+
+it('holds every fingerprint that was added, and no other, at any size', () => {
+  for (const expected of [undefined, 50_001, 10]) {
+    const ids = new FingerprintSet(expected)
+    for (let i = 0; i < 50_000; i++) if (!ids.add(...words(i))) expect(i).toBe('new')
+    for (let i = 0; i < 50_000; i++) if (ids.add(...words(i))) expect(i).toBe('known')
+    expect(ids.add(0xffff_ffff, 0xffff_ffff)).toBe(true)
+    expect(ids.add(0xffff_ffff, 0xffff_ffff)).toBe(false)
+    expect(ids.size).toBe(50_001)
+  }
+})
+
+it('takes at most 11 bytes for each of a million expected identifiers', () => {
+  const ids = new FingerprintSet(1_000_000)
+  for (let i = 0; i < 1_000_000; i++) ids.add(...words(i))
+  expect(ids.bytes).toBeLessThan(11_000_000)
 })

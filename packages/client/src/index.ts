@@ -38,6 +38,7 @@ export { checkFileProof, checkPayloadProof, checkProof, fetchProof, readProof, t
 
 export { problemText, type Place, type Problem } from './problems.ts'
 export type { CheckedLedger, LedgerCopy, LedgerReport, VerifyOptions } from './verify.ts'
+export type { BundleText } from './bundle-check.ts'
 export type { TreeCopy } from './walk.ts'
 export { verifyDirectory, verifyFiles } from './verify-directory.ts'
 export { verifyPlace, withLedgerFiles } from './verify-place.ts'

@@ -11,6 +11,9 @@ export interface ListedFile {
   kind: 'file' | 'directory' | 'other'
 }
 
+/** The place of a file's bytes: a path, or a part of an open file. */
+export type BytesPlace = { path: string } | { fd: number; offset: number; size: number }
+
 /** The files of a ledger, read-only. Paths are relative to the ledger, without a leading slash. */
 export interface LedgerFiles {
   /** The ledger's name in messages: a path, or a path within an archive. */
@@ -20,6 +23,8 @@ export interface LedgerFiles {
    * @throws ClientError `file`; `malformed` when the file is larger than the format allows for its kind
    */
   read(path: string): Promise<Buffer | undefined>
+  /** Returns where another thread can read a file; undefined when there is no such file, or only `read` can read it. */
+  locate?(path: string): BytesPlace | undefined
   /** Lists a folder ('' for the ledger itself) in the order of names; nothing when there is no such folder. @throws ClientError `file` */
   list(folder: string): Promise<ListedFile[]>
   /** Returns the files below a folder. */
@@ -65,6 +70,7 @@ export function directoryFiles(dir: string): LedgerFiles {
         await handle?.close()
       }
     },
+    locate: (path) => ({ path: join(dir, path) }),
     list: (folder) => listDirectory(join(dir, folder)),
     below: (folder) => directoryFiles(join(dir, folder)),
   }

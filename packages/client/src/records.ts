@@ -2,7 +2,9 @@
 import { correctsTime } from '@service-fs/format/clock-correction'
 import { parseEntry, partLength, type Entry } from '@service-fs/format/entry'
 import { messageOf } from '@service-fs/format/errors'
-import { IdSet } from './ids.ts'
+import type { CheckedBundle } from './bundle-check.ts'
+import { fingerprint, randomKey, type FingerprintKey } from './fingerprint.ts'
+import { FingerprintSet } from './ids.ts'
 import { nativeCodec, sha256Stream } from '@service-fs/native/native'
 import type { Place, Problems } from './problems.ts'
 
@@ -25,8 +27,11 @@ export type EachEntry = (entry: Entry, place: Place, problems: Problems) => void
  * are unique.
  */
 export class RecordCheck {
+  /** The key of the fingerprints of identifiers. */
+  readonly key: FingerprintKey = randomKey()
   readonly #problems: Problems
-  readonly #ids = new IdSet()
+  readonly #ids: FingerprintSet
+  readonly #words = new Uint32Array(2)
   #open: Open | undefined
   #time = ''
   readonly #corrections: number[] = []
@@ -37,8 +42,10 @@ export class RecordCheck {
   readonly suspects: Map<string, number[]> = new Map()
   readonly #each: EachEntry | undefined
 
-  constructor(problems: Problems, each?: EachEntry) {
+  /** @param size the number of entries */
+  constructor(problems: Problems, size: number, each?: EachEntry) {
     this.#problems = problems
+    this.#ids = new FingerprintSet(size)
     this.#each = each
   }
 
@@ -80,6 +87,35 @@ export class RecordCheck {
     else this.#part(entry, entry.continuation, place)
   }
 
+  /**
+   * Checks the next bundle, like `next` for each of its entries. `place` and `entry` return the place and the bytes of entry i of the bundle.
+   * There must be no additional check.
+   */
+  async bundle(
+    { parts, ids }: Pick<CheckedBundle, 'parts' | 'ids'>,
+    place: (i: number) => Place,
+    entry: (i: number) => Promise<Uint8Array>,
+  ): Promise<void> {
+    for (const part of parts) {
+      const { first } = part
+      if ('bytes' in part) {
+        this.next(part.bytes, place(first))
+        continue
+      }
+      const end = first + part.count
+      if (this.#open !== undefined || part.from < this.#time) {
+        for (let i = first; i < end; i++) this.next(await entry(i), place(i))
+        continue
+      }
+      this.#gap = false
+      this.#records += part.count
+      this.#time = part.to
+      for (let i = first; i < end; i++)
+        if (!this.#ids.add(ids[2 * i]!, ids[2 * i + 1]!))
+          this.#suspect(parseEntry(await entry(i), nativeCodec).header.id, place(i))
+    }
+  }
+
   #checkTime(entry: Entry, place: Place): void {
     const { time } = entry.header
     const isBack = time < this.#time
@@ -107,13 +143,23 @@ export class RecordCheck {
     this.#gap = false
     this.#records += 1
     const { id } = entry.header
-    if (!this.#ids.add(id) && (this.suspects.has(id) || this.suspects.size < 1_000)) {
-      this.suspects.set(id, [...(this.suspects.get(id) ?? []), place.index ?? -1])
-    }
+    if (!this.#isNew(id)) this.#suspect(id, place)
     if (entry.split === undefined) return
     const digest = sha256Stream()
     digest.update(entry.payload)
     this.#open = { entry: { ...entry, payload: new Uint8Array() }, ...entry.split, seen: 1, digest }
+  }
+
+  #isNew(id: string): boolean {
+    const bytes = nativeCodec.utf8Encode(id)
+    fingerprint(bytes, 0, bytes.length, this.key, this.#words, 0)
+    return this.#ids.add(this.#words[0]!, this.#words[1]!)
+  }
+
+  #suspect(id: string, { index = -1 }: Place): void {
+    const known = this.suspects.get(id)
+    if (known !== undefined) known.push(index)
+    else if (this.suspects.size < 1_000) this.suspects.set(id, [index])
   }
 
   #part(entry: Entry, continuation: { part: number; of: number }, place: Place): void {

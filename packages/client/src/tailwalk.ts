@@ -56,6 +56,12 @@ export class TailWalk implements Beside {
     }
   }
 
+  compares(from: number, to: number): boolean {
+    const { cell } = this.#options
+    if (cell !== undefined && cell.size > from && cell.size < to) return true
+    return this.#active.some(({ tail }) => tail.start + tail.lines.length > from)
+  }
+
   entry(index: number): { bytes: Uint8Array; file: string } | undefined {
     for (const { tail, file } of this.#active) {
       const line = tailLineAt(tail, index)

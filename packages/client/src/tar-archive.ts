@@ -93,6 +93,10 @@ function tarFiles(archive: string, handle: FileHandle, root: TarFolder, folder: 
       checkFileSize(path, node.size)
       return readExactly(archive, handle, node.offset, node.size)
     },
+    locate(path) {
+      const node = nodeAt(root, full(path))
+      return typeof node === 'object' && !(node instanceof Map) ? { fd: handle.fd, ...node } : undefined
+    },
     async list(path) {
       const node = nodeAt(root, full(path))
       if (!(node instanceof Map)) return []

@@ -30,6 +30,7 @@ import { TailWalk } from './tailwalk.ts'
 import { Trust, type Opened } from './trust.ts'
 import { tryCheck, confirmDuplicates, type LedgerReport, type VerifyOptions } from './verify.ts'
 import { TreeWalk, type TreeFiles } from './walk.ts'
+import { openChecks, type ClosableChecks } from './bundle-checks.ts'
 
 const KEY_FILE = /^[a-z0-9-]{1,64}\.vkey$/
 
@@ -90,7 +91,7 @@ class FilesCheck {
     const head = this.#head(tail.newest, published)
     await this.#readme(origin)
     await this.#listing(head.size)
-    const records = new RecordCheck(this.#problems, this.#options.each)
+    const records = new RecordCheck(this.#problems, head.size, this.#options.each)
     const beside = this.#beside(tail, published?.checkpoint, origin, trust)
     const walk = await this.#walk(head.size, tail.starts, beside, records)
     await this.#partials(head.size)
@@ -233,6 +234,7 @@ class FilesCheck {
   ): Promise<TreeWalk> {
     const { progress, copy } = this.#options
     const { place } = this.#files
+    const checks = this.#checks(size, records)
     const walk = new TreeWalk({
       files: new StoredFiles(this.#files, starts[0] ?? size, starts.length === 0),
       size,
@@ -243,9 +245,28 @@ class FilesCheck {
       width: 2,
       progress: progress && ((entries) => progress(place, entries, size)),
       copy,
+      checks,
     })
-    await walk.run()
+    try {
+      await walk.run()
+    } finally {
+      await checks?.close()
+    }
     return walk
+  }
+
+  /** Returns the checks of full bundles; undefined when each entry has to be checked or copied by itself. */
+  #checks(size: number, records: RecordCheck): ClosableChecks | undefined {
+    const { copy, each, threads } = this.#options
+    if (each !== undefined || (copy !== undefined && copy.stored === undefined)) return undefined
+    const bundles = Math.floor(size / TILE_WIDTH)
+    return openChecks({
+      files: this.#files,
+      bundles,
+      key: records.key,
+      withText: copy !== undefined,
+      threads,
+    })
   }
 
   /** Lists all files, and reports those that do not belong to a ledger and tiles beyond the tree. */

@@ -6,6 +6,7 @@ import { verifyConsistency, verifyInclusion } from '@service-fs/tlog/proof'
 import { tilePath, type Tile } from '@service-fs/tlog/tile'
 import { messageOf } from '@service-fs/format/errors'
 import { ClientError } from './errors.ts'
+import { BundleCheck } from './bundle-check.ts'
 import { membersOf, type Connection } from './http.ts'
 import { nativeHasher } from '@service-fs/native/native'
 import { keyFiles } from './key-files.ts'
@@ -16,6 +17,8 @@ import { Trust, type Opened } from './trust.ts'
 import { confirmDuplicates, type LedgerReport, type VerifyOptions } from './verify.ts'
 import { TreeWalk, type Beside, type TreeFiles } from './walk.ts'
 
+/** The number of bundles, with their hash tiles, that are requested ahead. */
+const READ_AHEAD = 8
 /** The number of proofs of each kind to request. */
 const SAMPLES = 9
 
@@ -110,7 +113,7 @@ class UrlCheck {
     const note = await this.#source.checkpoint()
     const opened = this.#open(note)
     const { origin, size, root } = opened.checkpoint
-    const records = new RecordCheck(this.#problems, this.#options.each)
+    const records = new RecordCheck(this.#problems, size, this.#options.each)
     const samples = new Samples(opened.checkpoint, this.#problems)
     const walk = await this.#walk(size, samples, records)
     const { copy } = this.#options
@@ -155,7 +158,7 @@ class UrlCheck {
   }
 
   async #walk(size: number, samples: Samples, records: RecordCheck): Promise<TreeWalk> {
-    const { progress } = this.#options
+    const { progress, each } = this.#options
     const walk = new TreeWalk({
       files: new RemoteFiles(this.#source),
       size,
@@ -163,7 +166,8 @@ class UrlCheck {
       records,
       problems: this.#problems,
       hasher: nativeHasher,
-      width: 4,
+      width: READ_AHEAD,
+      check: each === undefined ? new BundleCheck(records.key) : undefined,
       copy: this.#options.copy,
       progress: progress && ((entries) => progress(this.#connection.url, entries, size)),
     })
@@ -247,6 +251,14 @@ class Samples implements Beside {
   }
 
   async reach(): Promise<void> {}
+
+  compares(from: number, to: number): boolean {
+    const { size } = this.#checkpoint
+    if (size > from && size < to) return true
+    for (const index of this.indexes) if (index >= from && index < to) return true
+    for (const at of this.#sizes) if (at > from && at < to) return true
+    return false
+  }
 
   entry(): undefined {
     return undefined

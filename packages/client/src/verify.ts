@@ -53,6 +53,8 @@ export interface VerifyOptions extends TrustOptions {
   withoutAudit?: boolean
   /** Receives the verified content. */
   copy?: LedgerCopy
+  /** The most threads to check entries with, besides the caller's; 0 for none. Default: one for each processor if the ledger is large. */
+  threads?: number
   /** An additional check of each entry. */
   each?: EachEntry
 }

@@ -5,8 +5,10 @@
 import { Edge } from '@service-fs/tlog/edge'
 import type { Hash, Hasher } from '@service-fs/tlog/hash'
 import { subtreeRoot } from '@service-fs/tlog/proof'
-import { TILE_HEIGHT, TILE_WIDTH, tileWidth, type Tile } from '@service-fs/tlog/tile'
+import { TILE_HEIGHT, TILE_WIDTH, tileCount, tileWidth, type Tile } from '@service-fs/tlog/tile'
+import { messageOf } from '@service-fs/format/errors'
 import { ahead } from './ahead.ts'
+import type { BundleCheck, BundleText, CheckedBundle } from './bundle-check.ts'
 import type { Problems } from './problems.ts'
 import type { RecordCheck } from './records.ts'
 
@@ -26,18 +28,36 @@ export interface TreeFiles {
 export interface Beside {
   /** Called before the entries from `from` up to, but not including, `to`; at the end with the tree size and the tree size + 1. */
   reach(from: number, to: number): Promise<void>
+  /** Reports whether entries from `from` up to `to`, or a tree size between them, are compared. */
+  compares(from: number, to: number): boolean
   /** Returns an entry that no bundle holds, and the file that holds it. */
   entry(index: number): { bytes: Uint8Array; file: string } | undefined
-  /** Receives the leaf hash of each entry. */
+  /** Receives the leaf hash of each entry; of a bundle that it does not compare, none. */
   leaf(index: number, leaf: Hash): void
-  /** Receives the right edge at every size from 0 on, except within a bundle whose leaf hashes are unknown. */
+  /**
+   * Receives the right edge at every size from 0 on, except within a bundle whose leaf hashes are unknown or that it does not compare.
+   */
   at(edge: Edge): void
 }
 
 /** Receives the tiles of a tree during the walk: bundles in order, and the tiles of each level in order, with the partial ones last. */
 export interface TreeCopy {
+  /**
+   * Receives a full bundle and its hash tile as stored text, and the hash of the tile. Called in the place of `bundle` and `hashTile` when the
+   * walk has that text.
+   */
+  stored?(index: number, text: BundleText, root: Hash): Promise<void>
   bundle(index: number, entries: readonly Uint8Array[]): Promise<void>
   hashTile(level: number, index: number, hashes: readonly Hash[]): Promise<void>
+}
+
+/** Checks the full bundles of a tree, and the hash tiles of their leaves, ahead of the walk. */
+export interface BundleChecks {
+  /**
+   * Returns the check of the next bundle, from the first on. Resolves to undefined when anything in the bundle or in its hash tile is wrong, or
+   * one of them can't be read.
+   */
+  next(): Promise<CheckedBundle | undefined>
 }
 
 export interface WalkOptions {
@@ -49,6 +69,10 @@ export interface WalkOptions {
   hasher: Hasher
   /** The number of bundles to read ahead. */
   width: number
+  /** Reads and checks the full bundles. Without it, the walk reads them. */
+  checks?: BundleChecks | undefined
+  /** Checks full bundles that the walk has read. Without it, the walk checks each entry by itself. */
+  check?: BundleCheck | undefined
   progress?: ((entries: number) => void) | undefined
   /** Receives the tiles until a problem is found. */
   copy?: TreeCopy | undefined
@@ -60,10 +84,22 @@ export interface WalkCounts {
   tiles: number
 }
 
+/** A bundle or a hash tile: its content, or the error of reading it; neither of them when it is missing. */
+interface Attempt<T> {
+  content?: readonly T[] | undefined
+  error?: unknown
+}
+
 /** One bundle and its hash tile as they were read. */
 interface Pair {
-  entries: readonly Uint8Array[] | undefined
-  hashes: readonly Hash[] | undefined
+  entries: Attempt<Uint8Array>
+  hashes: Attempt<Hash>
+}
+
+/** A bundle that was read ahead of the walk, or checked, or both; when neither, the walk has to read it. */
+interface Ahead {
+  pair?: Pair
+  checked?: CheckedBundle | undefined
 }
 
 /** The tile of a level above the leaves that is being computed. */
@@ -90,12 +126,14 @@ export class TreeWalk {
     const { size, beside, records, progress } = this.#options
     const count = Math.ceil(size / TILE_WIDTH)
     let bundle = 0
-    for await (const pair of ahead(count, this.#options.width, (i) => this.#read(i))) {
+    for await (const found of this.#ahead(count)) {
       const first = bundle * TILE_WIDTH
       const width = tileWidth('entries', bundle, size)
       await beside.reach(first, first + width)
       this.#at()
-      await this.#bundle(bundle, width, pair)
+      if (found.checked !== undefined && !beside.compares(first, first + width))
+        await this.#checked(bundle, found.checked, found.pair)
+      else await this.#bundle(bundle, width, found.pair ?? (await this.#read(bundle)))
       bundle += 1
       progress?.(first + width)
     }
@@ -112,42 +150,76 @@ export class TreeWalk {
     return this.#options.problems.count === 0 ? this.#options.copy : undefined
   }
 
+  async *#ahead(count: number): AsyncGenerator<Ahead> {
+    const { checks, size, width } = this.#options
+    if (checks === undefined) {
+      for await (const pair of ahead(count, width, (i) => this.#read(i)))
+        yield { pair, checked: this.#options.check?.read(pair.entries.content, pair.hashes.content) }
+      return
+    }
+    const full = tileCount('entries', size)
+    for (let i = 0; i < full; i++) yield { checked: await checks.next() }
+    if (full < count) yield {}
+  }
+
   async #read(index: number): Promise<Pair> {
     const { files, size } = this.#options
     const width = tileWidth('entries', index, size)
     const [entries, hashes] = await Promise.all([
-      this.#tile({ level: 'entries', index, width }, (tile) => files.bundle(tile)),
-      this.#tile({ level: 0, index, width }, (tile) => files.hashTile(tile)),
+      attempt(() => files.bundle({ level: 'entries', index, width })),
+      attempt(() => files.hashTile({ level: 0, index, width })),
     ])
     return { entries, hashes }
   }
 
-  /** Reads a tile. Reports it if it is required and missing, or malformed. */
-  async #tile<T>(
-    tile: Tile,
-    read: (tile: Tile) => Promise<readonly T[] | undefined>,
-  ): Promise<readonly T[] | undefined> {
+  /** Returns the content of a tile that was read. Reports it if it is required and missing, or malformed. */
+  #content<T>(tile: Tile, { content, error }: Attempt<T>): readonly T[] | undefined {
     const { files, problems } = this.#options
     const file = files.name(tile)
-    const first = typeof tile.level === 'string' || tile.level === 0 ? tile.index * TILE_WIDTH : undefined
-    try {
-      const content = await read(tile)
+    if (error === undefined) {
       if (content !== undefined) this.counts[tile.level === 'entries' ? 'bundles' : 'tiles'] += 1
       else if (files.required(tile)) problems.add({ file }, 'the file', 'nothing')
       return content
-    } catch (error) {
-      const line = Number(/in line (\d+)/.exec(String(error))?.[1] ?? 0)
-      const index = line > 0 && first !== undefined ? { index: first + line - 1 } : {}
-      problems.addError(line > 0 ? { file, line, ...index } : { file }, error, 'a well-formed tile')
-      return undefined
     }
+    const first = typeof tile.level === 'string' || tile.level === 0 ? tile.index * TILE_WIDTH : undefined
+    const line = Number(/in line (\d+)/.exec(messageOf(error))?.[1] ?? 0)
+    const index = line > 0 && first !== undefined ? { index: first + line - 1 } : {}
+    problems.addError(line > 0 ? { file, line, ...index } : { file }, error, 'a well-formed tile')
+    return undefined
+  }
+
+  /** Adds a bundle that was checked: its entries, and its hash to the tile above. */
+  async #checked(bundle: number, checked: CheckedBundle, pair: Pair | undefined): Promise<void> {
+    const { records, files, hasher } = this.#options
+    const { root, text } = checked
+    const first = bundle * TILE_WIDTH
+    const tile: Tile = { level: 'entries', index: bundle, width: TILE_WIDTH }
+    const file = files.name(tile)
+    let entries = pair?.entries.content
+    await records.bundle(
+      checked,
+      (i) => ({ file, line: i + 1, index: first + i }),
+      async (i) => (entries ??= (await files.bundle(tile)) ?? [])[i] as Uint8Array,
+    )
+    this.counts.entries += TILE_WIDTH
+    this.counts.bundles += 1
+    this.counts.tiles += 1
+    if (text !== undefined) await this.#copy()?.stored?.(bundle, text, root)
+    else if (pair !== undefined) {
+      await this.#copy()?.bundle(bundle, pair.entries.content ?? [])
+      await this.#copy()?.hashTile(0, bundle, pair.hashes.content ?? [])
+    }
+    if (this.#edge !== undefined) this.#edge = appendSubtree(this.#edge, TILE_HEIGHT, root, hasher)
+    await this.#up(1, bundle, root)
   }
 
   async #bundle(bundle: number, width: number, pair: Pair): Promise<void> {
     const first = bundle * TILE_WIDTH
-    const { entries, hashes } = this.#entries(first, width, pair)
+    const read = this.#content({ level: 'entries', index: bundle, width }, pair.entries)
+    const stored = this.#content({ level: 0, index: bundle, width }, pair.hashes)
+    const { entries, hashes } = this.#entries(first, width, read)
     const line = width === TILE_WIDTH ? await this.#parentLine(0, bundle) : undefined
-    const leaves = this.#judge(bundle, pair.hashes, hashes, line)
+    const leaves = this.#judge(bundle, stored, hashes, line)
     if (leaves === undefined) return this.#skip(bundle, width, line)
     await this.#copy()?.bundle(bundle, entries)
     await this.#copy()?.hashTile(0, bundle, leaves)
@@ -167,7 +239,7 @@ export class TreeWalk {
   #entries(
     first: number,
     width: number,
-    pair: Pair,
+    read: readonly Uint8Array[] | undefined,
   ): { entries: Uint8Array[]; hashes: (Hash | undefined)[] } {
     const { beside, records, problems, hasher, files } = this.#options
     const bundleTile: Tile = { level: 'entries', index: first / TILE_WIDTH, width }
@@ -177,7 +249,7 @@ export class TreeWalk {
     const hashes: (Hash | undefined)[] = []
     for (let i = 0; i < width; i++) {
       const index = first + i
-      const own = pair.entries?.[i]
+      const own = read?.[i]
       const found = own === undefined ? beside.entry(index) : { bytes: own, file: bundleName }
       if (found === undefined) {
         missing += 1
@@ -191,8 +263,8 @@ export class TreeWalk {
       entries.push(found.bytes)
       hashes.push(hasher.leaf(found.bytes))
     }
-    // #tile has reported a required bundle that is missing or malformed.
-    if (missing > 0 && pair.entries === undefined && !files.required(bundleTile)) {
+    // #content has reported a required bundle that is missing or malformed.
+    if (missing > 0 && read === undefined && !files.required(bundleTile)) {
       problems.add(
         { file: bundleName, index: first },
         `${width} entries in the bundle or the tail`,
@@ -246,7 +318,7 @@ export class TreeWalk {
     if (known?.index === index) return known
     const { files, size } = this.#options
     const tile: Tile = { level, index, width: tileWidth(level, index, size) }
-    const stored = await this.#tile(tile, (wanted) => files.hashTile(wanted))
+    const stored = this.#content(tile, await attempt(() => files.hashTile(tile)))
     const fresh: Level = { index, computed: [], stored }
     this.#levels[level] = fresh
     return fresh
@@ -274,6 +346,14 @@ export class TreeWalk {
     await this.#copy()?.hashTile(level, index, tile.computed)
     const whole = [...tile.computed.keys()].every((i) => tile.computed[i] !== undefined)
     if (whole) await this.#up(level + 1, index, subtreeRoot(tile.computed, hasher))
+  }
+}
+
+async function attempt<T>(read: () => Promise<readonly T[] | undefined>): Promise<Attempt<T>> {
+  try {
+    return { content: await read() }
+  } catch (error) {
+    return { error }
   }
 }
 

@@ -1,0 +1,153 @@
+/** Checks the full bundles of a ledger's files ahead of a walk: in worker threads if there are many bundles, else in this thread. */
+import { storedPath, TILE_WIDTH } from '@service-fs/tlog/tile'
+import { ahead } from './ahead.ts'
+import { BundleCheck, type CheckedBundle } from './bundle-check.ts'
+import type { FingerprintKey } from './fingerprint.ts'
+import type { LedgerFiles } from './ledger-files.ts'
+import { startThreads, type CheckThreads } from './check-threads.ts'
+import type { CheckRange } from './check-worker.ts'
+import type { BundleChecks } from './walk.ts'
+
+/** The most bundles in one message to a thread. */
+const MOST_IN_RANGE = 16
+/** Messages that a thread has at most: one that it works on, and one that waits. */
+const QUEUE = 2
+/** The bytes of results that may wait for the walk. */
+const ROOM = 1 << 25
+/** Below this number of bundles, one thread is done before others have started. */
+const LEAST_FOR_THREADS = 128
+
+export interface ChecksOptions {
+  files: LedgerFiles
+  /** The number of full bundles. */
+  bundles: number
+  key: FingerprintKey
+  /** Return the text of each bundle. */
+  withText: boolean
+  threads: number | undefined
+}
+
+export interface ClosableChecks extends BundleChecks {
+  close(): Promise<void>
+}
+
+export function openChecks(options: ChecksOptions): ClosableChecks {
+  const { files, bundles, key, withText, threads } = options
+  const isLarge = bundles >= LEAST_FOR_THREADS && files.locate !== undefined
+  const workers =
+    threads === undefined && !isLarge ? undefined : startThreads({ key, withText, most: threads ?? Infinity })
+  return workers === undefined ? new OwnChecks(options) : new ThreadedChecks(options, workers)
+}
+
+/** Checks in this thread. */
+class OwnChecks implements ClosableChecks {
+  readonly #options: ChecksOptions
+  readonly #check: BundleCheck
+  readonly #checks: AsyncGenerator<CheckedBundle | undefined>
+
+  constructor(options: ChecksOptions) {
+    this.#options = options
+    this.#check = new BundleCheck(options.key)
+    this.#checks = ahead(options.bundles, 2, (i) => this.check(i))
+  }
+
+  async next(): Promise<CheckedBundle | undefined> {
+    const { value } = (await this.#checks.next()) as IteratorYieldResult<CheckedBundle | undefined>
+    return value
+  }
+
+  async check(index: number): Promise<CheckedBundle | undefined> {
+    const [bundle, hashes] = await Promise.all([this.#read('entries', index), this.#read(0, index)])
+    if (bundle === undefined || hashes === undefined) return undefined
+    const checked = this.#check.text(bundle, hashes)
+    return checked !== undefined && this.#options.withText
+      ? { ...checked, text: { bundle, hashes } }
+      : checked
+  }
+
+  async #read(level: number | 'entries', index: number): Promise<Uint8Array | undefined> {
+    try {
+      return await this.#options.files.read(storedPath({ level, index, width: TILE_WIDTH }))
+    } catch {
+      // The walk reads the file again, and reports it.
+      return undefined
+    }
+  }
+
+  async close(): Promise<void> {}
+}
+
+/** Bundles that were sent to a thread in one message. */
+interface Range {
+  first: number
+  end: number
+  /** Undefined when no thread can check them. */
+  checked: Promise<(CheckedBundle | undefined)[] | undefined>
+}
+
+/** Checks ranges of bundles in threads, and in this thread those that they can't check. */
+class ThreadedChecks implements ClosableChecks {
+  readonly #options: ChecksOptions
+  readonly #threads: CheckThreads
+  readonly #own: OwnChecks
+  /** The ranges that the walk has not passed. */
+  readonly #ranges: Range[] = []
+  #next = 0
+  /** The first bundle that was not sent. */
+  #sent = 0
+  /** Bundles in the next message. It grows from 1 while the results are small. */
+  #width = 1
+
+  constructor(options: ChecksOptions, threads: CheckThreads) {
+    this.#options = options
+    this.#threads = threads
+    this.#own = new OwnChecks(options)
+  }
+
+  async next(): Promise<CheckedBundle | undefined> {
+    const index = this.#next++
+    if (index >= (this.#ranges[0]?.end ?? 0)) this.#ranges.shift()
+    this.#send()
+    const range = this.#ranges[0] as Range
+    const checked = await range.checked
+    if (checked === undefined) return this.#own.check(index)
+    if (index === range.first) this.#adapt(checked)
+    return checked[index - range.first]
+  }
+
+  #send(): void {
+    const { bundles } = this.#options
+    while (this.#ranges.length < this.#threads.count * QUEUE && this.#sent < bundles) {
+      const first = this.#sent
+      const end = Math.min(bundles, first + this.#width)
+      this.#ranges.push({ first, end, checked: this.#threads.check(this.#places(first, end)) })
+      this.#sent = end
+    }
+  }
+
+  /** Sets the width of the next messages by the largest result of this one. */
+  #adapt(checked: readonly (CheckedBundle | undefined)[]): void {
+    const largest = Math.max(1, ...checked.map((one) => (one === undefined ? 0 : sizeOf(one))))
+    const fitting = Math.floor(ROOM / (largest * this.#threads.count * QUEUE))
+    this.#width = Math.max(1, Math.min(fitting, 2 * this.#width, MOST_IN_RANGE))
+  }
+
+  #places(first: number, end: number): CheckRange {
+    const { files } = this.#options
+    return Array.from({ length: end - first }, (_, i) => ({
+      bundle: files.locate?.(storedPath({ level: 'entries', index: first + i, width: TILE_WIDTH })),
+      hashes: files.locate?.(storedPath({ level: 0, index: first + i, width: TILE_WIDTH })),
+    }))
+  }
+
+  close(): Promise<void> {
+    return this.#threads.close()
+  }
+}
+
+/** Returns the bytes of a result that depend on the content of its bundle. */
+function sizeOf({ parts, text }: CheckedBundle): number {
+  let size = text === undefined ? 0 : text.bundle.length + text.hashes.length
+  for (const part of parts) if ('bytes' in part) size += part.bytes.length
+  return size
+}

@@ -1,0 +1,78 @@
+/** The program of a worker thread: answers each range of bundles with the results of checking them. */
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
+import { parentPort, workerData } from 'node:worker_threads'
+import { BundleCheck, type BundleText, type CheckedBundle } from './bundle-check.ts'
+import type { FingerprintKey } from './fingerprint.ts'
+import { checkFileSize, type BytesPlace } from './ledger-files.ts'
+
+/** The settings of a thread. */
+export interface CheckSettings {
+  key: FingerprintKey
+  /** Return the text of each bundle. */
+  withText: boolean
+}
+
+/** Where to read each bundle and its hash tile. */
+export type CheckRange = { bundle: BytesPlace | undefined; hashes: BytesPlace | undefined }[]
+
+/** Reads one file after another into a buffer, which it uses again. */
+class Reader {
+  #buffer = new Uint8Array(1 << 16)
+
+  /** @throws when the file can't be read, or is larger than the format allows for `kind` */
+  read(place: BytesPlace, kind: string): Uint8Array {
+    if ('fd' in place) return this.#bytes(place.fd, place.offset, place.size, kind)
+    // Do not wait for a writer when the path is a FIFO.
+    const fd = openSync(place.path, constants.O_RDONLY | constants.O_NONBLOCK)
+    try {
+      const stats = fstatSync(fd)
+      if (!stats.isFile()) throw new Error(`${place.path}: expected a regular file, found something else`)
+      return this.#bytes(fd, 0, stats.size, kind)
+    } finally {
+      closeSync(fd)
+    }
+  }
+
+  #bytes(fd: number, offset: number, size: number, kind: string): Uint8Array {
+    checkFileSize(kind, size)
+    if (this.#buffer.length < size) this.#buffer = new Uint8Array(Math.ceil(size * 1.25))
+    for (let done = 0; done < size;) {
+      const read = readSync(fd, this.#buffer, done, size - done, offset + done)
+      if (read === 0) throw new Error(`expected ${size} bytes, found ${done}`)
+      done += read
+    }
+    return this.#buffer.subarray(0, size)
+  }
+}
+
+const { key, withText } = workerData as CheckSettings
+const check = new BundleCheck(key)
+const bundles = new Reader()
+const tiles = new Reader()
+
+function checkOne({ bundle, hashes }: CheckRange[number]): CheckedBundle | undefined {
+  if (bundle === undefined || hashes === undefined) return undefined
+  let text: BundleText
+  try {
+    text = { bundle: bundles.read(bundle, 'tile/entries'), hashes: tiles.read(hashes, 'tile/0') }
+  } catch {
+    // The walk reads the file again, and reports it.
+    return undefined
+  }
+  const checked = check.text(text.bundle, text.hashes)
+  if (checked === undefined || !withText) return checked
+  return { ...checked, text: { bundle: text.bundle.slice(), hashes: text.hashes.slice() } }
+}
+
+parentPort?.on('message', (range: CheckRange) => {
+  const checked = range.map(checkOne)
+  const transfer: ArrayBuffer[] = []
+  for (const one of checked) {
+    if (one === undefined) continue
+    transfer.push(one.ids.buffer as ArrayBuffer)
+    for (const part of one.parts) if ('bytes' in part) transfer.push(part.bytes.buffer as ArrayBuffer)
+    if (one.text !== undefined)
+      transfer.push(one.text.bundle.buffer as ArrayBuffer, one.text.hashes.buffer as ArrayBuffer)
+  }
+  parentPort?.postMessage(checked, transfer)
+})
