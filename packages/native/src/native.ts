@@ -12,6 +12,8 @@ import {
 import { pureCodec, type Codec } from '@service-fs/tlog/codec'
 import { TlogError } from '@service-fs/tlog/errors'
 import type { Hash, Hasher } from '@service-fs/tlog/hash'
+import type { Kernel } from '@service-fs/tlog/kernel/kernel'
+import { wasmKernel } from '@service-fs/tlog/kernel/wasm'
 import type { KeyCrypto } from '@service-fs/tlog/scheme'
 
 /** The prefix byte and the largest entry of tlog-tiles. */
@@ -78,6 +80,16 @@ export const nativeCodec: Codec = {
     return bytes
   },
 }
+
+/** From this mean length on, in bytes, node:crypto hashes entries faster than WebAssembly, whose call costs less. */
+const LONG_ENTRY = 400
+
+/** The kernel of this thread: WebAssembly for short entries, node:crypto for long ones. */
+export const nativeKernel: Kernel = wasmKernel({
+  hasher: nativeHasher,
+  codec: nativeCodec,
+  longFrom: LONG_ENTRY,
+})
 
 function view(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)

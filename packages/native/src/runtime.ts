@@ -2,11 +2,13 @@
 import { uptime } from 'node:os'
 import type { Codec } from '@service-fs/tlog/codec'
 import type { Hasher } from '@service-fs/tlog/hash'
-import { nativeCodec, nativeHasher } from './native.ts'
+import type { Kernel } from '@service-fs/tlog/kernel/kernel'
+import { nativeCodec, nativeHasher, nativeKernel } from './native.ts'
 
 /** A `Runtime` of @service-fs/ledger. */
 export interface NodeRuntime {
   readonly hasher: Hasher
+  readonly kernel: Kernel
   readonly codec: Codec
   now(): number
   monotonic(): number
@@ -17,6 +19,7 @@ export interface NodeRuntime {
 
 export const nodeRuntime: NodeRuntime = {
   hasher: nativeHasher,
+  kernel: nativeKernel,
   codec: nativeCodec,
   now: () => Date.now(),
   monotonic: () => performance.now(),

@@ -47,12 +47,21 @@ export class Edge {
     return [...this.#hashes]
   }
 
-  /** Appends an entry by its leaf hash, which it does not check. @throws TlogError `range` at 2^53 - 1 entries */
-  append(leaf: Hash, hasher: Hasher = nobleHasher): void {
+  /**
+   * Appends an entry by its leaf hash, which it does not check. `made` receives the level and the hash of each node that the entry
+   * completes.
+   * @throws TlogError `range` at 2^53 - 1 entries
+   */
+  append(leaf: Hash, hasher: Hasher = nobleHasher, made?: (level: number, hash: Hash) => void): void {
     if (this.#size === MAX_SIZE)
       throw new TlogError('range', 'expected a tree below 2^53 - 1 entries to append to')
     let hash = leaf
-    for (let n = this.#size; n % 2 === 1; n = (n - 1) / 2) hash = hasher.node(this.#hashes.pop()!, hash)
+    let level = 0
+    for (let n = this.#size; n % 2 === 1; n = (n - 1) / 2) {
+      hash = hasher.node(this.#hashes.pop()!, hash)
+      level += 1
+      made?.(level, hash)
+    }
     this.#hashes.push(hash)
     this.#size++
   }

@@ -4,7 +4,8 @@
  *
  * Hashes are strings: the canonical base64 of 32 bytes. Sizes and indexes are integers from 0 to 2^53 - 1. A function throws
  * {@link TlogError} for input that its specification does not allow. Functions that hash, encode or sign take an optional
- * {@link Hasher}, {@link Codec} or {@link KeyCrypto}, by which a runtime passes its native primitives.
+ * {@link Hasher}, {@link Codec} or {@link KeyCrypto}, by which a runtime passes its native primitives. A {@link Kernel} hashes whole batches
+ * in binary.
  *
  * @packageDocumentation
  */
@@ -23,6 +24,9 @@ export {
   type Hash,
   type Hasher,
 } from './hash.ts'
+export type { BundleContent, Extension, Kernel } from './kernel/kernel.ts'
+export { plainKernel } from './kernel/plain.ts'
+export { wasmKernel, type WasmKernelOptions } from './kernel/wasm.ts'
 export { MAX_SIZE, isSize, parseDecimal } from './math.ts'
 
 export { Edge, edgeNodes, foldNodes, type Node } from './edge.ts'
