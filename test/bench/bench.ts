@@ -1,161 +1,62 @@
-// service-fs and Tessera (its POSIX driver) under the same load on the same machine, in alternating rounds.
+// service-fs and its peers under the same loads on the same machine, in alternating rounds.
 //
-// On both sides the load generator shares the processors with the server. Each measurement has a new server on an
-// empty directory; afterwards its checkpoint must cover all that it acknowledged. Timing is not a test, so `npm
-// test` does not run this.
+// On every side the load generator shares the processors with the server. After each measurement of appends the checkpoint must
+// cover all that the server acknowledged, and every answered read must be in the audit sub-ledger. `npm test` does not run this,
+// because timing is not a test.
 
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { availableParallelism, cpus, totalmem } from 'node:os'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { daemonBuilt } from '../support/daemon.ts'
 import { goBuild, goModules, goVersion, installFsck } from '../support/go.ts'
-import { syncMs } from './disk.ts'
-import { followLoads } from './follow.ts'
-import { type Measurement, measure } from './load.ts'
-import { HELP, type Options, parseOptions } from './options.ts'
-import { type Row, ratiosOf, rowOf, type Series, table, withBest } from './report.ts'
-import { benchDir, binDir, fsckBin, type Server, startServiceFs, startTessera } from './servers.ts'
-import { bulk, type Phase, phases } from './settings.ts'
-import { tenantLoads } from './tenants.ts'
+import { type Build, buildOf, commitOf, isBuilt, workingTree } from './builds.ts'
+import { compete, type Contest, type Results } from './contest.ts'
+import { writeDocs } from './docs.ts'
+import { Fixtures } from './fixtures.ts'
+import { appendLoads } from './loads/append.ts'
+import { bulkLoads } from './loads/bulk.ts'
+import type { Context } from './loads/context.ts'
+import { followLoads } from './loads/follow.ts'
+import { frontLoads } from './loads/front.ts'
+import { readLoads } from './loads/reads.ts'
+import { sizeLoads } from './loads/sizes.ts'
+import { describeMachine, noiseIn, quietness } from './machine.ts'
+import { checkNames, HELP, isWanted, type Options, outDir, parseOptions } from './options.ts'
+import { ratioPlot, sizePlot } from './plot.ts'
+import { type Progress, progressOn } from './progress.ts'
+import { figure, rowsOf, textTable } from './report.ts'
+import type { Result } from './result.ts'
+import { benchDir, binDir, fsckBin } from './servers.ts'
+import { phases } from './settings.ts'
 import { tune } from './tune.ts'
 
-const SERVICE_FS = 'service-fs'
-const INTEGRATED = 'tessera'
-const PUBLISHED = 'tessera published'
-
-/** Entries that the read load reads from. */
-const READ_FROM = 20_000
-
-/** Time limit of the bulk import, in seconds. */
-const BULK_LIMIT = 1800
-
-const note = (line: string): void => void process.stderr.write(`${line}\n`)
-
-/** Runs one load on one side. */
-interface Contest {
-  name: string
-  sides: { side: string; run: () => Promise<Record<string, Measurement>> }[]
+/** Returns the loads, in the order of the report. */
+function allLoads(context: Context): Contest[] {
+  return [
+    ...appendLoads(context),
+    ...bulkLoads(context),
+    ...readLoads(context),
+    ...sizeLoads(context),
+    ...frontLoads(context),
+    ...followLoads(context),
+  ].filter(({ sides }) => sides.length > 0)
 }
 
-function appendContest(phase: Phase, options: Options): Contest {
-  const { name, mode, clients, batch } = phase
-  const under = (start: () => Promise<Server>) => async (): Promise<Record<string, Measurement>> => {
-    const server = await start()
-    try {
-      if (mode === 'read')
-        await measure(server, { mode: 'batch', clients: 4, batch: 1000, seconds: 60, total: READ_FROM })
-      return { [name]: await measure(server, { mode, clients, batch, seconds: options.seconds }) }
-    } finally {
-      await server.dispose()
-    }
-  }
-  const tessera = (until: 'integrated' | 'published') =>
-    under(() => startTessera(options.dir, until, phase.tessera[until]))
-  const sides = [
-    { side: SERVICE_FS, run: under(() => startServiceFs(options.dir)) },
-    { side: INTEGRATED, run: tessera('integrated') },
-  ]
-  if (mode !== 'read') sides.push({ side: PUBLISHED, run: tessera('published') })
-  return { name, sides }
-}
-
-/** The import, counted until a checkpoint covers it, and then each side's own check of the whole log. */
-function bulkContest(options: Options): Contest {
-  const total = options.bulk
-  const under =
-    (start: () => Promise<Server>, how: { clients: number; batch: number }) =>
-    async (): Promise<Record<string, Measurement>> => {
-      const server = await start()
-      try {
-        const imported = await measure(server, { mode: 'batch', ...how, seconds: BULK_LIMIT, total })
-        await server.stop()
-        const begin = performance.now()
-        await server.verify()
-        const seconds = (performance.now() - begin) / 1000
-        const usage = { hwm: 0, pss: 0, cpu: 0 }
-        const verify = { rate: total / seconds, p50: 0, p99: 0, seconds, clients: 1, batch: 1, usage }
-        return { 'bulk import': imported, verify }
-      } finally {
-        await server.dispose()
-      }
-    }
-  return {
-    name: 'bulk import',
-    sides: [
-      { side: SERVICE_FS, run: under(() => startServiceFs(options.dir), bulk.serviceFs) },
-      {
-        side: INTEGRATED,
-        run: under(() => startTessera(options.dir, 'integrated', bulk.tessera.settings), bulk.tessera),
-      },
-    ],
-  }
-}
-
-interface Outcome {
-  series: Series[]
-  /** Failed measurements, with their errors. The series exclude them. */
-  failures: string[]
-}
-
-/** Runs the contests round by round, alternating the sides; each round starts with another side. */
-async function compete(contests: readonly Contest[], options: Options): Promise<Outcome> {
-  const series = new Map<string, Series>()
-  const failures: string[] = []
-  for (const { name: load, sides } of contests) {
-    const wanted = sides.filter(({ side }) => options.side === undefined || side.startsWith(options.side))
-    for (let round = 0; round < options.rounds; round++) {
-      for (let turn = 0; turn < wanted.length; turn++) {
-        const next = wanted[(turn + round) % wanted.length]
-        if (next === undefined) continue
-        const title = `${load}, round ${round + 1} of ${options.rounds}, ${next.side}`
-        note(`${title} …`)
-        try {
-          collectResults(series, next.side, await next.run())
-        } catch (error) {
-          failures.push(`${title}: ${error instanceof Error ? error.message : String(error)}`)
-          note(`  FAILED: ${failures.at(-1)}`)
-        }
-      }
-    }
-  }
-  return { series: [...series.values()], failures }
-}
-
-function collectResults(
-  series: Map<string, Series>,
-  side: string,
-  results: Record<string, Measurement>,
-): void {
-  for (const [name, result] of Object.entries(results)) {
-    const { rate, p50, p99 } = result
-    note(`  ${name}: ${rate.toFixed(0)}/s, p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms`)
-    const key = `${name}\n${side}`
-    const found = series.get(key) ?? { name, side, rounds: [] }
-    found.rounds.push(result)
-    series.set(key, found)
-  }
-}
-
-/** Why the benchmark cannot run here, or undefined; builds the Go programs. */
-async function prepare(options: Options): Promise<string | undefined> {
+/** Builds the Go programs. Returns why the benchmark cannot run here, or undefined. */
+async function prepare({ sides, tune: isSearch }: Options): Promise<string | undefined> {
   if (goVersion === undefined) return 'go is not installed: Tessera and the load generator are Go programs'
-  if (options.side !== 'tessera' && !options.tune && !daemonBuilt)
+  if (sides.serviceFs && !isSearch && !isBuilt(workingTree))
     return 'service-fs is not built: run `npm run build` first'
-  const missing = (await goModules(benchDir)) ?? (await installFsck(fsckBin))
+  const missing = (await goModules(benchDir)) ?? (sides.tessera ? await installFsck(fsckBin) : undefined)
   if (missing !== undefined) return missing
   await goBuild(benchDir, binDir, ['./tessera', './load'])
   return undefined
 }
 
-function machine(sync: number): Record<string, string | number> {
-  return {
-    cpus: availableParallelism(),
-    model: cpus()[0]?.model ?? '',
-    memory_gib: Math.round(totalmem() / 2 ** 30),
-    node: process.version,
-    go: goVersion ?? '',
-    sync_ms: sync,
-  }
+async function buildsOf({ sides, vs }: Options, progress: Progress): Promise<Build[]> {
+  if (!sides.serviceFs) return []
+  if (vs === undefined) return [workingTree]
+  progress.note(`building ${vs} …`)
+  return [workingTree, await buildOf(vs)]
 }
 
 async function main(): Promise<void> {
@@ -164,55 +65,102 @@ async function main(): Promise<void> {
     process.stdout.write(HELP)
     return
   }
+  const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'service-fs-bench-data-'))
+  mkdirSync(dir, { recursive: true })
+  if (options.dir === undefined)
+    process.once('exit', () => rmSync(dir, { recursive: true, force: true, maxRetries: 3 }))
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
+  const fixtures = new Fixtures(join(dir, 'fixtures'))
+  const named = allLoads({ options, dir, builds: options.sides.serviceFs ? [workingTree] : [], fixtures })
+  const names = named.flatMap(({ loads }) => loads)
+  if (options.list) {
+    process.stdout.write(`${names.join('\n')}\n`)
+    return
+  }
+  checkNames(options.only, names)
+  const progress = progressOn(process.stderr)
   const missing = await prepare(options)
-  if (missing !== undefined) {
-    note(`bench skipped: ${missing}`)
-    return
-  }
-  const wanted = (name: string): boolean =>
-    options.only.length === 0 || options.only.some((text) => name.includes(text))
-  const loads = phases.filter((phase) => wanted(phase.name))
-  const about = machine(await syncMs(options.dir))
-  note(
-    `${about['cpus']} × ${about['model']}, 4 KiB durable in ${Number(about['sync_ms']).toFixed(2)} ms (median)`,
-  )
+  if (missing !== undefined) throw new Error(missing)
   if (options.tune) {
-    await tune(options, loads, note)
+    const loads = phases.filter(({ name }) => isWanted(name, options.only))
+    await tune({ ...options, dir }, loads, (line) => progress.note(line))
     return
   }
-  const contests = loads.map((phase) => appendContest(phase, options))
-  contests.push(...followLoads(options).filter(({ name }) => wanted(name)))
-  contests.push(...tenantLoads(options).filter(({ name }) => wanted(name)))
-  if (wanted('bulk import') || wanted('verify')) contests.push(bulkContest(options))
-  publish(await compete(contests, options), about, options)
+  const builds = await buildsOf(options, progress)
+  const contests = allLoads({ options, dir, builds, fixtures }).filter(({ loads }) =>
+    loads.some((load) => isWanted(load, options.only)),
+  )
+  publish(await measureAll(contests, { ...options, dir }, progress), options, progress)
+  if (options.dir !== undefined) await fixtures.clear()
 }
 
-/** Saves and prints the result; a failed measurement sets exit status 1. */
-function publish(
-  { series, failures }: Outcome,
-  about: Record<string, string | number>,
-  options: Options,
-): void {
-  const rows: Row[] = withBest(series.map(rowOf))
-  const ratios = ratiosOf(rows)
-  const result = {
+async function measureAll(
+  contests: readonly Contest[],
+  options: Options & { dir: string },
+  progress: Progress,
+): Promise<Result> {
+  const begin = performance.now()
+  const machine = await describeMachine(options.dir)
+  const before = await quietness()
+  progress.note(
+    `${machine.cpus} × ${machine.model}, 4 KiB durable in ${machine.syncMs.toFixed(2)} ms, load average ${before.load.toFixed(2)}`,
+  )
+  const early = noiseIn(before)
+  if (early !== undefined) progress.note(`WARNING: the machine is not quiet: ${early}`)
+  const outcome = await compete(contests, {
+    rounds: options.rounds,
+    limit:
+      options.minutes === undefined ? undefined : options.minutes * 60 - (performance.now() - begin) / 1000,
+    started: (title, done) => progress.show(title, done),
+    finished: (results) => progress.detail(`  ${described(results)}`),
+    failed: (message) => progress.note(`FAILED ${message}`),
+  })
+  progress.end()
+  const noise = noiseIn(before, outcome.others)
+  if (noise !== undefined) progress.note(`WARNING: the machine was not quiet: ${noise}`)
+  if (outcome.rounds < options.rounds)
+    progress.note(`the time limit ended the run: ${outcome.rounds} of ${options.rounds} rounds are complete`)
+  return {
     at: new Date().toISOString(),
-    machine: about,
+    commit: commitOf(workingTree),
+    machine,
+    before,
+    after: await quietness(),
+    noise,
+    rounds: outcome.rounds,
     options,
-    settings: { phases, bulk },
-    rows,
-    ratios,
-    failures,
-    series,
+    rows: rowsOf(contests, outcome.series),
+    failures: outcome.failures,
+    series: outcome.series,
   }
-  const json = `${JSON.stringify(result, undefined, 2)}\n`
-  const out = join(benchDir, 'out')
-  mkdirSync(out, { recursive: true })
-  writeFileSync(join(out, `${result.at.replaceAll(':', '')}.json`), json)
-  writeFileSync(join(out, 'latest.json'), json)
-  process.stdout.write(options.json ? json : `${table(rows, ratios)}\n`)
-  for (const failure of failures) note(`FAILED ${failure}`)
-  if (failures.length > 0) process.exitCode = 1
+}
+
+function described(results: Results): string {
+  return Object.entries(results)
+    .map(([load, { value, unit, p50, p99 }]) => {
+      const times =
+        p50 === undefined || p99 === undefined ? '' : `, p50 ${figure(p50)} ms, p99 ${figure(p99)} ms`
+      return `${load}: ${figure(value)} ${unit}${times}`
+    })
+    .join('; ')
+}
+
+/** Saves and prints the result. A failed run sets exit status 1. */
+function publish(result: Result, options: Options, progress: Progress): void {
+  const series = result.series.map((one) => ({ ...one, rounds: Object.fromEntries(one.rounds) }))
+  const json = `${JSON.stringify({ ...result, series }, undefined, 2)}\n`
+  mkdirSync(outDir, { recursive: true })
+  for (const name of [result.at.replaceAll(':', ''), 'latest']) {
+    writeFileSync(join(outDir, `${name}.json`), json)
+    writeFileSync(join(outDir, `${name}.svg`), ratioPlot(result.rows))
+    writeFileSync(join(outDir, `${name}-size.svg`), sizePlot(result.rows, result.options.sizes))
+  }
+  if (options.writeDocs) writeDocs(result)
+  process.stdout.write(options.json ? json : `${textTable(result.rows)}\n`)
+  progress.note(
+    `load average ${result.before.load.toFixed(2)} before, ${result.after.load.toFixed(2)} after; ${join(outDir, 'latest.json')}`,
+  )
+  if (result.failures.length > 0) process.exitCode = 1
 }
 
 await main()

@@ -2,63 +2,57 @@
 
 import { join } from 'node:path'
 import { run } from '../support/process.ts'
-import { type Usage, sampleUsage } from './memory.ts'
+import type { Measurement } from './contest.ts'
 import { binDir, type Server, waitForSize } from './servers.ts'
+import { watchUsage } from './usage.ts'
 
 /** The load generator's output. */
-export interface LoadReport {
-  clients: number
-  batch: number
+interface LoadReport {
   seconds: number
-  requests: number
   records: number
   records_per_second: number
   p50_ms: number
-  p90_ms: number
   p99_ms: number
-  max_ms: number
   acknowledged: number
-  errors: number
+  bytes: number
 }
 
-export interface Measurement {
-  /** Records (reads: requests; verify: entries) a second. */
-  rate: number
-  p50: number
-  p99: number
-  seconds: number
-  clients: number
-  batch: number
-  usage: Usage
-  /** Reads that one commit of the audit sub-ledger recorded, on average. */
-  readsPerCommit?: number
-}
+export type Mode = 'single' | 'batch' | 'read' | 'tile' | 'bundle' | 'entries' | 'proof'
 
 export interface Load {
-  mode: 'single' | 'batch' | 'read'
+  mode: Mode
   clients: number
+  /** Records in a request. */
   batch?: number
+  /** Bytes of a payload; default 200. */
+  payload?: number
   /** Measured seconds; with `total` the limit. */
   seconds: number
   /** Records to append instead of a time. */
   total?: number
+  /** Seconds before the measured ones; default 1. */
   warmup?: number
 }
 
-/** Drives the server and samples its memory; throws on any error, or when an acknowledged record is missing. */
+/** Drives the server and measures it; throws on any error, or when an acknowledged record or a recorded read is missing. */
 export async function measure(server: Server, load: Load): Promise<Measurement> {
-  const before = load.mode === 'read' ? 0 : await server.size()
-  const recordedBefore = load.mode === 'read' ? await server.recorded?.() : undefined
-  const sampler = sampleUsage(server.pid)
+  const isRead = load.mode !== 'single' && load.mode !== 'batch'
+  const before = isRead ? 0 : await server.size()
+  const recordedBefore = isRead ? await server.recorded?.() : undefined
+  const watch = watchUsage(server.pid)
   const start = performance.now()
   const report = await generate(server, load)
-  if (load.mode !== 'read') await waitForSize(server, before + report.acknowledged)
-  const recording = await recordingOf(server, recordedBefore, report.acknowledged)
-  const seconds = load.total === undefined ? report.seconds : (performance.now() - start) / 1000
-  const usage = sampler.stop()
-  const rate = load.total === undefined ? report.records_per_second : load.total / seconds
-  const { p50_ms: p50, p99_ms: p99, clients, batch } = report
-  return { rate, p50, p99, seconds, clients, batch, usage, ...recording }
+  if (!isRead) await waitForSize(server, before + report.acknowledged)
+  const wall = (performance.now() - start) / 1000
+  const usage = watch.stop()
+  const count = report.acknowledged
+  const answers = load.mode === 'entries' ? count / (load.batch ?? 1) : count
+  const recording = await recordingOf(server, recordedBefore, answers)
+  const common = { p50: report.p50_ms, p99: report.p99_ms, count, usage, ...recording }
+  if (load.mode === 'entries')
+    return { ...common, value: report.bytes / 1e6 / report.seconds, unit: 'MB/s', seconds: report.seconds }
+  if (load.total !== undefined) return { ...common, value: load.total / wall, unit: '/s', seconds: wall }
+  return { ...common, value: report.records_per_second, unit: '/s', seconds: report.seconds }
 }
 
 /** Returns the average number of reads per commit of the audit sub-ledger. Throws unless the audit recorded each answered read. */
@@ -76,18 +70,12 @@ async function recordingOf(
 }
 
 async function generate(server: Server, load: Load): Promise<LoadReport> {
-  const args = ['-target', server.target, '-url', server.url, '-mode', load.mode]
+  const { mode, clients, batch = 1, payload = 200, seconds, total = 0, warmup = 1 } = load
+  const args = ['-target', server.target, '-url', server.url, '-mode', mode]
   if (server.moduleId !== undefined) args.push('-module', server.moduleId)
-  args.push('-clients', String(load.clients), '-batch', String(load.batch ?? 1))
-  args.push(
-    '-seconds',
-    `${load.seconds}s`,
-    '-warmup',
-    `${load.warmup ?? 1}s`,
-    '-total',
-    String(load.total ?? 0),
-  )
-  const timeoutMs = (load.seconds + (load.warmup ?? 1) + 90) * 1000
+  args.push('-clients', String(clients), '-batch', String(batch), '-payload', String(payload))
+  args.push('-seconds', `${seconds}s`, '-warmup', `${warmup}s`, '-total', String(total))
+  const timeoutMs = (seconds + warmup + 90) * 1000
   const done = await run(join(binDir, 'load'), args, { timeoutMs })
   if (done.code !== 0)
     throw new Error(`load ${args.join(' ')}: exit ${done.code}: ${done.stderr}${done.stdout}`)

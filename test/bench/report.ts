@@ -1,147 +1,161 @@
-// Medians, ratios and the table.
+// What the rounds amount to: a row for each load and side, and its ratio to the side that it is compared with.
 
-import type { Measurement } from './load.ts'
-
-/** The baseline for the other sides of a host. */
-export const ONE = 'service-fs, 1 tenant'
-
-/** All rounds of one load on one side. */
-export interface Series {
-  /** e.g. '64 clients' */
-  name: string
-  /** 'service-fs', 'tessera' or 'tessera published'. */
-  side: string
-  rounds: Measurement[]
-}
+import { type Contest, labelOf, type Measurement, type Series, type Side, type Unit } from './contest.ts'
+import { ratioOf, type Spread, spreadOf } from './statistics.ts'
 
 export interface Row {
-  name: string
+  load: string
   side: string
+  /** The revision of service-fs, where several were measured. */
+  build?: string
+  unit: Unit
   rounds: number
-  /** Medians over the rounds. */
-  rate: number
-  p50: number
-  p99: number
-  hwm: number
-  pss: number
-  /** Server CPU time per record, in microseconds. */
-  cpu: number
-  /** Recorded reads per commit of the audit sub-ledger; only for recorded reads. */
-  readsPerCommit?: number
-  /** Lowest and highest rate of the rounds. */
-  spread: [number, number]
+  value: Spread
+  p50?: Spread
+  p99?: Spread
+  /** Processor microseconds for each record or request. */
+  cpu: Spread
+  /** Peak resident set, MiB. */
+  rss: Spread
+  readsPerCommit?: Spread
+  /** How many times as good `of` is as this row: rates are divided, times are divided the other way round. */
+  ratio?: Spread & { of: string }
+  /** How many times as much processor time for a record this row takes as `of`. */
+  cpuRatio?: Spread
 }
 
-export interface Ratio {
-  name: string
-  /** The variant of Tessera in the comparison. */
-  against: string
-  /** service-fs ÷ Tessera; of what is behind a host: ÷ the same load on one tenant there. */
-  rate: number
-  /** For follow loads: the other's latency ÷ ours, of the median and of the 99th percentile. */
-  latency?: { p50: number; p99: number }
+/** Returns the rows in the order of the contests. */
+export function rowsOf(contests: readonly Contest[], series: readonly Series[]): Row[] {
+  return contests.flatMap(({ loads, sides }) =>
+    loads.flatMap((load) =>
+      sides.flatMap((side) => {
+        const own = find(series, load, side)
+        if (own === undefined) return []
+        const reference = referenceOf(side, sides)
+        const other = reference && find(series, load, reference)
+        const [ratio, cpuRatio] = other === undefined ? [] : [betterOf(other, own), cheaperOf(other, own)]
+        return [
+          {
+            ...rowOf(own),
+            ...(ratio && reference && { ratio: { ...ratio, of: labelOf(reference) } }),
+            ...(cpuRatio && { cpuRatio }),
+          },
+        ]
+      }),
+    ),
+  )
 }
 
-/** The prefix of loads that compare latencies instead of rates. */
-const FOLLOW = 'follow: '
-
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  const middle = sorted.length / 2
-  const upper = sorted[Math.floor(middle)] ?? 0
-  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? 0) + upper) / 2
+/**
+ * Returns the side to compare with: another revision's with the same side of the first revision, any other with the first side.
+ */
+function referenceOf(side: Side, sides: readonly Side[]): Side | undefined {
+  const [first] = sides
+  const wanted =
+    side.build === first?.build || side.build === undefined
+      ? first
+      : sides.find(({ name }) => name === side.name)
+  return wanted === side ? undefined : wanted
 }
 
-export function rowOf({ name, side, rounds }: Series): Row {
-  const of = (value: (m: Measurement) => number): number => median(rounds.map(value))
-  const rates = rounds.map((m) => m.rate)
-  const perCommit = rounds.flatMap((m) => m.readsPerCommit ?? [])
+function find(series: readonly Series[], load: string, { name, build }: Side): Series | undefined {
+  return series.find((one) => one.load === load && one.side === name && one.build === build)
+}
+
+/** Returns how many times as good the first is as the second, round by round. */
+function betterOf(first: Series, second: Series): Spread | undefined {
+  const isTime = [...second.rounds.values()].some(({ unit }) => unit === 'ms')
+  const ours = byRound(first, ({ value }) => value)
+  const others = byRound(second, ({ value }) => value)
+  return isTime ? ratioOf(others, ours) : ratioOf(ours, others)
+}
+
+/** Returns how many times the processor time of the first the second takes for a record. */
+function cheaperOf(first: Series, second: Series): Spread | undefined {
+  return ratioOf(byRound(second, cpuOf), byRound(first, cpuOf))
+}
+
+function byRound({ rounds }: Series, of: (m: Measurement) => number): Map<number, number> {
+  return new Map([...rounds].map(([round, m]) => [round, of(m)]))
+}
+
+/** Returns the processor microseconds for each record or request. */
+function cpuOf({ usage, count }: Measurement): number {
+  return (usage.cpu / Math.max(1, count)) * 1e6
+}
+
+function rowOf({ load, side, build, rounds }: Series): Row {
+  const all = [...rounds.values()]
+  const of = (value: (m: Measurement) => number): Spread => spreadOf(all.map(value))
+  const some = (value: (m: Measurement) => number | undefined): Spread | undefined => {
+    const found = all.flatMap((m) => value(m) ?? [])
+    return found.length === 0 ? undefined : spreadOf(found)
+  }
+  const [p50, p99, perCommit] = [some((m) => m.p50), some((m) => m.p99), some((m) => m.readsPerCommit)]
   return {
-    name,
+    load,
     side,
-    rounds: rounds.length,
-    rate: of((m) => m.rate),
-    p50: of((m) => m.p50),
-    p99: of((m) => m.p99),
-    hwm: of((m) => m.usage.hwm),
-    pss: of((m) => m.usage.pss),
-    cpu: of((m) => (m.usage.cpu / (m.rate * m.seconds)) * 1e6),
-    ...(perCommit.length === 0 ? {} : { readsPerCommit: median(perCommit) }),
-    spread: [Math.min(...rates), Math.max(...rates)],
+    ...(build === undefined ? {} : { build }),
+    unit: all[0]?.unit ?? '/s',
+    rounds: all.length,
+    value: of((m) => m.value),
+    ...(p50 && { p50 }),
+    ...(p99 && { p99 }),
+    cpu: of(cpuOf),
+    rss: of((m) => m.usage.rss),
+    ...(perCommit && { readsPerCommit: perCommit }),
   }
 }
 
-/** service-fs against each of Tessera's variants, and a host's sides against one tenant, load by load. */
-export function ratiosOf(rows: readonly Row[]): Ratio[] {
-  return rows.flatMap((row) => {
-    const { name, side } = row
-    const find = (wanted: string): Row | undefined =>
-      rows.find((other) => other.name === name && other.side === wanted && other !== row)
-    const ours = find('service-fs')
-    if (ours !== undefined) {
-      const latency = { p50: row.p50 / ours.p50, p99: row.p99 / ours.p99 }
-      const isFollow = name.startsWith(FOLLOW)
-      return [{ name, against: side, rate: ours.rate / row.rate, ...(isFollow ? { latency } : {}) }]
-    }
-    const one = find(ONE)
-    return one === undefined ? [] : [{ name, against: side, rate: row.rate / one.rate }]
-  })
+/** Formats a number with three significant digits, or all digits before the point, grouped by commas. */
+export function figure(n: number): string {
+  const digits = n >= 100 ? 0 : n >= 10 ? 1 : 2
+  return n.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits })
 }
 
-/** Adds, for each batch size, a row with each side's better number of posters. */
-export function withBest(rows: readonly Row[]): Row[] {
-  const found = [...rows]
-  const sizes = new Set(rows.flatMap((row) => /^batches of \d+/.exec(row.name) ?? []))
-  for (const size of sizes) {
-    for (const side of new Set(rows.map((row) => row.side))) {
-      const all = rows.filter((row) => row.side === side && row.name.startsWith(`${size},`))
-      const best = all.toSorted((a, b) => b.rate - a.rate)[0]
-      if (best !== undefined) found.push({ ...best, name: `${size}, best`, side })
-    }
-  }
-  return found
+/** `median (min–max)` */
+export function spreadText({ median, min, max }: Spread): string {
+  return `${figure(median)} (${figure(min)}–${figure(max)})`
 }
 
-const COLUMNS = [
-  'load',
-  'side',
-  'rate/s',
-  'min–max',
-  'p50 ms',
-  'p99 ms',
-  'HWM MiB',
-  'PSS MiB',
-  'µs cpu',
-  'reads/commit',
-  'ratio',
-]
+const COLUMNS = ['load', 'side', 'figure', 'min–max', 'p50 ms', 'p99 ms', 'RSS MiB', 'ratio', 'min–max']
+const CPU_COLUMNS = ['µs cpu', 'cpu ratio', 'min–max']
 
-function ratioText({ rate, latency }: Ratio): string {
-  if (latency === undefined) return `×${rate.toFixed(2)}`
-  return `p50 ×${latency.p50.toFixed(2)} p99 ×${latency.p99.toFixed(2)}`
-}
-
-/** Returns a plain text table; Tessera's rows, and those compared with one tenant, show the ratio. */
-export function table(rows: readonly Row[], ratios: readonly Ratio[]): string {
-  const cells = rows.map((row) => {
-    const ratio = ratios.find((r) => r.name === row.name && r.against === row.side)
-    return [
-      row.name,
-      row.side,
-      row.rate.toFixed(0),
-      row.spread.map((n) => n.toFixed(0)).join('–'),
-      row.p50.toFixed(2),
-      row.p99.toFixed(2),
-      row.hwm.toFixed(0),
-      row.pss.toFixed(0),
-      row.cpu.toFixed(1),
-      row.readsPerCommit === undefined ? '' : row.readsPerCommit.toFixed(1),
-      ratio === undefined ? '' : ratioText(ratio),
-    ]
-  })
-  const lines = [COLUMNS, ...cells]
-  const widths = COLUMNS.map((_, i) => Math.max(...lines.map((line) => line[i]?.length ?? 0)))
+/**
+ * Returns a plain text table with medians. A ratio above 1: the first side, or the first revision, is better than the row's; a cpu
+ * ratio above 1: it takes less processor time for a record.
+ */
+export function textTable(rows: readonly Row[]): string {
+  const cells = rows.map((row) => [
+    row.load,
+    labelOf({ name: row.side, build: row.build }),
+    `${figure(row.value.median)} ${row.unit}`,
+    range(row.value),
+    middle(row.p50),
+    row.p99 === undefined ? '' : spreadText(row.p99),
+    figure(row.rss.max),
+    times(row.ratio),
+    range(row.ratio),
+    figure(row.cpu.median),
+    times(row.cpuRatio),
+    range(row.cpuRatio),
+  ])
+  const titles = [...COLUMNS, ...CPU_COLUMNS]
+  const lines = [titles, ...cells]
+  const widths = titles.map((_, i) => Math.max(...lines.map((line) => line[i]?.length ?? 0)))
   const pad = (cell: string, i: number): string =>
     i < 2 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0)
   return lines.map((line) => line.map(pad).join('  ').trimEnd()).join('\n')
+}
+
+function range(spread: Spread | undefined): string {
+  return spread === undefined ? '' : `${figure(spread.min)}–${figure(spread.max)}`
+}
+
+function middle(spread: Spread | undefined): string {
+  return spread === undefined ? '' : figure(spread.median)
+}
+
+function times(spread: Spread | undefined): string {
+  return spread === undefined ? '' : `×${figure(spread.median)}`
 }

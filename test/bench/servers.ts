@@ -1,18 +1,24 @@
-// The two servers of the benchmark, started fresh on an empty directory for each measurement.
+// The servers of the benchmark.
 
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { startDaemon, serviceFsCommand } from '../support/daemon.ts'
-import { collect, end, run, sleep } from '../support/process.ts'
+import { startDaemon } from '../support/daemon.ts'
+import { collect, end, sleep } from '../support/process.ts'
 import { repoRoot } from '../support/root.ts'
+import type { Build } from './builds.ts'
 import type { Await, TesseraSettings } from './settings.ts'
 
 export const benchDir: string = join(repoRoot, 'test/bench')
 export const binDir: string = join(benchDir, 'bin')
 export const fsckBin: string = join(repoRoot, 'test/interop/bin')
+
+const running = new Set<ChildProcess>()
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
 
 export type Target = 'service-fs' | 'tessera'
 
@@ -28,17 +34,19 @@ export interface Server {
   moduleId?: string
   /** Stops the server cleanly. */
   stop(): Promise<void>
-  /** Checks the whole log on disk with the side's own tool, after `stop`; throws on a fault. */
-  verify(): Promise<void>
-  /** Kills the server and removes its files. */
+  /** Ends the server, and removes its files unless they existed before. */
   dispose(): Promise<void>
 }
 
-const MODULE = 'bench'
+/** The tenant of every ledger that the benchmark makes. */
+export const MODULE: string = 'bench'
 
-export async function startServiceFs(work: string): Promise<Server> {
-  const root = await emptyDir(work, 'service-fs')
-  const daemon = await startDaemon({ moduleId: MODULE, root })
+/** Where a server keeps its log: in a new directory below `work`, or in an existing one, which stays. */
+export type Place = { work: string } | { root: string }
+
+export async function startServiceFs(build: Build, place: Place): Promise<Server> {
+  const root = await rootAt(place, 'service-fs')
+  const daemon = await startDaemon({ moduleId: MODULE, root, command: build.command })
   return {
     target: 'service-fs',
     url: daemon.url,
@@ -49,20 +57,15 @@ export async function startServiceFs(work: string): Promise<Server> {
       const code = await daemon.kill()
       if (code !== 0) throw new Error(`service-fs stopped with ${code ?? 'a signal'}: ${daemon.stderr()}`)
     },
-    async verify() {
-      const done = await serviceFsCommand(['verify', daemon.dir], { timeoutMs: 1_200_000 })
-      if (done.code !== 0)
-        throw new Error(`service-fs verify: exit ${done.code}: ${done.stderr}${done.stdout}`)
-    },
     async dispose() {
-      await daemon.kill('SIGKILL')
-      await rm(root, { recursive: true, force: true })
+      await daemon.kill('root' in place ? 'SIGTERM' : 'SIGKILL')
+      if ('work' in place) await rm(root, { recursive: true, force: true })
     },
   }
 }
 
-export async function startTessera(work: string, until: Await, settings: TesseraSettings): Promise<Server> {
-  const root = await emptyDir(work, 'tessera')
+export async function startTessera(until: Await, settings: TesseraSettings, place: Place): Promise<Server> {
+  const root = await rootAt(place, 'tessera')
   const log = join(root, 'log')
   const vkey = join(root, 'vkey')
   const child = spawn(
@@ -74,6 +77,8 @@ export async function startTessera(work: string, until: Await, settings: Tessera
     ].flat(),
     { stdio: ['ignore', 'pipe', 'pipe'] },
   )
+  running.add(child)
+  child.once('exit', () => running.delete(child))
   const stderr = collect(child.stderr)
   const url = await firstLine(child.stdout)
   if (!url.startsWith('http://127.0.0.1:')) throw new Error(`the Tessera server did not start: ${stderr()}`)
@@ -83,14 +88,9 @@ export async function startTessera(work: string, until: Await, settings: Tessera
     pid: child.pid ?? 0,
     size: () => checkpointSize(`${url}checkpoint`, {}),
     stop: () => end(child, 'SIGTERM', 60_000),
-    async verify() {
-      const args = [`--storage_url=file://${log}/`, `--public_key=${vkey}`, '--ui=false', '--N=2']
-      const done = await run(join(fsckBin, 'fsck'), args, { timeoutMs: 1_200_000 })
-      if (!done.stderr.includes("Successfully fsck'd log")) throw new Error(`fsck: ${done.stderr}`)
-    },
     async dispose() {
-      await end(child, 'SIGKILL')
-      await rm(root, { recursive: true, force: true })
+      await end(child, 'root' in place ? 'SIGTERM' : 'SIGKILL', 60_000)
+      if ('work' in place) await rm(root, { recursive: true, force: true })
     },
   }
 }
@@ -107,8 +107,9 @@ export async function waitForSize(server: Server, size: number, limitMs = 10_000
   }
 }
 
-async function emptyDir(work: string, name: string): Promise<string> {
-  const root = join(work, `${name}-data`)
+async function rootAt(place: Place, name: string): Promise<string> {
+  if ('root' in place) return place.root
+  const root = join(place.work, `${name}-data`)
   await rm(root, { recursive: true, force: true })
   await mkdir(root, { recursive: true })
   return root

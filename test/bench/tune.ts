@@ -16,11 +16,11 @@ interface Trial {
 
 /** Prints the best settings for each append load and each of the two moments of answering. */
 export async function tune(
-  options: Options,
+  options: Options & { dir: string },
   phases: readonly Phase[],
   log: (line: string) => void,
 ): Promise<void> {
-  for (const phase of phases.filter((p) => p.mode !== 'read')) {
+  for (const phase of phases) {
     for (const until of ['integrated', 'published'] as const) {
       const first = await trials(options, phase, until, grid(phase, until), 1.5, 1, log)
       const again = first.slice(0, 5).flatMap(({ settings }) => intervals(settings, until))
@@ -45,7 +45,7 @@ function intervals(settings: TesseraSettings, until: Await): TesseraSettings[] {
 }
 
 async function trials(
-  options: Options,
+  options: Options & { dir: string },
   phase: Phase,
   until: Await,
   candidates: readonly TesseraSettings[],
@@ -58,16 +58,17 @@ async function trials(
     let rate = 0
     let p99 = 0
     for (let i = 0; i < times; i++) {
-      const server = await startTessera(options.dir, until, settings)
+      const server = await startTessera(until, settings, { work: options.dir })
       try {
         const done = await measure(server, {
           mode: phase.mode,
           clients: phase.clients,
           batch: phase.batch,
+          payload: phase.payload,
           seconds,
         })
-        rate += done.rate / times
-        p99 = Math.max(p99, done.p99)
+        rate += done.value / times
+        p99 = Math.max(p99, done.p99 ?? 0)
       } finally {
         await server.dispose()
       }

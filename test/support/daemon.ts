@@ -24,6 +24,8 @@ export interface DaemonOptions {
   /** More arguments for `serve`. */
   args?: readonly string[]
   env?: Record<string, string>
+  /** The script to run; default: the one of this checkout. */
+  command?: string
   /** Milliseconds until /healthz must answer 200; default 20,000. */
   readyMs?: number
 }
@@ -61,7 +63,8 @@ process.once('exit', () => {
 
 /** Starts `service-fs serve` and resolves when it answers. Rejects with its stderr if it does not start. */
 export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> {
-  if (!daemonBuilt) throw new Error('service-fs is not built: run `npm run build` first')
+  if (options.command === undefined && !daemonBuilt)
+    throw new Error('service-fs is not built: run `npm run build` first')
   if (options.root !== undefined) return open(options.root, false, options)
   const root = await mkdtemp(join(tmpdir(), 'service-fs-test-'))
   try {
@@ -99,7 +102,7 @@ interface Started {
 async function launch(moduleId: string, root: string, options: DaemonOptions): Promise<Started | string> {
   const port = options.port ?? (await freePort())
   const args = ['serve', '--module-id', moduleId, '--root', root, '--listen', `127.0.0.1:${port}`]
-  const child = spawn(process.execPath, [serviceFs, ...args, ...(options.args ?? [])], {
+  const child = spawn(process.execPath, [options.command ?? serviceFs, ...args, ...(options.args ?? [])], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...options.env },
   })

@@ -12,6 +12,8 @@ export interface HostOptions {
   tenants: readonly string[]
   /** More fields of host.json; by default the host listens on a free port of 127.0.0.1, and `immutable` is off. */
   config?: Record<string, unknown>
+  /** The script to run; default: the one of this checkout. */
+  command?: string
   /** Runs everything as this user; default: the user running the test. */
   uid?: number
   /** Called before the start with the directory of host.json, `ledgers/` and `run/`. */
@@ -59,10 +61,11 @@ export async function hostDirectory(): Promise<string> {
 
 /** Adds the tenants, starts the host, and resolves when it listens. Rejects with its stderr if it does not start. */
 export async function startHost(options: HostOptions): Promise<Host> {
-  if (!daemonBuilt) throw new Error('service-fs is not built: run `npm run build` first')
+  if (options.command === undefined && !daemonBuilt)
+    throw new Error('service-fs is not built: run `npm run build` first')
   const dir = await hostDirectory()
   const file = join(dir, 'host.json')
-  const as = commandAs(options.uid)
+  const as = commandAs(options.uid, options.command ?? serviceFs)
   try {
     // Only the tests of `immutable` make files that resist removal.
     const own = { root: 'ledgers', run: 'run', listen: ['127.0.0.1:0'], immutable: 'off' }
@@ -90,9 +93,9 @@ interface Greeting {
 }
 
 /** The command line that runs `service-fs` as that user. */
-function commandAs(uid: number | undefined): [string, ...string[]] {
-  if (uid === undefined) return [process.execPath, serviceFs]
-  return ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', process.execPath, serviceFs]
+function commandAs(uid: number | undefined, script: string): [string, ...string[]] {
+  if (uid === undefined) return [process.execPath, script]
+  return ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', process.execPath, script]
 }
 
 async function launch(dir: string, file: string, as: readonly [string, ...string[]]): Promise<Host> {

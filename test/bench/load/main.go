@@ -3,7 +3,11 @@
 //
 //	single   C clients, each appending one record at a time
 //	batch    C clients, each appending -batch records in one request
-//	read     C clients, each reading one record (service-fs) or one entry bundle (Tessera) at random
+//	read     C clients, each reading one record at random (service-fs)
+//	tile     C clients, each reading one full or partial hash tile of level 0 at random
+//	bundle   C clients, each reading one entry bundle at random
+//	entries  C clients, each reading -batch records at a random cursor as NDJSON (service-fs)
+//	proof    C clients, each reading the .tlog-proof of one record at random (service-fs)
 //
 // It runs for -warmup and then -seconds (only the latter counts), or, with -total, until that many records are in.
 package main
@@ -15,10 +19,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"math/rand"
 	"net/http"
 	"os"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -52,10 +57,16 @@ type report struct {
 	P99      float64 `json:"p99_ms"`
 	Max      float64 `json:"max_ms"`
 	// Acknowledged counts the warm-up too: what the log must hold in the end.
-	Acknowledged int64    `json:"acknowledged"`
-	Errors       int64    `json:"errors"`
-	FirstErrors  []string `json:"first_errors,omitempty"`
+	Acknowledged int64 `json:"acknowledged"`
+	// Bytes counts the bodies of the answers within the measured time.
+	Bytes       int64    `json:"bytes"`
+	Errors      int64    `json:"errors"`
+	FirstErrors []string `json:"first_errors,omitempty"`
 }
+
+var modes = []string{"single", "batch", "read", "tile", "bundle", "entries", "proof"}
+
+func (o *options) reads() bool { return o.mode != "single" && o.mode != "batch" }
 
 // worker is one client: it has one request in flight, always.
 type worker struct {
@@ -68,6 +79,8 @@ type worker struct {
 	times    []time.Duration
 	records  int64
 	acked    int64
+	bytes    int64 // of the last answer's body
+	total    int64 // of the bodies in the measured time
 	errors   int64
 	messages []string
 }
@@ -75,7 +88,7 @@ type worker struct {
 func main() {
 	var o options
 	flag.StringVar(&o.target, "target", "service-fs", "service-fs or tessera")
-	flag.StringVar(&o.mode, "mode", "single", "single, batch or read")
+	flag.StringVar(&o.mode, "mode", "single", "single, batch, read, tile, bundle, entries or proof")
 	flag.StringVar(&o.base, "url", "", "base URL of the server, with the slash at its end")
 	flag.StringVar(&o.module, "module", "bench", "X-Foundry-Module-ID for service-fs")
 	flag.StringVar(&o.run, "run", strconv.FormatInt(time.Now().UnixNano(), 36), "prefix of the payload ids")
@@ -83,7 +96,7 @@ func main() {
 	flag.IntVar(&o.batch, "batch", 1, "records in a request")
 	flag.IntVar(&o.payload, "payload", 200, "bytes of a payload, at least 130")
 	flag.Int64Var(&o.total, "total", 0, "stop after this many records instead of after -seconds")
-	flag.Int64Var(&o.size, "size", 0, "read: entries in the log (default: from its checkpoint)")
+	flag.Int64Var(&o.size, "size", 0, "reads: entries in the log (default: from its checkpoint)")
 	flag.DurationVar(&o.warmup, "warmup", time.Second, "time before measuring")
 	flag.DurationVar(&o.measured, "seconds", 5*time.Second, "measured time, e.g. 5s; with -total the limit")
 	flag.Parse()
@@ -105,14 +118,16 @@ func (o *options) check() error {
 	switch {
 	case o.target != "service-fs" && o.target != "tessera":
 		return fmt.Errorf("-target %q: want service-fs or tessera", o.target)
-	case o.mode != "single" && o.mode != "batch" && o.mode != "read":
-		return fmt.Errorf("-mode %q: want single, batch or read", o.mode)
+	case !slices.Contains(modes, o.mode):
+		return fmt.Errorf("-mode %q: want one of %v", o.mode, modes)
+	case o.target == "tessera" && slices.Contains([]string{"read", "entries", "proof"}, o.mode):
+		return fmt.Errorf("-mode %q: Tessera has no such route", o.mode)
 	case !strings.HasPrefix(o.base, "http://127.0.0.1:") || !strings.HasSuffix(o.base, "/"):
 		return fmt.Errorf("-url %q: want http://127.0.0.1:PORT/", o.base)
 	case o.clients < 1 || o.batch < 1 || o.payload < 130:
 		return fmt.Errorf("-clients, -batch or -payload is too small")
 	}
-	if o.mode == "single" {
+	if o.mode != "batch" && o.mode != "entries" {
 		o.batch = 1
 	}
 	return nil
@@ -124,7 +139,7 @@ func drive(o *options) (*report, error) {
 		MaxIdleConns: o.clients, MaxIdleConnsPerHost: o.clients, MaxConnsPerHost: o.clients, DisableCompression: true,
 	}
 	client := &http.Client{Transport: transport, Timeout: requestTimeout}
-	if o.mode == "read" && o.size == 0 {
+	if o.reads() && o.size == 0 {
 		size, err := treeSize(o, client)
 		if err != nil {
 			return nil, err
@@ -183,17 +198,25 @@ func (w *worker) loop(ctx context.Context, from time.Time, left *atomic.Int64) {
 		w.acked += int64(n)
 		if !end.Before(from) && (w.o.total > 0 || ctx.Err() == nil) {
 			w.records += int64(n)
+			w.total += w.bytes
 			w.times = append(w.times, end.Sub(start))
 		}
 	}
 }
 
 func (w *worker) request(n int) error {
-	switch {
-	case w.o.mode == "read" && w.o.target == "tessera":
-		return w.send("GET", bundlePath(w.random.Int63n(w.o.size), w.o.size), "")
-	case w.o.mode == "read":
+	switch w.o.mode {
+	case "read":
 		return w.send("GET", "v1/entries/"+strconv.FormatInt(w.random.Int63n(w.o.size)+1, 10), "")
+	case "proof":
+		return w.send("GET", "v1/entries/"+strconv.FormatInt(w.random.Int63n(w.o.size)+1, 10)+"/proof", "")
+	case "tile":
+		return w.send("GET", tilePath("tile/0/", w.random.Int63n(w.o.size), w.o.size), "")
+	case "bundle":
+		return w.send("GET", tilePath("tile/entries/", w.random.Int63n(w.o.size), w.o.size), "")
+	case "entries":
+		since := w.random.Int63n(max(1, w.o.size-int64(n)))
+		return w.send("GET", fmt.Sprintf("v1/entries?since=%d&limit=%d", since, n), "")
 	}
 	w.body = w.body[:0]
 	for range n {
@@ -254,6 +277,9 @@ func (w *worker) send(method, path, contentType string) error {
 	if w.o.target == "service-fs" {
 		req.Header.Set("X-Foundry-Module-ID", w.o.module)
 	}
+	if w.o.mode == "entries" {
+		req.Header.Set("Accept", "application/x-ndjson")
+	}
 	res, err := w.http.Do(req)
 	if err != nil {
 		return err
@@ -263,12 +289,15 @@ func (w *worker) send(method, path, contentType string) error {
 		body, _ := io.ReadAll(io.LimitReader(res.Body, 300))
 		return fmt.Errorf("%s %s: status %d: %s", method, path, res.StatusCode, body)
 	}
-	_, err = io.Copy(io.Discard, res.Body)
+	w.bytes, err = io.Copy(io.Discard, res.Body)
+	if err == nil && w.bytes == 0 {
+		return fmt.Errorf("%s %s: empty answer", method, path)
+	}
 	return err
 }
 
-// bundlePath is the tlog-tiles path of the bundle that holds the entry in a tree of the size.
-func bundlePath(index, size int64) string {
+// tilePath is the tlog-tiles path of the bundle or level-0 tile that covers the entry in a tree of the size.
+func tilePath(prefix string, index, size int64) string {
 	n := index / 256
 	path := fmt.Sprintf("%03d", n%1000)
 	for m := n / 1000; m > 0; m /= 1000 {
@@ -277,7 +306,7 @@ func bundlePath(index, size int64) string {
 	if n == size/256 {
 		path += fmt.Sprintf(".p/%d", size%256)
 	}
-	return "tile/entries/" + path
+	return prefix + path
 }
 
 // treeSize reads the second line of the log's checkpoint.
@@ -318,18 +347,21 @@ func summary(o *options, workers []*worker, seconds float64) *report {
 		times = append(times, w.times...)
 		r.Records += w.records
 		r.Acknowledged += w.acked
+		r.Bytes += w.total
 		r.Errors += w.errors
 		r.FirstErrors = append(r.FirstErrors, w.messages...)
 	}
 	r.FirstErrors = r.FirstErrors[:min(5, len(r.FirstErrors))]
 	r.Requests = int64(len(times))
 	r.Rate = float64(r.Records) / seconds
-	sort.Slice(times, func(i, j int) bool { return times[i] < times[j] })
+	slices.Sort(times)
+	// The nearest-rank method, as percentile() of statistics.ts.
 	at := func(q float64) float64 {
 		if len(times) == 0 {
 			return 0
 		}
-		return float64(times[min(len(times)-1, int(q*float64(len(times))))]) / float64(time.Millisecond)
+		rank := max(1, int(math.Ceil(q*float64(len(times)))))
+		return float64(times[rank-1]) / float64(time.Millisecond)
 	}
 	r.P50, r.P90, r.P99, r.Max = at(0.5), at(0.9), at(0.99), at(1)
 	return r

@@ -1,46 +1,48 @@
 // Measures the time from sending an append to receiving the record, by /v1/follow and by polling /v1/entries.
 
 import { Agent, get, request, type ClientRequest, type IncomingMessage } from 'node:http'
-import { sleep } from '../support/process.ts'
-import type { Measurement } from './load.ts'
-import { sampleUsage } from './memory.ts'
-import type { Options } from './options.ts'
-import { type Server, startServiceFs } from './servers.ts'
+import { sleep } from '../../support/process.ts'
+import type { Build } from '../builds.ts'
+import type { Contest, Measurement } from '../contest.ts'
+import { type Server, startServiceFs } from '../servers.ts'
+import { percentile } from '../statistics.ts'
+import { watchUsage } from '../usage.ts'
+import { type Context, SERVICE_FS, sidesOfBuilds } from './context.ts'
 
 /** Sequential appends per second: few enough for a hundred followers to keep up. */
 const APPENDS_PER_SECOND = 20
 const WARMUP = 10
 const HEADERS = { 'x-foundry-module-id': 'bench' }
 
-export interface FollowLoad {
-  name: string
-  sides: { side: string; run: () => Promise<Record<string, Measurement>> }[]
-}
-
 /** 1 and 100 followers, compared with as many pollers that poll continuously or every 100 ms. */
-export function followLoads(options: Options): FollowLoad[] {
-  return [1, 100].map((count) => {
-    const name = `follow: ${count} ${count === 1 ? 'follower' : 'followers'}`
-    const side = (title: string, start: Start): FollowLoad['sides'][number] => ({
-      side: title,
-      run: async () => ({ [name]: await measureFollow(options, count, start) }),
-    })
-    return {
-      name,
-      sides: [
-        side('service-fs', follow),
-        side('polling', (server, seen) => poll(server, seen, 0)),
-        side('polling, 100 ms', (server, seen) => poll(server, seen, 100)),
-      ],
-    }
+export function followLoads(context: Context): Contest[] {
+  const { short } = context.options
+  return (short ? [100] : [1, 100]).map((count) => {
+    const load = `follow-${count}`
+    const of = (name: string, start: Start): Contest['sides'] =>
+      sidesOfBuilds(context, name, async (build) => ({
+        [load]: await measureFollow(context, build, count, start),
+      }))
+    const pollers = short
+      ? []
+      : [
+          ...of('polling', (server, seen) => poll(server, seen, 0)),
+          ...of('polling, 100 ms', (server, seen) => poll(server, seen, 100)),
+        ]
+    return { loads: [load], sides: [...of(SERVICE_FS, follow), ...pollers] }
   })
 }
 
-/** Begins to follow; `seen` is told each cursor as it comes. Resolves when that works; what it gives ends it. */
+/** Starts a follower that passes each cursor to `seen`. Resolves once it follows, with the function that ends it. */
 type Start = (server: Server, seen: (cursor: number) => void) => Promise<() => void>
 
-async function measureFollow(options: Options, count: number, start: Start): Promise<Measurement> {
-  const server = await startServiceFs(options.dir)
+async function measureFollow(
+  { options, dir: work }: Context,
+  build: Build,
+  count: number,
+  start: Start,
+): Promise<Measurement> {
+  const server = await startServiceFs(build, { work })
   const ends: (() => void)[] = []
   try {
     const sent: number[] = []
@@ -55,21 +57,15 @@ async function measureFollow(options: Options, count: number, start: Start): Pro
       if (cursor > WARMUP) latencies.push(performance.now() - (sent[cursor] ?? Number.NaN))
     }
     for (let i = 0; i < count; i++) ends.push(await start(server, (cursor) => take(i, cursor)))
-    const sampler = sampleUsage(server.pid)
+    const watch = watchUsage(server.pid, 60_000)
     const begin = performance.now()
     await appendSteadily(server, sent, options.seconds)
     await allHave(newest, sent.length - 1)
     const seconds = (performance.now() - begin) / 1000
-    latencies.sort((a, b) => a - b)
-    return {
-      rate: latencies.length / seconds,
-      p50: quantile(latencies, 0.5),
-      p99: quantile(latencies, 0.99),
-      seconds,
-      clients: count,
-      batch: 1,
-      usage: sampler.stop(),
-    }
+    const p50 = percentile(latencies, 50)
+    const p99 = percentile(latencies, 99)
+    const usage = watch.stop()
+    return { value: p50, unit: 'ms', p50, p99, seconds, count: latencies.length, usage }
   } finally {
     for (const end of ends) end()
     await server.dispose()
@@ -172,8 +168,4 @@ async function poll(server: Server, seen: (cursor: number) => void, pause: numbe
     over.abort()
     agent.destroy()
   }
-}
-
-function quantile(sorted: readonly number[], q: number): number {
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? Number.NaN
 }
