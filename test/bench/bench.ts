@@ -4,7 +4,7 @@
 // cover all that the server acknowledged, and every answered read must be in the audit sub-ledger. `npm test` does not run this,
 // because timing is not a test.
 
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { goBuild, goModules, goVersion, installFsck } from '../support/go.ts'
@@ -67,6 +67,8 @@ async function main(): Promise<void> {
   }
   const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'service-fs-bench-data-'))
   mkdirSync(dir, { recursive: true })
+  // The tenants of a host are other users.
+  chmodSync(dir, 0o755)
   if (options.dir === undefined)
     process.once('exit', () => rmSync(dir, { recursive: true, force: true, maxRetries: 3 }))
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
@@ -114,6 +116,7 @@ async function measureAll(
     started: (title, done) => progress.show(title, done),
     finished: (results) => progress.detail(`  ${described(results)}`),
     failed: (message) => progress.note(`FAILED ${message}`),
+    skipped: (message) => progress.note(`skipped: ${message}`),
   })
   progress.end()
   const noise = noiseIn(before, outcome.others)

@@ -1,7 +1,7 @@
 // The revisions of service-fs under test: the working tree, and another one built in a directory of its own.
 
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { run } from '../support/process.ts'
@@ -41,6 +41,8 @@ export async function buildOf(revision: string): Promise<Build> {
   }
   const commit = git('rev-parse', '--verify', '--quiet', '--end-of-options', `${revision}^{commit}`)
   const parent = mkdtempSync(join(tmpdir(), 'service-fs-bench-'))
+  // The tenants of a host are other users, who load the program.
+  chmodSync(parent, 0o755)
   const root = join(parent, 'checkout')
   process.once('exit', () => {
     try {

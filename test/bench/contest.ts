@@ -25,6 +25,9 @@ export interface Measurement {
 /** What one run measured, by the name of the load. */
 export type Results = Record<string, Measurement>
 
+/** Thrown by a side that does not have what the load needs. */
+export class Unsupported extends Error {}
+
 /** One of the programs that a contest compares. */
 export interface Side {
   /** e.g. 'service-fs', 'tessera' or 'no front'. */
@@ -69,6 +72,8 @@ export interface Rules {
   /** Called with what a run measured. */
   finished(results: Results): void
   failed(message: string): void
+  /** Called when a side does not support a load, which is not a failure. */
+  skipped(message: string): void
 }
 
 /**
@@ -100,8 +105,13 @@ export async function compete(contests: readonly Contest[], rules: Rules): Promi
           rules.finished(results)
         } catch (error) {
           lost.add(side)
-          failures.push(`${title}: ${error instanceof Error ? error.message : String(error)}`)
-          rules.failed(failures.at(-1) ?? '')
+          const message = `${title}: ${error instanceof Error ? error.message : String(error)}`
+          if (error instanceof Unsupported) {
+            rules.skipped(message)
+          } else {
+            failures.push(message)
+            rules.failed(message)
+          }
         }
         others = Math.max(others, otherWork())
         // A later round has no fixture to make, so the newest time is the best estimate.

@@ -80,5 +80,6 @@ async function generate(server: Server, load: Load): Promise<LoadReport> {
   if (done.code !== 0)
     throw new Error(`load ${args.join(' ')}: exit ${done.code}: ${done.stderr}${done.stdout}`)
   const report: LoadReport = JSON.parse(done.stdout)
+  if (report.records === 0) throw new Error(`no request was answered within the ${seconds} s: use --seconds`)
   return report
 }

@@ -15,9 +15,9 @@ describe('parseStat', () => {
 
 describe.skipIf(!existsSync('/proc/self/stat'))('watchUsage', () => {
   it('counts the processor time and the memory of a child of the process', async () => {
-    // The shell's child uses at least half a second of processor time and 64 MiB.
+    // The shell's child uses at least 0.2 s of processor time and 64 MiB.
     const script =
-      'const kept = Buffer.alloc(64 << 20, 1); while (process.cpuUsage().user < 5e5); console.log(kept.length)'
+      'const kept = Buffer.alloc(64 << 20, 1); let sum = 0; while (process.cpuUsage().user < 2e5) for (let i = 0; i < 1e6; i++) sum += i; console.log(kept.length)'
     const child = spawn('sh', ['-c', '"$0" -e "$1"; read wait', process.execPath, script], {
       stdio: ['pipe', 'pipe', 'inherit'],
     })
@@ -26,7 +26,7 @@ describe.skipIf(!existsSync('/proc/self/stat'))('watchUsage', () => {
     const { cpu, rss } = watch.stop()
     child.stdin.end('\n')
     await once(child, 'exit')
-    expect(cpu).toBeGreaterThanOrEqual(0.45)
+    expect(cpu).toBeGreaterThanOrEqual(0.15)
     expect(rss).toBeGreaterThan(64)
   })
 })

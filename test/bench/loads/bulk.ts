@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { run } from '../../support/process.ts'
 import type { Build } from '../builds.ts'
 import { runMeasured, type CommandOptions } from '../command.ts'
-import type { Contest, Measurement, Results } from '../contest.ts'
+import { type Contest, type Measurement, type Results, Unsupported } from '../contest.ts'
 import { measure } from '../load.ts'
 import { MODULE, type Server, startServiceFs, startTessera, waitForSize } from '../servers.ts'
 import { bulk } from '../settings.ts'
@@ -48,7 +48,7 @@ function overHttp(context: Context): Contest {
   return { loads: ['bulk'], sides }
 }
 
-/** `service-fs append --ndjson`-like input; a revision whose `append` takes no NDJSON fails this load. */
+/** `service-fs append` of NDJSON from standard input. A revision whose `append` takes no NDJSON skips this load. */
 function byCommand(context: Context): Contest {
   const { options, dir } = context
   let input: Promise<string> | undefined
@@ -71,7 +71,7 @@ async function ndjsonFlag({ command }: Build): Promise<string[]> {
   const { stdout } = await run(process.execPath, [command, 'append', '--help'])
   if (/--ndjson\b/.test(stdout)) return ['--ndjson']
   if (/ndjson/i.test(stdout)) return []
-  throw new Error('`service-fs append` of this revision takes no NDJSON')
+  throw new Unsupported('`service-fs append` of this revision takes no NDJSON')
 }
 
 async function writeNdjson(file: string, total: number): Promise<string> {
