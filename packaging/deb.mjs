@@ -18,7 +18,7 @@ import {
 import { dirname, join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { gzipSync } from 'node:zlib'
-import { copyDependencies, filesIn } from './production.mjs'
+import { deploy, licenses } from './deploy.mjs'
 
 const packaging = import.meta.dirname
 const repo = dirname(packaging)
@@ -27,26 +27,24 @@ const app = join(repo, 'app')
 /** @param {string} path */
 const text = (path) => readFileSync(path, 'utf8')
 
-/** Copies the installed files to their places below `root`. @param {string} root */
-function layOut(root) {
+/**
+ * Copies the installed files to their places below `root`. Returns the version.
+ * @param {string} root
+ * @param {string} out
+ */
+function layOut(root, out) {
   const lib = join(root, 'usr/lib/service-fs')
-  mkdirSync(lib, { recursive: true })
-  cpSync(join(app, 'bin'), join(lib, 'bin'), { recursive: true })
-  cpSync(join(app, 'dist'), join(lib, 'dist'), {
-    recursive: true,
-    filter: (path) => !path.endsWith('.map'),
-  })
+  deploy(lib, out)
   const { name, version, description, license, type } = JSON.parse(text(join(app, 'package.json')))
   write(
     join(lib, 'package.json'),
     `${JSON.stringify({ name, version, description, license, type }, undefined, 2)}\n`,
   )
-  const installed = copyDependencies(app, lib)
   copy(join(packaging, 'debian/service-fs'), join(root, 'usr/bin/service-fs'))
   for (const unit of readdirSync(join(packaging, 'systemd')))
     copy(join(packaging, 'systemd', unit), join(root, 'usr/lib/systemd/system', unit))
   layOutShell(join(root, 'usr/share'))
-  layOutDocs(join(root, 'usr/share/doc/service-fs'), lib, installed)
+  layOutDocs(join(root, 'usr/share/doc/service-fs'), lib)
   return version
 }
 
@@ -67,21 +65,20 @@ function layOutShell(share) {
 /**
  * @param {string} doc
  * @param {string} lib
- * @param {import('./production.mjs').Installed[]} installed
  */
-function layOutDocs(doc, lib, installed) {
+function layOutDocs(doc, lib) {
   for (const path of filesIn(join(repo, 'docs'))) copy(path, join(doc, relative(join(repo, 'docs'), path)))
   for (const name of ['README.md', 'SECURITY.md']) copy(join(repo, name), join(doc, name))
   for (const part of ['grafana', 'prometheus', 'examples'])
     for (const path of filesIn(join(packaging, part))) copy(path, join(doc, relative(packaging, path)))
   write(join(doc, 'changelog.gz'), gzipSync(text(join(repo, 'CHANGELOG.md')), { level: 9 }))
-  const others = installed.map(
-    ({ name, version, license, at }) => `${name} ${version}: ${license}, ${relative(lib, at)}`,
-  )
-  write(
-    join(doc, 'copyright'),
-    `service-fs, Apache License 2.0:\n\n${text(join(repo, 'LICENSE'))}\n\nIt is distributed with these packages of npm, whose licences are in /usr/lib/service-fs:\n\n${others.toSorted().join('\n')}\n`,
-  )
+  const { lines, texts } = licenses(lib)
+  const parts = [
+    `service-fs, Apache License 2.0:\n\n${text(join(repo, 'LICENSE')).trim()}`,
+    `It contains these packages of npm, whose licenses are in /usr/lib/service-fs/node_modules or below:\n\n${lines.join('\n')}`,
+    ...texts,
+  ]
+  write(join(doc, 'copyright'), `${parts.join('\n\n')}\n`)
 }
 
 /**
@@ -125,6 +122,18 @@ function describe(root, version, arch) {
     copy(join(packaging, 'debian', script), join(root, 'DEBIAN', script))
 }
 
+/**
+ * Returns all files below `dir`, sorted.
+ * @param {string} dir
+ * @returns {string[]}
+ */
+function filesIn(dir) {
+  return readdirSync(dir, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .toSorted()
+}
+
 const SCRIPTS =
   /^(?:DEBIAN\/(?:postinst|prerm|postrm)|usr\/bin\/service-fs|usr\/lib\/service-fs\/bin\/service-fs\.js)$/
 
@@ -159,7 +168,7 @@ function main() {
   const work = mkdtempSync(join(out, 'work-'))
   try {
     const arch = execFileSync('dpkg', ['--print-architecture'], { encoding: 'utf8' }).trim()
-    const version = layOut(work)
+    const version = layOut(work, out)
     describe(work, version, arch)
     const epoch = commitTime()
     settle(work, epoch)

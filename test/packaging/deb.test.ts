@@ -112,6 +112,30 @@ describe.skipIf(!hasDpkg)('the Debian package (skipped without dpkg-deb)', () =>
     expect(await run(process.execPath, [probe])).toMatchObject({ code: 0, stderr: '' })
   })
 
+  it('states the license of every package in it, and has the license text of the bundled ones', () => {
+    const at = mkdtempSync(join(work, 'copyright-'))
+    execFileSync('dpkg-deb', ['-x', deb, at])
+    const copyright = readFileSync(join(at, 'usr/share/doc/service-fs/copyright'), 'utf8')
+    const manifests = readdirSync(join(at, 'usr/lib/service-fs/node_modules'), {
+      recursive: true,
+      encoding: 'utf8',
+    })
+      .filter((path) => /(?:^|\/node_modules\/)(?:@[^/]+\/)?[^/@]+\/package\.json$/.test(path))
+      .map((path) => readFileSync(join(at, 'usr/lib/service-fs/node_modules', path), 'utf8'))
+    expect(manifests.length).toBeGreaterThan(100)
+    for (const text of manifests) {
+      const { name, version, license } = JSON.parse(text) as Record<string, string>
+      const line = copyright.split('\n').find((candidate) => candidate.startsWith(`${name} `)) ?? ''
+      const [, versions = '', found] = /^\S+ (.*): (.*)$/.exec(line) ?? []
+      expect([name, versions.split(', '), found]).toEqual([name, expect.arrayContaining([version]), license])
+    }
+    for (const [name, owner] of [
+      ['@noble/hashes', 'Paul Miller'],
+      ['valibot', 'Fabian Hiller'],
+    ])
+      expect(copyright).toMatch(new RegExp(`^${name}:\n\n.*License.*\n\nCopyright \\(c\\).*${owner}`, 'm'))
+  })
+
   it('runs after unpacking, without installation', async () => {
     const at = mkdtempSync(join(work, 'unpacked-'))
     execFileSync('dpkg-deb', ['-x', deb, at])
