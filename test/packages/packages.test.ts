@@ -1,18 +1,22 @@
 // The packages as npm publishes them, in a project that has nothing of this repository.
 
-import { webcrypto } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { runInNewContext } from 'node:vm'
-import { build } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { startDaemon, type Daemon } from '../support/daemon.ts'
 import { repoRoot } from '../support/root.ts'
+import { bundled, opened, type Change } from './browser.ts'
 import { createProject, nodeOf, type Project } from './project.ts'
 import { exampleOf, published } from './readmes.ts'
 import { serveDemo, type Served } from './served.ts'
 
+type Page = typeof import('./in-browser.ts')
+
 /** The oldest Node.js that is supported, and the newest of the two later lines. */
 const LATER = ['22.23.3', '24.21.0']
 const NODES = ['20.19.0', ...(process.env['QUICK'] === '1' ? [] : LATER)]
+
+const LETTER_A = 0x41
 
 const created = await createProject()
 const missing = typeof created === 'string' ? created : undefined
@@ -64,17 +68,61 @@ describe.skipIf(missing !== undefined)(`the packages on npm${why}`, () => {
 
   it('verify in a browser, which has no modules of Node.js', async () => {
     const { prints = '' } = examples.find(({ name }) => name === 'tlog') ?? {}
-    const bundled = await build({
-      entryPoints: [join(project.directory, 'tlog.js')],
-      bundle: true,
-      platform: 'browser',
-      format: 'iife',
-      write: false,
-    })
     const lines: string[] = []
-    const globals = { console: { log: (line: string) => lines.push(line) }, crypto: webcrypto, TextEncoder }
-    runInNewContext(bundled.outputFiles[0]?.text ?? '', globals)
+    opened(await bundled(project, 'tlog.js'), { console: { log: (line: string) => lines.push(line) } })
     expect(lines).toEqual([prints.trim()])
+  })
+
+  describe('the client in a browser', () => {
+    let daemon: Daemon
+    let page: string
+    const open = (change?: Change): Page => opened(page, {}, change) as Page
+    beforeAll(async () => {
+      daemon = await startDaemon()
+      await project.write('in-browser.ts', await readFile(join(import.meta.dirname, 'in-browser.ts'), 'utf8'))
+      page = await bundled(project, 'in-browser.ts')
+      expect(await open().append(daemon.prefix)).toBe(300)
+    })
+    afterAll(() => daemon.dispose())
+
+    it('needs nothing of Node.js', () => {
+      expect(page.match(/.*(?:\bBuffer\b|(?<!\.)\bprocess\.|["'](?:node:|undici)).*/g)).toBeNull()
+    })
+
+    it('verifies the checkpoint, inclusion proofs and every entry of a ledger', async () => {
+      const [, size, root] = (await (await daemon.fetch('checkpoint')).text()).split('\n')
+      const first = (await readFile(join(daemon.dir, 'tile/0/000.b64'), 'utf8')).split('\n')[0]
+      const found = await open().verify(daemon.prefix, await daemon.vkey())
+      expect(found).toEqual({
+        size: Number(size),
+        leaf: first,
+        ids: 300,
+        text: 'größe 17',
+        large: 150_000,
+        followed: '1,4',
+        ok: true,
+        root,
+        pinned: true,
+      })
+    })
+
+    it.each([
+      ['the signature of a checkpoint', /\/checkpoint$/, -9],
+      ['an entry', /\/tile\/entries\/000$/, 200],
+      ['a hash of a full tile', /\/tile\/0\/000$/, 200],
+      ['a hash of a partial tile', /\/tile\/1\/000\.p\/1$/, 8],
+      ['the payload of a record', /\/v1\/records\/order-17$/, -6],
+      ['an inclusion proof', /\/v1\/entries\/\d+\/proof$/, 180],
+    ])('refuses %s that was changed on the way', async (_, path, at) => {
+      let changed = 0
+      const change: Change = (url, body) => {
+        if (!path.test(url)) return undefined
+        changed += 1
+        return body.slice().fill(body.at(at) === LETTER_A ? LETTER_A + 1 : LETTER_A, at, at + 1)
+      }
+      const found = await open(change).verify(daemon.prefix, await daemon.vkey())
+      expect([changed > 0, found]).toEqual([true, { code: 'false' }])
+    })
   })
 
   describe.each(NODES)('in Node.js %s', async (version) => {

@@ -67,8 +67,8 @@ const ONE_RECORDS_FAULT: ReadonlySet<string> = new Set(['bad-request', 'bad-reco
 
 /** Returns a record as one NDJSON line of `POST /v1/append`, with its line feed. */
 export function appendLine(content: NewRecord): string {
-  const payload = Buffer.from(content.payload.buffer, content.payload.byteOffset, content.payload.byteLength)
-  const value = { payload_id: content.id, type: content.type, payload_base64: payload.toString('base64') }
+  const payload = nativeCodec.base64Encode(content.payload)
+  const value = { payload_id: content.id, type: content.type, payload_base64: payload }
   return JSON.stringify(value) + '\n'
 }
 

@@ -1,9 +1,9 @@
 /** Checks a full entry bundle and its hash tile in one pass. A bundle in which anything is wrong is left to `TreeWalk` and `RecordCheck`. */
-import { hash } from 'node:crypto'
 import type { Hash } from '@service-fs/tlog/hash'
 import { TILE_WIDTH } from '@service-fs/tlog/tile'
 import { MAX_ENTRY_SIZE } from '@service-fs/tlog/tile-text'
 import { TIME_LENGTH } from '@service-fs/format/time'
+import { nativeCodec, nativeHasher } from '@service-fs/native/native'
 import { decodeLines, isHashLines, roomForLines, type DecodedLines } from './base64-lines.ts'
 import type { FingerprintKey } from './fingerprint.ts'
 import { HeaderReader } from './plain-entry.ts'
@@ -78,7 +78,7 @@ export class BundleCheck {
     }
     starts[TILE_WIDTH] = at
     hashLeaves(this.#lines, this.#hashes)
-    if (!isHashLines(Buffer.from(`${hashes.join('\n')}\n`, 'latin1'), this.#hashes, TILE_WIDTH))
+    if (!isHashLines(nativeCodec.asciiEncode(`${hashes.join('\n')}\n`), this.#hashes, TILE_WIDTH))
       return undefined
     return this.#checked()
   }
@@ -125,7 +125,7 @@ function timeAt(bytes: Uint8Array, at: number): string {
 /** Writes the leaf hash of each line into `hashes`. */
 function hashLeaves({ bytes, starts }: DecodedLines, hashes: Uint8Array): void {
   for (let i = 0; i < TILE_WIDTH; i++)
-    hashes.set(hash('sha256', bytes.subarray(starts[i], starts[i + 1]), 'buffer'), i * HASH_SIZE)
+    hashes.set(nativeHasher.sha256(bytes.subarray(starts[i], starts[i + 1])), i * HASH_SIZE)
 }
 
 const pair = new Uint8Array(1 + 2 * HASH_SIZE)
@@ -136,8 +136,8 @@ function foldTile(hashes: Uint8Array): Hash {
   for (let count = TILE_WIDTH; count > 1; count /= 2) {
     for (let i = 0; i < count; i += 2) {
       pair.set(hashes.subarray(i * HASH_SIZE, (i + 2) * HASH_SIZE), 1)
-      hashes.set(hash('sha256', pair, 'buffer'), (i / 2) * HASH_SIZE)
+      hashes.set(nativeHasher.sha256(pair), (i / 2) * HASH_SIZE)
     }
   }
-  return Buffer.from(hashes.buffer, 0, HASH_SIZE).toString('base64')
+  return nativeCodec.base64Encode(hashes.subarray(0, HASH_SIZE))
 }

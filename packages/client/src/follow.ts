@@ -3,13 +3,11 @@
  * after the last record. The cursors prove that each record arrives once, in order, with none left out. Nothing else is verified here;
  * `getRecord` and `verifyUrl` verify.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
-import { TextDecoder } from 'node:util'
 import { createParser, type EventSourceMessage } from 'eventsource-parser'
 import { entriesOf } from '@service-fs/format/entry'
 import { nativeCodec, sha256Hex } from '@service-fs/native/native'
 import { ClientError } from './errors.ts'
-import { membersOf, type Connection } from './http.ts'
+import { membersOf, sleep, type Connection } from './http.ts'
 import { parseRecord, type ReadRecord } from './read.ts'
 
 export interface FollowOptions {
@@ -129,7 +127,7 @@ class Stream {
   }
 }
 
-function decoded(decoder: TextDecoder, chunk: Uint8Array): string {
+function decoded(decoder: InstanceType<typeof TextDecoder>, chunk: Uint8Array): string {
   try {
     return decoder.decode(chunk, { stream: true })
   } catch {

@@ -1,26 +1,16 @@
 import { gzipSync } from 'node:zlib'
-import { afterEach, expect, it } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
 import { Connection, parseBaseUrl, type ConnectionOptions } from './http.ts'
 import { startServer, type TestServer } from './testing.ts'
+import * as byFetch from './transport-fetch.ts'
+import * as byUndici from './transport-node.ts'
+import type { Transport, TransportOptions } from './transport.ts'
 
 const cleanups: (() => Promise<void>)[] = []
 
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
 })
-
-async function connected(
-  handle: Parameters<typeof startServer>[0],
-  options: ConnectionOptions = {},
-): Promise<{ server: TestServer; connection: Connection }> {
-  const server = await startServer(handle)
-  const connection = new Connection(server.url + 't/acme', options)
-  cleanups.push(
-    () => server.close(),
-    () => connection.close(),
-  )
-  return { server, connection }
-}
 
 const busy: Parameters<typeof startServer>[0] = (_, response) => {
   response
@@ -42,100 +32,167 @@ it('accepts http and https URLs with a path, and no other', () => {
   }
 })
 
-it('names the tenant and the token, joins the paths, and reads gzip', async () => {
-  const { server, connection } = await connected(
-    (request, response) => {
-      response.writeHead(200, { 'content-encoding': 'gzip' })
-      response.end(
-        gzipSync(
-          `${String(request.headers['x-foundry-module-id'])} ${String(request.headers['authorization'])}`,
-        ),
-      )
-    },
-    { moduleId: 'acme', token: 'secret' },
-  )
-  expect(await connection.askText('checkpoint')).toBe('acme Bearer secret')
-  await connection.audit().ask('checkpoint')
-  expect(server.asked).toEqual(['/t/acme/checkpoint', '/t/acme/audit/checkpoint'])
-  await expect(connection.ask('checkpoint', { limit: 4 })).rejects.toMatchObject({ code: 'malformed' })
-})
+type Open = (origin: string, options: TransportOptions) => Transport
 
-it.each([429, 503])('retries after the pause in Retry-After when a ledger answers %s', async (status) => {
-  let turnedAway = 3
-  const { server, connection } = await connected((_, response) => {
-    turnedAway -= 1
-    if (turnedAway > 0)
-      response
-        .writeHead(status, { 'retry-after': '0', 'content-type': 'application/problem+json' })
-        .end('{"code":"busy"}')
-    else response.end('{"ok":true}')
+/** undici takes an origin, and fetch joins it with an absolute path. */
+const withoutSlash =
+  (open: Open): Open =>
+  (url, options) =>
+    open(new URL(url).origin, options)
+
+describe.each([
+  { name: 'undici', openTransport: withoutSlash(byUndici.openTransport) },
+  { name: 'fetch', openTransport: withoutSlash(byFetch.openTransport) },
+])('a connection by $name', ({ openTransport }) => {
+  async function connected(
+    handle: Parameters<typeof startServer>[0],
+    options: ConnectionOptions = {},
+  ): Promise<{ server: TestServer; connection: Connection }> {
+    const server = await startServer(handle)
+    const connection = new Connection(server.url + 't/acme', options, openTransport(server.url, options))
+    cleanups.push(
+      () => server.close(),
+      () => connection.close(),
+    )
+    return { server, connection }
+  }
+
+  it('names the tenant and the token, joins the paths, and reads gzip', async () => {
+    const { server, connection } = await connected(
+      (request, response) => {
+        response.writeHead(200, { 'content-encoding': 'gzip' })
+        response.end(
+          gzipSync(
+            `${String(request.headers['x-foundry-module-id'])} ${String(request.headers['authorization'])}`,
+          ),
+        )
+      },
+      { moduleId: 'acme', token: 'secret' },
+    )
+    expect(await connection.askText('checkpoint')).toBe('acme Bearer secret')
+    await connection.audit().ask('checkpoint')
+    expect(server.asked).toEqual(['/t/acme/checkpoint', '/t/acme/audit/checkpoint'])
+    await expect(connection.ask('checkpoint', { limit: 4 })).rejects.toMatchObject({ code: 'malformed' })
   })
-  expect(await connection.askJson('v1/contract')).toEqual({ ok: true })
-  expect(server.asked).toHaveLength(3)
-})
 
-it('gives up on a busy ledger after the patience', async () => {
-  const { connection } = await connected(busy, { patience: 200 })
-  await expect(connection.ask('v1/append')).rejects.toMatchObject({
-    code: 'busy',
-    status: 503,
-    detail: 'too many',
+  it.each([429, 503])('retries after the pause in Retry-After when a ledger answers %s', async (status) => {
+    let turnedAway = 3
+    const { server, connection } = await connected((_, response) => {
+      turnedAway -= 1
+      if (turnedAway > 0)
+        response
+          .writeHead(status, { 'retry-after': '0', 'content-type': 'application/problem+json' })
+          .end('{"code":"busy"}')
+      else response.end('{"ok":true}')
+    })
+    expect(await connection.askJson('v1/contract')).toEqual({ ok: true })
+    expect(server.asked).toHaveLength(3)
   })
-})
 
-it('reconnects when a connection breaks, and reports a failure to connect', async () => {
-  let broken = 2
-  const { server, connection } = await connected((request, response) => {
-    broken -= 1
-    if (broken >= 0) request.socket.destroy()
-    else response.end('here')
+  it('gives up on a busy ledger after the patience', async () => {
+    const { connection } = await connected(busy, { patience: 200 })
+    await expect(connection.ask('v1/append')).rejects.toMatchObject({
+      code: 'busy',
+      status: 503,
+      detail: 'too many',
+    })
   })
-  expect(await connection.askText('checkpoint')).toBe('here')
-  expect(server.asked).toHaveLength(3)
-  const nobody = new Connection('http://127.0.0.1:9', { retries: 1 })
-  await expect(nobody.ask('checkpoint')).rejects.toMatchObject({ code: 'connection' })
-  await nobody.close()
-})
 
-it('turns problem documents and other error responses into errors', async () => {
-  const { connection } = await connected((request, response) => {
-    const document = {
+  it('reconnects when a connection breaks, and reports a failure to connect', async () => {
+    let broken = 2
+    const { server, connection } = await connected((request, response) => {
+      broken -= 1
+      if (broken >= 0) request.socket.destroy()
+      else response.end('here')
+    })
+    expect(await connection.askText('checkpoint')).toBe('here')
+    expect(server.asked).toHaveLength(3)
+    const nowhere = 'http://127.0.0.1:9'
+    const nobody = new Connection(nowhere, { retries: 1 }, openTransport(nowhere, {}))
+    await expect(nobody.ask('checkpoint')).rejects.toMatchObject({ code: 'connection' })
+    await nobody.close()
+  })
+
+  it('turns problem documents and other error responses into errors', async () => {
+    const { connection } = await connected((request, response) => {
+      const document = {
+        code: 'module-id-mismatch',
+        title: 'Wrong tenant',
+        detail: 'expected tenant a, found b',
+      }
+      if (request.url?.endsWith('problem') === true)
+        response.writeHead(403, { 'content-type': 'application/problem+json' }).end(JSON.stringify(document))
+      else response.writeHead(404).end('no')
+    })
+    await expect(connection.ask('problem')).rejects.toMatchObject({
       code: 'module-id-mismatch',
-      title: 'Wrong tenant',
-      detail: 'expected tenant a, found b',
+      status: 403,
+      message: 'expected tenant a, found b',
+    })
+    await expect(connection.ask('other')).rejects.toMatchObject({ code: 'not-found', status: 404 })
+  })
+
+  it('reads lines from any chunks, and reports a truncated response', async () => {
+    const { connection } = await connected((request, response) => {
+      response.write('{"a":1}\n{"b"')
+      setTimeout(() => {
+        if (request.url?.endsWith('whole') === true) response.end(':"ü"}\n\n')
+        else response.end()
+      }, 20)
+    })
+    const lines: string[] = []
+    for await (const line of connection.askLines('whole')) lines.push(line)
+    expect(lines).toEqual(['{"a":1}', '{"b":"ü"}'])
+    await expect(async () => {
+      for await (const line of connection.askLines('cut')) lines.push(line)
+    }).rejects.toMatchObject({ code: 'connection' })
+  })
+
+  it.each([204, 206, 301, 302, 307])('rejects a response %s', async (status) => {
+    const { connection } = await connected((_, response) => {
+      response.writeHead(status, { location: 'https://example.org/' }).end()
+    })
+    await expect(connection.ask('v1/entries')).rejects.toMatchObject({ code: 'http', status })
+    await expect(connection.askLines('v1/entries').next()).rejects.toMatchObject({ code: 'http', status })
+  })
+
+  it('ends a response that is silent for too long', async () => {
+    const { connection } = await connected((_, response) => void response.write('begun\n'), { retries: 0 })
+    const silent = connection.ask('v1/entries', { silence: 100 })
+    await expect(silent).rejects.toMatchObject({ code: 'connection' })
+    const lines = connection.askLines('v1/follow', { silence: 100 })
+    expect(await lines.next()).toEqual({ done: false, value: 'begun' })
+    await expect(lines.next()).rejects.toMatchObject({ code: 'connection' })
+  })
+
+  it('closes the connection of a response that the caller stops reading', async () => {
+    let closed: (() => void) | undefined
+    const gone = new Promise<void>((resolve) => (closed = resolve))
+    const { connection } = await connected((request, response) => {
+      request.socket.on('close', () => closed?.())
+      response.write('one\n')
+    })
+    for await (const line of connection.askLines('v1/follow')) {
+      expect(line).toBe('one')
+      break
     }
-    if (request.url?.endsWith('problem') === true)
-      response.writeHead(403, { 'content-type': 'application/problem+json' }).end(JSON.stringify(document))
-    else response.writeHead(404).end('no')
+    await gone
   })
-  await expect(connection.ask('problem')).rejects.toMatchObject({
-    code: 'module-id-mismatch',
-    status: 403,
-    message: 'expected tenant a, found b',
+
+  it('fails the requests under way when it is closed', async () => {
+    let arrived: (() => void) | undefined
+    const asked = new Promise<void>((resolve) => (arrived = resolve))
+    const { connection } = await connected(() => arrived?.())
+    const answer = expect(connection.ask('checkpoint')).rejects.toThrow(/clos|destroy/)
+    await asked
+    await connection.close()
+    await answer
   })
-  await expect(connection.ask('other')).rejects.toMatchObject({ code: 'not-found', status: 404 })
 })
 
-it('reads lines from any chunks, and reports a truncated response', async () => {
-  const { connection } = await connected((request, response) => {
-    response.write('{"a":1}\n{"b"')
-    setTimeout(() => {
-      if (request.url?.endsWith('whole') === true) response.end(':"ü"}\n\n')
-      else response.end()
-    }, 20)
-  })
-  const lines: string[] = []
-  for await (const line of connection.askLines('whole')) lines.push(line)
-  expect(lines).toEqual(['{"a":1}', '{"b":"ü"}'])
-  await expect(async () => {
-    for await (const line of connection.askLines('cut')) lines.push(line)
-  }).rejects.toMatchObject({ code: 'connection' })
-})
-
-it.each([204, 206, 301, 302, 307])('rejects a response %s', async (status) => {
-  const { connection } = await connected((_, response) => {
-    response.writeHead(status, { location: 'https://example.org/' }).end()
-  })
-  await expect(connection.ask('v1/entries')).rejects.toMatchObject({ code: 'http', status })
-  await expect(connection.askLines('v1/entries').next()).rejects.toMatchObject({ code: 'http', status })
+it('by fetch takes no certificates', () => {
+  expect(() => byFetch.openTransport('https://example.org', { tls: { ca: 'PEM' } })).toThrow(
+    expect.objectContaining({ code: 'usage' }),
+  )
+  byFetch.openTransport('https://example.org', { tls: {} })
 })

@@ -4,21 +4,11 @@
  * Every request may be retried: a read changes nothing, and an append with a payload_id returns the first append's cursor when it is
  * repeated.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
-import { gunzipSync } from 'node:zlib'
-import { Pool, type Dispatcher } from 'undici'
-import { codeOf, messageOf } from '@service-fs/format/errors'
+import { openTransport } from '#transport'
 import { ClientError } from './errors.ts'
+import { joined, type Failure, type Incoming, type TlsOptions, type Transport } from './transport.ts'
 
-/** Certificates and keys, as PEM text. */
-export interface TlsOptions {
-  /** The certificate authorities to trust, instead of the system's. */
-  ca?: string
-  /** The client's certificate. */
-  cert?: string
-  /** The private key of the client's certificate. */
-  key?: string
-}
+export type { TlsOptions } from './transport.ts'
 
 export interface ConnectionOptions {
   /** Sent as X-Foundry-Module-ID. Not needed when the URL has the prefix `/t/<moduleId>/`. */
@@ -57,31 +47,6 @@ export interface Answer {
 
 const DEFAULT_LIMIT = 64 * 1024 * 1024
 const BUSY: ReadonlySet<number> = new Set([429, 502, 503, 504])
-const BROKEN: ReadonlySet<string> = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EPIPE',
-  'ETIMEDOUT',
-  'EAI_AGAIN',
-  'UND_ERR_SOCKET',
-  'UND_ERR_CONNECT_TIMEOUT',
-  'UND_ERR_HEADERS_TIMEOUT',
-  'UND_ERR_BODY_TIMEOUT',
-  'HPE_INVALID_EOF_STATE',
-])
-/** undici's message, sometimes without a code, when a chunked body lacks its last chunk. */
-const UNFINISHED = 'Invalid EOF state'
-
-/** The codes of Node.js and OpenSSL for a certificate that does not verify. */
-const TLS = /^(?:ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|(?:DEPTH_ZERO_)?SELF_SIGNED_|HOSTNAME_MISMATCH|INVALID_)/
-
-/** The codes for a certificate whose authority is not trusted; `--cacert` can name it. */
-const UNKNOWN_AUTHORITY: ReadonlySet<string> = new Set([
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-])
 
 /** Parses a ledger's base URL and adds the closing slash. @throws ClientError `usage` for any URL that can't be a ledger's */
 export function parseBaseUrl(text: string): URL {
@@ -108,7 +73,7 @@ export function isUrl(place: string): boolean {
 export class Connection {
   /** The base URL, with a closing slash. */
   readonly url: string
-  readonly #pool: Pool
+  readonly #transport: Transport
   readonly #base: string
   readonly #headers: Record<string, string>
   readonly #retries: number
@@ -117,20 +82,14 @@ export class Connection {
   /**
    * Connects at the first request.
    * @param url the ledger, `http://host:port`, or one tenant, `http://host:port/t/<moduleId>/`
-   * @param shared the pool of another connection to the same origin
+   * @param shared the transport of another connection to the same origin
    * @throws ClientError `usage` for a URL that can't be a ledger's
    */
-  constructor(url: string, options: ConnectionOptions = {}, shared?: Pool) {
+  constructor(url: string, options: ConnectionOptions = {}, shared?: Transport) {
     const base = parseBaseUrl(url)
     this.url = base.href
     this.#base = base.pathname
-    this.#pool =
-      shared ??
-      new Pool(base.origin, {
-        connections: options.connections ?? 8,
-        keepAliveTimeout: 4_000,
-        connect: { ...options.tls },
-      })
+    this.#transport = shared ?? openTransport(base.origin, options)
     this.#headers = {}
     if (options.moduleId !== undefined) this.#headers['x-foundry-module-id'] = options.moduleId
     if (options.token !== undefined) this.#headers['authorization'] = `Bearer ${options.token}`
@@ -141,9 +100,9 @@ export class Connection {
 
   readonly #options: ConnectionOptions
 
-  /** Returns the audit sub-ledger, which shares this connection's pool. */
+  /** Returns the audit sub-ledger, which shares this connection's transport. */
   audit(): Connection {
-    return new Connection(this.url + 'audit/', this.#options, this.#pool)
+    return new Connection(this.url + 'audit/', this.#options, this.#transport)
   }
 
   /**
@@ -153,13 +112,10 @@ export class Connection {
    */
   async ask(path: string, question: Question = {}): Promise<Answer> {
     return this.#persist(path, async () => {
-      const response = await this.#send(path, question)
-      const bytes = await readAll(response.body, question.limit ?? DEFAULT_LIMIT)
-      const header = headerOf(response.headers)
-      const body =
-        header('content-encoding') === 'gzip' ? gunzip(bytes, question.limit ?? DEFAULT_LIMIT) : bytes
-      if (response.statusCode !== 200) throw errorOf(path, response.statusCode, header, body)
-      return { status: response.statusCode, header, body }
+      const { status, header, ...response } = await this.#send(path, question)
+      const body = await response.whole(question.limit ?? DEFAULT_LIMIT)
+      if (status !== 200) throw errorOf(path, status, header, body)
+      return { status, header, body }
     })
   }
 
@@ -195,34 +151,37 @@ export class Connection {
         ...question,
         headers: { 'accept-encoding': 'identity', ...question.headers },
       })
-      if (found.statusCode === 200) return found
-      const body = await readAll(found.body, DEFAULT_LIMIT)
-      throw errorOf(path, found.statusCode, headerOf(found.headers), body)
+      if (found.status === 200) return found
+      throw errorOf(path, found.status, found.header, await found.whole(DEFAULT_LIMIT))
     })
-    return this.#bytesOf(response.body)
+    return this.#bytesOf(response.chunks)
   }
 
   async *#bytesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     try {
       yield* body
     } catch (error) {
-      throw isBroken(error) ? broken(this.url, error) : error
+      const failure = this.#transport.failureOf(error)
+      throw failure === undefined ? error : this.#lost(failure)
     }
   }
 
   /** Closes the connections. Requests that are under way fail. */
   async close(): Promise<void> {
-    await this.#pool.destroy()
+    await this.#transport.close()
   }
 
-  async #send(path: string, question: Question): Promise<Dispatcher.ResponseData> {
-    return this.#pool.request({
-      path: this.#base + path,
+  #send(path: string, question: Question): Promise<Incoming> {
+    return this.#transport.send(this.#base + path, {
       method: question.method ?? 'GET',
       headers: { 'accept-encoding': 'gzip, identity', ...this.#headers, ...question.headers },
-      body: question.body ?? null,
-      ...(question.silence === undefined ? {} : { bodyTimeout: question.silence }),
+      body: question.body,
+      silence: question.silence,
     })
+  }
+
+  #lost({ text }: Failure): ClientError {
+    return new ClientError('connection', `no answer from ${this.url}: ${text}`)
   }
 
   /** Retries a request whose connection failed or whose ledger is busy, with growing pauses. */
@@ -233,10 +192,11 @@ export class Connection {
         return await attempt()
       } catch (error) {
         const busy = error instanceof Refusal && BUSY.has(error.status ?? 0)
-        if (!busy && !isBroken(error)) throw TLS.test(codeOf(error) ?? '') ? broken(this.url, error) : error
+        const failure = this.#transport.failureOf(error)
+        if (!busy && failure === undefined) throw error
         const pause = pauseAfter(tries, busy ? error.retryAfter : undefined)
         if (busy && Date.now() + pause > end) throw error
-        if (!busy && tries >= this.#retries) throw broken(this.url, error)
+        if (failure !== undefined && (!failure.mayPass || tries >= this.#retries)) throw this.#lost(failure)
         await sleep(pause)
       }
     }
@@ -278,47 +238,9 @@ function pauseAfter(tries: number, retryAfter: number | undefined): number {
   return Math.min(100 * 2 ** tries, 5_000)
 }
 
-function isBroken(error: unknown): boolean {
-  if (BROKEN.has(codeOf(error) ?? '')) return true
-  return !(error instanceof ClientError) && messageOf(error).includes(UNFINISHED)
-}
-
-function broken(url: string, error: unknown): ClientError {
-  const hint = UNKNOWN_AUTHORITY.has(codeOf(error) ?? '') ? ' (--cacert names the authority to trust)' : ''
-  return new ClientError(
-    'connection',
-    `no answer from ${url}: ${messageOf(error) || (codeOf(error) ?? 'unknown error')}${hint}`,
-  )
-}
-
-function headerOf(headers: Dispatcher.ResponseData['headers']): (name: string) => string | undefined {
-  return (name) => {
-    const value = headers[name]
-    return Array.isArray(value) ? value[0] : value
-  }
-}
-
-async function readAll(body: AsyncIterable<Uint8Array>, limit: number): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of body) {
-    size += chunk.length
-    if (size > limit)
-      throw new ClientError('malformed', `response: expected at most ${limit} bytes, found more`)
-    chunks.push(chunk)
-  }
-  return chunks.length === 1 ? (chunks[0] as Uint8Array) : Buffer.concat(chunks)
-}
-
-function gunzip(bytes: Uint8Array, limit: number): Uint8Array {
-  try {
-    return gunzipSync(bytes, { maxOutputLength: limit })
-  } catch (error) {
-    throw new ClientError(
-      'malformed',
-      `response: expected gzip of at most ${limit} bytes: ${messageOf(error)}`,
-    )
-  }
+/** Resolves after a pause in milliseconds. */
+export function sleep(pause: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, pause))
 }
 
 function utf8(bytes: Uint8Array, what: string): string {
@@ -343,14 +265,14 @@ async function* splitLines(body: AsyncIterable<Uint8Array>): AsyncGenerator<stri
     let from = 0
     for (let at = chunk.indexOf(10); at >= 0; at = chunk.indexOf(10, from)) {
       rest.push(chunk.subarray(from, at))
-      const line = utf8(rest.length === 1 ? (rest[0] as Uint8Array) : Buffer.concat(rest), 'line')
+      const line = utf8(joined(rest), 'line')
       rest = []
       from = at + 1
       if (line !== '') yield line
     }
     if (from < chunk.length) rest.push(chunk.subarray(from))
   }
-  const last = utf8(Buffer.concat(rest), 'line')
+  const last = utf8(joined(rest), 'line')
   if (last !== '')
     throw new ClientError('connection', 'response: expected a line feed at the end, found it cut off')
 }

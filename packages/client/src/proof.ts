@@ -1,6 +1,4 @@
 /** Fetches proofs of logging (c2sp.org/tlog-proof), and verifies them offline. */
-import { createReadStream } from 'node:fs'
-import { readFile, stat } from 'node:fs/promises'
 import { PART_BYTES, parseEntry, type Entry } from '@service-fs/format/entry'
 import type { Hash } from '@service-fs/tlog/hash'
 import type { Policy } from '@service-fs/tlog/policy'
@@ -8,7 +6,7 @@ import { parseTlogProof, verifyTlogProof, type TlogProof } from '@service-fs/tlo
 import { messageOf } from '@service-fs/format/errors'
 import { ClientError } from './errors.ts'
 import type { Connection } from './http.ts'
-import { nativeCodec, nativeCrypto, nativeHasher, sha256Hex, sha256Stream } from '@service-fs/native/native'
+import { nativeCodec, nativeCrypto, nativeHasher, sha256Hex } from '@service-fs/native/native'
 
 /** A proof holds a header, at most 53 hashes, and a checkpoint with its cosignatures. */
 const MAX_PROOF_BYTES = 2 * 1024 * 1024
@@ -87,7 +85,7 @@ export function proofHeader(proof: TlogProof): { header: Uint8Array; split: Entr
 
 function splitOf(header: Uint8Array): Entry['split'] {
   try {
-    const entry = parseEntry(Buffer.concat([header, new Uint8Array(PART_BYTES)]), nativeCodec)
+    const entry = parseEntry(nativeCodec.concat(header, new Uint8Array(PART_BYTES)), nativeCodec)
     if (entry.headerLength !== header.length || entry.split === undefined)
       throw new Error('expected the header of a record')
     return entry.split
@@ -117,51 +115,23 @@ export function checkPayloadProof(text: string, payload: Uint8Array, policy: Pol
   )
 }
 
-/** Like {@link checkPayloadProof}, for a payload in a file of any size. @throws ClientError `file` too */
-export async function checkFileProof(text: string, path: string, policy: Policy): Promise<Proved> {
-  const { header, split } = proofHeader(readProof(text))
-  try {
-    if (split === undefined) {
-      const { size } = await stat(path)
-      // A payload that is longer than an entry can't be in one: do not read it.
-      if (size > 65_535)
-        throw new ClientError('false', `record: expected at most 65535 bytes for this proof, found ${size}`)
-      const first = await readFile(path)
-      return checkSplit(text, header, split, { first, length: first.length, sha256: '' }, policy)
-    }
-    return checkSplit(text, header, split, await digestFile(path), policy)
-  } catch (error) {
-    throw error instanceof ClientError ? error : new ClientError('file', messageOf(error))
-  }
-}
-
-interface Digest {
+/** What a proof of a split record covers of its payload. */
+export interface Digest {
   /** The first part's payload. */
   first: Uint8Array
   length: number
   sha256: string
 }
 
-async function digestFile(path: string): Promise<Digest> {
-  const digest = sha256Stream()
-  const first: Uint8Array[] = []
-  let length = 0
-  for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) {
-    if (length < PART_BYTES) first.push(chunk.subarray(0, PART_BYTES - length))
-    digest.update(chunk)
-    length += chunk.length
-  }
-  return { first: Buffer.concat(first), length, sha256: digest.hex() }
-}
-
-function checkSplit(
+/** Verifies a proof for an entry of this header and payload. @throws ClientError `false` */
+export function checkSplit(
   text: string,
   header: Uint8Array,
   split: Entry['split'],
   digest: Digest,
   policy: Policy,
 ): Proved {
-  const entry = Buffer.concat([header, digest.first])
+  const entry = nativeCodec.concat(header, digest.first)
   const proved = checkProof(text, nativeHasher.leaf(entry), policy)
   // The proof verified, so the log signed the header.
   if (split !== undefined && digest.length !== split.length) {

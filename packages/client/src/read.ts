@@ -1,4 +1,5 @@
 /** Reads records from `/v1/entries` and `/v1/records` without verifying them. `getRecord` and `openTree` verify. */
+import { nativeCodec } from '@service-fs/native/native'
 import { ClientError } from './errors.ts'
 import { membersOf, type Connection } from './http.ts'
 
@@ -110,8 +111,16 @@ export function parseRecord(value: unknown): ReadRecord {
   if (typeof time !== 'string') throw missing('time')
   if ((payload === undefined) === (base64 === undefined)) throw missing('either payload or payload_base64')
   if (base64 !== undefined && typeof base64 !== 'string') throw missing('payload_base64 as text')
-  const bytes = base64 === undefined ? Buffer.from(canonicalJson(payload)) : Buffer.from(base64, 'base64')
+  const bytes = base64 === undefined ? nativeCodec.utf8Encode(canonicalJson(payload)) : decoded(base64)
   return { cursor, id, type, time, payload: bytes }
+}
+
+function decoded(base64: string): Uint8Array {
+  try {
+    return nativeCodec.base64Decode(base64)
+  } catch {
+    throw missing('payload_base64 in canonical base64')
+  }
 }
 
 function missing(what: string): ClientError {

@@ -6,7 +6,8 @@ import type { Io } from '../io.ts'
 import { nativeHasher } from '@service-fs/native/native'
 import { keyOptions, readInput, trustOptions, type KeyOptions } from '../options.ts'
 import { perform } from '../perform.ts'
-import { checkFileProof, checkProof, type Proved } from '@service-fs/client/proof'
+import { checkFileProof } from '@service-fs/client/file-proof'
+import { checkProof, type Proved } from '@service-fs/client/proof'
 import { Trust } from '@service-fs/client/trust'
 
 interface VerifyProofOptions extends KeyOptions {
