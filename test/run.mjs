@@ -1,6 +1,7 @@
 // Runs the checks and a set of tests: node test/run.mjs quick|full|rest [VITEST ARGUMENT...].
 // quick: what `npm test` runs. full: everything. rest: what `npm test` left of the full set, for .ci/run.
 // The last line is `N passed, N failed, N skipped`; a line for each failed check and each skipped test precedes it.
+// With TIMES=1 in the environment it records the times of the slow files; see times.mjs.
 // With SUMMARY=FILE in the environment those lines go to FILE as JSON instead, and .ci/run prints them.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -25,7 +26,8 @@ const CHECKS = {
 function runTests(args, variables) {
   const dir = mkdtempSync(join(tmpdir(), 'service-fs-test-'))
   const file = join(dir, 'report.json')
-  const reporters = ['--reporter=default', '--reporter=json', `--outputFile=${file}`]
+  const times = process.env.TIMES === '1' ? [`--reporter=${join(root, 'test/times.mjs')}`] : []
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile=${file}`, ...times]
   const { status } = spawnSync('vitest', ['run', ...reporters, ...args], {
     cwd: root,
     stdio: 'inherit',

@@ -7,9 +7,11 @@
  */
 export const fullOnly = [
   'app/src/appliance.test.ts',
+  'packages/ledger/src/conformance-disks.test.ts',
   'test/appliance/appliance.test.ts',
   'test/appliance/audit.test.ts',
   'test/appliance/c.test.ts',
+  'test/appliance/conformance.test.ts',
   'test/appliance/endtoend.test.ts',
   'test/appliance/hostile.test.ts',
   'test/appliance/http-cases.test.ts',
@@ -29,14 +31,21 @@ export const fullOnly = [
   'test/crash/read-only.test.ts',
   'test/engine/border.test.ts',
   'test/engine/ledger.test.ts',
+  'test/envelopes/engine.test.ts',
   'test/envelopes/follow.test.ts',
+  'test/envelopes/ledger.test.ts',
   'test/envelopes/tree.test.ts',
+  'test/envelopes/wire-b.test.ts',
+  'test/envelopes/wire-cores.test.ts',
   'test/hosted/access-host.test.ts',
   'test/hosted/access-limits.test.ts',
+  'test/hosted/access-logs.test.ts',
   'test/hosted/append-reads.test.ts',
   'test/hosted/bad-input.test.ts',
   'test/hosted/crowded.test.ts',
   'test/hosted/examine.test.ts',
+  'test/hosted/follow.test.ts',
+  'test/hosted/front-conformance.test.ts',
   'test/hosted/head-refusals.test.ts',
   'test/hosted/immutable.test.ts',
   'test/hosted/many.test.ts',
@@ -45,11 +54,14 @@ export const fullOnly = [
   'test/hosted/read-only.test.ts',
   'test/hosted/slow-clients.test.ts',
   'test/hosted/tenants.test.ts',
+  'test/interop/changed.test.ts',
   'test/keys/store.test.ts',
   'test/moving/moving.test.ts',
   'test/packaging/booted.test.ts',
   'test/packaging/deb.test.ts',
   'test/psdb/tar-readers.test.ts',
+  'test/readme/entries.test.ts',
+  'test/readme/large.test.ts',
 ]
 
 /** The seL4 appliance and its parts as programs of this host, which CI on GitHub runs in a job of its own. */
@@ -57,9 +69,7 @@ export const appliance = ['test/appliance/**/*.test.ts', 'test/engine/*.test.ts'
 
 /** Files that compare times, or build in the checkout. They run one after the other when nothing else does. */
 export const alone = [
-  ...['many', 'neighbours', 'slow-clients', 'stuck-tenant', 'tenants'].map(
-    (name) => `test/hosted/${name}.test.ts`,
-  ),
+  ...['neighbours', 'stuck-tenant', 'tenants'].map((name) => `test/hosted/${name}.test.ts`),
   'test/scripts/prepare.test.ts',
 ]
 

@@ -23,12 +23,12 @@ describe.skipIf(!runs)(`the appliance ${needs}`, { timeout: 120_000 }, () => {
     await bench.end()
   })
 
-  it.each(ACCEPTED)('answers %s', async (_, text) => {
+  it.concurrent.each(ACCEPTED)('answers %s', async (_, text) => {
     const last = `GET /healthz HTTP/1.1\r\n${HOST}Connection: close\r\n\r\n`
     expect((await exchange(machine.port, named(text + last))).statuses).toEqual([200, 200])
   })
 
-  it.each([...MALFORMED.map(([name, text]) => [name, 400, text] as const), ...refused])(
+  it.concurrent.each([...MALFORMED.map(([name, text]) => [name, 400, text] as const), ...refused])(
     '%s: %i, and what is behind it is no request',
     async (_, status, text) => {
       const behind = `GET /healthz HTTP/1.1\r\n${HOST}\r\n`

@@ -81,11 +81,17 @@ async function gauge(of: Daemon, name: string): Promise<string | undefined> {
   return new RegExp(`^${name} (.*)$`, 'm').exec(text)?.[1]
 }
 
+/** Waits until the file `checkpoint` covers that many entries. */
+async function untilPublished(of: Daemon, size: number): Promise<void> {
+  const published = (): string | undefined => readFileSync(join(of.dir, 'checkpoint'), 'utf8').split('\n')[1]
+  await expect.poll(published, { timeout: 10_000 }).toBe(String(size))
+}
+
 /** Starts a daemon whose ledger is on the disk at `at`, appends 20 large records, and restarts it on the full disk. */
 async function restartOnFullDisk(at: string): Promise<Daemon> {
   const before = await start()
   for (let i = 0; i < 20; i++) expect((await append(before, `r${i}`, LARGE)).status).toBe(200)
-  await sleep(1000)
+  await untilPublished(before, 20)
   await before.kill('SIGKILL')
   fill(at)
   daemon = await before.restart()
@@ -258,7 +264,7 @@ describe('serve --read-only', () => {
   it('serves a ledger with a damaged tail up to the last whole commit, and gives the same reason as the refusal', async () => {
     let on = await start()
     for (let i = 0; i < 8; i++) expect((await append(on, `r${i}`)).status).toBe(200)
-    await sleep(1500)
+    await untilPublished(on, 8)
     await on.kill('SIGKILL')
     const tail = join(on.dir, 'tail/000000000000')
     const bytes = readFileSync(tail)
@@ -300,7 +306,7 @@ describe('serve --read-only', () => {
     await on.kill()
     on = daemon = await on.restart()
     expect((await append(on, 'after')).status).toBe(200)
-    await sleep(1500)
+    await untilPublished(on, 301)
     await on.kill('SIGKILL')
     expect(readdirSync(join(on.dir, 'tail'))).toEqual(['000000000256'])
     const tail = join(on.dir, 'tail/000000000256')

@@ -11,7 +11,7 @@ import { QUICK } from '../support/quick.ts'
 describe.skipIf(noPsdb !== undefined)(`histories, SEED=${SEED}`, () => {
   it('Envelope A over memory = the bundle in QuickJS over PSDB', () => {
     return agree(
-      QUICK ? 25 : 250,
+      QUICK ? 8 : 250,
       () => openCore(memoryPlace('grow')),
       async () => openBundleCore(await psdbPlace(), inEngine),
     )

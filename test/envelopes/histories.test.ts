@@ -13,18 +13,14 @@ const posix = async (): Promise<Core> => openCore(await posixPlace())
 const bundle = async (): Promise<Core> => openBundleCore(await psdbPlace(), inNode)
 
 describe(`histories, SEED=${SEED}`, () => {
-  it('Envelope A over files = Envelope A over memory', () => agree(QUICK ? 10 : 100, grow, posix), 3_600_000)
+  it('Envelope A over files = Envelope A over memory', () => agree(QUICK ? 4 : 100, grow, posix), 3_600_000)
 
   describe.skipIf(noPsdb !== undefined)('with the storage server', () => {
     it(
       'Envelope A over memory = the bundle over PSDB',
-      () => agree(QUICK ? 100 : 1500, grow, bundle),
+      () => agree(QUICK ? 30 : 1500, grow, bundle),
       3_600_000,
     )
-    it(
-      'Envelope A over files = the bundle over PSDB',
-      () => agree(QUICK ? 10 : 100, posix, bundle),
-      3_600_000,
-    )
+    it('Envelope A over files = the bundle over PSDB', () => agree(QUICK ? 4 : 100, posix, bundle), 3_600_000)
   })
 })

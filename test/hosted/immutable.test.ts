@@ -110,8 +110,9 @@ describe.skipIf(why !== '')(`a host that sets attributes on its tenants' files${
     host = await startHost({ tenants: ['a', 'b'], config: { root, immutable: 'required' } })
     for (const id of ['a', 'b']) await fill(of(host, id), 1000, 'first')
     await (await host.fetch('a', '/v1/records/first-7')).text()
-    // Enough records to seal a tile.
-    await sleep(1000)
+    // There are enough records to seal a tile.
+    for (const id of ['a', 'b'])
+      await expect.poll(() => existsSync(join(root, id, bundlePath(2))), { timeout: 10_000 }).toBe(true)
   })
   afterAll(() => host.dispose())
 
@@ -207,8 +208,7 @@ describe.skipIf(why !== '')(`a host that sets attributes on its tenants' files${
       spawnSync('chattr', [flag, join(root, file)]).status
     expect(take('-i', 'a/origin')).toBe(0)
     expect(take('-i', `a/${bundlePath(1)}`)).toBe(0)
-    await sleep(1100)
-    expect((await protections()).sealed_immutable).toBe(false)
+    await expect.poll(async () => (await protections()).sealed_immutable, { timeout: 10_000 }).toBe(false)
     const { code, report } = await doctor('--config', host.file, '--module-id', 'a')
     expect([code, report.ok]).toEqual([1, false])
     expect(inForce(report, 'a')).toMatchObject({ 'sealed-immutable': 'partly', 'tail-append-only': 'yes' })
@@ -220,8 +220,7 @@ describe.skipIf(why !== '')(`a host that sets attributes on its tenants' files${
 
     const tail = `a/tail/${readdirSync(join(root, 'a/tail')).sort().at(-1)}`
     expect(take('-a', tail)).toBe(0)
-    await sleep(1100)
-    expect((await protections()).tail_append_only).toBe(false)
+    await expect.poll(async () => (await protections()).tail_append_only, { timeout: 10_000 }).toBe(false)
     expect(inForce((await doctor('--config', host.file)).report, 'a')['tail-append-only']).not.toBe('yes')
 
     expect(killed()).toBe(true)

@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { type Daemon, serviceFsCommand, startDaemon } from '../support/daemon.ts'
-import { sleep } from '../support/process.ts'
 
 let dir = ''
 let daemon: Daemon | undefined
@@ -40,7 +39,8 @@ it('logs its start, stop and failures, but neither records nor credentials', asy
   expect((await daemon.fetch(`v1/records/${MARK}?since=1`, { headers: json })).status).toBe(400)
   expect((await daemon.fetch('metrics', { headers: { ...json, 'x-mark': MARK } })).status).toBe(403)
   await writeFile(join(dir, 'tokens.json'), `not JSON, but ${MARK}`)
-  await sleep(2500)
+  const running = daemon
+  await expect.poll(() => running.stderr(), { timeout: 20_000 }).toContain('"level":"error"')
   expect(await daemon.kill()).toBe(0)
 
   const lines = daemon

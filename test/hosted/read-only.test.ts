@@ -46,6 +46,9 @@ async function statusOf(answer: Promise<Response>): Promise<[number, unknown]> {
   return [status, rest.body.code]
 }
 
+/** The number of entries that the file `checkpoint` covers. */
+const published = (): string | undefined => readFileSync(join(dir, 'checkpoint'), 'utf8').split('\n')[1]
+
 /** The number of times that the tenant's process has started. */
 function starts(): number {
   return host
@@ -78,7 +81,7 @@ describe.skipIf(!canMount)(
         },
       })
       for (let i = 0; i < 20; i++) expect((await append(ID, `r${i}`, LARGE)).status).toBe(200)
-      await sleep(1000)
+      await expect.poll(published, { timeout: 10_000 }).toBe('20')
     }, 60_000)
     afterAll(async () => {
       await host.kill()

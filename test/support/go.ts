@@ -20,10 +20,18 @@ export async function goModules(dir: string): Promise<string | undefined> {
   return done.code === 0 ? undefined : `its modules cannot be fetched: ${lastLine(done.stderr)}`
 }
 
+const hasFlock = spawnSync('flock', ['--version']).status === 0
+
+/** Runs go, and nothing else that writes to the same folder of programs meanwhile. */
+function runAlone(bin: string, args: string[], options: Parameters<typeof run>[2]): ReturnType<typeof run> {
+  mkdirSync(bin, { recursive: true })
+  return hasFlock ? run('flock', [join(bin, '.lock'), 'go', ...args], options) : run('go', args, options)
+}
+
 /** Runs `go build -o bin packages...` in a module; throws with the compiler's output. */
 export async function goBuild(dir: string, bin: string, packages: readonly string[]): Promise<void> {
-  mkdirSync(bin, { recursive: true })
-  const done = await run('go', ['build', '-o', `${bin}/`, ...packages], { cwd: dir, timeoutMs: 300_000 })
+  const args = ['build', '-o', `${bin}/`, ...packages]
+  const done = await runAlone(bin, args, { cwd: dir, timeoutMs: 300_000 })
   if (done.code !== 0) throw new Error(`go build ${packages.join(' ')} in ${dir}:\n${done.stderr}`)
 }
 
@@ -32,8 +40,8 @@ const FSCK = 'github.com/transparency-dev/tessera/cmd/fsck@v1.0.4'
 /** Installs Tessera's fsck into a folder, once; returns undefined, or the reason for the failure in one line. */
 export async function installFsck(bin: string): Promise<string | undefined> {
   if (existsSync(join(bin, 'fsck'))) return undefined
-  mkdirSync(bin, { recursive: true })
-  const done = await run('go', ['install', FSCK], { cwd: bin, env: { GOBIN: bin }, timeoutMs: 600_000 })
+  const options = { cwd: bin, env: { GOBIN: bin }, timeoutMs: 600_000 }
+  const done = await runAlone(bin, ['install', FSCK], options)
   return done.code === 0 ? undefined : `${FSCK} cannot be installed: ${lastLine(done.stderr)}`
 }
 

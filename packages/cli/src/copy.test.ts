@@ -1,3 +1,4 @@
+// Exports and restored ledgers. copy-sizes.test.ts makes them at many sizes.
 import { execFileSync } from 'node:child_process'
 import {
   appendFile,
@@ -12,13 +13,12 @@ import {
   writeFile,
 } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { RecordContent } from '@service-fs/format/entry'
 import { tailName } from '@service-fs/format/tail-text'
 import { readTail } from '@service-fs/format/tail-read'
 import { verifierFromVkey } from '@service-fs/tlog/keys'
-import fc from 'fast-check'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { cli, type TestIo } from './testing.ts'
+import { describe, expect, it } from 'vitest'
+import { cli } from './testing.ts'
+import { at, dir, done, exported, makeAcme } from './testing-copies.ts'
 import {
   filesBelow,
   makeLedger,
@@ -26,95 +26,12 @@ import {
   runTar,
   startServer,
   serveDirectory,
-  temporary,
   testRecords,
   testSigner,
   writeBelow,
-  type TestLedger,
 } from '@service-fs/client/testing'
 
-const AUDIT = 'example.org/ledger/test/audit'
-/** `npm test` tries some of the sizes; see test/sets.mjs. */
-const QUICK = process.env['QUICK'] === '1'
-
-let dir = ''
-
-beforeEach(async () => {
-  dir = await temporary()
-})
-afterEach(() => remove(dir))
-
-/** Runs a command that must succeed. */
-async function done(...args: string[]): Promise<TestIo> {
-  const io = await cli(...args)
-  expect(io.errors, args.join(' ')).toEqual([])
-  expect(io.code, args.join(' ')).toBe(0)
-  return io
-}
-
-const at = (...names: string[]): string => join(dir, ...names)
-
-/** Makes a ledger in `acme`, with an audit sub-ledger of another size. */
-async function makeAcme(ledger: TestLedger, auditSize = 30): Promise<string> {
-  await makeLedger(at('acme'), ledger)
-  await makeLedger(at('acme/audit'), { ...ledger, records: testRecords(auditSize), origin: AUDIT })
-  return at('acme')
-}
-
-async function exported(place: string, name: string): Promise<Record<string, string>> {
-  await done('export', place, '--out', at(name))
-  return filesBelow(at(name))
-}
-
-const large: RecordContent = {
-  id: 'large',
-  type: 'application/octet-stream',
-  time: '2026-11-21T00:00:00.000Z',
-  payload: Buffer.alloc(150_000, 'abc'),
-}
-
 describe('an export', () => {
-  it('is identical from every source, at every size around a bundle', async () => {
-    for (const size of QUICK ? [0, 257] : [0, 1, 255, 256, 257, 511, 512, 600]) {
-      for (const tail of ['grow', 'each', 'export'] as const) {
-        const acme = await makeAcme({ records: testRecords(size), tail, commit: 40 }, 700 - size)
-        await runTar(dir, '-cf', 'acme.tar', './acme')
-        const server = await serveDirectory(acme)
-        const first = await exported(acme, 'first')
-        expect(await exported(at('acme.tar'), 'of-tar'), `size ${size}, tail ${tail}`).toEqual(first)
-        expect(await exported(server.url, 'of-url'), `size ${size}, tail ${tail}`).toEqual(first)
-        expect(await exported(at('first'), 'of-export'), `size ${size}, tail ${tail}`).toEqual(first)
-        for (const source of ['acme', 'acme.tar', 'first'])
-          await done('export', at(source), '--out', at(`${source}-out.tar`))
-        await done('export', server.url, '--out', at('url-out.tar'))
-        const tar = await readFile(at('acme-out.tar'))
-        for (const name of ['acme.tar-out.tar', 'first-out.tar', 'url-out.tar'])
-          expect((await readFile(at(name))).equals(tar), `${name}, size ${size}`).toBe(true)
-        await server.close()
-        await done('verify', at('first'))
-        await done('verify', at('acme-out.tar'))
-        for (const name of await readdir(dir)) await remove(at(name))
-      }
-    }
-  })
-
-  it('is identical at sizes around a full tile of level 1', async () => {
-    for (const size of QUICK ? [65_536] : [65_535, 65_536, 65_537]) {
-      const acme = at('acme')
-      await makeLedger(acme, { records: testRecords(size), commit: 300 })
-      const first = await exported(acme, 'first')
-      const server = await serveDirectory(acme)
-      expect(await exported(server.url, 'of-url')).toEqual(first)
-      await server.close()
-      expect('tile/1/000.b64' in first).toBe(size >= 65_536)
-      expect('tile/2/000.p/1.b64' in first).toBe(size >= 65_536)
-      await done('restore', at('first'), '--out', at('back'))
-      await done('verify', at('back'))
-      expect(await exported(at('back'), 'again')).toEqual(first)
-      for (const name of await readdir(dir)) await remove(at(name))
-    }
-  }, 300_000)
-
   it('has the contents that the format requires, as other programs read them', async () => {
     const acme = await makeAcme({ records: testRecords(600) })
     await done('export', acme, '--out', at('out'))
@@ -187,32 +104,6 @@ describe('an export', () => {
     const main = Object.entries(before).filter(([path]) => !path.startsWith('audit/'))
     expect(await filesBelow(at('out'))).toEqual(Object.fromEntries(main))
     for (const server of [now, host]) await server.close()
-  })
-
-  it('counts the entries of every commit, of any size', async () => {
-    await fc.assert(
-      fc.asyncProperty(
-        fc.integer({ min: 0, max: 700 }),
-        fc.integer({ min: 1, max: 300 }),
-        async (size, commit) => {
-          const records = size < 3 ? testRecords(size) : [large, ...testRecords(size - 3)]
-          const grow = await makeAcme({ records, commit }, commit)
-          const first = await exported(grow, 'first')
-          await remove(grow)
-          const each = await makeAcme({ records, commit: 1 + (commit % 77), tail: 'each' }, commit)
-          expect(await exported(each, 'second')).toEqual(first)
-          for (const [name, out] of [
-            ['first', 'dir'],
-            ['second', 'acme.img'],
-          ] as const) {
-            await done('restore', at(name), '--out', at(out), '--module-id', 'acme')
-            expect(await exported(at(out), `again-${name}`)).toEqual(first)
-          }
-          for (const name of await readdir(dir)) await remove(at(name))
-        },
-      ),
-      { numRuns: QUICK ? 3 : 12 },
-    )
   })
 })
 

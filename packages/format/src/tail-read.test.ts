@@ -1,14 +1,15 @@
 import { formatCheckpointText } from '@service-fs/tlog/checkpoint'
 import { Edge } from '@service-fs/tlog/edge'
-import { nobleHasher } from '@service-fs/tlog/hash'
+import { nativeCrypto, nativeHasher } from '@service-fs/native/native'
 import { formatSignerKey, signerFromKey, verifierFromVkey } from '@service-fs/tlog/keys'
 import { describe, expect, it } from 'vitest'
 import { readTail, type TailContent } from './tail-read.ts'
 import { formatCommit, formatEdge } from './tail-text.ts'
 
 const origin = 'example.org/ledger/tail'
-const signer = signerFromKey(formatSignerKey({ name: origin, type: 1, seed: new Uint8Array(32).fill(1) }))
-const verifiers = [verifierFromVkey(signer.vkey)]
+const key = { name: origin, type: 1, seed: new Uint8Array(32).fill(1) }
+const signer = signerFromKey(formatSignerKey(key, nativeCrypto), nativeCrypto)
+const verifiers = [verifierFromVkey(signer.vkey, nativeCrypto)]
 
 /** A tail file that starts at `start`, with commits of these many entries each; `ends` are the offsets after each commit. */
 async function tailFile(
@@ -16,13 +17,13 @@ async function tailFile(
   commits: number[],
 ): Promise<{ bytes: Buffer; ends: number[]; sizes: number[] }> {
   const edge = new Edge()
-  for (let i = 0; i < start; i++) edge.append(nobleHasher.leaf(Buffer.from(`entry ${i}`)))
+  for (let i = 0; i < start; i++) edge.append(nativeHasher.leaf(Buffer.from(`entry ${i}`)))
   let bytes = Buffer.from(formatEdge(edge.hashes()))
   const ends: number[] = []
   const sizes: number[] = []
   for (const count of commits) {
     const entries = Array.from({ length: count }, (_, i) => Buffer.from(`entry ${edge.size + i}`))
-    for (const entry of entries) edge.append(nobleHasher.leaf(entry))
+    for (const entry of entries) edge.append(nativeHasher.leaf(entry))
     const text = formatCheckpointText({ origin, size: edge.size, root: edge.root(), extensions: [] })
     const note = `${text}\n${await signer.sign(text)}`
     bytes = Buffer.concat([

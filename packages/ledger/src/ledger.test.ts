@@ -11,6 +11,7 @@ import type { Ledger } from './ledger.ts'
 import { MemoryIndex } from './record-index.ts'
 import type { NewRecord } from './record.ts'
 import { openTestLedger, TEST_ORIGIN, testSigner, TestRuntime, textRecord } from './testing.ts'
+import * as native from './testing-native.ts'
 
 const utf8 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('utf8')
 const batch = (from: number, count: number): NewRecord[] =>
@@ -74,14 +75,14 @@ describe.each(['grow', 'each'] as const)('a ledger whose tail is kept in %s mode
 
   it('seals full bundles and the tiles above, and checks them when it reads them', async () => {
     const storage = new MemoryStorage({ tailMode })
-    let ledger = await openTestLedger({ storage })
+    let ledger = await native.openTestLedger({ storage })
     for (let size = 0; size < 66_000; size += 4096) await ledger.append(batch(size, 4096))
     await ledger.close()
     const names = [...storage.dump().keys()]
     expect(names.filter((name) => name.startsWith('tile/0/'))).toHaveLength(Math.floor(ledger.size / 256))
     expect(names).toContain('tile/1/000.b64')
     const reopened = new MemoryStorage({ tailMode, files: storage.dump() })
-    ledger = await openTestLedger({ storage: reopened })
+    ledger = await native.openTestLedger({ storage: reopened })
     const root = checkpointOf(ledger).root
     for (const index of [0, 255, 256, 65_535, 65_536, ledger.size - 1]) {
       const { leafHash, hashes } = await ledger.inclusionProof(index, ledger.size)
@@ -231,7 +232,7 @@ describe('limits and failures', () => {
         await storage.publish(checkpoint)
       },
     }) as StorageCapability
-    const ledger = await openTestLedger({ storage: slow, limits: { queueEntries: 100_000 } })
+    const ledger = await native.openTestLedger({ storage: slow, limits: { queueEntries: 100_000 } })
     await Promise.all(Array.from({ length: 8 }, (_, i) => ledger.append(batch(i * 4096, 4096))))
     expect(ledger.size).toBe(8 * 4096)
     await ledger.close()
@@ -239,11 +240,14 @@ describe('limits and failures', () => {
 
   it('closes while the index is being rebuilt, without scanning the whole ledger', async () => {
     const storage = new MemoryStorage()
-    const ledger = await openTestLedger({ storage })
+    const ledger = await native.openTestLedger({ storage })
     for (let size = 0; size < 36_000; size += 4000) await ledger.append(batch(size, 4000))
     await ledger.close()
     const index = new MemoryIndex()
-    const again = await openTestLedger({ storage: new MemoryStorage({ files: storage.dump() }), index })
+    const again = await native.openTestLedger({
+      storage: new MemoryStorage({ files: storage.dump() }),
+      index,
+    })
     const put = vi.spyOn(index, 'put')
     await again.close()
     expect(put.mock.calls.length).toBeLessThan(2)

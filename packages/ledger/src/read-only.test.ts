@@ -135,6 +135,15 @@ describe('a ledger that is opened for reading only', () => {
   })
 })
 
+/** Compares bytes at once: `toEqual` takes half a second for the files of a ledger. */
+function expectSame(found: ReadonlyMap<string, Uint8Array>, expected: ReadonlyMap<string, Uint8Array>): void {
+  expect([...found.keys()]).toEqual([...expected.keys()])
+  for (const [name, bytes] of found) {
+    const differs = Buffer.compare(bytes, expected.get(name) ?? new Uint8Array()) !== 0
+    expect(differs, name).toBe(false)
+  }
+}
+
 /** Opens it both ways, and compares what is shown with what was there. */
 async function openDamaged(
   files: ReadonlyMap<string, Uint8Array>,
@@ -161,7 +170,7 @@ async function openDamaged(
     expect(await code(ledger.recordById('elsewhere'))).toBe('read-only')
     expect(ledger.status().reason).toBe(`asked for: ${openError.message.replace(/, found ".*/s, '')}`)
     await ledger.close()
-    expect(storage.dump()).toEqual(before)
+    expectSame(storage.dump(), before)
     return ledger.size
   } catch (error) {
     if (!(error instanceof LedgerError)) throw error

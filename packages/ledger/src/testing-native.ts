@@ -1,5 +1,7 @@
 /** The helpers of testing.ts over Node.js's own SHA-256 and Ed25519, for tests that open and sign thousands of times. */
 import { nativeCodec, nativeCrypto, nativeHasher } from '@service-fs/native/native'
+import type { StorageCapability } from '@service-fs/storage/capability'
+import { MemoryStorage } from '@service-fs/storage/memory'
 import { verifierFromVkey, type KeyVerifier } from '@service-fs/tlog/keys'
 import type { Signer } from '@service-fs/tlog/note'
 import type { Ledger } from './ledger.ts'
@@ -24,4 +26,23 @@ export function openTestLedger(options: Partial<LedgerOptions> = {}): Promise<Le
     verifiers: [testVerifier],
     ...options,
   })
+}
+
+/** Opens an empty storage in memory for a suite. Its reopening keeps the files. */
+export function memory(tailMode: 'grow' | 'each'): () => Promise<{
+  storage: StorageCapability
+  reopen(): Promise<StorageCapability>
+  dispose(): Promise<void>
+}> {
+  return async () => {
+    const storage = new MemoryStorage({ tailMode })
+    let current = storage
+    const reopen = async (): Promise<StorageCapability> => {
+      const files = current.dump()
+      await current.close()
+      current = new MemoryStorage({ tailMode, files })
+      return current
+    }
+    return { storage, reopen, dispose: () => current.close() }
+  }
 }

@@ -1,0 +1,43 @@
+/** Makes ledgers and exports in a directory of its own for each test. */
+import { join } from 'node:path'
+import {
+  filesBelow,
+  makeLedger,
+  remove,
+  temporary,
+  testRecords,
+  type TestLedger,
+} from '@service-fs/client/testing'
+import { afterEach, beforeEach, expect } from 'vitest'
+import { cli, type TestIo } from './testing.ts'
+
+const AUDIT = 'example.org/ledger/test/audit'
+/** The directory of the running test. */
+export let dir = ''
+
+beforeEach(async () => {
+  dir = await temporary()
+})
+afterEach(() => remove(dir))
+
+/** Runs a command that must succeed. */
+export async function done(...args: string[]): Promise<TestIo> {
+  const io = await cli(...args)
+  expect(io.errors, args.join(' ')).toEqual([])
+  expect(io.code, args.join(' ')).toBe(0)
+  return io
+}
+
+export const at = (...names: string[]): string => join(dir, ...names)
+
+/** Makes a ledger in `acme`, with an audit sub-ledger of another size. */
+export async function makeAcme(ledger: TestLedger, auditSize = 30): Promise<string> {
+  await makeLedger(at('acme'), ledger)
+  await makeLedger(at('acme/audit'), { ...ledger, records: testRecords(auditSize), origin: AUDIT })
+  return at('acme')
+}
+
+export async function exported(place: string, name: string): Promise<Record<string, string>> {
+  await done('export', place, '--out', at(name))
+  return filesBelow(at(name))
+}
