@@ -1,6 +1,6 @@
 /** Walks directories and makes records of the files in them. */
-import { constants, type Stats } from 'node:fs'
-import { lstat, open, readdir, readlink, type FileHandle } from 'node:fs/promises'
+import { constants, lstatSync, type Stats } from 'node:fs'
+import { open, readdir, readlink, type FileHandle } from 'node:fs/promises'
 import { basename, resolve } from 'node:path'
 import { idProblem } from '@service-fs/format/entry'
 import { messageOf } from '@service-fs/format/errors'
@@ -49,7 +49,7 @@ export interface FoundFile {
   type: string
   /** The size of the payload in bytes when the file was found. */
   size: number
-  /** Reads the payload, of at most `limit` bytes. Valid until the iterator is advanced. @throws like `readSteady` */
+  /** Reads the payload, of at most `limit` bytes. Call it before the iterator is advanced; it may resolve later. @throws like `readSteady` */
   read(limit: number): Promise<Uint8Array>
 }
 
@@ -69,6 +69,8 @@ interface Found {
   /** The path for messages. */
   path: Buffer
   id: Buffer
+  /** The open directory through which `at` leads. */
+  directory?: OpenDirectory | undefined
 }
 
 /**
@@ -82,15 +84,47 @@ export async function* walkFiles(argument: string, options: WalkFilesOptions): A
   yield* walk({ at: path, path, id }, options)
 }
 
+/** An open directory. It is closed when the walk has left it and all reads of its files have ended. */
+class OpenDirectory {
+  readonly #handle: FileHandle
+  /** The walk and the reads that use the directory. */
+  #users = 1
+
+  constructor(handle: FileHandle) {
+    this.#handle = handle
+  }
+
+  get fd(): number {
+    return this.#handle.fd
+  }
+
+  /** Runs a read of a file in the directory. */
+  async use<T>(read: () => Promise<T>): Promise<T> {
+    this.#users += 1
+    try {
+      return await read()
+    } finally {
+      await this.leave()
+    }
+  }
+
+  async leave(): Promise<void> {
+    this.#users -= 1
+    if (this.#users === 0) await this.#handle.close()
+  }
+}
+
 async function* walk(found: Found, options: WalkFilesOptions): AsyncGenerator<FoundFile> {
-  let directory: FileHandle | undefined
+  let directory: OpenDirectory | undefined
   try {
     let file: FoundFile | undefined
     let names: Buffer[] = []
     try {
-      const stats = await lstat(found.at)
+      // The thread pool would add more time than a call takes, and files are found one after another.
+      const stats = lstatSync(found.at)
       if (stats.isDirectory()) {
-        directory = await open(found.at, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
+        const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
+        directory = new OpenDirectory(await open(found.at, flags))
         names = await namesIn(directory, found)
         if (names.length === 0) file = emptyDirectory(found, options)
       } else file = fileOf(found, stats, options)
@@ -101,26 +135,27 @@ async function* walk(found: Found, options: WalkFilesOptions): AsyncGenerator<Fo
     if (file !== undefined) yield file
     for (const name of names) yield* walk(child(found, name, directory), options)
   } finally {
-    await directory?.close()
+    await directory?.leave()
   }
 }
 
-async function namesIn(directory: FileHandle, found: Found): Promise<Buffer[]> {
+async function namesIn(directory: OpenDirectory, found: Found): Promise<Buffer[]> {
   const names = await readdir(placeOf(directory, found), { encoding: 'buffer' })
   return names.sort((a, b) => Buffer.compare(a, b))
 }
 
 /** Returns a path to an open directory itself, wherever its name leads by now. Only Linux has such paths. */
-function placeOf(directory: FileHandle, found: Found): Buffer {
+function placeOf(directory: OpenDirectory, found: Found): Buffer {
   return process.platform === 'linux' ? Buffer.from(`/proc/self/fd/${directory.fd}`) : found.at
 }
 
-function child(found: Found, name: Buffer, directory: FileHandle | undefined): Found {
+function child(found: Found, name: Buffer, directory: OpenDirectory | undefined): Found {
   const at = directory === undefined ? found.at : placeOf(directory, found)
   return {
     at: join(at, name),
     path: join(found.path, name),
     id: found.id.length === 0 ? name : join(found.id, name),
+    directory,
   }
 }
 
@@ -133,14 +168,20 @@ function emptyDirectory(found: Found, options: WalkFilesOptions): FoundFile | un
 }
 
 function fileOf(found: Found, stats: Stats, options: WalkFilesOptions): FoundFile | undefined {
-  const { at, id, path } = found
+  const { at, id, path, directory } = found
+  const within = (read: () => Promise<Uint8Array>): Promise<Uint8Array> =>
+    directory === undefined ? read() : directory.use(read)
   if (stats.isSymbolicLink()) {
-    const read = (): Promise<Uint8Array> => readlink(at, { encoding: 'buffer' })
+    const read = (): Promise<Uint8Array> => within(() => readlink(at, { encoding: 'buffer' }))
     return checked(found, { type: LINK_TYPE, size: stats.size, read }, options)
   }
   if (stats.isFile()) {
     const type = options.type ?? typeOf(id.toString())
-    return checked(found, { type, size: stats.size, read: (limit) => readSteady(at, limit) }, options)
+    return checked(
+      found,
+      { type, size: stats.size, read: (limit) => within(() => readSteady(at, limit)) },
+      options,
+    )
   }
   options.refused(nameOf(path), 'expected a file, a directory or a symbolic link')
   return undefined

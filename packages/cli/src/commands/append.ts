@@ -9,7 +9,8 @@ import {
   type NewRecord,
 } from '@service-fs/client/append'
 import { ClientError } from '@service-fs/client/errors'
-import { reasonOf, walkFiles } from '../files.ts'
+import { reasonOf, walkFiles, type FoundFile } from '../files.ts'
+import { inTurn, type Sized } from '../in-turn.ts'
 import type { Connection } from '@service-fs/client/http'
 import type { Io } from '../io.ts'
 import { nativeCodec } from '@service-fs/native/native'
@@ -117,7 +118,10 @@ async function appendRecords(
   })
 }
 
-/** Yields the records for the paths, and adds each file that can't be a record to the refused. */
+/** Files that are read at the same time, and the most bytes that they have together. */
+const READ_AHEAD = { files: 64, bytes: 1 << 25 }
+
+/** Yields the records for the paths, in order, and adds each file that can't be a record to the refused. */
 async function* recordsOf(
   paths: string[],
   options: AppendCommandOptions,
@@ -125,28 +129,62 @@ async function* recordsOf(
   result: Result,
   io: Io,
 ): AsyncGenerator<NewRecord> {
-  const refused = (name: string, reason: string): void => void result.refused.push({ name, reason })
-  const count = (content: NewRecord): NewRecord => {
+  for await (const found of inTurn(attempts(paths, options, limits, io), READ_AHEAD)) {
+    if ('reason' in found) {
+      result.refused.push(found)
+      continue
+    }
     result.records += 1
-    result.bytes += content.payload.length
-    return content
+    result.bytes += found.payload.length
+    yield found
+  }
+}
+
+/** A record, or why there is none. */
+type Attempt = NewRecord | { name: string; reason: string }
+
+/** Yields a task for each file, which reads it, and the size of the file. */
+async function* attempts(
+  paths: string[],
+  options: AppendCommandOptions,
+  limits: AppendLimits,
+  io: Io,
+): AsyncGenerator<Sized<Attempt>> {
+  const refused: Attempt[] = []
+  const told = function* (): Generator<Sized<Attempt>> {
+    for (const one of refused.splice(0)) yield { size: 0, run: async () => one }
   }
   for (const path of paths) {
     if (path === '-') {
-      yield count(await standardInput(options, limits, io))
+      yield { size: 0, run: () => standardInput(options, limits, io) }
       continue
     }
-    for await (const file of walkFiles(path, { prefix: options.prefix, type: options.type, refused })) {
-      if (file.size > limits.payload) {
-        refused(file.id, `expected at most ${limits.payload} bytes, found ${file.size}`)
-        continue
-      }
-      try {
-        yield count({ id: options.id ?? file.id, type: file.type, payload: await file.read(limits.payload) })
-      } catch (error) {
-        refused(file.id, reasonOf(error))
-      }
+    const { prefix, type } = options
+    const walkOptions = {
+      prefix,
+      type,
+      refused: (name: string, reason: string) => void refused.push({ name, reason }),
     }
+    for await (const file of walkFiles(path, walkOptions)) {
+      yield* told()
+      yield { size: file.size, run: () => attempt(file, options, limits) }
+    }
+    yield* told()
+  }
+}
+
+async function attempt(
+  file: FoundFile,
+  options: AppendCommandOptions,
+  limits: AppendLimits,
+): Promise<Attempt> {
+  const { id, type, size } = file
+  if (size > limits.payload)
+    return { name: id, reason: `expected at most ${limits.payload} bytes, found ${size}` }
+  try {
+    return { id: options.id ?? id, type, payload: await file.read(limits.payload) }
+  } catch (error) {
+    return { name: id, reason: reasonOf(error) }
   }
 }
 

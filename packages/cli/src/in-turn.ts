@@ -1,0 +1,35 @@
+/** Runs tasks at the same time, and yields their results in turn. */
+
+/** A task, and the bytes of memory that its result takes. */
+export interface Sized<T> {
+  size: number
+  run(): Promise<T>
+}
+
+/** The most tasks at a time, and the most bytes of their results unless there is only one. */
+export interface Room {
+  files: number
+  bytes: number
+}
+
+/** Yields the results of `tasks`, in their order. Starts each task before it asks for the next one. Throws what a task throws, in its turn. */
+export async function* inTurn<T>(tasks: AsyncIterable<Sized<T>>, room: Room): AsyncGenerator<T> {
+  const running: { size: number; result: Promise<T> }[] = []
+  let bytes = 0
+  const next = async (): Promise<T> => {
+    const { size, result } = running.shift() as { size: number; result: Promise<T> }
+    bytes -= size
+    return result
+  }
+  for await (const task of tasks) {
+    while (running.length >= room.files || (running.length > 0 && bytes + task.size > room.bytes))
+      yield await next()
+    const { size } = task
+    const result = task.run()
+    // The failure is thrown in its turn; until then Node must not report it as unhandled.
+    result.catch(() => undefined)
+    running.push({ size, result })
+    bytes += size
+  }
+  while (running.length > 0) yield await next()
+}
