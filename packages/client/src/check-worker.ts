@@ -1,7 +1,7 @@
 /** The program of a worker thread: answers each range of bundles with the results of checking them. */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
-import { BundleCheck, type BundleText, type CheckedBundle } from './bundle-check.ts'
+import { BundleCheck, IDS, type BundleText, type CheckedBundle } from './bundle-check.ts'
 import type { FingerprintKey } from './fingerprint.ts'
 import { checkFileSize, type BytesPlace } from './ledger-files.ts'
 
@@ -50,7 +50,7 @@ const check = new BundleCheck(key)
 const bundles = new Reader()
 const tiles = new Reader()
 
-function checkOne({ bundle, hashes }: CheckRange[number]): CheckedBundle | undefined {
+function checkOne({ bundle, hashes }: CheckRange[number], ids: Uint32Array): CheckedBundle | undefined {
   if (bundle === undefined || hashes === undefined) return undefined
   let text: BundleText
   try {
@@ -59,17 +59,17 @@ function checkOne({ bundle, hashes }: CheckRange[number]): CheckedBundle | undef
     // The walk reads the file again, and reports it.
     return undefined
   }
-  const checked = check.text(text.bundle, text.hashes)
+  const checked = check.text(text.bundle, text.hashes, ids)
   if (checked === undefined || !withText) return checked
   return { ...checked, text: { bundle: text.bundle.slice(), hashes: text.hashes.slice() } }
 }
 
 parentPort?.on('message', (range: CheckRange) => {
-  const checked = range.map(checkOne)
-  const transfer: ArrayBuffer[] = []
+  const ids = new Uint32Array(range.length * IDS)
+  const checked = range.map((places, i) => checkOne(places, ids.subarray(i * IDS, (i + 1) * IDS)))
+  const transfer = [ids.buffer]
   for (const one of checked) {
     if (one === undefined) continue
-    transfer.push(one.ids.buffer as ArrayBuffer)
     for (const part of one.parts) if ('bytes' in part) transfer.push(part.bytes.buffer as ArrayBuffer)
     if (one.text !== undefined)
       transfer.push(one.text.bundle.buffer as ArrayBuffer, one.text.hashes.buffer as ArrayBuffer)

@@ -1,7 +1,7 @@
 /** The table grows when a larger share of its slots is in use. */
 const LOAD = 0.75
-/** Slots of the first table. */
-const FIRST = 1 << 12
+/** Slots of the first table, unless fewer are expected. */
+const FIRST = 1 << 16
 
 /**
  * A set of identifiers that keeps 64 bits of each, its fingerprint. It takes at most 10.7 bytes an identifier when `expected` is right, and
@@ -10,13 +10,16 @@ const FIRST = 1 << 12
  */
 export class FingerprintSet {
   /** Two words a slot. The second word of a free slot is 0. Slots are in the order of the first word, but for collisions. */
-  #slots: Uint32Array = new Uint32Array(2 * FIRST)
+  #slots: Uint32Array
   readonly #expected: number
   #size = 0
+  /** What `touch` has read. Without a use of it, the engine would leave the reads out. */
+  touched = 0
 
   /** @param expected the number of identifiers, if it is known; the set then grows up to that and no further */
   constructor(expected: number = Number.MAX_SAFE_INTEGER) {
     this.#expected = expected
+    this.#slots = new Uint32Array(2 * Math.min(FIRST, Math.ceil((expected + 1) / LOAD)))
   }
 
   get size(): number {
@@ -26,6 +29,14 @@ export class FingerprintSet {
   /** The bytes of the table. */
   get bytes(): number {
     return this.#slots.byteLength
+  }
+
+  /** Reads the slots of `count` fingerprints from `words`, which are added next: the processor then waits for all of them at once. */
+  touch(words: Uint32Array, first: number, count: number): void {
+    const slots = this.#slots
+    let sum = 0
+    for (let i = 2 * first; i < 2 * (first + count); i += 2) sum ^= slots[2 * slotOf(slots, words[i]!)]!
+    this.touched = sum
   }
 
   /** Adds a fingerprint of two words. Returns false when the set already holds it. */
@@ -50,7 +61,7 @@ export class FingerprintSet {
 /** Inserts a pair of words by linear probing. */
 function insert(slots: Uint32Array, first: number, second: number): boolean {
   const count = slots.length / 2
-  let slot = Math.floor((first / 0x1_0000_0000) * count)
+  let slot = slotOf(slots, first)
   for (;;) {
     const at = slot * 2
     const found = slots[at + 1]
@@ -63,4 +74,8 @@ function insert(slots: Uint32Array, first: number, second: number): boolean {
     slot += 1
     if (slot === count) slot = 0
   }
+}
+
+function slotOf(slots: Uint32Array, first: number): number {
+  return Math.floor((first / 0x1_0000_0000) * (slots.length / 2))
 }

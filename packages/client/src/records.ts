@@ -110,6 +110,7 @@ export class RecordCheck {
       this.#gap = false
       this.#records += part.count
       this.#time = part.to
+      this.#ids.touch(ids, first, part.count)
       for (let i = first; i < end; i++)
         if (!this.#ids.add(ids[2 * i]!, ids[2 * i + 1]!))
           this.#suspect(parseEntry(await entry(i), nativeCodec).header.id, place(i))

@@ -2,10 +2,14 @@
 import { sha256 } from '@noble/hashes/sha2.js'
 import { hexEncode, pureCodec, type Codec } from '@service-fs/tlog/codec'
 import { nobleHasher, type Hasher } from '@service-fs/tlog/hash'
+import type { Kernel } from '@service-fs/tlog/kernel/kernel'
+import { wasmKernel } from '@service-fs/tlog/kernel/wasm'
 import type { KeyCrypto } from '@service-fs/tlog/scheme'
 
 export const nativeHasher: Hasher = nobleHasher
 export const nativeCodec: Codec = pureCodec
+/** Hashes in WebAssembly where the browser allows it. */
+export const nativeKernel: Kernel = wasmKernel()
 /** Ed25519 and ML-DSA-44 by the defaults of @service-fs/tlog. */
 export const nativeCrypto: KeyCrypto = {}
 
