@@ -118,7 +118,7 @@ async function rootAt(
   runtime: Runtime,
 ): Promise<Hash> {
   const sealed = new SealedTiles(storage, runtime, sealedEdge.clone(), CHECK_CACHE_BYTES)
-  return new Reader(sealed, memory, runtime).root(size, head)
+  return new Reader(sealed, memory, runtime, CHECK_CACHE_BYTES).root(size, head)
 }
 
 /** Keeps the mark up to date: one write at a time, each of the newest commit. */

@@ -197,6 +197,32 @@ export class Ledger {
     return reader.bundle(index, width)
   }
 
+  /** Returns {@link hashTile} in the binary form of c2sp.org/tlog-tiles. The caller must not change the bytes. */
+  async tileBytes(level: number, index: number, width: number): Promise<Uint8Array> {
+    const { extent, reader } = this.#parts
+    extent.checkTile(level, index, width)
+    return reader.tileBytes(level, index, width)
+  }
+
+  /** Returns {@link bundle} in the binary form of c2sp.org/tlog-tiles. The caller must not change the bytes. */
+  async bundleBytes(index: number, width: number): Promise<Uint8Array> {
+    const { extent, reader } = this.#parts
+    extent.checkTile('entries', index, width)
+    return reader.bundleBytes(index, width)
+  }
+
+  /**
+   * Returns the bytes of the entries from `from` up to, not including, `to`, or to the end of the bundle of `from`. The caller must not
+   * change them.
+   * @throws LedgerError `not-found`, `corrupt`
+   */
+  async entries(from: number, to: number): Promise<readonly Uint8Array[]> {
+    const { extent, reader } = this.#parts
+    extent.checkIndex(from)
+    extent.checkIndex(to - 1)
+    return reader.entries(from, Math.min(to, from - (from % 256) + 256))
+  }
+
   /** Returns the inclusion proof of entry `index` in the tree of `size` (RFC 6962, section 2.1.1). @throws LedgerError `range` */
   async inclusionProof(
     index: number,

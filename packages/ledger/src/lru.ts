@@ -8,6 +8,11 @@ export class WeightedCache<V> {
     this.#limit = limit
   }
 
+  /** The sum of the weights. */
+  get weight(): number {
+    return this.#weight
+  }
+
   get(key: string): V | undefined {
     const found = this.#values.get(key)
     if (found === undefined) return undefined

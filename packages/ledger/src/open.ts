@@ -68,6 +68,9 @@ async function refuseOther(
   await checkMark(mark, found, storage, runtime)
 }
 
+/** The share of the cache's bytes that the binary forms of tiles have. */
+const BINARY_SHARE = 5 / 8
+
 /** Connects the parts. A ledger that takes appends begins to seal what is full; see {@link Extent} for `isWhole`. */
 function assemble(
   options: LedgerOptions,
@@ -85,8 +88,8 @@ function assemble(
     stopped: (reason) => observer.stopped?.(reason),
   })
   const extent = new Extent(() => sequencer.head, readOnly?.isWhole ?? true)
-  const sealed = new SealedTiles(storage, runtime, sealedEdge, limits.cacheBytes)
-  const reader = new Reader(sealed, memory, runtime)
+  const sealed = new SealedTiles(storage, runtime, sealedEdge, limits.cacheBytes * (1 - BINARY_SHARE))
+  const reader = new Reader(sealed, memory, runtime, limits.cacheBytes * BINARY_SHARE)
   const records = new Records(extent, reader, runtime)
 
   const clock = new RecordClock(runtime, limits)

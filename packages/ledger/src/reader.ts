@@ -1,5 +1,4 @@
 /** Reads entries, tiles and proofs of the durable tree from the sealed tiles and from memory. The caller checks the bounds. */
-import { bundlePath } from '@service-fs/storage/object-name'
 import { EMPTY_ROOT, type Hash } from '@service-fs/tlog/hash'
 import {
   computeProof,
@@ -11,73 +10,83 @@ import {
   type Plan,
 } from '@service-fs/tlog/proof'
 import { tileWidth } from '@service-fs/tlog/tile'
+import type { BinaryBundle } from './binary-bundle.ts'
+import { BinaryTiles, checkedEntry } from './binary-tiles.ts'
 import { LedgerError } from './errors.ts'
-import { TlogError } from '@service-fs/tlog/errors'
 import type { Runtime } from './runtime.ts'
 import type { SealedTiles } from './sealed-tiles.ts'
 import type { TailMemory } from './tail-memory.ts'
+
+/** A range of fewer entries is read line by line: checking a whole bundle takes as long as checking some hundred entries. */
+const FEW_ENTRIES = 32
 
 export class Reader {
   readonly #sealed: SealedTiles
   readonly #memory: TailMemory
   readonly #runtime: Runtime
+  readonly #binary: BinaryTiles
 
-  constructor(sealed: SealedTiles, memory: TailMemory, runtime: Runtime) {
+  /** `cacheBytes` bounds the memory that keeps tiles in their binary form. */
+  constructor(sealed: SealedTiles, memory: TailMemory, runtime: Runtime, cacheBytes: number) {
     this.#sealed = sealed
     this.#memory = memory
     this.#runtime = runtime
+    this.#binary = new BinaryTiles(sealed, memory, runtime, cacheBytes)
   }
 
-  /** Returns the bytes of the entry at `index`, checked against its leaf hash. */
+  /** Returns the bytes of the entry at `index`, checked against its leaf hash. The caller must not change them. */
   async entry(index: number): Promise<Uint8Array> {
-    const line = this.#memory.line(index)
-    if (line !== undefined) return this.#runtime.codec.base64Decode(line)
     const bundle = Math.floor(index / 256)
     const at = index % 256
+    const held = this.#binary.heldEntry(bundle, at)
+    if (held !== undefined) return held
+    const line = this.#memory.line(index)
+    if (line !== undefined) return this.#runtime.codec.base64Decode(line)
     const [stored, hashes] = await Promise.all([this.#sealed.line(bundle, at), this.#sealed.tile(0, bundle)])
-    return this.#checked(bundle, at, stored, hashes)
+    return checkedEntry(bundle, at, stored, hashes, this.#runtime)
   }
 
-  /** Returns the entries from `from` up to, not including, `to`, all of one bundle, each checked against its leaf hash. */
+  /**
+   * Returns the entries from `from` up to, not including, `to`, all of one bundle, each checked against its leaf hash. The caller must
+   * not change them.
+   */
   async entries(from: number, to: number): Promise<Uint8Array[]> {
-    const held = this.#memory.lines(from, to)
-    if (held !== undefined) return held.map((line) => this.#runtime.codec.base64Decode(line))
-    const bundle = Math.floor(from / 256)
-    const [lines, hashes] = await Promise.all([this.#sealed.lines(bundle), this.#sealed.tile(0, bundle)])
+    const index = Math.floor(from / 256)
+    const bundle = to - from < FEW_ENTRIES ? undefined : await this.#bundleOrNone(index, to - index * 256)
     const entries: Uint8Array[] = []
-    for (let at = from % 256; at < to - bundle * 256; at++)
-      entries.push(this.#checked(bundle, at, lines[at] ?? '', hashes))
+    for (let at = from; at < to; at++) entries.push(bundle?.entry(at - index * 256) ?? (await this.entry(at)))
     return entries
   }
 
-  #checked(bundle: number, at: number, line: string, hashes: readonly Hash[]): Uint8Array {
-    const expected = hashes[at]
-    const bytes = this.#decoded(line)
-    const found = bytes === undefined ? 'no canonical base64' : this.#runtime.hasher.leaf(bytes)
-    if (bytes !== undefined && found === expected) return bytes
-    throw new LedgerError(
-      'corrupt',
-      `${bundlePath(bundle)}: line ${at + 1}: expected an entry with the leaf hash ${expected}, found ${found}`,
-      { index: bundle * 256 + at },
-    )
-  }
-
-  #decoded(line: string): Uint8Array | undefined {
+  /** Returns a bundle; undefined when one of its entries is damaged, which may be another than the caller needs. */
+  async #bundleOrNone(index: number, width: number): Promise<BinaryBundle | undefined> {
     try {
-      return this.#runtime.codec.base64Decode(line)
+      return await this.#binary.bundle(index, width)
     } catch (error) {
-      if (error instanceof TlogError) return undefined
+      if (error instanceof LedgerError && error.code === 'corrupt') return undefined
       throw error
     }
   }
 
-  /** Returns the first `width` lines of the entry bundle `index`, each checked against its leaf hash. */
+  /** Returns the first `width` entries of a bundle as base64 lines, each checked against its leaf hash. */
   async bundle(index: number, width: number): Promise<readonly string[]> {
     const held = this.#memory.lines(index * 256, index * 256 + width)
     if (held !== undefined) return held
-    const [lines, hashes] = await Promise.all([this.#sealed.bundle(index), this.#sealed.tile(0, index)])
-    for (let i = 0; i < width; i++) this.#checked(index, i, lines[i] as string, hashes)
-    return lines.slice(0, width)
+    const bundle = await this.#binary.bundle(index, width)
+    return Array.from({ length: width }, (_, at) => this.#runtime.codec.base64Encode(bundle.entry(at)))
+  }
+
+  /**
+   * Returns the first `width` entries of a bundle in the binary form of tlog-tiles, each checked against its leaf hash. The caller must
+   * not change the bytes.
+   */
+  async bundleBytes(index: number, width: number): Promise<Uint8Array> {
+    return (await this.#binary.bundle(index, width)).prefix(width)
+  }
+
+  /** Returns {@link hashTile} in the binary form of tlog-tiles. The caller must not change the bytes. */
+  tileBytes(level: number, index: number, width: number): Promise<Uint8Array> {
+    return this.#binary.hashTile(level, index, width, () => this.hashTile(level, index, width))
   }
 
   /** Returns the first `width` hashes of the tile at `level`, `index`; all of them must be in the durable tree. */

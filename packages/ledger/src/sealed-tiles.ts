@@ -4,7 +4,7 @@ import { bundlePath, formatObjectName, type SealedName } from '@service-fs/stora
 import type { Edge } from '@service-fs/tlog/edge'
 import type { Hash } from '@service-fs/tlog/hash'
 import { subtreeRoot } from '@service-fs/tlog/proof'
-import { formatBundle, formatHashTile, parseBundle, parseHashTile } from '@service-fs/tlog/tile-text'
+import { formatBundle, formatHashTile, parseHashTile } from '@service-fs/tlog/tile-text'
 import { LedgerError, unreadable } from './errors.ts'
 import { Frontier } from './frontier.ts'
 import { WeightedCache } from './lru.ts'
@@ -14,6 +14,9 @@ type TileName = Extract<SealedName, { kind: 'tile' }>
 
 /** How many tiles are remembered as checked. One takes about 200 bytes of memory. */
 const CHECKED_TILES = 16_384
+
+/** The share of the cache's bytes that the texts of bundles have; hash tiles have the rest. */
+const TEXTS_SHARE = 1 / 3
 
 /** A full bundle: the base64 lines and the leaf hashes of 256 entries. */
 export interface SealableBundle {
@@ -31,7 +34,7 @@ export class SealedTiles {
   readonly #storage: StorageCapability
   readonly #runtime: Runtime
   readonly #frontier: Frontier
-  /** Stored bundles and checked hash tiles; each kind has half of the cache. */
+  /** Texts of stored bundles, and checked hash tiles. */
   readonly #texts: WeightedCache<BundleText>
   readonly #tiles: WeightedCache<readonly Hash[]>
   /** By tile, the hash of its text that was checked against the tree. The same text is not checked again. */
@@ -43,8 +46,8 @@ export class SealedTiles {
     this.#storage = storage
     this.#runtime = runtime
     this.#frontier = new Frontier(edge, (level, index) => this.#rawTile(level, index), runtime.hasher)
-    this.#texts = new WeightedCache(cacheBytes / 2)
-    this.#tiles = new WeightedCache(cacheBytes / 2)
+    this.#texts = new WeightedCache(cacheBytes * TEXTS_SHARE)
+    this.#tiles = new WeightedCache(cacheBytes * (1 - TEXTS_SHARE))
   }
 
   /** Entries in sealed bundles whose tiles are all sealed. */
@@ -99,12 +102,6 @@ export class SealedTiles {
     return this.#storage.seal(name, this.#runtime.codec.asciiEncode(text))
   }
 
-  /** Returns the 256 lines of a sealed bundle: canonical base64, not yet compared with the leaf hashes. */
-  async bundle(index: number): Promise<readonly string[]> {
-    const { text } = await this.#bundleText(index)
-    return parsed({ kind: 'bundle', index }, text, (bundle) => parseBundle(bundle, 256))
-  }
-
   /** Returns line `at` (from 0) of a sealed bundle: any text, not yet compared with its leaf hash. */
   async line(index: number, at: number): Promise<string> {
     const { text, ends } = await this.#bundleText(index)
@@ -117,10 +114,12 @@ export class SealedTiles {
     return text.slice((ends[at - 1] ?? -1) + 1, ends[at])
   }
 
-  /** Returns the lines of a sealed bundle: any text, not yet compared with the leaf hashes. */
-  async lines(index: number): Promise<readonly string[]> {
-    const { text } = await this.#bundleText(index)
-    return text.split('\n')
+  /** Returns the text of a sealed bundle: any text, not yet compared with the leaf hashes. Does not keep it in the cache. */
+  async bundleText(index: number): Promise<string> {
+    const cached = this.#texts.get(`entries/${index}`)
+    if (cached !== undefined) return cached.text
+    const name = { kind: 'bundle', index } as const
+    return this.#decoded(name, await this.#bytes(name))
   }
 
   async #bundleText(index: number): Promise<BundleText> {

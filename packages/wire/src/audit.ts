@@ -28,7 +28,7 @@ export async function recordRead(
   if (audit === undefined) return undefined
   const { via } = request
   const isHead = request.method === 'HEAD'
-  const text = canonicalJson({
+  const members = {
     ...shown.what,
     subject: request.subject ?? 'anonymous',
     request_id: requestId,
@@ -39,9 +39,17 @@ export async function recordRead(
     ...(via === undefined ? {} : { via }),
     outcome: shown.outcome ?? 'shown',
     when: new Date(options.now()).toISOString(),
-  })
+  }
+  const text = canonicalJson(sorted(members))
   const id = `read-${requestId}-${options.requestId()}`
   const payload = options.codec.utf8Encode(text)
   const { entries } = await audit.appendFresh([{ id, type: READ_TYPE, payload }])
   return entries[0]?.index
+}
+
+/** Returns the members in the order of their canonical text, which is then written at once (RFC 8785, section 3.2.3). */
+function sorted<T>(members: Readonly<Record<string, T>>): Record<string, T> {
+  const ordered: Record<string, T> = {}
+  for (const name of Object.keys(members).sort()) ordered[name] = members[name] as T
+  return ordered
 }

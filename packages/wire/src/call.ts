@@ -21,6 +21,9 @@ export type WireLedger = Pick<
   | 'records'
   | 'hashTile'
   | 'bundle'
+  | 'tileBytes'
+  | 'bundleBytes'
+  | 'entries'
   | 'inclusionProof'
   | 'consistencyProof'
   | 'tlogProof'
@@ -107,7 +110,7 @@ export interface Streamed extends WireResponse {
 export type Handler = (call: Call) => Promise<Answer | Streamed>
 
 /** Returns a JSON answer with `Cache-Control: no-store`. */
-export function jsonAnswer(body: string, shown?: Shown): Answer {
+export function jsonAnswer(body: string | Uint8Array, shown?: Shown): Answer {
   return answer('application/json', body, shown)
 }
 

@@ -2,7 +2,9 @@
 import { answer, jsonAnswer, type Answer, type Call } from './call.ts'
 import { Problem } from './problem.ts'
 import { badField, integer, integerParameter } from './fields.ts'
+import { readPage } from './page.ts'
 import { recordJson } from './record-json.ts'
+import { RecordWriter } from './record-writer.ts'
 import { accepts, NDJSON } from './request.ts'
 import { idProblem } from '@service-fs/format/entry'
 
@@ -13,46 +15,32 @@ export async function listEntries(call: Call): Promise<Answer> {
   if (limit < 1 || limit > call.limits.maxEntries) {
     throw badField('limit', `1 to ${call.limits.maxEntries}`, String(limit))
   }
-  const { texts, last } = await gather(call, since, limit)
-  const next = last === undefined ? since : last + 1
-  const shown = { what: { since, limit, next_cursor: next }, entries: texts.length }
-  if (accepts(call.request, NDJSON)) {
-    const response = answer(NDJSON, texts.length === 0 ? '' : `${texts.join('\n')}\n`, shown)
+  const { ledger, options, limits } = call
+  const { codec, moduleId } = options
+  const form = accepts(call.request, NDJSON) ? 'lines' : 'list'
+  const page = await readPage({ ledger, codec, since, limit, maxUnits: limits.maxEntriesBytes, form })
+  const next = page.last === undefined ? since : page.last + 1
+  const shown = { what: { since, limit, next_cursor: next }, entries: page.count }
+  if (form === 'lines') {
+    const response = answer(NDJSON, page.bytes(), shown)
     response.headers['x-next-cursor'] = String(next)
     return response
   }
-  const id = JSON.stringify(call.options.moduleId)
-  return jsonAnswer(`{"module_id":${id},"next_cursor":${next},"entries":[${texts.join(',')}]}`, shown)
+  const head = `{"module_id":${JSON.stringify(moduleId)},"next_cursor":${next},"entries":[`
+  return jsonAnswer(codec.concat(codec.asciiEncode(head), page.bytes(), CLOSE), shown)
 }
 
-/**
- * Returns the JSON texts of at most `limit` records, fewer when they reach the limit in bytes. `last` is the index of the last
- * one; undefined when there is none.
- */
-async function gather(
-  call: Call,
-  since: number,
-  limit: number,
-): Promise<{ texts: string[]; last: number | undefined }> {
-  const texts: string[] = []
-  let last: number | undefined
-  let size = 0
-  if (since >= call.ledger.size) return { texts, last }
-  for await (const record of call.ledger.records(since, { limit })) {
-    const text = recordJson(record, call.options.codec)
-    texts.push(text)
-    last = record.index
-    size += text.length
-    if (texts.length === limit || size >= call.limits.maxEntriesBytes) break
-  }
-  return { texts, last }
-}
+const CLOSE = Uint8Array.from(']}', (letter) => letter.charCodeAt(0))
 
 /** GET /v1/entries/{cursor} */
 export async function entryByCursor(call: Call): Promise<Answer> {
   const cursor = integer(call.params['cursor'] ?? '', 'cursor')
-  const record = await call.ledger.record(cursorIndex(call, cursor))
-  return jsonAnswer(recordJson(record, call.options.codec), { what: { cursor }, entries: 1 })
+  const index = cursorIndex(call, cursor)
+  const shown = { what: { cursor }, entries: 1 }
+  const [entry] = await call.ledger.entries(index, index + 1)
+  const writer = new RecordWriter(call.options.codec)
+  if (entry !== undefined && writer.entry(index, entry)) return jsonAnswer(writer.bytes(), shown)
+  return jsonAnswer(recordJson(await call.ledger.record(index), call.options.codec), shown)
 }
 
 /** GET /v1/records/{payload_id} */

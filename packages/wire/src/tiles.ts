@@ -1,6 +1,6 @@
 /** Routes of c2sp.org/tlog-tiles, and the stored text of the same tiles. */
 import { parseStoredPath, parseTilePath, tilePath, type Tile } from '@service-fs/tlog/tile'
-import { bundleToBinary, formatBundle, formatHashTile, hashTileToBinary } from '@service-fs/tlog/tile-text'
+import { formatBundle, formatHashTile } from '@service-fs/tlog/tile-text'
 
 import type { Answer, Call } from './call.ts'
 import { Problem } from './problem.ts'
@@ -27,16 +27,19 @@ export async function tile(call: Call): Promise<Answer> {
   const isText = path.endsWith('.b64')
   const coordinates = parse(path, isText)
   checkCovered(coordinates, call)
-  const { level, index, width } = coordinates
+  const { level, width } = coordinates
   const shown = { what: { tile: tilePath(coordinates) }, entries: level === 'entries' ? width : 0 }
-  if (level === 'entries') {
-    const lines = await call.ledger.bundle(index, width)
-    const body = isText ? formatBundle(lines) : bundleToBinary(lines, call.options.codec)
-    return tileAnswer(call, body, isText, shown)
-  }
-  const hashes = await call.ledger.hashTile(level, index, width)
-  const body = isText ? formatHashTile(hashes) : hashTileToBinary(hashes, call.options.codec)
+  const body = isText ? await textOf(coordinates, call) : await bytesOf(coordinates, call)
   return tileAnswer(call, body, isText, shown)
+}
+
+function bytesOf({ level, index, width }: Tile, { ledger }: Call): Promise<Uint8Array> {
+  return level === 'entries' ? ledger.bundleBytes(index, width) : ledger.tileBytes(level, index, width)
+}
+
+async function textOf({ level, index, width }: Tile, { ledger }: Call): Promise<string> {
+  if (level === 'entries') return formatBundle(await ledger.bundle(index, width))
+  return formatHashTile(await ledger.hashTile(level, index, width))
 }
 
 function tileAnswer(

@@ -158,6 +158,18 @@ export class ServedLedger implements WireLedger {
     return this.#run((ledger) => ledger.bundle(index, width))
   }
 
+  tileBytes(level: number, index: number, width: number): Promise<Uint8Array> {
+    return this.#run((ledger) => ledger.tileBytes(level, index, width))
+  }
+
+  bundleBytes(index: number, width: number): Promise<Uint8Array> {
+    return this.#run((ledger) => ledger.bundleBytes(index, width))
+  }
+
+  entries(from: number, to: number): Promise<readonly Uint8Array[]> {
+    return this.#run((ledger) => ledger.entries(from, to))
+  }
+
   inclusionProof(index: number, size: number): Promise<{ leafHash: Hash; rootHash: Hash; hashes: Hash[] }> {
     return this.#run((ledger) => ledger.inclusionProof(index, size))
   }
