@@ -222,11 +222,12 @@ export class Appender {
     const nths: number[] = []
     const known: { at: number; holder: OnItsWay | number }[] = []
     const twins = records.length > 1 ? new Map<string, number>() : undefined
+    const stored = this.#parts.indexer.findAll(records.map(({ id }) => id))
     for (let at = 0; at < records.length; at++) {
       const record = records[at] as NewRecord
       nths.push(-1)
       if (found[at] !== undefined) continue
-      const holder = this.#onTheirWay.get(record.id) ?? this.#parts.indexer.find(record.id)
+      const holder = this.#onTheirWay.get(record.id) ?? stored[at]
       if (holder !== undefined) known.push({ at, holder })
       else nths[at] = addNew(group, record, twins)
     }

@@ -94,6 +94,13 @@ export class Indexer {
     return this.#index.get(id)
   }
 
+  /** Returns what {@link find} returns for each identifier, in order. @throws RecordIndexDamage */
+  findAll(ids: readonly string[]): (number | undefined)[] {
+    if (ids.length === 1) return [this.find(ids[0] as string)]
+    if (!this.isComplete) throw new RecordIndexDamage('the record index is behind the ledger')
+    return this.#index.getAll(ids)
+  }
+
   /**
    * Calls `use` when the index covers the ledger. Calls it again, after catching up, when it throws {@link RecordIndexDamage}: because
    * {@link find} did, or because find() returned a wrong entry. When find() returns nothing, `use` must act on that without awaiting.
@@ -101,7 +108,7 @@ export class Indexer {
    */
   async with<T>(use: () => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
-      await this.soon()
+      if (!this.isComplete) await this.soon()
       try {
         return await use()
       } catch (error) {

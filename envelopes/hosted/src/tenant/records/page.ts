@@ -10,6 +10,8 @@ export const RECORDS_A_PAGE: number = BODY_BYTES / RECORD_BYTES
 /** Bytes of a key in the fence: 48 bits, which fit a number. */
 export const PREFIX_BYTES = 6
 export const PREFIXES_A_PAGE: number = BODY_BYTES / PREFIX_BYTES
+/** A filter has 16 bits for each record. */
+export const RECORDS_A_FILTER_PAGE: number = BODY_BYTES / 2
 
 /** Stored data is corrupt. */
 export class PageDamage extends Error {
@@ -34,7 +36,12 @@ export function checkPage(bytes: Buffer, at: number, file: string, page: number)
     throw new PageDamage(`page ${page}: the checksum does not match`)
 }
 
-export function pagesOf(records: number): { data: number; fence: number } {
+/** Returns how many pages a run of `records` records has, besides its head. */
+export function pagesOf(records: number): { data: number; fence: number; filter: number } {
   const data = Math.ceil(records / RECORDS_A_PAGE)
-  return { data, fence: Math.ceil(data / PREFIXES_A_PAGE) }
+  return {
+    data,
+    fence: Math.ceil(data / PREFIXES_A_PAGE),
+    filter: Math.ceil(records / RECORDS_A_FILTER_PAGE),
+  }
 }

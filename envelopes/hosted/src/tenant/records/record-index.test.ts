@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { RecordIndexDamage, type RecordIndex } from '@service-fs/ledger/record-index'
 import { Random } from '@service-fs/storage/random'
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { closePage, PAGE_BYTES, RECORDS_A_PAGE } from './page.ts'
 import { openRecordIndex } from './record-index.ts'
 import { DAMAGES, type Damage } from './testing.ts'
 
@@ -182,5 +183,81 @@ it('finds in a merged run the records of its parts', async () => {
   const index = openRecordIndex(cache, { runEntries: 50 })
   expectWhole(index, 40 * 73)
   expect((await readdir(cache)).length).toBeLessThan(20)
+  await index.close()
+})
+
+/** Writes `records` records as one run. */
+async function writeRun(cache: string, records: number): Promise<string> {
+  const index = openRecordIndex(cache)
+  fill(index, records)
+  await index.close()
+  const [run = ''] = await readdir(cache)
+  return join(cache, run)
+}
+
+const DATA_PAGES = Math.ceil(3_000 / RECORDS_A_PAGE)
+
+it('reads no page for an identifier that it does not have', async () => {
+  const path = await writeRun(dir, 3_000)
+  const index = openRecordIndex(dir)
+  const bytes = await readFile(path)
+  await writeFile(path, bytes.fill(0, PAGE_BYTES, (1 + DATA_PAGES) * PAGE_BYTES))
+  let damaged = 0
+  for (let i = 0; i < 3_000 && damaged === 0; i++) {
+    try {
+      expect(index.get(`absent ${i}`)).toBeUndefined()
+    } catch (error) {
+      expect(error).toBeInstanceOf(RecordIndexDamage)
+      damaged += 1
+    }
+  }
+  // About two of 3,000 pass the filter, and find the damage.
+  if (damaged === 0) expect(() => index.get('r5')).toThrow(RecordIndexDamage)
+  expectWhole(index, 3_000)
+  await index.close()
+})
+
+it('discards a run whose filter is damaged', async () => {
+  const path = await writeRun(dir, 3_000)
+  const bytes = await readFile(path)
+  const filter = (1 + DATA_PAGES + 1) * PAGE_BYTES
+  expect(bytes).toHaveLength(filter + 2 * PAGE_BYTES)
+  await writeFile(path, bytes.fill(0, filter, filter + PAGE_BYTES))
+  const reports: string[] = []
+  const index = openRecordIndex(dir, { report: (reason) => reports.push(reason) })
+  expect(reports).toEqual([expect.stringContaining('the checksum does not match')])
+  expect(index.size).toBe(0)
+  expectWhole(index, 3_000)
+  await index.close()
+})
+
+it('opens a run of an earlier version, which has no filter, and merges it', async () => {
+  const path = await writeRun(dir, 3_000)
+  const bytes = await readFile(path)
+  const old = bytes.subarray(0, (1 + DATA_PAGES + 1) * PAGE_BYTES)
+  old.write('service-fs/record-index/v1')
+  closePage(old, 0, 'service-fs/record-index/v1', 0)
+  await writeFile(path, old)
+  const index = openRecordIndex(dir, { runEntries: 2_000, report: (reason) => expect.fail(reason) })
+  expect([index.size, index.get('absent')]).toEqual([3_000, undefined])
+  expectWhole(index, 7_000)
+  const deadline = Date.now() + 20_000
+  while ((await readdir(dir)).length > 1 && Date.now() < deadline)
+    await new Promise((go) => setTimeout(go, 20))
+  expectWhole(index, 7_000)
+  await index.close()
+  const again = openRecordIndex(dir)
+  expectWhole(again, 7_000)
+  await again.close()
+})
+
+it('finds many at once as it finds each', async () => {
+  const index = openRecordIndex(dir, { runEntries: 300 })
+  fill(index, 2_000)
+  await index.flush()
+  fill(index, 2_500)
+  const ids = Array.from({ length: 400 }, (_, i) => (i % 3 === 0 ? `absent ${i}` : `r${(i * 37) % 2_500}`))
+  expect(index.getAll([...ids, 'r7', 'r7'])).toEqual([...ids.map((id) => index.get(id)), 7, 7])
+  expect(index.getAll([])).toEqual([])
   await index.close()
 })

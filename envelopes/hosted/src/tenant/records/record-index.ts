@@ -11,8 +11,8 @@ import { RecordIndexDamage, type IndexedRecord, type RecordIndex } from '@servic
 import { messageOf } from '@service-fs/format/errors'
 import { keyOf, Pending } from './pending.ts'
 import { PageDamage } from './page.ts'
-import { removeFile, Run } from './run.ts'
-import { FINISHED, mergeRuns, writeRun } from './write-run.ts'
+import { PageCache, removeFile, Run } from './run.ts'
+import { FINISHED, mergeRuns, writeRun, type Place } from './write-run.ts'
 
 /** Entries per run. After a crash, at most about twice as many are scanned again. */
 const RUN_ENTRIES = 16_384
@@ -32,7 +32,7 @@ export function openRecordIndex(dir: string, options: IndexOptions = {}): Record
 }
 
 /** Opens the consecutive runs of `dir` from the first entry on, and removes all other files. */
-function openRuns(dir: string, report: (reason: string) => void): Run[] {
+function openRuns({ dir, cache }: Place, report: (reason: string) => void): Run[] {
   const found: Run[] = []
   for (const name of namesIn(dir)) {
     const path = join(dir, name)
@@ -41,7 +41,7 @@ function openRuns(dir: string, report: (reason: string) => void): Run[] {
       continue
     }
     try {
-      found.push(Run.open(path))
+      found.push(Run.open(path, cache))
     } catch (error) {
       report(`${path}: ${messageOf(error)}; the entries that it covers are read from the ledger again`)
       removeFile(path)
@@ -82,7 +82,7 @@ function follower(runs: readonly Run[], last: Run | undefined): Run | undefined 
 }
 
 class RunIndex implements RecordIndex {
-  readonly #dir: string
+  readonly #place: Place
   readonly #report: (reason: string) => void
   readonly #runEntries: number
   /** In order of the entries that they cover. */
@@ -99,10 +99,10 @@ class RunIndex implements RecordIndex {
   #isClosing = false
 
   constructor(dir: string, { report, runEntries }: IndexOptions) {
-    this.#dir = dir
+    this.#place = { dir, cache: new PageCache() }
     this.#report = report ?? (() => undefined)
     this.#runEntries = runEntries ?? RUN_ENTRIES
-    this.#runs = openRuns(dir, this.#report)
+    this.#runs = openRuns(this.#place, this.#report)
     this.#pending = this.#begin()
   }
 
@@ -117,9 +117,27 @@ class RunIndex implements RecordIndex {
   get(id: string): number | undefined {
     const key = keyOf(id)
     for (const run of this.#runs) {
-      const found = this.#findIn(run, key)
+      const found = run.mayHave(key) ? this.#findIn(run, key) : undefined
       if (found !== undefined) return found
     }
+    return this.#inMemory(id)
+  }
+
+  getAll(ids: readonly string[]): (number | undefined)[] {
+    const keys = ids.map(keyOf)
+    const found: (number | undefined)[] = ids.map(() => undefined)
+    for (const run of this.#runs) {
+      const places = [...keys.keys()].filter(
+        (at) => found[at] === undefined && run.mayHave(keys[at] as Buffer),
+      )
+      // In order of their keys, so that each page is read once.
+      places.sort((a, b) => (keys[a] as Buffer).compare(keys[b] as Buffer))
+      for (const at of places) found[at] = this.#findIn(run, keys[at] as Buffer)
+    }
+    return ids.map((id, at) => found[at] ?? this.#inMemory(id))
+  }
+
+  #inMemory(id: string): number | undefined {
     for (const full of this.#full) {
       const found = full.get(id)
       if (found !== undefined) return found
@@ -200,7 +218,7 @@ class RunIndex implements RecordIndex {
     for (let full = this.#full[0]; full !== undefined; full = this.#full[0]) {
       const generation = this.#generation
       try {
-        const run = await writeRun(this.#dir, full.range, full)
+        const run = await writeRun(this.#place, full.range, full)
         if (generation === this.#generation) {
           this.#runs.push(run)
           this.#full.shift()
@@ -220,7 +238,7 @@ class RunIndex implements RecordIndex {
       const generation = this.#generation
       const isCalledOff = (): boolean => this.#isClosing || generation !== this.#generation
       try {
-        const merged = await mergeRuns(this.#dir, runs, isCalledOff)
+        const merged = await mergeRuns(this.#place, runs, isCalledOff)
         if (generation === this.#generation) {
           this.#runs.splice(this.#runs.indexOf(runs[0] as Run), runs.length, merged)
           for (const run of runs) run.remove()

@@ -1,11 +1,12 @@
 /**
  * A run: a file of the record index with every record whose first entry is in one range of the ledger, sorted by key. It is written
  * once and never changed. Page 0 holds the range and the trees at both ends; then come the records, then the first key of each
- * page of them. Each page carries a checksum, so that damage is detected before data is used.
+ * page of them (the fence), then the filter. Each page carries a checksum, so that damage is detected before data is used.
  */
 import { closeSync, fstatSync, openSync, readSync, unlinkSync } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import type { Hash } from '@service-fs/tlog/hash'
+import { Filter } from './filter.ts'
 import {
   BODY_BYTES,
   checkPage,
@@ -20,9 +21,11 @@ import {
   RECORDS_A_PAGE,
 } from './page.ts'
 
-const MAGIC = 'service-fs/record-index/v1'
+const MAGIC = 'service-fs/record-index/v2'
+/** A run of an earlier version, which has no filter: each lookup reads a page of it. */
+const MAGIC_V1 = 'service-fs/record-index/v1'
 const HEAD =
-  /^service-fs\/record-index\/v1\n(?<name>[0-9a-f]{32})\n(?<from>\d{1,15}) (?<before>\S+)\n(?<to>\d{1,15}) (?<root>\S+)\n(?<records>\d{1,15})\n\0*$/
+  /^service-fs\/record-index\/v[12]\n(?<name>[0-9a-f]{32})\n(?<from>\d{1,15}) (?<before>\S+)\n(?<to>\d{1,15}) (?<root>\S+)\n(?<records>\d{1,15})\n\0*$/
 
 /** The range of a run: the entries from `from` up to `to`, between the trees of those sizes. */
 export interface Range {
@@ -37,10 +40,30 @@ export interface Head extends Range {
   /** 32 random hex digits, so that pages of another file never pass as pages of this one. */
   readonly name: string
   readonly records: number
+  readonly hasFilter: boolean
+}
+
+interface Slot {
+  /** The head of the run whose page it is; undefined: none. */
+  head: Head | undefined
+  number: number
+  readonly bytes: Buffer
+}
+
+const SLOTS = 256
+
+/** Checked pages of all runs, at most 1 MiB. A page has one slot, by its number, so keeping it costs no allocation. */
+export class PageCache {
+  readonly #slots: Slot[] = []
+
+  slot(number: number): Slot {
+    const at = number % SLOTS
+    return (this.#slots[at] ??= { head: undefined, number: 0, bytes: Buffer.alloc(PAGE_BYTES) })
+  }
 }
 
 /** Page 0 of a run. */
-export function headPage({ name, from, before, to, root, records }: Head): Buffer {
+export function headPage({ name, from, before, to, root, records }: Omit<Head, 'hasFilter'>): Buffer {
   const page = Buffer.alloc(PAGE_BYTES)
   page.write(`${MAGIC}\n${name}\n${from} ${before ?? '-'}\n${to} ${root}\n${records}\n`, 'latin1')
   closePage(page, 0, MAGIC, 0)
@@ -48,13 +71,14 @@ export function headPage({ name, from, before, to, root, records }: Head): Buffe
 }
 
 function parseHead(page: Buffer): Head {
-  checkPage(page, 0, MAGIC, 0)
+  const hasFilter = !page.toString('latin1', 0, BODY_BYTES).startsWith(`${MAGIC_V1}\n`)
+  checkPage(page, 0, hasFilter ? MAGIC : MAGIC_V1, 0)
   const found = HEAD.exec(page.toString('latin1', 0, BODY_BYTES))?.groups
   if (found === undefined) throw new PageDamage('page 0: not the head of a run')
   const { name = '', before = '-', root = '' } = found
   const [from, to, records] = [Number(found['from']), Number(found['to']), Number(found['records'])]
   if (from > to || records > to - from) throw new PageDamage('page 0: more records than entries')
-  return { name, from, before: before === '-' ? undefined : before, to, root, records }
+  return { name, from, before: before === '-' ? undefined : before, to, root, records, hasFilter }
 }
 
 export class Run {
@@ -63,35 +87,52 @@ export class Run {
   readonly #fd: number
   /** The first 48 bits of the first key of each page of records. */
   readonly #fence: Float64Array
-  readonly #page = Buffer.alloc(PAGE_BYTES)
+  readonly #filter: Filter | undefined
+  readonly #cache: PageCache
 
-  /** @throws PageDamage, or the file system's error */
-  static open(path: string): Run {
+  /** `filter`: that of a run which this process has written; otherwise it is read. @throws PageDamage, or the file system's error */
+  static open(path: string, cache: PageCache, filter?: Filter): Run {
     const fd = openSync(path, 'r')
     try {
       const page = Buffer.alloc(PAGE_BYTES)
       if (readSync(fd, page, 0, PAGE_BYTES, 0) < PAGE_BYTES) throw new PageDamage('the file is truncated')
       const head = parseHead(page)
-      const { data, fence } = pagesOf(head.records)
-      if (fstatSync(fd).size !== (1 + data + fence) * PAGE_BYTES)
+      const { data, fence, filter: filterPages } = pagesOf(head.records)
+      if (fstatSync(fd).size !== (1 + data + fence + (head.hasFilter ? filterPages : 0)) * PAGE_BYTES)
         throw new PageDamage('the length of the file does not match its head')
-      return new Run(path, fd, head, readFence(fd, head, data, fence))
+      const prefixes = readFence(fd, head, data, fence)
+      const read = head.hasFilter ? (filter ?? readFilter(fd, head, 1 + data + fence)) : undefined
+      return new Run(path, fd, head, prefixes, read, cache)
     } catch (error) {
       closeSync(fd)
       throw error
     }
   }
 
-  private constructor(path: string, fd: number, head: Head, fence: Float64Array) {
+  private constructor(
+    path: string,
+    fd: number,
+    head: Head,
+    fence: Float64Array,
+    filter: Filter | undefined,
+    cache: PageCache,
+  ) {
     this.path = path
     this.#fd = fd
     this.head = head
     this.#fence = fence
+    this.#filter = filter
+    this.#cache = cache
   }
 
   /** Entries covered. */
   get entries(): number {
     return this.head.to - this.head.from
+  }
+
+  /** Reports whether the run may have `key`, without reading. False is certain. */
+  mayHave(key: Buffer): boolean {
+    return this.#filter === undefined || this.#filter.has(key)
   }
 
   /** Returns the index stored with `key`, and the lowest when there are several. @throws PageDamage, or the file system's error */
@@ -117,12 +158,22 @@ export class Run {
     return low
   }
 
-  #inPage(number: number, key: Buffer): number | undefined {
-    const page = this.#page
-    const { from, to, name, records } = this.head
-    if (readSync(this.#fd, page, 0, PAGE_BYTES, (number + 1) * PAGE_BYTES) < PAGE_BYTES)
+  /** Returns a page of records from the cache, or reads and checks it. */
+  #page(number: number): Buffer {
+    const slot = this.#cache.slot(number)
+    if (slot.head === this.head && slot.number === number) return slot.bytes
+    slot.head = undefined
+    if (readSync(this.#fd, slot.bytes, 0, PAGE_BYTES, (number + 1) * PAGE_BYTES) < PAGE_BYTES)
       throw new PageDamage(`page ${number + 1}: truncated`)
-    checkPage(page, 0, name, number + 1)
+    checkPage(slot.bytes, 0, this.head.name, number + 1)
+    slot.head = this.head
+    slot.number = number
+    return slot.bytes
+  }
+
+  #inPage(number: number, key: Buffer): number | undefined {
+    const page = this.#page(number)
+    const { from, to, records } = this.head
     const count = Math.min(RECORDS_A_PAGE, records - number * RECORDS_A_PAGE)
     let [low, high] = [0, count]
     while (low < high) {
@@ -174,6 +225,19 @@ function readFence(fd: number, { name, records }: Head, data: number, pages: num
   if (data !== Math.ceil(records / RECORDS_A_PAGE))
     throw new PageDamage('page 0: the number of pages does not match')
   return fence
+}
+
+/** Reads the filter, which begins at page `first`. */
+function readFilter(fd: number, { name, records }: Head, first: number): Filter {
+  const bytes = Buffer.allocUnsafeSlow(pagesOf(records).filter * PAGE_BYTES)
+  for (let at = 0; at < bytes.length;) {
+    const read = readSync(fd, bytes, at, bytes.length - at, first * PAGE_BYTES + at)
+    if (read === 0) throw new PageDamage(`page ${first}: truncated`)
+    at += read
+  }
+  const filter = new Filter(records, bytes)
+  filter.check(name, first)
+  return filter
 }
 
 /** Pages per read when a whole run is read. */

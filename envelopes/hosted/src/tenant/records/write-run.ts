@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, open, rename, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { syncDir } from '../durable.ts'
+import { Filter } from './filter.ts'
 import {
   closePage,
   KEY_BYTES,
@@ -14,7 +15,7 @@ import {
   RECORDS_A_PAGE,
 } from './page.ts'
 import type { Pending } from './pending.ts'
-import { headPage, removeFile, Run, RunReader, type Head, type Range } from './run.ts'
+import { headPage, removeFile, Run, RunReader, type Head, type PageCache, type Range } from './run.ts'
 
 /** Pages per write. */
 const CHUNK_PAGES = 64
@@ -22,20 +23,24 @@ const CHUNK_PAGES = 64
 export const UNFINISHED = '.new'
 export const FINISHED = '.run'
 
+type NewHead = Omit<Head, 'hasFilter'>
+
 /** Receives records in order of their keys. */
 class RunWriter {
   readonly #file: FileHandle
-  readonly #head: Head
+  readonly #head: NewHead
   readonly #fence: Float64Array
+  readonly filter: Filter
   #chunk = Buffer.alloc(CHUNK_PAGES * PAGE_BYTES)
   /** Of the chunk's first page in the file. */
   #first = 1
   #page = 0
   #inPage = 0
 
-  constructor(file: FileHandle, head: Head) {
+  constructor(file: FileHandle, head: NewHead) {
     this.#file = file
     this.#head = head
+    this.filter = new Filter(head.records)
     this.#fence = new Float64Array(pagesOf(head.records).data)
   }
 
@@ -45,6 +50,7 @@ class RunWriter {
     const chunk = this.#chunk
     for (let i = 0; i < RECORD_BYTES; i++) chunk[to + i] = bytes[at + i] as number
     if (this.#inPage === 0) this.#fence[this.#first - 1 + this.#page] = bytes.readUIntBE(at, PREFIX_BYTES)
+    this.filter.add(bytes, at)
     this.#inPage += 1
     if (this.#inPage < RECORDS_A_PAGE) return undefined
     return this.#endPage()
@@ -65,7 +71,7 @@ class RunWriter {
     this.#page = 0
   }
 
-  /** Writes the remaining records, the fence and the head, and makes the run durable. */
+  /** Writes the remaining records, the fence, the filter and the head, and makes the run durable. */
   async end(): Promise<void> {
     if (this.#inPage > 0) await this.#endPage()
     if (this.#page > 0) await this.#write()
@@ -78,6 +84,8 @@ class RunWriter {
     }
     for (let page = 0; page < pages; page++) closePage(bytes, page * PAGE_BYTES, name, this.#first + page)
     await writeAll(this.#file, bytes, this.#first * PAGE_BYTES)
+    this.filter.close(name, this.#first + pages)
+    await writeAll(this.#file, this.filter.bytes, (this.#first + pages) * PAGE_BYTES)
     await writeAll(this.#file, headPage(this.#head), 0)
     await this.#file.sync()
   }
@@ -88,9 +96,15 @@ async function writeAll(file: FileHandle, bytes: Buffer, at: number): Promise<vo
     done += (await file.write(bytes, done, bytes.length - done, at + done)).bytesWritten
 }
 
-/** Writes a run of `records` records in `dir`; `fill` adds them in order. */
+/** A directory of runs, and the cache of their pages. */
+export interface Place {
+  readonly dir: string
+  readonly cache: PageCache
+}
+
+/** Writes a run of `records` records; `fill` adds them in order. */
 async function make(
-  dir: string,
+  { dir, cache }: Place,
   range: Range,
   records: number,
   fill: (writer: RunWriter) => Promise<void>,
@@ -101,8 +115,8 @@ async function make(
   await mkdir(dir, { recursive: true })
   const file = await open(path + UNFINISHED, 'wx', 0o600)
   try {
+    const writer = new RunWriter(file, { ...range, name, records })
     try {
-      const writer = new RunWriter(file, { ...range, name, records })
       await fill(writer)
       await writer.end()
     } finally {
@@ -110,7 +124,7 @@ async function make(
     }
     await rename(path + UNFINISHED, path + FINISHED)
     await syncDir(dir)
-    return Run.open(path + FINISHED)
+    return Run.open(path + FINISHED, cache, writer.filter)
   } catch (error) {
     removeFile(path + UNFINISHED)
     removeFile(path + FINISHED)
@@ -119,8 +133,8 @@ async function make(
 }
 
 /** Writes a run from records in memory. */
-export function writeRun(dir: string, range: Range, pending: Pending): Promise<Run> {
-  return make(dir, range, pending.records, async (writer) => {
+export function writeRun(place: Place, range: Range, pending: Pending): Promise<Run> {
+  return make(place, range, pending.records, async (writer) => {
     const sorted = pending.sorted()
     for (let at = 0; at < sorted.length; at += RECORD_BYTES) {
       const writing = writer.add(sorted, at)
@@ -130,7 +144,11 @@ export function writeRun(dir: string, range: Range, pending: Pending): Promise<R
 }
 
 /** Merges consecutive runs. @throws PageDamage, or the file system's error */
-export async function mergeRuns(dir: string, runs: readonly Run[], isCalledOff: () => boolean): Promise<Run> {
+export async function mergeRuns(
+  place: Place,
+  runs: readonly Run[],
+  isCalledOff: () => boolean,
+): Promise<Run> {
   const [first, last] = [runs[0] as Run, runs.at(-1) as Run]
   const { from, before } = first.head
   const { to, root } = last.head
@@ -139,7 +157,7 @@ export async function mergeRuns(dir: string, runs: readonly Run[], isCalledOff: 
   const readers: RunReader[] = []
   try {
     for (const run of runs) readers.push(await RunReader.open(run))
-    return await make(dir, { from, before, to, root }, records, async (writer) => {
+    return await make(place, { from, before, to, root }, records, async (writer) => {
       for (let left = records; left > 0; left--) {
         const reader = lowest(readers)
         const writing = writer.add(reader.bytes, reader.at)
