@@ -1,4 +1,4 @@
-/** Takes records in: checks limits, finds duplicates, gives times, makes entries. */
+/** Accepts records: checks limits, finds duplicates, assigns times, makes entries. */
 import { CLOCK_TYPE, correctionPayload, type ClockCorrection } from '@service-fs/format/clock-correction'
 import { entriesOf, type RecordContent, type Sha256Hex } from '@service-fs/format/entry'
 import { equalBytes, hexEncode, type Codec } from '@service-fs/tlog/codec'
@@ -21,21 +21,21 @@ interface Parts {
   indexer: Indexer
   sequencer: Sequencer
   limits: LedgerLimits
-  /** Returns the record at `index`, where the record index has `id`. @throws RecordIndexDamage when it is another record */
+  /** Returns the record at `index`, the place of `id` in the record index. @throws RecordIndexDamage when it is another record */
   recordOf(id: string, index: number): Promise<StoredRecord>
   entry(index: number): Promise<Uint8Array>
   /** Resolves when the clock has the newest record's time. */
   clockSet: Promise<void>
 }
 
-/** A record that is being appended or is in the ledger: a new record of its id is compared with it. */
+/** A record that is being appended or is in the ledger. A new record with the same id is compared with it. */
 interface Known {
   type: string
   payload: Uint8Array
   appended: Appended
 }
 
-/** Records that are appended together: new to the ledger, each with another identifier. */
+/** Records that are appended together, all new to the ledger and with different identifiers. */
 class Group {
   readonly records: NewRecord[] = []
   readonly lines: string[] = []
@@ -45,7 +45,7 @@ class Group {
   time = ''
   committed: Promise<Place> | undefined
 
-  /** What is answered for the `nth` record when the group's first entry is at `first`. */
+  /** Returns the result for the `nth` record of a group whose first entry is at `first`. */
   placed(nth: number, first: number, duplicate: boolean): Appended {
     const start = this.starts[nth] as number
     const end = this.starts[nth + 1] ?? this.lines.length
@@ -81,13 +81,13 @@ export class Appender {
     )
   }
 
-  /** Why the ledger can take no append: the newest record or the record index could not be read. */
+  /** Why the ledger accepts no appends: reading the newest record or the record index failed. */
   get failure(): LedgerError | undefined {
     const { failure } = this.#parts.indexer
     return this.#failure ?? (failure === undefined ? undefined : stoppedBy(failure))
   }
 
-  /** Whether appends need to wait for neither the clock nor the record index. */
+  /** Whether both the clock and the record index are ready, so that appends need not wait. */
   get isReady(): boolean {
     return this.#isClockSet && this.#parts.indexer.isComplete
   }
@@ -110,10 +110,7 @@ export class Appender {
     for (const { type } of records) {
       if (type.trim().toLowerCase().startsWith(CLOCK_TYPE))
         return Promise.reject(
-          new LedgerError(
-            'bad-record',
-            `type: expected another than ${CLOCK_TYPE}, which corrects the clock`,
-          ),
+          new LedgerError('bad-record', `type: ${CLOCK_TYPE} is reserved for clock corrections`),
         )
     }
     return this.#taken(records, () => this.#parts.indexer.with(() => this.#append(records)))
@@ -200,10 +197,10 @@ export class Appender {
   }
 
   async #append(records: readonly NewRecord[]): Promise<AppendResult> {
-    // Compare the records of the batch before looking in the ledger: this error then says nothing about the ledger.
+    // Compare the records of the batch before looking in the ledger, so this error reveals nothing about the ledger.
     checkTwins(records, this.#parts.runtime.hasher)
     const found: (Appended | undefined)[] = []
-    // Other appends may run during a comparison: look again until all duplicates are known, then enqueue without waiting.
+    // Other appends may run during a comparison. Look again until all duplicates are known, then enqueue without awaiting.
     for (;;) {
       const { group, nths, known } = this.#look(records, found)
       if (known.length === 0) return this.#enqueue(group, nths, found)
@@ -246,7 +243,7 @@ export class Appender {
     const { index } = known.appended
     throw new LedgerError(
       'conflict',
-      `identifier ${JSON.stringify(record.id)}: entry ${index} (cursor ${index + 1}) holds another record of that identifier`,
+      `identifier ${JSON.stringify(record.id)}: entry ${index} (cursor ${index + 1}) holds another record with that identifier`,
       { index, recordId: record.id },
     )
   }
@@ -318,7 +315,9 @@ export class Appender {
   }
 }
 
-/** Adds the record to the group and returns its place there; the place of its twin when the batch has it twice. */
+/**
+ * Adds the record to the group and returns its place there. When the batch has the record twice, returns the place of the first.
+ */
 function addNew(group: Group, record: NewRecord, twins: Map<string, number> | undefined): number {
   const twin = twins?.get(record.id)
   if (twin === undefined) {
@@ -338,7 +337,7 @@ function checkTwins(records: readonly NewRecord[], hasher: Hasher): void {
     else if (!sameContent(twin, record, hasher)) {
       throw new LedgerError(
         'conflict',
-        `identifier ${JSON.stringify(record.id)}: stands twice in the batch, with different content`,
+        `identifier ${JSON.stringify(record.id)}: occurs twice in the batch with different content`,
       )
     }
   }
@@ -352,7 +351,7 @@ function made(content: RecordContent, sha256Hex: Sha256Hex, codec: Codec): Uint8
   }
 }
 
-/** Larger payloads are compared by their SHA-256: an interpreter is slow at comparing bytes. */
+/** Compares larger payloads by their SHA-256, because an interpreter compares bytes slowly. */
 const MANY_BYTES = 4096
 
 function sameContent(

@@ -7,7 +7,7 @@ import { openTestLedger, testSigner, TestRuntime, textRecord } from './testing.t
 
 const YEAR = 365 * 86_400_000
 
-/** A wall clock that can be set while time goes on. */
+/** A wall clock that can be set independently of the monotonic clock. */
 class SetClock extends TestRuntime {
   ahead = 0
 
@@ -64,7 +64,7 @@ describe('a ledger that was written to with a clock a year ahead', () => {
     expect((await again.append([textRecord('later', 'x')])).entries[0]?.index).toBe(3)
   })
 
-  it('is corrected once per request, which must name the time to correct', async () => {
+  it('corrects the clock only when the request names the newest record’s time', async () => {
     const { ledger } = await locked()
     const { newest = '' } = await ledger.clock()
     await expect(ledger.correctClock('c0', correction('2027-11-22T18:43:00.001Z'))).rejects.toMatchObject({
@@ -140,7 +140,7 @@ const clockOf = (clockAheadMs: number, withUptime: boolean) => {
   return { machine, clock: new RecordClock(runtime, { clockToleranceMs: 10_000, clockAheadMs }) }
 }
 
-describe('a clock that gets ahead', () => {
+describe('a clock that runs ahead', () => {
   const DAY = 86_400_000
 
   it('is rejected when it is more than a day ahead of the time since the opening', () => {
@@ -148,12 +148,12 @@ describe('a clock that gets ahead', () => {
     machine.wall += DAY
     expect(clock.stamp()).toBe(new Date(machine.wall).toISOString())
     machine.wall += 1
-    expect(() => clock.stamp()).toThrow(/^the clock says .* more than 86400 s ahead: it said .* 0 s ago$/)
+    expect(() => clock.stamp()).toThrow(/^the clock shows .* more than 86400 s ahead: it showed .* 0 s ago$/)
     machine.monotonic += 1
     expect(clock.stamp()).toBe(new Date(machine.wall).toISOString())
   })
 
-  it('is trusted when the machine slept meanwhile', () => {
+  it('is trusted when the machine has slept', () => {
     const { machine, clock } = clockOf(DAY, true)
     machine.wall += 3 * DAY
     machine.uptime += 3 * DAY

@@ -9,8 +9,8 @@ export interface ClockLimits {
 }
 
 /**
- * Gives times to records: the wall clock's time, which never runs backwards within a ledger except by an operator's correction. The
- * clock's time when the ledger was opened is trusted. After that the clock may not run far ahead of the time that has passed.
+ * Assigns times to records: the wall clock's time, which never decreases within a ledger unless an operator corrects it. Trusts the
+ * clock's time when the ledger was opened. After that, the clock may not run far ahead of the time elapsed since.
  */
 export class RecordClock {
   readonly #runtime: Pick<Runtime, 'now' | 'monotonic' | 'uptime'>
@@ -63,8 +63,8 @@ export class RecordClock {
   }
 
   /**
-   * Begins a correction. No other record gets a time until {@link corrected} or {@link uncorrected} is called.
-   * @param newest the newest record's time, as the operator knows it: a correction applies once, to one time
+   * Begins a correction. No record gets a time until {@link corrected} or {@link uncorrected} is called.
+   * @param newest the newest record's time, given by the operator, so that a repeated request does not correct twice
    * @returns the clock's time
    * @throws LedgerError `bad-record` when `newest` is another time or the clock is not behind it; `clock-ahead`; `busy`
    */
@@ -76,12 +76,14 @@ export class RecordClock {
     if (newest !== this.#text)
       throw new LedgerError(
         'bad-record',
-        `newest: expected ${this.#text || 'no correction, as there are no records'}, the newest record's time, found ${newest}`,
+        this.#text === ''
+          ? 'newest: the ledger has no records, so there is nothing to correct'
+          : `newest: expected the newest record's time, ${this.#text}, found ${newest}`,
       )
     if (this.#behindAt(now) === undefined)
       throw new LedgerError(
         'bad-record',
-        `newest: the clock says ${text(now)}, which is not behind ${newest}: there is nothing to correct`,
+        `newest: the clock shows ${text(now)}, which is not before ${newest}, so there is nothing to correct`,
       )
     this.#isCorrecting = true
     return text(now)
@@ -110,7 +112,7 @@ export class RecordClock {
     if (!this.#isCorrecting && this.#last - now <= this.#limits.clockToleranceMs) return undefined
     return new LedgerError(
       'clock-behind',
-      `the clock says ${text(now)}, which is before the newest record's time, ${this.#text}`,
+      `the clock shows ${text(now)}, which is before the newest record's time, ${this.#text}`,
     )
   }
 
@@ -119,13 +121,13 @@ export class RecordClock {
     const { now: wall, monotonic, uptime } = this.#opened
     const passed = this.#runtime.monotonic() - monotonic
     if (now - wall - passed <= clockAheadMs) return undefined
-    // A monotonic clock may stop while the machine sleeps.
+    // A monotonic clock may stop while the machine sleeps, so also compare with the uptime.
     const sinceBoot = this.#runtime.uptime?.()
     if (sinceBoot !== undefined && uptime !== undefined && now - wall - (sinceBoot - uptime) <= clockAheadMs)
       return undefined
     return new LedgerError(
       'clock-ahead',
-      `the clock says ${text(now)}, which is more than ${clockAheadMs / 1000} s ahead: it said ${text(wall)} when the ledger was opened, ` +
+      `the clock shows ${text(now)}, more than ${clockAheadMs / 1000} s ahead: it showed ${text(wall)} when the ledger was opened, ` +
         `${Math.floor(passed / 1000)} s ago`,
     )
   }

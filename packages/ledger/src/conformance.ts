@@ -1,4 +1,4 @@
-/** What a ledger does over every storage: the same records, proofs and bytes, whatever keeps them. */
+/** Tests that a ledger has the same records, proofs and bytes over every storage. */
 import { MAX_ENTRY_BYTES } from '@service-fs/format/entry'
 import type { StorageCapability } from '@service-fs/storage/capability'
 import type { ReadableName } from '@service-fs/storage/object-name'
@@ -22,18 +22,18 @@ import { openTestLedger, TEST_ORIGIN, TestRuntime, textRecord } from './testing.
 
 export interface LedgerConformanceOptions {
   readonly name: string
-  /** A storage without anything in it. */
+  /** Opens an empty storage. */
   readonly open: () => Promise<ConformanceSubject>
   readonly test: ConformanceOptions['test']
-  /** The machine's own hash, codec and Ed25519; by default those in ECMAScript alone. */
+  /** The machine's native hash, codec and Ed25519; by default those in pure ECMAScript. */
   readonly crypto?: KeyCrypto
-  /** What the envelope sets. */
+  /** The limits that the envelope sets. */
   readonly limits?: Partial<LedgerLimits>
-  /** Entries of the largest ledger that is made, at least 1,000; default 66,000, which has a full tile of level 1. */
+  /** Entries of the largest ledger under test, at least 1,000. The default, 66,000, has a full tile of level 1. */
   readonly entries?: number
 }
 
-/** What every ledger has to do, whatever storage it is over. */
+/** Tests that a ledger must pass over every storage. */
 export function ledgerConformance(options: LedgerConformanceOptions): void {
   const t = tools(options)
   options.test.describe(`a ledger over ${options.name} conforms`, () => {
@@ -331,7 +331,7 @@ function limits({ it, same, refused }: Tools): void {
 }
 
 function reopening({ it, same, refused }: Tools): void {
-  it('opens at the last acknowledged checkpoint, at every size, stopped or killed', async (b) => {
+  it('reopens at the last acknowledged checkpoint, at every size, after a stop or a kill', async (b) => {
     const leaves: Hash[] = []
     for (let size = 0; size < 560;) {
       const isNear = [256, 512].some((boundary) => Math.abs(size - boundary) < 3)
@@ -349,7 +349,7 @@ function reopening({ it, same, refused }: Tools): void {
       same((await b.ledger.record(index)).id, `r${index}`)
   })
 
-  it('publishes its newest checkpoint when it is stopped, and within a minute', async (b) => {
+  it('publishes its newest checkpoint at a clean stop, and within a minute of a commit', async (b) => {
     await b.ledger.append(batch(0, 3))
     await b.restart('stop')
     same(await b.stored({ kind: 'checkpoint' }), b.ledger.checkpoint())
@@ -372,7 +372,7 @@ function reopening({ it, same, refused }: Tools): void {
 }
 
 function proving({ it, same }: Tools): void {
-  it('proves every entry and every size of a small tree', async (b) => {
+  it('proves every entry in every size of a small tree', async (b) => {
     const leaves: Hash[] = []
     for (let size = 0; size < 20; size++) {
       const { entries } = await b.ledger.append(batch(size, 1))
@@ -465,7 +465,7 @@ function sealing({ it, same }: Tools, entries: number): void {
 }
 
 function times({ it, same, refused }: Tools): void {
-  it('gives the clock’s time, never before the newest record’s, across reopening', async (b) => {
+  it('assigns the clock’s time, never before the newest record’s, even after reopening', async (b) => {
     const at = async (id: string): Promise<string | undefined> =>
       (await b.ledger.append([textRecord(id, id)])).entries[0]?.time
     same(await at('a'), '2026-11-22T18:43:00.000Z')
@@ -487,13 +487,13 @@ function times({ it, same, refused }: Tools): void {
     same(b.ledger.size, 6)
   })
 
-  it('gives one time to all records of a batch', async (b) => {
+  it('assigns one time to all records of a batch', async (b) => {
     const { entries } = await b.ledger.append([...batch(0, 5), bytesRecord('split', 200_000)])
     same(new Set(entries.map(({ time }) => time)).size, 1)
   })
 }
 
-/** SHA-256 over {@link exported} of the ledger that the last case makes, whatever the storage. */
+/** SHA-256 over {@link exported} of the ledger in the last test, the same over every storage. */
 const EXPORT_SHA256 = '23fd5495769f77366a0d7e0997a2ac844408d792586b29f29beecfc5958c0e9d'
 
 function exporting({ it, same }: Tools): void {
@@ -516,8 +516,8 @@ function exporting({ it, same }: Tools): void {
 }
 
 /**
- * What a reader can have of a ledger at its newest checkpoint: path and text of `origin`, the verifier keys, `checkpoint`, and every
- * tile, those that are not full under their names in tlog-tiles (`tile/entries/002.p/17.b64`).
+ * Yields the path and text of every file that a reader can get from a ledger at its newest checkpoint: `origin`, the verifier keys,
+ * `checkpoint`, and every tile. Partial tiles have their names in tlog-tiles (`tile/entries/002.p/17.b64`).
  */
 export async function* exported(ledger: Ledger): AsyncGenerator<[path: string, text: string]> {
   const { size, note } = ledger.head
@@ -537,7 +537,7 @@ export async function* exported(ledger: Ledger): AsyncGenerator<[path: string, t
 interface Tools {
   readonly it: (name: string, test: (bench: Bench) => Promise<void>) => void
   readonly same: (actual: unknown, expected: unknown) => void
-  /** Expects a LedgerError of this code, and gives it. */
+  /** Expects a LedgerError with this code, and returns it. */
   readonly refused: (code: string, verb: Promise<unknown>) => Promise<LedgerError>
 }
 
@@ -569,7 +569,7 @@ function tools(options: LedgerConformanceOptions): Tools {
   }
 }
 
-/** One case's ledger, and what to look at it with. */
+/** The ledger of one test, with helpers to restart and inspect it. */
 class Bench {
   readonly runtime: TestRuntime
   readonly hasher: Hasher
@@ -609,7 +609,7 @@ class Bench {
     })
   }
 
-  /** Opens the ledger again, after a clean stop or after nothing of that kind. */
+  /** Opens the ledger again, after a clean stop or, for 'kill', without one. */
   async restart(how: 'stop' | 'kill', options: Partial<LedgerOptions> = {}): Promise<void> {
     if (how === 'stop') await this.ledger.close()
     await this.open(await this.#subject.reopen(), options)
@@ -624,7 +624,7 @@ class Bench {
     return verifierFromVkey(signer.vkey, this.#crypto)
   }
 
-  /** What a signed checkpoint says. */
+  /** Verifies a signed checkpoint and returns its content. */
   opened(note: string): Checkpoint {
     return openCheckpoint(note, [this.verifierOf(this.signer)], TEST_ORIGIN).checkpoint
   }
@@ -633,7 +633,7 @@ class Bench {
     return this.opened(this.ledger.checkpoint())
   }
 
-  /** A stored object, or the cell, as text. */
+  /** Returns a stored object as text; undefined when there is none. */
   async stored(name: ReadableName): Promise<string | undefined> {
     const found = await this.#storage?.read(name)
     return found && this.codec.utf8Decode(found)
@@ -650,7 +650,7 @@ class Bench {
     return hexEncode(this.hasher.sha256(data))
   }
 
-  /** The root of the tree of these leaves. */
+  /** Returns the root hash of the tree of these leaves. */
   root(leaves: readonly Hash[]): Hash {
     const edge = new Edge()
     for (const leaf of leaves) edge.append(leaf, this.hasher)
@@ -691,7 +691,7 @@ function batch(from: number, count: number): NewRecord[] {
   return Array.from({ length: count }, (_, i) => textRecord(`r${from + i}`, `text ${from + i}`))
 }
 
-/** The same each time, without a period that parts share. */
+/** Returns the same bytes each time. Their period, 251, does not divide the size of a part. */
 function bytes(length: number): Uint8Array {
   const made = new Uint8Array(length)
   for (let i = 0; i < length; i++) made[i] = (i * 31) % 251

@@ -56,7 +56,7 @@ async function reason(files: ReadonlyMap<string, Uint8Array>): Promise<string> {
 
 describe('one changed byte', () => {
   it.each(['checkpoint', 'origin', 'keys/ed25519.vkey', 'tail/000000000512'])(
-    'of %s is refused on opening, and changes nothing',
+    'of %s is rejected on opening, and changes nothing',
     async (path) => {
       const files = await ledgerFiles()
       const length = files.get(path)?.length ?? 0
@@ -77,14 +77,14 @@ describe('one changed byte', () => {
   )
 
   it.each(['tile/0/000.b64', 'tile/0/001.b64', 'tile/entries/000.b64', 'tile/entries/001.b64'])(
-    'of %s is found when it is read',
+    'of %s is detected by the read',
     async (path) => {
       const files = await ledgerFiles()
       const length = files.get(path)?.length ?? 0
       const step = Math.max(1, Math.floor(length / 60))
       for (let at = 0; at < length; at += step) {
         const said = await reason(changed(files, path, at, 1 << (at % 8)))
-        // A hash tile may be told from its neighbours only by the tree above, which then names the tiles.
+        // When several hash tiles are read for one hash of the tree, the error names them all, not the corrupt one.
         expect(said, `byte ${at}`).toContain(path.startsWith('tile/0') ? 'tile/0' : path)
       }
     },
@@ -102,9 +102,9 @@ describe('one changed byte', () => {
   })
 })
 
-describe('what is missing', () => {
+describe('a missing file', () => {
   it.each(['checkpoint', 'origin', 'keys/ed25519.vkey', 'tail/000000000512'])(
-    '%s is refused on opening',
+    '%s is rejected on opening',
     async (path) => {
       const files = await ledgerFiles()
       files.delete(path)

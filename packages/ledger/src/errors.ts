@@ -58,7 +58,7 @@ export function stoppedBy(error: unknown): LedgerError {
   return error instanceof LedgerError ? error : new LedgerError('stopped', messageOf(error), { cause: error })
 }
 
-/** Returns the error of appends after a write failed: `full` or `read-only` when the disk said so, else `stopped`. */
+/** Returns the error of appends after a write failed: `full` or `read-only` when that was the disk's error, else `stopped`. */
 export function stopReason(error: unknown): LedgerError {
   if (error instanceof LedgerError) return error
   return new LedgerError(CODES[codeOf(error) ?? ''] ?? 'stopped', messageOf(error), { cause: error })

@@ -1,10 +1,10 @@
 /**
  * The high-water mark: the size and the root hash of the newest acknowledged tree, kept outside the ledger's storage.
  *
- * The published checkpoint lags behind the tail, so it cannot show whether the end of the tail was cut off. The mark can. It only
- * names a tree whose tail this process has made durable. No answer waits for it: a write of the mark starts when a commit is durable,
- * or when the previous write ends. So after a stop of the machine the mark names at least the newest commit that was durable when
- * the last completed write began.
+ * The published checkpoint lags behind the tail, so it cannot show whether the end of the tail was cut off. The mark can. It names
+ * only a tree whose tail this process has made durable. Responses do not wait for the mark: its next write starts when a commit is
+ * durable, or when the previous write ends. So after a power failure the mark names the newest commit that was durable when the
+ * last completed write began, or a later one.
  */
 import type { Hash } from '@service-fs/tlog/hash'
 import type { StorageCapability } from '@service-fs/storage/capability'
@@ -33,7 +33,7 @@ export interface HighWaterMark {
    * @throws Error when the mark cannot be read
    */
   read(): Promise<Mark | undefined>
-  /** Replaces the mark, whatever it is, by this tree. Durable when it resolves. */
+  /** Replaces the mark by this tree, even if it is older. Durable when it resolves. */
   begin(head: Head): Promise<void>
   /** Replaces the mark by a newer tree. Durable when it resolves; an interrupted write leaves an older mark. Calls do not overlap. */
   note(head: Head): Promise<void>
@@ -71,7 +71,10 @@ export async function checkMark(
   throw new LedgerError('corrupt', `${reason}; ${mark.remedy(size)}`)
 }
 
-/** Returns how the mark contradicts the recovered tree, or why it cannot be read; undefined when neither is so. */
+/**
+ * Returns how the mark contradicts the recovered tree, or why the mark cannot be read; undefined when the tree contains the marked
+ * tree.
+ */
 async function differenceOf(
   mark: HighWaterMark,
   recovered: Recovered,
@@ -107,7 +110,7 @@ export async function sizeNoted(mark: HighWaterMark | undefined): Promise<number
 /** Returns why a ledger of `size` entries is read-only, and how many acknowledged entries it lacks. Every client may see this message. */
 export function shorterThan(marked: number | undefined, size: number, why: LedgerError): LedgerError {
   if (marked === undefined || marked <= size) return why
-  const missing = `${marked} entries were acknowledged, ${size} are found`
+  const missing = `${marked} entries were acknowledged, but only ${size} were found`
   return new LedgerError(why.code, `${why.message}; ${missing}`, { cause: why })
 }
 
@@ -138,7 +141,7 @@ export class MarkKeeper {
     this.#newest = written
   }
 
-  /** Writes `head`, which is durable, or a newer one, to the mark. */
+  /** Writes `head`, which is durable, or a newer head to the mark. */
   offer(head: Head): void {
     this.#newest = head
     if (!this.#hasFailed) this.#running ??= this.#run()

@@ -1,4 +1,5 @@
-// A ledger whose record index is behind, damaged or wrong: nothing is recorded twice, nothing refused falsely, and reads go on.
+// Tests a ledger whose record index is behind, damaged or wrong. It must append no record twice, reject no new record, and still
+// serve reads.
 import { MemoryStorage } from '@service-fs/storage/memory'
 import type { Hash } from '@service-fs/tlog/hash'
 import { expect, it } from 'vitest'
@@ -31,7 +32,7 @@ class SlowIndex extends MemoryIndex {
   }
 }
 
-/** What the ledger answers for a record of that id and text. */
+/** Appends a record with this id and text; returns its place or the error code. */
 async function appended(
   ledger: Ledger,
   id: string,
@@ -45,7 +46,7 @@ async function appended(
   }
 }
 
-it('answers reads, and takes records with fresh identifiers, while the index is made', async () => {
+it('serves reads, and accepts records with fresh identifiers, while the index is being built', async () => {
   const index = new SlowIndex()
   const ledger = await openTestLedger({ storage: await stored(20_000), index })
   const readiness = new Readiness(ledger, await openTestLedger())
@@ -70,7 +71,7 @@ it('answers reads, and takes records with fresh identifiers, while the index is 
   await ledger.close()
 })
 
-it('lets what needs the index wait for a bounded time', async () => {
+it('bounds the time that appends and lookups wait for the index', async () => {
   const runtime = new TestRuntime()
   const index = new SlowIndex()
   const ledger = await openTestLedger({ storage: await stored(300), index, runtime })
@@ -79,7 +80,7 @@ it('lets what needs the index wait for a bounded time', async () => {
     ledger.recordById('r1').catch((error: { code: string }) => error.code),
   ]
   await expect.poll(() => ledger.status().indexed).toBe(300)
-  // The index covers the ledger, but is not written yet: what waits is answered when its step has ended.
+  // The index covers the ledger but is not written yet. The waiting calls resolve when that step ends.
   await ledger.appendFresh([textRecord('fresh', 'made here')])
   runtime.advance(10_000)
   expect(await Promise.all(answers)).toEqual(['not-ready', 'not-ready'])
@@ -100,7 +101,7 @@ it('stops while appends wait for the index', async () => {
   await closed
 })
 
-/** An index that finds itself damaged when it is asked, every `every` times, and covers nothing then. */
+/** An index that reports damage at every `every`th lookup, and then covers nothing. */
 class DamagedIndex extends MemoryIndex {
   asked = 0
   readonly #every: number
@@ -118,7 +119,7 @@ class DamagedIndex extends MemoryIndex {
   }
 }
 
-it('makes a damaged index again before it believes that an identifier is new', async () => {
+it('rebuilds a damaged index before it accepts an identifier as new', async () => {
   const index = new DamagedIndex(3)
   const ledger = await openTestLedger({ storage: await stored(600), index })
   for (let i = 0; i < 30; i++) {
@@ -131,7 +132,7 @@ it('makes a damaged index again before it believes that an identifier is new', a
   await ledger.close()
 })
 
-it('gives up on an index that is damaged each time, and records nothing', async () => {
+it('gives up on an index that is damaged each time, and appends nothing', async () => {
   const ledger = await openTestLedger({ storage: await stored(10), index: new DamagedIndex(1) })
   expect(await appended(ledger, 'r1', 'text 1')).toBe('not-ready')
   expect(await appended(ledger, 'new', 'text')).toBe('not-ready')
@@ -139,7 +140,7 @@ it('gives up on an index that is damaged each time, and records nothing', async 
   await ledger.close()
 })
 
-/** An index that has `id` at `wrong`, until it is cleared `times` times. */
+/** An index that returns the entry `wrong` for `id` until it has been cleared `times` times. */
 class WrongIndex extends MemoryIndex {
   #left: number
   readonly #wrong: number
@@ -160,17 +161,20 @@ class WrongIndex extends MemoryIndex {
   }
 }
 
-it.each([4, 10, 1_000_000])('takes no hit on entry %i for the record of another identifier', async (at) => {
-  const ledger = await openTestLedger({ storage: await stored(10), index: new WrongIndex(at, 1) })
-  expect(await appended(ledger, 'wrong', 'text 4')).toEqual([10, false])
-  expect(await appended(ledger, 'wrong', 'text 4')).toEqual([10, true])
-  await ledger.close()
-  const other = await openTestLedger({ storage: await stored(10), index: new WrongIndex(at, 1) })
-  await expect(other.recordById('wrong')).rejects.toMatchObject({ code: 'not-found' })
-  await other.close()
-})
+it.each([4, 10, 1_000_000])(
+  'detects that the index returns entry %i for another record’s identifier',
+  async (at) => {
+    const ledger = await openTestLedger({ storage: await stored(10), index: new WrongIndex(at, 1) })
+    expect(await appended(ledger, 'wrong', 'text 4')).toEqual([10, false])
+    expect(await appended(ledger, 'wrong', 'text 4')).toEqual([10, true])
+    await ledger.close()
+    const other = await openTestLedger({ storage: await stored(10), index: new WrongIndex(at, 1) })
+    await expect(other.recordById('wrong')).rejects.toMatchObject({ code: 'not-found' })
+    await other.close()
+  },
+)
 
-it('throws away an index of another ledger, and of more than this one holds', async () => {
+it('clears an index of another ledger, and one that covers more entries than this ledger has', async () => {
   for (const [size, root] of [
     [5, 'another'],
     [50, 'another'],
@@ -185,7 +189,7 @@ it('throws away an index of another ledger, and of more than this one holds', as
   }
 })
 
-it('says where the ledger is damaged, and takes no appends, when the index can’t be made', async () => {
+it('reports where the ledger is damaged, and accepts no appends, when the index can’t be built', async () => {
   const files = (await stored(600)).dump()
   const path = 'tile/entries/001.b64'
   const lines = new TextDecoder().decode(files.get(path)).split('\n')

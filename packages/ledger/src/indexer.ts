@@ -11,7 +11,7 @@ import type { Runtime } from './runtime.ts'
 
 /** Entries scanned in one step. */
 const STEP = 16_384
-/** How often one lookup may find the index damaged, or pointing at another record, before it fails. */
+/** How many times a lookup may find the index damaged, or get the entry of another record, before it fails. */
 const ATTEMPTS = 3
 
 export interface IndexerParts {
@@ -84,7 +84,7 @@ export class Indexer {
   #notReady(): LedgerError {
     return new LedgerError(
       'not-ready',
-      `the record index covers ${this.covered} of ${this.#parts.size()} entries: try again when /readyz says so`,
+      `the record index covers ${this.covered} of ${this.#parts.size()} entries: try again when /readyz returns 200`,
     )
   }
 
@@ -102,8 +102,9 @@ export class Indexer {
   }
 
   /**
-   * Calls `use` when the index covers the ledger. Calls it again, after catching up, when it throws {@link RecordIndexDamage}: because
-   * {@link find} did, or because find() returned a wrong entry. When find() returns nothing, `use` must act on that without awaiting.
+   * Calls `use` when the index covers the ledger. When `use` throws {@link RecordIndexDamage}, catches up and calls it again; it
+   * does so because {@link find} threw that, or returned a wrong entry. When find() returns nothing, `use` must act on that without
+   * awaiting.
    * @throws LedgerError `not-ready` too
    */
   async with<T>(use: () => Promise<T>): Promise<T> {
@@ -114,26 +115,27 @@ export class Indexer {
       } catch (error) {
         if (!(error instanceof RecordIndexDamage)) throw error
         if (attempt < ATTEMPTS) continue
-        throw new LedgerError(
-          'not-ready',
-          'the record index is damaged again and again; the log says where',
-          {
-            cause: error,
-          },
-        )
+        throw new LedgerError('not-ready', 'the record index was damaged after every rebuild; see the log', {
+          cause: error,
+        })
       }
     }
   }
 
-  /** Clears the index, which has the record `id` at an entry that is not its first. @throws RecordIndexDamage */
+  /**
+   * Clears the index, because it returned an entry for `id` that is not the first entry of that record. @throws RecordIndexDamage
+   */
   async discard(id: string, index: number): Promise<never> {
     await this.#index.clear()
     throw new RecordIndexDamage(
-      `the record index has ${JSON.stringify(id)} at entry ${index}, where it is not`,
+      `the record index has ${JSON.stringify(id)} at entry ${index}, which holds another record`,
     )
   }
 
-  /** Takes the records of the entries from `first` up to `head`, which are durable. An index that is behind scans them later. */
+  /**
+   * Adds the records of the entries from `first` up to `head`, which are durable. If the index is behind, it scans them later
+   * instead.
+   */
   committed(records: readonly IndexedRecord[], first: number, { size, root }: Head): void {
     if (this.#isOfLedger && this.#index.size === first) this.#index.put(records, size, root)
   }

@@ -51,7 +51,7 @@ describe.each(['grow', 'each'] as const)('a ledger whose tail is kept in %s mode
       roots.set(size, checkpointOf(ledger).root)
       if (size % 3 !== 0) continue
       if (size % 2 === 0) await ledger.close()
-      // Without close() this is what a killed process leaves.
+      // Without close(), the storage is as a killed process leaves it.
       storage = new MemoryStorage({ tailMode, files: storage.dump() })
       ledger = await openTestLedger({ storage })
       expect(checkpointOf(ledger)).toMatchObject({ size, root: roots.get(size) })
@@ -121,7 +121,7 @@ describe.each(['grow', 'each'] as const)('a ledger whose tail is kept in %s mode
 })
 
 describe('the payload_id rule', () => {
-  it('returns the place of the same record, and rejects a different one with its id', async () => {
+  it('returns the place of an identical record, and rejects a different one with the same id', async () => {
     const storage = new MemoryStorage()
     let ledger = await openTestLedger({ storage })
     const first = await ledger.append([textRecord('a', 'one')])
@@ -141,7 +141,7 @@ describe('the payload_id rule', () => {
     await ledger.close()
   })
 
-  it('holds while the first append is running, and within a batch', async () => {
+  it('applies while the first append is running, and within a batch', async () => {
     const ledger = await openTestLedger()
     const results = await Promise.allSettled([
       ledger.append([textRecord('a', 'one')]),
@@ -159,7 +159,7 @@ describe('the payload_id rule', () => {
       [expect.any(Number), false],
       [expect.any(Number), true],
     ])
-    // 'b' was free when its first append looked: whichever came first stands, and the other is refused.
+    // Both appends found 'b' unused. The first to commit wins; the other is rejected.
     expect([results[1]?.status, results[2]?.status].sort()).toEqual(['fulfilled', 'rejected'])
     expect(value(4)).toMatchObject({ code: 'conflict' })
     const ids: string[] = []
@@ -170,7 +170,7 @@ describe('the payload_id rule', () => {
 })
 
 describe('limits and failures', () => {
-  it('rejects large records, large batches and places beyond the tree, each with its code', async () => {
+  it('rejects large records, large batches and indexes beyond the tree, each with its code', async () => {
     const ledger = await openTestLedger({ limits: { maxPayloadBytes: 10, maxBatchRecords: 2 } })
     expect(await code(ledger.append([]))).toBe('bad-record')
     expect(await code(ledger.append([textRecord('', 'x')]))).toBe('bad-record')
@@ -298,7 +298,7 @@ describe('limits and failures', () => {
   })
 })
 
-it('tells its observer when an append begins and when it is answered', async () => {
+it('calls its observer when an append begins and when it resolves', async () => {
   const seen: string[] = []
   const appending = (): (() => void) => {
     seen.push('begun')

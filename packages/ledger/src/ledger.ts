@@ -1,4 +1,4 @@
-/** The WORM ledger: it appends records, reads them, and proves them. No operation changes or removes a record. */
+/** The WORM ledger: appends records, reads them, and proves them. No operation changes or removes a record. */
 import type { ClockCorrection } from '@service-fs/format/clock-correction'
 import type { StorageCapability } from '@service-fs/storage/capability'
 import type { Hash } from '@service-fs/tlog/hash'
@@ -39,11 +39,11 @@ export interface LedgerStatus {
   queueBytes: number
   /** Records that repeated the previous time because the clock had stepped back a little. */
   timesRepeated: number
-  /** Why the clock's time cannot be given to a record; absent when it can. */
+  /** Why no record can have the clock's time now; absent when one can. */
   clock?: 'clock-behind' | 'clock-ahead'
 }
 
-/** What a ledger is made of; see open.ts. */
+/** The parts of a ledger, which open.ts connects. */
 export interface LedgerParts {
   readonly origin: string
   readonly vkeys: readonly string[]
@@ -62,7 +62,7 @@ export interface LedgerParts {
   readonly appender: Appender
   readonly upkeep: Upkeep
   readonly growth: Growth
-  /** Returns the record at `index`, where the record index has `id`. @throws RecordIndexDamage when it is another record */
+  /** Returns the record at `index`, the place of `id` in the record index. @throws RecordIndexDamage when it is another record */
   readonly recordOf: (id: string, index: number) => Promise<StoredRecord>
 }
 
@@ -110,10 +110,10 @@ export class Ledger {
   }
 
   /**
-   * Appends records in one commit, all or none; resolves when it is durable. A record whose id is already in the ledger with the same
-   * type and payload is answered with the place of the first one.
-   * @throws LedgerError `conflict` (entry `index` holds another record of that id), `bad-record`, `too-large`, `busy`, `not-ready` (the
-   *   record index is being built), `clock-behind`, `clock-ahead`, `signer`, `stopped`, `full`, `closed`
+   * Appends records in one commit, all or none; resolves when it is durable. For a record whose id is already in the ledger with
+   * the same type and payload, returns the place of the first one.
+   * @throws LedgerError `conflict` (entry `index` holds another record with that id), `bad-record`, `too-large`, `busy`,
+   *   `not-ready` (the record index is being built), `clock-behind`, `clock-ahead`, `signer`, `stopped`, `full`, `closed`
    */
   append(records: readonly NewRecord[]): Promise<AppendResult> {
     return this.#observed(() => this.#parts.appender.append(records))
@@ -137,8 +137,8 @@ export class Ledger {
   }
 
   /**
-   * Corrects the clock of a ledger whose newest record lies in the future: appends an entry of type CLOCK_TYPE with the clock's time.
-   * Later times follow that one. See {@link ClockCorrection}; `id` is as in {@link appendFresh}.
+   * Corrects the clock of a ledger whose newest record lies in the future: appends an entry of type CLOCK_TYPE with the clock's
+   * time. Later times are not before that one. See {@link ClockCorrection}; `id` is as in {@link appendFresh}.
    * @throws LedgerError `bad-record` when `newest` is not the newest record's time, or the clock is not behind it; and as append()
    */
   correctClock(id: string, correction: Omit<ClockCorrection, 'now'>): Promise<AppendResult> {
@@ -276,7 +276,10 @@ export class Ledger {
     }
   }
 
-  /** Stops cleanly: commits what waits, seals full bundles, publishes the checkpoint. Closes the storage, the index and the mark. */
+  /**
+   * Stops cleanly: commits the waiting records, seals full bundles, publishes the checkpoint. Closes the storage, the index and the
+   * mark.
+   */
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing

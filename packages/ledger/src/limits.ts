@@ -7,7 +7,7 @@ export interface LedgerLimits {
   /** Entries, and bytes of their base64 lines, that may wait for a commit; more are rejected with `busy`. */
   queueEntries: number
   queueBytes: number
-  /** Entries, and bytes of their lines, from which on a commit takes no further batch. */
+  /** A commit that has this many entries, or bytes of their lines, takes no further batch. */
   commitEntries: number
   commitBytes: number
   /** The size of the cache of sealed tiles. */
@@ -16,7 +16,7 @@ export interface LedgerLimits {
   clockToleranceMs: number
   /** How long appends and lookups wait for a record index that is behind the ledger. */
   indexWaitMs: number
-  /** How far the clock may run ahead of the time since the ledger was opened before appends are rejected. */
+  /** How far the clock may run ahead of the time elapsed since the ledger was opened before appends are rejected. */
   clockAheadMs: number
 }
 

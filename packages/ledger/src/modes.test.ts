@@ -1,4 +1,4 @@
-// A ledger that goes from one tail mode to the other, as an archived directory does between the envelopes.
+// Tests a ledger that changes from one tail mode to the other, as an archived directory does between the envelopes.
 import * as fc from 'fast-check'
 import { tailName } from '@service-fs/format/tail-text'
 import { MemoryStorage } from '@service-fs/storage/memory'
@@ -20,7 +20,7 @@ function open(files: Files, tailMode: Mode): Promise<{ ledger: Ledger; storage: 
   return openTestLedger({ storage }).then((ledger) => ({ ledger, storage }))
 }
 
-/** Appends `commits` commits of these many entries in one mode; then a clean stop, or a kill at once. */
+/** Makes commits of these numbers of entries in one mode, then stops cleanly or is killed at once. */
 async function life(files: Files, mode: Mode, commits: readonly number[], clean: boolean): Promise<Files> {
   const { ledger, storage } = await open(files, mode)
   for (const count of commits) await ledger.append(batch(ledger.size, count))
@@ -32,7 +32,7 @@ function newestTail(files: Files): string {
   return [...files.keys()].filter((path) => path.startsWith('tail/')).at(-1) ?? ''
 }
 
-/** The newest tail file with the beginning of another commit behind it. */
+/** Adds the beginning of another commit after the newest tail file. */
 function torn(files: Files, length: number, fill: number | undefined): Files {
   const path = newestTail(files)
   const bytes = files.get(path) ?? new Uint8Array()
@@ -49,7 +49,7 @@ async function checkAll(files: Files, mode: Mode, size: number): Promise<void> {
   await ledger.close()
 }
 
-describe('a ledger that goes from one tail mode to the other', () => {
+describe('a ledger that changes from one tail mode to the other', () => {
   it.each([0, 1, 255, 256, 257, 511, 512, 600])('continues at %i entries', async (size) => {
     for (const clean of [true, false]) {
       for (const mode of ['grow', 'each'] as const) {
@@ -101,7 +101,7 @@ describe('a ledger that goes from one tail mode to the other', () => {
     }
   })
 
-  it('keeps every record over several lives in either mode, however they end', async () => {
+  it('keeps every record over several runs in either mode, whether stopped or killed', async () => {
     const lives = fc.array(
       fc.record({
         mode: fc.constantFrom<Mode>('grow', 'each'),
@@ -118,7 +118,7 @@ describe('a ledger that goes from one tail mode to the other', () => {
         for (const { mode, commits, end, lost } of list) {
           files = await life(files, mode, commits, end === 'clean')
           for (const count of commits) size += count
-          // What a kill leaves unsealed in the newest round.
+          // A kill may leave a bundle of the newest round unsealed.
           if (mode === 'grow' && end !== 'clean' && newestTail(files) === 'tail/000000000000')
             files.delete(bundlePath(lost))
           if (mode === 'grow' && size > 0 && (end === 'torn' || end === 'fill'))

@@ -1,4 +1,4 @@
-/** Opens ledgers: recovers what is stored, makes it durable, and connects the parts of a ledger. */
+/** Opens ledgers: recovers the stored data, makes it durable, and connects the parts of a ledger. */
 import { Appender } from './appender.ts'
 import { RecordClock } from './clock.ts'
 import { stopReason, type LedgerError } from './errors.ts'
@@ -24,8 +24,8 @@ import { TailWriter } from './tail-writer.ts'
 import { Upkeep } from './upkeep.ts'
 
 /**
- * Opens the ledger in `storage`, or creates an empty one there. Reads the checkpoint and the end of the tail only. The rest that
- * appends need (the newest record's time, an up-to-date record index) follows in the background; see {@link Ledger.ready}.
+ * Opens the ledger in `storage`, or creates an empty one there. Reads the checkpoint and the end of the tail only. Then reads in
+ * the background what else appends need: the newest record's time and an up-to-date record index. See {@link Ledger.ready}.
  * @throws LedgerError `corrupt`, naming the file or the mark; nothing is changed then
  */
 export async function openLedger(options: LedgerOptions): Promise<Ledger> {
@@ -34,7 +34,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   const accepted = mark && (await checkMark(mark, recovered, storage, runtime, options.acceptSize))
   if (accepted !== undefined) observer?.accepted?.(accepted)
   const settled = await settle(options, recovered)
-  // Not earlier: settle() has made durable what was recovered.
+  // Only now: settle() has made the recovered data durable.
   await mark?.begin(settled.head)
   return assemble(options, settled)
 }
@@ -58,7 +58,10 @@ export async function openReadOnlyLedger(options: LedgerOptions, how: ReadOnlyOp
   })
 }
 
-/** Refuses a tree that differs from the acknowledged one. A shorter one is not refused: it may be a damaged ledger, opened on purpose. */
+/**
+ * Rejects a tree that differs from the acknowledged one. Accepts a shorter one, which may be a damaged ledger that an operator
+ * opens on purpose.
+ */
 async function refuseOther(
   { mark, storage, runtime }: LedgerOptions,
   found: Recovered,

@@ -1,4 +1,4 @@
-/** What a ledger is opened with. */
+/** The options for opening a ledger. */
 import type { StorageCapability } from '@service-fs/storage/capability'
 import type { Signer, Verifier } from '@service-fs/tlog/note'
 import type { LedgerError } from './errors.ts'
@@ -20,7 +20,7 @@ export interface LedgerOptions {
   index?: RecordIndex
   limits?: Partial<LedgerLimits>
   observer?: LedgerObserver
-  /** Records outside the storage what was acknowledged; the ledger closes it. Default: nothing does. */
+  /** Keeps the newest acknowledged tree outside the storage; the ledger closes it. Default: none. */
   mark?: HighWaterMark
   /** The size of the tree that an operator accepts although the mark contradicts it. */
   acceptSize?: number | undefined

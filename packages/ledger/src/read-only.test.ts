@@ -51,7 +51,7 @@ async function stopped(): Promise<Map<string, Uint8Array>> {
   return storage.dump()
 }
 
-/** Appends records `from` to `to` in commits of `step`, and lets `checkpoint` follow. */
+/** Appends records `from` to `to` in commits of `step`, and waits until `checkpoint` is published. */
 async function grow(
   ledger: Ledger,
   runtime: TestRuntime,
@@ -62,11 +62,14 @@ async function grow(
   for (let i = from; i < to; i += step)
     await ledger.append(Array.from({ length: step }, (_, j) => textRecord(`r${i + j}`, 'some text')))
   runtime.advance(1000)
-  // Publishing takes some turns.
+  // Publishing takes some turns of the event loop.
   await new Promise((resolve) => setTimeout(resolve, 20))
 }
 
-/** A ledger whose process was killed when it had `covered` entries, which `checkpoint` covers, and `more`, which it does not. */
+/**
+ * Returns the files of a ledger whose process was killed when it had `covered` entries that `checkpoint` covers, and `more` after
+ * them.
+ */
 async function killed(covered: number, more: number, step: number): Promise<Map<string, Uint8Array>> {
   const storage = new MemoryStorage()
   const runtime = new TestRuntime()
@@ -90,7 +93,7 @@ const code = (promise: Promise<unknown>): Promise<unknown> =>
     (error: unknown) => (error as LedgerError).code,
   )
 
-describe('a ledger that is opened for reading only', () => {
+describe('a ledger opened for reading only', () => {
   it('shows everything after a clean stop, accepts no appends, and changes nothing', async () => {
     const files = await stopped()
     const storage = new MemoryStorage({ files })
@@ -107,7 +110,7 @@ describe('a ledger that is opened for reading only', () => {
     expect(storage.dump()).toEqual(files)
   })
 
-  it('shows the durable entries, and does not deny later ones', async () => {
+  it('shows the durable entries, and does not report later ones as missing', async () => {
     const files = await killed(2, 1, 1)
     const ledger = await openReadOnly(new MemoryStorage({ files }))
     expect([ledger.size, await idsOf(ledger)]).toEqual([2, ['r0', 'r1']])
@@ -190,10 +193,10 @@ const markOf = (mark: Mark): HighWaterMark => ({
   close: () => Promise.resolve(),
 })
 
-describe('a ledger that is opened for reading only, with a high-water mark', () => {
+describe('a ledger opened for reading only, with a high-water mark', () => {
   const ROOT = nativeHasher.leaf(new Uint8Array([1]))
 
-  it('shows the entries that the mark covers, and none when the mark is of another tree', async () => {
+  it('shows the entries that the mark covers, and none when another tree is marked', async () => {
     const files = await killed(2, 1, 1)
     const { root } = (await openReadOnly(new MemoryStorage({ files }), { known: 3 })).head
     const storage = new MemoryStorage({ files })
@@ -208,12 +211,12 @@ describe('a ledger that is opened for reading only, with a high-water mark', () 
         })
   })
 
-  it('shows fewer entries than the mark, reports it, and denies none', async () => {
+  it('shows fewer entries than the mark, reports it, and reports no entry as missing', async () => {
     const storage = new MemoryStorage({ files: await killed(2, 1, 1) })
     const ledger = await openReadOnly(storage, { mark: markOf({ size: 5, root: ROOT }) })
     expect([ledger.size, ledger.status().reason]).toEqual([
       3,
-      'asked for; 5 entries were acknowledged, 3 are found',
+      'asked for; 5 entries were acknowledged, but only 3 were found',
     ])
     expect(await code(ledger.recordById('r4'))).toBe('read-only')
   })
@@ -267,7 +270,7 @@ describe('a damaged tail that carries entries over from an earlier one', () => {
   let files: Map<string, Uint8Array>
   let whole: Uint8Array
   let rootAt: (size: number) => Hash
-  /** Where the edge and the signed checkpoint behind it end. */
+  /** The offset at which the right edge and the signed checkpoint after it end. */
   let start: number
 
   beforeAll(async () => {
@@ -291,7 +294,7 @@ describe('a damaged tail that carries entries over from an earlier one', () => {
     })
   })
 
-  /** What is shown of it, with the tail's bytes and other files changed. */
+  /** Returns how many entries are shown after replacing the tail's bytes and other files. */
   const shown = (bytes: Uint8Array, others: [string, Uint8Array][] = []): Promise<number | undefined> =>
     openDamaged(new Map([...files, [tail, bytes], ...others]), rootAt)
 
@@ -340,7 +343,7 @@ describe('a damaged tail that carries entries over from an earlier one', () => {
   })
 })
 
-/** Appends until something fails. */
+/** Appends until a call fails. */
 async function work(disk: FaultyDisk, random: Random): Promise<void> {
   try {
     const runtime = new TestRuntime()
@@ -356,7 +359,7 @@ async function work(disk: FaultyDisk, random: Random): Promise<void> {
   }
 }
 
-it('shows nothing that a power cut undoes, whatever failed before', async () => {
+it('shows no entry that a power cut can undo, whichever call failed before', async () => {
   let shown = 0
   for (let seed = 1; seed <= 40; seed++) {
     const random = new Random(seed)
@@ -374,11 +377,11 @@ it('shows nothing that a power cut undoes, whatever failed before', async () => 
   expect(shown).toBeGreaterThan(20)
 }, 120_000)
 
-it('a ledger that was only ever killed is shown up to what was sealed, when the commit that an opening wrote is damaged', async () => {
+it('shows the sealed entries of a ledger that was killed, and whose next opening wrote a commit that is now damaged', async () => {
   const storage = new MemoryStorage({ files: await killed(600, 0, 30) })
   expect([...storage.dump().keys()].filter((path) => path.startsWith('tail/'))).toEqual(['tail/000000000000'])
   await openTestLedger({ storage })
-  // All that the opening found is one commit, until its bundles are sealed again.
+  // The opening wrote all recovered entries as one commit. It stays until their bundles are sealed again.
   const tails = (): string[] => [...storage.dump().keys()].filter((path) => path.startsWith('tail/'))
   await expect.poll(tails, { timeout: 10_000 }).toEqual(['tail/000000000512'])
   const files = storage.dump()

@@ -1,9 +1,9 @@
 /**
  * Opening for reading only: writes nothing, and shows no entry that a power cut could still undo.
  *
- * A process that was killed, or whose sync failed, may have left commits in the page cache that the medium lacks. Opening for appends
- * writes them again; this cannot. So it shows the tail only up to the newest commit that is known to be durable: the published
- * checkpoint follows a durable commit, and the caller may know a newer one.
+ * A process that was killed, or whose sync failed, may have left commits in the page cache that the medium lacks. Opening for
+ * appends writes them again, but opening for reading cannot. So it shows the tail only up to the newest commit that is known to be
+ * durable: the published checkpoint follows a durable commit, and the caller may know a newer one.
  */
 import type { TailContent } from '@service-fs/format/tail-read'
 import type { Checkpoint } from '@service-fs/tlog/checkpoint'
@@ -69,7 +69,7 @@ export async function recoverReadOnly(identity: Identity, options: ReadOnlyOptio
       damage ??
       new LedgerError(
         'corrupt',
-        `tail: found no commit of at most ${known} entries, which are known to be durable`,
+        `tail: expected a commit that ends within the ${known} entries known to be durable, found none`,
       )
     )
   return {
@@ -89,7 +89,7 @@ function withDamage(why: LedgerError, damage: LedgerError): LedgerError {
 async function damageOf(identity: Identity): Promise<LedgerError | undefined> {
   try {
     const { published } = await recover(identity)
-    return published === undefined ? new LedgerError('not-found', 'checkpoint: no ledger is here') : undefined
+    return published === undefined ? new LedgerError('not-found', 'checkpoint: found no ledger') : undefined
   } catch (error) {
     if (error instanceof LedgerError && error.code === 'corrupt') return error
     if (codeOf(error) === 'corrupt') return new LedgerError('corrupt', messageOf(error), { cause: error })

@@ -99,7 +99,7 @@ export class Reader {
     if (level === 0) throw new LedgerError('corrupt', `tile 0/${index}: neither sealed nor in memory`)
     const open = await this.#sealed.partial(level)
     const hashes = open.index === index ? open.hashes.slice(0, width) : []
-    // Durable, but not sealed yet: compute the hash from the tile below, which is in memory.
+    // The tile below is durable but not sealed yet. It is in memory: compute the hash from it.
     for (let i = hashes.length; i < width; i++) {
       hashes.push(subtreeRoot(await this.hashTile(level - 1, index * 256 + i, 256), this.#runtime.hasher))
     }

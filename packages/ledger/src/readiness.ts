@@ -1,14 +1,13 @@
 import type { LedgerStatus } from './ledger.ts'
 
-/** A ledger whose status is watched. */
+/** A ledger whose status is checked. */
 interface Watched {
   status(): LedgerStatus
 }
 
 const CLOCK = {
-  'clock-behind': "the clock is behind the newest record's time; GET /v1/clock says more",
-  'clock-ahead':
-    'the clock is far ahead of the time that has passed since the start; GET /v1/clock says more',
+  'clock-behind': "the clock is behind the newest record's time; see GET /v1/clock",
+  'clock-ahead': 'the clock is far ahead of the time elapsed since the start; see GET /v1/clock',
 } as const
 
 /** Reports whether a tenant's two ledgers take appends and reads, and if not, why. */

@@ -6,7 +6,7 @@ export interface IndexedRecord {
   index: number
 }
 
-/** The stored data of an index is corrupt. The index then covers fewer entries; the missing records have to be put again. */
+/** The stored data of an index is corrupt. The index then covers fewer entries; the missing records must be put again. */
 export class RecordIndexDamage extends Error {
   constructor(message: string, options?: { cause?: unknown }) {
     super(message, options)

@@ -25,7 +25,7 @@ export interface Appended {
   duplicate: boolean
 }
 
-/** What an append returns: a place for each record, in order, and the signed checkpoint that covers them. */
+/** The result of an append: a place for each record, in order, and the signed checkpoint that covers them. */
 export interface AppendResult {
   entries: Appended[]
   checkpoint: string

@@ -1,6 +1,6 @@
 /**
- * The first step of opening: reads the ledger's identity, the checkpoint, and the end of the tail, however long the ledger is. It
- * changes nothing. The second step, settle.ts, makes the data durable that is read here.
+ * The first step of opening: reads the ledger's identity, the checkpoint, and the end of the tail, so the cost does not grow with
+ * the ledger. It changes nothing. The second step, settle.ts, makes the recovered data durable.
  */
 import { readTail, type TailContent, type TailReadOptions } from '@service-fs/format/tail-read'
 import type { StorageCapability } from '@service-fs/storage/capability'
@@ -51,8 +51,8 @@ export interface Identity {
 export const LOG_VKEY: SealedName = { kind: 'vkey', name: 'ed25519' }
 
 /**
- * Reads the newest state in the storage, and changes nothing. A power cut may still lose it: until settle() has made it durable, it
- * must not be shown to a client, and nothing may be appended after it.
+ * Reads the newest state in the storage, and changes nothing. A power cut may still lose that state. Until settle() has made it
+ * durable, do not show it to a client or append to it.
  * @throws LedgerError `corrupt`, naming the file, what was expected and what was found
  */
 export async function recover(identity: Identity): Promise<Recovered> {
@@ -68,7 +68,7 @@ export async function recover(identity: Identity): Promise<Recovered> {
     if (checkpoint.size > 0)
       throw new LedgerError(
         'corrupt',
-        `tail: expected the newest entries of ${checkpoint.size}, found no tail`,
+        `tail: expected a tail with the newest of ${checkpoint.size} entries, found none`,
       )
     return empty(published)
   }
@@ -136,11 +136,11 @@ export function openPublished({ verifiers, origin }: Identity, published: string
 /** Checks that the tree of the tail contains the tree of the checkpoint. @throws LedgerError `corrupt` */
 export function checkCovered(checkpoint: Checkpoint, tail: TailContent, runtime: Runtime): void {
   const { size } = tail.checkpoint
-  const torn = tail.rest === 'torn' ? ', followed by a torn one' : ''
+  const torn = tail.rest === 'torn' ? ', then a torn commit' : ''
   if (checkpoint.size > size) {
     throw new LedgerError(
       'corrupt',
-      `tail: expected the ${checkpoint.size} entries that checkpoint covers, found a last whole commit at ${size}${torn}`,
+      `tail: expected the ${checkpoint.size} entries that the checkpoint covers, found whole commits up to entry ${size}${torn}`,
     )
   }
   if (checkpoint.size < tail.start) return
@@ -148,7 +148,7 @@ export function checkCovered(checkpoint: Checkpoint, tail: TailContent, runtime:
   if (root !== checkpoint.root) {
     throw new LedgerError(
       'corrupt',
-      `checkpoint: expected the root hash ${root} at size ${checkpoint.size}, which the tail has, found ${checkpoint.root}`,
+      `checkpoint: expected the tail's root hash at size ${checkpoint.size}, ${root}, found ${checkpoint.root}`,
     )
   }
 }
@@ -175,10 +175,7 @@ export function sealedEdgeOf(tail: TailContent, runtime: Runtime): Edge {
 /** Checks that a storage without a checkpoint has no entries. @throws LedgerError `corrupt` */
 async function expectNothing({ storage }: Identity, tail: TailContent | undefined): Promise<void> {
   if (tail === undefined && (await storage.read({ kind: 'bundle', index: 0 })) === undefined) return
-  throw new LedgerError(
-    'corrupt',
-    'checkpoint: expected a signed checkpoint beside the entries, found no such file',
-  )
+  throw new LedgerError('corrupt', 'checkpoint: expected a signed checkpoint beside the entries, found none')
 }
 
 function empty(published: string | undefined): Recovered {

@@ -12,8 +12,7 @@ export interface Runtime {
   /** Returns the time of a clock that never steps, in milliseconds from an arbitrary start. */
   monotonic(): number
   /**
-   * Returns the milliseconds since the machine started, including those in which it slept. Absent where the machine cannot tell. May
-   * be slow.
+   * Returns the milliseconds since the machine started, including sleep. Absent where the system does not report this. May be slow.
    */
   uptime?(): number
   /** Calls `run` once after `ms` milliseconds; the returned function cancels the call. Must not keep the process alive. */

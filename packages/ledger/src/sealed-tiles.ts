@@ -24,7 +24,7 @@ export interface SealableBundle {
   readonly leaves: readonly Hash[]
 }
 
-/** The text of a stored bundle, up to 22 MB, and the ends of its first lines, found as they are needed. */
+/** The text of a stored bundle, up to 22 MB, and the ends of its first lines, which are found when they are needed. */
 interface BundleText {
   readonly text: string
   readonly ends: number[]
@@ -37,7 +37,7 @@ export class SealedTiles {
   /** Texts of stored bundles, and checked hash tiles. */
   readonly #texts: WeightedCache<BundleText>
   readonly #tiles: WeightedCache<readonly Hash[]>
-  /** By tile, the hash of its text that was checked against the tree. The same text is not checked again. */
+  /** The hash of each tile's text that was checked against the tree. The same text is not checked again. */
   readonly #checked = new WeightedCache<Hash>(CHECKED_TILES)
   readonly #reading = new Map<string, Promise<unknown>>()
 
@@ -69,7 +69,7 @@ export class SealedTiles {
    * Seals the next bundles, their hash tiles, and the higher tiles that they fill; durable when it resolves. When it rejects, the first
    * ones may count as sealed.
    *
-   * A bundle is written after all tiles of its group. So when all bundles up to one are there, every tile over them is too.
+   * A bundle is written after all tiles of its group. So when all bundles up to one exist, every tile over them exists too.
    */
   async seal(bundles: readonly SealableBundle[]): Promise<void> {
     for (let from = 0; from < bundles.length;) {

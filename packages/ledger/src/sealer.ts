@@ -1,4 +1,4 @@
-/** Seals the tiles that commits have filled, after the commits are answered. */
+/** Seals the tiles that commits have filled, after the callers have their results. */
 import { BUNDLES_AT_ONCE } from '@service-fs/storage/capability'
 import type { SealedTiles } from './sealed-tiles.ts'
 import type { TailMemory } from './tail-memory.ts'
@@ -38,7 +38,7 @@ export class Sealer {
       })
   }
 
-  /** Resolves when no round is running and no full bundle waits. */
+  /** Resolves when no round is running and every full bundle is sealed. */
   async idle(): Promise<void> {
     await this.#running
   }

@@ -1,4 +1,7 @@
-/** The sequencer: makes one commit after the other of the batches that wait, and answers each when its commit is durable. */
+/**
+ * The sequencer: makes one commit after the other from the waiting batches, and resolves each batch's append when its commit is
+ * durable.
+ */
 import type { Edge } from '@service-fs/tlog/edge'
 import type { Hash } from '@service-fs/tlog/hash'
 import type { Signer } from '@service-fs/tlog/note'
@@ -17,12 +20,12 @@ export interface Batch {
   records: readonly { id: string; at: number }[]
 }
 
-/** One or more batches, and the signed tree that ends with them: what one write makes durable. */
+/** One or more batches and the signed tree that ends with them, made durable by one write and one sync. */
 export interface Commit extends Batch {
   head: Head
 }
 
-/** Where a batch went: the index of its first entry, and the head of its commit. */
+/** The place of a batch: the index of its first entry, and the head of its commit. */
 export interface Place {
   index: number
   head: Head
@@ -38,11 +41,11 @@ export interface SequencerOptions {
 export interface SequencerHooks {
   /** Makes the commit durable. `before`: the right edge before its entries. */
   write(before: Edge, commit: Commit): Promise<void>
-  /** The commit is durable. Called before any of its batches is answered. */
+  /** Called when the commit is durable, before the appends of its batches resolve. */
   committed(commit: Commit): void
   /** Runs between two commits. Must not reject. */
   betweenCommits(): Promise<void>
-  /** No more appends are taken. Called once. */
+  /** Called once, when the ledger stops accepting appends. */
   stopped(reason: LedgerError): void
 }
 
@@ -91,8 +94,8 @@ export class Sequencer {
   }
 
   /**
-   * Resolves when the commit that holds the batch is durable.
-   * @throws LedgerError `busy` when too much waits; otherwise the reason why the ledger takes no appends
+   * Resolves when the commit that holds the batch is durable. @throws LedgerError `busy` when the queue is full; otherwise the
+   * reason why the ledger accepts no appends
    */
   append(batch: Batch): Promise<Place> {
     const { limits } = this.#options
@@ -116,7 +119,7 @@ export class Sequencer {
     })
   }
 
-  /** Runs the work between two commits soon, also when no append waits. */
+  /** Schedules the work between two commits, even when no append waits. */
   poke(): void {
     this.#running ??= this.#run()
   }
@@ -141,7 +144,7 @@ export class Sequencer {
 
   async #run(): Promise<void> {
     do {
-      // Requests that have already arrived join this commit.
+      // Let requests that have already arrived join this commit.
       await this.#options.runtime.turn()
       const waiting = this.#take()
       if (waiting.length > 0) await this.#commit(waiting)

@@ -1,9 +1,9 @@
 /**
  * The second step of opening for appends: makes the recovered data durable by writing and syncing it in this process.
  *
- * When a kernel fails to write pages to the disk, it reports the error once, to the process that syncs. It then keeps the pages
- * readable and marks them clean: the next process reads them, and its syncs succeed without writing them. So a sync of data that
- * another process wrote proves nothing: until it is written again, the next power cut may lose it.
+ * When a kernel fails to write pages to the disk, it reports the error once, to the process that calls fsync. It then keeps the
+ * pages readable and marks them clean: the next process reads them, and its syncs succeed without writing them. So a sync of data
+ * that another process wrote proves nothing: until it is written again, the next power cut may lose it.
  */
 import { readmeText } from '@service-fs/format/readme'
 import { Edge } from '@service-fs/tlog/edge'
@@ -22,7 +22,7 @@ export interface Settled extends Recovered {
 
 /**
  * Writes the tail and the checkpoint again, or creates an empty ledger where there is none.
- * @throws StorageError; the ledger is then either unchanged or settled
+ * @throws StorageError; each file is then either unchanged or durable
  */
 export async function settle(identity: Identity, recovered: Recovered): Promise<Settled> {
   const { storage, runtime } = identity
@@ -32,7 +32,7 @@ export async function settle(identity: Identity, recovered: Recovered): Promise<
     const note = await initialize(identity)
     return { ...recovered, head: { ...recovered.head, note }, published: note, writer }
   }
-  // A storage in 'each' mode has done this itself.
+  // In 'each' mode the storage has already made the tail and the checkpoint durable.
   if (storage.tailMode === 'each') return { ...recovered, published: recovered.published, writer }
   if (tail !== undefined) await settleTail(storage.keepsTail === true, recovered, tail, writer)
   await storage.publish(runtime.codec.utf8Encode(recovered.head.note))
@@ -41,8 +41,8 @@ export async function settle(identity: Identity, recovered: Recovered): Promise<
 
 /**
  * Begins a tail file with the entries that are not sealed. When the newest file begins after the sealed entries, or all entries are
- * sealed, replaces the newest file instead. Where it cannot be replaced, begins a file with its last commit: everything before that
- * was durable when it was written.
+ * sealed, replaces the newest file instead. If that file cannot be replaced, begins a file with its last commit: everything before
+ * that commit was durable when the commit was written.
  */
 async function settleTail(
   keepsTail: boolean,
@@ -66,7 +66,7 @@ async function settleTail(
 
 function linesFrom(start: number, head: Head, memory: Recovered['memory']): string[] {
   const lines = memory.lines(start, head.size)
-  if (lines === undefined) throw new LedgerError('stopped', `entries from ${start} on are not in the tail`)
+  if (lines === undefined) throw new LedgerError('stopped', `the tail lacks the entries from ${start} on`)
   return lines
 }
 

@@ -11,7 +11,7 @@ import { openTestLedger, TEST_ORIGIN, testVerifier, textRecord } from './testing
 /** `npm test` tries some of the steps and seeds; see test/sets.mjs. */
 const QUICK = process.env['QUICK'] === '1'
 
-/** What a client knows: what was answered, and what was handed in. */
+/** The records that a client has sent, and the answers that it has received. */
 class Client {
   readonly acknowledged = new Map<string, { index: number; text: string }>()
   readonly attempted = new Map<string, string>()
@@ -23,7 +23,7 @@ class Client {
     this.#random = random
   }
 
-  /** Appends concurrently until everything is answered or something fails. */
+  /** Appends concurrently until every call has resolved or one fails. */
   async work(ledger: Ledger, rounds: number): Promise<void> {
     for (let round = 0; round < rounds; round++) {
       const batches = Array.from({ length: 1 + this.#random.below(4) }, () => this.#batch())
@@ -51,7 +51,10 @@ class Client {
     this.checkpoints.push(checkpoint)
   }
 
-  /** Everything acknowledged is in its place, nothing is there that was not handed in, and no checkpoint is contradicted. */
+  /**
+   * Checks that every acknowledged record is in its place, that the ledger has no record that was not sent, and that it is
+   * consistent with every checkpoint.
+   */
   async check(ledger: Ledger): Promise<void> {
     // One `expect` for all of them: millions of calls would take longer than the ledger does.
     const wrong: string[] = []
@@ -80,14 +83,14 @@ class Client {
 
 type Mode = 'grow' | 'each' | 'either' | 'protected'
 
-/** How the disk keeps the tail in one life. */
+/** How the disk keeps the tail in each run. */
 function modeOf(mode: Mode, seed: number, life: number): { tailMode: 'grow' | 'each'; protects?: boolean } {
   if (mode === 'protected') return { tailMode: 'grow', protects: true }
   if (mode !== 'either') return { tailMode: mode }
   return { tailMode: new Random(seed + life).below(2) === 0 ? 'grow' : 'each' }
 }
 
-/** Runs a history on a disk that loses power again and again, then checks it. Answers with how often the power was cut. */
+/** Runs a history on a disk that loses power repeatedly, then checks it. Returns how many times the power was cut. */
 async function history(seed: number, mode: Mode, cuts: readonly number[]): Promise<number> {
   const client = new Client(new Random(seed))
   let disk = new FaultyDisk({ seed, ...modeOf(mode, seed, 0), cutAt: cuts[0] ?? 1 })
@@ -126,7 +129,7 @@ describe.each(['grow', 'each', 'either', 'protected'] as const)(
       expect(cut).toBeGreaterThan(QUICK ? 5 : 80)
     }, 600_000)
 
-    it('keeps every acknowledged record over several lives', async () => {
+    it('keeps every acknowledged record over several runs', async () => {
       const first = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
       const seeds = Number(process.env['SEEDS'] ?? (QUICK ? 2 : 20))
       for (let seed = first; seed < first + seeds; seed++) {
@@ -143,9 +146,9 @@ describe.each(['grow', 'each', 'either', 'protected'] as const)(
 type Failure = { step: number; errno: 'EIO' | 'ENOSPC' }
 
 /**
- * A history of processes on one disk that fails once in each life but the last; after each the process is killed and the power stays
- * on, so that the next one reads what the kernel kept. Then the power is cut. Answers with how often something failed.
- * Where attributes can be had, a file system that could not sync a directory has stopped until it is mounted again.
+ * Runs several processes one after the other on one disk, which fails once in each run but the last. Each process is killed with the
+ * power on, so that the next one reads what the kernel kept. Then the power is cut. Returns how many times a call failed. With file
+ * attributes, a file system that failed to sync a directory accepts no writes until it is mounted again.
  */
 async function failing(seed: number, mode: Mode, failures: readonly Failure[]): Promise<number> {
   const client = new Client(new Random(seed))
@@ -176,7 +179,7 @@ function fails(failure: Failure | undefined): { fail?: Failure } {
   return failure === undefined ? {} : { fail: failure }
 }
 
-/** One process: what it shows when it has opened counts as shown, though it may have been killed before it said so. */
+/** Runs one process. The checkpoint after opening counts as shown to a client, even if the process is killed right after. */
 async function live(disk: FaultyDisk, client: Client, rounds: number): Promise<void> {
   const ledger = await openTestLedger({ storage: await disk.open() })
   if (ledger.size > 0) client.checkpoints.push(ledger.checkpoint())
@@ -199,7 +202,7 @@ describe.each(['grow', 'each', 'either', 'protected'] as const)(
       expect(failed).toBeGreaterThan(QUICK ? 0 : 15)
     }, 600_000)
 
-    it('keeps every acknowledged record over several lives', async () => {
+    it('keeps every acknowledged record over several runs', async () => {
       const first = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
       const seeds = Number(process.env['SEEDS'] ?? (QUICK ? 1 : 5))
       for (let seed = first; seed < first + seeds; seed++) {

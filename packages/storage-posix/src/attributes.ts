@@ -1,9 +1,9 @@
 /**
- * The file attributes `immutable` and `append-only`, which bind every process, even root's. Linux has FS_IMMUTABLE_FL and
- * FS_APPEND_FL (ioctl_iflags(2)), which need CAP_LINUX_IMMUTABLE. The BSDs have SF_IMMUTABLE and SF_APPEND (chflags(2)), which need
- * root, and to clear them a securelevel of 0 or below.
+ * The file attributes `immutable` and `append-only`, which the kernel enforces even for root. Linux has FS_IMMUTABLE_FL and
+ * FS_APPEND_FL (ioctl_iflags(2)), which need CAP_LINUX_IMMUTABLE. The BSDs have SF_IMMUTABLE and SF_APPEND (chflags(2)): setting
+ * them needs root, and clearing them also needs a securelevel of 0 or below.
  *
- * Node has no call for them, so koffi makes the system calls.
+ * Node cannot make these system calls, so koffi does.
  */
 import { constants, fchmodSync, fstatSync } from 'node:fs'
 import { constants as system } from 'node:os'
@@ -78,7 +78,7 @@ async function load(): Promise<Attributes | undefined> {
 /** The C library of this process. */
 class Library {
   readonly #errno: () => number
-  /** When a number has two names (EAGAIN and EWOULDBLOCK), the first in the alphabet, which is the usual one. */
+  /** Names by number. Some numbers have two names (EAGAIN and EWOULDBLOCK); keeps the first in the alphabet, the usual one. */
   readonly #names: ReadonlyMap<number, string> = new Map(
     Object.entries(system.errno)
       .sort(([a], [b]) => (a < b ? 1 : -1))
@@ -159,7 +159,7 @@ class LinuxAttributes extends At implements Attributes {
     } catch (error) {
       const code = errnoOf(error)
       if (code === 'EAGAIN') return true
-      // The file system has no leases.
+      // The file system does not support leases.
       if (code === 'EINVAL' || code === 'ENOTSUP') return false
       throw error
     }
@@ -186,7 +186,7 @@ class BsdAttributes extends At implements Attributes {
     this.#fchflags = library.func(`int fchflags(int fd, ${type} flags)`)
   }
 
-  /** Reports whether either attribute is set: then setting the mode fails, even to its present value. */
+  /** Reports whether either attribute is set. If one is, chmod(2) fails, even to the present mode. */
   has(fd: number): boolean {
     try {
       fchmodSync(fd, fstatSync(fd).mode & 0o7777)

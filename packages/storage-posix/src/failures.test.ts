@@ -41,7 +41,7 @@ describe.skipIf(!injects)(`a failing disk${injects ? '' : ' (skipped: strace is 
   }
 
   it('stops writing after a failed sync of a commit', () => {
-    const refused = 'io nothing is written any more: tail/000000000000: EIO'
+    const refused = 'io writing stopped after an error: tail/000000000000: EIO'
     const expected = [
       'done',
       'done',
@@ -57,7 +57,7 @@ describe.skipIf(!injects)(`a failing disk${injects ? '' : ' (skipped: strace is 
   })
 
   it('stops writing after a failed write of a commit', () => {
-    const refused = 'io nothing is written any more: tail/000000000000: ENOSPC'
+    const refused = 'io writing stopped after an error: tail/000000000000: ENOSPC'
     const expected = [
       'done',
       'done',
@@ -73,7 +73,7 @@ describe.skipIf(!injects)(`a failing disk${injects ? '' : ' (skipped: strace is 
   })
 
   it('stops writing after a failed sync of a directory', () => {
-    const refused = 'io nothing is written any more: tile/0: EIO'
+    const refused = 'io writing stopped after an error: tile/0: EIO'
     const expected = ['done', 'done', 'io tile/0: EIO', refused, refused, refused, refused, refused, 'o']
     expect(outcomes('c', 'fsync', 'EIO', 'tile/0')).toEqual(expected)
   })

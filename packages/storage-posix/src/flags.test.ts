@@ -177,7 +177,7 @@ describe.each(['ext4', 'tmpfs'] as const)('file attributes on %s', (type) => {
       appendFileSync(join(dir, 'tail/000000000000'), 'theirs')
       await expect(storage.commit(3, bytesOf('+2'))).rejects.toMatchObject({
         code: 'corrupt',
-        message: 'tail/000000000000: has 13 bytes, 7 were written',
+        message: 'tail/000000000000: expected 7 bytes, found 13',
       })
       await storage.close()
     })

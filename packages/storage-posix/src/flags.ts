@@ -1,6 +1,6 @@
 /**
- * Protects a ledger's files from every process, even root's, by file attributes: sealed files are immutable, their
- * directories and the tail files are append-only.
+ * Protects a ledger's files from every process, even root's, with file attributes: sealed files are immutable, their directories
+ * and the tail files are append-only.
  */
 import { closeSync, constants, fstatSync, openSync } from 'node:fs'
 import { type Attribute, type Attributes, loadAttributes } from './attributes.ts'
@@ -26,7 +26,7 @@ export type LocalFlags = { readonly flags: FileFlags } | { readonly reason: stri
 export async function localFlags(dir: string): Promise<LocalFlags> {
   const attributes = await loadAttributes()
   if (attributes === undefined)
-    return { reason: `no file attributes are known on ${process.platform} ${process.arch}` }
+    return { reason: `file attributes are not supported on ${process.platform} ${process.arch}` }
   const fd = openSync(dir, constants.O_RDONLY | constants.O_DIRECTORY)
   try {
     const reason = whyNoFlags(attributes, fd)
@@ -50,7 +50,8 @@ export function whyNoFlags(attributes: Attributes, dir: number): string | undefi
     try {
       for (const attribute of ['append-only', 'immutable'] as const) {
         attributes.set(fd, attribute, true)
-        if (!attributes.has(fd, attribute)) return 'the file system forgets file attributes'
+        if (!attributes.has(fd, attribute))
+          return 'the file system accepts file attributes but does not keep them'
         attributes.set(fd, attribute, false)
       }
     } finally {
@@ -66,8 +67,8 @@ export function whyNoFlags(attributes: Attributes, dir: number): string | undefi
 function reasonOf(errno: string | undefined): string {
   if (errno === 'EPERM' || errno === 'EACCES') {
     return process.platform === 'linux'
-      ? 'the process may not set file attributes: that takes root with CAP_LINUX_IMMUTABLE'
-      : 'the process may not set file flags: that takes root, and a securelevel of 0 or below'
+      ? 'the process may not set file attributes: this needs root with CAP_LINUX_IMMUTABLE'
+      : 'the process may not set file flags: this needs root and a securelevel of 0 or below'
   }
   const none = ['ENOTTY', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EINVAL', 'EISDIR']
   if (errno !== undefined && none.includes(errno)) return 'the file system has no file attributes'
@@ -105,7 +106,7 @@ class OwnFlags implements FileFlags {
 }
 
 /**
- * Sets the attribute on the open file, and makes sure that it protects the file: the file must have a single name, and no process may
+ * Sets the attribute on the open file, and checks that it protects the file: the file must have a single name, and no process may
  * have it open for writing. @throws StorageError `corrupt`, `io`
  */
 export function protectFile(attributes: Attributes, fd: number, attribute: Attribute): void {
@@ -118,5 +119,5 @@ export function protectFile(attributes: Attributes, fd: number, attribute: Attri
   attributes.set(fd, attribute, true)
   if (!attributes.hasWriter(fd)) return
   attributes.set(fd, attribute, false)
-  throw new StorageError('io', 'somebody has the file open for writing')
+  throw new StorageError('io', 'a process has the file open for writing')
 }

@@ -61,7 +61,7 @@ describe.skipIf(!mounted)(`a full file system${mounted ? '' : ' (skipped: no tmp
     ]) {
       await expect(verb).rejects.toMatchObject({
         code: 'io',
-        message: 'nothing is written any more: tail/000000000000: ENOSPC',
+        message: 'writing stopped after an error: tail/000000000000: ENOSPC',
       })
     }
     expect(await storage.read({ kind: 'origin' })).toEqual(bytesOf('origin'))

@@ -28,7 +28,7 @@ describe('lockDirectory', () => {
   })
   afterEach(() => dir.remove())
 
-  it('rejects a second process with the pid of the first, and is freed by SIGKILL', async () => {
+  it('rejects a second process, names the pid of the first, and is released by SIGKILL', async () => {
     const script = bundleScript(dir.path, HOLDER)
     const ledger = `${dir.path}/ledger`
     const { child, firstLine } = startNode(script, [ledger])
@@ -43,7 +43,7 @@ describe('lockDirectory', () => {
     await storage.close()
   })
 
-  it('rejects the same process too until it is released', async () => {
+  it('rejects a second lock by the same process until the first is released', async () => {
     const lock = await lockDirectory(dir.path)
     expect(readFileSync(`${dir.path}/lock`, 'latin1')).toBe(`${process.pid}\n`)
     await expect(lockDirectory(dir.path)).rejects.toMatchObject({
@@ -95,7 +95,7 @@ describe('lockDirectory', () => {
     expect(spawnSync('flock', ['-n', `${dir.path}/lock`, 'true']).status).toBe(0)
   })
 
-  it('is excluded by a version that locks only the file `lock`, and unlocks the directory again', async () => {
+  it('is rejected while a version that locks only the file `lock` runs, and then leaves the directory unlocked', async () => {
     writeFileSync(`${dir.path}/lock`, '')
     const holder = spawn('flock', [`${dir.path}/lock`, 'sh', '-c', 'echo held; exec sleep 60'], {
       detached: true,

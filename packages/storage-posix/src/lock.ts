@@ -14,15 +14,15 @@ export interface LockOptions {
   readonly write?: boolean
 }
 
-/** Errors of opening `lock` for writing where it can only be read, or cannot be created. */
+/** Errors of open(2) when `lock` can be read but not written, or cannot be created. */
 const NOT_WRITABLE = new Set(['EROFS', 'EACCES', 'EPERM', 'ENOSPC', 'EDQUOT'])
 
 /**
  * Locks the directory itself, and the file `<dir>/lock` in it. @throws StorageError `locked`, with the holder's pid if it can be found
  *
- * The lock on the directory decides: no `rm` or `mv` of a file in it undoes it, and it works on a read-only file system.
- * The lock on the file keeps out versions of this program that lock only the file, and names the holder. On file systems that cannot
- * lock a directory (NFS), only the file is locked.
+ * The lock on the directory is the one that counts: removing or renaming a file in the directory does not affect it, and it works
+ * on a read-only file system. The lock on the file excludes versions of this program that lock only the file, and the file names
+ * the holder. On file systems that cannot lock a directory (NFS), only the file is locked.
  */
 export async function lockDirectory(dir: string, options: LockOptions = {}): Promise<DirectoryLock> {
   const held: FileHandle[] = []

@@ -173,7 +173,7 @@ describe('openPosixStorage', () => {
     writeFileSync(`${dir.path}/tail/000000000000`, 'other', { flag: 'a' })
     await expect(storage.commit(2, bytesOf('+'))).rejects.toMatchObject({
       code: 'corrupt',
-      message: 'tail/000000000000: has 10 bytes, 5 were written',
+      message: 'tail/000000000000: expected 5 bytes, found 10',
     })
     await storage.close()
   })

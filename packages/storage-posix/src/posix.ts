@@ -44,7 +44,7 @@ export interface PosixOptions {
   readonly sync?: boolean
   /** Sets file attributes on sealed objects and on the tail. Default: sets none, but works with existing ones. */
   readonly flags?: FileFlags | undefined
-  /** Called after every successful sync, of the tail's data, of a whole file, or of a directory's names, with its duration. */
+  /** Called with the duration of every successful sync: of the tail's data, of a whole file, or of a directory's names. */
   readonly synced?: (what: Synced, milliseconds: number) => void
 }
 
@@ -80,8 +80,8 @@ export async function openPosixReadOnly(dir: string): Promise<StorageCapability>
 }
 
 /**
- * Locks the ledger in `dir`, for storages that are opened without a lock. With `write`, creates the directory with mode 0700 when it
- * does not exist; without it, writes nothing.
+ * Locks the ledger in `dir`, for a storage that is opened without a lock. With `write`, creates the directory with mode 0700 when
+ * it does not exist; without it, writes nothing.
  * @throws StorageError `locked` when another process has it open, `full`, `read-only`, `io`
  */
 export async function lockLedger(dir: string, options: Required<LockOptions>): Promise<DirectoryLock> {
@@ -262,8 +262,7 @@ class PosixTail implements TailHandle {
 }
 
 function checkEnd(path: string, size: number, written: number): void {
-  if (size !== written)
-    throw new StorageError('corrupt', `${path}: has ${size} bytes, ${written} were written`)
+  if (size !== written) throw new StorageError('corrupt', `${path}: expected ${written} bytes, found ${size}`)
 }
 
 /** Checks the result of a write. The caller continues after a short write; a zero-byte write would loop forever. */

@@ -46,7 +46,7 @@ export class FlaggedFiles implements Protection {
   }
 }
 
-/** For files that have attributes, in a process that can neither set nor clear them. */
+/** The flags of a process that can neither set nor clear attributes, for a ledger whose files have them. */
 const NO_FLAGS: FileFlags = {
   sealed: () => Promise.resolve(),
   appendOnly: () => Promise.resolve(),

@@ -99,7 +99,7 @@ class PsdbDriver implements StorageDriver {
 
   async append(start: number): Promise<void> {
     const label = labelOf({ kind: 'tail', start })
-    throw new StorageError('no-tail', `${label}: here every commit begins a tail file`)
+    throw new StorageError('no-tail', `${label}: expected beginTail(), as every commit is a tail file`)
   }
 
   async beginTail(start: number, size: number, bytes: Uint8Array): Promise<void> {

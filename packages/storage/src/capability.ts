@@ -1,6 +1,6 @@
 import type { ReadableName, SealedName } from './object-name.ts'
 
-/** At most this many bundles are sealed concurrently; the next ones follow when these are durable. Recovery relies on it. */
+/** The most bundles that are sealed concurrently; the next ones start when these are durable. Recovery relies on this limit. */
 export const BUNDLES_AT_ONCE = 16
 
 /**

@@ -25,7 +25,7 @@ describe('CheckedStorage', () => {
 
   it('rejects a tail whose earlier entries are not sealed', async () => {
     const files: [string, Uint8Array][] = [['tail/000000000512', x]]
-    const error = { code: 'corrupt', message: 'tail/000000000512: the entries before it are not sealed' }
+    const error = { code: 'corrupt', message: 'tail/000000000512: not every entry before it is sealed' }
     await expect(all(new MemoryStorage({ files }).tail())).rejects.toMatchObject(error)
     files.push([bundlePath(1), x])
     expect(await all(new MemoryStorage({ files }).tail())).toEqual([512])

@@ -64,7 +64,7 @@ export class CheckedStorage implements StorageCapability {
   readonly keepsTail: boolean
   readonly #driver: StorageDriver
   #tail: Tail | undefined
-  /** The last bundles that another process sealed after the start of the oldest tail file: the sync of their names may have failed. */
+  /** Bundles after the start of the oldest tail file that another process sealed: the sync of their names may have failed. */
   #found: number[] = []
   #tailWrites: Promise<unknown> = Promise.resolve()
   #publishes: Promise<unknown> = Promise.resolve()
@@ -97,11 +97,11 @@ export class CheckedStorage implements StorageCapability {
       checkSize('size', size)
       checkBytes('commit', bytes, MAX_TAIL_BYTES)
       if (this.tailMode === 'each')
-        throw new StorageError('no-tail', 'commit: here every commit begins a tail file')
+        throw new StorageError('no-tail', 'commit: expected beginTail(), as every commit is a tail file')
       const tail = this.#tail
       const start = tail?.starts.at(-1)
       if (tail?.length === undefined || start === undefined) {
-        throw new StorageError('no-tail', 'commit: no tail was begun or read')
+        throw new StorageError('no-tail', 'commit: expected an earlier beginTail() or tail()')
       }
       if (size < start) throw new RangeError(`size ${size} is before the tail's first entry, ${start}`)
       if (tail.length + bytes.length > MAX_TAIL_BYTES) {
@@ -123,12 +123,15 @@ export class CheckedStorage implements StorageCapability {
       const newest = starts.at(-1) ?? -1
       const replaces = this.tailMode === 'grow' && !this.keepsTail
       if (start < newest || (start === newest && this.tailMode === 'each')) {
-        throw new StorageError('conflict', `${tailPath(start)}: there is ${tailPath(newest)} already`)
+        throw new StorageError(
+          'conflict',
+          `${tailPath(start)}: expected a start after ${tailPath(newest)}, which exists`,
+        )
       }
       const older = this.tailMode === 'grow' ? starts.filter((other) => other < start) : []
       const areSealed = this.tailMode === 'grow' && (await this.#isSealedBoundary(start, starts[0] ?? start))
       if (replaces && !areSealed && start !== newest) {
-        const what = 'the entries before it are not all sealed'
+        const what = 'not every entry before it is sealed'
         throw new StorageError('unsealed', `${tailPath(start)}: ${what}`)
       }
       if (areSealed) await this.#renewFound()
@@ -178,8 +181,8 @@ export class CheckedStorage implements StorageCapability {
     const [oldest] = starts
     if (oldest === undefined) return []
     if (!(await this.#isSealedBefore(oldest)))
-      throw new StorageError('corrupt', `${tailPath(oldest)}: the entries before it are not sealed`)
-    // Bundles are sealed concurrently, so a later one may be there without an earlier one: look for each.
+      throw new StorageError('corrupt', `${tailPath(oldest)}: not every entry before it is sealed`)
+    // Bundles are sealed concurrently, so a later one may exist without an earlier one. Check each.
     let sealed = Math.ceil(oldest / 256)
     while (sealed * 256 < (starts.at(-1) ?? 0) && (await this.#hasBundle(sealed))) {
       this.#found = [...this.#found, sealed].slice(-BUNDLES_AT_ONCE)

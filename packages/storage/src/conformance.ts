@@ -5,21 +5,21 @@ import { MAX_TEXT_BYTES, formatObjectName, type SealedName } from './object-name
 /** A storage under test. */
 export interface ConformanceSubject {
   readonly storage: StorageCapability
-  /** Closes what is open and opens the same ledger again. */
+  /** Closes the storage and opens the same ledger again. */
   readonly reopen: () => Promise<StorageCapability>
-  /** Closes what is open and removes everything. */
+  /** Closes the storage and removes its data. */
   readonly dispose: () => Promise<void>
 }
 
 export interface ConformanceOptions {
   readonly name: string
-  /** That of the storages that open() gives. */
+  /** The tail mode of the storages that open() returns. */
   readonly tailMode: 'grow' | 'each'
-  /** Theirs too; default false. */
+  /** Whether they keep tail files, see StorageCapability.keepsTail; default false. */
   readonly keepsTail?: boolean
-  /** A storage without anything in it. */
+  /** Opens an empty storage. */
   readonly open: () => Promise<ConformanceSubject>
-  /** The test runner's functions: vitest's, Jest's, or as few as these. */
+  /** The functions of a test runner, such as vitest or Jest. */
   readonly test: {
     readonly describe: (name: string, suite: () => void) => unknown
     readonly it: (name: string, test: () => Promise<void>) => unknown
@@ -27,7 +27,7 @@ export interface ConformanceOptions {
   }
 }
 
-/** What every storage backend has to do. */
+/** Tests that every storage backend must pass. */
 export function storageConformance(options: ConformanceOptions): void {
   const t = tools(options)
   options.test.describe(`${options.name} conforms`, () => {

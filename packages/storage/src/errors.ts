@@ -1,6 +1,6 @@
 /** Error codes. They are stable. */
 export type StorageErrorCode =
-  /** other bytes are sealed under that name, or the tail already extends past that start */
+  /** other bytes are sealed under that name, or a tail file with a later start exists */
   | 'conflict'
   /** not the name of an object of the ledger format */
   | 'path'

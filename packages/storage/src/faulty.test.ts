@@ -7,10 +7,10 @@ import { bundlePath, formatObjectName, parseSealedName, type ReadableName } from
 /** `npm test` tries some of the seeds; see test/sets.mjs. */
 const QUICK = process.env['QUICK'] === '1'
 
-/** What was asked of a storage, and what it promised. */
+/** The writes that a test requested of a storage, and which of them the storage acknowledged. */
 class Journal {
   readonly sealed = new Map<string, { bytes: Uint8Array; promised: boolean }>()
-  /** Every content that the tail may have: one when the last write succeeded; the end of the newest may be torn. */
+  /** Every content that the tail may have. There is only one after a successful write; the end of the newest may be torn. */
   tails: TailFile[] = []
   torn = new Uint8Array()
   checkpoints: Uint8Array[] = []
@@ -44,7 +44,7 @@ class Journal {
     else this.checkpoints.push(checkpoint)
   }
 
-  /** Why what a storage holds breaks the promises; undefined when it does not. */
+  /** Returns which acknowledged write the storage lacks; undefined when it has all. */
   async broken(storage: StorageCapability): Promise<string | undefined> {
     for (const [path, { bytes, promised }] of this.sealed) {
       const found = await storage.read(parseSealedName(path))
@@ -63,7 +63,7 @@ class Journal {
   }
 }
 
-/** Whether `found` is the tail `kept`, then any part of the commit `torn` with gaps. */
+/** Reports whether `found` is the tail `kept`, followed by any part of the commit `torn`, with gaps. */
 function continues(found: TailFile, kept: TailFile, torn: Uint8Array): boolean {
   if (found.start !== kept.start || found.bytes.length < kept.bytes.length) return false
   if (!sameBytes(found.bytes.subarray(0, kept.bytes.length), kept.bytes)) return false
@@ -71,7 +71,7 @@ function continues(found: TailFile, kept: TailFile, torn: Uint8Array): boolean {
   return rest.length <= torn.length && rest.every((byte, i) => byte === torn[i] || byte === 0 || byte === 10)
 }
 
-/** What a ledger does, in little: commits, seals behind them, new tail files, checkpoints. */
+/** Does on a small scale what a ledger does: commits, seals after commits, begins tail files, publishes checkpoints. */
 async function work(storage: StorageCapability, journal: Journal): Promise<void> {
   await Promise.all([journal.seal(storage, 'origin'), journal.seal(storage, 'keys/log.vkey')])
   await journal.publish(storage, 'empty')
@@ -87,8 +87,8 @@ async function work(storage: StorageCapability, journal: Journal): Promise<void>
   await Promise.all([journal.commit(storage, 303, 100), journal.publish(storage, 'at 302')])
 }
 
-/** What a ledger does with what it finds, in little: all is sealed again, and the tail goes on behind what is there. */
-async function goOn(storage: StorageCapability, journal: Journal): Promise<void> {
+/** Does on a small scale what a ledger does after a crash: seals all objects again and continues the tail that it finds. */
+async function resume(storage: StorageCapability, journal: Journal): Promise<void> {
   const newest = await adopt(storage)
   const start = newest?.start ?? 0
   for (const path of ['origin', 'keys/log.vkey', 'README.txt', bundlePath(0), 'tile/0/000.b64'])
@@ -155,7 +155,7 @@ describe('FaultyDisk', () => {
         await attempt(disk, (storage) => work(storage, new Journal()))
         const next = disk.kill()
         const journal = new Journal()
-        await goOn(await next.open(), journal)
+        await resume(await next.open(), journal)
         const found = await next.crash().open()
         expect(await journal.broken(found), `seed ${seed}, ${disk.steps[step - 1]}, step ${step}`).toBe(
           undefined,
@@ -284,7 +284,10 @@ describe('FaultyDisk', () => {
       storage.seal({ kind: 'readme' }, pattern('r', 9)),
       storage.publish(pattern('p', 9)),
     ]) {
-      await expect(verb).rejects.toMatchObject({ code: 'io', message: /^nothing is written any more: tail/ })
+      await expect(verb).rejects.toMatchObject({
+        code: 'io',
+        message: /^writing stopped after an error: tail/,
+      })
     }
     expect(await storage.read({ kind: 'origin' })).toEqual(pattern('o', 9))
   })
@@ -296,7 +299,7 @@ async function stepsOf(run: typeof work): Promise<number> {
   return disk.steps.length
 }
 
-/** The steps that are syncs, counted from 1. */
+/** Returns the numbers of the steps that are syncs, counted from 1. */
 async function syncsOf(run: typeof work): Promise<number[]> {
   const disk = new FaultyDisk({ seed: 0 })
   await run(await disk.open(), new Journal())
@@ -307,7 +310,7 @@ async function attempt(disk: FaultyDisk, run: (storage: StorageCapability) => Pr
   await disk.open().then(run).catch(ignorePowerCut(disk))
 }
 
-/** Opening may fail, by the power cut or by the injected failure; so may reading. */
+/** Opening or reading may fail, because of the power cut or the injected failure. */
 function ignorePowerCut(disk: FaultyDisk): (error: unknown) => void {
   return (error) => {
     if (!(error instanceof Error) || error.name !== 'StorageError' || disk.steps.length === 0) throw error
@@ -330,14 +333,14 @@ async function tailOf(storage: StorageCapability): Promise<TailFile[]> {
   return files
 }
 
-/** Writes the newest tail file anew, as who goes on behind it must. */
+/** Writes the newest tail file again, as a process must before it appends to it. */
 async function adopt(storage: StorageCapability): Promise<TailFile | undefined> {
   const newest = (await tailOf(storage)).at(-1)
   if (newest !== undefined) await storage.beginTail(newest.start, newest.start, newest.bytes)
   return newest
 }
 
-/** Everything that a storage shows, as text. */
+/** Returns everything that can be read from a storage, as text. */
 async function show(storage: StorageCapability): Promise<string> {
   const names: ReadableName[] = [
     { kind: 'origin' },
@@ -354,7 +357,7 @@ async function show(storage: StorageCapability): Promise<string> {
   return shown.join('\n')
 }
 
-/** A run that is cut in the middle: its steps, and what is there afterwards. */
+/** Cuts the power in the middle of a run; returns its steps and the files that are left. */
 async function cutRun(seed: number): Promise<[readonly string[], Map<string, Uint8Array>]> {
   const disk = new FaultyDisk({ seed, cutAt: 55 })
   await attempt(disk, (storage) => work(storage, new Journal()))
@@ -368,7 +371,7 @@ function concat(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
   return both
 }
 
-/** Bytes that differ with the name, none of them a fill. */
+/** Returns bytes that depend on the name. None is NUL or a line feed, which unwritten sectors read as. */
 function pattern(name: string, length: number): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(
     { length },

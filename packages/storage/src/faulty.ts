@@ -12,13 +12,13 @@ export interface FaultyOptions {
   /** Cuts the power at this step, counted from 1: it happens in part or not at all, and no later step happens. */
   readonly cutAt?: number
   /**
-   * Fails that step. A failed write leaves a part of its bytes. A failed sync makes a part durable. The rest stays readable until the
-   * power is cut and counts as clean, so no later sync writes it: kernels behave like this.
+   * Fails that step. A failed write leaves a part of its bytes. A failed sync makes a part durable. The rest stays readable until
+   * the power is cut, but counts as clean, so no later sync writes it. Kernels behave like this.
    */
   readonly fail?: { readonly step: number; readonly errno: 'EIO' | 'ENOSPC' }
   /** Selects syncs (`fsync tmp/1`, `fdatasync tail/000000000000`, `fsync tail`) that the disk reports as done but does not do. */
   readonly lies?: (call: string) => boolean
-  /** Whether files can be made immutable or append-only; default false. A power cut may undo either. */
+  /** Whether files can be made immutable or append-only; default false. A power cut may undo a new attribute. */
   readonly protects?: boolean
   /** The byte that an unwritten sector reads as. Default: NUL or line feed, as the seed decides. */
   readonly fill?: number
@@ -145,7 +145,7 @@ export class FaultyDisk {
     return files
   }
 
-  /** @internal Runs one system call: its effect, or the effect of its failure, or that of a power cut during it. */
+  /** @internal Runs one system call: applies its effect, or the effect of its failure or of a power cut during it. */
   async step<T>(
     call: string,
     effect: () => T,
@@ -374,7 +374,7 @@ class FaultyFiles implements FileSystem {
 
   async close(): Promise<void> {}
 
-  /** A file whose names may be changed. */
+  /** Checks that the file's names may be changed, and returns it. */
   #free(path: string): Inode {
     const inode = this.#disk.inode(path)
     if (inode.protection !== 'none') throw systemCallError('EPERM')

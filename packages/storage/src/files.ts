@@ -161,7 +161,7 @@ class FileDriver implements StorageDriver {
       await this.#replace(path, bytes)
     } catch (error) {
       if (!this.keepsTail || !(error instanceof StorageError) || errnoOf(error.cause) !== 'EPERM') throw error
-      throw new StorageError('conflict', `${path}: is there, and may only grow`, { cause: error })
+      throw new StorageError('conflict', `${path}: exists and is append-only`, { cause: error })
     }
   }
 
@@ -259,13 +259,13 @@ class FileDriver implements StorageDriver {
   async #openTail(path: string, length: number): Promise<TailHandle> {
     if (this.#handle?.path === path) return this.#handle.file
     await this.#closeTail()
-    // The process that began the file may not have protected it, or was killed first.
+    // The process that began the file may have been unable to protect it, or may have been killed before.
     await this.#protect('tail', path)
     const file = await named(path, this.#files.openTail(path))
     this.#handle = { path, file }
     if (file.length !== length) {
       await this.#closeTail()
-      throw new StorageError('corrupt', `${path}: has ${file.length} bytes, ${length} were written`)
+      throw new StorageError('corrupt', `${path}: expected ${length} bytes, found ${file.length}`)
     }
     return file
   }
@@ -298,7 +298,10 @@ class FileDriver implements StorageDriver {
     })
   }
 
-  /** Like #settleDir(), but returns false when there is no such directory. Skips the sync once writing has stopped, so that reads still work. */
+  /**
+   * Like #settleDir(), but returns false when there is no such directory. Once writing has stopped, skips the sync, so reads still
+   * work.
+   */
   async #settle(dir: string): Promise<boolean> {
     if (this.#stopped !== undefined) return true
     try {
@@ -321,7 +324,7 @@ class FileDriver implements StorageDriver {
     })
   }
 
-  /** Never retries a failed sync: the kernel may have dropped the data that it could not write. */
+  /** Never retries a failed sync: the kernel may have dropped the unwritten data, and a retry would then succeed. */
   async #sync(path: string, sync: () => Promise<void>): Promise<void> {
     this.#checkWritable()
     try {
@@ -339,7 +342,7 @@ class FileDriver implements StorageDriver {
 
   #checkWritable(): void {
     if (this.#stopped === undefined) return
-    const message = `nothing is written any more: ${this.#stopped.message}`
+    const message = `writing stopped after an error: ${this.#stopped.message}`
     throw new StorageError('io', message, { cause: this.#stopped })
   }
 

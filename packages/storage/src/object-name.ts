@@ -1,5 +1,5 @@
 /**
- * The closed set of objects that a ledger stores, each named by a value, and the largest size of each kind. A storage that
+ * The objects that a ledger stores, a closed set: the name of each, as a value, and the largest size of each kind. A storage that
  * keeps files makes a path of the name with {@link formatObjectName}; no other storage needs one.
  */
 import { parseTailName, tailName } from '@service-fs/format/tail-text'
@@ -31,7 +31,7 @@ export const MAX_BUNDLE_BYTES: number = TILE_WIDTH * (87_380 + 1)
 export const HASH_TILE_BYTES: number = TILE_WIDTH * (44 + 1)
 /** `checkpoint`, `origin`, `README.txt`, or a vkey. */
 export const MAX_TEXT_BYTES: number = 1 << 20
-/** One tail file; a commit that would take it past this is refused with `full` before anything is written. */
+/** One tail file; a commit that would exceed this is rejected with `full` before anything is written. */
 export const MAX_TAIL_BYTES: number = 1 << 28
 
 const KEY_NAME = /^[a-z0-9-]{1,16}$/

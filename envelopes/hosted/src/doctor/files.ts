@@ -74,7 +74,8 @@ function sealedFindings(surveys: readonly [string, Survey][], required: boolean)
 /** Reports whether the directories of sealed files are append-only. Only a system call shows this attribute. */
 async function namesFinding(dir: string, surveys: readonly [string, Survey][]): Promise<Finding> {
   const attributes = await loadAttributes()
-  if (attributes === undefined) return finding('sealed-names', 'unknown', 'no file attributes are known here')
+  if (attributes === undefined)
+    return finding('sealed-names', 'unknown', 'file attributes are not supported on this system')
   let [all, growing] = [0, 0]
   for (const [name] of surveys)
     for (const path of await sealedDirectories(join(dir, name))) {

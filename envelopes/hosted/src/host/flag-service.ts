@@ -120,7 +120,7 @@ export class FlagService {
   async #do(request: FlagRequest): Promise<void> {
     const [attributes, files] = [this.#attributes, this.#files]
     if (attributes === undefined || files === undefined)
-      throw new StorageError('io', `no file attributes are known on ${process.platform} ${process.arch}`)
+      throw new StorageError('io', `file attributes are not supported on ${process.platform} ${process.arch}`)
     switch (request.verb) {
       case 'hello': {
         const reason = files.withRoot((fd) => whyNoFlags(attributes, fd))

@@ -224,7 +224,7 @@ describe('a tail that lost acknowledged entries', () => {
     const tenant = await openTenant({ moduleId: 'acme', root: at(), readOnly: true })
     expect(tenant.ledger.size).toBe(killed.size - 1)
     expect(tenant.ledger.status().reason).toContain(
-      `${killed.size} entries were acknowledged, ${killed.size - 1} are found`,
+      `${killed.size} entries were acknowledged, but only ${killed.size - 1} were found`,
     )
     expect((await tenant.ledger.recordById('r5')).id).toBe('r5')
     await expect(tenant.ledger.recordById('r7')).rejects.toMatchObject({ code: 'read-only' })
