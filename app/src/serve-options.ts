@@ -47,5 +47,5 @@ export function describeServe(program: Command): Command {
     )
     .option('--accept-shorter-audit-tree <size>', 'the same for its audit sub-ledger')
     .option('--behind-front', 'a: believe the front of `service-fs host`, which alone connects, who asks')
-    .option('--json', 'say where it listens in one line of JSON')
+    .option('--json', 'print the addresses as one line of JSON')
 }

@@ -58,7 +58,7 @@ describe('while it runs', () => {
     expect(verified).toMatchObject({ code: 0, stderr: '' })
     expect(verified.stdout.match(/key pinned by --policy/g)).toHaveLength(2)
     const taken = await tenant(host, 'add', 'other', '--policy-out', policy)
-    expect([taken.code, taken.stderr]).toEqual([2, expect.stringContaining('is there already')])
+    expect([taken.code, taken.stderr]).toEqual([2, expect.stringContaining('exists already')])
     const contract = (await (await host.fetch('bolt', '/v1/contract')).json()) as { origin: string }
     expect(contract.origin).toBe('example.org/bolt')
 
@@ -69,7 +69,7 @@ describe('while it runs', () => {
     expect(existsSync(join(host.root, 'bolt/checkpoint'))).toBe(true)
 
     const again = await tenant(host, 'add', 'bolt')
-    expect(again.stdout).toContain('its keys were there')
+    expect(again.stdout).toContain('its keys existed')
     await until('bolt is back', async () => (await append(host, 'bolt', 'two')) === 200)
     expect((await host.fetch('bolt', '/v1/records/one')).status).toBe(200)
   })

@@ -20,12 +20,10 @@ interface DoctorFlags {
 export function addDoctor(program: Command, io: Io): void {
   program
     .command('doctor')
-    .description(
-      'say which protections are in force on this machine, each looked at now; status 1 when something is not as it should be',
-    )
-    .option('--config <file>', 'the tenants of this host.json')
-    .option('--root <dir>', 'the ledgers in this directory (FS_LEDGER_ROOT)')
-    .option('--module-id <id>', 'one tenant (FS_MODULE_ID; default: all)')
+    .description('check which protections are in force on this machine; exits with status 1 if one is wrong')
+    .option('--config <file>', 'examine the tenants of this host.json')
+    .option('--root <dir>', 'examine the ledgers in this directory (FS_LEDGER_ROOT)')
+    .option('--module-id <id>', 'examine one tenant (FS_MODULE_ID; default: all)')
     .option('--json', 'print the findings as JSON')
     .action((flags: DoctorFlags) => perform(io, flags.json, () => doctor(flags, io)))
 }
@@ -61,7 +59,8 @@ async function tenantsOf(flags: DoctorFlags): Promise<Examined[]> {
 
 async function allOf({ config, root = process.env['FS_LEDGER_ROOT'] }: DoctorFlags): Promise<Examined[]> {
   if (config === undefined) {
-    if (root === undefined) throw new HostedError('usage', 'name the ledgers: --config FILE, or --root DIR')
+    if (root === undefined)
+      throw new HostedError('usage', 'expected --config FILE or --root DIR, to find the ledgers')
     return tenantsIn(resolve(root))
   }
   const host = await (await import('../host/config.ts')).loadHostConfig(config)
@@ -72,7 +71,7 @@ function textOf({ tenants, machine, ok }: DoctorReport): string {
   const blocks = tenants.map(
     ({ module_id, dir, findings }) => `${module_id}  ${dir}\n${findingsText(findings)}`,
   )
-  const end = ok ? 'Nothing is wrong.' : 'Lines with ! are not as they should be.'
+  const end = ok ? 'Nothing is wrong.' : 'Lines with ! show a wrong state.'
   return `${[...blocks, `machine\n${findingsText(machine)}`].join('\n')}\n${end}\n`
 }
 

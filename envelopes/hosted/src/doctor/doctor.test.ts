@@ -52,12 +52,12 @@ describe('examine', () => {
     const open = await findings()
     expect(open['lock']).toMatchObject({
       in_force: 'yes',
-      found: `held by process ${process.pid}: no other one opens it`,
+      found: `held by process ${process.pid}, which excludes other writers`,
     })
     expect(open['not-root']?.found).toContain(`uid ${process.getuid?.()}`)
     await tenant.close()
     const closed = await findings()
-    expect(closed['lock']).toMatchObject({ in_force: 'no', found: 'no process has it open now' })
+    expect(closed['lock']).toMatchObject({ in_force: 'no', found: 'no process has the ledger open' })
     expect(closed['not-root']).toBe(undefined)
   })
 
@@ -87,7 +87,7 @@ describe('examine', () => {
     expect(found['sealed-mode']).toMatchObject({
       in_force: 'partly',
       wrong: true,
-      found: 'not so: origin, tile/entries/000.b64',
+      found: 'writable or not regular files: origin, tile/entries/000.b64',
     })
     expect(found['directory-private']).toMatchObject({ in_force: 'no', wrong: true })
     expect(found['separate-users']?.in_force).toBe('no')
@@ -150,7 +150,7 @@ describe('service-fs doctor', () => {
   })
 
   it.each([
-    [[], 'name the ledgers'],
+    [[], 'expected --config FILE or --root DIR'],
     [['--root', '/nowhere/at/all'], 'no such file or directory'],
     [['--root', tmpdir(), '--module-id', 'A'], 'expected lower-case letters'],
     [['--config', '/nowhere/host.json'], 'host.json'],

@@ -68,10 +68,16 @@ async function usersFinding(reports: readonly TenantReport[], hosted: boolean): 
   }
   const shared = [...owners].filter(([uid, ids]) => ids.length > 1 || uid === 0)
   if (shared.length === 0 && open.length === 0)
-    return finding('separate-users', 'yes', `${owners.size} with files, each of a user of its own`)
+    return finding(
+      'separate-users',
+      'yes',
+      `${owners.size} tenants with files, each owned by a separate user`,
+    )
   const [uid, ids = []] = shared[0] ?? []
   const found =
-    uid === undefined ? `others may look into ${open.join(', ')}` : `uid ${uid} has ${ids.join(', ')}`
+    uid === undefined
+      ? `other users may read the directories of ${open.join(', ')}`
+      : `uid ${uid} owns the files of ${ids.join(', ')}`
   return finding('separate-users', 'no', found, hosted && process.getuid?.() === 0)
 }
 

@@ -58,8 +58,8 @@ function sealedFindings(surveys: readonly [string, Survey][], required: boolean)
       'sealed-mode',
       writable === 0 && foreign.length === 0 ? 'yes' : 'partly',
       writable === 0 && foreign.length === 0
-        ? `${sealed} sealed files that no mode lets anybody write to`
-        : `not so: ${listed([...paths('writablePaths'), ...foreign], writable + foreign.length)}`,
+        ? `${sealed} sealed files, none with a mode that permits writing`
+        : `writable or not regular files: ${listed([...paths('writablePaths'), ...foreign], writable + foreign.length)}`,
       writable > 0 || foreign.length > 0,
     ),
     finding(
@@ -93,7 +93,7 @@ async function namesFinding(dir: string, surveys: readonly [string, Survey][]): 
   return finding(
     'sealed-names',
     inForce,
-    `${growing} of ${all} directories of sealed files lose no names`,
+    `${growing} of ${all} directories of sealed files are append-only`,
     inForce === 'partly',
   )
 }
@@ -126,12 +126,16 @@ function tailFinding(surveys: readonly [string, Survey][], required: boolean): F
 async function mediumFinding(dir: string): Promise<Finding> {
   const name = await fileSystemOf(dir)
   if (name === undefined)
-    return finding('medium', 'unknown', 'this system does not tell what file system it is')
+    return finding('medium', 'unknown', 'this system does not report the kind of file system')
   if (IN_MEMORY.has(name))
-    return finding('medium', 'no', `${name} is memory: nothing outlasts the machine's power`)
+    return finding('medium', 'no', `${name} is in memory: a power failure loses all data`)
   if (ON_NETWORK.has(name))
-    return finding('medium', 'unknown', `${name}: another machine may write too, and its syncs are not ours`)
-  return finding('medium', 'yes', `${name}; commits are synced, as far as the disk obeys`)
+    return finding(
+      'medium',
+      'unknown',
+      `${name}: another machine may also write, and its syncs are out of our control`,
+    )
+  return finding('medium', 'yes', `${name}; every commit is synced, if the disk obeys`)
 }
 
 async function keyFindings(root: string, moduleId: string, uid: number): Promise<Finding[]> {

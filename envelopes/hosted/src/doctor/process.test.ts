@@ -25,9 +25,12 @@ async function whileLocked(path: string, work: (pid: number) => Promise<void>): 
 }
 
 it.skipIf(why !== '')(`finds the writing process${why}`, async () => {
-  expect((await writerOf(dir)).finding).toMatchObject({ in_force: 'no', found: 'no process has it open now' })
+  expect((await writerOf(dir)).finding).toMatchObject({
+    in_force: 'no',
+    found: 'no process has the ledger open',
+  })
   await writeFile(join(dir, 'lock'), `${2 ** 31 - 1}\n`)
-  expect((await writerOf(dir)).finding.found).toBe('no process has it open now')
+  expect((await writerOf(dir)).finding.found).toBe('no process has the ledger open')
   for (const locked of [dir, join(dir, 'lock')])
     await whileLocked(locked, async (pid) => expect((await writerOf(dir)).pid).toBe(pid))
   await rm(join(dir, 'lock'))

@@ -10,19 +10,19 @@ import { finding, type Finding } from './finding.ts'
 import { statOf } from './files.ts'
 
 /**
- * Finds the process that has the ledger open. There is no `pid` if no process has it, or if this user cannot see the process.
+ * Finds the process that has the ledger open. `pid` is absent if no process has it open, or if this user cannot see the process.
  */
 export async function writerOf(dir: string): Promise<{ finding: Finding; pid?: number }> {
   const lock = await fileAt(join(dir, 'lock'))
   if (process.platform !== 'linux')
-    return { finding: finding('lock', 'unknown', 'this system does not tell who holds a lock') }
+    return { finding: finding('lock', 'unknown', 'this system does not report lock holders') }
   const itself = await statOf(dir)
   if (![itself, lock].some((file) => file !== undefined && isLocked(file.dev, file.ino)))
-    return { finding: finding('lock', 'no', 'no process has it open now') }
+    return { finding: finding('lock', 'no', 'no process has the ledger open') }
   const pid = await lockHolder(dir)
   if (pid === undefined)
-    return { finding: finding('lock', 'yes', 'held by a process that this user can not see') }
-  return { finding: finding('lock', 'yes', `held by process ${pid}: no other one opens it`), pid }
+    return { finding: finding('lock', 'yes', 'held by a process that this user cannot see') }
+  return { finding: finding('lock', 'yes', `held by process ${pid}, which excludes other writers`), pid }
 }
 
 /**
@@ -67,15 +67,15 @@ export function processFindings(pid: number): Finding[] {
       'no-new-privileges',
       noNewPrivileges ? 'yes' : 'no',
       noNewPrivileges
-        ? `process ${pid} can gain none`
-        : `process ${pid} could gain some by running a set-uid program`,
+        ? `process ${pid} cannot gain privileges`
+        : `process ${pid} could gain privileges by running a set-uid program`,
     ),
     finding(
       'attributes-out-of-reach',
       setsFlags ? 'no' : 'yes',
       setsFlags
         ? `process ${pid} could clear file attributes (CAP_LINUX_IMMUTABLE)`
-        : `process ${pid} can't clear file attributes`,
+        : `process ${pid} cannot clear file attributes`,
     ),
   ]
 }

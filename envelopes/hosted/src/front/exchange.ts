@@ -13,11 +13,11 @@ export type Outcome = 'answered' | 'unsent' | 'lost' | 'client-gone' | 'refused'
 export interface ExchangeHooks {
   /** Called before the request is sent. */
   sending(): void
-  /** Called when the response is an event stream. If it returns false, the exchange forwards nothing of the stream. */
+  /** Called when the response is an event stream. If it returns false, the exchange does not forward the stream. */
   streams(): boolean
 }
 
-/** How long to accept a body that is no longer needed, so that the client reads the response before the connection closes. */
+/** How long to keep reading an unneeded body, so that the client reads the response before the connection closes. */
 const LINGER_MS = 1000
 
 export class Exchange implements Dispatcher.DispatchHandler {
@@ -28,7 +28,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #resolve!: (outcome: Outcome) => void
   #controller: Dispatcher.DispatchController | undefined
   #isStream = false
-  /** Why this side ended the exchange. */
+  /** The reason why the front ended the exchange. */
   #ended: Outcome | undefined
 
   constructor(raw: IncomingMessage, out: ServerResponse, hooks: ExchangeHooks) {
@@ -65,7 +65,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     // A stream may last for hours. Close the connection after it, so that no request waits behind it.
     if (!this.#raw.complete || this.#isStream) this.#out.shouldKeepAlive = false
     this.#out.writeHead(status, answerFields(textsOf(controller.rawHeaders)))
-    // Send the headers now, because the first event may take long.
+    // Send the headers now, because the first event may come much later.
     if (this.#isStream) this.#out.flushHeaders()
   }
 
@@ -95,7 +95,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   #stop(outcome: Outcome): void {
     this.#ended ??= outcome
-    this.#controller?.abort(new Error('not wanted any more'))
+    this.#controller?.abort(new Error('the front ended the exchange'))
     if (outcome === 'answered') this.#out.end()
     this.#settle(outcome)
   }

@@ -39,7 +39,7 @@ export interface ForwardLimits {
 const DEFAULTS = { maxUnderWay: 256, maxStreams: 1024, reachTimeout: 5000 }
 const RETRY_MS = 50
 
-/** The requests and streams of one tenant that are under way. */
+/** The running requests and streams of one tenant. */
 interface Load {
   socket: string | undefined
   pool: Pool | undefined
@@ -119,12 +119,12 @@ export class Forwarder {
       if (out.destroyed) return undefined
       const outcome = await this.#exchange(raw, out, pool, errand)
       if (outcome !== 'unsent') return problemOfOutcome(outcome, out)
-      if (Date.now() >= deadline) return unavailable('its process takes no connections')
+      if (Date.now() >= deadline) return unavailable('its process accepts no connections')
       await sleep(RETRY_MS)
     }
   }
 
-  /** Checks the request against the limits of the tenant's process, which are known once the process is reached. */
+  /** Checks the request against the limits of the tenant's process, which the front learns when it reaches the process. */
   #overItsLimit(raw: IncomingMessage, { moduleId, identity }: Errand): Problem | undefined {
     const maxPayload = this.#tenants.maxPayload?.(moduleId)
     return maxPayload === undefined ? undefined : refusedByHead(raw, moduleId, identity, maxPayload)
@@ -169,7 +169,7 @@ export class Forwarder {
         return isTaken
       },
     })
-    // The wire ignores other bodies.
+    // The wire ignores the bodies of other requests.
     const body = raw.method === 'POST' && isAnnounced(raw) ? new RequestBody(raw) : null
     void exchange.outcome.then(() => body?.destroy())
     pool.dispatch(
@@ -230,12 +230,13 @@ function isAnnounced({ headers }: IncomingMessage): boolean {
 }
 
 function problemOfOutcome(outcome: Outcome, out: ServerResponse): Problem | undefined {
-  if (outcome === 'refused') return busy('answers without an end')
-  if (outcome === 'malformed') return new Problem('bad-request', 'not a request that can be forwarded')
+  if (outcome === 'refused') return busy('event streams')
+  if (outcome === 'malformed')
+    return new Problem('bad-request', 'the request is malformed and cannot be forwarded')
   if (outcome !== 'lost') return undefined
   if (!out.headersSent)
     return unavailable(
-      'its process went away before it answered; an append may or may not be recorded: to send it again is safe',
+      'its process ended before it answered; an append may or may not be recorded, and sending it again is safe',
     )
   // A truncated response must not look complete.
   out.destroy()
@@ -245,7 +246,7 @@ function problemOfOutcome(outcome: Outcome, out: ServerResponse): Problem | unde
 function busy(what: string): Problem {
   return new Problem(
     'busy',
-    `this tenant has too many ${what}: try again later; nothing of this one was recorded`,
+    `this tenant has too many ${what}: try again later; this request was not recorded`,
   )
 }
 

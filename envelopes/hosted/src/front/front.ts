@@ -63,7 +63,7 @@ async function respond(
   const problem =
     moduleId instanceof Problem ? moduleId : await decide(raw, out, moduleId, options, forwarder, answered)
   if (problem !== undefined && !out.headersSent) {
-    // A client beyond the limit does not keep its connection either.
+    // Also close the connection of a client beyond the limit.
     if (problem.code === 'busy') out.shouldKeepAlive = false
     await sendAnswer(raw, out, problemResponse(problem))
   }

@@ -29,7 +29,7 @@ export function identityOf({ headers }: Pick<IncomingMessage, 'headers'>): Ident
   if (typeof subject !== 'string' || typeof listed !== 'string') return { subject: 'anonymous', roles: [] }
   const roles = listed === NO_CREDENTIALS ? undefined : listed.split(',').filter((role) => role !== '')
   if (roles?.every(isRole) === false)
-    return new Problem('bad-request', `${ROLES}: expected roles with commas between them`)
+    return new Problem('bad-request', `${ROLES}: expected comma-separated roles`)
   try {
     return { subject: decodeURIComponent(subject), roles: roles?.filter(isRole) }
   } catch {

@@ -25,5 +25,5 @@ function refusalOf(raw: IncomingMessage): Problem | undefined {
   if (!isLocalName(hostName(raw.headers.host ?? '')))
     return new Problem('misdirected', 'Host: expected a loopback address or localhost')
   if (raw.url === '/metrics' && (raw.method === 'GET' || raw.method === 'HEAD')) return undefined
-  return new Problem('no-route', 'only GET /metrics is answered here')
+  return new Problem('no-route', 'this listener serves only GET /metrics')
 }

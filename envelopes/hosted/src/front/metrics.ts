@@ -43,7 +43,7 @@ export class FrontMetrics {
     const registers = [this.#registry]
     this.#requests = new Histogram({
       name: 'service_fs_front_request_seconds',
-      help: 'From the head of a request at the front to its answer handed over.',
+      help: 'Time from the head of a request at the front until its response is sent.',
       labelNames: ['method', 'status'],
       buckets: SECONDS,
       registers,
@@ -51,13 +51,13 @@ export class FrontMetrics {
     const labelNames: 'tenant'[] = ['tenant']
     this.#unavailable = new Counter({
       name: 'service_fs_tenant_unavailable_total',
-      help: 'Requests that found no process of their tenant: it did not start, or ends whenever it does.',
+      help: 'Requests whose tenant had no process: it did not start, or ended at every start.',
       labelNames,
       registers,
     })
     this.#running = new Gauge({
       name: 'service_fs_tenant_running',
-      help: '1 while the tenant has a process; one that is idle need not have one.',
+      help: '1 while the tenant has a process. An idle tenant may have none.',
       labelNames,
       registers,
     })
@@ -73,7 +73,7 @@ export class FrontMetrics {
     })
     this.#expires = new Gauge({
       name: 'service_fs_certificate_expires_seconds',
-      help: 'When the certificate that clients are shown ends, in seconds since 1970; 0: there is none.',
+      help: 'When the certificate that clients receive expires, in seconds since 1970; 0 without a certificate.',
       registers,
     })
   }
@@ -89,11 +89,11 @@ export class FrontMetrics {
   }
 
   answered(method: string, status: number, seconds: number): void {
-    // A tenant may send any status. Bound the number of series.
+    // A tenant may send any status, so bound the number of series.
     this.#requests.observe({ method, status: status in STATUS_CODES ? String(status) : 'other' }, seconds)
   }
 
-  /** Returns the same tenants, and counts those that cannot be reached. */
+  /** Wraps the tenants to count those that cannot be reached. */
   watched(tenants: Tenants): Tenants {
     return {
       has: (moduleId) => tenants.has(moduleId),

@@ -3,8 +3,8 @@ import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 
 /**
- * Streams the body with backpressure, and reads nothing before the first read. `destroy` leaves the client's
- * connection open, so that the client can still be answered, and ignores the rest of the body.
+ * Streams the body with backpressure, and reads nothing before the first read. `destroy` ignores the rest of the body, but leaves
+ * the client's connection open for the response.
  */
 export class RequestBody extends Readable {
   readonly #raw: IncomingMessage
@@ -14,7 +14,7 @@ export class RequestBody extends Readable {
     super()
     this.#raw = raw
     raw.once('close', this.#onClose)
-    // The body may have no reader yet, or no reader any more. A reader has its own error handler.
+    // Ignore errors while the body has no reader. A reader has its own error handler.
     this.on('error', () => undefined)
   }
 

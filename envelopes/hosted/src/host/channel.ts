@@ -1,7 +1,7 @@
 /**
- * The channel to a child process: one line of JSON per message, over the descriptor that Node.js in the child uses
- * for its own channel (`NODE_CHANNEL_FD`; child_process, "serialization"). Node's own parent end trusts the child: a
- * line of invalid JSON, or one of Node's internal messages, crashes the parent, and an unterminated line is buffered
+ * The channel to a child process: one line of JSON per message, over the descriptor that Node.js in the child uses for its own
+ * channel (`NODE_CHANNEL_FD`; see "Advanced serialization" in the documentation of child_process). Node's own parent end trusts the
+ * child: a line of invalid JSON, or one of Node's internal messages, crashes the parent, and an unterminated line is buffered
  * without limit.
  */
 import { EventEmitter } from 'node:events'
@@ -12,7 +12,7 @@ import { StringDecoder } from 'node:string_decoder'
 const LONGEST_LINE = 4096
 
 export interface Channel {
-  /** Calls `take` for each message; with `undefined` for an invalid one, which is the last call. */
+  /** Calls `take` for each message. The first invalid message ends the channel: `take` then gets `undefined`, in its last call. */
   on(event: 'message', take: (message: unknown) => void): unknown
   readonly connected: boolean
   send(message: unknown): unknown

@@ -48,7 +48,7 @@ export function startChild(
   })
   const ended = endOf(child)
   const channel = new ChildChannel(endAt(child))
-  // A descendant of the child may still hold its end open.
+  // A descendant of the child may still hold the pipe open.
   void ended.then(() => channel.close())
   const ready = Promise.race([
     greetingOf(child),
@@ -67,9 +67,9 @@ export function startChild(
   }
 }
 
-/** Describes how a child ended: `status 3`, `SIGKILL`, or that it could not be started. */
+/** Describes how a child ended: `status 3`, `SIGKILL`, or `could not be started`. */
 export function wordsOf({ code, signal }: Ended): string {
-  return signal ?? (code === null ? 'it could not be started' : `status ${code}`)
+  return signal ?? (code === null ? 'could not be started' : `status ${code}`)
 }
 
 /** Returns this end of the channel; a closed stream when the child could not be started. */
@@ -91,7 +91,10 @@ async function greetingOf(child: ChildProcess): Promise<unknown> {
   try {
     return JSON.parse(line)
   } catch {
-    throw new HostedError('start', `expected a line of JSON when it is ready, found ${line.slice(0, 100)}`)
+    throw new HostedError(
+      'start',
+      `expected one line of JSON as the ready message, found ${line.slice(0, 100)}`,
+    )
   }
 }
 

@@ -26,16 +26,19 @@ it('fills in defaults and resolves paths relative to the file', () => {
 })
 
 it.each([
-  [{}, 'root: expected to be there'],
+  [{}, 'root: expected a value, found none'],
   [{ root: 7 }, 'root: expected string, found 7'],
   [{ root: '/x', rooot: 1 }, 'rooot: no such field'],
-  [{ root: '/x', listen: [] }, 'listen: expected an address at least, found []'],
+  [{ root: '/x', listen: [] }, 'listen: expected at least one address, found []'],
   [{ root: '/x', idleStopSeconds: -1 }, 'idleStopSeconds: expected an integer from 0'],
   [{ root: '/x', immutable: 'yes' }, 'immutable: expected ("auto" | "off" | "required"), found "yes"'],
   [{ root: '/x', tenants: [{ moduleId: 'A' }] }, 'tenants.0.moduleId: expected lower-case'],
   [{ root: '/x', tenants: [{ moduleId: 'a', color: 'red' }] }, 'tenants.0.color: no such field'],
   [{ root: '/x', tenants: [{ moduleId: 'a', uid: 0 }] }, 'tenants.0.uid: expected an integer from 1'],
-  [{ root: '/x', tenants: [{ moduleId: 'a' }, { moduleId: 'a' }] }, 'tenants.1.moduleId: a is there twice'],
+  [
+    { root: '/x', tenants: [{ moduleId: 'a' }, { moduleId: 'a' }] },
+    'tenants.1.moduleId: expected each tenant once, found a twice',
+  ],
   [
     {
       root: '/x',
@@ -44,13 +47,16 @@ it.each([
         { moduleId: 'b', uid: 5 },
       ],
     },
-    "tenants.1.uid: expected one of its own, found 5, which is a's",
+    'tenants.1.uid: expected a separate user, found 5, the user of a',
   ],
   [{ root: '/x', tenants: [{ moduleId: 'a', uid: 70_099 }] }, "found 70099, which is the front's"],
-  [{ root: '/x', tenants: [{ moduleId: 'a', uid: 5, gid: 70_099 }] }, "expected another than the front's"],
+  [
+    { root: '/x', tenants: [{ moduleId: 'a', uid: 5, gid: 70_099 }] },
+    "expected a group other than the front's",
+  ],
   [{ root: '/x', run: `/run/${'x'.repeat(60)}` }, 'run: expected a path of at most 32 bytes'],
   [{ root: '/x', uids: { from: 9, to: 8 } }, 'uids.to: expected at least 9, found 8'],
-  [{ root: '/x', tls: { certificate: 'c' } }, 'tls.key: expected to be there'],
+  [{ root: '/x', tls: { certificate: 'c' } }, 'tls.key: expected a value, found none'],
 ])('rejects %j: %s', (value, message) => {
   expect(() => parse(value)).toThrow(message)
 })

@@ -78,7 +78,10 @@ const id: v.GenericSchema<number> = count(1, 2 ** 31 - 2)
 const tenantSchema: v.GenericSchema<TenantConfig> = v.strictObject({
   moduleId: v.pipe(
     v.string(),
-    v.check(isModuleId, 'expected lower-case letters, digits and hyphens, at most 63, none in front'),
+    v.check(
+      isModuleId,
+      'expected lower-case letters, digits and hyphens, at most 63, not starting with a hyphen',
+    ),
   ),
   uid: v.exactOptional(id),
   gid: v.exactOptional(id),
@@ -97,7 +100,7 @@ const tenantSchema: v.GenericSchema<TenantConfig> = v.strictObject({
 const hostSchema: v.GenericSchema<HostFile> = v.strictObject({
   root: text,
   run: v.exactOptional(text),
-  listen: v.exactOptional(v.pipe(v.array(text), v.minLength(1, 'expected an address at least'))),
+  listen: v.exactOptional(v.pipe(v.array(text), v.minLength(1, 'expected at least one address'))),
   metrics: v.exactOptional(text),
   tls: v.exactOptional(TlsConfig),
   access: v.exactOptional(AccessConfig),
@@ -137,7 +140,7 @@ export function parseHostConfig(json: string, file: string): HostConfig {
 function complaint(issue: v.BaseIssue<unknown>): string {
   const path = v.getDotPath(issue) ?? 'the document'
   if (issue.type === 'strict_object' && issue.expected === 'never') return `${path}: no such field`
-  if (issue.received === 'undefined') return `${path}: expected to be there`
+  if (issue.received === 'undefined') return `${path}: expected a value, found none`
   const found = JSON.stringify(issue.input) ?? 'nothing'
   const expected =
     issue.kind === 'validation' ? issue.message : `expected ${issue.expected ?? 'something else'}`
@@ -155,13 +158,13 @@ function checkWhole({ run, uids, front, tenants }: HostConfig, file: string): vo
   const ids = new Set<string>()
   const owners = new Map<number, string>([[front.uid, 'the front']])
   for (const [i, { moduleId, uid, gid }] of tenants.entries()) {
-    if (ids.has(moduleId)) refuse(`tenants.${i}.moduleId: ${moduleId} is there twice`)
+    if (ids.has(moduleId)) refuse(`tenants.${i}.moduleId: expected each tenant once, found ${moduleId} twice`)
     ids.add(moduleId)
-    if (gid === front.gid) refuse(`tenants.${i}.gid: expected another than the front's, found ${gid}`)
+    if (gid === front.gid) refuse(`tenants.${i}.gid: expected a group other than the front's, found ${gid}`)
     if (uid === undefined) continue
     const other = owners.get(uid)
     if (other !== undefined)
-      refuse(`tenants.${i}.uid: expected one of its own, found ${uid}, which is ${other}'s`)
+      refuse(`tenants.${i}.uid: expected a separate user, found ${uid}, the user of ${other}`)
     owners.set(uid, moduleId)
   }
 }
@@ -191,7 +194,7 @@ async function readConfigText(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8')
   } catch (error) {
-    const hint = codeOf(error) === 'ENOENT' ? '; `service-fs tenant add --root DIR` makes one' : ''
+    const hint = codeOf(error) === 'ENOENT' ? '; `service-fs tenant add --root DIR` creates one' : ''
     throw new HostedError('config', `${messageOf(error)}${hint}`, { cause: error })
   }
 }

@@ -77,7 +77,7 @@ function privilegesOf({ owner, lowPorts = false }: Confinement): string[] {
   ]
 }
 
-/** Returns the environment of a confined process. It passes on no variable that could hold a secret or an option. */
+/** Returns the environment of a confined process. It has no variable that could hold a secret or change the behavior of Node.js. */
 export function confinedEnvironment(): NodeJS.ProcessEnv {
   const { PATH, LANG, TZ } = process.env
   return {
@@ -120,6 +120,6 @@ export function checkReachable(path: string): void {
 function closed(path: string): HostedError {
   return new HostedError(
     'config',
-    `${path}: its mode keeps out the tenants' users: choose a place that everybody can get to, such as below /opt or /var/lib`,
+    `${path}: its mode excludes the tenants' users: choose a directory that all users can search, such as one below /opt or /var/lib`,
   )
 }

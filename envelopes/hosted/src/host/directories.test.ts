@@ -47,7 +47,7 @@ describe.skipIf(!isRoot())(`as root${why}`, () => {
         await prepareRun(config)
       }
       await expect(prepared()).rejects.toMatchObject(
-        refused(`${path}: expected it to be root's, found one of uid 70100`),
+        refused(`${path}: expected the owner root, found uid 70100`),
       )
       await chown(join(dir, path), 0, 0)
       await prepared()
@@ -124,7 +124,7 @@ describe.skipIf(!isRoot())(`as root${why}`, () => {
     await chown(join(dir, 'root/acme'), 64_200, 64_200)
     expect(await new Users(config).ownerOf(acme)).toEqual({ uid: 64_200, gid: 64_200 })
     await expect(prepareTenant(config, acme, owner)).rejects.toMatchObject(
-      refused('expected it to be of uid 70100'),
+      refused('expected the owner uid 70100'),
     )
     await chown(join(dir, 'root/acme'), 70_100, 70_100)
     await chmod(join(dir, 'root/acme'), 0o755)

@@ -75,9 +75,9 @@ export async function prepareTenant(
   if (lacksKeys && !isNew)
     throw new HostedError(
       'key',
-      `${secret}: the ledger is there, its private keys are not: put them back; new ones would not be the ledger's`,
+      `${secret}: the ledger exists but its private keys are missing: restore them; new keys could not sign for this ledger`,
     )
-  // Create the keys first: a ledger directory without keys is taken for a ledger that lost them.
+  // Create the keys first: a ledger directory without keys would count as a ledger that lost them.
   if (lacksKeys)
     await putInPlace(secret, owner, async (dir) => {
       const name = origin ?? defaultOrigin(moduleId)
@@ -106,7 +106,7 @@ async function checkOwner(path: string, owner: Owner | undefined): Promise<void>
   if (found.uid !== owner.uid)
     throw new HostedError(
       'config',
-      `${path}: expected it to be of uid ${owner.uid}, found ${found.uid}: chown -hR ${owner.uid}:${owner.gid} ${path}`,
+      `${path}: expected the owner uid ${owner.uid}, found ${found.uid}: chown -hR ${owner.uid}:${owner.gid} ${path}`,
     )
   if ((found.mode & 0o077) !== 0)
     throw new HostedError(

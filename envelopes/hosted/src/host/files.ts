@@ -42,7 +42,7 @@ export async function ensureDirectory(path: string, mode: number, owner?: Owner)
   if (owner === undefined && found !== undefined && found.uid !== 0 && process.getuid?.() === 0)
     throw new HostedError(
       'config',
-      `${path}: expected it to be root's, found one of uid ${found.uid}: chown root:root ${path}`,
+      `${path}: expected the owner root, found uid ${found.uid}: chown root:root ${path}`,
     )
   if (found === undefined) {
     await mkdir(dirname(path), { mode: 0o755, recursive: true })

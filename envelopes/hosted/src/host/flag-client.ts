@@ -1,4 +1,4 @@
-/** The tenant's half of file attributes: asks the supervisor, which has the privilege to set them. */
+/** The tenant's side of file attributes: asks the supervisor to set them, because only it has the privilege. */
 import { realpath } from 'node:fs/promises'
 import { StorageError } from '@service-fs/storage/errors'
 import { Limiter } from '@service-fs/storage/limiter'
@@ -13,7 +13,7 @@ export interface Channel {
   readonly channel?: { ref(): void; unref(): void } | null | undefined
 }
 
-/** How long to wait for the first reply in milliseconds. A supervisor that serves no attributes does not answer. */
+/** How long to wait for the first reply in milliseconds. A supervisor that does not set attributes sends no reply. */
 const HELLO_MS = 10_000
 
 /** Returns the flags that the supervisor sets on the files below `dir`, the tenant's directory. */
@@ -78,12 +78,13 @@ class FlagClient implements FileFlags {
 
   async #ask(request: (id: number) => FlagRequest): Promise<void> {
     const reply = await this.#requests.run(() => this.#exchange(request))
-    if (reply === undefined) throw new StorageError('io', 'the supervisor that sets file attributes is gone')
+    if (reply === undefined)
+      throw new StorageError('io', 'the supervisor, which sets file attributes, has ended')
     if (reply.done) return
     throw Object.assign(new Error(reply.message), { code: reply.code })
   }
 
-  /** Resolves with undefined when the supervisor is gone. */
+  /** Resolves with undefined when the supervisor has ended. */
   async #exchange(request: (id: number) => FlagRequest): Promise<FlagReply | undefined> {
     const { channel } = this.#channel
     if (this.#gone || this.#channel.send === undefined) return undefined

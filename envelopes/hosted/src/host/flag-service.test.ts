@@ -1,4 +1,4 @@
-// Connects both halves of file attributes over a channel: the supervisor sets them for a tenant and refuses invalid requests.
+// Tests both sides of file attributes over a channel: the supervisor sets them for a tenant and rejects invalid requests.
 import { EventEmitter } from 'node:events'
 import {
   appendFileSync,
@@ -162,7 +162,7 @@ describe.skipIf(why !== '')(`a tenant and its supervisor${why}`, () => {
       const ends = new Ends(dir, 0)
       ends.child.emit('message', message)
       ends.child.emit('message', message)
-      expect(ends.misbehaviour).toEqual(['it sent what is no request'])
+      expect(ends.misbehaviour).toEqual(['it sent an invalid request'])
     }
     const many = new Ends(dir, 0)
     for (let id = 0; id < 33; id++) many.child.emit('message', { kind: 'flags', id, verb: 'hello' })
@@ -170,7 +170,7 @@ describe.skipIf(why !== '')(`a tenant and its supervisor${why}`, () => {
   })
 })
 
-describe.skipIf(why !== '')(`a supervisor refuses${why}`, () => {
+describe.skipIf(why !== '')(`a supervisor rejects${why}`, () => {
   let count = 0
   let dir: string
   let service: FlagService
@@ -184,7 +184,7 @@ describe.skipIf(why !== '')(`a supervisor refuses${why}`, () => {
     service = new FlagService(await attributes, { dir, uid: 0, checks: new Limiter(1) })
   })
 
-  it('paths that are not of the ledger format', async () => {
+  it('paths outside the ledger format', async () => {
     mkdirSync(join(dir, 'tmp'))
     for (const name of ['tmp/1', 'checkpoint', 'lock', 'cache/records/LOG', 'tail/000000000000']) {
       writeFileSync(join(dir, name.startsWith('cache') ? 'lock' : name), 'x')
@@ -259,7 +259,7 @@ describe.skipIf(why !== '')(`a supervisor refuses${why}`, () => {
   })
 })
 
-describe.skipIf(why !== '')(`a supervisor that is asked to release a tail file${why}`, () => {
+describe.skipIf(why !== '')(`a supervisor that gets a request to release a tail file${why}`, () => {
   const OLD = 'tail/000000000000'
   const NEWER = 'tail/000000000256'
   let ledgers: string
@@ -331,7 +331,7 @@ describe.skipIf(why !== '')(`a supervisor that is asked to release a tail file${
     expect(await release()).toMatchObject({ done: true })
   })
 
-  it('keeps append-only when the newer tail file is of another ledger or has other entries', async () => {
+  it('keeps append-only when the newer tail file belongs to another ledger or has different entries', async () => {
     cpSync(dir, join(`${dir}-other`, 'audit'), { recursive: true })
     cpSync(join(`${dir}-other`, 'audit'), join(dir, 'audit'), { recursive: true })
     writeFileSync(join(dir, NEWER), 'nothing of the kind')

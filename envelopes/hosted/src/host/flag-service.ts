@@ -1,11 +1,10 @@
 /**
- * The supervisor's half of file attributes: sets them on the files of a tenant that runs as another user and has no
- * privilege to set or clear them. The only attribute that it clears is append-only, on a tail file whose entries are
- * all sealed or in a newer tail file.
+ * The supervisor's side of file attributes: sets them on the files of a tenant, which runs as another user without the privilege to
+ * do so. It clears only append-only, and only on a tail file whose entries are all sealed or in a newer tail file.
  *
- * It does not trust the tenant. A request must name a path of the ledger format, which leads through directories of
- * the tenant and no symbolic link. The file must be a regular file of the tenant with a single name, and no process
- * may have it open for writing.
+ * It does not trust the tenant. A request must name a path of the ledger format. Every directory on the path must belong to the
+ * tenant, and none may be a symbolic link. The file must be a regular file of the tenant with a single name, and no process may
+ * have it open for writing.
  */
 import { fstatSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -60,7 +59,7 @@ export function serveFlags(child: Channel, options: FlagServiceOptions): void {
   child.on('message', (message) => {
     if (!isHeard) return
     const request = parseFlagRequest(message)
-    if (request === undefined) return misbehaved('it sent what is no request')
+    if (request === undefined) return misbehaved('it sent an invalid request')
     if (++waiting > MOST_REQUESTS) return misbehaved('it sent too many requests at once')
     service ??= loadAttributes().then((attributes) => new FlagService(attributes, options))
     void service
@@ -161,7 +160,7 @@ export class FlagService {
         mayGo(files, ledger, { start, bytes: readBytes(fd, Math.min(size, MAX_TAIL_BYTES)) }, newerFile),
       )
       if (!may || fstatSync(fd).size !== size || size > MAX_TAIL_BYTES)
-        throw new StorageError('unsealed', `${path}: not everything in it is sealed or in ${newer}`)
+        throw new StorageError('unsealed', `${path}: expected every entry to be sealed or in ${newer}`)
       attributes.set(fd, 'append-only', false)
     })
   }

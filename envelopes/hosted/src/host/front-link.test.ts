@@ -5,7 +5,7 @@ import { FrontLink } from './front-link.ts'
 
 const WAIT = { timeout: 10_000 }
 
-/** Links a front that runs `script` on its first start, and does nothing when it is restarted. */
+/** Links a front that runs `script` on its first start, and does nothing after a restart. */
 async function linked(script: string, reach: (moduleId: string) => Promise<string>) {
   const warnings: object[] = []
   let starts = 0

@@ -39,7 +39,7 @@ export interface FrontLinkOptions {
   log: Logger
 }
 
-/** The time limits in milliseconds of a start and of a stop, which first finishes the requests in progress. */
+/** The time limits of a start and of a stop, in milliseconds. A stop first finishes the requests in progress. */
 const START_MS = 30_000
 const STOP_MS = 20_000
 
@@ -96,7 +96,7 @@ export class FrontLink {
     const said = fromFront(message)
     if (child !== this.#child) return
     if (said === undefined || (said.kind === 'reach' && this.#asked.has(said.moduleId))) {
-      this.#options.log.warn('front killed', { reason: 'it sent what no front of this program sends' })
+      this.#options.log.warn('front killed', { reason: 'it sent an invalid message' })
       child.channel.close()
       child.process.kill('SIGKILL')
       return
@@ -147,11 +147,11 @@ export class FrontLink {
 
 function errorMembers(error: unknown): { code: string; message: string } {
   if (error instanceof HostedError) return { code: error.code, message: error.message }
-  return { code: 'tenant-unavailable', message: 'it can not be reached' }
+  return { code: 'tenant-unavailable', message: 'its process cannot be reached' }
 }
 
 function urlsOf(greeting: unknown): string[] {
   if (typeof greeting === 'object' && greeting !== null && 'urls' in greeting && Array.isArray(greeting.urls))
     return greeting.urls.map(String)
-  throw new HostedError('start', 'expected addresses when it is ready')
+  throw new HostedError('start', 'expected addresses in its ready message')
 }

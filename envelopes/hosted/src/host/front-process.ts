@@ -20,18 +20,18 @@ import { FrontTenants } from './front-tenants.ts'
 export function addFront(program: Command, io: Io): void {
   program
     .command('front', { hidden: true })
-    .description('the front of a host, which the host starts')
+    .description("a host's front, started by the host")
     .action(() => perform(io, true, () => runFront((urls) => io.out(`${JSON.stringify({ urls })}\n`))))
 }
 
-/** The files that the front itself needs, and the files per connection: the client's socket and the tenant's. */
+/** The number of files that the front itself needs, and of files per connection: the client's socket and the tenant's. */
 const OWN_FILES = 256
 const FILES_EACH = 2
 
 /** How long a stop waits for requests in progress, in milliseconds. */
 const DRAIN_MS = 10_000
 
-/** Runs until SIGTERM or until the supervisor is gone. Calls `greet` with the URLs. @throws HostedError */
+/** Runs until SIGTERM or until the supervisor ends. Calls `greet` with the URLs. @throws HostedError */
 export async function runFront(greet: (urls: string[]) => Promise<void>): Promise<void> {
   if (process.send === undefined) throw new HostedError('usage', 'front: `service-fs host` starts it')
   process.umask(0o077)
@@ -96,7 +96,7 @@ interface Parts {
   failures: FailedCredentials
 }
 
-/** Sends a message to the supervisor. Ignores errors: when the supervisor is gone, the front is about to end. */
+/** Sends a message to the supervisor. Ignores errors: the supervisor has ended, and the front soon ends too. */
 function say(message: unknown): void {
   process.send?.(message, undefined, {}, () => undefined)
 }

@@ -7,7 +7,7 @@ function begin(...tenants: string[]): { front: FrontTenants; said: FromFront[] }
   return { front: new FrontTenants(tenants, (message) => said.push(message)), said }
 }
 
-it('asks once for all waiters and remembers the socket until the process is gone', async () => {
+it('sends one request for all waiters and caches the socket until the process ends', async () => {
   const { front, said } = begin('acme')
   const both = Promise.all([front.reach('acme'), front.reach('acme')])
   expect(said).toEqual([{ kind: 'reach', id: 0, moduleId: 'acme' }])
@@ -25,8 +25,16 @@ it('asks once for all waiters and remembers the socket until the process is gone
 it('rejects when the supervisor refuses, and asks again next time', async () => {
   const { front, said } = begin('acme')
   const first = front.reach('acme')
-  front.take({ kind: 'refused', id: 0, code: 'tenant-unavailable', message: 'acme: it keeps ending' })
-  await expect(first).rejects.toMatchObject({ code: 'tenant-unavailable', message: 'acme: it keeps ending' })
+  front.take({
+    kind: 'refused',
+    id: 0,
+    code: 'tenant-unavailable',
+    message: 'acme: its process keeps ending',
+  })
+  await expect(first).rejects.toMatchObject({
+    code: 'tenant-unavailable',
+    message: 'acme: its process keeps ending',
+  })
   front.reach('acme').catch(() => undefined)
   expect(said).toHaveLength(2)
 })
@@ -39,7 +47,7 @@ it('updates its list of tenants', async () => {
   expect([front.has('acme'), front.has('bolt')]).toEqual([false, true])
 })
 
-it('reports a tenant idle after a time without requests, and not during one', async () => {
+it('reports a tenant as idle after a time without requests, but not during a request', async () => {
   const { front, said } = begin('acme')
   const reached = front.reach('acme')
   front.take({ kind: 'reached', id: 0, socket: '/s' })

@@ -15,7 +15,7 @@ export class FrontTenants {
   readonly #payloads = new Map<string, number>()
   readonly #asked = new Map<string, Promise<string>>()
   readonly #waiting = new Map<number, Waiting>()
-  /** The number of requests in progress, and when the last one ended. */
+  /** The number of requests in progress, and the time when the last one ended. */
   readonly #uses = new Map<string, { count: number; last: number }>()
   #nextId = 0
 

@@ -18,10 +18,15 @@ interface HostFlags {
 export function addHost(program: Command, io: Io): void {
   program
     .command('host')
-    .description('run many tenants, a process each, behind one front; SIGHUP reads the configuration again')
+    .description(
+      'run many tenants, each in its own process, behind one front; SIGHUP reads the configuration again',
+    )
     .requiredOption('--config <file>', 'host.json')
-    .option('--listen <systemd>', 'systemd: the sockets of a .socket unit, instead of what host.json says')
-    .option('--json', 'say where it listens in one line of JSON')
+    .option(
+      '--listen <systemd>',
+      'systemd: use the sockets of a .socket unit instead of `listen` in host.json',
+    )
+    .option('--json', 'print the addresses as one line of JSON')
     .action((flags: HostFlags) => perform(io, flags.json, () => host(flags, io)))
 }
 
@@ -74,11 +79,11 @@ function jsonGreeting({ urls, config, frontPid }: Supervisor): string {
 function greeting({ urls, config }: Supervisor, file: string): string {
   const { root, tenants } = config
   const users = isRoot()
-    ? 'each tenant runs under a user of its own'
-    : `all tenants run under this user (uid ${process.getuid?.()}): files do not keep them apart; started as root, they would`
+    ? 'each tenant runs as a separate user'
+    : `all tenants run as this user (uid ${process.getuid?.()}), so file modes do not separate them; start as root to separate them`
   const limits = canConfine()
     ? ''
-    : '\nlimits   none on this system: no_new_privs and resource limits are for Linux'
+    : '\nlimits   none on this system: no_new_privs and resource limits need Linux'
   return `service-fs hosts ${tenants.length} tenant${tenants.length === 1 ? '' : 's'} at ${urls.join(' ')}
 ledgers  ${root}
 users    ${users}${limits}

@@ -1,6 +1,6 @@
 /** The JSON messages between the supervisor and the front over their channel. */
 
-/** A message to the front, with settings `S` of the front and `A` of access and TLS. */
+/** A message to the front. `S` is the type of the front's settings, `A` of those for access and TLS. */
 export type ToFront<S = unknown, A = unknown> =
   /** The first message. */
   | { kind: 'settings'; settings: S }
@@ -11,7 +11,7 @@ export type ToFront<S = unknown, A = unknown> =
   /** Answers `reach`. */
   | { kind: 'reached'; id: number; socket: string; maxPayload?: number }
   | { kind: 'refused'; id: number; code: string; message: string }
-  /** The tenant's process is gone: send `reach` again. */
+  /** The tenant's process has ended: send `reach` again. */
   | { kind: 'gone'; moduleId: string }
 
 export type FromFront =

@@ -1,4 +1,4 @@
-/** Prevents two hosts, or a host and `service-fs tenant add`, from creating directories and choosing users in one root at the same time. */
+/** Prevents two hosts, or a host and `service-fs tenant add`, from creating directories and choosing users in one root at once. */
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { StorageError } from '@service-fs/storage/errors'

@@ -61,10 +61,10 @@ it.each([
   expect(await ask(bytesAt(before, OLD), changes)).toBe(false)
 })
 
-it('rejects it when the newer one lacks an entry or has a different one', async () => {
+it('rejects a tail file when the newer one lacks one of its entries or has a different one', async () => {
   const text = Buffer.from(bytesAt(after, NEWER)).toString('latin1')
   const lines = text.split('\n')
-  // The edge is followed by a commit without entries, of seven lines, and the commit with the entries past the boundary.
+  // After the edge come a commit without entries, of seven lines, and the commit with the entries past the boundary.
   const first = lines.indexOf('') + 8
   expect(lines[first]).toMatch(/^c2VydmljZS1mcy9lbnRyeS92MQ/)
   const shorter = [...lines.slice(0, first + 3), ...lines.slice(first + 4)].join('\n')
@@ -76,7 +76,7 @@ it('rejects it when the newer one lacks an entry or has a different one', async 
     ).toBe(false)
 })
 
-it('accepts a torn commit at its end, even one that looks whole', async () => {
+it('accepts a torn commit at the end, even if it looks whole', async () => {
   const old = bytesAt(before, OLD)
   expect(await ask(behind(old, 'QUJD\n'.repeat(30)))).toBe(true)
   expect(await ask(behind(old, '\0'.repeat(700)))).toBe(true)
@@ -86,7 +86,7 @@ it('accepts a torn commit at its end, even one that looks whole', async () => {
   expect(await ask(looksWhole, { vkey: async () => undefined })).toBe(false)
 })
 
-it('rejects it when a whole commit was appended later, and when it is corrupt', async () => {
+it('rejects a tail file to which a whole commit was appended later, and a corrupt one', async () => {
   const { storage, ledger } = await begun()
   await ledger.append([textRecord('later', 'text')])
   const grown = bytesAt(storage.dump(), OLD)

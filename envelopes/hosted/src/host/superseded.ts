@@ -13,7 +13,7 @@ export interface OldTail {
   bytes: Uint8Array
 }
 
-/** The files to compare with, which are all immutable or append-only. Each function resolves with undefined for any other file. */
+/** The files to compare with. Each function resolves with undefined unless the file is immutable or append-only. */
 export interface Evidence {
   readonly newer: OldTail
   readonly bundle: (index: number) => Promise<Uint8Array | undefined>
@@ -21,7 +21,9 @@ export interface Evidence {
   readonly vkey: () => Promise<string | undefined>
 }
 
-/** The maximum size of a tail file whose signatures and roots to check. A larger one stays if its commits are not all elsewhere. */
+/**
+ * The maximum size of a tail file whose signatures and roots to check. A larger file stays unless all its commits are elsewhere.
+ */
 const MOST_CHECKED_BYTES = 64 * 1024 * 1024
 /** Milliseconds of work before other tasks may run. */
 const AT_A_TIME_MS = 10
@@ -63,7 +65,7 @@ function* commitLines({ start, bytes }: OldTail): Generator<string> {
   }
 }
 
-/** Returns the entry lines of the commits that verify; undefined when they cannot be verified. */
+/** Returns the entry lines of the commits that verify; undefined when the file cannot be verified. */
 async function countedLines(
   { start, bytes }: OldTail,
   { origin, vkey }: Evidence,

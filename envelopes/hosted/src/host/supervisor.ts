@@ -27,7 +27,7 @@ import { TenantLauncher } from './tenant-launcher.ts'
 import { TenantProcess, type TenantState } from './tenant-process.ts'
 import { isRoot } from './uids.ts'
 
-/** Fields whose changes take a restart of the host. */
+/** Fields whose changes need a restart of the host. */
 const FIXED = ['root', 'run', 'listen', 'metrics', 'front', 'idleStopSeconds'] as const
 
 export interface SupervisorOptions {
@@ -53,7 +53,7 @@ export class Supervisor {
   readonly #front: FrontLink
   readonly #slots = new Slots(Math.max(2, availableParallelism()))
   readonly #tenants = new Map<string, TenantProcess>()
-  /** The payload limits that the tenants' processes were started with. */
+  /** The payload limits of the running tenants' processes. */
   readonly #payloads = new Map<string, number | undefined>()
   readonly #lock: DirectoryLock
   readonly #given: readonly Inherited[] | undefined
@@ -164,7 +164,7 @@ export class Supervisor {
     const config = await loadHostConfig(this.#file)
     for (const field of FIXED)
       if (JSON.stringify(config[field]) !== JSON.stringify(this.#config[field]))
-        this.#log.warn('host.json: a change that takes a restart', { field })
+        this.#log.warn('host.json: this change needs a restart', { field })
     const { root, run, listen, front, idleStopSeconds } = this.#config
     this.#config = { ...config, root, run, listen, front, idleStopSeconds }
     await this.#update()
@@ -260,8 +260,8 @@ async function lockRun({ run }: HostConfig): Promise<DirectoryLock> {
   try {
     return await lockDirectory(join(run, HOST_DIR))
   } catch (error) {
-    // The lock's message is about ledgers, so take only the process from it.
+    // The lock's message speaks of a ledger, so take only the process from it.
     const who = /process \d+/.exec(messageOf(error))?.[0] ?? messageOf(error)
-    throw new HostedError('start', `${run}: another host runs there (${who})`, { cause: error })
+    throw new HostedError('start', `${run}: another host uses this directory (${who})`, { cause: error })
   }
 }

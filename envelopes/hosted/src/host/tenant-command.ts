@@ -30,32 +30,31 @@ interface TenantFlags {
 }
 
 export function addTenant(program: Command, io: Io): void {
-  const tenant = program.command('tenant').description('the tenants of a host, in its host.json')
+  const tenant = program.command('tenant').description('manage the tenants of a host in its host.json')
   const add = (name: string, description: string): Command =>
     tenant
       .command(name)
       .description(description)
       .requiredOption('--config <file>', 'host.json')
-      .option('--json', 'one line of JSON each')
-  add('add <id...>', 'make the keys and the directory of each, and put it into host.json')
-    .option('--root <dir>', 'the directory of the ledgers, where host.json is not there yet')
-    .option('--run <dir>', 'the directory of the sockets, where host.json is not there yet')
-    .option('--listen <address>', 'where the front listens, where host.json is not there yet')
-    .option('--uid <number>', 'its user (default: one that nobody has)')
-    .option('--gid <number>', 'its group (default: the number of its user)')
-    .option('--origin <origin>', "the new ledger's origin; it stays for good")
+      .option('--json', 'print one line of JSON per tenant')
+  add('add <id...>', 'create keys and a directory for each tenant, and add it to host.json')
+    .option('--root <dir>', 'the directory of the ledgers, for a new host.json')
+    .option('--run <dir>', 'the directory of the sockets, for a new host.json')
+    .option('--listen <address>', 'the address that the front listens on, for a new host.json')
+    .option('--uid <number>', "the tenant's uid (default: an unused one)")
+    .option('--gid <number>', "the tenant's gid (default: its uid)")
+    .option('--origin <origin>', "the new ledger's origin, which cannot change later")
     .option(
       '--policy-out <file>',
-      'write a tlog-policy with the verifier keys of both logs of each, for auditors: --policy takes it',
+      "write a tlog-policy with the verifier keys of each tenant's two logs; auditors pass it to --policy",
     )
     .action((ids: string[], flags: TenantFlags) => act(io, flags, () => addTenants(ids, flags, io)))
-  add('ls', 'the tenants, their users, and whether they run').action((flags: TenantFlags) =>
+  add('ls', 'list the tenants, their users, and whether they run').action((flags: TenantFlags) =>
     act(io, flags, () => list(flags, io)),
   )
-  add(
-    'rm-from-config <id...>',
-    'take it out of host.json; its ledger and its keys stay where they are',
-  ).action((ids: string[], flags: TenantFlags) => act(io, flags, () => remove(ids, flags, io)))
+  add('rm-from-config <id...>', 'remove tenants from host.json; their ledgers and keys stay in place').action(
+    (ids: string[], flags: TenantFlags) => act(io, flags, () => remove(ids, flags, io)),
+  )
 }
 
 function act(io: Io, flags: TenantFlags, work: () => Promise<void>): Promise<void> {
@@ -75,7 +74,7 @@ function act(io: Io, flags: TenantFlags, work: () => Promise<void>): Promise<voi
 async function addTenants(ids: readonly string[], flags: TenantFlags, io: Io): Promise<void> {
   for (const name of ['uid', 'gid'] as const)
     if (flags[name] !== undefined && !isRoot())
-      throw usage(`--${name}: takes root; without, all tenants run under the user that starts the host`)
+      throw usage(`--${name}: needs root; otherwise all tenants run as the user that starts the host`)
   checkIds(ids, flags)
   const policy = flags.policyOut === undefined ? undefined : await newPolicy(flags.policyOut)
   await ensureConfig(flags)
@@ -89,7 +88,7 @@ async function addTenants(ids: readonly string[], flags: TenantFlags, io: Io): P
       await io.out(`${JSON.stringify({ module_id: moduleId, uid, gid, dir, vkey, audit_vkey: auditVkey })}\n`)
     else
       await io.out(
-        `${moduleId}  ${userOf(uid)}${dir}${areNew ? '' : '  (its keys were there)'}\n  vkey   ${vkey}\n  audit  ${auditVkey}\n`,
+        `${moduleId}  ${userOf(uid)}${dir}${areNew ? '' : '  (its keys existed)'}\n  vkey   ${vkey}\n  audit  ${auditVkey}\n`,
       )
   }
   if (policy !== undefined) await policy.write(policyText(added))
@@ -105,7 +104,7 @@ interface Added {
 async function newPolicy(path: string): Promise<{ write(text: string): Promise<void> }> {
   const file = await open(path, 'wx', 0o644).catch((error: unknown) => {
     const why =
-      codeOf(error) === 'EEXIST' ? `${path}: is there already, and is not overwritten` : messageOf(error)
+      codeOf(error) === 'EEXIST' ? `${path}: exists already, and is not overwritten` : messageOf(error)
     throw usage(`--policy-out: ${why}`)
   })
   return {
@@ -152,11 +151,13 @@ function userOf(uid: number | undefined): string {
 function checkIds(ids: readonly string[], { uid, gid, origin }: TenantFlags): void {
   for (const id of ids) {
     if (!isModuleId(id))
-      throw usage(`expected lower-case letters, digits and hyphens, at most 63, none in front, found ${id}`)
+      throw usage(
+        `expected lower-case letters, digits and hyphens, at most 63, not starting with a hyphen, found ${id}`,
+      )
     if (ids.indexOf(id) !== ids.lastIndexOf(id)) throw usage(`expected each tenant once, found ${id} twice`)
   }
   if (ids.length > 1 && (uid ?? gid ?? origin) !== undefined)
-    throw usage('--uid, --gid and --origin are one tenant’s: expected one, found several')
+    throw usage('--uid, --gid and --origin: expected one tenant with these flags, found several')
 }
 
 function differs(flag: string | undefined, value: string): boolean {
@@ -174,7 +175,7 @@ async function ensureConfig({ config, root, run, listen }: TenantFlags): Promise
     return
   }
   if (root === undefined)
-    throw usage(`${config} is not there: name the directory of the ledgers with --root DIR`)
+    throw usage(`${config} does not exist: pass the directory of the ledgers as --root DIR`)
   await mkdir(dirname(resolve(config)), { recursive: true })
   await writeHostConfig(config, {
     root: resolve(root),
@@ -212,7 +213,7 @@ async function list({ config: file, json }: TenantFlags, io: Io): Promise<void> 
 async function remove(ids: readonly string[], { config: file, json }: TenantFlags, io: Io): Promise<void> {
   const { root, tenants } = await loadHostConfig(file)
   for (const id of ids)
-    if (!tenants.some(({ moduleId }) => moduleId === id)) throw usage(`${id}: is not in ${file}`)
+    if (!tenants.some(({ moduleId }) => moduleId === id)) throw usage(`${id}: no such tenant in ${file}`)
   await new RootLock(root).with(() =>
     changeTenants(file, (now) => now.filter(({ moduleId }) => !ids.includes(moduleId))),
   )

@@ -141,9 +141,9 @@ it('retries a failed start for a while, then only on request', async () => {
   expect(patient.children).toHaveLength(4)
 })
 
-it('limits the time of a caller and of a start', async () => {
+it('limits how long a caller waits and how long a start takes', async () => {
   const { tenant, children } = bench({ reach: 30, start: 60 }, () => undefined)
-  await expect(tenant.reach()).rejects.toMatchObject({ message: 'acme: it is still starting' })
+  await expect(tenant.reach()).rejects.toMatchObject({ message: 'acme: its process is still starting' })
   expect(tenant.state).toBe('starting')
   await until(() => tenant.state === 'stopped')
   expect(await children[0]?.ended).toEqual({ code: null, signal: 'SIGKILL' })

@@ -1,5 +1,5 @@
 /**
- * One tenant's process. It starts on demand, stops when idle, and restarts after it ended by itself.
+ * One tenant's process. It starts on demand, stops when idle, and restarts when it ends by itself.
  *
  *     stopped ──reach──▶ starting ──ready──▶ running ──idle, stop──▶ stopping ──▶ stopped
  *        ▲                  │ ended            │ ended
@@ -80,7 +80,7 @@ export class TenantProcess {
       return await Promise.race([
         this.#reach(late.signal),
         sleep(this.#times.reach, undefined, { signal: late.signal, ref: false }).then(() =>
-          Promise.reject(unavailable(this.moduleId, 'it is still starting')),
+          Promise.reject(unavailable(this.moduleId, 'its process is still starting')),
         ),
       ])
     } finally {
@@ -101,12 +101,12 @@ export class TenantProcess {
   }
 
   async #reach(late: AbortSignal): Promise<string> {
-    for (let why = 'it keeps ending'; ; why = 'it does not start') {
+    for (let why = 'its process keeps ending'; ; why = 'its process does not start') {
       if (this.#closing.signal.aborted) throw unavailable(this.moduleId, 'the host is stopping')
       if (this.#state === 'running') return this.#settings.socket
       const wait = this.#backoff.wait(Date.now())
       if (wait > this.#times.patience)
-        throw unavailable(this.moduleId, `${why}, and is started again in ${Math.ceil(wait / 1000)} s`)
+        throw unavailable(this.moduleId, `${why}; the next attempt is in ${Math.ceil(wait / 1000)} s`)
       const socket = await this.#start().catch(() => undefined)
       if (socket !== undefined) return socket
       late.throwIfAborted()

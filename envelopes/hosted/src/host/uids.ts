@@ -1,6 +1,6 @@
 /**
- * Chooses the user that a tenant runs as. The owner of a tenant's directory stays its user, whether or not the
- * tenant is in host.json. So no two tenants get the same user while the ledger of the first exists.
+ * Chooses the user that a tenant runs as. A tenant's user is the owner of its directory, even while the tenant is not in host.json.
+ * So no new tenant gets the user of an existing ledger.
  */
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -15,7 +15,7 @@ export function isRoot(): boolean {
   return process.getuid?.() === 0
 }
 
-/** Finds users for tenants. It reads the users in use only once, so use one instance per hold of the root's lock. */
+/** Finds users for tenants. It reads the users in use only once, so create a new instance each time the root's lock is taken. */
 export class Users {
   readonly #config: HostConfig
   #taken: Set<number> | undefined
@@ -38,7 +38,7 @@ export class Users {
     if (uid === front.uid || gid === front.gid)
       throw new HostedError(
         'config',
-        `${moduleId}: expected another user and group than the front's, found ${uid}:${gid}`,
+        `${moduleId}: expected a user and a group other than the front's, found ${uid}:${gid}`,
       )
     this.#taken?.add(uid).add(gid)
     return { uid, gid }
@@ -48,7 +48,7 @@ export class Users {
     this.#taken ??= await takenUids(this.#config)
     const { from, to } = this.#config.uids
     for (let uid = from; uid <= to; uid++) if (!this.#taken.has(uid)) return uid
-    throw new HostedError('config', `uids: expected one that is free from ${from} to ${to}, found none`)
+    throw new HostedError('config', `uids: expected an unused uid from ${from} to ${to}, found none`)
   }
 }
 
@@ -60,7 +60,7 @@ async function ownerThere(root: string, moduleId: string): Promise<Owner | undef
     if (found.uid === 0)
       throw new HostedError(
         'config',
-        `${path}: root's, and not empty: say whose it is with chown -hR UID:GID ${path}`,
+        `${path}: belongs to root and is not empty: set its owner with chown -hR UID:GID ${path}`,
       )
     return found
   }

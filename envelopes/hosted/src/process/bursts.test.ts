@@ -13,7 +13,7 @@ function told(least: number, quietMs: number) {
   return { bursts, lines }
 }
 
-it('reports the start of a burst, and the count at its end, and nothing for fewer events', async () => {
+it('reports the start of a burst and, at its end, the count; reports nothing for fewer events', async () => {
   const { bursts, lines } = told(3, 100)
   for (let i = 0; i < 50; i++) bursts.add('a')
   for (let i = 0; i < 2; i++) bursts.add('b')

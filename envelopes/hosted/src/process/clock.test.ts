@@ -28,7 +28,7 @@ it.each<[string, Record<string, string>, boolean | undefined]>([
 
 const onlyTimesync = (path: string): boolean => path === '/run/systemd/timesync/synchronized'
 
-it('takes the file of systemd-timesyncd where no program answers', async () => {
+it('uses the file of systemd-timesyncd where no program reports the state', async () => {
   expect(await isClockSynchronized(commands({}), onlyTimesync)).toBe(true)
   expect(clockSource(onlyTimesync)).toBe('systemd-timesyncd')
   expect(clockSource((path) => path === '/run/chrony/chronyd.sock')).toBe('chronyd')

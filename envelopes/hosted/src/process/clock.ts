@@ -12,7 +12,7 @@ const DAEMONS: Readonly<Record<string, string>> = {
   openntpd: '/run/ntpd.sock',
 }
 
-/** Returns the name of the program that keeps the clock synchronized, as far as files show it. */
+/** Returns the name of the program that synchronizes the clock, if its files show that it runs. */
 export function clockSource(exists: (path: string) => boolean = existsSync): string | undefined {
   if (exists(TIMESYNC)) return 'systemd-timesyncd'
   return Object.keys(DAEMONS).find((name) => exists(DAEMONS[name] as string))
@@ -22,8 +22,8 @@ export function clockSource(exists: (path: string) => boolean = existsSync): str
 export type Run = (command: string, args: readonly string[]) => Promise<string>
 
 /**
- * Reports whether the clock is synchronized; undefined when no program on this machine knows. `timedatectl` reports the kernel's own
- * state, whichever program sets it; it needs systemd. `chronyc` reports what chronyd knows.
+ * Reports whether the clock is synchronized; undefined when no program on this machine knows. `timedatectl` reports the kernel's
+ * own state, whichever program sets it; it needs systemd. `chronyc` reports the state of chronyd.
  */
 export async function isClockSynchronized(
   run: Run = runCommand,

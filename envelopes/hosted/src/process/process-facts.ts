@@ -4,7 +4,7 @@ import { statfs } from 'node:fs/promises'
 
 export interface ProcessFacts {
   uid: number
-  /** Whether running a program can give it no new privileges (prctl(2), PR_SET_NO_NEW_PRIVS). */
+  /** Whether execve(2) grants it no new privileges (prctl(2), PR_SET_NO_NEW_PRIVS). */
   noNewPrivileges: boolean
   /** Whether it may set and clear file attributes (CAP_LINUX_IMMUTABLE). */
   setsFlags: boolean
@@ -51,9 +51,9 @@ const FILE_SYSTEMS: Readonly<Record<number, string>> = {
   0xff534d42: 'cifs',
 }
 
-/** File systems in memory, which lose everything with the machine's power. */
+/** File systems in memory, which lose their content when the machine loses power. */
 export const IN_MEMORY: ReadonlySet<string> = new Set(['tmpfs', 'ramfs'])
-/** Network file systems: another machine may write to them, and a lock may not reach it. */
+/** Network file systems: another machine may write to them, and a lock on this machine may not stop it. */
 export const ON_NETWORK: ReadonlySet<string> = new Set(['nfs', '9p', 'cifs'])
 
 /** Returns the name of a path's file system, or its number when it is not in the table; undefined on other systems than Linux. */

@@ -1,6 +1,6 @@
 /**
- * The metric classes of prom-client. Its index would also load a push gateway and a tracing interface, which take 3 MiB in each
- * tenant's process.
+ * The metric classes of prom-client. Loading the package's index would also load a push gateway and a tracing interface, 3 MiB in
+ * each tenant's process.
  */
 import Counter from 'prom-client/lib/counter.js'
 import Gauge from 'prom-client/lib/gauge.js'

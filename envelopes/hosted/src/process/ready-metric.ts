@@ -1,4 +1,4 @@
-/** The metric that says whether a tenant's ledgers are ready, and if not, why. */
+/** The metric that shows whether a tenant's ledgers are ready and, if not, why. */
 import type { LedgerStatus } from '@service-fs/ledger/ledger'
 import type { LedgerName } from '../tenant/metrics.ts'
 import { Gauge, type Registry } from './prom.ts'

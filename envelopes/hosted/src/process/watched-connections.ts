@@ -18,7 +18,7 @@ export interface WatchedConnections {
 const STATES: readonly ConnectionState[] = ['silent', 'idle', 'busy']
 const QUIET_MS = 30_000
 
-/** `most`: the default limit. */
+/** `most` is the default limit. */
 export function watchedConnections(
   config: ConnectionsConfig,
   log: Pick<Logger, 'warn'>,
@@ -30,7 +30,7 @@ export function watchedConnections(
   const counters = {
     ended: new Counter({
       name: 'service_fs_connections_ended_total',
-      help: 'Evicted connections, by cause: the share of its address was full (address), the total was reached (full), or it sent no byte in time (late).',
+      help: 'Evicted connections, by cause: its address had its share of connections (address), the total was reached (full), or it sent no byte in time (late).',
       labelNames,
       registers,
     }),
@@ -48,15 +48,15 @@ export function watchedConnections(
     least: 1,
     windowMs: 0,
     quietMs: QUIET_MS,
-    began: (key) => log.warn('connections are ended or refused to make room for others', fieldsOf(key)),
+    began: (key) => log.warn('evicting or refusing connections to make room for others', fieldsOf(key)),
     ended: (key, count, seconds) =>
-      log.warn('no more connections are ended or refused', { ...fieldsOf(key), count, seconds }),
+      log.warn('no longer evicting or refusing connections', { ...fieldsOf(key), count, seconds }),
   })
   const connections = new Connections(config, {
     ...(most === undefined ? {} : { most }),
     turnedAway(what, why, address) {
       counters[what].inc({ why })
-      // A late connection harms no other client.
+      // Do not report a late connection: it harms no other client.
       if (why !== 'late') bursts.add(why === 'full' ? 'full' : address)
     },
   })
@@ -80,7 +80,7 @@ export function watchedConnections(
   return { connections, close: () => bursts.close() }
 }
 
-/** Returns the log fields for a burst's key, which is an address or `full`. */
+/** Returns the log fields for a burst's key: an address or `full`. */
 function fieldsOf(key: string): { why: Why; address?: string } {
   return key === 'full' ? { why: 'full' } : { why: 'address', address: key }
 }

@@ -30,7 +30,7 @@ export interface CommonConfig {
 export interface Config extends CommonConfig {
   /** Absolute. Holds `<moduleId>/` and `.secret/<moduleId>/`. */
   root: string
-  /** Whether only a front connects, which names the subject of each request. */
+  /** Whether only a front connects; it names the subject of each request. */
   behindFront?: boolean
   /** Absolute path of the access file. Absent: every client may do everything. */
   access?: string
@@ -111,11 +111,11 @@ export async function start(config: Config, write: (line: string) => void): Prom
   }
 }
 
-/** Logs what synchronizes the clock: later clock jumps are judged by the time at the start. */
+/** Logs which program synchronizes the clock, because later clock jumps are measured from the time at the start. */
 function sayClock(log: Logger): void {
   const source = clockSource()
   if (source !== undefined) log.info('trusting the clock at the start', { kept_by: source })
-  else log.info('trusting the clock at the start, although nothing shows that it is synchronized')
+  else log.info('trusting the clock at the start, although no program reports that it is synchronized')
 }
 
 /** Opens the access file, if one is configured. @throws HostedError `access`; `usage`: the address needs credentials or TLS */
@@ -129,7 +129,7 @@ async function guardOf(config: Config, options: GuardOptions): Promise<Guard | u
 /** Returns the options that decide which clients are served, and under which identity. */
 function entrance({ moduleId, listen, behindFront }: Config, guard: Guard | undefined): Partial<HttpOptions> {
   if (behindFront === true) return { authenticate: identityFor(moduleId), mode: FOR_FRONT }
-  // Without tokens, a web page could use its visitor's browser; a browser sends no token by itself.
+  // Without tokens, a web page could use its visitor's browser to send requests. A browser does not add tokens by itself.
   const accepts = 'path' in listen || guard?.open === false ? {} : { accepts: isLocalName }
   if (guard === undefined) return accepts
   return { ...accepts, authenticate: (raw) => guard.authenticate(raw), tls: guard.tls }

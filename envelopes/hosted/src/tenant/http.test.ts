@@ -182,7 +182,7 @@ describe('limits', () => {
     expect(await got).toMatch(/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 OK/)
   })
 
-  it('answers 413 to a body over the limit without Content-Length, and does not keep it', async () => {
+  it('answers 413 to a body over the limit without Content-Length, and does not buffer it', async () => {
     const before = tenant.ledger.size
     const got = await ask('/v1/append', {
       method: 'POST',
@@ -193,7 +193,7 @@ describe('limits', () => {
     expect(tenant.ledger.size).toBe(before)
   })
 
-  it('shows the 413 to a client that sends the whole body anyway', async () => {
+  it('delivers the 413 to a client that sends the whole body anyway', async () => {
     const got = await ask('/v1/append', {
       method: 'POST',
       headers: { 'x-payload-id': 'big', 'content-length': String(20 * 2 ** 20) },
@@ -211,7 +211,7 @@ describe('limits', () => {
     expect(got.status).toBe(200)
   })
 
-  it('answers 503 with Retry-After to too many bodies at once', async () => {
+  it('answers 503 with Retry-After when too many bodies arrive at once', async () => {
     const small = await serve({ maxBodyBytes: 1000 })
     const got = await ask('/v1/append', {
       method: 'POST',
@@ -319,7 +319,7 @@ describe('a body with Content-Encoding: gzip', () => {
     expect(String(again.body)).toContain('"duplicate":true')
   })
 
-  it('limits the body both coded and decoded', async () => {
+  it('limits the size of the body both before and after decoding', async () => {
     const { size } = tenant.ledger
     const limit = tenant.wire.limits.maxPayload
     const id = { 'x-payload-id': 'zeros', 'content-type': 'a/b' }
@@ -332,7 +332,7 @@ describe('a body with Content-Encoding: gzip', () => {
     expect(tenant.ledger.size).toBe(size)
   })
 
-  it('refuses another coding before it reads the body', async () => {
+  it('rejects another coding before it reads the body', async () => {
     const port = Number(new URL(http.url).port)
     const socket = connect(port, '127.0.0.1')
     socket.write(
@@ -356,7 +356,7 @@ describe('stopping', () => {
     other.close()
   })
 
-  it('answers requests in progress, and says that the connection closes', async () => {
+  it('answers requests in progress with Connection: close when it stops', async () => {
     const gate = new EventEmitter()
     const slow: HttpOptions['wire'] = {
       ...tenant.wire,
@@ -377,7 +377,7 @@ describe('stopping', () => {
     await expect(ask('/healthz', { url: server.url })).rejects.toThrow('ECONNREFUSED')
   })
 
-  it('does not wait for silent or idle connections', async () => {
+  it('does not wait for silent or idle connections when it stops', async () => {
     const server = await serve()
     const port = Number(new URL(server.url).port)
     const silent = connect(port, '127.0.0.1')
@@ -389,7 +389,7 @@ describe('stopping', () => {
     await server.stop(600_000)
   })
 
-  it('closes connections that take too long', async () => {
+  it('closes connections that are still open when the time to stop is over', async () => {
     const stuck: HttpOptions['wire'] = { ...tenant.wire, handle: () => new Promise(() => undefined) }
     const server = await serve({ wire: stuck })
     const asked = ask('/healthz', { url: server.url }).catch((error: Error) => error)

@@ -16,7 +16,7 @@ const mount = mountTest('ramfs')
 const why = typeof mount === 'string' ? mount : ''
 
 it.skipIf(why !== '')(
-  `sets no attributes on a file system without them, and fails where they are required${why}`,
+  `sets no attributes on a file system without them, and fails if they are required${why}`,
   async () => {
     if (typeof mount === 'string') return
     const dir = join(mount.path, 'not/there/yet')

@@ -5,7 +5,10 @@ import type { FileFlags, LocalFlags } from '@service-fs/storage-posix/flags'
 import { HostedError } from '@service-fs/http/errors'
 import { processFacts } from '../process/process-facts.ts'
 
-/** Whether file attributes make sealed files immutable. `auto`: where the system allows it; `required`: the daemon fails without. */
+/**
+ * Whether file attributes make sealed files immutable. `auto`: if the system allows it; `required`: if not, the daemon does not
+ * start.
+ */
 export type ImmutableMode = 'auto' | 'off' | 'required'
 
 export const IMMUTABLE_MODES: readonly ImmutableMode[] = ['auto', 'off', 'required']
@@ -15,8 +18,8 @@ export type FlagsSetter =
   | { readonly flags?: never; readonly by: 'nobody'; readonly reason: string }
 
 /**
- * Returns what sets attributes on the files of the ledger in `dir`: the supervisor, which made that directory, or this process. In
- * the second case the directory need not exist yet.
+ * Returns the flags for the files of the ledger in `dir`, set by the supervisor or by this process. The supervisor has created
+ * `dir`; without a supervisor, it need not exist yet.
  * @throws HostedError `immutable`: attributes are required, and cannot be set
  */
 export async function flagsSetter(
@@ -34,7 +37,7 @@ export async function flagsSetter(
 }
 
 async function ownFlags(dir: string): Promise<LocalFlags> {
-  // Avoid loading koffi, which takes memory, when the call would fail.
+  // Do not load koffi, which takes memory, if the calls would fail.
   if (processFacts('self')?.setsFlags === false) {
     const system = process.platform === 'linux' ? 'CAP_LINUX_IMMUTABLE' : 'root'
     return { reason: `the process may not set file attributes: it needs ${system}` }

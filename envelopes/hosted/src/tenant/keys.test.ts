@@ -75,7 +75,7 @@ it('refuses another ledger’s key, a malformed key, and a symbolic link', async
   await expect(openSigner(link, NAME, true)).rejects.toMatchObject({ code: 'key' })
 })
 
-it('refuses a key whose seed does not match its id, and quotes nothing of it', async () => {
+it('rejects a key whose seed does not match its id, without quoting the key', async () => {
   await openSigner(path, NAME, true)
   const secret = (await readFile(path, 'utf8')).trim()
   const seed = `${secret.slice(0, -6)}${secret.at(-6) === 'A' ? 'B' : 'A'}${secret.slice(-5)}`

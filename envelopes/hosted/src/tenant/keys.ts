@@ -1,6 +1,7 @@
 /**
  * Private keys in files: `<root>/.secret/<moduleId>/ed25519.key`, in the format of golang.org/x/mod/sumdb/note
- * (`PRIVATE+KEY+<name>+<id>+<base64>`), mode 0600, in directories of mode 0700. They are beside the ledgers, never inside one.
+ * (`PRIVATE+KEY+<name>+<id>+<base64>`), mode 0600, in directories of mode 0700. They are stored beside the ledgers, never inside
+ * one.
  */
 import { codeOf } from '@service-fs/format/errors'
 import { defaultOrigin } from '@service-fs/format/module-id'
@@ -107,7 +108,7 @@ async function checkPrivate(path: string, { mode }: { mode: number }): Promise<v
   )
 }
 
-/** Writes a new key to a temporary file, syncs it, and links it into place. If another process was first, its key stays. */
+/** Writes a new key to a temporary file, syncs it, and links it into place. If another process was faster, its key stays. */
 async function createKey(path: string, name: string): Promise<void> {
   const dir = dirname(path)
   await fs.mkdir(dir, { recursive: true, mode: 0o700 })

@@ -82,7 +82,7 @@ describe('the mark file', () => {
     await expect(sizeNoted()).rejects.toThrow(`${path()}: expected a signed checkpoint of ${ORIGIN}`)
   })
 
-  it('refuses the mark of another ledger, and of another key', async () => {
+  it('rejects the mark of another ledger or of another key', async () => {
     const other = signerFromKey(formatSignerKey({ name: ORIGIN, type: 1, seed: new Uint8Array(32).fill(6) }))
     for (const head of [await headOf(7, other), await headOf(7, signer, 'example.org/other')]) {
       const mark = open()
@@ -95,7 +95,7 @@ describe('the mark file', () => {
 
 const SEEDS = 6
 
-/** A killed ledger, with what it had acknowledged. */
+/** A ledger whose process was killed, and the entries that it had acknowledged. */
 interface Killed {
   /** Bytes of the tail file after each append. */
   lengths: number[]
@@ -119,7 +119,7 @@ async function tailOf(at: string): Promise<string> {
   return join(at, 'acme/tail', files.sort().at(-1) ?? '')
 }
 
-/** Appends, and copies to `killed` what a `kill -9` right after the last response would leave. */
+/** Appends, and copies to `killed` the files that a `kill -9` right after the last response would leave. */
 async function kill(): Promise<Killed> {
   const first = await openTenant({ moduleId: 'acme', root })
   await appendTo(first, 0, 3)
@@ -151,7 +151,7 @@ describe('a tail that lost acknowledged entries', () => {
     await rm(at(), { recursive: true, force: true })
   })
 
-  it('opens when nothing is missing', async () => {
+  it('opens when no entry is missing', async () => {
     const tenant = await openTenant({ moduleId: 'acme', root: at() })
     expect(tenant.ledger.size).toBe(killed.size)
     await tenant.close()
@@ -232,7 +232,8 @@ describe('a tail that lost acknowledged entries', () => {
   })
 
   it('does not open with another tree of that size', async () => {
-    // An operator accepted the shorter tree elsewhere, and other records followed; then the files were restored beside the first key.
+    // On another machine, an operator accepted the shorter tree, and other records followed. Then these files were restored beside
+    // the first key.
     const elsewhere = `${root}-other`
     await cp(at(), elsewhere, { recursive: true })
     try {

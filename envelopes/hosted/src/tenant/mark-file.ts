@@ -1,10 +1,10 @@
 /**
  * The high-water mark in `<key>.used`, beside the private key and outside of the ledger's directory: the newest signed checkpoint
- * (c2sp.org/tlog-checkpoint) whose commit was durable. The file has two slots of 4096 bytes, each with one checkpoint, padded
- * with line feeds. Marks are written to the slots in turn, in place, with fdatasync, so a torn write damages one slot while the other
- * keeps the previous mark. Of the checkpoints whose signature verifies, the larger one counts.
+ * (c2sp.org/tlog-checkpoint) whose commit was durable. The file has two slots of 4096 bytes, each with one checkpoint, padded with
+ * line feeds. Each write overwrites the older slot in place and calls fdatasync. A torn write damages one slot; the other still has
+ * the previous mark. Of the checkpoints whose signature verifies, the larger one is the mark.
  *
- * An empty file, from earlier versions, says only that the key has signed a checkpoint.
+ * An empty file, written by earlier versions, shows only that the key has signed a checkpoint.
  */
 import { constants } from 'node:fs'
 import * as fs from 'node:fs/promises'
@@ -18,7 +18,7 @@ import { replaceFile } from './durable.ts'
 import { HostedError } from '@service-fs/http/errors'
 import { usedPath } from './keys.ts'
 
-/** The size of a page in the page cache, and a multiple of every disk's sectors. */
+/** The size of a page in the page cache, and a multiple of the sector size of every disk. */
 const SLOT = 4096
 const LINE_FEED = 0x0a
 

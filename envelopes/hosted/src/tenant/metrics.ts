@@ -1,4 +1,4 @@
-/** A tenant's metrics: latencies, queues, sizes, and the process. They show nothing of a ledger's content. */
+/** A tenant's metrics: latencies, queues, sizes, and the process. They reveal nothing about a ledger's content. */
 import { statfs } from 'node:fs/promises'
 import { performance } from 'node:perf_hooks'
 import type { Ledger, LedgerStatus } from '@service-fs/ledger/ledger'

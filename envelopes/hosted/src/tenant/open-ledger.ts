@@ -34,11 +34,11 @@ export interface LedgerPlace {
 
 export interface LedgerSettings {
   metrics: Metrics
-  /** Returns what sets file attributes; called each time the ledger is opened for writing. @throws HostedError `immutable` */
+  /** Returns the file flags to use; called each time the ledger is opened for writing. @throws HostedError `immutable` */
   flags: () => Promise<FileFlags | undefined>
   /**
-   * Whether the operator asked for read-only, and accepts a damaged tail: then nothing is written to the main ledger. The audit
-   * sub-ledger is still written, because every answered read must be recorded.
+   * Whether the operator requested read-only mode, which accepts a damaged tail. The main ledger is then not written; the audit
+   * sub-ledger still is, because every answered read must be recorded.
    */
   readOnly: boolean
   /** Tree sizes that the operator accepts, and the command that accepts them. */

@@ -17,19 +17,19 @@ export interface ProtectedLedger {
 interface Checked {
   /** When the check ended. */
   at: string
-  /** Whether every sealed file of both ledgers was immutable. The number of files is left out, since only readers may learn it. */
+  /** Whether every sealed file of both ledgers was immutable. The number of files is omitted, because only readers may learn it. */
   all: boolean
 }
 
 /** The member `protections` of /readyz. */
 export interface ProtectionsJson extends Record<string, unknown> {
-  /** Whether every sealed file was immutable in the last full check, and a fresh sample still is. */
+  /** Whether every sealed file was immutable in the last full check, and a new sample still is. */
   sealed_immutable: boolean
   /** Whether the newest tail files are append-only now. */
   tail_append_only: boolean
   /** Which process sets these attributes. */
   set_by: 'supervisor' | 'daemon' | 'nobody'
-  /** Why no process does. */
+  /** The reason why no process sets them. */
   reason?: string
   /** The full check after the start; absent until it ends, and when no attributes are set. */
   checked?: Checked
@@ -44,7 +44,7 @@ export interface ProtectionsJson extends Record<string, unknown> {
 const PAUSE_MS = 10
 const SAMPLES = 3
 const PER_BUNDLE = 256
-/** How long a result is reused. */
+/** How long a result is cached. */
 const FRESH_MS = 1000
 
 export class Protections {
@@ -88,7 +88,7 @@ export class Protections {
     const { flags } = this.#setter()
     const counts = { files: 0, immutable: 0 }
     for (const { dir } of this.#ledgers) {
-      // If nothing sets attributes and the first file has none, skip the others.
+      // If no process sets attributes and the first file has none, skip the others.
       if (flags === undefined && !isImmutable(join(dir, 'origin'))) continue
       const found = await survey(dir, { pause, ...(flags === undefined ? {} : { flags }) })
       counts.files += found.sealed

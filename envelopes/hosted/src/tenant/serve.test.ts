@@ -6,7 +6,7 @@ const mask = process.umask()
 
 afterEach(() => {
   process.umask(mask)
-  // `serve` unreferences the channel to the parent process, which keeps a test worker alive.
+  // `serve` unreferences the channel to the parent process, but a test worker needs that channel to stay alive.
   process.channel?.ref()
 })
 

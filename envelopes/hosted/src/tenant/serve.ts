@@ -32,14 +32,14 @@ export async function serve(
   json: boolean,
   output: Output,
 ): Promise<void> {
-  // All files from here on, the socket included, are for their owner only.
+  // All files created from now on, including the socket, are accessible only to their owner.
   process.umask(0o077)
   const served = await start((line) => output.err(line))
   const stopped = new Promise<void>((resolve, reject) => {
     const stop = (): void => void served.stop().then(resolve, reject)
     process.once('SIGTERM', stop)
     process.once('SIGINT', stop)
-    // The parent process, which has an IPC channel to this one, has exited.
+    // The other end of the IPC channel is closed: the parent process has exited.
     process.once('disconnect', stop)
     process.channel?.unref()
   })

@@ -1,6 +1,6 @@
 /**
- * The ledger that a tenant serves. When its disk is full or not writable, the ledger is opened read-only. Retries open it for writing
- * as soon as the disk is writable, while requests keep coming in.
+ * The ledger that a tenant serves. When its disk is full or not writable, the ledger is opened read-only. It is opened for writing
+ * again as soon as the disk is writable, without interrupting requests.
  *
  *     writable ──stopped: full, read-only──▶ stopped ──disk is writable──▶ closed, opened for writing ──▶ writable
  *        ▲                                                                       │ fails again
@@ -23,7 +23,7 @@ export interface ServedLedgerOptions {
   unwritable(error: unknown): Promise<LedgerError | undefined>
   /** Returns why the disk is not writable now; undefined when it is. */
   probe(): Promise<LedgerError | undefined>
-  /** Why the ledger is to be read-only even on a writable disk. */
+  /** The reason to open the ledger read-only even on a writable disk. */
   onlyRead?: LedgerError | undefined
   /** Calls `run` once after `ms` milliseconds; the returned function cancels it. */
   after(ms: number, run: () => void): () => void
@@ -194,7 +194,10 @@ export class ServedLedger implements WireLedger {
     await this.#ledger.close()
   }
 
-  /** Runs the operation on the open ledger, and retries it when another ledger was opened meanwhile. A closed ledger does nothing. */
+  /**
+   * Runs the operation on the open ledger, and retries it when another ledger was opened meanwhile. Does nothing if the ledger is
+   * closed for good.
+   */
   async #run<T>(operation: (ledger: Ledger) => Promise<T>): Promise<T> {
     for (;;) {
       await this.#swapping
@@ -224,7 +227,7 @@ export class ServedLedger implements WireLedger {
       const why = await this.#options.unwritable(error)
       if (why === undefined) throw error
       this.#ledger = await this.#options.readOnly(why, known).catch((other: unknown) => {
-        // If there is no ledger yet, report why the disk keeps one from being created.
+        // If there is no ledger yet, report why the disk prevents creating one.
         throw other instanceof LedgerError && other.code === 'not-found' ? error : other
       })
       this.#standBy(why)

@@ -39,7 +39,7 @@ function serve(options: Partial<HttpOptions> = {}): Promise<HttpServer> {
   )
 }
 
-/** A connection after its request, with what it has received. */
+/** A connection on which a request was sent, and the bytes received. */
 async function asking(
   target: string,
   { method = 'GET', headers = '' } = {},
@@ -78,7 +78,7 @@ describe('a stream', () => {
     expect([answered, tenant.wire.followers]).toEqual([['GET 200'], 1])
   })
 
-  it('does not start for HEAD, whose connection stays open', async () => {
+  it('does not start for HEAD, and keeps the connection open', async () => {
     const { socket, text } = await asking('/v1/follow', { method: 'HEAD' })
     await until(() => text().endsWith('\r\n\r\n'))
     expect(text()).toMatch(/^HTTP\/1\.1 200 OK\r\ncontent-type: text\/event-stream\r\n/)
@@ -111,7 +111,7 @@ describe('a stream', () => {
     socket.pause()
     for (let i = 0; i < 24; i++) await append(`big ${i}`, 1_000_000)
     await new Promise((resolve) => setTimeout(resolve, 300))
-    // The entry for its start, and the few batches that fit into the connection's buffers.
+    // The audit entry of the request, and the few deliveries that fit into the connection's buffers.
     expect(tenant.audit.size).toBeLessThan(16)
     socket.resume()
     await until(() => text().includes('"payload_id":"big 23"'))

@@ -52,7 +52,7 @@ it('starts, stops, and starts again with the same origin and keys', async () => 
     duplicate: true,
   })
   expect((await append(second.url, 'r7', { i: 8 })).status).toBe(409)
-  // The audit records that both told of r7, too.
+  // The audit ledger also records that both reads returned r7.
   expect((await fetch(`${second.url}t/acme/v1/entries/7`)).headers.get('x-audit-index')).toBe('3')
   expect((await fetch(`${second.url}readyz`)).status).toBe(200)
 })
@@ -73,7 +73,7 @@ it('refuses a second writer, with the pid of the first', async () => {
   })
 })
 
-it('refuses an exposed key, and creates no new one for a ledger that lost its own', async () => {
+it('rejects an exposed key, and creates no new one for a ledger whose key is missing', async () => {
   await (await begin()).stop()
   const key = join(root, '.secret/acme/ed25519.key')
   await chmod(key, 0o644)
@@ -85,7 +85,7 @@ it('refuses an exposed key, and creates no new one for a ledger that lost its ow
   })
 })
 
-it('starts no second ledger with a key that has signed one', async () => {
+it('starts no second ledger with a key that has signed another', async () => {
   const first = await begin()
   expect((await append(first.url, 'a', 1)).status).toBe(200)
   await first.stop()

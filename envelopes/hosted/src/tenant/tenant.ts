@@ -31,7 +31,7 @@ export interface TenantOptions {
   maxPayloadBytes?: number | undefined
   /** Whether file attributes make sealed files immutable. Default: off. */
   immutable?: ImmutableMode | undefined
-  /** Whether a supervisor started this process, which then sets the attributes. */
+  /** Whether a supervisor started this process; it then sets the attributes. */
   behindFront?: boolean | undefined
   /** Whether to open the ledger read-only, and to serve the intact part of a damaged one. Default: false. */
   readOnly?: boolean | undefined
@@ -64,8 +64,8 @@ export interface Tenant {
 }
 
 /**
- * Opens `<root>/<moduleId>`, or creates it with its keys. When its disk is full or not writable, the ledger is opened read-only, and
- * for writing as soon as the disk is writable.
+ * Opens `<root>/<moduleId>`, or creates it with its keys. When its disk is full or not writable, opens the ledger read-only, and
+ * then for writing as soon as the disk is writable.
  * @throws HostedError `key`, `usage` (another origin than the ledger's), `immutable`; StorageError `locked`, `io`, `full`, `read-only`;
  *   LedgerError `corrupt`; `not-found`: there is no ledger to open read-only
  */
@@ -91,7 +91,7 @@ export async function openTenant(options: TenantOptions): Promise<Tenant> {
   }
 }
 
-/** `opened` collects what the caller closes after a failure. */
+/** `opened` collects the resources that the caller closes after a failure. */
 async function openLocked(
   options: TenantOptions,
   dir: string,
@@ -158,7 +158,10 @@ async function openLocked(
   }
 }
 
-/** Finds what sets file attributes on the tenant's files. It tries again after a failure, which an unwritable disk may have caused. */
+/**
+ * Decides which process sets attributes on the tenant's files. Tries again after a failure, because an unwritable disk may have
+ * caused it.
+ */
 class Attributes {
   readonly #options: TenantOptions
   readonly #dir: string
@@ -219,7 +222,7 @@ function wireOf(
     requestId: () => randomUUID(),
     metrics: async () => ({ contentType: metrics.contentType, text: await metrics.text() }),
     ready: async () => ({ ...readiness.now(), protections: await protections.now() }),
-    // Loaded on first use, because most tenants never use it.
+    // Loaded on first use, because most tenants never need it.
     async mcp(call) {
       const { mcpServer } = await import('../mcp/server.ts')
       answerMcp ??= mcpServer(call)

@@ -120,7 +120,7 @@ describe.skipIf(!hasOpenssl)(TITLE, () => {
 
   const bearer = { authorization: `Bearer ${token.text}` }
 
-  /** The subjects of the audit ledger's newest entries. */
+  /** Returns the subjects of the audit ledger's newest entries. */
   async function subjects(count: number): Promise<unknown[]> {
     const { body } = await ask(
       { headers: bearer },
@@ -130,7 +130,7 @@ describe.skipIf(!hasOpenssl)(TITLE, () => {
     return entries.map(({ payload }) => payload.subject)
   }
 
-  it('accepts TLS on the port, and nothing else', async () => {
+  it('accepts only TLS on the port', async () => {
     expect(daemon.url).toMatch(/^https:/)
     expect(await ask({ headers: bearer })).toMatchObject({ status: 200 })
     expect(await ask({}, '/healthz')).toMatchObject({ status: 200 })
@@ -154,7 +154,7 @@ describe.skipIf(!hasOpenssl)(TITLE, () => {
     }
   })
 
-  it('uses a token alone, with any certificate', async () => {
+  it('takes the subject from a token, whatever the certificate', async () => {
     expect(await ask({ ...material(robot), headers: bearer }, '/audit/v1/entries')).toMatchObject({
       status: 200,
     })
@@ -164,7 +164,7 @@ describe.skipIf(!hasOpenssl)(TITLE, () => {
     expect(await ask({ ...material(stranger), headers: bearer })).toMatchObject({ status: 200 })
   })
 
-  it('accepts no resumed session as a certificate', async () => {
+  it('does not accept a resumed session instead of a certificate', async () => {
     const port = Number(new URL(daemon.url).port)
     const session = await new Promise<Buffer>((resolve, reject) => {
       const socket = connect({ port, host: '127.0.0.1', ca: readFileSync(ca.certificate) })
@@ -197,7 +197,7 @@ describe.skipIf(!hasOpenssl)(TITLE, () => {
   it('uses a replaced certificate for new connections without a restart', async () => {
     const before = (await ask({}, '/healthz')).serial
     const next = issue(dir, 'next', ca)
-    // Replaces one after the other, as renewal does; while they do not match, nothing changes.
+    // Replaces the certificate, then the key, as a renewal does. While they do not match, the old pair stays in use.
     renameSync(next.certificate, server.certificate)
     await daemon.reload?.()
     expect((await ask({}, '/healthz')).serial).toBe(before)
@@ -207,7 +207,7 @@ describe.skipIf(!hasOpenssl)(TITLE, () => {
     const after = (await ask({ headers: bearer })).serial
     expect(after).not.toBe(before)
     expect(after).toBe(new X509Certificate(readFileSync(server.certificate)).serialNumber)
-    // It also reloads by itself when the files change.
+    // The daemon also reloads by itself when the files change.
     const third = issue(dir, 'third', ca)
     renameSync(third.key, server.key)
     renameSync(third.certificate, server.certificate)
@@ -241,7 +241,7 @@ describe.skipIf(!hasOpenssl)(TITLE, () => {
     await daemon.reload?.()
   })
 
-  it('trusts only the configured authority of an issuer', async () => {
+  it('trusts an issuer only through its configured certificate authority', async () => {
     const { cert, key } = material(robot)
     const issuer = new TestIssuer({ cert: cert.toString(), key: key.toString() })
     issuer.keys = [await signingKey('one')]

@@ -169,7 +169,7 @@ async function newSecretFile(path: string): Promise<FileHandle> {
     const isThere = codeOf(error) === 'EEXIST'
     throw new ClientError(
       'file',
-      isThere ? `${path}: is there already, and is not overwritten` : messageOf(error),
+      isThere ? `${path}: exists already, and is not overwritten` : messageOf(error),
     )
   }
 }

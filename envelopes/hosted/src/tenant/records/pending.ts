@@ -16,7 +16,7 @@ export class Pending {
   /** Identifiers and the indexes of their first entries, in order of arrival. */
   readonly #ids: string[] = []
   readonly #indexes: number[] = []
-  /** Keys of the first records. Built on the first lookup, because a rebuild looks nothing up. */
+  /** Keys of the first records. Built on the first lookup, because a rebuild makes no lookups. */
   readonly #found = new Map<string, number>()
   #mapped = 0
   #to: number

@@ -14,7 +14,7 @@ beforeEach(async () => {
 })
 afterEach(() => rm(dir, { recursive: true, force: true }))
 
-it('finds every put at once, and keeps it', async () => {
+it('finds every put at once, and after reopening', async () => {
   const index = openRecordIndex(join(dir, 'cache/records'))
   expect([index.size, index.root]).toEqual([0, undefined])
   for (let i = 0; i < 1000; i++) {
@@ -39,7 +39,7 @@ it('finds every put at once, and keeps it', async () => {
   await third.close()
 })
 
-it('covers entries without a record of their own', async () => {
+it('covers entries at which no record starts', async () => {
   const index = openRecordIndex(dir)
   index.put([], 5, 'root5')
   await index.flush()
@@ -71,7 +71,7 @@ function fill(index: RecordIndex, to: number): void {
     index.put([{ id: `r${index.size}`, index: index.size }], index.size + 1, root(index.size + 1))
 }
 
-/** Looks up every record, and puts again what the index lacks, as a ledger does. */
+/** Looks up every record, and puts missing records again, as a ledger does. */
 function expectWhole(index: RecordIndex, entries: number): void {
   for (let at = 0; at < entries;) {
     fill(index, entries)
@@ -110,12 +110,12 @@ it.each(Object.keys(DAMAGES))('misses nothing when %s in a run', async (name) =>
   }
 })
 
-it('writes again after its directory was removed while it was open', async () => {
+it('writes runs again after its directory was removed while it was open', async () => {
   const cache = join(dir, 'cache/records')
   const index = openRecordIndex(cache, { runEntries: 100 })
   fill(index, 1_000)
   await index.flush()
-  // A merge may still create a file there: then the directory is not empty when rm removes it.
+  // A merge may still create a file in the directory while rm removes it, so rm may fail because the directory is not empty.
   await rm(join(dir, 'cache'), { recursive: true, maxRetries: 20 })
   expectWhole(index, 1_500)
   await index.close()
@@ -124,7 +124,7 @@ it('writes again after its directory was removed while it was open', async () =>
   await again.close()
 })
 
-it('accepts no run that follows another ledger’s', async () => {
+it('rejects a run that follows one of another ledger', async () => {
   const [one, other] = [join(dir, 'one'), join(dir, 'other')]
   for (const [cache, of] of [
     [one, 'root'],
@@ -165,7 +165,7 @@ it('merges short runs into long ones as it grows', async () => {
   const deadline = Date.now() + 20_000
   while ((await readdir(dir)).length > 8 && Date.now() < deadline)
     await new Promise((go) => setTimeout(go, 20))
-  // 100 runs of one length are merged into about as many as 100 has binary digits.
+  // 100 runs of one length become about log2(100) runs.
   expect((await readdir(dir)).length).toBeLessThanOrEqual(8)
   expectWhole(index, 6_400)
   await index.close()

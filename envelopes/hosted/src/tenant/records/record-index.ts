@@ -2,7 +2,7 @@
  * The record index on disk: runs in the ledger's cache/, rebuilt from the ledger when they are missing or damaged.
  *
  * Records since the last run are in memory, and are scanned again after a crash. A run is a file that covers a range of the ledger.
- * Its checksums detect damage, so that no lookup relies on lost data: a damaged run is discarded with all later runs.
+ * Its checksums detect damage, so no lookup misses a record because of it: a damaged run is discarded with all later runs.
  */
 import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -85,16 +85,16 @@ class RunIndex implements RecordIndex {
   readonly #place: Place
   readonly #report: (reason: string) => void
   readonly #runEntries: number
-  /** In order of the entries that they cover. */
+  /** The runs in the order of the entries that they cover. */
   #runs: Run[]
-  /** Full collections that will become runs, in order. */
+  /** Full collections of records that will become runs, in order. */
   #full: Pending[] = []
   #pending: Pending
   #writing: Promise<void> | undefined
   #merging: Promise<void> | undefined
   /** After a failed write, the next run is tried when the index covers this many entries. */
   #tryAt = 0
-  /** Changes when runs are discarded, which invalidates work based on them. */
+  /** Incremented when runs are discarded: work based on them is then invalid. */
   #generation = 0
   #isClosing = false
 

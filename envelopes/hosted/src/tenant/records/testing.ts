@@ -7,7 +7,7 @@ export type Damage = (bytes: Buffer, random: Random, other: Buffer) => Buffer
 
 /** Ways in which a disk damages durable data.  */
 export const DAMAGES: Readonly<Record<string, Damage>> = {
-  'a bit is another': (bytes, random) => {
+  'a bit is flipped': (bytes, random) => {
     const at = random.below(bytes.length)
     bytes[at] = (bytes[at] as number) ^ (1 << random.below(8))
     return bytes
@@ -21,14 +21,14 @@ export const DAMAGES: Readonly<Record<string, Damage>> = {
     const at = random.below(bytes.length / PAGE) * PAGE
     return Buffer.concat([bytes.subarray(0, at), bytes.subarray(at + PAGE)])
   },
-  'two pages have changed places': (bytes, random) => {
+  'two pages are swapped': (bytes, random) => {
     const [one, other] = [0, 0].map(() => random.below(bytes.length / PAGE) * PAGE) as [number, number]
     const page = Buffer.from(bytes.subarray(one, one + PAGE))
     bytes.copyWithin(one, other, other + PAGE)
     page.copy(bytes, other)
     return bytes
   },
-  'a page is that of another run': (bytes, random, other) => {
+  'a page comes from another run': (bytes, random, other) => {
     const at = random.below(Math.min(bytes.length, other.length) / PAGE) * PAGE
     other.copy(bytes, at, at, at + PAGE)
     return bytes

@@ -32,7 +32,7 @@ class RunWriter {
   readonly #fence: Float64Array
   readonly filter: Filter
   #chunk = Buffer.alloc(CHUNK_PAGES * PAGE_BYTES)
-  /** Of the chunk's first page in the file. */
+  /** The number of the chunk's first page in the file. */
   #first = 1
   #page = 0
   #inPage = 0
