@@ -85,7 +85,8 @@ it('logs each change that it applies or rejects: the subject and the change, and
   await expect.poll(() => logged('TLS certificate changed'), SOON).toMatchObject([await certificate()])
 
   await writeFile(join(dir, 'tokens.json'), 'not JSON')
-  const isRefused = (): boolean => daemon.stderr().includes('access stays as it was before this change')
+  const isRefused = (): boolean =>
+    daemon.stderr().includes('this change was refused; the previous access settings stay in force')
   await expect.poll(isRefused, SOON).toBe(true)
   expect(await status(String(second['token']))).toBe(200)
   for (const secret of [first['token'], second['token']]) expect(daemon.stderr()).not.toContain(secret)

@@ -24,10 +24,10 @@ export interface Access {
   /** Whether no credentials are configured. */
   readonly open: boolean
   /**
-   * Returns the subject (`token:<name>`, `oidc:<issuer>#<subject>`, `cert:<name>`, `anonymous`) with its roles for the tenant, or the
-   * problem that refuses the request: 401 `unauthenticated`, 403 `forbidden` (no grant for the tenant), 429 `rate-limited`, 503
-   * `issuer-unavailable`. `moduleId` is the tenant that the request names. Without one, `/healthz` and `/readyz` are public, and every
-   * other route needs a role for all tenants. Never rejects because of a client's input.
+   * Returns the subject (`token:<name>`, `oidc:<issuer>#<subject>`, `cert:<name>`, `anonymous`) with its roles for the tenant, or
+   * the problem to answer: 401 `unauthenticated`, 403 `forbidden` (no grant for the tenant), 429 `rate-limited`, 503
+   * `issuer-unavailable`. `moduleId` is the tenant that the request names. Without one, `/healthz` and `/readyz` are public, and
+   * every other route needs a role for all tenants. Never rejects because of a client's input.
    */
   check(raw: IncomingMessage, moduleId: string | undefined): Promise<Identity | Problem>
   /** Applies new settings. @throws HostedError `access`: the new settings require no credentials, and the current ones do */
@@ -78,7 +78,7 @@ class Gate implements Access {
     if (open && !this.#open)
       throw new HostedError(
         'access',
-        'access: expected credentials, as before, found none: restart the daemon to open it to everybody',
+        'access: expected credentials, as before, found none: restart the daemon to remove access control',
       )
     this.#issuers.update(settings.oidc)
     this.#limits.update(settings.rate)
@@ -109,7 +109,10 @@ class Gate implements Access {
     return identity
   }
 
-  /** Reports whether an admitted request would still be admitted. A failure that says nothing about the subject does not end it. */
+  /**
+   * Reports whether an admitted request would still be admitted. A failure that does not concern the subject, such as an
+   * unreachable issuer, does not end it.
+   */
   async #stillMay({ raw, moduleId }: Held): Promise<boolean> {
     const known = await this.#principal(raw)
     if (known instanceof Problem) return known.code !== 'unauthenticated'

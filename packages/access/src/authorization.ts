@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import { Problem } from '@service-fs/wire/problem'
 
-/** No issuer gives out longer tokens. */
+/** The longest accepted token, longer than those of any issuer. */
 const MAX_LENGTH = 8192
 
 const BEARER = /^Bearer +([A-Za-z0-9._~+/-]+=*) *$/i

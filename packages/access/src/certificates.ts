@@ -33,8 +33,8 @@ function plain(fingerprint: string): string {
 }
 
 /**
- * Returns a certificate's subject in the form of RFC 2253. Node.js returns one line per relative name, from the root down, with the
- * escapes of RFC 2253 and ` + ` between the values of one name. Escaped values cannot contain these separators.
+ * Returns a certificate's subject in the form of RFC 2253. Node.js returns one line per relative name, from the root down. It
+ * escapes values as in RFC 2253, and puts ` + ` between the values of one name. Escaped values cannot contain these separators.
  */
 export function distinguishedName(certificate: Pick<X509Certificate, 'subject'>): string {
   return certificate.subject

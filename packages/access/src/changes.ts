@@ -1,4 +1,4 @@
-/** Logs the access settings at the start, each change of them, and why a change was refused. It never logs a secret. */
+/** Logs the access settings at the start, each change of them, and the reason when a change is refused. It never logs a secret. */
 import { X509Certificate } from 'node:crypto'
 import type { CertificateGrant, OidcConfig } from './config.ts'
 import type { AccessSettings } from './settings.ts'
@@ -37,7 +37,7 @@ export function logChanges(log: AccessLog, before: AccessSettings, after: Access
 
 /** Logs a refused change. */
 export function logRefused(log: AccessLog, error: unknown): void {
-  log.error(error, { kept: 'access stays as it was before this change' })
+  log.error(error, { kept: 'this change was refused; the previous access settings stay in force' })
 }
 
 /** Returns the differences, in the order of the settings. */

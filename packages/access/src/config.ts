@@ -18,7 +18,7 @@ export interface Principal {
   grants: readonly Grant[]
 }
 
-/** Grants roles to tokens whose claim has the value. A claim that is a list, or a space-separated `scope`, has to contain it. */
+/** Grants roles to tokens whose claim has the value. A claim that is a list, or a space-separated `scope`, must contain it. */
 export interface ClaimGrant extends Grant {
   /** The name of a claim, or else a path into nested claims, such as `realm_access.roles`. */
   claim: string
@@ -92,8 +92,8 @@ const url: v.GenericSchema<string> = v.pipe(
 )
 
 /**
- * Reports whether a URL's server is authenticated: https, or http on a loopback address. Allows no user or fragment, and a
- * query only on request.
+ * Reports whether a URL's server is authenticated: https, or http on a loopback address. Rejects a user and a fragment, and a query
+ * unless it is allowed.
  */
 export function isSecure(source: string, query?: 'query'): boolean {
   if (!URL.canParse(source)) return false

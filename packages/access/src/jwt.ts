@@ -88,7 +88,7 @@ function principalOf(
   claims: JWTPayload,
   { issuer, subjectClaim = 'sub', grants }: OidcConfig,
 ): Principal | Problem {
-  // RFC 7800: the bearer of such a token would have to prove possession of a key.
+  // RFC 7800: the bearer of such a token must prove possession of a key, which is not supported.
   if (claims['cnf'] !== undefined)
     return invalidToken('tokens that are bound to a key (cnf) are not accepted')
   const subject = claimOf(claims, subjectClaim)

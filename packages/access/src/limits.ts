@@ -70,7 +70,10 @@ function limited(ms: number, detail: string): Problem {
 
 const SALT = randomBytes(16)
 
-/** Returns one of 65,536 slots, which bounds the memory for addresses. The salt keeps clients from choosing another address's slot. */
+/**
+ * Returns one of 65,536 slots, to bound the memory for addresses. Because of the salt, a client cannot choose an address with
+ * another's slot.
+ */
 function slot(address: string): string {
   return createHash('sha256').update(SALT).update(address).digest('hex').slice(0, 4)
 }

@@ -1,4 +1,4 @@
-/** Rules for listening: which addresses the settings allow, and which settings can change while a process runs. */
+/** Checks the addresses that the settings allow to listen on, and the changes of settings while a process runs. */
 import { isLoopback, type Listen } from '@service-fs/http/address'
 import { HostedError } from '@service-fs/http/errors'
 import type { AccessSettings } from './settings.ts'

@@ -70,7 +70,7 @@ describe('a token', () => {
     expect(await ask(accessOf(), await issuer.token())).toMatchObject({ roles: ['read'] })
   })
 
-  it('accepts several audiences with this one among them', async () => {
+  it('is accepted with several audiences if this one is among them', async () => {
     expect(await ask(accessOf(), await issuer.token({ aud: ['other', 'ledger'] }))).toMatchObject({
       roles: ['read'],
     })
@@ -235,7 +235,7 @@ describe('keys', () => {
     expect(await ask(access, await issuer.token())).toMatchObject({ roles: ['read'] })
     const [old] = issuer.keys
     issuer.keys = [await signingKey('two')]
-    // During jose's cooldown after a fetch, by jose's own clock, the key is unknown.
+    // The key is unknown during jose's cooldown after a fetch, which runs by jose's own clock.
     expect((await refused(ask(access, await issuer.token())))[0]).toBe(401)
     const later = Date.now() + 11_000
     const clock = vi.spyOn(Date, 'now').mockImplementation(() => later)
@@ -289,7 +289,7 @@ describe('an unreachable issuer', () => {
     await issuer.start()
   })
 
-  it('yields 503 also when it answers with an error, or as another issuer', async () => {
+  it('yields 503 also when it answers with an error or names another issuer', async () => {
     issuer.status = 500
     expect(await ask(accessOf(), await issuer.token())).toMatchObject({ code: 'issuer-unavailable' })
     issuer.status = 200

@@ -55,7 +55,7 @@ export class IssuerSet {
   }
 }
 
-/** Loads the verifier, which takes 10 MiB, only when issuers are configured. */
+/** Loads the verifier only when issuers are configured, because it takes 10 MiB. */
 async function verifierOf(issuers: readonly OidcConfig[], options: IssuerOptions): Promise<Verifier> {
   return new (await import('./jwt.ts')).Verifier(issuers, options)
 }

@@ -43,7 +43,7 @@ export async function loadAccess(
   if (certificates.length > 0 && tls?.clientCa === undefined)
     throw new HostedError(
       'access',
-      'access.certificates: expected tls.clientCa, which signs them, found none',
+      'access.certificates: expected tls.clientCa, the authority that signs them, found none',
     )
   return {
     ...(access?.tokens === undefined ? {} : { tokens: await readTokens(resolve(base, access.tokens)) }),

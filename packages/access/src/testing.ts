@@ -52,7 +52,7 @@ export class TestIssuer {
     await new Promise<void>((resolve) => void this.#server.close(() => resolve()))
   }
 
-  /** Returns a token signed with the first key. A claim given as undefined is left out. */
+  /** Returns a token signed with the first key. Omits a claim that is undefined. */
   token(claims: JWTPayload = {}, key: SigningKey | undefined = this.keys[0]): Promise<string> {
     if (key === undefined) throw new Error('the issuer has no key')
     const now = Math.floor(Date.now() / 1000)

@@ -34,7 +34,7 @@ function privateKeyOf(path: string, pem: string): KeyObject {
   try {
     return createPrivateKey(pem)
   } catch {
-    // The cause is left out, because it may quote the secret.
+    // Do not include the cause, because it may quote the secret.
     throw new HostedError('access', `${path}: expected an unencrypted private key in PEM`)
   }
 }

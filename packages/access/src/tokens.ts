@@ -83,7 +83,7 @@ export function stateOf({ expires, revoked }: StoredToken, now: number): TokenSt
   return expires !== undefined && Date.parse(expires) <= now ? 'expired' : 'valid'
 }
 
-/** Finds tokens by their text, in a time that does not depend on how much of the text is right. */
+/** Finds tokens by their text. The time that this takes does not reveal how much of a secret is right. */
 export class TokenTable {
   readonly #byId: ReadonlyMap<string, { token: StoredToken; digest: Buffer }>
 

@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises'
 import { type AccessFiles, type AccessSettings, filesOf, loadAccess } from './settings.ts'
 
-/** Milliseconds between two checks of the files. A revoked token passes no longer than this. */
+/** Milliseconds between two checks of the files. A revoked token is accepted no longer than this. */
 const LOOK_MS = 1000
 
 export interface WatchOptions {

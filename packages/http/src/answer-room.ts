@@ -1,4 +1,4 @@
-/** A budget of memory for responses that are being made or sent, so that slow readers cannot exhaust the heap. */
+/** A memory budget for responses that are being made or sent, so that slow readers cannot exhaust the heap. */
 import { Problem } from '@service-fs/wire/problem'
 
 interface Waiting {
@@ -19,7 +19,10 @@ export class AnswerRoom {
     this.#left = size
   }
 
-  /** Takes `bytes`, or the whole budget when that is smaller, and resolves with what it took. Requests wait in order. @throws Problem `busy` */
+  /**
+   * Takes `bytes`, or the whole budget if that is smaller, and resolves with the number of bytes taken. Requests wait in order.
+   * @throws Problem `busy`
+   */
   async take(bytes: number): Promise<number> {
     const wanted = Math.min(bytes, this.#size)
     if (this.#queue.size > 0 || wanted > this.#left) await this.#wait(wanted)
@@ -49,7 +52,7 @@ export class AnswerRoom {
       const timer = setTimeout(() => {
         this.#queue.delete(waiting)
         reject(new Problem('busy', 'too many responses wait: try again later'))
-        // The next request may need less.
+        // The next waiting request may need less.
         this.release(0)
       }, this.#patience)
       this.#queue.add(waiting)

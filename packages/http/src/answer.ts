@@ -6,10 +6,13 @@ import { codeOf } from '@service-fs/format/errors'
 import type { WireResponse } from '@service-fs/wire/request'
 import { compress } from './compress.ts'
 
-/** The request was meant for another server, so the connection closes after the response. */
+/** Problems of a request meant for another server: the connection closes after the response. */
 const MISDIRECTED = 421
 
-/** Resolves when the response is handed to Node.js; a stream's, when the stream ends. Rejects when the client disconnects during a stream. */
+/**
+ * Resolves when the response is handed to Node.js; for a stream, when the stream ends. Rejects when the client disconnects during a
+ * stream.
+ */
 export async function sendAnswer(
   raw: IncomingMessage,
   out: ServerResponse,
@@ -66,7 +69,7 @@ export function isStalled(out: Streaming): boolean {
   return out[STREAM] === true && out.writableNeedDrain
 }
 
-/** How long a client may keep sending a body that was refused, so that it reads the response before the connection closes. */
+/** How long a client may keep sending a rejected body, so that it reads the response before the connection closes. */
 const LINGER_MS = 1000
 
 function linger(raw: IncomingMessage, out: ServerResponse, body: string | Uint8Array): void {

@@ -7,8 +7,8 @@ import { expectsContinue } from './head.ts'
 const EMPTY = new Uint8Array(0)
 
 /**
- * Returns the body, or the problem that refuses it: 413 `too-large` or 503 `busy`. With a Content-Length it refuses before reading.
- * A returned body's bytes are taken from the budget, and the caller releases them. Rejects when the client disconnects.
+ * Returns the body, or the problem to answer: 413 `too-large` or 503 `busy`. Checks a Content-Length before reading. The bytes of a
+ * returned body are taken from the budget; the caller releases them. Rejects when the client disconnects.
  */
 export function readBody(
   raw: IncomingMessage,

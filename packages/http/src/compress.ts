@@ -5,7 +5,7 @@ import { gzip } from 'node:zlib'
 import Negotiator from 'negotiator'
 
 const gzipAsync = promisify(gzip)
-/** Smaller bodies are sent as they are. */
+/** Smaller bodies are sent uncompressed. */
 const MIN_BYTES = 1024
 const CODINGS = ['gzip', 'identity']
 

@@ -75,7 +75,7 @@ it('evicts an idle proven connection when all are proven, and never a busy one',
   expect(['silent', 'idle', 'busy'].map((state) => connections.count(state as 'busy'))).toEqual([0, 0, 2])
 })
 
-it('evicts from a subject that holds more than a quarter when all are busy, whatever its addresses', () => {
+it('evicts from a subject that holds more than a quarter, over any addresses, when all connections are busy', () => {
   const { arrive, began, proved, told } = listening({ max: 8, perAddress: 4 })
   const use = (address: string, subject: string): Peer => {
     const peer = arrive(address)
@@ -148,7 +148,7 @@ it.each([
   expect(told).toHaveLength(ended)
 })
 
-it('evicts a connection that sends no byte in time, and a closed connection frees its place', async () => {
+it('evicts a connection that sends no byte in time, and frees the place of a closed one', async () => {
   const { connections, arrive, told } = listening({ max: 10, perAddress: 2 }, 100)
   const [silent, speaking] = [arrive('192.0.2.1'), arrive('192.0.2.1')]
   speaking.bytesRead = 1

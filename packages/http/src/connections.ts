@@ -1,7 +1,8 @@
 /**
- * Limits the connections of a process, in total and per address. When a limit is reached, a new connection evicts an old one: first the
- * oldest unproven one, which has carried no request with valid credentials (requests that need none do not count); then the one that has
- * been idle longest. When all are busy, it evicts the oldest connection of a subject that holds more than its share, or is refused.
+ * Limits the connections of a process, in total and per address. When a limit is reached, a new connection evicts an old one. A
+ * connection is unproven until it has carried a request with valid credentials; requests to public routes do not count. The oldest
+ * unproven connection goes first, then the one that has been idle longest. When all are busy, the new connection evicts the oldest
+ * connection of a subject that holds more than its share; if there is none, it is refused.
  */
 import { addressKey } from './address.ts'
 import type { Server } from 'node:http'
@@ -11,12 +12,12 @@ import { connectionsFor, openFilesLimit } from './open-files.ts'
 
 /** Silent: no complete request head yet. Idle: between two requests. Busy: with a request in progress. */
 export type ConnectionState = 'silent' | 'idle' | 'busy'
-/** Which limit was reached: an address's share, the total, or the time for the first byte. */
+/** The limit that was reached: an address's share, the total, or the time for the first byte. */
 export type Why = 'address' | 'full' | 'late'
 
 /** The configured limits. */
 export interface ConnectionsConfig {
-  /** In total. Default: what the limit of open files leaves, at most 16,384. */
+  /** In total. Default: as many as the limit of open files permits, at most 16,384. */
   max?: number
   /** Per address (per /64 of IPv6). Default: a quarter of the total. */
   perAddress?: number
@@ -44,7 +45,10 @@ interface Held {
   state: ConnectionState
   /** Whether it has carried a request with valid credentials, or any request when none are configured. */
   isProven: boolean
-  /** The subject of its latest credentials; undefined when none are configured, and over a unix socket, which carries many subjects. */
+  /**
+   * The subject of its latest credentials. Undefined when none are configured, and over a unix socket, because that carries many
+   * subjects.
+   */
   subject: string | undefined
   isGone: boolean
   /** When it became silent. */
@@ -58,9 +62,9 @@ const SUBJECT_SHARE = 1 / 4
 const LOOKED_AT = 64
 
 class Group {
-  /** In order of arrival. */
+  /** Unproven connections in order of arrival. */
   readonly unproven = new Set<Held>()
-  /** Proven and idle; the one that has been idle longest is first. */
+  /** Proven idle connections; the one that has been idle longest is first. */
   readonly waiting = new Set<Held>()
   size = 0
 
@@ -75,7 +79,7 @@ class Group {
     this.waiting.delete(held)
   }
 
-  /** Files a connection again after its state changed. */
+  /** Moves a connection to the list for its new state. */
   move(held: Held): void {
     if (!held.isProven) return
     this.unproven.delete(held)
@@ -88,7 +92,7 @@ class Group {
     else if (held.state === 'idle') this.waiting.add(held)
   }
 
-  /** The connection to evict next. */
+  /** Returns the connection to evict next. */
   get first(): Held | undefined {
     let found: Held | undefined
     let looked = 0
@@ -176,12 +180,12 @@ export class Connections {
     return sockets
   }
 
-  /** Notes that a complete request head has arrived. */
+  /** Records that a complete request head has arrived. */
   began(stream: Duplex): void {
     this.#move(stream, 'busy')
   }
 
-  /** Notes that a request brought valid credentials of `subject`, or that none are configured. */
+  /** Records that a request had valid credentials of `subject`, or that none are configured. */
   proved(stream: Duplex, subject?: string): void {
     const held = this.#held.get(stream)
     if (held === undefined || held.isGone) return
@@ -192,7 +196,7 @@ export class Connections {
     held.share.move(held)
   }
 
-  /** Notes that the request was answered. */
+  /** Records that the request was answered. */
   rested(stream: Duplex): void {
     this.#move(stream, 'idle')
   }

@@ -11,12 +11,12 @@ it('decodes gzip files, also with several members', async () => {
   expect(await gunzipBody(gzipSync(text), LIMIT, budget)).toEqual(text)
   const members = Buffer.concat([gzipSync('one'), gzipSync(''), gzipSync('two')])
   expect(await gunzipBody(members, LIMIT, budget)).toEqual(gunzipSync(members))
-  // The caller releases the bodies that it was given.
+  // The caller releases the returned bodies.
   expect(budget.take(2 * LIMIT - text.length - 6)).toBe(true)
   expect(budget.take(1)).toBe(false)
 })
 
-it('stays within the limit and the budget, and releases what it took', async () => {
+it('stays within the limit and the budget, and releases all bytes that it took', async () => {
   const bomb = gzipSync(Buffer.alloc(50 * 2 ** 20))
   const budget = new Budget(2 * LIMIT)
   const refused = await gunzipBody(bomb, LIMIT, budget)

@@ -10,9 +10,9 @@ export const CODINGS: readonly Coding[] = ['gzip']
 const PIECE_BYTES = 64 * 1024
 
 /**
- * Returns the decoded body, or the problem that refuses it: 413 beyond `limit` bytes, 503 when the budget is exhausted, 400 when it is
- * not a gzip file or bytes follow the file. Decoding stops at the first of these. A returned body's bytes are taken from the budget,
- * and the caller releases them.
+ * Returns the decoded body, or the problem to answer: 413 beyond `limit` bytes, 503 when the budget is exhausted, 400 when the body
+ * is not a gzip file or has bytes after it. Decoding stops at the first problem. The bytes of a returned body are taken from the
+ * budget; the caller releases them.
  */
 export async function gunzipBody(
   coded: Uint8Array,

@@ -19,10 +19,10 @@ export function headProblem({ httpVersion, rawHeaders, headers, method, url }: H
   const isCurrent = httpVersion === '1.1'
   if (!isCurrent && httpVersion !== '1.0') return bad('expected a request line: METHOD target HTTP/1.1')
   const again = repeated(rawHeaders)
-  if (again !== undefined) return bad(`${again}: expected once, found it again`)
+  if (again !== undefined) return bad(`${again}: expected once, found twice`)
   const { host } = headers
   if (host === undefined && isCurrent) return bad('Host: expected once, found none')
-  if (host !== undefined && !isHost(host)) return bad('Host: expected a host name and perhaps a port')
+  if (host !== undefined && !isHost(host)) return bad('Host: expected a host name, optionally with a port')
   return lengthProblem(headers, isCurrent)
 }
 
@@ -49,7 +49,7 @@ function repeated(raw: readonly string[]): string | undefined {
   return undefined
 }
 
-/** Checks that exactly one field says where the body ends. */
+/** Checks that exactly one field defines where the body ends. */
 function lengthProblem(headers: IncomingMessage['headers'], isCurrent: boolean): Problem | undefined {
   const length = headers['content-length']
   const coding = headers['transfer-encoding']

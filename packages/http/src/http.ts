@@ -29,7 +29,7 @@ export type { HttpServer } from './listener.ts'
 
 export interface WireHttpOptions {
   wire: Wire
-  /** The path before every route, such as `/log`, which the wire does not see. Default: none. */
+  /** The path prefix of every route, such as `/log`. The wire receives targets without it. Default: none. */
   prefix?: string
   /** Maximum bytes of all request bodies in memory; beyond that requests get 503. Default 256 MiB, less when Node.js has less than 1.5 GiB of heap. */
   maxBodyBytes?: number
@@ -38,7 +38,10 @@ export interface WireHttpOptions {
   answerPatience?: number
   /** Reports whether a request may name this host (without a port). Default: any. */
   accepts?(host: string): boolean
-  /** Returns the identity behind a request, or the problem that refuses it, before the body is read. Absent: no credentials are configured. */
+  /**
+   * Returns the identity behind a request, or the problem to answer, before the body is read. Absent: no credentials are
+   * configured.
+   */
   authenticate?(raw: IncomingMessage): Promise<Identity | Problem> | Identity | Problem
   /** The listener's connections; this server notes which of them carry valid credentials. */
   connections?: Connections
@@ -84,7 +87,7 @@ class Request implements WireRequest {
   readonly #raw: IncomingMessage
   readonly #out: ServerResponse
   readonly #room: AnswerRoom
-  /** Bytes that the response takes of the room. */
+  /** Bytes of the budget that the response holds. */
   #held = 0
   #isMaking = false
 
@@ -118,7 +121,7 @@ class Request implements WireRequest {
     this.#room.release(spare)
   }
 
-  /** Notes that the response is made, or that there is none. */
+  /** Records that the response is made, or that there is none. */
   done(): void {
     this.#isMaking = false
     if (this.#out.closed) this.#leave()
@@ -158,7 +161,7 @@ async function respond(
     const response = refusal === undefined ? await wire.handle(request) : problemResponse(refusal)
     request.done()
     const { status, body } = response
-    // A stream's duration says nothing about the server, so count its response when it begins.
+    // A stream's duration is not a latency, so count its response when it begins.
     if (isWhole(body)) request.made(body.length)
     else answered(status)
     await sendAnswer(raw, out, response)
@@ -168,7 +171,10 @@ async function respond(
   }
 }
 
-/** Returns the body without its content coding, or the problem that refuses it. Both forms have at most `limit` bytes. The caller releases the body's bytes. */
+/**
+ * Returns the body without its content coding, or the problem to answer. Both forms have at most `limit` bytes. The caller releases
+ * the body's bytes.
+ */
 async function readCoded(
   raw: IncomingMessage,
   out: ServerResponse,
@@ -213,7 +219,7 @@ export function provenSubject({
   return roles === undefined ? undefined : subject
 }
 
-/** Stores the identity in the request, or returns the problem that refuses it. */
+/** Stores the identity in the request, or returns the problem to answer. */
 function note(request: Request, identity: Identity | Problem): Problem | undefined {
   if (identity instanceof Problem) return identity
   request.subject = identity.subject
@@ -221,7 +227,7 @@ function note(request: Request, identity: Identity | Problem): Problem | undefin
   return undefined
 }
 
-/** Refuses other host names, so that a web page whose name resolves to this address cannot read the ledger (DNS rebinding). */
+/** Rejects other host names, so that a web page whose name resolves to this address cannot read the ledger (DNS rebinding). */
 export function misdirected(
   raw: IncomingMessage,
   options: Pick<WireHttpOptions, 'accepts'>,

@@ -24,7 +24,10 @@ const LEDGER_FILES = 2560
 /** The maximum for any limit of open files, because connections take memory too. */
 const MOST = 16_384
 
-/** Returns how many connections a limit of open files leaves. The process keeps `own` files for itself, but at most half; a connection takes `each`. */
+/**
+ * Returns how many connections a limit of open files leaves. The process reserves `own` files for itself, but at most half of the
+ * limit; a connection takes `each`.
+ */
 export function connectionsFor(files: number, own: number = LEDGER_FILES, each: number = 1): number {
   return Math.min(MOST, Math.floor((files - Math.min(own, files / 2)) / each))
 }

@@ -32,9 +32,7 @@ export function inheritedSockets(env: Environment, pid: number): Inherited[] {
 
 function countOf({ LISTEN_PID: owner, LISTEN_FDS: count }: Environment, pid: number): number {
   if (owner !== String(pid) || count === undefined)
-    throw activationError(
-      'expected LISTEN_PID and LISTEN_FDS, which a .socket unit sets for the process that it starts',
-    )
+    throw activationError('expected LISTEN_PID and LISTEN_FDS, as set by a systemd .socket unit')
   if (!/^[1-9]\d?$/.test(count))
     throw activationError(`expected LISTEN_FDS from 1 to 99, found ${count.slice(0, 20)}`)
   return Number(count)

@@ -1,4 +1,4 @@
-/** Makes room for a unix socket. */
+/** Removes a stale unix socket before a new one is created. */
 import { codeOf } from '@service-fs/format/errors'
 import { lstat, unlink } from 'node:fs/promises'
 import { connect } from 'node:net'

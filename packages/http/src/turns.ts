@@ -42,7 +42,7 @@ export function takeTurns(server: Server, begin: Begin): void {
   })
 }
 
-/** Makes the response to a CONNECT, for which Node.js makes none. */
+/** Creates the response to a CONNECT, because Node.js does not. */
 function responseOf(raw: IncomingMessage, socket: Socket): ServerResponse {
   const out = new ServerResponse(raw)
   out.shouldKeepAlive = false
@@ -83,11 +83,11 @@ class Turns {
     const newest = this.#waiting.at(-1) ?? this.#current
     if (newest !== undefined && !newest.raw.complete) {
       if (newest === this.#current) {
-        // A request that is answered before its body was read is the last one anyway.
+        // A request that is answered before its body was read is already the last one.
         if (!newest.out.headersSent) refuse(this.#socket, problem)
         return
       }
-      // Its body never completes, so the refusal answers it.
+      // Its body will never be complete, so answer it with the problem.
       this.#waiting.pop()
     }
     if (this.#current === undefined) refuse(this.#socket, problem)

@@ -18,7 +18,7 @@ const MOST_OWN = 16_384
 const MOST_SUBJECTS = 4096
 const MINUTE_MS = 60_000
 
-/** What a subject may still cause: it refills with time, and may be negative. */
+/** The conflicts or duplicates that a subject may still cause: refills with time, and may be negative. */
 interface Budget {
   conflicts: number
   duplicates: number
@@ -26,7 +26,7 @@ interface Budget {
   at: number
 }
 
-/** The pending appends of a subject. Each may reveal one conflict, or all its records as duplicates. */
+/** The pending appends of a subject. Each may reveal one conflict, or may turn out to hold only duplicates. */
 class Flight {
   appends = 0
   records = 0
@@ -166,7 +166,7 @@ export class AppendReads {
 
   #fill(budget: Budget): void {
     const now = this.#now()
-    // A clock that was set back refills nothing.
+    // If the clock was set back, refill nothing.
     const minutes = Math.max(0, now - budget.at) / MINUTE_MS
     const { conflictsPerMinute, duplicatesPerMinute } = this.#limits
     budget.conflicts = Math.min(conflictsPerMinute, budget.conflicts + minutes * conflictsPerMinute)

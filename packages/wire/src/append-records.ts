@@ -37,7 +37,7 @@ function conflictAnswer(call: Call, records: readonly NewRecord[], error: unknow
   const { request, appendReads } = call
   const problem = problemOf(error)
   const { cursor } = problem.members
-  // Without a cursor, both records are in the batch, which reveals nothing of the ledger.
+  // Without a cursor, both records are in the batch, and the conflict reveals nothing about the ledger.
   if (problem.code !== 'conflict' || typeof cursor !== 'number') throw error
   const isLimited = appendReads.conflict(request)
   const said = isLimited && records.length > 1 ? new Problem('conflict', UNNAMED) : problem
@@ -48,7 +48,7 @@ function conflictAnswer(call: Call, records: readonly NewRecord[], error: unknow
   }
 }
 
-/** If the answer named the record, a batch with one known conflict could probe many identifiers at once. */
+/** Names no identifier: otherwise a batch with one known conflict could probe many identifiers at once. */
 const UNNAMED = 'an identifier in this batch is in use; append one record at a time to learn which'
 
 function shownDuplicates(
@@ -65,7 +65,7 @@ function shownDuplicates(
   return { what, entries: places.length, outcome: 'duplicate' }
 }
 
-/** An audit entry is one entry. Beyond this many ranges, the last range extends to the last cursor. */
+/** An audit record must fit in one entry. Beyond this many ranges, the last range extends to the last cursor. */
 const MOST_RANGES = 1000
 
 /** Returns the cursors in ascending order, as ranges: `1-3,7`. */

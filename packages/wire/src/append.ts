@@ -104,7 +104,7 @@ function rawNames(
   return { id, type: checkedType(type, 'Content-Type', undefined) }
 }
 
-/** Decodes a header value, which has one byte in each character, as UTF-8. */
+/** Decodes a header value, in which each character stands for one byte, as UTF-8. */
 function headerText(value: string, codec: Codec): string {
   // oxlint-disable-next-line no-control-regex
   if (/^[\x00-\x7f]*$/.test(value)) return value
@@ -131,8 +131,8 @@ function batchRecords(call: Call): NewRecord[] {
 }
 
 /**
- * Returns the lines of a batch and the values that they may have together. The text is local to this function, so that an
- * engine with little memory can free it before the lines are parsed.
+ * Returns the lines of a batch and the number of JSON values that they may have together. The text is local to this function, so
+ * that an engine with little memory can free it before the lines are parsed.
  */
 function batchLines(
   body: Uint8Array,

@@ -11,10 +11,10 @@ export interface Reader {
 }
 
 /**
- * Records a read through the route of pattern `route`, with a response body of `bytes` bytes. Returns the index of the audit
- * entry, or undefined when the ledger is public. If it rejects, the server must not send what was read.
+ * Records a read through the route of pattern `route`, with a response body of `bytes` bytes. Returns the index of the audit entry,
+ * or undefined when the ledger is public. If it rejects, the server must not send the response.
  *
- * The identifier of the entry ends in a fresh part. So two reads with the same X-Foundry-Request-ID are two entries, and the
+ * The identifier of the entry ends in a fresh unique part. So two reads with the same X-Foundry-Request-ID are two entries, and the
  * append needs no lookup: reads work while the record index of the audit sub-ledger is being built.
  */
 export async function recordRead(

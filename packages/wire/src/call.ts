@@ -86,7 +86,7 @@ export interface Call {
   readonly query: Query
 }
 
-/** What a response shows, for the audit entry. */
+/** The content of a response, for the audit entry. */
 export interface Shown {
   /** The range, cursor, index or tile. */
   readonly what: Readonly<Record<string, string | number>>
@@ -102,7 +102,7 @@ export interface Answer extends WireResponse {
   shown?: Shown
 }
 
-/** A response whose body is a stream. It lasts until the client or the server ends it, and records what it shows. */
+/** A response whose body is a stream. It lasts until the client or the server ends it, and records the reads itself. */
 export interface Streamed extends WireResponse {
   body: AsyncIterable<Uint8Array>
 }

@@ -32,8 +32,8 @@ export interface Allowance {
 const MARKS = [',', ':', '[', '{', '\n'] as const
 
 /**
- * Returns the allowance of a body, which has one or more lines of JSON. Returns undefined if the body cannot have more than
- * `max` values and names, because it has too few commas, colons and brackets: then nothing needs counting.
+ * Returns the allowance of a body, which has one or more lines of JSON. Returns undefined if the body has too few commas, colons
+ * and brackets for more than `max` values and names; no counting is needed then.
  */
 export function allowanceFor(body: string, max: number): Allowance | undefined {
   // The shortest value and its separator are two characters.
@@ -64,7 +64,7 @@ export function parseJson(text: string, allowance?: Allowance): unknown {
 }
 
 /**
- * Parses a text that JSON.stringify reproduces exactly: parsing it lost nothing, so it needs no scan. Returns undefined for any
+ * Parses a text that JSON.stringify reproduces exactly, so parsing lost nothing and no scan is needed. Returns undefined for any
  * other text, valid or not.
  */
 function parsePlain(text: string): unknown {
@@ -82,8 +82,8 @@ function parsePlain(text: string): unknown {
 }
 
 /**
- * How the text that JSON.stringify makes of a value relates to its canonical text: the same (`sorted`), with names in another
- * order (`unsorted`), perhaps with other numbers (`careful`), or perhaps none because the stack is too small (`deep`).
+ * How the output of JSON.stringify relates to the canonical text of a value: it is the same (`sorted`), has names in another order
+ * (`unsorted`), may have different numbers (`careful`), or may fail because the stack is too small (`deep`).
  */
 type Shape = 'sorted' | 'unsorted' | 'careful' | 'deep'
 
@@ -194,8 +194,8 @@ const SPACE = /[ \t\n\r]{1,1024}/y
 const NUMBER = /-?(?:0|[1-9][0-9]{0,1023})(?:\.[0-9]{1,1024})?(?:[eE][+-]?[0-9]{1,1024})?/y
 
 /**
- * Rejects JSON texts that JSON.parse accepts: duplicate names, numbers that would change, and too many values. It does not look
- * inside strings, which JSON.parse checks.
+ * Rejects JSON texts that JSON.parse accepts: duplicate names, numbers that would change, and too many values. It does not examine
+ * the content of strings; JSON.parse does.
  */
 class Scanner {
   private readonly text: string

@@ -12,7 +12,7 @@ class SetClock extends TestRuntime {
   }
 }
 
-/** A tenant whose ledgers were written to with a clock a year and, the audit, an hour less ahead. */
+/** A tenant whose ledger was written with a clock a year ahead, and its audit sub-ledger with a clock an hour less ahead. */
 async function locked(): Promise<Harness & { runtime: SetClock }> {
   const runtime = new SetClock()
   runtime.ahead = YEAR - 3_600_000

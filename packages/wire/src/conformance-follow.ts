@@ -28,7 +28,7 @@ export function following({ it, same, like, refused }: Tools): void {
     }
   })
 
-  it('resumes from Last-Event-ID, which overrides since', async (w) => {
+  it('resumes from Last-Event-ID rather than from since', async (w) => {
     await w.grow([5])
     const ids = async (target: string, last?: string): Promise<unknown> =>
       eventsOf(await w.ask(target, { headers: { 'last-event-id': last } })).flatMap(({ id }) => id ?? [])
@@ -38,7 +38,7 @@ export function following({ it, same, like, refused }: Tools): void {
     same(await ids('/v1/follow?since=4&limit=1'), ['5'])
   })
 
-  it('sends a split record whole, and skips it for a cursor inside it', async (w) => {
+  it('sends a split record whole, and starts after it for a cursor inside it', async (w) => {
     await w.post(new Uint8Array(150_000).fill(7), { 'x-payload-id': 'big' })
     await w.append('next', 1)
     const [big, next] = (await w.ask('/v1/entries')).json.entries
@@ -56,7 +56,7 @@ export function following({ it, same, like, refused }: Tools): void {
     }
   })
 
-  it('records the request and each batch before sending them', async (w) => {
+  it('records the request and each delivery before sending them', async (w) => {
     await w.grow([4])
     const id = 'follow-1'
     const got = await w.ask('/v1/follow?since=1&limit=3', { headers: { 'x-foundry-request-id': id } })

@@ -181,7 +181,7 @@ function appending({ it, same, like, refused }: Tools): void {
     const base64 = await w.post('{"payload_id":"raw","payload_base64":"AP8KDQ==","type":"x/y; z=\\"1\\""}')
     like(base64.json, { index: values.length, duplicate: false })
     like((await w.ask('/v1/records/raw')).json, { type: 'x/y; z="1"', payload_base64: 'AP8KDQ==' })
-    // The stored bytes decide how a record is shown, not the form in which it was sent.
+    // A record is shown according to its stored bytes, not according to the form in which it was sent.
     await w.post('{"payload_id":"text","payload_base64":"eyJhIjoxfQ==","type":"text/plain"}')
     like((await w.ask('/v1/records/text')).json, { type: 'text/plain', payload: { a: 1 } })
   })
@@ -494,7 +494,7 @@ function limits({ it, same, like, refused }: Tools): void {
     like((await w.ask('/v1/records/raw')).json, { payload_id: 'raw', payload: undefined })
   })
 
-  it('accepts or rejects a batch of the advertised size, and still works', async (w) => {
+  it('accepts or rejects a batch of the advertised size, and keeps serving', async (w) => {
     const { payload_bytes: payload, append_bytes: most } = (await w.ask('/v1/contract')).json.limits
     const each = Math.min(payload, Math.floor((most - 1000) / 4)) - 3
     const base64 = w.base64(new Uint8Array(Math.floor(each / 3) * 3).fill(1))
@@ -735,7 +735,7 @@ function audit({ it, same, like, refused }: Tools): void {
     }
   })
 
-  it('records what the response shows', async (w) => {
+  it('records the content of the response', async (w) => {
     await w.grow([3])
     const shown = async (target: string): Promise<Json> => {
       const { headers } = await w.ask(target)
@@ -891,7 +891,7 @@ function clocks({ it, same, refused }: Tools): void {
     same((await w.ask('/v1/entries/2')).headers['x-audit-index'], '2')
   })
 
-  it('recovers by an operator’s correction, which it records in each affected ledger', async (w) => {
+  it('recovers when an operator corrects the clock, and records that in each affected ledger', async (w) => {
     await w.append('a', 1)
     await w.ask('/v1/entries/1')
     const fine = (await w.ask('/v1/clock')).json

@@ -1,4 +1,4 @@
-/** Routes that read records: a range, one by its cursor, one by its identifier. */
+/** Routes that read records: a range of records, or one record by its cursor or its identifier. */
 import { answer, jsonAnswer, type Answer, type Call } from './call.ts'
 import { Problem } from './problem.ts'
 import { badField, integer, integerParameter } from './fields.ts'

@@ -19,9 +19,9 @@ class Bench {
   /** Records that the wire has read from the ledger, and files that the ledger has read from the storage. */
   records = 0
   files = 0
-  /** Resolves before each append to the audit sub-ledger. */
+  /** Awaited before each append to the audit sub-ledger. */
   gate: () => Promise<void> = async () => {}
-  /** Resolves before each read of the ledger. */
+  /** Awaited before each read of the ledger. */
   readGate: () => Promise<void> = async () => {}
   #ledger: WireLedger & { close(): Promise<void> } = undefined as never
   audit: WireLedger & { close(): Promise<void> } = undefined as never
@@ -141,7 +141,7 @@ class Reader {
     this.#pieces = body[Symbol.asyncIterator]()
   }
 
-  /** One piece; false: it is over. Concurrent calls return the same result. */
+  /** Resolves with true after one piece, or with false at the end of the stream. Concurrent calls return the same result. */
   take(): Promise<boolean> {
     this.#taking ??= this.#take().finally(() => (this.#taking = undefined))
     return this.#taking
@@ -159,7 +159,7 @@ class Reader {
     return this
   }
 
-  /** Until the record with this cursor came. */
+  /** Reads until the record with this cursor has arrived. */
   reach(cursor: number): Promise<this> {
     return this.until(() => this.ids.at(-1) === cursor)
   }
@@ -168,7 +168,7 @@ class Reader {
     await this.#pieces.return?.()
   }
 
-  /** Events are not cut in two. */
+  /** No piece ends within an event. */
   #took(piece: string): void {
     this.text += piece
     for (const [, id] of piece.matchAll(/^id: (\d+)$/gm)) this.ids.push(Number(id))
@@ -208,7 +208,7 @@ describe('a hundred followers', () => {
     await Promise.all(readers.map((reader) => reader.reach(18)))
     expect([b.records, b.files]).toEqual([15, 0])
     for (const reader of readers) expect(reader.ids).toEqual(upTo(18, 4))
-    // Each batch of each of them is recorded, in commits that they share.
+    // Each delivery to each follower is recorded, in shared commits.
     expect(b.audit.size).toBe(100 + 100 * 11)
   })
 
@@ -323,7 +323,7 @@ describe('a batch', () => {
     expect(reader.text).toMatch(/^retry: 1000\n\nid: 1\nevent: record\ndata: .*\n\n$/)
   })
 
-  it('has one line for each record, whatever its content', async () => {
+  it('receives one line for each record, even if the payload has line feeds', async () => {
     const reader = await b.follow()
     await b.append(1)
     await reader.reach(1)
@@ -390,7 +390,7 @@ describe('the number of followers', () => {
     expect(b.wire.followers).toBe(0)
   })
 
-  it('decreases when a follower leaves while its batch is being recorded', async () => {
+  it('decreases when a follower leaves while its delivery is being recorded', async () => {
     const reader = await b.follow()
     await reader.take()
     const gate = b.shut()
@@ -420,7 +420,7 @@ describe('drain', () => {
     expect([refused.status, refused.headers['retry-after']]).toEqual([503, '1'])
   })
 
-  it('sends the batch that was being recorded', async () => {
+  it('sends the delivery that was being recorded', async () => {
     const reader = await b.follow()
     await reader.take()
     const gate = b.shut()
@@ -434,7 +434,7 @@ describe('drain', () => {
   })
 })
 
-/** Numbers that are the same for the same seed (mulberry32). */
+/** Returns seeded pseudo-random numbers (mulberry32). */
 function randomOf(seed: number): (below: number) => number {
   let state = seed
   return (below) => {

@@ -9,8 +9,8 @@ import { isFailure, Problem, problemOf, problemResponse } from './problem.ts'
 const ROUTE = '/v1/follow'
 
 /**
- * Starts a stream. The wire records the request before it responds, and each batch before it sends it. `Last-Event-ID`, which a
- * client sends when it reconnects, overrides `since`.
+ * Starts a stream. The wire records the request before it responds, and each delivery before it sends it. `Last-Event-ID`, sent by
+ * a client that reconnects, overrides `since`.
  */
 export async function follow(call: Call): Promise<Streamed> {
   const { request, followers, options } = call
@@ -78,7 +78,7 @@ function followerOf(call: Call, since: number, limit: number): Follower {
   })
 }
 
-/** Records a batch. Returns the event that announces the audit entry; empty for a public ledger. */
+/** Records a delivery. Returns the event that announces the audit entry; empty for a public ledger. */
 async function show(call: Call, since: number, chunks: readonly Chunk[]): Promise<string> {
   let [entries, bytes, cursor] = [0, 0, since]
   for (const chunk of chunks) {

@@ -1,4 +1,4 @@
-/** A follower of the ledger: the body of one response, produced only as fast as the client reads it. */
+/** A follower of the ledger: produces the body of one response, only as fast as the client reads it. */
 import type { Chunk, Followers, Waiting, Wake } from './followers.ts'
 
 export interface FollowerOptions {
@@ -10,7 +10,7 @@ export interface FollowerOptions {
   /** Number of heartbeats after which the stream ends, so that the client authenticates again. */
   readonly maxBeats: number
   readonly encode: (text: string) => Uint8Array
-  /** Records the read of a batch. Resolves to the event to send before it. If it rejects, the batch is not sent. */
+  /** Records the read of a delivery. Resolves to the event to send before it. If it rejects, the delivery is not sent. */
   readonly show: (since: number, chunks: readonly Chunk[]) => Promise<string>
   /** Returns the event that ends the stream after an error. */
   readonly failed: (error: unknown) => string
@@ -19,7 +19,7 @@ export interface FollowerOptions {
 /** Tells the client to reconnect after 1000 milliseconds. */
 const RETRY = 'retry: 1000\n\n'
 const HEARTBEAT = ':\n\n'
-/** A batch of up to this many bytes is sent as one piece. */
+/** A delivery of up to this many bytes is sent as one piece. */
 const JOIN_BYTES = 64 * 1024
 const DONE = { done: true, value: undefined } as const
 
@@ -75,7 +75,7 @@ export class Follower implements AsyncIterableIterator<Uint8Array, undefined>, W
     return value === undefined ? DONE : { done: false, value }
   }
 
-  /** Leaves the followers: the client has disconnected. */
+  /** Leaves the followers. Called when the client has disconnected. */
   return(): Promise<IteratorResult<Uint8Array, undefined>> {
     this.#end('')
     this.#pieces = []
@@ -116,7 +116,7 @@ export class Follower implements AsyncIterableIterator<Uint8Array, undefined>, W
   }
 }
 
-/** Joins small pieces into one. Does not copy large pieces, which followers share. */
+/** Joins small pieces into one. Does not copy large pieces, because followers share them. */
 function joined(pieces: readonly Uint8Array[]): Uint8Array[] {
   const length = pieces.reduce((sum, piece) => sum + piece.length, 0)
   if (length > JOIN_BYTES || pieces.length < 2) return pieces.filter((piece) => piece.length > 0)

@@ -14,7 +14,7 @@ export interface Chunk {
   readonly from: number
   readonly to: number
   readonly records: number
-  /** Cursor of the last record; 0 when there is none. */
+  /** Cursor of the last record; 0 without records. */
   readonly cursor: number
   readonly events: Uint8Array
 }
@@ -102,7 +102,7 @@ export class Followers {
     return false
   }
 
-  /** Returns the chunks of one batch from `position`: at least one, up to the size limit and `most` records. */
+  /** Returns the chunks of one delivery from `position`: at least one, up to the size limit and `most` records. */
   async take(position: number, most: number): Promise<Chunk[]> {
     const first = this.#search(position)
     const next = this.#window[first]

@@ -30,7 +30,7 @@ describe('the tenant', () => {
     expect(got.headers['content-type']).toBe('application/problem+json')
   })
 
-  it('must be the right one: 403 with expected and supplied', async () => {
+  it('must be that of the server: 403 with expected and supplied', async () => {
     const got = await h.ask('/v1/checkpoint', { headers: { 'x-foundry-module-id': 'globex' } })
     expect(got.status).toBe(403)
     expect(got.json).toMatchObject({ code: 'module-id-mismatch', expected: 'acme', supplied: 'globex' })
@@ -279,7 +279,7 @@ describe('append of invalid input', () => {
   it('rejects another content type without X-Payload-ID: 400', async () => {
     const got = await h.ask('/v1/append', post('hello', { 'content-type': 'text/plain' }))
     expect(got.json).toMatchObject({ status: 400, field: 'Content-Type', supplied: 'text/plain' })
-    // A browser sends this without asking, so it must not append.
+    // A browser sends this without a preflight request, so it must not append.
     const none = await h.ask(
       '/v1/append',
       post('{"payload_id":"a","payload":1}', { 'content-type': undefined }),
@@ -554,7 +554,7 @@ describe('the audit sub-ledger', () => {
     expect(await payloadOf(1)).not.toHaveProperty('via')
   })
 
-  it('records what the response shows', async () => {
+  it('records the content of the response', async () => {
     await h.ask('/v1/entries?since=1', { headers: { 'x-foundry-request-id': 'q' } })
     expect(await payloadOf(0)).toMatchObject({
       route: '/v1/entries',
@@ -663,7 +663,7 @@ describe('readiness and metrics', () => {
 })
 
 describe('/mcp', () => {
-  it('does not exist without an MCP server, whatever the method', async () => {
+  it('is 404 without an MCP server, for every method', async () => {
     for (const method of ['POST', 'GET', 'DELETE'])
       expect((await h.ask('/mcp', { method })).json).toMatchObject({ status: 404, code: 'no-route' })
     expect(h.wire.routes.map(({ pattern }) => pattern)).not.toContain('/mcp')

@@ -14,11 +14,11 @@ import { clientRequestId } from './tenant.ts'
 
 /** The wire protocol over one ledger. */
 export interface Wire {
-  /** Returns the response to a request. Never rejects. The response to HEAD has a body, which the server does not send. */
+  /** Returns the response to a request. Never rejects. The response to HEAD has a body; the server must not send it. */
   handle(request: WireRequest): Promise<WireResponse>
   /**
    * Returns the problem of a request's head, Content-Length included; undefined when the body must be read. A server calls it
-   * before it reads a body or sends "100 Continue". `handle` would return the same problem, whatever the body.
+   * before it reads a body or sends "100 Continue". `handle` would return the same problem for any body.
    */
   refusal(request: RequestHead): Problem | undefined
   /** Returns the largest body, in bytes, of a request with this head. A server responds 413 to a larger one, unread. */
@@ -31,7 +31,7 @@ export interface Wire {
   readonly limits: Limits
 }
 
-/** Returns the wire of a ledger. Two wires over the same ledger share `told`, which counts what appends revealed. */
+/** Returns the wire of a ledger. Two wires over the same ledger share `told`, the counts of what appends have revealed. */
 export function createWire(options: WireOptions, told?: AppendReads): Wire {
   const limits: Limits = { ...DEFAULT_LIMITS, ...options.limits }
   const routes = routesOf(options)
@@ -111,12 +111,12 @@ function isWhole(answer: Answer | Streamed): answer is Answer {
   return typeof answer.body === 'string' || answer.body instanceof Uint8Array
 }
 
-/** Records a read. First encodes the body, whose size in bytes the audit entry has. */
+/** Encodes the body, then records the read: the audit entry contains the size of the body in bytes. */
 async function record(call: Call, { pattern }: Route, answer: Answer): Promise<void> {
   const { options } = call
   if (typeof answer.body === 'string') answer.body = options.codec.utf8Encode(answer.body)
   if (answer.shown === undefined)
-    throw new Error(`${pattern}: expected a recorded route to set shown, found none`)
+    throw new Error(`${pattern}: expected the handler of a recorded route to set shown, found none`)
   const index = await recordRead(call, pattern, answer.shown, answer.body.length, options)
   if (index !== undefined) answer.headers['x-audit-index'] = String(index)
 }

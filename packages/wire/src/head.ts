@@ -51,7 +51,7 @@ export function readHead(
   return headed
 }
 
-/** Returns the problem of a request's head, whatever its body; undefined if the body must be read. */
+/** Returns the problem of a request's head; undefined if the body must be read. */
 export function headRefusal(request: RequestHead, rules: HeadRules): Problem | undefined {
   try {
     clientRequestId(request)

@@ -3,7 +3,7 @@
  * character.
  */
 
-/** Headers that name this server and the tenant `test`. */
+/** Header lines that name this server and the tenant `test`. */
 export const HOST: string = 'Host: localhost\r\nX-Foundry-Module-ID: test\r\n'
 
 const POST = `POST /v1/append HTTP/1.1\r\n${HOST}X-Payload-ID: refused\r\n`

@@ -25,7 +25,7 @@ export interface InProcessOptions {
   readonly keys: TestKeys
   readonly storages: Readonly<Record<'main' | 'audit', LedgerOptions['storage']>>
   readonly runtime: Runtime
-  /** Returns a fresh identifier, also after reopening. */
+  /** Returns an identifier that is unique even after reopening. */
   readonly requestId: () => string
   readonly limits?: NonNullable<LedgerOptions['limits']>
   /** Returns limits of the wire for the limits of the ledger. */

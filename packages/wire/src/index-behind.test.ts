@@ -1,5 +1,5 @@
-// While the record indexes of both ledgers are being built, reads work and are recorded. Requests that look up an identifier
-// wait, for a limited time.
+// While the record indexes of both ledgers are being built, reads work and are recorded. Requests that look up an identifier wait
+// for a limited time.
 import { MemoryIndex, type IndexedRecord } from '@service-fs/ledger/record-index'
 import { Readiness } from '@service-fs/ledger/readiness'
 import { openTestLedger, TestRuntime, testSigner, textRecord } from '@service-fs/ledger/testing'
@@ -8,7 +8,7 @@ import type { Hash } from '@service-fs/tlog/hash'
 import { expect, it } from 'vitest'
 import { harness, type Harness } from './testing.ts'
 
-/** An index that takes nothing until it is opened. */
+/** An index that stores no records until the test opens it. */
 class BehindIndex extends MemoryIndex {
   #isOpen = false
   #resolve!: () => void

@@ -23,7 +23,7 @@ export interface Limits {
   duplicatesPerMinute: number
   /** Followers at the same time. */
   maxFollowers: number
-  /** Events of one batch to a follower: the record that reaches this size is the last. */
+  /** Events of one delivery to a follower: the record that reaches this size is the last. */
   followBytes: number
   /** Events kept for all followers. A follower that is further behind reads the ledger itself. */
   followWindow: number

@@ -1,5 +1,5 @@
 /**
- * Numbers as text by RFC 8785 §3.2.2.3: the shortest decimal that parses as the same double, and of several the closest
+ * Formats numbers by RFC 8785 §3.2.2.3: the shortest decimal that parses as the same double; if there are several, the closest
  * (ECMA-262, Number::toString).
  *
  * Engines agree on this except for powers of two, whose lower neighbor is half as far away as the upper one: QuickJS prints some
@@ -8,7 +8,10 @@
 
 const scratch = new Float64Array(1)
 const halves = new Uint32Array(scratch.buffer)
-/** The half of a double that has its sign, its exponent and the upper 20 bits of its fraction. Depends on the byte order. */
+/**
+ * The index in `halves` of the half of a double with its sign, its exponent and the upper 20 bits of its fraction. Depends on the byte
+ * order.
+ */
 const UPPER = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1 ? 1 : 0
 const FRACTION_BITS = 0xfffff
 const EXPONENT_BITS = 0x7ff

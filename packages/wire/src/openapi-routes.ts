@@ -155,7 +155,7 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
         'text/event-stream': {
           type: 'string',
           description:
-            'server-sent events: `record` (data: a Record; id: its cursor), `audit` before each batch (data: {index, since, next_cursor, entries}), `problem` before the end of the stream on an error (data: a Problem)',
+            'server-sent events: `record` (data: a Record; id: its cursor), `audit` before each delivery (data: {index, since, next_cursor, entries}), `problem` before the end of the stream on an error (data: a Problem)',
         },
       },
     },

@@ -189,7 +189,7 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
       type: text('the code as a URN', { pattern: '^urn:service-fs:problem:[a-z-]+$' }),
       title: text('the kind of error, for people'),
       status: integer('the HTTP status', 400, 599),
-      detail: text('what is wrong, for people'),
+      detail: text('the cause of the error, for people'),
       code: text('the kind of error, for programs; stable', { enum: Object.keys(PROBLEMS) }),
       field: text('name of the field, header or parameter'),
       line: integer('line of a batch', 1),

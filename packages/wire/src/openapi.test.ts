@@ -76,7 +76,7 @@ function compile(schema: object): (value: unknown) => { valid: boolean; errorMes
   return ajv.getValidator(whole)
 }
 
-/** Returns what is wrong with a value; undefined if nothing is. */
+/** Returns why a value does not match a schema; undefined if it does. */
 function flaw(schema: object, value: unknown): string | undefined {
   const key = JSON.stringify(schema)
   let validator = validators.get(key)
@@ -87,7 +87,7 @@ function flaw(schema: object, value: unknown): string | undefined {
 const match = createMatcher(ROUTES)
 const seen = new Set<string>()
 
-/** Holds an answer against the description of its route. */
+/** Compares an answer with the description of its route. */
 function check(method: string, target: string, answer: WireAnswer): void {
   const found = match(splitTenant(splitTarget(target).path).path)
   if (found === undefined) return
@@ -118,7 +118,7 @@ function check(method: string, target: string, answer: WireAnswer): void {
 
 const newRecord = { $ref: '#/components/schemas/NewRecord' }
 
-/** An append in JSON that was taken is one that the description takes. */
+/** An accepted JSON append must match the description of the request. */
 function checkTaken(headers: Readonly<Record<string, string>>, body: Uint8Array, answer: WireAnswer): void {
   if (answer.status !== 200 || headers['x-payload-id'] !== undefined || body.length > 65_536) return
   const lines =

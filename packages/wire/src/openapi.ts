@@ -21,7 +21,7 @@ export function openApi(version: string): Members {
       version,
       summary: 'An append-only ledger that proves its content and records its reads',
       description:
-        'GET answers HEAD as well, with the same headers and no body. Every error is a problem document (RFC 9457).',
+        'Every GET route also answers HEAD, with the same headers and no body. Every error is a problem document (RFC 9457).',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [

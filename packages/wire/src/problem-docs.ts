@@ -1,4 +1,4 @@
-/** What each problem code means, and what a client does about it: the source of docs/errors.md. No server loads this file. */
+/** The meaning of each problem code, and how a client should respond: the source of docs/errors.md. No server loads this file. */
 import type { ProblemCode } from './problem.ts'
 
 interface ProblemDocs {
@@ -75,7 +75,7 @@ export const PROBLEM_DOCS: Readonly<Record<ProblemCode, ProblemDocs>> = {
   },
   conflict: {
     meaning:
-      'Another record has this `payload_id`. `cursor` is that of the record; it is absent if both are in the same batch. Nothing of the batch was recorded.',
+      'Another record has this `payload_id`. `cursor` is that of the record; it is absent if both are in the same batch. No record of the batch was recorded.',
     action: 'Use another identifier, or read the record at `cursor`. Do not retry.',
   },
   'too-large': {
@@ -94,7 +94,7 @@ export const PROBLEM_DOCS: Readonly<Record<ProblemCode, ProblemDocs>> = {
   },
   'rate-limited': {
     meaning:
-      'The subject sends requests too fast, or its appends have met too many records that already exist (only for a subject without the role `read`).',
+      'The subject sends requests too fast, or its appends have named too many existing records (only for a subject without the role `read`).',
     action: RETRY,
   },
   'headers-too-large': {
@@ -127,13 +127,13 @@ export const PROBLEM_DOCS: Readonly<Record<ProblemCode, ProblemDocs>> = {
   },
   'clock-ahead': {
     meaning:
-      'The clock is more than a day ahead of the time that has passed since the daemon started. Reads fail too.',
+      'The clock runs more than a day ahead of the time elapsed since the daemon started. Reads fail too.',
     action: `${RETRY} The operator sets the clock or restarts the daemon.`,
   },
   closed: { meaning: 'The ledger is closing.', action: RETRY },
   'not-ready': {
     meaning:
-      'The ledger is opening, or its [record index](architecture.md#opening) did not cover all entries within 10 seconds, which appends and reads by identifier need. Nothing was recorded. `/readyz` has the reason.',
+      'The ledger is opening, or an append or a read by identifier waited 10 seconds for the [record index](architecture.md#opening) to cover all entries. Nothing was recorded. `/readyz` has the reason.',
     action: RETRY,
   },
   'tenant-unavailable': {

@@ -1,4 +1,4 @@
-/** Problem documents (RFC 9457). This file alone chooses the HTTP status of an error, whatever package it comes from. */
+/** Problem documents (RFC 9457). Only this file chooses the HTTP status of an error, for errors of all packages. */
 import type { WireResponse } from './request.ts'
 
 /** Members of a problem document beyond type, title, status, detail and code. */
@@ -111,7 +111,7 @@ const GENERIC: Partial<Record<ProblemCode, string>> = {
   closed: 'the ledger is closing',
   signer: 'signing failed; nothing was recorded; see the log',
   'read-only':
-    'the ledger or its audit sub-ledger is read-only: it accepts no writes, and shows no record that may not be durable; see /readyz; acknowledged records are intact',
+    'the ledger or its audit sub-ledger is read-only: it accepts no writes and shows only durable records; see /readyz; acknowledged records are intact',
   full: 'the disk of the ledger or of its audit sub-ledger is full; retry when it has room; acknowledged records are intact',
 }
 
@@ -160,7 +160,7 @@ function ledgerProblem(error: Error, code: string): Problem {
   return new Problem(known, error.message, typeof index === 'number' ? { cursor: index + 1 } : {})
 }
 
-/** Maps `stopped` by its cause: a full disk is 507, most others are 500. */
+/** Maps `stopped` by its cause: a full disk is 507, most other causes are 500. */
 function failureProblem(error: Error, code: string): Problem {
   if (code !== 'stopped') return generic(OWN.find((own) => own === code) ?? 'internal')
   const cause = error.cause instanceof Error ? problemOf(error.cause).code : undefined

@@ -1,4 +1,4 @@
-/** Requests and responses. A server (Node's HTTP, or that of the protection domain) parses the one and sends the other. */
+/** Requests and responses. A server (Node's HTTP server, or that of the protection domain) parses requests and sends responses. */
 import type { Role } from './roles.ts'
 
 /** Content codings that a server may decode before it calls the wire. */

@@ -13,5 +13,5 @@ export function isRole(text: string): text is Role {
   return (ROLES as readonly string[]).includes(text)
 }
 
-/** Who may use a route: a subject with any of these roles, or anybody. */
+/** The permission to use a route: a subject needs one of these roles, or none. */
 export type Permission = readonly Role[] | 'anybody'

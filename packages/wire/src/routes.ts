@@ -26,7 +26,7 @@ export interface Route {
   readonly streams?: true
   /** Whether the request must name the tenant. */
   readonly tenant: boolean
-  /** Who may use the route, if credentials are configured. */
+  /** The roles that permit the route, if credentials are configured. */
   readonly permission: Permission
   /** Whether the route is about the audit sub-ledger. */
   readonly audit: boolean
@@ -93,7 +93,11 @@ export const ROUTES: readonly Route[] = [
     permission: ['operate'],
   },
   {
-    ...plain('/v1/clock/correct', correctClock, 'Accept the clock, and record the correction'),
+    ...plain(
+      '/v1/clock/correct',
+      correctClock,
+      'Correct the time of the ledger to the clock, and record the correction',
+    ),
     method: 'POST',
     tenant: true,
     permission: ['operate'],

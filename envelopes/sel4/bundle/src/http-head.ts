@@ -56,7 +56,7 @@ export function addField(headers: Map<string, string>, line: string): void {
   const { name, value } = fieldOf(line)
   const before = headers.get(name)
   if (before === undefined) headers.set(name, value)
-  else if (SINGLE.has(name)) throw bad(`${name}: expected once, found it again`)
+  else if (SINGLE.has(name)) throw bad(`${name}: expected once, found twice`)
   else headers.set(name, `${before}, ${value}`)
 }
 
@@ -103,7 +103,7 @@ function isBlank(unit: number): boolean {
 function hostOf(headers: ReadonlyMap<string, string>, target: string, isCurrent: boolean): string {
   const host = headers.get('host')
   if (host === undefined && isCurrent) throw bad('Host: expected once, found none')
-  if (host !== undefined && !isHost(host)) throw bad('Host: expected a host name and perhaps a port')
+  if (host !== undefined && !isHost(host)) throw bad('Host: expected a host name, optionally with a port')
   return authorityOf(target) ?? host ?? ''
 }
 
