@@ -52,7 +52,7 @@ const LARGE: RecordContent = {
 beforeEach(async () => {
   dir = await temporary()
   records = Array.from({ length: 600 }, (_, i) => readRecord(i))
-  // The ledger: 700 records of one entry, then one of three.
+  // The ledger under test: 700 records of one entry, then one record of three entries.
   records[300] = readRecord(300, { route: '/v1/entries/{cursor}', cursor: 18, entries: 1 })
   records[301] = readRecord(301, { route: '/v1/entries', since: 0, limit: 100, next_cursor: 17, entries: 17 })
   records[302] = readRecord(302, { route: '/v1/entries', since: 17, limit: 2, next_cursor: 19, entries: 2 })

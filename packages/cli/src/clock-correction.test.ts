@@ -52,7 +52,7 @@ describe('a time that an operator set back', () => {
           at,
           0,
           expect.stringContaining(
-            'note: an operator set the time of the ledger back at entry 6, which states the reason',
+            'note: an operator set the time of the ledger back at entry 6; the entry states the reason',
           ),
         ])
       }

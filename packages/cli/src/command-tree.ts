@@ -1,4 +1,4 @@
-/** The commands as plain data. The shell completions and the man page are written from it. */
+/** The commands as plain data. The source of the shell completions and of the man page. */
 import type { Argument, Command, Option } from 'commander'
 
 /** The completions that a shell offers for a value: file names, directory names, or none. */
@@ -20,7 +20,7 @@ export interface OptionNode {
   names: readonly string[]
   description: string
   value: ValueNode | undefined
-  /** The option may be given more than once. */
+  /** Whether the option may occur more than once. */
   isRepeatable: boolean
 }
 

@@ -75,7 +75,7 @@ describe('an export', () => {
     expect(await exported(acme, 'second')).toEqual(first)
   })
 
-  it("leaves the audit sub-ledger out on request, or when it can't be read", async () => {
+  it("skips the audit sub-ledger on request, or when it can't be read", async () => {
     const acme = await makeAcme({ records: testRecords(300) })
     await done('export', acme, '--no-audit', '--out', at('without'))
     expect(Object.keys(await filesBelow(at('without'))).join()).not.toContain('audit')
@@ -137,7 +137,7 @@ describe('a restored ledger', () => {
       expect((await stat(at(path))).mode & 0o777, path).toBe(0o700)
   })
 
-  it('has one tail file, which begins with the last bundle and holds at least one entry', async () => {
+  it('has one tail file with at least one entry, which begins with the last bundle', async () => {
     const origin = 'example.org/ledger/test'
     for (const [size, start] of [
       [1, 0],
@@ -221,7 +221,7 @@ async function flip(path: string): Promise<void> {
   )
 }
 
-describe('copying a false ledger', () => {
+describe('copying a ledger that does not verify', () => {
   it('reports the changed file of a ledger or of an export', async () => {
     await done('export', await makeAcme({ records: testRecords(600) }), '--out', at('good'))
     for (const source of ['acme', 'good']) {
@@ -278,7 +278,7 @@ describe('copying a false ledger', () => {
     expect((await readdir(dir)).sort()).toEqual(['acme', 'good'])
   })
 
-  it('refuses another key than the pinned one, and a ledger without the key that a daemon needs', async () => {
+  it('rejects a key other than the pinned one, and a ledger without the key that a daemon needs', async () => {
     const acme = await makeAcme({ records: testRecords(10) })
     const other = testSigner('example.org/ledger/test', 9).vkey
     expect(await cli('export', acme, '--out', at('out'), '--vkey', other)).toMatchObject({ code: 1 })
@@ -287,14 +287,14 @@ describe('copying a false ledger', () => {
     const io = await cli('restore', at('out'), '--out', at('back'))
     expect(io.code).toBe(3)
     expect(io.errors[0]).toContain("keys/ed25519.vkey: expected the log's key")
-    // The ledger shows this key, but the key did not sign.
+    // The ledger publishes this key, but another key signed.
     await writeFile(at('out/keys/old.vkey'), other + '\n')
     const shown = await cli('export', at('out'), '--out', at('again'), '--vkey', testSigner().vkey)
     expect(shown.code).toBe(1)
     expect((await readdir(dir)).sort()).toEqual(['acme', 'out'])
   })
 
-  it('refuses a server whose tiles do not yield its root, or that closes the connection', async () => {
+  it('rejects a server whose tiles do not yield its root, or which closes the connection', async () => {
     const acme = await makeAcme({ records: testRecords(600) })
     const good = await serveDirectory(acme)
     const proxy = await startServer(async (request, response) => {

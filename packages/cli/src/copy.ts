@@ -40,8 +40,8 @@ export function exportCopy(output: Output, folder = ''): LedgerCopy {
 }
 
 /**
- * Writes a ledger in a daemon's form: full tiles, and one tail file with the right edge and one commit of the newest checkpoint. A tail file
- * holds at least one entry, so this one begins with the last bundle even if that is full.
+ * Writes a ledger in a daemon's form: full tiles, and one tail file with the right edge and one commit of the newest checkpoint. A
+ * tail file must hold at least one entry, so this one begins with the last bundle even if that is full.
  */
 export function ledgerCopy(output: Output, folder = ''): LedgerCopy {
   const put = putter(output, folder)
@@ -74,7 +74,7 @@ export function ledgerCopy(output: Output, folder = ''): LedgerCopy {
       if (!ledger.keys.has(LOG_KEY))
         throw new ClientError(
           'malformed',
-          `${folder}keys/${LOG_KEY}: expected the log's key, found no such file`,
+          `${folder}keys/${LOG_KEY}: expected a file with the log's key, found none`,
         )
       await putIdentity(put, ledger)
       const { size, note } = ledger
@@ -113,7 +113,7 @@ function base64Lines(entries: readonly Uint8Array[]): string[] {
   return entries.map((entry) => nativeCodec.base64Encode(entry))
 }
 
-/** Writes the files that never change. The keys must be those that signed the checkpoint. @throws ClientError `false` */
+/** Writes the files that never change. Checks that the keys signed the checkpoint. @throws ClientError `false` */
 async function putIdentity(put: Put, { origin, keys, note }: CheckedLedger): Promise<void> {
   Trust.shown([...keys.values()], 'keys/').open(note, origin)
   await put('README.txt', nativeCodec.utf8Encode(readmeText(origin)), SEALED)

@@ -8,7 +8,7 @@ import { ClientError } from '@service-fs/client/errors'
 import { parseBaseUrl, type TlsOptions } from '@service-fs/client/http'
 
 export interface CredentialOptions {
-  /** These are names of files. */
+  /** The values are names of files. */
   tokenFile?: string
   cacert?: string
   cert?: string

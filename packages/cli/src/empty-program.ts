@@ -39,15 +39,15 @@ export function emptyProgram(io: Io = processIo): Command {
 }
 
 /**
- * A command that reports an unknown option before a missing one: the misspelled name of a mandatory option is both, and only the report of
- * an unknown option suggests the right name.
+ * A command that reports an unknown option before a missing one. When a mandatory option is misspelled, both errors apply, but only
+ * the first suggests the right name.
  */
 class StrictCommand extends Command {
   override createCommand(name?: string): StrictCommand {
     return new StrictCommand(name)
   }
 
-  /** Called by commander, whose types omit this method and `unknownOption`. */
+  /** Called by commander. Its types omit this method and `unknownOption`. */
   missingMandatoryOptionValue(option: Option): never {
     const unknown = this.args.find((arg) => /^-./.test(arg))
     if (unknown !== undefined)

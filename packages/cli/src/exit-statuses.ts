@@ -17,15 +17,15 @@ export const EXIT_STATUSES: readonly ExitStatus[] = [
   {
     status: 0,
     title: 'Done',
-    summary: 'success, and all that was verified is true',
+    summary: 'success; every check passed',
     codes: [],
-    meaning: 'The command did its work. What it checked is true.',
+    meaning: 'The command did its work. Every check passed.',
     action: 'Nothing.',
   },
   {
     status: FALSE,
     title: 'False',
-    summary: 'something that was verified is false',
+    summary: 'a proof, signature, hash or ledger does not verify',
     codes: ['false'],
     meaning: 'A proof, a signature, a hash or a ledger failed its check.',
     action: 'Do not trust the data. Standard error names the file and the entry.',

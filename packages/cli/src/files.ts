@@ -8,9 +8,9 @@ import { nameOf } from './names.ts'
 import { nativeCodec } from '@service-fs/native/native'
 import { readSteady } from './steady-file.ts'
 
-/** The media type of a symbolic link's record, whose payload is the target. */
+/** The media type of the record of a symbolic link. Its payload is the link's target. */
 export const LINK_TYPE = 'inode/symlink'
-/** The media type of an empty directory's record, which has no payload. */
+/** The media type of the record of an empty directory. It has no payload. */
 export const DIRECTORY_TYPE = 'inode/directory'
 
 const OTHER_TYPE = 'application/octet-stream'
@@ -64,7 +64,10 @@ export interface WalkFilesOptions {
 
 /** A file that was found. */
 interface Found {
-  /** The path to open. It leads through an open directory, so that nobody can replace a parent directory by a link meanwhile. */
+  /**
+   * The path to open. It leads through an open directory, so that no other program can redirect it by replacing a parent directory
+   * with a link.
+   */
   at: Buffer
   /** The path for messages. */
   path: Buffer
@@ -205,7 +208,7 @@ function checked(
   return undefined
 }
 
-/** Returns the message of a system error without its path, which is the path that was opened and not the file's name. */
+/** Returns the message of a system error without its path: that is the path used for opening, not the file's name. */
 export function reasonOf(error: unknown): string {
   return messageOf(error).replace(/, [a-z]+(?: '.*')?$/s, '')
 }

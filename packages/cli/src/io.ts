@@ -11,7 +11,7 @@ export interface Io {
   /** Writes a line to standard error. */
   err(line: string): void
   stdin(): AsyncIterable<Uint8Array>
-  /** Returns the state of standard input, which may be a file that changes while it is read. */
+  /** Returns the state of standard input, which may be a changing file. */
   stdinState?: () => Promise<BigIntStats>
   /** The terminal for a progress bar; undefined when standard error is not one. */
   terminal: NodeJS.WritableStream | undefined
@@ -22,8 +22,8 @@ export interface Io {
 }
 
 /**
- * Returns an Io that makes text safe for a terminal, because output contains names and messages from outside. Text keeps its line feeds,
- * and JSON keeps its value. Bytes are written unchanged.
+ * Returns an Io that makes text safe for a terminal, because output contains names and messages from untrusted sources. Text keeps
+ * its line feeds, and JSON keeps its value. Bytes are written unchanged.
  */
 export function visibleIo(io: Io): Io {
   return {
@@ -48,7 +48,7 @@ function write(stream: Writable, content: string | Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
     stream.write(content, (error) => {
       if (error === null || error === undefined) resolve()
-      // The reader has closed the pipe (`| head`): there is nothing left to do.
+      // The reader has closed the pipe (`| head`), so stop.
       else if ('code' in error && error.code === 'EPIPE') process.exit(0)
       else reject(error)
     })

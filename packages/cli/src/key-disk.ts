@@ -15,7 +15,7 @@ const MAGIC = 'service-fs keys\n'
 const VERSION = 1
 const SUPERBLOCK = 1
 const PRIVATE = 2
-/** The offset of a record's SHA-256, which covers all bytes before it. */
+/** The offset of a record's SHA-256. It covers all bytes before it. */
 const HASH = 480
 
 /** An Ed25519 key and its name. */
@@ -25,7 +25,7 @@ export interface DiskKey {
   seed: Uint8Array
 }
 
-/** Returns the content of a key disk with these keys, none of which has signed anything. */
+/** Returns the content of a key disk with these keys, all unused. */
 export function keyDisk(keys: readonly DiskKey[]): Buffer {
   const disk = Buffer.alloc(KEY_DISK_BYTES)
   for (const [place, key] of keys.entries()) {
@@ -33,7 +33,7 @@ export function keyDisk(keys: readonly DiskKey[]): Buffer {
     writeKey(begin(disk, at, PRIVATE, 0n), key)
     seal(disk, at)
   }
-  // The superblocks take turns: sequence 1 is in the second slot, sequence 2 in the first.
+  // Superblocks alternate between two slots: sequence 1 is in the second slot, sequence 2 in the first.
   for (const sequence of [1, 2]) {
     const at = sequence === 1 ? BLOCK : 0
     begin(disk, at, SUPERBLOCK, BigInt(sequence)).writeUInt32LE(keys.length, 32)

@@ -1,4 +1,4 @@
-/** File names, which need not be UTF-8. */
+/** Converts file names, which need not be UTF-8, to text and back. */
 import { isUtf8 } from 'node:buffer'
 
 /**

@@ -7,7 +7,7 @@ import { DirectoryWriter } from './output-directory.ts'
 import { asFileError, besideOf, moveFile, removeBeside, type Output } from './output.ts'
 
 const MIB = 1 << 20
-/** The default size of a disk image is four times its content, and at least this. */
+/** The least default size of a disk image. Otherwise the default is four times its content. */
 const LEAST_DISK = 256 * MIB
 const GROWTH = 4
 
@@ -94,7 +94,7 @@ class TarWriter {
   private constructor(handle: FileHandle) {
     this.#handle = handle
     this.#drained = this.#drain()
-    // The next `add`, or `end`, throws its error.
+    // The next `add` or `end` throws the error.
     this.#drained.catch(() => undefined)
   }
 
@@ -102,7 +102,10 @@ class TarWriter {
     return asFileError(async () => new TarWriter(await open(file, 'wx', 0o600)))
   }
 
-  /** Adds a member. Its header holds no owner and no time, so that the same ledger makes the same archive. @throws ClientError `file` */
+  /**
+   * Adds a member. Its header holds no owner and no time, so that the same ledger always produces the same archive. @throws
+   * ClientError `file`
+   */
   add(member: Pick<Header, 'name' | 'mode'> & Partial<Header>, bytes: Uint8Array): Promise<void> {
     const header = { ...member, uid: 0, gid: 0, mtime: new Date(0) }
     const added = new Promise<void>((resolve, reject) => {

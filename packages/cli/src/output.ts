@@ -1,4 +1,4 @@
-/** Writes a ledger next to its place, and moves it there when it is complete and durable. */
+/** Writes a ledger under a temporary name beside its destination, and renames it when it is complete and durable. */
 import { randomBytes } from 'node:crypto'
 import { lstat, mkdir, open, rename, rm, rmdir, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
@@ -10,7 +10,7 @@ export interface Output {
   put(path: string, bytes: Uint8Array, mode: number): Promise<void>
   /** Moves everything into place, durably. @throws ClientError `file`; `usage` when it exceeds the requested size */
   finish(): Promise<Written>
-  /** Removes all that was written, unless `finish` has moved it into place. */
+  /** Removes all written files, unless `finish` has moved them into place. */
   discard(): Promise<void>
 }
 
@@ -92,7 +92,7 @@ export async function syncDirectory(dir: string): Promise<void> {
   }
 }
 
-/** Removes a file or directory that was written next to its place, if there is one. */
+/** Removes the temporary file or directory, if there is one. */
 export async function removeBeside(beside: string): Promise<void> {
   await asFileError(() => rm(beside, { recursive: true, force: true }))
 }

@@ -12,7 +12,7 @@ export interface RestoredRecord {
   payload: Uint8Array
 }
 
-/** Errors that the id or an existing file causes. Any other error is the disk's. */
+/** Codes of errors that the id or an existing file causes. The disk causes all other errors. */
 const OF_THE_NAME: ReadonlySet<string> = new Set([
   'EEXIST',
   'ENOTDIR',

@@ -24,7 +24,7 @@ afterEach(() => {
 
 const SIZE = 8 * 2 ** 20
 
-/** A program that writes a file from beginning to end again and again, all A or all B, until the work is done. */
+/** Runs `work` while a program repeatedly overwrites a file from beginning to end, with only A or only B. */
 async function whileWritten(path: string, work: () => Promise<void>): Promise<void> {
   await writeFile(path, Buffer.alloc(SIZE, 'A'))
   const program = `
@@ -50,13 +50,13 @@ it('never returns a mixture of two states of a file that is being written', asyn
       const bytes = await readSteady(path, SIZE).catch((error: Error) => error)
       if (bytes instanceof Error)
         expect(bytes.message).toMatch(/^another program changed it during each of 4 reads/)
-      // The file had such a state: a new letter up to some byte, and the previous letter after it.
+      // A possible state of the file: the new letter up to some byte, and the previous letter after it.
       else expect(bytes.filter((byte, at) => at > 0 && byte !== bytes[at - 1]).length).toBeLessThan(2)
     }
   })
 }, 60_000)
 
-it('reads a file that was just written, and a file without a size', async () => {
+it('reads a file that was just written, and a file that reports no size', async () => {
   const path = join(base, 'new')
   await writeFile(path, 'fresh')
   expect(String(await readSteady(path, 5))).toBe('fresh')
@@ -98,7 +98,7 @@ it.skipIf(process.platform !== 'linux')(
   },
 )
 
-it('appends all files but the one being written, reports that one, and exits with status 3', async () => {
+it('appends all files except one that is being written, reports that one, and exits with status 3', async () => {
   const kept: string[] = []
   const server = await startServer((request, response, body) => {
     for (const line of request.method === 'GET' ? [] : body.toString().trimEnd().split('\n'))

@@ -25,9 +25,9 @@ const SECONDS_QUIET = 2_100
 export type FileState = Pick<BigIntStats, 'size' | 'mtimeNs' | 'ctimeNs' | 'ino' | 'dev'>
 
 /**
- * Reads a regular file, and does not follow a symbolic link. Reads it again, at most three times, if its size, its times or its inode
- * changed meanwhile. If it changed too recently for the times to tell, reads it twice and compares the content. Can't detect a program that
- * writes through a memory map that it has already written to.
+ * Reads a regular file, and does not follow a symbolic link. Reads it again, at most three times, if its size, its times or its
+ * inode changed meanwhile. If it changed so recently that its times may not show another change, reads it twice and compares the
+ * content. Can't detect later writes of a program through a memory map that it has already written to.
  * @throws ClientError `file` when the file is larger than `limit` bytes, changed each time, or is not regular; a system error
  */
 export async function readSteady(path: string | Buffer, limit: number): Promise<Buffer> {

@@ -17,7 +17,7 @@ import {
 import type { TestIo } from './testing.ts'
 import { buildProgram } from './program.ts'
 
-/** Clears the screen, sets a title, begins lines, reverses the text direction, and hides text. */
+/** Text that clears the screen, sets a title, begins lines, reverses the text direction, and hides text. */
 const HOSTILE = 'x\u001b[2J\u001b]0;t\u0007\r\u009b31m\u202eabc\u2066\u200b\u2028y\u007f\u{e0041}'
 const UNSAFE = /(?![\n\t])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Default_Ignorable_Code_Point}]/u
 

@@ -9,7 +9,7 @@ export async function* ahead<T>(
   const fill = (): void => {
     while (running.length < width && next < count) {
       const promise = task(next++)
-      // The failure is thrown in its turn; until then Node must not report it as unhandled.
+      // The loop below throws the failure in its turn. Until then, Node must not report it as unhandled.
       promise.catch(() => undefined)
       running.push(promise)
     }

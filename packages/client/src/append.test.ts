@@ -93,7 +93,7 @@ it('appends all records, several requests at once, and finds duplicates the seco
   expect(seen.filter(Boolean)).toHaveLength(50)
 })
 
-it('leaves out refused records, and reports each with its reason', async () => {
+it('skips refused records, and reports each with its reason', async () => {
   const problems = new Map([
     ['id-3', { status: 409, code: 'conflict' }],
     ['id-17', { status: 413, code: 'too-large' }],

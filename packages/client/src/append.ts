@@ -107,8 +107,8 @@ function parseAppended(value: unknown, id: string): AppendedRecord {
 }
 
 /**
- * Checks that a receipt is for the record that was sent: encodes `content` with the receipt's time, and compares the leaf hash and the
- * number of entries.
+ * Checks that a receipt is for the record that was sent: encodes `content` with the receipt's time, then compares the leaf hash and
+ * the number of entries.
  * @throws ClientError `false` when they differ
  */
 export function checkReceipt(receipt: AppendedRecord, content: NewRecord): void {
@@ -122,9 +122,9 @@ export function checkReceipt(receipt: AppendedRecord, content: NewRecord): void 
 }
 
 /**
- * Appends every record, in batches within the limits and several requests at a time. When the ledger refuses a record, the rest of its
- * batch is sent again without it. As long as every record is a duplicate, only one request is in flight: the ledger detects duplicates
- * by reading them back, and so reads them in order.
+ * Appends every record, in batches within the limits and several requests at a time. When the ledger refuses a record, the rest of
+ * its batch is sent again without it. While every record is a duplicate, sends one request at a time: to detect duplicates, the
+ * ledger reads its records, and this way it reads them in order.
  * @throws ClientError when nothing more can be appended (no connection, not authorized, disk full)
  */
 export async function appendAll(
@@ -154,7 +154,7 @@ export async function appendAll(
   if (failure !== undefined) throw failure
 }
 
-/** Groups records into batches within the limits. A record larger than the limits makes a batch of its own. */
+/** Groups records into batches within the limits. A record larger than the limits is a separate batch. */
 export async function* batches(
   records: AsyncIterable<NewRecord>,
   limits: AppendLimits,

@@ -53,9 +53,9 @@ export interface AuditPlace {
 }
 
 /**
- * Opens the audit sub-ledger of the ledger at `place`, runs `work`, and closes it. A place that begins with http:// or https:// is a URL;
- * any other place is a path.
- * @throws ClientError `not-found` when there is no sub-ledger, `usage` when the trusted keys have none for it
+ * Opens the audit sub-ledger of the ledger at `place`, runs `work`, and closes it. A place that begins with http:// or https:// is
+ * a URL; any other place is a path.
+ * @throws ClientError `not-found` when there is no sub-ledger, `usage` when the trusted keys include none of its keys
  */
 export function withAudit<T>(
   place: string,
@@ -110,11 +110,17 @@ async function filesAudit(files: LedgerFiles, options: TrustOptions): Promise<Au
   }
 }
 
-/** Returns the pinned keys, which must include one of the sub-ledger: it does not share the ledger's. @throws ClientError `usage` */
+/**
+ * Returns the pinned keys. They must include one of the sub-ledger, because it does not share the ledger's keys. @throws
+ * ClientError `usage`
+ */
 function pinned(options: TrustOptions, origin: string): Trust | undefined {
   const trust = Trust.pinned(options)
   if (trust === undefined || trust.knows(origin)) return trust
-  throw new ClientError('usage', `expected a key of the audit sub-ledger, ${origin}, found none of that name`)
+  throw new ClientError(
+    'usage',
+    `expected a key of the audit sub-ledger, ${origin}, found none with that name`,
+  )
 }
 
 async function keysIn(files: LedgerFiles): Promise<string[]> {

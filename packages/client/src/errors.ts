@@ -1,5 +1,5 @@
 /**
- * An error of the client: the request failed, or the data is not what it claims to be.
+ * An error of the client: a request failed, or data is malformed or does not verify.
  *
  * The client's own codes are `usage` (an argument is invalid), `false` (a proof, signature or hash does not verify), `connection` (no
  * response), `malformed` (a response or file violates its specification), `not-found`, `file` (a local file can't be read or written)

@@ -21,8 +21,8 @@ const KINDS: readonly Kind[] = [
 ]
 
 /**
- * Returns why a file with these first bytes is not a tar archive, or undefined when it may be one. It is not one when it is empty or
- * compressed, or has neither the magic of a tar header nor the zeros of an empty archive.
+ * Returns why a file with these first bytes is not a tar archive, or undefined when it may be one. A file that is empty or
+ * compressed is not one. Nor is a file that begins neither with a tar header nor with the zeros of an empty archive.
  */
 export function notTar(path: string, start: Buffer): string | undefined {
   const expected = 'expected a tar archive or a disk image'

@@ -80,17 +80,15 @@ describe('follow', () => {
     expect(await codeOf(followed(3))).toBe(`false: v1/follow: ${message}`)
   })
 
-  it("computes how many entries a record takes, and asks the server when it can't", async () => {
+  it("computes how many entries a record takes, or requests the number from the server if it can't", async () => {
     await serving([stream(() => event(1, 'x'.repeat(130_000)) + event(4) + event(6))])
     expect(await followed(3)).toEqual([1, 4, 6])
     expect(server.asked.slice(1)).toEqual(['/v1/entries/5'])
   })
 
-  it('reports a ledger that has lost records it showed before', async () => {
+  it('reports a ledger that has lost records which it showed before', async () => {
     await serving([stream(() => event(1), 'end'), problem(400, 'range')])
-    expect(await codeOf(followed(2))).toMatch(
-      /^false: the ledger has shown record 1 before, and now has fewer/,
-    )
+    expect(await codeOf(followed(2))).toMatch(/^false: the ledger showed record 1 before, but now has fewer/)
   })
 
   it.each([
@@ -101,7 +99,7 @@ describe('follow', () => {
     expect(await codeOf(followed(1))).toBe(`${code}: it is ${code}`)
   })
 
-  it('throws when a later request is refused for good', async () => {
+  it('throws when a later request fails permanently', async () => {
     await serving([stream(() => event(1), 'end'), problem(401, 'unauthenticated')])
     expect(await codeOf(followed(2))).toBe('unauthenticated: it is unauthenticated')
   })

@@ -1,7 +1,7 @@
 /**
- * Follows a ledger over `/v1/follow`, a stream of server-sent events (WHATWG HTML, section 9.2). A stream that ends or breaks is resumed
- * after the last record. The cursors prove that each record arrives once, in order, with none left out. Nothing else is verified here;
- * `getRecord` and `verifyUrl` verify.
+ * Follows a ledger over `/v1/follow`, a stream of server-sent events (WHATWG HTML, section 9.2). A stream that ends or breaks is
+ * resumed after the last record. The cursors show that each record arrives once and in order, with none missing. This file verifies
+ * nothing else; `getRecord` and `verifyUrl` verify records.
  */
 import { createParser, type EventSourceMessage } from 'eventsource-parser'
 import { entriesOf } from '@service-fs/format/entry'
@@ -15,7 +15,10 @@ export interface FollowOptions {
   since?: number
   /** End after this many records (default: never). */
   limit?: number
-  /** Called when a stream is lost, with the error (undefined when the server ended the stream) and the pause before the next, in ms. */
+  /**
+   * Called when a stream is lost, with the error (undefined when the server ended the stream) and the pause before the next
+   * attempt, in ms.
+   */
   lost?: (error: ClientError | undefined, pause: number) => void
   /** The pause after a first failure and the longest one, in milliseconds (default 250 and 10,000). Each failure doubles the pause. */
   pauses?: { first: number; longest: number }
@@ -34,9 +37,9 @@ export interface Followed {
 const MAX_EVENT_CHARACTERS = 64 * 2 ** 20
 
 /**
- * Yields the records of a ledger from `since` on, and then each record as it is appended. Once a first stream has begun, a lost stream is
- * resumed without limit.
- * @throws ClientError when the first stream fails or the server refuses for good; `false` when a record is missing or out of order, or
+ * Yields the records of a ledger from `since` on, and then each record as it is appended. After the first stream has begun, resumes
+ * a lost stream any number of times. @throws ClientError when the first stream fails or the server rejects permanently; `false`
+ * when a record is missing or out of order, or
  *   the ledger has lost records that it showed
  */
 export async function* follow(connection: Connection, options: FollowOptions = {}): AsyncGenerator<Followed> {
@@ -79,7 +82,7 @@ function shrunk({ code, message }: ClientError, { cursor, hasSeen }: Order): Cli
   if (code !== 'range' || !hasSeen) return undefined
   return new ClientError(
     'false',
-    `the ledger has shown record ${cursor} before, and now has fewer entries: ${message}`,
+    `the ledger showed record ${cursor} before, but now has fewer entries: ${message}`,
   )
 }
 
@@ -183,8 +186,8 @@ class Order {
   }
 
   /**
-   * Reports whether all skipped entries are later parts of the record before. `partsOf` does not know that record when the stream began
-   * within it, and counts too few parts when its header has more fields than the event shows.
+   * Reports whether all skipped entries are later parts of the record before. `partsOf` cannot decide this if the stream began
+   * within that record, or if the record's header has fields that the event does not show.
    */
   async #isWithinOne(cursor: number): Promise<boolean> {
     if (cursor < this.#next) return false

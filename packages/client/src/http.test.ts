@@ -18,7 +18,7 @@ const busy: Parameters<typeof startServer>[0] = (_, response) => {
     .end('{"code":"busy","detail":"too many"}')
 }
 
-it('accepts http and https URLs with a path, and no other', () => {
+it('accepts only http and https URLs with a path', () => {
   expect(parseBaseUrl('http://127.0.0.1:8080').href).toBe('http://127.0.0.1:8080/')
   expect(parseBaseUrl('https://example.org/t/acme').href).toBe('https://example.org/t/acme/')
   for (const bad of [

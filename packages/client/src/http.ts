@@ -16,7 +16,7 @@ export interface ConnectionOptions {
   /** A bearer token (RFC 6750). */
   token?: string | undefined
   tls?: TlsOptions | undefined
-  /** Retries after a connection fails or breaks (default 5, which takes about 3 seconds). */
+  /** Retries after a connection fails or breaks (default 5, about 3 seconds). */
   retries?: number
   /** Milliseconds during which to retry when the ledger is busy (429, 502, 503, 504; default 60,000). */
   patience?: number
@@ -39,7 +39,7 @@ export interface Question {
 /** A whole HTTP response. */
 export interface Answer {
   status: number
-  /** Returns the value of a header, whose name is given in lower case. */
+  /** Returns the value of a header. The name must be in lower case. */
   header(name: string): string | undefined
   /** The body, decompressed. */
   body: Uint8Array
@@ -80,7 +80,7 @@ export class Connection {
   readonly #patience: number
 
   /**
-   * Connects at the first request.
+   * Creates a connection, which connects at the first request.
    * @param url the ledger, `http://host:port`, or one tenant, `http://host:port/t/<moduleId>/`
    * @param shared the transport of another connection to the same origin
    * @throws ClientError `usage` for a URL that can't be a ledger's
@@ -166,7 +166,7 @@ export class Connection {
     }
   }
 
-  /** Closes the connections. Requests that are under way fail. */
+  /** Closes the connections. Running requests fail. */
   async close(): Promise<void> {
     await this.#transport.close()
   }
@@ -274,7 +274,7 @@ async function* splitLines(body: AsyncIterable<Uint8Array>): AsyncGenerator<stri
   }
   const last = utf8(joined(rest), 'line')
   if (last !== '')
-    throw new ClientError('connection', 'response: expected a line feed at the end, found it cut off')
+    throw new ClientError('connection', 'response: expected a line feed at the end, found a truncated line')
 }
 
 /** Returns the error that a response other than 200 reports, from its problem document (RFC 9457) if it has one. */

@@ -1,6 +1,6 @@
 /**
- * A client of one service-fs ledger that verifies what it reads: connect, append, read, follow, prove, and check a whole ledger behind a
- * URL, in a directory, in a tar archive or on a disk image. It prints nothing and keeps no state of its own.
+ * A client of one service-fs ledger that verifies what it reads: connect, append, read, follow, prove, and check a whole ledger
+ * behind a URL, in a directory, in a tar archive or on a disk image. It prints nothing and keeps no state.
  *
  * @packageDocumentation
  */

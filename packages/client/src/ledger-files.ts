@@ -7,7 +7,7 @@ import { ClientError } from './errors.ts'
 
 export interface ListedFile {
   name: string
-  /** 'other' for anything but a regular file or a directory. */
+  /** The kind of a file; 'other' for anything but a regular file or a directory. */
   kind: 'file' | 'directory' | 'other'
 }
 

@@ -1,4 +1,4 @@
-/** Anybody can sign a checkpoint for a key of low order. Such keys are refused wherever they occur. */
+/** Without a private key, anyone can sign a checkpoint for a public key of low order. The client rejects such keys everywhere. */
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { formatKeyId, keyId, parseNote } from '@service-fs/tlog/note'
@@ -22,7 +22,10 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
 })
 
-/** The points of order 1 and 2. With S = 0 and R = A a signature verifies over any text, or over every second one. */
+/**
+ * The points of order 1 and 2. With S = 0 and R = A, a signature verifies over any text for the point of order 1, and over every
+ * second text for order 2.
+ */
 const KEYS: [string, Buffer][] = [
   ['order 1', Buffer.from('01'.padEnd(64, '0'), 'hex')],
   ['order 2', Buffer.from(`ec${'ff'.repeat(30)}7f`, 'hex')],

@@ -2,7 +2,7 @@ import { quoted } from '@service-fs/format/visible'
 import { messageOf } from '@service-fs/format/errors'
 import { ClientError } from './errors.ts'
 
-/** A fault in a ledger: its place, what was expected, and what was found. */
+/** A fault in a ledger: its place, with the expected and the found value. */
 export interface Problem {
   /** A path below the ledger's directory or URL. */
   file: string

@@ -17,7 +17,7 @@ export async function fetchProof(connection: Connection, cursor: number): Promis
   return connection.askText(`v1/entries/${cursor}/proof`, { headers, limit: MAX_PROOF_BYTES })
 }
 
-/** What a verified proof states: the log with this origin, size and root holds the leaf hash at this index. */
+/** The statement of a verified proof: the log with this origin, size and root holds the leaf hash at this index. */
 export interface Proved {
   /** Index of the entry in the log. */
   index: number
@@ -30,7 +30,7 @@ export interface Proved {
   root: Hash
   /** The policy's names of the witnesses that cosigned. */
   witnesses: string[]
-  /** The fields of the entry's header, which the leaf hash covers; absent when only the leaf hash was given. */
+  /** The fields of the entry's header, which the leaf hash covers; absent when the caller gave only the leaf hash. */
   id?: string
   type?: string
   time?: string
@@ -95,8 +95,9 @@ function splitOf(header: Uint8Array): Entry['split'] {
 }
 
 /**
- * Verifies that a proof holds for a record's payload. The header in the proof and the payload form the entry whose leaf hash is proven.
- * For a split record the first part forms it, and the header's length and SHA-256 cover the whole payload.
+ * Verifies that a proof holds for a record's payload. The header in the proof and the payload form the entry whose leaf hash is
+ * proven. For a split record, the header and the first part form that entry; the header's length and SHA-256 cover the whole
+ * payload.
  * @throws ClientError `false` when the proof does not verify, `malformed` when the text is not a proof
  */
 export function checkPayloadProof(text: string, payload: Uint8Array, policy: Policy): Proved {

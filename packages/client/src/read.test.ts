@@ -9,7 +9,7 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
 })
 
-/** Five records of two entries each, three a page; the answer to the second page breaks off once. */
+/** Five records of two entries each, in pages of three records. The connection breaks once during the second page. */
 async function ledger(): Promise<Connection> {
   let broken = false
   const server = await startServer((request, response) => {

@@ -83,7 +83,7 @@ export async function readRecord(connection: Connection, key: RecordKey): Promis
   return found
 }
 
-/** Returns the error for a record whose field `name` has another value than the one expected. */
+/** Returns the error for a record whose field `name` does not have the expected value. */
 export function mismatch(name: string, expected: string, found: string): ClientError {
   return new ClientError(
     'false',

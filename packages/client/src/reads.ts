@@ -51,7 +51,7 @@ const COUNTS = [
 const OUTCOMES: ReadonlySet<string> = new Set(['shown', 'duplicate', 'conflict'])
 const STANDING: ReadonlySet<string> = new Set([...TEXTS, 'entries', 'bytes'])
 
-/** Parses the read that an audit entry records. @throws Error with what was expected and what was found */
+/** Parses the read that an audit entry records. @throws Error with the expected and the found value */
 function readOf({ header, payload, split, continuation }: Entry): Read {
   expect(header.type === READ_TYPE, READ_TYPE, header.type)
   expect(split === undefined && continuation === undefined, 'a record of one entry', 'a split record')
@@ -147,7 +147,7 @@ function rangesIn(cursors: string | number): Span[] {
     })
 }
 
-/** Selects reads. A member that is absent selects all. */
+/** Selects reads. A filter without a member selects all its values. */
 export interface ReadFilter {
   subject?: string | undefined
   requestId?: string | undefined

@@ -19,7 +19,7 @@ interface Open {
   digest: ReturnType<typeof sha256Stream>
 }
 
-/** An additional check of each well-formed entry. It adds what it finds to `problems`. */
+/** An additional check of each well-formed entry. It adds the faults that it finds to `problems`. */
 export type EachEntry = (entry: Entry, place: Place, problems: Problems) => void
 
 /**
@@ -35,7 +35,7 @@ export class RecordCheck {
   #open: Open | undefined
   #time = ''
   readonly #corrections: number[] = []
-  /** Entries are missing just before this one, so a part without its first part is not another problem. */
+  /** Entries are missing just before this one, so a later part without its first part is not a separate problem. */
   #gap = false
   #records = 0
   /** Identifiers that may be duplicates, with the indexes of the records that repeat them. The first thousand. */
@@ -62,7 +62,7 @@ export class RecordCheck {
   /** Facts that an auditor should know although they are not problems. */
   get notes(): string[] {
     return this.corrections.map(
-      (index) => `an operator set the time of the ledger back at entry ${index}, which states the reason`,
+      (index) => `an operator set the time of the ledger back at entry ${index}; the entry states the reason`,
     )
   }
 

@@ -13,7 +13,7 @@ import { nativeCodec, nativeHasher } from '@service-fs/native/native'
 import { parseTailName } from '@service-fs/format/tail-text'
 import { parseTailFile, tailLineAt, tailPath, type LoadedTail } from './tail.ts'
 
-/** The data of a log (c2sp.org/tlog-tiles). Nothing that it returns is verified. */
+/** The data of a log (c2sp.org/tlog-tiles). The data that it returns is not verified. */
 export interface LogSource {
   /** Returns the name of a tile in messages. */
   name(tile: Tile): string
@@ -96,7 +96,7 @@ export async function tailStarts(files: LedgerFiles): Promise<number[]> {
   return found.filter((start) => start !== undefined).sort((a, b) => a - b)
 }
 
-/** Reads one tail file. Resolves to undefined when it is gone, because its entries were sealed. */
+/** Reads one tail file. Resolves to undefined when it was removed because its entries were sealed. */
 export async function loadTail(files: LedgerFiles, start: number): Promise<LoadedTail | undefined> {
   const bytes = await files.read(tailPath(start))
   return bytes && parseTailFile(start, bytes, nativeCodec)
@@ -108,7 +108,7 @@ export interface TailNow {
   newest: LoadedTail | undefined
 }
 
-/** Reads the tail of a ledger that may be in use: a listed file may be gone, replaced by a newer one. Then list again. */
+/** Reads the tail of a ledger that may be in use. A daemon may replace a listed file by a newer one; then list again. */
 export async function tailNow(files: LedgerFiles): Promise<TailNow> {
   for (;;) {
     const starts = await tailStarts(files)

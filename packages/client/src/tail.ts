@@ -28,7 +28,7 @@ export interface LoadedTail {
   commits: LoadedCommit[]
   /** The last commit is incomplete: a power cut tore it, or a daemon is writing it. */
   torn: boolean
-  /** The byte from which the file can't be parsed, and the reason. */
+  /** The offset from which the file can't be parsed, and the reason. */
   problem?: { offset: number; text: string }
 }
 
@@ -53,7 +53,7 @@ export function parseTailFile(start: number, bytes: Uint8Array, codec: Codec): L
     const commit = parseCommit(bytes, offset, codec)
     const text = typeof commit === 'string' ? commit : addCommit(tail, commit)
     if (text !== undefined) {
-      // A daemon names the file only after the first commit with entries is complete, so that one can't be torn.
+      // A daemon names the file only after the first commit with entries is complete, so that commit can't be torn.
       if (tail.lines.length > 0 && isTorn(bytes, offset)) return { ...tail, torn: true }
       return { ...tail, problem: { offset, text } }
     }

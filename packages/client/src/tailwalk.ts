@@ -15,7 +15,7 @@ export interface TailWalkOptions {
   origin: string
   /** The index of the first entry of each tail file, in order. */
   starts: readonly number[]
-  /** The last tail file as it was when the walk began; a daemon may since have written more. */
+  /** The last tail file as it was when the walk began. A daemon may have written more since then. */
   newest: LoadedTail | undefined
   /** The published checkpoint. */
   cell: Checkpoint | undefined
@@ -50,7 +50,7 @@ export class TailWalk implements Beside {
     const { files, starts, newest } = this.#options
     this.#active = this.#active.filter(({ tail }) => tail.start + tail.lines.length >= from)
     for (let start = starts[this.#next]; start !== undefined && start < to; start = starts[++this.#next]) {
-      // A daemon has sealed the entries of a file that is gone.
+      // If a file is missing, a daemon has sealed its entries.
       const tail = start === newest?.start ? newest : await loadTail(files, start)
       if (tail !== undefined) this.#open(tail, starts[this.#next + 1])
     }

@@ -44,7 +44,7 @@ async function readFrom(path: string, folder = ''): Promise<string | undefined> 
   }
 }
 
-/** A header block with fields changed and the checksum made right again. */
+/** Returns a header block with changed fields and the right checksum. */
 function edited(block: Buffer, change: (block: Buffer) => void): Buffer {
   const header = Buffer.from(block)
   change(header)
@@ -159,7 +159,7 @@ describe('an invalid or hostile archive is refused:', () => {
     await refused(tar.subarray(0, -1), 'expected a member or')
   })
 
-  it('a file of another kind, whose kind the error names', async () => {
+  it('a file of another kind, which the error names', async () => {
     await makeLedger(join(dir, 'acme'), { records: testRecords(3) })
     await runTar(dir, '-cf', 'x.tar', 'acme')
     const expected = 'expected a tar archive or a disk image, found '
@@ -263,7 +263,7 @@ describe('an invalid or hostile archive is refused:', () => {
         archive.ledgers.map((folder) => archive.below(folder).read('origin')),
       ).catch((error: unknown) => error)
       await archive.close()
-      // Pax has a sparse file under another name, which is not that of a ledger's file.
+      // In pax, the name of a sparse file differs from the name of the ledger's file.
       expect(String(found)).toMatch(/sparse|^$/)
     }
   })
@@ -276,7 +276,7 @@ describe('an invalid or hostile archive is refused:', () => {
     await expect(readFrom('tile/0/000.b64')).rejects.toThrow('expected at most 11520 bytes, found 11521')
   })
 
-  it('any changed bytes: yields an error with its place or a different archive, and nothing else', async () => {
+  it('any changed bytes: yields either an error with its place or a different archive', async () => {
     await makeLedger(join(dir, 'acme'), { records: testRecords(3) })
     await runTar(dir, '--format=posix', '-cf', 'x.tar', 'acme')
     const honest = await readFile(file)

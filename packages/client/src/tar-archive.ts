@@ -17,7 +17,7 @@ const WINDOW = 64 * 1024
 /** Long names and pax headers normally take a few hundred bytes. */
 const MAX_EXTENSION_BYTES = 1 << 20
 
-/** A file, whose content begins at byte `offset` of the archive. */
+/** A file. Its content begins at byte `offset` of the archive. */
 interface TarFile {
   offset: number
   size: number
@@ -170,7 +170,7 @@ class TarScan {
         if (isZero(await this.#block(at + BLOCK))) return this.#root
         throw this.#malformed(
           at + BLOCK,
-          'expected a second block of zeros, which ends the archive, found other bytes',
+          'expected a second block of zeros at the end of the archive, found other bytes',
         )
       }
       at = await this.#member(at, block)
@@ -217,7 +217,7 @@ class TarScan {
     const size = records.get('size')
     const isGlobal = header.type === 'g'
     if (isGlobal && (size !== undefined || records.has('path')))
-      throw this.#malformed(content, 'expected no path and no size for all members, found one')
+      throw this.#malformed(content, 'expected no path or size in a pax header for all members, found one')
     if (isGlobal) return
     if (size !== undefined && !/^\d{1,15}$/.test(size))
       throw this.#malformed(content, `expected a size in decimal, found ${JSON.stringify(size)}`)
@@ -245,7 +245,7 @@ class TarScan {
     else if (folder.get(last) instanceof Map)
       throw this.#malformed(
         at,
-        `expected a folder, like the member of this name before, found ${JSON.stringify(name)}`,
+        `expected a folder, like an earlier member with this name, found ${JSON.stringify(name)}`,
       )
     else if (header.type !== '0') folder.set(last, kindOf(header))
     else folder.set(last, this.#extension.sparse === true ? 'a sparse file' : file)

@@ -29,7 +29,7 @@ const KINDS: ReadonlyMap<string, string> = new Map([
   ['3', 'a character device'],
   ['4', 'a block device'],
   ['6', 'a pipe'],
-  ['M', 'a piece of a file that began in another archive'],
+  ['M', 'the continuation of a file from another archive'],
   ['S', 'a sparse file'],
 ])
 
@@ -54,7 +54,7 @@ export function parseTarHeader(block: Buffer): TarHeader | string {
   const type = block[156] === 0 || block[156] === 0x37 ? '0' : String.fromCharCode(block[156] as number)
   return {
     name: prefix === '' ? name : `${prefix}/${name}`,
-    // No content follows a folder or a hard link, whatever size its header states.
+    // A folder or a hard link has no content, even if its header states a size.
     size: type === '5' || type === '1' ? 0 : size,
     type,
     linkname: text(block, 157, 100),

@@ -7,7 +7,7 @@ import { ClientError } from './errors.ts'
 import { nativeCodec, sha256Hex } from '@service-fs/native/native'
 import type { LogSource } from './source.ts'
 
-/** The entry bundles of a tree of `size` entries: a {@link TrustedTree}, which verifies them, or an unverified source. */
+/** The entry bundles of a tree of `size` entries: from a {@link TrustedTree}, which verifies them, or from an unverified source. */
 export interface Bundles {
   size: number
   bundle(index: number): Promise<Uint8Array[]>
@@ -36,7 +36,7 @@ export async function* treeRecords(tree: Bundles): AsyncGenerator<TreeRecord> {
   let parts: Entry[] = []
   for await (const entries of ahead(Math.ceil(tree.size / TILE_WIDTH), 4, (i) => tree.bundle(i))) {
     for (const bytes of entries) {
-      // Copy a part that waits for others: a view of it would keep the whole bundle in memory.
+      // Copy a part while its record is incomplete: a view would keep the whole bundle in memory.
       const entry = read(parts.length > 0 ? bytes.slice() : bytes, index)
       if (parts.length > 0 || entry.split !== undefined)
         parts.push(parts.length === 0 ? read(bytes.slice(), index) : entry)

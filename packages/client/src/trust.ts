@@ -51,7 +51,7 @@ export class Trust {
   }
 
   /**
-   * Returns the keys that the ledger itself publishes. They show that the ledger is consistent, not whose it is.
+   * Returns the keys that the ledger itself publishes. They show that the ledger is consistent, but not who signed it.
    * @param from their source, for the report
    * @throws ClientError `malformed`
    */
@@ -106,7 +106,7 @@ function checkLogKey(vkey: string): void {
   if (!isOfLog) throw new Error(`--vkey ${vkey}: expected a key of type 0x01 or 0x06`)
 }
 
-/** Reports whether checkpoints can be verified with a key. A ledger may publish keys of algorithms that are not known here. */
+/** Reports whether checkpoints can be verified with a key. A ledger may publish keys of unknown algorithms. */
 function isLogKey(vkey: string): boolean {
   return [TYPE_ED25519, TYPE_MLDSA44_COSIGNATURE].includes(parseVkey(vkey).type)
 }

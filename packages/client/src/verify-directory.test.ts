@@ -92,7 +92,7 @@ describe('a valid ledger', () => {
     })
   })
 
-  it('may have a tail that begins with a signed checkpoint of the earlier entries, which is verified', async () => {
+  it('may have a tail that begins with a signed checkpoint of the earlier entries, and verifies that checkpoint', async () => {
     const records = testRecords(270)
     const leaves = records
       .flatMap((record) => entriesOf(record, sha256Hex))

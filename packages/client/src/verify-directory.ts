@@ -1,4 +1,4 @@
-/** Verifies every byte of a ledger's files: of a ledger in use, at rest or exported. */
+/** Verifies every byte of a ledger's files, whether it is in use, stopped or exported. */
 import type { Checkpoint } from '@service-fs/tlog/checkpoint'
 import { EMPTY_ROOT, type Hash } from '@service-fs/tlog/hash'
 import { readmeText } from '@service-fs/format/readme'
@@ -43,8 +43,8 @@ export function verifyDirectory(dir: string, options: VerifyOptions = {}): Promi
 }
 
 /**
- * Verifies the files of a ledger and of its audit sub-ledger.
- * @throws ClientError `file` when there is no ledger or reading fails; the report holds the problems of a ledger that can be read
+ * Verifies the files of a ledger and of its audit sub-ledger. Reports problems of the content; @throws ClientError `file` when
+ * there is no ledger or reading fails
  */
 export async function verifyFiles(files: LedgerFiles, options: VerifyOptions = {}): Promise<LedgerReport> {
   if (!(await files.list('')).some(({ name }) => name === 'checkpoint' || name === 'origin'))
@@ -52,7 +52,7 @@ export async function verifyFiles(files: LedgerFiles, options: VerifyOptions = {
   return new FilesCheck(files, options, undefined).run()
 }
 
-/** Verifies only the audit sub-ledger, whose origin is given. @throws ClientError `file` when there is none */
+/** Verifies only the audit sub-ledger with the given origin. @throws ClientError `file` when there is none */
 export async function verifyAuditFiles(
   files: LedgerFiles,
   options: VerifyOptions,
@@ -71,7 +71,7 @@ class FilesCheck {
   readonly #source: LogSource
   /** Partial tiles that are files. */
   readonly #partial: Tile[] = []
-  /** Tiles beyond the tree as it was when the check began. */
+  /** Tiles beyond the tree at the start of the check. */
   readonly #beyond: Tile[] = []
   #count = 0
 
@@ -192,7 +192,7 @@ class FilesCheck {
     if (keys.size === 0) this.#problems.add({ file: 'keys' }, 'at least one vkey', 'none')
     const shown = Trust.shown([...keys.values()], 'keys/')
     const pinned = Trust.pinned(this.#options) ?? shown
-    // A sub-ledger has its own keys: unless one is pinned, it can only be shown to be consistent.
+    // A sub-ledger has its own keys. Unless the caller pins one, the check shows only that the sub-ledger is consistent.
     const isKnown = this.#expectedOrigin === undefined || pinned.knows(origin)
     return { trust: isKnown ? pinned : shown, keys }
   }
@@ -328,7 +328,7 @@ class FilesCheck {
     else if (tile.width < TILE_WIDTH) this.#partial.push(tile)
   }
 
-  /** Checks that each partial tile of another width than the tree's holds the first hashes of the tree's tile. */
+  /** Checks that each partial tile whose width differs from the tree's tile holds the first hashes of that tile. */
   async #partials(size: number): Promise<void> {
     for (const tile of this.#partial) {
       const { level, index, width } = tile

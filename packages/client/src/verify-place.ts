@@ -11,9 +11,9 @@ import { verifyUrl } from './verify-url.ts'
 import type { LedgerReport, VerifyOptions } from './verify.ts'
 
 /**
- * Verifies the ledger at `place`: a URL if it begins with http:// or https://, otherwise the path of a directory, tar archive or disk
- * image. The connection options apply to a URL; `moduleId` also chooses one of several ledgers in an archive.
- * @throws ClientError when the ledger can't be read; the report holds the problems of a ledger that can
+ * Verifies the ledger at `place`: a URL if it begins with http:// or https://, otherwise the path of a directory, tar archive or
+ * disk image. The connection options apply to a URL; `moduleId` also chooses one of several ledgers in an archive. Reports problems
+ * of the content; @throws ClientError when the ledger can't be read
  */
 export function verifyPlace(
   place: string,

@@ -52,7 +52,7 @@ it('verifies every full and partial tile of a static host without proofs', async
   }
 })
 
-it('reports the tile and the entry that are wrong', async () => {
+it('reports a wrong tile and a wrong entry', async () => {
   const { dir, connection } = await served(700, 'export')
   const file = join(dir, 'tile/entries/001.b64')
   const lines = (await readFile(file, 'latin1')).split('\n')
@@ -69,7 +69,7 @@ it('refuses a checkpoint of another key', async () => {
   await expect(verifyUrl(connection, { vkeys })).rejects.toMatchObject({ code: 'false' })
 })
 
-it('reads verified entries from the root down, and stops at the first that does not verify', async () => {
+it('reads entries and verifies them from the root down, and stops at the first that does not verify', async () => {
   const { dir, connection } = await served(700, 'export')
   const source = httpSource(connection)
   const { checkpoint } = Trust.shown([testSigner().vkey], 'test').openPublished(await source.checkpoint())

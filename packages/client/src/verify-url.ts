@@ -46,8 +46,8 @@ export function contractKeys(contract: unknown): string[] {
 }
 
 /**
- * Verifies a ledger over HTTP, and its audit sub-ledger if the caller may read it.
- * @throws ClientError when the ledger can't be read; the report holds the problems of a ledger that can
+ * Verifies a ledger over HTTP, and its audit sub-ledger if the caller may read it. Reports problems of the content; @throws
+ * ClientError when the ledger can't be read
  */
 export async function verifyUrl(connection: Connection, options: VerifyOptions = {}): Promise<LedgerReport> {
   const trust = await trustOf(connection, options)
@@ -117,7 +117,7 @@ class UrlCheck {
     const samples = new Samples(opened.checkpoint, this.#problems)
     const walk = await this.#walk(size, samples, records)
     const { copy } = this.#options
-    // The walk verifies all that is copied; the server's proofs would add nothing.
+    // The walk verifies everything that is copied, so the server's proofs add nothing.
     const proofs = copy === undefined ? await this.#proofs(opened.checkpoint, samples) : 0
     await confirmDuplicates(records.suspects, size, this.#source, this.#problems)
     if (copy !== undefined && this.#problems.count === 0)
@@ -152,7 +152,7 @@ class UrlCheck {
     }
   }
 
-  /** Verifies the signed checkpoint. Throws when it fails, because there is nothing else to compare the tree with. */
+  /** Verifies the signed checkpoint. Throws when it fails, because the tree can then be compared with nothing. */
   #open(note: string): Opened {
     return this.#trust.openPublished(note, this.#expectedOrigin)
   }

@@ -26,7 +26,7 @@ export interface LedgerReport {
   entries: number
   /** Records read. */
   records: number
-  /** The time of the newest record; '' when there is none. */
+  /** The time of the newest record; '' without records. */
   time: string
   /** How many of each were checked. `tiles` are hash tiles, `commits` signed checkpoints. */
   checked: { bundles: number; tiles: number; commits: number; proofs: number; files: number }
@@ -49,7 +49,7 @@ export interface LedgerReport {
 export interface VerifyOptions extends TrustOptions {
   /** Called as entries are checked. */
   progress?: (place: string, entries: number, size: number) => void
-  /** Leave the audit sub-ledger out. */
+  /** Whether to skip the audit sub-ledger. */
   withoutAudit?: boolean
   /** Receives the verified content. */
   copy?: LedgerCopy
@@ -67,7 +67,7 @@ export interface LedgerCopy extends TreeCopy {
   audit(): LedgerCopy
 }
 
-/** What a verified ledger has besides its tiles. */
+/** The content of a verified ledger besides its tiles. */
 export interface CheckedLedger {
   origin: string
   /** The vkeys by file name below keys/. */
@@ -121,7 +121,7 @@ function recordId(bytes: Uint8Array): string | undefined {
   }
 }
 
-/** Runs a check, and adds what it throws to `problems`. */
+/** Runs a check, and adds its error to `problems`. */
 export async function tryCheck<T>(
   problems: Problems,
   file: string,

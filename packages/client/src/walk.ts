@@ -1,6 +1,6 @@
 /**
- * Recomputes a whole tree, from the leaf hash of each entry through every hash of every tile to the root. Each tile is compared with the
- * hashes computed from below, so that one changed byte is reported as one problem, at its place.
+ * Recomputes a whole tree, from the leaf hash of each entry through every hash of every tile to the root. Compares each tile with
+ * the hashes computed from below, so that one changed byte is one problem, with its place.
  */
 import { Edge } from '@service-fs/tlog/edge'
 import type { Hash, Hasher } from '@service-fs/tlog/hash'
@@ -235,7 +235,9 @@ export class TreeWalk {
     if (this.#edge !== undefined) this.#options.beside.at(this.#edge)
   }
 
-  /** Returns the entries of a bundle, or from beside it, and the leaf hash of each; undefined for a missing entry. */
+  /**
+   * Returns the entries of a bundle, from the bundle or from the tail, and the leaf hash of each; undefined for a missing entry.
+   */
   #entries(
     first: number,
     width: number,
@@ -293,7 +295,7 @@ export class TreeWalk {
     const file = files.name({ level, index: bundle, width: computed.length })
     const other = files.name({ level: 0, index: bundle, width: computed.length })
     const undecided =
-      line === undefined ? `, which ${other} holds (no tile above shows which of the two was changed)` : ''
+      line === undefined ? `, as in ${other} (no tile above shows which of the two was changed)` : ''
     for (const i of differing) {
       const [expected, found] = tileIsWrong ? [computed[i], stored[i]] : [stored[i], computed[i]]
       const place = { file, line: i + 1, index: bundle * TILE_WIDTH + i }
@@ -305,7 +307,7 @@ export class TreeWalk {
   /** Skips a bundle whose leaf hashes are unknown, and uses its hash in the tile above if there is one. */
   async #skip(bundle: number, width: number, line: Hash | undefined): Promise<void> {
     const edge = this.#edge
-    // Without a hash of this subtree, no later root can be computed.
+    // No later root can be computed without the hash of this subtree.
     this.#edge = undefined
     if (line === undefined || width < TILE_WIDTH) return
     if (edge !== undefined) this.#edge = appendSubtree(edge, TILE_HEIGHT, line, this.#options.hasher)

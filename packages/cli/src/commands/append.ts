@@ -40,11 +40,11 @@ Running the command again is safe: it does not append a record that the ledger a
 /** `append`: appends files, directories or standard input as records. */
 export function addAppend(program: Command, io: Io): void {
   ledgerOptions(program.command('append <paths...>'))
-    .description('append files and everything in directories; - is standard input')
+    .description('append files, and all files in directories; - is standard input')
     .option('--id <id>', 'the id of a single file, or of standard input')
-    .option('--prefix <text>', 'text to put before every id')
+    .option('--prefix <text>', 'a prefix for every id')
     .option('--type <type>', 'the media type (default: from the file name)')
-    .option('--batch <n>', 'the most records in one commit')
+    .option('--batch <n>', 'the most records in one request')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', IDS)
     .action((paths: string[], options: AppendCommandOptions) =>

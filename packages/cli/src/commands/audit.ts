@@ -56,16 +56,16 @@ interface VerifyOptions extends AuditOptions {
   checkpoint?: string
 }
 
-/** `audit ls`, `audit prove`, `audit verify`: reports who read what, and when, from the audit sub-ledger. */
+/** `audit ls`, `audit prove`, `audit verify`: reports from the audit sub-ledger which subject read which records, and when. */
 export function addAudit(program: Command, io: Io): void {
   const audit = program
     .command('audit')
     .description(
-      'list, prove and verify the reads that an audit sub-ledger recorded; it is behind a URL, in a directory, in a tar archive or in a disk image',
+      'list, prove and verify the reads in an audit sub-ledger behind a URL, in a directory, in a tar archive or in a disk image',
     )
   const add = (name: string): Command => keyOptions(ledgerOptions(audit.command(`${name} [place]`)))
   add('ls')
-    .description('list reads, each verified to be in the signed tree of the sub-ledger')
+    .description('list reads, and verify that each is in the signed tree of the sub-ledger')
     .option('--subject <name>', 'only reads by this subject')
     .option('--route <route>', 'only reads of this route and those below it, such as /v1/entries')
     .option('--request-id <id>', 'only reads with this X-Foundry-Request-ID')
@@ -80,7 +80,7 @@ export function addAudit(program: Command, io: Io): void {
       perform(io, options.json, () => opened(place, options, (at) => ls(at, options, io))),
     )
   add('prove')
-    .description('print the .tlog-proof of one read, verified')
+    .description('verify the .tlog-proof of one read and print it')
     .option('--index <n>', 'the entry of the sub-ledger: the X-Audit-Index of the response')
     .option('--out <file>', 'write the proof to this file (default: standard output)')
     .option('--record <file>', "write the read's payload to this file, for verify-proof --record")
@@ -92,10 +92,7 @@ export function addAudit(program: Command, io: Io): void {
     .description(
       "recompute the sub-ledger up to its signed checkpoint; every entry must record a read or an operator's correction of the clock",
     )
-    .option(
-      '--checkpoint <file>',
-      'an earlier checkpoint of the sub-ledger, which the present one must extend',
-    )
+    .option('--checkpoint <file>', 'an earlier checkpoint of the sub-ledger; the present one must extend it')
     .option('--json', 'print the report as JSON')
     .action((place: string | undefined, options: VerifyOptions) =>
       perform(io, options.json, () => opened(place, options, (at) => verify(at, options, io))),
@@ -271,7 +268,7 @@ async function verify(audit: AuditPlace, options: VerifyOptions, io: Io): Promis
   return report.ok ? 0 : FALSE
 }
 
-/** The report with what comparing it with an earlier checkpoint found. */
+/** The report, with the result of comparing it with an earlier checkpoint. */
 async function withEarlier(
   report: LedgerReport,
   check: () => Promise<void>,

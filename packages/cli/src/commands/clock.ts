@@ -14,7 +14,10 @@ interface CorrectOptions extends ClockOptions {
   reason: string
 }
 
-/** `clock status` and `clock correct`: compares the daemon's clock with the newest records' times, and sets a ledger's time back to it. */
+/**
+ * `clock status` and `clock correct`: compares the daemon's clock with the newest records' times, and sets a ledger's time back to
+ * the clock's.
+ */
 export function addClock(program: Command, io: Io): void {
   const clock = program
     .command('clock')
@@ -31,10 +34,7 @@ export function addClock(program: Command, io: Io): void {
     .description(
       'accept the present clock although the newest record is in the future; a permanent entry records this',
     )
-    .requiredOption(
-      '--newest <time>',
-      'the newest time, which is to be corrected, as `clock status` prints it',
-    )
+    .requiredOption('--newest <time>', "the newest record's time, as `clock status` prints it")
     .requiredOption('--reason <text>', 'the reason, for readers of the ledger')
     .option('--json', 'print the response of POST /v1/clock/correct')
     .action((options: CorrectOptions) =>

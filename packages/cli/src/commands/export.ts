@@ -29,10 +29,10 @@ export function addExport(program: Command, io: Io): void {
   const command = program.command('export [place]')
   keyOptions(ledgerOptions(command))
     .description(
-      'verify a whole ledger and write it out, from a URL, a directory, a tar archive or a disk image',
+      'verify a whole ledger from a URL, a directory, a tar archive or a disk image, and write a copy',
     )
-    .option('--out <path>', 'the directory to make, or the archive if the name ends in .tar')
-    .option('--no-audit', 'leave the audit sub-ledger out')
+    .option('--out <path>', 'the directory to create, or the archive if the name ends in .tar')
+    .option('--no-audit', 'skip the audit sub-ledger')
     .option('--json', 'print the report as JSON')
     .action((place: string | undefined, options: ExportOptions) =>
       perform(io, options.json, () => exportLedger(place ?? options.url, options, io)),

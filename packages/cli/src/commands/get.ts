@@ -52,7 +52,7 @@ export function addGet(program: Command, io: Io): void {
     .option('--cursor <n>', 'the record with this cursor')
     .option('--all', 'all records')
     .option('--prefix <text>', 'all records whose id starts with this text')
-    .option('--no-verify', 'do not verify what the server sends')
+    .option('--no-verify', 'do not verify the records')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', HOW)
     .action((options: GetOptions) =>

@@ -18,7 +18,7 @@ interface ProofOptions extends LedgerOptions {
 /** `proof`: fetches the .tlog-proof of one record. */
 export function addProof(program: Command, io: Io): void {
   ledgerOptions(program.command('proof'))
-    .description('fetch the .tlog-proof of a record, which verify-proof checks offline')
+    .description('fetch the .tlog-proof of a record; verify-proof checks it offline')
     .option('--id <id>', 'the record with this identifier')
     .option('--cursor <n>', 'the record with this cursor')
     .option('--out <file>', 'write the proof to this file (default: standard output)')

@@ -38,7 +38,7 @@ export function addProvision(program: Command, io: Io): void {
   }
   program
     .command('provision')
-    .description("make an appliance's key disk and data disk (mode 0600, never overwritten)")
+    .description("create an appliance's key disk and data disk (mode 0600, never overwritten)")
     .option('--module-id <id>', 'a tenant; may be repeated', (moduleId: string) => {
       tenants.push({ moduleId })
       return tenants
@@ -49,10 +49,10 @@ export function addProvision(program: Command, io: Io): void {
       "take the last tenant's keys from a daemon's .secret/<id> directory",
       ofLast('secret', '--from-secret'),
     )
-    .option('--key-disk <file>', 'the key disk to make')
-    .option('--data-disk <file>', 'the data disk to make')
+    .option('--key-disk <file>', 'the key disk to create')
+    .option('--data-disk <file>', 'the data disk to create')
     .option('--disk-size <bytes>', `the data disk's size, with K, M or G (default: ${DEFAULT_SIZE})`)
-    .option('--empty', 'put no keys on the key disk; the appliance makes them when it starts')
+    .option('--empty', 'put no keys on the key disk; the appliance creates them when it starts')
     .option('--json', 'print {"key_disk", "data_disk", "tenants": [{"module_id", "origin", "vkey", …}]}')
     .action((options: ProvisionOptions) => perform(io, options.json, () => provision(options, io)))
 }

@@ -25,8 +25,8 @@ interface RestoreOptions extends KeyOptions {
 /** `restore`: makes a ledger from an export, for a daemon to append to. */
 export function addRestore(program: Command, io: Io): void {
   keyOptions(program.command('restore <export>'))
-    .description('verify an export and make a ledger, or a disk image with it, from it')
-    .option('--out <path>', 'the ledger directory to make, or the disk image if the name ends in .img')
+    .description('verify an export, and create a ledger or a disk image from it')
+    .option('--out <path>', 'the ledger directory to create, or the disk image if the name ends in .img')
     .addOption(
       new Option('--module-id <id>', "the tenant (default: the origin's last part)").env('FS_MODULE_ID'),
     )

@@ -22,7 +22,7 @@ export function addVerifyProof(program: Command, io: Io): void {
     .description('verify a .tlog-proof offline, with the record and the keys that you trust')
     .option('--record <file>', "the record's payload; the proof carries its header")
     .option('--entry <file>', 'the raw entry, including its header')
-    .option('--json', 'print what was proved as JSON')
+    .option('--json', 'print the result as JSON')
     .action((file: string, options: VerifyProofOptions) =>
       perform(io, options.json, () => verifyProof(file, options, io)),
     )

@@ -24,9 +24,9 @@ export function addVerify(program: Command, io: Io): void {
   const command = program.command('verify [place]')
   keyOptions(ledgerOptions(command))
     .description(
-      'recompute a ledger, from each entry up to the signed checkpoint; it is behind a URL, in a directory, in a tar archive or in a disk image',
+      'recompute a ledger behind a URL, in a directory, in a tar archive or in a disk image, from each entry up to the signed checkpoint',
     )
-    .option('--no-audit', 'leave the audit sub-ledger out')
+    .option('--no-audit', 'skip the audit sub-ledger')
     .option('--json', 'print the report as JSON')
     .action((place: string | undefined, options: VerifyCommandOptions) =>
       perform(io, options.json, () => verify(place, options, io)),

@@ -36,7 +36,7 @@ ${nodes.flatMap(lines).join('\n')}
 `
 }
 
-/** Quotes a word for fish, which knows two escapes within single quotes. */
+/** Quotes a word for fish. Within single quotes, fish has two escapes. */
 function quote(text: string): string {
   return `'${text.replaceAll(/[\\']/g, String.raw`\$&`)}'`
 }

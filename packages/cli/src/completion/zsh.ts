@@ -22,7 +22,10 @@ function nameOf(path: readonly string[]): string {
   return ['_service-fs', ...path].join('_')
 }
 
-/** A command with commands below it: completes their names, and passes the rest of the line to the one that is named. */
+/**
+ * Returns the function of a command that has subcommands: it completes their names, and passes the rest of the line to the named
+ * subcommand.
+ */
 function group(node: CommandNode): string {
   const described = node.commands.map(({ path, description }) =>
     quoteSh(`${path.at(-1)}:${description.replaceAll(':', String.raw`\:`)}`),
@@ -73,7 +76,7 @@ function spec({ names, description, value, isRepeatable }: OptionNode): string {
   return `'(${names.join(' ')})'{${names.map(long).join(',')}}${quoteSh(text)}`
 }
 
-/** Escapes the characters that _arguments gives a meaning. */
+/** Escapes the special characters of _arguments. */
 function escaped(text: string): string {
   return text.replaceAll(/[\\[\]:]/g, String.raw`\$&`)
 }
