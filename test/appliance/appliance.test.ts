@@ -1,4 +1,4 @@
-// `npm run appliance`: its options, and a user's session: curl, append and verify, Ctrl-C, and the same again.
+// Tests `npm run appliance`: its options, and a user's session of curl, append, verify and Ctrl-C, twice.
 import { execFile, execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'

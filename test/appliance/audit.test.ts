@@ -1,5 +1,5 @@
-// The capability audit: it finds nothing in the system we build, and every rule finds its violation, in a
-// description and in the output of Microkit's tool.
+// The capability audit: it reports nothing for the system that we build, and each rule reports its violation, in a description and
+// in the output of Microkit's tool.
 import { execFileSync } from 'node:child_process'
 import {
   chmodSync,
@@ -69,7 +69,7 @@ function withoutKeys(): string {
   return without('keys')[0].replaceAll(channel, (found) => (found.includes('pd="keys"') ? '' : found))
 }
 
-/** An interrupt in a domain that does not own it. */
+/** An interrupt of a domain that must not have it. */
 function moved(irq: number, to: string): string {
   const found = new RegExp(`<irq irq="${irq}" [^>]*>`).exec(xml)?.[0]
   const rest = found === undefined ? xml : change(xml, found, '')
@@ -345,7 +345,7 @@ describe.skipIf(!runs).each(releases)(`the audit of what SDK $version builds ${n
     expect(found(built(text))).toContainEqual(expect.stringContaining(finding))
   })
 
-  it('finds calls between domains, and a domain too many', () => {
+  it('finds calls between domains, and an additional domain', () => {
     expect(found(built(channelOf('ledger_acme', 'psdb', ' pp="true"'))).join('\n')).toMatch(
       /capabilities: ledger_acme: (EP psdb|ep_psdb)/,
     )

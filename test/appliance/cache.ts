@@ -101,7 +101,7 @@ export class CachedDisk {
     this.#client = socket
     const chunks: Buffer[] = []
     let length = 0
-    /** Consumes the first bytes received, if there are enough. */
+    /** Consumes the first received bytes, if there are enough. */
     const take = (count: number): Buffer | undefined => {
       if (length < count) return undefined
       const all = Buffer.concat(chunks.splice(0))
@@ -125,7 +125,7 @@ export class CachedDisk {
     })
   }
 
-  /** Yields the number of bytes it needs next. */
+  /** Yields the number of bytes that it needs next. */
   *#conversation(socket: Socket): Generator<number, void, Buffer> {
     yield 4
     for (let ready = false; !ready;) {

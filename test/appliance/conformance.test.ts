@@ -1,5 +1,5 @@
-// The appliance on the real kernel, over HTTP: the wire protocol's conformance suite, and that for the same history
-// the export of its disk is byte-identical to Envelope A's.
+// Tests the appliance on the real kernel over HTTP: it passes the wire protocol's conformance suite, and for the same history the
+// export of its disk is byte-identical to Envelope A's.
 import { rmSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -87,7 +87,7 @@ async function writeKeys(folder: string): Promise<{ main: string; audit: string 
   return { main, audit }
 }
 
-/** The parts of an answer that do not depend on how concurrent requests were batched. */
+/** The parts of an answer that do not depend on which concurrent requests shared a commit. */
 function told({ status, headers, body }: WireAnswer, among: boolean): unknown {
   const text = Buffer.from(body).toString()
   const sure = among ? text.replace(/"duplicate":\w+,"checkpoint":"[^"]*"/, '') : text

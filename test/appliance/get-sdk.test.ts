@@ -108,7 +108,7 @@ describe('qemu/get-sdk', () => {
     },
   )
 
-  it('asks for the SHA-256 on other machines, and refuses machines without an SDK', async () => {
+  it('requires the SHA-256 on other machines, and rejects machines without an SDK', async () => {
     const before = process.env['XDG_DATA_HOME']
     process.env['XDG_DATA_HOME'] = data()
     try {

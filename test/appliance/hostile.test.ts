@@ -18,7 +18,7 @@ const MiB = 1024 * 1024
 const EARLY = 300
 const list: unknown = JSON.parse(readFileSync(join(import.meta.dirname, 'hostile.json'), 'utf8'))
 const thieves = ['thief-1', 'thief-2', 'thief-3', 'thief-4', 'thief-5']
-/** The tenants' ports in the appliance, from hostile.json. */
+/** The tenants' ports in the appliance, as in hostile.json. */
 const guests = { globex: 80, acme: 81, initech: 82, 'thief-6': 96 }
 const ports = new Map<string, number>()
 
@@ -194,7 +194,7 @@ describe.skipIf(!runs)(`hostile tenants ${needs}`, () => {
     expect([line, appliance.console.split(line).length > count]).toEqual([line, true])
   }
 
-  /** Every attack of the script, in order; each except the first ends a life. */
+  /** Every attack of the script, in order. Each except the first ends the engine. */
   async function script(): Promise<string> {
     const found = await tell('initech', 'border')
     const lives = ['throw', 'recurse', 'heap', 'loop', 'jobs', 'pattern']
@@ -327,7 +327,7 @@ describe.skipIf(!runs)(`hostile tenants ${needs}`, () => {
     }
   })
 
-  it('are ended in the engine when they throw, never return, or take all memory, without cost to others', async () => {
+  it('are stopped by the engine when they throw, never return, or take all memory, without affecting others', async () => {
     const [, functions, calls, threw] = /^functions (\d+) calls (\d+) threw (\d+)$/.exec(await scripts) ?? []
     expect([functions, Number(calls) > 10_000, Number(threw) > 5000]).toEqual(['19', true, true])
     const text = appliance.console
@@ -353,7 +353,7 @@ describe.skipIf(!runs)(`hostile tenants ${needs}`, () => {
     client.look('while the script misbehaves')
   })
 
-  it('have changed nothing of the other tenant, seen over HTTP', async () => {
+  it('have changed no data of the other tenant, read over HTTP', async () => {
     await client.stop()
     expect(appliance.console).not.toMatch(/ledger_globex faulted/)
     const vkey = /\[keys\] vkey (service-fs\.local\/ledger\/globex\+\S+)/.exec(appliance.console)?.[1] ?? ''
@@ -362,13 +362,13 @@ describe.skipIf(!runs)(`hostile tenants ${needs}`, () => {
     expect([record.status, await record.text()]).toEqual([200, expect.stringContaining('payload of record-')])
   })
 
-  // The ledger refuses reads too, since it must record them before it answers.
-  it('fill the disk, and the other tenant says so', async () => {
+  // The ledger also refuses reads, because it must record them before it answers.
+  it('fill the disk, and the other tenant reports that', async () => {
     expect(await tell('acme', 'fill')).toBe('ended by 3,3,3,3,3,3 sealed more than three 1')
     await isFull()
   })
 
-  it('have changed nothing of the other tenant on the disk, after a power cut', async () => {
+  it('have changed no data of the other tenant on the disk, after a power cut', async () => {
     await appliance.kill()
     const folder = extract('after')
     expect(verify([folder])).toContain(`${EARLY + client.ids.length} records`)

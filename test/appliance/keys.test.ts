@@ -1,4 +1,4 @@
-// The domain `keys` on the real kernel: what it signs and refuses, and what it remembers after a power cut.
+// Tests the domain `keys` on the real kernel: which checkpoints it signs and refuses, also after a power cut.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { buildProgram } from '@service-fs/cli/program'
@@ -68,7 +68,7 @@ describe.skipIf(!runs)(`keys ${needs}`, () => {
         const verifier = verifiers.get(origins[ledger] ?? '')
         expect(openCheckpoint(note, verifier === undefined ? [] : [verifier], origins[ledger])).toBeDefined()
       }
-      // The same text gets the same signature in each life.
+      // The same text gets the same signature after each boot.
       signatures.push(...signed.filter(({ size }) => size === 7).map(({ note }) => note))
       expect(new Set(signatures).size).toBe(1)
 
@@ -97,7 +97,7 @@ describe.skipIf(!runs)(`keys ${needs}`, () => {
     expect(appliance.console).not.toMatch(/\[ledger_acme\] ledger \d size \d+ root \d+ \S+ \S{90}/)
   })
 
-  it('leaves a foreign disk alone', async () => {
+  it('does not write to a foreign disk', async () => {
     const file = bench.disk(MiB)
     const bytes = readFileSync(file)
     bytes.write('acme/', 0)

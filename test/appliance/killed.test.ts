@@ -1,5 +1,5 @@
-// Repeated kills of QEMU under load, with a disk that loses part of its write cache: after each boot every
-// acknowledged record is there, every signed checkpoint holds, and the ledger contains nothing that no client sent.
+// Kills QEMU repeatedly under load, with a disk that loses part of its write cache. After each boot the ledger has every
+// acknowledged record, is consistent with every signed checkpoint, and has only records that clients sent.
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -22,7 +22,7 @@ const MiB = 1024 * 1024
 const DISK = 64 * MiB
 /** Records per request of each client. */
 const CLIENTS = [1, 1, 1, 4, 40]
-/** Milliseconds of load before the kill, and the largest random addition. */
+/** Milliseconds of load before the kill, and the maximum of the random time added to it. */
 const LOAD = { least: 100, more: 900 }
 const ORIGIN = 'service-fs.local/ledger/acme'
 
@@ -90,7 +90,7 @@ class Memory {
     return this.#vkeys
   }
 
-  /** Checks everything new since the last call, or, with `all`, everything. */
+  /** Checks the records and checkpoints that are new since the last call, or all of them with `all`. */
   async check(served: Served, all = false): Promise<void> {
     if (this.#vkeys.length === 0) this.#vkeys.push(...shownVkeys(served.appliance))
     expect(shownVkeys(served.appliance)).toEqual(this.#vkeys)
@@ -125,7 +125,7 @@ class Memory {
     }
   }
 
-  /** Checks the records from the cursor on: every acknowledged one at its place, and none that no client sent. */
+  /** Checks the records from the cursor on: each acknowledged record is in its place, and clients sent all records. */
   async #records(connection: Connection, since: number, size: number): Promise<void> {
     const found = new Map<string, number>()
     for (let next = since; next < size;) {
@@ -151,7 +151,7 @@ interface Caches {
   keys: CachedDisk
 }
 
-/** A random time; in half the cases then a flush that never completes. */
+/** Waits for a random time; in half of the cases, also until a flush that never completes. */
 async function moment(random: Random, { disk, keys }: Caches): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, LOAD.least + random.below(LOAD.more)))
   const which = random.below(4)

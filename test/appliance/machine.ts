@@ -8,7 +8,7 @@ import { Appliance, hasQemu, type Machine } from '../../qemu/run.mjs'
 
 const lacking = [...missing('gcc'), ...missing('clang'), ...(hasQemu() ? [] : ['qemu-system-aarch64'])]
 export const runs = lacking.length === 0
-/** A suffix for a suite's name: what it needs, and why it is skipped. */
+/** A suffix for a suite's name: the required tools, and the reason when the suite is skipped. */
 export const needs = runs
   ? 'in QEMU'
   : `in QEMU (skipped here for want of ${[...new Set(lacking)].join(', ')})`

@@ -1,4 +1,4 @@
-// The network domain on a wire whose frames this test makes, malformed ones included.
+// Tests the network domain on a wire. The test makes all frames, including malformed ones.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Appliance } from '../../qemu/run.mjs'
 import { Bench, image, needs, runs, variants } from './machine.ts'

@@ -10,14 +10,14 @@ import { MODULE_ID } from '../envelopes/core.ts'
 import { posixPlace, testRuntime } from '../envelopes/cores.ts'
 import { bytesOf, type Ask } from '../envelopes/history.ts'
 
-/** Concurrent requests; or a power cut, also while the first answers arrive. */
+/** Concurrent requests; or a power cut, possibly while the first answers arrive. */
 export type Step = { asks: readonly Ask[] } | { cut: 'stop' | 'kill'; during?: readonly Ask[] }
 
 /** A request and its answer. */
 export interface Answered {
   ask: Ask
   answer: WireAnswer
-  /** The machine's life, from 0. */
+  /** The number of the machine's boot, from 0. */
   life: number
   /** Whether other requests were in flight, so that the test cannot know which of them shared a commit. */
   among: boolean
@@ -76,7 +76,7 @@ export async function drive(subject: WireSubject, steps: readonly Step[]): Promi
   return answered
 }
 
-/** The index that it appended: the record's or the audit entry's; -1 if none. */
+/** The index of the appended record or audit entry; -1 without one. */
 function placeOf({ headers, body }: WireAnswer): number {
   return Number(headers['x-audit-index'] ?? appended({ body })[0]?.index ?? -1)
 }
@@ -164,7 +164,7 @@ export class Replay {
   #prepare(ask: Ask, answer: WireAnswer): void {
     const { 'x-foundry-request-id': id = '', 'x-audit-index': index } = answer.headers
     this.#ids = ask.headers?.['x-foundry-request-id'] === undefined ? [id] : []
-    // A record is new when it lies behind all earlier ones; its answer may have come after the power cut.
+    // A record is new if its index is after those of all earlier ones. Its answer may have come after the power cut.
     const places = appended(answer)
     const fresh = places.find((place) => place.index >= this.#known)
     const times = fresh === undefined ? [] : [(this.#main[fresh.index] as Read).time]

@@ -11,7 +11,7 @@ describe.skipIf(!runs)(`a rude tenant ${needs}`, () => {
   })
   afterEach(() => bench.end())
 
-  it('leaves the other its time, its clock and its lines', async () => {
+  it('does not deprive the other of CPU time, the clock and console lines', async () => {
     const appliance = bench.boot({ image: image('rude'), disk: { file: bench.disk() } })
     await appliance.until(/\[ledger_acme\] begins\n/, WAIT)
     const began = Date.now()

@@ -46,7 +46,7 @@ export class Connection {
     this.#port = port
   }
 
-  /** The body of the answer, which must be 200. `records`: what to post as NDJSON; none: GET. */
+  /** Returns the body of the answer, which must be 200. `records`: the records to post as NDJSON; none: GET. */
   ask(path: string, records?: readonly object[]): Promise<string> {
     return new Promise((resolve, reject) => {
       const asked = request({

@@ -85,13 +85,13 @@ describe.skipIf(!runs)(`storage ${needs}`, () => {
     expect(found).toMatch(report)
     for (const tenant of tenants) {
       expect(found).toContain(`[ledger_${tenant}] done, wrong answers: 15\n`)
-      // Not an object: NONE, as it should be.
+      // The request names no object, so the answer is NONE.
       expect(found).not.toContain(`[ledger_${tenant}] step 3:`)
     }
     expect(members(file)).toEqual([])
   })
 
-  it('keeps everything acknowledged before the disk failed, and continues to read', async () => {
+  it('keeps all acknowledged writes from before the disk failed, and still reads', async () => {
     const file = bench.disk()
     const found = await consoleWith({ file, failing: 'write', after: 8 * MiB })
     expect(found).toMatch(/\[psdb\] read-only from now on: writing failed at sector \d+\n/)

@@ -29,8 +29,8 @@ async function connect(port: number, line: string): Promise<Socket> {
 }
 
 /**
- * A connection that has sent its first line. Connections open one at a time, since QEMU's user network has room for one only.
- * Errors surface at the read.
+ * A connection that has sent its first line. Opens one connection at a time, because QEMU's user network queues only one. Errors
+ * surface at the read.
  */
 export function open(port: number, line: string): Promise<Socket> {
   const socket = last.then(() => connect(port, line))

@@ -72,7 +72,7 @@ describe.each(named(groups))('%s', (_, { path, commands }) => {
   })
 })
 
-/** What is appended to the name of a test that needs a program which is not installed. */
+/** Returns the suffix for the name of a test whose program is not installed. */
 const missing = (program: string): string =>
   spawnSync(program, ['--version']).error === undefined ? '' : ` (skipped: no ${program})`
 
@@ -159,7 +159,7 @@ it.skipIf(noZsh !== '')(`completes in zsh${noZsh}`, async () => {
   for (const [i, [line, word]] of LINES.entries()) expect(completed[i], line).toContain(` ${word}`)
 })
 
-it('refuses a shell that it has no script for', async () => {
+it('rejects a shell without a completion script', async () => {
   const { code, errors } = await run('completion', 'tcsh')
   expect([code, errors[0]]).toEqual([2, expect.stringContaining('Allowed choices are bash, zsh, fish')])
 })

@@ -83,7 +83,7 @@ describe.skipIf(!daemonBuilt)('the command line and a tree of files', () => {
     await rm(base, { recursive: true, force: true })
   })
 
-  it('appends every file quietly, and finds all of them present the second time', async () => {
+  it('appends every file without messages, and reports all of them as present the second time', async () => {
     expect(count).toBeGreaterThan(FILES / 2)
     const first = await json('append', 'tree')
     expect(first).toMatchObject({ records: count, appended: count, duplicates: 0, refused: [] })
@@ -91,7 +91,7 @@ describe.skipIf(!daemonBuilt)('the command line and a tree of files', () => {
     expect(second).toMatchObject({ records: count, appended: 0, duplicates: count, refused: [] })
   })
 
-  it('gets every file back without a difference', async () => {
+  it('gets every file back unchanged', async () => {
     const got = await cli('get', '--all', '--out', 'out', '--vkey', await daemon.vkey())
     expect(got.stderr).toBe('')
     expect(got.stdout).toContain('key pinned by --vkey')
@@ -157,7 +157,7 @@ describe.skipIf(!daemonBuilt)('the command line and a tree of files', () => {
     }
   })
 
-  it('names the files it cannot append, and appends the rest', async () => {
+  it('names the files that it cannot append, and appends the others', async () => {
     const mixed = join(base, 'mixed')
     await mkdir(join(mixed, 'deep'), { recursive: true })
     await writeFile(join(mixed, 'deep/fine'), 'x')

@@ -1,5 +1,5 @@
-// kill -9 of the daemon, failed syncs, a full disk and machine restarts, in turns, on real file systems: every
-// acknowledged record is there, and the daemon never signs two trees of the same size. ROUNDS sets the number of rounds; the default is a few.
+// Alternates kill -9 of the daemon, failed syncs, a full disk and machine restarts on real file systems. The daemon keeps every
+// acknowledged record, and never signs two trees of the same size. ROUNDS sets the number of rounds; the default is a few.
 import { rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -21,7 +21,7 @@ const CLIENTS = 4
 
 type Payload = Uint8Array<ArrayBuffer>
 
-/** What the clients know: the records they sent, the answers they received, and every checkpoint they saw. */
+/** The state of the clients: the records that they sent, the answers that they received, and every checkpoint that they saw. */
 class Clients {
   readonly attempted = new Map<string, string>()
   readonly acknowledged = new Map<string, number>()
@@ -238,7 +238,7 @@ describe.skipIf(whyNoStore !== '')(`the storage server on a failing disk${whyNoS
     try {
       const first = await open()
       await first.beginTail(0, 1, commitOf(0))
-      // Only the second of a batch's two flushes writes this; everything else is on disk by then.
+      // Only the second of a group's two flushes writes this; by then all other data is on the disk.
       disk.fail('.psdb/commit')
       await expect(first.beginTail(1, 2, commitOf(1))).rejects.toMatchObject({ code: 'io' })
       await expect(first.beginTail(2, 3, commitOf(2))).rejects.toMatchObject({ code: 'io' })
@@ -259,7 +259,7 @@ describe.skipIf(whyNoStore !== '')(`the storage server on a failing disk${whyNoS
   })
 })
 
-/** Long enough that two batches begin in different pages. */
+/** Long enough that two groups begin in different pages. */
 function commitOf(start: number): Payload {
   return new Uint8Array(20_000).fill(65 + start)
 }

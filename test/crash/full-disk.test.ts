@@ -1,4 +1,5 @@
-// A full disk: acknowledged records stay, the daemon refuses appends and reads it cannot record, and resumes once there is room.
+// Tests a full disk: the daemon keeps acknowledged records, rejects appends, rejects reads that it cannot record, and resumes when
+// there is room.
 import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
@@ -9,7 +10,9 @@ import { serviceFsCommand, startDaemon, type Daemon } from '../support/daemon.ts
 
 const mount = (...args: string[]): boolean => spawnSync('mount', args).status === 0
 
-/** A root directory of ledgers with a small separate file system mounted inside it; `why` says why it could not be mounted. */
+/**
+ * A root directory of ledgers with a small separate file system mounted inside it; `why` is the reason if it could not be mounted.
+ */
 function smallDisk(below: string, size: string): { root: string; at: string; why: string } {
   const root = mkdtempSync(join(tmpdir(), 'service-fs-full-'))
   const at = join(root, below)

@@ -1,4 +1,4 @@
-// kill -9, then a damaged record index: each identifier is recorded once, and the daemon still finds its record.
+// Tests kill -9 followed by damage to the record index: each identifier is recorded once, and the daemon still finds its record.
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DAMAGES, type Damage } from '@service-fs/hosted/tenant/records/testing'
@@ -39,7 +39,7 @@ async function expectKnown(daemon: Daemon, count: number): Promise<void> {
     expect((await append(daemon, records(at, at + 1, 'another'))).status).toBe(409)
 }
 
-it('records nothing twice, however the disk damages the record index', async () => {
+it('appends no record twice for any damage to the record index', async () => {
   const random = new Random(77)
   let daemon = await startDaemon()
   const index = join(daemon.dir, 'cache/records')

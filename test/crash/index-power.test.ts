@@ -1,4 +1,4 @@
-// A power cut at any moment while the record index is written: whichever unsynced pages are lost, a miss stays correct.
+// Cuts the power at any moment while the record index is written. Whichever unsynced pages are lost, "not found" is correct.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -30,7 +30,7 @@ function find(index: RecordIndex, id: string): number | undefined {
   }
 }
 
-/** The size that the index in `dir` claims to cover, and the entries below it that it does not find. */
+/** Returns the size that the index in `dir` claims to cover, and the entries below that size that it does not find. */
 async function missed(dir: string): Promise<{ size: number; missing: number[] }> {
   const index = openRecordIndex(dir)
   try {

@@ -1,4 +1,5 @@
-// Repeated kill -9 of the daemon under load: the ledger holds every acknowledged record, nothing that no client sent, and consistent checkpoints.
+// Kills the daemon repeatedly with kill -9 under load: the ledger has every acknowledged record, only records that clients sent,
+// and consistent checkpoints.
 import { existsSync } from 'node:fs'
 import { openCheckpoint } from '@service-fs/tlog/checkpoint'
 import { nativeCrypto, nativeHasher } from '@service-fs/native/native'
@@ -21,7 +22,7 @@ interface Answer {
   checkpoint: string
 }
 
-/** Clients that append until the daemon dies, and remember what they sent and received. */
+/** Clients that append until the daemon dies, and remember the records sent and the answers received. */
 class Load {
   readonly attempted = new Map<string, string>()
   readonly acknowledged = new Map<string, Acknowledged>()

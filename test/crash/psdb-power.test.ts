@@ -1,4 +1,4 @@
-// A ledger on the storage server, whose disk repeatedly loses power: acknowledged records stay, also in the tar archive.
+// Tests a ledger on the storage server while its disk repeatedly loses power: acknowledged records stay, also in the tar archive.
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -24,7 +24,7 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(work, { recursive: true, force: true }))
 
-/** What a client knows: the records it sent and the answers it received. */
+/** The state of a client: the records that it sent and the answers that it received. */
 class Client {
   readonly acknowledged = new Map<string, number>()
   readonly #random: Random
@@ -49,7 +49,7 @@ class Client {
     for (const [i, { index }] of entries.entries()) this.acknowledged.set(ids[i] ?? '', index)
   }
 
-  /** Every acknowledged record is in its place, and the ledger holds nothing that no client sent. */
+  /** Checks that every acknowledged record is in its place, and that clients sent all records in the ledger. */
   async check(ledger: Ledger): Promise<void> {
     const seen = new Map<string, number>()
     for await (const { id, index, payload } of ledger.records(0)) {

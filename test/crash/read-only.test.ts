@@ -53,7 +53,7 @@ async function start(options: { args?: string[] } = {}): Promise<Daemon> {
   return daemon
 }
 
-/** Twenty of them need more room than is left on a disk that one file has filled. */
+/** A payload so large that twenty of them do not fit into the remaining room of a filled disk. */
 const LARGE = 'x'.repeat(20_000)
 
 function append(to: Daemon, id: string, text = id): Promise<Response> {
@@ -108,7 +108,7 @@ async function untilReady(of: Daemon): Promise<void> {
 }
 
 describe.skipIf(why !== '')(`a daemon started on a disk that refuses writes${why}`, () => {
-  it('whose ledger is on a full disk answers reads, and accepts appends when there is room', async () => {
+  it('answers reads if its ledger is on a full disk, and accepts appends when there is room', async () => {
     const at = mountAt('test', '8m')
     mountAt('test/audit', '16m')
     const on = await restartOnFullDisk(at)
@@ -134,7 +134,7 @@ describe.skipIf(why !== '')(`a daemon started on a disk that refuses writes${why
     expect([code, stdout]).toEqual([0, expect.stringContaining('21 records')])
   }, 60_000)
 
-  it('whose audit sub-ledger is on the full disk too starts, refuses reads, and recovers completely', async () => {
+  it('starts and rejects reads if its audit sub-ledger is on the full disk too, and recovers completely', async () => {
     const at = mountAt('', '8m')
     const on = await restartOnFullDisk(at)
     for (const path of ['/v1/records/r0', '/v1/entries', '/checkpoint', '/audit/v1/entries']) {
@@ -149,7 +149,7 @@ describe.skipIf(why !== '')(`a daemon started on a disk that refuses writes${why
     expect((await on.fetch('/v1/records/r0')).status).toBe(200)
   }, 60_000)
 
-  it('on a read-only disk answers as long as reads can be recorded, and accepts appends after a remount for writing', async () => {
+  it('answers reads from a read-only disk while it can record them, and accepts appends after a remount for writing', async () => {
     const at = mountAt('test', '32m')
     const audit = mountAt('test/audit', '32m')
     let on = await start()
@@ -176,7 +176,7 @@ describe.skipIf(why !== '')(`a daemon started on a disk that refuses writes${why
     expect((await on.fetch('/v1/records/r299')).status).toBe(200)
   }, 60_000)
 
-  it('whose disk was full while it ran recovers too, and its followers continue', async () => {
+  it('also recovers if the disk filled up while it ran, and its followers continue', async () => {
     const at = mountAt('', '16m')
     const on = await start()
     expect((await append(on, 'r0')).status).toBe(200)
@@ -261,7 +261,7 @@ describe('serve --read-only', () => {
     60_000,
   )
 
-  it('serves a ledger with a damaged tail up to the last whole commit, and gives the same reason as the refusal', async () => {
+  it('serves a ledger with a damaged tail up to the last whole commit, and reports the error with which serve rejects it', async () => {
     let on = await start()
     for (let i = 0; i < 8; i++) expect((await append(on, `r${i}`)).status).toBe(200)
     await untilPublished(on, 8)

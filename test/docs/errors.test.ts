@@ -1,4 +1,4 @@
-// docs/errors.md is what its sources say. To update it: npm run docs:errors
+// Checks that docs/errors.md is up to date. To update it: npm run docs:errors
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { repoRoot } from '../support/root.ts'

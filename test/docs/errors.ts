@@ -57,8 +57,8 @@ export function errorsPage(): string {
   ])
   return [
     INTRODUCTION,
-    table(['code', 'status', 'title', 'meaning', 'what the client does', '`Retry-After`'], problems),
+    table(['code', 'status', 'title', 'meaning', 'what to do', '`Retry-After`'], problems),
     COMMAND_LINE,
-    table(['exit status', 'title', '`code`', 'meaning', 'what the caller does'], statuses),
+    table(['exit status', 'title', '`code`', 'meaning', 'what to do'], statuses),
   ].join('\n')
 }

@@ -1,4 +1,4 @@
-// The documentation names only what exists: files, headings, packages, commands, routes and error codes.
+// Checks that the files, headings, packages, commands, routes and error codes in the documentation exist.
 import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'

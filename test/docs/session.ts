@@ -1,4 +1,4 @@
-// A console session in a page of the documentation: its commands, run in bash, and whether the output is what the page shows.
+// Runs the commands of a console session in the documentation in bash, and compares the output with the page.
 
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -8,7 +8,7 @@ import { serviceFs } from '../support/daemon.ts'
 
 export interface Step {
   command: string
-  /** The lines that the page shows; a line `…` stands for any lines, and `…` in a line for any text. */
+  /** The output on the page. A line `…` stands for any lines, and `…` within a line for any text. */
   expected: string[]
 }
 
@@ -27,7 +27,7 @@ export function stepsOf(page: string, headings?: readonly string[]): Step[] {
   return steps
 }
 
-/** What differs from one run to the next, by what it is called in a comparison. */
+/** Patterns of text that differs from run to run, with the name that replaces it for the comparison. */
 const VARYING: readonly (readonly [RegExp, string])[] = [
   [/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/g, '<time>'],
   [/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, '<uuid>'],
@@ -44,7 +44,7 @@ function withoutVarying(line: string): string {
   return VARYING.reduce((text, [pattern, name]) => text.replaceAll(pattern, name), line)
 }
 
-/** Reports whether a command printed what the page shows. */
+/** Reports whether a command printed the output on the page. */
 export function agrees(printed: readonly string[], expected: readonly string[]): boolean {
   const lines = expected.map((line) =>
     line === '…'
@@ -57,7 +57,7 @@ export function agrees(printed: readonly string[], expected: readonly string[]):
   return new RegExp(`^${lines.join('')}$`).test(text)
 }
 
-/** A line of a daemon's log, which pages leave out. */
+/** A line of a daemon's log, which pages omit. */
 const isLog = (line: string): boolean => /^\{"(?:level|time)":/.test(line)
 
 const END = '-- end of command --'
@@ -122,7 +122,7 @@ export class Shell {
     try {
       process.kill(-this.#bash.pid, 'SIGTERM')
     } catch {
-      // They have ended already.
+      // The processes have already ended.
     }
     await closed
   }

@@ -1,4 +1,4 @@
-// The console sessions in README.md and docs/tutorial.md do what the pages show.
+// Runs the console sessions in README.md and docs/tutorial.md, and compares the output with the pages.
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync, chmodSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -28,7 +28,7 @@ afterEach(async () => {
   rmSync(dir, { recursive: true, force: true })
 })
 
-/** Runs the steps, with `places` in the place of those that the page names. */
+/** Runs the steps, with the paths on the page replaced by those in `places`. */
 async function play(steps: readonly Step[], places: readonly (readonly [string, string])[]): Promise<void> {
   expect(steps.length).toBeGreaterThan(0)
   const placed = (text: string): string =>

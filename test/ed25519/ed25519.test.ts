@@ -42,7 +42,7 @@ describe.each(verifiers)('%s', (_, verify) => {
   })
 })
 
-describe('a public key is refused when it', () => {
+describe('a public key is rejected when it', () => {
   it('is one of the 14 encodings of points of low order', () => {
     expect(new Set(REFUSED_KEYS.map((key) => key.toString('hex'))).size).toBe(14)
     for (const key of REFUSED_KEYS) {
@@ -86,7 +86,7 @@ describe.skipIf(why !== '')(`Go's crypto/ed25519${why}`, () => {
     expect(go(VECTORS)).toEqual(VECTORS.map(({ valid }) => valid))
   })
 
-  it('agrees with both verifiers on the vectors of its own tests', { timeout: 120_000 }, (context) => {
+  it('agrees with both verifiers on the vectors of Go’s own tests', { timeout: 120_000 }, (context) => {
     if (skipped !== undefined) context.skip(skipped)
     const vectors = modulesVectors()
     expect(vectors.length).toBe(768)

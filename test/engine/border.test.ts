@@ -1,4 +1,4 @@
-// The engine in C and the functions that it finds, under AddressSanitizer and UBSan: against Node's own.
+// Tests the engine in C and its host functions under AddressSanitizer and UBSan, against Node's.
 import { createHash, generateKeyPairSync, randomBytes, sign } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -20,7 +20,7 @@ const sha256 = (...parts: Uint8Array[]) => createHash('sha256').update(Buffer.co
 /** Bytes as text, and the text as bytes again. */
 const again = (hex: string) =>
   `((t) => t === undefined ? t : hex(host.utf8Encode(t)))(host.utf8Decode(bytes(${json(hex)})))`
-/** A script that runs this one and logs its errors. */
+/** Returns a script that runs this one and logs its errors. */
 const deep = (what: string) => `try { ${what} } catch (error) { host.log(error.message) }`
 
 describe.skipIf(why('gcc') !== '')(`the engine in C and its border${why('gcc')}`, () => {

@@ -85,7 +85,7 @@ describe.skipIf(why('gcc') !== '')(`the ledger's domain in C${why('gcc')}`, () =
     return input
   }
 
-  it('appends and serves records, which verify over HTTP and on the disk', async () => {
+  it('appends and serves records that verify over HTTP and on the disk', async () => {
     await command('append', files())
     await command('verify')
     expect((await command('ls')).trim().split('\n')).toHaveLength(FILES)
@@ -135,7 +135,7 @@ describe.skipIf(why('gcc') !== '')(`the ledger's domain in C${why('gcc')}`, () =
     expect((await command('ls')).trim().split('\n')).toHaveLength(FILES)
   })
 
-  it('a peer that reads nothing delays nobody', async () => {
+  it('a peer that reads nothing delays no other peer', async () => {
     const payload = randomBytes(5_000_000)
     const posted = await fetch(`${url()}t/${MODULE_ID}/v1/append`, {
       method: 'POST',

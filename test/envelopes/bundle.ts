@@ -14,7 +14,7 @@ import type { PsdbPlace } from './psdb.ts'
 /** The bundle over a host, in Node.js or in an engine. */
 export interface Loaded {
   readonly service: ServiceFs
-  /** Drops it without stopping it. */
+  /** Discards it without stopping it. */
   readonly dispose: () => void
 }
 
@@ -32,7 +32,7 @@ interface Connection {
   readonly ended: () => void
 }
 
-/** One life of the service and its machine. */
+/** One run of the service and its machine. */
 class Life implements Host {
   readonly clock: { time: number }
   readonly #channel: PsdbChannel

@@ -4,7 +4,7 @@ import type { WireAnswer } from '@service-fs/wire/conformance-tools'
 import { messageOf } from '@service-fs/format/errors'
 import { bytesOf, described, type Ask, type Body, type History, type Step } from './history.ts'
 
-/** A server with its own ledger, whose clock and randomness the test controls. */
+/** A server with its own ledger. The test controls its clock and randomness. */
 export interface Core {
   request(
     method: string,
@@ -42,7 +42,7 @@ export async function playBoth(history: History, a: Core, b: Core): Promise<void
 
 class Player {
   readonly #cores: readonly [Core, Core]
-  /** The sizes of the two trees, as far as answers have shown. */
+  /** The sizes of the two trees that are known from answers. */
   #size = 0
   #auditSize = 0
   #bursts = 0
@@ -96,8 +96,8 @@ class Player {
   }
 
   /**
-   * Timing decides whether the append reached the ledger; where it did not, it is repeated. Its identifiers are new,
-   * and it is not repeated where it is present, since the audit records an append that reveals existing records.
+   * Timing decides whether the append reached the ledger; if it did not, the test repeats it. Its identifiers are new. The test
+   * does not repeat an append that is present, because the audit records appends that reveal existing records.
    */
   async #cut(given: Ask): Promise<void> {
     const ask = this.#renamed(given)
@@ -163,7 +163,7 @@ const CHECKPOINT: Ask = {
   headers: { 'x-foundry-request-id': 'checkpoint' },
 }
 
-/** Returns the body with identifiers that begin with the mark, where the body holds identifiers. */
+/** Returns the body, with identifiers that begin with the mark if the body holds identifiers. */
 function marked(body: Body, mark: string): Body {
   if (typeof body === 'string') return body.replaceAll('"payload_id":"', `"payload_id":"${mark}`)
   return 'from' in body ? { ...body, mark } : body

@@ -1,4 +1,5 @@
-// A ledger over the real storage server on a disk that loses power at every write of a short history: every acknowledged record is there.
+// Tests a ledger over the real storage server on a disk that loses power at every write of a short history: it keeps every
+// acknowledged record.
 
 import { spawnSync } from 'node:child_process'
 import { rm } from 'node:fs/promises'
@@ -37,7 +38,7 @@ interface Acknowledged {
   readonly payload: string
 }
 
-/** What the clients know: the records they sent and the answers they received. */
+/** The state of the clients: the records that they sent and the answers that they received. */
 class Client {
   readonly attempted = new Map<string, string>()
   readonly acknowledged = new Map<string, Acknowledged>()
@@ -50,7 +51,7 @@ class Client {
     this.#life = life
   }
 
-  /** Appends single records, batches that fill bundles and a split record, and reads, until something fails. */
+  /** Appends single records, batches that fill bundles and a split record, and reads, until a call fails. */
   async work(server: InProcess): Promise<void> {
     for (let i = 0; i < 6; i++) {
       await this.#append(server, [[`${this.#life} single ${i}`, `${i}`]])
@@ -146,7 +147,7 @@ async function live(disk: string, cut: number, seed: number, client: Client): Pr
   return false
 }
 
-/** Opens the disk as the cut left it, and looks for everything the clients know. */
+/** Opens the disk as the cut left it, and checks it against the state of the clients. */
 async function check(disk: string, clients: readonly Client[]): Promise<void> {
   const process = await openPsdbProcess({ disk, tenants: [MODULE_ID] })
   try {

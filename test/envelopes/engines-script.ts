@@ -1,4 +1,4 @@
-// The operations, besides numbers, that the core leaves to the engine: sorting, escapes, times, percent-encoding, patterns.
+// The operations, besides numbers, that the core delegates to the engine: sorting, escapes, times, percent-encoding, patterns.
 
 import { idProblem, parseEntry, typeProblem } from '@service-fs/format/entry'
 import { httpDate } from '@service-fs/bundle/http-answer'

@@ -1,4 +1,5 @@
-// The operations, besides numbers, that the core leaves to the engine: V8 and QuickJS agree with each other and with the specifications.
+// Tests the operations, besides numbers, that the core delegates to the engine: V8 and QuickJS agree with each other and with the
+// specifications.
 
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -21,7 +22,7 @@ beforeAll(async () => {
   engine.bind('serviceFs')
 })
 
-/** Returns the answer of both engines, which must be equal. */
+/** Checks that both engines give the same answer, and returns it. */
 function ask(what: string, given: unknown): any {
   engine.call('ask', what, JSON.stringify(given))
   const here = JSON.stringify(ASKED[what]?.(given))
@@ -71,7 +72,7 @@ function written(ms: number): [rfc3339: string, imf: string] {
   ]
 }
 
-describe(`what the core leaves to the engine, seed ${SEED}`, () => {
+describe(`the operations that the core delegates to the engine, seed ${SEED}`, () => {
   it('orders names by UTF-16 code units (RFC 8785 §3.2.3)', () => {
     for (let round = 0; round < 50; round++) {
       const names = new Set<string>([

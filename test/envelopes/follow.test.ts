@@ -59,14 +59,14 @@ async function auditSize(of: EnvelopeDaemon): Promise<number> {
 }
 
 function suite(envelope: Envelope): void {
-  it('sends each of a hundred followers every record once, and records each batch', async () => {
+  it('sends each of a hundred followers every record once, and records each delivery', async () => {
     daemon = await startEnvelope(envelope)
     const url = daemon.url()
     for (let i = 0; i < FOLLOWERS; i++) follow(url)
     await until('all follow', () => followers.every(({ text }) => text.includes('retry')))
     for (let i = 1; i <= 20; i++) {
       await append(daemon, `r${i}`, { i })
-      // At times all followers receive a record before the next one; otherwise the timing is free.
+      // For some records, waits until all followers have received it before the next append; otherwise does not wait.
       if (i % 5 === 0) await until(`${i}`, () => followers.every((one) => idsOf(one).at(-1) === i))
     }
     const all = Array.from({ length: 20 }, (_, i) => i + 1)

@@ -3,7 +3,7 @@
 import fc from 'fast-check'
 import { BAD_RECORDS } from '@service-fs/wire/conformance'
 
-/** What is sent: a text, some bytes, lines of `count` records (`mark` begins their identifiers), `size` bytes. */
+/** A request body: a text, some bytes, lines of `count` records (`mark` begins their identifiers), or `size` bytes. */
 export type Body =
   | string
   | Uint8Array
@@ -27,7 +27,7 @@ export type Step =
   | { readonly do: 'clock'; readonly ms: number }
   /** Restarts the server. */
   | { readonly do: 'restart'; readonly how: 'stop' | 'kill' }
-  /** An append during which the server is killed and restarted; the append is repeated if it was lost. */
+  /** An append during which the server is killed and restarted. It is repeated if it was lost. */
   | { readonly do: 'cut'; readonly ask: Ask }
 
 export type History = readonly Step[]

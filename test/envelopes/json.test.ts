@@ -1,4 +1,4 @@
-// The JSON bodies that cost QuickJS most: each is read, or refused with a code, within a tenant's memory and time.
+// Tests the JSON bodies that cost QuickJS most: it parses each, or rejects it with a code, within a tenant's memory and time.
 
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -8,7 +8,7 @@ import { QUICK } from '../support/quick.ts'
 import { repoRoot } from '../support/root.ts'
 import { nothing, script } from './quickjs.ts'
 
-/** With two tenants, each tenant of the appliance has 176 MiB, which also holds the body's bytes. */
+/** The memory of each of two tenants of the appliance is 176 MiB, including the body's bytes. */
 const MEMORY = 150 * 2 ** 20
 /** Processor time; the longest takes 2 s. */
 const CALL_MS = 20_000

@@ -19,7 +19,7 @@ export const noPsdb: string | undefined = (() => {
 })()
 
 export interface PsdbPlace extends Place {
-  /** The channel to the disk's process, which is started if necessary. */
+  /** Returns the channel to the disk's process; starts the process if necessary. */
   channel(): Promise<PsdbChannel>
   /** Lets the process finish pending work. */
   close(): Promise<void>
@@ -53,7 +53,7 @@ export async function psdbPlace(): Promise<PsdbPlace> {
   }
 }
 
-/** Places of tenants that share a disk and its process, which runs until all of them are disposed of. */
+/** Places of tenants that share a disk and its process. The process runs until all of them are disposed of. */
 export async function sharedPlaces(tenants: readonly string[]): Promise<PsdbPlace[]> {
   const dir = await fastDirectory()
   const process = await openPsdbProcess({ disk: join(dir, 'disk.img'), size: DISK_BYTES, tenants })

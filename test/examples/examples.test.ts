@@ -15,7 +15,7 @@ interface Language {
   name: string
   /** Names a missing tool, if any. */
   missing(): Promise<string | undefined>
-  /** Prepares the programs in a directory for what is built. */
+  /** Copies the programs into the directory and builds those that need a build. */
   prepare(built: string): Promise<void>
   command(program: Program, built: string): readonly [string, ...string[]]
 }

@@ -50,7 +50,7 @@ describe('rates', () => {
   })
 })
 
-describe('serve, which would otherwise be open', () => {
+describe('serve without credentials or TLS', () => {
   it.each([
     ['0.0.0.0:0', undefined, 'no credentials'],
     ['0.0.0.0:0', {}, 'no credentials'],
@@ -65,7 +65,7 @@ describe('serve, which would otherwise be open', () => {
     [{ listen: ['127.0.0.1:0', '0.0.0.0:0'] }, 'no credentials'],
     [{ listen: ['[::]:0'], access: { tokens: 'tokens.json' } }, 'in the clear'],
     [{ metrics: '0.0.0.0:0', access: { tokens: 'tokens.json', behindTls: true } }, 'no credentials'],
-  ])('a host refuses too with %j', async (config, why) => {
+  ])('a host also refuses to listen with %j', async (config, why) => {
     const file = join(world.dir, 'host.json')
     await writeFile(file, JSON.stringify({ root: 'ledgers', run: 'run', ...config }), { mode: 0o600 })
     const { code, stderr } = await serviceFsCommand(['host', '--config', file])

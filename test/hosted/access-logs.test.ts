@@ -1,4 +1,4 @@
-// What a daemon logs about access: changes of tokens and certificates, a rejected change, bursts of wrong credentials.
+// Tests the log lines about access: changes of tokens and certificates, a rejected change, bursts of wrong credentials.
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { request } from 'node:https'
 import { tmpdir } from 'node:os'
@@ -63,7 +63,7 @@ function status(text: string): Promise<number | undefined> {
 
 const SOON = { timeout: 10_000 }
 
-it('logs each change that it applies or rejects: the subject and the change, and no secret', async () => {
+it('logs each change that it applies or rejects, with the subject and without a secret', async () => {
   const first = await add('first')
   daemon = await startServing(join(dir, 'root'), ['--access', access])
   expect(logged('access is in force')).toMatchObject([{ tokens: 1, ...(await certificate()) }])
@@ -92,7 +92,7 @@ it('logs each change that it applies or rejects: the subject and the change, and
   for (const secret of [first['token'], second['token']]) expect(daemon.stderr()).not.toContain(secret)
 })
 
-it('logs a burst of wrong credentials in one line per address and one per token, and the count when it ends', async () => {
+it('logs one line per address and per token when a burst of wrong credentials begins, and the count when it ends', async () => {
   const good = await add('robot')
   daemon = await startServing(join(dir, 'root'), ['--access', access])
   const wrong = `fs_${String(good['id'])}_${'A'.repeat(43)}`

@@ -15,11 +15,11 @@ export interface Place {
 export interface Credential {
   name: string
   authorization?: string
-  /** Not valid; valid for another tenant only; these roles for the tenant; these roles for all tenants. */
+  /** The credentials are invalid, valid only for another tenant, or grant these roles for the tenant or for all tenants. */
   worth: 'nothing' | 'elsewhere' | { roles: readonly Role[]; everywhere?: boolean }
 }
 
-/** Who may use each route, stated independently of the code: a route missing here is one nobody decided about. */
+/** The roles that may use each route, stated independently of the code. A route that is missing here fails the test. */
 const DECISIONS: Readonly<Record<string, readonly Role[] | 'anybody'>> = {
   'GET /healthz': 'anybody',
   'GET /readyz': 'anybody',
@@ -51,7 +51,7 @@ const DECISIONS: Readonly<Record<string, readonly Role[] | 'anybody'>> = {
 
 export function decisionOn({ method, pattern }: Route): readonly Role[] | 'anybody' {
   const found = DECISIONS[`${method} ${pattern}`]
-  if (found === undefined) throw new Error(`${method} ${pattern}: no decision on who may use it`)
+  if (found === undefined) throw new Error(`${method} ${pattern}: expected roles in DECISIONS, found none`)
   return found
 }
 
@@ -67,7 +67,7 @@ export function expected(route: Route, { worth }: Credential, { isHost }: Place)
   return route.pattern === '/v1/clock/correct' ? 400 : 200
 }
 
-/** A target that exists once one record, `walked`, was appended and one read was recorded. */
+/** Returns a target that exists after one record, `walked`, was appended and one read was recorded. */
 function targetOf(pattern: string): string {
   return pattern
     .replace('{cursor}', '1')

@@ -1,4 +1,4 @@
-// A client that may append but not read tries to learn what others have appended.
+// Tests a client that may append but not read, and tries to learn the records of others.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,7 +8,7 @@ import { serviceFsCommand, startDaemon, type Daemon } from '../support/daemon.ts
 
 const GUESSES = 3000
 const SECRET = 2345
-/** More than one subject may learn in a minute. */
+/** More guesses than one subject may make in a minute. */
 const AT_ONCE = 400
 /** docs/wire.md, "Appending". */
 const CONFLICTS_A_MINUTE = 300
@@ -120,7 +120,7 @@ describe('a client that may only append', () => {
     }
   }, 120_000)
 
-  it('does not find which of 3,000 identifiers is taken by sending all-or-none batches that fail', async () => {
+  it('does not find which of 3,000 identifiers is taken by sending batches that must fail', async () => {
     expect((await append('clinic', { payload_id: `patient/${SECRET}`, payload: 1 })).status).toBe(200)
     expect((await append('spy', { payload_id: 'own', payload: 1 })).status).toBe(200)
     const candidates = Array.from({ length: GUESSES }, (_, n) => ({ payload_id: `patient/${n}`, payload: 0 }))

@@ -1,5 +1,6 @@
-// Bad input, row by row of the wire protocol's table, sent to one tenant's daemon and to a host: each answer, and
-// that nothing is recorded. For full disks see ../crash/full-disk.test.ts and ./neighbours.test.ts, for slow clients ./slow-clients.test.ts.
+// Sends the bad input in each row of the wire protocol's table to one tenant's daemon and to a host; checks each answer, and that
+// nothing is recorded. For full disks see ../crash/full-disk.test.ts and ./neighbours.test.ts, for slow clients
+// ./slow-clients.test.ts.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ACCEPTED, HOST, MALFORMED, REFUSED } from '@service-fs/wire/http-cases'
 import { canMeasure } from './memory.ts'
@@ -45,7 +46,7 @@ describe.each([
       expect(found.detail).toContain(word)
     })
 
-    it('a bad line of a batch: the answer names the line, and nothing is recorded', async () => {
+    it('a batch with a bad line: the answer names the line, and no record is appended', async () => {
       const before = await target.size()
       const body = '{"payload_id":"l1","payload":1}\n{"payload_id":"l2","payload":1,"x":1}\n'
       const found = await problemOf(await target.post(body, BATCH))
@@ -97,7 +98,7 @@ describe.each([
   })
 
   it.skipIf(!canMeasure)(
-    'too many waiting appends: 503 with Retry-After, and none of them is recorded',
+    'too many waiting appends: 503 with Retry-After, and those are not recorded',
     async () => {
       const cost = await target.cost(async () => {
         const batches = Array.from({ length: 12 }, (_batch, n) => target.post(largeBatch(n), BATCH))

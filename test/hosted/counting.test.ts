@@ -19,13 +19,13 @@ const SUBJECTS = ['ann', 'bob', 'cleo']
 const WRITER = 'dora'
 const TENANT = 'test'
 
-/** An answered read, and what the audit sub-ledger must say about it. */
+/** An answered read, and its expected entry in the audit sub-ledger. */
 interface Answered {
   index: number
   read: Partial<Read>
 }
 
-/** A request, and what its answer shows. */
+/** A request, and the records that its answer shows. */
 interface Question {
   method?: 'GET' | 'HEAD' | 'POST'
   target: string
@@ -43,7 +43,7 @@ interface Served {
   kill(): Promise<void>
   /** Stops cleanly and keeps the ledger. */
   stop(): Promise<void>
-  /** Leaves nothing. */
+  /** Stops the server and removes its files. */
   dispose(): Promise<void>
 }
 
@@ -83,7 +83,7 @@ async function serve(): Promise<{ served: Served; tokens: Map<string, string> }>
   return { served, tokens }
 }
 
-/** The same behind the front of a host, which restarts the tenant by itself. */
+/** A tenant behind the front of a host, which restarts the tenant by itself. */
 async function behindFront(): Promise<{ served: Served; tokens: Map<string, string> }> {
   let tokens = new Map<string, string>()
   const host = await startHost({
@@ -122,7 +122,7 @@ function numbers(seed: number): (limit: number) => number {
 const jsonOf = (body: Uint8Array): any => JSON.parse(Buffer.from(body).toString())
 const sizeOf = (note: string): number => Number(note.split('\n')[1])
 
-/** One question of any kind. */
+/** Returns a random request of any kind. */
 function question(below: (limit: number) => number): Question {
   const cursor = 1 + below(RECORDS)
   const since = below(RECORDS)
@@ -298,7 +298,7 @@ class Load {
     } catch {
       return false
     }
-    // A front has no tenant to ask for a moment.
+    // For a moment, the front has no process of the tenant.
     if (answer.status === 503) return false
     expect(answer.status, `${target} ${Buffer.from(bytes).toString().slice(0, 300)}`).toBe(200)
     const read = { subject: `token:${subject}`, method, bytes: bytes.length, ...shown(answer, bytes) }
@@ -334,7 +334,10 @@ interface Recorded {
   read: Read
 }
 
-/** The contents of the audit sub-ledger in a directory: the followers' batches by their index, everything else by X-Foundry-Request-ID. */
+/**
+ * The contents of the audit sub-ledger in a directory: the deliveries to followers by their index, all other reads by
+ * X-Foundry-Request-ID.
+ */
 async function recordedIn(
   dir: string,
 ): Promise<{ reads: Map<string, Recorded>; batches: Map<number, Read> }> {
@@ -355,7 +358,7 @@ async function recordedIn(
   return { reads, batches }
 }
 
-/** Every batch that a follower was shown is on record with its range, and no two of its batches are the same entry. */
+/** Every delivery to a follower is on record with its range, and each has a separate entry. */
 function expectBatches({ followers }: Load, recorded: ReadonlyMap<number, Read>): number {
   let count = 0
   for (const [number, { batches, cursor }] of followers.entries()) {

@@ -20,7 +20,7 @@ interface Server {
   metrics(): Promise<string>
 }
 
-/** More than the server may have: it is given this many open files. */
+/** The server's limit of open files, lower than the number of connections. */
 const OPEN_FILES = 1024
 const CROWD = 4300
 
@@ -57,7 +57,7 @@ async function host(): Promise<Server> {
     tls: false,
     dispose: () => one.dispose(),
     log: () => one.stderr(),
-    // No tenant is named: the front's own, with all tenants'.
+    // Without a tenant, the front returns its own metrics and those of all tenants.
     metrics: async () => bodyOf(await ask(port, false, '127.0.0.9', 'GET /metrics', 'Host: localhost\r\n')),
   }
 }
@@ -95,7 +95,7 @@ describe.each([
     expect(valueOf(metrics, 'service_fs_connections_ended_total{.*why="address"')).toBeGreaterThan(1000)
   })
 
-  it('says so in one line, and cuts off who says nothing', async () => {
+  it('logs the burst in one line, and evicts silent connections', async () => {
     await expect.poll(() => crowd.filter(({ destroyed }) => !destroyed).length, { timeout: 20_000 }).toBe(0)
     const lines = server
       .log()
@@ -139,7 +139,7 @@ function bodyOf(text: string): string {
   return text.slice(text.indexOf('\r\n\r\n') + 4)
 }
 
-/** The most of the series whose name and labels begin so: of a front and its tenants, or of a tenant alone. */
+/** Returns the largest value among the series whose name and labels begin so. */
 function valueOf(metrics: string, series: string): number {
   const values = [...metrics.matchAll(new RegExp(`^${series}\\S* (\\d+)$`, 'gm'))].map(([, value]) =>
     Number(value),

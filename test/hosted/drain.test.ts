@@ -35,7 +35,7 @@ describe.each([
   let running: Running | undefined
   afterAll(() => running?.dispose())
 
-  it('ends in order', async () => {
+  it('stops cleanly', async () => {
     running = await start()
     const { port } = running
     const connected = (): Promise<RawClient> => new RawClient(port).connected()
@@ -66,7 +66,7 @@ describe.each([
       expect(statuses).toEqual([200])
       expect(text).toMatch(/\r\nconnection: close\r\n/i)
     }
-    // The end of a body in chunks: it was not broken off.
+    // The last chunk: the body is complete.
     expect(follower.text).toMatch(/0\r\n\r\n$/)
     const verified = await serviceFsCommand(['verify', running.dir, '--json'])
     expect(verified.code).toBe(0)

@@ -1,4 +1,5 @@
-// An agent appends over MCP, another reads, and an auditor examines who read what: with tokens, over HTTP, by the commands.
+// An agent appends over MCP and another reads; an auditor examines the reads. All use tokens, and the auditor uses HTTP and the
+// commands.
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -57,7 +58,7 @@ function audit(who: Who, ...args: string[]): Promise<Finished> {
 const vkeyOfAudit = async (): Promise<string> =>
   (await readFile(join(daemon.dir, 'audit/keys/ed25519.vkey'), 'utf8')).trim()
 
-it('lets each do what its token allows, and shows the auditor who read what', async () => {
+it('permits each agent what its token allows, and shows the auditor which subject read which records', async () => {
   const agent = await connect('agent')
   for (const id of ['a', 'b', 'c'])
     expect(await call(agent, 'ledger.append', { payload_id: id, payload: { id } })).toMatchObject({
@@ -92,7 +93,7 @@ it('lets each do what its token allows, and shows the auditor who read what', as
   expect(those.stdout.split('\n').length).toBeGreaterThan(5)
 })
 
-it('lists the sub-ledger with ls, which ends although each of its reads adds an entry', async () => {
+it('lists the sub-ledger with ls and ends, although each read adds an entry', async () => {
   const env = { FS_TOKEN: tokens.get('auditor') ?? '' }
   const { code, stdout } = await serviceFsCommand(['ls', '--url', `${daemon.prefix}audit`], {
     env,

@@ -69,7 +69,7 @@ describe.skipIf(!daemonBuilt)('following through the front of a host', () => {
     expect(followers[0]?.text).not.toMatch(/content-encoding|content-length/i)
   })
 
-  it('frees the places of those who go', async () => {
+  it('frees the places of followers that disconnect', async () => {
     host = await startHost({ tenants: [TENANT] })
     const limit = (
       (await (await host.fetch(TENANT, 'v1/contract')).json()) as { limits: { followers: number } }

@@ -1,10 +1,11 @@
-// Clients that follow a ledger while the test kills its server, and remember what the `audit` events said about what they were shown.
+// Clients that follow a ledger while the test kills its server. They remember the `audit` events, and the records that they
+// received.
 
 import { createParser, type EventSourceMessage } from 'eventsource-parser'
 import { expect } from 'vitest'
 import { sleep } from '../support/process.ts'
 
-/** An `audit` event: an entry of the audit sub-ledger, and the range it says was shown. */
+/** An `audit` event: the index of an entry of the audit sub-ledger, and the range of the delivery. */
 export interface Batch {
   index: number
   since: number
@@ -16,13 +17,13 @@ export type Fetch = (path: string, init: RequestInit) => Promise<Response>
 
 /** Follows from the beginning, and resumes where the connection broke. */
 export class FollowingClient {
-  /** All batches, each of which was followed by at least one of its records. */
+  /** All deliveries of which at least one record arrived. */
   readonly batches: Batch[] = []
-  /** The cursor of the newest record that was shown. */
+  /** The cursor of the newest record received. */
   cursor = 0
   readonly #end = new AbortController()
 
-  /** Resolves after `stop`. Rejects when a record came that no batch had announced, or not in order. */
+  /** Resolves after `stop`. Rejects when a record arrives out of order, or without an `audit` event before it. */
   async run(fetch: Fetch, headers: Record<string, string>): Promise<void> {
     while (!this.#end.signal.aborted) {
       try {

@@ -1,4 +1,4 @@
-// The wire protocol's conformance suite through the front, whose tenant is a process that trusts it.
+// Runs the wire protocol's conformance suite through a front and the process of a tenant.
 import { spawn, type ChildProcess } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -83,7 +83,7 @@ class BehindFront implements WireSubject {
   }
 }
 
-/** A host has many tenants: it names none as the expected one, and another name is no tenant (front.test.ts). */
+/** Excluded: a host with many tenants names no tenant as the expected one, and answers 404 for an unknown one (front.test.ts). */
 const ABOUT_ONE_TENANT = 'requires the tenant in the header or in the path'
 
 const test = {

@@ -1,5 +1,5 @@
-// Requests that can be refused from their head alone: one tenant's daemon, a host's front and Envelope B refuse them
-// at once, with the same code, before the client sends a byte of the body.
+// Tests requests with a head that must be rejected: one tenant's daemon, a host's front and Envelope B reject them at once, with
+// the same code, before the client sends a byte of the body.
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -18,7 +18,7 @@ interface Server {
 
 /** The server waits at least 10 s for a missing body, so an earlier answer did not wait for one. */
 const SOON_MS = 8000
-/** Of a payload: the host gives its tenant less than the default. */
+/** The payload limit of the host's tenant, below the default. */
 const LEAST_PAYLOAD = 100_000
 
 const SERVERS: readonly (readonly [string, () => Promise<Server>])[] = [
@@ -145,14 +145,14 @@ describe.each(servers)(`%s${why}`, (name, start) => {
     expect([...statuses, code]).toEqual(expected)
   })
 
-  // Envelope B takes no limit of the operator's.
+  // The operator cannot set this limit in Envelope B.
   it.skipIf(name === 'envelope b')("a payload over the tenant's own limit", async () => {
     const line = `POST /t/${server.tenant}/v1/append HTTP/1.1\r\n`
     const head = `${line}${HOST}${RAW}Expect: 100-continue\r\nContent-Length: ${LEAST_PAYLOAD + 1}\r\n\r\n`
     expect(await ask(server.port, head)).toEqual({ statuses: [413], code: 'too-large' })
   })
 
-  it('bytes behind a refused head are not a request', async () => {
+  it('bytes after a rejected head are not a request', async () => {
     const smuggled = `POST /t/${server.tenant}/v1/append HTTP/1.1\r\n${HOST}X-Payload-ID: smuggled\r\nContent-Length: 1\r\n\r\nx`
     for (const [, line, fields, length] of CASES) {
       const [method = '', path = ''] = line.split(' ')

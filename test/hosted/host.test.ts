@@ -32,7 +32,7 @@ describe('while it runs', () => {
   beforeAll(async () => {
     host = await startHost({
       tenants: ['acme'],
-      // The front that is started again listens there again.
+      // The restarted front listens on the same port.
       config: { listen: [`127.0.0.1:${await freePort()}`] },
     })
     expect(await append(host, 'acme', 'one')).toBe(200)
@@ -74,7 +74,7 @@ describe('while it runs', () => {
     expect((await host.fetch('bolt', '/v1/records/one')).status).toBe(200)
   })
 
-  it('keeps running when host.json is invalid, and says why', async () => {
+  it('keeps running when host.json is invalid, and logs the reason', async () => {
     const valid = await readFile(host.file, 'utf8')
     await writeFile(host.file, valid.replace('"tenants"', '"tenantz"'))
     await until('the log says so', () => host.stderr().includes('tenantz: no such field'))
@@ -84,7 +84,7 @@ describe('while it runs', () => {
     expect((await tenant(host, 'rm-from-config', 'other')).code).toBe(2)
   })
 
-  it('says when a change needs a restart', async () => {
+  it('logs that a change needs a restart', async () => {
     const valid = await readFile(host.file, 'utf8')
     await writeFile(host.file, JSON.stringify({ ...(JSON.parse(valid) as object), idleStopSeconds: 5 }))
     await until('the log says so', () => host.stderr().includes('"field":"idleStopSeconds"'))
@@ -123,7 +123,7 @@ describe('while it runs', () => {
     const pids = [await host.pidOf('acme'), await host.pidOf('bolt')]
     expect(pids.every(isThere)).toBe(true)
     expect(await host.kill('SIGKILL')).toBe(null)
-    // Each host waits until the ones before have closed everything.
+    // Each host waits until the processes of the previous ones have ended.
     host = await host.restart()
     expect(await append(host, 'acme', 'four')).toBe(200)
     await until('those before are gone', () => !pids.some(isThere))
@@ -136,7 +136,7 @@ describe('while it runs', () => {
 })
 
 describe.skipIf(!isRoot)(`without root${isRoot ? '' : ' (skipped: not root)'}`, () => {
-  it('runs all tenants as one user, and says so', async () => {
+  it('runs all tenants as one user, and prints that', async () => {
     const host = await startHost({ tenants: ['acme', 'bolt'], uid: 64_999 })
     try {
       expect(host.separateUsers).toBe(false)

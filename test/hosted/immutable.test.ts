@@ -150,7 +150,7 @@ describe.skipIf(why !== '')(`a host that sets attributes on its tenants' files${
     )
   })
 
-  it('loads none of that code into the process of a tenant', async () => {
+  it('does not load koffi into the process of a tenant', async () => {
     expect(mapsOf(host.pid)).toContain('koffi')
     expect(mapsOf(pidOf('a'))).toContain('node')
     expect(mapsOf(pidOf('a'))).not.toContain('koffi')
@@ -283,7 +283,7 @@ describe.skipIf(why !== '')(`one daemon run by root${why}`, () => {
       expect(await said(daemon)).toMatchObject({ sealed_immutable: true, tail_append_only: true })
       const { code, report } = await doctor('--root', path, '--module-id', 'own')
       expect([code, inForce(report, 'own')['sealed-immutable']]).toEqual([0, 'yes'])
-      // Without the capability: the host accepts existing attributes, and reports that new files lack them.
+      // Without the capability, the host accepts existing attributes, and reports that new files lack them.
       daemon = await daemon.restart({ args: [] })
       await fill(daemon, 300, 'third')
       await daemon.kill('SIGKILL')
@@ -325,7 +325,7 @@ describe.skipIf(why !== '')(`one daemon run by root${why}`, () => {
     }
   })
 
-  it('sets them on a copied ledger', async () => {
+  it('sets attributes on a copied ledger', async () => {
     let daemon = await startDaemon({ moduleId: 'copied', root: path })
     await fill(daemon, 600, 'first')
     await daemon.kill()
@@ -344,37 +344,34 @@ describe('a file system without attributes', () => {
   const dir = typeof ramfs === 'string' ? '' : ramfs.path
   afterAll(() => (typeof ramfs === 'string' ? undefined : ramfs.unmount()))
 
-  it.skipIf(without !== '')(
-    `is reported as such, and --immutable required does not start${without}`,
-    async () => {
-      await expect(
-        startDaemon({ root: dir, args: ['--immutable', 'required'], readyMs: 5000 }),
-      ).rejects.toThrow('--immutable required: the file system has no file attributes')
-      const daemon = await startDaemon({ root: dir, args: ['--immutable', 'auto'] })
-      try {
-        await fill(daemon, 300, 'first')
-        const { protections } = (await (await daemon.fetch('/readyz')).json()) as { protections: Protections }
-        expect(protections).toMatchObject({
-          sealed_immutable: false,
-          tail_append_only: false,
-          set_by: 'nobody',
-          reason: 'the file system has no file attributes',
-          file_system: 'ramfs',
-        })
-        const { code, report } = await doctor('--root', dir)
-        expect(code).toBe(0)
-        expect(inForce(report, 'test')).toMatchObject({
-          'sealed-mode': 'yes',
-          'sealed-immutable': 'no',
-          'sealed-names': 'no',
-          'tail-append-only': 'no',
-          medium: 'no',
-          'not-root': 'no',
-          'attributes-out-of-reach': 'no',
-        })
-      } finally {
-        await daemon.dispose()
-      }
-    },
-  )
+  it.skipIf(without !== '')(`is reported, and --immutable required does not start${without}`, async () => {
+    await expect(
+      startDaemon({ root: dir, args: ['--immutable', 'required'], readyMs: 5000 }),
+    ).rejects.toThrow('--immutable required: the file system has no file attributes')
+    const daemon = await startDaemon({ root: dir, args: ['--immutable', 'auto'] })
+    try {
+      await fill(daemon, 300, 'first')
+      const { protections } = (await (await daemon.fetch('/readyz')).json()) as { protections: Protections }
+      expect(protections).toMatchObject({
+        sealed_immutable: false,
+        tail_append_only: false,
+        set_by: 'nobody',
+        reason: 'the file system has no file attributes',
+        file_system: 'ramfs',
+      })
+      const { code, report } = await doctor('--root', dir)
+      expect(code).toBe(0)
+      expect(inForce(report, 'test')).toMatchObject({
+        'sealed-mode': 'yes',
+        'sealed-immutable': 'no',
+        'sealed-names': 'no',
+        'tail-append-only': 'no',
+        medium: 'no',
+        'not-root': 'no',
+        'attributes-out-of-reach': 'no',
+      })
+    } finally {
+      await daemon.dispose()
+    }
+  })
 })

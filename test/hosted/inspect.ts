@@ -4,7 +4,7 @@ import { sleep } from '../support/process.ts'
 
 const INSPECTOR = 'http://127.0.0.1:9229/json/list'
 
-/** Makes that process run an endless script, which blocks its event loop. */
+/** Runs an endless script in that process, to block its event loop. */
 export async function runIn(pid: number, script: string): Promise<void> {
   process.kill(pid, 'SIGUSR1')
   const socket = new WebSocket(await debuggerOf(pid))

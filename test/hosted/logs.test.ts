@@ -1,4 +1,4 @@
-// The daemon's log: one line of JSON per event, and nothing that clients send.
+// Tests the daemon's log: one line of JSON per event, without any text from clients.
 
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

@@ -84,7 +84,7 @@ describe.skipIf(why !== '')(`the others work as before${why}`, () => {
     over.abort()
     const kills = await killing
     told(`${kills} ends in a row`, before, during)
-    // The host backs off and says so; then the tenant runs again.
+    // The host backs off and logs that; then the tenant runs again.
     expect(kills).toBeLessThan(12)
     await untilAppended(host, 'ending', 'again', 'x')
     expect((await host.fetch('ending', '/v1/records/first')).status).toBe(200)
@@ -137,7 +137,7 @@ async function append(host: Host, moduleId: string, id: string, payload: string)
   return answer.status
 }
 
-/** The 99th percentile of appends to the quiet tenants, in milliseconds, all of which are acknowledged. */
+/** Appends to the quiet tenants, checks that all are acknowledged, and returns the 99th percentile in milliseconds. */
 async function latency(host: Host, meanwhile?: () => Promise<unknown>): Promise<number> {
   const loads = QUIET.map((id) => new Load(host, id))
   const running = loads.map((load) => load.run(2, 5))

@@ -1,6 +1,6 @@
-// Finds which of a tenant's files another user can open. Run as that user, by ../tenants.test.ts, with the things to try on standard input:
-// [{"tenant", "kind": "file" | "directory" | "socket" | "process", "path" | "pid", "isOwn"}]. Prints each path it
-// could open, and the mode; it changes none of its own files.
+// Finds which of a tenant's files another user can open. Run as that user, by ../tenants.test.ts, with the things to try on
+// standard input: [{"tenant", "kind": "file" | "directory" | "socket" | "process", "path" | "pid", "isOwn"}]. Prints each path that
+// it could open, with the mode. Does not change the user's own files.
 import {
   accessSync,
   closeSync,

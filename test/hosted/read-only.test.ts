@@ -1,4 +1,5 @@
-// A tenant whose disk refuses writes: its process stays up, answers what it can, and accepts appends again without a restart.
+// Tests a tenant whose disk refuses writes: its process keeps running, answers reads if it can record them, and accepts appends
+// again without a restart.
 import { spawnSync } from 'node:child_process'
 import { chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -102,7 +103,7 @@ describe.skipIf(!canMount)(
         await sleep(100)
       }
       expect((await append('other', 'r')).status).toBe(200)
-      // /readyz tells any client that one tenant is full, and the metrics name it.
+      // /readyz reports to every client that one tenant is full; the metrics name it.
       const ready = async (): Promise<unknown> => (await fetch(`${host.url}readyz`)).json()
       await expect.poll(ready, { timeout: 15_000 }).toEqual({ ready: true, not_ready: { full: 1 } })
       const metrics = await (await fetch(`${host.url}metrics`)).text()
@@ -115,7 +116,7 @@ describe.skipIf(!canMount)(
       expect(host.stderr()).toMatch(/"message":"the ledger takes appends again"/)
     }, 60_000)
 
-    it('is read-only when host.json says so', async () => {
+    it('is read-only when host.json requires it', async () => {
       await host.kill()
       const settings = JSON.parse(readFileSync(host.file, 'utf8')) as { tenants: Record<string, unknown>[] }
       for (const tenant of settings.tenants) if (tenant['moduleId'] === ID) tenant['readOnly'] = true

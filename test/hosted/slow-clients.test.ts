@@ -38,7 +38,7 @@ describe.skipIf(!canMeasure).each([
     atMost(cost, 150)
   })
 
-  it('a body sent byte by byte delays nobody', async () => {
+  it('a body sent byte by byte delays no other client', async () => {
     const [client] = await connected(1)
     await client?.send(
       `POST /v1/append HTTP/1.1\r\n${HOST}X-Payload-ID: drip\r\nContent-Length: 1000\r\n\r\n`,

@@ -1,5 +1,5 @@
-// Clients without credentials take every connection, from a few addresses, with requests that need no credentials. A
-// client with credentials gets its answer at once, a slow one too.
+// Clients without credentials take every connection, from a few addresses, with requests that need no credentials. A client with
+// credentials, even a slow one, gets its answer at once.
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
@@ -11,7 +11,7 @@ import { serviceFsCommand } from '../support/daemon.ts'
 import { sleep } from '../support/process.ts'
 import { startServing } from '../support/serve.ts'
 
-/** That many open files leave 128 connections, of which one address may have a quarter. */
+/** This limit of open files permits 128 connections; one address may have a quarter of them. */
 const OPEN_FILES = 256
 const ADDRESSES = ['127.0.0.2', '127.0.0.3', '127.0.0.4', '127.0.0.5', '127.0.0.6']
 const SHARE = 32
@@ -84,7 +84,7 @@ it('connections that requested /healthz do not outlast a slow client that connec
   good.destroy()
 }, 60_000)
 
-it('refused requests with endless bodies keep nobody out', async () => {
+it('rejected requests with endless bodies do not exclude other clients', async () => {
   await strangers(
     `POST /v1/append HTTP/1.1\r\n${HOST}Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{`,
   )

@@ -70,7 +70,7 @@ export class Target {
     return this.post(body, { 'content-type': 'application/json' })
   }
 
-  /** Of the tree. */
+  /** The size of the tree. */
   async size(): Promise<number> {
     const answer = await this.fetch('/v1/checkpoint', { headers: { accept: 'application/json' } })
     return ((await answer.json()) as { size: number }).size
@@ -84,7 +84,7 @@ export class Target {
     return Object.fromEntries(processes.map(([name, pid], i) => [name, peak(pid) - (before[i] ?? 0)]))
   }
 
-  /** The longest wait, in milliseconds, of readers of another tenant (if any) during an attack. */
+  /** The longest wait of readers of another tenant (if any) during an attack, in milliseconds. */
   async othersWait(until: () => boolean): Promise<number> {
     let longest = 0
     while (!until()) {

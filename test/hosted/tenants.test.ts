@@ -1,4 +1,4 @@
-// Ten tenants on a host: the documented commands, what each user can open, and a process killed under load.
+// Tests ten tenants on a host: the documented commands, the files that each user can open, and a process killed under load.
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { copyFileSync, existsSync, lstatSync, readdirSync, readFileSync, rmSync } from 'node:fs'
@@ -100,14 +100,14 @@ describe.skipIf(!isRoot)(`ten tenants${why}`, () => {
         all.map((target) => ({ ...target, isOwn: target.tenant === id })),
       )
       expect(opened.filter(({ tenant }) => tenant !== id)).toEqual([])
-      // The user can open its own, so the attempts are real.
+      // The user can open its own files, so the probe works.
       expect(opened.map(({ how }) => how)).toEqual(
         expect.arrayContaining(['access', 'connect', 'list', 'read', 'signal']),
       )
     }
   })
 
-  it('give other users access to nothing; the front connects, but opens no file', async () => {
+  it('give no access to other users, and only connections, not files, to the front', async () => {
     const all = await everything(host)
     expect(probe(host, 65_534, all)).toEqual([])
     const opened = probe(host, 70_099, all).map(({ tenant, how }) => `${tenant} ${how}`)
@@ -178,7 +178,7 @@ interface Target {
   kind: 'file' | 'directory' | 'socket' | 'process'
   path?: string
   pid?: number | undefined
-  /** It is not changed. */
+  /** The probe leaves the file unchanged. */
   isOwn?: boolean
 }
 
@@ -213,7 +213,7 @@ function kindOf(path: string): 'file' | 'directory' | 'socket' {
   return stats.isDirectory() ? 'directory' : 'file'
 }
 
-/** Those that the given user can open. */
+/** Returns the paths that the given user can open. */
 function probe(
   host: Host,
   uid: number,

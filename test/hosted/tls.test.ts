@@ -63,7 +63,7 @@ describe.skipIf(!hasOpenssl)(TITLE, () => {
     })
   }
 
-  it('a client certificate names a subject, which the audit records', async () => {
+  it('the audit records the subject of a client certificate', async () => {
     expect(host.url).toMatch(/^https:/)
     expect((await ask('/t/acme/v1/contract')).status).toBe(401)
     expect((await ask('/t/acme/v1/contract', robot)).status).toBe(200)

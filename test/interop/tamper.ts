@@ -1,4 +1,4 @@
-// A proxy in front of a log that changes chosen answers, which a checker must notice.
+// A proxy in front of a log that changes selected answers. A checker must detect the change.
 
 import { once } from 'node:events'
 import { createServer, request, type IncomingHttpHeaders, type Server } from 'node:http'
@@ -7,7 +7,7 @@ import { listen } from '../support/process.ts'
 export interface Answer {
   status: number
   headers: IncomingHttpHeaders
-  /** Not compressed. */
+  /** The uncompressed body. */
   body: Buffer
 }
 

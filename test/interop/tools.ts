@@ -43,8 +43,8 @@ export async function interop(
 }
 
 /**
- * Runs fsck v1.0.4 against a log; returns the verified size, or its error. The exit status does not help: it is 0
- * after a failed check too. With more workers than tiles it cannot hang on a failed worker.
+ * Runs fsck v1.0.4 against a log; returns the verified size, or its error. Parses the output, because the exit status is 0 even
+ * after a failed check. With more workers than tiles it cannot hang on a failed worker.
  */
 export async function fsck(prefix: string, vkeyFile: string): Promise<{ good?: number; complaint?: string }> {
   const args = [`--storage_url=${prefix}`, `--public_key=${vkeyFile}`, '--ui=false', '--N=16']

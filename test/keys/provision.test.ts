@@ -1,4 +1,4 @@
-// `service-fs provision`: disks that the appliance's own code opens, whose signatures this project's verifier accepts.
+// Tests `service-fs provision`: the appliance's own code opens the disks, and this project's verifier accepts its signatures.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -34,13 +34,13 @@ async function provision(
 const origin = 'service-fs.local/ledger/acme'
 const root = Buffer.alloc(32, 7).toString('base64')
 
-/** The request for a signature on the checkpoint of that size. */
+/** The request for a signature on the checkpoint of this size. */
 function sign(tenant: number, ledger: number, name: string, size: number): string {
   const text = formatCheckpointText({ origin: name, size, root, extensions: [] })
   return `sign ${tenant} ${ledger} ${Buffer.from(text).toString('hex')}`
 }
 
-/** A daemon's directory of secrets, with keys named so. */
+/** A daemon's directory of secrets, with keys of these names. */
 function secrets(main: string, audit: string, seed = 1, type = 1): string {
   const dir = at(`secret-${Math.random()}`)
   mkdirSync(dir, { mode: 0o700 })
@@ -87,7 +87,7 @@ describe('provision', () => {
     expect(readFileSync(at('k.img')).every((byte) => byte === 0)).toBe(true)
   })
 
-  it('never overwrites, and leaves nothing behind', async () => {
+  it('never overwrites a file, and leaves no file behind after an error', async () => {
     writeFileSync(at('d.img'), 'mine')
     const args = ['--module-id', 'acme', '--key-disk', at('k.img'), '--data-disk', at('d.img')]
     const { code, errors, output } = await provision(...args)
@@ -166,7 +166,7 @@ describe.skipIf(why !== '')(`the disks of provision in the appliance's code${why
     return [lines.filter((line) => line.startsWith('# ')), decoded]
   }
 
-  it('sign checkpoints that this project verifies, and refuse the rest', async () => {
+  it('sign checkpoints that this project verifies, and refuse all others', async () => {
     const origins = [origin, 'example.org/ünï']
     const args = ['--module-id', 'acme', '--module-id', 'beta', '--origin', 'example.org/ünï']
     const { output } = await provision(...args, '--key-disk', at('k.img'))
@@ -182,7 +182,7 @@ describe.skipIf(why !== '')(`the disks of provision in the appliance's code${why
       const note = `${text}\n${answers[4 + index]?.slice(2)}`
       expect(openCheckpoint(note, [verifierFromVkey(vkeys[index] ?? '')], name).checkpoint.size).toBe(5)
     }
-    // In another life.
+    // After a restart.
     const later = [sign(0, 0, origin, 5), sign(0, 0, origin, 4), sign(0, 0, origin, 6), sign(0, 1, origin, 6)]
     const [, refused] = await ask(at('k.img'), origins, later)
     expect(refused.map((answer) => answer[0])).toEqual(['0', '2', '0', '3'])

@@ -169,7 +169,7 @@ describe.skipIf(missing !== '')(`a ledger that moves${missing}`, () => {
     }
   })
 
-  it('in any order, by any way, after clean stops and kills', async () => {
+  it('in any order, in each way, after clean stops and kills', async () => {
     const hop = fc.record({
       to: fc.constantFrom<Place['envelope']>('a', 'b'),
       by: fc.constantFrom('tar', 'export', 'export.tar'),
@@ -280,7 +280,7 @@ async function exported(size: number): Promise<string> {
 }
 
 describe('an export, by other programs', () => {
-  it('passes the shell lines of its README.txt, and fails them where it was changed', async () => {
+  it('passes the shell lines of its README.txt, and fails them if it was changed', async () => {
     const dir = await exported(300)
     const lines = readFileSync(join(dir, 'README.txt'), 'utf8').split(SHELL_MARK)[1] ?? ''
     const shell = (entry: number) => run('dash', ['-s', String(entry)], { cwd: dir, stdin: lines })

@@ -31,7 +31,7 @@ function isLocked(path: string): boolean {
   return spawnSync('flock', ['-n', path, 'true']).status !== 0
 }
 
-/** Starts `service-fs serve` on a place, and makes a new ledger if there is none. */
+/** Starts `service-fs serve` on a place, with a new ledger if there is none. */
 export async function serve({ envelope, path }: Place): Promise<Served> {
   const where =
     envelope === 'a' ? ['--root', dirname(path)] : ['--envelope', 'b', '--disk', path, '--disk-size', '64M']

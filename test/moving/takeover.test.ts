@@ -13,7 +13,7 @@ import { openPsdbStorage } from '@service-fs/storage-psdb/storage'
 import { openPosixStorage } from '@service-fs/storage-posix/posix'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 
-/** How a life ends. */
+/** The way in which a run ends. */
 type End = 'clean' | 'killed'
 
 async function checkAll(ledger: Ledger): Promise<void> {
@@ -39,12 +39,12 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(work, { recursive: true, force: true }))
 
-/** A life in the directory `<work>/<name>/acme`. */
+/** A run in the directory `<work>/<name>/acme`. */
 async function inDirectory(name: string, commits: readonly number[], end: End): Promise<number> {
   return life(await openPosixStorage(join(work, name, 'acme')), commits, end)
 }
 
-/** A life on the disk image `<work>/<name>`. */
+/** A run on the disk image `<work>/<name>`. */
 async function onDisk(name: string, commits: readonly number[], end: End): Promise<number> {
   const disk = join(work, name)
   const host = await openPsdbProcess({ disk, size: 64 * 1024 * 1024, tenants: ['acme'] })
@@ -78,7 +78,7 @@ async function verify(name: string, size: number): Promise<void> {
 }
 
 describe.skipIf(missing !== '')(`the ledger of a killed daemon${missing}`, () => {
-  it('is taken over with its torn tail, and moved back', async () => {
+  it('is opened by the storage server with its torn tail, and moved back', async () => {
     expect(await inDirectory('a', [100, 400, 120], 'killed')).toBe(620)
     tear('a')
     await verify('a', 620)
@@ -99,16 +99,19 @@ describe.skipIf(missing !== '')(`the ledger of a killed daemon${missing}`, () =>
     await verify('e', 1260)
   })
 
-  it.each([0, 255, 256, 257, 512])('is taken over at %i entries, killed or not', async (size) => {
-    for (const end of ['clean', 'killed'] as const) {
-      const name = `${end}-${size}`
-      expect(await inDirectory(name, size === 0 ? [] : [size], end)).toBe(size)
-      archive(name, `${name}.img`)
-      expect(await onDisk(`${name}.img`, [1, 1], end)).toBe(size + 2)
-      unpack(`${name}.img`, `${name}-back`)
-      await verify(`${name}-back`, size + 2)
-      expect(await inDirectory(`${name}-back`, [1], 'clean')).toBe(size + 3)
-      await verify(`${name}-back`, size + 3)
-    }
-  })
+  it.each([0, 255, 256, 257, 512])(
+    'is opened by the storage server at %i entries, after a stop or a kill',
+    async (size) => {
+      for (const end of ['clean', 'killed'] as const) {
+        const name = `${end}-${size}`
+        expect(await inDirectory(name, size === 0 ? [] : [size], end)).toBe(size)
+        archive(name, `${name}.img`)
+        expect(await onDisk(`${name}.img`, [1, 1], end)).toBe(size + 2)
+        unpack(`${name}.img`, `${name}-back`)
+        await verify(`${name}-back`, size + 2)
+        expect(await inDirectory(`${name}-back`, [1], 'clean')).toBe(size + 3)
+        await verify(`${name}-back`, size + 3)
+      }
+    },
+  )
 })

@@ -25,7 +25,7 @@ afterAll(async () => {
   for (const root of roots) await rm(root, { recursive: true, force: true })
 })
 
-/** Stands in for an index on disk: closing does not empty it. */
+/** Replaces an index on disk: closing does not empty it. */
 class KeptIndex extends MemoryIndex {
   override close(): Promise<void> {
     return Promise.resolve()

@@ -1,4 +1,4 @@
-// The packages as npm publishes them, in a project that has nothing of this repository.
+// Installs the packages, as npm publishes them, into a project outside of this repository.
 
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -35,7 +35,7 @@ describe.skipIf(missing !== undefined)(`the packages on npm${why}`, () => {
   })
   afterAll(() => served.close())
 
-  it('hold modules, declarations, a README and the license, and nothing else', async () => {
+  it('hold only modules, declarations, a README and the license', async () => {
     for (const tarball of project.tarballs) {
       const { stdout } = await project.run('tar', ['-tzf', tarball])
       const names = stdout.trim().split('\n')
@@ -66,7 +66,7 @@ describe.skipIf(missing !== undefined)(`the packages on npm${why}`, () => {
     expect([code, stdout]).toEqual([0, ''])
   })
 
-  it('verify in a browser, which has no modules of Node.js', async () => {
+  it('verify in a browser, without modules of Node.js', async () => {
     const { prints = '' } = examples.find(({ name }) => name === 'tlog') ?? {}
     const lines: string[] = []
     opened(await bundled(project, 'tlog.js'), { console: { log: (line: string) => lines.push(line) } })

@@ -6,10 +6,10 @@ import { join } from 'node:path'
 import { run, type Finished } from '../support/process.ts'
 import { repoRoot } from '../support/root.ts'
 
-/** What the examples import beside the packages. */
+/** The packages that the examples also import. */
 const OTHERS = ['fastify@5.12.8', '@types/node@20.19.43']
 
-/** What npm says when it does not reach the registry. */
+/** npm's errors when it cannot reach the registry. */
 const UNREACHABLE = /\b(?:ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENOTCACHED|ENETUNREACH)\b/
 
 export interface Project {
@@ -23,7 +23,7 @@ export interface Project {
   dispose(): Promise<void>
 }
 
-/** Packs every package and installs all of them. Returns why that cannot be done where npm does not reach its registry. */
+/** Packs every package and installs all of them. If npm cannot reach the registry, returns the reason. */
 export async function createProject(): Promise<Project | string> {
   const directory = await mkdtemp(join(tmpdir(), 'service-fs-packages-'))
   const packed = join(directory, 'packed')
@@ -49,7 +49,7 @@ export async function createProject(): Promise<Project | string> {
   }
 }
 
-/** The path of a Node.js of this version, which npm downloads once; or why there is none. */
+/** Returns the path of a Node.js of this version, which npm downloads once; or the reason why there is none. */
 export async function nodeOf(version: string): Promise<{ path: string } | { missing: string }> {
   if (process.version === `v${version}`) return { path: process.execPath }
   const args = ['--yes', '--prefer-offline', `--package=node@${version}`, '-c', 'command -v node']

@@ -9,7 +9,7 @@ export interface Example {
   readonly name: string
   /** The first block of TypeScript. */
   readonly code: string
-  /** What it prints: the block behind it. */
+  /** Its expected output: the block after it. */
   readonly prints: string
 }
 

@@ -1,4 +1,4 @@
-// The ledger that the examples talk to.
+// Serves the ledger that the examples use.
 
 import { randomUUID } from 'node:crypto'
 import fastify from 'fastify'

@@ -12,7 +12,7 @@ const TOOL = 'systemd-socket-activate'
 const hasTool = spawnSync(TOOL, ['--version']).status === 0
 const work = mkdtempSync(join(tmpdir(), 'fs-act-'))
 const children: ChildProcess[] = []
-// A host's tenants run as separate users, which must reach their directories.
+// A host's tenants run as separate users, so those users must be able to reach their directories.
 chmodSync(work, 0o755)
 
 afterEach(async () => {
@@ -86,7 +86,7 @@ describe.skipIf(!hasTool)(`sockets by ${TOOL} (skipped without it)`, () => {
     expect(stderr()).toContain('no credentials are configured')
   })
 
-  it('host gives them to its front: one for clients, the one named metrics for Prometheus', async () => {
+  it('host passes them to its front: one for clients, and the one named metrics for Prometheus', async () => {
     const [port, metrics] = [await freePort(), await freePort()]
     const config = join(work, 'host.json')
     const paths = { root: join(work, 'host-root'), run: join(work, 'run') }

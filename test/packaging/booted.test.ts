@@ -1,5 +1,5 @@
-// The units under systemd, which boots over a copy-on-write view of this machine, in its own namespaces, with the
-// package installed. Writes go to memory and vanish with the namespaces.
+// Tests the units under systemd. It boots over a copy-on-write view of this machine, in its own namespaces, with the package
+// installed. Writes go to memory and vanish with the namespaces.
 import { spawn, spawnSync } from 'node:child_process'
 import {
   existsSync,
@@ -160,7 +160,7 @@ describe.skipIf(!canBoot)('under systemd (skipped without root, systemd, dpkg, o
     })
   })
 
-  it('service-fs-host runs the supervisor, a front and tenants, which seal; it restarts and stops cleanly', async () => {
+  it('service-fs-host runs the supervisor, a front and tenants that seal; it restarts and stops cleanly', async () => {
     const said = await booted('host', HOST, deb, 60_000)
     expect(Object.fromEntries(said)).toMatchObject({
       append: expect.stringContaining('"cursor":1,'),

@@ -73,7 +73,7 @@ describe.skipIf(!hasDpkg)('the Debian package (skipped without dpkg-deb)', () =>
     expect(readFileSync(again).equals(readFileSync(deb))).toBe(true)
   })
 
-  it('holds the command, its units, its documentation and licences, and nothing of the sources', () => {
+  it('holds the command, its units, its documentation and licenses, but no sources', () => {
     const listing = execFileSync('dpkg-deb', ['-c', deb], { encoding: 'utf8' })
     const names = listing.split('\n').map((line) => line.split(/\s+/)[5] ?? '')
     for (const path of [

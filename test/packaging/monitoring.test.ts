@@ -1,4 +1,4 @@
-// The dashboard and the alerts: each expression names metrics and labels that a host exports.
+// Checks that each expression of the dashboard and the alerts names metrics and labels that a host exports.
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

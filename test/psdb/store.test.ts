@@ -17,7 +17,10 @@ function testsOf(file: string): string[] {
   return [...text.matchAll(/^TEST\((\w+)\)/gm)].map((match) => match[1] ?? '')
 }
 
-/** The output of each test, by name; TAP: `ok - file.name`, and its output before in lines that begin with `# `. */
+/**
+ * The output of each test, by name. Each result is a line `ok - file.name`; the test's output precedes it in lines that begin
+ * with `# `.
+ */
 function parseResults(tap: string): Map<string, string> {
   const results = new Map<string, string>()
   let output = ''

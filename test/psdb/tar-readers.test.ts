@@ -1,4 +1,4 @@
-// Disk images are tar archives: every tar program reads PSDB's images alike, and PSDB reads theirs.
+// Checks that disk images are tar archives: all tar programs read PSDB's images in the same way, and PSDB reads theirs.
 import { spawnSync } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import {
@@ -274,7 +274,7 @@ describe.skipIf(why !== '')(`a disk image written in many sessions${why}`, () =>
   const size = 18 * 1024 * 1024
   const expected = new Expected()
 
-  it('reads alike in every program after each power cut', { timeout: 290_000 }, async () => {
+  it('gives the same members in every program after each power cut', { timeout: 290_000 }, async () => {
     let next = 0
     for (const cut of [3, 9, 2, 14, 5, 21, 1, 34, 4, 8, 55, 13]) {
       next = await session(disk, size, expected, cut, next)

@@ -1,4 +1,4 @@
-// What `npm start` does before the daemon runs, in this checkout.
+// Tests the phases of `npm start` before the daemon runs, in this checkout.
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { run } from '../support/process.ts'

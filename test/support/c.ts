@@ -1,4 +1,4 @@
-// C compilers for the spanning tests, and the reason if there is none.
+// Finds C compilers for the spanning tests, or the reason why there is none.
 
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'

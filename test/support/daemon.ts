@@ -17,7 +17,7 @@ export const daemonBuilt: boolean = existsSync(join(repoRoot, 'app/dist/main.js'
 export interface DaemonOptions {
   /** Default 'test'. */
   moduleId?: string
-  /** Directory that holds `<moduleId>/`; default: a new temporary one, which `dispose` removes. */
+  /** Directory that holds `<moduleId>/`; default: a new temporary one, removed by `dispose`. */
   root?: string
   /** Default: a free one of 127.0.0.1. */
   port?: number

@@ -75,7 +75,7 @@ function challenge(r: Uint8Array, key: Uint8Array, message: Uint8Array): bigint 
 /** A short search suffices: the low-order components vanish for one message in eight. */
 const MOST_TRIES = 400
 
-/** Up to two: one whose low-order components cancel, one whose do not. */
+/** Up to two vectors: in one the low-order components cancel, in the other they do not. */
 function pair(a: Encoded, r: Encoded): Vector[] {
   const found = new Map<boolean, Vector>()
   for (let n = 0; n < MOST_TRIES && found.size < 2; n++) {
@@ -98,7 +98,7 @@ function name({ scalar, torsion, isCanonical }: Encoded): string {
   return `${scalar === 0n ? 'low' : 'mixed'} ${torsion}${isCanonical ? '' : ' non-canonical'}`
 }
 
-/** S and a multiple of the order: the same scalar, another signature. */
+/** S plus a multiple of the order: the same scalar, but a different signature. */
 function beyond(vector: Vector): Vector[] {
   const { signature, what } = vector
   const s = number(signature.subarray(32))

@@ -48,7 +48,7 @@ export interface Host {
 
 const running = new Set<ChildProcess>()
 process.once('exit', () => {
-  // The supervisor's channel closes with it, which ends its processes.
+  // When the supervisor ends, its channels close and its processes end.
   for (const child of running) child.kill('SIGKILL')
 })
 

@@ -1,7 +1,6 @@
 /**
- * The possible contents of a disk after a power cut, from the real operations of a process on one directory: strace
- * records each write, sync, rename and removal, and a test replays them up to any moment with part of the unsynced
- * data lost.
+ * Computes possible contents of a disk after a power cut from the real operations of a process on one directory. strace records
+ * each write, sync, rename and removal; a test replays them up to any moment and drops part of the unsynced data.
  */
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'

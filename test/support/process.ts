@@ -1,4 +1,4 @@
-// Child processes of the spanning tests: run one to its end, end one, find a free port.
+// Runs and ends child processes of the spanning tests, and finds free ports.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createServer, type Server } from 'node:net'

@@ -87,7 +87,7 @@ async function found(
 }
 
 describe('a changed byte', () => {
-  it('is found, while the honest ledger verifies', async () => {
+  it('is detected, while the honest ledger verifies', async () => {
     const report = await verifyDirectory(dir)
     expect(report).toMatchObject({ ok: true, size: 701, records: 700 })
     expect(files(dir).map((file) => relative(dir, file))).toEqual(
@@ -101,7 +101,7 @@ describe('a changed byte', () => {
     )
   })
 
-  it('is found and located everywhere in the sealed tiles, the tail, the keys, the origin and the checkpoint', async () => {
+  it('is detected and located everywhere in the sealed tiles, the tail, the keys, the origin and the checkpoint', async () => {
     let changes = 0
     for (const file of files(dir)) {
       const name = relative(dir, file)

@@ -1,8 +1,9 @@
 /*
- * The network's domain with lwIP on a host, without its card: peers and ledgers
- * that follow few rules, at random, the clock with them. lwIP's memory is the
- * host's, so that the sanitizers see every block; in the end none is left. net
- * SEED STEPS
+ * Runs the network's domain with lwIP on a host, without its card. Peers, ledgers and the clock act at random
+ * and break rules. lwIP allocates from the host's heap, so that the sanitizers see every block; at the end
+ * all must be freed.
+ *
+ *   net SEED STEPS
  */
 #include "lib/domain.h"
 #include "lib/random.h"
@@ -52,7 +53,7 @@ void heap_begin(uintptr_t at, size_t size) {
 }
 
 /* Allocation fails at times, except for the smallest blocks, which hold lwIP's timers: net/heap.c always has enough
- * of these. */
+ * of those. */
 void *heap_take(size_t size) {
     if (size > 64 && below(200) == 0) return NULL;
     blocks++;

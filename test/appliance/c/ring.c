@@ -58,7 +58,7 @@ static void test_full(void) {
           ring_peek(&client_side->produced) - ring_peek(&server_side->consumed) <= 64);
 }
 
-/* A restarted client: the server first answers everything from the previous life. */
+/* A restarted client: the server first answers all requests from before the restart. */
 static void test_join(void) {
     struct message message = {.id = 7};
     begin(UINT32_MAX - 3);
@@ -77,7 +77,7 @@ static void test_join(void) {
     CHECK(ring_take(&client, &message) && message.id == 8);
 }
 
-/* Whatever a client writes, the server has at most as many pending requests as slots, and stays intact. */
+/* Even with a client that writes random bytes, the server has at most as many pending requests as slots, and stays intact. */
 static void test_hostile(void) {
     struct message message;
     uint64_t random = 2;

@@ -138,7 +138,7 @@ static void test_lies(void) {
     CHECK(disk_interrupt(&disk) == DISK_FAILED);
 }
 
-/* Whatever the device writes into the queue's page, the driver stays intact and reports success only with a status of success. */
+/* Even if the device writes random bytes into the queue's page, the driver stays intact and reports success only with a status of success. */
 static void test_noise(void) {
     uint64_t random = 3;
     for (uint32_t round = 0; round < 20000; round++) {

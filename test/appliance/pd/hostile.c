@@ -1,13 +1,13 @@
 /*
- * A test program in a ledger's place that does what it is told by lines, each over a TCP connection of its
- * own; what it found is the answer, of one line. plan STEP…   does one step after the other, the next one in
- * the next life: rADDRESS wADDRESS jADDRESS read, write, jump to; u undefined instruction; s a stack without
- * end; fADDRESS a fault told of that never was caps         calls all that could be a capability steal waits
- * for the faults of others, for ever psdb         wrong messages to PSDB rings        ring indices that
- * cannot be rewrite      other bytes for what is sealed torn         changes bytes while they are being
- * sealed, and a message while it is being taken keys         signatures that it must not have net messages
- * for connections of others flood WHAT N for N seconds: n notifications, s requests of storage, k signatures,
- * w messages for net, l nothing but a loop fill         seals until nothing fits
+ * A test program in a ledger's place that executes commands. Each command is one line on a separate TCP
+ * connection; the answer is one line with the result. plan STEP… does one step after the other, the next one
+ * in the next life: rADDRESS wADDRESS jADDRESS read, write, jump to; u undefined instruction; s a stack
+ * without end; fADDRESS a fault told of that never was caps calls all that could be a capability steal waits
+ * for the faults of others, for ever psdb wrong messages to PSDB rings ring indices that cannot be rewrite
+ * other bytes for what is sealed torn changes bytes while they are being sealed, and a message while it is
+ * being taken keys signatures that it must not have net messages for connections of others flood WHAT N for N
+ * seconds: n notifications, s requests of storage, k signatures, w messages for net, l nothing but a loop
+ * fill seals until nothing fits
  */
 #include "client.h"
 #include "keyclient.h"

@@ -1,4 +1,4 @@
-// In the bundle's place: does what it is told by lines, each over a TCP connection of its own.
+// Replaces the bundle: executes commands, each one line on a separate TCP connection.
 //   loop, jobs       never ends: in a call, in promises
 //   pattern          an expression that takes for ever to match
 //   recurse, heap    takes all of the stack, of the memory

@@ -1,6 +1,6 @@
 /*
- * A test program in a ledger's place that takes all it can: it never returns, switches off the timer that every
- * domain may program, floods the console, and notifies every other domain continuously.
+ * A test program in a ledger's place that uses all resources it can: it never returns, switches off the timer
+ * that every domain may program, floods the console, and notifies every other domain continuously.
  */
 #include "client.h"
 
