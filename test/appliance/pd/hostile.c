@@ -1,13 +1,20 @@
 /*
  * A test program in a ledger's place that executes commands. Each command is one line on a separate TCP
- * connection; the answer is one line with the result. plan STEP… does one step after the other, the next one
- * in the next life: rADDRESS wADDRESS jADDRESS read, write, jump to; u undefined instruction; s a stack
- * without end; fADDRESS a fault told of that never was caps calls all that could be a capability steal waits
- * for the faults of others, for ever psdb wrong messages to PSDB rings ring indices that cannot be rewrite
- * other bytes for what is sealed torn changes bytes while they are being sealed, and a message while it is
- * being taken keys signatures that it must not have net messages for connections of others flood WHAT N for N
- * seconds: n notifications, s requests of storage, k signatures, w messages for net, l nothing but a loop
- * fill seals until nothing fits
+ * connection; the answer is one line with the result.
+ *
+ *   plan STEP...  performs the steps, each after another restart: rADDRESS reads, wADDRESS writes, jADDRESS jumps
+ *                 there; u is an undefined instruction, s a stack overflow, fADDRESS a report of a faked fault
+ *   caps          calls every slot that could hold a capability
+ *   steal         waits for the faults of others, and never returns
+ *   psdb          sends wrong messages to PSDB
+ *   rings         writes impossible ring indices
+ *   rewrite       seals other bytes under existing names
+ *   torn          changes bytes while PSDB seals them, and a message while PSDB copies it
+ *   keys          requests signatures that keys must refuse
+ *   net           sends messages for the connections of others
+ *   flood WHAT N  for N seconds: n notifies, s requests storage, k requests signatures, w sends messages to net,
+ *                 l only loops
+ *   fill          seals until the disk is full
  */
 #include "client.h"
 #include "keyclient.h"

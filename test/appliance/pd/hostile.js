@@ -1,10 +1,10 @@
 // Replaces the bundle: executes commands, each one line on a separate TCP connection.
-//   loop, jobs       never ends: in a call, in promises
-//   pattern          an expression that takes for ever to match
-//   recurse, heap    takes all of the stack, of the memory
-//   throw            an exception, uncaught
-//   border           calls every host function with every kind of wrong argument; answers how many threw
-/* oxlint-disable no-empty-function, eslint/no-constant-condition -- it is meant to */
+//   loop, jobs       never returns: from a call, from promise jobs
+//   pattern          matches a regular expression that never ends
+//   recurse, heap    takes all of the stack, or of the memory
+//   throw            throws an uncaught exception
+//   border           calls every host function with every kind of wrong argument; answers with the number of throws
+/* oxlint-disable no-empty-function, eslint/no-constant-condition -- on purpose */
 ;(() => {
   const host = globalThis.host
   const odd = () => [

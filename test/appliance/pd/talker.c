@@ -1,12 +1,16 @@
 /*
- * A test program in a ledger's place that talks to peers. The first line of a
- * connection says how: echo       sends back all that comes count      when the
- * peer has ended, sends how many bytes came after the line and their hash, in
- * hexadecimal give N     sends N bytes, of talker_byte(), and closes deaf
- * pauses, and takes nothing any more mute       takes all and says nothing late
- * closes at once, and says so fault      faults stuck      never comes back
- *   rude       puts messages that break the rules
- *   GET …      sends a page
+ * A test program in a ledger's place that talks to peers. The first line of a connection chooses what it does:
+ *
+ *   echo     sends back all bytes that it receives
+ *   count    when the peer has ended, sends the number and the hash of the bytes after the line, in hexadecimal
+ *   give N   sends N bytes of talker_byte(), and closes
+ *   deaf     pauses, and reads no more
+ *   mute     reads all bytes and sends none
+ *   late     closes at once, and reports it
+ *   fault    faults
+ *   stuck    never returns
+ *   rude     sends messages that break the rules
+ *   GET ...  sends a page
  */
 #include "lib/console.h"
 #include "lib/domain.h"
