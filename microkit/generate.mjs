@@ -2,18 +2,15 @@
 // It follows from a short list, totebox.json, in which each tenant is a line.
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { Description } from './description.mjs'
+import { Appliance, PAGE } from './appliance.mjs'
 import { addKeys, addKeysOf, checkOrigins, originOf } from './keys.mjs'
 import { addNetwork, addPort } from './network.mjs'
 
-// QEMU's virt machine. A page holds eight virtio transports; the appliance uses one in each of four pages.
+// QEMU's virt machine.
 const UART = 0x900_0000
 const RTC = 0x901_0000
-const TRANSPORT = 0xa00_0000
-const TRANSPORT_SIZE = 0x200
-const TRANSPORT_IRQ = 48
 
-// The transport of each device, where qemu/run.mjs attaches it.
+// The transport of each device, where qemu/run.mjs attaches it. A page holds eight transports; each device is in another page.
 export const DATA_DISK = 0
 export const KEY_DISK = 8
 export const NETWORK = 16
@@ -23,8 +20,6 @@ export const ENTROPY = 24
 const TICK = 10_000
 
 const MiB = 0x10_0000
-const RING_SIDE = 0x2000
-const PAGE = 0x1000
 // The data region between a tenant and PSDB.
 const DATA_REGION = 32 * MiB
 // The data region between PSDB and the data disk.
@@ -38,7 +33,6 @@ const TAIL_BYTES = 24
 const MODULE_ID = /^[a-z0-9][a-z0-9-]{0,62}$/
 const MOST_TENANTS = 31
 
-const LIB = ['lib/memory.c', 'lib/text.c', 'lib/console.c']
 const SHA256 = ['sha256/sha256.c', 'crates/mbedtls-sys-auto/vendor/library/sha256.c']
 const STORE = readdirSync(join(import.meta.dirname, 'psdb')).filter((name) => name.endsWith('.c'))
 
@@ -75,10 +69,8 @@ const KEYS = [
   ...MONOCYPHER,
 ]
 
+/** @typedef {import('./appliance.mjs').Tenant} Tenant */
 /**
- * @typedef {{ moduleId: string, origin?: string, port?: number, program?: string[], script?: string }} Tenant For tests,
- *   `program` replaces the ledger by C sources, relative to the folder of the list, and `script` replaces the bundle by
- *   JavaScript
  * @typedef {{ tenants: Tenant[], network?: import('./network.mjs').Network, net?: string[], keys?: string[] }} Totebox
  *   `net` and `keys` replace these domains, as a tenant's `program` does
  */
@@ -108,101 +100,8 @@ export function check(totebox) {
   checkOrigins(tenants)
 }
 
-/** @typedef {import('./description.mjs').End} End */
-
 /** Returns a list of strings in C. @param {string[]} texts */
 const strings = (texts) => `{${texts.map((text) => JSON.stringify(text)).join(', ')}}`
-
-export class Appliance extends Description {
-  /** @type {string[]} */
-  consoles = []
-
-  /**
-   * Adds a domain with a console.
-   *
-   * @param {string} name
-   * @param {Parameters<Description['domain']>[1]} options
-   */
-  part(name, options) {
-    this.domain(name, { ...options, sources: [...options.sources, ...LIB] })
-    const index = this.consoles.push(name) - 1
-    this.region(`console_${name}`, PAGE)
-    this.map(`console_${name}`, name, 'rw', { name: 'console' })
-    this.map(`console_${name}`, 'supervisor', 'r', { name: 'consoles', index })
-    this.channel(name, { name: 'console' }, 'supervisor', { name: 'consoles', index })
-  }
-
-  /**
-   * Adds the rings between two domains, and their channel.
-   *
-   * @param {string} one
-   * @param {End} oneEnd its name in `one`
-   * @param {string} other
-   * @param {End} otherEnd its name in `other`
-   */
-  rings(one, oneEnd, other, otherEnd) {
-    this.channel(one, oneEnd, other, otherEnd)
-    const sides = [
-      [one, oneEnd, other, otherEnd],
-      [other, otherEnd, one, oneEnd],
-    ]
-    for (const [mine, myEnd, theirs, theirEnd] of /** @type {[string, End, string, End][]} */ (sides)) {
-      const region = `ring_${mine}_to_${theirs}`
-      this.region(region, RING_SIDE)
-      this.map(region, mine, 'rw', { ...myEnd, name: `${myEnd.name}_ring_mine` })
-      this.map(region, theirs, 'r', { ...theirEnd, name: `${theirEnd.name}_ring_theirs` })
-    }
-  }
-
-  /**
-   * Gives a domain a virtio device: its registers, its interrupt, and pages that it may access.
-   *
-   * @param {string} domain
-   * @param {number} transport
-   * @param {number} pages
-   */
-  virtio(domain, transport, pages) {
-    this.region(`${domain}_device`, PAGE, { device: TRANSPORT + transport * TRANSPORT_SIZE })
-    this.map(`${domain}_device`, domain, 'rw', { name: 'device' })
-    this.irq(domain, TRANSPORT_IRQ + transport, 'edge', 'device')
-    this.region(`${domain}_queue`, pages * PAGE)
-    this.map(`${domain}_queue`, domain, 'rw', { name: 'queue' })
-    this.physical(domain, 'queue_physical', `${domain}_queue`)
-  }
-
-  /** The number of clients of each service so far. @type {Record<string, number>} */
-  #clients = {}
-
-  /** @param {string} service */
-  #client(service) {
-    const index = this.#clients[service] ?? 0
-    this.#clients[service] = index + 1
-    return { name: 'clients', index }
-  }
-
-  /** Lets a domain set a deadline at which the clock wakes it. @param {string} domain */
-  wake(domain) {
-    const end = this.#client('clock')
-    this.region(`deadline_${domain}`, PAGE)
-    this.map(`deadline_${domain}`, domain, 'rw', { name: 'deadline' })
-    this.map(`deadline_${domain}`, 'clock', 'r', { name: 'clients_deadline', index: end.index })
-    this.channel(domain, { name: 'clock' }, 'clock', end)
-  }
-
-  /** Lets a domain read the time. @param {string} domain */
-  time(domain) {
-    this.map('time', domain, 'r', { name: 'time' })
-  }
-
-  /** Gives a domain random bytes. @param {string} domain */
-  random(domain) {
-    const end = this.#client('entropy')
-    this.region(`random_${domain}`, PAGE)
-    this.map(`random_${domain}`, domain, 'r', { name: 'random' })
-    this.map(`random_${domain}`, 'entropy', 'rw', { name: 'clients_random', index: end.index })
-    this.channel(domain, { name: 'entropy' }, 'entropy', end)
-  }
-}
 
 /** @param {Appliance} system @param {Tenant[]} tenants */
 function addStorage(system, tenants) {
@@ -287,7 +186,7 @@ function addLedgers(system, { tenants, network, net }) {
 
 /**
  * @param {Totebox} totebox
- * @returns {{ description: Description, xml: string, header: string }}
+ * @returns {{ description: Appliance, xml: string, header: string }}
  */
 export function generate(totebox) {
   check(totebox)

@@ -10,7 +10,7 @@ const LONGEST_NAME = 256
 /** The characters that a key's name must not contain: those of packages/tlog/src/note.ts, and DEL. */
 const NOT_IN_NAME = /[^\u0021-\uffff]|[\u007f\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000+]/
 
-/** @typedef {import('./generate.mjs').Tenant} Tenant */
+/** @typedef {import('./appliance.mjs').Tenant} Tenant */
 
 /** Returns the origin of a tenant's ledger. Its audit sub-ledger's adds /audit. @param {Tenant} tenant */
 export const originOf = ({ moduleId, origin }) => origin ?? `service-fs.local/ledger/${moduleId}`
@@ -33,7 +33,7 @@ export function checkOrigins(tenants) {
 /**
  * Adds the domain `keys`.
  *
- * @param {import('./generate.mjs').Appliance} system
+ * @param {import('./appliance.mjs').Appliance} system
  * @param {string[]} sources
  * @param {number} transport
  */
@@ -46,7 +46,7 @@ export function addKeys(system, sources, transport) {
 /**
  * Adds the rings between a ledger and keys, and a region for texts.
  *
- * @param {import('./generate.mjs').Appliance} system
+ * @param {import('./appliance.mjs').Appliance} system
  * @param {string} moduleId
  * @param {number} index
  */

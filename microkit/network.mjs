@@ -73,8 +73,8 @@ function addresses(network) {
 /**
  * Adds the domain `net`.
  *
- * @param {import('./generate.mjs').Appliance} system
- * @param {import('./generate.mjs').Tenant[]} tenants
+ * @param {import('./appliance.mjs').Appliance} system
+ * @param {import('./appliance.mjs').Tenant[]} tenants
  * @param {Network} network
  * @param {number} transport
  */
@@ -102,7 +102,7 @@ export function addNetwork(system, tenants, network, transport) {
 /**
  * Gives a ledger its connections.
  *
- * @param {import('./generate.mjs').Appliance} system
+ * @param {import('./appliance.mjs').Appliance} system
  * @param {string} moduleId
  * @param {number} index
  */

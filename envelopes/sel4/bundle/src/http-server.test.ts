@@ -19,6 +19,22 @@ async function exchange(
   return { http, peer }
 }
 
+/** Returns a server whose responses are streams of these pieces. An error ends the stream. */
+function streaming(...pieces: readonly (string | Uint8Array | Error)[]): TestHttp {
+  const http = new TestHttp()
+  http.answer = async () => ({
+    status: 200,
+    headers: {},
+    body: (async function* () {
+      for (const piece of pieces) {
+        if (piece instanceof Error) throw piece
+        yield piece
+      }
+    })(),
+  })
+  return http
+}
+
 const statuses = (received: string): number[] =>
   [...received.matchAll(/HTTP\/1\.1 (\d+) /g)].map(([, status]) => Number(status))
 
@@ -116,16 +132,7 @@ describe('connections', () => {
   })
 
   it('streams bodies in chunks, and to HTTP/1.0 until the connection closes', async () => {
-    const http = new TestHttp()
-    http.answer = async () => ({
-      status: 200,
-      headers: {},
-      body: (async function* () {
-        yield 'one'
-        yield new Uint8Array(0)
-        yield 'twenty-seven bytes of text!'
-      })(),
-    })
+    const http = streaming('one', new Uint8Array(0), 'twenty-seven bytes of text!')
     const now = await exchange(`GET / HTTP/1.1\r\n${HOST}\r\n`, http)
     expect(now.peer.received).toMatch(/transfer-encoding: chunked\r\n/)
     expect(now.peer.received).toMatch(/\r\n\r\n3\r\none\r\n1b\r\ntwenty-seven bytes of text!\r\n0\r\n\r\n$/)
@@ -137,15 +144,7 @@ describe('connections', () => {
   })
 
   it('closes the connection without the last chunk when a stream fails', async () => {
-    const http = new TestHttp()
-    http.answer = async () => ({
-      status: 200,
-      headers: {},
-      body: (async function* () {
-        yield 'one'
-        throw new Error('no more')
-      })(),
-    })
+    const http = streaming('one', new Error('no more'))
     const { peer } = await exchange(`GET / HTTP/1.1\r\n${HOST}\r\n`, http)
     expect([peer.isClosed, peer.received.endsWith('one\r\n'), http.reports.length]).toEqual([true, true, 1])
   })
