@@ -1,13 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import { open } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { Option, type Command } from 'commander'
 import { TYPE_ED25519, TYPE_MLDSA44_COSIGNATURE, formatVkey, isKeyName } from '@service-fs/tlog/note'
 import { formatSignerKey, signerVkey } from '@service-fs/tlog/keys'
-import { codeOf, messageOf } from '@service-fs/format/errors'
 import { ClientError } from '@service-fs/client/errors'
 import type { Io } from '../io.ts'
 import { perform } from '../perform.ts'
+import { createSecretFile } from '../secret-file.ts'
 
 interface KeygenOptions {
   name: string
@@ -57,23 +56,7 @@ async function keygen(options: KeygenOptions, io: Io): Promise<void> {
     io.err(vkey)
     return io.out(secret)
   }
-  await writeSecret(file, secret)
+  await createSecretFile(file, (handle) => handle.writeFile(secret))
   await io.out(options.json === true ? JSON.stringify({ name, vkey, file }) + '\n' : vkey + '\n')
   if (options.json !== true) io.err(`private key in ${file}`)
-}
-
-async function writeSecret(file: string, secret: string): Promise<void> {
-  try {
-    const handle = await open(file, 'wx', 0o600)
-    try {
-      await handle.writeFile(secret)
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
-  } catch (error) {
-    const text =
-      codeOf(error) === 'EEXIST' ? `${file}: the file exists and is not overwritten` : messageOf(error)
-    throw new ClientError('file', text)
-  }
 }

@@ -1,14 +1,12 @@
-import { constants } from 'node:fs'
-import { open, unlink, type FileHandle } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { unlink, type FileHandle } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { defaultOrigin, isModuleId } from '@service-fs/format/module-id'
-import { codeOf, messageOf } from '@service-fs/format/errors'
 import { ClientError } from '@service-fs/client/errors'
 import type { Io } from '../io.ts'
 import { KEY_DISK_BYTES, keyDisk } from '../key-disk.ts'
 import { parseDiskSize } from '../numbers.ts'
 import { perform } from '../perform.ts'
+import { createSecretFile } from '../secret-file.ts'
 import { tenantKeys, diskVkey, type Tenant, type TenantKeys } from '../tenant-keys.ts'
 
 const MOST_TENANTS = 31
@@ -66,8 +64,12 @@ async function provision(options: ProvisionOptions, io: Io): Promise<void> {
     options.empty === true ? Buffer.alloc(KEY_DISK_BYTES) : keyDisk(made.flatMap(({ keys }) => keys))
   const files: string[] = []
   try {
-    if (options.keyDisk !== undefined) await create(options.keyDisk, files, (file) => file.writeFile(content))
-    if (options.dataDisk !== undefined) await create(options.dataDisk, files, (file) => file.truncate(size))
+    const create = async (path: string, fill: (file: FileHandle) => Promise<void>): Promise<void> => {
+      await createSecretFile(path, fill)
+      files.push(path)
+    }
+    if (options.keyDisk !== undefined) await create(options.keyDisk, (file) => file.writeFile(content))
+    if (options.dataDisk !== undefined) await create(options.dataDisk, (file) => file.truncate(size))
   } catch (error) {
     for (const file of files) await unlink(file)
     throw error
@@ -105,34 +107,6 @@ function checkOptions(
       usage(`--module-id: expected [a-z0-9][a-z0-9-]*, found ${JSON.stringify(moduleId)}`)
     if (tenants.findIndex((tenant) => tenant.moduleId === moduleId) < index)
       usage(`--module-id: expected each tenant once, found ${moduleId} twice`)
-  }
-}
-
-/** Makes a durable file that only its owner can read. Never overwrites a file. @throws ClientError `file` */
-async function create(
-  path: string,
-  files: string[],
-  fill: (file: FileHandle) => Promise<void>,
-): Promise<void> {
-  try {
-    const file = await open(path, 'wx', 0o600)
-    files.push(path)
-    try {
-      await fill(file)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    const directory = await open(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY)
-    try {
-      await directory.sync()
-    } finally {
-      await directory.close()
-    }
-  } catch (error) {
-    const text =
-      codeOf(error) === 'EEXIST' ? `${path}: the file exists and is not overwritten` : messageOf(error)
-    throw new ClientError('file', text)
   }
 }
 
