@@ -1,17 +1,17 @@
 /*
  * Bytes that a power cut left after the end do no harm, except where opening looks for an index: a tenant's
- * bytes there could pose as one. Those sectors are zeroed before the first batch is written. Opening writes
+ * bytes there could pose as one. Those sectors are zeroed before the first group is written. Opening writes
  * nothing.
  */
 #include "clean.h"
 #include "base.h"
-#include "batch.h"
+#include "group.h"
 
 #include <string.h>
 
-/* Returns the furthest sector that a batch with a tenant's bytes can have reached. */
+/* Returns the furthest sector that a group with a tenant's bytes can have reached. */
 static uint64_t furthest_sector(const struct psdb *store) {
-    const uint64_t sector = store->end + PSDB_MAX_OBJECT / PSDB_SECTOR + PSDB_BATCH_SECTORS;
+    const uint64_t sector = store->end + PSDB_MAX_OBJECT / PSDB_SECTOR + PSDB_GROUP_SECTORS;
     return sector < store->config.disk_sectors ? sector : store->config.disk_sectors;
 }
 
@@ -33,7 +33,7 @@ void psdb_clean_run(struct psdb *store) {
 void psdb_clean_done(struct psdb *store, bool ok) {
     struct psdb_clean *clean = &store->clean;
     if (!ok) {
-        psdb_batch_fail(store, "cannot zero the disk after the end, at sector ", clean->at);
+        psdb_group_fail(store, "cannot zero the disk after the end, at sector ", clean->at);
         return;
     }
     switch (clean->phase) {
@@ -41,7 +41,7 @@ void psdb_clean_done(struct psdb *store, bool ok) {
         if (psdb_tar_is_zero(store->config.buffer)) {
             clean->at += PSDB_SEGMENT;
         } else if (clean->wrote == clean->at) {
-            psdb_batch_fail(store, "zeros were written but not read back, at sector ", clean->at);
+            psdb_group_fail(store, "zeros were written but not read back, at sector ", clean->at);
         } else {
             clean->phase = PSDB_CLEAN_WRITE;
         }

@@ -7,16 +7,16 @@
 static const char hex[] = "0123456789abcdef";
 
 void psdb_commit_make(const struct psdb *store, uint8_t *sector) {
-    const struct psdb_batch *batch = &store->batch;
-    struct psdb_tar tar = {.type = PSDB_TAR_FILE, .mode = 0600, .size = PSDB_SECTOR, .time = batch->time};
+    const struct psdb_group *group = &store->group;
+    struct psdb_tar tar = {.type = PSDB_TAR_FILE, .mode = 0600, .size = PSDB_SECTOR, .time = group->time};
     struct psdb_text behind = {.length = 0};
     memcpy(tar.path, PSDB_COMMIT_PATH, sizeof PSDB_COMMIT_PATH);
     for (size_t i = 0; i < 32; i++) {
-        tar.link[2 * i] = hex[batch->digest[i] >> 4];
-        tar.link[2 * i + 1] = hex[batch->digest[i] & 15];
+        tar.link[2 * i] = hex[group->digest[i] >> 4];
+        tar.link[2 * i + 1] = hex[group->digest[i] & 15];
     }
     psdb_text_add(&behind, " ");
-    psdb_text_number(&behind, batch->end - batch->start - PSDB_COMMIT_SECTORS);
+    psdb_text_number(&behind, group->end - group->start - PSDB_COMMIT_SECTORS);
     PSDB_ASSERT(store, 64 + behind.length < PSDB_TAR_LINK);
     memcpy(tar.link + 64, behind.bytes, behind.length + 1);
     const bool made = psdb_tar_make(sector, &tar);
@@ -50,7 +50,7 @@ bool psdb_commit_parse(const uint8_t *sectors, uint8_t digest[32], uint64_t *beh
                        struct psdb_tar_fault *fault) {
     struct psdb_tar tar;
     if (!psdb_tar_parse(sectors, &tar, fault)) return false;
-    fault->expected = "a commit member with the SHA-256 and the length of its batch, and a sector of zeros";
+    fault->expected = "a commit member with the SHA-256 and the length of its group, and a sector of zeros";
     fault->found = "another member";
     fault->number = 0;
     if (strlen(tar.path) != sizeof PSDB_COMMIT_PATH - 1) return false;

@@ -1,10 +1,10 @@
-/* The commit member, with which every batch begins: the batch's SHA-256 and length. */
+/* The commit member, with which every group begins: the group's SHA-256 and length. */
 #ifndef PSDB_COMMIT_H
 #define PSDB_COMMIT_H
 
 #include "state.h"
 
-/* Makes the header of the commit member of store->batch, whose digest is known. */
+/* Makes the header of the commit member of store->group, whose digest is known. */
 void psdb_commit_make(const struct psdb *store, uint8_t *sector);
 /*
  * Reads the digest and the number of sectors after the commit member from its two sectors. Returns false,

@@ -11,12 +11,12 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "messages and indexes 
 #ifndef PSDB_SEGMENT
 #define PSDB_SEGMENT 32768u
 #endif
-/* No further request joins a batch of this many sectors. */
-#ifndef PSDB_BATCH_SECTORS
-#define PSDB_BATCH_SECTORS 8192u
+/* No further request joins a group of this many sectors. */
+#ifndef PSDB_GROUP_SECTORS
+#define PSDB_GROUP_SECTORS 8192u
 #endif
-/* The most requests in a batch. */
-#define PSDB_BATCH_REQUESTS 256
+/* The most requests in a group. */
+#define PSDB_GROUP_REQUESTS 256
 /* The longest object: the limit of a tail file in docs/format.md. */
 #define PSDB_MAX_OBJECT (1u << 28)
 #define PSDB_MIN_BUFFER 65536u
@@ -45,7 +45,7 @@ struct psdb_index_head {
     uint32_t version;
     uint32_t tenants;
     uint64_t number;      /* from 1 */
-    uint64_t sector;      /* where its batch begins */
+    uint64_t sector;      /* where its group begins */
     uint8_t previous[32]; /* psdb_chain.digest */
     uint64_t members;
     uint8_t zero[56];

@@ -36,7 +36,7 @@ static size_t make_index_head(const struct psdb *store, uint8_t *out) {
         .version = PSDB_INDEX_VERSION,
         .tenants = store->config.tenant_count,
         .number = store->chain.number + 1,
-        .sector = store->batch.start,
+        .sector = store->group.start,
         .members = index_members(store->cursor.length, store->config.tenant_count),
     };
     memcpy(head.magic, magic, sizeof magic);
@@ -138,10 +138,10 @@ void psdb_index_make(struct psdb *store, uint8_t *out, size_t bytes) {
 
 void psdb_index_written(struct psdb *store) {
     store->chain.number++;
-    store->chain.end = store->batch.end;
+    store->chain.end = store->group.end;
     memcpy(store->chain.digest, store->cursor.digest, sizeof store->chain.digest);
     for (uint32_t i = 0; i < store->config.tenant_count; i++) {
-        store->tenants[i].indexed = store->batch.start;
+        store->tenants[i].indexed = store->group.start;
         store->tenants[i].fresh = 0;
     }
 }
@@ -168,14 +168,14 @@ void psdb_index_load_begin(struct psdb *store, uint64_t length) {
 }
 
 static bool stop_at_index(struct psdb *store, const char *found, uint64_t number) {
-    psdb_stop(store, store->scan.batch_start, PSDB_INDEX_PATH, "an index of the members before it", found,
+    psdb_stop(store, store->scan.group_start, PSDB_INDEX_PATH, "an index of the members before it", found,
               number);
     return false;
 }
 
 static bool load_index_head(struct psdb *store, const uint8_t *data) {
     struct psdb_index_load *load = &store->scan.load;
-    if (!psdb_index_fits(store, data, load->length, store->scan.batch_start)) {
+    if (!psdb_index_fits(store, data, load->length, store->scan.group_start)) {
         return stop_at_index(store, "one that does not continue the previous index, number ",
                              store->chain.number);
     }
@@ -185,7 +185,7 @@ static bool load_index_head(struct psdb *store, const uint8_t *data) {
 
 /* Reports whether a range that an index names can be a member before it. */
 static bool is_before_index(const struct psdb *store, uint64_t sector, uint64_t length) {
-    const uint64_t end = store->scan.batch_start;
+    const uint64_t end = store->scan.group_start;
     return length <= PSDB_TAR_MAX_SIZE && sector < end && 1 + psdb_sectors(length) <= end - sector;
 }
 
@@ -296,7 +296,7 @@ bool psdb_index_loaded(struct psdb *store) {
     PSDB_ASSERT(store, load->at == load->length);
     store->config.host->sha256_end(load->sha, store->chain.digest);
     store->chain.number = load->head.number;
-    store->chain.end = store->scan.batch_end;
+    store->chain.end = store->scan.group_end;
     for (uint32_t i = 0; i < load->head.tenants; i++) {
         const uint32_t tenant = load->tenant[i];
         if (tenant == PSDB_NO_TENANT) continue;
@@ -308,7 +308,7 @@ bool psdb_index_loaded(struct psdb *store) {
             psdb_tails_prune(store, ours);
         }
         if (!load->complete[i]) continue;
-        store->tenants[tenant].indexed = store->scan.batch_start;
+        store->tenants[tenant].indexed = store->scan.group_start;
         store->tenants[tenant].fresh = 0;
     }
     return true;

@@ -17,7 +17,7 @@ bool psdb_index_fits(struct psdb *store, const uint8_t *data, uint64_t length, u
 void psdb_index_load_begin(struct psdb *store, uint64_t length);
 /* Takes the next sectors of the index's data. Returns false if that stopped the store. */
 bool psdb_index_load(struct psdb *store, const uint8_t *data, uint32_t sectors);
-/* Ends loading, once its batch's digest is verified. Returns false if that stopped the store. */
+/* Ends loading, once its group's digest is verified. Returns false if that stopped the store. */
 bool psdb_index_loaded(struct psdb *store);
 
 #endif

@@ -1,4 +1,4 @@
-/* Choosing what the next batch writes. */
+/* Choosing what the next group writes. */
 #include "plan.h"
 #include "base.h"
 #include "index.h"
@@ -14,12 +14,12 @@ static uint64_t index_sectors(struct psdb *store) {
 }
 
 /*
- * Returns what the disk needs next when a batch of `sectors` sectors is to be written. If that is the batch,
+ * Returns what the disk needs next when a group of `sectors` sectors is to be written. If that is the group,
  * `limit` is the sector at which it must end.
  *
- * Only the first batch after an index, or at sector 0, may cross the end of a segment. Opening reads that
- * batch's length, and so knows the boundary of the next index. On a disk that another program began, opening
- * looks for no index before the first one, so until then any batch may cross.
+ * Only the first group after an index, or at sector 0, may cross the end of a segment. Opening reads that
+ * group's length, and so knows the boundary of the next index. On a disk that another program began, opening
+ * looks for no index before the first one, so until then any group may cross.
  */
 static enum plan next_on_disk(struct psdb *store, uint64_t sectors, uint64_t *limit) {
     const uint64_t last = store->config.disk_sectors - PSDB_END_SECTORS;
@@ -37,35 +37,35 @@ static enum plan next_on_disk(struct psdb *store, uint64_t sectors, uint64_t *li
         *limit = boundary;
         return PLAN_WRITE;
     }
-    const bool pad = !first && sectors <= PSDB_BATCH_SECTORS;
+    const bool pad = !first && sectors <= PSDB_GROUP_SECTORS;
     if (paddable && (pad || !may_cross) && boundary + index + sectors <= last) return PLAN_PAD;
     return may_cross && end + sectors <= last ? PLAN_WRITE : PLAN_FULL;
 }
 
 static void add_item(struct psdb *store, enum psdb_item_type type, uint32_t tenant, uint32_t job,
                      uint64_t length) {
-    struct psdb_batch *batch = &store->batch;
-    PSDB_ASSERT(store, batch->items < PSDB_BATCH_ITEMS);
-    batch->item_list[batch->items++] =
+    struct psdb_group *group = &store->group;
+    PSDB_ASSERT(store, group->items < PSDB_GROUP_ITEMS);
+    group->item_list[group->items++] =
         (struct psdb_item){.type = (uint8_t)type, .job = (uint8_t)job, .tenant = tenant, .length = length};
-    batch->end += 1 + psdb_sectors(length);
+    group->end += 1 + psdb_sectors(length);
 }
 
 static bool has_directory(const struct psdb *store, uint32_t tenant) {
-    const struct psdb_batch *batch = &store->batch;
+    const struct psdb_group *group = &store->group;
     if (store->tenants[tenant].directory) return true;
-    for (uint32_t i = 0; i < batch->items; i++) {
-        if (batch->item_list[i].type == PSDB_ITEM_DIRECTORY && batch->item_list[i].tenant == tenant)
+    for (uint32_t i = 0; i < group->items; i++) {
+        if (group->item_list[i].type == PSDB_ITEM_DIRECTORY && group->item_list[i].tenant == tenant)
             return true;
     }
     return false;
 }
 
-/* Reports whether the batch already seals this object. */
-static bool batch_seals(const struct psdb *store, uint32_t tenant, const uint64_t key[2]) {
-    const struct psdb_batch *batch = &store->batch;
-    for (uint32_t i = 0; i < batch->items; i++) {
-        const struct psdb_item *item = &batch->item_list[i];
+/* Reports whether the group already seals this object. */
+static bool group_seals(const struct psdb *store, uint32_t tenant, const uint64_t key[2]) {
+    const struct psdb_group *group = &store->group;
+    for (uint32_t i = 0; i < group->items; i++) {
+        const struct psdb_item *item = &group->item_list[i];
         const uint64_t *other = store->tenants[tenant].jobs[item->job].key;
         if (item->type != PSDB_ITEM_OBJECT || item->tenant != tenant) continue;
         if (other[0] == key[0] && other[1] == key[1]) return true;
@@ -74,9 +74,9 @@ static bool batch_seals(const struct psdb *store, uint32_t tenant, const uint64_
 }
 
 enum verdict {
-    TAKEN,    /* the write joins the batch */
+    TAKEN,    /* the write joins the group */
     SETTLED,  /* it is answered, or became a read */
-    HELD,     /* it waits for a later batch, and so do the tenant's later writes */
+    HELD,     /* it waits for a later group, and so do the tenant's later writes */
     NOT_FIRST /* a pad or an index must be written before it */
 };
 
@@ -89,7 +89,7 @@ static enum verdict settle_write(struct psdb *store, uint32_t tenant, enum psdb_
 static enum verdict check_seal(struct psdb *store, uint32_t tenant, struct psdb_job *job) {
     struct psdb_tenant_state *state = &store->tenants[tenant];
     const struct psdb_slot *slot = psdb_object_find(store, job->key);
-    if (slot == NULL) return batch_seals(store, tenant, job->key) ? HELD : TAKEN;
+    if (slot == NULL) return group_seals(store, tenant, job->key) ? HELD : TAKEN;
     if (slot->length != job->request.length) return settle_write(store, tenant, PSDB_CONFLICT);
     job->compare = true;
     job->sector = slot->sector;
@@ -116,38 +116,38 @@ static enum verdict check_write(struct psdb *store, uint32_t tenant, struct psdb
     *new_slot = job->object.kind != PSDB_TAIL_FILE && psdb_object_find(store, job->key) == NULL;
     if (job->request.opcode == PSDB_SEAL) verdict = check_seal(store, tenant, job);
     if (job->request.opcode == PSDB_COMMIT) verdict = check_commit(store, tenant, job);
-    if (verdict != TAKEN || !*new_slot || psdb_objects_room(store, store->batch.new_slots + 1))
+    if (verdict != TAKEN || !*new_slot || psdb_objects_room(store, store->group.new_slots + 1))
         return verdict;
-    return store->batch.new_slots > 0 ? HELD : settle_write(store, tenant, PSDB_FULL);
+    return store->group.new_slots > 0 ? HELD : settle_write(store, tenant, PSDB_FULL);
 }
 
-/* Plans a batch with one member that belongs to no tenant: a pad or an index. */
+/* Plans a group with one member that belongs to no tenant: a pad or an index. */
 static void plan_own_member(struct psdb *store, enum psdb_item_type type, uint64_t time) {
-    struct psdb_batch *batch = &store->batch;
-    const uint64_t to_boundary = PSDB_SEGMENT - batch->start % PSDB_SEGMENT;
+    struct psdb_group *group = &store->group;
+    const uint64_t to_boundary = PSDB_SEGMENT - group->start % PSDB_SEGMENT;
     uint64_t length = (to_boundary - PSDB_PAD_SECTORS) * PSDB_SECTOR;
     if (type == PSDB_ITEM_INDEX) {
         psdb_index_begin(store);
         length = store->cursor.length;
     }
-    batch->time = time;
+    group->time = time;
     add_item(store, type, 0, 0, length);
 }
 
 static bool has_room(const struct psdb *store, uint64_t sectors) {
-    const struct psdb_batch *batch = &store->batch;
-    return batch->requests < PSDB_BATCH_REQUESTS && batch->end + sectors <= batch->limit &&
-           batch->end + sectors - batch->start <= PSDB_BATCH_SECTORS;
+    const struct psdb_group *group = &store->group;
+    return group->requests < PSDB_GROUP_REQUESTS && group->end + sectors <= group->limit &&
+           group->end + sectors - group->start <= PSDB_GROUP_SECTORS;
 }
 
 static void add_write(struct psdb *store, uint32_t tenant, const struct psdb_job *job, bool new_slot) {
-    struct psdb_batch *batch = &store->batch;
+    struct psdb_group *group = &store->group;
     const uint8_t number = psdb_list_shift(&store->tenants[tenant].writes);
-    if (batch->requests == 0) batch->time = job->request.time;
+    if (group->requests == 0) group->time = job->request.time;
     if (!has_directory(store, tenant)) add_item(store, PSDB_ITEM_DIRECTORY, tenant, 0, 0);
     add_item(store, PSDB_ITEM_OBJECT, tenant, number, job->request.length);
-    batch->requests++;
-    if (new_slot) batch->new_slots++;
+    group->requests++;
+    if (new_slot) group->new_slots++;
     if (job->request.opcode != PSDB_COMMIT) return;
     struct psdb_ledger_state *ledger = psdb_ledger_of(store, &job->object);
     ledger->pending_tails++;
@@ -156,19 +156,19 @@ static void add_write(struct psdb *store, uint32_t tenant, const struct psdb_job
 
 /* Decides on the first write of a tenant. */
 static enum verdict consider_write(struct psdb *store, uint32_t tenant) {
-    struct psdb_batch *batch = &store->batch;
+    struct psdb_group *group = &store->group;
     struct psdb_tenant_state *state = &store->tenants[tenant];
     struct psdb_job *job = &state->jobs[state->writes.job[0]];
     const uint64_t sectors = 1 + psdb_sectors(job->request.length) + (has_directory(store, tenant) ? 0 : 1);
     bool new_slot;
     const enum verdict verdict = check_write(store, tenant, job, &new_slot);
     if (verdict != TAKEN) return verdict;
-    if (batch->requests > 0) {
+    if (group->requests > 0) {
         if (!has_room(store, sectors)) return HELD;
         add_write(store, tenant, job, new_slot);
         return TAKEN;
     }
-    switch (next_on_disk(store, PSDB_COMMIT_SECTORS + sectors, &batch->limit)) {
+    switch (next_on_disk(store, PSDB_COMMIT_SECTORS + sectors, &group->limit)) {
     case PLAN_PAD:
         plan_own_member(store, PSDB_ITEM_PAD, job->request.time);
         return NOT_FIRST;
@@ -183,21 +183,21 @@ static enum verdict consider_write(struct psdb *store, uint32_t tenant) {
     }
 }
 
-/* Adds a pad to this batch if it ends too close to a boundary for a pad's own batch. */
+/* Adds a pad to this group if it ends too close to a boundary for a pad's own group. */
 static void pad_to_boundary(struct psdb *store) {
-    struct psdb_batch *batch = &store->batch;
-    const uint64_t gap = PSDB_SEGMENT - batch->end % PSDB_SEGMENT;
-    if (gap >= PSDB_PAD_SECTORS || batch->end + gap > store->config.disk_sectors - PSDB_END_SECTORS) return;
+    struct psdb_group *group = &store->group;
+    const uint64_t gap = PSDB_SEGMENT - group->end % PSDB_SEGMENT;
+    if (gap >= PSDB_PAD_SECTORS || group->end + gap > store->config.disk_sectors - PSDB_END_SECTORS) return;
     add_item(store, PSDB_ITEM_PAD, 0, 0, (gap - 1) * PSDB_SECTOR);
 }
 
-static void reset_batch(struct psdb *store) {
-    struct psdb_batch *batch = &store->batch;
-    batch->start = store->end;
-    batch->end = store->end + PSDB_COMMIT_SECTORS;
-    batch->items = 0;
-    batch->requests = 0;
-    batch->new_slots = 0;
+static void reset_group(struct psdb *store) {
+    struct psdb_group *group = &store->group;
+    group->start = store->end;
+    group->end = store->end + PSDB_COMMIT_SECTORS;
+    group->items = 0;
+    group->requests = 0;
+    group->new_slots = 0;
     for (uint32_t i = 0; i < 2 * store->config.tenant_count; i++) store->ledgers[i].pending_tails = 0;
 }
 
@@ -226,20 +226,20 @@ static void refuse_writes(struct psdb *store) {
     }
 }
 
-void psdb_batch_plan(struct psdb *store) {
-    struct psdb_batch *batch = &store->batch;
-    PSDB_ASSERT(store, batch->phase == PSDB_BATCH_IDLE);
+void psdb_group_plan(struct psdb *store) {
+    struct psdb_group *group = &store->group;
+    PSDB_ASSERT(store, group->phase == PSDB_GROUP_IDLE);
     if (store->state == PSDB_READ_ONLY) {
         refuse_writes(store);
         return;
     }
-    reset_batch(store);
+    reset_group(store);
     gather_writes(store);
-    if (batch->items == 0) return;
-    if (batch->requests > 0) pad_to_boundary(store);
-    batch->at = batch->start + PSDB_COMMIT_SECTORS;
-    batch->item = 0;
-    batch->item_at = 0;
-    store->config.host->sha256_begin(batch->sha);
-    batch->phase = PSDB_BATCH_BODY;
+    if (group->items == 0) return;
+    if (group->requests > 0) pad_to_boundary(store);
+    group->at = group->start + PSDB_COMMIT_SECTORS;
+    group->item = 0;
+    group->item_at = 0;
+    store->config.host->sha256_begin(group->sha);
+    group->phase = PSDB_GROUP_BODY;
 }

@@ -1,6 +1,6 @@
 /*
  * Opening reads every header from sector 0 on, or hops from index to index, up to two zero sectors. It
- * verifies the digests of the batches after the last index. It writes nothing.
+ * verifies the digests of the groups after the last index. It writes nothing.
  */
 #include "scan.h"
 #include "base.h"
@@ -14,7 +14,7 @@
 
 #include <string.h>
 
-/* Sectors to read at a header outside a batch, where the scan skips the data. */
+/* Sectors to read at a header outside a group, where the scan skips the data. */
 #define WINDOW 128u
 /* The largest data of a pax header or a GNU long name. */
 #define MAX_EXTENSION (32u * PSDB_SECTOR)
@@ -52,19 +52,19 @@ static const uint8_t *window_at(struct psdb *store, uint64_t sector, uint32_t co
     return NULL;
 }
 
-/* Advances over sectors. In a batch they are in the window, and are hashed. */
+/* Advances over sectors. In a group they are in the window, and are hashed. */
 static void advance(struct psdb *store, const uint8_t *sectors, uint64_t count) {
     struct psdb_scan *scan = &store->scan;
-    if (scan->in_batch) psdb_sha256_add(store, scan->sha, sectors, (size_t)count * PSDB_SECTOR);
+    if (scan->in_group) psdb_sha256_add(store, scan->sha, sectors, (size_t)count * PSDB_SECTOR);
     scan->at += count;
 }
 
-/* Advances over a header, and over its data: at once, or in a batch sector by sector. */
+/* Advances over a header, and over its data: at once, or in a group sector by sector. */
 static void advance_member(struct psdb *store, const uint8_t *header) {
     struct psdb_scan *scan = &store->scan;
     advance(store, header, 1);
     scan->data = psdb_tar_sectors(&scan->tar);
-    if (scan->in_batch) {
+    if (scan->in_group) {
         scan->phase = PSDB_SCAN_DATA;
     } else {
         scan->at += scan->data;
@@ -77,7 +77,7 @@ static void begin_scan(struct psdb *store, bool no_hops) {
     memset(&store->scan, 0, sizeof store->scan);
     memset(&store->chain, 0, sizeof store->chain);
     store->scan.no_hops = no_hops;
-    /* A batch at sector 0 leads to the first index, as the batch after an index leads to the next. */
+    /* A group at sector 0 leads to the first index, as the group after an index leads to the next. */
     store->scan.phase = no_hops ? PSDB_SCAN_HEADER : PSDB_SCAN_FIRST;
     store->foreign = false;
     psdb_objects_clear(store);
@@ -329,9 +329,9 @@ static void begin_extension(struct psdb *store) {
     scan->phase = scan->data == 0 ? PSDB_SCAN_HEADER : PSDB_SCAN_EXTENSION;
 }
 
-/* ---- batches */
+/* ---- groups */
 
-static void begin_batch(struct psdb *store) {
+static void begin_group(struct psdb *store) {
     struct psdb_scan *scan = &store->scan;
     uint64_t behind = 0;
     const uint8_t *sectors = window_at(store, scan->at, PSDB_COMMIT_SECTORS, psdb_buffer_sectors(store));
@@ -342,26 +342,26 @@ static void begin_batch(struct psdb *store) {
     }
     if (behind > store->config.disk_sectors ||
         scan->at + PSDB_COMMIT_SECTORS + behind > store->config.disk_sectors) {
-        stop_here(store, "a batch that fits on the disk", "one that ends past its end");
+        stop_here(store, "a group that fits on the disk", "one that ends past its end");
         return;
     }
     if (scan->at == 0) memcpy(store->chain.digest, scan->digest, sizeof scan->digest);
-    scan->batch_start = scan->at;
-    scan->batch_end = scan->at + PSDB_COMMIT_SECTORS + behind;
+    scan->group_start = scan->at;
+    scan->group_end = scan->at + PSDB_COMMIT_SECTORS + behind;
     scan->at += PSDB_COMMIT_SECTORS;
-    scan->batches = true;
-    scan->in_batch = true;
+    scan->groups = true;
+    scan->in_group = true;
     scan->in_index = false;
     store->config.host->sha256_begin(scan->sha);
 }
 
-static void end_batch(struct psdb *store) {
+static void end_group(struct psdb *store) {
     struct psdb_scan *scan = &store->scan;
     uint8_t digest[32];
     store->config.host->sha256_end(scan->sha, digest);
-    scan->in_batch = false;
+    scan->in_group = false;
     if (memcmp(digest, scan->digest, sizeof digest) != 0) {
-        psdb_stop(store, scan->batch_start, PSDB_COMMIT_PATH, "a batch with the SHA-256 in its commit member",
+        psdb_stop(store, scan->group_start, PSDB_COMMIT_PATH, "a group with the SHA-256 in its commit member",
                   "another SHA-256", 0);
         return;
     }
@@ -369,14 +369,14 @@ static void end_batch(struct psdb *store) {
     if (psdb_index_loaded(store) && !scan->no_hops) scan->phase = PSDB_SCAN_FIRST;
 }
 
-/* Begins loading an index, which must be the only member of a batch at a boundary. */
+/* Begins loading an index, which must be the only member of a group at a boundary. */
 static void begin_index(struct psdb *store, const uint8_t *header) {
     struct psdb_scan *scan = &store->scan;
-    const bool only = scan->at == scan->batch_start + PSDB_COMMIT_SECTORS &&
-                      scan->at + 1 + psdb_tar_sectors(&scan->tar) == scan->batch_end;
-    if (scan->batch_start == 0 || scan->batch_start % PSDB_SEGMENT != 0 || !only ||
+    const bool only = scan->at == scan->group_start + PSDB_COMMIT_SECTORS &&
+                      scan->at + 1 + psdb_tar_sectors(&scan->tar) == scan->group_end;
+    if (scan->group_start == 0 || scan->group_start % PSDB_SEGMENT != 0 || !only ||
         scan->tar.size < PSDB_INDEX_HEAD) {
-        stop_here(store, "an index alone in a batch at a boundary", "one that is not");
+        stop_here(store, "an index alone in a group at a boundary", "one that is not");
         return;
     }
     scan->in_index = true;
@@ -384,11 +384,11 @@ static void begin_index(struct psdb *store, const uint8_t *header) {
     advance_member(store, header);
 }
 
-/* Handles a member in a batch. */
-static void scan_batch_member(struct psdb *store, const uint8_t *header) {
+/* Handles a member in a group. */
+static void scan_group_member(struct psdb *store, const uint8_t *header) {
     struct psdb_scan *scan = &store->scan;
     if (path_is(scan, PSDB_COMMIT_PATH)) {
-        stop_here(store, "a member of the batch", "a commit member");
+        stop_here(store, "a member of the group", "a commit member");
     } else if (scan->tar.type != PSDB_TAR_FILE && scan->tar.type != PSDB_TAR_DIRECTORY) {
         stop_here(store, "a regular file or a directory", "another kind of member");
     } else if (path_is(scan, PSDB_INDEX_PATH)) {
@@ -398,7 +398,7 @@ static void scan_batch_member(struct psdb *store, const uint8_t *header) {
     }
 }
 
-static void scan_batch_data(struct psdb *store) {
+static void scan_group_data(struct psdb *store) {
     struct psdb_scan *scan = &store->scan;
     if (scan->data == 0) {
         scan->phase = PSDB_SCAN_HEADER;
@@ -416,7 +416,7 @@ static void scan_batch_data(struct psdb *store) {
 /* ---- from index to index */
 
 /*
- * Finds where the next index would be, after an index or at sector 0. Only the batch here may cross the end
+ * Finds where the next index would be, after an index or at sector 0. Only the group here may cross the end
  * of a segment.
  */
 static void find_next_index(struct psdb *store) {
@@ -468,7 +468,7 @@ static void hop_to_index(struct psdb *store) {
 
 static bool member_fits(const struct psdb *store) {
     const struct psdb_scan *scan = &store->scan;
-    const uint64_t end = scan->in_batch ? scan->batch_end : store->config.disk_sectors;
+    const uint64_t end = scan->in_group ? scan->group_end : store->config.disk_sectors;
     return psdb_tar_sectors(&scan->tar) <= end - scan->at - 1;
 }
 
@@ -492,14 +492,14 @@ static void scan_foreign(struct psdb *store, const uint8_t *header) {
 
 static void scan_header(struct psdb *store) {
     struct psdb_scan *scan = &store->scan;
-    if (scan->in_batch && scan->at == scan->batch_end) {
-        end_batch(store);
+    if (scan->in_group && scan->at == scan->group_end) {
+        end_group(store);
         return;
     }
     const uint8_t *sector =
-        window_at(store, scan->at, 1, scan->in_batch ? psdb_buffer_sectors(store) : WINDOW);
+        window_at(store, scan->at, 1, scan->in_group ? psdb_buffer_sectors(store) : WINDOW);
     if (sector == NULL) return;
-    if (!scan->in_batch && !scan->skip_next && psdb_tar_is_zero(sector)) {
+    if (!scan->in_group && !scan->skip_next && psdb_tar_is_zero(sector)) {
         scan_zero_sector(store);
         return;
     }
@@ -509,15 +509,15 @@ static void scan_header(struct psdb *store) {
     }
     if (!member_fits(store)) {
         stop_here(store,
-                  scan->in_batch ? "a member that ends in its batch" : "a member that fits on the disk",
+                  scan->in_group ? "a member that ends in its group" : "a member that fits on the disk",
                   "a size that is too large");
-    } else if (scan->in_batch) {
-        scan_batch_member(store, sector);
+    } else if (scan->in_group) {
+        scan_group_member(store, sector);
     } else if (path_is(scan, PSDB_COMMIT_PATH) && scan->tar.type == PSDB_TAR_FILE &&
                scan->tar.link[0] != '\0') {
-        begin_batch(store);
-    } else if (scan->batches) {
-        stop_here(store, "a commit member", "a member outside a batch");
+        begin_group(store);
+    } else if (scan->groups) {
+        stop_here(store, "a commit member", "a member outside a group");
     } else {
         scan_foreign(store, sector);
     }
@@ -541,7 +541,7 @@ void psdb_scan_run(struct psdb *store) {
             scan_header(store);
             break;
         case PSDB_SCAN_DATA:
-            scan_batch_data(store);
+            scan_group_data(store);
             break;
         case PSDB_SCAN_EXTENSION:
             scan_extension(store);

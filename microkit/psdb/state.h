@@ -51,19 +51,19 @@ struct psdb_ledger_state {
     uint32_t tail_first;
     uint32_t tail_count;
     bool tail_lost; /* opening found more tail files than fit, and dropped those with the smallest starts */
-    uint32_t pending_tails;  /* in the batch that is being planned */
+    uint32_t pending_tails;  /* in the group that is being planned */
     uint64_t pending_newest; /* the start of the last of them */
 };
 
-/* ---- the batch that is being written */
+/* ---- the group that is being written */
 
-enum psdb_batch_phase {
-    PSDB_BATCH_IDLE,
-    PSDB_BATCH_BODY,         /* write everything after the commit member */
-    PSDB_BATCH_FLUSH,        /* flush it */
-    PSDB_BATCH_READ_BACK,    /* read it again and compare its hash */
-    PSDB_BATCH_HEADER,       /* write the commit member's header */
-    PSDB_BATCH_FLUSH_HEADER, /* flush that */
+enum psdb_group_phase {
+    PSDB_GROUP_IDLE,
+    PSDB_GROUP_BODY,         /* write everything after the commit member */
+    PSDB_GROUP_FLUSH,        /* flush it */
+    PSDB_GROUP_READ_BACK,    /* read it again and compare its hash */
+    PSDB_GROUP_HEADER,       /* write the commit member's header */
+    PSDB_GROUP_FLUSH_HEADER, /* flush that */
 };
 
 enum psdb_item_type { PSDB_ITEM_DIRECTORY, PSDB_ITEM_OBJECT, PSDB_ITEM_PAD, PSDB_ITEM_INDEX };
@@ -75,12 +75,12 @@ struct psdb_item {
     uint64_t length; /* bytes of data */
 };
 
-#define PSDB_BATCH_ITEMS (PSDB_BATCH_REQUESTS + PSDB_MAX_TENANTS + 1)
+#define PSDB_GROUP_ITEMS (PSDB_GROUP_REQUESTS + PSDB_MAX_TENANTS + 1)
 
-struct psdb_batch {
-    enum psdb_batch_phase phase;
+struct psdb_group {
+    enum psdb_group_phase phase;
     uint64_t start; /* the commit member's header */
-    uint64_t end;   /* the sector after the batch */
+    uint64_t end;   /* the sector after the group */
     uint64_t limit; /* the largest `end` allowed */
     uint64_t time;
     uint64_t at;      /* the next sector to write or to read back */
@@ -90,12 +90,12 @@ struct psdb_batch {
     uint32_t items;
     uint32_t requests;
     uint64_t new_slots;
-    struct psdb_item item_list[PSDB_BATCH_ITEMS];
+    struct psdb_item item_list[PSDB_GROUP_ITEMS];
     uint8_t digest[32];
     _Alignas(16) uint8_t sha[PSDB_SHA256_STATE];
 };
 
-/* Before the first batch, the store zeroes the sectors after the end at which opening looks for an index. */
+/* Before the first group, the store zeroes the sectors after the end at which opening looks for an index. */
 struct psdb_clean {
     bool done;
     bool dirty; /* a write needs a flush */
@@ -108,11 +108,11 @@ struct psdb_clean {
 
 /*
  * The newest index of the chain. The next index names `digest`: the SHA-256 of this one's data. Before the
- * first index it is the digest of the batch at sector 0, or zeros if another program began the archive.
+ * first index it is the digest of the group at sector 0, or zeros if another program began the archive.
  */
 struct psdb_chain {
     uint64_t number; /* 0: none */
-    uint64_t end;    /* the sector after its batch; 0: none */
+    uint64_t end;    /* the sector after its group; 0: none */
     uint8_t digest[32];
 };
 
@@ -146,10 +146,10 @@ struct psdb_index_load {
 
 enum psdb_scan_phase {
     PSDB_SCAN_HEADER,     /* `at` is a header, or the end */
-    PSDB_SCAN_DATA,       /* `at` is data of a batch: it is hashed, and loaded if it is an index */
+    PSDB_SCAN_DATA,       /* `at` is data of a group: it is hashed, and loaded if it is an index */
     PSDB_SCAN_EXTENSION,  /* `at` is data of a pax header or of a GNU long name */
     PSDB_SCAN_COMPARE,    /* a second member of a name: its bytes are compared with the first's */
-    PSDB_SCAN_FIRST,      /* after an index, or at sector 0: the length of the batch there is read */
+    PSDB_SCAN_FIRST,      /* after an index, or at sector 0: the length of the group there is read */
     PSDB_SCAN_NEXT_INDEX, /* the place of the next index is read */
     PSDB_SCAN_FLUSH,      /* everything is read; a flush makes it durable before any tenant sees it */
 };
@@ -161,12 +161,12 @@ struct psdb_scan {
     uint32_t window_sectors; /* and how many; 0: none */
     uint32_t reading;
     bool no_hops; /* read every header, because an index does not list one of our tenants */
-    bool batches; /* a batch was found: only batches may follow */
-    bool in_batch;
+    bool groups;  /* a group was found: only groups may follow */
+    bool in_group;
     bool in_index;
     bool skip_next; /* the next member has a long name, and is not ours */
-    uint64_t batch_start;
-    uint64_t batch_end;
+    uint64_t group_start;
+    uint64_t group_end;
     uint64_t data; /* sectors of data that follow */
     uint64_t next_index;
     struct psdb_tar tar;
@@ -178,20 +178,20 @@ struct psdb_scan {
     uint64_t compare_done;
     bool compare_half;  /* the first member's data is in the buffer */
     bool compared;      /* the two members are equal */
-    uint8_t digest[32]; /* the commit member's digest of its batch */
+    uint8_t digest[32]; /* the commit member's digest of its group */
     struct psdb_index_load load;
     _Alignas(16) uint8_t sha[PSDB_SHA256_STATE];
 };
 
 /* ---- the store */
 
-enum psdb_activity { PSDB_NOTHING, PSDB_SCANNING, PSDB_CLEANING, PSDB_BATCHING, PSDB_READING };
+enum psdb_activity { PSDB_NOTHING, PSDB_SCANNING, PSDB_CLEANING, PSDB_GROUPING, PSDB_READING };
 
 struct psdb {
     struct psdb_config config;
     enum psdb_state state;
     enum psdb_activity activity; /* whose disk operation is under way */
-    uint64_t end;                /* of the archive: where the next batch begins */
+    uint64_t end;                /* of the archive: where the next group begins */
     bool foreign;                /* another program began the archive */
     uint64_t used_slots;
     uint32_t read_turn; /* the tenant whose read is next */
@@ -203,7 +203,7 @@ struct psdb {
     struct psdb_chain chain;
     struct psdb_index_cursor cursor;
     struct psdb_clean clean;
-    struct psdb_batch batch;
+    struct psdb_group group;
     struct psdb_scan scan;
     struct psdb_ledger_state
         ledgers[PSDB_MAX_TENANTS * 2]; /* of tenant t: 2t, its audit sub-ledger: 2t + 1 */

@@ -1,8 +1,8 @@
 /* Takes requests, answers them, and runs one disk operation at a time. */
 #include "store.h"
 #include "base.h"
-#include "batch.h"
 #include "clean.h"
+#include "group.h"
 #include "objects.h"
 #include "plan.h"
 #include "read.h"
@@ -152,15 +152,15 @@ static bool reads_wait(const struct psdb *store) {
     return false;
 }
 
-/* Begins a step of a read or of a batch, in turn. Returns false if neither needs the disk. */
+/* Begins a step of a read or of a group, in turn. Returns false if neither needs the disk. */
 static bool begin_step(struct psdb *store) {
-    const bool batch = store->batch.phase != PSDB_BATCH_IDLE;
+    const bool group = store->group.phase != PSDB_GROUP_IDLE;
     const bool read = reads_wait(store);
-    if (!batch && !read) return false;
-    store->read_last = read && !(batch && store->read_last);
+    if (!group && !read) return false;
+    store->read_last = read && !(group && store->read_last);
     if (store->read_last) return psdb_read_run(store);
     if (store->clean.done) {
-        psdb_batch_run(store);
+        psdb_group_run(store);
     } else {
         psdb_clean_run(store);
     }
@@ -178,7 +178,7 @@ static void run_until_busy(struct psdb *store) {
             while (store->tenants[i].inbox.count > 0) admit_job(store, i);
         }
         if (store->state == PSDB_STOPPED) return;
-        if (store->batch.phase == PSDB_BATCH_IDLE) psdb_batch_plan(store);
+        if (store->group.phase == PSDB_GROUP_IDLE) psdb_group_plan(store);
         if (!begin_step(store)) return;
     }
 }
@@ -264,8 +264,8 @@ void psdb_disk_done(struct psdb *store, bool ok) {
     case PSDB_CLEANING:
         psdb_clean_done(store, ok);
         break;
-    case PSDB_BATCHING:
-        psdb_batch_done(store, ok);
+    case PSDB_GROUPING:
+        psdb_group_done(store, ok);
         break;
     default:
         psdb_read_done(store, ok);

@@ -78,7 +78,7 @@ describe.skipIf(!runs)(`storage ${needs}`, () => {
 
   it.each<[Disk['failing'] & string, RegExp]>([
     ['write', /\[psdb\] read-only from now on: writing failed at sector 2\n/],
-    ['flush', /\[psdb\] read-only from now on: a flush failed, of the batch at sector 0\n/],
+    ['flush', /\[psdb\] read-only from now on: a flush failed, of the group at sector 0\n/],
   ])('acknowledges nothing when a %s fails', async (failing, report) => {
     const file = bench.disk()
     const found = await consoleWith({ file, failing })

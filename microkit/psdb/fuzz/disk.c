@@ -1,4 +1,4 @@
-/* The input becomes the contents of a disk: members of any program, batches, the store's own writes, and
+/* The input becomes the contents of a disk: members of any program, groups, the store's own writes, and
  * changes to all of them. Opening must write nothing. A disk that opens is read and written to, and must open
  * again with everything that was acknowledged. */
 #include "../test/disk.h"
@@ -28,7 +28,7 @@ const char *__asan_default_options(void) {
 struct made {
     struct input input;
     struct foreign foreign;
-    bool in_batch;
+    bool in_group;
 };
 
 static bool room(const struct made *made, uint64_t sectors) {
@@ -101,14 +101,14 @@ static void put_text(struct made *made) {
     if (room(made, 3)) (void)put_entry(&made->foreign, &entry);
 }
 
-static void batch(struct made *made) {
-    if (made->in_batch) {
-        end_batch(&made->foreign);
+static void group(struct made *made) {
+    if (made->in_group) {
+        end_group(&made->foreign);
     } else {
         if (!room(made, 4)) return;
-        begin_batch(&made->foreign);
+        begin_group(&made->foreign);
     }
-    made->in_batch = !made->in_batch;
+    made->in_group = !made->in_group;
 }
 
 static void put_raw(struct made *made) {
@@ -127,17 +127,17 @@ static void change(struct made *made) {
     if (take_byte(&made->input) & 1) put_sum(header);
 }
 
-/* Corrects the digest of a batch, whatever its members are. */
+/* Corrects the digest of a group, whatever its members are. */
 static void put_hash_right(struct made *made) {
     uint64_t sector = take_short(&made->input) % DISK;
-    struct foreign batch = {.disk = made->foreign.disk, .commit = sector};
-    while (sector + 3 < DISK && memcmp(disk_at(batch.disk, sector), COMMIT_NAME, sizeof COMMIT_NAME) != 0)
+    struct foreign group = {.disk = made->foreign.disk, .commit = sector};
+    while (sector + 3 < DISK && memcmp(disk_at(group.disk, sector), COMMIT_NAME, sizeof COMMIT_NAME) != 0)
         sector++;
     if (sector + 3 >= DISK) return;
-    const char *count = (const char *)disk_at(batch.disk, sector) + 157 + 65;
-    batch.commit = sector;
-    batch.at = sector + 2 + strtoull(count, NULL, 10);
-    if (batch.at <= DISK) end_batch(&batch);
+    const char *count = (const char *)disk_at(group.disk, sector) + 157 + 65;
+    group.commit = sector;
+    group.at = sector + 2 + strtoull(count, NULL, 10);
+    if (group.at <= DISK) end_group(&group);
 }
 
 static void set_options(struct rig_options *options, uint8_t choice) {
@@ -223,7 +223,7 @@ static void let_it_write(struct made *made) {
     struct rig_options options = {0};
     uint8_t choice = take_byte(&made->input);
     uint8_t rounds = take_byte(&made->input) % 8;
-    if (made->in_batch) batch(made);
+    if (made->in_group) group(made);
     set_options(&options, choice);
     struct rig *rig = open_it(made->foreign.disk, &options);
     for (uint8_t i = 0; psdb_state(rig->store) == PSDB_READY && i < rounds; i++) (void)write_some(rig, i);
@@ -239,7 +239,7 @@ static void command(struct made *made) {
         put_text(made);
         break;
     case 1:
-        batch(made);
+        group(made);
         break;
     case 2:
         put_raw(made);
@@ -289,7 +289,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
     made.foreign.disk = disk_make(DISK);
     uint8_t choice = take_byte(&made.input);
     for (unsigned i = 0; i < MAX_COMMANDS && made.input.left > 0; i++) command(&made);
-    if (made.in_batch) batch(&made);
+    if (made.in_group) group(&made);
     use(made.foreign.disk, choice);
     disk_free(made.foreign.disk);
     return 0;

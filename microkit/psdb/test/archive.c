@@ -186,14 +186,14 @@ static const char *check_mode(const struct member *member) {
     return member->mode == (replaced ? 0600u : 0444u) ? NULL : "the mode is not the kind's";
 }
 
-void archive_check_batches(struct archive *archive, const uint8_t *bytes) {
+void archive_check_groups(struct archive *archive, const uint8_t *bytes) {
     for (size_t i = 0; i < archive->count && archive->error[0] == '\0';) {
         const struct member *commit = &archive->members[i++];
         uint64_t count = 0;
         const uint8_t *data = bytes + (commit->sector + 1) * SECTOR;
         uint64_t begin = commit->sector + 2;
         if (strcmp(commit->name, COMMIT_NAME) != 0) {
-            refuse(archive, commit->sector, "the beginning of a batch is not a commit member");
+            refuse(archive, commit->sector, "the beginning of a group is not a commit member");
         } else if (commit->size != SECTOR || !is_zero(data, SECTOR)) {
             refuse(archive, commit->sector, "a commit member's data is not one sector of zeros");
         } else if (archive->end < begin ||
@@ -205,10 +205,10 @@ void archive_check_batches(struct archive *archive, const uint8_t *bytes) {
         while (i < archive->count && archive->members[i].sector < end) {
             const struct member *member = &archive->members[i++];
             const char *wrong = check_mode(member);
-            if (strcmp(member->name, COMMIT_NAME) == 0) wrong = "a commit member within a batch";
+            if (strcmp(member->name, COMMIT_NAME) == 0) wrong = "a commit member within a group";
             if (wrong != NULL) refuse(archive, member->sector, wrong);
         }
         uint64_t next = i < archive->count ? archive->members[i].sector : archive->end;
-        if (next != end) refuse(archive, commit->sector, "the batch ends within a member");
+        if (next != end) refuse(archive, commit->sector, "the group ends within a member");
     }
 }

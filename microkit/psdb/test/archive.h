@@ -31,9 +31,9 @@ struct archive {
 /* Reads members from the sector `from` on, up to two zero sectors. Free it with archive_free(). */
 struct archive archive_read(const uint8_t *bytes, uint64_t sectors, uint64_t from);
 void archive_free(struct archive *archive);
-/* Checks an archive of PSDB: every batch begins with a commit member that has the digest of the complete
+/* Checks an archive of PSDB: every group begins with a commit member that has the digest of the complete
  * members after it; modes, owners and padding are right. Sets archive->error to the first fault. */
-void archive_check_batches(struct archive *archive, const uint8_t *bytes);
+void archive_check_groups(struct archive *archive, const uint8_t *bytes);
 /* Returns the last member of that name, or NULL. */
 const struct member *archive_find(const struct archive *archive, const char *name);
 

@@ -33,7 +33,7 @@ static void check_image(struct cuts *cuts) {
     struct disk *disk = cuts->durable;
     images++;
     struct archive archive = archive_read(disk->bytes, disk->sectors, live->sealed_end);
-    archive_check_batches(&archive, disk->bytes);
+    archive_check_groups(&archive, disk->bytes);
     if (archive.error[0] != '\0') FAIL("the archive after a power cut: %s", archive.error);
     archive_free(&archive);
     struct rig_options options = history_options();

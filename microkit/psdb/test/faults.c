@@ -15,7 +15,7 @@ struct run {
     uint64_t seed;
     uint64_t lie; /* the write, from 1 on, of which the disk changes a sector */
     uint64_t writes;
-    bool lied; /* false if it was the last write of a batch, which makes the batch valid */
+    bool lied; /* false if it was the last write of a group, which makes the group valid */
 };
 
 static void observe(struct rig *rig, enum psdb_disk_op op);
@@ -191,7 +191,7 @@ TEST(the_flush_at_opening_fails) {
     end_run(&run);
 }
 
-/* The disk stores other bytes than were written. The store reads a batch back before it makes it valid. */
+/* The disk stores other bytes than were written. The store reads a group back before it makes it valid. */
 TEST(every_write_is_kept_wrong_once) {
     for (uint64_t seed = 31; seed <= 33; seed++) {
         struct run run = {.seed = seed};

@@ -65,12 +65,12 @@ void put_pax(struct foreign *foreign, char type, const char *records) {
     (void)put_entry(foreign, &(struct entry){.name = "PaxHeaders/x", .type = type, .bytes = records});
 }
 
-void begin_batch(struct foreign *foreign) {
+void begin_group(struct foreign *foreign) {
     foreign->commit = foreign->at;
     foreign->at += 2;
 }
 
-void end_batch(struct foreign *foreign) {
+void end_group(struct foreign *foreign) {
     uint8_t digest[32];
     char link[101];
     uint64_t begin = foreign->commit + 2;

@@ -7,7 +7,7 @@
 struct foreign {
     struct disk *disk;
     uint64_t at;     /* the sector for the next member */
-    uint64_t commit; /* the commit member of the batch that was begun */
+    uint64_t commit; /* the commit member of the group that was begun */
 };
 
 struct entry {
@@ -31,9 +31,9 @@ void put_sum(uint8_t header[SECTOR]);
 uint64_t put_entry(struct foreign *foreign, const struct entry *entry);
 /* Puts a pax extended header with records `length key=value\n`. */
 void put_pax(struct foreign *foreign, char type, const char *records);
-/* Begins and ends a batch, with the right digest in its commit member. */
-void begin_batch(struct foreign *foreign);
-void end_batch(struct foreign *foreign);
+/* Begins and ends a group, with the right digest in its commit member. */
+void begin_group(struct foreign *foreign);
+void end_group(struct foreign *foreign);
 /* Puts a member of another program whose zeros fill the first `sectors`. */
 void put_filler(struct disk *disk, uint64_t sectors);
 

@@ -16,7 +16,7 @@ static struct rig *open_disk(struct disk *disk, const struct rig_options *option
 
 static uint64_t archive_end(const struct disk *disk) {
     struct archive archive = archive_read(disk->bytes, disk->sectors, 0);
-    archive_check_batches(&archive, disk->bytes);
+    archive_check_groups(&archive, disk->bytes);
     if (archive.error[0] != '\0') FAIL("the archive: %s", archive.error);
     uint64_t end = archive.end;
     archive_free(&archive);
@@ -91,8 +91,8 @@ TEST(free_sectors_are_those_that_can_be_used) {
     }
 }
 
-/* The first batch of a tenant also has a directory member. */
-TEST(the_first_batch_on_a_small_disk) {
+/* The first group of a tenant also has a directory member. */
+TEST(the_first_group_on_a_small_disk) {
     for (uint64_t data = 120; data < 126; data++) {
         struct disk *disk = disk_make(128);
         struct rig *rig = open_disk(disk, NULL);
@@ -122,7 +122,7 @@ static void count_answer(struct rig *rig, uint32_t tenant, const struct psdb_res
 }
 
 /* Requests wait together that do not fit together. Those that fit succeed. */
-TEST(some_of_a_batch_fit) {
+TEST(some_of_a_group_fit) {
     static const uint32_t lengths[] = {20000, 30000, 20000, 500, 40000, 500, 1};
     for (uint64_t sectors = 128; sectors < 330; sectors += 3) {
         struct disk *disk = disk_make(sectors);
@@ -191,7 +191,7 @@ TEST(the_table_of_objects_is_full) {
 }
 
 /* Many seals at once, with room for only some of them in the table. */
-TEST(the_table_of_objects_becomes_full_in_a_batch) {
+TEST(the_table_of_objects_becomes_full_in_a_group) {
     struct counts counts = {0};
     struct rig_options options = {.slots = 16, .answered = count_answer, .context = &counts};
     struct disk *disk = disk_make(4096);
@@ -248,7 +248,7 @@ TEST(the_table_of_the_tail_is_full) {
 }
 
 /* Commits wait together, with room for only some of them in the table. */
-TEST(the_table_of_the_tail_becomes_full_in_a_batch) {
+TEST(the_table_of_the_tail_becomes_full_in_a_group) {
     struct counts counts = {0};
     struct rig_options options = {.tails = 4, .answered = count_answer, .context = &counts};
     struct disk *disk = disk_make(4096);

@@ -134,7 +134,7 @@ static enum psdb_status find_bytes(const struct archive *archive, const struct r
                                    struct object object, uint8_t *bytes, uint32_t room, uint64_t *value) {
     const struct member *member = archive_find(archive, object_path(rig->tenants[tenant].name, &object));
     if (member == NULL) return PSDB_NONE;
-    /* The last batch before a failure may be in the archive although the store does not list it. */
+    /* The last group before a failure may be in the archive although the store does not list it. */
     if (psdb_state(rig->store) == PSDB_READ_ONLY && member->sector >= rig->sealed_end) return PSDB_NONE;
     CHECK(member->size <= room);
     memcpy(bytes, disk_at(rig->disk, member->sector) + SECTOR, (size_t)member->size);

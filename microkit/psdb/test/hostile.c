@@ -416,7 +416,7 @@ static void scribble(struct rig *rig, enum psdb_disk_op op) {
 }
 
 /* Whatever the tenant does to its region, the sealed bytes must be some that it had there, and must never
- * change. The other tenant's writes in the same batch must succeed, and the disk must open again. */
+ * change. The other tenant's writes in the same group must succeed, and the disk must open again. */
 TEST(a_region_that_changes_during_every_disk_operation) {
     for (uint64_t seed = 1; seed <= 40; seed++) {
         struct rig *rig = open_with_secrets();
@@ -447,7 +447,7 @@ TEST(a_region_that_changes_during_every_disk_operation) {
     }
 }
 
-/* The bytes of an object pose as members, and as a complete batch. */
+/* The bytes of an object pose as members, and as a complete group. */
 TEST(bytes_that_pose_as_an_archive) {
     struct rig *rig = open_with_secrets();
     struct archive archive = archive_read(rig->disk->bytes, DISK, 0);

@@ -226,7 +226,7 @@ void check_tail(struct rig *rig, uint32_t tenant, uint8_t ledger, const uint64_t
 size_t check_archive(const struct disk *disk, const char *name) {
     size_t count = 0;
     struct archive archive = archive_read(disk->bytes, disk->sectors, 0);
-    archive_check_batches(&archive, disk->bytes);
+    archive_check_groups(&archive, disk->bytes);
     if (archive.error[0] != '\0') FAIL("the archive: %s", archive.error);
     for (size_t i = 0; name != NULL && i < archive.count; i++)
         if (strcmp(archive.members[i].name, name) == 0) count++;

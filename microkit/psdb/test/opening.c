@@ -42,7 +42,7 @@ static void check_goes_on(struct rig *rig, const struct foreign *foreign) {
     CHECK_SAME(seal(rig, 0, VKEY(PSDB_AUDIT, "later"), 77, 1000), PSDB_OK);
     CHECK_SAME(seal(rig, 1, VKEY(PSDB_AUDIT, "later"), 78, 1000), PSDB_OK);
     struct archive archive = archive_read(foreign->disk->bytes, DISK, foreign->at);
-    archive_check_batches(&archive, foreign->disk->bytes);
+    archive_check_groups(&archive, foreign->disk->bytes);
     CHECK(archive.error[0] == '\0');
     archive_free(&archive);
     rig_close(rig);
@@ -513,9 +513,9 @@ TEST(what_is_behind_the_end) {
         put(&foreign, "acme/origin", 1, 100);
         struct foreign rest = {.disk = foreign.disk, .at = foreign.at + behind};
         put(&rest, "acme/README.txt", 2, 100);
-        begin_batch(&rest);
+        begin_group(&rest);
         put(&rest, "acme/checkpoint", 3, 100);
-        end_batch(&rest);
+        end_group(&rest);
         memset(disk_at(rest.disk, rest.at), 0xee, 20000);
         struct rig *rig = open_any(&foreign, PSDB_READY);
         check_none(rig, 0, README(0));
@@ -523,7 +523,7 @@ TEST(what_is_behind_the_end) {
         for (uint64_t i = 0; i < 12; i++) {
             CHECK_SAME(seal(rig, 0, BUNDLE(0, i), i, (uint32_t)(1 + 300 * i)), PSDB_OK);
             struct archive archive = archive_read(foreign.disk->bytes, DISK, foreign.at);
-            archive_check_batches(&archive, foreign.disk->bytes);
+            archive_check_groups(&archive, foreign.disk->bytes);
             if (archive.error[0] != '\0')
                 FAIL("behind %u, object %u: %s", (unsigned)behind, (unsigned)i, archive.error);
             archive_free(&archive);
@@ -533,8 +533,8 @@ TEST(what_is_behind_the_end) {
     }
 }
 
-/* Batches of PSDB that were changed. */
-TEST(every_sector_of_a_batch) {
+/* Groups of PSDB that were changed. */
+TEST(every_sector_of_a_group) {
     struct rig *rig = rig_open(disk_make(DISK), NULL);
     CHECK(rig != NULL);
     CHECK_SAME(seal(rig, 0, README(0), 1, 5000), PSDB_OK);
@@ -552,7 +552,7 @@ TEST(every_sector_of_a_batch) {
         CHECK_HAS(rig->reports, "sector ");
         end(rig);
     }
-    /* The batch's linkname: other digits, another count, none. */
+    /* The group's linkname: other digits, another count, none. */
     for (size_t i = 0; i < 67; i++) {
         struct foreign broken = {.disk = disk_copy(disk), .at = all.end};
         uint8_t *header = disk_at(broken.disk, first.end);
@@ -578,10 +578,10 @@ TEST(commit_members_of_another_shape) {
         uint64_t sector;
         note("way %u", way);
         put(&foreign, "acme/origin", 1, 100);
-        begin_batch(&foreign);
+        begin_group(&foreign);
         sector = foreign.commit;
         put(&foreign, "acme/README.txt", 2, 600);
-        end_batch(&foreign);
+        end_group(&foreign);
         uint8_t *header = disk_at(foreign.disk, sector);
         if (way == 1) memcpy(header + 157, "zz", 2);
         if (way == 6) memcpy(header + 157, "A", 1);
@@ -603,11 +603,11 @@ TEST(commit_members_of_another_shape) {
     }
 }
 
-/* Batches contain only PSDB's members, and nothing is between them. */
-TEST(what_has_no_place_among_batches) {
+/* Groups contain only PSDB's members, and nothing is between them. */
+TEST(what_has_no_place_among_groups) {
     for (unsigned way = 0; way < 6; way++) {
         struct foreign foreign = make();
-        begin_batch(&foreign);
+        begin_group(&foreign);
         put(&foreign, "acme/origin", 1, 100);
         if (way == 0) {
             (void)put_entry(&foreign,
@@ -617,7 +617,7 @@ TEST(what_has_no_place_among_batches) {
         if (way == 2) put(&foreign, COMMIT_NAME, 1, SECTOR);
         if (way == 3) put(&foreign, INDEX_NAME, 1, SECTOR);
         if (way == 4) foreign.at++;
-        end_batch(&foreign);
+        end_group(&foreign);
         if (way == 5) put(&foreign, "acme/README.txt", 1, 100);
         note("way %u", way);
         struct rig *rig = open_any(&foreign, PSDB_STOPPED);
@@ -626,28 +626,28 @@ TEST(what_has_no_place_among_batches) {
     }
 }
 
-/* A member that ends after its batch. */
-TEST(a_member_that_crosses_its_batch) {
+/* A member that ends after its group. */
+TEST(a_member_that_crosses_its_group) {
     struct foreign foreign = make();
-    begin_batch(&foreign);
+    begin_group(&foreign);
     put(&foreign, "acme/origin", 1, 100);
     struct foreign shorter = foreign;
     put(&foreign, "acme/README.txt", 2, 1000);
     shorter.at++;
-    end_batch(&shorter);
+    end_group(&shorter);
     struct rig *rig = open_any(&foreign, PSDB_STOPPED);
     CHECK_HAS(rig->reports, "sector ");
     end(rig);
 }
 
-TEST(psdbs_batches_behind_another_programs_archive) {
+TEST(psdbs_groups_behind_another_programs_archive) {
     struct foreign foreign = make();
     put_ledger(&foreign, true, "./");
-    begin_batch(&foreign);
+    begin_group(&foreign);
     put(&foreign, "acme/tail/000000000300", 50, 100);
     put(&foreign, "acme/tail/000000000301", 51, 100);
     put(&foreign, "acme/checkpoint", 52, 100);
-    end_batch(&foreign);
+    end_group(&foreign);
     struct rig *rig = open_any(&foreign, PSDB_READY);
     check_tail(rig, 0, 0, (const uint64_t[]){256, 300, 301}, 3);
     check_object(rig, 0, CHECKPOINT(0), 52, 100);

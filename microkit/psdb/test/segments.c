@@ -24,14 +24,14 @@ static struct rig *open_ready(struct disk *disk, struct rig_options options) {
 /* Returns the archive's end, after checking the whole archive. */
 static uint64_t archive_end(const struct disk *disk, uint64_t from) {
     struct archive archive = archive_read(disk->bytes, disk->sectors, from);
-    archive_check_batches(&archive, disk->bytes);
+    archive_check_groups(&archive, disk->bytes);
     if (archive.error[0] != '\0') FAIL("the archive: %s", archive.error);
     uint64_t end = archive.end;
     archive_free(&archive);
     return end;
 }
 
-/* Reports whether a segment begins with an index batch. */
+/* Reports whether a segment begins with an index group. */
 static bool has_index(const struct disk *disk, uint64_t segment) {
     struct archive archive = archive_read(disk->bytes, disk->sectors, segment * SEGMENT);
     bool has = archive.count >= 2 && strcmp(archive.members[0].name, COMMIT_NAME) == 0 &&
@@ -125,7 +125,7 @@ TEST(sealed_again_after_hopping) {
     disk_free(disk);
 }
 
-/* Only the first batch of a tenant makes its directory, whatever its segment. */
+/* Only the first group of a tenant makes its directory, whatever its segment. */
 TEST(one_directory_for_all_segments) {
     struct disk *disk = disk_make(3 * SEGMENT);
     struct rig_options options = large;
@@ -150,7 +150,7 @@ TEST(what_is_left_before_a_boundary) {
             note("%llu sectors left, %u bytes", (unsigned long long)left, lengths[k]);
             put_filler(disk, SEGMENT - 20 - left);
             struct rig *rig = open_ready(disk, options);
-            /* A batch of twenty sectors: commit member, directory, header, data. */
+            /* A group of twenty sectors: commit member, directory, header, data. */
             CHECK_SAME(seal(rig, 0, README(0), 1, 16 * SECTOR), PSDB_OK);
             for (uint64_t i = 0; i < 6; i++) {
                 CHECK_SAME(seal(rig, i % 2 == 1, BUNDLE(1, i), i, lengths[k]), PSDB_OK);
@@ -190,8 +190,8 @@ TEST(a_boundary_without_an_index) {
     disk_free(disk);
 }
 
-/* A batch of more than 4 MiB crosses the boundary. */
-TEST(a_large_batch_crosses_a_boundary) {
+/* A group of more than 4 MiB crosses the boundary. */
+TEST(a_large_group_crosses_a_boundary) {
     struct disk *disk = disk_make(4 * SEGMENT);
     struct rig_options options = large;
     put_filler(disk, SEGMENT - 3000);
@@ -217,7 +217,7 @@ TEST(a_large_batch_crosses_a_boundary) {
 }
 
 /* Many waiting writes that together cross the boundary. */
-TEST(a_batch_of_many_at_a_boundary) {
+TEST(a_group_of_many_at_a_boundary) {
     for (uint64_t left = 5; left < 170; left += 11) {
         struct disk *disk = disk_make(2 * SEGMENT);
         struct rig_options options = {.foreign_end = SEGMENT - left};
@@ -406,16 +406,16 @@ TEST(tenants_that_come_and_go) {
     disk_free(disk);
 }
 
-/* Changes a word of an index, and corrects its batch's digest. */
+/* Changes a word of an index, and corrects its group's digest. */
 static void lie(struct disk *disk, uint64_t word, uint64_t value) {
     struct archive archive = archive_read(disk->bytes, disk->sectors, SEGMENT);
-    struct foreign batch = {.disk = disk, .commit = SEGMENT, .at = archive.members[2].sector};
+    struct foreign group = {.disk = disk, .commit = SEGMENT, .at = archive.members[2].sector};
     memcpy(disk_at(disk, SEGMENT + 3) + 8 * word, &value, 8);
-    end_batch(&batch);
+    end_group(&group);
     archive_free(&archive);
 }
 
-/* A false index in a batch with the right digest: the store detects it, or reads the right bytes anyway. */
+/* A false index in a group with the right digest: the store detects it, or reads the right bytes anyway. */
 TEST(indexes_that_lie) {
     struct disk *disk = disk_make(SEGMENT + 4000);
     uint64_t end = SEGMENT - 40;
@@ -487,7 +487,7 @@ TEST(an_index_behind_the_end_that_fits) {
         rig = open_ready(disk, options);
         note("segment %u", (unsigned)segment);
         check_none(rig, 0, TILE(1, 0, count - 2));
-        /* The same first batch, to which the index is chained. */
+        /* The same first group, to which the index is chained. */
         CHECK_SAME(seal(rig, 0, segment == 0 ? README(1) : ORIGIN(1), 1, 100), PSDB_OK);
         for (int again = 0; again < 2; again++) {
             check_object(rig, 0, README(1), 1, 100);

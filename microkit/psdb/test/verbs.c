@@ -132,7 +132,7 @@ TEST(names_modes_and_times_of_members) {
     CHECK_SAME(publish(rig, 0, PSDB_MAIN, 8, 512), PSDB_OK);
     CHECK_SAME(publish(rig, 1, PSDB_AUDIT, 9, 1), PSDB_OK);
     struct archive archive = archive_read(rig->disk->bytes, DISK, 0);
-    archive_check_batches(&archive, rig->disk->bytes);
+    archive_check_groups(&archive, rig->disk->bytes);
     CHECK(archive.error[0] == '\0');
     for (size_t i = 0; i < OBJECTS; i++) {
         struct object object = in_ledger(objects[i], PSDB_AUDIT);
@@ -242,7 +242,7 @@ static void count_answer(struct rig *rig, uint32_t tenant, const struct psdb_res
     ((struct counts *)rig->options.context)->by_status[response->status]++;
 }
 
-TEST(two_writers_of_one_object_in_one_batch) {
+TEST(two_writers_of_one_object_in_one_group) {
     struct rig *rig = open_new();
     struct counts counts = {{0}};
     static const uint32_t same[] = {0, 4096, 0};
@@ -267,7 +267,7 @@ TEST(two_writers_of_one_object_in_one_batch) {
     end(rig);
 }
 
-TEST(waiting_writes_of_all_tenants_join_one_batch) {
+TEST(waiting_writes_of_all_tenants_join_one_group) {
     struct rig *rig = open_new();
     const uint64_t flushes = rig->flushes;
     for (uint32_t tenant = 0; tenant < 2; tenant++) {
@@ -351,7 +351,7 @@ TEST(checkpoint_is_replaced_by_later_members) {
     end(rig);
 }
 
-TEST(the_last_of_several_publishes_in_one_batch) {
+TEST(the_last_of_several_publishes_in_one_group) {
     struct rig *rig = open_new();
     for (uint32_t i = 0; i < 5; i++) {
         random_bytes(i, rig->tenants[0].region + i * 1000, 1000);
@@ -386,7 +386,7 @@ TEST(commits_go_forward) {
     end(rig);
 }
 
-TEST(two_commits_of_one_start_in_one_batch) {
+TEST(two_commits_of_one_start_in_one_group) {
     struct rig *rig = open_new();
     struct counts counts = {{0}};
     static const uint64_t starts[] = {0, 5, 5, 0, 7};
@@ -546,13 +546,13 @@ TEST(requests_wait_while_the_disk_is_opened) {
     end(rig);
 }
 
-/* A READ that comes while a batch is written is answered before the batch is durable. */
+/* A READ that comes while a group is written is answered before the group is durable. */
 static void answered_between(struct rig *rig, uint32_t tenant, const struct psdb_response *response) {
     (void)tenant;
     if (response->opcode == (PSDB_READ | 0x80)) CHECK(rig->waiting_count > 0);
 }
 
-TEST(reads_are_served_between_the_operations_of_a_batch) {
+TEST(reads_are_served_between_the_operations_of_a_group) {
     struct rig *rig = open_new();
     CHECK_SAME(seal(rig, 1, README(0), 1, 3000), PSDB_OK);
     random_bytes(9, rig->tenants[0].region, 200000);

@@ -1,11 +1,11 @@
 /*
- * Writing a batch takes these steps:
+ * Writing a group takes these steps:
  *   1. write everything after its commit member, and two zero sectors after that;
  *   2. flush, read it back and compare;
  *   3. write the commit member's header, one sector, and flush.
  * Until that sector is written, the archive ends where it ended before.
  */
-#include "batch.h"
+#include "group.h"
 #include "base.h"
 #include "commit.h"
 #include "index.h"
@@ -16,11 +16,11 @@
 
 #include <string.h>
 
-/* ---- making the batch's sectors */
+/* ---- making the group's sectors */
 
 static void make_item_header(struct psdb *store, const struct psdb_item *item, uint8_t *sector) {
-    const struct psdb_batch *batch = &store->batch;
-    struct psdb_tar tar = {.type = PSDB_TAR_FILE, .mode = 0600, .size = item->length, .time = batch->time};
+    const struct psdb_group *group = &store->group;
+    struct psdb_tar tar = {.type = PSDB_TAR_FILE, .mode = 0600, .size = item->length, .time = group->time};
     if (item->type == PSDB_ITEM_OBJECT) {
         const struct psdb_job *job = &store->tenants[item->tenant].jobs[item->job];
         psdb_member_header(store, sector, &job->object, item->length, job->request.time);
@@ -59,74 +59,74 @@ static void make_item_data(struct psdb *store, const struct psdb_item *item, uin
 
 /* Makes the next part of the current item, at most `room` sectors. Returns how many it made. */
 static uint32_t make_item_part(struct psdb *store, uint8_t *out, uint32_t room) {
-    struct psdb_batch *batch = &store->batch;
-    const struct psdb_item *item = &batch->item_list[batch->item];
+    struct psdb_group *group = &store->group;
+    const struct psdb_item *item = &group->item_list[group->item];
     const uint64_t all = 1 + psdb_sectors(item->length);
-    const uint64_t left = all - batch->item_at;
+    const uint64_t left = all - group->item_at;
     uint32_t made = 1;
-    if (batch->item_at == 0) {
+    if (group->item_at == 0) {
         make_item_header(store, item, out);
     } else {
         made = left < room ? (uint32_t)left : room;
-        make_item_data(store, item, batch->item_at - 1, out, made);
+        make_item_data(store, item, group->item_at - 1, out, made);
     }
-    batch->item_at += made;
-    if (batch->item_at == all) {
-        batch->item++;
-        batch->item_at = 0;
+    group->item_at += made;
+    if (group->item_at == all) {
+        group->item++;
+        group->item_at = 0;
     }
     return made;
 }
 
 static void write_body(struct psdb *store) {
-    struct psdb_batch *batch = &store->batch;
+    struct psdb_group *group = &store->group;
     uint8_t *buffer = store->config.buffer;
     const uint32_t room = psdb_buffer_sectors(store);
     uint32_t made = 0;
-    while (made < room && batch->item < batch->items) {
+    while (made < room && group->item < group->items) {
         made += make_item_part(store, buffer + (size_t)made * PSDB_SECTOR, room - made);
     }
-    psdb_sha256_add(store, batch->sha, buffer, (size_t)made * PSDB_SECTOR);
-    if (batch->item == batch->items) {
-        const uint64_t behind = batch->end + PSDB_END_SECTORS - batch->at - made;
+    psdb_sha256_add(store, group->sha, buffer, (size_t)made * PSDB_SECTOR);
+    if (group->item == group->items) {
+        const uint64_t behind = group->end + PSDB_END_SECTORS - group->at - made;
         const uint32_t zeros = behind < room - made ? (uint32_t)behind : room - made;
-        PSDB_ASSERT(store, batch->at + made <= batch->end + PSDB_END_SECTORS);
+        PSDB_ASSERT(store, group->at + made <= group->end + PSDB_END_SECTORS);
         memset(buffer + (size_t)made * PSDB_SECTOR, 0, (size_t)zeros * PSDB_SECTOR);
         made += zeros;
     }
-    batch->sectors = made;
-    psdb_disk(store, PSDB_BATCHING, PSDB_DISK_WRITE, batch->at, made);
+    group->sectors = made;
+    psdb_disk(store, PSDB_GROUPING, PSDB_DISK_WRITE, group->at, made);
 }
 
 static void read_body_back(struct psdb *store) {
-    struct psdb_batch *batch = &store->batch;
-    const uint64_t left = batch->end + PSDB_END_SECTORS - batch->at;
+    struct psdb_group *group = &store->group;
+    const uint64_t left = group->end + PSDB_END_SECTORS - group->at;
     const uint32_t room = psdb_buffer_sectors(store);
-    batch->sectors = left < room ? (uint32_t)left : room;
-    psdb_disk(store, PSDB_BATCHING, PSDB_DISK_READ, batch->at, batch->sectors);
+    group->sectors = left < room ? (uint32_t)left : room;
+    psdb_disk(store, PSDB_GROUPING, PSDB_DISK_READ, group->at, group->sectors);
 }
 
-void psdb_batch_run(struct psdb *store) {
-    struct psdb_batch *batch = &store->batch;
-    switch (batch->phase) {
-    case PSDB_BATCH_BODY:
+void psdb_group_run(struct psdb *store) {
+    struct psdb_group *group = &store->group;
+    switch (group->phase) {
+    case PSDB_GROUP_BODY:
         write_body(store);
         return;
-    case PSDB_BATCH_READ_BACK:
+    case PSDB_GROUP_READ_BACK:
         read_body_back(store);
         return;
-    case PSDB_BATCH_HEADER:
+    case PSDB_GROUP_HEADER:
         psdb_commit_make(store, store->config.buffer);
-        psdb_disk(store, PSDB_BATCHING, PSDB_DISK_WRITE, batch->start, 1);
+        psdb_disk(store, PSDB_GROUPING, PSDB_DISK_WRITE, group->start, 1);
         return;
     default:
-        PSDB_ASSERT(store, batch->phase != PSDB_BATCH_IDLE);
-        psdb_disk(store, PSDB_BATCHING, PSDB_DISK_FLUSH, 0, 0);
+        PSDB_ASSERT(store, group->phase != PSDB_GROUP_IDLE);
+        psdb_disk(store, PSDB_GROUPING, PSDB_DISK_FLUSH, 0, 0);
         return;
     }
 }
 
-/* ---- after the batch is on the disk */
+/* ---- after the group is on the disk */
 
 static void apply_item(struct psdb *store, const struct psdb_item *item, uint64_t sector) {
     struct psdb_tenant_state *state = &store->tenants[item->tenant];
@@ -147,96 +147,96 @@ static void apply_item(struct psdb *store, const struct psdb_item *item, uint64_
     psdb_finish(store, item->tenant, item->job, PSDB_OK);
 }
 
-static void batch_written(struct psdb *store) {
-    struct psdb_batch *batch = &store->batch;
-    uint64_t sector = batch->start + PSDB_COMMIT_SECTORS;
-    batch->phase = PSDB_BATCH_IDLE;
-    if (batch->start == 0) memcpy(store->chain.digest, batch->digest, sizeof batch->digest);
-    store->end = batch->end;
-    for (uint32_t i = 0; i < batch->items; i++) {
-        const struct psdb_item *item = &batch->item_list[i];
+static void group_written(struct psdb *store) {
+    struct psdb_group *group = &store->group;
+    uint64_t sector = group->start + PSDB_COMMIT_SECTORS;
+    group->phase = PSDB_GROUP_IDLE;
+    if (group->start == 0) memcpy(store->chain.digest, group->digest, sizeof group->digest);
+    store->end = group->end;
+    for (uint32_t i = 0; i < group->items; i++) {
+        const struct psdb_item *item = &group->item_list[i];
         apply_item(store, item, sector);
         sector += 1 + psdb_sectors(item->length);
     }
-    PSDB_ASSERT(store, sector == batch->end);
+    PSDB_ASSERT(store, sector == group->end);
 }
 
-void psdb_batch_fail(struct psdb *store, const char *why, uint64_t sector) {
-    struct psdb_batch *batch = &store->batch;
+void psdb_group_fail(struct psdb *store, const char *why, uint64_t sector) {
+    struct psdb_group *group = &store->group;
     struct psdb_text text = {.length = 0};
     psdb_text_add(&text, "read-only from now on: ");
     psdb_text_add(&text, why);
     psdb_text_number(&text, sector);
     psdb_report(store, text.bytes);
     store->state = PSDB_READ_ONLY;
-    batch->phase = PSDB_BATCH_IDLE;
-    for (uint32_t i = 0; i < batch->items; i++) {
-        const struct psdb_item *item = &batch->item_list[i];
+    group->phase = PSDB_GROUP_IDLE;
+    for (uint32_t i = 0; i < group->items; i++) {
+        const struct psdb_item *item = &group->item_list[i];
         if (item->type == PSDB_ITEM_OBJECT) psdb_finish(store, item->tenant, item->job, PSDB_IO);
     }
 }
 
 static void body_done(struct psdb *store) {
-    struct psdb_batch *batch = &store->batch;
-    batch->at += batch->sectors;
-    if (batch->at < batch->end + PSDB_END_SECTORS) return;
-    PSDB_ASSERT(store, batch->item == batch->items && batch->at == batch->end + PSDB_END_SECTORS);
-    store->config.host->sha256_end(batch->sha, batch->digest);
-    batch->phase = PSDB_BATCH_FLUSH;
+    struct psdb_group *group = &store->group;
+    group->at += group->sectors;
+    if (group->at < group->end + PSDB_END_SECTORS) return;
+    PSDB_ASSERT(store, group->item == group->items && group->at == group->end + PSDB_END_SECTORS);
+    store->config.host->sha256_end(group->sha, group->digest);
+    group->phase = PSDB_GROUP_FLUSH;
 }
 
 static void read_back_done(struct psdb *store) {
-    struct psdb_batch *batch = &store->batch;
+    struct psdb_group *group = &store->group;
     const uint8_t *buffer = store->config.buffer;
-    const uint64_t left = batch->end > batch->at ? batch->end - batch->at : 0;
-    const uint32_t body = left < batch->sectors ? (uint32_t)left : batch->sectors;
+    const uint64_t left = group->end > group->at ? group->end - group->at : 0;
+    const uint32_t body = left < group->sectors ? (uint32_t)left : group->sectors;
     uint8_t digest[32];
-    psdb_sha256_add(store, batch->sha, buffer, (size_t)body * PSDB_SECTOR);
-    for (uint32_t i = body; i < batch->sectors; i++) {
+    psdb_sha256_add(store, group->sha, buffer, (size_t)body * PSDB_SECTOR);
+    for (uint32_t i = body; i < group->sectors; i++) {
         if (psdb_tar_is_zero(buffer + (size_t)i * PSDB_SECTOR)) continue;
-        psdb_batch_fail(store, "read back other bytes than were written, at sector ", batch->at + i);
+        psdb_group_fail(store, "read back other bytes than were written, at sector ", group->at + i);
         return;
     }
-    batch->at += batch->sectors;
-    if (batch->at < batch->end + PSDB_END_SECTORS) return;
-    store->config.host->sha256_end(batch->sha, digest);
-    if (memcmp(digest, batch->digest, sizeof digest) == 0) {
-        batch->phase = PSDB_BATCH_HEADER;
+    group->at += group->sectors;
+    if (group->at < group->end + PSDB_END_SECTORS) return;
+    store->config.host->sha256_end(group->sha, digest);
+    if (memcmp(digest, group->digest, sizeof digest) == 0) {
+        group->phase = PSDB_GROUP_HEADER;
     } else {
-        psdb_batch_fail(store, "read back other bytes than were written, in the batch at sector ",
-                        batch->start);
+        psdb_group_fail(store, "read back other bytes than were written, in the group at sector ",
+                        group->start);
     }
 }
 
-void psdb_batch_done(struct psdb *store, bool ok) {
-    struct psdb_batch *batch = &store->batch;
+void psdb_group_done(struct psdb *store, bool ok) {
+    struct psdb_group *group = &store->group;
     if (!ok) {
-        const bool flush = batch->phase == PSDB_BATCH_FLUSH || batch->phase == PSDB_BATCH_FLUSH_HEADER;
-        const uint64_t at = batch->phase == PSDB_BATCH_BODY || batch->phase == PSDB_BATCH_READ_BACK
-                                ? batch->at
-                                : batch->start;
-        psdb_batch_fail(store,
-                        flush ? "a flush failed, of the batch at sector " : "writing failed at sector ", at);
+        const bool flush = group->phase == PSDB_GROUP_FLUSH || group->phase == PSDB_GROUP_FLUSH_HEADER;
+        const uint64_t at = group->phase == PSDB_GROUP_BODY || group->phase == PSDB_GROUP_READ_BACK
+                                ? group->at
+                                : group->start;
+        psdb_group_fail(store,
+                        flush ? "a flush failed, of the group at sector " : "writing failed at sector ", at);
         return;
     }
-    switch (batch->phase) {
-    case PSDB_BATCH_BODY:
+    switch (group->phase) {
+    case PSDB_GROUP_BODY:
         body_done(store);
         return;
-    case PSDB_BATCH_FLUSH:
-        batch->at = batch->start + PSDB_COMMIT_SECTORS;
-        store->config.host->sha256_begin(batch->sha);
-        batch->phase = PSDB_BATCH_READ_BACK;
+    case PSDB_GROUP_FLUSH:
+        group->at = group->start + PSDB_COMMIT_SECTORS;
+        store->config.host->sha256_begin(group->sha);
+        group->phase = PSDB_GROUP_READ_BACK;
         return;
-    case PSDB_BATCH_READ_BACK:
+    case PSDB_GROUP_READ_BACK:
         read_back_done(store);
         return;
-    case PSDB_BATCH_HEADER:
-        batch->phase = PSDB_BATCH_FLUSH_HEADER;
+    case PSDB_GROUP_HEADER:
+        group->phase = PSDB_GROUP_FLUSH_HEADER;
         return;
     default:
-        PSDB_ASSERT(store, batch->phase == PSDB_BATCH_FLUSH_HEADER);
-        batch_written(store);
+        PSDB_ASSERT(store, group->phase == PSDB_GROUP_FLUSH_HEADER);
+        group_written(store);
         return;
     }
 }
