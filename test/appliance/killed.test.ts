@@ -31,7 +31,7 @@ interface Receipt {
   payload_id: string
 }
 
-/** The records sent, the records acknowledged, and the checkpoints signed, in all lives. */
+/** The records sent, the records acknowledged, and the checkpoints signed, over all boots. */
 class Load {
   readonly attempted = new Map<string, string>()
   /** Cursors by identifier. */

@@ -309,7 +309,7 @@ describe.skipIf(why('gcc') !== '')(`the engine in C and its border${why('gcc')}`
     for (const line of log) expect(line).toMatch(/overflow|expected|nest|too many|out of/i)
   })
 
-  it('keeps nothing from finished calls', async () => {
+  it('frees the memory of finished calls', async () => {
     const { end, memory } = await evaluate(
       `for (let i = 0; i < 30000; i++) {
         const b = host.psdbGet(0, 2000)

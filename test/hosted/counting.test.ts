@@ -39,7 +39,7 @@ interface Served {
   readonly dir: string
   /** Sends a request to the tenant's current process. */
   fetch(path: string, init: RequestInit): Promise<Response>
-  /** Kills the tenant's process with SIGKILL; resolves when the next one answers or is about to. */
+  /** Kills the tenant's process with SIGKILL; resolves when the next process runs or is starting. */
   kill(): Promise<void>
   /** Stops cleanly and keeps the ledger. */
   stop(): Promise<void>

@@ -1,4 +1,4 @@
-// The fuzz targets over their corpus, and a fixed number of changes of it.
+// Runs the fuzz targets over their corpus and a fixed number of mutations of it.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -150,7 +150,7 @@ function growing({ it, same, refused }: Tools): void {
 }
 
 function identifiers({ it, same, refused }: Tools): void {
-  it('returns the first place for the same record, and rejects a different one', async (b) => {
+  it('returns the place of the first record for an identical one, and rejects a different one', async (b) => {
     const first = await b.ledger.append([textRecord('a', 'one')])
     await b.ledger.append([textRecord('b', 'two')])
     const others = [textRecord('a', 'two'), { ...textRecord('a', 'one'), type: 'text/html' }]

@@ -339,7 +339,7 @@ describe('append of invalid input', () => {
     ['full', 507, undefined],
     ['signer', 500, undefined],
     ['corrupt', 500, undefined],
-  ])('a ledger that says %s: %i', async (code, status, retryAfter) => {
+  ])('maps the ledger error %s to the status %i', async (code, status, retryAfter) => {
     const broken = await harness(({ ledger }) => ({ ledger: refusing(ledger, ledgerError(code)) }))
     const got = await broken.append('a', 1)
     expect([got.status, got.json.code, got.headers['retry-after']]).toEqual([status, code, retryAfter])

@@ -21,7 +21,7 @@ export interface Wire {
    * before it reads a body or sends "100 Continue". `handle` would return the same problem for any body.
    */
   refusal(request: RequestHead): Problem | undefined
-  /** Returns the largest body, in bytes, of a request with this head. A server responds 413 to a larger one, unread. */
+  /** Returns the largest body, in bytes, of a request with this head. A server responds 413 to a larger body without reading it. */
   bodyLimit(request: RequestHead): number
   /** Ends all streams, and rejects new ones. A server calls it before it stops. */
   drain(): void

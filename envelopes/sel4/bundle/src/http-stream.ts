@@ -22,7 +22,7 @@ export class AnswerStream {
     this.#to = to
   }
 
-  /** Resolves when the body is sent, or after end(). Rejects if the body fails, which leaves it incomplete. */
+  /** Resolves when the body is sent, or after end(). Rejects if the body fails; the response is then incomplete. */
   async run(): Promise<void> {
     const { codec, isChunked, send } = this.#to
     while (!this.#isEnded) {
