@@ -19,7 +19,7 @@ export function readSources(root, paths) {
 const unitOf = (path) => path.replace(/\.[ch]$/, '')
 
 /**
- * Returns each unit's dependencies. A header that is not among the sources (the system's, a library's) adds none.
+ * Returns each unit's dependencies. Ignores headers that are not among the sources: those of the system and of libraries.
  *
  * @param {Source[]} sources
  * @returns {Map<string, Set<string>>}

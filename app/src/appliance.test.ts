@@ -42,7 +42,7 @@ function serve(args: string[], env: Record<string, string> = {}): Running {
 
 const ended = async ({ child }: Running): Promise<unknown> => (await once(child, 'close'))[0]
 
-/** Returns the first line of output as JSON; throws the standard error when there is none. */
+/** Returns the first line of output as JSON. Without output, throws an error with the standard error. */
 async function greeting(running: Running): Promise<{ url: string; vkey: string; disk: string; pid: number }> {
   const { child } = running
   let out = ''
@@ -132,7 +132,7 @@ describe.skipIf(!isBuilt)('service-fs serve --envelope b', () => {
     expect([await ended(other), other.err()]).toEqual([3, expect.stringContaining('restore the ledger')])
   })
 
-  it('exits with 3 and a reason when the storage process is gone', async () => {
+  it('exits with 3 and a reason when the storage process ends', async () => {
     const running = serve(acme())
     const { pid } = await greeting(running)
     const found = spawnSync('pgrep', ['-P', String(pid), 'psdb-host'], { encoding: 'utf8' })
@@ -158,7 +158,7 @@ describe.skipIf(!isBuilt)('service-fs serve --envelope b', () => {
     const REFUSED =
       /ed25519\.key\.used: expected a ledger of at least 5 entries with the root hash \S+, which were acknowledged; found 4 entries .* service-fs serve --module-id acme --envelope b --disk \S+ --accept-shorter-tree 4/
 
-    it('opens when nothing is lost', async () => {
+    it('opens when no entry is lost', async () => {
       const again = serve(acme())
       expect(await (await append((await greeting(again)).url, 'r4', 4)).json()).toMatchObject({
         duplicate: true,

@@ -56,12 +56,14 @@ export function configOf(flags: ServeFlags, env: Environment): Config {
   const common = commonOf(flags, env)
   const root = flags.root ?? env['FS_LEDGER_ROOT']
   if (root === undefined || root === '')
-    throw usage('name the directory of the ledgers: --root DIR or FS_LEDGER_ROOT')
+    throw usage('expected the directory of the ledgers: --root DIR or FS_LEDGER_ROOT')
   if (flags.behindFront === true && !('path' in common.listen))
-    throw usage('--behind-front: whoever connects is believed, so it takes --listen unix:/path')
+    throw usage(
+      '--behind-front: expected --listen unix:/path, because the daemon trusts every client that can connect',
+    )
   const access = flags.access ?? env['FS_ACCESS']
   if (flags.behindFront === true && access !== undefined)
-    throw usage('--behind-front: the front says who asks, so it takes no --access')
+    throw usage('--behind-front: expected no --access, because the front names the subject of each request')
   const immutable = flags.immutable ?? env['FS_IMMUTABLE']
   return {
     ...common,
@@ -101,7 +103,7 @@ export function diskConfigOf(flags: ServeFlags, env: Environment): DiskConfig {
   const common = commonOf(flags, env)
   if (common.listen.fd !== undefined) throw usage('--listen systemd is for --envelope a')
   const disk = flags.disk ?? env['FS_DISK']
-  if (disk === undefined || disk === '') throw usage('name the disk image: --disk FILE or FS_DISK')
+  if (disk === undefined || disk === '') throw usage('expected the disk image: --disk FILE or FS_DISK')
   const size = flags.diskSize ?? env['FS_DISK_SIZE']
   return {
     ...common,
@@ -112,7 +114,7 @@ export function diskConfigOf(flags: ServeFlags, env: Environment): DiskConfig {
 
 function commonOf(flags: ServeFlags, env: Environment): CommonConfig {
   const moduleId = flags.moduleId ?? env['FS_MODULE_ID']
-  if (moduleId === undefined) throw usage('name the tenant: --module-id ID or FS_MODULE_ID')
+  if (moduleId === undefined) throw usage('expected the tenant: --module-id ID or FS_MODULE_ID')
   if (!isModuleId(moduleId)) {
     throw usage(`--module-id: expected lower-case letters, digits and hyphens, at most 63, found ${moduleId}`)
   }

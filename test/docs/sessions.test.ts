@@ -91,7 +91,7 @@ describe('docs/tutorial.md', () => {
     chmodSync(dir, 0o755)
     const port = await freePort()
     mkdirSync(join(dir, 'etc'))
-    // A real host makes its files immutable; these are removed again.
+    // A real host makes its files immutable. The test removes the attributes again.
     const settings = { root: '../lib', run: '../run', listen: [`127.0.0.1:${port}`], immutable: 'off' }
     writeFileSync(join(dir, 'etc/host.json'), JSON.stringify(settings), { mode: 0o600 })
     shell = new Shell(dir)

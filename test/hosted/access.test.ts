@@ -13,7 +13,7 @@ let world: World
 beforeAll(async () => void (world = await World.make()))
 afterAll(() => world.dispose())
 
-it('every route has a decision', () => {
+it('every route has an entry in DECISIONS', () => {
   for (const route of ROUTES) expect(decisionOn(route), route.pattern).toEqual(route.permission)
 })
 

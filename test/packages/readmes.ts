@@ -24,6 +24,6 @@ export function exampleOf(name: string): Example {
   const text = readFileSync(join(repoRoot, 'packages', name, 'README.md'), 'utf8')
   const [, code, prints] = /^```ts\n(.*?)^```\n\n```text\n(.*?)^```$/ms.exec(text) ?? []
   if (code === undefined || prints === undefined)
-    throw new Error(`packages/${name}/README.md: expected a block of ts and one of text behind it`)
+    throw new Error(`packages/${name}/README.md: expected a block of ts, followed by one of text`)
   return { name, code, prints }
 }

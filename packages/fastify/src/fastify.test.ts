@@ -32,7 +32,7 @@ async function codeOf(answer: Response): Promise<[number, unknown]> {
   return [answer.status, ((await answer.json()) as { code?: unknown }).code]
 }
 
-/** Everything that comes back on a connection over which `parts` are sent, until it says `end`. */
+/** Sends `parts` over a connection, and returns the bytes received until they contain `end`. */
 function talk(app: FastifyInstance, parts: readonly string[], end: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect(portOf(app), '127.0.0.1')
@@ -64,7 +64,7 @@ it('serves a wire under its prefix', async () => {
   expect(await codeOf(await fetch(`${url}/ledger/nothing?x=1`))).toEqual([404, 'no-route'])
 })
 
-it('leaves the routes outside of its prefix as they are', async () => {
+it('does not change the routes outside of its prefix', async () => {
   const app = create()
   const { wire } = await harness()
   app.register(serviceFs, { wire, prefix: '/ledger' })
@@ -122,7 +122,7 @@ it('runs the hooks of the application before the wire', async () => {
   await expect.poll(() => seen).toEqual(['/v1/append 401', '/v1/append 200'])
 })
 
-it('asks the application who a request comes from, before it reads the body', async () => {
+it('gets the subject of a request from the application before it reads the body', async () => {
   const app = create()
   const { wire, audit } = await harness()
   app.register(serviceFs, {
@@ -155,7 +155,7 @@ it('refuses a body over the limit before the client sends it', async () => {
   expect(text).toMatch(/^HTTP\/1\.1 413 /)
 })
 
-it('lets a client that waits for it continue, once', async () => {
+it('sends one 100 Continue to a client that waits for it', async () => {
   const app = create()
   const { wire } = await harness()
   app.register(serviceFs, { wire })

@@ -1,6 +1,6 @@
 /**
  * A Fastify plugin that serves a service-fs ledger over HTTP: `app.register(serviceFs, { wire })`. It answers every route of the
- * wire (docs/wire.md), with the daemon's limits on bodies and answers, and leaves the routes around it alone.
+ * wire (docs/wire.md), with the daemon's limits on bodies and answers, and does not change other routes.
  *
  * @packageDocumentation
  */
@@ -104,7 +104,7 @@ export function handOver(request: FastifyRequest, reply: FastifyReply): boolean 
   return false
 }
 
-/** Returns what answers the requests of one registration. */
+/** Returns the handler for the requests of one registration. */
 function answerer(app: FastifyInstance, { authenticate, ...options }: ServiceFsOptions): Answer {
   const requests = new WeakMap<IncomingMessage, FastifyRequest>()
   const handle = wireHandler({

@@ -70,17 +70,17 @@ export interface RecordContent {
 /** Returns the SHA-256 of `data` as 64 lower-case hexadecimal digits. */
 export type Sha256Hex = (data: Uint8Array) => string
 
-/** Returns what is wrong with a record's identifier (1 to 256 bytes of UTF-8, no control characters); undefined if nothing is. */
+/** Returns why a record's identifier is invalid; undefined if it is valid (1 to 256 bytes of UTF-8, no control characters). */
 export function idProblem(id: string, codec: Codec = pureCodec): string | undefined {
   return textProblem(id, MAX_ID_BYTES, codec)
 }
 
-/** Returns what is wrong with a record's media type (1 to 255 bytes of UTF-8, no control characters); undefined if nothing is. */
+/** Returns why a record's media type is invalid; undefined if it is valid (1 to 255 bytes of UTF-8, no control characters). */
 export function typeProblem(type: string, codec: Codec = pureCodec): string | undefined {
   return textProblem(type, MAX_TYPE_BYTES, codec)
 }
 
-/** Returns what is wrong with the fields after `id`, `type` and `time`: names, order or values; undefined if nothing is. */
+/** Returns why the fields after `id`, `type` and `time` are invalid (names, order or values); undefined if they are valid. */
 export function fieldsProblem(fields: readonly Field[]): string | undefined {
   let last = ''
   for (const [name, value] of fields) {

@@ -1,4 +1,4 @@
-/** Input that the ledger format does not allow. The message says what was expected and what was found. */
+/** Input that the ledger format does not allow. The message has the expected and the found value. */
 export class FormatError extends Error {
   /** Stable, for programs: `bad-entry`, `header-too-large`, `bad-record` or `corrupt`. */
   readonly code: string

@@ -1,7 +1,7 @@
 /**
- * The text format of a service-fs ledger (docs/format.md): entries and how a large record is split over several, the tail
- * with its commits, and the README.txt that explains a ledger directory. Trees, tiles and checkpoints are in
- * `@service-fs/tlog`. No function does I/O.
+ * The text format of a service-fs ledger (docs/format.md): entries, large records split over several entries, the tail with its
+ * commits, and the README.txt that explains a ledger directory. Trees, tiles and checkpoints are in `@service-fs/tlog`. No function
+ * does I/O.
  *
  * A function throws {@link FormatError} for input that the format does not allow.
  *

@@ -4,8 +4,8 @@
  */
 
 /**
- * The grammar of a module identifier, for JSON Schema and OpenAPI: 1 to 63 lower-case letters, digits and hyphens, of which
- * the first is no hyphen. So it is safe as a directory, as a label of a host name (RFC 1123 section 2.1), and in a URL.
+ * The grammar of a module identifier, for JSON Schema and OpenAPI: 1 to 63 lower-case letters, digits and hyphens, not starting
+ * with a hyphen. So it is safe as a directory, as a label of a host name (RFC 1123 section 2.1), and in a URL.
  */
 export const MODULE_ID_PATTERN = '^[a-z0-9][a-z0-9-]{0,62}$'
 

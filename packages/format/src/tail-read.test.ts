@@ -48,7 +48,7 @@ async function* files(
 const read = (start: number, bytes: Uint8Array): Promise<TailContent | undefined> =>
   readTail(files({ start, bytes }), { origin, verifiers })
 
-/** A file that is cut `cut` bytes after `end`, with space allocated ahead behind that, if any. */
+/** A tail file cut off `cut` bytes after `end`, optionally followed by preallocated space. */
 function tornFile(bytes: Buffer, end: number, cut: number, fill?: number): Buffer {
   return Buffer.concat([bytes.subarray(0, end + cut), Buffer.alloc(fill === undefined ? 0 : 600, fill)])
 }
@@ -214,7 +214,7 @@ describe('a tail', () => {
   })
 
   describe('whose first file ends in a torn commit', () => {
-    it('continues at the end of the valid commits, and only there', async () => {
+    it('continues only at the end of the valid commits', async () => {
       const { bytes, ends } = await tailFile(0, [3, 2])
       const next = await tailFile(3, [4, 1])
       const end = ends[0] ?? 0

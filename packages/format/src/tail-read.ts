@@ -51,7 +51,7 @@ export interface TailContent {
   end: number
   /** Number of files. */
   files: number
-  /** What follows the newest commit in its file: nothing, preallocated space, or a commit torn by a power cut. */
+  /** The data after the newest commit in its file: none, preallocated space, or a commit torn by a power cut. */
   rest: 'none' | 'fill' | 'torn'
 }
 
@@ -170,7 +170,7 @@ class TailFileReader {
     return { ...before, edge, lines: before.lines.slice(0, count), leaves }
   }
 
-  /** Adopts `content` as valid, unless it is still shorter than the earlier files, whose entries it repeats. */
+  /** Adopts `content` as valid, unless it only repeats entries of the earlier files and is still shorter. */
   #adopted(content: TailContent): void {
     if (this.#before !== undefined && content.edge.size < this.#before.edge.size) return
     this.#checkShared(content)

@@ -8,7 +8,7 @@ import type { Runtime } from './runtime.ts'
 
 /** A tail file is not replaced by a shorter one before it has this many bytes: opening a ledger reads it whole. */
 const ROLL_BYTES = 4 * 1024 * 1024
-/** Nor before it has this many times the bytes that a new one would carry over. */
+/** Nor is it replaced before it has this many times the bytes that a new one would carry over. */
 const ROLL_FACTOR = 4
 
 export interface TailOptions {

@@ -7,7 +7,7 @@ import { nativeCodec, nativeCrypto, nativeHasher, sha256Hex, sha256Stream } from
 
 const hashOf = (bytes: Uint8Array): string => nobleHasher.leaf(bytes)
 
-describe('the native hasher and codec give what the portable ones give', () => {
+describe('the native hasher and codec give the same results as the portable ones', () => {
   it('hashes leaves like tlog', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 3000 }), (entry) => {

@@ -13,7 +13,7 @@ import { errnoOf, StorageError } from '@service-fs/storage/errors'
 export interface FileFlags {
   /** Makes a sealed file with a single name immutable: no process can write, truncate, rename, link or remove it, or change its mode or owner. */
   sealed(path: string): Promise<void>
-  /** Makes a tail file append-only; or a directory: names can be added to it and not removed. */
+  /** Makes a tail file or a directory append-only. Names can then be added to the directory, but not removed. */
   appendOnly(path: string): Promise<void>
   /** Lets a tail file be removed: its entries are sealed or in the tail file `newer`. */
   release(path: string, newer: string): Promise<void>

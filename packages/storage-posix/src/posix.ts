@@ -289,7 +289,7 @@ async function readAll(fd: number, path: string, limit: number): Promise<Uint8Ar
   const stats = fstatSync(fd)
   if (!stats.isFile()) throw new StorageError('corrupt', `${path}: not a regular file`)
   if (stats.size > limit) {
-    throw new StorageError('corrupt', `${path}: ${stats.size} bytes, at most ${limit} are possible`)
+    throw new StorageError('corrupt', `${path}: expected at most ${limit} bytes, found ${stats.size}`)
   }
   const bytes = new Uint8Array(stats.size)
   for (let at = 0; at < bytes.length;) {

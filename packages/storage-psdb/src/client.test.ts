@@ -16,7 +16,7 @@ function write(length: number): { opcode: typeof SEAL; ledger: 0; bytes: Uint8Ar
   return { opcode: SEAL, ledger: 0, bytes: new Uint8Array(length).fill(length) }
 }
 
-/** What a promise became; undefined: nothing yet. */
+/** The outcome of a promise; undefined while it is pending. */
 function outcomes(promises: readonly Promise<PsdbAnswer>[]): (PsdbAnswer | Error | undefined)[] {
   const found: (PsdbAnswer | Error | undefined)[] = promises.map(() => undefined)
   for (const [i, promise] of promises.entries()) {
@@ -88,7 +88,7 @@ describe('PsdbClient', () => {
     expect(port.sent).toHaveLength(2)
   })
 
-  it('rejects pending, waiting and later requests when PSDB is gone', async () => {
+  it('rejects pending, waiting and later requests when PSDB has ended', async () => {
     const port = new FakePort(1024)
     const client = new PsdbClient(port, () => 0)
     const lost = [client.request(write(1000)), client.request(write(1000)), client.request(stat)]
@@ -102,7 +102,7 @@ describe('PsdbClient', () => {
 
   it('rejects a request that can never fit the region', async () => {
     const client = new PsdbClient(new FakePort(1000), () => 0)
-    const error = { code: 'full', message: 'data region: 961 bytes, at most 960 go through the data region' }
+    const error = { code: 'full', message: 'data region: expected at most 960 bytes, found 961' }
     await expect(client.request(write(961))).rejects.toMatchObject(error)
     await expect(client.request(read(961))).rejects.toMatchObject(error)
   })

@@ -80,16 +80,16 @@ export class PsdbClient {
   }
 
   /**
-   * Sends a request; resolves with its response, whatever the status. Requests are sent in the order of the calls, at once unless
-   * the queue or the region has no room. Rejects with StorageError `full` when the region is too small for the request, and with the
-   * error of failed().
+   * Sends a request; resolves with its response, also for an error status. Requests are sent in the order of the calls, at once
+   * unless the queue or the region has no room. Rejects with StorageError `full` when the region is too small for the request, and
+   * with the error of failed().
    */
   request(call: PsdbCall): Promise<PsdbAnswer> {
     const length = call.bytes?.length ?? call.room ?? 0
     return new Promise((resolve, reject) => {
       if (this.#failure !== undefined) return reject(this.#failure)
       if (length > this.maxBytes) {
-        const found = `${length} bytes, at most ${this.maxBytes} go through the data region`
+        const found = `expected at most ${this.maxBytes} bytes, found ${length}`
         return reject(new StorageError('full', `data region: ${found}`))
       }
       this.#waiting.push({ call, length, resolve, reject })
@@ -97,7 +97,7 @@ export class PsdbClient {
     })
   }
 
-  /** Takes a message from PSDB. Ignores a message that matches no request; an invalid response fails the client. */
+  /** Handles a message from PSDB. Ignores a message that matches no request; an invalid response fails the client. */
   received(message: Uint8Array): void {
     const response = message.length === MESSAGE_BYTES ? decodeResponse(message) : undefined
     const asked = response && this.#underWay.get(response.id)
@@ -116,7 +116,7 @@ export class PsdbClient {
     this.#sendWaiting()
   }
 
-  /** PSDB is gone: rejects pending and later requests with `error`. */
+  /** Called when PSDB has ended: rejects pending and later requests with `error`. */
   failed(error: StorageError): void {
     this.#failure ??= error
     const lost = [...this.#underWay.values(), ...this.#waiting.splice(0)]

@@ -144,7 +144,7 @@ describe('the messages, compared with message.h', () => {
     )
   })
 
-  it('decode to what was encoded', () => {
+  it('decode to the encoded values', () => {
     const u8 = fc.nat(0xff)
     const u32 = fc.nat(0xffffffff)
     const u64 = fc.maxSafeNat()

@@ -6,8 +6,11 @@ export interface PsdbPort {
    * do not change until that request is answered.
    */
   put(offset: number, bytes: Uint8Array): void
-  /** A copy of bytes in the data region; what an answer put there is valid while received() runs for that answer. */
+  /** Returns a copy of bytes in the data region. The bytes of an answer are valid while received() runs for that answer. */
   get(offset: number, length: number): Uint8Array
-  /** Send a message of 64 bytes. At most QUEUE are unanswered; the client sees to it. It does not throw. Messages may go out together. */
+  /**
+   * Send a message of 64 bytes. The client ensures that at most QUEUE are unanswered. It does not throw. Messages may go out
+   * together.
+   */
   send(message: Uint8Array): void
 }

@@ -7,7 +7,7 @@ import { answerTo, FakePort, type SeenRequest } from './testing.ts'
 
 const x = new Uint8Array([120])
 
-/** A storage whose server answers as it is told; `region` is its data region. */
+/** A storage whose server gives the answers of the test; `region` is its data region. */
 function storageWith(
   answer: (request: SeenRequest, region: Uint8Array) => Partial<PsdbResponse>,
   regionBytes = 4 * 1024 * 1024,
@@ -79,7 +79,7 @@ describe('PsdbStorage', () => {
 
   it('rejects objects larger than their kind allows', async () => {
     const { storage } = storageWith(respondWith(new Uint8Array(11_521)))
-    const message = 'tile/0/000.b64: 11521 bytes, at most 11520 are possible'
+    const message = 'tile/0/000.b64: expected at most 11520 bytes, found 11521'
     await expect(storage.read({ kind: 'tile', level: 0, index: 0 })).rejects.toMatchObject({
       code: 'corrupt',
       message,

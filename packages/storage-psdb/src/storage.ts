@@ -1,4 +1,4 @@
-/** The storage capability over PSDB: every commit is a tail file of its own. */
+/** The storage capability over PSDB: every commit is a separate tail file. */
 import { CheckedStorage, type StorageDriver } from '@service-fs/storage/checked'
 import { StorageError, type StorageErrorCode } from '@service-fs/storage/errors'
 import { labelOf, type ObjectName, type ReadableName, type SealedName } from '@service-fs/storage/object-name'
@@ -93,7 +93,7 @@ class PsdbDriver implements StorageDriver {
   async readTail(start: number, limit: number): Promise<Uint8Array> {
     const name = { kind: 'tail', start } as const
     const bytes = await this.#readObject(name, limit)
-    if (bytes === undefined) throw new StorageError('no-tail', `${labelOf(name)}: is gone`)
+    if (bytes === undefined) throw new StorageError('no-tail', `${labelOf(name)}: no longer exists`)
     return bytes
   }
 
@@ -182,7 +182,7 @@ function fieldsOf(name: ObjectName): Pick<PsdbCall, 'kind' | 'level' | 'index' |
 
 function checkLength(name: ObjectName, length: number, limit: number): void {
   if (length > limit)
-    throw new StorageError('corrupt', `${labelOf(name)}: ${length} bytes, at most ${limit} are possible`)
+    throw new StorageError('corrupt', `${labelOf(name)}: expected at most ${limit} bytes, found ${length}`)
 }
 
 function unexpected(what: What, expected: string, found: string): StorageError {

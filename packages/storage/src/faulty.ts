@@ -271,7 +271,7 @@ class FaultyFiles implements FileSystem {
       if (this.#disk.node(path) === undefined) return undefined
       const { seen } = this.#disk.inode(path)
       if (seen.length <= limit) return seen.slice()
-      throw new StorageError('corrupt', `${path}: ${seen.length} bytes, at most ${limit} are possible`)
+      throw new StorageError('corrupt', `${path}: expected at most ${limit} bytes, found ${seen.length}`)
     })
   }
 

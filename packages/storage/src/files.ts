@@ -120,14 +120,14 @@ class FileDriver implements StorageDriver {
   async renew(name: SealedName): Promise<void> {
     const path = formatObjectName(name)
     const bytes = await named(path, this.#files.readFile(path, maxBytes(name)))
-    if (bytes === undefined) throw new StorageError('corrupt', `${path}: is gone`)
+    if (bytes === undefined) throw new StorageError('corrupt', `${path}: no longer exists`)
     await this.seal(name, bytes)
   }
 
   async readTail(start: number, limit: number, isNewest: boolean): Promise<Uint8Array> {
     const path = tailPath(start)
     const bytes = await named(path, this.#files.readFile(path, limit))
-    if (bytes === undefined) throw new StorageError('no-tail', `${path}: is gone`)
+    if (bytes === undefined) throw new StorageError('no-tail', `${path}: no longer exists`)
     // The program that copied the ledger here may not have synced it.
     if (!isNewest) await this.#sync(path, () => this.#files.syncFile(path))
     else if (this.tailMode === 'each') await this.#replace(path, bytes)

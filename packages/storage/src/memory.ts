@@ -49,7 +49,7 @@ class MemoryDriver implements StorageDriver {
   #readFile(path: string, limit: number): Uint8Array | undefined {
     const bytes = this.#files.get(path)
     if (bytes !== undefined && bytes.length > limit) {
-      throw new StorageError('corrupt', `${path}: ${bytes.length} bytes, at most ${limit} are possible`)
+      throw new StorageError('corrupt', `${path}: expected at most ${limit} bytes, found ${bytes.length}`)
     }
     return bytes?.slice()
   }
@@ -72,7 +72,7 @@ class MemoryDriver implements StorageDriver {
 
   async readTail(start: number, limit: number): Promise<Uint8Array> {
     const bytes = this.#readFile(tailPath(start), limit)
-    if (bytes === undefined) throw new StorageError('no-tail', `${tailPath(start)}: is gone`)
+    if (bytes === undefined) throw new StorageError('no-tail', `${tailPath(start)}: no longer exists`)
     return bytes
   }
 

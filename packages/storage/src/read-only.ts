@@ -54,7 +54,7 @@ class ReadOnlyDriver implements StorageDriver {
   async readTail(start: number, limit: number): Promise<Uint8Array> {
     const path = tailPath(start)
     const bytes = await named(path, this.#files.readFile(path, limit))
-    if (bytes === undefined) throw new StorageError('no-tail', `${path}: is gone`)
+    if (bytes === undefined) throw new StorageError('no-tail', `${path}: no longer exists`)
     return bytes
   }
 

@@ -4,7 +4,8 @@ import { TlogError, quote } from './errors.ts'
 import { hashBytes, type Hash } from './hash.ts'
 import { bitLength, divPow2, isSize, modPow2 } from './math.ts'
 
-// Cosignatures: c2sp.org/tlog-cosignature. A cosigner states that a checkpoint, or a subtree, is consistent with all it saw.
+// Cosignatures: c2sp.org/tlog-cosignature. A cosigner states that a checkpoint, or a subtree, is consistent with all that it has
+// seen.
 
 /** `timestamped_signature`: the bytes after the key id in a signature line of type 0x04 or 0x06. */
 export interface TimestampedSignature {

@@ -7,10 +7,10 @@ const D = 0x52036cee2b6ffe738cc740797779e89800700a4d4141d8ab75eb4dca135978a3n
 
 /** One of the two y coordinates of the points of order 8. */
 const Y8 = 0x05fc536d880238b13933c6d305acdfd5f098eff289f4c345b027b2c28f95e826n
-/** The y coordinates of the points of order 1, 2, 4 and 8. With such a key, anybody can sign any text. */
+/** The y coordinates of the points of order 1, 2, 4 and 8. For such a key, anyone can sign any text without a private key. */
 const LOW_ORDER: ReadonlySet<bigint> = new Set([0n, 1n, P - 1n, Y8, P - Y8])
 
-/** Returns what is wrong with a public key of 32 bytes, as text to follow "found"; undefined if nothing is. */
+/** Returns why a public key of 32 bytes is invalid, as text to follow "found"; undefined if it is valid. */
 export function ed25519KeyProblem(publicKey: Uint8Array): string | undefined {
   const y = yOf(publicKey)
   if (y >= P) return 'a non-canonical encoding'

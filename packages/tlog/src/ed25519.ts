@@ -10,7 +10,7 @@ import { sha512 } from '@noble/hashes/sha2.js'
  */
 export function ed25519Verify(signature: Uint8Array, message: Uint8Array, publicKey: Uint8Array): boolean {
   if (signature.length !== 64 || publicKey.length !== 32) return false
-  // Inside the function, so that the bundle of Envelope B, which does not call it, contains no curves.
+  // Created on demand, so that the bundle of Envelope B, which does not call this function, contains no curves.
   const { Point } = ed25519
   const { Fn } = Point
   const r = signature.subarray(0, 32)

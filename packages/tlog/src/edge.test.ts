@@ -90,7 +90,7 @@ describe('edgeNodes', () => {
     )
   })
 
-  it('fold to the empty root when there are none', () => {
+  it('fold to the empty root for an empty tree', () => {
     expect(foldNodes([])).toBe(EMPTY_ROOT)
     expect(foldNodes([leaf(1)])).toBe(leaf(1))
   })

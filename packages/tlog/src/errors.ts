@@ -20,7 +20,7 @@ export function quote(value: string): string {
   return JSON.stringify(value.length > 64 ? `${value.slice(0, 64)}…` : value)
 }
 
-/** Calls `compute`, and gives its TlogError another code: that of the larger input it parses a part of. */
+/** Calls `compute`, which parses a part of a larger input, and gives its TlogError the code of that input. */
 export function recode<T>(code: string, compute: () => T): T {
   try {
     return compute()

@@ -182,7 +182,7 @@ class PolicyReader {
     if (!this.#names.has(name)) refuse('a name defined on an earlier line', name)
   }
 
-  /** Parses a vkey. Rejects a public key in `seen`, whatever its name, key id and type, and adds it to `seen`. */
+  /** Parses a vkey. Rejects a public key that is in `seen`, even with another name, key id or type; otherwise adds it to `seen`. */
   #vkey(text: string, types: readonly number[], seen: Set<string>): Vkey {
     const vkey = parseVkey(pureCodec.utf8Decode(pureCodec.asciiEncode(text)))
     if (!types.includes(vkey.type)) {

@@ -17,7 +17,10 @@ function rangeNodes(start: number, end: number): Node[] {
   return edgeNodes(end - start).map(({ level, index }) => ({ level, index: divPow2(start, level) + index }))
 }
 
-/** Plans the inclusion proof PATH(index, D[size]) of RFC 6962 section 2.1.1, leaf's sibling first. @throws TlogError `range` */
+/**
+ * Plans the inclusion proof PATH(index, D[size]) of RFC 6962 section 2.1.1, starting with the leaf's sibling. @throws TlogError
+ * `range`
+ */
 export function inclusionPlan(index: number, size: number): Plan {
   checkSize(size, 'a tree size')
   if (!isSize(index) || index >= size) {
@@ -193,7 +196,7 @@ export interface Inclusion {
   size: number
   leafHash: Hash
   root: Hash
-  /** The hashes, leaf's sibling first. */
+  /** The hashes, starting with the leaf's sibling. */
   proof: readonly Hash[]
 }
 

@@ -60,12 +60,14 @@ export const TOOLS: readonly Tool[] = [
     name: 'ledger.append',
     title: 'Append a record',
     description:
-      'Append one record for good: nothing changes or removes it later. Answers when it is durable, with its cursor and a ' +
+      'Append one record permanently: it cannot be changed or removed later. Answers when it is durable, with its cursor and a ' +
       'signed checkpoint that covers it. The same payload_id with the same content again is the same record (duplicate: ' +
       'true), so a call may be repeated; with other content it is refused.',
     input: z.strictObject({
       payload_id: payloadId.unwrap(),
-      payload: json('any JSON value; kept as its RFC 8785 canonical text; or payload_base64, one of the two'),
+      payload: json(
+        'any JSON value; stored as its RFC 8785 canonical text. Give either payload or payload_base64',
+      ),
       payload_base64: verifyArguments.shape.payload_base64,
       type: text('the media type (default application/json)'),
     }),
@@ -139,8 +141,8 @@ export const TOOLS: readonly Tool[] = [
     description:
       'Check a record against the signed checkpoint: its leaf hash, the inclusion proof up to the root, the signature. With ' +
       'payload or payload_base64, also that the ledger holds exactly that payload; with checkpoint, also that the ledger ' +
-      'extends that earlier checkpoint. The server checks with the keys that it shows; to check without trusting the ' +
-      'server, take ledger.proof and verify it elsewhere.',
+      'extends that earlier checkpoint. The server verifies with its own keys; to verify without trusting the ' +
+      'server, get ledger.proof and verify it elsewhere.',
     input: verifyArguments,
     run: verify,
   }),

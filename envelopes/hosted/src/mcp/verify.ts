@@ -23,7 +23,7 @@ export const verifyArguments: z.ZodObject<
 > = z.strictObject({
   payload_id: text("the record's identifier, 1 to 256 bytes of UTF-8"),
   cursor: integer({ minimum: 1, description: "the record's cursor: the index of its first entry, plus 1" }),
-  payload: json('any JSON value; kept as its RFC 8785 canonical text'),
+  payload: json('any JSON value; stored as its RFC 8785 canonical text'),
   payload_base64: text('bytes in base64 with padding'),
   checkpoint: text('an earlier signed checkpoint of this ledger'),
   audit: flag('read the audit sub-ledger, which records every read; needs the role examine (default false)'),

@@ -17,14 +17,14 @@ export interface Issued {
   text: string
 }
 
-/** Makes a token. @throws HostedError `access` when a valid token for that name and tenant exists, which may have other roles */
+/** Creates a token. @throws HostedError `access` when a valid token for that name and tenant exists, even with other roles */
 export function issue(tokens: readonly StoredToken[], request: TokenRequest, now: number): Issued {
   const { name, tenant, roles } = request
   const other = tokens.find(isValidOf(name, tenant, now))
   if (other !== undefined)
     throw new HostedError(
       'access',
-      `--name: ${name} has the token ${other.id} for ${tenant} already: rotate it, revoke it, or take another name`,
+      `--name: ${name} already has the token ${other.id} for ${tenant}: rotate it, revoke it, or use another name`,
     )
   return make({ name, tenant, roles }, request.expires, now)
 }
@@ -57,14 +57,11 @@ export function rotate(
   const found = find(tokens, id)
   const state = stateOf(found, now)
   if (state !== 'valid')
-    throw new HostedError('access', `token ${id}: expected one that is valid, found one that is ${state}`)
+    throw new HostedError('access', `token ${id}: expected a valid token, found one that is ${state}`)
   const { name, tenant, roles, created } = found
   const next = tokens.slice(tokens.indexOf(found) + 1).find(isValidOf(name, tenant, now))
   if (next !== undefined)
-    throw new HostedError(
-      'access',
-      `token ${id}: it was rotated, ${next.id} is its successor: rotate that one`,
-    )
+    throw new HostedError('access', `token ${id}: already rotated: rotate its successor, ${next.id}`)
   const life = found.expires === undefined ? undefined : Date.parse(found.expires) - Date.parse(created)
   const same = life === undefined ? undefined : now + life
   const issued = make({ name, tenant, roles }, expires === 'never' ? undefined : (expires ?? same), now)
@@ -73,7 +70,10 @@ export function rotate(
   return { ...issued, old, tokens: [...tokens.map((token) => (token === found ? old : token)), issued.token] }
 }
 
-/** Revokes tokens. One that was already revoked keeps its time. @throws HostedError `access` when one does not exist; then it revokes none */
+/**
+ * Revokes tokens. An already revoked token keeps its revocation time. @throws HostedError `access` when a token does not exist;
+ * then revokes none
+ */
 export function revoke(tokens: readonly StoredToken[], ids: readonly string[], now: number): StoredToken[] {
   const revoked = new Date(now).toISOString()
   const found = new Set(ids.map((id) => find(tokens, id)))

@@ -26,18 +26,18 @@ const HOW = `
 The file keeps hashes of the tokens only, mode 0600; a daemon that runs takes a change within a second. A client sends a token as
 "Authorization: Bearer <token>"; the commands take it from FS_TOKEN.`
 
-const OUT = 'where the token goes (mode 0600, never overwritten) instead of being printed'
+const OUT = 'write the token to this file (mode 0600, never overwritten) instead of printing it'
 
 export function addToken(program: Command, io: Io): void {
   const token = program
     .command('token')
-    .description('give out bearer tokens, replace and revoke them')
+    .description('issue bearer tokens, rotate and revoke them')
     .addHelpText('after', HOW)
   where(token.command('add'))
     .description('make a token and print it, this once')
-    .requiredOption('--name <name>', 'whose it is: requests have the subject token:<name>')
+    .requiredOption('--name <name>', 'the owner: requests have the subject token:<name>')
     .requiredOption('--tenant <id>', 'the tenant, or * for all')
-    .requiredOption('--roles <roles>', `with commas between them: ${ROLES.join(', ')}`)
+    .requiredOption('--roles <roles>', `comma-separated: ${ROLES.join(', ')}`)
     .option('--expires <when>', 'such as 90d, 12h, 2027-01-31T00:00:00Z, or never', '365d')
     .option('--out <file>', OUT)
     .action((flags: AddFlags) => perform(io, flags.json, () => add(flags, io)))
@@ -45,10 +45,10 @@ export function addToken(program: Command, io: Io): void {
     .description('list the tokens')
     .action((flags: Where) => perform(io, flags.json, () => ls(flags, io)))
   where(token.command('rotate'))
-    .description('make a successor and print it, this once; the old one holds a while longer')
+    .description('create a successor and print it once; the old token stays valid for a while')
     .argument('<id>', 'of the token')
-    .option('--overlap <span>', 'how long the old one still holds, such as 1h', '24h')
-    .option('--expires <when>', 'of the successor (default: as long as the old one was made for)')
+    .option('--overlap <span>', 'how long the old token stays valid, such as 1h', '24h')
+    .option('--expires <when>', 'expiry of the successor (default: the lifetime of the old token)')
     .option('--out <file>', OUT)
     .action((id: string, flags: RotateFlags) => perform(io, flags.json, () => replace(id, flags, io)))
   where(token.command('revoke'))
@@ -60,7 +60,7 @@ export function addToken(program: Command, io: Io): void {
 function where(command: Command): Command {
   return command
     .option('--file <file>', 'the file of tokens')
-    .option('--config <file>', 'host.json, or the file of serve --access, which names it')
+    .option('--config <file>', 'host.json, or the file of serve --access: it names the token file')
     .option('--json', 'print the result as JSON')
 }
 
@@ -135,8 +135,8 @@ function rolesOf(text: string): Role[] {
 }
 
 /**
- * Makes a token and prints only the token to standard output, or writes it to a file so that it is never displayed.
- * Creates that file first, so that no token is made that cannot be delivered.
+ * Makes a token and prints only the token to standard output, or writes it to a file so that it is never displayed. Creates that
+ * file first, so that every new token can be delivered.
  */
 async function give(
   { out, json }: Where,

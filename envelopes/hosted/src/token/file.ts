@@ -51,7 +51,7 @@ async function takeLock(path: string): Promise<FileHandle> {
       if (Date.now() > end)
         throw new HostedError(
           'access',
-          `${path}: another change of the tokens is under way; if none is (it was killed), remove this file`,
+          `${path}: another process is changing the tokens; if it was killed, remove this file`,
         )
     }
     await sleep(20)

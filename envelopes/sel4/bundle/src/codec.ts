@@ -11,7 +11,7 @@ export function exactBuffer(bytes: Uint8Array): ArrayBuffer {
   return bytes.length === buffer.byteLength ? buffer : bytes.slice().buffer
 }
 
-/** Returns the machine's codec. It rejects text with a NUL, which is invalid in JSON and in a ledger's texts. */
+/** Returns the machine's codec. It rejects text with a NUL, because NUL is invalid in JSON and in a ledger's texts. */
 export function hostCodec(host: Host): Codec {
   return {
     utf8Encode(text) {

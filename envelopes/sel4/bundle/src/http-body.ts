@@ -108,7 +108,7 @@ const MAX_CHUNK_LINE = 256
 const MAX_EXTENSIONS = 4096
 const CHUNK_LINE = /^([0-9A-Fa-f]{1,8})([ \t]*;[\t\x20-\x7e]*)?$/
 
-/** A chunked body, RFC 9112 §7.1. It skips extensions and trailers, which are limited. */
+/** A chunked body, RFC 9112 §7.1. It skips extensions and trailers, within their limits. */
 class ChunkedBody implements BodyReader {
   readonly #limit: number
   readonly #growing: Growing

@@ -127,7 +127,7 @@ describe('a stream', () => {
     expect([peer.isClosed, source.isReturned]).toEqual([true, true])
   })
 
-  it('ends when the server stops, which does not wait for a peer that reads nothing', async () => {
+  it('ends when the server stops, even if its peer reads nothing', async () => {
     const { http, peer, source } = await streaming()
     const other = new Source()
     http.answer = async () => ({ status: 200, headers: {}, body: other })

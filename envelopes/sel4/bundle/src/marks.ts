@@ -1,11 +1,11 @@
-/** The high-water mark of each ledger, which the machine keeps outside of the disk. */
+/** The high-water mark of each ledger. The machine keeps it outside of the disk. */
 import type { HighWaterMark, Mark } from '@service-fs/ledger/high-water-mark'
 import type { Head } from '@service-fs/ledger/head'
 import type { Host, KnownMark } from './host.ts'
 
-/** Tells the owner of an appliance how to continue. */
+/** Advises the owner of an appliance how to continue. */
 const APPLIANCE_REMEDY =
-  'the end of the ledger is lost, or an older copy of the disk was put back: put a whole copy of the data disk back; docs/appliance.md says what else can be done'
+  'the end of the ledger is lost, or an older copy of the disk was put back: put a whole copy of the data disk back; docs/appliance.md has the alternatives'
 
 /** Asks the machine to store marks. */
 export class Marks {

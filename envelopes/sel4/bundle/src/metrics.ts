@@ -39,7 +39,7 @@ const GAUGES: readonly [name: string, help: string, value: (ledger: Ledger) => n
   ['service_fs_accepting', '1 while appends are taken.', (l) => (l.status().accepting ? 1 : 0)],
   [
     'service_fs_clock_wrong',
-    "1 while no record gets a time: the clock is behind the newest record's, or far ahead of the time that has passed since the start.",
+    "1 while no record gets a time: the clock is behind the newest record's time, or far ahead of the time elapsed since the start.",
     (l) => (l.status().clock === undefined ? 0 : 1),
   ],
   [
@@ -65,7 +65,7 @@ export function metricsText(
     '# HELP service_fs_disk_sectors Sectors of 512 bytes of the disk.',
     '# TYPE service_fs_disk_sectors gauge',
     `service_fs_disk_sectors ${disk.sectors}`,
-    '# HELP service_fs_disk_free_sectors Sectors that nothing was written to.',
+    '# HELP service_fs_disk_free_sectors Sectors that were never written.',
     '# TYPE service_fs_disk_free_sectors gauge',
     `service_fs_disk_free_sectors ${disk.free}`,
     '# HELP service_fs_connections Open connections.',

@@ -23,7 +23,7 @@ export interface Disk {
   close(): Promise<void>
 }
 
-/** How long to wait for the store of a killed daemon, which ends when it has written the requests it received. */
+/** How long to wait for the store of a killed daemon. It ends when it has written the requests that it received. */
 const LOCKED_MS = 3000
 const RETRY_MS = 100
 
