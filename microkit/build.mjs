@@ -324,7 +324,7 @@ export function build(options = {}) {
  */
 function lockFolder(out) {
   const lock = openSync(join(out, 'lock'), 'w')
-  // flock(1) locks the open file, which is this process's too; decision 0004.
+  // flock(1) locks the open file description, which this process shares; see decision 0004.
   const { error, status } = spawnSync('flock', ['3'], { stdio: ['ignore', 'ignore', 'inherit', lock] })
   if (error === undefined && status === 0) return lock
   closeSync(lock)

@@ -290,7 +290,7 @@ class Audit {
   /** @param {string} one @param {string} other @param {{ region: string, of: Map<string, string> }[]} regions */
   #pair(one, other, regions) {
     const both = `${one} and ${other}`
-    /** Regions of each link, with what the two may do. */
+    /** The regions of each link, with the rights of both domains. */
     const links = [
       ...served(one, other).map(
         (link) => new Map(Object.entries(link).map(([region, [a, b]]) => [region, `${a} ${b}`])),

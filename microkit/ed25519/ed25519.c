@@ -10,7 +10,7 @@
 #define WINDOW 4
 #define MULTIPLES 15
 
-/* product = [scalar]point. The time depends on the scalar, which is public. */
+/* product = [scalar]point. The time depends on the scalar. That is safe, because the scalar is public. */
 static void point_times(ge *product, const ge *point, const uint8_t scalar[32]) {
     ge_cached multiples[MULTIPLES];
     ge multiple = *point, scratch;

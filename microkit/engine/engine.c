@@ -1,7 +1,8 @@
 #include "engine.h"
 #include "instance.h"
 
-/* Limits how deep scripts call, which bounds the stack in the engine's memory and the domain's own stack. */
+/* Limits the call depth of scripts, to bound both the stack in the engine's memory and the domain's own
+ * stack. */
 #define SCRIPT_STACK (256u * 1024)
 /* Flags of JS_Eval(): a script, in the global scope. */
 #define EVAL_SCRIPT 0

@@ -137,8 +137,8 @@ u32 import_should_interrupt(struct engine *engine, u32 runtime) {
     return engine->interrupted;
 }
 
-/* Calls a function for a script. Returns the address of the result, which the engine frees, or 0 for
- * undefined. */
+/* Calls a function for a script. Returns the address of the result (the engine frees it), or 0 for undefined.
+ */
 u32 import_call_function(struct engine *engine, u32 context, u32 self, u32 count, u32 arguments, u32 number) {
     (void)context;
     (void)self;

@@ -24,7 +24,7 @@ struct engine_bytes {
 };
 
 /*
- * A function that scripts can call. It returns a handle, which the engine then owns, 0 for undefined, or the
+ * A function that scripts can call. It returns a handle (the engine then owns it), 0 for undefined, or the
  * result of engine_throw().
  */
 typedef engine_value engine_function(struct engine *engine, const struct engine_call *call);

@@ -92,7 +92,7 @@ engine_value engine_throw(struct engine *engine, const char *message) {
     return thrown;
 }
 
-/* Returns an argument's JSValue, which is not a handle that we free. */
+/* Returns an argument's JSValue. The caller must not free it. */
 static uint32_t argument_at(struct engine *engine, const struct engine_call *call, uint32_t index) {
     if (index >= call->count) return QTS_GetUndefined(&engine->code);
     return QTS_ArgvGetJSValueConstPointer(&engine->code, call->arguments, index);

@@ -17,7 +17,7 @@ enum keys_op {
     KEYS_VKEY = 1,
     /* Signs the checkpoint in the `length` bytes at `offset`. Answers its signature lines there. */
     KEYS_SIGN = 2,
-    /* Tells that the ledger has durably stored the checkpoint that was signed last. No text. */
+    /* Reports that the ledger has durably stored the last signed checkpoint. No text. */
     KEYS_KEPT = 3,
     /*
      * Answers the newest checkpoint known to be durably in the ledger: its size, KEYS_MARK_SIZE bytes,

@@ -26,7 +26,7 @@
 
 enum record_kind { RECORD_SUPERBLOCK = 1, RECORD_PRIVATE = 2, RECORD_LAST = 3 };
 
-/* The first `keys` places have keys; the others have none, whatever they contain. */
+/* The first `keys` places have keys; the content of the other places is ignored. */
 struct record_super {
     uint64_t sequence;
     uint32_t keys;
@@ -49,7 +49,7 @@ struct record_last {
     uint64_t kept; /* the size of the newest such checkpoint */
 };
 
-/* What a sector contains. */
+/* The content of a sector. */
 enum record_found {
     RECORD_EMPTY, /* zeros: never written */
     RECORD_GOOD,

@@ -409,8 +409,9 @@ static void refuse_text(struct keys_store *store) {
 }
 
 /*
- * Reports whether this checkpoint may replace the last one, which a power cut, say, kept from reaching the
- * ledger. At most one replacement in each start, and never of a checkpoint that the ledger has.
+ * Reports whether this checkpoint may replace the last one. It may if the last one never reached the ledger,
+ * for example because of a power cut. At most one replacement in each start, and never of a checkpoint that
+ * the ledger has.
  */
 static bool may_replace(const struct keys_ledger *ledger, const struct record_last *next) {
     const struct record_last *last = &ledger->last;
@@ -488,7 +489,7 @@ static void sign_checkpoint(struct keys_store *store) {
     }
 }
 
-/* Records that the ledger has the last checkpoint, which is then never replaced. */
+/* Records that the ledger has the last checkpoint, so that it is never replaced. */
 static void keep_last(struct keys_store *store) {
     const struct keys_ledger *ledger = &store->ledgers[store->signing];
     if (!ledger->has_last) {

@@ -4,7 +4,7 @@
  * root at that size, unless that last one was signed before the start and never reached the ledger. It writes
  * a checkpoint to the disk before it answers with the signature.
  *
- * The store does no I/O itself: it asks for one operation on one sector at a time. The caller provides all
+ * The store does no I/O itself: it requests one operation on one sector at a time. The caller provides all
  * memory but the stack.
  */
 #ifndef KEYS_STORE_H

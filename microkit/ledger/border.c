@@ -1,4 +1,5 @@
-/* A script may pass any arguments, and may run during a call: when a number or a text is taken. */
+/* A script may pass any arguments. It may also run during a call, while an argument is converted to a number
+ * or a text. */
 #include "ledger/border.h"
 
 #include "ed25519/ed25519.h"

@@ -1,4 +1,4 @@
-/* The functions of globalThis.host, which the bundle calls: envelopes/sel4/bundle/src/host.ts describes them.
+/* The functions of globalThis.host, for the bundle: envelopes/sel4/bundle/src/host.ts describes them.
  */
 #ifndef BORDER_H
 #define BORDER_H

@@ -32,7 +32,7 @@ void base64_encode(char *text, const uint8_t *bytes, size_t length) {
     text[3] = '=';
 }
 
-/* Decodes the last four characters, whose unused bits must be zero. Returns the bytes, or 0 if invalid. */
+/* Decodes the last four characters. Their unused bits must be zero. Returns the bytes, or 0 if invalid. */
 static size_t decode_end(uint8_t *bytes, const char *text) {
     const uint32_t a = value_of(text[0]), b = value_of(text[1]), c = value_of(text[2]), d = value_of(text[3]);
     if (a > 63 || b > 63 || (c > 63 && (c != PAD || d != PAD)) || (d > 63 && d != PAD)) return 0;

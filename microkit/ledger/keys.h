@@ -9,7 +9,7 @@
 void keys_begin(uintptr_t mine, uintptr_t theirs, uintptr_t region);
 /* Takes the answers that arrived. Returns false if there were none. */
 bool keys_work(void);
-/* Tells keys that the ledger has durably stored the checkpoint that was signed last. */
+/* Reports to keys that the ledger has durably stored the last signed checkpoint. */
 void keys_kept(uint32_t ledger);
 /* Returns the verifier key of the ledger (0: main, 1: audit), or NULL until it has arrived. */
 const char *keys_vkey(uint32_t ledger);

@@ -40,8 +40,8 @@ static const struct random_page *const random_page = (const struct random_page *
 static struct deadline_page *const deadline = (struct deadline_page *)AT_DEADLINE;
 static struct moment moment;
 static double frequency;
-/* The count of entropy's page at the start, whose bytes an earlier start may have used, and the last one
- * used. */
+/* The count of entropy's page at the start, and the count of the last page used. An earlier start may have
+ * used the bytes of the first. */
 static uint32_t old_random, last_random;
 static bool is_started, is_over;
 static double tick_at;
@@ -116,7 +116,7 @@ _Noreturn void service_failed(const char *why) {
 
 /* ---- events */
 
-/* Tells keys of a durable commit: its checkpoint was signed before it. */
+/* Reports a durable commit to keys, which signed its checkpoint before. */
 static void report_commit(const uint8_t message[PSDB_MESSAGE_BYTES]) {
     struct psdb_response response;
     memcpy(&response, message, sizeof response);

@@ -40,7 +40,7 @@ static struct {
     bool is_used; /* by net */
     uint32_t connection;
 } slots[NET_SLOTS];
-/* Slots of net whose bytes were taken, before net is told. */
+/* Slots of net whose bytes were read, but not yet given back. */
 static bool taken[NET_SLOTS];
 static uint32_t taken_count;
 

@@ -1,4 +1,4 @@
-/* A generator of random bytes: ChaCha20. Each use replaces its key, so nobody can compute earlier bytes from
+/* A generator of random bytes: ChaCha20. Each use replaces its key, so earlier bytes cannot be computed from
  * the present state. */
 #ifndef LEDGER_RANDOM_H
 #define LEDGER_RANDOM_H

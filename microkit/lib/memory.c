@@ -1,7 +1,7 @@
 /*
- * memcpy and the like, which the compiler calls too. This file is compiled so that the compiler does not turn
- * these loops into calls of themselves, and with unaligned access: use them on ordinary memory, never on a
- * device's registers.
+ * memcpy and similar functions. The compiler also generates calls of them. This file is compiled so that the
+ * compiler does not turn these loops into calls of themselves, and with unaligned access: use them on
+ * ordinary memory, never on a device's registers.
  */
 #include <stdint.h>
 #include <string.h>

@@ -1,7 +1,8 @@
 /*
- * Two domains exchange messages of 64 bytes through two sides of shared memory. Each domain owns one side,
- * which it writes and the other maps read-only. Indices run freely and wrap at 2^32. A domain that has put
- * messages notifies the other (microkit_notify), which takes messages until none is left.
+ * Two domains exchange messages of 64 bytes through two sides of shared memory. Each domain owns one side: it
+ * writes that side, and the other domain maps it read-only. Indices run freely and wrap at 2^32. A domain
+ * that has put messages notifies the other (microkit_notify). The other then takes messages until none is
+ * left.
  *
  * The other's side may change at any moment and hold any value. So a domain checks its indices, copies a
  * message before reading it, and never reads its own indices back from shared memory.
@@ -91,7 +92,7 @@ static inline void ring_answer(struct ring *ring, const void *answer) {
 }
 
 /*
- * Client, at each start, which may be a restart: continues at the server's indices. It withdraws requests
+ * Called by the client at each start or restart: continues at the server's indices. It withdraws requests
  * that the server has not taken, and drops answers. Returns false while the server still works on requests
  * from before the restart, which may change the data region; call it again when the server notifies.
  */
@@ -106,8 +107,8 @@ static inline bool ring_join(struct ring *ring, uintptr_t mine, uintptr_t theirs
 }
 
 /*
- * Either of two peers that send each other messages, at each start, which may be a restart: the other can
- * still take the messages put before; messages from the other are skipped.
+ * Called at each start or restart by either of two peers that send each other messages. The other peer can
+ * still take earlier messages; messages from the other peer are skipped.
  */
 static inline void ring_resume(struct ring *ring, uintptr_t mine, uintptr_t theirs) {
     ring->mine = (struct ring_side *)mine;

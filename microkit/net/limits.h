@@ -1,5 +1,5 @@
 /*
- * The limits. Each tenant has its own share of everything, so no tenant takes from another. The generated
+ * The limits. Each tenant has a fixed share of every resource, so no tenant can use another's. The generated
  * config.h defines CONNECTIONS_EACH.
  */
 #ifndef NET_LIMITS_H

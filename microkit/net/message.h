@@ -41,7 +41,8 @@ enum net_op {
     NET_DONE = 7,
     /* From net. */
     NET_OPENED = 8,
-    /* `length` bytes of the peer at `offset`, which NET_DONE answers. 0: the peer ended its side; no answer.
+    /* `length` bytes of the peer are at `offset`; the answer is NET_DONE. 0: the peer ended its side; no
+     * answer.
      */
     NET_DATA = 9,
     /* The slot at `offset` is free. */

@@ -291,7 +291,8 @@ static bool may_end_connection(const struct connection *connection) {
     return connection->is_over || idle_ms(connection) >= (is_busy ? STUCK_MS : IDLE_MS);
 }
 
-/* Returns a free connection, or the one to end: one that is over, or the one that was idle the longest. */
+/* Returns a free connection, or else the one to end: a finished one, or the one that has been idle longest.
+ */
 static uint32_t choose_connection(const struct tenant *tenant) {
     uint32_t best = CONNECTIONS_EACH;
     for (uint32_t i = 0; i < CONNECTIONS_EACH; i++) {

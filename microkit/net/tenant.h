@@ -29,7 +29,7 @@ struct connection {
     bool told_ended;
     bool must_close; /* the ledger has ended its side */
     bool has_shut;   /* lwIP knows that, too */
-    bool is_over;    /* closed; the ledger must be told */
+    bool is_over;    /* closed, but not yet reported to the ledger */
     bool is_owed;    /* the ledger has received bytes, and sent none since */
     bool must_acknowledge;
     uint64_t active; /* the counter when the peer last sent or acknowledged bytes */

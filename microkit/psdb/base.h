@@ -16,7 +16,7 @@ _Noreturn void psdb_assert_failed(const struct psdb *store, const char *file, in
 void psdb_report(const struct psdb *store, const char *text);
 /*
  * Stops the store because the disk is corrupt. The report names the sector, the member there (NULL: none),
- * what was expected and what was found, with `number` unless it is 0.
+ * the expected and the found content, and `number` unless it is 0.
  */
 void psdb_stop(struct psdb *store, uint64_t sector, const char *path, const char *expected, const char *found,
                uint64_t number);
@@ -32,7 +32,7 @@ void psdb_sha256_add(const struct psdb *store, void *state, const uint8_t *bytes
 
 struct psdb_ledger_state *psdb_ledger_of(struct psdb *store, const struct psdb_object *object);
 
-/* Answers and frees the job, which must be in no list. */
+/* Answers and frees the job. It must be in no list. */
 void psdb_answer(struct psdb *store, uint32_t tenant, uint32_t job, const struct psdb_response *response);
 /* Answers with only a status, and frees the job. */
 void psdb_finish(struct psdb *store, uint32_t tenant, uint32_t job, enum psdb_status status);

@@ -4,7 +4,7 @@
 
 #include "state.h"
 
-/* Makes the header of the commit member of store->group, whose digest is known. */
+/* Makes the header of the commit member of store->group. The digest must be known. */
 void psdb_commit_make(const struct psdb *store, uint8_t *sector);
 /*
  * Reads the digest and the number of sectors after the commit member from its two sectors. Returns false,

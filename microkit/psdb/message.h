@@ -2,8 +2,8 @@
  * The messages between a ledger and PSDB, its storage server: 64 bytes each, little-endian, in both
  * directions.
  *
- * Data is in the tenant's data region, which both share, and is addressed by {offset, length}. The channel
- * identifies the tenant; no message names one.
+ * Data is in the tenant's data region, shared by both sides, and is addressed by {offset, length}. The
+ * channel identifies the tenant; no message names one.
  *
  * packages/storage-psdb/src/message.ts has the same layout in TypeScript; a test there compares it with this
  * file.

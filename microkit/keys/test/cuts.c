@@ -30,7 +30,8 @@ static void check_ledgers(void) {
         uint8_t root;
         CHECK_SAME(rig_mark(&rig, tenant, ledger, &size, &root), KEYS_OK);
         CHECK(size >= (int64_t)ledgers[i].kept || ledgers[i].kept == 0);
-        /* The ledger has the checkpoint that keys was last told of, even if a power cut lost the answer. */
+        /* The ledger has the last checkpoint that it reported to keys as durable, even if a power cut lost
+         * the answer. */
         CHECK(size <= (int64_t)ledgers[i].size);
         if (ledgers[i].kept == 0) continue;
         const uint8_t other = ledgers[i].root ^ 1;
@@ -133,7 +134,7 @@ static uint32_t find_used(void) {
     return count;
 }
 
-/* Whatever a byte is changed to, no key replaces an existing one, only its owner's ledger is affected, and no
+/* After any change of one byte, no key replaces an existing one, at most one ledger is affected, and no
  * checkpoint before the last one is undone. */
 TEST(a_changed_byte) {
     char vkeys[LEDGERS][400];

@@ -52,7 +52,7 @@ int rig_ask(struct rig *rig, uint32_t tenant, const struct keys_message *message
 int rig_sign(struct rig *rig, uint32_t tenant, uint8_t ledger, const char *text, char *out);
 /* Requests a signature on a checkpoint with the tenant's name. */
 int rig_checkpoint(struct rig *rig, uint32_t tenant, uint8_t ledger, uint64_t size, uint8_t root, char *out);
-/* Tells keys that the last signed checkpoint is in the ledger. */
+/* Reports to keys that the last signed checkpoint is in the ledger. */
 int rig_kept(struct rig *rig, uint32_t tenant, uint8_t ledger);
 /* Requests the high-water mark. Sets its size to -1 if there is none, and the root to 0 if it is unknown. */
 int rig_mark(struct rig *rig, uint32_t tenant, uint8_t ledger, int64_t *size, uint8_t *root);

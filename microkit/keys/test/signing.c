@@ -1,4 +1,4 @@
-/* Which checkpoints are signed; hostile messages; no secret leaves the store. */
+/* Tests which checkpoints are signed, hostile messages, and that no secret leaves the store. */
 #include "rig.h"
 
 #include "keys/note.h"

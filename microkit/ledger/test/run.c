@@ -112,7 +112,7 @@ static void wait(void) {
     if (at != 0 && at <= ticks()) tell(TO_LEDGER);
 }
 
-/* A sanitizer puts its own bytes between variables, and would report the write across them. */
+/* A sanitizer puts bytes between variables, and would report the write across them. */
 __attribute__((no_sanitize("address"))) static void clear(volatile uint8_t *from,
                                                           const volatile uint8_t *to) {
     while (from < to) *from++ = 0;

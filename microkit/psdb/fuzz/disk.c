@@ -127,7 +127,7 @@ static void change(struct made *made) {
     if (take_byte(&made->input) & 1) put_sum(header);
 }
 
-/* Corrects the digest of a group, whatever its members are. */
+/* Corrects the digest of a group with any members. */
 static void put_hash_right(struct made *made) {
     uint64_t sector = take_short(&made->input) % DISK;
     struct foreign group = {.disk = made->foreign.disk, .commit = sector};

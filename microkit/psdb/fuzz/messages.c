@@ -58,7 +58,7 @@ static void check_own(const struct rig *rig, uint32_t tenant, uint32_t offset, u
     }
 }
 
-/* Remembers an acknowledged object as it is on the disk. */
+/* Remembers an acknowledged object with its content on the disk. */
 static void remember(struct world *world, uint32_t tenant, const struct psdb_request *request) {
     struct sealed *sealed = &world->sealed[world->sealed_count];
     if (world->sealed_count == MAX_SEALED || request->opcode == PSDB_PUBLISH) return;

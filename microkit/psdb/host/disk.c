@@ -111,7 +111,8 @@ int host_disk_open(const struct host_options *options, uint64_t *sectors) {
                 host_die(HOST_FAILED, options->disk, strerror(errno));
         }
     }
-    /* Writes of a killed process are visible before they are durable. Flush them before anybody reads them.
+    /* Writes of a killed process are visible before they are durable. Flush them before any process reads
+     * them.
      */
     if (fsync(file) != 0 || (options->size != 0 && !sync_directory(options->disk)))
         host_die(HOST_FAILED, options->disk, strerror(errno));

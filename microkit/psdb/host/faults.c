@@ -1,6 +1,6 @@
 /*
- * A disk whose writes stay in a cache until they are flushed. After a power cut, a subset of the cached
- * sectors, which the seed selects, is on the disk.
+ * A disk whose writes stay in a cache until they are flushed. After a power cut, the disk has a subset of the
+ * cached sectors. The seed selects it.
  */
 #include "host.h"
 
@@ -42,8 +42,8 @@ static void write_out(int file, const struct cached *sector) {
         host_die(HOST_FAILED, "faults", "cannot write");
 }
 
-/* Cuts the power. One of eight cuts loses everything, one nothing; the others lose each sector with a random
- * probability. */
+/* Cuts the power. Of eight cuts, one loses all sectors and one loses none; the others lose each sector with a
+ * random probability. */
 static _Noreturn void cut_power(int file) {
     const uint64_t kind = next_random() % 8;
     const uint64_t chance = kind == 0 ? 0 : kind == 1 ? 256 : next_random() % 257;
