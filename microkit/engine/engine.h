@@ -1,7 +1,7 @@
 /*
  * QuickJS, from the WebAssembly of the npm package @jitl/quickjs-wasmfile-release-sync, translated to C by
- * wasm2c. For every script, the engine's own code reads and writes only the memory that it was given. Callers
- * check that every address it returns is within that memory.
+ * wasm2c. For every script, the engine's own code reads and writes only the memory that it was given. Every
+ * address that it passes out is checked to be within that memory.
  *
  * A value is a handle: a number that names a value of the engine, or 0 for none. The caller frees each value
  * that a function here returns, unless the function says otherwise. One thread uses an engine.

@@ -78,7 +78,7 @@ export class RecordClock {
         'bad-record',
         this.#text === ''
           ? 'newest: the ledger has no records, so there is nothing to correct'
-          : `newest: expected the newest record's time, ${this.#text}, found ${newest}`,
+          : `newest: expected ${this.#text}, the newest record's time, found ${newest}`,
       )
     if (this.#behindAt(now) === undefined)
       throw new LedgerError(

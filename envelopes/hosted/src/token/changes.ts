@@ -61,7 +61,10 @@ export function rotate(
   const { name, tenant, roles, created } = found
   const next = tokens.slice(tokens.indexOf(found) + 1).find(isValidOf(name, tenant, now))
   if (next !== undefined)
-    throw new HostedError('access', `token ${id}: already rotated: rotate its successor, ${next.id}`)
+    throw new HostedError(
+      'access',
+      `token ${id}: already rotated: ${next.id} is its successor; rotate that token`,
+    )
   const life = found.expires === undefined ? undefined : Date.parse(found.expires) - Date.parse(created)
   const same = life === undefined ? undefined : now + life
   const issued = make({ name, tenant, roles }, expires === 'never' ? undefined : (expires ?? same), now)
