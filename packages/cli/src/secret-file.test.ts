@@ -31,7 +31,9 @@ it('keeps an existing file', async () => {
 
 it('removes the new file when writing fails', async () => {
   const path = join(dir, 'key')
-  const fill = (): Promise<void> => Promise.reject(new Error('no space'))
-  await expect(createSecretFile(path, fill)).rejects.toMatchObject({ code: 'file', message: 'no space' })
+  await expect(createSecretFile(path, () => Promise.reject(new Error('no space')))).rejects.toMatchObject({
+    code: 'file',
+    message: 'no space',
+  })
   expect(existsSync(path)).toBe(false)
 })
