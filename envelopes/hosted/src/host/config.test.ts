@@ -49,7 +49,7 @@ it.each([
     },
     'tenants.1.uid: expected a separate user, found 5, the user of a',
   ],
-  [{ root: '/x', tenants: [{ moduleId: 'a', uid: 70_099 }] }, "found 70099, the user of the front"],
+  [{ root: '/x', tenants: [{ moduleId: 'a', uid: 70_099 }] }, 'found 70099, the user of the front'],
   [
     { root: '/x', tenants: [{ moduleId: 'a', uid: 5, gid: 70_099 }] },
     "expected a group other than the front's",
