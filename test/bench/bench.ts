@@ -22,7 +22,7 @@ import { sizeLoads } from './loads/sizes.ts'
 import { describeMachine, noiseIn, quietness } from './machine.ts'
 import { checkNames, HELP, isWanted, type Options, outDir, parseOptions } from './options.ts'
 import { ratioPlot, sizePlot } from './plot.ts'
-import { type Progress, progressOn } from './progress.ts'
+import { type Progress, progressOn, runMain } from './progress.ts'
 import { figure, rowsOf, textTable } from './report.ts'
 import type { Result } from './result.ts'
 import { benchDir, binDir, fsckBin } from './servers.ts'
@@ -56,7 +56,9 @@ async function buildsOf({ sides, vs }: Options, progress: Progress): Promise<Bui
   if (!sides.serviceFs) return []
   if (vs === undefined) return [workingTree]
   progress.note(`building ${vs} …`)
-  return [workingTree, await buildOf(vs)]
+  const other = await buildOf(vs)
+  if (!isBuilt(other)) throw new Error(`${vs}: the checkout is not built: run \`npm run build\` there`)
+  return [workingTree, other]
 }
 
 async function main(): Promise<void> {
@@ -166,4 +168,4 @@ function publish(result: Result, options: Options, progress: Progress): void {
   if (result.failures.length > 0) process.exitCode = 1
 }
 
-await main()
+await runMain('bench', main)

@@ -30,16 +30,13 @@ export function isBuilt({ root }: Build): boolean {
 
 /**
  * Returns the build of a revision. A revision is built in a worktree in the directory for temporary files, which is removed when
- * this process exits; the directory of another checkout must have been built before.
+ * this process exits. The directory of another checkout is used as it is.
  */
 export async function buildOf(revision: string): Promise<Build> {
   if (existsSync(join(revision, 'pnpm-workspace.yaml'))) {
-    const build = buildAt(revision, resolve(revision))
-    if (!isBuilt(build))
-      throw new Error(`${revision}: the checkout is not built: run \`npm run build\` there`)
-    return build
+    return buildAt(revision, resolve(revision))
   }
-  const commit = git('rev-parse', '--verify', '--quiet', '--end-of-options', `${revision}^{commit}`)
+  const commit = commitNamed(revision)
   const parent = mkdtempSync(join(tmpdir(), 'service-fs-bench-'))
   // The tenants of a host are other users, who load the program.
   chmodSync(parent, 0o755)
@@ -57,6 +54,16 @@ export async function buildOf(revision: string): Promise<Build> {
   if (done.code !== 0 || !isBuilt(build))
     throw new Error(`${revision}: \`npm run build\` failed: ${done.stderr}${done.stdout}`)
   return build
+}
+
+function commitNamed(revision: string): string {
+  try {
+    return git('rev-parse', '--verify', '--quiet', '--end-of-options', `${revision}^{commit}`)
+  } catch (error) {
+    throw new RangeError(`--vs ${revision}: expected a revision or the directory of a checkout`, {
+      cause: error,
+    })
+  }
 }
 
 function git(...args: string[]): string {

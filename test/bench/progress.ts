@@ -1,4 +1,4 @@
-// Progress on standard error: one line that is rewritten on a terminal, nothing in a pipe.
+// Progress on standard error, one line that is rewritten on a terminal and nothing in a pipe; and errors.
 
 import { performance } from 'node:perf_hooks'
 
@@ -37,4 +37,14 @@ export function progressOn(stream: NodeJS.WriteStream): Progress {
 function minutes(ms: number): string {
   const seconds = Math.round(ms / 1000)
   return seconds < 60 ? `${seconds} s` : `${Math.round(seconds / 60)} min`
+}
+
+/** Runs a command's `main`. After an error it prints the message and sets exit status 1, or 2 for a wrong command line. */
+export async function runMain(name: string, main: () => Promise<void>): Promise<void> {
+  try {
+    await main()
+  } catch (error) {
+    process.stderr.write(`${name}: ${error instanceof Error ? error.message : String(error)}\n`)
+    process.exitCode = error instanceof TypeError || error instanceof RangeError ? 2 : 1
+  }
 }
