@@ -34,6 +34,8 @@ export interface Side {
   name: string
   /** The revision of service-fs; absent for other programs. */
   build?: string
+  /** Whether reports compare it with the first side; default: true. */
+  isCompared?: boolean
   run(): Promise<Results>
 }
 

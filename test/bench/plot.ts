@@ -2,7 +2,7 @@
 
 import * as echarts from 'echarts'
 import { sizeName } from './loads/sizes.ts'
-import type { Row } from './report.ts'
+import { figure, type Row } from './report.ts'
 import type { Spread } from './statistics.ts'
 
 const WIDTH = 860
@@ -44,7 +44,7 @@ function rangeBar(ratio: Spread | undefined, api: Api): Shape {
   const [middle, y] = at(ratio.median)
   const [[low], [high]] = [at(ratio.min), at(ratio.max)]
   const fill = ratio.median >= 1 ? '#3a7d44' : '#b5523b'
-  const label = `×${ratio.median.toFixed(2)}`
+  const label = `×${figure(ratio.median)}`
   return {
     type: 'group',
     children: [

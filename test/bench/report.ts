@@ -50,6 +50,7 @@ export function rowsOf(contests: readonly Contest[], series: readonly Series[]):
  * Returns the side to compare with: another revision's with the same side of the first revision, any other with the first side.
  */
 function referenceOf(side: Side, sides: readonly Side[]): Side | undefined {
+  if (side.isCompared === false) return undefined
   const [first] = sides
   const wanted =
     side.build === first?.build || side.build === undefined
@@ -107,9 +108,9 @@ function rowOf({ load, side, build, rounds }: Series): Row {
   }
 }
 
-/** Formats a number with three significant digits, or all digits before the point, grouped by commas. */
+/** Formats a number with two or three significant digits, or all digits before the point, grouped by commas. */
 export function figure(n: number): string {
-  const digits = n >= 100 ? 0 : n >= 10 ? 1 : 2
+  const digits = n >= 100 ? 0 : n >= 10 ? 1 : n >= 0.1 || n === 0 ? 2 : 3
   return n.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits })
 }
 

@@ -43,7 +43,11 @@ function opening(context: Context, size: number): Contest {
     return { [name]: await repeated(() => openOnce(build, root)) }
   })
   if (context.builds.length > 0)
-    sides.push({ name: 'node alone', run: async () => ({ [name]: await repeated(startNode) }) })
+    sides.push({
+      name: 'node alone',
+      isCompared: false,
+      run: async () => ({ [name]: await repeated(startNode) }),
+    })
   return { loads: [name], sides }
 }
 
