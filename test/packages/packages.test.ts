@@ -2,6 +2,7 @@
 
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { makeLedger, testRecords } from '@service-fs/client/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startDaemon, type Daemon } from '../support/daemon.ts'
 import { repoRoot } from '../support/root.ts'
@@ -46,6 +47,29 @@ describe.skipIf(missing !== undefined)(`the packages on npm${why}`, () => {
       ])
       expect(names.filter((name) => name.includes('.test.'))).toEqual([])
     }
+  })
+
+  it('verify a large ledger in threads', async () => {
+    const ledger = join(project.directory, 'ledger')
+    await makeLedger(ledger, { records: testRecords(130 * 256), tail: 'export' })
+    await project.write(
+      'threads.js',
+      `import threads from 'node:worker_threads'
+      import { syncBuiltinESMExports } from 'node:module'
+      let started = 0
+      threads.Worker = class extends threads.Worker {
+        constructor(...args) {
+          super(...args)
+          started += 1
+        }
+      }
+      syncBuiltinESMExports()
+      const { verifyPlace } = await import('@service-fs/client')
+      const { ok, size } = await verifyPlace('ledger')
+      console.log(ok, size, started > 0)`,
+    )
+    const { stdout, stderr } = await project.run(process.execPath, ['threads.js'])
+    expect([stdout, stderr]).toEqual([`true ${130 * 256} true\n`, ''])
   })
 
   it('depend on released versions', async () => {

@@ -79,6 +79,7 @@ describe.skipIf(!hasDpkg)('the Debian package (skipped without dpkg-deb)', () =>
     for (const path of [
       'usr/bin/service-fs',
       'usr/lib/service-fs/dist/main.js',
+      'usr/lib/service-fs/dist/check-worker.js',
       'usr/lib/systemd/system/service-fs-host.service',
       'usr/lib/systemd/system/service-fs@.service',
       'usr/lib/systemd/system/service-fs@.socket',
