@@ -7,7 +7,7 @@ import { fullOnly, groups } from './sets.mjs'
 
 /** A change of one of these needs every test. */
 const GLOBAL =
-  /^(?:package\.json|pnpm-.*|turbo\.json|tsconfig.*|vitest\.config\.ts|scripts\/.*|\.ci\/.*|test\/(?:[^/]*|support\/.*))$/
+  /^(?:package\.json|pnpm-.*|turbo\.json|tsconfig.*|vitest\.config\.ts|scripts\/.*|\.ci\/.*|test\/(?:(?!times\.json$)[^/]*|support\/.*))$/
 
 /** Test files that read QUICK or run in the full set only, narrowed to what has changed since the base commit. */
 export function filesLeft() {

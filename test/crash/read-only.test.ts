@@ -84,7 +84,7 @@ async function gauge(of: Daemon, name: string): Promise<string | undefined> {
 /** Waits until the file `checkpoint` covers that many entries. */
 async function untilPublished(of: Daemon, size: number): Promise<void> {
   const published = (): string | undefined => readFileSync(join(of.dir, 'checkpoint'), 'utf8').split('\n')[1]
-  await expect.poll(published, { timeout: 10_000 }).toBe(String(size))
+  await expect.poll(published, { timeout: 30_000 }).toBe(String(size))
 }
 
 /** Starts a daemon whose ledger is on the disk at `at`, appends 20 large records, and restarts it on the full disk. */
