@@ -4,7 +4,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, s
 import { join } from 'node:path'
 import { bundlePath } from '@service-fs/storage/object-name'
 import { mountTest } from '@service-fs/storage-posix/testing-image'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { serviceFsCommand, startDaemon, type Daemon } from '../support/daemon.ts'
 import { startHost, type Host } from '../support/host.ts'
 import { sleep } from '../support/process.ts'
@@ -112,7 +112,7 @@ describe.skipIf(why !== '')(`a host that sets attributes on its tenants' files${
     await (await host.fetch('a', '/v1/records/first-7')).text()
     // There are enough records to seal a tile.
     for (const id of ['a', 'b'])
-      await expect.poll(() => existsSync(join(root, id, bundlePath(2))), { timeout: 30_000 }).toBe(true)
+      await vi.waitFor(() => statSync(join(root, id, bundlePath(2))), { timeout: 30_000 })
   })
   afterAll(() => host.dispose())
 

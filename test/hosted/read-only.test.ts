@@ -82,7 +82,7 @@ describe.skipIf(!canMount)(
         },
       })
       for (let i = 0; i < 20; i++) expect((await append(ID, `r${i}`, LARGE)).status).toBe(200)
-      await expect.poll(published, { timeout: 30_000 }).toBe('20')
+      await until(async () => published() === '20')
     }, 60_000)
     afterAll(async () => {
       await host.kill()
