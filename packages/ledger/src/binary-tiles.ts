@@ -3,8 +3,10 @@
  * one decodes, checks and encodes nothing. Tiles that are not sealed yet grow in place: the durable part of a ledger never changes.
  */
 import { bundlePath } from '@service-fs/storage/object-name'
+import { equalBytes } from '@service-fs/tlog/codec'
 import { TlogError } from '@service-fs/tlog/errors'
 import { HASH_SIZE, type Hash } from '@service-fs/tlog/hash'
+import type { BundleContent, Kernel } from '@service-fs/tlog/kernel/kernel'
 import { TILE_WIDTH } from '@service-fs/tlog/tile'
 import { hashTileToBinary, MAX_ENTRY_SIZE } from '@service-fs/tlog/tile-text'
 import { BinaryBundle } from './binary-bundle.ts'
@@ -118,6 +120,28 @@ export class BinaryTiles {
   }
 
   async #load(index: number): Promise<Loaded> {
+    const bundle = await this.#loadAtOnce(index)
+    if (bundle === undefined) return this.#loadByLine(index)
+    this.#keep(index, bundle)
+    return { bundle, damage: undefined }
+  }
+
+  /** Reads a sealed bundle by the kernel; undefined without a kernel, and when the bundle differs from the tree. */
+  async #loadAtOnce(index: number): Promise<BinaryBundle | undefined> {
+    const { kernel } = this.#runtime
+    if (kernel === undefined) return undefined
+    const leaves = this.hashTile(0, index, TILE_WIDTH, () => this.#sealed.tile(0, index))
+    const [file, expected] = await Promise.all([this.#sealed.bundleFile(index), leaves])
+    const content = contentOf(file, kernel)
+    if (content === undefined || !equalBytes(content.leaves, expected)) return undefined
+    const { bytes, offsets } = content
+    const bundle = new BinaryBundle(bytes.length + 2 * TILE_WIDTH)
+    for (let at = 0; at < TILE_WIDTH; at++) bundle.push(bytes.subarray(offsets[at], offsets[at + 1]))
+    return bundle
+  }
+
+  /** Reads a sealed bundle up to its first line that differs from the tree. */
+  async #loadByLine(index: number): Promise<Loaded> {
     const [text, hashes] = await Promise.all([this.#sealed.bundleText(index), this.#sealed.tile(0, index)])
     const bundle = new BinaryBundle(Math.ceil((text.length * 3) / 4) + 2 * TILE_WIDTH)
     const lines = text.split('\n')
@@ -132,6 +156,16 @@ export class BinaryTiles {
     }
     this.#keep(index, bundle)
     return { bundle, damage: undefined }
+  }
+}
+
+/** Returns what a bundle's file holds; undefined when it is malformed. */
+function contentOf(file: Uint8Array, kernel: Kernel): BundleContent | undefined {
+  try {
+    return kernel.readBundle(file, TILE_WIDTH)
+  } catch (error) {
+    if (error instanceof TlogError) return undefined
+    throw error
   }
 }
 

@@ -1,10 +1,13 @@
 import type { Codec } from '@service-fs/tlog/codec'
 import type { Hasher } from '@service-fs/tlog/hash'
+import type { Kernel } from '@service-fs/tlog/kernel/kernel'
 
 /** The services of the machine that a ledger runs on. */
 export interface Runtime {
   /** SHA-256. */
   readonly hasher: Hasher
+  /** SHA-256 of whole batches. Default: a plain kernel over the hasher and the codec. */
+  readonly kernel?: Kernel | undefined
   /** UTF-8 and base64. */
   readonly codec: Codec
   /** Returns the wall clock's time in milliseconds since the Unix epoch. */

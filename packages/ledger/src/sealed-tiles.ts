@@ -114,6 +114,11 @@ export class SealedTiles {
     return text.slice((ends[at - 1] ?? -1) + 1, ends[at])
   }
 
+  /** Returns the bytes of a sealed bundle's file: any bytes, not yet compared with the leaf hashes. */
+  bundleFile(index: number): Promise<Uint8Array> {
+    return this.#bytes({ kind: 'bundle', index })
+  }
+
   /** Returns the text of a sealed bundle: any text, not yet compared with the leaf hashes. Does not keep it in the cache. */
   async bundleText(index: number): Promise<string> {
     const cached = this.#texts.get(`entries/${index}`)

@@ -1,5 +1,5 @@
 /** The helpers of testing.ts over Node.js's own SHA-256 and Ed25519, for tests that open and sign thousands of times. */
-import { nativeCodec, nativeCrypto, nativeHasher } from '@service-fs/native/native'
+import { nativeCodec, nativeCrypto, nativeHasher, nativeKernel } from '@service-fs/native/native'
 import type { StorageCapability } from '@service-fs/storage/capability'
 import { MemoryStorage } from '@service-fs/storage/memory'
 import { verifierFromVkey, type KeyVerifier } from '@service-fs/tlog/keys'
@@ -13,6 +13,7 @@ export { TEST_ORIGIN, textRecord } from './testing.ts'
 export class TestRuntime extends pure.TestRuntime {
   override readonly hasher = nativeHasher
   override readonly codec = nativeCodec
+  override readonly kernel = nativeKernel
 }
 
 export const testSigner: Signer = pure.testSigner(pure.TEST_ORIGIN, 7, nativeCrypto)

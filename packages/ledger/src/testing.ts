@@ -5,6 +5,7 @@ import { pureCodec, type Codec } from '@service-fs/tlog/codec'
 import { nobleHasher, type Hasher } from '@service-fs/tlog/hash'
 import { formatSignerKey, signerFromKey, verifierFromVkey } from '@service-fs/tlog/keys'
 import type { Signer } from '@service-fs/tlog/note'
+import type { Kernel } from '@service-fs/tlog/kernel/kernel'
 import type { KeyCrypto } from '@service-fs/tlog/scheme'
 import type { Ledger } from './ledger.ts'
 import { openLedger } from './open.ts'
@@ -18,6 +19,7 @@ export const TEST_ORIGIN = 'example.org/ledger/test'
 export class TestRuntime implements Runtime {
   readonly hasher: Hasher = nobleHasher
   readonly codec: Codec = pureCodec
+  readonly kernel: Kernel | undefined = undefined
   time: number = Date.UTC(2026, 10, 22, 18, 43)
   readonly #timers = new Set<{ at: number; run: () => void }>()
 
