@@ -45,7 +45,7 @@ function isWanted(path) {
  * @param {string} lib
  */
 export function licenses(lib) {
-  // The bundle contains the workspace's packages and what those import, so they count as well as the program itself.
+  // The bundle contains the workspace's packages and their dependencies, so list the licenses of all of them.
   const listed = JSON.parse(pnpm('--filter', `${APP}...`, 'licenses', 'list', '--json', '--prod'))
   const packages = Object.values(listed)
     .flat()

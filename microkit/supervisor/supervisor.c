@@ -21,7 +21,7 @@ static struct deadline_page *const deadline = (struct deadline_page *)AT_DEADLIN
  */
 #define AT_ONCE 3u
 #define LONGEST_WAIT 60u
-/* A child that ran for so many seconds has its earlier faults forgotten. */
+/* After a child has run for so many seconds, its earlier faults no longer count. */
 #define CALM 600u
 
 static struct {

@@ -108,7 +108,7 @@ TEST(what_the_ledger_never_had_is_given_up_once_in_a_start) {
     rig_boot(&rig);
     CHECK_SAME(rig_checkpoint(&rig, 0, 0, 5, 3, out), KEYS_REFUSED);
     CHECK_SAME(rig_checkpoint(&rig, 0, 0, 4, 3, out), KEYS_REFUSED);
-    /* A checkpoint that this start signed again is not replaced in this start. */
+    /* A checkpoint that was signed again since the start is not replaced before the next start. */
     CHECK_SAME(rig_checkpoint(&rig, 0, 0, 9, 2, out), KEYS_OK);
     CHECK_SAME(rig_checkpoint(&rig, 0, 0, 8, 3, out), KEYS_REFUSED);
     rig_boot(&rig);

@@ -91,7 +91,7 @@ it('rejects a bundle or a hash tile with any changed, missing or additional byte
   }
 })
 
-it('rejects base64 that is not canonical, of which the bytes are right', () => {
+it('rejects base64 that decodes to the right bytes but is not canonical', () => {
   const { bundle, hashes } = texts(records)
   const lines = bundle.toString('latin1').slice(0, -1).split('\n')
   const at = lines.findIndex((line) => line.endsWith('='))

@@ -49,7 +49,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   return service
 }
 
-/** The path of the bundle, relative to this file, and to app/dist, into which this file is bundled. */
+/** The paths of the bundle relative to this file, and relative to app/dist, where the bundled program is. */
 const BUILT = ['../../bundle/dist/bundle.js', '../../envelopes/sel4/bundle/dist/bundle.js']
 
 /** Returns the bundle that was built in this checkout. */
