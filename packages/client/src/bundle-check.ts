@@ -72,7 +72,10 @@ export class BundleCheck {
     return this.#checked(content, hashes, ids)
   }
 
-  /** Checks the entries of a bundle and the hashes of its tile. Returns undefined unless both are full and nothing in them is wrong. */
+  /**
+   * Checks the entries of a bundle and the hashes of its tile. Returns undefined unless both are full and
+   * valid.
+   */
   read(entries: readonly Uint8Array[] = [], hashes: readonly Hash[] = []): CheckedBundle | undefined {
     if (entries.length !== TILE_WIDTH || hashes.length !== TILE_WIDTH) return undefined
     const bytes = nativeCodec.concat(...entries)

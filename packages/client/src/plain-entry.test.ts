@@ -64,7 +64,7 @@ it('accepts every whole record', () => {
   ).toBe(true)
 })
 
-it('leaves the parts of split records', () => {
+it('rejects the parts of split records', () => {
   for (const part of entriesOf({ ...content, payload: new Uint8Array(150_000) }, sha256Hex))
     expect(check(part)).toBe(false)
 })

@@ -259,7 +259,7 @@ static void data(struct peer *peer, const struct net_message *message) {
 static void taken(uint32_t offset) {
     const uint32_t slot = (offset - MINE) / NET_SLOT;
     if (offset < MINE || slot >= NET_SLOTS || slot_of[slot] == 0) {
-        if (!is_rude) console("net gave back what it has not");
+        if (!is_rude) console("net gave back bytes that it does not hold");
         return;
     }
     struct peer *peer = find(slot_of[slot]);
