@@ -166,7 +166,7 @@ describe('a restored ledger', () => {
     expect((await readdir(at('back'))).sort()).toEqual(['README.txt', 'checkpoint', 'keys', 'origin'])
   })
 
-  it('is a tar archive of a private folder, as a disk image', async () => {
+  it('is a tar archive with a private folder if it is a disk image', async () => {
     const acme = await makeAcme({ records: testRecords(512) })
     await done('export', acme, '--out', at('out'))
     await done('restore', at('out'), '--out', at('a.img'), '--module-id', 'acme')
