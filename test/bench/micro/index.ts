@@ -13,13 +13,18 @@ const BATCH = 1000
 const ROOT = Buffer.alloc(32, 1).toString('base64')
 
 const dir = mkdtempSync(join(tmpdir(), 'service-fs-micro-'))
-process.once('exit', () => rmSync(dir, { recursive: true, force: true }))
 const index = openRecordIndex(join(dir, 'records'))
 for (let first = 0; first < RECORDS; first += BATCH) {
   const records = Array.from({ length: BATCH }, (_, i) => ({ id: idOf(first + i), index: first + i }))
   index.put(records, first + BATCH, ROOT)
 }
 await index.flush()
+
+/** Closes the index and removes its files. */
+export async function close(): Promise<void> {
+  await index.close()
+  rmSync(dir, { recursive: true, force: true })
+}
 
 // A stride that is prime to the number of records visits all of them.
 const STRIDE = 7919

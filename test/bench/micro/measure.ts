@@ -13,6 +13,12 @@ export interface Micro {
   check: (result: unknown) => void
 }
 
+/** What the module of a topic exports. `close` removes what the kernels worked on. */
+export interface Topic {
+  micros: readonly Micro[]
+  close?: () => Promise<void>
+}
+
 export interface MicroFigure {
   name: string
   /** Median nanoseconds of an operation. */
@@ -58,6 +64,10 @@ function timesFor(run: () => unknown): number {
 }
 
 /** The entry point of a topic's process. */
-export async function main(micros: readonly Micro[]): Promise<void> {
-  process.stdout.write(`${JSON.stringify(await measureMicros(micros, Number(process.argv[2])))}\n`)
+export async function main({ micros, close }: Topic): Promise<void> {
+  try {
+    process.stdout.write(`${JSON.stringify(await measureMicros(micros, Number(process.argv[2])))}\n`)
+  } finally {
+    await close?.()
+  }
 }

@@ -90,7 +90,7 @@ async function bundleTopic(topic: string, build: Build, number: number): Promise
   const outfile = join(dir, `micro-${topic}-${number}.mjs`)
   await bundle({
     stdin: {
-      contents: `import { micros } from './${topic}.ts'; import { main } from './measure.ts'; await main(micros)`,
+      contents: `import * as topic from './${topic}.ts'; import { main } from './measure.ts'; await main(topic)`,
       resolveDir: join(benchDir, 'micro'),
     },
     outfile,
