@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { exported } from '@service-fs/ledger/conformance'
 import { TestRuntime } from '@service-fs/ledger/testing'
-import { nativeCodec, nativeCrypto, nativeHasher } from '@service-fs/native/native'
+import { nativeCodec, nativeCrypto, nativeHasher, nativeKernel } from '@service-fs/native/native'
 import { DEFAULT_LIMITS, ledgerLimits, wireLimits } from '@service-fs/bundle/limits'
 import { uuids } from '@service-fs/bundle/uuid'
 import type { StorageCapability } from '@service-fs/storage/capability'
@@ -40,7 +40,7 @@ export interface Place {
 
 /** A runtime with native functions and a clock that only the test moves. */
 export function testRuntime(): TestRuntime {
-  return Object.assign(new TestRuntime(), { hasher: nativeHasher, codec: nativeCodec })
+  return Object.assign(new TestRuntime(), { hasher: nativeHasher, kernel: nativeKernel, codec: nativeCodec })
 }
 
 /** Deterministic bytes from a seed, in place of random ones. */

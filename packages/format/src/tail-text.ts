@@ -45,8 +45,13 @@ export function formatEdge(hashes: readonly Hash[]): string {
 
 /** Formats a commit. `lines` are base64 entry lines without newlines, `note` is a signed checkpoint. */
 export function formatCommit(lines: readonly string[], note: string, codec: Codec = pureCodec): Uint8Array {
-  const entries = lines.length === 0 ? '\n' : lines.join('\n') + '\n\n'
-  return codec.concat(codec.asciiEncode(entries), codec.utf8Encode(note + '\n'))
+  const entries = lines.length === 0 ? '' : lines.join('\n') + '\n'
+  return joinCommit(codec.asciiEncode(entries), note, codec)
+}
+
+/** Formats a commit like {@link formatCommit}. `text` has the entry lines, each with its newline. */
+export function joinCommit(text: Uint8Array, note: string, codec: Codec = pureCodec): Uint8Array {
+  return codec.concat(text, codec.utf8Encode(`\n${note}\n`))
 }
 
 /**

@@ -38,19 +38,18 @@ interface Known {
 /** Records that are appended together, all new to the ledger and with different identifiers. */
 class Group {
   readonly records: NewRecord[] = []
-  readonly lines: string[] = []
-  readonly leaves: Hash[] = []
-  /** The place of each record's first entry among the lines. */
+  readonly entries: Uint8Array[] = []
+  /** The place of each record's first entry among the entries. */
   readonly starts: number[] = []
   time = ''
   committed: Promise<Place> | undefined
 
-  /** Returns the result for the `nth` record of a group whose first entry is at `first`. */
-  placed(nth: number, first: number, duplicate: boolean): Appended {
+  /** Returns the result for the `nth` record when the group is at `place`. */
+  placed(nth: number, { index, leaves }: Place, duplicate: boolean): Appended {
     const start = this.starts[nth] as number
-    const end = this.starts[nth + 1] ?? this.lines.length
-    const leafHash = this.leaves[start] as Hash
-    return { index: first + start, parts: end - start, leafHash, time: this.time, duplicate }
+    const end = this.starts[nth + 1] ?? this.entries.length
+    const leafHash = leaves[start] as Hash
+    return { index: index + start, parts: end - start, leafHash, time: this.time, duplicate }
   }
 }
 
@@ -258,7 +257,7 @@ export class Appender {
     const { type, payload } = group.records[nth] as NewRecord
     try {
       const committed = await group.committed
-      return committed && { type, payload, appended: group.placed(nth, committed.index, true) }
+      return committed && { type, payload, appended: group.placed(nth, committed, true) }
     } catch {
       return undefined
     }
@@ -278,15 +277,15 @@ export class Appender {
       this.#onTheirWay.set((group.records[nth] as NewRecord).id, { group, nth })
     }
     try {
-      const { index, head } = await group.committed
+      const place = await group.committed
       let answered = -1
       const entries = nths.map((nth, at) => {
         if (nth < 0) return found[at] as Appended
         const isFirst = nth > answered
         if (isFirst) answered = nth
-        return group.placed(nth, index, !isFirst)
+        return group.placed(nth, place, !isFirst)
       })
-      return { entries, checkpoint: head.note }
+      return { entries, checkpoint: place.head.note }
     } finally {
       for (const { id } of group.records) this.#onTheirWay.delete(id)
     }
@@ -298,20 +297,14 @@ export class Appender {
     if (group.time === '') group.time = this.#parts.clock.stamp()
     const sha256Hex = (data: Uint8Array): string => hexEncode(hasher.sha256(data))
     for (const { id, type, payload, fields } of group.records) {
-      group.starts.push(group.lines.length)
-      for (const entry of made(
-        { id, type, time: group.time, payload, fields: fields ?? [] },
-        sha256Hex,
-        codec,
-      )) {
-        group.lines.push(codec.base64Encode(entry))
-        group.leaves.push(hasher.leaf(entry))
-      }
+      group.starts.push(group.entries.length)
+      const content = { id, type, time: group.time, payload, fields: fields ?? [] }
+      for (const entry of made(content, sha256Hex, codec)) group.entries.push(entry)
     }
   }
 
-  #batch({ lines, leaves, records, starts }: Group): Batch {
-    return { lines, leaves, records: records.map(({ id }, nth) => ({ id, at: starts[nth] as number })) }
+  #batch({ entries, records, starts }: Group): Batch {
+    return { entries, records: records.map(({ id }, nth) => ({ id, at: starts[nth] as number })) }
   }
 }
 

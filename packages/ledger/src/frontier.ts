@@ -31,6 +31,8 @@ export interface FullTile {
   level: number
   index: number
   hashes: readonly Hash[]
+  /** The root hash over the tile. */
+  root: Hash
 }
 
 export class Frontier {
@@ -82,8 +84,9 @@ export class Frontier {
     for (let level = 1, next = roots; this.#width(level) + next.length === 256; level++) {
       const { index, hashes } = await this.partial(level)
       const all = [...hashes, ...next]
-      full.push({ level, index, hashes: all })
-      next = [subtreeRoot(all, this.#hasher)]
+      const root = subtreeRoot(all, this.#hasher)
+      full.push({ level, index, hashes: all, root })
+      next = [root]
     }
     return full
   }
@@ -93,7 +96,7 @@ export class Frontier {
     let next = roots
     for (const tile of full) {
       this.#open[tile.level] = { index: tile.index + 1, missing: 0, hashes: [], reading: undefined }
-      next = [subtreeRoot(tile.hashes, this.#hasher)]
+      next = [tile.root]
     }
     this.#at(full.length + 1).hashes.push(...next)
     for (const root of roots) this.#edge.append(root, this.#hasher)

@@ -13,13 +13,13 @@ export interface Head {
   note: string
 }
 
-/** Signs the checkpoint of the tree with this right edge. @throws the signer's error */
+/** Signs the checkpoint of the tree with this right edge, whose root hash the caller may know. @throws the signer's error */
 export async function signHead(
   { origin, signer, runtime }: { origin: string; signer: Signer; runtime: Runtime },
   edge: Edge,
+  root: Hash = edge.root(runtime.hasher),
 ): Promise<Head> {
   const { size } = edge
-  const root = edge.root(runtime.hasher)
   const text = formatCheckpointText({ origin, size, root, extensions: [] })
   return { size, root, note: `${text}\n${await signer.sign(text)}` }
 }

@@ -57,7 +57,8 @@ export async function recoverReadOnly(identity: Identity, options: ReadOnlyOptio
     commit: (note, { size, root }) => heads.push({ size, root, note }),
     ...(damage === undefined ? {} : { damaged: () => undefined }),
   })
-  if (tail === undefined) return { found: emptyAs(published, damage), why, isWhole: damage === undefined }
+  if (tail === undefined)
+    return { found: emptyAs(published, damage, identity), why, isWhole: damage === undefined }
   if (published !== undefined && published.checkpoint.size <= tail.checkpoint.size)
     checkCovered(published.checkpoint, tail, identity.runtime)
   const known = Math.max(published?.checkpoint.size ?? 0, options.known ?? 0)
@@ -131,7 +132,11 @@ function headOf({ note, checkpoint: { size, root } }: Published): Head {
 }
 
 /** Returns the empty ledger. @throws LedgerError when the checkpoint covers entries, which have no tail */
-function emptyAs(published: Published | undefined, damage: LedgerError | undefined): ReadOnly['found'] {
+function emptyAs(
+  published: Published | undefined,
+  damage: LedgerError | undefined,
+  { runtime }: Identity,
+): ReadOnly['found'] {
   if (published?.checkpoint.size !== 0)
     throw damage ?? new LedgerError('corrupt', 'tail: expected the newest entries, found no tail')
   const edge = new Edge()
@@ -139,7 +144,7 @@ function emptyAs(published: Published | undefined, damage: LedgerError | undefin
     head: headOf(published),
     edge,
     sealedEdge: edge,
-    memory: new TailMemory(0),
+    memory: new TailMemory(runtime.codec, 0),
     tail: undefined,
     published: published.note,
   }
@@ -153,7 +158,7 @@ function upTo(head: Head, tail: TailContent, { runtime }: Identity): ReadOnly['f
     head,
     edge: grown(tail.edgeAtStart, leaves, runtime),
     sealedEdge: sealedEdgeOf(tail, runtime),
-    memory: new TailMemory(tail.start, tail.lines.slice(0, count), leaves),
+    memory: new TailMemory(runtime.codec, tail.start, tail.lines.slice(0, count), leaves),
     tail: undefined,
     published: head.note,
   }

@@ -60,7 +60,7 @@ export async function recover(identity: Identity): Promise<Recovered> {
   const tail = await readTailOf(identity)
   if (published === undefined) {
     await expectNothing(identity, tail)
-    return empty(undefined)
+    return empty(undefined, identity.runtime)
   }
   await checkIdentity(identity)
   const checkpoint = openPublished(identity, published)
@@ -70,7 +70,7 @@ export async function recover(identity: Identity): Promise<Recovered> {
         'corrupt',
         `tail: expected a tail with the newest of ${checkpoint.size} entries, found none`,
       )
-    return empty(published)
+    return empty(published, identity.runtime)
   }
   checkCovered(checkpoint, tail, identity.runtime)
   const sealedEdge = sealedEdgeOf(tail, identity.runtime)
@@ -79,7 +79,7 @@ export async function recover(identity: Identity): Promise<Recovered> {
     head: { size: tail.checkpoint.size, root: tail.checkpoint.root, note: tail.note },
     edge: tail.edge,
     sealedEdge,
-    memory: new TailMemory(tail.start, tail.lines, tail.leaves),
+    memory: new TailMemory(identity.runtime.codec, tail.start, tail.lines, tail.leaves),
     tail: { edge: tail.newest.edge, bytes: tail.end, isTorn: tail.rest !== 'none', lastCommit },
     published,
   }
@@ -178,12 +178,12 @@ async function expectNothing({ storage }: Identity, tail: TailContent | undefine
   throw new LedgerError('corrupt', 'checkpoint: expected a signed checkpoint beside the entries, found none')
 }
 
-function empty(published: string | undefined): Recovered {
+function empty(published: string | undefined, { codec }: Runtime): Recovered {
   return {
     head: { size: 0, root: EMPTY_ROOT, note: published ?? '' },
     edge: new Edge(),
     sealedEdge: new Edge(),
-    memory: new TailMemory(0),
+    memory: new TailMemory(codec, 0),
     tail: undefined,
     published,
   }

@@ -4,7 +4,7 @@ import { bundlePath, formatObjectName, type SealedName } from '@service-fs/stora
 import type { Edge } from '@service-fs/tlog/edge'
 import type { Hash } from '@service-fs/tlog/hash'
 import { subtreeRoot } from '@service-fs/tlog/proof'
-import { formatBundle, formatHashTile, parseHashTile } from '@service-fs/tlog/tile-text'
+import { formatHashTile, parseHashTile } from '@service-fs/tlog/tile-text'
 import { LedgerError, unreadable } from './errors.ts'
 import { Frontier } from './frontier.ts'
 import { WeightedCache } from './lru.ts'
@@ -18,10 +18,11 @@ const CHECKED_TILES = 16_384
 /** The share of the cache's bytes that the texts of bundles have; hash tiles have the rest. */
 const TEXTS_SHARE = 1 / 3
 
-/** A full bundle: the base64 lines and the leaf hashes of 256 entries. */
+/** A full bundle: the text and the leaf hashes of 256 entries, and the root hash over them where it is known. */
 export interface SealableBundle {
-  readonly lines: readonly string[]
+  readonly text: Uint8Array
   readonly leaves: readonly Hash[]
+  readonly root: Hash | undefined
 }
 
 /** The text of a stored bundle, up to 22 MB, and the ends of its first lines, which are found when they are needed. */
@@ -82,24 +83,20 @@ export class SealedTiles {
   /** Seals bundles of which only the last can fill a higher tile. */
   async #sealGroup(bundles: readonly SealableBundle[]): Promise<void> {
     const first = this.#frontier.tiles
-    const roots = bundles.map(({ leaves }) => subtreeRoot(leaves, this.#runtime.hasher))
+    const roots = bundles.map(({ leaves, root }) => root ?? subtreeRoot(leaves, this.#runtime.hasher))
     const full = await this.#frontier.completedBy(roots)
     await Promise.all([
-      ...bundles.map(({ leaves }, i) =>
-        this.#put({ kind: 'tile', level: 0, index: first + i }, formatHashTile(leaves)),
-      ),
-      ...full.map(({ level, index, hashes }) =>
-        this.#put({ kind: 'tile', level, index }, formatHashTile(hashes)),
-      ),
+      ...bundles.map(({ leaves }, i) => this.#putTile({ kind: 'tile', level: 0, index: first + i }, leaves)),
+      ...full.map(({ level, index, hashes }) => this.#putTile({ kind: 'tile', level, index }, hashes)),
     ])
     await Promise.all(
-      bundles.map(({ lines }, i) => this.#put({ kind: 'bundle', index: first + i }, formatBundle(lines))),
+      bundles.map(({ text }, i) => this.#storage.seal({ kind: 'bundle', index: first + i }, text)),
     )
     this.#frontier.push(roots, full)
   }
 
-  #put(name: SealedName, text: string): Promise<void> {
-    return this.#storage.seal(name, this.#runtime.codec.asciiEncode(text))
+  #putTile(name: TileName, hashes: readonly Hash[]): Promise<void> {
+    return this.#storage.seal(name, this.#runtime.codec.asciiEncode(formatHashTile(hashes)))
   }
 
   /** Returns line `at` (from 0) of a sealed bundle: any text, not yet compared with its leaf hash. */

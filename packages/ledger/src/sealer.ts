@@ -55,11 +55,11 @@ export class Sealer {
       const from = sealed.entries
       const to = Math.min(from + BUNDLES_AT_ONCE * 256, from + this.backlog)
       for (let at = from; at < to; at += 256) {
-        const lines = memory.lines(at, at + 256)
+        const text = memory.text(at, at + 256)
         const leaves = memory.leaves(at, at + 256)
-        if (lines === undefined || leaves === undefined)
+        if (text === undefined || leaves === undefined)
           throw new Error(`entries ${at} to ${at + 255} are neither sealed nor in memory`)
-        bundles.push({ lines, leaves })
+        bundles.push({ text, leaves, root: memory.rootOf(at / 256) })
       }
       this.#round = sealed.seal(bundles).then(afterRound)
       await this.#round

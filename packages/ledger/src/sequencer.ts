@@ -4,6 +4,8 @@
  */
 import type { Edge } from '@service-fs/tlog/edge'
 import type { Hash } from '@service-fs/tlog/hash'
+import type { Extension, Kernel } from '@service-fs/tlog/kernel/kernel'
+import { plainKernel } from '@service-fs/tlog/kernel/plain'
 import type { Signer } from '@service-fs/tlog/note'
 import { messageOf } from '@service-fs/format/errors'
 import { LedgerError, stopReason } from './errors.ts'
@@ -13,21 +15,22 @@ import type { Runtime } from './runtime.ts'
 
 /** The new records of one append. They go into one commit, all or none. */
 export interface Batch {
-  /** The base64 lines and the leaf hashes of the records' entries, in order. */
-  lines: readonly string[]
-  leaves: readonly Hash[]
-  /** The records, each with the place of its first entry in `lines`. */
+  /** The records' entries, in order. */
+  entries: readonly Uint8Array[]
+  /** The records, each with the place of its first entry in `entries`. */
   records: readonly { id: string; at: number }[]
 }
 
 /** One or more batches and the signed tree that ends with them, made durable by one write and one sync. */
-export interface Commit extends Batch {
+export interface Commit extends Pick<Batch, 'records'> {
+  extension: Extension
   head: Head
 }
 
-/** The place of a batch: the index of its first entry, and the head of its commit. */
+/** The place of a batch: the index of its first entry, its leaf hashes, and the head of its commit. */
 export interface Place {
   index: number
+  leaves: readonly Hash[]
   head: Head
 }
 
@@ -59,6 +62,7 @@ interface Waiting {
 export class Sequencer {
   readonly #options: SequencerOptions
   readonly #hooks: SequencerHooks
+  readonly #kernel: Kernel
   #edge: Edge
   #head: Head
   #queue: Waiting[] = []
@@ -71,6 +75,8 @@ export class Sequencer {
   constructor(options: SequencerOptions, edge: Edge, head: Head, hooks: SequencerHooks) {
     this.#options = options
     this.#hooks = hooks
+    const { hasher, codec, kernel } = options.runtime
+    this.#kernel = kernel ?? plainKernel(hasher, codec)
     this.#edge = edge
     this.#head = head
   }
@@ -101,8 +107,8 @@ export class Sequencer {
     const { limits } = this.#options
     if (this.#stopped !== undefined) return Promise.reject(this.#stopped)
     let characters = 0
-    for (const line of batch.lines) characters += line.length
-    const entries = this.#queueEntries + batch.lines.length
+    for (const { length } of batch.entries) characters += Math.ceil(length / 3) * 4
+    const entries = this.#queueEntries + batch.entries.length
     if (
       this.#queue.length > 0 &&
       (entries > limits.queueEntries || this.#queueCharacters + characters > limits.queueBytes)
@@ -160,7 +166,7 @@ export class Sequencer {
     let entries = 0
     let characters = 0
     for (const one of this.#queue) {
-      const length = one.batch.lines.length
+      const { length } = one.batch.entries
       if (count > 0 && (entries + length > commitEntries || characters + one.characters > commitBytes)) break
       count += 1
       entries += length
@@ -174,11 +180,11 @@ export class Sequencer {
   }
 
   async #commit(waiting: readonly Waiting[]): Promise<void> {
-    const edge = this.#edge.clone()
-    const batch = this.#join(waiting, edge)
+    const { entries, records } = join(waiting)
+    const extension = this.#kernel.extend(this.#edge, entries)
     let head: Head
     try {
-      head = await signHead(this.#options, edge)
+      head = await signHead(this.#options, extension.edge, extension.root)
     } catch (error) {
       // Nothing was written: the records may be appended again.
       const failure = new LedgerError('signer', `the checkpoint could not be signed: ${messageOf(error)}`, {
@@ -187,7 +193,7 @@ export class Sequencer {
       for (const one of waiting) one.reject(failure)
       return
     }
-    const commit = { ...batch, head }
+    const commit = { extension, records, head }
     try {
       await this.#hooks.write(this.#edge, commit)
     } catch (error) {
@@ -196,29 +202,27 @@ export class Sequencer {
       this.stop(failure)
       return
     }
-    let index = this.#edge.size
-    this.#edge = edge
+    const index = this.#edge.size
+    this.#edge = extension.edge
     this.#head = head
     this.#hooks.committed(commit)
+    let at = 0
     for (const one of waiting) {
-      one.resolve({ index, head })
-      index += one.batch.lines.length
+      const { length } = one.batch.entries
+      one.resolve({ index: index + at, leaves: extension.leaves.slice(at, at + length), head })
+      at += length
     }
   }
+}
 
-  /** Joins the batches, and extends the edge by their leaves. */
-  #join(waiting: readonly Waiting[], edge: Edge): Batch {
-    const lines: string[] = []
-    const leaves: Hash[] = []
-    const records: { id: string; at: number }[] = []
-    for (const { batch } of waiting) {
-      for (const { id, at } of batch.records) records.push({ id, at: lines.length + at })
-      for (const line of batch.lines) lines.push(line)
-      for (const leaf of batch.leaves) {
-        leaves.push(leaf)
-        edge.append(leaf, this.#options.runtime.hasher)
-      }
-    }
-    return { lines, leaves, records }
+function join(waiting: readonly Waiting[]): Batch {
+  const [only] = waiting
+  if (waiting.length === 1 && only !== undefined) return only.batch
+  const entries: Uint8Array[] = []
+  const records: { id: string; at: number }[] = []
+  for (const { batch } of waiting) {
+    for (const { id, at } of batch.records) records.push({ id, at: entries.length + at })
+    for (const entry of batch.entries) entries.push(entry)
   }
+  return { entries, records }
 }

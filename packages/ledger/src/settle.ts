@@ -50,8 +50,7 @@ async function settleTail(
   tail: RecoveredTail,
   writer: TailWriter,
 ): Promise<void> {
-  const begin = (edge: Edge): Promise<void> =>
-    writer.reopen(edge, linesFrom(edge.size, head, memory), head.note)
+  const begin = (edge: Edge): Promise<void> => writer.reopen(edge, textFrom(edge.size, head, memory), head)
   if (sealedEdge.size >= tail.edge.size + (keepsTail ? 1 : 0) && sealedEdge.size < head.size)
     return begin(sealedEdge)
   if (!keepsTail) return begin(tail.edge)
@@ -64,10 +63,10 @@ async function settleTail(
   }
 }
 
-function linesFrom(start: number, head: Head, memory: Recovered['memory']): string[] {
-  const lines = memory.lines(start, head.size)
-  if (lines === undefined) throw new LedgerError('stopped', `the tail lacks the entries from ${start} on`)
-  return lines
+function textFrom(start: number, head: Head, memory: Recovered['memory']): Uint8Array {
+  const text = memory.text(start, head.size)
+  if (text === undefined) throw new LedgerError('stopped', `the tail lacks the entries from ${start} on`)
+  return text
 }
 
 /** Creates an empty ledger; returns its signed checkpoint. */

@@ -1,5 +1,5 @@
 /** Writes the tail: appends commits, and begins a new tail file when the entries of the old one are sealed. */
-import { formatCommit, formatEdge } from '@service-fs/format/tail-text'
+import { formatEdge, joinCommit } from '@service-fs/format/tail-text'
 import type { StorageCapability } from '@service-fs/storage/capability'
 import type { Edge } from '@service-fs/tlog/edge'
 import type { Signer } from '@service-fs/tlog/note'
@@ -17,6 +17,9 @@ export interface TailOptions {
   signer: Signer
   runtime: Runtime
 }
+
+/** A tree size and its signed checkpoint. */
+type SignedSize = Pick<Head, 'size' | 'note'>
 
 export class TailWriter {
   readonly #options: TailOptions
@@ -45,8 +48,8 @@ export class TailWriter {
    * Writes a commit: the entry lines behind `before`, and the signed checkpoint that covers them. Durable when it resolves, with the
    * number of bytes.
    */
-  async commit(before: Edge, lines: readonly string[], { size, note }: Head): Promise<number> {
-    const commit = formatCommit(lines, note, this.#runtime.codec)
+  async commit(before: Edge, text: Uint8Array, { size, note }: SignedSize): Promise<number> {
+    const commit = joinCommit(text, note, this.#runtime.codec)
     if (this.#start !== undefined && this.#storage.tailMode === 'grow') {
       await this.#storage.commit(size, commit)
       this.#bytes += commit.length
@@ -69,27 +72,27 @@ export class TailWriter {
   }
 
   /**
-   * Begins a tail file at `edge` with the entries after it and the newest signed checkpoint: a new file where every entry before it is
-   * sealed, or the newest file again. A tail file has at least one entry: without entries the next commit begins it.
+   * Begins a tail file at `edge` with the lines of the entries after it and the newest signed checkpoint: a new file where every entry
+   * before it is sealed, or the newest file again. A tail file has at least one entry: without entries the next commit begins it.
    */
-  async roll(edge: Edge, lines: readonly string[], note: string): Promise<void> {
+  async roll(edge: Edge, text: Uint8Array, newest: SignedSize): Promise<void> {
     this.#isCarriedOver = false
-    if (lines.length === 0) this.leave()
-    else await this.#begin(edge, lines, note)
+    if (text.length === 0) this.leave()
+    else await this.#begin(edge, text, newest)
   }
 
   /**
    * Begins the first tail file after an opening, like {@link roll}, and at once even without entries. Another file replaces it as soon as
    * one of its bundles is sealed.
    */
-  async reopen(edge: Edge, lines: readonly string[], note: string): Promise<void> {
-    await this.#begin(edge, lines, note)
+  async reopen(edge: Edge, text: Uint8Array, newest: SignedSize): Promise<void> {
+    await this.#begin(edge, text, newest)
     this.#isCarriedOver = true
   }
 
-  async #begin(edge: Edge, lines: readonly string[], note: string): Promise<void> {
-    const commit = formatCommit(lines, note, this.#runtime.codec)
-    await this.#write(edge, edge.size + lines.length, commit, lines.length > 0)
+  async #begin(edge: Edge, text: Uint8Array, { size, note }: SignedSize): Promise<void> {
+    const commit = joinCommit(text, note, this.#runtime.codec)
+    await this.#write(edge, size, commit, text.length > 0)
   }
 
   async #write(edge: Edge, size: number, commit: Uint8Array, hasEntries: boolean): Promise<void> {
@@ -109,7 +112,7 @@ export class TailWriter {
     if (this.#storage.tailMode === 'each' || edge.size === 0) return new Uint8Array()
     try {
       const { note } = await signHead(this.#options, edge)
-      return formatCommit([], note, this.#runtime.codec)
+      return joinCommit(new Uint8Array(), note, this.#runtime.codec)
     } catch {
       // Nothing else needs it. The next commit reports a failing signer, and can be retried.
       return new Uint8Array()

@@ -44,18 +44,19 @@ export class Upkeep {
   }
 
   /** Writes a commit to the tail; durable when it resolves. `before`: the right edge before its entries. */
-  async write(before: Edge, { lines, head }: Commit): Promise<void> {
+  async write(before: Edge, { extension, head }: Commit): Promise<void> {
     const { runtime, tail } = this.#parts
     const started = runtime.monotonic()
-    this.#writeBytes = await tail.commit(before, lines, head)
+    this.#writeBytes = await tail.commit(before, extension.text, head)
     this.#writeMs = runtime.monotonic() - started
   }
 
   /** Takes a commit that {@link write} has made durable. */
-  committed({ lines, leaves, records, head }: Commit): void {
+  committed({ extension, records, head }: Commit): void {
     const { memory, indexer, publisher, marks, sealer, growth, observer } = this.#parts
-    const first = head.size - lines.length
-    memory.push(lines, leaves)
+    const entries = extension.leaves.length
+    const first = head.size - entries
+    memory.push(extension)
     indexer.committed(
       records.map(({ id, at }) => ({ id, index: first + at })),
       first,
@@ -66,7 +67,7 @@ export class Upkeep {
     sealer.wake()
     growth.reached(head.size)
     observer.committed?.({
-      entries: lines.length,
+      entries,
       bytes: this.#writeBytes,
       milliseconds: this.#writeMs,
       size: head.size,
@@ -109,9 +110,9 @@ export class Upkeep {
   async #roll({ note }: Head): Promise<void> {
     const { sealed, memory, tail } = this.#parts
     const edge = sealed.edge()
-    const lines = memory.lines(edge.size, memory.end)
-    if (lines === undefined)
+    const text = memory.text(edge.size, memory.end)
+    if (text === undefined)
       throw new LedgerError('stopped', `entries from ${edge.size} on are neither sealed nor in memory`)
-    await tail.roll(edge, lines, note)
+    await tail.roll(edge, text, { size: memory.end, note })
   }
 }
