@@ -3,7 +3,10 @@ import { nobleHasher } from '@service-fs/tlog/hash'
 import { formatSignerKey, signerFromKey, verifierFromVkey } from '@service-fs/tlog/keys'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { nativeCodec, nativeCrypto, nativeHasher, sha256Hex, sha256Stream } from './native.ts'
+import * as byNode from './native.ts'
+import * as portable from './portable.ts'
+
+const { nativeCodec, nativeCrypto, nativeHasher, sha256Hex, sha256Stream } = byNode
 
 const hashOf = (bytes: Uint8Array): string => nobleHasher.leaf(bytes)
 
@@ -95,4 +98,22 @@ it('feeds a digest in pieces', () => {
 it('joins parts as the portable codec does', () => {
   const parts = [Uint8Array.of(1, 2), new Uint8Array(), Buffer.from('xyz')]
   expect(Buffer.compare(nativeCodec.concat(...parts), pureCodec.concat(...parts))).toBe(0)
+})
+
+describe('what a bundler for browsers takes instead', () => {
+  it('has the same names', () => {
+    expect(Object.keys(portable).sort()).toEqual(Object.keys(byNode).sort())
+  })
+
+  it('hashes like Node.js, in one piece and in many', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 300 }), fc.nat(300), (bytes, at) => {
+        expect(portable.sha256Hex(bytes)).toBe(sha256Hex(bytes))
+        const stream = portable.sha256Stream()
+        stream.update(bytes.subarray(0, at))
+        stream.update(bytes.subarray(at))
+        expect(stream.hex()).toBe(sha256Hex(bytes))
+      }),
+    )
+  })
 })
