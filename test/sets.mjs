@@ -62,6 +62,9 @@ export const fullOnly = [
   'test/psdb/tar-readers.test.ts',
   'test/readme/entries.test.ts',
   'test/readme/large.test.ts',
+  'test/scripts/api-docs.test.ts',
+  'test/scripts/dev.test.ts',
+  'test/scripts/release.test.ts',
 ]
 
 /** The seL4 appliance and its parts as programs of this host, which CI on GitHub runs in a job of its own. */
@@ -91,4 +94,5 @@ export const groups = {
   'test/packages/': ['@service-fs/client', '@service-fs/fastify', '@service-fs/storage-posix'],
   'test/packaging/': ['@service-fs/app', 'packaging/', 'docs/', 'README.md', 'SECURITY.md', 'CHANGELOG.md'],
   'test/psdb/': ['@service-fs/engine-host', 'microkit/psdb/'],
+  'test/scripts/': ['@service-fs/client', '@service-fs/fastify', 'app/build.mjs'],
 }
