@@ -6,6 +6,7 @@ import { ServerResponse, type IncomingMessage, type Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Socket } from 'node:net'
 import type { Problem } from '@service-fs/wire/problem'
+import { Arrivals } from './arrivals.ts'
 import { isOfHttp, problemOfHttp, refuse } from './refuse.ts'
 
 /** Requests that may wait on a connection. A client that sends more without reading a response is disconnected. */
@@ -29,7 +30,10 @@ export function takeTurns(server: Server, begin: Begin): void {
     }
     return turns
   }
-  const take = (raw: IncomingMessage, out: ServerResponse): void => of(raw.socket).take({ raw, out })
+  const arrivals = new Arrivals()
+  server.on('connection', () => arrivals.accepted())
+  const take = (raw: IncomingMessage, out: ServerResponse): void =>
+    arrivals.whenIn(() => of(raw.socket).take({ raw, out }))
   server.on('request', take)
   // The handler sends "100 Continue" when it reads the body; other expectations are ignored.
   server.on('checkContinue', take)
@@ -38,7 +42,7 @@ export function takeTurns(server: Server, begin: Begin): void {
   server.on('clientError', (error: Error & { code?: string }, socket: Duplex) => {
     // The connection or its TLS handshake failed, so no response can be sent.
     if (!isOfHttp(error)) socket.destroy()
-    else of(socket as Socket).refuse(problemOfHttp(error))
+    else arrivals.whenIn(() => of(socket as Socket).refuse(problemOfHttp(error)))
   })
 }
 
@@ -71,7 +75,7 @@ class Turns {
   }
 
   take(turn: Turn): void {
-    if (this.#isOver) return
+    if (this.#isOver || this.#socket.destroyed) return
     if (this.#current === undefined) this.#start(turn)
     else if (this.#waiting.push(turn) > MAX_WAITING) this.#socket.destroy()
   }
