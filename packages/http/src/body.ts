@@ -22,7 +22,15 @@ export function readBody(
   if (length !== undefined && length > limit) return tooLarge(limit, String(length))
   if (length !== undefined && !budget.take(length)) return busy()
   if (expectsContinue(raw)) out.writeContinue()
+  const whole = raw.complete && length !== undefined ? readAtOnce(raw, length) : undefined
+  if (whole !== undefined) return whole
   return new Reading(raw, limit, budget, length ?? 0).result
+}
+
+/** Returns a body that has arrived completely, without waiting for the events of its stream; undefined when it has not. */
+function readAtOnce(raw: IncomingMessage, length: number): Uint8Array | undefined {
+  if (length === 0 || raw.readableLength !== length || raw.destroyed) return undefined
+  return (raw.read() as Buffer | null) ?? undefined
 }
 
 class Reading {
@@ -49,6 +57,7 @@ class Reading {
     raw.once('end', this.#onEnd)
     raw.once('error', this.#onError)
     raw.once('close', this.#onClose)
+    if (raw.destroyed) this.#onClose()
   }
 
   #onData = (chunk: Buffer): void => {

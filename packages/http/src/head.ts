@@ -9,8 +9,9 @@ type Head = Pick<IncomingMessage, 'httpVersion' | 'rawHeaders' | 'headers' | 'me
 const MAX_REQUEST_LINE = 8 * 1024
 const REST_OF_LINE = '  HTTP/1.1\r\n'.length
 
-/** Header fields that may occur only once. */
+/** Header fields that may occur only once. No two have the same length. */
 const SINGLE = ['host', 'content-length', 'content-type', 'authorization'] as const
+const SINGLE_BY_LENGTH: ReadonlyMap<number, string> = new Map(SINGLE.map((name) => [name.length, name]))
 
 /** Returns the problem that refuses a head, 400 or 414: RFC 9112 §2.3 (version), §3 (request line), §3.2 (Host), §6 (length). */
 export function headProblem({ httpVersion, rawHeaders, headers, method, url }: Head): Problem | undefined {
@@ -40,11 +41,11 @@ function repeated(raw: readonly string[]): string | undefined {
   let seen = 0
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i] as string
-    for (const [at, single] of SINGLE.entries()) {
-      if (name.length !== single.length || name.toLowerCase() !== single) continue
-      if ((seen & (1 << at)) !== 0) return single
-      seen |= 1 << at
-    }
+    const single = SINGLE_BY_LENGTH.get(name.length)
+    if (single === undefined || name.toLowerCase() !== single) continue
+    const mark = 1 << single.length
+    if ((seen & mark) !== 0) return single
+    seen |= mark
   }
   return undefined
 }
