@@ -10,6 +10,7 @@ import { allowanceFor, canonicalJson, JsonError, parseJson, type Allowance } fro
 import { answer, jsonAnswer, type Answer, type Call } from './call.ts'
 import { badField } from './fields.ts'
 import type { Limits } from './limits.ts'
+import { plainRecord } from './plain-record.ts'
 import { Problem } from './problem.ts'
 import { accepts, mediaType, NDJSON, TLOG_PROOF, type WireRequest } from './request.ts'
 
@@ -46,7 +47,10 @@ export async function append(call: Call): Promise<Answer> {
   if (jsonType(request) === NDJSON) return appendMany(call)
   const text = decodeBody(request.body, options.codec)
   const allowance = allowanceFor(text, limits.maxValues)
-  return appendOne(call, jsonRecord(text, { limits, codec: options.codec, allowance }))
+  const reading = { limits, codec: options.codec, allowance }
+  const plain =
+    options.scansBytes === true ? scanned(request.body, 0, request.body.length, reading) : undefined
+  return appendOne(call, plain ?? jsonRecord(text, reading))
 }
 
 function jsonType(request: Pick<WireRequest, 'header'>): string {
@@ -117,17 +121,55 @@ function headerText(value: string, codec: Codec): string {
 
 function batchRecords(call: Call): NewRecord[] {
   const { request, limits, options } = call
-  const { lines, allowance } = batchLines(request.body, options.codec, limits)
-  if (lines.length > limits.maxBatch) {
-    throw new Problem('too-large', `body: expected at most ${limits.maxBatch} lines, found ${lines.length}`, {
-      field: 'body',
-      expected: limits.maxBatch,
-      supplied: lines.length,
-    })
-  }
-  if (lines.length === 0) throw badField('body', 'at least one line', 'none')
+  const { body } = request
+  if (options.scansBytes === true && body.length < 2 * limits.maxValues) return scannedBatch(body, call)
+  const { lines, allowance } = batchLines(body, options.codec, limits)
+  checkLines(lines.length, limits)
   const reading = { limits, codec: options.codec, allowance }
   return lines.map((line, i) => jsonRecord(line, reading, i + 1))
+}
+
+function checkLines(lines: number, { maxBatch }: Limits): void {
+  if (lines === 0) throw badField('body', 'at least one line', 'none')
+  if (lines <= maxBatch) return
+  throw new Problem('too-large', `body: expected at most ${maxBatch} lines, found ${lines}`, {
+    field: 'body',
+    expected: maxBatch,
+    supplied: lines,
+  })
+}
+
+/** Returns the records of a body that is too short for more than `maxValues` values. */
+function scannedBatch(body: Uint8Array, { limits, options: { codec } }: Call): NewRecord[] {
+  decodeBody(body, codec)
+  const ends: number[] = []
+  for (let end = body.indexOf(LINE_FEED); end >= 0; end = body.indexOf(LINE_FEED, end + 1)) ends.push(end)
+  if ((ends.at(-1) ?? -1) + 1 < body.length) ends.push(body.length)
+  checkLines(ends.length, limits)
+  const reading = { limits, codec, allowance: undefined }
+  return ends.map((end, i) => {
+    const start = (ends[i - 1] ?? -1) + 1
+    const plain = scanned(body, start, end, reading, i + 1)
+    return plain ?? jsonRecord(codec.utf8Decode(body.subarray(start, end)), reading, i + 1)
+  })
+}
+
+const LINE_FEED = 0x0a
+
+/** Returns the record in `body` from `start` to `end`; undefined if only the parser can read it. */
+function scanned(
+  body: Uint8Array,
+  start: number,
+  end: number,
+  { limits, codec, allowance }: Reading,
+  line?: number,
+): NewRecord | undefined {
+  const plain = allowance === undefined ? plainRecord(body, start, end, codec) : undefined
+  if (plain === undefined) return undefined
+  const id = checkedId(plain.id, 'payload_id', line, codec)
+  checkSize(plain.payload.length, 'payload', limits, line)
+  const type = checkedType(plain.type ?? 'application/json', 'type', line)
+  return { id, type, payload: plain.payload }
 }
 
 /**

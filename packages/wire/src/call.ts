@@ -52,6 +52,8 @@ export interface WireOptions {
   /** Answers POST /mcp. If absent, /mcp is 404. */
   mcp?(call: Call): Promise<Answer>
   limits?: Partial<Limits>
+  /** Whether to scan the bytes of a JSON body before it is parsed: faster where JavaScript is compiled, slower in an interpreter. */
+  scansBytes?: boolean
   /** Content codings of request bodies that the server decodes before it calls the wire. Default: none. */
   codings?: readonly Coding[]
   /** The software version that /v1/contract shows. */

@@ -5,7 +5,7 @@ import { recordRead } from './audit.ts'
 import { contentCoding } from './body-meaning.ts'
 import type { Answer, Call, Streamed, WireOptions } from './call.ts'
 import { Followers } from './followers.ts'
-import { headRefusal, readHead, type HeadRules } from './head.ts'
+import { checkHead, readHead, type Headed, type HeadRules } from './head.ts'
 import { answerSize, DEFAULT_LIMITS, type Limits } from './limits.ts'
 import { isFailure, Problem, problemOf, problemResponse } from './problem.ts'
 import type { RequestHead, WireRequest, WireResponse } from './request.ts'
@@ -44,6 +44,8 @@ export function createWire(options: WireOptions, told?: AppendReads): Wire {
   }
   const followers = new Followers({ ...options, limits })
   const appendReads = told ?? new AppendReads(limits, () => options.now())
+  // Heads that refusal() has checked, so that handle() need not check them again.
+  const checked = new WeakMap<RequestHead, Headed>()
   return {
     routes,
     limits,
@@ -51,14 +53,20 @@ export function createWire(options: WireOptions, told?: AppendReads): Wire {
     get followers() {
       return followers.count
     },
-    refusal: (request) => headRefusal(request, rules),
+    refusal(request) {
+      const headed = checkHead(request, rules)
+      if (headed instanceof Problem) return headed
+      checked.set(request, headed)
+      return undefined
+    },
     bodyLimit: (request) => (request.method === 'POST' ? appendBodyLimit(request, limits) : 0),
     async handle(request) {
       let requestId: string | undefined
       let response: WireResponse
       try {
         requestId = clientRequestId(request) ?? options.requestId()
-        response = await dispatch(request, requestId, { options, limits, followers, appendReads }, rules)
+        const headed = checked.get(request) ?? readHead(request, rules)
+        response = await dispatch(request, headed, requestId, { options, limits, followers, appendReads })
       } catch (error) {
         requestId ??= options.requestId()
         const problem = problemOf(error)
@@ -73,12 +81,11 @@ export function createWire(options: WireOptions, told?: AppendReads): Wire {
 
 async function dispatch(
   request: WireRequest,
+  { route, params, query }: Headed,
   requestId: string,
   own: Pick<Call, 'options' | 'limits' | 'followers' | 'appendReads'>,
-  rules: HeadRules,
 ): Promise<WireResponse> {
   const { options } = own
-  const { route, params, query } = readHead(request, rules)
   // The server has not decoded the body: reject every coding.
   if (route.method === 'POST' && request.decoded === undefined) contentCoding(request, [])
   const call: Call = {

@@ -51,15 +51,20 @@ export function readHead(
   return headed
 }
 
-/** Returns the problem of a request's head; undefined if the body must be read. */
-export function headRefusal(request: RequestHead, rules: HeadRules): Problem | undefined {
+/** Returns the result of a valid head, or the problem that refuses the request whatever its body. */
+export function checkHead(request: RequestHead, rules: HeadRules): Headed | Problem {
   try {
     clientRequestId(request)
-    readHead(request, rules)
-    return undefined
+    return readHead(request, rules)
   } catch (error) {
     return problemOf(error)
   }
+}
+
+/** Returns the problem of a request's head, whatever its body; undefined if the body must be read. */
+export function headRefusal(request: RequestHead, rules: HeadRules): Problem | undefined {
+  const checked = checkHead(request, rules)
+  return checked instanceof Problem ? checked : undefined
 }
 
 function checkLength(request: RequestHead, limit: number): void {

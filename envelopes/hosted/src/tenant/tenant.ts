@@ -229,6 +229,7 @@ function wireOf(
       return answerMcp(call)
     },
     codings: CODINGS,
+    scansBytes: true,
     version: VERSION,
     ...(options.report === undefined ? {} : { report: options.report }),
     limits: { maxPayload: ledger.limits.maxPayloadBytes, maxBatch: ledger.limits.maxBatchRecords },
