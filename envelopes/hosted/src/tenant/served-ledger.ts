@@ -200,7 +200,7 @@ export class ServedLedger implements WireLedger {
    */
   async #run<T>(operation: (ledger: Ledger) => Promise<T>): Promise<T> {
     for (;;) {
-      await this.#swapping
+      if (this.#swapping !== undefined) await this.#swapping
       const ledger = this.#ledger
       try {
         return await operation(ledger)
