@@ -21,19 +21,18 @@ type Begin = (raw: IncomingMessage, out: ServerResponse) => void
 
 /** Calls `begin` for each request of the server when its turn comes. */
 export function takeTurns(server: Server, begin: Begin): void {
+  const arrivals = new Arrivals()
+  server.on('connection', () => arrivals.accepted())
   const connections = new WeakMap<Duplex, Turns>()
   const of = (socket: Socket): Turns => {
     let turns = connections.get(socket)
     if (turns === undefined) {
-      turns = new Turns(socket, begin)
+      turns = new Turns(socket, begin, arrivals)
       connections.set(socket, turns)
     }
     return turns
   }
-  const arrivals = new Arrivals()
-  server.on('connection', () => arrivals.accepted())
-  const take = (raw: IncomingMessage, out: ServerResponse): void =>
-    arrivals.whenIn(() => of(raw.socket).take({ raw, out }))
+  const take = (raw: IncomingMessage, out: ServerResponse): void => of(raw.socket).take({ raw, out })
   server.on('request', take)
   // The handler sends "100 Continue" when it reads the body; other expectations are ignored.
   server.on('checkContinue', take)
@@ -42,7 +41,7 @@ export function takeTurns(server: Server, begin: Begin): void {
   server.on('clientError', (error: Error & { code?: string }, socket: Duplex) => {
     // The connection or its TLS handshake failed, so no response can be sent.
     if (!isOfHttp(error)) socket.destroy()
-    else arrivals.whenIn(() => of(socket as Socket).refuse(problemOfHttp(error)))
+    else of(socket as Socket).refuse(problemOfHttp(error))
   })
 }
 
@@ -63,21 +62,32 @@ function responseOf(raw: IncomingMessage, socket: Socket): ServerResponse {
 class Turns {
   readonly #socket: Socket
   readonly #begin: Begin
+  readonly #arrivals: Arrivals
   #current: Turn | undefined
   #waiting: Turn[] = []
   #refusal: Problem | undefined
   #isOver = false
 
-  constructor(socket: Socket, begin: Begin) {
+  constructor(socket: Socket, begin: Begin, arrivals: Arrivals) {
     this.#socket = socket
     this.#begin = begin
+    this.#arrivals = arrivals
     socket.once('close', () => (this.#waiting = []))
   }
 
   take(turn: Turn): void {
     if (this.#isOver || this.#socket.destroyed) return
-    if (this.#current === undefined) this.#start(turn)
-    else if (this.#waiting.push(turn) > MAX_WAITING) this.#socket.destroy()
+    const waiting = this.#waiting.push(turn)
+    if (this.#current !== undefined) {
+      if (waiting > MAX_WAITING) this.#socket.destroy()
+    } else if (waiting > MAX_WAITING + 1) this.#socket.destroy()
+    else if (waiting === 1) this.#arrivals.whenIn(() => this.#startFirst())
+  }
+
+  #startFirst(): void {
+    if (this.#current !== undefined) return
+    const turn = this.#waiting.shift()
+    if (turn !== undefined) this.#start(turn)
   }
 
   /** Handles invalid bytes after the newest request, or in its body. */
@@ -94,7 +104,7 @@ class Turns {
       // Its body will never be complete, so answer it with the problem.
       this.#waiting.pop()
     }
-    if (this.#current === undefined) refuse(this.#socket, problem)
+    if (this.#current === undefined && this.#waiting.length === 0) refuse(this.#socket, problem)
   }
 
   #start(turn: Turn): void {
