@@ -14,7 +14,7 @@ const DOCUMENTED = {
   fastify: ['functions', 'serviceFs'],
   format: ['functions', 'parseEntry'],
   tlog: ['functions', 'verifyInclusion'],
-  wire: ['classes', 'Wire'],
+  wire: ['functions', 'createWire'],
 }
 
 it('documents every exported name of the packages on npm', async ({ skip }) => {
