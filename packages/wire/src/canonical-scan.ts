@@ -1,11 +1,13 @@
 /**
  * A scan of JSON bytes that recognizes most canonical texts (RFC 8785) in one pass, without decoding or parsing them.
  *
- * It decides only what is certain from the bytes: the other texts, canonical or not, are left to parsing. So it knows no exponents and
- * no numbers of more than 15 digits, which are the ones that a double may not keep, and no texts in which RFC 8785 orders the names of
- * an object differently than their bytes.
+ * It decides only what is certain from the bytes: the other texts, canonical or not, are left to parsing. So it knows no `\u` escapes,
+ * and no texts in which RFC 8785 orders the names of an object differently than their bytes.
+ *
+ * A compiled engine scans bytes faster than it makes values and writes them again. An interpreter does not.
  */
 import { MAX_DEPTH } from './canonicaljson.ts'
+import { numberText } from './numbers.ts'
 
 /** A text of fewer bytes has fewer values and names than MAX_VALUES. */
 const MAX_BYTES = 2 ** 20
@@ -14,8 +16,11 @@ const MAX_BYTES = 2 ** 20
 const MAX_DIGITS = 15
 /** A number with more zeros after its point has an exponent in its shortest form (ECMA-262, Number::toString). */
 const MAX_ZEROS = 5
+/** The longest text of a double has 25 characters. */
+const MAX_NUMBER = 32
 
 const QUOTE = 0x22
+const PLUS = 0x2b
 const COMMA = 0x2c
 const MINUS = 0x2d
 const POINT = 0x2e
@@ -25,6 +30,7 @@ const COLON = 0x3a
 const OPEN_ARRAY = 0x5b
 const BACKSLASH = 0x5c
 const CLOSE_ARRAY = 0x5d
+const LETTER_E = 0x65
 const OPEN_OBJECT = 0x7b
 const CLOSE_OBJECT = 0x7d
 
@@ -44,7 +50,12 @@ const WORDS = ['true', 'false', 'null'].map((word) => Array.from(word, (letter) 
 /** Reports whether `bytes` from `start` on are certainly a canonical JSON text. False also when only parsing can tell. */
 export function isSurelyCanonical(bytes: Uint8Array, start: number): boolean {
   if (bytes.length - start >= MAX_BYTES) return false
-  return valueEnd(bytes, start, 0) === bytes.length
+  return canonicalEnd(bytes, start) === bytes.length
+}
+
+/** Returns the end of the canonical JSON text that certainly begins at `start`, or -1. It may be followed by anything. */
+export function canonicalEnd(bytes: Uint8Array, start: number): number {
+  return valueEnd(bytes, start, 0)
 }
 
 // Each function below returns the position after what it scanned, or -1 if that is not surely canonical. Positions beyond the end have
@@ -144,8 +155,13 @@ function isBefore(bytes: Uint8Array, a: number, aEnd: number, b: number, bEnd: n
   return aEnd - a < bEnd - b
 }
 
-/** Scans a number without exponent that a double keeps: up to 15 digits, without needless zeros. */
 function numberEnd(bytes: Uint8Array, first: number): number {
+  const end = shortEnd(bytes, first)
+  return end >= 0 && !continuesNumber(bytes[end]) ? end : exactEnd(bytes, first)
+}
+
+/** Scans a number without exponent that a double keeps: up to 15 digits, without needless zeros. */
+function shortEnd(bytes: Uint8Array, first: number): number {
   const start = bytes[first] === MINUS ? first + 1 : first
   const point = digitsEnd(bytes, start)
   if (point === start) return -1
@@ -164,6 +180,23 @@ function fractionEnd(bytes: Uint8Array, start: number, point: number, isZero: bo
   let zeros = 0
   while (bytes[point + 1 + zeros] === DIGIT_0) zeros += 1
   return zeros > MAX_ZEROS ? -1 : end
+}
+
+/** Scans any other number by formatting it again. */
+function exactEnd(bytes: Uint8Array, first: number): number {
+  let text = ''
+  let at = first
+  for (; continuesNumber(bytes[at]); at += 1) {
+    if (text.length === MAX_NUMBER) return -1
+    text += String.fromCharCode(bytes[at] as number)
+  }
+  return numberText(Number(text)) === text ? at : -1
+}
+
+function continuesNumber(byte: number | undefined): boolean {
+  if (byte === undefined) return false
+  const isDigit = byte >= DIGIT_0 && byte <= DIGIT_9
+  return isDigit || byte === POINT || byte === LETTER_E || byte === MINUS || byte === PLUS
 }
 
 function digitsEnd(bytes: Uint8Array, start: number): number {
