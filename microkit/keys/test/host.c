@@ -1,9 +1,9 @@
 /* The key store as a process: `keys-host DISK ORIGIN…` opens the image DISK and takes lines from its input,
- * `vkey TENANT LEDGER` and `sign TENANT LEDGER HEX`, where HEX is the text. It prints the store's messages
- * after `#
- * `, and for each input line a status and, after a space, the answer in hex. */
-    include "keys/store.h" include *
-    "lib/stop.h"
+ * `vkey TENANT LEDGER` and `sign TENANT LEDGER HEX`, where HEX is the text. It prints the store's messages as
+ * lines that begin with a number sign, and for each input line a status and, after a space, the answer in
+ * hex. */
+#include "keys/store.h"
+#include "lib/stop.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-    static int file;
+static int file;
 static struct keys_store store;
 static uint8_t sector[RECORD_BYTES];
 static uint8_t regions[KEYS_TENANTS][KEYS_REGION];

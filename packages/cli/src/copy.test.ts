@@ -286,7 +286,7 @@ describe('copying a ledger that does not verify', () => {
     await rename(at('out/keys/ed25519.vkey'), at('out/keys/old.vkey'))
     const io = await cli('restore', at('out'), '--out', at('back'))
     expect(io.code).toBe(3)
-    expect(io.errors[0]).toContain("keys/ed25519.vkey: expected the log's key")
+    expect(io.errors[0]).toContain("keys/ed25519.vkey: expected a file with the log's key")
     // The ledger publishes this key, but another key signed.
     await writeFile(at('out/keys/old.vkey'), other + '\n')
     const shown = await cli('export', at('out'), '--out', at('again'), '--vkey', testSigner().vkey)
