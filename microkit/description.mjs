@@ -9,7 +9,7 @@ const SMALL_PAGE = 0x1000
 const LARGE_PAGE = 0x200000
 const LARGEST_CHANNEL = 61
 const LONGEST_NAME = 63
-// Where regions are mapped: with small pages, with large pages, with a reach. All domains map a region at the same address.
+// The addresses where regions are mapped: with small pages, with large pages, with a reach. All domains map a region at the same address.
 const SMALL_BASE = 0x2000_0000
 const LARGE_BASE = 0x4000_0000
 const REACHING_BASE = 0x10_0000_0000

@@ -36,7 +36,7 @@ const SYSTEMS = { linux: 'linux', darwin: 'macos' }
 /** @type {Record<string, string>} */
 const MACHINES = { x64: 'x86-64', arm64: 'aarch64' }
 
-/** Returns the release page's name of a kind of machine. @param {string} system @param {string} machine */
+/** Returns the name that the release page uses for a kind of machine. @param {string} system @param {string} machine */
 function platform(system, machine) {
   const found = [SYSTEMS[system], MACHINES[machine]]
   if (found.includes(undefined)) throw new Error(`there is no Microkit SDK for ${system} on ${machine}`)

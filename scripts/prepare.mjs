@@ -1,4 +1,4 @@
-// What `npm start` does before it starts the daemon: installs and builds, and says on standard error what it waits for.
+// Runs before `npm start` starts the daemon: installs and builds, and names each step on standard error.
 import { install, isInstalled, runTask } from './workspace.mjs'
 
 /**

@@ -73,7 +73,7 @@ function main() {
   }
   console.log(`installing ${missing.join(' ')}`)
   aptGet('update')
-  // One that this release does not have must not keep the others out. Tests skip what is still missing.
+  // If the release lacks a package, apt installs none of them: install each alone. Tests skip what is still missing.
   if (!install(missing)) for (const name of missing) install([name])
 }
 

@@ -1,5 +1,5 @@
-// What .ci/run runs: `npm test`, then what it left of the full set, as far as the change needs it.
-// CI_BASE names the commit that the change starts from; see test/affected.mjs for what it is otherwise.
+// .ci/run runs this: `npm test`, then those of the remaining tests of the full set that the change needs.
+// CI_BASE names the commit that the change starts from; see test/affected.mjs for the default.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -79,7 +79,7 @@ export const alone = [
 const bundle = ['@service-fs/bundle', 'microkit/', 'qemu/']
 
 /**
- * What each folder of spanning tests exercises: packages by name, other sources by path. After `npm test`, `.ci/run` runs what
+ * The parts that each folder of spanning tests exercises: packages by name, other sources by path. After `npm test`, `.ci/run` runs what
  * is left of a folder when the folder changed, or one of these, or a package that one of these depends on. A folder that is not
  * listed always runs.
  * @type {Record<string, string[]>}

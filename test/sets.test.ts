@@ -1,4 +1,4 @@
-// The lists of test/sets.mjs name what there is.
+// Checks that the files, folders and packages that test/sets.mjs lists exist.
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'

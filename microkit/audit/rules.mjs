@@ -48,7 +48,7 @@ const TIME = { region: 'time', owner: 'clock' }
 export const isLedger = (name) => name.startsWith('ledger_')
 
 /**
- * What a client and a server may share: a channel, and its regions, each with the permissions of the client and of the
+ * The channel and regions that a client and a server may share, each with the permissions of the client and of the
  * server.
  *
  * @typedef {Record<string, [string, string]>} Link
@@ -158,13 +158,14 @@ class Audit {
           this.find(
             'devices',
             region,
-            `${bytes} bytes at 0x${from.toString(16)} are no device of the appliance`,
+            `${bytes} bytes at 0x${from.toString(16)} do not belong to a device of the appliance`,
           )
           continue
         }
         for (const { domain } of this.holders.get(region) ?? []) {
           held.add(domain)
-          if (domain !== owner) this.find('devices', region, `is mapped by ${domain}: it is ${owner}'s alone`)
+          if (domain !== owner)
+            this.find('devices', region, `is mapped by ${domain}: only ${owner} may map it`)
         }
       }
     }
@@ -183,7 +184,7 @@ class Audit {
         if (owner === undefined)
           this.find('interrupts', name, `holds interrupt ${irq}, which is no device's of the appliance`)
         else if (owner !== name)
-          this.find('interrupts', name, `holds interrupt ${irq}: it is ${owner}'s alone`)
+          this.find('interrupts', name, `holds interrupt ${irq}: only ${owner} may hold it`)
         if (held.has(irq)) this.find('interrupts', name, `holds interrupt ${irq}, as ${held.get(irq)} does`)
         held.set(irq, name)
       }

@@ -13,7 +13,7 @@ const CACHE = join(HERE, '../build/engine')
 /** The flags for the translated code on every machine. It causes many warnings. */
 const FLAGS = ['-std=gnu11', '-w', '-O2', '-fno-math-errno', '-fno-strict-aliasing']
 
-/** Returns the folder of quickjs.c and its headers, after making them if need be. */
+/** Returns the folder of quickjs.c and its headers. Generates them first if the folder does not exist. */
 export function engineSources() {
   const { wasm, loader } = sources()
   const parts = [wasm, loader, join(HERE, 'generate.mjs')].map((path) => readFileSync(path))

@@ -108,7 +108,7 @@ bool engine_evaluate(struct engine *engine, const char *source, size_t length, c
     return free_result(engine, result);
 }
 
-/* Writes handles as a list into the engine's memory. 0: one of them is none, or there is no room. */
+/* Writes handles as a list into the engine's memory. Returns 0 if a handle is 0, or there is no room. */
 static engine_room copy_list(struct engine *engine, uint32_t count, const engine_value *values) {
     uint8_t *at;
     size_t bytes = count * sizeof *values;

@@ -106,7 +106,7 @@ static engine_value hash_leaf(struct engine *engine, call_t *call) {
     return hash_text(engine, digest);
 }
 
-/* Takes the 32 bytes of a hash in base64. Returns false if the argument is none. */
+/* Takes the 32 bytes of a hash in base64. Returns false if the argument is not one. */
 static bool take_hash(struct engine *engine, call_t *call, uint32_t index, uint8_t *bytes) {
     uint8_t decoded[HASH_TEXT / 4 * 3];
     size_t length, count;

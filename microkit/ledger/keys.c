@@ -69,7 +69,7 @@ void keys_kept(uint32_t ledger) {
     if (has_joined && ledger < LEDGERS) (void)ask_keys(KEYS_KEPT, ledger, 0, NULL, 0);
 }
 
-/* Copies the text of an answer. Returns NULL if it is none. */
+/* Copies the text of an answer. Returns NULL if the bytes are not a text. */
 static const char *copy_text(const struct keys_message *message) {
     if (message->length == 0 || message->length > KEYS_SLOT) return NULL;
     memcpy(text, data + (size_t)message->id * KEYS_SLOT, message->length);

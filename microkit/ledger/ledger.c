@@ -116,7 +116,7 @@ _Noreturn void service_failed(const char *why) {
 
 /* ---- events */
 
-/* Reports a durable commit to keys, which signed its checkpoint before. */
+/* Reports a durable commit to the domain keys, which signed the commit's checkpoint. */
 static void report_commit(const uint8_t message[PSDB_MESSAGE_BYTES]) {
     struct psdb_response response;
     memcpy(&response, message, sizeof response);

@@ -1,6 +1,6 @@
 /*
- * memcpy and similar functions. The compiler also generates calls of them. This file is compiled so that the
- * compiler does not turn these loops into calls of themselves, and with unaligned access: use them on
+ * memcpy and similar functions. The compiler also generates calls of them. Its flags for this file keep it
+ * from turning these loops into calls of the same functions, and allow unaligned access: use the functions on
  * ordinary memory, never on a device's registers.
  */
 #include <stdint.h>

@@ -57,8 +57,7 @@ static inline bool ring_put(struct ring *ring, const void *message) {
     return true;
 }
 
-/* Takes a message. Returns false if there is none. An impossible index counts as none until it is possible.
- */
+/* Takes a message. Returns false if there is none, or while the other side's index is impossible. */
 static inline bool ring_take(struct ring *ring, void *message) {
     const uint32_t there = ring_peek(&ring->theirs->produced) - ring->consumed;
     if (there == 0 || there > RING_SLOTS) return false;

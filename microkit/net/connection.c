@@ -61,7 +61,9 @@ static bool end_half_open(const struct tenant *tenant) {
     return true;
 }
 
-/* Ends a pcb without a connection: one that waits for stray packets, or else for its last acknowledgements.
+/*
+ * Ends a pcb without a connection: the oldest in TIME-WAIT, or else one whose last bytes the peer has not
+ * acknowledged.
  */
 static bool end_leftover(const struct tenant *tenant) {
     struct tcp_pcb *oldest = NULL;

@@ -1,6 +1,7 @@
 /*
- * Numbers that a peer cannot guess: SipHash-2-4 (https://www.aumasson.jp/siphash/siphash.pdf), with a secret
- * key from entropy, of a counter, or of a connection's addresses for its first sequence number (RFC 6528).
+ * Numbers that a peer cannot guess: SipHash-2-4 (https://www.aumasson.jp/siphash/siphash.pdf) of a counter,
+ * with a secret key from entropy. For a connection's first sequence number (RFC 6528) it hashes the
+ * connection's addresses.
  */
 #ifndef NET_RANDOM_H
 #define NET_RANDOM_H

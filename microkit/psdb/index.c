@@ -195,7 +195,8 @@ static bool load_index_ledger(struct psdb *store, uint32_t tenant, uint8_t numbe
     psdb_tails_clear(&store->ledgers[2 * tenant + number]);
     if (record->checkpoint == 0 && record->checkpoint_length == 0) return true;
     if (!is_before_index(store, record->checkpoint, record->checkpoint_length)) {
-        return stop_at_index(store, "a checkpoint that is not before it, at sector ", record->checkpoint);
+        return stop_at_index(store, "a checkpoint that is not before the index, at sector ",
+                             record->checkpoint);
     }
     if (psdb_object_set(store, &checkpoint, record->checkpoint, record->checkpoint_length)) return true;
     return stop_at_index(store, "more objects than there is memory for", 0);
@@ -232,7 +233,7 @@ static bool load_index_object(struct psdb *store, const struct psdb_object *obje
     const struct psdb_slot *slot = psdb_object_find(store, key);
     if (slot != NULL) {
         if (slot->sector == member->sector && slot->length == member->length) return true;
-        return stop_at_index(store, "a place of an object that differs from the earlier one: sector ",
+        return stop_at_index(store, "an object that an earlier index has at another place, at sector ",
                              member->sector);
     }
     if (!psdb_object_set(store, object, member->sector, member->length)) {
@@ -253,7 +254,7 @@ static bool load_index_member(struct psdb *store, const uint8_t *data) {
         return stop_at_index(store, "an invalid key in member ", load->members);
     }
     if (!is_before_index(store, member.sector, member.length)) {
-        return stop_at_index(store, "an object that is not before it, at sector ", member.sector);
+        return stop_at_index(store, "an object that is not before the index, at sector ", member.sector);
     }
     if (load->tenant[object.tenant] == PSDB_NO_TENANT) return true;
     object.tenant = load->tenant[object.tenant];

@@ -7,7 +7,7 @@
 /* Returns the bytes of data of an index that would be written now. */
 uint64_t psdb_index_length(struct psdb *store);
 void psdb_index_begin(struct psdb *store);
-/* Makes the next `bytes` of the index's data; zeros fill its last sector. */
+/* Writes the next `bytes` bytes of the index's data to `out`; zeros fill the last sector. */
 void psdb_index_make(struct psdb *store, uint8_t *out, size_t bytes);
 /* Adds the index to the chain, once it is on the disk. */
 void psdb_index_written(struct psdb *store);

@@ -44,7 +44,7 @@ enum psdb_opcode {
      * are, its `length` the bytes written. CORRUPT if there are tail files but none continues the bundles.
      */
     PSDB_TAIL = 4,
-    /* Replaces the only mutable object, `checkpoint`, by a later member of its name. Durable. */
+    /* Replaces the only mutable object, `checkpoint`, by a later member of the same name. Durable. */
     PSDB_PUBLISH = 5,
     /*
      * Answers the disk's size in sectors as `value`, its free sectors as `extra`, and as `index` the number

@@ -154,7 +154,7 @@ static void add_write(struct psdb *store, uint32_t tenant, const struct psdb_job
     ledger->pending_newest = job->object.index;
 }
 
-/* Decides on the first write of a tenant. */
+/* Decides whether the group takes the first waiting write of a tenant. */
 static enum verdict consider_write(struct psdb *store, uint32_t tenant) {
     struct psdb_group *group = &store->group;
     struct psdb_tenant_state *state = &store->tenants[tenant];

@@ -1,5 +1,5 @@
-/* What the store is started with: the host's functions, the memory and the tenants; and the states that it
- * reports. */
+/* The arguments that start the store: the host's functions, the memory and the tenants; and the states that
+ * it reports. */
 #ifndef PSDB_SETUP_H
 #define PSDB_SETUP_H
 

@@ -148,7 +148,7 @@ enum psdb_scan_phase {
     PSDB_SCAN_HEADER,     /* `at` is a header, or the end */
     PSDB_SCAN_DATA,       /* `at` is data of a group: it is hashed, and loaded if it is an index */
     PSDB_SCAN_EXTENSION,  /* `at` is data of a pax header or of a GNU long name */
-    PSDB_SCAN_COMPARE,    /* a second member of a name: its bytes are compared with the first's */
+    PSDB_SCAN_COMPARE,    /* a second member of the same name: its bytes are compared with the first's */
     PSDB_SCAN_FIRST,      /* after an index, or at sector 0: the length of the group there is read */
     PSDB_SCAN_NEXT_INDEX, /* the place of the next index is read */
     PSDB_SCAN_FLUSH,      /* everything is read; a flush makes it durable before any tenant sees it */

@@ -43,8 +43,8 @@ static uint8_t request_fault(const struct psdb_request *request, const struct ps
 }
 
 /*
- * Returns the object that a request names. TAIL and STAT name none: theirs has the fields that the request
- * must be valid in.
+ * Returns the object that a request names. TAIL and STAT name none: for them the
+ * object has only the fields that must be valid.
  */
 static struct psdb_object request_object(const struct psdb_request *request, uint32_t tenant) {
     struct psdb_object object = {

@@ -43,7 +43,7 @@ struct psdb_tar_fault {
 
 /* Makes the header of `tar`. Returns false if the path cannot be split, or a number is too large. */
 bool psdb_tar_make(uint8_t sector[PSDB_SECTOR], const struct psdb_tar *tar);
-/* Reads a header with ustar's or GNU's magic. Returns false, with the fault, if the sector is none. */
+/* Reads a header with ustar's or GNU's magic. Returns false, with the fault, if it is not one. */
 bool psdb_tar_parse(const uint8_t sector[PSDB_SECTOR], struct psdb_tar *tar, struct psdb_tar_fault *fault);
 /* Returns the sectors of data after the header. Links and devices have none, whatever their size field. */
 uint64_t psdb_tar_sectors(const struct psdb_tar *tar);

@@ -134,7 +134,7 @@ void init(void) {
     ask_blk(BLK_CAPACITY, 0, 0);
 }
 
-/* Takes requests before the disk's answer, so that they join the group that may follow it. */
+/* Takes requests before the disk's answer, because the answer may begin a group, which they then join. */
 void notified(microkit_channel channel) {
     if (disk != WAITING) take_from_ledgers();
     if (channel == CH_BLK) take_from_blk();

@@ -27,7 +27,7 @@ static struct deadline_page *const deadline = (struct deadline_page *)AT_DEADLIN
 static struct {
     seL4_UserContext begin; /* registers before its first instruction */
     uint32_t faults;        /* recent ones */
-    uint64_t faulted;       /* the counter at the last */
+    uint64_t faulted;       /* the counter at the last fault */
     uint64_t again;         /* when to restart it; 0: it runs */
 } states[CHILDREN];
 

@@ -50,7 +50,7 @@ struct virtio_queue {
     uint16_t used_index;
     uint16_t free; /* the first free descriptor, of a chain by `next` */
     uint16_t free_count;
-    uint16_t next[VIRTIO_MAX_QUEUE];     /* in its chain; VIRTIO_NOTHING: its last */
+    uint16_t next[VIRTIO_MAX_QUEUE];     /* in its chain; VIRTIO_NOTHING for the last */
     bool head[VIRTIO_MAX_QUEUE];         /* the first of a chain that is under way */
     uint32_t writable[VIRTIO_MAX_QUEUE]; /* by head: bytes that the device may write */
 };

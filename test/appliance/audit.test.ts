@@ -86,7 +86,7 @@ const broken: [string, string, string][] = [
   [
     'the key disk in psdb',
     mapped('psdb', 'keys_device', 'rw'),
-    "devices: keys_device: is mapped by psdb: it is keys's alone",
+    'devices: keys_device: is mapped by psdb: only keys may map it',
   ],
   [
     'the serial port in a ledger',
@@ -106,12 +106,12 @@ const broken: [string, string, string][] = [
   [
     'the disk’s interrupt in psdb',
     moved(48, 'psdb'),
-    "interrupts: psdb: holds interrupt 48: it is blk's alone",
+    'interrupts: psdb: holds interrupt 48: only blk may hold it',
   ],
   [
     'the key disk’s interrupt in a ledger',
     moved(56, 'ledger_acme'),
-    "interrupts: ledger_acme: holds interrupt 56: it is keys's alone",
+    'interrupts: ledger_acme: holds interrupt 56: only keys may hold it',
   ],
   [
     'another interrupt in a ledger',

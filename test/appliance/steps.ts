@@ -1,5 +1,5 @@
-// A history for the appliance: appends of all kinds, reads of all routes, refused requests, two power cuts; more
-// than two bundles of records and of reads.
+// A history for the appliance: appends of all kinds, reads of all routes, refused requests, two power cuts. The
+// ledger and its audit sub-ledger each get more than two bundles of entries.
 import type { Ask, Body } from '../envelopes/history.ts'
 import type { Step } from './replay.ts'
 

@@ -8,7 +8,7 @@ import { run } from '../support/process.ts'
 import { repoRoot } from '../support/root.ts'
 
 export interface Build {
-  /** What reports call it: 'working tree', or the revision. */
+  /** Its name in reports: 'working tree', or the revision. */
   name: string
   /** The root of its checkout. */
   root: string

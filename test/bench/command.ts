@@ -19,7 +19,10 @@ export interface CommandOptions {
   timeoutMs?: number
 }
 
-/** Runs the command alone, so that the processor time of this process's children is its. Throws unless it exits with status 0. */
+/**
+ * Runs the command alone, because it measures the processor time of all children of this process. Throws unless the command exits with
+ * status 0.
+ */
 export async function runMeasured(
   command: string,
   args: readonly string[],

@@ -16,13 +16,13 @@ export interface Measurement {
   seconds: number
   /** Records, or requests for reads, that `usage.cpu` was spent on. */
   count: number
-  /** Of the server's processes; of the command for loads without a server. */
+  /** The usage of the server's processes; of the command for loads without a server. */
   usage: Usage
   /** Reads that one commit of the audit sub-ledger records, on average. */
   readsPerCommit?: number
 }
 
-/** What one run measured, by the name of the load. */
+/** The measurements of one run, by the name of the load. */
 export type Results = Record<string, Measurement>
 
 /** Thrown by a side that does not have what the load needs. */
@@ -67,7 +67,7 @@ export interface Outcome {
 
 export interface Rules {
   rounds: number
-  /** Seconds after which no run begins that is expected to end later; undefined: no limit. */
+  /** Seconds for the contest: no run begins that is expected to end after them; undefined: no limit. */
   limit: number | undefined
   /** Called before each run, with how far the whole is (0 to 1). */
   started(title: string, done: number): void

@@ -11,7 +11,7 @@ import type { Result } from './result.ts'
 const BEGIN = '<!-- measured by npm run bench -- --write-docs -->'
 const END = '<!-- end of what was measured -->'
 
-/** What the loads of the first table are called. */
+/** Names of the loads in the first table. */
 const TITLES: Record<string, string> = {
   'append-16': '16 clients × 200 B',
   'append-64': '64 clients × 200 B',

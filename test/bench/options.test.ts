@@ -62,7 +62,7 @@ describe('parseOptions', () => {
 })
 
 describe('isWanted', () => {
-  it('wants every load by default', () => expect(isWanted('bulk', [])).toBe(true))
+  it('selects every load by default', () => expect(isWanted('bulk', [])).toBe(true))
   it('wants the load of that name', () => expect(isWanted('append-64', ['append-64'])).toBe(true))
   it('wants the loads that begin with the name and a dash', () =>
     expect(isWanted('append-64', ['append'])).toBe(true))

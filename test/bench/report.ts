@@ -1,4 +1,4 @@
-// What the rounds amount to: a row for each load and side, and its ratio to the side that it is compared with.
+// The results of all rounds: a row for each load and side, with its ratio to the side that it is compared with.
 
 import { type Contest, labelOf, type Measurement, type Series, type Side, type Unit } from './contest.ts'
 import { ratioOf, type Spread, spreadOf } from './statistics.ts'
@@ -47,7 +47,8 @@ export function rowsOf(contests: readonly Contest[], series: readonly Series[]):
 }
 
 /**
- * Returns the side to compare with: another revision's with the same side of the first revision, any other with the first side.
+ * Returns the side that `side` is compared with: the same side of the first revision if `side` is of another revision, otherwise the
+ * first side.
  */
 function referenceOf(side: Side, sides: readonly Side[]): Side | undefined {
   if (side.isCompared === false) return undefined

@@ -41,7 +41,7 @@ export interface Server {
 /** The tenant of every ledger that the benchmark makes. */
 export const MODULE: string = 'bench'
 
-/** Where a server keeps its log: in a new directory below `work`, or in an existing one, which stays. */
+/** The place of a server's log: a new directory below `work`, or an existing one, which stays. */
 export type Place = { work: string } | { root: string }
 
 export async function startServiceFs(build: Build, place: Place): Promise<Server> {

@@ -11,7 +11,7 @@ export interface Usage {
 
 const TICKS_PER_SECOND = 100
 
-/** What a line of /proc/PID/stat says: proc(5). */
+/** The fields of /proc/PID/stat that are used: proc(5). */
 interface Stat {
   pid: number
   parent: number

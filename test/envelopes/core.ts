@@ -163,7 +163,7 @@ const CHECKPOINT: Ask = {
   headers: { 'x-foundry-request-id': 'checkpoint' },
 }
 
-/** Returns the body, with identifiers that begin with the mark if the body holds identifiers. */
+/** Returns the body with `mark` put before each record's identifier, if the body has any. */
 function marked(body: Body, mark: string): Body {
   if (typeof body === 'string') return body.replaceAll('"payload_id":"', `"payload_id":"${mark}`)
   return 'from' in body ? { ...body, mark } : body

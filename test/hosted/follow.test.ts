@@ -85,7 +85,7 @@ describe.skipIf(!daemonBuilt)('following through the front of a host', () => {
     await until('there is a place', () => last.text.includes('retry'))
   })
 
-  it('stops with followers, and with one that does not read', async () => {
+  it('stops while clients follow, even if one does not read', async () => {
     host = await startHost({ tenants: [TENANT] })
     const [reader, stalled] = [follow(host.url), follow(host.url)]
     await until('both follow', () => reader.text.includes('retry') && stalled.text.includes('retry'))

@@ -5,7 +5,7 @@ import { because, daemon, fill, noFsck, noGo, treeSize, vkey, vkeyFile } from '.
 import { tamperingProxy } from './tamper.ts'
 import { fsck, interop } from './tools.ts'
 
-/** interop.test.ts has the first. */
+/** interop.test.ts tests the first case. */
 const cases = CASES.slice(1)
 
 describe.skipIf(noGo !== undefined)(

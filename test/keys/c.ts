@@ -19,7 +19,7 @@ const missing = [
 /** Why it cannot be built; empty if it can. For a suite's name. */
 export const why: string = missing.length === 0 ? '' : ` (skipped: no ${missing.join(', no ')})`
 
-/** Builds `keys-tests` and `keys-host` with that compiler, under AddressSanitizer and UBSan; the folder with them. */
+/** Builds `keys-tests` and `keys-host` with that compiler, under AddressSanitizer and UBSan, and returns their folder. */
 export async function make(compiler: string): Promise<string> {
   vendor()
   const out = join(buildRoot, `keys-test-${compiler}`)

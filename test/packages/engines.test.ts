@@ -1,4 +1,4 @@
-// What the dependencies say about the versions of Node.js that they run in.
+// Tests the versions of Node.js that the dependencies say they run in.
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'

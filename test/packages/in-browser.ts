@@ -41,7 +41,7 @@ export function append(url: string): Promise<number> {
   })
 }
 
-/** What a browser has verified; or, when something is not what it claims to be, the error's code. */
+/** The results that a browser verified, or the error's code when a check failed. */
 export type Verified = Record<string, string | number | boolean>
 
 /** Verifies the ledger in each way that the client offers. */

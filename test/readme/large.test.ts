@@ -78,8 +78,8 @@ function forge(copy: string, levels: number): void {
   if (levels > 2) replaceLine(copy, { level: 2, index: 0, width: 1 }, 0, hash)
 }
 
-// A shorter tile can give the same root with an entry under another's number, if its leading hashes are already
-// combined.
+// If a tile has the parent of its first two hashes in place of both, it can give the same root, and every later entry
+// moves to another's number.
 describe.skipIf(missing.length > 0)(
   `the shell lines and a tile with fewer lines than the tree has${why}`,
   () => {

@@ -1,4 +1,4 @@
-/* The functions of <string.h> that a protection domain has: lib/memory.c. */
+/* The functions of <string.h> that a protection domain can call; lib/memory.c implements them. */
 #ifndef STRING_H
 #define STRING_H
 

@@ -23,8 +23,8 @@ static uint64_t archive_end(const struct disk *disk) {
     return end;
 }
 
-/* Fills the disk. It refuses an object that is one sector too large, but takes one that needs all free
- * sectors. */
+/* Fills the disk. The store refuses an object that is one sector too large, but takes one that needs all
+ * free sectors. */
 static void fill(uint64_t sectors, uint64_t leave) {
     struct disk *disk = disk_make(sectors);
     struct rig_options options = {.region_bytes = 512 * 1024};
@@ -121,7 +121,7 @@ static void count_answer(struct rig *rig, uint32_t tenant, const struct psdb_res
     }
 }
 
-/* Requests wait together that do not fit together. Those that fit succeed. */
+/* The waiting requests do not all fit on the disk. Those that fit succeed. */
 TEST(some_of_a_group_fit) {
     static const uint32_t lengths[] = {20000, 30000, 20000, 500, 40000, 500, 1};
     for (uint64_t sectors = 128; sectors < 330; sectors += 3) {

@@ -50,7 +50,7 @@ struct history {
     uint64_t statuses[PSDB_INVALID + 1]; /* answers so far */
 };
 
-/* Makes a history that continues from `model`, and takes that over. */
+/* Makes a history that continues from `model`. The history owns `model` from then on. */
 struct history *history_make(uint64_t seed, struct model model);
 void history_free(struct history *history);
 /* Returns options for a store whose answers go to the history. */

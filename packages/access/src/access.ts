@@ -110,8 +110,8 @@ class Gate implements Access {
   }
 
   /**
-   * Reports whether an admitted request would still be admitted. A failure that does not concern the subject, such as an
-   * unreachable issuer, does not end it.
+   * Reports whether an admitted request would still be admitted. It also is after a failure that does not concern the subject,
+   * such as an unreachable issuer.
    */
   async #stillMay({ raw, moduleId }: Held): Promise<boolean> {
     const known = await this.#principal(raw)

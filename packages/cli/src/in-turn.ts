@@ -12,7 +12,10 @@ export interface Room {
   bytes: number
 }
 
-/** Yields the results of `tasks`, in their order. Starts each task before it asks for the next one. Throws what a task throws, in its turn. */
+/**
+ * Yields the results of `tasks`, in their order. Starts each task before it asks for the next one. If a task fails, throws its error
+ * in place of its result.
+ */
 export async function* inTurn<T>(tasks: AsyncIterable<Sized<T>>, room: Room): AsyncGenerator<T> {
   const running: { size: number; result: Promise<T> }[] = []
   let bytes = 0

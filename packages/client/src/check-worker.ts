@@ -12,7 +12,7 @@ export interface CheckSettings {
   withText: boolean
 }
 
-/** Where to read each bundle and its hash tile. */
+/** The places of each bundle and its hash tile. */
 export type CheckRange = { bundle: BytesPlace | undefined; hashes: BytesPlace | undefined }[]
 
 /** Reads one file after another into a buffer, which it uses again. */

@@ -34,7 +34,7 @@ it('accepts only http and https URLs with a path', () => {
 
 type Open = (origin: string, options: TransportOptions) => Transport
 
-/** undici takes an origin, and fetch joins it with an absolute path. */
+/** Passes the origin without its trailing slash: undici accepts nothing else, and fetch appends an absolute path to it. */
 const withoutSlash =
   (open: Open): Open =>
   (url, options) =>

@@ -13,7 +13,7 @@ export class FingerprintSet {
   #slots: Uint32Array
   readonly #expected: number
   #size = 0
-  /** What `touch` has read. Without a use of it, the engine would leave the reads out. */
+  /** The last value that `touch` read. If nothing used it, the engine would leave the reads out. */
   touched = 0
 
   /** @param expected the number of identifiers, if it is known; the set then grows up to that and no further */

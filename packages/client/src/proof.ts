@@ -116,7 +116,7 @@ export function checkPayloadProof(text: string, payload: Uint8Array, policy: Pol
   )
 }
 
-/** What a proof of a split record covers of its payload. */
+/** The facts about a split record's payload that its proof covers. */
 export interface Digest {
   /** The first part's payload. */
   first: Uint8Array

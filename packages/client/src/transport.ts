@@ -42,7 +42,7 @@ export interface Incoming {
 
 /** A connection that failed or broke. */
 export interface Failure {
-  /** What happened, for the error message. */
+  /** A description of the failure, for the error message. */
   text: string
   /** Reports whether a retry may succeed. */
   mayPass: boolean

@@ -32,7 +32,7 @@ export interface Beside {
   compares(from: number, to: number): boolean
   /** Returns an entry that no bundle holds, and the file that holds it. */
   entry(index: number): { bytes: Uint8Array; file: string } | undefined
-  /** Receives the leaf hash of each entry; of a bundle that it does not compare, none. */
+  /** Receives the leaf hash of each entry, but not those of a bundle that it does not compare. */
   leaf(index: number, leaf: Hash): void
   /**
    * Receives the right edge at every size from 0 on, except within a bundle whose leaf hashes are unknown or that it does not compare.

@@ -93,7 +93,7 @@ export const frameworkErrors: NonNullable<FastifyServerOptions['frameworkErrors'
   if (!handOver(request, reply)) void (reply as FastifyReply).send(error)
 }
 
-/** Hands a request to the wire whose prefix its path has. Reports whether there is one. */
+/** Hands a request to the wire whose prefix its path begins with. Reports whether there is one. */
 export function handOver(request: FastifyRequest, reply: FastifyReply): boolean {
   const { path } = splitTarget(request.raw.url ?? '')
   for (const [prefix, answer] of mounts.get(request.server.server) ?? []) {

@@ -116,8 +116,8 @@ export function isFill(bytes: Uint8Array, from: number, to: number = bytes.lengt
 }
 
 /**
- * Reports whether the invalid commit at `offset` can be the last write, torn by a power cut. That is so if its final empty line is
- * missing, or some 512-byte sectors contain only fill, and no other commit follows.
+ * Reports whether the invalid commit at `offset` can be the last write, torn by a power cut. That is so if no other commit follows,
+ * and its final empty line is missing or some 512-byte sector contains only fill.
  */
 export function isTorn(bytes: Uint8Array, offset: number): boolean {
   let last = bytes.length - 1

@@ -18,7 +18,7 @@ import type { TailMemory } from './tail-memory.ts'
 
 /** The share of the cache's bytes that hash tiles have; bundles have the rest. */
 const HASHES_SHARE = 2 / 5
-/** Memory that a cached item takes beside its bytes. */
+/** Memory that a cached item takes besides its bytes. */
 const ITEM_BYTES = 256
 /** The first capacity of a bundle that is not sealed. */
 const GROWING_BYTES = 4096

@@ -107,7 +107,7 @@ export async function sizeNoted(mark: HighWaterMark | undefined): Promise<number
   }
 }
 
-/** Returns why a ledger of `size` entries is read-only, and how many acknowledged entries it lacks. Every client may see this message. */
+/** Returns `why` with the number of acknowledged entries that a ledger of `size` entries lacks. Every client may see the message. */
 export function shorterThan(marked: number | undefined, size: number, why: LedgerError): LedgerError {
   if (marked === undefined || marked <= size) return why
   const missing = `${marked} entries were acknowledged, but only ${size} were found`

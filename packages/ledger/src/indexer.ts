@@ -176,7 +176,7 @@ export class Indexer {
     if (this.#closed !== undefined) throw this.#closed
     const records = await this.#parts.records(from, to)
     const root = await this.#parts.rootAt(to)
-    // The index may have found damage meanwhile and cover less: the next step starts there.
+    // If the index has found damage meanwhile, it covers fewer entries, and the next step starts there.
     if (this.#index.size !== from) return
     this.#index.put(records, to, root)
     await this.#index.flush()

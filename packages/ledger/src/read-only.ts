@@ -3,7 +3,8 @@
  *
  * A process that was killed, or whose sync failed, may have left commits in the page cache that the medium lacks. Opening for
  * appends writes them again, but opening for reading cannot. So it shows the tail only up to the newest commit that is known to be
- * durable: the published checkpoint follows a durable commit, and the caller may know a newer one.
+ * durable: that of the published checkpoint, which is published only after its commit is durable, or a newer one that the caller
+ * knows to be durable.
  */
 import type { TailContent } from '@service-fs/format/tail-read'
 import type { Checkpoint } from '@service-fs/tlog/checkpoint'
@@ -131,7 +132,7 @@ function headOf({ note, checkpoint: { size, root } }: Published): Head {
   return { size, root, note }
 }
 
-/** Returns the empty ledger. @throws LedgerError when the checkpoint covers entries, which have no tail */
+/** Returns the empty ledger. @throws LedgerError when the checkpoint covers entries, because there is no tail */
 function emptyAs(
   published: Published | undefined,
   damage: LedgerError | undefined,

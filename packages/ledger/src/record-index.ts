@@ -29,7 +29,7 @@ export interface RecordIndex {
   get(id: string): number | undefined
   /** Returns what get() returns for each identifier, in order. It reads no stored page twice. @throws RecordIndexDamage */
   getAll(ids: readonly string[]): (number | undefined)[]
-  /** Adds the records of the entries after those covered; the index then covers `size` entries. It may be written later. */
+  /** Adds the records of the entries after those covered; the index then covers `size` entries, but may write them later. */
   put(records: readonly IndexedRecord[], size: number, root: Hash): void
   /** Resolves when earlier puts are written. Records that cannot be written stay in memory. */
   flush(): Promise<void>

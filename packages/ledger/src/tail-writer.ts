@@ -6,9 +6,9 @@ import type { Signer } from '@service-fs/tlog/note'
 import { signHead, type Head } from './head.ts'
 import type { Runtime } from './runtime.ts'
 
-/** A tail file is not replaced by a shorter one before it has this many bytes: opening a ledger reads it whole. */
+/** A tail file is replaced by a shorter one only if it has at least this many bytes: opening a ledger reads it whole. */
 const ROLL_BYTES = 4 * 1024 * 1024
-/** Nor is it replaced before it has this many times the bytes that a new one would carry over. */
+/** It must also have at least this many times the bytes that the shorter one would carry over. */
 const ROLL_FACTOR = 4
 
 export interface TailOptions {
@@ -28,7 +28,10 @@ export class TailWriter {
   /** First entry of the tail file that commits are appended to; undefined: the next commit begins one. */
   #start: number | undefined
   #bytes: number
-  /** Whether the file begins with one commit of all recovered entries: damage in it would hide the entries sealed since. */
+  /**
+   * Whether the file begins with one commit of all recovered entries. Such a file is replaced early, because damage in that commit
+   * would also hide entries that have been sealed since.
+   */
   #isCarriedOver = false
 
   /** `start`: first entry of the newest tail file, which has `bytes` bytes. */
@@ -105,8 +108,8 @@ export class TailWriter {
   }
 
   /**
-   * Returns a commit without entries whose checkpoint ends where the file begins. It lets a reader show the entries before the file when
-   * the commit after it is damaged. Where each commit is a file of its own, the previous file has that checkpoint.
+   * Returns a commit without entries, whose checkpoint covers exactly the entries before the file. With it, a reader can show those
+   * entries even if the file's next commit is damaged. Where each commit is a separate file, the previous file has that checkpoint.
    */
   async #commitBefore(edge: Edge): Promise<Uint8Array> {
     if (this.#storage.tailMode === 'each' || edge.size === 0) return new Uint8Array()

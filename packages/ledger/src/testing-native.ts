@@ -29,7 +29,7 @@ export function openTestLedger(options: Partial<LedgerOptions> = {}): Promise<Le
   })
 }
 
-/** Opens an empty storage in memory for a suite. Its reopening keeps the files. */
+/** Opens an empty storage in memory for a suite. `reopen` keeps the files. */
 export function memory(tailMode: 'grow' | 'each'): () => Promise<{
   storage: StorageCapability
   reopen(): Promise<StorageCapability>

@@ -1,4 +1,4 @@
-/** What follows a commit: everything beside the tail is brought up to it, off the path of the answer. */
+/** The work after a commit: it brings everything but the tail up to the commit, without delaying the answer. */
 import type { StorageCapability } from '@service-fs/storage/capability'
 import type { Edge } from '@service-fs/tlog/edge'
 import { LedgerError } from './errors.ts'

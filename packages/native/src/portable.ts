@@ -1,4 +1,4 @@
-/** What `native.ts` exports, in ECMAScript alone. package.json gives it to bundlers for browsers in the place of `native.ts`. */
+/** The exports of `native.ts`, in ECMAScript alone. package.json gives it to bundlers for browsers in the place of `native.ts`. */
 import { sha256 } from '@noble/hashes/sha2.js'
 import { hexEncode, pureCodec, type Codec } from '@service-fs/tlog/codec'
 import { nobleHasher, type Hasher } from '@service-fs/tlog/hash'

@@ -35,7 +35,11 @@ async function starts(storage: StorageCapability): Promise<number[]> {
 
 describe('PsdbStorage', () => {
   it.each([
-    ['CONFLICT', 'conflict', 'origin: other bytes are sealed, or the tail extends past it'],
+    [
+      'CONFLICT',
+      'conflict',
+      'origin: it exists with other bytes, or the newest tail file begins there or later',
+    ],
     ['FULL', 'full', 'origin: the disk or a table of the storage server is full'],
     ['IO', 'io', 'origin: the disk of the storage server failed'],
     ['CORRUPT', 'corrupt', 'origin: stored data is corrupt'],

@@ -11,7 +11,7 @@ const FIRST_BYTES = 256 * 1024
 const PIECE_BYTES = 1024 * 1024
 /** Bytes that the first request for the checkpoint reads. A checkpoint is read by one request. */
 const CELL_BYTES = 4096
-/** Bytes of tail starts that one request reads. */
+/** Bytes that one request reads of the list of tail starts. */
 const STARTS_BYTES = 4096
 
 /** The state of the storage server's disk. */
@@ -194,7 +194,10 @@ function unexpected(what: What, expected: string, found: string): StorageError {
 
 /** The error for each status but OK. */
 const ERRORS: Readonly<Record<number, readonly [StorageErrorCode, string]>> = {
-  [STATUS.CONFLICT]: ['conflict', 'other bytes are sealed, or the tail extends past it'],
+  [STATUS.CONFLICT]: [
+    'conflict',
+    'it exists with other bytes, or the newest tail file begins there or later',
+  ],
   [STATUS.FULL]: ['full', 'the disk or a table of the storage server is full'],
   [STATUS.CORRUPT]: ['corrupt', 'stored data is corrupt'],
   [STATUS.INVALID]: ['io', 'the storage server rejected the field '],

@@ -46,9 +46,9 @@ export interface StorageCapability {
    * Begins the tail file whose first entry is `start`, atomically and durably. `bytes` are the right edge, an empty line, and one
    * commit; `size` is the tree size after it.
    *
-   * `grow`: `start` is a bundle boundary, and every entry before it is sealed (the storage checks the last bundle before it): older
-   * files are removed. Or `start` is that of the newest file: older files stay. Any other `start` is `unsealed`. A file with the same
-   * start is replaced.
+   * `grow`: if `start` is a bundle boundary and every entry before it is sealed, older files are removed (the storage checks only the
+   * last bundle before `start`). If `start` is that of the newest file, older files stay. Any other `start` is `unsealed`. A file with
+   * the same start is replaced.
    *
    * `grow` with `keepsTail`: `start` is anywhere after the newest file's. Older files are removed only when `start` is a bundle boundary
    * and every bundle from the oldest file on is sealed. The same `start` again is a `conflict` when that file is protected.

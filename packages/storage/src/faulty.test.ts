@@ -232,7 +232,7 @@ describe('FaultyDisk', () => {
     expect(await cutRun(7)).toEqual(await cutRun(7))
   })
 
-  it('tears unsynced data at sectors, and keeps synced data', async () => {
+  it('tears unsynced data at sector boundaries, and keeps synced data', async () => {
     const kinds = new Set<string>()
     for (let seed = 0; seed < 200; seed++) {
       const disk = new FaultyDisk({ seed, fill: 0 })

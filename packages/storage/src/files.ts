@@ -242,8 +242,8 @@ class FileDriver implements StorageDriver {
   }
 
   /**
-   * Renames a durable file over one with the same bytes, so that this process made the name: the sync of another process may have
-   * failed. Returns false for a file with an attribute, which stays; see Protection.
+   * Renames a durable file over one with the same bytes, so that this process makes the name and syncs it: another process may have
+   * made the old name, and its sync may have failed. Returns false for a file with an attribute, which stays; see Protection.
    */
   async #takeOver(temporary: string, path: string): Promise<boolean> {
     try {

@@ -129,7 +129,7 @@ describe('parseTlogProof', () => {
 })
 
 describe('proofs of a small log', () => {
-  it('verify for every entry, with any extra', async () => {
+  it('verify for every entry, with any extra data', async () => {
     const signer = signerFromKey(
       formatSignerKey({ name: 'example.org/small', type: 1, seed: new Uint8Array(32).fill(3) }),
     )

@@ -47,7 +47,7 @@ export async function recordRead(
   return entries[0]?.index
 }
 
-/** Returns the members in the order of their canonical text, which is then written at once (RFC 8785, section 3.2.3). */
+/** Returns the members in canonical order (RFC 8785, section 3.2.3), so that their text is canonical without further sorting. */
 function sorted<T>(members: Readonly<Record<string, T>>): Record<string, T> {
   const ordered: Record<string, T> = {}
   for (const name of Object.keys(members).sort()) ordered[name] = members[name] as T

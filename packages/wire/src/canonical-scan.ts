@@ -37,7 +37,7 @@ const CLOSE_OBJECT = 0x7d
 /** From this byte on a name has characters whose order in UTF-16 differs from the order of their bytes: U+E000 and above. */
 const UNORDERED = 0xee
 
-/** By byte: 1 if a string has it as it is; 0 for controls, quote, backslash, and bytes of longer characters. */
+/** By byte: 1 if it stands for itself in a string; 0 for controls, quote, backslash, and bytes of longer characters. */
 const PLAIN = new Uint8Array(256)
 for (let byte = 0x20; byte < 0x80; byte++) if (byte !== QUOTE && byte !== BACKSLASH) PLAIN[byte] = 1
 

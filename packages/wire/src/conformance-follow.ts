@@ -38,7 +38,7 @@ export function following({ it, same, like, refused }: Tools): void {
     same(await ids('/v1/follow?since=4&limit=1'), ['5'])
   })
 
-  it('sends a split record whole, and starts after it for a cursor inside it', async (w) => {
+  it('sends a split record whole, and starts after it if the cursor is inside it', async (w) => {
     await w.post(new Uint8Array(150_000).fill(7), { 'x-payload-id': 'big' })
     await w.append('next', 1)
     const [big, next] = (await w.ask('/v1/entries')).json.entries

@@ -758,7 +758,7 @@ function audit({ it, same, like, refused }: Tools): void {
     })
   })
 
-  it('records two reads with one request id twice, and no failed request', async (w) => {
+  it('records each of two reads with the same request id, and no failed request', async (w) => {
     await w.grow([3])
     const headers = { 'x-foundry-request-id': 'same' }
     same((await w.ask('/v1/entries/1', { headers })).headers['x-audit-index'], '0')

@@ -575,7 +575,7 @@ describe('the audit sub-ledger', () => {
     expect(record.id).toMatch(/^read-q-/)
   })
 
-  it('records two reads with one request id twice', async () => {
+  it('records each of two reads with the same request id', async () => {
     const headers = { 'x-foundry-request-id': 'same' }
     expect((await h.ask('/v1/entries/1', { headers })).headers['x-audit-index']).toBe('0')
     expect((await h.ask('/v1/entries/1', { headers })).headers['x-audit-index']).toBe('1')

@@ -8,7 +8,7 @@ const size = (pattern: string): number | undefined => {
   return answerSize(route, DEFAULT_LIMITS)
 }
 
-it('is defined for the routes with large responses', () => {
+it('answerSize is defined for the routes with large responses', () => {
   const large = ROUTES.filter((route) => answerSize(route, DEFAULT_LIMITS) !== undefined)
   expect(large.map(({ pattern }) => pattern)).toEqual([
     '/mcp',
@@ -21,7 +21,7 @@ it('is defined for the routes with large responses', () => {
   ])
 })
 
-it('is an upper bound of the response', () => {
+it('answerSize is an upper bound of the response', () => {
   const { maxEntriesBytes, maxPayload } = DEFAULT_LIMITS
   expect(size('/v1/records/{payload_id}')).toBeGreaterThanOrEqual((maxPayload * 4) / 3)
   expect(size('/v1/entries')).toBeGreaterThanOrEqual(maxEntriesBytes + (maxPayload * 4) / 3)

@@ -23,9 +23,9 @@ export interface Limits {
   duplicatesPerMinute: number
   /** Followers at the same time. */
   maxFollowers: number
-  /** Events of one delivery to a follower: the record that reaches this size is the last. */
+  /** Bytes of events in one delivery to a follower: the record that reaches this size is the last. */
   followBytes: number
-  /** Events kept for all followers. A follower that is further behind reads the ledger itself. */
+  /** Bytes of events kept for all followers. A follower that is further behind reads the ledger itself. */
   followWindow: number
   /** Milliseconds between two heartbeats to a follower. */
   heartbeatMs: number

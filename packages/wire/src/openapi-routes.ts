@@ -64,7 +64,7 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
       'X-Audit-Index': {
         type: 'string',
         description:
-          'index of the audit entry that records which existing records this response, or a 409, reveals; absent if none',
+          'index of the audit entry that lists the existing records that this response, or a 409, reveals; absent if it reveals none',
       },
     },
     codes: [
@@ -137,7 +137,7 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
       },
     },
     answerHeaders: {
-      'X-Next-Cursor': integer('`since` of the next request, if the body does not contain it'),
+      'X-Next-Cursor': integer('`since` for the next request, if the body does not contain it'),
     },
     codes: [],
   },

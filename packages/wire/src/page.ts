@@ -46,7 +46,7 @@ export async function readPage(options: PageOptions): Promise<Page> {
   return page
 }
 
-/** Returns some entries from `from` on; undefined when one of them is damaged, which may lie behind the end of the page. */
+/** Returns some entries from `from` on; undefined when one of them is damaged, even one beyond the end of the page. */
 async function entriesOrNone(
   ledger: PageOptions['ledger'],
   from: number,

@@ -14,7 +14,7 @@ const TIME = ascii('","time":"')
 const PAYLOAD = ascii('","payload":')
 const END = ascii('}')
 
-/** Bytes of a record's JSON beside its id, type, time and payload: the names, up to 16 digits of the cursor, and a separator. */
+/** Bytes of a record's JSON besides its id, type, time and payload: the names, up to 16 digits of the cursor, and a separator. */
 const FRAME_BYTES = 96
 /** Beyond this length, setting a range of bytes is faster than copying them one by one. */
 const SHORT = 32

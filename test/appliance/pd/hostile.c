@@ -459,7 +459,7 @@ static void do_step(const char *step) {
     if (*step == 'u') __asm__ volatile("udf #1");
     if (*step == 's') client_say("came back from ", deeper(start, 1000000));
     if (*step == 'f') tell_of_fault(address);
-    /* Domains of some SDKs have no capability to identify this by. */
+    /* With some SDKs a domain lacks the capability that tell_of_fault() uses: then this ends it. */
     if (*step == 'f') __asm__ volatile("udf #1");
     console("has done what it must not");
 }

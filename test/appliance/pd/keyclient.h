@@ -16,7 +16,7 @@ static inline void put(struct text *text, const char *what, uint64_t number) {
     text_number(text, number);
 }
 
-/* Writes the checkpoint of size `size`, with a root of 32 bytes that are all `root`. */
+/* Writes the checkpoint of a tree of `size` entries. Each of the 32 bytes of its root hash is `root`. */
 static inline uint32_t checkpoint(char *out, const char *origin, uint64_t size, uint8_t root) {
     uint8_t hash[32];
     char base64[45] = {0};

@@ -1,4 +1,4 @@
-// What Fastify in front of the wire costs: node test/bench/fastify/run.mjs [--rounds N] [--requests N] [--starts N] [--dir DIR].
+// Measures what Fastify in front of the wire costs: node test/bench/fastify/run.mjs [--rounds N] [--requests N] [--starts N] [--dir DIR].
 // Both servers run in alternation. The unit is requests a processor second of the server process, which other load on the machine
 // changes less than requests a second.
 import { spawn } from 'node:child_process'

@@ -1,4 +1,4 @@
-// What every load needs.
+// Types and names that every load uses.
 
 import type { Build } from '../builds.ts'
 import type { Side } from '../contest.ts'

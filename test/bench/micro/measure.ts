@@ -13,7 +13,7 @@ export interface Micro {
   check: (result: unknown) => void
 }
 
-/** What the module of a topic exports. `close` removes what the kernels worked on. */
+/** The exports of a topic's module. `close` removes the data that the kernels worked on. */
 export interface Topic {
   micros: readonly Micro[]
   close?: () => Promise<void>

@@ -22,7 +22,7 @@ export interface Evidence {
 }
 
 /**
- * The maximum size of a tail file whose signatures and roots to check. A larger file stays unless all its commits are elsewhere.
+ * The maximum size of a tail file whose signatures and roots are checked. A larger file stays unless all its entry lines are elsewhere.
  */
 const MOST_CHECKED_BYTES = 64 * 1024 * 1024
 /** Milliseconds of work before other tasks may run. */

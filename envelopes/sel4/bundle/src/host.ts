@@ -123,9 +123,9 @@ export interface Limits {
   idleTimeout: number
   /** The most open connections. */
   connections: number
-  /** All request bodies in memory together. */
+  /** The sum of all request bodies in memory. */
   bodies: number
-  /** All answers that wait to be sent together. */
+  /** The sum of all answers that wait to be sent. */
   answers: number
   /** How long a stop waits for requests under way. */
   drainTimeout: number

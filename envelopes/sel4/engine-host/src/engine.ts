@@ -73,7 +73,8 @@ const SCRATCH_BYTES = 64 * 1024
 const MAX_ARGUMENTS = 8
 /**
  * The limit of the engine's stack. V8's stack grows with it, up to eight times as fast, and an overflow there is fatal. So this limit
- * must be reached first. With 128 KiB, nested JSON leaves only a sixth of V8's stack free. 128 levels of JSON take a third of these 96.
+ * must be reached first. With a limit of 128 KiB, nested JSON would leave only a sixth of V8's stack free. With 96 KiB, JSON of 128
+ * levels, the most that is accepted, takes a third of the limit.
  */
 const STACK_BYTES = 96 * 1024
 

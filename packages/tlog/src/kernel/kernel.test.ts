@@ -147,7 +147,7 @@ describe.each<[string, Kernel]>([
     )
   })
 
-  it('rejects offsets that descend or exceed the bytes, and parts of hashes', () => {
+  it('rejects descending offsets, offsets beyond the bytes, and incomplete hashes', () => {
     for (const offsets of [[], [5, 4], [0, 9]])
       expect(() => kernel.hashLeaves(new Uint8Array(8), Uint32Array.from(offsets))).toThrow(RangeError)
     for (const length of [1, 31, 33, 63]) {

@@ -20,7 +20,7 @@ import { plainKernel } from './plain.ts'
 
 /** Entries or hashes in one call of the module. */
 const COUNT = 2048
-/** Bytes of the entries in one call, unless it has only one. */
+/** A call takes another entry only while its entries have at most this many bytes. */
 const ROOM = 256 * 1024
 const BYTES = ROOM + MAX_ENTRY_SIZE
 const TEXT = Math.ceil(BYTES / 3) * 4 + COUNT
@@ -39,7 +39,10 @@ export interface WasmKernelOptions {
   /** Hashes what the module would hash more slowly. */
   hasher?: Hasher
   codec?: Codec
-  /** From this mean length on, in bytes, `hasher` is faster than the module; so it is for single entries. Default: it never is. */
+  /**
+   * `hasher` hashes entries of at least this mean length, in bytes, and fewer than four entries, because it is faster there than the
+   * module. Default: the module hashes all entries.
+   */
   longFrom?: number
 }
 
@@ -129,7 +132,7 @@ class WasmKernel implements Kernel {
     let count = countOf(hashes, HASH_SIZE)
     if (count === 0) return hashBytes(EMPTY_ROOT)
     let row = hashes
-    // The roots of perfect subtrees of COUNT hashes, and that of the rest.
+    // Replace each COUNT hashes, and the rest, by the root over them.
     while (count > COUNT) {
       const roots = new Uint8Array(Math.ceil(count / COUNT) * HASH_SIZE)
       for (let i = 0; i * COUNT < count; i++)
