@@ -101,7 +101,7 @@ const broken: [string, string, string][] = [
   [
     'another device in a ledger',
     regionAnd(gpio, mapped('ledger_acme', 'gpio', 'rw')),
-    'devices: gpio: 4096 bytes at 0x9030000 are no device',
+    'devices: gpio: 4096 bytes at 0x9030000 do not belong to a device',
   ],
   [
     'the disk’s interrupt in psdb',

@@ -20,8 +20,8 @@ struct request_under_way {
     uint8_t opcode;
     size_t write;         /* SEAL, COMMIT, PUBLISH: the index of the write in the model */
     struct object object; /* READ */
-    size_t acked; /* READ: a write of the object that was acknowledged before it, or NO_WRITE; of the
-                     checkpoint, the newest such write */
+    size_t acked;         /* READ: a write of the object that was acknowledged before it, or NO_WRITE; of the
+                             checkpoint, the newest such write */
 };
 
 /* The bytes of objects are never freed. */
