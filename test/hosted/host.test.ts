@@ -93,7 +93,10 @@ describe('while it runs', () => {
 
   it('refuses a second host on the same root', async () => {
     const second = await serviceFsCommand(['host', '--config', host.file])
-    expect([second.code, second.stderr]).toEqual([3, expect.stringContaining('another host uses this directory')])
+    expect([second.code, second.stderr]).toEqual([
+      3,
+      expect.stringContaining('another host uses this directory'),
+    ])
   })
 
   it('does not start when it cannot listen', async () => {
