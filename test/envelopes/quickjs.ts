@@ -1,5 +1,6 @@
 // The shipped bundle, in Envelope B's engine.
 
+import { readFile } from 'node:fs/promises'
 import { build } from 'esbuild'
 import { join } from 'node:path'
 import { Engine, type HostFunction, type Value } from '@service-fs/engine-host/engine'
@@ -35,13 +36,15 @@ export async function script(entry: string): Promise<string> {
 
 export const ENGINE = { memoryBytes: 1024 * 2 ** 20, callMs: 60_000 }
 
+/** The script that the appliance runs; `npm run build` makes it. */
+const BUILT = join(repoRoot, 'envelopes/sel4/bundle/dist/bundle.js')
 let bundle: Promise<string> | undefined
 
 /** The bundle in its own engine. */
 export const inEngine: Load = async (host) => {
   const engine = await Engine.create(ENGINE)
   engine.define('host', { ...MACHINE, ...functionsOf(host) })
-  engine.evaluate(await (bundle ??= script(join(BUNDLE, 'main.ts'))), 'bundle.js')
+  engine.evaluate(await (bundle ??= readFile(BUILT, 'utf8')), 'bundle.js')
   engine.bind('serviceFs')
   return { service: serviceOf(engine), dispose: () => undefined }
 }

@@ -135,3 +135,10 @@ function isEqual(a: Uint8Array, b: Uint8Array): boolean {
   for (let i = 0; i < a.length; i++) differs |= a[i]! ^ b[i]!
   return differs === 0
 }
+
+/** Returns the bytes of a result that depend on the content of its bundle. */
+export function sizeOf({ parts, text }: CheckedBundle): number {
+  let size = text === undefined ? 0 : text.bundle.length + text.hashes.length
+  for (const part of parts) if ('bytes' in part) size += part.bytes.length
+  return size
+}

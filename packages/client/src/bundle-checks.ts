@@ -1,7 +1,7 @@
 /** Checks the full bundles of a ledger's files ahead of a walk: in worker threads if there are many bundles, else in this thread. */
 import { storedPath, TILE_WIDTH } from '@service-fs/tlog/tile'
 import { ahead } from './ahead.ts'
-import { BundleCheck, type CheckedBundle } from './bundle-check.ts'
+import { BundleCheck, sizeOf, type CheckedBundle } from './bundle-check.ts'
 import type { FingerprintKey } from './fingerprint.ts'
 import type { LedgerFiles } from './ledger-files.ts'
 import { startThreads, type CheckThreads } from './check-threads.ts'
@@ -35,7 +35,9 @@ export function openChecks(options: ChecksOptions): ClosableChecks {
   const { files, bundles, key, withText, threads } = options
   const isLarge = bundles >= LEAST_FOR_THREADS && files.locate !== undefined
   const workers =
-    threads === undefined && !isLarge ? undefined : startThreads({ key, withText, most: threads ?? Infinity })
+    threads === undefined && !isLarge
+      ? undefined
+      : startThreads({ key, withText, room: ROOM / QUEUE, most: threads ?? Infinity })
   return workers === undefined ? new OwnChecks(options) : new ThreadedChecks(options, workers)
 }
 
@@ -81,7 +83,7 @@ class OwnChecks implements ClosableChecks {
 interface Range {
   first: number
   end: number
-  /** Undefined when no thread can check them. */
+  /** The results of the first ones; undefined when no thread can check them. */
   checked: Promise<(CheckedBundle | undefined)[] | undefined>
 }
 
@@ -110,7 +112,7 @@ class ThreadedChecks implements ClosableChecks {
     this.#send()
     const range = this.#ranges[0] as Range
     const checked = await range.checked
-    if (checked === undefined) return this.#own.check(index)
+    if (checked === undefined || index - range.first >= checked.length) return this.#own.check(index)
     if (index === range.first) this.#adapt(checked)
     return checked[index - range.first]
   }
@@ -143,11 +145,4 @@ class ThreadedChecks implements ClosableChecks {
   close(): Promise<void> {
     return this.#threads.close()
   }
-}
-
-/** Returns the bytes of a result that depend on the content of its bundle. */
-function sizeOf({ parts, text }: CheckedBundle): number {
-  let size = text === undefined ? 0 : text.bundle.length + text.hashes.length
-  for (const part of parts) if ('bytes' in part) size += part.bytes.length
-  return size
 }

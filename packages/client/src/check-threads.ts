@@ -12,8 +12,8 @@ const MOST_THREADS = 16
 export interface CheckThreads {
   readonly count: number
   /**
-   * Checks bundles; for each, the result is undefined when anything in it is wrong or it can't be read. Resolves to undefined when no thread
-   * can check them.
+   * Checks bundles; for each, the result is undefined when anything in it is wrong or it can't be read. There are fewer results when they are
+   * large. Resolves to undefined when no thread can check them.
    */
   check(range: CheckRange): Promise<(CheckedBundle | undefined)[] | undefined>
   close(): Promise<void>
@@ -23,11 +23,17 @@ export interface CheckThreads {
 export function startThreads(settings: CheckSettings & { most: number }): CheckThreads | undefined {
   const file = new URL('./check-worker.js', import.meta.url)
   const count = Math.min(availableParallelism(), MOST_THREADS, settings.most)
-  if (count < 1 || file.protocol !== 'file:' || !existsSync(fileURLToPath(file))) return undefined
-  const { key, withText } = settings
-  const threads = Array.from({ length: count }, () => new CheckThread(file, { key, withText }))
+  if (!(count >= 1) || file.protocol !== 'file:' || !existsSync(fileURLToPath(file))) return undefined
+  const { key, withText, room } = settings
+  const threads: CheckThread[] = []
+  try {
+    while (threads.length < count) threads.push(new CheckThread(file, { key, withText, room: room / count }))
+  } catch {
+    // The system or a policy allows no more threads: use those that have started.
+  }
+  if (threads.length === 0) return undefined
   return {
-    count,
+    count: threads.length,
     check: (range) => threads.reduce((a, b) => (b.waiting < a.waiting ? b : a)).check(range),
     async close() {
       await Promise.all(threads.map((thread) => thread.close()))

@@ -1,7 +1,7 @@
 /** The program of a worker thread: answers each range of bundles with the results of checking them. */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
-import { BundleCheck, IDS, type BundleText, type CheckedBundle } from './bundle-check.ts'
+import { BundleCheck, IDS, sizeOf, type BundleText, type CheckedBundle } from './bundle-check.ts'
 import type { FingerprintKey } from './fingerprint.ts'
 import { checkFileSize, type BytesPlace } from './ledger-files.ts'
 
@@ -10,6 +10,8 @@ export interface CheckSettings {
   key: FingerprintKey
   /** Return the text of each bundle. */
   withText: boolean
+  /** A thread that has so many bytes of results leaves the rest of a range to the caller. */
+  room: number
 }
 
 /** The places of each bundle and its hash tile. */
@@ -45,7 +47,7 @@ class Reader {
   }
 }
 
-const { key, withText } = workerData as CheckSettings
+const { key, withText, room } = workerData as CheckSettings
 const check = new BundleCheck(key)
 const bundles = new Reader()
 const tiles = new Reader()
@@ -66,7 +68,14 @@ function checkOne({ bundle, hashes }: CheckRange[number], ids: Uint32Array): Che
 
 parentPort?.on('message', (range: CheckRange) => {
   const ids = new Uint32Array(range.length * IDS)
-  const checked = range.map((places, i) => checkOne(places, ids.subarray(i * IDS, (i + 1) * IDS)))
+  const checked: (CheckedBundle | undefined)[] = []
+  let size = 0
+  for (const [i, places] of range.entries()) {
+    if (i > 0 && size >= room) break
+    const one = checkOne(places, ids.subarray(i * IDS, (i + 1) * IDS))
+    checked.push(one)
+    if (one !== undefined) size += sizeOf(one)
+  }
   const transfer = [ids.buffer]
   for (const one of checked) {
     if (one === undefined) continue

@@ -9,6 +9,7 @@ import { TILE_HEIGHT, TILE_WIDTH, tileCount, tileWidth, type Tile } from '@servi
 import { messageOf } from '@service-fs/format/errors'
 import { ahead } from './ahead.ts'
 import type { BundleCheck, BundleText, CheckedBundle } from './bundle-check.ts'
+import { ClientError } from './errors.ts'
 import type { Problems } from './problems.ts'
 import type { RecordCheck } from './records.ts'
 
@@ -199,7 +200,7 @@ export class TreeWalk {
     await records.bundle(
       checked,
       (i) => ({ file, line: i + 1, index: first + i }),
-      async (i) => (entries ??= (await files.bundle(tile)) ?? [])[i] as Uint8Array,
+      async (i) => (entries ??= await this.#again(tile, root))[i] as Uint8Array,
     )
     this.counts.entries += TILE_WIDTH
     this.counts.bundles += 1
@@ -211,6 +212,16 @@ export class TreeWalk {
     }
     if (this.#edge !== undefined) this.#edge = appendSubtree(this.#edge, TILE_HEIGHT, root, hasher)
     await this.#up(1, bundle, root)
+  }
+
+  /** Reads the entries of a bundle that was checked before. @throws ClientError `file` if they are others now */
+  async #again(tile: Tile, root: Hash): Promise<readonly Uint8Array[]> {
+    const { files, hasher } = this.#options
+    const { content } = await attempt(() => files.bundle(tile))
+    const leaves = content?.map((entry) => hasher.leaf(entry))
+    if (content === undefined || leaves?.length !== TILE_WIDTH || subtreeRoot(leaves, hasher) !== root)
+      throw new ClientError('file', `${files.name(tile)}: changed while it was verified`)
+    return content
   }
 
   async #bundle(bundle: number, width: number, pair: Pair): Promise<void> {

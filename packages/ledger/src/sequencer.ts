@@ -181,7 +181,16 @@ export class Sequencer {
 
   async #commit(waiting: readonly Waiting[]): Promise<void> {
     const { entries, records } = join(waiting)
-    const extension = this.#kernel.extend(this.#edge, entries)
+    let extension: Extension
+    try {
+      extension = this.#kernel.extend(this.#edge, entries)
+    } catch (error) {
+      // Nothing was written, but the next commit may fail in the same way.
+      const failure = stopReason(error)
+      for (const one of waiting) one.reject(failure)
+      this.stop(failure)
+      return
+    }
     let head: Head
     try {
       head = await signHead(this.#options, extension.edge, extension.root)

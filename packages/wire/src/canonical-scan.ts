@@ -53,9 +53,12 @@ export function isSurelyCanonical(bytes: Uint8Array, start: number): boolean {
   return canonicalEnd(bytes, start) === bytes.length
 }
 
-/** Returns the end of the canonical JSON text that certainly begins at `start`, or -1. It may be followed by anything. */
-export function canonicalEnd(bytes: Uint8Array, start: number): number {
-  return valueEnd(bytes, start, 0)
+/**
+ * Returns the end of the canonical JSON text that certainly begins at `start`, or -1. It may be followed by anything. `depth`: how many
+ * arrays and objects the text is nested in.
+ */
+export function canonicalEnd(bytes: Uint8Array, start: number, depth = 0): number {
+  return valueEnd(bytes, start, depth)
 }
 
 // Each function below returns the position after what it scanned, or -1 if that is not surely canonical. Positions beyond the end have

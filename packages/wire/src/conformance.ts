@@ -287,6 +287,18 @@ function appending({ it, same, like, refused }: Tools): void {
     refused(await w.post(payload, raw), 'conflict', { cursor: 1 })
   })
 
+  it('accepts payloads nested 127 levels deep, and rejects deeper ones, with or without white space', async (w) => {
+    const line = (id: string, levels: number, space: string): string =>
+      `{"payload_id":"${id}","payload":${space}${'['.repeat(levels)}${']'.repeat(levels)}}`
+    for (const [i, space] of ['', ' '].entries()) {
+      for (const type of ['application/json', 'application/x-ndjson']) {
+        const headers = { 'content-type': type }
+        same((await w.post(line(`${type}-${i}`, 127, space), headers)).status, 200)
+        refused(await w.post(line('deep', 128, space), headers), 'bad-request', { field: 'body' })
+      }
+    }
+  })
+
   it('appends many records concurrently, and returns to each a checkpoint that covers it', async (w) => {
     const got = await Promise.all(Array.from({ length: 64 }, (_, i) => w.append(`r${i}`, i)))
     const cursors = got.map(({ json }) => json.cursor as number).sort((a, b) => a - b)

@@ -36,6 +36,7 @@ it.each(
       '{"1":1,"10":2,"9":3}',
       '{"__proto__":1}',
       '{"é":1}',
+      '['.repeat(127) + ']'.repeat(127),
     ],
   ].flat(),
 )('reads the canonical payload %s', (payload) => {
@@ -64,7 +65,7 @@ it.each(
     ],
     ['tru', 'nul', 'falsey', 'NaN', '"', '"a', '"\\u0041"', '"\\/"', '"\\x"', '"\t"', '"\u0000"', "'a'", ''],
     ['{"b":1,"a":2}', '{"a":1,"a":2}', '{"\\n":1}', '{"a"}', '{"a":}', '{"a":1,}', '{a:1}', '{', '{"a":1'],
-    ['[1,]', '[,1]', '[1', '[1 ,2]', '[1]]', ' 1', '1 ', '{"a": 1}', '['.repeat(129) + ']'.repeat(129)],
+    ['[1,]', '[,1]', '[1', '[1 ,2]', '[1]]', ' 1', '1 ', '{"a": 1}', '['.repeat(128) + ']'.repeat(128)],
   ].flat(),
 )('leaves the payload %s to the parser', (payload) => {
   expect(read(line(payload))).toBeUndefined()

@@ -31,7 +31,7 @@ export function plainRecord(
   const id = after(ID, bytes, start)
   const idEnd = id < 0 ? -1 : unescaped(bytes, id)
   const payload = idEnd < 0 ? -1 : after(PAYLOAD, bytes, idEnd)
-  const payloadEnd = payload < 0 ? -1 : canonicalEnd(bytes, payload)
+  const payloadEnd = payload < 0 ? -1 : canonicalEnd(bytes, payload, 1)
   if (payloadEnd < 0) return undefined
   const type = after(TYPE, bytes, payloadEnd)
   const typeEnd = type < 0 ? -1 : unescaped(bytes, type)
