@@ -288,13 +288,11 @@ function appending({ it, same, like, refused }: Tools): void {
   })
 
   it('accepts payloads nested 127 levels deep, and rejects deeper ones, with or without white space', async (w) => {
-    const line = (id: string, levels: number, space: string): string =>
-      `{"payload_id":"${id}","payload":${space}${'['.repeat(levels)}${']'.repeat(levels)}}`
     for (const [i, space] of ['', ' '].entries()) {
       for (const type of ['application/json', 'application/x-ndjson']) {
         const headers = { 'content-type': type }
-        same((await w.post(line(`${type}-${i}`, 127, space), headers)).status, 200)
-        refused(await w.post(line('deep', 128, space), headers), 'bad-request', { field: 'body' })
+        same((await w.post(nestedRecord(`${type}-${i}`, 127, space), headers)).status, 200)
+        refused(await w.post(nestedRecord('deep', 128, space), headers), 'bad-request', { field: 'body' })
       }
     }
   })
@@ -310,6 +308,10 @@ function appending({ it, same, like, refused }: Tools): void {
     const { entries } = (await w.ask('/v1/entries')).json
     for (const { json } of got) same(entries[json.index].payload_id, json.payload_id)
   })
+}
+
+function nestedRecord(id: string, levels: number, space: string): string {
+  return `{"payload_id":"${id}","payload":${space}${'['.repeat(levels)}${']'.repeat(levels)}}`
 }
 
 /** Bodies of a JSON append that are 400, and the field that the response names. */
