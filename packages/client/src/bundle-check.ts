@@ -1,4 +1,5 @@
 /** Checks a full entry bundle and its hash tile in one pass. A bundle in which anything is wrong is left to `TreeWalk` and `RecordCheck`. */
+import { equalBytes } from '@service-fs/tlog/codec'
 import type { Hash } from '@service-fs/tlog/hash'
 import type { BundleContent } from '@service-fs/tlog/kernel/kernel'
 import { TILE_WIDTH } from '@service-fs/tlog/tile'
@@ -92,7 +93,7 @@ export class BundleCheck {
   /** Returns undefined unless the leaf hashes are those of the hash tile with the text `hashes`. */
   #checked(content: BundleContent, hashes: Uint8Array, ids: Uint32Array): CheckedBundle | undefined {
     const { leaves } = content
-    if (!isEqual(nativeKernel.hashLines(leaves), hashes)) return undefined
+    if (!equalBytes(nativeKernel.hashLines(leaves), hashes)) return undefined
     const parts = this.#parts(content, ids)
     return { root: nativeCodec.base64Encode(nativeKernel.rootOf(leaves)), parts, ids }
   }
@@ -127,13 +128,6 @@ export class BundleCheck {
 
 function timeAt(bytes: Uint8Array, at: number): string {
   return String.fromCharCode(...bytes.subarray(at, at + TIME_LENGTH))
-}
-
-function isEqual(a: Uint8Array, b: Uint8Array): boolean {
-  if (a.length !== b.length) return false
-  let differs = 0
-  for (let i = 0; i < a.length; i++) differs |= a[i]! ^ b[i]!
-  return differs === 0
 }
 
 /** Returns the bytes of a result that depend on the content of its bundle. */
