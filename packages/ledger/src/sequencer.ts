@@ -186,9 +186,7 @@ export class Sequencer {
       extension = this.#kernel.extend(this.#edge, entries)
     } catch (error) {
       // Nothing was written, but the next commit may fail in the same way.
-      const failure = stopReason(error)
-      for (const one of waiting) one.reject(failure)
-      this.stop(failure)
+      this.#fail(waiting, error)
       return
     }
     let head: Head
@@ -206,9 +204,7 @@ export class Sequencer {
     try {
       await this.#hooks.write(this.#edge, commit)
     } catch (error) {
-      const failure = stopReason(error)
-      for (const one of waiting) one.reject(failure)
-      this.stop(failure)
+      this.#fail(waiting, error)
       return
     }
     const index = this.#edge.size
@@ -221,6 +217,13 @@ export class Sequencer {
       one.resolve({ index: index + at, leaves: extension.leaves.slice(at, at + length), head })
       at += length
     }
+  }
+
+  /** Rejects the waiting batches, and stops. */
+  #fail(waiting: readonly Waiting[], error: unknown): void {
+    const failure = stopReason(error)
+    for (const one of waiting) one.reject(failure)
+    this.stop(failure)
   }
 }
 
