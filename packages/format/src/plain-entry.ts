@@ -2,7 +2,9 @@
  * Finds the parts of an entry without decoding it, when its header is of the common form: `id`, `type` and `time` alone, and in id and type
  * only ASCII characters that JSON does not escape. For every other entry, valid or not, use parseEntry().
  */
+import { asciiEncode } from '@service-fs/tlog/codec'
 import { MAX_ID_BYTES, MAX_TYPE_BYTES } from './entry.ts'
+import { TIME_LENGTH, timeRank } from './time.ts'
 
 /** Where the parts of an entry are, as positions in its bytes. The payload has all bytes from `payload` on. */
 export interface PlainEntry {
@@ -15,22 +17,14 @@ export interface PlainEntry {
   readonly payload: number
 }
 
-const ascii = (text: string): Uint8Array => Uint8Array.from(text, (letter) => letter.charCodeAt(0))
-
-const BEFORE_ID = ascii('service-fs/entry/v1\nid: ')
-const BEFORE_TYPE = ascii('\ntype: ')
-const BEFORE_TIME = ascii('\ntime: ')
-const AFTER_TIME = ascii('\n\n')
-/** `d` stands for a digit. */
-const TIME = ascii('dddd-dd-ddTdd:dd:dd.dddZ')
-const DIGIT = 0x64
-const DIGIT_0 = 0x30
+const BEFORE_ID = asciiEncode('service-fs/entry/v1\nid: ')
+const BEFORE_TYPE = asciiEncode('\ntype: ')
+const BEFORE_TIME = asciiEncode('\ntime: ')
+const AFTER_TIME = asciiEncode('\n\n')
 
 /** By byte: 1 for ASCII without controls, quote and backslash. */
 const PLAIN = new Uint8Array(256)
 for (let byte = 0x20; byte < 0x7f; byte++) if (byte !== 0x22 && byte !== 0x5c) PLAIN[byte] = 1
-
-const DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
 
 /** Returns the parts of an entry of the common form; undefined for any other. */
 export function plainEntry(bytes: Uint8Array): PlainEntry | undefined {
@@ -42,8 +36,8 @@ export function plainEntry(bytes: Uint8Array): PlainEntry | undefined {
   const typeEnd = plainEnd(bytes, type, MAX_TYPE_BYTES)
   if (typeEnd === type || !hasAt(bytes, typeEnd, BEFORE_TIME)) return undefined
   const time = typeEnd + BEFORE_TIME.length
-  const timeEnd = time + TIME.length
-  if (!isTimeAt(bytes, time) || !hasAt(bytes, timeEnd, AFTER_TIME)) return undefined
+  const timeEnd = time + TIME_LENGTH
+  if (timeRank(bytes, time) < 0 || !hasAt(bytes, timeEnd, AFTER_TIME)) return undefined
   return { id, idEnd, type, typeEnd, time, timeEnd, payload: timeEnd + AFTER_TIME.length }
 }
 
@@ -59,27 +53,4 @@ function plainEnd(bytes: Uint8Array, start: number, max: number): number {
   let at = start
   while (at < limit && PLAIN[bytes[at] as number] === 1) at += 1
   return at
-}
-
-/** Reports whether an RFC 3339 time in UTC with milliseconds, on a day that exists, is at `at`. */
-function isTimeAt(bytes: Uint8Array, at: number): boolean {
-  if (at + TIME.length > bytes.length) return false
-  for (let i = 0; i < TIME.length; i++) {
-    const byte = bytes[at + i] as number
-    if (TIME[i] === DIGIT ? byte < DIGIT_0 || byte > DIGIT_0 + 9 : byte !== TIME[i]) return false
-  }
-  const month = two(bytes, at + 5)
-  if (month < 1 || month > 12) return false
-  const day = two(bytes, at + 8)
-  const isLeapDay = month === 2 && day === 29 && isLeap(two(bytes, at) * 100 + two(bytes, at + 2))
-  if (day < 1 || (day > (DAYS[month - 1] as number) && !isLeapDay)) return false
-  return two(bytes, at + 11) < 24 && two(bytes, at + 14) < 60 && two(bytes, at + 17) < 60
-}
-
-function two(bytes: Uint8Array, at: number): number {
-  return ((bytes[at] as number) - DIGIT_0) * 10 + (bytes[at + 1] as number) - DIGIT_0
-}
-
-function isLeap(year: number): boolean {
-  return year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0)
 }

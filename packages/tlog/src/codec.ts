@@ -18,7 +18,8 @@ export interface Codec {
   concat(...parts: readonly Uint8Array[]): Uint8Array
 }
 
-function asciiEncode(text: string): Uint8Array {
+/** Encodes ASCII, one byte for each character. */
+export function asciiEncode(text: string): Uint8Array {
   const bytes = new Uint8Array(text.length)
   for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i)
   return bytes

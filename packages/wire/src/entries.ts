@@ -7,6 +7,7 @@ import { recordJson } from './record-json.ts'
 import { RecordWriter } from './record-writer.ts'
 import { accepts, NDJSON } from './request.ts'
 import { idProblem } from '@service-fs/format/entry'
+import { asciiEncode } from '@service-fs/tlog/codec'
 
 /** GET /v1/entries?since=N&limit=M: at most M records whose first entry has an index of at least N. */
 export async function listEntries(call: Call): Promise<Answer> {
@@ -30,7 +31,7 @@ export async function listEntries(call: Call): Promise<Answer> {
   return jsonAnswer(codec.concat(codec.asciiEncode(head), page.bytes(), CLOSE), shown)
 }
 
-const CLOSE = Uint8Array.from(']}', (letter) => letter.charCodeAt(0))
+const CLOSE = asciiEncode(']}')
 
 /** GET /v1/entries/{cursor} */
 export async function entryByCursor(call: Call): Promise<Answer> {

@@ -3,7 +3,7 @@
  * it: without white space, the members in this order (`type` is optional), and the payload in its RFC 8785 form. It rejects every other
  * text, valid or not, which the caller then parses.
  */
-import type { Codec } from '@service-fs/tlog/codec'
+import { asciiEncode, type Codec } from '@service-fs/tlog/codec'
 import { canonicalEnd } from './canonical-scan.ts'
 
 export interface PlainRecord {
@@ -13,13 +13,9 @@ export interface PlainRecord {
   readonly payload: Uint8Array
 }
 
-const ID = bytesOf('{"payload_id":"')
-const PAYLOAD = bytesOf('","payload":')
-const TYPE = bytesOf(',"type":"')
-
-function bytesOf(text: string): Uint8Array {
-  return Uint8Array.from(text, (character) => character.charCodeAt(0))
-}
+const ID = asciiEncode('{"payload_id":"')
+const PAYLOAD = asciiEncode('","payload":')
+const TYPE = asciiEncode(',"type":"')
 
 /** Returns the record in `bytes` from `start` to `end`, which are valid UTF-8; undefined if they have another form. */
 export function plainRecord(

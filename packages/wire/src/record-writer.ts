@@ -1,18 +1,16 @@
 /** Writes records as JSON bytes, most of them without decoding their entries. */
 import { plainEntry } from '@service-fs/format/plain-entry'
 import type { StoredRecord } from '@service-fs/ledger/record'
-import type { Codec } from '@service-fs/tlog/codec'
+import { asciiEncode, type Codec } from '@service-fs/tlog/codec'
 import { isSurelyCanonical } from './canonical-scan.ts'
 import { recordJson } from './record-json.ts'
 
-const ascii = (text: string): Uint8Array => Uint8Array.from(text, (letter) => letter.charCodeAt(0))
-
-const CURSOR = ascii('{"cursor":')
-const PAYLOAD_ID = ascii(',"payload_id":"')
-const TYPE = ascii('","type":"')
-const TIME = ascii('","time":"')
-const PAYLOAD = ascii('","payload":')
-const END = ascii('}')
+const CURSOR = asciiEncode('{"cursor":')
+const PAYLOAD_ID = asciiEncode(',"payload_id":"')
+const TYPE = asciiEncode('","type":"')
+const TIME = asciiEncode('","time":"')
+const PAYLOAD = asciiEncode('","payload":')
+const END = asciiEncode('}')
 
 /** Bytes of a record's JSON besides its id, type, time and payload: the names, up to 16 digits of the cursor, and a separator. */
 const FRAME_BYTES = 96
