@@ -1,7 +1,18 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { startDaemon } from '../support/daemon.ts'
 import { CASES, control } from './cases.ts'
-import { because, daemon, fill, noFsck, noGo, treeSize, vkey, vkeyFile } from './log.ts'
+import {
+  because,
+  daemon,
+  fill,
+  noFsck,
+  noGo,
+  testFsck,
+  testProgram,
+  treeSize,
+  vkey,
+  vkeyFile,
+} from './log.ts'
 import { tamperingProxy } from './tamper.ts'
 import { fsck, interop } from './tools.ts'
 
@@ -22,14 +33,7 @@ describe.skipIf(noGo !== undefined)(
         expect(code).toBe(0)
       })
 
-      it.each(cases)('%s', async (_, tampering, complaint) => {
-        const proxy = await tamperingProxy(daemon.prefix, tampering)
-        const { code, report } = await interop(proxy.prefix, vkey)
-        await proxy.close()
-        expect(proxy.changed()).toBeGreaterThan(0)
-        expect(report.failures.join('\n')).toMatch(complaint)
-        expect({ code, ok: report.ok }).toEqual({ code: 1, ok: false })
-      })
+      testProgram(cases)
 
       it("another log's key of the same name", async () => {
         const other = await startDaemon({ moduleId: 'interop' })
@@ -49,13 +53,7 @@ describe.skipIf(noGo !== undefined)(
           expect(found).toEqual({ good: await treeSize() })
         })
 
-        it.each(cases.filter(([, , , fsckToo]) => fsckToo))('%s', async (_, tampering) => {
-          const proxy = await tamperingProxy(daemon.prefix, tampering)
-          const found = await fsck(proxy.prefix, vkeyFile())
-          await proxy.close()
-          expect(proxy.changed()).toBeGreaterThan(0)
-          expect(found.complaint).toMatch(/fsck failed/)
-        })
+        testFsck(cases)
       })
     })
   },

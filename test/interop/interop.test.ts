@@ -4,19 +4,16 @@ import {
   appendBatch,
   appendOne,
   because,
-  daemon,
   expectFsckGood,
   expectGood,
   fill,
   noFsck,
   noGo,
   restart,
+  testFsck,
+  testProgram,
   treeSize,
-  vkey,
-  vkeyFile,
 } from './log.ts'
-import { tamperingProxy } from './tamper.ts'
-import { fsck, interop } from './tools.ts'
 
 /** changed.test.ts has the others. */
 const cases = CASES.slice(0, 1)
@@ -42,23 +39,10 @@ describe.skipIf(noGo !== undefined)(
     )
 
     describe('answers changed in transit', () => {
-      it.each(cases)('%s', async (_, tampering, complaint) => {
-        const proxy = await tamperingProxy(daemon.prefix, tampering)
-        const { code, report } = await interop(proxy.prefix, vkey)
-        await proxy.close()
-        expect(proxy.changed()).toBeGreaterThan(0)
-        expect(report.failures.join('\n')).toMatch(complaint)
-        expect({ code, ok: report.ok }).toEqual({ code: 1, ok: false })
-      })
+      testProgram(cases)
 
       describe.skipIf(noFsck !== undefined)(`seen by Tessera's fsck${because(noFsck)}`, () => {
-        it.each(cases.filter(([, , , fsckToo]) => fsckToo))('%s', async (_, tampering) => {
-          const proxy = await tamperingProxy(daemon.prefix, tampering)
-          const found = await fsck(proxy.prefix, vkeyFile())
-          await proxy.close()
-          expect(proxy.changed()).toBeGreaterThan(0)
-          expect(found.complaint).toMatch(/fsck failed/)
-        })
+        testFsck(cases)
       })
     })
 

@@ -1,8 +1,10 @@
 // The log of one test file: a daemon, records of many sizes, and the checks by independent programs.
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect } from 'vitest'
+import { afterAll, beforeAll, expect, it } from 'vitest'
 import { type Daemon, startDaemon } from '../support/daemon.ts'
 import { goBuild } from '../support/go.ts'
+import type { CASES } from './cases.ts'
+import { tamperingProxy } from './tamper.ts'
 import { binDir, fsck, interop, interopDir, missingFsck, missingGo } from './tools.ts'
 
 export const noGo = await missingGo()
@@ -109,4 +111,27 @@ export async function restart(signal?: 'SIGKILL'): Promise<void> {
   const code = await daemon.kill(signal)
   if (signal === undefined) expect(code).toBe(0)
   daemon = await daemon.restart()
+}
+
+/** Tests that the program of this folder complains about each changed answer. */
+export function testProgram(cases: typeof CASES): void {
+  it.each(cases)('%s', async (_, tampering, complaint) => {
+    const proxy = await tamperingProxy(daemon.prefix, tampering)
+    const { code, report } = await interop(proxy.prefix, vkey)
+    await proxy.close()
+    expect(proxy.changed()).toBeGreaterThan(0)
+    expect(report.failures.join('\n')).toMatch(complaint)
+    expect({ code, ok: report.ok }).toEqual({ code: 1, ok: false })
+  })
+}
+
+/** Tests that Tessera's fsck complains about the changed answers that it reads. */
+export function testFsck(cases: typeof CASES): void {
+  it.each(cases.filter(([, , , fsckToo]) => fsckToo))('%s', async (_, tampering) => {
+    const proxy = await tamperingProxy(daemon.prefix, tampering)
+    const found = await fsck(proxy.prefix, vkeyFile())
+    await proxy.close()
+    expect(proxy.changed()).toBeGreaterThan(0)
+    expect(found.complaint).toMatch(/fsck failed/)
+  })
 }

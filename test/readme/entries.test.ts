@@ -1,9 +1,8 @@
 // The shell lines of README.txt over more entries and damages, with a given key, and with hostile text.
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { testSigner } from '@service-fs/client/testing'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import {
   changeLine,
   copyOf,
@@ -12,34 +11,15 @@ import {
   missing,
   prove,
   put,
-  SHELLS,
+  testEntries,
+  useLedger,
   why,
-  writeByDaemon,
 } from './lines.ts'
 
-let work = ''
-let dir = ''
-
-beforeAll(async () => {
-  work = mkdtempSync(join(tmpdir(), 'service-fs-readme-'))
-  dir = join(work, 'ledger')
-  await writeByDaemon(dir)
-}, 120_000)
-
-afterAll(() => rmSync(work, { recursive: true, force: true }))
+const ledger = useLedger()
 
 describe.skipIf(missing.length > 0)(`the shell lines of README.txt${why}`, () => {
-  it.each([0, 255, 300])(
-    'print and accept entry %i of a ledger that a daemon wrote',
-    (entry) => {
-      for (const shell of SHELLS) {
-        const said = prove(dir, entry, shell)
-        expectTrue(said, `r${entry}`, entry < 512 ? 1 : 0)
-        expect(said.stdout).toContain(`{"number":${entry}}`)
-      }
-    },
-    300_000,
-  )
+  testEntries(ledger, [0, 255, 300])
 
   it.each([
     ['tile/0/000.b64', 5, 'tile/0/000.b64 line 6: not the hash that entry 5 leads to'],
@@ -48,7 +28,7 @@ describe.skipIf(missing.length > 0)(`the shell lines of README.txt${why}`, () =>
   ])(
     'find a change in %s',
     (path, entry, words) => {
-      const copy = copyOf(dir)
+      const copy = copyOf(ledger())
       const file = path === 'tail' ? `tail/${readdirSync(join(copy, 'tail'))[0]}` : path
       // The tail begins with the one hash of its edge, an empty line, and seven lines of a commit without entries.
       changeLine(copy, file, path === 'tail' ? 12 : entry)
@@ -58,17 +38,17 @@ describe.skipIf(missing.length > 0)(`the shell lines of README.txt${why}`, () =>
   )
 
   it('use the given key, and detect a signature by another one', () => {
-    const vkey = readFileSync(join(dir, 'keys/ed25519.vkey'), 'utf8').trim()
-    expectTrue(prove(dir, 5, ['dash'], vkey), 'r5', 1)
+    const vkey = readFileSync(join(ledger(), 'keys/ed25519.vkey'), 'utf8').trim()
+    expectTrue(prove(ledger(), 5, ['dash'], vkey), 'r5', 1)
     const other = testSigner(vkey.split('+')[0] ?? '').vkey
-    expectFalse(prove(dir, 5, ['dash'], other), 'checkpoint: no signature by')
+    expectFalse(prove(ledger(), 5, ['dash'], other), 'checkpoint: no signature by')
     const [name = '', id = ''] = vkey.split('+')
     const wrongKey = `${name}+${id}+${other.slice(other.split('+', 2).join('+').length + 1)}`
-    expectFalse(prove(dir, 5, ['dash'], wrongKey), `verifier key ${wrongKey}: not its key id`)
-    expectFalse(prove(dir, 5, ['dash'], `x${vkey}`), 'checkpoint line 1: not the name')
+    expectFalse(prove(ledger(), 5, ['dash'], wrongKey), `verifier key ${wrongKey}: not its key id`)
+    expectFalse(prove(ledger(), 5, ['dash'], `x${vkey}`), 'checkpoint line 1: not the name')
     // A script whose key variable is unset must not trust the key in the directory.
-    expectFalse(prove(dir, 5, ['dash'], ''), 'checkpoint line 1: not the name')
-    const copy = copyOf(dir)
+    expectFalse(prove(ledger(), 5, ['dash'], ''), 'checkpoint line 1: not the name')
+    const copy = copyOf(ledger())
     const checkpoint = readFileSync(join(copy, 'checkpoint'), 'utf8')
     put(copy, 'checkpoint', checkpoint.replace('\n\n', '\nanother line\n\n'))
     expectFalse(prove(copy, 5), 'signature by')
@@ -77,7 +57,7 @@ describe.skipIf(missing.length > 0)(`the shell lines of README.txt${why}`, () =>
   }, 300_000)
 
   it('escape control characters in their arguments', () => {
-    const copy = copyOf(dir)
+    const copy = copyOf(ledger())
     put(copy, 'keys/ed25519.vkey', 'a\u001b]0;title\u0007+00000000+AAAA\n')
     const said = prove(copy, 5)
     expectFalse(said, 'checkpoint line 1')

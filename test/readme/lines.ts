@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { expect } from 'vitest'
+import { afterAll, beforeAll, expect, it } from 'vitest'
 import { daemonBuilt, startDaemon } from '../support/daemon.ts'
 
 const TOOLS = ['sha256sum', 'base64', 'sed', 'openssl']
@@ -97,4 +97,29 @@ export function copyOf(dir: string): string {
   rmSync(copy, { recursive: true, force: true })
   cpSync(dir, copy, { recursive: true })
   return copy
+}
+
+/** Writes a ledger of 600 entries before the tests of a file. Returns its directory, while they run. */
+export function useLedger(): () => string {
+  let work = ''
+  beforeAll(async () => {
+    work = mkdtempSync(join(tmpdir(), 'service-fs-readme-'))
+    await writeByDaemon(join(work, 'ledger'))
+  }, 120_000)
+  afterAll(() => rmSync(work, { recursive: true, force: true }))
+  return () => join(work, 'ledger')
+}
+
+export function testEntries(ledger: () => string, entries: readonly number[]): void {
+  it.each(entries)(
+    'print and accept entry %i of a ledger that a daemon wrote',
+    (entry) => {
+      for (const shell of SHELLS) {
+        const said = prove(ledger(), entry, shell)
+        expectTrue(said, `r${entry}`, entry < 512 ? 1 : 0)
+        expect(said.stdout).toContain(`{"number":${entry}}`)
+      }
+    },
+    300_000,
+  )
 }
