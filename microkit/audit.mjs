@@ -20,7 +20,7 @@ export const SPECIFICATION = 'capdl.json'
 export function readBuilt(report, specification) {
   if (isInvocations(report)) return readInvocations(report)
   if (isCapabilities(report)) return readCapabilities(report, specification())
-  throw new Error('the report is not of an SDK that the audit knows (2.0, 2.3)')
+  throw new Error('expected the build report of SDK 2.0 or 2.3')
 }
 
 /** @param {System} system @returns {Finding[]} */

@@ -16,7 +16,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { homedir } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { wasm2cProblem } from './engine/generate.mjs'
 import { engineObject, engineSources } from './engine/build.mjs'
@@ -188,33 +188,51 @@ const includeFlags = (board) =>
   `-isystem ${here}/lib/include -isystem ${MONOCYPHER} -isystem ${MONOCYPHER}/optional -I${here} -Iinclude -isystem ${board}/include`
 
 /**
- * Writes config.h to `out`/include, and returns the flags with which clang parses the sources of the domains.
+ * Returns the flags with which clang parses the sources of the domains of these appliances; a source that several have is parsed as in
+ * the first. Writes their config.h below `out`.
  *
  * @param {string} out
+ * @param {string[]} lists the files that describe the appliances
  * @returns {Map<string, string[]>} by path, relative to this folder
  */
-export function parseFlags(out) {
+export function parseFlags(out, lists) {
   const sdk = /** @type {{ path: string }} */ (findSdks()[0]).path
-  const { description, header } = generate(JSON.parse(readFileSync(join(here, 'totebox.json'), 'utf8')))
   vendor()
-  mkdirSync(join(out, 'include'), { recursive: true })
-  writeIfNew(join(out, 'include', 'config.h'), header)
   const common = `--target=aarch64-none-elf -nostdlibinc -std=gnu11 ${includeFlags(join(sdk, 'board', BOARD, 'release'))}`
   /** @type {Map<string, string[]>} */
   const flags = new Map()
-  for (const { name, sources } of description.domains.values()) {
-    for (const source of sources) {
-      if (source.startsWith('crates/') || !source.endsWith('.c') || source === QUICKJS) continue
-      const special = SPECIAL.find(({ begins }) => source.startsWith(begins))
-      const text = `${common} ${domainMacro(name)} ${special?.flags ?? ''}`
-        .replaceAll('-Iinclude', `-I${out}/include`)
-        .replaceAll('$(NO_LOOPS)', '')
-        .replaceAll('$(QUICKJS)', source.startsWith('engine/') ? engineSources() : '')
-        .replaceAll("'", '')
-      flags.set(source, text.split(/\s+/))
+  for (const list of lists) {
+    const { description, header } = generate(JSON.parse(readFileSync(list, 'utf8')))
+    const include = join(out, 'include', basename(list, '.json'))
+    mkdirSync(include, { recursive: true })
+    writeIfNew(join(include, 'config.h'), header)
+    for (const { name, sources } of description.domains.values()) {
+      for (const source of sources) {
+        if (source.startsWith('crates/') || !source.endsWith('.c') || source === QUICKJS) continue
+        const path = relative(here, place(source, dirname(list)))
+        const special = SPECIAL.find(({ begins }) => source.startsWith(begins))
+        const text = `${common} ${domainMacro(name)} ${special?.flags ?? ''}`
+          .replaceAll('-Iinclude', `-I${include}`)
+          .replaceAll('$(NO_LOOPS)', '')
+          .replaceAll('$(QUICKJS)', source.startsWith('engine/') ? engineSources() : '')
+          .replaceAll("'", '')
+        if (!flags.has(path)) flags.set(path, text.split(/\s+/))
+      }
     }
   }
   return flags
+}
+
+/** Returns the flags with which a source finds the crates' headers; see {@link vendor}. @returns {string[]} */
+export function crateFlags() {
+  const folders = [`${MBEDTLS}/include`, MONOCYPHER, `${MONOCYPHER}/optional`]
+  return [...folders.flatMap((folder) => ['-isystem', folder]), MBEDTLS_CONFIG.replaceAll("'", '')]
+}
+
+/** Returns the flags with which a source that is built for a host finds lwIP's headers. @returns {string[]} */
+export function networkFlags() {
+  // -idirafter: the replacements for a C library come after the host's headers.
+  return ['-isystem', LWIP, '-idirafter', join(here, 'net/lwip')]
 }
 
 /** Compiles the engine's translated code, and returns the object. @param {Compiler} compiler */

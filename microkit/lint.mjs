@@ -1,14 +1,15 @@
-// Checks the C sources: their layers, their format (clang-format), and what cppcheck and clang-tidy find. A tool or a part that is
-// missing on this machine is skipped by name. clang-tidy's results are kept in build/lint, by what it read.
+// Checks the C sources: their layers, their format (clang-format), and what cppcheck and clang-tidy find. Skips a tool or a part that
+// is missing on this machine, and names it. Keeps clang-tidy's results in build/lint, under a hash of its input.
 //   node microkit/lint.mjs [--all]    --all: run clang-tidy again on files that were clean
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
 import { wasm2cProblem } from './engine/generate.mjs'
-import { buildRoot, findSdks, parseFlags } from './build.mjs'
+import { buildRoot, findSdks, parseFlags, vendor } from './build.mjs'
 import { dependencies, findCycle, misplaced, readSources } from './layers.mjs'
+import { tidyJobs } from './tidy.mjs'
 
 const here = import.meta.dirname
 const out = join(buildRoot, 'lint')
@@ -18,11 +19,11 @@ const VENDORED = /^net\/lwip\//
 /** @param {string} command @param {string} [version] */
 const runs = (command, version = '--version') => spawnSync(command, [version]).status === 0
 
-/** @returns {string[]} paths relative to this folder */
+/** Lists the appliance's sources, and those of the tests. @returns {string[]} paths relative to this folder */
 function sourcePaths() {
   const listed = execFileSync(
     'git',
-    ['ls-files', '--cached', '--others', '--exclude-standard', '*.c', '*.h'],
+    ['ls-files', '--cached', '--others', '--exclude-standard', '*.c', '*.h', '../test/*.c', '../test/*.h'],
     {
       cwd: here,
       encoding: 'utf8',
@@ -33,7 +34,10 @@ function sourcePaths() {
 
 /** @param {string[]} paths @returns {string[]} one line for each problem */
 function checkLayers(paths) {
-  const sources = readSources(here, paths)
+  const sources = readSources(
+    here,
+    paths.filter((path) => !path.startsWith('../')),
+  )
   const cycle = findCycle(dependencies(sources))
   const store = sources.filter(({ path }) => dirname(path) === 'psdb')
   return [...(cycle === undefined ? [] : [`include cycle: ${cycle.join(' → ')}`]), ...misplaced(store)]
@@ -41,7 +45,8 @@ function checkLayers(paths) {
 
 /** @param {string[]} paths */
 function checkFormat(paths) {
-  const { status, stderr } = spawnSync('clang-format', ['--dry-run', '-Werror', ...paths], {
+  const args = ['--dry-run', '-Werror', '--style=file:.clang-format', ...paths]
+  const { status, stderr } = spawnSync('clang-format', args, {
     cwd: here,
     encoding: 'utf8',
   })
@@ -68,33 +73,23 @@ function checkCppcheck(paths) {
   return status === 0 ? [] : [stderr.trim()]
 }
 
-/** Flags of the files that are built for a host, by the beginning of their paths. @type {[string, string][]} */
-const HOST_FLAGS = [
-  ['psdb/host/', '-std=c11 -D_DEFAULT_SOURCE -DOPENSSL_SUPPRESS_DEPRECATED -DPSDB_FAULTS -Ipsdb'],
-  ['psdb/test/', '-std=c11 -D_GNU_SOURCE'],
-  ['psdb/fuzz/', '-std=c11 -D_GNU_SOURCE'],
-  ['psdb/', '-std=c11 -ffreestanding'],
-]
+/** Lists the appliances whose protection domains are checked: the example's, and those of the tests. @returns {string[]} */
+function applianceLists() {
+  const tests = join(here, '../test/appliance')
+  const lists = readdirSync(tests).filter((name) => name.endsWith('.json'))
+  return [join(here, 'totebox.json'), ...lists.map((name) => join(tests, name))]
+}
 
-/**
- * @param {string[]} paths
- * @returns {{ jobs: { path: string, flags: string[] }[], skipped: string[] }}
- */
-function tidyJobs(paths) {
-  const lacking = [
-    ...(findSdks().length > 0 ? [] : ['the Microkit SDK (qemu/get-sdk)']),
-    ...(runs('cargo') ? [] : ['cargo']),
-    ...wasm2cProblem(),
-  ]
-  const domains = lacking.length === 0 ? parseFlags(out) : new Map()
-  const jobs = paths
-    .filter((path) => path.endsWith('.c'))
-    .flatMap((path) => {
-      const host = HOST_FLAGS.find(([begins]) => path.startsWith(begins))?.[1]
-      const flags = host?.split(' ') ?? domains.get(path)
-      return flags === undefined ? [] : [{ path, flags }]
-    })
-  return { jobs, skipped: lacking.map((what) => `clang-tidy of the protection domains: missing ${what}`) }
+/** @returns {import('./tidy.mjs').Machine} */
+function findMachine() {
+  const crates = runs('cargo') ? [] : ['cargo']
+  const engine = [...crates, ...wasm2cProblem()]
+  const domains = [...(findSdks().length > 0 ? [] : ['the Microkit SDK (qemu/get-sdk)']), ...engine]
+  if (crates.length === 0) vendor()
+  const fuse = spawnSync('pkg-config', ['--cflags', 'fuse3'], { encoding: 'utf8' })
+  const disk = fuse.status === 0 ? [] : ['libfuse3-dev']
+  const flags = domains.length === 0 ? parseFlags(out, applianceLists()) : new Map()
+  return { lacking: { nothing: [], crates, engine, disk, domains }, domains: flags }
 }
 
 /** @param {{ path: string, flags: string[] }} job @returns {string} a file that exists if clang-tidy found nothing in this input */
@@ -109,7 +104,9 @@ function stampOf({ path, flags }) {
 async function tidy(job, all) {
   const stamp = stampOf(job)
   if (!all && existsSync(stamp)) return ''
-  const child = spawn('clang-tidy', ['--quiet', job.path, '--', ...job.flags], { cwd: here })
+  const child = spawn('clang-tidy', ['--quiet', '--config-file=.clang-tidy', job.path, '--', ...job.flags], {
+    cwd: here,
+  })
   let text = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (text += String(chunk)))
   const status = await new Promise((resolve) => child.on('close', resolve))
@@ -143,8 +140,9 @@ else skipped.push('clang-format: not installed')
 if (runs('cppcheck')) problems.push(...checkCppcheck(sources))
 else skipped.push('cppcheck: not installed')
 if (runs('clang-tidy') && runs('clang')) {
-  const { jobs, skipped: parts } = tidyJobs(paths)
+  const { jobs, skipped: parts, uncovered } = tidyJobs(paths, findMachine())
   skipped.push(...parts)
+  problems.push(...uncovered)
   problems.push(...(await checkTidy(jobs, process.argv.includes('--all'))))
 } else skipped.push('clang-tidy: not installed')
 

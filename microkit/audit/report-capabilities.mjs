@@ -198,7 +198,7 @@ export const isCapabilities = (report) => report.includes('\n# CNode Details\n')
 /** @param {string} report @param {string} specification @returns {System} */
 export function readCapabilities(report, specification) {
   /** @type {System} */
-  const system = { source: 'the report of what was built', domains: new Map(), regions: new Map() }
+  const system = { source: 'the build report', domains: new Map(), regions: new Map() }
   readThreads(system, section(report, 'TCB Details'))
   readTables(system, section(report, 'CNode Details'))
   const frames = readPlaces(system, section(report, 'Kernel Objects Details'))

@@ -84,7 +84,7 @@ class Boot {
   /** Copies of capabilities, with fewer rights. @type {Map<bigint, { thing: Thing, rights: number }>} */
   copies = new Map()
   /** @type {System} */
-  system = { source: 'the report of what was built', domains: new Map(), regions: new Map() }
+  system = { source: 'the build report', domains: new Map(), regions: new Map() }
 
   /** @param {bigint} address */
   look(address) {

@@ -16,8 +16,8 @@
 
 _Static_assert(TENANT_COUNT <= KEYS_TENANTS, "the key disk has room for the tenants");
 _Static_assert(SIZE_LEDGERS_DATA == KEYS_REGION, "regions are as large as the messages say");
-_Static_assert(KEYS_RANDOM == RANDOM_BYTES, "a key is made from what entropy gives at once");
-_Static_assert(SIZE_QUEUE == 3 * VIRTIO_PAGE, "behind the driver's two pages is that of the sector");
+_Static_assert(KEYS_RANDOM == RANDOM_BYTES, "entropy provides the bytes of a key at once");
+_Static_assert(SIZE_QUEUE == 3 * VIRTIO_PAGE, "the page of the sector follows the driver's two pages");
 
 /* Set by Microkit's tool. */
 uintptr_t queue_physical;

@@ -60,7 +60,7 @@ struct tenant {
     uint32_t generation;
     uint32_t next; /* the connection whose turn is next */
     struct connection connections[CONNECTIONS_EACH];
-    /* The slots of net's half: the free ones, and the connection's number of each other. */
+    /* The slots of net's half: the free ones, and for each other slot its connection's number. */
     uint32_t free_slots[NET_SLOTS];
     uint32_t free_count;
     uint32_t owner[NET_SLOTS];
@@ -73,7 +73,7 @@ struct tenant {
 
 /* tenant.c */
 void tenants_begin(void);
-/* Takes some messages of every ledger, and sends the ledgers theirs. Returns false if no ledger had any. */
+/* Takes some messages from every ledger, and sends some to the ledgers. Returns false if none had arrived. */
 bool tenants_work(void);
 /* Reports whether a ledger's ring is full. The ledger does not notify when it has room again. */
 bool tenants_are_stalled(void);

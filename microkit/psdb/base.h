@@ -21,7 +21,7 @@ void psdb_report(const struct psdb *store, const char *text);
 void psdb_stop(struct psdb *store, uint64_t sector, const char *path, const char *expected, const char *found,
                uint64_t number);
 
-/* Begins a disk operation; its end goes to `activity`. */
+/* Begins a disk operation; `activity` is notified when it ends. */
 void psdb_disk(struct psdb *store, enum psdb_activity activity, enum psdb_disk_op op, uint64_t sector,
                uint32_t sectors);
 /* Returns the sectors of the disk buffer. */

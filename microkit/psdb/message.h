@@ -54,7 +54,7 @@ enum psdb_opcode {
 };
 
 enum psdb_kind {
-    PSDB_README = 1,     /* README.txt */
+    PSDB_README = 1,     /* README.txt; with `index` 1 verify.sh */
     PSDB_ORIGIN = 2,     /* origin */
     PSDB_VKEY = 3,       /* keys/NAME.vkey; `name` */
     PSDB_TILE = 4,       /* tile/LEVEL/INDEX.b64; `level` 0 to 6, `index` */

@@ -41,9 +41,11 @@ static bool name_empty(const uint8_t name[PSDB_NAME_BYTES]) {
     return true;
 }
 
-/* Returns one more than the largest index: the full tiles that a level may have, or 1 for single objects. */
+/* Returns the number of valid indexes: the most full tiles of a level, or 1 for a single object. */
 static uint64_t index_limit(const struct psdb_object *object) {
     switch (object->kind) {
+    case PSDB_README:
+        return 2;
     case PSDB_TILE:
         return PSDB_MAX_SIZE >> (8u * (object->level + 1u));
     case PSDB_BUNDLE:
@@ -136,7 +138,7 @@ void psdb_path_make(const struct psdb_object *object, char path[PSDB_OBJECT_PATH
     if (object->ledger == PSDB_AUDIT) at = put_text(at, "audit/");
     switch (object->kind) {
     case PSDB_README:
-        at = put_text(at, "README.txt");
+        at = put_text(at, object->index == 0 ? "README.txt" : "verify.sh");
         break;
     case PSDB_ORIGIN:
         at = put_text(at, "origin");
@@ -215,6 +217,10 @@ static bool guess_object(const char *path, struct psdb_object *object) {
         return true;
     }
     if (skip_text(&path, "README.txt")) object->kind = PSDB_README;
+    if (skip_text(&path, "verify.sh")) {
+        object->kind = PSDB_README;
+        object->index = 1;
+    }
     if (skip_text(&path, "origin")) object->kind = PSDB_ORIGIN;
     if (skip_text(&path, "checkpoint")) object->kind = PSDB_CHECKPOINT;
     return object->kind != 0;

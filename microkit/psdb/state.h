@@ -35,10 +35,10 @@ struct psdb_tenant_state {
     struct psdb_list reads;  /* READ, and SEALs that compare */
     struct psdb_list writes; /* SEAL, COMMIT, PUBLISH */
     bool directory;          /* `<tenant>/` is on the disk */
-    bool known;              /* all its members before the scan's place are known */
-    uint64_t known_to;       /* if not: its members before this sector are */
+    bool known;              /* all its members before the scan's position are known */
+    uint64_t known_to;       /* otherwise only those before this sector are known */
     uint64_t indexed;        /* the chain of indexes lists its objects before this sector */
-    uint64_t fresh;          /* objects from there on */
+    uint64_t fresh;          /* number of its objects at or after `indexed` */
 };
 
 /* A ledger or an audit sub-ledger. */
@@ -51,7 +51,7 @@ struct psdb_ledger_state {
     uint32_t tail_first;
     uint32_t tail_count;
     bool tail_lost; /* opening found more tail files than fit, and dropped those with the smallest starts */
-    uint32_t pending_tails;  /* in the group that is being planned */
+    uint32_t pending_tails;  /* tail files in the group that is being planned */
     uint64_t pending_newest; /* the start of the last of them */
 };
 
@@ -118,8 +118,8 @@ struct psdb_chain {
 
 /* Progress of writing an index. */
 struct psdb_index_cursor {
-    uint64_t length;  /* of the data, */
-    uint64_t at;      /* and how much is made */
+    uint64_t length;  /* bytes of data, */
+    uint64_t at;      /* and bytes made so far */
     uint32_t slot;    /* the next slot of the table of objects, */
     uint32_t ledger;  /* then the ledger of the next tail file, */
     uint32_t tail;    /* and its place there */
@@ -133,7 +133,7 @@ struct psdb_index_cursor {
 /* Progress of reading an index. */
 struct psdb_index_load {
     struct psdb_index_head head;
-    uint64_t length; /* of the data, */
+    uint64_t length; /* bytes of data, */
     uint64_t at;     /* and how much is read */
     struct psdb_index_ledger ledgers[PSDB_MAX_TENANTS][2];
     uint8_t tenant[PSDB_MAX_TENANTS]; /* our number of each of the index's tenants, or PSDB_NO_TENANT */

@@ -1,7 +1,8 @@
 /*
- * A test disk, exposed as a file in a FUSE file system. Each write goes straight to a backing file. When failing is
- * switched on and the bytes contain a given text, the write returns EIO and leaves the medium unchanged. So a file's
- * data can fail while the file system's names, journal and everything else keep working.
+ * A test disk, exposed as a file in a FUSE file system. Each write goes straight to a backing file. When
+ * failing is switched on and the bytes contain a given text, the write returns EIO and leaves the medium
+ * unchanged. So a file's data can fail while the file system's names, journal and everything else keep
+ * working.
  *
  *     failing-disk BACKING MOUNTPOINT      in the foreground; MOUNTPOINT/disk is the disk
  *     MOUNTPOINT/fail                      the text; empty: no write fails

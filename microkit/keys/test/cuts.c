@@ -13,10 +13,16 @@ static char out[KEYS_SLOT + 1];
 static struct {
     char vkey[400];
     uint64_t size;
-    uint64_t kept; /* what keys was told of that, and answered */
+    uint64_t kept; /* the newest size that keys has acknowledged */
     uint8_t root;
     char line[400];
 } ledgers[LEDGERS];
+
+static void copy(char *to, size_t room, const char *text) {
+    const size_t length = strlen(text);
+    CHECK(length < room);
+    memcpy(to, text, length + 1);
+}
 
 /* Checks that no kept checkpoint is replaced, and that the ledger can continue. */
 static void check_ledgers(void) {
@@ -25,7 +31,7 @@ static void check_ledgers(void) {
         const uint8_t ledger = i % 2;
         CHECK_SAME(rig_vkey(&rig, tenant, ledger, out), KEYS_OK);
         if (ledgers[i].vkey[0] != '\0') CHECK(strcmp(out, ledgers[i].vkey) == 0);
-        (void)strcpy(ledgers[i].vkey, out);
+        copy(ledgers[i].vkey, sizeof ledgers[i].vkey, out);
         int64_t size;
         uint8_t root;
         CHECK_SAME(rig_mark(&rig, tenant, ledger, &size, &root), KEYS_OK);
@@ -59,7 +65,7 @@ static void sign_on(uint32_t count) {
         }
         ledgers[i].size = size;
         ledgers[i].root = root;
-        (void)strcpy(ledgers[i].line, out);
+        copy(ledgers[i].line, sizeof ledgers[i].line, out);
         const int kept = rig_kept(&rig, i / 2, i % 2);
         if (kept < 0) return;
         CHECK_SAME(kept, KEYS_OK);
@@ -67,7 +73,7 @@ static void sign_on(uint32_t count) {
     }
 }
 
-/* Repeated starts, each with a power cut at another place, also while keys are made. */
+/* Starts again and again, each time with a power cut at another place, even while keys are made. */
 TEST(the_power_goes_at_every_write) {
     const uint64_t rounds = setting("KEYS_TEST_ROUNDS", 60);
     for (uint64_t seed = 1; seed <= rounds; seed++) {

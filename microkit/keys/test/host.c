@@ -64,17 +64,30 @@ static void work(void) {
     }
 }
 
-static void take_line(char *line) {
-    char verb[8], hex[2 * KEYS_SLOT + 1] = "";
-    unsigned tenant, ledger;
-    if (sscanf(line, "%7s %u %u %8192s", verb, &tenant, &ledger, hex) < 3 || tenant >= KEYS_TENANTS) abort();
-    struct keys_message message = {.op = strcmp(verb, "sign") == 0 ? KEYS_SIGN : KEYS_VKEY,
-                                   .ledger = (uint8_t)ledger,
-                                   .length = (uint32_t)strlen(hex) / 2};
+/* Reads the number at `*at`, and moves `*at` to its end. */
+static unsigned long number(const char **at, int base) {
+    char *end;
+    const unsigned long found = strtoul(*at, &end, base);
+    if (end == *at) abort();
+    *at = end;
+    return found;
+}
+
+/* Takes `VERB TENANT LEDGER [HEX]`. */
+static void take_line(const char *line) {
+    const char *at = line + strcspn(line, " ");
+    const uint32_t tenant = (uint32_t)number(&at, 10);
+    const uint8_t ledger = (uint8_t)number(&at, 10);
+    at += strspn(at, " ");
+    struct keys_message message = {.op = strncmp(line, "sign ", 5) == 0 ? KEYS_SIGN : KEYS_VKEY,
+                                   .ledger = ledger,
+                                   .length = (uint32_t)strcspn(at, "\n") / 2};
+    if (tenant >= KEYS_TENANTS || message.length > KEYS_SLOT) abort();
     for (uint32_t i = 0; i < message.length; i++) {
-        unsigned byte = 0;
-        if (sscanf(hex + 2 * i, "%2x", &byte) != 1) abort();
-        regions[tenant][i] = (uint8_t)byte;
+        const char digits[3] = {at[2 * i], at[2 * i + 1], '\0'};
+        const char *digit = digits;
+        regions[tenant][i] = (uint8_t)number(&digit, 16);
+        if (digit != digits + 2) abort();
     }
     keys_store_take(&store, tenant, &message);
     work();

@@ -234,66 +234,77 @@ static void check_secrets(void) {
     }
 }
 
+#define HOSTILE_TENANTS 3u
+
+/* Makes a random message for the tenant: mostly with plausible fields, and often about a checkpoint. */
+static struct keys_message hostile_message(uint32_t tenant) {
+    struct keys_message message = {0};
+    for (size_t i = 0; i < sizeof message; i++) ((uint8_t *)&message)[i] = (uint8_t)rig_random(&rig, 256);
+    if (rig_random(&rig, 4) > 0) message.op = (uint8_t)rig_random(&rig, 6);
+    if (rig_random(&rig, 4) > 0) message.ledger = (uint8_t)rig_random(&rig, 3);
+    if (rig_random(&rig, 4) > 0) message.offset = rig_random(&rig, 10) * KEYS_SLOT;
+    if (rig_random(&rig, 4) > 0) message.length = rig_random(&rig, 4200);
+    if (message.offset > KEYS_REGION - 400 || rig_random(&rig, 2) == 0) return message;
+    char *text = (char *)rig.tenant[tenant].region + message.offset;
+    rig_text(&rig, rig_random(&rig, 4) == 0 ? rig_random(&rig, HOSTILE_TENANTS) : tenant, message.ledger,
+             rig_random(&rig, 1000), (uint8_t)rig_random(&rig, 3), text);
+    if (rig_random(&rig, 4) > 0) message.length = (uint32_t)strlen(text);
+    if (rig_random(&rig, 8) == 0) {
+        uint8_t *byte = (uint8_t *)text + rig_random(&rig, 60);
+        *byte = (uint8_t)(*byte ^ 1u << rig_random(&rig, 8));
+    }
+    return message;
+}
+
+/* Checks the answer to a request that was granted. `before`: the tenant's region at the request. `sizes`: the
+ * newest signed size of each ledger. */
+static void check_granted(uint32_t tenant, const struct keys_message *message, const uint8_t *before,
+                          uint64_t *sizes) {
+    CHECK(message->offset % KEYS_SLOT == 0 && message->offset < KEYS_REGION && message->ledger < 2);
+    const uint32_t name = 6 + 6u * message->ledger;
+    const uint32_t vkey = NOTE_VKEY(name), line = NOTE_LINE(name);
+    const struct record_last *last = &rig.store.ledgers[2 * tenant + message->ledger].last;
+    const uint32_t mark = !last->has_kept ? 0 : last->kept == last->size ? 40 : 8;
+    CHECK_SAME(rig.answer.length, message->op == KEYS_VKEY   ? vkey
+                                  : message->op == KEYS_SIGN ? line
+                                  : message->op == KEYS_MARK ? mark
+                                                             : 0);
+    if (message->op != KEYS_SIGN) return;
+    uint64_t size = 0;
+    uint8_t root[32];
+    char origin[20];
+    (void)sprintf(origin, "test/%u%s", tenant, message->ledger == 1 ? "/audit" : "");
+    const char *text = (const char *)before + message->offset;
+    CHECK(note_read(text, message->length, origin, strlen(origin), &size, root));
+    CHECK(size >= sizes[2 * tenant + message->ledger]);
+    sizes[2 * tenant + message->ledger] = size;
+}
+
 /* An answer repeats the request. The store writes only signatures and vkeys to the region, and only to the
  * requested slot. */
 TEST(hostile_messages) {
-    rig_make(&rig, 7, 3);
+    rig_make(&rig, 7, HOSTILE_TENANTS);
     rig_boot(&rig);
     uint8_t before[KEYS_REGION];
-    uint64_t sizes[6] = {0};
+    uint64_t sizes[2 * HOSTILE_TENANTS] = {0};
     for (uint32_t round = 0; round < 200000; round++) {
-        struct keys_message message = {0};
-        for (size_t i = 0; i < sizeof message; i++) ((uint8_t *)&message)[i] = (uint8_t)rig_random(&rig, 256);
-        const uint32_t tenant = rig_random(&rig, 3);
-        uint8_t *region = rig.tenant[tenant].region;
-        if (rig_random(&rig, 4) > 0) message.op = (uint8_t)rig_random(&rig, 6);
-        if (rig_random(&rig, 4) > 0) message.ledger = (uint8_t)rig_random(&rig, 3);
-        if (rig_random(&rig, 4) > 0) message.offset = rig_random(&rig, 10) * KEYS_SLOT;
-        if (rig_random(&rig, 4) > 0) message.length = rig_random(&rig, 4200);
-        const bool is_text = message.offset <= KEYS_REGION - 400 && rig_random(&rig, 2) == 0;
-        if (is_text) {
-            char *text = (char *)region + message.offset;
-            rig_text(&rig, rig_random(&rig, 4) == 0 ? rig_random(&rig, 3) : tenant, message.ledger,
-                     rig_random(&rig, 1000), (uint8_t)rig_random(&rig, 3), text);
-            if (rig_random(&rig, 4) > 0) message.length = (uint32_t)strlen(text);
-            if (rig_random(&rig, 8) == 0) text[rig_random(&rig, 60)] ^= (char)(1 << rig_random(&rig, 8));
-        }
+        const uint32_t tenant = rig_random(&rig, HOSTILE_TENANTS);
+        const struct keys_message message = hostile_message(tenant);
+        const uint8_t *region = rig.tenant[tenant].region;
         memcpy(before, region, KEYS_REGION);
-        const int status = rig_ask(&rig, tenant, &message);
-        const bool ok = status == KEYS_OK;
-        if (ok) {
-            CHECK(message.offset % KEYS_SLOT == 0 && message.offset < KEYS_REGION && message.ledger < 2);
-            const uint32_t name = 6 + 6u * message.ledger;
-            const uint32_t vkey = NOTE_VKEY(name), line = NOTE_LINE(name);
-            const struct record_last *last = &rig.store.ledgers[2 * tenant + message.ledger].last;
-            const uint32_t mark = !last->has_kept ? 0 : last->kept == last->size ? 40 : 8;
-            CHECK_SAME(rig.answer.length, message.op == KEYS_VKEY   ? vkey
-                                          : message.op == KEYS_SIGN ? line
-                                          : message.op == KEYS_MARK ? mark
-                                                                    : 0);
-        }
-        if (ok && message.op == KEYS_SIGN) {
-            uint64_t size = 0;
-            uint8_t root[32];
-            char name[20];
-            (void)sprintf(name, "test/%u%s", tenant, message.ledger == 1 ? "/audit" : "");
-            CHECK(
-                note_read((char *)before + message.offset, message.length, name, strlen(name), &size, root));
-            CHECK(size >= sizes[2 * tenant + message.ledger]);
-            sizes[2 * tenant + message.ledger] = size;
-        }
+        const bool ok = rig_ask(&rig, tenant, &message) == KEYS_OK;
+        if (ok) check_granted(tenant, &message, before, sizes);
         const size_t changed = ok ? rig.answer.length : 0;
         const size_t offset = ok ? message.offset : 0;
         CHECK(memcmp(before, region, offset) == 0);
         CHECK(memcmp(before + offset + changed, region + offset + changed, KEYS_REGION - offset - changed) ==
               0);
+        if (round % 1000 != 0) continue;
         /* Reset the ledgers, so that checkpoints can be signed. */
-        if (round % 1000 == 0) {
-            for (uint32_t i = 0; i < 6; i++) {
-                rig.store.ledgers[i].last = (struct record_last){0};
-                rig.store.ledgers[i].has_last = false;
-                sizes[i] = 0;
-            }
+        for (uint32_t i = 0; i < 2 * HOSTILE_TENANTS; i++) {
+            rig.store.ledgers[i].last = (struct record_last){0};
+            rig.store.ledgers[i].has_last = false;
+            sizes[i] = 0;
         }
     }
     check_secrets();

@@ -1,4 +1,3 @@
-#define _GNU_SOURCE
 /* The network: TCP of this host, through the messages of net/message.h. */
 #include "machine.h"
 
@@ -119,10 +118,11 @@ static void read_in(struct connection *connection) {
         end(connection);
         return;
     }
-    if (count == 0)
+    if (count == 0) {
         connection->has_ended = true;
-    else
+    } else {
         used[slot] = true;
+    }
     put(NET_DATA, connection->number, slot * NET_SLOT, (uint32_t)count);
 }
 

@@ -16,7 +16,8 @@
 void psdb_init(void);
 void psdb_notified(microkit_channel channel);
 
-/* The ledger domain's variables. */
+/* The ledger domain's variables: the linker defines these names. */
+// NOLINTNEXTLINE(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp)
 extern uint8_t __start_ledger_bss[], __stop_ledger_bss[];
 
 struct memory memory;
@@ -62,10 +63,11 @@ _Noreturn void fail(const char *why) {
 
 static void on_signal(int number) {
     if (number == SIGILL || number == SIGTRAP) siglongjmp(faulted, 1);
-    if (number == SIGUSR1)
+    if (number == SIGUSR1) {
         must_fault = 1;
-    else
+    } else {
         must_end = 1;
+    }
 }
 
 static void begin(const char *path, const char *origin) {

@@ -19,19 +19,29 @@ _Noreturn void stop(const char *file, int line, const char *what) {
     abort();
 }
 
+static void *allocated(size_t bytes) {
+    void *found = malloc(bytes);
+    if (found == NULL) exit(2);
+    return found;
+}
+
+/* Returns the number in the argument at `at`, or `otherwise` if there is no such argument. */
+static unsigned number(int count, char **arguments, int at, unsigned otherwise) {
+    return count > at ? (unsigned)strtoul(arguments[at], NULL, 10) : otherwise;
+}
+
 int main(int count, char **arguments) {
-    const size_t memory_bytes = (size_t)(count > 2 ? atoi(arguments[2]) : 32) << 20;
-    uint8_t *memory = malloc(memory_bytes);
-    char *script = malloc(MOST + 1);
+    const size_t memory_bytes = (size_t)number(count, arguments, 2, 32) << 20;
     FILE *file = count > 1 ? fopen(arguments[1], "r") : NULL;
-    if (memory == NULL || script == NULL || file == NULL) return 2;
+    if (file == NULL) return 2;
+    uint8_t *memory = allocated(memory_bytes);
+    char *script = allocated(MOST + 1);
     const size_t length = fread(script, 1, MOST, file);
     script[length] = '\0';
     (void)fclose(file);
     /* Leave something behind from before the restart. */
     memset(memory, 0xa5, memory_bytes);
-    struct engine *engine =
-        stub_start(memory, memory_bytes, count > 3 ? (unsigned)atoi(arguments[3]) : 10000, true);
+    struct engine *engine = stub_start(memory, memory_bytes, number(count, arguments, 3, 10000), true);
     const bool ok = engine_evaluate(engine, script, length, "test.js") && engine_run_jobs(engine);
     printf("%s\n", ok ? "OK" : "ERROR");
     if (!ok) printf("%s\n", engine_error(engine));

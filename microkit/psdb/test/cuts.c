@@ -110,7 +110,7 @@ static void cut_here(struct cuts *cuts) {
     CHECK(keep != NULL);
     cut_shape(cuts, keep, NOTHING, 0);
     cut_shape(cuts, keep, EVERYTHING, 0);
-    /* Drops each sector in turn; if there are many, each in some history. */
+    /* Drops one sector at a time: every sector, or a sample if there are many. */
     size_t step = count <= 24 || cuts->depth > 0 ? 1 + cuts->depth * 7 : count / 24;
     for (size_t i = random_below(&cuts->random, step); i < count; i += step) {
         cut_shape(cuts, keep, ALL_BUT_ONE, i);

@@ -34,7 +34,7 @@ void put_pax(struct foreign *foreign, char type, const char *records);
 /* Begins and ends a group, with the right digest in its commit member. */
 void begin_group(struct foreign *foreign);
 void end_group(struct foreign *foreign);
-/* Puts a member of another program whose zeros fill the first `sectors`. */
+/* Puts a member of another program at the disk's start: with its data, zeros, it takes `sectors` sectors. */
 void put_filler(struct disk *disk, uint64_t sectors);
 
 #endif

@@ -33,7 +33,7 @@ const char *object_path(const char *tenant, const struct object *object) {
     size_t room = sizeof path - used;
     switch (object->kind) {
     case PSDB_README:
-        (void)snprintf(rest, room, "README.txt");
+        (void)snprintf(rest, room, "%s", object->index == 0 ? "README.txt" : "verify.sh");
         break;
     case PSDB_ORIGIN:
         (void)snprintf(rest, room, "origin");

@@ -13,6 +13,7 @@ struct object {
 };
 
 #define README(l) ((struct object){.ledger = (l), .kind = PSDB_README})
+#define VERIFIER(l) ((struct object){.ledger = (l), .kind = PSDB_README, .index = 1})
 #define ORIGIN(l) ((struct object){.ledger = (l), .kind = PSDB_ORIGIN})
 #define VKEY(l, n) ((struct object){.ledger = (l), .kind = PSDB_VKEY, .name = (n)})
 #define TILE(l, v, i) ((struct object){.ledger = (l), .kind = PSDB_TILE, .level = (v), .index = (i)})
@@ -40,13 +41,13 @@ enum psdb_status commit(struct rig *rig, uint32_t tenant, uint8_t ledger, uint64
                         uint64_t seed, uint32_t length);
 enum psdb_status publish(struct rig *rig, uint32_t tenant, uint8_t ledger, uint64_t seed, uint32_t length);
 struct psdb_response ask_stat(struct rig *rig, uint32_t tenant, uint8_t ledger);
-/* Reads an object of any size to `bytes`, which is allocated by malloc(), or NULL unless OK. */
+/* Reads an object of any size to `bytes`, which malloc() allocates; NULL unless the status is OK. */
 enum psdb_status read_whole(struct rig *rig, uint32_t tenant, struct object object, uint8_t **bytes,
                             uint64_t *length);
 /* Checks that the object has the bytes of `seed`. */
 void check_object(struct rig *rig, uint32_t tenant, struct object object, uint64_t seed, uint64_t length);
 void check_none(struct rig *rig, uint32_t tenant, struct object object);
-/* Checks that the tail's list is these `count` starts. */
+/* Checks that the tail's list has exactly these `count` starts. */
 void check_tail(struct rig *rig, uint32_t tenant, uint8_t ledger, const uint64_t *starts, uint64_t count);
 /* Reads PSDB's archive strictly, and fails unless it is valid. Returns the number of members called `name`.
  */

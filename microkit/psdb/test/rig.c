@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A run with more operations than this never ends. */
+/* A run with more operations than this is in an endless loop. */
 #define MAX_STEPS 2000000
 
 static void begin_operation(void *context, enum psdb_disk_op op, uint64_t sector, uint32_t sectors) {
@@ -34,7 +34,7 @@ static void begin_operation(void *context, enum psdb_disk_op op, uint64_t sector
     }
 }
 
-/* Removes one waiting request that the answer can be for. */
+/* Removes one waiting request that the answer may belong to. */
 static void take_waiting(struct rig *rig, uint32_t tenant, const struct psdb_response *response) {
     for (size_t i = 0; i < rig->waiting_count; i++) {
         const struct waiting *waiting = &rig->waiting[i];

@@ -267,6 +267,28 @@ TEST(two_writers_of_one_object_in_one_group) {
     end(rig);
 }
 
+TEST(verify_sh_is_beside_the_readme) {
+    struct rig *rig = open_new();
+    struct psdb_request third = seal_request(VERIFIER(0), 0, 100);
+    CHECK_SAME(seal(rig, 0, README(0), 1, 1000), PSDB_OK);
+    check_none(rig, 0, VERIFIER(0));
+    CHECK_SAME(seal(rig, 0, VERIFIER(0), 2, 40000), PSDB_OK);
+    CHECK_SAME(seal(rig, 0, VERIFIER(1), 3, 10), PSDB_OK);
+    CHECK_SAME(seal(rig, 0, VERIFIER(0), 1, 1000), PSDB_CONFLICT);
+    third.index = 2;
+    CHECK_SAME(rig_ask(rig, 0, &third).status, PSDB_INVALID);
+    for (int i = 0; i < 2; i++) {
+        check_object(rig, 0, README(0), 1, 1000);
+        check_object(rig, 0, VERIFIER(0), 2, 40000);
+        check_object(rig, 0, VERIFIER(1), 3, 10);
+        rig = reopen(rig);
+    }
+    CHECK_SAME(check_archive(rig->disk, "acme/README.txt"), 1);
+    CHECK_SAME(check_archive(rig->disk, "acme/verify.sh"), 1);
+    CHECK_SAME(check_archive(rig->disk, "acme/audit/verify.sh"), 1);
+    end(rig);
+}
+
 TEST(waiting_writes_of_all_tenants_join_one_group) {
     struct rig *rig = open_new();
     const uint64_t flushes = rig->flushes;
@@ -441,7 +463,7 @@ TEST(sealed_bundles_trim_the_tail) {
     end(rig);
 }
 
-/* The entries in front of it are nowhere: the list of such a tail is CORRUPT, until they are sealed. */
+/* No object holds the entries before it: listing such a tail answers CORRUPT until they are sealed. */
 TEST(a_tail_that_begins_behind_what_is_sealed) {
     struct rig *rig = open_new();
     struct psdb_request request = tail_request(0, 0, 0, 800);

@@ -52,8 +52,8 @@ void heap_begin(uintptr_t at, size_t size) {
     (void)at, (void)size;
 }
 
-/* Allocation fails at times, except for the smallest blocks, which hold lwIP's timers: net/heap.c always has enough
- * of those. */
+/* Allocation fails at times, except for the smallest blocks, which hold lwIP's timers: net/heap.c always has
+ * enough of those. */
 void *heap_take(size_t size) {
     if (size > 64 && below(200) == 0) return NULL;
     blocks++;

@@ -1,4 +1,5 @@
-/* lib/ring.h: messages between two well-behaved sides, across the wrap of the indices, and with a misbehaving side. */
+/* lib/ring.h: messages between two well-behaved sides, across the wrap of the indices, and with a misbehaving
+ * side. */
 #include "lib/ring.h"
 #include "check.h"
 
@@ -77,7 +78,8 @@ static void test_join(void) {
     CHECK(ring_take(&client, &message) && message.id == 8);
 }
 
-/* Even with a client that writes random bytes, the server has at most as many pending requests as slots, and stays intact. */
+/* Even with a client that writes random bytes, the server has at most as many pending requests as slots, and
+ * stays intact. */
 static void test_hostile(void) {
     struct message message;
     uint64_t random = 2;

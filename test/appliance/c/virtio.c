@@ -25,7 +25,8 @@ static uint8_t *data;
 static uint8_t image[SECTORS * DISK_SECTOR];
 static struct disk disk;
 
-/* One word holds both halves of the features: bit 0 of the upper half is VERSION_1, bit 9 of the lower half FLUSH.
+/* One word holds both halves of the features: bit 0 of the upper half is VERSION_1, bit 9 of the lower half
+ * FLUSH.
  */
 static const char *begin(uint32_t features) {
     memset(registers, 0, REGISTERS);
@@ -138,7 +139,8 @@ static void test_lies(void) {
     CHECK(disk_interrupt(&disk) == DISK_FAILED);
 }
 
-/* Even if the device writes random bytes into the queue's page, the driver stays intact and reports success only with a status of success. */
+/* Even if the device writes random bytes into the queue's page, the driver stays intact and reports success
+ * only with a status of success. */
 static void test_noise(void) {
     uint64_t random = 3;
     for (uint32_t round = 0; round < 20000; round++) {

@@ -1,6 +1,6 @@
 /*
- * A test program in a ledger's place: in each of its first lives it seals one bundle, begins to seal another, and
- * then misbehaves. After that it behaves.
+ * A test program in a ledger's place: in each of its first lives it seals one bundle, begins to seal another,
+ * and then misbehaves. After that it behaves.
  */
 #include "client.h"
 
@@ -26,6 +26,7 @@ static void ask(uint8_t opcode, uint64_t index, uint32_t offset, uint32_t length
     (void)ring_ask(&psdb, &request);
 }
 
+/* Overflows the stack. NOLINTNEXTLINE(misc-no-recursion) */
 static uint64_t deeper(volatile uint8_t *above, uint64_t depth) {
     volatile uint8_t here[4096];
     here[depth % sizeof here] = above[depth % 64];

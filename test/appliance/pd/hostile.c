@@ -2,19 +2,20 @@
  * A test program in a ledger's place that executes commands. Each command is one line on a separate TCP
  * connection; the answer is one line with the result.
  *
- *   plan STEP...  performs the steps, each after another restart: rADDRESS reads, wADDRESS writes, jADDRESS jumps
- *                 there; u is an undefined instruction, s a stack overflow, fADDRESS a report of a faked fault
- *   caps          calls every slot that could hold a capability
- *   steal         waits for the faults of others, and never returns
- *   psdb          sends wrong messages to PSDB
- *   rings         writes impossible ring indices
- *   rewrite       seals other bytes under existing names
- *   torn          changes bytes while PSDB seals them, and a message while PSDB copies it
- *   keys          requests signatures that keys must refuse
- *   net           sends messages for the connections of others
- *   flood WHAT N  for N seconds: n notifies, s requests storage, k requests signatures, w sends messages to net,
- *                 l only loops
- *   fill          seals until the disk is full
+ * - plan STEP...: performs the steps, each after another restart: rADDRESS reads, wADDRESS writes
+ * - plan, further steps: jADDRESS jumps there, u is an undefined instruction, s a stack overflow
+ * - plan, last step: fADDRESS reports a faked fault
+ * - caps: calls every slot that could hold a capability
+ * - steal: waits for the faults of others, and never returns
+ * - psdb: sends wrong messages to PSDB
+ * - rings: writes impossible ring indices
+ * - rewrite: seals other bytes under existing names
+ * - torn: changes bytes while PSDB seals them, and a message while PSDB copies it
+ * - keys: requests signatures that keys must refuse
+ * - net: sends messages for the connections of others
+ * - flood WHAT N, for N seconds: n notifies, s requests storage, k requests signatures
+ * - flood, further: w sends messages to net, l only loops
+ * - fill: seals until the disk is full
  */
 #include "client.h"
 #include "keyclient.h"
@@ -24,7 +25,7 @@
 #define MINE (NET_SLOTS * NET_SLOT)
 #define LINE 4096u
 #define MiB 0x100000u
-/* The rest of a plan stays where a new life finds it. */
+/* The steps that are left of a plan, in memory that a restart does not clear. */
 #define PLAN ((char *)AT_DATA + 16 * MiB)
 
 static struct ring psdb, net;
@@ -97,7 +98,7 @@ static struct psdb_request right_request(void) {
     return request;
 }
 
-#define PICK(list) (list[any() % (sizeof list / sizeof *list)])
+#define PICK(list) ((list)[any() % (sizeof(list) / sizeof *(list))])
 
 /* Makes one field invalid, or not allowed for this kind. */
 static void spoil(struct psdb_request *request) {
@@ -285,6 +286,8 @@ static void forge_all(struct text *text) {
 
 /* ---- keys */
 
+/* The members are in the order in which a reader of the lists wants them.
+ * NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding) */
 struct step {
     uint8_t op, ledger;
     const char *origin;
@@ -397,8 +400,9 @@ static void flood(char what, uint64_t count) {
 
 /* ---- capabilities */
 
-/* Tries every slot of its own table with every operation; lists those that answer. The list omits slots on which a call would
- * block: its own notification, its parent's endpoint, the reply. Then addresses beyond the table. */
+/* Tries every slot of its own table with every operation; lists those that answer. The list omits slots on
+ * which a call would block: its own notification, its parent's endpoint, the reply. Then addresses beyond the
+ * table. */
 static void call_all(struct text *text) {
     text_add(text, "answer:");
     for (seL4_CPtr slot = 0; slot < 512; slot++) {
@@ -428,6 +432,7 @@ static _Noreturn void steal(void) {
 
 /* ---- plans */
 
+/* Overflows the stack. NOLINTNEXTLINE(misc-no-recursion) */
 static uint64_t deeper(volatile uint8_t *above, uint64_t depth) {
     volatile uint8_t here[4096];
     here[depth % sizeof here] = above[depth % 64];

@@ -3,7 +3,8 @@
 //   pattern          matches a regular expression that never ends
 //   recurse, heap    takes all of the stack, or of the memory
 //   throw            throws an uncaught exception
-//   border           calls every host function with every kind of wrong argument; answers with the number of throws
+//   border N         calls the host function of that number with every kind of wrong argument; answers with the number
+//                    of functions, and of throws. All functions in one call might take longer than a call may.
 /* oxlint-disable no-empty-function, eslint/no-constant-condition -- on purpose */
 ;(() => {
   const host = globalThis.host
@@ -48,28 +49,29 @@
     globalThis,
   ]
 
-  /** @returns {string} */
-  function border() {
+  /**
+   * @param {number} number
+   * @returns {string}
+   */
+  function border(number) {
     let calls = 0
     let threw = 0
     const names = Object.keys(host).filter((name) => !['started', 'stopped', 'log', 'timer'].includes(name))
-    for (const name of names) {
-      const values = odd()
-      for (let i = -1; i < values.length * values.length; i++) {
-        const args =
-          i < 0
-            ? []
-            : [
-                values[i % values.length],
-                values[Math.floor(i / values.length)],
-                values[(i * 7) % values.length],
-              ]
-        calls++
-        try {
-          host[name](...args)
-        } catch {
-          threw++
-        }
+    const values = odd()
+    for (let i = -1; i < values.length * values.length; i++) {
+      const args =
+        i < 0
+          ? []
+          : [
+              values[i % values.length],
+              values[Math.floor(i / values.length)],
+              values[(i * 7) % values.length],
+            ]
+      calls++
+      try {
+        host[names[number]](...args)
+      } catch {
+        threw++
       }
     }
     return `functions ${names.length} calls ${calls} threw ${threw}`
@@ -92,7 +94,7 @@
       for (;;) all.push(new ArrayBuffer(1_000_000), 'x'.repeat(100_000) + all.length)
     }
     if (line === 'throw') throw new Error('thrown on purpose')
-    if (line === 'border') return border()
+    if (line.startsWith('border ')) return border(Number(line.slice(7)))
     return 'done'
   }
 

@@ -1,4 +1,5 @@
-/* Shared by the test programs in a ledger's place that request signatures on checkpoints: one request at a time. */
+/* Shared by the test programs in a ledger's place that request signatures on checkpoints: one request at a
+ * time. */
 #ifndef KEYCLIENT_H
 #define KEYCLIENT_H
 

@@ -1,12 +1,15 @@
 /*
- * A test program in a ledger's place: sends a list of requests to keys, one after the other, and prints unexpected
- * answers. On a key disk that has signed the list already, it requests signatures that keys must refuse.
+ * A test program in a ledger's place: sends a list of requests to keys, one after the other, and prints
+ * unexpected answers. On a key disk that has signed the list already, it requests signatures that keys must
+ * refuse.
  */
 #include "keyclient.h"
 
 #define ORIGIN "service-fs.local/ledger/" TENANT
 #define SLOT (3 * KEYS_SLOT)
 
+/* The members are in the order in which a reader of the lists wants them.
+ * NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding) */
 struct step {
     uint8_t op;
     uint8_t ledger;

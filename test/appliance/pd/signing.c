@@ -1,6 +1,6 @@
 /*
- * A test program in a ledger's place: requests signatures on growing checkpoints, from size 1 on, with another root
- * in each life; prints the first signed size, and its progress from time to time.
+ * A test program in a ledger's place: requests signatures on growing checkpoints, from size 1 on, with
+ * another root in each life; prints the first signed size, and its progress from time to time.
  */
 #include "keyclient.h"
 #include "lib/random.h"

@@ -1,6 +1,6 @@
 /*
- * A test program in a ledger's place: commits every 20 ms and prints the time; at every tenth commit it prints the
- * longest duration so far in milliseconds.
+ * A test program in a ledger's place: commits every 20 ms and prints the time; at every tenth commit it
+ * prints the longest duration so far in milliseconds.
  */
 #include "client.h"
 #include "lib/random.h"

@@ -1,5 +1,6 @@
 /*
- * A test program in a ledger's place: sends a list of requests, one after the other, and prints unexpected answers. On an empty disk it writes; on a disk it has written, it reads everything back.
+ * A test program in a ledger's place: sends a list of requests, one after the other, and prints unexpected
+ * answers. On an empty disk it writes; on a disk it has written, it reads everything back.
  */
 #include "client.h"
 

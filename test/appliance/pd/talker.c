@@ -1,16 +1,17 @@
 /*
- * A test program in a ledger's place that talks to peers. The first line of a connection chooses what it does:
+ * A test program in a ledger's place that talks to peers. The first line of a connection chooses what it
+ * does:
  *
  *   echo     sends back all bytes that it receives
- *   count    when the peer has ended, sends the number and the hash of the bytes after the line, in hexadecimal
- *   give N   sends N bytes of talker_byte(), and closes
- *   deaf     pauses, and reads no more
- *   mute     reads all bytes and sends none
- *   late     closes at once, and reports it
- *   fault    faults
- *   stuck    never returns
- *   rude     sends messages that break the rules
- *   GET ...  sends a page
+ * - count: when the peer has ended, sends the number of bytes after the line, and their hash in hexadecimal
+ * - give N: sends N bytes of talker_byte(), and closes
+ * - deaf: pauses, and reads no more
+ * - mute: reads all bytes and sends none
+ * - late: closes at once, and reports it
+ * - fault: faults
+ * - stuck: never returns
+ * - rude: sends messages that break the rules
+ * - GET ...: sends a page
  */
 #include "lib/console.h"
 #include "lib/domain.h"
@@ -179,10 +180,11 @@ static void use(struct peer *peer) {
             const char byte = (char)*from++;
             held->at++;
             left--;
-            if (byte == '\n' || peer->line_length == LINE - 1)
+            if (byte == '\n' || peer->line_length == LINE - 1) {
                 choose(peer);
-            else
+            } else {
                 peer->line[peer->line_length++] = byte;
+            }
         }
         if (peer->manner == DEAF) return;
         if (left > 0 && peer->manner == ECHO) {
@@ -266,10 +268,11 @@ static void taken(uint32_t offset) {
     slot_of[slot] = 0;
     if (peer == NULL) return;
     peer->slots--;
-    if (peer->manner == GIVE)
+    if (peer->manner == GIVE) {
         give(peer);
-    else
+    } else {
         use(peer);
+    }
 }
 
 static void take(const struct net_message *message) {
