@@ -3,7 +3,14 @@ import { LongestFirst } from './test/sequencer.mjs'
 import { alone, appliance, fullOnly } from './test/sets.mjs'
 
 const left = process.env['QUICK'] === '1' ? fullOnly : []
-const common = { testTimeout: 120_000, hookTimeout: 120_000, pool: 'forks' } as const
+/** `expect.poll` waits for an event, however busy the machine is; its own default of 1 s would be a limit on the machine. */
+const expectations = { poll: { timeout: 60_000 } }
+const common = {
+  testTimeout: 120_000,
+  hookTimeout: 120_000,
+  pool: 'forks',
+  expect: expectations,
+} as const
 /** Two cores are busy with three files at a time: a test often waits for another process, or for a timeout. */
 const together = { maxWorkers: 3, sequence: { groupOrder: 1 } }
 

@@ -10,7 +10,11 @@ const { dependencies } = JSON.parse(readFileSync(join(app, 'package.json'), 'utf
 /** @type {import('esbuild').BuildOptions} */
 const OPTIONS = {
   absWorkingDir: app,
-  entryPoints: { main: 'src/main.ts', 'check-worker': '../packages/client/src/check-worker.ts' },
+  entryPoints: {
+    main: 'src/main.ts',
+    'check-worker': '../packages/client/src/check-worker.ts',
+    'file-worker': '../packages/cli/src/file-worker.ts',
+  },
   bundle: true,
   platform: 'node',
   format: 'esm',

@@ -18,6 +18,9 @@ const COMMANDS = {
   busybox: 'busybox',
   bsdtar: 'libarchive-tools',
   python3: 'python3',
+  // The page of an examiner's pack.
+  chromium: 'chromium',
+  unshare: 'util-linux',
   // Shell completion and the man page.
   fish: 'fish',
   zsh: 'zsh',

@@ -25,7 +25,10 @@ export const fullOnly = [
   'test/appliance/shortened.test.ts',
   'test/appliance/signatures.test.ts',
   'test/appliance/storage.test.ts',
+  'test/cli/append-files.test.ts',
   'test/cli/tree.test.ts',
+  'test/cli/verify-without-threads.test.ts',
+  'test/crash/append-resumed.test.ts',
   'test/crash/index-damage.test.ts',
   'test/crash/index-power.test.ts',
   'test/crash/read-only.test.ts',
@@ -57,6 +60,8 @@ export const fullOnly = [
   'test/interop/changed.test.ts',
   'test/keys/store.test.ts',
   'test/moving/moving.test.ts',
+  'test/outsiders/pack-page.test.ts',
+  'test/outsiders/records.test.ts',
   'test/packaging/booted.test.ts',
   'test/packaging/deb.test.ts',
   'test/psdb/tar-readers.test.ts',
@@ -79,20 +84,22 @@ export const alone = [
 const bundle = ['@service-fs/bundle', 'microkit/', 'qemu/']
 
 /**
- * The parts that each folder of spanning tests exercises: packages by name, other sources by path. After `npm test`, `.ci/run` runs what
- * is left of a folder when the folder changed, or one of these, or a package that one of these depends on. A folder that is not
- * listed always runs.
+ * The parts that each folder of spanning tests exercises: packages by name, other sources by path. After `npm test`,
+ * `.ci/run` runs the remaining tests of a folder if the folder changed, or one of its parts, or a package that a part
+ * depends on. A folder that is not listed always runs.
  * @type {Record<string, string[]>}
  */
 export const groups = {
   'test/appliance/': [...bundle, '@service-fs/app'],
+  'test/copies/': ['@service-fs/app', 'packaging/'],
   'test/crash/': ['@service-fs/app', 'microkit/psdb/'],
   'test/engine/': bundle,
   'test/hosted/': ['@service-fs/app'],
   'test/interop/': ['@service-fs/app'],
   'test/keys/': bundle,
+  'test/outsiders/': ['@service-fs/app'],
   'test/packages/': ['@service-fs/client', '@service-fs/fastify', '@service-fs/storage-posix'],
   'test/packaging/': ['@service-fs/app', 'packaging/', 'docs/', 'README.md', 'SECURITY.md', 'CHANGELOG.md'],
   'test/psdb/': ['@service-fs/engine-host', 'microkit/psdb/'],
-  'test/scripts/': ['@service-fs/client', '@service-fs/fastify', 'app/build.mjs'],
+  'test/scripts/': ['@service-fs/client', '@service-fs/fastify', 'app/build.mjs', 'microkit/'],
 }

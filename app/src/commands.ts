@@ -1,12 +1,10 @@
 /** The commands that this package adds to `service-fs`. Each is loaded on demand. */
-import type { Command } from 'commander'
-import type { Io } from '@service-fs/cli/io'
+import type { AddCommand } from '@service-fs/cli/command-loaders'
 
-type Add = (program: Command, io: Io) => void
-
-export const COMMANDS: Readonly<Record<string, () => Promise<Add>>> = {
+export const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   serve: async () => (await import('./serve-command.ts')).addServe,
   doctor: async () => (await import('@service-fs/hosted/doctor/command')).addDoctor,
+  upgrade: async () => (await import('@service-fs/hosted/upgrade/command')).addUpgrade,
   openapi: async () => (await import('@service-fs/hosted/tenant/openapi-command')).addOpenApi,
   host: async () => (await import('@service-fs/hosted/host/host-command')).addHost,
   front: async () => (await import('@service-fs/hosted/host/front-process')).addFront,

@@ -37,10 +37,20 @@ it.each([
   [{ moduleId: 'a', root: '/x', origin: 'a b' }, '--origin'],
   [{ moduleId: 'a', root: '/x', origin: 'a+b' }, '--origin'],
   [{ moduleId: 'a', root: '/x', behindFront: true }, '--behind-front'],
+  [
+    { moduleId: 'a', root: '/x', listen: 'unix:/run/a', behindFront: true, publicReads: true },
+    '--public-reads',
+  ],
   [{ moduleId: 'a', root: '/x', maxPayloadBytes: '16777217' }, '--max-payload-bytes'],
   [{ moduleId: 'a', root: '/x', maxPayloadBytes: '1k' }, '--max-payload-bytes'],
 ])('rejects %j', (flags, named) => {
   expect(() => configOf(flags, {})).toThrow(named)
+})
+
+it('makes reads public only if a flag asks for it', () => {
+  expect(configOf({ moduleId: 'a', root: '/x', publicReads: true }, {}).publicReads).toBe(true)
+  expect(configOf({ moduleId: 'a', root: '/x' }, {}).publicReads).toBeUndefined()
+  expect(() => diskConfigOf({ moduleId: 'a', disk: '/x', publicReads: true }, {})).toThrow('--public-reads')
 })
 
 it('trusts a front only on a Unix socket', () => {
@@ -121,5 +131,26 @@ it('reads the attribute mode from --immutable, else from FS_IMMUTABLE', () => {
   )
   expect(() => diskConfigOf({ moduleId: 'acme', disk: 'd', immutable: 'auto' }, {})).toThrow(
     '--immutable is for --envelope a',
+  )
+})
+
+it('reads the period and the rate of the background check', () => {
+  const base = { moduleId: 'acme', root: '/x' }
+  expect(configOf(base, {}).scrub).toBe(undefined)
+  expect(configOf({ ...base, scrubDays: '7' }, {}).scrub).toEqual({ periodMs: 604_800_000 })
+  expect(configOf({ ...base, scrubRate: '20000000' }, {}).scrub).toEqual({ pace: { bytesPerSecond: 2e7 } })
+  for (const days of ['0', '3651', '1.5', 'x', ''])
+    expect(() => configOf({ ...base, scrubDays: days }, {}), days).toThrow(
+      `--scrub-days: expected an integer from 1 to 3650, found ${days}`,
+    )
+  for (const rate of ['0', '9999', '5M', '1000000001'])
+    expect(() => configOf({ ...base, scrubRate: rate }, {}), rate).toThrow(
+      '--scrub-rate: expected an integer',
+    )
+  expect(() => diskConfigOf({ moduleId: 'acme', disk: 'd', scrubDays: '7' }, {})).toThrow(
+    '--scrub-days is for --envelope a',
+  )
+  expect(() => diskConfigOf({ moduleId: 'acme', disk: 'd', scrubRate: '7' }, {})).toThrow(
+    '--scrub-rate is for --envelope a',
   )
 })

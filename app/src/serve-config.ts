@@ -11,6 +11,8 @@ import { HostedError } from '@service-fs/http/errors'
 import type { CommonConfig, Config } from '@service-fs/hosted/tenant/daemon'
 import type { AcceptSizes } from '@service-fs/hosted/tenant/mark-file'
 import { IMMUTABLE_MODES, type ImmutableMode } from '@service-fs/hosted/tenant/immutable'
+import type { ScrubSettings } from '@service-fs/hosted/tenant/scrub'
+import { MAX_SCRUB_DAYS, MAX_SCRUB_RATE, MIN_SCRUB_RATE } from '@service-fs/hosted/tenant/scrub-limits'
 import { inheritedSocket } from '@service-fs/http/socket-activation'
 
 /** The configuration of Envelope B. */
@@ -34,8 +36,11 @@ export interface ServeFlags {
   access?: string | undefined
   maxPayloadBytes?: string | undefined
   immutable?: string | undefined
+  publicReads?: boolean | undefined
   readOnly?: boolean | undefined
   allowClockAhead?: boolean | undefined
+  scrubDays?: string | undefined
+  scrubRate?: string | undefined
   acceptShorterTree?: string | undefined
   acceptShorterAuditTree?: string | undefined
 }
@@ -64,6 +69,10 @@ export function configOf(flags: ServeFlags, env: Environment): Config {
   const access = flags.access ?? env['FS_ACCESS']
   if (flags.behindFront === true && access !== undefined)
     throw usage('--behind-front: expected no --access, because the front names the subject of each request')
+  if (flags.behindFront === true && flags.publicReads === true)
+    throw usage(
+      '--behind-front: expected no --public-reads, because the front requires credentials for reads',
+    )
   const immutable = flags.immutable ?? env['FS_IMMUTABLE']
   return {
     ...common,
@@ -73,6 +82,8 @@ export function configOf(flags: ServeFlags, env: Environment): Config {
     ...(access === undefined ? {} : { access: resolve(access) }),
     ...(flags.maxPayloadBytes === undefined ? {} : { maxPayloadBytes: payloadBytes(flags.maxPayloadBytes) }),
     ...(immutable === undefined ? {} : { immutable: immutableMode(immutable) }),
+    ...scrubOf(flags),
+    ...(flags.publicReads === true ? { publicReads: true } : {}),
     ...(flags.readOnly === true ? { readOnly: true } : {}),
   }
 }
@@ -85,10 +96,26 @@ function immutableMode(text: string): ImmutableMode {
 
 /** Parses a payload limit. It cannot exceed the default, for which the buffers of requests and responses are sized. */
 function payloadBytes(text: string): number {
-  const most = DEFAULT_LIMITS.maxPayloadBytes
-  const bytes = /^[1-9]\d{0,15}$/.test(text) ? Number(text) : Number.NaN
-  if (bytes <= most) return bytes
-  throw usage(`--max-payload-bytes: expected an integer from 1 to ${most}, found ${text}`)
+  return integer('--max-payload-bytes', text, 1, DEFAULT_LIMITS.maxPayloadBytes)
+}
+
+function integer(flag: string, text: string, least: number, most: number): number {
+  const value = /^[1-9]\d{0,15}$/.test(text) ? Number(text) : Number.NaN
+  if (value >= least && value <= most) return value
+  throw usage(`${flag}: expected an integer from ${least} to ${most}, found ${text}`)
+}
+
+function scrubOf({ scrubDays, scrubRate }: ServeFlags): { scrub?: ScrubSettings } {
+  if (scrubDays === undefined && scrubRate === undefined) return {}
+  const days = scrubDays === undefined ? undefined : integer('--scrub-days', scrubDays, 1, MAX_SCRUB_DAYS)
+  const rate =
+    scrubRate === undefined ? undefined : integer('--scrub-rate', scrubRate, MIN_SCRUB_RATE, MAX_SCRUB_RATE)
+  return {
+    scrub: {
+      ...(days === undefined ? {} : { periodMs: days * 86_400_000 }),
+      ...(rate === undefined ? {} : { pace: { bytesPerSecond: rate } }),
+    },
+  }
 }
 
 /** Reads flags, else FS_MODULE_ID, FS_DISK, FS_DISK_SIZE, FS_LISTEN and FS_ORIGIN. @throws HostedError `usage` */
@@ -99,6 +126,9 @@ export function diskConfigOf(flags: ServeFlags, env: Environment): DiskConfig {
   if ((flags.access ?? env['FS_ACCESS']) !== undefined) throw usage('--access is for --envelope a')
   if (flags.maxPayloadBytes !== undefined) throw usage('--max-payload-bytes is for --envelope a')
   if ((flags.immutable ?? env['FS_IMMUTABLE']) !== undefined) throw usage('--immutable is for --envelope a')
+  if (flags.publicReads === true) throw usage('--public-reads is for --envelope a')
+  if (flags.scrubDays !== undefined) throw usage('--scrub-days is for --envelope a')
+  if (flags.scrubRate !== undefined) throw usage('--scrub-rate is for --envelope a')
   if (flags.readOnly === true) throw usage('--read-only is for --envelope a')
   const common = commonOf(flags, env)
   if (common.listen.fd !== undefined) throw usage('--listen systemd is for --envelope a')

@@ -33,6 +33,12 @@ export function describeServe(program: Command): Command {
       'a: auto, off or required: make sealed files immutable by file attributes; needs root (default: off)',
     )
     .option('--max-payload-bytes <bytes>', 'a: the largest payload of a record (default: 16 MiB)')
+    .option(
+      '--public-reads',
+      'a: let everybody read the ledger without credentials, and record no reads; a notice in the audit sub-ledger says so',
+    )
+    .option('--scrub-days <days>', 'a: how long the background check of all sealed files takes (default: 30)')
+    .option('--scrub-rate <bytes>', 'a: the most bytes that it reads per second (default: 5000000)')
     .option('--read-only', 'a: write nothing to the ledger, and serve the whole commits of a damaged tail')
     .option(
       '--accept-shorter-tree <size>',

@@ -1,26 +1,18 @@
 // Tests `npm run appliance`: its options, and a user's session of curl, append, verify and Ctrl-C, twice.
 import { execFile, execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { makeDisk, readOptions } from '../../qemu/appliance.mjs'
+import { freePort } from '../support/process.ts'
 import { needs, runs } from './machine.ts'
 
 const project = join(import.meta.dirname, '../..')
 const command = join(project, 'qemu/appliance.mjs')
 const cli = join(project, 'app/bin/service-fs.js')
 const run = promisify(execFile)
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
-  const { port } = server.address() as AddressInfo
-  await new Promise((done) => server.close(done))
-  return port
-}
 
 let folder: string
 beforeEach(() => {

@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { buildRoot, vendor } from '../../microkit/build.mjs'
+import { buildRoot, networkFlags, vendor } from '../../microkit/build.mjs'
 import { LWIP } from '../../microkit/network.mjs'
 
 const has = (command: string) => spawnSync(command, ['--version']).status === 0
@@ -16,10 +16,7 @@ const microkit = join(import.meta.dirname, '../../microkit')
 const warnings = ['-Wall', '-Wextra', '-Werror', '-Wpedantic', '-Wshadow', '-Wconversion']
 // lwIP reads headers in place in a frame, aligned or not.
 const sanitizers = ['-fsanitize=address,undefined', '-fno-sanitize=alignment', '-fno-sanitize-recover']
-const crates = join(buildRoot, 'crates/lwip/src/include')
-// -idirafter: the replacements for a C library come after the host's headers.
-const after = ['-idirafter', join(microkit, 'net/lwip')]
-const include = [`-I${here}/net`, `-I${microkit}`, '-isystem', crates, ...after]
+const include = [`-I${here}/net`, `-I${microkit}`, ...networkFlags()]
 const mine = ['checksum', 'connection', 'random', 'stack', 'tenant'].map((name) =>
   join(microkit, 'net', `${name}.c`),
 )

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Appliance } from '../../qemu/run.mjs'
 import { Bench, image, needs, runs, variants } from './machine.ts'
-import { freePort } from './talk.ts'
+import { freePort } from '../support/process.ts'
 import { ACK, type Connection, FIN, ip, packet, RST, SYN, tcp, Wire } from './wire.ts'
 
 const WAIT = 60_000

@@ -3,7 +3,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Appliance } from '../../qemu/run.mjs'
 import { Bench, image, needs, runs, variants } from './machine.ts'
-import { all, count, counted, echo, freePort, give, given, open, page } from './talk.ts'
+import { freePort } from '../support/process.ts'
+import { all, count, counted, echo, give, given, open, page } from './talk.ts'
 
 const WAIT = 60_000
 const MiB = 1024 * 1024

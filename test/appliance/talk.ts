@@ -79,14 +79,3 @@ export async function page(port: number): Promise<string> {
   const socket = await open(port, 'GET / HTTP/1.1\r\n\r')
   return (await all(socket)).toString().split('\r\n\r\n')[1] ?? ''
 }
-
-/** Returns a free port of this host. */
-export async function freePort(): Promise<number> {
-  const { createServer } = await import('node:net')
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
-    })
-  })
-}

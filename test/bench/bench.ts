@@ -11,7 +11,7 @@ import { goBuild, goModules, goVersion, installFsck } from '../support/go.ts'
 import { type Build, buildOf, commitOf, isBuilt, workingTree } from './builds.ts'
 import { compete, type Contest, type Results } from './contest.ts'
 import { writeDocs } from './docs.ts'
-import { Fixtures } from './fixtures.ts'
+import { fixtureCache, Fixtures } from './fixtures.ts'
 import { appendLoads } from './loads/append.ts'
 import { bulkLoads } from './loads/bulk.ts'
 import type { Context } from './loads/context.ts'
@@ -67,6 +67,10 @@ async function main(): Promise<void> {
     process.stdout.write(HELP)
     return
   }
+  if (options.clear) {
+    rmSync(fixtureCache, { recursive: true, force: true })
+    return
+  }
   const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'service-fs-bench-data-'))
   mkdirSync(dir, { recursive: true })
   // The tenants of a host are other users.
@@ -94,8 +98,8 @@ async function main(): Promise<void> {
   const contests = allLoads({ options, dir, builds, fixtures }).filter(({ loads }) =>
     loads.some((load) => isWanted(load, options.only)),
   )
-  publish(await measureAll(contests, { ...options, dir }, progress), options, progress)
-  if (options.dir !== undefined) await fixtures.clear()
+  publish(await measureAll(contests, { ...options, dir }, progress), names, options, progress)
+  if (options.dir !== undefined) fixtures.clear()
 }
 
 async function measureAll(
@@ -150,8 +154,8 @@ function described(results: Results): string {
     .join('; ')
 }
 
-/** Saves and prints the result. A failed run sets exit status 1. */
-function publish(result: Result, options: Options, progress: Progress): void {
+/** Saves and prints the result. A failed run sets exit status 1. `loads`: the names of all loads. */
+function publish(result: Result, loads: readonly string[], options: Options, progress: Progress): void {
   const series = result.series.map((one) => ({ ...one, rounds: Object.fromEntries(one.rounds) }))
   const json = `${JSON.stringify({ ...result, series }, undefined, 2)}\n`
   mkdirSync(outDir, { recursive: true })
@@ -160,7 +164,7 @@ function publish(result: Result, options: Options, progress: Progress): void {
     writeFileSync(join(outDir, `${name}.svg`), ratioPlot(result.rows))
     writeFileSync(join(outDir, `${name}-size.svg`), sizePlot(result.rows, result.options.sizes))
   }
-  if (options.writeDocs) writeDocs(result)
+  if (options.writeDocs) writeDocs(result, loads)
   process.stdout.write(options.json ? json : `${textTable(result.rows)}\n`)
   progress.note(
     `load average ${result.before.load.toFixed(2)} before, ${result.after.load.toFixed(2)} after; ${join(outDir, 'latest.json')}`,

@@ -45,14 +45,14 @@ describe('compete', () => {
     ])
   })
 
-  it('goes on without a side that failed, and reports it once', async () => {
+  it('continues without a side that failed, and reports it once', async () => {
     const ran: string[] = []
     const failing: Side = { name: 'bad', run: () => Promise.reject(new Error('no disk')) }
     const { failures, series } = await compete(
       [{ loads: ['x'], sides: [failing, ...sides(ran, 'x', 'a')] }],
       rules(),
     )
-    expect(failures).toEqual(['x, bad, round 1 of 2: no disk'])
+    expect(failures).toEqual([{ loads: ['x'], message: 'x, bad, round 1 of 2: no disk' }])
     expect(ran).toEqual(['a', 'a'])
     expect(series.map(({ side }) => side)).toEqual(['a'])
   })

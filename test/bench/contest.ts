@@ -7,7 +7,7 @@ export type Unit = '/s' | 'MB/s' | 'ms'
 
 /** One load on one side in one round. */
 export interface Measurement {
-  /** The figure that the load is about. In '/s' and 'MB/s' more is better, in 'ms' less. */
+  /** The figure that the load measures. In '/s' and 'MB/s' more is better, in 'ms' less. */
   value: number
   unit: Unit
   /** Latency in ms; absent where the load is a single run. */
@@ -55,10 +55,16 @@ export interface Series {
   rounds: Map<number, Measurement>
 }
 
+/** A run that failed: the loads that it was to measure, and the error. */
+export interface Failure {
+  loads: readonly string[]
+  message: string
+}
+
 export interface Outcome {
   series: Series[]
   /** Failed runs, with their errors. They are missing from the series. */
-  failures: string[]
+  failures: Failure[]
   /** The rounds that were completed. */
   rounds: number
   /** The largest share of the processors that other processes used during a run. */
@@ -69,9 +75,9 @@ export interface Rules {
   rounds: number
   /** Seconds for the contest: no run begins that is expected to end after them; undefined: no limit. */
   limit: number | undefined
-  /** Called before each run, with how far the whole is (0 to 1). */
+  /** Called before each run, with the progress of the contest (0 to 1). */
   started(title: string, done: number): void
-  /** Called with what a run measured. */
+  /** Called with the measurements of a run. */
   finished(results: Results): void
   failed(message: string): void
   /** Called when a side does not support a load, which is not a failure. */
@@ -80,11 +86,11 @@ export interface Rules {
 
 /**
  * Runs every side of every contest once a round. Each round begins each contest with the next side, so that no side always runs
- * first. The first failure of a side in a contest ends that side there.
+ * first. After the first failure of a side in a contest, its other runs there are skipped.
  */
 export async function compete(contests: readonly Contest[], rules: Rules): Promise<Outcome> {
   const series = new Map<string, Series>()
-  const failures: string[] = []
+  const failures: Failure[] = []
   const lost = new Set<Side>()
   const took = new Map<Side, number>()
   const begin = performance.now()
@@ -111,7 +117,7 @@ export async function compete(contests: readonly Contest[], rules: Rules): Promi
           if (error instanceof Unsupported) {
             rules.skipped(message)
           } else {
-            failures.push(message)
+            failures.push({ loads, message })
             rules.failed(message)
           }
         }
@@ -125,7 +131,7 @@ export async function compete(contests: readonly Contest[], rules: Rules): Promi
   return { series: [...series.values()], failures, rounds, others }
 }
 
-/** Returns the sides in order, beginning with another one for each `by`. */
+/** Returns the sides in order, beginning with side number `by`. */
 export function rotate<T>(values: readonly T[], by: number): T[] {
   const first = values.length === 0 ? 0 : by % values.length
   return [...values.slice(first), ...values.slice(0, first)]

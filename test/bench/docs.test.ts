@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { repoRoot } from '../support/root.ts'
-import { measuredText, replaceMeasured } from './docs.ts'
+import { measuredTexts, partNames, replacePart } from './docs.ts'
 import { parseOptions } from './options.ts'
 import { ratioPlot, sizePlot } from './plot.ts'
 import type { Row } from './report.ts'
@@ -39,45 +39,65 @@ const result: Result = {
   series: [],
 }
 
-describe('replaceMeasured', () => {
+const loads = ['append-64', 'open-1k', 'verify-1k', 'front-append', 'follow-100']
+
+describe('replacePart', () => {
   const page = readFileSync(join(repoRoot, 'docs/performance.md'), 'utf8')
 
-  it('replaces what is between the markers of docs/performance.md, and nothing else', () => {
-    const marked = /^([^]*<!-- measured by [^>]*-->\n\n)[^]*(\n\n<!-- end of [^]*)$/.exec(page)
-    expect(replaceMeasured(page, 'new tables\n')).toBe(`${marked?.[1]}new tables${marked?.[2]}`)
-  })
+  it.each(partNames)(
+    'replaces what is between the markers of %s in docs/performance.md, and nothing else',
+    (name) => {
+      const marked = new RegExp(
+        `^([^]*<!-- measured: ${name} -->\\n\\n)[^]*(\\n\\n<!-- end: ${name} -->[^]*)$`,
+      ).exec(page)
+      expect(replacePart(page, name, 'new tables\n')).toBe(`${marked?.[1]}new tables${marked?.[2]}`)
+    },
+  )
 
-  it('gives the same text again', () => {
-    const once = replaceMeasured(page, 'tables')
-    expect(replaceMeasured(once, 'tables')).toBe(once)
+  it('gives the same text when it runs again', () => {
+    const once = replacePart(page, 'sizes', 'tables')
+    expect(replacePart(once, 'sizes', 'tables')).toBe(once)
   })
 
   it('rejects a page without markers', () =>
-    expect(() => replaceMeasured('# Page', 'x')).toThrow(/expected <!--/))
+    expect(() => replacePart('# Page', 'sizes', 'x')).toThrow(/expected <!-- measured: sizes/))
 })
 
-describe('measuredText', () => {
-  const text = measuredText(result)
+describe('measuredTexts', () => {
+  const { loads: main = '', sizes = '', front = '' } = measuredTexts(result, loads)
 
-  it('names the machine, the commit and the load average', () => {
-    expect(text).toContain('on 2 × Xeon with 24 GiB, Node.js v20.20.2 and go1.26.8')
-    expect(text).toContain('`0123456789ab`')
-    expect(text).toContain('load average 0.10 before')
-    expect(text).not.toContain('not quiet')
+  it('names the machine, the commit and the load average in each part', () => {
+    for (const text of [main, sizes, front]) {
+      expect(text).toContain('on 2 × Xeon with 24 GiB, Node.js v20.20.2 and go1.26.8')
+      expect(text).toContain('`0123456789ab`')
+      expect(text).toContain('load average 0.10 before')
+      expect(text).not.toContain('not quiet')
+    }
   })
 
   it('has a row for each load, with the ratio and its range', () =>
-    expect(text).toContain(
+    expect(main).toContain(
       '| 64 clients × 200 B | 3,000 (3,000–3,000) /s | 20.0 / 60.0 | 50.0 | 100 | 2,000 (2,000–2,000) /s | 1.50 (1.25–2.00) |  |  |',
     ))
 
   it('has a row for each size and each side of a host', () => {
-    expect(text).toContain('| 1,000 | 250 (250–250) |')
-    expect(text).toContain('| appends | no front | 1,000 (1,000–1,000) /s |')
+    expect(sizes).toContain('| 1,000 | 250 (250–250) | 100 |')
+    expect(sizes).toContain('| 90,000 (90,000–90,000) | 100 | 60,000 (60,000–60,000) | 1.50 (1.25–2.00) |')
+    expect(front).toContain('| appends | no front | 1,000 (1,000–1,000) /s |')
+  })
+
+  it('leaves out a part if one of its loads was not run', () => {
+    const options = parseOptions(['--only', 'append,open,front'])
+    expect(Object.keys(measuredTexts({ ...result, options }, loads))).toEqual(['loads', 'front'])
+  })
+
+  it('leaves out a part if one of its loads failed', () => {
+    const failures = [{ loads: ['verify-1k'], message: 'verify-1k, tessera, round 1 of 5: no' }]
+    expect(Object.keys(measuredTexts({ ...result, failures }, loads))).toEqual(['loads', 'front', 'follow'])
   })
 
   it('says when the machine was not quiet', () =>
-    expect(measuredText({ ...result, noise: 'the load average is 7.0' })).toContain(
+    expect(measuredTexts({ ...result, noise: 'the load average is 7.0' }, loads)['sizes']).toContain(
       '**The machine was not quiet: the load average is 7.0.**',
     ))
 })
@@ -92,6 +112,6 @@ describe('plots', () => {
 
   it('draws a panel for each cost by size', () => {
     const svg = sizePlot(rows, [1000, 100_000])
-    for (const text of ['open, ms', 'verify, entries/s', '100k']) expect(svg).toContain(text)
+    for (const text of ['open, ms', '16 × 100', 'verify, entries/s', '100k']) expect(svg).toContain(text)
   })
 })

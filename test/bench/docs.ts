@@ -1,15 +1,13 @@
-// The measured part of docs/performance.md: tables between two markers, and two plots beside it.
+// The measured parts of docs/performance.md: each is a table between two markers, with its plot beside the page.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { repoRoot } from '../support/root.ts'
 import { sizeName } from './loads/sizes.ts'
+import { isWanted } from './options.ts'
 import { ratioPlot, sizePlot } from './plot.ts'
 import { figure, type Row, spreadText } from './report.ts'
 import type { Result } from './result.ts'
-
-const BEGIN = '<!-- measured by npm run bench -- --write-docs -->'
-const END = '<!-- end of what was measured -->'
 
 /** Names of the loads in the first table. */
 const TITLES: Record<string, string> = {
@@ -31,40 +29,83 @@ const TITLES: Record<string, string> = {
   'public-entries': '`/v1/entries` as NDJSON, public ledger',
 }
 
-/** Replaces what is between the markers. Throws unless the text has both, in order. */
-export function replaceMeasured(text: string, measured: string): string {
-  const [begin, end] = [text.indexOf(BEGIN), text.indexOf(END)]
-  if (begin === -1 || end < begin) throw new Error(`expected ${BEGIN} before ${END}`)
-  return `${text.slice(0, begin + BEGIN.length)}\n\n${measured.trim()}\n\n${text.slice(end)}`
+/** A part of the page. A run replaces it if all of the part's loads ran in it without a failure, in at least one round. */
+interface Part {
+  name: string
+  has: (load: string) => boolean
+  table: (result: Result) => string
+  /** A plot that the part shows: its file's name, its title, and its drawing. */
+  plot?: { file: string; title: string; draw: (result: Result) => string }
 }
 
-/** Rewrites docs/performance.md and its plots. */
-export function writeDocs(result: Result): void {
+const SIZED = /^(?:open|proof|consistency|grow|grow-batch|verify)-\d+[kM]$/
+const FRONT = { 'front-append': 'appends', 'front-read': 'recorded reads' }
+const FOLLOW = { 'follow-1': '1 follower', 'follow-100': '100 followers' }
+
+const PARTS: readonly Part[] = [
+  {
+    name: 'loads',
+    has: (load) => load in TITLES,
+    table: ({ rows }) => mainTable(rows),
+    plot: {
+      file: 'performance.svg',
+      title: 'service-fs beside Tessera: ratios of the rates, with their ranges',
+      draw: ({ rows }) => ratioPlot(rows.filter(({ load }) => load in TITLES)),
+    },
+  },
+  {
+    name: 'sizes',
+    has: (load) => SIZED.test(load),
+    table: ({ rows, options }) => sizeTable(rows, options.sizes),
+    plot: {
+      file: 'performance-size.svg',
+      title: 'Cost by the size of the ledger',
+      draw: ({ rows, options }) => sizePlot(rows, options.sizes),
+    },
+  },
+  { name: 'front', has: (load) => load in FRONT, table: ({ rows }) => sideTable(rows, FRONT) },
+  { name: 'follow', has: (load) => load in FOLLOW, table: ({ rows }) => sideTable(rows, FOLLOW) },
+]
+
+/** The names of the parts, each of which has its markers in the page. */
+export const partNames: readonly string[] = PARTS.map(({ name }) => name)
+
+/** Replaces what is between the markers of the part. Throws unless the page has both, in order. */
+export function replacePart(page: string, name: string, text: string): string {
+  const [begin, end] = [`<!-- measured: ${name} -->`, `<!-- end: ${name} -->`]
+  const [from, to] = [page.indexOf(begin), page.indexOf(end)]
+  if (from === -1 || to < from) throw new Error(`expected ${begin} before ${end}`)
+  return `${page.slice(0, from + begin.length)}\n\n${text.trim()}\n\n${page.slice(to)}`
+}
+
+/** Rewrites the parts of docs/performance.md that `result` has, with their plots. `loads`: the names of all loads. */
+export function writeDocs(result: Result, loads: readonly string[]): void {
   const file = join(repoRoot, 'docs/performance.md')
-  writeFileSync(file, replaceMeasured(readFileSync(file, 'utf8'), measuredText(result)))
-  writeFileSync(join(repoRoot, 'docs/performance.svg'), ratioPlot(result.rows))
-  writeFileSync(join(repoRoot, 'docs/performance-size.svg'), sizePlot(result.rows, result.options.sizes))
+  let page = readFileSync(file, 'utf8')
+  for (const part of completeParts(result, loads)) {
+    page = replacePart(page, part.name, partText(part, result))
+    if (part.plot !== undefined) writeFileSync(join(repoRoot, 'docs', part.plot.file), part.plot.draw(result))
+  }
+  writeFileSync(file, page)
 }
 
-/** Returns the Markdown of the tables. */
-export function measuredText(result: Result): string {
-  const { rows } = result
-  const parts = [about(result), mainTable(rows)]
-  if (rows.some(({ ratio }) => ratio !== undefined))
-    parts.push('![service-fs beside Tessera: ratios of the rates, with their ranges](performance.svg)')
-  const sizes = sizeTable(rows, result.options.sizes)
-  if (sizes !== '')
-    parts.push('### Cost by size', sizes, '![Cost by the size of the ledger](performance-size.svg)')
-  const front = rows.filter(({ load }) => load.startsWith('front-'))
-  if (front.length > 0)
-    parts.push('### A front', sideTable(front, { 'front-append': 'appends', 'front-read': 'recorded reads' }))
-  const follow = rows.filter(({ load }) => load.startsWith('follow-'))
-  if (follow.length > 0)
-    parts.push(
-      '### Followers',
-      sideTable(follow, { 'follow-1': '1 follower', 'follow-100': '100 followers' }),
-    )
-  return parts.join('\n\n')
+/** Returns the text of each part that the run replaces, by its name. */
+export function measuredTexts(result: Result, loads: readonly string[]): Record<string, string> {
+  return Object.fromEntries(completeParts(result, loads).map((part) => [part.name, partText(part, result)]))
+}
+
+function completeParts({ options, failures, rounds }: Result, loads: readonly string[]): Part[] {
+  const failed = failures.flatMap((failure) => failure.loads)
+  if (rounds === 0) return []
+  return PARTS.filter(({ has }) =>
+    loads.filter(has).every((load) => isWanted(load, options.only) && !failed.includes(load)),
+  )
+}
+
+function partText(part: Part, result: Result): string {
+  const { plot } = part
+  const picture = plot === undefined ? [] : [`![${plot.title}](${plot.file})`]
+  return [about(result), part.table(result), ...picture].join('\n\n')
 }
 
 function about({ at, machine, commit, rounds, options, before, after, noise }: Result): string {
@@ -103,58 +144,61 @@ function mainTable(rows: readonly Row[]): string {
 }
 
 function peer(row: Row | undefined): string[] {
-  return row === undefined ? ['', ''] : [rate(row), row.ratio === undefined ? '' : spreadText(row.ratio)]
+  return row === undefined ? ['', ''] : [rate(row), ratioCell(row)]
 }
 
-function figureCell(row: Row | undefined): string {
-  return row === undefined ? '' : spreadText(row.value)
+function figureCell({ value }: Row): string {
+  return spreadText(value)
 }
+
+/** The columns of the table by size: a title, a load, and the value that the table shows of its row. */
+const COLUMNS: readonly { title: string; load: string; side?: string; show: (row: Row) => string }[] = [
+  { title: "open, ms beyond Node's start", load: 'open', show: figureCell },
+  { title: 'RSS MiB', load: 'open', show: memory },
+  { title: 'inclusion proof, p50 / p99 ms', load: 'proof', show: latency },
+  { title: 'consistency proof, p50 / p99 ms', load: 'consistency', show: latency },
+  { title: 'appends/s, 64 clients', load: 'grow', show: figureCell },
+  { title: 'RSS MiB', load: 'grow', show: memory },
+  { title: 'records/s, 16 × 100', load: 'grow-batch', show: figureCell },
+  { title: 'RSS MiB', load: 'grow-batch', show: memory },
+  { title: 'verify, entries/s', load: 'verify', show: figureCell },
+  { title: 'RSS MiB', load: 'verify', show: memory },
+  { title: 'fsck, entries/s', load: 'verify', side: 'tessera', show: figureCell },
+  { title: 'ratio', load: 'verify', side: 'tessera', show: ratioCell },
+]
 
 function sizeTable(rows: readonly Row[], sizes: readonly number[]): string {
-  const lines = sizes.flatMap((size) => {
-    const find = (load: string, side = 'service-fs'): Row | undefined =>
-      rows.find((row) => row.load === `${load}-${sizeName(size)}` && row.side === side)
-    const [open, node, proof, grow] = [find('open'), find('open', 'node alone'), find('proof'), find('grow')]
-    const [verify, fsck] = [find('verify'), find('verify', 'tessera')]
-    if ([open, proof, grow, verify].every((row) => row === undefined)) return []
-    const rss = grow === undefined ? '' : figure(grow.rss.max)
-    const ratio = fsck?.ratio === undefined ? '' : spreadText(fsck.ratio)
-    return [
-      [
-        size.toLocaleString('en-US'),
-        figureCell(open),
-        figureCell(node),
-        proof === undefined ? '' : latency(proof),
-        figureCell(grow),
-        rss,
-        figureCell(verify),
-        figureCell(fsck),
-        ratio,
-      ],
-    ]
-  })
-  if (lines.length === 0) return ''
-  const titles = [
-    'entries',
-    'open, ms',
-    'Node alone, ms',
-    'proof p50 / p99 ms',
-    'appends/s, 64 clients',
-    'RSS MiB',
-  ]
-  return markdown([...titles, 'verify, entries/s', 'fsck, entries/s', 'ratio'], lines)
+  const lines = sizes.map((size) => [
+    size.toLocaleString('en-US'),
+    ...COLUMNS.map(({ load, side = 'service-fs', show }) => {
+      const row = rows.find((one) => one.load === `${load}-${sizeName(size)}` && one.side === side)
+      return row === undefined ? '' : show(row)
+    }),
+  ])
+  return markdown(['entries', ...COLUMNS.map(({ title }) => title)], lines)
 }
 
+function memory({ rss }: Row): string {
+  return figure(rss.max)
+}
+
+function ratioCell({ ratio }: Row): string {
+  return ratio === undefined ? '' : spreadText(ratio)
+}
+
+/** The table of loads whose sides are variants of service-fs. */
 function sideTable(rows: readonly Row[], titles: Record<string, string>): string {
-  const lines = rows.map((row) => [
-    titles[row.load] ?? row.load,
-    row.side,
-    row.unit === 'ms' ? '' : rate(row),
-    latency(row),
-    figure(row.cpu.median),
-    figure(row.rss.max),
-    row.ratio === undefined ? '' : spreadText(row.ratio),
-  ])
+  const lines = rows
+    .filter(({ load }) => load in titles)
+    .map((row) => [
+      titles[row.load] ?? '',
+      row.side,
+      row.unit === 'ms' ? '' : rate(row),
+      latency(row),
+      figure(row.cpu.median),
+      memory(row),
+      ratioCell(row),
+    ])
   return markdown(['load', '', 'rate', 'p50 / p99 ms', 'CPU µs', 'RSS MiB', 'the first row ÷ this'], lines)
 }
 

@@ -17,7 +17,7 @@ interface LoadReport {
   bytes: number
 }
 
-export type Mode = 'single' | 'batch' | 'read' | 'tile' | 'bundle' | 'entries' | 'proof'
+export type Mode = 'single' | 'batch' | 'read' | 'tile' | 'bundle' | 'entries' | 'proof' | 'consistency'
 
 export interface Load {
   mode: Mode

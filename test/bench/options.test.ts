@@ -7,7 +7,7 @@ describe('parseOptions', () => {
       rounds: 5,
       only: [],
       sides: { serviceFs: true, tessera: true },
-      sizes: [1000, 100_000, 1_000_000],
+      sizes: [1000, 100_000, 1_000_000, 10_000_000],
       minutes: undefined,
     }))
 
@@ -34,8 +34,13 @@ describe('parseOptions', () => {
       parseOptions(['--profile', 'short', '--rounds', '7', '--seconds', '0.5', '--minutes', '3']),
     ).toMatchObject({ rounds: 7, seconds: 0.5, minutes: 3 }))
 
-  it('adds ten million records with --huge', () =>
-    expect(parseOptions(['--huge']).sizes.at(-1)).toBe(10_000_000))
+  it('takes the sizes of ledgers separated by commas', () =>
+    expect(parseOptions(['--profile', 'short', '--sizes', '1000,10000000']).sizes).toEqual([
+      1000, 10_000_000,
+    ]))
+
+  it('rejects --write-docs with --vs', () =>
+    expect(() => parseOptions(['--write-docs', '--vs', 'main~3'])).toThrow(TypeError))
 
   it('keeps --json and --write-docs apart', () =>
     expect(parseOptions(['--json', '--write-docs'])).toMatchObject({
@@ -51,6 +56,7 @@ describe('parseOptions', () => {
     [['--seconds=-1'], '--seconds -1: expected a number above 0'],
     [['--seconds', 'six'], '--seconds six: expected a number above 0'],
     [['--minutes', 'Infinity'], '--minutes Infinity: expected a number above 0'],
+    [['--sizes', '1000,'], '--sizes : expected a number above 0'],
     [['--side', 'go'], '--side go: expected service-fs, tessera or all'],
     [['--profile', 'long'], '--profile long: expected short or full'],
   ])('rejects %j', (argv, message) => expect(() => parseOptions(argv)).toThrow(new RangeError(message)))

@@ -3,6 +3,7 @@
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { fixtureCache } from './fixtures.ts'
 import { benchDir } from './servers.ts'
 
 export const HELP = `npm run bench -- [options]
@@ -15,13 +16,17 @@ export const HELP = `npm run bench -- [options]
   --side SIDE       only service-fs or only tessera; with --vs, the default is service-fs
   --side all        with --vs: Tessera as well
   --profile short   fewer loads, 1.25 s each, smaller ledgers, at most 12 minutes
+  --profile full    all loads, ledgers of up to 10M records: about 70 minutes, 8 GiB (default)
   --minutes M       begin no run that would end later
   --bulk N          records of the bulk loads (1000000)
   --files N         files of the load \`files\` (100000)
-  --huge            also ledgers of 10M records: 10 GiB of disk, and about an hour
+  --sizes N,...     records of the ledgers whose cost is measured
+                    (1000,100000,1000000,10000000)
+  --clear           remove the ledgers and logs that runs keep in
+                    ${fixtureCache}
   --dir DIR         where the ledgers are written (a new directory in ${tmpdir()}); a real disk, not tmpfs
   --json            print the result as JSON instead of tables
-  --write-docs      replace the tables and plots of docs/performance.md
+  --write-docs      replace the tables of docs/performance.md whose loads all ran without a failure
   --list            print the names of the loads
   --tune            search Tessera's settings for the append loads instead
 `
@@ -29,7 +34,7 @@ export const HELP = `npm run bench -- [options]
 export interface Options {
   rounds: number
   seconds: number
-  /** Seconds before the measured ones. */
+  /** Seconds of warm-up before the measurement. */
   warmup: number
   only: string[]
   vs: string | undefined
@@ -43,6 +48,8 @@ export interface Options {
   /** Entries of the ledger that reads are from. */
   readFrom: number
   dir: string | undefined
+  /** Whether to remove the cache of fixtures, and do nothing else. */
+  clear: boolean
   json: boolean
   writeDocs: boolean
   list: boolean
@@ -50,8 +57,25 @@ export interface Options {
   help: boolean
 }
 
-const FULL = { rounds: 5, seconds: 6, warmup: 2, bulk: 1_000_000, files: 100_000, readFrom: 200_000 }
-const SHORT = { rounds: 5, seconds: 1.25, warmup: 0.5, bulk: 50_000, files: 5000, readFrom: 100_000 }
+const FULL = {
+  rounds: 5,
+  seconds: 6,
+  warmup: 2,
+  bulk: 1_000_000,
+  files: 100_000,
+  readFrom: 200_000,
+  sizes: [1000, 100_000, 1_000_000, 10_000_000],
+}
+const SHORT = {
+  rounds: 5,
+  seconds: 1.25,
+  // After half a second, V8 still runs much of the server unoptimized: an append then costs 246 µs of CPU, later 168.
+  warmup: 1.5,
+  bulk: 50_000,
+  files: 5000,
+  readFrom: 100_000,
+  sizes: [100_000],
+}
 const SHORT_MINUTES = 12
 
 /** Throws a TypeError on an unknown option, and a RangeError on an invalid value. */
@@ -68,8 +92,9 @@ export function parseOptions(argv: readonly string[]): Options {
       minutes: { type: 'string' },
       bulk: { type: 'string' },
       files: { type: 'string' },
+      sizes: { type: 'string' },
       dir: { type: 'string' },
-      ...flags('huge', 'json', 'write-docs', 'list', 'tune', 'help'),
+      ...flags('clear', 'json', 'write-docs', 'list', 'tune', 'help'),
     },
   })
   const { profile, vs } = values
@@ -77,8 +102,8 @@ export function parseOptions(argv: readonly string[]): Options {
     throw new RangeError(`--profile ${profile}: expected short or full`)
   const short = profile === 'short'
   const preset = short ? SHORT : FULL
-  const sizes = short ? [100_000] : [1000, 100_000, 1_000_000]
-  if (values.huge === true) sizes.push(10_000_000)
+  if (values['write-docs'] === true && vs !== undefined)
+    throw new TypeError('--write-docs: the docs have figures of one revision; expected no --vs')
   return {
     rounds: count('--rounds', values.rounds, preset.rounds),
     seconds: positive('--seconds', values.seconds, preset.seconds),
@@ -93,9 +118,13 @@ export function parseOptions(argv: readonly string[]): Options {
         : positive('--minutes', values.minutes, SHORT_MINUTES),
     bulk: count('--bulk', values.bulk, preset.bulk),
     files: count('--files', values.files, preset.files),
-    sizes,
+    sizes:
+      values.sizes === undefined
+        ? [...preset.sizes]
+        : values.sizes.split(',').map((size) => count('--sizes', size, 0)),
     readFrom: preset.readFrom,
     dir: values.dir,
+    clear: values.clear === true,
     json: values.json === true,
     writeDocs: values['write-docs'] === true,
     list: values.list === true,

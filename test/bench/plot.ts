@@ -63,11 +63,15 @@ function rangeBar(ratio: Spread | undefined, api: Api): Shape {
 }
 
 const PANELS = [
-  { load: 'open', title: 'open, ms', of: (row: Row) => row.value.median },
-  { load: 'proof', title: 'proof p50, ms', of: (row: Row) => row.p50?.median ?? Number.NaN },
+  { load: 'open', title: "open, ms beyond Node's start", of: (row: Row) => row.value.median },
+  { load: 'proof', title: 'inclusion proof p50, ms', of: (row: Row) => row.p50?.median ?? Number.NaN },
+  { load: 'consistency', title: 'consistency p50, ms', of: (row: Row) => row.p50?.median ?? Number.NaN },
   { load: 'grow', title: 'appends/s, 64 clients', of: (row: Row) => row.value.median },
-  { load: 'grow', title: 'peak RSS of appends, MiB', of: (row: Row) => row.rss.max },
+  { load: 'grow-batch', title: 'records/s, 16 × 100', of: (row: Row) => row.value.median },
   { load: 'verify', title: 'verify, entries/s', of: (row: Row) => row.value.median },
+  { load: 'open', title: 'RSS after opening, MiB', of: (row: Row) => row.rss.max },
+  { load: 'grow-batch', title: 'peak RSS of 16 × 100, MiB', of: (row: Row) => row.rss.max },
+  { load: 'verify', title: 'peak RSS of verify, MiB', of: (row: Row) => row.rss.max },
 ]
 
 /** Returns a plot of each cost over the sizes, with a line for each side. */
@@ -80,7 +84,7 @@ export function sizePlot(rows: readonly Row[], sizes: readonly number[]): string
     width: 210,
     height: 130,
   })
-  return draw(2 * height + 20, {
+  return draw(Math.ceil(PANELS.length / 3) * height + 20, {
     legend: { bottom: 0 },
     title: PANELS.map(({ title }, i) => ({
       text: title,

@@ -18,9 +18,9 @@ export interface Row {
   /** Peak resident set, MiB. */
   rss: Spread
   readsPerCommit?: Spread
-  /** How many times as good `of` is as this row: rates are divided, times are divided the other way round. */
+  /** Rates: `of` divided by this row. Times: this row divided by `of`. Above 1 if `of` is better. */
   ratio?: Spread & { of: string }
-  /** How many times as much processor time for a record this row takes as `of`. */
+  /** The processor time for a record of this row divided by that of the row `of`. */
   cpuRatio?: Spread
 }
 
@@ -64,7 +64,7 @@ function find(series: readonly Series[], load: string, { name, build }: Side): S
   return series.find((one) => one.load === load && one.side === name && one.build === build)
 }
 
-/** Returns how many times as good the first is as the second, round by round. */
+/** Returns the factor by which the first is better than the second, over the rounds. */
 function betterOf(first: Series, second: Series): Spread | undefined {
   const isTime = [...second.rounds.values()].some(({ unit }) => unit === 'ms')
   const ours = byRound(first, ({ value }) => value)
@@ -72,7 +72,7 @@ function betterOf(first: Series, second: Series): Spread | undefined {
   return isTime ? ratioOf(others, ours) : ratioOf(ours, others)
 }
 
-/** Returns how many times the processor time of the first the second takes for a record. */
+/** Returns the ratio of the processor times for a record: that of `second` divided by that of `first`. */
 function cheaperOf(first: Series, second: Series): Spread | undefined {
   return ratioOf(byRound(second, cpuOf), byRound(first, cpuOf))
 }

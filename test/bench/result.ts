@@ -1,6 +1,6 @@
 // A finished run, as it is stored.
 
-import type { Series } from './contest.ts'
+import type { Failure, Series } from './contest.ts'
 import type { Machine, Quiet } from './machine.ts'
 import type { Options } from './options.ts'
 import type { Row } from './report.ts'
@@ -19,6 +19,6 @@ export interface Result {
   rounds: number
   options: Options
   rows: Row[]
-  failures: string[]
+  failures: Failure[]
   series: Series[]
 }

@@ -1,14 +1,17 @@
-// Bundles the benchmark (TypeScript) and runs it: `npm run bench -- --help`, `npm run bench:micro -- --help`.
+// Bundles a benchmark (TypeScript) and runs it: `npm run bench -- --help`, `npm run bench:micro -- --help`,
+// `npm run bench:limits -- --help`.
 
 import { build } from 'esbuild'
 import { fileURLToPath } from 'node:url'
 
-const isMicro = process.argv[2] === 'micro'
-if (isMicro) process.argv.splice(2, 1)
-const outfile = fileURLToPath(new URL(isMicro ? 'out/micro.mjs' : 'out/bench.mjs', import.meta.url))
+const programs = { bench: 'bench.ts', micro: 'micro/micro.ts', limits: 'limits/run.ts' }
+const named = process.argv[2]
+const name = named === 'micro' || named === 'limits' ? named : 'bench'
+if (name === named) process.argv.splice(2, 1)
+const outfile = fileURLToPath(new URL(`out/${name}.mjs`, import.meta.url))
 
 await build({
-  entryPoints: [fileURLToPath(new URL(isMicro ? 'micro/micro.ts' : 'bench.ts', import.meta.url))],
+  entryPoints: [fileURLToPath(new URL(programs[name], import.meta.url))],
   outfile,
   bundle: true,
   platform: 'node',

@@ -6,9 +6,10 @@ import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { startDaemon } from '../support/daemon.ts'
-import { collect, end, sleep } from '../support/process.ts'
+import { collect, end, run, sleep } from '../support/process.ts'
 import { repoRoot } from '../support/root.ts'
 import type { Build } from './builds.ts'
+import { Unsupported } from './contest.ts'
 import type { Await, TesseraSettings } from './settings.ts'
 
 export const benchDir: string = join(repoRoot, 'test/bench')
@@ -45,21 +46,34 @@ export const MODULE: string = 'bench'
 export type Place = { work: string } | { root: string }
 
 export async function startServiceFs(build: Build, place: Place): Promise<Server> {
-  const root = await rootAt(place, 'service-fs')
-  const daemon = await startDaemon({ moduleId: MODULE, root, command: build.command })
+  const server = await serve(build, await rootAt(place, 'service-fs'), [], 'work' in place)
+  return { ...server, recorded: () => recordedReads(server.url, MODULE) }
+}
+
+/** Serves a ledger whose reads are public, so that none is recorded. @throws Unsupported: the revision has no such flag */
+export async function startPublic(build: Build, root: string): Promise<Server> {
+  const { stdout } = await run(process.execPath, [build.command, 'serve', '--help'])
+  if (!stdout.includes(PUBLIC_READS)) throw new Unsupported(`this revision has no ${PUBLIC_READS}`)
+  return serve(build, root, [PUBLIC_READS], false)
+}
+
+const PUBLIC_READS = '--public-reads'
+
+/** `isOwn`: whether the root is removed with the server. */
+async function serve(build: Build, root: string, args: string[], isOwn: boolean): Promise<Server> {
+  const daemon = await startDaemon({ moduleId: MODULE, root, command: build.command, args })
   return {
     target: 'service-fs',
     url: daemon.url,
     pid: daemon.pid,
     size: () => checkpointSize(`${daemon.url}checkpoint`, { 'x-foundry-module-id': MODULE }),
-    recorded: () => recordedReads(daemon.url, MODULE),
     async stop() {
       const code = await daemon.kill()
       if (code !== 0) throw new Error(`service-fs stopped with ${code ?? 'a signal'}: ${daemon.stderr()}`)
     },
     async dispose() {
-      await daemon.kill('root' in place ? 'SIGTERM' : 'SIGKILL')
-      if ('work' in place) await rm(root, { recursive: true, force: true })
+      await daemon.kill(isOwn ? 'SIGKILL' : 'SIGTERM')
+      if (isOwn) await rm(root, { recursive: true, force: true })
     },
   }
 }

@@ -12,7 +12,7 @@ export interface TesseraSettings {
 
 /**
  * The moment at which Tessera's side answers. `integrated`: when the entries are durable and integrated, before a signed checkpoint
- * covers them. `published`: when a published checkpoint covers them, and with it, as service-fs answers.
+ * covers them. `published`: when a published checkpoint covers them; the answer has that checkpoint, like those of service-fs.
  */
 export type Await = 'integrated' | 'published'
 
@@ -34,13 +34,15 @@ function settings(batchSize: number, batchAge: string, checkpointInterval: strin
 }
 
 /**
- * Tessera's settings were found on 2 cores and a disk that makes 4 KiB durable in well under a millisecond, by the search
- * that `--tune` repeats (it takes minutes per load; for published answers it tried only part of the grid from 256 clients
- * up): a grid of batch sizes (a quarter to twice of what the clients can have waiting) and ages (1, 5, 20, 50 ms), then the
- * best again for longer with checkpoint intervals of 100 ms and 1 s. The best batch is as large as what all clients have
- * waiting, as long as that is below some 1,000 entries: it fills as soon as all clients wait, and never reaches its age
- * limit. A client that waits for publication waits for the checkpoint interval, whatever the batches are, and 100 ms is the
- * shortest. The settings of 16 clients and of 16 × 100 follow this rule; those of 64 × 1 KiB are those of 64 × 200 B.
+ * Tessera's settings, from a search on 2 cores and a disk that makes 4 KiB durable in well under a millisecond. `--tune` repeats the
+ * search, which takes minutes for each load. It tries batch sizes from a quarter of the entries that all clients can have waiting to
+ * twice as many, and ages of 1, 5, 20 and 50 ms; then it runs the best ones for longer, with checkpoint intervals of 100 ms and 1 s.
+ * For published answers and 256 or more clients, it tried only a part of these.
+ *
+ * The best batch has as many entries as all clients have waiting, up to some 1,000: it fills as soon as all clients wait, and never
+ * reaches its age limit. A client that waits for publication waits for the checkpoint interval, whatever the batches are, and 100 ms
+ * is the shortest interval. The settings for 16 clients, with 1 or 100 records each, follow this rule. 64 clients
+ * with 1 KiB use the settings of 64 clients with 200 B.
  */
 export const phases: readonly Phase[] = [
   append('append-16', 16, 1, 200, settings(16, '20ms', '1s'), settings(16, '20ms', '100ms')),
@@ -67,8 +69,8 @@ function append(
 }
 
 /**
- * Bulk import: the best number of posters and of records per request for each side. Tessera's was found with imports of 300,000
- * by 8, 16 and 32 posters of 1,000 and 8 and 16 posters of 4,000, batches of 4,096, 8,192 and 16,384, ages of 20 and
+ * Bulk import: the best number of posters and of records per request for each side. For Tessera the search imported 300,000 records,
+ * with 8, 16 and 32 posters of 1,000 and 8 and 16 posters of 4,000; with batches of 4,096, 8,192 and 16,384; and with ages of 20 and
  * 50 ms.
  */
 export const bulk = {

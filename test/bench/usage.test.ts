@@ -15,9 +15,9 @@ describe('parseStat', () => {
 
 describe.skipIf(!existsSync('/proc/self/stat'))('watchUsage', () => {
   it('counts the processor time and the memory of a child of the process', async () => {
-    // The shell's child uses at least 0.2 s of processor time and 64 MiB.
+    // The shell's child uses at least 0.2 s of processor time and 64 MiB, and stays until it has read a line.
     const script =
-      'const kept = Buffer.alloc(64 << 20, 1); let sum = 0; while (process.cpuUsage().user < 2e5) for (let i = 0; i < 1e6; i++) sum += i; console.log(kept.length)'
+      'const kept = Buffer.alloc(64 << 20, 1); let sum = 0; while (process.cpuUsage().user < 2e5) for (let i = 0; i < 1e6; i++) sum += i; console.log(kept.length); fs.readSync(0, Buffer.alloc(1))'
     const child = spawn('sh', ['-c', '"$0" -e "$1"; read wait', process.execPath, script], {
       stdio: ['pipe', 'pipe', 'inherit'],
     })

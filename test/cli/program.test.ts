@@ -4,6 +4,8 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { commandTree, flatten, type CommandNode } from '@service-fs/cli/command-tree'
+import { CLIENT_COMMANDS } from '@service-fs/cli/command-loaders'
+import { emptyProgram } from '@service-fs/cli/empty-program'
 import { buildProgram } from '@service-fs/cli/program'
 import { Exit, testIo, type TestIo } from '@service-fs/cli/testing'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
@@ -49,6 +51,16 @@ it('has the commands of both envelopes and of the client', () => {
   expect(paths).toEqual(
     expect.arrayContaining(['append', 'audit ls', 'serve', 'host', 'tenant add', 'token rotate']),
   )
+})
+
+it.each(Object.entries(CLIENT_COMMANDS))('loads %s alone as the whole program has it', async (name, load) => {
+  const ofName = (program: ReturnType<typeof emptyProgram>): CommandNode[] =>
+    commandTree(program).commands.filter(({ path }) => path[0] !== 'help' && path[0] === name)
+  const io = testIo()
+  const alone = emptyProgram(io)
+  ;(await load())(alone, io)
+  expect(ofName(alone)).toHaveLength(1)
+  expect(ofName(alone)).toEqual(ofName(buildProgram(testIo())))
 })
 
 describe.each(named(leaves))('%s', (_, { path, options }) => {

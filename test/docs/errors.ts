@@ -12,8 +12,9 @@ const INTRODUCTION = `# Errors
 
 Every error response is a problem document (RFC 9457, \`application/problem+json\`) with the members \`type\`
 (\`urn:service-fs:problem:<code>\`), \`title\`, \`status\`, \`detail\` and \`code\`. Programs use \`code\`, which is stable; \`title\` and
-\`detail\` are for people and may change. Some errors add \`field\`, \`line\` (of a batch, from 1), \`expected\`, \`supplied\`, \`size\`,
-\`cursor\`, \`allow\`, \`retry_after\` (seconds) and \`error\` (RFC 6750, for a bearer token).
+\`detail\` are for people and may change. Some errors add \`field\`, \`line\` (of an NDJSON batch, from 1), \`record\` (of a
+framed batch, from 1), \`expected\`, \`supplied\`, \`size\`, \`cursor\`, \`allow\`, \`retry_after\` (seconds) and \`error\`
+(RFC 6750, for a bearer token).
 `
 
 const COMMAND_LINE = `

@@ -1,4 +1,4 @@
-// Tests the engine in C and its host functions under AddressSanitizer and UBSan, against Node's.
+// Runs the engine in C and its host functions under AddressSanitizer and UBSan, and compares the results with those of Node.js.
 import { createHash, generateKeyPairSync, randomBytes, sign } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -17,7 +17,7 @@ const lengths = [0, 1, 2, 3, 31, 32, 33, 55, 56, 63, 64, 65, 119, 1000, 65_536]
 const samples = lengths.map((length) => randomBytes(length))
 const json = JSON.stringify
 const sha256 = (...parts: Uint8Array[]) => createHash('sha256').update(Buffer.concat(parts))
-/** Bytes as text, and the text as bytes again. */
+/** Returns a script that decodes bytes as text and encodes the text again. */
 const again = (hex: string) =>
   `((t) => t === undefined ? t : hex(host.utf8Encode(t)))(host.utf8Decode(bytes(${json(hex)})))`
 /** Returns a script that runs this one and logs its errors. */

@@ -27,11 +27,12 @@ export function parseAnswer(bytes: Buffer, method: string): WireAnswer {
     const colon = line.indexOf(':')
     headers[line.slice(0, colon).toLowerCase()] = line.slice(colon + 1).trim()
   }
-  const isChunked = headers['transfer-encoding'] === 'chunked' && method !== 'HEAD'
+  // RFC 9112 section 6.3: whatever the fields say, these have no body.
+  const isEmpty = method === 'HEAD' || status === '304'
+  const isChunked = headers['transfer-encoding'] === 'chunked' && !isEmpty
   const body = isChunked ? chunksOf(bytes.subarray(end + 4)) : bytes.subarray(end + 4)
-  if (isChunked || (method === 'HEAD' && headers['content-length'] === undefined))
-    return { status: Number(status), headers, body }
-  const length = method === 'HEAD' ? 0 : Number(headers['content-length'])
+  if (isChunked) return { status: Number(status), headers, body }
+  const length = isEmpty ? 0 : Number(headers['content-length'])
   if (body.length !== length) throw new Error(`expected a body of ${length} bytes, found ${body.length}`)
   return { status: Number(status), headers, body }
 }

@@ -23,10 +23,12 @@ async function subject(place: Place): Promise<ReturnType<Parameters<typeof ledge
 }
 
 const test = { describe, it, expect }
+const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve))
 
 ledgerConformance({
   name: 'POSIX files',
   test,
+  turn,
   crypto: nativeCrypto,
   entries: 8_000,
   open: async () => subject(await posixPlace()),
@@ -36,6 +38,7 @@ describe.skipIf(noPsdb !== undefined)('over the storage server', () => {
   ledgerConformance({
     name: 'PSDB, killed when it is reopened',
     test,
+    turn,
     crypto: nativeCrypto,
     limits: ledgerLimits(DEFAULT_LIMITS, REGION_BYTES),
     open: async () => subject(await psdbPlace()),

@@ -26,6 +26,8 @@ const DECISIONS: Readonly<Record<string, readonly Role[] | 'anybody'>> = {
   'GET /metrics': ['operate'],
   'GET /v1/clock': ['operate'],
   'POST /v1/clock/correct': ['operate'],
+  'POST /v1/retention': ['operate'],
+  'POST /v1/examine': ['examine'],
   'POST /v1/append': ['append'],
   'POST /mcp': ['append', 'read', 'examine'],
   'GET /v1/follow': ['read', 'examine'],
@@ -36,6 +38,7 @@ const DECISIONS: Readonly<Record<string, readonly Role[] | 'anybody'>> = {
       '/v1/entries/{cursor}',
       '/v1/entries/{cursor}/proof',
       '/v1/records/{payload_id}',
+      '/v1/search',
       '/v1/checkpoint',
       '/v1/proof/inclusion',
       '/v1/proof/consistency',
@@ -63,8 +66,8 @@ export function expected(route: Route, { worth }: Credential, { isHost }: Place)
   if (worth === 'elsewhere') return 403
   if (!route.tenant && isHost && worth.everywhere !== true) return 403
   if (!worth.roles.some((role) => permission.includes(role))) return 403
-  // The clock is right, so the correction is refused.
-  return route.pattern === '/v1/clock/correct' ? 400 : 200
+  // The clock is right, so the correction is refused. No hold is in force, so none can be lifted.
+  return route.pattern === '/v1/clock/correct' || route.pattern === '/v1/retention' ? 400 : 200
 }
 
 /** Returns a target that exists after one record, `walked`, was appended and one read was recorded. */
@@ -86,6 +89,11 @@ const BODIES: Readonly<Record<string, { headers: Record<string, string>; body: s
     headers: { 'content-type': 'application/json' },
     body: '{"newest":"2026-01-02T03:04:05.678Z","reason":"walked"}',
   },
+  '/v1/retention': {
+    headers: { 'content-type': 'application/json' },
+    body: '{"duty":"lift","hold":"walked","reason":"walked"}',
+  },
+  '/v1/examine': { headers: { 'content-type': 'application/json' }, body: '{"prefix":"walked"}' },
   '/mcp': {
     headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream' },
     body: '{"jsonrpc":"2.0","id":1,"method":"ping"}',

@@ -1,11 +1,11 @@
 // Access control over HTTP: every route with every kind of credentials; the audit records the subject; no log contains a token.
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { ROUTES } from '@service-fs/wire/routes'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { serviceFsCommand, startDaemon, type Daemon } from '../support/daemon.ts'
-import { run, sleep } from '../support/process.ts'
+import { run } from '../support/process.ts'
 import { decisionOn, type Place } from './access-walk.ts'
 import { readWith, walkAll, World } from './access-world.ts'
 
@@ -85,24 +85,34 @@ describe('serve', () => {
   it('a revoked token stops working and an added one starts working without a restart', async () => {
     const made = await world.token('add', '--name', 'soon', '--tenant', 'acme', '--roles', 'read')
     const ask = (): Promise<number> => readWith(daemon, made.token)
-    await expect.poll(ask, { timeout: 5000 }).toBe(200)
+    await expect.poll(ask, { timeout: 10_000 }).toBe(200)
     await world.token('revoke', made.id)
-    await expect.poll(ask, { timeout: 5000 }).toBe(401)
+    await expect.poll(ask, { timeout: 10_000 }).toBe(401)
   })
 
   it('both tokens work during a rotation', async () => {
     const old = await world.token('add', '--name', 'rotated', '--tenant', 'acme', '--roles', 'read')
-    const next = await world.token('rotate', old.id, '--overlap', '6s')
-    await expect.poll(() => readWith(daemon, next.token), { timeout: 5000 }).toBe(200)
+    const next = await world.token('rotate', old.id, '--overlap', '1h')
+    await expect.poll(() => readWith(daemon, next.token), { timeout: 10_000 }).toBe(200)
     expect(await readWith(daemon, old.token)).toBe(200)
-    await expect.poll(() => readWith(daemon, old.token), { timeout: 15_000 }).toBe(401)
-    expect(await readWith(daemon, next.token)).toBe(200)
+    const last = await world.token('rotate', next.id, '--overlap', '2s')
+    await expect.poll(() => readWith(daemon, last.token), { timeout: 10_000 }).toBe(200)
+    await expect.poll(() => readWith(daemon, next.token), { timeout: 15_000 }).toBe(401)
+    expect(await readWith(daemon, last.token)).toBe(200)
   })
 
   it('SIGHUP reloads everything, and the daemon keeps running', async () => {
+    const tokens = join(world.dir, 'tokens.json')
+    const text = await readFile(tokens, 'utf8')
+    const refusals = (): number => daemon.stderr().split('tokens.json: expected JSON').length - 1
+    await replace(tokens, '{')
+    await expect.poll(refusals, { timeout: 10_000 }).toBe(1)
+    // The daemon reads the unchanged file again only because of the signal.
     process.kill(daemon.pid, 'SIGHUP')
-    await sleep(200)
+    await expect.poll(refusals, { timeout: 10_000 }).toBe(2)
     expect((await daemon.fetch('healthz')).status).toBe(200)
+    expect(await readWith(daemon, world.authorization('read').replace('Bearer ', ''))).toBe(200)
+    await replace(tokens, text)
   })
 
   it('neither the ledger nor the log contains a token or a part of one', async () => {
@@ -114,3 +124,9 @@ describe('serve', () => {
         world.expectNoSecrets(await readFile(join(name.parentPath, name.name), 'latin1'))
   })
 })
+
+/** Replaces a file in one step. */
+async function replace(path: string, text: string): Promise<void> {
+  await writeFile(`${path}.new`, text, { mode: 0o600 })
+  await rename(`${path}.new`, path)
+}

@@ -106,7 +106,7 @@ describe('while it runs', () => {
       other,
       JSON.stringify({ root: 'ledgers', run: 'other', listen: ['127.0.0.1:0', ...listen] }),
     )
-    const refused = await serviceFsCommand(['host', '--config', other], { timeoutMs: 20_000 })
+    const refused = await serviceFsCommand(['host', '--config', other])
     expect([refused.code, refused.stderr]).toEqual([3, expect.stringContaining('EADDRINUSE')])
   })
 

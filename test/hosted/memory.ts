@@ -1,4 +1,4 @@
-// A process's memory, from /proc.
+// A process's memory, and its waits for a processor, from /proc.
 import { readFileSync, writeFileSync } from 'node:fs'
 
 /** Whether this system reports it. */
@@ -13,6 +13,15 @@ export const peak = (pid: number): number => status(pid, 'VmHWM')
 /** proc(5), clear_refs: resets the peak to the current size. */
 export function forgetPeak(pid: number): void {
   writeFileSync(`/proc/${pid}/clear_refs`, '5')
+}
+
+/** Milliseconds for which the main thread was ready to run while all processors were busy. 0 where the kernel does not count them. */
+export function queued(pid: number): number {
+  try {
+    return Number(readFileSync(`/proc/${pid}/schedstat`, 'latin1').split(' ')[1]) / 1e6
+  } catch {
+    return 0
+  }
 }
 
 function status(pid: number, field: string): number {

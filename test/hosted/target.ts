@@ -2,7 +2,7 @@
 import { startDaemon } from '../support/daemon.ts'
 import { startHost } from '../support/host.ts'
 import { sleep } from '../support/process.ts'
-import { forgetPeak, peak, resident } from './memory.ts'
+import { forgetPeak, peak, queued, resident } from './memory.ts'
 
 export const MIB: number = 2 ** 20
 
@@ -19,6 +19,8 @@ export interface Problem {
 export class Target {
   readonly port: number
   readonly #processes: () => Promise<Record<string, number>>
+  /** The processes that answer readers of the other tenant. */
+  readonly #others: () => Promise<number[]>
   readonly #fetch: (moduleId: string, path: string, init?: RequestInit) => Promise<Response>
   readonly dispose: () => Promise<void>
 
@@ -28,6 +30,7 @@ export class Target {
     return new Target(
       one.port,
       async () => ({ daemon: one.pid }),
+      async () => [one.pid],
       (_, path, init) => one.fetch(path, init),
       () => one.dispose(),
     )
@@ -39,6 +42,7 @@ export class Target {
     return new Target(
       Number(new URL(one.url).port),
       async () => ({ front: one.frontPid, tenant: (await one.pidOf('test')) ?? 0 }),
+      async () => [one.frontPid, (await one.pidOf('other')) ?? 0],
       (moduleId, path, init) => one.fetch(moduleId, path, init),
       () => one.dispose(),
     )
@@ -47,11 +51,13 @@ export class Target {
   private constructor(
     port: number,
     processes: () => Promise<Record<string, number>>,
+    others: () => Promise<number[]>,
     fetch: (moduleId: string, path: string, init?: RequestInit) => Promise<Response>,
     dispose: () => Promise<void>,
   ) {
     this.port = port
     this.#processes = processes
+    this.#others = others
     this.#fetch = fetch
     this.dispose = dispose
   }
@@ -84,14 +90,20 @@ export class Target {
     return Object.fromEntries(processes.map(([name, pid], i) => [name, peak(pid) - (before[i] ?? 0)]))
   }
 
-  /** The longest wait of readers of another tenant (if any) during an attack, in milliseconds. */
+  /**
+   * The longest wait of readers of another tenant (if any) during an attack, in milliseconds. Leaves out the time for which these
+   * processes and the reader were ready to run, but other programs had the processors.
+   */
   async othersWait(until: () => boolean): Promise<number> {
     let longest = 0
     while (!until()) {
-      const started = performance.now()
+      const pids = [process.pid, ...(await this.#others())]
+      const [started, before] = [performance.now(), pids.map(queued)]
       const answer = await this.#fetch('other', '/v1/checkpoint')
       await answer.text()
-      longest = Math.max(longest, answer.status === 200 ? performance.now() - started : Infinity)
+      const waited = performance.now() - started
+      const starved = Math.max(...pids.map((pid, i) => queued(pid) - (before[i] ?? 0)))
+      longest = Math.max(longest, answer.status === 200 ? waited - starved : Infinity)
       await sleep(50)
     }
     return longest

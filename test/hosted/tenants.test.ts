@@ -199,16 +199,20 @@ async function everything(host: Host): Promise<Target[]> {
   for (const tenant of TEN) {
     for (const top of [join(host.root, tenant), join(host.root, '.secret', tenant), join(host.run, tenant)]) {
       const names = readdirSync(top, { recursive: true, encoding: 'utf8' })
-      for (const path of [top, ...names.map((name) => join(top, name))])
-        all.push({ tenant, kind: kindOf(path), path })
+      for (const path of [top, ...names.map((name) => join(top, name))]) {
+        const kind = kindOf(path)
+        if (kind !== undefined) all.push({ tenant, kind, path })
+      }
     }
     all.push({ tenant, kind: 'process', pid: await host.pidOf(tenant) })
   }
   return all
 }
 
-function kindOf(path: string): 'file' | 'directory' | 'socket' {
-  const stats = lstatSync(path)
+/** Undefined if the tenant has removed or renamed the file since the directory was listed. */
+function kindOf(path: string): 'file' | 'directory' | 'socket' | undefined {
+  const stats = lstatSync(path, { throwIfNoEntry: false })
+  if (stats === undefined) return undefined
   if (stats.isSocket()) return 'socket'
   return stats.isDirectory() ? 'directory' : 'file'
 }

@@ -135,15 +135,59 @@ echo "result $(systemctl show -P Result service-fs-host.service)"
 echo "left $(ps -eo args | grep -c '[s]ervice-fs.js')"
 service-fs verify /var/lib/service-fs/one >&2; echo "verified $?"
 `
+// The timers run at once instead of at their times.
+const TIMERS = `rm -rf /var/lib/service-fs /etc/service-fs /var/lib/private/service-fs-mirror
+service-fs tenant add one --config /etc/service-fs/host.json --root /var/lib/service-fs --policy-out /root/one.policy >&2
+systemctl start service-fs-host.socket
+url=http://127.0.0.1:8080/t/one
+${POST} $url/v1/append >&2
+mkdir -m 700 /var/lib/exports && service-fs export $url/ --out /var/lib/exports/1.tar >&2
+mkdir -p /etc/service-fs/drill /etc/service-fs/mirror
+keys=$(awk '/^log/{print "VKEY=" $2}' /root/one.policy | sed '2s/^/AUDIT_/')
+printf "EXPORTS=/var/lib/exports\\nFS_URL=$url/\\n$keys\\n" > /etc/service-fs/drill/one.conf
+printf "SOURCE=$url/\\n$keys\\n" > /etc/service-fs/mirror/one.conf
+for unit in drill mirror; do
+  mkdir -p /etc/systemd/system/service-fs-$unit@.timer.d
+  printf "[Timer]\\nOnCalendar=\\nOnActiveSec=1\\nAccuracySec=100ms\\nRandomizedDelaySec=0\\n" > /etc/systemd/system/service-fs-$unit@.timer.d/now.conf
+  mkdir -p /etc/systemd/system/service-fs-$unit@.service.d
+  printf "[Service]\\nStandardError=append:/seen/err\\n" > /etc/systemd/system/service-fs-$unit@.service.d/err.conf
+done
+systemctl daemon-reload
+# It returns when the service that the timer started has ended.
+fire() {
+  systemctl start service-fs-$1@one.timer
+  for i in $(seq 300); do
+    [ -n "$(systemctl show -P ExecMainExitTimestamp service-fs-$1@one.service)" ] && break
+    sleep 0.2
+  done
+  systemctl stop service-fs-$1@one.timer
+  echo "$2 $(systemctl show -P Result service-fs-$1@one.service) $(systemctl show -P ExecMainStatus service-fs-$1@one.service)"
+}
+fire mirror mirrored
+service-fs verify /var/lib/private/service-fs-mirror/one --policy /root/one.policy >&2; echo "mirror $?"
+fire drill drilled
+curl -sS -m 20 "$url/v1/entries?since=1" > /tmp/drills
+echo "recorded $(grep -c '"outcome":"passed"' /tmp/drills)"
+good=$(sha256sum < /var/lib/exports/1.tar)
+dd if=/var/lib/exports/1.tar of=/var/lib/exports/2.tar bs=512 count=9 2>/dev/null
+systemctl reset-failed service-fs-drill@one.service 2>/dev/null
+fire drill corrupt
+curl -sS -m 20 "$url/v1/entries?since=2" > /tmp/drills
+echo "reported $(grep -c '"outcome":"failed"' /tmp/drills)"
+echo "good $([ "$good" = "$(sha256sum < /var/lib/exports/1.tar)" ] && echo unchanged)"
+systemctl stop service-fs-host.socket service-fs-host.service
+`
 
 describe.skipIf(!canBoot)('under systemd (skipped without root, systemd, dpkg, overlayfs, cgroup2)', () => {
   let deb = ''
   beforeAll(async () => {
     expect(daemonBuilt).toBe(true)
-    const done = await run(process.execPath, [join(repoRoot, 'packaging/deb.mjs'), '--out', work])
+    const done = await run(process.execPath, [join(repoRoot, 'packaging/deb.mjs'), '--out', work], {
+      timeoutMs: 500_000,
+    })
     expect(done.code, done.stderr).toBe(0)
     deb = done.stdout.trim()
-  })
+  }, 600_000)
 
   it('service-fs@ serves one tenant: its own user, no capability, no network but its socket', async () => {
     const said = await booted('alone', ALONE, deb, 60_000)
@@ -177,6 +221,21 @@ describe.skipIf(!canBoot)('under systemd (skipped without root, systemd, dpkg, o
       done: 'yes',
     })
     expect(said.get('ready')).toContain('"no_new_privileges":true')
+  })
+
+  it('the timers start a mirror and drills, whose results are in the ledger', async () => {
+    const said = await booted('timers', TIMERS, deb, 120_000)
+    const errors = readFileSync(join(work, 'timers/seen/err'), 'utf8')
+    expect(Object.fromEntries(said), errors).toMatchObject({
+      mirrored: 'success 0',
+      mirror: '0',
+      drilled: 'success 0',
+      recorded: '1',
+      corrupt: 'exit-code 1',
+      reported: '1',
+      good: 'unchanged',
+      done: 'yes',
+    })
   })
 })
 

@@ -13,12 +13,15 @@ import { repoRoot } from '../support/root.ts'
 const hasDpkg = spawnSync('dpkg-deb', ['--version']).status === 0
 const work = mkdtempSync(join(tmpdir(), 'service-fs-deb-'))
 const wrapper = join(repoRoot, 'packaging/debian/service-fs')
+/** A build takes a quarter of a minute of CPU time: minutes on a busy machine. */
+const BUILD_MS = 600_000
 let deb = ''
 const children: ChildProcess[] = []
 
 async function build(out: string): Promise<string> {
   const done = await run(process.execPath, [join(repoRoot, 'packaging/deb.mjs'), '--out', out], {
     env: { SOURCE_DATE_EPOCH: '1767323045' },
+    timeoutMs: BUILD_MS,
   })
   expect(done).toMatchObject({ code: 0, stderr: '' })
   return done.stdout.trim()
@@ -42,7 +45,7 @@ const canInstall = hasDpkg && process.getuid?.() === 0 && spawnSync(...over('dpk
 beforeAll(async () => {
   expect(daemonBuilt).toBe(true)
   if (hasDpkg) deb = await build(work)
-})
+}, BUILD_MS)
 afterEach(async () => {
   for (const child of children.splice(0)) await end(child, 'SIGTERM')
 })
@@ -68,10 +71,14 @@ async function appendAndRead(url: string, moduleId: string): Promise<void> {
 }
 
 describe.skipIf(!hasDpkg)('the Debian package (skipped without dpkg-deb)', () => {
-  it('is reproducible', async () => {
-    const again = await build(mkdtempSync(join(work, 'again-')))
-    expect(readFileSync(again).equals(readFileSync(deb))).toBe(true)
-  })
+  it(
+    'is reproducible',
+    async () => {
+      const again = await build(mkdtempSync(join(work, 'again-')))
+      expect(readFileSync(again).equals(readFileSync(deb))).toBe(true)
+    },
+    BUILD_MS,
+  )
 
   it('holds the command, its units, its documentation and licenses, but no sources', () => {
     const listing = execFileSync('dpkg-deb', ['-c', deb], { encoding: 'utf8' })
@@ -80,6 +87,7 @@ describe.skipIf(!hasDpkg)('the Debian package (skipped without dpkg-deb)', () =>
       'usr/bin/service-fs',
       'usr/lib/service-fs/dist/main.js',
       'usr/lib/service-fs/dist/check-worker.js',
+      'usr/lib/service-fs/dist/file-worker.js',
       'usr/lib/systemd/system/service-fs-host.service',
       'usr/lib/systemd/system/service-fs@.service',
       'usr/lib/systemd/system/service-fs@.socket',

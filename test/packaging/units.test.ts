@@ -33,7 +33,16 @@ it('the units start existing commands', () => {
     const text = readFileSync(join(packaging, 'systemd', unit), 'utf8')
     return /^ExecStart=\/usr\/bin\/service-fs (\S+)/m.exec(text)?.[1]
   })
-  expect(new Set(started)).toEqual(new Set(['host', 'serve']))
+  expect(new Set(started)).toEqual(new Set(['host', 'serve', 'mirror', 'drill']))
+})
+
+it('each timer starts a service that exists', () => {
+  const timers = units.filter((unit) => unit.endsWith('.timer'))
+  expect(timers).toEqual(['service-fs-drill@.timer', 'service-fs-mirror@.timer'])
+  for (const timer of timers) {
+    expect(units).toContain(timer.replace('.timer', '.service'))
+    expect(readFileSync(join(packaging, 'systemd', timer), 'utf8')).toMatch(/^OnCalendar=/m)
+  }
 })
 
 describe('shell scripts', () => {

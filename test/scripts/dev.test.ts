@@ -1,7 +1,7 @@
 // `npm run dev` in a copy of this checkout.
 
 import { type ChildProcess, spawn } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, expect, it } from 'vitest'
 import { collect, end, freePort, sleep } from '../support/process.ts'
@@ -21,6 +21,12 @@ async function until(what: string, holds: () => boolean | Promise<boolean>): Pro
     await sleep(100)
   }
   throw new Error(`${what}: not within 10 minutes`)
+}
+
+/** Replaces a file in one step: a write in place has a moment at which the bundler may read an empty file. */
+function replace(path: string, text: string): void {
+  writeFileSync(`${path}.new`, text)
+  renameSync(`${path}.new`, path)
 }
 
 it('serves a ledger, and restarts the daemon when a source changes', async () => {
@@ -50,18 +56,18 @@ it('serves a ledger, and restarts the daemon when a source changes', async () =>
 
   const source = join(copy.directory, 'app/src/main.ts')
   const changed = `process.stderr.write('the changed source\\n')\n${readFileSync(source, 'utf8')}`
-  writeFileSync(source, changed)
+  replace(source, changed)
   await until('the second start', () => output().includes('the changed source'))
   await until('its answers', answers)
   expect((await fetch(`${ledger}/records/kept`)).status).toBe(200)
 
   // A source that does not compile leaves the daemon as it is.
-  writeFileSync(source, `${changed}(`)
+  replace(source, `${changed}(`)
   await until('the error', () => output().includes('main.ts'))
   expect(await answers()).toBe(true)
   expect(count('bundled\n')).toBe(2)
 
-  writeFileSync(source, "process.stderr.write('the repaired source\\n')\n")
+  replace(source, "process.stderr.write('the repaired source\\n')\n")
   await until('the third start', () => output().includes('the repaired source'))
   await until('its end', () => output().includes('the daemon ended'))
 }, 900_000)

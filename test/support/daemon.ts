@@ -26,7 +26,7 @@ export interface DaemonOptions {
   env?: Record<string, string>
   /** The script to run; default: the one of this checkout. */
   command?: string
-  /** Milliseconds until /healthz must answer 200; default 20,000. */
+  /** Milliseconds until /healthz must answer 200; default 60,000. */
   readyMs?: number
 }
 
@@ -109,7 +109,7 @@ async function launch(moduleId: string, root: string, options: DaemonOptions): P
   running.add(child)
   child.once('exit', () => running.delete(child))
   const started = { child, port, stdout: collect(child.stdout), stderr: collect(child.stderr) }
-  const limit = options.readyMs ?? 20_000
+  const limit = options.readyMs ?? 60_000
   const deadline = Date.now() + limit
   while (Date.now() < deadline && !hasExited(child)) {
     if (await healthy(port)) return started

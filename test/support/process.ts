@@ -1,6 +1,7 @@
 // Runs and ends child processes of the spanning tests, and finds free ports.
 
 import { type ChildProcess, spawn } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { createServer, type Server } from 'node:net'
 import { once } from 'node:events'
 
@@ -81,13 +82,27 @@ export async function listen(server: Server): Promise<number> {
   return address.port
 }
 
-/** A TCP port of 127.0.0.1 without a listener. */
+/** The ports from which `freePort` chooses: below those that Linux assigns to outgoing connections and to listeners on port 0. */
+const PORTS = { first: 20_000, count: 12_000 }
+
+/**
+ * A TCP port of 127.0.0.1 without a listener. No connection takes it before the caller listens, nor while a server that listened on
+ * it restarts, because the kernel assigns no port of this range by itself.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer()
-  const port = await listen(server)
-  server.close()
-  await once(server, 'close')
-  return port
+  for (;;) {
+    const port = PORTS.first + randomInt(PORTS.count)
+    const server = createServer().listen(port, '127.0.0.1')
+    try {
+      await once(server, 'listening')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+      continue
+    }
+    server.close()
+    await once(server, 'close')
+    return port
+  }
 }
 
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))

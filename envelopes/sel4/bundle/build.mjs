@@ -21,8 +21,9 @@ const { metafile, outputFiles } = await build({
     '@noble/post-quantum/ml-dsa.js': here('src/absent.ts'),
   },
   legalComments: 'none',
-  // Every tenant keeps the script in memory. Names stay, for stack traces, and so do short lines, for their positions. Syntax stays,
-  // because esbuild would make loops that begin with `for (let [a, b] = …;`, which QuickJS cannot parse.
+  // Every tenant keeps the script in memory. Identifiers and short lines are kept, so that stack traces name the
+  // place. Syntax is not minified, because esbuild would make loops that begin with `for (let [a, b] = …;`, which
+  // QuickJS cannot parse.
   minifyWhitespace: true,
   lineLimit: 160,
   metafile: true,

@@ -3,7 +3,6 @@
  * is examined. A bearer token in `Authorization` takes precedence over the client certificate of a TLS connection.
  */
 import { addressKey } from '@service-fs/http/address'
-import type { IncomingMessage } from 'node:http'
 import { splitTarget } from '@service-fs/wire/request'
 import { Problem } from '@service-fs/wire/problem'
 import { createMatcher, ROUTES, type Route } from '@service-fs/wire/routes'
@@ -17,7 +16,7 @@ import type { AccessSettings } from './settings.ts'
 import { Certificates } from './certificates.ts'
 import { Limits } from './limits.ts'
 import { IssuerSet } from './oidc.ts'
-import { Standing, type Held } from './standing.ts'
+import { Standing, type Asked, type Held } from './standing.ts'
 import { stateOf, tokenId, TokenTable } from './tokens.ts'
 
 export interface Access {
@@ -29,12 +28,14 @@ export interface Access {
    * `issuer-unavailable`. `moduleId` is the tenant that the request names. Without one, `/healthz` and `/readyz` are public, and
    * every other route needs a role for all tenants. Never rejects because of a client's input.
    */
-  check(raw: IncomingMessage, moduleId: string | undefined): Promise<Identity | Problem>
+  check(raw: Asked, moduleId: string | undefined): Promise<Identity | Problem>
   /** Applies new settings. @throws HostedError `access`: the new settings require no credentials, and the current ones do */
   update(settings: AccessSettings): void
 }
 
 export interface AccessOptions {
+  /** Whether everybody may read the ledger without credentials. Default: false. */
+  publicReads?: boolean
   /** Milliseconds since 1970. */
   now?: () => number
   /** Receives errors of fetching an issuer's keys. Never receives a token. */
@@ -48,12 +49,15 @@ export function createAccess(settings: AccessSettings, options: AccessOptions = 
 }
 
 const ANONYMOUS = 'anonymous'
+/** The identity of every client when no credentials are configured. */
+const EVERYBODY: Identity = { subject: ANONYMOUS, roles: undefined }
 
 class Gate implements Access {
   readonly #now: () => number
   readonly #issuers: IssuerSet
   readonly #limits: Limits
   readonly #failed: AccessOptions['failed']
+  readonly #publicReads: boolean
   readonly #standing: Standing = new Standing((held) => this.#stillMay(held))
   #open: boolean
   #tokens: TokenTable
@@ -64,6 +68,7 @@ class Gate implements Access {
     this.#issuers = new IssuerSet(settings.oidc, { now: this.#now, report: options.report })
     this.#limits = new Limits(settings.rate)
     this.#failed = options.failed
+    this.#publicReads = options.publicReads === true
     this.#open = isOpen(settings)
     this.#tokens = new TokenTable(settings.tokens ?? [])
     this.#certificates = new Certificates(settings.certificates)
@@ -88,46 +93,54 @@ class Gate implements Access {
     void this.#standing.review()
   }
 
-  async check(raw: IncomingMessage, moduleId: string | undefined): Promise<Identity | Problem> {
+  async check(raw: Asked, moduleId: string | undefined): Promise<Identity | Problem> {
+    if (this.#open && moduleId !== undefined && !this.#limits.limitsRequests) return EVERYBODY
     const route = routeOf(raw)
     if (moduleId === undefined && route?.permission === 'anybody')
       return { subject: ANONYMOUS, roles: this.#open ? undefined : [] }
     const address = addressKey(raw.socket.remoteAddress)
-    if (this.#open) {
-      return (await this.#limits.request(address)) ?? { subject: ANONYMOUS, roles: undefined }
-    }
+    if (this.#open) return (await this.#limits.request(address)) ?? EVERYBODY
     const known = await this.#principal(raw)
     if (known instanceof Problem) {
+      if (this.#publicReads && isPublicRead(raw, route))
+        return (await this.#limits.request(address)) ?? { subject: ANONYMOUS, roles: ['read'] }
       if (known.code !== 'unauthenticated') return known
       this.#failed?.(address, this.#claimed(raw))
       return (await this.#limits.failure(address)) ?? known
     }
     const limited = await this.#limits.request(known.subject)
     if (limited !== undefined) return limited
-    const identity = granted(known, moduleId, route)
+    const identity = this.#granted(known, moduleId, route)
     if (isEndless(route) && !(identity instanceof Problem)) this.#standing.add({ raw, moduleId })
     return identity
   }
 
   /**
-   * Reports whether an admitted request would still be admitted. It also is after a failure that does not concern the subject,
-   * such as an unreachable issuer.
+   * Reports whether an admitted request would still be admitted: true also after a failure that does not concern the
+   * subject, such as an unreachable issuer.
    */
   async #stillMay({ raw, moduleId }: Held): Promise<boolean> {
     const known = await this.#principal(raw)
     if (known instanceof Problem) return known.code !== 'unauthenticated'
-    const identity = granted(known, moduleId, routeOf(raw))
+    const identity = this.#granted(known, moduleId, routeOf(raw))
     return !(identity instanceof Problem) && isAmong(identity, routeOf(raw))
   }
 
+  /** Returns the roles for the tenant, among them `read` if reads are public. */
+  #granted(known: Principal, moduleId: string | undefined, route: Route | undefined): Identity | Problem {
+    const identity = granted(known, moduleId, route)
+    if (!this.#publicReads || identity instanceof Problem) return identity
+    return { ...identity, roles: [...new Set([...(identity.roles ?? []), 'read' as const])] }
+  }
+
   /** Returns the owner of the invalid token, if its id is known. */
-  #claimed(raw: IncomingMessage): string | undefined {
+  #claimed(raw: Asked): string | undefined {
     const text = authorizationOf(raw)
     const name = typeof text === 'string' ? this.#tokens.nameOf(text) : undefined
     return name === undefined ? undefined : `token:${name}`
   }
 
-  async #principal(raw: IncomingMessage): Promise<Principal | Problem> {
+  async #principal(raw: Asked): Promise<Principal | Problem> {
     const token = authorizationOf(raw)
     if (token instanceof Problem) return token
     if (token === undefined)
@@ -175,20 +188,27 @@ function isAmong({ roles }: Identity, route: Route | undefined): boolean {
   return permission.some((role) => roles?.includes(role) === true)
 }
 
+/** Reports whether a request without credentials reads the ledger. Its audit sub-ledger is not public. */
+function isPublicRead(raw: Asked, route: Route | undefined): boolean {
+  if (route === undefined || route.audit || route.method !== 'GET' || route.permission === 'anybody')
+    return false
+  return route.permission.includes('read') && authorizationOf(raw) === undefined
+}
+
 /** Reports whether a route's response is an endless stream. */
 function isEndless(route: Route | undefined): boolean {
   return route?.pattern === '/v1/follow'
 }
 
 /** Reports whether a request is for a public route. */
-export function isForAnybody(raw: IncomingMessage): boolean {
+export function isForAnybody(raw: Asked): boolean {
   return routeOf(raw)?.permission === 'anybody'
 }
 
 const match = createMatcher(ROUTES)
 
 /** Returns the route of a request, for any tenant. */
-function routeOf(raw: IncomingMessage): Route | undefined {
+function routeOf(raw: Asked): Route | undefined {
   try {
     return match(splitTenant(splitTarget(raw.url ?? '').path).path)?.route
   } catch {

@@ -8,7 +8,7 @@ const MAX_LENGTH = 8192
 const BEARER = /^Bearer +([A-Za-z0-9._~+/-]+=*) *$/i
 
 /** Returns the token; undefined without one, or with another scheme; 400 for two Authorization fields, 401 for a malformed token. */
-export function authorizationOf(raw: IncomingMessage): string | Problem | undefined {
+export function authorizationOf(raw: Pick<IncomingMessage, 'headersDistinct'>): string | Problem | undefined {
   const given = raw.headersDistinct['authorization']
   if (given === undefined) return undefined
   const [value = ''] = given

@@ -7,11 +7,14 @@ import type { ConnectionsConfig } from '@service-fs/http/connections'
 import type { TlsMaterial } from '@service-fs/http/listener'
 import { createAccess, isForAnybody, type AccessOptions } from './access.ts'
 import { checkListen, checkReload } from './listen-rule.ts'
+import { checkPublicReads } from './public-reads.ts'
 import { loadAccess, readAccessFile } from './settings.ts'
 import { logAccess, logChanges, logRefused, type AccessLog } from './changes.ts'
 import { watchAccess, type AccessWatch } from './watch.ts'
 
 export interface GuardOptions {
+  /** Whether everybody may read the ledger without credentials. The settings must then not grant the role `read`. */
+  publicReads?: boolean
   /** Logs each change. */
   log: AccessLog
   report: (error: unknown) => void
@@ -40,12 +43,13 @@ export interface Taken {
 export async function openGuard(
   file: string,
   { moduleId, listen }: { moduleId: string; listen: Listen },
-  { log, report, failed }: GuardOptions,
+  { log, report, failed, publicReads = false }: GuardOptions,
 ): Promise<Guard> {
   const { access: config, tls, base } = await readAccessFile(file)
   let settings = await loadAccess(config, tls, base)
   checkListen(listen, settings)
-  const access = createAccess(settings, { report, ...(failed === undefined ? {} : { failed }) })
+  if (publicReads) checkPublicReads(settings)
+  const access = createAccess(settings, { report, publicReads, ...(failed === undefined ? {} : { failed }) })
   logAccess(log, settings)
   return {
     open: access.open,
@@ -57,6 +61,7 @@ export async function openGuard(
       watchAccess(() => readAccessFile(file), {
         onChange(next) {
           checkReload(settings, next)
+          if (publicReads) checkPublicReads(next)
           access.update(next)
           logChanges(log, settings, next)
           settings = next

@@ -19,6 +19,11 @@ export class Limits {
     this.#failures = failuresOf(rate)
   }
 
+  /** Whether the requests of a subject are limited. */
+  get limitsRequests(): boolean {
+    return this.#requests !== undefined
+  }
+
   /** Applies a new configuration. Counts are kept when it is unchanged. */
   update(rate: RateConfig): void {
     const config = JSON.stringify(rate)

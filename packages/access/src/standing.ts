@@ -2,9 +2,12 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 
+/** The parts of a request that determine whether it is permitted. */
+export type Asked = Pick<IncomingMessage, 'headers' | 'headersDistinct' | 'socket' | 'url'>
+
 /** A request that is being answered. */
 export interface Held {
-  raw: IncomingMessage
+  raw: Asked
   moduleId: string | undefined
 }
 

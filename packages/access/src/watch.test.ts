@@ -27,7 +27,12 @@ async function write(path: string, ...names: string[]): Promise<void> {
     const { id, sha256 } = newToken()
     return { id, name, sha256, tenant: 'acme', roles: ['read'], created: '2026-01-01T00:00:00Z' }
   })
-  await writeFile(`${path}.new`, JSON.stringify({ tokens }), { mode: 0o600 })
+  await replace(path, JSON.stringify({ tokens }))
+}
+
+/** Replaces a file in one step: a write in place has a moment at which the file is empty, which the watch may report too. */
+async function replace(path: string, text: string): Promise<void> {
+  await writeFile(`${path}.new`, text, { mode: 0o600 })
   await rename(`${path}.new`, path)
 }
 
@@ -71,7 +76,7 @@ it('reports a malformed or missing file once, and keeps the settings until it is
   await write(file, 'a')
   start()
   await expect.poll(() => seen).toHaveLength(1)
-  await writeFile(file, '{')
+  await replace(file, '{')
   await expect.poll(() => reported).toHaveLength(1)
   await rm(file)
   await expect.poll(() => reported).toHaveLength(2)

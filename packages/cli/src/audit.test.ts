@@ -214,6 +214,36 @@ it('reports an entry that records no read, and a missing audit sub-ledger', asyn
   expect((await cli('audit', 'verify', dir)).errors[0]).toContain('there is no audit sub-ledger')
 })
 
+it('reports from which entry on reads are public, and lists the notices', async () => {
+  const notice = (n: number, reads: string): RecordContent => ({
+    id: `reads-${n}`,
+    type: 'application/vnd.service-fs.reads+json',
+    time: records[0]?.time ?? '',
+    payload: Buffer.from(`{"reads":"${reads}","when":"2026-11-22T00:00:00.000Z"}`),
+  })
+  const place = await temporary()
+  await makeLedger(place, { records: testRecords(2) })
+  const some = [notice(1, 'public'), notice(2, 'recorded'), readRecord(1)]
+  await makeLedger(join(place, 'audit'), { origin: AUDIT, records: some })
+  const time = records[0]?.time
+  const said = [
+    `no reads of the ledger are recorded from entry 0 (${time}) on: they are public`,
+    `reads of the ledger are recorded again from entry 1 (${time}) on`,
+  ]
+  const verified = await cli('audit', 'verify', place)
+  expect(verified.code).toBe(0)
+  for (const text of said) expect(verified.text()).toContain(text)
+  const list = await cli('audit', 'ls', place)
+  expect([list.code, list.text().split('\n').length]).toEqual([0, 2])
+  expect(list.errors).toEqual(said.map((text) => `service-fs: ${text}`))
+  expect((await cli('audit', 'prove', place, '--index', '0')).code).toBe(1)
+  const bad = { ...notice(1, 'public'), payload: Buffer.from('{"reads":"some"}') }
+  await makeLedger(join(place, 'bad/audit'), { origin: AUDIT, records: [bad] })
+  await makeLedger(join(place, 'bad'), { records: testRecords(2) })
+  expect((await cli('audit', 'verify', join(place, 'bad'))).code).toBe(1)
+  await remove(place)
+})
+
 it('finds a changed byte', async () => {
   const file = join(dir, 'audit/tile/entries/001.b64')
   const lines = (await readFile(file, 'latin1')).split('\n')

@@ -4,7 +4,9 @@ import type { RecordContent } from '@service-fs/format/entry'
 import { makeLedger, remove, runTar, serveDirectory, testRecords } from '@service-fs/client/testing'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { at, dir, done, exported, makeAcme } from './testing-copies.ts'
+import { at, dir, done, exported, makeAcme, useDirectory } from './testing-copies.ts'
+
+useDirectory()
 
 /** `npm test` tries some of the sizes; see test/sets.mjs. */
 const QUICK = process.env['QUICK'] === '1'

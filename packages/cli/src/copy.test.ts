@@ -18,7 +18,7 @@ import { readTail } from '@service-fs/format/tail-read'
 import { verifierFromVkey } from '@service-fs/tlog/keys'
 import { describe, expect, it } from 'vitest'
 import { cli } from './testing.ts'
-import { at, dir, done, exported, makeAcme } from './testing-copies.ts'
+import { at, dir, done, exported, makeAcme, useDirectory } from './testing-copies.ts'
 import {
   filesBelow,
   makeLedger,
@@ -31,13 +31,15 @@ import {
   writeBelow,
 } from '@service-fs/client/testing'
 
+useDirectory()
+
 describe('an export', () => {
   it('has the contents that the format requires, as other programs read them', async () => {
     const acme = await makeAcme({ records: testRecords(600) })
     await done('export', acme, '--out', at('out'))
     await done('export', acme, '--out', at('out.tar'))
     const names = Object.keys(await filesBelow(at('out')))
-    const own = ['README.txt', 'checkpoint', 'keys/ed25519.vkey', 'origin']
+    const own = ['README.txt', 'checkpoint', 'keys/ed25519.vkey', 'origin', 'verify.sh']
     const tiles = ['tile/0/000.b64', 'tile/0/001.b64', 'tile/0/002.p/88.b64', 'tile/1/000.p/2.b64']
     tiles.push('tile/entries/000.b64', 'tile/entries/001.b64', 'tile/entries/002.p/88.b64')
     const audit = ['tile/0/000.p/30.b64', 'tile/entries/000.p/30.b64']
@@ -119,6 +121,7 @@ describe('a restored ledger', () => {
       ['tile/entries', 0o700],
       ['tile/entries/001.b64', 0o444],
       ['README.txt', 0o444],
+      ['verify.sh', 0o444],
       ['keys/ed25519.vkey', 0o444],
       ['tail/000000000512', 0o600],
       ['checkpoint', 0o600],
@@ -163,10 +166,16 @@ describe('a restored ledger', () => {
     }
     await makeLedger(at('acme'), { records: [] })
     await done('restore', at('acme'), '--out', at('back'))
-    expect((await readdir(at('back'))).sort()).toEqual(['README.txt', 'checkpoint', 'keys', 'origin'])
+    expect((await readdir(at('back'))).sort()).toEqual([
+      'README.txt',
+      'checkpoint',
+      'keys',
+      'origin',
+      'verify.sh',
+    ])
   })
 
-  it('is a tar archive with a private folder if it is a disk image', async () => {
+  it('in a disk image is a tar archive with a private folder', async () => {
     const acme = await makeAcme({ records: testRecords(512) })
     await done('export', acme, '--out', at('out'))
     await done('restore', at('out'), '--out', at('a.img'), '--module-id', 'acme')
@@ -366,7 +375,7 @@ describe('an existing file', () => {
       size: 10,
       audit: { ok: true, size: 30 },
       out: at('out.tar'),
-      written: { files: 12, bytes: size },
+      written: { files: 14, bytes: size },
     })
     const back = await done(
       'restore',
@@ -374,11 +383,11 @@ describe('an existing file', () => {
       '--out',
       at('x.img'),
       '--disk-size',
-      '128K',
+      '256K',
       '--module-id',
       'x',
       '--json',
     )
-    expect(JSON.parse(back.text())).toMatchObject({ ok: true, written: { files: 10, bytes: 131_072 } })
+    expect(JSON.parse(back.text())).toMatchObject({ ok: true, written: { files: 12, bytes: 262_144 } })
   })
 })

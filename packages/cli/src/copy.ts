@@ -1,5 +1,6 @@
 /** Writes a copy of a ledger during its verification: an export, or a ledger that a daemon can append to. */
 import { readmeText } from '@service-fs/format/readme'
+import { VERIFY_SH } from '@service-fs/format/verify-shell'
 import { formatCommit, formatEdge } from '@service-fs/format/tail-text'
 import { Edge } from '@service-fs/tlog/edge'
 import type { Hash } from '@service-fs/tlog/hash'
@@ -31,6 +32,7 @@ export function exportCopy(output: Output, folder = ''): LedgerCopy {
     bundle: (index, entries) =>
       putTile(put, { level: 'entries', index, width: entries.length }, base64Lines(entries)),
     hashTile: (level, index, hashes) => putTile(put, { level, index, width: hashes.length }, hashes),
+    secondTree: (path, bytes) => put(path, bytes, SEALED),
     async end(ledger) {
       await putIdentity(put, ledger)
       await put('checkpoint', nativeCodec.utf8Encode(ledger.note), SEALED)
@@ -45,7 +47,7 @@ export function exportCopy(output: Output, folder = ''): LedgerCopy {
  */
 export function ledgerCopy(output: Output, folder = ''): LedgerCopy {
   const put = putter(output, folder)
-  /** The base64 lines of the last bundle, or its text; the right edge at its start, and the right edge after the full bundles. */
+  /** The base64 lines of the last bundle, or its text; the right edge where it starts; and the right edge after the full bundles. */
   let lines: readonly string[] | Uint8Array = []
   let start = new Edge()
   let edge = start
@@ -70,6 +72,7 @@ export function ledgerCopy(output: Output, folder = ''): LedgerCopy {
       if (level === 0) start = edge
       if (level === 0 && isFull) next(subtreeRoot(hashes, nativeHasher))
     },
+    secondTree: (path, bytes) => put(path, bytes, path.endsWith('/checkpoint') ? LIVE : SEALED),
     async end(ledger) {
       if (!ledger.keys.has(LOG_KEY))
         throw new ClientError(
@@ -79,13 +82,17 @@ export function ledgerCopy(output: Output, folder = ''): LedgerCopy {
       await putIdentity(put, ledger)
       const { size, note } = ledger
       const last = lines instanceof Uint8Array ? linesIn(lines) : lines
-      const commit = formatCommit(last, note, nativeCodec)
-      const text = nativeCodec.asciiEncode(formatEdge(start.hashes()))
-      if (size > 0) await put(tailPath(start.size), nativeCodec.concat(text, commit), LIVE)
+      if (size > 0) await put(tailPath(start.size), tailText(start.hashes(), last, note), LIVE)
       await put('checkpoint', nativeCodec.utf8Encode(note), LIVE)
     },
     audit: () => ledgerCopy(output, 'audit/'),
   }
+}
+
+/** Returns a tail file: the right edge where it starts, and one commit. */
+export function tailText(start: readonly Hash[], lines: readonly string[], note: string): Uint8Array {
+  const edge = nativeCodec.asciiEncode(formatEdge(start))
+  return nativeCodec.concat(edge, formatCommit(lines, note, nativeCodec))
 }
 
 type Put = Output['put']
@@ -109,7 +116,8 @@ function linesIn(text: Uint8Array): string[] {
   return new TextDecoder('latin1').decode(text).slice(0, -1).split('\n')
 }
 
-function base64Lines(entries: readonly Uint8Array[]): string[] {
+/** Returns the lines of entries in a bundle or a commit, without line feeds. */
+export function base64Lines(entries: readonly Uint8Array[]): string[] {
   return entries.map((entry) => nativeCodec.base64Encode(entry))
 }
 
@@ -117,6 +125,7 @@ function base64Lines(entries: readonly Uint8Array[]): string[] {
 async function putIdentity(put: Put, { origin, keys, note }: CheckedLedger): Promise<void> {
   Trust.shown([...keys.values()], 'keys/').open(note, origin)
   await put('README.txt', nativeCodec.utf8Encode(readmeText(origin)), SEALED)
+  await put('verify.sh', nativeCodec.utf8Encode(VERIFY_SH), SEALED)
   await put('origin', nativeCodec.utf8Encode(`${origin}\n`), SEALED)
   for (const [name, vkey] of keys) await put(`keys/${name}`, nativeCodec.utf8Encode(`${vkey}\n`), SEALED)
 }

@@ -20,7 +20,7 @@ Exit status: ${EXIT_STATUSES.map(({ status, summary }) => `${status} ${summary}`
 The environment variables FS_URL, FS_MODULE_ID, FS_TOKEN_FILE, FS_CACERT, FS_CERT and FS_KEY set the defaults of the
 options with these names. FS_TOKEN holds a bearer token.`
 
-/** Returns the program without commands. Commands that are added with `command()` inherit how it ends. */
+/** Returns the program without commands. Commands that are added with `command()` inherit its handling of output and exit. */
 export function emptyProgram(io: Io = processIo): Command {
   const program = new StrictCommand('service-fs')
   program

@@ -58,6 +58,8 @@ export interface WalkFilesOptions {
   prefix?: string | undefined
   /** The media type of every file, instead of the one from its name. */
   type?: string | undefined
+  /** Reads a file like `readSteady`, which is the default. */
+  readFile?: (path: Buffer, limit: number) => Promise<Uint8Array>
   /** Called for each file that can't become a record, with its path as text (`nameOf`). */
   refused(path: string, reason: string): void
 }
@@ -179,10 +181,11 @@ function fileOf(found: Found, stats: Stats, options: WalkFilesOptions): FoundFil
     return checked(found, { type: LINK_TYPE, size: stats.size, read }, options)
   }
   if (stats.isFile()) {
+    const { readFile = readSteady } = options
     const type = options.type ?? typeOf(id.toString())
     return checked(
       found,
-      { type, size: stats.size, read: (limit) => within(() => readSteady(at, limit)) },
+      { type, size: stats.size, read: (limit) => within(() => readFile(at, limit)) },
       options,
     )
   }

@@ -9,9 +9,12 @@ import type { TrustOptions } from '@service-fs/client/trust'
 
 export const DEFAULT_URL = 'http://127.0.0.1:8080'
 
-export interface LedgerOptions extends CredentialOptions {
-  url: string
+export interface TenantOptions extends CredentialOptions {
   moduleId?: string
+}
+
+export interface LedgerOptions extends TenantOptions {
+  url: string
 }
 
 export interface KeyOptions {
@@ -21,17 +24,26 @@ export interface KeyOptions {
 
 /** Adds `--url`, `--module-id` and the options of the credentials. */
 export function ledgerOptions(command: Command): Command {
-  const place = command
-    .addOption(
+  return tenantOptions(
+    command.addOption(
       new Option('--url <url>', 'the ledger, or one tenant at /t/<moduleId>/')
         .env('FS_URL')
         .default(DEFAULT_URL),
-    )
-    .addOption(new Option('--module-id <id>', 'the tenant, unless the URL names it').env('FS_MODULE_ID'))
-  return credentialOptions(place)
+    ),
+  )
 }
 
-function collect(value: string, before: string[] = []): string[] {
+/** Adds `--module-id` and the options of the credentials. */
+export function tenantOptions(command: Command): Command {
+  return credentialOptions(
+    command.addOption(
+      new Option('--module-id <id>', 'the tenant, unless the URL names it').env('FS_MODULE_ID'),
+    ),
+  )
+}
+
+/** Collects the values of an option that may be repeated. */
+export function collect(value: string, before: string[] = []): string[] {
   return [...before, value]
 }
 
@@ -43,13 +55,13 @@ export function keyOptions(command: Command): Command {
 }
 
 /** Returns how to connect to a ledger. Without `--token-file`, the bearer token comes from FS_TOKEN. @throws ClientError `usage`, `file` */
-async function connectionOptions(url: string, options: LedgerOptions): Promise<ConnectionOptions> {
+async function connectionOptions(url: string, options: TenantOptions): Promise<ConnectionOptions> {
   const credentials = await readCredentials(url, options, process.env['FS_TOKEN'] || undefined)
   return { moduleId: options.moduleId, ...credentials }
 }
 
 /** Returns how to reach the ledger at a place. Reads no credentials for a path. @throws ClientError `usage`, `file` */
-export async function placeOptions(place: string, options: LedgerOptions): Promise<ConnectionOptions> {
+export async function placeOptions(place: string, options: TenantOptions): Promise<ConnectionOptions> {
   return isUrl(place) ? connectionOptions(place, options) : { moduleId: options.moduleId }
 }
 
@@ -81,6 +93,7 @@ export async function writeOutput(path: string, content: string | Uint8Array): P
 export async function withLedger<T>(
   options: LedgerOptions,
   work: (connection: Connection) => Promise<T>,
+  more: Pick<ConnectionOptions, 'retries'> = {},
 ): Promise<T> {
-  return withConnection(options.url, await connectionOptions(options.url, options), work)
+  return withConnection(options.url, { ...(await connectionOptions(options.url, options)), ...more }, work)
 }

@@ -1,8 +1,9 @@
 /** Writes a ledger as a directory of files. */
 import { mkdir, open } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { asFileError, besideOf, moveDirectory, removeBeside, syncDirectory } from './output.ts'
+import { besideOf, moveDirectory, removeBeside, syncDirectory } from './output.ts'
 import type { Output, Written } from './output.ts'
+import { asFileError } from '@service-fs/client/errors'
 
 /** The number of files written at a time. */
 const WIDTH = 8

@@ -2,9 +2,9 @@
 import { open, readFile, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pack, type Header } from 'tar-stream'
-import { ClientError } from '@service-fs/client/errors'
+import { asFileError, ClientError } from '@service-fs/client/errors'
 import { DirectoryWriter } from './output-directory.ts'
-import { asFileError, besideOf, moveFile, removeBeside, type Output } from './output.ts'
+import { besideOf, moveFile, removeBeside, type Output } from './output.ts'
 
 const MIB = 1 << 20
 /** The least default size of a disk image. Otherwise the default is four times its content. */

@@ -2,8 +2,8 @@
 import { randomBytes } from 'node:crypto'
 import { lstat, mkdir, open, rename, rm, rmdir, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { codeOf, messageOf } from '@service-fs/format/errors'
-import { ClientError } from '@service-fs/client/errors'
+import { codeOf } from '@service-fs/format/errors'
+import { asFileError, ClientError } from '@service-fs/client/errors'
 
 export interface Output {
   /** Writes one file. Each path is written once. @throws ClientError `file` when this file or an earlier one can't be written */
@@ -95,13 +95,4 @@ export async function syncDirectory(dir: string): Promise<void> {
 /** Removes the temporary file or directory, if there is one. */
 export async function removeBeside(beside: string): Promise<void> {
   await asFileError(() => rm(beside, { recursive: true, force: true }))
-}
-
-/** Runs `work`, and turns an error of the file system into a ClientError `file`. */
-export async function asFileError<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (error) {
-    throw error instanceof ClientError ? error : new ClientError('file', messageOf(error))
-  }
 }

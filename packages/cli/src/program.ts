@@ -4,16 +4,21 @@ import { addAppend } from './commands/append.ts'
 import { addAudit } from './commands/audit.ts'
 import { addClock } from './commands/clock.ts'
 import { addCompletion } from './commands/completion.ts'
+import { addDrill } from './commands/drill.ts'
+import { addExamine } from './commands/examine.ts'
 import { addExport } from './commands/export.ts'
 import { addFollow } from './commands/follow.ts'
 import { addGet } from './commands/get.ts'
 import { addKeygen } from './commands/keygen.ts'
 import { addLs } from './commands/ls.ts'
 import { addMan } from './commands/man.ts'
+import { addMirror } from './commands/mirror.ts'
 import { addProof } from './commands/proof.ts'
 import { addProvision } from './commands/provision.ts'
 import { addReadme } from './commands/readme.ts'
 import { addRestore } from './commands/restore.ts'
+import { addSearch } from './commands/search.ts'
+import { addRetention } from './commands/retention.ts'
 import { addVerifyProof } from './commands/verify-proof.ts'
 import { addVerify } from './commands/verify.ts'
 import { emptyProgram } from './empty-program.ts'
@@ -28,14 +33,19 @@ export function buildProgram(raw: Io = processIo): Command {
     addAppend,
     addGet,
     addLs,
+    addSearch,
     addFollow,
     addProof,
     addVerify,
     addVerifyProof,
     addAudit,
     addClock,
+    addExamine,
+    addRetention,
     addExport,
     addRestore,
+    addMirror,
+    addDrill,
     addReadme,
     addProvision,
     addCompletion,

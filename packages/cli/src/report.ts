@@ -5,6 +5,7 @@ import { FALSE } from './perform.ts'
 import type { Output } from './output.ts'
 import { problemText } from '@service-fs/client/problems'
 import { progressBar } from './progress.ts'
+import type { SecondTreeReport } from '@service-fs/client/second-tree/second-trees'
 import type { LedgerReport, VerifyOptions } from '@service-fs/client/verify'
 
 export async function printReport(report: LedgerReport, io: Io): Promise<void> {
@@ -26,9 +27,18 @@ function summary(report: LedgerReport): string {
     `      size ${report.size}, root hash ${report.root}`,
     `      checked ${checked.join(', ')}`,
     `      ${report.trust}${report.witnesses.length === 0 ? '' : `; cosigned by ${report.witnesses.map(quoted).join(', ')}`}`,
+    ...(report.trees ?? []).map((tree) => `      ${treeText(tree)}`),
     ...report.notes.map((note) => `      note: ${note}`),
   ]
   return lines.map(visibleLine).join('\n') + '\n'
+}
+
+/** Returns the line about a second tree. */
+export function treeText({ algorithm, size, root, tiles, boundAt }: SecondTreeReport): string {
+  const signed =
+    size === undefined ? 'no signed checkpoint' : `size ${size}, root hash ${root}, ${tiles} hash tiles`
+  const bound = boundAt.length === 0 ? 'not bound' : `bound at entry ${boundAt.join(', ')}`
+  return `${algorithm} tree: ${signed}; ${bound}`
 }
 
 export interface CopyTo {

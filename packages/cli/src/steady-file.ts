@@ -10,6 +10,9 @@ const statOf = promisify(fstat)
 const readInto = promisify(read)
 const closed = promisify(close)
 
+/** How a file is opened. Without O_NONBLOCK, opening a FIFO that replaced the file would block. */
+export const OPEN_FLAGS: number = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+
 /** The pauses, in milliseconds, before a file that changed is read again. */
 const PAUSES = [50, 100, 200]
 
@@ -27,13 +30,12 @@ export type FileState = Pick<BigIntStats, 'size' | 'mtimeNs' | 'ctimeNs' | 'ino'
 /**
  * Reads a regular file, and does not follow a symbolic link. Reads it again, at most three times, if its size, its times or its
  * inode changed meanwhile. If it changed so recently that its times may not show another change, reads it twice and compares the
- * content. Can't detect later writes of a program through a memory map that it has already written to.
+ * content. Can't detect that a program writes again through a memory map which it has already changed.
  * @throws ClientError `file` when the file is larger than `limit` bytes, changed each time, or is not regular; a system error
  */
 export async function readSteady(path: string | Buffer, limit: number): Promise<Buffer> {
   for (let tries = 0; ; tries++) {
-    // Without O_NONBLOCK, opening a FIFO that replaced the file would block.
-    const fd = await opened(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+    const fd = await opened(path, OPEN_FLAGS)
     try {
       const bytes = await attempt(fd, limit)
       if (bytes !== undefined) return bytes
@@ -72,7 +74,7 @@ async function content(fd: number, expected: number, limit: number): Promise<Buf
     chunks.push(chunk.subarray(0, bytesRead))
     size += bytesRead
     if (size > limit) throw tooLarge(limit)
-    // A file that has its size ends where a read gives fewer bytes than it could. A file in /proc may have more.
+    // A file that reports its size has ended when a read returns fewer bytes than requested. A file in /proc may have more.
     if (size === expected && bytesRead < wanted) break
   }
   return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)
@@ -102,7 +104,7 @@ export async function settled(stat: () => Promise<BigIntStats>): Promise<BigIntS
 }
 
 /** Reports whether a file changed recently, by its ctime: each write sets it, and no program can choose it. */
-function isRecent(state: FileState): boolean {
+export function isRecent(state: FileState): boolean {
   return Number(state.ctimeNs / 1_000_000n) > Date.now() - quietOf(state)
 }
 

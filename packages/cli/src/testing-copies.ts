@@ -1,4 +1,5 @@
 /** Makes ledgers and exports in a directory of its own for each test. */
+import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   filesBelow,
@@ -15,10 +16,13 @@ const AUDIT = 'example.org/ledger/test/audit'
 /** The directory of the running test. */
 export let dir = ''
 
-beforeEach(async () => {
-  dir = await temporary()
-})
-afterEach(() => remove(dir))
+/** Gives each test of the calling file a directory. One process runs many files, so an import alone would serve only the first. */
+export function useDirectory(): void {
+  beforeEach(async () => {
+    dir = await temporary()
+  })
+  afterEach(() => remove(dir))
+}
 
 /** Runs a command that must succeed. */
 export async function done(...args: string[]): Promise<TestIo> {
@@ -35,6 +39,14 @@ export async function makeAcme(ledger: TestLedger, auditSize = 30): Promise<stri
   await makeLedger(at('acme'), ledger)
   await makeLedger(at('acme/audit'), { ...ledger, records: testRecords(auditSize), origin: AUDIT })
   return at('acme')
+}
+
+/** Makes `acme` anew, of the first `size` records, and renames it. Returns its path, `acme-<size>-<auditSize>`. */
+export async function grownTo(size: number, auditSize = 30): Promise<string> {
+  const acme = await makeAcme({ records: testRecords(size) }, auditSize)
+  const place = at(`acme-${size}-${auditSize}`)
+  await rename(acme, place)
+  return place
 }
 
 export async function exported(place: string, name: string): Promise<Record<string, string>> {

@@ -1,6 +1,6 @@
 import { entriesOf } from '@service-fs/format/entry'
 import { afterEach, expect, it } from 'vitest'
-import { appendAll, appendLimits, batches, type NewRecord } from './append.ts'
+import { appendAll, appendBatch, appendLimits, batches, checkReceipt, type NewRecord } from './append.ts'
 import { Connection } from './http.ts'
 import { nativeHasher, sha256Hex } from '@service-fs/native/native'
 import { startServer, type TestServer } from './testing.ts'
@@ -13,50 +13,120 @@ afterEach(async () => {
 
 const TIME = '2026-11-22T00:00:00.000Z'
 
-/** A ledger that refuses the given ids. */
-async function ledger(
-  refuse: (id: string) => { status: number; code: string } | undefined,
-): Promise<{ server: TestServer; connection: Connection; kept: string[] }> {
+interface Sent {
+  id: string
+  type: string
+  payload: Buffer
+}
+
+/** Reads a framed batch as docs/wire.md specifies it. */
+function unframed(body: Buffer): Sent[] {
+  const sent: Sent[] = []
+  for (let at = 0; at < body.length;) {
+    const [id, type, payload] = [body.readUInt16BE(at), body.readUInt16BE(at + 2), body.readUInt32BE(at + 4)]
+    const start = at + 8
+    at = start + id + type + payload
+    sent.push({
+      id: body.toString('utf8', start, start + id),
+      type: body.toString('latin1', start + id, start + id + type),
+      payload: body.subarray(start + id + type, at),
+    })
+    expect(at).toBeLessThanOrEqual(body.length)
+  }
+  return sent
+}
+
+function unlined(body: Buffer): Sent[] {
+  return String(body)
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { payload_id: string; type: string; payload_base64: string })
+    .map(({ payload_id: id, type, payload_base64: base64 }) => ({
+      id,
+      type,
+      payload: Buffer.from(base64, 'base64'),
+    }))
+}
+
+const FRAMED = 'application/vnd.service-fs.batch'
+
+interface Refusal {
+  status: number
+  code: string
+  field?: string
+}
+
+interface TestLedger {
+  server: TestServer
+  connection: Connection
+  /** The ids, in the order of the log. */
+  kept: string[]
+  /** The media types of the requests. */
+  types: string[]
+  /** The most requests at a time. */
+  most(): number
+}
+
+interface LedgerOptions {
+  refuse?: (id: string) => Refusal | undefined
+  /** The response to a framed batch of a server that takes none. */
+  old?: Refusal
+  /** Drops the connection of some requests, before or after the records are kept. */
+  drop?: (request: number) => 'before' | 'after' | undefined
+}
+
+/** A ledger that refuses some ids. */
+async function ledger({ refuse, old, drop }: LedgerOptions = {}): Promise<TestLedger> {
   const kept: string[] = []
-  const server = await startServer((request, response, body) => {
-    const lines = body.toString().trimEnd().split('\n')
-    const sent = lines.map(
-      (line) => JSON.parse(line) as { payload_id: string; type: string; payload_base64: string },
-    )
-    for (const { payload_id: id } of sent) {
-      const problem = refuse(id)
-      if (problem === undefined) continue
+  const types: string[] = []
+  let [open, most] = [0, 0]
+  const server = await startServer(async (request, response, body) => {
+    const type = request.headers['content-type'] ?? ''
+    types.push(type)
+    const fail = (problem: Refusal, detail: string): void => {
       response.writeHead(problem.status, { 'content-type': 'application/problem+json' })
-      response.end(JSON.stringify({ ...problem, detail: `${id} is refused` }))
-      return
+      response.end(JSON.stringify({ ...problem, detail }))
     }
-    const entries = sent.map(({ payload_id: id, type, payload_base64: base64 }) => {
-      const made = entriesOf({ id, type, time: TIME, payload: Buffer.from(base64, 'base64') }, sha256Hex)
+    if (type === FRAMED && old !== undefined) return fail(old, 'Content-Type: expected application/json')
+    most = Math.max(most, ++open)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    open -= 1
+    const dropped = drop?.(types.length)
+    if (dropped === 'before') return void request.socket.destroy()
+    const sent = type === FRAMED ? unframed(body) : unlined(body)
+    for (const { id } of sent) {
+      const problem = refuse?.(id)
+      if (problem !== undefined) return fail(problem, `${id} is refused`)
+    }
+    const entries = sent.map((record) => {
+      const { id } = record
+      const made = entriesOf({ ...record, time: TIME }, sha256Hex)
       const duplicate = kept.includes(id)
       if (!duplicate) kept.push(id)
       const cursor = kept.indexOf(id) + 1
-      const leaf = nativeHasher.leaf(made[0] as Uint8Array)
+      const leaf_hash = nativeHasher.leaf(made[0] as Uint8Array)
       return {
         cursor,
         payload_id: id,
         index: cursor - 1,
         parts: made.length,
-        leaf_hash: leaf,
+        leaf_hash,
         time: TIME,
         duplicate,
       }
     })
-    const single = request.headers['content-type'] === 'application/json'
+    if (dropped === 'after') return void request.socket.destroy()
+    const single = type === 'application/json'
     response.end(
       JSON.stringify(single ? { ...entries[0], checkpoint: 'note' } : { entries, checkpoint: 'note' }),
     )
   })
-  const connection = new Connection(server.url, { patience: 0 })
+  const connection = new Connection(server.url, { patience: 0, retries: 0 })
   cleanups.push(
     () => server.close(),
     () => connection.close(),
   )
-  return { server, connection, kept }
+  return { server, connection, kept, types, most: () => most }
 }
 
 async function* records(count: number, bytes = 3): AsyncGenerator<NewRecord> {
@@ -80,7 +150,7 @@ it('groups records by count and bytes, and a larger record alone', async () => {
 })
 
 it('appends all records, several requests at once, and finds duplicates the second time', async () => {
-  const { connection, kept, server } = await ledger(() => undefined)
+  const { connection, kept, server } = await ledger()
   const seen: boolean[] = []
   const limits = { lines: 7, bytes: 1e6, payload: 1e6 }
   const appended = (receipts: { duplicate: boolean }[]): void =>
@@ -98,7 +168,7 @@ it('skips refused records, and reports each with its reason', async () => {
     ['id-3', { status: 409, code: 'conflict' }],
     ['id-17', { status: 413, code: 'too-large' }],
   ])
-  const { connection, kept } = await ledger((id) => problems.get(id))
+  const { connection, kept } = await ledger({ refuse: (id) => problems.get(id) })
   const refused: string[] = []
   await appendAll(connection, records(20), {
     refused: ({ id }, error) => void refused.push(`${id} ${error.code} ${error.message}`),
@@ -108,7 +178,7 @@ it('skips refused records, and reports each with its reason', async () => {
 })
 
 it('stops when no record can be appended', async () => {
-  const { connection, server } = await ledger(() => ({ status: 403, code: 'module-id-mismatch' }))
+  const { connection, server } = await ledger({ refuse: () => ({ status: 403, code: 'module-id-mismatch' }) })
   const refused: string[] = []
   const options = {
     limits: { lines: 1, bytes: 1e6, payload: 1e6 },
@@ -132,4 +202,81 @@ it('uses the limits of the contract when they are lower', async () => {
     () => connection.close(),
   )
   expect(await appendLimits(connection)).toEqual({ lines: 10, bytes: 4 * 1024 * 1024, payload: 5 })
+})
+
+const SMALL = { lines: 7, bytes: 1e6, payload: 1e6 }
+
+it('sends framed batches of ids and payloads in any script', async () => {
+  const { connection, types } = await ledger()
+  const sent: NewRecord[] = [
+    { id: 'é/😀', type: 'a/b; c="d"', payload: Buffer.of(0, 255, 10) },
+    { id: '\ufeffx', type: 'inode/directory', payload: new Uint8Array() },
+    { id: '漢'.repeat(85), type: 'application/json', payload: Buffer.alloc(100_000, 7) },
+  ]
+  const { entries } = await appendBatch(connection, sent)
+  for (const [i, receipt] of entries.entries()) checkReceipt(receipt, sent[i] as NewRecord)
+  const { entries: one } = await appendBatch(connection, sent.slice(1, 2))
+  expect(one).toMatchObject([{ id: '\ufeffx', cursor: 2, duplicate: true }])
+  expect(types).toEqual([FRAMED, FRAMED])
+})
+
+it.each([
+  { status: 400, code: 'bad-request', field: 'Content-Type' },
+  { status: 415, code: 'unsupported-media-type', field: 'Content-Type' },
+])('sends JSON to a server that refuses framed batches with $status', async (old) => {
+  const { connection, kept, types } = await ledger({ old })
+  await appendAll(connection, records(8), { limits: SMALL })
+  expect(kept).toHaveLength(8)
+  expect(types).toEqual([FRAMED, 'application/x-ndjson', 'application/json'])
+})
+
+it('reports a record that is refused in a framed batch, and does not send JSON', async () => {
+  const { connection, kept, types } = await ledger({
+    refuse: (id) => (id === 'id-3' ? { status: 400, code: 'bad-request', field: 'type' } : undefined),
+  })
+  const refused: string[] = []
+  await appendAll(connection, records(10), { refused: ({ id }) => void refused.push(id) })
+  expect([kept.length, refused]).toEqual([9, ['id-3']])
+  expect(new Set(types)).toEqual(new Set([FRAMED]))
+})
+
+it.each(['a\nb', '', '\ud800', 'a'.repeat(257)])('refuses the id %j before it sends anything', async (id) => {
+  const { connection, types } = await ledger()
+  const record = { id, type: 'text/plain', payload: Buffer.from('x') }
+  await expect(appendBatch(connection, [record])).rejects.toMatchObject({ code: 'bad-record' })
+  expect(types).toEqual([])
+})
+
+it('keeps the order when asked, and otherwise has several requests in flight', async () => {
+  const ids = Array.from({ length: 100 }, (_, i) => `id-${i}`)
+  const ordered = await ledger()
+  await appendAll(ordered.connection, records(100), { limits: SMALL, inOrder: true })
+  expect([ordered.kept, ordered.most()]).toEqual([ids, 1])
+  const parallel = await ledger()
+  await appendAll(parallel.connection, records(100), { limits: SMALL, inFlight: 3 })
+  expect([new Set(parallel.kept), parallel.most()]).toEqual([new Set(ids), 3])
+})
+
+it('resumes after lost connections, and appends each record once', async () => {
+  const { connection, kept } = await ledger({
+    drop: (request) => (request % 4 === 2 ? 'before' : request % 4 === 3 ? 'after' : undefined),
+  })
+  const seen: string[] = []
+  await appendAll(connection, records(60), {
+    limits: SMALL,
+    appended: (receipts) => void seen.push(...receipts.map(({ id }) => id)),
+  })
+  expect(kept).toHaveLength(60)
+  expect(new Set(seen).size).toBe(60)
+  expect(seen).toHaveLength(60)
+})
+
+it('gives up when the ledger was never reached, or stays lost', async () => {
+  const never = await ledger({ drop: () => 'before' })
+  await expect(appendAll(never.connection, records(3))).rejects.toMatchObject({ code: 'connection' })
+  expect(never.types).toHaveLength(1)
+  const lost = await ledger({ drop: (request) => (request > 1 ? 'before' : undefined) })
+  const options = { limits: SMALL, patience: 0, inOrder: true }
+  await expect(appendAll(lost.connection, records(30), options)).rejects.toMatchObject({ code: 'connection' })
+  expect(lost.kept).toHaveLength(7)
 })

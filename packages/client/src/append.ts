@@ -1,35 +1,18 @@
 /** Appends records. One request is one commit: the ledger takes all of its records or none. */
-import { entriesOf } from '@service-fs/format/entry'
-import { nativeCodec, nativeHasher, sha256Hex } from '@service-fs/native/native'
-import type { Hash } from '@service-fs/tlog/hash'
+import {
+  fitsFrames,
+  framedBody,
+  jsonBody,
+  mostBytes,
+  type AppendBody,
+  type NewRecord,
+} from './append-body.ts'
 import { ClientError } from './errors.ts'
-import { membersOf, type Connection } from './http.ts'
+import { membersOf, sleep, type Connection } from './http.ts'
+import type { AppendedRecord } from './receipt.ts'
 
-/** A record to append. */
-export interface NewRecord {
-  /** The record's identifier, unique in the ledger: 1 to 256 bytes of UTF-8 without control characters. */
-  id: string
-  /** The media type. */
-  type: string
-  payload: Uint8Array
-}
-
-/** The ledger's receipt for one record. */
-export interface AppendedRecord {
-  id: string
-  /** Index of the record's first entry, plus 1. */
-  cursor: number
-  /** Index of the record's first entry in the log. */
-  index: number
-  /** Entries that the record takes: 1, or more for a split record. */
-  parts: number
-  /** Leaf hash of the record's first entry (RFC 6962 §2.1), in base64. */
-  leafHash: Hash
-  /** RFC 3339 in UTC: the ledger's clock when it accepted the record. */
-  time: string
-  /** The ledger already had the same record, and appended nothing. */
-  duplicate: boolean
-}
+export type { NewRecord } from './append-body.ts'
+export { checkReceipt, type AppendedRecord } from './receipt.ts'
 
 /** The most that one append request may hold. */
 export interface AppendLimits {
@@ -46,6 +29,10 @@ export interface AppendOptions {
   limits?: AppendLimits
   /** Requests in flight at once (default 4). */
   inFlight?: number
+  /** Keep the order of the records in the log. Default: the log has them in the order of their requests' arrival. One request is in flight. */
+  inOrder?: boolean
+  /** Milliseconds to keep trying when the connection is lost after the first receipts (default 60,000). */
+  patience?: number
   /**
    * Called for each committed request with its receipts, the records that were sent, in the same order, and the signed checkpoint of
    * the commit. An exception ends the append.
@@ -55,7 +42,7 @@ export interface AppendOptions {
   refused?(record: NewRecord, error: ClientError): void
 }
 
-/** The limits of a request when the ledger's contract sets none or higher ones. */
+/** The limits of a request, unless the ledger's contract sets lower ones. */
 export const DEFAULT_LIMITS: AppendLimits = {
   lines: 1_000,
   bytes: 4 * 1024 * 1024,
@@ -65,28 +52,44 @@ export const DEFAULT_LIMITS: AppendLimits = {
 /** Error codes that a single record causes: the ledger may take the rest of the batch without it. */
 const ONE_RECORDS_FAULT: ReadonlySet<string> = new Set(['bad-request', 'bad-record', 'conflict', 'too-large'])
 
-/** Returns a record as one NDJSON line of `POST /v1/append`, with its line feed. */
-export function appendLine(content: NewRecord): string {
-  const payload = nativeCodec.base64Encode(content.payload)
-  const value = { payload_id: content.id, type: content.type, payload_base64: payload }
-  return JSON.stringify(value) + '\n'
-}
+/** The connections whose server takes no framed batches, because it is older. */
+const WITHOUT_FRAMES = new WeakSet<Connection>()
 
 /**
- * Appends `records` in one commit, all or none, and returns their receipts and the signed checkpoint. Several records are sent as
- * NDJSON. One record is sent as JSON, because only the limit of a JSON body has room for the largest payload.
+ * Appends `records` in one commit, all or none, and returns their receipts and the signed checkpoint. Sends a framed batch, or JSON if
+ * the server takes no framed batches or a record has `retainUntil`.
  * @throws ClientError with the problem document's code; `malformed` when the receipts do not match the records
  */
 export async function appendBatch(
   connection: Connection,
   records: readonly NewRecord[],
 ): Promise<{ entries: AppendedRecord[]; checkpoint: string }> {
-  const body = records.map(appendLine).join('')
-  const single = records.length === 1
-  const type = single ? 'application/json' : 'application/x-ndjson'
-  const question = { method: 'POST', body, headers: { 'content-type': type } } as const
-  const answer = membersOf(await connection.askJson('v1/append', question))
-  const entries = single ? [answer] : answer['entries']
+  if (!WITHOUT_FRAMES.has(connection) && fitsFrames(records)) {
+    try {
+      return await post(connection, records, framedBody(records))
+    } catch (error) {
+      if (!refusesType(error)) throw error
+      WITHOUT_FRAMES.add(connection)
+    }
+  }
+  return post(connection, records, jsonBody(records))
+}
+
+/** Reports whether a server refused the media type of a body. Version 0.1.0 does so with 400. */
+function refusesType(error: unknown): boolean {
+  if (!(error instanceof ClientError)) return false
+  return error.status === 415 || (error.status === 400 && error.field === 'Content-Type')
+}
+
+async function post(
+  connection: Connection,
+  records: readonly NewRecord[],
+  { type, body, isBatch }: AppendBody,
+): Promise<{ entries: AppendedRecord[]; checkpoint: string }> {
+  // Receipts are mostly hashes: gzip would cost both sides more time than it saves.
+  const headers = { 'content-type': type, 'accept-encoding': 'identity' }
+  const answer = membersOf(await connection.askJson('v1/append', { method: 'POST', body, headers }))
+  const entries = isBatch ? answer['entries'] : [answer]
   const { checkpoint } = answer
   if (!Array.isArray(entries) || entries.length !== records.length || typeof checkpoint !== 'string') {
     throw new ClientError('malformed', `v1/append: expected ${records.length} entries and a checkpoint`)
@@ -107,24 +110,10 @@ function parseAppended(value: unknown, id: string): AppendedRecord {
 }
 
 /**
- * Checks that a receipt is for the record that was sent: encodes `content` with the receipt's time, then compares the leaf hash and
- * the number of entries.
- * @throws ClientError `false` when they differ
- */
-export function checkReceipt(receipt: AppendedRecord, content: NewRecord): void {
-  const entries = entriesOf({ ...content, time: receipt.time }, sha256Hex, nativeCodec)
-  const expected = nativeHasher.leaf(entries[0] as Uint8Array)
-  if (receipt.leafHash === expected && receipt.parts === entries.length) return
-  throw new ClientError(
-    'false',
-    `receipt of ${JSON.stringify(receipt.id)}: expected leaf hash ${expected}, found ${receipt.leafHash}`,
-  )
-}
-
-/**
  * Appends every record, in batches within the limits and several requests at a time. When the ledger refuses a record, the rest of
  * its batch is sent again without it. While every record is a duplicate, sends one request at a time: to detect duplicates, the
- * ledger reads its records, and this way it reads them in order.
+ * ledger reads its records, and this way it reads them in order. When the connection is lost after the first receipts, sends the
+ * same requests again until the ledger is back: the identifiers keep it from appending a record twice.
  * @throws ClientError when nothing more can be appended (no connection, not authorized, disk full)
  */
 export async function appendAll(
@@ -132,18 +121,25 @@ export async function appendAll(
   records: AsyncIterable<NewRecord>,
   options: AppendOptions = {},
 ): Promise<void> {
+  return appendBatches(connection, batches(records, options.limits ?? DEFAULT_LIMITS), options)
+}
+
+/** Like {@link appendAll}, for records in batches. Each batch must be within the limits of the ledger. */
+export async function appendBatches(
+  connection: Connection,
+  records: AsyncIterable<readonly NewRecord[]>,
+  options: AppendOptions = {},
+): Promise<void> {
+  const { inOrder = false, inFlight = 4 } = options
   const flights = new Set<Promise<void>>()
+  const progress: Progress = { hasAppended: false, allThere: true }
   let failure: unknown
-  let allThere = true
-  const appended: NonNullable<AppendOptions['appended']> = (receipts, sent, checkpoint) => {
-    allThere = receipts.every(({ duplicate }) => duplicate)
-    options.appended?.(receipts, sent, checkpoint)
-  }
   try {
-    for await (const batch of batches(records, options.limits ?? DEFAULT_LIMITS)) {
-      while (flights.size >= (allThere ? 1 : (options.inFlight ?? 4))) await Promise.race(flights)
+    for await (const batch of records) {
+      const most = inOrder || progress.allThere ? 1 : inFlight
+      while (flights.size >= most) await Promise.race(flights)
       if (failure !== undefined) break
-      const flight = appendOrSplit(connection, batch, { ...options, appended })
+      const flight = appendOrSplit(connection, batch, options, progress)
         .catch((error: unknown) => void (failure ??= error))
         .finally(() => flights.delete(flight))
       flights.add(flight)
@@ -154,46 +150,100 @@ export async function appendAll(
   if (failure !== undefined) throw failure
 }
 
+interface Progress {
+  /** Whether the ledger has answered with receipts. */
+  hasAppended: boolean
+  /** Whether all records of the latest answer were duplicates. */
+  allThere: boolean
+}
+
 /** Groups records into batches within the limits. A record larger than the limits is a separate batch. */
 export async function* batches(
   records: AsyncIterable<NewRecord>,
   limits: AppendLimits,
 ): AsyncGenerator<NewRecord[]> {
-  let batch: NewRecord[] = []
-  let bytes = 0
+  const batcher = new Batcher(limits)
   for await (const next of records) {
-    const size = lineBytes(next)
-    if (batch.length > 0 && (batch.length >= limits.lines || bytes + size > limits.bytes)) {
-      yield batch
-      batch = []
-      bytes = 0
-    }
-    batch.push(next)
-    bytes += size
+    const full = batcher.add(next)
+    if (full !== undefined) yield full
   }
-  if (batch.length > 0) yield batch
+  if (!batcher.isEmpty) yield batcher.take()
 }
 
-/** Returns an upper bound of the bytes of a record's NDJSON line. JSON may escape each character of an id as \uXXXX. */
-function lineBytes(content: NewRecord): number {
-  return Math.ceil(content.payload.length / 3) * 4 + 6 * (content.id.length + content.type.length) + 64
+/** Collects records in batches within the limits. A record larger than the limits is a separate batch. */
+export class Batcher {
+  readonly #limits: AppendLimits
+  #batch: NewRecord[] = []
+  #bytes = 0
+
+  constructor(limits: AppendLimits) {
+    this.#limits = limits
+  }
+
+  get isEmpty(): boolean {
+    return this.#batch.length === 0
+  }
+
+  /** Adds a record. Returns the batch before it if there is no room for the record. */
+  add(record: NewRecord): NewRecord[] | undefined {
+    const size = mostBytes(record)
+    const { lines, bytes } = this.#limits
+    const isFull = this.#batch.length >= lines || this.#bytes + size > bytes
+    const full = isFull && !this.isEmpty ? this.take() : undefined
+    this.#batch.push(record)
+    this.#bytes += size
+    return full
+  }
+
+  /** Returns the records since the last batch. */
+  take(): NewRecord[] {
+    const batch = this.#batch
+    this.#batch = []
+    this.#bytes = 0
+    return batch
+  }
 }
 
 async function appendOrSplit(
   connection: Connection,
   batch: readonly NewRecord[],
   options: AppendOptions,
+  progress: Progress,
 ): Promise<void> {
   try {
-    const { entries, checkpoint } = await appendBatch(connection, batch)
+    const { entries, checkpoint } = await appendUntilBack(connection, batch, options, progress)
+    progress.hasAppended = true
+    progress.allThere = entries.every(({ duplicate }) => duplicate)
     options.appended?.(entries, batch, checkpoint)
   } catch (error) {
     if (!(error instanceof ClientError) || !ONE_RECORDS_FAULT.has(error.code)) throw error
     const [only] = batch
     if (batch.length === 1 && only !== undefined) return refuse(only, error, options)
     const half = Math.ceil(batch.length / 2)
-    await appendOrSplit(connection, batch.slice(0, half), options)
-    await appendOrSplit(connection, batch.slice(half), options)
+    await appendOrSplit(connection, batch.slice(0, half), options, progress)
+    await appendOrSplit(connection, batch.slice(half), options, progress)
+  }
+}
+
+/** Milliseconds between two attempts to reach a ledger that was lost. */
+const LOST_PAUSE = 500
+
+/** Appends a batch. If the ledger is lost after it has appended records, tries again until `options.patience` has passed. */
+async function appendUntilBack(
+  connection: Connection,
+  batch: readonly NewRecord[],
+  { patience = 60_000 }: AppendOptions,
+  progress: Progress,
+): ReturnType<typeof appendBatch> {
+  const start = Date.now()
+  for (;;) {
+    try {
+      return await appendBatch(connection, batch)
+    } catch (error) {
+      const isLost = error instanceof ClientError && error.code === 'connection'
+      if (!isLost || !progress.hasAppended || Date.now() - start > patience) throw error
+      await sleep(LOST_PAUSE)
+    }
   }
 }
 

@@ -2,6 +2,7 @@
 import { parseEntry } from '@service-fs/format/entry'
 import { nativeCodec, nativeHasher } from '@service-fs/native/native'
 import { parseCheckpointText, type Checkpoint } from '@service-fs/tlog/checkpoint'
+import type { Hash } from '@service-fs/tlog/hash'
 import { parseNote } from '@service-fs/tlog/note'
 import {
   computeProof,
@@ -123,7 +124,8 @@ function pinned(options: TrustOptions, origin: string): Trust | undefined {
   )
 }
 
-async function keysIn(files: LedgerFiles): Promise<string[]> {
+/** Returns the vkeys in the files of `keys/`, not verified. @throws ClientError `file` */
+export async function keysIn(files: LedgerFiles): Promise<string[]> {
   const vkeys: string[] = []
   for (const { name, kind } of await files.list('keys')) {
     if (kind !== 'file' || !name.endsWith('.vkey')) continue
@@ -162,9 +164,13 @@ function entryAt(entries: readonly Uint8Array[], index: number): { bytes: Uint8A
   }
 }
 
-/** Computes the hashes of a proof: reads the tiles of its plan first. */
-async function computeFrom(source: LogSource, plan: Plan, size: number): Promise<string[]> {
-  const tiles = new Map<string, readonly string[]>()
+/** Computes the hashes of a proof from the tiles of a log with `size` entries: reads the tiles of its plan first. */
+export async function computeFrom(
+  source: { hashTile(level: number, index: number, width: number): Promise<readonly Hash[]> },
+  plan: Plan,
+  size: number,
+): Promise<Hash[]> {
+  const tiles = new Map<string, readonly Hash[]>()
   for (const { level, index, width } of planTiles(plan, size))
     tiles.set(`${level}/${index}`, await source.hashTile(level as number, index, width))
   return computeProof(plan, (level, index) => tiles.get(`${level}/${index}`) ?? [], nativeHasher)
@@ -175,7 +181,7 @@ async function computeFrom(source: LogSource, plan: Plan, size: number): Promise
  * @throws ClientError `false` when it is not
  */
 export async function checkEarlier(
-  { source }: AuditPlace,
+  { source }: Pick<AuditPlace, 'source'>,
   earlier: Checkpoint,
   { size, root }: Pick<Checkpoint, 'size' | 'root'>,
 ): Promise<void> {

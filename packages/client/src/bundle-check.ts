@@ -1,12 +1,14 @@
-/** Checks a full entry bundle and its hash tile in one pass. A bundle in which anything is wrong is left to `TreeWalk` and `RecordCheck`. */
-import { equalBytes } from '@service-fs/tlog/codec'
+/** Checks a full entry bundle and its hash tile in one pass. `TreeWalk` and `RecordCheck` handle every bundle with a fault. */
 import type { Hash } from '@service-fs/tlog/hash'
 import type { BundleContent } from '@service-fs/tlog/kernel/kernel'
 import { TILE_WIDTH } from '@service-fs/tlog/tile'
 import { TIME_LENGTH } from '@service-fs/format/time'
-import { nativeCodec, nativeKernel } from '@service-fs/native/native'
+import { equalBytes, nativeCodec, nativeKernel } from '@service-fs/native/native'
+import { treeHasher, type TreeHasher } from '@service-fs/native/tree-hasher'
+import type { TreeAlgorithm } from '@service-fs/format/tree-binding'
 import type { FingerprintKey } from './fingerprint.ts'
-import { HeaderReader } from './plain-entry.ts'
+import { treeBundle, type TreeBundle } from './second-tree/tree-bundle.ts'
+import { HeaderReader } from './header-reader.ts'
 
 /** Consecutive entries of a bundle that are whole records, with times in order. */
 export interface PlainRun {
@@ -39,6 +41,8 @@ export interface CheckedBundle {
   parts: (PlainRun | OtherEntry)[]
   /** The fingerprint of the identifier of each entry, two words each; unset for an {@link OtherEntry}. */
   ids: Uint32Array
+  /** The bundle's hashes in each second tree, in the order of the given algorithms; absent if the caller gave none. */
+  trees?: TreeBundle[]
   /** Its text, if the caller asked for it. */
   text?: BundleText
 }
@@ -49,19 +53,23 @@ export const IDS: number = 2 * TILE_WIDTH
 /** Checks one bundle after another. */
 export class BundleCheck {
   readonly #headers: HeaderReader
+  readonly #hashers: readonly TreeHasher[]
 
-  constructor(key: FingerprintKey) {
+  /** @param algorithms those of the second trees to compute */
+  constructor(key: FingerprintKey, algorithms: readonly TreeAlgorithm[] = []) {
     this.#headers = new HeaderReader(key)
+    this.#hashers = algorithms.map((algorithm) => treeHasher(algorithm))
   }
 
   /**
    * Checks the stored text of a full bundle and of its hash tile, and writes the fingerprints to `ids`. Returns undefined when anything in
-   * the texts is wrong.
+   * these texts is wrong. Compares the bundle with `trees`, its hash tile in each second tree, and returns what differs.
    */
   text(
     bundle: Uint8Array,
     hashes: Uint8Array,
     ids: Uint32Array = new Uint32Array(IDS),
+    trees: readonly (Uint8Array | undefined)[] = [],
   ): CheckedBundle | undefined {
     let content: BundleContent
     try {
@@ -70,7 +78,11 @@ export class BundleCheck {
       // The walk parses the bundle again, and reports the error.
       return undefined
     }
-    return this.#checked(content, hashes, ids)
+    const checked = this.#checked(content, hashes, ids)
+    if (checked === undefined || this.#hashers.length === 0) return checked
+    const { bytes, offsets } = content
+    const entry = (i: number): Uint8Array => bytes.subarray(offsets[i], offsets[i + 1])
+    return { ...checked, trees: this.#hashers.map((hasher, i) => treeBundle(entry, hasher, trees[i])) }
   }
 
   /**

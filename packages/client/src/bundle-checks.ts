@@ -1,5 +1,6 @@
 /** Checks the full bundles of a ledger's files ahead of a walk: in worker threads if there are many bundles, else in this thread. */
 import { storedPath, TILE_WIDTH } from '@service-fs/tlog/tile'
+import type { TreeAlgorithm } from '@service-fs/format/tree-binding'
 import { ahead } from './ahead.ts'
 import { BundleCheck, sizeOf, type CheckedBundle } from './bundle-check.ts'
 import type { FingerprintKey } from './fingerprint.ts'
@@ -10,7 +11,7 @@ import type { BundleChecks } from './walk.ts'
 
 /** The most bundles in one message to a thread. */
 const MOST_IN_RANGE = 16
-/** Messages that a thread has at most: one that it works on, and one that waits. */
+/** The most messages of a thread: one that it works on, and one that waits. */
 const QUEUE = 2
 /** The bytes of results that may wait for the walk. */
 const ROOM = 1 << 25
@@ -22,7 +23,9 @@ export interface ChecksOptions {
   /** The number of full bundles. */
   bundles: number
   key: FingerprintKey
-  /** Return the text of each bundle. */
+  /** The algorithms of the second trees. */
+  trees: readonly TreeAlgorithm[]
+  /** Whether to return the text of each bundle. */
   withText: boolean
   threads: number | undefined
 }
@@ -32,12 +35,12 @@ export interface ClosableChecks extends BundleChecks {
 }
 
 export function openChecks(options: ChecksOptions): ClosableChecks {
-  const { files, bundles, key, withText, threads } = options
+  const { files, bundles, key, trees, withText, threads } = options
   const isLarge = bundles >= LEAST_FOR_THREADS && files.locate !== undefined
   const workers =
     threads === undefined && !isLarge
       ? undefined
-      : startThreads({ key, withText, room: ROOM / QUEUE, most: threads ?? Infinity })
+      : startThreads({ key, trees, withText, room: ROOM / QUEUE, most: threads ?? Infinity })
   return workers === undefined ? new OwnChecks(options) : new ThreadedChecks(options, workers)
 }
 
@@ -49,7 +52,7 @@ class OwnChecks implements ClosableChecks {
 
   constructor(options: ChecksOptions) {
     this.#options = options
-    this.#check = new BundleCheck(options.key)
+    this.#check = new BundleCheck(options.key, options.trees)
     this.#checks = ahead(options.bundles, 2, (i) => this.check(i))
   }
 
@@ -59,17 +62,21 @@ class OwnChecks implements ClosableChecks {
   }
 
   async check(index: number): Promise<CheckedBundle | undefined> {
-    const [bundle, hashes] = await Promise.all([this.#read('entries', index), this.#read(0, index)])
+    const [bundle, hashes, ...trees] = await Promise.all([
+      this.#read(tileFile('entries', index)),
+      this.#read(tileFile(0, index)),
+      ...this.#options.trees.map((tree) => this.#read(tileFile(0, index, tree))),
+    ])
     if (bundle === undefined || hashes === undefined) return undefined
-    const checked = this.#check.text(bundle, hashes)
+    const checked = this.#check.text(bundle, hashes, undefined, trees)
     return checked !== undefined && this.#options.withText
       ? { ...checked, text: { bundle, hashes } }
       : checked
   }
 
-  async #read(level: number | 'entries', index: number): Promise<Uint8Array | undefined> {
+  async #read(path: string): Promise<Uint8Array | undefined> {
     try {
-      return await this.#options.files.read(storedPath({ level, index, width: TILE_WIDTH }))
+      return await this.#options.files.read(path)
     } catch {
       // The walk reads the file again, and reports it.
       return undefined
@@ -77,6 +84,12 @@ class OwnChecks implements ClosableChecks {
   }
 
   async close(): Promise<void> {}
+}
+
+/** Returns the path of a full tile, in the log's tree or in the second tree of an algorithm. */
+function tileFile(level: number | 'entries', index: number, tree?: string): string {
+  const path = storedPath({ level, index, width: TILE_WIDTH })
+  return tree === undefined ? path : `${tree}/${path}`
 }
 
 /** Bundles that were sent to a thread in one message. */
@@ -135,10 +148,11 @@ class ThreadedChecks implements ClosableChecks {
   }
 
   #places(first: number, end: number): CheckRange {
-    const { files } = this.#options
+    const { files, trees } = this.#options
     return Array.from({ length: end - first }, (_, i) => ({
-      bundle: files.locate?.(storedPath({ level: 'entries', index: first + i, width: TILE_WIDTH })),
-      hashes: files.locate?.(storedPath({ level: 0, index: first + i, width: TILE_WIDTH })),
+      bundle: files.locate?.(tileFile('entries', first + i)),
+      hashes: files.locate?.(tileFile(0, first + i)),
+      trees: trees.map((tree) => files.locate?.(tileFile(0, first + i, tree))),
     }))
   }
 

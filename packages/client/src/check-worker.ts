@@ -1,6 +1,7 @@
 /** The program of a worker thread: answers each range of bundles with the results of checking them. */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
+import type { TreeAlgorithm } from '@service-fs/format/tree-binding'
 import { BundleCheck, IDS, sizeOf, type BundleText, type CheckedBundle } from './bundle-check.ts'
 import type { FingerprintKey } from './fingerprint.ts'
 import { checkFileSize, type BytesPlace } from './ledger-files.ts'
@@ -8,14 +9,20 @@ import { checkFileSize, type BytesPlace } from './ledger-files.ts'
 /** The settings of a thread. */
 export interface CheckSettings {
   key: FingerprintKey
-  /** Return the text of each bundle. */
+  /** The algorithms of the second trees. */
+  trees: readonly TreeAlgorithm[]
+  /** Whether to return the text of each bundle. */
   withText: boolean
   /** A thread that has so many bytes of results leaves the rest of a range to the caller. */
   room: number
 }
 
-/** The places of each bundle and its hash tile. */
-export type CheckRange = { bundle: BytesPlace | undefined; hashes: BytesPlace | undefined }[]
+/** The places of each bundle, of its hash tile, and of its hash tile in each second tree. */
+export type CheckRange = {
+  bundle: BytesPlace | undefined
+  hashes: BytesPlace | undefined
+  trees: readonly (BytesPlace | undefined)[]
+}[]
 
 /** Reads one file after another into a buffer, which it uses again. */
 class Reader {
@@ -47,12 +54,16 @@ class Reader {
   }
 }
 
-const { key, withText, room } = workerData as CheckSettings
-const check = new BundleCheck(key)
+const { key, withText, room, trees: algorithms } = workerData as CheckSettings
+const check = new BundleCheck(key, algorithms)
 const bundles = new Reader()
 const tiles = new Reader()
+const treeTiles = algorithms.map(() => new Reader())
 
-function checkOne({ bundle, hashes }: CheckRange[number], ids: Uint32Array): CheckedBundle | undefined {
+function checkOne(
+  { bundle, hashes, trees }: CheckRange[number],
+  ids: Uint32Array,
+): CheckedBundle | undefined {
   if (bundle === undefined || hashes === undefined) return undefined
   let text: BundleText
   try {
@@ -61,9 +72,24 @@ function checkOne({ bundle, hashes }: CheckRange[number], ids: Uint32Array): Che
     // The walk reads the file again, and reports it.
     return undefined
   }
-  const checked = check.text(text.bundle, text.hashes, ids)
+  const checked = check.text(
+    text.bundle,
+    text.hashes,
+    ids,
+    trees.map((place, i) => treeTile(place, treeTiles[i] as Reader)),
+  )
   if (checked === undefined || !withText) return checked
   return { ...checked, text: { bundle: text.bundle.slice(), hashes: text.hashes.slice() } }
+}
+
+/** Reads a hash tile of a second tree. Returns undefined when there is none or it can't be read: the walk reads it again. */
+function treeTile(place: BytesPlace | undefined, reader: Reader): Uint8Array | undefined {
+  if (place === undefined) return undefined
+  try {
+    return reader.read(place, 'second-tree/tile')
+  } catch {
+    return undefined
+  }
 }
 
 parentPort?.on('message', (range: CheckRange) => {

@@ -1,3 +1,5 @@
+import { messageOf } from '@service-fs/format/errors'
+
 /**
  * An error of the client: a request failed, or data is malformed or does not verify.
  *
@@ -12,12 +14,28 @@ export class ClientError extends Error {
   readonly status: number | undefined
   /** The problem document's `detail`; undefined when there was none. */
   readonly detail: string | undefined
+  /** The problem document's `field`; undefined when there was none. */
+  readonly field: string | undefined
 
-  constructor(code: string, message: string, answer: { status?: number; detail?: string | undefined } = {}) {
+  constructor(
+    code: string,
+    message: string,
+    answer: { status?: number; detail?: string | undefined; field?: string | undefined } = {},
+  ) {
     super(message)
     this.name = 'ClientError'
     this.code = code
     this.status = answer.status
     this.detail = answer.detail
+    this.field = answer.field
+  }
+}
+
+/** Runs `work`, and turns an error of the file system into a ClientError `file`. */
+export async function asFileError<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    throw error instanceof ClientError ? error : new ClientError('file', messageOf(error))
   }
 }

@@ -3,7 +3,7 @@
 /** The 64-bit key. */
 export type FingerprintKey = readonly [number, number]
 
-/** Returns a random key. A writer who does not know it can't choose identifiers with equal fingerprints. */
+/** Returns a random key. It is secret, so that no writer can choose identifiers with equal fingerprints. */
 export function randomKey(): FingerprintKey {
   const [a = 0, b = 0] = crypto.getRandomValues(new Uint32Array(2))
   return [a, b]
@@ -18,17 +18,20 @@ export function fingerprint(
   words: Uint32Array,
   at: number,
 ): void {
-  const [k0, k1] = key
-  let [a, b, c, d] = [k0 | 0, (k1 ^ 0xee) | 0, 0x6c796765 ^ k0, 0x74656462 ^ k1]
-  const blocks = ((to - from) >> 2) + 1
-  // Each block, then the two halves of the result.
-  for (let step = 0; step < blocks + 2; step++) {
-    const isBlock = step < blocks
-    const word = isBlock ? block(bytes, from, to, step) : 0
-    if (step === blocks) c ^= 0xee
-    if (step === blocks + 1) b ^= 0xdd
+  const k0 = key[0]
+  const k1 = key[1]
+  let a = k0 | 0
+  let b = (k1 ^ 0xee) | 0
+  let c = 0x6c796765 ^ k0
+  let d = 0x74656462 ^ k1
+  const last = from + ((to - from) & ~3)
+  // Each block with two rounds, then the two halves of the result with four.
+  for (let i = from, rounds = 2; ;) {
+    let word = 0
+    if (i < last) word = bytes[i]! | (bytes[i + 1]! << 8) | (bytes[i + 2]! << 16) | (bytes[i + 3]! << 24)
+    else if (i === last) word = lastBlock(bytes, last, to, to - from)
     d ^= word
-    for (let i = isBlock ? 2 : 4; i > 0; i--) {
+    do {
       a = (a + b) | 0
       b = ((b << 5) | (b >>> 27)) ^ a
       a = (a << 16) | (a >>> 16)
@@ -39,18 +42,26 @@ export function fingerprint(
       c = (c + b) | 0
       b = ((b << 13) | (b >>> 19)) ^ c
       c = (c << 16) | (c >>> 16)
-    }
+    } while (--rounds > 0)
     a ^= word
-    if (!isBlock) words[at + step - blocks] = b ^ d
+    if (i <= last) {
+      rounds = i < last ? 2 : 4
+      if (i === last) c ^= 0xee
+    } else if (i === last + 4) {
+      words[at] = b ^ d
+      b ^= 0xdd
+      rounds = 4
+    } else {
+      words[at + 1] = b ^ d
+      return
+    }
+    i += 4
   }
 }
 
-/** Returns four bytes, or the up to three bytes that are left together with the length. */
-function block(bytes: Uint8Array, from: number, to: number, index: number): number {
-  const at = from + 4 * index
-  if (at + 4 <= to)
-    return bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)
-  let last = (to - from) << 24
-  for (let i = at; i < to; i++) last |= bytes[i]! << (8 * (i - at))
+/** Returns the up to three bytes that are left, together with the length. */
+function lastBlock(bytes: Uint8Array, from: number, to: number, length: number): number {
+  let last = length << 24
+  for (let i = from; i < to; i++) last |= bytes[i]! << (8 * (i - from))
   return last
 }

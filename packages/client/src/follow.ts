@@ -73,7 +73,7 @@ export async function* follow(connection: Connection, options: FollowOptions = {
 }
 
 /** Reports whether a retry may succeed: the connection broke, or the server is busy or starting. */
-function mayPass({ code, status }: ClientError): boolean {
+export function mayPass({ code, status }: ClientError): boolean {
   return code === 'connection' || status === 429 || (status ?? 0) >= 500
 }
 

@@ -224,7 +224,7 @@ class Refusal extends ClientError {
   constructor(
     code: string,
     message: string,
-    answer: { status: number; detail: string | undefined },
+    answer: { status: number; detail?: string | undefined; field?: string | undefined },
     retryAfter: number | undefined,
   ) {
     super(code, message, answer)
@@ -291,10 +291,10 @@ function errorOf(
     const code = stringOf(problem['code']) ?? 'http'
     const detail = stringOf(problem['detail'])
     const message = detail ?? stringOf(problem['title']) ?? `HTTP ${status}`
-    return new Refusal(code, message, { status, detail }, retryAfter)
+    return new Refusal(code, message, { status, detail, field: stringOf(problem['field']) }, retryAfter)
   }
   const code = status === 404 ? 'not-found' : 'http'
-  return new Refusal(code, `${path}: HTTP ${status}`, { status, detail: undefined }, retryAfter)
+  return new Refusal(code, `${path}: HTTP ${status}`, { status }, retryAfter)
 }
 
 /** Returns the members of a parsed JSON object; none for any other value. */

@@ -7,8 +7,15 @@ function words(i: number): [number, number] {
 }
 
 it('holds every fingerprint that was added, and no other, at any size', () => {
-  for (const expected of [undefined, 50_001, 10]) {
-    const ids = new FingerprintSet(expected)
+  for (const [expected, sure] of [
+    [undefined],
+    [50_001],
+    [10],
+    [50_001, 50_001],
+    [10, 50_001],
+    [undefined, 200_000],
+  ]) {
+    const ids = new FingerprintSet(expected, sure)
     for (let i = 0; i < 50_000; i++) if (!ids.add(...words(i))) expect(i).toBe('new')
     for (let i = 0; i < 50_000; i++) if (ids.add(...words(i))) expect(i).toBe('known')
     expect(ids.add(0xffff_ffff, 0xffff_ffff)).toBe(true)
@@ -21,4 +28,14 @@ it('takes at most 11 bytes for each of a million expected identifiers', () => {
   const ids = new FingerprintSet(1_000_000)
   for (let i = 0; i < 1_000_000; i++) ids.add(...words(i))
   expect(ids.bytes).toBeLessThan(11_000_000)
+})
+
+it('allocates memory for the lower bound of identifiers at the start', () => {
+  const ids = new FingerprintSet(1_000_000, 900_000)
+  const { bytes } = ids
+  expect(bytes).toBeGreaterThan(9_000_000)
+  expect(bytes).toBeLessThan(11_000_000)
+  for (let i = 0; i < 900_000; i++) ids.add(...words(i))
+  expect(ids.bytes).toBe(bytes)
+  expect(new FingerprintSet(10, 1_000_000).bytes).toBeLessThan(200)
 })

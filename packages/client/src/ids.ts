@@ -9,17 +9,21 @@ const FIRST = 1 << 16
  * identifiers themselves. It never reports a known identifier as new.
  */
 export class FingerprintSet {
-  /** Two words a slot. The second word of a free slot is 0. Slots are in the order of the first word, but for collisions. */
+  /** Two words a slot. The second word of a free slot is 0. Slots are in the order of the first word, except after collisions. */
   #slots: Uint32Array
   readonly #expected: number
   #size = 0
-  /** The last value that `touch` read. If nothing used it, the engine would leave the reads out. */
+  /** The last value that `touch` read. Without a use of the value, the engine would optimize the reads away. */
   touched = 0
 
-  /** @param expected the number of identifiers, if it is known; the set then grows up to that and no further */
-  constructor(expected: number = Number.MAX_SAFE_INTEGER) {
+  /**
+   * @param expected the number of identifiers, if it is known; the set then grows up to that and no further
+   * @param sure a lower bound of that number: the first table has room for that many
+   */
+  constructor(expected: number = Number.MAX_SAFE_INTEGER, sure: number = 0) {
     this.#expected = expected
-    this.#slots = new Uint32Array(2 * Math.min(FIRST, Math.ceil((expected + 1) / LOAD)))
+    const enough = Math.max(FIRST, Math.ceil((sure + 1) / LOAD))
+    this.#slots = new Uint32Array(2 * Math.min(enough, Math.ceil((expected + 1) / LOAD)))
   }
 
   get size(): number {

@@ -1,6 +1,7 @@
 import { TYPE_ED25519, TYPE_MLDSA44_COSIGNATURE, formatKeyId, parseVkey } from '@service-fs/tlog/note'
 import { messageOf } from '@service-fs/format/errors'
 import { ClientError } from './errors.ts'
+import type { Trust } from './trust.ts'
 
 /** The name, below keys/, of the log's own key. A daemon does not open a ledger without this file. */
 export const LOG_KEY = 'ed25519.vkey'
@@ -25,6 +26,23 @@ export function keyFiles(vkeys: readonly string[], origin: string): Map<string, 
     files.set(free ? byType : `key-${formatKeyId(keyId)}.vkey`, text)
   }
   return files
+}
+
+/**
+ * Returns the vkeys that a ledger publishes, by file name. A static host may publish none; then returns the pinned keys.
+ * @throws ClientError like `shown`; `malformed`
+ */
+export async function ownKeyFiles(
+  shown: () => Promise<string[]>,
+  trust: Trust,
+  origin: string,
+): Promise<Map<string, string>> {
+  try {
+    return keyFiles(await shown(), origin)
+  } catch (error) {
+    if (!trust.pinned || !(error instanceof ClientError) || error.status !== 404) throw error
+    return keyFiles(trust.vkeysOf(origin), origin)
+  }
 }
 
 function parse(text: string): ReturnType<typeof parseVkey> {

@@ -141,6 +141,13 @@ export function checkSplit(
   if (split !== undefined && digest.sha256 !== split.sha256) {
     throw new ClientError('false', `record: expected SHA-256 ${split.sha256}, found ${digest.sha256}`)
   }
-  const { id, type, time } = parseEntry(entry, nativeCodec).header
+  const { header: fields, continuation } = parseEntry(entry, nativeCodec)
+  if (continuation !== undefined) throw notFirst(continuation)
+  const { id, type, time } = fields
   return { ...proved, id, type, time }
+}
+
+/** Returns the error of a proof for a later entry of a split record: such a proof says nothing about the whole payload. */
+export function notFirst({ part, of }: { part: number; of: number }): ClientError {
+  return new ClientError('false', `proof: expected the first entry of a record, found part ${part}/${of}`)
 }

@@ -27,8 +27,7 @@ async function ledger(): Promise<Connection> {
     )
     if (since > 0 && !broken) {
       broken = true
-      response.write(lines[0])
-      setTimeout(() => request.socket.destroy(), 20)
+      response.write(lines[0], () => request.socket.destroy())
     } else response.end(lines.join(''))
   })
   const connection = new Connection(server.url)

@@ -12,6 +12,8 @@ export interface ReadRecord {
   type: string
   /** RFC 3339 in UTC: the ledger's clock when it accepted the record. */
   time: string
+  /** The time until which the record itself asks to be kept, if it does. A policy, an extension or a hold may last longer. */
+  retainUntil?: string
   payload: Uint8Array
 }
 
@@ -104,15 +106,24 @@ function parseLine(line: string): unknown {
 
 /** Parses a record of `/v1/entries` from its JSON value. @throws ClientError `malformed` */
 export function parseRecord(value: unknown): ReadRecord {
-  const { cursor, payload_id: id, type, time, payload, payload_base64: base64 } = membersOf(value)
+  const {
+    cursor,
+    payload_id: id,
+    type,
+    time,
+    payload,
+    payload_base64: base64,
+    retain_until: retainUntil,
+  } = membersOf(value)
   if (typeof cursor !== 'number' || !Number.isSafeInteger(cursor) || cursor < 1) throw missing('cursor')
   if (typeof id !== 'string') throw missing('payload_id')
   if (typeof type !== 'string') throw missing('type')
   if (typeof time !== 'string') throw missing('time')
+  if (retainUntil !== undefined && typeof retainUntil !== 'string') throw missing('retain_until as text')
   if ((payload === undefined) === (base64 === undefined)) throw missing('either payload or payload_base64')
   if (base64 !== undefined && typeof base64 !== 'string') throw missing('payload_base64 as text')
   const bytes = base64 === undefined ? nativeCodec.utf8Encode(canonicalJson(payload)) : decoded(base64)
-  return { cursor, id, type, time, payload: bytes }
+  return { cursor, id, type, time, ...(retainUntil === undefined ? {} : { retainUntil }), payload: bytes }
 }
 
 function decoded(base64: string): Uint8Array {

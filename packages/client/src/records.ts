@@ -1,11 +1,22 @@
 /** Checks that the entries of a log, read in order, form whole records of the ledger format. */
 import { correctsTime } from '@service-fs/format/clock-correction'
+import { Duties } from '@service-fs/format/duties'
+import {
+  dutyIn,
+  fieldOf,
+  isProblem,
+  RETAIN_FIELD,
+  TIME_EXPECTED,
+  type Extension,
+} from '@service-fs/format/duty'
+import { isTime } from '@service-fs/format/time'
+import { bindingIn, isBindingProblem, TREE_TYPE, type TreeBinding } from '@service-fs/format/tree-binding'
 import { parseEntry, partLength, type Entry } from '@service-fs/format/entry'
 import { messageOf } from '@service-fs/format/errors'
 import type { CheckedBundle } from './bundle-check.ts'
 import { fingerprint, randomKey, type FingerprintKey } from './fingerprint.ts'
 import { FingerprintSet } from './ids.ts'
-import { nativeCodec, sha256Stream } from '@service-fs/native/native'
+import { nativeCodec, nativeHasher, sha256Stream } from '@service-fs/native/native'
 import type { Place, Problems } from './problems.ts'
 
 /** A split record whose remaining parts must follow. */
@@ -18,6 +29,21 @@ interface Open {
   seen: number
   digest: ReturnType<typeof sha256Stream>
 }
+
+/** The first extension of a record, which says until when the record itself asked to be kept. Its entry is at `place`. */
+export interface FirstExtension extends Pick<Extension, 'payload_id' | 'index'> {
+  was: string | undefined
+  place: Place
+}
+
+/** The binding of a second tree, at `place` in the log. */
+export interface PlacedBinding {
+  binding: TreeBinding
+  place: Place
+}
+
+/** The most bindings of a ledger. Each one costs the computation of two root hashes. */
+const MOST_BINDINGS = 1000
 
 /** An additional check of each well-formed entry. It adds the faults that it finds to `problems`. */
 export type EachEntry = (entry: Entry, place: Place, problems: Problems) => void
@@ -38,14 +64,19 @@ export class RecordCheck {
   /** Entries are missing just before this one, so a later part without its first part is not a separate problem. */
   #gap = false
   #records = 0
-  /** Identifiers that may be duplicates, with the indexes of the records that repeat them. The first thousand. */
+  /** The first thousand identifiers that may be duplicates, each with the indexes of the records that repeat it. */
   readonly suspects: Map<string, number[]> = new Map()
   readonly #each: EachEntry | undefined
+  readonly #duties = new Duties()
+  /** The first extension of each extended record, to be compared with the record. */
+  readonly extensions: FirstExtension[] = []
+  /** The bindings of second trees, to be compared with the trees. */
+  readonly bindings: PlacedBinding[] = []
 
-  /** @param size the number of entries */
-  constructor(problems: Problems, size: number, each?: EachEntry) {
+  /** @param size the number of entries; `stored` of them are in files, so that memory for them can be allocated at once */
+  constructor(problems: Problems, size: number, each?: EachEntry, stored = 0) {
     this.#problems = problems
-    this.#ids = new FingerprintSet(size)
+    this.#ids = new FingerprintSet(size, stored)
     this.#each = each
   }
 
@@ -82,6 +113,8 @@ export class RecordCheck {
       return
     }
     this.#checkTime(entry, place)
+    if (entry.header.fields.length > 0) this.#checkDuty(entry, place)
+    if (entry.header.type === TREE_TYPE) this.#checkBinding(entry, place)
     this.#each?.(entry, place, this.#problems)
     if (entry.continuation === undefined) this.#first(entry, place)
     else this.#part(entry, entry.continuation, place)
@@ -89,7 +122,7 @@ export class RecordCheck {
 
   /**
    * Checks the next bundle, like `next` for each of its entries. `place` and `entry` return the place and the bytes of entry i of the bundle.
-   * There must be no additional check.
+   * Call it only if the constructor got no additional check.
    */
   async bundle(
     { parts, ids }: Pick<CheckedBundle, 'parts' | 'ids'>,
@@ -126,6 +159,37 @@ export class RecordCheck {
       return
     }
     this.#time = time
+  }
+
+  /** Checks that a record states a time to be kept until, and that a duty entry shortens no duty. */
+  #checkDuty(entry: Entry, place: Place): void {
+    const until = fieldOf(entry, RETAIN_FIELD)
+    if (until !== undefined && !isTime(until))
+      this.#problems.add(place, `${RETAIN_FIELD}: ${TIME_EXPECTED}`, until)
+    const duty = dutyIn(entry, nativeCodec)
+    if (duty === undefined) return
+    const { index = 0 } = place
+    const isFirst =
+      !isProblem(duty) && duty.duty === 'extend' && this.#duties.extendedUntil(duty.payload_id) === undefined
+    const problem = isProblem(duty) ? duty : this.#duties.add(duty, index)
+    if (problem !== undefined)
+      this.#problems.add(place, `${problem.field}: ${problem.expected}`, problem.found)
+    else if (isFirst) {
+      if (duty.index >= index)
+        this.#problems.add(place, `index: an entry before ${index}`, String(duty.index))
+      else this.extensions.push({ payload_id: duty.payload_id, index: duty.index, was: duty.was, place })
+    }
+  }
+
+  /** Checks the form of a second tree's binding. */
+  #checkBinding(entry: Entry, place: Place): void {
+    const binding = bindingIn(entry, nativeCodec, nativeHasher)
+    if (binding === undefined) return
+    if (isBindingProblem(binding))
+      this.#problems.add(place, `${binding.field}: ${binding.expected}`, binding.found)
+    else if (this.bindings.length === MOST_BINDINGS)
+      this.#problems.add(place, `at most ${MOST_BINDINGS} bindings of second trees`, 'another one')
+    else this.bindings.push({ binding, place })
   }
 
   /** Skips one or more missing entries. */

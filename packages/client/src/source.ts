@@ -82,10 +82,11 @@ export async function readStoredTile(files: LedgerFiles, tile: Tile): Promise<Ha
 /** Reads the entries of a bundle's file. Resolves to undefined when there is no such file. @throws ClientError `malformed`, `file` */
 export async function readStoredBundle(files: LedgerFiles, tile: Tile): Promise<Uint8Array[] | undefined> {
   const path = storedPath(tile)
-  const bytes = await files.read(path)
-  if (bytes === undefined) return undefined
-  // latin1 maps each byte to one character, so that the parser sees every byte that is not base64.
-  const lines = wellFormed(path, () => parseBundle(bytes.toString('latin1'), tile.width))
+  // latin1 maps each byte to one character, so that the parser sees every byte that is not base64. Keep no reference to the bytes: a bundle
+  // may have 22 MiB.
+  const text = (await files.read(path))?.toString('latin1')
+  if (text === undefined) return undefined
+  const lines = wellFormed(path, () => parseBundle(text, tile.width))
   return lines.map((line) => Buffer.from(line, 'base64'))
 }
 
@@ -173,9 +174,16 @@ class FilesSource implements LogSource {
   async bundle(index: number, width: number): Promise<Uint8Array[]> {
     const stored = await this.#stored(readStoredBundle, 'entries', index, width)
     if (stored !== undefined) return stored
-    const entries: Uint8Array[] = []
-    for (let i = index * TILE_WIDTH; entries.length < width; i++) entries.push(await this.#tailEntry(i))
-    return entries
+    try {
+      const entries: Uint8Array[] = []
+      for (let i = index * TILE_WIDTH; entries.length < width; i++) entries.push(await this.#tailEntry(i))
+      return entries
+    } catch (error) {
+      // A daemon that uses the ledger removes a tail file after it has sealed its entries.
+      const sealed = await this.#stored(readStoredBundle, 'entries', index, width)
+      if (sealed === undefined) throw error
+      return sealed
+    }
   }
 
   /** Reads the first `width` items of the full tile's file, or the partial tile's file of that width. */

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { entriesOf, parseEntry, type RecordContent } from '@service-fs/format/entry'
 import { readmeText } from '@service-fs/format/readme'
+import { VERIFY_SH } from '@service-fs/format/verify-shell'
 import { formatCommit, formatEdge } from '@service-fs/format/tail-text'
 import { formatCheckpointText } from '@service-fs/tlog/checkpoint'
 import { Edge } from '@service-fs/tlog/edge'
@@ -87,6 +88,7 @@ export async function makeLedger(dir: string, ledger: TestLedger): Promise<void>
   const size = entries.length
   await writeBelow(dir, 'origin', origin + '\n')
   await writeBelow(dir, 'README.txt', readmeText(origin))
+  await writeBelow(dir, 'verify.sh', VERIFY_SH)
   await writeBelow(dir, 'keys/ed25519.vkey', testSigner(origin).vkey + '\n')
   await writeBelow(dir, 'checkpoint', await checkpointOf(leaves, size, origin))
   const tail = ledger.tail ?? 'grow'

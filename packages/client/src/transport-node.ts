@@ -1,6 +1,6 @@
 /** The transport of Node.js: a pool of undici's connections. */
 import { gunzipSync } from 'node:zlib'
-import { Pool, type Dispatcher } from 'undici'
+import type { Dispatcher, Pool } from 'undici'
 import { codeOf, messageOf } from '@service-fs/format/errors'
 import { ClientError } from './errors.ts'
 import { readAll, type Failure, type Incoming, type Transport, type TransportOptions } from './transport.ts'
@@ -31,20 +31,27 @@ const UNKNOWN_AUTHORITY: ReadonlySet<string> = new Set([
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ])
 
-/** Opens a transport to an origin. It connects at the first request. */
+/** Opens a transport to an origin. It loads undici and connects at the first request, because most commands on files send none. */
 export function openTransport(origin: string, options: TransportOptions): Transport {
-  const pool = new Pool(origin, {
-    connections: options.connections ?? 8,
-    keepAliveTimeout: 4_000,
-    connect: { ...options.tls },
-  })
+  let pool: Promise<Pool> | undefined
+  const open = async (): Promise<Pool> => {
+    const undici = await import('undici')
+    return new undici.Pool(origin, {
+      connections: options.connections ?? 8,
+      keepAliveTimeout: 4_000,
+      connect: { ...options.tls },
+    })
+  }
   return {
     async send(path, { silence, body, ...request }) {
       const bodyTimeout = silence === undefined ? {} : { bodyTimeout: silence }
-      return incoming(await pool.request({ path, ...request, body: body ?? null, ...bodyTimeout }))
+      const opened = await (pool ??= open())
+      return incoming(await opened.request({ path, ...request, body: body ?? null, ...bodyTimeout }))
     },
     failureOf,
-    close: () => pool.destroy(),
+    async close() {
+      await (await pool)?.destroy()
+    },
   }
 }
 

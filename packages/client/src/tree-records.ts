@@ -23,6 +23,16 @@ export interface TreeRecord {
   type: string
   time: string
   payload: Uint8Array
+  /** The bytes of the record's first entry, whose leaf hash its proof covers. */
+  entry: Uint8Array
+  /** The bytes of that entry's header; the rest is its payload. */
+  headerLength: number
+}
+
+/** An entry, and its bytes. */
+interface Read {
+  bytes: Uint8Array
+  entry: Entry
 }
 
 /** Returns the bundles of a source, not verified. */
@@ -30,20 +40,25 @@ export function uncheckedBundles(source: LogSource, size: number): Bundles {
   return { size, bundle: (index) => source.bundle(index, tileWidth('entries', index, size)) }
 }
 
-/** Yields every record of a tree, and joins split ones. @throws ClientError `false` when entries do not form a record */
-export async function* treeRecords(tree: Bundles): AsyncGenerator<TreeRecord> {
+/**
+ * Yields every record of a tree, and joins split ones. Reads `width` bundles ahead.
+ * @throws ClientError `false` when entries do not form a record
+ */
+export async function* treeRecords(tree: Bundles, width = 4): AsyncGenerator<TreeRecord> {
   let index = 0
-  let parts: Entry[] = []
-  for await (const entries of ahead(Math.ceil(tree.size / TILE_WIDTH), 4, (i) => tree.bundle(i))) {
+  let parts: Read[] = []
+  for await (const entries of ahead(Math.ceil(tree.size / TILE_WIDTH), width, (i) => tree.bundle(i))) {
     for (const bytes of entries) {
       // Copy a part while its record is incomplete: a view would keep the whole bundle in memory.
-      const entry = read(parts.length > 0 ? bytes.slice() : bytes, index)
-      if (parts.length > 0 || entry.split !== undefined)
-        parts.push(parts.length === 0 ? read(bytes.slice(), index) : entry)
+      const found = read(parts.length > 0 ? bytes.slice() : bytes, index)
+      if (parts.length > 0 || found.entry.split !== undefined)
+        parts.push(parts.length === 0 ? read(bytes.slice(), index) : found)
       index += 1
-      if (parts.length > 0 && parts.length < (parts[0]?.split?.parts ?? 1)) continue
-      yield whole(parts.length > 0 ? parts : [entry], index)
+      if (parts.length > 0 && parts.length < (parts[0]?.entry.split?.parts ?? 1)) continue
+      const record = whole(parts.length > 0 ? parts : [found], index)
+      // The parts have the content a second time: release them before the caller uses the record.
       parts = []
+      yield record
     }
   }
   if (parts.length > 0)
@@ -53,19 +68,25 @@ export async function* treeRecords(tree: Bundles): AsyncGenerator<TreeRecord> {
     )
 }
 
-function read(bytes: Uint8Array, index: number): Entry {
+function read(bytes: Uint8Array, index: number): Read {
   try {
-    return parseEntry(bytes, nativeCodec)
+    return { bytes, entry: parseEntry(bytes, nativeCodec) }
   } catch (error) {
     throw new ClientError('false', `entry ${index}: ${messageOf(error)}`)
   }
 }
 
-function whole(parts: readonly Entry[], end: number): TreeRecord {
+function whole(parts: readonly Read[], end: number): TreeRecord {
   const index = end - parts.length
   try {
-    const { id, type, time } = (parts[0] as Entry).header
-    return { index, parts: parts.length, id, type, time, payload: joinParts(parts, sha256Hex) }
+    const { bytes, entry } = parts[0] as Read
+    const { header, headerLength } = entry
+    const { id, type, time } = header
+    const payload = joinParts(
+      parts.map((part) => part.entry),
+      sha256Hex,
+    )
+    return { index, parts: parts.length, id, type, time, payload, entry: bytes, headerLength }
   } catch (error) {
     throw new ClientError('false', `entry ${index}: ${messageOf(error)}`)
   }

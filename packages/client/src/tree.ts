@@ -13,8 +13,8 @@ import type { LogSource } from './source.ts'
 const KEPT = 16
 
 /**
- * The tree of a log at one checkpoint. It verifies every hash against the checkpoint's root: the partial tiles by computing the root from
- * them, each full tile by its hash in the tile above.
+ * The tree of a log at one checkpoint. It verifies every hash against the checkpoint's root: it computes the root
+ * from the partial tiles, and compares each full tile with its hash in the tile above.
  */
 export class TrustedTree {
   /** The number of entries. */
@@ -79,6 +79,11 @@ export class TrustedTree {
       )
     })
     return entries
+  }
+
+  /** Returns the verified hashes of a tile, full or partial. @throws ClientError `false`, naming the tile; like the source */
+  hashTile(level: number, index: number): Promise<readonly Hash[]> {
+    return this.#tile(level, index)
   }
 
   /** Returns the verified leaf hash of an entry. @throws ClientError `false`; `not-found` beyond the tree; like the source */

@@ -13,7 +13,7 @@ import {
 } from '@service-fs/tlog/tile'
 import { ClientError } from './errors.ts'
 import { directoryFiles, type LedgerFiles, type ListedFile } from './ledger-files.ts'
-import { nativeCodec, nativeHasher } from '@service-fs/native/native'
+import { nativeCodec, nativeHasher, sha256Hex } from '@service-fs/native/native'
 import { Problems } from './problems.ts'
 import { RecordCheck } from './records.ts'
 import {
@@ -25,17 +25,34 @@ import {
   type TailNow,
 } from './source.ts'
 import { parseTailName } from '@service-fs/format/tail-text'
+import { isTreeAlgorithm } from '@service-fs/format/tree-binding'
 import type { LoadedTail } from './tail.ts'
 import { TailWalk } from './tailwalk.ts'
 import { Trust, type Opened } from './trust.ts'
-import { tryCheck, confirmDuplicates, type LedgerReport, type VerifyOptions } from './verify.ts'
+import { SecondTrees } from './second-tree/second-trees.ts'
+import {
+  tryCheck,
+  confirmDuplicates,
+  confirmExtensions,
+  type LedgerReport,
+  type VerifyOptions,
+} from './verify.ts'
 import { TreeWalk, type TreeFiles } from './walk.ts'
 import { openChecks, type ClosableChecks } from './bundle-checks.ts'
 
 const KEY_FILE = /^[a-z0-9-]{1,64}\.vkey$/
 
-/** Files of the running daemon, which are not part of the ledger. */
-const OWN: ReadonlySet<string> = new Set(['lock', 'tmp', 'cache'])
+/** The files of a ledger that are in no folder. `service-fs upgrade` adds README-2.txt. */
+const TEXTS: ReadonlySet<string> = new Set([
+  'README.txt',
+  'README-2.txt',
+  'verify.sh',
+  'origin',
+  'checkpoint',
+])
+
+/** Files of a process that has the ledger open, which are not part of the ledger. */
+export const WORKING_FILES: ReadonlySet<string> = new Set(['lock', 'tmp', 'cache'])
 
 /** Like {@link verifyFiles}, for the ledger in a directory. */
 export function verifyDirectory(dir: string, options: VerifyOptions = {}): Promise<LedgerReport> {
@@ -71,9 +88,11 @@ class FilesCheck {
   readonly #source: LogSource
   /** Partial tiles that are files. */
   readonly #partial: Tile[] = []
-  /** Tiles beyond the tree at the start of the check. */
-  readonly #beyond: Tile[] = []
+  /** Tiles beyond the tree as it was at the start of the check. */
+  readonly #beyond: { tile: Tile; file: string }[] = []
   #count = 0
+  /** Files of full bundles. */
+  #bundles = 0
 
   constructor(files: LedgerFiles, options: VerifyOptions, expectedOrigin: string | undefined) {
     this.#files = files
@@ -85,18 +104,38 @@ class FilesCheck {
   async run(): Promise<LedgerReport> {
     const origin = await this.#origin()
     const { trust, keys } = await this.#trust(origin)
+    const trees = new SecondTrees({
+      origin,
+      files: this.#files,
+      problems: this.#problems,
+      notes: this.#notes,
+      pinned: (name) => (trust.pinned ? trust.vkeysOf(name) : []),
+    })
+    // Read the checkpoints of second trees before the log's newest: a second tree is never larger than the log.
+    await trees.open(await this.#files.list(''))
     // Read the published checkpoint before the tail: a daemon may commit in between, and the tail is never older than the checkpoint.
     const published = await this.#checkpoint(trust, origin)
     const tail = await tailNow(this.#files)
     const head = this.#head(tail.newest, published)
     await this.#readme(origin)
-    await this.#listing(head.size)
-    const records = new RecordCheck(this.#problems, head.size, this.#options.each)
+    await this.#listing(head.size, trees)
+    const stored = this.#bundles * TILE_WIDTH
+    const records = new RecordCheck(this.#problems, head.size, this.#options.each, stored)
     const beside = this.#beside(tail, published?.checkpoint, origin, trust)
-    const walk = await this.#walk(head.size, tail.starts, beside, records)
+    const walk = await this.#walk(head.size, tail.starts, beside, records, trees)
     await this.#partials(head.size)
-    await confirmDuplicates(records.suspects, head.size, this.#source, this.#problems)
-    if (this.#problems.count === 0) await this.#options.copy?.end({ origin, keys, ...head })
+    await confirmDuplicates(records.suspects, head.size, this.#source, storedPath, this.#problems)
+    await confirmExtensions(records.extensions, head.size, this.#source, this.#problems)
+    const second = await trees.end({
+      size: head.size,
+      source: this.#source,
+      bindings: records.bindings,
+      isRemote: false,
+    })
+    const { copy } = this.#options
+    if (this.#problems.count === 0 && copy !== undefined)
+      for await (const [path, bytes] of trees.files()) await copy.secondTree(path, bytes)
+    if (this.#problems.count === 0) await copy?.end({ origin, keys, ...head })
     const audit = await this.#audit(origin)
     const { entries, bundles, tiles } = walk.counts
     return {
@@ -122,6 +161,7 @@ class FilesCheck {
       notes: [...this.#notes, ...records.notes],
       problems: this.#problems.list,
       problemCount: this.#problems.count,
+      ...(second.length === 0 ? {} : { trees: second }),
       ...(audit === undefined ? {} : { audit }),
     }
   }
@@ -167,6 +207,28 @@ class FilesCheck {
       this.#notes.push(
         'README.txt is not the text of this version: use the shell lines that `service-fs readme` prints, not those in the file',
       )
+    if (text !== undefined) await this.#verifier(text)
+  }
+
+  /** Checks that README.txt or README-2.txt names the hash of verify.sh. Ledgers made by earlier versions have none. */
+  async #verifier(readme: string): Promise<void> {
+    const file = 'verify.sh'
+    const script = await tryCheck(
+      this.#problems,
+      file,
+      'a script',
+      async () => (await this.#files.read(file)) ?? 'none',
+    )
+    if (script === undefined) return
+    if (script === 'none') {
+      this.#notes.push('there is no verify.sh: `service-fs upgrade` adds it')
+      return
+    }
+    const second =
+      (await this.#files.read('README-2.txt')) === undefined ? '' : await this.#text('README-2.txt')
+    const hash = sha256Hex(script)
+    if (!readme.includes(hash) && second?.includes(hash) !== true)
+      this.#problems.add({ file }, 'the hash that README.txt names', `the hash ${hash}`)
   }
 
   /** Returns the pinned keys, or without any those in keys/. Checks every file in keys/. */
@@ -231,10 +293,11 @@ class FilesCheck {
     starts: readonly number[],
     beside: TailWalk,
     records: RecordCheck,
+    trees: SecondTrees,
   ): Promise<TreeWalk> {
     const { progress, copy } = this.#options
     const { place } = this.#files
-    const checks = this.#checks(size, records)
+    const checks = this.#checks(size, records, trees)
     const walk = new TreeWalk({
       files: new StoredFiles(this.#files, starts[0] ?? size, starts.length === 0),
       size,
@@ -246,6 +309,7 @@ class FilesCheck {
       progress: progress && ((entries) => progress(place, entries, size)),
       copy,
       checks,
+      others: trees,
     })
     try {
       await walk.run()
@@ -256,7 +320,7 @@ class FilesCheck {
   }
 
   /** Returns the checks of full bundles; undefined when each entry has to be checked or copied by itself. */
-  #checks(size: number, records: RecordCheck): ClosableChecks | undefined {
+  #checks(size: number, records: RecordCheck, trees: SecondTrees): ClosableChecks | undefined {
     const { copy, each, threads } = this.#options
     if (each !== undefined || (copy !== undefined && copy.stored === undefined)) return undefined
     const bundles = Math.floor(size / TILE_WIDTH)
@@ -264,32 +328,38 @@ class FilesCheck {
       files: this.#files,
       bundles,
       key: records.key,
+      trees: trees.algorithms,
       withText: copy !== undefined,
       threads,
     })
   }
 
   /** Lists all files, and reports those that do not belong to a ledger and tiles beyond the tree. */
-  async #listing(size: number): Promise<void> {
+  async #listing(size: number, trees: SecondTrees): Promise<void> {
     for (const entry of await this.#files.list('')) await this.#listed(entry, size)
+    const second = await trees.list(size)
+    this.#count += second.count
+    this.#beyond.push(...second.beyond)
     if (this.#beyond.length === 0) return
     // A daemon may have appended since the check began.
     const { newest } = await tailNow(this.#files)
     const now = Math.max(size, newest?.commits.at(-1)?.size ?? 0)
-    for (const tile of this.#beyond) {
+    for (const { tile, file } of this.#beyond) {
       if (tileSpan(tile).end > now)
-        this.#problems.add({ file: storedPath(tile) }, `no tile beyond the tree of size ${now}`, 'one')
+        this.#problems.add({ file }, `no tile beyond the tree of size ${now}`, 'one')
     }
   }
 
   async #listed({ name, kind }: ListedFile, size: number): Promise<void> {
-    if (OWN.has(name)) return
+    if (WORKING_FILES.has(name)) return
     if (kind === 'directory') {
       if (name === 'audit' && this.#expectedOrigin === undefined) return
       if (name === 'keys') return this.#known('keys', (file) => KEY_FILE.test(file))
       if (name === 'tail') return this.#known('tail', (file) => parseTailName(file) !== undefined)
       if (name === 'tile') return this.#tiles('tile', size)
-    } else if (kind === 'file' && ['README.txt', 'origin', 'checkpoint'].includes(name)) {
+      // Its files are listed with those of the other second trees.
+      if (isTreeAlgorithm(name)) return
+    } else if (kind === 'file' && TEXTS.has(name)) {
       this.#count += 1
       return
     }
@@ -324,7 +394,8 @@ class FilesCheck {
       return this.#unexpected(path)
     }
     this.#count += 1
-    if (tileSpan(tile).end > size) this.#beyond.push(tile)
+    if (tile.level === 'entries' && tile.width === TILE_WIDTH) this.#bundles += 1
+    if (tileSpan(tile).end > size) this.#beyond.push({ tile, file: path })
     else if (tile.width < TILE_WIDTH) this.#partial.push(tile)
   }
 

@@ -8,19 +8,30 @@ import { messageOf } from '@service-fs/format/errors'
 import { ClientError } from './errors.ts'
 import { BundleCheck } from './bundle-check.ts'
 import { membersOf, type Connection } from './http.ts'
-import { nativeHasher } from '@service-fs/native/native'
-import { keyFiles } from './key-files.ts'
+import type { LedgerFiles } from './ledger-files.ts'
+import { nativeCodec, nativeHasher } from '@service-fs/native/native'
+import { ownKeyFiles } from './key-files.ts'
 import { Problems } from './problems.ts'
 import { RecordCheck } from './records.ts'
+import { LEFT_OUT, leftOutText } from './second-tree/second-tree.ts'
+import { SecondTrees } from './second-tree/second-trees.ts'
 import { httpSource, type LogSource } from './source.ts'
 import { Trust, type Opened } from './trust.ts'
-import { confirmDuplicates, type LedgerReport, type VerifyOptions } from './verify.ts'
+import { confirmDuplicates, confirmExtensions, type LedgerReport, type VerifyOptions } from './verify.ts'
 import { TreeWalk, type Beside, type TreeFiles } from './walk.ts'
 
 /** The number of bundles, with their hash tiles, that are requested ahead. */
 const READ_AHEAD = 8
 /** The number of proofs of each kind to request. */
 const SAMPLES = 9
+
+/** HTTP lists no files. */
+const NO_FILES: LedgerFiles = {
+  place: '',
+  read: async () => undefined,
+  list: async () => [],
+  below: () => NO_FILES,
+}
 
 /** Returns the pinned keys, or without any the keys that the ledger's contract publishes. @throws ClientError */
 export async function trustOf(connection: Connection, options: VerifyOptions): Promise<Trust> {
@@ -32,7 +43,7 @@ async function shownTrust(connection: Connection): Promise<Trust> {
 }
 
 /** Reads the keys that `/v1/contract` publishes. */
-async function shownKeys(connection: Connection): Promise<string[]> {
+export async function shownKeys(connection: Connection): Promise<string[]> {
   return contractKeys(await connection.askJson('v1/contract'))
 }
 
@@ -95,6 +106,7 @@ class UrlCheck {
   readonly #expectedOrigin: string | undefined
   readonly #problems = new Problems()
   readonly #source: LogSource
+  readonly #notes: string[] = []
 
   constructor(
     connection: Connection,
@@ -115,13 +127,31 @@ class UrlCheck {
     const { origin, size, root } = opened.checkpoint
     const records = new RecordCheck(this.#problems, size, this.#options.each)
     const samples = new Samples(opened.checkpoint, this.#problems)
-    const walk = await this.#walk(size, samples, records)
+    const trees = new SecondTrees({
+      origin,
+      files: NO_FILES,
+      problems: this.#problems,
+      notes: this.#notes,
+      pinned: () => [],
+    })
+    const walk = await this.#walk(size, samples, records, trees)
     const { copy } = this.#options
     // The walk verifies everything that is copied, so the server's proofs add nothing.
     const proofs = copy === undefined ? await this.#proofs(opened.checkpoint, samples) : 0
-    await confirmDuplicates(records.suspects, size, this.#source, this.#problems)
-    if (copy !== undefined && this.#problems.count === 0)
-      await copy.end({ origin, size, root, note, keys: await this.#keys(origin) })
+    await confirmDuplicates(records.suspects, size, this.#source, tilePath, this.#problems)
+    await confirmExtensions(records.extensions, size, this.#source, this.#problems)
+    const second = await trees.end({
+      size,
+      source: this.#source,
+      bindings: records.bindings,
+      isRemote: true,
+    })
+    if (copy !== undefined && this.#problems.count === 0) {
+      for (const { algorithm } of second)
+        await copy.secondTree(`${algorithm}/${LEFT_OUT}`, nativeCodec.utf8Encode(leftOutText(algorithm)))
+      const keys = await ownKeyFiles(() => shownKeys(this.#connection), this.#trust, origin)
+      await copy.end({ origin, size, root, note, keys })
+    }
     const { entries, bundles, tiles } = walk.counts
     return {
       ok: this.#problems.count === 0,
@@ -136,19 +166,10 @@ class UrlCheck {
       trust: this.#trust.toString(),
       pinned: this.#trust.pinned,
       witnesses: opened.witnesses,
-      notes: records.notes,
+      notes: [...this.#notes, ...records.notes],
       problems: this.#problems.list,
       problemCount: this.#problems.count,
-    }
-  }
-
-  /** Returns the ledger's own keys by file name. A static host may publish none; then returns the pinned keys. */
-  async #keys(origin: string): Promise<Map<string, string>> {
-    try {
-      return keyFiles(await shownKeys(this.#connection), origin)
-    } catch (error) {
-      if (!this.#trust.pinned || !(error instanceof ClientError) || error.status !== 404) throw error
-      return keyFiles(this.#trust.vkeysOf(origin), origin)
+      ...(second.length === 0 ? {} : { trees: second }),
     }
   }
 
@@ -157,7 +178,7 @@ class UrlCheck {
     return this.#trust.openPublished(note, this.#expectedOrigin)
   }
 
-  async #walk(size: number, samples: Samples, records: RecordCheck): Promise<TreeWalk> {
+  async #walk(size: number, samples: Samples, records: RecordCheck, others: SecondTrees): Promise<TreeWalk> {
     const { progress, each } = this.#options
     const walk = new TreeWalk({
       files: new RemoteFiles(this.#source),
@@ -169,6 +190,7 @@ class UrlCheck {
       width: READ_AHEAD,
       check: each === undefined ? new BundleCheck(records.key) : undefined,
       copy: this.#options.copy,
+      others,
       progress: progress && ((entries) => progress(this.#connection.url, entries, size)),
     })
     await walk.run()

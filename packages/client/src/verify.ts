@@ -1,12 +1,14 @@
 /** The options and the report of a verification, and the steps shared by files and HTTP. */
 import type { Hash } from '@service-fs/tlog/hash'
+import { fieldOf, RETAIN_FIELD } from '@service-fs/format/duty'
 import { parseEntry } from '@service-fs/format/entry'
-import { TILE_WIDTH, tileWidth } from '@service-fs/tlog/tile'
+import { TILE_WIDTH, tileWidth, type Tile } from '@service-fs/tlog/tile'
 import { ahead } from './ahead.ts'
 import { messageOf } from '@service-fs/format/errors'
 import { nativeCodec } from '@service-fs/native/native'
 import { Problems, type Problem } from './problems.ts'
-import type { EachEntry } from './records.ts'
+import type { EachEntry, FirstExtension } from './records.ts'
+import type { SecondTreeReport } from './second-tree/second-trees.ts'
 import type { LogSource } from './source.ts'
 import type { TrustOptions } from './trust.ts'
 import type { TreeCopy } from './walk.ts'
@@ -42,6 +44,8 @@ export interface LedgerReport {
   problems: Problem[]
   /** The number of all problems. */
   problemCount: number
+  /** The second trees, with other hashes; absent if there is none. */
+  trees?: SecondTreeReport[]
   /** The audit sub-ledger. */
   audit?: LedgerReport
 }
@@ -61,7 +65,9 @@ export interface VerifyOptions extends TrustOptions {
 
 /** Receives a ledger during its verification. The copy is valid only if the report is `ok`. */
 export interface LedgerCopy extends TreeCopy {
-  /** Called after the whole tree if no problem was found. */
+  /** Receives a file of a second tree by its path in the ledger, after the log's tree if no problem was found. */
+  secondTree(path: string, bytes: Uint8Array): Promise<void>
+  /** Called after all trees if no problem was found. */
   end(ledger: CheckedLedger): Promise<void>
   /** Returns the receiver of the audit sub-ledger. */
   audit(): LedgerCopy
@@ -78,18 +84,29 @@ export interface CheckedLedger {
   note: string
 }
 
-/** Reads the ledger again to find which suspected identifiers are duplicates, and reports those. */
+/**
+ * Reads the ledger again to find which suspected identifiers are duplicates. Reports those, and each bundle that it cannot read, by `name`.
+ */
 export async function confirmDuplicates(
   suspects: ReadonlyMap<string, readonly number[]>,
   size: number,
-  source: LogSource,
+  source: Pick<LogSource, 'bundle'>,
+  name: (tile: Tile) => string,
   problems: Problems,
 ): Promise<void> {
   if (suspects.size === 0) return
   const first = new Map<string, number>()
   const count = Math.ceil(size / TILE_WIDTH)
-  const read = (i: number): Promise<Uint8Array[]> =>
-    source.bundle(i, tileWidth('entries', i, size)).catch(() => [])
+  const read = async (index: number): Promise<Uint8Array[]> => {
+    const width = tileWidth('entries', index, size)
+    try {
+      return await source.bundle(index, width)
+    } catch (error) {
+      const file = name({ level: 'entries', index, width })
+      problems.addError({ file }, error, 'entries whose identifiers can be compared')
+      return []
+    }
+  }
   let bundle = 0
   for await (const entries of ahead(count, 2, read)) {
     for (const [i, bytes] of entries.entries()) {
@@ -99,7 +116,7 @@ export async function confirmDuplicates(
       const before = first.get(id)
       if (before === undefined) first.set(id, index)
       else {
-        const file = source.name({ level: 'entries', index: bundle, width: entries.length })
+        const file = name({ level: 'entries', index: bundle, width: entries.length })
         problems.add(
           { file, line: i + 1, index },
           'an id that no earlier record has',
@@ -108,6 +125,32 @@ export async function confirmDuplicates(
       }
     }
     bundle += 1
+  }
+}
+
+/** Compares the first extension of each record with that record, and reports each difference. */
+export async function confirmExtensions(
+  extensions: readonly FirstExtension[],
+  size: number,
+  source: Pick<LogSource, 'bundle'>,
+  problems: Problems,
+): Promise<void> {
+  let bundle = -1
+  let entries: Uint8Array[] = []
+  for (const { payload_id, index, was, place } of [...extensions].sort((a, b) => a.index - b.index)) {
+    const wanted = Math.floor(index / TILE_WIDTH)
+    if (wanted !== bundle) {
+      bundle = wanted
+      // The walk has reported a bundle that cannot be read.
+      entries = await source.bundle(bundle, tileWidth('entries', bundle, size)).catch(() => [])
+    }
+    const bytes = entries[index % TILE_WIDTH]
+    if (bytes === undefined || recordId(bytes) !== payload_id)
+      problems.add(place, `index: the entry of ${JSON.stringify(payload_id)}`, String(index))
+    else {
+      const until = fieldOf(parseEntry(bytes, nativeCodec), RETAIN_FIELD)
+      if (until !== was) problems.add(place, `was: ${until ?? 'none'}, of entry ${index}`, was ?? 'none')
+    }
   }
 }
 

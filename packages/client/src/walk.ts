@@ -12,6 +12,7 @@ import type { BundleCheck, BundleText, CheckedBundle } from './bundle-check.ts'
 import { ClientError } from './errors.ts'
 import type { Problems } from './problems.ts'
 import type { RecordCheck } from './records.ts'
+import type { TreeBundle } from './second-tree/tree-bundle.ts'
 
 /** The unverified tiles of a ledger, in files or over HTTP. */
 export interface TreeFiles {
@@ -33,7 +34,7 @@ export interface Beside {
   compares(from: number, to: number): boolean
   /** Returns an entry that no bundle holds, and the file that holds it. */
   entry(index: number): { bytes: Uint8Array; file: string } | undefined
-  /** Receives the leaf hash of each entry, but not those of a bundle that it does not compare. */
+  /** Receives the leaf hash of each entry, except in bundles for which `compares` returned false. */
   leaf(index: number, leaf: Hash): void
   /**
    * Receives the right edge at every size from 0 on, except within a bundle whose leaf hashes are unknown or that it does not compare.
@@ -50,6 +51,14 @@ export interface TreeCopy {
   stored?(index: number, text: BundleText, root: Hash): Promise<void>
   bundle(index: number, entries: readonly Uint8Array[]): Promise<void>
   hashTile(level: number, index: number, hashes: readonly Hash[]): Promise<void>
+}
+
+/** Other trees over the same entries, with other hashes. Receives each full bundle, in order. */
+export interface OtherTrees {
+  /** Receives a bundle that was checked: the hash of its tile, and its hashes in each of the other trees. */
+  checked(root: Hash, trees: readonly TreeBundle[]): Promise<void>
+  /** Receives a bundle that was not checked ahead: the hash of its tile, and its entries; undefined when some of them are unknown. */
+  entries(root: Hash | undefined, entries: readonly Uint8Array[] | undefined): Promise<void>
 }
 
 /** Checks the full bundles of a tree, and the hash tiles of their leaves, ahead of the walk. */
@@ -75,6 +84,8 @@ export interface WalkOptions {
   /** Checks full bundles that the walk has read. Without it, the walk checks each entry by itself. */
   check?: BundleCheck | undefined
   progress?: ((entries: number) => void) | undefined
+  /** Other trees over the same entries. */
+  others?: OtherTrees | undefined
   /** Receives the tiles until a problem is found. */
   copy?: TreeCopy | undefined
 }
@@ -205,6 +216,7 @@ export class TreeWalk {
     this.counts.entries += TILE_WIDTH
     this.counts.bundles += 1
     this.counts.tiles += 1
+    await this.#options.others?.checked(root, checked.trees ?? [])
     if (text !== undefined) await this.#copy()?.stored?.(bundle, text, root)
     else if (pair !== undefined) {
       await this.#copy()?.bundle(bundle, pair.entries.content ?? [])
@@ -214,7 +226,7 @@ export class TreeWalk {
     await this.#up(1, bundle, root)
   }
 
-  /** Reads the entries of a bundle that was checked before. @throws ClientError `file` if they are others now */
+  /** Reads the entries of a bundle that was checked before. @throws ClientError `file` if they have changed since */
   async #again(tile: Tile, root: Hash): Promise<readonly Uint8Array[]> {
     const { files, hasher } = this.#options
     const { content } = await attempt(() => files.bundle(tile))
@@ -231,6 +243,10 @@ export class TreeWalk {
     const { entries, hashes } = this.#entries(first, width, read)
     const line = width === TILE_WIDTH ? await this.#parentLine(0, bundle) : undefined
     const leaves = this.#judge(bundle, stored, hashes, line)
+    const isFull = width === TILE_WIDTH
+    const root = isFull && leaves !== undefined ? subtreeRoot(leaves, this.#options.hasher) : undefined
+    if (isFull)
+      await this.#options.others?.entries(root ?? line, entries.length === width ? entries : undefined)
     if (leaves === undefined) return this.#skip(bundle, width, line)
     await this.#copy()?.bundle(bundle, entries)
     await this.#copy()?.hashTile(0, bundle, leaves)
@@ -239,7 +255,7 @@ export class TreeWalk {
       this.#edge?.append(leaf, this.#options.hasher)
       if (i < leaves.length - 1) this.#at()
     }
-    if (width === TILE_WIDTH) await this.#up(1, bundle, subtreeRoot(leaves, this.#options.hasher))
+    if (root !== undefined) await this.#up(1, bundle, root)
   }
 
   #at(): void {

@@ -27,6 +27,8 @@ export const MAX_TYPE_BYTES = 255
 const MAGIC = 'service-fs/entry/v1'
 // eslint-disable-next-line no-control-regex
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/
+/** Printable ASCII: one byte for each character. */
+const PRINTABLE = /^[ -~]*$/
 const SURROGATE = /\p{Surrogate}/u
 const FIELD_NAME = /^[a-z][a-z0-9-]{0,63}$/
 const SHA256_HEX = /^[0-9a-f]{64}$/
@@ -97,6 +99,7 @@ export function fieldsProblem(fields: readonly Field[]): string | undefined {
 }
 
 function textProblem(text: string, maxBytes: number, codec: Codec): string | undefined {
+  if (text.length > 0 && text.length <= maxBytes && PRINTABLE.test(text)) return undefined
   if (text.length === 0) return `expected 1 to ${maxBytes} bytes, found none`
   if (CONTROL.test(text)) return 'expected no control characters'
   if (SURROGATE.test(text)) return 'expected well-formed Unicode, found a lone surrogate'
@@ -128,6 +131,15 @@ export function entriesOf(
   sha256Hex: Sha256Hex,
   codec: Codec = pureCodec,
 ): Uint8Array[] {
+  return [...eachEntryOf(content, sha256Hex, codec)]
+}
+
+/** Makes the entries of {@link entriesOf} one at a time, so that a caller that copies them holds only one. @throws FormatError */
+export function* eachEntryOf(
+  content: RecordContent,
+  sha256Hex: Sha256Hex,
+  codec: Codec,
+): Generator<Uint8Array, void, undefined> {
   const fields = content.fields ?? []
   const problem =
     prefixed('id', idProblem(content.id, codec)) ??
@@ -139,17 +151,16 @@ export function entriesOf(
   if (problem !== undefined) throw new FormatError('bad-entry', problem)
   const header = codec.utf8Encode(headerText(content, fields))
   if (header.length > MAX_HEADER_BYTES) throw headerTooLarge(header.length)
-  if (header.length + content.payload.length <= MAX_ENTRY_BYTES)
-    return [codec.concat(header, content.payload)]
-  return splitEntries(content, fields, sha256Hex, codec)
+  if (header.length + content.payload.length <= MAX_ENTRY_BYTES) yield codec.concat(header, content.payload)
+  else yield* splitEntries(content, fields, sha256Hex, codec)
 }
 
-function splitEntries(
+function* splitEntries(
   content: RecordContent,
   fields: readonly Field[],
   sha256Hex: Sha256Hex,
   codec: Codec,
-): Uint8Array[] {
+): Generator<Uint8Array, void, undefined> {
   const { payload } = content
   const parts = Math.ceil(payload.length / PART_BYTES)
   const whole: Field[] = [
@@ -157,14 +168,12 @@ function splitEntries(
     ['parts', String(parts)],
     ['sha256', sha256Hex(payload)],
   ]
-  const entries: Uint8Array[] = []
   for (let part = 1; part <= parts; part++) {
     const extra: Field[] = part === 1 ? [...fields, ...whole].sort(byName) : [['part', `${part}/${parts}`]]
     const header = codec.utf8Encode(headerText(content, extra))
     if (header.length > MAX_HEADER_BYTES) throw headerTooLarge(header.length)
-    entries.push(codec.concat(header, payload.subarray((part - 1) * PART_BYTES, part * PART_BYTES)))
+    yield codec.concat(header, payload.subarray((part - 1) * PART_BYTES, part * PART_BYTES))
   }
-  return entries
 }
 
 function headerTooLarge(found: number): FormatError {

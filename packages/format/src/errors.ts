@@ -1,6 +1,6 @@
 /** Input that the ledger format does not allow. The message has the expected and the found value. */
 export class FormatError extends Error {
-  /** Stable, for programs: `bad-entry`, `header-too-large`, `bad-record` or `corrupt`. */
+  /** Stable, for programs: `bad-entry`, `header-too-large`, `bad-record`, `bad-selection` or `corrupt`. */
   readonly code: string
 
   constructor(code: string, message: string) {

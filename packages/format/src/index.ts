@@ -29,6 +29,23 @@ export {
   type Sha256Hex,
 } from './entry.ts'
 export { CLOCK_TYPE, correctionPayload, correctsTime, type ClockCorrection } from './clock-correction.ts'
+export { Duties, covers, type HoldState, type Kept, type KeptRecord, type PolicyState } from './duties.ts'
+export {
+  DUTY_FIELD,
+  DUTY_ID_PREFIX,
+  DUTY_TYPE,
+  RETAIN_FIELD,
+  dutyIn,
+  dutyPayload,
+  type Duty,
+  type DutyProblem,
+  type Extension,
+  type Hold,
+  type Lift,
+  type Policy,
+  type Scope,
+} from './duty.ts'
+export { SCRUB_TYPE, scrubPayload, type ScrubEvent } from './scrub-entry.ts'
 
 export { readTail, type TailContent, type TailFile, type TailReadOptions } from './tail-read.ts'
 export {
@@ -45,6 +62,25 @@ export {
 
 export { MODULE_ID_PATTERN, isModuleId } from './module-id.ts'
 export { readmeText } from './readme.ts'
+export {
+  TREE_ALGORITHMS,
+  TREE_ID_PREFIX,
+  TREE_TYPE,
+  bindingIn,
+  bindingPayload,
+  isBindingProblem,
+  isTreeAlgorithm,
+  misplacedBinding,
+  treeAlgorithm,
+  treeBindingId,
+  treeOrigin,
+  type BindingProblem,
+  type TreeAlgorithm,
+  type TreeAlgorithmFacts,
+  type TreeBinding,
+} from './tree-binding.ts'
+export { VERIFY_SH, VERIFY_SH_SHA256 } from './verify-shell.ts'
 export { SHELL, SHELL_MARK } from './readme-shell.ts'
+export { Selection, SelectionError, type SelectionFields } from './selection.ts'
 export { TIME_LENGTH, isTime, timeRank } from './time.ts'
 export { quoted, visibleLine, visibleText } from './visible.ts'

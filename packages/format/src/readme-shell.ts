@@ -122,6 +122,7 @@ row() (
   fi
 )
 
+[ -f checkpoint ] || fail "checkpoint: expected a file"
 cp checkpoint "$d/checkpoint" || exit 1
 name=$(sed -n 1p "$d/checkpoint"); size=$(sed -n 2p "$d/checkpoint"); root=$(sed -n 3p "$d/checkpoint")
 case $N in '' | *[!0-9]* | 0?* | ?????????????????*) fail "expected the number of an entry, found $N" ;; esac
@@ -148,6 +149,12 @@ printf '%s\n' "$key" | base64 -d > "$d/key" || fail "verifier key $VKEY: not bas
 case $(hex < "$d/key") in
   01*) [ "$(wc -c < "$d/key")" -eq 33 ] || fail "verifier key $VKEY: expected the type byte 01 and 32 bytes" ;;
   *) fail "verifier key $VKEY: expected the type byte 01, for Ed25519" ;;
+esac
+case $(tail -c 32 "$d/key" | hex) in  # by a key of low order anybody can sign
+  0[01]000000000000000000000000000000000000000000000000000000000000[08]0 | e[c-f]ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff[7f]f | f?ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff[7f]f | \
+    26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc[08]5 | \
+    c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03[7f]a)
+    fail "verifier key $VKEY: a key of low order, or not canonical" ;;
 esac
 [ "$({ printf '%s\n' "$name"; cat "$d/key"; } | sha256 | head -c 8)" = "$id" ] || fail "verifier key $VKEY: not its key id"
 sed '/^$/,$d' "$d/checkpoint" > "$d/text"

@@ -1,6 +1,8 @@
+import { createHash } from 'node:crypto'
 import { expect, it } from 'vitest'
 import { SHELL_MARK } from './readme-shell.ts'
 import { readmeText } from './readme.ts'
+import { VERIFY_SH, VERIFY_SH_SHA256 } from './verify-shell.ts'
 
 it('contains the origin and the marked shell script', () => {
   const text = readmeText('example.org/ledger/acme')
@@ -14,4 +16,10 @@ it('explains partial tiles of an export', () => {
   expect(text).toContain(
     'tile/…/000.p/17.b64     the same, not yet full: 17 lines (in exports only, which have no tail/)\n',
   )
+})
+
+it('names the hash of verify.sh', () => {
+  expect(createHash('sha256').update(VERIFY_SH, 'utf8').digest('hex')).toBe(VERIFY_SH_SHA256)
+  expect(readmeText('example.org/ledger/acme')).toContain(`SHA-256 of verify.sh is ${VERIFY_SH_SHA256}.`)
+  expect(VERIFY_SH).not.toMatch(/\\\$\{|@SHELL@/)
 })

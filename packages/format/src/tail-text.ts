@@ -51,7 +51,19 @@ export function formatCommit(lines: readonly string[], note: string, codec: Code
 
 /** Formats a commit like {@link formatCommit}. `text` has the entry lines, each with its newline. */
 export function joinCommit(text: Uint8Array, note: string, codec: Codec = pureCodec): Uint8Array {
-  return codec.concat(text, codec.utf8Encode(`\n${note}\n`))
+  return commitBehind(text, 0, note, codec)
+}
+
+/**
+ * Formats a commit like {@link joinCommit}, without copying `text` if the `spare` bytes behind it in its buffer have room for the
+ * rest.
+ */
+export function commitBehind(text: Uint8Array, spare: number, note: string, codec: Codec): Uint8Array {
+  const rest = codec.utf8Encode(`\n${note}\n`)
+  if (rest.length > spare) return codec.concat(text, rest)
+  const commit = new Uint8Array(text.buffer, text.byteOffset, text.length + rest.length)
+  commit.set(rest, text.length)
+  return commit
 }
 
 /**
@@ -129,7 +141,7 @@ export function isTorn(bytes: Uint8Array, offset: number): boolean {
   return !isEnded(bytes, offset, last)
 }
 
-/** Reports whether the data from `offset` to its last byte that is not fill, `last`, ends in the final empty line of a commit. */
+/** Reports whether the data from `offset` ends in the final empty line of a commit. `last` is the offset of the last byte that is not fill. */
 function isEnded(bytes: Uint8Array, offset: number, last: number): boolean {
   if (bytes[last + 1] !== LF || bytes[last + 2] !== LF) return false
   // A commit has three empty lines: after its entries, after the checkpoint's text, after the signatures.

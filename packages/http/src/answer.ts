@@ -34,7 +34,9 @@ export async function sendAnswer(
     return
   }
   const packed = response.compressible === true ? await compress(raw, headers, body) : body
-  headers['content-length'] = String(typeof packed === 'string' ? Buffer.byteLength(packed) : packed.length)
+  // A 304 has no content, and its Content-Length would be that of the 200 (RFC 9110 §8.6).
+  if (status !== 304)
+    headers['content-length'] = String(typeof packed === 'string' ? Buffer.byteLength(packed) : packed.length)
   out.writeHead(status, headers)
   if (packed.length >= LARGE_BYTES && !isHead) endInTime(out, packed.length)
   if (isHead) out.end()
@@ -69,17 +71,24 @@ export function isStalled(out: Streaming): boolean {
   return out[STREAM] === true && out.writableNeedDrain
 }
 
-/** How long a client may keep sending a rejected body, so that it reads the response before the connection closes. */
-const LINGER_MS = 1000
+/**
+ * How long a client may keep sending after the last response, so that it can read the response before the connection
+ * closes: since its own last bytes, and in all.
+ */
+export const LINGER_MS = 1000
+export const LINGER_MAX_MS = 10_000
 
 function linger(raw: IncomingMessage, out: ServerResponse, body: string | Uint8Array): void {
   out.write(body)
-  const timer = setTimeout(() => out.end(), LINGER_MS)
-  raw.once('close', () => clearTimeout(timer))
-  raw.once('end', () => {
+  const end = (): void => void out.end()
+  const timer = setTimeout(end, LINGER_MS)
+  const last = setTimeout(end, LINGER_MAX_MS)
+  raw.on('data', () => timer.refresh())
+  raw.once('close', () => {
     clearTimeout(timer)
-    out.end()
+    clearTimeout(last)
   })
+  raw.once('end', end)
   raw.once('error', () => out.destroy())
   raw.resume()
 }

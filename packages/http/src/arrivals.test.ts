@@ -1,17 +1,21 @@
 import { expect, it } from 'vitest'
 import { Arrivals } from './arrivals.ts'
 
+const fails = (error: unknown): never => {
+  throw error
+}
+
 const iteration = (): Promise<void> => new Promise((go) => void setImmediate(go))
 
 it('runs at once when no connection arrives', () => {
-  const arrivals = new Arrivals(() => 0)
+  const arrivals = new Arrivals(fails, () => 0)
   const ran: number[] = []
   arrivals.whenIn(() => ran.push(1))
   expect(ran).toEqual([1])
 })
 
 it('runs in order, after an iteration that accepts no connection', async () => {
-  const arrivals = new Arrivals(() => 0)
+  const arrivals = new Arrivals(fails, () => 0)
   const ran: number[] = []
   for (let i = 0; i < 10; i++) {
     arrivals.accepted()
@@ -27,7 +31,7 @@ it('runs in order, after an iteration that accepts no connection', async () => {
 
 it('runs after 20 ms although connections keep arriving', async () => {
   let now = 1000
-  const arrivals = new Arrivals(() => now)
+  const arrivals = new Arrivals(fails, () => now)
   let ran = 0
   arrivals.accepted()
   arrivals.whenIn(() => (ran += 1))
@@ -39,4 +43,20 @@ it('runs after 20 ms although connections keep arriving', async () => {
   arrivals.accepted()
   await iteration()
   expect(ran).toBe(1)
+})
+
+it('runs the other calls when one throws, and reports the exception', async () => {
+  const reports: unknown[] = []
+  const arrivals = new Arrivals(
+    (error) => reports.push(error),
+    () => 0,
+  )
+  const ran: number[] = []
+  const error = new Error('the first call')
+  arrivals.accepted()
+  arrivals.whenIn(() => fails(error))
+  arrivals.whenIn(() => ran.push(1))
+  await iteration()
+  await iteration()
+  expect([ran, reports]).toEqual([[1], [error]])
 })

@@ -11,14 +11,16 @@ import { performance } from 'node:perf_hooks'
 const MAX_WAIT_MS = 20
 
 export class Arrivals {
+  readonly #report: (error: unknown) => void
   readonly #now: () => number
   #waiting: (() => void)[] = []
   #isLooking = false
   #hasNew = false
   #since = 0
 
-  /** `now` returns milliseconds. */
-  constructor(now: () => number = () => performance.now()) {
+  /** `report` receives the exceptions of delayed calls; `now` returns milliseconds. */
+  constructor(report: (error: unknown) => void, now: () => number = () => performance.now()) {
+    this.#report = report
     this.#now = now
   }
 
@@ -31,7 +33,7 @@ export class Arrivals {
     setImmediate(this.#look)
   }
 
-  /** Calls `run` at once, or when no more connections arrive. Calls run in order. */
+  /** Calls `run` at once, or when no more connections arrive. Calls run in order; one that throws does not stop the next. */
   whenIn(run: () => void): void {
     if (this.#isLooking) this.#waiting.push(run)
     else run()
@@ -46,6 +48,13 @@ export class Arrivals {
     this.#isLooking = false
     const waiting = this.#waiting
     this.#waiting = []
-    for (const run of waiting) run()
+    for (const run of waiting) {
+      try {
+        run()
+      } catch (error) {
+        // The other calls are for other connections.
+        this.#report(error)
+      }
+    }
   }
 }

@@ -11,7 +11,7 @@ const CODINGS = ['gzip', 'identity']
 
 /** Returns the body in a coding that the client accepts, and adds the header fields that describe it. */
 export async function compress(
-  request: IncomingMessage,
+  request: Pick<IncomingMessage, 'headers'>,
   headers: Record<string, string>,
   body: string | Uint8Array,
 ): Promise<string | Uint8Array> {

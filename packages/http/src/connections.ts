@@ -5,8 +5,7 @@
  * connection of a subject that holds more than its share; if there is none, it is refused.
  */
 import { addressKey } from './address.ts'
-import type { Server } from 'node:http'
-import { BlockList, isIPv6, type Socket } from 'node:net'
+import { BlockList, isIPv6, type Server, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { connectionsFor, openFilesLimit } from './open-files.ts'
 
@@ -55,7 +54,7 @@ interface Held {
   since: number
 }
 
-/** A subject's share of all connections; it may exceed it while there is room. */
+/** A subject's share of all connections. While there is room, a subject may have more. */
 const SUBJECT_SHARE = 1 / 4
 
 /** Eviction examines this many of the oldest unproven connections, and evicts one of the address that holds the most connections. */
@@ -239,7 +238,7 @@ export class Connections {
     return true
   }
 
-  /** Returns the oldest connection of the subject with the most, if it holds more than its share. */
+  /** Returns the oldest connection of the subject with the most connections, if they exceed its share. */
   #ofCrowdingSubject(): Held | undefined {
     let most: ReadonlySet<Held> | undefined
     for (const own of this.#ofSubjects.values()) if (own.size > (most?.size ?? 0)) most = own

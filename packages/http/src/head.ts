@@ -1,29 +1,31 @@
-/** Checks request heads again: Node.js's parser accepts some that two readers could interpret differently. */
+/** Checks request heads again: Node.js's parser accepts some heads that two readers could interpret differently. */
 import type { IncomingMessage } from 'node:http'
 import { authorityOf, isHost } from '@service-fs/wire/host-name'
+import { notHttp, SINGLE_FIELDS } from '@service-fs/wire/http-syntax'
 import { Problem } from '@service-fs/wire/problem'
 
 type Head = Pick<IncomingMessage, 'httpVersion' | 'rawHeaders' | 'headers' | 'method' | 'url'>
 
 /** The maximum length of a request line, in bytes. */
-const MAX_REQUEST_LINE = 8 * 1024
+export const MAX_REQUEST_LINE: number = 8 * 1024
 const REST_OF_LINE = '  HTTP/1.1\r\n'.length
 
-/** Header fields that may occur only once. No two have the same length. */
-const SINGLE = ['host', 'content-length', 'content-type', 'authorization'] as const
-const SINGLE_BY_LENGTH: ReadonlyMap<number, string> = new Map(SINGLE.map((name) => [name.length, name]))
+const SINGLE_BY_LENGTH: ReadonlyMap<number, string> = new Map(
+  SINGLE_FIELDS.map((name) => [name.length, name]),
+)
 
 /** Returns the problem that refuses a head, 400 or 414: RFC 9112 §2.3 (version), §3 (request line), §3.2 (Host), §6 (length). */
 export function headProblem({ httpVersion, rawHeaders, headers, method, url }: Head): Problem | undefined {
   if ((method?.length ?? 0) + (url?.length ?? 0) + REST_OF_LINE > MAX_REQUEST_LINE)
     return new Problem('target-too-long', `the request line: expected at most ${MAX_REQUEST_LINE} bytes`)
   const isCurrent = httpVersion === '1.1'
-  if (!isCurrent && httpVersion !== '1.0') return bad('expected a request line: METHOD target HTTP/1.1')
+  if (!isCurrent && httpVersion !== '1.0') return notHttp('expected a request line: METHOD target HTTP/1.1')
   const again = repeated(rawHeaders)
-  if (again !== undefined) return bad(`${again}: expected once, found twice`)
+  if (again !== undefined) return notHttp(`${again}: expected once, found twice`)
   const { host } = headers
-  if (host === undefined && isCurrent) return bad('Host: expected once, found none')
-  if (host !== undefined && !isHost(host)) return bad('Host: expected a host name, optionally with a port')
+  if (host === undefined && isCurrent) return notHttp('Host: expected once, found none')
+  if (host !== undefined && !isHost(host))
+    return notHttp('Host: expected a host name, optionally with a port')
   return lengthProblem(headers, isCurrent)
 }
 
@@ -55,14 +57,10 @@ function lengthProblem(headers: IncomingMessage['headers'], isCurrent: boolean):
   const length = headers['content-length']
   const coding = headers['transfer-encoding']
   if (coding !== undefined) {
-    if (length !== undefined) return bad('expected Content-Length or Transfer-Encoding, found both')
-    if (!isCurrent) return bad('Transfer-Encoding: expected none in HTTP/1.0')
-    if (coding.toLowerCase() !== 'chunked') return bad('Transfer-Encoding: expected chunked and no other')
+    if (length !== undefined) return notHttp('expected Content-Length or Transfer-Encoding, found both')
+    if (!isCurrent) return notHttp('Transfer-Encoding: expected none in HTTP/1.0')
+    if (coding.toLowerCase() !== 'chunked') return notHttp('Transfer-Encoding: expected chunked and no other')
   }
   if (length === undefined || /^\d{1,15}$/.test(length)) return undefined
-  return bad('Content-Length: expected a decimal number of bytes')
-}
-
-function bad(detail: string): Problem {
-  return new Problem('bad-request', `not an HTTP/1.1 request: ${detail}`)
+  return notHttp('Content-Length: expected a decimal number of bytes')
 }

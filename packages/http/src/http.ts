@@ -1,5 +1,5 @@
 /** Serves the wire over HTTP/1.1: passes each request to `wire.handle` and sends its response. */
-import type { Listen } from './address.ts'
+import { addressKey, type Listen } from './address.ts'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { performance } from 'node:perf_hooks'
 import { getHeapStatistics } from 'node:v8'
@@ -84,6 +84,7 @@ class Request implements WireRequest {
   decoded?: Coding
   subject?: string
   roles?: readonly Role[]
+  readonly address?: string
   readonly #raw: IncomingMessage
   readonly #out: ServerResponse
   readonly #room: AnswerRoom
@@ -94,6 +95,9 @@ class Request implements WireRequest {
   constructor(raw: IncomingMessage, out: ServerResponse, room: AnswerRoom, prefix = '') {
     this.method = raw.method ?? ''
     this.target = withoutPrefix(raw.url ?? '', prefix)
+    const { remoteAddress } = raw.socket
+    // A unix socket carries many clients.
+    if (remoteAddress !== undefined) this.address = addressKey(remoteAddress)
     this.#raw = raw
     this.#out = out
     this.#room = room
@@ -231,11 +235,12 @@ function note(request: Request, identity: Identity | Problem): Problem | undefin
 
 /** Rejects other host names, so that a web page whose name resolves to this address cannot read the ledger (DNS rebinding). */
 export function misdirected(
-  raw: IncomingMessage,
+  raw: Pick<IncomingMessage, 'headers' | 'url'>,
   options: Pick<WireHttpOptions, 'accepts'>,
 ): Problem | undefined {
+  if (options.accepts === undefined) return undefined
   const host = hostName(hostOf(raw))
-  if (options.accepts?.(host) !== false) return undefined
+  if (options.accepts(host)) return undefined
   return new Problem(
     'misdirected',
     `Host: expected a loopback address or localhost, found ${host.slice(0, 100)}`,

@@ -4,7 +4,8 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { Connections } from './connections.ts'
 import { hasOpenssl, issue, makeCa } from './testing-certificates.ts'
 import { startListener, type HttpServer, type TlsMaterial } from './listener.ts'
 
@@ -99,6 +100,18 @@ describe.skipIf(!hasOpenssl)(`TLS${why}`, () => {
     })
     await expect(once(old, 'secureConnect')).rejects.toThrow()
   })
+})
+
+it('reports that a connection could not be accepted', async () => {
+  const connections = new Connections()
+  const watch = vi.spyOn(connections, 'watch')
+  const reports: unknown[] = []
+  const options = { connections, report: (error: unknown) => void reports.push(error) }
+  const server = await startListener({ host: '127.0.0.1', port: 0 }, options, async () => undefined)
+  const error = new Error('accept ENFILE')
+  watch.mock.calls[0]?.[0].emit('error', error)
+  expect(reports).toEqual([error])
+  await server.stop(0)
 })
 
 async function ask(socket: TLSSocket): Promise<string> {

@@ -3,7 +3,8 @@ import type { Listen } from './address.ts'
 import { chmod } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
-import { type AddressInfo, type Socket } from 'node:net'
+import type { AddressInfo, Server as NetServer, Socket } from 'node:net'
+import type { TlsOptions } from 'node:tls'
 import { clearStaleSocket } from './stale-socket.ts'
 import { problemResponse } from '@service-fs/wire/problem'
 import { isDisconnect, isStalled, sendAnswer } from './answer.ts'
@@ -40,7 +41,15 @@ export interface ListenerOptions {
   report?(error: unknown): void
 }
 
-const DEFAULTS = {
+/** The options that have defaults. */
+export type ListenerDefaults = Required<
+  Pick<
+    ListenerOptions,
+    'headersTimeout' | 'idleTimeout' | 'keepAliveTimeout' | 'maxHeaderBytes' | 'mode' | 'requestTimeout'
+  >
+>
+
+export const LISTENER_DEFAULTS: ListenerDefaults = {
   maxHeaderBytes: 16 * 1024,
   headersTimeout: 10_000,
   requestTimeout: 120_000,
@@ -69,33 +78,26 @@ export async function startListener(
   options: ListenerOptions,
   handle: Handle,
 ): Promise<HttpServer> {
-  const settings = { ...DEFAULTS, ...options, ...('path' in listen ? { tls: undefined } : {}) }
+  const settings = { ...LISTENER_DEFAULTS, ...options, ...('path' in listen ? { tls: undefined } : {}) }
   const server = createListener(settings)
   const { maxConnections: max } = settings
   const connections =
     settings.connections ?? new Connections(max === undefined ? {} : { max, perAddress: max })
   const sockets = connections.watch(server)
   const underWay = serveWith(server, handle, settings, connections)
-  try {
-    if ('path' in listen && listen.fd === undefined) await clearStaleSocket(listen.path)
-    await listening(server, listen)
-    if ('path' in listen && listen.fd === undefined) await chmod(listen.path, settings.mode)
-  } catch (error) {
-    if (error instanceof HostedError) throw error
-    const where = 'path' in listen ? listen.path : `${listen.host}:${listen.port}`
-    const why = error instanceof Error ? error.message : 'failed'
-    throw new HostedError('listen', `can't listen on ${where}: ${why}`, { cause: error })
-  }
+  await listenOn(server, listen, settings.mode)
+  // A connection could not be accepted. Without a handler, the process would end.
+  server.on('error', (error) => options.report?.(error))
   return {
     url: urlOf(server, listen, settings.tls !== undefined),
     updateTls(tls) {
       if (isTls(server)) server.setSecureContext(contextOf(tls))
     },
-    stop: (ms) => stop(server, underWay, sockets, ms),
+    stop: (ms) => closeServer(server, sockets, ms, () => finishResponses(underWay)),
   }
 }
 
-type Settings = ListenerOptions & typeof DEFAULTS
+type Settings = ListenerOptions & ListenerDefaults
 
 function createListener(settings: Settings): Server | TlsServer {
   const http = {
@@ -113,11 +115,7 @@ function createListener(settings: Settings): Server | TlsServer {
       ? createServer(http)
       : createTlsServer({
           ...http,
-          ...contextOf(tls),
-          handshakeTimeout: Math.min(HANDSHAKE_MS, settings.headersTimeout),
-          requestCert: tls.clientCa !== undefined,
-          rejectUnauthorized: false,
-          ALPNProtocols: ['http/1.1'],
+          ...tlsOptions(tls, settings),
         })
   // By default Node.js leaves header fields after the thousandth out of `headers`, but not out of `rawHeaders`; maxHeaderBytes limits them.
   server.maxHeadersCount = 0
@@ -125,7 +123,21 @@ function createListener(settings: Settings): Server | TlsServer {
   return server
 }
 
-function contextOf({ certificate, key, clientCa }: TlsMaterial): {
+/** Returns the options of a server over TLS: only the handler rejects client certificates. */
+export function tlsOptions(
+  tls: TlsMaterial,
+  { headersTimeout }: Pick<Settings, 'headersTimeout'>,
+): TlsOptions {
+  return {
+    ...contextOf(tls),
+    handshakeTimeout: Math.min(HANDSHAKE_MS, headersTimeout),
+    requestCert: tls.clientCa !== undefined,
+    rejectUnauthorized: false,
+    ALPNProtocols: ['http/1.1'],
+  }
+}
+
+export function contextOf({ certificate, key, clientCa }: TlsMaterial): {
   cert: string
   key: string
   ca?: string
@@ -151,20 +163,27 @@ function serveWith(
   connections: Connections,
 ): Set<ServerResponse> {
   const underWay = new Set<ServerResponse>()
-  takeTurns(server, (raw, out) => {
-    underWay.add(out)
-    const { socket } = raw
-    connections.began(socket)
-    out.once('close', () => {
-      connections.rested(socket)
-      underWay.delete(out)
-      if (!server.listening) server.closeIdleConnections()
-    })
-    if (!server.listening) out.shouldKeepAlive = false
-    handleStrictly(raw, out, handle).catch((error: unknown) => {
-      out.destroy()
-      if (!isDisconnect(error)) options.report?.(error)
-    })
+  const failed = (out: ServerResponse, error: unknown): void => {
+    out.destroy()
+    if (!isDisconnect(error)) options.report?.(error)
+  }
+  takeTurns(server, {
+    busy: (socket) => connections.began(socket),
+    rested: (socket) => connections.rested(socket),
+    report: (error) => options.report?.(error),
+    begin(raw, out) {
+      underWay.add(out)
+      out.once('close', () => {
+        underWay.delete(out)
+        if (!server.listening) server.closeIdleConnections()
+      })
+      if (!server.listening) out.shouldKeepAlive = false
+      try {
+        handleStrictly(raw, out, handle).catch((error: unknown) => failed(out, error))
+      } catch (error) {
+        failed(out, error)
+      }
+    },
   })
   return underWay
 }
@@ -176,7 +195,21 @@ function handleStrictly(raw: IncomingMessage, out: ServerResponse, handle: Handl
   return sendAnswer(raw, out, problemResponse(problem))
 }
 
-function listening(server: Server, listen: Listen): Promise<void> {
+/** Starts to listen; `mode` is that of a unix socket. @throws HostedError `listen` */
+export async function listenOn(server: NetServer, listen: Listen, mode: number): Promise<void> {
+  try {
+    if ('path' in listen && listen.fd === undefined) await clearStaleSocket(listen.path)
+    await listening(server, listen)
+    if ('path' in listen && listen.fd === undefined) await chmod(listen.path, mode)
+  } catch (error) {
+    if (error instanceof HostedError) throw error
+    const where = 'path' in listen ? listen.path : `${listen.host}:${listen.port}`
+    const why = error instanceof Error ? error.message : 'failed'
+    throw new HostedError('listen', `can't listen on ${where}: ${why}`, { cause: error })
+  }
+}
+
+function listening(server: NetServer, listen: Listen): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
     server.listen(listen.fd === undefined ? listen : { fd: listen.fd }, () => {
@@ -186,24 +219,25 @@ function listening(server: Server, listen: Listen): Promise<void> {
   })
 }
 
-function urlOf(server: Server, listen: Listen, isSecure: boolean): string {
+export function urlOf(server: NetServer, listen: Listen, isSecure: boolean): string {
   if ('path' in listen) return `unix:${listen.path}`
   const { port } = server.address() as AddressInfo
   const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host
   return `${isSecure ? 'https' : 'http'}://${host}:${port}/`
 }
 
-async function stop(
-  server: Server,
-  underWay: ReadonlySet<ServerResponse>,
+/**
+ * Stops accepting. Resolves when all connections are closed; closes the remaining ones after `ms` milliseconds. `finish` ends those that
+ * need not wait, and lets the others end after their responses.
+ */
+export async function closeServer(
+  server: NetServer,
   sockets: ReadonlySet<Socket>,
   ms: number,
+  finish: () => void,
 ): Promise<void> {
   const closed = new Promise<void>((resolve) => void server.close(() => resolve()))
-  for (const out of underWay) {
-    if (isStalled(out)) out.destroy()
-    else if (!out.headersSent) out.shouldKeepAlive = false
-  }
+  finish()
   // Do not wait for connections that have sent nothing.
   for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
   const timer = setTimeout(() => {
@@ -211,4 +245,11 @@ async function stop(
   }, ms)
   await closed
   clearTimeout(timer)
+}
+
+function finishResponses(underWay: ReadonlySet<ServerResponse>): void {
+  for (const out of underWay) {
+    if (isStalled(out)) out.destroy()
+    else if (!out.headersSent) out.shouldKeepAlive = false
+  }
 }

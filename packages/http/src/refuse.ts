@@ -27,10 +27,13 @@ export function refuse(socket: Socket, problem: Problem): void {
     socket.destroy()
     return
   }
+  socket.end(refusal(problem), () => socket.destroy())
+}
+
+/** Returns the response that refuses bytes and closes the connection, as it is sent. */
+export function refusal(problem: Problem): string {
   const { status, headers, body } = problemResponse(problem)
   const fields = { ...headers, 'content-length': String(Buffer.byteLength(body)), connection: 'close' }
   const head = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`)
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Error'}\r\n${head.join('')}\r\n${body}`, () =>
-    socket.destroy(),
-  )
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Error'}\r\n${head.join('')}\r\n${body}`
 }

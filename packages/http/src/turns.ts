@@ -17,17 +17,27 @@ interface Turn {
   out: ServerResponse
 }
 
-type Begin = (raw: IncomingMessage, out: ServerResponse) => void
+/** Receives the events of a server's connections. */
+export interface TurnEvents {
+  /** Called when the head of a request arrives on a connection without an unanswered request. */
+  busy(socket: Socket): void
+  /** Called for each request when its turn comes. */
+  begin(raw: IncomingMessage, out: ServerResponse): void
+  /** Called when every request that arrived on the connection is answered. */
+  rested(socket: Socket): void
+  /** Receives exceptions of the callbacks above. */
+  report(error: unknown): void
+}
 
-/** Calls `begin` for each request of the server when its turn comes. */
-export function takeTurns(server: Server, begin: Begin): void {
-  const arrivals = new Arrivals()
+/** Calls `events` for the requests of the server. */
+export function takeTurns(server: Server, events: TurnEvents): void {
+  const arrivals = new Arrivals((error) => events.report(error))
   server.on('connection', () => arrivals.accepted())
   const connections = new WeakMap<Duplex, Turns>()
   const of = (socket: Socket): Turns => {
     let turns = connections.get(socket)
     if (turns === undefined) {
-      turns = new Turns(socket, begin, arrivals)
+      turns = new Turns(socket, events, arrivals)
       connections.set(socket, turns)
     }
     return turns
@@ -61,16 +71,16 @@ function responseOf(raw: IncomingMessage, socket: Socket): ServerResponse {
 
 class Turns {
   readonly #socket: Socket
-  readonly #begin: Begin
+  readonly #events: TurnEvents
   readonly #arrivals: Arrivals
   #current: Turn | undefined
   #waiting: Turn[] = []
   #refusal: Problem | undefined
   #isOver = false
 
-  constructor(socket: Socket, begin: Begin, arrivals: Arrivals) {
+  constructor(socket: Socket, events: TurnEvents, arrivals: Arrivals) {
     this.#socket = socket
-    this.#begin = begin
+    this.#events = events
     this.#arrivals = arrivals
     socket.once('close', () => (this.#waiting = []))
   }
@@ -81,11 +91,16 @@ class Turns {
     if (this.#current !== undefined) {
       if (waiting > MAX_WAITING) this.#socket.destroy()
     } else if (waiting > MAX_WAITING + 1) this.#socket.destroy()
-    else if (waiting === 1) this.#arrivals.whenIn(() => this.#startFirst())
+    else if (waiting === 1) {
+      // A connection whose request waits for new connections must not be evicted as idle.
+      this.#events.busy(this.#socket)
+      this.#arrivals.whenIn(() => this.#startFirst())
+    }
   }
 
   #startFirst(): void {
     if (this.#current !== undefined) return
+    if (this.#socket.destroyed) this.#waiting = []
     const turn = this.#waiting.shift()
     if (turn !== undefined) this.#start(turn)
   }
@@ -110,7 +125,7 @@ class Turns {
   #start(turn: Turn): void {
     this.#current = turn
     turn.out.once('close', () => this.#next(turn.out))
-    this.#begin(turn.raw, turn.out)
+    this.#events.begin(turn.raw, turn.out)
   }
 
   #next({ shouldKeepAlive }: ServerResponse): void {
@@ -119,10 +134,15 @@ class Turns {
     if (!shouldKeepAlive) this.#isOver = true
     if (this.#socket.destroyed || this.#isOver) {
       this.#waiting = []
+      this.#events.rested(this.#socket)
       return
     }
     const turn = this.#waiting.shift()
-    if (turn !== undefined) this.#start(turn)
-    else if (this.#refusal !== undefined) refuse(this.#socket, this.#refusal)
+    if (turn !== undefined) {
+      this.#start(turn)
+      return
+    }
+    this.#events.rested(this.#socket)
+    if (this.#refusal !== undefined) refuse(this.#socket, this.#refusal)
   }
 }

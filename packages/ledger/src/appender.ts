@@ -1,7 +1,10 @@
 /** Accepts records: checks limits, finds duplicates, assigns times, makes entries. */
 import { CLOCK_TYPE, correctionPayload, type ClockCorrection } from '@service-fs/format/clock-correction'
-import { entriesOf, type RecordContent, type Sha256Hex } from '@service-fs/format/entry'
-import { equalBytes, hexEncode, type Codec } from '@service-fs/tlog/codec'
+import { DUTY_ID_PREFIX, DUTY_TYPE, RETAIN_FIELD } from '@service-fs/format/duty'
+import type { Field } from '@service-fs/format/entry'
+import { SCRUB_TYPE } from '@service-fs/format/scrub-entry'
+import { packEntries, type PackedRecords } from '@service-fs/format/pack-entries'
+import { equalBytes, hexEncode } from '@service-fs/tlog/codec'
 import type { Hash, Hasher } from '@service-fs/tlog/hash'
 import type { RecordClock } from './clock.ts'
 import { messageOf } from '@service-fs/format/errors'
@@ -32,36 +35,50 @@ interface Parts {
 interface Known {
   type: string
   payload: Uint8Array
+  fields?: readonly Field[] | undefined
   appended: Appended
 }
 
+const NO_ENTRIES: PackedRecords = { bytes: new Uint8Array(), offsets: Uint32Array.of(0), starts: [] }
+
 /** Records that are appended together, all new to the ledger and with different identifiers. */
-class Group {
+class Group implements Batch {
   readonly records: NewRecord[] = []
-  readonly entries: Uint8Array[] = []
-  /** The place of each record's first entry among the entries. */
-  readonly starts: number[] = []
+  entries: PackedRecords = NO_ENTRIES
   time = ''
   committed: Promise<Place> | undefined
+  /** The place of each record, by identifier. Made when another append has one of them. */
+  #places: Map<string, number> | undefined
+
+  /** Returns the place of the record with this identifier. */
+  placeOf(id: string): number {
+    this.#places ??= new Map(this.records.map((record, nth) => [record.id, nth]))
+    return this.#places.get(id) as number
+  }
 
   /** Returns the result for the `nth` record when the group is at `place`. */
   placed(nth: number, { index, leaves }: Place, duplicate: boolean): Appended {
-    const start = this.starts[nth] as number
-    const end = this.starts[nth + 1] ?? this.entries.length
+    const { starts, offsets } = this.entries
+    const start = starts[nth] as number
+    const end = starts[nth + 1] ?? offsets.length - 1
     const leafHash = leaves[start] as Hash
     return { index: index + start, parts: end - start, leafHash, time: this.time, duplicate }
   }
 }
 
-/** The `nth` record of a group that is being committed. */
-interface OnItsWay {
-  group: Group
-  nth: number
+interface Looking {
+  /** The places of records that are known to be in the ledger. */
+  readonly found: readonly (Appended | undefined)[]
+  /** For each record, the place that the record index has for its identifier. */
+  readonly stored: readonly (number | undefined)[]
+  /** Whether two of the records have the same identifier. */
+  readonly hasTwins: boolean
 }
 
 export class Appender {
   readonly #parts: Parts
-  readonly #onTheirWay = new Map<string, OnItsWay>()
+  /** By identifier, the group of each record that is being committed. */
+  readonly #onTheirWay = new Map<string, Group>()
   #active = 0
   #whenSettled: (() => void) | undefined
   #isClockSet = false
@@ -106,12 +123,17 @@ export class Appender {
   }
 
   append(records: readonly NewRecord[]): Promise<AppendResult> {
-    for (const { type } of records) {
-      if (type.trim().toLowerCase().startsWith(CLOCK_TYPE))
-        return Promise.reject(
-          new LedgerError('bad-record', `type: ${CLOCK_TYPE} is reserved for clock corrections`),
-        )
-    }
+    const reserved = reservedName(records)
+    if (reserved !== undefined) return Promise.reject(new LedgerError('bad-record', reserved))
+    return this.#appendAny(records)
+  }
+
+  /** Appends a duty entry, whose type and identifier no other record can have. */
+  appendDuty(record: NewRecord): Promise<AppendResult> {
+    return this.#appendAny([record])
+  }
+
+  #appendAny(records: readonly NewRecord[]): Promise<AppendResult> {
     return this.#taken(records, () => this.#parts.indexer.with(() => this.#append(records)))
   }
 
@@ -196,12 +218,15 @@ export class Appender {
   }
 
   async #append(records: readonly NewRecord[]): Promise<AppendResult> {
+    const ids = records.map(({ id }) => id)
+    const hasTwins = ids.length > 1 && new Set(ids).size < ids.length
     // Compare the records of the batch before looking in the ledger, so this error reveals nothing about the ledger.
-    checkTwins(records, this.#parts.runtime.hasher)
+    if (hasTwins) checkTwins(records, this.#parts.runtime.hasher)
     const found: (Appended | undefined)[] = []
     // Other appends may run during a comparison. Look again until all duplicates are known, then enqueue without awaiting.
     for (;;) {
-      const { group, nths, known } = this.#look(records, found)
+      const stored = this.#parts.indexer.findAll(ids)
+      const { group, nths, known } = this.#look(records, { found, stored, hasTwins })
       if (known.length === 0) return this.#enqueue(group, nths, found)
       for (const { at, holder } of known) {
         found[at] = await this.#duplicate(records[at] as NewRecord, holder)
@@ -209,16 +234,18 @@ export class Appender {
     }
   }
 
-  /** Separates new records from those with a known identifier. `nths`: the place of each new record in the group, -1 for the others. */
+  /**
+   * Separates new records from those with a known identifier. `nths`: the place of each new record in the group, -1 for the others.
+   * `stored`: the place of each identifier in the record index.
+   */
   #look(
     records: readonly NewRecord[],
-    found: readonly (Appended | undefined)[],
-  ): { group: Group; nths: number[]; known: { at: number; holder: OnItsWay | number }[] } {
+    { found, stored, hasTwins }: Looking,
+  ): { group: Group; nths: number[]; known: { at: number; holder: Group | number }[] } {
     const group = new Group()
     const nths: number[] = []
-    const known: { at: number; holder: OnItsWay | number }[] = []
-    const twins = records.length > 1 ? new Map<string, number>() : undefined
-    const stored = this.#parts.indexer.findAll(records.map(({ id }) => id))
+    const known: { at: number; holder: Group | number }[] = []
+    const twins = hasTwins ? new Map<string, number>() : undefined
     for (let at = 0; at < records.length; at++) {
       const record = records[at] as NewRecord
       nths.push(-1)
@@ -234,12 +261,17 @@ export class Appender {
    * Returns the place of the record with this identifier; undefined when its append failed.
    * @throws LedgerError `conflict` when it is a different record
    */
-  async #duplicate(record: NewRecord, holder: OnItsWay | number): Promise<Appended | undefined> {
+  async #duplicate(record: NewRecord, holder: Group | number): Promise<Appended | undefined> {
     const known =
-      typeof holder === 'number' ? await this.#stored(record.id, holder) : await this.#arrived(holder)
+      typeof holder === 'number'
+        ? await this.#stored(record.id, holder)
+        : await this.#arrived(record.id, holder)
     if (known === undefined) return undefined
-    if (sameContent(known, record, this.#parts.runtime.hasher)) return { ...known.appended, duplicate: true }
     const { index } = known.appended
+    if (sameContent(known, record, this.#parts.runtime.hasher)) {
+      checkRetention(record, known)
+      return { ...known.appended, duplicate: true }
+    }
     throw new LedgerError(
       'conflict',
       `identifier ${JSON.stringify(record.id)}: entry ${index} (cursor ${index + 1}) holds another record with that identifier`,
@@ -248,16 +280,17 @@ export class Appender {
   }
 
   async #stored(id: string, index: number): Promise<Known> {
-    const { type, payload, parts, time } = await this.#parts.recordOf(id, index)
+    const { type, payload, fields, parts, time } = await this.#parts.recordOf(id, index)
     const leafHash = this.#parts.runtime.hasher.leaf(await this.#parts.entry(index))
-    return { type, payload, appended: { index, parts, leafHash, time, duplicate: true } }
+    return { type, payload, fields, appended: { index, parts, leafHash, time, duplicate: true } }
   }
 
-  async #arrived({ group, nth }: OnItsWay): Promise<Known | undefined> {
-    const { type, payload } = group.records[nth] as NewRecord
+  async #arrived(id: string, group: Group): Promise<Known | undefined> {
+    const nth = group.placeOf(id)
+    const { type, payload, fields } = group.records[nth] as NewRecord
     try {
       const committed = await group.committed
-      return committed && { type, payload, appended: group.placed(nth, committed, true) }
+      return committed && { type, payload, fields, appended: group.placed(nth, committed, true) }
     } catch {
       return undefined
     }
@@ -272,10 +305,8 @@ export class Appender {
     const { sequencer } = this.#parts
     if (group.records.length === 0) return { entries: found as Appended[], checkpoint: sequencer.head.note }
     this.#fill(group)
-    group.committed = sequencer.append(this.#batch(group))
-    for (let nth = 0; nth < group.records.length; nth++) {
-      this.#onTheirWay.set((group.records[nth] as NewRecord).id, { group, nth })
-    }
+    group.committed = sequencer.append(group)
+    for (const { id } of group.records) this.#onTheirWay.set(id, group)
     try {
       const place = await group.committed
       let answered = -1
@@ -291,20 +322,16 @@ export class Appender {
     }
   }
 
-  /** Makes the entries of the group's records. */
+  /** Makes the entries of the group's records. @throws LedgerError `bad-record` */
   #fill(group: Group): void {
     const { codec, hasher } = this.#parts.runtime
     if (group.time === '') group.time = this.#parts.clock.stamp()
     const sha256Hex = (data: Uint8Array): string => hexEncode(hasher.sha256(data))
-    for (const { id, type, payload, fields } of group.records) {
-      group.starts.push(group.entries.length)
-      const content = { id, type, time: group.time, payload, fields: fields ?? [] }
-      for (const entry of made(content, sha256Hex, codec)) group.entries.push(entry)
+    try {
+      group.entries = packEntries(group.records, group.time, sha256Hex, codec)
+    } catch (error) {
+      throw new LedgerError('bad-record', messageOf(error), { cause: error })
     }
-  }
-
-  #batch({ entries, records, starts }: Group): Batch {
-    return { entries, records: records.map(({ id }, nth) => ({ id, at: starts[nth] as number })) }
   }
 }
 
@@ -320,14 +347,13 @@ function addNew(group: Group, record: NewRecord, twins: Map<string, number> | un
   return twin
 }
 
-/** @throws LedgerError `conflict` when two records have one identifier and different content */
+/** @throws LedgerError `conflict` when two records have the same identifier and different content */
 function checkTwins(records: readonly NewRecord[], hasher: Hasher): void {
-  if (records.length === 1) return
   const first = new Map<string, NewRecord>()
   for (const record of records) {
     const twin = first.get(record.id)
     if (twin === undefined) first.set(record.id, record)
-    else if (!sameContent(twin, record, hasher)) {
+    else if (!sameContent(twin, record, hasher) || retainUntil(twin.fields) !== retainUntil(record.fields)) {
       throw new LedgerError(
         'conflict',
         `identifier ${JSON.stringify(record.id)}: occurs twice in the batch with different content`,
@@ -336,12 +362,36 @@ function checkTwins(records: readonly NewRecord[], hasher: Hasher): void {
   }
 }
 
-function made(content: RecordContent, sha256Hex: Sha256Hex, codec: Codec): Uint8Array[] {
-  try {
-    return entriesOf(content, sha256Hex, codec)
-  } catch (error) {
-    throw new LedgerError('bad-record', messageOf(error), { cause: error })
+/** Returns why a client cannot append one of the records: its type or its identifier is that of an operator's entry. */
+function reservedName(records: readonly NewRecord[]): string | undefined {
+  let last = ''
+  for (const { id, type } of records) {
+    if (id.startsWith(DUTY_ID_PREFIX)) return `payload_id: ${DUTY_ID_PREFIX} is reserved for duty entries`
+    if (type === last) continue
+    last = type
+    const name = type.trim().toLowerCase()
+    if (name.startsWith(CLOCK_TYPE)) return `type: ${CLOCK_TYPE} is reserved for clock corrections`
+    if (name.startsWith(DUTY_TYPE)) return `type: ${DUTY_TYPE} is reserved for duty entries`
+    if (name.startsWith(SCRUB_TYPE)) return `type: ${SCRUB_TYPE} is reserved for the check of sealed files`
   }
+  return undefined
+}
+
+function retainUntil(fields: readonly Field[] | undefined): string | undefined {
+  return fields?.find(([name]) => name === RETAIN_FIELD)?.[1]
+}
+
+/** Checks that two records with the same type and payload must be kept equally long. @throws LedgerError `conflict` */
+function checkRetention(record: NewRecord, { fields, appended: { index } }: Known): void {
+  const wanted = retainUntil(record.fields)
+  if (wanted === retainUntil(fields)) return
+  throw new LedgerError(
+    'conflict',
+    // The stored time is not for a client that may only append.
+    `identifier ${JSON.stringify(record.id)}: entry ${index} (cursor ${index + 1}) holds the same payload with another retain-until, ` +
+      `found ${wanted ?? 'absent'}; an extension can keep it longer`,
+    { index, recordId: record.id },
+  )
 }
 
 /** Compares larger payloads by their SHA-256, because an interpreter compares bytes slowly. */

@@ -1,9 +1,7 @@
 /** An entry bundle in the binary form of c2sp.org/tlog-tiles, "Log entries": each entry after its length, a big-endian uint16. */
+import { LENGTH_BYTES, type BinaryContent } from '@service-fs/tlog/kernel/kernel'
 import { TILE_WIDTH } from '@service-fs/tlog/tile'
 import { MAX_ENTRY_SIZE } from '@service-fs/tlog/tile-text'
-
-/** Bytes of the length before each entry. */
-const LENGTH_BYTES = 2
 
 /** A bundle of up to 256 entries that grows at its end. Bytes that it has returned never change, because a ledger only grows. */
 export class BinaryBundle {
@@ -14,6 +12,15 @@ export class BinaryBundle {
   /** `capacity`: bytes to allocate at first. */
   constructor(capacity: number) {
     this.#bytes = new Uint8Array(capacity)
+  }
+
+  /** Returns a bundle with this content, which the caller must not change. */
+  static of({ bytes, ends }: BinaryContent): BinaryBundle {
+    const bundle = new BinaryBundle(0)
+    bundle.#bytes = bytes
+    bundle.#ends.set(ends)
+    bundle.#width = ends.length
+    return bundle
   }
 
   /** Number of entries. */

@@ -1,13 +1,15 @@
 import { MemoryStorage } from '@service-fs/storage/memory'
 import { bundleToBinary, hashTileToBinary } from '@service-fs/tlog/tile-text'
 import { nativeHasher } from '@service-fs/native/native'
+import { verifyConsistency, verifyInclusion } from '@service-fs/tlog/proof'
 import { tileWidth } from '@service-fs/tlog/tile'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { BinaryBundle } from './binary-bundle.ts'
 import { BinaryTiles } from './binary-tiles.ts'
 import type { Ledger } from './ledger.ts'
 import { recover } from './recover.ts'
 import { SealedTiles } from './sealed-tiles.ts'
+import { TestRuntime as PlainRuntime } from './testing.ts'
 import {
   openTestLedger,
   TEST_ORIGIN,
@@ -103,8 +105,11 @@ describe('a tile in binary', () => {
 })
 
 /** Opens a ledger whose cache keeps only the newest item of each kind, and waits until it has read all entries. */
-async function openWithoutCache(storage: MemoryStorage): Promise<Ledger> {
-  const ledger = await openTestLedger({ storage, limits: { cacheBytes: 1 } })
+async function openWithoutCache(
+  storage: MemoryStorage,
+  runtime: PlainRuntime = new TestRuntime(),
+): Promise<Ledger> {
+  const ledger = await openTestLedger({ storage, runtime, limits: { cacheBytes: 1 } })
   await ledger.ready()
   return ledger
 }
@@ -157,7 +162,7 @@ describe('a damaged file', () => {
 })
 
 describe('the cache', () => {
-  it('stays within its budget, and reads what it has from memory', async () => {
+  it('stays within its budget, and reads cached items from memory', async () => {
     const made = new MemoryStorage()
     await (await filled(made, 6000)).close()
     const storage = new DamagedStorage({ files: made.dump() })
@@ -177,13 +182,13 @@ describe('the cache', () => {
     for (let round = 0; round < 2; round++)
       for (let index = 0; index < count; index++) {
         await tiles.bundle(index, FULL)
-        await tiles.hashTile(0, index, FULL, () => sealed.tile(0, index))
+        await tiles.hashTile(0, index, FULL, () => sealed.tileBytes(0, index))
         expect(tiles.weight).toBeLessThanOrEqual(budget)
       }
     expect(tiles.weight).toBeGreaterThan(budget / 2)
     const { length } = storage.reads
     await tiles.bundle(count - 1, FULL)
-    await tiles.hashTile(0, count - 1, FULL, () => sealed.tile(0, count - 1))
+    await tiles.hashTile(0, count - 1, FULL, () => sealed.tileBytes(0, count - 1))
     expect(storage.reads).toHaveLength(length)
   })
 
@@ -196,6 +201,60 @@ describe('the cache', () => {
     const all = await Promise.all(Array.from({ length: 20 }, () => ledger.bundleBytes(1, FULL)))
     expect(new Set(all.map((bytes) => bytes.buffer)).size).toBe(1)
     expect(storage.reads.filter((key) => key === 'entries/1')).toHaveLength(1)
+  })
+})
+
+describe.each([
+  ['a kernel', (): PlainRuntime => new TestRuntime()],
+  ['no kernel', (): PlainRuntime => new PlainRuntime()],
+])('with %s', (_name, runtime) => {
+  const SIZE = 66_200
+  let storage: DamagedStorage
+  let ledger: Ledger
+  beforeAll(async () => {
+    const made = new MemoryStorage()
+    const filling = await openTestLedger({ storage: made })
+    for (let from = 0; from < SIZE; from += 3310)
+      await filling.append(Array.from({ length: 3310 }, (_, j) => textRecord(`r${from + j}`, 'text')))
+    await filling.close()
+    storage = new DamagedStorage({ files: made.dump() })
+    ledger = await openWithoutCache(storage, runtime())
+  })
+  afterEach(() => storage.damaged.clear())
+
+  it('proves entries and sizes of the tree', async () => {
+    const { size, root } = ledger.head
+    for (const index of [0, 255, 256, 40_000, 65_535, 65_536, 66_000, SIZE - 1]) {
+      const leafHash = nativeHasher.leaf(await ledger.entry(index))
+      const found = await ledger.inclusionProof(index, size)
+      expect(found).toMatchObject({ leafHash, rootHash: root })
+      verifyInclusion({ index, size, leafHash, root, proof: found.hashes }, nativeHasher)
+    }
+    for (const from of [1, 255, 256, 65_535, 65_536, 65_537, 66_100, SIZE]) {
+      const { rootHash } = await ledger.inclusionProof(0, from)
+      const { hashes } = await ledger.consistencyProof(from, size)
+      verifyConsistency({ from, to: size, fromRoot: rootHash, toRoot: root, proof: hashes }, nativeHasher)
+    }
+  })
+
+  it.each(['0', '1'])('detects a byte of a tile of level %s that changes after a proof', async (level) => {
+    const prove = (index: number): Promise<unknown> => ledger.inclusionProof(index, SIZE)
+    await prove(300)
+    storage.damaged.add(level === '0' ? '0/1' : '1/0')
+    // This tile takes the place of the others in the cache. Its hash is in the open tile above it.
+    await ledger.hashTile(0, 257, FULL)
+    await expect(prove(300)).rejects.toMatchObject({ code: 'corrupt' })
+    storage.damaged.clear()
+    await prove(300)
+  })
+
+  it('detects a byte of an entry that changes after the read of another one in its bundle', async () => {
+    const sound = await ledger.entry(257)
+    storage.damaged.add('entries/1')
+    // Drops the text from the cache.
+    await ledger.entry(1)
+    await expect(ledger.entry(256)).rejects.toMatchObject({ code: 'corrupt', index: 256 })
+    expect(await ledger.entry(257)).toEqual(sound)
   })
 })
 

@@ -1,14 +1,14 @@
 /**
- * Keeps tiles and entry bundles in the binary form of c2sp.org/tlog-tiles, each checked against the tree once, so that a read that finds
- * one decodes, checks and encodes nothing. Tiles that are not sealed yet grow in place: the durable part of a ledger never changes.
+ * Keeps tiles and entry bundles in the binary form of c2sp.org/tlog-tiles, each checked against the tree once, so
+ * that a read from the cache decodes, checks and encodes nothing. Tiles that are not sealed yet grow in place: the
+ * durable part of a ledger never changes.
  */
 import { bundlePath } from '@service-fs/storage/object-name'
-import { equalBytes } from '@service-fs/tlog/codec'
 import { TlogError } from '@service-fs/tlog/errors'
 import { HASH_SIZE, type Hash } from '@service-fs/tlog/hash'
-import type { BundleContent, Kernel } from '@service-fs/tlog/kernel/kernel'
+import type { BinaryContent, Kernel } from '@service-fs/tlog/kernel/kernel'
 import { TILE_WIDTH } from '@service-fs/tlog/tile'
-import { hashTileToBinary, MAX_ENTRY_SIZE } from '@service-fs/tlog/tile-text'
+import { MAX_ENTRY_SIZE } from '@service-fs/tlog/tile-text'
 import { BinaryBundle } from './binary-bundle.ts'
 import { LedgerError } from './errors.ts'
 import { WeightedCache } from './lru.ts'
@@ -16,8 +16,11 @@ import type { Runtime } from './runtime.ts'
 import type { SealedTiles } from './sealed-tiles.ts'
 import type { TailMemory } from './tail-memory.ts'
 
-/** The share of the cache's bytes that hash tiles have; bundles have the rest. */
-const HASHES_SHARE = 2 / 5
+/**
+ * The share of the cache's bytes that hash tiles have, with a kernel and without; bundles have the rest. With a kernel, SealedTiles keeps
+ * the sealed tiles in binary.
+ */
+const HASHES_SHARE = { kernel: 1 / 16, plain: 2 / 5 }
 /** Memory that a cached item takes besides its bytes. */
 const ITEM_BYTES = 256
 /** The first capacity of a bundle that is not sealed. */
@@ -47,8 +50,9 @@ export class BinaryTiles {
     this.#sealed = sealed
     this.#memory = memory
     this.#runtime = runtime
-    this.#tiles = new WeightedCache(cacheBytes * HASHES_SHARE)
-    this.#bundles = new WeightedCache(cacheBytes * (1 - HASHES_SHARE))
+    const hashes = HASHES_SHARE[runtime.kernel === undefined ? 'plain' : 'kernel']
+    this.#tiles = new WeightedCache(cacheBytes * hashes)
+    this.#bundles = new WeightedCache(cacheBytes * (1 - hashes))
   }
 
   /** Bytes that the cached tiles and bundles take. */
@@ -56,17 +60,17 @@ export class BinaryTiles {
     return this.#tiles.weight + this.#bundles.weight
   }
 
-  /** Returns the first `width` hashes of a tile; `hashes` returns the same ones, checked, when the cache lacks some of them. */
+  /** Returns the first `width` hashes of a tile; `read` returns the same ones, checked, when the cache lacks some of them. */
   async hashTile(
     level: number,
     index: number,
     width: number,
-    hashes: () => Promise<readonly Hash[]>,
+    read: () => Promise<Uint8Array>,
   ): Promise<Uint8Array> {
     const key = `${level}/${index}`
     const held = this.#tiles.get(key)
     if (held !== undefined && held.width >= width) return held.bytes.subarray(0, width * HASH_SIZE)
-    const found = hashTileToBinary(await hashes(), this.#runtime.codec)
+    const found = await read()
     // Another read may have extended the tile meanwhile, with the same hashes.
     const tile = this.#tiles.get(key) ?? { bytes: new Uint8Array(TILE_WIDTH * HASH_SIZE), width: 0 }
     tile.bytes.set(found)
@@ -128,28 +132,26 @@ export class BinaryTiles {
 
   /** Reads a sealed bundle by the kernel; undefined without a kernel, and when the bundle differs from the tree. */
   async #loadAtOnce(index: number): Promise<BinaryBundle | undefined> {
-    const { kernel } = this.#runtime
+    const { kernel, codec } = this.#runtime
     if (kernel === undefined) return undefined
-    const leaves = this.hashTile(0, index, TILE_WIDTH, () => this.#sealed.tile(0, index))
-    const [file, expected] = await Promise.all([this.#sealed.bundleFile(index), leaves])
+    const [file, root] = await Promise.all([this.#sealed.bundleFile(index), this.#sealed.rootOf(0, index)])
     const content = contentOf(file, kernel)
-    if (content === undefined || !equalBytes(content.leaves, expected)) return undefined
-    const { bytes, offsets } = content
-    const bundle = new BinaryBundle(bytes.length + 2 * TILE_WIDTH)
-    for (let at = 0; at < TILE_WIDTH; at++) bundle.push(bytes.subarray(offsets[at], offsets[at + 1]))
-    return bundle
+    // If the hash over all leaves is that of the signed tree, so is each leaf hash, and the hash tile need not be read.
+    if (content === undefined || codec.base64Encode(kernel.rootOf(content.leaves)) !== root) return undefined
+    return BinaryBundle.of(content)
   }
 
   /** Reads a sealed bundle up to its first line that differs from the tree. */
   async #loadByLine(index: number): Promise<Loaded> {
-    const [text, hashes] = await Promise.all([this.#sealed.bundleText(index), this.#sealed.tile(0, index)])
+    const [text, tile] = await Promise.all([this.#sealed.bundleText(index), this.#sealed.tile(0, index)])
+    const hashes = tile.hashes()
     const bundle = new BinaryBundle(Math.ceil((text.length * 3) / 4) + 2 * TILE_WIDTH)
     const lines = text.split('\n')
     if (lines.length !== TILE_WIDTH + 1 || lines[TILE_WIDTH] !== '')
       return { bundle, damage: corrupt(index, `expected ${TILE_WIDTH} lines, found ${lines.length - 1}`) }
     try {
       for (let at = 0; at < TILE_WIDTH; at++)
-        bundle.push(checkedEntry(index, at, lines[at] as string, hashes, this.#runtime))
+        bundle.push(checkedEntry(index, at, lines[at] as string, hashes[at], this.#runtime))
     } catch (error) {
       if (!(error instanceof LedgerError)) throw error
       return { bundle, damage: error }
@@ -159,25 +161,24 @@ export class BinaryTiles {
   }
 }
 
-/** Returns what a bundle's file holds; undefined when it is malformed. */
-function contentOf(file: Uint8Array, kernel: Kernel): BundleContent | undefined {
+/** Returns the entries and leaf hashes of a bundle's file; undefined when it is malformed. */
+function contentOf(file: Uint8Array, kernel: Kernel): BinaryContent | undefined {
   try {
-    return kernel.readBundle(file, TILE_WIDTH)
+    return kernel.readBinaryBundle(file, TILE_WIDTH)
   } catch (error) {
     if (error instanceof TlogError) return undefined
     throw error
   }
 }
 
-/** Returns entry `at` of a bundle from its stored line. @throws LedgerError `corrupt` unless it has the leaf hash of the tree */
+/** Returns entry `at` of a bundle from its stored line. @throws LedgerError `corrupt` unless it has the leaf hash `expected` */
 export function checkedEntry(
   index: number,
   at: number,
   line: string,
-  hashes: readonly Hash[],
+  expected: Hash | undefined,
   { codec, hasher }: Pick<Runtime, 'codec' | 'hasher'>,
 ): Uint8Array {
-  const expected = hashes[at]
   const bytes = decoded(line, codec)
   const found = bytes === undefined ? 'no canonical base64' : hasher.leaf(bytes)
   if (bytes === undefined || found !== expected)

@@ -41,6 +41,9 @@ export interface HighWaterMark {
   close(): Promise<void>
 }
 
+/** The ledger lacks entries that were acknowledged. Those that remain are part of the acknowledged tree, so they can be read. */
+export class ShorterLedger extends LedgerError {}
+
 /** Bytes of sealed tiles that are cached while the tree is compared with the mark. */
 const CHECK_CACHE_BYTES = 1024 * 1024
 
@@ -55,7 +58,8 @@ export interface Accepted {
  * Compares the recovered tree with the mark.
  * @param accept the size of the tree that an operator accepts although the mark contradicts it
  * @returns the accepted contradiction; undefined when the tree contains the marked tree
- * @throws LedgerError `corrupt`, which names the mark, what was expected, what was found, and the remedy
+ * @throws LedgerError `corrupt`, which names the mark, what was expected, what was found, and the remedy; ShorterLedger when the tree
+ *   has fewer entries than the marked one
  */
 export async function checkMark(
   mark: HighWaterMark,
@@ -65,10 +69,18 @@ export async function checkMark(
   accept?: number,
 ): Promise<Accepted | undefined> {
   const { size } = recovered.head
-  const reason = await differenceOf(mark, recovered, storage, runtime)
-  if (reason === undefined) return undefined
+  const difference = await differenceOf(mark, recovered, storage, runtime)
+  if (difference === undefined) return undefined
+  const { reason, isShorter } = difference
   if (accept === size) return { size, reason }
-  throw new LedgerError('corrupt', `${reason}; ${mark.remedy(size)}`)
+  const message = `${reason}; ${mark.remedy(size)}`
+  throw isShorter ? new ShorterLedger('corrupt', message) : new LedgerError('corrupt', message)
+}
+
+interface Difference {
+  reason: string
+  /** Whether missing entries are the only contradiction. */
+  isShorter: boolean
 }
 
 /**
@@ -80,22 +92,25 @@ async function differenceOf(
   recovered: Recovered,
   storage: StorageCapability,
   runtime: Runtime,
-): Promise<string | undefined> {
+): Promise<Difference | undefined> {
   const { size, root } = recovered.head
   let known: Mark | undefined
   try {
     known = await mark.read()
   } catch (error) {
-    return error instanceof Error ? error.message : String(error)
+    return { reason: error instanceof Error ? error.message : String(error), isShorter: false }
   }
   if (known === undefined) return undefined
   const asked = known.root === undefined ? '' : ` with the root hash ${known.root}`
-  if (size < known.size)
-    return `${mark.name}: expected a ledger of at least ${known.size} entries${asked}, which were acknowledged; found ${size} entries with the root hash ${root}`
+  if (size < known.size) {
+    const reason = `${mark.name}: expected a ledger of at least ${known.size} entries${asked}, which were acknowledged; found ${size} entries with the root hash ${root}`
+    return { reason, isShorter: true }
+  }
   if (known.root === undefined) return undefined
   const found = await rootAt(known.size, recovered, storage, runtime)
   if (found === known.root) return undefined
-  return `${mark.name}: expected the root hash ${known.root} at size ${known.size}, which was acknowledged; the ledger of ${size} entries has ${found} there`
+  const reason = `${mark.name}: expected the root hash ${known.root} at size ${known.size}, which was acknowledged; the ledger of ${size} entries has ${found} there`
+  return { reason, isShorter: false }
 }
 
 /** Returns the size in the mark, 0 when there is none yet; undefined when the mark cannot be read. */

@@ -8,9 +8,9 @@ it('rejects the appends, stops the ledger and lets it close when a commit cannot
   let fails = false
   const kernel: typeof nativeKernel = {
     ...nativeKernel,
-    extend(edge, entries) {
+    extend(edge, batches) {
       if (fails) throw new RangeError('Array buffer allocation failed')
-      return nativeKernel.extend(edge, entries)
+      return nativeKernel.extend(edge, batches)
     },
   }
   const ledger = await openTestLedger({ runtime: Object.assign(runtime, { kernel }) })

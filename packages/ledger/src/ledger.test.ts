@@ -33,7 +33,13 @@ describe.each(['grow', 'each'] as const)('a ledger whose tail is kept in %s mode
     const storage = new MemoryStorage({ tailMode })
     const ledger = await openTestLedger({ storage })
     expect(checkpointOf(ledger).size).toBe(0)
-    expect([...storage.dump().keys()]).toEqual(['README.txt', 'checkpoint', 'keys/ed25519.vkey', 'origin'])
+    expect([...storage.dump().keys()]).toEqual([
+      'README.txt',
+      'checkpoint',
+      'keys/ed25519.vkey',
+      'origin',
+      'verify.sh',
+    ])
     await ledger.close()
   })
 
@@ -262,8 +268,7 @@ describe('limits and failures', () => {
     const cell = (): string => utf8(storage.dump().get('checkpoint') ?? new Uint8Array())
     expect(cell()).not.toBe(ledger.checkpoint())
     runtime.advance(999)
-    await new Promise((resolve) => setTimeout(resolve, 10))
-    expect(cell()).toBe(ledger.checkpoint())
+    await expect.poll(cell, { interval: 1 }).toBe(ledger.checkpoint())
     await ledger.close()
   })
 
@@ -298,6 +303,23 @@ describe('limits and failures', () => {
   })
 })
 
+it('compares a batch that is repeated before its commit ends, in linear time', async () => {
+  const ledger = await openTestLedger()
+  const count = 500
+  let reads = 0
+  const records = batch(0, count).map(({ id, ...rest }) => ({
+    ...rest,
+    get id() {
+      reads += 1
+      return id
+    },
+  }))
+  const [first, again] = await Promise.all([ledger.append(records), ledger.append(records)])
+  expect(again.entries).toEqual(first.entries.map((entry) => ({ ...entry, duplicate: true })))
+  expect(reads).toBeLessThan(50 * count)
+  await ledger.close()
+})
+
 it('calls its observer when an append begins and when it resolves', async () => {
   const seen: string[] = []
   const appending = (): (() => void) => {
@@ -308,5 +330,25 @@ it('calls its observer when an append begins and when it resolves', async () => 
   await ledger.append([textRecord('a', 'one')])
   expect(await code(ledger.append([textRecord('a', 'two')]))).toBe('conflict')
   expect(seen).toEqual(['begun', 'answered', 'begun', 'answered'])
+  await ledger.close()
+})
+
+it('gives other work a turn while it reads records that are in memory', async () => {
+  let turns = 0
+  class Slow extends TestRuntime {
+    override monotonic(): number {
+      return (this.time += 1)
+    }
+
+    override turn(): Promise<void> {
+      turns += 1
+      return Promise.resolve()
+    }
+  }
+  const ledger = await openTestLedger({ runtime: new Slow() })
+  await ledger.append(batch(0, 200))
+  const before = turns
+  for await (const { id } of ledger.records(0)) expect(id).toMatch(/^r\d+$/)
+  expect(turns - before).toBeGreaterThanOrEqual(10)
   await ledger.close()
 })

@@ -2,9 +2,11 @@
 import type { ClockCorrection } from '@service-fs/format/clock-correction'
 import type { StorageCapability } from '@service-fs/storage/capability'
 import type { Hash } from '@service-fs/tlog/hash'
+import { TILE_WIDTH } from '@service-fs/tlog/tile'
 import { formatTlogProof } from '@service-fs/tlog/tlog-proof'
 import type { Appender } from './appender.ts'
 import type { RecordClock } from './clock.ts'
+import { DutyBook, type StatedDuty, type StatedResult } from './duty-book.ts'
 import { LedgerError } from './errors.ts'
 import type { Extent } from './extent.ts'
 import type { Growth } from './growth.ts'
@@ -17,6 +19,7 @@ import type { Reader } from './reader.ts'
 import type { AppendResult, NewRecord, StoredRecord } from './record.ts'
 import type { Records } from './records.ts'
 import type { Runtime } from './runtime.ts'
+import type { Scrub, ScrubStatus } from './scrub/scrub.ts'
 import type { SealedTiles } from './sealed-tiles.ts'
 import type { Sequencer } from './sequencer.ts'
 import type { Upkeep } from './upkeep.ts'
@@ -41,6 +44,8 @@ export interface LedgerStatus {
   timesRepeated: number
   /** Why no record can have the clock's time now; absent when one can. */
   clock?: 'clock-behind' | 'clock-ahead'
+  /** The background check of the sealed files; absent without one. */
+  scrub?: ScrubStatus
 }
 
 /** The parts of a ledger, which open.ts connects. */
@@ -62,7 +67,10 @@ export interface LedgerParts {
   readonly appender: Appender
   readonly upkeep: Upkeep
   readonly growth: Growth
-  /** Returns the record at `index`, the place of `id` in the record index. @throws RecordIndexDamage when it is another record */
+  readonly scrub: Scrub | undefined
+  /** Returns the entry at `index`, the place of `id` in the record index. @throws RecordIndexDamage when another record is there */
+  readonly entryOf: (id: string, index: number) => Promise<Uint8Array>
+  /** Returns the record that starts with that entry. */
   readonly recordOf: (id: string, index: number) => Promise<StoredRecord>
 }
 
@@ -71,6 +79,7 @@ export class Ledger {
   readonly vkeys: readonly string[]
   readonly limits: LedgerLimits
   readonly #parts: LedgerParts
+  readonly #duties: DutyBook
   #closing: Promise<void> | undefined
 
   constructor(parts: LedgerParts) {
@@ -78,6 +87,11 @@ export class Ledger {
     this.vkeys = parts.vkeys
     this.limits = parts.limits
     this.#parts = parts
+    this.#duties = new DutyBook({
+      codec: parts.runtime.codec,
+      find: (id) => this.#maybe(id),
+      append: (record) => this.#observed(() => parts.appender.appendDuty(record)),
+    })
   }
 
   /** Entries in the newest durable checkpoint. */
@@ -120,8 +134,9 @@ export class Ledger {
   }
 
   /**
-   * Appends records like {@link append}, but without looking up their identifiers, and so without the record index. Each identifier
-   * must be new: made for its record alone, of enough random bits. Never use it for an identifier that a client chose.
+   * Appends records like {@link append}, but without looking up their identifiers, and so without the record index.
+   * Each identifier must be new: make it for its record alone, with enough random bits. Never use it for an
+   * identifier that a client chose.
    */
   appendFresh(records: readonly NewRecord[]): Promise<AppendResult> {
     return this.#observed(() => this.#parts.appender.appendFresh(records))
@@ -143,6 +158,15 @@ export class Ledger {
    */
   correctClock(id: string, correction: Omit<ClockCorrection, 'now'>): Promise<AppendResult> {
     return this.#parts.appender.correct(id, correction)
+  }
+
+  /**
+   * Appends the entry of a duty to keep records: a policy, a hold, the end of a hold, or an extension. Returns the problem of a duty that
+   * the duties in the log do not allow. docs/retention.md has the rules.
+   * @throws LedgerError as append()
+   */
+  stateDuty(duty: StatedDuty): Promise<StatedResult> {
+    return this.#duties.state(duty)
   }
 
   /** Returns the clock's time in milliseconds since the Unix epoch, and the newest record's time (absent without records). */
@@ -170,10 +194,32 @@ export class Ledger {
 
   /** Returns the record with the identifier `id`. @throws LedgerError `not-found`, `not-ready` (the record index is being built), `corrupt` */
   recordById(id: string): Promise<StoredRecord> {
-    const { indexer, extent, recordOf } = this.#parts
+    return this.#found(id, (index) => this.#parts.recordOf(id, index))
+  }
+
+  /**
+   * Returns the first entry of the record with the identifier `id`, and its index. The caller must not change the bytes. @throws
+   * LedgerError as {@link recordById}
+   */
+  entryById(id: string): Promise<{ index: number; entry: Uint8Array }> {
+    return this.#found(id, async (index) => ({ index, entry: await this.#parts.entryOf(id, index) }))
+  }
+
+  /** Returns the result of {@link entryById}; undefined when no record has the identifier. */
+  async #maybe(id: string): Promise<{ index: number; entry: Uint8Array } | undefined> {
+    try {
+      return await this.entryById(id)
+    } catch (error) {
+      if (error instanceof LedgerError && error.code === 'not-found') return undefined
+      throw error
+    }
+  }
+
+  #found<T>(id: string, read: (index: number) => Promise<T>): Promise<T> {
+    const { indexer, extent } = this.#parts
     return indexer.with(async () => {
       const index = indexer.find(id)
-      if (index !== undefined) return recordOf(id, index)
+      if (index !== undefined) return read(index)
       throw extent.absent('not-found', `no record has the identifier ${JSON.stringify(id)}`)
     })
   }
@@ -188,6 +234,13 @@ export class Ledger {
     const { extent, reader } = this.#parts
     extent.checkTile(level, index, width)
     return reader.hashTile(level, index, width)
+  }
+
+  /** Returns the hash of a full tile, which the tile above it holds. @throws LedgerError `not-found` when the checkpoint does not cover it */
+  async tileHash(level: number, index: number): Promise<Hash> {
+    const { extent, reader } = this.#parts
+    extent.checkTile(level, index, TILE_WIDTH)
+    return reader.tileHash(level, index)
   }
 
   /** Returns the first `width` entries of a bundle as base64 lines. @throws LedgerError `not-found` when the checkpoint does not cover them */
@@ -257,7 +310,7 @@ export class Ledger {
   }
 
   status(): LedgerStatus {
-    const { appender, clock, indexer, sealed, sequencer } = this.#parts
+    const { appender, clock, indexer, scrub, sealed, sequencer } = this.#parts
     const stopped = sequencer.stopped ?? appender.failure
     const { queueEntries, queueBytes } = sequencer
     const reason = stopped === undefined ? {} : { reason: stopped.message, code: stopped.code }
@@ -273,6 +326,7 @@ export class Ledger {
       queueBytes,
       timesRepeated: clock.repeated,
       ...(code === 'clock-behind' || code === 'clock-ahead' ? { clock: code } : {}),
+      ...(scrub === undefined ? {} : { scrub: scrub.status() }),
     }
   }
 
@@ -286,10 +340,11 @@ export class Ledger {
   }
 
   async #close(): Promise<void> {
-    const { appender, indexer, upkeep, sequencer, growth, mark, storage } = this.#parts
+    const { appender, indexer, upkeep, sequencer, growth, mark, scrub, storage } = this.#parts
     const closing = new LedgerError('closed', 'the ledger is being closed')
     appender.stop(closing)
     indexer.stop(closing)
+    if (scrub !== undefined) await scrub.stop()
     try {
       await appender.settled()
       await upkeep.finish()

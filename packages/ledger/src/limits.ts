@@ -16,7 +16,7 @@ export interface LedgerLimits {
   clockToleranceMs: number
   /** How long appends and lookups wait for a record index that is behind the ledger. */
   indexWaitMs: number
-  /** How far the clock may run ahead of the time elapsed since the ledger was opened before appends are rejected. */
+  /** Appends are rejected when the clock is ahead of the time elapsed since the opening by more than this. */
   clockAheadMs: number
 }
 
@@ -27,7 +27,7 @@ export const DEFAULT_LIMITS: LedgerLimits = {
   queueBytes: 48 * 1024 * 1024,
   commitEntries: 4096,
   commitBytes: 4 * 1024 * 1024,
-  cacheBytes: 8 * 1024 * 1024,
+  cacheBytes: 20 * 1024 * 1024,
   clockToleranceMs: 10_000,
   indexWaitMs: 10_000,
   clockAheadMs: 86_400_000,

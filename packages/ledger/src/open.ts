@@ -13,9 +13,10 @@ import { Publisher } from './publisher.ts'
 import { Reader } from './reader.ts'
 import { recoverReadOnly, type ReadOnlyOptions } from './read-only.ts'
 import { MemoryIndex } from './record-index.ts'
-import type { StoredRecord } from './record.ts'
+import type { NewRecord, StoredRecord } from './record.ts'
 import { Records } from './records.ts'
 import { recover, type Recovered } from './recover.ts'
+import { Scrub } from './scrub/scrub.ts'
 import { SealedTiles } from './sealed-tiles.ts'
 import { Sealer } from './sealer.ts'
 import { Sequencer } from './sequencer.ts'
@@ -74,7 +75,7 @@ async function refuseOther(
 /** The share of the cache's bytes that the binary forms of tiles have. */
 const BINARY_SHARE = 5 / 8
 
-/** Connects the parts. A ledger that takes appends begins to seal what is full; see {@link Extent} for `isWhole`. */
+/** Connects the parts. A ledger that takes appends begins to seal full bundles; see {@link Extent} for `isWhole`. */
 function assemble(
   options: LedgerOptions,
   { head, edge, sealedEdge, memory, writer: tail, published }: Settled,
@@ -105,8 +106,12 @@ function assemble(
     records: (from, to) => records.identifiers(from, to),
     progress: (covered, size) => observer.indexing?.({ covered, size }),
   })
-  const recordOf = async (id: string, index: number): Promise<StoredRecord> =>
-    (await records.startsAt(id, index)) ? records.record(index) : indexer.discard(id, index)
+  const entryOf = async (id: string, index: number): Promise<Uint8Array> =>
+    (await records.startOf(id, index)) ?? indexer.discard(id, index)
+  const recordOf = async (id: string, index: number): Promise<StoredRecord> => {
+    await entryOf(id, index)
+    return records.record(index)
+  }
   const clockSet = setClock(clock, records, head.size)
   const entry = (index: number): Promise<Uint8Array> => records.entry(index)
   const appender = new Appender({ runtime, clock, indexer, sequencer, limits, recordOf, entry, clockSet })
@@ -118,13 +123,16 @@ function assemble(
   const shared = { storage, runtime, observer, sealed, indexer, growth, sequencer }
   const upkeep = new Upkeep({ ...shared, memory, sealer, tail, publisher, marks })
   const identity = { origin, vkeys: [signer.vkey], limits }
-  const read = { extent, reader, records, recordOf }
-  const ledger = new Ledger({ ...shared, ...identity, ...read, mark, clock, appender, upkeep })
+  const read = { extent, reader, records, entryOf, recordOf }
+  const append = (record: NewRecord): Promise<unknown> => appender.appendFresh([record])
+  const scrub = options.scrub && new Scrub(options.scrub, { sealed, runtime, append })
+  const ledger = new Ledger({ ...shared, ...identity, ...read, mark, clock, appender, upkeep, scrub })
   if (head.size > 0) publisher.offer(head.note)
   if (readOnly !== undefined) sequencer.stop(readOnly.why)
   // A failure shows in the status.
   ledger.ready().catch(() => undefined)
   if (readOnly === undefined) sealer.wake()
+  scrub?.start()
   return ledger
 }
 

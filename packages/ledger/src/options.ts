@@ -6,6 +6,7 @@ import type { Accepted, HighWaterMark } from './high-water-mark.ts'
 import type { LedgerLimits } from './limits.ts'
 import type { RecordIndex } from './record-index.ts'
 import type { Runtime } from './runtime.ts'
+import type { ScrubOptions } from './scrub/scrub.ts'
 
 export interface LedgerOptions {
   /** The ledger closes it. */
@@ -24,6 +25,8 @@ export interface LedgerOptions {
   mark?: HighWaterMark
   /** The size of the tree that an operator accepts although the mark contradicts it. */
   acceptSize?: number | undefined
+  /** Checks the sealed files in the background. Default: no check. */
+  scrub?: ScrubOptions | undefined
 }
 
 /** Callbacks for metrics and logs. They must not throw. */

@@ -1,6 +1,7 @@
 /** Reading records: parsing entries, joining the parts of split records. */
 import { joinParts, parseEntry, type Entry, type Field } from '@service-fs/format/entry'
-import { hexEncode } from '@service-fs/tlog/codec'
+import { PlainEntry, PRINTABLE } from '@service-fs/format/plain-entry'
+import { equalBytes, hexEncode } from '@service-fs/tlog/codec'
 import { LedgerError, unreadable } from './errors.ts'
 import type { Extent } from './extent.ts'
 import type { Reader } from './reader.ts'
@@ -12,6 +13,7 @@ export class Records {
   readonly #extent: Extent
   readonly #reader: Reader
   readonly #runtime: Runtime
+  readonly #plain = new PlainEntry(PRINTABLE)
 
   constructor(extent: Extent, reader: Reader, runtime: Runtime) {
     this.#extent = extent
@@ -47,10 +49,19 @@ export class Records {
     return { index, parts, ...headerOf(first), payload: this.#join(index, entries) }
   }
 
-  /** Reports whether the record `id` starts at `index`. */
-  async startsAt(id: string, index: number): Promise<boolean> {
-    if (index >= this.#extent.size) return false
-    const { header, continuation } = await this.parsed(index)
+  /** Returns the bytes of the entry at `index` if the record `id` starts there; else undefined. @throws LedgerError `corrupt` */
+  async startOf(id: string, index: number): Promise<Uint8Array | undefined> {
+    if (index >= this.#extent.size) return undefined
+    const entry = await this.entry(index)
+    return this.#isStartOf(id, index, entry) ? entry : undefined
+  }
+
+  #isStartOf(id: string, index: number, entry: Uint8Array): boolean {
+    const { codec } = this.#runtime
+    const plain = this.#plain
+    if (plain.read(entry, 0, entry.length))
+      return equalBytes(entry.subarray(plain.id, plain.idEnd), codec.utf8Encode(id))
+    const { header, continuation } = this.parse(index, entry)
     return header.id === id && continuation === undefined
   }
 

@@ -1,10 +1,12 @@
 /** Seals tiles, and reads them back, each checked against the tree. */
 import type { StorageCapability } from '@service-fs/storage/capability'
-import { bundlePath, formatObjectName, type SealedName } from '@service-fs/storage/object-name'
+import { formatObjectName, type SealedName } from '@service-fs/storage/object-name'
 import type { Edge } from '@service-fs/tlog/edge'
 import type { Hash } from '@service-fs/tlog/hash'
 import { subtreeRoot } from '@service-fs/tlog/proof'
 import { formatHashTile, parseHashTile } from '@service-fs/tlog/tile-text'
+import { BundleText } from './bundle-text.ts'
+import { BinaryTile, TextTile, type CheckedTile } from './checked-tile.ts'
 import { LedgerError, unreadable } from './errors.ts'
 import { Frontier } from './frontier.ts'
 import { WeightedCache } from './lru.ts'
@@ -15,8 +17,8 @@ type TileName = Extract<SealedName, { kind: 'tile' }>
 /** How many tiles are remembered as checked. One takes about 200 bytes of memory. */
 const CHECKED_TILES = 16_384
 
-/** The share of the cache's bytes that the texts of bundles have; hash tiles have the rest. */
-const TEXTS_SHARE = 1 / 3
+/** The share of the cache's bytes that the texts of bundles have, with a kernel and without; hash tiles have the rest. */
+const TEXTS_SHARE = { kernel: 1 / 8, plain: 1 / 3 }
 
 /** A full bundle: the text and the leaf hashes of 256 entries, and the root hash over them where it is known. */
 export interface SealableBundle {
@@ -25,19 +27,13 @@ export interface SealableBundle {
   readonly root: Hash | undefined
 }
 
-/** The text of a stored bundle, up to 22 MB, and the ends of its first lines, which are found when they are needed. */
-interface BundleText {
-  readonly text: string
-  readonly ends: number[]
-}
-
 export class SealedTiles {
   readonly #storage: StorageCapability
   readonly #runtime: Runtime
   readonly #frontier: Frontier
   /** Texts of stored bundles, and checked hash tiles. */
   readonly #texts: WeightedCache<BundleText>
-  readonly #tiles: WeightedCache<readonly Hash[]>
+  readonly #tiles: WeightedCache<CheckedTile>
   /** The hash of each tile's text that was checked against the tree. The same text is not checked again. */
   readonly #checked = new WeightedCache<Hash>(CHECKED_TILES)
   readonly #reading = new Map<string, Promise<unknown>>()
@@ -47,8 +43,9 @@ export class SealedTiles {
     this.#storage = storage
     this.#runtime = runtime
     this.#frontier = new Frontier(edge, (level, index) => this.#rawTile(level, index), runtime.hasher)
-    this.#texts = new WeightedCache(cacheBytes * TEXTS_SHARE)
-    this.#tiles = new WeightedCache(cacheBytes * (1 - TEXTS_SHARE))
+    const texts = TEXTS_SHARE[runtime.kernel === undefined ? 'plain' : 'kernel']
+    this.#texts = new WeightedCache(cacheBytes * texts)
+    this.#tiles = new WeightedCache(cacheBytes * (1 - texts))
   }
 
   /** Entries in sealed bundles whose tiles are all sealed. */
@@ -70,7 +67,7 @@ export class SealedTiles {
    * Seals the next bundles, their hash tiles, and the higher tiles that they fill; durable when it resolves. When it rejects, the first
    * ones may count as sealed.
    *
-   * A bundle is written after all tiles of its group. So when all bundles up to one exist, every tile over them exists too.
+   * A bundle is written after all tiles of its group. So if a bundle and all earlier ones exist, every tile above them exists too.
    */
   async seal(bundles: readonly SealableBundle[]): Promise<void> {
     for (let from = 0; from < bundles.length;) {
@@ -101,59 +98,68 @@ export class SealedTiles {
 
   /** Returns line `at` (from 0) of a sealed bundle: any text, not yet compared with its leaf hash. */
   async line(index: number, at: number): Promise<string> {
-    const { text, ends } = await this.#bundleText(index)
-    while (ends.length <= at) {
-      const end = text.indexOf('\n', (ends.at(-1) ?? -1) + 1)
-      if (end < 0)
-        throw new LedgerError('corrupt', `${bundlePath(index)}: expected 256 lines, found ${at} or fewer`)
-      ends.push(end)
-    }
-    return text.slice((ends[at - 1] ?? -1) + 1, ends[at])
+    const text = await this.#bundleText(index)
+    const line = text.line(at)
+    if (line !== undefined) return this.#decoded({ kind: 'bundle', index }, line)
+    const name = formatObjectName({ kind: 'bundle', index })
+    throw new LedgerError('corrupt', `${name}: expected 256 lines, found ${at} or fewer`)
   }
 
-  /** Returns the bytes of a sealed bundle's file: any bytes, not yet compared with the leaf hashes. */
-  bundleFile(index: number): Promise<Uint8Array> {
-    return this.#bytes({ kind: 'bundle', index })
+  /** Returns the bytes of a sealed bundle's file: any bytes, not yet compared with the leaf hashes. Does not keep them in the cache. */
+  async bundleFile(index: number): Promise<Uint8Array> {
+    return this.#texts.get(`entries/${index}`)?.bytes ?? this.#bytes({ kind: 'bundle', index })
   }
 
-  /** Returns the text of a sealed bundle: any text, not yet compared with the leaf hashes. Does not keep it in the cache. */
+  /** Returns {@link bundleFile} as text. */
   async bundleText(index: number): Promise<string> {
-    const cached = this.#texts.get(`entries/${index}`)
-    if (cached !== undefined) return cached.text
-    const name = { kind: 'bundle', index } as const
-    return this.#decoded(name, await this.#bytes(name))
+    return this.#decoded({ kind: 'bundle', index }, await this.bundleFile(index))
   }
 
   async #bundleText(index: number): Promise<BundleText> {
-    const name = { kind: 'bundle', index } as const
     const key = `entries/${index}`
     const cached = this.#texts.get(key)
     if (cached !== undefined) return cached
     return this.#once(key, async () => {
-      const text = this.#decoded(name, await this.#bytes(name))
-      const bundle: BundleText = { text, ends: [] }
-      this.#texts.set(key, bundle, text.length)
-      return bundle
+      const text = new BundleText(await this.#bytes({ kind: 'bundle', index }))
+      this.#texts.set(key, text, text.bytes.length)
+      return text
     })
   }
 
-  /** Returns the 256 hashes of a sealed tile, checked against the signed tree. */
-  async tile(level: number, index: number): Promise<readonly Hash[]> {
-    const name = { kind: 'tile', level, index } as const
+  /** Returns a sealed tile of 256 hashes, checked against the signed tree. */
+  async tile(level: number, index: number): Promise<CheckedTile> {
     const key = `${level}/${index}`
     const cached = this.#tiles.get(key)
     if (cached !== undefined) return cached
     return this.#once(key, async () => {
+      const name = { kind: 'tile', level, index } as const
       const bytes = await this.#bytes(name)
       const digest = this.#runtime.hasher.leaf(bytes)
       const isChecked = this.#checked.get(key) === digest
-      const hashes = isChecked
-        ? this.#decoded(name, bytes).split('\n', 256)
-        : await this.#checkedHashes(name, bytes)
-      if (!isChecked) this.#checked.set(key, digest, 1)
-      this.#tiles.set(key, hashes, hashes.length * 64)
-      return hashes
+      const tile = this.#tile(name, bytes, isChecked)
+      if (!isChecked) {
+        await this.#checkRoot(name, tile.root())
+        this.#checked.set(key, digest, 1)
+      }
+      this.#tiles.set(key, tile, tile.weight)
+      return tile
     })
+  }
+
+  /** Returns {@link tile} in the binary form of tlog-tiles. The caller must not change the bytes. */
+  async tileBytes(level: number, index: number): Promise<Uint8Array> {
+    return (await this.tile(level, index)).bytes()
+  }
+
+  /** Parses a tile's text. `isChecked`: whether the same text was parsed and checked before. */
+  #tile(name: TileName, bytes: Uint8Array, isChecked: boolean): CheckedTile {
+    const { kernel, codec, hasher } = this.#runtime
+    if (kernel !== undefined) {
+      const hashes = parsed(name, bytes, (text) => kernel.readHashTile(text, 256))
+      return new BinaryTile(hashes, kernel, codec)
+    }
+    const hashes = isChecked ? this.#decoded(name, bytes).split('\n', 256) : this.#hashes(name, bytes)
+    return new TextTile(hashes, hasher, codec)
   }
 
   /** Shares one read among concurrent callers. */
@@ -170,23 +176,21 @@ export class SealedTiles {
     return this.#frontier.partial(level)
   }
 
-  /** Returns the root of a sealed tile that the tile above it holds. */
-  async #rootOf(level: number, index: number): Promise<Hash> {
+  /** Returns the hash of a sealed tile, which the tile above it holds, checked against the signed tree. */
+  async rootOf(level: number, index: number): Promise<Hash> {
     const above = Math.floor(index / 256)
     for (;;) {
       if (above < this.#frontier.sealedAt(level + 1))
-        return (await this.tile(level + 1, above))[index % 256] as Hash
+        return (await this.tile(level + 1, above)).hash(index % 256)
       const open = await this.#frontier.partial(level + 1)
       if (open.index === above) return open.hashes[index % 256] as Hash
     }
   }
 
-  /** Returns the hashes in a tile's text, checked against the signed tree. */
-  async #checkedHashes(name: TileName, bytes: Uint8Array): Promise<readonly Hash[]> {
-    const hashes = this.#hashes(name, bytes)
-    const expected = await this.#rootOf(name.level, name.index)
-    const found = subtreeRoot(hashes, this.#runtime.hasher)
-    if (found === expected) return hashes
+  /** @throws LedgerError `corrupt` unless `found`, the hash over a tile, is that of the signed tree */
+  async #checkRoot(name: TileName, found: Hash): Promise<void> {
+    const expected = await this.rootOf(name.level, name.index)
+    if (found === expected) return
     const path = formatObjectName(name)
     throw new LedgerError('corrupt', `${path}: expected the hash ${expected} over the tile, found ${found}`)
   }
@@ -215,9 +219,9 @@ export class SealedTiles {
   }
 }
 
-function parsed(name: SealedName, text: string, parse: (text: string) => string[]): readonly string[] {
+function parsed<T, V>(name: SealedName, content: T, parse: (content: T) => V): V {
   try {
-    return parse(text)
+    return parse(content)
   } catch (error) {
     throw unreadable(formatObjectName(name), error)
   }

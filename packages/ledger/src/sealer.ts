@@ -1,6 +1,6 @@
 /** Seals the tiles that commits have filled, after the callers have their results. */
 import { BUNDLES_AT_ONCE } from '@service-fs/storage/capability'
-import type { SealedTiles } from './sealed-tiles.ts'
+import type { SealableBundle, SealedTiles } from './sealed-tiles.ts'
 import type { TailMemory } from './tail-memory.ts'
 
 export interface SealerOptions {
@@ -15,7 +15,8 @@ export interface SealerOptions {
 
 export class Sealer {
   readonly #options: SealerOptions
-  #running: Promise<void> | undefined
+  #isRunning = false
+  #running: Promise<void> = Promise.resolve()
   #round: Promise<void> = Promise.resolve()
 
   constructor(options: SealerOptions) {
@@ -30,12 +31,9 @@ export class Sealer {
 
   /** Starts to seal full bundles, unless a round is running. */
   wake(): void {
-    if (this.#running !== undefined || this.backlog <= 0) return
+    if (this.#isRunning || this.backlog <= 0) return
+    this.#isRunning = true
     this.#running = this.#run()
-      .catch(this.#options.failed)
-      .finally(() => {
-        this.#running = undefined
-      })
   }
 
   /** Resolves when no round is running and every full bundle is sealed. */
@@ -49,20 +47,32 @@ export class Sealer {
   }
 
   async #run(): Promise<void> {
-    const { sealed, memory, afterRound } = this.#options
-    while (this.backlog > 0) {
-      const bundles = []
-      const from = sealed.entries
-      const to = Math.min(from + BUNDLES_AT_ONCE * 256, from + this.backlog)
-      for (let at = from; at < to; at += 256) {
-        const text = memory.text(at, at + 256)
-        const leaves = memory.leaves(at, at + 256)
-        if (text === undefined || leaves === undefined)
-          throw new Error(`entries ${at} to ${at + 255} are neither sealed nor in memory`)
-        bundles.push({ text, leaves, root: memory.rootOf(at / 256) })
+    try {
+      while (this.backlog > 0) {
+        this.#round = this.#options.sealed.seal(this.#bundles()).then(this.#options.afterRound)
+        await this.#round
       }
-      this.#round = sealed.seal(bundles).then(afterRound)
-      await this.#round
+    } catch (error) {
+      this.#options.failed(error)
+    } finally {
+      // Do not await after the last look at the backlog: a commit in between would find a round running, and start none.
+      this.#isRunning = false
     }
+  }
+
+  /** Returns the next full bundles. */
+  #bundles(): SealableBundle[] {
+    const { sealed, memory } = this.#options
+    const bundles = []
+    const from = sealed.entries
+    const to = Math.min(from + BUNDLES_AT_ONCE * 256, from + this.backlog)
+    for (let at = from; at < to; at += 256) {
+      const text = memory.text(at, at + 256)
+      const leaves = memory.leaves(at, at + 256)
+      if (text === undefined || leaves === undefined)
+        throw new Error(`entries ${at} to ${at + 255} are neither sealed nor in memory`)
+      bundles.push({ text, leaves, root: memory.rootOf(at / 256) })
+    }
+    return bundles
   }
 }

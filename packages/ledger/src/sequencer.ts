@@ -2,6 +2,7 @@
  * The sequencer: makes one commit after the other from the waiting batches, and resolves each batch's append when its commit is
  * durable.
  */
+import type { PackedRecords } from '@service-fs/format/pack-entries'
 import type { Edge } from '@service-fs/tlog/edge'
 import type { Hash } from '@service-fs/tlog/hash'
 import type { Extension, Kernel } from '@service-fs/tlog/kernel/kernel'
@@ -15,14 +16,14 @@ import type { Runtime } from './runtime.ts'
 
 /** The new records of one append. They go into one commit, all or none. */
 export interface Batch {
+  readonly records: readonly { id: string }[]
   /** The records' entries, in order. */
-  entries: readonly Uint8Array[]
-  /** The records, each with the place of its first entry in `entries`. */
-  records: readonly { id: string; at: number }[]
+  readonly entries: PackedRecords
 }
 
 /** One or more batches and the signed tree that ends with them, made durable by one write and one sync. */
-export interface Commit extends Pick<Batch, 'records'> {
+export interface Commit {
+  batches: readonly Batch[]
   extension: Extension
   head: Head
 }
@@ -51,6 +52,9 @@ export interface SequencerHooks {
   /** Called once, when the ledger stops accepting appends. */
   stopped(reason: LedgerError): void
 }
+
+/** Room for the signed checkpoint behind the lines of a commit. A longer one costs a copy of the lines. */
+const NOTE_BYTES = 1024
 
 interface Waiting {
   batch: Batch
@@ -106,9 +110,8 @@ export class Sequencer {
   append(batch: Batch): Promise<Place> {
     const { limits } = this.#options
     if (this.#stopped !== undefined) return Promise.reject(this.#stopped)
-    let characters = 0
-    for (const { length } of batch.entries) characters += Math.ceil(length / 3) * 4
-    const entries = this.#queueEntries + batch.entries.length
+    const characters = charactersOf(batch.entries)
+    const entries = this.#queueEntries + countOf(batch)
     if (
       this.#queue.length > 0 &&
       (entries > limits.queueEntries || this.#queueCharacters + characters > limits.queueBytes)
@@ -166,7 +169,7 @@ export class Sequencer {
     let entries = 0
     let characters = 0
     for (const one of this.#queue) {
-      const { length } = one.batch.entries
+      const length = countOf(one.batch)
       if (count > 0 && (entries + length > commitEntries || characters + one.characters > commitBytes)) break
       count += 1
       entries += length
@@ -180,10 +183,11 @@ export class Sequencer {
   }
 
   async #commit(waiting: readonly Waiting[]): Promise<void> {
-    const { entries, records } = join(waiting)
+    const batches = waiting.map(({ batch }) => batch)
+    const entries = batches.map((batch) => batch.entries)
     let extension: Extension
     try {
-      extension = this.#kernel.extend(this.#edge, entries)
+      extension = this.#kernel.extend(this.#edge, entries, NOTE_BYTES)
     } catch (error) {
       // Nothing was written, but the next commit may fail in the same way.
       this.#fail(waiting, error)
@@ -200,7 +204,7 @@ export class Sequencer {
       for (const one of waiting) one.reject(failure)
       return
     }
-    const commit = { extension, records, head }
+    const commit = { extension, batches, head }
     try {
       await this.#hooks.write(this.#edge, commit)
     } catch (error) {
@@ -213,7 +217,7 @@ export class Sequencer {
     this.#hooks.committed(commit)
     let at = 0
     for (const one of waiting) {
-      const { length } = one.batch.entries
+      const length = countOf(one.batch)
       one.resolve({ index: index + at, leaves: extension.leaves.slice(at, at + length), head })
       at += length
     }
@@ -227,14 +231,14 @@ export class Sequencer {
   }
 }
 
-function join(waiting: readonly Waiting[]): Batch {
-  const [only] = waiting
-  if (waiting.length === 1 && only !== undefined) return only.batch
-  const entries: Uint8Array[] = []
-  const records: { id: string; at: number }[] = []
-  for (const { batch } of waiting) {
-    for (const { id, at } of batch.records) records.push({ id, at: entries.length + at })
-    for (const entry of batch.entries) entries.push(entry)
-  }
-  return { entries, records }
+function countOf({ entries }: Batch): number {
+  return entries.offsets.length - 1
+}
+
+/** Returns the characters of the entries' lines, without line feeds. */
+function charactersOf({ offsets }: PackedRecords): number {
+  let characters = 0
+  for (let i = 1; i < offsets.length; i++)
+    characters += Math.ceil(((offsets[i] as number) - (offsets[i - 1] as number)) / 3) * 4
+  return characters
 }

@@ -6,6 +6,7 @@
  * that another process wrote proves nothing: until it is written again, the next power cut may lose it.
  */
 import { readmeText } from '@service-fs/format/readme'
+import { VERIFY_SH } from '@service-fs/format/verify-shell'
 import { Edge } from '@service-fs/tlog/edge'
 import { codeOf } from '@service-fs/format/errors'
 import { LedgerError } from './errors.ts'
@@ -73,6 +74,7 @@ function textFrom(start: number, head: Head, memory: Recovered['memory']): Uint8
 async function initialize(identity: Identity): Promise<string> {
   const { storage, origin, signer, runtime } = identity
   await storage.seal({ kind: 'readme' }, runtime.codec.utf8Encode(readmeText(origin)))
+  await storage.seal({ kind: 'verifier' }, runtime.codec.utf8Encode(VERIFY_SH))
   await storage.seal({ kind: 'origin' }, runtime.codec.utf8Encode(origin + '\n'))
   await storage.seal(LOG_VKEY, runtime.codec.utf8Encode(signer.vkey + '\n'))
   const { note } = await signHead(identity, new Edge())

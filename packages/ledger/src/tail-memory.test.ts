@@ -2,6 +2,7 @@ import { nativeCodec, nativeHasher, nativeKernel } from '@service-fs/native/nati
 import { pureCodec } from '@service-fs/tlog/codec'
 import { Edge } from '@service-fs/tlog/edge'
 import type { Hasher } from '@service-fs/tlog/hash'
+import type { PackedEntries } from '@service-fs/tlog/kernel/kernel'
 import { subtreeRoot } from '@service-fs/tlog/proof'
 import { MemoryStorage } from '@service-fs/storage/memory'
 import * as fc from 'fast-check'
@@ -14,6 +15,13 @@ const lineOf = (n: number): string => Buffer.from(entry(n)).toString('base64')
 const leafOf = (n: number): string => nativeHasher.leaf(entry(n))
 const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i)
 
+function packed(from: number, count: number): PackedEntries {
+  const entries = range(from, from + count).map(entry)
+  let end = 0
+  const offsets = Uint32Array.of(0, ...entries.map(({ length }) => (end += length)))
+  return { bytes: Buffer.concat(entries), offsets }
+}
+
 it('holds the entries that were pushed and not dropped', () => {
   const step = fc.record({ push: fc.nat(400), drop: fc.nat(500), from: fc.nat(), to: fc.nat() })
   fc.assert(
@@ -25,7 +33,7 @@ it('holds the entries that were pushed and not dropped', () => {
       let dropped = base
       for (const { push, drop, from, to } of steps) {
         if (push > 0) {
-          const extension = nativeKernel.extend(edge, range(edge.size, edge.size + push).map(entry))
+          const extension = nativeKernel.extend(edge, [packed(edge.size, push)])
           edge = extension.edge
           memory.push(extension)
         }

@@ -1,7 +1,8 @@
 /** Writes the tail: appends commits, and begins a new tail file when the entries of the old one are sealed. */
-import { formatEdge, joinCommit } from '@service-fs/format/tail-text'
+import { commitBehind, formatEdge, joinCommit } from '@service-fs/format/tail-text'
 import type { StorageCapability } from '@service-fs/storage/capability'
 import type { Edge } from '@service-fs/tlog/edge'
+import type { Extension } from '@service-fs/tlog/kernel/kernel'
 import type { Signer } from '@service-fs/tlog/note'
 import { signHead, type Head } from './head.ts'
 import type { Runtime } from './runtime.ts'
@@ -34,7 +35,7 @@ export class TailWriter {
    */
   #isCarriedOver = false
 
-  /** `start`: first entry of the newest tail file, which has `bytes` bytes. */
+  /** `start`: index of the first entry in the newest tail file, which has `bytes` bytes. */
   constructor(options: TailOptions, start: number | undefined, bytes: number) {
     this.#options = options
     this.#storage = options.storage
@@ -48,11 +49,15 @@ export class TailWriter {
   }
 
   /**
-   * Writes a commit: the entry lines behind `before`, and the signed checkpoint that covers them. Durable when it resolves, with the
-   * number of bytes.
+   * Writes a commit: the lines of the entries behind `before`, and the signed checkpoint that covers them. Durable when it resolves,
+   * with the number of bytes.
    */
-  async commit(before: Edge, text: Uint8Array, { size, note }: SignedSize): Promise<number> {
-    const commit = joinCommit(text, note, this.#runtime.codec)
+  async commit(
+    before: Edge,
+    { text, spare }: Pick<Extension, 'text' | 'spare'>,
+    { size, note }: SignedSize,
+  ): Promise<number> {
+    const commit = commitBehind(text, spare, note, this.#runtime.codec)
     if (this.#start !== undefined && this.#storage.tailMode === 'grow') {
       await this.#storage.commit(size, commit)
       this.#bytes += commit.length
@@ -85,7 +90,7 @@ export class TailWriter {
   }
 
   /**
-   * Begins the first tail file after an opening, like {@link roll}, and at once even without entries. Another file replaces it as soon as
+   * Begins the first tail file after an opening, like {@link roll}, but does not wait for entries. Another file replaces it as soon as
    * one of its bundles is sealed.
    */
   async reopen(edge: Edge, text: Uint8Array, newest: SignedSize): Promise<void> {

@@ -8,10 +8,11 @@ import type { MarkKeeper } from './high-water-mark.ts'
 import type { Indexer } from './indexer.ts'
 import type { LedgerObserver } from './options.ts'
 import type { Publisher } from './publisher.ts'
+import type { IndexedRecord } from './record-index.ts'
 import type { Runtime } from './runtime.ts'
 import type { SealedTiles } from './sealed-tiles.ts'
 import type { Sealer } from './sealer.ts'
-import type { Commit, Sequencer } from './sequencer.ts'
+import type { Batch, Commit, Sequencer } from './sequencer.ts'
 import type { TailMemory } from './tail-memory.ts'
 import type { TailWriter } from './tail-writer.ts'
 
@@ -47,21 +48,17 @@ export class Upkeep {
   async write(before: Edge, { extension, head }: Commit): Promise<void> {
     const { runtime, tail } = this.#parts
     const started = runtime.monotonic()
-    this.#writeBytes = await tail.commit(before, extension.text, head)
+    this.#writeBytes = await tail.commit(before, extension, head)
     this.#writeMs = runtime.monotonic() - started
   }
 
   /** Takes a commit that {@link write} has made durable. */
-  committed({ extension, records, head }: Commit): void {
+  committed({ extension, batches, head }: Commit): void {
     const { memory, indexer, publisher, marks, sealer, growth, observer } = this.#parts
     const entries = extension.leaves.length
     const first = head.size - entries
     memory.push(extension)
-    indexer.committed(
-      records.map(({ id, at }) => ({ id, index: first + at })),
-      first,
-      head,
-    )
+    indexer.committed(indexed(batches, first), first, head)
     publisher.offer(head.note)
     marks?.offer(head)
     sealer.wake()
@@ -115,4 +112,18 @@ export class Upkeep {
       throw new LedgerError('stopped', `entries from ${edge.size} on are neither sealed nor in memory`)
     await tail.roll(edge, text, { size: memory.end, note })
   }
+}
+
+/** Returns the records of a commit whose first entry is `first`. */
+function indexed(batches: readonly Batch[], first: number): IndexedRecord[] {
+  const found: IndexedRecord[] = []
+  let start = first
+  for (const { records, entries } of batches) {
+    for (let i = 0; i < records.length; i++) {
+      const { id } = records[i] as { id: string }
+      found.push({ id, index: start + (entries.starts[i] as number) })
+    }
+    start += entries.offsets.length - 1
+  }
+  return found
 }

@@ -38,6 +38,7 @@ describe('the native hasher and codec give the same results as the portable ones
       fc.property(fc.string({ unit: 'binary' }), fc.uint8Array(), (text, bytes) => {
         expect([...nativeCodec.utf8Encode(text)]).toEqual([...pureCodec.utf8Encode(text)])
         expect(nativeCodec.utf8Decode(pureCodec.utf8Encode(text))).toBe(text)
+        expect(nativeCodec.isUtf8?.(pureCodec.utf8Encode(text))).toBe(true)
         expect(nativeCodec.base64Encode(bytes)).toBe(pureCodec.base64Encode(bytes))
         expect([...nativeCodec.base64Decode(pureCodec.base64Encode(bytes))]).toEqual([...bytes])
       }),
@@ -60,8 +61,11 @@ describe('the native hasher and codec give the same results as the portable ones
     }
     for (const bad of [[0xff], [0xc0, 0x80], [0xed, 0xa0, 0x80], [0xe2, 0x82]]) {
       expect(() => nativeCodec.utf8Decode(Uint8Array.from(bad))).toThrow()
+      expect(nativeCodec.isUtf8?.(Uint8Array.from(bad))).toBe(false)
     }
     expect(() => nativeCodec.utf8Encode('\ud800')).toThrow()
+    const ascii = Uint8Array.from({ length: 128 }, (_, i) => i)
+    expect(nativeCodec.asciiDecode?.(ascii, 9, 128)).toBe(pureCodec.utf8Decode(ascii.subarray(9)))
   })
 
   it('signs as in RFC 8032, and like @noble', async () => {
@@ -100,7 +104,15 @@ it('joins parts as the portable codec does', () => {
   expect(Buffer.compare(nativeCodec.concat(...parts), pureCodec.concat(...parts))).toBe(0)
 })
 
-describe('what a bundler for browsers takes instead', () => {
+it.each([byNode, portable])('compares bytes', ({ equalBytes }) => {
+  const bytes = Uint8Array.of(1, 2, 3)
+  expect(equalBytes(bytes, Uint8Array.of(0, 1, 2, 3, 4).subarray(1, 4))).toBe(true)
+  expect(equalBytes(new Uint8Array(), new Uint8Array())).toBe(true)
+  for (const other of [[], [1, 2], [1, 2, 4], [0, 2, 3], [1, 2, 3, 0]])
+    expect(equalBytes(bytes, Uint8Array.from(other))).toBe(false)
+})
+
+describe('the module that a bundler for browsers takes instead', () => {
   it('has the same names', () => {
     expect(Object.keys(portable).sort()).toEqual(Object.keys(byNode).sort())
   })

@@ -1,5 +1,6 @@
 /// <reference lib="es2024.string" />
 /** Implements the hash, key and codec interfaces of @service-fs/tlog with Node's SHA-256, Ed25519, UTF-8 and base64, which are faster. */
+import { isUtf8 } from 'node:buffer'
 import {
   createHash,
   createPrivateKey,
@@ -36,6 +37,11 @@ export const nativeHasher: Hasher = {
   sha256: (data) => hash('sha256', data, 'buffer'),
 }
 
+/** Reports whether two arrays have the same bytes. Not for secrets: it stops at the first difference. */
+export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0
+}
+
 /** Returns the SHA-256 of `data` as 64 lower-case hex digits. */
 export function sha256Hex(data: Uint8Array): string {
   return hash('sha256', data, 'hex')
@@ -60,6 +66,8 @@ export const nativeCodec: Codec = {
       return pureCodec.utf8Decode(bytes)
     }
   },
+  isUtf8,
+  asciiDecode: (bytes, start, end) => view(bytes).toString('latin1', start, end),
   asciiEncode: (text) => Buffer.from(text, 'latin1'),
   base64Encode: (bytes) => view(bytes).toString('base64'),
   base64Decode(text) {

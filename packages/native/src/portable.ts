@@ -6,6 +6,8 @@ import type { Kernel } from '@service-fs/tlog/kernel/kernel'
 import { wasmKernel } from '@service-fs/tlog/kernel/wasm'
 import type { KeyCrypto } from '@service-fs/tlog/scheme'
 
+export { equalBytes } from '@service-fs/tlog/codec'
+
 export const nativeHasher: Hasher = nobleHasher
 export const nativeCodec: Codec = pureCodec
 /** Hashes in WebAssembly where the browser allows it. */

@@ -83,6 +83,31 @@ describe.skipIf(!injects)(`a failing disk${injects ? '' : ' (skipped: strace is 
     expect(outcomes('d', 'fsync', 'EIO', 'tmp/3')).toEqual(expected)
   })
 
+  it('stops writing after a failed close of a synced directory', () => {
+    const refused = 'io writing stopped after an error: tile/0: EIO'
+    const expected = ['done', 'done', 'io tile/0: EIO', refused, refused, refused, refused, refused, 'o']
+    expect(outcomes('f', 'close', 'EIO', 'tile/0')).toEqual(expected)
+  })
+
+  it.each([
+    ['g', 'close', 'EIO', 'io', 'tmp/3'],
+    ['h', 'openat', 'EMFILE', 'io', 'tmp/3'],
+    ['i', 'openat', 'ENOSPC', 'full', 'tmp/3'],
+    ['j', 'write', 'ENOSPC', 'full', 'tmp/3'],
+    ['k', 'fchmod', 'EIO', 'io', 'tmp/3'],
+    ['l', 'link', 'EIO', 'io', 'tile/0/000.b64'],
+    ['m', 'link', 'ENOSPC', 'full', 'tile/0/000.b64'],
+  ])('keeps writing after a file could not be sealed (%s: %s, %s)', (name, call, errno, code, path) => {
+    const failed = `${code} ${path}: ${errno}`
+    const expected = ['done', 'done', failed, 'done', 'done', 'done', 'done', 'done', 'o']
+    expect(outcomes(name, call, errno, path)).toEqual(expected)
+  })
+
+  it('seals a file although its second name could not be removed', () => {
+    const expected = ['done', 'done', 'done', 'done', 'done', 'done', 'done', 'done', 'o']
+    expect(outcomes('n', 'unlink', 'EIO', 'tmp/3')).toEqual(expected)
+  })
+
   it('keeps writing after it failed to open a directory', () => {
     const expected = ['done', 'done', 'io tile/0: EMFILE', 'done', 'done', 'done', 'done', 'done', 'o']
     expect(outcomes('e', 'openat', 'EMFILE', 'tile/0')).toEqual(expected)

@@ -1,6 +1,8 @@
 /**
  * A ledger directory on a POSIX file system. @service-fs/storage/files defines the order of the steps. The verbs
- * make these system calls in Node's thread pool, with paths relative to the ledger directory:
+ * make these system calls, with paths relative to the ledger directory. Syncs and most other calls run in Node's thread pool.
+ * Opening, creating, writing, linking, unlinking and closing a file usually only takes memory of the kernel, and runs at once: a pool
+ * thread would cost more than the call. So do reads while they find their data in memory (read-pace.ts).
  *
  *     seal       rmdir(dir), mkdir(dir, 0700) and fsync of its parent, for each directory that is new to this process, from the top
  *                openat(tmp/N, O_WRONLY|O_CREAT|O_EXCL|O_NOFOLLOW, 0600)  write  fchmod(0444)  fsync  close
@@ -24,20 +26,31 @@
  * With flags (flags.ts) a file is made immutable at the end of seal, and a tail file is made append-only before the older ones are removed.
  */
 import * as callback from 'node:fs'
-import { closeSync, constants, fchmodSync, fstatSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fstatSync,
+  linkSync,
+  openSync,
+  readSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs'
 import * as fs from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import type { StorageCapability } from '@service-fs/storage/capability'
 import { errnoOf, StorageError, systemError } from '@service-fs/storage/errors'
 import type { FileSystem, Protection, TailHandle } from '@service-fs/storage/file-system'
-import { openFileStorage } from '@service-fs/storage/files'
+import { openFileStorage, type FileStorageOptions } from '@service-fs/storage/files'
 import { openReadOnlyStorage } from '@service-fs/storage/read-only'
 import type { FileFlags } from './flags.ts'
 import { type DirectoryLock, lockDirectory, type LockOptions } from './lock.ts'
 import { FlaggedFiles, flagsFound } from './protection.ts'
+import { ReadPace } from './read-pace.ts'
 
-export interface PosixOptions {
+export interface PosixOptions extends FileStorageOptions {
   /** Whether to take the directory's lock. Default true; false when the caller holds it, as for the audit sub-ledger. */
   readonly lock?: boolean
   /** Whether to sync. Default true; false is for tests that need no durability. */
@@ -60,7 +73,7 @@ export async function openPosixStorage(dir: string, options: PosixOptions = {}):
   const lock = (options.lock ?? true) ? await lockDirectory(root) : undefined
   try {
     const flags = options.flags ?? (await flagsFound(root))
-    return await openFileStorage(new PosixFiles(root, sync, lock, flags), 'grow')
+    return await openFileStorage(new PosixFiles(root, sync, lock, flags), 'grow', options)
   } catch (error) {
     await lock?.release()
     throw error
@@ -117,12 +130,9 @@ async function makeDirs(dir: string, sync: Sync): Promise<void> {
 
 // Plain file descriptors: a FileHandle costs several times as much, and sealing opens many.
 const open = promisify(callback.open)
-const close = promisify(callback.close)
 const fsync = promisify(callback.fsync)
 const fdatasync = promisify(callback.fdatasync)
 const read = promisify(callback.read)
-const link = promisify(callback.link)
-const unlink = promisify(callback.unlink)
 
 type Sync = (what: Synced, fd: number) => Promise<void>
 
@@ -144,6 +154,7 @@ class PosixFiles implements FileSystem {
   readonly #root: string
   readonly #sync: Sync
   readonly #lock: DirectoryLock | undefined
+  readonly #pace = new ReadPace()
   readonly protection?: Protection
 
   constructor(root: string, sync: Sync, lock: DirectoryLock | undefined, flags: FileFlags | undefined) {
@@ -154,11 +165,10 @@ class PosixFiles implements FileSystem {
   }
 
   async readFile(path: string, limit: number): Promise<Uint8Array | undefined> {
-    // O_NONBLOCK: opening a foreign FIFO must not wait for its other end.
-    const fd = await orUndefined('ENOENT', open(this.#path(path), READ | constants.O_NONBLOCK, 0))
+    const fd = openOrUndefined(this.#path(path))
     if (fd === undefined) return undefined
     try {
-      return await readAll(fd, path, limit)
+      return await readAll(fd, path, limit, this.#pace)
     } finally {
       closeSync(fd)
     }
@@ -175,19 +185,18 @@ class PosixFiles implements FileSystem {
   }
 
   async create(path: string, bytes: Uint8Array, mode: number): Promise<void> {
-    const fd = await open(this.#path(path), CREATE, OWNER_ONLY)
+    const fd = openSync(this.#path(path), CREATE, OWNER_ONLY)
     try {
-      // This only fills the page cache, so it needs no pool thread.
       for (let at = 0; at < bytes.length;) at += progress(writeSync(fd, bytes, at, bytes.length - at))
       if (mode !== OWNER_ONLY) fchmodSync(fd, mode)
       await this.#sync('file', fd)
     } finally {
-      await close(fd)
+      closeSync(fd)
     }
   }
 
   async link(from: string, to: string): Promise<void> {
-    await link(this.#path(from), this.#path(to))
+    linkSync(this.#path(from), this.#path(to))
   }
 
   async rename(from: string, to: string): Promise<void> {
@@ -195,7 +204,7 @@ class PosixFiles implements FileSystem {
   }
 
   async unlink(path: string): Promise<void> {
-    await unlink(this.#path(path))
+    unlinkSync(this.#path(path))
   }
 
   async makeDir(dir: string): Promise<void> {
@@ -281,23 +290,38 @@ async function syncPath(path: string, flags: number, what: Synced, sync: Sync): 
   try {
     await sync(what, fd)
   } finally {
-    await close(fd)
+    // After a sync there is nothing to write, so this needs no pool thread. Its error counts as one of the sync.
+    closeSync(fd)
   }
 }
 
-async function readAll(fd: number, path: string, limit: number): Promise<Uint8Array> {
+async function readAll(fd: number, path: string, limit: number, pace: ReadPace): Promise<Uint8Array> {
   const stats = fstatSync(fd)
   if (!stats.isFile()) throw new StorageError('corrupt', `${path}: not a regular file`)
   if (stats.size > limit) {
     throw new StorageError('corrupt', `${path}: expected at most ${limit} bytes, found ${stats.size}`)
   }
-  const bytes = new Uint8Array(stats.size)
+  // The buffer is not zeroed first, because the reads fill every byte.
+  const bytes = new Uint8Array(Buffer.allocUnsafeSlow(stats.size).buffer)
   for (let at = 0; at < bytes.length;) {
-    const { bytesRead } = await read(fd, bytes, at, bytes.length - at, at)
+    const count = bytes.length - at
+    const bytesRead = pace.isFast(count)
+      ? pace.timed(() => readSync(fd, bytes, at, count, at))
+      : (await read(fd, bytes, at, count, at)).bytesRead
     if (bytesRead === 0) throw new StorageError('corrupt', `${path}: ends at ${at} of ${stats.size} bytes`)
     at += bytesRead
   }
   return bytes
+}
+
+function openOrUndefined(path: string): number | undefined {
+  try {
+    // O_NONBLOCK: opening a foreign FIFO must not wait for its other end.
+    return openSync(path, READ | constants.O_NONBLOCK)
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined
+    throw error
+  }
 }
 
 /** Returns the result of a call; undefined when it fails with this errno. */

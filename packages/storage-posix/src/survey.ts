@@ -6,7 +6,7 @@ import { isImmutable, onlyGrows } from './probe.ts'
 
 /** Counts of files. `…Paths` and `mutableTails` name some of them, relative to the ledger directory. */
 export interface Survey {
-  /** Sealed files: README.txt, origin, and all files in keys/ and tile/. */
+  /** Sealed files: README.txt, verify.sh, origin, and all files in keys/ and tile/. */
   sealed: number
   immutable: number
   /** Sealed files that are not immutable. */
@@ -42,7 +42,7 @@ const BETWEEN_TRIES_MS = 100
  */
 export async function survey(dir: string, options: SurveyOptions = {}): Promise<Survey> {
   const surveyor = new Surveyor(dir, options)
-  for (const path of ['README.txt', 'origin']) await surveyor.file(path)
+  for (const path of ['README.txt', 'verify.sh', 'origin']) await surveyor.file(path)
   for (const path of ['keys', 'tile']) await surveyor.directory(path)
   await surveyor.tails()
   return surveyor.found

@@ -165,8 +165,12 @@ class PsdbDriver implements StorageDriver {
   }
 }
 
+/** The index of verify.sh among the objects of its kind; that of README.txt is 0. */
+const VERIFIER_INDEX = 1
+
 const KINDS = {
   readme: KIND.README,
+  verifier: KIND.README,
   origin: KIND.ORIGIN,
   vkey: KIND.VKEY,
   tile: KIND.TILE,
@@ -177,7 +181,9 @@ const KINDS = {
 
 /** Returns the fields of a request that name the object. */
 function fieldsOf(name: ObjectName): Pick<PsdbCall, 'kind' | 'level' | 'index' | 'name'> {
-  return name.kind === 'tail' ? { kind: KINDS.tail, index: name.start } : { ...name, kind: KINDS[name.kind] }
+  if (name.kind === 'tail') return { kind: KINDS.tail, index: name.start }
+  if (name.kind === 'verifier') return { kind: KINDS.verifier, index: VERIFIER_INDEX }
+  return { ...name, kind: KINDS[name.kind] }
 }
 
 function checkLength(name: ObjectName, length: number, limit: number): void {
@@ -205,7 +211,7 @@ const ERRORS: Readonly<Record<number, readonly [StorageErrorCode, string]>> = {
   [STATUS.IO]: ['io', 'the disk of the storage server failed'],
 }
 
-/** Returns the error for a response whose status is not OK. The client admits no status that is not in STATUS. */
+/** Returns the error for a response whose status is not OK. The client has rejected every status that STATUS lacks. */
 function refused(what: What, { status, field }: PsdbAnswer): StorageError {
   const [code, text] = ERRORS[status] as (typeof ERRORS)[number]
   return new StorageError(

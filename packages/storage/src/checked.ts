@@ -1,6 +1,7 @@
 import { BUNDLES_AT_ONCE, type StorageCapability, type TailFile } from './capability.ts'
 import { StorageError } from './errors.ts'
 import {
+  HASH_BYTES,
   isSealedName,
   labelOf,
   MAX_TAIL_BYTES,
@@ -63,6 +64,7 @@ export class CheckedStorage implements StorageCapability {
   readonly tailMode: 'grow' | 'each'
   readonly keepsTail: boolean
   readonly #driver: StorageDriver
+  readonly #hashBytes: number
   #tail: Tail | undefined
   /** Bundles after the start of the oldest tail file that another process sealed: the sync of their names may have failed. */
   #found: number[] = []
@@ -71,8 +73,10 @@ export class CheckedStorage implements StorageCapability {
   readonly #pending = new Set<Promise<unknown>>()
   #closing: Promise<void> | undefined
 
-  constructor(driver: StorageDriver) {
+  /** `hashBytes`: bytes of the hashes in tiles. */
+  constructor(driver: StorageDriver, hashBytes: number = HASH_BYTES) {
     this.#driver = driver
+    this.#hashBytes = hashBytes
     this.tailMode = driver.tailMode
     this.keepsTail = driver.keepsTail ?? false
   }
@@ -80,14 +84,14 @@ export class CheckedStorage implements StorageCapability {
   read(name: ReadableName): Promise<Uint8Array | undefined> {
     return this.#run(() => {
       if (name.kind !== 'checkpoint') checkSealed(name)
-      return this.#driver.read(name, maxBytes(name))
+      return this.#driver.read(name, maxBytes(name, this.#hashBytes))
     })
   }
 
   seal(name: SealedName, bytes: Uint8Array): Promise<void> {
     return this.#run(() => {
       checkSealed(name)
-      checkBytes(name, bytes, maxBytes(name))
+      checkBytes(name, bytes, maxBytes(name, this.#hashBytes))
       return this.#driver.seal(name, bytes)
     })
   }

@@ -47,6 +47,7 @@ function sealedObjects({ it, same, refused }: Tools): void {
   it('reads sealed objects, before and after reopening', async ({ storage, reopen }) => {
     const objects: SealedName[] = [
       { kind: 'readme' },
+      { kind: 'verifier' },
       { kind: 'origin' },
       { kind: 'vkey', name: 'log-1' },
       { kind: 'tile', level: 0, index: 0 },

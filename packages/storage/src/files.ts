@@ -27,19 +27,42 @@ const SEAL_WIDTH = 3
 /** Errors that only opening a file returns: nothing was written or synced. */
 const NOT_OPENED: ReadonlySet<string> = new Set(['ENOENT', 'ELOOP', 'ENOTDIR', 'EACCES', 'EMFILE', 'ENFILE'])
 
+/** Errors of rmdir where there is no directory, or one that is in use: it has files, an attribute, another owner or a file system of its own. */
+const NOT_REMOVED: ReadonlySet<string> = new Set([
+  'ENOENT',
+  'ENOTEMPTY',
+  'EEXIST',
+  'ENOTDIR',
+  'EBUSY',
+  'EPERM',
+  'EACCES',
+  'EROFS',
+])
+
+export interface FileStorageOptions {
+  /** Bytes of the hashes in tiles. Default: 32. */
+  readonly hashBytes?: number | undefined
+  /** How many seals run at a time. Default: 3 of Node's four pool threads. */
+  readonly sealWidth?: number | undefined
+}
+
 /** Opens the ledger in `files`: creates `tmp/` and removes the files that an earlier process left there. The caller holds the lock. */
-export async function openFileStorage(files: FileSystem, tailMode: 'grow' | 'each'): Promise<CheckedStorage> {
-  const driver = new FileDriver(files, tailMode)
+export async function openFileStorage(
+  files: FileSystem,
+  tailMode: 'grow' | 'each',
+  { hashBytes, sealWidth = SEAL_WIDTH }: FileStorageOptions = {},
+): Promise<CheckedStorage> {
+  const driver = new FileDriver(files, tailMode, sealWidth)
   await driver.open()
-  return new CheckedStorage(driver)
+  return new CheckedStorage(driver, hashBytes)
 }
 
 class FileDriver implements StorageDriver {
   readonly tailMode: 'grow' | 'each'
   readonly keepsTail: boolean
   readonly #files: FileSystem
-  readonly #seals = new Limiter(SEAL_WIDTH)
-  readonly #dirSyncs = new SharedRuns(this.#seals, (dir) => this.#sync(dir, () => this.#files.syncDir(dir)))
+  readonly #seals: Limiter
+  readonly #dirSyncs: SharedRuns
   /** Directories that exist, durably. */
   readonly #made = new Map<string, Promise<void>>()
   /** Directories whose names this process has made durable, including names that a killed process left in them. */
@@ -53,8 +76,10 @@ class FileDriver implements StorageDriver {
   /** Set by the first failed append or sync: the content of the disk is then unknown, so every later write is rejected. */
   #stopped: StorageError | undefined
 
-  constructor(files: FileSystem, tailMode: 'grow' | 'each') {
+  constructor(files: FileSystem, tailMode: 'grow' | 'each', sealWidth: number) {
     this.#files = files
+    this.#seals = new Limiter(sealWidth)
+    this.#dirSyncs = new SharedRuns(this.#seals, (dir) => this.#sync(dir, () => this.#files.syncDir(dir)))
     this.tailMode = tailMode
     this.keepsTail = files.protection !== undefined
   }
@@ -284,8 +309,12 @@ class FileDriver implements StorageDriver {
     if (dir === '') return Promise.resolve()
     return once(this.#made, dir, async () => {
       await this.#makeDir(parent(dir))
-      // This fails when the directory is not empty, or has an attribute.
-      await this.#files.removeDir(dir).catch(() => undefined)
+      try {
+        await this.#files.removeDir(dir)
+      } catch (error) {
+        // After any other error the directory may be empty, with a name that was never synced.
+        if (!NOT_REMOVED.has(errnoOf(error) ?? '')) throw systemError(dir, error)
+      }
       try {
         await this.#files.makeDir(dir)
       } catch (error) {

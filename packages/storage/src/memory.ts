@@ -11,6 +11,8 @@ import {
 export interface MemoryOptions {
   /** Default 'grow'. */
   readonly tailMode?: 'grow' | 'each'
+  /** Bytes of the hashes in tiles. Default: 32. */
+  readonly hashBytes?: number
   /** The files to start with, as pairs of path and bytes: another storage's dump(), for example. */
   readonly files?: Iterable<readonly [string, Uint8Array]>
 }
@@ -22,7 +24,7 @@ export class MemoryStorage extends CheckedStorage {
   constructor(options: MemoryOptions = {}) {
     const files = new Map<string, Uint8Array>()
     for (const [path, bytes] of options.files ?? []) files.set(path, bytes.slice())
-    super(new MemoryDriver(files, options.tailMode ?? 'grow'))
+    super(new MemoryDriver(files, options.tailMode ?? 'grow'), options.hashBytes)
     this.#files = files
   }
 

@@ -24,7 +24,7 @@ const tile = fc
       .map((index) => ({ kind: 'tile' as const, level, index })),
   )
 const anyName: fc.Arbitrary<ObjectName> = fc.oneof(
-  fc.constantFrom('readme', 'origin', 'checkpoint').map((kind) => ({ kind })),
+  fc.constantFrom('readme', 'verifier', 'origin', 'checkpoint').map((kind) => ({ kind })),
   fc.stringMatching(/^[a-z0-9-]{1,16}$/).map((name) => ({ kind: 'vkey' as const, name })),
   tile,
   fc.integer({ min: 0, max: 2 ** 45 - 2 }).map((index) => ({ kind: 'bundle' as const, index })),
@@ -34,6 +34,7 @@ const anyName: fc.Arbitrary<ObjectName> = fc.oneof(
 describe('parseSealedName', () => {
   it.each([
     'README.txt',
+    'verify.sh',
     'origin',
     'keys/log-1.vkey',
     `keys/${'a'.repeat(16)}.vkey`,

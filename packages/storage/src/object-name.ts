@@ -11,6 +11,8 @@ import { StorageError } from './errors.ts'
 /** The name of an object that is written once. Tiles and bundles are full: 256 lines. */
 export type SealedName =
   | { readonly kind: 'readme' }
+  /** `verify.sh`. */
+  | { readonly kind: 'verifier' }
   | { readonly kind: 'origin' }
   /** A verifier key; `name`: 1 to 16 of `a-z`, `0-9` and `-`. */
   | { readonly kind: 'vkey'; readonly name: string }
@@ -22,14 +24,14 @@ export type SealedName =
 /** The name of an object that read() returns: a sealed one, or the published checkpoint. */
 export type ReadableName = SealedName | { readonly kind: 'checkpoint' }
 
-/** The name of anything that a ledger stores: also a tail file, by the index of its first entry. */
+/** The name of anything that a ledger stores. A tail file is named by the index of its first entry. */
 export type ObjectName = ReadableName | { readonly kind: 'tail'; readonly start: number }
 
 /** A full bundle of entries of 65,535 bytes: 256 lines of 87,380 characters and a line feed. */
 export const MAX_BUNDLE_BYTES: number = TILE_WIDTH * (87_380 + 1)
-/** A full hash tile: 256 lines of 44 characters and a line feed. */
-export const HASH_TILE_BYTES: number = TILE_WIDTH * (44 + 1)
-/** `checkpoint`, `origin`, `README.txt`, or a vkey. */
+/** Bytes of a hash of the log's tree, SHA-256. */
+export const HASH_BYTES = 32
+/** `checkpoint`, `origin`, `README.txt`, `verify.sh`, or a vkey. */
 export const MAX_TEXT_BYTES: number = 1 << 20
 /** One tail file; a commit that would exceed this is rejected with `full` before anything is written. */
 export const MAX_TAIL_BYTES: number = 1 << 28
@@ -39,13 +41,15 @@ const KEY_PATH = /^keys\/(.*)\.vkey$/s
 const TAIL = 'tail/'
 
 /**
- * Returns the object's path in a ledger directory: `README.txt`, `origin`, `keys/NAME.vkey`, `tile/L/N.b64`,
+ * Returns the object's path in a ledger directory: `README.txt`, `verify.sh`, `origin`, `keys/NAME.vkey`, `tile/L/N.b64`,
  * `tile/entries/N.b64`, `checkpoint` or `tail/START`. Different names have different paths.
  */
 export function formatObjectName(name: ObjectName): string {
   switch (name.kind) {
     case 'readme':
       return 'README.txt'
+    case 'verifier':
+      return 'verify.sh'
     case 'vkey':
       return `keys/${name.name}.vkey`
     case 'tile':
@@ -71,6 +75,7 @@ export function parseObjectName(path: string): ObjectName {
 
 function parseFixed(path: string): ObjectName | undefined {
   if (path === 'README.txt') return { kind: 'readme' }
+  if (path === 'verify.sh') return { kind: 'verifier' }
   return path === 'origin' || path === 'checkpoint' ? { kind: path } : undefined
 }
 
@@ -109,7 +114,7 @@ export function isObjectName(name: ObjectName): boolean {
     case 'tail':
       return isSize(name.start)
     default:
-      return ['readme', 'origin', 'checkpoint'].includes(name.kind)
+      return ['readme', 'verifier', 'origin', 'checkpoint'].includes(name.kind)
   }
 }
 
@@ -130,10 +135,13 @@ export function labelOf(name: ObjectName | string): string {
   return typeof name === 'string' ? name : formatObjectName(name)
 }
 
-/** Returns the largest size of the object, in bytes. */
-export function maxBytes({ kind }: ReadableName): number {
+/**
+ * Returns the largest size of the object, in bytes. A full hash tile has 256 lines, each the base64 of a hash of `hashBytes` bytes and a
+ * line feed.
+ */
+export function maxBytes({ kind }: ReadableName, hashBytes: number = HASH_BYTES): number {
   if (kind === 'bundle') return MAX_BUNDLE_BYTES
-  return kind === 'tile' ? HASH_TILE_BYTES : MAX_TEXT_BYTES
+  return kind === 'tile' ? TILE_WIDTH * (Math.ceil(hashBytes / 3) * 4 + 1) : MAX_TEXT_BYTES
 }
 
 /** Returns the path of the full entry bundle `index`: `tile/entries/x001/234.b64`. */

@@ -1,13 +1,14 @@
 // The WebAssembly module of src/kernel. Its callers own the memory from `base` on, and pass addresses into it.
 import { decodeLine, encode } from './base64'
-export { leaves, nodes, root } from './tree'
+export { digests, leaves, nodes, root } from './tree'
 
 /** The first free address of the memory. */
 export const base: usize = __heap_base
 
 /**
- * Writes `count` lines of base64 to `out`, each with its line feed, and the offset after each to `ends`. Line i is that of the bytes at
- * `bytes` from the i-th of `offsets` up to the next one. Returns the address after the last line.
+ * Writes `count` lines of base64 to `out`, each with its line feed, and the offset after each to `ends`. Line i
+ * encodes the bytes at `bytes` from the i-th of `offsets` up to the next one. Returns the address after the last
+ * line.
  */
 export function encodeLines(bytes: usize, offsets: usize, count: usize, out: usize, ends: usize): usize {
   let at = out

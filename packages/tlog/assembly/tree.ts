@@ -5,14 +5,28 @@ import { compress, compressLastOf65, digest, start, startLane } from './sha256'
 const BLOCKS: usize = memory.data(256, 16)
 /** 64 bytes of ones, then 64 of zeros. */
 const MASK: usize = memory.data<u64>([-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0])
-/** For each lane: the address of the entry, the length of its message, the bytes hashed so far, the address of its hash. */
+/** For each lane: the address after the message's first byte, the length of the message, the bytes hashed so far, the address of its hash. */
 const LANES: usize = memory.data(64, 16)
+
+/** Whether each message begins with a zero byte that is not in the memory. */
+let isPrefixed: bool = false
 
 /**
  * Writes the leaf hash SHA-256(0x00 || entry) of each of `count` entries to `out`. Entry i is the bytes at `bytes` from the i-th of
  * `offsets` up to the next one. The byte before the first entry and the 128 bytes after the last one must be readable.
  */
 export function leaves(bytes: usize, offsets: usize, count: usize, out: usize): void {
+  isPrefixed = true
+  hashAll(bytes, offsets, count, out)
+}
+
+/** Writes the SHA-256 of each of `count` messages to `out`; the arguments are as in {@link leaves}. */
+export function digests(bytes: usize, offsets: usize, count: usize, out: usize): void {
+  isPrefixed = false
+  hashAll(bytes, offsets, count, out)
+}
+
+function hashAll(bytes: usize, offsets: usize, count: usize, out: usize): void {
   let next: usize = 0
   let running: usize = 0
   for (let lane: usize = 0; lane < 4; lane++) {
@@ -44,12 +58,13 @@ export function leaves(bytes: usize, offsets: usize, count: usize, out: usize): 
   }
 }
 
-/** Gives a lane entry number `i`. */
+/** Gives a lane message number `i`. */
 function assign(lane: usize, bytes: usize, offsets: usize, i: usize, out: usize): void {
   const from = load<u32>(offsets + 4 * i)
   const at = LANES + 16 * lane
-  store<usize>(at, bytes + from)
-  store<u32>(at, load<u32>(offsets + 4 * i, 4) - from + 1, 4)
+  const prefix: u32 = isPrefixed ? 1 : 0
+  store<usize>(at, bytes + from + 1 - prefix)
+  store<u32>(at, load<u32>(offsets + 4 * i, 4) - from + prefix, 4)
   store<u32>(at, 0, 8)
   store<usize>(at, out + 32 * i, 12)
   startLane(lane)
@@ -58,13 +73,13 @@ function assign(lane: usize, bytes: usize, offsets: usize, i: usize, out: usize)
 /** Returns the address of the next block of a lane's message. */
 function block(lane: usize): usize {
   const at = LANES + 16 * lane
-  const entry = load<usize>(at)
+  const second = load<usize>(at)
   const built = BLOCKS + 64 * lane
-  if (entry == 0) return built
+  if (second == 0) return built
   const length = load<i32>(at, 4)
   const hashed = load<i32>(at, 8)
   store<i32>(at, hashed + 64, 8)
-  const source = entry + hashed - 1
+  const source = second + hashed - 1
   const left = length - hashed
   if (hashed > 0 && left >= 64) return source
   const mask = MASK + 64 - <usize>max(min(left, 64), 0)
@@ -72,7 +87,7 @@ function block(lane: usize): usize {
   v128.store(built, v128.and(v128.load(source, 16), v128.load(mask, 16)), 16)
   v128.store(built, v128.and(v128.load(source, 32), v128.load(mask, 32)), 32)
   v128.store(built, v128.and(v128.load(source, 48), v128.load(mask, 48)), 48)
-  if (hashed == 0) store<u8>(built, 0)
+  if (hashed == 0 && isPrefixed) store<u8>(built, 0)
   if (left >= 0 && left < 64) store<u8>(built + left, 0x80)
   if (left < 56) store<u32>(built, bswap<u32>(8 * length), 60)
   return built

@@ -1,5 +1,6 @@
+import { base64Length, isCanonicalBase64 } from './base64.ts'
 import { TlogError, quote, recode } from './errors.ts'
-import { EMPTY_ROOT, isHash, type Hash } from './hash.ts'
+import { EMPTY_ROOT, HASH_SIZE, isHash, type Hash } from './hash.ts'
 import { isSize, parseDecimal } from './math.ts'
 import { checkNoteText, openNote, type Signature, type Verifier } from './note.ts'
 
@@ -17,12 +18,23 @@ export interface Checkpoint {
   extensions: string[]
 }
 
+/** The root hashes of a log's trees. */
+export interface RootForm {
+  /** Bytes of a root hash. */
+  readonly bytes: number
+  /** The root hash of the empty tree, in base64. */
+  readonly empty: string
+}
+
+/** The root hashes of trees with SHA-256, which all logs of tlog-tiles have. */
+export const SHA256_ROOTS: RootForm = { bytes: HASH_SIZE, empty: EMPTY_ROOT }
+
 /**
  * Parses the text of a checkpoint: at least three lines, none empty, with the tree size in decimal without leading zeros, up to
- * 2^53 - 1, and a root hash of 32 bytes. At size 0 the root hash must be that of the empty tree.
+ * 2^53 - 1, and a root hash of the right size. At size 0 the root hash must be that of the empty tree.
  * @throws TlogError `checkpoint`
  */
-export function parseCheckpointText(text: string): Checkpoint {
+export function parseCheckpointText(text: string, roots: RootForm = SHA256_ROOTS): Checkpoint {
   recode('checkpoint', () => checkNoteText(text))
   const lines = text.slice(0, -1).split('\n')
   const empty = lines.indexOf('')
@@ -39,12 +51,12 @@ export function parseCheckpointText(text: string): Checkpoint {
       `expected a tree size in decimal up to 2^53 - 1, found ${quote(decimal)}`,
     )
   }
-  checkRoot(size, root)
+  checkRoot(size, root, roots)
   return { origin, size, root, extensions }
 }
 
 /** Formats the text of a checkpoint, so that {@link parseCheckpointText} accepts it. @throws TlogError `checkpoint` */
-export function formatCheckpointText(checkpoint: Checkpoint): string {
+export function formatCheckpointText(checkpoint: Checkpoint, roots: RootForm = SHA256_ROOTS): string {
   const { origin, size, root, extensions } = checkpoint
   for (const line of [origin, ...extensions]) {
     if (line === '' || line.includes('\n')) {
@@ -52,16 +64,17 @@ export function formatCheckpointText(checkpoint: Checkpoint): string {
     }
   }
   if (!isSize(size)) throw new TlogError('checkpoint', `expected a tree size up to 2^53 - 1, found ${size}`)
-  checkRoot(size, root)
+  checkRoot(size, root, roots)
   const text = [origin, size, root, ...extensions, ''].join('\n')
   recode('checkpoint', () => checkNoteText(text))
   return text
 }
 
-function checkRoot(size: number, root: string): void {
-  if (!isHash(root))
-    throw new TlogError('checkpoint', `expected a root of 32 bytes in base64, found ${quote(root)}`)
-  if (size === 0 && root !== EMPTY_ROOT) {
+function checkRoot(size: number, root: string, { bytes, empty }: RootForm): void {
+  const isRoot = bytes === HASH_SIZE ? isHash(root) : isCanonicalBase64(root) && base64Length(root) === bytes
+  if (!isRoot)
+    throw new TlogError('checkpoint', `expected a root of ${bytes} bytes in base64, found ${quote(root)}`)
+  if (size === 0 && root !== empty) {
     throw new TlogError('checkpoint', `expected the root of the empty tree at size 0, found ${quote(root)}`)
   }
 }
@@ -75,9 +88,10 @@ export function openCheckpoint(
   note: string,
   verifiers: readonly Verifier[],
   origin?: string,
+  roots: RootForm = SHA256_ROOTS,
 ): { checkpoint: Checkpoint; signatures: Signature[] } {
   const { text, signatures } = openNote(note, verifiers)
-  const checkpoint = parseCheckpointText(text)
+  const checkpoint = parseCheckpointText(text, roots)
   if (origin !== undefined && checkpoint.origin !== origin) {
     throw new TlogError('origin', `expected origin ${quote(origin)}, found ${quote(checkpoint.origin)}`)
   }

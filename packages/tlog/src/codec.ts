@@ -8,6 +8,10 @@ export interface Codec {
   utf8Encode(text: string): Uint8Array
   /** Decodes strict UTF-8, and keeps a byte order mark. @throws TlogError `utf8` */
   utf8Decode(bytes: Uint8Array): string
+  /** Reports whether the bytes are strict UTF-8. Absent where decoding is the fastest way to tell. */
+  isUtf8?(bytes: Uint8Array): boolean
+  /** Decodes ASCII from `start` up to `end`. The caller guarantees that all bytes are ASCII. Absent where utf8Decode() is as fast. */
+  asciiDecode?(bytes: Uint8Array, start: number, end: number): string
   /** Encodes ASCII, one byte for each character. The caller guarantees that all characters are ASCII. */
   asciiEncode(text: string): Uint8Array
   /** Encodes canonical base64 with padding (RFC 4648 section 4). */

@@ -78,7 +78,7 @@ export class Edge {
 }
 
 /** Returns the root hash of consecutive perfect subtrees, largest first; {@link EMPTY_ROOT} for none. */
-export function foldNodes(hashes: readonly Hash[], hasher: Hasher = nobleHasher): Hash {
+export function foldNodes(hashes: readonly Hash[], hasher: Pick<Hasher, 'node'> = nobleHasher): Hash {
   let i = hashes.length - 1
   if (i < 0) return EMPTY_ROOT
   let root = hashes[i]!

@@ -118,7 +118,15 @@ export type { KeyCrypto } from './scheme.ts'
 export { ed25519Verify } from './ed25519.ts'
 export { ed25519KeyProblem } from './ed25519-key.ts'
 
-export { formatCheckpointText, openCheckpoint, parseCheckpointText, type Checkpoint } from './checkpoint.ts'
+export {
+  SHA256_ROOTS,
+  formatCheckpointText,
+  openCheckpoint,
+  parseCheckpointText,
+  type Checkpoint,
+  type RootForm,
+} from './checkpoint.ts'
+export { HashTree, foldHashes, rootForm, tileLines, tileFromLines, type TreeHash } from './hash-tree.ts'
 export {
   ED25519_SIGNATURE_SIZE,
   MLDSA44_SIGNATURE_SIZE,

@@ -64,14 +64,14 @@ describe('notes of other implementations', () => {
     expect(signatures[0]!.signature).toHaveLength(64)
   })
 
-  it.each(interop.notes)('are what we sign: $vkey', async ({ skey, vkey, text, note }) => {
+  it.each(interop.notes)('are the notes that signNote returns: $vkey', async ({ skey, vkey, text, note }) => {
     expect(openNote(note, [verifierFromVkey(vkey)]).text).toBe(text)
     const signer = signerFromKey(skey)
     expect(signer.vkey).toBe(vkey)
     expect(await signNote(text, [signer])).toBe(note)
   })
 
-  it('are what we sign: Peter Neumann', async () => {
+  it('are the notes that signNote returns: Peter Neumann', async () => {
     expect(await signNote(TEXT, [signerFromKey(PETER_SKEY)])).toBe(`${TEXT}\n${PETER}`)
   })
 })

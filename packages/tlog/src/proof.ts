@@ -73,8 +73,15 @@ export function rootPlan(size: number): Plan {
   return [edgeNodes(size)]
 }
 
-/** Returns the position of a perfect subtree: the hashes [first, first + count) of the tile at (level, index). */
-function locate(node: Node): { level: number; index: number; first: number; count: number } {
+/** The place of a perfect subtree: the hashes [first, first + count) of the tile at (level, index). */
+export interface NodePlace {
+  level: number
+  index: number
+  first: number
+  count: number
+}
+
+export function nodePlace(node: Node): NodePlace {
   const level = divPow2(node.level, 3)
   const height = modPow2(node.level, 3)
   const count = pow2(height)
@@ -90,7 +97,7 @@ export function planTiles(plan: Plan, size: number): Tile[] {
   checkSize(size, 'a tree size')
   const tiles = new Map<string, Tile>()
   for (const node of plan.flat()) {
-    const { level, index, first, count } = locate(node)
+    const { level, index, first, count } = nodePlace(node)
     const width = tileWidth(level, index, size)
     if (first + count > width) {
       throw new TlogError(
@@ -107,7 +114,7 @@ export function planTiles(plan: Plan, size: number): Tile[] {
 export function computeProof(plan: Plan, tiles: TileHashes, hasher: Hasher = nobleHasher): Hash[] {
   return plan.map((nodes) => {
     const hashes = nodes.map((node) => {
-      const { level, index } = locate(node)
+      const { level, index } = nodePlace(node)
       return nodeHash(tiles(level, index), node, hasher)
     })
     return foldNodes(hashes, hasher)
@@ -116,7 +123,7 @@ export function computeProof(plan: Plan, tiles: TileHashes, hasher: Hasher = nob
 
 /** Computes the hash of a perfect subtree from the hashes of its tile. @throws TlogError `tile` */
 export function nodeHash(hashes: readonly Hash[], node: Node, hasher: Hasher = nobleHasher): Hash {
-  const { level, index, first, count } = locate(node)
+  const { level, index, first, count } = nodePlace(node)
   const end = first + count
   if (hashes.length < end || hashes.length > TILE_WIDTH) {
     throw new TlogError(
@@ -128,7 +135,7 @@ export function nodeHash(hashes: readonly Hash[], node: Node, hasher: Hasher = n
 }
 
 /** Computes the root hash over perfect subtrees of equal size (RFC 6962 section 2.1); {@link EMPTY_ROOT} for none. */
-export function subtreeRoot(hashes: readonly Hash[], hasher: Hasher = nobleHasher): Hash {
+export function subtreeRoot(hashes: readonly Hash[], hasher: Pick<Hasher, 'node'> = nobleHasher): Hash {
   const row = [...hashes]
   let length = row.length
   if (length === 0) return EMPTY_ROOT

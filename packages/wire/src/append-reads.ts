@@ -122,6 +122,7 @@ export class AppendReads {
    */
   taken(asker: Asker, entries: readonly Appended[]): number[] {
     const subject = asker.subject ?? ANONYMOUS
+    if (subject === ANONYMOUS && !entries.some(({ duplicate }) => duplicate)) return []
     const fresh = new Set<number>()
     for (const { index, duplicate } of entries) if (!duplicate) fresh.add(index)
     const told: number[] = []

@@ -1,6 +1,6 @@
 /** Records reads in the audit sub-ledger. The audit entry is durable before the server sends the response. */
 import { canonicalJson } from './canonicaljson.ts'
-import type { Shown, WireOptions } from './call.ts'
+import type { Call, Shown, WireOptions } from './call.ts'
 import type { WireRequest } from './request.ts'
 
 export const READ_TYPE = 'application/vnd.service-fs.read+json'
@@ -8,24 +8,31 @@ export const READ_TYPE = 'application/vnd.service-fs.read+json'
 export interface Reader {
   readonly request: WireRequest
   readonly requestId: string
+  /** Whether the read is one of the audit sub-ledger. */
+  readonly isAudit: boolean
+}
+
+/** Reports whether reads of the ledger of a call are recorded. Those of the audit sub-ledger always are. */
+export function isRecorded({ options, isAudit }: Pick<Call, 'options' | 'isAudit'>): boolean {
+  return options.audit !== undefined && (isAudit || options.publicReads !== true)
 }
 
 /**
  * Records a read through the route of pattern `route`, with a response body of `bytes` bytes. Returns the index of the audit entry,
- * or undefined when the ledger is public. If it rejects, the server must not send the response.
+ * or undefined when reads are public. If it rejects, the server must not send the response.
  *
  * The identifier of the entry ends in a fresh unique part. So two reads with the same X-Foundry-Request-ID are two entries, and the
  * append needs no lookup: reads work while the record index of the audit sub-ledger is being built.
  */
 export async function recordRead(
-  { request, requestId }: Reader,
+  { request, requestId, isAudit }: Reader,
   route: string,
   shown: Shown,
   bytes: number,
   options: WireOptions,
 ): Promise<number | undefined> {
   const { audit } = options
-  if (audit === undefined) return undefined
+  if (audit === undefined || !isRecorded({ options, isAudit })) return undefined
   const { via } = request
   const isHead = request.method === 'HEAD'
   const members = {

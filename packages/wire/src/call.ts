@@ -1,11 +1,14 @@
 /** The options of a wire, and the arguments and results of a route's handler. */
+import type { Selection } from '@service-fs/format/selection'
 import type { Ledger } from '@service-fs/ledger/ledger'
 import type { Codec } from '@service-fs/tlog/codec'
 
 import type { AppendReads } from './append-reads.ts'
 import type { Followers } from './followers.ts'
 import type { Limits } from './limits.ts'
+import type { PackMaker, Packs } from './packs.ts'
 import type { Coding, Query, WireRequest, WireResponse } from './request.ts'
+import type { SearchIndex } from './search-page.ts'
 
 /** The part of a ledger that the wire uses. */
 export type WireLedger = Pick<
@@ -17,9 +20,10 @@ export type WireLedger = Pick<
   | 'append'
   | 'appendFresh'
   | 'record'
-  | 'recordById'
+  | 'entryById'
   | 'records'
   | 'hashTile'
+  | 'tileHash'
   | 'bundle'
   | 'tileBytes'
   | 'bundleBytes'
@@ -30,6 +34,7 @@ export type WireLedger = Pick<
   | 'grown'
   | 'clock'
   | 'correctClock'
+  | 'stateDuty'
 >
 
 export interface WireOptions {
@@ -38,6 +43,8 @@ export interface WireOptions {
   ledger: WireLedger
   /** The audit sub-ledger, which records reads. Without it the ledger is public: reads are not recorded. */
   audit?: WireLedger | undefined
+  /** Whether reads of the ledger are public, and so not recorded although there is an audit sub-ledger. Default: false. */
+  publicReads?: boolean
   codec: Codec
   /** Returns the time in milliseconds since 1970, for the `when` of an audit entry. */
   now(): number
@@ -51,6 +58,10 @@ export interface WireOptions {
   ready(): Promise<Readiness>
   /** Answers POST /mcp. If absent, /mcp is 404. */
   mcp?(call: Call): Promise<Answer>
+  /** Begins an examiner's pack of the ledger. If absent, /v1/examine is 501. */
+  examine?(selection: Selection): Promise<PackMaker>
+  /** Where to look for records. Default: a search reads the entries in order. */
+  search?: { readonly ledger: SearchIndex; readonly audit: SearchIndex }
   limits?: Partial<Limits>
   /** Whether to scan the bytes of a JSON body before it is parsed: faster where JavaScript is compiled, slower in an interpreter. */
   scansBytes?: boolean
@@ -69,6 +80,8 @@ export interface Readiness {
   reason?: string
   /** The protections of the ledger's files that are in force, as JSON. */
   protections?: Readonly<Record<string, unknown>>
+  /** What the background check of the sealed files has found, as JSON. Damage does not make the server unready. */
+  scrub?: Readonly<Record<string, unknown>>
 }
 
 /** One request, as a handler gets it. */
@@ -83,6 +96,7 @@ export interface Call {
   readonly isAudit: boolean
   readonly followers: Followers
   readonly appendReads: AppendReads
+  readonly packs: Packs
   /** The parameters of the route's path, percent-decoded. */
   readonly params: Readonly<Record<string, string>>
   readonly query: Query

@@ -1,13 +1,11 @@
 /** GET /v1/clock compares the clock with the newest records; POST /v1/clock/correct records an operator's correction. */
 import type { Codec } from '@service-fs/tlog/codec'
 import * as v from 'valibot'
-import { checkCharset } from './body-meaning.ts'
 import { jsonAnswer, type Answer, type Call, type WireLedger } from './call.ts'
 import { badField } from './fields.ts'
-import { Problem } from './problem.ts'
-import { mediaType, type WireRequest } from './request.ts'
+import { operatorBody } from './operator-body.ts'
+import type { WireRequest } from './request.ts'
 
-const MAX_BODY_BYTES = 16_384
 const MAX_REASON = 1000
 /** Characters that a one-line text cannot have: control characters, lone surrogates, line separators, bidirectional controls. */
 // oxlint-disable-next-line no-control-regex
@@ -31,13 +29,6 @@ export async function clock(call: Call): Promise<Answer> {
     ledgers[name] = { newest, problem: problem?.code }
   }
   return jsonAnswer(JSON.stringify({ now, ...ledgers }))
-}
-
-/** Checks the headers that no body can correct. @throws Problem 400, 415 */
-export function correctionHead(request: Pick<WireRequest, 'header'>): void {
-  const type = mediaType(request)
-  checkCharset(request.header('content-type') ?? '')
-  if (type !== 'application/json') throw badField('Content-Type', 'application/json', type ?? 'nothing')
 }
 
 /**
@@ -73,15 +64,8 @@ export async function correctClock(call: Call): Promise<Answer> {
   return jsonAnswer(JSON.stringify({ corrected }))
 }
 
-function correctionOf({ body }: WireRequest, codec: Codec): { newest: string; reason: string } {
-  if (body.length > MAX_BODY_BYTES)
-    throw new Problem('too-large', `body: expected at most ${MAX_BODY_BYTES} bytes, found ${body.length}`, {
-      field: 'body',
-      expected: MAX_BODY_BYTES,
-      supplied: body.length,
-    })
-  const value = jsonOf(body, codec)
-  if (Array.isArray(value)) throw badField('body', 'a JSON object', 'an array')
+function correctionOf(request: WireRequest, codec: Codec): { newest: string; reason: string } {
+  const value = operatorBody(request, codec)
   const parsed = v.safeParse(correctionSchema, value, { abortEarly: true })
   if (!parsed.success) {
     const [issue] = parsed.issues
@@ -95,13 +79,4 @@ function correctionOf({ body }: WireRequest, codec: Codec): { newest: string; re
       JSON.stringify(reason),
     )
   return { newest, reason }
-}
-
-function jsonOf(body: Uint8Array, codec: Codec): unknown {
-  if (body.includes(0)) throw badField('body', 'text without NUL bytes', 'a NUL byte')
-  try {
-    return JSON.parse(codec.utf8Decode(body))
-  } catch {
-    throw badField('body', 'JSON in UTF-8', 'invalid JSON')
-  }
 }

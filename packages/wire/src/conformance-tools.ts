@@ -183,7 +183,7 @@ export class Server {
 
   /** Waits until the server accepts appends. */
   async ready(): Promise<void> {
-    for (let tries = 0; tries < 1000 && (await this.ask('/readyz')).status !== 200;) tries++
+    while ((await this.ask('/readyz')).status !== 200);
   }
 
   async reopen(how: 'stop' | 'kill'): Promise<void> {

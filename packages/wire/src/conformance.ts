@@ -6,6 +6,8 @@ import { bundleFromBinary, hashTileFromBinary } from '@service-fs/tlog/tile-text
 import { parseTlogProof } from '@service-fs/tlog/tlog-proof'
 import { ROUTES } from './routes.ts'
 import { following } from './conformance-follow.ts'
+import { framedBatches } from './conformance-framed.ts'
+import { retention } from './conformance-retention.ts'
 import {
   JSON_TYPE,
   NDJSON,
@@ -23,6 +25,8 @@ export function wireConformance(options: WireConformanceOptions): void {
     tenantsAndRoutes(t)
     appending(t)
     badAppends(t)
+    framedBatches(t)
+    retention(t)
     codedBodies(t)
     limits(t)
     reading(t)
@@ -110,6 +114,17 @@ function tenantsAndRoutes({ it, same, like, refused }: Tools): void {
       ['/v1/entries?limit=0', 'limit'],
       ['/v1/entries?limit=1001', 'limit'],
       ['/v1/entries/x', 'cursor'],
+      ['/v1/search?from=2026-11-22', 'from'],
+      ['/v1/search?to=2026-02-29T00:00:00.000Z', 'to'],
+      ['/v1/search?from=2026-11-22T00:00:00.000Z&to=2026-11-21T00:00:00.000Z', 'to'],
+      ['/v1/search?type=', 'type'],
+      ['/v1/search?prefix=', 'prefix'],
+      ['/v1/search?prefix=a%00b', 'prefix'],
+      ['/v1/search?prefix=%ff', 'prefix'],
+      ['/v1/search?after=-1', 'after'],
+      ['/v1/search?limit=0', 'limit'],
+      ['/v1/search?limit=1001', 'limit'],
+      ['/v1/search?since=1', 'since'],
       ['/v1/records/%ff', 'payload_id'],
       ['/v1/records/a%00b', 'payload_id'],
       ['/v1/proof/inclusion', 'index'],
@@ -136,8 +151,17 @@ function tenantsAndRoutes({ it, same, like, refused }: Tools): void {
 
   it('serves the contract', async (w) => {
     const { json } = await w.ask('/v1/contract')
-    same(Object.keys(json), ['version', 'module_id', 'origin', 'vkeys', 'hash_algorithms', 'audit', 'limits'])
-    like(json, { module_id: w.moduleId, hash_algorithms: ['sha-256'] })
+    same(Object.keys(json), [
+      'version',
+      'module_id',
+      'origin',
+      'vkeys',
+      'hash_algorithms',
+      'reads',
+      'audit',
+      'limits',
+    ])
+    like(json, { module_id: w.moduleId, hash_algorithms: ['sha-256'], reads: 'recorded' })
     like(json.audit, { origin: `${json.origin}/audit` })
     same([json.vkeys.length, json.audit.vkeys.length], [1, 1])
     same(json.vkeys[0] === json.audit.vkeys[0], false)
@@ -470,6 +494,9 @@ function limits({ it, same, like, refused }: Tools): void {
     const { append_lines: most } = (await w.ask('/v1/contract')).json.limits
     const over = await w.post(smallLines(most + 1), NDJSON)
     refused(over, 'too-large', { field: 'body', expected: most, supplied: most + 1 })
+    // The count ends at the first line too many, whatever follows.
+    const empty = await w.post('\n'.repeat(3 * most), NDJSON)
+    refused(empty, 'too-large', { field: 'body', expected: most, supplied: most + 1 })
     const got = await w.post(smallLines(most), NDJSON)
     same([got.status, got.json.entries.at(-1).cursor], [200, most])
   })
@@ -531,7 +558,8 @@ function limits({ it, same, like, refused }: Tools): void {
     for (let i = 0; i <= count; i++) {
       same((await w.post(new Uint8Array(payload).fill(i), { 'x-payload-id': `p${i}` })).status, 200)
     }
-    const { json } = await w.ask('/v1/entries')
+    const { status, json } = await w.ask('/v1/entries')
+    same(status, 200)
     same(json.entries.length, count)
     const rest = (await w.ask(`/v1/entries?since=${json.next_cursor}`)).json
     same(
@@ -578,6 +606,49 @@ function reading({ it, same, like, refused }: Tools): void {
       refused(await w.ask(path), 'not-found', { field: 'cursor', size: 7 })
     }
     refused(await w.ask('/v1/records/nobody'), 'not-found', {})
+  })
+
+  it('finds records by time, type and the start of the identifier', async (w) => {
+    const found = async (query: string): Promise<string> => {
+      const ids: string[] = []
+      for (let after = 0, complete = false; !complete;) {
+        const { status, json } = await w.ask(`/v1/search?limit=2&after=${after}${query}`)
+        same([query, status], [query, 200])
+        ids.push(...json.hits.map((hit: Json) => hit.payload_id))
+        complete = json.complete
+        same(complete || json.next_cursor > after, true)
+        after = json.next_cursor
+      }
+      return ids.join()
+    }
+    same((await w.ask('/v1/search')).json, {
+      module_id: w.moduleId,
+      size: 0,
+      next_cursor: 0,
+      complete: true,
+      hits: [],
+    })
+    for (const id of ['inv/1', 'ä-1', 'inv/2']) await w.append(id, { id })
+    await w.post('x'.repeat(70_000), { 'x-payload-id': 'inv-3', 'content-type': 'text/plain' })
+    await w.append('ä-2', 1)
+    const { json } = await w.ask('/v1/entries')
+    const [first, , , split, last] = json.entries
+    for (const how of [undefined, 'stop', 'kill'] as const) {
+      if (how !== undefined) await w.reopen(how)
+      same(await found(''), 'inv/1,ä-1,inv/2,inv-3,ä-2')
+      same(await found('&prefix=inv'), 'inv/1,inv/2,inv-3')
+      same(await found('&prefix=inv%2F'), 'inv/1,inv/2')
+      same(await found('&prefix=%C3%A4'), 'ä-1,ä-2')
+      same(await found('&type=text%2Fplain'), 'inv-3')
+      same(await found('&type=application%2Fjson&prefix=inv'), 'inv/1,inv/2')
+      same(await found('&type=text'), '')
+      same(await found(`&from=${first.time}`), 'inv/1,ä-1,inv/2,inv-3,ä-2')
+      same(await found(`&to=${first.time}`), '')
+      same((await found(`&from=${last.time}`)).endsWith('ä-2'), true)
+    }
+    const { hits } = (await w.ask('/v1/search?type=text%2Fplain')).json
+    const { cursor, time } = split
+    same(hits, [{ cursor, payload_id: 'inv-3', type: 'text/plain', time, index: cursor - 1 }])
   })
 
   it('returns the checkpoint as text and as JSON', async (w) => {
@@ -655,7 +726,7 @@ function proofs({ it, same, refused }: Tools): void {
   })
 }
 
-function tiles({ it, same, refused }: Tools): void {
+function tiles({ it, same, like, refused }: Tools): void {
   it('serves tiles and bundles at every width, binary and as text', async (w) => {
     const { leaves } = await w.grow([200, 200, 200])
     for (const how of [undefined, 'kill', 'stop'] as const) {
@@ -692,6 +763,37 @@ function tiles({ it, same, refused }: Tools): void {
       const level1 = [0, 256].map((from) => w.root(leaves.slice(from, from + 256)))
       same(hashTileFromBinary((await w.ask('/tile/1/000.p/2')).body, 2), level1)
     }
+  })
+
+  it('responds 304 without content to a conditional request for an unchanged tile or checkpoint', async (w) => {
+    const { leaves } = await w.grow([200, 200])
+    const hash = w.root(leaves.slice(0, 256))
+    const tags: Record<string, string> = { '/checkpoint': `W/"400-${w.root(leaves)}"` }
+    for (const path of ['0/000', '0/000.b64', 'entries/000', 'entries/000.b64'])
+      tags[`/tile/${path}`] = `W/"${hash}"`
+    for (const [path, tag] of Object.entries(tags)) {
+      const whole = await w.ask(path)
+      same([path, whole.status, whole.headers['etag']], [path, 200, tag])
+      for (const sent of [tag, tag.slice(2), `"a", ${tag} ,"b"`, '*'])
+        for (const method of ['GET', 'HEAD']) {
+          const got = await w.ask(path, { method, headers: { 'if-none-match': sent } })
+          same([path, sent, got.status, got.body.length], [path, sent, 304, 0])
+          same(got.headers['etag'], tag)
+          same(got.headers['cache-control'], whole.headers['cache-control'])
+          const { payload } = await w.auditEntry(Number(got.headers['x-audit-index']))
+          like(payload, { outcome: 'shown', entries: 0, bytes: 0 })
+        }
+      for (const sent of [`"${hash.slice(1)}", W/""`, '"a", *', `w/${tag.slice(2)}`, tag.slice(3, -1), '']) {
+        const changed = await w.ask(path, { headers: { 'if-none-match': sent } })
+        same([path, sent, changed.status, changed.text], [path, sent, 200, whole.text])
+      }
+    }
+    same((await w.ask('/tile/0/000.p/255')).headers['etag'], undefined)
+    await w.append('next', 1)
+    const headers = { 'if-none-match': tags['/checkpoint'] }
+    same((await w.ask('/checkpoint', { headers })).status, 200)
+    const beyond = await w.ask('/tile/0/001', { headers: { 'if-none-match': '*' } })
+    refused(beyond, 'not-found', {})
   })
 
   it('rejects tiles beyond the checkpoint, and malformed tile paths', async (w) => {
@@ -759,6 +861,7 @@ function audit({ it, same, like, refused }: Tools): void {
     like(await shown('/v1/entries/2'), { cursor: 2, entries: 1 })
     like(await shown('/v1/entries/2/proof'), { cursor: 2, entries: 0 })
     like(await shown('/v1/records/r1'), { payload_id: 'r1', cursor: 2, entries: 1 })
+    like(await shown('/v1/search?prefix=r&after=1'), { prefix: 'r', after: 1, cursors: '2-3', entries: 2 })
     like(await shown('/v1/checkpoint'), { size: 3, entries: 0 })
     like(await shown('/v1/proof/inclusion?index=1'), { index: 1, size: 3 })
     like(await shown('/v1/proof/consistency?from=1'), { from: 1, to: 3 })
@@ -785,6 +888,20 @@ function audit({ it, same, like, refused }: Tools): void {
     const twins = '{"payload_id":"r0","payload":1}\n{"payload_id":"r0","payload":2}\n'
     refused(await w.post(twins, NDJSON), 'conflict', { cursor: undefined })
     same((await w.ask('/v1/entries/1', { headers })).headers['x-audit-index'], '2')
+  })
+
+  it('sends a pack and records its selection, or says that it makes none', async (w) => {
+    await w.append('a', 1)
+    const ask = (body: string): Promise<Answer> =>
+      w.ask('/v1/examine', { method: 'POST', headers: { 'content-type': JSON_TYPE }, body })
+    const answer = await ask('{"prefix":"a"}')
+    if (answer.status === 501) return refused(answer, 'not-implemented', {})
+    same([answer.status, answer.headers['content-type']], [200, 'application/zip'])
+    // The end of an archive without a comment: APPNOTE 4.3.16.
+    same(w.base64(answer.body.slice(-22, -18)), 'UEsFBg==')
+    const { payload } = await w.auditEntry(Number(answer.headers['x-audit-index']))
+    like(payload, { route: '/v1/examine', method: 'POST', prefix: 'a', size: 1 })
+    refused(await ask('{"since":1}'), 'bad-request', { field: 'since' })
   })
 
   it('records which existing records an append reveals, before the response', async (w) => {

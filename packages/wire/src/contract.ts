@@ -1,4 +1,5 @@
 /** GET /v1/contract: version, tenant, origin, verifier keys and limits of a ledger. */
+import { isRecorded } from './audit.ts'
 import { jsonAnswer, type Answer, type Call } from './call.ts'
 
 export async function contract(call: Call): Promise<Answer> {
@@ -10,6 +11,7 @@ export async function contract(call: Call): Promise<Answer> {
     origin: ledger.origin,
     vkeys: ledger.vkeys,
     hash_algorithms: ['sha-256'],
+    reads: isRecorded({ options, isAudit: false }) ? 'recorded' : 'public',
     audit: audit === undefined ? null : { origin: audit.origin, vkeys: audit.vkeys },
     limits: {
       payload_bytes: limits.maxPayload,

@@ -3,10 +3,10 @@ import { answer, jsonAnswer, type Answer, type Call } from './call.ts'
 import { Problem } from './problem.ts'
 import { badField, integer, integerParameter } from './fields.ts'
 import { readPage } from './page.ts'
+import { checkedId } from './record-fields.ts'
 import { recordJson } from './record-json.ts'
 import { RecordWriter } from './record-writer.ts'
 import { accepts, NDJSON } from './request.ts'
-import { idProblem } from '@service-fs/format/entry'
 import { asciiEncode } from '@service-fs/tlog/codec'
 
 /** GET /v1/entries?since=N&limit=M: at most M records whose first entry has an index of at least N. */
@@ -19,16 +19,17 @@ export async function listEntries(call: Call): Promise<Answer> {
   const { ledger, options, limits } = call
   const { codec, moduleId } = options
   const form = accepts(call.request, NDJSON) ? 'lines' : 'list'
-  const page = await readPage({ ledger, codec, since, limit, maxUnits: limits.maxEntriesBytes, form })
+  const maxUnits = limits.maxEntriesBytes
+  const page = await readPage({ ledger, codec, since, to: ledger.size, limit, maxUnits, form })
   const next = page.last === undefined ? since : page.last + 1
   const shown = { what: { since, limit, next_cursor: next }, entries: page.count }
   if (form === 'lines') {
-    const response = answer(NDJSON, page.bytes(), shown)
+    const response = answer(NDJSON, page.bytes, shown)
     response.headers['x-next-cursor'] = String(next)
     return response
   }
   const head = `{"module_id":${JSON.stringify(moduleId)},"next_cursor":${next},"entries":[`
-  return jsonAnswer(codec.concat(codec.asciiEncode(head), page.bytes(), CLOSE), shown)
+  return jsonAnswer(codec.concat(codec.asciiEncode(head), page.bytes, CLOSE), shown)
 }
 
 const CLOSE = asciiEncode(']}')
@@ -39,20 +40,26 @@ export async function entryByCursor(call: Call): Promise<Answer> {
   const index = cursorIndex(call, cursor)
   const shown = { what: { cursor }, entries: 1 }
   const [entry] = await call.ledger.entries(index, index + 1)
-  const writer = new RecordWriter(call.options.codec)
-  if (entry !== undefined && writer.entry(index, entry)) return jsonAnswer(writer.bytes(), shown)
-  return jsonAnswer(recordJson(await call.ledger.record(index), call.options.codec), shown)
+  return jsonAnswer(await oneRecord(call, index, entry), shown)
 }
 
 /** GET /v1/records/{payload_id} */
 export async function recordById(call: Call): Promise<Answer> {
-  const id = call.params['payload_id'] ?? ''
-  if (idProblem(id, call.options.codec) !== undefined) {
-    throw badField('payload_id', '1 to 256 bytes of UTF-8 without control characters', JSON.stringify(id))
-  }
-  const record = await call.ledger.recordById(id)
-  const what = { payload_id: id, cursor: record.index + 1 }
-  return jsonAnswer(recordJson(record, call.options.codec), { what, entries: 1 })
+  const id = checkedId(call.params['payload_id'] ?? '', 'payload_id', undefined, call.options.codec)
+  const { index, entry } = await call.ledger.entryById(id)
+  const what = { payload_id: id, cursor: index + 1 }
+  return jsonAnswer(await oneRecord(call, index, entry), { what, entries: 1 })
+}
+
+/** Returns the JSON of the record that begins at `index` with `entry`. */
+async function oneRecord(
+  { ledger, options: { codec } }: Call,
+  index: number,
+  entry: Uint8Array | undefined,
+): Promise<string | Uint8Array> {
+  const writer = new RecordWriter(codec, 'list')
+  if (entry !== undefined && writer.entry(index, entry)) return writer.bytes()
+  return recordJson(await ledger.record(index), codec)
 }
 
 /** Returns the index of the entry at `cursor`, which counts from 1. @throws Problem `not-found` beyond the tree */

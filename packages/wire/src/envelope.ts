@@ -11,9 +11,9 @@ export async function healthz(): Promise<Answer> {
 
 /** GET /readyz: the ledger is open, its disk accepts writes, and the last commit is durable. Else 503 with the reason. */
 export async function readyz(call: Call): Promise<Answer> {
-  const { ready, reason, protections } = await call.options.ready()
+  const { ready, reason, protections, scrub } = await call.options.ready()
   if (!ready) throw new Problem('not-ready', reason ?? 'not ready')
-  return jsonAnswer(JSON.stringify({ ready, protections }))
+  return jsonAnswer(JSON.stringify({ ready, protections, scrub }))
 }
 
 /** GET /metrics: metrics in the text format of Prometheus. */

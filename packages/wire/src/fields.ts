@@ -56,13 +56,21 @@ export function integer(text: string, field: string): number {
 
 const INTEGER = 'a decimal integer from 0 to 9007199254740991'
 
-/** Returns the problem `bad-request` for one field. `supplied` is cut; in a batch, `line` counts from 1. */
-export function badField(field: string, expected: string, supplied: string, line?: number): Problem {
-  const where = line === undefined ? field : `line ${line}: ${field}`
+/** Where a record is in the body of a batch, counted from 1: a line of NDJSON, or a framed record. */
+export type Place = { readonly line: number } | { readonly record: number }
+
+/** Returns the name of a field in a batch: `line 3: payload_id`. */
+export function inPlace(field: string, place: Place | undefined): string {
+  if (place === undefined) return field
+  return 'line' in place ? `line ${place.line}: ${field}` : `record ${place.record}: ${field}`
+}
+
+/** Returns the problem `bad-request` for one field. Cuts `supplied`. */
+export function badField(field: string, expected: string, supplied: string, place?: Place): Problem {
   const found = cut(supplied)
-  return new Problem('bad-request', `${where}: expected ${expected}, found ${found}`, {
+  return new Problem('bad-request', `${inPlace(field, place)}: expected ${expected}, found ${found}`, {
     field,
-    ...(line === undefined ? {} : { line }),
+    ...place,
     expected,
     supplied: found,
   })

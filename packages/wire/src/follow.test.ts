@@ -16,7 +16,7 @@ class Bench {
   readonly runtime = Object.assign(new TestRuntime(), { hasher: nativeHasher, codec: nativeCodec })
   readonly reports: unknown[] = []
   readonly limits: Limits
-  /** Records that the wire has read from the ledger, and files that the ledger has read from the storage. */
+  /** Entries and records that the wire has read from the ledger, and files that the ledger has read from the storage. */
   records = 0
   files = 0
   /** Awaited before each append to the audit sub-ledger. */
@@ -49,7 +49,15 @@ class Bench {
     this.audit = audit
     this.wire = createWire({
       moduleId: 'acme',
-      ledger: changed(ledger, { records: (since, options) => this.#counted(since, options) }),
+      ledger: changed(ledger, {
+        records: (since, options) => this.#counted(since, options),
+        entries: async (from, to) => {
+          await this.readGate()
+          const entries = await ledger.entries(from, to)
+          this.records += entries.length
+          return entries
+        },
+      }),
       audit: isPublic
         ? undefined
         : changed(audit, {

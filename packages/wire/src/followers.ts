@@ -3,10 +3,9 @@
  * kept in a window of the newest events. A follower behind the window reads the ledger itself until it reaches the window.
  */
 import type { Ledger } from '@service-fs/ledger/ledger'
-import type { StoredRecord } from '@service-fs/ledger/record'
 import type { Codec } from '@service-fs/tlog/codec'
 import type { Limits } from './limits.ts'
-import { recordJson } from './record-json.ts'
+import { readPage, type PageLedger } from './page.ts'
 
 /** Events of consecutive records. */
 export interface Chunk {
@@ -31,7 +30,7 @@ export interface Waiting {
 }
 
 export interface FollowersOptions {
-  readonly ledger: Pick<Ledger, 'size' | 'grown' | 'records'>
+  readonly ledger: Pick<Ledger, 'size' | 'grown'> & PageLedger
   readonly codec: Codec
   readonly limits: Limits
   after(ms: number, run: () => void): () => void
@@ -95,7 +94,7 @@ export class Followers {
     this.#wakeAll('over')
   }
 
-  /** Reports whether there are entries at or after `position`. If not, the follower may wait; it is woken when there are. */
+  /** Reports whether there are entries at or after `position`. If there are none, the follower may wait: new entries wake it. */
   hasAfter(position: number): boolean {
     if (position < this.#end) return true
     if (!this.#isReading) void this.#read()
@@ -158,20 +157,9 @@ export class Followers {
   /** Encodes the records from entry `from` up to `to`, fewer when they reach the size limit or `most` records. */
   async #chunk(from: number, to: number, most: number): Promise<Chunk> {
     const { ledger, codec, limits } = this.#options
-    let events = ''
-    let records = 0
-    let cursor = 0
-    let end = to
-    for await (const record of ledger.records(from)) {
-      if (record.index >= to) break
-      events += eventOf(record, codec)
-      records += 1
-      cursor = record.index + 1
-      if (records < most && events.length < limits.followBytes) continue
-      end = record.index + record.parts
-      break
-    }
-    return { from, to: end, records, cursor, events: codec.utf8Encode(events) }
+    const page = { ledger, codec, since: from, to, limit: most, maxUnits: limits.followBytes }
+    const { bytes, count, last, end } = await readPage({ ...page, form: 'events' })
+    return { from, to: end, records: count, cursor: last === undefined ? 0 : last + 1, events: bytes }
   }
 
   #push(chunk: Chunk): void {
@@ -204,9 +192,4 @@ export class Followers {
   #wakeAll(why: Wake): void {
     for (const one of this.#all) one.wake(why)
   }
-}
-
-/** Returns a record as a server-sent event. Its id is the cursor; its data is one line, because the JSON has no line feeds. */
-function eventOf(record: StoredRecord, codec: Codec): string {
-  return `id: ${record.index + 1}\nevent: record\ndata: ${recordJson(record, codec)}\n\n`
 }

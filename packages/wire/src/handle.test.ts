@@ -454,6 +454,7 @@ describe('reading', () => {
       module_id: 'acme',
       origin: 'example.org/ledger/acme',
       hash_algorithms: ['sha-256'],
+      reads: 'recorded',
       audit: { origin: 'example.org/ledger/acme/audit' },
       limits: { payload_bytes: 16 * 2 ** 20, append_lines: 4096 },
     })

@@ -7,6 +7,7 @@ import type { Answer, Call, Streamed, WireOptions } from './call.ts'
 import { Followers } from './followers.ts'
 import { checkHead, readHead, type Headed, type HeadRules } from './head.ts'
 import { answerSize, DEFAULT_LIMITS, type Limits } from './limits.ts'
+import { Packs } from './packs.ts'
 import { isFailure, Problem, problemOf, problemResponse } from './problem.ts'
 import type { RequestHead, WireRequest, WireResponse } from './request.ts'
 import { createMatcher, routesOf, type Route } from './routes.ts'
@@ -42,6 +43,7 @@ export function createWire(options: WireOptions, told?: AppendReads): Wire {
     codec: options.codec,
     codings: options.codings ?? [],
   }
+  const packs = new Packs(limits)
   const followers = new Followers({ ...options, limits })
   const appendReads = told ?? new AppendReads(limits, () => options.now())
   // Heads that refusal() has checked, so that handle() need not check them again.
@@ -49,7 +51,10 @@ export function createWire(options: WireOptions, told?: AppendReads): Wire {
   return {
     routes,
     limits,
-    drain: () => followers.drain(),
+    drain() {
+      followers.drain()
+      packs.drain()
+    },
     get followers() {
       return followers.count
     },
@@ -66,7 +71,13 @@ export function createWire(options: WireOptions, told?: AppendReads): Wire {
       try {
         requestId = clientRequestId(request) ?? options.requestId()
         const headed = checked.get(request) ?? readHead(request, rules)
-        response = await dispatch(request, headed, requestId, { options, limits, followers, appendReads })
+        response = await dispatch(request, headed, requestId, {
+          options,
+          limits,
+          followers,
+          appendReads,
+          packs,
+        })
       } catch (error) {
         requestId ??= options.requestId()
         const problem = problemOf(error)
@@ -83,7 +94,7 @@ async function dispatch(
   request: WireRequest,
   { route, params, query }: Headed,
   requestId: string,
-  own: Pick<Call, 'options' | 'limits' | 'followers' | 'appendReads'>,
+  own: Pick<Call, 'options' | 'limits' | 'followers' | 'appendReads' | 'packs'>,
 ): Promise<WireResponse> {
   const { options } = own
   // The server has not decoded the body: reject every coding.

@@ -21,6 +21,8 @@ export const MALFORMED: readonly (readonly [name: string, text: string])[] = [
   ['a space in the target', `GET /a b HTTP/1.1\r\n${HOST}\r\n`],
   ['a control character in the target', `GET /a\x01 HTTP/1.1\r\n${HOST}\r\n`],
   ['bytes beyond ASCII in the target', `GET /\xc3\xa9 HTTP/1.1\r\n${HOST}\r\n`],
+  ['a target without a slash', `GET a/b HTTP/1.1\r\n${HOST}\r\n`],
+  ['a target that begins with a comma', `POST ,/v1/append HTTP/1.1\r\n${HOST}\r\n`],
   ['a NUL', `GET /\0 HTTP/1.1\r\n${HOST}\r\n`],
   ['TLS', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n'],
   ['a bare LF', `GET / HTTP/1.1\n${HOST}\r\n`],
@@ -69,11 +71,13 @@ export const MALFORMED: readonly (readonly [name: string, text: string])[] = [
   ['a chunk size that overflows', `${CHUNKED}100000000000000003\r\nabc\r\n0\r\n\r\n`],
   ['a space after a chunk size', `${CHUNKED}3 \r\nabc\r\n0\r\n\r\n`],
   ['a chunk line with a bare LF', `${CHUNKED}3\nabc\r\n0\r\n\r\n`],
+  ['a chunk extension without a name', `${CHUNKED}3;\r\nabc\r\n0\r\n\r\n`],
   ['a bare CR in a chunk extension', `${CHUNKED}3;a\rb\r\nabc\r\n0\r\n\r\n`],
   ['a chunk longer than its size', `${CHUNKED}3\r\nabcd\r\n0\r\n\r\n`],
   ['a chunk that ends in LF', `${CHUNKED}3\r\nabc\n0\r\n\r\n`],
   ['a chunk that ends in CR and another byte', `${CHUNKED}3\r\nabc\rX0\r\n\r\n`],
   ['a trailer that is not a field', `${CHUNKED}0\r\nX A: b\r\n\r\n`],
+  ['a length in the trailers', `${CHUNKED}0\r\nContent-Length: 3\r\n\r\n`],
   ['a trailer with a bare LF', `${CHUNKED}0\r\nX-A: b\n\r\n`],
 ]
 

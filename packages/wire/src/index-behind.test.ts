@@ -71,9 +71,16 @@ it('serves and records all reads except by identifier, and accepts no append, un
   ])
 
   const refused = [h.append('d', 1), h.append('a', 1), h.ask('/v1/records/a'), h.ask('/audit/v1/records/a')]
-  await new Promise((resolve) => setTimeout(resolve, 20))
-  runtime.advance(10_000)
-  for (const got of await Promise.all(refused)) {
+  const answers = Promise.all(refused)
+  let isOver = false
+  void answers.finally(() => (isOver = true))
+  // A request begins to wait some turns of the event loop after it was sent.
+  const advanced = (): boolean => {
+    runtime.advance(10_000)
+    return isOver
+  }
+  await expect.poll(advanced, { interval: 1 }).toBe(true)
+  for (const got of await answers) {
     expect([got.status, got.json.code, got.headers['retry-after']]).toEqual([503, 'not-ready', '1'])
     expect(got.text).toContain('the record index covers 0 of')
   }

@@ -16,6 +16,7 @@ it('answerSize is defined for the routes with large responses', () => {
       `${prefix}/v1/entries`,
       `${prefix}/v1/entries/{cursor}`,
       `${prefix}/v1/records/{payload_id}`,
+      `${prefix}/v1/search`,
       `${prefix}/tile/{path...}`,
     ]),
   ])

@@ -5,9 +5,9 @@ import { MAX_VALUES } from './canonicaljson.ts'
 export interface Limits {
   /** Payload of one record. */
   maxPayload: number
-  /** Records of an NDJSON batch. */
+  /** Records of a batch. */
   maxBatch: number
-  /** Body of an NDJSON batch. */
+  /** Body of a batch. */
   maxBatchBytes: number
   /** JSON values and member names in the body of an append. */
   maxValues: number
@@ -15,12 +15,16 @@ export interface Limits {
   defaultEntries: number
   /** Largest `limit` that /v1/entries accepts. */
   maxEntries: number
+  /** Entries that one request of /v1/search reads; 4 KiB of an entry count as one more. The response then has the cursor to resume from. */
+  searchEntries: number
   /** JSON of the records in one response of /v1/entries: the record that reaches this size is the last. */
   maxEntriesBytes: number
   /** Conflicts (409) a minute that a subject without a read role may cause. */
   conflictsPerMinute: number
   /** Duplicates a minute that such a subject may cause, counted by record. */
   duplicatesPerMinute: number
+  /** Examiner's packs at the same time. */
+  maxPacks: number
   /** Followers at the same time. */
   maxFollowers: number
   /** Bytes of events in one delivery to a follower: the record that reaches this size is the last. */
@@ -40,15 +44,20 @@ export const DEFAULT_LIMITS: Limits = {
   maxValues: MAX_VALUES,
   defaultEntries: 100,
   maxEntries: 1000,
+  searchEntries: 16_384,
   maxEntriesBytes: 32 * 2 ** 20,
   conflictsPerMinute: 300,
   duplicatesPerMinute: 60_000,
+  maxPacks: 2,
   maxFollowers: 1024,
   followBytes: 256 * 1024,
   followWindow: 4 * 2 ** 20,
   heartbeatMs: 15_000,
   maxFollowMs: 3_600_000,
 }
+
+/** JSON of a hit: an identifier of 256 bytes and a type of 255, of which each character may be escaped, and a few numbers. */
+const HIT_BYTES = 1280
 
 /** Returns an upper bound of a record's JSON, for a payload of `bytes` in base64. */
 const inJson = (bytes: number): number => Math.ceil(bytes / 3) * 4 + 4096
@@ -62,6 +71,7 @@ export function answerSize({ pattern }: { readonly pattern: string }, limits: Li
   // The record that reaches the limit is still part of the page.
   if (path === '/v1/entries' || path === '/mcp') return limits.maxEntriesBytes + inJson(limits.maxPayload)
   if (path === '/v1/entries/{cursor}' || path === '/v1/records/{payload_id}') return inJson(limits.maxPayload)
+  if (path === '/v1/search') return limits.maxEntries * HIT_BYTES
   // 256 entries of at most 64 KiB (c2sp.org/tlog-tiles, "Log entries").
   if (path === '/tile/{path...}') return inJson(256 * 64 * 1024)
   return undefined

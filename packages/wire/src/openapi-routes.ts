@@ -1,6 +1,7 @@
 /** Descriptions of the routes for OpenAPI, beyond the route table. */
 import { integer, ref, type Schema } from './openapi-schemas.ts'
 import type { ProblemCode } from './problem.ts'
+import { FRAMED, NDJSON, TLOG_PROOF } from './request.ts'
 
 /** The description of a route. */
 export interface Described {
@@ -23,9 +24,22 @@ export interface Described {
 const TEXT: Schema = { type: 'string' }
 const BYTES: Schema = {}
 const JSON_TYPE = 'application/json'
-const NDJSON = 'application/x-ndjson'
-const PROOF = 'text/x.tlog-proof'
 const CURSOR = integer("index of the record's first entry + 1", 1)
+
+/** Problem codes of routes that append an entry. */
+const WRITE_CODES: readonly ProblemCode[] = [
+  'too-large',
+  'unsupported-media-type',
+  'busy',
+  'clock-behind',
+  'clock-ahead',
+  'signer',
+  'stopped',
+  'read-only',
+  'full',
+]
+
+const IF_NONE_MATCH: Schema = { type: 'string', description: 'RFC 9110 §13.1.2: 304 if it has the ETag' }
 
 /** Descriptions by pattern. The routes of the audit sub-ledger have those of the ledger. */
 export const DESCRIBED: Readonly<Record<string, Described>> = {
@@ -43,6 +57,11 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
         type: 'string',
         description: 'the identifier, in UTF-8; makes the body a raw payload of any Content-Type',
       },
+      'X-Retain-Until': {
+        type: 'string',
+        description:
+          'keep the record until this time, RFC 3339 in UTC with milliseconds; only with X-Payload-ID',
+      },
       'Content-Encoding': {
         type: 'string',
         enum: ['identity', 'gzip'],
@@ -51,13 +70,23 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
     },
     body: {
       [JSON_TYPE]: ref('NewRecord'),
-      [NDJSON]: { type: 'string', description: 'lines, each a NewRecord; all in one commit, or none' },
+      [NDJSON]: {
+        type: 'string',
+        description: 'lines, each a NewRecord, appended in one commit or not at all',
+      },
+      [FRAMED]: {
+        description:
+          'records, appended in one commit or not at all; each is the lengths of its identifier (uint16), type (uint16) and payload (uint32), big-endian, followed by the identifier, the type and the payload',
+      },
       '*/*': BYTES,
     },
     answers: {
       200: {
         [JSON_TYPE]: { oneOf: [ref('Appended'), ref('AppendedBatch')] },
-        [PROOF]: { type: 'string', description: "the record's proof, if Accept names it; not for a batch" },
+        [TLOG_PROOF]: {
+          type: 'string',
+          description: "the record's proof, if Accept names it; not for a batch",
+        },
       },
     },
     answerHeaders: {
@@ -67,19 +96,7 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
           'index of the audit entry that lists the existing records that this response, or a 409, reveals; absent if it reveals none',
       },
     },
-    codes: [
-      'bad-record',
-      'conflict',
-      'too-large',
-      'unsupported-media-type',
-      'busy',
-      'clock-behind',
-      'clock-ahead',
-      'signer',
-      'stopped',
-      'read-only',
-      'full',
-    ],
+    codes: ['bad-record', 'conflict', ...WRITE_CODES],
   },
   '/v1/clock': {
     operationId: 'clock',
@@ -90,13 +107,46 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
     operationId: 'correctClock',
     body: { [JSON_TYPE]: ref('ClockCorrection') },
     answers: { 200: { [JSON_TYPE]: ref('ClockCorrected') } },
+    // A correction is for a clock that is behind.
+    codes: WRITE_CODES.filter((code) => code !== 'clock-behind'),
+  },
+  '/v1/retention': {
+    operationId: 'stateDuty',
+    body: { [JSON_TYPE]: ref('Duty') },
+    answers: { 200: { [JSON_TYPE]: ref('Appended') } },
+    answerHeaders: {
+      'X-Audit-Index': {
+        type: 'string',
+        description:
+          'index of the audit entry of an extension, even if the status is 400, because the response reveals whether a record exists; absent for other duties',
+      },
+    },
+    codes: WRITE_CODES,
+  },
+  '/v1/examine': {
+    operationId: 'examine',
+    body: { [JSON_TYPE]: ref('Selection') },
+    answers: {
+      200: {
+        'application/zip': {
+          description: 'the pack; an archive without its end if it could not be completed',
+        },
+      },
+    },
+    answerHeaders: {
+      'X-Audit-Index': {
+        type: 'string',
+        description: 'index of the audit entry with the selection; absent when reads are public',
+      },
+    },
     codes: [
+      'not-implemented',
       'too-large',
       'unsupported-media-type',
-      'busy',
-      'clock-ahead',
       'signer',
       'stopped',
+      'clock-behind',
+      'clock-ahead',
       'read-only',
       'full',
     ],
@@ -170,7 +220,7 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
   '/v1/entries/{cursor}/proof': {
     operationId: 'entryProof',
     parameters: { cursor: CURSOR },
-    answers: { 200: { [PROOF]: { type: 'string', description: 'c2sp.org/tlog-proof' } } },
+    answers: { 200: { [TLOG_PROOF]: { type: 'string', description: 'c2sp.org/tlog-proof' } } },
     codes: ['not-found'],
   },
   '/v1/records/{payload_id}': {
@@ -178,6 +228,19 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
     parameters: { payload_id: { type: 'string', minLength: 1 } },
     answers: { 200: { [JSON_TYPE]: ref('Record') } },
     codes: ['not-found'],
+  },
+  '/v1/search': {
+    operationId: 'search',
+    parameters: {
+      from: { type: 'string', description: 'the earliest time, such as 2026-11-22T18:43:00.123Z' },
+      to: { type: 'string', description: 'the first time after the selection, in the same form' },
+      type: { type: 'string', minLength: 1, description: 'the media type, exactly' },
+      prefix: { type: 'string', minLength: 1, description: 'the start of the identifier' },
+      after: integer('records with a greater cursor (default 0): `next_cursor` of the previous page'),
+      limit: integer('largest number of records; the contract has the default and the maximum', 1),
+    },
+    answers: { 200: { [JSON_TYPE]: ref('Found') } },
+    codes: [],
   },
   '/v1/checkpoint': {
     operationId: 'checkpoint',
@@ -211,7 +274,12 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
   },
   '/checkpoint': {
     operationId: 'tlogCheckpoint',
-    answers: { 200: { 'text/plain': { type: 'string', description: 'c2sp.org/tlog-checkpoint' } } },
+    headers: { 'If-None-Match': IF_NONE_MATCH },
+    answers: {
+      200: { 'text/plain': { type: 'string', description: 'c2sp.org/tlog-checkpoint' } },
+      304: {},
+    },
+    answerHeaders: { ETag: { type: 'string', description: 'the size and the root hash of the tree' } },
     codes: [],
   },
   '/tile/{path...}': {
@@ -224,11 +292,16 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
         pattern: String.raw`^(?:entries|\d{1,2})(?:/x\d{3})*/\d{3}(?:\.p/\d{1,3})?(?:\.b64)?$`,
       },
     },
+    headers: { 'If-None-Match': IF_NONE_MATCH },
     answers: {
       200: {
         'application/octet-stream': BYTES,
         'text/plain': { type: 'string', description: 'base64, one hash or entry on each line' },
       },
+      304: {},
+    },
+    answerHeaders: {
+      ETag: { type: 'string', description: 'the hash of a full tile; absent for a partial one' },
     },
     codes: ['not-found'],
   },

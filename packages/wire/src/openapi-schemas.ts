@@ -37,6 +37,10 @@ const CURSOR = integer("index of the record's first entry + 1", 1)
 const TIME = text('RFC 3339, to the millisecond', {
   pattern: String.raw`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$`,
 })
+const RETAIN_UNTIL: Schema = {
+  ...(TIME as object),
+  description: 'keep the record until this time; docs/retention.md',
+}
 const PAYLOAD_ID = text('1 to 256 bytes of UTF-8 without control characters', {
   minLength: 1,
   maxLength: 256,
@@ -50,6 +54,17 @@ const VKEYS = listOf(
   'verifier keys, c2sp.org/signed-note',
 )
 const PAYLOAD: Schema = { description: 'any JSON value; stored as RFC 8785 text' }
+
+const SCOPE = {
+  all: { const: true } satisfies Schema,
+  type: text('the media type, exactly', { minLength: 1, maxLength: 255 }),
+  prefix: text('how the identifier starts', { minLength: 1, maxLength: 256 }),
+}
+const HOLD = text('the name of the hold', { pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$' })
+const PERIOD = text("from a record's time on: years (P6Y) or days (P90D)", {
+  pattern: String.raw`^P[1-9]\d{0,5}[YD]$`,
+})
+const REASON: Schema = { type: 'string', minLength: 1, maxLength: 1000 }
 
 const PLACE: Readonly<Record<string, Schema>> = {
   cursor: CURSOR,
@@ -106,6 +121,33 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
       }),
     },
   }),
+  Duty: {
+    description:
+      'a duty to keep records: all of them, those that type, prefix or both select, or (in a hold) the one that payload_id names; nothing can shorten it',
+    oneOf: [
+      eitherOf(
+        object({ duty: { const: 'policy' }, ...SCOPE, for: PERIOD, until: TIME, reason: REASON }, [
+          ...Object.keys(SCOPE),
+          'for',
+          'until',
+        ]),
+        'for',
+        'until',
+      ),
+      object({ duty: { const: 'hold' }, hold: HOLD, ...SCOPE, payload_id: PAYLOAD_ID, reason: REASON }, [
+        ...Object.keys(SCOPE),
+        'payload_id',
+      ]),
+      object({ duty: { const: 'lift' }, hold: HOLD, reason: REASON }),
+      object({ duty: { const: 'extend' }, payload_id: PAYLOAD_ID, until: TIME, reason: REASON }),
+    ],
+  },
+  Selection: object({ from: TIME, to: TIME, type: SCOPE.type, prefix: SCOPE.prefix }, [
+    'from',
+    'to',
+    'type',
+    'prefix',
+  ]),
   Alive: object({ alive: { const: true } }),
   Ready: object(
     {
@@ -114,8 +156,12 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
         type: 'object',
         description: 'protections of the ledger files that are in force',
       },
+      scrub: {
+        type: 'object',
+        description: 'whether the background check has found a damaged file that is not repaired yet',
+      },
     },
-    ['protections'],
+    ['protections', 'scrub'],
   ),
   Contract: object({
     version: text('software version'),
@@ -123,21 +169,27 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     origin: ORIGIN,
     vkeys: VKEYS,
     hash_algorithms: { type: 'array', items: { const: 'sha-256' } },
+    reads: { enum: ['recorded', 'public'], description: 'whether the audit sub-ledger records reads' },
     audit: { oneOf: [{ type: 'null' }, object({ origin: ORIGIN, vkeys: VKEYS })] },
     limits: object(Object.fromEntries(LIMITS.map((name) => [name, integer('', 1)]))),
   }),
   NewRecord: eitherOf(
-    object({ payload_id: PAYLOAD_ID, payload: PAYLOAD, payload_base64: BASE64, type: TYPE }, [
-      'payload',
-      'payload_base64',
-      'type',
-    ]),
+    object(
+      {
+        payload_id: PAYLOAD_ID,
+        payload: PAYLOAD,
+        payload_base64: BASE64,
+        type: TYPE,
+        retain_until: RETAIN_UNTIL,
+      },
+      ['payload', 'payload_base64', 'type', 'retain_until'],
+    ),
     'payload',
     'payload_base64',
   ),
   Place: object(PLACE),
   Appended: object({ ...PLACE, checkpoint: NOTE }),
-  AppendedBatch: object({ entries: listOf(ref('Place'), 'in the order of the lines'), checkpoint: NOTE }),
+  AppendedBatch: object({ entries: listOf(ref('Place'), 'in the order of the records'), checkpoint: NOTE }),
   Record: eitherOf(
     object(
       {
@@ -145,10 +197,11 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
         payload_id: PAYLOAD_ID,
         type: TYPE,
         time: TIME,
+        retain_until: RETAIN_UNTIL,
         payload: { description: 'the stored bytes, if they are the RFC 8785 text of a JSON value' },
         payload_base64: { ...BASE64, description: 'the stored bytes' },
       },
-      ['payload', 'payload_base64'],
+      ['retain_until', 'payload', 'payload_base64'],
     ),
     'payload',
     'payload_base64',
@@ -157,6 +210,16 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     module_id: text('the tenant'),
     next_cursor: integer('`since` of the next request'),
     entries: listOf(ref('Record'), 'in order'),
+  }),
+  Found: object({
+    module_id: text('the tenant'),
+    size: integer('size of the tree that was searched, in entries'),
+    next_cursor: integer('`after` of the next request'),
+    complete: { type: 'boolean', description: 'whether all of that tree was searched' },
+    hits: listOf(
+      object({ cursor: CURSOR, payload_id: PAYLOAD_ID, type: TYPE, time: TIME, index: INDEX }),
+      'in order; fewer than `limit` if the search is not complete',
+    ),
   }),
   Checkpoint: object({
     origin: ORIGIN,
@@ -192,7 +255,8 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
       detail: text('the cause of the error, for people'),
       code: text('the kind of error, for programs; stable', { enum: Object.keys(PROBLEMS) }),
       field: text('name of the field, header or parameter'),
-      line: integer('line of a batch', 1),
+      line: integer('line of an NDJSON batch', 1),
+      record: integer('record of a framed batch', 1),
       expected: { type: ['string', 'number'], description: 'the expected value' },
       supplied: { type: ['string', 'number'], description: 'the value found' },
       size: integer('tree size, in entries'),

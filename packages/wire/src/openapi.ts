@@ -79,7 +79,7 @@ const PARAMETERS: Members = {
 const HEADERS: Members = {
   RequestId: { description: "the request's identifier", schema: { type: 'string' } },
   AuditIndex: {
-    description: 'index of the audit entry of this read; absent for a public ledger',
+    description: 'index of the audit entry of this read; absent when reads are public',
     schema: { type: 'integer', minimum: 0 },
   },
   Authenticate: { description: 'RFC 6750 §3', schema: { type: 'string' } },

@@ -18,9 +18,11 @@ const PAYLOADS: readonly (string | Uint8Array)[] = [
   '"\\u000f"',
   Uint8Array.of(0xff, 0x00),
   `"${'x'.repeat(3000)}"`,
+  `"${'ä😀'.repeat(3000)}"`,
+  new Uint8Array(6000).fill(0xff),
 ]
 
-/** Records of all forms, each of every tenth with an identifier that JSON escapes. */
+/** Returns records of all forms; one in ten has an identifier that JSON escapes. */
 function recordsOf(count: number): NewRecord[] {
   return Array.from({ length: count }, (_, i) => {
     const payload = PAYLOADS[i % PAYLOADS.length] as string | Uint8Array
@@ -34,6 +36,8 @@ function recordsOf(count: number): NewRecord[] {
 }
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString()
+const eventOf = (one: { text: string; index: number }): string =>
+  `id: ${one.index + 1}\nevent: record\ndata: ${one.text}\n\n`
 
 describe('a page', () => {
   let files: Map<string, Uint8Array>
@@ -56,38 +60,69 @@ describe('a page', () => {
   })
 
   const read = (options: Partial<PageOptions>): ReturnType<typeof readPage> =>
-    readPage({ ledger, codec: nativeCodec, since: 0, limit: 1000, maxUnits: 1e9, form: 'lines', ...options })
+    readPage({
+      ledger,
+      codec: nativeCodec,
+      since: 0,
+      to: ledger.size,
+      limit: 1000,
+      maxUnits: 1e9,
+      form: 'lines',
+      ...options,
+    })
 
   it('has the texts of its records, from any index on', async () => {
     for (const since of [0, 255, 299, 300, 301, 304, 305, 511, 623, 624]) {
       for (const limit of [1, 31, 32, 300, 1000]) {
         const expected = texts.filter(({ index }) => index >= since).slice(0, limit)
         const lines = await read({ since, limit })
-        expect(text(lines.bytes())).toBe(expected.map((one) => `${one.text}\n`).join(''))
+        expect(text(lines.bytes)).toBe(expected.map((one) => `${one.text}\n`).join(''))
         expect([lines.count, lines.last]).toEqual([expected.length, expected.at(-1)?.index])
         const list = await read({ since, limit, form: 'list' })
-        expect(text(list.bytes())).toBe(expected.map((one) => one.text).join(','))
+        expect(text(list.bytes)).toBe(expected.map((one) => one.text).join(','))
+        const events = await read({ since, limit, form: 'events' })
+        expect(text(events.bytes)).toBe(expected.map(eventOf).join(''))
       }
     }
   })
 
+  it('has no record that begins at its end or later', async () => {
+    for (const [since, to, end] of [
+      [0, 256, 256],
+      [250, 300, 300],
+      [298, 301, 305],
+      [301, 304, 304],
+      [301, 306, 306],
+    ] as const) {
+      const page = await read({ since, to })
+      const expected = texts.filter(({ index }) => index >= since && index < to)
+      expect(text(page.bytes)).toBe(expected.map((one) => `${one.text}\n`).join(''))
+      expect(page.end).toBe(Math.min(end, to))
+    }
+  })
+
   it('ends with the record that reaches its size in code units', async () => {
-    for (const form of ['lines', 'list'] as const) {
+    for (const [form, since] of [
+      ['lines', 0],
+      ['lines', 280],
+      ['list', 280],
+    ] as const) {
       let units = 0
-      for (const [count, one] of texts.slice(0, 40).entries()) {
+      const first = texts.findIndex(({ index }) => index >= since)
+      for (const [count, one] of texts.slice(first, first + 40).entries()) {
         units += one.text.length
         for (const [maxUnits, expected] of [
           [units, count + 1],
           [units + 1, count + 2],
         ] as const) {
-          const page = await read({ maxUnits, form })
+          const page = await read({ since, maxUnits, form })
           expect([maxUnits, page.count]).toEqual([maxUnits, expected])
         }
       }
     }
   })
 
-  it('is made of the entries before a damaged one, and rejected with it', async () => {
+  it('is readable up to a damaged entry, and rejected if it includes that entry', async () => {
     const path = 'tile/entries/000.b64'
     const damaged = Buffer.from(files.get(path) ?? [])
     const at = damaged.toString('latin1').split('\n').slice(0, 100).join('\n').length + 5
@@ -96,7 +131,7 @@ describe('a page', () => {
       storage: new MemoryStorage({ files: new Map([...files, [path, damaged]]) }),
     })
     const page = await read({ ledger: copy, limit: 100 })
-    expect(text(page.bytes())).toBe(
+    expect(text(page.bytes)).toBe(
       texts
         .slice(0, 100)
         .map((one) => `${one.text}\n`)

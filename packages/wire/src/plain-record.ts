@@ -34,10 +34,19 @@ export function plainRecord(
   const last = type < 0 ? payloadEnd : typeEnd + 1
   if (last === 0 || bytes[last] !== CLOSE_OBJECT || last + 1 !== end) return undefined
   return {
-    id: codec.utf8Decode(bytes.subarray(id, idEnd)),
-    type: type < 0 ? undefined : codec.utf8Decode(bytes.subarray(type, typeEnd)),
+    id: decoded(bytes, id, idEnd, codec),
+    type: type < 0 ? undefined : decoded(bytes, type, typeEnd, codec),
     payload: bytes.subarray(payload, payloadEnd),
   }
+}
+
+function decoded(bytes: Uint8Array, start: number, end: number, codec: Codec): string {
+  if (codec.asciiDecode !== undefined) {
+    let at = start
+    while (at < end && (bytes[at] as number) < 0x80) at += 1
+    if (at === end) return codec.asciiDecode(bytes, start, end)
+  }
+  return codec.utf8Decode(bytes.subarray(start, end))
 }
 
 // Each function below returns the position after what it reads, or -1. No token has a byte below 0x20, so none reads beyond its line.

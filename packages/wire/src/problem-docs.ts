@@ -79,7 +79,7 @@ export const PROBLEM_DOCS: Readonly<Record<ProblemCode, ProblemDocs>> = {
     action: 'Use another identifier, or read the record at `cursor`. Do not retry.',
   },
   'too-large': {
-    meaning: 'The body, the payload, the number of lines or the number of JSON values exceeds its limit.',
+    meaning: 'The body, the payload, the number of records or the number of JSON values exceeds its limit.',
     action: 'Split the batch, or send the payload as raw bytes. `/v1/contract` lists the limits.',
   },
   'target-too-long': { meaning: 'The request line exceeds its limit.', action: 'Shorten the URL.' },
@@ -104,6 +104,10 @@ export const PROBLEM_DOCS: Readonly<Record<ProblemCode, ProblemDocs>> = {
   internal: {
     meaning: 'The server met an unexpected error.',
     action: 'Tell the operator: the log has the error.',
+  },
+  'not-implemented': {
+    meaning: 'This server does not have the route: Envelope B makes no packs.',
+    action: 'Use the command that `detail` names.',
   },
   corrupt: {
     meaning: 'Stored data failed a check.',

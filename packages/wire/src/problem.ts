@@ -48,6 +48,7 @@ export type ProblemCode =
   | 'rate-limited'
   | 'headers-too-large'
   | 'internal'
+  | 'not-implemented'
   | 'corrupt'
   | 'io'
   | 'signer'
@@ -89,6 +90,7 @@ export const PROBLEMS: Readonly<Record<ProblemCode, Kind>> = {
   internal: { status: 500, title: 'Internal error' },
   corrupt: { status: 500, title: 'Stored data is corrupt' },
   io: { status: 500, title: 'Storage failure' },
+  'not-implemented': { status: 501, title: 'Not implemented' },
   signer: { status: 500, title: 'Signing failed' },
   stopped: { status: 500, title: 'Ledger stopped' },
   busy: { status: 503, title: 'Server busy', retryAfter: 1 },

@@ -1,17 +1,20 @@
 /** Records as JSON. */
+import { RETAIN_FIELD } from '@service-fs/format/duty'
 import type { StoredRecord } from '@service-fs/ledger/record'
 import type { Codec } from '@service-fs/tlog/codec'
 import { allowanceFor, canonicalJson, MAX_VALUES, parseJson } from './canonicaljson.ts'
 
 /**
- * Returns the JSON `{cursor, payload_id, type, time, payload | payload_base64}` of a record. It has `payload` if the stored bytes
+ * Returns the JSON `{cursor, payload_id, type, time, retain_until?, payload | payload_base64}` of a record. It has `payload` if the stored bytes
  * are the RFC 8785 text of a JSON value with at most MAX_VALUES values and names, whatever the type; else `payload_base64`.
  */
 export function recordJson(record: StoredRecord, codec: Codec): string {
   const json = canonicalText(record.payload, codec)
+  const until = record.fields.find(([name]) => name === RETAIN_FIELD)?.[1]
   return (
     `{"cursor":${record.index + 1},"payload_id":${JSON.stringify(record.id)},"type":${JSON.stringify(record.type)},` +
     `"time":"${record.time}",` +
+    (until === undefined ? '' : `"retain_until":${JSON.stringify(until)},`) +
     (json === undefined ? `"payload_base64":"${codec.base64Encode(record.payload)}"}` : `"payload":${json}}`)
   )
 }
@@ -28,7 +31,7 @@ function canonicalText(bytes: Uint8Array, codec: Codec): string | undefined {
 }
 
 /** Reports whether a JSON text can begin with `byte`: one of `{ [ " - 0-9 t f n`. */
-function mayBeginJson(byte: number | undefined): boolean {
+export function mayBeginJson(byte: number | undefined): boolean {
   if (byte === undefined) return false
   return '{["-tfn'.includes(String.fromCharCode(byte)) || (byte >= 0x30 && byte <= 0x39)
 }

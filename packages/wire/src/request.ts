@@ -5,6 +5,8 @@ import type { Role } from './roles.ts'
 export type Coding = 'gzip'
 
 export const NDJSON = 'application/x-ndjson'
+/** The media type of a framed batch. */
+export const FRAMED = 'application/vnd.service-fs.batch'
 export const TLOG_PROOF = 'text/x.tlog-proof'
 
 export interface WireRequest {
@@ -20,6 +22,8 @@ export interface WireRequest {
   decoded?: Coding
   /** The authenticated subject; `anonymous` when no credentials are configured. */
   subject?: string
+  /** The client's address, or the network that is counted as one client; undefined when the server does not know it. */
+  address?: string
   /** The roles of the subject for this tenant. Undefined when no credentials are configured: the subject may do everything. */
   roles?: readonly Role[]
   /** Reserves memory for a response of up to `bytes` bytes. Resolves when there is room, or rejects with a Problem. */

@@ -19,10 +19,11 @@ const EXAMINE: readonly Role[] = ['examine']
 /** The expected permission of a route, written independently of the route table. */
 function expected(pattern: string): readonly Role[] | 'anybody' {
   if (pattern === '/healthz' || pattern === '/readyz') return 'anybody'
-  if (pattern === '/metrics' || pattern.startsWith('/v1/clock')) return ['operate']
+  if (pattern === '/metrics' || pattern.startsWith('/v1/clock') || pattern === '/v1/retention')
+    return ['operate']
   if (pattern === '/v1/append') return APPEND
   if (pattern === '/mcp' || pattern === '/v1/contract') return ['append', 'read', 'examine']
-  return pattern.startsWith('/audit/') ? EXAMINE : READ
+  return pattern === '/v1/examine' || pattern.startsWith('/audit/') ? EXAMINE : READ
 }
 
 describe.each(ROUTES.map((route) => [`${route.method} ${route.pattern}`, route] as const))(

@@ -1,14 +1,18 @@
 /** The route table. */
 import { append, appendHead } from './append.ts'
 import type { Handler, WireOptions } from './call.ts'
-import { clock, correctClock, correctionHead } from './clock.ts'
+import { clock, correctClock } from './clock.ts'
 import { contract } from './contract.ts'
 import { entryByCursor, listEntries, recordById } from './entries.ts'
+import { examine } from './examine.ts'
 import { follow } from './follow.ts'
 import { healthz, mcp, mcpHead, metrics, readyz } from './envelope.ts'
 import type { Codec } from '@service-fs/tlog/codec'
+import { operatorHead } from './operator-body.ts'
 import type { WireRequest } from './request.ts'
+import { stateDuty } from './retention.ts'
 import type { Permission } from './roles.ts'
+import { search } from './search.ts'
 import { checkpoint, consistencyProof, inclusionProof, recordProof } from './proofs.ts'
 import { tile, tlogCheckpoint } from './tiles.ts'
 
@@ -69,6 +73,14 @@ const READS: readonly Route[] = [
   read('/v1/entries/{cursor}', entryByCursor, 'One record'),
   read('/v1/entries/{cursor}/proof', recordProof, 'The .tlog-proof of one entry'),
   read('/v1/records/{payload_id}', recordById, 'One record by its identifier'),
+  read('/v1/search', search, 'Records by time, type and start of the identifier', [
+    'from',
+    'to',
+    'type',
+    'prefix',
+    'after',
+    'limit',
+  ]),
   read('/v1/checkpoint', checkpoint, 'The signed checkpoint'),
   read('/v1/proof/inclusion', inclusionProof, 'An inclusion proof', ['index', 'size']),
   read('/v1/proof/consistency', consistencyProof, 'A consistency proof', ['from', 'to']),
@@ -101,7 +113,26 @@ export const ROUTES: readonly Route[] = [
     method: 'POST',
     tenant: true,
     permission: ['operate'],
-    head: correctionHead,
+    head: operatorHead,
+  },
+  {
+    ...plain(
+      '/v1/retention',
+      stateDuty,
+      'State a duty to keep records: a policy, a hold, its end, an extension',
+    ),
+    method: 'POST',
+    tenant: true,
+    permission: ['operate'],
+    head: operatorHead,
+  },
+  {
+    ...plain('/v1/examine', examine, "An examiner's pack of selected records, as a zip archive"),
+    method: 'POST',
+    streams: true,
+    tenant: true,
+    permission: ['examine'],
+    head: operatorHead,
   },
   {
     ...plain('/mcp', mcp, 'Model Context Protocol, streamable HTTP'),

@@ -1,8 +1,10 @@
 /** Routes of c2sp.org/tlog-tiles, and the stored text of the same tiles. */
-import { parseStoredPath, parseTilePath, tilePath, type Tile } from '@service-fs/tlog/tile'
+import { parseStoredPath, parseTilePath, tilePath, TILE_WIDTH, type Tile } from '@service-fs/tlog/tile'
 import { formatBundle, formatHashTile } from '@service-fs/tlog/tile-text'
 
+import { isRecorded } from './audit.ts'
 import type { Answer, Call } from './call.ts'
+import { checkpointTag, isUnchanged, tileTag, unchanged } from './conditional.ts'
 import { Problem } from './problem.ts'
 
 const IMMUTABLE = 'max-age=31536000, immutable'
@@ -11,11 +13,16 @@ const TEXT = 'text/plain; charset=utf-8'
 /** GET /checkpoint (tlog-tiles, "Checkpoints"): the signed checkpoint. Caches keep it for at most one second. */
 export async function tlogCheckpoint(call: Call): Promise<Answer> {
   const note = call.ledger.checkpoint()
+  const [, size, root = ''] = note.split('\n', 3)
+  const tag = checkpointTag(Number(size), root)
   const headers = {
     'content-type': TEXT,
-    'cache-control': call.options.audit === undefined ? 'public, max-age=1' : 'no-store',
+    'cache-control': isRecorded(call) ? 'no-store' : 'public, max-age=1',
+    etag: tag,
   }
-  return { status: 200, headers, body: note, shown: { what: { size: call.ledger.size }, entries: 0 } }
+  const shown = { what: { size: Number(size) }, entries: 0 }
+  if (isUnchanged(call, tag)) return unchanged(headers, shown, false)
+  return { status: 200, headers, body: note, shown }
 }
 
 /**
@@ -27,10 +34,22 @@ export async function tile(call: Call): Promise<Answer> {
   const isText = path.endsWith('.b64')
   const coordinates = parse(path, isText)
   checkCovered(coordinates, call)
-  const { level, width } = coordinates
+  const { level, index, width } = coordinates
   const shown = { what: { tile: tilePath(coordinates) }, entries: level === 'entries' ? width : 0 }
+  const headers: Record<string, string> = {
+    'content-type': isText ? TEXT : 'application/octet-stream',
+    // A read from a shared cache would not be recorded.
+    'cache-control': `${isRecorded(call) ? 'private' : 'public'}, ${IMMUTABLE}`,
+  }
+  // Binary hashes do not compress; text and entries may.
+  const compressible = isText || level === 'entries'
+  if (width === TILE_WIDTH) {
+    const tag = tileTag(await call.ledger.tileHash(level === 'entries' ? 0 : level, index))
+    headers['etag'] = tag
+    if (isUnchanged(call, tag)) return unchanged(headers, shown, compressible)
+  }
   const body = isText ? await textOf(coordinates, call) : await bytesOf(coordinates, call)
-  return tileAnswer(call, body, isText, shown)
+  return { status: 200, headers, body, compressible, shown }
 }
 
 function bytesOf({ level, index, width }: Tile, { ledger }: Call): Promise<Uint8Array> {
@@ -40,21 +59,6 @@ function bytesOf({ level, index, width }: Tile, { ledger }: Call): Promise<Uint8
 async function textOf({ level, index, width }: Tile, { ledger }: Call): Promise<string> {
   if (level === 'entries') return formatBundle(await ledger.bundle(index, width))
   return formatHashTile(await ledger.hashTile(level, index, width))
-}
-
-function tileAnswer(
-  call: Call,
-  body: string | Uint8Array,
-  isText: boolean,
-  shown: NonNullable<Answer['shown']>,
-): Answer {
-  const headers = {
-    'content-type': isText ? TEXT : 'application/octet-stream',
-    // A read from a shared cache would not be recorded.
-    'cache-control': `${call.options.audit === undefined ? 'public' : 'private'}, ${IMMUTABLE}`,
-  }
-  // Binary hashes do not compress; text and entries may.
-  return { status: 200, headers, body, compressible: isText || shown.entries > 0, shown }
 }
 
 function parse(path: string, isText: boolean): Tile {

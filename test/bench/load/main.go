@@ -8,6 +8,7 @@
 //	bundle   C clients, each reading one entry bundle at random
 //	entries  C clients, each reading -batch records at a random cursor as NDJSON (service-fs)
 //	proof    C clients, each reading the .tlog-proof of one record at random (service-fs)
+//	consistency  C clients, each reading the consistency proof between two sizes at random (service-fs)
 //
 // It runs for -warmup and then -seconds (only the latter counts), or, with -total, until that many records are in.
 package main
@@ -64,7 +65,7 @@ type report struct {
 	FirstErrors []string `json:"first_errors,omitempty"`
 }
 
-var modes = []string{"single", "batch", "read", "tile", "bundle", "entries", "proof"}
+var modes = []string{"single", "batch", "read", "tile", "bundle", "entries", "proof", "consistency"}
 
 func (o *options) reads() bool { return o.mode != "single" && o.mode != "batch" }
 
@@ -88,7 +89,7 @@ type worker struct {
 func main() {
 	var o options
 	flag.StringVar(&o.target, "target", "service-fs", "service-fs or tessera")
-	flag.StringVar(&o.mode, "mode", "single", "single, batch, read, tile, bundle, entries or proof")
+	flag.StringVar(&o.mode, "mode", "single", "single, batch, read, tile, bundle, entries, proof or consistency")
 	flag.StringVar(&o.base, "url", "", "base URL of the server, with the slash at its end")
 	flag.StringVar(&o.module, "module", "bench", "X-Foundry-Module-ID for service-fs")
 	flag.StringVar(&o.run, "run", strconv.FormatInt(time.Now().UnixNano(), 36), "prefix of the payload ids")
@@ -120,7 +121,7 @@ func (o *options) check() error {
 		return fmt.Errorf("-target %q: want service-fs or tessera", o.target)
 	case !slices.Contains(modes, o.mode):
 		return fmt.Errorf("-mode %q: want one of %v", o.mode, modes)
-	case o.target == "tessera" && slices.Contains([]string{"read", "entries", "proof"}, o.mode):
+	case o.target == "tessera" && slices.Contains([]string{"read", "entries", "proof", "consistency"}, o.mode):
 		return fmt.Errorf("-mode %q: Tessera has no such route", o.mode)
 	case !strings.HasPrefix(o.base, "http://127.0.0.1:") || !strings.HasSuffix(o.base, "/"):
 		return fmt.Errorf("-url %q: want http://127.0.0.1:PORT/", o.base)
@@ -210,6 +211,9 @@ func (w *worker) request(n int) error {
 		return w.send("GET", "v1/entries/"+strconv.FormatInt(w.random.Int63n(w.o.size)+1, 10), "")
 	case "proof":
 		return w.send("GET", "v1/entries/"+strconv.FormatInt(w.random.Int63n(w.o.size)+1, 10)+"/proof", "")
+	case "consistency":
+		to := w.random.Int63n(w.o.size) + 1
+		return w.send("GET", fmt.Sprintf("v1/proof/consistency?from=%d&to=%d", w.random.Int63n(to), to), "")
 	case "tile":
 		return w.send("GET", tilePath("tile/0/", w.random.Int63n(w.o.size), w.o.size), "")
 	case "bundle":

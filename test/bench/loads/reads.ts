@@ -1,9 +1,8 @@
-// Reads of single records, tiles, bundles and pages of records. The daemon records each read; a public ledger does not.
+// Reads of single records, tiles, bundles and pages of records. The daemon records each read, unless the ledger's reads are public.
 
 import type { Contest, Side } from '../contest.ts'
 import { measure, type Mode } from '../load.ts'
-import { startPublic } from '../public.ts'
-import { type Server, startServiceFs, startTessera } from '../servers.ts'
+import { type Server, startPublic, startServiceFs, startTessera } from '../servers.ts'
 import { forReads } from '../settings.ts'
 import { type Context, SERVICE_FS, sidesOfBuilds, TESSERA } from './context.ts'
 
@@ -16,10 +15,9 @@ export function readLoads(context: Context): Contest[] {
   const { fixtures } = context
   const load = (name: string, mode: Mode, ofTessera: boolean, isPublic = false): Contest => {
     const sides: Side[] = sidesOfBuilds(context, SERVICE_FS, async (build) => {
-      const root = await (isPublic
-        ? fixtures.publicLedger(build, readFrom)
-        : fixtures.ledger(build, readFrom))
-      const start = (): Promise<Server> => (isPublic ? startPublic : startServiceFs)(build, { root })
+      const root = await fixtures.ledger(build, readFrom, isPublic ? 'public' : 'recorded')
+      const start = (): Promise<Server> =>
+        isPublic ? startPublic(build, root) : startServiceFs(build, { root })
       return { [name]: await reading(context, start, mode) }
     })
     if (ofTessera && context.options.sides.tessera)

@@ -1,7 +1,8 @@
-// Cost by the size of the ledger: the time to open it, a proof, appends to it, and its verification.
+// Cost by the size of the ledger: the time to open it, proofs, appends to it, and its verification.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { get } from 'node:http'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -10,13 +11,11 @@ import type { Build } from '../builds.ts'
 import { runMeasured } from '../command.ts'
 import type { Contest, Measurement, Side } from '../contest.ts'
 import { withCopy } from '../fixtures.ts'
-import { measure } from '../load.ts'
+import { type Load, measure } from '../load.ts'
 import { fsckBin, MODULE, startServiceFs } from '../servers.ts'
 import { watchUsage } from '../usage.ts'
 import { type Context, SERVICE_FS, sidesOfBuilds, TESSERA } from './context.ts'
 
-/** Up to this size appends go to a copy of the ledger, so that its size stays. */
-const COPIED = 100_000
 /** Openings of a run; the figure is their mean. */
 const OPENINGS = 3
 const READY_MS = 600_000
@@ -27,20 +26,29 @@ export function sizeName(size: number): string {
 }
 
 export function sizeLoads(context: Context): Contest[] {
+  const { seconds, warmup } = context.options
+  const timed = { seconds, warmup }
   return context.options.sizes.flatMap((size) => [
     opening(context, size),
-    proving(context, size),
-    growing(context, size),
+    reading(context, size, 'proof', { ...timed, mode: 'proof', clients: 1 }),
+    reading(context, size, 'consistency', { ...timed, mode: 'consistency', clients: 1 }),
+    growing(context, size, 'grow', { ...timed, mode: 'single', clients: 64 }),
+    growing(context, size, 'grow-batch', { ...timed, mode: 'batch', clients: 16, batch: 100 }),
     verifying(context, size),
   ])
 }
 
-/** From the start of the process until /readyz answers 200, beside the start of Node alone. */
+/** From the start of the process until /readyz answers 200, less the time that Node alone takes, which is measured beside it. */
 function opening(context: Context, size: number): Contest {
   const name = `open-${sizeName(size)}`
   const sides: Side[] = sidesOfBuilds(context, SERVICE_FS, async (build) => {
     const root = await context.fixtures.ledger(build, size)
-    return { [name]: await repeated(() => openOnce(build, root)) }
+    const beyondNode = async (): Promise<Measurement> => {
+      const node = await startNode()
+      const opened = await openOnce(build, root)
+      return { ...opened, value: opened.value - node.value }
+    }
+    return { [name]: await repeated(beyondNode) }
   })
   if (context.builds.length > 0)
     sides.push({
@@ -75,7 +83,7 @@ async function openOnce(build: Build, root: string): Promise<Measurement> {
     const [line]: unknown[] = await Promise.race([once(lines, 'line'), once(child, 'exit')])
     if (typeof line !== 'string') throw new Error(`service-fs serve did not start: ${stderr()}`)
     const { url } = JSON.parse(line) as { url: string }
-    while ((await fetch(`${url}readyz`, { signal: AbortSignal.timeout(10_000) })).status !== 200) {
+    while (!(await isReady(url))) {
       if (performance.now() - start > READY_MS) throw new Error(`not ready after ${READY_MS} ms`)
       await sleep(2)
     }
@@ -86,43 +94,47 @@ async function openOnce(build: Build, root: string): Promise<Measurement> {
   }
 }
 
+/** Not by `fetch`, whose first call takes tens of milliseconds. */
+function isReady(url: string): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    get(`${url}readyz`, { agent: false, timeout: 10_000 }, (answer) => {
+      answer.resume().once('end', () => resolve(answer.statusCode === 200))
+    }).once('error', reject)
+  })
+}
+
 async function startNode(): Promise<Measurement> {
   const { seconds, usage } = await runMeasured(process.execPath, ['-e', '0'])
   return { value: seconds * 1000, unit: 'ms', seconds, count: 1, usage }
 }
 
-/** One client that fetches the proof of a random record. */
-function proving(context: Context, size: number): Contest {
-  const name = `proof-${sizeName(size)}`
-  const { seconds, warmup } = context.options
+/** One client that fetches proofs: of random records, or of the consistency of two random sizes. */
+function reading(context: Context, size: number, title: string, load: Load): Contest {
+  const name = `${title}-${sizeName(size)}`
   const sides = sidesOfBuilds(context, SERVICE_FS, async (build) => {
-    const server = await startServiceFs(build, { root: await context.fixtures.ledger(build, size) })
-    try {
-      return { [name]: await measure(server, { mode: 'proof', clients: 1, seconds, warmup }) }
-    } finally {
-      await server.dispose()
-    }
+    const root = await context.fixtures.ledger(build, size)
+    return { [name]: await served(build, root, load) }
   })
   return { loads: [name], sides }
 }
 
-/** 64 clients that append to a ledger of this size. */
-function growing(context: Context, size: number): Contest {
-  const name = `grow-${sizeName(size)}`
-  const { seconds, warmup } = context.options
+/** Appends to a ledger that has this size at the beginning. */
+function growing(context: Context, size: number, title: string, load: Load): Contest {
+  const name = `${title}-${sizeName(size)}`
   const sides = sidesOfBuilds(context, SERVICE_FS, async (build) => {
-    const append = async (root: string): Promise<Measurement> => {
-      const server = await startServiceFs(build, { root })
-      try {
-        return await measure(server, { mode: 'single', clients: 64, seconds, warmup })
-      } finally {
-        await server.dispose()
-      }
-    }
     const root = await context.fixtures.ledger(build, size)
-    return { [name]: await (size <= COPIED ? withCopy(root, context.dir, append) : append(root)) }
+    return { [name]: await withCopy(root, context.dir, (copy) => served(build, copy, load)) }
   })
   return { loads: [name], sides }
+}
+
+async function served(build: Build, root: string, load: Load): Promise<Measurement> {
+  const server = await startServiceFs(build, { root })
+  try {
+    return await measure(server, load)
+  } finally {
+    await server.dispose()
+  }
 }
 
 /** `service-fs verify` of the directory, and fsck of Tessera's log of the same size. */

@@ -1,12 +1,10 @@
 // Micro-benchmarks of the kernels: each topic of each revision in a process of its own, in alternating rounds.
 
-import { build as bundle } from 'esbuild'
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { run } from '../../support/process.ts'
 import { type Build, buildOf, workingTree } from '../builds.ts'
+import { bundleProgram } from '../bundle.ts'
 import { rotate } from '../contest.ts'
-import { packagesOf } from '../public.ts'
 import { progressOn, runMain } from '../progress.ts'
 import { spreadText } from '../report.ts'
 import { benchDir } from '../servers.ts'
@@ -84,25 +82,10 @@ async function bundlesOf(topics: readonly string[], builds: readonly Build[]): P
   return scripts
 }
 
-async function bundleTopic(topic: string, build: Build, number: number): Promise<string> {
-  const dir = join(benchDir, 'out')
-  mkdirSync(dir, { recursive: true })
-  const outfile = join(dir, `micro-${topic}-${number}.mjs`)
-  await bundle({
-    stdin: {
-      contents: `import * as topic from './${topic}.ts'; import { main } from './measure.ts'; await main(topic)`,
-      resolveDir: join(benchDir, 'micro'),
-    },
-    outfile,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node20.19',
-    external: ['koffi'],
-    logLevel: 'silent',
-    plugins: [packagesOf(build)],
-  })
-  return outfile
+function bundleTopic(topic: string, build: Build, number: number): Promise<string> {
+  const contents = `import * as topic from './${topic}.ts'; import { main } from './measure.ts'; await main(topic)`
+  const program = { contents, resolveDir: join(benchDir, 'micro') }
+  return bundleProgram(program, `micro-${topic}-${number}.mjs`, build)
 }
 
 async function runTopic(script: string, ms: number): Promise<MicroFigure[]> {

@@ -16,7 +16,7 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
+	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -115,8 +115,10 @@ func run(dir, listen, origin, vkeyFile, await string, poll time.Duration, batchS
 	return shutdown(bounded)
 }
 
+// newSigner always returns the same key, so that a log can be opened again.
 func newSigner(origin, vkeyFile string) (note.Signer, error) {
-	skey, vkey, err := note.GenerateKey(rand.Reader, origin)
+	seed := bytes.NewReader(make([]byte, ed25519.SeedSize))
+	skey, vkey, err := note.GenerateKey(seed, origin)
 	if err != nil {
 		return nil, err
 	}

@@ -36,12 +36,12 @@ describe('examine', () => {
     const found = await findings()
     expect(found['sealed-mode']).toMatchObject({
       in_force: 'yes',
-      found: expect.stringMatching(/^8 sealed files/),
+      found: expect.stringMatching(/^10 sealed files/),
     })
     expect(found['sealed-immutable']).toEqual({
       check: 'sealed-immutable',
       in_force: 'no',
-      found: '0 of 8 sealed files',
+      found: '0 of 10 sealed files',
     })
     expect(found['tail-append-only']).toMatchObject({ in_force: 'no', found: '0 of 1 tail files' })
     expect(found['directory-private']?.in_force).toBe('yes')
@@ -140,7 +140,7 @@ describe('service-fs doctor', () => {
     await tenant.close()
     const good = await run('--root', root)
     expect(good).toMatchObject({ status: 0, err: '' })
-    expect(good.out).toContain('  no       sealed-immutable         0 of 8 sealed files\n')
+    expect(good.out).toContain('  no       sealed-immutable         0 of 10 sealed files\n')
     expect(good.out).toMatch(/Nothing is wrong\.\n$/)
     await chmod(join(root, '.secret/acme/ed25519.key'), 0o644)
     const bad = await run('--root', root, '--module-id', 'acme', '--json')

@@ -60,8 +60,16 @@ function hex(number: number): string {
 export function processFindings(pid: number): Finding[] {
   const facts = processFacts(pid)
   if (facts === undefined) return [finding('process', 'unknown', `process ${pid} can't be looked at`)]
-  const { uid, noNewPrivileges, setsFlags } = facts
+  const { uid, noNewPrivileges, setsFlags, flags } = facts
+  const isPublic = flags.includes('--public-reads')
   return [
+    finding(
+      'reads-recorded',
+      isPublic ? 'no' : 'yes',
+      isPublic
+        ? `process ${pid} lets everybody read, and records no reads (--public-reads)`
+        : `process ${pid} records each read in the audit sub-ledger before it responds`,
+    ),
     finding('not-root', uid === 0 ? 'no' : 'yes', `process ${pid} runs as uid ${uid}`),
     finding(
       'no-new-privileges',

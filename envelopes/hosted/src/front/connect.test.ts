@@ -1,20 +1,13 @@
 import { connect } from 'node:net'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { HttpServer } from '@service-fs/http/listener'
-import { startFront } from './front.ts'
+import { startTestFront } from './testing.ts'
 
 let front: HttpServer
 
 beforeAll(async () => {
-  front = await startFront({
-    listen: { host: '127.0.0.1', port: 0 },
-    access: { open: true, check: async () => ({ subject: 'anonymous', roles: undefined }) },
-    tenants: {
-      has: () => true,
-      reach: () => Promise.reject(new Error('not to be asked for')),
-      began: () => undefined,
-      ended: () => undefined,
-    },
+  front = await startTestFront('', {
+    tenants: { has: () => true, reach: () => Promise.reject(new Error('not to be asked for')) },
     report: () => undefined,
   })
 })

@@ -1,127 +1,116 @@
 /** Exchanges one request with a tenant's process, and streams the response to the client with backpressure. */
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Dispatcher } from 'undici'
-import { codeOf } from '@service-fs/format/errors'
-import { answerFields } from './fields.ts'
+import type { ClientRequest, RequestEvents } from './client-request.ts'
+import { answerLines, type AnswerField, type Framing } from './fields.ts'
+import { RequestBody } from './request-body.ts'
+import type { ResponseHead } from './response-reader.ts'
+import type { Receiver, TenantConnection, TenantConnections } from './tenant-connections.ts'
 
 /**
- * How an exchange ended. `unsent`: no byte of the request was sent, so a retry is safe. `lost`: the process may have
- * received the request. `malformed`: undici rejected the request.
+ * How an exchange ended. `lost`: the process may have received the request. `refused`: the tenant has too many event streams.
+ * `malformed`: the request cannot be forwarded.
  */
-export type Outcome = 'answered' | 'unsent' | 'lost' | 'client-gone' | 'refused' | 'malformed'
+export type Outcome = 'answered' | 'lost' | 'client-gone' | 'refused' | 'malformed'
 
-export interface ExchangeHooks {
-  /** Called before the request is sent. */
-  sending(): void
-  /** Called when the response is an event stream. If it returns false, the exchange does not forward the stream. */
-  streams(): boolean
-}
-
-/** How long to keep reading an unneeded body, so that the client reads the response before the connection closes. */
-const LINGER_MS = 1000
-
-export class Exchange implements Dispatcher.DispatchHandler {
+export class Exchange implements Receiver, RequestEvents {
   readonly outcome: Promise<Outcome>
-  readonly #raw: IncomingMessage
-  readonly #out: ServerResponse
-  readonly #hooks: ExchangeHooks
+  readonly #request: ClientRequest
+  readonly #mayStream: (exchange: Exchange) => boolean
+  readonly #pool: TenantConnections
+  readonly #connection: TenantConnection
   #resolve!: (outcome: Outcome) => void
-  #controller: Dispatcher.DispatchController | undefined
+  #body: RequestBody | undefined
   #isStream = false
-  /** The reason why the front ended the exchange. */
-  #ended: Outcome | undefined
+  #isOver = false
 
-  constructor(raw: IncomingMessage, out: ServerResponse, hooks: ExchangeHooks) {
-    this.#raw = raw
-    this.#out = out
-    this.#hooks = hooks
+  /** `mayStream` is called when the response is an event stream. If it returns false, the exchange does not forward the stream. */
+  constructor(
+    request: ClientRequest,
+    mayStream: (exchange: Exchange) => boolean,
+    pool: TenantConnections,
+    connection: TenantConnection,
+  ) {
+    this.#request = request
+    this.#mayStream = mayStream
+    this.#pool = pool
+    this.#connection = connection
     this.outcome = new Promise((resolve) => (this.#resolve = resolve))
-    out.once('close', this.#onClose)
-    out.on('drain', this.#onDrain)
+  }
+
+  /** Sends the request. */
+  send(head: string, framing: Framing): void {
+    const [request, connection] = [this.#request, this.#connection]
+    request.listen(this)
+    const body = framing === 'none' ? undefined : request.arrivedBody()
+    connection.send(head, body, this)
+    if (framing === 'none' || body !== undefined) return
+    this.#body = new RequestBody(request, connection, () => this.#stop('client-gone'))
+    this.#body.start()
   }
 
   /** Ends an event stream; the client sees a complete response. */
   endStream(): void {
-    if (this.#isStream) this.#stop('answered')
+    if (!this.#isStream || this.#isOver) return
+    this.#stop('answered')
+    this.#request.end()
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller
-    if (this.#out.destroyed) this.#stop('client-gone')
-    else this.#hooks.sending()
-  }
-
-  onResponseStart(
-    controller: Dispatcher.DispatchController,
-    status: number,
-    headers: Record<string, unknown>,
-  ): void {
-    if (status < 200 || this.#ended !== undefined) return
-    this.#isStream = String(headers['content-type']).startsWith('text/event-stream')
-    if (this.#isStream && !this.#hooks.streams()) {
+  head({ status, fields, length }: ResponseHead): void {
+    this.#isStream = isEventStream(fields)
+    if (this.#isStream && !this.#mayStream(this)) {
       this.#stop('refused')
       return
     }
-    // A stream may last for hours. Close the connection after it, so that no request waits behind it.
-    if (!this.#raw.complete || this.#isStream) this.#out.shouldKeepAlive = false
-    this.#out.writeHead(status, answerFields(textsOf(controller.rawHeaders)))
-    // Send the headers now, because the first event may come much later.
-    if (this.#isStream) this.#out.flushHeaders()
+    // A stream may last for hours. The connection closes after it, so that no request waits behind it.
+    this.#request.respond(status, answerLines(fields), length, this.#isStream)
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.#ended === undefined && !this.#out.write(chunk)) controller.pause()
+  data(bytes: Buffer): void {
+    if (!this.#request.data(bytes)) this.#connection.pause()
   }
 
-  onResponseEnd(): void {
-    if (this.#ended !== undefined) return
-    endAnswer(this.#raw, this.#out)
-    this.#settle('answered')
+  end(): void {
+    if (this.#isOver) return
+    this.#leave()
+    this.#pool.release(this.#connection, this.#body?.isSent !== false)
+    this.#request.end()
+    this.#resolve('answered')
   }
 
-  onResponseError(_: unknown, error: Error): void {
-    if (this.#ended !== undefined) this.#settle(this.#ended)
-    else if (this.#controller !== undefined) this.#settle('lost')
-    else this.#settle(codeOf(error) === 'UND_ERR_INVALID_ARG' ? 'malformed' : 'unsent')
+  lost(): void {
+    this.#stop('lost')
   }
 
-  #onDrain = (): void => {
-    this.#controller?.resume()
+  /** The process takes more of the request. */
+  drained(): void {
+    this.#body?.drained()
   }
 
-  #onClose = (): void => {
-    if (!this.#out.writableFinished) this.#stop('client-gone')
+  /** The client takes more of the response. */
+  taken(): void {
+    this.#connection.resume()
   }
 
+  gone(): void {
+    this.#stop('client-gone')
+  }
+
+  /** Ends the exchange before the response is complete, and with it the connection to the process. */
   #stop(outcome: Outcome): void {
-    this.#ended ??= outcome
-    this.#controller?.abort(new Error('the front ended the exchange'))
-    if (outcome === 'answered') this.#out.end()
-    this.#settle(outcome)
-  }
-
-  #settle(outcome: Outcome): void {
-    this.#out.off('close', this.#onClose)
-    this.#out.off('drain', this.#onDrain)
+    if (this.#isOver) return
+    this.#leave()
+    this.#connection.destroy()
     this.#resolve(outcome)
   }
-}
 
-function endAnswer(raw: IncomingMessage, out: ServerResponse): void {
-  if (raw.complete || raw.method !== 'POST') {
-    out.end()
-    return
+  #leave(): void {
+    this.#isOver = true
+    this.#request.listen(undefined)
+    this.#body?.stop()
   }
-  const timer = setTimeout(() => out.end(), LINGER_MS)
-  raw.once('close', () => clearTimeout(timer))
-  raw.once('end', () => {
-    clearTimeout(timer)
-    out.end()
-  })
-  raw.resume()
 }
 
-function textsOf(raw: Dispatcher.DispatchController['rawHeaders']): string[] {
-  if (!Array.isArray(raw)) return []
-  return raw.map((part) => (typeof part === 'string' ? part : part.toString('latin1')))
+function isEventStream(fields: readonly AnswerField[]): boolean {
+  for (const { lower, value } of fields)
+    if (lower === 'content-type') return value.startsWith('text/event-stream')
+  return false
 }

@@ -1,14 +1,15 @@
 import { expect, it } from 'vitest'
-import { answerFields, requestFields } from './fields.ts'
+import { answerField, answerLines, framingOf, passedFields, requestHead } from './fields.ts'
+import { identityHeaders } from './identity-headers.ts'
 
 const identity = { subject: 'robot', roles: ['read'] as const }
 
-function request(headers: Record<string, string>, hasBody = false): Record<string, string> {
+function request(headers: Record<string, string>): Record<string, string> {
   const rawHeaders = Object.entries(headers).flat()
   const lower = Object.fromEntries(
     Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]),
   )
-  const fields = requestFields({ rawHeaders, headers: lower }, identity, 'acme', hasBody)
+  const fields = [...identityHeaders(identity, 'acme'), ...passedFields({ rawHeaders, headers: lower })]
   const passed: Record<string, string> = {}
   for (let i = 0; i < fields.length; i += 2) passed[fields[i] as string] = fields[i + 1] as string
   return passed
@@ -50,26 +51,45 @@ it('drops hop-by-hop fields, credentials and fields with its own prefix', () => 
   ).toEqual(ASKS)
 })
 
-it('forwards Content-Length only with a body', () => {
-  expect(request({ 'Content-Length': '3' }, true)).toEqual({ 'Content-Length': '3', ...ASKS })
-  expect(request({ 'Content-Length': '3' }, false)).toEqual(ASKS)
+it.each([
+  ['GET', { 'Content-Length': '3' }, []],
+  ['POST', {}, []],
+  ['POST', { 'Content-Length': '003' }, ['content-length: 3']],
+  ['POST', { 'Transfer-Encoding': 'Chunked' }, ['transfer-encoding: chunked']],
+  ['POST', { 'Content-Length': '3', Connection: 'content-length, host' }, ['content-length: 3']],
+  [
+    'POST',
+    { 'Transfer-Encoding': 'chunked', Connection: 'transfer-encoding' },
+    ['transfer-encoding: chunked'],
+  ],
+])('writes one field that delimits the body of %s with %o', (method, fields, expected) => {
+  const given: Record<string, string> = { Host: 'a', ...fields }
+  const headers = Object.fromEntries(
+    Object.entries(given).map(([name, value]) => [name.toLowerCase(), value]),
+  )
+  const raw = { method, headers, rawHeaders: Object.entries(given).flat() }
+  const lines = requestHead(raw, '/', identity, 'acme', framingOf(raw))?.split('\r\n') ?? []
+  expect(lines.filter((line) => /^(?:content-length|transfer-encoding):/i.test(line))).toEqual(expected)
+  expect(lines.filter((line) => /^host:/i.test(line))).toEqual(['Host: a'])
 })
 
-it('returns all response fields but the hop-by-hop ones', () => {
-  const raw = [
-    'Content-Type',
-    'a/b',
-    'connection',
-    'close, x-hop',
-    'X-Hop',
-    '1',
-    'Transfer-Encoding',
-    'chunked',
+it('returns all response fields but the hop-by-hop ones, and the length', () => {
+  const fields = [
+    answerField('Content-Type', 'a/b'),
+    answerField('connection', 'close, x-hop'),
+    answerField('X-Hop', '1'),
+    answerField('Connection', 'X-Other'),
+    answerField('x-other', '2'),
+    answerField('Transfer-Encoding', 'chunked'),
+    answerField('Content-Length', '3'),
+    answerField('x-audit-index', '7'),
+    answerField('x-service-fs-secret', '1'),
   ]
-  expect(answerFields([...raw, 'x-audit-index', '7', 'x-service-fs-secret', '1'])).toEqual([
-    'Content-Type',
-    'a/b',
-    'x-audit-index',
-    '7',
-  ])
+  const date = answerField('Date', 'Sun, 29 Nov 2026 22:00:00 GMT')
+  expect(answerLines([...fields, date])).toBe(
+    'content-type: a/b\r\nx-audit-index: 7\r\ndate: Sun, 29 Nov 2026 22:00:00 GMT\r\n',
+  )
+  expect(answerLines(fields)).toMatch(
+    /^content-type: a\/b\r\nx-audit-index: 7\r\ndate: [A-Z][^\r\n]+ GMT\r\n$/,
+  )
 })

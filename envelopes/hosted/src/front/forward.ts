@@ -1,16 +1,14 @@
-/** Forwards requests to the tenants' processes, with a connection pool and a limit on concurrent requests for each tenant. */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+/** Forwards requests to the tenants' processes, over kept connections, with a limit on concurrent requests for each tenant. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Pool } from 'undici'
 import { Problem } from '@service-fs/wire/problem'
 import { splitTarget } from '@service-fs/wire/request'
 import { HostedError } from '@service-fs/http/errors'
-import { expectsContinue } from '@service-fs/http/head'
 import type { Identity } from '@service-fs/http/http'
+import type { ClientRequest } from './client-request.ts'
 import { Exchange, type Outcome } from './exchange.ts'
-import { requestFields } from './fields.ts'
+import { framingOf, requestHead } from './fields.ts'
 import { refusedByHead } from './head-refusal.ts'
-import { RequestBody } from './request-body.ts'
+import { TenantConnections, type TenantConnection } from './tenant-connections.ts'
 
 /** The tenants that the front forwards to. The host that runs their processes implements it. */
 export interface Tenants {
@@ -21,6 +19,8 @@ export interface Tenants {
    * @throws HostedError `no-tenant`, `tenant-unavailable`
    */
   reach(moduleId: string): Promise<string>
+  /** Returns the path of that socket if the process runs, as far as the host knows. */
+  reached?(moduleId: string): string | undefined
   /** Returns the largest payload that the tenant's process accepts, in bytes; undefined for the default. */
   maxPayload?(moduleId: string): number | undefined
   /** Called when a request to the tenant begins, and when it ends. The host may stop a tenant without requests. */
@@ -41,8 +41,7 @@ const RETRY_MS = 50
 
 /** The running requests and streams of one tenant. */
 interface Load {
-  socket: string | undefined
-  pool: Pool | undefined
+  pool: TenantConnections | undefined
   underWay: number
   streams: Set<Exchange>
 }
@@ -63,23 +62,23 @@ export class Forwarder {
    * the client.
    */
   async forward(
-    raw: IncomingMessage,
-    out: ServerResponse,
+    request: ClientRequest,
     moduleId: string,
     identity: Identity,
     streams: () => void,
   ): Promise<Problem | undefined> {
-    const path = pathOf(raw.url ?? '')
+    const path = pathOf(request.url)
     if (path === undefined) return new Problem('no-route', 'expected a path that begins with /')
     const load = this.#loadOf(moduleId)
     if (load.underWay >= this.#limits.maxUnderWay) return busy('requests under way')
     load.underWay += 1
     this.#tenants.began(moduleId)
-    const place = new Place(load)
+    const errand = new Errand(moduleId, path, identity, load, streams)
     try {
-      return await this.#tryUntilSent(raw, out, { moduleId, path, identity, place, streams })
+      const sent = this.#sendAtOnce(request, errand) ?? this.#tryUntilSent(request, errand)
+      return problemOfOutcome(await sent, request)
     } finally {
-      place.leave()
+      errand.leave()
       this.#tenants.ended(moduleId)
     }
   }
@@ -90,47 +89,57 @@ export class Forwarder {
     for (const { streams } of this.#loads.values()) for (const stream of streams) stream.endStream()
   }
 
-  async close(): Promise<void> {
-    for (const { pool } of this.#loads.values()) await pool?.destroy()
+  close(): void {
+    for (const { pool } of this.#loads.values()) pool?.destroy()
     this.#loads.clear()
   }
 
   #loadOf(moduleId: string): Load {
     let load = this.#loads.get(moduleId)
     if (load === undefined) {
-      load = { socket: undefined, pool: undefined, underWay: 0, streams: new Set() }
+      load = { pool: undefined, underWay: 0, streams: new Set() }
       this.#loads.set(moduleId, load)
     }
     return load
   }
 
+  /** Sends the request if the tenant's process runs and has a free connection; otherwise returns undefined. */
+  #sendAtOnce(request: ClientRequest, errand: Errand): Promise<Outcome> | Problem | undefined {
+    if (request.isOver) return Promise.resolve('client-gone')
+    const { pool } = errand.load
+    if (pool === undefined || this.#tenants.reached?.(errand.moduleId) !== pool.path) return undefined
+    const refused = this.#overItsLimit(request, errand)
+    if (refused !== undefined) return refused
+    const connection = pool.unused()
+    return connection === undefined ? undefined : this.#exchange(request, pool, connection, errand)
+  }
+
   /** Retries while nothing was sent: after a process dies, its socket refuses connections until the next process listens. */
-  async #tryUntilSent(
-    raw: IncomingMessage,
-    out: ServerResponse,
-    errand: Errand,
-  ): Promise<Problem | undefined> {
+  async #tryUntilSent(request: ClientRequest, errand: Errand): Promise<Outcome | Problem> {
     const deadline = Date.now() + this.#limits.reachTimeout
     for (;;) {
-      const pool = await this.#poolOf(errand.moduleId, errand.place.load)
+      const pool = await this.#poolOf(errand.moduleId, errand.load)
       if (pool instanceof Problem) return pool
-      const refused = this.#overItsLimit(raw, errand)
+      const refused = this.#overItsLimit(request, errand)
       if (refused !== undefined) return refused
-      if (out.destroyed) return undefined
-      const outcome = await this.#exchange(raw, out, pool, errand)
-      if (outcome !== 'unsent') return problemOfOutcome(outcome, out)
+      const connection = pool.unused() ?? (await pool.open().catch(() => undefined))
+      if (request.isOver) {
+        if (connection !== undefined) pool.release(connection, true)
+        return 'client-gone'
+      }
+      if (connection !== undefined) return this.#exchange(request, pool, connection, errand)
       if (Date.now() >= deadline) return unavailable('its process accepts no connections')
       await sleep(RETRY_MS)
     }
   }
 
   /** Checks the request against the limits of the tenant's process, which the front learns when it reaches the process. */
-  #overItsLimit(raw: IncomingMessage, { moduleId, identity }: Errand): Problem | undefined {
+  #overItsLimit(request: ClientRequest, { moduleId, identity }: Errand): Problem | undefined {
     const maxPayload = this.#tenants.maxPayload?.(moduleId)
-    return maxPayload === undefined ? undefined : refusedByHead(raw, moduleId, identity, maxPayload)
+    return maxPayload === undefined ? undefined : refusedByHead(request, moduleId, identity, maxPayload)
   }
 
-  async #poolOf(moduleId: string, load: Load): Promise<Pool | Problem> {
+  async #poolOf(moduleId: string, load: Load): Promise<TenantConnections | Problem> {
     let socket: string
     try {
       socket = await this.#tenants.reach(moduleId)
@@ -139,75 +148,57 @@ export class Forwarder {
       if (error.code === 'no-tenant') return new Problem('no-tenant', 'no such tenant here')
       return unavailable('its process does not start')
     }
-    if (load.pool !== undefined && load.socket === socket) return load.pool
-    load.pool?.close().catch(() => undefined)
-    load.socket = socket
-    load.pool = new Pool('http://localhost', {
-      socketPath: socket,
-      pipelining: 1,
-      connectTimeout: 2000,
-      headersTimeout: 180_000,
-      bodyTimeout: 120_000,
-      keepAliveTimeout: 10_000,
-    })
-    return load.pool
+    if (load.pool?.path === socket) return load.pool
+    load.pool?.retire()
+    return (load.pool = new TenantConnections(socket))
   }
 
   #exchange(
-    raw: IncomingMessage,
-    out: ServerResponse,
-    pool: Pool,
-    { moduleId, path, identity, place, streams }: Errand,
+    request: ClientRequest,
+    pool: TenantConnections,
+    connection: TenantConnection,
+    errand: Errand,
   ): Promise<Outcome> {
-    const exchange: Exchange = new Exchange(raw, out, {
-      sending: () => {
-        if (expectsContinue(raw) && !raw.complete) out.writeContinue()
-      },
-      streams: () => {
-        const isTaken = place.turnsStream(exchange, this.#isStopping ? 0 : this.#limits.maxStreams)
-        if (isTaken) streams()
-        return isTaken
-      },
-    })
-    // The wire ignores the bodies of other requests.
-    const body = raw.method === 'POST' && isAnnounced(raw) ? new RequestBody(raw) : null
-    void exchange.outcome.then(() => body?.destroy())
-    pool.dispatch(
-      {
-        path,
-        method: raw.method as 'GET',
-        headers: requestFields(raw, identity, moduleId, body !== null),
-        body,
-      },
-      exchange,
-    )
+    const { moduleId, path, identity } = errand
+    const framing = framingOf(request)
+    const head = requestHead(request, path, identity, moduleId, framing)
+    if (head === undefined) {
+      pool.release(connection, true)
+      return Promise.resolve('malformed')
+    }
+    const mayStream = (exchange: Exchange): boolean =>
+      errand.turnsStream(exchange, this.#isStopping ? 0 : this.#limits.maxStreams)
+    const exchange = new Exchange(request, mayStream, pool, connection)
+    exchange.send(head, framing)
     return exchange.outcome
   }
 }
 
-interface Errand {
-  moduleId: string
-  path: string
-  identity: Identity
-  place: Place
-  streams: () => void
-}
-
-/** The place of one request within its tenant's limits. An event stream counts against a separate limit. */
-class Place {
+/** A request to a tenant, and its place within the tenant's limits. An event stream counts against a separate limit. */
+class Errand {
+  readonly moduleId: string
+  readonly path: string
+  readonly identity: Identity
   readonly load: Load
+  readonly #streams: () => void
   #stream: Exchange | undefined
 
-  constructor(load: Load) {
+  constructor(moduleId: string, path: string, identity: Identity, load: Load, streams: () => void) {
+    this.moduleId = moduleId
+    this.path = path
+    this.identity = identity
     this.load = load
+    this.#streams = streams
   }
 
+  /** Reports whether the response may be an event stream: the tenant has fewer than `limit` of them. */
   turnsStream(exchange: Exchange, limit: number): boolean {
     const { load } = this
     if (load.streams.size >= limit) return false
     load.streams.add(exchange)
     load.underWay -= 1
     this.#stream = exchange
+    this.#streams()
     return true
   }
 
@@ -225,21 +216,18 @@ function pathOf(target: string): string | undefined {
   return query === '' ? path : `${path}?${query}`
 }
 
-function isAnnounced({ headers }: IncomingMessage): boolean {
-  return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined
-}
-
-function problemOfOutcome(outcome: Outcome, out: ServerResponse): Problem | undefined {
+function problemOfOutcome(outcome: Outcome | Problem, request: ClientRequest): Problem | undefined {
+  if (outcome instanceof Problem) return outcome
   if (outcome === 'refused') return busy('event streams')
   if (outcome === 'malformed')
     return new Problem('bad-request', 'the request is malformed and cannot be forwarded')
   if (outcome !== 'lost') return undefined
-  if (!out.headersSent)
+  if (request.status === undefined)
     return unavailable(
       'its process ended before it answered; an append may or may not be recorded, and sending it again is safe',
     )
   // A truncated response must not look complete.
-  out.destroy()
+  request.destroy()
   return undefined
 }
 

@@ -3,14 +3,14 @@
  * process. It holds no ledger and no ledger key.
  */
 import type { Listen } from '@service-fs/http/address'
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import { performance } from 'node:perf_hooks'
 import { isLocalName } from '@service-fs/wire/host-name'
 import { Problem, problemResponse } from '@service-fs/wire/problem'
 import type { Access } from '@service-fs/access/access'
-import { sendAnswer } from '@service-fs/http/answer'
 import { isProof, provenSubject, misdirected } from '@service-fs/http/http'
-import { startListener, type HttpServer, type ListenerOptions } from '@service-fs/http/listener'
+import type { HttpServer, ListenerOptions } from '@service-fs/http/listener'
+import { startClientListener } from './client-listener.ts'
+import type { ClientRequest } from './client-request.ts'
 import { refusalAnswer, refusedByHead } from './head-refusal.ts'
 import { Forwarder, type ForwardLimits, type Tenants } from './forward.ts'
 import { answerOwn, type Own } from './own.ts'
@@ -30,8 +30,8 @@ export interface FrontOptions extends Own, Omit<ListenerOptions, 'report'> {
 /** Starts the front. Its `stop` ends the event streams. @throws HostedError `listen` */
 export async function startFront(options: FrontOptions): Promise<HttpServer> {
   const forwarder = new Forwarder(options.tenants, options.limits)
-  const server = await startListener(options.listen, options, (raw, out) =>
-    respond(raw, out, options, forwarder),
+  const server = await startClientListener(options.listen, options, (request) =>
+    respond(request, options, forwarder),
   )
   return {
     url: server.url,
@@ -40,40 +40,34 @@ export async function startFront(options: FrontOptions): Promise<HttpServer> {
       const stopped = server.stop(ms)
       forwarder.stop()
       await stopped
-      await forwarder.close()
+      forwarder.close()
     },
   }
 }
 
-async function respond(
-  raw: IncomingMessage,
-  out: ServerResponse,
-  options: FrontOptions,
-  forwarder: Forwarder,
-): Promise<void> {
+async function respond(request: ClientRequest, options: FrontOptions, forwarder: Forwarder): Promise<void> {
   const started = performance.now()
-  const moduleId = tenantNamed(raw)
+  const moduleId = tenantNamed(request)
   let isTold = false
   const answered = (status: number): void => {
     if (isTold) return
     isTold = true
     const known = typeof moduleId === 'string' && options.tenants.has(moduleId) ? moduleId : undefined
-    options.answered?.(raw.method ?? '', status, (performance.now() - started) / 1000, known)
+    options.answered?.(request.method, status, (performance.now() - started) / 1000, known)
   }
   const problem =
-    moduleId instanceof Problem ? moduleId : await decide(raw, out, moduleId, options, forwarder, answered)
-  if (problem !== undefined && !out.headersSent) {
+    moduleId instanceof Problem ? moduleId : await decide(request, moduleId, options, forwarder, answered)
+  if (problem !== undefined && request.status === undefined) {
     // Also close the connection of a client beyond the limit.
-    if (problem.code === 'busy') out.shouldKeepAlive = false
-    await sendAnswer(raw, out, problemResponse(problem))
+    if (problem.code === 'busy') request.closeAfter()
+    await request.answer(problemResponse(problem))
   }
-  if (out.headersSent) answered(out.statusCode)
+  if (request.status !== undefined) answered(request.status)
 }
 
 /** Answers the request, or returns why it cannot. */
 async function decide(
-  raw: IncomingMessage,
-  out: ServerResponse,
+  request: ClientRequest,
   moduleId: string | undefined,
   options: FrontOptions,
   forwarder: Forwarder,
@@ -81,18 +75,19 @@ async function decide(
 ): Promise<Problem | undefined> {
   const { access, tenants, listen } = options
   // Without credentials, a web page could use its visitor's browser to connect, so accept local host names only.
-  const elsewhere = misdirected(raw, access.open && !('path' in listen) ? { accepts: isLocalName } : {})
+  const elsewhere =
+    access.open && !('path' in listen) ? misdirected(request, { accepts: isLocalName }) : undefined
   if (elsewhere !== undefined) return elsewhere
-  const identity = await access.check(raw, moduleId)
+  const identity = await access.check(request, moduleId)
   if (identity instanceof Problem) return identity
-  if (isProof(identity)) options.connections?.proved(raw.socket, provenSubject(identity))
-  if (moduleId === undefined) return answerOwn(raw, out, identity, options)
+  if (isProof(identity)) options.connections?.proved(request.socket, provenSubject(identity))
+  if (moduleId === undefined) return answerOwn(request, identity, options)
   if (!tenants.has(moduleId)) return new Problem('no-tenant', 'no such tenant here')
-  const refused = refusedByHead(raw, moduleId, identity)
+  const refused = refusedByHead(request, moduleId, identity)
   if (refused !== undefined) {
-    await sendAnswer(raw, out, refusalAnswer(raw, refused))
+    await request.answer(refusalAnswer(request, refused))
     return undefined
   }
   // A stream's duration is not a latency, so report the response when the stream begins.
-  return forwarder.forward(raw, out, moduleId, identity, () => answered(200))
+  return forwarder.forward(request, moduleId, identity, () => answered(200))
 }

@@ -11,13 +11,15 @@ import { isRequestId } from '@service-fs/wire/tenant'
 import { CODINGS } from '@service-fs/http/gunzip-body'
 import type { Identity } from '@service-fs/http/http'
 
+type Head = Pick<IncomingMessage, 'headers' | 'method' | 'url'>
+
 const match = createMatcher(ROUTES)
 
 /**
  * Returns why a request is refused, or undefined. `maxPayload` is the tenant's limit; the default is the largest of any tenant.
  */
 export function refusedByHead(
-  raw: IncomingMessage,
+  raw: Head,
   moduleId: string,
   identity: Identity,
   maxPayload: number = DEFAULT_LIMITS.maxPayload,
@@ -27,15 +29,15 @@ export function refusedByHead(
 }
 
 /** Returns the response that a tenant would send, with the request's identifier. */
-export function refusalAnswer(raw: IncomingMessage, problem: Problem): WireResponse {
+export function refusalAnswer({ headers }: Head, problem: Problem): WireResponse {
   const response = problemResponse(problem)
-  const given = raw.headers['x-foundry-request-id']
+  const given = headers['x-foundry-request-id']
   const id = typeof given === 'string' && isRequestId(given) ? given : randomUUID()
   response.headers['x-foundry-request-id'] = id
   return response
 }
 
-function headOf(raw: IncomingMessage, { subject, roles }: Identity): RequestHead {
+function headOf(raw: Head, { subject, roles }: Identity): RequestHead {
   return {
     method: raw.method ?? '',
     target: raw.url ?? '',

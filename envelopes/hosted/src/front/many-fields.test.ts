@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { startListener, type HttpServer } from '@service-fs/http/listener'
-import { startFront } from './front.ts'
+import { startTestFront } from './testing.ts'
 import { identityOf } from './identity-headers.ts'
 
 let dir: string
@@ -22,19 +22,12 @@ beforeAll(async () => {
   tenant = await startListener({ path }, { report }, async (raw, out) => {
     out.end(JSON.stringify({ identity: identityOf(raw), fields: Object.keys(raw.headers).length }))
   })
-  front = await startFront({
-    listen: { host: '127.0.0.1', port: 0 },
+  front = await startTestFront(path, {
     access: {
       open: false,
       check: async ({ headers }) => ({ subject: headers.authorization ?? 'nobody', roles: ['read'] }),
     },
-    tenants: {
-      has: () => true,
-      reach: async () => path,
-      began: () => undefined,
-      ended: () => undefined,
-    },
-    report,
+    tenants: { has: () => true },
   })
 })
 afterAll(async () => {

@@ -1,10 +1,11 @@
 /** The host's /metrics: the front's own metrics, and those of every running tenant. A scrape starts no tenant. */
 import { X509Certificate } from 'node:crypto'
-import { get, STATUS_CODES, type IncomingMessage } from 'node:http'
+import { get, METHODS, STATUS_CODES, type IncomingMessage } from 'node:http'
 import { Slots } from '../host/slots.ts'
 import { watchProcess } from '../process/process-metrics.ts'
 import { readyGauge, reasonsIn } from '../process/ready-metric.ts'
 import { Counter, Gauge, Histogram, Registry, SECONDS } from '../process/prom.ts'
+import { RequestTimes } from '../process/request-times.ts'
 import { identityHeaders } from './identity-headers.ts'
 import { tenantLines, mergeMetrics } from './merge-metrics.ts'
 import type { Tenants } from './forward.ts'
@@ -28,7 +29,7 @@ const MAX_BYTES = 2 ** 20
 export class FrontMetrics {
   readonly #options: FrontMetricsOptions
   readonly #registry = new Registry()
-  readonly #requests: Histogram<'method' | 'status'>
+  readonly #requests: RequestTimes
   readonly #unavailable: Counter<'tenant'>
   readonly #running: Gauge<'tenant'>
   readonly #up: Gauge<'tenant'>
@@ -41,13 +42,15 @@ export class FrontMetrics {
     this.#options = options
     watchProcess(this.#registry)
     const registers = [this.#registry]
-    this.#requests = new Histogram({
-      name: 'service_fs_front_request_seconds',
-      help: 'Time from the head of a request at the front until its response is sent.',
-      labelNames: ['method', 'status'],
-      buckets: SECONDS,
-      registers,
-    })
+    this.#requests = new RequestTimes(
+      new Histogram({
+        name: 'service_fs_front_request_seconds',
+        help: 'Time from the head of a request at the front until its response is sent.',
+        labelNames: ['method', 'status'],
+        buckets: SECONDS,
+        registers,
+      }),
+    )
     const labelNames: 'tenant'[] = ['tenant']
     this.#unavailable = new Counter({
       name: 'service_fs_tenant_unavailable_total',
@@ -89,8 +92,9 @@ export class FrontMetrics {
   }
 
   answered(method: string, status: number, seconds: number): void {
-    // A tenant may send any status, so bound the number of series.
-    this.#requests.observe({ method, status: status in STATUS_CODES ? String(status) : 'other' }, seconds)
+    // A client may send any method, and a tenant any status, so bound the number of series.
+    const known = METHODS.includes(method) ? method : 'other'
+    this.#requests.observe(known, status in STATUS_CODES ? String(status) : 'other', seconds)
   }
 
   /** Wraps the tenants to count those that cannot be reached. */
@@ -100,6 +104,11 @@ export class FrontMetrics {
       maxPayload: (moduleId) => tenants.maxPayload?.(moduleId),
       began: (moduleId) => tenants.began(moduleId),
       ended: (moduleId) => tenants.ended(moduleId),
+      reached: (moduleId) => {
+        const socket = tenants.reached?.(moduleId)
+        if (socket !== undefined) this.#unreachable.delete(moduleId)
+        return socket
+      },
       reach: async (moduleId) => {
         try {
           const socket = await tenants.reach(moduleId)
@@ -117,8 +126,8 @@ export class FrontMetrics {
   }
 
   /**
-   * Returns how many tenants are not ready, by reason and without names: running tenants, and tenants that could not
-   * be reached. The result is cached for five seconds.
+   * Returns how many of the running or unreachable tenants are not ready, by reason and without names. The result is
+   * cached for five seconds.
    */
   notReady(): Promise<Record<string, number>> {
     const now = performance.now()

@@ -1,11 +1,10 @@
 /** Answers requests that name no tenant. */
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Problem } from '@service-fs/wire/problem'
 import { splitTarget } from '@service-fs/wire/request'
 import { checkRoles } from '@service-fs/wire/head'
 import { createMatcher, ROUTES } from '@service-fs/wire/routes'
-import { sendAnswer } from '@service-fs/http/answer'
 import type { Identity } from '@service-fs/http/http'
+import type { ClientRequest } from './client-request.ts'
 
 export interface Own {
   /** Returns the host's Prometheus text. Without it, /metrics is 404. */
@@ -19,12 +18,11 @@ const JSON_FIELDS = { 'content-type': 'application/json', 'cache-control': 'no-s
 
 /** Answers /healthz, /readyz and /metrics, or returns why it cannot. */
 export async function answerOwn(
-  raw: IncomingMessage,
-  out: ServerResponse,
+  request: ClientRequest,
   identity: Identity,
   own: Own,
 ): Promise<Problem | undefined> {
-  const { path } = splitTarget(raw.url ?? '')
+  const { path } = splitTarget(request.url)
   const route = match(path)?.route
   if (route === undefined) return new Problem('no-route', `no route ${path.slice(0, 100)}`)
   if (route.tenant)
@@ -33,7 +31,7 @@ export async function answerOwn(
       'expected a tenant in X-Foundry-Module-ID or the path prefix /t/<moduleId>/, found none',
       { field: 'X-Foundry-Module-ID' },
     )
-  if (raw.method !== 'GET' && raw.method !== 'HEAD')
+  if (request.method !== 'GET' && request.method !== 'HEAD')
     return new Problem('method-not-allowed', `${route.pattern} takes GET, HEAD`, { allow: 'GET, HEAD' })
   try {
     const { subject, roles } = identity
@@ -43,15 +41,15 @@ export async function answerOwn(
     throw error
   }
   if (path === '/healthz') {
-    await sendAnswer(raw, out, { status: 200, headers: { ...JSON_FIELDS }, body: '{"alive":true}' })
+    await request.answer({ status: 200, headers: { ...JSON_FIELDS }, body: '{"alive":true}' })
   } else if (path === '/readyz') {
     const body = JSON.stringify({ ready: true, ...(await own.readiness?.()) })
-    await sendAnswer(raw, out, { status: 200, headers: { ...JSON_FIELDS }, body })
+    await request.answer({ status: 200, headers: { ...JSON_FIELDS }, body })
   } else {
     if (own.metrics === undefined) return new Problem('no-route', 'this server has no metrics')
     const { contentType, text } = await own.metrics()
     const headers = { 'content-type': contentType, 'cache-control': 'no-store' }
-    await sendAnswer(raw, out, { status: 200, headers, body: text, compressible: true })
+    await request.answer({ status: 200, headers, body: text, compressible: true })
   }
   return undefined
 }

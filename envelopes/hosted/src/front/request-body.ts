@@ -1,57 +1,55 @@
-/** The body of a client's request, on its way to a tenant. */
-import type { IncomingMessage } from 'node:http'
-import { Readable } from 'node:stream'
+/** Copies the body of a client's request to a tenant's process while it arrives. Reads it no faster than the process takes it. */
+import type { BodySink } from './client-body.ts'
+import type { ClientRequest } from './client-request.ts'
+import type { TenantConnection } from './tenant-connections.ts'
 
-/**
- * Streams the body with backpressure, and reads nothing before the first read. `destroy` ignores the rest of the body, but leaves
- * the client's connection open for the response.
- */
-export class RequestBody extends Readable {
-  readonly #raw: IncomingMessage
-  #isAttached = false
+const EMPTY = new Uint8Array(0)
 
-  constructor(raw: IncomingMessage) {
-    super()
-    this.#raw = raw
-    raw.once('close', this.#onClose)
-    // Ignore errors while the body has no reader. A reader has its own error handler.
-    this.on('error', () => undefined)
+export class RequestBody implements BodySink {
+  readonly #request: ClientRequest
+  readonly #connection: TenantConnection
+  readonly #isChunked: boolean
+  readonly #cut: () => void
+  #isStopped = false
+  /** Whether the whole body was handed to the connection. */
+  isSent = false
+
+  /** `cut` is called when the rest of the body will not arrive: the process must not take it for a whole one. */
+  constructor(request: ClientRequest, connection: TenantConnection, cut: () => void) {
+    this.#request = request
+    this.#connection = connection
+    this.#isChunked = request.head.length === 'chunked'
+    this.#cut = cut
   }
 
-  override _read(): void {
-    if (!this.#isAttached) {
-      this.#isAttached = true
-      this.#raw.on('data', this.#onData)
-      this.#raw.once('end', this.#onEnd)
-      this.#raw.once('error', this.#onError)
-    }
-    this.#raw.resume()
+  start(): void {
+    this.#request.readBody(this)
   }
 
-  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    const raw = this.#raw
-    raw.off('data', this.#onData)
-    raw.off('end', this.#onEnd)
-    raw.off('error', this.#onError)
-    raw.off('close', this.#onClose)
-    callback(error)
+  bytes(bytes: Buffer): boolean {
+    if (this.#isStopped) return true
+    const isReady = this.#isChunked ? this.#connection.writeChunk(bytes) : this.#connection.write(bytes)
+    if (!isReady) this.#request.pauseBody()
+    return isReady
   }
 
-  #onData = (chunk: Buffer): void => {
-    if (!this.push(chunk)) this.#raw.pause()
+  end(): void {
+    if (this.#isStopped) return
+    if (this.#isChunked) this.#connection.writeChunk(EMPTY)
+    this.isSent = true
   }
 
-  #onEnd = (): void => {
-    this.push(null)
+  cut(): void {
+    if (!this.#isStopped) this.#cut()
   }
 
-  #onError = (error: Error): void => {
-    this.destroy(error)
+  /** Continues after the process has taken what was sent. */
+  drained(): void {
+    if (!this.#isStopped && !this.isSent) this.#request.resumeBody()
   }
 
-  /** Fails a truncated body, so that the tenant does not accept it as complete. */
-  #onClose = (): void => {
-    if (!this.#raw.readableEnded)
-      this.destroy(Object.assign(new Error('the client disconnected'), { code: 'ECONNRESET' }))
+  /** Copies no more. */
+  stop(): void {
+    this.#isStopped = true
   }
 }

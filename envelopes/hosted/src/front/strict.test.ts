@@ -1,4 +1,4 @@
-/** Tests that `serve` and the front, which share a listener, parse HTTP as strictly as Envelope B does. */
+/** Tests that `serve` and the front, each with a parser of its own, parse HTTP as strictly as Envelope B does. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { isLocalName } from '@service-fs/wire/host-name'
 import { ACCEPTED, HOST, MALFORMED, REFUSED } from '@service-fs/wire/http-cases'
-import { startFront } from './front.ts'
+import { startTestFront } from './testing.ts'
 import { identityOf } from './identity-headers.ts'
 import { startHttp, type HttpServer } from '@service-fs/http/http'
 import { openTenant, type Tenant } from '../tenant/tenant.ts'
@@ -23,20 +23,7 @@ beforeAll(async () => {
   const listen = { host: '127.0.0.1', port: 0 }
   inner = await startHttp({ path }, { wire: tenant.wire, authenticate: identityOf })
   servers.set('serve', await startHttp(listen, { wire: tenant.wire, accepts: isLocalName }))
-  const front = await startFront({
-    listen,
-    access: { open: true, check: async () => ({ subject: 'anonymous', roles: undefined }) },
-    tenants: {
-      has: (id) => id === 'test',
-      reach: async () => path,
-      began: () => undefined,
-      ended: () => undefined,
-    },
-    report: (error) => {
-      throw error
-    },
-  })
-  servers.set('front', front)
+  servers.set('front', await startTestFront(path))
 })
 afterAll(async () => {
   for (const server of servers.values()) await server.stop(100)
@@ -111,6 +98,14 @@ describe.each(['serve', 'front'])('%s', (server) => {
     expect(got).toContain('"code":"no-route"')
   })
 
+  it.each([
+    ['an unknown method', `FOO /v1/checkpoint HTTP/1.1\r\n${HOST}Connection: close\r\n\r\n`, 400, 405],
+    ['nine empty lines', '\r\n'.repeat(9) + LAST, 200, 400],
+    ['a second space in the request line', LAST.replace(' ', '  '), 200, 400],
+  ])('differs as docs/wire.md says: %s', async (_, text, serve, front) => {
+    expect(statuses(await exchange(server, text))).toEqual([server === 'serve' ? serve : front])
+  })
+
   it('answers HTTP/1.0', async () => {
     expect(statuses(await exchange(server, 'GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n'))).toEqual([
       200,
@@ -144,4 +139,24 @@ describe.each(['serve', 'front'])('%s', (server) => {
     expect(statuses(await exchange(server, LAST))).toEqual([200])
     expect(statuses(await exchange(server, `${GET.repeat(60)}${LAST}`))).toHaveLength(61)
   })
+})
+
+// After the tests that expect an empty ledger.
+describe.each(['serve', 'front'])('%s, when Connection names a field', (server) => {
+  it.each(['Content-Length', 'close, content-length , Host', 'Transfer-Encoding'])(
+    'reads the body by its length: %s',
+    async (named) => {
+      const { size } = tenant.ledger
+      const inside = raw('smuggled', 'x').replace(
+        '\r\n',
+        '\r\nX-Service-FS-Subject: root\r\nX-Service-FS-Roles: *\r\n',
+      )
+      const head = `POST /v1/append HTTP/1.1\r\n${HOST}X-Payload-ID: ${server}-${named.length}\r\nConnection: ${named}\r\n`
+      const got = await exchange(server, `${head}Content-Length: ${inside.length}\r\n\r\n${inside}${LAST}`)
+      expect(statuses(got)).toEqual(named.startsWith('close') ? [200] : [200, 200])
+      expect(tenant.ledger.size).toBe(size + 1)
+      const { payload } = await tenant.ledger.record(size)
+      expect(Buffer.from(payload).toString('latin1')).toBe(inside)
+    },
+  )
 })

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { access, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { ChildChannel } from './channel.ts'
 import { startChild, type Child } from './child.ts'
 
-const WAIT = { timeout: 10_000 }
+const WAIT = { timeout: 60_000 }
 
 let dir: string
 beforeAll(async () => {
@@ -81,15 +81,28 @@ it('stops reading from a child that does not read its replies', async () => {
 })
 
 it('closes when the child ends, even if another process inherited the descriptor', async () => {
-  const heir = join(dir, 'heir.cjs')
-  await writeFile(heir, 'setTimeout(() => { try { require("fs").writeSync(3, "{}\\n") } catch {} }, 300)')
+  const [heir, done] = [join(dir, 'heir.cjs'), join(dir, 'heir-done')]
+  // It writes once its parent, the child, has ended.
+  await writeFile(
+    heir,
+    `const { writeSync, writeFileSync } = require('fs')
+    const parent = Number(process.argv[2])
+    setInterval(() => {
+      if (process.ppid === parent) return
+      try { writeSync(3, '{}\\n') } catch {}
+      writeFileSync('${done}', '')
+      process.exit()
+    }, 5)`,
+  )
   const { child, messages } = started(`
     const { spawn } = require('child_process')
-    spawn(process.execPath, ['${heir}'], { stdio: ['ignore', 'ignore', 'ignore', 3], detached: true }).unref()
+    const options = { stdio: ['ignore', 'ignore', 'ignore', 3], detached: true }
+    spawn(process.execPath, ['${heir}', String(process.pid)], options).unref()
     setTimeout(() => process.exit(0), 100)`)
   await child.ended
   expect(child.channel.connected).toBe(false)
-  await sleep(600)
+  await vi.waitFor(() => access(done), WAIT)
+  await sleep(100)
   expect(messages).toEqual([])
 })
 

@@ -7,6 +7,7 @@ import { isKeyName } from '@service-fs/tlog/note'
 import * as v from 'valibot'
 import { AccessConfig, TlsConfig } from '@service-fs/access/config'
 import { replaceFile } from '../tenant/durable.ts'
+import { MAX_SCRUB_DAYS, MAX_SCRUB_RATE, MIN_SCRUB_RATE } from '../tenant/scrub-limits.ts'
 import { HostedError } from '@service-fs/http/errors'
 import { codeOf, messageOf } from '@service-fs/format/errors'
 import type { Owner } from './files.ts'
@@ -32,6 +33,10 @@ export interface TenantConfig {
   readOnly?: boolean
   /** Whether to accept records while its clock is too far ahead: `serve --allow-clock-ahead`. */
   allowClockAhead?: boolean
+  /** How many days the background check of its sealed files takes: `serve --scrub-days`. */
+  scrubDays?: number
+  /** The most bytes that the check reads per second: `serve --scrub-rate`. */
+  scrubBytesPerSecond?: number
 }
 
 /** The contents of host.json. */
@@ -95,6 +100,8 @@ const tenantSchema: v.GenericSchema<TenantConfig> = v.strictObject({
   acceptShorterAuditTree: v.exactOptional(count(0, Number.MAX_SAFE_INTEGER)),
   readOnly: v.exactOptional(v.boolean()),
   allowClockAhead: v.exactOptional(v.boolean()),
+  scrubDays: v.exactOptional(count(1, MAX_SCRUB_DAYS)),
+  scrubBytesPerSecond: v.exactOptional(count(MIN_SCRUB_RATE, MAX_SCRUB_RATE)),
 })
 
 const hostSchema: v.GenericSchema<HostFile> = v.strictObject({

@@ -97,7 +97,7 @@ describe.skipIf(why !== '')(`a tenant and its supervisor${why}`, () => {
         growing: 1,
         writable: 0,
       })
-      expect((await survey(at)).immutable).toBe(7)
+      expect((await survey(at)).immutable).toBe(8)
       expect(readdirSync(join(at, 'tail'))).toEqual(['000000000512'])
       const again = await openTestLedger({ storage: await openPosixStorage(at, { flags, lock: false }) })
       await again.append(batch(700, 1))

@@ -41,7 +41,7 @@ export class FrontTenants {
   /** Resolves with the path of the tenant's socket. @throws HostedError `no-tenant`, `tenant-unavailable` */
   async reach(moduleId: string): Promise<string> {
     if (!this.has(moduleId)) throw new HostedError('no-tenant', `${moduleId}: no such tenant`)
-    const socket = this.#sockets.get(moduleId)
+    const socket = this.reached(moduleId)
     if (socket !== undefined) return socket
     let asked = this.#asked.get(moduleId)
     if (asked === undefined) {
@@ -49,6 +49,11 @@ export class FrontTenants {
       this.#asked.set(moduleId, asked)
     }
     return asked
+  }
+
+  /** Returns the path of the tenant's socket if the tenant runs, as far as the front knows. */
+  reached(moduleId: string): string | undefined {
+    return this.has(moduleId) ? this.#sockets.get(moduleId) : undefined
   }
 
   maxPayload(moduleId: string): number | undefined {

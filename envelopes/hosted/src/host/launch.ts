@@ -21,6 +21,7 @@ export function tenantCommand(
   owner: Owner | undefined,
 ): [string[], Confinement] {
   const { moduleId, origin, maxPayloadBytes, acceptShorterTree, acceptShorterAuditTree, readOnly } = tenant
+  const { scrubDays, scrubBytesPerSecond } = tenant
   const { memoryMiB = MEMORY_MIB, openFiles = OPEN_FILES } = tenant
   const command = [
     process.execPath,
@@ -41,6 +42,8 @@ export function tenantCommand(
       ? []
       : [`--accept-shorter-audit-tree=${acceptShorterAuditTree}`]),
     ...(readOnly === true ? ['--read-only'] : []),
+    ...(scrubDays === undefined ? [] : [`--scrub-days=${scrubDays}`]),
+    ...(scrubBytesPerSecond === undefined ? [] : [`--scrub-rate=${scrubBytesPerSecond}`]),
   ]
   return [command, { owner, openFiles, dataBytes: (memoryMiB + CODE_RANGE_MIB) * MIB }]
 }

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events'
 import type { ChildProcess } from 'node:child_process'
 import { PassThrough } from 'node:stream'
-import { expect, it } from 'vitest'
+import { afterEach, expect, it, vi } from 'vitest'
 import { HostedError } from '@service-fs/http/errors'
 import { ChildChannel } from './channel.ts'
 import type { Child, Ended } from './child.ts'
@@ -80,12 +80,12 @@ function bench(
   return { tenant, children, lines, gone: () => gone }
 }
 
-const until = async (holds: () => boolean): Promise<void> => {
-  for (let i = 0; !holds(); i++) {
-    if (i > 1000) throw new Error('it does not come to hold')
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
-}
+afterEach(() => void vi.useRealTimers())
+
+/** Stops the clock, so that no delay of a start shrinks while the test runs. Timers still run. */
+const stopClock = (): void => void vi.useFakeTimers({ toFake: ['Date'] })
+
+const until = (holds: () => boolean): Promise<void> => expect.poll(holds, { interval: 5 }).toBe(true)
 
 it('starts once for many callers, and stops when idle', async () => {
   const { tenant, children, gone } = bench()
@@ -111,6 +111,7 @@ it('restarts and logs a process that ended by itself', async () => {
 })
 
 it('backs off when the process keeps ending, and rejects callers meanwhile', async () => {
+  stopClock()
   const { tenant, children } = bench({ patience: 400 })
   await tenant.reach()
   for (let count = 1; count <= 3; count++) {
@@ -127,6 +128,7 @@ it('backs off when the process keeps ending, and rejects callers meanwhile', asy
 })
 
 it('retries a failed start for a while, then only on request', async () => {
+  stopClock()
   const { tenant, children } = bench({ patience: 400 }, (start) => start > 4)
   await expect(tenant.reach()).rejects.toMatchObject({
     code: 'tenant-unavailable',

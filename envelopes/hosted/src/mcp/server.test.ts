@@ -114,6 +114,24 @@ it('appends, reads, proves and verifies, and records each read with its subject'
   expect(reads[0]).toMatchObject({ since: 1, limit: 5, next_cursor: 2, entries: 1, bytes: page.text.length })
 })
 
+it('finds records by type and by the start of the identifier', async () => {
+  const client = await connect('alice', 'append', 'read')
+  for (const id of ['inv/1', 'b', 'inv/2 ü&'])
+    await call(client, 'append', {
+      payload_id: id,
+      payload: id,
+      type: id === 'b' ? 'x/y; z=1' : 'text/plain',
+    })
+  const { json, audit } = await call(client, 'search', { prefix: 'inv/', limit: 1 })
+  expect(json).toMatchObject({ complete: false, next_cursor: 1, hits: [{ cursor: 1, payload_id: 'inv/1' }] })
+  const rest = await call(client, 'search', { prefix: 'inv/', after: json.next_cursor })
+  expect(rest.json).toMatchObject({ complete: true, hits: [{ cursor: 3, payload_id: 'inv/2 ü&' }] })
+  expect((await call(client, 'search', { type: 'x/y; z=1' })).json.hits).toHaveLength(1)
+  expect((await call(client, 'search', { prefix: 'inv/2 ü&' })).json.hits).toHaveLength(1)
+  const [read] = await audited(audit[0])
+  expect(read).toMatchObject({ route: '/v1/search', via: 'mcp', prefix: 'inv/', cursors: '1', entries: 1 })
+})
+
 it('verifies a record alone, against a given payload, and against an earlier checkpoint', async () => {
   const client = await connect('alice', 'append', 'read')
   await call(client, 'append', { payload_id: 'a', payload: { total: 12 } })
@@ -255,6 +273,9 @@ it('names the invalid argument', async () => {
     ['entries', { since: -1 }, 'since'],
     ['entries', { limit: 1001 }, 'limit'],
     ['entries', { nope: 1 }, 'nope'],
+    ['search', { from: '2026' }, 'from'],
+    ['search', { prefix: '' }, 'prefix'],
+    ['search', { type: 1 }, 'type'],
     ['entries', { audit: 'yes' }, 'audit'],
     ['record', {}, 'payload_id'],
     ['record', { payload_id: 'a', cursor: 1 }, 'payload_id'],
@@ -338,4 +359,15 @@ it('parses JSON as strictly as /v1/append, and returns the audit indexes in X-Au
   })
   expect([read.status, read.headers.get('x-audit-index')]).toEqual([200, '0, 1'])
   expect(await audited()).toMatchObject([{ request_id: 'mine' }, { request_id: 'mine' }])
+})
+
+it('says in its instructions whether reads are recorded', async () => {
+  expect((await connect('alice', 'read')).getInstructions()).toContain('Each answer to a read is recorded')
+  await http.stop(1000)
+  await tenant.close()
+  tenant = await openTenant({ moduleId: 'acme', root, publicReads: true })
+  http = await startHttp({ host: '127.0.0.1', port: 0 }, { wire: tenant.wire, authenticate })
+  const client = await connect('alice', 'read')
+  expect(client.getInstructions()).toContain('Reads are public and not recorded')
+  expect((await call(client, 'checkpoint')).audit).toEqual([])
 })

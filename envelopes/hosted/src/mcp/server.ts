@@ -15,6 +15,7 @@ import {
   type CallToolResult,
   type Tool as ListedTool,
 } from '@modelcontextprotocol/sdk/types.js'
+import { isRecorded } from '@service-fs/wire/audit'
 import type { Answer, Call } from '@service-fs/wire/call'
 import { allowanceFor, parseJson } from '@service-fs/wire/canonicaljson'
 import { createWire, type Wire } from '@service-fs/wire/handle'
@@ -23,9 +24,14 @@ import { Caller, Refused } from './caller.ts'
 import { readResource, resourcesOf, resourceTemplatesOf } from './resources.ts'
 import { TOOLS, toolsOf, type Tool } from './tools.ts'
 
-const INSTRUCTIONS = `A WORM ledger: records are appended and never changed or removed. Each answer to a read is recorded in the \
-ledger's audit sub-ledger, with who asked. ledger.append adds a record, ledger.entries and ledger.record read, ledger.verify \
-checks a record against the signed checkpoint.`
+/** Returns the instructions for a model that uses the ledger. */
+function instructionsFor({ options }: Call): string {
+  const reads = isRecorded({ options, isAudit: false })
+    ? "Each answer to a read is recorded in the ledger's audit sub-ledger, with the subject."
+    : 'Reads are public and not recorded, except those of the audit sub-ledger.'
+  return `A WORM ledger: records are appended and never changed or removed. ${reads} ledger.append adds a record, \
+ledger.entries and ledger.record read, ledger.verify checks a record against the signed checkpoint.`
+}
 
 /** The code of "Resource not found" in the specification (Resources, Error Handling). */
 const RESOURCE_NOT_FOUND = -32002
@@ -122,7 +128,7 @@ function serverFor(caller: Caller): Server {
     { name: 'service-fs', title: 'service-fs', version: VERSION },
     {
       capabilities: { tools: {}, resources: {} },
-      instructions: INSTRUCTIONS,
+      instructions: instructionsFor(caller.call),
       jsonSchemaValidator: NO_VALIDATOR,
     },
   )

@@ -41,10 +41,10 @@ function read<S extends z.ZodObject>({
 function target(
   { audit }: { audit?: boolean | undefined },
   path: string,
-  query: Readonly<Record<string, number | undefined>> = {},
+  query: Readonly<Record<string, number | string | undefined>> = {},
 ): string {
   const pairs = Object.entries(query).flatMap(([name, value]) =>
-    value === undefined ? [] : [`${name}=${value}`],
+    value === undefined ? [] : [`${name}=${encodeURIComponent(value)}`],
   )
   const prefix = audit === true ? '/audit/v1/' : '/v1/'
   return prefix + path + (pairs.length === 0 ? '' : `?${pairs.join('&')}`)
@@ -70,6 +70,9 @@ export const TOOLS: readonly Tool[] = [
       ),
       payload_base64: verifyArguments.shape.payload_base64,
       type: text('the media type (default application/json)'),
+      retain_until: text(
+        'keep the record until this time, RFC 3339 in UTC with milliseconds: 2033-11-22T18:43:00.000Z',
+      ),
     }),
     writes: true,
     run: async (caller, given) => (await caller.post('/v1/append', JSON.stringify(given))).text,
@@ -95,6 +98,24 @@ export const TOOLS: readonly Tool[] = [
       oneOf(given, 'payload_id', 'cursor') === 'cursor'
         ? target(given, `entries/${given.cursor}`)
         : target(given, `records/${encodeURIComponent(given.payload_id ?? '')}`),
+  }),
+  read({
+    name: 'ledger.search',
+    title: 'Find records',
+    description:
+      'The places of the records that meet every condition, in order: cursor, identifier, type, time. Read a record with ledger.record. ' +
+      'One call reads a bounded number of entries, so a page may have no hits. Unless `complete` is true, call again with `next_cursor` as ' +
+      '`after`.',
+    input: z.strictObject({
+      from: text('the earliest time, such as 2026-11-22T18:43:00.123Z'),
+      to: text('the first time after the selection, in the same form'),
+      type: text('the media type, exactly'),
+      prefix: text('the start of the identifier'),
+      after: integer({ ...INDEX, description: 'only records with a greater cursor (default 0)' }),
+      limit: integer({ minimum: 1, maximum: 1000, description: 'how many at most (default 100)' }),
+      audit,
+    }),
+    path: ({ audit: isAudit, ...query }) => target({ audit: isAudit }, 'search', query),
   }),
   read({
     name: 'ledger.checkpoint',

@@ -26,7 +26,9 @@ export const verifyArguments: z.ZodObject<
   payload: json('any JSON value; stored as its RFC 8785 canonical text'),
   payload_base64: text('bytes in base64 with padding'),
   checkpoint: text('an earlier signed checkpoint of this ledger'),
-  audit: flag('read the audit sub-ledger, which records every read; needs the role examine (default false)'),
+  audit: flag(
+    'read the audit sub-ledger, which has the recorded reads; needs the role examine (default false)',
+  ),
 })
 
 type Given = z.output<typeof verifyArguments>

@@ -8,6 +8,8 @@ export interface ProcessFacts {
   noNewPrivileges: boolean
   /** Whether it may set and clear file attributes (CAP_LINUX_IMMUTABLE). */
   setsFlags: boolean
+  /** The arguments that it was started with. */
+  flags: readonly string[]
 }
 
 const CAP_LINUX_IMMUTABLE = 9n
@@ -16,8 +18,10 @@ const CAP_LINUX_IMMUTABLE = 9n
 export function processFacts(pid: number | 'self'): ProcessFacts | undefined {
   if (process.platform !== 'linux') return pid === 'self' ? ownFacts() : undefined
   let status: string
+  let flags: string[]
   try {
     status = readFileSync(`/proc/${pid}/status`, 'latin1')
+    flags = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
   } catch {
     return undefined
   }
@@ -27,12 +31,13 @@ export function processFacts(pid: number | 'self'): ProcessFacts | undefined {
     uid: Number(field('Uid')),
     noNewPrivileges: field('NoNewPrivs') === '1',
     setsFlags: ((capabilities >> CAP_LINUX_IMMUTABLE) & 1n) === 1n,
+    flags,
   }
 }
 
 function ownFacts(): ProcessFacts {
   const uid = process.getuid?.() ?? -1
-  return { uid, noNewPrivileges: false, setsFlags: uid === 0 }
+  return { uid, noNewPrivileges: false, setsFlags: uid === 0, flags: process.argv }
 }
 
 /** statfs(2)'s `f_type`, on Linux. */

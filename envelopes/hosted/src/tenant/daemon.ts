@@ -10,6 +10,7 @@ import { failedCredentials } from '../process/failed-credentials.ts'
 import { identityFor } from '../front/identity-headers.ts'
 import { startHttp, type HttpOptions, type HttpServer } from '@service-fs/http/http'
 import { createLog, type Logger } from '../process/log.ts'
+import type { ScrubSettings } from './scrub.ts'
 import type { Served } from './serve.ts'
 import { Metrics } from './metrics.ts'
 import { openTenant, type Tenant, type TenantOptions } from './tenant.ts'
@@ -40,8 +41,12 @@ export interface Config extends CommonConfig {
   readOnly?: boolean
   /** Whether the clock may jump ahead by any time; absent: at most a day more than the time since the start. */
   allowClockAhead?: boolean
+  /** Whether everybody may read the ledger, and reads are not recorded; absent: reads are recorded. */
+  publicReads?: boolean
   /** Whether file attributes make sealed files immutable; absent: off. */
   immutable?: ImmutableMode
+  /** How sealed files are checked in the background; absent: all of them in 30 days. */
+  scrub?: ScrubSettings
 }
 
 /** How long a stop waits for requests in progress. */
@@ -60,7 +65,8 @@ export async function start(config: Config, write: (line: string) => void): Prom
   const report = (error: unknown, requestId?: string): void => log.error(error, { request_id: requestId })
   const metrics = new Metrics(config.moduleId)
   const failures = failedCredentials(log, metrics.registry)
-  const guard = await guardOf(config, { log, report, failed: failures.add })
+  const { publicReads = false } = config
+  const guard = await guardOf(config, { log, report, failed: failures.add, publicReads })
   const crowd = watchedConnections(guard?.connections ?? {}, log, metrics.registry)
   const warn: TenantOptions['warn'] = (message, fields) => log.warn(message, fields)
   const tenant = await openTenant({ ...config, report, warn, metrics })
@@ -78,6 +84,7 @@ export async function start(config: Config, write: (line: string) => void): Prom
     throw error
   }
   sayClock(log)
+  if (publicReads) log.warn('reads of the ledger are public and not recorded (--public-reads)')
   const watch = guard?.watch({
     tls: (tls) => http.updateTls(tls),
     connections: (limits) => crowd.connections.update(limits),
@@ -106,6 +113,7 @@ export async function start(config: Config, write: (line: string) => void): Prom
     auditVkey,
     place: { dir },
     failed: tenant.failed,
+    publicReads,
     ...(watch === undefined ? {} : { guarded: true, reload: () => watch.reload() }),
     stop: () => (stopping ??= stop()),
   }

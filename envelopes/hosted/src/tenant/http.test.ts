@@ -361,15 +361,17 @@ describe('stopping', () => {
     const slow: HttpOptions['wire'] = {
       ...tenant.wire,
       async handle(request) {
+        gate.emit('handling')
         await once(gate, 'open')
         return tenant.wire.handle(request)
       },
     }
     const server = await serve({ wire: slow })
+    const handling = once(gate, 'handling')
     const asked = ask('/healthz', { url: server.url, headers: { connection: 'keep-alive' } })
-    await new Promise((resolve) => void setTimeout(resolve, 100))
+    await handling
     const stopped = server.stop(5000)
-    await new Promise((resolve) => void setTimeout(resolve, 50))
+    await expect(ask('/healthz', { url: server.url })).rejects.toThrow('ECONNREFUSED')
     gate.emit('open')
     const got = await asked
     expect([got.status, got.headers.connection]).toEqual([200, 'close'])
@@ -390,10 +392,15 @@ describe('stopping', () => {
   })
 
   it('closes connections that are still open when the time to stop is over', async () => {
-    const stuck: HttpOptions['wire'] = { ...tenant.wire, handle: () => new Promise(() => undefined) }
-    const server = await serve({ wire: stuck })
+    let begun!: () => void
+    const handling = new Promise<void>((resolve) => (begun = resolve))
+    const handle = (): Promise<never> => {
+      begun()
+      return new Promise(() => undefined)
+    }
+    const server = await serve({ wire: { ...tenant.wire, handle } })
     const asked = ask('/healthz', { url: server.url }).catch((error: Error) => error)
-    await new Promise((resolve) => void setTimeout(resolve, 50))
+    await handling
     await server.stop(200)
     expect(await asked).toBeInstanceOf(Error)
   })

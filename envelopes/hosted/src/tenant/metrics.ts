@@ -7,6 +7,7 @@ import type { StorageCapability } from '@service-fs/storage/capability'
 import type { Synced } from '@service-fs/storage-posix/posix'
 import { watchProcess } from '../process/process-metrics.ts'
 import { Counter, Gauge, Histogram, Registry, SECONDS } from '../process/prom.ts'
+import { RequestTimes } from '../process/request-times.ts'
 import { timedStorage } from './timed-storage.ts'
 
 export type LedgerName = 'main' | 'audit'
@@ -21,7 +22,7 @@ function isReadOnly({ accepting, code }: LedgerStatus): boolean {
 
 export class Metrics {
   readonly #registry = new Registry()
-  readonly #requests: Histogram<'method' | 'status'>
+  readonly #requests: RequestTimes
   readonly #appends: Histogram<'ledger'>
   readonly #commits: Histogram<'ledger'>
   readonly #commitEntries: Histogram<'ledger'>
@@ -31,17 +32,17 @@ export class Metrics {
   readonly #errors: Counter
   /** Unanswered appends, the oldest first. */
   readonly #waiting: Record<LedgerName, Set<{ since: number }>> = { main: new Set(), audit: new Set() }
-  /** Histograms with bound labels, so that a request does not look them up. */
-  readonly #bound = new Map<string, { observe(value: number): void }>()
 
   /** Every metric has the label `tenant`. */
   constructor(tenant: string) {
     this.#registry.setDefaultLabels({ tenant })
     watchProcess(this.#registry)
-    this.#requests = this.#seconds(
-      'service_fs_request_seconds',
-      'Time from the head of a request until its response is sent.',
-      ['method', 'status'],
+    this.#requests = new RequestTimes(
+      this.#seconds(
+        'service_fs_request_seconds',
+        'Time from the head of a request until its response is sent.',
+        ['method', 'status'],
+      ),
     )
     this.#appends = this.#seconds(
       'service_fs_append_seconds',
@@ -100,14 +101,7 @@ export class Metrics {
   }
 
   answered(method: string, status: number, seconds: number): void {
-    const key = `${method} ${status}`
-    let bound = this.#bound.get(key)
-    if (bound === undefined) {
-      bound = this.#requests.labels({ method, status: String(status) })
-      // Clients may invent methods, so limit the number of bound histograms.
-      if (this.#bound.size < 256) this.#bound.set(key, bound)
-    }
-    bound.observe(seconds)
+    this.#requests.observe(method, String(status), seconds)
     if (status >= 500) this.#errors.inc()
   }
 
@@ -202,6 +196,26 @@ export class Metrics {
       'service_fs_times_repeated',
       'Records that repeated the previous time because the clock had stepped back.',
       (l) => l.status().timesRepeated,
+    )
+    gauge(
+      'service_fs_scrub_damaged_files',
+      'Sealed files that the background check found damaged.',
+      (l) => l.status().scrub?.damaged ?? 0,
+    )
+    gauge(
+      'service_fs_scrub_checked_bundles',
+      'Sealed bundles that the running pass of the background check has checked.',
+      (l) => l.status().scrub?.checked ?? 0,
+    )
+    gauge(
+      'service_fs_scrub_passed_seconds',
+      'When the newest complete pass of the background check ended, in seconds since 1970; 0 before the first.',
+      (l) => (l.status().scrub?.passed ?? 0) / 1000,
+    )
+    gauge(
+      'service_fs_scrub_read_bytes',
+      'Bytes that the background check has read since the ledger was opened.',
+      (l) => l.status().scrub?.bytes ?? 0,
     )
     const waiting = this.#waiting
     const lag = new Gauge({

@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { codeOf } from '@service-fs/format/errors'
 import { LedgerError } from '@service-fs/ledger/errors'
+import { ShorterLedger } from '@service-fs/ledger/high-water-mark'
 import type { Ledger } from '@service-fs/ledger/ledger'
 import type { LedgerLimits } from '@service-fs/ledger/limits'
 import { openLedger, openReadOnlyLedger } from '@service-fs/ledger/open'
@@ -19,6 +20,7 @@ import { MarkFile, type AcceptSizes } from './mark-file.ts'
 import type { LedgerName, Metrics } from './metrics.ts'
 import { nodeRuntime } from '@service-fs/native/runtime'
 import { ServedLedger } from './served-ledger.ts'
+import { scrubOf, type ScrubSettings } from './scrub.ts'
 import { unwritableBecause, whyUnwritable } from './writable.ts'
 
 export interface LedgerPlace {
@@ -45,6 +47,8 @@ export interface LedgerSettings {
   acceptSizes: AcceptSizes
   acceptCommand: (sizes: AcceptSizes) => string
   warn: (message: string, fields: LogFields) => void
+  /** How sealed files are checked in the background. */
+  scrub?: ScrubSettings | undefined
   /** Called when the ledger accepts appends again. */
   again: () => void
   /** Called when the ledger can be opened neither for writing nor read-only. */
@@ -64,6 +68,12 @@ export function openServedLedger(place: LedgerPlace, settings: LedgerSettings): 
       const why = await unwritableBecause(error, dir)
       return why ?? (readOnly && isCorrupt(error) ? asked : undefined)
     },
+    shorter(error) {
+      if (!(error instanceof ShorterLedger)) return undefined
+      // The message has paths and a command, which are for the operator. Every client may see the reason.
+      warn('the ledger is shorter than what was acknowledged', { ledger: name, reason: error.message })
+      return new LedgerError('read-only', 'the ledger was opened read-only', { cause: error })
+    },
     probe: () => whyUnwritable(dir),
     onlyRead: readOnly && name === 'main' ? asked : undefined,
     after: (ms, run) => nodeRuntime.after(ms, run),
@@ -82,7 +92,7 @@ export function openServedLedger(place: LedgerPlace, settings: LedgerSettings): 
 
 async function openWritable(
   { name, dir, origin, key, mayCreate, limits }: LedgerPlace,
-  { metrics, flags, acceptSizes, acceptCommand, warn }: LedgerSettings,
+  { metrics, flags, acceptSizes, acceptCommand, scrub, warn }: LedgerSettings,
   stopped: (why: LedgerError) => void,
 ): Promise<Ledger> {
   const opened: { close(): Promise<void> }[] = []
@@ -111,6 +121,7 @@ async function openWritable(
         accepted: ({ size, reason }) => warn('a tree was accepted', { ledger: name, size, reason }),
         indexing: indexProgress(name, warn),
       },
+      scrub: scrubOf({ name, dir }, warn, scrub),
       ...(limits === undefined ? {} : { limits }),
     })
     opened.push(ledger)

@@ -28,8 +28,9 @@ function served(failed?: Promise<never>): Served & { stops: number } {
 
 it('runs until SIGTERM', async () => {
   const one = served()
+  const before = process.listenerCount('SIGTERM')
   const running = serve('a', () => Promise.resolve(one), true, output)
-  await new Promise((resolve) => void setTimeout(resolve, 20))
+  await expect.poll(() => process.listenerCount('SIGTERM'), { interval: 1 }).toBe(before + 1)
   expect(one.stops).toBe(0)
   process.emit('SIGTERM')
   await running
@@ -43,3 +44,29 @@ it('closes the ledger after a failure, and rejects with its error', async () => 
   process.removeAllListeners('SIGTERM')
   process.removeAllListeners('SIGINT')
 })
+
+it.each([
+  [undefined, 'look at what reading it left in the audit ledger', true],
+  [true, 'Reads are public and not recorded', false],
+] as const)(
+  'greets with commands for public or recorded reads: public %s',
+  async (publicReads, line, needsToken) => {
+    let text = ''
+    const one = { ...served(), guarded: true, ...(publicReads === undefined ? {} : { publicReads }) }
+    const before = process.listenerCount('SIGTERM')
+    const running = serve('a', () => Promise.resolve(one), false, {
+      ...output,
+      out: (written) => Promise.resolve(void (text += written)),
+    })
+    await expect.poll(() => text.includes('Ctrl-C'), { interval: 1 }).toBe(true)
+    expect(process.listenerCount('SIGTERM')).toBe(before + 1)
+    process.emit('SIGTERM')
+    await running
+    expect(text).toContain(line)
+    const withToken = text.split('\n').map((command) => command.includes('$FS_TOKEN'))
+    const [append, read, audit] = text
+      .split('\n')
+      .flatMap((command, i) => (command.startsWith('  curl') ? [withToken[i]] : []))
+    expect([append, read, audit]).toEqual([true, needsToken, true])
+  },
+)

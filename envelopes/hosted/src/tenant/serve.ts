@@ -19,6 +19,8 @@ export interface Served {
   readonly failed?: Promise<never>
   /** Whether it requires credentials. */
   readonly guarded?: boolean
+  /** Whether everybody may read, and reads are not recorded. */
+  readonly publicReads?: boolean
   /** Reloads the configuration on SIGHUP; absent when nothing can be reloaded. Never rejects. */
   reload?(): Promise<void>
   /** Stops accepting requests, answers those in progress, and closes the ledgers. */
@@ -59,7 +61,14 @@ function jsonGreeting(moduleId: string, { url, origin, vkey, auditVkey, place }:
   return `${JSON.stringify({ url, module_id: moduleId, origin, ...keys, ...place, pid: process.pid })}\n`
 }
 
-function greeting(moduleId: string, { url, origin, vkey, auditVkey, place, guarded }: Served): string {
+const RECORDED = 'Append a record, read it back, and look at what reading it left in the audit ledger:'
+const PUBLIC =
+  'Append a record, read it back, and read the audit ledger. Reads are public and not recorded, except those of the audit ledger:'
+
+function greeting(
+  moduleId: string,
+  { url, origin, vkey, auditVkey, place, guarded, publicReads = false }: Served,
+): string {
   const to = url.startsWith('unix:') ? `curl --unix-socket ${url.slice(5)}` : 'curl'
   const curl = guarded === true ? `${to} -H "Authorization: Bearer $FS_TOKEN"` : to
   const base = url.startsWith('unix:') ? 'http://localhost/' : url
@@ -69,10 +78,10 @@ vkey    ${vkey}
 audit   ${auditVkey}
 ledger  ${'dir' in place ? place.dir : place.disk}
 
-Append a record, read it back, and look at what reading it left in the audit ledger:
+${publicReads ? PUBLIC : RECORDED}
 
   ${curl} -H 'Content-Type: application/json' -d '{"payload_id":"hello-1","payload":{"hello":"world"}}' ${base}t/${moduleId}/v1/append
-  ${curl} ${base}t/${moduleId}/v1/records/hello-1
+  ${publicReads ? to : curl} ${base}t/${moduleId}/v1/records/hello-1
   ${curl} ${base}t/${moduleId}/audit/v1/entries
 
 ${'dir' in place ? "README.txt in the ledger's directory" : `\`tar -xf\` unpacks the disk; ${moduleId}/README.txt`} says how to check it with cat, base64 and sha256sum. Ctrl-C stops.

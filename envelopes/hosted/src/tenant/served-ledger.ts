@@ -1,5 +1,5 @@
 /**
- * The ledger that a tenant serves. When its disk is full or not writable, the ledger is opened read-only. It is opened for writing
+ * The ledger that a tenant serves. When it lacks acknowledged entries, it is opened read-only. When its disk is full or not writable, the ledger is opened read-only. It is opened for writing
  * again as soon as the disk is writable, without interrupting requests.
  *
  *     writable ──stopped: full, read-only──▶ stopped ──disk is writable──▶ closed, opened for writing ──▶ writable
@@ -21,6 +21,11 @@ export interface ServedLedgerOptions {
   readOnly(why: LedgerError, known: number): Promise<Ledger>
   /** Returns the error to show when an unwritable disk is the cause of `error`; undefined for every other cause. */
   unwritable(error: unknown): Promise<LedgerError | undefined>
+  /**
+   * Returns the error to show when `error` says that the ledger lacks acknowledged entries, so that it can only be
+   * read, even on a writable disk. Undefined for every other error.
+   */
+  shorter(error: unknown): LedgerError | undefined
   /** Returns why the disk is not writable now; undefined when it is. */
   probe(): Promise<LedgerError | undefined>
   /** The reason to open the ledger read-only even on a writable disk. */
@@ -45,6 +50,8 @@ export class ServedLedger implements WireLedger {
   #isOpen = false
   /** Why the open ledger accepts no appends, while retries are scheduled. */
   #why: LedgerError | undefined
+  /** Why the ledger was opened read-only for good. */
+  #refusal: LedgerError | undefined
   /** Pending while another ledger is opened in its place. */
   #swapping: Promise<void> | undefined
   #cancelTry: (() => void) | undefined
@@ -52,14 +59,14 @@ export class ServedLedger implements WireLedger {
   #writableSince = 0
   #closing: Promise<void> | undefined
 
-  /** Opens the ledger. @throws the error of opening it for writing, unless the disk is the cause and the ledger can be read */
+  /** Opens the ledger. @throws the error of opening it for writing, unless the ledger can be read, and the disk or missing entries are the cause */
   static async open(options: ServedLedgerOptions): Promise<ServedLedger> {
     const served = new ServedLedger(options)
     const { onlyRead } = options
     if (onlyRead === undefined) await served.#openEither(0)
     else served.#ledger = await options.readOnly(onlyRead, 0)
     served.#isOpen = true
-    const why = onlyRead ?? served.#why
+    const why = onlyRead ?? served.#refusal ?? served.#why
     if (why !== undefined) options.changed(why, served.status())
     return served
   }
@@ -111,6 +118,10 @@ export class ServedLedger implements WireLedger {
     return this.#run((ledger) => ledger.correctClock(...correction))
   }
 
+  stateDuty(...duty: Parameters<Ledger['stateDuty']>): ReturnType<Ledger['stateDuty']> {
+    return this.#run((ledger) => ledger.stateDuty(...duty))
+  }
+
   clock(): ReturnType<Ledger['clock']> {
     return this.#run((ledger) => ledger.clock())
   }
@@ -129,6 +140,10 @@ export class ServedLedger implements WireLedger {
 
   recordById(id: string): Promise<StoredRecord> {
     return this.#run((ledger) => ledger.recordById(id))
+  }
+
+  entryById(id: string): Promise<{ index: number; entry: Uint8Array }> {
+    return this.#run((ledger) => ledger.entryById(id))
   }
 
   async *records(since: number, options: { limit?: number } = {}): AsyncGenerator<StoredRecord> {
@@ -152,6 +167,10 @@ export class ServedLedger implements WireLedger {
 
   hashTile(level: number, index: number, width: number): Promise<readonly Hash[]> {
     return this.#run((ledger) => ledger.hashTile(level, index, width))
+  }
+
+  tileHash(level: number, index: number): Promise<Hash> {
+    return this.#run((ledger) => ledger.tileHash(level, index))
   }
 
   bundle(index: number, width: number): Promise<readonly string[]> {
@@ -218,12 +237,15 @@ export class ServedLedger implements WireLedger {
   /** Opens the ledger for writing, or read-only when the disk is not writable. `known`: entries known to be durable. */
   async #openEither(known: number): Promise<void> {
     this.#why = undefined
+    this.#refusal = undefined
     try {
       const ledger = await this.#options.writable((why) => this.#stopped(why))
       this.#ledger = ledger
       this.#writableSince = performance.now()
       ledger.ready().catch((error: unknown) => this.#notReady(ledger, error))
     } catch (error) {
+      const refusal = this.#options.shorter(error)
+      if (refusal !== undefined) return this.#openShorter(refusal, known, error)
       const why = await this.#options.unwritable(error)
       if (why === undefined) throw error
       this.#ledger = await this.#options.readOnly(why, known).catch((other: unknown) => {
@@ -232,6 +254,15 @@ export class ServedLedger implements WireLedger {
       })
       this.#standBy(why)
     }
+  }
+
+  /** Opens the remaining entries read-only. No retry can help: only an operator can restore the ledger or accept the loss. */
+  async #openShorter(refusal: LedgerError, known: number, error: unknown): Promise<void> {
+    this.#ledger = await this.#options.readOnly(refusal, known).catch(() => {
+      // The first error names the mark and the remedy.
+      throw error
+    })
+    this.#refusal = refusal
   }
 
   /** Handles a stopped ledger. It retries only when the disk is the cause; /readyz reports every other cause. */
@@ -279,7 +310,7 @@ export class ServedLedger implements WireLedger {
     try {
       await this.#ledger.close().catch(() => undefined)
       await this.#openEither(known)
-      if (this.#why === undefined) this.#options.changed(undefined, this.status())
+      if (this.#why === undefined) this.#options.changed(this.#refusal, this.status())
     } catch (error) {
       this.#options.failed(error)
     }

@@ -1,24 +1,29 @@
 /** One tenant: its storage with the lock, its ledger, the audit sub-ledger, and the wire over both. */
 import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { LedgerError } from '@service-fs/ledger/errors'
 import { Readiness } from '@service-fs/ledger/readiness'
 import { nativeCodec } from '@service-fs/native/native'
 import type { FileFlags } from '@service-fs/storage-posix/flags'
 import { lockLedger, openPosixReadOnly } from '@service-fs/storage-posix/posix'
-import type { Answer, Call } from '@service-fs/wire/call'
+import type { Answer, Call, WireOptions } from '@service-fs/wire/call'
 import { createWire, type Wire } from '@service-fs/wire/handle'
 import { CODINGS } from '@service-fs/http/gunzip-body'
 import { flagsSetter, type FlagsSetter, type ImmutableMode } from './immutable.ts'
 import { AUDIT_KEY, LEDGER_KEY, secretDir, chooseOrigin } from './keys.ts'
 import type { LogFields } from '../process/log.ts'
 import { acceptCommand, type AcceptSizes } from './mark-file.ts'
-import { Metrics } from './metrics.ts'
+import { Metrics, type LedgerName } from './metrics.ts'
 import { openServedLedger } from './open-ledger.ts'
+import { declareReads } from './reads-notice.ts'
 import { Protections } from './protections.ts'
+import { SegmentIndex } from './search/search-index.ts'
 import { watchReady } from '../process/ready-metric.ts'
 import { nodeRuntime } from '@service-fs/native/runtime'
+import type { ScrubSettings } from './scrub.ts'
 import type { ServedLedger } from './served-ledger.ts'
 import { VERSION } from '../version.ts'
 
@@ -37,8 +42,12 @@ export interface TenantOptions {
   readOnly?: boolean | undefined
   /** Whether the clock may jump ahead by any time. Default: at most a day more than the time since the start. */
   allowClockAhead?: boolean | undefined
+  /** Whether reads of the ledger are public, and so not recorded. Default: false. */
+  publicReads?: boolean | undefined
   /** Tree sizes that the operator accepts although larger trees were acknowledged. */
   acceptSizes?: AcceptSizes | undefined
+  /** How sealed files are checked in the background. Default: all of them in 30 days. */
+  scrub?: ScrubSettings
   /** Receives messages for the operator. */
   warn?: (message: string, fields: LogFields) => void
   /** The metrics to update. Default: new ones. */
@@ -99,6 +108,8 @@ async function openLocked(
 ): Promise<Tenant> {
   const { root, moduleId, maxPayloadBytes, readOnly = false } = options
   const metrics = options.metrics ?? new Metrics(moduleId)
+  // Left by a process that was killed. It takes space, and nothing else.
+  if (!readOnly) await rm(packFolder(options), { recursive: true, force: true }).catch(() => undefined)
   const stored = await storedOrigin(dir)
   const origin = chooseOrigin(stored, options)
   const secret = secretDir(root, moduleId)
@@ -114,6 +125,7 @@ async function openLocked(
     acceptSizes: options.acceptSizes ?? {},
     acceptCommand: (sizes: AcceptSizes) => acceptCommand({ moduleId, root }, sizes),
     warn: options.warn ?? (() => undefined),
+    scrub: options.scrub,
     again: () => protections?.start((error) => options.report?.(error)),
     failed: fail,
   }
@@ -128,6 +140,7 @@ async function openLocked(
   const main = { ...place, limits, origin, key: join(secret, LEDGER_KEY) }
   const ledger = await openServedLedger({ ...main, name: 'main', dir }, settings)
   opened.push(ledger)
+  await declareReads(audit, options)
   metrics.watch({ main: ledger, audit }, dir)
   watchReady(metrics.registry, { main: ledger, audit })
   const found = (protections = new Protections(
@@ -138,10 +151,15 @@ async function openLocked(
     () => attributes.setter,
   ))
   found.start((error) => options.report?.(error))
-  const wire = wireOf(options, ledger, audit, metrics, found)
+  const search = {
+    ledger: searchIndexOf(options, ledger, 'main', dir),
+    audit: searchIndexOf(options, audit, 'audit', auditDir),
+  }
+  const wire = wireOf(options, ledger, audit, metrics, found, search)
   metrics.followers(() => wire.followers)
   const close = async (): Promise<void> => {
     await found.close()
+    await Promise.all([search.ledger.close(), search.audit.close()])
     await closeBoth(audit, ledger)
   }
   return {
@@ -203,12 +221,39 @@ async function storedOrigin(dir: string): Promise<string | undefined> {
   }
 }
 
+/** Returns the search index of a ledger. Indexing begins with the first search. */
+function searchIndexOf(
+  { readOnly = false, warn }: TenantOptions,
+  ledger: ServedLedger,
+  name: LedgerName,
+  dir: string,
+): SegmentIndex {
+  return new SegmentIndex(ledger, join(dir, 'cache', 'search'), {
+    report: (reason) => warn?.('the search index', { ledger: name, reason }),
+    after: (ms, run) => void nodeRuntime.after(ms, run),
+    writes: !readOnly,
+  })
+}
+
+/** Returns the member `scrub` of /readyz. It contains no number and no name, because only readers may learn them. */
+function scrubJson(ledgers: readonly ServedLedger[]): Record<string, unknown> {
+  const isDamaged = ledgers.some((ledger) => (ledger.status().scrub?.damaged ?? 0) > 0)
+  if (!isDamaged) return { damaged: false }
+  return { damaged: true, reason: 'a sealed file is damaged: the log names it' }
+}
+
+/** Where parts of packs wait, until the pack ends. */
+function packFolder({ root, moduleId, readOnly = false }: TenantOptions): string {
+  return readOnly ? tmpdir() : join(root, moduleId, 'cache', 'examine')
+}
+
 function wireOf(
   options: TenantOptions,
   ledger: ServedLedger,
   audit: ServedLedger,
   metrics: Metrics,
   protections: Protections,
+  search: NonNullable<WireOptions['search']>,
 ): Wire {
   const readiness = new Readiness(ledger, audit)
   let answerMcp: ((call: Call) => Promise<Answer>) | undefined
@@ -216,18 +261,29 @@ function wireOf(
     moduleId: options.moduleId,
     ledger,
     audit,
+    publicReads: options.publicReads === true,
     codec: nativeCodec,
     now: () => Date.now(),
     after: (ms, run) => nodeRuntime.after(ms, run),
     requestId: () => randomUUID(),
     metrics: async () => ({ contentType: metrics.contentType, text: await metrics.text() }),
-    ready: async () => ({ ...readiness.now(), protections: await protections.now() }),
+    ready: async () => ({
+      ...readiness.now(),
+      protections: await protections.now(),
+      scrub: scrubJson([ledger, audit]),
+    }),
     // Loaded on first use, because most tenants never need it.
     async mcp(call) {
       const { mcpServer } = await import('../mcp/server.ts')
       answerMcp ??= mcpServer(call)
       return answerMcp(call)
     },
+    // Loaded on first use, like the MCP server.
+    async examine(selection) {
+      const { openPack } = await import('./pack-stream.ts')
+      return openPack({ ledger, folder: packFolder(options) }, selection)
+    },
+    search,
     codings: CODINGS,
     scansBytes: true,
     version: VERSION,

@@ -224,19 +224,24 @@ describe.skipIf(!hasOpenssl)(TITLE, () => {
   })
 
   it('refuses and logs changes that need a restart', async () => {
-    log.length = 0
     for (const text of [
       '{"access":{"tokens":"tokens.json"}}',
       '{"access":{}}',
       '{',
       '{"access":{"tokens":"nowhere.json"},"tls":{"certificate":"server.pem","key":"server.key","clientCa":"ca.pem"}}',
     ]) {
+      log.length = 0
       writeFileSync(join(dir, 'access.json'), text)
       await daemon.reload?.()
       expect(await ask({})).toMatchObject({ status: 401 })
       expect(await ask({ headers: bearer })).toMatchObject({ status: 200 })
+      // The daemon looks at the file by itself, too, so it may reject the same text twice.
+      const errors = log.filter((line) => line.includes('"level":"error"'))
+      expect(new Set(errors.map((line) => JSON.stringify({ ...JSON.parse(line), time: '' })))).toHaveProperty(
+        'size',
+        1,
+      )
     }
-    expect(log.filter((line) => line.includes('"level":"error"'))).toHaveLength(4)
     configure()
     await daemon.reload?.()
   })

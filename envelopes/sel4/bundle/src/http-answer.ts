@@ -3,6 +3,7 @@ import type { WireResponse } from '@service-fs/wire/request'
 
 const REASONS: Readonly<Record<number, string>> = {
   200: 'OK',
+  304: 'Not Modified',
   400: 'Bad Request',
   401: 'Unauthorized',
   403: 'Forbidden',
@@ -39,7 +40,8 @@ export function answerHead({ status, headers }: WireResponse, framing: Framing):
     text += `${name}: ${value}\r\n`
   }
   if (framing.length === 'chunked') text += 'transfer-encoding: chunked\r\n'
-  else if (framing.length !== 'close') text += `content-length: ${framing.length}\r\n`
+  // A 304 has no content, and its Content-Length would be that of the 200 (RFC 9110 §8.6).
+  else if (framing.length !== 'close' && status !== 304) text += `content-length: ${framing.length}\r\n`
   text += `date: ${framing.date}\r\n`
   if (framing.connection !== undefined) text += `connection: ${framing.connection}\r\n`
   return `${text}\r\n`

@@ -1,7 +1,8 @@
 /** Request bodies, RFC 9112 §6 and §7. They are read whole; each has a limit, and all together have a budget. */
 import { busy, tooLarge, type Budget } from '@service-fs/wire/body-limits'
-import { Problem } from '@service-fs/wire/problem'
-import { addField } from './http-head.ts'
+import { ChunkedCoding, chunkLine } from '@service-fs/wire/chunked-coding'
+import { TOKEN } from '@service-fs/wire/http-syntax'
+import { checkTrailer } from './http-head.ts'
 
 const NONE = new Uint8Array(0)
 const FIRST_BYTES = 4096
@@ -101,33 +102,26 @@ class SizedBody implements BodyReader {
   }
 }
 
-const CR = 13
-const LF = 10
-/** The limits of a chunk's line, and of all chunk extensions of a body, in bytes. */
-const MAX_CHUNK_LINE = 256
-const MAX_EXTENSIONS = 4096
-const CHUNK_LINE = /^([0-9A-Fa-f]{1,8})([ \t]*;[\t\x20-\x7e]*)?$/
+const QUOTED = '"(?:[\\t \\x21\\x23-\\x5b\\x5d-\\x7e]|\\\\[\\t\\x20-\\x7e])*"'
+const LINE = chunkLine(`[ \\t]*;[ \\t]*${TOKEN}(?:[ \\t]*=[ \\t]*(?:${TOKEN}|${QUOTED}))?`)
 
-/** A chunked body, RFC 9112 §7.1. It skips extensions and trailers, within their limits. */
 class ChunkedBody implements BodyReader {
-  readonly #limit: number
   readonly #growing: Growing
-  #state: 'line' | 'data' | 'end' | 'trailers' | 'whole' = 'line'
-  /** The remaining bytes of the chunk. */
-  #left = 0
-  #extensions = 0
-  #trailerBytes: number
-  /** The beginning of a line that is not complete. */
-  #line = ''
+  readonly #coding: ChunkedCoding<Uint8Array>
+  readonly #add: (piece: Uint8Array) => void
 
   constructor(limit: number, budget: Budget, trailers: number) {
-    this.#limit = limit
-    this.#growing = new Growing(budget)
-    this.#trailerBytes = trailers
+    const growing = new Growing(budget)
+    const checkSize = (bytes: number): void => {
+      if (growing.length + bytes > limit) throw tooLarge(limit, 'more')
+    }
+    this.#growing = growing
+    this.#coding = new ChunkedCoding({ line: LINE, checkTrailer, checkSize }, trailers)
+    this.#add = (piece) => growing.add(piece, limit)
   }
 
   get isWhole(): boolean {
-    return this.#state === 'whole'
+    return this.#coding.isWhole
   }
 
   get body(): Uint8Array {
@@ -139,69 +133,6 @@ class ChunkedBody implements BodyReader {
   }
 
   take(input: Uint8Array): number {
-    let at = 0
-    while (at < input.length && this.#state !== 'whole') {
-      if (this.#state === 'data') at += this.#takeData(input.subarray(at))
-      else at += this.#takeLine(input, at)
-    }
-    return at
+    return this.#coding.take(input, this.#add)
   }
-
-  #takeData(input: Uint8Array): number {
-    const piece = input.length > this.#left ? input.subarray(0, this.#left) : input
-    this.#growing.add(piece, this.#limit)
-    this.#left -= piece.length
-    if (this.#left === 0) this.#state = 'end'
-    return piece.length
-  }
-
-  #takeLine(input: Uint8Array, from: number): number {
-    const end = input.indexOf(LF, from)
-    const stop = end < 0 ? input.length : end + 1
-    const limit = this.#state === 'trailers' ? this.#trailerBytes : this.#state === 'end' ? 2 : MAX_CHUNK_LINE
-    if (this.#line.length + stop - from > limit) throw this.#tooLong()
-    this.#line += String.fromCharCode(...input.subarray(from, stop))
-    if (end >= 0) {
-      const line = this.#line
-      this.#line = ''
-      if (line.charCodeAt(line.length - 2) !== CR) throw bad('expected CR LF at the end of a line')
-      this.#whole(line.slice(0, -2))
-    }
-    return stop - from
-  }
-
-  #tooLong(): Problem {
-    if (this.#state === 'end') return bad('expected CR LF after the data of a chunk')
-    if (this.#state === 'trailers')
-      return new Problem('headers-too-large', 'the trailer fields of a request are limited')
-    return new Problem('too-large', 'the chunk extensions of a request are limited')
-  }
-
-  #whole(line: string): void {
-    if (this.#state === 'end') {
-      if (line !== '') throw bad('expected CR LF after the data of a chunk')
-      this.#state = 'line'
-    } else if (this.#state === 'trailers') {
-      this.#trailerBytes -= line.length + 2
-      if (line === '') this.#state = 'whole'
-      else addField(new Map(), line)
-    } else {
-      this.#begin(line)
-    }
-  }
-
-  #begin(line: string): void {
-    const match = CHUNK_LINE.exec(line)
-    if (match === null) throw bad('expected the size of a chunk in hexadecimal')
-    this.#extensions += match[2]?.length ?? 0
-    if (this.#extensions > MAX_EXTENSIONS) throw this.#tooLong()
-    const size = parseInt(match[1] as string, 16)
-    if (this.#growing.length + size > this.#limit) throw tooLarge(this.#limit, 'more')
-    this.#left = size
-    this.#state = size === 0 ? 'trailers' : 'data'
-  }
-}
-
-function bad(detail: string): Problem {
-  return new Problem('bad-request', `not an HTTP/1.1 request: ${detail}`)
 }

@@ -3,6 +3,7 @@ import type { Codec } from '@service-fs/tlog/codec'
 import type { Budget } from '@service-fs/wire/body-limits'
 import type { Wire } from '@service-fs/wire/handle'
 import { hostName } from '@service-fs/wire/host-name'
+import { notHttp } from '@service-fs/wire/http-syntax'
 import { Problem, problemOf, problemResponse } from '@service-fs/wire/problem'
 import type { WireRequest, WireResponse } from '@service-fs/wire/request'
 import { exactBuffer } from './codec.ts'
@@ -446,10 +447,6 @@ function latin1(bytes: Uint8Array, codec: Codec): string {
   for (let at = 0; at < bytes.length; at += 1024)
     text += String.fromCharCode(...bytes.subarray(at, at + 1024))
   return text
-}
-
-function notHttp(detail: string): Problem {
-  return new Problem('bad-request', `not an HTTP/1.1 request: ${detail}`)
 }
 
 function tooSlow(): Problem {

@@ -1,6 +1,14 @@
 /** The head of an HTTP/1.1 request, RFC 9112. Heads that two parsers could read differently are rejected. */
 import { authorityOf, isHost } from '@service-fs/wire/host-name'
-import { Problem } from '@service-fs/wire/problem'
+import {
+  checkTrailerName,
+  FIELD_NAME,
+  keepsAlive,
+  notHttp,
+  REQUEST_LINE,
+  SINGLE_FIELDS,
+  TARGET,
+} from '@service-fs/wire/http-syntax'
 
 export interface Head {
   method: string
@@ -20,12 +28,9 @@ export interface Head {
   expectsContinue: boolean
 }
 
-const REQUEST_LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}) ([\x21-\x7e]+) HTTP\/1\.([01])$/
-const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 // oxlint-disable-next-line no-control-regex
 const NOT_IN_VALUE = /[\x00-\x08\x0a-\x1f\x7f]/
-/** Fields that may occur only once, because a second value would change the request. */
-const SINGLE: ReadonlySet<string> = new Set(['host', 'content-length', 'content-type', 'authorization'])
+const SINGLE: ReadonlySet<string> = new Set(SINGLE_FIELDS)
 
 /**
  * Parses a head: a request line and field lines, one character for each byte, without the empty line at the end.
@@ -34,11 +39,12 @@ const SINGLE: ReadonlySet<string> = new Set(['host', 'content-length', 'content-
 export function parseHead(text: string): Head {
   const lines = text.split('\r\n')
   const match = REQUEST_LINE.exec(lines[0] ?? '')
-  if (match === null) throw bad('expected a request line: METHOD target HTTP/1.1')
-  const [, method = '', target = '', minor] = match
+  if (match === null) throw notHttp('expected a request line: METHOD target HTTP/1.1')
+  const [, method = '', target = '', version] = match
+  if (method !== 'CONNECT' && !TARGET.test(target)) throw notHttp('expected a path, a URL or * as the target')
   const headers = new Map<string, string>()
   for (let i = 1; i < lines.length; i++) addField(headers, lines[i] as string)
-  const isCurrent = minor === '1'
+  const isCurrent = version === '1.1'
   return {
     method,
     target,
@@ -56,8 +62,14 @@ export function addField(headers: Map<string, string>, line: string): void {
   const { name, value } = fieldOf(line)
   const before = headers.get(name)
   if (before === undefined) headers.set(name, value)
-  else if (SINGLE.has(name)) throw bad(`${name}: expected once, found twice`)
+  else if (SINGLE.has(name)) throw notHttp(`${name}: expected once, found twice`)
   else headers.set(name, `${before}, ${value}`)
+}
+
+/** Checks a line of the trailers, which are dropped. @throws Problem */
+export function checkTrailer(line: string): void {
+  const { name } = fieldOf(line)
+  checkTrailerName(name)
 }
 
 interface Field {
@@ -76,8 +88,9 @@ function fieldOf(line: string): Field {
   if (found !== undefined) return found
   const colon = line.indexOf(':')
   const given = line.slice(0, Math.max(colon, 0))
-  if (!TOKEN.test(given)) throw bad('expected a field line: name, colon without space before it, value')
-  if (NOT_IN_VALUE.test(line)) throw bad(`${given}: expected no control characters`)
+  if (!FIELD_NAME.test(given))
+    throw notHttp('expected a field line: name, colon without space before it, value')
+  if (NOT_IN_VALUE.test(line)) throw notHttp(`${given}: expected no control characters`)
   const field = { name: given.toLowerCase(), value: trimmed(line, colon + 1) }
   if (line.length <= MAX_KNOWN_LENGTH) {
     if (known.size === MAX_KNOWN) known.clear()
@@ -102,8 +115,8 @@ function isBlank(unit: number): boolean {
 /** RFC 9112 §3.2: HTTP/1.1 has exactly one Host. §3.2.2: the authority of an absolute form takes precedence. */
 function hostOf(headers: ReadonlyMap<string, string>, target: string, isCurrent: boolean): string {
   const host = headers.get('host')
-  if (host === undefined && isCurrent) throw bad('Host: expected once, found none')
-  if (host !== undefined && !isHost(host)) throw bad('Host: expected a host name, optionally with a port')
+  if (host === undefined && isCurrent) throw notHttp('Host: expected once, found none')
+  if (host !== undefined && !isHost(host)) throw notHttp('Host: expected a host name, optionally with a port')
   return authorityOf(target) ?? host ?? ''
 }
 
@@ -112,25 +125,12 @@ function lengthOf(headers: ReadonlyMap<string, string>, isCurrent: boolean): num
   const length = headers.get('content-length')
   const coding = headers.get('transfer-encoding')
   if (coding !== undefined) {
-    if (length !== undefined) throw bad('expected Content-Length or Transfer-Encoding, found both')
-    if (!isCurrent) throw bad('Transfer-Encoding: expected none in HTTP/1.0')
-    if (coding.toLowerCase() !== 'chunked') throw bad('Transfer-Encoding: expected chunked and no other')
+    if (length !== undefined) throw notHttp('expected Content-Length or Transfer-Encoding, found both')
+    if (!isCurrent) throw notHttp('Transfer-Encoding: expected none in HTTP/1.0')
+    if (coding.toLowerCase() !== 'chunked') throw notHttp('Transfer-Encoding: expected chunked and no other')
     return 'chunked'
   }
   if (length === undefined) return 0
-  if (!/^\d{1,15}$/.test(length)) throw bad('Content-Length: expected a decimal number of bytes')
+  if (!/^\d{1,15}$/.test(length)) throw notHttp('Content-Length: expected a decimal number of bytes')
   return Number(length)
-}
-
-function keepsAlive(connection: string | undefined, isCurrent: boolean): boolean {
-  if (connection === undefined) return isCurrent
-  const options = connection
-    .toLowerCase()
-    .split(',')
-    .map((option) => option.trim())
-  return options.includes('close') ? false : isCurrent || options.includes('keep-alive')
-}
-
-function bad(detail: string): Problem {
-  return new Problem('bad-request', `not an HTTP/1.1 request: ${detail}`)
 }

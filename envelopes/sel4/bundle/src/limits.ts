@@ -36,6 +36,7 @@ export function wireLimits(limits: Limits, ledger: LedgerLimits): Partial<WireLi
     maxPayload: ledger.maxPayloadBytes,
     maxBatch: ledger.maxBatchRecords,
     maxBatchBytes: limits.batch,
+    searchEntries: 1024,
     maxEntriesBytes: 8 * MIB,
     maxFollowers: Math.floor(limits.connections / 4),
     followBytes: 64 * 1024,

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm, stat } from 'node:fs/promises'
-import { connect, createServer } from 'node:net'
+import { connect, createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -175,6 +175,22 @@ describe.skipIf(!isBuilt)('Envelope B on a host', () => {
     }
   })
 
+  it('accepts the largest batch in the memory that the appliance gives each of two tenants', async () => {
+    const url = await start({ engine: { memoryBytes: 176 * 2 ** 20, callMs: 120_000 } })
+    const { append_bytes: most } = (await json(fetch(`${url}t/acme/v1/contract`))).limits
+    const payload = Buffer.alloc(Math.floor((most / 4 - 1000) / 4) * 3, 1).toString('base64')
+    const body = [1, 2, 3, 4].map((i) => `{"payload_id":"l${i}","payload_base64":"${payload}"}\n`).join('')
+    for (const [sent, status] of [
+      [body, 200],
+      [`${body}{"payload_id":"l5","payload_base64":"${payload}"}\n`, 413],
+    ] as const) {
+      const headers = { 'content-type': 'application/x-ndjson' }
+      const answer = await fetch(`${url}t/acme/v1/append`, { method: 'POST', headers, body: sent })
+      expect(answer.status).toBe(status)
+    }
+    expect((await append(url, 'after', 1)).status).toBe(200)
+  })
+
   it('refuses deeply nested JSON and JSON with a NUL, and keeps running', async () => {
     const url = await start()
     const post = (body: string): Promise<Response> =>
@@ -253,8 +269,7 @@ describe.skipIf(!isBuilt)('Envelope B on a host', () => {
     await append(url, 'a', 1)
     const pid = execFileSync('pgrep', ['-P', String(process.pid), 'psdb-host'], { encoding: 'utf8' })
     process.kill(Number(pid.trim()), 'SIGKILL')
-    for (let i = 0; i < 50 && running?.failures.length === 0; i++) await sleep(20)
-    expect(running?.failures[0]?.message).toMatch(/psdb-host: ended with SIGKILL/)
+    await expect.poll(() => running?.failures[0]?.message).toMatch(/psdb-host: ended with SIGKILL/)
     await expect(fetch(`${url}healthz`)).rejects.toThrow('fetch failed')
   })
 
@@ -266,14 +281,12 @@ describe.skipIf(!isBuilt)('Envelope B on a host', () => {
     await stop()
     const other = await start({ script: { text: script, name: 'loop.js' } })
     const socket = connect(Number(new URL(other).port), '127.0.0.1', () => socket.destroy())
-    for (let i = 0; i < 50 && running?.failures.length === 0; i++) await sleep(20)
-    expect(running?.failures[0]?.message).toMatch(/no more[^]*loop\.js/)
+    await expect.poll(() => running?.failures[0]?.message).toMatch(/no more[^]*loop\.js/)
   })
 
   it('refuses a ledger with another key, and an address in use', async () => {
     const url = await start()
     await append(url, 'a', 1)
-    const { port } = new URL(url)
     await stop()
     const others = [signer(ORIGIN), signer(`${ORIGIN}/audit`)] as const
     const foreign = signerFromKey(
@@ -284,8 +297,9 @@ describe.skipIf(!isBuilt)('Envelope B on a host', () => {
       'expected a signature of a known key',
     )
     const taken = createServer()
-    await new Promise<void>((resolve) => void taken.listen(Number(port), '127.0.0.1', resolve))
-    await expect(start({ listen: { host: '127.0.0.1', port: Number(port) } })).rejects.toThrow('EADDRINUSE')
+    await new Promise<void>((resolve) => void taken.listen(0, '127.0.0.1', resolve))
+    const { port } = taken.address() as AddressInfo
+    await expect(start({ listen: { host: '127.0.0.1', port } })).rejects.toThrow('EADDRINUSE')
     taken.close()
   })
 })

@@ -1,7 +1,8 @@
 import { CLOCK_TYPE } from '@service-fs/format/clock-correction'
-
+import { SCRUB_TYPE } from '@service-fs/format/scrub-entry'
 import type { Command } from 'commander'
 import { parseEntry, type Entry } from '@service-fs/format/entry'
+import { readsNoticeOf, type Reads } from '@service-fs/format/reads-notice'
 import { quoted } from '@service-fs/format/visible'
 import { nativeCodec } from '@service-fs/native/native'
 import { TILE_WIDTH } from '@service-fs/tlog/tile'
@@ -10,6 +11,7 @@ import { checkEarlier, openAuditTree, withAudit, type AuditPlace } from '@servic
 import { messageOf } from '@service-fs/format/errors'
 import { ClientError } from '@service-fs/client/errors'
 import type { Io } from '../io.ts'
+import { momentIn } from '../moments.ts'
 import { parseCount } from '../numbers.ts'
 import {
   keyOptions,
@@ -24,11 +26,14 @@ import {
 import { FALSE, perform } from '../perform.ts'
 import { progressBar } from '../progress.ts'
 import { checkPayloadProof, proofHeader, readProof } from '@service-fs/client/proof'
-import { matches, momentOf, readText, tryReadOf, type Read, type ReadFilter } from '@service-fs/client/reads'
+import { matches, readText, tryReadOf, type Read, type ReadFilter } from '@service-fs/client/reads'
 import { printReport } from '../report.ts'
 import type { TrustedTree } from '@service-fs/client/tree'
 import type { EachEntry } from '@service-fs/client/records'
 import type { LedgerReport } from '@service-fs/client/verify'
+
+/** The types of entries that the ledger appends for itself, besides its reads. */
+const OWN_TYPES: ReadonlySet<string> = new Set([CLOCK_TYPE, SCRUB_TYPE])
 
 interface AuditOptions extends LedgerOptions, KeyOptions {
   json?: boolean
@@ -90,7 +95,7 @@ export function addAudit(program: Command, io: Io): void {
     )
   add('verify')
     .description(
-      "recompute the sub-ledger up to its signed checkpoint; every entry must record a read or an operator's correction of the clock",
+      "recompute the sub-ledger up to its signed checkpoint; every entry must record a read, be a notice about public reads, or be an operator's correction of the clock",
     )
     .option('--checkpoint <file>', 'an earlier checkpoint of the sub-ledger; the present one must extend it')
     .option('--json', 'print the report as JSON')
@@ -119,8 +124,11 @@ async function ls(audit: AuditPlace, options: LsOptions, io: Io): Promise<number
   let text = ''
   let status = 0
   for await (const found of entriesIn(await openAuditTree(audit), range)) {
+    const notice = readsNoticeOf(found.entry)
+    if (notice !== undefined)
+      io.err(`service-fs: ${noticeText(notice, found.index, found.entry.header.time)}`)
     // An operator's correction of the clock is not a read.
-    if (found.entry.header.type === CLOCK_TYPE) continue
+    if (notice !== undefined || OWN_TYPES.has(found.entry.header.type)) continue
     const read = tryReadOf(found.entry)
     if (typeof read === 'string') {
       io.err(`service-fs: entry ${found.index} of ${quoted(audit.origin)} does not record a read: ${read}`)
@@ -171,10 +179,7 @@ async function lookedFor(
 }
 
 function moment(text: string | undefined, name: string): string | undefined {
-  if (text === undefined) return undefined
-  const found = momentOf(text)
-  if (found !== undefined) return found
-  throw new ClientError('usage', `${name}: expected 2026-11-23 or 2026-11-23T08:00:00Z, found ${text}`)
+  return text === undefined ? undefined : momentIn(name, text)
 }
 
 /** Yields the entries of a range, in order. Entry times never go back, so a binary search finds the first. */
@@ -244,10 +249,21 @@ async function prove(audit: AuditPlace, options: ProveOptions, io: Io): Promise<
   await io.out(`      ${audit.trust.toString()}\n`)
 }
 
-const recordsRead: EachEntry = (entry, place, problems) => {
-  if (entry.header.type === CLOCK_TYPE) return
-  const read = tryReadOf(entry)
-  if (typeof read === 'string') problems.addError(place, new Error(read), 'an entry that records a read')
+function noticeText(reads: Reads, index: number, time: string): string {
+  return reads === 'public'
+    ? `no reads of the ledger are recorded from entry ${index} (${time}) on: they are public`
+    : `reads of the ledger are recorded again from entry ${index} (${time}) on`
+}
+
+/** Checks that each entry records a read or is another permitted entry, and adds the notices to `notes`. */
+function recordsRead(notes: string[]): EachEntry {
+  return (entry, place, problems) => {
+    const notice = readsNoticeOf(entry)
+    if (notice !== undefined) notes.push(noticeText(notice, place.index ?? -1, entry.header.time))
+    if (notice !== undefined || OWN_TYPES.has(entry.header.type)) return
+    const read = tryReadOf(entry)
+    if (typeof read === 'string') problems.addError(place, new Error(read), 'an entry that records a read')
+  }
 }
 
 async function verify(audit: AuditPlace, options: VerifyOptions, io: Io): Promise<number> {
@@ -255,12 +271,17 @@ async function verify(audit: AuditPlace, options: VerifyOptions, io: Io): Promis
   const kept = checkpoint === undefined ? undefined : (await readInput(checkpoint)).toString('utf8')
   const earlier = kept === undefined ? undefined : audit.trust.open(kept, audit.origin)
   const bar = progressBar(io, 'verify', 'entries')
+  const notices: string[] = []
   let report: LedgerReport
   try {
-    report = await audit.verify({ each: recordsRead, progress: (_, entries, size) => bar.at(entries, size) })
+    report = await audit.verify({
+      each: recordsRead(notices),
+      progress: (_, entries, size) => bar.at(entries, size),
+    })
   } finally {
     bar.stop()
   }
+  report = { ...report, notes: [...report.notes, ...notices] }
   if (earlier !== undefined)
     report = await withEarlier(report, () => checkEarlier(audit, earlier, report), checkpoint ?? '')
   if (options.json === true) await io.out(`${JSON.stringify(report)}\n`)

@@ -2,7 +2,12 @@ import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { exportCopy } from '../copy.ts'
 import { ClientError } from '@service-fs/client/errors'
+import { directoryFiles } from '@service-fs/client/ledger-files'
+import { Trust, type TrustOptions } from '@service-fs/client/trust'
 import type { Io } from '../io.ts'
+import { CopyDirectory, type CopyReport } from '../mirror/copy-directory.ts'
+import { copyText } from '../mirror/report.ts'
+import { checkApart, updateWith, withSource } from '../mirror/update.ts'
 import {
   keyOptions,
   ledgerOptions,
@@ -29,9 +34,9 @@ export function addExport(program: Command, io: Io): void {
   const command = program.command('export [place]')
   keyOptions(ledgerOptions(command))
     .description(
-      'verify a whole ledger from a URL, a directory, a tar archive or a disk image, and write a copy',
+      'copy a ledger, verified, from a URL, a directory, a tar archive or a disk image, or bring such a copy up to date',
     )
-    .option('--out <path>', 'the directory to create, or the archive if the name ends in .tar')
+    .option('--out <path>', 'the directory to create or to add to, or the archive if the name ends in .tar')
     .option('--no-audit', 'skip the audit sub-ledger')
     .option('--json', 'print the report as JSON')
     .action((place: string | undefined, options: ExportOptions) =>
@@ -42,6 +47,7 @@ export function addExport(program: Command, io: Io): void {
 async function exportLedger(place: string, options: ExportOptions, io: Io): Promise<number> {
   const trust = await trustOptions(options)
   const out = outputPath(options.out)
+  if (await isExport(resolve(out))) return continueExport(place, { out, trust }, options, io)
   const output = await openOutput(out)
   return copyInto({ output, out, verb: 'exported', json: options.json }, io, async (progress) =>
     verifyPlace(place, {
@@ -52,6 +58,36 @@ async function exportLedger(place: string, options: ExportOptions, io: Io): Prom
       progress,
     }),
   )
+}
+
+/** Reports whether there is a directory with a ledger's origin, so that an export continues it. */
+async function isExport(dir: string): Promise<boolean> {
+  return (await directoryFiles(dir).read('origin')) !== undefined
+}
+
+/** Adds the source's new entries to an existing export. Verifies them, and the end of the export that they continue. */
+async function continueExport(
+  place: string,
+  { out, trust }: { out: string; trust: TrustOptions },
+  options: ExportOptions,
+  io: Io,
+): Promise<number> {
+  await checkApart(place, out)
+  const copy = new CopyDirectory({
+    dir: resolve(out),
+    form: 'export',
+    trust: Trust.pinned(trust),
+    withoutAudit: !options.audit,
+  })
+  let report: CopyReport
+  try {
+    report = await withSource(place, options, (source) => updateWith(copy, source, io))
+  } finally {
+    await copy.close()
+  }
+  if (options.json === true) await io.out(`${JSON.stringify({ ...report, out })}\n`)
+  else await io.out(`${copyText(report)}exported to ${out}\n`)
+  return 0
 }
 
 function outputPath(out: string | undefined): string {

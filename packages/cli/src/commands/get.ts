@@ -99,9 +99,17 @@ async function getOne(
     await restorer.write(found)
     return finish(restorer, options, trust, io)
   }
-  const { cursor, id, type, time, payload } = found
+  const { cursor, id, type, time, retainUntil, payload } = found
   const content = Buffer.from(payload).toString('base64')
-  const value = { cursor, payload_id: id, type, time, payload_base64: content, verified: trust !== undefined }
+  const value = {
+    cursor,
+    payload_id: id,
+    type,
+    time,
+    retain_until: retainUntil,
+    payload_base64: content,
+    verified: trust !== undefined,
+  }
   await io.out(options.json === true ? JSON.stringify(value) + '\n' : payload)
   return 0
 }

@@ -7,8 +7,8 @@ import { nobleHasher, type Hash, type Hasher } from '../hash.ts'
 import { MAX_SIZE } from '../math.ts'
 import { subtreeRoot } from '../proof.ts'
 import { CT_LEAVES, CT_ROOTS } from '../testing/certificate-transparency.ts'
-import { formatBundle, formatHashTile, parseBundle, parseHashTile } from '../tile-text.ts'
-import type { Kernel } from './kernel.ts'
+import { bundleFromBinary, formatBundle, formatHashTile, parseBundle, parseHashTile } from '../tile-text.ts'
+import type { Kernel, PackedEntries } from './kernel.ts'
 import { instantiate } from './module.ts'
 import { plainKernel } from './plain.ts'
 import { wasmKernel } from './wasm.ts'
@@ -20,10 +20,21 @@ const text = (lines: readonly string[]): Buffer => Buffer.from(lines.map((line) 
 const base64 = (entries: readonly Uint8Array[]): string[] =>
   entries.map((entry) => Buffer.from(entry).toString('base64'))
 
-function joined(entries: readonly Uint8Array[]): { bytes: Uint8Array; offsets: Uint32Array } {
+function joined(entries: readonly Uint8Array[]): PackedEntries {
   const offsets = Uint32Array.of(0, ...entries.map(({ length }) => length))
   for (let i = 1; i < offsets.length; i++) offsets[i]! += offsets[i - 1]!
   return { bytes: Buffer.concat(entries), offsets }
+}
+
+/** Returns the entries in batches of random sizes, of which some are empty. */
+function packed(entries: readonly Uint8Array[]): PackedEntries[] {
+  const batches: PackedEntries[] = []
+  for (let from = 0; from < entries.length;) {
+    const to = from + randomInt(2) * randomInt(entries.length - from + 1)
+    batches.push(joined(entries.slice(from, to)))
+    from = to
+  }
+  return batches
 }
 
 /** The root hash by the definition of RFC 6962 section 2.1. */
@@ -51,7 +62,7 @@ const randomEntries = (count: number): Buffer[] =>
 /** Extends a tree, compares the result with what edge.ts and node:crypto compute, and returns the new edge. */
 function extend(kernel: Kernel, before: Edge, entries: readonly Uint8Array[]): Edge {
   const hashes = before.hashes()
-  const extension = kernel.extend(before, entries)
+  const extension = kernel.extend(before, packed(entries))
   const leaves = entries.map((entry): Hash => leafOf(entry).toString('base64'))
   expect(extension.leaves).toEqual(leaves)
   expect(Buffer.from(extension.text).toString()).toBe(text(base64(entries)).toString())
@@ -69,10 +80,15 @@ function extend(kernel: Kernel, before: Edge, entries: readonly Uint8Array[]): E
 /** Formats and reads a bundle, and compares the content with what node:crypto computes. */
 function read(kernel: Kernel, entries: readonly Uint8Array[]): void {
   const { bytes, offsets } = joined(entries)
-  const content = kernel.readBundle(Buffer.from(formatBundle(base64(entries))), entries.length)
+  const stored = Buffer.from(formatBundle(base64(entries)))
+  const content = kernel.readBundle(stored, entries.length)
   expect(hex(content.bytes)).toBe(hex(bytes))
   expect([...content.offsets]).toEqual([...offsets])
   expect(hex(content.leaves)).toBe(hex(Buffer.concat(entries.map(leafOf))))
+  const binary = kernel.readBinaryBundle(stored, entries.length)
+  expect(bundleFromBinary(binary.bytes, entries.length).map(hex)).toEqual(entries.map(hex))
+  expect([...binary.ends]).toEqual(entries.map((_, i) => offsets[i + 1]! + 2 * (i + 1)))
+  expect(hex(binary.leaves)).toBe(hex(content.leaves))
 }
 
 it('runs in WebAssembly with SIMD', () => {
@@ -112,7 +128,7 @@ describe.each<[string, Kernel]>([
       const { bytes, offsets } = joined(entries.slice(0, size))
       expect(hex(kernel.rootOf(kernel.hashLeaves(bytes, offsets)))).toBe(root)
       if (size === 0) continue
-      expect(kernel.extend(new Edge(), entries.slice(0, size)).root).toBe(
+      expect(kernel.extend(new Edge(), [joined(entries.slice(0, size))]).root).toBe(
         Buffer.from(root, 'hex').toString('base64'),
       )
     }
@@ -123,6 +139,29 @@ describe.each<[string, Kernel]>([
     for (const entry of entries) expect(leavesOf([entry])).toEqual([hex(leafOf(entry))])
     expect(leavesOf(entries)).toEqual(entries.map((entry) => hex(leafOf(entry))))
     expect(leavesOf(entries.toReversed())).toEqual(entries.toReversed().map((entry) => hex(leafOf(entry))))
+  })
+
+  it('digests messages of every length as node:crypto does', () => {
+    const digestsOf = (messages: readonly Uint8Array[]): string[] => {
+      const { bytes, offsets } = joined(messages)
+      const hashes = kernel.digests(bytes, offsets)
+      return messages.map((_, i) => hex(hashes.subarray(32 * i, 32 * i + 32)))
+    }
+    const messages = [...LENGTHS, 65_536, 400_000].map((length) => randomBytes(length))
+    for (const message of messages) expect(digestsOf([message])).toEqual([hex(sha256(message))])
+    expect(digestsOf(messages)).toEqual(messages.map((message) => hex(sha256(message))))
+    expect(kernel.digests(Buffer.of(), Uint32Array.of(0)).length).toBe(0)
+    expect(() => kernel.digests(Buffer.of(1), Uint32Array.of(0, 2))).toThrow(RangeError)
+    // After digests, leaf hashes must have their prefix again.
+    expect(leavesOf(messages)).toEqual(messages.map((message) => hex(leafOf(message))))
+  })
+
+  it('gives spare bytes behind the text', () => {
+    const entries = randomEntries(9)
+    const { text: lines, spare } = kernel.extend(new Edge(), [joined(entries)], 500)
+    expect(lines.buffer.byteLength - lines.byteOffset - lines.length).toBeGreaterThanOrEqual(spare)
+    new Uint8Array(lines.buffer, lines.byteOffset + lines.length, spare).fill(1)
+    expect(Buffer.from(lines).toString()).toBe(text(base64(entries)).toString())
   })
 
   it('hashes batches of every size', () => {
@@ -221,9 +260,13 @@ describe.each<[string, Kernel]>([
         }
         expect(expected).toMatchObject({ name: 'TlogError' })
         expect(() => kernel.readBundle(bundle, 5)).toThrow(expected)
+        expect(() => kernel.readBinaryBundle(bundle, 5)).toThrow(expected)
       }
-      for (const width of [0, 257, 1.5, -1])
-        expect(() => kernel.readBundle(text(good), width)).toThrow(expect.objectContaining({ code: 'tile' }))
+      for (const width of [0, 257, 1.5, -1]) {
+        const refused = expect.objectContaining({ code: 'tile' })
+        expect(() => kernel.readBundle(text(good), width)).toThrow(refused)
+        expect(() => kernel.readBinaryBundle(text(good), width)).toThrow(refused)
+      }
     })
 
     it('and rejects every changed character that parseBundle rejects', () => {
@@ -304,12 +347,12 @@ describe.each<[string, Kernel]>([
       )
     })
 
-    it('and gives the root hash of each tile that fills', () => {
+    it('returns the root hash of each tile that fills', () => {
       const leaves: Hash[] = []
       const roots: Hash[] = []
       let edge = new Edge()
       for (const count of [255, 1, 256, 1, 600, 3, 5000]) {
-        const extension = kernel.extend(edge, randomEntries(count))
+        const extension = kernel.extend(edge, packed(randomEntries(count)))
         leaves.push(...extension.leaves)
         roots.push(...extension.tileRoots)
         edge = extension.edge
@@ -322,7 +365,9 @@ describe.each<[string, Kernel]>([
       const hashes = Array.from({ length: 52 }, () => nobleHasher.leaf(Buffer.of()))
       const last = new Edge(MAX_SIZE - 1, hashes)
       expect(extend(kernel, last, randomEntries(1)).size).toBe(MAX_SIZE)
-      expect(() => kernel.extend(last, randomEntries(2))).toThrow(expect.objectContaining({ code: 'range' }))
+      expect(() => kernel.extend(last, packed(randomEntries(2)))).toThrow(
+        expect.objectContaining({ code: 'range' }),
+      )
     })
   })
 })

@@ -1,20 +1,37 @@
 import type { Edge } from '../edge.ts'
 import type { Hash } from '../hash.ts'
 
-/** The entries of a bundle, and their hashes in binary. */
-export interface BundleContent {
-  /** The entries, one after the other. */
+/** Entries, one after the other in one array. */
+export interface PackedEntries {
   bytes: Uint8Array
   /** Entry i is `bytes` from `offsets[i]` up to `offsets[i + 1]`. */
   offsets: Uint32Array
+}
+
+/** The entries of a bundle, and their hashes in binary. */
+export interface BundleContent extends PackedEntries {
   /** The leaf hashes, 32 bytes each. */
   leaves: Uint8Array
 }
+
+/** An entry bundle in the binary form of c2sp.org/tlog-tiles, "Log entries": each entry after its length, a big-endian uint16. */
+export interface BinaryContent {
+  bytes: Uint8Array
+  /** The offset in `bytes` after each entry. */
+  ends: Uint32Array
+  /** The leaf hashes, 32 bytes each. */
+  leaves: Uint8Array
+}
+
+/** Bytes of the length before each entry. */
+export const LENGTH_BYTES = 2
 
 /** New entries of a tree: their text, their leaf hashes, and the tree that ends with them. */
 export interface Extension {
   /** The lines of the entries: base64, each with a line feed. */
   text: Uint8Array
+  /** The number of bytes behind `text` in its buffer that the caller may write. */
+  spare: number
   /** The offset in `text` after each line. */
   ends: Uint32Array
   /** The leaf hashes. */
@@ -34,21 +51,26 @@ export interface Extension {
 export interface Kernel {
   /** Returns the leaf hashes of the entries `bytes[offsets[i], offsets[i + 1])`: 32 bytes each. @throws RangeError for bad offsets */
   hashLeaves(bytes: Uint8Array, offsets: Uint32Array): Uint8Array
+  /** Returns the SHA-256 of the messages `bytes[offsets[i], offsets[i + 1])`: 32 bytes each. @throws RangeError for bad offsets */
+  digests(bytes: Uint8Array, offsets: Uint32Array): Uint8Array
   /** Returns the hash of each node whose two subtrees have the hashes in 64 bytes of `pairs`. @throws RangeError */
   hashNodes(pairs: Uint8Array): Uint8Array
   /** Returns the root hash of the tree over `hashes`, 32 bytes each; that of the empty tree for none. @throws RangeError */
   rootOf(hashes: Uint8Array): Uint8Array
   /** Parses the text of an entry bundle of `width` lines, and hashes its entries. @throws TlogError `tile`, `utf8` like parseBundle() */
   readBundle(text: Uint8Array, width: number): BundleContent
+  /** Parses the text of an entry bundle like {@link readBundle}, to its binary form. @throws TlogError */
+  readBinaryBundle(text: Uint8Array, width: number): BinaryContent
   /** Parses the text of a hash tile of `width` lines. @throws TlogError `tile`, `utf8` like parseHashTile() */
   readHashTile(text: Uint8Array, width: number): Uint8Array
   /** Returns the lines of a hash tile, each with a line feed. @throws RangeError */
   hashLines(hashes: Uint8Array): Uint8Array
   /**
-   * Appends entries of at most 65,535 bytes, one or more, to the tree with this right edge, which stays unchanged.
-   * @throws TlogError `range` beyond 2^53 - 1 entries
+   * Appends the entries of all batches, in order, to the tree with this right edge, which stays unchanged. There must be at least one
+   * entry, and none of more than 65,535 bytes. `spare`: how many bytes the caller wants behind the text; it may get fewer.
+   * @throws TlogError `range` beyond 2^53 - 1 entries; RangeError for a longer entry
    */
-  extend(edge: Edge, entries: readonly Uint8Array[]): Extension
+  extend(edge: Edge, batches: readonly PackedEntries[], spare?: number): Extension
 }
 
 /** Checks that `bytes` has a whole number of `size` bytes; returns the number. @throws RangeError */

@@ -6,6 +6,7 @@ export interface Functions {
   readonly memory: { readonly buffer: ArrayBuffer }
   readonly base: { readonly value: number }
   leaves(bytes: number, offsets: number, count: number, out: number): void
+  digests(bytes: number, offsets: number, count: number, out: number): void
   nodes(pairs: number, count: number, out: number): void
   root(hashes: number, count: number): void
   encodeLines(bytes: number, offsets: number, count: number, out: number, ends: number): number
@@ -20,7 +21,7 @@ interface Engine {
 
 let compiled: object | undefined
 
-/** Returns the functions over a memory of their own; undefined where WebAssembly or its SIMD is missing or forbidden. */
+/** Returns the functions over a new memory; undefined where WebAssembly or its SIMD is missing or forbidden. */
 export function instantiate(): Functions | undefined {
   const engine = (globalThis as { WebAssembly?: Engine }).WebAssembly
   if (engine === undefined) return undefined

@@ -14,7 +14,16 @@ import {
 import { MAX_SIZE, divPow2 } from '../math.ts'
 import { MAX_ENTRY_SIZE } from '../tile-text.ts'
 import { TILE_HEIGHT, TILE_WIDTH } from '../tile.ts'
-import { checkOffsets, countOf, type BundleContent, type Extension, type Kernel } from './kernel.ts'
+import {
+  checkOffsets,
+  countOf,
+  LENGTH_BYTES,
+  type BinaryContent,
+  type BundleContent,
+  type Extension,
+  type Kernel,
+  type PackedEntries,
+} from './kernel.ts'
 import { instantiate, type Functions } from './module.ts'
 import { plainKernel } from './plain.ts'
 
@@ -97,17 +106,37 @@ class WasmKernel implements Kernel {
   }
 
   hashLeaves(bytes: Uint8Array, offsets: Uint32Array): Uint8Array {
+    const long = (entry: Uint8Array, out: Uint8Array, at: number): void =>
+      decodeBase64Into(this.#hasher.leaf(entry), out, at)
+    return this.#hashAll(bytes, offsets, (count) => this.#leaves(count), long)
+  }
+
+  digests(bytes: Uint8Array, offsets: Uint32Array): Uint8Array {
+    const some = (count: number): void =>
+      this.#functions.digests(this.#bytes, this.#offsets, count, this.#hashes)
+    return this.#hashAll(bytes, offsets, some, (message, out, at) =>
+      out.set(this.#hasher.sha256(message), at),
+    )
+  }
+
+  /** Hashes messages: `some` those in the memory, and `long` one that does not fit there. */
+  #hashAll(
+    bytes: Uint8Array,
+    offsets: Uint32Array,
+    some: (count: number) => void,
+    long: (message: Uint8Array, out: Uint8Array, at: number) => void,
+  ): Uint8Array {
     const count = checkOffsets(bytes, offsets)
     const out = new Uint8Array(count * HASH_SIZE)
     for (let from = 0; from < count;) {
       const to = this.#batch(from, count, (i) => offsets[i + 1]! - offsets[i]!)
       const first = offsets[from]!
       if (offsets[to]! - first > BYTES) {
-        decodeBase64Into(this.#hasher.leaf(bytes.subarray(first, offsets[to])), out, from * HASH_SIZE)
+        long(bytes.subarray(first, offsets[to]), out, from * HASH_SIZE)
       } else {
         this.#memory.set(bytes.subarray(first, offsets[to]), this.#bytes)
         for (let i = from; i <= to; i++) this.#words[this.#offsets / 4 + i - from] = offsets[i]! - first
-        this.#leaves(to - from)
+        some(to - from)
         this.#copyOut(this.#hashes, to - from, out, from)
       }
       from = to
@@ -132,7 +161,7 @@ class WasmKernel implements Kernel {
     let count = countOf(hashes, HASH_SIZE)
     if (count === 0) return hashBytes(EMPTY_ROOT)
     let row = hashes
-    // Replace each COUNT hashes, and the rest, by the root over them.
+    // Replace each group of COUNT hashes, and the remaining ones, by the root over the group.
     while (count > COUNT) {
       const roots = new Uint8Array(Math.ceil(count / COUNT) * HASH_SIZE)
       for (let i = 0; i * COUNT < count; i++)
@@ -151,15 +180,50 @@ class WasmKernel implements Kernel {
   }
 
   readBundle(text: Uint8Array, width: number): BundleContent {
+    const bytes = new Uint8Array(Math.ceil(text.length / 4) * 3)
+    const offsets = new Uint32Array(TILE_WIDTH + 1)
+    const leaves = this.#read(text, width, (count, first) => {
+      const from = offsets[first]!
+      const length = this.#words[this.#offsets / 4 + count]!
+      bytes.set(this.#memory.subarray(this.#bytes, this.#bytes + length), from)
+      for (let i = 1; i <= count; i++) offsets[first + i] = from + this.#words[this.#offsets / 4 + i]!
+    })
     // The plain kernel throws an error that names the fault.
-    return this.#content(text, width) ?? this.#plain.readBundle(text, width)
+    if (leaves === undefined) return this.#plain.readBundle(text, width)
+    return { bytes: bytes.subarray(0, offsets[width]), offsets: offsets.subarray(0, width + 1), leaves }
   }
 
-  /** Returns what the text of a bundle holds; undefined when it is malformed. */
-  #content(text: Uint8Array, width: number): BundleContent | undefined {
+  readBinaryBundle(text: Uint8Array, width: number): BinaryContent {
+    // Each line ends with a line feed, which decodes to nothing.
+    const bytes = new Uint8Array(Math.ceil((text.length * 3) / 4) + LENGTH_BYTES * TILE_WIDTH)
+    const ends = new Uint32Array(TILE_WIDTH)
+    let at = 0
+    const leaves = this.#read(text, width, (count, first) => {
+      const words = this.#offsets / 4
+      for (let i = 0; i < count; i++) {
+        const from = this.#words[words + i]!
+        const length = this.#words[words + i + 1]! - from
+        bytes[at] = length >> 8
+        bytes[at + 1] = length
+        const entry = this.#bytes + from
+        bytes.set(this.#memory.subarray(entry, entry + length), at + LENGTH_BYTES)
+        ends[first + i] = at += LENGTH_BYTES + length
+      }
+    })
+    if (leaves === undefined) return this.#plain.readBinaryBundle(text, width)
+    return { bytes: bytes.subarray(0, at), ends: ends.subarray(0, width), leaves }
+  }
+
+  /**
+   * Decodes the text of a bundle, and returns the leaf hashes of its entries; undefined when it is malformed. Calls `take` with the number of
+   * entries that are in the memory, and the number of the first of them.
+   */
+  #read(
+    text: Uint8Array,
+    width: number,
+    take: (count: number, first: number) => void,
+  ): Uint8Array | undefined {
     if (!(width >= 1 && width <= TILE_WIDTH)) return undefined
-    const bytes = new Uint8Array(Math.ceil(text.length / 4) * 3)
-    const offsets = new Uint32Array(width + 1)
     const leaves = new Uint8Array(width * HASH_SIZE)
     let done = 0
     for (let at = 0; done < width || at < text.length;) {
@@ -169,10 +233,13 @@ class WasmKernel implements Kernel {
       const found = this.#functions.decodeLines(this.#text, part.length, wanted, this.#bytes, this.#offsets)
       const good = Math.min(found, wanted)
       if (good === 0 || this.#longest(good) > MAX_ENTRY_SIZE) return undefined
-      at += this.#take(good, done, { bytes, offsets, leaves })
+      take(good, done)
+      this.#leaves(good)
+      this.#copyOut(this.#hashes, good, leaves, done)
+      at += this.#characters(good)
       done += good
     }
-    return { bytes: bytes.subarray(0, offsets[width]), offsets, leaves }
+    return leaves
   }
 
   /** Returns the length of the longest of `count` decoded lines. */
@@ -183,18 +250,11 @@ class WasmKernel implements Kernel {
     return longest
   }
 
-  /** Copies `count` decoded lines to `content`, from line `first` on, with their leaf hashes. Returns the characters of the lines. */
-  #take(count: number, first: number, { bytes, offsets, leaves }: BundleContent): number {
-    const from = offsets[first]!
-    const length = this.#words[this.#offsets / 4 + count]!
-    bytes.set(this.#memory.subarray(this.#bytes, this.#bytes + length), from)
+  /** Returns the characters of `count` decoded lines. */
+  #characters(count: number): number {
     let characters = 0
-    for (let i = 1; i <= count; i++) {
-      offsets[first + i] = from + this.#words[this.#offsets / 4 + i]!
-      characters += Math.ceil((offsets[first + i]! - offsets[first + i - 1]!) / 3) * 4 + 1
-    }
-    this.#leaves(count)
-    this.#copyOut(this.#hashes, count, leaves, first)
+    for (let at = this.#offsets / 4, i = 0; i < count; i++)
+      characters += Math.ceil((this.#words[at + i + 1]! - this.#words[at + i]!) / 3) * 4 + 1
     return characters
   }
 
@@ -225,43 +285,53 @@ class WasmKernel implements Kernel {
     return out
   }
 
-  extend(before: Edge, entries: readonly Uint8Array[]): Extension {
-    if (entries.length > MAX_SIZE - before.size)
+  extend(before: Edge, batches: readonly PackedEntries[], spare = 0): Extension {
+    const { count, characters } = sizesOf(batches)
+    if (count > MAX_SIZE - before.size)
       throw new TlogError('range', 'expected a tree below 2^53 - 1 entries to append to')
-    const text = new Uint8Array(entries.reduce((sum, { length }) => sum + Math.ceil(length / 3) * 4 + 1, 0))
-    const ends = new Uint32Array(entries.length)
+    const text = new Uint8Array(characters + spare).subarray(0, characters)
+    const ends = new Uint32Array(count)
     const leaves: Hash[] = []
     const edge = new BinaryEdge(before)
     const roots: Uint8Array[] = []
-    for (let from = 0; from < entries.length;) {
-      const to = this.#batch(from, entries.length, (i) => entries[i]!.length)
-      this.#load(entries, from, to)
+    const next = { batch: 0, entry: 0 }
+    for (let from = 0; from < count;) {
+      const to = from + this.#load(batches, next)
       this.#encode(from, to, text, ends)
       this.#leaves(to - from)
-      for (const leaf of this.#asText(this.#hashes, to - from)) leaves.push(leaf)
+      this.#asText(this.#hashes, to - from, leaves)
       this.#climb(edge, to - from, roots)
       from = to
     }
-    const nodes = edge.nodes()
-    for (const [i, hash] of nodes.entries()) this.#memory.set(hash, this.#hashes + i * HASH_SIZE)
-    const after = this.#asText(this.#hashes, nodes.length)
-    const extended = new Edge(edge.size, after)
-    const tileRoots = this.#texts(roots)
-    return { text, ends, leaves, edge: extended, root: extended.root(this.#hasher), tileRoots }
+    const extended = new Edge(edge.size, this.#texts(edge.nodes()))
+    const root = extended.root(this.#hasher)
+    return { text, spare, ends, leaves, edge: extended, root, tileRoots: this.#texts(roots) }
   }
 
-  /** Copies the entries [from, to) to the memory. */
-  #load(entries: readonly Uint8Array[], from: number, to: number): void {
+  /** Copies the entries from `next` on to the memory, as many as one call takes. Returns their number, and moves `next` behind them. */
+  #load(batches: readonly PackedEntries[], next: { batch: number; entry: number }): number {
+    const alone = ALONE * this.#longFrom
+    const first = this.#offsets / 4
+    let count = 0
     let at = 0
-    this.#words[this.#offsets / 4] = 0
-    for (let i = from; i < to; i++) {
-      const entry = entries[i]!
-      if (entry.length > MAX_ENTRY_SIZE)
-        throw new RangeError(`expected an entry of at most ${MAX_ENTRY_SIZE} bytes, found ${entry.length}`)
-      this.#memory.set(entry, this.#bytes + at)
-      at += entry.length
-      this.#words[this.#offsets / 4 + i - from + 1] = at
+    let isFull = false
+    this.#words[first] = 0
+    for (; next.batch < batches.length && !isFull; next.batch++, next.entry = 0) {
+      const { bytes, offsets } = batches[next.batch]!
+      const from = next.entry
+      const start = at
+      for (; next.entry + 1 < offsets.length; next.entry++) {
+        const length = offsets[next.entry + 1]! - offsets[next.entry]!
+        isFull =
+          count === COUNT || at > ROOM || (count > 0 && length >= alone) || (count === 1 && at >= alone)
+        if (isFull) break
+        at += length
+        this.#words[first + ++count] = at
+      }
+      this.#memory.set(bytes.subarray(offsets[from], offsets[next.entry]), this.#bytes + start)
+      if (isFull) break
     }
+    return count
   }
 
   /** Writes the lines of the loaded entries [from, to) to `text`, and their ends to `ends`. */
@@ -327,20 +397,36 @@ class WasmKernel implements Kernel {
     return this.#memory.slice(from, from + length)
   }
 
-  /** Returns `count` hashes in the memory as text. */
-  #asText(hashes: number, count: number): Hash[] {
-    if (count === 0) return []
+  /** Adds `count` hashes in the memory to `texts`. */
+  #asText(hashes: number, count: number, texts: Hash[]): void {
+    if (count === 0) return
     this.#functions.encodeHashes(hashes, count, this.#text)
     const lines = this.#codec.utf8Decode(this.#memory.subarray(this.#text, this.#text + count * LINE))
-    const texts: Hash[] = []
     for (let i = 0; i < count; i++) texts.push(lines.slice(i * LINE, i * LINE + HASH_LENGTH))
-    return texts
   }
 
   #texts(hashes: readonly Uint8Array[]): Hash[] {
+    const texts: Hash[] = []
     for (const [i, hash] of hashes.entries()) this.#memory.set(hash, this.#hashes + i * HASH_SIZE)
-    return this.#asText(this.#hashes, hashes.length)
+    this.#asText(this.#hashes, hashes.length, texts)
+    return texts
   }
+}
+
+/** Returns the number of entries, and of the characters of their lines with line feeds. @throws RangeError for a longer entry */
+function sizesOf(batches: readonly PackedEntries[]): { count: number; characters: number } {
+  let count = 0
+  let characters = 0
+  for (const { bytes, offsets } of batches) {
+    count += checkOffsets(bytes, offsets)
+    for (let i = 1; i < offsets.length; i++) {
+      const length = offsets[i]! - offsets[i - 1]!
+      if (length > MAX_ENTRY_SIZE)
+        throw new RangeError(`expected an entry of at most ${MAX_ENTRY_SIZE} bytes, found ${length}`)
+      characters += Math.ceil(length / 3) * 4 + 1
+    }
+  }
+  return { count, characters }
 }
 
 /** An edge in binary. */

@@ -36,13 +36,13 @@ export class Filter {
     }
   }
 
-  /** Reports whether `key` may have been added: true for each key that was. */
-  has(key: Buffer): boolean {
+  /** Reports whether the key at `at` in `keys` may have been added: true for each key that was. */
+  has(keys: Buffer, at = 0): boolean {
     if (this.#pages === 0) return false
     const { bytes } = this
-    const page = this.#pageOf(key, 0)
-    const step = key.readUInt32BE(8)
-    let hash = key.readUInt32BE(4)
+    const page = this.#pageOf(keys, at)
+    const step = keys.readUInt32BE(at + 8)
+    let hash = keys.readUInt32BE(at + 4)
     for (let probe = 0; probe < PROBES; probe++) {
       const bit = hash % BITS_A_PAGE
       if (((bytes[page + (bit >>> 3)] as number) & (1 << (bit & 7))) === 0) return false
@@ -62,7 +62,7 @@ export class Filter {
       closePage(this.bytes, page * PAGE_BYTES, file, first + page)
   }
 
-  /** @throws PageDamage unless the pages are those that {@link close} finished */
+  /** @throws PageDamage if a page is not as {@link close} left it */
   check(file: string, first: number): void {
     for (let page = 0; page < this.#pages; page++)
       checkPage(this.bytes, page * PAGE_BYTES, file, first + page)

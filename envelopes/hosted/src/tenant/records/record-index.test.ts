@@ -171,7 +171,7 @@ it('merges short runs into long ones as it grows', async () => {
   await index.close()
 })
 
-it('finds in a merged run the records of its parts', async () => {
+it('finds the records of the merged runs in the new run', async () => {
   const cache = join(dir, 'many')
   for (let restart = 1; restart <= 40; restart++) {
     const index = openRecordIndex(cache, { runEntries: 50 })
@@ -251,7 +251,7 @@ it('opens a run of an earlier version, which has no filter, and merges it', asyn
   await again.close()
 })
 
-it('finds many at once as it finds each', async () => {
+it('finds the same records all at once as one by one', async () => {
   const index = openRecordIndex(dir, { runEntries: 300 })
   fill(index, 2_000)
   await index.flush()
@@ -259,5 +259,35 @@ it('finds many at once as it finds each', async () => {
   const ids = Array.from({ length: 400 }, (_, i) => (i % 3 === 0 ? `absent ${i}` : `r${(i * 37) % 2_500}`))
   expect(index.getAll([...ids, 'r7', 'r7'])).toEqual([...ids.map((id) => index.get(id)), 7, 7])
   expect(index.getAll([])).toEqual([])
+  await index.close()
+})
+
+it('finds identifiers with any characters, looked up alone and together', async () => {
+  const index = openRecordIndex(dir, { runEntries: 20 })
+  const ids = [
+    'ä',
+    '😀',
+    'a\ud83d',
+    '\ude00b',
+    '\ud83d',
+    'plain',
+    'ab',
+    'a',
+    'b',
+    '日本語',
+    '',
+    'i'.repeat(256),
+  ]
+  index.put(
+    ids.map((id, i) => ({ id, index: i })),
+    ids.length,
+    'root',
+  )
+  expect(ids.map((id) => index.get(id))).toEqual([...ids.keys()])
+  expect(index.getAll(ids)).toEqual([...ids.keys()])
+  expect(index.getAll(['bä', 'a😀b', '\ude00'])).toEqual([undefined, undefined, 4])
+  fill(index, 60)
+  await index.flush()
+  expect(index.getAll(ids)).toEqual([...ids.keys()])
   await index.close()
 })

@@ -9,8 +9,8 @@ import { join } from 'node:path'
 import type { Hash } from '@service-fs/tlog/hash'
 import { RecordIndexDamage, type IndexedRecord, type RecordIndex } from '@service-fs/ledger/record-index'
 import { messageOf } from '@service-fs/format/errors'
-import { keyOf, Pending } from './pending.ts'
 import { PageDamage } from './page.ts'
+import { compareKeys, KEY_STRIDE, keyOf, keysOf, Pending } from './pending.ts'
 import { PageCache, removeFile, Run } from './run.ts'
 import { FINISHED, mergeRuns, writeRun, type Place } from './write-run.ts'
 
@@ -117,37 +117,37 @@ class RunIndex implements RecordIndex {
   get(id: string): number | undefined {
     const key = keyOf(id)
     for (const run of this.#runs) {
-      const found = run.mayHave(key) ? this.#findIn(run, key) : undefined
+      const found = run.mayHave(key, 0) ? this.#findIn(run, key, 0) : undefined
       if (found !== undefined) return found
     }
-    return this.#inMemory(id)
+    return this.#inMemory(key, 0)
   }
 
   getAll(ids: readonly string[]): (number | undefined)[] {
-    const keys = ids.map(keyOf)
+    const keys = keysOf(ids)
     const found: (number | undefined)[] = ids.map(() => undefined)
     for (const run of this.#runs) {
-      const places = [...keys.keys()].filter(
-        (at) => found[at] === undefined && run.mayHave(keys[at] as Buffer),
-      )
+      const places: number[] = []
+      for (let i = 0; i < ids.length; i++)
+        if (found[i] === undefined && run.mayHave(keys, i * KEY_STRIDE)) places.push(i)
       // In order of their keys, so that each page is read once.
-      places.sort((a, b) => (keys[a] as Buffer).compare(keys[b] as Buffer))
-      for (const at of places) found[at] = this.#findIn(run, keys[at] as Buffer)
+      places.sort((a, b) => compareKeys(keys, a * KEY_STRIDE, b * KEY_STRIDE))
+      for (const i of places) found[i] = this.#findIn(run, keys, i * KEY_STRIDE)
     }
-    return ids.map((id, at) => found[at] ?? this.#inMemory(id))
+    return found.map((index, i) => index ?? this.#inMemory(keys, i * KEY_STRIDE))
   }
 
-  #inMemory(id: string): number | undefined {
+  #inMemory(keys: Buffer, at: number): number | undefined {
     for (const full of this.#full) {
-      const found = full.get(id)
+      const found = full.get(keys, at)
       if (found !== undefined) return found
     }
-    return this.#pending.get(id)
+    return this.#pending.get(keys, at)
   }
 
-  #findIn(run: Run, key: Buffer): number | undefined {
+  #findIn(run: Run, keys: Buffer, at: number): number | undefined {
     try {
-      return run.find(key)
+      return run.find(keys, at)
     } catch (error) {
       this.#drop(run, error)
       throw new RecordIndexDamage(`${run.path}: ${messageOf(error)}`, { cause: error })

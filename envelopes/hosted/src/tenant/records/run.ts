@@ -44,7 +44,7 @@ export interface Head extends Range {
 }
 
 interface Slot {
-  /** The head of the run whose page it is; undefined: none. */
+  /** The head of the run that the page belongs to; undefined for an empty slot. */
   head: Head | undefined
   number: number
   readonly bytes: Buffer
@@ -90,7 +90,7 @@ export class Run {
   readonly #filter: Filter | undefined
   readonly #cache: PageCache
 
-  /** `filter`: that of a run which this process has written; otherwise it is read. @throws PageDamage, or the file system's error */
+  /** `filter`: the filter, if this process wrote the run; otherwise it is read from the file. @throws PageDamage, or the file system's error */
   static open(path: string, cache: PageCache, filter?: Filter): Run {
     const fd = openSync(path, 'r')
     try {
@@ -130,18 +130,21 @@ export class Run {
     return this.head.to - this.head.from
   }
 
-  /** Reports whether the run may have `key`, without reading. False is certain. */
-  mayHave(key: Buffer): boolean {
-    return this.#filter === undefined || this.#filter.has(key)
+  /** Reports whether the run may have the key at `at` in `keys`, without reading. False is certain. */
+  mayHave(keys: Buffer, at: number): boolean {
+    return this.#filter === undefined || this.#filter.has(keys, at)
   }
 
-  /** Returns the index stored with `key`, and the lowest when there are several. @throws PageDamage, or the file system's error */
-  find(key: Buffer): number | undefined {
-    const prefix = key.readUIntBE(0, PREFIX_BYTES)
+  /**
+   * Returns the index stored with the key at `at` in `keys`, and the lowest when there are several.
+   * @throws PageDamage, or the file system's error
+   */
+  find(keys: Buffer, at: number): number | undefined {
+    const prefix = keys.readUIntBE(at, PREFIX_BYTES)
     // The first page that may hold the key is the last one that starts before it.
     for (let page = Math.max(0, this.#lowerBound(prefix) - 1); page < this.#fence.length; page++) {
       if ((this.#fence[page] as number) > prefix) return undefined
-      const found = this.#inPage(page, key)
+      const found = this.#inPage(page, keys, at)
       if (found !== undefined) return found
     }
     return undefined
@@ -171,7 +174,7 @@ export class Run {
     return slot.bytes
   }
 
-  #inPage(number: number, key: Buffer): number | undefined {
+  #inPage(number: number, keys: Buffer, key: number): number | undefined {
     const page = this.#page(number)
     const { from, to, records } = this.head
     const count = Math.min(RECORDS_A_PAGE, records - number * RECORDS_A_PAGE)
@@ -179,11 +182,11 @@ export class Run {
     while (low < high) {
       const middle = (low + high) >>> 1
       const at = middle * RECORD_BYTES
-      if (page.compare(key, 0, KEY_BYTES, at, at + KEY_BYTES) < 0) low = middle + 1
+      if (page.compare(keys, key, key + KEY_BYTES, at, at + KEY_BYTES) < 0) low = middle + 1
       else high = middle
     }
     const at = low * RECORD_BYTES
-    if (low === count || page.compare(key, 0, KEY_BYTES, at, at + KEY_BYTES) !== 0) return undefined
+    if (low === count || page.compare(keys, key, key + KEY_BYTES, at, at + KEY_BYTES) !== 0) return undefined
     const index = page.readUIntBE(at + KEY_BYTES, 6)
     if (index < from || index >= to)
       throw new PageDamage(`page ${number + 1}: entry ${index} is outside of this run`)

@@ -60,7 +60,7 @@ export class PsdbChannel implements PsdbPort {
     this.#got = { offset: 0, data: NOTHING }
   }
 
-  /** Passes on why the process has ended. */
+  /** Fails the requests under way, because the process has ended. */
   fail(error: StorageError): void {
     if (this.#failure !== undefined) return
     this.#failure = error

@@ -1,0 +1,36 @@
+/** Finds the newest export in a folder. */
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { codeOf } from '@service-fs/format/errors'
+import { asFileError } from '@service-fs/client/errors'
+
+/**
+ * Returns the newest export in the folder: the archive `*.tar` or the directory with a `checkpoint` that was written
+ * last. A place that is itself an export is the newest. Hidden names are skipped: they are exports that are still
+ * being written. Resolves to undefined when there is none. @throws ClientError `file`
+ */
+export function newestExport(place: string): Promise<string | undefined> {
+  return asFileError(async () => {
+    if ((await writtenAt(place)) !== undefined) return place
+    let newest: { path: string; at: number } | undefined
+    for (const name of (await readdir(place)).sort()) {
+      const path = join(place, name)
+      const at = name.startsWith('.') ? undefined : await writtenAt(path)
+      if (at !== undefined && (newest === undefined || at >= newest.at)) newest = { path, at }
+    }
+    return newest?.path
+  })
+}
+
+/** Returns when an export was written, in milliseconds since 1970; undefined when there is no export at the path. */
+async function writtenAt(path: string): Promise<number | undefined> {
+  const stats = await stat(path)
+  if (stats.isFile()) return path.endsWith('.tar') ? stats.mtimeMs : undefined
+  if (!stats.isDirectory()) return undefined
+  try {
+    return (await stat(join(path, 'checkpoint'))).mtimeMs
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined
+    throw error
+  }
+}

@@ -1,0 +1,228 @@
+/**
+ * A directory that holds the copy of a ledger and of its audit sub-ledger, and is brought up to date again and again. It is locked
+ * while it is open.
+ */
+import { readdir, rmdir, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { readmeText } from '@service-fs/format/readme'
+import { VERIFY_SH } from '@service-fs/format/verify-shell'
+import { codeOf, messageOf } from '@service-fs/format/errors'
+import { asFileError, ClientError } from '@service-fs/client/errors'
+import { ownKeyFiles } from '@service-fs/client/key-files'
+import { directoryFiles } from '@service-fs/client/ledger-files'
+import { filesSource } from '@service-fs/client/source'
+import { keysIn } from '@service-fs/client/audit-place'
+import { Trust } from '@service-fs/client/trust'
+import { WORKING_FILES } from '@service-fs/client/verify-directory'
+import { nativeCodec } from '@service-fs/native/native'
+import type { StorageCapability } from '@service-fs/storage/capability'
+import { parseSealedName } from '@service-fs/storage/object-name'
+import { lockLedger, openPosixStorage } from '@service-fs/storage-posix/posix'
+import { copyLog, storedTree, type CopiedLog, type SignedTree } from './copy-log.ts'
+import type { CopySource } from './copy-source.ts'
+import { endWithPartialTiles, endWithTail, hasTail } from './tree-end.ts'
+
+/** The form of the copy: that of a daemon's ledger, or that of an export. */
+export type CopyForm = 'ledger' | 'export'
+
+/** The result of one run. */
+export interface CopyReport extends CopiedLog {
+  /** The place of the source. */
+  place: string
+  /** Describes the keys that the checkpoint was verified with. */
+  trust: string
+  /** The keys were pinned by the caller. */
+  pinned: boolean
+  /** Facts that are not problems. */
+  notes: string[]
+  /** The audit sub-ledger. */
+  audit?: CopyReport
+}
+
+export interface CopyOptions {
+  dir: string
+  form: CopyForm
+  /** The pinned keys. Undefined: those that the copy holds. */
+  trust: Trust | undefined
+  withoutAudit: boolean
+}
+
+export class CopyDirectory {
+  readonly #options: CopyOptions
+  #lock: { release(): Promise<void> } | undefined
+  /** The open logs by their directories. */
+  readonly #open = new Map<string, StorageCapability>()
+
+  constructor(options: CopyOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Copies the entries of the source that the copy lacks. Verifies the source's checkpoint before it creates or opens the directory.
+   * @throws ClientError like `copyLog`; StorageError `locked`, `conflict`, `full`, `io`
+   */
+  async update(source: CopySource, progress?: (entries: number, size: number) => void): Promise<CopyReport> {
+    const { dir, trust, withoutAudit } = this.#options
+    const own = trust ?? (await this.#stored(dir))
+    if (own === undefined)
+      throw new ClientError('usage', `${dir}: expected --vkey or --policy, because it holds no keys yet`)
+    const newest = await newestOf(source, own)
+    const report = await this.#log(dir, source, own, newest, progress)
+    if (withoutAudit) return report
+    const audit = await this.#audit(source.audit(), report)
+    return audit === undefined ? report : { ...report, audit }
+  }
+
+  async #audit(source: CopySource, main: CopyReport): Promise<CopyReport | undefined> {
+    const dir = join(this.#options.dir, 'audit')
+    const origin = `${main.origin}/audit`
+    try {
+      const pinned = this.#options.trust
+      const trust = pinned?.knows(origin) === true ? pinned : await this.#stored(dir)
+      const known = trust ?? Trust.shown(await source.vkeys(), `${source.place}: its own keys`)
+      return await this.#log(dir, source, known, await newestOf(source, known, origin))
+    } catch (error) {
+      const status = error instanceof ClientError ? error.status : undefined
+      const isAbsent = codeOf(error) === 'not-found' || status === 404
+      const isHeld = (await directoryFiles(dir).read('checkpoint')) !== undefined
+      // A source must not hide the sub-ledger that it showed before.
+      if (isHeld && isAbsent)
+        throw new ClientError('false', `${dir}: holds a copy, but the source has none: ${messageOf(error)}`)
+      if (isHeld || (!isAbsent && status !== 401 && status !== 403)) throw error
+      main.notes.push(`the audit sub-ledger was not copied: ${messageOf(error)}`)
+      return undefined
+    }
+  }
+
+  /** Returns the keys of a copy that has a checkpoint; undefined before its first complete run. */
+  async #stored(dir: string): Promise<Trust | undefined> {
+    const files = directoryFiles(dir)
+    if ((await files.read('checkpoint')) === undefined) return undefined
+    return Trust.shown(await keysIn(files), `${dir}/keys`)
+  }
+
+  async #log(
+    dir: string,
+    source: CopySource,
+    trust: Trust,
+    newest: SignedTree,
+    progress?: (entries: number, size: number) => void,
+  ): Promise<CopyReport> {
+    const { form } = this.#options
+    const storage = await this.#opened(dir, newest.checkpoint.origin, trust)
+    await storeIdentity(source, storage, trust, newest)
+    const copied = await copyLog({
+      source: source.log,
+      target: {
+        name: dir,
+        storage,
+        stored: filesSource(directoryFiles(dir)),
+        end: (tree, note) =>
+          form === 'ledger'
+            ? endWithTail(storage, tree, note)
+            : endWithPartialTiles(dir, storage, tree, note),
+      },
+      trust,
+      newest,
+      ...(progress === undefined ? {} : { progress }),
+    })
+    return { place: source.place, ...copied, trust: trust.toString(), pinned: trust.pinned, notes: [] }
+  }
+
+  async #opened(dir: string, origin: string, trust: Trust): Promise<StorageCapability> {
+    const known = this.#open.get(dir)
+    if (known !== undefined) return known
+    await this.#checkPlace(dir, origin, trust)
+    // The lock of the ledger's directory covers its audit sub-ledger.
+    this.#lock ??= await lockLedger(this.#options.dir, { write: true })
+    const storage = await openPosixStorage(dir, { lock: false })
+    this.#open.set(dir, storage)
+    return storage
+  }
+
+  /** Checks that a directory, if it exists, is a copy of this ledger in this form. @throws ClientError `file`, `false` */
+  async #checkPlace(dir: string, origin: string, trust: Trust): Promise<void> {
+    const files = directoryFiles(dir)
+    const names = (await files.list('')).map(({ name }) => name).filter((name) => !WORKING_FILES.has(name))
+    const text = (await files.read('origin'))?.toString('utf8')
+    if (text === undefined && !names.every((name) => ['README.txt', 'verify.sh', 'keys'].includes(name)))
+      throw new ClientError(
+        'file',
+        `${dir}: expected a copy of a ledger or an empty directory, found other files`,
+      )
+    if (text !== undefined && text !== `${origin}\n`)
+      throw new ClientError(
+        'false',
+        `${dir}: expected a copy of ${JSON.stringify(origin)}, found ${JSON.stringify(text.trimEnd())}`,
+      )
+    const size = (await storedTree(filesSource(files), trust))?.checkpoint.size ?? 0
+    if (size === 0) return
+    const found = (await hasTail(dir)) ? 'ledger' : 'export'
+    const { form } = this.#options
+    if (found !== form)
+      throw new ClientError('file', `${dir}: expected ${named(form)}, found ${named(found)}`)
+  }
+
+  /** Releases the directory. Removes the working files from an export. */
+  async close(): Promise<void> {
+    const { dir, form } = this.#options
+    for (const storage of this.#open.values()) await storage.close()
+    if (this.#lock === undefined) return
+    try {
+      if (form === 'export')
+        await asFileError(async () => {
+          for (const log of this.#open.keys()) await removeEmpty(join(log, 'tmp'))
+          await unlink(join(dir, 'lock'))
+        })
+    } finally {
+      await this.#lock.release()
+    }
+  }
+}
+
+function named(form: CopyForm): string {
+  return form === 'ledger' ? 'a mirror, with a tail' : 'an export, without a tail'
+}
+
+async function removeEmpty(dir: string): Promise<void> {
+  for (const name of await readdir(dir)) await unlink(join(dir, name))
+  await rmdir(dir)
+}
+
+/** Reads the newest checkpoint of a source. @throws ClientError `false` unless the trusted keys signed it */
+async function newestOf({ log }: CopySource, trust: Trust, origin?: string): Promise<SignedTree> {
+  const note = await log.checkpoint()
+  return { note, checkpoint: trust.openPublished(note, origin).checkpoint }
+}
+
+/**
+ * Stores the files that never change, if they are not there. The keys are stored once, before the first checkpoint: a key that the
+ * source shows later is not adopted.
+ */
+async function storeIdentity(
+  source: CopySource,
+  storage: StorageCapability,
+  trust: Trust,
+  { note, checkpoint: { origin } }: SignedTree,
+): Promise<void> {
+  const isNew = (await storage.read({ kind: 'checkpoint' })) === undefined
+  const texts = new Map<string, string>()
+  if (isNew) {
+    const keys = await ownKeyFiles(() => source.vkeys(), trust, origin)
+    Trust.shown([...keys.values()], 'keys/').open(note, origin)
+    for (const [name, vkey] of keys) texts.set(`keys/${name}`, `${vkey}\n`)
+  }
+  const readme = await storage.read({ kind: 'readme' })
+  texts.set('README.txt', readmeText(origin))
+  // README.txt names the hash of verify.sh, but not if an earlier version wrote it. Then only `service-fs upgrade`
+  // adds verify.sh, with README-2.txt.
+  if (readme === undefined || nativeCodec.utf8Decode(readme) === readmeText(origin))
+    texts.set('verify.sh', VERIFY_SH)
+  texts.set('origin', `${origin}\n`)
+  for (const [path, text] of texts) {
+    const name = parseSealedName(path)
+    const found = await storage.read(name)
+    // Another version may have written another README.txt. Sealing the same bytes again makes an interrupted run's file durable.
+    if (found === undefined || isNew) await storage.seal(name, found ?? nativeCodec.utf8Encode(text))
+  }
+}

@@ -1,0 +1,71 @@
+/** The checks that `examine` made, and those that it did not, in sentences for a reader who does not know the software. */
+import { formatKeyId } from '@service-fs/tlog/note'
+import type { ExaminedLedger } from './ledger.ts'
+import type { ClockCorrections, PackSummary } from './packed.ts'
+
+export interface Findings {
+  checked: string[]
+  notChecked: string[]
+}
+
+/** Returns the findings of a pack whose every check passed. */
+export function findingsOf(
+  ledger: ExaminedLedger,
+  summary: PackSummary,
+  corrections: ClockCorrections,
+): Findings {
+  const { size } = ledger.checkpoint
+  return {
+    checked: [
+      `The ledger's signature on the checkpoint of ${size} entries verifies with the key ${keyText(ledger)}.`,
+      `All ${size} entries of the ledger were read and hashed (RFC 6962, section 2.1). Their hashes yield the root hash that the checkpoint signs. So every record of the checkpoint that meets the selection is in this pack, and no other record is. This check needs the whole ledger: it cannot be repeated with the pack alone.`,
+      `For each record of this pack, an inclusion proof (RFC 9162, section 2.1.3) leads from the leaf hash of its entry to that root hash. The leaf hash covers the identifier, the media type, the time of deposit and the content: if one bit of them had changed since the ledger signed them, the proof would fail.`,
+      `For a record that takes several entries, the first entry has the length and the SHA-256 of the whole content. Both match, and each part is an entry that was hashed too.`,
+      ...ledger.earlier.map(
+        (earlier) =>
+          `The ledger extends the earlier checkpoint of ${earlier.size} entries with root hash ${earlier.root}, which was given to the program (consistency proof, RFC 9162, section 2.1.4). So the records with a cursor up to ${earlier.size} are the same as when that checkpoint was signed.`,
+      ),
+      ...ledger.cosignatures.map(
+        ({ witness, time }) =>
+          `The witness ${witness} cosigned the checkpoint at ${timeText(time)}: the witness states that this history extends every history of the ledger that it saw before.`,
+      ),
+    ],
+    notChecked: [
+      ledger.trust.pinned
+        ? 'Whether the key that was given to the program is the one of the ledger. Compare it with the key that the owner of the ledger published.'
+        : 'Whether the keys belong to the ledger: the ledger itself gave them. Compare them with the keys that its owner published. A forger who made the whole ledger again with other keys would pass every other check.',
+      clockText(corrections, summary),
+      ...(ledger.earlier.length > 0
+        ? []
+        : [
+            'Whether the ledger showed other entries before this checkpoint. No earlier checkpoint was given to the program. The owner of the signing key could make a second ledger with other records or other times; a receipt, a checkpoint or a proof that someone else kept from before would prove this.',
+          ]),
+      ...(ledger.cosignatures.length > 0
+        ? ['Whether a time-stamping authority confirms the time of deposit.']
+        : [
+            'Whether the ledger shows other readers the same entries, and when the checkpoint was signed: no cosignature of a witness and no time-stamp was checked.',
+          ]),
+      'The identity of the depositor of a record, and whether its content is true.',
+      'Whether two records have the same identifier, and the audit sub-ledger, which records the reads. The command service-fs verify checks both.',
+    ],
+  }
+}
+
+function keyText({ signedBy, trust }: ExaminedLedger): string {
+  const source = trust.pinned ? 'which the maker of this pack named' : 'which the ledger publishes'
+  return `${formatKeyId(signedBy.keyId)}, ${source}`
+}
+
+function clockText({ count, first }: ClockCorrections, { recordsRead }: PackSummary): string {
+  const clock =
+    'Whether the clock of the ledger was right. The time of deposit is the time of that clock when it accepted the record.'
+  if (count === 0) return `${clock} Among the ${recordsRead} records of the ledger there is no correction.`
+  const where = first.slice(0, 20).map(({ cursor }) => cursor)
+  return `${clock} Operators corrected it ${count} ${count === 1 ? 'time' : 'times'}, by the records with the cursors ${where.join(', ')}${count > where.length ? ' and others' : ''}: times before a correction may be wrong.`
+}
+
+/** Formats POSIX seconds. */
+export function timeText(seconds: number): string {
+  const date = new Date(seconds * 1000)
+  return Number.isNaN(date.getTime()) ? `${seconds} s after 1970` : date.toISOString()
+}

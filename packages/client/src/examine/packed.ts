@@ -1,0 +1,54 @@
+/** The records of a pack, and the numbers of its report. */
+import type { Selection } from '@service-fs/format/selection'
+
+/** A record of a pack, as its index shows it. */
+export interface PackedRecord {
+  /** Index of the record's first entry, plus 1. */
+  cursor: number
+  id: string
+  type: string
+  /** RFC 3339 in UTC: the ledger's clock when it accepted the record. */
+  time: string
+  /** The number of the record's entries. */
+  entries: number
+  /** Bytes of the content. */
+  size: number
+  /** The leaf hash of the first entry (RFC 6962 §2.1), in base64. */
+  leafHash: string
+  /** The SHA-256 of the content, in hex. */
+  sha256: string
+  /** The path of the content in the pack. */
+  file: string
+  /** The path of its .tlog-proof. */
+  proof: string
+}
+
+export interface PackOptions {
+  selection: Selection
+  /** The time and the program that the report names. */
+  made: string
+  program: string
+  /** Called as entries are read. */
+  progress?: ((entries: number, size: number) => void) | undefined
+}
+
+export interface PackSummary {
+  origin: string
+  /** Entries of the ledger: all of them were read and verified. */
+  size: number
+  root: string
+  /** Records of the ledger. */
+  recordsRead: number
+  /** Records of the pack. */
+  records: number
+  /** Bytes of their contents. */
+  bytes: number
+  /** The keys were pinned by the caller. */
+  pinned: boolean
+}
+
+/** The number of entries by which an operator corrected the ledger's clock, and the first of them. */
+export interface ClockCorrections {
+  count: number
+  first: { cursor: number; time: string }[]
+}

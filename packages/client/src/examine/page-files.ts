@@ -1,0 +1,115 @@
+/** The page of a pack, index.html, and its data in page/. A page from disk can't fetch files, so the data are scripts. */
+import { nativeCodec } from '@service-fs/native/native'
+import type { ExaminedLedger } from './ledger.ts'
+import type { PackOutput } from './output.ts'
+import type { PackedRecord, PackOptions, PackSummary } from './packed.ts'
+import { pageHtml } from './page-html.ts'
+import { asciiJson } from './safe-text.ts'
+
+/** Rows of the index in one script. */
+const INDEX_ROWS = 2000
+/** Records in one script, and the bytes of their contents after which it ends. */
+const DATA_RECORDS = 64
+const DATA_BYTES = 1 << 20
+/** The longest content that a script has. The page asks its reader for the file of a longer one. */
+const CONTENT_BYTES = 1 << 20
+
+/** A row of the index in page/; the last member is the number of the script that has the record. */
+export type PageRow = [
+  cursor: number,
+  id: string,
+  time: string,
+  type: string,
+  size: number,
+  leafHash: string,
+  sha256: string,
+  file: string,
+  data: number,
+]
+
+/** The data of a record with which the page checks it. Bytes are in base64. */
+export interface PageRecord {
+  cursor: number
+  header: string
+  /** Absent if the content is too long for a script. */
+  content?: string
+  /** The inclusion proof. */
+  hashes: readonly string[]
+}
+
+/** The data of the whole pack, for the page. */
+export interface PagePack {
+  origin: string
+  made: string
+  checkpoint: string
+  keys: string[]
+  pinned: boolean
+  records: number
+  /** The number of scripts with rows. */
+  indexes: number
+}
+
+/** Writes the page, one record at a time. */
+export class PageFiles {
+  readonly #output: PackOutput
+  #rows: PageRow[] = []
+  #indexes = 0
+  #records: PageRecord[] = []
+  #bytes = 0
+  #data = 1
+
+  constructor(output: PackOutput) {
+    this.#output = output
+  }
+
+  async add(
+    row: PackedRecord,
+    { header, payload, hashes }: { header: Uint8Array; payload: Uint8Array; hashes: readonly string[] },
+  ): Promise<void> {
+    if (this.#rows.length === INDEX_ROWS) await this.#endIndex()
+    if (this.#records.length === DATA_RECORDS || this.#bytes >= DATA_BYTES) await this.#endData()
+    const { cursor, id, time, type, size, leafHash, sha256, file } = row
+    this.#rows.push([cursor, id, time, type, size, leafHash, sha256, file, this.#data])
+    const record: PageRecord = { cursor, header: nativeCodec.base64Encode(header), hashes }
+    if (size <= CONTENT_BYTES) {
+      record.content = nativeCodec.base64Encode(payload)
+      this.#bytes += size
+    }
+    this.#records.push(record)
+  }
+
+  async end(ledger: ExaminedLedger, { made }: PackOptions, summary: PackSummary): Promise<void> {
+    if (this.#rows.length > 0) await this.#endIndex()
+    if (this.#records.length > 0) await this.#endData()
+    const pack: PagePack = {
+      origin: ledger.origin,
+      made,
+      checkpoint: ledger.note,
+      keys: [...ledger.keys.values()],
+      pinned: ledger.trust.pinned,
+      records: summary.records,
+      indexes: this.#indexes,
+    }
+    await this.#put('page/pack.js', `examinersPack(${asciiJson(pack)})\n`)
+    await this.#put('index.html', pageHtml())
+  }
+
+  async #endIndex(): Promise<void> {
+    this.#indexes += 1
+    const lines = this.#rows.map(asciiJson).join(',\n')
+    await this.#put(`page/index-${this.#indexes}.js`, `examinersIndex(${this.#indexes},[\n${lines}\n])\n`)
+    this.#rows = []
+  }
+
+  async #endData(): Promise<void> {
+    const lines = this.#records.map(asciiJson).join(',\n')
+    await this.#put(`page/data-${this.#data}.js`, `examinersData(${this.#data},[\n${lines}\n])\n`)
+    this.#records = []
+    this.#bytes = 0
+    this.#data += 1
+  }
+
+  #put(path: string, text: string): Promise<void> {
+    return this.#output.put(path, nativeCodec.utf8Encode(text))
+  }
+}

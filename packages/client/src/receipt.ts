@@ -1,0 +1,41 @@
+/** The ledger's receipts for appended records. */
+import { RETAIN_FIELD } from '@service-fs/format/duty'
+import { entriesOf, type Field } from '@service-fs/format/entry'
+import { nativeCodec, nativeHasher, sha256Hex } from '@service-fs/native/native'
+import type { Hash } from '@service-fs/tlog/hash'
+import type { NewRecord } from './append-body.ts'
+import { ClientError } from './errors.ts'
+
+/** The ledger's receipt for one record. */
+export interface AppendedRecord {
+  id: string
+  /** Index of the record's first entry, plus 1. */
+  cursor: number
+  /** Index of the record's first entry in the log. */
+  index: number
+  /** Entries that the record takes: 1, or more for a split record. */
+  parts: number
+  /** Leaf hash of the record's first entry (RFC 6962 §2.1), in base64. */
+  leafHash: Hash
+  /** RFC 3339 in UTC: the ledger's clock when it accepted the record. */
+  time: string
+  /** The ledger already had the same record, and appended nothing. */
+  duplicate: boolean
+}
+
+/**
+ * Checks that a receipt is for the record that was sent: encodes `content` with the receipt's time, then compares the leaf hash and
+ * the number of entries.
+ * @throws ClientError `false` when they differ
+ */
+export function checkReceipt(receipt: AppendedRecord, content: NewRecord): void {
+  const { id, type, payload, retainUntil } = content
+  const fields: Field[] = retainUntil === undefined ? [] : [[RETAIN_FIELD, retainUntil]]
+  const entries = entriesOf({ id, type, payload, fields, time: receipt.time }, sha256Hex, nativeCodec)
+  const expected = nativeHasher.leaf(entries[0] as Uint8Array)
+  if (receipt.leafHash === expected && receipt.parts === entries.length) return
+  throw new ClientError(
+    'false',
+    `receipt of ${JSON.stringify(receipt.id)}: expected leaf hash ${expected}, found ${receipt.leafHash}`,
+  )
+}

@@ -1,0 +1,136 @@
+/**
+ * Takes the duties that operators state, checks them against the duties in the log, and appends their entries.
+ *
+ * The entries have the identifiers DUTY_ID_PREFIX and a number, from 1 on, so the record index finds all of them without a scan of the log.
+ */
+import { Duties } from '@service-fs/format/duties'
+import {
+  DUTY_FIELD,
+  DUTY_ID_PREFIX,
+  DUTY_TYPE,
+  dutyIn,
+  dutyPayload,
+  fieldOf,
+  isProblem,
+  MAX_DUTY_BYTES,
+  readDuty,
+  RETAIN_FIELD,
+  type Duty,
+  type DutyProblem,
+  type Extension,
+  type Hold,
+  type Lift,
+  type Policy,
+} from '@service-fs/format/duty'
+import { parseEntry } from '@service-fs/format/entry'
+import type { Codec } from '@service-fs/tlog/codec'
+import { LedgerError } from './errors.ts'
+import type { AppendResult, NewRecord } from './record.ts'
+
+/** A duty as an operator states it. The ledger adds what an extension says about its record. */
+export type StatedDuty = Policy | Hold | Lift | Omit<Extension, 'index' | 'was'>
+
+/** What an extension reveals: the index of the first entry of its record; undefined if no record has the identifier. */
+export interface Revealed {
+  readonly index: number | undefined
+}
+
+/**
+ * The result of stating a duty. `problem` says why the rules do not allow it, `failure` why its entry could not be appended. Only an
+ * extension reveals whether a record exists.
+ */
+export type StatedResult = { reveals: Revealed | undefined } & (
+  | { id: string; result: AppendResult }
+  | { problem: DutyProblem }
+  | { failure: unknown }
+)
+
+interface Parts {
+  readonly codec: Codec
+  /** Returns the first entry of the record with this identifier, and its index; undefined when there is none. */
+  readonly find: (id: string) => Promise<{ index: number; entry: Uint8Array } | undefined>
+  readonly append: (record: NewRecord) => Promise<AppendResult>
+}
+
+export class DutyBook {
+  readonly #parts: Parts
+  readonly #duties = new Duties()
+  /** The number of the next duty entry. */
+  #next = 1
+  /** Resolves when the last duty was taken or refused. */
+  #turn: Promise<unknown> = Promise.resolve()
+
+  constructor(parts: Parts) {
+    this.#parts = parts
+  }
+
+  /**
+   * Appends the entry of a duty if the rules allow it. Handles one duty at a time.
+   * @throws LedgerError as Ledger.append(), unless the failure follows the look-up of an extension's record
+   */
+  state(stated: StatedDuty): Promise<StatedResult> {
+    const done = this.#turn.then(() => this.#state(stated))
+    this.#turn = done.catch(() => undefined)
+    return done
+  }
+
+  async #state(stated: StatedDuty): Promise<StatedResult> {
+    await this.#load()
+    const duty = stated.duty === 'extend' ? await this.#extension(stated) : stated
+    if ('field' in duty) return { problem: duty, reveals: { index: undefined } }
+    const reveals = duty.duty === 'extend' ? { index: duty.index } : undefined
+    const problem = this.#problem(duty)
+    if (problem !== undefined) return { problem, reveals }
+    try {
+      return { ...(await this.#append(duty)), reveals }
+    } catch (failure) {
+      if (reveals === undefined) throw failure
+      return { failure, reveals }
+    }
+  }
+
+  async #append(duty: Duty): Promise<{ id: string; result: AppendResult }> {
+    const { codec, append } = this.#parts
+    const payload = dutyPayload(duty, codec)
+    if (payload.length > MAX_DUTY_BYTES)
+      throw new LedgerError(
+        'too-large',
+        `expected a duty of at most ${MAX_DUTY_BYTES} bytes, found ${payload.length}`,
+      )
+    const id = DUTY_ID_PREFIX + String(this.#next)
+    // If it fails, its entry may be durable all the same. Then the next #load() finds it.
+    const result = await append({ id, type: DUTY_TYPE, fields: [[DUTY_FIELD, duty.duty]], payload })
+    // The entry is durable, so this call succeeds even if this step fails; the next call loads the entry again.
+    await this.#load().catch(() => undefined)
+    return { id, result }
+  }
+
+  #problem(duty: Duty): DutyProblem | undefined {
+    const read = readDuty(duty, this.#parts.codec)
+    return isProblem(read) ? read : this.#duties.problem(duty)
+  }
+
+  /** Adds the members of an extension that describe its record. */
+  async #extension(stated: Omit<Extension, 'index' | 'was'>): Promise<Extension | DutyProblem> {
+    const { codec, find } = this.#parts
+    const { payload_id: id } = stated
+    const found = await find(id)
+    if (found === undefined)
+      return { field: 'payload_id', expected: 'the identifier of a record', found: JSON.stringify(id) }
+    const was = this.#duties.extendedUntil(id) ?? fieldOf(parseEntry(found.entry, codec), RETAIN_FIELD)
+    return { ...stated, index: found.index, ...(was === undefined ? {} : { was }) }
+  }
+
+  /** Reads the duty entries that were appended since the last read. */
+  async #load(): Promise<void> {
+    const { codec, find } = this.#parts
+    for (;;) {
+      const found = await find(DUTY_ID_PREFIX + String(this.#next))
+      if (found === undefined) return
+      // A ledger of an older version may have a client's record with this identifier.
+      const duty = dutyIn(parseEntry(found.entry, codec), codec)
+      if (duty !== undefined && !isProblem(duty)) this.#duties.add(duty, found.index)
+      this.#next += 1
+    }
+  }
+}

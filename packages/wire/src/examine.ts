@@ -1,0 +1,43 @@
+/** POST /v1/examine: an examiner's pack of selected records, as a zip archive. docs/examine.md describes packs. */
+import { recordRead } from './audit.ts'
+import type { Call, Streamed } from './call.ts'
+import { operatorBody } from './operator-body.ts'
+import { PackBody } from './packs.ts'
+import { Problem } from './problem.ts'
+import { conditionsShown, selectionInBody } from './selection.ts'
+
+const ROUTE = '/v1/examine'
+
+/**
+ * Starts a pack. The wire records the selection, and the size of the tree that it selects from, before it sends a byte. If the pack cannot
+ * be completed, the connection breaks, and the archive has no end.
+ */
+export async function examine(call: Call): Promise<Streamed> {
+  const { request, options, packs } = call
+  if (options.examine === undefined)
+    throw new Problem('not-implemented', 'this server makes no packs: run service-fs examine with its URL')
+  const selection = selectionInBody(operatorBody(request, options.codec), options.codec)
+  const slot = packs.enter(request)
+  try {
+    const pack = await options.examine(selection)
+    const shown = { what: { ...conditionsShown(selection), size: pack.size }, entries: 0 }
+    const index = await recordRead(call, ROUTE, shown, 0, options)
+    const body = new PackBody(pack, () => slot.leave())
+    slot.made(body)
+    return {
+      status: 200,
+      headers: {
+        'content-type': 'application/zip',
+        'content-disposition': 'attachment; filename="pack.zip"',
+        // A proxy that changes or buffers the archive would hold all of it.
+        'cache-control': 'no-store, no-transform',
+        'x-accel-buffering': 'no',
+        ...(index === undefined ? {} : { 'x-audit-index': String(index) }),
+      },
+      body,
+    }
+  } catch (error) {
+    slot.leave()
+    throw error
+  }
+}

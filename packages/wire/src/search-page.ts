@@ -1,0 +1,168 @@
+/**
+ * Finds the records of a selection. An index may say where to look, but only the entries themselves, read and checked against the tree,
+ * say what is there.
+ */
+import { parseEntry } from '@service-fs/format/entry'
+import type { Selection } from '@service-fs/format/selection'
+import { LedgerError, unreadable } from '@service-fs/ledger/errors'
+import type { Ledger } from '@service-fs/ledger/ledger'
+import type { Codec } from '@service-fs/tlog/codec'
+
+/** Entries from the first index up to, not including, the second. */
+export type EntryRange = readonly [from: number, to: number]
+
+/** Where the records of a selection may be. */
+export interface Places {
+  /** In ascending order. They include the first entry of every record of the selection from the requested entry up to `end`. */
+  readonly ranges: readonly EntryRange[]
+  readonly end: number
+  /** Sections of the index that were read. Default: 0. */
+  readonly sections?: number
+}
+
+/** Says where to look. Derived from the ledger, and never trusted: see {@link searchPage}. */
+export interface SearchIndex {
+  /**
+   * Returns where the records of a selection may be, from the entry `from` up to some `end` above it and at most `to`. Returns undefined
+   * when the index does not cover the entry `from`, or cannot be read. Never rejects.
+   */
+  places(selection: Selection, from: number, to: number): Promise<Places | undefined>
+}
+
+export interface SearchOptions {
+  readonly ledger: Pick<Ledger, 'entries'>
+  readonly index: SearchIndex | undefined
+  readonly codec: Codec
+  readonly selection: Selection
+  /** Index of the first entry. */
+  readonly after: number
+  /** Entries in the tree that is searched. */
+  readonly size: number
+  /** The most hits. */
+  readonly limit: number
+  /** The search ends once it has read this many entries. Each {@link ENTRY_BYTES} of an entry count as one more. */
+  readonly most: number
+}
+
+/** The first entry of a record that meets the selection. */
+export interface Hit {
+  readonly index: number
+  readonly id: string
+  readonly type: string
+  readonly time: string
+}
+
+export interface SearchPage {
+  readonly hits: readonly Hit[]
+  /** Index after the entries that were searched. */
+  readonly end: number
+}
+
+const BUNDLE = 256
+const ENTRY_BYTES = 4096
+/** A query of the index takes about as long as reading this many entries. */
+const ASKING = 64
+/** Reading a section of it takes about as long as reading this many. */
+const SECTION = 16
+/** Reading entries of a bundle takes at least as long as reading this many, because the bundle is decoded. */
+const DECODING = 64
+
+/** Searches entries in order, until there are enough hits or enough work was done. @throws LedgerError `corrupt` and others */
+export async function searchPage(options: SearchOptions): Promise<SearchPage> {
+  const { index, selection, after, size, most } = options
+  const search = new Search(options)
+  while (search.at < size && !search.isDone) {
+    const places = await index?.places(selection, search.at, size)
+    if (places === undefined) {
+      await search.read(search.at, Math.min(size, search.at + most))
+      continue
+    }
+    search.work += ASKING + SECTION * (places.sections ?? 0)
+    for (const [from, to] of places.ranges) {
+      if (search.isDone) break
+      await search.read(from, to)
+    }
+    if (!search.isDone || places.ranges.length === 0) search.at = Math.max(search.at, places.end)
+  }
+  return { hits: search.hits, end: Math.max(after, search.at) }
+}
+
+class Search {
+  readonly hits: Hit[] = []
+  /** Index after the entries that were searched. */
+  at: number
+  /** The work done, counted in entries read. */
+  work = 0
+  #isDamaged = false
+  readonly #options: SearchOptions
+
+  constructor(options: SearchOptions) {
+    this.#options = options
+    this.at = options.after
+  }
+
+  get isDone(): boolean {
+    const { limit, most } = this.#options
+    return this.hits.length >= limit || this.work >= most || this.#isDamaged
+  }
+
+  /** Reads entries, bundle by bundle, until the search is done. */
+  async read(from: number, to: number): Promise<void> {
+    for (let at = from; at < to && !this.isDone;) {
+      const end = Math.min(to, at - (at % BUNDLE) + BUNDLE)
+      const entries = await this.#entries(at, end)
+      this.work += Math.max(0, DECODING - entries.length)
+      for (const entry of entries) {
+        this.#look(at, entry)
+        at += 1
+        this.work += 1 + Math.floor(entry.length / ENTRY_BYTES)
+        this.at = at
+        if (this.hits.length >= this.#options.limit) return
+      }
+    }
+  }
+
+  /**
+   * Returns entries of one bundle. When one is damaged, returns those before it and ends the search there. The next page then begins
+   * with the damaged one, and fails.
+   */
+  async #entries(from: number, to: number): Promise<readonly Uint8Array[]> {
+    const { ledger, after } = this.#options
+    const found = await orDamaged(ledger.entries(from, to))
+    if (found !== undefined) return found
+    const intact: Uint8Array[] = []
+    for (let at = from; at < to; at++) {
+      const one = at > after ? await orDamaged(ledger.entries(at, at + 1)) : await ledger.entries(at, at + 1)
+      if (one === undefined) break
+      intact.push(...one)
+    }
+    this.#isDamaged = intact.length < to - from
+    if (this.#isDamaged && intact.length === 0) this.at = from
+    return intact
+  }
+
+  #look(index: number, bytes: Uint8Array): void {
+    const { codec, selection } = this.#options
+    const { header, continuation } = parsed(index, bytes, codec)
+    if (continuation !== undefined || !selection.selects(header)) return
+    const { id, type, time } = header
+    this.hits.push({ index, id, type, time })
+  }
+}
+
+function parsed(index: number, bytes: Uint8Array, codec: Codec): ReturnType<typeof parseEntry> {
+  try {
+    return parseEntry(bytes, codec)
+  } catch (error) {
+    throw unreadable(`entry ${index}`, error, index)
+  }
+}
+
+async function orDamaged<T>(reading: Promise<T>): Promise<T | undefined> {
+  try {
+    return await reading
+  } catch (error) {
+    if (error instanceof LedgerError && error.code === 'corrupt') return undefined
+    throw error
+  }
+}
