@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config'
 import { LongestFirst } from './test/sequencer.mjs'
-import { alone, appliance, fullOnly } from './test/sets.mjs'
+import { alone, appliance, fullOnly, replacing } from './test/sets.mjs'
 
 const left = process.env['QUICK'] === '1' ? fullOnly : []
 /** `expect.poll` waits for an event, however busy the machine is; its own default of 1 s would be a limit on the machine. */
@@ -29,10 +29,13 @@ export default defineConfig({
           ...together,
           name: 'unit',
           include: ['app/src/**/*.test.ts', 'envelopes/**/src/**/*.test.ts', 'packages/*/src/**/*.test.ts'],
-          exclude: ['**/node_modules/**', ...left],
+          exclude: ['**/node_modules/**', ...replacing, ...left],
           // One process runs many files, and loads the sources once.
           isolate: false,
         },
+      },
+      {
+        test: { ...common, ...together, name: 'replacing', include: replacing, exclude: left },
       },
       {
         test: {

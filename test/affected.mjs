@@ -17,7 +17,7 @@ export function filesLeft() {
 }
 
 /** All test files, relative to the root. */
-function testFiles() {
+export function testFiles() {
   return ['app', 'packages', 'envelopes', 'test'].flatMap((top) => filesBelow(top)).toSorted()
 }
 

@@ -81,6 +81,15 @@ export const alone = [
   'test/scripts/prepare.test.ts',
 ]
 
+/**
+ * Unit tests that replace a module (`vi.mock`). Each has a process of its own: where a process runs many files, it has loaded the
+ * module already.
+ */
+export const replacing = [
+  'envelopes/hosted/src/tenant/search/search-index.test.ts',
+  'packages/client/src/second-tree/broken-sha256.test.ts',
+]
+
 const bundle = ['@service-fs/bundle', 'microkit/', 'qemu/']
 
 /**

@@ -3,7 +3,8 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { repoRoot } from './support/root.ts'
-import { alone, fullOnly, groups } from './sets.mjs'
+import { alone, fullOnly, groups, replacing } from './sets.mjs'
+import { testFiles } from './affected.mjs'
 
 const isThere = (path: string): boolean => existsSync(join(repoRoot, path))
 
@@ -16,6 +17,15 @@ function packages(): string[] {
 }
 
 describe('the sets of tests', () => {
+  it('name every unit test that replaces a module', () => {
+    const found = testFiles().filter(
+      (path) =>
+        !path.startsWith('test/') &&
+        /\bvi\.(?:mock|doMock)\(/.test(readFileSync(join(repoRoot, path), 'utf8')),
+    )
+    expect(replacing).toEqual(found)
+  })
+
   it.each([...fullOnly, ...alone])('name a file that exists: %s', (path) => {
     expect(isThere(path)).toBe(true)
   })
