@@ -40,7 +40,12 @@ const COMMANDS = {
   'systemd-analyze': 'systemd',
 }
 /** Files that the C programs are built from, and the Debian packages that have them. */
-const FILES = { '/usr/include/openssl/sha.h': 'libssl-dev', '/usr/include/stdio.h': 'libc6-dev' }
+const FILES = {
+  '/usr/include/openssl/sha.h': 'libssl-dev',
+  '/usr/include/stdio.h': 'libc6-dev',
+  // The failing disk of the crash tests.
+  '/usr/include/fuse3/fuse.h': 'libfuse3-dev pkg-config',
+}
 
 /** @param {string} command */
 const isOnPath = (command) =>
