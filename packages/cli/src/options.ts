@@ -93,7 +93,6 @@ export async function writeOutput(path: string, content: string | Uint8Array): P
 export async function withLedger<T>(
   options: LedgerOptions,
   work: (connection: Connection) => Promise<T>,
-  more: Pick<ConnectionOptions, 'retries'> = {},
 ): Promise<T> {
-  return withConnection(options.url, { ...(await connectionOptions(options.url, options)), ...more }, work)
+  return withConnection(options.url, await connectionOptions(options.url, options), work)
 }

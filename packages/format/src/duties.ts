@@ -63,6 +63,11 @@ export class Duties {
     return [...this.#holds.values()].filter((hold) => hold !== undefined)
   }
 
+  /** Reports whether a hold of this name is in force. */
+  isHeld(hold: string): boolean {
+    return this.#holds.get(hold) !== undefined
+  }
+
   /** Returns the time of the last extension of a record; undefined without one. */
   extendedUntil(id: string): string | undefined {
     return this.#extensions.get(id)

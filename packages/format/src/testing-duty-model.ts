@@ -34,6 +34,13 @@ export class DutyModel {
     return isTaken
   }
 
+  /** Reports whether the ledger has accepted the same statement, and it still holds: a lifted hold does not. */
+  repeats(step: ModelStep): boolean {
+    const isLifted =
+      step.duty === 'hold' && this.#taken.some((past) => past.duty === 'lift' && past.hold === step.hold)
+    return !isLifted && this.#taken.some((past) => JSON.stringify(past) === JSON.stringify(step))
+  }
+
   #allows(step: ModelStep): boolean {
     const count = (test: (past: ModelStep) => boolean): number => this.#taken.filter(test).length
     switch (step.duty) {

@@ -23,7 +23,8 @@ import {
   type Policy,
 } from '@service-fs/format/duty'
 import { parseEntry } from '@service-fs/format/entry'
-import type { Codec } from '@service-fs/tlog/codec'
+import { hexEncode, type Codec } from '@service-fs/tlog/codec'
+import type { Hasher } from '@service-fs/tlog/hash'
 import { LedgerError } from './errors.ts'
 import type { AppendResult, NewRecord } from './record.ts'
 
@@ -45,8 +46,12 @@ export type StatedResult = { reveals: Revealed | undefined } & (
   | { failure: unknown }
 )
 
+/** The members that are no part of the statement: the ledger adds them. */
+const ADDED: ReadonlySet<string> = new Set(['subject', 'request_id', 'index', 'was'])
+
 interface Parts {
   readonly codec: Codec
+  readonly hasher: Pick<Hasher, 'sha256'>
   /** Returns the first entry of the record with this identifier, and its index; undefined when there is none. */
   readonly find: (id: string) => Promise<{ index: number; entry: Uint8Array } | undefined>
   readonly append: (record: NewRecord) => Promise<AppendResult>
@@ -55,6 +60,8 @@ interface Parts {
 export class DutyBook {
   readonly #parts: Parts
   readonly #duties = new Duties()
+  /** For each statement, the number of the entry that has it. */
+  readonly #numbers = new Map<string, number>()
   /** The number of the next duty entry. */
   #next = 1
   /** Resolves when the last duty was taken or refused. */
@@ -65,7 +72,7 @@ export class DutyBook {
   }
 
   /**
-   * Appends the entry of a duty if the rules allow it. Handles one duty at a time.
+   * Appends the entry of a duty if the rules allow it. Returns the entry that states the same, if there is one. Handles one duty at a time.
    * @throws LedgerError as Ledger.append(), unless the failure follows the look-up of an extension's record
    */
   state(stated: StatedDuty): Promise<StatedResult> {
@@ -79,14 +86,38 @@ export class DutyBook {
     const duty = stated.duty === 'extend' ? await this.#extension(stated) : stated
     if ('field' in duty) return { problem: duty, reveals: { index: undefined } }
     const reveals = duty.duty === 'extend' ? { index: duty.index } : undefined
-    const problem = this.#problem(duty)
-    if (problem !== undefined) return { problem, reveals }
     try {
+      const repeated = await this.#repeated(duty)
+      if (repeated !== undefined) return { ...repeated, reveals }
+      const problem = this.#problem(duty)
+      if (problem !== undefined) return { problem, reveals }
       return { ...(await this.#append(duty)), reveals }
     } catch (failure) {
       if (reveals === undefined) throw failure
       return { failure, reveals }
     }
+  }
+
+  /** Returns the entry that states the same and still holds, as an append of the same record does; undefined without one. */
+  async #repeated(duty: Duty): Promise<{ id: string; result: AppendResult } | undefined> {
+    const { codec, find, append } = this.#parts
+    const number = this.#numbers.get(this.#statement(duty))
+    if (number === undefined) return undefined
+    // The answer to a hold says that it is in force.
+    if (duty.duty === 'hold' && !this.#duties.isHeld(duty.hold)) return undefined
+    const id = DUTY_ID_PREFIX + String(number)
+    const found = await find(id)
+    if (found === undefined) return undefined
+    const { header, payload } = parseEntry(found.entry, codec)
+    return { id, result: await append({ id, type: header.type, fields: header.fields, payload }) }
+  }
+
+  /** Returns the same text for two duties that state the same, whoever stated them. */
+  #statement(duty: Duty): string {
+    const { codec, hasher } = this.#parts
+    const members = Object.entries(duty).filter(([name]) => !ADDED.has(name))
+    const text = JSON.stringify(members.sort(([a], [b]) => (a < b ? -1 : 1)))
+    return hexEncode(hasher.sha256(codec.utf8Encode(text)))
   }
 
   async #append(duty: Duty): Promise<{ id: string; result: AppendResult }> {
@@ -129,7 +160,8 @@ export class DutyBook {
       if (found === undefined) return
       // A ledger of an older version may have a client's record with this identifier.
       const duty = dutyIn(parseEntry(found.entry, codec), codec)
-      if (duty !== undefined && !isProblem(duty)) this.#duties.add(duty, found.index)
+      if (duty !== undefined && !isProblem(duty) && this.#duties.add(duty, found.index) === undefined)
+        this.#numbers.set(this.#statement(duty), this.#next)
       this.#next += 1
     }
   }

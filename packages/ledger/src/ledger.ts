@@ -89,6 +89,7 @@ export class Ledger {
     this.#parts = parts
     this.#duties = new DutyBook({
       codec: parts.runtime.codec,
+      hasher: parts.runtime.hasher,
       find: (id) => this.#maybe(id),
       append: (record) => this.#observed(() => parts.appender.appendDuty(record)),
     })
@@ -161,8 +162,9 @@ export class Ledger {
   }
 
   /**
-   * Appends the entry of a duty to keep records: a policy, a hold, the end of a hold, or an extension. Returns the problem of a duty that
-   * the duties in the log do not allow. docs/retention.md has the rules.
+   * Appends the entry of a duty to keep records: a policy, a hold, the end of a hold, or an extension. Returns the entry
+   * that states the same and still holds, if there is one, or the problem of a duty that the duties in the log do not allow.
+   * docs/retention.md has the rules.
    * @throws LedgerError as append()
    */
   stateDuty(duty: StatedDuty): Promise<StatedResult> {

@@ -96,21 +96,56 @@ export function retention({ it, same, like, refused }: Tools): void {
       if (how !== undefined) await w.reopen(how)
       for (const [duty, field] of [
         [{ duty: 'policy', prefix: 'a', for: 'P5Y' }, 'for'],
-        [{ duty: 'policy', prefix: 'a', for: 'P6Y' }, 'for'],
+        [{ duty: 'policy', prefix: 'a', for: 'P6Y', reason: 'another' }, 'for'],
         [{ duty: 'hold', hold: 'case-1', prefix: 'a' }, 'hold'],
         [{ duty: 'lift', hold: 'case-2' }, 'hold'],
-        [{ duty: 'extend', payload_id: 'a', until: Y2031 }, 'until'],
+        [{ duty: 'extend', payload_id: 'a', until: Y2031, reason: 'another' }, 'until'],
         [{ duty: 'extend', payload_id: 'nobody', until: Y2031 }, 'payload_id'],
       ] as const)
-        refused(await state(w, { ...duty, ...REASON }), 'bad-request', { field })
+        refused(await state(w, { ...REASON, ...duty }), 'bad-request', { field })
     }
     same((await state(w, { duty: 'lift', hold: 'case-1', ...REASON })).json.cursor, 5)
-    refused(await state(w, { duty: 'lift', hold: 'case-1', ...REASON }), 'bad-request', { field: 'hold' })
+    refused(await state(w, { duty: 'lift', hold: 'case-1', reason: 'another' }), 'bad-request', {
+      field: 'hold',
+    })
     refused(await state(w, { duty: 'hold', hold: 'case-1', all: true, ...REASON }), 'bad-request', {
       field: 'hold',
     })
     same((await state(w, { duty: 'extend', payload_id: 'a', until: Y2032, ...REASON })).json.cursor, 6)
     like((await w.ask('/v1/entries/6')).json.payload, { index: 0, was: Y2031, until: Y2032 })
+  })
+
+  it('answers a repeated duty with its entry, also after a restart, but a lifted hold not', async (w) => {
+    await w.append('a', 1)
+    const hold = { duty: 'hold', hold: 'case-1', all: true, ...REASON }
+    const duties: [object, string | undefined, object][] = [
+      [{ duty: 'policy', all: true, for: 'P6Y', ...REASON }, undefined, { cursor: 2 }],
+      [hold, undefined, { cursor: 3 }],
+      [{ duty: 'extend', payload_id: 'a', until: Y2030, ...REASON }, 'a', { cursors: '1,4' }],
+    ]
+    for (const how of [undefined, 'kill'] as const) {
+      if (how !== undefined) await w.reopen(how)
+      for (const [at, [duty, id, shown]] of duties.entries()) {
+        const own = `vnd.service-fs.duty/${at + 1}`
+        const first = how === undefined ? await state(w, duty) : undefined
+        if (first !== undefined) like(first.json, { cursor: at + 2, duplicate: false })
+        const { json, headers } = await state(w, duty)
+        like(json, { cursor: at + 2, payload_id: own, parts: 1, duplicate: true })
+        if (first !== undefined) like(json, { leaf_hash: first.json.leaf_hash, time: first.json.time })
+        const read = (await w.auditEntry(Number(headers['x-audit-index']))).payload
+        like(read, {
+          payload_id: id ?? own,
+          outcome: 'duplicate',
+          entries: id === undefined ? 1 : 2,
+          ...shown,
+        })
+      }
+    }
+    const lift = { duty: 'lift', hold: 'case-1', ...REASON }
+    like((await state(w, lift)).json, { cursor: 5, duplicate: false })
+    like((await state(w, lift)).json, { cursor: 5, duplicate: true })
+    refused(await state(w, hold), 'bad-request', { field: 'hold' })
+    same((await w.ask('/v1/entries?since=4')).json.next_cursor, 5)
   })
 
   it('records in the audit that an extension revealed a record or its absence', async (w) => {

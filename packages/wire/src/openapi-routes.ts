@@ -118,7 +118,7 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
       'X-Audit-Index': {
         type: 'string',
         description:
-          'index of the audit entry of an extension, even if the status is 400, because the response reveals whether a record exists; absent for other duties',
+          'index of the audit entry of an extension, even if the status is 400, because the response reveals whether a record exists, and of a repeated duty; absent for other duties',
       },
     },
     codes: WRITE_CODES,

@@ -6,12 +6,18 @@ import { Duties } from '@service-fs/format/duties'
 import { dutyIn, fieldOf, isProblem, RETAIN_FIELD } from '@service-fs/format/duty'
 import { parseEntry } from '@service-fs/format/entry'
 import { pureCodec } from '@service-fs/tlog/codec'
+import { nobleHasher } from '@service-fs/tlog/hash'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { QUICK } from '../../../test/support/quick.ts'
 import { harness, type Harness } from './testing.ts'
 
-type Step = ModelStep | { append: string; retainUntil?: string | undefined } | { clock: number }
+type Step =
+  | ModelStep
+  | { append: string; retainUntil?: string | undefined }
+  | { clock: number }
+  /** States an earlier duty of the history again. */
+  | { again: number }
 
 class StepClock extends TestRuntime {
   offset = 0
@@ -41,6 +47,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   }),
   fc.record({ duty: fc.constant('lift' as const), hold: holds }),
   fc.record({ duty: fc.constant('extend' as const), id: ids, until: times }),
+  fc.record({ again: fc.nat(9) }),
   fc.record({ clock: fc.integer({ min: -3e10, max: 3e10 }) }),
 )
 
@@ -89,6 +96,7 @@ async function appendTo(
 function refusing(ledger: Harness['ledger']): Harness['ledger'] {
   const book = new DutyBook({
     codec: pureCodec,
+    hasher: nobleHasher,
     find: (id) => ledger.entryById(id).catch(() => undefined),
     append: () => Promise.reject(new LedgerError('full', 'the disk is full')),
   })
@@ -120,24 +128,29 @@ async function folded(h: Harness): Promise<{ id: string; until: string | undefin
 describe('the duties of a ledger', () => {
   it('agree with the model after histories of appends, duties and clock steps', async () => {
     let taken = 0
+    let repeated = 0
     const check = async (history: readonly Step[]): Promise<void> => {
       const runtime = new StepClock()
       const ledger = await openTestLedger({ runtime, origin: 'example.org/ledger/acme' })
       const h = await harness(() => ({ ledger, audit: undefined }))
       Object.assign(h, { ledger })
       const model = new DutyModel()
-      for (const step of history) {
+      const duties: ModelStep[] = []
+      for (const next of history) {
+        const step = 'again' in next ? duties.at(next.again % Math.max(duties.length, 1)) : next
+        if (step === undefined) continue
         if ('clock' in step) await stepClock(h, runtime, step.clock)
         else if ('append' in step) await appendTo(h, model, step.append, step.retainUntil)
         else {
+          duties.push(step)
           const { status, json } = await post(h, '/v1/retention', { ...bodyOf(step), reason: 'r' })
-          const isTaken = model.take(step)
-          expect([step, status, json.code]).toEqual([
-            step,
-            isTaken ? 200 : 400,
-            isTaken ? undefined : 'bad-request',
-          ])
+          const isRepeated = model.repeats(step)
+          const isTaken = !isRepeated && model.take(step)
+          const expected =
+            isTaken || isRepeated ? [200, undefined, isRepeated] : [400, 'bad-request', undefined]
+          expect([step, status, json.code, json.duplicate]).toEqual([step, ...expected])
           if (isTaken) taken += 1
+          if (isRepeated) repeated += 1
         }
       }
       const expected = model.records.map((record) => ({ id: record.id, ...model.of(record) }))
@@ -147,6 +160,7 @@ describe('the duties of a ledger', () => {
     const numRuns = QUICK ? 100 : 1_000
     await fc.assert(fc.asyncProperty(fc.array(steps, { maxLength: 20 }), check), { numRuns })
     expect(taken).toBeGreaterThan(numRuns)
+    expect(repeated).toBeGreaterThan(numRuns / 10)
   }, 240_000)
 
   it('are recorded as read when an extension finds its record, but its entry cannot be appended', async () => {
@@ -180,9 +194,25 @@ describe('the duties of a ledger', () => {
 
   it('are handled one at a time: of two that exclude each other, one is refused', async () => {
     const h = await harness()
+    const hold = { duty: 'hold', hold: 'case-1', all: true }
+    const answers = await Promise.all(
+      ['a', 'b', 'c'].map((reason) => post(h, '/v1/retention', { ...hold, reason })),
+    )
+    expect(answers.map(({ status }) => status).toSorted((x, y) => x - y)).toEqual([200, 400, 400])
+    expect(h.ledger.size).toBe(1)
+  })
+
+  it('are recorded once when the same request arrives many times', async () => {
+    const h = await harness()
     const hold = { duty: 'hold', hold: 'case-1', all: true, reason: 'r' }
     const answers = await Promise.all(Array.from({ length: 5 }, () => post(h, '/v1/retention', hold)))
-    expect(answers.map(({ status }) => status).toSorted((x, y) => x - y)).toEqual([200, 400, 400, 400, 400])
+    expect(answers.map(({ json }) => [json.cursor, json.duplicate])).toEqual([
+      [1, false],
+      [1, true],
+      [1, true],
+      [1, true],
+      [1, true],
+    ])
     expect(h.ledger.size).toBe(1)
   })
 })

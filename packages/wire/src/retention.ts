@@ -1,9 +1,10 @@
 /** POST /v1/retention: an operator states a duty to keep records. docs/retention.md has the rules. */
-import type { Revealed, StatedDuty } from '@service-fs/ledger/duty-book'
+import type { Revealed, StatedDuty, StatedResult } from '@service-fs/ledger/duty-book'
 import { isProblem, readDuty, type DutyProblem } from '@service-fs/format/duty'
 import type { Codec } from '@service-fs/tlog/codec'
 
 import { entryMembers } from './append.ts'
+import { rangesOf } from './append-records.ts'
 import { jsonAnswer, type Answer, type Call, type Shown } from './call.ts'
 import { badField } from './fields.ts'
 import { operatorBody } from './operator-body.ts'
@@ -18,7 +19,7 @@ export async function stateDuty(call: Call): Promise<Answer> {
   const own = { subject: request.subject ?? 'anonymous', request_id: requestId }
   const stated = statedIn(operatorBody(request, codec), own, codec)
   const outcome = await ledger.stateDuty(stated)
-  const shown = shownBy(stated, outcome.reveals)
+  const shown = shownBy(stated, outcome)
   if (!('result' in outcome)) {
     const error = 'problem' in outcome ? fieldProblem(outcome.problem) : outcome.failure
     if (shown === undefined) throw error
@@ -33,8 +34,22 @@ export async function stateDuty(call: Call): Promise<Answer> {
   return jsonAnswer(body, shown)
 }
 
-/** Returns the read that an extension is: it reveals whether a record has the identifier. Other duties reveal nothing. */
-function shownBy(stated: StatedDuty, reveals: Revealed | undefined): Shown | undefined {
+/**
+ * Returns the read that the answer is: an extension reveals whether a record has the identifier, and a repeated duty reveals its entry.
+ * Other duties reveal nothing.
+ */
+function shownBy(stated: StatedDuty, outcome: StatedResult): Shown | undefined {
+  const record = shownRecord(stated, outcome.reveals)
+  const entry = 'result' in outcome ? outcome.result.entries[0] : undefined
+  if (!('id' in outcome) || entry?.duplicate !== true) return record
+  const { payload_id = outcome.id, cursor: first } = record?.what ?? {}
+  const cursor = entry.index + 1
+  return typeof first === 'number'
+    ? { what: { payload_id, cursors: rangesOf([first, cursor]) }, entries: 2, outcome: 'duplicate' }
+    : { what: { payload_id, cursor }, entries: 1, outcome: 'duplicate' }
+}
+
+function shownRecord(stated: StatedDuty, reveals: Revealed | undefined): Shown | undefined {
   if (reveals === undefined || stated.duty !== 'extend') return undefined
   const { payload_id } = stated
   const { index } = reveals

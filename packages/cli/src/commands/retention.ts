@@ -126,23 +126,19 @@ function scopeIn({ all, type, prefix }: ScopeOptions): Scope {
 
 function state(io: Io, options: StateOptions, duty: object | (() => object)): Promise<void> {
   return perform(io, options.json, () =>
-    withLedger(
-      options,
-      async (to) => {
-        const stated = typeof duty === 'function' ? duty() : duty
-        const found = membersOf(
-          await to.askJson('v1/retention', {
-            method: 'POST',
-            body: JSON.stringify({ ...stated, reason: options.reason }),
-            headers: { 'content-type': 'application/json' },
-          }),
-        )
-        if (options.json === true) return io.out(`${JSON.stringify(found)}\n`)
-        await io.out(`stated: entry ${Number(found['index'])}, ${quoted(String(found['time']))}\n`)
-      },
-      // A duty that is stated twice is rejected, so a request that may have arrived is not repeated.
-      { retries: 0 },
-    ),
+    withLedger(options, async (to) => {
+      const stated = typeof duty === 'function' ? duty() : duty
+      const found = membersOf(
+        await to.askJson('v1/retention', {
+          method: 'POST',
+          body: JSON.stringify({ ...stated, reason: options.reason }),
+          headers: { 'content-type': 'application/json' },
+        }),
+      )
+      if (options.json === true) return io.out(`${JSON.stringify(found)}\n`)
+      const how = found['duplicate'] === true ? 'already stated' : 'stated'
+      await io.out(`${how}: entry ${Number(found['index'])}, ${quoted(String(found['time']))}\n`)
+    }),
   )
 }
 
