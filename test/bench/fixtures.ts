@@ -1,4 +1,5 @@
-// Ledgers and logs of given sizes. Those of the working tree and of Tessera stay in a cache between runs; a run works on copies.
+// Ledgers and logs of given sizes. The ledgers of the working tree and the logs of Tessera stay in a cache between runs; a run works on
+// copies.
 
 import {
   constants,
@@ -47,8 +48,8 @@ export class Fixtures {
   }
 
   /**
-   * Returns the root of a ledger with so many records. Reads add to its audit sub-ledger. Its reads are either recorded or public: a
-   * change adds a notice, too.
+   * Returns the root of a ledger with that many records. Reads add entries to its audit sub-ledger. A change between recorded and public
+   * reads adds a notice there, too.
    */
   ledger(build: Build, size: number, reads: 'recorded' | 'public' = 'recorded'): Promise<string> {
     const name = `${reads}-${size}`

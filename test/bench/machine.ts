@@ -67,7 +67,7 @@ export function watchOthers(): () => number {
   }
 }
 
-/** The load average over one minute, and the share of the processors that other processes use within two seconds. */
+/** The load average over one minute, and the share of the processors that other processes used during two seconds. */
 export interface Quiet {
   load: number
   others: number

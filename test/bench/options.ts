@@ -168,7 +168,7 @@ function count(name: string, text: string | undefined, fallback: number): number
 }
 
 /**
- * Reports whether the load is wanted: when nothing is, or when a name is the load's or its beginning before a dash.
+ * Reports whether the load is selected: `only` is empty, or has the load's name or the part of it before a dash.
  */
 export function isWanted(load: string, only: readonly string[]): boolean {
   return only.length === 0 || only.some((name) => load === name || load.startsWith(`${name}-`))

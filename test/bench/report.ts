@@ -18,7 +18,7 @@ export interface Row {
   /** Peak resident set, MiB. */
   rss: Spread
   readsPerCommit?: Spread
-  /** Rates: `of` divided by this row. Times: this row divided by `of`. Above 1 if `of` is better. */
+  /** For rates, `of` divided by this row; for times, this row divided by `of`. Above 1 if `of` is better. */
   ratio?: Spread & { of: string }
   /** The processor time for a record of this row divided by that of the row `of`. */
   cpuRatio?: Spread

@@ -33,8 +33,8 @@ export function percentile(values: readonly number[], p: number): number {
 }
 
 /**
- * Returns the spread of the ratios a ÷ b, round by round; undefined when no round has both. Values of one round were measured one
- * after the other, so what slows a whole round cancels out.
+ * Returns the spread of the ratios a ÷ b, round by round; undefined when no round has both. The values of a round were measured one after
+ * the other, so a disturbance of the whole round cancels out.
  */
 export function ratioOf(a: ReadonlyMap<number, number>, b: ReadonlyMap<number, number>): Spread | undefined {
   const ratios = [...a].flatMap(([round, value]) => {

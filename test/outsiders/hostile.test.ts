@@ -1,4 +1,4 @@
-// verify.sh on ledgers that an attacker made, and on systems that fail. It must never report something false as true.
+// verify.sh on ledgers that an attacker made, and on failing systems. It must never report `true` for a ledger that is not.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
@@ -31,7 +31,7 @@ const TOOLS =
   'awk base64 cat chmod cp cut fold head mkdir mkfifo mktemp mv od printf pwd rm sed sh sha256sum sort tail tee tr wc openssl'.split(
     ' ',
   )
-/** A script that waits for a file without an end would wait for ever. */
+/** A script that read an endless file to its end would never finish. */
 const PATIENCE = 60_000
 
 let work = ''
@@ -81,7 +81,7 @@ const vkeyOf = (key: Buffer): string => {
 const P = 2n ** 255n - 19n
 const Y8 = 0x05fc536d880238b13933c6d305acdfd5f098eff289f4c345b027b2c28f95e826n
 
-/** All encodings of y coordinates of low order, and those that are not canonical, with both signs of x. */
+/** All encodings of points of low order, and all encodings that are not canonical, with both signs of x. */
 function weakKeys(): Buffer[] {
   const ys = [0n, 1n, P - 1n, Y8, P - Y8, P, P + 1n, P + 2n, P + 18n]
   return ys.flatMap((y) =>
@@ -269,7 +269,7 @@ describe.each(which('busybox') === undefined ? ['system'] : ['system', 'busybox'
       }
     }, 120_000)
 
-    it('rejects a proof of a part of a payload', async () => {
+    it('rejects a proof of only a part of a payload', async () => {
       const payload = Buffer.from('first\n\nsecond')
       const records = [
         ...mixedRecords(20),
@@ -343,7 +343,7 @@ describe.each(which('busybox') === undefined ? ['system'] : ['system', 'busybox'
     }, 300_000)
 
     it.skipIf(process.getuid?.() !== 0)(
-      'says nothing is true where the disk is full, at any point',
+      'reports nothing as true when the disk is full at any point',
       () => {
         const small = mkdtempSync(join(work, 'small-'))
         const dir = join(work, `damaged-${kind}`)

@@ -1,4 +1,4 @@
-// Ledgers of both envelopes for those who check them without this software.
+// Ledgers of both envelopes, for verifiers other than this software.
 import { spawn, spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'

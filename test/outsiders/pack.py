@@ -1,5 +1,5 @@
-# Checks an examiner's pack with Python's standard library: python3 -I pack.py DIR. Prints the number of records that it verified, or
-# the first thing that is wrong.
+# Checks an examiner's pack with Python's standard library: python3 -I pack.py DIR. Prints the number of records that it verified, or the
+# first error.
 #
 # It trusts nothing in the pack but ledger/keys/: it reads the files that README.txt describes.
 

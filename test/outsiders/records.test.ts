@@ -112,7 +112,7 @@ async function make(ledger: TestLedger): Promise<string> {
   return dir
 }
 
-/** Returns what verify, verify.sh and the Python verifier say. */
+/** Returns the verdicts of verify, verify.sh and the Python verifier. */
 async function verdicts(dir: string): Promise<Record<string, unknown>> {
   const report = await verifyDirectory(dir)
   const sh = spawnSync('sh', [join(dir, 'verify.sh')], { encoding: 'utf8' })

@@ -29,7 +29,7 @@ export interface Said {
 }
 
 export interface RootFs {
-  /** Runs `sh verify.sh ARGS` on a copy of a ledger at /ledger, or of another directory that is copied with it. */
+  /** Runs `sh verify.sh ARGS` on a copy of a ledger at /ledger, or on a copy of another directory. */
   verify(ledger: string, ...args: string[]): Said
   /** Runs a shell command. */
   sh(command: string): Said

@@ -32,7 +32,7 @@ beforeAll(async () => {
 
 afterAll(() => rmSync(work, { recursive: true, force: true }))
 
-/** Yields copies of the ledgers with one damage each in the folder of the second tree, and what `verify` says. */
+/** Yields copies of the ledgers, each with one damage in the folder of the second tree, and the verdict of `verify`. */
 async function* damaged(count: number): AsyncGenerator<{ dir: string; ok: boolean; label: string }> {
   const names = Object.keys(LEDGERS)
   for (let i = 0; i < count; i++) {

@@ -86,8 +86,8 @@ export async function listen(server: Server): Promise<number> {
 const PORTS = { first: 20_000, count: 12_000 }
 
 /**
- * A TCP port of 127.0.0.1 without a listener. No connection takes it before the caller listens, nor while a server that listened on
- * it restarts, because the kernel assigns no port of this range by itself.
+ * Returns a TCP port of 127.0.0.1 that has no listener. The kernel assigns no port of this range by itself, so no outgoing connection can
+ * take the port before the caller listens on it, nor while the caller's server restarts.
  */
 export async function freePort(): Promise<number> {
   for (;;) {

@@ -25,7 +25,7 @@ export function hashOf(node: Node | undefined, what: string): HashName {
 /** How a signature is made. Its key is checked by {@link checkKey}. */
 export type Scheme = 'rsa' | 'pss' | 'ecdsa' | 'ed25519'
 
-/** Signature algorithms by object identifier. Without a hash, the parameters or the digest algorithm name it. */
+/** Signature algorithms by object identifier. If `hash` is absent, the parameters or the digest algorithm name the hash. */
 export const SIGNATURES: Readonly<Record<string, { scheme: Scheme; hash?: HashName }>> = {
   '1.2.840.113549.1.1.1': { scheme: 'rsa' },
   '1.2.840.113549.1.1.11': { scheme: 'rsa', hash: 'sha256' },
@@ -54,7 +54,7 @@ export const JWS_ALGORITHMS: readonly string[] = [
 ]
 
 const MIN_RSA_BITS = 2048
-/** Verification of a longer key takes long. */
+/** Verifying with a longer key is slow. */
 const MAX_RSA_BITS = 8192
 const MAX_RSA_EXPONENT = 0xffff_ffffn
 const CURVES: ReadonlySet<string> = new Set(['prime256v1', 'secp384r1', 'secp521r1'])

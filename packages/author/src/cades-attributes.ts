@@ -37,7 +37,7 @@ export function checkedAttributes(node: Node): SignedAttributes {
     return value
   }
   if (oidOf(only(CONTENT_TYPE, 'content-type'), 'content-type') !== DATA)
-    throw new SignatureError('content-type: expected data, found another')
+    throw new SignatureError('content-type: expected the type data, found another type')
   return {
     messageDigest: contentOf(only(MESSAGE_DIGEST, 'message-digest'), TAG.octetString, 'message-digest'),
     signingTime: timeOf(only(SIGNING_TIME, 'signing-time'), 'signing-time'),

@@ -33,16 +33,20 @@ export async function verifyCades(
   const info = signerInfo(signer)
   const [digestAlgorithm, ...more] = elements(digests, TAG.set, 'digestAlgorithms')
   if (digestOf(digestAlgorithm, 'digestAlgorithms') !== info.hash || more.length > 0)
-    throw new SignatureError(`digestAlgorithms: expected ${info.hash} alone, that of the signer`)
+    throw new SignatureError(`digestAlgorithms: expected only ${info.hash}, which the signer uses`)
   const attributes = checkedAttributes(info.attributes)
   const certificate = signingCertificate(certificates, attributes, info.sid)
   const digest = createHash(info.hash).update(payload).digest()
   if (Buffer.compare(digest, attributes.messageDigest) !== 0)
     throw new SignatureError("messageDigest: expected the digest of the record's payload, found another")
   if (!certificate.schemes.includes(info.scheme))
-    throw new SignatureError(`signatureAlgorithm: expected one for the key of the signing certificate`)
+    throw new SignatureError(
+      `signatureAlgorithm: expected an algorithm that fits the key of the signing certificate`,
+    )
   if (!(await isValid(info, certificate)))
-    throw new SignatureError('expected a valid signature of the signing certificate, found another')
+    throw new SignatureError(
+      'expected a valid signature of the signing certificate, found one that does not verify',
+    )
   return { chain: chainFrom(certificate, certificates), signedAt: attributes.signingTime }
 }
 
@@ -60,7 +64,7 @@ interface SignerInfo {
 function signedData(root: Node): { certificates: Certificate[]; digests: Node | undefined; signer: Node } {
   const [type, content] = elements(root, TAG.sequence, 'signature')
   if (oidOf(type, 'contentType') !== SIGNED_DATA)
-    throw new SignatureError('contentType: expected signed data, found another')
+    throw new SignatureError('contentType: expected signed data, found another type')
   if (!isTagged(content, 0)) throw new SignatureError('content: expected [0]')
   const [version, digests, encapsulated, ...rest] = elements(
     children(content, 'content')[0],
@@ -72,7 +76,7 @@ function signedData(root: Node): { certificates: Certificate[]; digests: Node | 
     throw new SignatureError(`version: expected 1 or 3, found ${versionNumber}`)
   const [contentType, eContent] = elements(encapsulated, TAG.sequence, 'encapContentInfo')
   if (oidOf(contentType, 'eContentType') !== DATA)
-    throw new SignatureError('eContentType: expected data, found another')
+    throw new SignatureError('eContentType: expected the type data, found another type')
   if (eContent !== undefined)
     throw new SignatureError('eContent: expected a detached signature, found one with content')
   const ders = isTagged(rest[0], 0) ? children(rest.shift(), 'certificates') : []
@@ -92,7 +96,7 @@ function signerInfo(node: Node): SignerInfo {
   const [version, sid, digest, attributes, algorithm, signature] = elements(node, TAG.sequence, 'SignerInfo')
   const expected = isTagged(sid, 0) ? 3 : 1
   if (smallInteger(version, 'SignerInfo version') !== expected)
-    throw new SignatureError(`SignerInfo version: expected ${expected}, found another`)
+    throw new SignatureError(`SignerInfo version: expected ${expected}, found another version`)
   if (sid === undefined || attributes === undefined || !isTagged(attributes, 0))
     throw new SignatureError('signedAttrs: expected signed attributes, found none')
   const hash = digestOf(digest, 'digestAlgorithm')
@@ -156,7 +160,9 @@ function signingCertificate(
   if (found === undefined)
     throw new SignatureError('signing-certificate-v2: expected one of the certificates, found none of them')
   if (!isNamed(found, sid))
-    throw new SignatureError('sid: expected the certificate of signing-certificate-v2, found another')
+    throw new SignatureError(
+      'sid: expected the certificate of signing-certificate-v2, found another certificate',
+    )
   return found
 }
 

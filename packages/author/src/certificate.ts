@@ -38,7 +38,7 @@ export interface Certificate {
   readonly schemes: readonly Scheme[]
   /** Whether it may sign certificates. */
   readonly isAuthority: boolean
-  /** The most further authorities below it; undefined when the certificate states none. */
+  /** The maximum number of authorities below it; undefined when the certificate states no limit. */
   readonly pathLength: number | undefined
   /** Whether its key may sign documents: the key usage names digitalSignature or nonRepudiation, or there is none. */
   readonly maySign: boolean
@@ -51,7 +51,7 @@ const KEY_USAGE = '2.5.29.15'
 const SUBJECT_KEY_IDENTIFIER = '2.5.29.14'
 /**
  * Critical extensions that do not restrict what is checked here: alternative names, policies, extended key usage, statements about
- * qualified certificates. RFC 5280 §4.2 demands to reject any other critical extension.
+ * qualified certificates. RFC 5280 §4.2 requires readers to reject any other critical extension.
  */
 const HARMLESS: ReadonlySet<string> = new Set([
   BASIC_CONSTRAINTS,
@@ -111,7 +111,9 @@ function checkEnvelope(
   what: string,
 ): void {
   if (outer === undefined || algorithm === undefined || Buffer.compare(rawOf(outer), rawOf(algorithm)) !== 0)
-    throw new SignatureError(`${what}: expected the same signature algorithm inside and outside`)
+    throw new SignatureError(
+      `${what}: expected the same signature algorithm inside and outside the signed part`,
+    )
   if (contentOf(value, TAG.bitString, what)[0] !== 0)
     throw new SignatureError(`${what}: expected a signature of whole bytes`)
 }

@@ -8,7 +8,7 @@ import { SignatureError } from './errors.ts'
 /** A chain whose shape is checked: each certificate is certified by the next one. */
 export interface Chain {
   readonly signer: Certificate
-  /** From the issuer of the signing certificate on. */
+  /** The certificates above the signing certificate; its issuer is the first. */
   readonly others: readonly Certificate[]
   /** All of the chain is valid from this time on, until {@link notAfter}. */
   readonly notBefore: string
@@ -44,7 +44,7 @@ export function chainFrom(signer: Certificate, certificates: readonly Certificat
   }
   if (others.length + 1 < certificates.length)
     throw new SignatureError(
-      `certificates: expected one chain, found ${certificates.length - others.length - 1} that are not in it`,
+      `certificates: expected one chain, found ${certificates.length - others.length - 1} outside of it`,
     )
   return checked(signer, others)
 }
@@ -57,7 +57,7 @@ function checked(signer: Certificate, others: readonly Certificate[]): Chain {
     )
   if (!signer.maySign)
     throw new SignatureError(
-      'signing certificate: expected the key usage digitalSignature or nonRepudiation, found another',
+      'signing certificate: expected the key usage digitalSignature or nonRepudiation, found another key usage',
     )
   const all = [signer, ...others]
   for (const [i, issuer] of others.entries()) {
@@ -67,7 +67,9 @@ function checked(signer: Certificate, others: readonly Certificate[]): Chain {
   }
   const last = all.at(-1) as Certificate
   if (last.isSelfIssued && !isSignedBy(last, last))
-    throw new SignatureError(`certificate ${all.length} of the chain: expected its own valid signature`)
+    throw new SignatureError(
+      `certificate ${all.length} of the chain: expected a valid signature by its own key`,
+    )
   return {
     signer,
     others,
@@ -76,7 +78,7 @@ function checked(signer: Certificate, others: readonly Certificate[]): Chain {
   }
 }
 
-/** Returns what is expected if `issuer` did not certify `certificate`, which has `below` authorities below it. */
+/** Returns the first expectation that fails if `issuer` did not certify `certificate`, which has `below` authorities below it. */
 function issueProblem(certificate: Certificate, issuer: Certificate, below: number): string | undefined {
   if (!certificate.hasAllowedSignature) return 'an allowed signature algorithm'
   if (!issuer.isAuthority) return 'an issuer that may sign certificates'

@@ -56,7 +56,7 @@ export async function verifyJades(
     })
   } catch (error) {
     throw new SignatureError(
-      'expected a valid signature of the first certificate of x5c over the payload, found another',
+      'expected a valid signature of the first certificate of x5c over the payload, found one that does not verify',
       error,
     )
   }

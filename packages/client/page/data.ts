@@ -42,7 +42,7 @@ export async function loadIndex(number: number): Promise<PageRow[]> {
   return (await load(`index-${number}`)) as PageRow[]
 }
 
-/** The script that was loaded last: neighboring records are in one. */
+/** The script that was loaded last: neighboring records share a script. */
 let last: { number: number; records: Promise<PageRecord[]> } | undefined
 
 /** Returns the record of a row. @throws Error if the pack has none */

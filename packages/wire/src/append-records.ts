@@ -48,7 +48,7 @@ function conflictAnswer(call: Call, records: readonly NewRecord[], error: unknow
   }
 }
 
-/** Names no identifier: otherwise a batch with one known conflict could probe many identifiers at once. */
+/** The problem names no identifier: otherwise a batch with one known conflict could probe many identifiers at once. */
 const UNNAMED = 'an identifier in this batch is in use; append one record at a time to learn which'
 
 function shownDuplicates(

@@ -15,7 +15,7 @@ class TestPack implements PackMaker {
   readonly #asked: () => void
   #fail: (why: Error) => void = () => undefined
 
-  /** `undefined` among the pieces is one that does not come before the pack is stopped. */
+  /** `undefined` stands for a piece that never arrives: `next` waits until the pack is stopped. */
   constructor(pieces: (string | Error | undefined)[], asked: () => void = () => undefined) {
     this.pieces = pieces
     this.#asked = asked

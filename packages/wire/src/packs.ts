@@ -16,13 +16,13 @@ export interface PackMaker {
 const ANONYMOUS = 'anonymous'
 
 interface Limits {
-  /** Packs at the same time. */
+  /** The maximum number of packs at the same time. */
   readonly maxPacks: number
 }
 
 /** The right to make one pack. */
 export interface Slot {
-  /** Names the body that a drain ends. */
+  /** Registers the body, so that a drain can end it. */
   made(body: PackBody): void
   /** Gives the right back. */
   leave(): void
@@ -75,7 +75,7 @@ export class Packs {
   }
 }
 
-/** The body of a response: the bytes of a pack. The client, by leaving, and the server end the work. */
+/** The body of a response: the bytes of a pack. The work ends when the client leaves, or when the server stops it. */
 export class PackBody implements AsyncIterableIterator<Uint8Array, undefined> {
   readonly #pack: PackMaker
   readonly #ended: () => void

@@ -35,7 +35,7 @@ export async function stateDuty(call: Call): Promise<Answer> {
 }
 
 /**
- * Returns the read that the answer is: an extension reveals whether a record has the identifier, and a repeated duty reveals its entry.
+ * Returns the read to record for the answer: an extension reveals whether a record has the identifier, and a repeated duty reveals its entry.
  * Other duties reveal nothing.
  */
 function shownBy(stated: StatedDuty, outcome: StatedResult): Shown | undefined {
@@ -62,7 +62,7 @@ function statedIn(value: unknown, own: { subject: string; request_id: string }, 
   const { duty } = members ?? {}
   for (const name of OWN)
     if (members !== undefined && name in members)
-      throw badField(name, 'a member that clients may state', 'one that the ledger states')
+      throw badField(name, 'a member that clients may state', 'a member that only the ledger states')
   const isExtension = duty === 'extend'
   // Only the ledger knows the index. It checks the duty again with the real index.
   const whole = members === undefined ? value : { ...members, ...own, ...(isExtension ? { index: 0 } : {}) }

@@ -1,6 +1,6 @@
 /**
- * Finds the records of a selection. An index may say where to look, but only the entries themselves, read and checked against the tree,
- * say what is there.
+ * Finds the records of a selection. An index may suggest where to look, but every hit comes from an entry that was read and checked against
+ * the tree.
  */
 import { parseEntry } from '@service-fs/format/entry'
 import type { Selection } from '@service-fs/format/selection'

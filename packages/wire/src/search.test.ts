@@ -25,7 +25,7 @@ interface Conditions {
 const TYPES = ['text/plain', 'text/plain; charset=utf-8', 'application/json', 'x/y']
 const IDS = ['inv-', 'inv/2026/', 'ä', '😀-', 'note ']
 
-/** Returns a ledger of random records: some have one time, some are split, and the clock was corrected once. */
+/** Returns a ledger of random records: some share a time, some are split, and the clock was corrected once. */
 async function randomLedger(seed: number, records: number): Promise<{ ledger: Ledger; rows: Row[] }> {
   const random = new Random(seed)
   const runtime = new TestRuntime()
@@ -216,7 +216,7 @@ describe('a search', () => {
     expect(later.json.hits).toHaveLength(279)
   })
 
-  it('records what it showed', async () => {
+  it('records the hits that it showed', async () => {
     const h = await harness()
     for (const id of ['a1', 'b1', 'a2', 'a3']) await h.append(id, id)
     const time = '2026-11-22T18:43:00.000Z'

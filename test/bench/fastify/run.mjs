@@ -1,6 +1,6 @@
 // Measures what Fastify in front of the wire costs: node test/bench/fastify/run.mjs [--rounds N] [--requests N] [--starts N] [--dir DIR].
-// Both servers run in alternation. The unit is requests a processor second of the server process, which other load on the machine
-// changes less than requests a second.
+// Both servers run in alternation. The unit is requests per processor second of the server process: other load on the machine affects it
+// less than requests per second.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -40,7 +40,7 @@ await build({
   banner: {
     js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)",
   },
-  // As in the command: what it depends on stays outside of the bundle. Fastify is in it.
+  // As in the command, its dependencies stay outside of the bundle, except Fastify.
   external: Object.keys(dependencies),
   logLevel: 'warning',
 })
@@ -91,7 +91,7 @@ const LOADS = {
 }
 
 /**
- * Sends requests from CLIENTS clients, each after the answer to the one before.
+ * Sends requests from CLIENTS clients. Each client waits for an answer before it sends its next request.
  * @param {Pool} pool
  * @param {(i: number) => Request} request
  * @param {number} first
@@ -109,7 +109,7 @@ async function load(pool, request, first, count) {
   await Promise.all(Array.from({ length: CLIENTS }, client))
 }
 
-/** Returns the requests a processor second of each load. @param {string} kind */
+/** Returns the requests per processor second for each load. @param {string} kind */
 async function measure(kind) {
   const { pid, pool, stop } = await start(kind)
   const count = Number(options.requests)

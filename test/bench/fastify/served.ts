@@ -7,7 +7,7 @@ import { createLog } from '@service-fs/hosted/process/log'
 import { Metrics } from '@service-fs/hosted/tenant/metrics'
 import { openTenant } from '@service-fs/hosted/tenant/tenant'
 
-/** Without credentials, as `serve` without an access file. */
+/** It checks no credentials, like `serve` without an access file. */
 type Options = Omit<HttpOptions, 'authenticate'>
 
 export const LISTEN = { host: '127.0.0.1', port: 0 }

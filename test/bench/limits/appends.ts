@@ -24,7 +24,7 @@ import { bytesOf, idOf, payloadOf } from '../micro/data.ts'
 import { type LimitRow, limitRows, type Measure } from './limit.ts'
 
 export const about =
-  'Appends one record of 200 bytes after another: each step alone, then the ledger without HTTP, JSON and answers, and the wire without HTTP. Figures are of the CPU, and include the threads that sync.'
+  'Appends one record of 200 bytes after another: each step alone, then the ledger without HTTP, JSON and answers, and the wire without HTTP. The figures are CPU times, and include the threads that sync.'
 
 const MS = 700
 const WARM_MS = 300
@@ -108,7 +108,7 @@ async function cpuOf(records: number, work: () => void | Promise<void>): Promise
   return (user + system) / done
 }
 
-/** Measures an index that begins empty. It is told of every 30 records at once, like the index of 64 clients. */
+/** Measures an index that begins empty. It receives 30 records at once, like the index of a ledger with 64 clients. */
 async function indexing(dir: string): Promise<number> {
   const [size = 1] = COMMITS
   const place = join(dir, 'records')
@@ -121,7 +121,7 @@ async function indexing(dir: string): Promise<number> {
       for (const { id } of records) if (index.get(id) !== undefined) throw new Error(`${id}: expected none`)
       covered += size
       index.put(records, covered, root)
-      // Lets the index write its runs, as a ledger does.
+      // Gives the index time to write its runs, as a ledger does.
       return new Promise<void>((resolve) => void setImmediate(resolve))
     })
   } finally {
@@ -168,7 +168,7 @@ async function writing(dir: string, size: number, text: Uint8Array): Promise<num
   }
 }
 
-/** A ledger in files, and a wire over it, with so many callers that each wait for their append. */
+/** A ledger in files, and a wire over it, with several callers. Each waits for its append before it makes the next. */
 function together(dir: string, callers: number, signer: KeySigner): Measure[] {
   const waits: { p99: number } = { p99: Number.NaN }
   const byCallers = async (append: (ledger: Ledger, wire: Wire) => () => Promise<void>): Promise<number> => {

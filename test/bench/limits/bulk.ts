@@ -13,7 +13,7 @@ import { DEFAULT_LIMITS } from '@service-fs/wire/limits'
 import { type LimitRow, limitRows } from './limit.ts'
 
 export const about =
-  'Makes and reads the bodies of batches of 1,000 records of 200 bytes, checks their receipts, and reads files of 200 bytes, without a ledger, a disk or a network. Figures are of the CPU.'
+  'Makes and reads the bodies of batches of 1,000 records of 200 bytes, checks their receipts, and reads files of 200 bytes, without a ledger, a disk or a network. The figures are CPU times.'
 
 const RECORDS = 1000
 const FILES = 2000

@@ -15,7 +15,7 @@ import { benchDir, binDir, checkpointSize, MODULE, type Server, startServiceFs }
 import { type LimitRow, limitRow } from './limit.ts'
 
 export const about =
-  'Puts a process before the daemon that copies bytes between two sockets: it parses nothing, checks no credentials, and serves one tenant.'
+  'Measures a process in front of the daemon that only copies bytes between two sockets: it parses nothing, checks no credentials, and serves one tenant.'
 
 /** The clients of the loads of the front. */
 const LOAD: Load = { mode: 'single', clients: 60, seconds: 3, warmup: 1 }

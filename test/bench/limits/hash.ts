@@ -1,4 +1,4 @@
-// SHA-256: long messages, where only the processor counts, and entries, where each call costs.
+// SHA-256 of long messages, where only the processor's speed matters, and of entries, where the cost of each call matters.
 
 import { hash } from 'node:crypto'
 import { nativeHasher, nativeKernel } from '@service-fs/native/native'

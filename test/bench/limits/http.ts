@@ -1,4 +1,4 @@
-// HTTP without a ledger: what a request costs over sockets alone, and by the daemon's server.
+// HTTP without a ledger: the cost of a request over bare sockets, and with the daemon's server.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'

@@ -57,7 +57,7 @@ type report struct {
 	P90      float64 `json:"p90_ms"`
 	P99      float64 `json:"p99_ms"`
 	Max      float64 `json:"max_ms"`
-	// Acknowledged counts the warm-up too: what the log must hold in the end.
+	// Acknowledged counts the warm-up too: the log must hold all these records in the end.
 	Acknowledged int64 `json:"acknowledged"`
 	// Bytes counts the bodies of the answers within the measured time.
 	Bytes       int64    `json:"bytes"`
@@ -175,7 +175,7 @@ func drive(o *options) (*report, error) {
 }
 
 // loop sends requests until the time or the records run out. A request counts when its answer came within the
-// measured time; what is in flight at the end is waited for, and counts as acknowledged only.
+// measured time; requests in flight at the end are awaited, and count as acknowledged only.
 func (w *worker) loop(ctx context.Context, from time.Time, left *atomic.Int64) {
 	for ctx.Err() == nil {
 		n := w.o.batch

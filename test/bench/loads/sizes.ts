@@ -16,7 +16,7 @@ import { fsckBin, MODULE, startServiceFs } from '../servers.ts'
 import { watchUsage } from '../usage.ts'
 import { type Context, SERVICE_FS, sidesOfBuilds, TESSERA } from './context.ts'
 
-/** Openings of a run; the figure is their mean. */
+/** How often a run opens the ledger; the figure is the mean. */
 const OPENINGS = 3
 const READY_MS = 600_000
 
@@ -38,7 +38,9 @@ export function sizeLoads(context: Context): Contest[] {
   ])
 }
 
-/** From the start of the process until /readyz answers 200, less the time that Node alone takes, which is measured beside it. */
+/**
+ * From the start of the process until /readyz answers 200, minus the time that Node.js alone takes, which is measured in the same round.
+ */
 function opening(context: Context, size: number): Contest {
   const name = `open-${sizeName(size)}`
   const sides: Side[] = sidesOfBuilds(context, SERVICE_FS, async (build) => {

@@ -9,7 +9,7 @@ export interface Micro {
   operations: number
   /** Has the same cost each time. An asynchronous kernel returns a promise. */
   run: () => unknown
-  /** Receives what `run` returned once before the measurement; throws if that is wrong. */
+  /** Checks one result of `run` before the measurement; throws if it is wrong. */
   check: (result: unknown) => void
 }
 

@@ -73,7 +73,7 @@ it('closes a connection whose client sends bytes but does not read its last resp
   })
 })
 
-it('answers a pipelined request whose client reads the response before it slowly', async () => {
+it('answers a pipelined request after the client has slowly read the preceding response', async () => {
   const body = Buffer.alloc(16 * 2 ** 20, 'x')
   const handle = (request: ClientRequest): Promise<void> => request.answer({ status: 200, headers: {}, body })
   await withServer({ headersTimeout: 200, keepAliveTimeout: 200 }, handle, async (port) => {

@@ -169,8 +169,8 @@ export class ClientRequest implements Pick<
   }
 
   /**
-   * Begins a response. The head is sent with the first bytes of the body; that of a stream at once. `length` is undefined for a response
-   * without a body.
+   * Begins a response. Sends the head with the first bytes of the body, or at once if the body is a stream. `length` is undefined for a
+   * response without a body.
    */
   respond(status: number, fields: string, length: Length, isStream = false): void {
     this.status = status

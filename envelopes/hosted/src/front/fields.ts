@@ -49,8 +49,8 @@ const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 
 /**
- * Returns the head of a request to a tenant's process, as latin1. It has exactly one field that delimits the body, as
- * the front parsed it. Undefined if a part has characters that could end the head early.
+ * Returns the head of a request to a tenant's process, as latin1. Exactly one of its fields delimits the body, by the length or the chunks
+ * that the front parsed. Undefined if a part has characters that could end the head early.
  */
 export function requestHead(
   raw: Pick<IncomingMessage, 'method' | 'rawHeaders' | 'headers'>,
@@ -110,7 +110,7 @@ export interface AnswerField {
   /** In lower case. */
   readonly lower: string
   readonly value: string
-  /** The line that the client receives, unless a field `Connection` names the field; undefined when it receives none. */
+  /** The line that the client receives, unless a field `Connection` names the field; undefined for a field that the front drops. */
   readonly line: string | undefined
   /** The fields that this one names, if it is `Connection`. */
   readonly named: ReadonlySet<string>

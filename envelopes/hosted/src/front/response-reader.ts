@@ -60,7 +60,7 @@ export class ResponseReader {
     this.#state = 'head'
   }
 
-  /** Forgets the response. The connection cannot carry another one. */
+  /** Forgets the response. The connection cannot be used again. */
   stop(): void {
     this.#parts = undefined
   }

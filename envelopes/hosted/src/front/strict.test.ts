@@ -141,7 +141,7 @@ describe.each(['serve', 'front'])('%s', (server) => {
   })
 })
 
-// After the tests that expect an empty ledger.
+// These come after the tests that expect an empty ledger.
 describe.each(['serve', 'front'])('%s, when Connection names a field', (server) => {
   it.each(['Content-Length', 'close, content-length , Host', 'Transfer-Encoding'])(
     'reads the body by its length: %s',

@@ -84,7 +84,7 @@ export async function runDrill(options: DrillOptions): Promise<DrillResult> {
   }
 }
 
-/** The most characters of a reason: it may quote the content of a damaged export. */
+/** The maximum length of a reason, which may quote the content of a damaged export. */
 const MAX_REASON = 1000
 
 /** The export fails the drill. */

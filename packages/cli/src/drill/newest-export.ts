@@ -6,7 +6,7 @@ import { asFileError } from '@service-fs/client/errors'
 
 /**
  * Returns the newest export in the folder: the archive `*.tar` or the directory with a `checkpoint` that was written
- * last. A place that is itself an export is the newest. Hidden names are skipped: they are exports that are still
+ * last. If the place is itself an export, returns that. Hidden names are skipped: they are exports that are still
  * being written. Resolves to undefined when there is none. @throws ClientError `file`
  */
 export function newestExport(place: string): Promise<string | undefined> {

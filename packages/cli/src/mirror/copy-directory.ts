@@ -42,7 +42,7 @@ export interface CopyReport extends CopiedLog {
 export interface CopyOptions {
   dir: string
   form: CopyForm
-  /** The pinned keys. Undefined: those that the copy holds. */
+  /** The pinned keys; undefined: the keys that the copy holds count. */
   trust: Trust | undefined
   withoutAudit: boolean
 }

@@ -1,4 +1,4 @@
-/** Keeps a copy up to date: runs again when the source has grown, and after a failure that may pass. */
+/** Keeps a copy up to date: runs again when the source has grown, and after a temporary failure. */
 import { ClientError } from '@service-fs/client/errors'
 import { follow, mayPass } from '@service-fs/client/follow'
 import { sleep, type Connection } from '@service-fs/client/http'
@@ -13,7 +13,7 @@ export interface KeepOptions {
   update(): Promise<CopyReport>
   /** Called after each run. */
   updated(report: CopyReport): Promise<void>
-  /** Called when a run fails for a reason that may pass, with the pause before the next run in milliseconds. */
+  /** Called when a run fails for a temporary reason, with the pause before the next run in milliseconds. */
   failed(error: ClientError, pause: number): void
   /** The connection to the source; undefined when it has no `/v1/follow`. */
   connection: Connection | undefined
@@ -74,7 +74,7 @@ class Growth {
       for await (const _ of follow(connection, { since, limit: 1 }));
       this.#next = undefined
     } catch {
-      // A static host has no such route. The pauses alone decide then.
+      // A static host has no such route. Then only the pauses decide when to run again.
       this.isWatched = false
       await new Promise(() => undefined)
     }

@@ -25,7 +25,7 @@ export interface ExaminedLedger {
   trust: Trust
   /** The key whose signature on the checkpoint verified. */
   signedBy: Vkey
-  /** The cosignatures that the policy knows, with their times in POSIX seconds. */
+  /** The cosignatures of witnesses that the policy names, with their times in POSIX seconds. */
   cosignatures: readonly { witness: string; time: number }[]
   tree: TrustedTree
   /** Earlier checkpoints that the tree extends. */

@@ -94,7 +94,10 @@ function checkInclusion({ checkpoint }: ExaminedLedger, row: PackedRecord, proof
   try {
     verifyInclusion({ index: row.cursor - 1, size, leafHash: row.leafHash, root, proof }, nativeHasher)
   } catch {
-    throw new ClientError('false', `entry ${row.cursor - 1}: expected a proof that verifies, found another`)
+    throw new ClientError(
+      'false',
+      `entry ${row.cursor - 1}: expected a proof that verifies, found one that does not`,
+    )
   }
 }
 

@@ -8,7 +8,7 @@ import { asciiJson } from './safe-text.ts'
 
 /** Rows of the index in one script. */
 const INDEX_ROWS = 2000
-/** Records in one script, and the bytes of their contents after which it ends. */
+/** A script ends after this many records, or after this many bytes of their contents. */
 const DATA_RECORDS = 64
 const DATA_BYTES = 1 << 20
 /** The longest content that a script has. The page asks its reader for the file of a longer one. */

@@ -6,7 +6,7 @@ import { asFileError, ClientError } from '../errors.ts'
 import type { PackFile, PackOutput } from './output.ts'
 import { ZipWriter } from './zip-writer.ts'
 
-/** Text that is collected before it is deflated. */
+/** Characters of text to collect before they are deflated. */
 const BUFFER = 64 << 10
 const DEFLATED = 8
 

@@ -22,7 +22,7 @@ const MODE = 0o100444
 const LEAST_DEFLATED = 200
 /** Longer files are deflated by another thread, so that a server can do other work meanwhile. */
 const MOST_AT_ONCE = 64 << 10
-/** Headers that are joined. */
+/** The number of headers to join into one buffer. */
 const JOINED = 1000
 
 /** The content of a file as it is in the archive. */
@@ -36,7 +36,7 @@ export interface ZipContent {
   packed: number
 }
 
-/** Writes files one after the other. Calls `write` for the next bytes, and waits until they are taken. */
+/** Writes files one after the other. Passes the next bytes to `write`, and waits until it resolves. */
 export class ZipWriter {
   readonly #write: (bytes: Uint8Array) => Promise<void>
   /** The time of every file, in the format of MS-DOS. */

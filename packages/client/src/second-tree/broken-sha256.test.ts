@@ -60,7 +60,7 @@ function forge(record: RecordContent): Uint8Array {
   throw new Error('found no collision')
 }
 
-/** Binds a second tree as a ledger does whose own hash is the broken one. */
+/** Binds a second tree, as a ledger with the broken hash does. */
 function binding(first: readonly Uint8Array[]): RecordContent {
   const record = bindingRecord(first, { algorithm: 'sha3-256', time: '2026-11-22T01:00:00.000Z' })
   const members = JSON.parse(Buffer.from(record.payload).toString()) as Record<string, unknown>

@@ -1,4 +1,4 @@
-/** The hashes of the full bundles of a tree, from which its upper tiles and its root hash at any size are computed. */
+/** The root hashes of a tree's full bundles. The upper tiles and the root hash at any size are computed from them. */
 import { nativeCodec } from '@service-fs/native/native'
 import type { TreeHasher } from '@service-fs/native/tree-hasher'
 import { edgeNodes, foldNodes } from '@service-fs/tlog/edge'
@@ -6,7 +6,7 @@ import type { Hash } from '@service-fs/tlog/hash'
 import { subtreeRoot } from '@service-fs/tlog/proof'
 import { TILE_HEIGHT, TILE_WIDTH } from '@service-fs/tlog/tile'
 
-/** A list of hashes of one length, which takes as many bytes as the hashes have. */
+/** A compact list of hashes of equal length, stored as consecutive bytes. */
 export class BundleRoots {
   #bytes = new Uint8Array(0)
   #size = 0

@@ -17,7 +17,7 @@ import { BundleRoots, upperTiles } from './bundle-roots.ts'
 import { treeBundle, type TreeBundle } from './tree-bundle.ts'
 import { openTreeCheckpoint, parseTreeTile, type TreeCheckpoint } from './tree-text.ts'
 
-/** The file by which a copy states that it leaves out the tree. It is alone in the tree's folder. */
+/** The file by which a copy states that it leaves out the tree. The tree's folder then holds only this file. */
 export const LEFT_OUT = 'left-out.txt'
 
 /** Returns the text of {@link LEFT_OUT}. */
@@ -68,8 +68,9 @@ export class SecondTree {
   }
 
   /**
-   * Reads the origin, the key and the checkpoint. Call it before the log's newest checkpoint is read: the second tree is never larger.
-   * @param pinned the keys that the caller trusts for this tree; none for the key in the tree's folder
+   * Reads the origin, the key and the checkpoint. Call it before you read the log's newest checkpoint: the second tree is then not larger
+   * than the log's.
+   * @param pinned the keys that the caller trusts for this tree; if there are none, the key in the tree's folder counts
    */
   async open(pinned: readonly string[]): Promise<void> {
     const listed = (await this.#files.list(this.algorithm)).map(({ name }) => name)

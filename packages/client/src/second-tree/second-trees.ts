@@ -20,7 +20,7 @@ import { BundleRoots, rootAt } from './bundle-roots.ts'
 import { SecondTree } from './second-tree.ts'
 import type { TreeBundle } from './tree-bundle.ts'
 
-/** What `verify` reports of a second tree. */
+/** The report of `verify` about a second tree. */
 export interface SecondTreeReport {
   algorithm: TreeAlgorithm
   origin: string
@@ -44,7 +44,7 @@ export interface SecondTreesOptions {
   pinned: (origin: string) => readonly string[]
 }
 
-/** What is known after the walk. */
+/** The results of the walk. */
 export interface WalkedLog {
   /** The size of the log's newest checkpoint. */
   size: number

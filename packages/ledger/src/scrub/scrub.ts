@@ -19,7 +19,7 @@ import { formatState, newState, parseState, type ScrubState } from './state.ts'
 export interface ScrubOptions {
   /** Reads sealed objects, from the medium rather than from a cache where the system can. */
   read: ReadSealed
-  /** Keeps the position. Its failures are ignored: the check then starts again after a restart. */
+  /** Stores the position. The check ignores its failures, and then starts again after a restart. */
   position: { load(): Promise<string | undefined>; save(text: string): Promise<void> }
   /** Returns a new identifier for an entry, which must be unique and not guessable. */
   newId(): string
@@ -55,7 +55,7 @@ export interface ScrubParts {
 export const DEFAULT_PERIOD_MS: number = 30 * 86_400_000
 export const DEFAULT_PACE: Pace = { bytesPerSecond: 5_000_000, duty: 0.05 }
 
-/** The longest wait. After it, the check looks again at the clock, the number of bundles and the damaged files. */
+/** The longest pause. Then the check looks again at the clock, the number of bundles and the damaged files. */
 const LOOK_AGAIN_MS = 3_600_000
 /** The position is saved at most this often, except after a finding. */
 const SAVE_MS = 10_000
@@ -196,7 +196,7 @@ export class Scrub {
     for (const path of paths) {
       const known = findings.get(path)
       if (known === undefined || damaged.some((finding) => finding.path === path)) continue
-      // A recorded finding stays until the ledger can record its end too.
+      // A recorded finding stays until the ledger has recorded the repair, too.
       if (known.recorded && !(await this.#record({ event: 'repaired', path }))) continue
       findings.delete(path)
       this.#options.repaired?.(path)
@@ -205,7 +205,7 @@ export class Scrub {
     if (isNews) await this.#save()
   }
 
-  /** Appends an entry. Returns false when the ledger takes none now. */
+  /** Appends an entry. Returns false when the ledger accepts no appends now. */
   async #record(event: ScrubEvent): Promise<boolean> {
     const { append, runtime } = this.#parts
     const payload = scrubPayload(event, runtime.codec)

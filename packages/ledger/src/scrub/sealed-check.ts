@@ -1,10 +1,10 @@
 /**
  * Compares the sealed tiles and bundles on the disk with the signed tree.
  *
- * The hash of a tile normally comes from the tile above it, or from memory. Neither has it when the tile above is
- * damaged, or is not full yet and its lower tiles have not been read since the ledger was opened. A level further up
- * then proves only one hash over a whole run of tiles. In this case the check takes the hashes from the tiles of the
- * run. If they do not combine to the proven hash, it computes some of them from the content below the tiles.
+ * The check normally takes the hash of a tile from the tile above it, or from memory. Neither has the hash if the tile above is damaged, or
+ * if it is not full yet and its lower tiles have not been read since the ledger was opened. A higher level then proves only one hash over a
+ * whole run of tiles. In this case the check takes the hashes from the tiles of the run. If they do not combine to the proven hash, the
+ * check computes some of them from the content below the tiles.
  */
 import { codeOf } from '@service-fs/format/errors'
 import { formatObjectName, type SealedName } from '@service-fs/storage/object-name'
@@ -45,23 +45,26 @@ type Stored = { root: Hash } | { root: undefined; problem: string }
 
 type MaybeHashes = readonly (Hash | undefined)[]
 
-/** A run of tiles that combine to one hash. */
+/** A run of tiles whose hashes combine to one hash. */
 interface Run {
   first: number
   width: number
   hash: Hash
 }
 
-/** `roots`: the tile hashes that runs prove. `broken`: by its first tile, each run whose hash no combination of hashes on the disk gives. */
+/**
+ * `roots`: the tile hashes that runs prove. `broken`: the runs whose hash no combination of hashes on the disk yields, by the first tile of
+ * the run.
+ */
 interface Resolved {
   roots: Map<number, Hash>
   broken: Map<number, Run>
 }
 
-/** The text that is parsed and hashed at once. */
+/** Bytes of text to parse and hash at once. */
 const SLICE_BYTES = 128 * 1024
 const LINE_FEED = 0x0a
-/** The most doubtful tiles of a run for which all combinations are tried. */
+/** The largest number of doubtful tiles in a run for which the check tries all combinations. */
 const MAX_DOUBTFUL = 6
 
 export class SealedCheck {
@@ -155,7 +158,7 @@ export class SealedCheck {
     return known.roots.get(index)
   }
 
-  /** Finds out the hashes of the tiles below the tile `above` of the next level. */
+  /** Finds the hashes of the tiles below the tile `above` of the next level. */
   async #resolve(level: number, above: number): Promise<Resolved> {
     const resolved: Resolved = { roots: new Map(), broken: new Map() }
     for (const run of await this.#runs(level, above)) {
@@ -184,7 +187,9 @@ export class SealedCheck {
     return hash === undefined ? [] : [{ first, width: TILE_WIDTH, hash }]
   }
 
-  /** Returns hashes of the run's tiles that combine to its hash: of the tiles themselves, or of the content below them. */
+  /**
+   * Returns hashes for the tiles of a run that combine to the run's hash. Each is the hash of the tile itself, or of the content below it.
+   */
   #combination({ hash }: Run, own: MaybeHashes, below: MaybeHashes): readonly Hash[] | undefined {
     const doubtful = own.flatMap((root, i) => (root && below[i] && root !== below[i] ? [i] : []))
     const tried = doubtful.length > MAX_DOUBTFUL ? [0, 2 ** doubtful.length - 1] : undefined

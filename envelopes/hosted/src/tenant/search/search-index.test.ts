@@ -365,12 +365,12 @@ it('keeps a bounded number of bytes of heads in memory', async () => {
     disk.opened = 0
     for (let round = 0; round < 2; round++)
       for (let at = full - SEGMENT; at >= 0; at -= SEGMENT) await index.places(new Selection({}), at, full)
-    // The first segment is open already. Where only one fits, each is opened again.
+    // The first segment is open already. If only one fits, each segment is opened again.
     expect(disk.opened).toBe((rounds * full) / SEGMENT - 1 + (rounds - 1))
   }
 })
 
-it('finds everything although an entry in the way of the index cannot be read', async () => {
+it('finds everything although the index cannot read an entry', async () => {
   const { ledger } = await ledgerOf(10, 1100)
   const failing: IndexedLedger = {
     size: ledger.size,

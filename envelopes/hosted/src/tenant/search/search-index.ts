@@ -35,7 +35,7 @@ const BUNDLES = 64
 /** Open segments that are kept in memory, and the bytes of their heads. A head has some 10 KB, with the longest types up to 5 MB. */
 const MOST_OPEN = 64
 const MOST_OPEN_BYTES = 8 * 2 ** 20
-/** Failures of the disk or of the process that pass. */
+/** Temporary failures of the disk or of the process. */
 const PASSING: ReadonlySet<string> = new Set([
   'EMFILE',
   'ENFILE',
@@ -45,7 +45,7 @@ const PASSING: ReadonlySet<string> = new Set([
   'EDQUOT',
   'EIO',
 ])
-/** A segment that could not be written because of such a failure is made again after so many milliseconds. */
+/** Milliseconds after which the index makes a segment again that it could not write because of such a failure. */
 const AGAIN_MS = 60_000
 /** After each bundle, the indexing waits this many times as long as the bundle took, but not longer than the limit. */
 const REST = 3
