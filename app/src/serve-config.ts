@@ -9,6 +9,7 @@ import { isKeyName } from '@service-fs/tlog/note'
 import { parseListen } from '@service-fs/http/address'
 import { HostedError } from '@service-fs/http/errors'
 import type { CommonConfig, Config } from '@service-fs/hosted/tenant/daemon'
+import { requiredTypes, type AuthorSettings } from '@service-fs/hosted/tenant/author-settings'
 import type { AcceptSizes } from '@service-fs/hosted/tenant/mark-file'
 import { IMMUTABLE_MODES, type ImmutableMode } from '@service-fs/hosted/tenant/immutable'
 import type { ScrubSettings } from '@service-fs/hosted/tenant/scrub'
@@ -41,6 +42,8 @@ export interface ServeFlags {
   allowClockAhead?: boolean | undefined
   scrubDays?: string | undefined
   scrubRate?: string | undefined
+  authorAnchors?: string | undefined
+  requireSignature?: string | undefined
   acceptShorterTree?: string | undefined
   acceptShorterAuditTree?: string | undefined
 }
@@ -83,6 +86,7 @@ export function configOf(flags: ServeFlags, env: Environment): Config {
     ...(flags.maxPayloadBytes === undefined ? {} : { maxPayloadBytes: payloadBytes(flags.maxPayloadBytes) }),
     ...(immutable === undefined ? {} : { immutable: immutableMode(immutable) }),
     ...scrubOf(flags),
+    ...authorsOf(flags),
     ...(flags.publicReads === true ? { publicReads: true } : {}),
     ...(flags.readOnly === true ? { readOnly: true } : {}),
   }
@@ -118,6 +122,20 @@ function scrubOf({ scrubDays, scrubRate }: ServeFlags): { scrub?: ScrubSettings 
   }
 }
 
+function authorsOf({ authorAnchors, requireSignature }: ServeFlags): { authors?: AuthorSettings } {
+  if (authorAnchors === undefined && requireSignature === undefined) return {}
+  if (authorAnchors === undefined)
+    throw usage(
+      '--require-signature: expected --author-anchors too, because anybody can make a certificate of their own',
+    )
+  const require = requireSignature === undefined ? [] : requiredTypes(requireSignature.split(','))
+  if (require === undefined)
+    throw usage(
+      `--require-signature: expected starts of media types, separated by commas, or *, found ${requireSignature}`,
+    )
+  return { authors: { anchors: resolve(authorAnchors), require } }
+}
+
 /** Reads flags, else FS_MODULE_ID, FS_DISK, FS_DISK_SIZE, FS_LISTEN and FS_ORIGIN. @throws HostedError `usage` */
 export function diskConfigOf(flags: ServeFlags, env: Environment): DiskConfig {
   if (flags.root !== undefined) throw usage('--root is for --envelope a; --envelope b has --disk')
@@ -129,6 +147,8 @@ export function diskConfigOf(flags: ServeFlags, env: Environment): DiskConfig {
   if (flags.publicReads === true) throw usage('--public-reads is for --envelope a')
   if (flags.scrubDays !== undefined) throw usage('--scrub-days is for --envelope a')
   if (flags.scrubRate !== undefined) throw usage('--scrub-rate is for --envelope a')
+  if (flags.authorAnchors !== undefined) throw usage('--author-anchors is for --envelope a')
+  if (flags.requireSignature !== undefined) throw usage('--require-signature is for --envelope a')
   if (flags.readOnly === true) throw usage('--read-only is for --envelope a')
   const common = commonOf(flags, env)
   if (common.listen.fd !== undefined) throw usage('--listen systemd is for --envelope a')

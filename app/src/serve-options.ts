@@ -39,6 +39,14 @@ export function describeServe(program: Command): Command {
     )
     .option('--scrub-days <days>', 'a: how long the background check of all sealed files takes (default: 30)')
     .option('--scrub-rate <bytes>', 'a: the most bytes that it reads per second (default: 5000000)')
+    .option(
+      '--author-anchors <file>',
+      'a: certificates in PEM that the signatures of authors must lead to (default: any certificate)',
+    )
+    .option(
+      '--require-signature <types>',
+      'a: the starts of media types, separated by commas, whose records must be signed by their author; * is every type',
+    )
     .option('--read-only', 'a: write nothing to the ledger, and serve the whole commits of a damaged tail')
     .option(
       '--accept-shorter-tree <size>',

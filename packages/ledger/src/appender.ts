@@ -1,5 +1,6 @@
 /** Accepts records: checks limits, finds duplicates, assigns times, makes entries. */
 import { CLOCK_TYPE, correctionPayload, type ClockCorrection } from '@service-fs/format/clock-correction'
+import { SIGNATURE_FIELD, SIGNATURE_ID_PREFIX, SIGNATURE_OF_FIELD } from '@service-fs/format/author'
 import { DUTY_ID_PREFIX, DUTY_TYPE, RETAIN_FIELD } from '@service-fs/format/duty'
 import type { Field } from '@service-fs/format/entry'
 import { SCRUB_TYPE } from '@service-fs/format/scrub-entry'
@@ -8,6 +9,7 @@ import { equalBytes, hexEncode } from '@service-fs/tlog/codec'
 import type { Hash, Hasher } from '@service-fs/tlog/hash'
 import type { RecordClock } from './clock.ts'
 import { messageOf } from '@service-fs/format/errors'
+import { checkValidity, storedAuthor, withCompanions } from './companion.ts'
 import { LedgerError, stoppedBy } from './errors.ts'
 import type { Indexer } from './indexer.ts'
 import type { LedgerLimits } from './limits.ts'
@@ -84,6 +86,7 @@ export class Appender {
   #isClockSet = false
   #stopped: LedgerError | undefined
   #failure: LedgerError | undefined
+  readonly #sha256Hex = (data: Uint8Array): string => hexEncode(this.#parts.runtime.hasher.sha256(data))
 
   constructor(parts: Parts) {
     this.#parts = parts
@@ -125,7 +128,23 @@ export class Appender {
   append(records: readonly NewRecord[]): Promise<AppendResult> {
     const reserved = reservedName(records)
     if (reserved !== undefined) return Promise.reject(new LedgerError('bad-record', reserved))
-    return this.#appendAny(records)
+    const isSigned = records.some(({ signature }) => signature !== undefined)
+    return isSigned ? this.#appendSigned(records) : this.#appendAny(records)
+  }
+
+  /** Appends records of which some are signed. The result leaves out the companions. */
+  async #appendSigned(records: readonly NewRecord[]): Promise<AppendResult> {
+    const { all, places } = withCompanions(records, this.#sha256Hex, this.#parts.runtime.codec)
+    // A batch has room for as many signed records as for others.
+    const { entries, checkpoint } = await this.#taken(records, () =>
+      this.#parts.indexer.with(() => this.#append(all)),
+    )
+    const own = places.map((at, nth) => {
+      const place = entries[at] as Appended
+      const author = place.author ?? records[nth]?.signature?.author
+      return author === undefined ? place : { ...place, author }
+    })
+    return { entries: own, checkpoint }
   }
 
   /** Appends a duty entry, whose type and identifier no other record can have. */
@@ -201,8 +220,8 @@ export class Appender {
         `expected at most ${limits.maxBatchRecords} records at once, found ${records.length}`,
       )
     let bytes = 0
-    for (const { payload } of records) {
-      bytes += payload.length
+    for (const { payload, signature } of records) {
+      bytes += payload.length + (signature?.bytes.length ?? 0)
       if (payload.length > limits.maxPayloadBytes)
         throw new LedgerError(
           'too-large',
@@ -269,8 +288,9 @@ export class Appender {
     if (known === undefined) return undefined
     const { index } = known.appended
     if (sameContent(known, record, this.#parts.runtime.hasher)) {
-      checkRetention(record, known)
-      return { ...known.appended, duplicate: true }
+      checkFields(record, known)
+      const author = record.signature === undefined ? undefined : storedAuthor(known.fields)
+      return { ...known.appended, duplicate: true, ...(author === undefined ? {} : { author }) }
     }
     throw new LedgerError(
       'conflict',
@@ -324,11 +344,11 @@ export class Appender {
 
   /** Makes the entries of the group's records. @throws LedgerError `bad-record` */
   #fill(group: Group): void {
-    const { codec, hasher } = this.#parts.runtime
+    const { codec } = this.#parts.runtime
     if (group.time === '') group.time = this.#parts.clock.stamp()
-    const sha256Hex = (data: Uint8Array): string => hexEncode(hasher.sha256(data))
+    checkValidity(group.records, group.time)
     try {
-      group.entries = packEntries(group.records, group.time, sha256Hex, codec)
+      group.entries = packEntries(group.records, group.time, this.#sha256Hex, codec)
     } catch (error) {
       throw new LedgerError('bad-record', messageOf(error), { cause: error })
     }
@@ -353,7 +373,7 @@ function checkTwins(records: readonly NewRecord[], hasher: Hasher): void {
   for (const record of records) {
     const twin = first.get(record.id)
     if (twin === undefined) first.set(record.id, record)
-    else if (!sameContent(twin, record, hasher) || retainUntil(twin.fields) !== retainUntil(record.fields)) {
+    else if (!sameContent(twin, record, hasher) || differentField(twin.fields, record.fields) !== undefined) {
       throw new LedgerError(
         'conflict',
         `identifier ${JSON.stringify(record.id)}: occurs twice in the batch with different content`,
@@ -367,6 +387,8 @@ function reservedName(records: readonly NewRecord[]): string | undefined {
   let last = ''
   for (const { id, type } of records) {
     if (id.startsWith(DUTY_ID_PREFIX)) return `payload_id: ${DUTY_ID_PREFIX} is reserved for duty entries`
+    if (id.startsWith(SIGNATURE_ID_PREFIX))
+      return `payload_id: ${SIGNATURE_ID_PREFIX} is reserved for signatures of authors`
     if (type === last) continue
     last = type
     const name = type.trim().toLowerCase()
@@ -377,19 +399,33 @@ function reservedName(records: readonly NewRecord[]): string | undefined {
   return undefined
 }
 
-function retainUntil(fields: readonly Field[] | undefined): string | undefined {
-  return fields?.find(([name]) => name === RETAIN_FIELD)?.[1]
+/** The fields by which two records with the same type and payload are different records. */
+const COMPARED = [RETAIN_FIELD, SIGNATURE_FIELD, SIGNATURE_OF_FIELD]
+
+/** Returns the first field that two records do not share. */
+function differentField(
+  a: readonly Field[] | undefined,
+  b: readonly Field[] | undefined,
+): string | undefined {
+  if (a === undefined && b === undefined) return undefined
+  return COMPARED.find((name) => valueOf(a, name) !== valueOf(b, name))
 }
 
-/** Checks that two records with the same type and payload must be kept equally long. @throws LedgerError `conflict` */
-function checkRetention(record: NewRecord, { fields, appended: { index } }: Known): void {
-  const wanted = retainUntil(record.fields)
-  if (wanted === retainUntil(fields)) return
+function valueOf(fields: readonly Field[] | undefined, name: string): string | undefined {
+  return fields?.find(([one]) => one === name)?.[1]
+}
+
+/** Checks that two records with the same type and payload are kept equally long and signed alike. @throws LedgerError `conflict` */
+function checkFields(record: NewRecord, { fields, appended: { index } }: Known): void {
+  const name = differentField(record.fields, fields)
+  if (name === undefined) return
+  const found = valueOf(record.fields, name) ?? 'absent'
+  const hint = name === RETAIN_FIELD ? '; an extension can keep it longer' : ''
   throw new LedgerError(
     'conflict',
-    // The stored time is not for a client that may only append.
-    `identifier ${JSON.stringify(record.id)}: entry ${index} (cursor ${index + 1}) holds the same payload with another retain-until, ` +
-      `found ${wanted ?? 'absent'}; an extension can keep it longer`,
+    // The stored value is not for a client that may only append.
+    `identifier ${JSON.stringify(record.id)}: entry ${index} (cursor ${index + 1}) holds the same payload with another ${name}, ` +
+      `found ${found}${hint}`,
     { index, recordId: record.id },
   )
 }

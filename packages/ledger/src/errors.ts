@@ -3,6 +3,7 @@ import { TlogError } from '@service-fs/tlog/errors'
 
 export type LedgerErrorCode =
   | 'bad-record'
+  | 'bad-signature'
   | 'too-large'
   | 'conflict'
   | 'not-found'

@@ -1,4 +1,5 @@
 /** The forms of a record: to append, appended, and stored. */
+import type { Author, SignatureType } from '@service-fs/format/author'
 import type { Field } from '@service-fs/format/entry'
 import type { Hash } from '@service-fs/tlog/hash'
 
@@ -9,6 +10,18 @@ export interface NewRecord {
   payload: Uint8Array
   /** Other header fields, sorted by name. */
   fields?: readonly Field[]
+  /** The signature of its author, which the ledger stores with it. */
+  signature?: RecordSignature | undefined
+}
+
+/** An author's signature of a record's payload. The caller has verified it; the ledger compares its times with the record's. */
+export interface RecordSignature {
+  readonly type: SignatureType
+  readonly bytes: Uint8Array
+  readonly author: Author
+  /** All certificates are valid from this time to {@link notAfter}: RFC 3339 in UTC with milliseconds. */
+  readonly notBefore: string
+  readonly notAfter: string
 }
 
 /** The place of an appended record. */
@@ -23,6 +36,8 @@ export interface Appended {
   time: string
   /** Whether the record was in the ledger already. */
   duplicate: boolean
+  /** The author that the header of a signed record names. */
+  author?: Author | undefined
 }
 
 /** The result of an append: a place for each record, in order, and the signed checkpoint that covers them. */

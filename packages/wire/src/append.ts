@@ -1,5 +1,5 @@
 /** POST /v1/append: a record as JSON or as raw bytes, or a batch as NDJSON or in frames. The server responds when the commit is durable. */
-import type { Appended, NewRecord } from '@service-fs/ledger/record'
+import type { Appended } from '@service-fs/ledger/record'
 import type { Codec } from '@service-fs/tlog/codec'
 
 import { checkCharset } from './body-meaning.ts'
@@ -10,10 +10,14 @@ import { framedRecords } from './framed-batch.ts'
 import { jsonRecord, ndjsonRecords } from './json-records.ts'
 import type { Limits } from './limits.ts'
 import { checkedId, checkedType, checkSize, retainFields } from './record-fields.ts'
+import { authorJson } from './record-json.ts'
 import { accepts, FRAMED, mediaType, NDJSON, TLOG_PROOF, type WireRequest } from './request.ts'
+import type { SentRecord } from './authors.ts'
+import { verifiedRecords } from './signatures.ts'
 
 const ID_HEADER = 'x-payload-id'
 const RETAIN_HEADER = 'x-retain-until'
+const SIGNATURE_HEADER = 'x-signature'
 /** Bytes of a JSON append besides its payload: identifier and type with escapes, names, punctuation. */
 const JSON_SLACK = 4096
 
@@ -31,7 +35,7 @@ export function appendHead(request: Pick<WireRequest, 'header'>, codec: Codec): 
   const rawId = request.header(ID_HEADER)
   if (rawId === undefined) {
     bodyType(request)
-    checkNoRetention(request)
+    checkNoRawFields(request)
   } else {
     rawNames(request, rawId, codec)
   }
@@ -42,10 +46,10 @@ export async function append(call: Call): Promise<Answer> {
   const rawId = request.header(ID_HEADER)
   if (rawId !== undefined) return appendOne(call, rawRecord(request, rawId, limits, options.codec))
   const type = bodyType(request)
-  checkNoRetention(request)
+  checkNoRawFields(request)
   const reading = { limits, codec: options.codec, scansBytes: options.scansBytes === true }
-  if (type === NDJSON) return appendMany(call, ndjsonRecords(request.body, reading))
-  if (type === FRAMED) return appendMany(call, framedRecords(request.body, limits, options.codec))
+  if (type === NDJSON) return appendMany(call, ndjsonRecords(request.body, reading), 'line')
+  if (type === FRAMED) return appendMany(call, framedRecords(request.body, limits, options.codec), 'record')
   return appendOne(call, jsonRecord(request.body, reading))
 }
 
@@ -57,15 +61,19 @@ function bodyType(request: Pick<WireRequest, 'header'>): string {
   throw badField('Content-Type', expected, type ?? 'nothing')
 }
 
-/** The header is about a record of raw bytes. Other bodies have `retain_until` in each record. @throws Problem 400 */
-function checkNoRetention(request: Pick<WireRequest, 'header'>): void {
+/** These headers are about a record of raw bytes. Other bodies have such members in each record. @throws Problem 400 */
+function checkNoRawFields(request: Pick<WireRequest, 'header'>): void {
   const until = request.header(RETAIN_HEADER)
   if (until !== undefined)
     throw badField('X-Retain-Until', 'X-Payload-ID too, or retain_until in the body', until)
+  const signature = request.header(SIGNATURE_HEADER)
+  if (signature !== undefined)
+    throw badField('X-Signature', 'X-Payload-ID too, or signature in the JSON of the record', signature)
 }
 
-async function appendOne(call: Call, record: NewRecord): Promise<Answer> {
-  return appendRecords(call, [record], async ({ entries, checkpoint }) => {
+async function appendOne(call: Call, record: SentRecord): Promise<Answer> {
+  const records = await verifiedRecords(call, [record], undefined)
+  return appendRecords(call, records, async ({ entries, checkpoint }) => {
     const [entry] = entries
     if (entry === undefined) throw new Error('append returned no entry')
     if (accepts(call.request, TLOG_PROOF)) {
@@ -75,13 +83,14 @@ async function appendOne(call: Call, record: NewRecord): Promise<Answer> {
   })
 }
 
-async function appendMany(call: Call, records: readonly NewRecord[]): Promise<Answer> {
+async function appendMany(call: Call, sent: readonly SentRecord[], unit: 'line' | 'record'): Promise<Answer> {
+  const records = await verifiedRecords(call, sent, unit)
   return appendRecords(call, records, ({ entries, checkpoint }) => {
     let list = ''
     for (let i = 0; i < records.length; i++) {
       const entry = entries[i]
       if (entry === undefined) throw new Error('append returned too few entries')
-      list += `${i === 0 ? '' : ','}{${entryMembers((records[i] as NewRecord).id, entry)}}`
+      list += `${i === 0 ? '' : ','}{${entryMembers((records[i] as SentRecord).id, entry)}}`
     }
     return jsonAnswer(`{"entries":[${list}],"checkpoint":${JSON.stringify(checkpoint)}}`)
   })
@@ -89,13 +98,15 @@ async function appendMany(call: Call, records: readonly NewRecord[]): Promise<An
 
 /** Returns the members of a receipt, without braces. */
 export function entryMembers(id: string, entry: Appended): string {
+  const { author } = entry
   return (
     `"cursor":${entry.index + 1},"payload_id":${JSON.stringify(id)},"index":${entry.index},` +
-    `"parts":${entry.parts},"leaf_hash":"${entry.leafHash}","time":"${entry.time}","duplicate":${entry.duplicate}`
+    `"parts":${entry.parts},"leaf_hash":"${entry.leafHash}","time":"${entry.time}","duplicate":${entry.duplicate}` +
+    (author === undefined ? '' : `,"author":${authorJson(author)}`)
   )
 }
 
-function rawRecord(request: WireRequest, header: string, limits: Limits, codec: Codec): NewRecord {
+function rawRecord(request: WireRequest, header: string, limits: Limits, codec: Codec): SentRecord {
   const names = rawNames(request, header, codec)
   checkSize(request.body.length, 'body', limits, undefined)
   return { ...names, payload: request.body }
@@ -105,12 +116,18 @@ function rawNames(
   request: Pick<WireRequest, 'header'>,
   header: string,
   codec: Codec,
-): Omit<NewRecord, 'payload'> {
+): Omit<SentRecord, 'payload'> {
   const id = checkedId(headerText(header, codec), 'X-Payload-ID', undefined, codec)
   const type = request.header('content-type') ?? 'application/octet-stream'
   const until = request.header(RETAIN_HEADER)
   const fields = until === undefined ? {} : { fields: retainFields(until, 'X-Retain-Until', undefined) }
-  return { id, type: checkedType(type, 'Content-Type', undefined), ...fields }
+  const signature = request.header(SIGNATURE_HEADER)
+  return {
+    id,
+    type: checkedType(type, 'Content-Type', undefined),
+    ...fields,
+    ...(signature === undefined ? {} : { signature }),
+  }
 }
 
 /** Decodes a header value, in which each character stands for one byte, as UTF-8. */

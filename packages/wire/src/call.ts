@@ -3,6 +3,7 @@ import type { Selection } from '@service-fs/format/selection'
 import type { Ledger } from '@service-fs/ledger/ledger'
 import type { Codec } from '@service-fs/tlog/codec'
 
+import type { Authors } from './authors.ts'
 import type { AppendReads } from './append-reads.ts'
 import type { Followers } from './followers.ts'
 import type { Limits } from './limits.ts'
@@ -62,6 +63,8 @@ export interface WireOptions {
   examine?(selection: Selection): Promise<PackMaker>
   /** Where to look for records. Default: a search reads the entries in order. */
   search?: { readonly ledger: SearchIndex; readonly audit: SearchIndex }
+  /** Verifies the signatures of authors. If absent, an append with a signature is 501. */
+  authors?: Authors
   limits?: Partial<Limits>
   /** Whether to scan the bytes of a JSON body before it is parsed: faster where JavaScript is compiled, slower in an interpreter. */
   scansBytes?: boolean

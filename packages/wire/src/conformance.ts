@@ -8,6 +8,7 @@ import { ROUTES } from './routes.ts'
 import { following } from './conformance-follow.ts'
 import { framedBatches } from './conformance-framed.ts'
 import { retention } from './conformance-retention.ts'
+import { signedRecords } from './conformance-signed.ts'
 import {
   JSON_TYPE,
   NDJSON,
@@ -27,6 +28,7 @@ export function wireConformance(options: WireConformanceOptions): void {
     badAppends(t)
     framedBatches(t)
     retention(t)
+    signedRecords(t)
     codedBodies(t)
     limits(t)
     reading(t)

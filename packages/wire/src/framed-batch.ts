@@ -13,23 +13,23 @@
  * Integers are big-endian, as in the entry bundles of c2sp.org/tlog-tiles. docs/wire.md specifies the body and its errors.
  */
 import { MAX_ID_BYTES, MAX_TYPE_BYTES } from '@service-fs/format/entry'
-import type { NewRecord } from '@service-fs/ledger/record'
 import { equalBytes, type Codec } from '@service-fs/tlog/codec'
 
 import { badField, type Place } from './fields.ts'
 import type { Limits } from './limits.ts'
 import type { Problem } from './problem.ts'
 import { checkCount, checkedId, checkedType, checkSize, ID_EXPECTED } from './record-fields.ts'
+import type { SentRecord } from './authors.ts'
 
 /** Bytes of the three lengths before each record. */
 const LENGTHS = 8
 
 /** Returns the records of a framed batch. The payloads are views of `body`. @throws Problem 400, 413 */
-export function framedRecords(body: Uint8Array, limits: Limits, codec: Codec): NewRecord[] {
+export function framedRecords(body: Uint8Array, limits: Limits, codec: Codec): SentRecord[] {
   const view = new DataView(body.buffer, body.byteOffset, body.byteLength)
   checkCount(countRecords(view, limits.maxBatch), 'record', limits)
   const typeOf = typeReader(body, codec)
-  const records: NewRecord[] = []
+  const records: SentRecord[] = []
   for (let at = 0; at < body.length;) {
     const place = { record: records.length + 1 }
     const id = at + LENGTHS

@@ -1,5 +1,4 @@
 /** Reads records from JSON bodies: one record, or a line each in NDJSON. A problem names the field and, in a batch, the line. */
-import type { NewRecord } from '@service-fs/ledger/record'
 import type { Codec } from '@service-fs/tlog/codec'
 import * as v from 'valibot'
 
@@ -9,6 +8,7 @@ import type { Limits } from './limits.ts'
 import { plainRecord } from './plain-record.ts'
 import { Problem } from './problem.ts'
 import { checkCount, checkedId, checkedType, checkSize, retainFields } from './record-fields.ts'
+import type { SentRecord } from './authors.ts'
 
 /** How to read records. */
 export interface Reading {
@@ -28,13 +28,14 @@ const recordSchema = v.strictObject({
   payload_base64: v.optional(v.string()),
   type: v.optional(v.string()),
   retain_until: v.optional(v.string()),
+  signature: v.optional(v.string()),
 })
 
 /** A record that may lack its identifier. */
 const unnamedSchema = v.strictObject({ ...recordSchema.entries, payload_id: v.optional(v.string()) })
 
 /** Returns the record of a JSON body. @throws Problem 400, 413 */
-export function jsonRecord(body: Uint8Array, reading: Reading): NewRecord {
+export function jsonRecord(body: Uint8Array, reading: Reading): SentRecord {
   return recordIn(body, 0, body.length, reading)
 }
 
@@ -49,7 +50,7 @@ export function recordIn(
   end: number,
   reading: Reading,
   place?: Place,
-): NewRecord {
+): SentRecord {
   const { limits, codec, scansBytes } = reading
   const body = bytes.subarray(start, end)
   const isShort = body.length < 2 * limits.maxValues
@@ -66,7 +67,7 @@ export function recordIn(
 }
 
 /** Returns the records of an NDJSON body. @throws Problem 400, 413 */
-export function ndjsonRecords(body: Uint8Array, reading: Reading): NewRecord[] {
+export function ndjsonRecords(body: Uint8Array, reading: Reading): SentRecord[] {
   const { limits, codec, scansBytes } = reading
   if (scansBytes && body.length < 2 * limits.maxValues) return scannedBatch(body, reading)
   const { lines, allowance } = batchLines(body, codec, limits)
@@ -74,7 +75,7 @@ export function ndjsonRecords(body: Uint8Array, reading: Reading): NewRecord[] {
 }
 
 /** Returns the records of a body that is too short for more than `maxValues` values. */
-function scannedBatch(body: Uint8Array, reading: Reading): NewRecord[] {
+function scannedBatch(body: Uint8Array, reading: Reading): SentRecord[] {
   const { limits, codec } = reading
   checkText(body, codec)
   const ends: number[] = []
@@ -101,7 +102,7 @@ function scanned(
   end: number,
   { limits, codec }: Reading,
   place: Place | undefined,
-): NewRecord | undefined {
+): SentRecord | undefined {
   const plain = plainRecord(body, start, end, codec)
   if (plain === undefined) return undefined
   const id = checkedId(plain.id, 'payload_id', place, codec)
@@ -142,13 +143,13 @@ function decodeBody(body: Uint8Array, codec: Codec, place?: Place): string {
   }
 }
 
-/** Parses one JSON text `{payload_id, payload | payload_base64, type?, retain_until?}` as a record. */
+/** Parses one JSON text `{payload_id, payload | payload_base64, type?, retain_until?, signature?}` as a record. */
 function parsed(
   text: string,
   { limits, codec, idFor }: Reading,
   allowance: Allowance | undefined,
   place: Place | undefined,
-): NewRecord {
+): SentRecord {
   const value = read(() => parseJson(text, allowance), 'body', limits, place)
   if (Array.isArray(value)) throw badField('body', 'a JSON object', 'an array', place)
   const members = v.safeParse(idFor === undefined ? recordSchema : unnamedSchema, value, { abortEarly: true })
@@ -159,6 +160,7 @@ function parsed(
     payload_base64,
     type: given = 'application/json',
     retain_until,
+    signature,
   } = members.output
   const isJson = 'payload' in members.output
   const named = payload_id === undefined ? undefined : checkedId(payload_id, 'payload_id', place, codec)
@@ -172,8 +174,13 @@ function parsed(
   checkSize(bytes.length, 'payload', limits, place)
   const type = checkedType(given, 'type', place)
   const id = named ?? checkedId(idFor?.(type, bytes) ?? '', 'payload_id', place, codec)
-  if (retain_until === undefined) return { id, type, payload: bytes }
-  return { id, type, payload: bytes, fields: retainFields(retain_until, 'retain_until', place) }
+  return {
+    id,
+    type,
+    payload: bytes,
+    ...(retain_until === undefined ? {} : { fields: retainFields(retain_until, 'retain_until', place) }),
+    ...(signature === undefined ? {} : { signature }),
+  }
 }
 
 function decodePayload(text: string, limits: ReadLimits, codec: Codec, place: Place | undefined): Uint8Array {
@@ -207,7 +214,7 @@ function schemaProblem(
   if (issue.expected === 'never') {
     return badField(
       path,
-      'one of payload_id, payload, payload_base64, type, retain_until',
+      'one of payload_id, payload, payload_base64, type, retain_until, signature',
       'an unknown field',
       place,
     )

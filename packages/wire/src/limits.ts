@@ -59,8 +59,8 @@ export const DEFAULT_LIMITS: Limits = {
 /** JSON of a hit: an identifier of 256 bytes and a type of 255, of which each character may be escaped, and a few numbers. */
 const HIT_BYTES = 1280
 
-/** Returns an upper bound of a record's JSON, for a payload of `bytes` in base64. */
-const inJson = (bytes: number): number => Math.ceil(bytes / 3) * 4 + 4096
+/** Returns an upper bound of a record's JSON, for a payload of `bytes` in base64: the header may be full, and need escapes. */
+const inJson = (bytes: number): number => Math.ceil(bytes / 3) * 4 + 8192
 
 /**
  * Returns an upper bound, in bytes, of the response body of a route; undefined for a response that is always small. A server

@@ -62,6 +62,11 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
         description:
           'keep the record until this time, RFC 3339 in UTC with milliseconds; only with X-Payload-ID',
       },
+      'X-Signature': {
+        type: 'string',
+        description:
+          "the author's detached signature of the body: a JWS in compact form, or a CMS signature in base64; only with X-Payload-ID",
+      },
       'Content-Encoding': {
         type: 'string',
         enum: ['identity', 'gzip'],
@@ -96,7 +101,14 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
           'index of the audit entry that lists the existing records that this response, or a 409, reveals; absent if it reveals none',
       },
     },
-    codes: ['bad-record', 'conflict', ...WRITE_CODES],
+    codes: [
+      'bad-record',
+      'bad-signature',
+      'signature-required',
+      'conflict',
+      'not-implemented',
+      ...WRITE_CODES,
+    ],
   },
   '/v1/clock': {
     operationId: 'clock',

@@ -41,6 +41,11 @@ const RETAIN_UNTIL: Schema = {
   ...(TIME as object),
   description: 'keep the record until this time; docs/retention.md',
 }
+const SHA256 = text('SHA-256 in lower-case hex', { pattern: '^[0-9a-f]{64}$' })
+const SIGNATURE = text(
+  'the detached signature of the author over the stored bytes: a JWS in compact form, or a CMS signature in base64; docs/signed-origin.md',
+  { minLength: 1, maxLength: 87_384 },
+)
 const PAYLOAD_ID = text('1 to 256 bytes of UTF-8 without control characters', {
   minLength: 1,
   maxLength: 256,
@@ -74,6 +79,7 @@ const PLACE: Readonly<Record<string, Schema>> = {
   leaf_hash: ref('Hash'),
   time: TIME,
   duplicate: { type: 'boolean', description: 'whether the record existed before' },
+  author: ref('Author'),
 }
 
 const LIMITS = [
@@ -173,6 +179,17 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     audit: { oneOf: [{ type: 'null' }, object({ origin: ORIGIN, vkeys: VKEYS })] },
     limits: object(Object.fromEntries(LIMITS.map((name) => [name, integer('', 1)]))),
   }),
+  Author: object(
+    {
+      subject: text('the subject of the signing certificate, RFC 4514'),
+      certificate: SHA256,
+      chain: listOf(SHA256, 'the other certificates, from the issuer of the signing certificate on'),
+      anchor: SHA256,
+      signature: SHA256,
+      signed_at: TIME,
+    },
+    ['anchor'],
+  ),
   NewRecord: eitherOf(
     object(
       {
@@ -181,14 +198,15 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
         payload_base64: BASE64,
         type: TYPE,
         retain_until: RETAIN_UNTIL,
+        signature: SIGNATURE,
       },
-      ['payload', 'payload_base64', 'type', 'retain_until'],
+      ['payload', 'payload_base64', 'type', 'retain_until', 'signature'],
     ),
     'payload',
     'payload_base64',
   ),
-  Place: object(PLACE),
-  Appended: object({ ...PLACE, checkpoint: NOTE }),
+  Place: object(PLACE, ['author']),
+  Appended: object({ ...PLACE, checkpoint: NOTE }, ['author']),
   AppendedBatch: object({ entries: listOf(ref('Place'), 'in the order of the records'), checkpoint: NOTE }),
   Record: eitherOf(
     object(
@@ -198,10 +216,12 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
         type: TYPE,
         time: TIME,
         retain_until: RETAIN_UNTIL,
+        author: ref('Author'),
+        signature_of: text("the identifier of the signed record, in the record of its author's signature"),
         payload: { description: 'the stored bytes, if they are the RFC 8785 text of a JSON value' },
         payload_base64: { ...BASE64, description: 'the stored bytes' },
       },
-      ['retain_until', 'payload', 'payload_base64'],
+      ['retain_until', 'author', 'signature_of', 'payload', 'payload_base64'],
     ),
     'payload',
     'payload_base64',

@@ -22,6 +22,12 @@ export const PROBLEM_DOCS: Readonly<Record<ProblemCode, ProblemDocs>> = {
       'The ledger format does not allow the record: its identifier, its type, or a type that is reserved.',
     action: FIX,
   },
+  'bad-signature': {
+    meaning:
+      "The signature of the record's author is not valid, not allowed, or of another payload; or a certificate of its chain is not valid at the time of the record, or leads to none of the ledger's trust anchors. `detail` says what was expected. No record of the batch was recorded.",
+    action:
+      'Sign the bytes that the ledger stores, with a valid certificate: [signed-origin.md](signed-origin.md).',
+  },
   'module-id-missing': {
     meaning: 'Neither `X-Foundry-Module-ID` nor the path names a tenant.',
     action: 'Send the header, or use the path prefix `/t/<moduleId>/`.',
@@ -46,6 +52,11 @@ export const PROBLEM_DOCS: Readonly<Record<ProblemCode, ProblemDocs>> = {
   forbidden: {
     meaning: "The subject has none of the roles that the route requires. `expected` lists the route's roles.",
     action: 'Ask the operator for a role.',
+  },
+  'signature-required': {
+    meaning:
+      'The ledger takes records of this type only with the signature of their author. No record of the batch was recorded.',
+    action: 'Sign the record: [signed-origin.md](signed-origin.md).',
   },
   'no-tenant': {
     meaning: 'A host of several tenants, without credentials, has no tenant of this name.',
@@ -106,8 +117,9 @@ export const PROBLEM_DOCS: Readonly<Record<ProblemCode, ProblemDocs>> = {
     action: 'Tell the operator: the log has the error.',
   },
   'not-implemented': {
-    meaning: 'This server does not have the route: Envelope B makes no packs.',
-    action: 'Use the command that `detail` names.',
+    meaning:
+      'This server cannot do this: Envelope B makes no packs, and does not verify signatures of authors.',
+    action: 'Use the command that `detail` names, or a server of Envelope A.',
   },
   corrupt: {
     meaning: 'Stored data failed a check.',

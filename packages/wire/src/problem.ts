@@ -27,12 +27,14 @@ interface Kind {
 export type ProblemCode =
   | 'bad-request'
   | 'bad-record'
+  | 'bad-signature'
   | 'module-id-missing'
   | 'module-id-ambiguous'
   | 'range'
   | 'unauthenticated'
   | 'module-id-mismatch'
   | 'forbidden'
+  | 'signature-required'
   | 'no-tenant'
   | 'no-route'
   | 'not-found'
@@ -67,12 +69,14 @@ export type ProblemCode =
 export const PROBLEMS: Readonly<Record<ProblemCode, Kind>> = {
   'bad-request': { status: 400, title: 'Malformed request' },
   'bad-record': { status: 400, title: 'Invalid record' },
+  'bad-signature': { status: 400, title: 'Invalid signature of an author' },
   'module-id-missing': { status: 400, title: 'No tenant named' },
   'module-id-ambiguous': { status: 400, title: 'Two tenants named' },
   range: { status: 400, title: 'Out of range' },
   unauthenticated: { status: 401, title: 'No valid credentials' },
   'module-id-mismatch': { status: 403, title: 'Wrong tenant' },
   forbidden: { status: 403, title: 'Forbidden' },
+  'signature-required': { status: 403, title: 'Signature of an author required' },
   'no-tenant': { status: 404, title: 'No such tenant' },
   'no-route': { status: 404, title: 'No such route' },
   'not-found': { status: 404, title: 'Not found' },
@@ -138,6 +142,7 @@ const LEDGER: Readonly<Record<string, ProblemCode>> = {
   'not-a-record': 'not-a-record',
   range: 'range',
   'bad-record': 'bad-record',
+  'bad-signature': 'bad-signature',
   'too-large': 'too-large',
   busy: 'busy',
   'not-ready': 'not-ready',

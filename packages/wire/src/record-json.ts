@@ -1,22 +1,40 @@
 /** Records as JSON. */
+import { authorIn, isAuthorProblem, SIGNATURE_OF_FIELD, type Author } from '@service-fs/format/author'
 import { RETAIN_FIELD } from '@service-fs/format/duty'
 import type { StoredRecord } from '@service-fs/ledger/record'
 import type { Codec } from '@service-fs/tlog/codec'
 import { allowanceFor, canonicalJson, MAX_VALUES, parseJson } from './canonicaljson.ts'
 
 /**
- * Returns the JSON `{cursor, payload_id, type, time, retain_until?, payload | payload_base64}` of a record. It has `payload` if the stored bytes
- * are the RFC 8785 text of a JSON value with at most MAX_VALUES values and names, whatever the type; else `payload_base64`.
+ * Returns the JSON `{cursor, payload_id, type, time, retain_until?, author?, signature_of?, payload | payload_base64}` of a record. It has
+ * `payload` if the stored bytes are the RFC 8785 text of a JSON value with at most MAX_VALUES values and names, whatever the type; else
+ * `payload_base64`.
  */
 export function recordJson(record: StoredRecord, codec: Codec): string {
   const json = canonicalText(record.payload, codec)
-  const until = record.fields.find(([name]) => name === RETAIN_FIELD)?.[1]
   return (
     `{"cursor":${record.index + 1},"payload_id":${JSON.stringify(record.id)},"type":${JSON.stringify(record.type)},` +
     `"time":"${record.time}",` +
-    (until === undefined ? '' : `"retain_until":${JSON.stringify(until)},`) +
+    (record.fields.length === 0 ? '' : fieldMembers(record)) +
     (json === undefined ? `"payload_base64":"${codec.base64Encode(record.payload)}"}` : `"payload":${json}}`)
   )
+}
+
+function fieldMembers(record: StoredRecord): string {
+  const valueOf = (name: string): string | undefined => record.fields.find(([one]) => one === name)?.[1]
+  const until = valueOf(RETAIN_FIELD)
+  const author = authorIn(record)
+  const signed = valueOf(SIGNATURE_OF_FIELD)
+  return (
+    (until === undefined ? '' : `"retain_until":${JSON.stringify(until)},`) +
+    (author === undefined || isAuthorProblem(author) ? '' : `"author":${authorJson(author)},`) +
+    (signed === undefined ? '' : `"signature_of":${JSON.stringify(signed)},`)
+  )
+}
+
+/** Returns the JSON of a record's author. */
+export function authorJson({ subject, certificate, chain, anchor, signature, signedAt }: Author): string {
+  return JSON.stringify({ subject, certificate, chain, anchor, signature, signed_at: signedAt })
 }
 
 /** Returns the text of `bytes` if it is canonical JSON. */

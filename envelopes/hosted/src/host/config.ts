@@ -6,6 +6,7 @@ import { isModuleId } from '@service-fs/format/module-id'
 import { isKeyName } from '@service-fs/tlog/note'
 import * as v from 'valibot'
 import { AccessConfig, TlsConfig } from '@service-fs/access/config'
+import { requiredTypes } from '../tenant/author-settings.ts'
 import { replaceFile } from '../tenant/durable.ts'
 import { MAX_SCRUB_DAYS, MAX_SCRUB_RATE, MIN_SCRUB_RATE } from '../tenant/scrub-limits.ts'
 import { HostedError } from '@service-fs/http/errors'
@@ -37,6 +38,8 @@ export interface TenantConfig {
   scrubDays?: number
   /** The most bytes that the check reads per second: `serve --scrub-rate`. */
   scrubBytesPerSecond?: number
+  /** Which signatures of authors it takes, and demands: `serve --author-anchors` and `--require-signature`. */
+  authors?: { anchors: string; require?: readonly string[] }
 }
 
 /** The contents of host.json. */
@@ -102,6 +105,17 @@ const tenantSchema: v.GenericSchema<TenantConfig> = v.strictObject({
   allowClockAhead: v.exactOptional(v.boolean()),
   scrubDays: v.exactOptional(count(1, MAX_SCRUB_DAYS)),
   scrubBytesPerSecond: v.exactOptional(count(MIN_SCRUB_RATE, MAX_SCRUB_RATE)),
+  authors: v.exactOptional(
+    v.strictObject({
+      anchors: text,
+      require: v.exactOptional(
+        v.pipe(
+          v.array(v.string()),
+          v.check((types) => requiredTypes(types) !== undefined, 'expected starts of media types, or *'),
+        ),
+      ),
+    }),
+  ),
 })
 
 const hostSchema: v.GenericSchema<HostFile> = v.strictObject({
@@ -139,9 +153,22 @@ export function parseHostConfig(json: string, file: string): HostConfig {
   if (!parsed.success) throw new HostedError('config', `${file}: ${complaint(parsed.issues[0])}`)
   const near = dirname(resolve(file))
   const filled = { ...DEFAULTS, ...parsed.output }
-  const config = { ...filled, root: resolve(near, filled.root), run: resolve(near, filled.run) }
+  const config = {
+    ...filled,
+    root: resolve(near, filled.root),
+    run: resolve(near, filled.run),
+    tenants: filled.tenants.map((tenant) => withAnchors(tenant, near)),
+  }
   checkWhole(config, file)
   return config
+}
+
+/** Makes the path of the anchors absolute. */
+function withAnchors(tenant: TenantConfig, near: string): TenantConfig {
+  const { authors } = tenant
+  return authors === undefined
+    ? tenant
+    : { ...tenant, authors: { ...authors, anchors: resolve(near, authors.anchors) } }
 }
 
 function complaint(issue: v.BaseIssue<unknown>): string {

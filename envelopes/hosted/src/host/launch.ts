@@ -21,7 +21,7 @@ export function tenantCommand(
   owner: Owner | undefined,
 ): [string[], Confinement] {
   const { moduleId, origin, maxPayloadBytes, acceptShorterTree, acceptShorterAuditTree, readOnly } = tenant
-  const { scrubDays, scrubBytesPerSecond } = tenant
+  const { scrubDays, scrubBytesPerSecond, authors } = tenant
   const { memoryMiB = MEMORY_MIB, openFiles = OPEN_FILES } = tenant
   const command = [
     process.execPath,
@@ -44,6 +44,10 @@ export function tenantCommand(
     ...(readOnly === true ? ['--read-only'] : []),
     ...(scrubDays === undefined ? [] : [`--scrub-days=${scrubDays}`]),
     ...(scrubBytesPerSecond === undefined ? [] : [`--scrub-rate=${scrubBytesPerSecond}`]),
+    ...(authors === undefined ? [] : [`--author-anchors=${authors.anchors}`]),
+    ...(authors?.require === undefined || authors.require.length === 0
+      ? []
+      : [`--require-signature=${authors.require.join(',')}`]),
   ]
   return [command, { owner, openFiles, dataBytes: (memoryMiB + CODE_RANGE_MIB) * MIB }]
 }

@@ -73,6 +73,9 @@ export const TOOLS: readonly Tool[] = [
       retain_until: text(
         'keep the record until this time, RFC 3339 in UTC with milliseconds: 2033-11-22T18:43:00.000Z',
       ),
+      signature: text(
+        "the author's detached signature of the stored payload: a JWS in compact form with x5c, or a CMS signature in base64",
+      ),
     }),
     writes: true,
     run: async (caller, given) => (await caller.post('/v1/append', JSON.stringify(given))).text,

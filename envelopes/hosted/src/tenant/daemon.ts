@@ -2,6 +2,7 @@
 import { isLocalName } from '@service-fs/wire/host-name'
 import type { Guard, GuardOptions } from '@service-fs/access/guard'
 import { checkListen, OPEN } from '@service-fs/access/listen-rule'
+import type { AuthorSettings } from './author-settings.ts'
 import { clockSource } from '../process/clock.ts'
 import type { AcceptSizes } from './mark-file.ts'
 import type { ImmutableMode } from './immutable.ts'
@@ -47,6 +48,8 @@ export interface Config extends CommonConfig {
   immutable?: ImmutableMode
   /** How sealed files are checked in the background; absent: all of them in 30 days. */
   scrub?: ScrubSettings
+  /** Which signatures of authors the ledger takes, and demands; absent: any valid one, and none. */
+  authors?: AuthorSettings
 }
 
 /** How long a stop waits for requests in progress. */

@@ -12,6 +12,7 @@ import { lockLedger, openPosixReadOnly } from '@service-fs/storage-posix/posix'
 import type { Answer, Call, WireOptions } from '@service-fs/wire/call'
 import { createWire, type Wire } from '@service-fs/wire/handle'
 import { CODINGS } from '@service-fs/http/gunzip-body'
+import { openAuthors, type AuthorSettings } from './author-settings.ts'
 import { flagsSetter, type FlagsSetter, type ImmutableMode } from './immutable.ts'
 import { AUDIT_KEY, LEDGER_KEY, secretDir, chooseOrigin } from './keys.ts'
 import type { LogFields } from '../process/log.ts'
@@ -48,6 +49,8 @@ export interface TenantOptions {
   acceptSizes?: AcceptSizes | undefined
   /** How sealed files are checked in the background. Default: all of them in 30 days. */
   scrub?: ScrubSettings
+  /** Which signatures of authors the ledger takes, and demands. Default: any valid one, and none. */
+  authors?: AuthorSettings | undefined
   /** Receives messages for the operator. */
   warn?: (message: string, fields: LogFields) => void
   /** The metrics to update. Default: new ones. */
@@ -76,7 +79,7 @@ export interface Tenant {
  * Opens `<root>/<moduleId>`, or creates it with its keys. When its disk is full or not writable, opens the ledger read-only, and
  * then for writing as soon as the disk is writable.
  * @throws HostedError `key`, `usage` (another origin than the ledger's), `immutable`; StorageError `locked`, `io`, `full`, `read-only`;
- *   LedgerError `corrupt`; `not-found`: there is no ledger to open read-only
+ *   HostedError `authors`; LedgerError `corrupt`; `not-found`: there is no ledger to open read-only
  */
 export async function openTenant(options: TenantOptions): Promise<Tenant> {
   const dir = join(options.root, options.moduleId)
@@ -107,6 +110,7 @@ async function openLocked(
   opened: { close(): Promise<void> }[],
 ): Promise<Tenant> {
   const { root, moduleId, maxPayloadBytes, readOnly = false } = options
+  const authors = await openAuthors(options.authors)
   const metrics = options.metrics ?? new Metrics(moduleId)
   // Left by a process that was killed. It takes space, and nothing else.
   if (!readOnly) await rm(packFolder(options), { recursive: true, force: true }).catch(() => undefined)
@@ -155,7 +159,7 @@ async function openLocked(
     ledger: searchIndexOf(options, ledger, 'main', dir),
     audit: searchIndexOf(options, audit, 'audit', auditDir),
   }
-  const wire = wireOf(options, ledger, audit, metrics, found, search)
+  const wire = wireOf(options, { ledger, audit, metrics, protections: found, search, authors })
   metrics.followers(() => wire.followers)
   const close = async (): Promise<void> => {
     await found.close()
@@ -247,13 +251,16 @@ function packFolder({ root, moduleId, readOnly = false }: TenantOptions): string
   return readOnly ? tmpdir() : join(root, moduleId, 'cache', 'examine')
 }
 
+interface WireParts extends Required<Pick<WireOptions, 'search' | 'authors'>> {
+  readonly ledger: ServedLedger
+  readonly audit: ServedLedger
+  readonly metrics: Metrics
+  readonly protections: Protections
+}
+
 function wireOf(
   options: TenantOptions,
-  ledger: ServedLedger,
-  audit: ServedLedger,
-  metrics: Metrics,
-  protections: Protections,
-  search: NonNullable<WireOptions['search']>,
+  { ledger, audit, metrics, protections, search, authors }: WireParts,
 ): Wire {
   const readiness = new Readiness(ledger, audit)
   let answerMcp: ((call: Call) => Promise<Answer>) | undefined
@@ -284,6 +291,7 @@ function wireOf(
       return openPack({ ledger, folder: packFolder(options) }, selection)
     },
     search,
+    authors,
     codings: CODINGS,
     scansBytes: true,
     version: VERSION,
