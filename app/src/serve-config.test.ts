@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { parseListen } from '@service-fs/http/address'
 import { expect, it } from 'vitest'
 import { configOf, diskConfigOf, envelopeOf } from './serve-config.ts'
@@ -153,4 +154,24 @@ it('reads the period and the rate of the background check', () => {
   expect(() => diskConfigOf({ moduleId: 'acme', disk: 'd', scrubRate: '7' }, {})).toThrow(
     '--scrub-rate is for --envelope a',
   )
+})
+
+it('reads which signatures of authors the ledger takes and demands', () => {
+  const base = { moduleId: 'acme', root: 'r' }
+  expect(configOf(base, {}).authors).toBe(undefined)
+  const anchors = resolve('a.pem')
+  expect(configOf({ ...base, authorAnchors: 'a.pem' }, {}).authors).toEqual({ anchors, require: [] })
+  const given = { ...base, authorAnchors: 'a.pem', requireSignature: 'application/vnd.Acme.,text,*' }
+  expect(configOf(given, {}).authors).toEqual({ anchors, require: ['application/vnd.acme.', 'text', ''] })
+  for (const types of ['', 'text/,', 'a b', 'a/b/c', 'text/*'])
+    expect(() => configOf({ ...given, requireSignature: types }, {}), types).toThrow(
+      '--require-signature: expected starts of media types',
+    )
+  expect(() => configOf({ ...base, requireSignature: 'text/' }, {})).toThrow(
+    '--require-signature: expected --author-anchors too',
+  )
+  for (const flag of ['authorAnchors', 'requireSignature'])
+    expect(() => diskConfigOf({ moduleId: 'acme', disk: 'd', [flag]: 'x' }, {})).toThrow(
+      'is for --envelope a',
+    )
 })

@@ -1,4 +1,4 @@
-// Runs the console sessions in README.md and docs/tutorial.md, and compares the output with the pages.
+// Runs the console sessions in README.md, docs/tutorial.md and docs/signed-origin.md, and compares the output with the pages.
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync, chmodSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -53,6 +53,18 @@ it(
   async () => {
     const place = await serveDemo()
     await play(stepsOf(textOf('README.md')), [place])
+  },
+  TIMEOUT,
+)
+
+it(
+  'docs/signed-origin.md: sign, append and verify',
+  async () => {
+    const place = await serveDemo()
+    const page = textOf('docs/signed-origin.md')
+    const [, script = ''] = /```js\n([^`]*(?:`[^`]+`[^`]*)*?)```/.exec(page) ?? []
+    writeFileSync(join(dir, 'sign.mjs'), script)
+    await play(stepsOf(page), [place])
   },
   TIMEOUT,
 )

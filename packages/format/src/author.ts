@@ -93,10 +93,10 @@ export interface AuthorProblem {
   found: string
 }
 
-/** Returns the author that a header names, or the first problem; undefined when the record is not signed. */
+/** Returns the author that a header names, or the first problem; undefined without SIGNATURE_FIELD: the record is not signed. */
 export function authorIn({ fields }: Pick<EntryHeader, 'fields'>): Author | AuthorProblem | undefined {
   const found = new Map(fields.filter(([name]) => NAMES.has(name)))
-  if (found.size === 0) return undefined
+  if (!found.has(SIGNATURE_FIELD)) return undefined
   const text = (name: string): string => found.get(name) ?? ''
   const bad = (field: string, expected: string): AuthorProblem => ({
     field,

@@ -25,6 +25,14 @@ it('fills in defaults and resolves paths relative to the file', () => {
   })
 })
 
+it('resolves the trust anchors of a tenant relative to the file', () => {
+  const authors = { anchors: 'authors.pem', require: ['text/', '*'] }
+  expect(parse({ root: 'x', tenants: [{ moduleId: 'a', authors }, { moduleId: 'b' }] }).tenants).toEqual([
+    { moduleId: 'a', authors: { ...authors, anchors: '/etc/service-fs/authors.pem' } },
+    { moduleId: 'b' },
+  ])
+})
+
 it.each([
   [{}, 'root: expected a value, found none'],
   [{ root: 7 }, 'root: expected string, found 7'],
@@ -34,6 +42,14 @@ it.each([
   [{ root: '/x', immutable: 'yes' }, 'immutable: expected ("auto" | "off" | "required"), found "yes"'],
   [{ root: '/x', tenants: [{ moduleId: 'A' }] }, 'tenants.0.moduleId: expected lower-case'],
   [{ root: '/x', tenants: [{ moduleId: 'a', color: 'red' }] }, 'tenants.0.color: no such field'],
+  [
+    { root: '/x', tenants: [{ moduleId: 'a', authors: { require: ['*'] } }] },
+    'tenants.0.authors.anchors: expected a value, found none',
+  ],
+  [
+    { root: '/x', tenants: [{ moduleId: 'a', authors: { anchors: 'a', require: ['a b'] } }] },
+    'tenants.0.authors.require: expected starts of media types, or *',
+  ],
   [{ root: '/x', tenants: [{ moduleId: 'a', uid: 0 }] }, 'tenants.0.uid: expected an integer from 1'],
   [
     { root: '/x', tenants: [{ moduleId: 'a' }, { moduleId: 'a' }] },
