@@ -28,6 +28,22 @@ export {
   type RecordContent,
   type Sha256Hex,
 } from './entry.ts'
+export {
+  AUTHOR_FIELD,
+  ANCHOR_FIELD,
+  CERTIFICATE_FIELD,
+  CHAIN_FIELD,
+  SIGNATURE_FIELD,
+  SIGNATURE_ID_PREFIX,
+  SIGNATURE_OF_FIELD,
+  SIGNED_AT_FIELD,
+  authorFields,
+  authorIn,
+  isAuthorProblem,
+  signatureId,
+  type Author,
+  type AuthorProblem,
+} from './author.ts'
 export { CLOCK_TYPE, correctionPayload, correctsTime, type ClockCorrection } from './clock-correction.ts'
 export { Duties, covers, type HoldState, type Kept, type KeptRecord, type PolicyState } from './duties.ts'
 export {

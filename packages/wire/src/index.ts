@@ -8,6 +8,7 @@
  * @packageDocumentation
  */
 export { createWire, type Wire } from './handle.ts'
+export type { Authors } from './authors.ts'
 export type { Answer, Call, Handler, Readiness, Shown, Streamed, WireLedger, WireOptions } from './call.ts'
 export { DEFAULT_LIMITS, type Limits } from './limits.ts'
 export { AppendReads } from './append-reads.ts'
