@@ -1,9 +1,9 @@
 // The least work for a batch: scan the JSON, make the entries, their base64 lines and their hashes.
 
 import { packEntries } from '@service-fs/format/pack-entries'
-import type { NewRecord } from '@service-fs/ledger/record'
 import { nativeCodec, nativeKernel, sha256Hex } from '@service-fs/native/native'
 import { Edge } from '@service-fs/tlog/edge'
+import type { SentRecord } from '@service-fs/wire/authors'
 import { DEFAULT_LIMITS } from '@service-fs/wire/limits'
 import { ndjsonRecords } from '@service-fs/wire/json-records'
 import { once } from 'node:events'
@@ -19,11 +19,11 @@ const MS = 700
 const TIME = '2026-11-22T18:43:00.123Z'
 const READING = { limits: DEFAULT_LIMITS, codec: nativeCodec, scansBytes: true }
 
-function scan(body: Uint8Array): NewRecord[] {
+function scan(body: Uint8Array): SentRecord[] {
   return ndjsonRecords(body, READING)
 }
 
-function entries(records: readonly NewRecord[]): ReturnType<typeof packEntries> {
+function entries(records: readonly SentRecord[]): ReturnType<typeof packEntries> {
   return packEntries(records, TIME, sha256Hex, nativeCodec)
 }
 
