@@ -23,6 +23,7 @@ export const CLIENT_COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>
   export: async () => (await import('./commands/export.ts')).addExport,
   restore: async () => (await import('./commands/restore.ts')).addRestore,
   mirror: async () => (await import('./commands/mirror.ts')).addMirror,
+  repair: async () => (await import('./commands/repair.ts')).addRepair,
   drill: async () => (await import('./commands/drill.ts')).addDrill,
   readme: async () => (await import('./commands/readme.ts')).addReadme,
   provision: async () => (await import('./commands/provision.ts')).addProvision,

@@ -1,0 +1,55 @@
+/** Tiles and bundles of the source of a repair. Nothing that it returns is trusted: the caller compares the hashes. */
+import { ClientError } from '@service-fs/client/errors'
+import type { LogSource } from '@service-fs/client/source'
+import { messageOf } from '@service-fs/format/errors'
+import { nativeCodec, nativeKernel } from '@service-fs/native/native'
+import type { Hash } from '@service-fs/tlog/hash'
+import { TILE_WIDTH } from '@service-fs/tlog/tile'
+import { formatBundle } from '@service-fs/tlog/tile-text'
+import { base64Lines } from '../copy.ts'
+import { hashesOf, type Hashes } from './stored-tiles.ts'
+
+/** What the source has in the place of a file, or why it has nothing. */
+export type Offered<T> = T | { root: undefined; reason: string }
+
+/** The text of a bundle, and its leaf hashes. */
+export interface OfferedBundle extends Hashes {
+  text: Uint8Array
+}
+
+export class SourceTiles {
+  readonly #log: LogSource
+
+  constructor(log: LogSource) {
+    this.#log = log
+  }
+
+  /** @throws ClientError `connection` */
+  tile(level: number, index: number): Promise<Offered<Hashes>> {
+    return offered(async () => binary(await this.#log.hashTile(level, index, TILE_WIDTH)))
+  }
+
+  /** @throws ClientError `connection` */
+  bundle(index: number): Promise<Offered<OfferedBundle>> {
+    return offered(async () => {
+      const entries = await this.#log.bundle(index, TILE_WIDTH)
+      const text = nativeCodec.asciiEncode(formatBundle(base64Lines(entries)))
+      // Hash the text itself, since that is what is written.
+      return { text, ...hashesOf(nativeKernel.readBundle(text, TILE_WIDTH).leaves) }
+    })
+  }
+}
+
+export function binary(hashes: readonly Hash[]): Hashes {
+  return hashesOf(nativeCodec.concat(...hashes.map((hash) => nativeCodec.base64Decode(hash))))
+}
+
+/** A source that cannot be reached ends the repair. One that refuses, or has other content, is reported for each file. */
+async function offered<T>(read: () => Promise<T>): Promise<Offered<T>> {
+  try {
+    return await read()
+  } catch (error) {
+    if (!(error instanceof ClientError) || error.code === 'connection') throw error
+    return { root: undefined, reason: messageOf(error) }
+  }
+}

@@ -1,0 +1,110 @@
+/** Reads the full tiles and bundles of the ledger under repair, as they are. */
+import { constants } from 'node:fs'
+import { open, type FileHandle } from 'node:fs/promises'
+import { join } from 'node:path'
+import { asFileError } from '@service-fs/client/errors'
+import { directoryFiles } from '@service-fs/client/ledger-files'
+import { filesSource, type LogSource } from '@service-fs/client/source'
+import { codeOf } from '@service-fs/format/errors'
+import { nativeCodec, nativeKernel } from '@service-fs/native/native'
+import { maxBytes } from '@service-fs/storage/object-name'
+import { TlogError } from '@service-fs/tlog/errors'
+import { HASH_SIZE, type Hash } from '@service-fs/tlog/hash'
+import { TILE_WIDTH, storedPath, type Tile } from '@service-fs/tlog/tile'
+
+/** 256 hashes in binary, and the hash over them. */
+export interface Hashes {
+  bytes: Uint8Array
+  root: Hash
+}
+
+/** A file as it was found: the hashes that its lines give, or why it has none. */
+export type Stored = Hashes | { root: undefined; problem: string; isMissing: boolean }
+
+/** What is at the path of a file: its bytes, or a problem. */
+export type Found = Uint8Array | { problem: string; isMissing: boolean }
+
+const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+/** Errors of open(2) where there is no file, or something else. */
+const MISSING: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR'])
+const OTHER: ReadonlySet<string> = new Set(['ELOOP', 'EMLINK', 'ENXIO', 'EISDIR'])
+
+export function hashesOf(bytes: Uint8Array): Hashes {
+  return { bytes, root: nativeCodec.base64Encode(nativeKernel.rootOf(bytes)) }
+}
+
+/** Returns hash number `i`. */
+export function hashAt({ bytes }: Hashes, i: number): Hash {
+  return nativeCodec.base64Encode(bytes.subarray(i * HASH_SIZE, (i + 1) * HASH_SIZE))
+}
+
+export function tileOf(level: Tile['level'], index: number): Tile {
+  return { level, index, width: TILE_WIDTH }
+}
+
+/** Reads a regular file, without following a symbolic link. @throws ClientError `file` when it cannot be read for another reason than damage */
+export async function readFound(path: string, limit: number): Promise<Found> {
+  return asFileError(async () => {
+    let file: FileHandle | undefined
+    try {
+      file = await open(path, FLAGS)
+      const stats = await file.stat()
+      if (!stats.isFile()) return { problem: 'another file', isMissing: false }
+      if (stats.size > limit) return { problem: `${stats.size} bytes`, isMissing: false }
+      return await file.readFile()
+    } catch (error) {
+      const code = codeOf(error) ?? ''
+      if (MISSING.has(code)) return { problem: 'nothing', isMissing: true }
+      if (OTHER.has(code)) return { problem: 'another file', isMissing: false }
+      if (code === 'EIO') return { problem: 'an I/O error', isMissing: false }
+      throw error
+    } finally {
+      await file?.close()
+    }
+  })
+}
+
+export class StoredTiles {
+  readonly #dir: string
+  /** The entries of the tail, too. */
+  readonly #source: LogSource
+
+  constructor(dir: string) {
+    this.#dir = dir
+    this.#source = filesSource(directoryFiles(dir))
+  }
+
+  tile(level: number, index: number): Promise<Stored> {
+    return this.#stored(tileOf(level, index), (text) => nativeKernel.readHashTile(text, TILE_WIDTH))
+  }
+
+  bundle(index: number): Promise<Stored> {
+    return this.#stored(tileOf('entries', index), (text) => nativeKernel.readBundle(text, TILE_WIDTH).leaves)
+  }
+
+  /** Returns the leaf hashes of a bundle's entries in its file, or in the tail; undefined when neither holds all of them. */
+  async leaves(index: number): Promise<Hashes | undefined> {
+    const stored = await this.bundle(index)
+    if (stored.root !== undefined) return stored
+    try {
+      const entries = await this.#source.bundle(index, TILE_WIDTH)
+      const offsets = new Uint32Array(TILE_WIDTH + 1)
+      for (const [i, entry] of entries.entries()) offsets[i + 1] = (offsets[i] ?? 0) + entry.length
+      return hashesOf(nativeKernel.hashLeaves(nativeCodec.concat(...entries), offsets))
+    } catch {
+      return undefined
+    }
+  }
+
+  async #stored(tile: Tile, parse: (text: Uint8Array) => Uint8Array): Promise<Stored> {
+    const limit = maxBytes({ kind: tile.level === 'entries' ? 'bundle' : 'tile', level: 0, index: 0 })
+    const found = await readFound(join(this.#dir, storedPath(tile)), limit)
+    if (!(found instanceof Uint8Array)) return { root: undefined, ...found }
+    try {
+      return hashesOf(parse(found))
+    } catch (error) {
+      if (!(error instanceof TlogError)) throw error
+      return { root: undefined, problem: 'other text', isMissing: false }
+    }
+  }
+}
