@@ -18,6 +18,8 @@ import { QUICK } from '../support/quick.ts'
 
 const ROUNDS = Number(process.env['ROUNDS'] ?? (QUICK ? 1 : 5))
 const CLIENTS = 4
+/** What a round adds to the ledger and its audit sub-ledger, at most. */
+const BYTES_A_ROUND = 2 << 20
 
 type Payload = Uint8Array<ArrayBuffer>
 
@@ -153,9 +155,10 @@ async function killed(machine: Machine, clients: Clients): Promise<void> {
 async function fullDisk(machine: Machine, clients: Clients): Promise<void> {
   const { disk, daemon } = machine
   const filler = join(disk.at, 'filler')
-  const { bavail, bsize } = statfsSync(disk.at)
+  // `bfree` counts the blocks that only root may use; the daemon runs as root here.
+  const { bfree, bsize } = statfsSync(disk.at)
   try {
-    writeFileSync(filler, new Uint8Array(bavail * bsize).fill(1))
+    writeFileSync(filler, new Uint8Array(bfree * bsize).fill(1))
   } catch {
     // It is full.
   }
@@ -190,7 +193,7 @@ for (const kind of kinds) {
     it(
       `keeps every acknowledged record over ${ROUNDS} rounds of kills, failed syncs and restarts`,
       async () => {
-        const disk = await FailingDisk.make(kind)
+        const disk = await FailingDisk.make(kind, ROUNDS * BYTES_A_ROUND)
         const clients = new Clients()
         let machine: Machine | undefined
         try {

@@ -46,11 +46,12 @@ export class FailingDisk {
     this.at = join(dir, 'files')
   }
 
-  static async make(kind: FileSystemKind): Promise<FailingDisk> {
+  /** `more`: how many bytes the disk has beyond those that a short test needs. */
+  static async make(kind: FileSystemKind, more = 0): Promise<FailingDisk> {
     const dir = mkdtempSync(join(tmpdir(), 'service-fs-disk-'))
     for (const name of ['fuse', 'files']) mkdirSync(join(dir, name))
     writeFileSync(join(dir, 'image'), '')
-    truncateSync(join(dir, 'image'), BYTES[kind])
+    truncateSync(join(dir, 'image'), BYTES[kind] + more)
     must(`mkfs.${kind}`, [...MAKE[kind], join(dir, 'image')])
     const program = join(dir, 'failing-disk')
     const flags = pkgConfig()
