@@ -174,7 +174,7 @@ class Specification {
     for (const domain of system.domains.values()) {
       const rightly = told.length === 1 && told[0] === `ntfn_${domain.name}`
       if (domain.irqs.includes(irq) && !rightly)
-        domain.strange.push(`interrupt ${irq}, of which ${told.join()} is told`)
+        domain.strange.push(`interrupt ${irq}, which notifies ${told.join()}`)
     }
   }
 

@@ -232,7 +232,7 @@ export function readInvocations(report) {
     domain.mappings = joined(domain.mappings)
     for (const irq of domain.irqs) {
       const told = boot.told.get(`${irq}`)
-      if (told !== domain.name) domain.strange.push(`interrupt ${irq}, of which ${told} is told`)
+      if (told !== domain.name) domain.strange.push(`interrupt ${irq}, which notifies ${told}`)
     }
   }
   return system

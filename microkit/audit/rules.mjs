@@ -138,7 +138,7 @@ class Audit {
         else if (!isLedger(child)) this.find('children', child, 'is a child of the supervisor')
       }
       const told = isLedger(name) ? 'supervisor' : MONITOR
-      if (faults !== told) this.find('children', name, `${faults} is told of its faults, not ${told}`)
+      if (faults !== told) this.find('children', name, `${faults} receives its faults, not ${told}`)
     }
     const children = this.system.domains.get('supervisor')?.controls ?? []
     for (const name of this.system.domains.keys()) {

@@ -2,7 +2,7 @@
  * The only holder of the real-time clock (PL031). In each of its periods (10 ms, set in the system
  * description) it publishes the wall clock's time and wakes the clients whose deadline has passed.
  *
- * It needs no interrupt: the kernel renews its budget each period, and it yields what it does not use. It
+ * It needs no interrupt: the kernel renews its budget each period, and the domain yields the unused rest. It
  * does not use the timer that the kernel lets domains program (CNTP), because any domain could stop that.
  */
 #include "lib/console.h"

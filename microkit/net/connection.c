@@ -24,7 +24,7 @@
 #define KEEP_INTERVAL_MS 10000u
 #define KEEP_COUNT 6u
 
-/* The extra argument of a pcb is its tenant; the lowest bit is set while it is half open. */
+/* The extra argument of a pcb is its tenant; the lowest bit is set while the pcb is half open. */
 #define HALF_OPEN ((uintptr_t)1)
 
 _Static_assert(sizeof(struct tcp_pcb) <= 320, "a pcb fits a block of net/heap.c");

@@ -322,7 +322,7 @@ struct connection *tenant_room(struct tenant *tenant) {
     if (index == CONNECTIONS_EACH || !tenant->is_listening) return NULL;
     struct connection *connection = &tenant->connections[index];
     if (!is_free(connection)) connection_abort(connection);
-    /* Its ledger must learn first that it is closed. */
+    /* The ledger must first learn that the connection is closed. */
     if (connection->number != 0) (void)send_connection_message(tenant, connection);
     return is_free(connection) ? connection : NULL;
 }

@@ -224,7 +224,7 @@ const broken: [string, string, string][] = [
     'devices: keys: does not hold its device',
   ],
   [
-    'a disk that nobody is told of',
+    'a disk that is not declared',
     change(xml, /<irq irq="48" [^>]*>/, ''),
     'interrupts: blk: does not hold interrupt 48',
   ],

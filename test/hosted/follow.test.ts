@@ -102,7 +102,7 @@ describe.skipIf(!daemonBuilt)('following through the front of a host', () => {
     const started = performance.now()
     expect(await host.kill()).toBe(0)
     expect(performance.now() - started).toBeLessThan(8000)
-    await until('the reader is told', () => reader.isOver)
+    await until('the reader has ended', () => reader.isOver)
     expect(reader.text.slice(-40)).toMatch(/\r\n0\r\n\r\n$/)
   })
 })

@@ -21,7 +21,7 @@ async function append(host: Host, moduleId: string, id: string): Promise<number>
 
 async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
   for (const deadline = Date.now() + 15_000; !(await holds()); await sleep(50))
-    if (Date.now() > deadline) throw new Error(`it does not come to pass: ${what}`)
+    if (Date.now() > deadline) throw new Error(`this did not happen in time: ${what}`)
 }
 
 const tenant = (host: Host, ...args: string[]) => serviceFsCommand(['tenant', ...args, '--config', host.file])

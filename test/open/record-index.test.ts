@@ -46,7 +46,7 @@ it.each([1000, 50_000, 400_000])(
   async (records) => {
     await make(records)
     const pages = Math.ceil(records / RECORDS_A_PAGE)
-    // Two bytes for each record, six for each page of records, and the space that is left in pages.
+    // Two bytes for each record, six for each page of records, and the unused space of pages.
     const bound = 2 * records + 6 * pages
     const { calls, bytes } = opening()
     expect(bytes).toBeGreaterThan(bound)

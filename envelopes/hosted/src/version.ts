@@ -1,2 +1,2 @@
-/** Of the software, shown in /v1/contract. */
+/** The version of the software, shown in /v1/contract. */
 export const VERSION = '0.1.0'

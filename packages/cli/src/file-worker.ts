@@ -9,7 +9,7 @@ export type FileGroup = Uint8Array
 /** The content of files, one after the other. */
 export interface GroupContent {
   bytes: Uint8Array
-  /** For each file where its content ends, or -1 when the caller has to read it. */
+  /** For each file, the end of its content, or -1 when the caller has to read the file. */
   ends: Int32Array
 }
 

@@ -30,7 +30,7 @@ interface Open {
   digest: ReturnType<typeof sha256Stream>
 }
 
-/** The first extension of a record, which says until when the record itself asked to be kept. Its entry is at `place`. */
+/** The first extension of a record, which repeats the record's own `retain-until`. The extension's entry is at `place`. */
 export interface FirstExtension extends Pick<Extension, 'payload_id' | 'index'> {
   was: string | undefined
   place: Place
@@ -161,7 +161,7 @@ export class RecordCheck {
     this.#time = time
   }
 
-  /** Checks that a record states a time to be kept until, and that a duty entry shortens no duty. */
+  /** Checks the form of a record's `retain-until`, and that a duty entry shortens no duty. */
   #checkDuty(entry: Entry, place: Place): void {
     const until = fieldOf(entry, RETAIN_FIELD)
     if (until !== undefined && !isTime(until))

@@ -1,4 +1,4 @@
-/** Reports which records of a ledger must be kept, by which duties and until when. */
+/** Reports the records of a ledger that must be kept, with their duties and the times until which these last. */
 import { Duties, type HoldState, type Kept, type PolicyState } from '@service-fs/format/duties'
 import { dutyIn, fieldOf, isProblem, RETAIN_FIELD } from '@service-fs/format/duty'
 import { parseEntry, type Entry } from '@service-fs/format/entry'

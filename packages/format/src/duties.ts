@@ -102,7 +102,7 @@ export class Duties {
     return undefined
   }
 
-  /** Returns until when a record must be kept. */
+  /** Returns the time until which a record must be kept. */
   of(record: KeptRecord): Kept {
     const kept: Kept = { holds: this.#holdsOf(record) }
     const consider = (until: string | undefined, by: NonNullable<Kept['by']>): void => {

@@ -76,7 +76,7 @@ export class DutyModel {
     return retainUntil === undefined ? extensions : [retainUntil, ...extensions]
   }
 
-  /** Returns until when a record must be kept, and the holds on it. */
+  /** Returns the time until which a record must be kept, and the holds on it. */
   of(record: ModelRecord): { until: string | undefined; holds: string[] } {
     const times = this.#own(record)
     const holds = new Set<string>()

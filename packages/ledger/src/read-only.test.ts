@@ -147,7 +147,7 @@ function expectSame(found: ReadonlyMap<string, Uint8Array>, expected: ReadonlyMa
   }
 }
 
-/** Opens it both ways, and compares what is shown with what was there. */
+/** Opens a damaged ledger for appends and for reading only, and compares the entries shown with the original ones. */
 async function openDamaged(
   files: ReadonlyMap<string, Uint8Array>,
   rootAt?: (size: number) => Hash,

@@ -1,10 +1,10 @@
 /**
  * Opening for reading only: writes nothing, and shows no entry that a power cut could still undo.
  *
- * A process that was killed, or whose sync failed, may have left commits in the page cache that the medium lacks. Opening for
- * appends writes them again, but opening for reading cannot. So it shows the tail only up to the newest commit that is known to be
- * durable: that of the published checkpoint, which is published only after its commit is durable, or a newer one that the caller
- * knows to be durable.
+ * A process that was killed, or whose sync failed, may have left commits in the page cache that the medium lacks. Opening for appends
+ * writes them again, but opening for reading cannot. So it shows the tail only up to the newest commit that is known to be durable. This is
+ * the commit of the published checkpoint, because a checkpoint is published only after its commit is durable, or a newer commit that the
+ * caller knows to be durable.
  */
 import type { TailContent } from '@service-fs/format/tail-read'
 import type { Checkpoint } from '@service-fs/tlog/checkpoint'

@@ -66,7 +66,7 @@ export class CheckedStorage implements StorageCapability {
   readonly #driver: StorageDriver
   readonly #hashBytes: number
   #tail: Tail | undefined
-  /** Bundles after the start of the oldest tail file that another process sealed: the sync of their names may have failed. */
+  /** Bundles that another process sealed, from the start of the oldest tail file on: the sync of their names may have failed. */
   #found: number[] = []
   #tailWrites: Promise<unknown> = Promise.resolve()
   #publishes: Promise<unknown> = Promise.resolve()

@@ -9,7 +9,7 @@ export class Budget {
     this.#left = bytes
   }
 
-  /** Takes `bytes` from the budget. Returns false, and takes none, when too few are left. */
+  /** Takes `bytes` from the budget. If fewer are left, takes nothing and returns false. */
   take(bytes: number): boolean {
     if (bytes > this.#left) return false
     this.#left -= bytes

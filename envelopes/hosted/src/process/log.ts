@@ -3,7 +3,7 @@
  *
  *     {"level":"error","time":"2026-01-02T03:04:05.678Z","name":"tenant","tenant":"acme","request_id":"…","error":{"name":"StorageError","code":"full"},"message":"…"}
  *
- * It reports what happened to the service, never the content of a record or a request. Fields are plain values that the caller names;
+ * It reports events of the service, never the content of a record or a request. Fields are plain values that the caller names;
  * fields with names that could hold a secret are removed.
  */
 import { visibleLine } from '@service-fs/format/visible'

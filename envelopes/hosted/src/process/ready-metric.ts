@@ -41,7 +41,7 @@ export function watchReady(
   })
 }
 
-/** Returns one word for why a ledger is not ready. */
+/** Returns the reason why a ledger is not ready, as one word. */
 function reasonOf({ accepting, code, clock, prepared }: LedgerStatus): string {
   if (!accepting) return code ?? 'stopped'
   if (clock !== undefined) return clock

@@ -1,4 +1,4 @@
-/** Chooses what sets file attributes on a tenant's files: the supervisor that started this process, or the process itself. */
+/** Chooses the process that sets file attributes on a tenant's files: the supervisor that started this process, or this process itself. */
 import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { FileFlags, LocalFlags } from '@service-fs/storage-posix/flags'

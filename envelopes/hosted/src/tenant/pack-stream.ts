@@ -20,7 +20,7 @@ const PATIENCE_MS = 60_000
 
 export interface PackStreamOptions {
   readonly ledger: WireLedger
-  /** Where the parts of an archive that grow until its end may wait. */
+  /** A directory for the parts of an archive that grow until its end. */
   readonly folder: string
   readonly patience?: number
 }

@@ -46,7 +46,7 @@ it('closes the ledger after a failure, and rejects with its error', async () => 
 })
 
 it.each([
-  [undefined, 'look at what reading it left in the audit ledger', true],
+  [undefined, 'see the entry of that read in the audit ledger', true],
   [true, 'Reads are public and not recorded', false],
 ] as const)(
   'greets with commands for public or recorded reads: public %s',

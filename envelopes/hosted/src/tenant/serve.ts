@@ -61,7 +61,7 @@ function jsonGreeting(moduleId: string, { url, origin, vkey, auditVkey, place }:
   return `${JSON.stringify({ url, module_id: moduleId, origin, ...keys, ...place, pid: process.pid })}\n`
 }
 
-const RECORDED = 'Append a record, read it back, and look at what reading it left in the audit ledger:'
+const RECORDED = 'Append a record, read it back, and see the entry of that read in the audit ledger:'
 const PUBLIC =
   'Append a record, read it back, and read the audit ledger. Reads are public and not recorded, except those of the audit ledger:'
 

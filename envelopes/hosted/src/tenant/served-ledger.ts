@@ -15,7 +15,7 @@ import type { LedgerLimits } from '@service-fs/ledger/limits'
 import type { WireLedger } from '@service-fs/wire/call'
 
 export interface ServedLedgerOptions {
-  /** Opens the ledger for writing; it calls `stopped` when it accepts no more appends. */
+  /** Opens the ledger for writing. The ledger calls `stopped` when it accepts no more appends. */
   writable(stopped: (why: LedgerError) => void): Promise<Ledger>
   /** Opens the ledger read-only. `known`: the number of entries that this process knows to be durable. */
   readOnly(why: LedgerError, known: number): Promise<Ledger>

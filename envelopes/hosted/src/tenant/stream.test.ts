@@ -58,7 +58,7 @@ async function asking(
 
 async function until(done: () => boolean): Promise<void> {
   for (let tries = 0; !done(); tries++) {
-    if (tries > 500) throw new Error('it did not come to pass')
+    if (tries > 500) throw new Error('the condition was not met in time')
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
 }

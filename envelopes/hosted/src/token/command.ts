@@ -34,7 +34,7 @@ export function addToken(program: Command, io: Io): void {
     .description('issue bearer tokens, rotate and revoke them')
     .addHelpText('after', HOW)
   where(token.command('add'))
-    .description('make a token and print it, this once')
+    .description('make a token and print it; it is never shown again')
     .requiredOption('--name <name>', 'the owner: requests have the subject token:<name>')
     .requiredOption('--tenant <id>', 'the tenant, or * for all')
     .requiredOption('--roles <roles>', `comma-separated: ${ROLES.join(', ')}`)
@@ -52,7 +52,7 @@ export function addToken(program: Command, io: Io): void {
     .option('--out <file>', OUT)
     .action((id: string, flags: RotateFlags) => perform(io, flags.json, () => replace(id, flags, io)))
   where(token.command('revoke'))
-    .description('let tokens hold no more')
+    .description('revoke tokens')
     .argument('<ids...>', 'of the tokens')
     .action((ids: string[], flags: Where) => perform(io, flags.json, () => end(ids, flags, io)))
 }
@@ -222,7 +222,7 @@ async function replace(id: string, flags: RotateFlags, io: Io): Promise<void> {
     })
     const issued = done as ReturnType<typeof rotate>
     const until = issued.old.expires
-    if (flags.json !== true) io.err(`token ${id} holds until ${until}`)
+    if (flags.json !== true) io.err(`token ${id} is valid until ${until}`)
     return { issued, more: { replaces: id, replaced_until: until } }
   })
 }

@@ -37,11 +37,11 @@ const HOW = `
 A duty only grows: a policy, a hold and an extension are permanent entries of the ledger, and no later entry shortens
 them. A hold lasts until it is lifted. The end of a duty erases nothing.`
 
-/** `retention`: states duties to keep records, and reports which records are under which duty until when. */
+/** `retention`: states duties to keep records, and reports the duties of each record with their ends. */
 export function addRetention(program: Command, io: Io): void {
   const retention = program
     .command('retention')
-    .description('state how long records must be kept, hold them, and report which must be kept until when')
+    .description('state how long records must be kept, hold records, and report until when each must be kept')
   addReport(retention, io)
   addPolicy(retention, io)
   addHold(retention, io)
