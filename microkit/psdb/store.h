@@ -29,8 +29,8 @@ bool psdb_submit(struct psdb *store, uint32_t tenant, const void *message);
 /* Ends the operation that `disk` began. */
 void psdb_disk_done(struct psdb *store, bool ok);
 /*
- * Begins all work that can begin; call it after submitting. It puts the requests submitted until then into one group.
- * Returns false if no work is under way and no request waits.
+ * Begins all work that can begin; call it after submitting. It puts the requests submitted until then into
+ * one group. Returns false if no work is under way and no request waits.
  */
 bool psdb_run(struct psdb *store);
 

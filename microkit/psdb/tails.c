@@ -65,7 +65,8 @@ void psdb_tail_insert(struct psdb *store, struct psdb_ledger_state *ledger, stru
 }
 
 void psdb_tails_prune(struct psdb *store, struct psdb_ledger_state *ledger) {
-    /* The number of tail files that start within or at the end of the sealed bundles. The last of them continues the bundles. */
+    /* The number of tail files that start within or at the end of the sealed bundles. The last of them
+     * continues the bundles. */
     const uint32_t continuing = psdb_tail_from(store, ledger, ledger->bundles * 256 + 1);
     if (continuing == 0) return;
     drop_first_tails(store, ledger, continuing - 1);

@@ -1,6 +1,6 @@
 /**
- * Power cuts at every disk write of a history, with any subset of the unflushed sectors. PSDB_TEST_SEED is the first seed, PSDB_TEST_SEEDS
- * the number of seeds.
+ * Power cuts at every disk write of a history, with any subset of the unflushed sectors. PSDB_TEST_SEED is
+ * the first seed, PSDB_TEST_SEEDS the number of seeds.
  */
 #include "archive.h"
 #include "check.h"

@@ -4,7 +4,7 @@ import type { ReadableName, SealedName } from './object-name.ts'
 export const BUNDLES_AT_ONCE = 16
 
 /**
- * Everything that a ledger can do to its storage. No verb changes or removes what was sealed or committed.
+ * Everything that a ledger can do to its storage. No verb changes or removes sealed or committed data.
  *
  * Every verb rejects with a StorageError. The caller must not change bytes that it handed in before the promise settles.
  * commit() and beginTail() take effect in the order of the calls, and so does publish(); all other verbs may run concurrently.

@@ -100,7 +100,7 @@ function extend(w: usize): void {
   v128.store(w, add(add(s1, v128.load(w - 112)), add(s0, v128.load(w - 256))))
 }
 
-/** What round number `t` + `n` adds to the working variables a and e: h + Σ1(e) + Ch(e, f, g) + K + W. */
+/** The value that round number `t` + `n` adds to the working variables a and e: h + Σ1(e) + Ch(e, f, g) + K + W. */
 // @ts-ignore: decorator
 @inline
 function first(e: v128, f: v128, g: v128, h: v128, t: usize, n: usize): v128 {
