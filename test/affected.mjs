@@ -1,4 +1,4 @@
-// Which test files of the full set `npm test` has left, and which of them a change needs.
+// Lists the test files of the full set that `npm test` does not run completely, and those of them that a change needs.
 import { execFileSync } from 'node:child_process'
 import { readFileSync, readdirSync } from 'node:fs'
 import { join, sep } from 'node:path'

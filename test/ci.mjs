@@ -1,4 +1,4 @@
-// .ci/run runs this: `npm test`, then those of the remaining tests of the full set that the change needs.
+// .ci/run runs this: `npm test`, then the other tests of the full set that the change needs.
 // CI_BASE names the commit that the change starts from; see test/affected.mjs for the default.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'

@@ -1,5 +1,5 @@
 // Runs the checks and a set of tests: node test/run.mjs quick|full|rest [VITEST ARGUMENT...].
-// quick: what `npm test` runs. full: everything. rest: what `npm test` left of the full set, for .ci/run.
+// quick: what `npm test` runs. full: everything. rest: the tests of the full set that `npm test` does not run, for .ci/run.
 // The last line is `N passed, N failed, N skipped`; a line for each failed check and each skipped test precedes it.
 // With TIMES=1 in the environment it records the times of the slow files; see times.mjs.
 // With SUMMARY=FILE in the environment those lines go to FILE as JSON instead, and .ci/run prints them.

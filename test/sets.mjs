@@ -1,4 +1,4 @@
-// Which tests `npm test` leaves to `npm run test:full`, which run alone, and which packages each folder of test/ exercises.
+// Lists the tests that only `npm run test:full` runs, the tests that run alone, and the packages that each folder of test/ exercises.
 
 /**
  * Files that only the full set runs. `npm test` runs every other test file, with QUICK=1 in its environment: a test that reads

@@ -29,7 +29,7 @@ describe.skipIf(!runs)(`the appliance ${needs}`, { timeout: 120_000 }, () => {
   })
 
   it.concurrent.each([...MALFORMED.map(([name, text]) => [name, 400, text] as const), ...refused])(
-    '%s: %i, and what is behind it is no request',
+    '%s: %i, and the bytes after it are not a request',
     async (_, status, text) => {
       const behind = `GET /healthz HTTP/1.1\r\n${HOST}\r\n`
       expect((await exchange(machine.port, named(text + behind))).statuses).toEqual([status])

@@ -210,7 +210,7 @@ describe.skipIf(!runs)(`power is cut ${KILLS} times under load ${needs}`, () => 
     expect([verified.code, verified.stderr], verified.stdout).toEqual([0, ''])
     const slowest = Math.round(Math.max(...boots))
     console.log(
-      `${load.acknowledged.size} of ${load.attempted.size} acknowledged; ${caches.disk.lost} sectors of the data disk and ${caches.keys.lost} of the key disk lost what was written; ${replaced} signatures were of no commit; slowest boot ${slowest} ms`,
+      `${load.acknowledged.size} of ${load.attempted.size} acknowledged; ${caches.disk.lost} sectors of the data disk and ${caches.keys.lost} of the key disk lost writes; ${replaced} signatures belonged to no commit; slowest boot ${slowest} ms`,
     )
   })
 })

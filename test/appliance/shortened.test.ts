@@ -88,7 +88,7 @@ describe.skipIf(!runs)(`a data disk that lost its end ${needs}`, () => {
     }
     const zeros = join(bench.folder, 'zeros.img')
     writeFileSync(zeros, cut)
-    // Reads are recorded: the first run grows the audit ledger, so the other disk would lack the end of that too.
+    // Reads are recorded: the first run appends to the audit ledger, so the other disk would lack the end of the audit ledger too.
     const asKept = readFileSync(keys)
     for (const data of [older, zeros]) {
       writeFileSync(keys, asKept)

@@ -1,4 +1,4 @@
-// Drills with the exports of a running daemon: what they record, and what they leave alone.
+// Drills with the exports of a running daemon: the records that they append, and the files that they leave unchanged.
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

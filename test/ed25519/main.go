@@ -1,5 +1,5 @@
-// Command ed25519 reads {"Key", "Message", "Signature"} in base64, one JSON object a line, and prints what Go's
-// crypto/ed25519 says of each: true or false.
+// Command ed25519 reads {"Key", "Message", "Signature"} in base64, one JSON object a line, and prints the verdict of Go's crypto/ed25519 on
+// each: true or false.
 package main
 
 import (

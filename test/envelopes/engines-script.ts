@@ -38,7 +38,7 @@ export const ASKED: Readonly<Record<string, (given: any) => unknown>> = {
       const text = `a${String.fromCharCode(...units)}`
       return [idProblem(text) === undefined, typeProblem(text) === undefined]
     }),
-  /** An entry's time in the form of the clock and in the form of HTTP. */
+  /** A time as an entry has it, and as an HTTP header has it. */
   times: (all: number[]) =>
     all.map((ms) => [
       attempt(() =>

@@ -298,7 +298,7 @@ class Load {
     } catch {
       return false
     }
-    // For a moment, the front has no process of the tenant.
+    // For a moment, the tenant has no process.
     if (answer.status === 503) return false
     expect(answer.status, `${target} ${Buffer.from(bytes).toString().slice(0, 300)}`).toBe(200)
     const read = { subject: `token:${subject}`, method, bytes: bytes.length, ...shown(answer, bytes) }

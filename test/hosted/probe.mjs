@@ -1,6 +1,6 @@
-// Finds which of a tenant's files another user can open. Run as that user, by ../tenants.test.ts, with the things to try on
-// standard input: [{"tenant", "kind": "file" | "directory" | "socket" | "process", "path" | "pid", "isOwn"}]. Prints each path that
-// it could open, with the mode. Does not change the user's own files.
+// Finds which of a tenant's files another user can open. ../tenants.test.ts runs it as that user, with the things to try on standard input:
+// [{"tenant", "kind": "file" | "directory" | "socket" | "process", "path" | "pid", "isOwn"}]. Prints each path that it could open, with the
+// mode. Does not change the user's own files.
 import {
   accessSync,
   closeSync,

@@ -13,7 +13,7 @@ export type FileSystemKind = 'ext4' | 'xfs' | 'btrfs'
 const BYTES: Record<FileSystemKind, number> = { ext4: 128 << 20, xfs: 320 << 20, btrfs: 320 << 20 }
 const MAKE: Record<FileSystemKind, string[]> = { ext4: ['-q', '-F'], xfs: ['-q', '-f'], btrfs: ['-q', '-f'] }
 
-/** The base64 of 0xFF bytes contains this at any offset in an entry, and no file system structure does. */
+/** The base64 of 0xFF bytes contains this text at any offset in an entry. No structure of a file system contains it. */
 const DATA_THAT_FAILS = '/'.repeat(64)
 /** A payload that the disk fails to write; longer than a page, so that a later append does not rewrite all of it. */
 export const payloadThatFails: Uint8Array<ArrayBuffer> = new Uint8Array(20_000).fill(0xff)

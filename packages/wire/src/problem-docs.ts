@@ -42,7 +42,7 @@ export const PROBLEM_DOCS: Readonly<Record<ProblemCode, ProblemDocs>> = {
     action: 'Ask within `size`, or read the checkpoint again.',
   },
   unauthenticated: {
-    meaning: 'The server requires credentials. The request has none, or they are not valid.',
+    meaning: 'The server requires credentials. The request has no credentials, or they are not valid.',
     action: 'Send a valid bearer token or client certificate.',
   },
   'module-id-mismatch': {

@@ -1,4 +1,4 @@
-// Says what RFC 8785 makes of numbers, by Go's strconv and math/big. Lines in and out:
+// Prints the RFC 8785 text of numbers, by Go's strconv and math/big. Lines in and out:
 //
 //	bits 3e70000000000000    ->  5.960464477539063e-8
 //	literal 1.50             ->  1.5
