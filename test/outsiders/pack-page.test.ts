@@ -29,7 +29,11 @@ function records(): RecordContent[] {
   const all = testRecords(300)
   Object.assign(all[30]!, { id: HOSTILE, type: 'text/html', payload: Buffer.from(HOSTILE) })
   Object.assign(all[40]!, { id: 'scan', type: 'image/png', payload: Buffer.from([0x89, 0x50, 0, 1, 2]) })
-  Object.assign(all[50]!, { id: 'letter', payload: Buffer.alloc(200_000, 'large ') })
+  Object.assign(all[50]!, {
+    id: 'letter',
+    payload: Buffer.alloc(200_000, 'large '),
+    fields: [['retain-until', '2033-01-01T00:00:00.000Z']],
+  })
   Object.assign(all[60]!, { id: 'film', type: 'video/mp4', payload: Buffer.alloc((1 << 20) + 1, 7) })
   return all
 }
@@ -104,6 +108,8 @@ describe.skipIf(!hasChromium)(`the page of a pack${hasChromium ? '' : ' (skipped
         expect(await openRecord(page, id)).toMatch(/^True: unchanged since its deposit at 2026-11-22T00:0/)
         expect(await page.evaluate('document.activeElement.id')).toBe('record-heading')
         expect(await page.evaluate('document.querySelector("#details pre").textContent')).toContain(shown)
+        const facts = await page.evaluate('document.querySelector("#details dl").textContent')
+        expect(facts).toContain(id === 'letter' ? 'until 2033-01-01T00:00:00.000Z (retain-until)' : 'No duty')
       }
       expect(await openRecord(page, 'film')).toBe('Not checked yet: choose the file of this record below.')
       await tabTo(page, 'content-file')

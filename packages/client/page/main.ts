@@ -125,7 +125,7 @@ function tableOf(page: readonly PageRow[]): HTMLTableElement {
 
 async function showRecord(row: PageRow): Promise<void> {
   shown = row
-  const [cursor, id, time, type, size, leafHash, sha256, file] = row
+  const [cursor, id, time, type, size, leafHash, sha256, file, , kept] = row
   const result = make('p', 'Checking…')
   result.className = 'result'
   result.id = 'record-result'
@@ -136,6 +136,7 @@ async function showRecord(row: PageRow): Promise<void> {
     ['Identifier', make('span', id)],
     ['Media type', make('span', type)],
     ['Deposited', make('span', time)],
+    ['Must be kept', make('span', kept === '' ? 'No duty was stated' : kept)],
     ['Size', make('span', `${size} bytes`)],
     ['Cursor', make('span', String(cursor))],
     ['Leaf hash', make('code', leafHash)],
@@ -258,7 +259,14 @@ async function start(): Promise<void> {
   say('count', 'Loading the index…')
   pack = await loadPack()
   say('origin', pack.origin)
-  say('about', `${pack.records} ${pack.records === 1 ? 'record' : 'records'}, packed at ${pack.made}.`)
+  const recorded =
+    pack.recorded === undefined
+      ? ''
+      : ` Entry ${pack.recorded} of the audit sub-ledger records this; its proof is in audit/.`
+  say(
+    'about',
+    `${pack.records} ${pack.records === 1 ? 'record' : 'records'}, packed at ${pack.made}.${recorded}`,
+  )
   showKeys()
   useKey(undefined)
   for (let number = 1; number <= pack.indexes; number++) {

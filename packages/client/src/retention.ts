@@ -80,6 +80,16 @@ export async function* retentionReport(tree: TrustedTree, at: string): AsyncGene
   }
 }
 
+/** Returns the members of a policy in a report. */
+export function policyMembers({ scope, Y, D, until }: PolicyState): object {
+  return {
+    ...scope,
+    ...(Y > 0 ? { years: Y } : {}),
+    ...(D > 0 ? { days: D } : {}),
+    ...(until === '' ? {} : { until }),
+  }
+}
+
 /** Reports whether an entry has only the first three header fields, so that it cannot be a duty entry. */
 function isPlain(bytes: Uint8Array): boolean {
   return PLAIN.read(bytes, 0, bytes.length)

@@ -1,5 +1,5 @@
 /** Reads whole records from entry bundles, in order. */
-import { joinParts, parseEntry, type Entry } from '@service-fs/format/entry'
+import { joinParts, parseEntry, type Entry, type Field } from '@service-fs/format/entry'
 import { TILE_WIDTH, tileWidth } from '@service-fs/tlog/tile'
 import { ahead } from './ahead.ts'
 import { messageOf } from '@service-fs/format/errors'
@@ -22,6 +22,8 @@ export interface TreeRecord {
   id: string
   type: string
   time: string
+  /** The other fields of its header. */
+  fields: readonly Field[]
   payload: Uint8Array
   /** The bytes of the record's first entry, whose leaf hash its proof covers. */
   entry: Uint8Array
@@ -81,12 +83,12 @@ function whole(parts: readonly Read[], end: number): TreeRecord {
   try {
     const { bytes, entry } = parts[0] as Read
     const { header, headerLength } = entry
-    const { id, type, time } = header
+    const { id, type, time, fields } = header
     const payload = joinParts(
       parts.map((part) => part.entry),
       sha256Hex,
     )
-    return { index, parts: parts.length, id, type, time, payload, entry: bytes, headerLength }
+    return { index, parts: parts.length, id, type, time, fields, payload, entry: bytes, headerLength }
   } catch (error) {
     throw new ClientError('false', `entry ${index}: ${messageOf(error)}`)
   }

@@ -25,6 +25,12 @@ export interface Kept {
   holds: string[]
 }
 
+/** Formats until when a record must be kept; an empty text without a duty. */
+export function keptText({ until, by, holds }: Kept): string {
+  const times = until === undefined ? [] : [`until ${until} (${by})`]
+  return [...times, ...holds.map((hold) => `held by ${hold}`)].join(', ')
+}
+
 /** A kind of limit that policies set for a scope. Each kind has a separate maximum, so that it can only grow. */
 type Part = 'Y' | 'D' | 'until'
 

@@ -3,7 +3,7 @@ import { pureCodec } from '@service-fs/tlog/codec'
 import { describe, expect, it } from 'vitest'
 
 import type { WireOptions } from './call.ts'
-import type { PackBody, PackMaker } from './packs.ts'
+import type { PackBody, PackMaker, RecordedPack } from './packs.ts'
 import type { WireRequest, WireResponse } from './request.ts'
 import { harness, type Harness } from './testing.ts'
 
@@ -11,6 +11,7 @@ import { harness, type Harness } from './testing.ts'
 class TestPack implements PackMaker {
   readonly size = 1
   stopped: Error | undefined
+  entry: RecordedPack | undefined
   readonly pieces: (string | Error | undefined)[]
   readonly #asked: () => void
   #fail: (why: Error) => void = () => undefined
@@ -19,6 +20,10 @@ class TestPack implements PackMaker {
   constructor(pieces: (string | Error | undefined)[], asked: () => void = () => undefined) {
     this.pieces = pieces
     this.#asked = asked
+  }
+
+  recorded(entry: RecordedPack): void {
+    this.entry = entry
   }
 
   async next(): Promise<IteratorResult<Uint8Array, undefined>> {
@@ -73,9 +78,8 @@ const CONDITIONS = {
 describe('POST /v1/examine', () => {
   it('records the selection before it asks for the first byte', async () => {
     const sizes: number[] = []
-    const h: Harness = await withPacks(
-      async () => new TestPack(['one', 'two'], () => sizes.push(h.audit.size)),
-    )
+    const pack = new TestPack(['one', 'two'], () => sizes.push(h.audit.size))
+    const h: Harness = await withPacks(async () => pack)
     const response = await post(h, CONDITIONS, { subject: 'alice' })
     const index = Number(response.headers['x-audit-index'])
     expect([response.headers['content-type'], index, sizes]).toEqual(['application/zip', 0, []])
@@ -97,6 +101,14 @@ describe('POST /v1/examine', () => {
       prefix: 'a/',
       size: 1,
     })
+    const { origin, vkeys } = h.audit
+    expect(pack.entry).toEqual({ origin, vkeys, index: 0, payload, proof: await h.audit.tlogProof(0) })
+  })
+
+  it('names no audit entry to the pack when reads are public', async () => {
+    const pack = new TestPack(['one'])
+    const h = await harness(() => ({ examine: async () => pack, publicReads: true }))
+    expect([(await post(h, {})).status, pack.entry, h.audit.size]).toEqual([200, undefined, 0])
   })
 
   it('makes no pack if the read cannot be recorded', async () => {

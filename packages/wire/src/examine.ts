@@ -1,8 +1,8 @@
 /** POST /v1/examine: an examiner's pack of selected records, as a zip archive. docs/examine.md describes packs. */
 import { recordRead } from './audit.ts'
-import type { Call, Streamed } from './call.ts'
+import type { Call, Streamed, WireOptions } from './call.ts'
 import { operatorBody } from './operator-body.ts'
-import { PackBody } from './packs.ts'
+import { PackBody, type RecordedPack } from './packs.ts'
 import { Problem } from './problem.ts'
 import { conditionsShown, selectionInBody } from './selection.ts'
 
@@ -22,6 +22,8 @@ export async function examine(call: Call): Promise<Streamed> {
     const pack = await options.examine(selection)
     const shown = { what: { ...conditionsShown(selection), size: pack.size }, entries: 0 }
     const index = await recordRead(call, ROUTE, shown, 0, options)
+    const entry = await recordedPack(index, options)
+    if (entry !== undefined) pack.recorded?.(entry)
     const body = new PackBody(pack, () => slot.leave())
     slot.made(body)
     return {
@@ -40,4 +42,13 @@ export async function examine(call: Call): Promise<Streamed> {
     slot.leave()
     throw error
   }
+}
+
+async function recordedPack(
+  index: number | undefined,
+  { audit }: WireOptions,
+): Promise<RecordedPack | undefined> {
+  if (index === undefined || audit === undefined) return undefined
+  const { payload } = await audit.record(index)
+  return { origin: audit.origin, vkeys: audit.vkeys, index, payload, proof: await audit.tlogProof(index) }
 }

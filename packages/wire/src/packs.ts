@@ -2,10 +2,22 @@
 import { Problem } from './problem.ts'
 import type { WireRequest } from './request.ts'
 
+/** The entry of the audit sub-ledger that records a pack. */
+export interface RecordedPack {
+  readonly origin: string
+  readonly vkeys: readonly string[]
+  readonly index: number
+  /** The content of the entry, and its .tlog-proof. */
+  readonly payload: Uint8Array
+  readonly proof: string
+}
+
 /** A pack that an envelope makes. Making it starts with the first call of `next`. */
 export interface PackMaker {
   /** Entries of the tree that the records are selected from. */
   readonly size: number
+  /** Names the audit entry, which the pack shows. Called before the first `next`; not when reads are public. */
+  recorded?(entry: RecordedPack): void
   /** Returns the next bytes of the archive. Rejects when the pack cannot be completed. */
   next(): Promise<IteratorResult<Uint8Array, undefined>>
   /** Ends the work: a pending and every further call of `next` rejects with `why`. Resolves when the work has ended. */

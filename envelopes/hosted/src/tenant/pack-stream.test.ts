@@ -8,6 +8,8 @@ import { setImmediate } from 'node:timers/promises'
 import { packDirectory } from '@service-fs/cli/examine/pack-directory'
 import { withExamined } from '@service-fs/client/examine/ledger'
 import { makePack } from '@service-fs/client/examine/pack'
+import { checkFileProof } from '@service-fs/client/file-proof'
+import { Trust } from '@service-fs/client/trust'
 import { parseEntry } from '@service-fs/format/entry'
 import { Selection } from '@service-fs/format/selection'
 import { startHttp, type HttpServer } from '@service-fs/http/http'
@@ -78,7 +80,13 @@ describe('POST /v1/examine', () => {
         }),
       )
       await output.finish()
-      const files = (await readdir(at, { recursive: true })).sort()
+      const all = (await readdir(at, { recursive: true })).sort()
+      const files = all.filter((name) => !name.startsWith('audit'))
+      expect(all.filter((name) => name.startsWith('audit/'))).toEqual([
+        'audit/examination.json',
+        'audit/examination.json.tlog-proof',
+        'audit/keys.txt',
+      ])
       expect(files).toEqual((await readdir(join(root, 'local'), { recursive: true })).sort())
       for (const name of ['index.csv', 'index.json', 'page/data-2.js', 'ledger/checkpoint', 'README.txt'])
         expect(await readFile(join(at, name), 'utf8')).toBe(await readFile(join(root, 'local', name), 'utf8'))
@@ -89,6 +97,17 @@ describe('POST /v1/examine', () => {
         'application/vnd.service-fs.read+json',
         expect.objectContaining({ route: '/v1/examine', prefix: 'invoice/', size: 600 }),
       ])
+      expect(await readFile(join(at, 'audit/examination.json'))).toEqual(Buffer.from(payload))
+      const { audit, checked } = JSON.parse(await readFile(join(at, 'report.json'), 'utf8'))
+      const { origin, vkeys } = tenant.audit
+      expect(audit).toMatchObject({ recorded: 'in-pack', index, origin, keys: vkeys })
+      expect(checked.join('\n')).toContain(`${origin} recorded this examination as its entry ${index}`)
+      const proof = await readFile(join(at, audit.proof), 'utf8')
+      expect(proof.endsWith(`\n\n${audit.checkpoint}`)).toBe(true)
+      const { policy } = Trust.pinned({
+        vkeys: (await readFile(join(at, audit.keys_file), 'utf8')).trim().split('\n'),
+      })!
+      expect(await checkFileProof(proof, join(at, audit.file), policy)).toMatchObject({ index })
     },
   )
 

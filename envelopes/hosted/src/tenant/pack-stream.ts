@@ -10,7 +10,7 @@ import type { LogSource } from '@service-fs/client/source'
 import type { Selection } from '@service-fs/format/selection'
 import { storedPath, TILE_WIDTH } from '@service-fs/tlog/tile'
 import type { WireLedger } from '@service-fs/wire/call'
-import type { PackMaker } from '@service-fs/wire/packs'
+import type { PackMaker, RecordedPack } from '@service-fs/wire/packs'
 import { VERSION } from '../version.ts'
 
 /** Bytes that a client gets at once. */
@@ -67,6 +67,7 @@ class PackStream implements PackMaker {
   readonly #selection: Selection
   readonly #folder: string
   readonly #patience: number
+  #recorded: RecordedPack | undefined
   #work: Promise<void> | undefined
   #piece: Piece | undefined
   #reader: Reader | undefined
@@ -80,6 +81,10 @@ class PackStream implements PackMaker {
     this.#selection = selection
     this.#folder = folder
     this.#patience = patience
+  }
+
+  recorded(entry: RecordedPack): void {
+    this.#recorded = entry
   }
 
   next(): Promise<IteratorResult<Uint8Array, undefined>> {
@@ -138,6 +143,7 @@ class PackStream implements PackMaker {
         selection: this.#selection,
         made: made.toISOString(),
         program: `service-fs ${VERSION} serve`,
+        recorded: this.#recorded,
         progress: () => this.#check(),
       })
       await output.end()

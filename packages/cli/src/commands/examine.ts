@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { quoted } from '@service-fs/format/visible'
 import { ClientError } from '@service-fs/client/errors'
+import { isUrl } from '@service-fs/client/http'
 import type { PackWriter } from '../examine/pack-directory.ts'
 import type { Io } from '../io.ts'
 import {
@@ -71,6 +72,7 @@ async function examine(place: string, options: ExamineOptions, version: string, 
         selection,
         made: made.toISOString(),
         program: `service-fs ${version} examine`,
+        recorded: isUrl(place) ? 'by-server' : undefined,
         progress: (entries, size) => bar.at(entries, size),
       }),
     )

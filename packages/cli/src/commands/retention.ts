@@ -1,9 +1,14 @@
 import type { Command } from 'commander'
-import type { Kept, PolicyState } from '@service-fs/format/duties'
+import { keptText, type PolicyState } from '@service-fs/format/duties'
 import type { Scope } from '@service-fs/format/duty'
 import { quoted } from '@service-fs/format/visible'
 import { membersOf } from '@service-fs/client/http'
-import { retentionReport, withTrustedTree, type RetentionLine } from '@service-fs/client/retention'
+import {
+  policyMembers,
+  retentionReport,
+  withTrustedTree,
+  type RetentionLine,
+} from '@service-fs/client/retention'
 import type { Io } from '../io.ts'
 import { momentIn } from '../moments.ts'
 import {
@@ -167,16 +172,7 @@ async function report(place: string | undefined, options: ReportOptions, io: Io)
 
 function jsonOf(line: RetentionLine): object {
   const { kind } = line
-  if (kind === 'policy') {
-    const { scope, Y, D, until } = line.policy
-    return {
-      kind,
-      ...scope,
-      ...(Y > 0 ? { years: Y } : {}),
-      ...(D > 0 ? { days: D } : {}),
-      ...(until === '' ? {} : { until }),
-    }
-  }
+  if (kind === 'policy') return { kind, ...policyMembers(line.policy) }
   if (kind === 'hold') {
     const { duty: _, ...hold } = line.hold
     return { kind, ...hold }
@@ -194,11 +190,6 @@ function textOf(line: RetentionLine): string {
   }
   if (line.kind === 'problem') return `problem  entry ${line.index} has no effect: ${quoted(line.problem)}`
   return `${String(line.index + 1).padStart(8)} ${line.time} ${keptText(line.kept)} ${quoted(line.id)}`
-}
-
-function keptText({ until, by, holds }: Kept): string {
-  const times = until === undefined ? [] : [`until ${until} (${by})`]
-  return [...times, ...holds.map((hold) => `held by ${hold}`)].join(', ')
 }
 
 function scopeText({ all, type, prefix, payload_id }: Scope): string {

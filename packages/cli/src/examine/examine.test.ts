@@ -12,6 +12,8 @@ import {
   testRecords,
   testSigner,
 } from '@service-fs/client/testing'
+import { DUTY_TYPE, dutyPayload, type Duty } from '@service-fs/format/duty'
+import { pureCodec } from '@service-fs/tlog/codec'
 import { nativeHasher, sha256Hex } from '@service-fs/native/native'
 import { describe, expect, it } from 'vitest'
 import { at, dir, done, useDirectory } from '../testing-copies.ts'
@@ -139,6 +141,9 @@ describe('examine', () => {
     const server = await serveDirectory(at('ledger'))
     try {
       await done('examine', server.url, '--vkey', VKEY, '-o', at('remote'))
+      const report = await json('remote', 'report.json')
+      expect(report.audit).toEqual({ recorded: 'by-server' })
+      expect(report.not_checked.join('\n')).toContain('this pack has no proof of it')
     } finally {
       await server.close()
     }
@@ -160,6 +165,51 @@ describe('examine', () => {
     expect(pinned.program).toMatch(/^service-fs \d+\.\d+\.\d+ examine$/)
     expect(pinned.checked[0]).toContain(VKEY.split('+')[1])
     expect(pinned.not_checked[0]).toContain('the key that was given to the program')
+  })
+
+  it('says of each record until when it must be kept, also by duties that were stated after it', async () => {
+    const records = testRecords(300)
+    const duty = (index: number, stated: object): void => {
+      const members = { ...stated, reason: 'r', request_id: 'q', subject: 's' } as Duty
+      records[index] = {
+        id: `vnd.service-fs.duty/${index}`,
+        type: DUTY_TYPE,
+        time: records[index]!.time,
+        fields: [['duty', members.duty]],
+        payload: dutyPayload(members, pureCodec),
+      }
+    }
+    records[0]!.fields = [['retain-until', '2031-01-01T00:00:00.000Z']]
+    duty(270, { duty: 'policy', prefix: 'record/1', for: 'P6Y' })
+    duty(271, { duty: 'hold', hold: 'case-1', prefix: 'record/1' })
+    duty(272, { duty: 'hold', hold: 'case-2', payload_id: 'record/0' })
+    duty(273, { duty: 'lift', hold: 'case-1' })
+    duty(274, { duty: 'hold', hold: 'case-1', all: true })
+    await makeLedger(at('ledger'), { records })
+    await done('examine', at('ledger'), '--prefix', 'record/', '-o', at('pack'))
+    expect((await readdir(at('pack'))).filter((name) => name.includes('tmp'))).toEqual([])
+    const report = await json('pack', 'report.json')
+    const duties = report.records.slice(0, 3).map((record: any) => record.duty)
+    const until = records[1]!.time.replace('2026', '2032')
+    expect(duties).toEqual([
+      { holds: ['case-2'], until: '2031-01-01T00:00:00.000Z', by: 'retain-until' },
+      { holds: [], until, by: 'policy' },
+      { holds: [] },
+    ])
+    expect(report.duties).toMatchObject({
+      policies: [{ prefix: 'record/1', years: 6 }],
+      holds: [{ hold: 'case-2', payload_id: 'record/0', index: 272, reason: 'r' }],
+      without_effect: 1,
+      first_without_effect: [275],
+    })
+    expect(report.checked.join('\n')).toContain('1 other duty entries break a rule')
+    expect(report.audit).toEqual({ recorded: 'nowhere' })
+    expect(report.not_checked.join('\n')).toContain('It was made from files')
+    const html = await readFile(at('pack/report.html'), 'utf8')
+    expect(html).toContain('<td>until 2031-01-01T00:00:00.000Z (retain-until), held by case-2</td>')
+    expect(html).toContain('<td>No duty</td>')
+    const page = await readFile(at('pack/page/index-1.js'), 'utf8')
+    expect(page).toContain(`,1,"until ${until} (policy)"]`)
   })
 
   it('lists corrections of the clock', async () => {

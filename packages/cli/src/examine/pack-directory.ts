@@ -24,6 +24,7 @@ export async function packDirectory(place: string): Promise<PackWriter> {
   const writer = await DirectoryWriter.begin(beside, true)
   const files: GrowingFile[] = []
   return {
+    folder: beside,
     put: (path, bytes) => writer.put(path, bytes, MODE),
     async open(path) {
       const file = await GrowingFile.create(join(beside, path))

@@ -30,6 +30,7 @@ export async function packZip(place: string, made: Date): Promise<PackWriter> {
     throw error
   }
   return {
+    folder,
     put: (path, bytes) => zip.put(path, bytes),
     open: (path) => zip.open(path),
     discard,

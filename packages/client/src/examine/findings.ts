@@ -1,7 +1,8 @@
 /** The checks that `examine` made, and those that it did not, in sentences for a reader who does not know the software. */
 import { formatKeyId } from '@service-fs/tlog/note'
 import type { ExaminedLedger } from './ledger.ts'
-import type { ClockCorrections, PackSummary } from './packed.ts'
+import type { PackDuties } from './pack-duties.ts'
+import type { ClockCorrections, PackFindings, PackOptions, PackSummary } from './packed.ts'
 
 export interface Findings {
   checked: string[]
@@ -12,7 +13,7 @@ export interface Findings {
 export function findingsOf(
   ledger: ExaminedLedger,
   summary: PackSummary,
-  corrections: ClockCorrections,
+  { corrections, duties, recorded }: PackFindings & Pick<PackOptions, 'recorded'>,
 ): Findings {
   const { size } = ledger.checkpoint
   return {
@@ -21,6 +22,12 @@ export function findingsOf(
       `All ${size} entries of the ledger were read and hashed (RFC 6962, section 2.1). Their hashes yield the root hash that the checkpoint signs. So every record of the checkpoint that meets the selection is in this pack, and no other record is. This check needs the whole ledger: it cannot be repeated with the pack alone.`,
       `For each record of this pack, an inclusion proof (RFC 9162, section 2.1.3) leads from the leaf hash of its entry to that root hash. The leaf hash covers the identifier, the media type, the time of deposit and the content: if one bit of them had changed since the ledger signed them, the proof would fail.`,
       `For a record that takes several entries, the first entry has the length and the SHA-256 of the whole content. Both match, and each part is an entry that was hashed too.`,
+      dutyText(duties),
+      ...(typeof recorded === 'object'
+        ? [
+            `The audit sub-ledger ${recorded.origin} recorded this examination as its entry ${recorded.index}, with the subject and the selection, before the pack was sent. The folder audit/ has the content of the entry and its proof.`,
+          ]
+        : []),
       ...ledger.earlier.map(
         (earlier) =>
           `The ledger extends the earlier checkpoint of ${earlier.size} entries with root hash ${earlier.root}, which was given to the program (consistency proof, RFC 9162, section 2.1.4). So the records with a cursor up to ${earlier.size} are the same as when that checkpoint was signed.`,
@@ -46,9 +53,24 @@ export function findingsOf(
             'Whether the ledger shows other readers the same entries, and when the checkpoint was signed: no cosignature of a witness and no time-stamp was checked.',
           ]),
       'The identity of the depositor of a record, and whether its content is true.',
-      'Whether two records have the same identifier, and the audit sub-ledger, which records the reads. The command service-fs verify checks both.',
+      ...(recorded === 'by-server'
+        ? [
+            'Whether this examination is recorded. The server of the ledger records the reads of its clients in the audit sub-ledger, unless its reads are public; this pack has no proof of it.',
+          ]
+        : recorded === undefined
+          ? [
+              'Whether this examination is recorded. It was made from files, or from a ledger whose reads are public: nothing recorded it.',
+            ]
+          : []),
+      'Whether two records have the same identifier, and who else has read the records. The command service-fs verify checks the first, and service-fs audit ls lists the reads that the audit sub-ledger recorded.',
     ],
   }
+}
+
+function dutyText({ policies, holds, withoutEffect }: PackDuties): string {
+  const broken =
+    withoutEffect === 0 ? '' : ` ${withoutEffect} other duty entries break a rule, and have no effect.`
+  return `The duty entries up to the checkpoint were applied in their order: ${policies} scopes have a policy, and ${holds} holds are in force. The report says of each record until when it must be kept, by what, and which holds it is under. It knows no duty that was stated later, or elsewhere than in this ledger.${broken}`
 }
 
 function keyText({ signedBy, trust }: ExaminedLedger): string {

@@ -1,6 +1,8 @@
 /** The destination of a pack: a directory or an archive. */
 
 export interface PackOutput {
+  /** An existing folder for temporary files. They must be removed before the output is complete. */
+  readonly folder: string
   /** Writes one file. Each path is written once. @throws ClientError `file`; may throw for an earlier file */
   put(path: string, bytes: Uint8Array): Promise<void>
   /** Opens a file that grows while others are written. @throws ClientError `file` */

@@ -1,5 +1,8 @@
 /** Makes an examiner's pack: the selected records of a ledger with their proofs, an index, a report and a page that shows them. */
 import { CLOCK_TYPE } from '@service-fs/format/clock-correction'
+import { keptText } from '@service-fs/format/duties'
+import { RETAIN_FIELD } from '@service-fs/format/duty'
+import type { Field } from '@service-fs/format/entry'
 import { readmeText } from '@service-fs/format/readme'
 import { VERIFY_SH } from '@service-fs/format/verify-shell'
 import { nativeCodec, nativeHasher, sha256Hex } from '@service-fs/native/native'
@@ -7,14 +10,17 @@ import { verifyInclusion } from '@service-fs/tlog/proof'
 import { formatTlogProof } from '@service-fs/tlog/tlog-proof'
 import { ClientError } from '../errors.ts'
 import { treeRecords, type TreeRecord } from '../tree-records.ts'
+import { putAudit } from './audit-files.ts'
 import { IndexFiles } from './index-files.ts'
 import type { ExaminedLedger } from './ledger.ts'
 import type { PackOutput } from './output.ts'
 import type { ClockCorrections, PackedRecord, PackOptions, PackSummary } from './packed.ts'
+import { PackDuties } from './pack-duties.ts'
 import { PageFiles } from './page-files.ts'
 import { readmeOfPack } from './readme.ts'
 import { ReportFiles } from './report-files.ts'
 import { recordPath } from './safe-text.ts'
+import { Spool } from './spool.ts'
 import { TreeProofs } from './tree-proofs.ts'
 
 /** Bundles to read ahead. One takes up to 60 MiB while it is decoded. */
@@ -30,6 +36,26 @@ const CORRECTIONS = 1000
 export async function makePack(
   ledger: ExaminedLedger,
   output: PackOutput,
+  options: PackOptions,
+): Promise<PackSummary> {
+  const spool = await Spool.open<SpooledRecord>(output.folder)
+  try {
+    return await packInto(ledger, { output, spool }, options)
+  } finally {
+    await spool.close()
+  }
+}
+
+/** A record whose row waits until all duties are known. */
+interface SpooledRecord extends PackedRecord {
+  /** The number of the script with its data. */
+  data: number
+  retainUntil: string | undefined
+}
+
+async function packInto(
+  ledger: ExaminedLedger,
+  { output, spool }: { output: PackOutput; spool: Spool<SpooledRecord> },
   options: PackOptions,
 ): Promise<PackSummary> {
   const { tree, origin, checkpoint, note, trust } = ledger
@@ -48,9 +74,11 @@ export async function makePack(
     pinned: trust.pinned,
   }
   const corrections: ClockCorrections = { count: 0, first: [] }
+  const duties = new PackDuties()
   for await (const record of treeRecords(tree, READ_AHEAD)) {
     summary.recordsRead += 1
     if (record.type === CLOCK_TYPE) noteCorrection(record, corrections)
+    duties.read(record)
     progress?.(record.index + record.parts, checkpoint.size)
     if (!selection.selects(record)) continue
     const row = rowOf(record)
@@ -61,15 +89,21 @@ export async function makePack(
     await output.put(row.file, record.payload)
     await output.put(row.proof, nativeCodec.utf8Encode(proof))
     await index.add(row)
-    await report.add(row)
-    await page.add(row, { header: extra, payload: record.payload, hashes })
+    const data = await page.add(row, { header: extra, payload: record.payload, hashes })
+    await spool.add({ ...row, data, retainUntil: valueOf(record.fields, RETAIN_FIELD) })
     summary.records += 1
     summary.bytes += row.size
   }
   await index.end()
-  await report.end(summary, corrections)
+  for await (const row of spool.items()) {
+    const kept = duties.of(row)
+    await report.add(row, kept)
+    await page.index(row, keptText(kept))
+  }
+  await report.end(summary, { corrections, duties })
   await page.end(ledger, options, summary)
   await putIdentity(ledger, output)
+  await putAudit(options.recorded, output)
   return summary
 }
 
@@ -87,6 +121,10 @@ function rowOf({ index, parts, id, type, time, payload, entry }: TreeRecord): Pa
     file,
     proof: `${file}.tlog-proof`,
   }
+}
+
+function valueOf(fields: readonly Field[], name: string): string | undefined {
+  return fields.find(([found]) => found === name)?.[1]
 }
 
 function checkInclusion({ checkpoint }: ExaminedLedger, row: PackedRecord, proof: readonly string[]): void {

@@ -1,5 +1,6 @@
 /** The records of a pack, and the numbers of its report. */
 import type { Selection } from '@service-fs/format/selection'
+import type { PackDuties } from './pack-duties.ts'
 
 /** A record of a pack, as its index shows it. */
 export interface PackedRecord {
@@ -23,8 +24,21 @@ export interface PackedRecord {
   proof: string
 }
 
+/** The entry of the audit sub-ledger that records a pack. */
+export interface RecordedPack {
+  /** The origin of the sub-ledger, and its keys. */
+  origin: string
+  vkeys: readonly string[]
+  index: number
+  /** The content of the entry, and its .tlog-proof. */
+  payload: Uint8Array
+  proof: string
+}
+
 export interface PackOptions {
   selection: Selection
+  /** Where the pack is recorded; `by-server` when a server records the reads of the program that makes it. Absent: nowhere. */
+  recorded?: RecordedPack | 'by-server' | undefined
   /** The time and the program that the report names. */
   made: string
   program: string
@@ -51,4 +65,10 @@ export interface PackSummary {
 export interface ClockCorrections {
   count: number
   first: { cursor: number; time: string }[]
+}
+
+/** What the entries of the ledger say besides its records. */
+export interface PackFindings {
+  corrections: ClockCorrections
+  duties: PackDuties
 }

@@ -14,7 +14,7 @@ const DATA_BYTES = 1 << 20
 /** The longest content that a script has. The page asks its reader for the file of a longer one. */
 const CONTENT_BYTES = 1 << 20
 
-/** A row of the index in page/; the last member is the number of the script that has the record. */
+/** A row of the index in page/; `data` is the number of the script that has the record. */
 export type PageRow = [
   cursor: number,
   id: string,
@@ -25,6 +25,8 @@ export type PageRow = [
   sha256: string,
   file: string,
   data: number,
+  /** Until when the record must be kept, and by which holds; empty without a duty. */
+  kept: string,
 ]
 
 /** The data of a record with which the page checks it. Bytes are in base64. */
@@ -45,6 +47,8 @@ export interface PagePack {
   keys: string[]
   pinned: boolean
   records: number
+  /** The index of the audit entry that records the pack, if it has the proof. */
+  recorded?: number
   /** The number of scripts with rows. */
   indexes: number
 }
@@ -62,23 +66,30 @@ export class PageFiles {
     this.#output = output
   }
 
+  /** Adds the data of a record. Returns the number of their script. */
   async add(
     row: PackedRecord,
     { header, payload, hashes }: { header: Uint8Array; payload: Uint8Array; hashes: readonly string[] },
-  ): Promise<void> {
-    if (this.#rows.length === INDEX_ROWS) await this.#endIndex()
+  ): Promise<number> {
     if (this.#records.length === DATA_RECORDS || this.#bytes >= DATA_BYTES) await this.#endData()
-    const { cursor, id, time, type, size, leafHash, sha256, file } = row
-    this.#rows.push([cursor, id, time, type, size, leafHash, sha256, file, this.#data])
+    const { cursor, size } = row
     const record: PageRecord = { cursor, header: nativeCodec.base64Encode(header), hashes }
     if (size <= CONTENT_BYTES) {
       record.content = nativeCodec.base64Encode(payload)
       this.#bytes += size
     }
     this.#records.push(record)
+    return this.#data
   }
 
-  async end(ledger: ExaminedLedger, { made }: PackOptions, summary: PackSummary): Promise<void> {
+  /** Adds the row of a record to the index. */
+  async index(row: PackedRecord & { data: number }, kept: string): Promise<void> {
+    if (this.#rows.length === INDEX_ROWS) await this.#endIndex()
+    const { cursor, id, time, type, size, leafHash, sha256, file, data } = row
+    this.#rows.push([cursor, id, time, type, size, leafHash, sha256, file, data, kept])
+  }
+
+  async end(ledger: ExaminedLedger, { made, recorded }: PackOptions, summary: PackSummary): Promise<void> {
     if (this.#rows.length > 0) await this.#endIndex()
     if (this.#records.length > 0) await this.#endData()
     const pack: PagePack = {
@@ -88,6 +99,7 @@ export class PageFiles {
       keys: [...ledger.keys.values()],
       pinned: ledger.trust.pinned,
       records: summary.records,
+      ...(typeof recorded === 'object' ? { recorded: recorded.index } : {}),
       indexes: this.#indexes,
     }
     await this.#put('page/pack.js', `examinersPack(${asciiJson(pack)})\n`)

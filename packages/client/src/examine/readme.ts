@@ -5,7 +5,8 @@ export function readmeOfPack(origin: string): string {
   return `Records of the service-fs ledger ${visibleLine(origin)}, with their proofs.
 
 index.html     A page that searches and shows the records and checks their proofs. Open it in a browser; it needs no network.
-report.html    The integrity report: the checks that were made, those that were not, and each record. report.json is for programs.
+report.html    The integrity report: the checks that were made, those that were not, and each record with the duty to
+               keep it. report.json is for programs.
 index.csv      One line a record: cursor, id, time, type, size, entries, leaf_hash, sha256, file, proof. A field that a spreadsheet
                program would take as a formula has an apostrophe before it; control and invisible characters are written as \\uXXXX.
 index.json     The same with the exact values.
@@ -13,6 +14,8 @@ records/       The content of each record, byte for byte, and beside it its .tlo
 ledger/        The files that verify the proofs: checkpoint, the signed checkpoint that they lead to (c2sp.org/tlog-checkpoint); keys/, the keys
                that verify its signature (C2SP vkeys); origin, the name of the ledger; README.txt, which explains the formats of the
                whole ledger; verify.sh, which verifies a proof with a shell, coreutils, sed, awk and openssl 3.
+audit/         Only in a pack that a server made: the entry of the audit sub-ledger that records this examination, examination.json, with
+               its .tlog-proof, and the keys of the sub-ledger, keys.txt. The proof is verified like that of a record, with such a key.
 page/          The data of index.html.
 
 To verify a record with tools that do not come from this pack, take verify.sh from a source that you trust, get the ledger's key

@@ -1,10 +1,13 @@
 /** The integrity report of a pack: report.json for programs, report.html for people. */
+import type { Kept } from '@service-fs/format/duties'
 import { nativeCodec } from '@service-fs/native/native'
+import { parseTlogProof } from '@service-fs/tlog/tlog-proof'
 import { findingsOf } from './findings.ts'
+import { AUDIT_FILES } from './audit-files.ts'
 import { JsonList, recordMembers } from './index-files.ts'
 import type { ExaminedLedger } from './ledger.ts'
 import type { PackOutput } from './output.ts'
-import type { ClockCorrections, PackedRecord, PackOptions, PackSummary } from './packed.ts'
+import type { PackedRecord, PackFindings, PackOptions, PackSummary } from './packed.ts'
 import { reportPage, reportRow, rowsPage } from './report-html.ts'
 import { asciiJson } from './safe-text.ts'
 
@@ -51,15 +54,17 @@ export class ReportFiles {
     return new ReportFiles(output, ledger, options, new JsonList(json))
   }
 
-  async add(row: PackedRecord): Promise<void> {
+  async add(row: PackedRecord, kept: Kept): Promise<void> {
     const { time, ...others } = recordMembers(row)
-    await this.#json.add({ ...others, deposited: time, unchanged: true })
+    await this.#json.add({ ...others, deposited: time, unchanged: true, duty: kept })
     if (this.#rows.length === ROWS) await this.#page()
-    this.#rows.push(reportRow(row))
+    this.#rows.push(reportRow(row, kept))
   }
 
-  async end(summary: PackSummary, corrections: ClockCorrections): Promise<void> {
-    const { checked, notChecked } = findingsOf(this.#ledger, summary, corrections)
+  async end(summary: PackSummary, found: PackFindings): Promise<void> {
+    const { recorded } = this.#options
+    const { corrections, duties } = found
+    const { checked, notChecked } = findingsOf(this.#ledger, summary, { ...found, recorded })
     const counts = {
       entries_read: summary.size,
       records_read: summary.recordsRead,
@@ -70,6 +75,8 @@ export class ReportFiles {
       counts,
       checked,
       not_checked: notChecked,
+      duties: duties.members(),
+      audit: auditMembers(recorded),
       clock_corrections: corrections.count,
       first_clock_corrections: corrections.first,
     }
@@ -77,6 +84,7 @@ export class ReportFiles {
     // A report of one page has the records itself.
     if (this.#pages.length > 0) await this.#page()
     const html = reportPage({
+      duties,
       ledger: this.#ledger,
       options: this.#options,
       summary,
@@ -95,4 +103,11 @@ export class ReportFiles {
     this.#pages.push(path)
     this.#rows = []
   }
+}
+
+function auditMembers(recorded: PackOptions['recorded']): object {
+  if (typeof recorded !== 'object') return { recorded: recorded ?? 'nowhere' }
+  const { origin, index, vkeys, proof } = recorded
+  const { checkpoint } = parseTlogProof(proof, nativeCodec)
+  return { recorded: 'in-pack', origin, index, keys: vkeys, checkpoint, ...AUDIT_FILES }
 }

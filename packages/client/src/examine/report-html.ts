@@ -1,7 +1,10 @@
 /** The integrity report as HTML. It has no script and requests nothing. */
+import { keptText, type Kept } from '@service-fs/format/duties'
 import type { Selection } from '@service-fs/format/selection'
+import { AUDIT_FILES } from './audit-files.ts'
 import { htmlHead } from './html-head.ts'
 import type { ExaminedLedger } from './ledger.ts'
+import type { PackDuties } from './pack-duties.ts'
 import type { PackedRecord, PackOptions, PackSummary } from './packed.ts'
 import { htmlText } from './safe-text.ts'
 
@@ -24,13 +27,14 @@ ${body}</body>
 }
 
 /** Formats a record as a row. */
-export function reportRow(row: PackedRecord): string {
+export function reportRow(row: PackedRecord, kept: Kept): string {
   const cells = [
     `<th scope="row">${row.cursor}</th>`,
     `<td><bdi>${htmlText(row.id)}</bdi></td>`,
     `<td><bdi>${htmlText(row.type)}</bdi>, ${row.size} bytes</td>`,
     `<td>${htmlText(row.time)}</td>`,
     '<td>Unchanged</td>',
+    `<td>${htmlText(keptText(kept)) || 'No duty'}</td>`,
     `<td>leaf <code>${htmlText(row.leafHash)}</code><br>SHA-256 <code>${row.sha256}</code></td>`,
     `<td><code>${htmlText(row.file)}</code><br><code>${htmlText(row.proof)}</code></td>`,
   ]
@@ -39,7 +43,16 @@ export function reportRow(row: PackedRecord): string {
 
 function table(rows: readonly string[]): string {
   if (rows.length === 0) return '<p>No record meets the selection.</p>\n'
-  const columns = ['Cursor', 'Identifier', 'Media type', 'Deposited', 'Since then', 'Hashes', 'Files']
+  const columns = [
+    'Cursor',
+    'Identifier',
+    'Media type',
+    'Deposited',
+    'Since then',
+    'Must be kept',
+    'Hashes',
+    'Files',
+  ]
   return `<table>
 <caption>The records. “Unchanged” means that the proof of the record leads to the root hash of the checkpoint.</caption>
 <thead><tr>${columns.map((column) => `<th scope="col">${column}</th>`).join('')}</tr></thead>
@@ -59,6 +72,7 @@ export function rowsPage(origin: string, number: number, rows: readonly string[]
 }
 
 interface Report {
+  duties: PackDuties
   ledger: ExaminedLedger
   options: PackOptions
   summary: PackSummary
@@ -71,13 +85,15 @@ interface Report {
 }
 
 export function reportPage(report: Report): string {
-  const { ledger, options, summary, checked, notChecked, rows, pages } = report
+  const { ledger, options, summary, duties, checked, notChecked, rows, pages } = report
   const facts: [string, string][] = [
     ['Ledger', `<bdi>${htmlText(ledger.origin)}</bdi>`],
     ['Made', `${htmlText(options.made)} by ${htmlText(options.program)}`],
     ['Selection', selectionText(options.selection)],
     ['Records in this pack', `${summary.records} of ${summary.recordsRead}, ${summary.bytes} bytes`],
     ['Entries read and verified', String(summary.size)],
+    ['Duties', `${duties.policies} policies, ${duties.holds} holds in force; report.json lists them`],
+    ['Recorded', recordedText(options.recorded)],
     ['Root hash', `<code>${htmlText(summary.root)}</code>`],
     ['Keys', [...ledger.keys.values()].map((vkey) => `<code>${htmlText(vkey)}</code>`).join('<br>')],
     ['Checkpoint', `<pre>${ledger.note.split('\n').map(htmlText).join('\n')}</pre>`],
@@ -99,6 +115,11 @@ ${list(notChecked)}<h2>Records</h2>
 ${pages.length === 0 ? table(rows) : links(pages)}</main>
 `,
   )
+}
+
+function recordedText(recorded: PackOptions['recorded']): string {
+  if (typeof recorded !== 'object') return 'without a proof in this pack'
+  return `entry ${recorded.index} of <bdi>${htmlText(recorded.origin)}</bdi>: <code>${AUDIT_FILES.file}</code>, <code>${AUDIT_FILES.proof}</code>`
 }
 
 function resultText(records: number): string {

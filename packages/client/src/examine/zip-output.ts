@@ -12,7 +12,7 @@ const DEFLATED = 8
 
 export class ZipOutput implements PackOutput {
   readonly #zip: ZipWriter
-  readonly #folder: string
+  readonly folder: string
   readonly #growing: GrowingFile[] = []
   /** Files of the archive. */
   files = 0
@@ -23,7 +23,7 @@ export class ZipOutput implements PackOutput {
    */
   constructor(write: (bytes: Uint8Array) => Promise<void>, folder: string, made: Date) {
     this.#zip = new ZipWriter(write, made)
-    this.#folder = folder
+    this.folder = folder
   }
 
   /** Bytes of the archive so far. */
@@ -37,7 +37,7 @@ export class ZipOutput implements PackOutput {
   }
 
   async open(path: string): Promise<PackFile> {
-    const place = join(this.#folder, String(this.#growing.length))
+    const place = join(this.folder, String(this.#growing.length))
     const file = await GrowingFile.create(path, place)
     this.#growing.push(file)
     return file
@@ -55,7 +55,7 @@ export class ZipOutput implements PackOutput {
   /** Closes the temporary files, and removes the folder. */
   async close(): Promise<void> {
     for (const file of this.#growing) await file.close()
-    await rm(this.#folder, { recursive: true, force: true })
+    await rm(this.folder, { recursive: true, force: true })
   }
 }
 
