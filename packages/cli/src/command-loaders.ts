@@ -15,6 +15,7 @@ export const CLIENT_COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>
   follow: async () => (await import('./commands/follow.ts')).addFollow,
   proof: async () => (await import('./commands/proof.ts')).addProof,
   verify: async () => (await import('./commands/verify.ts')).addVerify,
+  algorithms: async () => (await import('./commands/algorithms.ts')).addAlgorithms,
   'verify-proof': async () => (await import('./commands/verify-proof.ts')).addVerifyProof,
   audit: async () => (await import('./commands/audit.ts')).addAudit,
   clock: async () => (await import('./commands/clock.ts')).addClock,

@@ -1,5 +1,6 @@
 /** The `service-fs` program with the client commands. The app adds those of the daemon. */
 import type { Command } from 'commander'
+import { addAlgorithms } from './commands/algorithms.ts'
 import { addAppend } from './commands/append.ts'
 import { addAudit } from './commands/audit.ts'
 import { addClock } from './commands/clock.ts'
@@ -38,6 +39,7 @@ export function buildProgram(raw: Io = processIo): Command {
     addFollow,
     addProof,
     addVerify,
+    addAlgorithms,
     addVerifyProof,
     addAudit,
     addClock,
