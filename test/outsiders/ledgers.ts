@@ -2,8 +2,16 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import {
+  authorFields,
+  JWS_TYPE,
+  SIGNATURE_OF_FIELD,
+  signatureId,
+  type Author,
+} from '@service-fs/format/author'
 import type { RecordContent } from '@service-fs/format/entry'
 import { makeLedger, testRecords, TEST_ORIGIN, type TestLedger } from '@service-fs/client/testing'
+import { nativeCodec, sha256Hex } from '@service-fs/native/native'
 import { serviceFs } from '../support/daemon.ts'
 import { collect, end, hasExited, sleep } from '../support/process.ts'
 
@@ -25,8 +33,27 @@ export function mixedRecords(count: number): RecordContent[] {
         ],
         payload: Buffer.from('service-fs/entry/v1\nid: x\n\n'),
       }
+    if (i % 50 === 12) return { ...record, fields: authorFields(AUTHOR) }
+    if (i % 50 === 13)
+      return {
+        ...record,
+        id: signatureId(`record/${i - 1}`, sha256Hex, nativeCodec),
+        type: JWS_TYPE,
+        fields: [[SIGNATURE_OF_FIELD, `record/${i - 1}`]],
+        payload: SIGNATURE,
+      }
     return record
   })
+}
+
+/** No valid signature, but one that follows its record. */
+const SIGNATURE = Buffer.from('head..value')
+const AUTHOR: Author = {
+  subject: 'CN=Alice Ångström',
+  certificate: 'c'.repeat(64),
+  chain: ['d'.repeat(64)],
+  signature: sha256Hex(SIGNATURE),
+  signedAt: '2026-11-22T00:00:00.000Z',
 }
 
 /** Writes a ledger with an audit sub-ledger of 20 entries. */

@@ -12,6 +12,8 @@ export interface NewRecord {
   payload: Uint8Array
   /** Keep the record until this time, RFC 3339 in UTC with milliseconds (docs/retention.md). */
   retainUntil?: string | undefined
+  /** The author's detached signature of the payload: a JWS in compact form, or a CMS signature in base64 (docs/signed-origin.md). */
+  signature?: string | undefined
 }
 
 /** A request body with its media type. */
@@ -26,7 +28,7 @@ export interface AppendBody {
 const LENGTHS = 8
 
 /**
- * Returns the records as a framed batch: docs/wire.md, "Framed batches". A frame has no room for `retainUntil`: see {@link fitsFrames}.
+ * Returns the records as a framed batch: docs/wire.md, "Framed batches". A frame has no room for `retainUntil` and `signature`: see {@link fitsFrames}.
  * @throws ClientError `bad-record` for an identifier or type that the frame cannot hold
  */
 export function framedBody(records: readonly NewRecord[]): AppendBody {
@@ -56,7 +58,7 @@ export function framedBody(records: readonly NewRecord[]): AppendBody {
 
 /** Reports whether a framed batch can hold the records. */
 export function fitsFrames(records: readonly NewRecord[]): boolean {
-  return records.every(({ retainUntil }) => retainUntil === undefined)
+  return records.every(({ retainUntil, signature }) => retainUntil === undefined && signature === undefined)
 }
 
 function check({ id, type }: NewRecord): void {
@@ -73,8 +75,9 @@ function mostFramed({ id, type, payload }: NewRecord): number {
 
 /** Returns an upper bound of a record's bytes in any body. JSON may escape each character of an id as \uXXXX. */
 export function mostBytes(record: NewRecord): number {
-  const { id, type, payload } = record
-  return Math.max(mostFramed(record), Math.ceil(payload.length / 3) * 4 + 6 * (id.length + type.length) + 112)
+  const { id, type, payload, signature = '' } = record
+  const json = Math.ceil(payload.length / 3) * 4 + 6 * (id.length + type.length) + signature.length + 128
+  return Math.max(mostFramed(record), json)
 }
 
 /**
@@ -87,12 +90,13 @@ export function jsonBody(records: readonly NewRecord[]): AppendBody {
   return { type, body: records.map(line).join(''), isBatch }
 }
 
-function line({ id, type, payload, retainUntil }: NewRecord): string {
+function line({ id, type, payload, retainUntil, signature }: NewRecord): string {
   const value = {
     payload_id: id,
     type,
     payload_base64: nativeCodec.base64Encode(payload),
     retain_until: retainUntil,
+    signature,
   }
   return JSON.stringify(value) + '\n'
 }

@@ -7,6 +7,7 @@ import {
   type AppendBody,
   type NewRecord,
 } from './append-body.ts'
+import { parseAuthor } from './author.ts'
 import { ClientError } from './errors.ts'
 import { membersOf, sleep, type Connection } from './http.ts'
 import type { AppendedRecord } from './receipt.ts'
@@ -50,14 +51,21 @@ export const DEFAULT_LIMITS: AppendLimits = {
 }
 
 /** Error codes that a single record causes: the ledger may take the rest of the batch without it. */
-const ONE_RECORDS_FAULT: ReadonlySet<string> = new Set(['bad-request', 'bad-record', 'conflict', 'too-large'])
+const ONE_RECORDS_FAULT: ReadonlySet<string> = new Set([
+  'bad-request',
+  'bad-record',
+  'bad-signature',
+  'signature-required',
+  'conflict',
+  'too-large',
+])
 
 /** The connections whose server takes no framed batches, because it is older. */
 const WITHOUT_FRAMES = new WeakSet<Connection>()
 
 /**
  * Appends `records` in one commit, all or none, and returns their receipts and the signed checkpoint. Sends a framed batch, or JSON if
- * the server takes no framed batches or a record has `retainUntil`.
+ * the server takes no framed batches or a record has `retainUntil` or `signature`.
  * @throws ClientError with the problem document's code; `malformed` when the receipts do not match the records
  */
 export async function appendBatch(
@@ -106,7 +114,17 @@ function parseAppended(value: unknown, id: string): AppendedRecord {
   if (!numbers || typeof leafHash !== 'string' || typeof time !== 'string' || found !== id) {
     throw new ClientError('malformed', `v1/append: expected the receipt of ${JSON.stringify(id)}`)
   }
-  return { id, cursor, index, parts, leafHash, time, duplicate: duplicate === true }
+  const author = membersOf(value)['author']
+  return {
+    id,
+    cursor,
+    index,
+    parts,
+    leafHash,
+    time,
+    duplicate: duplicate === true,
+    ...(author === undefined ? {} : { author: parseAuthor(author) }),
+  }
 }
 
 /**

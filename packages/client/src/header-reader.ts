@@ -1,4 +1,5 @@
 /** Reads the parts of entry headers that a verification needs: the times, and the fingerprints of the identifiers. */
+import { SIGNATURE_FIELD, SIGNATURE_OF_FIELD } from '@service-fs/format/author'
 import { DUTY_FIELD, RETAIN_FIELD } from '@service-fs/format/duty'
 import { parseEntry, type EntryHeader } from '@service-fs/format/entry'
 import { PlainEntry, PRINTABLE } from '@service-fs/format/plain-entry'
@@ -25,7 +26,7 @@ export class HeaderReader {
   /**
    * Reads the header of the entry from `from` up to, but not including, `to`, and writes the fingerprint of its identifier into two words of
    * `words` at `at`. Returns false if `parseEntry` does not accept the entry as a whole record, or if the entry needs more checks: a duty
-   * entry, a record with a bad `retain-until`, or the binding of a second tree.
+   * entry, a signed record or its signature, a record with a bad `retain-until`, or the binding of a second tree.
    */
   read(bytes: Uint8Array, from: number, to: number, words: Uint32Array, at: number): boolean {
     const plain = this.#plain
@@ -59,7 +60,9 @@ function bindsTree(bytes: Uint8Array, from: number, end: number): boolean {
   return TREE_TYPE_BYTES.every((byte, i) => bytes[from + i] === byte)
 }
 
+const CHECKED: ReadonlySet<string> = new Set([DUTY_FIELD, SIGNATURE_FIELD, SIGNATURE_OF_FIELD])
+
 function needsCheck({ fields, type }: EntryHeader): boolean {
   if (type === TREE_TYPE) return true
-  return fields.some(([name, value]) => name === DUTY_FIELD || (name === RETAIN_FIELD && !isTime(value)))
+  return fields.some(([name, value]) => CHECKED.has(name) || (name === RETAIN_FIELD && !isTime(value)))
 }

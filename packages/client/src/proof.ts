@@ -1,5 +1,5 @@
 /** Fetches proofs of logging (c2sp.org/tlog-proof), and verifies them offline. */
-import { PART_BYTES, parseEntry, type Entry } from '@service-fs/format/entry'
+import { PART_BYTES, parseEntry, type Entry, type Field } from '@service-fs/format/entry'
 import type { Hash } from '@service-fs/tlog/hash'
 import type { Policy } from '@service-fs/tlog/policy'
 import { parseTlogProof, verifyTlogProof, type TlogProof } from '@service-fs/tlog/tlog-proof'
@@ -114,6 +114,14 @@ export function checkPayloadProof(text: string, payload: Uint8Array, policy: Pol
     },
     policy,
   )
+}
+
+/** Returns the header fields in a proof that was verified. */
+export function fieldsIn(text: string): readonly Field[] {
+  const { header, split } = proofHeader(readProof(text))
+  // The first part of a split record has this length.
+  const payload = new Uint8Array(split === undefined ? 0 : PART_BYTES)
+  return parseEntry(nativeCodec.concat(header, payload), nativeCodec).header.fields
 }
 
 /** The facts about a split record's payload that its proof covers. */

@@ -1,5 +1,7 @@
 /** Reads records from `/v1/entries` and `/v1/records` without verifying them. `getRecord` and `openTree` verify. */
+import type { Author } from '@service-fs/format/author'
 import { nativeCodec } from '@service-fs/native/native'
+import { parseAuthor } from './author.ts'
 import { ClientError } from './errors.ts'
 import { membersOf, type Connection } from './http.ts'
 
@@ -14,6 +16,10 @@ export interface ReadRecord {
   time: string
   /** The time until which the record itself asks to be kept, if it does. A policy, an extension or a hold may last longer. */
   retainUntil?: string
+  /** The author that its header names, if it is signed. */
+  author?: Author
+  /** The identifier of the signed record, if this record is its author's signature. */
+  signatureOf?: string
   payload: Uint8Array
 }
 
@@ -114,16 +120,28 @@ export function parseRecord(value: unknown): ReadRecord {
     payload,
     payload_base64: base64,
     retain_until: retainUntil,
+    author,
+    signature_of: signatureOf,
   } = membersOf(value)
   if (typeof cursor !== 'number' || !Number.isSafeInteger(cursor) || cursor < 1) throw missing('cursor')
   if (typeof id !== 'string') throw missing('payload_id')
   if (typeof type !== 'string') throw missing('type')
   if (typeof time !== 'string') throw missing('time')
   if (retainUntil !== undefined && typeof retainUntil !== 'string') throw missing('retain_until as text')
+  if (signatureOf !== undefined && typeof signatureOf !== 'string') throw missing('signature_of as text')
   if ((payload === undefined) === (base64 === undefined)) throw missing('either payload or payload_base64')
   if (base64 !== undefined && typeof base64 !== 'string') throw missing('payload_base64 as text')
   const bytes = base64 === undefined ? nativeCodec.utf8Encode(canonicalJson(payload)) : decoded(base64)
-  return { cursor, id, type, time, ...(retainUntil === undefined ? {} : { retainUntil }), payload: bytes }
+  return {
+    cursor,
+    id,
+    type,
+    time,
+    ...(retainUntil === undefined ? {} : { retainUntil }),
+    ...(author === undefined ? {} : { author: parseAuthor(author) }),
+    ...(signatureOf === undefined ? {} : { signatureOf }),
+    payload: bytes,
+  }
 }
 
 function decoded(base64: string): Uint8Array {

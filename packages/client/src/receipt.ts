@@ -1,9 +1,11 @@
 /** The ledger's receipts for appended records. */
+import { authorFields, type Author } from '@service-fs/format/author'
 import { RETAIN_FIELD } from '@service-fs/format/duty'
 import { entriesOf, type Field } from '@service-fs/format/entry'
 import { nativeCodec, nativeHasher, sha256Hex } from '@service-fs/native/native'
 import type { Hash } from '@service-fs/tlog/hash'
 import type { NewRecord } from './append-body.ts'
+import { signatureBytes } from './author.ts'
 import { ClientError } from './errors.ts'
 
 /** The ledger's receipt for one record. */
@@ -21,6 +23,8 @@ export interface AppendedRecord {
   time: string
   /** The ledger already had the same record, and appended nothing. */
   duplicate: boolean
+  /** The author that the record's header names, if it is signed. */
+  author?: Author
 }
 
 /**
@@ -30,7 +34,10 @@ export interface AppendedRecord {
  */
 export function checkReceipt(receipt: AppendedRecord, content: NewRecord): void {
   const { id, type, payload, retainUntil } = content
-  const fields: Field[] = retainUntil === undefined ? [] : [[RETAIN_FIELD, retainUntil]]
+  checkAuthor(receipt, content)
+  const { author } = receipt
+  const fields: Field[] = author === undefined ? [] : [...authorFields(author)]
+  if (retainUntil !== undefined) fields.push([RETAIN_FIELD, retainUntil])
   const entries = entriesOf({ id, type, payload, fields, time: receipt.time }, sha256Hex, nativeCodec)
   const expected = nativeHasher.leaf(entries[0] as Uint8Array)
   if (receipt.leafHash === expected && receipt.parts === entries.length) return
@@ -38,4 +45,15 @@ export function checkReceipt(receipt: AppendedRecord, content: NewRecord): void 
     'false',
     `receipt of ${JSON.stringify(receipt.id)}: expected leaf hash ${expected}, found ${receipt.leafHash}`,
   )
+}
+
+/** Checks that a receipt names the author if the record was signed, by the signature that was sent. @throws ClientError `false` */
+function checkAuthor({ id, author }: AppendedRecord, { signature }: NewRecord): void {
+  const sent = signature === undefined ? 'none' : sha256Hex(signatureBytes(signature))
+  const found = author === undefined ? 'none' : author.signature
+  if (sent !== found)
+    throw new ClientError(
+      'false',
+      `receipt of ${JSON.stringify(id)}: expected the signature ${sent}, found ${found}`,
+    )
 }

@@ -14,6 +14,7 @@ import { bindingIn, isBindingProblem, TREE_TYPE, type TreeBinding } from '@servi
 import { parseEntry, partLength, type Entry } from '@service-fs/format/entry'
 import { messageOf } from '@service-fs/format/errors'
 import type { CheckedBundle } from './bundle-check.ts'
+import { CompanionCheck } from './companions.ts'
 import { fingerprint, randomKey, type FingerprintKey } from './fingerprint.ts'
 import { FingerprintSet } from './ids.ts'
 import { nativeCodec, nativeHasher, sha256Stream } from '@service-fs/native/native'
@@ -72,12 +73,19 @@ export class RecordCheck {
   readonly extensions: FirstExtension[] = []
   /** The bindings of second trees, to be compared with the trees. */
   readonly bindings: PlacedBinding[] = []
+  readonly #companions: CompanionCheck
 
   /** @param size the number of entries; `stored` of them are in files, so that memory for them can be allocated at once */
   constructor(problems: Problems, size: number, each?: EachEntry, stored = 0) {
     this.#problems = problems
     this.#ids = new FingerprintSet(size, stored)
     this.#each = each
+    this.#companions = new CompanionCheck(problems)
+  }
+
+  /** The places of the signed records, whose signatures are to be verified. */
+  get signed(): readonly Place[] {
+    return this.#companions.signed
   }
 
   /** The number of records seen. */
@@ -136,11 +144,12 @@ export class RecordCheck {
         continue
       }
       const end = first + part.count
-      if (this.#open !== undefined || part.from < this.#time) {
+      if (this.#open !== undefined || this.#companions.isAwaiting || part.from < this.#time) {
         for (let i = first; i < end; i++) this.next(await entry(i), place(i))
         continue
       }
       this.#gap = false
+      this.#companions.others()
       this.#records += part.count
       this.#time = part.to
       this.#ids.touch(ids, first, part.count)
@@ -194,6 +203,7 @@ export class RecordCheck {
 
   /** Skips one or more missing entries. */
   gap(): void {
+    this.#companions.gap()
     this.#open = undefined
     this.#gap = true
   }
@@ -201,12 +211,14 @@ export class RecordCheck {
   /** Ends the log. */
   end(place: Place): void {
     this.#close(place)
+    this.#companions.end(place)
   }
 
   #first(entry: Entry, place: Place): void {
     this.#close(place)
     this.#gap = false
     this.#records += 1
+    this.#companions.next(entry, place)
     const { id } = entry.header
     if (!this.#isNew(id)) this.#suspect(id, place)
     if (entry.split === undefined) return

@@ -33,6 +33,7 @@ import { SecondTrees } from './second-tree/second-trees.ts'
 import {
   tryCheck,
   confirmDuplicates,
+  checkSignatures,
   confirmExtensions,
   type LedgerReport,
   type VerifyOptions,
@@ -126,6 +127,8 @@ class FilesCheck {
     await this.#partials(head.size)
     await confirmDuplicates(records.suspects, head.size, this.#source, storedPath, this.#problems)
     await confirmExtensions(records.extensions, head.size, this.#source, this.#problems)
+    const { signatures } = this.#options
+    this.#notes.push(...(await checkSignatures(records, head.size, this.#source, signatures, this.#problems)))
     const second = await trees.end({
       size: head.size,
       source: this.#source,

@@ -17,7 +17,13 @@ import { LEFT_OUT, leftOutText } from './second-tree/second-tree.ts'
 import { SecondTrees } from './second-tree/second-trees.ts'
 import { httpSource, type LogSource } from './source.ts'
 import { Trust, type Opened } from './trust.ts'
-import { confirmDuplicates, confirmExtensions, type LedgerReport, type VerifyOptions } from './verify.ts'
+import {
+  checkSignatures,
+  confirmDuplicates,
+  confirmExtensions,
+  type LedgerReport,
+  type VerifyOptions,
+} from './verify.ts'
 import { TreeWalk, type Beside, type TreeFiles } from './walk.ts'
 
 /** The number of bundles, with their hash tiles, that are requested ahead. */
@@ -140,6 +146,8 @@ class UrlCheck {
     const proofs = copy === undefined ? await this.#proofs(opened.checkpoint, samples) : 0
     await confirmDuplicates(records.suspects, size, this.#source, tilePath, this.#problems)
     await confirmExtensions(records.extensions, size, this.#source, this.#problems)
+    const { signatures } = this.#options
+    this.#notes.push(...(await checkSignatures(records, size, this.#source, signatures, this.#problems)))
     const second = await trees.end({
       size,
       source: this.#source,

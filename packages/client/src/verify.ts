@@ -6,8 +6,9 @@ import { TILE_WIDTH, tileWidth, type Tile } from '@service-fs/tlog/tile'
 import { ahead } from './ahead.ts'
 import { messageOf } from '@service-fs/format/errors'
 import { nativeCodec } from '@service-fs/native/native'
+import { confirmSignatures, type SignatureVerifier } from './companions.ts'
 import { Problems, type Problem } from './problems.ts'
-import type { EachEntry, FirstExtension } from './records.ts'
+import type { EachEntry, FirstExtension, RecordCheck } from './records.ts'
 import type { SecondTreeReport } from './second-tree/second-trees.ts'
 import type { LogSource } from './source.ts'
 import type { TrustOptions } from './trust.ts'
@@ -59,6 +60,8 @@ export interface VerifyOptions extends TrustOptions {
   copy?: LedgerCopy
   /** The most threads to check entries with, besides the caller's; 0 for none. Default: one for each processor if the ledger is large. */
   threads?: number
+  /** Verifies the signatures of authors. Without it, only their places and hashes are checked. */
+  signatures?: SignatureVerifier
   /** An additional check of each entry. */
   each?: EachEntry
 }
@@ -152,6 +155,24 @@ export async function confirmExtensions(
       if (until !== was) problems.add(place, `was: ${until ?? 'none'}, of entry ${index}`, was ?? 'none')
     }
   }
+}
+
+/** Verifies the signatures of authors again, if `verify` can. Returns what an auditor should know about them. */
+export async function checkSignatures(
+  { signed }: Pick<RecordCheck, 'signed'>,
+  size: number,
+  source: Pick<LogSource, 'bundle'>,
+  verify: SignatureVerifier | undefined,
+  problems: Problems,
+): Promise<string[]> {
+  const { length } = signed
+  if (length === 0) return []
+  const those = `${length} ${length === 1 ? 'record is' : 'records are'} signed by ${length === 1 ? 'its author' : 'their authors'}`
+  if (verify === undefined) return [`${those}; no signature of them was verified`]
+  await confirmSignatures(signed, size, source, verify, problems)
+  return [
+    `${those}; each signature was verified at the time of its record, without revocation and trust anchors`,
+  ]
 }
 
 /** Returns the identifier of the record that starts with this entry; undefined when none does. */

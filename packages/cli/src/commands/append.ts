@@ -18,6 +18,7 @@ import type { Io } from '../io.ts'
 import { nativeCodec } from '@service-fs/native/native'
 import { momentIn } from '../moments.ts'
 import { parseCount } from '../numbers.ts'
+import { readSignature } from '../signature-file.ts'
 import { ledgerOptions, withLedger, type LedgerOptions } from '../options.ts'
 import { lineBatches } from '../record-lines.ts'
 import { sameState, settled } from '../steady-file.ts'
@@ -29,6 +30,7 @@ interface AppendCommandOptions extends LedgerOptions {
   prefix?: string
   type?: string
   retainUntil?: string
+  signature?: string
   batch?: string
   connections?: string
   inOrder?: boolean
@@ -41,7 +43,7 @@ doc/bash/README, and \`append README\` makes README. Symbolic links are not foll
 inode/symlink, and its target as payload. The record of an empty directory has the type inode/directory.
 
 Standard input (-) is NDJSON: on each line a record {"payload_id", "payload" or "payload_base64", "type",
-"retain_until"} as in POST /v1/append; --retain-until is for lines without retain_until. Without payload_id the id is made of the line's number and a hash, the same in every run. With --id,
+"retain_until", "signature"} as in POST /v1/append; --retain-until is for lines without retain_until. Without payload_id the id is made of the line's number and a hash, the same in every run. With --id,
 standard input is the payload of one record.
 
 A file that changes while it is being read is read again, up to four times. The command reports each file that keeps
@@ -59,6 +61,10 @@ export function addAppend(program: Command, io: Io): void {
     .option(
       '--retain-until <time>',
       'the time until which each record must be kept: 2033-11-22, 2033-11-22T18:43:00Z',
+    )
+    .option(
+      '--signature <file>',
+      "the author's detached signature of a single file, or of standard input with --id: a JWS, or a CMS signature in DER",
     )
     .option('--batch <n>', 'the most records in one request')
     .option('--connections <n>', 'requests at a time, each on its own connection, 1 to 8 (default: 4)')
@@ -92,7 +98,10 @@ async function append(
     const found = isNdjson(paths, options)
       ? counted(ndjsonRecords(options, limits, result, io), result, retainUntilOf(options))
       : counted(
-          batches(fileRecords(paths, options, limits, result, io), limits),
+          batches(
+            fileRecords(paths, { ...options, ...(await signatureOf(options)) }, limits, result, io),
+            limits,
+          ),
           result,
           retainUntilOf(options),
         )
@@ -118,6 +127,8 @@ function checkUsage(paths: string[], options: AppendCommandOptions): void {
     throw new ClientError('usage', '--id: expected one path')
   if (isNdjson(paths, options) && options.type !== undefined)
     throw new ClientError('usage', '--type: expected --id too, or a type on each line of standard input')
+  if (options.signature !== undefined && (paths.length !== 1 || isNdjson(paths, options)))
+    throw new ClientError('usage', '--signature: expected one file, or standard input with --id')
   if (options.batch !== undefined) parseCount(options.batch, '--batch', 1)
   retainUntilOf(options)
   if (inFlight(options) > MOST_CONNECTIONS)
@@ -161,6 +172,11 @@ async function appendRecords(
   })
 }
 
+/** Returns the text of the signature in a file. @throws ClientError `file` */
+async function signatureOf({ signature: file }: AppendCommandOptions): Promise<{ signed?: string }> {
+  return file === undefined ? {} : { signed: await readSignature(file) }
+}
+
 /** Returns `--retain-until` in the form of entry times. @throws ClientError `usage` */
 function retainUntilOf({ retainUntil: text }: AppendCommandOptions): string | undefined {
   return text === undefined ? undefined : momentIn('--retain-until', text)
@@ -179,13 +195,18 @@ async function* counted(
   }
 }
 
+/** The options, with the text of the signature for the record. */
+interface SigningOptions extends AppendCommandOptions {
+  signed?: string
+}
+
 /** Files that are read at the same time, and the most bytes that they have together. */
 const READ_AHEAD = { files: 512, bytes: 1 << 25 }
 
 /** Yields the records for the paths, in order, and adds each file that can't be a record to the refused. */
 async function* fileRecords(
   paths: string[],
-  options: AppendCommandOptions,
+  options: SigningOptions,
   limits: AppendLimits,
   result: Result,
   io: Io,
@@ -207,7 +228,7 @@ type Attempt = NewRecord | { name: string; reason: string }
 /** Yields for each file its size and a task that reads it. */
 async function* attempts(
   paths: string[],
-  options: AppendCommandOptions,
+  options: SigningOptions,
   limits: AppendLimits,
   io: Io,
   reads: FileReads,
@@ -236,16 +257,12 @@ async function* attempts(
   }
 }
 
-async function attempt(
-  file: FoundFile,
-  options: AppendCommandOptions,
-  limits: AppendLimits,
-): Promise<Attempt> {
+async function attempt(file: FoundFile, options: SigningOptions, limits: AppendLimits): Promise<Attempt> {
   const { id, type, size } = file
   if (size > limits.payload)
     return { name: id, reason: `expected at most ${limits.payload} bytes, found ${size}` }
   try {
-    return { id: options.id ?? id, type, payload: await file.read(limits.payload) }
+    return { id: options.id ?? id, type, payload: await file.read(limits.payload), signature: options.signed }
   } catch (error) {
     return { name: id, reason: reasonOf(error) }
   }
@@ -262,11 +279,7 @@ async function* ndjsonRecords(
   yield* lineBatches(steadyInput(io), { limits, prefix, refused })
 }
 
-async function standardInput(
-  options: AppendCommandOptions,
-  limits: AppendLimits,
-  io: Io,
-): Promise<NewRecord> {
+async function standardInput(options: SigningOptions, limits: AppendLimits, io: Io): Promise<NewRecord> {
   const chunks: Uint8Array[] = []
   let size = 0
   for await (const chunk of steadyInput(io)) {
@@ -279,6 +292,7 @@ async function standardInput(
     id: options.id ?? '',
     type: options.type ?? 'application/octet-stream',
     payload: Buffer.concat(chunks),
+    signature: options.signed,
   }
 }
 

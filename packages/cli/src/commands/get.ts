@@ -3,6 +3,7 @@ import { parseCheckpointText } from '@service-fs/tlog/checkpoint'
 import { parseNote } from '@service-fs/tlog/note'
 import { quoted } from '@service-fs/format/visible'
 import { messageOf } from '@service-fs/format/errors'
+import { authorMembers } from '@service-fs/client/author'
 import { ClientError } from '@service-fs/client/errors'
 import { getRecord, openTree } from '@service-fs/client/get'
 import type { Connection } from '@service-fs/client/http'
@@ -99,7 +100,7 @@ async function getOne(
     await restorer.write(found)
     return finish(restorer, options, trust, io)
   }
-  const { cursor, id, type, time, retainUntil, payload } = found
+  const { cursor, id, type, time, retainUntil, author, signatureOf, payload } = found
   const content = Buffer.from(payload).toString('base64')
   const value = {
     cursor,
@@ -107,6 +108,8 @@ async function getOne(
     type,
     time,
     retain_until: retainUntil,
+    author: author && authorMembers(author),
+    signature_of: signatureOf,
     payload_base64: content,
     verified: trust !== undefined,
   }

@@ -11,12 +11,19 @@ import {
 import { FALSE, perform } from '../perform.ts'
 import { progressBar } from '../progress.ts'
 import { printReport } from '../report.ts'
+import type { SignatureVerifier } from '@service-fs/client/companions'
 import { verifyPlace } from '@service-fs/client/verify-place'
 import type { LedgerReport } from '@service-fs/client/verify'
 
 interface VerifyCommandOptions extends LedgerOptions, KeyOptions {
   audit: boolean
   json?: boolean
+}
+
+/** Verifies the signature of an author. Its code is loaded with the first signature. */
+const verifyAuthor: SignatureVerifier = async (payload, type, signature) => {
+  const { verifySignature } = await import('@service-fs/author/verify')
+  return verifySignature(payload, type, signature)
 }
 
 /** `verify`: recomputes a ledger from its entries up. */
@@ -43,6 +50,7 @@ async function verify(place: string | undefined, options: VerifyCommandOptions, 
       ...(await placeOptions(at, options)),
       ...trust,
       withoutAudit: !options.audit,
+      signatures: verifyAuthor,
       progress: (_, entries, size) => bar.at(entries, size),
     })
   } finally {
