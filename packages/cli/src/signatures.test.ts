@@ -62,8 +62,8 @@ async function pair(
 async function report(name: string, records: readonly RecordContent[]): Promise<any> {
   const at = join(dir, name)
   await makeLedger(at, { records: [...records] })
-  const { text } = await cli('verify', at, '--no-audit', '--json', '--vkey', testSigner().vkey)
-  return JSON.parse(text())
+  const io = await cli('verify', at, '--no-audit', '--json', '--vkey', testSigner().vkey)
+  return JSON.parse(io.text())
 }
 
 it('verify accepts the signatures of authors, and says that it verified them', async () => {

@@ -61,8 +61,13 @@ const problemsOf = ({ problems }: LedgerReport): string[] => problems.map(proble
 
 describe('the verification of signed records', () => {
   const good = [
-    ...[signed('a'), companion('a'), plain, signed('b'), companion('b', { type: CMS_TYPE })],
-    ...[signed('large', { payload: Buffer.alloc(70_000) }), companion('large')],
+    signed('a'),
+    companion('a'),
+    plain,
+    signed('b'),
+    companion('b', { type: CMS_TYPE }),
+    signed('large', { payload: Buffer.alloc(70_000) }),
+    companion('large'),
   ]
 
   it.each([3, 254, 255, 256, 300])(
