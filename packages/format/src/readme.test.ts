@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { expect, it } from 'vitest'
+import { DUTY_FIELD, DUTY_ID_PREFIX, DUTY_TYPE, LAST_TIME, RETAIN_FIELD } from './duty.ts'
 import { SHELL_MARK } from './readme-shell.ts'
 import { readmeText } from './readme.ts'
 import { VERIFY_SH, VERIFY_SH_SHA256 } from './verify-shell.ts'
@@ -16,6 +17,14 @@ it('explains partial tiles of an export', () => {
   expect(text).toContain(
     'tile/…/000.p/17.b64     the same, not yet full: 17 lines (in exports only, which have no tail/)\n',
   )
+})
+
+it('explains each kind of duty entry', () => {
+  const text = readmeText('example.org/ledger/acme')
+  for (const known of [DUTY_TYPE, DUTY_ID_PREFIX, LAST_TIME, `"${DUTY_FIELD}"`, `"${RETAIN_FIELD}"`])
+    expect(text).toContain(known)
+  for (const kind of ['policy', 'hold', 'lift', 'extend'])
+    expect(text).toMatch(new RegExp(`^  ${kind} +\\w`, 'm'))
 })
 
 it('names the hash of verify.sh', () => {

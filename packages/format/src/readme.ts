@@ -138,7 +138,35 @@ second tree over the first N entries, and S the root hash of the ledger's own tr
 tree, its folder has all files above. A copy may leave it out: then the folder has only the file left-out.txt. Without such an entry
 a folder is that of a tree in the making, whose files may be missing.
 
-7. ONE ENTRY
+7. DUTIES TO KEEP RECORDS
+
+Some entries state how long records must be kept. verify.sh does not check this section: to it, they are entries like all others.
+
+The field "retain-until" of a record's first entry is a time in the form of section 4: the record must be kept until then. An entry
+of the type application/vnd.service-fs.duty+json with the field "duty" states a duty. It is not split, its id is
+"vnd.service-fs.duty/" and a number, and its bytes are a JSON object (RFC 8785) with these members and no others:
+
+  each kind  duty, as the field says; reason; and subject and request_id: the client that stated it, and its request
+  policy     a scope; and either for, a period such as P6Y (years) or P90D (days), or until, a time
+  hold       hold, its name; and a scope, or payload_id, the id of one record
+  lift       hold, the name of the hold that ends
+  extend     payload_id, the id of one record; index, the number of its first entry; until, a time; and was, the time of the
+             record's last extension, or without one its retain-until; absent if it has neither
+
+A scope is all, which is true, for all records; or type, prefix or both: the records of exactly this type whose id starts so. The
+duties apply in the order of their entries. A duty that breaks one of these rules has no effect:
+
+  - A policy states more years, more days or a later time than each earlier policy of the same scope that states the same unit.
+  - A hold has a name that no earlier hold has. A lift names a hold that is in force.
+  - An extension's until is after its was. Its was is the until of the record's last extension. The first extension of a record has
+    the number of that record as its index, and the retain-until of that record as its was.
+
+A record must be kept until the latest of these times: its retain-until, its last extension, and the end of each policy whose scope
+covers it, be the record older or newer than the policy. A period begins at the record's time. A year ends on the same date, or on
+March 1 if it begins on February 29 and the last year has no such day. No period ends after 9999-12-31T23:59:59.999Z. A record that
+a hold covers must be kept until the hold is lifted, whatever these times are.
+
+8. ONE ENTRY
 
 The lines below check entry 42. They hash it, go from there through each level of tiles up to the root hash in the checkpoint,
 and check the signature. They print the entry when all of that is true; at the first failure they stop, with status 1, and say
