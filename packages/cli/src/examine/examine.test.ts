@@ -202,7 +202,7 @@ describe('examine', () => {
       without_effect: 1,
       first_without_effect: [275],
     })
-    expect(report.checked.join('\n')).toContain('1 other duty entries break a rule')
+    expect(report.checked.join('\n')).toContain('which break a rule and have no effect: 1.')
     expect(report.audit).toEqual({ recorded: 'nowhere' })
     expect(report.not_checked.join('\n')).toContain('It was made from files')
     const html = await readFile(at('pack/report.html'), 'utf8')

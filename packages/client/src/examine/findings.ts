@@ -69,8 +69,8 @@ export function findingsOf(
 
 function dutyText({ policies, holds, withoutEffect }: PackDuties): string {
   const broken =
-    withoutEffect === 0 ? '' : ` ${withoutEffect} other duty entries break a rule, and have no effect.`
-  return `The duty entries up to the checkpoint were applied in their order: ${policies} scopes have a policy, and ${holds} holds are in force. The report says of each record until when it must be kept, by what, and which holds it is under. It knows no duty that was stated later, or elsewhere than in this ledger.${broken}`
+    withoutEffect === 0 ? '' : ` Other duty entries, which break a rule and have no effect: ${withoutEffect}.`
+  return `The duty entries up to the checkpoint were applied in their order. Scopes with a policy: ${policies}. Holds in force: ${holds}. The report says of each record until when it must be kept, by what, and which holds it is under. It knows no duty that was stated later, or elsewhere than in this ledger.${broken}`
 }
 
 function keyText({ signedBy, trust }: ExaminedLedger): string {

@@ -92,7 +92,10 @@ export function reportPage(report: Report): string {
     ['Selection', selectionText(options.selection)],
     ['Records in this pack', `${summary.records} of ${summary.recordsRead}, ${summary.bytes} bytes`],
     ['Entries read and verified', String(summary.size)],
-    ['Duties', `${duties.policies} policies, ${duties.holds} holds in force; report.json lists them`],
+    [
+      'Duties',
+      `scopes with a policy: ${duties.policies}; holds in force: ${duties.holds}; report.json lists them`,
+    ],
     ['Recorded', recordedText(options.recorded)],
     ['Root hash', `<code>${htmlText(summary.root)}</code>`],
     ['Keys', [...ledger.keys.values()].map((vkey) => `<code>${htmlText(vkey)}</code>`).join('<br>')],
