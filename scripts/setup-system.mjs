@@ -81,7 +81,7 @@ function main() {
   }
   console.log(`installing ${missing.join(' ')}`)
   aptGet('update')
-  // If the release lacks a package, apt installs none of them: install each alone. Tests skip what is still missing.
+  // If the release lacks a package, apt installs none of them: install each alone. Tests that need the missing packages are skipped.
   if (!install(missing)) for (const name of missing) install([name])
 }
 

@@ -30,10 +30,13 @@ describe('the sets of tests', () => {
     expect(isThere(path)).toBe(true)
   })
 
-  it.each(Object.entries(groups))('name the folder %s, and what it exercises', (folder, needs) => {
-    expect(isThere(folder)).toBe(true)
-    const known = packages()
-    for (const need of needs)
-      expect(need.startsWith('@') ? known.includes(need) : isThere(need), need).toBe(true)
-  })
+  it.each(Object.entries(groups))(
+    'name the folder %s, and the packages that it exercises',
+    (folder, needs) => {
+      expect(isThere(folder)).toBe(true)
+      const known = packages()
+      for (const need of needs)
+        expect(need.startsWith('@') ? known.includes(need) : isThere(need), need).toBe(true)
+    },
+  )
 })

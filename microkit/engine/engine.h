@@ -51,7 +51,7 @@ engine_value engine_text_in(struct engine *engine, engine_room room);
  * the engine; a method with the name NULL ends it. */
 bool engine_offer(struct engine *engine, const char *name, const struct engine_method *methods);
 
-/* For functions that scripts call. `index` is the argument's; a missing argument is undefined. */
+/* For functions that scripts call. `index` is the number of the argument; a missing argument is undefined. */
 uint32_t engine_count(const struct engine_call *call);
 engine_value engine_throw(struct engine *engine, const char *message);
 /* Returns NaN if the argument is no number. Taking a number or a text may run scripts (valueOf, toString). */

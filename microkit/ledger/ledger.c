@@ -40,8 +40,10 @@ static const struct random_page *const random_page = (const struct random_page *
 static struct deadline_page *const deadline = (struct deadline_page *)AT_DEADLINE;
 static struct moment moment;
 static double frequency;
-/* The count of entropy's page at the start, and the count of the last page used. An earlier start may have
- * used the bytes of the first. */
+/**
+ * The count in entropy's page at the start, and the count with the bytes that were used last. An earlier
+ * start may have used the bytes that were there at this start.
+ */
 static uint32_t old_random, last_random;
 static bool is_started, is_over;
 static double tick_at;

@@ -1,4 +1,4 @@
-/* Choosing what the next group writes. */
+/* Chooses the writes of the next group. */
 #include "plan.h"
 #include "base.h"
 #include "index.h"

@@ -1,4 +1,4 @@
-/* Choosing what the next group writes. */
+/* Chooses the writes of the next group. */
 #ifndef PSDB_PLAN_H
 #define PSDB_PLAN_H
 

@@ -1,4 +1,4 @@
-// Runs loads in alternating rounds and keeps what they measured.
+// Runs loads in alternating rounds and keeps their measurements.
 
 import { watchOthers } from './machine.ts'
 import type { Usage } from './usage.ts'

@@ -70,7 +70,7 @@ const PARTS: readonly Part[] = [
 /** The names of the parts, each of which has its markers in the page. */
 export const partNames: readonly string[] = PARTS.map(({ name }) => name)
 
-/** Replaces what is between the markers of the part. Throws unless the page has both, in order. */
+/** Replaces the text between the markers of the part. Throws unless the page has both, in order. */
 export function replacePart(page: string, name: string, text: string): string {
   const [begin, end] = [`<!-- measured: ${name} -->`, `<!-- end: ${name} -->`]
   const [from, to] = [page.indexOf(begin), page.indexOf(end)]

@@ -30,7 +30,7 @@ export async function describeMachine(dir: string): Promise<Machine> {
   }
 }
 
-/** Returns the median milliseconds of an appended 4 KiB and its fdatasync, over 100 of them. */
+/** Appends 4 KiB and syncs them 100 times, and returns the median time in milliseconds. */
 async function syncMs(dir: string): Promise<number> {
   await mkdir(dir, { recursive: true })
   const path = join(dir, 'sync-probe')

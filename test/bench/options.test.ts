@@ -80,7 +80,7 @@ describe('checkNames', () => {
   const loads = ['append-16', 'bulk', 'bulk-cli']
   it('accepts names and beginnings of names', () =>
     expect(() => checkNames(['append', 'bulk-cli'], loads)).not.toThrow())
-  it('names what it expected', () =>
+  it('names the expected loads', () =>
     expect(() => checkNames(['verfy'], loads)).toThrow(
       new RangeError('--only verfy: expected one of append-16, bulk, bulk-cli'),
     ))

@@ -31,7 +31,7 @@ export async function tune(
   }
 }
 
-/** Batches from a quarter of what the clients can have waiting up to more than that. */
+/** Batch sizes, from a quarter of the entries that all clients can have waiting to more than all of them. */
 function grid(phase: Phase, until: Await): TesseraSettings[] {
   const waiting = phase.clients * phase.batch
   const sizes = SIZES.filter((n) => n >= Math.min(waiting / 4, 256) && (n <= 2 * waiting || n === 4096))

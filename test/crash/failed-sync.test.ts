@@ -18,7 +18,7 @@ import { QUICK } from '../support/quick.ts'
 
 const ROUNDS = Number(process.env['ROUNDS'] ?? (QUICK ? 1 : 5))
 const CLIENTS = 4
-/** What a round adds to the ledger and its audit sub-ledger, at most. */
+/** The most bytes that a round adds to the ledger and its audit sub-ledger. */
 const BYTES_A_ROUND = 2 << 20
 
 type Payload = Uint8Array<ArrayBuffer>

@@ -72,7 +72,7 @@ function isGood(key: Uint8Array): boolean {
   }
 }
 
-/** Why the vectors of the Go project are unavailable; empty if they are available. */
+/** The reason why the vectors of the Go project are unavailable; empty if they are available. */
 const why = goVersion === undefined ? ' (skipped: no go)' : ''
 const here = join(repoRoot, 'test/ed25519')
 

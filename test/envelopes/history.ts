@@ -10,7 +10,9 @@ export type Body =
   | { readonly from: number; readonly count: number; readonly mark?: string }
   | { readonly size: number; readonly seed: number }
 
-/** A request to the server; placeholders in `<>` in a target are filled in when it is sent: `<size>` and `<asize>`, plus or minus. */
+/**
+ * A request to the server. When it is sent, placeholders in its target are replaced: `<size>`, or with an operation such as `<asize-1>`.
+ */
 export interface Ask {
   readonly do: 'ask'
   readonly method: string

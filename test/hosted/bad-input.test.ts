@@ -157,7 +157,7 @@ describe.each([
   })
 
   it.concurrent.each([...MALFORMED.map(([what, text]) => [what, 400, text] as const), ...REFUSED])(
-    'not HTTP/1.1, %s: %i, and what is behind it is no request',
+    'not HTTP/1.1, %s: %i, and the bytes after it are not a request',
     async (_what, status, text) => {
       const behind = `POST /v1/append HTTP/1.1\r\n${HOST}X-Payload-ID: smuggled\r\nContent-Length: 1\r\n\r\nx`
       const { statuses, text: got } = await exchange(target.port, text + behind)

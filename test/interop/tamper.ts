@@ -11,7 +11,7 @@ export interface Answer {
   body: Buffer
 }
 
-/** The answers to change: `path` is what follows the prefix, with its query. */
+/** The answers to change: `path` is the path after the prefix, with its query. */
 export interface Tampering {
   path: RegExp
   change: (answer: Answer) => void

@@ -81,7 +81,7 @@ def check_csv(directory, rows):
     expect(len(lines) == len(rows) + 1, "index.csv: number of lines")
     for line, row in zip(lines[1:], rows):
         for name, cell in zip(COLUMNS, line):
-            # Where a semicolon separates columns, a spreadsheet program splits a field there.
+            # In some countries, spreadsheet programs separate columns at semicolons.
             for text in cell.split(";"):
                 expect(not text.lstrip().startswith(("=", "+", "-", "@")), "index.csv: a formula")
             if name not in ("id", "type", "leaf_hash"):

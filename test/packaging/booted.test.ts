@@ -49,7 +49,7 @@ cd "$R"; pivot_root . old
 exec chroot . /bin/sh -c "umount -l /old; exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin container=test ${SYSTEMD} --system --unit=try.target"
 ' sh "$1" "$3"`
 
-/** Boots, runs the script as a service, and gives what it printed, by the first word of each line. */
+/** Boots, runs the script as a service, and returns the lines that it printed, by the first word of each. */
 async function booted(
   name: string,
   script: string,

@@ -39,7 +39,7 @@ export const MAX_CERTIFICATES = 8
 /** The longest subject, in bytes of UTF-8. With MAX_CERTIFICATES it fits a header. */
 export const MAX_SUBJECT_BYTES = 1024
 
-/** What the header of a signed record says about its author. Hashes are SHA-256 in lower-case hex. */
+/** The statements in the header of a signed record about its author. Hashes are SHA-256 in lower-case hex. */
 export interface Author {
   /** The subject of the signing certificate (RFC 4514). */
   subject: string

@@ -74,7 +74,7 @@ export interface Extension extends Stated {
 
 export type Duty = Policy | Hold | Lift | Extension
 
-/** What is wrong with a duty. */
+/** A problem of a duty. */
 export interface DutyProblem {
   field: string
   expected: string

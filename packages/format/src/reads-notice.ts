@@ -22,7 +22,7 @@ export function readsNoticeText(reads: Reads, when: string): string {
   return `{"reads":"${reads}","when":"${when}"}`
 }
 
-/** Returns what a notice says; undefined when the entry is not a notice. */
+/** Returns the statement of a notice; undefined when the entry is not a notice. */
 export function readsNoticeOf({ header, payload }: Entry): Reads | undefined {
   if (header.type !== READS_TYPE) return undefined
   const text = String.fromCharCode(...payload.subarray(0, 64))

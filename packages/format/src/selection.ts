@@ -1,4 +1,4 @@
-/** A selection of records by what their headers say: time, type, and the start of the identifier. */
+/** A selection of records by their headers: time, type, and the start of the identifier. */
 import { pureCodec, type Codec } from '@service-fs/tlog/codec'
 import { idProblem, typeProblem, type EntryHeader } from './entry.ts'
 import { FormatError } from './errors.ts'

@@ -79,7 +79,7 @@ export interface TreeBinding {
   vkey: string
 }
 
-/** What is wrong with a binding. */
+/** A problem of a binding. */
 export interface BindingProblem {
   field: string
   expected: string

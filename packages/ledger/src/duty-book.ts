@@ -31,7 +31,7 @@ import type { AppendResult, NewRecord } from './record.ts'
 /** A duty as an operator states it. The ledger adds what an extension says about its record. */
 export type StatedDuty = Policy | Hold | Lift | Omit<Extension, 'index' | 'was'>
 
-/** What an extension reveals: the index of the first entry of its record; undefined if no record has the identifier. */
+/** The fact that an extension reveals: the index of the first entry of its record; undefined if no record has the identifier. */
 export interface Revealed {
   readonly index: number | undefined
 }
@@ -98,7 +98,7 @@ export class DutyBook {
     }
   }
 
-  /** Returns the entry that states the same and still holds, as an append of the same record does; undefined without one. */
+  /** Returns the entry in force that states the same duty, like the duplicate of a record; undefined if there is none. */
   async #repeated(duty: Duty): Promise<{ id: string; result: AppendResult } | undefined> {
     const { codec, find, append } = this.#parts
     const number = this.#numbers.get(this.#statement(duty))

@@ -22,7 +22,7 @@ interface OpenTile {
   missing: number
   /** The hashes after the missing ones. */
   hashes: Hash[]
-  /** The running read of the missing ones. */
+  /** The running read of the missing hashes. */
   reading: Promise<void> | undefined
 }
 

@@ -146,8 +146,8 @@ describe.each(['grow', 'each', 'either', 'protected'] as const)(
 type Failure = { step: number; errno: 'EIO' | 'ENOSPC' }
 
 /**
- * Runs several processes one after the other on one disk, which fails once in each run but the last. Each process is killed with the
- * power on, so that the next one reads what the kernel kept. Then the power is cut. Returns how many times a call failed. With file
+ * Runs several processes one after the other on one disk, which fails once in each run but the last. Each process is killed with the power
+ * on, so that the next one reads the pages that the kernel kept. Then the power is cut. Returns how many times a call failed. With file
  * attributes, a file system that failed to sync a directory accepts no writes until it is mounted again.
  */
 async function failing(seed: number, mode: Mode, failures: readonly Failure[]): Promise<number> {

@@ -113,7 +113,7 @@ describe('FaultyDisk', () => {
         expect(await journal.broken(await found.open()), `seed ${seed}, cut at ${cutAt}`).toBe(undefined)
         const shown = await show(await found.open())
         const later = await show(await found.crash().open())
-        expect(later === shown, `seed ${seed}, cut at ${cutAt}: what was shown stays`).toBe(true)
+        expect(later === shown, `seed ${seed}, cut at ${cutAt}: everything shown stays`).toBe(true)
       }
     }
   })

@@ -1,4 +1,4 @@
-/** What an envelope gives the wire to verify the signatures of authors. */
+/** The functions by which the wire verifies the signatures of authors; an envelope provides them. */
 import type { NewRecord, RecordSignature } from '@service-fs/ledger/record'
 
 /** A record as a client sent it: its signature, if it has one, is not verified yet. */

@@ -61,7 +61,7 @@ export interface WireOptions {
   mcp?(call: Call): Promise<Answer>
   /** Begins an examiner's pack of the ledger. If absent, /v1/examine is 501. */
   examine?(selection: Selection): Promise<PackMaker>
-  /** Where to look for records. Default: a search reads the entries in order. */
+  /** The search index, which suggests where to look for records. Default: a search reads the entries in order. */
   search?: { readonly ledger: SearchIndex; readonly audit: SearchIndex }
   /** Verifies the signatures of authors. If absent, an append with a signature is 501. */
   authors?: Authors

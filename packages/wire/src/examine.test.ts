@@ -145,7 +145,7 @@ describe('POST /v1/examine', () => {
     expect(codeOf(await post(await harness(), {}))).toEqual([501, 'not-implemented'])
   })
 
-  it('makes one pack for each subject and each client address, and two in all', async () => {
+  it('makes at most one pack for each subject and each client address, and at most two in all', async () => {
     const h = await withPacks(async () => new TestPack(['a', undefined]))
     const alice = streamOf(await post(h, {}, { subject: 'alice', address: '192.0.2.1' }))
     const others: Partial<WireRequest>[] = [

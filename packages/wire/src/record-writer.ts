@@ -74,7 +74,7 @@ export class RecordWriter {
     return this.#last
   }
 
-  /** Returns what was written. The writer must not be used any more. */
+  /** Returns the written bytes. The writer must not be used any more. */
   bytes(): Uint8Array {
     const isWasteful = this.#length < this.#bytes.length * 0.75
     return isWasteful ? this.#bytes.slice(0, this.#length) : this.#bytes.subarray(0, this.#length)

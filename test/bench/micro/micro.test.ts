@@ -1,10 +1,10 @@
-// Every kernel computes what it should. Timing is not tested.
+// Every kernel computes the right result. Timing is not tested.
 import { describe, expect, it } from 'vitest'
 import type { Topic } from './measure.ts'
 import { TOPICS } from './options.ts'
 
 describe.each(TOPICS.map((topic) => ({ topic })))('micro-benchmark $topic', ({ topic }) => {
-  it('computes what it measures', async () => {
+  it('computes the right result', async () => {
     const { micros, close } = (await import(/* @vite-ignore */ `./${topic}.ts`)) as Topic
     try {
       expect(micros.length).toBeGreaterThan(0)

@@ -44,7 +44,7 @@ type server struct {
 	awaiter *tessera.PublicationAwaiter // nil: answer when integrated
 }
 
-// answer is what both writing routes send.
+// answer is the body that both writing routes send.
 type answer struct {
 	First      uint64 `json:"first"`
 	Last       uint64 `json:"last"`

@@ -1,4 +1,4 @@
-/** Tests what the front does with connections that are slow, stop halfway, or never read. */
+/** Tests the front with connections that are slow, stop halfway, or never read. */
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'

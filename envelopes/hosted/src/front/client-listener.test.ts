@@ -1,6 +1,6 @@
 /**
- * Compares the front's reading of requests with that of Node.js's HTTP server, on requests with random faults: what the front accepts,
- * Node.js accepts too, with the same method, target, fields and body.
+ * Compares the front's reading of requests with that of Node.js's HTTP server, on requests with random faults: Node.js accepts every
+ * request that the front accepts, with the same method, target, fields and body.
  */
 import { connect } from 'node:net'
 import type { IncomingMessage } from 'node:http'
@@ -158,7 +158,7 @@ function broken(random: Random, text: string): string {
   return found
 }
 
-it('reads what it accepts as Node.js does', { timeout: 120_000 }, async () => {
+it('reads the requests that it accepts as Node.js does', { timeout: 120_000 }, async () => {
   const random = new Random(SEED)
   let accepted = 0
   let refused = 0

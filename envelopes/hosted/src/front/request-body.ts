@@ -43,7 +43,7 @@ export class RequestBody implements BodySink {
     if (!this.#isStopped) this.#cut()
   }
 
-  /** Continues after the process has taken what was sent. */
+  /** Continues after the process has taken the bytes that were sent. */
   drained(): void {
     if (!this.#isStopped && !this.isSent) this.#request.resumeBody()
   }

@@ -7,7 +7,7 @@ import { answerField, type AnswerField } from './fields.ts'
 export interface ResponseHead {
   readonly status: number
   readonly fields: readonly AnswerField[]
-  /** The length of the body, `chunked`, or undefined if the head names none. A response to HEAD has no body of that length. */
+  /** The length of the body, `chunked`, or undefined if the head names none. A response to HEAD has no body, whatever the length. */
   readonly length: number | 'chunked' | undefined
 }
 

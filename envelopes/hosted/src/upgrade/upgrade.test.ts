@@ -75,7 +75,7 @@ it('rejects a ledger that a process writes to', async () => {
   expect(await upgradeLedger(dir)).toEqual(ADDED)
 })
 
-it('rejects a directory without a ledger, and reports what the file system refuses', async () => {
+it('rejects a directory without a ledger, and reports errors of the file system', async () => {
   mkdirSync(join(dir, 'empty'))
   await expect(upgradeLedger(join(dir, 'empty'))).rejects.toThrow('expected a ledger')
   rmdirSync(join(dir, 'empty'))

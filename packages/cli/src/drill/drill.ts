@@ -57,7 +57,7 @@ export interface DrillOptions {
 }
 
 /**
- * Runs a drill. It only reads the exports, and removes what it wrote to the scratch directory.
+ * Runs a drill. It only reads the exports, and removes the files that it wrote to the scratch directory.
  * @throws ClientError when the live ledger can't be read or does not verify
  */
 export async function runDrill(options: DrillOptions): Promise<DrillResult> {

@@ -5,7 +5,7 @@ import type { LedgerReport } from '@service-fs/client/verify'
 /** Where the right bytes came from: the source, or other files of the ledger. */
 export type Origin = 'source' | 'ledger'
 
-/** A damaged or missing file, and what was done. */
+/** A damaged or missing file, and whether it was repaired. */
 export interface Finding {
   /** The path in the ledger. */
   path: string
@@ -33,7 +33,7 @@ export interface RepairReport {
   repaired: number
   repairable: number
   unrepaired: number
-  /** What `verify` reports afterwards; absent after `--dry-run`. */
+  /** The result of `verify` after the repair; absent after `--dry-run`. */
   verified?: LedgerReport
 }
 

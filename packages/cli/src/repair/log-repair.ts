@@ -157,7 +157,7 @@ function fromLedger(hashes: Hashes): Right {
   return { text: () => nativeKernel.hashLines(hashes.bytes), from: 'ledger' }
 }
 
-/** Returns why what a source offers is of no use. */
+/** Returns why the content from a source cannot be used. */
 function refusal(offered: Offered<Hashes>, hash: Hash): string {
   return offered.root === undefined
     ? `the source has none: ${offered.reason}`

@@ -107,7 +107,7 @@ describe('repair', () => {
     for (const [path, hash] of Object.entries(keptFiles)) expect(damaged[path]).toBe(hash)
   })
 
-  it('replaces tiles of level 1 and the files below them, and takes what it can from the ledger itself', async () => {
+  it('replaces tiles of level 1 and the files below them, and uses intact files of the ledger itself', async () => {
     const { dir, mirror } = await ledgerAndMirror(LARGE, 30)
     const right = await filesBelow(dir)
     const damage = async (...paths: string[]): Promise<void> => {
@@ -137,7 +137,7 @@ describe('repair', () => {
     expect(await filesBelow(dir)).toMatchObject(right)
   }, 120_000)
 
-  it('repairs what a source that lags behind, or is ahead, has', async () => {
+  it('repairs the files that a source has, whether it lags behind or is ahead', async () => {
     for (const size of [700, 1500]) {
       const dir = await grownTo(1100, 30)
       const source = await grownTo(size, 31)

@@ -30,7 +30,7 @@ export class Replacer {
   }
 
   /**
-   * Writes a file. Returns where the damaged file is kept; undefined when there was none.
+   * Writes a file. Returns the path at which the damaged file is kept; undefined when there was none.
    * @throws ClientError `file`; no file is lost then
    */
   async put(path: string, bytes: Uint8Array): Promise<string | undefined> {

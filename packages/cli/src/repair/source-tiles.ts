@@ -9,7 +9,7 @@ import { formatBundle } from '@service-fs/tlog/tile-text'
 import { base64Lines } from '../copy.ts'
 import { hashesOf, type Hashes } from './stored-tiles.ts'
 
-/** What the source has in the place of a file, or why it has nothing. */
+/** The content that the source has for a file, or the reason why it has none. */
 export type Offered<T> = T | { root: undefined; reason: string }
 
 /** The text of a bundle, and its leaf hashes. */
@@ -34,7 +34,7 @@ export class SourceTiles {
     return offered(async () => {
       const entries = await this.#log.bundle(index, TILE_WIDTH)
       const text = nativeCodec.asciiEncode(formatBundle(base64Lines(entries)))
-      // Hash the text itself, since that is what is written.
+      // Hash the text itself, because the text will be written.
       return { text, ...hashesOf(nativeKernel.readBundle(text, TILE_WIDTH).leaves) }
     })
   }

@@ -21,7 +21,7 @@ export interface Hashes {
 /** A file as it was found: the hashes that its lines give, or why it has none. */
 export type Stored = Hashes | { root: undefined; problem: string; isMissing: boolean }
 
-/** What is at the path of a file: its bytes, or a problem. */
+/** The content at the path of a file: its bytes, or a problem. */
 export type Found = Uint8Array | { problem: string; isMissing: boolean }
 
 const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK

@@ -193,7 +193,7 @@ describe('a pass', () => {
   })
 })
 
-/** Damages one file, and returns what was done. */
+/** Damages one file, and describes the damage. */
 function damage(files: Files, path: string, kind: string, random: Random): void {
   const bytes = Buffer.from(files.get(path) as Uint8Array)
   const others = [...files.keys()].filter((other) => other !== path && isAlike(other, path))

@@ -45,7 +45,7 @@ const ALONE = 16
 const SLACK = 128
 
 export interface WasmKernelOptions {
-  /** Hashes what the module would hash more slowly. */
+  /** Hashes the messages that the module would hash more slowly. */
   hasher?: Hasher
   codec?: Codec
   /**

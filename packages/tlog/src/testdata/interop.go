@@ -1,6 +1,6 @@
 //go:build ignore
 
-// Prints interop.json: what the Go implementations make, for the TypeScript tests to read.
+// Prints interop.json, the output of the Go implementations, for the TypeScript tests.
 // Needs golang.org/x/mod v0.42.0, filippo.io/torchwood v0.9.0, filippo.io/mldsa v1.0.0, golang.org/x/crypto v0.58.0.
 // Keys and texts are fixed; the Ed25519 cosignatures carry the time of the run.
 package main

@@ -89,7 +89,7 @@ async function hitsOf(ledger: Ledger): Promise<Hit[]> {
   return hits
 }
 
-/** Returns what the index uses of a ledger, at its present size. */
+/** Returns the part of a ledger that the index uses, at the ledger's present size. */
 function only(ledger: Ledger): IndexedLedger {
   return {
     size: ledger.size,

@@ -40,7 +40,7 @@ export class SegmentDamage extends Error {
   }
 }
 
-/** Writes a segment. It appears whole or not at all. It is not synced: a read detects what a power cut destroyed. */
+/** Writes a segment. It appears whole or not at all. It is not synced: a read detects damage by a power cut. */
 export async function writeSegment(path: string, collector: Collector, tree: string): Promise<void> {
   const temporary = `${path}.new`
   try {
