@@ -143,7 +143,7 @@ export class SecondTree {
     else await this.#compare(0, index, leaves)
   }
 
-  /** Compares the tiles above the leaves, and reports what a bound tree must have. */
+  /** Compares the tiles above the leaves, and reports the files that a bound tree lacks. */
   async end(bindings: readonly PlacedBinding[]): Promise<void> {
     if (!this.isStored || this.isLeftOut) return
     if (bindings.length > 0)
