@@ -54,7 +54,7 @@ export class LogRepair {
       await this.#tile(level - 1, index * TILE_WIDTH + i, hashAt(hashes, i))
   }
 
-  /** Repairs a tile above the leaves, and returns its hashes; undefined when nobody has them. */
+  /** Repairs a tile above the leaves, and returns its hashes; undefined when neither the source nor the ledger has them. */
   async #upper(level: number, index: number, hash: Hash): Promise<Hashes | undefined> {
     const { stored, source } = this.#options
     const found = await stored.tile(level, index)

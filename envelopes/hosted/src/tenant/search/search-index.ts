@@ -18,7 +18,7 @@ import { Segment, writeSegment } from './segment.ts'
 export type IndexedLedger = Pick<WireLedger, 'size' | 'entries' | 'tileHash' | 'grown'>
 
 export interface SearchIndexOptions {
-  /** Receives why a segment could not be written or was discarded. */
+  /** Receives the reason why a segment could not be written or was discarded. */
   readonly report: (reason: string) => void
   /** Calls `run` once after `ms` milliseconds. */
   readonly after: (ms: number, run: () => void) => void
