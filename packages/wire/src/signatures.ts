@@ -6,7 +6,7 @@ import type { Call } from './call.ts'
 import { inPlace, type Place } from './fields.ts'
 import { Problem } from './problem.ts'
 
-/** The most signatures of one request: to verify one takes about a millisecond. */
+/** The most signatures of one request: to verify one takes milliseconds. */
 const MAX_SIGNATURES = 256
 
 /**
