@@ -54,6 +54,30 @@ it('makes reads public only if a flag asks for it', () => {
   expect(() => diskConfigOf({ moduleId: 'a', disk: '/x', publicReads: true }, {})).toThrow('--public-reads')
 })
 
+it('reads the fields of searches', () => {
+  const base = { moduleId: 'a', root: '/x' }
+  expect(configOf(base, {}).searchFields).toBeUndefined()
+  const searchField = ['application/json:/customer/id', 'text/x; a="b:c":/d~1e']
+  expect(configOf({ ...base, searchField }, {}).searchFields).toEqual([
+    { type: 'application/json', pointer: '/customer/id' },
+    { type: 'text/x; a="b:c"', pointer: '/d~1e' },
+  ])
+  for (const bad of [
+    'application/json',
+    '/a',
+    ':/a',
+    'application/json:a',
+    'application/json:/a~',
+    'a/b:/c=d',
+  ])
+    expect(() => configOf({ ...base, searchField: [bad] }, {}), bad).toThrow(
+      /^--search-field: expected .*, found /,
+    )
+  const many = Array.from({ length: 17 }, (_, i) => `a/b:/${i}`)
+  expect(() => configOf({ ...base, searchField: many }, {})).toThrow('--search-field: expected at most 16')
+  expect(() => diskConfigOf({ moduleId: 'a', disk: 'd', searchField }, {})).toThrow('--search-field is for')
+})
+
 it('trusts a front only on a Unix socket', () => {
   const flags = { moduleId: 'a', root: '/x', behindFront: true }
   expect(configOf({ ...flags, listen: 'unix:/run/a' }, {}).behindFront).toBe(true)

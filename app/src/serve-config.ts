@@ -13,6 +13,8 @@ import { requiredTypes, type AuthorSettings } from '@service-fs/hosted/tenant/au
 import type { AcceptSizes } from '@service-fs/hosted/tenant/mark-file'
 import { IMMUTABLE_MODES, type ImmutableMode } from '@service-fs/hosted/tenant/immutable'
 import type { ScrubSettings } from '@service-fs/hosted/tenant/scrub'
+import { MAX_SEARCH_FIELDS, parseField } from '@service-fs/hosted/tenant/search/declared-fields'
+import type { SearchField } from '@service-fs/format/json-fields'
 import { MAX_SCRUB_DAYS, MAX_SCRUB_RATE, MIN_SCRUB_RATE } from '@service-fs/hosted/tenant/scrub-limits'
 import { inheritedSocket } from '@service-fs/http/socket-activation'
 
@@ -40,6 +42,7 @@ export interface ServeFlags {
   publicReads?: boolean | undefined
   readOnly?: boolean | undefined
   allowClockAhead?: boolean | undefined
+  searchField?: readonly string[] | undefined
   scrubDays?: string | undefined
   scrubRate?: string | undefined
   authorAnchors?: string | undefined
@@ -85,6 +88,7 @@ export function configOf(flags: ServeFlags, env: Environment): Config {
     ...(access === undefined ? {} : { access: resolve(access) }),
     ...(flags.maxPayloadBytes === undefined ? {} : { maxPayloadBytes: payloadBytes(flags.maxPayloadBytes) }),
     ...(immutable === undefined ? {} : { immutable: immutableMode(immutable) }),
+    ...(flags.searchField === undefined ? {} : { searchFields: searchFields(flags.searchField) }),
     ...scrubOf(flags),
     ...authorsOf(flags),
     ...(flags.publicReads === true ? { publicReads: true } : {}),
@@ -136,6 +140,16 @@ function authorsOf({ authorAnchors, requireSignature }: ServeFlags): { authors?:
   return { authors: { anchors: resolve(authorAnchors), require } }
 }
 
+function searchFields(texts: readonly string[]): SearchField[] {
+  if (texts.length > MAX_SEARCH_FIELDS)
+    throw usage(`--search-field: expected at most ${MAX_SEARCH_FIELDS} fields, found ${texts.length}`)
+  return texts.map((text) => {
+    const field = parseField(text)
+    if (typeof field === 'string') throw usage(`--search-field: expected ${field}, found ${text}`)
+    return field
+  })
+}
+
 /** Reads flags, else FS_MODULE_ID, FS_DISK, FS_DISK_SIZE, FS_LISTEN and FS_ORIGIN. @throws HostedError `usage` */
 export function diskConfigOf(flags: ServeFlags, env: Environment): DiskConfig {
   if (flags.root !== undefined) throw usage('--root is for --envelope a; --envelope b has --disk')
@@ -145,6 +159,7 @@ export function diskConfigOf(flags: ServeFlags, env: Environment): DiskConfig {
   if (flags.maxPayloadBytes !== undefined) throw usage('--max-payload-bytes is for --envelope a')
   if ((flags.immutable ?? env['FS_IMMUTABLE']) !== undefined) throw usage('--immutable is for --envelope a')
   if (flags.publicReads === true) throw usage('--public-reads is for --envelope a')
+  if (flags.searchField !== undefined) throw usage('--search-field is for --envelope a')
   if (flags.scrubDays !== undefined) throw usage('--scrub-days is for --envelope a')
   if (flags.scrubRate !== undefined) throw usage('--scrub-rate is for --envelope a')
   if (flags.authorAnchors !== undefined) throw usage('--author-anchors is for --envelope a')

@@ -4,6 +4,10 @@ import type { Command } from 'commander'
 /** The default listen address of a daemon. */
 export const DEFAULT_LISTEN: string = '127.0.0.1:8080'
 
+function collect(value: string, before: string[] = []): string[] {
+  return [...before, value]
+}
+
 /** Adds `serve` with its flags, but without its action. */
 export function describeServe(program: Command): Command {
   return program
@@ -36,6 +40,11 @@ export function describeServe(program: Command): Command {
     .option(
       '--public-reads',
       'a: let everybody read the ledger without credentials, and record no reads; a notice in the audit sub-ledger says so',
+    )
+    .option(
+      '--search-field <type:pointer>',
+      'a: let searches compare this field of records, such as application/json:/customer/id; may be repeated',
+      collect,
     )
     .option('--scrub-days <days>', 'a: how long the background check of all sealed files takes (default: 30)')
     .option('--scrub-rate <bytes>', 'a: the most bytes that it reads per second (default: 5000000)')

@@ -8,7 +8,7 @@ import {
   testRecords,
   type TestServer,
 } from '@service-fs/client/testing'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { cli } from './testing.ts'
 
 interface Hit {
@@ -23,6 +23,14 @@ const LARGE: RecordContent = {
   type: 'x/large',
   time: '2026-11-22T00:05:00.000Z',
   payload: Buffer.alloc(150_000, 'x'),
+}
+
+/** A record of two parts. */
+const DOCUMENT: RecordContent = {
+  id: 'document',
+  type: 'application/json',
+  time: LARGE.time,
+  payload: Buffer.from(JSON.stringify({ customer: { id: 4711 }, 'a/b': 'x=y', padding: 'x'.repeat(80_000) })),
 }
 
 let dir = ''
@@ -96,6 +104,38 @@ it('follows the pages of a server, and verifies each record', async () => {
   expect(searches).toEqual(['0', '8', '200'].map((after) => `/v1/search?after=${after}&limit=1000`))
 })
 
+describe('a search by fields', () => {
+  const found4711 = { cursor: 305, payload_id: 'document', type: 'application/json', time: LARGE.time }
+
+  beforeEach(async () => {
+    await remove(dir)
+    const last = { ...LARGE, id: 'last', payload: Buffer.of(1) }
+    await makeLedger(dir, { records: [...testRecords(300), LARGE, last, DOCUMENT] })
+  })
+
+  it.each([
+    [['/customer/id=4711'], true],
+    [['/customer/id=4711', '/a~1b=x=y'], true],
+    [['/customer/id=4711', '/a~1b=x'], false],
+    [['/customer=4711'], false],
+  ])('finds the records of a directory and of a server: %j', async (where, isFound) => {
+    const args = where.flatMap((condition) => ['--where', condition])
+    const expected = isFound ? [found4711] : []
+    expect(await found(dir, ...args)).toEqual(expected)
+    pages = { 0: { hits: expected, next_cursor: 306 } }
+    expect(await found(server.url, ...args)).toEqual(expected)
+    const asked = server.asked.find((path) => path.startsWith('/v1/search')) ?? ''
+    expect(new URL(asked, server.url).searchParams.getAll('where')).toEqual(where)
+  })
+
+  it('exits with status 1 when a server shows a record with another value', async () => {
+    pages = { 0: { hits: [found4711], next_cursor: 306 } }
+    const io = await cli('search', server.url, '--where', '/customer/id=4712')
+    expect([io.code, io.errors.length]).toEqual([1, 1])
+    expect(io.errors[0]).toContain('is not the record "document" of the selection')
+  })
+})
+
 it('sends the conditions', async () => {
   pages = { 0: { hits: [], next_cursor: 304 } }
   const time = ['--from', '2026-11-22T00:00:10.000Z', '--to', '2026-11-22T00:00:12.000Z']
@@ -138,6 +178,8 @@ it.each([
   ['--to', 'yesterday'],
   ['--prefix', ''],
   ['--type', ''],
+  ['--where', '/a'],
+  ['--where', 'a=1'],
 ])('rejects an invalid %s', async (option, value) => {
   const io = await cli('search', dir, option, value)
   expect(io.code).toBe(2)

@@ -1,14 +1,17 @@
 /** The options of commands that select records. */
 import { messageOf } from '@service-fs/format/errors'
 import { Selection } from '@service-fs/format/selection'
+import { nativeCodec } from '@service-fs/native/native'
 import { ClientError } from '@service-fs/client/errors'
 import type { Command } from 'commander'
+import { collect } from './options.ts'
 
 export interface SelectionOptions {
   from?: string
   to?: string
   type?: string
   prefix?: string
+  where?: string[]
 }
 
 export function selectionOptions(command: Command): Command {
@@ -17,17 +20,24 @@ export function selectionOptions(command: Command): Command {
     .option('--to <time>', 'records before this time')
     .option('--type <type>', 'records of this media type')
     .option('--prefix <prefix>', 'records whose identifier starts with this text')
+    .option(
+      '--where <pointer=value>',
+      'records whose JSON has this value at this JSON pointer, such as /customer/id=4711; may be repeated',
+      collect,
+    )
 }
 
 /** Returns the selection that the options name. @throws ClientError `usage` */
-export function selectionOf({ from, to, type, prefix }: SelectionOptions): Selection {
+export function selectionOf({ from, to, type, prefix, where }: SelectionOptions): Selection {
   try {
-    return new Selection({
+    const fields = {
       ...(from === undefined ? {} : { from }),
       ...(to === undefined ? {} : { to }),
       ...(type === undefined ? {} : { type }),
       ...(prefix === undefined ? {} : { prefix }),
-    })
+      ...(where === undefined ? {} : { where }),
+    }
+    return new Selection(fields, nativeCodec)
   } catch (error) {
     throw new ClientError('usage', `--${messageOf(error)}`)
   }

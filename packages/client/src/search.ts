@@ -1,8 +1,9 @@
-/** Finds records by their headers, and verifies each one that it finds against the signed checkpoint. */
-import { parseEntry } from '@service-fs/format/entry'
+/** Finds records by their headers and fields, and verifies each one that it finds against the signed checkpoint. */
+import { joinParts, parseEntry, type Entry } from '@service-fs/format/entry'
 import { messageOf } from '@service-fs/format/errors'
+import { conditionText, MAX_JSON_BYTES } from '@service-fs/format/json-fields'
 import type { Selection } from '@service-fs/format/selection'
-import { nativeCodec } from '@service-fs/native/native'
+import { nativeCodec, sha256Hex } from '@service-fs/native/native'
 import { TILE_WIDTH } from '@service-fs/tlog/tile'
 import { keysIn } from './audit-place.ts'
 import { ClientError } from './errors.ts'
@@ -54,7 +55,8 @@ async function searchFiles(
   const tree = await TrustedTree.open(source, trust.openPublished(await source.checkpoint()).checkpoint)
   for await (const record of treeRecords(tree)) {
     const { index, id, type, time } = record
-    if (selection.selects(record)) await each({ cursor: index + 1, id, type, time })
+    if (selection.selects(record) && selection.selectsPayload(record.payload))
+      await each({ cursor: index + 1, id, type, time })
   }
   return trust
 }
@@ -93,6 +95,8 @@ function queryOf(selection: Selection): string {
     const value = selection[name]
     if (value !== undefined) query += `&${name}=${encodeURIComponent(value)}`
   }
+  for (const condition of selection.where ?? [])
+    query += `&where=${encodeURIComponent(conditionText(condition))}`
   return query
 }
 
@@ -138,14 +142,35 @@ class LastBundle {
 /** Verifies that the entry of a hit is in the tree, matches the server's response, and meets the selection. @throws ClientError `false` */
 async function verifyHit(bundles: LastBundle, hit: FoundRecord, selection: Selection): Promise<void> {
   const index = hit.cursor - 1
-  const { header, continuation } = entryOf(await bundles.entry(index), index)
+  const entry = entryOf(await bundles.entry(index), index)
+  const { header, continuation } = entry
   const isHit =
     header.id === hit.id && header.type === hit.type && header.time === hit.time && continuation === undefined
-  if (!isHit || !selection.selects(header))
+  if (!isHit || !selection.selects(header) || !(await hasFields(bundles, index, entry, selection)))
     throw new ClientError(
       'false',
       `v1/search: entry ${index} of the signed tree is not the record ${JSON.stringify(hit.id)} of the selection`,
     )
+}
+
+/** Reports whether the record that begins with an entry meets the conditions on fields. @throws ClientError `false` */
+async function hasFields(
+  bundles: LastBundle,
+  index: number,
+  first: Entry,
+  selection: Selection,
+): Promise<boolean> {
+  if (selection.where === undefined) return true
+  const { parts, length } = first.split ?? { parts: 1, length: first.payload.length }
+  if (length > MAX_JSON_BYTES) return false
+  const entries = [first]
+  for (let part = 1; part < parts; part++)
+    entries.push(entryOf(await bundles.entry(index + part), index + part))
+  try {
+    return selection.selectsPayload(joinParts(entries, sha256Hex))
+  } catch (error) {
+    throw new ClientError('false', `entry ${index}: ${messageOf(error)}`)
+  }
 }
 
 function entryOf(bytes: Uint8Array, index: number): ReturnType<typeof parseEntry> {

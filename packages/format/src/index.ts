@@ -76,6 +76,14 @@ export {
   type CommitText,
 } from './tail-text.ts'
 
+export {
+  MAX_JSON_BYTES,
+  conditionText,
+  parseCondition,
+  pointerProblem,
+  type FieldCondition,
+  type SearchField,
+} from './json-fields.ts'
 export { MODULE_ID_PATTERN, isModuleId } from './module-id.ts'
 export { readmeText } from './readme.ts'
 export {
@@ -97,6 +105,6 @@ export {
 } from './tree-binding.ts'
 export { VERIFY_SH, VERIFY_SH_SHA256 } from './verify-shell.ts'
 export { SHELL, SHELL_MARK } from './readme-shell.ts'
-export { Selection, SelectionError, type SelectionFields } from './selection.ts'
+export { MAX_WHERE, Selection, SelectionError, type SelectionFields } from './selection.ts'
 export { TIME_LENGTH, isTime, timeRank } from './time.ts'
 export { quoted, visibleLine, visibleText } from './visible.ts'

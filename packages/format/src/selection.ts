@@ -1,8 +1,12 @@
-/** A selection of records by their headers: time, type, and the start of the identifier. */
+/** A selection of records by time, type, the start of the identifier, and fields of their JSON. */
 import { pureCodec, type Codec } from '@service-fs/tlog/codec'
 import { idProblem, typeProblem, type EntryHeader } from './entry.ts'
 import { FormatError } from './errors.ts'
+import { parseCondition, payloadTest, type FieldCondition } from './json-fields.ts'
 import { isTime } from './time.ts'
+
+/** Conditions on fields in one selection. */
+export const MAX_WHERE = 8
 
 /** The conditions of a selection. A record must meet each one that is present. */
 export interface SelectionFields {
@@ -14,6 +18,8 @@ export interface SelectionFields {
   readonly type?: string
   /** How the identifier starts, compared as UTF-8 bytes: at least 1 byte and at most 256. */
   readonly prefix?: string
+  /** Fields and their values, such as `/customer/id=4711`: see json-fields.ts. */
+  readonly where?: readonly string[]
 }
 
 /** A condition that is invalid. */
@@ -33,30 +39,43 @@ export class SelectionError extends FormatError {
 }
 
 /** A valid selection. */
-export class Selection implements SelectionFields {
+export class Selection implements Omit<SelectionFields, 'where'> {
   readonly from?: string
   readonly to?: string
   readonly type?: string
   readonly prefix?: string
+  /** At least one condition on a field, if there is any. */
+  readonly where?: readonly FieldCondition[]
+  readonly #meets: (payload: Uint8Array) => boolean
 
   /** @throws SelectionError that names the first invalid condition */
-  constructor({ from, to, type, prefix }: SelectionFields, codec: Codec = pureCodec) {
+  constructor({ from, to, type, prefix, where = [] }: SelectionFields, codec: Codec = pureCodec) {
     if (from !== undefined) this.from = checkedTime('from', from)
     if (to !== undefined) this.to = checkedTime('to', to)
     if (from !== undefined && to !== undefined && to < from)
       throw new SelectionError('to', `a time that is not before from (${from})`, to)
     if (type !== undefined) this.type = checkedText('type', type, typeProblem(type, codec))
     if (prefix !== undefined) this.prefix = checkedText('prefix', prefix, idProblem(prefix, codec))
+    if (where.length > 0) this.where = checkedWhere(where)
+    this.#meets = payloadTest(this.where ?? [], codec)
   }
 
   /** Whether the selection has every record. */
   get isAll(): boolean {
-    return (this.from ?? this.to ?? this.type ?? this.prefix) === undefined
+    return (this.from ?? this.to ?? this.type ?? this.prefix ?? this.where) === undefined
   }
 
-  /** Reports whether the record of an entry with this header meets every condition. Every part of a split record gives the same answer. */
+  /**
+   * Reports whether the record of an entry with this header meets every condition but those on fields. Every part of a split record gives
+   * the same answer.
+   */
   selects(header: Pick<EntryHeader, 'id' | 'type' | 'time'>): boolean {
     return this.selectsTime(header.time) && this.selectsName(header)
+  }
+
+  /** Reports whether a record with this payload meets the conditions on fields. */
+  selectsPayload(payload: Uint8Array): boolean {
+    return this.where === undefined || this.#meets(payload)
   }
 
   /** Reports whether `time` is in the interval from `from` up to, not including, `to`. */
@@ -78,6 +97,16 @@ export class Selection implements SelectionFields {
 function checkedTime(field: 'from' | 'to', time: string): string {
   if (isTime(time)) return time
   throw new SelectionError(field, 'RFC 3339 in UTC with milliseconds, like 2026-11-22T18:43:00.123Z', time)
+}
+
+function checkedWhere(where: readonly string[]): FieldCondition[] {
+  if (where.length > MAX_WHERE)
+    throw new SelectionError('where', `at most ${MAX_WHERE} conditions`, `${where.length} conditions`)
+  return where.map((text) => {
+    const condition = parseCondition(text)
+    if (typeof condition === 'string') throw new SelectionError('where', condition, text)
+    return condition
+  })
 }
 
 /** `problem`: a text from entry.ts, "expected …" or "expected …, found …". */

@@ -1,4 +1,5 @@
 /** The options of a wire, and the arguments and results of a route's handler. */
+import type { SearchField } from '@service-fs/format/json-fields'
 import type { Selection } from '@service-fs/format/selection'
 import type { Ledger } from '@service-fs/ledger/ledger'
 import type { Codec } from '@service-fs/tlog/codec'
@@ -65,6 +66,8 @@ export interface WireOptions {
   search?: { readonly ledger: SearchIndex; readonly audit: SearchIndex }
   /** Verifies the signatures of authors. If absent, an append with a signature is 501. */
   authors?: Authors
+  /** The fields of records that a search may compare. If absent, a search with conditions on fields is 501. */
+  searchFields?: readonly SearchField[]
   limits?: Partial<Limits>
   /** Whether to scan the bytes of a JSON body before it is parsed: faster where JavaScript is compiled, slower in an interpreter. */
   scansBytes?: boolean
@@ -108,7 +111,7 @@ export interface Call {
 /** The content of a response, for the audit entry. */
 export interface Shown {
   /** The range, cursor, index or tile. */
-  readonly what: Readonly<Record<string, string | number>>
+  readonly what: Readonly<Record<string, string | number | readonly string[]>>
   /** Number of records or entries that the body contains or reveals. */
   readonly entries: number
   /** `duplicate` or `conflict` for an append that revealed existing records. Default: `shown`. */

@@ -131,6 +131,9 @@ describe('POST /v1/examine', () => {
     [{ from: CONDITIONS.to, to: CONDITIONS.from }, 'to'],
     [{ type: '' }, 'type'],
     [{ prefix: null }, 'prefix'],
+    [{ where: '/a=1' }, 'where'],
+    [{ where: [1] }, 'where'],
+    [{ where: ['a=1'] }, 'where'],
   ])('rejects the body %j', async (body, field) => {
     const h = await withPacks(() => expect.unreachable())
     const response = await post(h, body)

@@ -4,7 +4,25 @@ import { parseDecimal } from '@service-fs/tlog/math'
 import { Problem } from './problem.ts'
 import type { Query } from './request.ts'
 
-const NO_QUERY: Query = new Map()
+class Parameters implements Query {
+  readonly #values = new Map<string, string[]>()
+
+  get(name: string): string | undefined {
+    return this.#values.get(name)?.[0]
+  }
+
+  all(name: string): readonly string[] {
+    return this.#values.get(name) ?? []
+  }
+
+  add(name: string, value: string): void {
+    const values = this.#values.get(name)
+    if (values === undefined) this.#values.set(name, [value])
+    else values.push(value)
+  }
+}
+
+const NO_QUERY: Query = new Parameters()
 
 /** Decodes percent-encoded UTF-8 (RFC 3986 §2.1). @throws Problem `bad-request` that names `field` */
 export function percentDecode(text: string, field: string): string {
@@ -16,10 +34,13 @@ export function percentDecode(text: string, field: string): string {
   }
 }
 
-/** Parses a query. @throws Problem `bad-request` for a name not in `known`, a repeated name, or bad percent-encoding */
-export function parseQuery(query: string, known: readonly string[]): Query {
+/**
+ * Parses a query. Names in `lists` may be repeated.
+ * @throws Problem `bad-request` for a name not in `known`, another repeated name, or bad percent-encoding
+ */
+export function parseQuery(query: string, known: readonly string[], lists: readonly string[] = []): Query {
   if (query === '') return NO_QUERY
-  const result = new Map<string, string>()
+  const result = new Parameters()
   for (const pair of query.split('&')) {
     if (pair === '') continue
     const equals = pair.indexOf('=')
@@ -27,8 +48,9 @@ export function parseQuery(query: string, known: readonly string[]): Query {
     if (!known.includes(name)) {
       throw badField(name, known.length === 0 ? 'no query parameters' : `one of ${known.join(', ')}`, name)
     }
-    if (result.has(name)) throw badField(name, 'one value', 'two values')
-    result.set(name, equals < 0 ? '' : percentDecode(pair.slice(equals + 1), name))
+    if (result.get(name) !== undefined && !lists.includes(name))
+      throw badField(name, 'one value', 'two values')
+    result.add(name, equals < 0 ? '' : percentDecode(pair.slice(equals + 1), name))
   }
   return result
 }

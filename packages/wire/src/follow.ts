@@ -55,7 +55,7 @@ function sinceOf({ request, query, ledger }: Call): number {
 }
 
 function limitOf({ query }: Call): number {
-  if (!query.has('limit')) return Number.POSITIVE_INFINITY
+  if (query.get('limit') === undefined) return Number.POSITIVE_INFINITY
   const limit = integerParameter(query, 'limit')
   if (limit === 0) throw badField('limit', 'at least 1', '0')
   return limit

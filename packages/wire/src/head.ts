@@ -42,7 +42,7 @@ export function readHead(
   checkMethod(request, route)
   if (route.tenant || prefix !== undefined) checkTenant(request, prefix, moduleId)
   checkRoles(request, route.permission)
-  const headed = { route, params: decoded(found), query: parseQuery(target.query, route.query) }
+  const headed = { route, params: decoded(found), query: parseQuery(target.query, route.query, route.lists) }
   if (request.method !== 'POST') return headed
   contentCoding(request, codings)
   checkWhole(request)

@@ -1,5 +1,5 @@
 /** Descriptions of the routes for OpenAPI, beyond the route table. */
-import { integer, ref, type Schema } from './openapi-schemas.ts'
+import { integer, ref, WHERE, type Schema } from './openapi-schemas.ts'
 import type { ProblemCode } from './problem.ts'
 import { FRAMED, NDJSON, TLOG_PROOF } from './request.ts'
 
@@ -248,11 +248,16 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
       to: { type: 'string', description: 'the first time after the selection, in the same form' },
       type: { type: 'string', minLength: 1, description: 'the media type, exactly' },
       prefix: { type: 'string', minLength: 1, description: 'the start of the identifier' },
+      where: {
+        ...WHERE,
+        description:
+          'fields of a JSON payload and their values, such as /customer/id=4711: a declared JSON pointer, =, and the text of the value',
+      },
       after: integer('records with a greater cursor (default 0): `next_cursor` of the previous page'),
       limit: integer('largest number of records; the contract has the default and the maximum', 1),
     },
     answers: { 200: { [JSON_TYPE]: ref('Found') } },
-    codes: [],
+    codes: ['not-implemented'],
   },
   '/v1/checkpoint': {
     operationId: 'checkpoint',

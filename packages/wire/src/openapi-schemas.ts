@@ -1,5 +1,6 @@
 /** Schemas of all JSON bodies (JSON Schema 2020-12, as in OpenAPI 3.1). */
 import { MODULE_ID_PATTERN } from '@service-fs/format/module-id'
+import { MAX_WHERE } from '@service-fs/format/selection'
 import { PROBLEMS } from './problem.ts'
 
 export type Schema = { readonly [name: string]: Json } | boolean
@@ -64,6 +65,12 @@ const SCOPE = {
   all: { const: true } satisfies Schema,
   type: text('the media type, exactly', { minLength: 1, maxLength: 255 }),
   prefix: text('how the identifier starts', { minLength: 1, maxLength: 256 }),
+}
+/** Conditions on fields. */
+export const WHERE: Readonly<Record<string, Json>> = {
+  type: 'array',
+  maxItems: MAX_WHERE,
+  items: { type: 'string', pattern: '^/[^=]*=' },
 }
 const HOLD = text('the name of the hold', { pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$' })
 const PERIOD = text("from a record's time on: years (P6Y) or days (P90D)", {
@@ -148,11 +155,12 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
       object({ duty: { const: 'extend' }, payload_id: PAYLOAD_ID, until: TIME, reason: REASON }),
     ],
   },
-  Selection: object({ from: TIME, to: TIME, type: SCOPE.type, prefix: SCOPE.prefix }, [
+  Selection: object({ from: TIME, to: TIME, type: SCOPE.type, prefix: SCOPE.prefix, where: WHERE }, [
     'from',
     'to',
     'type',
     'prefix',
+    'where',
   ]),
   Alive: object({ alive: { const: true } }),
   Ready: object(

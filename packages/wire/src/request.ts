@@ -47,7 +47,12 @@ export interface WireResponse {
 }
 
 /** Query parameters by name, percent-decoded. */
-export type Query = ReadonlyMap<string, string>
+export interface Query {
+  /** Returns the value of a parameter that is given at most once. */
+  get(name: string): string | undefined
+  /** Returns the values of a parameter in order. */
+  all(name: string): readonly string[]
+}
 
 /**
  * Splits a request target into its path, still percent-encoded, and its query. Drops the authority of a URL (RFC 9112 §3.2.2).

@@ -24,6 +24,8 @@ export interface Route {
   readonly pattern: string
   /** Names of the query parameters. */
   readonly query: readonly string[]
+  /** The query parameters that may be repeated. */
+  readonly lists?: readonly string[]
   /** Whether every response is a read, to be recorded before it is sent. */
   readonly recorded: boolean
   /** Whether the response is a stream, until the client or the server ends it. */
@@ -73,14 +75,18 @@ const READS: readonly Route[] = [
   read('/v1/entries/{cursor}', entryByCursor, 'One record'),
   read('/v1/entries/{cursor}/proof', recordProof, 'The .tlog-proof of one entry'),
   read('/v1/records/{payload_id}', recordById, 'One record by its identifier'),
-  read('/v1/search', search, 'Records by time, type and start of the identifier', [
-    'from',
-    'to',
-    'type',
-    'prefix',
-    'after',
-    'limit',
-  ]),
+  {
+    ...read('/v1/search', search, 'Records by time, type, start of the identifier and fields', [
+      'from',
+      'to',
+      'type',
+      'prefix',
+      'where',
+      'after',
+      'limit',
+    ]),
+    lists: ['where'],
+  },
   read('/v1/checkpoint', checkpoint, 'The signed checkpoint'),
   read('/v1/proof/inclusion', inclusionProof, 'An inclusion proof', ['index', 'size']),
   read('/v1/proof/consistency', consistencyProof, 'A consistency proof', ['from', 'to']),

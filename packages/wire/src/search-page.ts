@@ -2,7 +2,8 @@
  * Finds the records of a selection. An index may suggest where to look, but every hit comes from an entry that was read and checked against
  * the tree.
  */
-import { parseEntry } from '@service-fs/format/entry'
+import { parseEntry, type Entry } from '@service-fs/format/entry'
+import { MAX_JSON_BYTES } from '@service-fs/format/json-fields'
 import type { Selection } from '@service-fs/format/selection'
 import { LedgerError, unreadable } from '@service-fs/ledger/errors'
 import type { Ledger } from '@service-fs/ledger/ledger'
@@ -30,10 +31,12 @@ export interface SearchIndex {
 }
 
 export interface SearchOptions {
-  readonly ledger: Pick<Ledger, 'entries'>
+  readonly ledger: Pick<Ledger, 'entries' | 'record'>
   readonly index: SearchIndex | undefined
   readonly codec: Codec
   readonly selection: Selection
+  /** The types that a hit may have; undefined: every type. */
+  readonly types?: ReadonlySet<string> | undefined
   /** Index of the first entry. */
   readonly after: number
   /** Entries in the tree that is searched. */
@@ -113,7 +116,7 @@ class Search {
       const entries = await this.#entries(at, end)
       this.work += Math.max(0, DECODING - entries.length)
       for (const entry of entries) {
-        this.#look(at, entry)
+        if (!(await this.#look(at, entry))) return this.#endBefore(at)
         at += 1
         this.work += 1 + Math.floor(entry.length / ENTRY_BYTES)
         this.at = at
@@ -141,12 +144,34 @@ class Search {
     return intact
   }
 
-  #look(index: number, bytes: Uint8Array): void {
-    const { codec, selection } = this.#options
-    const { header, continuation } = parsed(index, bytes, codec)
-    if (continuation !== undefined || !selection.selects(header)) return
-    const { id, type, time } = header
-    this.hits.push({ index, id, type, time })
+  #endBefore(index: number): void {
+    this.#isDamaged = true
+    this.at = index
+  }
+
+  /** Adds the hit of an entry, if it is one. Returns false if a part of its record is damaged. */
+  async #look(index: number, bytes: Uint8Array): Promise<boolean> {
+    const { codec, selection, types } = this.#options
+    const entry = parsed(index, bytes, codec)
+    const { id, type, time } = entry.header
+    if (entry.continuation !== undefined || !selection.selects(entry.header)) return true
+    if (types?.has(type) === false) return true
+    const isHit = selection.where === undefined || (await this.#hasFields(index, entry))
+    if (isHit === true) this.hits.push({ index, id, type, time })
+    return isHit !== undefined
+  }
+
+  /** Reports whether a record meets the conditions on fields. Returns undefined if a part of it is damaged. */
+  async #hasFields(index: number, { payload, split }: Entry): Promise<boolean | undefined> {
+    const { ledger, selection, after } = this.#options
+    const length = split?.length ?? payload.length
+    if (length > MAX_JSON_BYTES) return false
+    this.work += Math.ceil(length / ENTRY_BYTES)
+    if (split === undefined) return selection.selectsPayload(payload)
+    this.work += DECODING
+    const reading = ledger.record(index)
+    const record = await (index > after ? orDamaged(reading) : reading)
+    return record === undefined ? undefined : selection.selectsPayload(record.payload)
   }
 }
 

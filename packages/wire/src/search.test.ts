@@ -103,6 +103,17 @@ async function everyHit(
   }
 }
 
+/** Asks for the pages of a search for a field, until the last one or an error. */
+async function everyPage(h: Harness, from: number): Promise<Awaited<ReturnType<Harness['ask']>>[]> {
+  const pages = []
+  for (let after = from; ;) {
+    const page = await h.ask(`/v1/search?where=/a=1&limit=1000&after=${after}`)
+    pages.push(page)
+    if (page.status !== 200 || page.json.complete === true) return pages
+    after = page.json.next_cursor
+  }
+}
+
 function someConditions(rows: readonly Row[], random: Random): Conditions {
   const time = (): string => rows[random.below(rows.length)]?.time ?? ''
   const maybe = <T>(value: T): T | undefined => (random.below(2) === 0 ? value : undefined)
@@ -249,6 +260,101 @@ describe('a search', () => {
     const read = await h.audit.record(Number(none.headers['x-audit-index']))
     expect(JSON.parse(Buffer.from(read.payload).toString())).not.toHaveProperty('cursors')
     expect((await h.ask('/audit/v1/search?prefix=read-')).json.hits).toHaveLength(2)
+  })
+
+  it('finds records by fields of their JSON, of the types that declare them', async () => {
+    const h = await harness(() => ({
+      searchFields: [
+        { type: 'application/json', pointer: '/customer/id' },
+        { type: 'application/json', pointer: '/paid' },
+        { type: 'x/y', pointer: '/customer/id' },
+      ],
+    }))
+    const append = (id: string, type: string, payload: unknown): Promise<unknown> =>
+      h.ask('/v1/append', {
+        method: 'POST',
+        headers: { 'x-payload-id': id, 'content-type': type },
+        body: JSON.stringify(payload),
+      })
+    await h.append('a', { customer: { id: 4711 }, paid: true })
+    await h.append('b', { customer: { id: '4711' }, paid: false })
+    await append('c', 'x/y', { customer: { id: 4711 } })
+    await append('d', 'text/plain', { customer: { id: 4711 } })
+    await h.append('e', { customer: { id: '4711' }, paid: true, padding: 'x'.repeat(100_000) })
+    await h.append('f', { customer: { id: 4712 }, paid: null })
+    const ids = async (query: string): Promise<string> => {
+      const { status, json } = await h.ask(`/v1/search?${query}`)
+      expect([query, status]).toEqual([query, 200])
+      return json.hits.map((hit: Row) => hit.payload_id).join()
+    }
+    expect(await ids('where=/customer/id=4711')).toBe('a,b,c,e')
+    expect(await ids('where=%2Fcustomer%2Fid%3D4711&type=x%2Fy')).toBe('c')
+    expect(await ids('where=/customer/id=4711&where=/paid=true')).toBe('a,e')
+    expect(await ids('where=/paid=null')).toBe('f')
+    expect(await ids('where=/customer/id=4711&prefix=b&where=/paid=true')).toBe('')
+    expect(await ids('where=/customer/id=4711&limit=2&after=1')).toBe('b,c')
+  })
+
+  it('names the declared fields when a condition has another', async () => {
+    const h = await harness(() => ({
+      searchFields: [
+        { type: 'application/json', pointer: '/a' },
+        { type: 'x/y', pointer: '/b' },
+      ],
+    }))
+    for (const [query, found, declared] of [
+      ['where=/c=1', '/c', 'declared fields of one type (application/json:/a, x/y:/b)'],
+      ['where=/a=1&where=/b=1', '/a and /b', 'declared fields of one type (application/json:/a, x/y:/b)'],
+      ['where=/b=1&type=application%2Fjson', '/b', 'declared fields of one type (/a)'],
+      ['where=/b=1&type=z%2Fz', '/b', 'nothing, because no field of the type z/z is declared'],
+    ] as const)
+      expect(await h.ask(`/v1/search?${query}`)).toMatchObject({
+        status: 400,
+        json: { code: 'bad-request', field: 'where', expected: declared, supplied: found },
+      })
+    const nothing = await harness(() => ({ searchFields: [] }))
+    expect((await nothing.ask('/v1/search?where=/a=1')).json).toMatchObject({
+      code: 'bad-request',
+      expected: 'nothing, because no field is declared',
+    })
+    const none = await harness()
+    expect(await none.ask('/v1/search?where=/a=1')).toMatchObject({
+      status: 501,
+      json: { code: 'not-implemented' },
+    })
+  })
+
+  it('records the conditions on fields', async () => {
+    const h = await harness(() => ({ searchFields: [{ type: 'application/json', pointer: '/a' }] }))
+    await h.append('r', { a: 'ü&=1' })
+    const { headers, json } = await h.ask('/v1/search?where=/a=%C3%BC%26=1')
+    expect(json.hits).toHaveLength(1)
+    const { payload } = await h.audit.record(Number(headers['x-audit-index']))
+    expect(JSON.parse(Buffer.from(payload).toString())).toMatchObject({ where: ['/a=ü&=1'], cursors: '1' })
+  })
+
+  it('ends a page before a record of which a later part is damaged', async () => {
+    const storage = new MemoryStorage()
+    const intact = await openTestLedger({ storage })
+    const payload = new Uint8Array(Buffer.from(JSON.stringify({ a: 1, b: 'x'.repeat(100_000) })))
+    const type = 'application/json'
+    await intact.append(Array.from({ length: 150 }, (_, i) => ({ id: `r${i}`, type, payload })))
+    await intact.close()
+    const files = storage.dump()
+    const lines = Buffer.from(files.get('tile/entries/000.b64') ?? [])
+      .toString('latin1')
+      .split('\n')
+    lines[255] = Buffer.from('another entry').toString('base64')
+    files.set('tile/entries/000.b64', Buffer.from(lines.join('\n'), 'latin1'))
+    const ledger = await openTestLedger({ storage: new MemoryStorage({ files }) })
+    const h = await harness(() => ({ ledger, searchFields: [{ type, pointer: '/a' }] }))
+    const first = await everyPage(h, 0)
+    expect(first.at(-1)).toMatchObject({ status: 500, json: { code: 'corrupt' } })
+    expect(first.at(-2)?.json.next_cursor).toBe(254)
+    const later = await everyPage(h, 256)
+    expect(later.at(-1)?.json).toMatchObject({ complete: true, next_cursor: 300 })
+    const hits = [...first, ...later].flatMap(({ json }) => json.hits ?? [])
+    expect(hits).toHaveLength(149)
   })
 
   it('answers an empty page beyond the end', async () => {

@@ -2,10 +2,11 @@
 import { rangesOf } from './append-records.ts'
 import { jsonAnswer, type Answer, type Call } from './call.ts'
 import { badField, integerParameter } from './fields.ts'
+import { typesWithFields } from './search-fields.ts'
 import { searchPage } from './search-page.ts'
 import { conditionsShown, selectionInQuery } from './selection.ts'
 
-/** GET /v1/search?from&to&type&prefix&after&limit: at most `limit` records whose cursor is above `after`. */
+/** GET /v1/search?from&to&type&prefix&where&after&limit: at most `limit` records whose cursor is above `after`. */
 export async function search(call: Call): Promise<Answer> {
   const { query, ledger, limits, options, isAudit } = call
   const selection = selectionInQuery(query, options.codec)
@@ -13,11 +14,13 @@ export async function search(call: Call): Promise<Answer> {
   const limit = integerParameter(query, 'limit', limits.defaultEntries)
   if (limit < 1 || limit > limits.maxEntries)
     throw badField('limit', `1 to ${limits.maxEntries}`, String(limit))
+  const types = typesWithFields(selection, options.searchFields)
   const { size } = ledger
   const index = isAudit ? options.search?.audit : options.search?.ledger
   const { codec } = options
   const most = limits.searchEntries
-  const { hits, end } = await searchPage({ ledger, index, codec, selection, after, size, limit, most })
+  const found = await searchPage({ ledger, index, codec, selection, types, after, size, limit, most })
+  const { hits, end } = found
   const body = {
     module_id: options.moduleId,
     size,

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { changeTenants, loadHostConfig, parseHostConfig, writeHostConfig } from './config.ts'
+import { tenantCommand } from './launch.ts'
 
 const parse = (value: unknown) => parseHostConfig(JSON.stringify(value), '/etc/service-fs/host.json')
 
@@ -50,6 +51,21 @@ it.each([
     { root: '/x', tenants: [{ moduleId: 'a', authors: { anchors: 'a', require: ['a b'] } }] },
     'tenants.0.authors.require: expected starts of media types, or *',
   ],
+  [
+    { root: '/x', tenants: [{ moduleId: 'a', searchFields: { 'a/b': ['c'] } }] },
+    'tenants.0.searchFields: expected a JSON pointer, which starts with /, found {"a/b":["c"]}',
+  ],
+  [
+    { root: '/x', tenants: [{ moduleId: 'a', searchFields: { 'a/b': '/c' } }] },
+    'tenants.0.searchFields.a/b: expected Array, found "/c"',
+  ],
+  [
+    {
+      root: '/x',
+      tenants: [{ moduleId: 'a', searchFields: { 'a/b': Array.from({ length: 17 }, (_, i) => `/${i}`) } }],
+    },
+    'tenants.0.searchFields: expected at most 16 pointers',
+  ],
   [{ root: '/x', tenants: [{ moduleId: 'a', uid: 0 }] }, 'tenants.0.uid: expected an integer from 1'],
   [
     { root: '/x', tenants: [{ moduleId: 'a' }, { moduleId: 'a' }] },
@@ -75,6 +91,17 @@ it.each([
   [{ root: '/x', tls: { certificate: 'c' } }, 'tls.key: expected a value, found none'],
 ])('rejects %j: %s', (value, message) => {
   expect(() => parse(value)).toThrow(message)
+})
+
+it('passes the fields of searches to the tenant as flags', () => {
+  const searchFields = { 'application/json': ['/a', '/b/c'], 'x/y': ['/a'] }
+  const config = parse({ root: '/x', tenants: [{ moduleId: 'a', searchFields }] })
+  const [command] = tenantCommand('program', config, config.tenants[0]!, undefined)
+  expect(command.filter((argument) => argument.startsWith('--search-field'))).toEqual([
+    '--search-field=application/json:/a',
+    '--search-field=application/json:/b/c',
+    '--search-field=x/y:/a',
+  ])
 })
 
 it('rejects invalid JSON and a missing file', async () => {

@@ -8,6 +8,7 @@ import * as v from 'valibot'
 import { AccessConfig, TlsConfig } from '@service-fs/access/config'
 import { requiredTypes } from '../tenant/author-settings.ts'
 import { replaceFile } from '../tenant/durable.ts'
+import { fieldProblem, MAX_SEARCH_FIELDS } from '../tenant/search/declared-fields.ts'
 import { MAX_SCRUB_DAYS, MAX_SCRUB_RATE, MIN_SCRUB_RATE } from '../tenant/scrub-limits.ts'
 import { HostedError } from '@service-fs/http/errors'
 import { codeOf, messageOf } from '@service-fs/format/errors'
@@ -34,6 +35,8 @@ export interface TenantConfig {
   readOnly?: boolean
   /** Whether to accept records while its clock is too far ahead: `serve --allow-clock-ahead`. */
   allowClockAhead?: boolean
+  /** The fields of records that searches may compare, by the type of the records: `serve --search-field`. */
+  searchFields?: Readonly<Record<string, readonly string[]>>
   /** How many days the background check of its sealed files takes: `serve --scrub-days`. */
   scrubDays?: number
   /** The most bytes that the check reads per second: `serve --scrub-rate`. */
@@ -83,6 +86,21 @@ const count = (least: number, most: number): v.GenericSchema<number> =>
 const text: v.GenericSchema<string> = v.pipe(v.string(), v.nonEmpty('expected a string that is not empty'))
 const id: v.GenericSchema<number> = count(1, 2 ** 31 - 2)
 
+const searchFields: v.GenericSchema<Readonly<Record<string, readonly string[]>>> = v.pipe(
+  v.record(v.string(), v.array(v.string())),
+  v.rawCheck(({ dataset, addIssue }) => {
+    const fields = dataset.typed
+      ? Object.entries(dataset.value).flatMap(([type, pointers]) =>
+          pointers.map((pointer) => ({ type, pointer })),
+        )
+      : []
+    const problem = fields.map(fieldProblem).find((found) => found !== undefined)
+    if (problem !== undefined) addIssue({ message: `expected ${problem}` })
+    else if (fields.length > MAX_SEARCH_FIELDS)
+      addIssue({ message: `expected at most ${MAX_SEARCH_FIELDS} pointers` })
+  }),
+)
+
 const tenantSchema: v.GenericSchema<TenantConfig> = v.strictObject({
   moduleId: v.pipe(
     v.string(),
@@ -103,6 +121,7 @@ const tenantSchema: v.GenericSchema<TenantConfig> = v.strictObject({
   acceptShorterAuditTree: v.exactOptional(count(0, Number.MAX_SAFE_INTEGER)),
   readOnly: v.exactOptional(v.boolean()),
   allowClockAhead: v.exactOptional(v.boolean()),
+  searchFields: v.exactOptional(searchFields),
   scrubDays: v.exactOptional(count(1, MAX_SCRUB_DAYS)),
   scrubBytesPerSecond: v.exactOptional(count(MIN_SCRUB_RATE, MAX_SCRUB_RATE)),
   authors: v.exactOptional(

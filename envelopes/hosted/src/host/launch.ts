@@ -2,6 +2,7 @@
 import type { HostConfig, TenantConfig } from './config.ts'
 import type { Confinement } from './confine.ts'
 import type { Owner } from './files.ts'
+import { fieldText } from '../tenant/search/declared-fields.ts'
 import { isRoot } from './uids.ts'
 import { socketOf } from './directories.ts'
 
@@ -21,7 +22,7 @@ export function tenantCommand(
   owner: Owner | undefined,
 ): [string[], Confinement] {
   const { moduleId, origin, maxPayloadBytes, acceptShorterTree, acceptShorterAuditTree, readOnly } = tenant
-  const { scrubDays, scrubBytesPerSecond, authors } = tenant
+  const { scrubDays, scrubBytesPerSecond, authors, searchFields = {} } = tenant
   const { memoryMiB = MEMORY_MIB, openFiles = OPEN_FILES } = tenant
   const command = [
     process.execPath,
@@ -48,6 +49,9 @@ export function tenantCommand(
     ...(authors?.require === undefined || authors.require.length === 0
       ? []
       : [`--require-signature=${authors.require.join(',')}`]),
+    ...Object.entries(searchFields).flatMap(([type, pointers]) =>
+      pointers.map((pointer) => `--search-field=${fieldText({ type, pointer })}`),
+    ),
   ]
   return [command, { owner, openFiles, dataBytes: (memoryMiB + CODE_RANGE_MIB) * MIB }]
 }

@@ -26,6 +26,11 @@ export function text(description: string): z.ZodOptional<z.ZodString> {
   return z.string('text').meta({ description }).optional()
 }
 
+/** An optional list of strings. */
+export function texts(description: string): z.ZodOptional<z.ZodArray<z.ZodString>> {
+  return z.array(z.string('a list of texts'), 'a list of texts').meta({ description }).optional()
+}
+
 /** An optional boolean, false by default. */
 export function flag(description: string): z.ZodOptional<z.ZodBoolean> {
   return z.boolean('true or false').meta({ description }).optional()

@@ -128,6 +128,9 @@ it('finds records by type and by the start of the identifier', async () => {
   expect(rest.json).toMatchObject({ complete: true, hits: [{ cursor: 3, payload_id: 'inv/2 ü&' }] })
   expect((await call(client, 'search', { type: 'x/y; z=1' })).json.hits).toHaveLength(1)
   expect((await call(client, 'search', { prefix: 'inv/2 ü&' })).json.hits).toHaveLength(1)
+  expect(await call(client, 'search', { where: ['/a=1', '/b=&='] })).toMatchObject({
+    json: { status: 400, field: 'where', expected: 'nothing, because no field is declared' },
+  })
   const [read] = await audited(audit[0])
   expect(read).toMatchObject({ route: '/v1/search', via: 'mcp', prefix: 'inv/', cursors: '1', entries: 1 })
 })
@@ -275,6 +278,8 @@ it('names the invalid argument', async () => {
     ['entries', { nope: 1 }, 'nope'],
     ['search', { from: '2026' }, 'from'],
     ['search', { prefix: '' }, 'prefix'],
+    ['search', { where: '/a=1' }, 'where'],
+    ['search', { where: ['a'] }, 'where'],
     ['search', { type: 1 }, 'type'],
     ['entries', { audit: 'yes' }, 'audit'],
     ['record', {}, 'payload_id'],

@@ -1,6 +1,15 @@
 /** The MCP tools. Most of them call one route of the wire, and return the body of the response. */
 import * as z from 'zod/v4'
-import { integer, json, jsonSchemaOf, oneOf, parseArguments, text, type InputSchema } from './arguments.ts'
+import {
+  integer,
+  json,
+  jsonSchemaOf,
+  oneOf,
+  parseArguments,
+  text,
+  texts,
+  type InputSchema,
+} from './arguments.ts'
 import type { Caller } from './caller.ts'
 import { verify, verifyArguments } from './verify.ts'
 
@@ -41,11 +50,12 @@ function read<S extends z.ZodObject>({
 function target(
   { audit }: { audit?: boolean | undefined },
   path: string,
-  query: Readonly<Record<string, number | string | undefined>> = {},
+  query: Readonly<Record<string, number | string | readonly string[] | undefined>> = {},
 ): string {
-  const pairs = Object.entries(query).flatMap(([name, value]) =>
-    value === undefined ? [] : [`${name}=${encodeURIComponent(value)}`],
-  )
+  const pairs = Object.entries(query).flatMap(([name, value = []]) => {
+    const values = typeof value === 'object' ? value : [value]
+    return values.map((one) => `${name}=${encodeURIComponent(one)}`)
+  })
   const prefix = audit === true ? '/audit/v1/' : '/v1/'
   return prefix + path + (pairs.length === 0 ? '' : `?${pairs.join('&')}`)
 }
@@ -114,6 +124,9 @@ export const TOOLS: readonly Tool[] = [
       to: text('the first time after the selection, in the same form'),
       type: text('the media type, exactly'),
       prefix: text('the start of the identifier'),
+      where: texts(
+        'fields of a JSON payload and their values, such as /customer/id=4711: a declared JSON pointer, =, and the text of the value',
+      ),
       after: integer({ ...INDEX, description: 'only records with a greater cursor (default 0)' }),
       limit: integer({ minimum: 1, maximum: 1000, description: 'how many at most (default 100)' }),
       audit,

@@ -9,6 +9,7 @@ import type { ImmutableMode } from './immutable.ts'
 import type { Listen } from '@service-fs/http/address'
 import { failedCredentials } from '../process/failed-credentials.ts'
 import { identityFor } from '../front/identity-headers.ts'
+import type { SearchField } from '@service-fs/format/json-fields'
 import { startHttp, type HttpOptions, type HttpServer } from '@service-fs/http/http'
 import { createLog, type Logger } from '../process/log.ts'
 import type { ScrubSettings } from './scrub.ts'
@@ -46,6 +47,8 @@ export interface Config extends CommonConfig {
   publicReads?: boolean
   /** Whether file attributes make sealed files immutable; absent: off. */
   immutable?: ImmutableMode
+  /** The fields of records that searches may compare; absent: none. */
+  searchFields?: readonly SearchField[]
   /** How sealed files are checked in the background; absent: all of them in 30 days. */
   scrub?: ScrubSettings
   /** Which signatures of authors the ledger takes, and demands; absent: any valid one, and none. */

@@ -8,6 +8,7 @@ import type { Synced } from '@service-fs/storage-posix/posix'
 import { watchProcess } from '../process/process-metrics.ts'
 import { Counter, Gauge, Histogram, Registry, SECONDS } from '../process/prom.ts'
 import { RequestTimes } from '../process/request-times.ts'
+import type { IndexStatus } from './search/search-index.ts'
 import { timedStorage } from './timed-storage.ts'
 
 export type LedgerName = 'main' | 'audit'
@@ -159,6 +160,30 @@ export class Metrics {
         shown.set(count())
       },
     })
+  }
+
+  /** Adds the states of the search indexes. */
+  watchSearch(indexes: Readonly<Record<LedgerName, { readonly status: IndexStatus }>>): void {
+    const gauge = (name: string, help: string, value: (status: IndexStatus) => number): void => {
+      const shown = new Gauge({
+        name,
+        help,
+        labelNames: ['ledger'],
+        registers: [this.#registry],
+        collect() {
+          for (const [ledger, { status }] of Object.entries(indexes)) shown.set({ ledger }, value(status))
+        },
+      })
+    }
+    gauge(
+      'service_fs_search_indexed_entries',
+      'Entries that the search index covers; 0 until the first search after the start.',
+      ({ entries }) => entries,
+    )
+    gauge('service_fs_search_index_bytes', 'Bytes of the files of the search index.', ({ bytes }) => bytes)
+    gauge('service_fs_search_indexing', '1 while the search index is being built.', ({ isIndexing }) =>
+      isIndexing ? 1 : 0,
+    )
   }
 
   /** Adds the sizes and queues of these ledgers, and the free space of the file system of `dir`. */

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { LedgerError } from '@service-fs/ledger/errors'
 import { Readiness } from '@service-fs/ledger/readiness'
+import type { SearchField } from '@service-fs/format/json-fields'
 import { nativeCodec } from '@service-fs/native/native'
 import type { FileFlags } from '@service-fs/storage-posix/flags'
 import { lockLedger, openPosixReadOnly } from '@service-fs/storage-posix/posix'
@@ -47,6 +48,8 @@ export interface TenantOptions {
   publicReads?: boolean | undefined
   /** Tree sizes that the operator accepts although larger trees were acknowledged. */
   acceptSizes?: AcceptSizes | undefined
+  /** The fields of records that searches may compare. Default: none. */
+  searchFields?: readonly SearchField[] | undefined
   /** How sealed files are checked in the background. Default: all of them in 30 days. */
   scrub?: ScrubSettings
   /** Which signatures of authors the ledger takes, and demands. Default: any valid one, and none. */
@@ -159,6 +162,7 @@ async function openLocked(
     ledger: searchIndexOf(options, ledger, 'main', dir),
     audit: searchIndexOf(options, audit, 'audit', auditDir),
   }
+  metrics.watchSearch({ main: search.ledger, audit: search.audit })
   const wire = wireOf(options, { ledger, audit, metrics, protections: found, search, authors })
   metrics.followers(() => wire.followers)
   const close = async (): Promise<void> => {
@@ -227,7 +231,7 @@ async function storedOrigin(dir: string): Promise<string | undefined> {
 
 /** Returns the search index of a ledger. Indexing begins with the first search. */
 function searchIndexOf(
-  { readOnly = false, warn }: TenantOptions,
+  { readOnly = false, searchFields = [], warn }: TenantOptions,
   ledger: ServedLedger,
   name: LedgerName,
   dir: string,
@@ -235,6 +239,7 @@ function searchIndexOf(
   return new SegmentIndex(ledger, join(dir, 'cache', 'search'), {
     report: (reason) => warn?.('the search index', { ledger: name, reason }),
     after: (ms, run) => void nodeRuntime.after(ms, run),
+    fields: searchFields,
     writes: !readOnly,
   })
 }
@@ -292,6 +297,7 @@ function wireOf(
     },
     search,
     authors,
+    searchFields: options.searchFields ?? [],
     codings: CODINGS,
     scansBytes: true,
     version: VERSION,

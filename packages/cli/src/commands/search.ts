@@ -19,14 +19,14 @@ interface SearchOptions extends LedgerOptions, KeyOptions, SelectionOptions {
 
 const HOW = `
 A record is found if it meets every condition. The command verifies each record that it prints against the signed checkpoint. Behind a
-URL the server searches, and could leave records out; in a directory, a tar archive or a disk image the command reads and verifies
-every entry.`
+URL the server searches, and could leave records out. It finds records by --where only if its operator declared the field for their
+type. In a directory, a tar archive or a disk image the command reads and verifies every entry.`
 
 /** `search`: prints the records of a selection in order, one per line. */
 export function addSearch(program: Command, io: Io): void {
   selectionOptions(keyOptions(ledgerOptions(program.command('search [place]'))))
     .description(
-      'find records by time, type and start of the identifier, behind a URL, in a directory, in a tar archive or in a disk image',
+      'find records by time, type, start of the identifier and fields of their JSON, behind a URL, in a directory, in a tar archive or in a disk image',
     )
     .option('--json', 'print one JSON object per line')
     .addHelpText('after', HOW)

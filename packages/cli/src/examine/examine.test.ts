@@ -123,6 +123,20 @@ describe('examine', () => {
     expect(await readFile(at('pack-4/report.html'), 'utf8')).toContain('No record meets the selection.')
   })
 
+  it('selects by fields of JSON, and says so in the report', async () => {
+    const records = hostileRecords()
+    const value = '<b>"x"</b>'
+    for (const i of [30, 250])
+      records[i]!.payload = Buffer.from(JSON.stringify({ a: [value], padding: 'x'.repeat(i * 400) }))
+    await makeLedger(at('ledger'), { records })
+    await done('examine', at('ledger'), '--where', `/a/0=${value}`, '-o', at('pack'))
+    const report = await json('pack', 'report.json')
+    expect(report.records.map(({ cursor }: { cursor: number }) => cursor)).toEqual([31, 251])
+    expect(report.selection).toEqual({ where: [`/a/0=${value}`] })
+    const page = await readFile(at('pack/report.html'), 'utf8')
+    expect(page).toContain('field <bdi>/a/0</bdi> is <bdi>&lt;b&gt;&quot;x&quot;&lt;/b&gt;</bdi>')
+  })
+
   it('writes no identifier or type into HTML or a script unescaped', async () => {
     await makeLedger(at('ledger'), { records: hostileRecords() })
     await done('examine', at('ledger'), '-o', at('pack'))

@@ -80,7 +80,7 @@ async function packInto(
     if (record.type === CLOCK_TYPE) noteCorrection(record, corrections)
     duties.read(record)
     progress?.(record.index + record.parts, checkpoint.size)
-    if (!selection.selects(record)) continue
+    if (!selection.selects(record) || !selection.selectsPayload(record.payload)) continue
     const row = rowOf(record)
     const hashes = await proofs.inclusion(record.index)
     checkInclusion(ledger, row, hashes)

@@ -1,5 +1,6 @@
 /** The integrity report of a pack: report.json for programs, report.html for people. */
 import type { Kept } from '@service-fs/format/duties'
+import { conditionText } from '@service-fs/format/json-fields'
 import { nativeCodec } from '@service-fs/native/native'
 import { parseTlogProof } from '@service-fs/tlog/tlog-proof'
 import { findingsOf } from './findings.ts'
@@ -33,12 +34,12 @@ export class ReportFiles {
 
   static async open(output: PackOutput, ledger: ExaminedLedger, options: PackOptions): Promise<ReportFiles> {
     const json = await output.open('report.json')
-    const { from, to, type, prefix } = options.selection
+    const { from, to, type, prefix, where } = options.selection
     const head = {
       format: 'service-fs/integrity-report/v1',
       made: options.made,
       program: options.program,
-      selection: { from, to, type, prefix },
+      selection: { from, to, type, prefix, where: where?.map(conditionText) },
       ledger: {
         origin: ledger.origin,
         size: ledger.checkpoint.size,

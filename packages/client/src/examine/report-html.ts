@@ -140,12 +140,15 @@ function links(pages: readonly string[]): string {
   return `<nav aria-label="Pages of records"><ol>\n${items.join('')}</ol></nav>\n`
 }
 
-function selectionText({ from, to, type, prefix }: Selection): string {
+function selectionText({ from, to, type, prefix, where = [] }: Selection): string {
   const conditions = [
     from === undefined ? '' : `deposited at ${htmlText(from)} or later`,
     to === undefined ? '' : `deposited before ${htmlText(to)}`,
     type === undefined ? '' : `media type <bdi>${htmlText(type)}</bdi>`,
     prefix === undefined ? '' : `identifier starts with <bdi>${htmlText(prefix)}</bdi>`,
+    ...where.map(
+      ({ pointer, text }) => `field <bdi>${htmlText(pointer)}</bdi> is <bdi>${htmlText(text)}</bdi>`,
+    ),
   ].filter((condition) => condition !== '')
   return conditions.length === 0 ? 'every record' : conditions.join('; ')
 }

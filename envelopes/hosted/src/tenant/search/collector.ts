@@ -1,8 +1,10 @@
-/** The names and times of the entries of one segment, in memory, until all of them are known. */
+/** The names, times and fields of the entries of one segment, in memory, until all of them are known. */
 import { parseEntry } from '@service-fs/format/entry'
+import type { SearchField } from '@service-fs/format/json-fields'
 import type { Selection } from '@service-fs/format/selection'
 import { nativeCodec } from '@service-fs/native/native'
 import type { EntryRange } from '@service-fs/wire/search-page'
+import { addRecord, FieldValues, hashOf, isFieldOf } from './field-values.ts'
 
 export const BUNDLE = 256
 
@@ -23,9 +25,12 @@ export class Collector {
   readonly names: Name[] = []
   /** The times of the bundles read so far. */
   readonly times: Times[] = []
+  /** The values of each declared field. */
+  readonly fields: readonly FieldValues[]
 
-  constructor(first: number) {
+  constructor(first: number, fields: readonly SearchField[]) {
     this.first = first
+    this.fields = fields.map((field) => new FieldValues(field))
   }
 
   /** Index after the entries read so far. */
@@ -39,9 +44,12 @@ export class Collector {
     const names: Name[] = []
     let [earliest, latest] = ['', '']
     for (const [i, bytes] of entries.entries()) {
-      const { header, continuation } = parseEntry(bytes, nativeCodec)
-      const { id, type, time } = header
-      if (continuation === undefined) names.push({ offset: start + i, id, type })
+      const entry = parseEntry(bytes, nativeCodec)
+      const { id, type, time } = entry.header
+      if (entry.continuation === undefined) {
+        names.push({ offset: start + i, id, type })
+        addRecord(this.fields, start + i, entry, entries, i)
+      }
       if (i === 0 || time < earliest) earliest = time
       if (time > latest) latest = time
     }
@@ -52,9 +60,16 @@ export class Collector {
   /** Returns where the records of a selection may be, from the entry `from` on. */
   ranges(selection: Selection, from: number): EntryRange[] {
     const inTime = bundlesInTime(this.times, selection)
-    if (selection.type === undefined && selection.prefix === undefined)
+    const { type, prefix, where = [] } = selection
+    if (type === undefined && prefix === undefined && where.length === 0)
       return rangesOfBundles(this.first, inTime, from)
-    const found = this.names.filter((name) => selection.selectsName(name)).map(({ offset }) => offset)
+    let found = this.names.filter((name) => selection.selectsName(name)).map(({ offset }) => offset)
+    for (const { pointer, text } of where) {
+      const hash = hashOf(text)
+      const fields = this.fields.filter(({ field }) => isFieldOf(field, pointer, type))
+      const offsets = new Set(fields.flatMap((values) => values.offsetsOf(hash)))
+      found = found.filter((offset) => offsets.has(offset))
+    }
     return rangesOfOffsets(this.first, found, inTime, from)
   }
 }

@@ -5,14 +5,15 @@
  * search reads those.
  */
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, rm } from 'node:fs/promises'
+import { mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { codeOf, messageOf } from '@service-fs/format/errors'
+import type { SearchField } from '@service-fs/format/json-fields'
 import type { Selection } from '@service-fs/format/selection'
 import type { WireLedger } from '@service-fs/wire/call'
 import type { EntryRange, Places, SearchIndex } from '@service-fs/wire/search-page'
 import { BUNDLE, Collector } from './collector.ts'
-import { Segment, writeSegment } from './segment.ts'
+import { Segment, SegmentReplaced, writeSegment } from './segment.ts'
 
 /** The part of a ledger that is indexed. */
 export type IndexedLedger = Pick<WireLedger, 'size' | 'entries' | 'tileHash' | 'grown'>
@@ -22,6 +23,8 @@ export interface SearchIndexOptions {
   readonly report: (reason: string) => void
   /** Calls `run` once after `ms` milliseconds. */
   readonly after: (ms: number, run: () => void) => void
+  /** The fields whose values are indexed. Default: none. */
+  readonly fields?: readonly SearchField[]
   /** Whether segments are written. Default: true. */
   readonly writes?: boolean
   /** Bundles of a segment. Default: 64. */
@@ -52,13 +55,26 @@ const REST = 3
 const LONGEST_REST_MS = 100
 const NAME = /^(?:0|[1-9]\d{0,11})$/
 
+/** What an index has. It knows its files from the first search on. */
+export interface IndexStatus {
+  /** Entries about which it has everything that the declared fields need. */
+  readonly entries: number
+  /** Bytes of its files. */
+  readonly bytes: number
+  /** Whether it is reading entries, or about to. */
+  readonly isIndexing: boolean
+}
+
 export class SegmentIndex implements SearchIndex {
   readonly #ledger: IndexedLedger
   readonly #dir: string
   readonly #options: SearchIndexOptions
   readonly #bundles: number
-  /** The numbers of the segments with a file. */
-  readonly #stored = new Set<number>()
+  readonly #fields: readonly SearchField[]
+  /** The segments with a file: their numbers, and the lengths of the files. */
+  readonly #stored = new Map<number, number>()
+  /** Those of them that lack a declared field. They are used until they are made again. */
+  readonly #outdated = new Set<number>()
   /** The segments that cannot be built, because an entry cannot be read or the file cannot be written. */
   readonly #skipped = new Set<number>()
   /** The segments that are being built. */
@@ -66,6 +82,7 @@ export class SegmentIndex implements SearchIndex {
   readonly #open = new Map<number, Segment>()
   #running: Promise<void> | undefined
   #isClosed = false
+  #isWaiting = false
   #wake: () => void = () => undefined
 
   constructor(ledger: IndexedLedger, dir: string, options: SearchIndexOptions) {
@@ -73,6 +90,16 @@ export class SegmentIndex implements SearchIndex {
     this.#dir = dir
     this.#options = options
     this.#bundles = options.bundles ?? BUNDLES
+    this.#fields = options.fields ?? []
+  }
+
+  get status(): IndexStatus {
+    const stored = (this.#stored.size - this.#outdated.size) * this.#bundles * BUNDLE
+    let [entries, bytes] = [stored, 0]
+    for (const { first, end } of this.#collectors.values()) entries += end - first
+    for (const length of this.#stored.values()) bytes += length
+    const isIndexing = this.#running !== undefined && !this.#isClosed && !this.#isWaiting
+    return { entries, bytes, isIndexing }
   }
 
   async places(selection: Selection, from: number, to: number): Promise<Places | undefined> {
@@ -86,10 +113,11 @@ export class SegmentIndex implements SearchIndex {
     try {
       const segment = this.#open.get(number) ?? (await this.#opened(number))
       const before = segment.sections
-      const ranges = await segment.ranges(selection, from)
+      const ranges = await segment.ranges(selection, from, this.#fields)
       return { ...within(ranges, (number + 1) * entries, to), sections: segment.sections - before }
     } catch (error) {
-      if (!isPassing(error)) await this.#discard(number, error)
+      if (error instanceof SegmentReplaced) this.#open.delete(number)
+      else if (!isPassing(error)) await this.#discard(number, error)
       return undefined
     }
   }
@@ -105,6 +133,10 @@ export class SegmentIndex implements SearchIndex {
     const first = number * this.#bundles * BUNDLE
     const segment = await Segment.open(this.#path(number), first, await this.#tree(number))
     this.#open.set(number, segment)
+    if (!segment.covers(this.#fields) && this.#options.writes !== false && !this.#outdated.has(number)) {
+      this.#outdated.add(number)
+      this.#wake()
+    }
     const { openBytes = MOST_OPEN_BYTES } = this.#options
     let bytes = [...this.#open.values()].reduce((sum, { headBytes }) => sum + headBytes, 0)
     for (const [oldest, { headBytes }] of this.#open) {
@@ -118,6 +150,7 @@ export class SegmentIndex implements SearchIndex {
   /** Removes a segment that is damaged. It is made again. A ledger that is open for reading only keeps the file, and does not use it. */
   async #discard(number: number, why: unknown): Promise<void> {
     this.#open.delete(number)
+    this.#outdated.delete(number)
     if (codeOf(why) === 'closed' || !this.#stored.delete(number)) return
     const path = this.#path(number)
     const writes = this.#options.writes !== false
@@ -154,17 +187,18 @@ export class SegmentIndex implements SearchIndex {
   async #list(): Promise<void> {
     const names = await readdir(this.#dir).catch(() => [])
     for (const name of names) {
-      if (NAME.test(name)) this.#stored.add(Number(name))
+      if (NAME.test(name)) this.#stored.set(Number(name), await lengthOf(join(this.#dir, name)))
       else if (this.#options.writes !== false)
         await rm(join(this.#dir, name), { force: true, recursive: true }).catch(() => undefined)
     }
   }
 
-  /** Reads the next bundle of the first segment that is missing, or waits for one. */
+  /** Reads the next bundle of the first segment that is missing or outdated, or waits for one. */
   async #step(): Promise<void> {
     let number = 0
-    while (this.#stored.has(number) || this.#skipped.has(number)) number += 1
-    const collector = this.#collectors.get(number) ?? new Collector(number * this.#bundles * BUNDLE)
+    while (this.#isStored(number) || this.#skipped.has(number)) number += 1
+    const first = number * this.#bundles * BUNDLE
+    const collector = this.#collectors.get(number) ?? new Collector(first, this.#fields)
     this.#collectors.set(number, collector)
     if (this.#ledger.size < collector.end + BUNDLE) return this.#wait(collector.end + BUNDLE - 1)
     const started = performance.now()
@@ -180,12 +214,18 @@ export class SegmentIndex implements SearchIndex {
     await this.#rest(REST * (performance.now() - started))
   }
 
+  #isStored(number: number): boolean {
+    return this.#stored.has(number) && !this.#outdated.has(number)
+  }
+
   /** Waits until the ledger has more than `size` entries, a segment is missing, or the index is closed. */
   async #wait(size: number): Promise<void> {
     const grown = this.#ledger.grown(size)
     grown.catch(() => undefined)
     const woken = new Promise<void>((resolve) => (this.#wake = resolve))
+    this.#isWaiting = true
     await Promise.race([grown, woken])
+    this.#isWaiting = false
   }
 
   /** Waits, but not once the index is closed. */
@@ -200,8 +240,10 @@ export class SegmentIndex implements SearchIndex {
   async #store(number: number, collector: Collector): Promise<void> {
     if (this.#options.writes === false) throw new Error('the ledger was opened read-only')
     await mkdir(this.#dir, { recursive: true, mode: 0o700 })
-    await writeSegment(this.#path(number), collector, await this.#tree(number))
-    this.#stored.add(number)
+    const length = await writeSegment(this.#path(number), collector, await this.#tree(number))
+    this.#stored.set(number, length)
+    this.#outdated.delete(number)
+    this.#open.delete(number)
     this.#collectors.delete(number)
   }
 
@@ -216,6 +258,11 @@ export class SegmentIndex implements SearchIndex {
     if (this.#options.writes !== false)
       this.#options.report(`${this.#path(number)}: ${messageOf(why)}; searches read its entries instead`)
   }
+}
+
+async function lengthOf(path: string): Promise<number> {
+  const found = await stat(path).catch(() => undefined)
+  return found?.size ?? 0
 }
 
 function isPassing(error: unknown): boolean {

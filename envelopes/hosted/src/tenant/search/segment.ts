@@ -5,12 +5,16 @@
  */
 import { open, rename, rm, writeFile, type FileHandle } from 'node:fs/promises'
 import { crc32 } from 'node:zlib'
+import type { FieldCondition, SearchField } from '@service-fs/format/json-fields'
 import type { Selection } from '@service-fs/format/selection'
 import type { EntryRange } from '@service-fs/wire/search-page'
 import { bundlesInTime, rangesOfBundles, rangesOfOffsets, type Collector, type Times } from './collector.ts'
+import { hashOf, isFieldOf, type FieldValues } from './field-values.ts'
 
 const MAGIC = 'service-fs/search-index/v1'
 const PREAMBLE = 8
+/** Bytes of the section of an empty list. */
+const EMPTY = 2
 /** Identifiers in one section. */
 const BLOCK = 256
 /** More than the longest head: that of a segment whose types all differ and have the greatest length. */
@@ -30,7 +34,19 @@ interface Head {
   readonly types: readonly (readonly [type: string, section: Section])[]
   /** The sections of the identifiers with their offsets, sorted by identifier, and the first identifier of each. */
   readonly blocks: readonly (readonly [id: string, section: Section])[]
+  /** The fields that were declared. An older segment has none. */
+  readonly fields?: readonly StoredField[]
 }
+
+interface StoredField extends SearchField {
+  /** The sections of the hashes with their offsets, sorted by hash, and the first hash of each. */
+  readonly blocks: readonly (readonly [hash: number, section: Section])[]
+  /** The section of {@link FieldValues.unread}. */
+  readonly unread: Section
+}
+
+/** A hash, and the offsets of the records whose values have it. */
+type Group = readonly [hash: number, ...offsets: number[]]
 
 /** Stored data is corrupt, or belongs to other entries. */
 export class SegmentDamage extends Error {
@@ -40,19 +56,31 @@ export class SegmentDamage extends Error {
   }
 }
 
-/** Writes a segment. It appears whole or not at all. It is not synced: a read detects damage by a power cut. */
-export async function writeSegment(path: string, collector: Collector, tree: string): Promise<void> {
+/** Another segment has taken the place of an open one. */
+export class SegmentReplaced extends Error {
+  constructor() {
+    super('the segment was replaced')
+    this.name = 'SegmentReplaced'
+  }
+}
+
+/**
+ * Writes a segment, and returns its length. It appears whole or not at all. It is not synced: a read detects damage by a power cut.
+ */
+export async function writeSegment(path: string, collector: Collector, tree: string): Promise<number> {
   const temporary = `${path}.new`
   try {
-    await writeFile(temporary, encode(collector, tree), { mode: 0o600 })
+    const bytes = encode(collector, tree)
+    await writeFile(temporary, bytes, { mode: 0o600 })
     await rename(temporary, path)
+    return bytes.length
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined)
     throw error
   }
 }
 
-function encode({ first, names, times }: Collector, tree: string): Buffer {
+function encode({ first, names, times, fields: values }: Collector, tree: string): Buffer {
   const sections: Buffer[] = []
   let at = 0
   const add = (value: unknown): Section => {
@@ -75,7 +103,8 @@ function encode({ first, names, times }: Collector, tree: string): Buffer {
     const block = sorted.slice(from, from + BLOCK)
     blocks.push([block[0]?.id ?? '', add(block.map(({ id, offset }) => [id, offset]))])
   }
-  const head: Head = { magic: MAGIC, first, tree, times, types, blocks }
+  const fields = values.map((found) => storedField(found, add))
+  const head: Head = { magic: MAGIC, first, tree, times, types, blocks, fields }
   const text = Buffer.from(JSON.stringify(head))
   const preamble = Buffer.alloc(PREAMBLE)
   preamble.writeUInt32BE(text.length, 0)
@@ -83,9 +112,37 @@ function encode({ first, names, times }: Collector, tree: string): Buffer {
   return Buffer.concat([preamble, text, ...sections])
 }
 
+function storedField(values: FieldValues, add: (value: unknown) => Section): StoredField {
+  const blocks: (readonly [number, Section])[] = []
+  let block: Group[] = []
+  let size = 0
+  for (const group of groupsOf(values)) {
+    block.push(group)
+    size += group.length
+    if (size < BLOCK) continue
+    blocks.push([block[0]?.[0] ?? 0, add(block)])
+    ;[block, size] = [[], 0]
+  }
+  if (block.length > 0) blocks.push([block[0]?.[0] ?? 0, add(block)])
+  return { ...values.field, blocks, unread: add(values.unread) }
+}
+
+function groupsOf({ hashes, offsets }: FieldValues): Group[] {
+  const groups = new Map<number, [number, ...number[]]>()
+  for (const [i, hash] of hashes.entries()) {
+    const offset = offsets[i] as number
+    const group = groups.get(hash)
+    if (group === undefined) groups.set(hash, [hash, offset])
+    else group.push(offset)
+  }
+  return [...groups.values()].sort(([a], [b]) => a - b)
+}
+
 export class Segment {
   readonly #path: string
   readonly #head: Head
+  /** The length and the checksum of the head, which tell this segment from one in its place. */
+  readonly #preamble: Buffer
   /** Where the sections begin in the file. */
   readonly #body: number
   /** Sections read so far. */
@@ -106,14 +163,15 @@ export class Segment {
       const head = parsed(text) as Head
       if (head.magic !== MAGIC || head.first !== first || head.tree !== tree)
         throw new SegmentDamage('it belongs to other entries')
-      return new Segment(path, head, PREAMBLE + length)
+      return new Segment(path, head, preamble)
     })
   }
 
-  private constructor(path: string, head: Head, body: number) {
+  private constructor(path: string, head: Head, preamble: Buffer) {
     this.#path = path
     this.#head = head
-    this.#body = body
+    this.#preamble = preamble
+    this.#body = PREAMBLE + preamble.readUInt32BE(0)
   }
 
   /** Bytes of the head in the file. In memory it takes a few times as many. */
@@ -126,20 +184,60 @@ export class Segment {
     return this.#sections
   }
 
-  /** Returns where the records of a selection may be, from the entry `from` on. @throws SegmentDamage, or the file system's error */
-  async ranges(selection: Selection, from: number): Promise<EntryRange[]> {
+  /** Whether the segment has the values of every one of these fields. */
+  covers(fields: readonly SearchField[]): boolean {
+    return fields.every((field) => this.#stored(field) !== undefined)
+  }
+
+  #stored({ type, pointer }: SearchField): StoredField | undefined {
+    return this.#head.fields?.find((field) => field.type === type && field.pointer === pointer)
+  }
+
+  /**
+   * Returns where the records of a selection may be, from the entry `from` on. `fields` are the declared ones.
+   * @throws SegmentDamage, SegmentReplaced, or the file system's error
+   */
+  async ranges(selection: Selection, from: number, fields: readonly SearchField[]): Promise<EntryRange[]> {
     const { first, times } = this.#head
-    const { type, prefix } = selection
+    const { type, prefix, where = [] } = selection
     const inTime = bundlesInTime(times, selection)
     if (!inTime.includes(true)) return []
-    if (type === undefined && prefix === undefined) return rangesOfBundles(first, inTime, from)
+    if (type === undefined && prefix === undefined && where.length === 0)
+      return rangesOfBundles(first, inTime, from)
     return reading(this.#path, async (file) => {
-      const ofType = type === undefined ? undefined : await this.#ofType(file, type)
-      const isNone = ofType?.length === 0
-      const found =
-        prefix === undefined || isNone ? (ofType ?? []) : await this.#withPrefix(file, prefix, ofType)
-      return rangesOfOffsets(first, found, inTime, from)
+      if (!(await bytesAt(file, 0, PREAMBLE)).equals(this.#preamble)) throw new SegmentReplaced()
+      let found = type === undefined ? undefined : await this.#ofType(file, type)
+      for (const condition of where)
+        if (found?.length !== 0)
+          found = both(found, await this.#ofField(file, condition, fieldsOf(fields, condition, type)))
+      if (prefix !== undefined && found?.length !== 0) found = await this.#withPrefix(file, prefix, found)
+      return rangesOfOffsets(first, found ?? [], inTime, from)
     })
+  }
+
+  /** Returns the offsets of the records that may have a value in one of these fields. If the segment lacks a field, all records of its type. */
+  async #ofField(
+    file: FileHandle,
+    { text }: FieldCondition,
+    fields: readonly SearchField[],
+  ): Promise<number[]> {
+    const hash = hashOf(text)
+    const offsets: number[] = []
+    for (const field of fields) {
+      const stored = this.#stored(field)
+      if (stored === undefined) offsets.push(...(await this.#ofType(file, field.type)))
+      else offsets.push(...(await this.#ofHash(file, stored, hash)))
+    }
+    return offsets.sort((a, b) => a - b)
+  }
+
+  async #ofHash(file: FileHandle, { blocks, unread }: StoredField, hash: number): Promise<number[]> {
+    const offsets = unread[1] === EMPTY ? [] : ((await this.#section(file, unread)) as number[])
+    const block = blocks.findLast(([first]) => first <= hash)
+    if (block === undefined) return offsets
+    const groups = (await this.#section(file, block[1])) as Group[]
+    const [, ...found] = groups.find(([one]) => one === hash) ?? [hash]
+    return [...offsets, ...found]
   }
 
   async #ofType(file: FileHandle, type: string): Promise<number[]> {
@@ -169,6 +267,21 @@ export class Segment {
     if (crc32(bytes) !== crc) throw new SegmentDamage('the checksum of a section is wrong')
     return parsed(bytes)
   }
+}
+
+/** Returns the offsets in both lists; those of the second if there is no first. */
+function both(a: readonly number[] | undefined, b: number[]): number[] {
+  if (a === undefined) return b
+  const among = new Set(a)
+  return b.filter((offset) => among.has(offset))
+}
+
+function fieldsOf(
+  fields: readonly SearchField[],
+  { pointer }: FieldCondition,
+  type: string | undefined,
+): SearchField[] {
+  return fields.filter((field) => isFieldOf(field, pointer, type))
 }
 
 /** @throws SegmentDamage */
