@@ -63,7 +63,7 @@ function summarize(failedChecks, checks, { isGreen, report }) {
 }
 
 /**
- * Prints what `npm test` ends with.
+ * Prints the last lines of `npm test`.
  * @param {Summary} summary
  */
 export function print({ passed, failed, skipped, failedChecks }) {

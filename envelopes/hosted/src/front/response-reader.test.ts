@@ -209,7 +209,7 @@ it('rejects bytes after a response even if the receiver sends the next request a
   expect([first.body, second.status]).toEqual(['a', 0])
 })
 
-it('reads a response the same way after any other response of its connection as alone', () => {
+it('reads a response on a used connection as on a new one', () => {
   const random = new Random(13)
   const one = (...some: readonly string[]): string =>
     some[random.chance(0.6) ? 0 : random.below(some.length)] ?? ''
