@@ -8,7 +8,7 @@ import { packEntries, type PackedRecords } from '@service-fs/format/pack-entries
 import { equalBytes, hexEncode } from '@service-fs/tlog/codec'
 import type { Hash, Hasher } from '@service-fs/tlog/hash'
 import type { RecordClock } from './clock.ts'
-import { messageOf } from '@service-fs/format/errors'
+import { FormatError } from '@service-fs/format/errors'
 import { checkValidity, storedAuthor, withCompanions } from './companion.ts'
 import { LedgerError, stoppedBy } from './errors.ts'
 import type { Indexer } from './indexer.ts'
@@ -350,7 +350,8 @@ export class Appender {
     try {
       group.entries = packEntries(group.records, group.time, this.#sha256Hex, codec)
     } catch (error) {
-      throw new LedgerError('bad-record', messageOf(error), { cause: error })
+      if (!(error instanceof FormatError)) throw error
+      throw new LedgerError('bad-record', error.message, { cause: error })
     }
   }
 }

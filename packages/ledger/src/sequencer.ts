@@ -17,7 +17,7 @@ import type { Runtime } from './runtime.ts'
 /** The new records of one append. They go into one commit, all or none. */
 export interface Batch {
   readonly records: readonly { id: string }[]
-  /** The records' entries, in order. */
+  /** The records' entries, in order. The sequencer takes their bytes. */
   readonly entries: PackedRecords
 }
 
@@ -55,6 +55,7 @@ export interface SequencerHooks {
 
 /** Room for the signed checkpoint behind the lines of a commit. A longer one costs a copy of the lines. */
 const NOTE_BYTES = 1024
+const NO_BYTES = new Uint8Array()
 
 interface Waiting {
   batch: Batch
@@ -193,6 +194,8 @@ export class Sequencer {
       this.#fail(waiting, error)
       return
     }
+    // The lines of the extension have the entries now. A small engine needs the memory for the write.
+    for (const packed of entries) packed.bytes = NO_BYTES
     let head: Head
     try {
       head = await signHead(this.#options, extension.edge, extension.root)

@@ -100,7 +100,9 @@ export class TailMemory {
     if (to <= this.#base) return
     for (let bundle = Math.floor(this.#base / 256); bundle < Math.floor(to / 256); bundle++)
       this.#roots.delete(bundle)
-    const kept = this.#blocks.filter(({ first, ends }) => first + ends.length > to)
+    const kept = this.#blocks
+      .filter(({ first, ends }) => first + ends.length > to)
+      .map((block) => rest(block, to))
     this.#leaves = this.#leaves.slice(to - this.#base)
     this.#base = to
     this.#blocks = kept
@@ -125,6 +127,19 @@ export class TailMemory {
       else high = middle - 1
     }
     return low
+  }
+}
+
+/** Returns a block without the entries before `from`, unless these are the smaller part: then the copy would cost more than it frees. */
+function rest(block: Block, from: number): Block {
+  const { first, text, ends } = block
+  const dropped = Math.max(from - first, 0)
+  const start = startOf(ends, dropped)
+  if (2 * start < text.length) return block
+  return {
+    first: from,
+    text: new Uint8Array(text.subarray(start)),
+    ends: ends.slice(dropped).map((end) => end - start),
   }
 }
 

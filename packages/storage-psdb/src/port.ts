@@ -3,7 +3,7 @@ export interface PsdbPort {
   readonly regionBytes: number
   /**
    * Put bytes into the data region, for the request that is sent next. They may be referred to instead of copied: they
-   * do not change until that request is answered.
+   * do not change until that request is answered. Several calls for one request put pieces that follow each other.
    */
   put(offset: number, bytes: Uint8Array): void
   /** Returns a copy of bytes in the data region. The bytes of an answer are valid while received() runs for that answer. */

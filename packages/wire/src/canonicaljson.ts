@@ -53,13 +53,29 @@ export function allowanceFor(body: string, max: number): Allowance | undefined {
  * @throws JsonError
  */
 export function parseJson(text: string, allowance?: Allowance): unknown {
-  const plain = allowance === undefined ? parsePlain(text) : undefined
+  const plain = allowance === undefined && !isSparse(text) ? parsePlain(text) : undefined
   if (plain !== undefined) return plain
   new Scanner(text, allowance).document()
   try {
     return JSON.parse(text)
   } catch {
     throw new JsonError('invalid JSON: control character or bad escape in a string')
+  }
+}
+
+/** From this many characters on, writing a value again to compare it takes much of a small engine's memory. */
+const LONG_TEXT = 2 ** 20
+/** So few values and names that the scanner is fast. */
+const FEW_VALUES = 1000
+
+/** Reports whether a long text has few values and names, no escapes, and no error that the scanner finds. */
+function isSparse(text: string): boolean {
+  if (text.length < LONG_TEXT || text.includes('\\')) return false
+  try {
+    new Scanner(text, { values: FEW_VALUES }).document()
+    return true
+  } catch {
+    return false
   }
 }
 

@@ -1,5 +1,6 @@
 /** Reads records from JSON bodies: one record, or a line each in NDJSON. A problem names the field and, in a batch, the line. */
 import type { Codec } from '@service-fs/tlog/codec'
+import { TlogError } from '@service-fs/tlog/errors'
 import * as v from 'valibot'
 
 import { allowanceFor, canonicalJson, JsonError, parseJson, type Allowance } from './canonicaljson.ts'
@@ -138,7 +139,9 @@ function decodeBody(body: Uint8Array, codec: Codec, place?: Place): string {
   if (body.includes(0)) throw badField('body', 'text without NUL bytes', 'a NUL byte', place)
   try {
     return codec.utf8Decode(body)
-  } catch {
+  } catch (error) {
+    // A small engine may be out of memory.
+    if (!(error instanceof TlogError)) throw error
     throw badField('body', 'UTF-8', 'invalid bytes', place)
   }
 }

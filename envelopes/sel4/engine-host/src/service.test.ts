@@ -191,6 +191,30 @@ describe.skipIf(!isBuilt)('Envelope B on a host', () => {
     expect((await append(url, 'after', 1)).status).toBe(200)
   })
 
+  const RAW = (id: string, payload: Buffer): RequestInit => ({
+    headers: { 'x-payload-id': id },
+    body: new Uint8Array(payload),
+  })
+  const JSON_TEXT = (id: string, payload: Buffer): RequestInit => ({
+    headers: { 'content-type': 'application/json' },
+    body: `{"payload_id":"${id}","payload_base64":"${payload.toString('base64')}"}`,
+  })
+  it.each([
+    ['raw records', 'two tenants', 176, RAW],
+    ['JSON records', 'a single tenant', 192, JSON_TEXT],
+  ] as const)(
+    'accepts the largest %s, one after the other, in the memory of %s on the appliance',
+    async (_, _tenants, mebibytes, request) => {
+      const url = await start({ engine: { memoryBytes: mebibytes * 2 ** 20, callMs: 120_000 } })
+      for (const [i, id] of ['first', 'second', 'third'].entries()) {
+        const sent = request(id, Buffer.alloc(16 * 2 ** 20, i))
+        const answer = await fetch(`${url}t/acme/v1/append`, { method: 'POST', ...sent })
+        expect([id, answer.status]).toEqual([id, 200])
+      }
+      expect(running?.failures).toEqual([])
+    },
+  )
+
   it('refuses deeply nested JSON and JSON with a NUL, and keeps running', async () => {
     const url = await start()
     const post = (body: string): Promise<Response> =>

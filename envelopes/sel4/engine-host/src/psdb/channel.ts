@@ -11,7 +11,7 @@ export interface PsdbReceiver {
 const NOTHING = new Uint8Array()
 
 /**
- * A tenant's port over pipes. There is no shared memory: the next message carries the bytes that were put, and the bytes of an
+ * A tenant's port over pipes. There is no shared memory: the next message carries the bytes that were put, joined, and the bytes of an
  * answer are available only while it is being received. Bytes are not copied: the caller of put() must not change them before the
  * answer.
  */
@@ -19,7 +19,8 @@ export class PsdbChannel implements PsdbPort {
   readonly regionBytes: number
   readonly #send: (message: Uint8Array, data: Uint8Array) => void
   #receiver: PsdbReceiver | undefined
-  #put: Uint8Array = NOTHING
+  /** The bytes for the next message, in pieces that follow each other. */
+  #put: Uint8Array[] = []
   #got: { offset: number; data: Uint8Array } = { offset: 0, data: NOTHING }
   #failure: StorageError | undefined
 
@@ -35,7 +36,7 @@ export class PsdbChannel implements PsdbPort {
   }
 
   put(_offset: number, bytes: Uint8Array): void {
-    this.#put = bytes
+    this.#put.push(bytes)
   }
 
   get(offset: number, length: number): Uint8Array {
@@ -47,9 +48,10 @@ export class PsdbChannel implements PsdbPort {
   }
 
   send(message: Uint8Array): void {
-    const data = this.#put
-    this.#put = NOTHING
-    if (this.#failure === undefined) this.#send(message, data)
+    const pieces = this.#put
+    this.#put = []
+    if (this.#failure === undefined)
+      this.#send(message, pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces))
   }
 
   /** Passes on an answer, with the bytes that it put into the data region. */
