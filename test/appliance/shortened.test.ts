@@ -2,13 +2,14 @@
 // refuses appends.
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { build } from '../../microkit/build.mjs'
 import { Bench, needs, runs } from './machine.ts'
 import { serve, type Served } from './served.ts'
 
 const MiB = 1024 * 1024
 const SECTOR = 512
+const BUILD = 900_000
 
 /** Returns the durable size if a sector of the key disk records the last signature (docs/keys.md). */
 const isLast = (sector: Buffer): boolean =>
@@ -26,6 +27,8 @@ describe.skipIf(!runs)(`a data disk that lost its end ${needs}`, () => {
   let bench: Bench
   let disk: string
   let keys: string
+  // Not part of a test, whose time covers the boots alone.
+  beforeAll(() => void build(), BUILD)
   beforeEach(() => {
     bench = new Bench()
     disk = bench.disk(64 * MiB)
