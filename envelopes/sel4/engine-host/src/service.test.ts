@@ -83,6 +83,15 @@ const append = (url: string, id: string, payload: unknown): Promise<Response> =>
 const postRaw = (url: string, id: string, body: Uint8Array<ArrayBuffer> | string): Promise<Response> =>
   fetch(`${url}t/acme/v1/append`, { method: 'POST', headers: { 'x-payload-id': id }, body })
 
+const rawRecord = (id: string, payload: Buffer): RequestInit => ({
+  headers: { 'x-payload-id': id },
+  body: new Uint8Array(payload),
+})
+const jsonRecord = (id: string, payload: Buffer): RequestInit => ({
+  headers: { 'content-type': 'application/json' },
+  body: `{"payload_id":"${id}","payload_base64":"${payload.toString('base64')}"}`,
+})
+
 async function json(answer: Response | Promise<Response>): Promise<any> {
   return (await answer).json()
 }
@@ -191,17 +200,9 @@ describe.skipIf(!isBuilt)('Envelope B on a host', () => {
     expect((await append(url, 'after', 1)).status).toBe(200)
   })
 
-  const RAW = (id: string, payload: Buffer): RequestInit => ({
-    headers: { 'x-payload-id': id },
-    body: new Uint8Array(payload),
-  })
-  const JSON_TEXT = (id: string, payload: Buffer): RequestInit => ({
-    headers: { 'content-type': 'application/json' },
-    body: `{"payload_id":"${id}","payload_base64":"${payload.toString('base64')}"}`,
-  })
   it.each([
-    ['raw records', 'two tenants', 176, RAW],
-    ['JSON records', 'a single tenant', 192, JSON_TEXT],
+    ['raw records', 'two tenants', 176, rawRecord],
+    ['JSON records', 'a single tenant', 192, jsonRecord],
   ] as const)(
     'accepts the largest %s, one after the other, in the memory of %s on the appliance',
     async (_, _tenants, mebibytes, request) => {
