@@ -4,6 +4,7 @@ import { SIGNATURE_FIELD, SIGNATURE_ID_PREFIX, SIGNATURE_OF_FIELD } from '@servi
 import { DUTY_ID_PREFIX, DUTY_TYPE, RETAIN_FIELD } from '@service-fs/format/duty'
 import type { Field } from '@service-fs/format/entry'
 import { SCRUB_TYPE } from '@service-fs/format/scrub-entry'
+import { TREE_ID_PREFIX, TREE_TYPE } from '@service-fs/format/tree-binding'
 import { packEntries, type PackedRecords } from '@service-fs/format/pack-entries'
 import { equalBytes, hexEncode } from '@service-fs/tlog/codec'
 import type { Hash, Hasher } from '@service-fs/tlog/hash'
@@ -147,8 +148,8 @@ export class Appender {
     return { entries: own, checkpoint }
   }
 
-  /** Appends a duty entry, whose type and identifier no other record can have. */
-  appendDuty(record: NewRecord): Promise<AppendResult> {
+  /** Appends an entry of the ledger itself or of an operator, whose type and identifier no client's record can have. */
+  appendReserved(record: NewRecord): Promise<AppendResult> {
     return this.#appendAny([record])
   }
 
@@ -390,12 +391,15 @@ function reservedName(records: readonly NewRecord[]): string | undefined {
     if (id.startsWith(DUTY_ID_PREFIX)) return `payload_id: ${DUTY_ID_PREFIX} is reserved for duty entries`
     if (id.startsWith(SIGNATURE_ID_PREFIX))
       return `payload_id: ${SIGNATURE_ID_PREFIX} is reserved for signatures of authors`
+    if (id.startsWith(TREE_ID_PREFIX))
+      return `payload_id: ${TREE_ID_PREFIX} is reserved for bindings of second trees`
     if (type === last) continue
     last = type
     const name = type.trim().toLowerCase()
     if (name.startsWith(CLOCK_TYPE)) return `type: ${CLOCK_TYPE} is reserved for clock corrections`
     if (name.startsWith(DUTY_TYPE)) return `type: ${DUTY_TYPE} is reserved for duty entries`
     if (name.startsWith(SCRUB_TYPE)) return `type: ${SCRUB_TYPE} is reserved for the check of sealed files`
+    if (name.startsWith(TREE_TYPE)) return `type: ${TREE_TYPE} is reserved for bindings of second trees`
   }
   return undefined
 }

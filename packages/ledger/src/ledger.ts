@@ -1,5 +1,6 @@
 /** The WORM ledger: appends records, reads them, and proves them. No operation changes or removes a record. */
 import type { ClockCorrection } from '@service-fs/format/clock-correction'
+import type { TreeAlgorithm } from '@service-fs/format/tree-binding'
 import type { StorageCapability } from '@service-fs/storage/capability'
 import type { Hash } from '@service-fs/tlog/hash'
 import { TILE_WIDTH } from '@service-fs/tlog/tile'
@@ -21,6 +22,7 @@ import type { Records } from './records.ts'
 import type { Runtime } from './runtime.ts'
 import type { Scrub, ScrubStatus } from './scrub/scrub.ts'
 import type { SealedTiles } from './sealed-tiles.ts'
+import { TreeBook, type BoundTree, type PlacedTree } from './second-tree/tree-book.ts'
 import type { Sequencer } from './sequencer.ts'
 import type { Upkeep } from './upkeep.ts'
 
@@ -80,6 +82,7 @@ export class Ledger {
   readonly limits: LedgerLimits
   readonly #parts: LedgerParts
   readonly #duties: DutyBook
+  readonly #trees: TreeBook
   #closing: Promise<void> | undefined
 
   constructor(parts: LedgerParts) {
@@ -91,7 +94,14 @@ export class Ledger {
       codec: parts.runtime.codec,
       hasher: parts.runtime.hasher,
       find: (id) => this.#maybe(id),
-      append: (record) => this.#observed(() => parts.appender.appendDuty(record)),
+      append: (record) => this.#observed(() => parts.appender.appendReserved(record)),
+    })
+    this.#trees = new TreeBook({
+      origin: parts.origin,
+      runtime: parts.runtime,
+      find: (id) => this.#maybe(id),
+      rootAt: (size) => parts.reader.root(size, this.head),
+      append: (record) => this.#observed(() => parts.appender.appendReserved(record)),
     })
   }
 
@@ -169,6 +179,17 @@ export class Ledger {
    */
   stateDuty(duty: StatedDuty): Promise<StatedResult> {
     return this.#duties.state(duty)
+  }
+
+  /** Returns the newest binding of a second tree; undefined when there is none. @throws LedgerError as {@link recordById} */
+  treeBinding(algorithm: TreeAlgorithm): Promise<PlacedTree | undefined> {
+    return this.#trees.newest(algorithm)
+  }
+
+  /** Appends the entry that binds a second tree: see {@link TreeBook.bind}. @throws LedgerError as append(); `range` */
+  async bindTree(tree: BoundTree): Promise<PlacedTree> {
+    this.#parts.extent.checkRange('size', tree.size, 0, this.size)
+    return this.#trees.bind(tree)
   }
 
   /** Returns the clock's time in milliseconds since the Unix epoch, and the newest record's time (absent without records). */

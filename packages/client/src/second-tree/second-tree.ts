@@ -147,7 +147,10 @@ export class SecondTree {
   async end(bindings: readonly PlacedBinding[]): Promise<void> {
     if (!this.isStored || this.isLeftOut) return
     if (bindings.length > 0)
-      for (const file of this.#missing) this.#problems.add({ file }, 'the file', 'nothing')
+      for (const file of this.#missing) {
+        // A daemon may have written it meanwhile: it binds the tree after its files.
+        if ((await this.#read(file)) === undefined) this.#problems.add({ file }, 'the file', 'nothing')
+      }
     for (const { level, index, hashes } of upperTiles(this.roots, this.hasher))
       await this.#compare(level, index, hashes)
   }

@@ -130,7 +130,7 @@ export class SecondTrees implements OtherTrees {
       if (stored === undefined && bindings.length === 0) continue
       const tree = stored ?? (await this.#computed(name, bindings, walked))
       await tree.end(bindings)
-      this.#absence(tree, bindings, walked)
+      await this.#absence(tree, bindings, walked)
       await this.#checkpoint(tree, walked)
       for (const placed of bindings) await this.#binding(tree, placed, walked)
       const { checkpoint } = tree
@@ -167,13 +167,19 @@ export class SecondTrees implements OtherTrees {
   }
 
   /** Reports that a bound tree has no folder, and notes what the ledger leaves out or does not bind. */
-  #absence(tree: SecondTree, bindings: readonly PlacedBinding[], { isRemote }: WalkedLog): void {
-    const { problems, notes } = this.#options
+  async #absence(
+    tree: SecondTree,
+    bindings: readonly PlacedBinding[],
+    { isRemote }: WalkedLog,
+  ): Promise<void> {
+    const { problems, notes, files } = this.#options
     const { algorithm } = tree
     const [first] = bindings
     if (isRemote)
       notes.push(`${algorithm}: only the roots that the log binds were checked, not the second tree itself`)
     else if (tree.isLeftOut) notes.push(`${algorithm}: this copy leaves out the second tree`)
+    else if (!tree.isStored && (await files.list(algorithm)).length > 0)
+      notes.push(`${algorithm}: the second tree was begun during this check, which did not compare its files`)
     else if (!tree.isStored)
       problems.add(
         { file: algorithm },
