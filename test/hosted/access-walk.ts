@@ -27,6 +27,8 @@ const DECISIONS: Readonly<Record<string, readonly Role[] | 'anybody'>> = {
   'GET /v1/clock': ['operate'],
   'POST /v1/clock/correct': ['operate'],
   'POST /v1/retention': ['operate'],
+  'GET /v1/trees': ['operate'],
+  'POST /v1/rehash': ['operate'],
   'POST /v1/examine': ['examine'],
   'POST /v1/append': ['append'],
   'POST /mcp': ['append', 'read', 'examine'],
@@ -58,6 +60,9 @@ export function decisionOn({ method, pattern }: Route): readonly Role[] | 'anybo
   return found
 }
 
+/** The clock is right, so a correction is refused. No hold is in force, so none can be lifted. No tree can have this hash. */
+const REFUSED: ReadonlySet<string> = new Set(['/v1/clock/correct', '/v1/retention', '/v1/rehash'])
+
 /** The status that the request must get. */
 export function expected(route: Route, { worth }: Credential, { isHost }: Place): number {
   const permission = decisionOn(route)
@@ -66,8 +71,7 @@ export function expected(route: Route, { worth }: Credential, { isHost }: Place)
   if (worth === 'elsewhere') return 403
   if (!route.tenant && isHost && worth.everywhere !== true) return 403
   if (!worth.roles.some((role) => permission.includes(role))) return 403
-  // The clock is right, so the correction is refused. No hold is in force, so none can be lifted.
-  return route.pattern === '/v1/clock/correct' || route.pattern === '/v1/retention' ? 400 : 200
+  return REFUSED.has(route.pattern) ? 400 : 200
 }
 
 /** Returns a target that exists after one record, `walked`, was appended and one read was recorded. */
@@ -93,6 +97,7 @@ const BODIES: Readonly<Record<string, { headers: Record<string, string>; body: s
     headers: { 'content-type': 'application/json' },
     body: '{"duty":"lift","hold":"walked","reason":"walked"}',
   },
+  '/v1/rehash': { headers: { 'content-type': 'application/json' }, body: '{"hash":"walked"}' },
   '/v1/examine': { headers: { 'content-type': 'application/json' }, body: '{"prefix":"walked"}' },
   '/mcp': {
     headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream' },

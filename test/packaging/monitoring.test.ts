@@ -28,6 +28,13 @@ beforeAll(async () => {
     .commit(1, new Uint8Array(1))
     .catch(() => undefined)
   await daemon.tenant.audit.append([{ id: 'a', type: 'text/plain', payload: new Uint8Array(1) }])
+  await daemon.tenant.wire.handle({
+    method: 'POST',
+    target: '/v1/rehash',
+    header: (name) =>
+      ({ 'x-foundry-module-id': 'acme', 'content-type': 'application/json' })[name as 'content-type'],
+    body: Buffer.from('{"hash":"sha3-256"}'),
+  })
   daemon.tenant.metrics.answered('GET', 500, 1)
   const front = new FrontMetrics({ tenants: () => ['acme'], running: () => new Map([['acme', socket]]) })
   front.answered('GET', 200, 0.1)

@@ -21,6 +21,7 @@ export const CLIENT_COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>
   clock: async () => (await import('./commands/clock.ts')).addClock,
   examine: async () => (await import('./commands/examine.ts')).addExamine,
   retention: async () => (await import('./commands/retention.ts')).addRetention,
+  rehash: async () => (await import('./commands/rehash.ts')).addRehash,
   export: async () => (await import('./commands/export.ts')).addExport,
   restore: async () => (await import('./commands/restore.ts')).addRestore,
   mirror: async () => (await import('./commands/mirror.ts')).addMirror,

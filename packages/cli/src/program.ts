@@ -18,6 +18,7 @@ import { addProof } from './commands/proof.ts'
 import { addProvision } from './commands/provision.ts'
 import { addReadme } from './commands/readme.ts'
 import { addRepair } from './commands/repair.ts'
+import { addRehash } from './commands/rehash.ts'
 import { addRestore } from './commands/restore.ts'
 import { addSearch } from './commands/search.ts'
 import { addRetention } from './commands/retention.ts'
@@ -45,6 +46,7 @@ export function buildProgram(raw: Io = processIo): Command {
     addClock,
     addExamine,
     addRetention,
+    addRehash,
     addExport,
     addRestore,
     addMirror,

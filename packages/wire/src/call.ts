@@ -11,6 +11,7 @@ import type { Limits } from './limits.ts'
 import type { PackMaker, Packs } from './packs.ts'
 import type { Coding, Query, WireRequest, WireResponse } from './request.ts'
 import type { SearchIndex } from './search-page.ts'
+import type { Trees } from './shown-trees.ts'
 
 /** The part of a ledger that the wire uses. */
 export type WireLedger = Pick<
@@ -62,6 +63,8 @@ export interface WireOptions {
   mcp?(call: Call): Promise<Answer>
   /** Begins an examiner's pack of the ledger. If absent, /v1/examine is 501. */
   examine?(selection: Selection): Promise<PackMaker>
+  /** The second trees of the ledger. If absent, /v1/trees and /v1/rehash are 501. */
+  trees?: Trees
   /** The search index, which suggests where to look for records. Default: a search reads the entries in order. */
   search?: { readonly ledger: SearchIndex; readonly audit: SearchIndex }
   /** Verifies the signatures of authors. If absent, an append with a signature is 501. */

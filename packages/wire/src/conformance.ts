@@ -913,6 +913,20 @@ function audit({ it, same, like, refused }: Tools): void {
     refused(await ask('{"since":1}'), 'bad-request', { field: 'since' })
   })
 
+  it('shows its second trees and builds no unknown one, or says that it keeps none', async (w) => {
+    const ask = (body: string): Promise<Answer> =>
+      w.ask('/v1/rehash', { method: 'POST', headers: { 'content-type': JSON_TYPE }, body })
+    const answer = await w.ask('/v1/trees')
+    if (answer.status === 501) {
+      refused(answer, 'not-implemented', {})
+      return refused(await ask('{"hash":"sha3-256"}'), 'not-implemented', {})
+    }
+    same([answer.status, answer.json], [200, { trees: [] }])
+    refused(await ask('{"hash":"md5"}'), 'bad-request', { field: 'hash', supplied: '"md5"' })
+    refused(await ask('{"hash":"sha3-256","a":1}'), 'bad-request', { field: 'a' })
+    same((await w.ask('/v1/trees')).json, { trees: [] })
+  })
+
   it('records which existing records an append reveals, before the response', async (w) => {
     const told = async (got: Answer): Promise<Json> => {
       const { payload } = await w.auditEntry(Number(got.headers['x-audit-index']))

@@ -135,6 +135,17 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
     },
     codes: WRITE_CODES,
   },
+  '/v1/trees': {
+    operationId: 'trees',
+    answers: { 200: { [JSON_TYPE]: ref('Trees') } },
+    codes: ['not-implemented'],
+  },
+  '/v1/rehash': {
+    operationId: 'rehash',
+    body: { [JSON_TYPE]: ref('Rehash') },
+    answers: { 200: { [JSON_TYPE]: ref('Tree') } },
+    codes: ['not-implemented', 'too-large', 'unsupported-media-type', 'read-only'],
+  },
   '/v1/examine': {
     operationId: 'examine',
     body: { [JSON_TYPE]: ref('Selection') },

@@ -1,6 +1,7 @@
 /** Schemas of all JSON bodies (JSON Schema 2020-12, as in OpenAPI 3.1). */
 import { MODULE_ID_PATTERN } from '@service-fs/format/module-id'
 import { MAX_WHERE } from '@service-fs/format/selection'
+import { TREE_ALGORITHMS } from '@service-fs/format/tree-binding'
 import { PROBLEMS } from './problem.ts'
 
 export type Schema = { readonly [name: string]: Json } | boolean
@@ -76,6 +77,7 @@ const HOLD = text('the name of the hold', { pattern: '^[A-Za-z0-9][A-Za-z0-9._-]
 const PERIOD = text("from a record's time on: years (P6Y) or days (P90D)", {
   pattern: String.raw`^P[1-9]\d{0,5}[YD]$`,
 })
+const TREE_HASH: Schema = { enum: TREE_ALGORITHMS.map(({ name }) => name) }
 const REASON: Schema = { type: 'string', minLength: 1, maxLength: 1000 }
 
 const PLACE: Readonly<Record<string, Schema>> = {
@@ -155,6 +157,28 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
       object({ duty: { const: 'extend' }, payload_id: PAYLOAD_ID, until: TIME, reason: REASON }),
     ],
   },
+  Rehash: object({ hash: TREE_HASH }),
+  Trees: object({ trees: { type: 'array', items: ref('Tree') } }),
+  Tree: object(
+    {
+      hash: TREE_HASH,
+      origin: text("the log's origin, a slash and the hash", { minLength: 1 }),
+      vkey: text("the tree's own key; absent if it could not be read"),
+      state: {
+        enum: ['building', 'kept', 'failed'],
+        description: 'kept: an entry of the log binds the tree; failed: the tree is not continued',
+      },
+      size: integer('number of entries that the tree covers'),
+      log_size: integer('number of entries of the log'),
+      signed_size: integer("number of entries that the tree's checkpoint covers"),
+      bound: object({
+        index: integer('index of the newest entry that binds the tree'),
+        size: integer('number of entries of the bound tree'),
+      }),
+      problem: text('why the last step failed'),
+    },
+    ['vkey', 'bound', 'problem'],
+  ),
   Selection: object({ from: TIME, to: TIME, type: SCOPE.type, prefix: SCOPE.prefix, where: WHERE }, [
     'from',
     'to',

@@ -118,7 +118,7 @@ export const PROBLEM_DOCS: Readonly<Record<ProblemCode, ProblemDocs>> = {
   },
   'not-implemented': {
     meaning:
-      'This server cannot do this: Envelope B makes no packs, examines no fields of records, and does not verify signatures of authors.',
+      'This server cannot do this: Envelope B makes no packs, keeps no second trees, examines no fields of records, and does not verify signatures of authors.',
     action: 'Use the command that `detail` names, or a server of Envelope A.',
   },
   corrupt: {

@@ -15,11 +15,12 @@ const target = (pattern: string): string =>
 const APPEND: readonly Role[] = ['append']
 const READ: readonly Role[] = ['read', 'examine']
 const EXAMINE: readonly Role[] = ['examine']
+const OPERATE: readonly string[] = ['/v1/retention', '/v1/trees', '/v1/rehash']
 
 /** The expected permission of a route, written independently of the route table. */
 function expected(pattern: string): readonly Role[] | 'anybody' {
   if (pattern === '/healthz' || pattern === '/readyz') return 'anybody'
-  if (pattern === '/metrics' || pattern.startsWith('/v1/clock') || pattern === '/v1/retention')
+  if (pattern === '/metrics' || pattern.startsWith('/v1/clock') || OPERATE.includes(pattern))
     return ['operate']
   if (pattern === '/v1/append') return APPEND
   if (pattern === '/mcp' || pattern === '/v1/contract') return ['append', 'read', 'examine']

@@ -15,6 +15,7 @@ import type { Permission } from './roles.ts'
 import { search } from './search.ts'
 import { checkpoint, consistencyProof, inclusionProof, recordProof } from './proofs.ts'
 import { tile, tlogCheckpoint } from './tiles.ts'
+import { rehash, trees } from './trees.ts'
 
 /** A route. */
 export interface Route {
@@ -127,6 +128,18 @@ export const ROUTES: readonly Route[] = [
       stateDuty,
       'State a duty to keep records: a policy, a hold, its end, an extension',
     ),
+    method: 'POST',
+    tenant: true,
+    permission: ['operate'],
+    head: operatorHead,
+  },
+  {
+    ...plain('/v1/trees', trees, 'The second trees, with other hashes, and how far they are'),
+    tenant: true,
+    permission: ['operate'],
+  },
+  {
+    ...plain('/v1/rehash', rehash, 'Build a second tree over the ledger, with another hash, and keep it'),
     method: 'POST',
     tenant: true,
     permission: ['operate'],

@@ -5,6 +5,7 @@
  */
 import { codeOf } from '@service-fs/format/errors'
 import { defaultOrigin } from '@service-fs/format/module-id'
+import type { TreeAlgorithm } from '@service-fs/format/tree-binding'
 import { HostedError } from '@service-fs/http/errors'
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
@@ -30,6 +31,11 @@ export function chooseOrigin(
 
 export const LEDGER_KEY = 'ed25519.key'
 export const AUDIT_KEY = 'audit-ed25519.key'
+
+/** Returns the name of the file with the key of a second tree. */
+export function treeKey(algorithm: TreeAlgorithm): string {
+  return `${algorithm}-ed25519.key`
+}
 
 /** Returns the directory of a tenant's private keys. */
 export function secretDir(root: string, moduleId: string): string {
@@ -112,8 +118,8 @@ async function checkPrivate(path: string, { mode }: { mode: number }): Promise<v
 async function createKey(path: string, name: string): Promise<void> {
   const dir = dirname(path)
   await fs.mkdir(dir, { recursive: true, mode: 0o700 })
-  await syncDir(dirname(dirname(dir)))
-  await syncDir(dirname(dir))
+  await syncParent(dirname(dirname(dir)))
+  await syncParent(dirname(dir))
   const key = formatSignerKey(
     { name, type: TYPE_ED25519, seed: new Uint8Array(randomBytes(32)) },
     nativeCrypto,
@@ -134,6 +140,15 @@ async function createKey(path: string, name: string): Promise<void> {
     await fs.unlink(temporary)
   }
   await syncDir(dir)
+}
+
+/** Syncs a directory in which this process may have created one. A tenant of a host cannot read it, and has created none there. */
+async function syncParent(dir: string): Promise<void> {
+  try {
+    await syncDir(dir)
+  } catch (error) {
+    if (codeOf(error) !== 'EACCES') throw error
+  }
 }
 
 /**

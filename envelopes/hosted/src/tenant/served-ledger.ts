@@ -122,6 +122,14 @@ export class ServedLedger implements WireLedger {
     return this.#run((ledger) => ledger.stateDuty(...duty))
   }
 
+  treeBinding(...tree: Parameters<Ledger['treeBinding']>): ReturnType<Ledger['treeBinding']> {
+    return this.#run((ledger) => ledger.treeBinding(...tree))
+  }
+
+  bindTree(...tree: Parameters<Ledger['bindTree']>): ReturnType<Ledger['bindTree']> {
+    return this.#run((ledger) => ledger.bindTree(...tree))
+  }
+
   clock(): ReturnType<Ledger['clock']> {
     return this.#run((ledger) => ledger.clock())
   }

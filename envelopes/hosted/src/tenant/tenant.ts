@@ -25,6 +25,8 @@ import { Protections } from './protections.ts'
 import { SegmentIndex } from './search/search-index.ts'
 import { watchReady } from '../process/ready-metric.ts'
 import { nodeRuntime } from '@service-fs/native/runtime'
+import { SecondTrees } from './second-trees.ts'
+import { watchTrees } from './tree-metrics.ts'
 import type { ScrubSettings } from './scrub.ts'
 import type { ServedLedger } from './served-ledger.ts'
 import { VERSION } from '../version.ts'
@@ -133,13 +135,17 @@ async function openLocked(
     acceptCommand: (sizes: AcceptSizes) => acceptCommand({ moduleId, root }, sizes),
     warn: options.warn ?? (() => undefined),
     scrub: options.scrub,
-    again: () => protections?.start((error) => options.report?.(error)),
+    again: () => {
+      protections?.start((error) => options.report?.(error))
+      void trees?.resume()
+    },
     failed: fail,
   }
   const mayCreate = stored === undefined && !readOnly
   const clock = options.allowClockAhead === true ? { clockAheadMs: Number.POSITIVE_INFINITY } : {}
   const place = { mayCreate, origin: `${origin}/audit`, key: join(secret, AUDIT_KEY), limits: clock }
   let protections: Protections | undefined
+  let trees: SecondTrees | undefined
   // Open the audit ledger first, so that a ledger never exists without its audit.
   const audit = await openServedLedger({ ...place, name: 'audit', dir: auditDir }, settings)
   opened.push(audit)
@@ -163,11 +169,17 @@ async function openLocked(
     audit: searchIndexOf(options, audit, 'audit', auditDir),
   }
   metrics.watchSearch({ main: search.ledger, audit: search.audit })
-  const wire = wireOf(options, { ledger, audit, metrics, protections: found, search, authors })
+  const { warn } = settings
+  const kept = (trees = new SecondTrees({ dir, secret, log: ledger, readOnly, warn }))
+  await kept.resume()
+  opened.push(kept)
+  watchTrees(metrics.registry, kept)
+  const parts = { ledger, audit, metrics, protections: found, search, authors, trees: kept }
+  const wire = wireOf(options, parts)
   metrics.followers(() => wire.followers)
   const close = async (): Promise<void> => {
     await found.close()
-    await Promise.all([search.ledger.close(), search.audit.close()])
+    await Promise.all([search.ledger.close(), search.audit.close(), kept.close()])
     await closeBoth(audit, ledger)
   }
   return {
@@ -256,7 +268,7 @@ function packFolder({ root, moduleId, readOnly = false }: TenantOptions): string
   return readOnly ? tmpdir() : join(root, moduleId, 'cache', 'examine')
 }
 
-interface WireParts extends Required<Pick<WireOptions, 'search' | 'authors'>> {
+interface WireParts extends Required<Pick<WireOptions, 'search' | 'authors' | 'trees'>> {
   readonly ledger: ServedLedger
   readonly audit: ServedLedger
   readonly metrics: Metrics
@@ -265,7 +277,7 @@ interface WireParts extends Required<Pick<WireOptions, 'search' | 'authors'>> {
 
 function wireOf(
   options: TenantOptions,
-  { ledger, audit, metrics, protections, search, authors }: WireParts,
+  { ledger, audit, metrics, protections, search, authors, trees }: WireParts,
 ): Wire {
   const readiness = new Readiness(ledger, audit)
   let answerMcp: ((call: Call) => Promise<Answer>) | undefined
@@ -298,6 +310,7 @@ function wireOf(
     search,
     authors,
     searchFields: options.searchFields ?? [],
+    trees,
     codings: CODINGS,
     scansBytes: true,
     version: VERSION,
