@@ -3,6 +3,7 @@ import { mkdir, rename, writeFile } from 'node:fs/promises'
 import type { ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { QUICK } from '../../../test/support/quick.ts'
 import { cli } from './testing.ts'
 import {
   makeLedger,
@@ -178,7 +179,8 @@ it('makes the names in directories and archives safe', async () => {
 
 it('makes the arguments safe', async () => {
   const { commands } = buildProgram()
-  for (const command of commands.map((one) => one.name())) {
+  const names = commands.map((one) => one.name())
+  for (const command of names.filter((_, i) => !QUICK || i % 4 === 0)) {
     await run(command, `--${HOSTILE}`)
     await run(command, HOSTILE)
     await run(command, HOSTILE, HOSTILE, HOSTILE)
