@@ -44,9 +44,15 @@ export function secretDir(root: string, moduleId: string): string {
 
 /**
  * Returns the signer whose key is in `path`. With `mayCreate`, a missing file is created atomically and durably, with a key named `name`.
+ * `isDirectoryDurable`: the directory holds another key already, so it is not made. A tenant of a host cannot sync the directories above.
  * @throws HostedError `key`: the file is missing, readable by others or malformed, or the key has another name or id
  */
-export async function openSigner(path: string, name: string, mayCreate: boolean): Promise<KeySigner> {
+export async function openSigner(
+  path: string,
+  name: string,
+  mayCreate: boolean,
+  { isDirectoryDurable = false }: { isDirectoryDurable?: boolean } = {},
+): Promise<KeySigner> {
   let text = await readKey(path)
   if (text === undefined) {
     if (!mayCreate) {
@@ -55,6 +61,7 @@ export async function openSigner(path: string, name: string, mayCreate: boolean)
         `${path}: the ledger exists but its private key is missing: restore the key; a new key could not sign for this ledger`,
       )
     }
+    if (!isDirectoryDurable) await makeDirectory(dirname(path))
     await createKey(path, name)
     text = await readKey(path)
   }
@@ -116,10 +123,6 @@ async function checkPrivate(path: string, { mode }: { mode: number }): Promise<v
 
 /** Writes a new key to a temporary file, syncs it, and links it into place. If another process was faster, its key stays. */
 async function createKey(path: string, name: string): Promise<void> {
-  const dir = dirname(path)
-  await fs.mkdir(dir, { recursive: true, mode: 0o700 })
-  await syncParent(dirname(dirname(dir)))
-  await syncParent(dirname(dir))
   const key = formatSignerKey(
     { name, type: TYPE_ED25519, seed: new Uint8Array(randomBytes(32)) },
     nativeCrypto,
@@ -139,16 +142,14 @@ async function createKey(path: string, name: string): Promise<void> {
   } finally {
     await fs.unlink(temporary)
   }
-  await syncDir(dir)
+  await syncDir(dirname(path))
 }
 
-/** Syncs a directory in which this process may have created one. A tenant of a host cannot read it, and has created none there. */
-async function syncParent(dir: string): Promise<void> {
-  try {
-    await syncDir(dir)
-  } catch (error) {
-    if (codeOf(error) !== 'EACCES') throw error
-  }
+/** Makes the directory of a tenant's keys, and the one above it, durably. */
+async function makeDirectory(dir: string): Promise<void> {
+  await fs.mkdir(dir, { recursive: true, mode: 0o700 })
+  await syncDir(dirname(dirname(dir)))
+  await syncDir(dirname(dir))
 }
 
 /**

@@ -120,7 +120,9 @@ export class SecondTrees implements Trees {
       )
     const origin = treeOrigin(log.origin, algorithm)
     const isNew = mayCreate && !(await exists(join(folder, 'keys', 'ed25519.vkey')))
-    const signer = await openSigner(join(secret, treeKey(algorithm)), origin, isNew)
+    // The directory has the ledger's key.
+    const place = { isDirectoryDurable: true }
+    const signer = await openSigner(join(secret, treeKey(algorithm)), origin, isNew, place)
     // Loaded on first use, because most tenants never need it.
     const { treeDigests } = await import('@service-fs/native/tree-digests')
     const hash = treeDigests[algorithm]
