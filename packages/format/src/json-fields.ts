@@ -14,7 +14,7 @@ export interface SearchField {
   readonly pointer: string
 }
 
-/** Requires that the value at `pointer` has the text `text`: see {@link textAt}. */
+/** Requires that the value at `pointer` has the text `text`. A string is its own text, and a number has that of RFC 8785. */
 export interface FieldCondition {
   readonly pointer: string
   readonly text: string
