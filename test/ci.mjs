@@ -19,7 +19,7 @@ function summaryOf(command, args) {
   spawnSync(command, args, { cwd: root, stdio: 'inherit', env: { ...process.env, SUMMARY: file } })
   const summary = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined
   rmSync(dir, { recursive: true })
-  return summary ?? { passed: 0, failed: 1, skipped: [], failedChecks: [[command, ...args].join(' ')] }
+  return summary ?? { passed: 0, failed: 1, skipped: [], failures: [[command, ...args].join(' ')] }
 }
 
 const started = performance.now()
@@ -33,6 +33,6 @@ print({
   passed: quick.passed + rest.passed,
   failed: quick.failed + rest.failed,
   skipped: [...new Set([...quick.skipped, ...rest.skipped])],
-  failedChecks: [...quick.failedChecks, ...rest.failedChecks],
+  failures: [...quick.failures, ...rest.failures],
 })
 process.exitCode = quick.failed + rest.failed === 0 ? 0 : 1

@@ -1,16 +1,17 @@
 // Runs the checks and a set of tests: node test/run.mjs quick|full|rest [VITEST ARGUMENT...].
 // quick: what `npm test` runs. full: everything. rest: the tests of the full set that `npm test` does not run, for .ci/run.
-// The last line is `N passed, N failed, N skipped`; a line for each failed check and each skipped test precedes it.
+// The last line is `N passed, N failed, N skipped`. Before it come the failed checks and tests, each test with its file and the
+// start of its error, and the skipped tests.
 // With TIMES=1 in the environment it records the times of the slow files; see times.mjs.
 // With SUMMARY=FILE in the environment those lines go to FILE as JSON instead, and .ci/run prints them.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { env, root, run } from '../scripts/workspace.mjs'
 import { filesLeft } from './affected.mjs'
 
-/** @typedef {{ passed: number, failed: number, skipped: string[], failedChecks: string[] }} Summary */
+/** @typedef {{ passed: number, failed: number, skipped: string[], failures: string[] }} Summary */
 
 /** @type {Record<string, string[]>} */
 const CHECKS = {
@@ -38,6 +39,33 @@ function runTests(args, variables) {
   return { isGreen: status === 0, report }
 }
 
+/** Lines of an error that the summary shows. */
+const ERROR_LINES = 12
+
+/** @param {string} error */
+const start = (error) =>
+  error
+    .split('\n')
+    .filter((line) => !line.includes('/node_modules/'))
+    .slice(0, ERROR_LINES)
+    .join('\n    ')
+
+/**
+ * Describes the failed tests of a file of vitest's report, and the file itself if it could not be loaded.
+ * @param {any} file
+ * @returns {string[]}
+ */
+function failuresOf({ name, status, message, assertionResults }) {
+  const path = relative(root, name)
+  if (status === 'failed' && assertionResults.length === 0) return [`${path}\n    ${start(message)}`]
+  return assertionResults
+    .filter((/** @type {any} */ test) => test.status === 'failed')
+    .map(
+      (/** @type {any} */ test) =>
+        `${path} > ${test.fullName}\n    ${start(test.failureMessages.join('\n'))}`,
+    )
+}
+
 /**
  * @param {readonly string[]} failedChecks
  * @param {number} checks how many ran
@@ -46,19 +74,16 @@ function runTests(args, variables) {
  */
 function summarize(failedChecks, checks, { isGreen, report }) {
   const files = report?.testResults ?? []
-  // A file that could not be loaded has no tests and counts as one failure.
-  const broken = files.filter(
-    (/** @type {any} */ file) => file.status === 'failed' && file.assertionResults.length === 0,
-  ).length
-  const failed = (report?.numFailedTests ?? 0) + broken + failedChecks.length
+  const failures = [...failedChecks, ...files.flatMap(failuresOf)]
+  if (failures.length === 0 && !isGreen) failures.push('vitest')
   return {
     passed: (report?.numPassedTests ?? 0) + checks - failedChecks.length,
-    failed: failed === 0 && !isGreen ? 1 : failed,
+    failed: failures.length,
     skipped: files
       .flatMap((/** @type {any} */ file) => file.assertionResults)
       .filter((/** @type {any} */ test) => ['pending', 'skipped', 'todo'].includes(test.status))
       .map((/** @type {any} */ test) => test.fullName),
-    failedChecks: [...failedChecks],
+    failures,
   }
 }
 
@@ -66,9 +91,9 @@ function summarize(failedChecks, checks, { isGreen, report }) {
  * Prints the last lines of `npm test`.
  * @param {Summary} summary
  */
-export function print({ passed, failed, skipped, failedChecks }) {
-  for (const name of failedChecks) console.log(`failed: ${name}`)
+export function print({ passed, failed, skipped, failures }) {
   for (const name of skipped) console.log(`skipped: ${name}`)
+  for (const failure of failures) console.log(`failed: ${failure}`)
   console.log(`${passed} passed, ${failed} failed, ${skipped.length} skipped`)
 }
 
