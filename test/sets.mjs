@@ -50,6 +50,7 @@ export const fullOnly = [
   'test/hosted/access-limits.test.ts',
   'test/hosted/access-logs.test.ts',
   'test/hosted/append-reads.test.ts',
+  'test/hosted/authors.test.ts',
   'test/hosted/bad-input.test.ts',
   'test/hosted/crowded.test.ts',
   'test/hosted/examine.test.ts',
