@@ -27,6 +27,7 @@ export const fullOnly = [
   'test/appliance/signatures.test.ts',
   'test/appliance/storage.test.ts',
   'test/cli/append-files.test.ts',
+  'test/cli/author-anchors.test.ts',
   'test/cli/retention.test.ts',
   'test/cli/tree.test.ts',
   'test/cli/verify-threads.test.ts',

@@ -2,7 +2,13 @@
 import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fingerprint, makeAuthor, makeCertificate, signJws, type Identity } from '../../packages/author/src/testing.ts'
+import {
+  fingerprint,
+  makeAuthor,
+  makeCertificate,
+  signJws,
+  type Identity,
+} from '../../packages/author/src/testing.ts'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { startHost, type Host } from '../support/host.ts'
 

@@ -5,6 +5,9 @@ import { messageOf } from '@service-fs/format/errors'
 import { readCertificate, type Certificate } from './certificate.ts'
 import { SignatureError } from './errors.ts'
 
+/** Trust anchors are few, and short. */
+const MAX_ANCHORS_CHARACTERS = 1_048_576
+
 /** A chain whose shape is checked: each certificate is certified by the next one. */
 export interface Chain {
   readonly signer: Certificate
@@ -106,6 +109,8 @@ export class Anchors {
 
   /** Reads certificates in PEM. @throws SignatureError */
   static fromPem(text: string): Anchors {
+    if (text.length > MAX_ANCHORS_CHARACTERS)
+      throw new SignatureError(`expected at most ${MAX_ANCHORS_CHARACTERS} bytes, found ${text.length}`)
     const blocks = text.match(PEM) ?? []
     if (blocks.length === 0) throw new SignatureError('expected certificates in PEM, found none')
     return new Anchors(

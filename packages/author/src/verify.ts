@@ -45,9 +45,7 @@ export async function verifySignature(
       : await verifyCades(payload, bytes)
   const anchor = anchors?.of(chain)
   if (anchors !== undefined && anchor === undefined)
-    throw new SignatureError(
-      'expected a chain to a trust anchor of the ledger, found one that is not anchored',
-    )
+    throw new SignatureError('expected a chain to a trust anchor, found one that is not anchored')
   const { signer, others, notBefore, notAfter } = chain
   const author: Author = {
     subject: signer.subject,

@@ -43,6 +43,8 @@ export class Restorer {
   /** The ids that were not written, with the reasons. */
   readonly refused: { id: string; reason: string }[] = []
   written = 0
+  /** Records that were left out because no author signed them. */
+  unsigned = 0
 
   constructor(dir: string) {
     this.#dir = dir
@@ -57,6 +59,11 @@ export class Restorer {
     }
     if (content.type === LINK_TYPE) this.#links.push(content)
     else await this.#attempt(content)
+  }
+
+  /** Does not write a record. */
+  refuse(id: string, reason: string): void {
+    this.refused.push({ id, reason })
   }
 
   /** Writes the symbolic links. @throws ClientError `file` */

@@ -10,7 +10,7 @@ import {
   type SignatureType,
 } from '@service-fs/format/author'
 import { fieldOf } from '@service-fs/format/duty'
-import { joinParts, parseEntry, type Entry } from '@service-fs/format/entry'
+import { joinParts, parseEntry, type Entry, type Field } from '@service-fs/format/entry'
 import { messageOf } from '@service-fs/format/errors'
 import { nativeCodec, sha256Hex } from '@service-fs/native/native'
 import { TILE_WIDTH, tileWidth } from '@service-fs/tlog/tile'
@@ -123,7 +123,9 @@ export async function confirmSignatures(
     // The walk has reported what cannot be read.
     const companion = record && (await reader.record((place.index ?? 0) + record.parts))
     if (record === undefined || companion === undefined) continue
-    const problem = await signatureProblem(record, companion, verify)
+    const { first, payload } = record
+    const signature = { type: companion.first.header.type, payload: companion.payload }
+    const problem = await signatureProblem({ ...first.header, payload }, signature, verify)
     if (problem !== undefined) problems.add(place, problem.expected, problem.found)
   }
 }
@@ -134,24 +136,36 @@ interface ReadRecord {
   readonly payload: Uint8Array
 }
 
-async function signatureProblem(
-  { first: { header }, payload }: ReadRecord,
-  companion: ReadRecord,
+/** A record whose header may name an author. */
+export interface AuthoredRecord {
+  readonly id: string
+  readonly time: string
+  readonly fields: readonly Field[]
+  readonly payload: Uint8Array
+}
+
+/**
+ * Verifies the signature of a record's author at the time of the record, and that the header names that author. Returns what was expected
+ * and found if this fails. The caller has checked the form of the header, and that `signature` has the digest that it names.
+ */
+export async function signatureProblem(
+  record: AuthoredRecord,
+  { type, payload }: { type: string; payload: Uint8Array },
   verify: SignatureVerifier,
 ): Promise<{ expected: string; found: string } | undefined> {
-  const author = authorIn(header)
-  const { type } = companion.first.header
+  const author = authorIn(record)
   if (author === undefined || isAuthorProblem(author) || !isSignatureType(type)) return undefined
   let facts: SignatureFacts
   try {
-    facts = await verify(payload, type, companion.payload)
+    facts = await verify(record.payload, type, payload)
   } catch (error) {
-    return { expected: 'a valid signature of the author', found: messageOf(error) }
+    const expected = `a valid signature of the author of ${JSON.stringify(record.id)}`
+    return { expected, found: messageOf(error) }
   }
   const { notBefore, notAfter } = facts
-  if (header.time < notBefore || header.time > notAfter)
+  if (record.time < notBefore || record.time > notAfter)
     return {
-      expected: `certificates of the author that are valid at ${header.time}`,
+      expected: `certificates of the author that are valid at ${record.time}`,
       found: `${notBefore} to ${notAfter}`,
     }
   const said = shown(author)

@@ -127,8 +127,9 @@ class FilesCheck {
     await this.#partials(head.size)
     await confirmDuplicates(records.suspects, head.size, this.#source, storedPath, this.#problems)
     await confirmExtensions(records.extensions, head.size, this.#source, this.#problems)
-    const { signatures } = this.#options
-    this.#notes.push(...(await checkSignatures(records, head.size, this.#source, signatures, this.#problems)))
+    this.#notes.push(
+      ...(await checkSignatures(records, head.size, this.#source, this.#options, this.#problems)),
+    )
     const second = await trees.end({
       size: head.size,
       source: this.#source,

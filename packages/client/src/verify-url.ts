@@ -146,8 +146,7 @@ class UrlCheck {
     const proofs = copy === undefined ? await this.#proofs(opened.checkpoint, samples) : 0
     await confirmDuplicates(records.suspects, size, this.#source, tilePath, this.#problems)
     await confirmExtensions(records.extensions, size, this.#source, this.#problems)
-    const { signatures } = this.#options
-    this.#notes.push(...(await checkSignatures(records, size, this.#source, signatures, this.#problems)))
+    this.#notes.push(...(await checkSignatures(records, size, this.#source, this.#options, this.#problems)))
     const second = await trees.end({
       size,
       source: this.#source,

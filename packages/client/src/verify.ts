@@ -62,6 +62,8 @@ export interface VerifyOptions extends TrustOptions {
   threads?: number
   /** Verifies the signatures of authors. Without it, only their places and hashes are checked. */
   signatures?: SignatureVerifier
+  /** `signatures` accepts only those that lead to a trust anchor. */
+  isAnchored?: boolean
   /** An additional check of each entry. */
   each?: EachEntry
 }
@@ -162,17 +164,18 @@ export async function checkSignatures(
   { signed }: Pick<RecordCheck, 'signed'>,
   size: number,
   source: Pick<LogSource, 'bundle'>,
-  verify: SignatureVerifier | undefined,
+  { signatures, isAnchored = false }: Pick<VerifyOptions, 'signatures' | 'isAnchored'>,
   problems: Problems,
 ): Promise<string[]> {
   const { length } = signed
   if (length === 0) return []
   const those = `${length} ${length === 1 ? 'record is' : 'records are'} signed by ${length === 1 ? 'its author' : 'their authors'}`
-  if (verify === undefined) return [`${those}; no signature of them was verified`]
-  await confirmSignatures(signed, size, source, verify, problems)
-  return [
-    `${those}; each signature was verified at the time of its record, without revocation and trust anchors`,
-  ]
+  if (signatures === undefined) return [`${those}; no signature of them was verified`]
+  await confirmSignatures(signed, size, source, signatures, problems)
+  const how = isAnchored
+    ? 'by the given trust anchors, without revocation'
+    : 'without revocation and trust anchors'
+  return [`${those}; each signature was verified at the time of its record, ${how}`]
 }
 
 /** Returns the identifier of the record that starts with this entry; undefined when none does. */

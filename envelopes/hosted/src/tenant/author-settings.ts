@@ -12,8 +12,6 @@ export interface AuthorSettings {
   readonly require: readonly string[]
 }
 
-/** Trust anchors are few, and short. */
-const MAX_ANCHORS_BYTES = 1_048_576
 const START = /^[\w!#$&^.+-]+(?:\/[\w!#$&^.+-]*)?$/
 
 /** Returns the starts of media types in the form of {@link AuthorSettings}; undefined if one of them cannot be such a start. */
@@ -45,15 +43,9 @@ export async function openAuthors(settings: AuthorSettings | undefined): Promise
 async function readAnchors(file: string): Promise<Anchors> {
   try {
     const bytes = await readFile(file)
-    if (bytes.length > MAX_ANCHORS_BYTES)
-      throw new HostedError(
-        'authors',
-        `${file}: expected at most ${MAX_ANCHORS_BYTES} bytes, found ${bytes.length}`,
-      )
     const { Anchors: Chain } = await import('@service-fs/author/chain')
     return Chain.fromPem(bytes.toString('latin1'))
   } catch (error) {
-    if (error instanceof HostedError) throw error
     // The message of a system error names the file.
     const what = codeOf(error)?.startsWith('E') === true ? '' : `${file}: `
     throw new HostedError('authors', `${what}${messageOf(error)}`, { cause: error })

@@ -2,11 +2,14 @@ import type { Command } from 'commander'
 import { parseCheckpointText } from '@service-fs/tlog/checkpoint'
 import { parseNote } from '@service-fs/tlog/note'
 import { quoted } from '@service-fs/format/visible'
+import { authorFields, signatureId } from '@service-fs/format/author'
 import { messageOf } from '@service-fs/format/errors'
 import { authorMembers } from '@service-fs/client/author'
+import type { SignatureVerifier } from '@service-fs/client/companions'
 import { ClientError } from '@service-fs/client/errors'
 import { getRecord, openTree } from '@service-fs/client/get'
 import type { Connection } from '@service-fs/client/http'
+import { anchorOptions, authorVerifier, type AnchorOptions } from '../author-anchors.ts'
 import type { Io } from '../io.ts'
 import { parseCount } from '../numbers.ts'
 import {
@@ -19,14 +22,16 @@ import {
 } from '../options.ts'
 import { FAILED, perform } from '../perform.ts'
 import { progressBar, type Progress } from '../progress.ts'
-import { readRecord } from '@service-fs/client/read'
+import { nativeCodec, sha256Hex } from '@service-fs/native/native'
+import { readRecord, type ReadRecord } from '@service-fs/client/read'
 import { Restorer } from '../record-files.ts'
+import { judgedRecords, refusalOf, type JudgedRecord } from '../signed-records.ts'
 import { httpSource } from '@service-fs/client/source'
-import { treeRecords, uncheckedBundles, type Bundles } from '@service-fs/client/tree-records'
+import { treeRecords, uncheckedBundles, type Bundles, type TreeRecord } from '@service-fs/client/tree-records'
 import type { Trust } from '@service-fs/client/trust'
 import { trustOf } from '@service-fs/client/verify-url'
 
-interface GetOptions extends LedgerOptions, KeyOptions {
+interface GetOptions extends LedgerOptions, KeyOptions, AnchorOptions {
   out?: string
   id?: string
   cursor?: string
@@ -43,7 +48,7 @@ by the inclusion proof of a single record. Without --vkey or --policy it uses th
 
 /** `get`: writes records to files, or one record to standard output. */
 export function addGet(program: Command, io: Io): void {
-  keyOptions(ledgerOptions(program.command('get')))
+  anchorOptions(keyOptions(ledgerOptions(program.command('get'))))
     .description('verify records and write them to files')
     .option(
       '--out <directory>',
@@ -72,22 +77,31 @@ async function get(connection: Connection, options: GetOptions, io: Io): Promise
   if (options.cursor !== undefined) parseCount(options.cursor, '--cursor', 1)
   if (!single && out === undefined)
     throw new ClientError('usage', 'expected --out, the directory for the files')
+  if (options.authorAnchors !== undefined && !options.verify)
+    throw new ClientError('usage', 'expected --author-anchors or --no-verify, found both')
+  const authors = options.authorAnchors === undefined ? undefined : await authorVerifier(options)
   const trust = options.verify ? await trustOf(connection, await trustOptions(options)) : undefined
-  if (single) return getOne(connection, options, trust, io)
+  if (single) return getOne(connection, options, { trust, authors }, io)
   const restorer = new Restorer(out as string)
   const bar = progressBar(io, 'get', 'entries')
   try {
-    await getMany(connection, options, trust, restorer, bar)
+    await getMany(connection, options, { trust, authors }, restorer, bar)
   } finally {
     bar.stop()
   }
   return finish(restorer, options, trust, io)
 }
 
+/** The keys that the checkpoint must be signed with, and the verifier of authors' signatures, if they must count. */
+interface Checks {
+  readonly trust: Trust | undefined
+  readonly authors: SignatureVerifier | undefined
+}
+
 async function getOne(
   connection: Connection,
   options: GetOptions,
-  trust: Trust | undefined,
+  { trust, authors }: Checks,
   io: Io,
 ): Promise<number> {
   const key =
@@ -95,6 +109,7 @@ async function getOne(
       ? { cursor: parseCount(options.cursor ?? '', '--cursor', 1) }
       : { id: options.id }
   const found = await (trust === undefined ? readRecord(connection, key) : getRecord(connection, key, trust))
+  if (trust !== undefined && authors !== undefined) await checkAuthor(connection, found, trust, authors)
   if (options.out !== undefined) {
     const restorer = new Restorer(options.out)
     await restorer.write(found)
@@ -117,19 +132,59 @@ async function getOne(
   return 0
 }
 
+/** Verifies the signature of a record's author. @throws ClientError `false` */
+async function checkAuthor(
+  connection: Connection,
+  { id, time, author, payload }: ReadRecord,
+  trust: Trust,
+  verify: SignatureVerifier,
+): Promise<void> {
+  const fields = author === undefined ? [] : authorFields(author)
+  const companion = signatureId(id, sha256Hex, nativeCodec)
+  const signature =
+    author === undefined
+      ? undefined
+      : await getRecord(connection, { id: companion }, trust).catch(unlessMissing)
+  const refusal = await refusalOf({ id, time, fields, payload }, signature, verify)
+  if (refusal !== undefined) throw new ClientError('false', `${quoted(id)}: ${refusal}`)
+}
+
+function unlessMissing(error: unknown): undefined {
+  if (error instanceof ClientError && error.code === 'not-found') return undefined
+  throw error
+}
+
 async function getMany(
   connection: Connection,
   options: GetOptions,
-  trust: Trust | undefined,
+  { trust, authors }: Checks,
   restorer: Restorer,
   bar: Progress,
 ): Promise<void> {
   const tree = await (trust === undefined ? openUnchecked(connection) : openTree(connection, trust))
-  for await (const found of treeRecords(tree)) {
-    bar.at(found.index + found.parts, tree.size)
-    if (options.prefix === undefined || found.id.startsWith(options.prefix)) await restorer.write(found)
+  const wanted = (id: string): boolean => options.prefix === undefined || id.startsWith(options.prefix)
+  const records = watched(treeRecords(tree), ({ index, parts }) => bar.at(index + parts, tree.size))
+  const judged = authors === undefined ? unjudged(records, wanted) : judgedRecords(records, wanted, authors)
+  for await (const { record, refusal, unsigned } of judged) {
+    if (refusal !== undefined) restorer.refuse(record.id, refusal)
+    else if (unsigned === true) restorer.unsigned += 1
+    else await restorer.write(record)
   }
   await restorer.finish()
+}
+
+async function* watched<T>(records: AsyncIterable<T>, seen: (record: T) => void): AsyncGenerator<T> {
+  for await (const record of records) {
+    seen(record)
+    yield record
+  }
+}
+
+async function* unjudged(
+  records: AsyncIterable<TreeRecord>,
+  wanted: (id: string) => boolean,
+): AsyncGenerator<JudgedRecord> {
+  for await (const record of records) if (wanted(record.id)) yield { record }
 }
 
 /** Returns the entries of the newest tree, not verified. @throws ClientError `malformed` */
@@ -150,17 +205,18 @@ async function finish(
   io: Io,
 ): Promise<number> {
   await restorer.finish()
-  const { written, refused } = restorer
+  const { written, refused, unsigned } = restorer
   const how = trust === undefined ? 'not verified' : `verified (${trust.toString()})`
-  if (options.json === true)
-    await io.out(
-      JSON.stringify({ written, refused, verified: trust !== undefined, pinned: trust?.pinned ?? false }) +
-        '\n',
-    )
-  else {
+  const isAnchored = options.authorAnchors !== undefined
+  if (options.json === true) {
+    const counts = { written, refused, ...(isAnchored ? { unsigned } : {}) }
+    const verified = { verified: trust !== undefined, pinned: trust?.pinned ?? false }
+    await io.out(`${JSON.stringify({ ...counts, ...verified })}\n`)
+  } else {
     for (const { id, reason } of refused) io.err(`service-fs: ${quoted(id)}: ${reason}`)
+    const left = isAnchored ? `, ${unsigned} left out that no author signed` : ''
     await io.out(
-      `${written} records written, ${how}${refused.length === 0 ? '' : `, ${refused.length} refused`}\n`,
+      `${written} records written, ${how}${left}${refused.length === 0 ? '' : `, ${refused.length} refused`}\n`,
     )
   }
   return refused.length > 0 ? FAILED : 0

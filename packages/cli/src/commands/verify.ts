@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { anchorOptions, authorVerifier, type AnchorOptions } from '../author-anchors.ts'
 import type { Io } from '../io.ts'
 import {
   keyOptions,
@@ -11,25 +12,18 @@ import {
 import { FALSE, perform } from '../perform.ts'
 import { progressBar } from '../progress.ts'
 import { printReport } from '../report.ts'
-import type { SignatureVerifier } from '@service-fs/client/companions'
 import { verifyPlace } from '@service-fs/client/verify-place'
 import type { LedgerReport } from '@service-fs/client/verify'
 
-interface VerifyCommandOptions extends LedgerOptions, KeyOptions {
+interface VerifyCommandOptions extends LedgerOptions, KeyOptions, AnchorOptions {
   audit: boolean
   json?: boolean
-}
-
-/** Verifies the signature of an author. Its code is loaded with the first signature. */
-const verifyAuthor: SignatureVerifier = async (payload, type, signature) => {
-  const { verifySignature } = await import('@service-fs/author/verify')
-  return verifySignature(payload, type, signature)
 }
 
 /** `verify`: recomputes a ledger from its entries up. */
 export function addVerify(program: Command, io: Io): void {
   const command = program.command('verify [place]')
-  keyOptions(ledgerOptions(command))
+  anchorOptions(keyOptions(ledgerOptions(command)))
     .description(
       'recompute a ledger behind a URL, in a directory, in a tar archive or in a disk image, from each entry up to the signed checkpoint',
     )
@@ -41,8 +35,9 @@ export function addVerify(program: Command, io: Io): void {
 }
 
 async function verify(place: string | undefined, options: VerifyCommandOptions, io: Io): Promise<number> {
-  const bar = progressBar(io, 'verify', 'entries')
   const trust = await trustOptions(options)
+  const signatures = await authorVerifier(options)
+  const bar = progressBar(io, 'verify', 'entries')
   let report: LedgerReport
   try {
     const at = place ?? options.url
@@ -50,7 +45,8 @@ async function verify(place: string | undefined, options: VerifyCommandOptions, 
       ...(await placeOptions(at, options)),
       ...trust,
       withoutAudit: !options.audit,
-      signatures: verifyAuthor,
+      signatures,
+      isAnchored: options.authorAnchors !== undefined,
       progress: (_, entries, size) => bar.at(entries, size),
     })
   } finally {
