@@ -159,8 +159,10 @@ describe('the duties of a ledger', () => {
     }
     const numRuns = QUICK ? 100 : 1_000
     await fc.assert(fc.asyncProperty(fc.array(steps, { maxLength: 20 }), check), { numRuns })
-    expect(taken).toBeGreaterThan(numRuns)
-    expect(repeated).toBeGreaterThan(numRuns / 10)
+    // The histories reach both answers. 100 of them take 135 statements and repeat 27 on average, and 86 and 7 with the worst of
+    // 10,000 seeds.
+    expect(taken).toBeGreaterThan(numRuns / 2)
+    expect(repeated).toBeGreaterThan(numRuns / 50)
   }, 240_000)
 
   it('are recorded as read when an extension finds its record, but its entry cannot be appended', async () => {
