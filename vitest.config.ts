@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 import { LongestFirst } from './test/sequencer.mjs'
 import { alone, appliance, fullOnly, replacing } from './test/sets.mjs'
@@ -9,6 +10,7 @@ const common = {
   testTimeout: 120_000,
   hookTimeout: 120_000,
   pool: 'forks',
+  setupFiles: join(import.meta.dirname, 'test/support/seeded.ts'),
   expect: expectations,
 } as const
 /** Two cores are busy with three files at a time: a test often waits for another process, or for a timeout. */

@@ -15,9 +15,9 @@ import { CachedDisk } from './cache.ts'
 import { Bench, needs, runs } from './machine.ts'
 import { Connection, MODULE_ID, serve, shownVkeys, type Served } from './served.ts'
 import { QUICK } from '../support/quick.ts'
+import { SEED } from '../support/seed.ts'
 
 const KILLS = Number(process.env['KILLS'] ?? (QUICK ? 1 : 20))
-const SEED = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
 const MiB = 1024 * 1024
 const DISK = 64 * MiB
 /** Records per request of each client. */

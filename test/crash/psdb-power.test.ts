@@ -12,6 +12,7 @@ import { Random } from '@service-fs/storage/random'
 import { openPsdbStorage } from '@service-fs/storage-psdb/storage'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { QUICK } from '../support/quick.ts'
+import { SEED } from '../support/seed.ts'
 
 /** Exit status of psdb-host-faults when its power is cut. */
 const CUT = 99
@@ -108,7 +109,7 @@ async function history(seed: number): Promise<number> {
 
 describe.skipIf(missing !== '')(`a ledger on the storage server${missing}`, () => {
   it('keeps every acknowledged record, wherever the power is cut', async () => {
-    const first = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
+    const first = SEED
     const seeds = Number(process.env['SEEDS'] ?? (QUICK ? 1 : 6))
     let cuts = 0
     for (let seed = first; seed < first + seeds; seed++) {

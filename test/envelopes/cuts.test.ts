@@ -19,8 +19,8 @@ import { MODULE_ID } from './core.ts'
 import { fastDirectory, keys, ORIGIN, testRuntime } from './cores.ts'
 import { noPsdb } from './psdb.ts'
 import { QUICK } from '../support/quick.ts'
+import { SEED } from '../support/seed.ts'
 
-const SEED = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
 /** The number of histories cut at every write. */
 const HISTORIES = Number(process.env['CUTS'] ?? (QUICK ? 1 : 3))
 /** The number of writes from one cut to the next. */

@@ -1,12 +1,13 @@
 // Both envelopes give the same answers and byte-identical exports for the same histories.
 
 import { describe, it } from 'vitest'
-import { agree, SEED } from './agree.ts'
+import { agree } from './agree.ts'
 import { inNode, openBundleCore } from './bundle.ts'
 import type { Core } from './core.ts'
 import { memoryPlace, openCore, posixPlace } from './cores.ts'
 import { noPsdb, psdbPlace } from './psdb.ts'
 import { QUICK } from '../support/quick.ts'
+import { SEED } from '../support/seed.ts'
 
 const grow = (): Promise<Core> => openCore(memoryPlace('grow'))
 const posix = async (): Promise<Core> => openCore(await posixPlace())

@@ -4,6 +4,7 @@ import { openCheckpoint } from '@service-fs/tlog/checkpoint'
 import { nativeHasher } from '@service-fs/native/native'
 import { verifyConsistency } from '@service-fs/tlog/proof'
 import { describe, expect, it } from 'vitest'
+import { SEED } from '../../../test/support/seed.ts'
 import type { Ledger } from './ledger.ts'
 import { DiskMark } from './testing-mark.ts'
 import { openTestLedger, TEST_ORIGIN, testVerifier, textRecord } from './testing-native.ts'
@@ -130,7 +131,7 @@ describe.each(['grow', 'each', 'either', 'protected'] as const)(
     }, 600_000)
 
     it('keeps every acknowledged record over several runs', async () => {
-      const first = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
+      const first = SEED
       const seeds = Number(process.env['SEEDS'] ?? (QUICK ? 2 : 20))
       for (let seed = first; seed < first + seeds; seed++) {
         const random = new Random(seed)
@@ -203,7 +204,7 @@ describe.each(['grow', 'each', 'either', 'protected'] as const)(
     }, 600_000)
 
     it('keeps every acknowledged record over several runs', async () => {
-      const first = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
+      const first = SEED
       const seeds = Number(process.env['SEEDS'] ?? (QUICK ? 1 : 5))
       for (let seed = first; seed < first + seeds; seed++) {
         const random = new Random(seed)
