@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // Starts the bundle that `npm run build` makes. A package manager can link this file before that.
-// It is CommonJS because Node reads ES modules through libuv's thread pool, whose size must be set before its first use.
+// This file is CommonJS because Node reads ES modules through libuv's thread pool, and the size of that pool must be set before it is first
+// used.
 'use strict'
 const { existsSync } = require('node:fs')
 const path = require('node:path')

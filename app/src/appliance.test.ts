@@ -148,7 +148,7 @@ describe.skipIf(!isBuilt)('service-fs serve --envelope b', () => {
       const first = serve(acme())
       const { url } = await greeting(first)
       for (let i = 0; i < 4; i++) expect((await append(url, `r${i}`, i)).status).toBe(200)
-      // The disk only grows: later writes add members behind these.
+      // The disk only grows: later writes add members after the existing ones.
       await cp(disk, older)
       expect((await append(url, 'r4', 4)).status).toBe(200)
       await expect.poll(() => sizeNoted()).toBe(5)
@@ -158,20 +158,20 @@ describe.skipIf(!isBuilt)('service-fs serve --envelope b', () => {
     const REFUSED =
       /ed25519\.key\.used: expected a ledger of at least 5 entries with the root hash \S+, which were acknowledged; found 4 entries .* service-fs serve --module-id acme --envelope b --disk \S+ --accept-shorter-tree 4/
 
-    it('opens when no entry is lost', async () => {
+    it('a disk that lost its last writes opens if no entry is lost', async () => {
       const again = serve(acme())
       expect(await (await append((await greeting(again)).url, 'r4', 4)).json()).toMatchObject({
         duplicate: true,
       })
     })
 
-    it('exits with 3 and names both sizes and the command that accepts the loss', async () => {
+    it('serve exits with 3 and names both sizes and the command that accepts the loss', async () => {
       await cp(older, disk)
       const refused = serve(acme())
       expect([await ended(refused), refused.err()]).toEqual([3, expect.stringMatching(REFUSED)])
     })
 
-    it('exits with 3 when its last sectors are zeros', async () => {
+    it('serve exits with 3 when the last sectors of the disk are zeros', async () => {
       const [before, after] = [await readFile(older), await readFile(disk)]
       for (let at = before.length - 512; at >= 0; at -= 512) {
         const there = after.subarray(at, at + 512)
@@ -182,7 +182,7 @@ describe.skipIf(!isBuilt)('service-fs serve --envelope b', () => {
       expect([await ended(refused), refused.err()]).toEqual([3, expect.stringMatching(REFUSED)])
     })
 
-    it('opens once with the size that the operator accepts, and logs it', async () => {
+    it('a disk that lost its last writes opens once with the size that the operator accepts, which is logged', async () => {
       await cp(older, disk)
       const wrong = serve([...acme(), '--accept-shorter-tree', '3', '--accept-shorter-audit-tree', '4'])
       expect([await ended(wrong), wrong.err()]).toEqual([3, expect.stringMatching(REFUSED)])
@@ -197,7 +197,7 @@ describe.skipIf(!isBuilt)('service-fs serve --envelope b', () => {
     })
   })
 
-  it('rejects an audit sub-ledger that lost its end, until its own flag accepts it', async () => {
+  it('serve rejects an audit sub-ledger that lost its end, unless its own flag accepts the loss', async () => {
     const first = serve(acme())
     const { url } = await greeting(first)
     expect((await append(url, 'a', 1)).status).toBe(200)
@@ -231,7 +231,7 @@ describe.skipIf(!isBuilt)('service-fs serve --envelope b', () => {
           for (const { payload_id, cursor } of entries) acknowledged.set(payload_id, cursor)
         }
       } catch {
-        // The daemon was killed.
+        // Ignore the error: the daemon was killed.
       }
     }
     for (let kill = 0; kill < 5; kill++) {
@@ -239,7 +239,7 @@ describe.skipIf(!isBuilt)('service-fs serve --envelope b', () => {
       const { url } = await greeting(running)
       const clients = Promise.all(Array.from({ length: 8 }, () => client(url)))
       await new Promise((resolve) => void setTimeout(resolve, 300 + kill * 150))
-      // A slow machine appends few records in that time.
+      // On a slow machine, few records are appended in that time.
       await expect.poll(() => acknowledged.size).toBeGreaterThan(kill * 25)
       await killed(running)
       await clients

@@ -105,7 +105,7 @@ async function stopAll(service: Service, opened: readonly Closable[]): Promise<v
   }
 }
 
-/** Closes all of them, even if one fails. @throws the first error */
+/** Closes all parts, even if one of them fails. @throws the first error */
 async function closeAll(opened: readonly Closable[]): Promise<void> {
   const closed = await Promise.allSettled(opened.map((one) => one.close()))
   for (const one of closed) if (one.status === 'rejected') throw one.reason
@@ -122,7 +122,9 @@ function markOf(
   return new MarkFile({ key, origin: name, verifiers: [verifierFromVkey(vkey, nativeCrypto)], accept })
 }
 
-/** Formats a message of the storage process as a log line: its findings at opening, and why it stopped. */
+/**
+ * Formats a message of the storage process as a log line. The message reports findings at opening, or the reason why the process stopped.
+ */
 function storeLine(message: string): string {
   return JSON.stringify({ time: new Date().toISOString(), level: 'info', name: 'psdb', message })
 }

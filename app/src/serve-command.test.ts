@@ -56,7 +56,7 @@ describe.skipIf(!isBuilt)('service-fs serve', () => {
     expect(await ended(child)).toBe(0)
     const log = err().trimEnd().split('\n')
     expect(log.map((line) => (JSON.parse(line) as { message: string }).message)).toEqual([
-      // Whether the machine's clock is synchronized depends on the machine.
+      // This line depends on whether the machine's clock is synchronized.
       expect.stringMatching(/^trusting the clock at the start/),
       'listening',
       'stopping',

@@ -48,7 +48,7 @@ it.each([
   expect(() => configOf(flags, {})).toThrow(named)
 })
 
-it('makes reads public only if a flag asks for it', () => {
+it('makes reads public only if a flag requests it', () => {
   expect(configOf({ moduleId: 'a', root: '/x', publicReads: true }, {}).publicReads).toBe(true)
   expect(configOf({ moduleId: 'a', root: '/x' }, {}).publicReads).toBeUndefined()
   expect(() => diskConfigOf({ moduleId: 'a', disk: '/x', publicReads: true }, {})).toThrow('--public-reads')
@@ -180,7 +180,7 @@ it('reads the period and the rate of the background check', () => {
   )
 })
 
-it('reads which signatures of authors the ledger takes and demands', () => {
+it('reads the signatures of authors that the ledger accepts and requires', () => {
   const base = { moduleId: 'acme', root: 'r' }
   expect(configOf(base, {}).authors).toBe(undefined)
   const anchors = resolve('a.pem')

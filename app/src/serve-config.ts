@@ -60,7 +60,10 @@ export function envelopeOf(flags: ServeFlags, env: Environment): 'a' | 'b' {
   throw usage(`--envelope: expected a (files) or b (a disk image), found ${envelope}`)
 }
 
-/** Reads flags, else FS_MODULE_ID, FS_LEDGER_ROOT, FS_LISTEN, FS_ORIGIN, FS_ACCESS and FS_IMMUTABLE. @throws HostedError `usage` */
+/**
+ * Reads the flags. If a flag is absent, reads FS_MODULE_ID, FS_LEDGER_ROOT, FS_LISTEN, FS_ORIGIN, FS_ACCESS or FS_IMMUTABLE.
+ * @throws HostedError `usage`
+ */
 export function configOf(flags: ServeFlags, env: Environment): Config {
   if (flags.disk !== undefined || flags.diskSize !== undefined)
     throw usage('--disk and --disk-size are for --envelope b; --envelope a has --root')
@@ -150,7 +153,7 @@ function searchFields(texts: readonly string[]): SearchField[] {
   })
 }
 
-/** Reads flags, else FS_MODULE_ID, FS_DISK, FS_DISK_SIZE, FS_LISTEN and FS_ORIGIN. @throws HostedError `usage` */
+/** Reads the flags. If a flag is absent, reads FS_MODULE_ID, FS_DISK, FS_DISK_SIZE, FS_LISTEN or FS_ORIGIN. @throws HostedError `usage` */
 export function diskConfigOf(flags: ServeFlags, env: Environment): DiskConfig {
   if (flags.root !== undefined) throw usage('--root is for --envelope a; --envelope b has --disk')
   if (flags.behindFront === true) throw usage('--behind-front is for --envelope a')

@@ -1,11 +1,11 @@
-// The heap that app/bin/service-fs.js allows.
+// The limits that app/bin/service-fs.js sets on the heap.
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 
 const program = fileURLToPath(new URL('../bin/service-fs.js', import.meta.url))
 
-/** At its end, the process makes a million objects that survive, and prints the MiB of its young generation. */
+/** Before it ends, the process makes a million objects that survive, and prints the size of its young generation in MiB. */
 const PROBE = `
 import { getHeapSpaceStatistics } from 'node:v8'
 process.on('exit', () => {
@@ -20,7 +20,7 @@ function youngMiB(...args: string[]): number {
   return Number(stderr.trim().split('\n').at(-1))
 }
 
-it('has a young generation of 8 MiB in serve, and one that grows in other commands', () => {
+it('the young generation is limited to 8 MiB in serve, and grows in other commands', () => {
   expect(youngMiB('serve', '--help')).toBe(8)
   expect(youngMiB('--version')).toBeGreaterThan(8)
 })

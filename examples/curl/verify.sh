@@ -30,7 +30,7 @@ sed -n '2s/^extra //p' "$work/proof" | base64 -d >"$work/header"
 index=$(sed -n '3s/^index //p' "$work/proof")
 sed '1,/^$/d' "$work/proof" >"$work/checkpoint"
 
-# The entry is the header and the payload; of a split record, the first part is proved, and its header has the payload's SHA-256.
+# The entry is the header and the payload; the proof of a split record is for its first part, whose header has the payload's SHA-256.
 [ "$(sed -n 's/^id: //p' "$work/header")" = "$id" ] || fail 'the proof is of another record'
 sum=$(sed -n 's/^sha256: //p' "$work/header")
 if [ -z "$sum" ]; then cat "$work/header" "$file" >"$work/entry"; else

@@ -40,7 +40,7 @@ def parse_proof(text):
 
 
 def entry_of(header, payload):
-    """Returns the entry that the header and the payload make; of a split record, its first part."""
+    """Returns the entry that consists of the header and the payload; for a split record, its first part."""
     fields = dict(line.split(": ", 1) for line in header.decode().split("\n")[1:] if line != "")
     check(fields["id"] == record_id, f"the proof is of {fields['id']}")
     if "sha256" not in fields:

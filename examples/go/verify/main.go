@@ -1,7 +1,7 @@
 // Verify proves that the log whose verifier key is VKEY contains FILE as the record ID: verify URL VKEY ID FILE.
 //
-// The server is not trusted: everything follows from the file, the id and the key. Trees, proofs and signed notes are those
-// of golang.org/x/mod.
+// The server is not trusted: everything follows from the file, the id and the key. The package golang.org/x/mod verifies trees, proofs and
+// signed notes.
 package main
 
 import (
@@ -114,7 +114,7 @@ func check(text string, verifier note.Verifier, id string, payload []byte) (inde
 	return index, size, tlog.CheckRecord(proof, size, root, index, tlog.RecordHash(entry))
 }
 
-// entryOf returns the entry that the header and the payload make; of a split record, its first part.
+// entryOf returns the entry that consists of the header and the payload; for a split record, its first part.
 func entryOf(header []byte, id string, payload []byte) ([]byte, error) {
 	fields := map[string]string{}
 	for line := range strings.SplitSeq(string(header), "\n") {

@@ -64,7 +64,7 @@ describe('tokens', () => {
   const gone = made('gone', { revoked: '2026-05-01T00:00:00Z' })
   const access = accessOf([alice, bob, ops, late, ends, gone], { failuresPerMinute: 10_000 })
 
-  it('yields its name, and its roles for its tenant', async () => {
+  it('a token yields its name, and its roles for its tenant', async () => {
     expect(access.open).toBe(false)
     expect(await ask(access, alice.text)).toEqual({ subject: 'token:alice', roles: ['read'] })
     expect(await ask(access, bob.text, 'other')).toEqual({
@@ -79,14 +79,14 @@ describe('tokens', () => {
     })
   })
 
-  it('answers 401 without a token, and to other credentials', async () => {
+  it('a request without a token, or with other credentials, gets 401', async () => {
     expect(await ask(access, {})).toEqual(NONE)
     expect(await ask(access, { authorization: 'Basic YTpi' })).toEqual(NONE)
     expect(await ask(access, { authorization: 'Bearerx y' })).toEqual(NONE)
     expect(await ask(access, {}, 'no-such-tenant')).toEqual(NONE)
   })
 
-  it('answers 401 invalid_token to a wrong, expired, revoked or malformed token', async () => {
+  it('a wrong, expired, revoked or malformed token gets 401 invalid_token', async () => {
     const { text } = alice
     const wrong = [
       newToken().text,
@@ -106,7 +106,7 @@ describe('tokens', () => {
     for (const token of wrong) expect(await ask(access, token), token).toEqual(INVALID)
   })
 
-  it('refuses every wrong last digit, also in bits that base64url ignores', async () => {
+  it('every wrong last digit of a token is refused, even in bits that base64url ignores', async () => {
     for (const digit of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_')
       if (!alice.text.endsWith(digit))
         expect(await ask(access, alice.text.slice(0, -1) + digit)).toEqual(INVALID)
@@ -141,12 +141,12 @@ describe('tokens', () => {
     )
   })
 
-  it('answers 400 to two tokens', async () => {
+  it('a request with two tokens gets 400', async () => {
     const both = [`Bearer ${alice.text}`, `Bearer ${alice.text}`]
     expect((await ask(access, { authorization: both })) as unknown[]).toContain(400)
   })
 
-  it('answers 403 for another tenant', async () => {
+  it('a token for another tenant gets 403', async () => {
     expect(await ask(access, alice.text, 'other')).toEqual(FORBIDDEN)
     expect(await ask(access, bob.text, 'acme')).toEqual(FORBIDDEN)
   })

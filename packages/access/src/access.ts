@@ -36,7 +36,7 @@ export interface Access {
 export interface AccessOptions {
   /** Whether everybody may read the ledger without credentials. Default: false. */
   publicReads?: boolean
-  /** Milliseconds since 1970. */
+  /** Returns the time in milliseconds since 1970. */
   now?: () => number
   /** Receives errors of fetching an issuer's keys. Never receives a token. */
   report?: (error: unknown) => void
@@ -49,7 +49,7 @@ export function createAccess(settings: AccessSettings, options: AccessOptions = 
 }
 
 const ANONYMOUS = 'anonymous'
-/** The identity of every client when no credentials are configured. */
+/** The identity of all clients when no credentials are configured. */
 const EVERYBODY: Identity = { subject: ANONYMOUS, roles: undefined }
 
 class Gate implements Access {
@@ -116,8 +116,8 @@ class Gate implements Access {
   }
 
   /**
-   * Reports whether an admitted request would still be admitted: true also after a failure that does not concern the
-   * subject, such as an unreachable issuer.
+   * Reports whether an admitted request would still be admitted. A failure that does not concern the subject, such as an unreachable
+   * issuer, does not count.
    */
   async #stillMay({ raw, moduleId }: Held): Promise<boolean> {
     const known = await this.#principal(raw)
@@ -133,7 +133,7 @@ class Gate implements Access {
     return { ...identity, roles: [...new Set([...(identity.roles ?? []), 'read' as const])] }
   }
 
-  /** Returns the owner of the invalid token, if its id is known. */
+  /** Returns the owner of an invalid token if the token's id is known. */
   #claimed(raw: Asked): string | undefined {
     const text = authorizationOf(raw)
     const name = typeof text === 'string' ? this.#tokens.nameOf(text) : undefined
@@ -161,7 +161,7 @@ class Gate implements Access {
 const NONE =
   'credentials are required: a bearer token in Authorization, or a client certificate where configured'
 
-/** Returns the roles for the tenant. Without a tenant, it checks the roles for all tenants against the route. */
+/** Returns the roles for the tenant. If there is no tenant, checks the roles for all tenants against the route. */
 function granted(
   { subject, grants }: Principal,
   moduleId: string | undefined,

@@ -2,12 +2,15 @@
 import type { IncomingMessage } from 'node:http'
 import { Problem } from '@service-fs/wire/problem'
 
-/** The longest accepted token, longer than those of any issuer. */
+/** The length of the longest accepted token. The tokens of all known issuers are shorter. */
 const MAX_LENGTH = 8192
 
 const BEARER = /^Bearer +([A-Za-z0-9._~+/-]+=*) *$/i
 
-/** Returns the token; undefined without one, or with another scheme; 400 for two Authorization fields, 401 for a malformed token. */
+/**
+ * Returns the token, or undefined if the request has no token or uses another scheme. Two Authorization fields are a problem with status
+ * 400, and a malformed token is one with status 401.
+ */
 export function authorizationOf(raw: Pick<IncomingMessage, 'headersDistinct'>): string | Problem | undefined {
   const given = raw.headersDistinct['authorization']
   if (given === undefined) return undefined

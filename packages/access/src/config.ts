@@ -18,7 +18,7 @@ export interface Principal {
   grants: readonly Grant[]
 }
 
-/** Grants roles to tokens whose claim has the value. A claim that is a list, or a space-separated `scope`, must contain it. */
+/** Grants roles to tokens whose claim has the value. A claim that is a list, or a space-separated `scope`, must contain the value. */
 export interface ClaimGrant extends Grant {
   /** The name of a claim, or else a path into nested claims, such as `realm_access.roles`. */
   claim: string
@@ -26,13 +26,13 @@ export interface ClaimGrant extends Grant {
 }
 
 export interface OidcConfig {
-  /** Exactly the `iss` of its tokens. https, or http on a loopback address. */
+  /** The exact `iss` of the issuer's tokens: an https URL, or an http URL on a loopback address. */
   issuer: string
   /** The name of this service at the issuer. The claim `aud` must equal or contain it. */
   audience: string
   /** Default: `jwks_uri` of `<issuer>/.well-known/openid-configuration`. */
   jwksUri?: string
-  /** A PEM file with the authorities for the issuer's certificate, instead of those that Node.js knows. */
+  /** A PEM file with the authorities for the issuer's certificate, which replace the authorities known to Node.js. */
   ca?: string
   /** The claim that names the subject. Default: `sub`. */
   subjectClaim?: string

@@ -24,12 +24,12 @@ export interface GuardOptions {
 export interface Guard {
   /** Whether no credentials are configured. */
   readonly open: boolean
-  /** Absent: plain HTTP, as always over a unix socket. */
+  /** If absent, the server speaks plain HTTP, as it always does over a unix socket. */
   readonly tls?: TlsMaterial
   authenticate(raw: IncomingMessage): Promise<Identity | Problem>
   /** The configured limits on connections at the start. */
   readonly connections: ConnectionsConfig
-  /** Starts to apply changes of the files. */
+  /** Starts to apply changes of the access files. */
   watch(taken: Taken): AccessWatch
 }
 

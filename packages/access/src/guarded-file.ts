@@ -2,10 +2,10 @@
 import { open, type FileHandle } from 'node:fs/promises'
 import { HostedError } from '@service-fs/http/errors'
 
-/** The maximum size of these files. */
+/** The maximum size of a file in bytes. */
 const MAX_BYTES = 16 * 2 ** 20
 
-/** Forbidden mode bits of a secret of its owner, of a secret that its group shares, and of a public file. */
+/** The mode bits that are forbidden for a secret of the owner, for a secret shared with the group, and for a public file. */
 const FORBIDDEN = { owner: 0o077, group: 0o027, public: 0o022 }
 
 /** Returns the text of a file. @throws HostedError `access`: the file is missing, not a regular file, too large, or exposed by its mode */

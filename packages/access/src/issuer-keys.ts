@@ -32,7 +32,7 @@ export class IssuerUnavailable extends Error {
 }
 
 export interface KeysOptions {
-  /** Milliseconds since 1970. */
+  /** Returns the time in milliseconds since 1970. */
   now(): number
   report?: ((error: unknown) => void) | undefined
 }
@@ -111,7 +111,7 @@ async function jwksUriOf(issuer: string, get: Fetch): Promise<string> {
   throw new Error(`${url}: jwks_uri: expected https://…, or http:// on a loopback address`)
 }
 
-/** Returns a `fetch` that trusts only these authorities, or by default those that Node.js knows. */
+/** Returns a `fetch` that trusts only the authorities in `ca`, or by default the authorities known to Node.js. */
 async function fetchTrusting(ca: string | undefined): Promise<Fetch> {
   if (ca === undefined) return fetch
   const { Agent, fetch: fetchBy } = await import('undici')

@@ -5,7 +5,7 @@ import { invalidToken } from './authorization.ts'
 import type { ClaimGrant, OidcConfig, Principal } from './config.ts'
 import { IssuerKeys, IssuerUnavailable, type KeysOptions } from './issuer-keys.ts'
 
-/** Asymmetric signatures only: with HS256 a public key could serve as the shared secret, and `none` signs nothing. */
+/** Allow asymmetric signatures only: with HS256 an attacker could use a public key as the shared secret, and `none` signs nothing. */
 const ALGORITHMS = [
   'RS256',
   'RS384',
@@ -75,7 +75,7 @@ function issuerOf(token: string): string | undefined {
   }
 }
 
-/** Returns why a token is invalid, without quoting it. */
+/** Returns the reason why a token is invalid, without quoting the token. */
 function reason(error: unknown): string {
   if (error instanceof errors.JWTExpired) return 'the token has expired'
   if (error instanceof errors.JWTClaimValidationFailed)

@@ -12,7 +12,7 @@ it.each([
   ['2001:db8::5:6', '2001:db8:0:0'],
   ['2001:db8:1:2::', '2001:db8:1:2'],
   ['fe80::1%eth0', 'fe80:0:0:0'],
-])('counts %s as %s', (address, key) => {
+])('the limits count the address %s as %s', (address, key) => {
   expect(addressKey(address)).toBe(key)
 })
 

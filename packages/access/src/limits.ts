@@ -76,8 +76,8 @@ function limited(ms: number, detail: string): Problem {
 const SALT = randomBytes(16)
 
 /**
- * Returns one of 65,536 slots, to bound the memory for addresses. Because of the salt, a client cannot choose an address with
- * another's slot.
+ * Returns one of 65,536 slots, which bound the memory for addresses. Because of the salt, a client cannot choose an address that has the
+ * same slot as another address.
  */
 function slot(address: string): string {
   return createHash('sha256').update(SALT).update(address).digest('hex').slice(0, 4)

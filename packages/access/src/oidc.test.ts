@@ -44,13 +44,13 @@ async function refused(asked: Promise<Identity | Problem>): Promise<[number, str
 const base64 = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url')
 
 describe('a token', () => {
-  it('yields its subject, and the roles of its claims', async () => {
+  it('a token yields its subject, and the roles of its claims', async () => {
     const identity = await ask(accessOf(), await issuer.token())
     expect(identity).toEqual({ subject: `oidc:${issuer.url}#alice`, roles: ['read'] })
     expect(issuer.asked).toEqual(['/.well-known/openid-configuration', '/keys'])
   })
 
-  it('verifies again only after a while, with cached keys', async () => {
+  it('a token is verified again only after a while, with cached keys', async () => {
     const access = accessOf()
     const token = await issuer.token()
     for (let i = 0; i < 3; i++) expect(await ask(access, token)).toMatchObject({ roles: ['read'] })
@@ -59,24 +59,24 @@ describe('a token', () => {
     expect(issuer.asked).toHaveLength(2)
   })
 
-  it('skips discovery when jwksUri is configured', async () => {
+  it('no discovery is needed when jwksUri is configured', async () => {
     const access = accessOf({ jwksUri: `${issuer.url}/keys` })
     expect(await ask(access, await issuer.token())).toMatchObject({ roles: ['read'] })
     expect(issuer.asked).toEqual(['/keys'])
   })
 
-  it.each(['RS256', 'PS512', 'ES384', 'EdDSA'])('is accepted when signed with %s', async (alg) => {
+  it.each(['RS256', 'PS512', 'ES384', 'EdDSA'])('a token is accepted when signed with %s', async (alg) => {
     issuer.keys = [await signingKey('k', alg)]
     expect(await ask(accessOf(), await issuer.token())).toMatchObject({ roles: ['read'] })
   })
 
-  it('is accepted with several audiences if this one is among them', async () => {
+  it('a token is accepted with several audiences if this service is among them', async () => {
     expect(await ask(accessOf(), await issuer.token({ aud: ['other', 'ledger'] }))).toMatchObject({
       roles: ['read'],
     })
   })
 
-  it('expires at its end plus the tolerance', async () => {
+  it('a token expires at its end plus the tolerance', async () => {
     const access = accessOf()
     const end = Math.floor(now / 1000) + 100
     const token = await issuer.token({ exp: end })
@@ -86,7 +86,7 @@ describe('a token', () => {
     expect(await refused(ask(access, token))).toEqual([401, 'the token has expired'])
   })
 
-  it('is not cached beyond its end', async () => {
+  it('a token is not cached beyond its end', async () => {
     const access = accessOf()
     const end = Math.floor(now / 1000) + 10
     const token = await issuer.token({ exp: end })
@@ -110,13 +110,13 @@ describe('an invalid token', () => {
     ['a subject that is too long', { sub: 'a'.repeat(257) }, 'sub names no subject'],
     ['bound to a key', { cnf: { jkt: 'x' } }, 'cnf'],
   ]
-  it.each(cases)('is refused: %s', async (_, claims, named) => {
+  it.each(cases)('a token is refused: %s', async (_, claims, named) => {
     const [status, detail] = await refused(ask(accessOf(), await issuer.token(claims)))
     expect(status).toBe(401)
     expect(detail).toContain(named)
   })
 
-  it('is refused when signed with a foreign key under the issuer’s key id', async () => {
+  it('a token is refused when signed with a foreign key under the issuer’s key id', async () => {
     const other = await signingKey('one')
     expect(await refused(ask(accessOf(), await issuer.token({}, other)))).toEqual([
       401,
@@ -124,13 +124,13 @@ describe('an invalid token', () => {
     ])
   })
 
-  it('is refused with alg none', async () => {
+  it('a token is refused with alg none', async () => {
     const [, claims = ''] = (await issuer.token()).split('.')
     for (const alg of ['none', 'None', 'NONE', ''])
       expect((await refused(ask(accessOf(), `${base64({ alg })}.${claims}.`)))[0]).toBe(401)
   })
 
-  it('is refused when signed by HS256 with the public key as the secret', async () => {
+  it('a token is refused when signed by HS256 with the public key as the secret', async () => {
     issuer.keys = [await signingKey('one', 'RS256')]
     const [, claims = ''] = (await issuer.token()).split('.')
     const signed = `${base64({ alg: 'HS256', kid: 'one' })}.${claims}`
@@ -143,21 +143,21 @@ describe('an invalid token', () => {
     }
   })
 
-  it('is refused when it was changed', async () => {
+  it('a token is refused when it was changed', async () => {
     const [head, , signature] = (await issuer.token()).split('.')
     const claims = { iss: issuer.url, aud: 'ledger', sub: 'root', exp: 9_999_999_999, scope: 'read' }
     expect((await refused(ask(accessOf(), `${head}.${base64(claims)}.${signature}`)))[0]).toBe(401)
   })
 
   it.each(['x', 'a.b.c', '..', `${base64({})}.${base64([])}.x`, base64({ alg: 'ES256' })])(
-    'is refused when it is malformed: %s',
+    'a token is refused when it is malformed: %s',
     async (token) => {
       expect((await refused(ask(accessOf(), token)))[0]).toBe(401)
       expect(issuer.asked).toEqual([])
     },
   )
 
-  it('is not quoted in the error', async () => {
+  it('a token is not quoted in the error', async () => {
     const token = await issuer.token({ aud: 'secret-audience' })
     const [, detail] = await refused(ask(accessOf(), token))
     for (const part of [...token.split('.'), 'secret-audience', 'alice']) expect(detail).not.toContain(part)
@@ -178,7 +178,7 @@ const grant = (claim: string, value: string, more: Partial<ClaimGrant> = {}): Cl
 })
 
 describe('grants', () => {
-  it('match a claim with the value, or a list that contains it', async () => {
+  it('grants match a claim with the value, or a list that contains the value', async () => {
     expect(await granted({ group: 'auditors' }, grant('group', 'auditors', { roles: ['examine'] }))).toEqual([
       'examine',
     ])
@@ -189,7 +189,7 @@ describe('grants', () => {
     expect(await granted({ groups: [['auditors']] }, grant('groups', 'auditors'))).toBe('forbidden')
   })
 
-  it('match a nested claim by its path, unless a claim has that name', async () => {
+  it('grants match a nested claim by its path, unless a claim has that name', async () => {
     const roles = grant('realm_access.roles', 'reader')
     expect(await granted({ realm_access: { roles: ['reader'] } }, roles)).toEqual(['read'])
     const both = { realm_access: { roles: ['reader'] }, 'realm_access.roles': 'nobody' }
@@ -200,7 +200,7 @@ describe('grants', () => {
     expect(await granted({}, grant('constructor.name', 'Object'), grant('__proto__', 'x'))).toBe('forbidden')
   })
 
-  it('add up per tenant', async () => {
+  it('grants add up for each tenant', async () => {
     const all = [
       grant('scope', 'read'),
       grant('scope', 'write', { roles: ['append', 'read'] }),
@@ -212,7 +212,7 @@ describe('grants', () => {
     expect(await granted({ scope: 'nothing' }, ...all)).toBe('forbidden')
   })
 
-  it('reads the subject from another claim', async () => {
+  it('the subject can be read from another claim', async () => {
     const identity = await ask(
       accessOf({ subjectClaim: 'client_id' }),
       await issuer.token({ client_id: 'robot' }),
@@ -221,7 +221,7 @@ describe('grants', () => {
   })
 })
 
-it('admits valid tokens from an address with failures', async () => {
+it('valid tokens are admitted from an address with failures', async () => {
   const access = accessOf()
   const wrong = await issuer.token({ aud: 'other' })
   for (let i = 0; i < 60; i++) expect((await refused(ask(access, wrong)))[0]).toBe(401)
@@ -230,12 +230,12 @@ it('admits valid tokens from an address with failures', async () => {
 })
 
 describe('keys', () => {
-  it('are fetched when a token names a new one', async () => {
+  it('keys are fetched when a token names a new key', async () => {
     const access = accessOf()
     expect(await ask(access, await issuer.token())).toMatchObject({ roles: ['read'] })
     const [old] = issuer.keys
     issuer.keys = [await signingKey('two')]
-    // The key is unknown during jose's cooldown after a fetch, which runs by jose's own clock.
+    // During the pause of jose after a fetch, the key is unknown. That pause runs by jose's own clock.
     expect((await refused(ask(access, await issuer.token())))[0]).toBe(401)
     const later = Date.now() + 11_000
     const clock = vi.spyOn(Date, 'now').mockImplementation(() => later)
@@ -248,7 +248,7 @@ describe('keys', () => {
     expect(issuer.asked.filter((path) => path === '/keys')).toHaveLength(2)
   })
 
-  it('does not fetch keys for every invented key id', async () => {
+  it('keys are not fetched for every invented key id', async () => {
     const access = accessOf()
     await ask(access, await issuer.token())
     for (let i = 0; i < 20; i++) {
@@ -260,7 +260,7 @@ describe('keys', () => {
 })
 
 describe('an unreachable issuer', () => {
-  it('yields 503, is reported once, and is tried again after a pause', async () => {
+  it('an unreachable issuer yields 503, is reported once, and is tried again after a pause', async () => {
     const token = await issuer.token()
     const port = Number(new URL(issuer.url).port)
     const access = accessOf()
@@ -289,7 +289,7 @@ describe('an unreachable issuer', () => {
     await issuer.start()
   })
 
-  it('yields 503 also when it answers with an error or names another issuer', async () => {
+  it('an issuer that answers with an error or names another issuer yields 503, too', async () => {
     issuer.status = 500
     expect(await ask(accessOf(), await issuer.token())).toMatchObject({ code: 'issuer-unavailable' })
     issuer.status = 200

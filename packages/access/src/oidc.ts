@@ -5,12 +5,12 @@ import { invalidToken } from './authorization.ts'
 import type { OidcConfig, Principal } from './config.ts'
 import type { Verified, Verifier } from './jwt.ts'
 
-/** How long a result is cached. A token may pass this long after its key was withdrawn. */
+/** The time for which a result is cached. A token may be accepted for this long after its key was withdrawn. */
 const REMEMBERED_MS = 60_000
 const MAX_REMEMBERED = 10_000
 
 export interface IssuerOptions {
-  /** Milliseconds since 1970. */
+  /** Returns the time in milliseconds since 1970. */
   now(): number
   report?: ((error: unknown) => void) | undefined
 }

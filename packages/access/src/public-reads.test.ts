@@ -28,7 +28,7 @@ const asked = async (url: string, authorization?: string): Promise<unknown> => {
 
 describe('a ledger with public reads', () => {
   it.each(['/v1/entries', '/v1/follow', '/v1/contract', '/t/acme/tile/0/000', '/checkpoint'])(
-    'is read without credentials through %s',
+    'a ledger with public reads is read without credentials through %s',
     async (url) => {
       expect(await asked(url)).toEqual(['anonymous', ['read']])
     },
@@ -42,23 +42,23 @@ describe('a ledger with public reads', () => {
     '/v1/clock',
     '/mcp',
     '/nowhere',
-  ])('requires credentials for %s', async (url) => {
+  ])('a ledger with public reads requires credentials for %s', async (url) => {
     expect(await asked(url)).toBe('unauthenticated')
   })
 
-  it('gives the role read to every subject with a role, and rejects invalid credentials', async () => {
+  it('a ledger with public reads gives the role read to every subject with a role, and rejects invalid credentials', async () => {
     expect(await asked('/v1/entries', `Bearer ${writer.text}`)).toEqual(['token:writer', ['append', 'read']])
     expect(await asked('/v1/entries', 'Bearer fs_unknown')).toBe('unauthenticated')
     expect(await asked('/v1/entries', `Bearer ${newToken().text}`)).toBe('unauthenticated')
   })
 
-  it('is public only if that was requested', async () => {
+  it('a ledger has public reads only if the operator requested them', async () => {
     const found = await access({}).check(requestWith({ url: '/v1/entries' }), 'acme')
     expect(found).toMatchObject({ code: 'unauthenticated' })
   })
 })
 
-it('contradicts credentials with the role read', () => {
+it('public reads contradict credentials with the role read', () => {
   const now = Date.parse('2026-06-01T00:00:00Z')
   expect(() => checkPublicReads({ ...OPEN, tokens: [token()] }, now)).not.toThrow()
   const expired = token({ roles: ['read'], expires: '2026-05-01T00:00:00Z' })

@@ -1,4 +1,6 @@
-/** JSON settings: schemas that several of them share, and strict checks whose errors name the file and the field. */
+/**
+ * Checks JSON settings strictly, with errors that name the file and the field. Also has the schemas that several kinds of settings share.
+ */
 import { isModuleId } from '@service-fs/format/module-id'
 import { HostedError } from '@service-fs/http/errors'
 import { ROLES, type Role } from '@service-fs/wire/roles'

@@ -19,7 +19,7 @@ function check(value: unknown): unknown {
   return checkStrictly(AccessConfig, value, 'host.json')
 }
 
-it('accepts valid settings', () => {
+it('the parser accepts valid settings', () => {
   for (const value of [
     {},
     {
@@ -83,7 +83,7 @@ it.each([
   expect(() => check(value)).toThrow(`host.json: ${named}`)
 })
 
-it('requires the certificate and key of tls, and no unknown field', () => {
+it('tls must have the certificate and the key, and no unknown field', () => {
   expect(() => checkStrictly(TlsConfig, { certificate: 'c' }, 'host.json')).toThrow('host.json: key')
   expect(() => checkStrictly(TlsConfig, { certificate: 'c', key: 'k', ca: 'x' }, 'host.json')).toThrow(
     'ca: no such field',
@@ -95,7 +95,7 @@ describe('files', () => {
   beforeEach(async () => void (dir = await mkdtemp(join(tmpdir(), 'settings-'))))
   afterEach(() => rm(dir, { recursive: true, force: true }))
 
-  it('are relative to the file that names them', async () => {
+  it('paths are relative to the file that names them', async () => {
     await writeFile(
       join(dir, 'access.json'),
       JSON.stringify({ access: { tokens: 'tokens.json', oidc: [issuer] } }),
@@ -117,7 +117,7 @@ describe('files', () => {
     expect(JSON.parse(JSON.stringify(settings))).toEqual(settings)
   })
 
-  it('are refused when others can write to them', async () => {
+  it('files are refused when other users can write to them', async () => {
     const file = join(dir, 'access.json')
     await writeFile(file, '{"access":{}}')
     await chmod(file, 0o664)
@@ -126,7 +126,7 @@ describe('files', () => {
     await expect(readAccessFile(file)).resolves.toMatchObject({ access: {} })
   })
 
-  it('requires an authority for client certificates', async () => {
+  it('client certificates require an authority', async () => {
     await expect(loadAccess({ certificates: [certificate as never] }, undefined)).rejects.toThrow(
       'expected tls.clientCa',
     )

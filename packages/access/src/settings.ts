@@ -12,9 +12,9 @@ import { readTokens, type StoredToken } from './tokens.ts'
 
 /** The settings, read from the files once. They are plain JSON, so that a process that may not read the files can receive them. */
 export interface AccessSettings {
-  /** Absent: no file of tokens is configured. */
+  /** The tokens; absent if no file of tokens is configured. */
   tokens?: readonly StoredToken[]
-  /** `ca` holds the certificates, not their path. */
+  /** The configured issuers. `ca` holds the certificates, not their path. */
   oidc: readonly OidcConfig[]
   certificates: readonly CertificateGrant[]
   rate: RateConfig
@@ -83,7 +83,7 @@ const accessFile: v.GenericSchema<{ access: AccessConfig; tls?: TlsConfig }> = v
   tls: v.exactOptional(TlsConfig),
 })
 
-/** Reads an access file. Its paths are relative to it. @throws HostedError `access` */
+/** Reads an access file. The paths in it are relative to the file. @throws HostedError `access` */
 export async function readAccessFile(path: string): Promise<AccessFiles & { from: readonly string[] }> {
   const found = parseStrictly(accessFile, await readGuarded(path, 'public'), path)
   return { ...found, base: dirname(path), from: [path] }

@@ -60,7 +60,7 @@ it.each([
   ['expired', stored(alice, { expires: '2026-01-02T00:00:00Z' })],
   ['for another tenant', stored(alice, { tenant: 'other' })],
   ['for another role', stored(alice, { roles: ['append'] })],
-])('cuts off only the follower whose token is %s', async (_, changed) => {
+])('a review disconnects only the follower whose token is %s', async (_, changed) => {
   const [first, second] = [await follow(alice.text), await follow(bob.text)]
   expect([first.statusCode, second.statusCode]).toEqual([200, 200])
   const cut = ended(first)

@@ -1,4 +1,4 @@
-/** Checks the permission of endless responses again while they last. */
+/** Checks repeatedly whether endless responses are still permitted. */
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 
@@ -11,7 +11,7 @@ export interface Held {
   moduleId: string | undefined
 }
 
-/** Milliseconds between two reviews. A connection may outlive its token by this time. */
+/** The number of milliseconds between two reviews. A connection may outlive its token by this time. */
 const REVIEW_MS = 15_000
 
 /** Closes the connections of requests that are no longer allowed. */

@@ -1,4 +1,4 @@
-/** For tests: an issuer on loopback, and requests without a socket. */
+/** Tools for tests: an issuer on loopback, and requests without a socket. */
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
@@ -20,7 +20,7 @@ export async function signingKey(kid: string, alg: string = 'ES256'): Promise<Si
 export class TestIssuer {
   /** The keys in the JWKS. */
   keys: SigningKey[] = []
-  /** Overrides of the discovery document. */
+  /** Members that override those of the discovery document. */
   lie: Record<string, unknown> = {}
   /** The requested paths. */
   readonly asked: string[] = []

@@ -12,7 +12,7 @@ import { parseStrictly, rolesSchema, tenantSchema } from './schemas.ts'
 
 export interface StoredToken {
   id: string
-  /** The owner: the subject of its requests is `token:<name>`. */
+  /** The name of the owner. The subject of the owner's requests is `token:<name>`. */
   name: string
   /** SHA-256 of the token's text, in hexadecimal. */
   sha256: string
@@ -83,7 +83,7 @@ export function stateOf({ expires, revoked }: StoredToken, now: number): TokenSt
   return expires !== undefined && Date.parse(expires) <= now ? 'expired' : 'valid'
 }
 
-/** Finds tokens by their text. The time that this takes does not reveal how much of a secret is right. */
+/** Finds tokens by their text. The duration of a search does not reveal how much of a secret is right. */
 export class TokenTable {
   readonly #byId: ReadonlyMap<string, { token: StoredToken; digest: Buffer }>
 
@@ -93,7 +93,7 @@ export class TokenTable {
     )
   }
 
-  /** Returns the name of the token with the id in a text, whether or not the secret is right. */
+  /** Returns the owner's name of the token whose id is in a text, even if the secret is wrong. */
   nameOf(text: string): string | undefined {
     return this.#byId.get(tokenId(text) ?? '')?.token.name
   }

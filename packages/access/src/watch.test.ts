@@ -30,7 +30,7 @@ async function write(path: string, ...names: string[]): Promise<void> {
   await replace(path, JSON.stringify({ tokens }))
 }
 
-/** Replaces a file in one step: a write in place has a moment at which the file is empty, which the watch may report too. */
+/** Replaces a file atomically. During a write in place, the file is empty for a moment, which the watch might report. */
 async function replace(path: string, text: string): Promise<void> {
   await writeFile(`${path}.new`, text, { mode: 0o600 })
   await rename(`${path}.new`, path)
@@ -48,7 +48,7 @@ function start(lookMs = 10): AccessWatch {
   return watch
 }
 
-it('reports the initial settings, and each change once', async () => {
+it('the watch reports the initial settings, and each change once', async () => {
   await write(file, 'a')
   start()
   await expect.poll(() => seen).toEqual([['a']])
@@ -58,7 +58,7 @@ it('reports the initial settings, and each change once', async () => {
   expect(seen).toHaveLength(2)
 })
 
-it('follows links, and detects a change of any of them', async () => {
+it('the watch follows links, and detects a change of any link', async () => {
   for (const name of ['v1', 'v2']) {
     await mkdir(join(dir, name))
     await write(join(dir, name, 'tokens.json'), name)
@@ -72,7 +72,7 @@ it('follows links, and detects a change of any of them', async () => {
   await expect.poll(() => seen.at(-1)).toEqual(['v2'])
 })
 
-it('reports a malformed or missing file once, and keeps the settings until it is valid again', async () => {
+it('the watch reports a malformed or missing file once, and keeps the settings until the file is valid again', async () => {
   await write(file, 'a')
   start()
   await expect.poll(() => seen).toHaveLength(1)
@@ -87,7 +87,7 @@ it('reports a malformed or missing file once, and keeps the settings until it is
   await expect.poll(() => seen.at(-1)).toEqual(['b'])
 })
 
-it('reloads at once on request', async () => {
+it('the watch reloads at once on request', async () => {
   await write(file, 'a')
   const one = start(3_600_000)
   await one.reload()
@@ -97,7 +97,7 @@ it('reloads at once on request', async () => {
   expect(seen.at(-1)).toEqual(['b'])
 })
 
-it('tries refused settings again on request', async () => {
+it('the watch tries refused settings again on request', async () => {
   await write(file, 'a')
   let refuse = true
   watch = watchAccess(

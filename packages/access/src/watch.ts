@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises'
 import { type AccessFiles, type AccessSettings, filesOf, loadAccess } from './settings.ts'
 
-/** Milliseconds between two checks of the files. A revoked token is accepted no longer than this. */
+/** The number of milliseconds between two checks of the files. A revoked token is accepted no longer than this. */
 const LOOK_MS = 1000
 
 export interface WatchOptions {
@@ -14,14 +14,14 @@ export interface WatchOptions {
 }
 
 export interface AccessWatch {
-  /** Reads all files again, changed or not (SIGHUP). Never rejects. */
+  /** Reads all files again, whether or not they have changed (SIGHUP). Never rejects. */
   reload(): Promise<void>
   close(): void
 }
 
 /**
- * Watches the configured files for changes: files or links to them that are written or replaced. `configured` is the configuration, or
- * a function that reads it; then the files that it comes from (`from`) are watched too.
+ * Watches the configured files for changes: files that are written or replaced, and links that are replaced. `configured` is the
+ * configuration, or a function that reads it from files; these files (`from`) are then watched too.
  */
 export function watchAccess(
   configured: AccessFiles | (() => Promise<AccessFiles & { from?: readonly string[] }>),

@@ -22,7 +22,7 @@ export function hashOf(node: Node | undefined, what: string): HashName {
   return hash
 }
 
-/** How a signature is made. Its key is checked by {@link checkKey}. */
+/** The kind of a signature. {@link checkKey} checks its key. */
 export type Scheme = 'rsa' | 'pss' | 'ecdsa' | 'ed25519'
 
 /** Signature algorithms by object identifier. If `hash` is absent, the parameters or the digest algorithm name the hash. */
@@ -59,7 +59,7 @@ const MAX_RSA_BITS = 8192
 const MAX_RSA_EXPONENT = 0xffff_ffffn
 const CURVES: ReadonlySet<string> = new Set(['prime256v1', 'secp384r1', 'secp521r1'])
 
-/** Returns the schemes that a public key is allowed for. @throws SignatureError */
+/** Returns the signature schemes for which a public key may be used. @throws SignatureError */
 export function checkKey(key: KeyObject, what: string): readonly Scheme[] {
   const { asymmetricKeyType: type, asymmetricKeyDetails: details } = key
   if (type === 'ed25519') return ['ed25519']

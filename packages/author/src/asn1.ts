@@ -1,4 +1,4 @@
-/** Reads ASN.1 in DER within bounds: asn1js decodes, the functions here check the shape. */
+/** Reads ASN.1 in DER within bounds: asn1js decodes the bytes, and the functions of this file check the shape of the values. */
 import { fromBER, ObjectIdentifier, type BaseBlock } from 'asn1js'
 import { SignatureError } from './errors.ts'
 
@@ -29,14 +29,14 @@ const CONTEXT = 3
 export function decode(bytes: Uint8Array, what: string): Node {
   let parsed: ReturnType<typeof fromBER>
   try {
-    // A copy, because a view of a pooled Buffer would reach beyond it.
+    // Decode a copy: asn1js would read the whole pool of a Buffer that is a view.
     parsed = fromBER(new Uint8Array(bytes), LIMITS)
   } catch (error) {
     throw new SignatureError(`${what}: expected ASN.1 in DER, found invalid bytes`, error)
   }
   if (parsed.offset !== bytes.length)
     throw new SignatureError(`${what}: expected ASN.1 in DER, found ${parsed.result.error || 'other bytes'}`)
-  // asn1js accepts lengths that contradict each other, and BER. Encoding the values again shows both.
+  // asn1js also accepts BER, and lengths that contradict each other. Encode the values again to detect both.
   if (Buffer.compare(new Uint8Array(parsed.result.toBER()), bytes) !== 0)
     throw new SignatureError(`${what}: expected ASN.1 in DER, found another encoding`)
   return parsed.result
@@ -91,7 +91,7 @@ export function contentOf(node: Node | undefined, tag: number, what: string): Ui
 /** Returns the bytes of a primitive value, whatever its tag. */
 export function primitive(node: Node): Uint8Array {
   const raw = rawOf(node)
-  // The value follows its tag (one byte: the tag numbers used here are below 31) and its length.
+  // The value follows its tag and its length. The tag takes one byte, because all tag numbers used here are below 31.
   const first = raw[1] ?? 0
   return raw.subarray(first < 0x80 ? 2 : 2 + (first & 0x7f))
 }

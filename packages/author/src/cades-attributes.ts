@@ -51,7 +51,7 @@ function certificateId(node: Node): { certificateHash: Uint8Array; hash: HashNam
   const [ids] = elements(node, TAG.sequence, what)
   const [id] = elements(ids, TAG.sequence, what)
   const [first, second] = elements(id, TAG.sequence, what)
-  // The algorithm is absent when it is SHA-256.
+  // The hash algorithm is absent when it is SHA-256.
   if (isUniversal(first, TAG.octetString))
     return { certificateHash: contentOf(first, TAG.octetString, what), hash: 'sha256' }
   const hash = hashOf(elements(first, TAG.sequence, what)[0], what)

@@ -1,4 +1,4 @@
-/** One X.509 certificate (RFC 5280): what Node.js reads of it, and the extensions that Node.js does not show. */
+/** One X.509 certificate (RFC 5280): the fields that Node.js parses, and the extensions that Node.js does not show. */
 import { X509Certificate, type KeyObject } from 'node:crypto'
 import { sha256Hex } from '@service-fs/native/native'
 import { checkKey, SIGNATURES, type Scheme } from './algorithms.ts'
@@ -32,17 +32,17 @@ export interface Certificate {
   readonly keyIdentifier: Uint8Array | undefined
   readonly isSelfIssued: boolean
   readonly notBefore: string
-  /** The end of the last second in which it is valid. */
+  /** The end of the last second in which the certificate is valid. */
   readonly notAfter: string
   readonly key: KeyObject
   readonly schemes: readonly Scheme[]
-  /** Whether it may sign certificates. */
+  /** Whether the certificate's owner may sign other certificates. */
   readonly isAuthority: boolean
-  /** The maximum number of authorities below it; undefined when the certificate states no limit. */
+  /** The maximum number of authorities below this certificate; undefined when the certificate states no limit. */
   readonly pathLength: number | undefined
-  /** Whether its key may sign documents: the key usage names digitalSignature or nonRepudiation, or there is none. */
+  /** Whether the certificate's key may sign documents: its key usage is absent, or names digitalSignature or nonRepudiation. */
   readonly maySign: boolean
-  /** Whether its own signature is of an allowed algorithm. */
+  /** Whether the issuer signed the certificate with an allowed algorithm. */
   readonly hasAllowedSignature: boolean
 }
 
@@ -50,7 +50,7 @@ const BASIC_CONSTRAINTS = '2.5.29.19'
 const KEY_USAGE = '2.5.29.15'
 const SUBJECT_KEY_IDENTIFIER = '2.5.29.14'
 /**
- * Critical extensions that do not restrict what is checked here: alternative names, policies, extended key usage, statements about
+ * Critical extensions that the checks of this file may ignore: alternative names, policies, extended key usage, statements about
  * qualified certificates. RFC 5280 §4.2 requires readers to reject any other critical extension.
  */
 const HARMLESS: ReadonlySet<string> = new Set([
@@ -139,7 +139,7 @@ function keyOf(x509: X509Certificate, what: string): KeyObject {
   }
 }
 
-/** Returns the contents of the extensions by object identifier. @throws SignatureError for a critical one that is not handled */
+/** Returns the contents of the extensions by object identifier. @throws SignatureError for an unknown critical extension */
 function extensionsOf(node: Node | undefined, what: string): Map<string, Uint8Array> {
   const found = new Map<string, Uint8Array>()
   if (node === undefined) return found

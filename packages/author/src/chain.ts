@@ -13,7 +13,7 @@ export interface Chain {
   readonly signer: Certificate
   /** The certificates above the signing certificate; its issuer is the first. */
   readonly others: readonly Certificate[]
-  /** All of the chain is valid from this time on, until {@link notAfter}. */
+  /** All certificates of the chain are valid from this time until {@link notAfter}. */
   readonly notBefore: string
   readonly notAfter: string
 }
@@ -27,7 +27,10 @@ export function readCertificates(ders: readonly Uint8Array[]): Certificate[] {
   return ders.map((der, i) => readCertificate(der, `certificate ${i + 1}`))
 }
 
-/** Returns the chain of certificates that are in order, the signing certificate first (RFC 7515 §4.1.6). @throws SignatureError */
+/**
+ * Returns the chain of certificates that are already in order, beginning with the signing certificate (RFC 7515 §4.1.6).
+ * @throws SignatureError
+ */
 export function orderedChain(certificates: readonly Certificate[]): Chain {
   const [signer, ...others] = certificates
   if (signer === undefined) throw new SignatureError('certificates: expected at least one')
@@ -81,7 +84,9 @@ function checked(signer: Certificate, others: readonly Certificate[]): Chain {
   }
 }
 
-/** Returns the first expectation that fails if `issuer` did not certify `certificate`, which has `below` authorities below it. */
+/**
+ * Returns the first unmet expectation if `issuer` did not certify `certificate`; `below` is the number of authorities below `certificate`.
+ */
 function issueProblem(certificate: Certificate, issuer: Certificate, below: number): string | undefined {
   if (!certificate.hasAllowedSignature) return 'an allowed signature algorithm'
   if (!issuer.isAuthority) return 'an issuer that may sign certificates'
@@ -127,7 +132,7 @@ export class Anchors {
     )
   }
 
-  /** Returns the anchor of a chain: one of its certificates, or the issuer of its last one. */
+  /** Returns the anchor of a chain: one of its certificates, or the issuer of its last certificate. */
   of(chain: Chain): Certificate | undefined {
     const all = [chain.signer, ...chain.others]
     for (const certificate of all) {

@@ -21,7 +21,7 @@ export function visibleName(certificate: Pick<X509Certificate, 'subject'>): stri
   return distinguishedName(certificate).toWellFormed().replaceAll(UNFIT, escaped)
 }
 
-/** Returns a character as RFC 4514 §2.4 escapes bytes. */
+/** Returns a character with each byte escaped as in RFC 4514 §2.4. */
 function escaped(character: string): string {
   return Buffer.from(character, 'utf8')
     .toString('hex')

@@ -92,7 +92,7 @@ function x5c(value: unknown): Uint8Array[] {
 
 const SIG_T = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/
 
-/** Returns the time that the author states as RFC 3339 with milliseconds. */
+/** Returns the time of the signature, as stated by the author, in RFC 3339 with milliseconds. */
 function stated({ iat, sigT }: Header): string {
   if ((iat === undefined) === (sigT === undefined))
     throw new SignatureError(`iat: expected either iat or sigT, found ${iat === undefined ? 'none' : 'both'}`)

@@ -16,7 +16,7 @@ const NEW_KEY: Readonly<Record<KeyKind, readonly string[]>> = {
   secp256k1: ['-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:secp256k1'],
 }
 
-/** A certificate with its private key, in PEM files, and the certificates above it. */
+/** PEM files with a certificate, its private key, and the certificates above it in the chain. */
 export interface Identity {
   readonly certificate: string
   readonly key: string
@@ -29,7 +29,7 @@ export function openssl(...args: string[]): Buffer {
 
 export interface CertificateOptions {
   kind?: KeyKind
-  /** In openssl's form; default `/CN=NAME`. */
+  /** The subject in openssl's form; default `/CN=NAME`. */
   subject?: string
   /** Lines of x509v3_config(5). */
   extensions?: string
@@ -40,7 +40,7 @@ export interface CertificateOptions {
 export const AUTHORITY = 'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n'
 export const SIGNER = 'basicConstraints=critical,CA:FALSE\nkeyUsage=critical,nonRepudiation\n'
 
-/** Makes a certificate by openssl, signed by its own key if there is no issuer. */
+/** Makes a certificate with openssl. If there is no issuer, the certificate's own key signs it. */
 export function makeCertificate(
   dir: string,
   name: string,
@@ -131,7 +131,7 @@ export interface JwsOptions {
   unencoded?: boolean
 }
 
-/** Returns a detached JWS in compact form, made by hand as in RFC 7515 §5.1. */
+/** Returns a detached JWS in compact form, made in the steps of RFC 7515 §5.1. */
 export function signJws(
   payload: Uint8Array,
   author: Identity,

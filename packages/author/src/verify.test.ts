@@ -42,7 +42,7 @@ function dates(file: string): string[] {
 }
 
 describe('a CAdES signature by openssl cms', () => {
-  it('yields its author, chain, hash and times', async () => {
+  it('verifies a signature, and returns its author, chain, hash and times', async () => {
     const bytes = signCms(dir, payload, author)
     const found = await cms(bytes)
     const [from = '', to = ''] = dates(author.certificate)
@@ -92,11 +92,11 @@ describe('a CAdES signature by openssl cms', () => {
     ['with its content', ['-cades', '-nodetach'], 'eContent'],
     ['with SHA-1', ['-cades', '-md', 'sha1'], 'digestAlgorithm'],
     ['without certificates', ['-cades', '-nocerts'], 'certificates'],
-  ])('is rejected %s', async (_, flags, message) => {
+  ])('rejects a signature %s', async (_, flags, message) => {
     await expect(cms(signCms(dir, payload, author, flags))).rejects.toThrow(message)
   })
 
-  it('is rejected with two signers', async () => {
+  it('rejects a signature with two signers', async () => {
     const second = makeCertificate(dir, 'second')
     const more = ['-cades', '-signer', second.certificate, '-inkey', second.key]
     await expect(cms(signCms(dir, payload, author, more))).rejects.toThrow(
@@ -104,7 +104,7 @@ describe('a CAdES signature by openssl cms', () => {
     )
   })
 
-  it('is rejected for another payload', async () => {
+  it('rejects a valid signature of another payload', async () => {
     const bytes = signCms(dir, Buffer.from('{"total":13}'), author)
     await expect(cms(bytes)).rejects.toThrow('messageDigest')
   })
@@ -112,7 +112,7 @@ describe('a CAdES signature by openssl cms', () => {
 
 describe('a JWS by node:crypto', () => {
   it.each([false, true])(
-    'yields its author and the stated time; unencoded payload: %s',
+    'verifies a signature, and returns its author and the stated time; unencoded payload: %s',
     async (unencoded) => {
       const text = signJws(payload, author, { unencoded })
       expect((await jws(text)).author).toEqual({
@@ -138,7 +138,7 @@ describe('a JWS by node:crypto', () => {
     expect(found.author.certificate).toBe(fingerprint(signer.certificate))
   })
 
-  it('takes sigT, critical or not, in the place of iat', async () => {
+  it('accepts sigT instead of iat, whether it is critical or not', async () => {
     const sigT = { iat: undefined, sigT: '2026-11-22T18:43:00Z' }
     for (const header of [sigT, { ...sigT, crit: ['sigT'] }])
       expect((await jws(signJws(payload, author, { header }))).author.signedAt).toBe(
@@ -159,11 +159,11 @@ describe('a JWS by node:crypto', () => {
     ['with alg none', { alg: 'none' }, 'alg'],
     ['with an HMAC', { alg: 'HS256' }, 'alg'],
     ['with the algorithm of another key', { alg: 'RS256' }, 'valid signature'],
-  ])('is rejected %s', async (_, header, message) => {
+  ])('rejects a signature %s', async (_, header, message) => {
     await expect(jws(signJws(payload, author, { header }))).rejects.toThrow(message)
   })
 
-  it('is rejected for another payload, and with a payload inside', async () => {
+  it('rejects a valid signature of another payload, and one that contains its payload', async () => {
     const text = signJws(Buffer.from('{"total":13}'), author)
     await expect(jws(text)).rejects.toThrow('valid signature')
     const inside = signJws(payload, author).replace('..', `.${payload.toString('base64url')}.`)
@@ -174,7 +174,7 @@ describe('a JWS by node:crypto', () => {
 describe('a chain', () => {
   const other = makeAuthor(mkdtempSync(join(dir, 'other-')))
 
-  it('is anchored by its root, by an authority, by the certificate itself, and by a root that it lacks', async () => {
+  it('accepts as the anchor of a chain its root, an authority, the certificate itself, or a root that the chain lacks', async () => {
     const withoutRoot = { ...author, issuers: [middle] }
     const alone = { ...author, issuers: [] }
     for (const [signer, anchor] of [
@@ -190,7 +190,7 @@ describe('a chain', () => {
     }
   })
 
-  it('is rejected without an anchor of the operator', async () => {
+  it('rejects a chain without an anchor of the operator', async () => {
     const anchors = anchorsOf(other.root.certificate)
     await expect(jws(signJws(payload, author), anchors)).rejects.toThrow('not anchored')
     await expect(cms(signCms(dir, payload, author), anchors)).rejects.toThrow('not anchored')
@@ -235,18 +235,18 @@ describe('a chain', () => {
     ],
     ['without a subject', () => makeCertificate(dir, 'nobody', { subject: '/' }), 'subject'],
   ]
-  it.each(cases)('is rejected %s', async (_, make, message) => {
+  it.each(cases)('rejects a signature %s', async (_, make, message) => {
     const signer = make()
     const alg = signer.certificate.endsWith('short.pem') ? 'RS256' : 'ES256'
     await expect(jws(signJws(payload, signer, { alg }))).rejects.toThrow(message)
   })
 
-  it('is rejected with more than eight certificates', async () => {
+  it('rejects a chain of more than eight certificates', async () => {
     const issuers = Array.from({ length: 8 }, () => root.certificate)
     await expect(jws(signJws(payload, { ...author, issuers }))).rejects.toThrow('1 to 8 certificates')
   })
 
-  it('shows control and bidirectional characters of a subject escaped', async () => {
+  it('escapes control characters and bidirectional characters of a subject', async () => {
     const signer = makeCertificate(dir, 'bidi', { subject: '/CN=a\u202eb\u0085c' })
     expect((await jws(signJws(payload, signer))).author.subject).toBe(String.raw`CN=a\E2\80\AEb\C2\85c`)
   })
@@ -315,7 +315,7 @@ function mulberry(seed: number): () => number {
   }
 }
 
-/** Flips bits, or cuts, repeats or removes a piece. */
+/** Returns a copy with a random fault: flipped bits, or a piece that is cut off, repeated or removed. */
 function mutated(valid: Buffer, next: () => number): Buffer {
   const at = Math.floor(next() * valid.length)
   const kind = next()

@@ -18,7 +18,7 @@ export interface VerifiedSignature {
   readonly type: SignatureType
   readonly bytes: Uint8Array
   readonly author: Author
-  /** RFC 3339 with milliseconds; all certificates are valid from the one to the other. */
+  /** RFC 3339 with milliseconds; all certificates are valid from `notBefore` to `notAfter`. */
   readonly notBefore: string
   readonly notAfter: string
 }

@@ -79,7 +79,7 @@ async function listed(...args: string[]): Promise<number[]> {
   return lines.map((line) => (JSON.parse(line) as { index: number }).index)
 }
 
-it('lists all reads, and filters them by subject, route and time', async () => {
+it('audit ls lists all reads, and filters them by subject, route and time', async () => {
   expect(await listed()).toEqual([...records.keys()])
   expect(await listed('--subject', 'alice')).toHaveLength(200)
   expect(await listed('--subject', 'carol')).toEqual([])
@@ -96,7 +96,7 @@ it('lists all reads, and filters them by subject, route and time', async () => {
   expect(await listed('--since', '2026-11-21T23:00:00-02:00', '--to', '2')).toEqual([])
 })
 
-it('finds every read that showed a record, by itself or in a batch', async () => {
+it('audit ls finds every read that showed a record, by itself or in a batch', async () => {
   expect(await listed('--cursor', '18')).toEqual([300, 302, 303, 305])
   expect(await listed('--payload-id', 'record/17', '--subject', 'alice')).toEqual([300, 303])
   // The bundle holds only the last of the record's three parts.
@@ -105,7 +105,7 @@ it('finds every read that showed a record, by itself or in a batch', async () =>
   expect([code, errors[0]]).toEqual([3, expect.stringContaining('part 2/3 of "large"')])
 })
 
-it('lists the same reads over HTTP as from files, with a pinned key', async () => {
+it('audit ls lists the same reads over HTTP as from files, with a pinned key', async () => {
   const server = await serveDirectory(dir)
   try {
     const { vkey } = testSigner(AUDIT)
@@ -128,7 +128,7 @@ it('lists the same reads over HTTP as from files, with a pinned key', async () =
   }
 })
 
-it('proves one read, and verify-proof verifies the proof offline', async () => {
+it('audit prove proves one read, and verify-proof verifies the proof offline', async () => {
   const [out, record] = [join(dir, 'p'), join(dir, 'r')]
   const { vkey } = testSigner(AUDIT)
   const made = await cli(
@@ -155,7 +155,7 @@ it('proves one read, and verify-proof verifies the proof offline', async () => {
   expect((await cli('audit', 'prove', dir)).code).toBe(2)
 })
 
-it('verifies the sub-ledger and its consistency with an earlier checkpoint', async () => {
+it('audit verify verifies the sub-ledger and its consistency with an earlier checkpoint', async () => {
   const leaves = records.flatMap((one) => entriesOf(one, sha256Hex)).map((entry) => nativeHasher.leaf(entry))
   const kept = join(dir, 'kept')
   const verify = (): Promise<TestIo> => cli('audit', 'verify', dir, '--checkpoint', kept)
@@ -179,7 +179,7 @@ it('verifies the sub-ledger and its consistency with an earlier checkpoint', asy
   expect((await verify()).code).toBe(1)
 })
 
-it('reports an entry that records no read, and a missing audit sub-ledger', async () => {
+it('audit verify reports an entry that records no read, and a missing audit sub-ledger', async () => {
   const bad: [Partial<Read> | RecordContent, string][] = [
     [testRecords(1)[0] as RecordContent, 'expected application/vnd.service-fs.read+json, found text/plain'],
     [{ subject: undefined as unknown as string }, 'subject'],
@@ -214,7 +214,7 @@ it('reports an entry that records no read, and a missing audit sub-ledger', asyn
   expect((await cli('audit', 'verify', dir)).errors[0]).toContain('there is no audit sub-ledger')
 })
 
-it('reports from which entry on reads are public, and lists the notices', async () => {
+it('audit reports the entry from which reads are public, and lists the notices', async () => {
   const notice = (n: number, reads: string): RecordContent => ({
     id: `reads-${n}`,
     type: 'application/vnd.service-fs.reads+json',
@@ -244,7 +244,7 @@ it('reports from which entry on reads are public, and lists the notices', async 
   await remove(place)
 })
 
-it('finds a changed byte', async () => {
+it('audit verify finds a changed byte', async () => {
   const file = join(dir, 'audit/tile/entries/001.b64')
   const lines = (await readFile(file, 'latin1')).split('\n')
   lines[3] = Buffer.from(
@@ -258,7 +258,7 @@ it('finds a changed byte', async () => {
   expect([code, errors[0]]).toEqual([1, expect.stringContaining('entry 259: expected leaf hash')])
 })
 
-it('exits with status 2 on wrong usage', async () => {
+it('audit exits with status 2 on wrong usage', async () => {
   for (const args of [
     ['--cursor', '1', '--payload-id', 'a'],
     ['--cursor', '0'],
@@ -269,7 +269,7 @@ it('exits with status 2 on wrong usage', async () => {
     expect((await cli('audit', 'ls', dir, ...args)).code, args.join(' ')).toBe(2)
 })
 
-it('parses times, and prints text that is safe on a terminal', () => {
+it('audit parses times, and prints text that is safe on a terminal', () => {
   expect(momentOf('2026-11-23')).toBe('2026-11-23T00:00:00.000Z')
   expect(momentOf('2026-11-23T08:00:00.5+01:00')).toBe('2026-11-23T07:00:00.500Z')
   for (const text of ['2026-02-30', '23.11.2026', '2026-11-23 08:00', '2026-11-23T08:00'])
@@ -278,7 +278,7 @@ it('parses times, and prints text that is safe on a terminal', () => {
   expect(readText(read)).toContain('"a\\u001b[2J\\u009b b" GET /v1/checkpoint (0 entries')
 })
 
-it('finds and prints the existing records that an append revealed', () => {
+it('audit ls finds and prints the existing records that an append revealed', () => {
   const read: Read = {
     subject: 'token:spy',
     request_id: 'q',

@@ -22,7 +22,7 @@ afterEach(() => remove(dir))
 const FUTURE = '2027-11-22T00:00:05.000Z'
 const BACK = '2026-11-22T00:00:06.000Z'
 
-/** Returns five records, a record a year ahead, the correction, and later records. */
+/** Returns five records, a record whose time is a year ahead, the correction of the clock, and later records. */
 function history(behind: Partial<RecordContent> & { payload: Uint8Array }): RecordContent[] {
   const [last, ...after] = testRecords(10).slice(6)
   return [
@@ -40,7 +40,7 @@ const saying = (members: object): Uint8Array =>
 const VKEY = testSigner().vkey
 
 describe('a time that an operator set back', () => {
-  it('verifies in a directory, at a URL and in a tar archive, with a note', async () => {
+  it('a corrected ledger verifies in a directory, at a URL and in a tar archive, with a note', async () => {
     const place = join(dir, 'ledger')
     await makeLedger(place, { records: history({ payload: saying({}) }) })
     const server = await serveDirectory(place)
@@ -68,7 +68,7 @@ describe('a time that an operator set back', () => {
     ['is not JSON', { payload: Buffer.from('{') }],
     ['is null', { payload: Buffer.from('null') }],
   ]
-  it.each(wrong)('does not verify when the entry %s', async (_, behind) => {
+  it.each(wrong)('a ledger does not verify when the entry of the correction %s', async (_, behind) => {
     const place = join(dir, 'ledger')
     await makeLedger(place, { records: history(behind) })
     const io = await cli('verify', place, '--vkey', VKEY)

@@ -1,4 +1,4 @@
-/** Loads one client command without the modules of the others, so that it starts sooner. */
+/** Loads one client command without the modules of the other commands, so that it starts sooner. */
 import type { Command } from 'commander'
 import type { Io } from './io.ts'
 

@@ -1,4 +1,4 @@
-/** The commands as plain data. The source of the shell completions and of the man page. */
+/** The commands as plain data, from which the shell completions and the man page are made. */
 import type { Argument, Command, Option } from 'commander'
 
 /** The completions that a shell offers for a value: file names, directory names, or none. */
@@ -51,7 +51,7 @@ export function commandTree(command: Command, path: readonly string[] = []): Com
     operands: command.registeredArguments.map(operandNode),
     commands: children.map((child) => {
       const node = commandTree(child, [...path, child.name()])
-      // The operand of `help` is one of the other commands.
+      // The operand of `help` is the name of another command.
       if (child.name() !== 'help' || command.commands.includes(child)) return node
       return { ...node, operands: node.operands.map((operand) => ({ ...operand, choices: names })) }
     }),

@@ -118,7 +118,7 @@ describe('a search by fields', () => {
     [['/customer/id=4711', '/a~1b=x=y'], true],
     [['/customer/id=4711', '/a~1b=x'], false],
     [['/customer=4711'], false],
-  ])('finds the records of a directory and of a server: %j', async (where, isFound) => {
+  ])('search finds by fields the records of a directory and of a server: %j', async (where, isFound) => {
     const args = where.flatMap((condition) => ['--where', condition])
     const expected = isFound ? [found4711] : []
     expect(await found(dir, ...args)).toEqual(expected)
@@ -128,7 +128,7 @@ describe('a search by fields', () => {
     expect(new URL(asked, server.url).searchParams.getAll('where')).toEqual(where)
   })
 
-  it('exits with status 1 when a server shows a record with another value', async () => {
+  it('search exits with status 1 when a server shows a record with another value', async () => {
     pages = { 0: { hits: [found4711], next_cursor: 306 } }
     const io = await cli('search', server.url, '--where', '/customer/id=4712')
     expect([io.code, io.errors.length]).toEqual([1, 1])
@@ -162,13 +162,13 @@ it.each<[string, { hits: Hit[]; next_cursor: number }, string[]]>([
   ['a cursor beyond the page', { hits: [hit(3)], next_cursor: 2 }, []],
   ['records in another order', { hits: [hit(3), hit(2)], next_cursor: 304 }, []],
   ['no progress', { hits: [], next_cursor: 0 }, []],
-])('exits with status 1 when a server shows %s', async (_, page, args) => {
+])('search exits with status 1 when a server shows %s', async (_, page, args) => {
   pages = { 0: page }
   const io = await cli('search', server.url, ...args)
   expect([io.code, io.errors.length]).toEqual([1, 1])
 })
 
-it('ignores records that were appended after it began', async () => {
+it('search ignores records that were appended after the search began', async () => {
   pages = { 0: { hits: [hit(3), { ...hit(3), cursor: 305 }], next_cursor: 400 } }
   expect(await found(server.url)).toEqual([hit(3)])
 })

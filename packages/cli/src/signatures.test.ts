@@ -41,7 +41,7 @@ interface Change {
   signature?: (bytes: Uint8Array) => Uint8Array
 }
 
-/** Returns a signed record and its companion, with a change that the ledger's own hashes do not show. */
+/** Returns a signed record and its companion with a change that the ledger's own hashes do not reveal. */
 async function pair(
   id: string,
   payload: Uint8Array,

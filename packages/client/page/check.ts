@@ -1,4 +1,4 @@
-/** Checks the records of a pack as any reader of its proofs does. */
+/** Verifies the records of a pack by their proofs. */
 import { PART_BYTES, parseEntry } from '@service-fs/format/entry'
 import { messageOf } from '@service-fs/format/errors'
 import { nativeCodec, nativeHasher, sha256Hex } from '@service-fs/native/native'
@@ -9,7 +9,7 @@ import type { PagePack, PageRecord, PageRow } from '../src/examine/page-files.ts
 import { notFirst, proofHeader, readProof } from '../src/proof.ts'
 import { Trust } from '../src/trust.ts'
 
-/** The fields of a record's header that its proof covers. */
+/** The header fields of a record. The record's proof covers them. */
 export interface Proven {
   id: string
   type: string
@@ -53,7 +53,7 @@ export function checkRecord(
   } catch (error) {
     throw new Error(`the ledger signed another record: ${messageOf(error)}`, { cause: error })
   }
-  // The tree has the header, so the log signed its fields.
+  // The header is an entry of the tree, so the log signed its fields.
   const found = sha256Hex(content)
   if (split !== undefined) {
     expectSame('length', split.length, content.length)

@@ -8,7 +8,7 @@ export interface Query {
   to: string
 }
 
-/** Returns the rows that meet each condition that is not empty, in the order of the index. Upper and lower case are the same. */
+/** Returns the rows that meet each condition that is not empty, in the order of the index. The search ignores case. */
 export function search(rows: readonly PageRow[], query: Query): PageRow[] {
   const text = query.text.trim().toLowerCase()
   const type = query.type.trim().toLowerCase()

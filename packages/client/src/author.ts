@@ -1,4 +1,4 @@
-/** Authors and their signatures as the wire has them. */
+/** Authors and their signatures in the form of the wire protocol. */
 import { authorFields, authorIn, isAuthorProblem, type Author } from '@service-fs/format/author'
 import { nativeCodec } from '@service-fs/native/native'
 import { ClientError } from './errors.ts'
@@ -20,12 +20,12 @@ function missing(): ClientError {
   return new ClientError('malformed', 'author: expected a subject, hashes and a time')
 }
 
-/** Returns an author in the form of the wire. */
+/** Returns an author in the form of the wire protocol. */
 export function authorMembers({ signedAt, ...rest }: Author): Record<string, unknown> {
   return { ...rest, signed_at: signedAt }
 }
 
-/** Returns the bytes that the ledger stores of a signature in a request. @throws ClientError `bad-record` */
+/** Returns the bytes that the ledger stores for a signature in a request. @throws ClientError `bad-record` */
 export function signatureBytes(text: string): Uint8Array {
   if (text.includes('.')) return nativeCodec.utf8Encode(text)
   try {

@@ -20,7 +20,7 @@ function texts(entries: readonly Uint8Array[]): { bundle: Buffer; hashes: Buffer
 
 const check = new BundleCheck([3, 4])
 
-it('has the root hash, the times and different fingerprints', () => {
+it('the result has the root hash, the times and different fingerprints', () => {
   const { bundle, hashes, root } = texts(records)
   const found = check.text(bundle, hashes)
   expect(found?.root).toBe(root)
@@ -85,8 +85,8 @@ it('rejects a bundle or a hash tile with any changed, missing or additional byte
     }
     rejects(text.subarray(0, -1), 'without the last newline')
     rejects(text.subarray(1), 'without the first byte')
-    rejects(Buffer.concat([text, Buffer.from('\n')]), 'with a line more')
-    rejects(Buffer.concat([text, Buffer.from('A')]), 'with a character more')
+    rejects(Buffer.concat([text, Buffer.from('\n')]), 'with an extra line')
+    rejects(Buffer.concat([text, Buffer.from('A')]), 'with an extra character')
     rejects(new Uint8Array(), 'empty')
   }
 })

@@ -1,4 +1,7 @@
-/** Checks a full entry bundle and its hash tile in one pass. `TreeWalk` and `RecordCheck` handle every bundle with a fault. */
+/**
+ * Checks a full entry bundle and its hash tile in one pass. If a bundle has a fault, `TreeWalk` and `RecordCheck` check it again and report
+ * the fault.
+ */
 import type { Hash } from '@service-fs/tlog/hash'
 import type { BundleContent } from '@service-fs/tlog/kernel/kernel'
 import { TILE_WIDTH } from '@service-fs/tlog/tile'
@@ -20,7 +23,7 @@ export interface PlainRun {
   to: string
 }
 
-/** An entry that is not a whole record, or goes back in time, or is not an entry. */
+/** A line that is not a whole record: a part of a record, an entry whose time is before that of the previous entry, or an invalid entry. */
 export interface OtherEntry {
   /** The number of the entry within the bundle, from 0. */
   first: number
@@ -33,7 +36,7 @@ export interface BundleText {
   hashes: Uint8Array
 }
 
-/** A bundle whose text is canonical and whose leaf hashes are those of the hash tile. */
+/** A bundle with canonical text whose leaf hashes equal the hash tile's lines. */
 export interface CheckedBundle {
   /** The hash of the tile. */
   root: Hash
@@ -43,7 +46,7 @@ export interface CheckedBundle {
   ids: Uint32Array
   /** The bundle's hashes in each second tree, in the order of the given algorithms; absent if the caller gave none. */
   trees?: TreeBundle[]
-  /** Its text, if the caller asked for it. */
+  /** The bundle's text, if the caller requested it. */
   text?: BundleText
 }
 
@@ -55,7 +58,7 @@ export class BundleCheck {
   readonly #headers: HeaderReader
   readonly #hashers: readonly TreeHasher[]
 
-  /** @param algorithms those of the second trees to compute */
+  /** @param algorithms the algorithms of the second trees to compute */
   constructor(key: FingerprintKey, algorithms: readonly TreeAlgorithm[] = []) {
     this.#headers = new HeaderReader(key)
     this.#hashers = algorithms.map((algorithm) => treeHasher(algorithm))
@@ -63,7 +66,7 @@ export class BundleCheck {
 
   /**
    * Checks the stored text of a full bundle and of its hash tile, and writes the fingerprints to `ids`. Returns undefined when anything in
-   * these texts is wrong. Compares the bundle with `trees`, its hash tile in each second tree, and returns what differs.
+   * these texts is wrong. Compares the bundle with `trees`, its hash tile in each second tree, and returns the differences.
    */
   text(
     bundle: Uint8Array,
@@ -102,7 +105,7 @@ export class BundleCheck {
     )
   }
 
-  /** Returns undefined unless the leaf hashes are those of the hash tile with the text `hashes`. */
+  /** Returns undefined unless the leaf hashes equal the lines of `hashes`, the text of the hash tile. */
   #checked(content: BundleContent, hashes: Uint8Array, ids: Uint32Array): CheckedBundle | undefined {
     const { leaves } = content
     if (!equalBytes(nativeKernel.hashLines(leaves), hashes)) return undefined

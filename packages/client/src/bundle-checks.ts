@@ -9,13 +9,13 @@ import { startThreads, type CheckThreads } from './check-threads.ts'
 import type { CheckRange } from './check-worker.ts'
 import type { BundleChecks } from './walk.ts'
 
-/** The most bundles in one message to a thread. */
+/** The maximum number of bundles in one message to a thread. */
 const MOST_IN_RANGE = 16
-/** The most messages of a thread: one that it works on, and one that waits. */
+/** The maximum number of messages that a thread holds: one in progress and one waiting. */
 const QUEUE = 2
-/** The bytes of results that may wait for the walk. */
+/** The maximum number of result bytes that wait for the walk. */
 const ROOM = 1 << 25
-/** Below this number of bundles, one thread is done before others have started. */
+/** With fewer bundles than this, one thread finishes before others have started. */
 const LEAST_FOR_THREADS = 128
 
 export interface ChecksOptions {
@@ -78,7 +78,7 @@ class OwnChecks implements ClosableChecks {
     try {
       return await this.#options.files.read(path)
     } catch {
-      // The walk reads the file again, and reports it.
+      // The walk reads the file again, and reports the error.
       return undefined
     }
   }
@@ -96,11 +96,11 @@ function tileFile(level: number | 'entries', index: number, tree?: string): stri
 interface Range {
   first: number
   end: number
-  /** The results of the first ones; undefined when no thread can check them. */
+  /** The results of the first bundles; undefined when no thread can check them. */
   checked: Promise<(CheckedBundle | undefined)[] | undefined>
 }
 
-/** Checks ranges of bundles in threads, and in this thread those that they can't check. */
+/** Checks ranges of bundles in threads. Checks in this thread the bundles that they can't check. */
 class ThreadedChecks implements ClosableChecks {
   readonly #options: ChecksOptions
   readonly #threads: CheckThreads
@@ -108,9 +108,9 @@ class ThreadedChecks implements ClosableChecks {
   /** The ranges that the walk has not passed. */
   readonly #ranges: Range[] = []
   #next = 0
-  /** The first bundle that was not sent. */
+  /** The index of the first bundle that was not sent yet. */
   #sent = 0
-  /** Bundles in the next message. It grows from 1 while the results are small. */
+  /** The number of bundles in the next message. It grows from 1 while the results are small. */
   #width = 1
 
   constructor(options: ChecksOptions, threads: CheckThreads) {
@@ -140,7 +140,7 @@ class ThreadedChecks implements ClosableChecks {
     }
   }
 
-  /** Sets the width of the next messages by the largest result of this one. */
+  /** Sets the width of the next messages according to the largest result of this message. */
   #adapt(checked: readonly (CheckedBundle | undefined)[]): void {
     const largest = Math.max(1, ...checked.map((one) => (one === undefined ? 0 : sizeOf(one))))
     const fitting = Math.floor(ROOM / (largest * this.#threads.count * QUEUE))

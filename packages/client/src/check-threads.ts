@@ -4,20 +4,20 @@ import { idlest, startAnswering } from './answering-thread.ts'
 import type { CheckedBundle } from './bundle-check.ts'
 import type { CheckRange, CheckSettings } from './check-worker.ts'
 
-/** More threads do not help: about this many keep the caller's thread, which collects the results, busy. */
+/** The maximum number of threads. About so many keep the caller's thread busy, which collects their results. */
 const MOST_THREADS = 16
 
 export interface CheckThreads {
   readonly count: number
   /**
-   * Checks bundles; for each, the result is undefined when anything in it is wrong or it can't be read. There are fewer results when they are
-   * large. Resolves to undefined if no thread can check bundles.
+   * Checks bundles. The result of a bundle is undefined when the bundle has any fault or can't be read. If the results are large, only the
+   * first bundles have a result. Resolves to undefined if no thread can check bundles.
    */
   check(range: CheckRange): Promise<(CheckedBundle | undefined)[] | undefined>
   close(): Promise<void>
 }
 
-/** Returns threads, or undefined where this program has no file for them, as in a bundle of another project. */
+/** Returns threads, or undefined if this program has no file for them, for example because another project bundled it. */
 export function startThreads(settings: CheckSettings & { most: number }): CheckThreads | undefined {
   const file = new URL('./check-worker.js', import.meta.url)
   const { key, withText, room, most, trees } = settings

@@ -1,4 +1,4 @@
-/** The program of a worker thread: answers each range of bundles with the results of checking them. */
+/** The program of a worker thread: checks each range of bundles that it receives, and returns the results. */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { TreeAlgorithm } from '@service-fs/format/tree-binding'
@@ -13,7 +13,7 @@ export interface CheckSettings {
   trees: readonly TreeAlgorithm[]
   /** Whether to return the text of each bundle. */
   withText: boolean
-  /** A thread that has so many bytes of results leaves the rest of a range to the caller. */
+  /** A thread whose results have this many bytes leaves the rest of a range to the caller. */
   room: number
 }
 
@@ -24,7 +24,7 @@ export type CheckRange = {
   trees: readonly (BytesPlace | undefined)[]
 }[]
 
-/** Reads one file after another into a buffer, which it uses again. */
+/** Reads one file after another into the same buffer. */
 class Reader {
   #buffer = new Uint8Array(1 << 16)
 
@@ -69,7 +69,7 @@ function checkOne(
   try {
     text = { bundle: bundles.read(bundle, 'tile/entries'), hashes: tiles.read(hashes, 'tile/0') }
   } catch {
-    // The walk reads the file again, and reports it.
+    // The walk reads the file again, and reports the error.
     return undefined
   }
   const checked = check.text(
@@ -82,7 +82,7 @@ function checkOne(
   return { ...checked, text: { bundle: text.bundle.slice(), hashes: text.hashes.slice() } }
 }
 
-/** Reads a hash tile of a second tree. Returns undefined when there is none or it can't be read: the walk reads it again. */
+/** Reads a hash tile of a second tree. Returns undefined when the tile is missing or can't be read; the walk then reads it again. */
 function treeTile(place: BytesPlace | undefined, reader: Reader): Uint8Array | undefined {
   if (place === undefined) return undefined
   try {

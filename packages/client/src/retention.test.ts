@@ -50,7 +50,7 @@ const extend = (id: string, index: number, until: string, was?: string): Untimed
     ...STATED,
   })
 
-/** Returns `count` plain records, then the others. */
+/** Returns `count` plain records, followed by `others`. */
 function history(count: number, others: readonly Untimed[]): RecordContent[] {
   return testRecords(count + others.length).map((record, i) => ({ ...record, ...others[i - count] }))
 }
@@ -78,7 +78,7 @@ const allowed = (): Untimed[] => [
 const wrong: [name: string, later: () => Untimed, expected: string][] = [
   ['a record with a bad time', () => retained('c', 'soon'), 'expected retain-until: RFC 3339'],
   [
-    'a policy that is shorter',
+    'a policy with a shorter period',
     () => stated({ duty: 'policy', prefix: 'record/29', until: Y2030, ...STATED }),
     `expected until: a time after ${Y2031}, which the policy has, found ${Y2030}`,
   ],
@@ -93,12 +93,12 @@ const wrong: [name: string, later: () => Untimed, expected: string][] = [
     'expected hold: a hold in force, found case-2, which was lifted',
   ],
   [
-    'an extension that is shorter',
+    'an extension to an earlier time',
     () => extend('a', BASE, Y2031, Y2032),
     `expected until: a time after ${Y2032}`,
   ],
   [
-    'an extension that hides the last one',
+    'an extension that hides the previous extension',
     () => extend('a', BASE, Y2031, Y2030),
     `expected was: ${Y2032}, of the last extension, found ${Y2030}`,
   ],
@@ -116,7 +116,7 @@ const wrong: [name: string, later: () => Untimed, expected: string][] = [
 ]
 
 describe('the verification of duties', () => {
-  it('accepts duties that only extend, in a directory and at a URL', async () => {
+  it('verify accepts duties that only extend earlier duties, in a directory and at a URL', async () => {
     await makeLedger(dir, { records: history(BASE, allowed()) })
     expect(await problemsOf(dir)).toEqual([])
     const server = await serveDirectory(dir)
@@ -144,7 +144,7 @@ describe('the verification of duties', () => {
   it.each([
     ['an earlier time', Y2030, 'none'],
     ['no time', undefined, Y2030],
-  ])('reports a first extension that claims that its record states %s', async (_, was, own) => {
+  ])('verify reports a first extension that claims that its record states %s', async (_, was, own) => {
     const record =
       own === 'none' ? { id: 'c', type: 'text/plain', payload: Buffer.from('c') } : retained('c', own)
     await makeLedger(dir, { records: history(BASE, [record, extend('c', BASE, Y2031, was)]) })
@@ -153,7 +153,7 @@ describe('the verification of duties', () => {
     ])
   })
 
-  it('finds a shortened duty in a sealed bundle, by threads or without', async () => {
+  it('verify finds a shortened duty in a sealed bundle, with and without threads', async () => {
     const others = [...allowed(), stated({ duty: 'policy', prefix: 'record/29', until: Y2030, ...STATED })]
     const records = [...history(BASE, others), ...testRecords(1000).slice(BASE + others.length)]
     await makeLedger(dir, {
@@ -165,7 +165,7 @@ describe('the verification of duties', () => {
     }
   })
 
-  it('does not keep verify.sh from verifying the ledger', async () => {
+  it('verify.sh also accepts a ledger with duties', async () => {
     await makeLedger(dir, { records: history(BASE, allowed()) })
     const { stdout, stderr } = await promisify(execFile)('sh', [join(dir, 'verify.sh')])
     expect(stdout + stderr).toContain(String(BASE + allowed().length))
@@ -181,7 +181,7 @@ async function lines(place: string, at: string): Promise<RetentionLine[]> {
 }
 
 describe('the retention report', () => {
-  it('lists the duties and the records that they keep, from a directory and a URL', async () => {
+  it('the retention report lists the duties and the records that must be kept, from a directory and a URL', async () => {
     await makeLedger(dir, { records: history(BASE, allowed()) })
     const server = await serveDirectory(dir)
     try {
@@ -212,7 +212,7 @@ describe('the retention report', () => {
     }
   })
 
-  it('lists an entry that breaks a rule, and ignores it', async () => {
+  it('the retention report lists an entry that breaks a rule, and otherwise ignores the entry', async () => {
     const shorter = stated({ duty: 'policy', prefix: 'record/29', until: Y2030, ...STATED })
     await makeLedger(dir, { records: history(BASE, [...allowed(), shorter]) })
     const [problem, ...rest] = await lines(dir, Y2030)
@@ -220,7 +220,7 @@ describe('the retention report', () => {
     expect(rest).toHaveLength(2 + 11 + 2)
   })
 
-  it('rejects a ledger whose entry is not the one in the signed tree', async () => {
+  it('the retention report fails if an entry of the ledger differs from the signed tree', async () => {
     await makeLedger(dir, { records: history(BASE, allowed()), tail: 'export' })
     const other = join(dir, 'other')
     await makeLedger(other, {

@@ -1,4 +1,4 @@
-/** Reports the records of a ledger that must be kept, with their duties and the times until which these last. */
+/** Reports the records of a ledger that must be kept, their duties, and the times when the duties end. */
 import { Duties, type HoldState, type Kept, type PolicyState } from '@service-fs/format/duties'
 import { dutyIn, fieldOf, isProblem, RETAIN_FIELD } from '@service-fs/format/duty'
 import { parseEntry, type Entry } from '@service-fs/format/entry'
@@ -23,7 +23,7 @@ export type RetentionLine =
   | { kind: 'hold'; hold: HoldState }
   /** A record that must be kept at the time of the report. */
   | { kind: 'record'; index: number; id: string; type: string; time: string; kept: Kept }
-  /** A duty entry that breaks a rule, and so has no effect. */
+  /** A duty entry that breaks a rule and therefore has no effect. */
   | { kind: 'problem'; index: number; problem: string }
 
 /** A ledger whose entries are verified as they are read. */
@@ -56,8 +56,8 @@ async function filesTree(files: LedgerFiles, options: TrustOptions): Promise<Ope
 
 /**
  * Yields the policies, the holds in force, and each record that must be kept at the time `at` or later. Reads the log twice: once for the
- * duties, once for the records. Its memory grows with the duty entries, not with the records.
- * @throws ClientError `false` when an entry is not the one that the checkpoint commits to
+ * duties, once for the records. The memory used grows with the number of duty entries, not of records.
+ * @throws ClientError `false` when an entry differs from the tree of the checkpoint
  */
 export async function* retentionReport(tree: TrustedTree, at: string): AsyncGenerator<RetentionLine> {
   const duties = new Duties()

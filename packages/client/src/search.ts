@@ -1,4 +1,4 @@
-/** Finds records by their headers and fields, and verifies each one that it finds against the signed checkpoint. */
+/** Finds records by their headers and fields, and verifies each found record against the signed checkpoint. */
 import { joinParts, parseEntry, type Entry } from '@service-fs/format/entry'
 import { messageOf } from '@service-fs/format/errors'
 import { conditionText, MAX_JSON_BYTES } from '@service-fs/format/json-fields'
@@ -30,8 +30,9 @@ export interface FoundRecord {
 type Each = (record: FoundRecord) => Promise<void>
 
 /**
- * Finds the records of a selection in the ledger at `place`: behind a URL, in a directory, in a tar archive or in a disk image. Behind a URL,
- * the server searches, and could leave records out; each record that it names is verified. Elsewhere, every entry is read and verified.
+ * Finds the records of a selection in the ledger at `place`: behind a URL, in a directory, in a tar archive or in a disk image. Behind a
+ * URL, the server searches and could leave records out; each record that the server returns is verified. In files, every entry is read and
+ * verified.
  * @throws ClientError `false` when the ledger or a response does not verify
  */
 export function searchPlace(
@@ -119,7 +120,7 @@ function countIn(value: unknown, name: string): number {
   throw new ClientError('malformed', `v1/search: expected ${name} as a non-negative integer`)
 }
 
-/** The bundles of a tree. Hits are in order, so it keeps only the last one. */
+/** Reads the bundles of a tree. Hits come in order, so only the last bundle is kept. */
 class LastBundle {
   readonly #tree: TrustedTree
   #number = -1
@@ -153,7 +154,7 @@ async function verifyHit(bundles: LastBundle, hit: FoundRecord, selection: Selec
     )
 }
 
-/** Reports whether the record that begins with an entry meets the conditions on fields. @throws ClientError `false` */
+/** Reports whether the record whose first entry is given meets the conditions on fields. @throws ClientError `false` */
 async function hasFields(
   bundles: LastBundle,
   index: number,

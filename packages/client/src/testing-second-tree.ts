@@ -1,4 +1,4 @@
-/** Second trees that tests make, by the recursion of RFC 9162 section 2.1.1, independent of the code under test. */
+/** Makes second trees for tests by the recursion of RFC 9162 section 2.1.1, independently of the code under test. */
 import { createHash } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -18,7 +18,7 @@ export const DIGESTS: Readonly<Record<TreeAlgorithm | 'sha2-256', Digest>> = {
   blake3: (data) => Buffer.from(blake3(data)),
 }
 
-/** MTH(D[n]) of RFC 9162 section 2.1.1. */
+/** Returns the Merkle tree hash MTH(D[n]) of RFC 9162 section 2.1.1. */
 export function merkleRoot(entries: readonly Uint8Array[], digest: Digest): Buffer {
   if (entries.length === 0) return digest(new Uint8Array())
   if (entries.length === 1) return digest(Buffer.concat([Buffer.from([0]), entries[0] ?? Buffer.alloc(0)]))
@@ -81,7 +81,7 @@ export function bindingRecord(
 
 export interface TestBound extends Omit<TestLedger, 'entries' | 'records'> {
   algorithm: TreeAlgorithm
-  /** Entries of the log before the binding, and after it. */
+  /** The number of entries of the log before the binding, and after it. */
   before: number
   after: number
   /** The size of the tree that the binding names; default: all entries before it. */

@@ -17,21 +17,21 @@ export interface Bundles {
 export interface TreeRecord {
   /** Index of the record's first entry. */
   index: number
-  /** The number of entries that it takes. */
+  /** The number of entries that the record takes. */
   parts: number
   id: string
   type: string
   time: string
-  /** The other fields of its header. */
+  /** The other fields of the record's header. */
   fields: readonly Field[]
   payload: Uint8Array
   /** The bytes of the record's first entry, whose leaf hash its proof covers. */
   entry: Uint8Array
-  /** The bytes of that entry's header; the rest is its payload. */
+  /** The number of bytes of that entry's header; the other bytes are its payload. */
   headerLength: number
 }
 
-/** An entry, and its bytes. */
+/** A parsed entry and its bytes. */
 interface Read {
   bytes: Uint8Array
   entry: Entry
@@ -43,7 +43,7 @@ export function uncheckedBundles(source: LogSource, size: number): Bundles {
 }
 
 /**
- * Yields every record of a tree, and joins split ones. Reads `width` bundles ahead.
+ * Yields every record of a tree, and joins split records. Reads `width` bundles ahead.
  * @throws ClientError `false` when entries do not form a record
  */
 export async function* treeRecords(tree: Bundles, width = 4): AsyncGenerator<TreeRecord> {
@@ -58,7 +58,7 @@ export async function* treeRecords(tree: Bundles, width = 4): AsyncGenerator<Tre
       index += 1
       if (parts.length > 0 && parts.length < (parts[0]?.entry.split?.parts ?? 1)) continue
       const record = whole(parts.length > 0 ? parts : [found], index)
-      // The parts have the content a second time: release them before the caller uses the record.
+      // The parts duplicate the content: release them before the caller uses the record.
       parts = []
       yield record
     }

@@ -9,19 +9,19 @@ import { ClientError } from './errors.ts'
 import { nativeHasher } from '@service-fs/native/native'
 import type { LogSource } from './source.ts'
 
-/** Cached tiles of each level. Entries are read in order, a few bundles ahead. */
+/** The number of cached tiles of each level. Entries are read in order, a few bundles ahead. */
 const KEPT = 16
 
 /**
- * The tree of a log at one checkpoint. It verifies every hash against the checkpoint's root: it computes the root
- * from the partial tiles, and compares each full tile with its hash in the tile above.
+ * The tree of a log at one checkpoint. The tree verifies every hash against the checkpoint's root: it computes the root from the partial
+ * tiles, and compares each full tile with its hash in the tile above.
  */
 export class TrustedTree {
   /** The number of entries. */
   readonly size: number
   readonly #source: LogSource
   readonly #hasher: Hasher
-  /** The hashes of the partial tile of each level; none when the level has only full tiles. */
+  /** The hashes of the partial tile of each level; empty when the level has only full tiles. */
   readonly #partial: (readonly Hash[])[]
   readonly #tiles = new Map<number, Map<number, Promise<readonly Hash[]>>>()
 
@@ -33,8 +33,8 @@ export class TrustedTree {
   }
 
   /**
-   * Opens the tree of a checkpoint: reads its partial tiles and verifies that they yield its root. The caller must have verified the
-   * checkpoint's signature.
+   * Opens the tree of a checkpoint: reads the partial tiles and verifies that they yield the checkpoint's root. The caller must have
+   * verified the checkpoint's signature.
    * @throws ClientError `false` when the root differs; like the source
    */
   static async open(

@@ -14,11 +14,11 @@ export const AUTHOR_FIELD = 'author'
 export const ANCHOR_FIELD = 'author-anchor'
 /** The SHA-256 of the signing certificate. */
 export const CERTIFICATE_FIELD = 'author-certificate'
-/** The SHA-256 of each further certificate, separated by spaces; absent when there is none. */
+/** The SHA-256 of each further certificate, separated by spaces; absent when there are no further certificates. */
 export const CHAIN_FIELD = 'author-chain'
 /** The SHA-256 of the companion record's payload. */
 export const SIGNATURE_FIELD = 'author-signature'
-/** The time that the author states. */
+/** The time of the signature, as stated by the author. */
 export const SIGNED_AT_FIELD = 'author-signed-at'
 /** The header field of a companion record: the identifier of the signed record. */
 export const SIGNATURE_OF_FIELD = 'signature-of'
@@ -36,15 +36,15 @@ export type SignatureType = typeof JWS_TYPE | typeof CMS_TYPE
 export const MAX_SIGNATURE_BYTES = 65_536
 /** The most certificates of a signature. */
 export const MAX_CERTIFICATES = 8
-/** The longest subject, in bytes of UTF-8. With MAX_CERTIFICATES it fits a header. */
+/** The longest subject, in bytes of UTF-8. A subject of this length and MAX_CERTIFICATES hashes fit a header. */
 export const MAX_SUBJECT_BYTES = 1024
 
-/** The statements in the header of a signed record about its author. Hashes are SHA-256 in lower-case hex. */
+/** The statements in the header of a signed record about its author. All hashes are SHA-256 in lower-case hex. */
 export interface Author {
   /** The subject of the signing certificate (RFC 4514). */
   subject: string
   certificate: string
-  /** The further certificates of the chain, from the issuer of the signing certificate on. */
+  /** The further certificates of the chain, starting with the issuer of the signing certificate. */
   chain: readonly string[]
   /** The operator's trust anchor; absent when the chain is not anchored. */
   anchor?: string
@@ -81,7 +81,7 @@ export function authorFields({
   return fields
 }
 
-/** Reports whether a header field is one of a signed record. */
+/** Reports whether a header field is about the author of a signed record. */
 export function isAuthorField(name: string): boolean {
   return NAMES.has(name)
 }
@@ -93,7 +93,10 @@ export interface AuthorProblem {
   found: string
 }
 
-/** Returns the author that a header names, or the first problem; undefined without SIGNATURE_FIELD: the record is not signed. */
+/**
+ * Returns the author that a header names, or the first problem; undefined if SIGNATURE_FIELD is absent, which means that the record is not
+ * signed.
+ */
 export function authorIn({ fields }: Pick<EntryHeader, 'fields'>): Author | AuthorProblem | undefined {
   const found = new Map(fields.filter(([name]) => NAMES.has(name)))
   if (!found.has(SIGNATURE_FIELD)) return undefined

@@ -64,7 +64,7 @@ const steps: fc.Arbitrary<Event> = fc.oneof(
   fc.record({ clock: fc.oneof(fc.integer({ min: -1e8, max: 1e8 }), fc.integer({ min: -4e11, max: 4e11 })) }),
 )
 
-/** A log that accepts an entry if the fold accepts it, as a ledger does, and keeps only the bytes of entries. */
+/** A log that, like a ledger, accepts an entry only if the fold accepts it. It keeps only the bytes of entries. */
 class Log {
   readonly duties = new Duties()
   readonly entries: Uint8Array[] = []
@@ -137,7 +137,7 @@ function append(event: Extract<Event, { append: string }>, log: Log): KeptRecord
 }
 
 describe('the fold of duties', () => {
-  it('agrees with the model after every step of a history, and never shortens a duty', () => {
+  it('the fold of duties agrees with the model after every step of a history, and never shortens a duty', () => {
     let taken = 0
     let refused = 0
     const check = (events: readonly Event[]): void => {
@@ -169,7 +169,7 @@ describe('the fold of duties', () => {
         }
         before = now.map(({ until = '', holds }) => ({ until, holds }))
       }
-      // Reading the bytes of the log again gives the same duties.
+      // Reading the bytes of the log again yields the same duties.
       const again = new Duties()
       for (const [index, bytes] of log.entries.entries()) {
         const duty = dutyIn(parseEntry(bytes), nativeCodec)
@@ -179,11 +179,11 @@ describe('the fold of duties', () => {
     }
     const numRuns = QUICK ? 3_000 : 10_000
     fc.assert(fc.property(fc.array(steps, { maxLength: 40 }), check), { numRuns })
-    // The histories reach both sides of the rules.
+    // The histories contain both accepted and refused steps.
     expect(Math.min(taken, refused)).toBeGreaterThan(numRuns)
   }, 240_000)
 
-  it('ignores an entry that breaks a rule, and says which field breaks it', () => {
+  it('the fold of duties ignores an entry that breaks a rule, and reports the field that breaks it', () => {
     const duties = new Duties()
     const policy = { duty: 'policy', all: true, ...STATED } as const
     expect(duties.add({ ...policy, for: 'P6Y' }, 0)).toBeUndefined()
@@ -200,7 +200,7 @@ describe('the fold of duties', () => {
     expect(duties.of(record)).toEqual({ until: '2032-11-22T18:43:00.000Z', by: 'policy', holds: [] })
   })
 
-  it('rejects an extension whose `was` is not the time of the last one', () => {
+  it('the fold of duties rejects an extension whose `was` is not the time of the previous extension', () => {
     const duties = new Duties()
     const extend = { duty: 'extend', payload_id: 'a', index: 0, ...STATED } as const
     const [y2030, y2031, y2032] = [2030, 2031, 2032].map((year) => `${year}-01-01T00:00:00.000Z`) as [
@@ -217,7 +217,7 @@ describe('the fold of duties', () => {
 })
 
 describe('the time after a period', () => {
-  // From February 29, java.time.LocalDate.plusYears ends a year earlier, on February 28.
+  // The results were compared with java.time.LocalDate.plusYears, except from February 29: there it returns February 28.
   it.each([
     ['2024-02-29T01:02:03.004Z', 1, 'Y', '2025-03-01T01:02:03.004Z'],
     ['2024-02-29T01:02:03.004Z', 4, 'Y', '2028-02-29T01:02:03.004Z'],
@@ -239,7 +239,7 @@ function madeEntry(type: string, kind: string | undefined, text: string): Entry 
 describe('a duty entry', () => {
   const stated = ',"reason":"r","request_id":"q","subject":"s"}'
 
-  it('needs both the type and the header field', () => {
+  it('a duty entry needs both the type and the header field', () => {
     const text = '{"duty":"hold","hold":"c","all":true' + stated
     expect(dutyIn(madeEntry('application/json', 'hold', text), nativeCodec)).toBeUndefined()
     expect(dutyIn(madeEntry(DUTY_TYPE, undefined, text), nativeCodec)).toBeUndefined()
@@ -266,7 +266,7 @@ describe('a duty entry', () => {
     ['policy', '{"duty":"policy","payload_id":"a","for":"P1Y"' + stated, 'payload_id'],
     ['extend', '{"duty":"extend","payload_id":"a","until":"2030-01-01T00:00:00.000Z"' + stated, 'index'],
     ['lift', '{"duty":"lift"' + stated, 'hold'],
-  ])('of kind %s rejects %s, and names %s', (kind, text, field) => {
+  ])('a duty of kind %s rejects %s, and names %s', (kind, text, field) => {
     expect(dutyIn(madeEntry(DUTY_TYPE, kind, text), nativeCodec)).toMatchObject({ field })
   })
 

@@ -1,7 +1,7 @@
 /**
- * Folds duty entries, in the order of the log, into the duties that hold. No entry can shorten a duty: a ledger
- * refuses an entry that would, and if a log has such an entry anyway, it has no effect. The memory that it needs
- * grows with the duty entries, not with the records.
+ * Folds duty entries, in the order of the log, into the duties in force. No entry can shorten a duty: a ledger
+ * refuses an entry that would, and if a log has such an entry anyway, it has no effect. The memory used grows with the number of duty
+ * entries, not of records.
  */
 import type { Duty, DutyProblem, Extension, Hold, Policy, Scope } from './duty.ts'
 import { periodOf, timeAfter } from './duty.ts'
@@ -11,36 +11,36 @@ export interface KeptRecord {
   id: string
   type: string
   time: string
-  /** The value of its field `retain-until`. */
+  /** The value of the record's field `retain-until`. */
   retainUntil?: string | undefined
 }
 
 /** Until when a record must be kept. */
 export interface Kept {
-  /** The latest time that the record, an extension or a policy states; absent if none does. */
+  /** The latest time that the record, an extension or a policy states; absent if none of them states a time. */
   until?: string
-  /** The kind of statement that set that time. */
+  /** The kind of statement that set the time `until`. */
   by?: 'retain-until' | 'extend' | 'policy'
-  /** The names of the holds in force. They last longer than any time. */
+  /** The names of the holds in force. A hold lasts longer than any stated time. */
   holds: string[]
 }
 
-/** Formats until when a record must be kept; an empty text without a duty. */
+/** Formats the time until which a record must be kept. Returns an empty text if the record has no duty. */
 export function keptText({ until, by, holds }: Kept): string {
   const times = until === undefined ? [] : [`until ${until} (${by})`]
   return [...times, ...holds.map((hold) => `held by ${hold}`)].join(', ')
 }
 
-/** A kind of limit that policies set for a scope. Each kind has a separate maximum, so that it can only grow. */
+/** A kind of limit that policies set for a scope. Each kind has a separate maximum, so that no later policy can lower it. */
 type Part = 'Y' | 'D' | 'until'
 
-/** The policies with one scope. */
+/** The combined policies with the same scope. */
 export interface PolicyState {
   scope: Scope
-  /** The most years and days from a record's time on; 0 for none. */
+  /** The largest number of years and of days from a record's time; 0 if no policy states any. */
   Y: number
   D: number
-  /** The latest time; '' for none. */
+  /** The latest time; '' if no policy states a time. */
   until: string
 }
 
@@ -53,7 +53,7 @@ const NONE: readonly HoldState[] = []
 
 export class Duties {
   readonly #policies = new Map<string, PolicyState>()
-  /** Every hold by its name; undefined once it is lifted. */
+  /** Every hold by its name. The value is undefined once the hold is lifted. */
   readonly #holds = new Map<string, HoldState | undefined>()
   readonly #wideHolds = new Set<HoldState>()
   readonly #recordHolds = new Map<string, readonly HoldState[]>()
@@ -64,7 +64,7 @@ export class Duties {
     return [...this.#policies.values()]
   }
 
-  /** The holds in force, in their order in the log. */
+  /** The holds in force, in the order of the log. */
   get holds(): readonly HoldState[] {
     return [...this.#holds.values()].filter((hold) => hold !== undefined)
   }
@@ -74,12 +74,12 @@ export class Duties {
     return this.#holds.get(hold) !== undefined
   }
 
-  /** Returns the time of the last extension of a record; undefined without one. */
+  /** Returns the time of the last extension of a record; undefined if the record was never extended. */
   extendedUntil(id: string): string | undefined {
     return this.#extensions.get(id)
   }
 
-  /** Returns why a duty would break the rules as the next entry; undefined if it would not. */
+  /** Returns the rule that a duty would break as the next entry; undefined if it breaks no rule. */
   problem(duty: Duty): DutyProblem | undefined {
     if (duty.duty === 'policy') return this.#policyProblem(duty)
     if (duty.duty === 'extend') return this.#extensionProblem(duty)

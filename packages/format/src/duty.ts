@@ -11,26 +11,29 @@ import { isTime } from './time.ts'
 export const DUTY_TYPE = 'application/vnd.service-fs.duty+json'
 /** The header field of a duty entry. Its value is the kind. */
 export const DUTY_FIELD = 'duty'
-/** The start of a duty entry's identifier. Its number follows, from 1. Clients cannot append records with such an identifier. */
+/**
+ * The start of a duty entry's identifier. The number of the duty entry follows, from 1. Clients cannot append records with such an
+ * identifier.
+ */
 export const DUTY_ID_PREFIX = 'vnd.service-fs.duty/'
 /** The header field with the time until which a record must be kept. */
 export const RETAIN_FIELD = 'retain-until'
-/** The last time that an entry can state. A duty that would end later ends then. */
+/** The latest time that an entry can state. A duty that would end later ends at this time. */
 export const LAST_TIME = '9999-12-31T23:59:59.999Z'
 
 export const TIME_EXPECTED = 'RFC 3339 in UTC with milliseconds, like 2033-11-22T18:43:00.000Z'
 const MAX_REASON = 1000
-/** The longest payload of a duty entry, which therefore fits one entry. */
+/** The longest payload of a duty entry. So short a payload always fits one entry. */
 export const MAX_DUTY_BYTES = 16_384
 
-/** The records that a policy or a hold is about: all, those of a type or with a prefix (or both), or one by its identifier. */
+/** The records to which a policy or a hold applies: all records, the records of a type or with a prefix (or both), or a single record. */
 export interface Scope {
   all?: true
-  /** The media type, exactly. */
+  /** The exact media type of the records. */
   type?: string
-  /** How the identifier starts. */
+  /** The start of the records' identifiers. */
   prefix?: string
-  /** The identifier of one record, only in a hold. */
+  /** The identifier of a single record; allowed only in a hold. */
   payload_id?: string
 }
 
@@ -41,10 +44,10 @@ interface Stated {
   request_id: string
 }
 
-/** Keep every record of the scope for a period from its time on, or until a time. */
+/** Keep every record of the scope for a period after the record's time, or until a time. */
 export interface Policy extends Scope, Stated {
   duty: 'policy'
-  /** `P6Y` or `P90D`: years or days. */
+  /** A number of years or days, like `P6Y` or `P90D`. */
   for?: string
   until?: string
 }
@@ -68,7 +71,7 @@ export interface Extension extends Stated {
   /** The index of the record's first entry. */
   index: number
   until: string
-  /** The time until which the record itself or its last extension kept it; absent if neither did. */
+  /** The time until which the record had to be kept before: by its last extension or by its own field; absent if it had neither. */
   was?: string
 }
 
@@ -83,7 +86,7 @@ export interface DutyProblem {
 
 type Check = (value: unknown, codec: Codec) => string | undefined
 
-/** Characters that a one-line text cannot have: control characters, lone surrogates, line separators, bidirectional controls. */
+/** Characters that are not allowed in a text of one line: control characters, lone surrogates, line separators, bidirectional controls. */
 // oxlint-disable-next-line no-control-regex
 const UNFIT = /[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]/u
 const PERIOD = /^P([1-9]\d{0,5})([YD])$/
@@ -91,7 +94,7 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/
 
 const isText = (value: unknown): value is string => typeof value === 'string'
 
-/** For each member, returns what is expected; undefined when the value is valid. */
+/** For each member, a function that returns a description of valid values, or undefined when the value is valid. */
 const CHECKS: Readonly<Record<string, Check>> = {
   all: (value) => (value === true ? undefined : 'true'),
   for: (value) => (isText(value) && PERIOD.test(value) ? undefined : 'a period like P6Y or P90D'),
@@ -125,7 +128,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
 const STATED = ['reason', 'request_id', 'subject'] as const
 const SCOPE = ['all', 'prefix', 'type'] as const
 
-/** The members of each kind: those that it must have, and those that it may have. */
+/** The required and the optional members of each kind of duty. */
 const KINDS: Readonly<
   Record<Duty['duty'], { required: readonly string[]; optional: readonly string[]; scope: readonly string[] }>
 > = {
@@ -135,7 +138,7 @@ const KINDS: Readonly<
   extend: { required: ['index', 'payload_id', 'until', ...STATED], optional: ['was'], scope: [] },
 }
 
-/** Returns a value as a duty, or its first problem. A duty has the members of its kind and no others. */
+/** Returns a value as a duty, or the first problem of the value. A duty has only the members of its kind. */
 export function readDuty(value: unknown, codec: Codec): Duty | DutyProblem {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     return {
@@ -236,8 +239,8 @@ export function periodOf(period: string): { count: number; unit: 'Y' | 'D' } {
 }
 
 /**
- * Returns the time that is `count` years or days after `time`. A year ends on the same date; from February 29 it ends on March 1 if the year
- * has no such day. Times after the year 9999 become {@link LAST_TIME}.
+ * Returns the time that is `count` years or days after `time`. A year ends on the same date; a year that begins on February 29 ends on
+ * March 1 if the last year has no February 29. Times after the year 9999 become {@link LAST_TIME}.
  */
 export function timeAfter(time: string, count: number, unit: 'Y' | 'D'): string {
   const date = new Date(time)

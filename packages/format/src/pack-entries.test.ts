@@ -13,7 +13,7 @@ const record = (id: string, payload: Uint8Array, type = 'text/plain'): UntimedRe
   payload,
 })
 
-/** Packs the records, and compares the entries with those of each record alone. */
+/** Packs the records together, and compares the entries with the entries of each record packed alone. */
 function expectPacked(records: readonly UntimedRecord[]): void {
   const { bytes, offsets, starts } = packEntries(records, TIME, sha256Hex, pureCodec)
   const single = records.map((one) => entriesOf({ ...one, time: TIME }, sha256Hex))
@@ -26,7 +26,7 @@ function expectPacked(records: readonly UntimedRecord[]): void {
   expect(starts).toEqual(single.map((entries) => (start += entries.length) - entries.length))
 }
 
-it('makes the entries of each record', () => {
+it('packEntries makes the entries of each record', () => {
   const id = fc.oneof(fc.string({ minLength: 1, maxLength: 40 }), fc.constantFrom('ä', '😀', 'i'.repeat(256)))
   const anyRecord = fc.record({
     id: id.filter((text) => /^[^\p{Cc}]+$/u.test(text)),
@@ -46,7 +46,7 @@ it('makes the entries of each record', () => {
   )
 })
 
-it('splits the records that do not fit one entry', () => {
+it('packEntries splits the records that do not fit one entry', () => {
   const header = entriesOf({ ...record('id', new Uint8Array()), time: TIME }, sha256Hex)[0]?.length ?? 0
   const sizes = [0, MAX_ENTRY_BYTES - header, MAX_ENTRY_BYTES - header + 1, 3 * PART_BYTES, 5]
   const records = sizes.map((size) => record('id', new Uint8Array(size).fill(size)))
@@ -55,7 +55,7 @@ it('splits the records that do not fit one entry', () => {
   for (const one of records) expectPacked([one])
 })
 
-it('reserves little more than the entries of large records need', () => {
+it('packEntries reserves little more memory than the entries of large records need', () => {
   const records = Array.from({ length: 4 }, (_, i) => record(`l${i}`, new Uint8Array(2 ** 20).fill(i)))
   const { bytes } = packEntries(records, TIME, sha256Hex, pureCodec)
   expect(bytes.buffer.byteLength / bytes.length).toBeLessThan(1.01)
@@ -70,7 +70,7 @@ it.each<[string, UntimedRecord]>([
   ['an empty type', record('a', Buffer.of(), '')],
   ['a control character in the type', record('a', Buffer.of(), 'text/\n')],
   ['a reserved field', { ...record('a', Buffer.of()), fields: [['id', 'b']] }],
-])('rejects %s at every place', (_name, bad) => {
+])('packEntries rejects %s at every place', (_name, bad) => {
   const good = record('good', Buffer.from('payload'), bad.type === 'text/plain' ? undefined : 'text/plain')
   for (const records of [[bad], [bad, good], [good, bad], [good, good, bad, good]])
     expect(() => packEntries(records, TIME, sha256Hex, pureCodec)).toThrow(
@@ -78,7 +78,7 @@ it.each<[string, UntimedRecord]>([
     )
 })
 
-it('rejects a time that entriesOf() rejects', () => {
+it('packEntries rejects a time that entriesOf() rejects', () => {
   const good = record('a', Buffer.of())
   expect(() => packEntries([good, good], 'now', sha256Hex, pureCodec)).toThrow('time: expected RFC 3339')
 })

@@ -20,7 +20,7 @@ export interface PackedRecords extends PackedEntries {
 }
 
 /**
- * Returns the entries that {@link entriesOf} makes of each record, with the same time for all.
+ * Returns the entries that {@link entriesOf} makes from each record, with the same time for all records.
  * @throws FormatError like {@link entriesOf}
  */
 export function packEntries(
@@ -32,7 +32,7 @@ export function packEntries(
   const entriesFor = (record: UntimedRecord): Iterable<Uint8Array> =>
     eachEntryOf({ ...record, time }, sha256Hex, codec)
   const [first] = records
-  // It fits one entry with any header.
+  // The record fits one entry, whatever its header.
   if (records.length === 1 && first !== undefined && first.payload.length <= PART_BYTES) {
     const [entry] = [...entriesFor(first)] as [Uint8Array]
     return { bytes: entry, offsets: Uint32Array.of(0, entry.length), starts: [0] }
@@ -43,10 +43,10 @@ export function packEntries(
 }
 
 const PREFIX = asciiEncode('service-fs/entry/v1\nid: ')
-/** Bytes of the names, the time and the line feeds after the identifier. */
+/** The number of bytes that the names, the time and the line feeds after the identifier take. */
 const SUFFIX_BYTES = '\ntype: \ntime: 2026-11-22T18:43:00.123Z\n\n'.length
 
-/** Room for the fields that the entries of a split record have. */
+/** The number of bytes reserved for the fields in the entries of a split record. */
 const SPLIT_BYTES = 256
 
 /** Returns the bytes of the entries, or somewhat more, for records with an ASCII identifier and type and without fields. */
@@ -95,8 +95,8 @@ class Packer {
   }
 
   /**
-   * Adds a record with the same type as the last one, if it has no other fields, fits one entry, and its identifier is printable ASCII.
-   * Returns false for every other record.
+   * Adds a record with the same type as the previous record, if it has no other fields, fits one entry, and its identifier is printable
+   * ASCII. Returns false for every other record.
    */
   addPlain({ id, type, payload, fields }: UntimedRecord): boolean {
     if (type !== this.#type || (fields !== undefined && fields.length > 0)) return false
@@ -117,7 +117,7 @@ class Packer {
 
   #reserve(bytes: number): void {
     if (this.#length + bytes <= this.#bytes.length) return
-    // Half as much again: a batch may take a large part of an engine's memory.
+    // Grow by a half only: a batch may take a large part of an engine's memory.
     const larger = new Uint8Array(Math.ceil(1.5 * (this.#length + bytes)))
     larger.set(this.#bytes.subarray(0, this.#length))
     this.#bytes = larger
@@ -129,7 +129,7 @@ class Packer {
   }
 }
 
-/** Writes a valid identifier of printable ASCII to `bytes`. Returns false for every other one, after writing a part of it. */
+/** Writes a valid identifier of printable ASCII to `bytes`. Returns false for every other identifier, after writing a part of it. */
 function writePlainId(id: string, bytes: Uint8Array, at: number): boolean {
   if (id.length === 0 || id.length > MAX_ID_BYTES) return false
   for (let i = 0; i < id.length; i++) {

@@ -1,5 +1,5 @@
 /**
- * The rules of docs/retention.md, stated again for tests: a model that keeps the whole history, looks at all of it for each answer, and
+ * The rules of docs/retention.md, implemented again for tests. The model keeps the whole history, computes each answer from all of it, and
  * shares no code with duties.ts.
  */
 export interface ModelScope {
@@ -34,7 +34,7 @@ export class DutyModel {
     return isTaken
   }
 
-  /** Reports whether the ledger has accepted the same statement, and it still holds: a lifted hold does not. */
+  /** Reports whether the ledger has accepted the same statement before, and that statement is still in force, unlike a lifted hold. */
   repeats(step: ModelStep): boolean {
     const isLifted =
       step.duty === 'hold' && this.#taken.some((past) => past.duty === 'lift' && past.hold === step.hold)

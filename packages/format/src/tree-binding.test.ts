@@ -17,9 +17,9 @@ import {
 
 const ORIGIN = 'example.org/ledger/acme'
 const EMPTY_SHA256 = '47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='
-/** `openssl dgst -sha3-256 -binary </dev/null | base64`. */
+/** The output of `openssl dgst -sha3-256 -binary </dev/null | base64`. */
 const EMPTY_SHA3 = 'p//G+L8e12ZRwUdWoGHWYvWA/03kO0n6gtgKS4D4Q0o='
-/** `openssl dgst -sha512 -binary </dev/null | base64`. */
+/** The output of `openssl dgst -sha512 -binary </dev/null | base64`. */
 const EMPTY_SHA512 =
   'z4PhNX7vuL3xVChQ1m2AB9Yg5AULVxXcg/SpIdNs6c5H0NE8XYXysP+DGNKHfuwvY7kxvUdBeoGlODJ6+SfaPg=='
 
@@ -49,7 +49,7 @@ function found(payload: unknown): ReturnType<typeof bindingIn> {
 }
 
 describe('a binding', () => {
-  it('is canonical JSON with its members in order', () => {
+  it('a binding is canonical JSON with its members in order', () => {
     const { algorithm, origin, root, sha256Root, size, vkey } = BINDING
     const text = `{"algorithm":"${algorithm}","origin":"${origin}","root":"${root}","sha256Root":"${sha256Root}","size":${size},"vkey":"${vkey}"}`
     expect(codec.utf8Decode(bindingPayload({ vkey, size, root, sha256Root, origin, algorithm }, codec))).toBe(
@@ -58,7 +58,7 @@ describe('a binding', () => {
     expect(found(text)).toEqual(BINDING)
   })
 
-  it('has a root whose size is that of the hash', () => {
+  it('the root in a binding has the size of the hash', () => {
     const origin = `${ORIGIN}/sha2-512`
     const long: TreeBinding = {
       ...BINDING,
@@ -75,7 +75,7 @@ describe('a binding', () => {
     expect(found({ ...BINDING, root: EMPTY_SHA512 })).toMatchObject({ field: 'root' })
   })
 
-  it('is not an entry of another type', () => {
+  it('an entry of another type is not a binding', () => {
     const text = codec.utf8Decode(bindingPayload(BINDING, codec))
     expect(bindingIn(entryOf(text, 'application/json'), codec)).toBeUndefined()
   })
@@ -101,17 +101,17 @@ describe('a binding', () => {
     ['payload', { ...BINDING, reason: 'none' }],
     ['payload', reversed(BINDING)],
     ['payload', JSON.stringify(BINDING, undefined, 1)],
-  ])('with a wrong %s is a problem', (field, payload) => {
+  ])('a binding with a wrong %s is a problem', (field, payload) => {
     expect(found(payload)).toMatchObject({ field })
   })
 
-  it('is in one entry', () => {
+  it('a binding must fit one entry', () => {
     const text = codec.utf8Decode(bindingPayload(BINDING, codec))
     const entry = { ...entryOf(text), continuation: { part: 2, of: 2 } }
     expect(bindingIn(entry, codec)).toMatchObject({ field: 'parts' })
   })
 
-  it('names the origin of its log, and a size of at most its index', () => {
+  it('a binding names the origin of its log, and a size that is at most the index of its entry', () => {
     expect(misplacedBinding(BINDING, { origin: ORIGIN, index: 7 })).toBeUndefined()
     expect(misplacedBinding(BINDING, { origin: ORIGIN, index: 6 })).toMatchObject({ field: 'size' })
     expect(misplacedBinding(BINDING, { origin: 'example.org', index: 7 })).toMatchObject({ field: 'origin' })

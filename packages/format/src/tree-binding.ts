@@ -1,6 +1,6 @@
 /**
- * Tree bindings: entries by which a ledger binds a second tree over its entries, with another hash, to the log's tree. docs/format.md
- * specifies both.
+ * Tree bindings: entries by which a ledger binds a second tree to the log's tree. A second tree is over the same entries, with another
+ * hash. docs/format.md specifies both.
  *
  * A binding has the type TREE_TYPE. Clients cannot append records of this type.
  */
@@ -15,22 +15,22 @@ import { messageOf } from './errors.ts'
 /** The type of a binding entry. */
 export const TREE_TYPE = 'application/vnd.service-fs.tree+json'
 /**
- * The start of a binding's identifier: the name of the algorithm, a slash and a number from 1 follow. Clients cannot append records with
+ * The start of a binding's identifier. The name of the algorithm, a slash and a number from 1 follow. Clients cannot append records with
  * such an identifier.
  */
 export const TREE_ID_PREFIX = 'vnd.service-fs.tree/'
 
-/** The hash of a second tree. It also names the tree's folder, and ends its origin. */
+/** The hash algorithm of a second tree. Its name is also the name of the tree's folder and the end of the tree's origin. */
 export type TreeAlgorithm = 'sha3-256' | 'sha2-512' | 'blake3'
 
 /** A hash algorithm of second trees. */
 export interface TreeAlgorithmFacts {
   readonly name: TreeAlgorithm
-  /** Bytes of a hash. */
+  /** The length of a hash in bytes. */
   readonly bytes: number
   /**
-   * The object identifier. NIST registers those of SHA-2 and SHA-3 (csrc.nist.gov, Computer Security Objects Register); that of BLAKE3 is
-   * in the arc of RFC 7693, as Bouncy Castle has it.
+   * The object identifier. NIST registers the identifiers of SHA-2 and SHA-3 (csrc.nist.gov, Computer Security Objects Register). The
+   * identifier of BLAKE3 is in the arc of RFC 7693; Bouncy Castle uses the same one.
    */
   readonly oid: string
 }
@@ -59,7 +59,9 @@ export function treeOrigin(origin: string, algorithm: TreeAlgorithm): string {
   return `${origin}/${algorithm}`
 }
 
-/** Returns the identifier of the `n`-th binding of an algorithm, from 1. Ledgers have one for each, unless a client used its identifier. */
+/**
+ * Returns the identifier of the `n`-th binding of an algorithm, where `n` starts at 1. A ledger skips an identifier that a client has used.
+ */
 export function treeBindingId(algorithm: TreeAlgorithm, n: number): string {
   return `${TREE_ID_PREFIX}${algorithm}/${n}`
 }
@@ -67,13 +69,13 @@ export function treeBindingId(algorithm: TreeAlgorithm, n: number): string {
 /** The payload of a binding. */
 export interface TreeBinding {
   algorithm: TreeAlgorithm
-  /** The origin of the second tree: the log's, a slash and the algorithm. */
+  /** The origin of the second tree: the origin of the log, a slash and the algorithm. */
   origin: string
   /** The root hash of the second tree over the first `size` entries, in base64. */
   root: string
   /** The root hash of the log's tree over the same entries, in base64. */
   sha256Root: string
-  /** At most the index of the binding entry. */
+  /** The number of bound entries, which is at most the index of the binding entry. */
   size: number
   /** The key of the second tree, an Ed25519 vkey named `origin`. */
   vkey: string
@@ -134,7 +136,7 @@ export function isBindingProblem(found: TreeBinding | BindingProblem): found is 
   return 'field' in found
 }
 
-/** Returns how a binding contradicts its place: entry `index` of the log with this origin. */
+/** Returns the first problem of a binding at its place, entry `index` of the log with this origin. */
 export function misplacedBinding(
   { algorithm, origin, size }: TreeBinding,
   place: { origin: string; index: number },

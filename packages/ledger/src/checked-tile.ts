@@ -1,20 +1,20 @@
-/** Sealed hash tiles in memory: in binary where a kernel hashes them, as text elsewhere. */
+/** Sealed hash tiles in memory: in binary if a kernel hashes them, otherwise as text. */
 import type { Codec } from '@service-fs/tlog/codec'
 import { HASH_LENGTH, HASH_SIZE, type Hash, type Hasher } from '@service-fs/tlog/hash'
 import type { Kernel } from '@service-fs/tlog/kernel/kernel'
 import { subtreeRoot } from '@service-fs/tlog/proof'
 import { hashTileToBinary } from '@service-fs/tlog/tile-text'
 
-/** Memory that a tile takes besides its hashes. */
+/** The bytes of memory that a tile takes besides its hashes. */
 const OBJECT_BYTES = 256
-/** Memory that a hash takes as a string. */
+/** The bytes of memory that a hash takes as a string. */
 const STRING_BYTES = 64
 
 /** A tile of 256 hashes. Its arrays must not be changed. */
 export interface CheckedTile {
-  /** Bytes of memory that the tile takes. */
+  /** The bytes of memory that the tile takes. */
   readonly weight: number
-  /** Returns hash `at`, from 0. */
+  /** Returns the hash at position `at`, from 0. */
   hash(at: number): Hash
   hashes(): readonly Hash[]
   /** Returns the hashes in the binary form of tlog-tiles. */

@@ -1,7 +1,7 @@
 /**
- * Takes the duties that operators state, checks them against the duties in the log, and appends their entries.
+ * Accepts the duties that operators state, checks them against the duties in the log, and appends their entries.
  *
- * The entries have the identifiers DUTY_ID_PREFIX and a number, from 1 on, so the record index finds all of them without a scan of the log.
+ * The identifier of an entry is DUTY_ID_PREFIX and a number from 1, so the record index finds all of them without a scan of the log.
  */
 import { Duties } from '@service-fs/format/duties'
 import {
@@ -28,17 +28,20 @@ import type { Hasher } from '@service-fs/tlog/hash'
 import { LedgerError } from './errors.ts'
 import type { AppendResult, NewRecord } from './record.ts'
 
-/** A duty as an operator states it. The ledger adds what an extension says about its record. */
+/** A duty in the form in which an operator states it. The ledger adds the members of an extension that describe its record. */
 export type StatedDuty = Policy | Hold | Lift | Omit<Extension, 'index' | 'was'>
 
-/** The fact that an extension reveals: the index of the first entry of its record; undefined if no record has the identifier. */
+/**
+ * The fact that the answer to an extension reveals: the index of its record's first entry, which is undefined if no record has the
+ * identifier.
+ */
 export interface Revealed {
   readonly index: number | undefined
 }
 
 /**
- * The result of stating a duty. `problem` says why the rules do not allow it, `failure` why its entry could not be appended. Only an
- * extension reveals whether a record exists.
+ * The result of stating a duty. `problem` is the rule that the duty breaks; `failure` is the reason why its entry could not be appended.
+ * Only the answer to an extension reveals whether a record exists.
  */
 export type StatedResult = { reveals: Revealed | undefined } & (
   | { id: string; result: AppendResult }
@@ -46,7 +49,7 @@ export type StatedResult = { reveals: Revealed | undefined } & (
   | { failure: unknown }
 )
 
-/** The members that are no part of the statement: the ledger adds them. */
+/** The members that the ledger adds to a statement. */
 const ADDED: ReadonlySet<string> = new Set(['subject', 'request_id', 'index', 'was'])
 
 interface Parts {
@@ -60,7 +63,7 @@ interface Parts {
 export class DutyBook {
   readonly #parts: Parts
   readonly #duties = new Duties()
-  /** For each statement, the number of the entry that has it. */
+  /** For each statement, the number of its duty entry. */
   readonly #numbers = new Map<string, number>()
   /** The number of the next duty entry. */
   #next = 1
@@ -72,7 +75,7 @@ export class DutyBook {
   }
 
   /**
-   * Appends the entry of a duty if the rules allow it. Returns the entry that states the same, if there is one. Handles one duty at a time.
+   * Appends the entry of a duty if the rules allow it. If an entry already states the same, returns that entry. Handles one duty at a time.
    * @throws LedgerError as Ledger.append(), unless the failure follows the look-up of an extension's record
    */
   state(stated: StatedDuty): Promise<StatedResult> {
@@ -98,12 +101,12 @@ export class DutyBook {
     }
   }
 
-  /** Returns the entry in force that states the same duty, like the duplicate of a record; undefined if there is none. */
+  /** Returns the entry in force that already states the same duty; undefined if there is no such entry. */
   async #repeated(duty: Duty): Promise<{ id: string; result: AppendResult } | undefined> {
     const { codec, find, append } = this.#parts
     const number = this.#numbers.get(this.#statement(duty))
     if (number === undefined) return undefined
-    // The answer to a hold says that it is in force.
+    // The answer to a hold states that the hold is in force, so a lifted hold does not count.
     if (duty.duty === 'hold' && !this.#duties.isHeld(duty.hold)) return undefined
     const id = DUTY_ID_PREFIX + String(number)
     const found = await find(id)
@@ -112,7 +115,7 @@ export class DutyBook {
     return { id, result: await append({ id, type: header.type, fields: header.fields, payload }) }
   }
 
-  /** Returns the same text for two duties that state the same, whoever stated them. */
+  /** Returns a text that is equal for two duties with equal statements, even if different subjects stated them. */
   #statement(duty: Duty): string {
     const { codec, hasher } = this.#parts
     const members = Object.entries(duty).filter(([name]) => !ADDED.has(name))
@@ -129,7 +132,7 @@ export class DutyBook {
         `expected a duty of at most ${MAX_DUTY_BYTES} bytes, found ${payload.length}`,
       )
     const id = DUTY_ID_PREFIX + String(this.#next)
-    // If it fails, its entry may be durable all the same. Then the next #load() finds it.
+    // If the append fails, the entry may be durable nevertheless. Then the next #load() finds it.
     const result = await append({ id, type: DUTY_TYPE, fields: [[DUTY_FIELD, duty.duty]], payload })
     // The entry is durable, so this call succeeds even if this step fails; the next call loads the entry again.
     await this.#load().catch(() => undefined)
@@ -152,7 +155,7 @@ export class DutyBook {
     return { ...stated, index: found.index, ...(was === undefined ? {} : { was }) }
   }
 
-  /** Reads the duty entries that were appended since the last read. */
+  /** Reads the duty entries that were appended after the previous read. */
   async #load(): Promise<void> {
     const { codec, find } = this.#parts
     for (;;) {

@@ -26,7 +26,7 @@ async function open(limits: Partial<LedgerLimits> = {}): Promise<void> {
   ledger = await openTestLedger({ limits })
 }
 
-/** Returns a signed record. The ledger does not verify the signature: any bytes serve. */
+/** Returns a signed record. The ledger does not verify the signature, so the signature may be any bytes. */
 function signed(
   id: string,
   signature: string,
@@ -81,7 +81,7 @@ it('a large signed record precedes its companion', async () => {
   expect((await ledger.record(2)).fields).toEqual([[SIGNATURE_OF_FIELD, 'a']])
 })
 
-it('the same signed record again is a duplicate, whatever its certificates have become', async () => {
+it('the same signed record again is a duplicate, even if its certificates have expired', async () => {
   await open()
   const [first] = (await ledger.append([signed('a', 'x..y')])).entries
   const late = signed('a', 'x..y', { notAfter: '2026-11-22T18:42:59.999Z' })
@@ -134,7 +134,7 @@ it('a client cannot append a companion', async () => {
   })
 })
 
-it('a batch has room for as many signed records as for others', async () => {
+it('a batch has room for as many signed records as unsigned records', async () => {
   const maxBatchRecords = 4
   await open({ maxBatchRecords })
   const records = Array.from({ length: maxBatchRecords }, (_, i) => signed(`r${i}`, `x..${i}`))

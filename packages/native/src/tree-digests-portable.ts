@@ -1,4 +1,6 @@
-/** The exports of `tree-digests.ts`, in ECMAScript alone. package.json gives it to bundlers for browsers in the place of that file. */
+/**
+ * The exports of `tree-digests.ts` in pure ECMAScript. package.json makes bundlers for browsers use this file instead of `tree-digests.ts`.
+ */
 import { blake3 } from '@noble/hashes/blake3.js'
 import { sha512 } from '@noble/hashes/sha2.js'
 import { sha3_256 } from '@noble/hashes/sha3.js'

@@ -27,7 +27,7 @@ describe('the hash functions of second trees', () => {
     expect(hex(portable[name].digest(bytes))).toBe(expected)
   })
 
-  it('are the same by Node.js and in ECMAScript alone', () => {
+  it('the hash functions of Node.js and in pure ECMAScript agree', () => {
     for (const name of ['sha3-256', 'sha2-512', 'blake3'] as const) {
       expect(treeDigests[name].bytes).toBe(portable[name].bytes)
       for (const length of [0, 1, 65, 129, 1023, 1024, 1025, 70_000]) {

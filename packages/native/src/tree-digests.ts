@@ -1,4 +1,4 @@
-/** The hash functions of second trees (docs/format.md), by Node.js where its OpenSSL has them. */
+/** The hash functions of second trees (docs/format.md). Uses the functions of Node.js if its OpenSSL has them. */
 import { getHashes, hash } from 'node:crypto'
 import type { TreeHash } from '@service-fs/tlog/hash-tree'
 import { treeDigests as portable } from './tree-digests-portable.ts'

@@ -14,7 +14,7 @@ async function all(files: AsyncIterable<TailFile>): Promise<number[]> {
 }
 
 describe('CheckedStorage', () => {
-  it('names a foreign file in tail/', async () => {
+  it('the error names a foreign file in tail/', async () => {
     for (const name of ['512', '000000000512~', '.000000000000.swp', '0000000000512']) {
       const storage = new MemoryStorage({ files: [[`tail/${name}`, x]] })
       const error = { code: 'corrupt', message: `tail/${name}: not the name of a tail file` }
@@ -31,7 +31,7 @@ describe('CheckedStorage', () => {
     expect(await all(new MemoryStorage({ files }).tail())).toEqual([512])
   })
 
-  it('opens the tail files of the other mode', async () => {
+  it('a tail opens with the tail files of the other mode', async () => {
     const files: [string, Uint8Array][] = [0, 200, 300, 600].map((start) => [
       `tail/000000000${`${start}`.padStart(3, '0')}`,
       x,
@@ -92,13 +92,13 @@ describe('CheckedStorage', () => {
 })
 
 describe('systemError', () => {
-  it('keeps absolute paths out of the message', () => {
+  it('error messages do not contain absolute paths', () => {
     const cause = Object.assign(new Error("EIO: i/o error, open '/srv/acme/origin'"), { code: 'EIO' })
     const error = systemError('origin', cause)
     expect([error.code, error.message, error.cause]).toEqual(['io', 'origin: EIO', cause])
   })
 
-  it('distinguishes a full disk and foreign files from failures', () => {
+  it('errors distinguish a full disk and foreign files from other failures', () => {
     const codes = ['ENOSPC', 'EDQUOT', 'ELOOP', 'ENOTDIR', 'EIO', undefined].map(
       (code) => systemError('x', { code }).code,
     )

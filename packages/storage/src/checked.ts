@@ -13,8 +13,9 @@ import {
 } from './object-name.ts'
 
 /**
- * A storage backend. It receives checked arguments only: `name` is of the ledger format, `start` is the first entry of a tail
- * file, sizes are within their limits. append() and beginTail() are called one at a time, and so is publish().
+ * A storage backend. CheckedStorage checks all arguments before it calls the backend: `name` is of the ledger format, `start` is the first
+ * entry of a tail file, and sizes are within their limits. Calls of append() and beginTail() never overlap, and neither do calls of
+ * publish().
  */
 export interface StorageDriver {
   readonly tailMode: 'grow' | 'each'
@@ -27,7 +28,7 @@ export interface StorageDriver {
   /** See StorageCapability.seal(). */
   seal(name: SealedName, bytes: Uint8Array): Promise<void>
   /**
-   * Returns the first entries of the tail files, in any order: of all files, or at least of those that continue the sealed entries.
+   * Returns the first entry of each tail file, in any order. Files that do not continue the sealed entries may be omitted.
    * Rejects with `corrupt` when it finds a foreign file among them.
    */
   tailStarts(): Promise<number[]>
@@ -36,7 +37,10 @@ export interface StorageDriver {
    * `isNewest`: no other file begins after it.
    */
   readTail(start: number, limit: number, isNewest: boolean): Promise<Uint8Array>
-  /** Makes the name of an existing sealed object durable, even if another process made it. Absent where names always are durable. */
+  /**
+   * Makes the name of an existing sealed object durable, even if another process made it. Absent if the names of sealed objects are always
+   * durable.
+   */
   renew?(name: SealedName): Promise<void>
   /** Appends to the tail file that begins at `start` and has `length` bytes; durable when it resolves. */
   append(start: number, length: number, bytes: Uint8Array): Promise<void>
@@ -53,9 +57,9 @@ export interface StorageDriver {
 const CHECKPOINT = { kind: 'checkpoint' } as const
 
 interface Tail {
-  /** First entries of the tail files, ascending; in 'each' mode the newest is enough. */
+  /** The first entry of each tail file, ascending; in 'each' mode the newest file is enough. */
   starts: number[]
-  /** Bytes in the newest file; undefined until it is read or begun. */
+  /** The number of bytes in the newest tail file; undefined until that file is read or begun. */
   length: number | undefined
 }
 
@@ -66,14 +70,14 @@ export class CheckedStorage implements StorageCapability {
   readonly #driver: StorageDriver
   readonly #hashBytes: number
   #tail: Tail | undefined
-  /** Bundles that another process sealed, from the start of the oldest tail file on: the sync of their names may have failed. */
+  /** The bundles after the start of the oldest tail file that another process sealed. The sync of their names may have failed. */
   #found: number[] = []
   #tailWrites: Promise<unknown> = Promise.resolve()
   #publishes: Promise<unknown> = Promise.resolve()
   readonly #pending = new Set<Promise<unknown>>()
   #closing: Promise<void> | undefined
 
-  /** `hashBytes`: bytes of the hashes in tiles. */
+  /** `hashBytes`: the length of a hash in tiles, in bytes. */
   constructor(driver: StorageDriver, hashBytes: number = HASH_BYTES) {
     this.#driver = driver
     this.#hashBytes = hashBytes
@@ -144,7 +148,7 @@ export class CheckedStorage implements StorageCapability {
     })
   }
 
-  /** Makes those bundles durable before the tail files with the same entries are removed. */
+  /** Makes the names of the bundles in #found durable before the tail files with the same entries are removed. */
   async #renewFound(): Promise<void> {
     for (const bundle of this.#found) await this.#driver.renew?.({ kind: 'bundle', index: bundle })
     this.#found = []
@@ -177,7 +181,7 @@ export class CheckedStorage implements StorageCapability {
     return this.#closing
   }
 
-  /** Lists the tail files and returns the first entries of those that tail() yields. */
+  /** Lists the tail files and returns the first entries of the files that tail() yields. */
   async #pickTail(): Promise<number[]> {
     const starts = await this.#listTail()
     const length = this.#tail?.starts.at(-1) === starts.at(-1) ? this.#tail?.length : undefined
@@ -186,7 +190,7 @@ export class CheckedStorage implements StorageCapability {
     if (oldest === undefined) return []
     if (!(await this.#isSealedBefore(oldest)))
       throw new StorageError('corrupt', `${tailPath(oldest)}: not every entry before it is sealed`)
-    // Bundles are sealed concurrently, so a later one may exist without an earlier one. Check each.
+    // Check every bundle: bundles are sealed concurrently, so a later bundle may exist without an earlier one.
     let sealed = Math.ceil(oldest / 256)
     while (sealed * 256 < (starts.at(-1) ?? 0) && (await this.#hasBundle(sealed))) {
       this.#found = [...this.#found, sealed].slice(-BUNDLES_AT_ONCE)
@@ -201,7 +205,7 @@ export class CheckedStorage implements StorageCapability {
 
   /**
    * Reports whether `start` is a bundle boundary with every entry before it sealed, so that older tail files can be removed. Without
-   * `keepsTail` the previous tail file began at such a boundary too, so the last bundle is enough to check.
+   * `keepsTail` the previous tail file began at such a boundary too, so it is enough to check the last bundle.
    */
   async #isSealedBoundary(start: number, oldest: number): Promise<boolean> {
     if (start % 256 !== 0 || !(await this.#isSealedBefore(start))) return false

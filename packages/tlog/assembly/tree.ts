@@ -1,7 +1,7 @@
 // The hashes of RFC 6962 section 2.1, many at once.
 import { compress, compressLastOf65, digest, start, startLane } from './sha256'
 
-/** Four blocks that are built here: the first and the last ones of messages. */
+/** Memory for four blocks that this file builds: the first and the last blocks of messages. */
 const BLOCKS: usize = memory.data(256, 16)
 /** 64 bytes of ones, then 64 of zeros. */
 const MASK: usize = memory.data<u64>([-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0])
@@ -44,7 +44,7 @@ function hashAll(bytes: usize, offsets: usize, count: usize, out: usize): void {
     compress(block0, block1, block2, block3)
     for (let lane: usize = 0; lane < 4; lane++) {
       const at = LANES + 16 * lane
-      // The last block has room for 9 bytes of padding.
+      // The padding of at least 9 bytes fits the last block.
       if (load<usize>(at) == 0 || load<u32>(at, 8) < load<u32>(at, 4) + 9) continue
       digest(lane, load<usize>(at, 12))
       if (next < count) {

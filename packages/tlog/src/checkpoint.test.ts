@@ -10,7 +10,7 @@ const refused = (code: string): unknown => expect.objectContaining({ name: 'Tlog
 const ROOT = 'CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I='
 
 describe('checkpoints', () => {
-  it('parse the example of tlog-cosignature', () => {
+  it('the parser accepts the example of tlog-cosignature', () => {
     const { text, signatures } = parseNote(`example.com/behind-the-sofa
 20852163
 ${ROOT}
@@ -29,7 +29,7 @@ ${ROOT}
     expect(signatures.map(({ signature }) => signature.length)).toEqual([64, 72])
   })
 
-  it('format and parse as inverses', () => {
+  it('parsing a formatted checkpoint returns the same checkpoint', () => {
     const line = fc
       .string({ unit: 'binary', minLength: 1, maxLength: 30 })
       .filter((s) => !/\p{Cc}|\p{Cs}/u.test(s))
@@ -71,7 +71,7 @@ ${ROOT}
     ['a carriage return', `origin\r\n1\r\n${ROOT}\r\n`],
     ['a tab', `ori\tgin\n1\n${ROOT}\n`],
     ['a lone surrogate', `\ud800\n1\n${ROOT}\n`],
-  ])('are rejected with %s', (_name, text) => {
+  ])('the parser rejects %s', (_name, text) => {
     expect(() => parseCheckpointText(text)).toThrow(refused('checkpoint'))
   })
 
@@ -87,7 +87,7 @@ ${ROOT}
     { root: 'AAAA' },
     { extensions: [''] },
     { extensions: ['a\nb'] },
-  ])('are not formatted with %j', (change) => {
+  ])('the formatter rejects a checkpoint with %j', (change) => {
     const checkpoint = { origin: 'origin', size: 1, root: ROOT, extensions: [], ...change }
     expect(() => formatCheckpointText(checkpoint)).toThrow(refused('checkpoint'))
   })

@@ -14,24 +14,24 @@ export interface Checkpoint {
   size: number
   /** The root hash of the tree (RFC 6962 section 2.1). */
   root: Hash
-  /** Extension lines without their newlines. No line is empty. */
+  /** The extension lines, without their newlines. No line is empty. */
   extensions: string[]
 }
 
-/** The root hashes of a log's trees. */
+/** The form of the root hashes of a log. */
 export interface RootForm {
-  /** Bytes of a root hash. */
+  /** The number of bytes of a root hash. */
   readonly bytes: number
   /** The root hash of the empty tree, in base64. */
   readonly empty: string
 }
 
-/** The root hashes of trees with SHA-256, which all logs of tlog-tiles have. */
+/** The form of SHA-256 root hashes, which all logs of tlog-tiles use. */
 export const SHA256_ROOTS: RootForm = { bytes: HASH_SIZE, empty: EMPTY_ROOT }
 
 /**
  * Parses the text of a checkpoint: at least three lines, none empty, with the tree size in decimal without leading zeros, up to
- * 2^53 - 1, and a root hash of the right size. At size 0 the root hash must be that of the empty tree.
+ * 2^53 - 1, and a root hash of the right size. At size 0 the root hash must be the root hash of the empty tree.
  * @throws TlogError `checkpoint`
  */
 export function parseCheckpointText(text: string, roots: RootForm = SHA256_ROOTS): Checkpoint {

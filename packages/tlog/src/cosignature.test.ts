@@ -23,7 +23,7 @@ const u64 = (n: number): Buffer => {
 }
 
 describe('messages', () => {
-  it('match the example of tlog-cosignature (0x04)', () => {
+  it('messages equal the example of tlog-cosignature (0x04)', () => {
     const message = pureCodec.utf8Decode(ed25519CosignatureMessage(1_679_315_147, text))
     expect(message).toBe(`cosignature/v1
 time 1679315147
@@ -33,7 +33,7 @@ ${ROOT}
 `)
   })
 
-  it('contain extension lines (0x04), or do not (0x06)', () => {
+  it('messages contain the extension lines (0x04), or do not (0x06)', () => {
     const more = `${text}more\n`
     expect(pureCodec.utf8Decode(ed25519CosignatureMessage(0, more)).endsWith('\nmore\n')).toBe(true)
     expect(checkpointCosignatureMessage('w', 1, parseCheckpointText(more))).toEqual(
@@ -41,7 +41,7 @@ ${ROOT}
     )
   })
 
-  it('match an implementation with cryptobyte (0x06)', () => {
+  it('messages equal those of an implementation with cryptobyte (0x06)', () => {
     // See testdata/interop.go.
     const {
       cosigned,
@@ -52,7 +52,7 @@ ${ROOT}
     expect(Buffer.from(message).toString('hex')).toBe(cosigned.mldsaMessage)
   })
 
-  it('have the layout of the structure', () => {
+  it('messages have the layout of the structure', () => {
     const index = fc.maxSafeNat()
     fc.assert(
       fc.property(index, index, (timestamp, end) => {
@@ -83,7 +83,7 @@ ${ROOT}
     [7, 8],
     [2 ** 40, 2 ** 41],
     [2 ** 52, 2 ** 53 - 1],
-  ])('accept [%d, %d)', (start, end) => {
+  ])('a message may be about the subtree [%d, %d)', (start, end) => {
     expect(subtreeMessage({ ...subtree, start, end })).toHaveLength(12 + 2 + 8 + 2 + 8 + 8 + 32)
   })
 
@@ -108,7 +108,7 @@ ${ROOT}
     expect(() => subtreeMessage({ ...subtree, ...change })).toThrow(refused('cosignature'))
   })
 
-  it('require a checkpoint and a valid time', () => {
+  it('messages require a checkpoint and a valid time', () => {
     expect(() => ed25519CosignatureMessage(1, 'a\n')).toThrow(refused('checkpoint'))
     expect(() => ed25519CosignatureMessage(-1, text)).toThrow(refused('cosignature'))
     expect(() => subtreeMessage({ ...subtree, hash: 'AAAA' })).toThrow(refused('hash'))
@@ -116,7 +116,7 @@ ${ROOT}
 })
 
 describe('timestamped signatures', () => {
-  it('format and parse as inverses', () => {
+  it('parsing a formatted timestamped signature returns the same signature', () => {
     fc.assert(
       fc.property(
         fc.maxSafeNat(),
@@ -130,7 +130,7 @@ describe('timestamped signatures', () => {
     )
   })
 
-  it('are rejected with another length or a time beyond 2^53 - 1', () => {
+  it('timestamped signatures with another length or a time beyond 2^53 - 1 are rejected', () => {
     for (const length of [0, 8, 64, 71, 73]) {
       expect(() => parseTimestampedSignature(new Uint8Array(length), 64)).toThrow(refused('cosignature'))
     }

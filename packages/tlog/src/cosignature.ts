@@ -4,8 +4,8 @@ import { TlogError, quote } from './errors.ts'
 import { hashBytes, type Hash } from './hash.ts'
 import { bitLength, divPow2, isSize, modPow2 } from './math.ts'
 
-// Cosignatures: c2sp.org/tlog-cosignature. A cosigner states that a checkpoint, or a subtree, is consistent with all that it has
-// seen.
+// Cosignatures: c2sp.org/tlog-cosignature. A cosigner states that a checkpoint, or a subtree, is consistent with every tree of the log that
+// it has seen.
 
 /** `timestamped_signature`: the bytes after the key id in a signature line of type 0x04 or 0x06. */
 export interface TimestampedSignature {
@@ -15,9 +15,9 @@ export interface TimestampedSignature {
   signature: Uint8Array
 }
 
-/** Bytes of an Ed25519 signature. */
+/** The number of bytes of an Ed25519 signature. */
 export const ED25519_SIGNATURE_SIZE = 64
-/** Bytes of an ML-DSA-44 signature (FIPS 204). */
+/** The number of bytes of an ML-DSA-44 signature (FIPS 204). */
 export const MLDSA44_SIGNATURE_SIZE = 2420
 
 /** Parses a `timestamped_signature` with a signature of exactly `size` bytes. @throws TlogError `cosignature` */
@@ -68,9 +68,12 @@ export interface CosignedSubtree {
   timestamp: number
   /** The log's origin: 1 to 255 bytes of UTF-8. */
   origin: string
-  /** 0 for a checkpoint; a multiple of the smallest power of two that is not less than `end - start` for a subtree. */
+  /**
+   * The index of the first entry. For a checkpoint it is 0. For a subtree it is a multiple of the smallest power of two that is at least
+   * `end - start`.
+   */
   start: number
-  /** The tree size for a checkpoint. */
+  /** The index after the last entry. For a checkpoint it is the tree size. */
   end: number
   /** The root hash of the subtree. */
   hash: Hash
@@ -98,7 +101,8 @@ export function subtreeMessage(subtree: CosignedSubtree, codec: Codec = pureCode
 }
 
 /**
- * Returns the bytes that an ML-DSA-44 cosigner (0x06) signs for a checkpoint. They do not include its extension lines.
+ * Returns the bytes that an ML-DSA-44 cosigner (0x06) signs for a checkpoint. The bytes do not include the extension lines of the
+ * checkpoint.
  * @throws TlogError `cosignature`
  */
 export function checkpointCosignatureMessage(

@@ -22,7 +22,7 @@ const hasher: Hasher = {
 
 const entryOf = (i: number): Uint8Array => codec.utf8Encode(`entry ${i}`)
 
-/** MTH of RFC 6962 section 2.1, as the section states it. */
+/** The Merkle tree hash MTH, implemented exactly as RFC 6962 section 2.1 defines it. */
 function mth(entries: readonly Uint8Array[], { digest }: TreeHash): Uint8Array {
   const [first] = entries
   if (first === undefined) return digest(new Uint8Array())
@@ -37,7 +37,7 @@ function mth(entries: readonly Uint8Array[], { digest }: TreeHash): Uint8Array {
 }
 
 describe('HashTree', () => {
-  it('has the root of the recursion of RFC 6962 at every small size', () => {
+  it('a hash tree has the root that RFC 6962 defines, at every small size', () => {
     const tree = new HashTree(sha512)
     const entries: Uint8Array[] = []
     for (let size = 0; size <= 300; size++) {
@@ -47,7 +47,7 @@ describe('HashTree', () => {
     }
   })
 
-  it('agrees with Edge over two levels of tiles, and returns each full tile', () => {
+  it('a hash tree agrees with Edge over two levels of tiles, and returns each full tile', () => {
     const tree = new HashTree(sha256)
     const edge = new Edge()
     const full: string[] = []
@@ -71,7 +71,7 @@ describe('HashTree', () => {
     expect(full.slice(254, 258)).toEqual(['0/254', '0/255', '1/0', '0/256'])
   })
 
-  it('continues from its partial tiles', () => {
+  it('a hash tree can be restored from its partial tiles', () => {
     const tree = new HashTree(sha256)
     const others: HashTree[] = []
     for (let size = 0; size <= 65_540; size++) {
@@ -91,7 +91,7 @@ describe('HashTree', () => {
 })
 
 describe('the text of a tile', () => {
-  it('has a line for each hash', () => {
+  it('the text of a tile has a line for each hash', () => {
     const hashes = new Uint8Array(128).map((_, i) => i)
     const text = tileLines(hashes, 64)
     expect(Buffer.from(text).toString()).toBe(
@@ -100,7 +100,7 @@ describe('the text of a tile', () => {
     expect([...tileFromLines(text, 64, 2)]).toEqual([...hashes])
   })
 
-  it('is rejected with a missing line, a short hash, or text that is not canonical', () => {
+  it('the text of a tile is rejected with a missing line, a short hash, or non-canonical base64', () => {
     const text = Buffer.from(tileLines(new Uint8Array(64), 32)).toString()
     for (const wrong of [
       text.slice(0, -1),
@@ -115,7 +115,7 @@ describe('the text of a tile', () => {
   })
 })
 
-it('gives checkpoints the size of its roots and the empty root', () => {
+it('rootForm returns the size of roots and the root of the empty tree', () => {
   const roots = rootForm(sha512)
   const root = codec.base64Encode(sha512.digest(new Uint8Array()))
   const text = formatCheckpointText({ origin: 'a', size: 0, root, extensions: [] }, roots)

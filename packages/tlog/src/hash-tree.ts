@@ -6,17 +6,17 @@ import { MAX_SIZE, checkSize, divPow2, modPow2 } from './math.ts'
 import { MAX_ENTRY_SIZE } from './tile-text.ts'
 import { TILE_HEIGHT, TILE_WIDTH } from './tile.ts'
 
-// Trees of RFC 6962 section 2.1 with any hash. Hashes are in binary, concatenated where there are several.
+// Trees of RFC 6962 section 2.1 with any hash. Hashes are in binary; several hashes are concatenated.
 
 /** A hash function for trees. */
 export interface TreeHash {
-  /** Bytes of a hash. */
+  /** The number of bytes of a hash. */
   readonly bytes: number
   /** Returns the hash of `data`. */
   readonly digest: (data: Uint8Array) => Uint8Array
 }
 
-/** Receives a tile that a tree has completed. The bytes are the receiver's. */
+/** Receives a tile that a tree has completed. The receiver may keep and change the bytes. */
 export type FullTile = (level: number, index: number, hashes: Uint8Array) => void
 
 /** Returns the size of the root hashes of a hash function, and its empty root, for checkpoints. */
@@ -25,8 +25,8 @@ export function rootForm({ bytes, digest }: TreeHash): RootForm {
 }
 
 /**
- * Returns the root hash over perfect subtrees of equal size, given by their hashes; only the last one may be smaller. Returns the root
- * hash of the empty tree for none.
+ * Returns the root hash over perfect subtrees of equal size, given by their hashes; only the last subtree may be smaller. Without any
+ * subtree, returns the root hash of the empty tree.
  */
 export function foldHashes(hashes: Uint8Array, hash: TreeHash): Uint8Array {
   const { bytes } = hash
@@ -52,7 +52,7 @@ export function foldHashes(hashes: Uint8Array, hash: TreeHash): Uint8Array {
 export class HashTree {
   readonly hash: TreeHash
   #size = 0
-  /** By level: the hashes of the partial tile, with room for a full one. */
+  /** For each level, the hashes of the partial tile, with room for a full tile. */
   readonly #partials: Uint8Array[] = []
   readonly #leaf = new Uint8Array(1 + MAX_ENTRY_SIZE)
 
@@ -75,7 +75,7 @@ export class HashTree {
     return this.#size
   }
 
-  /** Appends an entry. `full` receives the tiles that it completes, from level 0 upwards. @throws TlogError `range` */
+  /** Appends an entry. `full` receives the tiles that the entry completes, from level 0 upwards. @throws TlogError `range` */
   append(entry: Uint8Array, full?: FullTile): void {
     if (this.#size === MAX_SIZE)
       throw new TlogError('range', 'expected a tree below 2^53 - 1 entries to append to')
@@ -114,7 +114,7 @@ export class HashTree {
     return below.length === 0 ? this.hash.digest(below) : below
   }
 
-  /** Returns the hashes of the partial tile of a level; none if there is no such tile. */
+  /** Returns the hashes of the partial tile of a level; empty if there is no such tile. */
   partial(level: number): Uint8Array {
     return this.#partial(level).slice(0, this.#width(level) * this.hash.bytes)
   }

@@ -64,7 +64,7 @@ export function retention({ it, same, like, refused }: Tools): void {
     same((await w.ask('/v1/entries')).json.entries, [])
   })
 
-  it('takes a repeated append only with the same time', async (w) => {
+  it('accepts a repeated append only with the same time', async (w) => {
     same((await w.post(body(Y2031))).json.duplicate, false)
     like((await w.post(body(Y2031))).json, { duplicate: true, cursor: 1 })
     for (const other of [undefined, Y2030, Y2032]) {
@@ -115,7 +115,7 @@ export function retention({ it, same, like, refused }: Tools): void {
     like((await w.ask('/v1/entries/6')).json.payload, { index: 0, was: Y2031, until: Y2032 })
   })
 
-  it('answers a repeated duty with its entry, also after a restart, but a lifted hold not', async (w) => {
+  it('answers a repeated duty with its entry, even after a restart, unless the duty is a lifted hold', async (w) => {
     await w.append('a', 1)
     const hold = { duty: 'hold', hold: 'case-1', all: true, ...REASON }
     const duties: [object, string | undefined, object][] = [

@@ -4,7 +4,7 @@ import { NDJSON, type Tools } from './conformance-tools.ts'
 const body = (more: object): string => JSON.stringify({ payload_id: 'a', payload: 1, ...more })
 
 export function signedRecords({ it, same, refused }: Tools): void {
-  it('records nothing with a signature that is not valid, or that it cannot verify', async (w) => {
+  it('records nothing when a signature is invalid or cannot be verified', async (w) => {
     for (const signature of ['', 'a..b', 'TQ==', 'x'.repeat(100_000)]) {
       const { json, ...answer } = await w.post(body({ signature }))
       const code = json.code === 'not-implemented' ? 'not-implemented' : 'bad-signature'

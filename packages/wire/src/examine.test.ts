@@ -7,7 +7,7 @@ import type { PackBody, PackMaker, RecordedPack } from './packs.ts'
 import type { WireRequest, WireResponse } from './request.ts'
 import { harness, type Harness } from './testing.ts'
 
-/** A pack whose bytes the test gives. */
+/** A pack whose bytes the test provides. */
 class TestPack implements PackMaker {
   readonly size = 1
   stopped: Error | undefined
@@ -16,7 +16,7 @@ class TestPack implements PackMaker {
   readonly #asked: () => void
   #fail: (why: Error) => void = () => undefined
 
-  /** `undefined` stands for a piece that never arrives: `next` waits until the pack is stopped. */
+  /** `undefined` is a piece that never arrives: `next` waits until the pack is stopped. */
   constructor(pieces: (string | Error | undefined)[], asked: () => void = () => undefined) {
     this.pieces = pieces
     this.#asked = asked
@@ -144,7 +144,7 @@ describe('POST /v1/examine', () => {
     expect(h.audit.size).toBe(0)
   })
 
-  it('is 501 where packs cannot be made', async () => {
+  it('is 501 if the server cannot make packs', async () => {
     expect(codeOf(await post(await harness(), {}))).toEqual([501, 'not-implemented'])
   })
 
@@ -160,12 +160,12 @@ describe('POST /v1/examine', () => {
     expect(codeOf(await post(h, {}, { subject: 'carol' }))).toEqual([503, 'busy'])
     await alice.return()
     await bob.return()
-    // Neither a subject nor an address is known.
+    // For these requests, neither a subject nor an address is known.
     for (let i = 0; i < 2; i++) streamOf(await post(h, {}, { subject: 'anonymous' }))
     expect(codeOf(await post(h, {}))).toEqual([503, 'busy'])
   })
 
-  it('gives its place back when the pack ends, fails, or its client leaves', async () => {
+  it('releases its slot when the pack ends, fails, or its client disconnects', async () => {
     const packs: TestPack[] = []
     const next = (...pieces: ConstructorParameters<typeof TestPack>[0]) => packs.push(new TestPack(pieces))
     const h = await withPacks(async () => packs.shift() as TestPack)
@@ -187,7 +187,7 @@ describe('POST /v1/examine', () => {
     await ask()
   })
 
-  it('breaks off when the server drains, and begins no more packs', async () => {
+  it('stops packs when the server drains, and begins no more packs', async () => {
     const h = await withPacks(async () => new TestPack([undefined]))
     const body = streamOf(await post(h, {}))
     const pending = expect(body.next()).rejects.toMatchObject({ code: 'closed' })

@@ -9,7 +9,7 @@ import { conditionsShown, selectionInBody } from './selection.ts'
 const ROUTE = '/v1/examine'
 
 /**
- * Starts a pack. The wire records the selection, and the size of the tree that it selects from, before it sends a byte. If the pack cannot
+ * Starts a pack. Before the first byte is sent, the wire records the selection and the size of the tree. If the pack cannot
  * be completed, the connection breaks, and the archive has no end.
  */
 export async function examine(call: Call): Promise<Streamed> {
@@ -31,7 +31,7 @@ export async function examine(call: Call): Promise<Streamed> {
       headers: {
         'content-type': 'application/zip',
         'content-disposition': 'attachment; filename="pack.zip"',
-        // A proxy that changes or buffers the archive would hold all of it.
+        // Proxies must not change the archive: to do so, they may buffer all of it.
         'cache-control': 'no-store, no-transform',
         'x-accel-buffering': 'no',
         ...(index === undefined ? {} : { 'x-audit-index': String(index) }),

@@ -14,9 +14,9 @@ export interface RecordedPack {
 
 /** A pack that an envelope makes. Making it starts with the first call of `next`. */
 export interface PackMaker {
-  /** Entries of the tree that the records are selected from. */
+  /** The size of the tree from which the records are selected. */
   readonly size: number
-  /** Names the audit entry, which the pack shows. Called before the first `next`; not when reads are public. */
+  /** Receives the audit entry that the pack shows. Called before the first `next`, but not when reads are public. */
   recorded?(entry: RecordedPack): void
   /** Returns the next bytes of the archive. Rejects when the pack cannot be completed. */
   next(): Promise<IteratorResult<Uint8Array, undefined>>
@@ -36,7 +36,7 @@ interface Limits {
 export interface Slot {
   /** Registers the body, so that a drain can end it. */
   made(body: PackBody): void
-  /** Gives the right back. */
+  /** Releases the slot. */
   leave(): void
 }
 
@@ -46,7 +46,7 @@ interface Held {
   body?: PackBody
 }
 
-/** Limits the packs of a server: in total, and to one for each subject and each client address. */
+/** Limits the number of packs that a server makes at the same time: in total, and to one for each subject and each client address. */
 export class Packs {
   readonly #limits: Limits
   readonly #held = new Set<Held>()
@@ -56,7 +56,7 @@ export class Packs {
     this.#limits = limits
   }
 
-  /** Number of packs that are being made. */
+  /** The number of packs that are being made. */
   get count(): number {
     return this.#held.size
   }
@@ -92,7 +92,7 @@ export class PackBody implements AsyncIterableIterator<Uint8Array, undefined> {
   readonly #pack: PackMaker
   readonly #ended: () => void
 
-  /** `ended` is called when the work has ended; perhaps more than once. */
+  /** `ended` is called when the work has ended, possibly more than once. */
   constructor(pack: PackMaker, ended: () => void) {
     this.#pack = pack
     this.#ended = ended

@@ -92,7 +92,7 @@ async function appendTo(
   model.records.push({ id, type: 'application/json', time: json.time, retainUntil })
 }
 
-/** Makes the disk of the ledger full when a duty entry is appended. */
+/** Returns a ledger whose disk is full when a duty entry is appended. */
 function refusing(ledger: Harness['ledger']): Harness['ledger'] {
   const book = new DutyBook({
     codec: pureCodec,
@@ -126,7 +126,7 @@ async function folded(h: Harness): Promise<{ id: string; until: string | undefin
 }
 
 describe('the duties of a ledger', () => {
-  it('agree with the model after histories of appends, duties and clock steps', async () => {
+  it('the duties of a ledger agree with the model after histories of appends, duties and clock steps', async () => {
     let taken = 0
     let repeated = 0
     const check = async (history: readonly Step[]): Promise<void> => {
@@ -165,7 +165,7 @@ describe('the duties of a ledger', () => {
     expect(repeated).toBeGreaterThan(numRuns / 50)
   }, 240_000)
 
-  it('are recorded as read when an extension finds its record, but its entry cannot be appended', async () => {
+  it('an extension is recorded as a read when it finds its record, but its entry cannot be appended', async () => {
     const h = await harness()
     await h.append('a', 1)
     const failing = await harness(() => ({ ledger: refusing(h.ledger), audit: h.audit }))
@@ -188,13 +188,13 @@ describe('the duties of a ledger', () => {
     expect(h.audit.size).toBe(index + 2)
   })
 
-  it('name the kind of a body that is not an object', async () => {
+  it('the error for a body that is not an object names the kind of the body', async () => {
     const h = await harness()
     const { status, json } = await h.ask('/v1/retention', { method: 'POST', body: 'null' })
     expect([status, json.supplied]).toEqual([400, 'null'])
   })
 
-  it('are handled one at a time: of two that exclude each other, one is refused', async () => {
+  it('duties are handled one at a time: if two exclude each other, one is refused', async () => {
     const h = await harness()
     const hold = { duty: 'hold', hold: 'case-1', all: true }
     const answers = await Promise.all(
@@ -204,7 +204,7 @@ describe('the duties of a ledger', () => {
     expect(h.ledger.size).toBe(1)
   })
 
-  it('are recorded once when the same request arrives many times', async () => {
+  it('a duty is recorded once when the same request arrives many times', async () => {
     const h = await harness()
     const hold = { duty: 'hold', hold: 'case-1', all: true, reason: 'r' }
     const answers = await Promise.all(Array.from({ length: 5 }, () => post(h, '/v1/retention', hold)))

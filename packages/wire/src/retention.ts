@@ -35,8 +35,8 @@ export async function stateDuty(call: Call): Promise<Answer> {
 }
 
 /**
- * Returns the read to record for the answer: an extension reveals whether a record has the identifier, and a repeated duty reveals its entry.
- * Other duties reveal nothing.
+ * Returns the read to record for the answer. The answer to an extension reveals whether a record has the identifier, and the answer to a
+ * repeated duty reveals its entry. Other answers reveal nothing.
  */
 function shownBy(stated: StatedDuty, outcome: StatedResult): Shown | undefined {
   const record = shownRecord(stated, outcome.reveals)
@@ -64,7 +64,7 @@ function statedIn(value: unknown, own: { subject: string; request_id: string }, 
     if (members !== undefined && name in members)
       throw badField(name, 'a member that clients may state', 'a member that only the ledger states')
   const isExtension = duty === 'extend'
-  // Only the ledger knows the index. It checks the duty again with the real index.
+  // Only the ledger knows the index. The ledger checks the duty again with the real index.
   const whole = members === undefined ? value : { ...members, ...own, ...(isExtension ? { index: 0 } : {}) }
   const read = readDuty(whole, codec)
   if (isProblem(read)) throw fieldProblem(read)

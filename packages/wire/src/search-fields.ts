@@ -1,4 +1,4 @@
-/** The fields that an operator declared for searches, and the types of the records that have those of a selection. */
+/** Finds the record types for which an operator declared the fields of a selection. */
 import type { SearchField } from '@service-fs/format/json-fields'
 import type { Selection } from '@service-fs/format/selection'
 import { badField } from './fields.ts'

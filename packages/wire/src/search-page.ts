@@ -12,20 +12,23 @@ import type { Codec } from '@service-fs/tlog/codec'
 /** Entries from the first index up to, not including, the second. */
 export type EntryRange = readonly [from: number, to: number]
 
-/** Where the records of a selection may be. */
+/** The places where records of a selection may be. */
 export interface Places {
-  /** In ascending order. They include the first entry of every record of the selection from the requested entry up to `end`. */
+  /**
+   * The ranges to read, in ascending order. They include the first entry of every record of the selection from the requested entry up to
+   * `end`.
+   */
   readonly ranges: readonly EntryRange[]
   readonly end: number
-  /** Sections of the index that were read. Default: 0. */
+  /** The number of sections of the index that were read. Default: 0. */
   readonly sections?: number
 }
 
-/** Says where to look. Derived from the ledger, and never trusted: see {@link searchPage}. */
+/** Suggests where to look for records. The index is derived from the ledger and is never trusted: see {@link searchPage}. */
 export interface SearchIndex {
   /**
-   * Returns where the records of a selection may be, from the entry `from` up to some `end` above it and at most `to`. Returns undefined
-   * when the index does not cover the entry `from`, or cannot be read. Never rejects.
+   * Returns the places where records of a selection may be, from the entry `from` up to some `end`, which is above `from` and at most `to`.
+   * Returns undefined when the index does not cover the entry `from`, or cannot be read. Never rejects.
    */
   places(selection: Selection, from: number, to: number): Promise<Places | undefined>
 }
@@ -35,15 +38,15 @@ export interface SearchOptions {
   readonly index: SearchIndex | undefined
   readonly codec: Codec
   readonly selection: Selection
-  /** The types that a hit may have; undefined: every type. */
+  /** The types that a hit may have. If undefined, a hit may have any type. */
   readonly types?: ReadonlySet<string> | undefined
-  /** Index of the first entry. */
+  /** The index of the first entry to search. */
   readonly after: number
-  /** Entries in the tree that is searched. */
+  /** The size of the tree that is searched. */
   readonly size: number
-  /** The most hits. */
+  /** The maximum number of hits. */
   readonly limit: number
-  /** The search ends once it has read this many entries. Each {@link ENTRY_BYTES} of an entry count as one more. */
+  /** The search ends once it has read this many entries. A long entry counts once more for each {@link ENTRY_BYTES} of its length. */
   readonly most: number
 }
 
@@ -57,17 +60,17 @@ export interface Hit {
 
 export interface SearchPage {
   readonly hits: readonly Hit[]
-  /** Index after the entries that were searched. */
+  /** The index after the entries that were searched. */
   readonly end: number
 }
 
 const BUNDLE = 256
 const ENTRY_BYTES = 4096
-/** A query of the index takes about as long as reading this many entries. */
+/** The cost of a query of the index: it takes about as long as reading this many entries. */
 const ASKING = 64
-/** Reading a section of it takes about as long as reading this many. */
+/** The cost of reading a section of the index, in entries. */
 const SECTION = 16
-/** Reading entries of a bundle takes at least as long as reading this many, because the bundle is decoded. */
+/** The least cost of reading entries of a bundle, in entries, because the bundle must be decoded. */
 const DECODING = 64
 
 /** Searches entries in order, until there are enough hits or enough work was done. @throws LedgerError `corrupt` and others */
@@ -92,7 +95,7 @@ export async function searchPage(options: SearchOptions): Promise<SearchPage> {
 
 class Search {
   readonly hits: Hit[] = []
-  /** Index after the entries that were searched. */
+  /** The index after the entries that were searched. */
   at: number
   /** The work done, counted in entries read. */
   work = 0
@@ -126,8 +129,8 @@ class Search {
   }
 
   /**
-   * Returns entries of one bundle. When one is damaged, returns those before it and ends the search there. The next page then begins
-   * with the damaged one, and fails.
+   * Returns entries of one bundle. If an entry is damaged, returns the entries before it and ends the search. The next page then begins
+   * with the damaged entry, and fails.
    */
   async #entries(from: number, to: number): Promise<readonly Uint8Array[]> {
     const { ledger, after } = this.#options
@@ -149,7 +152,7 @@ class Search {
     this.at = index
   }
 
-  /** Adds the hit of an entry, if it is one. Returns false if a part of its record is damaged. */
+  /** Adds a hit if an entry meets the selection. Returns false if a part of its record is damaged. */
   async #look(index: number, bytes: Uint8Array): Promise<boolean> {
     const { codec, selection, types } = this.#options
     const entry = parsed(index, bytes, codec)

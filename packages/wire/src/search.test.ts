@@ -147,7 +147,7 @@ function vagueIndex(rows: readonly Row[], random: Random): SearchIndex {
 }
 
 describe('a search', () => {
-  it.each([1, 2, 3])('finds the records that a filter over all of them finds: ledger %i', async (seed) => {
+  it.each([1, 2, 3])('finds the same records as a plain filter over all records: ledger %i', async (seed) => {
     const { ledger, rows } = await randomLedger(seed, 500)
     const random = new Random(seed + 100)
     const index = vagueIndex(rows, random)
@@ -167,7 +167,7 @@ describe('a search', () => {
     }
   })
 
-  it('ignores places from the index that hold other records', async () => {
+  it('ignores places of the index at which other records are', async () => {
     const { ledger, rows } = await randomLedger(4, 60)
     const wrong: SearchIndex = {
       places: async (_, from, to) => ({ ranges: [[from, to]], end: to }),
@@ -227,7 +227,7 @@ describe('a search', () => {
     expect(later.json.hits).toHaveLength(279)
   })
 
-  it('records the hits that it showed', async () => {
+  it('records in the audit the hits that it showed', async () => {
     const h = await harness()
     for (const id of ['a1', 'b1', 'a2', 'a3']) await h.append(id, id)
     const time = '2026-11-22T18:43:00.000Z'
@@ -262,7 +262,7 @@ describe('a search', () => {
     expect((await h.ask('/audit/v1/search?prefix=read-')).json.hits).toHaveLength(2)
   })
 
-  it('finds records by fields of their JSON, of the types that declare them', async () => {
+  it('finds records by declared fields of their JSON', async () => {
     const h = await harness(() => ({
       searchFields: [
         { type: 'application/json', pointer: '/customer/id' },
@@ -295,7 +295,7 @@ describe('a search', () => {
     expect(await ids('where=/customer/id=4711&limit=2&after=1')).toBe('b,c')
   })
 
-  it('names the declared fields when a condition has another', async () => {
+  it('names the declared fields when a condition is about another field', async () => {
     const h = await harness(() => ({
       searchFields: [
         { type: 'application/json', pointer: '/a' },
@@ -324,7 +324,7 @@ describe('a search', () => {
     })
   })
 
-  it('records the conditions on fields', async () => {
+  it('records in the audit the conditions on fields', async () => {
     const h = await harness(() => ({ searchFields: [{ type: 'application/json', pointer: '/a' }] }))
     await h.append('r', { a: 'ü&=1' })
     const { headers, json } = await h.ask('/v1/search?where=/a=%C3%BC%26=1')
@@ -333,7 +333,7 @@ describe('a search', () => {
     expect(JSON.parse(Buffer.from(payload).toString())).toMatchObject({ where: ['/a=ü&=1'], cursors: '1' })
   })
 
-  it('ends a page before a record of which a later part is damaged', async () => {
+  it('ends a page before a record that has a damaged later part', async () => {
     const storage = new MemoryStorage()
     const intact = await openTestLedger({ storage })
     const payload = new Uint8Array(Buffer.from(JSON.stringify({ a: 1, b: 'x'.repeat(100_000) })))

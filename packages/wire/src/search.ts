@@ -1,4 +1,4 @@
-/** GET /v1/search: the records that a selection has, a page at a time. */
+/** GET /v1/search: returns the records of a selection, page by page. */
 import { rangesOf } from './append-records.ts'
 import { jsonAnswer, type Answer, type Call } from './call.ts'
 import { badField, integerParameter } from './fields.ts'
@@ -6,7 +6,7 @@ import { typesWithFields } from './search-fields.ts'
 import { searchPage } from './search-page.ts'
 import { conditionsShown, selectionInQuery } from './selection.ts'
 
-/** GET /v1/search?from&to&type&prefix&where&after&limit: at most `limit` records whose cursor is above `after`. */
+/** GET /v1/search?from&to&type&prefix&where&after&limit: returns at most `limit` records whose cursor is above `after`. */
 export async function search(call: Call): Promise<Answer> {
   const { query, ledger, limits, options, isAudit } = call
   const selection = selectionInQuery(query, options.codec)

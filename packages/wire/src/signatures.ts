@@ -1,4 +1,4 @@
-/** Signatures of authors: an envelope verifies them before the ledger takes the records. docs/signed-origin.md specifies them. */
+/** Signatures of authors: an envelope verifies them before the ledger accepts the records. docs/signed-origin.md specifies them. */
 import type { NewRecord, RecordSignature } from '@service-fs/ledger/record'
 
 import type { SentRecord } from './authors.ts'
@@ -6,7 +6,7 @@ import type { Call } from './call.ts'
 import { inPlace, type Place } from './fields.ts'
 import { Problem } from './problem.ts'
 
-/** The most signatures of one request: to verify one takes milliseconds. */
+/** The maximum number of signatures in one request. Each takes milliseconds to verify. */
 const MAX_SIGNATURES = 256
 
 /**
@@ -44,7 +44,7 @@ function placeOf(i: number, unit: 'line' | 'record' | undefined): Place | undefi
   return unit === 'line' ? { line: i + 1 } : { record: i + 1 }
 }
 
-/** Checks that each record has a signature that must have one. @throws Problem 403 */
+/** Checks that each record whose type requires a signature has one. @throws Problem 403 */
 function checkRequired(
   { options: { authors } }: Call,
   sent: readonly SentRecord[],

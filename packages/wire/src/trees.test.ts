@@ -28,14 +28,14 @@ async function post(body: string, begun?: string[]): Promise<Asked> {
 }
 
 describe('the routes of second trees', () => {
-  it('shows the trees, and records no read', async () => {
+  it('GET /v1/trees shows the trees, and records no read', async () => {
     const h = await withTrees()
     const { status, json } = await h.ask('/v1/trees')
     expect([status, json]).toEqual([200, { trees: [TREE] }])
     expect(h.audit.size).toBe(0)
   })
 
-  it.each(['sha3-256', 'sha2-512', 'blake3'])('begins a tree with %s', async (hash) => {
+  it.each(['sha3-256', 'sha2-512', 'blake3'])('POST /v1/rehash begins a tree with %s', async (hash) => {
     const begun: string[] = []
     const { status, json } = await post(JSON.stringify({ hash }), begun)
     expect([status, json, begun]).toEqual([200, { ...TREE, hash }, [hash]])
@@ -55,7 +55,7 @@ describe('the routes of second trees', () => {
     expect([status, json.code, json.field, begun]).toEqual([400, 'bad-request', field, []])
   })
 
-  it('says when the server keeps no trees', async () => {
+  it('the routes answer that the server keeps no second trees', async () => {
     const h = await harness()
     const answers = [
       await h.ask('/v1/trees'),

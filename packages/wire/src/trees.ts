@@ -6,12 +6,12 @@ import { operatorBody } from './operator-body.ts'
 import { Problem } from './problem.ts'
 import type { Trees } from './shown-trees.ts'
 
-/** GET /v1/trees: the second trees of the ledger, and how far they are. */
+/** GET /v1/trees: returns the second trees of the ledger with their progress. */
 export async function trees(call: Call): Promise<Answer> {
   return jsonAnswer(JSON.stringify({ trees: treesOf(call).list() }))
 }
 
-/** POST /v1/rehash `{hash}`: begins the second tree with this hash. A repeated request only shows it. */
+/** POST /v1/rehash `{hash}`: begins the second tree with this hash. A repeated request only returns the state of the tree. */
 export async function rehash(call: Call): Promise<Answer> {
   const { request, options } = call
   const found = treesOf(call)

@@ -1,4 +1,4 @@
-// The report on the algorithms of ledgers that tests make. test/docs compares the standing with the documentation.
+// Tests the report on the algorithms of a ledger. The tests in test/docs compare the standing of algorithms with the documentation.
 import { readFile, writeFile } from 'node:fs/promises'
 import { makeLedger, serveDirectory, testRecords, testSigner } from '@service-fs/client/testing'
 import { makeBoundLedger } from '@service-fs/client/testing-second-tree'
@@ -13,7 +13,7 @@ useDirectory()
 
 const AUDIT = 'example.org/ledger/test/audit'
 
-/** Records of which the third takes two entries. */
+/** Returns records, the third of which takes two entries. */
 const records = (count: number): RecordContent[] =>
   testRecords(count).map((record, i) =>
     i === 2 ? { ...record, payload: Buffer.alloc(70_000, 'x') } : record,
@@ -29,7 +29,7 @@ const usesIn = ({ algorithms }: AlgorithmReport): unknown[] =>
   algorithms.map(({ use, name, since, covers, standing }) => [use, name, since, covers, standing])
 
 describe('algorithms', () => {
-  it('reports trees, signatures and split records, since which entry, of files and over HTTP', async () => {
+  it('algorithms reports trees, signatures and split records with their first entries, from files and over HTTP', async () => {
     await makeBoundLedger(at('acme'), { algorithm: 'sha3-256', before: 300, after: 30, records })
     await makeLedger(at('acme/audit'), { records: testRecords(9), origin: AUDIT })
     const server = await serveDirectory(at('acme'))
@@ -61,7 +61,7 @@ describe('algorithms', () => {
     expect(text).not.toContain(AUDIT)
   })
 
-  it('believes no entry that the signed tree does not prove', async () => {
+  it('algorithms rejects an entry that the signed tree does not prove', async () => {
     const dir = await grownTo(300)
     const bundle = `${dir}/tile/entries/000.b64`
     const lines = (await readFile(bundle, 'utf8')).split('\n')
@@ -73,7 +73,7 @@ describe('algorithms', () => {
     expect(other.code).toBe(1)
   })
 
-  it('reports an empty ledger', async () => {
+  it('algorithms reports an empty ledger', async () => {
     await makeLedger(at('empty'), { records: [] })
     expect(usesIn(await report(at('empty')))).toHaveLength(2)
   })

@@ -7,9 +7,9 @@ export const AS_OF = '2026-11-30'
 
 export interface AlgorithmFacts {
   name: string
-  /** The text that specifies it. */
+  /** The document that specifies the algorithm. */
   standard: string
-  /** Its standing in a few words. docs/compliance.md names the sources. */
+  /** The standing of the algorithm in a few words. docs/compliance.md names the sources. */
   standing: string
 }
 
@@ -28,7 +28,7 @@ export const SIGNATURES: ReadonlyMap<number, AlgorithmFacts> = new Map([
   [TYPE_MLDSA44_COSIGNATURE, { name: 'ML-DSA-44', standard: 'FIPS 204', standing: 'current' }],
 ])
 
-/** Returns the facts about the signatures of a type of keys. */
+/** Returns the facts about the signatures of a key type. */
 export function signatureOf(type: number): AlgorithmFacts {
   const name = `signature type 0x${type.toString(16).padStart(2, '0')}`
   return SIGNATURES.get(type) ?? { name, standard: 'unknown to this version', standing: 'unknown' }

@@ -1,4 +1,4 @@
-/** Finds which algorithms a ledger rests on, and since which entry. */
+/** Finds the algorithms that a ledger uses, and the first entry that uses each of them. */
 import { ahead } from '@service-fs/client/ahead'
 import { ClientError } from '@service-fs/client/errors'
 import { TrustedTree } from '@service-fs/client/tree'
@@ -22,7 +22,7 @@ import { SHA_256, signatureOf, TREE_HASHES, type AlgorithmFacts } from './standi
 /** One use of an algorithm. */
 export interface AlgorithmUse extends AlgorithmFacts {
   use: 'tree' | 'checkpoints' | 'split records' | 'second tree' | 'second tree checkpoints'
-  /** The index of the first entry that rests on it. For a second tree, the entry that binds it. */
+  /** The index of the first entry that uses the algorithm. For a second tree, the index of the entry that binds the tree. */
   since: number
   /** The size of the second tree that this entry binds. */
   covers?: number
@@ -41,20 +41,20 @@ export interface AlgorithmReport {
 }
 
 export interface UsesOptions {
-  /** The pinned keys; undefined: those that the ledger publishes. */
+  /** The pinned keys. If undefined, the keys that the ledger publishes are trusted. */
   trust: Trust | undefined
   withoutAudit: boolean
   progress: (entries: number, size: number) => void
 }
 
-/** What the entries say. */
+/** Findings from the entries. */
 interface Seen {
   /** The first entry of a split record. */
   split: number | undefined
   bindings: Map<TreeAlgorithm, { binding: TreeBinding; index: number }>
 }
 
-/** Reads all entries, and verifies them by the tree of the newest checkpoint. @throws ClientError `false` when that fails */
+/** Reads all entries, and verifies them by the tree of the newest checkpoint. @throws ClientError `false` when an entry does not verify */
 export async function algorithmsOf(source: CopySource, options: UsesOptions): Promise<AlgorithmReport> {
   const report = await usesOf(source, options)
   if (options.withoutAudit) return report
@@ -105,7 +105,7 @@ async function readAll(tree: TrustedTree, origin: string, progress: UsesOptions[
 function noteUse(seen: Seen, entry: Entry, place: { origin: string; index: number }): void {
   if (entry.split !== undefined) seen.split ??= place.index
   const binding = bindingIn(entry, nativeCodec, nativeHasher)
-  // `verify` reports such an entry.
+  // Ignore a faulty binding here: `verify` reports it.
   if (binding === undefined || isBindingProblem(binding) || misplacedBinding(binding, place) !== undefined)
     return
   if (!seen.bindings.has(binding.algorithm))

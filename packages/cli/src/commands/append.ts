@@ -137,7 +137,7 @@ function checkUsage(paths: string[], options: AppendCommandOptions): void {
   if (problem !== undefined) throw new ClientError('usage', `--id: ${problem}`)
 }
 
-/** The connections that a client keeps open. */
+/** The maximum number of connections that a client keeps open. */
 const MOST_CONNECTIONS = 8
 
 function inFlight({ connections = '4' }: AppendCommandOptions): number {
@@ -182,7 +182,7 @@ function retainUntilOf({ retainUntil: text }: AppendCommandOptions): string | un
   return text === undefined ? undefined : momentIn('--retain-until', text)
 }
 
-/** Counts the records in the result, and sets the time until which they must be kept where they state none. */
+/** Counts the records in the result. Sets the time until which a record must be kept if the record does not state one. */
 async function* counted(
   records: AsyncIterable<NewRecord[]>,
   result: Result,
@@ -200,7 +200,7 @@ interface SigningOptions extends AppendCommandOptions {
   signed?: string
 }
 
-/** Files that are read at the same time, and the most bytes that they have together. */
+/** The maximum number of files that are read at the same time, and their maximum size together in bytes. */
 const READ_AHEAD = { files: 512, bytes: 1 << 25 }
 
 /** Yields the records for the paths, in order, and adds each file that can't be a record to the refused. */
@@ -222,7 +222,7 @@ async function* fileRecords(
   }
 }
 
-/** A record, or why there is none. */
+/** A record, or the reason why a file can't be a record. */
 type Attempt = NewRecord | { name: string; reason: string }
 
 /** Yields for each file its size and a task that reads it. */
@@ -268,7 +268,7 @@ async function attempt(file: FoundFile, options: SigningOptions, limits: AppendL
   }
 }
 
-/** Yields the records on the lines of standard input, in batches, and adds each line that holds none to the refused. */
+/** Yields the records on the lines of standard input, in batches, and adds each line without a valid record to the refused. */
 async function* ndjsonRecords(
   { prefix }: AppendCommandOptions,
   limits: AppendLimits,
@@ -296,12 +296,12 @@ async function standardInput(options: SigningOptions, limits: AppendLimits, io: 
   }
 }
 
-/** Yields standard input. If it is a file, it must not change meanwhile. @throws ClientError `file` at the end */
+/** Yields standard input. A file as standard input must not change meanwhile. @throws ClientError `file` at the end */
 async function* steadyInput(io: Io): AsyncGenerator<Uint8Array> {
   const state = io.stdinState
   const before = state === undefined ? undefined : await settled(state)
   yield* io.stdin()
-  // A pipe has no state to compare.
+  // Only a regular file has a state to compare; a pipe has none.
   if (state !== undefined && before?.isFile() === true && !sameState(before, await state()))
     throw new ClientError('file', 'standard input: another program changed the file while it was being read')
 }

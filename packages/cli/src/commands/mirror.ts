@@ -22,7 +22,7 @@ interface MirrorOptions extends TenantOptions, KeyOptions {
   json?: boolean
 }
 
-/** Seconds of a day, the longest interval. */
+/** The number of seconds in a day, which is the longest interval. */
 const DAY = 86_400
 
 const HOW = `

@@ -48,7 +48,7 @@ const HOSTILE: [id: string, type: string][] = [
 function hostileRecords(): RecordContent[] {
   const records = testRecords(300)
   HOSTILE.forEach(([id, type], i) => Object.assign(records[20 + i]!, { id, type }))
-  // Of three entries, across the end of the first bundle.
+  // This record has three entries, which cross the end of the first bundle.
   records[250]!.payload = Buffer.alloc(150_000, 'large ')
   records[7]!.payload = new Uint8Array()
   return records
@@ -100,7 +100,7 @@ describe('examine', () => {
     expect((await readdir(dir)).sort()).toEqual(['ledger', 'pack', 'pack.zip', 'unpacked'])
   })
 
-  it('selects by time, type and identifier, and says so in the report', async () => {
+  it('selects records by time, type and identifier, and states the selection in the report', async () => {
     await makeLedger(at('ledger'), { records: hostileRecords() })
     const { time } = testRecords(101)[100]!
     const cases: [string[], number][] = [
@@ -123,7 +123,7 @@ describe('examine', () => {
     expect(await readFile(at('pack-4/report.html'), 'utf8')).toContain('No record meets the selection.')
   })
 
-  it('selects by fields of JSON, and says so in the report', async () => {
+  it('selects records by fields of JSON, and states the selection in the report', async () => {
     const records = hostileRecords()
     const value = '<b>"x"</b>'
     for (const i of [30, 250])
@@ -166,7 +166,7 @@ describe('examine', () => {
       expect(await readFile(at('remote', name), 'utf8')).toBe(await readFile(at('local', name), 'utf8'))
   })
 
-  it('says which checks it did not make', async () => {
+  it('lists in the report the checks that it did not make', async () => {
     await makeLedger(at('ledger'), { records: testRecords(3) })
     await done('examine', at('ledger'), '-o', at('shown'))
     const shown = (await json('shown', 'report.json')).not_checked.join('\n')
@@ -181,7 +181,7 @@ describe('examine', () => {
     expect(pinned.not_checked[0]).toContain('the key that was given to the program')
   })
 
-  it('says of each record until when it must be kept, also by duties that were stated after it', async () => {
+  it('reports until when each record must be kept, including by duties that were stated later', async () => {
     const records = testRecords(300)
     const duty = (index: number, stated: object): void => {
       const members = { ...stated, reason: 'r', request_id: 'q', subject: 's' } as Duty

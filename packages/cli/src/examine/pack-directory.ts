@@ -6,11 +6,11 @@ import { besideOf, moveDirectory, type Written } from '../output.ts'
 import { DirectoryWriter } from '../output-directory.ts'
 import { asFileError } from '@service-fs/client/errors'
 
-/** A finished pack never changes. */
+/** The mode of a pack's files: read-only, because a finished pack never changes. */
 const MODE = 0o444
 const BUFFER = 64 << 10
 
-/** A pack that appears at its place, complete, when `finish` resolves. */
+/** A pack under construction. It appears at its final path, complete, when `finish` resolves. */
 export interface PackWriter extends PackOutput {
   /** Moves the pack into place. @throws ClientError `file` */
   finish(): Promise<Written>

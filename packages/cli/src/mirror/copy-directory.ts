@@ -1,6 +1,5 @@
 /**
- * A directory that holds the copy of a ledger and of its audit sub-ledger, and is brought up to date again and again. It is locked
- * while it is open.
+ * A directory with a copy of a ledger and of its audit sub-ledger, which is updated repeatedly. The directory is locked while it is open.
  */
 import { readdir, rmdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -22,7 +21,7 @@ import { copyLog, storedTree, type CopiedLog, type SignedTree } from './copy-log
 import type { CopySource } from './copy-source.ts'
 import { endWithPartialTiles, endWithTail, hasTail } from './tree-end.ts'
 
-/** The form of the copy: that of a daemon's ledger, or that of an export. */
+/** The form of the copy: like a daemon's ledger, or like an export. */
 export type CopyForm = 'ledger' | 'export'
 
 /** The result of one run. */
@@ -42,7 +41,7 @@ export interface CopyReport extends CopiedLog {
 export interface CopyOptions {
   dir: string
   form: CopyForm
-  /** The pinned keys; undefined: the keys that the copy holds count. */
+  /** The pinned keys. If undefined, the keys stored in the copy are trusted. */
   trust: Trust | undefined
   withoutAudit: boolean
 }
@@ -94,7 +93,7 @@ export class CopyDirectory {
     }
   }
 
-  /** Returns the keys of a copy that has a checkpoint; undefined before its first complete run. */
+  /** Returns the keys stored in a copy; undefined until its first run is complete. */
   async #stored(dir: string): Promise<Trust | undefined> {
     const files = directoryFiles(dir)
     if ((await files.read('checkpoint')) === undefined) return undefined
@@ -196,8 +195,8 @@ async function newestOf({ log }: CopySource, trust: Trust, origin?: string): Pro
 }
 
 /**
- * Stores the files that never change, if they are not there. The keys are stored once, before the first checkpoint: a key that the
- * source shows later is not adopted.
+ * Stores the files that never change, unless they exist. The keys are stored once, before the first checkpoint: keys that the source shows
+ * later are ignored.
  */
 async function storeIdentity(
   source: CopySource,
@@ -214,8 +213,8 @@ async function storeIdentity(
   }
   const readme = await storage.read({ kind: 'readme' })
   texts.set('README.txt', readmeText(origin))
-  // README.txt names the hash of verify.sh, but not if an earlier version wrote it. Then only `service-fs upgrade`
-  // adds verify.sh, with README-2.txt.
+  // README.txt states the hash of verify.sh, unless an earlier version wrote README.txt. In that case only `service-fs upgrade` adds
+  // verify.sh, together with README-2.txt.
   if (readme === undefined || nativeCodec.utf8Decode(readme) === readmeText(origin))
     texts.set('verify.sh', VERIFY_SH)
   texts.set('origin', `${origin}\n`)

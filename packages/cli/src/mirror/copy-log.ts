@@ -45,7 +45,7 @@ export interface SignedTree {
 /** The result of one run. */
 export interface CopiedLog {
   origin: string
-  /** The tree size before the run and after it, and the root hash of the latter. */
+  /** The tree size before the run and after it, and the root hash after it. */
   from: number
   size: number
   root: Hash
@@ -108,7 +108,7 @@ async function checkEdge({ name, stored }: LogTarget, checkpoint: Checkpoint): P
   }
 }
 
-/** Reports whether the file `checkpoint` is this note. After an interrupted run, the note may be in the tail but not in that file. */
+/** Reports whether the file `checkpoint` contains this note. After an interrupted run, the note may be in the tail but not in that file. */
 async function isPublished(storage: StorageCapability, note: string): Promise<boolean> {
   const found = await storage.read({ kind: 'checkpoint' })
   return found !== undefined && equalBytes(found, nativeCodec.utf8Encode(note))
@@ -138,7 +138,7 @@ async function checkSuccessor(
   }
 }
 
-/** Stores the full tiles of a tree that the stored checkpoint does not cover. */
+/** Stores the full tiles that are in a tree but not covered by the stored checkpoint. */
 class Tiles {
   readonly #tree: TrustedTree
   readonly #storage: StorageCapability
@@ -202,7 +202,7 @@ class Tiles {
   }
 }
 
-/** Returns a bundle that an interrupted run stored, after it has checked each entry. @throws ClientError `false` */
+/** Checks each entry of a bundle that an interrupted run stored, and returns the bundle. @throws ClientError `false` */
 function checkFound(index: number, text: Uint8Array, leaves: readonly Hash[]): Uint8Array {
   const path = storedPath({ level: 'entries', index, width: TILE_WIDTH })
   let lines: string[]

@@ -1,4 +1,4 @@
-/** The ledger that a copy is made of: behind a URL, in a directory, in a tar archive or in a disk image. */
+/** The ledger to copy: behind a URL, in a directory, in a tar archive or in a disk image. */
 import { keysIn } from '@service-fs/client/audit-place'
 import type { Connection } from '@service-fs/client/http'
 import type { LedgerFiles } from '@service-fs/client/ledger-files'
@@ -6,7 +6,7 @@ import { filesSource, httpSource, type LogSource } from '@service-fs/client/sour
 import { shownKeys } from '@service-fs/client/verify-url'
 
 export interface CopySource {
-  /** The place, for messages. */
+  /** The place of the ledger, for messages. */
   readonly place: string
   readonly log: LogSource
   /** Returns the vkeys that the ledger publishes. @throws ClientError */

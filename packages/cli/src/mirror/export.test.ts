@@ -7,7 +7,7 @@ import { at, done, grownTo, makeAcme, useDirectory } from '../testing-copies.ts'
 
 useDirectory()
 
-/** Returns the inode and the time of each file. */
+/** Returns the inode and the modification time of each file. */
 async function statsOf(dir: string): Promise<Map<string, string>> {
   const found = new Map<string, string>()
   for (const path of Object.keys(await filesBelow(dir))) {
@@ -18,7 +18,7 @@ async function statsOf(dir: string): Promise<Map<string, string>> {
 }
 
 describe('a continued export', () => {
-  it('is identical to the whole export at each size, and rewrites no full tile', async () => {
+  it('a continued export is identical to a new export at each size, and rewrites no full tile', async () => {
     await done('export', await grownTo(1, 1), '--out', at('out'))
     for (const [size, audit] of [
       [256, 2],
@@ -44,7 +44,7 @@ describe('a continued export', () => {
     }
   })
 
-  it('reads only new tiles over HTTP, and only the checkpoint when nothing is new', async () => {
+  it('an export over HTTP reads only new tiles, and only the checkpoint when the source has not grown', async () => {
     await done('export', await grownTo(1100, 30), '--out', at('out'))
     const server = await serveDirectory(await grownTo(1500, 30))
     try {
@@ -65,7 +65,7 @@ describe('a continued export', () => {
     }
   })
 
-  it('adopts the partial tiles of another size that an interrupted run left', async () => {
+  it('an export replaces the partial tiles of another size that an interrupted run left', async () => {
     const acme = await grownTo(600, 30)
     await done('export', acme, '--out', at('out'))
     await mkdir(at('out/tile/entries/003.p'), { recursive: true })
@@ -96,7 +96,7 @@ describe('an export that cannot be continued', () => {
     expect(await filesBelow(at('out'))).toEqual(before)
   }
 
-  it('is left alone when the source rolled back or forked', async () => {
+  it('an export does not change when the source rolled back or forked', async () => {
     await refused(await grownTo(400, 31), 1, /size 600 .*; the source rolled back to size 400/)
     const other = testRecords(900).map((content, i) => (i < 590 ? content : { ...content, id: `other/${i}` }))
     await makeAcme({ records: other })
@@ -105,14 +105,14 @@ describe('an export that cannot be continued', () => {
     await refused(at('same'), 1, /the source forked: its root hash at that size is/)
   })
 
-  it('is left alone when the source is another ledger, or another key signed it', async () => {
+  it('an export does not change when the source is another ledger, or another key signed it', async () => {
     await makeLedger(at('other'), { records: testRecords(900), origin: 'example.org/ledger/other' })
     await refused(at('other'), 1, /checkpoint: /)
     const { vkey } = testSigner('example.org/ledger/test', 8)
     await refused(await grownTo(900, 30), 1, /checkpoint: /, '--vkey', vkey)
   })
 
-  it('is left alone when it is damaged where the new tiles continue it', async () => {
+  it('an export does not change when it is damaged where the new tiles would continue it', async () => {
     const bigger = await grownTo(900, 30)
     const path = at('out/tile/0/002.p/88.b64')
     await chmod(path, 0o600)
@@ -122,7 +122,7 @@ describe('an export that cannot be continued', () => {
     await refused(bigger, 1, /expected root hash .* of the signed checkpoint, found/)
   })
 
-  it('keeps its checkpoint when a tile of the source does not verify', async () => {
+  it('an export keeps its checkpoint when a tile of the source does not verify', async () => {
     const bigger = await grownTo(1300, 30)
     const path = `${bigger}/tile/entries/004.b64`
     const lines = (await readFile(path, 'utf8')).split('\n')
@@ -140,7 +140,7 @@ describe('an export that cannot be continued', () => {
     await done('verify', at('out'))
   })
 
-  it('must not be a mirror or a ledger', async () => {
+  it('an export is not continued in the directory of a mirror or a ledger', async () => {
     const bigger = await grownTo(900, 30)
     await cp(acme, at('ledger'), { recursive: true })
     const io = await cli('export', bigger, '--out', at('ledger'))

@@ -24,7 +24,7 @@ export interface KeepOptions {
 /**
  * Never resolves. Each run that finds nothing new, or fails, doubles the pause before the next one, up to the interval. While the source
  * has `/v1/follow`, the pause after a successful run is the interval. A new record on `/v1/follow` ends the pause.
- * @throws the error of a run that no retry can help
+ * @throws the error of a run if a retry would fail, too
  */
 export async function keepUpdated(options: KeepOptions): Promise<never> {
   const longest = Math.max(options.interval, LEAST_PAUSE)
@@ -62,7 +62,7 @@ class Growth {
     this.#connection = connection
   }
 
-  /** Waits for the first record after `size` entries, unless it waits already. */
+  /** Starts to wait for the first record after `size` entries. Does nothing if a wait is in progress. */
   watch(size: number): void {
     if (this.#connection === undefined || this.#next !== undefined) return
     this.isWatched = true
@@ -74,13 +74,13 @@ class Growth {
       for await (const _ of follow(connection, { since, limit: 1 }));
       this.#next = undefined
     } catch {
-      // A static host has no such route. Then only the pauses decide when to run again.
+      // A static host has no such route. In that case only the pauses determine the time of the next run.
       this.isWatched = false
       await new Promise(() => undefined)
     }
   }
 
-  /** Resolves at the next record; never without a stream. */
+  /** Resolves when the next record arrives; without a stream, never resolves. */
   next(): Promise<void> {
     return this.#next ?? new Promise(() => undefined)
   }

@@ -19,7 +19,7 @@ async function sealed(place: string): Promise<Record<string, string>> {
 }
 
 describe('a mirror', () => {
-  it('has the sealed files of its source at each size, and the same export', async () => {
+  it('a mirror has the sealed files of its source at each size, and the same export', async () => {
     for (const size of [0, 1, 256, 300, 512]) {
       const source = await grownTo(size, size)
       const io = await done('mirror', source, at('copy'), ...once, '--json')
@@ -32,7 +32,7 @@ describe('a mirror', () => {
     expect((await stat(at('copy/tile/entries/001.b64'))).mode & 0o777).toBe(0o444)
   })
 
-  it('copies over HTTP, and requests only what it lacks', async () => {
+  it('a mirror over HTTP requests only the files that it lacks', async () => {
     await done('mirror', await grownTo(1100), at('copy'), ...once)
     const server = await serveDirectory(await grownTo(1500))
     try {
@@ -51,7 +51,7 @@ describe('a mirror', () => {
     expect(await exported(at('copy'), 'a')).toEqual(await exported(at('acme-1500-30'), 'b'))
   })
 
-  it('copies a tar archive, and leaves out the audit sub-ledger on request or when there is none', async () => {
+  it('mirror copies a tar archive, and leaves out the audit sub-ledger on request or if there is no audit sub-ledger', async () => {
     await done('export', await grownTo(300), '--out', at('all.tar'))
     await done('mirror', at('all.tar'), at('copy'), '--no-audit', ...once)
     await done('export', at('all.tar'), '--no-audit', '--out', at('main.tar'))
@@ -62,7 +62,7 @@ describe('a mirror', () => {
     expect(await exported(at('second'), 'a')).toEqual(await exported(at('all.tar'), 'b'))
   })
 
-  it('keeps the first keys of the audit sub-ledger that it saw', async () => {
+  it('a mirror keeps the keys of the audit sub-ledger that it saw first', async () => {
     await done('mirror', await grownTo(300), at('copy'), ...once)
     const forged = await grownTo(400, 40)
     const other = testSigner('example.org/ledger/test/audit', 9)
@@ -81,7 +81,7 @@ describe('a mirror', () => {
 })
 
 describe('a mirror that cannot be updated', () => {
-  it('keeps its audit sub-ledger, and reports a source that hides it', async () => {
+  it('a mirror keeps its audit sub-ledger, and reports a source that hides the sub-ledger', async () => {
     const source = await grownTo(300)
     await done('mirror', source, at('copy'), ...once)
     const before = await filesBelow(at('copy/audit'))
@@ -102,7 +102,7 @@ describe('a mirror that cannot be updated', () => {
     await done('mirror', source, at('copy'), '--no-audit', ...once)
   })
 
-  it('must be apart from its source', async () => {
+  it('a mirror must not be inside its source, or the source inside the mirror', async () => {
     const source = await grownTo(9)
     await symlink(source, at('link'))
     const before = await filesBelow(source)
@@ -116,7 +116,7 @@ describe('a mirror that cannot be updated', () => {
     expect(await filesBelow(source)).toEqual(before)
   })
 
-  it('is not changed when the source rolled back or forked', async () => {
+  it('a mirror does not change when the source rolled back or forked', async () => {
     await done('mirror', await grownTo(600), at('copy'), ...once)
     const before = await filesBelow(at('copy'))
     const other = testRecords(900).map((content, i) => (i < 590 ? content : { ...content, id: `other/${i}` }))
@@ -136,7 +136,7 @@ describe('a mirror that cannot be updated', () => {
     }
   })
 
-  it('keeps its checkpoint when a tile beyond it differs from the tree', async () => {
+  it('a mirror keeps its checkpoint when a tile after the checkpoint differs from the tree', async () => {
     await done('mirror', await grownTo(600), at('copy'), ...once)
     const source = await grownTo(1100)
     const other = await readFile(join(source, 'tile/0/000.b64'))
@@ -167,7 +167,7 @@ describe('a mirror that cannot be updated', () => {
     expect([io.code, io.errors.join()]).toEqual([2, expect.stringContaining(message)])
   })
 
-  it('needs a pinned key, and makes no directory for a source that does not verify', async () => {
+  it('a mirror needs a pinned key, and makes no directory for a source that does not verify', async () => {
     const source = await grownTo(9)
     const unpinned = await cli('mirror', source, at('copy'), '--once')
     expect([unpinned.code, unpinned.errors]).toEqual([2, ['service-fs: expected --vkey or --policy']])
@@ -177,7 +177,7 @@ describe('a mirror that cannot be updated', () => {
     await expect(stat(at('copy'))).rejects.toMatchObject({ code: 'ENOENT' })
   })
 
-  it('must not be an export, a directory with other files, or in use', async () => {
+  it('mirror refuses a directory that is an export, has other files, or is in use', async () => {
     const source = await grownTo(300)
     await done('export', source, '--out', at('export'))
     const before = await filesBelow(at('export'))

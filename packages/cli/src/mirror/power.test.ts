@@ -40,7 +40,7 @@ function filesOn(disk: FaultyDisk): LedgerFiles {
   }
 }
 
-/** Copies each source after the other. */
+/** Copies the sources, one after the other. */
 async function copyAll(disk: FaultyDisk): Promise<void> {
   const storage = await disk.open()
   for (const source of sources) {
@@ -76,7 +76,7 @@ function dumped(disk: FaultyDisk): [string, string][] {
 }
 
 describe('a copy', () => {
-  it('is whole at its checkpoint after a power cut at any step, and continues to the same bytes', async () => {
+  it('a copy is complete at its checkpoint after a power cut at any step, and later runs produce the same bytes', async () => {
     const whole = new FaultyDisk({ seed: 1 })
     await copyAll(whole)
     const steps = whole.steps.length
@@ -93,7 +93,7 @@ describe('a copy', () => {
     expect([...sizes].sort((a, b) => a - b)).toEqual([0, ...SIZES])
   })
 
-  it('fails when a step fails, stays whole at its checkpoint, and continues after a restart', async () => {
+  it('a run fails when a step fails; the copy stays complete at its checkpoint, and continues after a restart', async () => {
     const whole = new FaultyDisk({ seed: 1 })
     await copyAll(whole)
     for (let step = 1; step <= whole.steps.length; step += 3) {

@@ -1,8 +1,8 @@
-/** Formats the report of a run. */
+/** Formats the report of one run of a copy. */
 import { quoted, visibleLine } from '@service-fs/format/visible'
 import type { CopyReport } from './copy-directory.ts'
 
-/** Returns the lines of a report, with those of the audit sub-ledger. */
+/** Returns the lines of a report, including the lines about the audit sub-ledger. */
 export function copyText(report: CopyReport): string {
   const { origin, from, size, root, bundles, tiles, bytes, trust, notes, audit } = report
   const lines = [

@@ -1,4 +1,4 @@
-/** Updates copies for the commands. */
+/** Updates the copy of a ledger, for `mirror` and `export`. */
 import { realpath } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { quoted } from '@service-fs/format/visible'
@@ -11,7 +11,7 @@ import { progressBar } from '../progress.ts'
 import type { CopyDirectory, CopyReport } from './copy-directory.ts'
 import { directorySource, urlSource, type CopySource } from './copy-source.ts'
 
-/** Opens the ledger at a place, runs `work`, and closes it. The connection is undefined for a path. */
+/** Opens the ledger at a URL or path, runs `work`, and closes the ledger. The connection is undefined for a path. */
 export async function withSource<T>(
   place: string,
   options: TenantOptions,
@@ -49,7 +49,7 @@ async function realPath(path: string): Promise<string> {
   }
 }
 
-/** Updates a copy and shows the progress. */
+/** Updates a copy, and shows the progress on the terminal. */
 export async function updateWith(copy: CopyDirectory, source: CopySource, io: Io): Promise<CopyReport> {
   const bar = progressBar(io, 'copy', 'entries')
   try {

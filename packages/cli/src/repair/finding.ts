@@ -13,9 +13,9 @@ export interface Finding {
   found: string
   /** `repairable`: a run without `--dry-run` would repair the file. */
   outcome: 'repaired' | 'repairable' | 'unrepaired'
-  /** Where the right bytes come from; absent if they are not known. */
+  /** The source of the right bytes; absent if they are not known. */
   from?: Origin
-  /** Where the damaged file is now; absent if there was none. */
+  /** The new path of the damaged file; absent if the file was missing. */
   kept?: string
   /** Why the file was not repaired. */
   reason?: string
@@ -29,7 +29,7 @@ export interface RepairReport {
   from: string
   /** The first thousand damaged files. */
   files: Finding[]
-  /** All of them, by outcome. */
+  /** The number of all damaged files, by outcome. */
   repaired: number
   repairable: number
   unrepaired: number
@@ -50,7 +50,7 @@ export class Findings {
   }
 }
 
-/** Returns the line of a finding. */
+/** Returns the line that reports a damaged file. */
 export function findingText({ path, expected, found, outcome, from, kept, reason }: Finding): string {
   const by = from === 'source' ? 'from the source' : 'from other files of the ledger'
   const done = {

@@ -1,8 +1,8 @@
 /**
- * Compares each full tile and bundle of one log with its signed tree, from the top down, and replaces those that differ.
+ * Compares each full tile and bundle of one log with its signed tree, from the top down, and replaces the files that differ.
  *
- * The signed checkpoint proves the hashes of the highest tiles, and the lines of each tile prove the tiles below it. So the right bytes of every
- * file are known by their hash before the source is asked for them, and a source can only offer them or fail.
+ * The signed checkpoint proves the hashes of the highest tiles, and the lines of each tile prove the tiles below it. So the repair knows
+ * the hash of every file's right bytes before it reads them from the source, and accepts no other bytes.
  */
 import { nativeKernel } from '@service-fs/native/native'
 import type { Hash } from '@service-fs/tlog/hash'
@@ -19,13 +19,13 @@ export interface LogRepairOptions {
   tree: SignedRuns
   stored: StoredTiles
   source: SourceTiles
-  /** Puts the right bytes in the place of a file, and returns where the damaged one is. Undefined: only report. */
+  /** Replaces a file by the right bytes, and returns the new path of the damaged file. If undefined, damage is only reported. */
   put: ((path: string, bytes: Uint8Array) => Promise<string | undefined>) | undefined
   found: (finding: Finding) => void
   progress?: ((entries: number, size: number) => void) | undefined
 }
 
-/** The bytes of a file that the tree proves, and where they came from; or why there are none. */
+/** The proven bytes of a file and their origin, or the reason why there are none. */
 type Right = { text: () => Uint8Array; from: Origin } | { reason: string }
 
 export class LogRepair {
@@ -87,7 +87,7 @@ export class LogRepair {
     progress?.((index + 1) * TILE_WIDTH, tree.size)
   }
 
-  /** Replaces a bundle. Returns its leaf hashes if any of its copies has them. */
+  /** Replaces a bundle. Returns the bundle's leaf hashes if any copy of the bundle has them. */
   async #entries(index: number, found: Stored, hash: Hash): Promise<Hashes | undefined> {
     const { stored, source } = this.#options
     const tile = tileOf('entries', index)
@@ -157,7 +157,7 @@ function fromLedger(hashes: Hashes): Right {
   return { text: () => nativeKernel.hashLines(hashes.bytes), from: 'ledger' }
 }
 
-/** Returns why the content from a source cannot be used. */
+/** Returns the reason why the content from a source cannot be used. */
 function refusal(offered: Offered<Hashes>, hash: Hash): string {
   return offered.root === undefined
     ? `the source has none: ${offered.reason}`

@@ -1,4 +1,4 @@
-// Repairs of files with attributes, which even root cannot replace, and of a ledger on a file system of its own.
+// Tests of `repair` for files whose attributes keep even root from replacing them, and for a ledger on its own file system.
 import { chownSync, lstatSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
 import { cp } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-/** Takes the file attributes off a sealed file and its directory while the file is replaced. */
+/** Clears the file attributes of a sealed file and its directory while the file is replaced. */
 import { closeSync, constants, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { ClientError } from '@service-fs/client/errors'
@@ -6,8 +6,8 @@ import { codeOf } from '@service-fs/format/errors'
 import { loadAttributes, type Attribute, type Attributes } from '@service-fs/storage-posix/attributes'
 
 /**
- * Runs `replace` while neither the file nor its directory has an attribute. Afterwards sets them again, on the new file. If the process is
- * killed meanwhile, the daemon that sets attributes sets them when it opens the ledger.
+ * Clears the attributes of the file and its directory, runs `replace`, and sets the attributes again, now on the new file. If the process
+ * is killed in between, a daemon that protects files sets the attributes when it opens the ledger.
  * @throws ClientError `file` when this process may not clear an attribute
  */
 export async function unprotected(path: string, replace: () => Promise<void>): Promise<void> {
@@ -56,7 +56,7 @@ function change(
   }
 }
 
-/** Reports whether a file has an attribute. File systems without attributes have none. */
+/** Reports whether a file has an attribute. Returns false if the file system does not support attributes. */
 function has(attributes: Attributes, fd: number, attribute: Attribute): boolean {
   try {
     return attributes.has(fd, attribute)

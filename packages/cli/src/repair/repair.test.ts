@@ -1,4 +1,4 @@
-// Repairs of damaged ledgers in directories. test/copies repairs that of a daemon, and kills the command.
+// Repairs of damaged ledgers in directories. The tests in test/copies repair the ledger of a daemon, and kill the command.
 import { chmod, cp, mkdir, readFile, rm, stat, symlink, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { filesBelow, makeLedger, serveDirectory, testRecords, testSigner } from '@service-fs/client/testing'
@@ -12,10 +12,10 @@ import type { Finding, RepairReport } from './finding.ts'
 useDirectory()
 
 const VKEY = testSigner().vkey
-/** Full bundles, one for each kind of damage, and a few more. */
+/** The number of full bundles: one for each kind of damage, and a few more. */
 const BUNDLES = 10
 const SIZE = 256 * BUNDLES + 40
-/** Enough for a full tile of level 1. */
+/** A number of entries that fills a tile of level 1. */
 const LARGE = 65_536 + 700
 
 async function repair(dir: string, from: string, ...more: string[]): Promise<RepairReport> {
@@ -40,7 +40,7 @@ async function edited(path: string, edit: (text: Buffer) => Buffer): Promise<voi
   await writeFile(path, text)
 }
 
-/** Makes another line of the same form. */
+/** Swaps lines: the text keeps its form but has other contents. */
 const swapLines = (text: Buffer): Buffer => {
   const lines = text.toString('latin1').split('\n')
   const [first = '', second = ''] = lines
@@ -77,7 +77,7 @@ function expectRefused(io: TestIo): void {
 }
 
 describe('repair', () => {
-  it('replaces bundles and tiles that are damaged in any way, also of the audit sub-ledger', async () => {
+  it('repair replaces bundles and tiles with any kind of damage, including in the audit sub-ledger', async () => {
     const { dir, mirror } = await ledgerAndMirror(SIZE, SIZE)
     const right = await filesBelow(dir)
     const random = new Random(20_261_130)
@@ -101,20 +101,20 @@ describe('repair', () => {
     expect(await filesBelow(dir)).toEqual(right)
     for (const path of paths) expect((await stat(join(dir, path))).mode & 0o777).toBe(0o444)
     const kept = report.files.flatMap((finding) => finding.kept ?? [])
-    // Of the missing files, nothing is left.
+    // The missing files leave nothing to keep.
     expect(kept.length).toBe(paths.length - 4)
     const keptFiles = await filesBelow(`${dir}.damaged`)
     for (const [path, hash] of Object.entries(keptFiles)) expect(damaged[path]).toBe(hash)
   })
 
-  it('replaces tiles of level 1 and the files below them, and uses intact files of the ledger itself', async () => {
+  it('repair replaces tiles of level 1 and the files below them, and uses intact files of the ledger itself', async () => {
     const { dir, mirror } = await ledgerAndMirror(LARGE, 30)
     const right = await filesBelow(dir)
     const damage = async (...paths: string[]): Promise<void> => {
       for (const path of paths) await edited(join(dir, path), swapLines)
     }
 
-    // Without the tiles of level 0 and their bundles, nothing but the source has their hashes.
+    // If the tiles of level 0 and their bundles are damaged, only the source has their hashes.
     await damage('tile/1/000.b64', 'tile/entries/007.b64', 'tile/0/007.b64', 'tile/0/256.b64')
     expect(sources((await repair(dir, mirror)).files)).toEqual([
       'tile/1/000.b64 source',
@@ -124,7 +124,7 @@ describe('repair', () => {
     ])
     expect(await filesBelow(dir)).toMatchObject(right)
 
-    // A source without any hash tiles, of which only the bundles can be used.
+    // This source has no hash tiles, so only its bundles can be used.
     await damage('tile/1/000.b64', 'tile/0/009.b64', 'tile/entries/256.b64')
     await rm(join(mirror, 'tile/1'), { recursive: true })
     await rm(join(mirror, 'tile/0'), { recursive: true })
@@ -137,7 +137,7 @@ describe('repair', () => {
     expect(await filesBelow(dir)).toMatchObject(right)
   }, 120_000)
 
-  it('repairs the files that a source has, whether it lags behind or is ahead', async () => {
+  it('repair replaces the files that a source has, whether the source is behind or ahead', async () => {
     for (const size of [700, 1500]) {
       const dir = await grownTo(1100, 30)
       const source = await grownTo(size, 31)
@@ -157,7 +157,7 @@ describe('repair', () => {
     }
   })
 
-  it('takes the files from an archive, an export or a URL', async () => {
+  it('repair reads the right bytes from an archive, an export or a URL', async () => {
     const { dir, mirror } = await ledgerAndMirror(700, 300)
     const right = await filesBelow(dir)
     await done('export', mirror, '--out', at('export.tar'))
@@ -195,7 +195,7 @@ describe('repair', () => {
 })
 
 describe('a source that lies', () => {
-  it('is not believed: it forked, signed by the same key', async () => {
+  it('repair refuses a source that forked, though the same key signed it', async () => {
     const dir = await grownTo(1100)
     const records = testRecords(1100).map((record, i) => (i < 300 ? record : { ...record, id: `other/${i}` }))
     await makeLedger(at('fork'), { records })
@@ -211,7 +211,7 @@ describe('a source that lies', () => {
     expect(await filesBelow(`${dir}.damaged`).catch(() => ({}))).toEqual({})
   })
 
-  it('is not believed: it has another bundle of the right length', async () => {
+  it('repair refuses a source with a different bundle of the right length', async () => {
     const { dir, mirror } = await ledgerAndMirror(600, 30)
     await edited(join(mirror, 'tile/entries/000.b64'), swapLines)
     await edited(join(mirror, 'tile/0/000.b64'), swapLines)
@@ -221,7 +221,7 @@ describe('a source that lies', () => {
     expect(await filesBelow(dir)).toEqual(before)
   })
 
-  it('is not asked about a tail: a damaged one proves nothing', async () => {
+  it('repair does not read the tail of a source: a damaged tail proves nothing', async () => {
     const { dir, mirror } = await ledgerAndMirror(600, 300)
     await edited(join(dir, 'tail/000000000512'), (text) => text.subarray(0, 90))
     await edited(join(dir, 'tile/entries/000.b64'), swapLines)
@@ -255,7 +255,7 @@ describe('repair refuses', () => {
     expect(await repair(dir, mirror)).toMatchObject({ ok: true, repaired: 1 })
   })
 
-  it('an export, the source itself, and places that do not fit', async () => {
+  it('an export, the source itself, and unusable directories', async () => {
     const { dir, mirror } = await ledgerAndMirror(300, 30)
     await done('export', dir, '--out', at('export'))
     const cases: [args: string[], code: number, error: string][] = [

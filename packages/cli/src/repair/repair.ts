@@ -27,13 +27,17 @@ export interface RepairOptions extends TrustOptions {
   verifying: NonNullable<VerifyOptions['progress']>
 }
 
-/** Returns the directory for damaged files when the user names none. It is beside the ledger, so that no verifier finds it. */
+/**
+ * Returns the directory for damaged files when the user names none. That directory is beside the ledger, so that verifiers of the ledger do
+ * not report it.
+ */
 export function keptBeside(dir: string): string {
   return join(dirname(dir), `${basename(dir)}.damaged`)
 }
 
 /**
- * Replaces every damaged file that the source or other files of the ledger have, and verifies the ledger. Holds the ledger's lock.
+ * Replaces every damaged file whose right bytes are in the source or in other files of the ledger, and verifies the ledger. Holds the
+ * ledger's lock.
  * @throws ClientError `file` when a process uses the ledger, or a file cannot be read or written; `connection`; `usage`
  */
 export async function repairLedger(source: CopySource, options: RepairOptions): Promise<RepairReport> {
@@ -80,7 +84,7 @@ async function repairLog(
   const dir = join(options.dir, folder)
   const files = directoryFiles(dir)
   const pinned = Trust.pinned(options)
-  // A sub-ledger has its own keys, as for `verify`.
+  // A sub-ledger has its own keys; `verify` treats them in the same way.
   const trust = pinned?.knows(origin) === true || folder === '' ? pinned : undefined
   let tree: SignedRuns
   try {

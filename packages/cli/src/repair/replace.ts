@@ -5,8 +5,8 @@
  *     rename PATH to KEPT/PATH  fsync of its directory
  *     rename DIR/tmp/repair to PATH  fsync of its directory
  *
- * A process that is killed in between leaves the damaged file, or none: the next run finds that, and repairs it. A daemon removes what is left
- * in `tmp/`.
+ * If the process is killed in between, the damaged file remains or no file is at PATH: the next run detects and repairs this. A daemon
+ * removes the remaining files from `tmp/`.
  */
 import { constants, type Stats } from 'node:fs'
 import { copyFile, lstat, mkdir, open, rename, unlink } from 'node:fs/promises'
@@ -30,7 +30,7 @@ export class Replacer {
   }
 
   /**
-   * Writes a file. Returns the path at which the damaged file is kept; undefined when there was none.
+   * Writes a file. Returns the path at which the damaged file is kept; undefined when the file was missing.
    * @throws ClientError `file`; no file is lost then
    */
   async put(path: string, bytes: Uint8Array): Promise<string | undefined> {
@@ -57,7 +57,7 @@ export class Replacer {
     const file = await open(temporary, 'wx', 0o600)
     try {
       await file.writeFile(bytes)
-      // Root writes for the owner of the ledger.
+      // If root runs the repair, the new file must belong to the owner of the ledger.
       if (process.getuid?.() === 0) await file.chown(owner.uid, owner.gid)
       await file.chmod(SEALED)
       await file.sync()
@@ -80,7 +80,7 @@ export class Replacer {
     }
   }
 
-  /** Moves a file into the directory for damaged files, where nothing is overwritten. */
+  /** Moves a file into the directory for damaged files, without overwriting a file there. */
   async #keep(place: string, path: string): Promise<string | undefined> {
     const found = await lstat(place).catch(ignoreMissing)
     if (found === undefined) return undefined
@@ -125,7 +125,7 @@ async function makeTree(dir: string): Promise<void> {
   await makeDirectory(dir, () => makeTree(dirname(dir)))
 }
 
-/** Makes a directory durably; `parents` makes the ones above it. Returns false when it exists. */
+/** Makes a directory durably; `parents` also makes its parents. Returns false when the directory exists. */
 async function makeDirectory(dir: string, parents: () => Promise<void>): Promise<boolean> {
   try {
     await mkdir(dir, OWNER_ONLY)

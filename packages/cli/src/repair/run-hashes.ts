@@ -1,7 +1,7 @@
 /**
- * Finds the hashes of the tiles in a run. The tree proves only the hash that they combine to, so a damaged tile does not show which of the
- * tiles is wrong. The hashes come from the tiles themselves, from the content below them, or from the source. Only a choice that combines to
- * the proven hash counts, so it does not matter where its parts came from.
+ * Finds the hashes of the tiles in a run. The tree proves only the hash over all of them, so it does not show which of the tiles is
+ * damaged. The hashes come from the tiles themselves, from the content below them, or from the source. The repair accepts only hashes that
+ * combine to the proven hash, so their origin does not matter.
  */
 import { nativeHasher } from '@service-fs/native/native'
 import type { Hash } from '@service-fs/tlog/hash'
@@ -51,7 +51,7 @@ export class RunHashes {
     return choose(offered, hash)
   }
 
-  /** Returns the hash of a tile, computed from the stored content below it; undefined when some of that is missing. */
+  /** Returns the hash of a tile, computed from the stored content below it; undefined when some of this content is missing. */
   async #below(level: number, index: number): Promise<Hash | undefined> {
     if (level === 0) return (await this.#stored.leaves(index))?.root
     const roots: Hash[] = []
@@ -69,8 +69,8 @@ function distinct(...hashes: (Hash | undefined)[]): Hash[] {
 }
 
 /**
- * Chooses one of each list, so that they combine to `hash`. If there are too many choices, tries only the first of each list, the second (or
- * last) of each list, and so on.
+ * Chooses one hash from each list so that the chosen hashes combine to `hash`. If there are too many choices, tries only the first of each
+ * list, the second (or last) of each list, and so on.
  */
 export function choose(lists: readonly (readonly Hash[])[], hash: Hash): Hash[] | undefined {
   const choices = lists.reduce((product, list) => product * list.length, 1)

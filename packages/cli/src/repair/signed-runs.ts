@@ -23,7 +23,7 @@ export interface Run {
 export interface SignedRuns {
   size: number
   root: Hash
-  /** Tiles must hold all entries before this one. The tail holds the later ones, and tiles may. */
+  /** Tiles must hold all entries before this index. The tail holds the later entries; tiles may hold them, too. */
   sealed: number
   /** Runs that cover all full bundles, from the first on. */
   runs: Run[]

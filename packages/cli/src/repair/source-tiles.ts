@@ -1,4 +1,4 @@
-/** Tiles and bundles of the source of a repair. Nothing that it returns is trusted: the caller compares the hashes. */
+/** Reads tiles and bundles from the source of a repair. The source is not trusted: the caller compares the hashes. */
 import { ClientError } from '@service-fs/client/errors'
 import type { LogSource } from '@service-fs/client/source'
 import { messageOf } from '@service-fs/format/errors'
@@ -44,7 +44,7 @@ export function binary(hashes: readonly Hash[]): Hashes {
   return hashesOf(nativeCodec.concat(...hashes.map((hash) => nativeCodec.base64Decode(hash))))
 }
 
-/** A source that cannot be reached ends the repair. One that refuses, or has other content, is reported for each file. */
+/** If the source cannot be reached, the repair ends. If the source refuses a file or has other content, the file's finding says so. */
 async function offered<T>(read: () => Promise<T>): Promise<Offered<T>> {
   try {
     return await read()

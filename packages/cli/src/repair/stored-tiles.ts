@@ -18,14 +18,14 @@ export interface Hashes {
   root: Hash
 }
 
-/** A file as it was found: the hashes that its lines give, or why it has none. */
+/** A stored file: the hashes that its lines yield, or the problem with the file. */
 export type Stored = Hashes | { root: undefined; problem: string; isMissing: boolean }
 
 /** The content at the path of a file: its bytes, or a problem. */
 export type Found = Uint8Array | { problem: string; isMissing: boolean }
 
 const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
-/** Errors of open(2) where there is no file, or something else. */
+/** Errors of open(2) when the path has no file, or an object of another type. */
 const MISSING: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR'])
 const OTHER: ReadonlySet<string> = new Set(['ELOOP', 'EMLINK', 'ENXIO', 'EISDIR'])
 
@@ -33,7 +33,7 @@ export function hashesOf(bytes: Uint8Array): Hashes {
   return { bytes, root: nativeCodec.base64Encode(nativeKernel.rootOf(bytes)) }
 }
 
-/** Returns hash number `i`. */
+/** Returns the hash at position `i` of a tile. */
 export function hashAt({ bytes }: Hashes, i: number): Hash {
   return nativeCodec.base64Encode(bytes.subarray(i * HASH_SIZE, (i + 1) * HASH_SIZE))
 }
@@ -66,7 +66,7 @@ export async function readFound(path: string, limit: number): Promise<Found> {
 
 export class StoredTiles {
   readonly #dir: string
-  /** The entries of the tail, too. */
+  /** Reads the entries of the tail, too. */
   readonly #source: LogSource
 
   constructor(dir: string) {

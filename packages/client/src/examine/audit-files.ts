@@ -3,7 +3,7 @@ import { nativeCodec } from '@service-fs/native/native'
 import type { PackOutput } from './output.ts'
 import type { PackOptions } from './packed.ts'
 
-/** Their paths, as members of the report. */
+/** The paths of these files, as members of the report. */
 export const AUDIT_FILES = {
   file: 'audit/examination.json',
   proof: 'audit/examination.json.tlog-proof',

@@ -1,6 +1,6 @@
 /** Joins small pieces of an archive, so that they are not written one by one. */
 
-/** Bytes to collect before a write. */
+/** The number of bytes to collect before a write. */
 const BUFFER = 256 << 10
 
 export class Collected {

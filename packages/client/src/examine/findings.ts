@@ -1,4 +1,4 @@
-/** The checks that `examine` made, and those that it did not, in sentences for a reader who does not know the software. */
+/** Sentences about the checks that `examine` made and did not make, for a reader who does not know the software. */
 import { formatKeyId } from '@service-fs/tlog/note'
 import type { ExaminedLedger } from './ledger.ts'
 import type { PackDuties } from './pack-duties.ts'
@@ -39,7 +39,7 @@ export function findingsOf(
     ],
     notChecked: [
       ledger.trust.pinned
-        ? 'Whether the key that was given to the program is the one of the ledger. Compare it with the key that the owner of the ledger published.'
+        ? 'Whether the key that was given to the program is the key of the ledger. Compare it with the key that the owner of the ledger published.'
         : 'Whether the keys belong to the ledger: the ledger itself gave them. Compare them with the keys that its owner published. A forger who made the whole ledger again with other keys would pass every other check.',
       clockText(corrections, summary),
       ...(ledger.earlier.length > 0

@@ -1,4 +1,4 @@
-/** The parts of an HTML page of a pack. All of them are safe HTML. */
+/** The parts of an HTML page of a pack. All parts are safe HTML. */
 export interface HtmlHead {
   title: string
   /** The directives of the content security policy besides `default-src 'none'`, `base-uri 'none'` and `form-action 'none'`. */

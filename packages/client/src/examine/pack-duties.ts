@@ -6,7 +6,7 @@ import { nativeCodec } from '@service-fs/native/native'
 import { policyMembers } from '../retention.ts'
 import type { TreeRecord } from '../tree-records.ts'
 
-/** Duty entries without effect that the report lists. */
+/** The maximum number of duty entries without effect that the report lists. */
 const LISTED = 1000
 
 export class PackDuties {

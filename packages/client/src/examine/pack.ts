@@ -23,9 +23,9 @@ import { recordPath } from './safe-text.ts'
 import { Spool } from './spool.ts'
 import { TreeProofs } from './tree-proofs.ts'
 
-/** Bundles to read ahead. One takes up to 60 MiB while it is decoded. */
+/** The number of bundles to read ahead. A bundle takes up to 60 MiB while it is decoded. */
 const READ_AHEAD = 1
-/** Clock corrections that the report lists. */
+/** The maximum number of clock corrections that the report lists. */
 const CORRECTIONS = 1000
 
 /**

@@ -8,7 +8,7 @@ export interface PackedRecord {
   cursor: number
   id: string
   type: string
-  /** RFC 3339 in UTC: the ledger's clock when it accepted the record. */
+  /** The time at which the ledger accepted the record, by its clock, in RFC 3339 and UTC. */
   time: string
   /** The number of the record's entries. */
   entries: number
@@ -37,12 +37,15 @@ export interface RecordedPack {
 
 export interface PackOptions {
   selection: Selection
-  /** Where the pack is recorded; `by-server` when a server records the reads of the program that makes it. Absent: nowhere. */
+  /**
+   * The audit entry that records the pack; `by-server` when a server records the reads of the program that makes the pack. Absent if
+   * nothing records the pack.
+   */
   recorded?: RecordedPack | 'by-server' | undefined
   /** The time and the program that the report names. */
   made: string
   program: string
-  /** Called as entries are read. */
+  /** Called while entries are read. */
   progress?: ((entries: number, size: number) => void) | undefined
 }
 
@@ -67,7 +70,7 @@ export interface ClockCorrections {
   first: { cursor: number; time: string }[]
 }
 
-/** What the entries of the ledger say besides its records. */
+/** Findings from the ledger's entries that are not about a single record. */
 export interface PackFindings {
   corrections: ClockCorrections
   duties: PackDuties

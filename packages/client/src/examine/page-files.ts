@@ -11,10 +11,10 @@ const INDEX_ROWS = 2000
 /** A script ends after this many records, or after this many bytes of their contents. */
 const DATA_RECORDS = 64
 const DATA_BYTES = 1 << 20
-/** The longest content that a script has. The page asks its reader for the file of a longer one. */
+/** The longest content that a script contains. For longer content, the page asks its reader for the file. */
 const CONTENT_BYTES = 1 << 20
 
-/** A row of the index in page/; `data` is the number of the script that has the record. */
+/** A row of the index in page/; `data` is the number of the script that contains the record. */
 export type PageRow = [
   cursor: number,
   id: string,
@@ -47,7 +47,7 @@ export interface PagePack {
   keys: string[]
   pinned: boolean
   records: number
-  /** The index of the audit entry that records the pack, if it has the proof. */
+  /** The index of the audit entry that records the pack, if the pack has that entry's proof. */
   recorded?: number
   /** The number of scripts with rows. */
   indexes: number
@@ -66,7 +66,7 @@ export class PageFiles {
     this.#output = output
   }
 
-  /** Adds the data of a record. Returns the number of their script. */
+  /** Adds the data of a record. Returns the number of the script that contains the data. */
   async add(
     row: PackedRecord,
     { header, payload, hashes }: { header: Uint8Array; payload: Uint8Array; hashes: readonly string[] },

@@ -1,4 +1,4 @@
-/** index.html of a pack: the same for every pack. */
+/** The file index.html, which is the same in every pack. */
 import { hash } from 'node:crypto'
 import { htmlHead } from './html-head.ts'
 import { PAGE_SCRIPT } from './page-script.generated.ts'

@@ -1,6 +1,6 @@
 import { visibleLine } from '@service-fs/format/visible'
 
-/** Returns README.txt of a pack of the ledger with this origin. */
+/** Returns the text of README.txt for a pack of the ledger `origin`. */
 export function readmeOfPack(origin: string): string {
   return `Records of the service-fs ledger ${visibleLine(origin)}, with their proofs.
 

@@ -12,7 +12,7 @@ import type { PackedRecord, PackFindings, PackOptions, PackSummary } from './pac
 import { reportPage, reportRow, rowsPage } from './report-html.ts'
 import { asciiJson } from './safe-text.ts'
 
-/** Records on one page of the report. */
+/** The number of records on one page of the report. */
 const ROWS = 2000
 
 /** Writes the report, one record at a time. */
@@ -22,7 +22,7 @@ export class ReportFiles {
   readonly #options: PackOptions
   readonly #json: JsonList
   #rows: string[] = []
-  /** Pages of records that are written. */
+  /** The pages of records that were written. */
   readonly #pages: string[] = []
 
   private constructor(output: PackOutput, ledger: ExaminedLedger, options: PackOptions, json: JsonList) {
@@ -82,7 +82,7 @@ export class ReportFiles {
       first_clock_corrections: corrections.first,
     }
     await this.#json.end(`],${asciiJson(tail).slice(1)}\n`)
-    // A report of one page has the records itself.
+    // If one page is enough, the report itself contains the records.
     if (this.#pages.length > 0) await this.#page()
     const html = reportPage({
       duties,

@@ -78,9 +78,9 @@ interface Report {
   summary: PackSummary
   checked: readonly string[]
   notChecked: readonly string[]
-  /** The records, unless `pages` has them. */
+  /** The rows of the records, unless they are on the pages in `pages`. */
   rows: readonly string[]
-  /** Paths of the pages that have them. */
+  /** The paths of the pages that contain the records. */
   pages: readonly string[]
 }
 

@@ -26,17 +26,17 @@ describe('the path of a record', () => {
     ['trailing. ', 'a/b'],
     ['.htaccess', 'text/plain'],
     ['__proto__', '__proto__'],
-  ])('has only safe characters for %j of %j', (id, type) => {
+  ])('the path of a record has only safe characters for %j of %j', (id, type) => {
     expect(recordPath(1, id, type)).toMatch(SAFE)
   })
 
-  it('ends in .txt for a type that a browser would run', () => {
+  it('the path of a record ends in .txt for a type that a browser would run', () => {
     for (const type of ['text/html', 'image/svg+xml', 'text/javascript', 'text/xml', 'TEXT/HTML ; x=y'])
       expect(recordPath(1, 'page', type)).toMatch(/\.txt$/)
     expect(recordPath(1, 'page', 'application/xhtml+xml')).toMatch(/\.bin$/)
   })
 
-  it('differs for identifiers that differ only in case', () => {
+  it('the paths of two records differ even if their identifiers differ only in case', () => {
     expect(recordPath(1, 'A', 'text/plain').toLowerCase()).not.toBe(
       recordPath(2, 'a', 'text/plain').toLowerCase(),
     )
@@ -49,7 +49,7 @@ describe('a line of CSV', () => {
   })
 
   it.each(['=1+1', '+1', '-1', '@SUM(A1)', ' =1', '\uff1d1', '\u00a0=1'])(
-    'keeps %j from being a formula',
+    'a spreadsheet does not read %j as a formula',
     (text) => {
       expect(csvLine([text])).toBe(`"'${text}"\r\n`)
     },

@@ -1,7 +1,7 @@
 /** Formats text of a ledger's clients, which may be hostile, for file names, CSV, HTML and scripts. */
 import { visibleLine } from '@service-fs/format/visible'
 
-/** Extensions by media type. A browser that opens a file from disk runs no script in a file with one of these. */
+/** File name extensions by media type. A browser that opens a file with one of these extensions from disk runs no script in it. */
 const EXTENSIONS: ReadonlyMap<string, string> = new Map([
   ['application/gzip', '.gz'],
   ['application/json', '.json'],
@@ -25,14 +25,14 @@ const EXTENSIONS: ReadonlyMap<string, string> = new Map([
   ['text/xml', '.xml.txt'],
 ])
 
-/** Characters of the longest part of a name that comes from an identifier. */
+/** The maximum number of characters that a file name takes from an identifier. */
 const NAME_LENGTH = 48
-/** Records in a folder. */
+/** The maximum number of records in a folder. */
 const FOLDER = 1000
 
 /**
  * Returns the path of a record's file in a pack: `records/000000/000000017-invoice-17.json`. It has only ASCII letters, digits, `-`, `_`, `.` and
- * `/`. The cursor makes it unique, also where upper and lower case are the same.
+ * `/`. The cursor makes the path unique, even on file systems that ignore case.
  */
 export function recordPath(cursor: number, id: string, type: string): string {
   const media = type.split(';')[0]!.trim().toLowerCase()
@@ -51,7 +51,7 @@ export function recordPath(cursor: number, id: string, type: string): string {
 /** Characters at the start of a field that make a spreadsheet program take the field as a formula, in ASCII and full width. */
 const FORMULA = /^[\s]*[=+\-@\uff1d\uff0b\uff0d\uff20]/
 
-/** A semicolon before such a character: in some countries, spreadsheet programs separate columns at semicolons. */
+/** A semicolon before a character that begins a formula: in some countries, spreadsheet programs separate columns at semicolons. */
 const FORMULA_INSIDE = /;(?=[\s"']*[=+\-@\uff1d\uff0b\uff0d\uff20])/g
 
 /**

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { asFileError } from '../errors.ts'
 import { asciiJson } from './safe-text.ts'
 
-/** Text that is collected before it is written. */
+/** The number of characters to collect before a write. */
 const BUFFER = 64 << 10
 
 export class Spool<T> {
@@ -25,7 +25,7 @@ export class Spool<T> {
   }
 
   async add(item: T): Promise<void> {
-    // ASCII has none of the other characters at which readLines() ends a line.
+    // readLines() also ends lines at other characters, but none of them is in ASCII.
     const line = `${asciiJson(item)}\n`
     this.#waiting.push(line)
     this.#length += line.length

@@ -19,7 +19,7 @@ it.each([1, 2, 255, 256, 257, 1000])('proves every entry of a tree of %i', async
     const tree = await TrustedTree.open(source, trust.open(await source.checkpoint()))
     const leaves: string[] = []
     for (let i = 0; i < size; i++) leaves.push(await tree.leaf(i))
-    // computeProof is checked against RFC 6962 in the package tlog.
+    // The tests of the package tlog compare computeProof with RFC 6962.
     const tile = (level: number, index: number): string[] => {
       const row = [...leaves]
       for (let i = 0; i < level * 8; i++) row.splice(0, row.length, ...pairs(row))

@@ -7,14 +7,14 @@ import { TILE_HEIGHT, TILE_WIDTH } from '@service-fs/tlog/tile'
 import { nativeHasher } from '@service-fs/native/native'
 import type { TrustedTree } from '../tree.ts'
 
-/** Tiles whose subtrees are kept. Neighboring entries need the same tiles: at most one per level on each side. */
+/** The maximum number of tiles whose subtrees are kept. Neighboring entries need the same tiles: at most one per level on each side. */
 const KEPT = 64
 
 /** The roots of the perfect subtrees in a tile: by height, then by number. */
 type Subtrees = readonly (readonly Hash[])[]
 
 /**
- * Makes the inclusion proofs of a tree (RFC 6962 §2.1.1). It hashes each tile once, and not once a proof, when the entries come in order.
+ * Makes the inclusion proofs of a tree (RFC 6962 §2.1.1). If the entries come in order, it hashes each tile once, not once for each proof.
  */
 export class TreeProofs {
   readonly #tree: TrustedTree

@@ -1,4 +1,4 @@
-/** Writes a pack as a zip archive. A file that grows is kept, deflated, in a temporary folder until the other files are written. */
+/** Writes a pack as a zip archive. A file that grows is stored deflated in a temporary folder until the other files are written. */
 import { open, rm, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32, createDeflateRaw, type DeflateRaw } from 'node:zlib'
@@ -6,7 +6,7 @@ import { asFileError, ClientError } from '../errors.ts'
 import type { PackFile, PackOutput } from './output.ts'
 import { ZipWriter } from './zip-writer.ts'
 
-/** Characters of text to collect before they are deflated. */
+/** The number of characters to collect before they are deflated. */
 const BUFFER = 64 << 10
 const DEFLATED = 8
 

@@ -1,4 +1,4 @@
-// Archives that Python's zipfile reads: it has its own implementation of zip64.
+// Reads the archives with Python's zipfile, which has its own implementation of zip64.
 import { spawnSync } from 'node:child_process'
 import { mkdir, open } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -26,7 +26,7 @@ function python(...lines: string[]): string {
   return stdout
 }
 
-/** Makes an archive. `write` may leave holes: a part of zeros is not written. */
+/** Makes an archive. `write` may leave holes: it does not write parts that contain only zeros. */
 async function archive(make: (zip: ZipWriter) => Promise<void>): Promise<void> {
   const handle = await open(join(dir, 'a.zip'), 'wx')
   let at = 0
@@ -54,7 +54,7 @@ async function archive(make: (zip: ZipWriter) => Promise<void>): Promise<void> {
 const ZEROS = Buffer.alloc(1 << 20)
 
 describe.skipIf(noPython)(`an archive${noPython ? ' (skipped: no python3)' : ''}`, () => {
-  it('has its files with their contents, times and modes', async () => {
+  it('an archive has its files with their contents, times and modes', async () => {
     await archive(async (zip) => {
       await zip.add('records/000000/a.txt', Buffer.from('small'))
       await zip.add('empty', new Uint8Array())
@@ -76,24 +76,24 @@ describe.skipIf(noPython)(`an archive${noPython ? ' (skipped: no python3)' : ''}
     ])
   })
 
-  it('is empty without files', async () => {
+  it('an archive without files is empty', async () => {
     await archive(async () => {})
     expect(python('print(z.namelist())')).toBe('[]\n')
   })
 
-  it.each([65_534, 65_535, 70_000])('may have %i files', async (count) => {
+  it.each([65_534, 65_535, 70_000])('an archive may have %i files', async (count) => {
     await archive(async (zip) => {
       for (let i = 0; i < count; i++) await zip.add(`f/${i}`, Buffer.from(String(i)))
     })
     const last = `f/${count - 1}`
     expect(python(`print(len(z.namelist()), z.read("${last}"))`)).toBe(`${count} b'${count - 1}'\n`)
-    // The archive has a zip64 end exactly when the number of files needs one.
+    // The archive has a zip64 end record exactly when the number of files requires it.
     expect(python('print(z.fp.seek(-42, 2) and z.fp.read(4) == b"PK\\x06\\x07")')).toBe(
       count < 65_535 ? 'False\n' : 'True\n',
     )
   })
 
-  it('may have files of more than 4 GiB, and files behind them', async () => {
+  it('an archive may have files of more than 4 GiB, and files after them', async () => {
     const size = 5 * 2 ** 30
     await archive(async (zip) => {
       await zip.begin('huge', { method: 0, crc: 0, size, packed: size })
@@ -108,7 +108,7 @@ describe.skipIf(noPython)(`an archive${noPython ? ' (skipped: no python3)' : ''}
     ).toEqual([`huge ${size} ${size} False`, 'behind 2 2 True', "b'\\x00\\x00\\x00' b'it'", ''])
   })
 
-  it('has files that grew while others were written', async () => {
+  it('an archive has the files that grew while others were written', async () => {
     await mkdir(join(dir, 'waiting'))
     const handle = await open(join(dir, 'a.zip'), 'wx')
     const zip = new ZipOutput(async (bytes) => void (await handle.write(bytes)), join(dir, 'waiting'), MADE)

@@ -1,12 +1,12 @@
 /**
- * Writes a zip archive to a stream (PKWARE APPNOTE 6.3.10), with zip64 where needed. A pack has two files a record, so an archive may have
- * far more than 65,535 of them. The libraries that we tried search all files for each new one (yazl 3.3.1), keep a large object for each, or
- * write no zip64 end for so many (client-zip 2.5.1).
+ * Writes a zip archive to a stream (PKWARE APPNOTE 6.3.10), with zip64 where needed. A pack has two files for each record, so an archive
+ * may have far more than 65,535 files. The libraries that we tried search all files whenever a file is added (yazl 3.3.1), keep a large
+ * object for each file, or write no zip64 end record for so many files (client-zip 2.5.1).
  */
 import { promisify } from 'node:util'
 import { crc32, deflateRaw, deflateRawSync } from 'node:zlib'
 
-/** The largest value of a 32-bit and of a 16-bit field. At or above it, the value is in a zip64 field. */
+/** The largest value of a 32-bit and of a 16-bit field. Such a value, or a larger one, is stored in a zip64 field. */
 const MAX_32 = 0xffffffff
 const MAX_16 = 0xffff
 /** The version of the format that zip64 needs, 4.5; and Unix (3) as the system of the file modes. */
@@ -18,9 +18,9 @@ const STORED = 0
 const DEFLATED = 8
 /** A regular file of mode 0444. */
 const MODE = 0o100444
-/** Shorter files are stored: deflating gains too little. */
+/** Shorter files are stored without compression, which would gain too little. */
 const LEAST_DEFLATED = 200
-/** Longer files are deflated by another thread, so that a server can do other work meanwhile. */
+/** Another thread deflates longer files, so that a server can do other work meanwhile. */
 const MOST_AT_ONCE = 64 << 10
 /** The number of headers to join into one buffer. */
 const JOINED = 1000
@@ -41,7 +41,7 @@ export class ZipWriter {
   readonly #write: (bytes: Uint8Array) => Promise<void>
   /** The time of every file, in the format of MS-DOS. */
   readonly #time: number
-  /** The central directory: joined headers, and the headers added since. */
+  /** The central directory: the joined headers, and the headers that were added later. */
   readonly #directory: Buffer[] = []
   #headers: Buffer[] = []
   #directoryBytes = 0
@@ -182,7 +182,7 @@ function endOfDirectory(files: number, bytes: number, start: number): Buffer {
   return Buffer.concat([large, locator, end])
 }
 
-/** Formats a time as MS-DOS does: the time in the lower 16 bits, the date in the upper ones. Years are 1980 to 2107. */
+/** Formats a time in the form of MS-DOS: the time in the lower 16 bits, and the date in the upper 16 bits. Years are 1980 to 2107. */
 function dosTime(time: Date): number {
   const year = Math.min(Math.max(time.getUTCFullYear(), 1980), 2107) - 1980
   const date = (year << 9) | ((time.getUTCMonth() + 1) << 5) | time.getUTCDate()

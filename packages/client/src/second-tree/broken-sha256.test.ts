@@ -1,4 +1,4 @@
-// SHA-256 is replaced by a stand-in of 16 bits, so that a forger can find another entry with the same hash.
+// This test replaces SHA-256 by a hash of 16 bits, so that a forger can find another entry with the same hash.
 import { createHash } from 'node:crypto'
 import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -22,7 +22,7 @@ vi.mock('@service-fs/native/native', async (original) => {
     leaf: (entry: Uint8Array) => broken(Buffer.concat([Buffer.from([0]), entry])).toString('base64'),
     node: (left: string, right: string) =>
       broken(Buffer.concat([Buffer.from([1]), bytes(left), bytes(right)])).toString('base64'),
-    // The ids of keys are as they were.
+    // The key ids still use the real SHA-256.
     sha256: (data: Uint8Array) => native.nativeHasher.sha256(data),
   }
   const nativeKernel = plainKernel(nativeHasher, native.nativeCodec)
@@ -60,7 +60,7 @@ function forge(record: RecordContent): Uint8Array {
   throw new Error('found no collision')
 }
 
-/** Binds a second tree, as a ledger with the broken hash does. */
+/** Returns the entry by which a ledger with the broken hash binds a second tree. */
 function binding(first: readonly Uint8Array[]): RecordContent {
   const record = bindingRecord(first, { algorithm: 'sha3-256', time: '2026-11-22T01:00:00.000Z' })
   const members = JSON.parse(Buffer.from(record.payload).toString()) as Record<string, unknown>
@@ -86,11 +86,11 @@ beforeAll(async () => {
 
 afterAll(() => remove(work))
 
-it('accepts the ledger before the forgery', async () => {
+it('verify accepts the ledger before the forgery', async () => {
   expect(await problems(join(work, 'honest'))).toEqual([])
 })
 
-it('is deceived without a second tree', async () => {
+it('verify accepts the forgery in a ledger without a second tree', async () => {
   const dir = join(work, 'alone')
   const first = entries.slice(0, 300)
   await makeLedger(dir, { entries: first.with(FORGED, forged) })
@@ -99,7 +99,7 @@ it('is deceived without a second tree', async () => {
   expect(root).toBe(merkleRoot(first, broken).toString('base64'))
 })
 
-it('convicts the forger by the second tree, and names the entry', async () => {
+it('verify detects the forgery by the second tree, and names the entry', async () => {
   const found = await problems(join(work, 'forged'))
   expect(found).toHaveLength(3)
   expect(found[0]).toMatch(
@@ -109,7 +109,7 @@ it('convicts the forger by the second tree, and names the entry', async () => {
   expect(found[2]).toMatch(/\(entry 300\): expected root: .* of the first 300 entries/)
 })
 
-it('convicts the forger by the bound root, even if the second tree is gone or made again', async () => {
+it('verify detects the forgery by the bound root, even if the second tree was removed or made again', async () => {
   const dir = join(work, 'gone')
   await cp(join(work, 'forged'), dir, { recursive: true })
   await removeSecondTree(dir, 'sha3-256')

@@ -65,7 +65,7 @@ export interface UpperTile {
   hashes: Hash[]
 }
 
-/** Yields the full tiles above level 0, levels upwards. */
+/** Yields the full tiles above level 0, level by level upwards. */
 export function* upperTiles(roots: BundleRoots, hasher: TreeHasher, level: number = 1): Generator<UpperTile> {
   const above = new BundleRoots()
   for (let index = 0; (index + 1) * TILE_WIDTH <= roots.count; index++) {

@@ -65,7 +65,7 @@ async function edit(path: string, change: (text: string) => string): Promise<voi
 const other = (text: string): string => (text.startsWith('A') ? 'B' : 'A') + text.slice(1)
 
 describe('a second tree', () => {
-  it.each(ALGORITHMS)('verifies with %s, in ledgers and exports', async (algorithm) => {
+  it.each(ALGORITHMS)('a second tree verifies with %s, in ledgers and exports', async (algorithm) => {
     for (const tail of ['grow', 'each', 'export'] as const)
       for (const [before, after, bound, size] of [
         [0, 3, 0, 0],
@@ -91,7 +91,7 @@ describe('a second tree', () => {
       }
   })
 
-  it('verifies in worker threads', async () => {
+  it('a second tree verifies in worker threads', async () => {
     const dir = join(work, 'threads')
     await makeBoundLedger(dir, { algorithm: 'sha2-512', before: 2000, after: 600, tail: 'export' })
     const report = await verifyDirectory(dir, { threads: 2 })
@@ -99,7 +99,7 @@ describe('a second tree', () => {
     expect(report.trees?.[0]?.tiles).toBe(10)
   })
 
-  it('may lag behind the log, and have tiles beyond its checkpoint', async () => {
+  it('a second tree may lag behind the log, and may have tiles after its checkpoint', async () => {
     expect(
       await afterChange(async (dir) => {
         const root = merkleRoot(entries.slice(0, 500), DIGESTS['sha3-256']).toString('base64')
@@ -112,7 +112,7 @@ describe('a second tree', () => {
     ).toEqual([])
   })
 
-  it('may be in the making, before an entry binds it', async () => {
+  it('a second tree may be incomplete before an entry binds it', async () => {
     const dir = join(work, 'unbound')
     const all = testRecords(600).flatMap((content) => entriesOf(content, sha256Hex))
     await makeLedger(dir, { entries: all })
@@ -238,7 +238,7 @@ describe('a second tree', () => {
     }
   })
 
-  it('may be left out of a copy that states so', async () => {
+  it('a copy may leave out a second tree if it states so', async () => {
     const dir = join(work, 'left-out')
     await makeBoundLedger(dir, { algorithm: 'sha3-256', before: 300, after: 5, tail: 'export' })
     await removeSecondTree(dir, 'sha3-256')
@@ -254,7 +254,7 @@ describe('a second tree', () => {
     expect(report.notes).toContainEqual('sha3-256: this copy leaves out the second tree')
   })
 
-  it('is checked at its bound roots over HTTP', async () => {
+  it('verify over HTTP checks the bound roots of a second tree', async () => {
     const server = await serveDirectory(base)
     const connection = new Connection(server.url)
     try {
@@ -269,7 +269,7 @@ describe('a second tree', () => {
 })
 
 describe('BundleRoots', () => {
-  it('yields the root of every size, and the upper tiles', () => {
+  it('bundle roots yield the root of every size, and the upper tiles', () => {
     const hasher = treeHasher('sha3-256')
     const some = Array.from({ length: 1100 }, (_, i) => Buffer.from(`entry ${i}`))
     const roots = new BundleRoots()

@@ -17,7 +17,7 @@ import { BundleRoots, upperTiles } from './bundle-roots.ts'
 import { treeBundle, type TreeBundle } from './tree-bundle.ts'
 import { openTreeCheckpoint, parseTreeTile, type TreeCheckpoint } from './tree-text.ts'
 
-/** The file by which a copy states that it leaves out the tree. The tree's folder then holds only this file. */
+/** The file in which a copy states that it leaves out the second tree. The tree's folder then holds only this file. */
 export const LEFT_OUT = 'left-out.txt'
 
 /** Returns the text of {@link LEFT_OUT}. */
@@ -25,33 +25,33 @@ export function leftOutText(algorithm: TreeAlgorithm): string {
   return `This copy leaves out the second tree of the ledger, whose hash is ${algorithm}: its source did not offer it.\n`
 }
 
-/** Files of a process that has the ledger open. */
+/** The working files of a process that has the ledger open. */
 const WORKING: ReadonlySet<string> = new Set(['lock', 'tmp', 'cache'])
 
 /** The files of one second tree. */
 export class SecondTree {
   readonly algorithm: TreeAlgorithm
-  /** Its origin, which is also the name of its key. */
+  /** The origin of the tree, which is also the name of its key. */
   readonly origin: string
   readonly hasher: TreeHasher
-  /** The hashes of the full bundles that were added, from the first on. */
+  /** The hashes of the full bundles that were added, starting with the first. */
   readonly roots: BundleRoots = new BundleRoots()
-  /** The ledger has its folder. */
+  /** Whether the ledger has the tree's folder. */
   readonly isStored: boolean
-  /** A copy states that it leaves out this tree. */
+  /** Whether the ledger is a copy that states that it leaves out this tree. */
   isLeftOut = false
-  /** The signed checkpoint; undefined when there is none, or it does not verify. */
+  /** The tree's signed checkpoint; undefined when it is missing or does not verify. */
   checkpoint: (TreeCheckpoint & { note: string }) | undefined
-  /** The vkey in keys/. */
+  /** The vkey in the tree's folder keys/. */
   vkey: string | undefined
   /** The number of tiles that were compared with the entries. */
   tiles = 0
   readonly #files: LedgerFiles
   readonly #problems: Problems
   readonly #bytes: number
-  /** Files that a tree must have once an entry binds it. */
+  /** Missing files that a tree must have once an entry binds it. */
   readonly #missing: string[] = []
-  /** A bundle has an entry that could not be read: the tree after it is unknown. */
+  /** Whether a bundle has an entry that could not be read. The tree after such a bundle is unknown. */
   #isBroken = false
 
   constructor(
@@ -92,7 +92,7 @@ export class SecondTree {
     if (checkpoint !== undefined) this.checkpoint = { ...checkpoint, note }
   }
 
-  /** Reports files that do not belong to the tree. Returns the number of its files, and the tiles beyond the log's size. */
+  /** Reports files that do not belong to the tree. Returns the number of the tree's files, and its tiles beyond the log's size. */
   async list(size: number): Promise<{ count: number; beyond: { tile: Tile; file: string }[] }> {
     const found = { count: 0, beyond: [] as { tile: Tile; file: string }[] }
     const walk = async (folder: string): Promise<void> => {
@@ -124,7 +124,7 @@ export class SecondTree {
     }
   }
 
-  /** Adds the next bundle from its entries; undefined when one is missing. */
+  /** Adds the next bundle from its entries. `entries` is undefined when an entry is missing. */
   async addEntries(entries: readonly Uint8Array[] | undefined): Promise<void> {
     if (entries?.length !== TILE_WIDTH) {
       this.#isBroken = true
@@ -148,7 +148,7 @@ export class SecondTree {
     if (!this.isStored || this.isLeftOut) return
     if (bindings.length > 0)
       for (const file of this.#missing) {
-        // A daemon may have written it meanwhile: it binds the tree after its files.
+        // Read again: a daemon, which writes the tree's files before it binds the tree, may have written this file meanwhile.
         if ((await this.#read(file)) === undefined) this.#problems.add({ file }, 'the file', 'nothing')
       }
     for (const { level, index, hashes } of upperTiles(this.roots, this.hasher))
@@ -157,7 +157,7 @@ export class SecondTree {
 
   /**
    * Yields the files of the tree for a copy: the tiles that its checkpoint covers, which {@link end} has compared with the entries, and the
-   * checkpoint last. Yields nothing of a tree without a checkpoint. @throws ClientError `file` when a tile changed meanwhile
+   * checkpoint last. Yields nothing if the tree has no checkpoint. @throws ClientError `file` when a tile changed meanwhile
    */
   async *files(): AsyncGenerator<readonly [path: string, bytes: Uint8Array]> {
     const { checkpoint, vkey, algorithm } = this
@@ -185,7 +185,7 @@ export class SecondTree {
     return !this.#isBroken && this.roots.count >= Math.floor(size / TILE_WIDTH)
   }
 
-  /** Compares a stored tile with the computed hashes. The tree must have it if its checkpoint covers it. */
+  /** Compares a stored tile with the computed hashes. The tile must exist if the tree's checkpoint covers it. */
   async #compare(level: number, index: number, hashes: readonly Hash[]): Promise<void> {
     if (!this.isStored || this.isLeftOut) return
     const file = this.#tile(level, index)
@@ -230,7 +230,7 @@ export class SecondTree {
     })
   }
 
-  /** Reads a text file of the tree. Notes that it is missing, and reports that it can't be read. */
+  /** Reads a text file of the tree. Notes a missing file, and reports an unreadable one. */
   async #text(path: string): Promise<string | undefined> {
     const bytes = await this.#read(this.#path(path))
     if (bytes === undefined) {

@@ -24,12 +24,12 @@ import type { TreeBundle } from './tree-bundle.ts'
 export interface SecondTreeReport {
   algorithm: TreeAlgorithm
   origin: string
-  /** The size and the root hash of its signed checkpoint; absent when the ledger has none. */
+  /** The size and the root hash of the tree's signed checkpoint; absent when the ledger has no such checkpoint. */
   size?: number
   root?: Hash
-  /** The hash tiles that were compared with the entries. */
+  /** The number of hash tiles that were compared with the entries. */
   tiles: number
-  /** The indexes of the entries that bind it. */
+  /** The indexes of the entries that bind the tree. */
   boundAt: number[]
   /** The size of the first tree that an entry binds. */
   boundSize?: number
@@ -50,11 +50,11 @@ export interface WalkedLog {
   size: number
   source: Pick<LogSource, 'bundle'>
   bindings: readonly PlacedBinding[]
-  /** Tiles over HTTP, where the folders of second trees can't be listed. */
+  /** Whether the log was read over HTTP, where the folders of second trees can't be listed. */
   isRemote: boolean
 }
 
-/** A tree whose root hashes can be computed. */
+/** The parts of a tree that are needed to compute its root hashes. */
 type Computed = Pick<SecondTree, 'roots' | 'covers'> & { hasher: TreeHasher }
 
 /** The hashes of the log's own tree. */
@@ -97,7 +97,7 @@ export class SecondTrees implements OtherTrees {
     return this.#stored.map(({ algorithm }) => algorithm)
   }
 
-  /** Reports files that do not belong to a second tree. Returns the number of its files, and the tiles beyond the log's size. */
+  /** Reports files that do not belong to a second tree. Returns the number of the trees' files, and the tiles beyond the log's size. */
   async list(size: number): Promise<{ count: number; beyond: { tile: Tile; file: string }[] }> {
     const found = await Promise.all(this.#stored.map((tree) => tree.list(size)))
     return {
@@ -166,7 +166,7 @@ export class SecondTrees implements OtherTrees {
     return tree
   }
 
-  /** Reports that a bound tree has no folder, and notes what the ledger leaves out or does not bind. */
+  /** Reports that a bound tree has no folder. Notes a tree that the ledger leaves out or does not bind. */
   async #absence(
     tree: SecondTree,
     bindings: readonly PlacedBinding[],

@@ -8,13 +8,13 @@ import { formatHashTile } from '@service-fs/tlog/tile-text'
 
 /** The hashes of a bundle in a second tree. */
 export interface TreeBundle {
-  /** The hash over its entries. */
+  /** The hash over the bundle's entries. */
   root: Hash
-  /** The leaf hashes; absent if the stored hash tile has exactly these. */
+  /** The leaf hashes; absent if they equal the stored hash tile's. */
   leaves?: Hash[]
 }
 
-/** Computes the hashes of a full bundle. `stored` is the text of its hash tile; undefined when there is none. */
+/** Computes the hashes of a full bundle. `stored` is the text of the bundle's hash tile; undefined when the tile is missing. */
 export function treeBundle(
   entry: (i: number) => Uint8Array,
   hasher: TreeHasher,

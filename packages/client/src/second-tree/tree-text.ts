@@ -6,7 +6,7 @@ import { parseDecimal } from '@service-fs/tlog/math'
 import { openNote } from '@service-fs/tlog/note'
 import { TILE_WIDTH } from '@service-fs/tlog/tile'
 
-// `latin1` never fails, so that the error below can name the line of a byte that is not base64. Browsers have it, too.
+// Decoding as `latin1` never fails, so that the error below can name the line of a byte that is not base64. Browsers support `latin1`, too.
 const oneCharacterPerByte = new TextDecoder('latin1')
 
 /** The checkpoint of a second tree. */

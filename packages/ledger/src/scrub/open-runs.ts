@@ -3,8 +3,8 @@ import type { Hash } from '@service-fs/tlog/hash'
 import { divPow2, modPow2, popcount, pow2 } from '@service-fs/tlog/math'
 
 /**
- * Returns the perfect subtrees in the partial tile above `level`. Each is a run of full tiles of that level, with the
- * run's hash from the right edge at the end of the sealed entries. `first` is the index of the first of those tiles.
+ * Returns the perfect subtrees in the partial tile above `level`. Each subtree is a run of full tiles of that level. The run's hash is from
+ * the right edge at the end of the sealed entries. `first` is the index of the first tile in the partial tile.
  */
 export function openRuns(
   edge: Edge,

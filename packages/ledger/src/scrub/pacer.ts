@@ -2,7 +2,7 @@
 import type { Runtime } from '../runtime.ts'
 
 export interface Pace {
-  /** The most bytes that are read per second. */
+  /** The maximum number of bytes to read per second. */
   bytesPerSecond: number
   /** The largest share of the time that the task computes, from 0 to 1. */
   duty: number
@@ -61,7 +61,7 @@ export class Pacer {
     if (this.#isStopped) throw new Stopped('the check was stopped')
   }
 
-  /** Ends the running pause and all later ones. */
+  /** Ends the current pause and all later pauses. */
   stop(): void {
     this.#isStopped = true
     this.#wake?.()

@@ -20,7 +20,7 @@ async function ledgerFiles(records: number, tailMode: 'grow' | 'each' = 'grow'):
   for (let i = 0; i < records; i += 500) {
     const count = Math.min(500, records - i)
     await ledger.append(Array.from({ length: count }, (_, j) => textRecord(`r${i + j}`, `text ${i + j}`)))
-    // The sealer ends its round before the next commit wakes it.
+    // Let the sealer end its round before the next commit wakes it.
     await new Promise((resolve) => setImmediate(resolve))
   }
   await ledger.close()
@@ -34,7 +34,7 @@ interface Opened {
   findings: Finding[]
   repaired: string[]
   saved: { text: string | undefined }
-  /** Changes the files on the "disk" that the check reads. */
+  /** The files on the "disk" that the check reads, which a test may change. */
   disk: Files
 }
 
@@ -93,12 +93,12 @@ async function entries(ledger: Ledger): Promise<Record<string, unknown>[]> {
 }
 
 describe('a pass', () => {
-  it('reads each sealed file once, spread over the period, and records that it has ended', async () => {
+  it('a pass reads each sealed file once, spread over the period, and records its end', async () => {
     const files = await ledgerFiles(10 * 256 + 9)
     const { ledger, runtime, reads, findings } = await opened(files)
     const started = runtime.time
     await pass(runtime, PERIOD / 2 + DAY)
-    // Half of the ten bundles, each with its hash tile.
+    // By now the check has read half of the ten bundles, each with its hash tile.
     expect(reads.length).toBe(10)
     expect(ledger.status().scrub).toMatchObject({ checked: 5, bundles: 10, passed: undefined })
     await pass(runtime, PERIOD / 2 + DAY)
@@ -118,14 +118,14 @@ describe('a pass', () => {
     await ledger.close()
   })
 
-  it('records nothing for a ledger without sealed files', async () => {
+  it('a pass records nothing for a ledger without sealed files', async () => {
     const { ledger, runtime } = await opened(await ledgerFiles(100))
     await pass(runtime, 2 * PERIOD)
     expect(ledger.size).toBe(100)
     await ledger.close()
   })
 
-  it('never reads faster than its rate when it is late', async () => {
+  it('a late pass never reads faster than its rate', async () => {
     const files = await ledgerFiles(8 * 256 + 9)
     const bytesPerSecond = 10_000
     const { ledger, runtime, reads } = await opened(files, { periodMs: 1, pace: { bytesPerSecond } })
@@ -134,14 +134,14 @@ describe('a pass', () => {
     expect(reads.length).toBeGreaterThan(10)
     let total = 0
     for (const { at, bytes } of reads) {
-      // The rate allows all earlier reads by now.
+      // By this time, the rate allows all earlier reads.
       expect(at - started).toBeGreaterThanOrEqual((total * 1000) / bytesPerSecond)
       total += bytes
     }
     await ledger.close()
   })
 
-  it('pauses after each computation, to keep to its share of the time', async () => {
+  it('a pass pauses after each computation to keep to its share of the time', async () => {
     class Slow extends TestRuntime {
       // Each call of the clock adds a millisecond, so that a computation seems to take time.
       override monotonic(): number {
@@ -161,7 +161,7 @@ describe('a pass', () => {
     expect(isDone).toBe(true)
   })
 
-  it('continues after a restart, and starts again when its position is damaged', async () => {
+  it('a pass continues after a restart, and starts again when its stored position is damaged', async () => {
     const files = await ledgerFiles(10 * 256 + 9)
     const first = await opened(files)
     await pass(first.runtime, 0.55 * PERIOD)
@@ -180,7 +180,7 @@ describe('a pass', () => {
     }
   })
 
-  it('does not stall when the clock was set back', async () => {
+  it('a pass does not stall when the clock was set back', async () => {
     const files = await ledgerFiles(2 * 256 + 9)
     const first = await opened(files)
     await first.ledger.close()
@@ -231,7 +231,7 @@ function differing(before: Files, after: Files): string[] {
 }
 
 describe.each(['grow', 'each'] as const)('with tail files in the mode %s, the check', (tailMode) => {
-  it('finds each of 16 seeded damages, and reports no other file', async () => {
+  it('the check finds each of 16 seeded damages, and reports no other file', async () => {
     const files = await ledgerFiles(6 * 256 + 17, tailMode)
     const sealed = [...files.keys()].filter((path) => path.startsWith('tile/'))
     const random = new Random(20)
@@ -244,7 +244,7 @@ describe.each(['grow', 'each'] as const)('with tail files in the mode %s, the ch
       const isEarly = round % 8 < 4
       const place = isEarly ? damaged : files
       const one = await opened(place, { periodMs: 20_000, tailMode }).catch((error: unknown) => {
-        // A ledger without its last bundle is not opened at all.
+        // A ledger without its last bundle cannot be opened.
         expect(error).toMatchObject({ code: 'corrupt' })
         expect(differing(files, damaged)).toEqual(['tile/entries/005.b64'])
       })
@@ -270,7 +270,7 @@ describe.each(['grow', 'each'] as const)('with tail files in the mode %s, the ch
 describe('a finding', () => {
   const PATH = 'tile/entries/001.b64'
 
-  it('is recorded once across passes and restarts, and once more when it is repaired', async () => {
+  it('damage is recorded once across passes and restarts, and once more when it is repaired', async () => {
     const files = await ledgerFiles(3 * 256 + 9)
     const first = await opened(files, { periodMs: DAY })
     first.disk.delete(PATH)
@@ -302,7 +302,7 @@ describe('a finding', () => {
     await second.ledger.close()
   })
 
-  it('of a tile and its bundle that were replaced together is reported', async () => {
+  it('damage to a tile and its bundle that were replaced together is reported', async () => {
     const files = await ledgerFiles(6 * 256 + 9)
     const swapped = new Map(files)
     for (const folder of ['tile/0', 'tile/entries']) {
@@ -321,7 +321,7 @@ describe('a finding', () => {
     await ledger.close()
   })
 
-  it('does not end the check when the disk fails', async () => {
+  it('a failure of the disk does not end the check', async () => {
     const files = await ledgerFiles(3 * 256 + 9)
     const fails = async (name: SealedName): Promise<Uint8Array | undefined> => {
       if (name.kind === 'bundle' && name.index === 1) throw Object.assign(new Error('EIO'), { code: 'io' })
@@ -334,7 +334,7 @@ describe('a finding', () => {
     await ledger.close()
   })
 
-  it('waits for a moment at which the file can be opened', async () => {
+  it('the check tries again later when it cannot open a file', async () => {
     const files = await ledgerFiles(2 * 256 + 9)
     let left = 3
     const fails = async (name: SealedName): Promise<Uint8Array | undefined> => {
@@ -357,7 +357,7 @@ describe('the type of the entries', () => {
     await ledger.close()
   })
 
-  it('has a canonical payload', async () => {
+  it('a scrub entry has a canonical payload', async () => {
     const { codec } = new TestRuntime()
     const text = scrubPayload({ event: 'repaired', path: 'tile/0/000.b64' }, codec)
     expect(Buffer.from(text).toString()).toBe('{"event":"repaired","path":"tile/0/000.b64"}')

@@ -2,8 +2,8 @@
  * The background check of a ledger's sealed tiles and bundles: reads each from the disk, hashes it and compares it with the signed
  * tree.
  *
- * A pass takes one period. Its reads are spread evenly over the period, and never exceed the pace. A late pass, such as one of a ledger
- * that was not running, catches up at that pace. The position is saved, so that a restart continues the pass.
+ * A pass takes one period. Its reads are spread evenly over the period, and never exceed the pace. A late pass catches up at that pace, for
+ * example after the ledger was stopped for a while. The position is saved, so that a restart continues the pass.
  */
 import { SCRUB_TYPE, scrubPayload, type ScrubEvent } from '@service-fs/format/scrub-entry'
 import { codeOf } from '@service-fs/format/errors'
@@ -19,11 +19,11 @@ import { formatState, newState, parseState, type ScrubState } from './state.ts'
 export interface ScrubOptions {
   /** Reads sealed objects, from the medium rather than from a cache where the system can. */
   read: ReadSealed
-  /** Stores the position. The check ignores its failures, and then starts again after a restart. */
+  /** Stores the position of the check. The check ignores errors of `save`; without a stored position, it starts again after a restart. */
   position: { load(): Promise<string | undefined>; save(text: string): Promise<void> }
-  /** Returns a new identifier for an entry, which must be unique and not guessable. */
+  /** Returns a new identifier for an entry. It must be unique and impossible to guess. */
   newId(): string
-  /** How long a pass takes. Default: 30 days. */
+  /** The duration of a pass in milliseconds. Default: 30 days. */
   periodMs?: number
   /** Default: {@link DEFAULT_PACE}. */
   pace?: Partial<Pace>
@@ -34,14 +34,14 @@ export interface ScrubOptions {
 }
 
 export interface ScrubStatus {
-  /** Bundles that the running pass has checked, and all sealed bundles. */
+  /** The number of bundles that the current pass has checked, and of all sealed bundles. */
   checked: number
   bundles: number
   /** Damaged files. */
   damaged: number
-  /** When the newest complete pass ended, in milliseconds since the Unix epoch; undefined before the first one. */
+  /** The end of the newest complete pass, in milliseconds since the Unix epoch; undefined before a pass was completed. */
   passed: number | undefined
-  /** Bytes that were read since the ledger was opened. */
+  /** The number of bytes that were read since the ledger was opened. */
   bytes: number
 }
 
@@ -55,7 +55,7 @@ export interface ScrubParts {
 export const DEFAULT_PERIOD_MS: number = 30 * 86_400_000
 export const DEFAULT_PACE: Pace = { bytesPerSecond: 5_000_000, duty: 0.05 }
 
-/** The longest pause. Then the check looks again at the clock, the number of bundles and the damaged files. */
+/** The longest pause. After it, the check looks again at the clock, the number of bundles and the damaged files. */
 const LOOK_AGAIN_MS = 3_600_000
 /** The position is saved at most this often, except after a finding. */
 const SAVE_MS = 10_000
@@ -142,7 +142,7 @@ export class Scrub {
     if (runtime.monotonic() - this.#savedAt >= SAVE_MS) await this.#save()
   }
 
-  /** Returns when the next bundle is due. The last one is due at the end of the period. */
+  /** Returns the time when the next bundle is due. The last bundle is due at the end of the period. */
   #dueAt(): number {
     const now = this.#parts.runtime.now()
     // The clock was set back.
@@ -167,7 +167,7 @@ export class Scrub {
     await this.#save()
   }
 
-  /** Checks the damaged files again, at the start and then once an hour: they may have been repaired. */
+  /** Checks again, at the start and then once an hour, whether damaged files have been repaired. */
   async #lookAgain(): Promise<void> {
     const now = this.#parts.runtime.monotonic()
     const { findings } = this.#state

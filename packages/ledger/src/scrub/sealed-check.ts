@@ -19,7 +19,7 @@ import type { SealedTiles } from '../sealed-tiles.ts'
 import { openRuns } from './open-runs.ts'
 import { Stopped, type Pacer } from './pacer.ts'
 
-/** A damaged file, what the tree proves about it, and what was found. Quotes no content. */
+/** A damaged file, with the content that the tree proves and the content that was found, both described without quoting them. */
 export interface Finding {
   path: string
   expected: string
@@ -30,7 +30,7 @@ export interface Finding {
 export interface Checked {
   /** The paths that were checked. */
   paths: string[]
-  /** The damaged ones among them. */
+  /** The damaged files among `paths`. */
   findings: Finding[]
 }
 
@@ -40,7 +40,7 @@ export type ReadSealed = (
   pause: (bytes: number) => Promise<void>,
 ) => Promise<Uint8Array | undefined>
 
-/** The state of an object on the disk: the hash over its 256 lines, or why it has none. */
+/** The state of an object on the disk: the hash over its 256 lines, or the reason why it has no such hash. */
 type Stored = { root: Hash } | { root: undefined; problem: string }
 
 type MaybeHashes = readonly (Hash | undefined)[]
@@ -53,15 +53,15 @@ interface Run {
 }
 
 /**
- * `roots`: the tile hashes that runs prove. `broken`: the runs whose hash no combination of hashes on the disk yields, by the first tile of
- * the run.
+ * `roots`: the tile hashes that runs prove. `broken`: the runs whose hash cannot be combined from any hashes on the disk, by the first tile
+ * of the run.
  */
 interface Resolved {
   roots: Map<number, Hash>
   broken: Map<number, Run>
 }
 
-/** Bytes of text to parse and hash at once. */
+/** The number of bytes of text to parse and hash at once. */
 const SLICE_BYTES = 128 * 1024
 const LINE_FEED = 0x0a
 /** The largest number of doubtful tiles in a run for which the check tries all combinations. */
@@ -75,7 +75,7 @@ export class SealedCheck {
   readonly #pacer: Pacer
   /** The hashes computed for the last group of tiles whose tile above could not be used; `group` is the path of that tile. */
   #resolved: { group: string; found: Resolved } | undefined
-  /** Bytes that were read. */
+  /** The number of bytes that were read. */
   bytes = 0
 
   constructor(sealed: SealedTiles, runtime: Runtime, read: ReadSealed, pacer: Pacer) {
@@ -95,7 +95,7 @@ export class SealedCheck {
     const bundle = await this.#bundle(index)
     const checked: Checked = { paths: [], findings: [] }
     const expected = await this.#expected(0, index)
-    // Without a proven hash, two files that differ are both in doubt.
+    // If no hash is proven and a tile differs from its bundle, either of the two files may be damaged.
     const other = (one: Stored): Hash | undefined => expected ?? one.root
     this.#judge({ kind: 'tile', level: 0, index }, tile, other(bundle), checked)
     this.#judge({ kind: 'bundle', index }, bundle, other(tile), checked)
@@ -114,7 +114,7 @@ export class SealedCheck {
     if (expected === undefined) this.#reportBroken(level, index, checked)
   }
 
-  /** Forgets the hashes that were computed in the place of damaged tiles. Call it when files may have been repaired. */
+  /** Forgets the hashes that were computed because tiles were damaged. Call it when files may have been repaired. */
   forget(): void {
     this.#resolved = undefined
   }
@@ -128,7 +128,10 @@ export class SealedCheck {
       findings.push({ path, expected: hash, found: `the hash ${stored.root}` })
   }
 
-  /** Reports a run whose tiles and bundles agree with each other but contradict the tree: once, at its first tile. */
+  /**
+   * Reports, once for a whole run, that its tiles and bundles agree with each other but contradict the tree. The finding names the first
+   * tile of the run.
+   */
   #reportBroken(level: number, index: number, { findings }: Checked): void {
     const run = this.#resolved?.found.broken.get(index)
     const path = formatObjectName({ kind: 'tile', level, index })
@@ -188,7 +191,8 @@ export class SealedCheck {
   }
 
   /**
-   * Returns hashes for the tiles of a run that combine to the run's hash. Each is the hash of the tile itself, or of the content below it.
+   * Returns hashes for the tiles of a run that combine to the run's hash. Each of these hashes is computed from the tile itself, or from
+   * the content below it.
    */
   #combination({ hash }: Run, own: MaybeHashes, below: MaybeHashes): readonly Hash[] | undefined {
     const doubtful = own.flatMap((root, i) => (root && below[i] && root !== below[i] ? [i] : []))
@@ -230,7 +234,7 @@ export class SealedCheck {
     return this.#stored({ kind: 'bundle', index }, (bytes) => this.#leaves(bytes))
   }
 
-  /** Reads an object, and returns the hash over the binary hashes that `parse` gets from its text. */
+  /** Reads an object, and returns the root hash over the binary hashes that `parse` extracts from its text. */
   async #stored(name: SealedName, parse: (bytes: Uint8Array) => Promise<Uint8Array>): Promise<Stored> {
     try {
       const bytes = await this.#read(name, async (count) => {
@@ -265,7 +269,10 @@ export class SealedCheck {
   }
 }
 
-/** Returns the end of the lines from `at` on that have {@link SLICE_BYTES}, and their number: at least one, at most `most`. */
+/**
+ * Returns the end and the number of the lines from `at` on that together have about {@link SLICE_BYTES}: at least one line, and at most
+ * `most` lines.
+ */
 function sliceAt(bytes: Uint8Array, at: number, most: number): { end: number; lines: number } {
   let end = at
   let lines = 0

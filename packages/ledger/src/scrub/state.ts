@@ -1,18 +1,18 @@
-/** The position of the background check, as text. It may be lost or damaged at any time: the check then starts again. */
+/** The position of the background check, as text. The text may be lost or damaged at any time; then the check starts again. */
 import type { Finding } from './sealed-check.ts'
 
 /** A damaged file that was found and has not been seen undamaged since. */
 export interface KnownFinding extends Finding {
-  /** Whether an entry of the ledger states it. */
+  /** Whether an entry of the ledger states the damage. */
   recorded: boolean
 }
 
 export interface ScrubState {
-  /** When the running pass began, in milliseconds since the Unix epoch. */
+  /** The start of the current pass, in milliseconds since the Unix epoch. */
   started: number
   /** The next bundle to check. */
   next: number
-  /** When the newest complete pass ended; undefined before the first one. */
+  /** The end of the newest complete pass; undefined before a pass was completed. */
   passed: number | undefined
   /** Damaged files by path. */
   findings: Map<string, KnownFinding>
@@ -27,7 +27,7 @@ export function formatState({ started, next, passed, findings }: ScrubState): st
   return `${JSON.stringify({ version: 1, started, next, passed, findings: [...findings.values()] })}\n`
 }
 
-/** Parses a state; undefined for any other text. */
+/** Parses a state. Returns undefined for any other text. */
 export function parseState(text: string): ScrubState | undefined {
   let found: unknown
   try {

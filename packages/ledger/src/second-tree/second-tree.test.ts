@@ -24,7 +24,7 @@ const ORIGIN = `${TEST_ORIGIN}/${ALGORITHM}`
 const SIGNER = testSigner(ORIGIN, 9, nativeCrypto)
 const VERIFIER = verifierFromVkey(SIGNER.vkey, nativeCrypto)
 
-/** A runtime whose timers are due at once, and advance its clock. */
+/** A runtime whose timers fire at once and advance its clock. */
 class HastyRuntime extends TestRuntime {
   override after(ms: number, run: () => void): () => void {
     const timer = setImmediate(() => {
@@ -43,7 +43,7 @@ function sha3(data: Uint8Array): Buffer {
   return createHash('sha3-256').update(data).digest()
 }
 
-/** MTH(D[n]) of RFC 9162 section 2.1.1. */
+/** Returns the Merkle tree hash MTH(D[n]) of RFC 9162 section 2.1.1. */
 function merkleRoot(entries: readonly Uint8Array[]): Buffer {
   if (entries.length === 0) return sha3(new Uint8Array())
   if (entries.length === 1) return sha3(Buffer.concat([Buffer.from([0]), entries[0] as Uint8Array]))
@@ -119,11 +119,11 @@ async function kept(tree: SecondTree, log: { size: number }): Promise<SecondTree
 
 interface Found {
   placed: { index: number; binding: TreeBinding }[]
-  /** The size of the tree's checkpoint; undefined without one. */
+  /** The size of the tree's checkpoint; undefined if the tree has no checkpoint. */
   signed: number | undefined
 }
 
-/** Compares the files of the tree, as `verify` does, with the entries of the log. */
+/** Compares the files of the tree with the entries of the log, like `verify`. */
 async function check(files: (path: string) => Uint8Array | undefined, ledger: Ledger): Promise<Found> {
   const entries = await entriesOf(ledger)
   const text = (path: string): string | undefined => {
@@ -171,7 +171,7 @@ function reader(storage: MemoryStorage): (path: string) => Uint8Array | undefine
 }
 
 describe('a second tree', () => {
-  it.each([1, 255, 256, 1000])('is built over %i entries, and bound', async (count) => {
+  it.each([1, 255, 256, 1000])('a second tree is built over %i entries and bound', async (count) => {
     const ledger = await ledgerOf(count)
     const storage = newStorage()
     const tree = treeOver(ledger, storage)
@@ -188,7 +188,7 @@ describe('a second tree', () => {
     await ledger.close()
   })
 
-  it('binds an empty ledger', async () => {
+  it('a second tree of an empty ledger is bound', async () => {
     const ledger = await ledgerOf(0)
     const tree = treeOver(ledger, newStorage())
     expect((await kept(tree, ledger)).bound).toEqual({ index: 0, size: 0 })
@@ -196,7 +196,7 @@ describe('a second tree', () => {
     await ledger.close()
   })
 
-  it('follows the log, and is bound again', async () => {
+  it('a second tree follows the log and is bound again', async () => {
     const ledger = await ledgerOf(300)
     const storage = newStorage()
     const tree = treeOver(ledger, storage, { rebindEntries: 1000 })
@@ -214,7 +214,7 @@ describe('a second tree', () => {
     await ledger.close()
   })
 
-  it('continues after a restart from its signed checkpoint, and reads only the entries after its bundles', async () => {
+  it('a second tree continues after a restart from its signed checkpoint, and reads only the entries after its bundles', async () => {
     const ledger = await ledgerOf(2000)
     const first = newStorage()
     const tree = treeOver(ledger, first)
@@ -233,7 +233,7 @@ describe('a second tree', () => {
     await ledger.close()
   })
 
-  it('is computed again when a tile is gone', async () => {
+  it('a second tree is computed again when one of its tiles is missing', async () => {
     const ledger = await ledgerOf(600)
     const first = newStorage()
     const tree = treeOver(ledger, first)
@@ -267,7 +267,7 @@ function watched(ledger: Ledger, read: (from: number) => void): SecondTreeOption
   }
 }
 
-/** Changes the files of a tree, and returns the status of one that continues it. It must change no file. */
+/** Changes the files of a tree, and returns the status of a second tree that tries to continue them. It must not change any file. */
 async function afterChange(change: (files: Map<string, Uint8Array>) => void): Promise<SecondTreeStatus> {
   const ledger = await ledgerOf(600)
   const first = newStorage()
@@ -287,7 +287,7 @@ async function afterChange(change: (files: Map<string, Uint8Array>) => void): Pr
 }
 
 describe('a second tree with foreign files', () => {
-  it('is not continued when a tile was changed', async () => {
+  it('a second tree is not continued when a tile was changed', async () => {
     const status = await afterChange((files) => {
       const tile = files.get('tile/0/000.b64') as Uint8Array
       tile[3] = tile[3] === 0x41 ? 0x42 : 0x41
@@ -295,13 +295,13 @@ describe('a second tree with foreign files', () => {
     expect(status).toMatchObject({ state: 'failed', problem: 'tile/0/000.b64: other bytes are sealed' })
   })
 
-  it('is not continued with another key', async () => {
+  it('a second tree is not continued with another key', async () => {
     const other = testSigner(ORIGIN, 10, nativeCrypto).vkey
     const status = await afterChange((files) => files.set('keys/ed25519.vkey', Buffer.from(`${other}\n`)))
     expect(status).toMatchObject({ state: 'failed', problem: 'keys/ed25519.vkey: other bytes are sealed' })
   })
 
-  it('is not continued when the log is shorter than it', async () => {
+  it('a second tree is not continued when the log is shorter', async () => {
     const long = await ledgerOf(600)
     const first = newStorage()
     const tree = treeOver(long, first)
@@ -318,7 +318,7 @@ describe('a second tree with foreign files', () => {
   })
 })
 
-it('is tried again when the ledger cannot bind it now', async () => {
+it('binding is tried again later when the ledger cannot bind the second tree now', async () => {
   const ledger = await ledgerOf(300)
   let calls = 0
   const problems: [string, boolean][] = []
@@ -328,7 +328,7 @@ it('is tried again when the ledger cannot bind it now', async () => {
       return ledger.size
     },
     async bindTree(bound) {
-      // The second time the entry is durable, although the call fails.
+      // The second call makes the entry durable, although the call fails.
       calls += 1
       if (calls === 2) await ledger.bindTree(bound)
       throw Object.assign(new Error('the disk is full'), { code: 'full' })
@@ -345,7 +345,7 @@ it('is tried again when the ledger cannot bind it now', async () => {
   await ledger.close()
 })
 
-it('reserves the type and the identifiers of bindings', async () => {
+it('the ledger reserves the type and the identifiers of bindings', async () => {
   const ledger = await ledgerOf(1)
   const payload = new Uint8Array(1)
   for (const record of [
@@ -383,6 +383,6 @@ async function history(seed: number): Promise<void> {
   await ledger.close()
 }
 
-it('is valid after each of many power cuts', async () => {
+it('a second tree is valid after each of many power cuts', async () => {
   for (let seed = 1; seed <= (QUICK ? 3 : 30); seed++) await history(seed)
 }, 120_000)

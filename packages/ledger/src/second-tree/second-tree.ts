@@ -1,12 +1,12 @@
 /**
- * Builds a second tree over a ledger's entries, with another hash, while the ledger serves, and keeps it from then on. docs/format.md,
- * "Second trees", specifies its files.
+ * Builds a second tree with another hash over a ledger's entries while the ledger serves requests, and then keeps the tree up to date.
+ * docs/format.md, "Second trees", specifies its files.
  *
- * The tree follows the durable entries of the log, never ahead of them. A full tile is sealed before a checkpoint covers it, and a checkpoint
- * covers the bound entries before the log binds them. So the ledger is valid at every moment, also after a power cut.
+ * The tree follows the durable entries of the log, and never gets ahead of them. A full tile is sealed before a checkpoint covers it, and a
+ * checkpoint covers the bound entries before the log binds them. So the ledger is valid at every moment, even after a power cut.
  *
- * After a restart the tree continues from the checkpoint that its key signed, if the tiles give the root hash of that checkpoint. Otherwise
- * it is computed from the first entry again. Sealing compares each computed tile with the stored one.
+ * After a restart the tree continues from the checkpoint that its key signed, if the tiles yield the root hash of that checkpoint.
+ * Otherwise the tree is computed again from the first entry. Sealing compares each computed tile with the stored one.
  */
 import { codeOf, messageOf } from '@service-fs/format/errors'
 import type { TreeAlgorithm } from '@service-fs/format/tree-binding'
@@ -25,38 +25,38 @@ export interface SecondTreeOptions extends StoredTreeParts {
   readonly log: TreeLog
   /** Default: {@link DEFAULT_TREE_PACE}. */
   readonly pace?: Partial<Pace> | undefined
-  /** Entries after which the log binds the tree again. Default: {@link REBIND_ENTRIES}. */
+  /** The number of entries after which the log binds the tree again. Default: {@link REBIND_ENTRIES}. */
   readonly rebindEntries?: number | undefined
-  /** Called when the tree can't be continued, and when a step failed that is tried again. Must not throw. */
+  /** Called when the tree can't be continued, and when a step failed and will be tried again. Must not throw. */
   readonly failed?: (error: unknown, isFinal: boolean) => void
 }
 
 export interface SecondTreeStatus {
   /** `building`: no entry binds the tree yet. `kept`: the log binds it. `failed`: it is not continued. */
   state: 'building' | 'kept' | 'failed'
-  /** Entries that the tree covers in memory, and in its signed checkpoint. */
+  /** The number of entries that the tree covers in memory, and in its signed checkpoint. */
   size: number
   signed: number
   /** The newest binding: the index of its entry, and the size that it binds. */
   bound?: { index: number; size: number }
-  /** Why the last step failed. */
+  /** The reason why the last step failed. */
   problem?: string
 }
 
-/** Reads and hashes at most so fast. Appends and reads have the rest of the processor and of the disk. */
+/** The maximum speed of reading and hashing. It leaves most of the processor and of the disk to requests. */
 export const DEFAULT_TREE_PACE: Pace = { bytesPerSecond: 32_000_000, duty: 0.25 }
-/** The entries of a full tile of level 1. */
+/** The number of entries below a full tile of level 1. */
 export const REBIND_ENTRIES: number = TILE_WIDTH * TILE_WIDTH
 
-/** The entries that are hashed at once have at most so many bytes, or are one. */
+/** The maximum number of bytes to hash at once. A larger entry is hashed alone. */
 const SLICE_BYTES = 64 * 1024
-/** A checkpoint is published at most this often: when the tree has caught up with the log, and while it has not. */
+/** The least time between two checkpoints: when the tree has caught up with the log, and while it has not. */
 const PUBLISH_MS = 1000
 const PUBLISH_BEHIND_MS = 10_000
-/** The pause after an error that may pass, such as a full disk. */
+/** The pause after a temporary error, such as a full disk. */
 const RETRY_MS = 10_000
 
-/** Errors that no later attempt in this process can overcome. The others are those of a busy, unready or full ledger. */
+/** Errors for which later attempts of this process would fail, too. All other errors mean that the ledger is busy, unready or full. */
 const FINAL: ReadonlySet<string> = new Set(['conflict', 'corrupt', 'io', 'path', 'bad-record', 'range'])
 
 /** A root hash that the tree must have at a size. */
@@ -71,12 +71,12 @@ export class SecondTree {
   readonly #stored: StoredTree
   readonly #pacer: Pacer
   #tree: HashTree
-  /** Full tiles that are not sealed yet. */
+  /** The full tiles that are not sealed yet. */
   #full: FullTile[] = []
   #published: { size: number; root: string } | undefined
   #publishedAt = Number.NEGATIVE_INFINITY
   #bound: { index: number; size: number } | undefined
-  /** The size from which on the log binds the tree for the first time: that of the log when the work began. */
+  /** The size of the log when the work began. The log binds the tree for the first time when the tree has reached this size. */
   #target = 0
   #expected: Expected[] = []
   /** Whether the checkpoint and the bindings were read. */
@@ -100,7 +100,7 @@ export class SecondTree {
     this.#running = this.#run()
   }
 
-  /** Ends the work, and publishes a checkpoint of what the tree covers. Does not close the storage. */
+  /** Ends the work, and publishes a checkpoint that covers the whole tree in memory. Does not close the storage. */
   async stop(): Promise<void> {
     this.#isStopping = true
     this.#pacer.stop()
@@ -128,7 +128,7 @@ export class SecondTree {
     }
   }
 
-  /** Tries again later after an error that may pass. @throws Stopped, and every other error */
+  /** Tries again later after a temporary error. @throws Stopped, and every other error */
   async #orLater(step: () => Promise<void>): Promise<void> {
     try {
       await step()
@@ -149,7 +149,7 @@ export class SecondTree {
     if (isNews) this.#options.failed?.(error, isFinal)
   }
 
-  /** Reads what exists of the tree. */
+  /** Reads the existing files of the tree. */
   async #open(): Promise<void> {
     const { log, algorithm, hash, signer } = this.#options
     await this.#stored.identify()
@@ -174,7 +174,7 @@ export class SecondTree {
     this.#isOpen = true
   }
 
-  /** Returns the tree of a signed checkpoint, from its tiles; undefined when they do not give its root hash. */
+  /** Returns the tree of a signed checkpoint, from its tiles; undefined when the tiles do not yield the checkpoint's root hash. */
   async #restored({ size, root }: { size: number; root: string }): Promise<HashTree | undefined> {
     const { log, runtime } = this.#options
     const tree = await this.#stored.bundles(size, this.#pacer)
@@ -185,7 +185,7 @@ export class SecondTree {
     return runtime.codec.base64Encode(tree.root()) === root ? tree : undefined
   }
 
-  /** Takes the next step, or waits until there is one. */
+  /** Takes the next step, or waits until a step is due. */
   async #step(): Promise<void> {
     const { log, runtime } = this.#options
     await this.#pacer.pause(0)
@@ -230,7 +230,7 @@ export class SecondTree {
     }
   }
 
-  /** Compares the tree with the root hashes that were signed or bound before this process. @throws LedgerError `corrupt` */
+  /** Compares the tree with the root hashes that earlier processes signed or bound. @throws LedgerError `corrupt` */
   #check(): void {
     const { size } = this.#tree
     const due = this.#expected.filter((one) => one.size === size)
@@ -264,7 +264,7 @@ export class SecondTree {
     return size - this.#bound.size >= (this.#options.rebindEntries ?? REBIND_ENTRIES)
   }
 
-  /** Binds the tree as it is. Its checkpoint covers it first, because a bound tree has one. */
+  /** Binds the tree at its current size. First publishes a checkpoint of that size, which a bound tree must have. */
   async #bind(): Promise<void> {
     const { log, algorithm, signer } = this.#options
     await this.#publish()
@@ -275,14 +275,14 @@ export class SecondTree {
       this.#bound = { index, size }
     } catch (error) {
       this.#pacer.check()
-      // The entry may be durable all the same.
+      // The entry may be durable nevertheless.
       const placed = await this.#unlessStopped(log.treeBinding(algorithm)).catch(() => undefined)
       if (placed !== undefined) this.#bound = { index: placed.index, size: placed.binding.size }
       throw error
     }
   }
 
-  /** Waits for the log, which may be long in answering, for instance while its index is built. @throws Stopped */
+  /** Waits for the log, which may take long to answer, for instance while its index is built. @throws Stopped */
   #unlessStopped<T>(work: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#wake = () => reject(new Stopped('the tree was stopped'))
@@ -298,7 +298,7 @@ export class SecondTree {
   }
 }
 
-/** Returns the end of the entries from `at` on that are hashed at once. */
+/** Returns the end of the entries, starting at `at`, that are hashed at once. */
 function sliceEnd(entries: readonly Uint8Array[], at: number): number {
   let end = at
   for (let bytes = 0; end < entries.length; end++) {

@@ -1,4 +1,4 @@
-/** The files of a second tree: what this process writes of them, and what it continues from after a restart. */
+/** The files of a second tree: writes them, and reads them after a restart to continue the tree. */
 import { formatCheckpointText, openCheckpoint, type RootForm } from '@service-fs/tlog/checkpoint'
 import { TlogError } from '@service-fs/tlog/errors'
 import {
@@ -44,7 +44,7 @@ export class StoredTree {
     this.#roots = rootForm(parts.hash)
   }
 
-  /** Seals the tree's origin and its key. @throws StorageError `conflict` when the folder has others */
+  /** Seals the tree's origin and its key. @throws StorageError `conflict` when the folder has another origin or key */
   async identify(): Promise<void> {
     const { storage, runtime, origin, signer } = this.#parts
     const { codec } = runtime
@@ -66,7 +66,8 @@ export class StoredTree {
   }
 
   /**
-   * Returns the size and the root hash in the checkpoint of the folder; undefined when there is none, or this key did not sign it.
+   * Returns the size and the root hash in the checkpoint of the folder; undefined when the checkpoint is missing or this key did not sign
+   * it.
    * @throws StorageError
    */
   async published(): Promise<{ size: number; root: string } | undefined> {
@@ -83,7 +84,7 @@ export class StoredTree {
 
   /**
    * Returns the tree over the full bundles of `size` entries, from the hashes of its full tiles; undefined when a tile that it needs is
-   * missing or malformed. Nothing proves the tree yet: compare its root hash with a signed one.
+   * missing or malformed. The tree is not verified: compare its root hash with a signed root hash.
    */
   async bundles(size: number, pacer: Pacer): Promise<HashTree | undefined> {
     const { hash } = this.#parts

@@ -1,7 +1,7 @@
 /**
  * The entries of a ledger that bind second trees.
  *
- * They have the identifiers of {@link treeBindingId}, numbered from 1 for each algorithm, so the record index finds all of them without a
+ * {@link treeBindingId} numbers their identifiers from 1 for each algorithm, so the record index finds all of them without a
  * scan of the log.
  */
 import { parseEntry } from '@service-fs/format/entry'
@@ -25,7 +25,7 @@ export interface PlacedTree {
   readonly binding: TreeBinding
 }
 
-/** What a binding states. The ledger adds its own origin and root hash. */
+/** The statement of a binding, to which the ledger adds its own origin and root hash. */
 export type BoundTree = Pick<TreeBinding, 'algorithm' | 'root' | 'size' | 'vkey'>
 
 interface Parts {
@@ -37,7 +37,7 @@ interface Parts {
   readonly append: (record: NewRecord) => Promise<AppendResult>
 }
 
-/** The bindings of one algorithm that were read: the number of the next one, and the newest. */
+/** The state of reading the bindings of one algorithm: the number of the next binding, and the newest binding. */
 interface Page {
   next: number
   newest: PlacedTree | undefined
@@ -57,8 +57,8 @@ export class TreeBook {
   }
 
   /**
-   * Appends the entry that binds a tree, whose size is at most that of the ledger. Call it for one tree of an algorithm at a time. If it
-   * fails, the entry may be durable all the same; {@link newest} then finds it.
+   * Appends the entry that binds a tree, whose size is at most that of the ledger. Call it for one tree of an algorithm at a time. If the
+   * call fails, the entry may be durable nevertheless; {@link newest} then finds it.
    * @throws LedgerError as Ledger.append()
    */
   async bind({ algorithm, root, size, vkey }: BoundTree): Promise<PlacedTree> {
@@ -73,7 +73,7 @@ export class TreeBook {
     return placed
   }
 
-  /** Reads the bindings that were appended since the last read. */
+  /** Reads the bindings that were appended after the previous read. */
   async #read(algorithm: TreeAlgorithm): Promise<Page> {
     const { find, runtime } = this.#parts
     const page: Page = { ...(this.#pages.get(algorithm) ?? { next: 1, newest: undefined }) }

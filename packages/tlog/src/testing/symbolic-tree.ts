@@ -3,8 +3,8 @@ import type { Node } from '../edge.ts'
 import type { Hash, Hasher } from '../hash.ts'
 
 /**
- * A hasher for tests of trees too large to hash: a hash represents a range of entries. Hashing two neighbors that RFC 6962
- * section 2.1 joins returns the hash of both ranges. Hashing anything else returns a hash that represents no range.
+ * A hasher for tests of trees that are too large to hash. Each of its hashes represents a range of entries. Hashing two neighbors that RFC
+ * 6962 section 2.1 joins returns the hash of both ranges. Hashing anything else returns a hash that represents no range.
  */
 export class SymbolicTree implements Hasher {
   readonly #ranges = new Map<Hash, { start: number; end: number }>()
