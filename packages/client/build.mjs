@@ -1,4 +1,5 @@
-// Bundles page/ as src/examine/page-script.generated.ts: node build.mjs. Text can be imported everywhere, without reading a file.
+// Bundles page/ as src/examine/page-script.generated.ts: node build.mjs. The result is a module, because a module can be imported
+// everywhere without reading a file.
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { build } from 'esbuild'

@@ -16,7 +16,7 @@ const large: RecordContent = {
 }
 
 describe('an export', () => {
-  it('is identical from every source, at every size around a bundle', async () => {
+  it('an export is identical from every source, at every size around a bundle', async () => {
     for (const size of [0, 1, 255, 256, 257, 511, 512, 600]) {
       for (const tail of ['grow', 'each', 'export'] as const) {
         const acme = await makeAcme({ records: testRecords(size), tail, commit: 40 }, 700 - size)
@@ -40,7 +40,7 @@ describe('an export', () => {
     }
   })
 
-  it('is identical at sizes around a full tile of level 1', async () => {
+  it('an export is identical at sizes around a full tile of level 1', async () => {
     for (const size of [65_535, 65_536, 65_537]) {
       const acme = at('acme')
       await makeLedger(acme, { records: testRecords(size), commit: 300 })
@@ -57,7 +57,7 @@ describe('an export', () => {
     }
   }, 300_000)
 
-  it('counts the entries of every commit, of any size', async () => {
+  it('the report counts the entries of every commit of any size', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.integer({ min: 0, max: 700 }),

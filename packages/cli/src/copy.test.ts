@@ -1,4 +1,4 @@
-// Exports and restored ledgers. copy-sizes.test.ts makes them at many sizes.
+// Tests exports and restored ledgers. copy-sizes.test.ts tests them at many sizes.
 import { execFileSync } from 'node:child_process'
 import {
   appendFile,
@@ -35,7 +35,7 @@ import {
 useDirectory()
 
 describe('an export', () => {
-  it('has the contents that the format requires, as other programs read them', async () => {
+  it('an export has the contents that the format requires, as other programs read them', async () => {
     const acme = await makeAcme({ records: testRecords(600) })
     await done('export', acme, '--out', at('out'))
     await done('export', acme, '--out', at('out.tar'))
@@ -68,7 +68,7 @@ describe('an export', () => {
     for (let i = 0; i < 8; i += 2) expect(hashes[i]).toBe(hashes[i + 1])
   })
 
-  it('holds the newest complete commit of a ledger in use, without its working files', async () => {
+  it('an export has the newest complete commit of a ledger in use, without its working files', async () => {
     const acme = await makeAcme({ records: testRecords(300) })
     const first = await exported(acme, 'first')
     await writeBelow(acme, 'lock', '17\n')
@@ -78,7 +78,7 @@ describe('an export', () => {
     expect(await exported(acme, 'second')).toEqual(first)
   })
 
-  it("skips the audit sub-ledger on request, or when it can't be read", async () => {
+  it("export skips the audit sub-ledger on request, or when it can't be read", async () => {
     const acme = await makeAcme({ records: testRecords(300) })
     await done('export', acme, '--no-audit', '--out', at('without'))
     expect(Object.keys(await filesBelow(at('without'))).join()).not.toContain('audit')
@@ -90,7 +90,7 @@ describe('an export', () => {
     expect(await filesBelow(at('remote'))).toEqual(await filesBelow(at('without')))
   })
 
-  it('uses full tiles when a static host has deleted the partial ones', async () => {
+  it('export uses full tiles when a static host has deleted the partial tiles', async () => {
     const acme = await makeAcme({ records: testRecords(300) })
     const before = await exported(acme, 'before')
     const note = await readFile(join(acme, 'checkpoint'))
@@ -111,7 +111,7 @@ describe('an export', () => {
 })
 
 describe('a restored ledger', () => {
-  it('has the files that the format requires', async () => {
+  it('a restored ledger has the files that the format requires', async () => {
     await makeAcme({ records: testRecords(600) })
     await done('export', at('acme'), '--out', at('out.tar'))
     const io = await done('restore', at('out.tar'), '--out', at('back'))
@@ -131,7 +131,7 @@ describe('a restored ledger', () => {
       expect((await stat(at('back', path))).mode & 0o777, path).toBe(mode)
   })
 
-  it('makes missing parent directories, accessible only by their owner', async () => {
+  it('restore makes missing parent directories, accessible only by their owner', async () => {
     await makeAcme({ records: testRecords(3) })
     await done('export', at('acme'), '--out', at('far/away/out.tar'))
     await done('restore', at('far/away/out.tar'), '--out', at('not/there/acme'))
@@ -141,7 +141,7 @@ describe('a restored ledger', () => {
       expect((await stat(at(path))).mode & 0o777, path).toBe(0o700)
   })
 
-  it('has one tail file with at least one entry, which begins with the last bundle', async () => {
+  it('a restored ledger has one tail file with at least one entry, which begins with the last bundle', async () => {
     const origin = 'example.org/ledger/test'
     for (const [size, start] of [
       [1, 0],
@@ -176,7 +176,7 @@ describe('a restored ledger', () => {
     ])
   })
 
-  it('in a disk image is a tar archive with a private folder', async () => {
+  it('a restored ledger in a disk image is a tar archive with a private folder', async () => {
     const acme = await makeAcme({ records: testRecords(512) })
     await done('export', acme, '--out', at('out'))
     await done('restore', at('out'), '--out', at('a.img'), '--module-id', 'acme')
@@ -208,7 +208,7 @@ describe('a restored ledger', () => {
     expect(small.errors[0]).toMatch(/--disk-size: expected at least \d+ bytes, found 65536/)
   })
 
-  it('takes its tenant from the origin, and refuses an invalid one', async () => {
+  it('restore takes the tenant from the origin, and refuses an invalid tenant', async () => {
     await makeLedger(at('acme'), { records: testRecords(3) })
     await done('restore', at('acme'), '--out', at('a.img'), '--disk-size', '1M')
     expect(await runTar(dir, '-tf', 'a.img')).toContain('test/checkpoint\n')
@@ -232,7 +232,7 @@ async function flip(path: string): Promise<void> {
 }
 
 describe('copying a ledger that does not verify', () => {
-  it('reports the changed file of a ledger or of an export', async () => {
+  it('copying reports the changed file of a ledger or of an export', async () => {
     await done('export', await makeAcme({ records: testRecords(600) }), '--out', at('good'))
     let turn = 0
     for (const source of ['acme', 'good']) {
@@ -248,7 +248,7 @@ describe('copying a ledger that does not verify', () => {
             ['restore', 'r'],
             ['restore', 'r.img'],
           ]) {
-            // With the eight ways to copy, every third try takes each way and each file in its turn.
+            // There are eight ways to copy, so every third attempt still covers each way and each file.
             if (QUICK && turn++ % 3 !== 0) continue
             const io = await cli(
               command as string,
@@ -268,7 +268,7 @@ describe('copying a ledger that does not verify', () => {
     expect((await readdir(dir)).sort()).toEqual(['acme', 'bad.tar', 'good'])
   }, 300_000)
 
-  it('refuses an export with a missing or extra file, or of another size than its checkpoint', async () => {
+  it('copying refuses an export with a missing or extra file, or with a size that differs from its checkpoint', async () => {
     await done('export', await makeAcme({ records: testRecords(600) }), '--out', at('good'))
     const changes: [string, () => Promise<unknown>][] = [
       ['tile/entries/002.p/88.b64', () => rm(at('bad/tile/entries/002.p/88.b64'))],
@@ -291,7 +291,7 @@ describe('copying a ledger that does not verify', () => {
     expect((await readdir(dir)).sort()).toEqual(['acme', 'good'])
   })
 
-  it('rejects a key other than the pinned one, and a ledger without the key that a daemon needs', async () => {
+  it('copying rejects a key other than the pinned key, and a ledger without the key that a daemon needs', async () => {
     const acme = await makeAcme({ records: testRecords(10) })
     const other = testSigner('example.org/ledger/test', 9).vkey
     expect(await cli('export', acme, '--out', at('out'), '--vkey', other)).toMatchObject({ code: 1 })
@@ -307,7 +307,7 @@ describe('copying a ledger that does not verify', () => {
     expect((await readdir(dir)).sort()).toEqual(['acme', 'out'])
   })
 
-  it('rejects a server whose tiles do not yield its root, or which closes the connection', async () => {
+  it('copying rejects a server whose tiles do not yield its root, or which closes the connection', async () => {
     const acme = await makeAcme({ records: testRecords(600) })
     const good = await serveDirectory(acme)
     const proxy = await startServer(async (request, response) => {
@@ -329,7 +329,7 @@ describe('copying a ledger that does not verify', () => {
 })
 
 describe('an existing file', () => {
-  it('is never overwritten, and wrong usage exits with status 2', async () => {
+  it('an existing file is never overwritten, and wrong usage exits with status 2', async () => {
     const acme = await makeAcme({ records: testRecords(10) })
     await writeFile(at('file.tar'), 'mine')
     await writeFile(at('disk.img'), 'mine')
@@ -370,7 +370,7 @@ describe('an existing file', () => {
     expect((await readdir(dir)).sort()).toEqual(['acme', 'disk', 'disk.img', 'empty', 'file.tar'])
   })
 
-  it('prints the result as JSON', async () => {
+  it('export prints the result as JSON', async () => {
     const acme = await makeAcme({ records: testRecords(10) })
     const io = await done('export', acme, '--out', at('out.tar'), '--json')
     const { size } = await stat(at('out.tar'))

@@ -42,12 +42,14 @@ export function exportCopy(output: Output, folder = ''): LedgerCopy {
 }
 
 /**
- * Writes a ledger in a daemon's form: full tiles, and one tail file with the right edge and one commit of the newest checkpoint. A
- * tail file must hold at least one entry, so this one begins with the last bundle even if that is full.
+ * Writes a ledger in a daemon's form: full tiles, and one tail file with the right edge and one commit of the newest checkpoint. A tail
+ * file must hold at least one entry, so this tail file begins with the last bundle even if that bundle is full.
  */
 export function ledgerCopy(output: Output, folder = ''): LedgerCopy {
   const put = putter(output, folder)
-  /** The base64 lines of the last bundle, or its text; the right edge where it starts; and the right edge after the full bundles. */
+  /**
+   * The base64 lines or the text of the last bundle; the right edge at the start of that bundle; and the right edge after the full bundles.
+   */
   let lines: readonly string[] | Uint8Array = []
   let start = new Edge()
   let edge = start
@@ -89,7 +91,7 @@ export function ledgerCopy(output: Output, folder = ''): LedgerCopy {
   }
 }
 
-/** Returns a tail file: the right edge where it starts, and one commit. */
+/** Returns a tail file with the right edge at its start, and one commit. */
 export function tailText(start: readonly Hash[], lines: readonly string[], note: string): Uint8Array {
   const edge = nativeCodec.asciiEncode(formatEdge(start))
   return nativeCodec.concat(edge, formatCommit(lines, note, nativeCodec))
@@ -106,7 +108,7 @@ function putTile(put: Put, tile: Tile, lines: readonly string[]): Promise<void> 
   return put(storedPath(tile), nativeCodec.asciiEncode(text), SEALED)
 }
 
-/** Writes a full bundle and its hash tile as they were stored. */
+/** Writes a full bundle and its hash tile with their stored bytes. */
 async function putStored(put: Put, index: number, { bundle, hashes }: BundleText): Promise<void> {
   await put(storedPath({ level: 'entries', index, width: TILE_WIDTH }), bundle, SEALED)
   await put(storedPath({ level: 0, index, width: TILE_WIDTH }), hashes, SEALED)

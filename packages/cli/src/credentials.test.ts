@@ -62,7 +62,7 @@ const read = (url: string, options: CredentialOptions, token?: string): Promise<
   readCredentials(url, options, token)
 
 describe.skipIf(why !== '')(`the credentials that options name${why}`, () => {
-  it('come from the files, or from FS_TOKEN when there is no file', async () => {
+  it('credentials come from the files, or from FS_TOKEN when there is no file', async () => {
     expect(await read(LOCAL, {})).toEqual({})
     expect(await read(LOCAL, {}, 'env')).toEqual({ token: 'env' })
     expect(await read(LOCAL, { tokenFile: at('token') }, 'env')).toEqual({ token: TOKEN })
@@ -74,7 +74,7 @@ describe.skipIf(why !== '')(`the credentials that options name${why}`, () => {
     })
   })
 
-  it.each([0o604, 0o640, 0o644, 0o777])('are not read from a secret of mode %o', async (mode) => {
+  it.each([0o604, 0o640, 0o644, 0o777])('credentials are not read from a secret of mode %o', async (mode) => {
     const shown = `found ${mode.toString(8).padStart(4, '0')}`
     const tokenFile = await put('open-token', TOKEN, mode)
     await expect(read(LOCAL, { tokenFile })).rejects.toThrow(shown)
@@ -83,7 +83,7 @@ describe.skipIf(why !== '')(`the credentials that options name${why}`, () => {
     await expect(wrong).rejects.toMatchObject({ code: 'file', message: expect.stringContaining(shown) })
   })
 
-  it('are refused when they are invalid, and no error shows them', async () => {
+  it('credentials are refused when they are invalid, and no error shows them', async () => {
     const secret = 'very secret'
     const bad = await put('bad', secret)
     const cases: [string, CredentialOptions, string][] = [
@@ -104,7 +104,7 @@ describe.skipIf(why !== '')(`the credentials that options name${why}`, () => {
     await expect(read(LOCAL, {}, 'two words')).rejects.not.toThrow('two words')
   })
 
-  it('must be consistent with each other and with the URL', async () => {
+  it('credentials must be consistent with each other and with the URL', async () => {
     const cases: [string, CredentialOptions, string?][] = [
       [AWAY, { cert: at('client.crt') }],
       [AWAY, { key: at('client.key') }],
@@ -153,7 +153,7 @@ describe.skipIf(why !== '')(`over TLS${why}`, () => {
 
   const ls = (...args: string[]): Promise<TestIo> => cli('ls', '--url', url, ...args)
 
-  it('sends the token to a server whose authority --cacert names', async () => {
+  it('the client sends the token to a server whose authority --cacert names', async () => {
     await start('server')
     const io = await ls('--cacert', at('ca.crt'), '--token-file', at('token'))
     expect([io.code, io.errors, asked]).toEqual([0, [], [`nobody Bearer ${TOKEN}`]])
@@ -168,7 +168,7 @@ describe.skipIf(why !== '')(`over TLS${why}`, () => {
     ['of another authority', 'server', ['--cacert', 'other-ca.crt'], /certificate/],
     ['with another name', 'misnamed', ['--cacert', 'ca.crt'], /127\.0\.0\.1/],
   ] as const)(
-    'sends nothing to a server %s, and reports why without a retry',
+    'the client sends nothing to a server %s, and reports the reason without a retry',
     async (_, name, args, reason) => {
       await start(name)
       const started = Date.now()
@@ -187,7 +187,7 @@ describe.skipIf(why !== '')(`over TLS${why}`, () => {
     },
   )
 
-  it("presents the client's certificate, and a server refuses one of another authority", async () => {
+  it('the client presents its certificate, and a server refuses a certificate of another authority', async () => {
     const ca = await readFile(at('ca.crt'))
     await start('server', { ca, requestCert: true, rejectUnauthorized: true })
     const trusted = ['--cacert', at('ca.crt')]

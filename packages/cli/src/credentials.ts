@@ -8,7 +8,7 @@ import { ClientError } from '@service-fs/client/errors'
 import { parseBaseUrl, type TlsOptions } from '@service-fs/client/http'
 
 export interface CredentialOptions {
-  /** The values are names of files. */
+  /** The options whose values are names of files. */
   tokenFile?: string
   cacert?: string
   cert?: string
@@ -66,12 +66,12 @@ export async function readCredentials(
   return { ...named('token', chosen), tls }
 }
 
-/** Returns an object with one member, or none if the value is undefined. */
+/** Returns an object with one member, or an empty object if the value is undefined. */
 function named<Name extends string>(name: Name, value: string | undefined): { [name in Name]?: string } {
   return value === undefined ? {} : ({ [name]: value } as { [name in Name]?: string })
 }
 
-/** Checks the form of a token (RFC 6750 §2.1) and that it is sent over TLS (§5.3). No message contains the token. */
+/** Checks that a token has a valid form (RFC 6750 §2.1) and is sent over TLS (§5.3). No message contains the token. */
 function checkToken(token: string, where: string, base: URL): void {
   if (!/^[A-Za-z0-9._~+/-]+=*$/.test(token))
     throw new ClientError('file', `${where}: expected a bearer token (RFC 6750), found something else`)

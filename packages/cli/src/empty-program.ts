@@ -1,4 +1,4 @@
-/** The `service-fs` program without its commands: help, version, and how every command ends. */
+/** The `service-fs` program without its commands: it handles help, the version, errors and the exit status. */
 import { Command, type Option } from 'commander'
 import { EXIT_STATUSES } from './exit-statuses.ts'
 import { processIo, type Io } from './io.ts'
@@ -39,15 +39,15 @@ export function emptyProgram(io: Io = processIo): Command {
 }
 
 /**
- * A command that reports an unknown option before a missing one. When a mandatory option is misspelled, both errors apply, but only
- * the first suggests the right name.
+ * A command that reports an unknown option rather than a missing option. When a mandatory option is misspelled, both errors apply, but only
+ * the error about the unknown option suggests the right name.
  */
 class StrictCommand extends Command {
   override createCommand(name?: string): StrictCommand {
     return new StrictCommand(name)
   }
 
-  /** Called by commander. Its types omit this method and `unknownOption`. */
+  /** Commander calls this method. Its types omit this method and `unknownOption`. */
   missingMandatoryOptionValue(option: Option): never {
     const unknown = this.args.find((arg) => /^-./.test(arg))
     if (unknown !== undefined)

@@ -1,14 +1,14 @@
-/** The exit statuses of `service-fs`, the same for all commands: the source of `--help`, the man page and docs/errors.md. */
+/** The exit statuses of `service-fs`, which all commands share. `--help`, the man page and docs/errors.md are made from this table. */
 import { FAILED, FALSE, USAGE } from './perform.ts'
 
 interface ExitStatus {
   readonly status: number
   readonly title: string
-  /** A few words for `--help`. */
+  /** A short description for `--help`. */
   readonly summary: string
   /** The `code` of the error that `--json` prints. */
   readonly codes: readonly string[]
-  /** Sentences of Markdown. */
+  /** The meaning of the status, in sentences of Markdown. */
   readonly meaning: string
   readonly action: string
 }

@@ -1,14 +1,14 @@
-/** Reads many files at a time: small ones in worker threads, in groups, because a thread takes a fraction of the time of Node's thread pool. */
+/** Reads many files at a time. Worker threads read small files in groups, in a fraction of the time that Node's thread pool takes. */
 import { availableParallelism } from 'node:os'
 import { idlest, startAnswering, type AnsweringThread } from '@service-fs/client/answering-thread'
 import type { FileGroup, GroupContent } from './file-worker.ts'
 import { readSteady } from './steady-file.ts'
 
-/** Files in a group. */
+/** The number of files in a group. */
 const GROUP = 64
-/** Reads before the threads start: for fewer files, starting threads takes longer than reading. */
+/** The number of reads before threads are started. For fewer files, starting threads takes longer than reading. */
 const ALONE = 256
-/** Reads wait for the disk most of the time, so threads help on a single processor too. */
+/** The maximum number of threads. Reads wait for the disk most of the time, so threads help even on a single processor. */
 const MOST_THREADS = 4
 
 const NUL = Buffer.alloc(1)
@@ -25,7 +25,7 @@ export class FileReads {
   #count = 0
   #threads: AnsweringThread<FileGroup, GroupContent>[] | undefined
 
-  /** Reads a regular file of at most `limit` bytes, as it was at one moment. @throws like `readSteady` */
+  /** Reads a regular file of at most `limit` bytes in the state that it had at one moment. @throws like `readSteady` */
   read(path: Buffer, limit: number): Promise<Uint8Array> {
     if (++this.#count <= ALONE || this.#started().length === 0) return readSteady(path, limit)
     return new Promise((resolve) => {

@@ -13,13 +13,13 @@ export interface GroupContent {
   ends: Int32Array
 }
 
-/** Bytes that a group may have. The caller reads the files that do not fit. */
+/** The maximum number of bytes of a group. The caller reads the files that do not fit. */
 const ROOM = 1 << 20
 const buffer = new Uint8Array(ROOM)
 
 /**
- * Reads a whole regular file into `buffer` from `at`, and returns where it ends. Returns -1 when it does not fit, changes meanwhile or has
- * changed recently, or on any error.
+ * Reads a whole regular file into `buffer` at the offset `at`, and returns the offset of its end. Returns -1 when the file does not fit,
+ * changes meanwhile or has changed recently, or on any error.
  */
 function readSmall(path: Buffer, at: number): number {
   let fd: number

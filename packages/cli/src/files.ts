@@ -54,9 +54,9 @@ export interface FoundFile {
 }
 
 export interface WalkFilesOptions {
-  /** Text before every id. */
+  /** A prefix for every id. */
   prefix?: string | undefined
-  /** The media type of every file, instead of the one from its name. */
+  /** The media type of every file. By default it comes from the name of the file. */
   type?: string | undefined
   /** Reads a file like `readSteady`, which is the default. */
   readFile?: (path: Buffer, limit: number) => Promise<Uint8Array>
@@ -80,7 +80,7 @@ interface Found {
 
 /**
  * Yields a file, or everything below a directory in the order of names: regular files, symbolic links (not followed), and empty
- * directories. A record's id is the prefix and the path from the directory that holds the argument: `append /usr/share/doc` makes
+ * directories. A record's id is the prefix and the path relative to the directory that contains the argument: `append /usr/share/doc` makes
  * `doc/bash/README`, and `append README` makes `README`, in any working directory.
  */
 export async function* walkFiles(argument: string, options: WalkFilesOptions): AsyncGenerator<FoundFile> {
@@ -92,7 +92,7 @@ export async function* walkFiles(argument: string, options: WalkFilesOptions): A
 /** An open directory. It is closed when the walk has left it and all reads of its files have ended. */
 class OpenDirectory {
   readonly #handle: FileHandle
-  /** The walk and the reads that use the directory. */
+  /** The number of users of the directory: the walk and the reads. */
   #users = 1
 
   constructor(handle: FileHandle) {
@@ -125,7 +125,7 @@ async function* walk(found: Found, options: WalkFilesOptions): AsyncGenerator<Fo
     let file: FoundFile | undefined
     let names: Buffer[] = []
     try {
-      // The thread pool would add more time than a call takes, and files are found one after another.
+      // Call synchronously: the thread pool would take more time than the call itself, and files are found one after another anyway.
       const stats = lstatSync(found.at)
       if (stats.isDirectory()) {
         const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
@@ -149,7 +149,7 @@ async function namesIn(directory: OpenDirectory, found: Found): Promise<Buffer[]
   return names.sort((a, b) => Buffer.compare(a, b))
 }
 
-/** Returns a path to an open directory itself, wherever its name leads by now. Only Linux has such paths. */
+/** Returns a path to an open directory that stays valid when the directory's name leads elsewhere. Only Linux has such paths. */
 function placeOf(directory: OpenDirectory, found: Found): Buffer {
   return process.platform === 'linux' ? Buffer.from(`/proc/self/fd/${directory.fd}`) : found.at
 }
@@ -211,7 +211,7 @@ function checked(
   return undefined
 }
 
-/** Returns the message of a system error without its path: that is the path used for opening, not the file's name. */
+/** Returns the message of a system error without its path, which is the path used for opening and not the name of the file. */
 export function reasonOf(error: unknown): string {
   return messageOf(error).replace(/, [a-z]+(?: '.*')?$/s, '')
 }

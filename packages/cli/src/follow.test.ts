@@ -19,7 +19,7 @@ async function run(...args: string[]): Promise<ReturnType<typeof testIo>> {
 }
 
 describe('service-fs follow', () => {
-  it('prints one line per record, or the record as the JSON that arrived', async () => {
+  it('follow prints one line per record, or each record as the JSON that arrived', async () => {
     await serving([stream((since) => event(since + 1, { b: [1], a: 2 }) + event(since + 2))])
     expect((await run('--limit', '2')).text()).toMatch(
       /^ {7}1 2026-11-22T22:34:32.916Z {9}\d+ application\/json {9}r1\n {7}2 .*r2\n$/,
@@ -32,7 +32,7 @@ describe('service-fs follow', () => {
     expect([fresh.code, fresh.text().trim().split(' ')[0]]).toEqual([0, '3'])
   })
 
-  it('exits with status 1 for a missing record, 2 for wrong usage, 3 for a refusal', async () => {
+  it('follow exits with status 1 for a missing record, 2 for wrong usage, 3 for a refusal', async () => {
     await serving([stream(() => event(1) + event(3)), problem(403, 'forbidden')], [2])
     expect((await run()).code).toBe(1)
     expect((await run('--limit', '0')).code).toBe(2)

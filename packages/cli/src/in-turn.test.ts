@@ -12,12 +12,12 @@ async function resultsOf<T>(tasks: Sized<T>[], files: number, bytes: number): Pr
   return results
 }
 
-it('yields the results in the order of the tasks, whichever ends first', async () => {
+it('inTurn yields the results in the order of the tasks, even if a later task ends first', async () => {
   const tasks = Array.from({ length: 30 }, (_, i) => ({ size: 1, run: () => sleep((i * 7) % 11, i) }))
   expect(await resultsOf(tasks, 8, 100)).toEqual(Array.from({ length: 30 }, (_, i) => i))
 })
 
-it('runs no more tasks, and no more bytes, than there is room for', async () => {
+it('inTurn runs no more tasks and bytes at a time than there is room for', async () => {
   let running = 0
   let bytes = 0
   let most = 0
@@ -42,7 +42,7 @@ it('runs no more tasks, and no more bytes, than there is room for', async () => 
   expect(most).toBe(5)
 })
 
-it('throws the error of a task in its turn', async () => {
+it('inTurn throws the error of a task in place of its result', async () => {
   const seen: number[] = []
   const tasks = [
     { size: 1, run: () => sleep(5, 1) },

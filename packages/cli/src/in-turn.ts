@@ -1,12 +1,12 @@
 /** Runs tasks at the same time, and yields their results in turn. */
 
-/** A task, and the bytes of memory that its result takes. */
+/** A task, and the number of bytes of memory that its result takes. */
 export interface Sized<T> {
   size: number
   run(): Promise<T>
 }
 
-/** The most tasks at a time, and the most bytes of their results unless there is only one. */
+/** The maximum number of tasks at a time, and of bytes of their results. A single task may exceed the bytes. */
 export interface Room {
   files: number
   bytes: number
@@ -29,7 +29,7 @@ export async function* inTurn<T>(tasks: AsyncIterable<Sized<T>>, room: Room): As
       yield await next()
     const { size } = task
     const result = task.run()
-    // The failure is thrown in its turn; until then Node must not report it as unhandled.
+    // The loop throws the failure in place of the result. Until then, Node must not report it as unhandled.
     result.catch(() => undefined)
     running.push({ size, result })
     bytes += size

@@ -11,9 +11,9 @@ export interface Io {
   /** Writes a line to standard error. */
   err(line: string): void
   stdin(): AsyncIterable<Uint8Array>
-  /** Returns the state of standard input, which may be a changing file. */
+  /** Returns the file state of standard input, which may be a file that changes. */
   stdinState?: () => Promise<BigIntStats>
-  /** The terminal for a progress bar; undefined when standard error is not one. */
+  /** The terminal for a progress bar; undefined when standard error is not a terminal. */
   terminal: NodeJS.WritableStream | undefined
   /** Sets the exit status of the process. */
   status(code: number): void
@@ -33,7 +33,7 @@ export function visibleIo(io: Io): Io {
   }
 }
 
-/** The streams of this process. Bytes for a terminal are shown as text. */
+/** The streams of this process. On a terminal, bytes are shown as text. */
 export const processIo: Io = visibleIo({
   out: (content) => write(process.stdout, process.stdout.isTTY ? visibleText(nameOf(content)) : content),
   err: (line) => void process.stderr.write(line + '\n'),

@@ -15,7 +15,7 @@ const MAGIC = 'service-fs keys\n'
 const VERSION = 1
 const SUPERBLOCK = 1
 const PRIVATE = 2
-/** The offset of a record's SHA-256. It covers all bytes before it. */
+/** The offset of a record's SHA-256, which covers all bytes before this offset. */
 const HASH = 480
 
 /** An Ed25519 key and its name. */

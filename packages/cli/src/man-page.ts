@@ -3,7 +3,7 @@ import { flatten, type CommandNode, type OptionNode, type ValueNode } from './co
 import { ENVIRONMENT } from './empty-program.ts'
 import { EXIT_STATUSES } from './exit-statuses.ts'
 
-/** Returns the man page. `epoch` is its date, in seconds since 1970. */
+/** Returns the man page. `epoch` is the date of the page, in seconds since 1970. */
 export function manPage(program: CommandNode, version: string, epoch?: string): string {
   const date = epoch === undefined ? '' : new Date(Number(epoch) * 1000).toISOString().slice(0, 10)
   const commands = flatten(program).filter(
@@ -79,7 +79,7 @@ function filled(text: string): string[] {
   return lines.map(escaped)
 }
 
-/** Returns a description as a sentence: commander's have no capital letter and no full stop. */
+/** Returns a description as a sentence. Descriptions in commander have no capital letter and no full stop. */
 function sentence(text: string): string {
   const whole = text.charAt(0).toUpperCase() + text.slice(1)
   return /[.;:]$/.test(whole) ? whole : `${whole}.`

@@ -1,4 +1,4 @@
-/** Times that the user gives as options. */
+/** Parses times that the user gives as options. */
 import { ClientError } from '@service-fs/client/errors'
 import { momentOf } from '@service-fs/client/reads'
 

@@ -5,7 +5,7 @@ const UNITS: Readonly<Record<string, number>> = { '': 1, K: 1 << 10, M: 1 << 20,
 const SECTOR = 512
 const LEAST_DISK = 64 << 10
 
-/** Parses the size of a disk and returns it in bytes. K, M and G stand for powers of 1024. @throws ClientError `usage` */
+/** Parses the size of a disk and returns it in bytes. K, M and G are powers of 1024. @throws ClientError `usage` */
 export function parseDiskSize(text: string, name: string): number {
   const match = /^([1-9]\d{0,12})([KMG]?)$/.exec(text)
   const bytes = match === null ? Number.NaN : Number(match[1]) * (UNITS[match[2] ?? ''] as number)

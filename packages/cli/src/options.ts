@@ -54,13 +54,19 @@ export function keyOptions(command: Command): Command {
     .option('--policy <file>', 'a tlog-policy: logs, witnesses and their quorum')
 }
 
-/** Returns how to connect to a ledger. Without `--token-file`, the bearer token comes from FS_TOKEN. @throws ClientError `usage`, `file` */
+/**
+ * Returns the options for a connection to a ledger. Without `--token-file`, the bearer token comes from FS_TOKEN.
+ * @throws ClientError `usage`, `file`
+ */
 async function connectionOptions(url: string, options: TenantOptions): Promise<ConnectionOptions> {
   const credentials = await readCredentials(url, options, process.env['FS_TOKEN'] || undefined)
   return { moduleId: options.moduleId, ...credentials }
 }
 
-/** Returns how to reach the ledger at a place. Reads no credentials for a path. @throws ClientError `usage`, `file` */
+/**
+ * Returns the options for opening the ledger at a place. Reads no credentials if the place is a path.
+ * @throws ClientError `usage`, `file`
+ */
 export async function placeOptions(place: string, options: TenantOptions): Promise<ConnectionOptions> {
   return isUrl(place) ? connectionOptions(place, options) : { moduleId: options.moduleId }
 }

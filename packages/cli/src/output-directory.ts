@@ -27,7 +27,7 @@ export async function directoryOutput(place: string): Promise<Output> {
 export class DirectoryWriter {
   readonly names: string[] = []
   readonly #dir: string
-  /** Sync every file and directory. */
+  /** Whether to sync every file and directory. */
   readonly #durable: boolean
   readonly #folders = new Map<string, Promise<void>>()
   readonly #running = new Set<Promise<void>>()

@@ -7,13 +7,13 @@ import { DirectoryWriter } from './output-directory.ts'
 import { besideOf, moveFile, removeBeside, type Output } from './output.ts'
 
 const MIB = 1 << 20
-/** The least default size of a disk image. Otherwise the default is four times its content. */
+/** The least default size of a disk image. The default size is four times the content, but at least this. */
 const LEAST_DISK = 256 * MIB
 const GROWTH = 4
 
 /**
- * Opens an output that becomes an archive at `place`: its members are in the order of their names, all with mode 0444, without folders.
- * The files arrive in another order, so they are first collected in a directory next to `place`.
+ * Opens an output that becomes an archive at `place`. The members are in the order of their names, all with mode 0444, without folders. The
+ * files arrive in another order, so they are first collected in a directory beside `place`.
  * @throws ClientError `file` when `place` exists
  */
 export async function tarOutput(place: string): Promise<Output> {
@@ -94,7 +94,7 @@ class TarWriter {
   private constructor(handle: FileHandle) {
     this.#handle = handle
     this.#drained = this.#drain()
-    // The next `add` or `end` throws the error.
+    // The next call of `add` or `end` throws the error.
     this.#drained.catch(() => undefined)
   }
 
@@ -103,7 +103,7 @@ class TarWriter {
   }
 
   /**
-   * Adds a member. Its header holds no owner and no time, so that the same ledger always produces the same archive. @throws
+   * Adds a member. The header of a member has no owner and no time, so that the same ledger always produces the same archive. @throws
    * ClientError `file`
    */
   add(member: Pick<Header, 'name' | 'mode'> & Partial<Header>, bytes: Uint8Array): Promise<void> {

@@ -8,7 +8,7 @@ import { asFileError, ClientError } from '@service-fs/client/errors'
 export interface Output {
   /** Writes one file. Each path is written once. @throws ClientError `file` when this file or an earlier one can't be written */
   put(path: string, bytes: Uint8Array, mode: number): Promise<void>
-  /** Moves everything into place, durably. @throws ClientError `file`; `usage` when it exceeds the requested size */
+  /** Moves everything into place, durably. @throws ClientError `file`; `usage` when the output exceeds the requested size */
   finish(): Promise<Written>
   /** Removes all written files, unless `finish` has moved them into place. */
   discard(): Promise<void>
@@ -46,7 +46,7 @@ function isThere(place: string): ClientError {
   return new ClientError('file', `${place}: the file exists and is not overwritten`)
 }
 
-/** Moves a synced file to its place. @throws ClientError `file` when the place exists by now */
+/** Moves a synced file to its place. @throws ClientError `file` when the place exists meanwhile */
 export function moveFile(beside: string, place: string): Promise<void> {
   const claim = async (): Promise<void> => (await open(place, 'wx', 0o600)).close()
   return move(beside, place, claim, () => unlink(place))
@@ -92,7 +92,7 @@ export async function syncDirectory(dir: string): Promise<void> {
   }
 }
 
-/** Removes the temporary file or directory, if there is one. */
+/** Removes the temporary file or directory if it exists. */
 export async function removeBeside(beside: string): Promise<void> {
   await asFileError(() => rm(beside, { recursive: true, force: true }))
 }

@@ -9,8 +9,8 @@ export const USAGE = 2
 export const FAILED = 3
 
 /**
- * Runs a command's work. The exit status is 0, or the status that `work` returns. An exception is printed on one line, as JSON if `json`,
- * and its code chooses the status.
+ * Runs a command's work. The exit status is 0, or the status that `work` returns. An exception is printed on one line, as JSON if `json` is
+ * set, and its code determines the status.
  */
 export async function perform(
   io: Io,

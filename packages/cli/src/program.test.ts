@@ -52,7 +52,7 @@ it('exits with status 0 for help and version', async () => {
   expect(help.text()).toContain('Exit status')
 })
 
-it('exits with status 3 when there is no server, or no such file', async () => {
+it('exits with status 3 when the server does not answer, or a file is missing', async () => {
   expect((await cli('verify', join(dir, 'none'))).code).toBe(3)
   const gone = await cli(
     'verify-proof',
@@ -67,7 +67,7 @@ it('exits with status 3 when there is no server, or no such file', async () => {
   expect(JSON.parse(gone.errors[0] ?? '')).toMatchObject({ error: { code: 'file' } })
 })
 
-it('makes keys that sign, readable only by their owner, and never overwrites one', async () => {
+it('keygen makes keys that can sign and that only their owner can read, and never overwrites a key', async () => {
   const file = join(dir, 'key')
   const made = await cli('keygen', '--name', 'example.org/ledger/acme', '--out', file)
   expect(made.code).toBe(0)
@@ -82,7 +82,7 @@ it('makes keys that sign, readable only by their owner, and never overwrites one
   expect(printed.errors[0]).toMatch(/^a\+/)
 })
 
-it('verifies a directory: status 0 if true, 1 with the problem and its place if not', async () => {
+it('verify exits with status 0 for a valid directory, and otherwise with 1, the problem and its place', async () => {
   await makeLedger(dir, { records: testRecords(300) })
   const good = await cli('verify', dir, '--vkey', testSigner().vkey)
   expect(good.errors).toEqual([])
@@ -102,7 +102,7 @@ it('verifies a directory: status 0 if true, 1 with the problem and its place if 
   expect(JSON.parse(json.text())).toMatchObject({ ok: false, size: 300, pinned: false })
 })
 
-it('verifies proofs offline, of whole and of split records', async () => {
+it('verify-proof verifies proofs of whole and of split records offline', async () => {
   const large: RecordContent = {
     id: 'large',
     type: 'application/pdf',
@@ -151,7 +151,7 @@ it('verifies proofs offline, of whole and of split records', async () => {
 })
 
 it.each([['verify'], ['audit', 'verify'], ['export', '--out', 'out'], ['restore', '--out', 'out']])(
-  'reports the byte at which a file is not a tar archive: %s %s',
+  'reports the byte at which a file deviates from a tar archive: %s %s',
   async (...args) => {
     const file = join(dir, 'x.tar')
     await writeFile(file, Buffer.alloc(5000, 'x'))

@@ -1,4 +1,4 @@
-/** The `service-fs` program with the client commands. The app adds those of the daemon. */
+/** The `service-fs` program with the client commands. The app adds the commands of the daemon. */
 import type { Command } from 'commander'
 import { addAlgorithms } from './commands/algorithms.ts'
 import { addAppend } from './commands/append.ts'
@@ -27,7 +27,7 @@ import { addVerify } from './commands/verify.ts'
 import { emptyProgram } from './empty-program.ts'
 import { processIo, visibleIo, type Io } from './io.ts'
 
-/** Returns the program with its commands. Commands that are added with `command()` inherit how it ends. */
+/** Returns the program with its commands. Commands that are added with `command()` inherit the handling of output and exit. */
 export function buildProgram(raw: Io = processIo): Command {
   const io = visibleIo(raw)
   const program = emptyProgram(io)

@@ -9,7 +9,7 @@ export interface Progress {
 
 const SILENT: Progress = { at: () => undefined, stop: () => undefined }
 
-/** Returns a progress bar on the terminal, or one that does nothing without a terminal. */
+/** Returns a progress bar on the terminal. Without a terminal, returns a progress bar that does nothing. */
 export function progressBar(io: Io, label: string, unit: string): Progress {
   const { terminal } = io
   if (terminal === undefined) return SILENT

@@ -28,7 +28,7 @@ async function restore(...records: ReturnType<typeof record>[]): Promise<Restore
   return restorer
 }
 
-it('refuses ids that are not paths below the directory', async () => {
+it('the restorer refuses ids that are not paths below the directory', async () => {
   for (const id of ['/etc/passwd', '..', '../x', 'a/../../x', 'a/..', './a', 'a//b', 'a/', '.']) {
     expect(pathProblem(id), id).toBeDefined()
   }
@@ -40,7 +40,7 @@ it('refuses ids that are not paths below the directory', async () => {
   expect(existsSync(join(base, 'out2'))).toBe(false)
 })
 
-it('writes nothing through a symbolic link, whether it made the link or found it', async () => {
+it('the restorer writes nothing through a symbolic link, even if it made the link itself', async () => {
   await mkdir(join(base, 'victim'))
   const links = await restore(record('link', '../victim', LINK_TYPE), record('link/x', 'evil'))
   expect(existsSync(join(base, 'victim/x'))).toBe(false)
@@ -53,7 +53,7 @@ it('writes nothing through a symbolic link, whether it made the link or found it
   expect(existsSync(join(base, 'victim/file'))).toBe(false)
 })
 
-it('does not overwrite a file', async () => {
+it('the restorer does not overwrite a file', async () => {
   await writeBelow(base, 'out/same', 'x')
   await writeBelow(base, 'out/other', 'y')
   const { refused, written } = await restore(
@@ -67,7 +67,7 @@ it('does not overwrite a file', async () => {
   expect(await readFile(join(base, 'out/other'), 'utf8')).toBe('y')
 })
 
-it('walks files, links and empty directories into records that restore to the same', async () => {
+it('files, links and empty directories become records, and the restorer makes the same files of them', async () => {
   const tree = join(base, 'tree')
   await writeBelow(tree, 'b/c.json', '{ "not": "canonical" }')
   await writeBelow(tree, 'b/empty', '')

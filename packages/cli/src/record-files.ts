@@ -12,7 +12,7 @@ export interface RestoredRecord {
   payload: Uint8Array
 }
 
-/** Codes of errors that the id or an existing file causes. The disk causes all other errors. */
+/** The codes of errors that are caused by the id or by an existing file. All other errors are caused by the disk. */
 const OF_THE_NAME: ReadonlySet<string> = new Set([
   'EEXIST',
   'ENOTDIR',
@@ -23,7 +23,7 @@ const OF_THE_NAME: ReadonlySet<string> = new Set([
   'ENOENT',
 ])
 
-/** Returns why an id can't be a path below a directory, or undefined if it can. */
+/** Returns the reason why an id can't be a path below a directory; undefined if it can. */
 export function pathProblem(id: string): string | undefined {
   if (id.startsWith('/')) return 'an absolute path'
   const bad = id.split('/').find((part) => part === '' || part === '.' || part === '..')
@@ -32,9 +32,9 @@ export function pathProblem(id: string): string | undefined {
 }
 
 /**
- * Writes records to files. Refuses an id that leads out of the directory. Follows no symbolic link below the directory: links among the
- * records are made last, so that no record is written through a link. Never overwrites a file: refuses the record unless the file has the same
- * content.
+ * Writes records to files. Refuses an id that leads out of the directory. Follows no symbolic link below the directory: makes the links
+ * among the records last, so that no record is written through a link. Never overwrites a file: refuses the record unless the file has the
+ * same content.
  */
 export class Restorer {
   readonly #dir: string
@@ -91,7 +91,7 @@ export class Restorer {
     else await makeFile(path, payload)
   }
 
-  /** Makes a directory and its parents. Each must be a directory, not a link to one. */
+  /** Makes a directory and its parents. Each of them must be a directory and not a link to a directory. */
   async #directory(parts: readonly string[]): Promise<void> {
     if (this.#known.size === 0) await mkdir(this.#dir, { recursive: true })
     this.#known.add('')
@@ -111,7 +111,7 @@ export class Restorer {
 
 async function makeFile(path: string, payload: Uint8Array): Promise<void> {
   try {
-    // Exclusive creation never follows a link.
+    // The flag `x` creates a new file, and never follows a link.
     const handle = await open(path, 'wx')
     try {
       await handle.writeFile(payload)

@@ -53,7 +53,7 @@ const RECORDS = [
   ['d', 'application/json', '[1,"x"]'],
 ]
 
-it('reads the same records from lines, however their bytes arrive', async () => {
+it('the records are the same however the bytes of the lines arrive', async () => {
   const bytes = Buffer.from(INPUT)
   for (const end of ['', '\n']) {
     const input = Buffer.from(INPUT + end)
@@ -65,7 +65,7 @@ it('reads the same records from lines, however their bytes arrive', async () => 
   }
 })
 
-it('splits any bytes into the lines that they have', async () => {
+it('any bytes are split into their lines', async () => {
   const piece = fc.uint8Array({ maxLength: 12 }).map((bytes) => bytes.map((byte) => (byte < 60 ? 10 : byte)))
   await fc.assert(
     fc.asyncProperty(fc.array(piece, { maxLength: 8 }), async (chunks) => {
@@ -80,10 +80,10 @@ it('splits any bytes into the lines that they have', async () => {
   )
 })
 
-it('names each line that holds no record, and reads the others', async () => {
+it('each line without a valid record is named, and the other lines are read', async () => {
   const good = '{"payload_id":"good","payload":1}'
   const lines: string[] = []
-  // The server's batch parser can't reject these two by name: an empty line, and one without an id.
+  // The server's batch parser can't reject two of the lines by name: the empty line, and the line without an id.
   const bad = BAD_RECORDS.filter(([text]) => text !== '{"payload":1}')
   for (const [text] of bad) lines.push(good, text)
   const { records, refused } = await readLines([Buffer.from(lines.join('\n'))])
@@ -101,12 +101,12 @@ it('names each line that holds no record, and reads the others', async () => {
   })
 })
 
-/** The hash in the id of a record of this type with the payload 1. */
+/** Returns the hash in the id of a record of this type with the payload 1. */
 function digest(type: string): string {
   return sha256Hex(Buffer.from(`${type}\n1`)).slice(0, 32)
 }
 
-it('gives a record without an id an id that depends on its line, type and payload', async () => {
+it('a record without an id gets an id that depends on its line, type and payload', async () => {
   const input = [
     '{"payload":1}',
     '{"payload":1}',
@@ -125,7 +125,7 @@ it('gives a record without an id an id that depends on its line, type and payloa
   expect(refused).toEqual(['line 1: payload_id with the prefix: expected 1 to 256 bytes, found 257'])
 })
 
-it('refuses a payload or a line that is too long, and reads the lines after it', async () => {
+it('a payload or a line that is too long is refused, and the lines after it are read', async () => {
   const long = `{"payload_id":"long","payload":"${'x'.repeat(3000)}"}\n`
   const fine = '{"payload_id":"fine","payload":1}\n'
   const limits = { payload: 100 }
@@ -144,7 +144,7 @@ it('refuses a payload or a line that is too long, and reads the lines after it',
   })
 })
 
-it('ends a batch at its limits, and when no more input arrives', async () => {
+it('a batch ends at its limits, and when no more input arrives', async () => {
   const lines = Array.from(
     { length: 10 },
     (_, i) => `{"payload_id":"${i}","payload":"${'x'.repeat(1000)}"}\n`,
@@ -170,7 +170,7 @@ it('ends a batch at its limits, and when no more input arrives', async () => {
   expect(ids).toEqual([['0', '1'], ['last']])
 })
 
-it('fails when the input fails', async () => {
+it('reading lines fails when the input fails', async () => {
   const broken = (async function* () {
     yield Buffer.from('{"payload_id":"a","payload":1}\n')
     throw new Error('broken pipe')

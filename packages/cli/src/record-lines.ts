@@ -1,4 +1,7 @@
-/** Reads records from NDJSON on a stream: on each line a record as `POST /v1/append` takes it (docs/wire.md), or one without `payload_id`. */
+/**
+ * Reads records from NDJSON on a stream: each line has a record in the form of `POST /v1/append` (docs/wire.md), but `payload_id` is
+ * optional.
+ */
 import { RETAIN_FIELD } from '@service-fs/format/duty'
 import { Batcher, type AppendLimits, type NewRecord } from '@service-fs/client/append'
 import { idProblem } from '@service-fs/format/entry'
@@ -9,15 +12,15 @@ import { Problem } from '@service-fs/wire/problem'
 
 export interface LinesOptions {
   limits: AppendLimits
-  /** Text before every id. */
+  /** A prefix for every id. */
   prefix?: string | undefined
-  /** Called for each line that holds no record, with its name and the reason. */
+  /** Called for each line without a valid record, with the name of the line and the reason. */
   refused(name: string, reason: string): void
 }
 
-/** Milliseconds without input after which a batch is sent although it has room. */
+/** The number of milliseconds without input after which a batch is sent although it has room. */
 const FLUSH = 100
-/** Bytes of a line besides a payload in base64: identifier and type with escapes, names, punctuation. */
+/** The number of bytes that a line may have besides a payload in base64: identifier and type with escapes, names, punctuation. */
 const SLACK = 4096
 const LINE_FEED = 0x0a
 
@@ -64,7 +67,7 @@ interface Line {
 /** Splits chunks into lines. */
 class LineSplitter {
   readonly #longest: number
-  /** The pieces of a line whose end has not arrived; undefined while a line that is too long is skipped. */
+  /** The pieces of the line whose end has not arrived; undefined while a line that is too long is skipped. */
   #rest: Uint8Array[] | undefined = []
   #restBytes = 0
 
@@ -72,7 +75,7 @@ class LineSplitter {
     this.#longest = longest
   }
 
-  /** Yields the lines that end in a chunk; undefined for one that is too long. */
+  /** Yields the lines that end in a chunk; undefined for a line that is too long. */
   *lines(chunk: Uint8Array): Generator<Line | undefined> {
     let start = 0
     if (this.#restBytes > 0) {
@@ -91,7 +94,7 @@ class LineSplitter {
     if (start < chunk.length) this.#keep(chunk.subarray(start))
   }
 
-  /** Yields the last line, if it has no line feed. */
+  /** Yields the last line if it does not end in a line feed. */
   *last(): Generator<Line | undefined> {
     if (this.#restBytes > 0) yield this.#takeRest()
   }
@@ -133,7 +136,7 @@ class LineReader {
     }
   }
 
-  /** Reads a chunk; undefined is the end. Yields each full batch. */
+  /** Reads a chunk; `chunk` is undefined at the end of the input. Yields each full batch. */
   *read(chunk: Uint8Array | undefined): Generator<NewRecord[]> {
     const lines = chunk === undefined ? this.#splitter.last() : this.#splitter.lines(chunk)
     for (const line of lines) {
@@ -166,7 +169,10 @@ class LineReader {
     }
   }
 
-  /** Returns the id of a record without one. The same line of the same input always has the same id, so a repeated run appends nothing twice. */
+  /**
+   * Returns an id for a record without an id. The same line of the same input always has the same id, so a repeated run appends nothing
+   * twice.
+   */
   #idFor(type: string, payload: Uint8Array): string {
     const digest = sha256Hex(Buffer.concat([Buffer.from(`${type}\n`), payload]))
     return `${this.#line}-${digest.slice(0, 32)}`

@@ -43,7 +43,7 @@ export function treeText({ algorithm, size, root, tiles, boundAt }: SecondTreeRe
 
 export interface CopyTo {
   output: Output
-  /** The place, as the user named it. */
+  /** The place in the form in which the user named it. */
   out: string
   verb: 'exported' | 'restored'
   json: boolean | undefined

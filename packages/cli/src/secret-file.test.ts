@@ -12,14 +12,14 @@ beforeEach(async () => {
 })
 afterEach(() => rm(dir, { recursive: true }))
 
-it('creates a file that only its owner can read', async () => {
+it('createSecretFile creates a file that only its owner can read', async () => {
   const path = join(dir, 'key')
   await createSecretFile(path, (file) => file.writeFile('secret'))
   expect(await readFile(path, 'utf8')).toBe('secret')
   expect((await stat(path)).mode & 0o777).toBe(0o600)
 })
 
-it('keeps an existing file', async () => {
+it('createSecretFile keeps an existing file', async () => {
   const path = join(dir, 'key')
   await createSecretFile(path, (file) => file.writeFile('first'))
   await expect(createSecretFile(path, (file) => file.writeFile('second'))).rejects.toMatchObject({
@@ -29,7 +29,7 @@ it('keeps an existing file', async () => {
   expect(await readFile(path, 'utf8')).toBe('first')
 })
 
-it('removes the new file when writing fails', async () => {
+it('createSecretFile removes the new file when writing fails', async () => {
   const path = join(dir, 'key')
   await expect(createSecretFile(path, () => Promise.reject(new Error('no space')))).rejects.toMatchObject({
     code: 'file',

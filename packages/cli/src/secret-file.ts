@@ -5,7 +5,7 @@ import { ClientError } from '@service-fs/client/errors'
 import { syncDirectory } from './output.ts'
 
 /**
- * Creates a file of mode 0600, durably, with the content that `fill` writes. Never overwrites a file. Removes the new file if an
+ * Durably creates a file of mode 0600 with the content that `fill` writes. Never overwrites a file. Removes the new file if an
  * operation fails.
  * @throws ClientError `file`
  */

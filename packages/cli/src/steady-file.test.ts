@@ -1,4 +1,4 @@
-// Files that other programs write to, replace or move while they are read.
+// Reads files while other programs write to them, replace them or move them.
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
@@ -24,7 +24,7 @@ afterEach(() => {
 
 const SIZE = 8 * 2 ** 20
 
-/** Runs `work` while a program repeatedly overwrites a file from beginning to end, with only A or only B. */
+/** Runs `work` while a program repeatedly overwrites a file from beginning to end, alternately with the letters A and B. */
 async function whileWritten(path: string, work: () => Promise<void>): Promise<void> {
   await writeFile(path, Buffer.alloc(SIZE, 'A'))
   const program = `
@@ -43,20 +43,20 @@ async function whileWritten(path: string, work: () => Promise<void>): Promise<vo
   }
 }
 
-it('never returns a mixture of two states of a file that is being written', async () => {
+it('a read never returns a mixture of two states of a file that is being written', async () => {
   const path = join(base, 'busy')
   await whileWritten(path, async () => {
     for (let i = 0; i < 3; i++) {
       const bytes = await readSteady(path, SIZE).catch((error: Error) => error)
       if (bytes instanceof Error)
         expect(bytes.message).toMatch(/^another program changed it during each of 4 reads/)
-      // A possible state of the file: the new letter up to some byte, and the previous letter after it.
+      // Each state of the file has the new letter up to some byte, and the previous letter after that byte.
       else expect(bytes.filter((byte, at) => at > 0 && byte !== bytes[at - 1]).length).toBeLessThan(2)
     }
   })
 }, 60_000)
 
-it('reads a file that was just written, and a file that reports no size', async () => {
+it('a file that was just written can be read, and so can a file that reports no size', async () => {
   const path = join(base, 'new')
   await writeFile(path, 'fresh')
   expect(String(await readSteady(path, 5))).toBe('fresh')
@@ -68,7 +68,7 @@ it('reads a file that was just written, and a file that reports no size', async 
   expect((await readSteady(path, 5)).length).toBe(0)
 })
 
-it('refuses a file that is too large, a link and a FIFO, without blocking', async () => {
+it('a file that is too large, a link and a FIFO are refused without blocking', async () => {
   const path = join(base, 'file')
   await writeFile(path, 'sixsix')
   await expect(readSteady(path, 5)).rejects.toThrow('expected at most 5 bytes, found more')
@@ -80,7 +80,7 @@ it('refuses a file that is too large, a link and a FIFO, without blocking', asyn
 })
 
 it.skipIf(process.platform !== 'linux')(
-  'stays in a directory that is replaced by a link during the walk',
+  'the walk stays in a directory that is replaced by a link',
   async () => {
     for (const name of ['a', 'b', 'c']) {
       await writeBelow(base, `tree/dir/${name}`, 'inside')
@@ -98,11 +98,11 @@ it.skipIf(process.platform !== 'linux')(
   },
 )
 
-it('appends all files except one that is being written, reports that one, and exits with status 3', async () => {
+it('append appends all files except one that is being written, reports that file, and exits with status 3', async () => {
   const kept: string[] = []
   const server = await startServer((request, response, body) => {
     if (request.method !== 'GET') {
-      // The identifier of the first record in a framed batch.
+      // Keep the identifier of the first record in a framed batch.
       kept.push(body.toString('utf8', 8, 8 + body.readUInt16BE(0)))
       response.writeHead(409, { 'content-type': 'application/problem+json' })
     }
@@ -124,7 +124,7 @@ it('appends all files except one that is being written, reports that one, and ex
   }
 }, 60_000)
 
-it("reports why a file can't be read, without the path that was opened", async () => {
+it('the error for an unreadable file states the reason, without the path that was opened', async () => {
   const refused: string[] = []
   const options = { refused: (path: string, reason: string): void => void refused.push(`${path} ${reason}`) }
   for await (const _ of walkFiles(join(base, 'none'), options)) expect.unreachable()

@@ -1,25 +1,25 @@
-/** Reads a whole file as it was at one moment, although other programs may write to it. */
+/** Reads a whole file in the state that it had at one moment, although other programs may write to it. */
 import { close, constants, fstat, open, read, type BigIntStats } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { ClientError } from '@service-fs/client/errors'
 
-// A FileHandle takes twice the processor time, and small files are read by the hundred thousand.
+// Use file descriptors: a FileHandle takes twice the processor time, which matters for hundreds of thousands of small files.
 const opened = promisify(open)
 const statOf = promisify(fstat)
 const readInto = promisify(read)
 const closed = promisify(close)
 
-/** How a file is opened. Without O_NONBLOCK, opening a FIFO that replaced the file would block. */
+/** The flags with which a file is opened. Without O_NONBLOCK, opening a FIFO that replaced the file would block. */
 export const OPEN_FLAGS: number = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
 /** The pauses, in milliseconds, before a file that changed is read again. */
 const PAUSES = [50, 100, 200]
 
 /**
- * Milliseconds during which a file must not have changed. Two writes may set the same times, because the kernel's clock for them ticks
- * every 1 to 10 ms. A program may also pause between writes: the kernel stops one that writes faster than the disk for up to 200 ms. Some
- * file systems store times in whole seconds, and FAT in steps of two.
+ * The number of milliseconds for which a file must not have changed. Two writes may set the same times, because the kernel's clock for file
+ * times ticks every 1 to 10 ms. A program may also pause between writes: the kernel stops a program that writes faster than the disk for up
+ * to 200 ms. Some file systems store times in whole seconds, and FAT in steps of two seconds.
  */
 const QUIET = 300
 const SECONDS_QUIET = 2_100
@@ -29,8 +29,8 @@ export type FileState = Pick<BigIntStats, 'size' | 'mtimeNs' | 'ctimeNs' | 'ino'
 
 /**
  * Reads a regular file, and does not follow a symbolic link. Reads it again, at most three times, if its size, its times or its
- * inode changed meanwhile. If it changed so recently that its times may not show another change, reads it twice and compares the
- * content. Can't detect that a program writes again through a memory map which it has already changed.
+ * inode changed meanwhile. If the file changed so recently that its times may not show another change, reads it twice and compares the
+ * content. Can't detect repeated writes of a program through the same memory map.
  * @throws ClientError `file` when the file is larger than `limit` bytes, changed each time, or is not regular; a system error
  */
 export async function readSteady(path: string | Buffer, limit: number): Promise<Buffer> {
@@ -55,7 +55,7 @@ async function attempt(fd: number, limit: number): Promise<Buffer | undefined> {
   if (!before.isFile()) throw new ClientError('file', 'expected a regular file, found something else')
   const bytes = await content(fd, Number(before.size), limit)
   if (isRecent(before) || before.size !== BigInt(bytes.length)) {
-    // The times may not show a change, or the size is not the content's (in /proc): compare two reads.
+    // The times may not show a change, or the reported size may be wrong (in /proc), so compare two reads.
     await sleep(QUIET)
     if (!bytes.equals(await content(fd, Number(before.size), limit))) return undefined
   }
@@ -74,7 +74,7 @@ async function content(fd: number, expected: number, limit: number): Promise<Buf
     chunks.push(chunk.subarray(0, bytesRead))
     size += bytesRead
     if (size > limit) throw tooLarge(limit)
-    // A file that reports its size has ended when a read returns fewer bytes than requested. A file in /proc may have more.
+    // If a file reports its size, a read that returns fewer bytes than requested has reached the end. A file in /proc may have more bytes.
     if (size === expected && bytesRead < wanted) break
   }
   return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)
@@ -84,7 +84,7 @@ function tooLarge(limit: number): ClientError {
   return new ClientError('file', `expected at most ${limit} bytes, found more`)
 }
 
-/** Reports whether two states show that a file was not written to in between. */
+/** Reports whether two states prove that nobody wrote to the file in between. */
 export function sameState(a: FileState, b: FileState): boolean {
   return (
     a.size === b.size &&
@@ -103,7 +103,7 @@ export async function settled(stat: () => Promise<BigIntStats>): Promise<BigIntS
   return stat()
 }
 
-/** Reports whether a file changed recently, by its ctime: each write sets it, and no program can choose it. */
+/** Reports whether a file changed recently, by its ctime. Each write sets the ctime, and no program can choose it. */
 export function isRecent(state: FileState): boolean {
   return Number(state.ctimeNs / 1_000_000n) > Date.now() - quietOf(state)
 }

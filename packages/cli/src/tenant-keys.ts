@@ -19,7 +19,7 @@ const AUDIT_KEY = 'audit-ed25519.key'
 export interface Tenant {
   moduleId: string
   origin?: string
-  /** The directory of its key files. */
+  /** The directory of the tenant's key files. */
   secret?: string
 }
 
@@ -30,7 +30,7 @@ export interface TenantKeys {
   keys: [DiskKey, DiskKey]
 }
 
-/** Makes or reads the keys of all tenants. No two have the same name. @throws ClientError `usage`, `file` */
+/** Makes or reads the keys of all tenants. No two keys have the same name. @throws ClientError `usage`, `file` */
 export async function tenantKeys(tenants: readonly Tenant[]): Promise<TenantKeys[]> {
   const all: TenantKeys[] = []
   const names = new Set<string>()
@@ -66,7 +66,7 @@ function checkName(name: string): void {
   )
 }
 
-/** Reads a private key of a daemon. No message quotes it. @throws ClientError `file`; `usage` when its name is not `expected` */
+/** Reads a private key of a daemon. No message quotes the key. @throws ClientError `file`; `usage` when the key's name is not `expected` */
 async function readKey(path: string, expected?: string): Promise<DiskKey> {
   const text = await readPrivate(path)
   let key: SignerKey

@@ -1,4 +1,4 @@
-// Runs every command with names and messages that would control a terminal.
+// Runs every command with names and messages that contain control sequences for terminals.
 import { mkdir, rename, writeFile } from 'node:fs/promises'
 import type { ServerResponse } from 'node:http'
 import { join } from 'node:path'
@@ -50,7 +50,7 @@ async function run(...args: string[]): Promise<TestIo> {
 
 type Answer = (path: string, response: ServerResponse) => void
 
-/** Starts a server. It refuses /v1/follow without `streams`, because a client would wait forever for events. */
+/** Starts a server. Unless `streams` is set, it refuses /v1/follow, because a client would wait forever for events. */
 async function served(answer: Answer, streams = false): Promise<string> {
   const server = await startServer((request, response) => {
     const path = request.url ?? ''
@@ -85,7 +85,7 @@ const OVER_HTTP = [
   ['append', '/etc/hostname', '--id', 'a', '--json'],
 ]
 
-it('makes the text of a server safe', async () => {
+it('the text of a server is made safe', async () => {
   const answers: Answer[] = [
     (_, response) => {
       response.writeHead(400, { 'content-type': 'application/problem+json' })
@@ -99,7 +99,7 @@ it('makes the text of a server safe', async () => {
         response.end(JSON.stringify({ origin: HOSTILE, vkeys: [testSigner().vkey], limits: {} }))
       else if (path.startsWith('/v1/follow')) {
         response.writeHead(200, { 'content-type': 'text/event-stream' })
-        // Unescaped in the JSON text, because the command prints the line as it arrived.
+        // Send the text unescaped in the JSON, because the command prints the line as it arrived.
         const raw = JSON.stringify({ ...record, cursor: 1, type: 'T' }).replace('"T"', '"\u009b\u202e"')
         response.end(`event: record\nid: 1\ndata: ${raw}\n\n`)
       } else response.end(`${JSON.stringify({ ...record, cursor: 1 })}\n`)
@@ -111,7 +111,7 @@ it('makes the text of a server safe', async () => {
   }
 }, 120_000)
 
-it('quotes ids so that no two look alike, and prints them unchanged as JSON', async () => {
+it('ids are quoted so that no two look alike, and printed unchanged as JSON', async () => {
   const url = await served((path, response) =>
     response.end(path.endsWith('since=0') ? `${JSON.stringify({ ...record, cursor: 1 })}\n` : ''),
   )
@@ -123,7 +123,7 @@ it('quotes ids so that no two look alike, and prints them unchanged as JSON', as
   })
 })
 
-it('makes the names of appended files safe', async () => {
+it('the names of appended files are made safe', async () => {
   const tree = join(base, 'tree')
   await writeBelow(tree, `${HOSTILE}\n`, 'x')
   await writeBelow(tree, '\u202edir/file', 'x')
@@ -147,7 +147,7 @@ it('makes the names of appended files safe', async () => {
   expect(json.refused.map(({ name }) => name)).toContain(join(tree, `${HOSTILE}\n`))
 })
 
-it('makes the names in directories and archives safe', async () => {
+it('the names in directories and archives are made safe', async () => {
   const ledger = join(base, 'ledger')
   await makeLedger(ledger, { records: testRecords(3) })
   await writeBelow(ledger, `${HOSTILE}\n`, 'x')
@@ -177,7 +177,7 @@ it('makes the names in directories and archives safe', async () => {
   }
 }, 120_000)
 
-it('makes the arguments safe', async () => {
+it('the arguments are made safe', async () => {
   const { commands } = buildProgram()
   const names = commands.map((one) => one.name())
   for (const command of names.filter((_, i) => !QUICK || i % 4 === 0)) {
@@ -199,7 +199,7 @@ it('makes the arguments safe', async () => {
   await run(HOSTILE)
 }, 120_000)
 
-it('prints the bytes of a payload and of a proof unchanged', async () => {
+it('the bytes of a payload and of a proof are printed unchanged', async () => {
   const url = await served((path, response) =>
     response.end(
       JSON.stringify({

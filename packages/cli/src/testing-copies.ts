@@ -1,4 +1,4 @@
-/** Makes ledgers and exports in a directory of its own for each test. */
+/** Makes ledgers and exports for tests. Each test has a separate directory. */
 import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
@@ -41,7 +41,7 @@ export async function makeAcme(ledger: TestLedger, auditSize = 30): Promise<stri
   return at('acme')
 }
 
-/** Makes `acme` anew, of the first `size` records, and renames it. Returns its path, `acme-<size>-<auditSize>`. */
+/** Makes the ledger `acme` again with the first `size` records, and renames it. Returns its path, `acme-<size>-<auditSize>`. */
 export async function grownTo(size: number, auditSize = 30): Promise<string> {
   const acme = await makeAcme({ records: testRecords(size) }, auditSize)
   const place = at(`acme-${size}-${auditSize}`)

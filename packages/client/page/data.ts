@@ -42,10 +42,10 @@ export async function loadIndex(number: number): Promise<PageRow[]> {
   return (await load(`index-${number}`)) as PageRow[]
 }
 
-/** The script that was loaded last: neighboring records share a script. */
+/** The script that was loaded last. It is kept because neighboring records share a script. */
 let last: { number: number; records: Promise<PageRecord[]> } | undefined
 
-/** Returns the record of a row. @throws Error if the pack has none */
+/** Returns the record of a row. @throws Error if the pack lacks the record */
 export async function loadRecord(row: PageRow): Promise<PageRecord> {
   const number = row[8]
   if (last?.number !== number) last = { number, records: load(`data-${number}`) as Promise<PageRecord[]> }

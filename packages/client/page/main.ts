@@ -1,4 +1,4 @@
-/** The script of a pack's index.html: searches the records, shows them, and checks their proofs. It puts data into the page as text only. */
+/** The script of a pack's index.html: searches the records, shows them, and checks their proofs. It adds data to the page only as text. */
 import { messageOf } from '@service-fs/format/errors'
 import { visibleLine } from '@service-fs/format/visible'
 import { nativeCodec } from '@service-fs/native/native'
@@ -17,7 +17,7 @@ let checkpoint: Checkpoint | undefined
 const rows: PageRow[] = []
 let found: readonly PageRow[] = []
 let first = 0
-/** The row that is shown. A late answer for another row is dropped. */
+/** The row that is shown. Late results for another row are dropped. */
 let shown: PageRow | undefined
 let checking = false
 
@@ -45,7 +45,7 @@ function say(id: string, text: string): void {
   element(id).textContent = visibleLine(text)
 }
 
-/** Runs the work of an event, and shows its error. */
+/** Runs the handler of an event, and shows its error. */
 function run(where: string, work: () => Promise<void>): void {
   work().catch((error: unknown) => say(where, messageOf(error)))
 }
@@ -156,7 +156,7 @@ async function showRecord(row: PageRow): Promise<void> {
   else showContent(row, nativeCodec.base64Decode(record.content), result, content)
 }
 
-/** Checks a content, and shows it with the result. */
+/** Checks the content of a record, and shows it with the result. */
 function showContent(row: PageRow, bytes: Uint8Array, result: HTMLElement, place: HTMLElement): void {
   run('record-result', async () => {
     result.textContent = visibleLine(await verdict(row, bytes))
@@ -183,7 +183,7 @@ async function verdict(row: PageRow, bytes: Uint8Array): Promise<string> {
   }
 }
 
-/** The page has no content of a large record, so its reader has to choose the file. */
+/** The page does not contain the content of a large record, so its reader has to choose the file. */
 function askForFile(row: PageRow, result: HTMLElement, place: HTMLElement): void {
   result.textContent = 'Not checked yet: choose the file of this record below.'
   const input = document.createElement('input')

@@ -9,7 +9,7 @@ export interface Preview {
   text: string
 }
 
-/** Returns the start of a content: text if it is UTF-8 without control characters, otherwise bytes in hexadecimal. */
+/** Returns the start of a record's content: as text if it is UTF-8 without control characters, otherwise in hexadecimal. */
 export function preview(content: Uint8Array): Preview {
   const start = content.subarray(0, TEXT_BYTES)
   const text = decoded(start, content.length > TEXT_BYTES)
@@ -30,7 +30,7 @@ function extent(length: number, shown: number, what: string): string {
 
 function decoded(bytes: Uint8Array, isCut: boolean): string | undefined {
   try {
-    // A cut may divide a character, which a streaming decoder leaves out.
+    // The end of the shown bytes may divide a character, which a streaming decoder omits.
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes, { stream: isCut })
     // oxlint-disable-next-line no-control-regex
     return /[\0-\x08\x0e-\x1f]/.test(text) ? undefined : text

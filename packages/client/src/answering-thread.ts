@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 
 /**
- * Starts `count` threads that run `file`, or fewer where the system or a policy allows no more. Returns none where this program has no
- * such file, as in a bundle of another project.
+ * Starts `count` threads that run `file`, or fewer if the system or a policy does not allow so many. Returns an empty list if this program
+ * has no such file, for example because another project bundled it.
  */
 export function startAnswering<Question, Answer>(
   file: URL,
@@ -17,7 +17,7 @@ export function startAnswering<Question, Answer>(
   try {
     while (threads.length < count) threads.push(new AnsweringThread(file, settings))
   } catch {
-    // Use the threads that have started.
+    // Use only the threads that have started.
   }
   return threads
 }
@@ -45,13 +45,13 @@ export class AnsweringThread<Question, Answer> {
       this.#failed = true
       for (const settle of this.#sent.splice(0)) settle(undefined)
     }
-    // An error and an exit leave the rest of the work to the caller's thread.
+    // After an error or an exit, the caller's thread does the rest of the work.
     this.#worker.on('error', fail)
     this.#worker.on('messageerror', fail)
     this.#worker.on('exit', fail)
   }
 
-  /** Messages that are not answered yet; infinitely many when the thread has ended. */
+  /** The number of messages that are not answered yet; infinite when the thread has ended. */
   get waiting(): number {
     return this.#failed ? Infinity : this.#sent.length
   }

@@ -5,12 +5,12 @@ import { ClientError } from './errors.ts'
 
 /** A record to append. */
 export interface NewRecord {
-  /** The record's identifier, unique in the ledger: 1 to 256 bytes of UTF-8 without control characters. */
+  /** The record's identifier, which is unique in the ledger: 1 to 256 bytes of UTF-8 without control characters. */
   id: string
   /** The media type. */
   type: string
   payload: Uint8Array
-  /** Keep the record until this time, RFC 3339 in UTC with milliseconds (docs/retention.md). */
+  /** The time until which the record must be kept, in RFC 3339 and UTC with milliseconds (docs/retention.md). */
   retainUntil?: string | undefined
   /** The author's detached signature of the payload: a JWS in compact form, or a CMS signature in base64 (docs/signed-origin.md). */
   signature?: string | undefined
@@ -20,11 +20,11 @@ export interface NewRecord {
 export interface AppendBody {
   type: string
   body: Uint8Array | string
-  /** Whether the response has a list of receipts; otherwise it is the receipt of the only record. */
+  /** Whether the response has a list of receipts. Otherwise the response is the receipt of the only record. */
   isBatch: boolean
 }
 
-/** Bytes of the lengths before each framed record. */
+/** The number of bytes of the lengths before each framed record. */
 const LENGTHS = 8
 
 /**
@@ -37,7 +37,7 @@ export function framedBody(records: readonly NewRecord[]): AppendBody {
     check(record)
     size += mostFramed(record)
   }
-  // Not a pooled buffer: a request may be sent again long after the next ones.
+  // Do not use a pooled buffer: a request may be sent again long after later requests.
   const body = new Uint8Array(size)
   const view = new DataView(body.buffer)
   const encoder = new TextEncoder()

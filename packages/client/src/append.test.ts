@@ -19,7 +19,7 @@ interface Sent {
   payload: Buffer
 }
 
-/** Reads a framed batch as docs/wire.md specifies it. */
+/** Reads a framed batch in the format of docs/wire.md. */
 function unframed(body: Buffer): Sent[] {
   const sent: Sent[] = []
   for (let at = 0; at < body.length;) {
@@ -63,15 +63,15 @@ interface TestLedger {
   kept: string[]
   /** The media types of the requests. */
   types: string[]
-  /** The most requests at a time. */
+  /** Returns the maximum number of requests at the same time so far. */
   most(): number
 }
 
 interface LedgerOptions {
   refuse?: (id: string) => Refusal | undefined
-  /** The response to a framed batch of a server that takes none. */
+  /** The response to a framed batch, if the server does not accept framed batches. */
   old?: Refusal
-  /** Drops the connection of some requests, before or after the records are kept. */
+  /** Drops the connection of some requests, before or after the records are stored. */
   drop?: (request: number) => 'before' | 'after' | undefined
 }
 
@@ -134,7 +134,7 @@ async function* records(count: number, bytes = 3): AsyncGenerator<NewRecord> {
     yield { id: `id-${i}`, type: 'text/plain', payload: Buffer.alloc(bytes, String(i)) }
 }
 
-it('groups records by count and bytes, and a larger record alone', async () => {
+it('batches groups records by count and bytes, and puts a larger record into a separate batch', async () => {
   const sizes: number[] = []
   for await (const batch of batches(records(10), { lines: 4, bytes: 1e6, payload: 1e6 }))
     sizes.push(batch.length)
@@ -149,7 +149,7 @@ it('groups records by count and bytes, and a larger record alone', async () => {
   expect(sizes).toEqual([1, 1, 1])
 })
 
-it('appends all records, several requests at once, and finds duplicates the second time', async () => {
+it('appendAll appends all records, several requests at once, and finds duplicates the second time', async () => {
   const { connection, kept, server } = await ledger()
   const seen: boolean[] = []
   const limits = { lines: 7, bytes: 1e6, payload: 1e6 }
@@ -163,7 +163,7 @@ it('appends all records, several requests at once, and finds duplicates the seco
   expect(seen.filter(Boolean)).toHaveLength(50)
 })
 
-it('skips refused records, and reports each with its reason', async () => {
+it('appendAll skips refused records, and reports each with its reason', async () => {
   const problems = new Map([
     ['id-3', { status: 409, code: 'conflict' }],
     ['id-17', { status: 413, code: 'too-large' }],
@@ -177,7 +177,7 @@ it('skips refused records, and reports each with its reason', async () => {
   expect(refused.sort()).toEqual(['id-17 too-large id-17 is refused', 'id-3 conflict id-3 is refused'])
 })
 
-it('stops when no record can be appended', async () => {
+it('appendAll stops when no record can be appended', async () => {
   const { connection, server } = await ledger({ refuse: () => ({ status: 403, code: 'module-id-mismatch' }) })
   const refused: string[] = []
   const options = {
@@ -192,7 +192,7 @@ it('stops when no record can be appended', async () => {
   expect(server.asked.length).toBeLessThan(6)
 })
 
-it('uses the limits of the contract when they are lower', async () => {
+it('the limits of the contract apply when they are lower', async () => {
   const server = await startServer(
     (_, response) => void response.end('{"limits":{"payload_bytes":5,"append_lines":10,"append_bytes":1e9}}'),
   )
@@ -206,7 +206,7 @@ it('uses the limits of the contract when they are lower', async () => {
 
 const SMALL = { lines: 7, bytes: 1e6, payload: 1e6 }
 
-it('sends framed batches of ids and payloads in any script', async () => {
+it('framed batches may have ids and payloads in any script', async () => {
   const { connection, types } = await ledger()
   const sent: NewRecord[] = [
     { id: 'é/😀', type: 'a/b; c="d"', payload: Buffer.of(0, 255, 10) },
@@ -223,14 +223,14 @@ it('sends framed batches of ids and payloads in any script', async () => {
 it.each([
   { status: 400, code: 'bad-request', field: 'Content-Type' },
   { status: 415, code: 'unsupported-media-type', field: 'Content-Type' },
-])('sends JSON to a server that refuses framed batches with $status', async (old) => {
+])('the client sends JSON to a server that refuses framed batches with $status', async (old) => {
   const { connection, kept, types } = await ledger({ old })
   await appendAll(connection, records(8), { limits: SMALL })
   expect(kept).toHaveLength(8)
   expect(types).toEqual([FRAMED, 'application/x-ndjson', 'application/json'])
 })
 
-it('reports a record that is refused in a framed batch, and does not send JSON', async () => {
+it('the client reports a record that is refused in a framed batch, and does not send JSON', async () => {
   const { connection, kept, types } = await ledger({
     refuse: (id) => (id === 'id-3' ? { status: 400, code: 'bad-request', field: 'type' } : undefined),
   })
@@ -247,7 +247,7 @@ it.each(['a\nb', '', '\ud800', 'a'.repeat(257)])('refuses the id %j before it se
   expect(types).toEqual([])
 })
 
-it('keeps the order when asked, and otherwise has several requests in flight', async () => {
+it('appendAll keeps the order on request, and otherwise has several requests in flight', async () => {
   const ids = Array.from({ length: 100 }, (_, i) => `id-${i}`)
   const ordered = await ledger()
   await appendAll(ordered.connection, records(100), { limits: SMALL, inOrder: true })
@@ -257,7 +257,7 @@ it('keeps the order when asked, and otherwise has several requests in flight', a
   expect([new Set(parallel.kept), parallel.most()]).toEqual([new Set(ids), 3])
 })
 
-it('resumes after lost connections, and appends each record once', async () => {
+it('appendAll resumes after lost connections, and appends each record once', async () => {
   const { connection, kept } = await ledger({
     drop: (request) => (request % 4 === 2 ? 'before' : request % 4 === 3 ? 'after' : undefined),
   })
@@ -271,7 +271,7 @@ it('resumes after lost connections, and appends each record once', async () => {
   expect(seen).toHaveLength(60)
 })
 
-it('gives up when the ledger was never reached, or stays lost', async () => {
+it('appendAll gives up when the ledger was never reached, or remains unreachable', async () => {
   const never = await ledger({ drop: () => 'before' })
   await expect(appendAll(never.connection, records(3))).rejects.toMatchObject({ code: 'connection' })
   expect(never.types).toHaveLength(1)

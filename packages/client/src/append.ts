@@ -1,4 +1,4 @@
-/** Appends records. One request is one commit: the ledger takes all of its records or none. */
+/** Appends records. One request is one commit: the ledger accepts all of its records or none. */
 import {
   fitsFrames,
   framedBody,
@@ -15,31 +15,36 @@ import type { AppendedRecord } from './receipt.ts'
 export type { NewRecord } from './append-body.ts'
 export { checkReceipt, type AppendedRecord } from './receipt.ts'
 
-/** The most that one append request may hold. */
+/** The limits of one append request. */
 export interface AppendLimits {
-  /** Records in one request. */
+  /** The number of records in one request. */
   lines: number
-  /** Bytes of one request's body. */
+  /** The number of bytes of one request's body. */
   bytes: number
-  /** Bytes of one payload. */
+  /** The number of bytes of one payload. */
   payload: number
 }
 
 export interface AppendOptions {
   /** Default: {@link DEFAULT_LIMITS}. */
   limits?: AppendLimits
-  /** Requests in flight at once (default 4). */
+  /** The number of requests in flight at once (default 4). */
   inFlight?: number
-  /** Keep the order of the records in the log. Default: the log has them in the order of their requests' arrival. One request is in flight. */
+  /**
+   * Whether to keep the order of the records, with only one request in flight. By default, the log has the records in the order in which
+   * the requests arrive.
+   */
   inOrder?: boolean
-  /** Milliseconds to keep trying when the connection is lost after the first receipts (default 60,000). */
+  /** The number of milliseconds to keep trying when the connection is lost after the first receipts (default 60,000). */
   patience?: number
   /**
    * Called for each committed request with its receipts, the records that were sent, in the same order, and the signed checkpoint of
    * the commit. An exception ends the append.
    */
   appended?(receipts: AppendedRecord[], sent: readonly NewRecord[], checkpoint: string): void
-  /** Called for each record that the ledger refuses. The other records are still appended. Without it, a refusal ends the append. */
+  /**
+   * Called for each record that the ledger refuses. The other records are still appended. Without this function, a refusal ends the append.
+   */
   refused?(record: NewRecord, error: ClientError): void
 }
 
@@ -50,7 +55,7 @@ export const DEFAULT_LIMITS: AppendLimits = {
   payload: 16 * 1024 * 1024,
 }
 
-/** Error codes that a single record causes: the ledger may take the rest of the batch without it. */
+/** The codes of errors that a single record causes. The ledger may accept the rest of the batch without that record. */
 const ONE_RECORDS_FAULT: ReadonlySet<string> = new Set([
   'bad-request',
   'bad-record',
@@ -60,12 +65,12 @@ const ONE_RECORDS_FAULT: ReadonlySet<string> = new Set([
   'too-large',
 ])
 
-/** The connections whose server takes no framed batches, because it is older. */
+/** The connections to older servers, which accept no framed batches. */
 const WITHOUT_FRAMES = new WeakSet<Connection>()
 
 /**
- * Appends `records` in one commit, all or none, and returns their receipts and the signed checkpoint. Sends a framed batch, or JSON if
- * the server takes no framed batches or a record has `retainUntil` or `signature`.
+ * Appends `records` in one commit, all or none, and returns their receipts and the signed checkpoint. Sends a framed batch, or JSON if the
+ * server accepts no framed batches or a record has `retainUntil` or `signature`.
  * @throws ClientError with the problem document's code; `malformed` when the receipts do not match the records
  */
 export async function appendBatch(
@@ -83,7 +88,7 @@ export async function appendBatch(
   return post(connection, records, jsonBody(records))
 }
 
-/** Reports whether a server refused the media type of a body. Version 0.1.0 does so with 400. */
+/** Reports whether a server refused the media type of a body. Version 0.1.0 refuses it with status 400. */
 function refusesType(error: unknown): boolean {
   if (!(error instanceof ClientError)) return false
   return error.status === 415 || (error.status === 400 && error.field === 'Content-Type')
@@ -129,9 +134,9 @@ function parseAppended(value: unknown, id: string): AppendedRecord {
 
 /**
  * Appends every record, in batches within the limits and several requests at a time. When the ledger refuses a record, the rest of
- * its batch is sent again without it. While every record is a duplicate, sends one request at a time: to detect duplicates, the
- * ledger reads its records, and this way it reads them in order. When the connection is lost after the first receipts, sends the
- * same requests again until the ledger is back: the identifiers keep it from appending a record twice.
+ * its batch is sent again without it. While every record is a duplicate, sends one request at a time: the ledger reads its records to
+ * detect duplicates, and in this way it reads them in order. When the connection is lost after the first receipts, sends the same requests
+ * again until the ledger is back: because of the identifiers, the ledger appends no record twice.
  * @throws ClientError when nothing more can be appended (no connection, not authorized, disk full)
  */
 export async function appendAll(
@@ -142,7 +147,7 @@ export async function appendAll(
   return appendBatches(connection, batches(records, options.limits ?? DEFAULT_LIMITS), options)
 }
 
-/** Like {@link appendAll}, for records in batches. Each batch must be within the limits of the ledger. */
+/** Appends batches of records like {@link appendAll}. Each batch must be within the limits of the ledger. */
 export async function appendBatches(
   connection: Connection,
   records: AsyncIterable<readonly NewRecord[]>,
@@ -213,7 +218,7 @@ export class Batcher {
     return full
   }
 
-  /** Returns the records since the last batch. */
+  /** Returns the records that were added after the last batch. */
   take(): NewRecord[] {
     const batch = this.#batch
     this.#batch = []
@@ -243,7 +248,7 @@ async function appendOrSplit(
   }
 }
 
-/** Milliseconds between two attempts to reach a ledger that was lost. */
+/** The number of milliseconds between two attempts to reach a ledger that was lost. */
 const LOST_PAUSE = 500
 
 /** Appends a batch. If the ledger is lost after it has appended records, tries again until `options.patience` has passed. */
@@ -270,7 +275,9 @@ function refuse(content: NewRecord, error: ClientError, options: AppendOptions):
   options.refused(content, error)
 }
 
-/** Reads the limits of a request from `/v1/contract`. {@link DEFAULT_LIMITS} holds for each one that the contract does not state. */
+/**
+ * Reads the limits of a request from `/v1/contract`. If the contract does not state a limit, the limit in {@link DEFAULT_LIMITS} applies.
+ */
 export async function appendLimits(connection: Connection): Promise<AppendLimits> {
   const contract = membersOf(await connection.askJson('v1/contract'))
   const limits = membersOf(contract['limits'])

@@ -30,7 +30,7 @@ import { withLedgerFiles } from './verify-place.ts'
 import { contractKeys, verifyAuditUrl } from './verify-url.ts'
 import type { LedgerReport, VerifyOptions } from './verify.ts'
 
-/** An entry with its proof, neither of them verified: pass both to `checkPayloadProof`. */
+/** An entry and its proof. Neither of them is verified: pass both to `checkPayloadProof`. */
 export interface ProvedEntry {
   /** The text of a `.tlog-proof` (c2sp.org/tlog-proof). */
   proof: string
@@ -39,11 +39,11 @@ export interface ProvedEntry {
 
 /** An open audit sub-ledger. */
 export interface AuditPlace {
-  /** The sub-ledger's origin: that of the ledger, followed by /audit. */
+  /** The sub-ledger's origin, which is the origin of the ledger followed by /audit. */
   readonly origin: string
-  /** The keys that its checkpoints are verified with. */
+  /** The keys that verify the sub-ledger's checkpoints. */
   readonly trust: Trust
-  /** Its checkpoint and tiles, not verified. */
+  /** The sub-ledger's checkpoint and tiles, which are not verified. */
   readonly source: LogSource
   /** Verifies the whole sub-ledger. @throws ClientError when it can't be read */
   verify(options: VerifyOptions): Promise<LedgerReport>
@@ -112,7 +112,7 @@ async function filesAudit(files: LedgerFiles, options: TrustOptions): Promise<Au
 }
 
 /**
- * Returns the pinned keys. They must include one of the sub-ledger, because it does not share the ledger's keys. @throws
+ * Returns the pinned keys. They must include a key of the sub-ledger, because it does not share the ledger's keys. @throws
  * ClientError `usage`
  */
 function pinned(options: TrustOptions, origin: string): Trust | undefined {
@@ -124,7 +124,7 @@ function pinned(options: TrustOptions, origin: string): Trust | undefined {
   )
 }
 
-/** Returns the vkeys in the files of `keys/`, not verified. @throws ClientError `file` */
+/** Returns the vkeys in the files of `keys/`, without verifying them. @throws ClientError `file` */
 export async function keysIn(files: LedgerFiles): Promise<string[]> {
   const vkeys: string[] = []
   for (const { name, kind } of await files.list('keys')) {
@@ -178,7 +178,7 @@ export async function computeFrom(
 
 /**
  * Verifies that the tree of the given size and root is consistent with an earlier checkpoint of the same log.
- * @throws ClientError `false` when it is not
+ * @throws ClientError `false` when the tree is not consistent
  */
 export async function checkEarlier(
   { source }: Pick<AuditPlace, 'source'>,

@@ -1,6 +1,6 @@
 /**
- * A client of one service-fs ledger behind a URL that verifies what it reads, for browsers: connect, append, read, follow, prove, and
- * check the whole ledger. It prints nothing and keeps no state of its own.
+ * A client for browsers. It connects to one service-fs ledger behind a URL, and verifies all data that it reads: connect, append, read,
+ * follow, prove, and check the whole ledger. It prints nothing and keeps no state of its own.
  *
  * @packageDocumentation
  */

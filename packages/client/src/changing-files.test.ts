@@ -1,4 +1,4 @@
-// A bundle that changes while it is verified: the walk judges only bytes that it has hashed.
+// Changes a bundle during its verification: the walk judges only bytes that it has hashed.
 import { entriesOf, type RecordContent } from '@service-fs/format/entry'
 import { nativeCodec, sha256Hex } from '@service-fs/native/native'
 import { afterEach, expect, it } from 'vitest'
@@ -28,7 +28,7 @@ it.each<[string, Uint8Array[], (bytes: Buffer | undefined) => Buffer | undefined
   ['is gone when it is read again', late, () => undefined],
   ['is cut when it is read again', late, (bytes) => bytes?.subarray(0, 1000)],
   ['has no duplicate when it is read again', twice, () => textOf(entriesFrom(records).slice(256))],
-])('is refused by name when it %s', async (_, entries, later) => {
+])('a bundle is refused by name when it %s', async (_, entries, later) => {
   const dir = await temporary()
   dirs.push(dir)
   await makeLedger(dir, { entries, tail: 'export' })

@@ -46,7 +46,7 @@ const companion = (id: string, more: Partial<Untimed> = {}): Untimed => ({
   ...more,
 })
 
-/** Writes `before` plain records, then the others, then `after` plain ones. */
+/** Writes `before` plain records, then the given records, then `after` plain records. */
 async function write(before: number, others: readonly Untimed[], after = 0): Promise<void> {
   const records = testRecords(before + others.length + after)
   await makeLedger(dir, { records: records.map((record, i) => ({ ...record, ...others[i - before] })) })
@@ -71,7 +71,7 @@ describe('the verification of signed records', () => {
   ]
 
   it.each([3, 254, 255, 256, 300])(
-    'accepts signatures that follow their records, after %d others',
+    'verify accepts signatures that follow their records, after %d other records',
     async (before) => {
       await write(before, good, 300)
       const report = await verified(dir)
@@ -88,7 +88,7 @@ describe('the verification of signed records', () => {
     },
   )
 
-  it('accepts a signature that is split over two entries', async () => {
+  it('verify accepts a signature that is split over two entries', async () => {
     const long = Buffer.alloc(65_500, 'x')
     await write(3, [signed('a', {}, long), companion('a', { payload: long }), plain])
     expect(problemsOf(await verified(dir))).toEqual([])
@@ -131,7 +131,7 @@ describe('the verification of signed records', () => {
     ],
   ]
   it.each(wrong)('reports %s', async (_, records, expected) => {
-    // The last record of a ledger, or one of a sealed bundle.
+    // Test the last record of a ledger, and a record of a sealed bundle.
     for (const before of [2, 254]) {
       await write(before, records, records.length === 1 ? 0 : 300)
       expect(problemsOf(await verified(dir)).join('\n')).toContain(expected)
@@ -153,7 +153,7 @@ describe('a verifier of signatures', () => {
     companion('large'),
   ]
 
-  it('gets each payload with its signature', async () => {
+  it('a verifier of signatures receives each payload with its signature', async () => {
     await write(254, records, 3)
     const seen: unknown[] = []
     const report = await verified(dir, async (payload, type, signature) => {
@@ -191,7 +191,7 @@ describe('a verifier of signatures', () => {
       async () => ({ ...facts, notBefore: facts.notAfter }),
       'that are valid at',
     ],
-  ])('that %s makes a problem for each record', async (_, verifier, expected) => {
+  ])('a verifier that %s makes a problem for each record', async (_, verifier, expected) => {
     await write(2, records)
     const report = await verified(dir, verifier)
     expect(report).toMatchObject({ ok: false, problemCount: 2 })

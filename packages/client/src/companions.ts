@@ -1,4 +1,4 @@
-/** Checks that the signature of each signed record follows it (docs/signed-origin.md), and verifies these signatures again. */
+/** Checks that each signed record is followed by its signature (docs/signed-origin.md), and verifies these signatures again. */
 import {
   authorIn,
   isAuthorProblem,
@@ -17,7 +17,7 @@ import { TILE_WIDTH, tileWidth } from '@service-fs/tlog/tile'
 import type { Place, Problems } from './problems.ts'
 import type { LogSource } from './source.ts'
 
-/** A signed record whose signature must follow. */
+/** A signed record that must be followed by its signature. */
 interface Signed {
   readonly id: string
   readonly author: Author
@@ -27,7 +27,7 @@ interface Signed {
 export class CompanionCheck {
   readonly #problems: Problems
   #awaited: Signed | undefined
-  /** Whether the record before the next one is missing. */
+  /** Whether the record before the next record is missing. */
   #gap = false
   /** The places of the signed records whose signatures follow them. */
   readonly signed: Place[] = []
@@ -94,7 +94,7 @@ export class CompanionCheck {
   }
 }
 
-/** What a signature says that is valid for a payload. */
+/** The facts in a signature that is valid for a payload. */
 export interface SignatureFacts {
   readonly author: Author
   /** All certificates are valid from this time to `notAfter`: RFC 3339 in UTC with milliseconds. */
@@ -120,7 +120,7 @@ export async function confirmSignatures(
   const reader = new RecordReader(size, source)
   for (const place of signed) {
     const record = await reader.record(place.index ?? 0)
-    // The walk has reported what cannot be read.
+    // Skip a record that cannot be read: the walk has reported it.
     const companion = record && (await reader.record((place.index ?? 0) + record.parts))
     if (record === undefined || companion === undefined) continue
     const { first, payload } = record
@@ -173,12 +173,12 @@ export async function signatureProblem(
   return said === real ? undefined : { expected: `the author of the signature, ${real}`, found: said }
 }
 
-/** Returns what a signature says of its author. The anchor is the operator's choice. */
+/** Returns the facts about the author in a signature, without the anchor, which the operator chooses. */
 function shown({ subject, certificate, chain, signedAt }: Author): string {
   return JSON.stringify({ subject, certificate, chain, signedAt })
 }
 
-/** Reads single records. Keeps the bundle that it read last. */
+/** Reads single records. Keeps the most recently read bundle. */
 class RecordReader {
   readonly #size: number
   readonly #source: Pick<LogSource, 'bundle'>

@@ -21,7 +21,7 @@ async function madeWithDuplicate(): Promise<string> {
   return dir
 }
 
-it('reports a duplicate by the path below the directory', async () => {
+it('a duplicate is reported with its path below the directory', async () => {
   const report = await verifyDirectory(await madeWithDuplicate(), { withoutAudit: true })
   expect(report.problems).toMatchObject([
     {
@@ -33,7 +33,7 @@ it('reports a duplicate by the path below the directory', async () => {
   ])
 })
 
-it('names a bundle that disappeared after the walk', async () => {
+it('a bundle that disappeared after the walk is named', async () => {
   const dir = await madeWithDuplicate()
   const files = directoryFiles(dir)
   const PATH = 'tile/entries/000.b64'
@@ -47,7 +47,7 @@ it('names a bundle that disappeared after the walk', async () => {
   expect(report.problems).toContainEqual(expect.objectContaining({ file: PATH }))
 })
 
-it('names a missing bundle beside the duplicates in other bundles', async () => {
+it('a missing bundle is named, and the duplicates in other bundles are reported', async () => {
   const dir = await madeWithDuplicate()
   await rm(join(dir, 'tile/entries/001.b64'))
   const { problems } = await verifyDirectory(dir, { withoutAudit: true })

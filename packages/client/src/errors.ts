@@ -8,13 +8,13 @@ import { messageOf } from '@service-fs/format/errors'
  * and `http` (an error response without a problem document). For a problem document (RFC 9457), the code is the document's `code`.
  */
 export class ClientError extends Error {
-  /** Stable, for programs. */
+  /** A stable code, for programs. */
   readonly code: string
-  /** The HTTP status of the response; undefined when there was none. */
+  /** The HTTP status of the response; undefined when there was no response. */
   readonly status: number | undefined
-  /** The problem document's `detail`; undefined when there was none. */
+  /** The problem document's `detail`; undefined when it is absent. */
   readonly detail: string | undefined
-  /** The problem document's `field`; undefined when there was none. */
+  /** The problem document's `field`; undefined when it is absent. */
   readonly field: string | undefined
 
   constructor(

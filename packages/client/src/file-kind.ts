@@ -4,7 +4,7 @@ import { TAR_MAGIC_AT, hasTarMagic } from './tar-header.ts'
 interface Kind {
   magic: readonly number[]
   name: string
-  /** The command that decompresses it to standard output. */
+  /** The command that decompresses such a file to standard output. */
   unpack?: string
 }
 
@@ -21,8 +21,8 @@ const KINDS: readonly Kind[] = [
 ]
 
 /**
- * Returns why a file with these first bytes is not a tar archive, or undefined when it may be one. A file that is empty or
- * compressed is not one. Nor is a file that begins neither with a tar header nor with the zeros of an empty archive.
+ * Returns the reason why a file with these first bytes is not a tar archive; undefined when the file may be a tar archive. A tar archive is
+ * not empty and not compressed. It begins with a tar header or with the zeros of an empty archive.
  */
 export function notTar(path: string, start: Buffer): string | undefined {
   const expected = 'expected a tar archive or a disk image'

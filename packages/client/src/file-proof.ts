@@ -8,13 +8,13 @@ import { sha256Stream } from '@service-fs/native/native'
 import { ClientError } from './errors.ts'
 import { checkSplit, proofHeader, readProof, type Digest, type Proved } from './proof.ts'
 
-/** Like `checkPayloadProof`, for a payload in a file of any size. @throws ClientError `file` too */
+/** Verifies a proof like `checkPayloadProof`, for a payload in a file of any size. @throws ClientError `file` too */
 export async function checkFileProof(text: string, path: string, policy: Policy): Promise<Proved> {
   const { header, split } = proofHeader(readProof(text))
   try {
     if (split === undefined) {
       const { size } = await stat(path)
-      // A payload that is longer than an entry can't be in one: do not read it.
+      // Do not read a payload that is longer than an entry, because it can't be in the entry.
       if (size > 65_535)
         throw new ClientError('false', `record: expected at most 65535 bytes for this proof, found ${size}`)
       const first = await readFile(path)

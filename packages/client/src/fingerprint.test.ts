@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { fingerprint, randomKey } from './fingerprint.ts'
 
-it('is HalfSipHash-2-4 with the test vectors of its authors', () => {
+it('the fingerprint is HalfSipHash-2-4, by the test vectors of its authors', () => {
   // vectors_hsip64 of github.com/veorq/SipHash: the key 00 01 … 07, and the messages 00 01 … of each length.
   const vectors = [
     '218d1f59b9b83cc8',
@@ -25,7 +25,7 @@ it('is HalfSipHash-2-4 with the test vectors of its authors', () => {
   }
 })
 
-it('depends on the key', () => {
+it('the fingerprint depends on the key', () => {
   const [a, b] = [randomKey(), randomKey()].map((key) => {
     const words = new Uint32Array(2)
     fingerprint(new Uint8Array(5), 0, 5, key, words, 0)

@@ -25,7 +25,7 @@ export function fingerprint(
   let c = 0x6c796765 ^ k0
   let d = 0x74656462 ^ k1
   const last = from + ((to - from) & ~3)
-  // Each block with two rounds, then the two halves of the result with four.
+  // Process each block with two rounds, and then the two halves of the result with four rounds.
   for (let i = from, rounds = 2; ;) {
     let word = 0
     if (i < last) word = bytes[i]! | (bytes[i + 1]! << 8) | (bytes[i + 2]! << 16) | (bytes[i + 3]! << 24)
@@ -59,7 +59,7 @@ export function fingerprint(
   }
 }
 
-/** Returns the up to three bytes that are left, together with the length. */
+/** Returns the remaining bytes, at most three, together with the length. */
 function lastBlock(bytes: Uint8Array, from: number, to: number, length: number): number {
   let last = length << 24
   for (let i = from; i < to; i++) last |= bytes[i]! << (8 * (i - from))

@@ -31,7 +31,7 @@ const codeOf = async (promise: Promise<unknown>): Promise<string> => {
 }
 
 describe('follow', () => {
-  it('resumes after the last record when the stream ends or breaks, or the server is down', async () => {
+  it('follow resumes after the last record when the stream ends or breaks, or the server is down', async () => {
     const lost: (string | undefined)[] = []
     await serving([
       stream(() => event(1) + event(2), 'end'),
@@ -50,12 +50,12 @@ describe('follow', () => {
     )
   })
 
-  it('reconnects when a stream is silent for too long', async () => {
+  it('follow reconnects when a stream is silent for too long', async () => {
     await serving([stream(() => event(1)), stream(() => event(2))])
     expect(await followed(2, { silence: 300 })).toEqual([1, 2])
   })
 
-  it('parses events in pieces of any size', async () => {
+  it('follow parses events in pieces of any size', async () => {
     const bytes = Buffer.from(event(1, 'größer') + ':\n\n' + event(2, '✓'))
     await serving([
       (response) => {
@@ -74,19 +74,24 @@ describe('follow', () => {
     ['a record is missing', event(1) + event(3), [2], 'expected record 2, found 3'],
     ['a record comes twice', event(1) + event(1), [], 'expected record 2, found 1'],
     ['records change places', event(2) + event(1), [1], 'expected record 1, found 2'],
-    ['an id is not of its record', event(1, 1, 2), [], "expected event id 1, the record's cursor, found 2"],
-  ])('finds that %s', async (_, text, entries, message) => {
+    [
+      'an event id does not belong to its record',
+      event(1, 1, 2),
+      [],
+      "expected event id 1, the record's cursor, found 2",
+    ],
+  ])('follow detects that %s', async (_, text, entries, message) => {
     await serving([stream(() => text)], entries)
     expect(await codeOf(followed(3))).toBe(`false: v1/follow: ${message}`)
   })
 
-  it("computes how many entries a record takes, or requests the number from the server if it can't", async () => {
+  it("follow computes how many entries a record takes, or requests the number from the server if it can't", async () => {
     await serving([stream(() => event(1, 'x'.repeat(130_000)) + event(4) + event(6))])
     expect(await followed(3)).toEqual([1, 4, 6])
     expect(server.asked.slice(1)).toEqual(['/v1/entries/5'])
   })
 
-  it('reports a ledger that has lost records which it showed before', async () => {
+  it('follow reports a ledger that has lost records which it showed before', async () => {
     await serving([stream(() => event(1), 'end'), problem(400, 'range')])
     expect(await codeOf(followed(2))).toMatch(/^false: the ledger showed record 1 before, but now has fewer/)
   })
@@ -94,12 +99,12 @@ describe('follow', () => {
   it.each([
     [403, 'forbidden'],
     [400, 'range'],
-  ])('throws when the first request is refused: %i', async (status, code) => {
+  ])('follow throws when the first request is refused: %i', async (status, code) => {
     await serving([problem(status, code)])
     expect(await codeOf(followed(1))).toBe(`${code}: it is ${code}`)
   })
 
-  it('throws when a later request fails permanently', async () => {
+  it('follow throws when a later request fails permanently', async () => {
     await serving([stream(() => event(1), 'end'), problem(401, 'unauthenticated')])
     expect(await codeOf(followed(2))).toBe('unauthenticated: it is unauthenticated')
   })
@@ -108,7 +113,7 @@ describe('follow', () => {
     ['no JSON', 'id: 1\nevent: record\ndata: {\n\n'],
     ['no record', 'id: 1\nevent: record\ndata: {}\n\n'],
     ['not UTF-8', Buffer.from([0x69, 0xff, 0x0a])],
-  ])('says that an event is malformed: %s', async (_, text) => {
+  ])('follow reports that an event is malformed: %s', async (_, text) => {
     await serving([(response) => void response.writeHead(200).write(text)])
     expect(await codeOf(followed(1))).toMatch(/^malformed: /)
   })

@@ -1,6 +1,6 @@
 /**
  * Follows a ledger over `/v1/follow`, a stream of server-sent events (WHATWG HTML, section 9.2). A stream that ends or breaks is
- * resumed after the last record. The cursors show that each record arrives once and in order, with none missing. This file verifies
+ * resumed after the last record. The cursors show that each record arrives once and in order, and that none is missing. This file verifies
  * nothing else; `getRecord` and `verifyUrl` verify records.
  */
 import { createParser, type EventSourceMessage } from 'eventsource-parser'
@@ -11,7 +11,7 @@ import { membersOf, sleep, type Connection } from './http.ts'
 import { parseRecord, type ReadRecord } from './read.ts'
 
 export interface FollowOptions {
-  /** Start at the first record whose first entry has this index or a later one (default 0). */
+  /** Start at the first record whose first entry has at least this index (default 0). */
   since?: number
   /** End after this many records (default: never). */
   limit?: number
@@ -22,14 +22,16 @@ export interface FollowOptions {
   lost?: (error: ClientError | undefined, pause: number) => void
   /** The pause after a first failure and the longest one, in milliseconds (default 250 and 10,000). Each failure doubles the pause. */
   pauses?: { first: number; longest: number }
-  /** Milliseconds of silence after which a stream is lost (default 45,000; the server sends something every 15 s). */
+  /**
+   * The number of milliseconds of silence after which a stream is considered lost (default 45,000; the server sends something every 15 s).
+   */
   silence?: number
 }
 
 /** A record of the stream. */
 export interface Followed {
   record: ReadRecord
-  /** The record as the server sent it: a JSON object on one line. */
+  /** The record in the form in which the server sent it: a JSON object on one line. */
   text: string
 }
 
@@ -40,7 +42,7 @@ const MAX_EVENT_CHARACTERS = 64 * 2 ** 20
  * Yields the records of a ledger from `since` on, and then each record as it is appended. After the first stream has begun, resumes
  * a lost stream any number of times. @throws ClientError when the first stream fails or the server rejects permanently; `false`
  * when a record is missing or out of order, or
- *   the ledger has lost records that it showed
+ *   the ledger has lost records that it had shown
  */
 export async function* follow(connection: Connection, options: FollowOptions = {}): AsyncGenerator<Followed> {
   const { lost, silence = 45_000, pauses = { first: 250, longest: 10_000 } } = options
@@ -90,9 +92,9 @@ function shrunk({ code, message }: ClientError, { cursor, hasSeen }: Order): Cli
 class Stream {
   readonly #connection: Connection
   readonly #silence: number
-  /** At least one stream has begun. */
+  /** Whether at least one stream has begun. */
   hasBegun = false
-  /** Milliseconds that the server asks clients to wait before they reconnect. */
+  /** The number of milliseconds that clients must wait before they reconnect, as requested by the server. */
   retry = 1000
 
   constructor(connection: Connection, silence: number) {
@@ -158,7 +160,7 @@ function parseEvent(data: string): unknown {
 /** Checks that each record is the next one of the ledger. */
 class Order {
   readonly #connection: Connection
-  /** Cursor of the last record; before the first, the start. */
+  /** The cursor of the last record; before the first record, the start of the stream. */
   cursor: number
   hasSeen = false
   /** The expected cursor of the next record. */
@@ -186,7 +188,7 @@ class Order {
   }
 
   /**
-   * Reports whether all skipped entries are later parts of the record before. `partsOf` cannot decide this if the stream began
+   * Reports whether all skipped entries are later parts of the previous record. `partsOf` cannot decide this if the stream began
    * within that record, or if the record's header has fields that the event does not show.
    */
   async #isWithinOne(cursor: number): Promise<boolean> {

@@ -32,7 +32,7 @@ function checkAuthor({ author, signatureOf }: ReadRecord, fields: readonly Field
   if (of !== (signatureOf ?? '')) throw mismatch(SIGNATURE_OF_FIELD, of, signatureOf ?? '')
 }
 
-/** Opens the ledger's newest tree. It verifies each hash that it reads against the signed checkpoint. @throws ClientError `false` */
+/** Opens the ledger's newest tree. The tree verifies each hash that it reads against the signed checkpoint. @throws ClientError `false` */
 export async function openTree(connection: Connection, trust: Trust): Promise<TrustedTree> {
   const source = httpSource(connection)
   return TrustedTree.open(source, trust.openPublished(await source.checkpoint()).checkpoint)

@@ -7,7 +7,7 @@ import { HeaderReader } from './header-reader.ts'
 
 const KEY = [1, 2] as const
 
-/** The identifier, the time and the acceptance of an entry as `parseEntry` has them. */
+/** Returns the identifier and the time of an entry, and whether the entry is accepted, according to `parseEntry`. */
 function parsed(entry: Uint8Array): { id: string; time: string } | undefined {
   try {
     const { header, split, continuation } = parseEntry(entry, nativeCodec)
@@ -19,7 +19,7 @@ function parsed(entry: Uint8Array): { id: string; time: string } | undefined {
   }
 }
 
-/** Reads an entry within a larger array, and compares the result with that of `parseEntry`. Returns whether it was accepted. */
+/** Reads an entry within a larger array, and compares the result with the result of `parseEntry`. Returns whether it was accepted. */
 function check(entry: Uint8Array): boolean {
   const bytes = Buffer.concat([Buffer.from('x\n'), entry, Buffer.from('\n\n')])
   const reader = new HeaderReader(KEY)
@@ -47,7 +47,7 @@ function entryWith(changes: object): Uint8Array {
   return entriesOf({ ...content, ...changes }, sha256Hex)[0] as Uint8Array
 }
 
-it('accepts every whole record', () => {
+it('the header reader accepts every whole record', () => {
   const texts = ['a', 'x'.repeat(255), 'é', '\u{1F600}', '~ !', '日本'.repeat(40)]
   for (const id of [...texts, 'x'.repeat(256)])
     for (const type of texts) expect(check(entryWith({ id, type }))).toBe(true)
@@ -64,12 +64,12 @@ it('accepts every whole record', () => {
   ).toBe(true)
 })
 
-it('rejects the parts of split records', () => {
+it('the header reader rejects the parts of split records', () => {
   for (const part of entriesOf({ ...content, payload: new Uint8Array(150_000) }, sha256Hex))
     expect(check(part)).toBe(false)
 })
 
-it('rejects what parseEntry rejects', () => {
+it('the header reader rejects every entry that parseEntry rejects', () => {
   const text = Buffer.from(entryWith({})).toString('latin1')
   for (const bad of [
     text.replace('v1', 'v2'),
@@ -90,7 +90,7 @@ it('rejects what parseEntry rejects', () => {
     expect(check(Buffer.from(bad, 'latin1'))).toBe(false)
 })
 
-it('agrees with parseEntry on entries with changed, missing and additional bytes', () => {
+it('the header reader agrees with parseEntry on entries with changed, missing and additional bytes', () => {
   const whole = Buffer.from(entryWith({ fields: [['n', '1']] }))
   const short = Buffer.from(entryWith({}))
   const source = fc.constantFrom(whole, short)

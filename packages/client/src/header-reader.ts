@@ -12,9 +12,9 @@ const TREE_TYPE_BYTES = nativeCodec.utf8Encode(TREE_TYPE)
 
 /** Reads the header of one entry after another. Each result is valid until the next call. */
 export class HeaderReader {
-  /** Orders the times of entries: {@link timeRank}. */
+  /** A number that orders the times of entries: {@link timeRank}. */
   rank = 0
-  /** The offset of the 24 characters of the time, in the bytes given. */
+  /** The offset of the 24 characters of the time within the given bytes. */
   time = 0
   readonly #key: FingerprintKey
   readonly #plain = new PlainEntry(PRINTABLE)

@@ -18,7 +18,7 @@ const busy: Parameters<typeof startServer>[0] = (_, response) => {
     .end('{"code":"busy","detail":"too many"}')
 }
 
-it('accepts only http and https URLs with a path', () => {
+it('a base URL must be an http or https URL with a path', () => {
   expect(parseBaseUrl('http://127.0.0.1:8080').href).toBe('http://127.0.0.1:8080/')
   expect(parseBaseUrl('https://example.org/t/acme').href).toBe('https://example.org/t/acme/')
   for (const bad of [
@@ -34,7 +34,7 @@ it('accepts only http and https URLs with a path', () => {
 
 type Open = (origin: string, options: TransportOptions) => Transport
 
-/** Passes the origin without its trailing slash: undici accepts nothing else, and fetch appends an absolute path to it. */
+/** Passes the origin without its trailing slash: undici accepts only this form, and fetch appends an absolute path to it. */
 const withoutSlash =
   (open: Open): Open =>
   (url, options) =>
@@ -57,7 +57,7 @@ describe.each([
     return { server, connection }
   }
 
-  it('names the tenant and the token, joins the paths, and reads gzip', async () => {
+  it('a connection sends the tenant and the token, joins the paths, and reads gzip', async () => {
     const { server, connection } = await connected(
       (request, response) => {
         response.writeHead(200, { 'content-encoding': 'gzip' })
@@ -75,21 +75,24 @@ describe.each([
     await expect(connection.ask('checkpoint', { limit: 4 })).rejects.toMatchObject({ code: 'malformed' })
   })
 
-  it.each([429, 503])('retries after the pause in Retry-After when a ledger answers %s', async (status) => {
-    let turnedAway = 3
-    const { server, connection } = await connected((_, response) => {
-      turnedAway -= 1
-      if (turnedAway > 0)
-        response
-          .writeHead(status, { 'retry-after': '0', 'content-type': 'application/problem+json' })
-          .end('{"code":"busy"}')
-      else response.end('{"ok":true}')
-    })
-    expect(await connection.askJson('v1/contract')).toEqual({ ok: true })
-    expect(server.asked).toHaveLength(3)
-  })
+  it.each([429, 503])(
+    'a connection retries after the pause in Retry-After when a ledger answers %s',
+    async (status) => {
+      let turnedAway = 3
+      const { server, connection } = await connected((_, response) => {
+        turnedAway -= 1
+        if (turnedAway > 0)
+          response
+            .writeHead(status, { 'retry-after': '0', 'content-type': 'application/problem+json' })
+            .end('{"code":"busy"}')
+        else response.end('{"ok":true}')
+      })
+      expect(await connection.askJson('v1/contract')).toEqual({ ok: true })
+      expect(server.asked).toHaveLength(3)
+    },
+  )
 
-  it('gives up on a busy ledger after the patience', async () => {
+  it('a connection gives up on a busy ledger after the patience', async () => {
     const { connection } = await connected(busy, { patience: 200 })
     await expect(connection.ask('v1/append')).rejects.toMatchObject({
       code: 'busy',
@@ -98,7 +101,7 @@ describe.each([
     })
   })
 
-  it('reconnects when a connection breaks, and reports a failure to connect', async () => {
+  it('a connection reconnects when it breaks, and reports a failure to connect', async () => {
     let broken = 2
     const { server, connection } = await connected((request, response) => {
       broken -= 1
@@ -113,7 +116,7 @@ describe.each([
     await nobody.close()
   })
 
-  it('turns problem documents and other error responses into errors', async () => {
+  it('a connection turns problem documents and other error responses into errors', async () => {
     const { connection } = await connected((request, response) => {
       const document = {
         code: 'module-id-mismatch',
@@ -132,7 +135,7 @@ describe.each([
     await expect(connection.ask('other')).rejects.toMatchObject({ code: 'not-found', status: 404 })
   })
 
-  it('reads lines from any chunks, and reports a truncated response', async () => {
+  it('a connection reads lines from any chunks, and reports a truncated response', async () => {
     const { connection } = await connected((request, response) => {
       response.write('{"a":1}\n{"b"')
       setTimeout(() => {
@@ -148,7 +151,7 @@ describe.each([
     }).rejects.toMatchObject({ code: 'connection' })
   })
 
-  it.each([204, 206, 301, 302, 307])('rejects a response %s', async (status) => {
+  it.each([204, 206, 301, 302, 307])('a connection rejects a response %s', async (status) => {
     const { connection } = await connected((_, response) => {
       response.writeHead(status, { location: 'https://example.org/' }).end()
     })
@@ -156,7 +159,7 @@ describe.each([
     await expect(connection.askLines('v1/entries').next()).rejects.toMatchObject({ code: 'http', status })
   })
 
-  it('ends a response that is silent for too long', async () => {
+  it('a connection ends a response that is silent for too long', async () => {
     const { connection } = await connected((_, response) => void response.write('begun\n'), { retries: 0 })
     const silent = connection.ask('v1/entries', { silence: 100 })
     await expect(silent).rejects.toMatchObject({ code: 'connection' })
@@ -165,7 +168,7 @@ describe.each([
     await expect(lines.next()).rejects.toMatchObject({ code: 'connection' })
   })
 
-  it('closes the connection of a response that the caller stops reading', async () => {
+  it('a connection is closed when the caller stops reading a response', async () => {
     let closed: (() => void) | undefined
     const gone = new Promise<void>((resolve) => (closed = resolve))
     const { connection } = await connected((request, response) => {
@@ -179,7 +182,7 @@ describe.each([
     await gone
   })
 
-  it('fails the requests under way when it is closed', async () => {
+  it('the requests under way fail when a connection is closed', async () => {
     let arrived: (() => void) | undefined
     const asked = new Promise<void>((resolve) => (arrived = resolve))
     const { connection } = await connected(() => arrived?.())
@@ -190,7 +193,7 @@ describe.each([
   })
 })
 
-it('by fetch takes no certificates', () => {
+it('a connection by fetch accepts no certificates', () => {
   expect(() => byFetch.openTransport('https://example.org', { tls: { ca: 'PEM' } })).toThrow(
     expect.objectContaining({ code: 'usage' }),
   )

@@ -1,5 +1,5 @@
 /**
- * A connection to one ledger over HTTP: its URL, the caller's credentials, and how to retry.
+ * A connection to one ledger over HTTP. It has the URL, the caller's credentials, and the rules for retries.
  *
  * Every request may be retried: a read changes nothing, and an append with a payload_id returns the first append's cursor when it is
  * repeated.
@@ -11,16 +11,16 @@ import { joined, type Failure, type Incoming, type TlsOptions, type Transport } 
 export type { TlsOptions } from './transport.ts'
 
 export interface ConnectionOptions {
-  /** Sent as X-Foundry-Module-ID. Not needed when the URL has the prefix `/t/<moduleId>/`. */
+  /** The tenant, sent as X-Foundry-Module-ID. It is not needed when the URL has the prefix `/t/<moduleId>/`. */
   moduleId?: string | undefined
   /** A bearer token (RFC 6750). */
   token?: string | undefined
   tls?: TlsOptions | undefined
-  /** Retries after a connection fails or breaks (default 5, about 3 seconds). */
+  /** The number of retries after a connection fails or breaks (default 5, about 3 seconds). */
   retries?: number
-  /** Milliseconds during which to retry when the ledger is busy (429, 502, 503, 504; default 60,000). */
+  /** The number of milliseconds during which to retry when the ledger is busy (429, 502, 503, 504; default 60,000). */
   patience?: number
-  /** Connections kept open (default 8). */
+  /** The number of connections kept open (default 8). */
   connections?: number
 }
 
@@ -69,7 +69,7 @@ export function isUrl(place: string): boolean {
   return /^https?:\/\//.test(place)
 }
 
-/** Sends requests to one ledger. Close it when done: it keeps connections open. */
+/** Sends requests to one ledger. Call {@link close} at the end, because a Connection keeps TCP connections open. */
 export class Connection {
   /** The base URL, with a closing slash. */
   readonly url: string
@@ -83,7 +83,7 @@ export class Connection {
    * Creates a connection, which connects at the first request.
    * @param url the ledger, `http://host:port`, or one tenant, `http://host:port/t/<moduleId>/`
    * @param shared the transport of another connection to the same origin
-   * @throws ClientError `usage` for a URL that can't be a ledger's
+   * @throws ClientError `usage` for a URL that can't be the URL of a ledger
    */
   constructor(url: string, options: ConnectionOptions = {}, shared?: Transport) {
     const base = parseBaseUrl(url)
@@ -119,12 +119,12 @@ export class Connection {
     })
   }
 
-  /** Like `ask`, and returns the body as text. @throws ClientError like `ask`, and `malformed` when it is not UTF-8 */
+  /** Sends a request like `ask`, and returns the body as text. @throws ClientError like `ask`, and `malformed` when it is not UTF-8 */
   async askText(path: string, question: Question = {}): Promise<string> {
     return utf8((await this.ask(path, question)).body, path)
   }
 
-  /** Like `ask`, and parses the body as JSON. @throws ClientError like `ask`, and `malformed` when it is not JSON */
+  /** Sends a request like `ask`, and parses the body as JSON. @throws ClientError like `ask`, and `malformed` when it is not JSON */
   async askJson(path: string, question: Question = {}): Promise<unknown> {
     const text = await this.askText(path, {
       ...question,
@@ -142,7 +142,7 @@ export class Connection {
   }
 
   /**
-   * Resolves when a response has begun, and yields its bytes as they arrive. The request is not retried after that.
+   * Resolves when a response has begun, and then yields the bytes of the response as they arrive. The request is not retried after that.
    * @throws ClientError like `ask`; while the bytes are read, `connection` when the connection breaks or is silent for too long
    */
   async askStream(path: string, question: Question = {}): Promise<AsyncIterable<Uint8Array>> {
@@ -232,7 +232,10 @@ class Refusal extends ClientError {
   }
 }
 
-/** Returns the pause before a retry, in milliseconds: Retry-After, at most 10 s; without it 100 ms, doubled each time, at most 5 s. */
+/**
+ * Returns the pause before a retry in milliseconds: Retry-After, at most 10 s. Without Retry-After it is 100 ms, doubled each time, at most
+ * 5 s.
+ */
 function pauseAfter(tries: number, retryAfter: number | undefined): number {
   if (retryAfter !== undefined) return Math.min(Math.max(retryAfter * 1000, 50), 10_000)
   return Math.min(100 * 2 ** tries, 5_000)
@@ -297,7 +300,7 @@ function errorOf(
   return new Refusal(code, `${path}: HTTP ${status}`, { status }, retryAfter)
 }
 
-/** Returns the members of a parsed JSON object; none for any other value. */
+/** Returns the members of a parsed JSON object. For any other value, returns no members. */
 export function membersOf(value: unknown): Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
     ? (value as Record<string, unknown>)

@@ -1,12 +1,12 @@
 import { expect, it } from 'vitest'
 import { FingerprintSet } from './ids.ts'
 
-/** Words that differ for each i, in an order far from ascending. */
+/** Returns words that differ for each i, and are not in ascending order. */
 function words(i: number): [number, number] {
   return [Math.imul(i, 0x9e3779b1) >>> 0, i % 3]
 }
 
-it('holds every fingerprint that was added, and no other, at any size', () => {
+it('a set has exactly the fingerprints that were added, at any size', () => {
   for (const [expected, sure] of [
     [undefined],
     [50_001],
@@ -24,13 +24,13 @@ it('holds every fingerprint that was added, and no other, at any size', () => {
   }
 })
 
-it('takes at most 11 bytes for each of a million expected identifiers', () => {
+it('a set takes at most 11 bytes for each of a million expected identifiers', () => {
   const ids = new FingerprintSet(1_000_000)
   for (let i = 0; i < 1_000_000; i++) ids.add(...words(i))
   expect(ids.bytes).toBeLessThan(11_000_000)
 })
 
-it('allocates memory for the lower bound of identifiers at the start', () => {
+it('a set allocates memory for the lower bound of identifiers at the start', () => {
   const ids = new FingerprintSet(1_000_000, 900_000)
   const { bytes } = ids
   expect(bytes).toBeGreaterThan(9_000_000)

@@ -1,24 +1,27 @@
-/** The table grows when a larger share of its slots is in use. */
+/** The largest share of slots in use. If more slots are in use, the table grows. */
 const LOAD = 0.75
-/** Slots of the first table, unless fewer are expected. */
+/** The number of slots of the first table, unless fewer identifiers are expected. */
 const FIRST = 1 << 16
 
 /**
- * A set of identifiers that keeps 64 bits of each, its fingerprint. It takes at most 10.7 bytes an identifier when `expected` is right, and
- * half of that more while it grows. `add` may report a new identifier as known if its fingerprint is; a caller then compares the
- * identifiers themselves. It never reports a known identifier as new.
+ * A set of identifiers that keeps only a fingerprint of 64 bits for each. It takes at most 10.7 bytes per identifier when `expected` is
+ * right, and half as much again while it grows. `add` may report a new identifier as known if another identifier has the same fingerprint;
+ * the caller must then compare the identifiers. It never reports a known identifier as new.
  */
 export class FingerprintSet {
-  /** Two words a slot. The second word of a free slot is 0. Slots are in the order of the first word, except after collisions. */
+  /**
+   * The slots, each of two words. The second word of a free slot is 0. The slots are in the order of the first word, except after
+   * collisions.
+   */
   #slots: Uint32Array
   readonly #expected: number
   #size = 0
-  /** The last value that `touch` read. Without a use of the value, the engine would optimize the reads away. */
+  /** The last value that `touch` read. If the value were not used, the engine would optimize the reads away. */
   touched = 0
 
   /**
-   * @param expected the number of identifiers, if it is known; the set then grows up to that and no further
-   * @param sure a lower bound of that number: the first table has room for that many
+   * @param expected the number of identifiers, if it is known; the set then grows only up to that size @param sure a lower bound of the
+   * number of identifiers: the first table has room for so many
    */
   constructor(expected: number = Number.MAX_SAFE_INTEGER, sure: number = 0) {
     this.#expected = expected
@@ -35,7 +38,10 @@ export class FingerprintSet {
     return this.#slots.byteLength
   }
 
-  /** Reads the slots of `count` fingerprints from `words`, which are added next: the processor then waits for all of them at once. */
+  /**
+   * Reads the slots of `count` fingerprints from `words`, which are added next. In this way, the processor waits for the memory of all of
+   * them at once.
+   */
   touch(words: Uint32Array, first: number, count: number): void {
     const slots = this.#slots
     let sum = 0
@@ -55,7 +61,7 @@ export class FingerprintSet {
   #grow(count: number): void {
     const old = this.#slots
     const enough = Math.ceil((this.#expected + 1) / LOAD)
-    // An expected number that turns out too low does not stop the set from growing.
+    // If more identifiers arrive than expected, the set still grows.
     const slots = new Uint32Array(2 * (enough > count ? Math.min(2 * count, enough) : 2 * count))
     for (let i = 0; i < old.length; i += 2) if (old[i + 1] !== 0) insert(slots, old[i]!, old[i + 1]!)
     this.#slots = slots

@@ -1,5 +1,5 @@
 /**
- * A client of one service-fs ledger that verifies what it reads: connect, append, read, follow, prove, and check a whole ledger
+ * A client of one service-fs ledger that verifies all data that it reads: connect, append, read, follow, prove, and check a whole ledger
  * behind a URL, in a directory, in a tar archive or on a disk image. It prints nothing and keeps no state.
  *
  * @packageDocumentation

@@ -12,7 +12,8 @@ const NAMES: ReadonlyMap<number, string> = new Map([
 ])
 
 /**
- * Returns a ledger's vkeys by file name. The first key of each algorithm is named after the algorithm, any other after its key id.
+ * Returns a ledger's vkeys by file name. The file of the first key of each algorithm is named after the algorithm. Any other file is named
+ * after the key id.
  * @throws ClientError `malformed` for an invalid vkey, or one whose name is not the origin
  */
 export function keyFiles(vkeys: readonly string[], origin: string): Map<string, string> {
@@ -29,7 +30,7 @@ export function keyFiles(vkeys: readonly string[], origin: string): Map<string, 
 }
 
 /**
- * Returns the vkeys that a ledger publishes, by file name. A static host may publish none; then returns the pinned keys.
+ * Returns the vkeys that a ledger publishes, by file name. If the ledger publishes no keys, as a static host may, returns the pinned keys.
  * @throws ClientError like `shown`; `malformed`
  */
 export async function ownKeyFiles(

@@ -19,13 +19,16 @@ export interface LedgerFiles {
   /** The ledger's name in messages: a path, or a path within an archive. */
   readonly place: string
   /**
-   * Reads a whole file. Resolves to undefined when there is none.
+   * Reads a whole file. Resolves to undefined when there is no such file.
    * @throws ClientError `file`; `malformed` when the file is larger than the format allows for its kind
    */
   read(path: string): Promise<Buffer | undefined>
-  /** Returns where another thread can read a file; undefined when there is no such file, or only `read` can read it. */
+  /** Returns the place where another thread can read a file; undefined when there is no such file, or only `read` can read it. */
   locate?(path: string): BytesPlace | undefined
-  /** Lists a folder ('' for the ledger itself) in the order of names; nothing when there is no such folder. @throws ClientError `file` */
+  /**
+   * Lists a folder ('' is the ledger itself) in the order of names. If there is no such folder, returns an empty list.
+   * @throws ClientError `file`
+   */
   list(folder: string): Promise<ListedFile[]>
   /** Returns the files below a folder. */
   below(folder: string): LedgerFiles
@@ -94,7 +97,7 @@ async function listDirectory(dir: string): Promise<ListedFile[]> {
     })
     return found.sort((a, b) => (a.name < b.name ? -1 : 1))
   } catch (error) {
-    // A daemon that uses the ledger may remove a folder.
+    // The folder may be missing: a daemon that uses the ledger may remove a folder.
     if (codeOf(error) === 'ENOENT') return []
     throw new ClientError('file', messageOf(error))
   }

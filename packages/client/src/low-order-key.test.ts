@@ -23,8 +23,8 @@ afterEach(async () => {
 })
 
 /**
- * The points of order 1 and 2. With S = 0 and R = A, a signature verifies over any text for the point of order 1, and over every
- * second text for order 2.
+ * The points of order 1 and 2. The signature with S = 0 and R = A verifies over any text with the point of order 1, and over half of all
+ * texts with the point of order 2.
  */
 const KEYS: [string, Buffer][] = [
   ['order 1', Buffer.from('01'.padEnd(64, '0'), 'hex')],
@@ -36,7 +36,7 @@ const vkeyOf = (key: Buffer, name: string, type: number): string => {
   return `${name}+${id}+${Buffer.from([type, ...key]).toString('base64')}`
 }
 
-/** A ledger whose checkpoint is signed without any private key. */
+/** Makes a ledger whose checkpoint is signed without any private key. */
 async function forged(key: Buffer): Promise<string> {
   const dir = await temporary()
   cleanups.push(() => remove(dir))
@@ -54,7 +54,7 @@ describe.each(KEYS)('a key of %s', (_, key) => {
   const vkey = vkeyOf(key, TEST_ORIGIN, 1)
   const why = 'expected an Ed25519 public key, found a low-order point'
 
-  it('is refused as --vkey', async () => {
+  it('a low-order key is refused as --vkey', async () => {
     const dir = await forged(key)
     await expect(verifyDirectory(dir, { vkeys: [vkey] })).rejects.toMatchObject({
       code: 'usage',
@@ -62,7 +62,7 @@ describe.each(KEYS)('a key of %s', (_, key) => {
     })
   })
 
-  it('is refused in a policy, for a log and for a witness', () => {
+  it('a low-order key is refused in a policy, for a log and for a witness', () => {
     const witness = vkeyOf(key, 'witness.example', 4)
     const policies: [string, number][] = [
       [`log ${vkey}\nquorum none\n`, 1],
@@ -73,7 +73,7 @@ describe.each(KEYS)('a key of %s', (_, key) => {
     }
   })
 
-  it("is refused in a directory's keys", async () => {
+  it("a low-order key is refused in a directory's keys", async () => {
     const dir = await forged(key)
     await writeFile(join(dir, 'keys/ed25519.vkey'), `${vkey}\n`)
     const { ok, problems } = await verifyDirectory(dir)
@@ -82,7 +82,7 @@ describe.each(KEYS)('a key of %s', (_, key) => {
     expect(problems).toContainEqual({ file: 'keys/ed25519.vkey', expected, found })
   })
 
-  it('is refused in a contract', async () => {
+  it('a low-order key is refused in a contract', async () => {
     const dir = await forged(key)
     const server = await serveDirectory(dir)
     const connection = new Connection(server.url)

@@ -2,7 +2,7 @@ import { quoted } from '@service-fs/format/visible'
 import { messageOf } from '@service-fs/format/errors'
 import { ClientError } from './errors.ts'
 
-/** A fault in a ledger: its place, with the expected and the found value. */
+/** A fault in a ledger: the place, the expected value and the found value. */
 export interface Problem {
   /** A path below the ledger's directory or URL. */
   file: string
@@ -21,7 +21,7 @@ export interface Place {
   index?: number
 }
 
-/** The codes of errors that concern the content. Any other error means that reading failed. */
+/** The codes of errors about the content of a ledger. Any other error means that reading failed. */
 const ABOUT_CONTENT: ReadonlySet<string> = new Set(['malformed', 'false', 'file', 'not-found', 'corrupt'])
 
 /** Collects problems: keeps the first thousand and counts all of them. */
@@ -39,7 +39,10 @@ export class Problems {
     if (this.list.length < 1_000) this.list.push({ ...place, expected, found })
   }
 
-  /** Adds an error as a problem, split at its "expected …, found …" if it has one. @throws `error` when reading failed */
+  /**
+   * Adds an error as a problem. Splits its message at "expected …, found …" if the message has this form.
+   * @throws `error` when reading failed
+   */
   addError(place: Place, error: unknown, expected: string): void {
     if (error instanceof ClientError && !ABOUT_CONTENT.has(error.code)) throw error
     const text = messageOf(error)

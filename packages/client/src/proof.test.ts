@@ -12,7 +12,7 @@ const record = {
   payload: Buffer.from('0123456789'.repeat(15_000)),
 }
 
-it('proves a split record by its first entry, and rejects a later entry as a record', async () => {
+it('a split record is proven by its first entry, and a later entry is rejected as a record', async () => {
   const entries = entriesOf(record, sha256Hex)
   expect(entries).toHaveLength(3)
   const { policy } = Trust.pinned({ vkeys: [testSigner().vkey] }) as Trust

@@ -8,10 +8,13 @@ import { ClientError } from './errors.ts'
 import type { Connection } from './http.ts'
 import { nativeCodec, nativeCrypto, nativeHasher, sha256Hex } from '@service-fs/native/native'
 
-/** A proof holds a header, at most 53 hashes, and a checkpoint with its cosignatures. */
+/** The maximum size of a proof, which has a header, at most 53 hashes, and a checkpoint with its cosignatures. */
 const MAX_PROOF_BYTES = 2 * 1024 * 1024
 
-/** Fetches the `.tlog-proof` of the record with this cursor, for the newest checkpoint. It is not verified. @throws ClientError `not-found` */
+/**
+ * Fetches the `.tlog-proof` of the record with this cursor, for the newest checkpoint. The proof is not verified.
+ * @throws ClientError `not-found`
+ */
 export async function fetchProof(connection: Connection, cursor: number): Promise<string> {
   const headers = { accept: 'text/x.tlog-proof' }
   return connection.askText(`v1/entries/${cursor}/proof`, { headers, limit: MAX_PROOF_BYTES })
@@ -19,14 +22,14 @@ export async function fetchProof(connection: Connection, cursor: number): Promis
 
 /** The statement of a verified proof: the log with this origin, size and root holds the leaf hash at this index. */
 export interface Proved {
-  /** Index of the entry in the log. */
+  /** The index of the entry in the log. */
   index: number
-  /** RFC 6962 §2.1, in base64. */
+  /** The leaf hash of the entry (RFC 6962 §2.1), in base64. */
   leafHash: Hash
   origin: string
-  /** Entries of the tree that the checkpoint signs. */
+  /** The size of the tree that the checkpoint signs. */
   size: number
-  /** Its root hash, in base64. */
+  /** The root hash of the tree, in base64. */
   root: Hash
   /** The policy's names of the witnesses that cosigned. */
   witnesses: string[]
@@ -68,7 +71,7 @@ export function checkProof(text: string, leafHash: Hash, policy: Policy): Proved
   }
 }
 
-/** Returns the entry header in a proof's `extra` line, and how the record is split if it is. @throws ClientError `malformed` */
+/** Returns the entry header in a proof's `extra` line. For a split record, also returns how it is split. @throws ClientError `malformed` */
 export function proofHeader(proof: TlogProof): { header: Uint8Array; split: Entry['split'] } {
   const header = proof.extra
   if (header === undefined)
@@ -78,7 +81,7 @@ export function proofHeader(proof: TlogProof): { header: Uint8Array; split: Entr
     if (first.payload.length > 0) throw new Error('expected a header that ends with its empty line')
     return { header, split: undefined }
   } catch {
-    // parseEntry refuses a split record's header without its payload; splitOf adds one of the right length.
+    // parseEntry refuses the header of a split record without its payload, so splitOf adds a payload of the right length.
     return { header, split: splitOf(header) }
   }
 }
@@ -119,7 +122,7 @@ export function checkPayloadProof(text: string, payload: Uint8Array, policy: Pol
 /** Returns the header fields in a proof that was verified. */
 export function fieldsIn(text: string): readonly Field[] {
   const { header, split } = proofHeader(readProof(text))
-  // The first part of a split record has this length.
+  // Use a payload with the length of a split record's first part.
   const payload = new Uint8Array(split === undefined ? 0 : PART_BYTES)
   return parseEntry(nativeCodec.concat(header, payload), nativeCodec).header.fields
 }

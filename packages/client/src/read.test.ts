@@ -38,7 +38,7 @@ async function ledger(): Promise<Connection> {
   return connection
 }
 
-it('reads page after page, and resumes after a broken connection', async () => {
+it('readRecords reads page after page, and resumes after a broken connection', async () => {
   const connection = await ledger()
   const ids: string[] = []
   for await (const { id, payload } of readRecords(connection))
@@ -46,14 +46,14 @@ it('reads page after page, and resumes after a broken connection', async () => {
   expect(ids).toEqual([0, 2, 4, 6, 8].map((i) => `r${i} {"a":${i},"b":1}`))
 })
 
-it('starts and stops at the given indexes', async () => {
+it('readRecords starts and stops at the given indexes', async () => {
   const connection = await ledger()
   const ids: string[] = []
   for await (const { id } of readRecords(connection, { since: 1, until: 6 })) ids.push(id)
   expect(ids).toEqual(['r2', 'r4'])
 })
 
-it('rejects a malformed record', () => {
+it('readRecords rejects a malformed record', () => {
   const good = { cursor: 1, payload_id: 'a', type: 't', time: 'now', payload_base64: 'QQ==' }
   expect(Buffer.from(parseRecord(good).payload).toString()).toBe('A')
   for (const bad of [
@@ -69,7 +69,7 @@ it('rejects a malformed record', () => {
   }
 })
 
-it('writes canonical JSON', () => {
+it('canonicalJson returns canonical JSON', () => {
   expect(canonicalJson({ ü: 1, b: [null, true, 1e21, 'x\n'], a: { z: 0, y: {} } })).toBe(
     '{"a":{"y":{},"z":0},"b":[null,true,1e+21,"x\\n"],"ü":1}',
   )

@@ -1,22 +1,22 @@
-/** Reads records from `/v1/entries` and `/v1/records` without verifying them. `getRecord` and `openTree` verify. */
+/** Reads records from `/v1/entries` and `/v1/records` without verifying them. To verify records, use `getRecord` or `openTree`. */
 import type { Author } from '@service-fs/format/author'
 import { nativeCodec } from '@service-fs/native/native'
 import { parseAuthor } from './author.ts'
 import { ClientError } from './errors.ts'
 import { membersOf, type Connection } from './http.ts'
 
-/** A record as the ledger returned it. */
+/** A record in the form in which the ledger returned it. */
 export interface ReadRecord {
-  /** Index of the record's first entry, plus 1. */
+  /** The index of the record's first entry, plus 1. */
   cursor: number
   id: string
   /** The media type. */
   type: string
-  /** RFC 3339 in UTC: the ledger's clock when it accepted the record. */
+  /** The time at which the ledger accepted the record, by its clock, in RFC 3339 and UTC. */
   time: string
-  /** The time until which the record itself asks to be kept, if it does. A policy, an extension or a hold may last longer. */
+  /** The time until which the record must be kept, if the record itself states it. A policy, an extension or a hold may last longer. */
   retainUntil?: string
-  /** The author that its header names, if it is signed. */
+  /** The author that the record's header names, if the record is signed. */
   author?: Author
   /** The identifier of the signed record, if this record is its author's signature. */
   signatureOf?: string
@@ -24,9 +24,9 @@ export interface ReadRecord {
 }
 
 export interface ReadOptions {
-  /** Start at the first record whose first entry has this index or a later one (default 0). */
+  /** Start at the first record whose first entry has at least this index (default 0). */
   since?: number
-  /** Stop before the first record whose first entry has this index or a later one (default: at the end). */
+  /** Stop before the first record whose first entry has at least this index (default: at the end). */
   until?: number
 }
 

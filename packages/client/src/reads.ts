@@ -1,4 +1,4 @@
-/** The entries of an audit sub-ledger: each records one read, with its subject, route, records and time. */
+/** The entries of an audit sub-ledger. Each entry records one read with its subject, route, records and time. */
 import { TILE_WIDTH, parseTilePath } from '@service-fs/tlog/tile'
 import type { Entry } from '@service-fs/format/entry'
 import { isTime } from '@service-fs/format/time'
@@ -25,15 +25,15 @@ export interface Read {
   entries: number
   /** The size of the response body, before compression. */
   bytes: number
-  /** `shown`; for an append, `duplicate` or `conflict`. */
+  /** The outcome: `shown`, or for an append, `duplicate` or `conflict`. */
   outcome: string
-  /** RFC 3339 in UTC with milliseconds. */
+  /** The time of the read, in RFC 3339 and UTC with milliseconds. */
   when: string
   [member: string]: string | number
 }
 
 const TEXTS = ['subject', 'request_id', 'method', 'route', 'outcome', 'when'] as const
-/** The members that are non-negative integers. */
+/** The members whose values are non-negative integers. */
 const COUNTS = [
   'entries',
   'bytes',
@@ -47,7 +47,7 @@ const COUNTS = [
   'to',
   'records',
 ]
-/** An append that found existing records reveals them: its outcome is `duplicate` or `conflict`. */
+/** The possible outcomes. An append that finds existing records reveals them, so its outcome is `duplicate` or `conflict`. */
 const OUTCOMES: ReadonlySet<string> = new Set(['shown', 'duplicate', 'conflict'])
 const STANDING: ReadonlySet<string> = new Set([...TEXTS, 'entries', 'bytes'])
 
@@ -80,7 +80,7 @@ function checkRange(read: Read): void {
   const { since, next_cursor: next, limit, entries, tile, cursors, records } = read
   if (cursors !== undefined) {
     const most = rangesIn(cursors).reduce((sum, { first, end }) => sum + (end - first), 0)
-    // A batch may hold a record more than once.
+    // The numbers may differ: a batch may have a record more than once.
     expect(
       most >= 1 && (entries <= most || entries <= Number(records)),
       `cursors of ${entries} records`,
@@ -106,7 +106,7 @@ function isCount(value: unknown): boolean {
   return Number.isSafeInteger(value) && (value as number) >= 0
 }
 
-/** Parses the read that an audit entry records, or returns why the entry does not record one. */
+/** Parses the read that an audit entry records. If the entry records no read, returns the reason. */
 export function tryReadOf(entry: Entry): Read | string {
   try {
     return readOf(entry)
@@ -121,7 +121,7 @@ export interface Span {
   end: number
 }
 
-/** Returns the entries of the ledger that a read revealed. A read of the sub-ledger reveals none. */
+/** Returns the entries of the ledger that a read revealed. A read of the sub-ledger reveals no entries of the ledger. */
 export function spansOf(read: Read): Span[] {
   const { route, tile, cursor, cursors, since, next_cursor: next, index } = read
   if (route.startsWith('/audit/')) return []
@@ -147,13 +147,13 @@ function rangesIn(cursors: string | number): Span[] {
     })
 }
 
-/** Selects reads. A filter without a member selects all its values. */
+/** Selects reads. A member that is absent does not restrict the selection. */
 export interface ReadFilter {
   subject?: string | undefined
   requestId?: string | undefined
-  /** This route and those below it. */
+  /** Only reads of this route and of the routes below it. */
   route?: string | undefined
-  /** Reads that revealed one of these entries. */
+  /** Only reads that revealed one of these entries. */
   span?: Span | undefined
 }
 
@@ -167,7 +167,7 @@ export function matches(read: Read, filter: ReadFilter): boolean {
   return spansOf(read).some(({ first, end }) => first < span.end && end > span.first)
 }
 
-/** Formats a read on one line: subject, method, route, details and size. */
+/** Formats a read on one line, with subject, method, route, details and size. */
 export function readText(read: Read): string {
   const what = Object.entries(read).filter(([name]) => !STANDING.has(name))
   if (read.outcome !== 'shown') what.unshift(['outcome', read.outcome])

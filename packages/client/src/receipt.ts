@@ -11,19 +11,19 @@ import { ClientError } from './errors.ts'
 /** The ledger's receipt for one record. */
 export interface AppendedRecord {
   id: string
-  /** Index of the record's first entry, plus 1. */
+  /** The index of the record's first entry, plus 1. */
   cursor: number
-  /** Index of the record's first entry in the log. */
+  /** The index of the record's first entry in the log. */
   index: number
-  /** Entries that the record takes: 1, or more for a split record. */
+  /** The number of entries that the record takes; more than 1 for a split record. */
   parts: number
-  /** Leaf hash of the record's first entry (RFC 6962 §2.1), in base64. */
+  /** The leaf hash of the record's first entry (RFC 6962 §2.1), in base64. */
   leafHash: Hash
-  /** RFC 3339 in UTC: the ledger's clock when it accepted the record. */
+  /** The time at which the ledger accepted the record, by its clock, in RFC 3339 and UTC. */
   time: string
-  /** The ledger already had the same record, and appended nothing. */
+  /** Whether the ledger already had the same record, and therefore appended nothing. */
   duplicate: boolean
-  /** The author that the record's header names, if it is signed. */
+  /** The author that the record's header names, if the record is signed. */
   author?: Author
 }
 
@@ -47,7 +47,10 @@ export function checkReceipt(receipt: AppendedRecord, content: NewRecord): void 
   )
 }
 
-/** Checks that a receipt names the author if the record was signed, by the signature that was sent. @throws ClientError `false` */
+/**
+ * Checks that the receipt of a signed record names the author, and that the signature is the one that was sent.
+ * @throws ClientError `false`
+ */
 function checkAuthor({ id, author }: AppendedRecord, { signature }: NewRecord): void {
   const sent = signature === undefined ? 'none' : sha256Hex(signatureBytes(signature))
   const found = author === undefined ? 'none' : author.signature

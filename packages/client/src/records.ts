@@ -20,7 +20,7 @@ import { FingerprintSet } from './ids.ts'
 import { nativeCodec, nativeHasher, sha256Stream } from '@service-fs/native/native'
 import type { Place, Problems } from './problems.ts'
 
-/** A split record whose remaining parts must follow. */
+/** A split record whose remaining parts have not been read yet. */
 interface Open {
   entry: Entry
   parts: number
@@ -43,7 +43,7 @@ export interface PlacedBinding {
   place: Place
 }
 
-/** The most bindings of a ledger. Each one costs the computation of two root hashes. */
+/** The maximum number of bindings in a ledger. Each binding requires the computation of two root hashes. */
 const MOST_BINDINGS = 1000
 
 /** An additional check of each well-formed entry. It adds the faults that it finds to `problems`. */
@@ -62,7 +62,7 @@ export class RecordCheck {
   #open: Open | undefined
   #time = ''
   readonly #corrections: number[] = []
-  /** Entries are missing just before this one, so a later part without its first part is not a separate problem. */
+  /** Whether entries directly before the next entry are missing. If so, a later part without its first part is not a separate problem. */
   #gap = false
   #records = 0
   /** The first thousand identifiers that may be duplicates, each with the indexes of the records that repeat it. */
@@ -75,7 +75,7 @@ export class RecordCheck {
   readonly bindings: PlacedBinding[] = []
   readonly #companions: CompanionCheck
 
-  /** @param size the number of entries; `stored` of them are in files, so that memory for them can be allocated at once */
+  /** @param size the number of entries @param stored the number of entries that are in files, for which memory can be allocated at once */
   constructor(problems: Problems, size: number, each?: EachEntry, stored = 0) {
     this.#problems = problems
     this.#ids = new FingerprintSet(size, stored)
@@ -83,7 +83,7 @@ export class RecordCheck {
     this.#companions = new CompanionCheck(problems)
   }
 
-  /** The places of the signed records, whose signatures are to be verified. */
+  /** The places of the signed records, whose signatures must be verified. */
   get signed(): readonly Place[] {
     return this.#companions.signed
   }
@@ -98,14 +98,14 @@ export class RecordCheck {
     return this.#corrections.slice(0, 1000)
   }
 
-  /** Facts that an auditor should know although they are not problems. */
+  /** Facts that are not problems but that an auditor should know. */
   get notes(): string[] {
     return this.corrections.map(
       (index) => `an operator set the time of the ledger back at entry ${index}; the entry states the reason`,
     )
   }
 
-  /** The newest record's time; '' before the first. */
+  /** The newest record's time; '' before the first record. */
   get time(): string {
     return this.#time
   }
@@ -130,7 +130,7 @@ export class RecordCheck {
 
   /**
    * Checks the next bundle, like `next` for each of its entries. `place` and `entry` return the place and the bytes of entry i of the bundle.
-   * Call it only if the constructor got no additional check.
+   * Call it only if no additional check was given to the constructor.
    */
   async bundle(
     { parts, ids }: Pick<CheckedBundle, 'parts' | 'ids'>,
@@ -170,7 +170,7 @@ export class RecordCheck {
     this.#time = time
   }
 
-  /** Checks the form of a record's `retain-until`, and that a duty entry shortens no duty. */
+  /** Checks that a record's `retain-until` has the right form, and that a duty entry shortens no duty. */
   #checkDuty(entry: Entry, place: Place): void {
     const until = fieldOf(entry, RETAIN_FIELD)
     if (until !== undefined && !isTime(until))

@@ -1,4 +1,4 @@
-// Reading a ledger whose daemon seals entries and removes their tail file at the same time.
+// Reads a ledger while its daemon seals entries and removes their tail file.
 import { makeLedger, remove, temporary, testRecords } from './testing.ts'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { directoryFiles, type LedgerFiles } from './ledger-files.ts'
@@ -10,7 +10,7 @@ beforeEach(async () => {
 })
 afterEach(() => remove(dir))
 
-it('finds entries that were sealed between the look for the bundle and the look for the tail file', async () => {
+it('a reader finds entries that are sealed after it has looked for the bundle and before it looks for the tail file', async () => {
   await makeLedger(`${dir}/before`, { records: testRecords(200) })
   await makeLedger(`${dir}/after`, { records: testRecords(300) })
   let now = directoryFiles(`${dir}/before`)
@@ -18,7 +18,7 @@ it('finds entries that were sealed between the look for the bundle and the look 
     place: 'ledger',
     async read(path) {
       const found = await now.read(path)
-      // The daemon seals the bundle after the reader has not found it.
+      // The daemon seals the bundle just after the reader has looked for it.
       if (path.startsWith('tile/entries/')) now = directoryFiles(`${dir}/after`)
       return found
     },

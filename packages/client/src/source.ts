@@ -13,7 +13,7 @@ import { nativeCodec, nativeHasher } from '@service-fs/native/native'
 import { parseTailName } from '@service-fs/format/tail-text'
 import { parseTailFile, tailLineAt, tailPath, type LoadedTail } from './tail.ts'
 
-/** The data of a log (c2sp.org/tlog-tiles). The data that it returns is not verified. */
+/** The data of a log (c2sp.org/tlog-tiles). The returned data is not verified. */
 export interface LogSource {
   /** Returns the name of a tile in messages. */
   name(tile: Tile): string
@@ -25,9 +25,9 @@ export interface LogSource {
   bundle(index: number, width: number): Promise<Uint8Array[]>
 }
 
-/** A signed checkpoint takes a few hundred bytes, and each cosignature a few thousand at most. */
+/** The maximum size of a checkpoint. A signed checkpoint takes a few hundred bytes, and each cosignature a few thousand at most. */
 const MAX_CHECKPOINT_BYTES = 1024 * 1024
-/** 256 entries of 65,535 bytes, each after its 2-byte length. */
+/** The maximum size of a bundle: 256 entries of 65,535 bytes, each preceded by its 2-byte length. */
 const MAX_BUNDLE_BYTES = TILE_WIDTH * 65_537
 
 /** Returns a log served over HTTP by the routes of tlog-tiles. */
@@ -82,8 +82,8 @@ export async function readStoredTile(files: LedgerFiles, tile: Tile): Promise<Ha
 /** Reads the entries of a bundle's file. Resolves to undefined when there is no such file. @throws ClientError `malformed`, `file` */
 export async function readStoredBundle(files: LedgerFiles, tile: Tile): Promise<Uint8Array[] | undefined> {
   const path = storedPath(tile)
-  // latin1 maps each byte to one character, so that the parser sees every byte that is not base64. Keep no reference to the bytes: a bundle
-  // may have 22 MiB.
+  // Decode as latin1, which maps each byte to one character, so that the parser sees every byte that is not base64. Keep no reference to
+  // the bytes: a bundle may have 22 MiB.
   const text = (await files.read(path))?.toString('latin1')
   if (text === undefined) return undefined
   const lines = wellFormed(path, () => parseBundle(text, tile.width))
@@ -109,7 +109,9 @@ export interface TailNow {
   newest: LoadedTail | undefined
 }
 
-/** Reads the tail of a ledger that may be in use. A daemon may replace a listed file by a newer one; then list again. */
+/**
+ * Reads the tail of a ledger that may be in use. A daemon may replace a listed file by a newer file; in that case, lists the files again.
+ */
 export async function tailNow(files: LedgerFiles): Promise<TailNow> {
   for (;;) {
     const starts = await tailStarts(files)

@@ -6,7 +6,7 @@ import type { Hash } from '@service-fs/tlog/hash'
 import { parseNote } from '@service-fs/tlog/note'
 import { messageOf } from '@service-fs/format/errors'
 
-/** One commit, with the size and root of its checkpoint. */
+/** One commit, with the size and the root of the commit's checkpoint. */
 export interface LoadedCommit {
   size: number
   root: Hash
@@ -19,14 +19,14 @@ export interface LoadedCommit {
 
 /** A parsed tail file. */
 export interface LoadedTail {
-  /** Index of the first entry in the file. */
+  /** The index of the first entry in the file. */
   start: number
   /** The right edge at `start`. */
   edge: Hash[]
   /** The base64 entry lines of all complete commits. */
   lines: string[]
   commits: LoadedCommit[]
-  /** The last commit is incomplete: a power cut tore it, or a daemon is writing it. */
+  /** Whether the last commit is incomplete: a power cut tore it, or a daemon is writing it. */
   torn: boolean
   /** The offset from which the file can't be parsed, and the reason. */
   problem?: { offset: number; text: string }
@@ -53,7 +53,7 @@ export function parseTailFile(start: number, bytes: Uint8Array, codec: Codec): L
     const commit = parseCommit(bytes, offset, codec)
     const text = typeof commit === 'string' ? commit : addCommit(tail, commit)
     if (text !== undefined) {
-      // A daemon names the file only after the first commit with entries is complete, so that commit can't be torn.
+      // A daemon gives the file its name only after the first commit with entries is complete, so that first commit can't be torn.
       if (tail.lines.length > 0 && isTorn(bytes, offset)) return { ...tail, torn: true }
       return { ...tail, problem: { offset, text } }
     }
@@ -64,7 +64,7 @@ export function parseTailFile(start: number, bytes: Uint8Array, codec: Codec): L
   return tail
 }
 
-/** Adds a commit, or returns why its checkpoint can't be parsed. */
+/** Adds a commit. If its checkpoint can't be parsed, returns the reason. */
 function addCommit(tail: LoadedTail, commit: { lines: string[]; note: string }): string | undefined {
   if (commit.lines.length === 0 && tail.commits.length > 0)
     return 'expected at least one entry in the commit, found none'

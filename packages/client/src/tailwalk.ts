@@ -15,7 +15,7 @@ export interface TailWalkOptions {
   origin: string
   /** The index of the first entry of each tail file, in order. */
   starts: readonly number[]
-  /** The last tail file as it was when the walk began. A daemon may have written more since then. */
+  /** The content of the last tail file at the start of the walk. A daemon may have appended to the file since then. */
   newest: LoadedTail | undefined
   /** The published checkpoint. */
   cell: Checkpoint | undefined
@@ -50,7 +50,7 @@ export class TailWalk implements Beside {
     const { files, starts, newest } = this.#options
     this.#active = this.#active.filter(({ tail }) => tail.start + tail.lines.length >= from)
     for (let start = starts[this.#next]; start !== undefined && start < to; start = starts[++this.#next]) {
-      // If a file is missing, a daemon has sealed its entries.
+      // A tail file may be missing because a daemon has sealed its entries.
       const tail = start === newest?.start ? newest : await loadTail(files, start)
       if (tail !== undefined) this.#open(tail, starts[this.#next + 1])
     }
@@ -89,7 +89,7 @@ export class TailWalk implements Beside {
     for (const active of this.#active) this.#compare(active, edge)
   }
 
-  /** Begins a tail file. `next` is the index of the first entry of the file after it. */
+  /** Begins a tail file. `next` is the index of the first entry of the next tail file. */
   #open(tail: LoadedTail, next: number | undefined): void {
     const { problems } = this.#options
     const file = tailPath(tail.start)
@@ -110,7 +110,7 @@ export class TailWalk implements Beside {
     this.#active.push({ tail, file, commit: 0 })
   }
 
-  /** Checks that the file after a torn commit begins where the complete commits end. */
+  /** Checks that the tail file after a torn commit begins where the complete commits end. */
   #torn(tail: LoadedTail, file: string, next: number | undefined): void {
     const end = tail.start + tail.lines.length
     if (next === undefined || next === end) {

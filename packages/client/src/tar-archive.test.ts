@@ -21,7 +21,7 @@ afterEach(() => remove(dir))
 
 type Member = [header: Partial<Header> & Pick<Header, 'name'>, content?: string]
 
-/** An archive as tar-stream writes it. */
+/** Returns an archive that tar-stream writes. */
 async function tarOf(...members: Member[]): Promise<Buffer> {
   const writer = pack()
   for (const [header, content] of members) {
@@ -34,7 +34,7 @@ async function tarOf(...members: Member[]): Promise<Buffer> {
   return Buffer.concat(chunks)
 }
 
-/** The bytes of a file in the archive `file`. */
+/** Returns the bytes of a file in an archive. */
 async function readFrom(path: string, folder = ''): Promise<string | undefined> {
   const archive = await openTar(file)
   try {
@@ -86,7 +86,7 @@ describe('an archive', () => {
     })
   }
 
-  it('may have long names of GNU tar and of pax', async () => {
+  it('an archive may have long names of GNU tar and of pax', async () => {
     const name = `${'long/'.repeat(30)}origin`
     await writeBelow(dir, name, 'here')
     for (const format of ['gnu', 'posix', 'ustar']) {
@@ -95,7 +95,7 @@ describe('an archive', () => {
     }
   })
 
-  it('returns the last of several members with one name, and ends at two blocks of zeros', async () => {
+  it('the last of several members with one name counts, and the archive ends at two blocks of zeros', async () => {
     const first = await tarOf([{ name: 'a/checkpoint' }, 'old'], [{ name: './a/checkpoint' }, 'new'])
     const later = await tarOf([{ name: 'a/checkpoint' }, 'behind the end'])
     await writeFile(file, Buffer.concat([first, later, Buffer.from('and what a power cut left')]))
@@ -104,7 +104,7 @@ describe('an archive', () => {
     expect(await readFrom('checkpoint', 'a')).toBe('new')
   })
 
-  it('may hold members that are not part of the ledger', async () => {
+  it('an archive may have members that are not part of the ledger', async () => {
     await makeLedger(join(dir, 'acme'), { records: testRecords(3) })
     await writeBelow(dir, 'other/origin-of-nothing', 'x')
     await symlink('/etc/passwd', join(dir, 'other/link'))
@@ -116,7 +116,7 @@ describe('an archive', () => {
     expect(await withLedgerFiles(file, undefined, (files) => verifyFiles(files))).toMatchObject({ ok: true })
   })
 
-  it('requires a name when it holds several ledgers', async () => {
+  it('a name is required when an archive has several ledgers', async () => {
     for (const name of ['acme', 'acme2']) await makeLedger(join(dir, name), { records: testRecords(3) })
     await makeLedger(join(dir, 'acme/audit'), { records: [], origin: 'example.org/ledger/test/audit' })
     await runTar(dir, '-cf', 'x.tar', 'acme', 'acme2')
@@ -159,7 +159,7 @@ describe('an invalid or hostile archive is refused:', () => {
     await refused(tar.subarray(0, -1), 'expected a member or')
   })
 
-  it('a file of another kind, which the error names', async () => {
+  it('a file of another kind, which is named in the error', async () => {
     await makeLedger(join(dir, 'acme'), { records: testRecords(3) })
     await runTar(dir, '-cf', 'x.tar', 'acme')
     const expected = 'expected a tar archive or a disk image, found '
@@ -263,7 +263,7 @@ describe('an invalid or hostile archive is refused:', () => {
         archive.ledgers.map((folder) => archive.below(folder).read('origin')),
       ).catch((error: unknown) => error)
       await archive.close()
-      // In pax, the name of a sparse file differs from the name of the ledger's file.
+      // In pax, a sparse file has another name in the header, so the ledger's file may seem to be missing.
       expect(String(found)).toMatch(/sparse|^$/)
     }
   })

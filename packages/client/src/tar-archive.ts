@@ -12,9 +12,9 @@ import { notTar } from './file-kind.ts'
 import { checkFileSize, notRegular, type LedgerFiles, type ListedFile } from './ledger-files.ts'
 import { BLOCK, kindOf, parsePax, parseTarHeader, type TarHeader } from './tar-header.ts'
 
-/** Headers are read in pieces of this many bytes. */
+/** The number of bytes that are read at a time to parse headers. */
 const WINDOW = 64 * 1024
-/** Long names and pax headers normally take a few hundred bytes. */
+/** The maximum size of a long name or pax header, which normally take a few hundred bytes. */
 const MAX_EXTENSION_BYTES = 1 << 20
 
 /** A file. Its content begins at byte `offset` of the archive. */
@@ -26,16 +26,16 @@ type TarFolder = Map<string, TarNode>
 /** A file, a folder, or the description of any other member. */
 type TarNode = TarFile | TarFolder | string
 
-/** An open archive and the ledgers in it. Close it when done. */
+/** An open archive and the ledgers in it. The caller must close it. */
 export interface TarArchive {
-  /** The path of each folder that holds a ledger; '' when the archive itself is one. */
+  /** The path of each folder that is a ledger; '' when the archive itself is a ledger. */
   ledgers: string[]
   /** Returns the files below a folder. */
   below(folder: string): LedgerFiles
   close(): Promise<void>
 }
 
-/** Opens a tar archive or disk image. @throws ClientError `file`; `malformed`, with the byte offset, when it is not a tar archive */
+/** Opens a tar archive or disk image. @throws ClientError `file`; `malformed`, with the byte offset, when the file is not a tar archive */
 export async function openTar(path: string): Promise<TarArchive> {
   let handle: FileHandle
   try {
@@ -58,7 +58,10 @@ export async function openTar(path: string): Promise<TarArchive> {
   }
 }
 
-/** Checks that an open file may be a tar archive. @throws ClientError `malformed` when its first bytes say otherwise; `file` when it is not a file */
+/**
+ * Checks that an open file may be a tar archive.
+ * @throws ClientError `malformed` when the first bytes do not fit a tar archive; `file` when it is not a regular file
+ */
 async function checkStart(path: string, handle: FileHandle): Promise<void> {
   const stats = await handle.stat()
   if (!stats.isFile() && !stats.isBlockDevice())
@@ -72,7 +75,7 @@ async function checkStart(path: string, handle: FileHandle): Promise<void> {
   if (problem !== undefined) throw new ClientError('malformed', `${path}: byte 0: ${problem}`)
 }
 
-/** Yields the folders that hold an origin or a checkpoint, without the audit sub-ledger of a ledger. */
+/** Yields the folders that contain an origin or a checkpoint, except the audit sub-ledger of a ledger. */
 function* ledgersIn(folder: TarFolder, path: string): Generator<string> {
   const isLedger = folder.has('origin') || folder.has('checkpoint')
   if (isLedger) yield path

@@ -1,4 +1,4 @@
-/** Parses the 512-byte headers of a tar archive: POSIX ustar (IEEE Std 1003.1, "ustar Interchange Format") and GNU tar's. */
+/** Parses the 512-byte headers of a tar archive: those of POSIX ustar (IEEE Std 1003.1, "ustar Interchange Format") and of GNU tar. */
 
 export const BLOCK = 512
 
@@ -8,14 +8,14 @@ const GNU = 'ustar  \0'
 /** The offset of the magic in a header. */
 export const TAR_MAGIC_AT = 257
 
-/** Reports whether a block has "ustar" where both header formats have it. */
+/** Reports whether a block has "ustar" at the offset that both header formats specify. */
 export function hasTarMagic(block: Buffer): boolean {
   return block.toString('latin1', TAR_MAGIC_AT, TAR_MAGIC_AT + 5) === 'ustar'
 }
 
 export interface TarHeader {
   name: string
-  /** The size of the content in bytes. In the archive it is padded to whole blocks. */
+  /** The size of the content in bytes. In the archive, the content is padded to whole blocks. */
   size: number
   /** The typeflag, '0' for a regular file. */
   type: string
@@ -39,7 +39,7 @@ export function kindOf({ type, linkname }: TarHeader): string {
   return type === '1' || type === '2' ? `${kind} to ${JSON.stringify(linkname)}` : kind
 }
 
-/** Parses the header in a block that is not all zeros, or returns why the block is not one. */
+/** Parses the header in a block that is not all zeros. If the block is not a header, returns the reason. */
 export function parseTarHeader(block: Buffer): TarHeader | string {
   const sum = octal(block, 148, 8)
   const found = checksum(block)
@@ -72,7 +72,7 @@ function octal(block: Buffer, from: number, length: number): number | undefined 
   return digits === undefined ? undefined : Number.parseInt(digits, 8)
 }
 
-/** Returns the size: octal digits, or in GNU archives a base-256 number after a first byte of 0x80. */
+/** Returns the size, which is in octal digits, or in GNU archives a base-256 number after a first byte of 0x80. */
 function sizeOf(block: Buffer): number | undefined {
   if (block[124] !== 0x80) return octal(block, 124, 12)
   const value = block.readBigUInt64BE(128)

@@ -12,7 +12,9 @@ export const event = (cursor: number, payload: unknown = cursor, id: number = cu
 /** Answers one request. */
 export type Turn = (response: ServerResponse, since: number, limit: number) => void
 
-/** A server that answers `/v1/follow` as `turns` say, one after the other, and the last of them again and again. */
+/**
+ * Starts a server that answers the requests of `/v1/follow` by `turns`, one after the other. The last turn answers all further requests.
+ */
 export function serveTurns(turns: readonly Turn[], entries: readonly number[] = []): Promise<TestServer> {
   let turn = 0
   return startServer((request, response) => {

@@ -1,4 +1,4 @@
-/** Ledgers that tests make: in a directory by the functions of tlog and format, and served over HTTP. */
+/** Makes ledgers for tests: in a directory, with the functions of tlog and format, and served over HTTP. */
 import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
@@ -31,7 +31,7 @@ export function testSigner(origin: string = TEST_ORIGIN, seed: number = 7): Retu
   return signerFromKey(formatSignerKey(key, nativeCrypto), nativeCrypto)
 }
 
-/** Small records of text, a second apart. */
+/** Returns small records of text, one second apart. */
 export function testRecords(count: number): RecordContent[] {
   return Array.from({ length: count }, (_, i) => ({
     id: `record/${i}`,
@@ -43,16 +43,16 @@ export function testRecords(count: number): RecordContent[] {
 
 export interface TestLedger {
   origin?: string
-  /** Raw entries; default: those of `records`. */
+  /** The raw entries; default: the entries of `records`. */
   entries?: Uint8Array[]
   records?: RecordContent[]
-  /** Entries of one commit (default 10). */
+  /** The number of entries of one commit (default 10). */
   commit?: number
-  /** 'grow': one tail file behind the sealed bundles; 'each': a file for every commit, from the start; 'export': no tail. */
+  /** 'grow': one tail file after the sealed bundles; 'each': a tail file for every commit, from the start; 'export': no tail. */
   tail?: 'grow' | 'each' | 'export'
 }
 
-/** A new temporary directory. */
+/** Makes a new temporary directory. */
 export function temporary(): Promise<string> {
   return mkdtemp(join(tmpdir(), 'service-fs-client-'))
 }
@@ -66,7 +66,7 @@ export async function writeBelow(dir: string, path: string, content: string | Ui
   await writeFile(join(dir, path), content)
 }
 
-/** The signed checkpoint of the first `size` leaves. */
+/** Returns the signed checkpoint of the first `size` leaves. */
 export async function checkpointOf(
   leaves: readonly Hash[],
   size: number,
@@ -108,7 +108,7 @@ function slice<T>(all: readonly T[], tile: Tile): T[] {
   return all.slice(tile.index * TILE_WIDTH, tile.index * TILE_WIDTH + tile.width)
 }
 
-/** The hashes of a tile level. */
+/** Returns the hashes of a tile level. */
 function level(leaves: readonly Hash[], wanted: number): readonly Hash[] {
   let hashes = leaves
   for (let i = 0; i < wanted; i++) {
@@ -153,7 +153,7 @@ function edgeAt(leaves: readonly Hash[], size: number): Hash[] {
   return edge.hashes()
 }
 
-/** The .tlog-proof of an entry. */
+/** Returns the .tlog-proof of an entry. */
 export async function proofOf(entries: readonly Uint8Array[], index: number): Promise<string> {
   const leaves = entries.map((entry) => nativeHasher.leaf(entry))
   const tiles = (at: number, tile: number): Hash[] =>
@@ -168,10 +168,10 @@ function headerLength(entry: Uint8Array): number {
   return parseEntry(entry, nativeCodec).headerLength
 }
 
-/** A server and where it is. */
+/** A server with its URL. */
 export interface TestServer {
   url: string
-  /** Paths asked for, in order. */
+  /** The requested paths, in order. */
   asked: string[]
   close(): Promise<void>
 }
@@ -200,7 +200,7 @@ export async function startServer(
   return { url: `http://127.0.0.1:${port}/`, asked, close }
 }
 
-/** Serves a ledger directory as a static tlog-tiles host does, and its audit/, each with `/v1/contract`. */
+/** Serves a ledger directory and its audit/ in the way of a static tlog-tiles host, each with `/v1/contract`. */
 export function serveDirectory(dir: string): Promise<TestServer> {
   return startServer(async (request, response) => {
     const [, audit, path = ''] = /^\/(audit\/)?(.*)$/.exec(request.url ?? '') ?? []
@@ -226,7 +226,7 @@ async function tileBytes(dir: string, tile: Tile): Promise<Uint8Array> {
   return bundleToBinary(entries.map((entry) => nativeCodec.base64Encode(entry)))
 }
 
-/** The SHA-256 of each file below a directory, by its path. */
+/** Returns the SHA-256 of each file below a directory, by path. */
 export async function filesBelow(dir: string): Promise<Record<string, string>> {
   const found = await readdir(dir, { recursive: true, withFileTypes: true })
   const paths = found.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
@@ -235,7 +235,7 @@ export async function filesBelow(dir: string): Promise<Record<string, string>> {
   return files
 }
 
-/** Runs a tar program in `dir` and returns its output. Rejects when it fails, or is not there. */
+/** Runs a tar program in `dir` and returns its output. Rejects when the program fails or is not installed. */
 export function runTar(dir: string, ...args: string[]): Promise<string> {
   return new Promise((resolve, reject) => {
     const [program, ...rest] = /^(?:bsdtar|busybox)$/.test(args[0] ?? '') ? args : ['tar', ...args]

@@ -3,10 +3,10 @@ import { messageOf } from '@service-fs/format/errors'
 import { ClientError } from './errors.ts'
 import { readAll, type Incoming, type Outgoing, type Transport, type TransportOptions } from './transport.ts'
 
-/** Milliseconds to wait for a response's head or for more of its body, as undici does. */
+/** The number of milliseconds to wait for a response's head or for more of its body; undici uses the same number. */
 const SILENCE = 300_000
 
-/** An error of fetch or of a body: the Fetch Standard gives a TypeError whose message differs by browser. */
+/** An error of fetch or of a body. The Fetch Standard throws a TypeError, whose message differs by browser. */
 class FetchFailure extends Error {}
 
 /**
@@ -32,7 +32,7 @@ export function openTransport(origin: string, { tls }: TransportOptions): Transp
 class Attempt {
   readonly #open: Set<Attempt>
   readonly #controller = new AbortController()
-  /** The error of an aborted request. */
+  /** The reason why the request was aborted. */
   #why: Error | undefined
 
   constructor(open: Set<Attempt>) {
@@ -47,7 +47,7 @@ class Attempt {
 
   async send(url: string, { method, headers, body, silence = SILENCE }: Outgoing): Promise<Incoming> {
     const { signal } = this.#controller
-    // A ledger sends no redirects. With `manual`, one is an error response instead of a request to another place.
+    // A ledger sends no redirects. With `manual`, a redirect is an error response instead of a request to another place.
     const options = { method, headers, body: body ?? null, signal, redirect: 'manual' } as const
     const response = await this.#within(SILENCE, fetch(url, options))
     const chunks = this.#chunks(response, silence)
@@ -69,7 +69,7 @@ class Attempt {
       }
     } finally {
       this.#open.delete(this)
-      // Closes the connection when the caller stops reading.
+      // Close the connection when the caller stops reading.
       await reader?.cancel().catch(() => undefined)
     }
   }

@@ -17,13 +17,13 @@ const BROKEN: ReadonlySet<string> = new Set([
   'UND_ERR_BODY_TIMEOUT',
   'HPE_INVALID_EOF_STATE',
 ])
-/** undici's message, sometimes without a code, when a chunked body lacks its last chunk. */
+/** The message of undici when a chunked body lacks its last chunk. The error sometimes has no code. */
 const UNFINISHED = 'Invalid EOF state'
 
 /** The codes of Node.js and OpenSSL for a certificate that does not verify. */
 const TLS = /^(?:ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|(?:DEPTH_ZERO_)?SELF_SIGNED_|HOSTNAME_MISMATCH|INVALID_)/
 
-/** The codes for a certificate whose authority is not trusted; `--cacert` can name it. */
+/** The codes of errors about a certificate whose authority is not trusted; `--cacert` can name the authority. */
 const UNKNOWN_AUTHORITY: ReadonlySet<string> = new Set([
   'DEPTH_ZERO_SELF_SIGNED_CERT',
   'SELF_SIGNED_CERT_IN_CHAIN',
@@ -31,7 +31,7 @@ const UNKNOWN_AUTHORITY: ReadonlySet<string> = new Set([
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ])
 
-/** Opens a transport to an origin. It loads undici and connects at the first request, because most commands on files send none. */
+/** Opens a transport to an origin. Loads undici and connects at the first request, because most commands on files send no request. */
 export function openTransport(origin: string, options: TransportOptions): Transport {
   let pool: Promise<Pool> | undefined
   const open = async (): Promise<Pool> => {

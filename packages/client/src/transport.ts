@@ -1,10 +1,10 @@
 /**
- * How a {@link Connection} sends requests. package.json selects the implementation, `#transport`: undici in Node.js, and fetch in a
- * browser.
+ * The transport by which a {@link Connection} sends requests. package.json selects the implementation, `#transport`: undici in Node.js, and
+ * fetch in a browser.
  */
 import { ClientError } from './errors.ts'
 
-/** Certificates and keys, as PEM text. A browser has its own; it refuses these. */
+/** Certificates and keys, as PEM text. A browser uses its own certificates and keys, and refuses these. */
 export interface TlsOptions {
   /** The certificate authorities to trust, instead of the system's. */
   ca?: string
@@ -16,7 +16,7 @@ export interface TlsOptions {
 
 export interface TransportOptions {
   tls?: TlsOptions | undefined
-  /** Connections kept open. A browser decides this itself. */
+  /** The number of connections kept open. A browser chooses this number itself. */
   connections?: number
 }
 
@@ -32,7 +32,7 @@ export interface Outgoing {
 /** An HTTP response whose body is still to be read, by one of its two members. */
 export interface Incoming {
   status: number
-  /** Returns the value of a header, whose name is given in lower case. */
+  /** Returns the value of a header. The name must be in lower case. */
   header: (name: string) => string | undefined
   /** Reads the whole body and decompresses it. @throws ClientError `malformed` when it is larger than `limit` or invalid gzip */
   whole(limit: number): Promise<Uint8Array>
@@ -51,13 +51,13 @@ export interface Failure {
 export interface Transport {
   /** Sends a request for a path with its query. Resolves when the response's head has arrived. */
   send(path: string, request: Outgoing): Promise<Incoming>
-  /** Describes an error of `send` or of a body; undefined when it is not the connection's. */
+  /** Describes an error of `send` or of a body. Returns undefined when the connection did not cause the error. */
   failureOf(error: unknown): Failure | undefined
   /** Closes the connections. Requests that are under way fail. */
   close(): Promise<void>
 }
 
-/** Concatenates the parts; returns a single part as it is. */
+/** Concatenates the parts. Returns a single part unchanged, without a copy. */
 export function joined(parts: readonly Uint8Array[]): Uint8Array {
   const [first] = parts
   if (first !== undefined && parts.length === 1) return first

@@ -1,4 +1,4 @@
-/** The keys that checkpoints are verified with: pinned keys from the caller, or the keys that the ledger itself publishes. */
+/** The keys that verify checkpoints: pinned keys from the caller, or the keys that the ledger itself publishes. */
 import type { Checkpoint } from '@service-fs/tlog/checkpoint'
 import { TYPE_ED25519, TYPE_MLDSA44_COSIGNATURE, formatVkey, parseVkey } from '@service-fs/tlog/note'
 import { checkPolicy, parsePolicy, type Policy } from '@service-fs/tlog/policy'
@@ -8,7 +8,7 @@ import { nativeCrypto } from '@service-fs/native/native'
 
 /** The keys to pin. When both are absent, the ledger's own keys are used. */
 export interface TrustOptions {
-  /** Verifier keys of the log (C2SP vkeys), and of its audit sub-ledger when that is to be pinned too. */
+  /** Verifier keys of the log (C2SP vkeys), and of its audit sub-ledger if its keys are to be pinned too. */
   vkeys?: readonly string[]
   /** The content of a policy file (c2sp.org/tlog-policy): logs, witnesses and quorum. */
   policy?: Uint8Array
@@ -23,7 +23,7 @@ export interface Opened {
 
 /** A set of keys, and the policy for cosignatures. */
 export class Trust {
-  /** The caller gave the keys; they did not come from the ledger. */
+  /** Whether the caller gave the keys, so that they do not come from the ledger. */
   readonly pinned: boolean
   /** The source of the keys, for the report. */
   readonly from: string
@@ -51,8 +51,8 @@ export class Trust {
   }
 
   /**
-   * Returns the keys that the ledger itself publishes. They show that the ledger is consistent, but not who signed it.
-   * @param from their source, for the report
+   * Returns the keys that the ledger itself publishes. These keys show that the ledger is consistent, but not who signed it. @param from
+   * the source of the keys, for the report
    * @throws ClientError `malformed`
    */
   static shown(vkeys: readonly string[], from: string): Trust {
@@ -63,7 +63,7 @@ export class Trust {
     }
   }
 
-  /** Reports whether the keys include one of the log with this origin. */
+  /** Reports whether the keys include a key of the log with this origin. */
   knows(origin: string): boolean {
     return this.#policy.logs.some(({ vkey }) => vkey.name === origin)
   }
@@ -106,7 +106,7 @@ function checkLogKey(vkey: string): void {
   if (!isOfLog) throw new Error(`--vkey ${vkey}: expected a key of type 0x01 or 0x06`)
 }
 
-/** Reports whether checkpoints can be verified with a key. A ledger may publish keys of unknown algorithms. */
+/** Reports whether a key can verify checkpoints. A ledger may publish keys of unknown algorithms. */
 function isLogKey(vkey: string): boolean {
   return [TYPE_ED25519, TYPE_MLDSA44_COSIGNATURE].includes(parseVkey(vkey).type)
 }

@@ -73,13 +73,13 @@ describe('a valid ledger', () => {
     })
   }
 
-  it('verifies without entries', async () => {
+  it('a valid ledger without entries verifies', async () => {
     const report = await verifyDirectory(await made({ records: [] }))
     expect(report.problems).toEqual([])
     expect(report).toMatchObject({ ok: true, size: 0, entries: 0 })
   })
 
-  it('verifies with split records, and its audit sub-ledger is verified too', async () => {
+  it('a valid ledger with split records verifies, and its audit sub-ledger is verified too', async () => {
     const dir = await made({ records: [large, ...testRecords(300)] }, true)
     const report = await verifyDirectory(dir, { vkeys: [testSigner().vkey] })
     expect(report.problems).toEqual([])
@@ -92,7 +92,7 @@ describe('a valid ledger', () => {
     })
   })
 
-  it('may have a tail that begins with a signed checkpoint of the earlier entries, and verifies that checkpoint', async () => {
+  it('a tail may begin with a signed checkpoint of the earlier entries, which is verified', async () => {
     const records = testRecords(270)
     const leaves = records
       .flatMap((record) => entriesOf(record, sha256Hex))
@@ -110,7 +110,7 @@ describe('a valid ledger', () => {
     expect((await begun(await checkpointOf(leaves, 255))).ok).toBe(false)
   })
 
-  it('may have working files, a torn last commit, and padding after the last commit', async () => {
+  it('a valid ledger may have working files, a torn last commit, and padding after the last commit', async () => {
     const dir = await made({ records: testRecords(270) })
     await writeBelow(dir, 'lock', '17\n')
     await writeBelow(dir, 'cache/index', 'x')
@@ -126,7 +126,7 @@ describe('a valid ledger', () => {
     expect(report.notes.join()).toMatch(/incomplete/)
   })
 
-  it('may have a torn commit if the next tail file begins where the complete commits end', async () => {
+  it('a valid ledger may have a torn commit if the next tail file begins where the complete commits end', async () => {
     const dir = await made({ records: testRecords(60), tail: 'each', commit: 20 })
     await appendFile(join(dir, 'tail/000000000020'), 'QUJD\nQUJ')
     const report = await verifyDirectory(dir)
@@ -143,7 +143,7 @@ describe('a valid ledger', () => {
     )
   })
 
-  it('may have a tail that overlaps sealed bundles, and an older published checkpoint', async () => {
+  it('a valid ledger may have a tail that overlaps sealed bundles, and an older published checkpoint', async () => {
     const dir = await made({ records: testRecords(600), tail: 'each', commit: 50 })
     const entries = testRecords(600).flatMap((content) => entriesOf(content, sha256Hex))
     const leaves = entries.map((entry) => nativeHasher.leaf(entry))

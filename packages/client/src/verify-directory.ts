@@ -43,7 +43,7 @@ import { openChecks, type ClosableChecks } from './bundle-checks.ts'
 
 const KEY_FILE = /^[a-z0-9-]{1,64}\.vkey$/
 
-/** The files of a ledger that are in no folder. `service-fs upgrade` adds README-2.txt. */
+/** The files of a ledger outside of its folders. `service-fs upgrade` adds README-2.txt. */
 const TEXTS: ReadonlySet<string> = new Set([
   'README.txt',
   'README-2.txt',
@@ -52,10 +52,10 @@ const TEXTS: ReadonlySet<string> = new Set([
   'checkpoint',
 ])
 
-/** Files of a process that has the ledger open, which are not part of the ledger. */
+/** The files of a process that has the ledger open. They are not part of the ledger. */
 export const WORKING_FILES: ReadonlySet<string> = new Set(['lock', 'tmp', 'cache'])
 
-/** Like {@link verifyFiles}, for the ledger in a directory. */
+/** Verifies the ledger in a directory, like {@link verifyFiles}. */
 export function verifyDirectory(dir: string, options: VerifyOptions = {}): Promise<LedgerReport> {
   return verifyFiles(directoryFiles(dir), options)
 }
@@ -70,7 +70,7 @@ export async function verifyFiles(files: LedgerFiles, options: VerifyOptions = {
   return new FilesCheck(files, options, undefined).run()
 }
 
-/** Verifies only the audit sub-ledger with the given origin. @throws ClientError `file` when there is none */
+/** Verifies only the audit sub-ledger with the given origin. @throws ClientError `file` when there is no sub-ledger */
 export async function verifyAuditFiles(
   files: LedgerFiles,
   options: VerifyOptions,
@@ -87,12 +87,12 @@ class FilesCheck {
   readonly #problems = new Problems()
   readonly #notes: string[] = []
   readonly #source: LogSource
-  /** Partial tiles that are files. */
+  /** The partial tiles that are stored as files. */
   readonly #partial: Tile[] = []
-  /** Tiles beyond the tree as it was at the start of the check. */
+  /** The tiles beyond the tree that the ledger had at the start of the check. */
   readonly #beyond: { tile: Tile; file: string }[] = []
   #count = 0
-  /** Files of full bundles. */
+  /** The number of files of full bundles. */
   #bundles = 0
 
   constructor(files: LedgerFiles, options: VerifyOptions, expectedOrigin: string | undefined) {
@@ -151,7 +151,7 @@ class FilesCheck {
       entries,
       records: records.records,
       time: records.time,
-      // An export has no commits, only the published checkpoint.
+      // An export has no commits; it has only the published checkpoint.
       checked: {
         bundles,
         tiles,
@@ -214,7 +214,7 @@ class FilesCheck {
     if (text !== undefined) await this.#verifier(text)
   }
 
-  /** Checks that README.txt or README-2.txt names the hash of verify.sh. Ledgers made by earlier versions have none. */
+  /** Checks that README.txt or README-2.txt names the hash of verify.sh. Ledgers made by earlier versions have no verify.sh. */
   async #verifier(readme: string): Promise<void> {
     const file = 'verify.sh'
     const script = await tryCheck(
@@ -235,7 +235,7 @@ class FilesCheck {
       this.#problems.add({ file }, 'the hash that README.txt names', `the hash ${hash}`)
   }
 
-  /** Returns the pinned keys, or without any those in keys/. Checks every file in keys/. */
+  /** Returns the pinned keys. If no keys are pinned, returns the keys in keys/. Checks every file in keys/. */
   async #trust(origin: string): Promise<{ trust: Trust; keys: Map<string, string> }> {
     const keys = new Map<string, string>()
     for (const { name, kind } of await this.#files.list('keys')) {
@@ -248,7 +248,7 @@ class FilesCheck {
           throw new Error(`expected one line, found ${JSON.stringify(text.slice(0, 80))}`)
         const vkey = parseVkey(line)
         if (vkey.name !== origin) throw new Error(`expected a key named ${origin}, found ${vkey.name}`)
-        // A key of an unknown type can't verify, but its key id still reveals a changed byte.
+        // A key of an unknown type can't verify a signature, but its key id still reveals a changed byte.
         const id = keyId(vkey.name, vkey.type, vkey.publicKey)
         if (vkey.keyId !== id)
           throw new Error(`expected the key id ${formatKeyId(id)}, found ${formatKeyId(vkey.keyId)}`)
@@ -258,7 +258,8 @@ class FilesCheck {
     if (keys.size === 0) this.#problems.add({ file: 'keys' }, 'at least one vkey', 'none')
     const shown = Trust.shown([...keys.values()], 'keys/')
     const pinned = Trust.pinned(this.#options) ?? shown
-    // A sub-ledger has its own keys. Unless the caller pins one, the check shows only that the sub-ledger is consistent.
+    // A sub-ledger has its own keys. Unless the caller pins a key of the sub-ledger, the check shows only that the sub-ledger is
+    // consistent.
     const isKnown = this.#expectedOrigin === undefined || pinned.knows(origin)
     return { trust: isKnown ? pinned : shown, keys }
   }
@@ -323,7 +324,7 @@ class FilesCheck {
     return walk
   }
 
-  /** Returns the checks of full bundles; undefined when each entry has to be checked or copied by itself. */
+  /** Returns the checks of full bundles; undefined when each entry has to be checked or copied separately. */
   #checks(size: number, records: RecordCheck, trees: SecondTrees): ClosableChecks | undefined {
     const { copy, each, threads } = this.#options
     if (each !== undefined || (copy !== undefined && copy.stored === undefined)) return undefined
@@ -345,7 +346,7 @@ class FilesCheck {
     this.#count += second.count
     this.#beyond.push(...second.beyond)
     if (this.#beyond.length === 0) return
-    // A daemon may have appended since the check began.
+    // A daemon may have appended entries since the check began.
     const { newest } = await tailNow(this.#files)
     const now = Math.max(size, newest?.commits.at(-1)?.size ?? 0)
     for (const { tile, file } of this.#beyond) {
@@ -361,7 +362,7 @@ class FilesCheck {
       if (name === 'keys') return this.#known('keys', (file) => KEY_FILE.test(file))
       if (name === 'tail') return this.#known('tail', (file) => parseTailName(file) !== undefined)
       if (name === 'tile') return this.#tiles('tile', size)
-      // Its files are listed with those of the other second trees.
+      // The files of this tree are listed together with those of the other second trees.
       if (isTreeAlgorithm(name)) return
     } else if (kind === 'file' && TEXTS.has(name)) {
       this.#count += 1
@@ -447,7 +448,7 @@ interface Head {
   note: string
 }
 
-/** The tiles in files. */
+/** Reads the tiles from files. */
 class StoredFiles implements TreeFiles {
   readonly #files: LedgerFiles
   /** All entries below this index must be in tiles. */

@@ -25,7 +25,7 @@ export function verifyPlace(
 
 /**
  * Opens the files of the ledger at a path, runs `work`, and closes them. `moduleId` chooses one of several ledgers in an archive.
- * @throws ClientError `file`, `malformed`; `usage` when several ledgers are possible, or none has that name
+ * @throws ClientError `file`, `malformed`; `usage` when several ledgers are possible, or no ledger has that name
  */
 export async function withLedgerFiles<T>(
   path: string,

@@ -39,7 +39,7 @@ async function served(
   return { dir, server, connection }
 }
 
-it('verifies every full and partial tile of a static host without proofs', async () => {
+it('verify checks every full and partial tile of a static host without proofs', async () => {
   for (const size of [0, 1, 256, 257, 700]) {
     const { server, connection } = await served(size)
     const report = await verifyUrl(connection, { vkeys: [testSigner().vkey] })
@@ -52,7 +52,7 @@ it('verifies every full and partial tile of a static host without proofs', async
   }
 })
 
-it('reports a wrong tile and a wrong entry', async () => {
+it('verify reports a wrong tile and a wrong entry', async () => {
   const { dir, connection } = await served(700, 'export')
   const file = join(dir, 'tile/entries/001.b64')
   const lines = (await readFile(file, 'latin1')).split('\n')
@@ -63,13 +63,13 @@ it('reports a wrong tile and a wrong entry', async () => {
   expect(report).toMatchObject({ ok: false, pinned: false })
 })
 
-it('refuses a checkpoint of another key', async () => {
+it('verify refuses a checkpoint of another key', async () => {
   const { connection } = await served(5)
   const vkeys = [testSigner('example.org/ledger/test', 8).vkey]
   await expect(verifyUrl(connection, { vkeys })).rejects.toMatchObject({ code: 'false' })
 })
 
-it('reads entries and verifies them from the root down, and stops at the first that does not verify', async () => {
+it('a tree verifies entries from the root down, and stops at the first entry that does not verify', async () => {
   const { dir, connection } = await served(700, 'export')
   const source = httpSource(connection)
   const { checkpoint } = Trust.shown([testSigner().vkey], 'test').openPublished(await source.checkpoint())

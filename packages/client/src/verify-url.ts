@@ -31,7 +31,7 @@ const READ_AHEAD = 8
 /** The number of proofs of each kind to request. */
 const SAMPLES = 9
 
-/** HTTP lists no files. */
+/** A source without files, because HTTP cannot list files. */
 const NO_FILES: LedgerFiles = {
   place: '',
   read: async () => undefined,
@@ -39,7 +39,7 @@ const NO_FILES: LedgerFiles = {
   below: () => NO_FILES,
 }
 
-/** Returns the pinned keys, or without any the keys that the ledger's contract publishes. @throws ClientError */
+/** Returns the pinned keys. If no keys are pinned, returns the keys that the ledger's contract publishes. @throws ClientError */
 export async function trustOf(connection: Connection, options: VerifyOptions): Promise<Trust> {
   return Trust.pinned(options) ?? shownTrust(connection)
 }
@@ -142,7 +142,7 @@ class UrlCheck {
     })
     const walk = await this.#walk(size, samples, records, trees)
     const { copy } = this.#options
-    // The walk verifies everything that is copied, so the server's proofs add nothing.
+    // The walk verifies everything that is copied, so the server's proofs are not needed.
     const proofs = copy === undefined ? await this.#proofs(opened.checkpoint, samples) : 0
     await confirmDuplicates(records.suspects, size, this.#source, tilePath, this.#problems)
     await confirmExtensions(records.extensions, size, this.#source, this.#problems)
@@ -180,7 +180,7 @@ class UrlCheck {
     }
   }
 
-  /** Verifies the signed checkpoint. Throws when it fails, because the tree can then be compared with nothing. */
+  /** Verifies the signed checkpoint. Throws when the verification fails, because then there is nothing to compare the tree with. */
   #open(note: string): Opened {
     return this.#trust.openPublished(note, this.#expectedOrigin)
   }
@@ -204,7 +204,7 @@ class UrlCheck {
     return walk
   }
 
-  /** Verifies sample proofs, and that a newer checkpoint is consistent with this one. */
+  /** Verifies sample proofs, and checks that a newer checkpoint is consistent with this checkpoint. */
   async #proofs(checkpoint: Checkpoint, samples: Samples): Promise<number> {
     let proofs = 0
     if (checkpoint.size === 0) return proofs
@@ -307,7 +307,7 @@ class Samples implements Beside {
   }
 }
 
-/** The tiles over HTTP. The server must have every one. */
+/** Reads the tiles over HTTP. The server must have every tile. */
 class RemoteFiles implements TreeFiles {
   readonly #source: LogSource
 

@@ -16,14 +16,14 @@ import type { TreeCopy } from './walk.ts'
 
 /** The result of verifying a ledger. */
 export interface LedgerReport {
-  /** No problem was found. */
+  /** Whether no problem was found. */
   ok: boolean
   /** The directory, archive or URL. */
   place: string
   origin: string
   /** The size of the newest signed checkpoint. */
   size: number
-  /** Its root hash, in base64. */
+  /** The root hash of that checkpoint, in base64. */
   root: Hash
   /** Entries read. */
   entries: number
@@ -31,11 +31,11 @@ export interface LedgerReport {
   records: number
   /** The time of the newest record; '' without records. */
   time: string
-  /** How many of each were checked. `tiles` are hash tiles, `commits` signed checkpoints. */
+  /** The numbers of checked parts. `tiles` are hash tiles, and `commits` are signed checkpoints. */
   checked: { bundles: number; tiles: number; commits: number; proofs: number; files: number }
-  /** Describes the keys that the signatures were verified with. */
+  /** Describes the keys that verified the signatures. */
   trust: string
-  /** The keys were pinned by the caller. */
+  /** Whether the caller pinned the keys. */
   pinned: boolean
   /** The policy's names of the witnesses that cosigned. */
   witnesses: string[]
@@ -45,22 +45,24 @@ export interface LedgerReport {
   problems: Problem[]
   /** The number of all problems. */
   problemCount: number
-  /** The second trees, with other hashes; absent if there is none. */
+  /** The second trees, with other hashes; absent if the ledger has no second tree. */
   trees?: SecondTreeReport[]
   /** The audit sub-ledger. */
   audit?: LedgerReport
 }
 
 export interface VerifyOptions extends TrustOptions {
-  /** Called as entries are checked. */
+  /** Called while entries are checked. */
   progress?: (place: string, entries: number, size: number) => void
   /** Whether to skip the audit sub-ledger. */
   withoutAudit?: boolean
   /** Receives the verified content. */
   copy?: LedgerCopy
-  /** The most threads to check entries with, besides the caller's; 0 for none. Default: one for each processor if the ledger is large. */
+  /**
+   * The maximum number of threads that check entries, besides the caller's thread. Default: one for each processor if the ledger is large.
+   */
   threads?: number
-  /** Verifies the signatures of authors. Without it, only their places and hashes are checked. */
+  /** Verifies the signatures of authors. If absent, only the places and hashes of signatures are checked. */
   signatures?: SignatureVerifier
   /** `signatures` accepts only those that lead to a trust anchor. */
   isAnchored?: boolean
@@ -78,19 +80,20 @@ export interface LedgerCopy extends TreeCopy {
   audit(): LedgerCopy
 }
 
-/** The content of a verified ledger besides its tiles. */
+/** The content of a verified ledger, other than its tiles. */
 export interface CheckedLedger {
   origin: string
   /** The vkeys by file name below keys/. */
   keys: ReadonlyMap<string, string>
   size: number
   root: Hash
-  /** The signed checkpoint of that size. */
+  /** The signed checkpoint of the size `size`. */
   note: string
 }
 
 /**
- * Reads the ledger again to find which suspected identifiers are duplicates. Reports those, and each bundle that it cannot read, by `name`.
+ * Reads the ledger again to find which suspected identifiers are duplicates. Reports the duplicates, and each bundle that it cannot read,
+ * by `name`.
  */
 export async function confirmDuplicates(
   suspects: ReadonlyMap<string, readonly number[]>,
@@ -146,7 +149,7 @@ export async function confirmExtensions(
     const wanted = Math.floor(index / TILE_WIDTH)
     if (wanted !== bundle) {
       bundle = wanted
-      // The walk has reported a bundle that cannot be read.
+      // Skip a bundle that cannot be read: the walk has reported it.
       entries = await source.bundle(bundle, tileWidth('entries', bundle, size)).catch(() => [])
     }
     const bytes = entries[index % TILE_WIDTH]
@@ -159,7 +162,7 @@ export async function confirmExtensions(
   }
 }
 
-/** Verifies the signatures of authors again, if `verify` can. Returns what an auditor should know about them. */
+/** Verifies the signatures of authors again, if `verify` can. Returns the facts about the signatures that an auditor should know. */
 export async function checkSignatures(
   { signed }: Pick<RecordCheck, 'signed'>,
   size: number,
@@ -178,7 +181,7 @@ export async function checkSignatures(
   return [`${those}; each signature was verified at the time of its record, ${how}`]
 }
 
-/** Returns the identifier of the record that starts with this entry; undefined when none does. */
+/** Returns the identifier of the record that starts with this entry; undefined when no record starts with it. */
 function recordId(bytes: Uint8Array): string | undefined {
   try {
     const entry = parseEntry(bytes, nativeCodec)

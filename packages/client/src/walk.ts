@@ -1,6 +1,6 @@
 /**
- * Recomputes a whole tree, from the leaf hash of each entry through every hash of every tile to the root. Compares each tile with
- * the hashes computed from below, so that one changed byte is one problem, with its place.
+ * Recomputes a whole tree, from the leaf hash of each entry through every hash of every tile to the root. Compares each tile with the
+ * hashes computed from below, so that one changed byte is reported as one problem with its place.
  */
 import { Edge } from '@service-fs/tlog/edge'
 import type { Hash, Hasher } from '@service-fs/tlog/hash'
@@ -18,7 +18,7 @@ import type { TreeBundle } from './second-tree/tree-bundle.ts'
 export interface TreeFiles {
   /** Returns the name of a tile in the report. */
   name(tile: Tile): string
-  /** Reports whether the ledger must have this tile as a file. */
+  /** Reports whether the ledger must store this tile as a file. */
   required(tile: Tile): boolean
   /** Reads the hashes of a tile; undefined when it is missing. @throws when the file is not a tile of that width */
   hashTile(tile: Tile): Promise<readonly Hash[] | undefined>
@@ -26,27 +26,31 @@ export interface TreeFiles {
   bundle(tile: Tile): Promise<readonly Uint8Array[] | undefined>
 }
 
-/** Other data about the tree that is compared during the walk: the tail, checkpoints. */
+/** Other data that is compared with the tree during the walk: the tail and checkpoints. */
 export interface Beside {
-  /** Called before the entries from `from` up to, but not including, `to`; at the end with the tree size and the tree size + 1. */
+  /**
+   * Called before the walk reads the entries from `from` up to, but not including, `to`. At the end it is called with the tree size and the
+   * tree size + 1.
+   */
   reach(from: number, to: number): Promise<void>
-  /** Reports whether entries from `from` up to `to`, or a tree size between them, are compared. */
+  /** Reports whether entries from `from` up to `to` are compared, or the root hash at a size in this range. */
   compares(from: number, to: number): boolean
-  /** Returns an entry that no bundle holds, and the file that holds it. */
+  /** Returns an entry that is in no bundle, and the name of the file that has it. */
   entry(index: number): { bytes: Uint8Array; file: string } | undefined
   /** Receives the leaf hash of each entry, except in bundles for which `compares` returned false. */
   leaf(index: number, leaf: Hash): void
   /**
-   * Receives the right edge at every size from 0 on, except within a bundle whose leaf hashes are unknown or that it does not compare.
+   * Receives the right edge at every size from 0 on, except within a bundle whose leaf hashes are unknown or for which `compares` returned
+   * false.
    */
   at(edge: Edge): void
 }
 
-/** Receives the tiles of a tree during the walk: bundles in order, and the tiles of each level in order, with the partial ones last. */
+/** Receives the tiles of a tree during the walk: bundles in order, and the tiles of each level in order. The partial tiles come last. */
 export interface TreeCopy {
   /**
-   * Receives a full bundle and its hash tile as stored text, and the hash of the tile. Called in the place of `bundle` and `hashTile` when the
-   * walk has that text.
+   * Receives a full bundle and its hash tile as stored text, and the hash of the tile. Called instead of `bundle` and `hashTile` when the
+   * walk has the stored text.
    */
   stored?(index: number, text: BundleText, root: Hash): Promise<void>
   bundle(index: number, entries: readonly Uint8Array[]): Promise<void>
@@ -57,15 +61,15 @@ export interface TreeCopy {
 export interface OtherTrees {
   /** Receives a bundle that was checked: the hash of its tile, and its hashes in each of the other trees. */
   checked(root: Hash, trees: readonly TreeBundle[]): Promise<void>
-  /** Receives a bundle that was not checked ahead: the hash of its tile, and its entries; undefined when some of them are unknown. */
+  /** Receives a bundle that was not checked ahead: the hash of its tile, and its entries, or undefined when some entries are unknown. */
   entries(root: Hash | undefined, entries: readonly Uint8Array[] | undefined): Promise<void>
 }
 
 /** Checks the full bundles of a tree, and the hash tiles of their leaves, ahead of the walk. */
 export interface BundleChecks {
   /**
-   * Returns the check of the next bundle, from the first on. Resolves to undefined when anything in the bundle or in its hash tile is wrong, or
-   * one of them can't be read.
+   * Returns the check of the next bundle, starting with the first. Resolves to undefined when the bundle or its hash tile has a fault or
+   * can't be read.
    */
   next(): Promise<CheckedBundle | undefined>
 }
@@ -79,9 +83,9 @@ export interface WalkOptions {
   hasher: Hasher
   /** The number of bundles to read ahead. */
   width: number
-  /** Reads and checks the full bundles. Without it, the walk reads them. */
+  /** Reads and checks the full bundles. If absent, the walk reads them. */
   checks?: BundleChecks | undefined
-  /** Checks full bundles that the walk has read. Without it, the walk checks each entry by itself. */
+  /** Checks full bundles that the walk has read. If absent, the walk checks each entry separately. */
   check?: BundleCheck | undefined
   progress?: ((entries: number) => void) | undefined
   /** Other trees over the same entries. */
@@ -96,19 +100,19 @@ export interface WalkCounts {
   tiles: number
 }
 
-/** A bundle or a hash tile: its content, or the error of reading it; neither of them when it is missing. */
+/** The content of a bundle or a hash tile, or the error of reading it. Both are absent when the tile is missing. */
 interface Attempt<T> {
   content?: readonly T[] | undefined
   error?: unknown
 }
 
-/** One bundle and its hash tile as they were read. */
+/** The results of reading one bundle and its hash tile. */
 interface Pair {
   entries: Attempt<Uint8Array>
   hashes: Attempt<Hash>
 }
 
-/** A bundle that was read ahead of the walk, or checked, or both; when neither, the walk has to read it. */
+/** A bundle that was read or checked ahead of the walk. If neither was done, the walk has to read it. */
 interface Ahead {
   pair?: Pair
   checked?: CheckedBundle | undefined
@@ -226,7 +230,7 @@ export class TreeWalk {
     await this.#up(1, bundle, root)
   }
 
-  /** Reads the entries of a bundle that was checked before. @throws ClientError `file` if they have changed since */
+  /** Reads the entries of a bundle that was checked before. @throws ClientError `file` if the entries have changed since then */
   async #again(tile: Tile, root: Hash): Promise<readonly Uint8Array[]> {
     const { files, hasher } = this.#options
     const { content } = await attempt(() => files.bundle(tile))
@@ -303,7 +307,7 @@ export class TreeWalk {
     return { entries, hashes }
   }
 
-  /** Returns the leaf hashes of the tree. When entries and hash tile differ, reports which file is wrong. */
+  /** Returns the leaf hashes of the tree. If the entries and the hash tile differ, reports the file that is wrong. */
   #judge(
     bundle: number,
     stored: readonly Hash[] | undefined,
@@ -331,17 +335,17 @@ export class TreeWalk {
     return tileIsWrong ? whole : stored
   }
 
-  /** Skips a bundle whose leaf hashes are unknown, and uses its hash in the tile above if there is one. */
+  /** Skips a bundle whose leaf hashes are unknown. Uses its hash in the tile above if that tile exists. */
   async #skip(bundle: number, width: number, line: Hash | undefined): Promise<void> {
     const edge = this.#edge
-    // No later root can be computed without the hash of this subtree.
+    // Without the hash of this subtree, no later root can be computed.
     this.#edge = undefined
     if (line === undefined || width < TILE_WIDTH) return
     if (edge !== undefined) this.#edge = appendSubtree(edge, TILE_HEIGHT, line, this.#options.hasher)
     await this.#up(1, bundle, line)
   }
 
-  /** Returns the tile being computed at a level. Reads the stored one with its first hash. */
+  /** Returns the tile that is being computed at a level. Reads the stored tile when the first hash is added. */
   async #level(level: number, index: number): Promise<Level> {
     const known = this.#levels[level]
     if (known?.index === index) return known
@@ -359,7 +363,7 @@ export class TreeWalk {
     return above.stored?.[index % TILE_WIDTH]
   }
 
-  /** Adds hash number `at` of a level, compares it with the stored one, and continues one level up when the tile is full. */
+  /** Adds hash number `at` of a level, compares it with the stored hash, and continues one level up when the tile is full. */
   async #up(level: number, at: number, hash: Hash): Promise<void> {
     const { files, problems, size, hasher } = this.#options
     const index = Math.floor(at / TILE_WIDTH)

@@ -50,7 +50,7 @@ function talk(app: FastifyInstance, parts: readonly string[], end: string): Prom
   })
 }
 
-it('serves a wire under its prefix', async () => {
+it('the plugin serves a wire under its prefix', async () => {
   const app = create()
   const { wire } = await harness()
   app.register(serviceFs, { wire, prefix: '/ledger' })
@@ -64,7 +64,7 @@ it('serves a wire under its prefix', async () => {
   expect(await codeOf(await fetch(`${url}/ledger/nothing?x=1`))).toEqual([404, 'no-route'])
 })
 
-it('does not change the routes outside of its prefix', async () => {
+it('the plugin does not change the routes outside of its prefix', async () => {
   const app = create()
   const { wire } = await harness()
   app.register(serviceFs, { wire, prefix: '/ledger' })
@@ -79,7 +79,7 @@ it('does not change the routes outside of its prefix', async () => {
     expect(await (await fetch(`${url}${path}`)).json()).toEqual({ mine: true })
 })
 
-it('serves two wires at two prefixes', async () => {
+it('the plugin serves two wires at two prefixes', async () => {
   const app = create({ frameworkErrors })
   for (const moduleId of ['acme', 'globex']) {
     const { wire } = await harness(() => ({ moduleId }))
@@ -95,14 +95,14 @@ it('serves two wires at two prefixes', async () => {
   expect(await codeOf(await fetch(`${url}/other/%ff`))).toEqual([400, 'FST_ERR_BAD_URL'])
 })
 
-it('refuses a prefix with parameters', async () => {
+it('the plugin refuses a prefix with parameters', async () => {
   const app = create()
   const { wire } = await harness()
   app.register(serviceFs, { wire, prefix: '/t/:tenant' })
   await expect(app.ready()).rejects.toThrow('prefix: expected a path without parameters, found /t/:tenant')
 })
 
-it('runs the hooks of the application before the wire', async () => {
+it('the hooks of the application run before the wire', async () => {
   const app = create()
   const { wire, ledger } = await harness()
   const seen: string[] = []
@@ -122,7 +122,7 @@ it('runs the hooks of the application before the wire', async () => {
   await expect.poll(() => seen).toEqual(['/v1/append 401', '/v1/append 200'])
 })
 
-it('gets the subject of a request from the application before it reads the body', async () => {
+it('the plugin gets the subject of a request from the application before it reads the body', async () => {
   const app = create()
   const { wire, audit } = await harness()
   app.register(serviceFs, {
@@ -145,7 +145,7 @@ it('gets the subject of a request from the application before it reads the body'
   expect(JSON.parse(Buffer.from(payload).toString())).toMatchObject({ subject: 'reader' })
 })
 
-it('refuses a body over the limit before the client sends it', async () => {
+it('the plugin refuses a body over the limit before the client sends it', async () => {
   const app = create()
   const { wire } = await harness(() => ({ limits: { maxPayload: 1000 } }))
   app.register(serviceFs, { wire })
@@ -155,7 +155,7 @@ it('refuses a body over the limit before the client sends it', async () => {
   expect(text).toMatch(/^HTTP\/1\.1 413 /)
 })
 
-it('sends one 100 Continue to a client that waits for it', async () => {
+it('the plugin sends one 100 Continue to a client that waits for it', async () => {
   const app = create()
   const { wire } = await harness()
   app.register(serviceFs, { wire })
@@ -166,7 +166,7 @@ it('sends one 100 Continue to a client that waits for it', async () => {
   expect(text.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 100', 'HTTP/1.1 200'])
 })
 
-it('leaves the Content-Type to the wire', async () => {
+it('the plugin leaves the Content-Type to the wire', async () => {
   const app = create({ frameworkErrors })
   const { wire } = await harness()
   app.register(serviceFs, { wire, prefix: '/ledger' })
@@ -183,7 +183,7 @@ it('leaves the Content-Type to the wire', async () => {
   }
 })
 
-it('answers methods that Fastify does not route', async () => {
+it('the plugin answers methods that Fastify does not route', async () => {
   const app = create()
   const { wire } = await harness()
   app.register(serviceFs, { wire, prefix: '/ledger' })
@@ -194,7 +194,7 @@ it('answers methods that Fastify does not route', async () => {
   }
 })
 
-it('refuses a head that two readers could read in two ways', async () => {
+it('the plugin refuses a head that two parsers could understand differently', async () => {
   const app = create()
   const { wire } = await harness()
   app.register(serviceFs, { wire })
@@ -203,7 +203,7 @@ it('refuses a head that two readers could read in two ways', async () => {
   expect(text).toMatch(/^HTTP\/1\.1 400 [^]*connection: close[^]*"code":"bad-request"/i)
 })
 
-it('streams records to a follower until the application closes', async () => {
+it('the plugin streams records to a follower until the application closes', async () => {
   const app = create({ forceCloseConnections: false })
   const { wire, ...ledger } = await harness()
   app.register(serviceFs, { wire, prefix: '/ledger' })
@@ -227,7 +227,7 @@ it('streams records to a follower until the application closes', async () => {
   expect(wire.followers).toBe(0)
 })
 
-it('reports an error of the wire and closes the connection', async () => {
+it('the plugin reports an error of the wire and closes the connection', async () => {
   const reported: unknown[] = []
   const app = create()
   const { wire } = await harness()

@@ -32,7 +32,7 @@ import type { TrustedTree } from '@service-fs/client/tree'
 import type { EachEntry } from '@service-fs/client/records'
 import type { LedgerReport } from '@service-fs/client/verify'
 
-/** The types of entries that the ledger appends for itself, besides its reads. */
+/** The types of entries that the ledger appends by itself, other than the entries of reads. */
 const OWN_TYPES: ReadonlySet<string> = new Set([CLOCK_TYPE, SCRUB_TYPE])
 
 interface AuditOptions extends LedgerOptions, KeyOptions {
@@ -127,7 +127,7 @@ async function ls(audit: AuditPlace, options: LsOptions, io: Io): Promise<number
     const notice = readsNoticeOf(found.entry)
     if (notice !== undefined)
       io.err(`service-fs: ${noticeText(notice, found.index, found.entry.header.time)}`)
-    // An operator's correction of the clock is not a read.
+    // Skip notices and the ledger's own entries, such as an operator's correction of the clock: they record no read.
     if (notice !== undefined || OWN_TYPES.has(found.entry.header.type)) continue
     const read = tryReadOf(found.entry)
     if (typeof read === 'string') {
@@ -150,7 +150,7 @@ function line({ index, entry: { header } }: Found, read: Read, json: boolean | u
 interface Range {
   from: number
   to: number
-  /** Bounds in the form of entry times; '' sorts before all times and '~' after. */
+  /** The bounds in the form of entry times; '' sorts before all times, and '~' sorts after all times. */
   since: string
   until: string
 }
@@ -182,7 +182,7 @@ function moment(text: string | undefined, name: string): string | undefined {
   return text === undefined ? undefined : momentIn(name, text)
 }
 
-/** Yields the entries of a range, in order. Entry times never go back, so a binary search finds the first. */
+/** Yields the entries of a range, in order. Entry times never go back, so a binary search finds the first entry of the range. */
 async function* entriesIn(tree: TrustedTree, range: Range): AsyncGenerator<Found> {
   const { to, since, until } = range
   const from = Math.max(range.from, since === '' ? 0 : await bundleBefore(tree, since))
@@ -289,7 +289,7 @@ async function verify(audit: AuditPlace, options: VerifyOptions, io: Io): Promis
   return report.ok ? 0 : FALSE
 }
 
-/** The report, with the result of comparing it with an earlier checkpoint. */
+/** Returns the report, with the result of comparing the tree with an earlier checkpoint. */
 async function withEarlier(
   report: LedgerReport,
   check: () => Promise<void>,

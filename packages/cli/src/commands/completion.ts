@@ -18,7 +18,7 @@ The Debian package installs the scripts. Elsewhere, write the script to the file
   zsh: _service-fs in a directory of $fpath
   fish: ~/.config/fish/completions/service-fs.fish`
 
-/** `completion`: a script that completes command lines. */
+/** `completion`: prints a script that completes command lines. */
 export function addCompletion(program: Command, io: Io): void {
   program
     .command('completion')

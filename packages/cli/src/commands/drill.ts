@@ -83,7 +83,7 @@ async function drill(
   return result.outcome === 'passed' ? 0 : FALSE
 }
 
-/** Returns the pinned keys, or without any the keys that the live ledger publishes. */
+/** Returns the pinned keys. If no keys are pinned, returns the keys that the live ledger publishes. */
 async function liveKeys(pinned: TrustOptions, connection: Connection): Promise<TrustOptions> {
   if (Trust.pinned(pinned) !== undefined) return pinned
   return { vkeys: contractKeys(await connection.askJson('v1/contract')) }

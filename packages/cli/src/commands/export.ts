@@ -29,7 +29,7 @@ interface ExportOptions extends LedgerOptions, KeyOptions {
   json?: boolean
 }
 
-/** `export`: writes a whole ledger, verified, as a directory or a tar archive. */
+/** `export`: verifies a whole ledger, and writes it as a directory or a tar archive. */
 export function addExport(program: Command, io: Io): void {
   const command = program.command('export [place]')
   keyOptions(ledgerOptions(command))
@@ -65,7 +65,7 @@ async function isExport(dir: string): Promise<boolean> {
   return (await directoryFiles(dir).read('origin')) !== undefined
 }
 
-/** Adds the source's new entries to an existing export. Verifies them, and the end of the export that they continue. */
+/** Adds the source's new entries to an existing export. Verifies the new entries, and the end of the export. */
 async function continueExport(
   place: string,
   { out, trust }: { out: string; trust: TrustOptions },

@@ -21,7 +21,7 @@ The command runs until it is stopped. It reconnects after a lost connection, wit
 last record. It prints each record once, in the order of the ledger, and exits with status 1 if one is missing. It does not
 verify signatures and hashes: service-fs get and service-fs verify do.`
 
-/** `follow`: prints the records in order, then each new record as soon as it is durable. */
+/** `follow`: prints the records in order, and then each new record as soon as it is durable. */
 export function addFollow(program: Command, io: Io): void {
   ledgerOptions(program.command('follow'))
     .description('print the records in order, and new ones as they become durable')

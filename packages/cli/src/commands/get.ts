@@ -187,7 +187,7 @@ async function* unjudged(
   for await (const record of records) if (wanted(record.id)) yield { record }
 }
 
-/** Returns the entries of the newest tree, not verified. @throws ClientError `malformed` */
+/** Returns the entries of the newest tree without verifying them. @throws ClientError `malformed` */
 async function openUnchecked(connection: Connection): Promise<Bundles> {
   const source = httpSource(connection)
   const note = await source.checkpoint()

@@ -37,7 +37,7 @@ async function ls(connection: Connection, options: LsOptions, io: Io): Promise<v
   if (text !== '') await io.out(text)
 }
 
-/** Returns where to stop in an audit sub-ledger: reading it appends to it, so the listing would never end. */
+/** Returns the index at which to stop in an audit sub-ledger. Each read of it appends an entry to it, so the listing would never end. */
 async function end(connection: Connection): Promise<{ until?: number }> {
   if (!connection.url.endsWith('/audit/')) return {}
   const { size } = membersOf(await connection.askJson('v1/checkpoint'))

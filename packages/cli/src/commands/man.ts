@@ -4,7 +4,7 @@ import type { Io } from '../io.ts'
 import { manPage } from '../man-page.ts'
 import { perform } from '../perform.ts'
 
-/** `man`: the man page, for packages. `--help` does not list it. */
+/** `man`: prints the man page, for packages. `--help` does not list this command. */
 export function addMan(program: Command, io: Io): void {
   program
     .command('man', { hidden: true })

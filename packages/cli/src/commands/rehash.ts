@@ -19,7 +19,7 @@ The daemon computes the tree from the sealed entries while it serves. When the t
 entry binds it, and from then on each new entry joins it. No stored byte changes. A restart of the daemon continues
 the work; the end of this command does not stop it.`
 
-/** How often the command asks how far the tree is. */
+/** The number of milliseconds between two requests for the progress of the tree. */
 const POLL_MS = 500
 
 /** `rehash`: builds a second tree over a ledger with another hash, or shows the second trees. */
@@ -56,7 +56,7 @@ async function rehash(connection: Connection, options: RehashOptions, io: Io): P
   await io.out(json === true ? `${JSON.stringify(tree)}\n` : `${lineOf(tree)}\n`)
 }
 
-/** Asks for the tree until it is bound or has failed. */
+/** Requests the state of the tree until it is bound or has failed. */
 async function waited(connection: Connection, begun: Members, io: Io): Promise<Members> {
   const progress = progressBar(io, 'hashing', 'entries')
   try {

@@ -22,7 +22,7 @@ interface RestoreOptions extends KeyOptions {
   json?: boolean
 }
 
-/** `restore`: makes a ledger from an export, for a daemon to append to. */
+/** `restore`: makes a ledger from an export, so that a daemon can append to it. */
 export function addRestore(program: Command, io: Io): void {
   keyOptions(program.command('restore <export>'))
     .description('verify an export, and create a ledger or a disk image from it')

@@ -20,7 +20,7 @@ interface VerifyCommandOptions extends LedgerOptions, KeyOptions, AnchorOptions 
   json?: boolean
 }
 
-/** `verify`: recomputes a ledger from its entries up. */
+/** `verify`: recomputes a ledger, from its entries up to the signed checkpoint. */
 export function addVerify(program: Command, io: Io): void {
   const command = program.command('verify [place]')
   anchorOptions(keyOptions(ledgerOptions(command)))

@@ -13,13 +13,13 @@ export function bashCompletion(program: CommandNode): string {
 _service_fs() {
   local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD - 1]} path='' skip='' word i
   COMPREPLY=()
-  # bash splits --option=value at the equals sign.
+  # Bash splits --option=value at the equals sign.
   if [[ $cur == '=' ]]; then
     cur=''
   elif [[ $prev == '=' ]]; then
     prev=\${COMP_WORDS[COMP_CWORD - 2]}
   fi
-  # Find the command, without the options before it and their values.
+  # Find the command; skip the options before it and their values.
   for ((i = 1; i < COMP_CWORD; i++)); do
     word=\${COMP_WORDS[i]}
     if [[ -n $skip ]]; then

@@ -1,17 +1,17 @@
 /** Functions that the completion scripts of all shells share. */
 import type { CommandNode, ValueNode } from '../command-tree.ts'
 
-/** Returns `text` as one word of a POSIX shell, zsh included. */
+/** Quotes `text` as one word for POSIX shells, including zsh. */
 export function quoteSh(text: string): string {
   return `'${text.replaceAll("'", String.raw`'\''`)}'`
 }
 
-/** Returns the words of a command as one: `audit ls`. */
+/** Returns the words of a command joined by spaces: `audit ls`. */
 export function pathText({ path }: CommandNode): string {
   return path.join(' ')
 }
 
-/** Returns the keys `path|word` of the words that lead from a command to one below it. */
+/** Returns the keys `path|word` of the words that lead from a command to one of its subcommands. */
 export function descents(nodes: readonly CommandNode[]): string[] {
   return nodes.flatMap((node) => node.commands.map((child) => `${pathText(node)}|${child.path.at(-1)}`))
 }

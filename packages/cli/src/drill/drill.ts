@@ -25,12 +25,12 @@ export interface Tree {
 /** The result of a drill: the payload of the record in the ledger. */
 export interface DrillResult {
   outcome: 'passed' | 'failed'
-  /** Why it failed. */
+  /** The reason why the drill failed. */
   reason?: string
   origin: string
-  /** The name of the export; absent when there is none. */
+  /** The name of the export; absent when there is no export. */
   export?: string
-  /** The export's tree, as far as it could be read. */
+  /** The part of the export's tree that could be read. */
   restored?: Tree & { entries: number; records: number; newest: string; problems: number }
   /** The audit sub-ledger of the export. */
   audit?: Tree & { entries: number; problems: number }
@@ -38,7 +38,7 @@ export interface DrillResult {
   live: Tree
   /** RFC 3339 in UTC. */
   started: string
-  /** Milliseconds that each step took. */
+  /** The duration of each step in milliseconds. */
   durations: { restore?: number; verify?: number; compare?: number }
 }
 
@@ -57,7 +57,7 @@ export interface DrillOptions {
 }
 
 /**
- * Runs a drill. It only reads the exports, and removes the files that it wrote to the scratch directory.
+ * Runs a drill. The drill only reads the exports, and removes the files that it wrote to the scratch directory.
  * @throws ClientError when the live ledger can't be read or does not verify
  */
 export async function runDrill(options: DrillOptions): Promise<DrillResult> {
@@ -87,7 +87,7 @@ export async function runDrill(options: DrillOptions): Promise<DrillResult> {
 /** The maximum length of a reason, which may quote the content of a damaged export. */
 const MAX_REASON = 1000
 
-/** The export fails the drill. */
+/** Thrown when the export fails the drill. */
 class Failure extends Error {}
 
 /** Restores the newest export and verifies it. Returns its tree. @throws Failure */
@@ -116,7 +116,7 @@ async function restoreNewest(options: DrillOptions, result: DrillResult): Promis
   }
 }
 
-/** Restores an export to `place`, unless the export has a problem. */
+/** Restores an export to `place` if the export verifies. */
 function restore(path: string, place: string, options: DrillOptions): Promise<LedgerReport> {
   return withLedgerFiles(path, options.moduleId, async (files) => {
     const output = await directoryOutput(place)
@@ -155,7 +155,7 @@ function note(result: DrillResult, report: LedgerReport): void {
   throw new Failure(first === undefined ? 'the export does not verify' : problemText(first))
 }
 
-/** Checks that the live tree contains the export's. @throws Failure */
+/** Checks that the live tree contains the export's tree. @throws Failure */
 async function compare(restored: Checkpoint, live: Checkpoint, prove: () => Promise<void>): Promise<void> {
   if (restored.origin !== live.origin)
     throw new Failure(
@@ -187,7 +187,7 @@ async function failing<T>(step: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Runs a step and notes how long it took, whether it succeeds or not. */
+/** Runs a step and notes its duration, even if the step fails. */
 async function timed<T>(
   { durations }: DrillResult,
   step: keyof DrillResult['durations'],

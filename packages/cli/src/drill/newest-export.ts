@@ -6,8 +6,8 @@ import { asFileError } from '@service-fs/client/errors'
 
 /**
  * Returns the newest export in the folder: the archive `*.tar` or the directory with a `checkpoint` that was written
- * last. If the place is itself an export, returns that. Hidden names are skipped: they are exports that are still
- * being written. Resolves to undefined when there is none. @throws ClientError `file`
+ * last. If the place is itself an export, returns the place. Skips hidden names, which belong to exports that are still being written.
+ * Resolves to undefined when there is no export. @throws ClientError `file`
  */
 export function newestExport(place: string): Promise<string | undefined> {
   return asFileError(async () => {
@@ -22,7 +22,7 @@ export function newestExport(place: string): Promise<string | undefined> {
   })
 }
 
-/** Returns when an export was written, in milliseconds since 1970; undefined when there is no export at the path. */
+/** Returns the time at which an export was written, in milliseconds since 1970; undefined when the path has no export. */
 async function writtenAt(path: string): Promise<number | undefined> {
   const stats = await stat(path)
   if (stats.isFile()) return path.endsWith('.tar') ? stats.mtimeMs : undefined
