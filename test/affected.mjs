@@ -36,7 +36,10 @@ function filesBelow(dir) {
 /** @param {string} path */
 const readsQuick = (path) => /\bQUICK\b/.test(readFileSync(join(root, path), 'utf8'))
 
-/** The commit that a change starts from: CI_BASE, or where the branch left origin/main. Undefined: there is no telling. */
+/**
+ * The commit that a change starts from: CI_BASE, or where the branch left origin/main. Undefined if that commit cannot
+ * be determined.
+ */
 function base() {
   const { CI_BASE } = process.env
   if (CI_BASE !== undefined && CI_BASE !== '') return CI_BASE

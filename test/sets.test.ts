@@ -17,7 +17,7 @@ function packages(): string[] {
 }
 
 describe('the sets of tests', () => {
-  it('name every unit test that replaces a module', () => {
+  it('the sets name every unit test that replaces a module', () => {
     const found = testFiles().filter(
       (path) =>
         !path.startsWith('test/') &&
@@ -26,12 +26,12 @@ describe('the sets of tests', () => {
     expect(replacing).toEqual(found)
   })
 
-  it.each([...fullOnly, ...alone])('name a file that exists: %s', (path) => {
+  it.each([...fullOnly, ...alone])('the sets name a file that exists: %s', (path) => {
     expect(isThere(path)).toBe(true)
   })
 
   it.each(Object.entries(groups))(
-    'name the folder %s, and the packages that it exercises',
+    'the sets name the folder %s, and the packages that it exercises',
     (folder, needs) => {
       expect(isThere(folder)).toBe(true)
       const known = packages()

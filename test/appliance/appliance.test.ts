@@ -134,7 +134,7 @@ describe.skipIf(!runs)(`the appliance in a user session ${needs}`, () => {
       expect(appended.stdout).toMatch(/^300 records .*: 300 appended/)
       const verified = await run(process.execPath, [cli, 'verify', ...at, '--vkey', vkey])
       expect(verified.stdout).toContain('301 entries, 301 records')
-      // A second appliance reports that the port is in use, and the disk too.
+      // A second appliance reports that the port and the disk are in use.
       const again = [command, '--root', join(folder, 'root'), '--forward', `${port}:80`]
       const taken = await run(process.execPath, again).catch((error: unknown) => error)
       expect(taken).toMatchObject({

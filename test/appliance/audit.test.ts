@@ -322,7 +322,7 @@ describe.skipIf(!runs).each(releases)(`the audit of what SDK $version builds ${n
   }, 600_000)
   afterAll(() => rmSync(work, { recursive: true }))
 
-  /** The output of Microkit's tool for a description and the existing programs. */
+  /** Returns the output of Microkit's tool for a description and the existing programs. */
   function built(text: string) {
     const out = mkdtempSync(join(work, 'built-'))
     for (const name of readdirSync(folder))
@@ -386,7 +386,7 @@ describe.skipIf(!runs).each(releases)(`the audit of what SDK $version builds ${n
     expect(() => readBuilt('', specification)).toThrow('expected the build report of SDK')
   })
 
-  it('is part of the build: a system that fails it gives no image', () => {
+  it('builds no image of a system that fails the audit', () => {
     const sdk = join(work, 'sdk')
     mkdirSync(join(sdk, 'bin'), { recursive: true })
     symlinkSync(join(variant.sdk, 'board'), join(sdk, 'board'))

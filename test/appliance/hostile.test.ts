@@ -22,7 +22,7 @@ const thieves = ['thief-1', 'thief-2', 'thief-3', 'thief-4', 'thief-5']
 const guests = { globex: 80, acme: 81, initech: 82, 'thief-6': 96 }
 const ports = new Map<string, number>()
 
-/** How many host functions the script called, how often, and how many calls threw. */
+/** The number of host functions that the script called, the number of calls, and the number of calls that threw. */
 interface Border {
   functions: number
   calls: number
@@ -244,7 +244,7 @@ describe.skipIf(!runs)(`hostile tenants ${needs}`, () => {
     await bench.end()
   })
 
-  it('reach no foreign memory and no device, and are restarted with growing delays', async () => {
+  it('hostile tenants reach no foreign memory and no device, and are restarted with growing delays', async () => {
     tell('thief-6', 'steal').catch(() => {})
     await appliance.until(/\[ledger_thief-6\] steal\n/, WAIT)
     const steps = loot()
@@ -294,11 +294,11 @@ describe.skipIf(!runs)(`hostile tenants ${needs}`, () => {
     client.look('while thieves fault')
   })
 
-  it('hold only the capabilities to their channels and their own address space', async () => {
+  it('hostile tenants hold only the capabilities to their channels and their own address space', async () => {
     expect(await answerOf('acme', 'caps')).toBe('answer: 3 10 11 12 13 14 15')
   })
 
-  it('get an answer to every message to PSDB, and rewrite nothing', async () => {
+  it('hostile tenants get an answer to every message to PSDB, and rewrite nothing', async () => {
     const found = await tell('acme', 'psdb')
     const statuses = /^missing 0 strange 0 statuses (\S+) names 6,6,6,6,6,6 replayed 0,0,0,2$/.exec(
       found,
@@ -313,7 +313,7 @@ describe.skipIf(!runs)(`hostile tenants ${needs}`, () => {
     client.look('while messages are wrong')
   })
 
-  it('get no signature on a fork, on a smaller tree, or for another tenant', async () => {
+  it('hostile tenants get no signature on a fork, on a smaller tree, or for another tenant', async () => {
     expect(await tell('acme', 'keys')).toBe('statuses 0,2,2,0,3,3,3,3,3,3,3,3,3,3,3,3,3,3')
     const origin = '[keys] service-fs.local/ledger/acme: refused to sign'
     expect(appliance.console).toContain(`${origin} another root at size 5\n`)
@@ -322,7 +322,7 @@ describe.skipIf(!runs)(`hostile tenants ${needs}`, () => {
     expect(appliance.console).not.toMatch(/ledger\/globex(\/audit)?: refused/)
   })
 
-  it('touch no connection of another tenant', async () => {
+  it('hostile tenants touch no connection of another tenant', async () => {
     const socket = createConnection({ host: '127.0.0.1', port: ports.get('globex') ?? 0 })
     let answers = ''
     let ended = false
@@ -342,14 +342,14 @@ describe.skipIf(!runs)(`hostile tenants ${needs}`, () => {
     client.look('while connections are attacked')
   })
 
-  it('use all their CPU time, and the other tenant keeps working', async () => {
+  it('hostile tenants use all their CPU time, and the other tenant keeps working', async () => {
     for (const what of ['l', 'n', 's', 'k', 'w']) {
       await tell('acme', `flood ${what} 03`)
       client.look(`during flood ${what}`)
     }
   })
 
-  it('are stopped by the engine when they throw, never return, or take all memory, without affecting others', async () => {
+  it('hostile scripts that throw, never return, or take all memory are stopped by the engine, without affecting others', async () => {
     const { functions, calls, threw } = await scripts
     expect([functions, calls > 10_000, threw > 5000]).toEqual([19, true, true])
     const text = appliance.console
@@ -375,7 +375,7 @@ describe.skipIf(!runs)(`hostile tenants ${needs}`, () => {
     client.look('while the script misbehaves')
   })
 
-  it('have changed no data of the other tenant, read over HTTP', async () => {
+  it('hostile tenants have changed no data of the other tenant, as read over HTTP', async () => {
     await client.stop()
     expect(appliance.console).not.toMatch(/ledger_globex faulted/)
     const vkey = /\[keys\] vkey (service-fs\.local\/ledger\/globex\+\S+)/.exec(appliance.console)?.[1] ?? ''
@@ -385,12 +385,12 @@ describe.skipIf(!runs)(`hostile tenants ${needs}`, () => {
   })
 
   // The ledger also refuses reads, because it must record them before it answers.
-  it('fill the disk, and the other tenant reports that', async () => {
+  it('hostile tenants fill the disk, and the other tenant reports that', async () => {
     expect(await tell('acme', 'fill')).toBe('ended by 3,3,3,3,3,3 sealed more than three 1')
     await isFull()
   })
 
-  it('have changed no data of the other tenant on the disk, after a power cut', async () => {
+  it('hostile tenants have changed no data of the other tenant on the disk, after a power cut', async () => {
     await appliance.kill()
     const folder = extract('after')
     expect(verify([folder])).toContain(`${EARLY + client.ids.length} records`)

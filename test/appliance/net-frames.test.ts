@@ -57,7 +57,7 @@ describe.skipIf(!runs)(`frames ${needs}`, () => {
   }
 
   it(
-    'answers at the address from its list',
+    'answers at the address that the list of tenants names',
     async () => {
       expect(appliance.console).toMatch(
         /\[net\] address 10\.0\.2\.15, netmask 255\.255\.255\.0, gateway 10\.0\.2\.2\n/,

@@ -1,5 +1,5 @@
-// A data disk that lost its end, or an older copy of it: the key disk knows the acknowledged size, and the ledger
-// refuses appends.
+// Tests a data disk that lost its end, and an older copy of a disk: the key disk knows the acknowledged size, and the
+// ledger refuses appends.
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -27,7 +27,7 @@ describe.skipIf(!runs)(`a data disk that lost its end ${needs}`, () => {
   let bench: Bench
   let disk: string
   let keys: string
-  // Not part of a test, whose time covers the boots alone.
+  // This is not part of a test, so that the time of a test covers only the boots.
   beforeAll(() => void build(), BUILD)
   beforeEach(() => {
     bench = new Bench()
@@ -81,7 +81,7 @@ describe.skipIf(!runs)(`a data disk that lost its end ${needs}`, () => {
     await served.appliance.kill()
   }
 
-  it('is served read-only: an older copy, and one whose last commit is zeroed', async () => {
+  it('serves read-only an older copy of the disk, and a copy whose last commit is zeroed', async () => {
     const older = await filled()
     const cut = readFileSync(disk)
     const before = readFileSync(older)
@@ -105,7 +105,7 @@ describe.skipIf(!runs)(`a data disk that lost its end ${needs}`, () => {
     expect((await fetch(`http://127.0.0.1:${whole.port}/readyz`)).status).toBe(200)
   })
 
-  it('is not opened when it is empty', async () => {
+  it('does not open an empty data disk', async () => {
     await filled()
     const empty = bench.disk(64 * MiB)
     const appliance = bench.boot({

@@ -73,7 +73,7 @@ export interface Outcome {
 
 export interface Rules {
   rounds: number
-  /** Seconds for the contest: no run begins that is expected to end after them; undefined: no limit. */
+  /** The time limit of the contest in seconds: no run begins that is expected to end after it; undefined: no limit. */
   limit: number | undefined
   /** Called before each run, with the progress of the contest (0 to 1). */
   started(title: string, done: number): void

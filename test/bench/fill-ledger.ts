@@ -12,7 +12,7 @@ import { signerFromKey, verifierFromVkey } from '@service-fs/tlog'
 
 /** Records of an append. */
 const BATCH = 4000
-/** Bytes of a payload, as the load generator's. */
+/** Bytes of a payload, the same as in the load generator. */
 const PAYLOAD = 200
 
 async function main(dir: string, key: string, size: number): Promise<void> {

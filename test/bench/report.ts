@@ -124,8 +124,8 @@ const COLUMNS = ['load', 'side', 'figure', 'min–max', 'p50 ms', 'p99 ms', 'RSS
 const CPU_COLUMNS = ['µs cpu', 'cpu ratio', 'min–max']
 
 /**
- * Returns a plain text table with medians. A ratio above 1: the first side, or the first revision, is better than the row's; a cpu
- * ratio above 1: it takes less processor time for a record.
+ * Returns a plain text table with medians. A ratio above 1 means that the first side, or the first revision, is better
+ * than the row's; a cpu ratio above 1 means that it takes less processor time for a record.
  */
 export function textTable(rows: readonly Row[]): string {
   const cells = rows.map((row) => [

@@ -2,9 +2,9 @@
 
 /** Flags of the Tessera server in this folder; ages and intervals as Go durations. */
 export interface TesseraSettings {
-  /** WithBatching: how many entries make a batch, */
+  /** The number of entries that make a batch (WithBatching). */
   batchSize: number
-  /** and how long the first waits for the others. */
+  /** How long the first entry of a batch waits for the others (WithBatching). */
   batchAge: string
   /** WithCheckpointInterval; 100ms is the least that Tessera's POSIX driver takes. */
   checkpointInterval: string

@@ -53,15 +53,18 @@ it('has the commands of both envelopes and of the client', () => {
   )
 })
 
-it.each(Object.entries(CLIENT_COMMANDS))('loads %s alone as the whole program has it', async (name, load) => {
-  const ofName = (program: ReturnType<typeof emptyProgram>): CommandNode[] =>
-    commandTree(program).commands.filter(({ path }) => path[0] !== 'help' && path[0] === name)
-  const io = testIo()
-  const alone = emptyProgram(io)
-  ;(await load())(alone, io)
-  expect(ofName(alone)).toHaveLength(1)
-  expect(ofName(alone)).toEqual(ofName(buildProgram(testIo())))
-})
+it.each(Object.entries(CLIENT_COMMANDS))(
+  'loads the command %s alone with the same options as in the whole program',
+  async (name, load) => {
+    const ofName = (program: ReturnType<typeof emptyProgram>): CommandNode[] =>
+      commandTree(program).commands.filter(({ path }) => path[0] !== 'help' && path[0] === name)
+    const io = testIo()
+    const alone = emptyProgram(io)
+    ;(await load())(alone, io)
+    expect(ofName(alone)).toHaveLength(1)
+    expect(ofName(alone)).toEqual(ofName(buildProgram(testIo())))
+  },
+)
 
 describe.each(named(leaves))('%s', (_, { path, options }) => {
   it('suggests the right name for each misspelled option', async () => {
@@ -177,7 +180,7 @@ it('rejects a shell without a completion script', async () => {
 })
 
 describe('service-fs.1', () => {
-  it('has each command with its options', async () => {
+  it('lists each command with its options', async () => {
     const page = (await run('man')).text().replaceAll('\\-', '-')
     for (const { path, options } of leaves) {
       expect(page).toContain(`.SS "service-fs ${path.join(' ')}`)

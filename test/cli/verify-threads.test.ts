@@ -1,4 +1,5 @@
-// A ledger that is large enough for worker threads, verified by the built command. Its reports are those of one thread.
+// Verifies a ledger that is large enough for worker threads by the built command, and compares its reports with those
+// of one thread.
 import { readFile, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { entriesOf, type RecordContent } from '@service-fs/format/entry'
@@ -44,7 +45,7 @@ beforeAll(async () => {
   const entries = records.flatMap((content, i) =>
     entriesOf(i === 20_000 ? twice : i === 25_000 ? back : content, sha256Hex),
   )
-  // Its parts lie in two bundles.
+  // The parts of the record `large` lie in two bundles.
   entries.splice(10_238, 5, ...entriesOf(large, sha256Hex))
   entries[12_345] = Buffer.from('not an entry')
   await makeLedger(dir, { entries, tail: 'export' })

@@ -1,4 +1,4 @@
-// `service-fs verify` where no worker thread or only some can start: it ends, with the same report.
+// Tests that `service-fs verify` ends with the same report where no worker thread, or only some of them, can start.
 import { chmod, cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { makeLedger, remove, temporary, testRecords } from '@service-fs/client/testing'

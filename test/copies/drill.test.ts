@@ -86,7 +86,7 @@ describe('a drill', () => {
     await succeeds('verify', daemon.dir, '--vkey', vkey)
   })
 
-  it('takes a directory that export continues, or a mirror, as its export', async () => {
+  it('accepts a directory to which export adds, or a mirror, as the newest export', async () => {
     await succeeds('export', at('exports/1.tar'), '--out', at('continued/acme'))
     await succeeds('export', daemon.dir, '--out', at('continued/acme'))
     await succeeds('mirror', daemon.dir, at('mirror'), '--once', '--vkey', vkey)
@@ -161,7 +161,7 @@ describe('a failed drill', () => {
     await fails(/checkpoint/)
   })
 
-  it('exits with 3 when its result cannot be recorded', async () => {
+  it('exits with 3 when the result of a drill cannot be recorded', async () => {
     const gone = ['--url', 'http://127.0.0.1:1', '--scratch', at('scratch')]
     const { code, stderr } = await serviceFsCommand(['drill', at('exports'), ...gone])
     expect([code, stderr]).toEqual([3, expect.stringContaining('service-fs: ')])

@@ -91,7 +91,7 @@ async function sealed(dir: string): Promise<Record<string, string>> {
 const PATIENCE = { timeout: 900_000 }
 
 describe('a mirror of a running daemon', PATIENCE, () => {
-  it(`killed ${KILLS} times continues, and ends identical to the source`, async () => {
+  it(`continues a mirror after each of ${KILLS} kills, and ends identical to the source`, async () => {
     const random = new Random(SEED)
     let killed = 0
     let unfinished = 0
@@ -121,7 +121,7 @@ describe('a mirror of a running daemon', PATIENCE, () => {
     daemon = await daemon.restart()
   })
 
-  it('follows it over HTTP, through a restart, and from its directory while it is in use', async () => {
+  it('mirrors a ledger over HTTP, through a restart, and from its directory while it is in use', async () => {
     const follower = startMirror(daemon.url, '--no-audit', '--json', '--interval', '2')
     const [stdout, stderr] = [
       collect(follower.stdout as NodeJS.ReadableStream),

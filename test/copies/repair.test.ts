@@ -92,7 +92,7 @@ const serviceFsRun = (...args: string[]): ReturnType<typeof run> =>
   run(process.execPath, [serviceFs, ...args])
 
 describe('a damaged ledger of a daemon', { timeout: 900_000 }, () => {
-  it(`is repaired by a command that was killed ${KILLS} times, and every verifier accepts it`, async () => {
+  it(`repairs a ledger by a command that is killed ${KILLS} times, and every verifier accepts the result`, async () => {
     const random = new Random(SEED)
     const right = await filesBelow(daemon.dir)
     const bundles = Array.from({ length: BUNDLES - 1 }, (_, i) => `tile/entries/00${i}.b64`)
@@ -127,7 +127,7 @@ describe('a damaged ledger of a daemon', { timeout: 900_000 }, () => {
     if (python.error === undefined) expect([python.status, python.stderr]).toEqual([0, ''])
   })
 
-  it('is refused while the daemon runs, and its background check sees the repair', async () => {
+  it('refuses to repair while the daemon runs, and the background check notices a later repair', async () => {
     const path = 'tile/entries/001.b64'
     await damage(daemon.dir, path, new Random(1))
     // As if a whole pass were late, so that the daemon checks everything at once.

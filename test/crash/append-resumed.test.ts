@@ -120,7 +120,7 @@ it('finishes a killed append of lines without ids, in their order', async () => 
   const lines = Array.from({ length: FILES }, (_, i) => ({ payload: { n: i % 5 } }))
   const input = lines.map((line) => `${JSON.stringify(line)}\n`)
   const running = start(['-', ...SLOWLY], 'pipe')
-  // The rest never comes: the process cannot end by itself.
+  // The rest of the input never arrives, so the process cannot end by itself.
   running.stdin?.write(input.slice(0, 2 * SOME).join(''))
   await someAppended(running)
   running.kill('SIGKILL')

@@ -116,7 +116,7 @@ class Clients {
   }
 }
 
-/** Not UTF-8, so the daemon returns it as base64. */
+/** The payload is not UTF-8, so the daemon returns it as base64. */
 function small(seed: number): Payload {
   return new Uint8Array(1 + ((seed * 37) % 900)).fill(128 + (seed % 64))
 }

@@ -94,7 +94,7 @@ function claimsOf(text: string): string[] {
   return sentencesOf(text).filter((sentence) => claim.test(sentence))
 }
 
-/** Each has a row. */
+/** Each clause has a row. */
 const CLAUSES =
   '(f)(2)(i)(A) (f)(2)(i)(B) (f)(2)(ii) (f)(2)(iii) (f)(2)(iv) (f)(2)(v) (f)(3)(i) (f)(3)(iii) (f)(3)(iv) (f)(3)(v) ' +
   '4511(a) 4511(b) 4511(c) 1.31(a) 1.31(b) 1.31(c)(1) 1.31(c)(2) 1.31(d) 45j(1)(b) 45j(1)(c) 45j(1)(d) ' +

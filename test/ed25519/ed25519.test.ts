@@ -42,15 +42,15 @@ describe.each(verifiers)('%s', (_, verify) => {
   })
 })
 
-describe('a public key is rejected when it', () => {
-  it('is one of the 14 encodings of points of low order', () => {
+describe('the rules for public keys', () => {
+  it('rejects the 14 encodings of points of low order', () => {
     expect(new Set(REFUSED_KEYS.map((key) => key.toString('hex'))).size).toBe(14)
     for (const key of REFUSED_KEYS) {
       expect(ed25519KeyProblem(key), key.toString('hex')).toMatch(/low-order|non-canonical/)
     }
   })
 
-  it('is not the canonical encoding of a point, as @noble decodes it', () => {
+  it('rejects a key that is not the canonical encoding of a point, as @noble decodes it', () => {
     const beyond = Array.from({ length: 19 }, (_, n) =>
       Buffer.from(`${(0xed + n).toString(16)}${'ff'.repeat(30)}7f`, 'hex'),
     )
@@ -97,7 +97,7 @@ describe.skipIf(why !== '')(`Go's crypto/ed25519${why}`, () => {
   })
 })
 
-/** Go's verdict on each. */
+/** Go's verdict on each vector. */
 function go(vectors: readonly Vector[]): boolean[] {
   const input = vectors.map(({ key, message, signature }) =>
     JSON.stringify({

@@ -60,7 +60,7 @@ describe.skipIf(why('gcc') !== '')(`the engine in C and its border${why('gcc')}`
     return log
   }
 
-  it('hashes as Node does', async () => {
+  it('hashes like Node.js', async () => {
     const all = samples.map((sample) => `bytes(${json(sample.toString('hex'))})`)
     expect(await values(all.map((each) => `hex(host.sha256(${each}))`))).toEqual(
       samples.map((sample) => sha256(sample).digest('hex')),
@@ -284,7 +284,7 @@ describe.skipIf(why('gcc') !== '')(`the engine in C and its border${why('gcc')}`
     expect(end.split('\n').slice(0, 2)).toEqual(['ERROR', ending])
   })
 
-  it('stays within its memory, and the script can continue', async () => {
+  it('keeps a script within the memory of the engine, after which the script can continue', async () => {
     const { log, end, memory } = await evaluate(
       "try { for (let all = []; ; ) all.push(new Uint8Array(1e6)) } catch (error) { host.log(error.message) }\nhost.log('on')",
       24,
@@ -293,7 +293,7 @@ describe.skipIf(why('gcc') !== '')(`the engine in C and its border${why('gcc')}`
     expect(memory).toBe(24 * 2 ** 20)
   })
 
-  it('stays within its stack, and the script can continue', async () => {
+  it('keeps a script within the stack of the engine, after which the script can continue', async () => {
     const { log, end } = await evaluate(
       [
         deep('(function f() { return f() + 1 })()'),

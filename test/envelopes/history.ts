@@ -29,7 +29,7 @@ export type Step =
   | { readonly do: 'clock'; readonly ms: number }
   /** Restarts the server. */
   | { readonly do: 'restart'; readonly how: 'stop' | 'kill' }
-  /** An append during which the server is killed and restarted. It is repeated if it was lost. */
+  /** An append during which the server is killed and restarted. The append is repeated if it was lost. */
   | { readonly do: 'cut'; readonly ask: Ask }
 
 export type History = readonly Step[]

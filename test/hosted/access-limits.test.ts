@@ -24,7 +24,7 @@ describe('rates', () => {
   const ask = (authorization: string): Promise<Response> =>
     fetch(`${daemon.prefix}v1/checkpoint`, { headers: { authorization } })
 
-  it('a subject over its rate gets Retry-After and is admitted then; others are not delayed', async () => {
+  it('a subject over its rate gets Retry-After, and is admitted after that time; others are not delayed', async () => {
     const answers = await Promise.all(Array.from({ length: 60 }, () => ask(world.authorization('read'))))
     const limited = answers.find(({ status }) => status === 429)
     expect(await limited?.json()).toMatchObject({ code: 'rate-limited', retry_after: 1 })

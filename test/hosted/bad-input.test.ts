@@ -65,7 +65,7 @@ describe.each([
   describe('a payload over the limit: 413 before it is read in full', () => {
     const head = `POST /v1/append HTTP/1.1\r\n${HOST}X-Payload-ID: big\r\n`
 
-    it('at once, when Content-Length announces it', async () => {
+    it('refuses a payload over the limit at once, when Content-Length announces it', async () => {
       const client = await new RawClient(target.port).connected()
       await client.send(`${head}Content-Length: ${17 * MIB}\r\n\r\nthe first bytes of it`)
       await client.closed(3000)
@@ -73,7 +73,7 @@ describe.each([
       expect(client.text).toContain('"code":"too-large"')
     })
 
-    it('after the limit, when the body is chunked', async () => {
+    it('refuses a payload over the limit after the limit, when the body is chunked', async () => {
       const client = await new RawClient(target.port).connected()
       await client.send(`${head}Transfer-Encoding: chunked\r\n\r\n`)
       const chunk = Buffer.concat([Buffer.from('100000\r\n'), Buffer.alloc(MIB), Buffer.from('\r\n')])

@@ -129,7 +129,7 @@ describe('while it runs', () => {
     // Each host waits until the processes of the previous ones have ended.
     host = await host.restart()
     expect(await append(host, 'acme', 'four')).toBe(200)
-    await until('those before are gone', () => !pids.some(isThere))
+    await until('the previous processes are gone', () => !pids.some(isThere))
     const next = await host.pidOf('acme')
     expect(await host.kill('SIGKILL')).toBe(null)
     await until('they are gone', () => !isThere(next))

@@ -227,7 +227,7 @@ describe.skipIf(why !== '')(`a host that sets attributes on its tenants' files${
     expect((await doctor('--config', host.file)).code).toBe(0)
   })
 
-  it('can be exported, restored and verified', async () => {
+  it('exports, restores and verifies a ledger that has attributes', async () => {
     const out = join(host.dir, 'export')
     const exported = await serviceFsCommand(['export', join(root, 'a'), '--out', out])
     expect(exported.code, exported.stderr).toBe(0)
@@ -247,7 +247,7 @@ describe.skipIf(why !== '')(`a host that sets attributes on its tenants' files${
     }
   })
 
-  it('can be removed only after chattr -R -i -a', async () => {
+  it('lets root remove a ledger only after chattr -R -i -a', async () => {
     await host.kill()
     refused('rm', ['-rf', join(root, 'b')])
     expect(readdirSync(join(root, 'b/tile/entries'))).toContain('000.b64')
@@ -346,34 +346,37 @@ describe('a file system without attributes', () => {
   const dir = typeof ramfs === 'string' ? '' : ramfs.path
   afterAll(() => (typeof ramfs === 'string' ? undefined : ramfs.unmount()))
 
-  it.skipIf(without !== '')(`is reported, and --immutable required does not start${without}`, async () => {
-    await expect(startDaemon({ root: dir, args: ['--immutable', 'required'] })).rejects.toThrow(
-      '--immutable required: the file system has no file attributes',
-    )
-    const daemon = await startDaemon({ root: dir, args: ['--immutable', 'auto'] })
-    try {
-      await fill(daemon, 300, 'first')
-      const { protections } = (await (await daemon.fetch('/readyz')).json()) as { protections: Protections }
-      expect(protections).toMatchObject({
-        sealed_immutable: false,
-        tail_append_only: false,
-        set_by: 'nobody',
-        reason: 'the file system has no file attributes',
-        file_system: 'ramfs',
-      })
-      const { code, report } = await doctor('--root', dir)
-      expect(code).toBe(0)
-      expect(inForce(report, 'test')).toMatchObject({
-        'sealed-mode': 'yes',
-        'sealed-immutable': 'no',
-        'sealed-names': 'no',
-        'tail-append-only': 'no',
-        medium: 'no',
-        'not-root': 'no',
-        'attributes-out-of-reach': 'no',
-      })
-    } finally {
-      await daemon.dispose()
-    }
-  })
+  it.skipIf(without !== '')(
+    `is reported by the daemon, which does not start with --immutable required${without}`,
+    async () => {
+      await expect(startDaemon({ root: dir, args: ['--immutable', 'required'] })).rejects.toThrow(
+        '--immutable required: the file system has no file attributes',
+      )
+      const daemon = await startDaemon({ root: dir, args: ['--immutable', 'auto'] })
+      try {
+        await fill(daemon, 300, 'first')
+        const { protections } = (await (await daemon.fetch('/readyz')).json()) as { protections: Protections }
+        expect(protections).toMatchObject({
+          sealed_immutable: false,
+          tail_append_only: false,
+          set_by: 'nobody',
+          reason: 'the file system has no file attributes',
+          file_system: 'ramfs',
+        })
+        const { code, report } = await doctor('--root', dir)
+        expect(code).toBe(0)
+        expect(inForce(report, 'test')).toMatchObject({
+          'sealed-mode': 'yes',
+          'sealed-immutable': 'no',
+          'sealed-names': 'no',
+          'tail-append-only': 'no',
+          medium: 'no',
+          'not-root': 'no',
+          'attributes-out-of-reach': 'no',
+        })
+      } finally {
+        await daemon.dispose()
+      }
+    },
+  )
 })

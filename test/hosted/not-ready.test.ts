@@ -41,7 +41,7 @@ class NextHolder {
 let host: Host | undefined
 afterEach(() => host?.dispose())
 
-/** Without naming a tenant. */
+/** Requests /readyz without naming a tenant. */
 async function readyz(one: Host): Promise<{ status: number; json: unknown }> {
   const answer = await fetch(`${one.url}readyz`)
   return { status: answer.status, json: await answer.json() }

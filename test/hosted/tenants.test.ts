@@ -73,7 +73,7 @@ describe.skipIf(!isRoot)(`ten tenants${why}`, () => {
   })
   afterAll(() => host.dispose())
 
-  it('run under ten users, without privileges', async () => {
+  it('ten tenants run under ten users, without privileges', async () => {
     expect(new Set(uids.values()).size).toBe(10)
     for (const id of TEN) {
       const status = statusOf(await host.pidOf(id))
@@ -90,7 +90,7 @@ describe.skipIf(!isRoot)(`ten tenants${why}`, () => {
     ])
   })
 
-  it('cannot open the files of another tenant', async () => {
+  it('a tenant cannot open the files of another tenant', async () => {
     const all = await everything(host)
     expect(all.length).toBeGreaterThan(10 * 25)
     for (const id of TEN) {
@@ -107,14 +107,14 @@ describe.skipIf(!isRoot)(`ten tenants${why}`, () => {
     }
   })
 
-  it('give no access to other users, and only connections, not files, to the front', async () => {
+  it('tenants give other users no access, and let the front connect but not open files', async () => {
     const all = await everything(host)
     expect(probe(host, 65_534, all)).toEqual([])
     const opened = probe(host, 70_099, all).map(({ tenant, how }) => `${tenant} ${how}`)
     expect(opened.toSorted()).toEqual(TEN.map((id) => `${id} connect`))
   })
 
-  it('recover within 2 s from SIGKILL under load with every acknowledged record; the others keep working', async () => {
+  it('a tenant recovers within 2 s from SIGKILL under load with every acknowledged record; the others keep working', async () => {
     const loads = new Map(TEN.map((id) => [id, new Load(host, id)]))
     const running = [...loads.values()].map((load) => load.run(2))
     const victim = loads.get('t0')
@@ -145,7 +145,7 @@ describe.skipIf(!isRoot)(`ten tenants${why}`, () => {
     for (const id of TEN.slice(1)) expect(loads.get(id)?.refused, id).toEqual([])
   })
 
-  it('stop cleanly with the host, and verify', async () => {
+  it('tenants stop cleanly with the host, and their ledgers verify', async () => {
     const pids = await Promise.all(TEN.map((id) => host.pidOf(id)))
     expect(await host.kill()).toBe(0)
     for (const pid of pids) expect(existsSync(`/proc/${pid}`)).toBe(false)

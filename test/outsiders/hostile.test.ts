@@ -412,6 +412,6 @@ describe.each(which('busybox') === undefined ? ['system'] : ['system', 'busybox'
   },
 )
 
-it('is the script in these ledgers', () => {
+it('the tested script is the one in these ledgers', () => {
   expect(readFileSync(join(ledger, 'verify.sh'), 'utf8')).toBe(VERIFY_SH)
 })

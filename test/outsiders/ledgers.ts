@@ -46,7 +46,7 @@ export function mixedRecords(count: number): RecordContent[] {
   })
 }
 
-/** No valid signature, but one that follows its record. */
+/** The signature is not valid, but it follows its record. */
 const SIGNATURE = Buffer.from('head..value')
 const AUTHOR: Author = {
   subject: 'CN=Alice Ångström',

@@ -157,7 +157,7 @@ describe('the end of a tail file', () => {
     }
   })
 
-  it('may be a torn commit that the checkpoint does not cover', async () => {
+  it('accepts a torn commit at the end of a tail file if the checkpoint does not cover it', async () => {
     const dir = await make(ledger)
     const text = readFileSync(tailOf(dir))
     const before = await make({ ...ledger, records: testRecords(20) })
@@ -181,7 +181,7 @@ describe('the end of a tail file', () => {
     expectAll(await verdicts(dir), false)
   })
 
-  it('may not end before the checkpoint', async () => {
+  it('rejects a tail file that ends before the checkpoint', async () => {
     const dir = await make(ledger)
     truncateSync(tailOf(dir), readFileSync(tailOf(dir)).length - 5)
     expectAll(await verdicts(dir), false)

@@ -72,7 +72,7 @@ describe.each<ShellKind>(QUICK ? ['dash'] : ['dash', 'busybox'])('verify.sh unde
 
     afterAll(() => root.dispose())
 
-    it('finds no other program there', () => {
+    it('finds no other program in the root file system', () => {
       for (const name of ['node', 'perl', 'python3', 'find', 'grep', 'tar', 'xxd', 'cmp', 'gzip'])
         expect(root.sh(`command -v ${name}`).status, name).not.toBe(0)
     })
@@ -144,7 +144,7 @@ describe.each<ShellKind>(QUICK ? ['dash'] : ['dash', 'busybox'])('verify.sh unde
       1_200_000,
     )
 
-    it('finds what verify finds', async () => {
+    it('finds the damages that verify finds', async () => {
       let found = 0
       for (let i = 0; found < DAMAGES[kind]; i++) {
         const ledger = await [grown, each, exported][i % 3]!()
@@ -246,7 +246,7 @@ describe.each<ShellKind>(QUICK ? ['dash'] : ['dash', 'busybox'])('verify.sh unde
   })
 })
 
-it('does not depend on the directory that it is run in, nor on its name', async () => {
+it("does not depend on the working directory, nor on the name of the ledger's directory", async () => {
   const dir = join(work, 'a b "c" $d')
   cpSync(await exported(), dir, { recursive: true })
   const before = await filesBelow(dir)

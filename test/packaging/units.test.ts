@@ -12,7 +12,7 @@ const units = readdirSync(join(packaging, 'systemd'))
 /** The highest exposure, of 10, that `systemd-analyze security` may report. */
 const MOST_EXPOSED = 2
 
-describe.skipIf(!has('systemd-analyze'))('systemd units (skipped where systemd-analyze is not)', () => {
+describe.skipIf(!has('systemd-analyze'))('systemd units (skipped where systemd-analyze is missing)', () => {
   it.each(units.filter((unit) => unit.endsWith('.service')))(
     `%s is exposed ${MOST_EXPOSED}.0 at most`,
     (unit) => {
@@ -54,7 +54,7 @@ describe('shell scripts', () => {
   })
 
   it.skipIf(!has('shellcheck')).each(scripts)(
-    '%s passes shellcheck (skipped where that is not)',
+    '%s passes shellcheck (skipped where shellcheck is missing)',
     (script) => {
       // rc.d's scripts set variables that rc.subr reads.
       const { stdout } = spawnSync(

@@ -75,7 +75,9 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
   }
 }
 
-/** Starts it on a root; `own`: `dispose` removes that root. Tries another port if the free one has been taken. */
+/**
+ * Starts the daemon on a root; `own`: `dispose` removes that root. Tries another port if the free one has been taken.
+ */
 async function open(root: string, own: boolean, options: DaemonOptions): Promise<Daemon> {
   const moduleId = options.moduleId ?? 'test'
   for (let attempt = 1; ; attempt++) {

@@ -20,7 +20,7 @@ export const payloadThatFails: Uint8Array<ArrayBuffer> = new Uint8Array(20_000).
 
 const does = (command: string, args: readonly string[]): boolean => spawnSync(command, args).status === 0
 
-/** Why no such disk is possible here; empty if one is. */
+/** The reason why no such disk is possible here; empty if it is possible. */
 export function whyNoDisk(kind: FileSystemKind): string {
   if (process.getuid?.() !== 0) return ' (skipped: not root)'
   if (!existsSync('/dev/fuse')) return ' (skipped: no /dev/fuse)'

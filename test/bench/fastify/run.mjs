@@ -117,7 +117,7 @@ async function measure(kind) {
   const found = {}
   try {
     for (const [name, request] of Object.entries(LOADS)) {
-      // The first requests are compiled while they run; they are not measured, but append what is read later.
+      // V8 compiles code during the first requests, which are not measured, but append the records that are read later.
       const warm = Math.ceil(count / 4)
       await load(pool, request, 0, warm)
       const before = cpuOf(pid)

@@ -168,7 +168,10 @@ async function writing(dir: string, size: number, text: Uint8Array): Promise<num
   }
 }
 
-/** A ledger in files, and a wire over it, with several callers. Each waits for its append before it makes the next. */
+/**
+ * A ledger in files, and a wire over it, with several callers. Each caller waits for its append before it makes the
+ * next.
+ */
 function together(dir: string, callers: number, signer: KeySigner): Measure[] {
   const waits: { p99: number } = { p99: Number.NaN }
   const byCallers = async (append: (ledger: Ledger, wire: Wire) => () => Promise<void>): Promise<number> => {

@@ -33,7 +33,7 @@ function extend(body: Uint8Array): void {
 
 export async function run(rounds: number): Promise<LimitRow[]> {
   const lines = batchBody()
-  // Each step does the work of the one before, too.
+  // Each step also does the work of the step before.
   const steps = {
     'scan, one thread': () => void scan(lines),
     'scan, entries, one thread': () => void entries(scan(lines)),

@@ -21,7 +21,7 @@ const FLAGS = ['--heap-growing-percent=100', '--max-semi-space-size=4']
 const TIME = '2026-11-22T18:43:00.123Z'
 const READING = { limits: DEFAULT_LIMITS, codec: nativeCodec, scansBytes: true }
 
-/** Each does the work of the one before, too. */
+/** Each role also does the work of the role before. */
 const ROLES: Readonly<Record<string, (n: number) => void>> = {
   'Node.js and the modules': () => undefined,
   'the bodies': (n) => void bodyOf(n),

@@ -29,7 +29,7 @@ async function findings(): Promise<Record<string, Finding>> {
 }
 
 describe('examine', () => {
-  it('reports protections that are not set as not in force', async () => {
+  it('reports that protections are not in force when they are not set', async () => {
     await tenant.close()
     const report = await examine(await tenantsIn(root), false)
     expect(report.ok).toBe(true)

@@ -26,7 +26,8 @@ export async function writerOf(dir: string): Promise<{ finding: Finding; pid?: n
 }
 
 /**
- * Returns the state of a file. Its owner may have replaced it by a link or a FIFO, so this neither follows nor blocks.
+ * Returns the state of a file. The file's owner may have replaced it by a link or a FIFO, so this function follows no
+ * link and does not block.
  * @throws `ELOOP` for a link
  */
 async function fileAt(path: string): Promise<Stats | undefined> {
@@ -56,7 +57,7 @@ function hex(number: number): string {
   return number.toString(16).padStart(2, '0')
 }
 
-/** Reports the privileges of the process beyond those that it needs. */
+/** Reports the privileges that the process has but does not need. */
 export function processFindings(pid: number): Finding[] {
   const facts = processFacts(pid)
   if (facts === undefined) return [finding('process', 'unknown', `process ${pid} can't be looked at`)]

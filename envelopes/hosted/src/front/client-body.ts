@@ -5,7 +5,10 @@ import { checkTrailer } from './client-head.ts'
 
 /** Receives a body. */
 export interface BodySink {
-  /** Takes bytes of the body, without the framing of chunks. Returns false when the caller should wait before the next ones. */
+  /**
+   * Takes bytes of the body, without the framing of chunks. Returns false when the caller should wait before it passes
+   * more bytes.
+   */
   bytes(bytes: Buffer): boolean
   /** Called after the last byte. */
   end(): void
@@ -15,7 +18,7 @@ export interface BodySink {
 
 export interface BodyReader {
   readonly isWhole: boolean
-  /** Takes the body's bytes from the beginning of `input`; returns how many those are. @throws Problem 400, 413, 431 */
+  /** Takes the body's bytes from the beginning of `input`; returns their number. @throws Problem 400, 413, 431 */
   take(input: Buffer, sink: BodySink): number
 }
 
@@ -24,7 +27,7 @@ export function bodyReader(length: number | 'chunked', trailers: number): BodyRe
   return length === 'chunked' ? new ChunkedBody(trailers) : new SizedBody(length)
 }
 
-/** The reader of a body without further bytes. */
+/** Reads a body that has no further bytes. */
 export const WHOLE: BodyReader = { isWhole: true, take: () => 0 }
 
 class SizedBody implements BodyReader {

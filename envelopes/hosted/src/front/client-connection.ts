@@ -9,7 +9,7 @@ import { Problem, problemOf } from '@service-fs/wire/problem'
 import { parseClientHead, type ClientHead } from './client-head.ts'
 import { ClientRequest, type RequestHost } from './client-request.ts'
 
-/** Milliseconds and bytes, for all connections of a listener. */
+/** The timeouts (in milliseconds) and size limits (in bytes) of a listener's connections. */
 export interface ClientLimits {
   maxHeaderBytes: number
   headersTimeout: number
@@ -29,7 +29,10 @@ export interface ClientShared {
   report(error: unknown): void
 }
 
-/** `head`: in a head or before one. `linger`: the last response is sent, and further bytes are ignored. */
+/**
+ * `head`: the next bytes belong to the head of a request. `linger`: the last response is sent, and further bytes are
+ * ignored.
+ */
 type State = 'head' | 'request' | 'linger' | 'closed'
 
 const EMPTY: Buffer = Buffer.alloc(0)
@@ -53,7 +56,7 @@ export class ClientConnection implements RequestHost {
   #head: ClientHead | undefined
   #headBytes: Buffer = EMPTY
   #emptyLines = 0
-  /** Requests since bytes arrived. */
+  /** The number of requests since bytes last arrived. */
   #pipelined = 0
   #isAdvancing = false
   #isPaused = false

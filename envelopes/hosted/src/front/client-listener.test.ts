@@ -169,7 +169,8 @@ it('reads the requests that it accepts as Node.js does', { timeout: 120_000 }, a
         const bytes = Buffer.from(text, 'latin1')
         const isHead = /^(?:\r\n)?HEAD /.test(text)
         const found = await ask(front, bytes, new Random(random.below(2 ** 30)), isHead)
-        // Node.js refuses unknown methods and some targets that do not begin with a slash; the front refuses those by their route.
+        // Node.js refuses unknown methods and some targets that do not begin with a slash; the front refuses such
+        // requests when it looks up their route.
         if (found?.status !== 200 || !KNOWN.test(text)) {
           refused += 1
           return
@@ -208,7 +209,7 @@ it.each(['at once', 'while it reads'])(
   },
 )
 
-it('closes a connection that takes too long to send a request, and one that sends none', async () => {
+it('closes connections that send a request too slowly, or send nothing', async () => {
   const limits = { headersTimeout: 300, requestTimeout: 300, keepAliveTimeout: 300 }
   const server = await startClientListener(
     { host: '127.0.0.1', port: 0 },

@@ -40,7 +40,7 @@ export async function startClientListener(
     // The limit of connections may have been reached.
     if (socket.destroyed) return
     if (shared.isClosing) {
-      // Its TLS handshake ended after `stop`.
+      // The connection's TLS handshake ended after `stop`.
       socket.destroy()
       return
     }

@@ -57,9 +57,9 @@ export class ClientRequest implements Pick<
   #isLast: boolean
   /** Whether the response is a stream of events. */
   isStream = false
-  /** The status of the response; undefined before it. */
+  /** The status of the response; undefined until the response begins. */
   status: number | undefined
-  /** Whether the response is complete, or will not be. */
+  /** Whether the response is complete, or was cut off. */
   isOver = false
 
   constructor(head: ClientHead, host: RequestHost) {
@@ -112,7 +112,7 @@ export class ClientRequest implements Pick<
     return this.isStream && this.socket.writableNeedDrain
   }
 
-  /** Receives what happens to the connection. */
+  /** Receives the events of the connection. */
   listen(events: RequestEvents | undefined): void {
     this.#events = events
   }
@@ -175,8 +175,8 @@ export class ClientRequest implements Pick<
   respond(status: number, fields: string, length: Length, isStream = false): void {
     this.status = status
     if (this.#host.isClosing || isStream) this.#isLast = true
-    // Skip a body that nobody reads, if it has arrived. If not, this request is the last one, because the rest of the
-    // body would come before the next.
+    // Skip a body that nobody reads, if it has arrived. If the body has not arrived, close the connection after this
+    // request, because the rest of the body would precede the next request.
     if (this.#sink === undefined) this.arrivedBody()
     if (!this.#body.isWhole) this.#isLast = true
     const isCurrent = this.httpVersion === '1.1'
@@ -195,7 +195,10 @@ export class ClientRequest implements Pick<
     if (isStream) this.#flush()
   }
 
-  /** Sends bytes of the body, which are valid only during the call. Returns false when more should wait for `drained`. */
+  /**
+   * Sends bytes of the body, which are valid only during the call. Returns false when the caller should wait for
+   * `drained` before it sends more.
+   */
   data(bytes: Uint8Array): boolean {
     const { socket } = this
     if (bytes.length > COPIED_BYTES) {

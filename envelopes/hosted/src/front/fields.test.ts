@@ -73,7 +73,7 @@ it.each([
   expect(lines.filter((line) => /^host:/i.test(line))).toEqual(['Host: a'])
 })
 
-it('returns all response fields but the hop-by-hop ones, and the length', () => {
+it('returns the length of a response, and all of its fields except the hop-by-hop ones', () => {
   const fields = [
     answerField('Content-Type', 'a/b'),
     answerField('connection', 'close, x-hop'),

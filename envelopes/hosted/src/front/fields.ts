@@ -72,7 +72,10 @@ export function requestHead(
   return `${head}\r\n`
 }
 
-/** The lines of those fields in `rawHeaders` that a tenant receives. A client's requests share that array while its fields stay the same. */
+/**
+ * The lines of the fields in `rawHeaders` that a tenant receives. A client's requests share the array `rawHeaders`
+ * while its fields stay the same.
+ */
 const passedBefore = new WeakMap<readonly string[], string>()
 
 function passedLines(raw: Fields): string | undefined {
@@ -104,7 +107,9 @@ export function framingOf({ method, headers }: Pick<IncomingMessage, 'method' | 
   return length === undefined ? 'none' : Number(length)
 }
 
-/** A field of a tenant's response. A connection's responses share it while the tenant repeats its line. */
+/**
+ * A field of a tenant's response. A connection's responses share the object while the tenant repeats the field's line.
+ */
 export interface AnswerField {
   readonly name: string
   /** In lower case. */
@@ -112,7 +117,7 @@ export interface AnswerField {
   readonly value: string
   /** The line that the client receives, unless a field `Connection` names the field; undefined for a field that the front drops. */
   readonly line: string | undefined
-  /** The fields that this one names, if it is `Connection`. */
+  /** The fields that this field names, if this field is `Connection`. */
   readonly named: ReadonlySet<string>
 }
 
@@ -128,7 +133,7 @@ export function answerField(name: string, value: string): AnswerField {
   }
 }
 
-/** Returns the lines that the client receives, without the one for the length of the body, and with `Date`. */
+/** Returns the field lines that the client receives: with `Date`, but without the length of the body. */
 export function answerLines(fields: readonly AnswerField[]): string {
   let named = NONE
   for (const field of fields)

@@ -19,7 +19,7 @@ export interface Tenants {
    * @throws HostedError `no-tenant`, `tenant-unavailable`
    */
   reach(moduleId: string): Promise<string>
-  /** Returns the path of that socket if the process runs, as far as the host knows. */
+  /** Returns the path of the tenant's socket if the host believes that the process runs. */
   reached?(moduleId: string): string | undefined
   /** Returns the largest payload that the tenant's process accepts, in bytes; undefined for the default. */
   maxPayload?(moduleId: string): number | undefined

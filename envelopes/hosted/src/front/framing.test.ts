@@ -54,7 +54,7 @@ interface Request {
   text: string
   isHead: boolean
   status: number
-  /** The record that it appends. */
+  /** The record that the request appends. */
   record?: { id: string; payload: string }
 }
 

@@ -27,7 +27,7 @@ export interface FrontOptions extends Own, Omit<ListenerOptions, 'report'> {
   report(error: unknown): void
 }
 
-/** Starts the front. Its `stop` ends the event streams. @throws HostedError `listen` */
+/** Starts the front. The server's `stop` ends the event streams. @throws HostedError `listen` */
 export async function startFront(options: FrontOptions): Promise<HttpServer> {
   const forwarder = new Forwarder(options.tenants, options.limits)
   const server = await startClientListener(options.listen, options, (request) =>
@@ -58,7 +58,7 @@ async function respond(request: ClientRequest, options: FrontOptions, forwarder:
   const problem =
     moduleId instanceof Problem ? moduleId : await decide(request, moduleId, options, forwarder, answered)
   if (problem !== undefined && request.status === undefined) {
-    // Also close the connection of a client beyond the limit.
+    // A client beyond the rate limit also loses its connection.
     if (problem.code === 'busy') request.closeAfter()
     await request.answer(problemResponse(problem))
   }

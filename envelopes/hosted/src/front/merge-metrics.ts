@@ -7,8 +7,8 @@ interface Family {
 }
 
 /**
- * Returns the series of all texts, grouped by metric under the `# HELP` and `# TYPE` of the first text that has the metric. A label must
- * have another value in each text, so that no two texts have the same series.
+ * Returns the series of all texts, grouped by metric under the `# HELP` and `# TYPE` of the first text that has the
+ * metric. One label must have a different value in each text, so that no two texts have the same series.
  */
 export function mergeMetrics(texts: Iterable<string>): string {
   const families = new Map<string, Family>()

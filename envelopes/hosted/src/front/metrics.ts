@@ -86,7 +86,7 @@ export class FrontMetrics {
     return this.#registry
   }
 
-  /** Sets the certificate that clients receive from now on: the first one in a PEM text. */
+  /** Sets the certificate that clients receive from now on: the first certificate in a PEM text. */
   certificate(pem: string | undefined): void {
     this.#expires.set(pem === undefined ? 0 : Date.parse(new X509Certificate(pem).validTo) / 1000)
   }

@@ -14,7 +14,7 @@ export class RequestBody implements BodySink {
   /** Whether the whole body was handed to the connection. */
   isSent = false
 
-  /** `cut` is called when the rest of the body will not arrive: the process must not take it for a whole one. */
+  /** `cut` is called when the rest of the body will not arrive: the process must not treat the body as complete. */
   constructor(request: ClientRequest, connection: TenantConnection, cut: () => void) {
     this.#request = request
     this.#connection = connection

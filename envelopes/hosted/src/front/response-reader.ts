@@ -53,7 +53,7 @@ export class ResponseReader {
     return this.#closes
   }
 
-  /** Expects a response. `isHead`: it answers a HEAD request and has no body. */
+  /** Expects a response. `isHead`: the response answers a HEAD request and has no body. */
   begin(parts: ResponseParts, isHead: boolean): void {
     this.#parts = parts
     this.#isHead = isHead

@@ -75,7 +75,7 @@ describe.each(['serve', 'front'])('%s', (server) => {
     expect(got).toMatch(/\r\ncontent-type: application\/problem\+json\r\n/)
   })
 
-  it('recorded none of these requests', () => {
+  it('records none of the malformed requests', () => {
     expect(tenant.ledger.size).toBe(0)
   })
 

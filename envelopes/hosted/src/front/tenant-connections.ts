@@ -53,10 +53,10 @@ export class TenantConnection {
   readonly #closed: (connection: TenantConnection) => void
   #receiver: Receiver | undefined
   #isPaused = false
-  /** When the front ends the connection if nothing happens, by `performance.now()`. */
+  /** The time, by `performance.now()`, at which the front ends the connection if nothing happens. */
   deadline: number = Number.POSITIVE_INFINITY
 
-  /** Connects. Rejects if nothing listens there. */
+  /** Connects. Rejects if no process listens at the path. */
   static open(path: string, closed: (connection: TenantConnection) => void): Promise<TenantConnection> {
     return new Promise((resolve, reject) => {
       const take = (length: number, bytes: Uint8Array): boolean => connection.#take(bytes as Buffer, length)
@@ -183,7 +183,10 @@ export class TenantConnection {
 export class TenantConnections {
   readonly path: string
   readonly #all = new Set<TenantConnection>()
-  /** Unused connections, the most recently used at the end. That one is used next, so the others can expire. */
+  /**
+   * Unused connections, the most recently used at the end. The next request uses the last connection, so the others can
+   * expire.
+   */
   readonly #unused: TenantConnection[] = []
   #isRetired = false
   #timer: NodeJS.Timeout | undefined
@@ -200,7 +203,7 @@ export class TenantConnections {
     }
   }
 
-  /** Makes another connection. Rejects when the process accepts none. */
+  /** Makes another connection. Rejects when the process accepts no connection. */
   async open(): Promise<TenantConnection> {
     const connection = await TenantConnection.open(this.path, this.#forget)
     this.#all.add(connection)

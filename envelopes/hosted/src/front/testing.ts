@@ -4,7 +4,10 @@ import { startFront, type FrontOptions } from './front.ts'
 
 type Tenants = FrontOptions['tenants']
 
-/** Starts a front for everybody, whose tenant `test` listens on a unix socket. It throws the errors that a front reports. */
+/**
+ * Starts a front for everybody, whose tenant `test` listens on a unix socket. Where other fronts report an error, this
+ * front throws it.
+ */
 export function startTestFront(
   path: string,
   { tenants, ...options }: Partial<Omit<FrontOptions, 'tenants'>> & { tenants?: Partial<Tenants> } = {},

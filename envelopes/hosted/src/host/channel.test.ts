@@ -57,7 +57,7 @@ it.each([
   expect(messages).toEqual([{ n: 1 }, undefined])
 })
 
-it("passes Node's internal messages on like any others", async () => {
+it('passes on the internal messages of Node.js like other messages', async () => {
   const own = ['NODE_HANDLE', 'NODE_HANDLE_ACK', 'NODE_HANDLE_NACK', 'NODE_SOCKET_NOTIFY_CLOSE']
   const lines = own.map((cmd) => `{"cmd":"${cmd}","type":"net.Socket"}\\n`).join('')
   const { child, messages } = started(`require('fs').writeSync(3, '${lines}'); setInterval(() => 0, 1000)`)
@@ -82,7 +82,7 @@ it('stops reading from a child that does not read its replies', async () => {
 
 it('closes when the child ends, even if another process inherited the descriptor', async () => {
   const [heir, done] = [join(dir, 'heir.cjs'), join(dir, 'heir-done')]
-  // It writes once its parent, the child, has ended.
+  // The grandchild writes after its parent, the child, has ended.
   await writeFile(
     heir,
     `const { writeSync, writeFileSync } = require('fs')

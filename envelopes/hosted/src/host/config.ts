@@ -41,7 +41,10 @@ export interface TenantConfig {
   scrubDays?: number
   /** The most bytes that the check reads per second: `serve --scrub-rate`. */
   scrubBytesPerSecond?: number
-  /** Which signatures of authors it takes, and demands: `serve --author-anchors` and `--require-signature`. */
+  /**
+   * The signatures of authors that the tenant accepts, and the types of records that must have one: `serve
+   * --author-anchors` and `--require-signature`.
+   */
   authors?: { anchors: string; require?: readonly string[] }
 }
 

@@ -84,7 +84,7 @@ describe.skipIf(why !== '')(`a tenant and its supervisor${why}`, () => {
     mkdirSync(dir)
   })
 
-  it('protect a ledger and its audit sub-ledger, and release superseded tail files', async () => {
+  it('protects a ledger and its audit sub-ledger, and releases superseded tail files', async () => {
     const flags = await flagsOver(new Ends(dir, 0), dir)
     for (const at of [dir, join(dir, 'audit')]) {
       const ledger = await openTestLedger({ storage: await openPosixStorage(at, { flags, lock: false }) })
@@ -107,7 +107,7 @@ describe.skipIf(why !== '')(`a tenant and its supervisor${why}`, () => {
     expect(() => renameSync(join(dir, 'audit/tile'), join(dir, 'audit/elsewhere'))).toThrow('EPERM')
   })
 
-  it('keep a torn tail file until all its entries are sealed', async () => {
+  it('keeps a torn tail file until all its entries are sealed', async () => {
     const flags = await flagsOver(new Ends(dir, 0), dir)
     const life = async (records: number): Promise<void> => {
       const storage = await openPosixStorage(dir, { flags, lock: false })
@@ -135,7 +135,7 @@ describe.skipIf(why !== '')(`a tenant and its supervisor${why}`, () => {
     expect(await survey(dir)).toMatchObject({ mutablePaths: [], mutableTails: [] })
   })
 
-  it('report why attributes cannot be set', async () => {
+  it('reports why attributes cannot be set', async () => {
     const ramfs = mountTest('ramfs')
     if (typeof ramfs === 'string') throw new Error(ramfs)
     expect(await supervisorFlags(dir, new Ends(ramfs.path, 0).tenant)).toEqual({
@@ -148,7 +148,7 @@ describe.skipIf(why !== '')(`a tenant and its supervisor${why}`, () => {
     await expect(flags.sealed(join(dir, 'origin'))).rejects.toMatchObject({ code: 'io' })
   })
 
-  it('report a tenant that sends invalid messages', () => {
+  it('reports a tenant that sends invalid messages', () => {
     for (const message of [
       null,
       'x',
@@ -170,7 +170,7 @@ describe.skipIf(why !== '')(`a tenant and its supervisor${why}`, () => {
   })
 })
 
-describe.skipIf(why !== '')(`a supervisor rejects${why}`, () => {
+describe.skipIf(why !== '')(`a supervisor's checks of paths${why}`, () => {
   let count = 0
   let dir: string
   let service: FlagService
@@ -184,7 +184,7 @@ describe.skipIf(why !== '')(`a supervisor rejects${why}`, () => {
     service = new FlagService(await attributes, { dir, uid: 0, checks: new Limiter(1) })
   })
 
-  it('paths outside the ledger format', async () => {
+  it('rejects paths outside the ledger format', async () => {
     mkdirSync(join(dir, 'tmp'))
     for (const name of ['tmp/1', 'checkpoint', 'lock', 'cache/records/LOG', 'tail/000000000000']) {
       writeFileSync(join(dir, name.startsWith('cache') ? 'lock' : name), 'x')
@@ -216,7 +216,7 @@ describe.skipIf(why !== '')(`a supervisor rejects${why}`, () => {
     expect(await onlyGrows(join(dir, 'tail/000000000000'))).toBe(false)
   })
 
-  it('links, directories, foreign files, and files with two names or a writer', async () => {
+  it('rejects links, directories, foreign files, and files with two names or a writer', async () => {
     const elsewhere = `${dir}-elsewhere`
     mkdirSync(elsewhere)
     writeFileSync(join(elsewhere, '000.b64'), 'x')
@@ -240,7 +240,7 @@ describe.skipIf(why !== '')(`a supervisor rejects${why}`, () => {
     expect(isImmutable(join(elsewhere, '000.b64'))).toBe(false)
   })
 
-  it("another tenant's files, by any path", async () => {
+  it("rejects another tenant's files, by any path", async () => {
     const other = new FlagService(await attributes, { dir, uid: TENANT, checks: new Limiter(1) })
     writeFileSync(join(dir, 'origin'), 'x')
     const answer = await other.answer({ kind: 'flags', id: 7, verb: 'sealed', path: 'origin' })

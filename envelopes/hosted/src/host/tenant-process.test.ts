@@ -82,7 +82,7 @@ function bench(
 
 afterEach(() => void vi.useRealTimers())
 
-/** Stops the clock, so that no delay of a start shrinks while the test runs. Timers still run. */
+/** Stops the clock, so that the delay before a start does not become shorter while the test runs. Timers still run. */
 const stopClock = (): void => void vi.useFakeTimers({ toFake: ['Date'] })
 
 const until = (holds: () => boolean): Promise<void> => expect.poll(holds, { interval: 5 }).toBe(true)

@@ -69,7 +69,9 @@ export function parseArguments<S extends z.ZodObject>(
   throw refused(name, issue?.message ?? 'another value', JSON.stringify(values[name]))
 }
 
-/** Returns which of two arguments is given. @throws Refused 400: both or neither are */
+/**
+ * Returns the name of the argument that is given, `first` or `second`. @throws Refused 400 if both or neither are given
+ */
 export function oneOf<K extends string>(
   given: Readonly<Partial<Record<K, unknown>>>,
   first: K,

@@ -41,8 +41,8 @@ const AUDIT_INDEX = 'service-fs/audit-index'
 const PAGE_BYTES = 2 ** 20
 
 /**
- * Returns the handler of /mcp for the server of this call. It reads and appends through a wire over the same
- * ledgers, which checks roles and records reads.
+ * Returns the handler of /mcp for the server with these options. The handler reads and appends through its own wire
+ * over the same ledgers; the wire checks roles and records reads.
  */
 export function mcpServer({
   options,

@@ -1,4 +1,4 @@
-/** The MCP tools. Most of them call one route of the wire, and return the body of the response. */
+/** The MCP tools. Most tools call one route of the wire, and return the body of the response. */
 import * as z from 'zod/v4'
 import {
   integer,
@@ -94,7 +94,7 @@ export const TOOLS: readonly Tool[] = [
     name: 'ledger.entries',
     title: 'Read records in order',
     description:
-      'The records whose first entry has an index of at least `since`, with `next_cursor`, the `since` of the next page.',
+      'Returns the records whose first entry has an index of at least `since`. `next_cursor` is the `since` of the next page.',
     input: z.strictObject({
       since: integer({ ...INDEX, description: 'default 0: from the beginning' }),
       limit: integer({ minimum: 1, maximum: 1000, description: 'how many at most (default 100)' }),
@@ -105,7 +105,7 @@ export const TOOLS: readonly Tool[] = [
   read({
     name: 'ledger.record',
     title: 'Read one record',
-    description: 'One record, by its identifier or its cursor.',
+    description: 'Returns the record with an identifier or a cursor.',
     input: z.strictObject({ payload_id: payloadId, cursor, audit }),
     path: (given) =>
       oneOf(given, 'payload_id', 'cursor') === 'cursor'
@@ -116,7 +116,7 @@ export const TOOLS: readonly Tool[] = [
     name: 'ledger.search',
     title: 'Find records',
     description:
-      'The places of the records that meet every condition, in order: cursor, identifier, type, time. Read a record with ledger.record. ' +
+      'Returns the cursor, identifier, type and time of each record that meets every condition, in order. Read a record with ledger.record. ' +
       'One call reads a bounded number of entries, so a page may have no hits. Unless `complete` is true, call again with `next_cursor` as ' +
       '`after`.',
     input: z.strictObject({
@@ -137,7 +137,7 @@ export const TOOLS: readonly Tool[] = [
     name: 'ledger.checkpoint',
     title: 'Read the checkpoint',
     description:
-      'The newest signed checkpoint: origin, size, root hash, and the signed note. Keep it to prove later that nothing before it was changed.',
+      'Returns the newest signed checkpoint: origin, size, root hash, and the signed note. Keep it to prove later that nothing before it was changed.',
     input: z.strictObject({ audit }),
     path: (given) => target(given, 'checkpoint'),
   }),
@@ -145,7 +145,7 @@ export const TOOLS: readonly Tool[] = [
     name: 'ledger.prove_inclusion',
     title: 'Prove that an entry is in the tree',
     description:
-      'The inclusion proof (RFC 6962 section 2.1.1) of the entry with this index in the tree of this size.',
+      'Returns the inclusion proof (RFC 6962 section 2.1.1) of the entry with this index in the tree of this size.',
     input: z.strictObject({
       index: integer(INDEX).unwrap(),
       size: integer({ ...INDEX, description: "default: the newest checkpoint's" }),
@@ -156,7 +156,7 @@ export const TOOLS: readonly Tool[] = [
   read({
     name: 'ledger.prove_consistency',
     title: 'Prove that a tree extends an earlier one',
-    description: 'The consistency proof (RFC 6962 section 2.1.2) between the trees of two sizes.',
+    description: 'Returns the consistency proof (RFC 6962 section 2.1.2) between the trees of two sizes.',
     input: z.strictObject({
       from: integer(INDEX).unwrap(),
       to: integer({ ...INDEX, description: "default: the newest checkpoint's size" }),
@@ -168,7 +168,7 @@ export const TOOLS: readonly Tool[] = [
     name: 'ledger.proof',
     title: "A record's proof",
     description:
-      "The record's .tlog-proof (c2sp.org/tlog-proof) at the newest checkpoint, which can be checked without the ledger.",
+      "Returns the record's .tlog-proof (c2sp.org/tlog-proof) at the newest checkpoint, which can be checked without the ledger.",
     input: z.strictObject({ cursor: cursor.unwrap(), audit }),
     path: (given) => target(given, `entries/${given.cursor}/proof`),
   }),

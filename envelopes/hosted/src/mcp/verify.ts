@@ -1,4 +1,4 @@
-/** The tool `ledger.verify`: verifies a record against the signed checkpoint, with the code of the command line. */
+/** The tool `ledger.verify`: verifies a record against the signed checkpoint, by the same code as the command line. */
 import { ClientError } from '@service-fs/client/errors'
 import { checkPayloadProof, type Proved } from '@service-fs/client/proof'
 import { Trust } from '@service-fs/client/trust'
@@ -74,7 +74,7 @@ class Checked {
     return (await this.#caller.get(this.#base + path)).text
   }
 
-  /** Returns the record's cursor and the payload to check: the given one, or else the ledger's. */
+  /** Returns the record's cursor and the payload to check: the given payload, or else the payload in the ledger. */
   async record(given: Given): Promise<{ cursor: number; payload: Uint8Array }> {
     const held = this.#given(given)
     if (oneOf(given, 'payload_id', 'cursor') === 'payload_id') {

@@ -4,11 +4,11 @@ import { statfs } from 'node:fs/promises'
 
 export interface ProcessFacts {
   uid: number
-  /** Whether execve(2) grants it no new privileges (prctl(2), PR_SET_NO_NEW_PRIVS). */
+  /** Whether execve(2) cannot give the process new privileges (prctl(2), PR_SET_NO_NEW_PRIVS). */
   noNewPrivileges: boolean
-  /** Whether it may set and clear file attributes (CAP_LINUX_IMMUTABLE). */
+  /** Whether the process may set and clear file attributes (CAP_LINUX_IMMUTABLE). */
   setsFlags: boolean
-  /** The arguments that it was started with. */
+  /** The arguments with which the process was started. */
   flags: readonly string[]
 }
 

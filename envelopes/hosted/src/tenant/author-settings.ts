@@ -1,4 +1,7 @@
-/** Which signatures of authors a ledger takes, and from which records it demands one. docs/signed-origin.md has the rules. */
+/**
+ * The signatures of authors that a ledger accepts, and the records that must have one. docs/signed-origin.md has the
+ * rules.
+ */
 import { readFile } from 'node:fs/promises'
 import type { Anchors } from '@service-fs/author/chain'
 import { codeOf, messageOf } from '@service-fs/format/errors'
@@ -6,7 +9,7 @@ import { HostedError } from '@service-fs/http/errors'
 import type { Authors } from '@service-fs/wire/authors'
 
 export interface AuthorSettings {
-  /** Absolute path of the certificates, in PEM, that a signature must lead to. */
+  /** Absolute path of a PEM file with trust anchors: the certificates that a signature's chain must lead to. */
   readonly anchors: string
   /** The starts of the media types whose records must be signed, in lower case; the empty text is every type. */
   readonly require: readonly string[]
@@ -14,7 +17,10 @@ export interface AuthorSettings {
 
 const START = /^[\w!#$&^.+-]+(?:\/[\w!#$&^.+-]*)?$/
 
-/** Returns the starts of media types in the form of {@link AuthorSettings}; undefined if one of them cannot be such a start. */
+/**
+ * Returns the starts of media types in the form of {@link AuthorSettings}; undefined if no media type can begin with
+ * one of them.
+ */
 export function requiredTypes(starts: readonly string[]): string[] | undefined {
   if (starts.every((start) => start === '*' || START.test(start)))
     return starts.map((start) => (start === '*' ? '' : start.toLowerCase()))
@@ -31,7 +37,7 @@ export async function openAuthors(settings: AuthorSettings | undefined): Promise
       const name = type.trim().toLowerCase()
       return starts.some((start) => name.startsWith(start))
     },
-    // Loaded on first use, because most tenants never need it.
+    // Load the verifier on first use, because most tenants never need it.
     async verify(payload, text) {
       const { signatureIn, verifySignature } = await import('@service-fs/author/verify')
       const { type, bytes } = signatureIn(text)

@@ -51,7 +51,10 @@ export interface Config extends CommonConfig {
   searchFields?: readonly SearchField[]
   /** How sealed files are checked in the background; absent: all of them in 30 days. */
   scrub?: ScrubSettings
-  /** Which signatures of authors the ledger takes, and demands; absent: any valid one, and none. */
+  /**
+   * The signatures of authors that the ledger accepts, and the records that must have one. Absent: the ledger accepts
+   * every valid signature, and no record must have one.
+   */
   authors?: AuthorSettings
 }
 

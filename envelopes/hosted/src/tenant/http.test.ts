@@ -284,7 +284,7 @@ it('evicts an idle connection for a new one', async () => {
 })
 
 describe('a unix socket', () => {
-  it('serves its owner, and replaces a stale socket but not one in use', async () => {
+  it('serves the owner of the socket, replaces a stale socket, and keeps a socket in use', async () => {
     const path = join(root, 'acme.sock')
     const first = await startHttp({ path }, { wire: tenant.wire })
     expect(first.url).toBe(`unix:${path}`)
@@ -387,7 +387,7 @@ describe('stopping', () => {
       idle.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n'),
     )
     await Promise.all([once(silent, 'connect'), once(idle, 'data')])
-    // If it waited, the test would time out.
+    // If the server waited, the test would time out.
     await server.stop(600_000)
   })
 

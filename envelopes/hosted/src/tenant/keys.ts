@@ -44,7 +44,8 @@ export function secretDir(root: string, moduleId: string): string {
 
 /**
  * Returns the signer whose key is in `path`. With `mayCreate`, a missing file is created atomically and durably, with a key named `name`.
- * `isDirectoryDurable`: the directory holds another key already, so it is not made. A tenant of a host cannot sync the directories above.
+ * `isDirectoryDurable`: the directory holds another key already, so this function does not make it. A tenant of a host
+ * cannot sync the directories above.
  * @throws HostedError `key`: the file is missing, readable by others or malformed, or the key has another name or id
  */
 export async function openSigner(

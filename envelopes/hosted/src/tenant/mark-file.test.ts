@@ -100,7 +100,7 @@ interface Killed {
   /** Bytes of the tail file after each append. */
   lengths: number[]
   size: number
-  /** An earlier `checkpoint`, as a crash within half a second after a commit leaves it. */
+  /** An older `checkpoint` file, which a crash within half a second after a commit leaves. */
   checkpoint: Uint8Array
 }
 
@@ -169,7 +169,7 @@ describe('a tail that lost acknowledged entries', () => {
     await rm(at(), { recursive: true, force: true })
   })
 
-  it('opens when no entry is missing', async () => {
+  it('opens a ledger in which no entry is missing', async () => {
     const tenant = await openTenant({ moduleId: 'acme', root: at() })
     expect(tenant.ledger.size).toBe(killed.size)
     await tenant.close()
@@ -198,36 +198,39 @@ describe('a tail that lost acknowledged entries', () => {
       },
     ],
   ]
-  it.each(damages)('opens read-only, says so, and changes nothing: %s', async (_, damage) => {
-    for (let seed = 0; seed < SEEDS; seed++) {
-      await rm(at(), { recursive: true })
-      await cp(from(), at(), { recursive: true })
-      await damage(new Random(seed))
-      const before = await filesOf(at())
-      const warned: Warned[] = []
-      const tenant = await openTenant({ moduleId: 'acme', root: at(), warn: warnInto(warned) })
-      expect(warned[0], `seed ${seed}`).toEqual([
-        'the ledger is shorter than what was acknowledged',
-        'main',
-        expect.stringMatching(
-          new RegExp(
-            `ed25519.key.used: expected a ledger of at least ${killed.size} entries .*; found \\d+ entries .* ` +
-              `service-fs serve --module-id acme --root ${at()} --accept-shorter-tree \\d+$`,
+  it.each(damages)(
+    'opens a ledger that lost entries read-only, says so, and changes nothing: %s',
+    async (_, damage) => {
+      for (let seed = 0; seed < SEEDS; seed++) {
+        await rm(at(), { recursive: true })
+        await cp(from(), at(), { recursive: true })
+        await damage(new Random(seed))
+        const before = await filesOf(at())
+        const warned: Warned[] = []
+        const tenant = await openTenant({ moduleId: 'acme', root: at(), warn: warnInto(warned) })
+        expect(warned[0], `seed ${seed}`).toEqual([
+          'the ledger is shorter than what was acknowledged',
+          'main',
+          expect.stringMatching(
+            new RegExp(
+              `ed25519.key.used: expected a ledger of at least ${killed.size} entries .*; found \\d+ entries .* ` +
+                `service-fs serve --module-id acme --root ${at()} --accept-shorter-tree \\d+$`,
+            ),
           ),
-        ),
-      ])
-      const { size } = tenant.ledger
-      expect(size).toBeLessThan(killed.size)
-      const reason = `the ledger was opened read-only; ${killed.size} entries were acknowledged, but only ${size} were found`
-      expect(tenant.ledger.status()).toMatchObject({ accepting: false, code: 'read-only', reason })
-      await expect(appendTo(tenant, 100, 1)).rejects.toMatchObject({ code: 'read-only' })
-      expect((await tenant.ledger.recordById('r2')).id).toBe('r2')
-      await tenant.close()
-      expect(await filesOf(at())).toEqual(before)
-    }
-  })
+        ])
+        const { size } = tenant.ledger
+        expect(size).toBeLessThan(killed.size)
+        const reason = `the ledger was opened read-only; ${killed.size} entries were acknowledged, but only ${size} were found`
+        expect(tenant.ledger.status()).toMatchObject({ accepting: false, code: 'read-only', reason })
+        await expect(appendTo(tenant, 100, 1)).rejects.toMatchObject({ code: 'read-only' })
+        expect((await tenant.ledger.recordById('r2')).id).toBe('r2')
+        await tenant.close()
+        expect(await filesOf(at())).toEqual(before)
+      }
+    },
+  )
 
-  it('opens once when an operator accepts its size, and logs that', async () => {
+  it('opens a shorter ledger once when an operator accepts its size, and logs that', async () => {
     await truncate(await tailOf(at()), killed.lengths.at(-2))
     const size = killed.size - 1
     const wrong = { main: size - 1, audit: size }
@@ -250,7 +253,7 @@ describe('a tail that lost acknowledged entries', () => {
     await again.close()
   })
 
-  it('opens read-only on request, and does not report missing records as absent', async () => {
+  it('opens a shorter ledger read-only on request, and does not report missing records as absent', async () => {
     await truncate(await tailOf(at()), killed.lengths.at(-2))
     const tenant = await openTenant({ moduleId: 'acme', root: at(), readOnly: true })
     expect(tenant.ledger.size).toBe(killed.size - 1)
@@ -262,7 +265,7 @@ describe('a tail that lost acknowledged entries', () => {
     await tenant.close()
   })
 
-  it('does not open with another tree of that size', async () => {
+  it('does not open a ledger that has another tree of the acknowledged size', async () => {
     // On another machine, an operator accepted the shorter tree, and other records followed. Then these files were restored beside
     // the first key.
     const elsewhere = `${root}-other`

@@ -44,7 +44,7 @@ async function append(count: number, bytes: number): Promise<void> {
   const records = Array.from({ length: count }, (_, i) => ({
     id: `${i % 2 === 0 ? 'invoice' : 'note'}/${i}`,
     type: 'text/plain',
-    // It does not become smaller.
+    // Compression does not make random bytes smaller.
     payload: randomBytes(bytes),
   }))
   await tenant.ledger.append(records)
@@ -111,7 +111,7 @@ describe('POST /v1/examine', () => {
     },
   )
 
-  it('ends the work when the client leaves', async () => {
+  it('stops making a pack when the client disconnects', async () => {
     await append(40, 65_000)
     for (let i = 0; i < 3; i++) {
       await new Promise<void>((resolve, reject) => {
@@ -160,7 +160,7 @@ function watched(ledger: WireLedger, damaged = -1): { ledger: WireLedger; read: 
 }
 
 describe('a pack of an open ledger', () => {
-  it('reads no further than its client', async () => {
+  it('reads the ledger no faster than the client reads the pack', async () => {
     await append(2048, 4000)
     const { ledger, read } = watched(tenant.ledger)
     const pack = await openPack({ ledger, folder: join(root, 'waiting') }, new Selection({}))
@@ -176,7 +176,7 @@ describe('a pack of an open ledger', () => {
     expect(await readdir(join(root, 'waiting'))).toEqual([])
   })
 
-  it('has no end when an entry does not verify', async () => {
+  it('sends a pack without its end when an entry does not verify', async () => {
     await append(600, 3000)
     const { ledger } = watched(tenant.ledger, 555)
     const pack = await openPack({ ledger, folder: join(root, 'waiting') }, new Selection({}))
@@ -187,7 +187,7 @@ describe('a pack of an open ledger', () => {
     expect(await readdir(join(root, 'waiting'))).toEqual([])
   })
 
-  it('ends when its client reads nothing for too long', async () => {
+  it('stops making a pack when the client reads nothing for too long', async () => {
     await append(300, 4000)
     const options = { ledger: tenant.ledger, folder: join(root, 'waiting'), patience: 1 }
     const pack = await openPack(options, new Selection({}))

@@ -25,7 +25,10 @@ export interface PackStreamOptions {
   readonly patience?: number
 }
 
-/** Verifies the newest checkpoint of a ledger, and returns the pack of a selection. @throws ClientError; as the ledger */
+/**
+ * Verifies the newest checkpoint of a ledger, and returns the pack of a selection. @throws ClientError, and the errors
+ * of the ledger
+ */
 export async function openPack(
   { ledger, folder, patience = PATIENCE_MS }: PackStreamOptions,
   selection: Selection,
@@ -34,7 +37,7 @@ export async function openPack(
   return new PackStream(examined, selection, folder, patience)
 }
 
-/** Returns the log of an open ledger. Other requests have their turn between two reads. */
+/** Returns the log of an open ledger. Other requests can run between two reads. */
 function ledgerSource(ledger: WireLedger): LogSource {
   return {
     name: storedPath,
@@ -105,7 +108,7 @@ class PackStream implements PackMaker {
     await this.#work
   }
 
-  /** Hands what there is to a waiting reader. */
+  /** Gives a waiting reader the bytes that are available. */
   #hand(): void {
     const reader = this.#reader
     const piece = this.#piece

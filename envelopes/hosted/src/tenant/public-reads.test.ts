@@ -1,4 +1,4 @@
-// A daemon with `--public-reads` and credentials, over HTTP.
+// Tests a daemon with `--public-reads` and credentials, over HTTP.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -56,7 +56,7 @@ afterAll(async () => {
 const ask = (path: string, init: RequestInit = {}): Promise<Response> =>
   fetch(`${daemon.url}t/acme${path}`, init)
 
-/** Returns a path of the route, for data that the ledger has. */
+/** Returns a path that matches the route and names data in the ledger. */
 function pathOf(pattern: string): string {
   return pattern
     .replace('{cursor}', '1')

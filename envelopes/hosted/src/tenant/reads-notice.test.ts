@@ -1,4 +1,4 @@
-// `serve --public-reads`: reads are not recorded, and the audit sub-ledger says so.
+// Tests that with `serve --public-reads`, reads are not recorded, and the audit sub-ledger says so.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -38,7 +38,7 @@ async function notices({ tenant }: Daemon): Promise<[number, string][]> {
 
 const read = async ({ url }: Daemon, path: string): Promise<Response> => fetch(`${url}t/acme${path}`)
 
-it('has a notice before the first unrecorded read, one for each change, and none without a change', async () => {
+it('writes a notice before the first unrecorded read and after each change of the setting, and no other', async () => {
   const recorded = await begin(false)
   expect((await read(recorded, '/v1/entries')).headers.get('x-audit-index')).toBe('0')
   expect(await (await read(recorded, '/v1/contract')).json()).toMatchObject({ reads: 'recorded' })

@@ -12,7 +12,8 @@ export interface ReadsOptions {
 
 /**
  * Appends a notice to the audit sub-ledger if the last one contradicts the options. Resolves when the notice is durable, if reads
- * are public: no read may precede it. If reads are recorded, it resolves at once, because recording needs no notice.
+ * are public: no read may precede it. If reads are recorded, the promise resolves at once, because recording needs no
+ * notice.
  */
 export async function declareReads(
   audit: ServedLedger,
@@ -36,7 +37,7 @@ async function declare(audit: ServedLedger, publicReads: boolean): Promise<void>
   await audit.append([{ id: readsNoticeId(count + 1), type: READS_TYPE, payload }])
 }
 
-/** Returns the number of notices: an exponential search, then a binary one. */
+/** Returns the number of notices, found by an exponential search and then a binary search. */
 async function noticesIn(audit: ServedLedger): Promise<number> {
   let [low, high] = [0, 1]
   while (await hasNotice(audit, high)) [low, high] = [high, 2 * high]

@@ -46,7 +46,7 @@ async function metric({ url }: Daemon, name: string): Promise<number> {
   return Number(new RegExp(`^${name}\\{.*ledger="main".*\\} (\\S+)$`, 'm').exec(text)?.[1])
 }
 
-it('reports a damaged file, and that it was repaired', async () => {
+it('reports that a file is damaged, and later that it was repaired', async () => {
   const first = await begin()
   const payload = Buffer.from('some text')
   for (const batch of [0, 300])

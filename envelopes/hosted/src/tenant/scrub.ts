@@ -7,7 +7,7 @@ import { readFromDisk } from '@service-fs/storage-posix/disk-reader'
 import type { LogFields } from '../process/log.ts'
 import type { LedgerName } from './metrics.ts'
 
-/** The position, relative to the ledger directory. It may be lost: the check then starts again. */
+/** The file with the position of the check, in the ledger directory. If the file is lost, the check starts again. */
 const POSITION = 'cache/scrub'
 
 /** Settings of the check; those of ScrubOptions by default. */

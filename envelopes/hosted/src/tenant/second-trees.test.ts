@@ -121,7 +121,7 @@ async function sealed(): Promise<Map<string, string>> {
 
 describe('a second tree', () => {
   it.each(['sha3-256', 'sha2-512', 'blake3'] as const)(
-    'with %s is built, bound, kept and verified',
+    'builds, binds, keeps and verifies a second tree with %s',
     async (hash) => {
       await open()
       await append(600)
@@ -151,7 +151,7 @@ describe('a second tree', () => {
     },
   )
 
-  it('loses no append and changes no earlier file while it is built under load', async () => {
+  it('loses no append and changes no earlier file while a second tree is built under load', async () => {
     const { ledger } = await open()
     await append(QUICK ? 5_000 : 100_000)
     const size = ledger.size
@@ -188,7 +188,7 @@ describe('a second tree', () => {
     expect(others).toEqual([TREE_TYPE])
   }, 120_000)
 
-  it('keeps several trees, and binds an empty ledger', async () => {
+  it('keeps several second trees, and binds those of an empty ledger', async () => {
     await open()
     await begin('sha3-256')
     await begin('blake3')
@@ -245,7 +245,7 @@ describe('a second tree that cannot be continued', () => {
     expect((await verified()).problems).toEqual([])
   })
 
-  it('names a tile that was changed, and does not replace it', async () => {
+  it('names a changed tile of a second tree, and does not replace it', async () => {
     await built()
     const tile = join(root, 'acme/sha3-256/tile/0/000.b64')
     const text = await readFile(tile, 'latin1')
@@ -259,7 +259,7 @@ describe('a second tree that cannot be continued', () => {
     expect((await verified()).problems).toHaveLength(1)
   })
 
-  it('stays as it is in a ledger that is opened read-only', async () => {
+  it('does not change a second tree of a ledger that is opened read-only', async () => {
     await built()
     await open({ readOnly: true })
     expect(await shown()).toEqual([])
@@ -267,7 +267,7 @@ describe('a second tree that cannot be continued', () => {
     expect([status, json.code]).toEqual([503, 'read-only'])
   })
 
-  it('is not built in a copy that leaves it out', async () => {
+  it('builds no second tree in a copy that leaves the tree out', async () => {
     await built()
     const folder = join(root, 'acme/sha3-256')
     await rm(folder, { recursive: true })

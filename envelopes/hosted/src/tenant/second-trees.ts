@@ -18,7 +18,7 @@ import type { ShownTree, Trees } from '@service-fs/wire/shown-trees'
 import type { LogFields } from '../process/log.ts'
 import { openSigner, treeKey } from './keys.ts'
 
-/** The file of a copy that leaves out the tree. */
+/** The file in a tree's folder that says that this copy of the ledger leaves out the tree. */
 const LEFT_OUT = 'left-out.txt'
 
 export interface SecondTreesOptions {
@@ -109,7 +109,7 @@ export class SecondTrees implements Trees {
     }
   }
 
-  /** `mayCreate`: whether a tree may begin here that has no key yet. */
+  /** `mayCreate`: whether a tree that has no key yet may begin here. */
   async #open(algorithm: TreeAlgorithm, mayCreate: boolean): Promise<void> {
     const { dir, secret, log, warn, pace } = this.#options
     const folder = join(dir, algorithm)
@@ -120,13 +120,13 @@ export class SecondTrees implements Trees {
       )
     const origin = treeOrigin(log.origin, algorithm)
     const isNew = mayCreate && !(await exists(join(folder, 'keys', 'ed25519.vkey')))
-    // The directory has the ledger's key.
+    // The directory of the keys exists, because it holds the ledger's key.
     const place = { isDirectoryDurable: true }
     const signer = await openSigner(join(secret, treeKey(algorithm)), origin, isNew, place)
-    // Loaded on first use, because most tenants never need it.
+    // Load these hashes on first use, because most tenants never need them.
     const { treeDigests } = await import('@service-fs/native/tree-digests')
     const hash = treeDigests[algorithm]
-    // One seal at a time leaves the pool's threads to the log.
+    // Seal one file at a time, so that the log can use the other threads of the pool.
     const storage = await openPosixStorage(folder, { lock: false, hashBytes: hash.bytes, sealWidth: 1 })
     const tree = new SecondTree({
       algorithm,

@@ -312,7 +312,7 @@ export class ServedLedger implements WireLedger {
     })
   }
 
-  /** Replaces the ledger. Reads from the closed one are retried on the next. Never rejects. */
+  /** Replaces the ledger. Reads from the closed ledger are retried on the new one. Never rejects. */
   async #swap(): Promise<void> {
     const known = this.#ledger.size
     try {

@@ -1,4 +1,4 @@
-// Signatures of authors over HTTP, with certificates and signatures that openssl makes.
+// Tests signatures of authors over HTTP, with certificates and signatures that openssl makes.
 import { createHash } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -177,7 +177,7 @@ describe('a daemon with trust anchors and a policy', () => {
     daemon = await serve('anchored', { anchors: root.certificate, require })
   })
 
-  it('takes only signatures that lead to an anchor, and names it', async () => {
+  it('takes only signatures that lead to an anchor, and names the anchor', async () => {
     const { json } = await post(daemon, record('a', { signature: cms() }))
     expect(json.author.anchor).toBe(fingerprint(root.certificate))
     const { json: other } = await post(daemon, record('b', { signature: jws(stranger) }))

@@ -68,7 +68,7 @@ async function append(id: string, bytes: number): Promise<void> {
 }
 
 describe('a stream', () => {
-  it('starts at once, and sends new records as they come, uncompressed', async () => {
+  it('starts a stream at once, and sends new records as they arrive, uncompressed', async () => {
     const { text } = await asking('/v1/follow', { headers: 'Accept-Encoding: gzip\r\n' })
     await until(() => text().includes('retry: 1000'))
     expect(text()).not.toMatch(/content-encoding|content-length/i)
@@ -78,7 +78,7 @@ describe('a stream', () => {
     expect([answered, tenant.wire.followers]).toEqual([['GET 200'], 1])
   })
 
-  it('does not start for HEAD, and keeps the connection open', async () => {
+  it('starts no stream for HEAD, and keeps the connection open', async () => {
     const { socket, text } = await asking('/v1/follow', { method: 'HEAD' })
     await until(() => text().endsWith('\r\n\r\n'))
     expect(text()).toMatch(/^HTTP\/1\.1 200 OK\r\ncontent-type: text\/event-stream\r\n/)
@@ -87,7 +87,7 @@ describe('a stream', () => {
     expect([answered, tenant.wire.followers]).toEqual([['HEAD 200', 'GET 200'], 0])
   })
 
-  it('ends without an error when the client disconnects', async () => {
+  it('ends a stream without an error when the client disconnects', async () => {
     for (const leave of [
       (s: Socket) => s.destroy(),
       (s: Socket) => s.resetAndDestroy(),
@@ -118,21 +118,21 @@ describe('a stream', () => {
     for (let i = 0; i < 24; i++) expect(text()).toContain(`"payload_id":"big ${i}"`)
   })
 
-  it('ends at a stop with a retry delay, and a stop does not wait for a stalled client', async () => {
+  it('ends streams with a retry delay when the server stops, without waiting for a stalled client', async () => {
     const [reader, stalled] = [await asking('/v1/follow'), await asking('/v1/follow')]
     await until(() => reader.text().includes('retry') && stalled.text().includes('retry'))
     stalled.socket.pause()
     for (let i = 0; i < 12; i++) await append(`big ${i}`, 1_000_000)
     await until(() => reader.text().includes('"payload_id":"big 11"'))
     tenant.wire.drain()
-    // If it waited for the stalled client, the test would time out.
+    // If the server waited for the stalled client, the test would time out.
     await http.stop(600_000)
     await reader.ended
     expect(reader.text().endsWith('retry: 1000\n\n\r\n0\r\n\r\n')).toBe(true)
     expect(reports).toEqual([])
   })
 
-  it('lasts while data flows, and closes when the client stops reading', async () => {
+  it('keeps a stream open while data flows, and closes it when the client stops reading', async () => {
     const piece = { size: 1 }
     const made: number[] = []
     async function* pieces(): AsyncGenerator<Uint8Array> {

@@ -54,7 +54,10 @@ export interface TenantOptions {
   searchFields?: readonly SearchField[] | undefined
   /** How sealed files are checked in the background. Default: all of them in 30 days. */
   scrub?: ScrubSettings
-  /** Which signatures of authors the ledger takes, and demands. Default: any valid one, and none. */
+  /**
+   * The signatures of authors that the ledger accepts, and the records that must have one. Default: the ledger accepts
+   * every valid signature, and no record must have one.
+   */
   authors?: AuthorSettings | undefined
   /** Receives messages for the operator. */
   warn?: (message: string, fields: LogFields) => void
@@ -117,7 +120,7 @@ async function openLocked(
   const { root, moduleId, maxPayloadBytes, readOnly = false } = options
   const authors = await openAuthors(options.authors)
   const metrics = options.metrics ?? new Metrics(moduleId)
-  // Left by a process that was killed. It takes space, and nothing else.
+  // A process that was killed may have left this folder, which only takes space.
   if (!readOnly) await rm(packFolder(options), { recursive: true, force: true }).catch(() => undefined)
   const stored = await storedOrigin(dir)
   const origin = chooseOrigin(stored, options)
@@ -263,7 +266,7 @@ function scrubJson(ledgers: readonly ServedLedger[]): Record<string, unknown> {
   return { damaged: true, reason: 'a sealed file is damaged: the log names it' }
 }
 
-/** Where parts of packs wait, until the pack ends. */
+/** Returns the folder that holds the parts of a pack until the pack ends. */
 function packFolder({ root, moduleId, readOnly = false }: TenantOptions): string {
   return readOnly ? tmpdir() : join(root, moduleId, 'cache', 'examine')
 }
@@ -296,13 +299,13 @@ function wireOf(
       protections: await protections.now(),
       scrub: scrubJson([ledger, audit]),
     }),
-    // Loaded on first use, because most tenants never need it.
+    // Load the MCP server on first use, because most tenants never need it.
     async mcp(call) {
       const { mcpServer } = await import('../mcp/server.ts')
       answerMcp ??= mcpServer(call)
       return answerMcp(call)
     },
-    // Loaded on first use, like the MCP server.
+    // Load the code of packs on first use, like the MCP server.
     async examine(selection) {
       const { openPack } = await import('./pack-stream.ts')
       return openPack({ ledger, folder: packFolder(options) }, selection)

@@ -224,7 +224,8 @@ export class Connection {
     this.#isLast = !head.keepAlive
     this.#checkHost(head)
     const { wire, bodies, limits } = this.#shared
-    // Do not read a body without meaning, or of a request that its head alone makes invalid. Close the connection instead.
+    // Do not read a body that has no meaning, or a body whose request is invalid by its head. Close the connection
+    // instead.
     if (head.method !== 'POST' || wire.refusal(request) !== undefined) {
       this.#isUnread = head.length !== 0
       if (this.#isUnread) this.#isLast = true

@@ -1,8 +1,8 @@
 /**
  * Compares this parser with llhttp, the parser of Node.js, on seeded random connections. Both get the same bytes, split at random
- * places. This parser may be stricter, in the ways that STRICTER names. It accepts what llhttp rejects only in the ways that LOOSER
- * names. It never frames a body differently, because then two servers in a row could see different requests in the same bytes (request
- * smuggling).
+ * places. This parser may be stricter, in the ways that STRICTER names. It accepts input that llhttp rejects, but only
+ * in the ways that LOOSER names. It never frames a body differently, because then two servers in a row could see
+ * different requests in the same bytes (request smuggling).
  *
  * FUZZ_CASES sets the number of connections, FUZZ_SEED the first one.
  */
@@ -19,15 +19,15 @@ interface Request {
   target: string
   /** Lines `name: value` in lower case, sorted. */
   fields: string[]
-  /** Undefined if the parser does not read it, or did not get all of it. */
+  /** Undefined if the parser does not read the body, or did not get all of it. */
   body: string | undefined
 }
 
 interface Parsed {
   requests: Request[]
-  /** Why the parser rejects what follows the last request. */
+  /** The reason why the parser rejects the bytes after the last request. */
   refusal?: string
-  /** Whether the parser ignores what follows the last request. */
+  /** Whether the parser ignores the bytes after the last request. */
   isOver: boolean
 }
 
@@ -387,7 +387,7 @@ it(`accepts no more than llhttp, and frames bodies as it does (${CASES} connecti
   if (process.env['FUZZ_SHOW'] === '1')
     console.log(wrong.length, counts, seen, JSON.stringify(wrong.slice(0, 12), null, 1))
   expect(wrong.slice(0, 3)).toEqual([])
-  // The generator makes both: requests that are accepted, and ones that are refused.
+  // The generator makes requests that are accepted and requests that are refused.
   expect(counts.requests).toBeGreaterThan(CASES / 2)
   expect(counts.refused).toBeGreaterThan(CASES / 10)
 })

@@ -36,7 +36,7 @@ export class Filter {
     }
   }
 
-  /** Reports whether the key at `at` in `keys` may have been added: true for each key that was. */
+  /** Reports whether the key at `at` in `keys` may have been added. Always returns true for a key that was added. */
   has(keys: Buffer, at = 0): boolean {
     if (this.#pages === 0) return false
     const { bytes } = this
@@ -62,7 +62,7 @@ export class Filter {
       closePage(this.bytes, page * PAGE_BYTES, file, first + page)
   }
 
-  /** @throws PageDamage if a page is not as {@link close} left it */
+  /** @throws PageDamage if a page differs from what {@link close} wrote */
   check(file: string, first: number): void {
     for (let page = 0; page < this.#pages; page++)
       checkPage(this.bytes, page * PAGE_BYTES, file, first + page)

@@ -23,7 +23,7 @@ function filled(ids: readonly string[], batch: number): Pending {
   return pending
 }
 
-it.each([1, 7, 1000])('finds the first record with an identifier after puts of %i', (batch) => {
+it.each([1, 7, 1000])('finds the first record with an identifier, with %i records in each put', (batch) => {
   const ids = Array.from({ length: 5_000 }, (_, i) => `r${i % 4_000}`)
   const pending = filled(ids, batch)
   expect([pending.records, pending.to, pending.entries]).toEqual([5_000, 5_000, 5_000])
@@ -38,7 +38,7 @@ it('finds nothing before a put', () => {
   expect(new Pending(5, ROOT).sorted()).toHaveLength(0)
 })
 
-it('sorts records by key, and those with one key by arrival', () => {
+it('sorts records by key, and records with the same key by arrival', () => {
   const many = Array.from({ length: 16_000 }, (_, i) => `other ${i}`)
   const close = CLOSE.flat()
   const ids = [...close, ...many, ...close.toReversed(), ...close]

@@ -90,7 +90,7 @@ export class Pending {
     return this.#bytes.readUIntBE((found - 1) * RECORD_BYTES + KEY_BYTES, RECORD_BYTES - KEY_BYTES)
   }
 
-  /** Adds the new records to the table. Of several with the same key, the table has the first. */
+  /** Adds the new records to the table. If several records have the same key, the table has the first. */
   #map(): void {
     if (this.#mapped === this.#records) return
     if (this.#records > LOAD * this.#slots.length) {
@@ -141,7 +141,10 @@ export class Pending {
     if (length > this.#bytes.length) this.#bytes = Buffer.concat([this.#bytes], 2 * length)
   }
 
-  /** Returns the records in order of their keys, {@link RECORD_BYTES} bytes each; of several with one key, the first comes first. */
+  /**
+   * Returns the records in order of their keys, {@link RECORD_BYTES} bytes each; records with the same key stay in
+   * order of arrival.
+   */
   sorted(): Buffer {
     const order = this.#order()
     const sorted = Buffer.allocUnsafe(order.length * RECORD_BYTES)

@@ -110,7 +110,7 @@ it.each(Object.keys(DAMAGES))('misses nothing when %s in a run', async (name) =>
   }
 })
 
-it('writes runs again after its directory was removed while it was open', async () => {
+it('writes runs again after the directory of an open index was removed', async () => {
   const cache = join(dir, 'cache/records')
   const index = openRecordIndex(cache, { runEntries: 100 })
   fill(index, 1_000)

@@ -16,11 +16,11 @@ import { FINISHED, mergeRuns, writeRun, type Place } from './write-run.ts'
 
 /** Entries per run. After a crash, at most about twice as many are scanned again. */
 const RUN_ENTRIES = 16_384
-/** A run is at least this many times as long as all later runs together; otherwise they are merged. */
+/** A run is at least this many times as long as all later runs together; otherwise the index merges them. */
 const RATIO = 2
 
 export interface IndexOptions {
-  /** Receives why a run could not be written or was discarded. */
+  /** Receives the reason why a run could not be written or was discarded. */
   report?: (reason: string) => void
   /** Entries per run. Default: 16,384. */
   runEntries?: number
@@ -130,7 +130,7 @@ class RunIndex implements RecordIndex {
       const places: number[] = []
       for (let i = 0; i < ids.length; i++)
         if (found[i] === undefined && run.mayHave(keys, i * KEY_STRIDE)) places.push(i)
-      // In order of their keys, so that each page is read once.
+      // Look the keys up in order, so that each page is read once.
       places.sort((a, b) => compareKeys(keys, a * KEY_STRIDE, b * KEY_STRIDE))
       for (const i of places) found[i] = this.#findIn(run, keys, i * KEY_STRIDE)
     }

@@ -136,12 +136,12 @@ export class Run {
   }
 
   /**
-   * Returns the index stored with the key at `at` in `keys`, and the lowest when there are several.
+   * Returns the index stored with the key at `at` in `keys`, or the lowest index if several are stored.
    * @throws PageDamage, or the file system's error
    */
   find(keys: Buffer, at: number): number | undefined {
     const prefix = keys.readUIntBE(at, PREFIX_BYTES)
-    // The first page that may hold the key is the last one that starts before it.
+    // The first page that may hold the key is the last page whose first key is lower.
     for (let page = Math.max(0, this.#lowerBound(prefix) - 1); page < this.#fence.length; page++) {
       if ((this.#fence[page] as number) > prefix) return undefined
       const found = this.#inPage(page, keys, at)
@@ -209,7 +209,7 @@ export function removeFile(path: string): void {
   try {
     unlinkSync(path)
   } catch {
-    // It may be removed already.
+    // The file may be removed already.
   }
 }
 

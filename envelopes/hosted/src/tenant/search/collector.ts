@@ -16,7 +16,10 @@ export interface Name {
   readonly type: string
 }
 
-/** The earliest and the latest time in a bundle. An operator's correction of the clock can set the time back within one. */
+/**
+ * The earliest and the latest time in a bundle. The time can go back within a bundle, when an operator corrects the
+ * clock.
+ */
 export type Times = readonly [earliest: string, latest: string]
 
 export class Collector {
@@ -95,7 +98,7 @@ export function rangesOfBundles(first: number, chosen: readonly boolean[], from:
   return ranges
 }
 
-/** Two entries of a bundle with fewer than this many between them are read together. */
+/** Two entries of a bundle are read together if there are fewer than this many entries between them. */
 const GAP = 8
 
 /** Returns the entries at the ascending `offsets` that are in a chosen bundle and not before the entry `from`. */

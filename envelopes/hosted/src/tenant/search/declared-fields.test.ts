@@ -1,4 +1,4 @@
-// A daemon whose operator declares fields for searches.
+// Tests a daemon whose operator declares fields for searches.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -10,7 +10,7 @@ export function fieldText({ type, pointer }: SearchField): string {
   return `${type}:${pointer}`
 }
 
-/** Parses the text of a field. Returns what was expected of an invalid one. */
+/** Parses the text of a field. For an invalid text, returns what was expected. */
 export function parseField(text: string): SearchField | string {
   const colon = text.indexOf(':/')
   if (colon < 0) return 'a type, a colon and a JSON pointer, such as application/json:/customer/id'
@@ -19,7 +19,7 @@ export function parseField(text: string): SearchField | string {
   return problem ?? field
 }
 
-/** Returns what was expected of a field that is invalid; undefined if it is valid. */
+/** Returns what was expected if a field is invalid; undefined if it is valid. */
 export function fieldProblem({ type, pointer }: SearchField): string | undefined {
   const problem = typeProblem(type)
   if (problem !== undefined) return `a media type before the colon: ${problem}`

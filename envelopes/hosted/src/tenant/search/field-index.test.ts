@@ -1,4 +1,4 @@
-// The fields of the search index, against a plain filter over random documents.
+// Compares the fields of the search index with a plain filter over random documents.
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -268,11 +268,11 @@ it('reads few entries for a value that few records have', async () => {
   const query = { where: ['/customer/id=none'], type: JSON_TYPE }
   const { hits, read } = await found(ledger, index, DECLARED, query)
   expect(hits).toEqual([])
-  // The end of the ledger, which is in no full bundle, and records whose last part is in the next bundle.
+  // The search reads the entries after the last full bundle, and records whose last part is in the next bundle.
   expect(read).toBeLessThan(256 + 32)
 })
 
-it('finds everything after a restart with other fields, and makes its segments again', async () => {
+it('finds all records after a restart with other fields, and makes the segments again', async () => {
   const { ledger, rows, random } = await ledgerOf(4)
   const declarations = [[ID], DECLARED, [SKU, OTHER_ID], [], DECLARED]
   for (const declared of declarations) {
@@ -342,7 +342,7 @@ it('finds everything by fields despite damage, and makes the segment again', asy
   expect(await readFile(join(dir, '0'))).toEqual(intact)
 })
 
-it('does not take a segment in place of an open one for damage', async () => {
+it('does not report damage when another process replaced an open segment', async () => {
   const { ledger, rows, random } = await ledgerOf(8)
   const first = openIndex(ledger, DECLARED)
   await caughtUp(ledger, first)

@@ -4,7 +4,10 @@ import { joinParts, parseEntry, type Entry } from '@service-fs/format/entry'
 import { jsonOf, MAX_JSON_BYTES, Pointer, type SearchField } from '@service-fs/format/json-fields'
 import { nativeCodec, sha256Hex } from '@service-fs/native/native'
 
-/** Bytes of a hash: a number in JSON keeps 48 bits. Two texts with one hash cost a search an entry, and never a hit. */
+/**
+ * Bytes of a hash: a number in JSON keeps 48 bits. If two texts have the same hash, a search reads one more entry, and
+ * its hits stay the same.
+ */
 const HASH_BYTES = 6
 
 /** Returns the hash of a field's text. */
@@ -22,7 +25,7 @@ export class FieldValues {
   /** The hashes, and at the same positions the offsets of the records. */
   readonly hashes: number[] = []
   readonly offsets: number[] = []
-  /** The offsets of the records whose values are not known. A search looks at them. */
+  /** The offsets of the records whose values are not known. A search reads these records. */
   readonly unread: number[] = []
   readonly #pointer: Pointer
 
@@ -31,7 +34,7 @@ export class FieldValues {
     this.#pointer = new Pointer(field.pointer)
   }
 
-  /** Adds a record. `document`: the value of its payload. */
+  /** Adds a record. `document` is the parsed payload of the record. */
   add(offset: number, document: unknown): void {
     const text = this.#pointer.textAt(document)
     if (text === undefined) return
@@ -56,7 +59,8 @@ function payloadIn(first: Entry, entries: readonly Uint8Array[], at: number): Ui
 }
 
 /**
- * Adds the record whose first entry is at `at` to the fields of its type. `offset` is that of the entry in the segment.
+ * Adds the record whose first entry is at `at` to the fields of its type. `offset` is the entry's position in the
+ * segment.
  * @throws FormatError if its parts do not form a record
  */
 export function addRecord(

@@ -282,7 +282,7 @@ it('rebuilds segments that were deleted, or that belong to another ledger', asyn
   expect(await readdir(dir)).not.toHaveLength(0)
 })
 
-it('finds everything where it cannot write', async () => {
+it('finds all records although it cannot write', async () => {
   const { ledger, random } = await ledgerOf(8, 1100)
   await rm(dir, { recursive: true })
   await writeFile(dir, 'not a directory')
@@ -318,7 +318,7 @@ it('keeps a damaged segment of a ledger that is opened read-only, and finds ever
   expect(reports).toHaveLength(1)
 })
 
-it('keeps its segments when the process has no more files, and uses them afterwards', async () => {
+it('keeps its segments when the process cannot open more files, and uses them afterwards', async () => {
   const { ledger, random } = await ledgerOf(12, 1100)
   const first = openIndex(ledger)
   await caughtUp(ledger, first)

@@ -1,8 +1,8 @@
 /**
  * The search index of a ledger: segments in its cache/, each for a fixed range of entries, and collectors in memory
- * for ranges that are not complete yet. It begins with the first search, follows the ledger in the background, and
- * takes at most a quarter of the time. The index rebuilds a missing or damaged segment from its entries; until then a
- * search reads those.
+ * for ranges that are not complete yet. Indexing begins with the first search, follows the ledger in the background,
+ * and takes at most a quarter of the time. The index rebuilds a missing or damaged segment from its entries; until then
+ * a search reads the entries.
  */
 import { createHash } from 'node:crypto'
 import { mkdir, readdir, rm, stat } from 'node:fs/promises'
@@ -35,7 +35,10 @@ export interface SearchIndexOptions {
 
 /** 16,384 entries: a search of 10,000,000 entries reads about 600 segments. */
 const BUNDLES = 64
-/** Open segments that are kept in memory, and the bytes of their heads. A head has some 10 KB, with the longest types up to 5 MB. */
+/**
+ * Open segments that are kept in memory, and the bytes of their heads. A head takes about 10 KB, or up to 5 MB with the
+ * longest types.
+ */
 const MOST_OPEN = 64
 const MOST_OPEN_BYTES = 8 * 2 ** 20
 /** Temporary failures of the disk or of the process. */
@@ -55,13 +58,13 @@ const REST = 3
 const LONGEST_REST_MS = 100
 const NAME = /^(?:0|[1-9]\d{0,11})$/
 
-/** What an index has. It knows its files from the first search on. */
+/** The state of an index. An index lists its files at the first search. */
 export interface IndexStatus {
-  /** Entries about which it has everything that the declared fields need. */
+  /** The number of entries that are indexed with all declared fields. */
   readonly entries: number
-  /** Bytes of its files. */
+  /** The bytes of the index's files. */
   readonly bytes: number
-  /** Whether it is reading entries, or about to. */
+  /** Whether the index reads entries, or is about to read them. */
   readonly isIndexing: boolean
 }
 
@@ -73,7 +76,7 @@ export class SegmentIndex implements SearchIndex {
   readonly #fields: readonly SearchField[]
   /** The segments with a file: their numbers, and the lengths of the files. */
   readonly #stored = new Map<number, number>()
-  /** Those of them that lack a declared field. They are used until they are made again. */
+  /** The segments that lack a declared field. Searches use them until they are made again. */
   readonly #outdated = new Set<number>()
   /** The segments that cannot be built, because an entry cannot be read or the file cannot be written. */
   readonly #skipped = new Set<number>()
@@ -228,7 +231,7 @@ export class SegmentIndex implements SearchIndex {
     this.#isWaiting = false
   }
 
-  /** Waits, but not once the index is closed. */
+  /** Waits until the time has passed or the index is closed. */
   async #rest(ms: number): Promise<void> {
     if (this.#isClosed) return
     await new Promise<void>((resolve) => {

@@ -17,7 +17,7 @@ const PREAMBLE = 8
 const EMPTY = 2
 /** Identifiers in one section. */
 const BLOCK = 256
-/** More than the longest head: that of a segment whose types all differ and have the greatest length. */
+/** More bytes than the longest head has: the head of a segment whose types all differ and have the greatest length. */
 const MOST_HEAD = 64 * 2 ** 20
 
 /** A section: where it begins after the head, its length, and its CRC-32. */
@@ -141,7 +141,7 @@ function groupsOf({ hashes, offsets }: FieldValues): Group[] {
 export class Segment {
   readonly #path: string
   readonly #head: Head
-  /** The length and the checksum of the head, which tell this segment from one in its place. */
+  /** The length and the checksum of the head, which distinguish this segment from another one at the same path. */
   readonly #preamble: Buffer
   /** Where the sections begin in the file. */
   readonly #body: number
@@ -174,7 +174,7 @@ export class Segment {
     this.#body = PREAMBLE + preamble.readUInt32BE(0)
   }
 
-  /** Bytes of the head in the file. In memory it takes a few times as many. */
+  /** Bytes of the head in the file. In memory the head takes several times as many. */
   get headBytes(): number {
     return this.#body - PREAMBLE
   }
@@ -194,7 +194,7 @@ export class Segment {
   }
 
   /**
-   * Returns where the records of a selection may be, from the entry `from` on. `fields` are the declared ones.
+   * Returns where the records of a selection may be, from the entry `from` on. `fields` are the declared fields.
    * @throws SegmentDamage, SegmentReplaced, or the file system's error
    */
   async ranges(selection: Selection, from: number, fields: readonly SearchField[]): Promise<EntryRange[]> {
@@ -215,7 +215,10 @@ export class Segment {
     })
   }
 
-  /** Returns the offsets of the records that may have a value in one of these fields. If the segment lacks a field, all records of its type. */
+  /**
+   * Returns the offsets of the records that may have a value in one of these fields. If the segment lacks a field,
+   * these are all records of the field's type.
+   */
   async #ofField(
     file: FileHandle,
     { text }: FieldCondition,
@@ -269,7 +272,7 @@ export class Segment {
   }
 }
 
-/** Returns the offsets in both lists; those of the second if there is no first. */
+/** Returns the offsets in both lists; the second list if there is no first. */
 function both(a: readonly number[] | undefined, b: number[]): number[] {
   if (a === undefined) return b
   const among = new Set(a)

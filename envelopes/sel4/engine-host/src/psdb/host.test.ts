@@ -174,7 +174,7 @@ describe.skipIf(missing !== '')(`psdb-host${missing}`, () => {
         for (let start = acknowledged; ; start++) {
           await storage.beginTail(start, start + 1, bytesOf(5000 + start))
           acknowledged = start + 1
-          // However slow the disk is, some commits of each life are acknowledged.
+          // Some commits are acknowledged before each kill, however slow the disk is.
           if (start === found.length + life) timer = setTimeout(() => host.kill(), life * 13)
         }
       } catch (error) {
