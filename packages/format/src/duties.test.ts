@@ -217,7 +217,7 @@ describe('the fold of duties', () => {
 })
 
 describe('the time after a period', () => {
-  // The results were compared with java.time.LocalDate.plusYears, except from February 29: there it returns February 28.
+  // One year after February 29 is March 1. The method plusYears of java.time.LocalDate returns February 28 instead.
   it.each([
     ['2024-02-29T01:02:03.004Z', 1, 'Y', '2025-03-01T01:02:03.004Z'],
     ['2024-02-29T01:02:03.004Z', 4, 'Y', '2028-02-29T01:02:03.004Z'],

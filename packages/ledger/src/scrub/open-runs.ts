@@ -4,7 +4,7 @@ import { divPow2, modPow2, popcount, pow2 } from '@service-fs/tlog/math'
 
 /**
  * Returns the perfect subtrees in the partial tile above `level`. Each subtree is a run of full tiles of that level. The run's hash is from
- * the right edge at the end of the sealed entries. `first` is the index of the first tile in the partial tile.
+ * the right edge at the end of the sealed entries. `first` is the index of the first tile of `level` that the partial tile covers.
  */
 export function openRuns(
   edge: Edge,
