@@ -1,11 +1,14 @@
 // Checks the C sources: their layers, their format (clang-format), and what cppcheck and clang-tidy find. Skips a tool or a part that
 // is missing on this machine, and names it. Keeps clang-tidy's results in build/lint, under a hash of its input.
-//   node microkit/lint.mjs [--all]    --all: run clang-tidy again on files that were clean
+//   node microkit/lint.mjs [--all] [--quick]
+//     --all: run clang-tidy again on files that were clean
+//     --quick: run clang-tidy's static analyzer, which takes most of its time, only on the store
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
+import { parseArgs } from 'node:util'
 import { wasm2cProblem } from './engine/generate.mjs'
 import { buildRoot, findSdks, parseFlags, vendor } from './build.mjs'
 import { dependencies, findCycle, misplaced, readSources } from './layers.mjs'
@@ -92,21 +95,35 @@ function findMachine() {
   return { lacking: { nothing: [], crates, engine, disk, domains }, domains: flags }
 }
 
-/** @param {{ path: string, flags: string[] }} job @returns {string} a file that exists if clang-tidy found nothing in this input */
-function stampOf({ path, flags }) {
+/** The sources that the static analyzer reads in the quick form. */
+const STORE = /^psdb\/[^/]*\.c$/
+
+/** @param {string} path @param {boolean} isQuick @returns {string[]} arguments that leave checks out */
+const withoutChecks = (path, isQuick) => (isQuick && !STORE.test(path) ? ['--checks=-clang-analyzer-*'] : [])
+
+/**
+ * @param {{ path: string, flags: string[] }} job
+ * @param {string[]} left arguments that leave checks out: the complete check must not find the stamp of a shorter one
+ * @returns {string} a file that exists if clang-tidy found nothing in this input
+ */
+function stampOf({ path, flags }, left) {
   const read = execFileSync('clang', ['-E', '-CC', ...flags, path], { cwd: here, maxBuffer: 1 << 28 })
-  const hash = createHash('sha256').update(read).update(flags.join(' '))
+  const hash = createHash('sha256')
+    .update(read)
+    .update([...left, ...flags].join(' '))
   hash.update(readFileSync(join(here, '.clang-tidy')))
   return join(out, `${path.replaceAll('/', '_')}-${hash.digest('hex').slice(0, 32)}`)
 }
 
-/** @param {{ path: string, flags: string[] }} job @param {boolean} all @returns {Promise<string>} its findings */
-async function tidy(job, all) {
-  const stamp = stampOf(job)
+/** @typedef {{ all: boolean, quick: boolean }} Options */
+
+/** @param {{ path: string, flags: string[] }} job @param {Options} options @returns {Promise<string>} its findings */
+async function tidy(job, { all, quick }) {
+  const left = withoutChecks(job.path, quick)
+  const stamp = stampOf(job, left)
   if (!all && existsSync(stamp)) return ''
-  const child = spawn('clang-tidy', ['--quiet', '--config-file=.clang-tidy', job.path, '--', ...job.flags], {
-    cwd: here,
-  })
+  const args = ['--quiet', '--config-file=.clang-tidy', ...left, job.path, '--', ...job.flags]
+  const child = spawn('clang-tidy', args, { cwd: here })
   let text = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (text += String(chunk)))
   const status = await new Promise((resolve) => child.on('close', resolve))
@@ -114,15 +131,15 @@ async function tidy(job, all) {
   return status === 0 ? '' : text.trim()
 }
 
-/** @param {{ path: string, flags: string[] }[]} jobs @param {boolean} all */
-async function checkTidy(jobs, all) {
+/** @param {{ path: string, flags: string[] }[]} jobs @param {Options} options */
+async function checkTidy(jobs, options) {
   mkdirSync(out, { recursive: true })
   const queue = [...jobs]
   /** @type {string[]} */
   const found = []
   const work = async () => {
     for (let job = queue.shift(); job !== undefined; job = queue.shift()) {
-      const text = await tidy(job, all)
+      const text = await tidy(job, options)
       if (text !== '') found.push(text)
     }
   }
@@ -130,6 +147,9 @@ async function checkTidy(jobs, all) {
   return found
 }
 
+const { values: options } = parseArgs({
+  options: { all: { type: 'boolean', default: false }, quick: { type: 'boolean', default: false } },
+})
 const paths = sourcePaths().filter((path) => !VENDORED.test(path))
 const sources = paths.filter((path) => path.endsWith('.c'))
 const problems = checkLayers(paths)
@@ -143,7 +163,7 @@ if (runs('clang-tidy') && runs('clang')) {
   const { jobs, skipped: parts, uncovered } = tidyJobs(paths, findMachine())
   skipped.push(...parts)
   problems.push(...uncovered)
-  problems.push(...(await checkTidy(jobs, process.argv.includes('--all'))))
+  problems.push(...(await checkTidy(jobs, options)))
 } else skipped.push('clang-tidy: not installed')
 
 for (const problem of problems) console.error(problem)
