@@ -1,24 +1,11 @@
 /** Verifies JSON Web Tokens (RFC 7519) that are access tokens (RFC 9068). */
+import { JWS_ALGORITHMS } from '@service-fs/format/jws'
 import { Problem } from '@service-fs/wire/problem'
 import { decodeJwt, errors, jwtVerify, type JWTPayload } from 'jose'
 import { invalidToken } from './authorization.ts'
 import type { ClaimGrant, OidcConfig, Principal } from './config.ts'
 import { IssuerKeys, IssuerUnavailable, type KeysOptions } from './issuer-keys.ts'
 
-/** Allow asymmetric signatures only: with HS256 an attacker could use a public key as the shared secret, and `none` signs nothing. */
-const ALGORITHMS = [
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-  'EdDSA',
-  'Ed25519',
-]
 /** The tolerated difference between clocks. */
 const TOLERANCE_SECONDS = 30
 const MAX_SUBJECT = 256
@@ -49,7 +36,7 @@ export class Verifier {
       const { payload } = await jwtVerify(token, (header, signed) => keys.find(header, signed), {
         issuer: config.issuer,
         audience: config.audience,
-        algorithms: ALGORITHMS,
+        algorithms: [...JWS_ALGORITHMS],
         clockTolerance: TOLERANCE_SECONDS,
         currentDate: new Date(this.#options.now()),
         requiredClaims: ['exp'],

@@ -38,21 +38,6 @@ export const SIGNATURES: Readonly<Record<string, { scheme: Scheme; hash?: HashNa
   '1.3.101.112': { scheme: 'ed25519' },
 }
 
-/** The `alg` values of a JWS (RFC 7518 §3.1, RFC 8037, RFC 9864). */
-export const JWS_ALGORITHMS: readonly string[] = [
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-  'EdDSA',
-  'Ed25519',
-]
-
 const MIN_RSA_BITS = 2048
 /** Verifying with a longer key is slow. */
 const MAX_RSA_BITS = 8192

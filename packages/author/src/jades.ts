@@ -3,10 +3,11 @@
  * `iat` or `sigT`. The payload may be unencoded (RFC 7797).
  */
 import { createHash } from 'node:crypto'
+import { JWS_ALGORITHMS } from '@service-fs/format/jws'
 import { isTime } from '@service-fs/format/time'
 import { nativeCodec } from '@service-fs/native/native'
 import { flattenedVerify } from 'jose'
-import { checkKey, JWS_ALGORITHMS } from './algorithms.ts'
+import { checkKey } from './algorithms.ts'
 import { orderedChain, readCertificates, type Chain } from './chain.ts'
 import { SignatureError } from './errors.ts'
 
