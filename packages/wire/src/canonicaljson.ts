@@ -53,9 +53,12 @@ export function allowanceFor(body: string, max: number): Allowance | undefined {
  * @throws JsonError
  */
 export function parseJson(text: string, allowance?: Allowance): unknown {
-  const plain = allowance === undefined && !isSparse(text) ? parsePlain(text) : undefined
-  if (plain !== undefined) return plain
-  new Scanner(text, allowance).document()
+  const isScanned = allowance === undefined && isSparse(text)
+  if (!isScanned) {
+    const plain = allowance === undefined ? parsePlain(text) : undefined
+    if (plain !== undefined) return plain
+    new Scanner(text, allowance).document()
+  }
   try {
     return JSON.parse(text)
   } catch {
