@@ -134,12 +134,15 @@ export function entriesOf(
   return [...eachEntryOf(content, sha256Hex, codec)]
 }
 
-/** Makes the entries of {@link entriesOf} one at a time, so that a caller that copies them holds only one. @throws FormatError */
-export function* eachEntryOf(
+/**
+ * Makes the entries of {@link entriesOf}; those of a split record one at a time, so that a caller that copies them holds only one.
+ * @throws FormatError
+ */
+export function eachEntryOf(
   content: RecordContent,
   sha256Hex: Sha256Hex,
   codec: Codec,
-): Generator<Uint8Array, void, undefined> {
+): Iterable<Uint8Array> {
   const fields = content.fields ?? []
   const problem =
     prefixed('id', idProblem(content.id, codec)) ??
@@ -151,8 +154,9 @@ export function* eachEntryOf(
   if (problem !== undefined) throw new FormatError('bad-entry', problem)
   const header = codec.utf8Encode(headerText(content, fields))
   if (header.length > MAX_HEADER_BYTES) throw headerTooLarge(header.length)
-  if (header.length + content.payload.length <= MAX_ENTRY_BYTES) yield codec.concat(header, content.payload)
-  else yield* splitEntries(content, fields, sha256Hex, codec)
+  if (header.length + content.payload.length <= MAX_ENTRY_BYTES)
+    return [codec.concat(header, content.payload)]
+  return splitEntries(content, fields, sha256Hex, codec)
 }
 
 function* splitEntries(

@@ -116,7 +116,7 @@ it('admits concurrent appends up to the budget; the others wait, then fail', asy
   const settled: string[] = []
   const leaves: (() => void)[] = []
   const send = (asker: typeof spy, records: number): Promise<unknown> =>
-    reads.enter(asker, records).then(
+    Promise.resolve(reads.enter(asker, records)).then(
       (leave) => void leaves.push(leave),
       ({ code }: Problem) => void settled.push(code),
     )
@@ -140,7 +140,7 @@ it('admits concurrent batches one after the other', async () => {
   const batch = Array.from({ length: 500 }, (_, i) => entry(i, true))
   const first = await reads.enter(spy, 500)
   let isSecond = false
-  const second = reads.enter(spy, 500).then((leave) => {
+  const second = Promise.resolve(reads.enter(spy, 500)).then((leave) => {
     isSecond = true
     return leave
   })

@@ -53,12 +53,14 @@ export class AppendReads {
   /**
    * Admits an append of a subject before its records are looked up, because even the lookup could reveal some of them.
    * Waits until the budget of the subject covers this append besides the pending ones. The caller calls the returned function
-   * when the append is counted.
+   * when the append is counted. A subject that may read needs no budget, and so no promise.
    * @throws Problem `rate-limited` when the budget is spent
    */
-  async enter(asker: Asker, records: number): Promise<() => void> {
-    if (!mayNotRead(asker)) return () => undefined
-    const subject = asker.subject ?? ANONYMOUS
+  enter(asker: Asker, records: number): (() => void) | Promise<() => void> {
+    return mayNotRead(asker) ? this.#admit(asker.subject ?? ANONYMOUS, records) : leaveNothing
+  }
+
+  async #admit(subject: string, records: number): Promise<() => void> {
     const limited = this.#limited(subject)
     if (limited !== undefined) throw limited
     const flight = this.#flights.get(subject) ?? new Flight()
@@ -175,6 +177,8 @@ export class AppendReads {
     budget.at = now
   }
 }
+
+function leaveNothing(): void {}
 
 function begin(flight: Flight, records: number): void {
   flight.appends += 1

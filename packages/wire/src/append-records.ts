@@ -16,7 +16,8 @@ export async function appendRecords(
   render: (result: Result) => Answer | Promise<Answer>,
 ): Promise<Answer> {
   const { request, appendReads } = call
-  const leave = await appendReads.enter(request, records.length)
+  const entered = appendReads.enter(request, records.length)
+  const leave = entered instanceof Promise ? await entered : entered
   try {
     let result: Result
     try {
@@ -25,7 +26,8 @@ export async function appendRecords(
       return conflictAnswer(call, records, error)
     }
     const shown = appendReads.taken(request, result.entries)
-    const answer = await render(result)
+    const rendered = render(result)
+    const answer = rendered instanceof Promise ? await rendered : rendered
     if (shown.length > 0) answer.shown = shownDuplicates(records, result.entries, shown)
     return answer
   } finally {

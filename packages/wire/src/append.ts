@@ -72,19 +72,23 @@ function checkNoRawFields(request: Pick<WireRequest, 'header'>): void {
 }
 
 async function appendOne(call: Call, record: SentRecord): Promise<Answer> {
-  const records = await verifiedRecords(call, [record], undefined)
-  return appendRecords(call, records, async ({ entries, checkpoint }) => {
+  const verified = verifiedRecords(call, [record], undefined)
+  const records = verified instanceof Promise ? await verified : verified
+  return appendRecords(call, records, ({ entries, checkpoint }) => {
     const [entry] = entries
     if (entry === undefined) throw new Error('append returned no entry')
-    if (accepts(call.request, TLOG_PROOF)) {
-      return answer(`${TLOG_PROOF}; charset=utf-8`, await call.ledger.tlogProof(entry.index))
-    }
+    if (accepts(call.request, TLOG_PROOF)) return proofAnswer(call, entry)
     return jsonAnswer(`{${entryMembers(record.id, entry)},"checkpoint":${JSON.stringify(checkpoint)}}`)
   })
 }
 
+async function proofAnswer({ ledger }: Call, { index }: Appended): Promise<Answer> {
+  return answer(`${TLOG_PROOF}; charset=utf-8`, await ledger.tlogProof(index))
+}
+
 async function appendMany(call: Call, sent: readonly SentRecord[], unit: 'line' | 'record'): Promise<Answer> {
-  const records = await verifiedRecords(call, sent, unit)
+  const verified = verifiedRecords(call, sent, unit)
+  const records = verified instanceof Promise ? await verified : verified
   return appendRecords(call, records, ({ entries, checkpoint }) => {
     let list = ''
     for (let i = 0; i < records.length; i++) {
