@@ -4,11 +4,14 @@ import { LongestFirst } from './test/sequencer.mjs'
 import { alone, appliance, fullOnly, replacing } from './test/sets.mjs'
 
 const left = process.env['QUICK'] === '1' ? fullOnly : []
-/** `expect.poll` waits for an event, however busy the machine is; its own default of 1 s would be a limit on the machine. */
-const expectations = { poll: { timeout: 60_000 } }
+/**
+ * These limits only end a run that hangs. A test, a hook or `expect.poll` waits for an event, however slow or busy the machine is; a
+ * lower limit would be one on the machine.
+ */
+const expectations = { poll: { timeout: 300_000 } }
 const common = {
-  testTimeout: 120_000,
-  hookTimeout: 120_000,
+  testTimeout: 600_000,
+  hookTimeout: 600_000,
   pool: 'forks',
   setupFiles: join(import.meta.dirname, 'test/support/seeded.ts'),
   expect: expectations,

@@ -71,7 +71,7 @@ const sizeNoted = async (): Promise<number> => {
 const killed = async (running: Running): Promise<void> => {
   running.child.kill('SIGKILL')
   await ended(running)
-  await expect.poll(() => spawnSync('flock', ['-n', disk, 'true']).status, { timeout: 60_000 }).toBe(0)
+  await expect.poll(() => spawnSync('flock', ['-n', disk, 'true']).status).toBe(0)
 }
 
 describe.skipIf(!isBuilt)('service-fs serve --envelope b', () => {

@@ -319,7 +319,7 @@ describe.skipIf(!runs).each(releases)(`the audit of what SDK $version builds ${n
   beforeAll(() => {
     folder = dirname(build({ totebox, ...variant, name: 'audited' }).image)
     work = mkdtempSync(join(tmpdir(), 'service-fs-audit-'))
-  }, 600_000)
+  })
   afterAll(() => rmSync(work, { recursive: true }))
 
   /** Returns the output of Microkit's tool for a description and the existing programs. */
@@ -405,7 +405,7 @@ describe.skipIf(!runs).each(releases)(`the audit of what SDK $version builds ${n
         join(dirname(folder), `spoiled-${variant.version}-release-${variant.compiler}`, 'loader.img'),
       ),
     ).toBe(false)
-  }, 600_000)
+  })
 
   it('runs as a command', () => {
     const tool = join(import.meta.dirname, '../../microkit/audit.mjs')

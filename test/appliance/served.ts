@@ -7,7 +7,7 @@ import type { Bench } from './machine.ts'
 
 export const MODULE_ID = 'acme'
 const GUEST_PORT = 80
-const READY_MS = 60_000
+const READY_MS = 300_000
 
 export interface Served {
   appliance: Appliance
@@ -54,10 +54,10 @@ export class Connection {
         host: '127.0.0.1',
         port: this.#port,
         path: `/t/${MODULE_ID}/${path}`,
-        timeout: 30_000,
+        timeout: 300_000,
         ...(records && { method: 'POST', headers: { 'content-type': 'application/x-ndjson' } }),
       })
-      asked.on('timeout', () => asked.destroy(new Error(`${path}: no answer within 30 s`)))
+      asked.on('timeout', () => asked.destroy(new Error(`${path}: no answer within 300 s`)))
       asked.on('error', reject)
       asked.on('response', (answer) => {
         const chunks: Buffer[] = []

@@ -55,7 +55,7 @@ describe.skipIf(!runs)(`a data disk that lost its end ${needs}`, () => {
     expect((await fetch(`${served.url}v1/records/r0`)).status).toBe(200)
     copyFileSync(disk, older)
     expect((await append(served, 'r4')).status).toBe(200)
-    await expect.poll(kept, { timeout: 10_000 }).toBe(5)
+    await expect.poll(kept).toBe(5)
     await served.appliance.kill()
     return older
   }

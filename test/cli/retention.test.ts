@@ -96,4 +96,4 @@ it('states duties, once when repeated, refuses to shorten them, and reports the 
   expect((await serviceFsCommand(['verify', daemon.dir])).code).toBe(0)
   const got = await command('get', '--id', 'a.txt', '--json')
   expect(JSON.parse(got.stdout)).toMatchObject({ retain_until: '2030-06-01T00:00:00.000Z', verified: true })
-}, 240_000)
+})

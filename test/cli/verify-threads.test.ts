@@ -49,7 +49,7 @@ beforeAll(async () => {
   entries.splice(10_238, 5, ...entriesOf(large, sha256Hex))
   entries[12_345] = Buffer.from('not an entry')
   await makeLedger(dir, { entries, tail: 'export' })
-}, 120_000)
+})
 afterAll(() => remove(work))
 
 async function verified(place: string): Promise<{ report: LedgerReport; threads: number }> {
@@ -93,7 +93,7 @@ describe('verify in threads', () => {
     const archived = await agreed(join(work, 'ledger.tar'))
     expect(archived.problems.slice(0, 2)).toEqual(report.problems.slice(0, 2))
     expect(archived.problemCount).toBe(report.problemCount)
-  }, 120_000)
+  })
 
   it('reports damaged files like one thread does, the first bundle first', async () => {
     await change('tile/entries/100.b64', flipped(200))
@@ -105,7 +105,7 @@ describe('verify in threads', () => {
     const walked = report.problems.filter(({ expected }) => !expected.startsWith('an id'))
     const bundles = [...new Set(walked.map(({ file }) => bundleOf(file)))]
     expect(bundles).toEqual([7, 30, 48, 50, 97, 100, 120])
-  }, 120_000)
+  })
 })
 
 function bundleOf(file: string): number {

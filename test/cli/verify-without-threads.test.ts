@@ -68,7 +68,7 @@ beforeAll(async () => {
   script = join(app, 'bin/service-fs.js')
   const all = await verified(process.execPath, [])
   expected = { report: reportOf(all), threads: threadsOf(all) }
-}, 120_000)
+})
 afterAll(() => remove(work))
 
 /** Runs `verify` in Node with these flags; `command` starts Node. */
@@ -79,7 +79,7 @@ function verified(
 ): Promise<Finished> {
   const node = command === process.execPath ? [] : [process.execPath]
   const args = [...node, ...flags, '--import', COUNTED, script, 'verify', dir, '--json']
-  return run(command, [...before, ...args], { timeoutMs: 60_000 })
+  return run(command, [...before, ...args])
 }
 
 function reportOf({ stdout }: Finished): LedgerReport {

@@ -135,7 +135,7 @@ describe('a damaged ledger of a daemon', { timeout: 900_000 }, () => {
     const isDamaged = async (): Promise<unknown> =>
       ((await (await daemon.fetch('readyz')).json()) as { scrub?: { damaged: boolean } }).scrub?.damaged
     daemon = await daemon.restart()
-    await expect.poll(isDamaged, { timeout: 300_000 }).toBe(true)
+    await expect.poll(isDamaged).toBe(true)
     const refused = await serviceFsRun('repair', daemon.dir, '--from', at('mirror'))
     expect([refused.code, refused.stderr]).toEqual([
       3,
@@ -145,6 +145,6 @@ describe('a damaged ledger of a daemon', { timeout: 900_000 }, () => {
     const repaired = await serviceFsRun('repair', daemon.dir, '--from', at('mirror'))
     expect([repaired.code, repaired.stderr]).toEqual([0, ''])
     daemon = await daemon.restart()
-    await expect.poll(isDamaged, { timeout: 300_000 }).toBe(false)
+    await expect.poll(isDamaged).toBe(false)
   })
 })

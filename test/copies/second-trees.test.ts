@@ -34,7 +34,7 @@ it('carries second trees into an export and a restored ledger', async () => {
     expect(treeFiles(await filesBelow(out))).toEqual(source)
     expect(await verifyDirectory(out)).toMatchObject({ ok: true, trees: [{ size: 530, tiles: 2 }] })
   }
-}, 60_000)
+})
 
 it('leaves out the second tree in an export of a URL, and states so', async () => {
   const dir = join(work, 'served')
@@ -51,4 +51,4 @@ it('leaves out the second tree in an export of a URL, and states so', async () =
   const report = await verifyDirectory(out)
   expect(report.problems).toEqual([])
   expect(report.notes).toContainEqual('sha3-256: this copy leaves out the second tree')
-}, 60_000)
+})

@@ -197,7 +197,7 @@ for (const kind of kinds) {
         const clients = new Clients()
         let machine: Machine | undefined
         try {
-          machine = { disk, daemon: await startDaemon({ root: join(disk.at, 'root'), readyMs: 60_000 }) }
+          machine = { disk, daemon: await startDaemon({ root: join(disk.at, 'root') }) }
           const { origin } = (await (await machine.daemon.fetch('/v1/contract')).json()) as { origin: string }
           expect(await clients.append(machine.daemon, clients.newId(), small(0))).toBe(200)
           let failed = 0

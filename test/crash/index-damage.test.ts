@@ -73,4 +73,4 @@ it('appends no record twice for any damage to the record index', async () => {
   } finally {
     await daemon.dispose()
   }
-}, 300_000)
+})

@@ -118,7 +118,7 @@ describe.skipIf(missing !== '')(`a ledger on the storage server${missing}`, () =
       })
     }
     expect(cuts).toBeGreaterThan(seeds)
-  }, 600_000)
+  })
 
   it('keeps reading but stops writing after a failed write or flush', async () => {
     for (const [fault, at] of [

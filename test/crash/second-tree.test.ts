@@ -77,4 +77,4 @@ it(`continues a second tree after kill -9, ${KILLS} times in a row`, async () =>
   } finally {
     await daemon.dispose()
   }
-}, 300_000)
+})

@@ -93,7 +93,7 @@ export class Shell {
   }
 
   /** Runs a command and resolves to the lines that it printed. */
-  async run(command: string, timeoutMs = 120_000): Promise<string[]> {
+  async run(command: string, timeoutMs = 300_000): Promise<string[]> {
     this.#bash.stdin.write(`${command}\nprintf '%s\\n' '${END}'\n`)
     const deadline = Date.now() + timeoutMs
     while (!this.#text.includes(`${END}\n`)) {

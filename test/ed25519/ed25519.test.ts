@@ -80,13 +80,13 @@ describe.skipIf(why !== '')(`Go's crypto/ed25519${why}`, () => {
   let skipped: string | undefined
   beforeAll(async () => {
     skipped = await goModules(here)
-  }, 300_000)
+  })
 
-  it('gives the verdicts that these vectors expect', { timeout: 120_000 }, () => {
+  it('gives the verdicts that these vectors expect', () => {
     expect(go(VECTORS)).toEqual(VECTORS.map(({ valid }) => valid))
   })
 
-  it('agrees with both verifiers on the vectors of Go’s own tests', { timeout: 120_000 }, (context) => {
+  it('agrees with both verifiers on the vectors of Go’s own tests', (context) => {
     if (skipped !== undefined) context.skip(skipped)
     const vectors = modulesVectors()
     expect(vectors.length).toBe(768)

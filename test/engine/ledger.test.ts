@@ -119,7 +119,7 @@ describe.skipIf(why('gcc') !== '')(`the ledger's domain in C${why('gcc')}`, () =
     await command('verify')
   })
 
-  it('a fault in the middle of requests leaves no harmful state behind', { timeout: 400_000 }, async () => {
+  it('a fault in the middle of requests leaves no harmful state behind', async () => {
     const input = files()
     for (let i = 0; i < 4; i++) {
       const appending = run('node', [serviceFs, 'append', input], {

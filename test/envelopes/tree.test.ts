@@ -71,7 +71,7 @@ describe.skipIf(!isReady)('a tree of real files through both daemons', () => {
     }
     expect(counts[0]).toBeGreaterThan(500)
     expect(counts[1]).toBe(counts[0])
-  }, 600_000)
+  })
 
   it('has the same export while the daemons run, over HTTP', async () => {
     const [a, b] = daemons.map((daemon) => daemon.url())
@@ -79,7 +79,7 @@ describe.skipIf(!isReady)('a tree of real files through both daemons', () => {
     const other = await exported(b ?? '', 'b-url')
     expectSame(withoutAudit(one), withoutAudit(other))
     expect([...one.keys()].filter((path) => path.startsWith('audit/tile/')).length).toBeGreaterThan(0)
-  }, 600_000)
+  })
 
   it('has the same export from the directory and from the disk image', async () => {
     for (const daemon of daemons) await daemon.stop()
@@ -89,7 +89,7 @@ describe.skipIf(!isReady)('a tree of real files through both daemons', () => {
     expectSame(withoutAudit(one), withoutAudit(other))
     expectSame(withoutAudit(one), withoutAudit(await exported(join(base, 'a-url'), 'again')))
     expect(one.get('checkpoint')?.toString().split('\n')[1]).not.toBe('0')
-  }, 600_000)
+  })
 })
 
 /** The audit sub-ledger holds random identifiers of each daemon. */

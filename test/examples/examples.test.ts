@@ -102,7 +102,7 @@ describe.each(found)('examples in $language.name', ({ language, missing }) => {
   let built = ''
   const example = (program: Program, ...args: string[]): Promise<Finished> => {
     const [command, ...first] = language.command(program, built)
-    return run(command, [...first, daemon.prefix, ...args], { timeoutMs: 60_000 })
+    return run(command, [...first, daemon.prefix, ...args])
   }
   const file = (name: string, content: string | Uint8Array): string => {
     const path = join(built, name)
@@ -115,7 +115,7 @@ describe.each(found)('examples in $language.name', ({ language, missing }) => {
     built = join(work, language.name)
     mkdirSync(built)
     await language.prepare(built)
-  }, 300_000)
+  })
 
   it.skipIf(missing !== undefined)(`append, follow and verify a record${title}`, async () => {
     const small = file('small', `Invoice by ${language.name}\n\nid: another\n`)

@@ -151,7 +151,7 @@ async function ask(
       ...(authorization === undefined ? {} : { authorization }),
     },
     ...(body === undefined ? {} : { body }),
-    signal: AbortSignal.any([cut.signal, AbortSignal.timeout(30_000)]),
+    signal: AbortSignal.any([cut.signal, AbortSignal.timeout(300_000)]),
   })
   if (pattern.endsWith('/follow')) cut.abort()
   else await answer.arrayBuffer()

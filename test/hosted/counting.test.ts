@@ -307,9 +307,10 @@ class Load {
     return true
   }
 
-  /** Appends one record after the other, so that the tree grows while it is read. */
+  /** Appends one record after the other, so that the tree grows while it is read, until each follower has received some of them. */
   async #write(): Promise<void> {
-    for (let i = 0; this.answered.size < this.#enough; i++) {
+    const isBehind = (): boolean => this.followers.some(({ cursor }) => cursor <= RECORDS)
+    for (let i = 0; this.answered.size < this.#enough || isBehind(); i++) {
       await this.append({ 'x-payload-id': `more/${i}` }, 'more').catch(() => undefined)
       await sleep(20)
     }

@@ -47,9 +47,8 @@ describe.each([
     await idle.send(`GET /healthz HTTP/1.1\r\n${HOST}\r\n`)
     const silent = await connected()
     // The host starts the tenant's process for the first request.
-    const patient = { timeout: 30_000 }
-    await expect.poll(() => follower.statuses, patient).toEqual([200])
-    await expect.poll(() => idle.statuses, patient).toEqual([200])
+    await expect.poll(() => follower.statuses).toEqual([200])
+    await expect.poll(() => idle.statuses).toEqual([200])
 
     const started = performance.now()
     const ended = running.end()

@@ -180,9 +180,9 @@ describe.each(servers)(`%s${why}`, (name, start) => {
     const client = await new RawClient(server.port).connected()
     const line = `POST /t/${server.tenant}/v1/append HTTP/1.1\r\n`
     await client.send(`${line}${HOST}X-Payload-ID: good\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n`)
-    await expect.poll(() => client.statuses, { timeout: 10_000 }).toEqual([100])
+    await expect.poll(() => client.statuses).toEqual([100])
     await client.send('ok')
-    await expect.poll(() => client.statuses, { timeout: 10_000 }).toEqual([100, 200])
+    await expect.poll(() => client.statuses).toEqual([100, 200])
     client.socket.destroy()
   })
 })

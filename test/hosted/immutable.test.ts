@@ -109,7 +109,7 @@ describe.skipIf(why !== '')(`a host that sets attributes on its tenants' files${
     await (await host.fetch('a', '/v1/records/first-7')).text()
     // There are enough records to seal a tile.
     for (const id of ['a', 'b'])
-      await vi.waitFor(() => statSync(join(root, id, bundlePath(2))), { timeout: 30_000 })
+      await vi.waitFor(() => statSync(join(root, id, bundlePath(2))), { timeout: 300_000 })
   })
   afterAll(() => host.dispose())
 
@@ -206,7 +206,7 @@ describe.skipIf(why !== '')(`a host that sets attributes on its tenants' files${
       spawnSync('chattr', [flag, join(root, file)]).status
     expect(take('-i', 'a/origin')).toBe(0)
     expect(take('-i', `a/${bundlePath(1)}`)).toBe(0)
-    await expect.poll(async () => (await protections()).sealed_immutable, { timeout: 30_000 }).toBe(false)
+    await expect.poll(async () => (await protections()).sealed_immutable).toBe(false)
     const { code, report } = await doctor('--config', host.file, '--module-id', 'a')
     expect([code, report.ok]).toEqual([1, false])
     expect(inForce(report, 'a')).toMatchObject({ 'sealed-immutable': 'partly', 'tail-append-only': 'yes' })
@@ -218,7 +218,7 @@ describe.skipIf(why !== '')(`a host that sets attributes on its tenants' files${
 
     const tail = `a/tail/${readdirSync(join(root, 'a/tail')).sort().at(-1)}`
     expect(take('-a', tail)).toBe(0)
-    await expect.poll(async () => (await protections()).tail_append_only, { timeout: 30_000 }).toBe(false)
+    await expect.poll(async () => (await protections()).tail_append_only).toBe(false)
     expect(inForce((await doctor('--config', host.file)).report, 'a')['tail-append-only']).not.toBe('yes')
 
     expect(killed()).toBe(true)

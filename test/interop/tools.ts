@@ -36,7 +36,7 @@ export async function interop(
   prefix: string,
   vkey: string,
 ): Promise<{ code: number | null; report: InteropReport }> {
-  const done = await run(join(binDir, 'interop'), ['-prefix', prefix, '-vkey', vkey], { timeoutMs: 150_000 })
+  const done = await run(join(binDir, 'interop'), ['-prefix', prefix, '-vkey', vkey])
   if (!done.stdout.startsWith('{')) throw new Error(`interop: no report: ${done.stderr}`)
   const report: InteropReport = JSON.parse(done.stdout)
   return { code: done.code, report }
@@ -48,7 +48,7 @@ export async function interop(
  */
 export async function fsck(prefix: string, vkeyFile: string): Promise<{ good?: number; complaint?: string }> {
   const args = [`--storage_url=${prefix}`, `--public_key=${vkeyFile}`, '--ui=false', '--N=16']
-  const done = await run(join(binDir, 'fsck'), args, { timeoutMs: 90_000 })
+  const done = await run(join(binDir, 'fsck'), args)
   const complaint = /fsck failed: .*/.exec(done.stderr)?.[0]
   const good = /Successfully fsck'd log with size (\d+)/.exec(done.stderr)?.[1]
   if (done.code === 0 && good !== undefined && complaint === undefined) return { good: Number(good) }

@@ -151,7 +151,7 @@ describe.skipIf(why !== '')(`the disks of provision in the appliance's code${why
   let host = ''
   beforeAll(async () => {
     host = join(await make(compilers[0] ?? ''), 'keys-host')
-  }, 600_000)
+  })
 
   /** The store's output, and its answers to the requests. */
   async function ask(disk: string, origins: string[], requests: string[]): Promise<[string[], string[]]> {

@@ -11,7 +11,7 @@ describe.skipIf(why !== '')(`the store of the key disk${why}`, () => {
       const program = join(await make(compiler), 'keys-tests')
       const { stdout, stderr } = await run(program, [], { timeoutMs: 300_000 })
       results = stdout + stderr
-    }, 600_000)
+    })
 
     for (const [file, names] of tests()) {
       it.each(names)(`${file}: %s`, (name) => {

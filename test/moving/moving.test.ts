@@ -196,7 +196,7 @@ describe.skipIf(missing !== '')(`a ledger that moves${missing}`, () => {
       }),
       { numRuns: 4 },
     )
-  }, 600_000)
+  })
 })
 
 /** Appends commits of 1 to 55 records of 4,000 bytes, one after the other. */
@@ -296,7 +296,7 @@ describe('an export, by other programs', () => {
     const { stdout, stderr } = await shell(256)
     expect(stderr).toContain('FALSE: tile/0/001.p/44.b64 line 1:')
     expect(stdout).toBe('')
-  }, 300_000)
+  })
 
   it.skipIf(noFsck !== undefined)(
     `passes Tessera's fsck, when its tiles are served${noFsck === undefined ? '' : ` (skipped: ${noFsck})`}`,

@@ -45,7 +45,7 @@ beforeAll(async () => {
   for (const dir of [ledger, tailed]) mkdirSync(dir)
   await makeBoth(ledger, { records: mixedRecords(30), tail: 'export' })
   await makeBoth(tailed, { records: mixedRecords(30), tail: 'each', commit: 10 })
-}, 120_000)
+})
 
 afterAll(() => rmSync(work, { recursive: true, force: true }))
 
@@ -153,7 +153,7 @@ describe.each(which('busybox') === undefined ? ['system'] : ['system', 'busybox'
         if (kind === 'system') expect(runVerifier(dir).status).not.toBe(0)
         rmSync(dir, { recursive: true })
       }
-    }, 300_000)
+    })
 
     it('rejects more keys than fit into the environment', () => {
       const dir = copyOf(ledger)
@@ -163,7 +163,7 @@ describe.each(which('busybox') === undefined ? ['system'] : ['system', 'busybox'
         writeFileSync(join(dir, `keys/k${i}.vkey`), `${vkeyOf(key)}\n`)
       }
       expectFalse(verify(dir), 'keys')
-    }, 120_000)
+    })
 
     it('rejects a long origin, one with a NUL byte, and one with a carriage return', () => {
       for (const origin of [
@@ -176,7 +176,7 @@ describe.each(which('busybox') === undefined ? ['system'] : ['system', 'busybox'
         write(dir, 'origin', `${origin}\n`)
         expectFalse(verify(dir), origin.slice(-40))
       }
-    }, 120_000)
+    })
 
     it('rejects a checkpoint with a NUL byte, a name with a plus, and one that is not UTF-8', async () => {
       const note = readFileSync(join(ledger, 'checkpoint'), 'latin1')
@@ -190,7 +190,7 @@ describe.each(which('busybox') === undefined ? ['system'] : ['system', 'busybox'
         expect((await verifyDirectory(dir)).ok).toBe(false)
         expectFalse(verify(dir), JSON.stringify(more))
       }
-    }, 120_000)
+    })
 
     it('rejects anything but a regular file, and does not wait for it', () => {
       for (const from of [ledger, tailed]) {
@@ -224,7 +224,7 @@ describe.each(which('busybox') === undefined ? ['system'] : ['system', 'busybox'
           }
         }
       }
-    }, 300_000)
+    })
 
     it('rejects hostile names, and runs nothing in them', () => {
       for (const name of [
@@ -254,7 +254,7 @@ describe.each(which('busybox') === undefined ? ['system'] : ['system', 'busybox'
           ).toEqual([])
           rmSync(dir, { recursive: true })
         }
-    }, 600_000)
+    })
 
     it('rejects files of a size that no tile has', () => {
       for (const path of ['tile/entries/000.b64', 'tile/0/000.b64', 'keys/ed25519.vkey', 'README.txt']) {
@@ -267,7 +267,7 @@ describe.each(which('busybox') === undefined ? ['system'] : ['system', 'busybox'
         expectFalse(verify(dir), path)
         rmSync(dir, { recursive: true })
       }
-    }, 120_000)
+    })
 
     it('rejects a proof of only a part of a payload', async () => {
       const payload = Buffer.from('first\n\nsecond')
@@ -307,7 +307,7 @@ describe.each(which('busybox') === undefined ? ['system'] : ['system', 'busybox'
         const said = verify(dir, 'proof', join(work, 'a.tlog-proof'), join(work, 'payload'))
         expect([said.status, /^true:/m.test(said.stderr)], said.stderr).toEqual([status, status === 0])
       }
-    }, 120_000)
+    })
 
     it('reports nothing as true when a program is missing or fails', () => {
       for (const tool of [
@@ -340,7 +340,7 @@ describe.each(which('busybox') === undefined ? ['system'] : ['system', 'busybox'
           ])
         }
       }
-    }, 300_000)
+    })
 
     it.skipIf(process.getuid?.() !== 0)(
       'reports nothing as true when the disk is full at any point',
@@ -408,7 +408,7 @@ describe.each(which('busybox') === undefined ? ['system'] : ['system', 'busybox'
         expect([said.status, readdirSync(join(work, name))], `${name}: ${said.stderr}`).toEqual([0, []])
       }
       expectFalse(run([join(ledger, 'verify.sh'), '-k', 'x'], { env: { OPTIND: '3' } }), 'OPTIND')
-    }, 120_000)
+    })
   },
 )
 

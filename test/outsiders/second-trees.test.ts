@@ -70,7 +70,7 @@ describe.each<ShellKind>(QUICK ? ['dash'] : ['dash', 'busybox'])('verify.sh unde
           expect.stringContaining('the second tree, has ') as string,
         ])
       }
-    }, 120_000)
+    })
 
     it('finds what verify finds in second trees', async () => {
       for await (const { dir, ok, label } of damaged(DAMAGES)) {
@@ -80,7 +80,7 @@ describe.each<ShellKind>(QUICK ? ['dash'] : ['dash', 'busybox'])('verify.sh unde
         )
         expect(said.stderr, label).not.toMatch(/awk:|syntax error|not found:/)
       }
-    }, 600_000)
+    })
 
     it('notes that it cannot check a tree with BLAKE3, and that a copy leaves a tree out', async () => {
       const dir = join(work, 'blake3')
@@ -103,7 +103,7 @@ describe.each<ShellKind>(QUICK ? ['dash'] : ['dash', 'busybox'])('verify.sh unde
         status: 0,
         stderr: expect.stringContaining('leaves out the second tree') as string,
       })
-    }, 120_000)
+    })
   })
 })
 
@@ -119,6 +119,6 @@ describe.skipIf(noPython !== undefined)(
           ok ? [0, false] : [1, true],
         )
       }
-    }, 600_000)
+    })
   },
 )

@@ -187,7 +187,7 @@ describe.skipIf(!canBoot)('under systemd (skipped without root, systemd, dpkg, o
     })
     expect(done.code, done.stderr).toBe(0)
     deb = done.stdout.trim()
-  }, 600_000)
+  })
 
   it('service-fs@ serves one tenant: its own user, no capability, no network but its socket', async () => {
     const said = await booted('alone', ALONE, deb, 60_000)

@@ -14,7 +14,7 @@ describe.skipIf(why !== '')(`the fuzz targets of the store${why}`, () => {
   const out = mkdtempSync(join(tmpdir(), 'psdb-fuzz-'))
   afterAll(() => rmSync(out, { recursive: true }))
 
-  it.each(QUICK ? ['messages'] : ['messages', 'disk'])('%s', { timeout: 300_000 }, async (target) => {
+  it.each(QUICK ? ['messages'] : ['messages', 'disk'])('%s', async (target) => {
     const args = ['-s', '-C', sources, `OUT=${out}`, 'RUNS=1000', `check-${target}`]
     const { code, stdout, stderr } = await run('make', args, { timeoutMs: 290_000 })
     expect(code, stdout + stderr).toBe(0)

@@ -47,7 +47,7 @@ describe.skipIf(why !== '')(`the store${why}`, () => {
     const args = ['-s', '-j2', '-C', sources, `OUT=${out}`, ...programs]
     const { code, stdout, stderr } = await run('make', args, { timeoutMs: 300_000 })
     expect([code, stdout, stderr]).toEqual([0, '', ''])
-  }, 300_000)
+  })
 
   function describeTests(
     title: string,
@@ -60,7 +60,7 @@ describe.skipIf(why !== '')(`the store${why}`, () => {
       beforeAll(async () => {
         const { stdout, stderr } = await run(join(out, program), [`${file}.`], { env, timeoutMs: 580_000 })
         results = parseResults(stdout + stderr)
-      }, 600_000)
+      })
       for (const name of testsOf(file)) {
         it(name.replaceAll('_', ' '), () => {
           expect(results.get(`${file}.${name}`) ?? 'not run').toBe('ok')

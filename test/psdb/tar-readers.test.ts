@@ -96,7 +96,7 @@ beforeAll(async () => {
   const args = ['-s', '-C', psdbFolder, `OUT=${join(dir, 'host')}`, 'host-faults']
   const { code, stderr } = await run('make', args, { timeoutMs: 280_000 })
   expect(code, stderr).toBe(0)
-}, 300_000)
+})
 
 function open(disk: string, size: number, args: readonly string[] = []): Promise<PsdbProcess> {
   const binary = join(dir, 'host/psdb-host-faults')
@@ -274,7 +274,7 @@ describe.skipIf(why !== '')(`a disk image written in many sessions${why}`, () =>
   const size = 18 * 1024 * 1024
   const expected = new Expected()
 
-  it('gives the same members in every program after each power cut', { timeout: 290_000 }, async () => {
+  it('gives the same members in every program after each power cut', async () => {
     let next = 0
     for (const cut of [3, 9, 2, 14, 5, 21, 1, 34, 4, 8, 55, 13]) {
       next = await session(disk, size, expected, cut, next)

@@ -54,7 +54,7 @@ describe.skipIf(missing.length > 0)(`the shell lines of README.txt${why}`, () =>
     expectFalse(prove(copy, 5), 'signature by')
     put(copy, 'checkpoint', checkpoint.replace('\n600\n', '\n601\n'))
     expect(prove(copy, 5).stderr).toContain('FALSE')
-  }, 300_000)
+  })
 
   it('escape control characters in their arguments', () => {
     const copy = copyOf(ledger())
@@ -63,5 +63,5 @@ describe.skipIf(missing.length > 0)(`the shell lines of README.txt${why}`, () =>
     expectFalse(said, 'checkpoint line 1')
     expect(said.stderr).toContain('^[]0;title^G')
     expect(said.stderr).not.toContain('\u001b')
-  }, 60_000)
+  })
 })

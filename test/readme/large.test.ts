@@ -118,7 +118,7 @@ describe.skipIf(missing.length > 0)(`the shell lines at 65,800 entries${why}`, (
   beforeAll(async () => {
     for (const tail of SHAPES)
       await makeLedger(join(work, tail), { records: testRecords(SIZE), tail, commit: 100 })
-  }, 120_000)
+  })
 
   const every = SHAPES.flatMap((tail) => SHELLS.map((shell) => ({ tail, shell, name: shell.join(' ') })))
 

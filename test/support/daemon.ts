@@ -26,7 +26,7 @@ export interface DaemonOptions {
   env?: Record<string, string>
   /** The script to run; default: the one of this checkout. */
   command?: string
-  /** Milliseconds until /healthz must answer 200; default 60,000. */
+  /** Milliseconds until /healthz must answer 200; default 300,000. */
   readyMs?: number
 }
 
@@ -46,7 +46,7 @@ export interface Daemon {
   stderr(): string
   /** The text of `keys/ed25519.vkey`, without the line's end. */
   vkey(): Promise<string>
-  /** `fetch` of `url + path` with the tenant's header; 30 s limit unless `init.signal` is given. */
+  /** `fetch` of `url + path` with the tenant's header; 300 s limit unless `init.signal` is given. */
   fetch(path: string, init?: RequestInit): Promise<Response>
   /** Sends the signal (default SIGTERM) and waits for the process to end; returns its exit status, or null after a signal. */
   kill(signal?: NodeJS.Signals): Promise<number | null>
@@ -110,8 +110,10 @@ async function launch(moduleId: string, root: string, options: DaemonOptions): P
   })
   running.add(child)
   child.once('exit', () => running.delete(child))
+  // The process may exit before this one has read all of its output.
+  const closed = new Promise((resolve) => child.once('close', resolve))
   const started = { child, port, stdout: collect(child.stdout), stderr: collect(child.stderr) }
-  const limit = options.readyMs ?? 60_000
+  const limit = options.readyMs ?? 300_000
   const deadline = Date.now() + limit
   while (Date.now() < deadline && !hasExited(child)) {
     if (await healthy(port)) return started
@@ -121,6 +123,7 @@ async function launch(moduleId: string, root: string, options: DaemonOptions): P
     ? `exited with ${child.exitCode ?? child.signalCode}`
     : `did not answer GET /healthz with 200 within ${limit} ms`
   await end(child, 'SIGKILL')
+  await closed
   return `service-fs serve ${how}\n${started.stderr()}${started.stdout()}`
 }
 
@@ -157,7 +160,7 @@ function daemonOf(
     fetch(path, init = {}) {
       const headers = new Headers(init.headers)
       if (!headers.has('x-foundry-module-id')) headers.set('x-foundry-module-id', moduleId)
-      return fetch(url + path.replace(/^\//, ''), { signal: AbortSignal.timeout(30_000), ...init, headers })
+      return fetch(url + path.replace(/^\//, ''), { signal: AbortSignal.timeout(300_000), ...init, headers })
     },
     async kill(signal = 'SIGTERM') {
       await end(child, signal)

@@ -121,7 +121,7 @@ function pkgConfig(): string[] {
 
 /** Runs a command to its end; returns its output. */
 function must(command: string, args: readonly string[]): string {
-  const { status, stdout, stderr, error } = spawnSync(command, args, { encoding: 'utf8', timeout: 30_000 })
+  const { status, stdout, stderr, error } = spawnSync(command, args, { encoding: 'utf8', timeout: 300_000 })
   if (status === 0) return stdout
   throw new Error(`${command} ${args.join(' ')}: ${error?.message ?? stderr}`)
 }

@@ -34,7 +34,7 @@ export interface Host {
   readonly separateUsers: boolean
   /** The output so far. */
   stderr(): string
-  /** `fetch` of `url + path` with the tenant's header; 30 s limit unless `init.signal` is given. */
+  /** `fetch` of `url + path` with the tenant's header; 300 s limit unless `init.signal` is given. */
   fetch(moduleId: string, path: string, init?: RequestInit): Promise<Response>
   /** The process of a running tenant; undefined if it does not run. */
   pidOf(moduleId: string): Promise<number | undefined>
@@ -105,11 +105,14 @@ async function launch(dir: string, file: string, as: readonly [string, ...string
   })
   running.add(child)
   child.once('exit', () => running.delete(child))
+  // The process may exit before this one has read all of its output.
+  const closed = new Promise((resolve) => child.once('close', resolve))
   const stdout = collect(child.stdout)
   const stderr = collect(child.stderr)
   for (let waited = 0; !stdout().includes('\n'); waited += 20) {
-    if (waited > 30_000 || hasExited(child)) {
+    if (waited > 300_000 || hasExited(child)) {
       await end(child, 'SIGKILL')
+      await closed
       throw new Error(`service-fs host did not start\n${stderr()}`)
     }
     await sleep(20)
@@ -130,16 +133,16 @@ async function launch(dir: string, file: string, as: readonly [string, ...string
     fetch(moduleId, path, init = {}) {
       const headers = new Headers(init.headers)
       if (!headers.has('x-foundry-module-id')) headers.set('x-foundry-module-id', moduleId)
-      return fetch(url + path.replace(/^\//, ''), { signal: AbortSignal.timeout(30_000), ...init, headers })
+      return fetch(url + path.replace(/^\//, ''), { signal: AbortSignal.timeout(300_000), ...init, headers })
     },
     pidOf: (moduleId) => holderOf(join(dir, 'ledgers', moduleId, 'lock')),
     async kill(signal = 'SIGTERM') {
-      await end(child, signal, 60_000)
+      await end(child, signal)
       return child.exitCode
     },
     restart: () => launch(dir, file, as),
     async dispose() {
-      await end(child, 'SIGTERM', 60_000)
+      await end(child, 'SIGTERM')
       await rm(dir, { recursive: true, force: true })
     },
   }

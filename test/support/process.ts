@@ -18,7 +18,7 @@ export interface Finished {
 export interface RunOptions {
   cwd?: string
   env?: Record<string, string>
-  /** Milliseconds until the process is killed; default 120,000. */
+  /** Milliseconds until the process is killed; default 300,000. */
   timeoutMs?: number
   stdin?: string | Uint8Array
 }
@@ -38,7 +38,7 @@ export async function run(
   const timer = setTimeout(() => {
     timedOut = true
     child.kill('SIGKILL')
-  }, options.timeoutMs ?? 120_000)
+  }, options.timeoutMs ?? 300_000)
   const stdout = collect(child.stdout)
   const stderr = collect(child.stderr)
   child.stdin.on('error', () => {})
@@ -64,7 +64,7 @@ export function hasExited(child: ChildProcess): boolean {
 }
 
 /** Sends the signal and waits for the process to end; SIGKILL follows after `graceMs`. */
-export async function end(child: ChildProcess, signal: NodeJS.Signals, graceMs = 15_000): Promise<void> {
+export async function end(child: ChildProcess, signal: NodeJS.Signals, graceMs = 120_000): Promise<void> {
   if (hasExited(child)) return
   const exited = once(child, 'exit')
   child.kill(signal)

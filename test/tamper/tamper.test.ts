@@ -44,7 +44,7 @@ beforeAll(async () => {
   await daemon.kill()
   cpSync(daemon.dir, dir, { recursive: true })
   await daemon.dispose()
-}, 120_000)
+})
 
 afterAll(() => rmSync(work, { recursive: true, force: true }))
 

@@ -55,7 +55,7 @@ describe('an export', () => {
       expect(await exported(at('back'), 'again')).toEqual(first)
       for (const name of await readdir(dir)) await remove(at(name))
     }
-  }, 300_000)
+  })
 
   it('the report counts the entries of every commit of any size', async () => {
     await fc.assert(

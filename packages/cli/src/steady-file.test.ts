@@ -54,7 +54,7 @@ it('a read never returns a mixture of two states of a file that is being written
       else expect(bytes.filter((byte, at) => at > 0 && byte !== bytes[at - 1]).length).toBeLessThan(2)
     }
   })
-}, 60_000)
+})
 
 it('a file that was just written can be read, and so can a file that reports no size', async () => {
   const path = join(base, 'new')
@@ -122,7 +122,7 @@ it('append appends all files except one that is being written, reports that file
   } finally {
     await server.close()
   }
-}, 60_000)
+})
 
 it('the error for an unreadable file states the reason, without the path that was opened', async () => {
   const refused: string[] = []

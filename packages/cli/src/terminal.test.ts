@@ -109,7 +109,7 @@ it('the text of a server is made safe', async () => {
     const url = await served(answer, i === 3)
     for (const args of OVER_HTTP) await run(...args, '--url', url)
   }
-}, 120_000)
+})
 
 it('ids are quoted so that no two look alike, and printed unchanged as JSON', async () => {
   const url = await served((path, response) =>
@@ -175,7 +175,7 @@ it('the names in directories and archives are made safe', async () => {
     ])
       await run(...args)
   }
-}, 120_000)
+})
 
 it('the arguments are made safe', async () => {
   const { commands } = buildProgram()
@@ -197,7 +197,7 @@ it('the arguments are made safe', async () => {
       await run(command, option, HOSTILE, ...(option === '--url' ? [] : ['--url', 'http://127.0.0.1:1']))
   }
   await run(HOSTILE)
-}, 120_000)
+})
 
 it('the bytes of a payload and of a proof are printed unchanged', async () => {
   const url = await served((path, response) =>

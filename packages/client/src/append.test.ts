@@ -73,13 +73,17 @@ interface LedgerOptions {
   old?: Refusal
   /** Drops the connection of some requests, before or after the records are stored. */
   drop?: (request: number) => 'before' | 'after' | undefined
+  /** The requests after the first wait until so many are open at a time. */
+  together?: number
 }
 
 /** A ledger that refuses some ids. */
-async function ledger({ refuse, old, drop }: LedgerOptions = {}): Promise<TestLedger> {
+async function ledger({ refuse, old, drop, together = 1 }: LedgerOptions = {}): Promise<TestLedger> {
   const kept: string[] = []
   const types: string[] = []
   let [open, most] = [0, 0]
+  let meet: () => void
+  const met = new Promise<void>((resolve) => (meet = resolve))
   const server = await startServer(async (request, response, body) => {
     const type = request.headers['content-type'] ?? ''
     types.push(type)
@@ -89,6 +93,8 @@ async function ledger({ refuse, old, drop }: LedgerOptions = {}): Promise<TestLe
     }
     if (type === FRAMED && old !== undefined) return fail(old, 'Content-Type: expected application/json')
     most = Math.max(most, ++open)
+    if (most >= together) meet()
+    if (types.length > 1) await met
     await new Promise((resolve) => setTimeout(resolve, 5))
     open -= 1
     const dropped = drop?.(types.length)
@@ -252,7 +258,7 @@ it('appendAll keeps the order on request, and otherwise has several requests in 
   const ordered = await ledger()
   await appendAll(ordered.connection, records(100), { limits: SMALL, inOrder: true })
   expect([ordered.kept, ordered.most()]).toEqual([ids, 1])
-  const parallel = await ledger()
+  const parallel = await ledger({ together: 3 })
   await appendAll(parallel.connection, records(100), { limits: SMALL, inFlight: 3 })
   expect([new Set(parallel.kept), parallel.most()]).toEqual([new Set(ids), 3])
 })

@@ -181,7 +181,7 @@ describe('the fold of duties', () => {
     fc.assert(fc.property(fc.array(steps, { maxLength: 40 }), check), { numRuns })
     // The histories contain both accepted and refused steps.
     expect(Math.min(taken, refused)).toBeGreaterThan(numRuns)
-  }, 240_000)
+  })
 
   it('the fold of duties ignores an entry that breaks a rule, and reports the field that breaks it', () => {
     const duties = new Duties()

@@ -152,7 +152,7 @@ it('evicts a connection that sends no byte in time, and frees the place of a clo
   const { connections, arrive, told } = listening({ max: 10, perAddress: 2 }, 100)
   const [silent, speaking] = [arrive('192.0.2.1'), arrive('192.0.2.1')]
   speaking.bytesRead = 1
-  await expect.poll(() => silent.destroyed, { timeout: 5000 }).toBe(true)
+  await expect.poll(() => silent.destroyed).toBe(true)
   expect([speaking.destroyed, told]).toEqual([false, ['ended late 192.0.2.1']])
   speaking.destroy()
   await expect.poll(() => connections.count('silent')).toBe(0)

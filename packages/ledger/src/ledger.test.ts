@@ -99,7 +99,7 @@ describe.each(['grow', 'each'] as const)('a ledger whose tail is kept in %s mode
     expect(await code(ledger.hashTile(2, 0, 2))).toBe('not-found')
     await ledger.append(batch(ledger.size, 1))
     await ledger.close()
-  }, 300_000)
+  })
 
   it('splits large records over consecutive entries of one commit and joins them', async () => {
     const storage = new MemoryStorage({ tailMode })

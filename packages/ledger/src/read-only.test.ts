@@ -375,7 +375,7 @@ it('shows no entry that a power cut can undo, whichever call failed before', asy
     await ledger.close()
   }
   expect(shown).toBeGreaterThan(20)
-}, 120_000)
+})
 
 it('shows the sealed entries of a ledger that was killed, and whose next opening wrote a commit that is now damaged', async () => {
   const storage = new MemoryStorage({ files: await killed(600, 0, 30) })
@@ -383,7 +383,7 @@ it('shows the sealed entries of a ledger that was killed, and whose next opening
   await openTestLedger({ storage })
   // The opening wrote all recovered entries as one commit. It stays until their bundles are sealed again.
   const tails = (): string[] => [...storage.dump().keys()].filter((path) => path.startsWith('tail/'))
-  await expect.poll(tails, { timeout: 10_000 }).toEqual(['tail/000000000512'])
+  await expect.poll(tails).toEqual(['tail/000000000512'])
   const files = storage.dump()
   const bytes = files.get('tail/000000000512') ?? new Uint8Array()
   const damaged = Uint8Array.from(bytes)

@@ -128,7 +128,7 @@ describe.each(['grow', 'each', 'either', 'protected'] as const)(
         })
       }
       expect(cut).toBeGreaterThan(QUICK ? 5 : 80)
-    }, 600_000)
+    })
 
     it('keeps every acknowledged record over several runs', async () => {
       const first = SEED
@@ -140,7 +140,7 @@ describe.each(['grow', 'each', 'either', 'protected'] as const)(
           throw new Error(`SEED=${seed}, cuts at ${cuts.join()}`, { cause: error })
         })
       }
-    }, 600_000)
+    })
   },
 )
 
@@ -201,7 +201,7 @@ describe.each(['grow', 'each', 'either', 'protected'] as const)(
         })
       }
       expect(failed).toBeGreaterThan(QUICK ? 0 : 15)
-    }, 600_000)
+    })
 
     it('keeps every acknowledged record over several runs', async () => {
       const first = SEED
@@ -218,7 +218,7 @@ describe.each(['grow', 'each', 'either', 'protected'] as const)(
           })
         })
       }
-    }, 600_000)
+    })
   },
 )
 

@@ -163,7 +163,7 @@ describe('the duties of a ledger', () => {
     // 10,000 seeds.
     expect(taken).toBeGreaterThan(numRuns / 2)
     expect(repeated).toBeGreaterThan(numRuns / 50)
-  }, 240_000)
+  })
 
   it('an extension is recorded as a read when it finds its record, but its entry cannot be appended', async () => {
     const h = await harness()

@@ -16,7 +16,6 @@ import type { ClientRequest } from './client-request.ts'
 const LISTEN = { host: '127.0.0.1', port: 0 }
 const GET = 'GET / HTTP/1.1\r\nHost: localhost\r\n'
 const LAST = `${GET}Connection: close\r\n\r\n`
-const POLL = { timeout: 20_000 }
 
 const report = (error: unknown): void => {
   throw error
@@ -48,10 +47,10 @@ it('counts a connection as idle after its last response', async () => {
     let got = ''
     socket.on('data', (bytes) => (got += bytes.toString()))
     socket.write(LAST)
-    await expect.poll(() => got, POLL).toContain('hello')
+    await expect.poll(() => got).toContain('hello')
     expect(states(connections)).toEqual([0, 1, 0])
     socket.destroy()
-    await expect.poll(() => states(connections), POLL).toEqual([0, 0, 0])
+    await expect.poll(() => states(connections)).toEqual([0, 0, 0])
   })
 })
 
@@ -66,8 +65,8 @@ it('closes a connection whose client sends bytes but does not read its last resp
     socket.write(LAST)
     socket.pause()
     const sending = setInterval(() => socket.write('x'), 20)
-    await expect.poll(() => states(connections), POLL).toEqual([0, 1, 0])
-    await expect.poll(() => states(connections), POLL).toEqual([0, 0, 0])
+    await expect.poll(() => states(connections)).toEqual([0, 1, 0])
+    await expect.poll(() => states(connections)).toEqual([0, 0, 0])
     clearInterval(sending)
     socket.destroy()
   })
@@ -169,8 +168,8 @@ describe.skipIf(!hasOpenssl)(`TLS${why}`, () => {
         // The beginning of a TLS record, without the rest.
         socket.write(Buffer.from([0x16, 3, 1, 2, 0]))
         if (ends) socket.end()
-        await expect.poll(() => connections.count('silent'), POLL).toBe(1)
-        await expect.poll(() => connections.count('silent'), POLL).toBe(0)
+        await expect.poll(() => connections.count('silent')).toBe(1)
+        await expect.poll(() => connections.count('silent')).toBe(0)
         socket.destroy()
       })
     },
@@ -183,7 +182,7 @@ describe.skipIf(!hasOpenssl)(`TLS${why}`, () => {
       socket.on('error', () => undefined)
       socket.write(LAST)
       await once(socket.resume(), 'close')
-      await expect.poll(() => states(connections), POLL).toEqual([0, 0, 0])
+      await expect.poll(() => states(connections)).toEqual([0, 0, 0])
     })
   })
 
@@ -198,7 +197,7 @@ describe.skipIf(!hasOpenssl)(`TLS${why}`, () => {
       let got = ''
       socket.on('data', (bytes: Buffer) => (got += bytes.toString()))
       socket.write(`${GET}\r\n`)
-      await expect.poll(() => answer, POLL).toBeDefined()
+      await expect.poll(() => answer).toBeDefined()
       const stopped = server.stop(20_000)
       answer?.()
       await once(socket, 'close')

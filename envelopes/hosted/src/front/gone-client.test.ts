@@ -58,6 +58,6 @@ it('ends a request whose client went away while its credentials were checked', a
   later.end('no request\r\n\r\n').resume()
   await once(later, 'close')
   resume?.()
-  await expect.poll(() => [began, ended], { timeout: 10_000 }).toEqual([2, 2])
+  await expect.poll(() => [began, ended]).toEqual([2, 2])
   expect(asked).toBe(1)
 })

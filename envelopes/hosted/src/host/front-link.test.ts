@@ -3,7 +3,7 @@ import { HostedError } from '@service-fs/http/errors'
 import { startChild } from './child.ts'
 import { FrontLink } from './front-link.ts'
 
-const WAIT = { timeout: 60_000 }
+const WAIT = { timeout: 300_000 }
 
 /** Links a front that runs `script` on its first start, and does nothing after a restart. */
 async function linked(script: string, reach: (moduleId: string) => Promise<string>) {

@@ -129,7 +129,7 @@ describe('POST /v1/examine', () => {
         })
         asked.end('{}')
       })
-      await vi.waitFor(async () => expect(await folder()).toEqual([]), { timeout: 30_000 })
+      await vi.waitFor(async () => expect(await folder()).toEqual([]), { timeout: 300_000 })
     }
     const whole = await post('{}')
     expect(whole.status).toBe(200)
@@ -192,7 +192,7 @@ describe('a pack of an open ledger', () => {
     const options = { ledger: tenant.ledger, folder: join(root, 'waiting'), patience: 1 }
     const pack = await openPack(options, new Selection({}))
     await pack.next()
-    await vi.waitFor(async () => expect(await readdir(options.folder)).toEqual([]), { timeout: 30_000 })
+    await vi.waitFor(async () => expect(await readdir(options.folder)).toEqual([]), { timeout: 300_000 })
     await expect(pack.next()).rejects.toThrow('the client read nothing')
   })
 })

@@ -186,7 +186,7 @@ describe('a second tree', () => {
     for await (const { id, type } of again.ledger.records(size))
       if (!id.startsWith('load-')) others.push(type)
     expect(others).toEqual([TREE_TYPE])
-  }, 120_000)
+  })
 
   it('keeps several second trees, and binds those of an empty ledger', async () => {
     await open()

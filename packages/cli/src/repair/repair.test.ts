@@ -135,7 +135,7 @@ describe('repair', () => {
       'tile/entries/256.b64 source',
     ])
     expect(await filesBelow(dir)).toMatchObject(right)
-  }, 120_000)
+  })
 
   it('repair replaces the files that a source has, whether the source is behind or ahead', async () => {
     for (const size of [700, 1500]) {

@@ -264,7 +264,7 @@ describe.each(['grow', 'each'] as const)('with tail files in the mode %s, the ch
       expect(one.ledger.status().scrub?.damaged).toBe(expected.length)
       await one.ledger.close()
     }
-  }, 30_000)
+  })
 })
 
 describe('a finding', () => {

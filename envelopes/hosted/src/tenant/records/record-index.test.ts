@@ -162,11 +162,8 @@ it('merges short runs into long ones as it grows', async () => {
     fill(index, size)
     await index.flush()
   }
-  const deadline = Date.now() + 20_000
-  while ((await readdir(dir)).length > 8 && Date.now() < deadline)
-    await new Promise((go) => setTimeout(go, 20))
   // 100 runs of one length become about log2(100) runs.
-  expect((await readdir(dir)).length).toBeLessThanOrEqual(8)
+  await expect.poll(async () => (await readdir(dir)).length).toBeLessThanOrEqual(8)
   expectWhole(index, 6_400)
   await index.close()
 })
@@ -241,9 +238,7 @@ it('opens a run of an earlier version, which has no filter, and merges it', asyn
   const index = openRecordIndex(dir, { runEntries: 2_000, report: (reason) => expect.fail(reason) })
   expect([index.size, index.get('absent')]).toEqual([3_000, undefined])
   expectWhole(index, 7_000)
-  const deadline = Date.now() + 20_000
-  while ((await readdir(dir)).length > 1 && Date.now() < deadline)
-    await new Promise((go) => setTimeout(go, 20))
+  await expect.poll(async () => (await readdir(dir)).length).toBe(1)
   expectWhole(index, 7_000)
   await index.close()
   const again = openRecordIndex(dir)

@@ -35,6 +35,7 @@ vi.mock('node:fs/promises', async (original) => {
   return { ...real, open, writeFile: write }
 })
 
+const WAIT = { timeout: 300_000 }
 const BUNDLES = 2
 const SEGMENT = BUNDLES * 256
 const TYPES = ['text/plain', 'application/json', 'x/y']
@@ -169,7 +170,7 @@ async function caughtUp(ledger: Ledger, index: SegmentIndex): Promise<void> {
       for (let at = 0; at < full; at += 256)
         expect(await index.places(new Selection({}), at, full), `entry ${at}`).toBeDefined()
     },
-    { timeout: 30_000, interval: 5 },
+    { ...WAIT, interval: 5 },
   )
 }
 
@@ -288,7 +289,7 @@ it('finds all records although it cannot write', async () => {
   await writeFile(dir, 'not a directory')
   const index = openIndex(ledger)
   await check(ledger, index, random, 5)
-  await vi.waitFor(() => expect(reports).toHaveLength(2), { timeout: 30_000 })
+  await vi.waitFor(() => expect(reports).toHaveLength(2), WAIT)
   await check(ledger, index, random, 5)
 })
 
@@ -312,7 +313,7 @@ it('keeps a damaged segment of a ledger that is opened read-only, and finds ever
   await vi.waitFor(async () => {
     await index.places(new Selection({}), 0, SEGMENT)
     expect(reports).toEqual([expect.stringContaining('searches read its entries instead')])
-  })
+  }, WAIT)
   await check(ledger, index, random, 10)
   expect(await readFile(join(dir, '0'))).toEqual(damaged)
   expect(reports).toHaveLength(1)
@@ -325,7 +326,7 @@ it('keeps its segments when the process cannot open more files, and uses them af
   await first.close()
   const files = await readdir(dir)
   const index = openIndex(ledger)
-  await vi.waitFor(async () => expect(await index.places(new Selection({}), 0, SEGMENT)).toBeDefined())
+  await expect.poll(() => index.places(new Selection({}), 0, SEGMENT)).toBeDefined()
   disk.openFailure = 'EMFILE'
   await check(ledger, index, random, 5)
   disk.openFailure = undefined
@@ -342,11 +343,11 @@ it('makes a segment again when the disk has room, and leaves no other file', asy
   })
   disk.writeFailure = 'ENOSPC'
   await check(ledger, index, random, 5)
-  await vi.waitFor(() => expect(waiting).toHaveLength(2), { timeout: 30_000 })
+  await vi.waitFor(() => expect(waiting).toHaveLength(2), WAIT)
   expect([await readdir(dir), reports.length]).toEqual([[], 2])
   disk.writeFailure = undefined
   for (const run of waiting) run()
-  await vi.waitFor(async () => expect(await readdir(dir)).toEqual(['0', '1']), { timeout: 30_000 })
+  await vi.waitFor(async () => expect(await readdir(dir)).toEqual(['0', '1']), WAIT)
   await check(ledger, index, random, 5)
 })
 
@@ -361,7 +362,7 @@ it('keeps a bounded number of bytes of heads in memory', async () => {
     [1, 2],
   ] as const) {
     const index = openIndex({ ...only(ledger), size: full }, openBytes === undefined ? {} : { openBytes })
-    await vi.waitFor(async () => expect(await index.places(new Selection({}), 0, full)).toBeDefined())
+    await expect.poll(() => index.places(new Selection({}), 0, full)).toBeDefined()
     disk.opened = 0
     for (let round = 0; round < 2; round++)
       for (let at = full - SEGMENT; at >= 0; at -= SEGMENT) await index.places(new Selection({}), at, full)
@@ -381,7 +382,7 @@ it('finds everything although the index cannot read an entry', async () => {
   const index = openIndex(failing)
   const hits = await hitsOf(ledger)
   expect(await found(ledger, index, { type: 'x/y' })).toEqual(expected(hits, { type: 'x/y' }))
-  await vi.waitFor(async () => expect(await readdir(dir)).toContain('1'), { timeout: 30_000 })
+  await vi.waitFor(async () => expect(await readdir(dir)).toContain('1'), WAIT)
   expect(await found(ledger, index, { type: 'x/y' })).toEqual(expected(hits, { type: 'x/y' }))
   expect(reports).toEqual([expect.stringContaining('0: damaged; searches read its entries instead')])
 })
