@@ -81,9 +81,18 @@ export const LINGER_MAX_MS = 10_000
 function linger(raw: IncomingMessage, out: ServerResponse, body: string | Uint8Array): void {
   out.write(body)
   const end = (): void => void out.end()
-  const timer = setTimeout(end, LINGER_MS)
+  let active = performance.now()
+  const look = (): void => {
+    if (performance.now() - active >= LINGER_MS) end()
+    else if (!raw.closed) timer.refresh()
+  }
+  // When something has stopped this process for a while, it first reads the bytes that arrived in time.
+  const timer = setTimeout(() => void setImmediate(look), LINGER_MS)
   const last = setTimeout(end, LINGER_MAX_MS)
-  raw.on('data', () => timer.refresh())
+  raw.on('data', () => {
+    active = performance.now()
+    timer.refresh()
+  })
   raw.once('close', () => {
     clearTimeout(timer)
     clearTimeout(last)

@@ -58,11 +58,13 @@ export async function startClientListener(
   await listenOn(server, listen, settings.mode)
   // A connection could not be accepted. Without a handler, the process would end.
   server.on('error', (error) => shared.report(error))
+  const check = (): void => {
+    const now = performance.now()
+    for (const connection of connections) connection.check(now)
+  }
+  // When something has stopped this process for a while, it first reads the bytes that arrived in time.
   const checking = setInterval(
-    () => {
-      const now = performance.now()
-      for (const connection of connections) connection.check(now)
-    },
+    () => void setImmediate(check),
     Math.min(CHECK_MS, settings.headersTimeout),
   ).unref()
   return {
