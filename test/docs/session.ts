@@ -92,13 +92,22 @@ export class Shell {
     this.#bash.stdin.write('exec 2>&1\n')
   }
 
-  /** Runs a command and resolves to the lines that it printed. */
-  async run(command: string, timeoutMs = 300_000): Promise<string[]> {
+  /**
+   * Runs a command and resolves to the lines that it printed. A command may start a process in the background, which prints its lines
+   * sooner or later than the command ends: then `isWhole` says whether they are complete.
+   */
+  async run(
+    command: string,
+    isWhole?: (printed: readonly string[]) => boolean,
+    timeoutMs = 300_000,
+  ): Promise<string[]> {
     this.#bash.stdin.write(`${command}\nprintf '%s\\n' '${END}'\n`)
     const deadline = Date.now() + timeoutMs
-    while (!this.#text.includes(`${END}\n`)) {
+    for (;;) {
+      const printed = this.#printed(isWhole)
+      if (printed !== undefined) return printed
       if (this.#bash.exitCode !== null || Date.now() > deadline)
-        throw new Error(`${command}: did not end\n${this.#text}`)
+        throw new Error(`${command}: did not end, or did not print its lines\n${this.#text}`)
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, 250)
         this.#wake = () => {
@@ -107,12 +116,21 @@ export class Shell {
         }
       })
     }
-    const at = this.#text.indexOf(END)
-    const lines = this.#text.slice(0, at).split('\n')
-    this.#text = this.#text.slice(at + END.length + 1)
+  }
+
+  /** Takes the lines of a command, once it has ended and its lines are complete. */
+  #printed(isWhole: ((printed: readonly string[]) => boolean) | undefined): string[] | undefined {
+    const at = this.#text.indexOf(`${END}\n`)
+    if (at < 0) return undefined
+    const [before, after] = [this.#text.slice(0, at), this.#text.slice(at + END.length + 1)]
+    const taken = isWhole === undefined ? 0 : after.lastIndexOf('\n') + 1
+    const lines = (before + after.slice(0, taken)).split('\n')
     // A command whose output has no line end, such as curl's, has the next prompt on its last line.
     if (lines.at(-1) === '') lines.pop()
-    return lines.filter((line) => !isLog(line))
+    const printed = lines.filter((line) => !isLog(line))
+    if (isWhole?.(printed) === false) return undefined
+    this.#text = after.slice(taken)
+    return printed
   }
 
   /** Ends the shell and every process that it started, and waits until all of them have closed their output. */

@@ -12,9 +12,6 @@ import { agrees, Shell, stepsOf, type Step } from './session.ts'
 
 const textOf = (page: string): string => readFileSync(join(repoRoot, page), 'utf8')
 
-/** A session starts some thirty processes, one after the other. */
-const TIMEOUT = 300_000
-
 let dir = ''
 let daemon: Daemon | undefined
 let shell: Shell | undefined
@@ -35,9 +32,12 @@ async function play(steps: readonly Step[], places: readonly (readonly [string, 
     places.reduce((done, [from, to]) => done.replaceAll(from, to), text)
   const transcript: string[] = []
   for (const { command, expected } of steps) {
-    const printed = (await shell?.run(placed(command))) ?? []
+    const isAsOnPage = (printed: readonly string[]): boolean => agrees(printed, expected.map(placed))
+    // A daemon may answer before it prints its greeting.
+    const isWhole = command.includes(' & ') ? isAsOnPage : undefined
+    const printed = (await shell?.run(placed(command), isWhole)) ?? []
     transcript.push(`$ ${placed(command)}`, ...printed)
-    if (!agrees(printed, expected.map(placed)))
+    if (!isAsOnPage(printed))
       throw new Error(`expected\n${expected.join('\n')}\nfound\n${transcript.join('\n')}`)
   }
 }
@@ -48,26 +48,18 @@ async function serveDemo(): Promise<readonly [string, string]> {
   return ['127.0.0.1:8080', new URL(daemon.url).host]
 }
 
-it(
-  'README.md: append, prove and verify',
-  async () => {
-    const place = await serveDemo()
-    await play(stepsOf(textOf('README.md')), [place])
-  },
-  TIMEOUT,
-)
+it('README.md: append, prove and verify', async () => {
+  const place = await serveDemo()
+  await play(stepsOf(textOf('README.md')), [place])
+})
 
-it(
-  'docs/signed-origin.md: sign, append and verify',
-  async () => {
-    const place = await serveDemo()
-    const page = textOf('docs/signed-origin.md')
-    const [, script = ''] = /```js\n([^`]*(?:`[^`]+`[^`]*)*?)```/.exec(page) ?? []
-    writeFileSync(join(dir, 'sign.mjs'), script)
-    await play(stepsOf(page), [place])
-  },
-  TIMEOUT,
-)
+it('docs/signed-origin.md: sign, append and verify', async () => {
+  const place = await serveDemo()
+  const page = textOf('docs/signed-origin.md')
+  const [, script = ''] = /```js\n([^`]*(?:`[^`]+`[^`]*)*?)```/.exec(page) ?? []
+  writeFileSync(join(dir, 'sign.mjs'), script)
+  await play(stepsOf(page), [place])
+})
 
 describe('docs/tutorial.md', () => {
   const page = textOf('docs/tutorial.md')
@@ -79,14 +71,10 @@ describe('docs/tutorial.md', () => {
     'Check an entry with shell tools',
   ]
 
-  it(
-    'one ledger',
-    async () => {
-      const place = await serveDemo()
-      await play(stepsOf(page, ONE), [place])
-    },
-    TIMEOUT,
-  )
+  it('one ledger', async () => {
+    const place = await serveDemo()
+    await play(stepsOf(page, ONE), [place])
+  })
 
   const canSwitchUsers =
     process.getuid?.() === 0 &&
