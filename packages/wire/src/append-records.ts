@@ -1,21 +1,29 @@
 /** Appends records and makes the answer. If the answer reveals existing records, it is recorded as a read. */
 import type { Appended, NewRecord } from '@service-fs/ledger/record'
 
+import type { SentRecord } from './authors.ts'
 import type { Answer, Call } from './call.ts'
 import { Problem, problemOf, problemResponse } from './problem.ts'
+import { verifiedRecords } from './signatures.ts'
 
 interface Result {
   readonly entries: readonly Appended[]
   readonly checkpoint: string
 }
 
-/** Appends the records. Returns the answer that `render` makes, or the answer to a conflict. */
+/**
+ * Verifies the signatures of the records, and appends them. `unit` is the place of a record in a batch; undefined if there is only one
+ * record. Returns the answer that `render` makes, or the answer to a conflict. Awaits only promises, because each wait costs time.
+ */
 export async function appendRecords(
   call: Call,
-  records: readonly NewRecord[],
+  sent: readonly SentRecord[],
+  unit: 'line' | 'record' | undefined,
   render: (result: Result) => Answer | Promise<Answer>,
 ): Promise<Answer> {
   const { request, appendReads } = call
+  const verified = verifiedRecords(call, sent, unit)
+  const records = verified instanceof Promise ? await verified : verified
   const entered = appendReads.enter(request, records.length)
   const leave = entered instanceof Promise ? await entered : entered
   try {

@@ -13,7 +13,6 @@ import { checkedId, checkedType, checkSize, retainFields } from './record-fields
 import { authorJson } from './record-json.ts'
 import { accepts, FRAMED, mediaType, NDJSON, TLOG_PROOF, type WireRequest } from './request.ts'
 import type { SentRecord } from './authors.ts'
-import { verifiedRecords } from './signatures.ts'
 
 const ID_HEADER = 'x-payload-id'
 const RETAIN_HEADER = 'x-retain-until'
@@ -71,10 +70,8 @@ function checkNoRawFields(request: Pick<WireRequest, 'header'>): void {
     throw badField('X-Signature', 'X-Payload-ID too, or signature in the JSON of the record', signature)
 }
 
-async function appendOne(call: Call, record: SentRecord): Promise<Answer> {
-  const verified = verifiedRecords(call, [record], undefined)
-  const records = verified instanceof Promise ? await verified : verified
-  return appendRecords(call, records, ({ entries, checkpoint }) => {
+function appendOne(call: Call, record: SentRecord): Promise<Answer> {
+  return appendRecords(call, [record], undefined, ({ entries, checkpoint }) => {
     const [entry] = entries
     if (entry === undefined) throw new Error('append returned no entry')
     if (accepts(call.request, TLOG_PROOF)) return proofAnswer(call, entry)
@@ -86,10 +83,8 @@ async function proofAnswer({ ledger }: Call, { index }: Appended): Promise<Answe
   return answer(`${TLOG_PROOF}; charset=utf-8`, await ledger.tlogProof(index))
 }
 
-async function appendMany(call: Call, sent: readonly SentRecord[], unit: 'line' | 'record'): Promise<Answer> {
-  const verified = verifiedRecords(call, sent, unit)
-  const records = verified instanceof Promise ? await verified : verified
-  return appendRecords(call, records, ({ entries, checkpoint }) => {
+function appendMany(call: Call, records: readonly SentRecord[], unit: 'line' | 'record'): Promise<Answer> {
+  return appendRecords(call, records, unit, ({ entries, checkpoint }) => {
     let list = ''
     for (let i = 0; i < records.length; i++) {
       const entry = entries[i]

@@ -53,11 +53,12 @@ export function allowanceFor(body: string, max: number): Allowance | undefined {
  * @throws JsonError
  */
 export function parseJson(text: string, allowance?: Allowance): unknown {
-  const isScanned = allowance === undefined && isSparse(text)
-  if (!isScanned) {
-    const plain = allowance === undefined ? parsePlain(text) : undefined
+  if (allowance !== undefined) new Scanner(text, allowance).document()
+  // A sparse text has been scanned already.
+  else if (!isSparse(text)) {
+    const plain = parsePlain(text)
     if (plain !== undefined) return plain
-    new Scanner(text, allowance).document()
+    new Scanner(text, undefined).document()
   }
   try {
     return JSON.parse(text)
