@@ -81,16 +81,12 @@ export const LINGER_MAX_MS = 10_000
 function linger(raw: IncomingMessage, out: ServerResponse, body: string | Uint8Array): void {
   out.write(body)
   const end = (): void => void out.end()
-  let active = performance.now()
-  const look = (): void => {
-    if (performance.now() - active >= LINGER_MS) end()
-    else if (!raw.closed) timer.refresh()
-  }
+  let ending: NodeJS.Immediate | undefined
   // When something has stopped this process for a while, it first reads the bytes that arrived in time.
-  const timer = setTimeout(() => void setImmediate(look), LINGER_MS)
+  const timer = setTimeout(() => (ending = setImmediate(end)), LINGER_MS)
   const last = setTimeout(end, LINGER_MAX_MS)
   raw.on('data', () => {
-    active = performance.now()
+    clearImmediate(ending)
     timer.refresh()
   })
   raw.once('close', () => {
