@@ -3,11 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, expect, it } from 'vitest'
 import { ChildChannel } from './channel.ts'
 import { startChild, type Child } from './child.ts'
-
-const WAIT = { timeout: 300_000 }
 
 let dir: string
 beforeAll(async () => {
@@ -29,7 +27,7 @@ it('exchanges messages with Node.js in the child, and disconnects it', async () 
   await child.ready
   child.channel.send({ text: 'ä\n€', long: 'x'.repeat(100_000) })
   child.channel.send('two')
-  await vi.waitFor(() => expect(messages).toHaveLength(1), WAIT)
+  await expect.poll(() => messages).toHaveLength(1)
   // The child's first answer exceeds the line limit.
   expect(messages).toEqual([undefined])
   expect(await child.ended).toEqual({ code: 9, signal: null })
@@ -39,7 +37,7 @@ it('carries Unicode text in order', async () => {
   const { child, messages } = started(`process.on('message', (message) => process.send(message))`)
   const said = Array.from({ length: 500 }, (_, i) => ({ i, text: 'ä€😀"\\\n'.repeat(20) }))
   for (const message of said) child.channel.send(message)
-  await vi.waitFor(() => expect(messages).toEqual(said), WAIT)
+  await expect.poll(() => messages).toEqual(said)
   await child.stop(1000)
   expect(child.channel.connected).toBe(false)
 })
@@ -61,7 +59,7 @@ it('passes on the internal messages of Node.js like other messages', async () =>
   const own = ['NODE_HANDLE', 'NODE_HANDLE_ACK', 'NODE_HANDLE_NACK', 'NODE_SOCKET_NOTIFY_CLOSE']
   const lines = own.map((cmd) => `{"cmd":"${cmd}","type":"net.Socket"}\\n`).join('')
   const { child, messages } = started(`require('fs').writeSync(3, '${lines}'); setInterval(() => 0, 1000)`)
-  await vi.waitFor(() => expect(messages).toEqual(own.map((cmd) => ({ cmd, type: 'net.Socket' }))), WAIT)
+  await expect.poll(() => messages).toEqual(own.map((cmd) => ({ cmd, type: 'net.Socket' })))
   await child.stop(1000)
 })
 
@@ -76,13 +74,13 @@ it('stops reading from a child that does not read its replies', async () => {
       try { writeSync(3, '{"n":1}\\n'.repeat(1000)) }
       catch { appendFileSync('${refusals}', 'x'); Atomics.wait(nap, 0, 0, 5) }`)
   child.channel.on('message', () => child.channel.send({ text: 'x'.repeat(1000) }))
-  await vi.waitFor(() => expect(messages.length).toBeGreaterThan(0), WAIT)
+  await expect.poll(() => messages.length).toBeGreaterThan(0)
   const refused = async (): Promise<number> => (await stat(refusals).catch(() => ({ size: 0 }))).size
   // If this side went on reading, the number of messages would grow forever.
   for (let before = 0; before !== messages.length;) {
     before = messages.length
     const count = await refused()
-    await vi.waitFor(async () => expect(await refused()).toBeGreaterThan(count + 50), WAIT)
+    await expect.poll(refused).toBeGreaterThan(count + 50)
   }
   await child.stop(1000)
 })
@@ -111,7 +109,7 @@ it('closes when the child ends, even if another process inherited the descriptor
   await child.ended
   await writeFile(ended, '')
   expect(child.channel.connected).toBe(false)
-  await vi.waitFor(() => access(done), WAIT)
+  await expect.poll(() => access(done)).toBeUndefined()
   await sleep(100)
   expect(messages).toEqual([])
 })

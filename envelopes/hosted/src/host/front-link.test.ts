@@ -1,9 +1,7 @@
-import { expect, it, vi } from 'vitest'
+import { expect, it } from 'vitest'
 import { HostedError } from '@service-fs/http/errors'
 import { startChild } from './child.ts'
 import { FrontLink } from './front-link.ts'
-
-const WAIT = { timeout: 300_000 }
 
 /** Links a front that runs `script` on its first start, and does nothing after a restart. */
 async function linked(script: string, reach: (moduleId: string) => Promise<string>) {
@@ -50,12 +48,12 @@ it.each([
     `process.once('message', () => { ${script} })`,
     () => new Promise(() => undefined),
   )
-  await vi.waitFor(() => expect(warnings).toHaveLength(2), WAIT)
+  await expect.poll(() => warnings).toHaveLength(2)
   expect(warnings).toMatchObject([
     { line: 'front killed' },
     { line: 'front ended by itself', ended: 'SIGKILL' },
   ])
-  await vi.waitFor(() => expect(link.pid).toBeTypeOf('number'), WAIT)
+  await expect.poll(() => link.pid).toBeTypeOf('number')
   await link.stop()
 })
 
@@ -71,6 +69,6 @@ it('answers the requests of the front one after the other', async () => {
     if (asked++ === 0) return '/s'
     throw new HostedError('no-tenant', 'no such tenant')
   })
-  await vi.waitFor(() => expect(warnings).toMatchObject([{ ended: 'status 7' }]), WAIT)
+  await expect.poll(() => warnings).toMatchObject([{ ended: 'status 7' }])
   await link.stop()
 })

@@ -14,7 +14,7 @@ import { parseEntry } from '@service-fs/format/entry'
 import { Selection } from '@service-fs/format/selection'
 import { startHttp, type HttpServer } from '@service-fs/http/http'
 import type { WireLedger } from '@service-fs/wire/call'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openPack } from './pack-stream.ts'
 import { openTenant, type Tenant } from './tenant.ts'
 
@@ -129,7 +129,7 @@ describe('POST /v1/examine', () => {
         })
         asked.end('{}')
       })
-      await vi.waitFor(async () => expect(await folder()).toEqual([]), { timeout: 300_000 })
+      await expect.poll(folder).toEqual([])
     }
     const whole = await post('{}')
     expect(whole.status).toBe(200)
@@ -192,7 +192,7 @@ describe('a pack of an open ledger', () => {
     const options = { ledger: tenant.ledger, folder: join(root, 'waiting'), patience: 1 }
     const pack = await openPack(options, new Selection({}))
     await pack.next()
-    await vi.waitFor(async () => expect(await readdir(options.folder)).toEqual([]), { timeout: 300_000 })
+    await expect.poll(() => readdir(options.folder)).toEqual([])
     await expect(pack.next()).rejects.toThrow('the client read nothing')
   })
 })

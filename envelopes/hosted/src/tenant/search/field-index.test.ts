@@ -10,7 +10,7 @@ import { openTestLedger, TestRuntime } from '@service-fs/ledger/testing-native'
 import { nativeCodec } from '@service-fs/native/native'
 import { Random } from '@service-fs/storage/random'
 import { searchPage } from '@service-fs/wire/search-page'
-import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, expect, it } from 'vitest'
 import { SegmentIndex, type SearchIndexOptions } from './search-index.ts'
 
 const BUNDLES = 2
@@ -224,14 +224,12 @@ async function check(
 /** Waits until the index has the declared fields of every full bundle. Asks about each, because that opens its segment. */
 async function caughtUp(ledger: Ledger, index: SegmentIndex): Promise<void> {
   const full = ledger.size - (ledger.size % 256)
-  await vi.waitFor(
-    async () => {
-      for (let at = 0; at < full; at += 256)
-        expect(await index.places(new Selection({}), at, full), `entry ${at}`).toBeDefined()
-      expect(index.status.entries).toBe(full)
-    },
-    { timeout: 300_000, interval: 5 },
-  )
+  const covered = async (): Promise<unknown> => {
+    const places = []
+    for (let at = 0; at < full; at += 256) places.push(await index.places(new Selection({}), at, full))
+    return [places.indexOf(undefined), index.status.entries]
+  }
+  await expect.poll(covered, { interval: 5 }).toEqual([-1, full])
 }
 
 async function ledgerOf(seed: number): Promise<{ ledger: Ledger; rows: Row[]; random: Random }> {

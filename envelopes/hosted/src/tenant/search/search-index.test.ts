@@ -35,7 +35,6 @@ vi.mock('node:fs/promises', async (original) => {
   return { ...real, open, writeFile: write }
 })
 
-const WAIT = { timeout: 300_000 }
 const BUNDLES = 2
 const SEGMENT = BUNDLES * 256
 const TYPES = ['text/plain', 'application/json', 'x/y']
@@ -165,13 +164,10 @@ async function check(ledger: Ledger, index: SegmentIndex, random: Random, times:
 /** Waits until the index covers every full bundle of the ledger. */
 async function caughtUp(ledger: Ledger, index: SegmentIndex): Promise<void> {
   const full = ledger.size - (ledger.size % 256)
-  await vi.waitFor(
-    async () => {
-      for (let at = 0; at < full; at += 256)
-        expect(await index.places(new Selection({}), at, full), `entry ${at}`).toBeDefined()
-    },
-    { ...WAIT, interval: 5 },
-  )
+  for (let at = 0; at < full; at += 256)
+    await expect
+      .poll(() => index.places(new Selection({}), at, full), { interval: 5, message: `entry ${at}` })
+      .toBeDefined()
 }
 
 async function ledgerOf(
@@ -289,7 +285,7 @@ it('finds all records although it cannot write', async () => {
   await writeFile(dir, 'not a directory')
   const index = openIndex(ledger)
   await check(ledger, index, random, 5)
-  await vi.waitFor(() => expect(reports).toHaveLength(2), WAIT)
+  await expect.poll(() => reports).toHaveLength(2)
   await check(ledger, index, random, 5)
 })
 
@@ -310,10 +306,11 @@ it('keeps a damaged segment of a ledger that is opened read-only, and finds ever
   damaged[20]! ^= 1
   await writeFile(join(dir, '0'), damaged)
   const index = openIndex(ledger, { writes: false })
-  await vi.waitFor(async () => {
+  const reported = async (): Promise<readonly string[]> => {
     await index.places(new Selection({}), 0, SEGMENT)
-    expect(reports).toEqual([expect.stringContaining('searches read its entries instead')])
-  }, WAIT)
+    return reports
+  }
+  await expect.poll(reported).toEqual([expect.stringContaining('searches read its entries instead')])
   await check(ledger, index, random, 10)
   expect(await readFile(join(dir, '0'))).toEqual(damaged)
   expect(reports).toHaveLength(1)
@@ -343,11 +340,11 @@ it('makes a segment again when the disk has room, and leaves no other file', asy
   })
   disk.writeFailure = 'ENOSPC'
   await check(ledger, index, random, 5)
-  await vi.waitFor(() => expect(waiting).toHaveLength(2), WAIT)
+  await expect.poll(() => waiting).toHaveLength(2)
   expect([await readdir(dir), reports.length]).toEqual([[], 2])
   disk.writeFailure = undefined
   for (const run of waiting) run()
-  await vi.waitFor(async () => expect(await readdir(dir)).toEqual(['0', '1']), WAIT)
+  await expect.poll(() => readdir(dir)).toEqual(['0', '1'])
   await check(ledger, index, random, 5)
 })
 
@@ -382,7 +379,7 @@ it('finds everything although the index cannot read an entry', async () => {
   const index = openIndex(failing)
   const hits = await hitsOf(ledger)
   expect(await found(ledger, index, { type: 'x/y' })).toEqual(expected(hits, { type: 'x/y' }))
-  await vi.waitFor(async () => expect(await readdir(dir)).toContain('1'), WAIT)
+  await expect.poll(() => readdir(dir)).toContain('1')
   expect(await found(ledger, index, { type: 'x/y' })).toEqual(expected(hits, { type: 'x/y' }))
   expect(reports).toEqual([expect.stringContaining('0: damaged; searches read its entries instead')])
 })
