@@ -5,7 +5,7 @@
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { errnoOf, StorageError, systemError } from '@service-fs/storage/errors'
-import { formatObjectName, maxBytes, type SealedName } from '@service-fs/storage/object-name'
+import { formatObjectName, maxBytes, type ReadableName } from '@service-fs/storage/object-name'
 
 /** The bytes that are read at once. */
 const PART_BYTES = 1 << 20
@@ -43,16 +43,18 @@ async function load(): Promise<Drop> {
 const PASSING: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN', 'EINTR'])
 
 /**
- * Reads a sealed object of the ledger in `dir`; undefined when there is none. Calls `pause` after each part, with the
- * number of bytes read.
+ * Reads an object of the ledger or of the second tree in `dir`; undefined when there is none. Calls `pause` after each part, with the
+ * number of bytes read. `hashBytes`: the bytes of a hash of the tree, by default those of SHA-256.
  * @throws StorageError `corrupt` (not a regular file, or too large), `io`; the system's error for a temporary one
  */
 export async function readFromDisk(
   dir: string,
-  name: SealedName,
+  name: ReadableName,
   pause: (bytes: number) => Promise<void>,
+  hashBytes?: number,
 ): Promise<Uint8Array | undefined> {
   const path = formatObjectName(name)
+  const most = maxBytes(name, hashBytes)
   const drop = await loadDrop()
   try {
     const file = await open(
@@ -62,11 +64,8 @@ export async function readFromDisk(
     try {
       const stats = await file.stat()
       if (!stats.isFile()) throw new StorageError('corrupt', `${path}: not a regular file`)
-      if (stats.size > maxBytes(name))
-        throw new StorageError(
-          'corrupt',
-          `${path}: expected at most ${maxBytes(name)} bytes, found ${stats.size}`,
-        )
+      if (stats.size > most)
+        throw new StorageError('corrupt', `${path}: expected at most ${most} bytes, found ${stats.size}`)
       drop(file.fd)
       const bytes = new Uint8Array(stats.size)
       for (let at = 0; at < bytes.length;) {

@@ -121,7 +121,7 @@ async function openWritable(
         accepted: ({ size, reason }) => warn('a tree was accepted', { ledger: name, size, reason }),
         indexing: indexProgress(name, warn),
       },
-      scrub: scrubOf({ name, dir }, warn, scrub),
+      scrub: scrubOf({ name, dir, origin }, warn, scrub),
       ...(limits === undefined ? {} : { limits }),
     })
     opened.push(ledger)

@@ -1,5 +1,5 @@
 // The background check of a running daemon: its reports, and its entries in the ledger.
-import { chmodSync, existsSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -46,13 +46,72 @@ async function metric({ url }: Daemon, name: string): Promise<number> {
   return Number(new RegExp(`^${name}\\{.*ledger="main".*\\} (\\S+)$`, 'm').exec(text)?.[1])
 }
 
-it('reports that a file is damaged, and later that it was repaired', async () => {
-  const first = await begin()
+async function append({ tenant }: Daemon): Promise<void> {
   const payload = Buffer.from('some text')
   for (const batch of [0, 300])
-    await first.tenant.ledger.append(
+    await tenant.ledger.append(
       Array.from({ length: 300 }, (_, i) => ({ id: `r${batch + i}`, type: 'text/plain', payload })),
     )
+}
+
+/** Gives the ledger a second tree; resolves when the tree's checkpoint covers the log. */
+async function addTree({ url }: Daemon): Promise<void> {
+  const headers = { 'x-foundry-module-id': 'acme', 'content-type': 'application/json' }
+  const body = JSON.stringify({ hash: 'sha2-512' })
+  expect((await fetch(`${url}v1/rehash`, { method: 'POST', headers, body })).status).toBe(200)
+  await expect
+    .poll(async () => {
+      const { trees } = (await (await fetch(`${url}v1/trees`, { headers })).json()) as { trees: Tree[] }
+      return trees.map(({ state, signed_size: signed, log_size: log }) => [state, signed === log])
+    })
+    .toEqual([['kept', true]])
+}
+
+interface Tree {
+  state: string
+  signed_size: number
+  log_size: number
+}
+
+it('reports a damaged tile of a second tree, and later that it was repaired', async () => {
+  const first = await begin()
+  await append(first)
+  await addTree(first)
+  await first.stop()
+  daemon = undefined
+  const path = 'sha2-512/tile/0/001.b64'
+  const file = join(root, 'acme', path)
+  const right = readFileSync(file)
+  unlinkSync(file)
+  writeFileSync(file, right.subarray(0, 5_000))
+  // Without its key the tree is not continued, but its tiles are checked.
+  const key = join(root, '.secret/acme/sha2-512-ed25519.key')
+  renameSync(key, `${key}.away`)
+
+  const second = await begin(400)
+  await expect.poll(() => metric(second, 'service_fs_scrub_damaged_files')).toBe(1)
+  await expect.poll(() => events(second)).toEqual([['damaged', path]])
+  const ready = await fetch(`${second.url}readyz`)
+  expect([ready.status, await ready.json()]).toMatchObject([200, { ready: true, scrub: { damaged: true } }])
+  await second.stop()
+  daemon = undefined
+
+  unlinkSync(file)
+  writeFileSync(file, right, { mode: 0o444 })
+  renameSync(`${key}.away`, key)
+  const third = await begin(60_000)
+  await expect
+    .poll(() => events(third))
+    .toEqual([
+      ['damaged', path],
+      ['repaired', path],
+    ])
+  expect(await (await fetch(`${third.url}readyz`)).json()).toMatchObject({ scrub: { damaged: false } })
+})
+
+it('reports that a file is damaged, and later that it was repaired', async () => {
+  const first = await begin()
+  await append(first)
   await first.stop()
   daemon = undefined
   const path = 'tile/entries/000.b64'

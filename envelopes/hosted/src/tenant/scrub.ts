@@ -6,6 +6,7 @@ import type { ScrubOptions } from '@service-fs/ledger/scrub/scrub'
 import { readFromDisk } from '@service-fs/storage-posix/disk-reader'
 import type { LogFields } from '../process/log.ts'
 import type { LedgerName } from './metrics.ts'
+import { treeChecks } from './tree-checks.ts'
 
 /** The file with the position of the check, in the ledger directory. If the file is lost, the check starts again. */
 const POSITION = 'cache/scrub'
@@ -14,7 +15,7 @@ const POSITION = 'cache/scrub'
 export type ScrubSettings = Pick<ScrubOptions, 'periodMs' | 'pace'>
 
 export function scrubOf(
-  { name, dir }: { name: LedgerName; dir: string },
+  { name, dir, origin }: { name: LedgerName; dir: string; origin: string },
   warn: (message: string, fields: LogFields) => void,
   settings: ScrubSettings = {},
 ): ScrubOptions {
@@ -22,6 +23,8 @@ export function scrubOf(
   return {
     ...settings,
     read: (object, pause) => readFromDisk(dir, object, pause),
+    // The audit sub-ledger has no second trees.
+    ...(name === 'main' ? { trees: () => treeChecks(dir, origin) } : {}),
     position: {
       load: () => readFile(path, 'utf8'),
       async save(text) {

@@ -2,10 +2,9 @@
  * The second trees of a tenant's ledger: finds the folders of those that exist, begins new ones, and keeps all of them while the ledger is
  * open. The private key of each is beside the ledger's.
  */
-import { access, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { codeOf, messageOf } from '@service-fs/format/errors'
-import { isTreeAlgorithm, treeOrigin, type TreeAlgorithm } from '@service-fs/format/tree-binding'
+import { messageOf } from '@service-fs/format/errors'
+import { treeOrigin, type TreeAlgorithm } from '@service-fs/format/tree-binding'
 import { LedgerError } from '@service-fs/ledger/errors'
 import { SecondTree, type SecondTreeOptions, type TreeLog } from '@service-fs/ledger/second-tree/second-tree'
 import { nativeCrypto } from '@service-fs/native/native'
@@ -17,9 +16,7 @@ import { verifierFromVkey } from '@service-fs/tlog/keys'
 import type { ShownTree, Trees } from '@service-fs/wire/shown-trees'
 import type { LogFields } from '../process/log.ts'
 import { openSigner, treeKey } from './keys.ts'
-
-/** The file in a tree's folder that says that this copy of the ledger leaves out the tree. */
-const LEFT_OUT = 'left-out.txt'
+import { exists, isLeftOut, LEFT_OUT, treeFolders } from './tree-folders.ts'
 
 export interface SecondTreesOptions {
   /** The ledger's directory, and the directory of its private keys. */
@@ -58,11 +55,8 @@ export class SecondTrees implements Trees {
     return this.#inTurn(async () => {
       const { dir, readOnly } = this.#options
       if (readOnly) return
-      const names = await readdir(dir).catch(() => [])
-      for (const name of names) {
-        if (!isTreeAlgorithm(name) || this.#known.get(name)?.open !== undefined) continue
-        await this.#tryOpen(name, false)
-      }
+      for (const name of await treeFolders(dir).catch(() => []))
+        if (this.#known.get(name)?.open === undefined) await this.#tryOpen(name, false)
     })
   }
 
@@ -113,7 +107,7 @@ export class SecondTrees implements Trees {
   async #open(algorithm: TreeAlgorithm, mayCreate: boolean): Promise<void> {
     const { dir, secret, log, warn, pace } = this.#options
     const folder = join(dir, algorithm)
-    if (await exists(join(folder, LEFT_OUT)))
+    if (await isLeftOut(folder))
       throw new LedgerError(
         'read-only',
         `${algorithm}/${LEFT_OUT}: this copy of the ledger leaves out the tree: remove the folder to build it`,
@@ -177,14 +171,4 @@ async function close(open: Open | undefined): Promise<void> {
   if (open === undefined) return
   await open.tree.stop()
   await open.storage.close()
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await access(path)
-    return true
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return false
-    throw error
-  }
 }

@@ -1,12 +1,15 @@
 import { scrubPayload } from '@service-fs/format/scrub-entry'
 import { MemoryStorage } from '@service-fs/storage/memory'
+import { treeDigests } from '@service-fs/native/tree-digests'
 import { formatObjectName, type SealedName } from '@service-fs/storage/object-name'
 import { Random } from '@service-fs/storage/random'
+import { HashTree, tileLines } from '@service-fs/tlog/hash-tree'
 import { describe, expect, it } from 'vitest'
 import type { Ledger } from '../ledger.ts'
 import { openTestLedger, TestRuntime, textRecord } from '../testing-native.ts'
 import type { Finding } from './sealed-check.ts'
 import type { ScrubOptions } from './scrub.ts'
+import { TreeCheck, type SecondTreeCheck } from './tree-check.ts'
 
 const DAY = 86_400_000
 const PERIOD = 30 * DAY
@@ -346,6 +349,105 @@ describe('a finding', () => {
     expect([findings, left < 0, ledger.status().scrub?.damaged]).toEqual([[], true, 0])
     expect(ledger.status().scrub?.passed).toBeDefined()
     await ledger.close()
+  })
+})
+
+/** Returns the entries other than those at the end of a pass. */
+async function findingEvents(ledger: Ledger): Promise<unknown[]> {
+  return (await entries(ledger))
+    .filter(({ event }) => event !== 'passed')
+    .map(({ event, path }) => [event, path])
+}
+
+describe('the check of a second tree in a pass', () => {
+  const HASH = treeDigests['sha3-256']
+  const TILE = 'tile/0/001.b64'
+  const PATH = `sha3-256/${TILE}`
+
+  /** Returns the tiles of a second tree over the sealed bundles. */
+  function tilesOver(files: Files): Files {
+    const tiles: Files = new Map()
+    const tree = new HashTree(HASH)
+    for (let bundle = 0; ; bundle++) {
+      const text = files.get(formatObjectName({ kind: 'bundle', index: bundle }))
+      if (text === undefined) return tiles
+      for (const line of Buffer.from(text).toString().split('\n').slice(0, 256))
+        tree.append(Buffer.from(line, 'base64'), (level, index, hashes) =>
+          tiles.set(formatObjectName({ kind: 'tile', level, index }), tileLines(hashes, HASH.bytes)),
+        )
+    }
+  }
+
+  function checkOf(tiles: Files, runtime = new TestRuntime()): SecondTreeCheck {
+    return new TreeCheck({
+      algorithm: 'sha3-256',
+      hash: HASH,
+      size: 3 * 256,
+      runtime,
+      async read(name, pause) {
+        const bytes = tiles.get(formatObjectName(name))
+        if (bytes !== undefined) await pause(bytes.length)
+        return bytes
+      },
+    })
+  }
+
+  it('a damaged tile of a second tree is a finding, and its repair is recorded', async () => {
+    const files = await ledgerFiles(3 * 256 + 9)
+    const right = tilesOver(files)
+    const tiles = new Map(right)
+    damage(tiles, TILE, 'flip', new Random(4))
+    const trees = async (): Promise<SecondTreeCheck[]> => [checkOf(tiles)]
+    const first = await opened(files, { periodMs: DAY, trees })
+    await pass(first.runtime, 2 * DAY)
+    expect(first.findings).toMatchObject([{ path: PATH }])
+    expect(await findingEvents(first.ledger)).toEqual([['damaged', PATH]])
+    expect(first.ledger.status().scrub?.damaged).toBe(1)
+    expect((await entries(first.ledger)).at(-1)).toMatchObject({ event: 'passed', bundles: 3, damaged: 1 })
+    await first.ledger.close()
+
+    // After a restart, the finding is known before the tree has been checked again.
+    const options = { periodMs: DAY, saved: first.saved.text as string, now: first.runtime.time }
+    const second = await opened(files, { ...options, trees })
+    await pass(second.runtime, DAY / 6)
+    expect(second.ledger.status().scrub?.damaged).toBe(1)
+    tiles.set(TILE, right.get(TILE) as Uint8Array)
+    await pass(second.runtime, DAY / 6)
+    expect(second.repaired).toEqual([PATH])
+    expect(await findingEvents(second.ledger)).toEqual([['repaired', PATH]])
+    expect(second.ledger.status().scrub?.damaged).toBe(0)
+    await second.ledger.close()
+  })
+
+  it('a finding ends without an entry when the folder of the tree is gone', async () => {
+    const files = await ledgerFiles(3 * 256 + 9)
+    const trees = [checkOf(new Map())]
+    const { ledger, runtime, repaired } = await opened(files, { periodMs: DAY, trees: async () => trees })
+    await pass(runtime, 2 * DAY)
+    expect(ledger.status().scrub?.damaged).toBe(3)
+    trees.pop()
+    await pass(runtime, DAY / 6)
+    expect([ledger.status().scrub?.damaged, repaired]).toEqual([0, []])
+    await ledger.close()
+  })
+
+  it('the check finds a damaged tile of a second tree as soon as its damaged bundle has been repaired', async () => {
+    const files = await ledgerFiles(3 * 256 + 9)
+    const tiles = tilesOver(files)
+    damage(tiles, TILE, 'flip', new Random(5))
+    const one = await opened(files, { periodMs: DAY, trees: async () => [checkOf(tiles)] })
+    const bundle = 'tile/entries/001.b64'
+    one.disk.delete(bundle)
+    await pass(one.runtime, 2 * DAY)
+    expect(await findingEvents(one.ledger)).toEqual([['damaged', bundle]])
+    one.disk.set(bundle, files.get(bundle) as Uint8Array)
+    await pass(one.runtime, DAY / 6)
+    expect(await findingEvents(one.ledger)).toEqual([
+      ['damaged', bundle],
+      ['damaged', PATH],
+      ['repaired', bundle],
+    ])
+    await one.ledger.close()
   })
 })
 

@@ -1,6 +1,6 @@
 /**
  * The background check of a ledger's sealed tiles and bundles: reads each from the disk, hashes it and compares it with the signed
- * tree.
+ * tree. The check of a bundle includes the tiles of second trees over its entries.
  *
  * A pass takes one period. Its reads are spread evenly over the period, and never exceed the pace. A late pass catches up at that pace, for
  * example after the ledger was stopped for a while. The position is saved, so that a restart continues the pass.
@@ -12,13 +12,17 @@ import { TILE_WIDTH, tileSpan } from '@service-fs/tlog/tile'
 import type { NewRecord } from '../record.ts'
 import type { Runtime } from '../runtime.ts'
 import type { SealedTiles } from '../sealed-tiles.ts'
+import { parseTreePath, splitTreePath } from '../second-tree/tree-path.ts'
 import { Pacer, Stopped, type Pace } from './pacer.ts'
 import { SealedCheck, type Checked, type Finding, type ReadSealed } from './sealed-check.ts'
 import { formatState, newState, parseState, type ScrubState } from './state.ts'
+import type { CheckedLog, SecondTreeCheck } from './tree-check.ts'
 
 export interface ScrubOptions {
   /** Reads sealed objects, from the medium rather than from a cache where the system can. */
   read: ReadSealed
+  /** Returns the checks of the second trees that the ledger has now. The check calls it before each bundle. Default: none. */
+  trees?(): Promise<readonly SecondTreeCheck[]>
   /** Stores the position of the check. The check ignores errors of `save`; without a stored position, it starts again after a restart. */
   position: { load(): Promise<string | undefined>; save(text: string): Promise<void> }
   /** Returns a new identifier for an entry. It must be unique and impossible to guess. */
@@ -137,9 +141,30 @@ export class Scrub {
     if (wait > 0) return this.#pacer.pause(Math.min(wait, LOOK_AGAIN_MS))
     const { next } = this.#state
     if (next >= this.#bundles) return this.#endPass()
-    await this.#note(await this.#check.bundle(next))
+    await this.#note(await this.#bundle(next, await this.#trees()))
     this.#state.next = next + 1
     if (runtime.monotonic() - this.#savedAt >= SAVE_MS) await this.#save()
+  }
+
+  async #trees(): Promise<readonly SecondTreeCheck[]> {
+    return (await this.#options.trees?.()) ?? []
+  }
+
+  /** Checks a bundle, and the tiles of all trees that its entries complete. */
+  async #bundle(index: number, trees: readonly SecondTreeCheck[]): Promise<Checked> {
+    const check = this.#check
+    const { text, ...found } = await check.bundle(index)
+    const log: CheckedLog = {
+      pacer: this.#pacer,
+      pause: check.pause,
+      bundle: async (other) => (other === index ? text : check.textOf(other)),
+    }
+    const checked = [found]
+    for (const tree of trees) checked.push(await tree.bundle(index, text, log))
+    return {
+      paths: checked.flatMap(({ paths }) => paths),
+      findings: checked.flatMap(({ findings }) => findings),
+    }
   }
 
   /** Returns the time when the next bundle is due. The last bundle is due at the end of the period. */
@@ -172,13 +197,14 @@ export class Scrub {
     const now = this.#parts.runtime.monotonic()
     const { findings } = this.#state
     if (findings.size === 0 || (this.#lookedAt !== undefined && now - this.#lookedAt < LOOK_AGAIN_MS)) return
+    const trees = await this.#trees()
     this.#lookedAt = now
     this.#check.forget()
     for (const bundle of new Set([...findings.keys()].map(bundleOf))) {
       if (bundle === undefined || bundle >= this.#bundles) continue
-      await this.#note(await this.#check.bundle(bundle))
+      await this.#note(await this.#bundle(bundle, trees))
     }
-    for (const path of findings.keys()) if (bundleOf(path) === undefined) findings.delete(path)
+    for (const path of findings.keys()) if (!isCovered(path, trees)) findings.delete(path)
   }
 
   /** Records the result of a check: each new finding once, and each file that has been repaired. */
@@ -226,7 +252,7 @@ export class Scrub {
 /** Returns the bundle whose check covers the file; undefined for a path that no check covers. */
 function bundleOf(path: string): number | undefined {
   try {
-    const name = parseSealedName(path)
+    const name = splitTreePath(path) === undefined ? parseSealedName(path) : parseTreePath(path).name
     if (name.kind === 'bundle') return name.index
     if (name.kind !== 'tile') return undefined
     const { level, index } = name
@@ -234,4 +260,11 @@ function bundleOf(path: string): number | undefined {
   } catch {
     return undefined
   }
+}
+
+/** Reports whether a check covers the file. The folder of a second tree may have been removed. */
+function isCovered(path: string, trees: readonly SecondTreeCheck[]): boolean {
+  const algorithm = splitTreePath(path)?.algorithm
+  if (algorithm !== undefined && !trees.some((tree) => tree.algorithm === algorithm)) return false
+  return bundleOf(path) !== undefined
 }

@@ -34,14 +34,20 @@ export interface Checked {
   findings: Finding[]
 }
 
+/** The result of the check of a bundle. */
+export interface CheckedBundle extends Checked {
+  /** The text of the bundle; undefined unless the tree proves it. */
+  text: Uint8Array | undefined
+}
+
 /** Reads a sealed object; undefined when there is none. Calls `pause` after each part, with the number of bytes read. */
 export type ReadSealed = (
   name: SealedName,
   pause: (bytes: number) => Promise<void>,
 ) => Promise<Uint8Array | undefined>
 
-/** The state of an object on the disk: the hash over its 256 lines, or the reason why it has no such hash. */
-type Stored = { root: Hash } | { root: undefined; problem: string }
+/** The state of an object on the disk: its text and the hash over its 256 lines, or the reason why it has no such hash. */
+type Stored = { root: Hash; text: Uint8Array } | { root: undefined; problem: string }
 
 type MaybeHashes = readonly (Hash | undefined)[]
 
@@ -81,7 +87,7 @@ export class SealedCheck {
   constructor(sealed: SealedTiles, runtime: Runtime, read: ReadSealed, pacer: Pacer) {
     this.#sealed = sealed
     this.#runtime = runtime
-    this.#kernel = runtime.kernel ?? plainKernel(runtime.hasher, runtime.codec)
+    this.#kernel = kernelOf(runtime)
     this.#read = read
     this.#pacer = pacer
   }
@@ -90,11 +96,11 @@ export class SealedCheck {
    * Checks the bundle `index`, its hash tile, and the higher tiles that it completes.
    * @throws Stopped; StorageError when the disk could not be read for a reason other than damage
    */
-  async bundle(index: number): Promise<Checked> {
+  async bundle(index: number): Promise<CheckedBundle> {
     const tile = await this.#tile(0, index)
     const bundle = await this.#bundle(index)
-    const checked: Checked = { paths: [], findings: [] }
     const expected = await this.#expected(0, index)
+    const checked: CheckedBundle = { paths: [], findings: [], text: textOf(bundle, expected) }
     // If no hash is proven and a tile differs from its bundle, either of the two files may be damaged.
     const other = (one: Stored): Hash | undefined => expected ?? one.root
     this.#judge({ kind: 'tile', level: 0, index }, tile, other(bundle), checked)
@@ -112,6 +118,17 @@ export class SealedCheck {
     const expected = await this.#expected(level, index)
     this.#judge({ kind: 'tile', level, index }, stored, expected, checked)
     if (expected === undefined) this.#reportBroken(level, index, checked)
+  }
+
+  /** Returns the text of a bundle; undefined unless the tree proves it. @throws as {@link bundle} */
+  async textOf(index: number): Promise<Uint8Array | undefined> {
+    return textOf(await this.#bundle(index), await this.#expected(0, index))
+  }
+
+  /** Pauses after a read of this many bytes, and counts them. @throws Stopped */
+  readonly pause: (count: number) => Promise<void> = async (count) => {
+    this.bytes += count
+    await this.#pacer.read(count)
   }
 
   /** Forgets the hashes that were computed because tiles were damaged. Call it when files may have been repaired. */
@@ -237,17 +254,12 @@ export class SealedCheck {
   /** Reads an object, and returns the root hash over the binary hashes that `parse` extracts from its text. */
   async #stored(name: SealedName, parse: (bytes: Uint8Array) => Promise<Uint8Array>): Promise<Stored> {
     try {
-      const bytes = await this.#read(name, async (count) => {
-        this.bytes += count
-        await this.#pacer.read(count)
-      })
-      if (bytes === undefined) return { root: undefined, problem: 'none' }
-      const hashes = await parse(bytes)
-      return { root: this.#runtime.codec.base64Encode(this.#kernel.rootOf(hashes)) }
+      const text = await this.#read(name, this.pause)
+      if (text === undefined) return { root: undefined, problem: 'none' }
+      const hashes = await parse(text)
+      return { root: this.#runtime.codec.base64Encode(this.#kernel.rootOf(hashes)), text }
     } catch (error) {
-      if (error instanceof TlogError) return { root: undefined, problem: 'other text' }
-      if (error instanceof Stopped || !isDamage(error)) throw error
-      return { root: undefined, problem: codeOf(error) === 'io' ? 'an I/O error' : 'another file' }
+      return { root: undefined, problem: damageText(error) }
     }
   }
 
@@ -269,11 +281,26 @@ export class SealedCheck {
   }
 }
 
+function textOf(bundle: Stored, expected: Hash | undefined): Uint8Array | undefined {
+  return bundle.root !== undefined && bundle.root === expected ? bundle.text : undefined
+}
+
+/** Describes the damage that a failed read of a file shows. @throws the error when it shows no damage */
+export function damageText(error: unknown): string {
+  if (error instanceof TlogError) return 'other text'
+  if (error instanceof Stopped || !isDamage(error)) throw error
+  return codeOf(error) === 'io' ? 'an I/O error' : 'another file'
+}
+
+export function kernelOf({ kernel, hasher, codec }: Runtime): Kernel {
+  return kernel ?? plainKernel(hasher, codec)
+}
+
 /**
  * Returns the end and the number of the lines from `at` on that together have about {@link SLICE_BYTES}: at least one line, and at most
  * `most` lines.
  */
-function sliceAt(bytes: Uint8Array, at: number, most: number): { end: number; lines: number } {
+export function sliceAt(bytes: Uint8Array, at: number, most: number): { end: number; lines: number } {
   let end = at
   let lines = 0
   while (lines < most && (lines === 0 || end - at < SLICE_BYTES)) {
