@@ -6,7 +6,7 @@ import { env, root } from '../scripts/workspace.mjs'
 
 const APP = '@service-fs/app'
 
-/** Files of packages that are not needed at run time. */
+/** Files that packages contain but the program does not need at run time. */
 const LEFT_OUT =
   /\.(?:d\.[cm]?ts|[cm]?ts|tsx|map|md|markdown|flow|gyp|gypi|cc|cpp|h|c|o|patch)$|(?:^|\/)(?:\.github|\.vscode|test|tests|__tests__|benchmark|benchmarks|coverage|examples|example|docs)(?:\/|$)|(?:^|\/)\.[^/]+$/i
 const KEPT = /(?:^|\/)(?:licen[cs]e|notice|copying)[^/]*$/i

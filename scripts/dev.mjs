@@ -17,7 +17,7 @@ function start() {
 }
 
 /**
- * Starts the daemon again after SIGTERM. One that ended by itself waits for the next change.
+ * Starts the daemon again if this script ended it. If the daemon ended otherwise, the next change starts it.
  * @param {number | null} code
  */
 function ended(code) {

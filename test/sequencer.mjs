@@ -1,4 +1,4 @@
-// The order of the test files: those that took longest first, so that no long file runs alone at the end.
+// The order of the test files: the slowest first, so that no long file runs alone at the end.
 import { relative } from 'node:path'
 import { BaseSequencer } from 'vitest/node'
 import { readTimes } from './times.mjs'

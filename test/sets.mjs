@@ -86,7 +86,7 @@ export const fullOnly = [
 /** The seL4 appliance and its parts as programs of this host, which CI on GitHub runs in a job of its own. */
 export const appliance = ['test/appliance/**/*.test.ts', 'test/engine/*.test.ts', 'test/keys/*.test.ts']
 
-/** Files that compare times, or build in the checkout. They run one after the other when nothing else does. */
+/** Files that compare times, or build in the checkout. They run one after the other, when no other file runs. */
 export const alone = [
   ...['neighbours', 'stuck-tenant', 'tenants'].map((name) => `test/hosted/${name}.test.ts`),
   'test/scripts/prepare.test.ts',

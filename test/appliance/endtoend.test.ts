@@ -9,7 +9,7 @@ import { Bench, needs, runs } from './machine.ts'
 import { Connection, MODULE_ID, serve, shownVkeys, type Served } from './served.ts'
 
 const RECORDS = 10_000
-/** The numbers of records appended in separate requests, and by one run of the client each. */
+/** How many records the test appends by one request each, and how many by one run of the client each. */
 const SINGLE = { requests: 90, runs: 10 }
 const FOLDER = 500
 const MiB = 1024 * 1024

@@ -14,7 +14,7 @@ import { Bench, image, needs, runs } from './machine.ts'
 
 const WAIT = 60_000
 const MiB = 1024 * 1024
-/** Records appended to globex before the attacks: more than one bundle holds. */
+/** The number of records that the test appends to globex before the attacks: more than a bundle holds. */
 const EARLY = 300
 const list: unknown = JSON.parse(readFileSync(join(import.meta.dirname, 'hostile.json'), 'utf8'))
 const thieves = ['thief-1', 'thief-2', 'thief-3', 'thief-4', 'thief-5']
@@ -37,7 +37,7 @@ const mapped = (domain: string) =>
   (description.domains.get(domain)?.mappings ?? []).map(({ region }) => region)
 const address = (region: string) => `0x${description.regions.get(region)?.address.toString(16)}`
 
-/** The addresses that an attacker tries: all of globex's, the devices at their virtual and physical addresses, the servers'. */
+/** The addresses that an attacker tries: regions of globex, devices (virtual and physical addresses), regions of the servers. */
 function loot(): string[] {
   const theirs = mapped('ledger_globex').filter((region) => region !== 'time')
   const read = ['data_globex', 'heap_globex', 'keys_globex', 'ring_ledger_globex_to_psdb']
@@ -58,7 +58,7 @@ async function answerOf(tenant: string, line: string): Promise<string> {
     const answer = await tell(tenant, line)
     if (answer !== '') return answer
   }
-  throw new Error(`${tenant} was told ${line}, and has ended each connection`)
+  throw new Error(`${tenant} ended each connection after the command ${line}`)
 }
 
 /** Sends a hostile tenant a command; returns its answer, or '' if the connection ended without one. */
@@ -70,7 +70,7 @@ function tell(tenant: string, line: string): Promise<string> {
     socket.on('error', () => {})
     socket.on('close', () => resolve(text.trim()))
     socket.setTimeout(WAIT, () => {
-      reject(new Error(`${tenant} was told ${line}, and is silent`))
+      reject(new Error(`${tenant} gave no answer to the command ${line}`))
       socket.destroy()
     })
     socket.write(`${line}\n`)
@@ -153,7 +153,7 @@ class Client {
     for (const until = Date.now() + WAIT; this.#times.length === 0 && Date.now() < until;) await sleep(10)
   }
 
-  /** Longest append since the last call, in milliseconds. */
+  /** Prints the times of the appends since the last call, and checks that there were some and that no request has failed. */
   look(what: string): void {
     const times = this.#times.sort((a, b) => a - b)
     this.#times = []
@@ -210,13 +210,13 @@ describe.skipIf(!runs)(`hostile tenants ${needs}`, () => {
     return join(folder, 'globex')
   }
 
-  /** Waits until the text was printed the given number of times. */
+  /** Waits until the console has shown the text at least the given number of times. */
   async function times(line: string, count: number): Promise<void> {
     for (let n = 0; n < WAIT && appliance.console.split(line).length <= count; n += 50) await sleep(50)
     expect([line, appliance.console.split(line).length > count]).toEqual([line, true])
   }
 
-  /** Every attack of the script, in order. Each except those at the border ends the engine. */
+  /** Has the script make its attacks, in order. Each attack ends the engine, except those at the border. */
   async function script(): Promise<Border> {
     const found = await border()
     const lives = ['throw', 'recurse', 'heap', 'loop', 'jobs', 'pattern']
@@ -244,7 +244,7 @@ describe.skipIf(!runs)(`hostile tenants ${needs}`, () => {
     await bench.end()
   })
 
-  it('hostile tenants reach no foreign memory and no device, and are restarted with growing delays', async () => {
+  it('reach no foreign memory and no device, and are restarted with growing delays', async () => {
     tell('thief-6', 'steal').catch(() => {})
     await appliance.until(/\[ledger_thief-6\] steal\n/, WAIT)
     const steps = loot()
@@ -294,11 +294,11 @@ describe.skipIf(!runs)(`hostile tenants ${needs}`, () => {
     client.look('while thieves fault')
   })
 
-  it('hostile tenants hold only the capabilities to their channels and their own address space', async () => {
+  it('hold only the capabilities to their channels and their own address space', async () => {
     expect(await answerOf('acme', 'caps')).toBe('answer: 3 10 11 12 13 14 15')
   })
 
-  it('hostile tenants get an answer to every message to PSDB, and rewrite nothing', async () => {
+  it('get an answer to every message to PSDB, and rewrite nothing', async () => {
     const found = await tell('acme', 'psdb')
     const statuses = /^missing 0 strange 0 statuses (\S+) names 6,6,6,6,6,6 replayed 0,0,0,2$/.exec(
       found,
@@ -313,7 +313,7 @@ describe.skipIf(!runs)(`hostile tenants ${needs}`, () => {
     client.look('while messages are wrong')
   })
 
-  it('hostile tenants get no signature on a fork, on a smaller tree, or for another tenant', async () => {
+  it('get no signature on a fork, on a smaller tree, or for another tenant', async () => {
     expect(await tell('acme', 'keys')).toBe('statuses 0,2,2,0,3,3,3,3,3,3,3,3,3,3,3,3,3,3')
     const origin = '[keys] service-fs.local/ledger/acme: refused to sign'
     expect(appliance.console).toContain(`${origin} another root at size 5\n`)
@@ -322,7 +322,7 @@ describe.skipIf(!runs)(`hostile tenants ${needs}`, () => {
     expect(appliance.console).not.toMatch(/ledger\/globex(\/audit)?: refused/)
   })
 
-  it('hostile tenants touch no connection of another tenant', async () => {
+  it('touch no connection of another tenant', async () => {
     const socket = createConnection({ host: '127.0.0.1', port: ports.get('globex') ?? 0 })
     let answers = ''
     let ended = false
@@ -342,14 +342,14 @@ describe.skipIf(!runs)(`hostile tenants ${needs}`, () => {
     client.look('while connections are attacked')
   })
 
-  it('hostile tenants use all their CPU time, and the other tenant keeps working', async () => {
+  it('use all their CPU time, and the other tenant keeps working', async () => {
     for (const what of ['l', 'n', 's', 'k', 'w']) {
       await tell('acme', `flood ${what} 03`)
       client.look(`during flood ${what}`)
     }
   })
 
-  it('hostile scripts that throw, never return, or take all memory are stopped by the engine, without affecting others', async () => {
+  it('are stopped by the engine when their script throws, never returns or takes all memory, and affect no other tenant', async () => {
     const { functions, calls, threw } = await scripts
     expect([functions, calls > 10_000, threw > 5000]).toEqual([19, true, true])
     const text = appliance.console
@@ -375,7 +375,7 @@ describe.skipIf(!runs)(`hostile tenants ${needs}`, () => {
     client.look('while the script misbehaves')
   })
 
-  it('hostile tenants have changed no data of the other tenant, as read over HTTP', async () => {
+  it('have changed no data of the other tenant, as read over HTTP', async () => {
     await client.stop()
     expect(appliance.console).not.toMatch(/ledger_globex faulted/)
     const vkey = /\[keys\] vkey (service-fs\.local\/ledger\/globex\+\S+)/.exec(appliance.console)?.[1] ?? ''
@@ -385,12 +385,12 @@ describe.skipIf(!runs)(`hostile tenants ${needs}`, () => {
   })
 
   // The ledger also refuses reads, because it must record them before it answers.
-  it('hostile tenants fill the disk, and the other tenant reports that', async () => {
+  it('fill the disk, and the other tenant reports that', async () => {
     expect(await tell('acme', 'fill')).toBe('ended by 3,3,3,3,3,3 sealed more than three 1')
     await isFull()
   })
 
-  it('hostile tenants have changed no data of the other tenant on the disk, after a power cut', async () => {
+  it('have changed no data of the other tenant on the disk, after a power cut', async () => {
     await appliance.kill()
     const folder = extract('after')
     expect(verify([folder])).toContain(`${EARLY + client.ids.length} records`)

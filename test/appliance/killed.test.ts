@@ -24,7 +24,7 @@ const DISK = 64 * MiB
 const CLIENTS = [1, 1, 1, 4, 40]
 /** Appends that are acknowledged before each kill, on average: a slow machine takes longer for them than any fixed time. */
 const LEAST = 6
-/** Milliseconds of load after that, and the maximum of the random time added to it. */
+/** After those appends the load lasts `least` milliseconds, and a random time of up to `more` milliseconds. */
 const LOAD = { least: 100, more: 900 }
 const ORIGIN = 'service-fs.local/ledger/acme'
 
@@ -63,7 +63,7 @@ class Load {
     try {
       for (;;) await this.#append(connection, count)
     } catch (error) {
-      // The machine was killed; no other reason is accepted.
+      // Killing the machine breaks the connection; a request may fail for no other reason.
       if (!/ECONNRESET|EPIPE|ECONNREFUSED|socket hang up|aborted/.test(String(error))) throw error
     }
     await end

@@ -25,7 +25,7 @@ export interface Measurement {
 /** The measurements of one run, by the name of the load. */
 export type Results = Record<string, Measurement>
 
-/** Thrown by a side that does not have what the load needs. */
+/** Thrown by a side that lacks a feature that the load needs. */
 export class Unsupported extends Error {}
 
 /** One of the programs that a contest compares. */
@@ -73,7 +73,7 @@ export interface Outcome {
 
 export interface Rules {
   rounds: number
-  /** The time limit of the contest in seconds: no run begins that is expected to end after it; undefined: no limit. */
+  /** The time limit of the contest in seconds, or undefined: the contest begins no run that it expects to end after the limit. */
   limit: number | undefined
   /** Called before each run, with the progress of the contest (0 to 1). */
   started(title: string, done: number): void

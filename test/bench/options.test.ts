@@ -69,10 +69,10 @@ describe('parseOptions', () => {
 
 describe('isWanted', () => {
   it('selects every load by default', () => expect(isWanted('bulk', [])).toBe(true))
-  it('wants the load of that name', () => expect(isWanted('append-64', ['append-64'])).toBe(true))
-  it('wants the loads that begin with the name and a dash', () =>
+  it('selects the load of that name', () => expect(isWanted('append-64', ['append-64'])).toBe(true))
+  it('selects the loads that begin with the name and a dash', () =>
     expect(isWanted('append-64', ['append'])).toBe(true))
-  it('does not want a load that begins with the name only', () =>
+  it('does not select a load that begins with the name but not with a dash after it', () =>
     expect(isWanted('append-640', ['append-64'])).toBe(false))
 })
 

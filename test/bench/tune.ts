@@ -1,4 +1,4 @@
-// The search for Tessera's best settings, load by load: a grid of short runs, then the best again for longer.
+// The search for Tessera's best settings, load by load: a grid of short runs, then longer runs of the best settings.
 
 import { measure } from './load.ts'
 import type { Options } from './options.ts'

@@ -55,7 +55,8 @@ export function cpuSeconds(pid: number): number {
 
 /**
  * Measures the process until a call of `stop`, which returns the usage since. The peak of memory is that of the process's life.
- * `everyMs`: how often it looks, for descendants that exit before the end. A look takes milliseconds of this process's time.
+ * It looks at the processes every `everyMs` ms, to see descendants that exit before the end. A look takes milliseconds of this process's
+ * time.
  */
 export function watchUsage(pid: number, everyMs = 1000): { stop: () => Usage } {
   const before = cpuSeconds(pid)

@@ -20,7 +20,7 @@ afterAll(async () => {
   rmSync(dir, { recursive: true, force: true })
 })
 
-/** Writes files of many sizes: none, small, more than a thread keeps, and more than an entry holds. */
+/** Writes files of many sizes: empty, small, larger than a thread keeps, and larger than an entry holds. */
 function writeTree(at: string): number {
   const sizes = [0, 1, 200, 4095, 4096, 4097, 65_535, 70_000]
   let count = 0

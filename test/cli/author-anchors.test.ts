@@ -1,4 +1,4 @@
-// `get` with --author-anchors writes only what authors signed whose signatures lead to an anchor.
+// `get` with --author-anchors writes only records with an author's signature that leads to an anchor.
 import { readdirSync, readFileSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -50,7 +50,7 @@ it.each([
   expect(stderr).toContain(reason)
 })
 
-it('writes those of many records that count, and names those that it refuses', async () => {
+it('writes the records whose signatures lead to an anchor, and names the records that it refuses', async () => {
   const out = join(dir, 'out')
   const { code, stdout, stderr } = await get('--prefix', 'order/', '--out', out)
   expect(code).toBe(3)

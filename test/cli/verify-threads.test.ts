@@ -80,7 +80,7 @@ async function agreed(place = dir): Promise<LedgerReport> {
 }
 
 describe('verify in threads', () => {
-  it('reports the faults of records like one thread does, from a directory and from an archive', async () => {
+  it('reports the same faults of records as one thread does, from a directory and from an archive', async () => {
     const report = await agreed()
     const found = report.problems.map(({ file, line, index, expected }) => [index, file, line, expected])
     expect(found).toEqual([
@@ -95,7 +95,7 @@ describe('verify in threads', () => {
     expect(archived.problemCount).toBe(report.problemCount)
   })
 
-  it('reports damaged files like one thread does, the first bundle first', async () => {
+  it('reports the same damaged files as one thread does, the first bundle first', async () => {
     await change('tile/entries/100.b64', flipped(200))
     await change('tile/entries/007.b64', flipped(500))
     await change('tile/0/030.b64', flipped(50))

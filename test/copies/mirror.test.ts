@@ -15,7 +15,7 @@ import { QUICK } from '../support/quick.ts'
 
 const KILLS = QUICK ? 6 : 50
 const SEED = 20261129
-/** The last request that a round withholds the answer to, counted from 1. */
+/** A round withholds the answer to one request: at the latest to the request with this number, counted from 1. */
 const MOST_REQUESTS = 6
 
 let work = ''

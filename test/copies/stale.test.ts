@@ -28,7 +28,7 @@ const sealed = async (dir: string): Promise<Record<string, string>> =>
     Object.entries(await filesBelow(dir)).filter(([path]) => !/^(?:audit|lock|tmp|cache)\b/.test(path)),
   )
 
-it('a restored copy is continued only if it has everything that its key has signed', async () => {
+it('the daemon continues a restored copy only if the copy has everything that its key has signed', async () => {
   let daemon = await startDaemon({ moduleId: 'acme' })
   try {
     for (const id of ['a', 'b', 'c']) expect((await append(daemon, id)).status).toBe(200)

@@ -39,7 +39,7 @@ async function expectKnown(daemon: Daemon, count: number): Promise<void> {
     expect((await append(daemon, records(at, at + 1, 'another'))).status).toBe(409)
 }
 
-it('appends no record twice for any damage to the record index', async () => {
+it('the daemon appends no record twice, whatever damage the record index has', async () => {
   const random = new Random(77)
   let daemon = await startDaemon()
   const index = join(daemon.dir, 'cache/records')

@@ -96,7 +96,7 @@ async function checkConsistency(daemon: Daemon, notes: readonly string[], origin
   }
 }
 
-it(`survives kill -9 under load, ${KILLS} times in a row`, async () => {
+it(`the daemon survives kill -9 under load, ${KILLS} times in a row`, async () => {
   const load = new Load()
   let daemon = await startDaemon()
   const { origin } = (await (await daemon.fetch('/v1/contract')).json()) as { origin: string }

@@ -1,4 +1,4 @@
-// Checks docs/compliance.md: that every row names tests that exist and run, that quotations name a source, and that nothing is claimed.
+// Checks docs/compliance.md: every row names tests that exist and run, every quotation names a source, and no sentence claims a status.
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -56,7 +56,7 @@ function testsOf(source: string): Map<string, boolean> {
   )
 }
 
-/** What is wrong with the tests that a cell names, as `` `FILE` › `NAME` `` separated by `<br>`. */
+/** Returns the faults of the tests that a cell names, as `` `FILE` › `NAME` `` separated by `<br>`. */
 function problemsOf(cell: string): string[] {
   return cell.split('<br>').flatMap((reference) => {
     const [, file, title] = /^`([^`]+)` › `(.+)`$/.exec(reference.trim()) ?? []

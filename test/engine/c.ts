@@ -10,7 +10,7 @@ import { repoRoot } from '../support/root.ts'
 const folder = join(repoRoot, 'microkit/ledger/test')
 const has = (command: string): boolean => spawnSync(command, ['--version']).status === 0
 
-/** Why this compiler cannot build it; empty if it can. For a suite's name. */
+/** Returns the reason why this compiler cannot build the domain, for the name of a suite; empty if it can. */
 export function why(compiler: string): string {
   const missing = ['make', 'cargo', compiler].filter((command) => !has(command))
   if (!existsSync(join(repoRoot, 'envelopes/sel4/bundle/dist/bundle.js'))) missing.push('dist/bundle.js')
@@ -18,7 +18,7 @@ export function why(compiler: string): string {
   return missing.length === 0 ? '' : ` (skipped: no ${missing.join(', no ')})`
 }
 
-/** Runs make there; returns the folder with the results. */
+/** Runs make in the folder of the domain's tests; returns the folder with the results. */
 export async function make(name: string, target: string, variables: readonly string[]): Promise<string> {
   vendor()
   const out = join(buildRoot, name)

@@ -39,9 +39,9 @@ const ANSWERED: Readonly<Record<string, readonly [Parts, ...answers: string[]]>>
   'no host': [['GET /healthz HTTP/1.1\r\n\r\n'], '400 bad-request'],
   'another version': [[`GET /healthz HTTP/2.0\r\n${HEAD}\r\n`], '400 bad-request'],
   'a long request line': [get('', `/${'a'.repeat(9000)}`), '414 target-too-long'],
-  'an expectation that nobody knows': [get('Expect: miracles\r\n'), '200'],
+  'an unknown expectation': [get('Expect: miracles\r\n'), '200'],
   CONNECT: [[`CONNECT localhost:443 HTTP/1.1\r\n${HEAD}\r\n`], '404 no-route'],
-  'no HTTP behind a request': [
+  'a request, then bytes that are not HTTP': [
     ['GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nhello\r\n\r\n'],
     '200',
     '400 bad-request',
@@ -110,11 +110,11 @@ const REFUSED: Readonly<Record<string, Parts>> = {
   'a negative length': post('Content-Length: -2\r\n', ['{}']),
   'a length with a sign': post('Content-Length: +2\r\n', ['{}']),
   'a hexadecimal length': post('Content-Length: 0x2\r\n', ['{}']),
-  'a length beyond all bounds': post('Content-Length: 99999999999999999999\r\n', ['{}']),
+  'a length of 20 digits': post('Content-Length: 99999999999999999999\r\n', ['{}']),
   'a length and chunks': post('Transfer-Encoding: chunked\r\nContent-Length: 5\r\n', ['0\r\n\r\n']),
   'another transfer coding': post('Transfer-Encoding: gzip, chunked\r\n', ['0\r\n\r\n']),
   'no transfer coding': post('Transfer-Encoding: identity\r\n'),
-  'a chunk of no size': post('Transfer-Encoding: chunked\r\n', ['zz\r\n']),
+  'a chunk without a valid size': post('Transfer-Encoding: chunked\r\n', ['zz\r\n']),
 }
 
 /** The statuses and codes of a daemon's answers, until it closes the connection or has sent `answers` of them. */

@@ -68,7 +68,7 @@ it('accepts a signature that leads to an anchor, and names the anchor', async ()
   expect(read).toMatchObject({ payload_id: 'signed', author: { anchor } })
 })
 
-it('demands none of other types, nor of other tenants', async () => {
+it('demands no signatures of records of other types, nor of other tenants', async () => {
   expect((await append('demands', 'text', { type: 'text/plain' })).status).toBe(200)
   expect((await append('other', 'a')).status).toBe(200)
   // Without anchors, any certificate will do.

@@ -73,7 +73,7 @@ describe.each([
       expect(client.text).toContain('"code":"too-large"')
     })
 
-    it('refuses a payload over the limit after the limit, when the body is chunked', async () => {
+    it('refuses a chunked payload after it has exceeded the limit', async () => {
       const client = await new RawClient(target.port).connected()
       await client.send(`${head}Transfer-Encoding: chunked\r\n\r\n`)
       const chunk = Buffer.concat([Buffer.from('100000\r\n'), Buffer.alloc(MIB), Buffer.from('\r\n')])
@@ -98,7 +98,7 @@ describe.each([
   })
 
   it.skipIf(!canMeasure)(
-    'too many waiting appends: 503 with Retry-After, and those are not recorded',
+    'too many waiting appends: 503 with Retry-After, and the refused appends are not recorded',
     async () => {
       const cost = await target.cost(async () => {
         const clients = await Promise.all(

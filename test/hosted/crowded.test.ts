@@ -1,5 +1,6 @@
-// One address opens as many connections as it can: clients at other addresses, and at the same one, still get answers. At one tenant's
-// daemon, at a host, and with TLS. The addresses are 127.0.0.1, 127.0.0.2 and so on; all is bounded by the files that this process may open.
+// One address opens as many connections as it can: clients at other addresses, and at the same one, still get answers, from one tenant's
+// daemon, from a host, and over TLS. The addresses are 127.0.0.1, 127.0.0.2 and so on; the files that this process may open bound the
+// number of connections.
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'

@@ -58,7 +58,7 @@ const NDJSON = 'Content-Type: application/x-ndjson\r\n'
 
 /** Name, method and target below the tenant's prefix, fields, Content-Length, status, code. */
 const CASES: readonly (readonly [string, string, string, number, number, string])[] = [
-  ['a route that there is not', 'POST /v1/nothing', JSON_TYPE, 10, 404, 'no-route'],
+  ['an unknown route', 'POST /v1/nothing', JSON_TYPE, 10, 404, 'no-route'],
   ['the root', 'POST /', JSON_TYPE, 10, 404, 'no-route'],
   ['a POST to a route of GET', 'POST /v1/checkpoint', JSON_TYPE, 10, 405, 'method-not-allowed'],
   ['a PUT to a route of POST', 'PUT /v1/append', JSON_TYPE, 10, 405, 'method-not-allowed'],
@@ -81,7 +81,7 @@ const CASES: readonly (readonly [string, string, string, number, number, string]
     400,
     'bad-request',
   ],
-  ['a type that is none', 'POST /v1/append', `${RAW}Content-Type: none\r\n`, 10, 400, 'bad-request'],
+  ['a malformed type', 'POST /v1/append', `${RAW}Content-Type: none\r\n`, 10, 400, 'bad-request'],
   ['another coding', 'POST /v1/append', `${RAW}Content-Encoding: br\r\n`, 10, 415, 'unsupported-media-type'],
   [
     'another charset',

@@ -63,7 +63,7 @@ async function until(what: () => Promise<boolean>): Promise<void> {
     if (await what()) return
     await sleep(100)
   }
-  throw new Error(`it does not come about:\n${host.stderr()}`)
+  throw new Error(`the host did not reach the expected state in 300 tries:\n${host.stderr()}`)
 }
 
 describe.skipIf(!canMount)(

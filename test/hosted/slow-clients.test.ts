@@ -1,5 +1,5 @@
-// Clients that are slow, send half a request, or never stop: others are served meanwhile, and the memory they cost is bounded. At one
-// tenant's daemon and at a host.
+// Clients that are slow, send half a request, or never stop: one tenant's daemon and a host serve other clients meanwhile, and bound the
+// memory that the slow clients cost.
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { HOST } from '@service-fs/wire/http-cases'

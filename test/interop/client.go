@@ -18,7 +18,7 @@ import (
 // maxBody is above the largest resource there is: a bundle of 256 entries of 65,535 bytes with their lengths.
 const maxBody = 256*(2+65535) + 1
 
-// workers is how many requests are in flight at a time.
+// workers is the number of requests in flight at a time.
 const workers = 8
 
 type client struct {
@@ -29,7 +29,7 @@ type client struct {
 	requests atomic.Int64
 }
 
-// response is an answer as it came: no decompression has been done.
+// response is an answer as received, before decompression.
 type response struct {
 	status int
 	header http.Header
@@ -76,7 +76,7 @@ func (c *client) do(method, path, encoding string) (*response, error) {
 	return &response{res.StatusCode, res.Header, body}, nil
 }
 
-// get wants a 200 and returns the answer with its body decompressed: tlog-tiles lets a log use gzip unasked.
+// get expects status 200 and returns the answer with its body decompressed, because tlog-tiles lets a log use gzip unasked.
 func (c *client) get(path string) (*response, error) {
 	res, err := c.do("GET", path, "gzip, identity")
 	if err != nil {
@@ -113,13 +113,13 @@ func (r *response) decoded() ([]byte, error) {
 	}
 }
 
-// hasType says whether the Content-Type is the given media type with, when charset is not "", that charset.
+// hasType reports whether the Content-Type is the given media type, and has the given charset unless that is "".
 func (r *response) hasType(want, charset string) bool {
 	got, params, err := mime.ParseMediaType(r.header.Get("Content-Type"))
 	return err == nil && got == want && (charset == "" || strings.EqualFold(params["charset"], charset))
 }
 
-// cacheFor returns for how many seconds Cache-Control lets a cache answer alone; -1 when it says nothing.
+// cacheFor returns the max-age in seconds that Cache-Control gives, 0 for no-cache and no-store, and -1 if it gives none of these.
 func (r *response) cacheFor() int {
 	age := -1
 	for _, d := range strings.Split(r.header.Get("Cache-Control"), ",") {

@@ -53,7 +53,7 @@ func (r *report) fail(format string, args ...any) {
 	}
 }
 
-// check counts a property of the HTTP interface, and records it when it does not hold.
+// check counts a property of the HTTP interface, and records a failure if the property does not hold.
 func (r *report) check(holds bool, format string, args ...any) {
 	r.HTTPChecks++
 	if !holds {
@@ -102,7 +102,7 @@ func main() {
 	}
 }
 
-// run does every check; a log whose tree cannot be rebuilt is not asked for proofs.
+// run makes every check; it asks for proofs only if it could rebuild the tree.
 func run(c *client, r *report, verifier note.Verifier, origin string, full bool, samples int) {
 	cp, err := fetchCheckpoint(c, r, verifier, origin)
 	if err != nil {

@@ -26,8 +26,8 @@ type consistencyAnswer struct {
 	Hashes []tlog.Hash `json:"hashes"`
 }
 
-// checkProofs asks for inclusion and consistency proofs at every pair of boundaries and at random pairs, verifies
-// each with tlog, and checks that a proof of something else is not accepted and wrong questions are refused.
+// checkProofs asks for inclusion and consistency proofs at every pair of boundaries and at random pairs, verifies each with tlog, and
+// checks that tlog accepts no proof of something else and the server refuses wrong questions.
 func checkProofs(c *client, r *report, tree hashes, size int64, samples int) {
 	random := rand.New(rand.NewSource(r.Seed))
 	sizes := boundaries(size)
@@ -155,7 +155,7 @@ func checkConsistency(c *client, tree hashes, p pair) error {
 	return nil
 }
 
-// getJSON decodes an answer; hashes must be there, as an array, even when there are none.
+// getJSON decodes an answer, which must have an array of hashes, even an empty one.
 func (c *client) getJSON(path string, into any) error {
 	res, err := c.get(path)
 	if err != nil {
@@ -176,7 +176,7 @@ func (c *client) getJSON(path string, into any) error {
 	return nil
 }
 
-// checkRefused asks for proofs that do not exist: 400 with a problem document.
+// checkRefused asks for proofs that do not exist, and expects 400 with a problem document.
 func checkRefused(c *client, r *report, size int64) {
 	for _, path := range []string{
 		fmt.Sprintf("v1/proof/inclusion?index=%d&size=%d", size, size),

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// edge returns, for each level, the tile at the right edge of the tree: what tile a hash more would go into, and
-// how many hashes it has (0: none yet). The level above the highest is in it, with 0.
+// edge returns, for each level, the tile at the right edge of the tree: the tile that the next hash goes into, with its present number of
+// hashes, perhaps 0. The result includes the level above the highest one, with 0 hashes.
 func edge(size int64) []tlog.Tile {
 	tiles := []tlog.Tile{}
 	for level := 0; ; level++ {
@@ -22,7 +22,7 @@ func edge(size int64) []tlog.Tile {
 	}
 }
 
-// checkAbsent asks for tiles and bundles that no checkpoint of the size covers.
+// checkAbsent asks for tiles and bundles that a checkpoint of this size does not cover.
 func checkAbsent(c *client, r *report, size int64) {
 	for _, t := range edge(size) {
 		names := []func(tlog.Tile) string{path}
@@ -42,7 +42,7 @@ func checkAbsent(c *client, r *report, size int64) {
 	}
 }
 
-// checkNoTilePath asks for what looks like a tile path and is none.
+// checkNoTilePath asks for paths that look like tile paths but are not.
 func checkNoTilePath(c *client, r *report) {
 	for _, name := range []string{
 		"tile/0/0", "tile/0/00", "tile/0/0000", "tile/0/x000/000", "tile/0/x000", "tile/0/-01", "tile/0/0x0",
@@ -55,7 +55,7 @@ func checkNoTilePath(c *client, r *report) {
 	}
 }
 
-// wantAbsent wants 404; for a path that is no tile path at all 400 will do.
+// wantAbsent expects 404, or 400 for a path that is not a tile path.
 func wantAbsent(c *client, r *report, name string) {
 	res, err := c.do("GET", name, "identity")
 	if err != nil {
@@ -68,8 +68,8 @@ func wantAbsent(c *client, r *report, name string) {
 		"%s: status %d with %d bytes, want 404: no checkpoint covers it", name, res.status, len(res.body))
 }
 
-// checkHTTP checks what tlog-tiles leaves open and service-fs promises: compression on request, no other method,
-// narrower partial tiles, HEAD.
+// checkHTTP checks promises of service-fs that tlog-tiles leaves open: compression on request, no other method, narrower partial tiles,
+// HEAD.
 func checkHTTP(c *client, r *report, size int64) {
 	for _, method := range []string{"PUT", "DELETE", "POST", "PATCH"} {
 		for _, name := range []string{"checkpoint", "tile/0/000"} {
@@ -108,7 +108,7 @@ func checkEdgeTile(c *client, r *report, t tlog.Tile) {
 	}
 }
 
-// checkGzip wants a bundle compressed when gzip is asked for and plain when it is not, with the same content.
+// checkGzip expects a compressed bundle if the request accepts gzip, otherwise a plain one, with the same content.
 func checkGzip(c *client, r *report, name string) {
 	plain, err := c.do("GET", name, "identity")
 	if err != nil || plain.status != 200 {

@@ -14,10 +14,10 @@ const tileHeight = 8
 
 const tileWidth = 1 << tileHeight
 
-// oldest is how long a tile may at least be cached: a day, in seconds.
+// oldest is the least max-age that a tile must have unless it is immutable: a day, in seconds.
 const oldest = 24 * 60 * 60
 
-// hashes is every hash of the tree in the order of tlog.StoredHashIndex.
+// hashes has every hash of the tree in the order of tlog.StoredHashIndex.
 type hashes []tlog.Hash
 
 // ReadHashes implements tlog.HashReader.
@@ -32,17 +32,17 @@ func (h hashes) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 	return found, nil
 }
 
-// path is the tile's path under the log's prefix; tlog.Tile.Path has the height in it, which tlog-tiles leaves out.
+// path returns the tile's path under the log's prefix: tlog.Tile.Path without the height, which tlog-tiles leaves out.
 func path(t tlog.Tile) string {
 	return "tile/" + strings.TrimPrefix(t.Path(), fmt.Sprintf("tile/%d/", tileHeight))
 }
 
-// bundlePath is the path of the entry bundle beneath a level 0 tile.
+// bundlePath returns the path of the entry bundle beneath a level 0 tile.
 func bundlePath(t tlog.Tile) string {
 	return "tile/entries/" + strings.TrimPrefix(path(t), "tile/0/")
 }
 
-// rebuild fetches every entry bundle of a tree of the size and computes every hash from the entries alone.
+// rebuild fetches every entry bundle of a tree of this size and computes every hash from the entries alone.
 func rebuild(c *client, r *report, size int64) (hashes, error) {
 	tiles := []tlog.Tile{}
 	for _, t := range tlog.NewTiles(tileHeight, 0, size) {
@@ -88,7 +88,7 @@ func rebuild(c *client, r *report, size int64) (hashes, error) {
 	return tree, nil
 }
 
-// leafHashes splits an entry bundle: entries with a big-endian uint16 length before each.
+// leafHashes splits an entry bundle, where a big-endian uint16 length precedes each entry, and hashes the entries.
 func leafHashes(bundle []byte, width int) ([]tlog.Hash, error) {
 	found := make([]tlog.Hash, 0, width)
 	for len(bundle) > 0 {
@@ -154,7 +154,7 @@ func checkServed(r *report, name string, res *response) {
 		"%s: Cache-Control %q should be long-lived", name, res.header.Get("Cache-Control"))
 }
 
-// checkNarrower asks for narrower partial tiles than the one at the right edge: each is a prefix of it, or 404.
+// checkNarrower asks for narrower versions of the partial tile at the right edge, and expects a prefix of it, or 404.
 func checkNarrower(c *client, r *report, t tlog.Tile, name func(tlog.Tile) string, whole []byte) {
 	for _, w := range []int{1, t.W / 2, t.W - 1} {
 		if w < 1 || w >= t.W {

@@ -16,7 +16,7 @@ const missing = [
   ...['make', 'cargo'].filter((name) => !has(name)),
   ...(compilers.length === 0 ? ['clang or gcc'] : []),
 ]
-/** Why it cannot be built; empty if it can. For a suite's name. */
+/** The reason why this host cannot build the C of microkit/keys, for the name of a suite; empty if it can. */
 export const why: string = missing.length === 0 ? '' : ` (skipped: no ${missing.join(', no ')})`
 
 /** Builds `keys-tests` and `keys-host` with that compiler, under AddressSanitizer and UBSan, and returns their folder. */

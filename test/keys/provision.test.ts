@@ -112,7 +112,7 @@ describe('provision', () => {
     [['--key-disk', 'k', '--module-id', 'acme', '--empty', '--origin', 'x']],
     [['--data-disk', 'd', '--disk-size', '1000']],
     [['--data-disk', 'd', '--module-id', 'acme']],
-  ])('is used wrongly with %j', async (args) => {
+  ])('rejects the wrong usage %j', async (args) => {
     const { code, errors } = await provision(...args)
     expect(code).toBe(2)
     expect(errors).toHaveLength(1)

@@ -99,10 +99,10 @@ async function opening(
   return { size, readable, appendable, milliseconds }
 }
 
-/** Each is 64 entries past a full bundle. */
+/** Each of these lengths is 64 entries past a full bundle. */
 const LONG = QUICK ? 100_160 : 1_000_000
 
-it(`reads the same at 1,000 and at ${LONG.toLocaleString('en')} entries`, async () => {
+it(`opening a ledger reads the same at 1,000 and at ${LONG.toLocaleString('en')} entries`, async () => {
   const short = await opening(1_000)
   const long = await opening(LONG)
   console.log(JSON.stringify({ short, long }))

@@ -1,4 +1,4 @@
-// verify.sh on ledgers that an attacker made, and on failing systems. It must never report `true` for a ledger that is not.
+// verify.sh on ledgers that an attacker made, and on failing systems. The script must never report `true` for a forged or damaged ledger.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
@@ -260,7 +260,7 @@ describe.each(which('busybox') === undefined ? ['system'] : ['system', 'busybox'
       for (const path of ['tile/entries/000.b64', 'tile/0/000.b64', 'keys/ed25519.vkey', 'README.txt']) {
         const dir = copyOf(ledger)
         rmSync(join(dir, path), { force: true })
-        // The wc of busybox reads all of it.
+        // The wc of busybox reads the whole file, so the file is smaller there.
         expect(spawnSync('truncate', ['-s', kind === 'busybox' ? '64M' : '1T', join(dir, path)]).status).toBe(
           0,
         )

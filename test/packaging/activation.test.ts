@@ -86,7 +86,7 @@ describe.skipIf(!hasTool)(`sockets by ${TOOL} (skipped without it)`, () => {
     expect(stderr()).toContain('no credentials are configured')
   })
 
-  it('host passes them to its front: one for clients, and the one named metrics for Prometheus', async () => {
+  it('a host passes both sockets to its front: one for clients, and the socket named metrics for Prometheus', async () => {
     const [port, metrics] = [await freePort(), await freePort()]
     const config = join(work, 'host.json')
     const paths = { root: join(work, 'host-root'), run: join(work, 'run') }

@@ -1,4 +1,4 @@
-// Tests the units under systemd. It boots over a copy-on-write view of this machine, in its own namespaces, with the package
+// Tests the units under systemd, which boots over a copy-on-write view of this machine, in its own namespaces, with the package
 // installed. Writes go to memory and vanish with the namespaces.
 import { spawn, spawnSync } from 'node:child_process'
 import {
@@ -80,7 +80,7 @@ async function booted(
   )
 }
 
-/** Its processes may still be exiting. */
+/** Removes the control group, with retries: its processes may still be exiting. */
 async function removeGroup(group: string): Promise<void> {
   for (let tries = 0; existsSync(group) && tries < 50; tries++) {
     try {
@@ -153,7 +153,7 @@ for unit in drill mirror; do
   printf "[Service]\\nStandardError=append:/seen/err\\n" > /etc/systemd/system/service-fs-$unit@.service.d/err.conf
 done
 systemctl daemon-reload
-# It returns when the service that the timer started has ended.
+# Starts a timer, and returns when the service that the timer started has ended.
 fire() {
   systemctl start service-fs-$1@one.timer
   for i in $(seq 300); do

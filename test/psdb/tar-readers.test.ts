@@ -32,7 +32,7 @@ interface Program {
   command: string
   /** Prints the members' names, one a line. */
   list: (archive: string) => string[]
-  /** Into the working directory. */
+  /** Extracts the archive into the working directory. */
   extract: (archive: string) => string[]
   /** Commands that archive the working directory, by the format's name. */
   create: Record<string, (archive: string, what: string) => string[]>

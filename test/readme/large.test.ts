@@ -78,10 +78,10 @@ function forge(copy: string, levels: number): void {
   if (levels > 2) replaceLine(copy, { level: 2, index: 0, width: 1 }, 0, hash)
 }
 
-// If a tile has the parent of its first two hashes in place of both, it can give the same root, and every later entry
-// moves to another's number.
+// A tile that has the parent of its first two hashes in place of both can give the same root; every later entry then gets the number of
+// another entry.
 describe.skipIf(missing.length > 0)(
-  `the shell lines and a tile with fewer lines than the tree has${why}`,
+  `the shell lines over a tile with fewer lines than the tree has${why}`,
   () => {
     it.each(SHELLS.map((shell) => ({ shell, name: shell.join(' ') })))(
       'refuse an entry under the number of another, in $name',

@@ -63,7 +63,7 @@ export function put(dir: string, path: string, content: string): void {
   writeFileSync(join(dir, path), content)
 }
 
-/** Another character in the middle of a line, counted from 0. */
+/** Changes a character in the middle of a line; lines count from 0. */
 export function changeLine(dir: string, path: string, line: number): void {
   const text = readFileSync(join(dir, path), 'utf8').split('\n')
   const old = text[line] ?? ''
@@ -99,7 +99,7 @@ export function copyOf(dir: string): string {
   return copy
 }
 
-/** Writes a ledger of 600 entries before the tests of a file. Returns its directory, while they run. */
+/** Writes a ledger of 600 entries before the tests of a file. During the tests, the returned function gives its directory. */
 export function useLedger(): () => string {
   let work = ''
   beforeAll(async () => {

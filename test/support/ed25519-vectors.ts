@@ -28,7 +28,7 @@ const TORSION: readonly Point[] = (() => {
   return all
 })()
 
-/** Their encodings that RFC 8032 refuses: y of 2^255 - 19 and more, or the sign of an x that is zero. */
+/** The encodings of these points that RFC 8032 refuses: a y of 2^255 - 19 or more, or a sign bit for an x of zero. */
 const NON_CANONICAL = [
   'edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
   'edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff',
@@ -120,7 +120,7 @@ function reencoded(a: Encoded, r: Encoded): Vector[] {
   return [{ what: `A ${name(a)}, R ${name(r)}, re-encoded`, key: a.bytes, message, signature, valid: false }]
 }
 
-/** A signature with one bit flipped, in it, in the key or in the message. */
+/** A case with one bit flipped: in the signature, in the key or in the message. */
 function turned(vector: Vector): Vector[] {
   const all: Vector[] = []
   for (const field of ['key', 'message', 'signature'] as const) {

@@ -178,7 +178,7 @@ describe('a request without a tenant', () => {
     expect(await at('/healthz', ops)).toEqual(nobody)
   })
 
-  it('requires credentials for the health of a tenant, since the request may start it', async () => {
+  it('requires credentials for the health of a tenant, since the request may start the tenant', async () => {
     expect(await ask(access, { url: '/t/acme/healthz' }, 'acme')).toEqual(NONE)
     expect(await ask(access, { url: '/healthz' }, 'acme')).toEqual(NONE)
   })

@@ -9,7 +9,7 @@ const BEARER = /^Bearer +([A-Za-z0-9._~+/-]+=*) *$/i
 
 /**
  * Returns the token, or undefined if the request has no token or uses another scheme. Two Authorization fields are a problem with status
- * 400, and a malformed token is one with status 401.
+ * 400, and a malformed token is a problem with status 401.
  */
 export function authorizationOf(raw: Pick<IncomingMessage, 'headersDistinct'>): string | Problem | undefined {
   const given = raw.headersDistinct['authorization']

@@ -43,7 +43,7 @@ export interface OidcConfig {
 export interface CertificateGrant extends Grant {
   /** The distinguished name in RFC 2253 form, as `openssl x509 -noout -subject -nameopt RFC2253,-esc_msb,utf8` prints it. */
   subject?: string
-  /** SHA-256 of the certificate in hexadecimal, with or without colons, in any case. */
+  /** SHA-256 of the certificate in hexadecimal, with or without colons, in upper or lower case. */
   fingerprint256?: string
   name: string
 }
@@ -63,7 +63,7 @@ export interface AccessConfig {
   oidc?: readonly OidcConfig[]
   certificates?: readonly CertificateGrant[]
   rate?: RateConfig
-  /** A proxy in front terminates TLS, so the daemon may listen on other addresses than loopback without TLS. */
+  /** A proxy in front terminates TLS, so the daemon may listen without TLS on addresses other than loopback. */
   behindTls?: boolean
   /** Limits on connections. */
   connections?: ConnectionsConfig

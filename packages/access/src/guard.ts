@@ -27,7 +27,7 @@ export interface Guard {
   /** If absent, the server speaks plain HTTP, as it always does over a unix socket. */
   readonly tls?: TlsMaterial
   authenticate(raw: IncomingMessage): Promise<Identity | Problem>
-  /** The configured limits on connections at the start. */
+  /** The limits on connections that the settings had at the start. */
   readonly connections: ConnectionsConfig
   /** Starts to apply changes of the access files. */
   watch(taken: Taken): AccessWatch
@@ -55,7 +55,7 @@ export async function openGuard(
     open: access.open,
     connections: settings.connections,
     ...(settings.tls === undefined || 'path' in listen ? {} : { tls: settings.tls }),
-    // Every request is for the one tenant. Its health routes are public under every path.
+    // Every request is for the one tenant, whose health routes are public under every path.
     authenticate: (raw) => access.check(raw, isForAnybody(raw) ? undefined : moduleId),
     watch: (taken) =>
       watchAccess(() => readAccessFile(file), {

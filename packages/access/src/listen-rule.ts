@@ -1,4 +1,4 @@
-/** Checks the addresses that the settings allow to listen on, and the changes of settings while a process runs. */
+/** Checks whether the settings allow the daemon to listen on an address, and whether a running process can apply changed settings. */
 import { isLoopback, type Listen } from '@service-fs/http/address'
 import { HostedError } from '@service-fs/http/errors'
 import type { AccessSettings } from './settings.ts'

@@ -235,7 +235,7 @@ describe('keys', () => {
     expect(await ask(access, await issuer.token())).toMatchObject({ roles: ['read'] })
     const [old] = issuer.keys
     issuer.keys = [await signingKey('two')]
-    // During the pause of jose after a fetch, the key is unknown. That pause runs by jose's own clock.
+    // After a fetch, jose fetches no keys for a while, so the new key is unknown. The test moves the clock past this pause.
     expect((await refused(ask(access, await issuer.token())))[0]).toBe(401)
     const later = Date.now() + 11_000
     const clock = vi.spyOn(Date, 'now').mockImplementation(() => later)

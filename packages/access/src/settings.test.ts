@@ -113,7 +113,7 @@ describe('files', () => {
       behindTls: false,
       connections: {},
     })
-    // Another process receives it as JSON.
+    // Another process receives the settings as JSON.
     expect(JSON.parse(JSON.stringify(settings))).toEqual(settings)
   })
 

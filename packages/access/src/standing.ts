@@ -11,7 +11,7 @@ export interface Held {
   moduleId: string | undefined
 }
 
-/** The number of milliseconds between two reviews. A connection may outlive its token by this time. */
+/** The number of milliseconds between two reviews. A connection may outlive its token by up to this time. */
 const REVIEW_MS = 15_000
 
 /** Closes the connections of requests that are no longer allowed. */

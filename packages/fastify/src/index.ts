@@ -83,7 +83,7 @@ const CONTENT_TYPE_ERRORS: ReadonlySet<string> = new Set([
 
 /**
  * An option of the application: `fastify({ frameworkErrors })`. Fastify refuses some requests before it looks for a route, such as
- * one for `/v1/records/%ff`. With this option the wire answers those that have its prefix.
+ * one for `/v1/records/%ff`. With this option the wire answers the refused requests whose path has its prefix.
  */
 export const frameworkErrors: NonNullable<FastifyServerOptions['frameworkErrors']> = (
   error,
@@ -93,7 +93,7 @@ export const frameworkErrors: NonNullable<FastifyServerOptions['frameworkErrors'
   if (!handOver(request, reply)) void (reply as FastifyReply).send(error)
 }
 
-/** Hands a request to the wire whose prefix its path begins with. Reports whether there is one. */
+/** If the path of a request begins with the prefix of a wire, hands the request to that wire. Reports whether it did. */
 export function handOver(request: FastifyRequest, reply: FastifyReply): boolean {
   const { path } = splitTarget(request.raw.url ?? '')
   for (const [prefix, answer] of mounts.get(request.server.server) ?? []) {

@@ -1,4 +1,4 @@
-/** Addresses: those that a server listens on, and those that clients connect from. */
+/** The addresses that servers listen on, and the addresses that clients connect from. */
 import { BlockList, isIP, isIPv6 } from 'node:net'
 import { resolve } from 'node:path'
 import { HostedError } from './errors.ts'

@@ -27,7 +27,7 @@ export function readBody(
   return new Reading(raw, limit, budget, length ?? 0).result
 }
 
-/** Returns a body that has arrived completely, without waiting for the events of its stream; undefined when it has not. */
+/** Returns the body if it has arrived completely, without waiting for the events of its stream; otherwise undefined. */
 function readAtOnce(raw: IncomingMessage, length: number): Uint8Array | undefined {
   if (length === 0 || raw.readableLength !== length || raw.destroyed) return undefined
   return (raw.read() as Buffer | null) ?? undefined

@@ -107,7 +107,7 @@ it('counts a connection for the subject of its latest credentials', () => {
   expect(gone(shared, ...own)).toEqual([false, false, true, false])
 })
 
-it('does not prove a connection by requests without credentials: the oldest is evicted before a later silent one', () => {
+it('requests without credentials do not prove a connection: the oldest such connection is evicted before a newer silent one', () => {
   const { connections, arrive, began, rested } = listening({ max: 3, perAddress: 3 })
   const [answered, asking] = [arrive('192.0.2.1'), arrive('192.0.2.2')]
   for (const peer of [answered, asking]) began(peer)

@@ -1,8 +1,8 @@
 /**
  * Limits the connections of a process, in total and per address. When a limit is reached, a new connection evicts an old one. A
- * connection is unproven until it has carried a request with valid credentials; requests to public routes do not count. The oldest
- * unproven connection goes first, then the one that has been idle longest. When all are busy, the new connection evicts the oldest
- * connection of a subject that holds more than its share; if there is none, it is refused.
+ * connection is unproven until it has carried a request with valid credentials; requests to public routes do not count. Eviction takes the
+ * oldest unproven connection first, then the proven connection that has been idle longest. When all are busy, the new connection evicts the
+ * oldest connection of a subject that holds more than its share; if no subject does, the server refuses the new connection.
  */
 import { addressKey } from './address.ts'
 import { BlockList, isIPv6, type Server, type Socket } from 'node:net'
@@ -63,7 +63,7 @@ const LOOKED_AT = 64
 class Group {
   /** Unproven connections in order of arrival. */
   readonly unproven = new Set<Held>()
-  /** Proven idle connections; the one that has been idle longest is first. */
+  /** Proven idle connections, the longest idle first. */
   readonly waiting = new Set<Held>()
   size = 0
 

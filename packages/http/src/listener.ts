@@ -227,8 +227,8 @@ export function urlOf(server: NetServer, listen: Listen, isSecure: boolean): str
 }
 
 /**
- * Stops accepting. Resolves when all connections are closed; closes the remaining ones after `ms` milliseconds. `finish` ends those that
- * need not wait, and lets the others end after their responses.
+ * Stops accepting. Resolves when all connections are closed; closes the remaining ones after `ms` milliseconds. `finish` ends the
+ * connections that need not wait, and lets the others end after their responses.
  */
 export async function closeServer(
   server: NetServer,

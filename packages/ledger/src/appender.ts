@@ -50,7 +50,7 @@ class Group implements Batch {
   entries: PackedRecords = NO_ENTRIES
   time = ''
   committed: Promise<Place> | undefined
-  /** The place of each record, by identifier. Made when another append has one of them. */
+  /** The place of each record, by identifier. Built when another append first looks for an identifier. */
   #places: Map<string, number> | undefined
 
   /** Returns the place of the record with this identifier. */
@@ -384,7 +384,7 @@ function checkTwins(records: readonly NewRecord[], hasher: Hasher): void {
   }
 }
 
-/** Returns why a client cannot append one of the records: its type or its identifier is that of an operator's entry. */
+/** Returns why a client cannot append the records: one of them has a reserved type or identifier. */
 function reservedName(records: readonly NewRecord[]): string | undefined {
   let last = ''
   for (const { id, type } of records) {

@@ -30,7 +30,10 @@ export interface LedgerConformanceOptions {
   readonly crypto?: KeyCrypto
   /** The limits that the envelope sets. */
   readonly limits?: Partial<LedgerLimits>
-  /** Resolves after a turn of the event loop. The default resolves at once: for storages whose verbs all take a turn, or none. */
+  /**
+   * Resolves after a turn of the event loop. The default resolves at once, which suits storages whose verbs all take a turn, and storages
+   * whose verbs take none.
+   */
   readonly turn?: () => Promise<void>
   /** Entries of the largest ledger under test, at least 1,000. The default, 66,000, has a full tile of level 1. */
   readonly entries?: number

@@ -134,7 +134,7 @@ export class DutyBook {
     const id = DUTY_ID_PREFIX + String(this.#next)
     // If the append fails, the entry may be durable nevertheless. Then the next #load() finds it.
     const result = await append({ id, type: DUTY_TYPE, fields: [[DUTY_FIELD, duty.duty]], payload })
-    // The entry is durable, so this call succeeds even if this step fails; the next call loads the entry again.
+    // The entry is durable, so this method succeeds even if the load fails; its next call loads the entry.
     await this.#load().catch(() => undefined)
     return { id, result }
   }

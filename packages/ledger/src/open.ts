@@ -60,8 +60,7 @@ export async function openReadOnlyLedger(options: LedgerOptions, how: ReadOnlyOp
 }
 
 /**
- * Rejects a tree that differs from the acknowledged one. Accepts a shorter one, which may be a damaged ledger that an operator
- * opens on purpose.
+ * Rejects a tree that differs from the acknowledged one. Accepts a shorter tree: an operator may have opened a damaged ledger on purpose.
  */
 async function refuseOther(
   { mark, storage, runtime }: LedgerOptions,

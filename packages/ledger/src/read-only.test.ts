@@ -252,7 +252,7 @@ describe('a damaged tail', () => {
     expect((await openReadOnly(new MemoryStorage({ files }), { damaged: true, known: 90 })).size).toBe(90)
   })
 
-  it('is shown up to a tail file that does not continue the previous one', async () => {
+  it('is shown up to the first tail file that does not continue the file before it', async () => {
     const files = new Map([...(await killed(120, 0, 30)), ['tail/000000000119', new Uint8Array([10])]])
     expect(await openDamaged(files)).toBe(120)
   })

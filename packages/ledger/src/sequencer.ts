@@ -134,7 +134,7 @@ export class Sequencer {
     this.#running ??= this.#run()
   }
 
-  /** Takes no further appends and rejects those that wait with `reason`. A commit that is being written completes. */
+  /** Rejects the waiting appends with `reason`, and takes no further ones. A commit that is being written completes. */
   stop(reason: LedgerError): void {
     if (this.#stopped === undefined) {
       this.#stopped = reason

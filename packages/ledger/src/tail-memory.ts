@@ -130,7 +130,10 @@ export class TailMemory {
   }
 }
 
-/** Returns a block without the entries before `from`, unless these are the smaller part: then the copy would cost more than it frees. */
+/**
+ * Returns a block without the entries before `from`, or the block itself if those entries are its smaller part: a copy would then cost more
+ * memory than it frees.
+ */
 function rest(block: Block, from: number): Block {
   const { first, text, ends } = block
   const dropped = Math.max(from - first, 0)

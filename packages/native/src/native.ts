@@ -89,7 +89,10 @@ export const nativeCodec: Codec = {
   },
 }
 
-/** From this mean length on, in bytes, node:crypto hashes entries faster than WebAssembly, whose call costs less. */
+/**
+ * If entries have at least this mean length, in bytes, node:crypto hashes them faster than WebAssembly, although a call to node:crypto
+ * costs more.
+ */
 const LONG_ENTRY = 400
 
 /** The kernel of this thread: WebAssembly for short entries, node:crypto for long ones. */

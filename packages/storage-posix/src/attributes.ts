@@ -27,7 +27,7 @@ export interface Attributes {
   hasWriter(fd: number): boolean
 }
 
-/** FS_IOC_GETFLAGS and FS_IOC_SETFLAGS. Their numbers encode the size of a `long`, but their argument is an int. */
+/** FS_IOC_GETFLAGS and FS_IOC_SETFLAGS. The numbers of these two calls encode the size of a `long`, but the argument is an int. */
 const IOCTLS: Readonly<Record<string, readonly [get: number, set: number]>> = {
   arm: [0x80046601, 0x40046602],
   arm64: [0x80086601, 0x40086602],
@@ -78,7 +78,7 @@ async function load(): Promise<Attributes | undefined> {
 /** The C library of this process. */
 class Library {
   readonly #errno: () => number
-  /** Names by number. Some numbers have two names (EAGAIN and EWOULDBLOCK); keeps the first in the alphabet, the usual one. */
+  /** Names by number. Some numbers have two names (EAGAIN and EWOULDBLOCK); keeps the alphabetically first, which is the usual one. */
   readonly #names: ReadonlyMap<number, string> = new Map(
     Object.entries(system.errno)
       .sort(([a], [b]) => (a < b ? 1 : -1))

@@ -7,7 +7,7 @@ import { open } from 'node:fs/promises'
 import { errnoOf, StorageError, systemError } from '@service-fs/storage/errors'
 import { formatObjectName, maxBytes, type ReadableName } from '@service-fs/storage/object-name'
 
-/** The bytes that are read at once. */
+/** The most bytes that one read returns. */
 const PART_BYTES = 1 << 20
 
 /** POSIX_FADV_DONTNEED. */

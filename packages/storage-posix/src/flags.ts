@@ -19,10 +19,10 @@ export interface FileFlags {
   release(path: string, newer: string): Promise<void>
 }
 
-/** The flags that this process can set, or why it can set none. */
+/** The flags that this process can set, or the reason why it can set none. */
 export type LocalFlags = { readonly flags: FileFlags } | { readonly reason: string }
 
-/** Returns the flags that this process can set on files in `dir`. Tries it there on a file without a name. */
+/** Returns the flags that this process can set on files in `dir`. Tries to set one there, on a file without a name. */
 export async function localFlags(dir: string): Promise<LocalFlags> {
   const attributes = await loadAttributes()
   if (attributes === undefined)

@@ -37,7 +37,7 @@ async function openExclusive(path: string, flags: number): Promise<FileHandle | 
 
 /**
  * Locks with the command `flock` of util-linux, which inherits our descriptor. The lock belongs to the open file description, so our
- * descriptor still holds it after the command has ended. Node opens with O_CLOEXEC, so no other child process inherits it.
+ * descriptor still holds it after the command has ended. Node opens with O_CLOEXEC, so no other child process inherits the descriptor.
  */
 async function openThenLock(path: string, flags: number): Promise<FileHandle | 'held' | 'unsupported'> {
   const file = await open(path, flags, 0o600)

@@ -74,7 +74,7 @@ async function writePid(file: FileHandle): Promise<void> {
   }
 }
 
-/** Opens and locks `path`. Tries again when the file was replaced between the two. */
+/** Opens and locks `path`. Tries again when the file was replaced between opening and locking. */
 async function openStill(path: string, flags: number): Promise<FileHandle | 'held' | 'unsupported'> {
   for (;;) {
     const file = await openLocked(path, flags)

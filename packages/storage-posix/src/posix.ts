@@ -1,8 +1,8 @@
 /**
  * A ledger directory on a POSIX file system. @service-fs/storage/files defines the order of the steps. The verbs
  * make these system calls, with paths relative to the ledger directory. Syncs and most other calls run in Node's thread pool.
- * Opening, creating, writing, linking, unlinking and closing a file usually only takes memory of the kernel, and runs at once: a pool
- * thread would cost more than the call. So do reads while they find their data in memory (read-pace.ts).
+ * Opening, creating, writing, linking, unlinking and closing a file usually changes only the kernel's memory, so these calls run at once: a
+ * pool thread would cost more than the call. Reads, too, run at once while they find their data in memory (read-pace.ts).
  *
  *     seal       rmdir(dir), mkdir(dir, 0700) and fsync of its parent, for each directory that is new to this process, from the top
  *                openat(tmp/N, O_WRONLY|O_CREAT|O_EXCL|O_NOFOLLOW, 0600)  write  fchmod(0444)  fsync  close
@@ -290,7 +290,7 @@ async function syncPath(path: string, flags: number, what: Synced, sync: Sync): 
   try {
     await sync(what, fd)
   } finally {
-    // After a sync there is nothing to write, so this needs no pool thread. Its error counts as one of the sync.
+    // After a sync, close has nothing to write, so it needs no pool thread. Its error counts as an error of the sync.
     closeSync(fd)
   }
 }

@@ -18,7 +18,7 @@ export function isImmutable(path: string): boolean {
   }
 }
 
-/** Reports whether a regular file is append-only: its owner and root then get EPERM when they open it for other writing. */
+/** Reports whether a regular file is append-only: its owner and root then get EPERM when they open it for any other kind of writing. */
 export async function onlyGrows(path: string): Promise<boolean> {
   if (isImmutable(path)) return false
   try {

@@ -9,7 +9,7 @@ import { onlyGrows } from './probe.ts'
 export class FlaggedFiles implements Protection {
   readonly #root: string
   readonly #flags: FileFlags
-  /** Append-only directories: no name in them can be removed. */
+  /** By path, the directories that are append-only: no name in them can be removed. */
   readonly #directories = new Map<string, Promise<void>>()
 
   constructor(root: string, flags: FileFlags) {

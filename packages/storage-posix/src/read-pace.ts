@@ -1,4 +1,4 @@
-/** Milliseconds after which a read has waited for the medium. */
+/** A read that takes more milliseconds than this has waited for the medium. */
 const SLOW_MS = 1
 /** Milliseconds for which reads go to the thread pool after such a read. */
 const PAUSE_MS = 1000
@@ -6,8 +6,8 @@ const PAUSE_MS = 1000
 const MOST_BYTES = 1024 * 1024
 
 /**
- * Decides where a read runs. A read of data in the page cache takes microseconds, less than the work to hand it to a pool thread, and runs
- * at once. A slow medium must not hold up the event loop, so after one slow read all reads go to the thread pool for a second.
+ * Decides where a read runs. A read of data in the page cache runs at once: it takes microseconds, less than handing it to a pool thread. A
+ * slow medium must not hold up the event loop, so after one slow read all reads go to the thread pool for a second.
  */
 export class ReadPace {
   readonly #now: () => number

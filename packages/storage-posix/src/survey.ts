@@ -32,7 +32,7 @@ export interface SurveyOptions {
 
 const NAMED = 5
 const PAUSE_EVERY = 50
-/** A file that is being sealed briefly has two names, so that setting its attribute fails. */
+/** While a file is being sealed, it briefly has two names, and setting its attribute then fails. */
 const TRIES = 5
 const BETWEEN_TRIES_MS = 100
 

@@ -14,7 +14,7 @@ export interface TestMount {
 
 const MEBIBYTE = 1024 * 1024
 
-/** Mounts a file system; or returns why it cannot, as the suffix of a test's name. */
+/** Mounts a file system. If that fails, returns the reason, as the suffix of a test's name. */
 export function mountTest(type: TestFileSystem, mebibytes = 128): TestMount | string {
   if (process.platform !== 'linux' || process.getuid?.() !== 0)
     return ` (skipped: only root on Linux may mount ${type})`

@@ -55,7 +55,7 @@ export class PsdbClient {
   readonly #port: PsdbPort
   readonly #now: () => number
   readonly #region: RegionAllocator
-  /** In the order of the calls. The first one that finds no room delays the others, so that none starves. */
+  /** The requests that wait for room, in the order of the calls. The first one delays the others, so that none starves. */
   readonly #waiting: Waiting[] = []
   readonly #underWay = new Map<number, UnderWay>()
   #nextId = 0
@@ -69,7 +69,7 @@ export class PsdbClient {
     this.#region = new RegionAllocator(port.regionBytes)
   }
 
-  /** How many messages matched no request. */
+  /** The number of messages that matched no request. */
   get ignored(): number {
     return this.#ignored
   }

@@ -1,6 +1,6 @@
 import type { ReadableName, SealedName } from './object-name.ts'
 
-/** The most bundles that are sealed concurrently; the next ones start when these are durable. Recovery relies on this limit. */
+/** The most bundles that a ledger seals concurrently; it starts the next ones when these are durable. Recovery relies on this limit. */
 export const BUNDLES_AT_ONCE = 16
 
 /**
@@ -18,7 +18,8 @@ export interface StorageCapability {
 
   /**
    * `grow` mode only. Whether a tail file, once protected, can never be replaced. A new tail file may then begin at any entry after the
-   * first entry of the newest one, and older files stay until beginTail() at a bundle boundary with every earlier entry sealed.
+   * first entry of the newest one, and older files stay until beginTail() begins a file at a bundle boundary and every entry before it is
+   * sealed.
    */
   readonly keepsTail?: boolean
 

@@ -70,7 +70,7 @@ export class CheckedStorage implements StorageCapability {
   readonly #driver: StorageDriver
   readonly #hashBytes: number
   #tail: Tail | undefined
-  /** The bundles after the start of the oldest tail file that another process sealed. The sync of their names may have failed. */
+  /** The last bundles that another process sealed after the oldest tail file's start. Its sync of their names may have failed. */
   #found: number[] = []
   #tailWrites: Promise<unknown> = Promise.resolve()
   #publishes: Promise<unknown> = Promise.resolve()

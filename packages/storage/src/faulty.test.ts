@@ -7,10 +7,10 @@ import { bundlePath, formatObjectName, parseSealedName, type ReadableName } from
 /** `npm test` tries some of the seeds; see test/sets.mjs. */
 const QUICK = process.env['QUICK'] === '1'
 
-/** The writes that a test requested of a storage, and which of them the storage acknowledged. */
+/** The writes that a test requested of a storage. Marks each write that the storage acknowledged. */
 class Journal {
   readonly sealed = new Map<string, { bytes: Uint8Array; promised: boolean }>()
-  /** Every content that the tail may have. There is only one after a successful write; the end of the newest may be torn. */
+  /** Every content that the tail may have. After a successful write there is only one; the end of the newest content may be torn. */
   tails: TailFile[] = []
   torn = new Uint8Array()
   checkpoints: Uint8Array[] = []
@@ -44,7 +44,7 @@ class Journal {
     else this.checkpoints.push(checkpoint)
   }
 
-  /** Returns which acknowledged write the storage lacks; undefined when it has all. */
+  /** Describes an acknowledged write that the storage lacks; undefined when the storage has all. */
   async broken(storage: StorageCapability): Promise<string | undefined> {
     for (const [path, { bytes, promised }] of this.sealed) {
       const found = await storage.read(parseSealedName(path))
@@ -71,7 +71,7 @@ function continues(found: TailFile, kept: TailFile, torn: Uint8Array): boolean {
   return rest.length <= torn.length && rest.every((byte, i) => byte === torn[i] || byte === 0 || byte === 10)
 }
 
-/** Does on a small scale what a ledger does: commits, seals after commits, begins tail files, publishes checkpoints. */
+/** Acts like a small ledger: commits, seals after commits, begins tail files, publishes checkpoints. */
 async function work(storage: StorageCapability, journal: Journal): Promise<void> {
   await Promise.all([journal.seal(storage, 'origin'), journal.seal(storage, 'keys/log.vkey')])
   await journal.publish(storage, 'empty')
@@ -87,7 +87,7 @@ async function work(storage: StorageCapability, journal: Journal): Promise<void>
   await Promise.all([journal.commit(storage, 303, 100), journal.publish(storage, 'at 302')])
 }
 
-/** Does on a small scale what a ledger does after a crash: seals all objects again and continues the tail that it finds. */
+/** Acts like a small ledger after a crash: seals all objects again and continues the tail that it finds. */
 async function resume(storage: StorageCapability, journal: Journal): Promise<void> {
   const newest = await adopt(storage)
   const start = newest?.start ?? 0
@@ -371,7 +371,7 @@ function concat(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
   return both
 }
 
-/** Returns bytes that depend on the name. None is NUL or a line feed, which unwritten sectors read as. */
+/** Returns bytes that depend on the name. No byte is NUL or a line feed, because an unwritten sector reads as one of these. */
 function pattern(name: string, length: number): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(
     { length },

@@ -65,7 +65,7 @@ export class FaultyDisk {
   readonly #options: FaultyOptions
   readonly #random: Random
   #off = false
-  /** Set by a failed directory sync where files have attributes: the file system then syncs no directory until the next mount. */
+  /** Whether a directory sync has failed on a file system with attributes, which then syncs no directory until the next mount. */
   #stopped = false
   /** The names that programs see, and the names on the medium. */
   #names = new Map<string, Node>([['', 'dir']])
@@ -181,7 +181,7 @@ export class FaultyDisk {
     try {
       await this.sync(`fsync ${dir === '' ? '.' : dir}`, (kept) => this.syncNames(dir, kept))
     } catch (error) {
-      // Only where files have attributes: see Protection in file-system.ts.
+      // Only a file system with attributes stops: see Protection in file-system.ts.
       if (this.steps.length === this.#options.fail?.step) this.#stopped = this.#options.protects ?? false
       throw error
     }
@@ -229,7 +229,7 @@ export class FaultyDisk {
     inode.unsynced.clear()
   }
 
-  /** @internal Writes at the end, or a part of it. */
+  /** @internal Appends the bytes, or only the first ones, to a file. */
   write(inode: Inode, bytes: Uint8Array, whole: boolean): void {
     const from = inode.seen.length
     const length = whole ? bytes.length : this.#random.below(bytes.length)
@@ -374,7 +374,7 @@ class FaultyFiles implements FileSystem {
 
   async close(): Promise<void> {}
 
-  /** Checks that the file's names may be changed, and returns it. */
+  /** Checks that the file's names may be changed, and returns the file. */
   #free(path: string): Inode {
     const inode = this.#disk.inode(path)
     if (inode.protection !== 'none') throw systemCallError('EPERM')

@@ -35,9 +35,9 @@ export interface FileSystem {
  * Sets file attributes that outlast the process. The storage sets one when the file is durable and has a single name. Setting an
  * attribute again succeeds. A storage that sets attributes never replaces a tail file: see StorageCapability.keepsTail.
  *
- * The storage takes a name that has an attribute for durable, even if another process made it. This holds on file systems that stop
- * writing until the next mount once the sync of a directory has failed: those with a journal or copy-on-write. No other file
- * systems are known to have such attributes.
+ * If a file has an attribute, the storage treats its name as durable, even if another process made the name. This is right on file systems
+ * with a journal or copy-on-write: once the sync of a directory has failed, they write nothing until the next mount. No other file systems
+ * are known to have such attributes.
  */
 export interface Protection {
   /** Makes the sealed object at `path` immutable. */

@@ -24,10 +24,10 @@ const WRITABLE = 0o600
 /** Seals use at most this many of Node's four pool threads at a time, which leaves one free for a commit's sync. */
 const SEAL_WIDTH = 3
 
-/** Errors that only opening a file returns: nothing was written or synced. */
+/** Errors of opening a file, which neither writing nor syncing returns: nothing was written or synced. */
 const NOT_OPENED: ReadonlySet<string> = new Set(['ENOENT', 'ELOOP', 'ENOTDIR', 'EACCES', 'EMFILE', 'ENFILE'])
 
-/** Errors of rmdir where there is no directory, or one that is in use: it has files, an attribute, another owner or a file system of its own. */
+/** Errors of rmdir for a missing directory, or for one with files, an attribute, another owner or a file system of its own. */
 const NOT_REMOVED: ReadonlySet<string> = new Set([
   'ENOENT',
   'ENOTEMPTY',

@@ -130,7 +130,7 @@ export function parseSealedName(path: string): SealedName {
   throw new StorageError('path', `${path}: expected the path of a sealed object`)
 }
 
-/** Returns the path of a name, for messages; text stays as it is. */
+/** Returns the path of a name, for messages; returns a text unchanged. */
 export function labelOf(name: ObjectName | string): string {
   return typeof name === 'string' ? name : formatObjectName(name)
 }

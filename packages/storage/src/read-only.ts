@@ -45,7 +45,7 @@ class ReadOnlyDriver implements StorageDriver {
     return named(path, this.#files.exists(path))
   }
 
-  /** Ignores foreign names. Opening the ledger for writing rejects them. */
+  /** Ignores foreign names, which a storage that is open for writing rejects. */
   async tailStarts(): Promise<number[]> {
     const names = await named('tail', this.#files.list('tail'))
     return parseTailNames(names.filter((name) => parseTailName(name) !== undefined))

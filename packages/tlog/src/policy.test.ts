@@ -145,7 +145,7 @@ describe('parsePolicy', () => {
     ['a keyword in capitals', 'Quorum none\n'],
     ['a log without a key', 'log\nquorum none\n'],
     ['a log with two URLs', `log ${log.vkey} a b\nquorum none\n`],
-    ['a log key that is none', 'log abc\nquorum none\n'],
+    ['a log key that is not a verifier key', 'log abc\nquorum none\n'],
     ['a log key of a cosigner', `log ${x1.vkey}\nquorum none\n`],
     ['a log key of another type', 'log a+01020304+AgUGBw==\nquorum none\n'],
     ['a log twice', `log ${log.vkey}\nlog ${log.vkey} url\nquorum none\n`],

@@ -21,7 +21,7 @@ import {
 import { SymbolicTree } from './testing/symbolic-tree.ts'
 import { tileSpan, tileWidth, treeTiles } from './tile.ts'
 
-/** Beyond two full tiles; `npm test` stops beyond one. */
+/** The largest tree has more than two full tiles, and more than one in `npm test`. */
 const SIZE = process.env['QUICK'] === '1' ? 300 : 520
 
 /** Native hashes, each computed once. */

@@ -119,7 +119,7 @@ function* levels(size: number): Generator<number | 'entries'> {
   for (let level = 0; levelWidth(level, size) > 0; level++) yield level
 }
 
-/** The tiles to write when a tree grows: those that became full, and the new partial ones. */
+/** The tiles to write when a tree grows: the tiles that became full, and the new partial tiles. */
 export interface NewTiles {
   full: Tile[]
   partial: Tile[]

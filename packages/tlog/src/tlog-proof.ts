@@ -80,7 +80,7 @@ export interface VerifiedTlogProof extends PolicyResult {
 
 /**
  * Verifies that a log of the policy contains the entry with this leaf hash (tlog-proof, "Verifying a tlog proof").
- * @throws TlogError `proof` if malformed; what checkPolicy throws; TlogError `inclusion`
+ * @throws TlogError `proof` if malformed, `inclusion`, or an error of {@link checkPolicy}
  */
 export function verifyTlogProof(
   text: string,

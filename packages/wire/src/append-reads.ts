@@ -18,7 +18,7 @@ const MOST_OWN = 16_384
 const MOST_SUBJECTS = 4096
 const MINUTE_MS = 60_000
 
-/** The conflicts or duplicates that a subject may still cause: refills with time, and may be negative. */
+/** The conflicts and duplicates that a subject may still cause. The numbers grow with time, and may be negative. */
 interface Budget {
   conflicts: number
   duplicates: number
@@ -88,8 +88,8 @@ export class AppendReads {
   }
 
   /**
-   * Reports whether the budget covers all pending appends and `records` more, if all of them exist. It always admits a single
-   * append, because a batch may be larger than the budget.
+   * Reports whether the budget covers the pending appends and one more, with `records` records, even if the ledger already has all of
+   * their records. Always admits a single append, because a batch may be larger than the budget.
    */
   #hasRoom(subject: string, flight: Flight, records: number): boolean {
     if (flight.appends === 0) return true

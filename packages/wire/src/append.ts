@@ -29,7 +29,7 @@ export function appendBodyLimit(request: Pick<WireRequest, 'header'>, limits: Li
   return Math.ceil(limits.maxPayload / 3) * 4 + JSON_SLACK
 }
 
-/** Checks the headers that no body can correct. @throws Problem 400, 415 */
+/** Rejects headers that are wrong for every body. @throws Problem 400, 415 */
 export function appendHead(request: Pick<WireRequest, 'header'>, codec: Codec): void {
   const rawId = request.header(ID_HEADER)
   if (rawId === undefined) {

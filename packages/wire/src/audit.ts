@@ -8,11 +8,11 @@ export const READ_TYPE = 'application/vnd.service-fs.read+json'
 export interface Reader {
   readonly request: WireRequest
   readonly requestId: string
-  /** Whether the read is one of the audit sub-ledger. */
+  /** Whether the client reads the audit sub-ledger. */
   readonly isAudit: boolean
 }
 
-/** Reports whether reads of the ledger of a call are recorded. Those of the audit sub-ledger always are. */
+/** Reports whether reads of the ledger of a call are recorded. Reads of the audit sub-ledger are always recorded. */
 export function isRecorded({ options, isAudit }: Pick<Call, 'options' | 'isAudit'>): boolean {
   return options.audit !== undefined && (isAudit || options.publicReads !== true)
 }

@@ -1,8 +1,8 @@
 /**
  * A scan of JSON bytes that recognizes most canonical texts (RFC 8785) in one pass, without decoding or parsing them.
  *
- * It decides only what is certain from the bytes: the other texts, canonical or not, are left to parsing. So it knows no `\u` escapes,
- * and no texts in which RFC 8785 orders the names of an object differently than their bytes.
+ * It decides only what is certain from the bytes: the other texts, canonical or not, are left to parsing. So it leaves to parsing the texts
+ * with `\u` escapes, and those in which RFC 8785 does not order the names of an object by their bytes.
  *
  * A compiled engine scans bytes faster than it makes values and writes them again. An interpreter does not.
  */

@@ -235,7 +235,7 @@ describe('an allowance', () => {
         expect(() => parseJson(text, { values: needed - 1 })).toThrow(
           expect.objectContaining({ code: 'too-many' }),
         )
-        // Without an allowance, the text has few enough values.
+        // allowanceFor() must not return undefined for a text with more than `max` values and names.
         for (const max of [needed - 1, Math.floor(needed / 2)])
           if (max > 0) expect(allowanceFor(text, max)).toEqual({ values: max })
       }),

@@ -69,7 +69,7 @@ export function parseJson(text: string, allowance?: Allowance): unknown {
 
 /** From this many characters on, writing a value again to compare it takes much of a small engine's memory. */
 const LONG_TEXT = 2 ** 20
-/** So few values and names that the scanner is fast. */
+/** The scanner is fast for at most this many values and names. */
 const FEW_VALUES = 1000
 
 /** Reports whether a long text has few values and names, no escapes, and no error that the scanner finds. */

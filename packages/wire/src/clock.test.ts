@@ -12,7 +12,7 @@ class SetClock extends TestRuntime {
   }
 }
 
-/** A tenant whose ledger was written with a clock a year ahead, and its audit sub-ledger with a clock an hour less ahead. */
+/** A tenant whose ledger was written with a clock a year ahead. The clock of its audit sub-ledger was ahead by an hour less. */
 async function locked(): Promise<Harness & { runtime: SetClock }> {
   const runtime = new SetClock()
   runtime.ahead = YEAR - 3_600_000

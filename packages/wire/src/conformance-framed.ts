@@ -118,7 +118,7 @@ async function framedLimits(w: Server, { same, refused }: Pick<Tools, 'same' | '
     framed(Array.from({ length: count }, (_, i) => ({ id: `r${i}` })))
   const over = { field: 'body', expected: lines, supplied: lines + 1 }
   refused(await w.post(many(lines + 1), FRAMED), 'too-large', over)
-  // The count ends at the first record too many, whatever follows.
+  // The server stops counting at the first record over the limit, whatever follows.
   refused(await w.post(new Uint8Array(8 * 3 * lines), FRAMED), 'too-large', over)
   const got = await w.post(many(lines), FRAMED)
   same([got.status, got.json.entries.at(-1).cursor], [200, lines])

@@ -503,7 +503,7 @@ function limits({ it, same, like, refused }: Tools): void {
     const { append_lines: most } = (await w.ask('/v1/contract')).json.limits
     const over = await w.post(smallLines(most + 1), NDJSON)
     refused(over, 'too-large', { field: 'body', expected: most, supplied: most + 1 })
-    // The count ends at the first line too many, whatever follows.
+    // The server stops counting at the first line over the limit, whatever follows.
     const empty = await w.post('\n'.repeat(3 * most), NDJSON)
     refused(empty, 'too-large', { field: 'body', expected: most, supplied: most + 1 })
     const got = await w.post(smallLines(most), NDJSON)

@@ -23,7 +23,7 @@ export async function metrics(call: Call): Promise<Answer> {
   return answer(contentType, text)
 }
 
-/** Checks the headers of POST /mcp that no body can correct. @throws Problem 400, 415 */
+/** Rejects headers of POST /mcp that are wrong for every body. @throws Problem 400, 415 */
 export function mcpHead(request: Pick<WireRequest, 'header'>): void {
   checkCharset(request.header('content-type') ?? '')
 }

@@ -105,7 +105,7 @@ describe('POST /v1/examine', () => {
     expect(pack.entry).toEqual({ origin, vkeys, index: 0, payload, proof: await h.audit.tlogProof(0) })
   })
 
-  it('names no audit entry to the pack when reads are public', async () => {
+  it('gives the pack no audit entry when reads are public', async () => {
     const pack = new TestPack(['one'])
     const h = await harness(() => ({ examine: async () => pack, publicReads: true }))
     expect([(await post(h, {})).status, pack.entry, h.audit.size]).toEqual([200, undefined, 0])

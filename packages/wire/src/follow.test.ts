@@ -11,7 +11,7 @@ import type { WireResponse } from './request.ts'
 
 const KEYS = testKeys('example.org/ledger/acme', nativeCrypto)
 
-/** A wire over two ledgers. It counts reads of the first, and its audit appends wait for `gate`. */
+/** A wire over a ledger and its audit sub-ledger. It counts reads of the ledger, and appends to the audit sub-ledger wait for `gate`. */
 class Bench {
   readonly runtime = Object.assign(new TestRuntime(), { hasher: nativeHasher, codec: nativeCodec })
   readonly reports: unknown[] = []

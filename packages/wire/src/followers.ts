@@ -18,7 +18,7 @@ export interface Chunk {
   readonly events: Uint8Array
 }
 
-/** Why a waiting follower wakes: the ledger grew, a heartbeat is due, the stream ends, or reading failed. */
+/** The reason to wake a waiting follower: the ledger grew, a heartbeat is due, the stream ends, or reading failed. */
 export type Wake = 'grown' | 'beat' | 'over' | Error
 
 /** A follower, as {@link Followers} sees it. */

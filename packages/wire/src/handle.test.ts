@@ -248,7 +248,7 @@ describe('append of invalid input', () => {
     ['base64 that is no text', '{"payload_id":"a","payload_base64":1}', { field: 'payload_base64' }],
     ['a lone surrogate', '{"payload_id":"a","payload":"\\ud800"}', { field: 'payload' }],
     ['a number too large', '{"payload_id":"a","payload":1e999}', { field: 'body' }],
-    ['a type that is none', '{"payload_id":"a","payload":1,"type":"json"}', { field: 'type' }],
+    ['a type that is not a media type', '{"payload_id":"a","payload":1,"type":"json"}', { field: 'type' }],
     ['a type with a line feed', '{"payload_id":"a","payload":1,"type":"a/b\\nc: d"}', { field: 'type' }],
     [
       'a long type',

@@ -1,4 +1,4 @@
-/** Checks the head of a request: finds its route and parameters, or the problem that needs no body to detect. */
+/** Checks the head of a request: finds its route and parameters, or the problem that the server can detect without the body. */
 import type { Codec } from '@service-fs/tlog/codec'
 import { appendBodyLimit } from './append.ts'
 import { tooLarge } from './body-limits.ts'

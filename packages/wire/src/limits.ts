@@ -15,7 +15,10 @@ export interface Limits {
   defaultEntries: number
   /** Largest `limit` that /v1/entries accepts. */
   maxEntries: number
-  /** Entries that one request of /v1/search reads; 4 KiB of an entry count as one more. The response then has the cursor to resume from. */
+  /**
+   * Entries that one request of /v1/search reads; each 4 KiB of an entry count as one more entry. The response then has the cursor to
+   * resume from.
+   */
   searchEntries: number
   /** JSON of the records in one response of /v1/entries: the record that reaches this size is the last. */
   maxEntriesBytes: number

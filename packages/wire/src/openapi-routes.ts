@@ -41,7 +41,7 @@ const WRITE_CODES: readonly ProblemCode[] = [
 
 const IF_NONE_MATCH: Schema = { type: 'string', description: 'RFC 9110 §13.1.2: 304 if it has the ETag' }
 
-/** Descriptions by pattern. The routes of the audit sub-ledger have those of the ledger. */
+/** Descriptions by pattern. The routes of the audit sub-ledger have the same descriptions as those of the ledger. */
 export const DESCRIBED: Readonly<Record<string, Described>> = {
   '/healthz': { operationId: 'alive', answers: { 200: { [JSON_TYPE]: ref('Alive') } }, codes: [] },
   '/readyz': {

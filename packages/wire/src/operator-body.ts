@@ -8,7 +8,7 @@ import { mediaType, type WireRequest } from './request.ts'
 
 const MAX_BODY_BYTES = 16_384
 
-/** Checks the headers that no body can correct. @throws Problem 400, 415 */
+/** Rejects headers that are wrong for every body. @throws Problem 400, 415 */
 export function operatorHead(request: Pick<WireRequest, 'header'>): void {
   const type = mediaType(request)
   checkCharset(request.header('content-type') ?? '')

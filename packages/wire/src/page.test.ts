@@ -48,7 +48,7 @@ describe('a page', () => {
     const storage = new MemoryStorage()
     const made = await openTestLedger({ storage })
     await made.append(recordsOf(300))
-    // In the tree as five entries.
+    // The tree has this record as five entries.
     await made.append([{ id: 'split', type: 'text/plain', payload: new Uint8Array(250_000).fill(97) }])
     await made.append(recordsOf(620).slice(300))
     await made.close()

@@ -27,7 +27,7 @@ export interface Page {
   readonly count: number
   /** Index of the last record; undefined when there is none. */
   readonly last: number | undefined
-  /** Index after the entries that were read: that of the next page's first entry. */
+  /** Index after the entries that were read, where the next page begins. */
   readonly end: number
 }
 

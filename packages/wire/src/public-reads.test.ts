@@ -42,7 +42,7 @@ describe('public reads', () => {
     expect(await cacheControl('/audit/checkpoint')).toBe('no-store')
   })
 
-  it('leave reads of the audit sub-ledger recorded', async () => {
+  it('do not stop the recording of reads of the audit sub-ledger', async () => {
     const h = await harness(() => ({ publicReads: true }))
     const { status, headers } = await h.ask('/audit/v1/entries')
     expect([status, headers['x-audit-index'], h.audit.size]).toEqual([200, '0', 1])

@@ -27,7 +27,7 @@ const EVENT_END = asciiEncode('\n\n')
 const FRAME_BYTES = 160
 /** Beyond this length, setting a range of bytes is faster than copying them one by one. */
 const SHORT = 32
-/** The code units of a text with at least this many are counted only once. */
+/** The writer counts the code units of a text only once if the text has at least this many. */
 const LONG = 4096
 /** The most memory to allocate for records that are not known yet. */
 const MOST_EXPECTED = 1024 * 1024

@@ -37,7 +37,7 @@ export interface Route {
   readonly permission: Permission
   /** Whether the route is about the audit sub-ledger. */
   readonly audit: boolean
-  /** The option without which this route does not exist. */
+  /** This route exists only if the server has this option. */
   readonly needs?: 'metrics' | 'mcp'
   /** Checks the parts of a request's head that only this route has. @throws Problem */
   readonly head?: (request: Pick<WireRequest, 'header'>, codec: Codec) => void

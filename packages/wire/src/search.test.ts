@@ -167,7 +167,7 @@ describe('a search', () => {
     }
   })
 
-  it('ignores places of the index at which other records are', async () => {
+  it('ignores the other records at the places that the index names', async () => {
     const { ledger, rows } = await randomLedger(4, 60)
     const wrong: SearchIndex = {
       places: async (_, from, to) => ({ ranges: [[from, to]], end: to }),

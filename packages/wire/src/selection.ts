@@ -1,4 +1,4 @@
-/** The selection of a request, from its query or its body, and as its audit entry has it. */
+/** Parses the selection of a request from its query or body, and formats it for the audit entry. */
 import { conditionText } from '@service-fs/format/json-fields'
 import { Selection, SelectionError, type SelectionFields } from '@service-fs/format/selection'
 import type { Codec } from '@service-fs/tlog/codec'
@@ -46,7 +46,7 @@ function textsIn(name: string, member: unknown): string[] {
   return member.map((text: unknown) => textIn(name, text))
 }
 
-/** Returns the members of the audit entry. `from` and `to` would be the tree sizes of a consistency proof. */
+/** Returns the members of the audit entry, in which `from` and `to` are tree sizes of a consistency proof and so cannot name times. */
 export function conditionsShown({ from, to, type, prefix, where }: Selection): Shown['what'] {
   return {
     ...(from === undefined ? {} : { time_from: from }),

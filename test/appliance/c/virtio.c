@@ -117,7 +117,7 @@ static void test_operations(void) {
     CHECK(!disk_start(&disk, DISK_FLUSH, 1, 0, 0));
 }
 
-/* After each of these the driver abandons the device: pending requests fail, and new ones are refused. */
+/* After each lie the driver abandons the device: pending requests fail, and new ones are refused. */
 static void test_lies(void) {
     static const struct {
         uint32_t id, length;

@@ -400,9 +400,9 @@ static void flood(char what, uint64_t count) {
 
 /* ---- capabilities */
 
-/* Tries every slot of its own table with every operation; lists those that answer. The list omits slots on
- * which a call would block: its own notification, its parent's endpoint, the reply. Then addresses beyond the
- * table. */
+/* Tries every slot of its own table with every operation, and lists the slots that answer. It leaves out
+ * slots on which a call would block: its own notification, its parent's endpoint, the reply. Then it tries
+ * addresses beyond the table. */
 static void call_all(struct text *text) {
     text_add(text, "answer:");
     for (seL4_CPtr slot = 0; slot < 512; slot++) {
@@ -464,7 +464,7 @@ static void do_step(const char *step) {
     if (*step == 'u') __asm__ volatile("udf #1");
     if (*step == 's') client_say("came back from ", deeper(start, 1000000));
     if (*step == 'f') tell_of_fault(address);
-    /* With some SDKs a domain lacks the capability that tell_of_fault() uses: then this ends it. */
+    /* With some SDKs a domain lacks the capability that tell_of_fault() uses; it faults here instead. */
     if (*step == 'f') __asm__ volatile("udf #1");
     console("has done what it must not");
 }

@@ -20,7 +20,7 @@ static void next(void) {
     });
 }
 
-/* Only a checkpoint marked as durable binds the next life; another may replace one that is not. */
+/* Only a checkpoint marked as durable binds the next life; another checkpoint may replace an unmarked one. */
 static void say(void) {
     struct text text = {0};
     if (size != refused + 1 && size % 8 != 0) return;

@@ -10,7 +10,7 @@
 //	proof    C clients, each reading the .tlog-proof of one record at random (service-fs)
 //	consistency  C clients, each reading the consistency proof between two sizes at random (service-fs)
 //
-// It runs for -warmup and then -seconds (only the latter counts), or, with -total, until that many records are in.
+// It runs for -warmup, which does not count, and then for -seconds; with -total it runs until that many records are in.
 package main
 
 import (

@@ -243,7 +243,7 @@ describe.each(['grow', 'each'] as const)('with tail files in the mode %s, the ch
       const path = sealed[random.below(sealed.length)] as string
       const damaged = new Map(files)
       damage(damaged, path, kind, random)
-      // Half of the damages are there when the ledger is opened, the others come later.
+      // In half of the rounds the damage is there when the ledger is opened; in the others it comes later.
       const isEarly = round % 8 < 4
       const place = isEarly ? damaged : files
       const one = await opened(place, { periodMs: 20_000, tailMode }).catch((error: unknown) => {

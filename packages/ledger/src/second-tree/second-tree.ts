@@ -56,7 +56,9 @@ const PUBLISH_BEHIND_MS = 10_000
 /** The pause after a temporary error, such as a full disk. */
 const RETRY_MS = 10_000
 
-/** Errors for which later attempts of this process would fail, too. All other errors mean that the ledger is busy, unready or full. */
+/**
+ * After these errors, every later attempt of this process would fail too. All other errors mean that the ledger is busy, unready or full.
+ */
 const FINAL: ReadonlySet<string> = new Set(['conflict', 'corrupt', 'io', 'path', 'bad-record', 'range'])
 
 /** A root hash that the tree must have at a size. */

@@ -308,7 +308,7 @@ class WasmKernel implements Kernel {
     return { text, spare, ends, leaves, edge: extended, root, tileRoots: this.#texts(roots) }
   }
 
-  /** Copies the entries from `next` on to the memory, as many as one call takes. Returns their number, and moves `next` behind them. */
+  /** Copies entries to the memory, starting at `next`, as many as one call takes. Returns their number, and moves `next` behind them. */
   #load(batches: readonly PackedEntries[], next: { batch: number; entry: number }): number {
     const alone = ALONE * this.#longFrom
     const first = this.#offsets / 4
