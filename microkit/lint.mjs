@@ -1,8 +1,9 @@
 // Checks the C sources: their layers, their format (clang-format), and what cppcheck and clang-tidy find. Skips a tool or a part that
 // is missing on this machine, and names it. Keeps clang-tidy's results in build/lint, under a hash of its input.
-//   node microkit/lint.mjs [--all] [--quick]
+//   node microkit/lint.mjs [--all] [--quick | --rest]
 //     --all: run clang-tidy again on files that were clean
-//     --quick: run clang-tidy's static analyzer, which takes most of its time, only on the store
+//     --quick: run clang-tidy, which takes most of the time, only on the store
+//     --rest: do only what --quick leaves out
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -95,34 +96,42 @@ function findMachine() {
   return { lacking: { nothing: [], crates, engine, disk, domains }, domains: flags }
 }
 
-/** The sources that the static analyzer reads in the quick form. */
+/** The sources that --quick checks with clang-tidy. They need no other headers. */
 const STORE = /^psdb\/[^/]*\.c$/
+/** @type {import('./tidy.mjs').Machine} */
+const FOR_STORE = {
+  lacking: { nothing: [], crates: [], engine: [], disk: [], domains: [] },
+  domains: new Map(),
+}
 
-/** @param {string} path @param {boolean} isQuick @returns {string[]} arguments that leave checks out */
-const withoutChecks = (path, isQuick) => (isQuick && !STORE.test(path) ? ['--checks=-clang-analyzer-*'] : [])
+/** @param {string[]} paths @param {Options} options */
+function chooseTidyJobs(paths, { quick, rest }) {
+  if (quick)
+    return tidyJobs(
+      paths.filter((path) => STORE.test(path)),
+      FOR_STORE,
+    )
+  return tidyJobs(rest ? paths.filter((path) => !STORE.test(path)) : paths, findMachine())
+}
 
 /**
  * @param {{ path: string, flags: string[] }} job
- * @param {string[]} left arguments that leave checks out: the complete check must not find the stamp of a shorter one
  * @returns {string} a file that exists if clang-tidy found nothing in this input
  */
-function stampOf({ path, flags }, left) {
+function stampOf({ path, flags }) {
   const read = execFileSync('clang', ['-E', '-CC', ...flags, path], { cwd: here, maxBuffer: 1 << 28 })
-  const hash = createHash('sha256')
-    .update(read)
-    .update([...left, ...flags].join(' '))
+  const hash = createHash('sha256').update(read).update(flags.join(' '))
   hash.update(readFileSync(join(here, '.clang-tidy')))
   return join(out, `${path.replaceAll('/', '_')}-${hash.digest('hex').slice(0, 32)}`)
 }
 
-/** @typedef {{ all: boolean, quick: boolean }} Options */
+/** @typedef {{ all: boolean, quick: boolean, rest: boolean }} Options */
 
 /** @param {{ path: string, flags: string[] }} job @param {Options} options @returns {Promise<string>} its findings */
-async function tidy(job, { all, quick }) {
-  const left = withoutChecks(job.path, quick)
-  const stamp = stampOf(job, left)
+async function tidy(job, { all }) {
+  const stamp = stampOf(job)
   if (!all && existsSync(stamp)) return ''
-  const args = ['--quiet', '--config-file=.clang-tidy', ...left, job.path, '--', ...job.flags]
+  const args = ['--quiet', '--config-file=.clang-tidy', job.path, '--', ...job.flags]
   const child = spawn('clang-tidy', args, { cwd: here })
   let text = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (text += String(chunk)))
@@ -147,20 +156,30 @@ async function checkTidy(jobs, options) {
   return found
 }
 
-const { values: options } = parseArgs({
-  options: { all: { type: 'boolean', default: false }, quick: { type: 'boolean', default: false } },
-})
+/**
+ * Everything except clang-tidy.
+ *
+ * @param {string[]} paths
+ * @param {string[]} skipped takes a line for each missing tool
+ * @returns {string[]} one line for each problem
+ */
+function checkQuickly(paths, skipped) {
+  const problems = checkLayers(paths)
+  if (runs('clang-format')) problems.push(...checkFormat(paths))
+  else skipped.push('clang-format: not installed')
+  if (runs('cppcheck')) problems.push(...checkCppcheck(paths.filter((path) => path.endsWith('.c'))))
+  else skipped.push('cppcheck: not installed')
+  return problems
+}
+
+const flag = /** @type {const} */ ({ type: 'boolean', default: false })
+const { values: options } = parseArgs({ options: { all: flag, quick: flag, rest: flag } })
 const paths = sourcePaths().filter((path) => !VENDORED.test(path))
-const sources = paths.filter((path) => path.endsWith('.c'))
-const problems = checkLayers(paths)
 /** @type {string[]} */
 const skipped = []
-if (runs('clang-format')) problems.push(...checkFormat(paths))
-else skipped.push('clang-format: not installed')
-if (runs('cppcheck')) problems.push(...checkCppcheck(sources))
-else skipped.push('cppcheck: not installed')
+const problems = options.rest ? [] : checkQuickly(paths, skipped)
 if (runs('clang-tidy') && runs('clang')) {
-  const { jobs, skipped: parts, uncovered } = tidyJobs(paths, findMachine())
+  const { jobs, skipped: parts, uncovered } = chooseTidyJobs(paths, options)
   skipped.push(...parts)
   problems.push(...uncovered)
   problems.push(...(await checkTidy(jobs, options)))
