@@ -45,6 +45,7 @@ export const fullOnly = [
   'test/envelopes/json.test.ts',
   'test/envelopes/ledger.test.ts',
   'test/envelopes/tree.test.ts',
+  'test/envelopes/wire-a.test.ts',
   'test/envelopes/wire-b.test.ts',
   'test/envelopes/wire-cores.test.ts',
   'test/hosted/access-host.test.ts',

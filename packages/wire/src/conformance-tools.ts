@@ -35,6 +35,24 @@ export interface WireSubject {
   readonly dispose: () => Promise<void>
 }
 
+/** A part of the suite, by its subject. */
+export type WirePart =
+  | 'routes'
+  | 'appends'
+  | 'bad appends'
+  | 'framed batches'
+  | 'retention'
+  | 'signatures'
+  | 'coded bodies'
+  | 'limits'
+  | 'reads'
+  | 'proofs'
+  | 'tiles'
+  | 'streams'
+  | 'audit'
+  | 'restarts'
+  | 'clock'
+
 /** Options of the suite. */
 export interface WireConformanceOptions {
   readonly name: string
@@ -44,6 +62,8 @@ export interface WireConformanceOptions {
   readonly moduleId?: string
   /** Whether the servers have `advance`. */
   readonly clock?: boolean
+  /** The parts to run; default: all. */
+  readonly parts?: readonly WirePart[]
   /** Native primitives to verify the responses with. Default: pure ECMAScript. */
   readonly crypto?: KeyCrypto
 }

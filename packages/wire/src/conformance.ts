@@ -17,27 +17,36 @@ import {
   type Json,
   type Tools,
   type WireConformanceOptions,
+  type WirePart,
 } from './conformance-tools.ts'
+
+const PARTS: Readonly<Record<WirePart, (t: Tools) => void>> = {
+  routes: tenantsAndRoutes,
+  appends: appending,
+  'bad appends': badAppends,
+  'framed batches': framedBatches,
+  retention,
+  signatures: signedRecords,
+  'coded bodies': codedBodies,
+  limits,
+  reads: reading,
+  proofs,
+  tiles,
+  streams: following,
+  audit,
+  restarts: restarting,
+  clock: clocks,
+}
+
+/** The names of the suite's parts. */
+export const WIRE_PARTS: readonly WirePart[] = Object.keys(PARTS) as WirePart[]
 
 /** Adds the tests that every server of the wire protocol must pass. */
 export function wireConformance(options: WireConformanceOptions): void {
+  const { name, clock = false, parts = WIRE_PARTS } = options
   const t = tools(options)
-  options.test.describe(`the wire protocol of ${options.name} conforms`, () => {
-    tenantsAndRoutes(t)
-    appending(t)
-    badAppends(t)
-    framedBatches(t)
-    retention(t)
-    signedRecords(t)
-    codedBodies(t)
-    limits(t)
-    reading(t)
-    proofs(t)
-    tiles(t)
-    following(t)
-    audit(t)
-    restarting(t)
-    if (options.clock === true) clocks(t)
+  options.test.describe(`the wire protocol of ${name} conforms`, () => {
+    for (const part of parts) if (part !== 'clock' || clock) PARTS[part](t)
   })
 }
 
