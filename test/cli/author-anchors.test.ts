@@ -61,6 +61,12 @@ it('writes the records whose signatures lead to an anchor, and names the records
   expect(readFileSync(join(out, 'order/signed'), 'utf8')).toBe(PAYLOAD)
 })
 
+it('counts the signature of a refused record with that record, not as a record that no author signed', async () => {
+  const { code, stdout } = await get('--all', '--out', join(dir, 'all'))
+  expect([code, stdout]).toEqual([3, expect.stringMatching(/^2 records written, /)])
+  expect(stdout).toContain('1 left out that no author signed, 1 refused')
+})
+
 it('cannot be combined with --no-verify', async () => {
   expect(await get('--id', 'order/signed', '--no-verify')).toMatchObject({ code: 2 })
 })

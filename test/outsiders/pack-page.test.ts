@@ -1,12 +1,15 @@
 // The page of an examiner's pack in Debian's Chromium, opened from disk, without a network, by keyboard only.
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { makeLedger, testRecords, testSigner } from '@service-fs/client/testing'
+import { JWS_TYPE } from '@service-fs/format/author'
 import type { RecordContent } from '@service-fs/format/entry'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { makeAuthor } from '../../packages/author/src/testing.ts'
+import { signedPair } from '@service-fs/cli/testing-signed'
 import { ChromiumPage, hasChromium } from '../support/chromium.ts'
 import { serviceFs, serviceFsCommand } from '../support/daemon.ts'
 import { run } from '../support/process.ts'
@@ -163,6 +166,32 @@ describe.skipIf(!hasChromium)(`the page of a pack${hasChromium ? '' : ' (skipped
       expect(await page.evaluate(unnamed)).toBe(0)
       expect(await page.evaluate('document.documentElement.lang')).toBe('en')
       expect(await page.evaluate('document.querySelectorAll("h1").length')).toBe(1)
+    })
+  })
+
+  it('shows the author of a signed record, and finds records by their author', async () => {
+    const dir = join(work, 'signers')
+    mkdirSync(dir)
+    const { author } = makeAuthor(dir)
+    const payload = Buffer.from('{"total":12}')
+    const options = {
+      dir,
+      by: author,
+      type: JWS_TYPE,
+      payload,
+      time: new Date().toISOString(),
+    } as const
+    const ledger = join(work, 'signed')
+    await makeLedger(ledger, { records: [...testRecords(30), ...(await signedPair('order/1', options))] })
+    await withPage(await makePack(ledger, '--prefix', 'order/'), async (page) => {
+      expect(await page.evaluate(textOf('count'))).toBe('2 records found of 2.')
+      expect(await openRecord(page, 'order/1')).toMatch(/^True/)
+      const facts = await page.evaluate('document.querySelector("#details dl").textContent')
+      expect(facts).toContain('verified: CN=Alice Ångström,')
+      await tabTo(page, 'text')
+      await page.type('alice')
+      await page.press('Enter')
+      await page.until(`${textOf('count')} === '1 record found of 2.'`)
     })
   })
 

@@ -14,7 +14,7 @@ import verifier  # noqa: E402
 from verifier import False_, expect, sha256  # noqa: E402
 
 PART = 61440
-COLUMNS = ["cursor", "id", "time", "type", "size", "entries", "leaf_hash", "sha256", "file", "proof"]
+COLUMNS = ["cursor", "id", "time", "type", "size", "entries", "leaf_hash", "sha256", "file", "proof", "author", "author_signature", "signature_file"]
 
 
 def read(*path):
@@ -74,6 +74,27 @@ def check_record(directory, row, size, root, checkpoint):
     expect(root_from(row["cursor"] - 1, size, leaf, proof) == root, where + ": root hash")
 
 
+def check_author(directory, row, author):
+    """The signature of an author is a record after the signed one; the header names its hash."""
+    where = row["proof"]
+    header = verifier.unbase64(read(directory, row["proof"]).split(b"\n")[1][6:], where).decode("utf-8")
+    fields = dict(line.split(": ", 1) for line in header.rstrip("\n").split("\n")[1:])
+    expect((author is not None) == ("author-signature" in fields), where + ": author")
+    if author is None:
+        expect(row["author"] + row["author_signature"] + row["signature_file"] == "", where + ": an author in the index")
+        return
+    expect(author["subject"] == fields["author"] == row["author"], where + ": the author's name")
+    expect(author["certificate"] == fields["author-certificate"], where + ": the author's certificate")
+    expect(" ".join(author["chain"]) == fields.get("author-chain", ""), where + ": the author's chain")
+    expect(author["signed_at"] == fields["author-signed-at"], where + ": the time of the signature")
+    expect(row["author_signature"] == ("verified" if author["verified"] else "not verified"), where + ": the judgement")
+    if author["verified"]:
+        signature = author["signature"]
+        expect(signature["cursor"] == row["cursor"] + row["entries"], where + ": the signature's place")
+        expect(signature["file"] == row["signature_file"], where + ": the signature's file")
+        expect(sha256(read(directory, signature["file"])).hex() == fields["author-signature"], where + ": the signature's hash")
+
+
 def check_csv(directory, rows):
     with open(os.path.join(directory, "index.csv"), newline="", encoding="utf-8") as file:
         lines = list(csv.reader(file, strict=True))
@@ -84,7 +105,7 @@ def check_csv(directory, rows):
             # In some countries, spreadsheet programs separate columns at semicolons.
             for text in cell.split(";"):
                 expect(not text.lstrip().startswith(("=", "+", "-", "@")), "index.csv: a formula")
-            if name not in ("id", "type", "leaf_hash"):
+            if name not in ("id", "type", "leaf_hash", "author"):
                 expect(cell == str(row[name]), "index.csv: " + name)
 
 
@@ -108,6 +129,8 @@ def main(directory):
     check_csv(directory, rows)
     report = json.loads(read(directory, "report.json"))
     expect([r["cursor"] for r in report["records"]] == [r["cursor"] for r in rows], "report.json: records")
+    for row, record in zip(rows, report["records"]):
+        check_author(directory, row, record.get("author"))
     print("%d records of %s in a tree of %d entries" % (len(rows), origin.decode("utf-8"), size))
 
 

@@ -10,6 +10,7 @@ import {
 import { nativeCodec } from '@service-fs/native/native'
 import { verifyCades } from './cades.ts'
 import type { Anchors } from './chain.ts'
+import { visibleName } from './distinguished-name.ts'
 import { SignatureError } from './errors.ts'
 import { verifyJades } from './jades.ts'
 
@@ -18,6 +19,8 @@ export interface VerifiedSignature {
   readonly type: SignatureType
   readonly bytes: Uint8Array
   readonly author: Author
+  /** The issuer that the signing certificate names (RFC 4514). */
+  readonly issuer: string
   /** RFC 3339 with milliseconds; all certificates are valid from `notBefore` to `notAfter`. */
   readonly notBefore: string
   readonly notAfter: string
@@ -59,6 +62,7 @@ export async function verifySignature(
     type,
     bytes,
     author,
+    issuer: visibleName({ subject: signer.x509.issuer }),
     notBefore: anchor === undefined || anchor.notBefore < notBefore ? notBefore : anchor.notBefore,
     notAfter: anchor === undefined || anchor.notAfter > notAfter ? notAfter : anchor.notAfter,
   }

@@ -125,7 +125,7 @@ function tableOf(page: readonly PageRow[]): HTMLTableElement {
 
 async function showRecord(row: PageRow): Promise<void> {
   shown = row
-  const [cursor, id, time, type, size, leafHash, sha256, file, , kept] = row
+  const [cursor, id, time, type, size, leafHash, sha256, file, , kept, author] = row
   const result = make('p', 'Checking…')
   result.className = 'result'
   result.id = 'record-result'
@@ -137,6 +137,7 @@ async function showRecord(row: PageRow): Promise<void> {
     ['Media type', make('span', type)],
     ['Deposited', make('span', time)],
     ['Must be kept', make('span', kept === '' ? 'No duty was stated' : kept)],
+    ['Author', make('span', author === '' ? 'Not signed' : author)],
     ['Size', make('span', `${size} bytes`)],
     ['Cursor', make('span', String(cursor))],
     ['Leaf hash', make('code', leafHash)],

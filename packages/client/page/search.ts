@@ -24,12 +24,13 @@ export function search(rows: readonly PageRow[], query: Query): PageRow[] {
   )
 }
 
-function hasText([cursor, id, , , , leafHash, sha256, file]: PageRow, text: string): boolean {
+function hasText([cursor, id, , , , leafHash, sha256, file, , , author]: PageRow, text: string): boolean {
   return (
     id.toLowerCase().includes(text) ||
     String(cursor) === text ||
     sha256.includes(text) ||
     leafHash.toLowerCase() === text ||
-    file.toLowerCase().includes(text)
+    file.toLowerCase().includes(text) ||
+    author.toLowerCase().includes(text)
   )
 }

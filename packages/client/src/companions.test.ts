@@ -143,6 +143,7 @@ describe('the verification of signed records', () => {
 describe('a verifier of signatures', () => {
   const facts = {
     author: authorOf(SIGNATURE),
+    issuer: 'CN=Authority',
     notBefore: '2026-01-01T00:00:00.000Z',
     notAfter: '2027-01-01T00:00:00.000Z',
   }
@@ -174,7 +175,7 @@ describe('a verifier of signatures', () => {
     [
       'rejects a signature',
       () => Promise.reject(new Error('expected x, found y')),
-      'a valid signature of the author',
+      'a valid signature of the author of "',
     ],
     [
       'finds another author',

@@ -97,6 +97,8 @@ export class CompanionCheck {
 /** The facts in a signature that is valid for a payload. */
 export interface SignatureFacts {
   readonly author: Author
+  /** The issuer that the signing certificate names (RFC 4514). */
+  readonly issuer: string
   /** All certificates are valid from this time to `notAfter`: RFC 3339 in UTC with milliseconds. */
   readonly notBefore: string
   readonly notAfter: string
@@ -125,8 +127,8 @@ export async function confirmSignatures(
     if (record === undefined || companion === undefined) continue
     const { first, payload } = record
     const signature = { type: companion.first.header.type, payload: companion.payload }
-    const problem = await signatureProblem({ ...first.header, payload }, signature, verify)
-    if (problem !== undefined) problems.add(place, problem.expected, problem.found)
+    const found = await checkSignature({ ...first.header, payload }, signature, verify)
+    if (isSignatureFault(found)) problems.add(place, found.expected, found.found)
   }
 }
 
@@ -144,23 +146,36 @@ export interface AuthoredRecord {
   readonly payload: Uint8Array
 }
 
+/** Why a signature does not count. */
+export interface SignatureFault {
+  readonly expected: string
+  readonly found: string
+}
+
+/** Reports whether the result of {@link checkSignature} is a fault. */
+export function isSignatureFault(found: SignatureFacts | SignatureFault): found is SignatureFault {
+  return 'expected' in found
+}
+
 /**
- * Verifies the signature of a record's author at the time of the record, and that the header names that author. Returns what was expected
- * and found if this fails. The caller has checked the form of the header, and that `signature` has the digest that it names.
+ * Verifies the signature of a record's author at the time of the record, and that the header names that author. The caller has checked
+ * that the signature has the digest that the header names.
  */
-export async function signatureProblem(
+export async function checkSignature(
   record: AuthoredRecord,
   { type, payload }: { type: string; payload: Uint8Array },
   verify: SignatureVerifier,
-): Promise<{ expected: string; found: string } | undefined> {
+): Promise<SignatureFacts | SignatureFault> {
   const author = authorIn(record)
-  if (author === undefined || isAuthorProblem(author) || !isSignatureType(type)) return undefined
+  if (author === undefined) return { expected: 'a signature of its author', found: 'none' }
+  if (isAuthorProblem(author)) return { expected: `${author.field}: ${author.expected}`, found: author.found }
+  if (!isSignatureType(type)) return { expected: 'its signature as a JWS or CMS', found: type }
   let facts: SignatureFacts
   try {
     facts = await verify(record.payload, type, payload)
   } catch (error) {
     const expected = `a valid signature of the author of ${JSON.stringify(record.id)}`
-    return { expected, found: messageOf(error) }
+    return { expected, found: `an invalid one: ${messageOf(error)}` }
   }
   const { notBefore, notAfter } = facts
   if (record.time < notBefore || record.time > notAfter)
@@ -170,7 +185,7 @@ export async function signatureProblem(
     }
   const said = shown(author)
   const real = shown(facts.author)
-  return said === real ? undefined : { expected: `the author of the signature, ${real}`, found: said }
+  return said === real ? facts : { expected: `the author of the signature, ${real}`, found: said }
 }
 
 /** Returns the facts about the author in a signature, without the anchor, which the operator chooses. */

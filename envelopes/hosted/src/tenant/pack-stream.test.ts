@@ -5,6 +5,7 @@ import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
+import { makeAuthor, signJws } from '@service-fs/author/testing'
 import { packDirectory } from '@service-fs/cli/examine/pack-directory'
 import { withExamined } from '@service-fs/client/examine/ledger'
 import { makePack } from '@service-fs/client/examine/pack'
@@ -19,6 +20,7 @@ import { openPack } from './pack-stream.ts'
 import { openTenant, type Tenant } from './tenant.ts'
 
 const noPython = spawnSync('python3', ['-c', 'pass']).status !== 0
+const READ_REPORT = 'import sys, zipfile; print(zipfile.ZipFile(sys.argv[1]).read("report.json").decode())'
 const PYTHON = join(import.meta.dirname, '../../../../test/outsiders/pack.py')
 
 let root = ''
@@ -75,6 +77,7 @@ describe('POST /v1/examine', () => {
       await withExamined(join(root, 'acme'), {}, (ledger) =>
         makePack(ledger, output, {
           selection: new Selection({ prefix: 'invoice/' }),
+          signatures: () => Promise.reject(new Error('no record is signed')),
           made: new Date().toISOString(),
           program: 'test',
         }),
@@ -108,6 +111,30 @@ describe('POST /v1/examine', () => {
         vkeys: (await readFile(join(at, audit.keys_file), 'utf8')).trim().split('\n'),
       })!
       expect(await checkFileProof(proof, join(at, audit.file), policy)).toMatchObject({ index })
+    },
+  )
+
+  it.skipIf(noPython)(
+    'verifies the signatures of authors, and sends the records that have them',
+    async () => {
+      const { author } = makeAuthor(root)
+      const payload = Buffer.from('signed')
+      const headers = { 'x-foundry-module-id': 'acme', 'content-type': 'text/plain', 'x-payload-id': 'a' }
+      const appended = await fetch(new URL('/v1/append', http.url), {
+        method: 'POST',
+        headers: { ...headers, 'x-signature': signJws(payload, author) },
+        body: payload,
+      })
+      expect(appended.status).toBe(200)
+      await writeFile(join(root, 'pack.zip'), Buffer.from(await (await post('{"prefix":"a"}')).arrayBuffer()))
+      const read = spawnSync('python3', ['-c', READ_REPORT, join(root, 'pack.zip')], { encoding: 'utf8' })
+      expect(read.stderr).toBe('')
+      const { records, counts } = JSON.parse(read.stdout)
+      expect(counts).toMatchObject({ signed: 1, signatures_verified: 1, signatures_added: 1 })
+      expect(records).toMatchObject([
+        { id: 'a', author: { verified: true, issuer: 'CN=middle-p256', signature: { cursor: 2 } } },
+        { cursor: 2, signature_of: 'a' },
+      ])
     },
   )
 

@@ -2,6 +2,7 @@
 import { mkdir, mkdtemp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
+import type { SignatureVerifier } from '@service-fs/client/companions'
 import { Collected } from '@service-fs/client/examine/collected'
 import { examineSource, type ExaminedLedger } from '@service-fs/client/examine/ledger'
 import { makePack } from '@service-fs/client/examine/pack'
@@ -12,6 +13,12 @@ import { storedPath, TILE_WIDTH } from '@service-fs/tlog/tile'
 import type { WireLedger } from '@service-fs/wire/call'
 import type { PackMaker, RecordedPack } from '@service-fs/wire/packs'
 import { VERSION } from '../version.ts'
+
+/** Loads the verifier with the first signature, because most ledgers have none. */
+const verifyAuthor: SignatureVerifier = async (payload, type, signature) => {
+  const { verifySignature } = await import('@service-fs/author/verify')
+  return verifySignature(payload, type, signature)
+}
 
 /** Bytes that a client gets at once. */
 const PIECE = 256 << 10
@@ -144,6 +151,7 @@ class PackStream implements PackMaker {
     try {
       await makePack(this.#ledger, output, {
         selection: this.#selection,
+        signatures: verifyAuthor,
         made: made.toISOString(),
         program: `service-fs ${VERSION} serve`,
         recorded: this.#recorded,

@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { quoted } from '@service-fs/format/visible'
 import { ClientError } from '@service-fs/client/errors'
+import { anchorOptions, authorVerifier, type AnchorOptions } from '../author-anchors.ts'
 import { isUrl } from '@service-fs/client/http'
 import type { PackWriter } from '../examine/pack-directory.ts'
 import type { Io } from '../io.ts'
@@ -21,7 +22,7 @@ import { progressBar } from '../progress.ts'
 import { selectionOf, selectionOptions, type SelectionOptions } from '../selection.ts'
 import type { PackSummary } from '@service-fs/client/examine/packed'
 
-interface ExamineOptions extends LedgerOptions, KeyOptions, SelectionOptions {
+interface ExamineOptions extends LedgerOptions, KeyOptions, SelectionOptions, AnchorOptions {
   checkpoint?: string[]
   out?: string
   json?: boolean
@@ -35,7 +36,7 @@ without a network. If a check fails, there is no pack.`
 /** `examine`: makes a pack of selected records for an examiner. */
 export function addExamine(program: Command, io: Io): void {
   const command = program.command('examine [place]')
-  selectionOptions(keyOptions(ledgerOptions(command)))
+  selectionOptions(anchorOptions(keyOptions(ledgerOptions(command))))
     .description(
       'make a pack of selected records, their proofs and an integrity report, from the ledger behind a URL, in a directory, in a tar archive or in a disk image',
     )
@@ -58,6 +59,7 @@ async function examine(place: string, options: ExamineOptions, version: string, 
   const selection = selectionOf(options)
   const earlier: string[] = []
   for (const file of options.checkpoint ?? []) earlier.push((await readInput(file)).toString())
+  const signatures = await authorVerifier(options)
   const access = { ...(await placeOptions(place, options)), ...(await trustOptions(options)), earlier }
   const [{ withExamined }, { makePack }] = await Promise.all([
     import('@service-fs/client/examine/ledger'),
@@ -70,6 +72,8 @@ async function examine(place: string, options: ExamineOptions, version: string, 
     const summary = await withExamined(place, access, (ledger) =>
       makePack(ledger, output, {
         selection,
+        signatures,
+        isAnchored: options.authorAnchors !== undefined,
         made: made.toISOString(),
         program: `service-fs ${version} examine`,
         recorded: isUrl(place) ? 'by-server' : undefined,
@@ -93,7 +97,12 @@ async function openPack(place: string, made: Date): Promise<PackWriter> {
 
 function resultText(summary: PackSummary, written: Written, out: string): string {
   const key = summary.pinned ? 'key pinned' : 'self-consistent, key not pinned'
+  const { signed, verified } = summary.authors
+  const authors =
+    signed === 0
+      ? ''
+      : `signatures of authors: ${verified} verified${verified === signed ? '' : `, ${signed - verified} NOT VERIFIED: the report has the reasons`}\n`
   return `true  ${quoted(summary.origin)}: ${summary.size} entries, ${summary.recordsRead} records verified; ${key}
 packed ${summary.records} records (${summary.bytes} bytes) in ${quoted(out)}: ${written.files} files, ${written.bytes} bytes
-`
+${authors}`
 }

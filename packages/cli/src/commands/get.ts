@@ -5,6 +5,7 @@ import { quoted } from '@service-fs/format/visible'
 import { authorFields, signatureId } from '@service-fs/format/author'
 import { messageOf } from '@service-fs/format/errors'
 import { authorMembers } from '@service-fs/client/author'
+import { judgeAuthor } from '@service-fs/client/author-judgement'
 import type { SignatureVerifier } from '@service-fs/client/companions'
 import { ClientError } from '@service-fs/client/errors'
 import { getRecord, openTree } from '@service-fs/client/get'
@@ -25,7 +26,7 @@ import { progressBar, type Progress } from '../progress.ts'
 import { nativeCodec, sha256Hex } from '@service-fs/native/native'
 import { readRecord, type ReadRecord } from '@service-fs/client/read'
 import { Restorer } from '../record-files.ts'
-import { judgedRecords, refusalOf, type JudgedRecord } from '../signed-records.ts'
+import { judgedRecords, type JudgedRecord } from '../signed-records.ts'
 import { httpSource } from '@service-fs/client/source'
 import { treeRecords, uncheckedBundles, type Bundles, type TreeRecord } from '@service-fs/client/tree-records'
 import type { Trust } from '@service-fs/client/trust'
@@ -145,8 +146,8 @@ async function checkAuthor(
     author === undefined
       ? undefined
       : await getRecord(connection, { id: companion }, trust).catch(unlessMissing)
-  const refusal = await refusalOf({ id, time, fields, payload }, signature, verify)
-  if (refusal !== undefined) throw new ClientError('false', `${quoted(id)}: ${refusal}`)
+  const { problem } = await judgeAuthor({ id, time, fields, payload }, signature, verify)
+  if (problem !== undefined) throw new ClientError('false', `${quoted(id)}: ${problem}`)
 }
 
 function unlessMissing(error: unknown): undefined {

@@ -223,7 +223,7 @@ describe('examine', () => {
     expect(html).toContain('<td>until 2031-01-01T00:00:00.000Z (retain-until), held by case-2</td>')
     expect(html).toContain('<td>No duty</td>')
     const page = await readFile(at('pack/page/index-1.js'), 'utf8')
-    expect(page).toContain(`,1,"until ${until} (policy)"]`)
+    expect(page).toContain(`,1,"until ${until} (policy)",""]`)
   })
 
   it('lists corrections of the clock', async () => {

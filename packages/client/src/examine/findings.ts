@@ -13,16 +13,17 @@ export interface Findings {
 export function findingsOf(
   ledger: ExaminedLedger,
   summary: PackSummary,
-  { corrections, duties, recorded }: PackFindings & Pick<PackOptions, 'recorded'>,
+  { corrections, duties, recorded, isAnchored }: PackFindings & Pick<PackOptions, 'recorded' | 'isAnchored'>,
 ): Findings {
   const { size } = ledger.checkpoint
   return {
     checked: [
       `The ledger's signature on the checkpoint of ${size} entries verifies with the key ${keyText(ledger)}.`,
-      `All ${size} entries of the ledger were read and hashed (RFC 6962, section 2.1). Their hashes yield the root hash that the checkpoint signs. So every record of the checkpoint that meets the selection is in this pack, and no other record is. This check needs the whole ledger: it cannot be repeated with the pack alone.`,
+      `All ${size} entries of the ledger were read and hashed (RFC 6962, section 2.1). Their hashes yield the root hash that the checkpoint signs. So every record of the checkpoint that meets the selection is in this pack, and no other record is${addedText(summary)}. This check needs the whole ledger: it cannot be repeated with the pack alone.`,
       `For each record of this pack, an inclusion proof (RFC 9162, section 2.1.3) leads from the leaf hash of its entry to that root hash. The leaf hash covers the identifier, the media type, the time of deposit and the content: if one bit of them had changed since the ledger signed them, the proof would fail.`,
       `For a record that takes several entries, the first entry has the length and the SHA-256 of the whole content. Both match, and each part is an entry that was hashed too.`,
       dutyText(duties),
+      ...signatureTexts(summary, isAnchored),
       ...(typeof recorded === 'object'
         ? [
             `The audit sub-ledger ${recorded.origin} recorded this examination as its entry ${recorded.index}, with the subject and the selection, before the pack was sent. The folder audit/ has the content of the entry and its proof.`,
@@ -53,6 +54,7 @@ export function findingsOf(
             'Whether the ledger shows other readers the same entries, and when the checkpoint was signed: no cosignature of a witness and no time-stamp was checked.',
           ]),
       'The identity of the depositor of a record, and whether its content is true.',
+      ...(summary.authors.signed === 0 ? [] : [certificateText(isAnchored)]),
       ...(recorded === 'by-server'
         ? [
             'Whether this examination is recorded. The server of the ledger records the reads of its clients in the audit sub-ledger, unless its reads are public; this pack has no proof of it.',
@@ -65,6 +67,27 @@ export function findingsOf(
       'Whether two records have the same identifier, and who else has read the records. The command service-fs verify checks the first, and service-fs audit ls lists the reads that the audit sub-ledger recorded.',
     ],
   }
+}
+
+function addedText({ signatures }: PackSummary): string {
+  return signatures === 0 ? '' : `, except ${signatures} that have the signatures of such records`
+}
+
+function signatureTexts({ authors: { signed, verified } }: PackSummary, isAnchored = false): string[] {
+  if (signed === 0) return []
+  const anchored = isAnchored ? ', which leads to a certificate that was given to the program' : ''
+  const all = `Records that are signed by their authors: ${signed}. For ${verified} of them, the signature over the content verifies, as does the chain of its certificates at the time of deposit${anchored}; the header of the record, which the leaf hash covers, names that author. The signatures are records of this pack.`
+  if (verified === signed) return [all]
+  return [
+    all,
+    `The signatures of ${signed - verified} records do NOT verify. The report says of each why. Nothing shows that the author that such a record names has signed it.`,
+  ]
+}
+
+function certificateText(isAnchored = false): string {
+  return isAnchored
+    ? 'Whether a certificate of an author was revoked.'
+    : 'Whether the names in the certificates of authors are true, and whether a certificate was revoked. No trust anchor was given to the program, and anybody can make a certificate.'
 }
 
 function dutyText({ policies, holds, withoutEffect }: PackDuties): string {

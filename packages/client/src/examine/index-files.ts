@@ -14,12 +14,30 @@ const COLUMNS = [
   'sha256',
   'file',
   'proof',
+  'author',
+  'author_signature',
+  'signature_file',
 ] as const
 
+type Members = Record<(typeof COLUMNS)[number], string | number>
+
 /** Returns the members of a record in the pack's JSON files. */
-export function recordMembers(row: PackedRecord): Record<(typeof COLUMNS)[number], string | number> {
+export function recordMembers(
+  row: PackedRecord,
+): Omit<Members, 'author' | 'author_signature' | 'signature_file'> {
   const { cursor, id, time, type, size, entries, leafHash, sha256, file, proof } = row
   return { cursor, id, time, type, size, entries, leaf_hash: leafHash, sha256, file, proof }
+}
+
+/** Returns the members of a record in the index. Those about its author are empty if it has no signature. */
+function indexMembers(row: PackedRecord): Members {
+  const { author } = row
+  return {
+    ...recordMembers(row),
+    author: author?.author?.subject ?? '',
+    author_signature: author === undefined ? '' : author.problem === undefined ? 'verified' : 'not verified',
+    signature_file: author?.signature?.file ?? '',
+  }
 }
 
 /** Writes both files, one record at a time. */
@@ -41,7 +59,7 @@ export class IndexFiles {
   }
 
   async add(row: PackedRecord): Promise<void> {
-    const members = recordMembers(row)
+    const members = indexMembers(row)
     await this.#csv.write(csvLine(COLUMNS.map((name) => members[name])))
     await this.#json.add(members)
   }

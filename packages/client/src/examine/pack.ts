@@ -15,11 +15,12 @@ import { IndexFiles } from './index-files.ts'
 import type { ExaminedLedger } from './ledger.ts'
 import type { PackOutput } from './output.ts'
 import type { ClockCorrections, PackedRecord, PackOptions, PackSummary } from './packed.ts'
+import { authorText, PackAuthors, signedBy } from './pack-authors.ts'
 import { PackDuties } from './pack-duties.ts'
 import { PageFiles } from './page-files.ts'
 import { readmeOfPack } from './readme.ts'
 import { ReportFiles } from './report-files.ts'
-import { recordPath } from './safe-text.ts'
+import { packedFiles } from './safe-text.ts'
 import { Spool } from './spool.ts'
 import { TreeProofs } from './tree-proofs.ts'
 
@@ -46,7 +47,7 @@ export async function makePack(
   }
 }
 
-/** A record whose row waits until all duties are known. */
+/** A record whose row waits until its author and all duties are known. */
 interface SpooledRecord extends PackedRecord {
   /** The number of the script with its data. */
   data: number
@@ -61,7 +62,7 @@ async function packInto(
   const { tree, origin, checkpoint, note, trust } = ledger
   const { selection, progress } = options
   const proofs = new TreeProofs(tree)
-  const index = await IndexFiles.open(output)
+  const authors = new PackAuthors<SpooledRecord>(options.signatures)
   const report = await ReportFiles.open(output, ledger, options)
   const page = new PageFiles(output)
   const summary: PackSummary = {
@@ -70,8 +71,10 @@ async function packInto(
     root: checkpoint.root,
     recordsRead: 0,
     records: 0,
+    signatures: 0,
     bytes: 0,
     pinned: trust.pinned,
+    authors: authors.counts,
   }
   const corrections: ClockCorrections = { count: 0, first: [] }
   const duties = new PackDuties()
@@ -80,7 +83,10 @@ async function packInto(
     if (record.type === CLOCK_TYPE) noteCorrection(record, corrections)
     duties.read(record)
     progress?.(record.index + record.parts, checkpoint.size)
-    if (!selection.selects(record) || !selection.selectsPayload(record.payload)) continue
+    const signed = await authors.next(record)
+    if (signed !== undefined) await spool.add(signed.row)
+    const isSelected = selection.selects(record) && selection.selectsPayload(record.payload)
+    if (!isSelected && signed?.isFollowed !== true) continue
     const row = rowOf(record)
     const hashes = await proofs.inclusion(record.index)
     checkInclusion(ledger, row, hashes)
@@ -88,18 +94,23 @@ async function packInto(
     const proof = formatTlogProof({ extra, index: record.index, hashes, checkpoint: note }, nativeCodec)
     await output.put(row.file, record.payload)
     await output.put(row.proof, nativeCodec.utf8Encode(proof))
-    await index.add(row)
     const data = await page.add(row, { header: extra, payload: record.payload, hashes })
-    await spool.add({ ...row, data, retainUntil: valueOf(record.fields, RETAIN_FIELD) })
+    const spooled = { ...row, data, retainUntil: valueOf(record.fields, RETAIN_FIELD) }
+    if (!authors.waits(record, spooled)) await spool.add(spooled)
     summary.records += 1
     summary.bytes += row.size
+    if (!isSelected) summary.signatures += 1
   }
-  await index.end()
+  const last = await authors.next(undefined)
+  if (last !== undefined) await spool.add(last.row)
+  const index = await IndexFiles.open(output)
   for await (const row of spool.items()) {
     const kept = duties.of(row)
+    await index.add(row)
     await report.add(row, kept)
-    await page.index(row, keptText(kept))
+    await page.index(row, { kept: keptText(kept), author: authorText(row) })
   }
+  await index.end()
   await report.end(summary, { corrections, duties })
   await page.end(ledger, options, summary)
   await putIdentity(ledger, output)
@@ -107,8 +118,9 @@ async function packInto(
   return summary
 }
 
-function rowOf({ index, parts, id, type, time, payload, entry }: TreeRecord): PackedRecord {
-  const file = recordPath(index + 1, id, type)
+function rowOf(record: TreeRecord): PackedRecord {
+  const { index, parts, id, type, time, payload, entry } = record
+  const signatureOf = signedBy(record)
   return {
     cursor: index + 1,
     id,
@@ -118,8 +130,8 @@ function rowOf({ index, parts, id, type, time, payload, entry }: TreeRecord): Pa
     size: payload.length,
     leafHash: nativeHasher.leaf(entry),
     sha256: sha256Hex(payload),
-    file,
-    proof: `${file}.tlog-proof`,
+    ...packedFiles(record),
+    ...(signatureOf === undefined ? {} : { signatureOf }),
   }
 }
 

@@ -1,5 +1,7 @@
 /** The records of a pack, and the numbers of its report. */
 import type { Selection } from '@service-fs/format/selection'
+import type { AuthorJudgement } from '../author-judgement.ts'
+import type { SignatureVerifier } from '../companions.ts'
 import type { PackDuties } from './pack-duties.ts'
 
 /** A record of a pack, as its index shows it. */
@@ -22,6 +24,22 @@ export interface PackedRecord {
   file: string
   /** The path of its .tlog-proof. */
   proof: string
+  /** The signature of its author; absent if the header names none. */
+  author?: PackedAuthor
+  /** In a record with a signature: the identifier of the signed record. */
+  signatureOf?: string
+}
+
+/** The signature of a record's author, with the judgement of the program that made the pack. */
+export interface PackedAuthor extends AuthorJudgement {
+  /** The record with the signature; absent if it is missing. */
+  signature?: Pick<PackedRecord, 'cursor' | 'file' | 'proof'>
+}
+
+/** The number of signed records, and of those whose signatures verify. */
+export interface AuthorCounts {
+  signed: number
+  verified: number
 }
 
 /** The entry of the audit sub-ledger that records a pack. */
@@ -42,6 +60,10 @@ export interface PackOptions {
    * nothing records the pack.
    */
   recorded?: RecordedPack | 'by-server' | undefined
+  /** Verifies the signatures of authors. */
+  signatures: SignatureVerifier
+  /** `signatures` accepts only those that lead to a trust anchor. */
+  isAnchored?: boolean | undefined
   /** The time and the program that the report names. */
   made: string
   program: string
@@ -58,10 +80,14 @@ export interface PackSummary {
   recordsRead: number
   /** Records of the pack. */
   records: number
+  /** Those of them that are not selected: each has the signature of a selected record. */
+  signatures: number
   /** Bytes of their contents. */
   bytes: number
   /** The keys were pinned by the caller. */
   pinned: boolean
+  /** The signed records of the pack, and those whose signatures verify. */
+  authors: AuthorCounts
 }
 
 /** The number of entries by which an operator corrected the ledger's clock, and the first of them. */

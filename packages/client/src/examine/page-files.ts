@@ -27,6 +27,8 @@ export type PageRow = [
   data: number,
   /** Until when the record must be kept, and by which holds; empty without a duty. */
   kept: string,
+  /** The record's author and the judgement of the signature, or the record whose signature it is; otherwise empty. */
+  author: string,
 ]
 
 /** The data of a record with which the page checks it. Bytes are in base64. */
@@ -83,10 +85,13 @@ export class PageFiles {
   }
 
   /** Adds the row of a record to the index. */
-  async index(row: PackedRecord & { data: number }, kept: string): Promise<void> {
+  async index(
+    row: PackedRecord & { data: number },
+    { kept, author }: { kept: string; author: string },
+  ): Promise<void> {
     if (this.#rows.length === INDEX_ROWS) await this.#endIndex()
     const { cursor, id, time, type, size, leafHash, sha256, file, data } = row
-    this.#rows.push([cursor, id, time, type, size, leafHash, sha256, file, data, kept])
+    this.#rows.push([cursor, id, time, type, size, leafHash, sha256, file, data, kept, author])
   }
 
   async end(ledger: ExaminedLedger, { made, recorded }: PackOptions, summary: PackSummary): Promise<void> {

@@ -42,7 +42,7 @@ with <code>verify.sh</code> or <code>service-fs verify-proof</code> from a sourc
 <section aria-labelledby="search-heading">
 <h2 id="search-heading">Search</h2>
 <form id="search" role="search" autocomplete="off">
-<div><label for="text">Identifier, cursor, hash or file name has</label><input id="text" type="search"></div>
+<div><label for="text">Identifier, author, cursor, hash or file name has</label><input id="text" type="search"></div>
 <div><label for="type">Media type has</label><input id="type" type="search"></div>
 <div><label for="from">Deposited from (UTC, such as 2026-11-22)</label><input id="from" type="text"></div>
 <div><label for="to">Deposited before (UTC)</label><input id="to" type="text"></div>

@@ -6,11 +6,13 @@ export function readmeOfPack(origin: string): string {
 
 index.html     A page that searches and shows the records and checks their proofs. Open it in a browser; it needs no network.
 report.html    The integrity report: the checks that were made, those that were not, and each record with the duty to
-               keep it. report.json is for programs.
-index.csv      One line a record: cursor, id, time, type, size, entries, leaf_hash, sha256, file, proof. A field that a spreadsheet
-               program would take as a formula has an apostrophe before it; control and invisible characters are written as \\uXXXX.
+               keep it and with its author, if an author signed it. report.json is for programs.
+index.csv      One line a record: cursor, id, time, type, size, entries, leaf_hash, sha256, file, proof, author, author_signature,
+               signature_file. The last three are empty if no author signed the record. A field that a spreadsheet program would take
+               as a formula has an apostrophe before it; control and invisible characters are written as \\uXXXX.
 index.json     The same with the exact values.
-records/       The content of each record, byte for byte, and beside it its .tlog-proof (c2sp.org/tlog-proof).
+records/       The content of each record, byte for byte, and beside it its .tlog-proof (c2sp.org/tlog-proof). The signature of an
+               author over the content of a record is a record too: a JWS without its payload (.jose, RFC 7515), or CMS (.p7s, RFC 5652).
 ledger/        The files that verify the proofs: checkpoint, the signed checkpoint that they lead to (c2sp.org/tlog-checkpoint); keys/, the keys
                that verify its signature (C2SP vkeys); origin, the name of the ledger; README.txt, which explains the formats of the
                whole ledger; verify.sh, which verifies a proof with a shell, coreutils, sed, awk and openssl 3.

@@ -5,6 +5,7 @@ import { nativeCodec } from '@service-fs/native/native'
 import { parseTlogProof } from '@service-fs/tlog/tlog-proof'
 import { findingsOf } from './findings.ts'
 import { AUDIT_FILES } from './audit-files.ts'
+import { authorReport } from './pack-authors.ts'
 import { JsonList, recordMembers } from './index-files.ts'
 import type { ExaminedLedger } from './ledger.ts'
 import type { PackOutput } from './output.ts'
@@ -57,20 +58,32 @@ export class ReportFiles {
 
   async add(row: PackedRecord, kept: Kept): Promise<void> {
     const { time, ...others } = recordMembers(row)
-    await this.#json.add({ ...others, deposited: time, unchanged: true, duty: kept })
+    const author = row.author && authorReport(row.author)
+    const signatureOf = row.signatureOf
+    await this.#json.add({
+      ...others,
+      deposited: time,
+      unchanged: true,
+      duty: kept,
+      author,
+      signature_of: signatureOf,
+    })
     if (this.#rows.length === ROWS) await this.#page()
     this.#rows.push(reportRow(row, kept))
   }
 
   async end(summary: PackSummary, found: PackFindings): Promise<void> {
-    const { recorded } = this.#options
+    const { recorded, isAnchored } = this.#options
     const { corrections, duties } = found
-    const { checked, notChecked } = findingsOf(this.#ledger, summary, { ...found, recorded })
+    const { checked, notChecked } = findingsOf(this.#ledger, summary, { ...found, recorded, isAnchored })
     const counts = {
       entries_read: summary.size,
       records_read: summary.recordsRead,
       records: summary.records,
       bytes: summary.bytes,
+      signed: summary.authors.signed,
+      signatures_verified: summary.authors.verified,
+      signatures_added: summary.signatures,
     }
     const tail = {
       counts,

@@ -4,6 +4,7 @@ import type { Selection } from '@service-fs/format/selection'
 import { AUDIT_FILES } from './audit-files.ts'
 import { htmlHead } from './html-head.ts'
 import type { ExaminedLedger } from './ledger.ts'
+import { authorText } from './pack-authors.ts'
 import type { PackDuties } from './pack-duties.ts'
 import type { PackedRecord, PackOptions, PackSummary } from './packed.ts'
 import { htmlText } from './safe-text.ts'
@@ -35,10 +36,21 @@ export function reportRow(row: PackedRecord, kept: Kept): string {
     `<td>${htmlText(row.time)}</td>`,
     '<td>Unchanged</td>',
     `<td>${htmlText(keptText(kept)) || 'No duty'}</td>`,
+    `<td>${authorCell(row)}</td>`,
     `<td>leaf <code>${htmlText(row.leafHash)}</code><br>SHA-256 <code>${row.sha256}</code></td>`,
     `<td><code>${htmlText(row.file)}</code><br><code>${htmlText(row.proof)}</code></td>`,
   ]
   return `<tr>${cells.join('')}</tr>\n`
+}
+
+/** Formats the author of a record: the certificates and the signature's file follow the judgement. */
+function authorCell(row: PackedRecord): string {
+  const text = authorText(row)
+  const judged = text === '' ? 'Not signed' : `<bdi>${htmlText(text)}</bdi>`
+  const { author, signature } = row.author ?? {}
+  const hashes = author === undefined ? [] : [author.certificate, ...author.chain]
+  const files = signature === undefined ? [] : [signature.file]
+  return [judged, ...[...hashes, ...files].map((one) => `<code>${htmlText(one)}</code>`)].join('<br>')
 }
 
 function table(rows: readonly string[]): string {
@@ -50,11 +62,12 @@ function table(rows: readonly string[]): string {
     'Deposited',
     'Since then',
     'Must be kept',
+    'Author',
     'Hashes',
     'Files',
   ]
   return `<table>
-<caption>The records. “Unchanged” means that the proof of the record leads to the root hash of the checkpoint.</caption>
+<caption>The records. “Unchanged” means that the proof of the record leads to the root hash of the checkpoint. The hashes below an author are those of the certificates, the author’s own first.</caption>
 <thead><tr>${columns.map((column) => `<th scope="col">${column}</th>`).join('')}</tr></thead>
 <tbody>
 ${rows.join('')}</tbody>
@@ -92,6 +105,7 @@ export function reportPage(report: Report): string {
     ['Selection', selectionText(options.selection)],
     ['Records in this pack', `${summary.records} of ${summary.recordsRead}, ${summary.bytes} bytes`],
     ['Entries read and verified', String(summary.size)],
+    ['Signatures of authors', signedText(summary)],
     [
       'Duties',
       `scopes with a policy: ${duties.policies}; holds in force: ${duties.holds}; report.json lists them`,
@@ -118,6 +132,11 @@ ${list(notChecked)}<h2>Records</h2>
 ${pages.length === 0 ? table(rows) : links(pages)}</main>
 `,
   )
+}
+
+function signedText({ authors: { signed, verified } }: PackSummary): string {
+  if (signed === 0) return 'no record of this pack is signed'
+  return `verified: ${verified} of ${signed}${verified === signed ? '' : '; the others are NOT VERIFIED'}`
 }
 
 function recordedText(recorded: PackOptions['recorded']): string {

@@ -4,8 +4,10 @@ import { visibleLine } from '@service-fs/format/visible'
 /** File name extensions by media type. A browser that opens a file with one of these extensions from disk runs no script in it. */
 const EXTENSIONS: ReadonlyMap<string, string> = new Map([
   ['application/gzip', '.gz'],
+  ['application/jose', '.jose'],
   ['application/json', '.json'],
   ['application/pdf', '.pdf'],
+  ['application/pkcs7-signature', '.p7s'],
   ['application/x-tar', '.tar'],
   ['application/zip', '.zip'],
   ['image/gif', '.gif'],
@@ -46,6 +48,15 @@ export function recordPath(cursor: number, id: string, type: string): string {
   const folder = String(Math.floor(cursor / FOLDER)).padStart(6, '0')
   const number = String(cursor).padStart(9, '0')
   return `records/${folder}/${number}${name === '' ? '' : `-${name}`}${extension}`
+}
+
+/** Returns the paths of a record's content and of its .tlog-proof. */
+export function packedFiles(record: { index: number; id: string; type: string }): {
+  file: string
+  proof: string
+} {
+  const file = recordPath(record.index + 1, record.id, record.type)
+  return { file, proof: `${file}.tlog-proof` }
 }
 
 /** Characters at the start of a field that make a spreadsheet program take the field as a formula, in ASCII and full width. */
