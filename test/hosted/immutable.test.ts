@@ -67,6 +67,27 @@ async function fill(target: Target, records: number, name: string): Promise<void
   await answer.text()
 }
 
+interface Tree {
+  state: string
+  size: number
+  log_size: number
+  signed_size: number
+}
+
+/** Gives a ledger a second tree, or waits for the one that it has, until the tree's checkpoint covers the log. */
+async function keepTree(target: Target): Promise<void> {
+  const body = '{"hash":"sha3-256"}'
+  const headers = { 'content-type': 'application/json' }
+  const begun = await target.fetch('/v1/rehash', { method: 'POST', headers, body })
+  expect(begun.status, await begun.text()).toBe(200)
+  await expect
+    .poll(async () => {
+      const { trees } = (await (await target.fetch('/v1/trees', {})).json()) as { trees: Tree[] }
+      return trees.map((tree) => [tree.state, tree.signed_size === tree.log_size])
+    })
+    .toEqual([['kept', true]])
+}
+
 /** A host backs off before it restarts a process that keeps exiting. */
 const KILLS_OF_A_TENANT = 4
 const KILLS_OF_A_DAEMON = 15
@@ -181,6 +202,28 @@ describe.skipIf(why !== '')(`a host that sets attributes on its tenants' files${
     refused('rm', ['-rf', join(root, 'a/tile')])
   })
 
+  it('protects the sealed files of a second tree from root', async () => {
+    await keepTree(of(host, 'a'))
+    expect(await sealed()).toMatchObject({ sealed_immutable: true, set_by: 'supervisor' })
+    const folder = join(root, 'a/sha3-256')
+    for (const name of ['origin', 'keys/ed25519.vkey', 'tile/0/000.b64']) {
+      refused('rm', ['-f', join(folder, name)])
+      refused('truncate', ['-s', '0', join(folder, name)])
+    }
+    refused('mv', [join(folder, 'tile'), join(folder, 'elsewhere')])
+    const { code, report } = await doctor('--config', host.file)
+    expect([code, inForce(report, 'a')]).toMatchObject([
+      0,
+      { 'sealed-immutable': 'yes', 'sealed-names': 'yes', 'sealed-mode': 'yes' },
+    ])
+    expect(spawnSync('chattr', ['-i', join(folder, 'origin')]).status).toBe(0)
+    await expect.poll(async () => (await protections()).sealed_immutable).toBe(false)
+    const after = await doctor('--config', host.file, '--module-id', 'a')
+    expect([after.code, inForce(after.report, 'a')['sealed-immutable']]).toEqual([1, 'partly'])
+    expect(spawnSync('chattr', ['+i', join(folder, 'origin')]).status).toBe(0)
+    await sealed()
+  })
+
   it('keeps every acknowledged record and its attributes when a tenant is killed repeatedly', async () => {
     const load = new Load(host, 'a')
     const running = load.run(8)
@@ -195,6 +238,8 @@ describe.skipIf(why !== '')(`a host that sets attributes on its tenants' files${
     load.stop()
     await running
     await load.check(true)
+    // A tile of the second tree that is being sealed has no attribute yet.
+    await keepTree(of(host, 'a'))
     expect(kills).toBe(KILLS_OF_A_TENANT)
     expect(await sealed()).toMatchObject({ sealed_immutable: true, tail_append_only: true })
     expect((await doctor('--config', host.file)).report.ok).toBe(true)
@@ -295,6 +340,34 @@ describe.skipIf(why !== '')(`one daemon run by root${why}`, () => {
       })
       await daemon.kill()
       expect((await doctor('--root', path, '--module-id', 'own')).code).toBe(1)
+      const verified = await serviceFsCommand(['verify', daemon.dir, '--json'])
+      expect(verified.stdout).toContain('"ok":true')
+    } finally {
+      await daemon.dispose()
+    }
+  })
+
+  it('sets attributes on the files of an existing second tree, and continues the tree with and without them', async () => {
+    let daemon = await startDaemon({ moduleId: 'tree', root: path })
+    const tile = (index: number): string => join(daemon.dir, `sha3-256/tile/0/00${index}.b64`)
+    try {
+      await fill(daemon, 600, 'first')
+      await keepTree(daemon)
+      expect(spawnSync('touch', [tile(0)]).status).toBe(0)
+      daemon = await daemon.restart({ args: ['--immutable', 'required'] })
+      await reports(daemon, { sealed_immutable: true, set_by: 'daemon' })
+      refused('rm', ['-f', tile(0)])
+      await fill(daemon, 300, 'second')
+      await keepTree(daemon)
+      refused('rm', ['-f', tile(2)])
+      await reports(daemon, { sealed_immutable: true })
+      await daemon.kill('SIGKILL')
+      daemon = await daemon.restart({ args: [] })
+      await fill(daemon, 300, 'third')
+      await keepTree(daemon)
+      await daemon.kill()
+      const { report } = await doctor('--root', path, '--module-id', 'tree')
+      expect(inForce(report, 'tree')['sealed-immutable']).toBe('partly')
       const verified = await serviceFsCommand(['verify', daemon.dir, '--json'])
       expect(verified.stdout).toContain('"ok":true')
     } finally {

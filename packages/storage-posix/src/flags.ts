@@ -19,6 +19,13 @@ export interface FileFlags {
   release(path: string, newer: string): Promise<void>
 }
 
+/** The flags of a process that can neither set nor clear attributes, for files that have them. */
+export const NO_FLAGS: FileFlags = {
+  sealed: () => Promise.resolve(),
+  appendOnly: () => Promise.resolve(),
+  release: () => Promise.reject(Object.assign(new Error('EPERM'), { code: 'EPERM' })),
+}
+
 /** The flags that this process can set, or the reason why it can set none. */
 export type LocalFlags = { readonly flags: FileFlags } | { readonly reason: string }
 

@@ -2,7 +2,7 @@
 import { readdir } from 'node:fs/promises'
 import { errnoOf, systemError } from '@service-fs/storage/errors'
 import type { Protection } from '@service-fs/storage/file-system'
-import type { FileFlags } from './flags.ts'
+import { NO_FLAGS, type FileFlags } from './flags.ts'
 import { onlyGrows } from './probe.ts'
 
 /** Protects the files of the ledger in `root` by flags. */
@@ -44,13 +44,6 @@ export class FlaggedFiles implements Protection {
   #path(path: string): string {
     return `${this.#root}/${path}`
   }
-}
-
-/** The flags of a process that can neither set nor clear attributes, for a ledger whose files have them. */
-const NO_FLAGS: FileFlags = {
-  sealed: () => Promise.resolve(),
-  appendOnly: () => Promise.resolve(),
-  release: () => Promise.reject(Object.assign(new Error('EPERM'), { code: 'EPERM' })),
 }
 
 /** Returns flags that set nothing when another process has made the ledger's tail append-only; undefined otherwise. */

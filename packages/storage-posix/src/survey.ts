@@ -6,7 +6,7 @@ import { isImmutable, onlyGrows } from './probe.ts'
 
 /** Counts of files. `…Paths` and `mutableTails` name some of them, relative to the ledger directory. */
 export interface Survey {
-  /** Sealed files: README.txt, verify.sh, origin, and all files in keys/ and tile/. */
+  /** Sealed files: README.txt, verify.sh, origin, and all files in keys/ and tile/; also those in the folders of second trees. */
   sealed: number
   immutable: number
   /** Sealed files that are not immutable. */
@@ -28,12 +28,15 @@ export interface SurveyOptions {
   readonly flags?: FileFlags
   /** Awaited after every 50 files. */
   readonly pause?: () => Promise<void>
+  /** The names of the folders of second trees in `dir`. Default: none. */
+  readonly trees?: readonly string[]
 }
 
 const NAMED = 5
 const PAUSE_EVERY = 50
-/** While a file is being sealed, it briefly has two names, and setting its attribute then fails. */
+/** A file that is being sealed has two names until its directory is synced. Until then, setting its attribute fails. */
 const TRIES = 5
+const TRIES_WITH_TWO_NAMES = 100
 const BETWEEN_TRIES_MS = 100
 
 /**
@@ -44,6 +47,10 @@ export async function survey(dir: string, options: SurveyOptions = {}): Promise<
   const surveyor = new Surveyor(dir, options)
   for (const path of ['README.txt', 'verify.sh', 'origin']) await surveyor.file(path)
   for (const path of ['keys', 'tile']) await surveyor.directory(path)
+  for (const tree of options.trees ?? []) {
+    await surveyor.file(`${tree}/origin`)
+    for (const path of ['keys', 'tile']) await surveyor.directory(`${tree}/${path}`)
+  }
   await surveyor.tails()
   return surveyor.found
 }
@@ -116,22 +123,27 @@ class Surveyor {
     const absolute = `${this.#dir}/${path}`
     const { flags } = this.#options
     if (await probe(absolute)) return true
+    if (flags === undefined) return false
     // When many attributes cannot be set, files that are being sealed are not the reason.
-    const tries = this.found.mutablePaths.length < NAMED ? TRIES : 1
-    for (let left = flags === undefined ? 0 : tries; left > 0; left--) {
-      const failed = await flags?.[verb](absolute).then(
-        () => false,
-        () => true,
-      )
-      if (failed === false) return probe(absolute)
-      if (left > 1) await new Promise((resolve) => setTimeout(resolve, BETWEEN_TRIES_MS))
+    const isRare = this.found.mutablePaths.length < NAMED
+    for (let tried = 1; ; tried++) {
+      if (await succeeds(flags[verb](absolute))) return probe(absolute)
+      const hasTwoNames = (this.#stat(path)?.nlink ?? 1) > 1
+      if (!isRare || tried >= (hasTwoNames ? TRIES_WITH_TWO_NAMES : TRIES)) return false
+      await new Promise((resolve) => setTimeout(resolve, BETWEEN_TRIES_MS))
     }
-    return false
   }
 
   #stat(path: string): Stats | undefined {
     return lstatSync(`${this.#dir}/${path}`, { throwIfNoEntry: false })
   }
+}
+
+function succeeds(work: Promise<void>): Promise<boolean> {
+  return work.then(
+    () => true,
+    () => false,
+  )
 }
 
 /** Lets other tasks run. */

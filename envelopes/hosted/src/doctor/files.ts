@@ -7,6 +7,7 @@ import { loadAttributes } from '@service-fs/storage-posix/attributes'
 import { survey, type Survey } from '@service-fs/storage-posix/survey'
 import type { ImmutableMode } from '../tenant/immutable.ts'
 import { AUDIT_KEY, LEDGER_KEY, secretDir } from '../tenant/keys.ts'
+import { treeFolders } from '../tenant/tree-folders.ts'
 import { fileSystemOf, IN_MEMORY, ON_NETWORK } from '../process/process-facts.ts'
 import { demanded, finding, listed, octal, share, type Finding } from './finding.ts'
 
@@ -24,7 +25,11 @@ export async function examineFiles({ moduleId, root, immutable }: Examined): Pro
   const owner = await stat(dir)
   const surveys: [string, Survey][] = []
   for (const name of ['', 'audit/'])
-    if (await isThere(join(dir, name))) surveys.push([name, await survey(join(dir, name))])
+    if (await isThere(join(dir, name)))
+      surveys.push([
+        name,
+        await survey(join(dir, name), { trees: name === '' ? await treeFolders(dir) : [] }),
+      ])
   const required = immutable === 'required'
   return [
     directoryFinding(owner),
@@ -77,7 +82,8 @@ async function namesFinding(dir: string, surveys: readonly [string, Survey][]): 
   if (attributes === undefined)
     return finding('sealed-names', 'unknown', 'file attributes are not supported on this system')
   let [all, growing] = [0, 0]
-  for (const [name] of surveys)
+  const trees = (await treeFolders(dir)).map((tree) => `${tree}/`)
+  for (const name of [...surveys.map(([ledger]) => ledger), ...trees])
     for (const path of await sealedDirectories(join(dir, name))) {
       const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY)
       try {

@@ -17,13 +17,17 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { verifyDirectory } from '@service-fs/client/verify-directory'
-import { openTestLedger, testSigner, textRecord } from '@service-fs/ledger/testing'
+import { SecondTree } from '@service-fs/ledger/second-tree/second-tree'
+import { openTestLedger, TEST_ORIGIN, testSigner, textRecord } from '@service-fs/ledger/testing'
+import { nodeRuntime } from '@service-fs/native/runtime'
+import { treeDigests } from '@service-fs/native/tree-digests'
 import { loadAttributes } from '@service-fs/storage-posix/attributes'
 import { type FileFlags, localFlags } from '@service-fs/storage-posix/flags'
 import { openPosixStorage } from '@service-fs/storage-posix/posix'
 import { isImmutable, onlyGrows } from '@service-fs/storage-posix/probe'
 import { survey } from '@service-fs/storage-posix/survey'
 import { mountTest } from '@service-fs/storage-posix/testing-image'
+import { verifierFromVkey } from '@service-fs/tlog/keys'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { Limiter } from '@service-fs/storage/limiter'
 import { type Channel, supervisorFlags } from './flag-client.ts'
@@ -105,6 +109,39 @@ describe.skipIf(why !== '')(`a tenant and its supervisor${why}`, () => {
       await again.close()
     }
     expect(() => renameSync(join(dir, 'audit/tile'), join(dir, 'audit/elsewhere'))).toThrow('EPERM')
+  })
+
+  it('protects a second tree, whose checkpoint is replaced nevertheless', async () => {
+    const flags = await flagsOver(new Ends(dir, 0), dir)
+    const ledger = await openTestLedger({ storage: await openPosixStorage(dir, { flags, lock: false }) })
+    await ledger.append(batch(0, 600))
+    const origin = `${TEST_ORIGIN}/sha3-256`
+    const signer = testSigner(origin)
+    const folder = join(dir, 'sha3-256')
+    for (const size of [601, 1001]) {
+      const storage = await openPosixStorage(folder, { flags, lock: false })
+      const tree = new SecondTree({
+        algorithm: 'sha3-256',
+        hash: treeDigests['sha3-256'],
+        origin,
+        log: ledger,
+        storage,
+        signer,
+        verifier: verifierFromVkey(signer.vkey),
+        runtime: nodeRuntime,
+      })
+      tree.start()
+      await expect.poll(() => tree.status()).toMatchObject({ state: 'kept', signed: size })
+      await tree.stop()
+      await storage.close()
+      expect(await survey(dir, { trees: ['sha3-256'] })).toMatchObject({ mutablePaths: [], writable: 0 })
+      expect(isImmutable(join(folder, 'tile/0/001.b64'))).toBe(true)
+      if (size === 601) await ledger.append(batch(600, 400))
+    }
+    expect(isImmutable(join(folder, 'tile/0/002.b64'))).toBe(true)
+    expect(() => renameSync(join(folder, 'tile'), join(folder, 'elsewhere'))).toThrow('EPERM')
+    await ledger.close()
+    expect((await verifyDirectory(dir)).problems).toEqual([])
   })
 
   it('keeps a torn tail file until all its entries are sealed', async () => {
@@ -214,6 +251,38 @@ describe.skipIf(why !== '')(`a supervisor's checks of paths${why}`, () => {
     ])
       expect(await ask('appendOnly', name), name).toMatchObject(refused('path'))
     expect(await onlyGrows(join(dir, 'tail/000000000000'))).toBe(false)
+  })
+
+  it('accepts the sealed files of a second tree of the ledger only', async () => {
+    for (const made of [
+      'sha3-256/tile/0',
+      'sha3-256/tile/entries',
+      'sha3-256/tmp',
+      'audit/sha3-256',
+      'other',
+    ])
+      mkdirSync(join(dir, made), { recursive: true })
+    for (const name of [
+      'sha3-256/checkpoint',
+      'sha3-256/left-out.txt',
+      'sha3-256/README.txt',
+      'sha3-256/tile/entries/000.b64',
+      'audit/sha3-256/origin',
+      'other/origin',
+    ]) {
+      writeFileSync(join(dir, name), 'x')
+      expect(await ask('sealed', name), name).toMatchObject(refused('path'))
+      expect(await ask('appendOnly', name), name).toMatchObject(refused('path'))
+    }
+    for (const name of ['sha3-256', 'sha3-256/tmp', 'sha3-256/tile/entries', 'audit/sha3-256', 'other'])
+      expect(await ask('appendOnly', name), name).toMatchObject(refused('path'))
+    for (const name of ['sha3-256/origin', 'sha3-256/tile/0/000.b64']) {
+      writeFileSync(join(dir, name), 'x')
+      expect(await ask('sealed', name), name).toMatchObject({ done: true })
+      expect(isImmutable(join(dir, name))).toBe(true)
+    }
+    for (const name of ['sha3-256/tile', 'sha3-256/tile/0'])
+      expect(await ask('appendOnly', name), name).toMatchObject({ done: true })
   })
 
   it('rejects links, directories, foreign files, and files with two names or a writer', async () => {

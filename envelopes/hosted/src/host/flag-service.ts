@@ -8,6 +8,7 @@
  */
 import { fstatSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { parseTreePath, splitTreePath } from '@service-fs/ledger/second-tree/tree-path'
 import { nativeCodec } from '@service-fs/native/native'
 import { errnoOf, StorageError } from '@service-fs/storage/errors'
 import { Limiter } from '@service-fs/storage/limiter'
@@ -37,8 +38,9 @@ export interface FlagServiceOptions {
   misbehaved(reason: string): void
 }
 
-/** Directories that contain sealed files. */
+/** Directories that contain sealed files, of a log and of a second tree. */
 const SEALED_DIRECTORY = /^(?:keys|tile(?:\/(?:entries|\d{1,2})(?:\/x\d{3})*)?)$/
+const TREE_DIRECTORY = /^(?:keys|tile(?:\/\d{1,2}(?:\/x\d{3})*)?)$/
 
 /** A tenant waits this many times the duration of its last check before its next one. */
 const CHECK_PAUSE = 4
@@ -127,7 +129,7 @@ export class FlagService {
         return
       }
       case 'sealed':
-        parseSealedName(splitAudit(request.path)[1])
+        checkSealedPath(request.path)
         return files.withFile(request.path, (fd) => protectFile(attributes, fd, 'immutable'))
       case 'appendOnly': {
         const kind = growingKind(request.path)
@@ -213,7 +215,15 @@ function tailStart(path: string): number {
   throw new StorageError('path', 'expected the path of a tail file')
 }
 
+/** Accepts the path of a sealed file of the ledger, of its audit sub-ledger, or of a second tree of the ledger. @throws StorageError `path` */
+function checkSealedPath(path: string): void {
+  if (splitTreePath(path) === undefined) parseSealedName(splitAudit(path)[1])
+  else parseTreePath(path)
+}
+
+/** Returns the kind of file that may become append-only at a path. @throws StorageError `path` */
 function growingKind(path: string): 'file' | 'directory' {
+  if (TREE_DIRECTORY.test(splitTreePath(path)?.rest ?? '')) return 'directory'
   const [, inside] = splitAudit(path)
   if (SEALED_DIRECTORY.test(inside)) return 'directory'
   tailStart(inside)

@@ -2,16 +2,21 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { ShownTree } from '@service-fs/wire/shown-trees'
+import { formatTreePath } from '@service-fs/ledger/second-tree/tree-path'
 import { bundlePath } from '@service-fs/storage/object-name'
 import { isImmutable, onlyGrows } from '@service-fs/storage-posix/probe'
 import { survey } from '@service-fs/storage-posix/survey'
 import type { FlagsSetter } from './immutable.ts'
+import { treeFolders } from './tree-folders.ts'
 import { fileSystemOf, processFacts } from '../process/process-facts.ts'
 
 export interface ProtectedLedger {
   dir: string
   /** Returns the number of sealed entries. */
   sealed(): number
+  /** Returns its second trees. Default: none. */
+  trees?(): readonly Pick<ShownTree, 'hash' | 'signed_size'>[]
 }
 
 interface Checked {
@@ -87,10 +92,12 @@ export class Protections {
       sleep(PAUSE_MS, undefined, { ref: false, signal: this.#closing.signal })
     const { flags } = this.#setter()
     const counts = { files: 0, immutable: 0 }
-    for (const { dir } of this.#ledgers) {
+    for (const ledger of this.#ledgers) {
+      const { dir } = ledger
       // If no process sets attributes and the first file has none, skip the others.
       if (flags === undefined && !isImmutable(join(dir, 'origin'))) continue
-      const found = await survey(dir, { pause, ...(flags === undefined ? {} : { flags }) })
+      const trees = ledger.trees === undefined ? [] : await treeFolders(dir)
+      const found = await survey(dir, { pause, trees, ...(flags === undefined ? {} : { flags }) })
       counts.files += found.sealed
       counts.immutable += found.immutable
     }
@@ -123,15 +130,34 @@ export class Protections {
   }
 }
 
-/** Reports whether the identity files and a random sample of bundles are immutable. */
+/** Reports whether the identity files, a random sample of bundles, and a random tile of each second tree are immutable. */
 function samplesHold(ledger: ProtectedLedger): boolean {
   const bundles = Math.floor(ledger.sealed() / PER_BUNDLE)
-  const some = Array.from({ length: Math.min(SAMPLES, bundles) }, () =>
-    bundlePath(Math.floor(Math.random() * bundles)),
-  )
-  for (const path of ['README.txt', 'origin', 'keys/ed25519.vkey', ...some])
+  const some = Array.from({ length: Math.min(SAMPLES, bundles) }, () => bundlePath(below(bundles)))
+  const ofTrees = (ledger.trees?.() ?? []).flatMap(treeSample)
+  for (const path of ['README.txt', 'origin', 'keys/ed25519.vkey', ...some, ...ofTrees])
     if (!isImmutable(join(ledger.dir, path))) return false
   return true
+}
+
+/** Returns the paths of the identity files of a second tree and of one of its tiles; none before its first checkpoint. */
+function treeSample({
+  hash: algorithm,
+  signed_size: size,
+}: Pick<ShownTree, 'hash' | 'signed_size'>): string[] {
+  if (size === 0) return []
+  const tiles = Math.floor(size / PER_BUNDLE)
+  const names = [
+    { kind: 'origin' },
+    { kind: 'vkey', name: 'ed25519' },
+    ...(tiles === 0 ? [] : [{ kind: 'tile', level: 0, index: below(tiles) } as const]),
+  ] as const
+  return names.map((name) => formatTreePath({ algorithm, name }))
+}
+
+/** Returns a random integer from 0 to `count` - 1. */
+function below(count: number): number {
+  return Math.floor(Math.random() * count)
 }
 
 /** Reports whether the newest tail file is append-only; true when there is none. */

@@ -11,7 +11,9 @@ import { nativeCrypto } from '@service-fs/native/native'
 import { nodeRuntime } from '@service-fs/native/runtime'
 import type { StorageCapability } from '@service-fs/storage/capability'
 import { StorageError } from '@service-fs/storage/errors'
+import { NO_FLAGS, type FileFlags } from '@service-fs/storage-posix/flags'
 import { openPosixStorage } from '@service-fs/storage-posix/posix'
+import { isImmutable } from '@service-fs/storage-posix/probe'
 import { verifierFromVkey } from '@service-fs/tlog/keys'
 import type { ShownTree, Trees } from '@service-fs/wire/shown-trees'
 import type { LogFields } from '../process/log.ts'
@@ -25,6 +27,8 @@ export interface SecondTreesOptions {
   readonly log: TreeLog & { readonly origin: string }
   /** Whether the ledger was opened read-only on purpose. Its trees are then not continued. */
   readonly readOnly: boolean
+  /** Returns the file flags to use; called each time that a tree is opened. Default: none. @throws HostedError `immutable` */
+  readonly flags?: () => Promise<FileFlags | undefined>
   readonly warn: (message: string, fields: LogFields) => void
   readonly pace?: SecondTreeOptions['pace']
 }
@@ -105,7 +109,7 @@ export class SecondTrees implements Trees {
 
   /** `mayCreate`: whether a tree that has no key yet may begin here. */
   async #open(algorithm: TreeAlgorithm, mayCreate: boolean): Promise<void> {
-    const { dir, secret, log, warn, pace } = this.#options
+    const { dir, secret, log, warn, pace, flags } = this.#options
     const folder = join(dir, algorithm)
     if (await isLeftOut(folder))
       throw new LedgerError(
@@ -121,7 +125,13 @@ export class SecondTrees implements Trees {
     const { treeDigests } = await import('@service-fs/native/tree-digests')
     const hash = treeDigests[algorithm]
     // Seal one file at a time, so that the log can use the other threads of the pool.
-    const storage = await openPosixStorage(folder, { lock: false, hashBytes: hash.bytes, sealWidth: 1 })
+    const storage = await openPosixStorage(folder, {
+      lock: false,
+      hashBytes: hash.bytes,
+      sealWidth: 1,
+      // Without flags, an earlier process may have set attributes nevertheless.
+      flags: (await flags?.()) ?? (isImmutable(join(folder, 'origin')) ? NO_FLAGS : undefined),
+    })
     const tree = new SecondTree({
       algorithm,
       origin,

@@ -161,7 +161,7 @@ async function openLocked(
   watchReady(metrics.registry, { main: ledger, audit })
   const found = (protections = new Protections(
     [
-      { dir, sealed: () => ledger.status().sealed },
+      { dir, sealed: () => ledger.status().sealed, trees: () => trees?.list() ?? [] },
       { dir: auditDir, sealed: () => audit.status().sealed },
     ],
     () => attributes.setter,
@@ -173,7 +173,8 @@ async function openLocked(
   }
   metrics.watchSearch({ main: search.ledger, audit: search.audit })
   const { warn } = settings
-  const kept = (trees = new SecondTrees({ dir, secret, log: ledger, readOnly, warn }))
+  const { flags } = settings
+  const kept = (trees = new SecondTrees({ dir, secret, log: ledger, readOnly, flags, warn }))
   await kept.resume()
   opened.push(kept)
   watchTrees(metrics.registry, kept)
