@@ -1,5 +1,5 @@
-// The capability audit: checks that each domain of an appliance holds exactly the rights that it needs. It reads the
-// input of Microkit's tool, and independently of that, the tool's report of its output.
+// The capability audit: checks that each domain of an appliance holds exactly the rights that it needs. It reads the input of Microkit's
+// tool and, independently of the input, the tool's report of its output.
 //   node microkit/audit.mjs [BUILD FOLDER] [--json]
 // prints what each domain holds. If a rule is broken, prints it with the domain or region, and exits with status 1.
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'

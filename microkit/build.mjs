@@ -43,7 +43,7 @@ const compilers = {
   gcc: () => ({
     command: 'aarch64-linux-gnu-gcc',
     link: 'aarch64-linux-gnu-ld',
-    // Debian's compiler comes with a C library's headers. A protection domain may use only those of the compiler.
+    // Debian's compiler comes with a C library's headers. A protection domain may use only the compiler's own headers.
     flags: `-mno-outline-atomics -nostdinc -isystem ${gccHeaders()}`,
     packages: 'gcc-aarch64-linux-gnu',
   }),
@@ -188,8 +188,8 @@ const includeFlags = (board) =>
   `-isystem ${here}/lib/include -isystem ${MONOCYPHER} -isystem ${MONOCYPHER}/optional -I${here} -Iinclude -isystem ${board}/include`
 
 /**
- * Returns the flags with which clang parses the sources of the domains of these appliances; a source that several have is parsed as in
- * the first. Writes their config.h below `out`.
+ * Returns the flags with which clang parses the sources of the appliances' domains. If several appliances have a source, it gets the flags
+ * of the first one. Writes the config.h of each appliance below `out`.
  *
  * @param {string} out
  * @param {string[]} lists the files that describe the appliances
@@ -290,7 +290,7 @@ function makefile({ description, compiler, board, base }) {
 }
 
 /**
- * Runs Microkit's tool. It writes the image, a report, and the image's specification if the tool can.
+ * Runs Microkit's tool. It writes the image, a report, and also the image's specification if this version of the tool supports that.
  *
  * @param {string} sdk
  * @param {{ out: string, image: string, report: string, config: string }} what
@@ -335,7 +335,7 @@ export function build(options = {}) {
 }
 
 /**
- * Waits until no other process builds in the folder: two of them would write the same objects.
+ * Waits until no other process builds in the folder: two builds at a time would write the same objects.
  *
  * @param {string} out
  * @returns {number} a file descriptor that holds the lock until it is closed

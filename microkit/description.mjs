@@ -41,7 +41,8 @@ export class Description {
   #reaching = REACHING_BASE
 
   /**
-   * `budget`: the microseconds that it may run in each `period`. If they are equal, domains of its priority take turns.
+   * Adds a domain. `budget`: the microseconds that the domain may run in each `period`. If both are equal, the domains of one priority take
+   * turns.
    *
    * @param {string} name
    * @param {{ priority: number, budget?: number, period?: number, stack?: number, sources: string[], parent?: string, child?: number,
@@ -83,11 +84,11 @@ export class Description {
    *
    * @param {string} name
    * @param {number} size in bytes
-   * @param {{ device?: number, reach?: number }} [options] `reach`: nothing else is mapped in so many bytes from the
-   *   region's first on
+   * @param {{ device?: number, reach?: number }} [options] `reach`: in this many bytes, counted from the region's first, nothing else is
+   *   mapped
    */
   region(name, size, { reach, ...options } = {}) {
-    // A tenant's name can make two regions' names equal. Those must not become one region.
+    // A tenant's name can make the names of two regions equal. Such regions must not become one.
     if (this.regions.has(name)) throw new Error(`two regions would be called ${name}`)
     const pageSize = size % LARGE_PAGE === 0 ? LARGE_PAGE : SMALL_PAGE
     if (size <= 0 || size % SMALL_PAGE !== 0) throw new Error(`the region ${name} has no whole pages`)

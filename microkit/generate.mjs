@@ -54,7 +54,7 @@ const LEDGER = [
   ...SHA256,
   ...VERIFYING,
 ]
-// The engine's memory. Every address after it that the engine's code can reach faults.
+// The engine's memory. The engine's code can reach addresses after it; every such access faults.
 const LARGEST_HEAP = 192 * MiB
 const SMALLEST_HEAP = 32 * MiB
 // The heaps and data regions of all tenants together: the tool of SDK 2.0.1 places at most 512 MiB of large pages.

@@ -12,7 +12,7 @@ const NOT_IN_NAME = /[^\u0021-\uffff]|[\u007f\u0085\u00a0\u1680\u2000-\u200a\u20
 
 /** @typedef {import('./appliance.mjs').Tenant} Tenant */
 
-/** Returns the origin of a tenant's ledger. Its audit sub-ledger's adds /audit. @param {Tenant} tenant */
+/** Returns the origin of a tenant's ledger. The origin of its audit sub-ledger adds /audit. @param {Tenant} tenant */
 export const originOf = ({ moduleId, origin }) => origin ?? `service-fs.local/ledger/${moduleId}`
 
 /** Checks that the names of all keys differ, and fit their records on the key disk. @param {Tenant[]} tenants */

@@ -1,7 +1,7 @@
 // Downloads the Microkit SDK, which builds the appliance, from the project's release page to the user's data directory, where
 // microkit/build.mjs finds it.
 //   qemu/get-sdk [--sha256 HEX] [--url BASE]
-// Checks the archive's SHA-256 before unpacking it. This file has the hash for linux-x86-64; --sha256 passes that of another
+// Checks the archive's SHA-256 before unpacking it. This file has the hash for linux-x86-64; --sha256 passes the hash for another kind of
 // machine. Exit status 0: the SDK is installed; 1: it is not; 2: wrong usage.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'

@@ -13,7 +13,7 @@ const LOAD_AT = '0x70000000'
  *
  * @typedef {{ file: string, served?: boolean, flush?: boolean, readOnly?: boolean, failing?: 'read' | 'write' | 'flush', after?: number }} Disk
  *   `served`: `file` is the Unix socket of an NBD server for the image; `flush`: false makes a device without a write cache,
- *   which offers no FLUSH; `failing`: these operations fail from the byte `after` of the image on
+ *   which offers no FLUSH; `failing`: these operations fail; with `after`, only those on the sector at that byte of the image
  * @typedef {{ image: string, disk?: Disk, keys?: Disk, forward?: { host: number, guest: number }[],
  *   wire?: { here: number, there: number }, memory?: string }} Machine `wire`: replaces QEMU's user network by UDP: each
  *   frame is a datagram between two ports of this host, QEMU's and the other end's
@@ -38,7 +38,7 @@ function diskArgs(id, { file, served, flush = true, readOnly = false, failing, a
     iotype: failing,
     errno: 5,
     once: false,
-    // A flush has no sector.
+    // A flush concerns no sector.
     ...(failing === 'flush' || after === 0 ? {} : { sector: after / 512 }),
   }
   const bottom =
@@ -127,7 +127,8 @@ export class Appliance {
   }
 
   /**
-   * Waits until the console matches, from its beginning on. Rejects with the whole console if it does not.
+   * Waits until the pattern matches the console's text, all of it since the boot. Rejects with that text after the time limit or when QEMU
+   * ends.
    *
    * @param {RegExp} pattern
    * @param {number} [milliseconds]

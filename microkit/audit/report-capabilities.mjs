@@ -94,7 +94,7 @@ function hold(domain, object) {
   } else if (kind === 'irq') {
     domain.irqs.push(Number(/^(\d+)_/.exec(of)?.[1]))
   } else if (kind === 'ep') {
-    // Its own endpoint, and the one that receives its faults, are expected.
+    // A domain may hold its own endpoint, and the endpoint that receives its faults.
     if (of !== name && faultsTo(object) !== domain.faults) domain.strange.push(object)
   } else if (!['pud', 'reply'].includes(kind) || of !== name) {
     domain.strange.push(object)

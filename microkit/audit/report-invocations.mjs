@@ -58,7 +58,7 @@ function calls(text) {
   return all
 }
 
-/** The calls that the audit follows. OTHERS give no domain a capability of another. */
+/** The calls that the audit follows. The calls in OTHERS give no domain a capability of another domain. */
 const FOLLOWED = new Set([
   'CNode Mint',
   'Page Map',

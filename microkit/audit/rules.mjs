@@ -6,7 +6,7 @@ import { MONITOR } from './system.mjs'
 /** @typedef {import('./system.mjs').Domain} Domain */
 /** @typedef {{ rule: string, where: string, text: string }} Finding `where`: the domain or region */
 
-// QEMU's virt machine: the holder of each device. This repeats generate.mjs on purpose, because that may be wrong. A page has
+// QEMU's virt machine: the holder of each device. This list repeats generate.mjs on purpose, because generate.mjs may be wrong. A page has
 // eight virtio transports; each device of the appliance is behind the first one of its page.
 const MEMORY = 0x4000_0000
 const PAGE = 0x1000

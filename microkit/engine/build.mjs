@@ -10,7 +10,7 @@ import { generate, sources, VERSION } from './generate.mjs'
 
 const HERE = fileURLToPath(new URL('.', import.meta.url))
 const CACHE = join(HERE, '../build/engine')
-/** The flags for the translated code on every machine. It causes many warnings. */
+/** The flags for the translated code, on every machine. The code would cause many warnings. */
 const FLAGS = ['-std=gnu11', '-w', '-O2', '-fno-math-errno', '-fno-strict-aliasing']
 
 /** Returns the folder of quickjs.c and its headers. Generates them first if the folder does not exist. */

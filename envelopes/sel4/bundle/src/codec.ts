@@ -27,7 +27,7 @@ export function hostCodec(host: Host): Codec {
     base64Encode: (bytes) => host.base64Encode(exactBuffer(bytes)),
     base64Decode(text) {
       const bytes = host.base64Decode(text)
-      // The border cuts a text at its first NUL, so such a text decodes to too few bytes.
+      // The border cuts a text at its first NUL, so a text with a NUL decodes to too few bytes.
       if (bytes === undefined || Math.ceil(bytes.byteLength / 3) * 4 !== text.length)
         throw new TlogError('base64', 'expected canonical padded base64')
       return new Uint8Array(bytes)

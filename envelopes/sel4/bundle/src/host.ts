@@ -1,6 +1,6 @@
 /**
  * The border between the bundle and the machine under it: the functions of the machine (`globalThis.host`), and those of the bundle
- * (`globalThis.serviceFs`). There are no others: no timers, console, crypto or modules. Bytes cross as ArrayBuffers.
+ * (`globalThis.serviceFs`). There are no other functions: no timers, console, crypto or modules. Bytes cross as ArrayBuffers.
  *
  * The machine runs all pending jobs (promises) after each call into the bundle. An exception from such a call means
  * a broken invariant: the machine logs it and stops.
@@ -32,10 +32,10 @@ export interface Host {
   sign(ledger: number, id: number, text: string): void
   /**
    * Stores the newest durable tree of a ledger as its high-water mark, replacing the mark (`begins`) or advancing it. A call of
-   * `serviceFs.noted(id, …)` follows later. Absent if the machine keeps marks by itself.
+   * `serviceFs.noted(id, …)` follows later. Absent if the machine keeps the marks without this call.
    */
   noteMark?(ledger: number, id: number, begins: boolean, size: number, root: string, note: string): void
-  /** Describes how an operator opens a ledger of `size` entries that lost acknowledged ones. Absent if there is no operator. */
+  /** Describes how an operator opens a ledger that has only `size` of its acknowledged entries left. Absent if there is no operator. */
   markRemedy?(ledger: number, size: number): string
   psdbPut(offset: number, bytes: ArrayBuffer): void
   psdbGet(offset: number, length: number): ArrayBuffer
@@ -47,11 +47,13 @@ export interface Host {
   /** Stops calls of `serviceFs.data()` for this connection until netResume(). */
   netPause(connection: number): void
   netResume(connection: number): void
-  /** Sets the only timer: the machine calls `serviceFs.tick()` at that time of monotonic(), after events that arrived earlier. -1: never. */
+  /**
+   * Sets the only timer: when monotonic() reaches `at`, the machine calls `serviceFs.tick()`, after events that arrived earlier. -1: never.
+   */
   timer(at: number): void
   /** Reports that the ledgers are open and requests can arrive. */
   started(): void
-  /** Reports that the ledgers are closed after stop(), or why they could not be opened. */
+  /** Reports that the ledgers are closed after stop(), or the reason why they could not be opened. */
   stopped(error?: string): void
 }
 
@@ -69,9 +71,9 @@ export interface ServiceFs {
   /** Called when all queued bytes are sent. */
   writable(connection: number): void
   tick(): void
-  /** Receives the signature lines of request `id`, or why signing failed. */
+  /** Receives the signature lines of request `id`, or the reason why signing failed. */
   signed(id: number, lines: string | undefined, error?: string): void
-  /** Called when the mark of request `id` is durable, or with the reason if it is not. */
+  /** Called when the mark of request `id` is durable, or with the reason why it could not be stored. */
   noted(id: number, error?: string): void
   /** Accepts no more requests, answers those under way, closes the ledgers, then calls host.stopped(). */
   stop(): void
@@ -93,7 +95,7 @@ export interface Config {
   limits?: Partial<Limits>
   /** The high-water marks; absent if none are kept. */
   marks?: readonly [main: KnownMark, audit: KnownMark]
-  /** Whether to open a ledger that lost acknowledged entries read-only; by default it is not opened. */
+  /** Whether to open a ledger read-only if it lost acknowledged entries; by default the bundle does not open it. */
   readsOn?: boolean
 }
 
@@ -105,7 +107,7 @@ export interface KnownMark {
   size?: number
   /** In base64; absent if only the size is known. */
   root?: string
-  /** Why the mark cannot be read. */
+  /** The reason why the mark cannot be read. */
   problem?: string
   /** The size of the tree that an operator accepts although it contradicts the mark. */
   accept?: number
@@ -135,7 +137,7 @@ export interface Limits {
   batch: number
 }
 
-/** The global that the bundle finds, and the one that it sets. */
+/** The global that the bundle finds, and the global that it sets. */
 export interface Globals {
   host: Host
   serviceFs: ServiceFs

@@ -7,7 +7,7 @@ import { checkTrailer } from './http-head.ts'
 const NONE = new Uint8Array(0)
 const FIRST_BYTES = 4096
 
-/** Bytes that arrive in pieces. Their memory doubles as they arrive, so a large Content-Length alone takes none. */
+/** Bytes that arrive in pieces. Their memory doubles as they arrive, so a large Content-Length alone takes no memory. */
 class Growing {
   readonly #budget: Budget
   #bytes: Uint8Array = NONE

@@ -91,7 +91,7 @@ export class Connection {
   /** Whether the request's body is not read. */
   #isUnread = false
   #hasBegun = false
-  /** The bytes that wait to be sent, and the callback for when they are. */
+  /** The bytes that wait to be sent, and the function to call when they are sent. */
   #waiting = 0
   #drained: (() => void) | undefined
   /** When the request began to arrive, and the last activity, on the monotonic clock. */
@@ -162,7 +162,7 @@ export class Connection {
     }
   }
 
-  /** Accepts no more requests, but answers the one under way. Does not wait for a stream that its peer does not read. */
+  /** Accepts no more requests, but answers the request under way. Does not wait for a stream that its peer does not read. */
   stop(): void {
     const isStalled = this.#stream !== undefined && this.#waiting > 0
     if (isStalled || (this.#state === 'head' && this.#input.length === 0)) this.#close()
@@ -224,8 +224,7 @@ export class Connection {
     this.#isLast = !head.keepAlive
     this.#checkHost(head)
     const { wire, bodies, limits } = this.#shared
-    // Do not read a body that has no meaning, or a body whose request is invalid by its head. Close the connection
-    // instead.
+    // Do not read a body that has no meaning, or the body of a request that the wire refuses by its head. Close the connection instead.
     if (head.method !== 'POST' || wire.refusal(request) !== undefined) {
       this.#isUnread = head.length !== 0
       if (this.#isUnread) this.#isLast = true

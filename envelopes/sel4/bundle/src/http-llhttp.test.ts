@@ -309,7 +309,7 @@ const LOOSER: readonly (readonly [name: string, code: string, text: RegExp])[] =
     'HPE_INVALID_CONTENT_LENGTH',
     /Content-Length: *\d+ *\t/,
   ],
-  // The wire answers an unknown method with 405. Its body is not read.
+  // The wire answers an unknown method with 405, and this parser does not read the body.
   ['a method that Node.js does not know', 'HPE_INVALID_METHOD', /^/],
 ]
 
@@ -344,7 +344,7 @@ function difference(text: string, ours: Parsed, theirs: Parsed): string | undefi
       const isKnown = KNOWN_METHODS.includes(request.method)
       return isKnown && theirs.refusal === 'HPE_INVALID_METHOD' ? `request ${i}: a known method` : undefined
     }
-    if (other === undefined) return `request ${i}: accepted here only`
+    if (other === undefined) return `request ${i}: accepted by this parser only`
     const known = other.fields.filter((field) => FIELD_NAMES.includes(field.split(':', 1)[0] ?? ''))
     if (request.method !== other.method || request.target !== other.target)
       return `request ${i}: another request line`
@@ -362,11 +362,11 @@ function difference(text: string, ours: Parsed, theirs: Parsed): string | undefi
   if (ours.isOver) return undefined
   const complete = theirs.requests.filter(({ body }) => body !== undefined).length
   if (complete > ours.requests.length)
-    return `request ${ours.requests.length}: accepted there, still waiting here`
+    return `request ${ours.requests.length}: llhttp accepted it, this parser still waits`
   return undefined
 }
 
-it(`accepts no more than llhttp, and frames bodies as it does (${CASES} connections from seed ${SEED})`, async () => {
+it(`this parser accepts no more than llhttp, and frames bodies as llhttp does (${CASES} connections from seed ${SEED})`, async () => {
   const wrong: unknown[] = []
   const counts = { requests: 0, refused: 0 }
   for (let first = SEED; first < SEED + CASES; first += 50) {

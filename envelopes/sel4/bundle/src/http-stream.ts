@@ -1,7 +1,7 @@
 /** A body that is produced while it is sent: in chunks to HTTP/1.1 (RFC 9112 §7.1); to HTTP/1.0 until the connection closes. */
 import type { Codec } from '@service-fs/tlog/codec'
 
-/** The most bytes to send before waiting until they are sent. */
+/** The most bytes to pass to send() at a time. */
 const SLICE_BYTES = 64 * 1024
 const END_OF_LINE = new Uint8Array([13, 10])
 

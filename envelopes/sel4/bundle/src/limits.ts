@@ -21,7 +21,7 @@ export const DEFAULT_LIMITS: Limits = {
 /** Room in a commit for everything but its payloads' lines: headers of entries, the right edge, the checkpoint. */
 const COMMIT_SLACK = 4 * MIB
 
-/** Returns the ledger's limits. A commit crosses the data region in one message, so a batch must be smaller than that. */
+/** Returns the ledger's limits. A commit crosses the data region in one message, so a batch must be smaller than the region. */
 export function ledgerLimits(limits: Limits, regionBytes: number): Partial<LedgerLimits> {
   return {
     maxPayloadBytes: Math.min(limits.payload, largestPayload(regionBytes)),

@@ -16,7 +16,7 @@ export class Timers {
     this.#host = host
   }
 
-  /** Calls `run` once after `ms` milliseconds. The returned function cancels that. */
+  /** Calls `run` once after `ms` milliseconds. The returned function cancels the call. */
   after(ms: number, run: () => void): () => void {
     const timer = { at: this.#host.monotonic() + ms, run }
     this.#timers.add(timer)
@@ -30,7 +30,7 @@ export class Timers {
     const due = [...this.#timers].filter(({ at }) => at <= now).sort((a, b) => a.at - b.at)
     this.#set = -1
     for (const timer of due) {
-      // One of them may have canceled another.
+      // An earlier timer may have canceled this one.
       if (this.#timers.delete(timer)) timer.run()
     }
     let next = -1

@@ -89,7 +89,7 @@ describe('the border', () => {
   })
 })
 
-describe('running', () => {
+describe('the engine', () => {
   it('runs pending jobs after a call, in order', () => {
     evaluate(`
       globalThis.api = { async go() { await null; host.say('after'); await null; host.say('again') } }

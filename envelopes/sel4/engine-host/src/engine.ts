@@ -54,8 +54,8 @@ export class Utf8 {
 export type HostFunction = (given: Arguments) => Value | void
 
 /**
- * Ends a call into the engine: `exception` (the script threw), `interrupted` (it ran too long). The engine cannot be used after
- * it.
+ * Ends a call into the engine: `exception` (the script threw), `interrupted` (it ran too long). The engine cannot be used after such an
+ * error.
  */
 export class EngineError extends Error {
   readonly code: 'exception' | 'interrupted'
@@ -72,8 +72,8 @@ const INITIAL_BYTES = 16 * 2 ** 20
 const SCRATCH_BYTES = 64 * 1024
 const MAX_ARGUMENTS = 8
 /**
- * The limit of the engine's stack. V8's stack grows with it, up to eight times as fast, and an overflow there is fatal. So this limit
- * must be reached first. With a limit of 128 KiB, nested JSON would leave only a sixth of V8's stack free. With 96 KiB, JSON of 128
+ * The limit of the engine's stack. V8's stack grows with it, up to eight times as fast, and an overflow there is fatal. So a script must
+ * reach this limit before V8's. With a limit of 128 KiB, nested JSON would leave only a sixth of V8's stack free. With 96 KiB, JSON of 128
  * levels, the most that is accepted, takes a third of the limit.
  */
 const STACK_BYTES = 96 * 1024
@@ -356,7 +356,7 @@ export class Engine {
     return value
   }
 
-  /** Makes an ArrayBuffer. The engine frees its memory together with it. */
+  /** Makes an ArrayBuffer. When the engine frees the ArrayBuffer, it also frees the memory of these bytes. */
   #bytes(bytes: Uint8Array): JSValuePointer {
     const at = this.#allocate(Math.max(1, bytes.length))
     this.#memory().set(bytes, at)
@@ -369,7 +369,7 @@ export class Engine {
     return at
   }
 
-  /** Returns a view of the engine's memory; growing replaces the buffer. */
+  /** Returns a view of the engine's memory, which gets another buffer when it grows. */
   #memory(): Buffer {
     const { buffer } = this.#module.HEAPU8
     if (this.#heap.buffer !== buffer) this.#heap = Buffer.from(buffer as ArrayBuffer)
@@ -381,7 +381,7 @@ export class Engine {
   }
 }
 
-/** The arguments of a call of a host function. Valid only during the call. */
+/** The arguments of a call of a host function, valid only during the call. */
 export class Arguments {
   readonly #module: QuickJSEmscriptenModule
   readonly #ffi: QuickJSFFI

@@ -155,7 +155,8 @@ describe.skipIf(!isBuilt)('Envelope B on a host', () => {
       expect(await json(append(url, 'one-3', { i: 3 }))).toMatchObject({ cursor: 4, duplicate: true })
       expect((await append(url, 'one-3', { i: 4 })).status).toBe(409)
       const audit = await json(fetch(`${url}t/acme/audit/v1/entries?limit=1000`))
-      // Each round adds four reads and two appends that revealed existing records. Later rounds also find the audit reads.
+      // Each round adds four reads and two appends that revealed existing records. Later rounds also find the audit reads of earlier
+      // rounds.
       expect(audit.entries).toHaveLength(7 * round + 6)
       await stop()
       url = await start()

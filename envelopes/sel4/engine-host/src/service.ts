@@ -39,7 +39,7 @@ export interface Service {
   stop(): Promise<void>
 }
 
-/** The largest JSON body allowed, if it is made of small members, takes 18 s of processor time and 850 MiB. */
+/** The largest JSON body allowed takes 18 s of processor time and 850 MiB of memory if it is made of small members. */
 const ENGINE: EngineOptions = { memoryBytes: 2 ** 30, callMs: 120_000 }
 
 /** Opens the ledgers and listens. @throws Error if the ledgers cannot be opened, or the address is not available */
@@ -92,7 +92,7 @@ class HostedService implements Service {
     this.#whenStopped = new Promise((resolve, reject) => {
       this.#stopped = (error) => (error === undefined ? resolve() : reject(error))
     })
-    // Waiters receive the error. Without a waiter it must not count as an unhandled rejection.
+    // Waiters receive the error. Without a waiter, the error must not count as an unhandled rejection.
     this.#whenStarted.catch(() => undefined)
     this.#whenStopped.catch(() => undefined)
   }
@@ -189,7 +189,7 @@ class HostedService implements Service {
     }
   }
 
-  /** Handles that the bundle has closed the ledgers, or could not open them. */
+  /** Called when the bundle has closed the ledgers, or could not open them. */
   #ended(problem: string | undefined): void {
     const error = problem === undefined ? undefined : new Error(problem)
     this.#started(error)
@@ -228,7 +228,7 @@ class HostedService implements Service {
     const tick = (): void => this.#call('tick')
     const delay = at - performance.now()
     if (delay <= 0) {
-      // Handle events that have already arrived first.
+      // First handle the events that have already arrived.
       const immediate = setImmediate(tick)
       this.#cancelTimer = () => clearImmediate(immediate)
     } else {

@@ -16,7 +16,7 @@ export interface SocketEvents {
   closed(id: number): void
 }
 
-/** The bytes that may wait in a socket before write() asks to wait. */
+/** The bytes that may wait in a socket before write() asks the caller to wait. */
 const HIGH_WATER_BYTES = 256 * 1024
 /** How long a peer may take to read the last bytes before its connection is destroyed. */
 const CLOSE_MS = 10_000

@@ -177,7 +177,7 @@ class HostProcess implements PsdbProcess {
 
   #watch(): Promise<PsdbExit> {
     const { stdin, stderr } = this.#child
-    // The end of the process reports it.
+    // Ignore the error: the process has ended, and its end is reported.
     stdin.on('error', () => undefined)
     let line = ''
     stderr.setEncoding('utf8').on('data', (text: string) => {

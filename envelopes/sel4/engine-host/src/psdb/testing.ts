@@ -64,7 +64,7 @@ export function openFake(
   })
 }
 
-/** Why tests of the real process are skipped; empty if psdb-host is built. */
+/** The reason why tests of the real process are skipped; empty if psdb-host is built. */
 export const missing: string = isBuilt() ? '' : ' (skipped: psdb-host is not built)'
 
 function isBuilt(): boolean {
