@@ -3,7 +3,7 @@
  * description) it publishes the wall clock's time and wakes the clients whose deadline has passed.
  *
  * It needs no interrupt: the kernel renews its budget each period, and the domain yields the unused rest. It
- * does not use the timer that the kernel lets domains program (CNTP), because any domain could stop that.
+ * does not use the timer that domains may program (CNTP), because any domain could stop that timer.
  */
 #include "lib/console.h"
 #include "lib/domain.h"

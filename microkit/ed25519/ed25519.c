@@ -1,6 +1,6 @@
 #include "ed25519/ed25519.h"
 
-/* Monocypher's check multiplies by the cofactor, and its arithmetic is static. So this file includes it. */
+/* Monocypher's check multiplies by the cofactor, and its arithmetic is static: so include its source. */
 /* NOLINTNEXTLINE(bugprone-suspicious-include): see above. */
 #include <monocypher.c>
 

@@ -27,7 +27,7 @@ bool engine_call(struct engine *engine, engine_value self, engine_value function
                  const engine_value *arguments);
 /* Runs the jobs of promises until none is pending. */
 bool engine_run_jobs(struct engine *engine);
-/* Returns why the last of these returned false: lines of UTF-8, with the stack at the end. */
+/* Returns why the last of these three functions returned false: lines of UTF-8, with the stack at the end. */
 const char *engine_error(const struct engine *engine);
 
 engine_value engine_global(struct engine *engine);

@@ -84,7 +84,7 @@ f64 import_date_now(struct engine *engine) {
     return engine->config.now(engine->config.context);
 }
 
-/* Returns the month, and sets the day, both from 0 on, of a day of a year that begins in March. */
+/* Returns the month and sets the day of the month, both from 0, of a day of a year that begins in March. */
 static u32 month_of(u32 *day) {
     u32 month = (5 * *day + 2) / 153;
     *day -= (153 * month + 2) / 5;

@@ -48,9 +48,9 @@ struct engine_config {
 };
 
 /*
- * The embedder defines this function. The engine calls it when it cannot continue (a trap, a broken
- * invariant); its memory is then useless. It does not return, but may leave by longjmp() and start a new
- * engine.
+ * The embedder defines this function. The engine calls it when the engine cannot continue (a trap, a broken
+ * invariant), and its memory is then useless. The function does not return, but may leave by longjmp() and
+ * start a new engine.
  */
 _Noreturn void engine_stopped(const char *why);
 

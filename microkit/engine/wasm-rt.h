@@ -2,8 +2,8 @@
  * The runtime of code made by wasm2c (wabt 1.0.32): the types of its own header of this name, and the few
  * functions that the engine uses. runtime.c defines them.
  *
- * With ENGINE_GUARDED, loads and stores are not compared with the memory's size. Of the 8 GiB from the
- * memory's first byte on, everything after its end must then be unmapped.
+ * With ENGINE_GUARDED, loads and stores are not compared with the memory's size. Everything from the memory's
+ * end to 8 GiB after its first byte must then be unmapped.
  */
 #ifndef WASM_RT_H_
 #define WASM_RT_H_

@@ -15,7 +15,7 @@ static const microkit_channel channels[] = CH_CLIENTS;
 
 #define CLIENTS (sizeof pages / sizeof *pages)
 
-/* The device writes to the page after the queue's. */
+/* The device writes to the page after the queue's page. */
 static uint8_t *const bytes = (uint8_t *)(AT_QUEUE + VIRTIO_PAGE);
 static struct virtio_device device;
 static struct virtio_queue queue;

@@ -81,7 +81,7 @@ static void stop_for(struct keys_store *store, const char *why) {
     say_line(store, why);
 }
 
-/* ---- opening: reads the superblock's two slots, then of each place the key and two slots of checkpoints */
+/* ---- opening: reads the superblock's two slots, then each place's key and two slots of checkpoints */
 
 static void mark_damaged(struct keys_store *store, struct keys_ledger *ledger, const char *how) {
     ledger->damaged = true;
@@ -279,8 +279,8 @@ static void hash_bytes(const uint8_t *bytes, size_t length, uint8_t hash[RECORD_
 }
 
 /*
- * Makes a seed. Returns false if the bytes are all equal, or those of the previous key. It keeps a hash of
- * the seed, which does not reveal the seed.
+ * Makes a seed. Returns false if the bytes are all equal, or the bytes of the previous key. The store keeps a
+ * hash of the seed, which does not reveal the seed.
  */
 static bool make_seed(struct keys_store *store, const uint8_t *bytes, uint8_t seed[RECORD_SEED]) {
     uint8_t others = 0;
@@ -410,7 +410,7 @@ static void refuse_text(struct keys_store *store) {
 
 /*
  * Reports whether this checkpoint may replace the last one. It may if the last one never reached the ledger,
- * for example because of a power cut. At most one replacement in each start, and never of a checkpoint that
+ * for example because of a power cut. At most one checkpoint is replaced in each start, and never one that
  * the ledger has.
  */
 static bool may_replace(const struct keys_ledger *ledger, const struct record_last *next) {

@@ -189,7 +189,7 @@ static engine_value base64_to_bytes(struct engine *engine, call_t *call) {
 
 /* ---- signatures */
 
-/* Takes three ArrayBuffers. Returns false, and takes none, if an argument is not one. */
+/* Takes three ArrayBuffers. Returns false, and takes none, if an argument is not an ArrayBuffer. */
 static bool take_three(struct engine *engine, call_t *call, struct engine_bytes bytes[3]) {
     for (uint32_t i = 0; i < 3; i++) {
         if (engine_take_bytes(engine, call, i, &bytes[i])) continue;

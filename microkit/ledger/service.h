@@ -10,7 +10,7 @@
 #define SERVICE_CALL_MS 120000
 #endif
 
-/* The machine defines this function, too: the bundle or the engine cannot continue. It does not return. */
+/* The machine defines this function for when the bundle or the engine cannot continue. Never returns. */
 _Noreturn void service_failed(const char *why);
 
 /* Evaluates a script in an engine with this memory (engine.h). A NUL must follow its `length` bytes. */

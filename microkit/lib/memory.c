@@ -8,7 +8,7 @@
 
 typedef uint64_t __attribute__((aligned(1), may_alias)) word;
 
-/* Copies from the first byte on. The two may overlap if `to` is before `from`. */
+/* Copies from the first byte on. The two ranges may overlap if `to` is before `from`. */
 static void *copy_forward(void *to, const void *from, size_t length) {
     uint8_t *out = to;
     const uint8_t *in = from;

@@ -11,7 +11,7 @@
 /* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp,readability-redundant-declaration) */
 extern uint8_t _bss[], _bss_end[];
 extern char microkit_name[];
-/* Only newer SDKs have it. */
+/* Only newer SDKs have this variable. */
 extern seL4_Word microkit_ioports __attribute__((weak));
 _Noreturn void _start(void);
 /* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp,readability-redundant-declaration) */

@@ -106,8 +106,8 @@ static inline bool ring_join(struct ring *ring, uintptr_t mine, uintptr_t theirs
 }
 
 /*
- * Called at each start or restart by either of two peers that send each other messages. The other peer can
- * still take earlier messages; messages from the other peer are skipped.
+ * For two peers that send each other messages: each calls it at its start or restart. The other peer can
+ * still take the caller's earlier messages; the caller skips the messages sent to it before.
  */
 static inline void ring_resume(struct ring *ring, uintptr_t mine, uintptr_t theirs) {
     ring->mine = (struct ring_side *)mine;

@@ -14,7 +14,7 @@
 #define CARD_PAGES 130u
 
 /* Begins the card. `pages`: CARD_PAGES zeroed pages with the physical address `physical`. Returns NULL, or
- * why it cannot. */
+ * why the card cannot be used. */
 const char *card_begin(uintptr_t registers, uintptr_t pages, uint64_t physical, uint8_t address[6]);
 /* Handles an interrupt. */
 void card_interrupt(void);

@@ -48,7 +48,7 @@ static void on_destroyed(u8_t id, void *argument) {
     if (is_half_open(argument)) tenant_of(argument)->half_open--;
 }
 
-/* Ends the pcb that was half open the longest, if that is long enough. */
+/* Ends the pcb that has been half open the longest, if that time is long enough. */
 static bool end_half_open(const struct tenant *tenant) {
     struct tcp_pcb *oldest = NULL;
     for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL; pcb = pcb->next) {
@@ -81,7 +81,7 @@ static bool end_leftover(const struct tenant *tenant) {
     return true;
 }
 
-/* Accepts a SYN. If there is no room it is ignored, and the peer tries again. */
+/* Accepts a SYN. If there is no room, lwIP ignores the SYN, and the peer tries again. */
 static err_t on_syn(u8_t id, struct tcp_pcb_listen *listener, struct tcp_pcb *pcb) {
     static const struct tcp_ext_arg_callbacks callbacks = {.destroy = on_destroyed};
     struct tenant *tenant = listener->callback_arg;

@@ -15,7 +15,7 @@
 #define NET_SLOT 8192u
 /* The most connections of one ledger. */
 #define NET_CONNECTIONS 64u
-/* The most slots that one connection has under way to net. So a peer that does not read delays no other. */
+/* The most slots that one connection has under way to net. So no peer delays another by not reading. */
 #define NET_WINDOW 4u
 /* The slots of one direction, and the bytes of the region. */
 #define NET_SLOTS (NET_CONNECTIONS * NET_WINDOW)

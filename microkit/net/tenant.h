@@ -82,7 +82,7 @@ void tenants_notify(void);
 void tenants_tick(void);
 /* Returns a free connection, if need be by ending one that may end, or NULL. */
 struct connection *tenant_room(struct tenant *tenant);
-/* Reports whether more connections are free or may end than the half-open peers will need. */
+/* Reports whether the connections that are free or may end outnumber the half-open peers. */
 bool tenant_has_room(const struct tenant *tenant);
 /* Gives a slot of the ledger back. */
 void tenant_taken(struct tenant *tenant, uint32_t slot);

@@ -202,7 +202,7 @@ static bool load_index_ledger(struct psdb *store, uint32_t tenant, uint8_t numbe
     return stop_at_index(store, "more objects than there is memory for", 0);
 }
 
-/* Loads a tenant. It is known again if this index, with those before it, lists all its objects. */
+/* Loads a tenant. The tenant is known again if this index, with those before it, lists all its objects. */
 static bool load_index_tenant(struct psdb *store, uint32_t number, const uint8_t *data) {
     struct psdb_index_load *load = &store->scan.load;
     struct psdb_index_tenant record;

@@ -40,8 +40,8 @@ enum psdb_opcode {
     PSDB_COMMIT = 3,
     /*
      * Lists the first entries of the tail files that continue the sealed bundles, ascending, from `index` on:
-     * eight bytes each, as many as fit in `length` bytes at `offset`. The answer's `value` is how many there
-     * are, its `length` the bytes written. CORRUPT if there are tail files but none continues the bundles.
+     * eight bytes each, as many as fit in `length` bytes at `offset`. The answer's `value` is their number,
+     * its `length` the bytes written. CORRUPT if there are tail files but none continues the bundles.
      */
     PSDB_TAIL = 4,
     /* Replaces the only mutable object, `checkpoint`, by a later member of the same name. Durable. */

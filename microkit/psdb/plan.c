@@ -14,8 +14,8 @@ static uint64_t index_sectors(struct psdb *store) {
 }
 
 /*
- * Returns what the disk needs next when a group of `sectors` sectors is to be written. If that is the group,
- * `limit` is the sector at which it must end.
+ * Returns whether to write a group of `sectors` sectors next, or a pad or an index before it, or that the
+ * disk is full. If the group is next, `limit` is the sector at which it must end.
  *
  * Only the first group after an index, or at sector 0, may cross the end of a segment. Opening reads that
  * group's length, and so knows the boundary of the next index. On a disk that another program began, opening

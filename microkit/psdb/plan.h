@@ -4,7 +4,7 @@
 
 #include "state.h"
 
-/* Puts waiting writes, if there are any, into the next group. Answers those that need no write. */
+/* Puts waiting writes, if there are any, into the next group. Answers the writes that need no group. */
 void psdb_group_plan(struct psdb *store);
 
 #endif

@@ -1,4 +1,4 @@
-/* Reading objects, and comparing a SEAL of a sealed object with it. */
+/* Reading objects, and comparing a SEAL of a sealed object with that object. */
 #include "read.h"
 #include "base.h"
 #include "member.h"

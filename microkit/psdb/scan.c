@@ -52,7 +52,7 @@ static const uint8_t *window_at(struct psdb *store, uint64_t sector, uint32_t co
     return NULL;
 }
 
-/* Advances over sectors. In a group they are in the window, and are hashed. */
+/* Advances over sectors. In a group, the sectors are in the window, and are hashed. */
 static void advance(struct psdb *store, const uint8_t *sectors, uint64_t count) {
     struct psdb_scan *scan = &store->scan;
     if (scan->in_group) psdb_sha256_add(store, scan->sha, sectors, (size_t)count * PSDB_SECTOR);

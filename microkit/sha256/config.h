@@ -1,3 +1,3 @@
-/* Mbed TLS's configuration: SHA-256 in plain C, nothing else of it. */
+/* Mbed TLS's configuration: only SHA-256, in plain C. */
 #define MBEDTLS_SHA256_C
 #define MBEDTLS_PLATFORM_NO_STD_FUNCTIONS

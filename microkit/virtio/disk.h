@@ -21,8 +21,8 @@ struct disk {
     bool failed; /* it broke the rules of virtio: every later operation fails */
 };
 
-/* Begins a disk. `pages`: two zeroed pages with the physical address `physical`. Returns NULL, or why it
- * cannot. */
+/* Begins a disk. `pages`: two zeroed pages with the physical address `physical`. Returns NULL, or why the
+ * disk cannot be used. */
 const char *disk_begin(struct disk *disk, uintptr_t registers, uintptr_t pages, uint64_t physical);
 /*
  * Begins one operation on memory at the physical address `data`. Returns false if it cannot begin, as when

@@ -173,7 +173,7 @@ TEST(a_changed_byte) {
                 CHECK_SAME(rig_vkey(&rig, i / 2, i % 2, out), KEYS_OK);
                 CHECK(strcmp(out, vkeys[i]) == 0);
             }
-            /* Without the superblock's magic it is a foreign disk. */
+            /* Without the superblock's magic the disk is a foreign one, and all keys fail. */
             CHECK(failed <= 1 || (sector < 2 && at < 16 && failed == LEDGERS));
         }
     }
@@ -192,7 +192,7 @@ TEST(another_disk_is_left_alone) {
                 rig.durable[i * RECORD_BYTES + rig_random(&rig, RECORD_BYTES)] =
                     (uint8_t)rig_random(&rig, 256);
             }
-            /* Sometimes with a record of a key disk. */
+            /* Sometimes the sectors hold a record of a key disk. */
             if (holes == 2) {
                 struct record_last last = {.sequence = rig_random(&rig, 4), .size = rig_random(&rig, 9)};
                 struct record_super super = {.sequence = rig_random(&rig, 4), .keys = rig_random(&rig, 70)};

@@ -117,7 +117,7 @@ TEST(what_the_ledger_never_had_is_given_up_once_in_a_start) {
     CHECK_SAME(rig_checkpoint(&rig, 0, 0, 8, 4, out), KEYS_REFUSED);
     CHECK_SAME(rig_checkpoint(&rig, 0, 0, 7, 4, out), KEYS_REFUSED);
     rig_boot(&rig);
-    /* A larger one follows; the mark is still size 5. */
+    /* A larger checkpoint follows; the mark is still size 5. */
     CHECK_SAME(rig_checkpoint(&rig, 0, 0, 10, 4, out), KEYS_OK);
     CHECK_SAME(rig_checkpoint(&rig, 0, 0, 6, 5, out), KEYS_REFUSED);
     rig_boot(&rig);
@@ -226,7 +226,7 @@ static void check_secrets(void) {
         }
         CHECK(!has((const uint8_t *)rig.said, RIG_SAID, seed));
         CHECK(!has(rig.sector, sizeof rig.sector, seed));
-        /* The store's memory has exactly one copy. */
+        /* The store's memory has exactly one copy of the seed. */
         const uint8_t *store = (const uint8_t *)&rig.store;
         const size_t at = (size_t)(seed - store);
         CHECK(!has(store, at + 31, seed));

@@ -39,7 +39,7 @@ int main(int count, char **arguments) {
     const size_t length = fread(script, 1, MOST, file);
     script[length] = '\0';
     (void)fclose(file);
-    /* Leave something behind from before the restart. */
+    /* A restarted domain finds old bytes in its memory. */
     memset(memory, 0xa5, memory_bytes);
     struct engine *engine = stub_start(memory, memory_bytes, number(count, arguments, 3, 10000), true);
     const bool ok = engine_evaluate(engine, script, length, "test.js") && engine_run_jobs(engine);

@@ -18,7 +18,7 @@ struct host_options {
     uint32_t region;
     const char *tenants[PSDB_MAX_TENANTS];
     uint32_t tenant_count;
-    /* Only in psdb-host-faults: the write or flush at which it happens, counted from 1; 0: never. */
+    /* Only in psdb-host-faults: the writes or flushes, counted from 1, that are cut or fail; 0: none. */
     uint64_t cut;
     uint64_t seed;
     uint64_t fail_write;
@@ -38,7 +38,7 @@ bool host_disk_write(int file, const uint8_t *buffer, uint64_t sector, uint32_t 
 bool host_disk_flush(int file);
 
 #ifdef PSDB_FAULTS
-/* faults.c: the same three, over a cache of which a power cut loses a part. */
+/* faults.c: the same three functions, over a cache of which a power cut loses a part. */
 void host_faults_begin(const struct host_options *options);
 bool host_faults_read(int file, uint8_t *buffer, uint64_t sector, uint32_t sectors);
 bool host_faults_write(int file, const uint8_t *buffer, uint64_t sector, uint32_t sectors);

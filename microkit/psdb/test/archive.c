@@ -164,7 +164,7 @@ const struct member *archive_find(const struct archive *archive, const char *nam
     return NULL;
 }
 
-/* Whether `link` is `<64 hex digits of the hash> <count, decimal>`; the count. */
+/* Reports whether `link` is `<64 hex digits of the hash> <count, decimal>`, and sets the count. */
 static bool read_link(const char *link, const uint8_t *bytes, uint64_t room, uint64_t *count) {
     uint8_t digest[32];
     char expected[101];

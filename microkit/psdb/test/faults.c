@@ -191,7 +191,7 @@ TEST(the_flush_at_opening_fails) {
     end_run(&run);
 }
 
-/* The disk stores other bytes than were written. The store reads a group back before it makes it valid. */
+/* The disk stores other bytes than were written. The store reads back a group before the group is valid. */
 TEST(every_write_is_kept_wrong_once) {
     for (uint64_t seed = 31; seed <= 33; seed++) {
         struct run run = {.seed = seed};

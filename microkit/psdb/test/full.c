@@ -121,7 +121,7 @@ static void count_answer(struct rig *rig, uint32_t tenant, const struct psdb_res
     }
 }
 
-/* The waiting requests do not all fit on the disk. Those that fit succeed. */
+/* Some of the waiting requests do not fit on the disk. The others succeed. */
 TEST(some_of_a_group_fit) {
     static const uint32_t lengths[] = {20000, 30000, 20000, 500, 40000, 500, 1};
     for (uint64_t sectors = 128; sectors < 330; sectors += 3) {
@@ -137,7 +137,7 @@ TEST(some_of_a_group_fit) {
         }
         rig_run(rig);
         CHECK_SAME(counts.ok + counts.full, 7);
-        /* At least the first two small ones come before it. */
+        /* Even the smallest disk has room for three of them. */
         CHECK(counts.ok >= 3);
         uint64_t room = sectors - 2 - archive_end(disk);
         rig->options.answered = NULL;

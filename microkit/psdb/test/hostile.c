@@ -381,7 +381,7 @@ static void *attack(void *context) {
     return NULL;
 }
 
-/* Which of the two the store read is unknown, so the rig must not compare answers with the request. */
+/* The message changes while the store reads it, so the rig must not compare answers with the request. */
 TEST(a_message_and_a_region_that_change_at_any_moment) {
     struct rig *rig = open_with_secrets();
     struct psdb_request message = seal_request(BUNDLE(0, 0), 0, 3000);

@@ -59,7 +59,7 @@ struct rig {
     char reports[4000];
 };
 
-/* The configuration is not usable: NULL. Otherwise the store has been opened, or has stopped. */
+/* Returns NULL if the configuration is not usable. Otherwise the store has been opened, or has stopped. */
 struct rig *rig_open(struct disk *disk, const struct rig_options *options);
 /* Only calls psdb_start(); rig_step() runs the opening. */
 struct rig *rig_start(struct disk *disk, const struct rig_options *options);

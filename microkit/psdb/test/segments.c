@@ -71,7 +71,7 @@ static void check_all(struct rig *rig, uint64_t count, uint32_t length) {
         uint64_t listed = 0;
         for (uint64_t i = tenant; i < count; i += tenants)
             if (i > bundles) listed++;
-        /* Also the newest tail file that starts within the sealed bundles or at their end. */
+        /* The list also has the newest tail file that starts within the sealed bundles or at their end. */
         CHECK_SAME(rig_ask(rig, tenant, &main_tail).value, listed + 1);
     }
 }
@@ -339,7 +339,7 @@ TEST(stale_indexes_behind_the_end) {
         rig = open_ready(mixed, options);
         check_all(rig, count, 800000);
         check_none(rig, 0, ORIGIN(0));
-        /* Then continues writing over it. */
+        /* Then the store continues writing over the stale index. */
         count = write_until(rig, count, until + SEGMENT, 800000);
         CHECK_SAME(archive_end(mixed, 0), rig->sealed_end);
         rig_close(rig);
@@ -487,7 +487,7 @@ TEST(an_index_behind_the_end_that_fits) {
         rig = open_ready(disk, options);
         note("segment %u", (unsigned)segment);
         check_none(rig, 0, TILE(1, 0, count - 2));
-        /* The same first group, to which the index is chained. */
+        /* The first group is the same again, so the index is chained to it. */
         CHECK_SAME(seal(rig, 0, segment == 0 ? README(1) : ORIGIN(1), 1, 100), PSDB_OK);
         for (int again = 0; again < 2; again++) {
             check_object(rig, 0, README(1), 1, 100);
