@@ -74,7 +74,7 @@ const GUARDED = '-DENGINE_GUARDED'
 const MBEDTLS_CONFIG = `-DMBEDTLS_CONFIG_FILE='"sha256/config.h"'`
 
 /**
- * Sources that are compiled differently, by the beginning of their names. `flags`: additional flags; `warnings`: false for
+ * The sources that need other flags, selected by the beginning of their names. `flags`: additional flags; `warnings`: false for
  * third-party sources; `strict`: false if the code may access unaligned memory.
  *
  * @type {{ begins: string, flags: string, warnings?: false, strict?: false }[]}

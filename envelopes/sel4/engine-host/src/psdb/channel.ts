@@ -29,7 +29,7 @@ export class PsdbChannel implements PsdbPort {
     this.#send = send
   }
 
-  /** Sets the receiver of the answers. If the process has ended, it receives the failure at once. */
+  /** Sets the receiver of the answers. If the process has ended, the receiver gets the failure at once. */
   listen(receiver: PsdbReceiver): void {
     this.#receiver = receiver
     if (this.#failure !== undefined) receiver.failed(this.#failure)
