@@ -33,7 +33,7 @@ enum net_op {
     /* Close the connection when its bytes are sent. NET_CLOSED follows; it comes sooner if the peer closes
        first. */
     NET_CLOSE = 4,
-    /* Send no NET_DATA of this connection, but for messages already under way. */
+    /* Send no NET_DATA of this connection, except for messages already under way. */
     NET_PAUSE = 5,
     /* Send NET_DATA again. */
     NET_RESUME = 6,

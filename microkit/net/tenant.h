@@ -97,7 +97,7 @@ void connections_tick(void);
 void connection_send(struct connection *connection, uint32_t slot, uint32_t length);
 void connection_close(struct connection *connection);
 void connection_abort(struct connection *connection);
-/* Removes `count` bytes from its input. */
+/* Removes `count` bytes from the connection's input. */
 void connection_consume(struct connection *connection, uint32_t count);
 /* Passes lwIP as many bytes as fit, and closes the connection when it is over. */
 void connection_advance(struct connection *connection);

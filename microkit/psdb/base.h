@@ -26,7 +26,7 @@ void psdb_disk(struct psdb *store, enum psdb_activity activity, enum psdb_disk_o
                uint32_t sectors);
 /* Returns the sectors of the disk buffer. */
 uint32_t psdb_buffer_sectors(const struct psdb *store);
-/* Returns the sectors that so many bytes fill. */
+/* Returns the number of sectors that these bytes fill. */
 uint64_t psdb_sectors(uint64_t bytes);
 void psdb_sha256_add(const struct psdb *store, void *state, const uint8_t *bytes, size_t length);
 

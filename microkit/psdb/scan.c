@@ -26,8 +26,8 @@ static void stop_here(struct psdb *store, const char *expected, const char *foun
 }
 
 /*
- * Returns `count` sectors from `sector` on. Returns NULL after beginning to read them, and up to `ahead` in
- * all, or after stopping because the disk ends before them.
+ * Returns `count` sectors from `sector` on if the window has them. Otherwise begins to read them, up to
+ * `ahead` in all, or stops because the disk ends there, and returns NULL.
  */
 static const uint8_t *window_at(struct psdb *store, uint64_t sector, uint32_t count, uint32_t ahead) {
     struct psdb_scan *scan = &store->scan;

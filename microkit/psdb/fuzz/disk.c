@@ -188,7 +188,7 @@ static void read_all(struct rig *rig) {
     }
 }
 
-/* Writes a few objects. Returns which of them were acknowledged. */
+/* Writes a few objects. Returns a set of those that were acknowledged. */
 static uint32_t write_some(struct rig *rig, uint8_t round) {
     uint32_t acknowledged = 0;
     for (size_t i = 0; i < OBJECTS; i++) {
