@@ -63,7 +63,7 @@ interface TestLedger {
   kept: string[]
   /** The media types of the requests. */
   types: string[]
-  /** Returns the maximum number of requests at the same time so far. */
+  /** Returns the largest number of requests that were open at the same time so far. */
   most(): number
 }
 
@@ -73,7 +73,7 @@ interface LedgerOptions {
   old?: Refusal
   /** Drops the connection of some requests, before or after the records are stored. */
   drop?: (request: number) => 'before' | 'after' | undefined
-  /** The requests after the first wait until so many are open at a time. */
+  /** Each request after the first waits until this many requests are open at the same time. */
   together?: number
 }
 
@@ -246,12 +246,15 @@ it('the client reports a record that is refused in a framed batch, and does not 
   expect(new Set(types)).toEqual(new Set([FRAMED]))
 })
 
-it.each(['a\nb', '', '\ud800', 'a'.repeat(257)])('refuses the id %j before it sends anything', async (id) => {
-  const { connection, types } = await ledger()
-  const record = { id, type: 'text/plain', payload: Buffer.from('x') }
-  await expect(appendBatch(connection, [record])).rejects.toMatchObject({ code: 'bad-record' })
-  expect(types).toEqual([])
-})
+it.each(['a\nb', '', '\ud800', 'a'.repeat(257)])(
+  'the client refuses the id %j before it sends anything',
+  async (id) => {
+    const { connection, types } = await ledger()
+    const record = { id, type: 'text/plain', payload: Buffer.from('x') }
+    await expect(appendBatch(connection, [record])).rejects.toMatchObject({ code: 'bad-record' })
+    expect(types).toEqual([])
+  },
+)
 
 it('appendAll keeps the order on request, and otherwise has several requests in flight', async () => {
   const ids = Array.from({ length: 100 }, (_, i) => `id-${i}`)

@@ -31,7 +31,7 @@ it('the result has the root hash, the times and different fingerprints', () => {
   expect(new Set(ids).size).toBe(256)
 })
 
-it('returns entries that are not whole records, and entries whose time goes back', () => {
+it('the bundle check returns entries that are not whole records, and entries whose time goes back', () => {
   const entries = [...records]
   const other = Buffer.from('not an entry')
   entries[3] = other
@@ -58,14 +58,14 @@ it('returns entries that are not whole records, and entries whose time goes back
   ])
 })
 
-it('accepts entries of every length', () => {
+it('the bundle check accepts entries of every length', () => {
   for (const least of [0, 250, 65_279 + 1]) {
     const { bundle, hashes, root } = texts(Array.from({ length: 256 }, (_, i) => randomBytes(least + i)))
     expect(check.text(bundle, hashes)?.root).toBe(root)
   }
 })
 
-it('rejects a bundle or a hash tile with any changed, missing or additional byte', () => {
+it('the bundle check rejects a bundle or a hash tile with any changed, missing or additional byte', () => {
   const { bundle, hashes } = texts(records)
   for (const [name, text] of [
     ['bundle', bundle],
@@ -91,7 +91,7 @@ it('rejects a bundle or a hash tile with any changed, missing or additional byte
   }
 })
 
-it('rejects base64 that decodes to the right bytes but is not canonical', () => {
+it('the bundle check rejects base64 that decodes to the right bytes but is not canonical', () => {
   const { bundle, hashes } = texts(records)
   const lines = bundle.toString('latin1').slice(0, -1).split('\n')
   const at = lines.findIndex((line) => line.endsWith('='))

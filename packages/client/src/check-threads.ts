@@ -4,7 +4,7 @@ import { idlest, startAnswering } from './answering-thread.ts'
 import type { CheckedBundle } from './bundle-check.ts'
 import type { CheckRange, CheckSettings } from './check-worker.ts'
 
-/** The maximum number of threads. About so many keep the caller's thread busy, which collects their results. */
+/** The maximum number of threads. With about this many threads, the caller's thread is fully busy with collecting their results. */
 const MOST_THREADS = 16
 
 export interface CheckThreads {

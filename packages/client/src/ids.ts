@@ -39,8 +39,8 @@ export class FingerprintSet {
   }
 
   /**
-   * Reads the slots of `count` fingerprints from `words`, which are added next. In this way, the processor waits for the memory of all of
-   * them at once.
+   * Reads the slots of the `count` fingerprints in `words` before they are added, so that the processor waits for the memory of all of them
+   * at once.
    */
   touch(words: Uint32Array, first: number, count: number): void {
     const slots = this.#slots

@@ -250,7 +250,7 @@ describe('reports, with file and entry,', () => {
     expect(files(await verifyDirectory(dir)).sort()).toEqual(['README.txt', 'keys/second.vkey', 'origin'])
   })
 
-  it('a checkpoint of another key, and one that the tail does not reach', async () => {
+  it('a checkpoint of another key, and a checkpoint that the tail does not reach', async () => {
     const dir = await made({ records: testRecords(300) })
     const other = await verifyDirectory(dir, { vkeys: [testSigner('example.org/ledger/test', 8).vkey] })
     expect(files(other)).toContain('checkpoint')

@@ -339,7 +339,7 @@ class FilesCheck {
     })
   }
 
-  /** Lists all files, and reports those that do not belong to a ledger and tiles beyond the tree. */
+  /** Lists all files, and reports files that do not belong to a ledger, and tiles beyond the tree. */
   async #listing(size: number, trees: SecondTrees): Promise<void> {
     for (const entry of await this.#files.list('')) await this.#listed(entry, size)
     const second = await trees.list(size)

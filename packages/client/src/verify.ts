@@ -64,7 +64,7 @@ export interface VerifyOptions extends TrustOptions {
   threads?: number
   /** Verifies the signatures of authors. If absent, only the places and hashes of signatures are checked. */
   signatures?: SignatureVerifier
-  /** `signatures` accepts only those that lead to a trust anchor. */
+  /** `signatures` accepts only signatures that lead to a trust anchor. */
   isAnchored?: boolean
   /** An additional check of each entry. */
   each?: EachEntry

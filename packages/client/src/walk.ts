@@ -33,7 +33,7 @@ export interface Beside {
    * tree size + 1.
    */
   reach(from: number, to: number): Promise<void>
-  /** Reports whether entries from `from` up to `to` are compared, or the root hash at a size in this range. */
+  /** Reports whether there is anything to compare from `from` up to `to`: an entry, or the root hash at a size in this range. */
   compares(from: number, to: number): boolean
   /** Returns an entry that is in no bundle, and the name of the file that has it. */
   entry(index: number): { bytes: Uint8Array; file: string } | undefined

@@ -15,7 +15,7 @@ export interface KeptRecord {
   retainUntil?: string | undefined
 }
 
-/** Until when a record must be kept. */
+/** How long a record must be kept. */
 export interface Kept {
   /** The latest time that the record, an extension or a policy states; absent if none of them states a time. */
   until?: string

@@ -239,8 +239,8 @@ export function periodOf(period: string): { count: number; unit: 'Y' | 'D' } {
 }
 
 /**
- * Returns the time that is `count` years or days after `time`. A year ends on the same date; a year that begins on February 29 ends on
- * March 1 if the last year has no February 29. Times after the year 9999 become {@link LAST_TIME}.
+ * Returns the time that is `count` years or days after `time`. A period of years ends on the date on which it began, or on March 1 if it
+ * began on February 29 and its last year has no such day. Times after the year 9999 become {@link LAST_TIME}.
  */
 export function timeAfter(time: string, count: number, unit: 'Y' | 'D'): string {
   const date = new Date(time)

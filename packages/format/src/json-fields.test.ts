@@ -131,7 +131,7 @@ describe.each([
     expect(new Selection({}, codec).selectsPayload(bytes('no JSON'))).toBe(true)
   })
 
-  it('meets none if it is not JSON in UTF-8', () => {
+  it('meets no condition if it is not JSON in UTF-8', () => {
     const selection = new Selection({ where: ['/a=1'] }, codec)
     for (const text of ['', '{"a":1', '{"a":1}x', '\ufeff{"a":1}', "{'a':1}", '1', 'null'])
       expect(selection.selectsPayload(bytes(text)), text).toBe(false)

@@ -14,7 +14,10 @@ export interface SearchField {
   readonly pointer: string
 }
 
-/** Requires that the value at `pointer` has the text `text`. A string is its own text, and a number has that of RFC 8785. */
+/**
+ * Requires that the value at `pointer` has the text `text`. The text of a string is the string itself; the text of a number is its RFC 8785
+ * form.
+ */
 export interface FieldCondition {
   readonly pointer: string
   readonly text: string
@@ -25,7 +28,7 @@ const BAD_ESCAPE = /~(?![01])/
 const INDEX = /^(?:0|[1-9]\d{0,9})$/
 const SURROGATE = /\p{Surrogate}/u
 
-/** Returns what was expected of a pointer that is invalid; undefined if it is valid. A name in it cannot have `=`. */
+/** Returns the expected form of an invalid pointer; undefined if the pointer is valid. Its names cannot contain `=`. */
 export function pointerProblem(pointer: string): string | undefined {
   if (!pointer.startsWith('/')) return 'a JSON pointer, which starts with /'
   if (pointer.length > MAX_POINTER) return `a JSON pointer of at most ${MAX_POINTER} characters`
@@ -35,7 +38,7 @@ export function pointerProblem(pointer: string): string | undefined {
   return undefined
 }
 
-/** Parses a condition: a pointer, `=`, and a text. Returns what was expected of an invalid one. */
+/** Parses a condition: a pointer, `=`, and a text. For an invalid condition, returns the expected form. */
 export function parseCondition(text: string): FieldCondition | string {
   const equals = text.indexOf('=')
   if (equals < 0) return 'a JSON pointer, = and a value, such as /customer/id=4711'
@@ -56,7 +59,7 @@ export function conditionText({ pointer, text }: FieldCondition): string {
 export class Pointer {
   readonly #names: readonly string[]
 
-  /** `pointer`: a valid one. */
+  /** `pointer` must be valid. */
   constructor(pointer: string) {
     this.#names = pointer
       .slice(1)

@@ -1,5 +1,5 @@
 /**
- * Module identifiers. One names a tenant: in the header `X-Foundry-Module-ID`, in the path prefix `/t/<moduleId>/`, in the
+ * Module identifiers. A module identifier names a tenant: in the header `X-Foundry-Module-ID`, in the path prefix `/t/<moduleId>/`, in the
  * origin of its ledger, and as the name of its directory.
  */
 

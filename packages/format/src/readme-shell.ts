@@ -30,20 +30,20 @@ path() {
   echo $o
 }
 
-# the file of the tile at level $1, number $2, full or partial; nothing where there is none
+# prints the file of the tile at level $1, number $2, full or partial, if there is one
 file() {
   t=tile/$1/$(path $2)
   for t in $t.b64 $t.p/*.b64; do if [ -f "$t" ]; then echo "$t"; return; fi; done
 }
 
-# the lines of the entries in the tail file $1: it is "edge, entries, checkpoint, signatures, entries, checkpoint, ...",
-# with an empty line after each
+# prints the entry lines of the tail file $1, which holds "edge, entries, checkpoint, signatures, entries, checkpoint, ...",
+# and an empty line after each
 tailentries() {
   sed -n -e ':edge' -e '/./{n;b edge' -e '}' -e ':entries' -e 'n;/./{p;b entries' -e '}' \
     -e ':checkpoint' -e 'n;/./b checkpoint' -e ':signatures' -e 'n;/./b signatures' -e 'b entries' "$1"
 }
 
-# the base64 line of entry $1: from its bundle, or from the newest tail file that begins at or before it
+# prints the base64 line of entry $1, from its bundle or the newest tail file that begins at or before it
 entry() {
   t=$(file entries $(($1 / 256)))
   if [ -n "$t" ]; then sed -n "$(($1 % 256 + 1))p" "$t"; return; fi
@@ -54,7 +54,7 @@ entry() {
   done
 }
 
-# SHA-256 as 64 hex digits; bytes as hex digits; hex digits as bytes
+# sha256 hashes to hex digits, hex turns bytes to hex, and bytes hex to bytes
 sha256() { sha256sum | sed 's/ .*//'; }
 hex() { od -An -v -tx1 | tr -d ' \n'; }
 bytes() {
@@ -65,7 +65,7 @@ bytes() {
   printf "$o"
 }
 
-# the hash of entry $1; "$d/entry$1" gets its bytes
+# prints the hash of entry $1, and writes "$d/entry$1"
 leaf() {
   entry $1 > "$d/line"
   [ -s "$d/line" ] || fail "entry $1: found neither in tile/entries nor in the tail"
@@ -73,7 +73,7 @@ leaf() {
   { printf '\000'; cat "$d/entry$1"; } | sha256
 }
 
-# the hash over the hashes in the file $1, one a line: two become one, until one is left
+# prints the hash over the hashes in the file $1: hashes pairs of lines until one is left
 merge() (
   cp "$1" "$d/merge"
   while [ "$(sed -n '$=' "$d/merge")" -gt 1 ]; do
@@ -87,13 +87,13 @@ merge() (
   cat "$d/merge"
 )
 
-# hash number $2 of level $1: of an entry, or over the 256 hashes below it
+# prints hash number $2 of level $1: of an entry, or over 256 hashes below it
 hash() {
   if [ $1 -eq 0 ]; then leaf $2; else row $(($1 - 1)) $2 256 && merge "$d/row$(($1 - 1))"; fi
 }
 
-# "$d/row$1" gets the first $3 hashes of the tile at level $1, number $2: from its file, where there is one. The hash that
-# entry N is below is worked out from the entry, and compared with the file. The others are right if the root is, in the end.
+# writes the first $3 hashes of the tile at level $1, number $2, to "$d/row$1", from its file if there is one. The hash above
+# entry N is computed from the entry, and compared with the file. The root hash, in the end, proves the others.
 row() (
   at=$((N >> (8 * $1)))
   t=$(file $1 $2)
@@ -102,14 +102,14 @@ row() (
     while [ $i -lt $3 ]; do hash $1 $(($2 * 256 + i)) || exit 1; i=$((i + 1)); done > "$d/new$1"
     mv "$d/new$1" "$d/row$1"
   else
-    base64 -d < "$t" > "$d/hashes" 2> /dev/null  # not every base64 goes on behind the padding of a line
+    base64 -d < "$t" > "$d/hashes" 2> /dev/null  # some base64 programs stop at the padding of a line
     if [ "$(wc -c < "$d/hashes")" -ne $(($(sed -n '$=' "$t") * 32)) ]; then
       while read -r x; do printf '%s\n' "$x" | base64 -d; done < "$t" > "$d/hashes"
     fi
     hex < "$d/hashes" | fold -w 64 > "$d/tile$1"
     echo >> "$d/tile$1"
     head -n $3 "$d/tile$1" > "$d/row$1"
-    # fewer hashes could have the same root, were those before the last put together already: all others would move up
+    # a file with fewer hashes, some of them hashed together already, could have the same root
     have=$(($(wc -c < "$d/row$1") / 65))
     [ $have -eq $3 ] || fail "$t: expected $3 hashes, found $have"
     if [ $at -ge $(($2 * 256)) ] && [ $at -lt $(($2 * 256 + $3)) ]; then
@@ -129,7 +129,7 @@ case $N in '' | *[!0-9]* | 0?* | ?????????????????*) fail "expected the number o
 case $size in '' | *[!0-9]* | 0?* | ?????????????????*) fail "checkpoint line 2: expected the number of entries" ;; esac
 [ $N -lt $size ] || fail "expected an entry below $size, which is all that checkpoint covers, found $N"
 
-# from entry N up to the root hash
+# computes the hashes from entry N to the root
 : > "$d/rest"; l=0; left=$size
 while [ $left -gt 0 ]; do
   if [ $((left % 256)) -gt 0 ]; then
@@ -142,7 +142,7 @@ have=$(bytes "$(cat "$d/rest")" | base64)
 [ "$have" = "$root" ] || fail "root hash of the $size entries: found $have, which is not that in checkpoint"
 say "true:  the root hash in checkpoint, $root, is that of $size entries with entry $N"
 
-# the signature on the checkpoint: a vkey is name+id+key, where id is 8 hex digits
+# checks the signature on the checkpoint; a vkey is name+id+key, and id is 8 hex digits
 id=\${VKEY#*+}; key=\${id#*+}; id=\${id%%+*}
 [ "$VKEY" = "$name+$id+$key" ] || fail "checkpoint line 1: not the name in the verifier key $VKEY"
 printf '%s\n' "$key" | base64 -d > "$d/key" || fail "verifier key $VKEY: not base64"
@@ -150,7 +150,7 @@ case $(hex < "$d/key") in
   01*) [ "$(wc -c < "$d/key")" -eq 33 ] || fail "verifier key $VKEY: expected the type byte 01 and 32 bytes" ;;
   *) fail "verifier key $VKEY: expected the type byte 01, for Ed25519" ;;
 esac
-case $(tail -c 32 "$d/key" | hex) in  # by a key of low order anybody can sign
+case $(tail -c 32 "$d/key" | hex) in  # anybody can sign for a key of low order
   0[01]000000000000000000000000000000000000000000000000000000000000[08]0 | e[c-f]ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff[7f]f | f?ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff[7f]f | \
     26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc[08]5 | \
     c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03[7f]a)
@@ -172,7 +172,7 @@ openssl pkeyutl -verify -pubin -keyform DER -inkey "$d/der" -rawin -in "$d/text"
   fail "signature by $name+$id: not one of the text of checkpoint"
 say "true:  the signature on checkpoint is by $VKEY"
 
-# the entry; on a terminal with control characters spelled out
+# prints the entry, and spells out control characters on a terminal
 if [ -t 1 ]; then cat -v "$d/entry$N"; echo; else cat "$d/entry$N"; fi
 )
 `

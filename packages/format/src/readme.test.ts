@@ -5,21 +5,21 @@ import { SHELL_MARK } from './readme-shell.ts'
 import { readmeText } from './readme.ts'
 import { VERIFY_SH, VERIFY_SH_SHA256 } from './verify-shell.ts'
 
-it('contains the origin and the marked shell script', () => {
+it('README.txt contains the origin and the marked shell script', () => {
   const text = readmeText('example.org/ledger/acme')
   expect(text).toContain('(origin): example.org/ledger/acme\n')
   expect(text.split(SHELL_MARK)).toHaveLength(3)
   expect(text).not.toContain('\\${')
 })
 
-it('explains partial tiles of an export', () => {
+it('README.txt explains partial tiles of an export', () => {
   const text = readmeText('example.org/ledger/acme')
   expect(text).toContain(
     'tile/…/000.p/17.b64     the same, not yet full: 17 lines (in exports only, which have no tail/)\n',
   )
 })
 
-it('explains each kind of duty entry', () => {
+it('README.txt explains each kind of duty entry', () => {
   const text = readmeText('example.org/ledger/acme')
   for (const known of [DUTY_TYPE, DUTY_ID_PREFIX, LAST_TIME, `"${DUTY_FIELD}"`, `"${RETAIN_FIELD}"`])
     expect(text).toContain(known)
@@ -27,7 +27,7 @@ it('explains each kind of duty entry', () => {
     expect(text).toMatch(new RegExp(`^  ${kind} +\\w`, 'm'))
 })
 
-it('names the hash of verify.sh', () => {
+it('README.txt names the hash of verify.sh', () => {
   expect(createHash('sha256').update(VERIFY_SH, 'utf8').digest('hex')).toBe(VERIFY_SH_SHA256)
   expect(readmeText('example.org/ledger/acme')).toContain(`SHA-256 of verify.sh is ${VERIFY_SH_SHA256}.`)
   expect(VERIFY_SH).not.toMatch(/\\\$\{|@SHELL@/)

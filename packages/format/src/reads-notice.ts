@@ -10,8 +10,8 @@ export const READS_TYPE = 'application/vnd.service-fs.reads+json'
 export type Reads = 'public' | 'recorded'
 
 /**
- * Returns the identifier of the `n`-th notice, from 1. The first one says `public`, and they alternate, so the one
- * with the largest number is in force.
+ * Returns the identifier of the `n`-th notice, from 1. The first notice says `public`, and the statements alternate, so the notice with the
+ * largest number holds.
  */
 export function readsNoticeId(n: number): string {
   return `reads-${n}`

@@ -8,7 +8,7 @@ import { isTime } from './time.ts'
 /** Conditions on fields in one selection. */
 export const MAX_WHERE = 8
 
-/** The conditions of a selection. A record must meet each one that is present. */
+/** The conditions of a selection. A record must meet each condition that is present. */
 export interface SelectionFields {
   /** The earliest time, such as `2026-11-22T18:43:00.123Z`. */
   readonly from?: string
@@ -16,7 +16,7 @@ export interface SelectionFields {
   readonly to?: string
   /** The media type, exactly. */
   readonly type?: string
-  /** How the identifier starts, compared as UTF-8 bytes: at least 1 byte and at most 256. */
+  /** The start of the identifier, compared as UTF-8 bytes: 1 to 256 bytes. */
   readonly prefix?: string
   /** Fields and their values, such as `/customer/id=4711`: see json-fields.ts. */
   readonly where?: readonly string[]

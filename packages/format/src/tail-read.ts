@@ -188,7 +188,7 @@ class TailFileReader {
     throw this.#corrupt(0, `expected entry ${index} as in the file before it`)
   }
 
-  /** Adds the commit at `offset` to `content`, or returns why it is invalid. */
+  /** Adds the commit at `offset` to `content`, or returns the reason why the commit is invalid. */
   #commit(content: TailContent, offset: number, isFirst: boolean): string | undefined {
     const commit = parseCommit(this.#file.bytes, offset, this.#codec)
     if (typeof commit === 'string') return commit

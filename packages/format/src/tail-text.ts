@@ -12,7 +12,7 @@ import { MAX_ENTRY_BYTES } from './entry.ts'
 const LF = 10
 const NUL = 0
 const SECTOR = 512
-/** Bytes of the longest signed checkpoint in a tail. A typical one has a few hundred bytes. */
+/** Bytes of the longest signed checkpoint in a tail. A typical signed checkpoint has a few hundred bytes. */
 const MAX_NOTE_BYTES = 65_536
 const MAX_LINE = Math.ceil(MAX_ENTRY_BYTES / 3) * 4
 
@@ -31,7 +31,7 @@ export function tailName(start: number): string {
   return String(start).padStart(12, '0')
 }
 
-/** Parses the name of a tail file. Returns the index of its first entry; undefined for any other name. */
+/** Returns the index of the first entry of the tail file with this name; undefined if this is not the name of a tail file. */
 export function parseTailName(name: string): number | undefined {
   if (!/^\d{12,16}$/.test(name)) return undefined
   const start = Number(name)
@@ -67,8 +67,8 @@ export function commitBehind(text: Uint8Array, spare: number, note: string, code
 }
 
 /**
- * Parses the right edge at the start of the tail file of entry `start`. Returns it and the offset after it, or why it is
- * invalid.
+ * Parses the right edge at the start of the tail file of entry `start`. Returns the edge and the offset after it, or the reason why the
+ * edge is invalid.
  */
 export function parseEdge(
   start: number,
@@ -89,7 +89,7 @@ export function parseEdge(
   return { hashes, end: at + 1 }
 }
 
-/** Parses the commit at `offset`, and verifies nothing. Returns it, or why it is malformed. */
+/** Parses the commit at `offset`, and verifies nothing. Returns the commit, or the reason why it is malformed. */
 export function parseCommit(
   bytes: Uint8Array,
   offset: number,

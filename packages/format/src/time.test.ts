@@ -3,7 +3,7 @@ import { expect, it } from 'vitest'
 import { QUICK } from '../../../test/support/quick.ts'
 import { isTime, timeRank } from './time.ts'
 
-/** Date accepts exactly the days that exist: it reads 30 February as 1 or 2 March, whose text differs. */
+/** Date accepts exactly the days that exist: it reads 30 February as 1 or 2 March, and prints that date instead. */
 function isTimeOfDate(text: string): boolean {
   if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(text)) return false
   const ms = Date.parse(text)
@@ -20,7 +20,7 @@ const DAY = 86_400_000
 /** `npm test` tries each day of the year in some year. */
 const STEP = (QUICK ? 17 : 1) * DAY
 
-it('accepts every day from 1970 to 9999, in ascending order', () => {
+it('isTime accepts every day from 1970 to 9999, and timeRank orders the days', () => {
   let last = -STEP
   let wrong = ''
   for (let ms = 0; ms < Date.UTC(10_000, 0); ms += STEP) {
@@ -32,7 +32,7 @@ it('accepts every day from 1970 to 9999, in ascending order', () => {
   expect(wrong).toBe('')
 })
 
-it('rejects every day that a month does not have', () => {
+it('isTime rejects every day that a month does not have', () => {
   for (let year = 0; year <= 9999; year++) {
     for (const day of [
       '02-28',
@@ -53,7 +53,7 @@ it('rejects every day that a month does not have', () => {
   }
 })
 
-it('agrees with Date on valid times with changed characters', () => {
+it('isTime agrees with Date on valid times with changed characters', () => {
   const time = fc.date({ min: new Date(0), max: new Date(Date.UTC(10_000, 0) - 1), noInvalidDate: true })
   fc.assert(
     fc.property(
@@ -71,7 +71,7 @@ it('agrees with Date on valid times with changed characters', () => {
   )
 })
 
-it('agrees with Date on digits in every place, and on random text', () => {
+it('isTime agrees with Date on digits in every place, and on random text', () => {
   const two = fc.integer({ min: 0, max: 99 }).map((n) => String(n).padStart(2, '0'))
   const parts = fc.tuple(two, two, two, two, two, two, two, two, fc.nat(9))
   fc.assert(
@@ -88,7 +88,7 @@ it('agrees with Date on digits in every place, and on random text', () => {
   )
 })
 
-it('orders times as their text does', () => {
+it('timeRank orders times as their text does', () => {
   const time = fc
     .date({ min: new Date(0), max: new Date(Date.UTC(10_000, 0) - 1), noInvalidDate: true })
     .map((date) => date.toISOString())

@@ -118,7 +118,7 @@ describe('a binding', () => {
   })
 })
 
-it('names the algorithms of second trees', () => {
+it('the algorithms of second trees have names, sizes and identifiers', () => {
   expect(TREE_ALGORITHMS.map(({ name, bytes }) => [name, bytes])).toEqual([
     ['sha3-256', 32],
     ['sha2-512', 64],

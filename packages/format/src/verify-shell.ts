@@ -5,12 +5,12 @@
 import { SHELL } from './readme-shell.ts'
 
 /** The SHA-256 of {@link VERIFY_SH} in UTF-8, which README.txt names. A test compares it with the text. */
-export const VERIFY_SH_SHA256 = '47cabe5f5ab9ba5eb05ded04c593ca0cb70854f140a1e843755bd19900a1d61c'
+export const VERIFY_SH_SHA256 = '3e9d6526649f99c72452406aeec5e08c0734815f16e83302bb3a0f31db17517a'
 
 /** The script. It is the same for every ledger. */
 export const VERIFY_SH: string = String.raw`#!/bin/sh
-# Verifies a service-fs ledger: the one that this file lies in, or that of -d. Needs a POSIX shell, coreutils, sed, awk and
-# openssl 3. README.txt, beside this file, explains the format that it checks.
+# Verifies a service-fs ledger: the one in the directory of this file, or in DIR. Needs a POSIX shell, coreutils, sed, awk and
+# openssl 3. README.txt, beside this file, explains the format.
 #
 #   sh verify.sh [-d DIR] [-k VKEY]...                       every entry, tile, edge, commit and signature, and audit/ too
 #   sh verify.sh [-d DIR] [-k VKEY] entry N                  one entry, counted from 0; prints it
@@ -18,7 +18,7 @@ export const VERIFY_SH: string = String.raw`#!/bin/sh
 #   sh verify.sh [-d DIR] [-k VKEY] consistency OLD NEW      two checkpoints in files; both must be of this ledger's tree
 #
 # Exit status: 0 true; 1 false, after lines on standard error that say what and where; 2 wrong use.
-# Without -k the keys are those in keys/: then a whole ledger that somebody made again, with keys of their own, is true too.
+# Without -k the keys are those in keys/: then a ledger that somebody made again as a whole, with other keys, is true too.
 
 LC_ALL=C; export LC_ALL; umask 077; unset CDPATH
 say() { printf '%s\n' "$*" | command cat -v >&2; } # cat -v spells out control characters
@@ -45,18 +45,18 @@ trap 'rm -rf "$TOP" \${SHM:+"$SHM"}' EXIT
 HERE=$TOP/h; if [ -z "\${TMPDIR-}" ] && SHM=$(mktemp -d /dev/shm/verify.XXXXXX 2> /dev/null); then HERE=$SHM; else SHM=; mkdir "$HERE"; fi
 trap 'exit 1' HUP INT TERM
 
-# A tool that fails, for instance because the disk is full, may hide damage. Each failure overwrites the file "whole", which takes no
-# program and no space, and nothing is true then.
+# A tool that fails, for instance because the disk is full, may hide damage. So each failure overwrites the file "whole", which needs
+# no program and no space; after that the script prints no "true:".
 echo whole > "$TOP/whole" && exec 9<> "$TOP/whole" || exit 2
 lost() { printf 'lost!' >&9; say "$1 failed"; rm -f "$TOP/whole"; return 1; }
 whole() { read -r whole < "$TOP/whole" && [ "$whole" = whole ]; } 2> /dev/null
 for t in awk cat cp cut head mkdir mv od sed sort tee tr wc; do eval "$t() { command $t \"\$@\" || lost $t; }"; done
-# some tools do not notice that a write failed: whether the disk is full
+# checks that the disk is not full: some tools do not notice that a write failed
 room() { printf %8192s . > "$TOP/room" && rm "$TOP/room" || lost "a write to $TOP"; }
 
 if sha256sum < /dev/null > /dev/null 2>&1; then SHA=sha256sum; else SHA='openssl dgst -sha256 -r'; fi
 SHA256=$SHA
-# The hash of the second tree $1: its program, its bytes, and that of no bytes. openssl has no BLAKE3
+# sets the hash of the second tree $1: its program, its length, and the hash of no bytes. openssl has no BLAKE3
 hash_of() {
   case $1 in
     sha3-256) SHA='openssl dgst -sha3-256 -r' HB=32 EMPTY='p//G+L8e12ZRwUdWoGHWYvWA/03kO0n6gtgKS4D4Q0o=' ;;
@@ -77,7 +77,7 @@ function bad(m) { print m >> (W "/bad") }
 function path(n, p) { p = sprintf("%03d", n % 1000)
   while (n >= 1000) { n = int(n / 1000); p = "x" sprintf("%03d", n % 1000) "/" p } return p }
 function tile(l, n, w) { return "tile/" l "/" path(n) (w < 256 ? ".p/" w : "") ".b64" }
-# the length of what the canonical base64 s decodes to, or -1
+# the number of bytes in the canonical base64 s; -1 for other text
 function b64(s, n) { n = length(s); if (n % 4 || s ~ /[^A-Za-z0-9+\/=]/) return -1
   if (s !~ /=/) return n / 4 * 3
   if (s ~ /^[^=]*[AEIMQUYcgkosw048]=$/) return n / 4 * 3 - 1
@@ -92,16 +92,16 @@ function bytes(s, i, r) { r = ""; for (i = 1; i <= length(s); i++) r = r P[subst
 function text(s, i, r) { r = ""; for (i = 1; i <= length(s); i += 4) r = r (substr(s, i, 4) in C ? C[substr(s, i, 4)] : "?"); return r }
 function num(s) { sub(/^0+/, "", s); return s + 0 } # some awks take 010 for 8
 function isnum(s) { return s ~ /^(0|[1-9][0-9]*)$/ && (length(s) < 16 || (length(s) == 16 && s "" <= "9007199254740991")) }
-# the next line of F, which has Z bytes: a line that holds a NUL byte, or does not end in a line feed, is none
+# reads the next line of F, which has Z bytes, into x; returns 0 if the line has a NUL byte or no line feed
 function next_line() { if ((getline x < F) <= 0) return 0; AT += length(x) + 1; return AT <= Z }
 function open_file(f, z) { F = f; Z = z; AT = 0 }
-# reads the lines 1 to w of a tile into T; f has z bytes. Returns 0 when it is no tile of that width
+# reads lines 1 to w of the tile f, of z bytes, into T. Returns 0 if f is no tile of that width
 function read_tile(f, z, w, hashes, n, ok) { open_file(f, z); ok = 1
   for (n = 0; n < w && next_line(); n++) { T[n + 1] = x
     if (hashes ? !ishash(x) : b64(x) < 0 || b64(x) > 65535) { bad(f " line " n + 1 ": expected canonical base64 of " (hashes ? HB : "at most 65535") " bytes"); ok = 0 } }
   if (n < w || AT != Z) { bad(f ": expected " w " lines, each with a line feed, and no more"); ok = 0 }
   close(f); return ok }
-# reads the note in the lines N[1] to N[n]: sets SIZE, ROOT and E, the number of its empty line. Returns what is wrong, or nothing
+# reads the note in the lines N[1] to N[n]: sets SIZE, ROOT and E, the number of its empty line. Returns the problem, if any
 function note(n, i, t) {
   for (E = n; E > 0 && N[E] != ""; E--);
   for (i = 1; i <= n; i++) { t = substr(N[i], 1, 4) == "\342\200\224 " ? substr(N[i], 5) : N[i]; if (t ~ /[^ -~]/ && !(t in TEXT)) { TEXT[t]; print t >> (W "/text") } }
@@ -110,7 +110,7 @@ function note(n, i, t) {
   if (!isnum(N[2]) || !ishash(N[3])) return "expected a size and a root hash"
   for (i = E + 1; i <= n; i++) if (split(N[i], L, " ") != 3 || N[i] != "\342\200\224 " L[2] " " L[3] || L[2] ~ /\+/ || b64(L[3]) < 5) return "not a signature line: " N[i]
   SIZE = N[2] + 0; ROOT = N[3]; return "" }
-# puts the signatures of that note by known keys onto the list of those to check
+# adds the signatures of that note by known keys to the list of signatures to check
 function sign(where, n, i, k, f, s, known) {
   if (N[1] != ENVIRON["ORIGIN"]) { bad(where ": expected the origin " ENVIRON["ORIGIN"] ", found " N[1]); return }
   for (i = E + 1; i <= n; i++) { split(N[i], L, " "); s = octal(L[3]); k = substr(s, 1, 16)
@@ -119,9 +119,9 @@ function sign(where, n, i, k, f, s, known) {
       print "printf \047" s "\047 > " f ".s" >> (W "/mksig")
       s = W "/" f ".t"; for (k = 1; k < E; k++) print N[k] > s; close(s) } }
   if (!known) bad(where ": no signature by a known key") }
-# reads a note from a file into N; returns the number of its lines, 0 if it is not text in lines
+# reads a note from a file into N; returns the number of its lines, 0 if the file is not lines
 function read_note(f, z, n) { open_file(f, z); for (n = 0; next_line();) N[++n] = x; close(f); return AT == Z ? n : 0 }
-# whether the bytes s are UTF-8
+# returns whether s is UTF-8
 function utf8(s) { if (s !~ / [23]/) return 1
   gsub(/ 3(0[2-7]|[12][0-7]|3[0-7]) 2[0-7][0-7]/, " 101", s)
   gsub(/ (340 2[4-7]|3(4[1-7]|5[0-467]) 2[0-7]|355 2[0-3])[0-7] 2[0-7][0-7]/, " 101", s)
@@ -130,8 +130,8 @@ function utf8(s) { if (s !~ / [23]/) return 1
 '
 prog() { p=$LIB$1; shift; case \${1-} in -v) v=$2; shift 2; awk -v "$v" "$p" "$@" ;; *) awk "$p" "$@" ;; esac; }
 
-# the hash of each message on standard input, one a line: its octal form, a tab, its base64. @N is the entry in the file big/N. The
-# files of the messages are used again and again: to overwrite a file takes a fraction of making one and removing it
+# prints the hash of each line on standard input, a message: in octal, a tab, in base64. @N is the entry in the file big/N. All
+# calls use the same files for messages: overwriting a file takes a fraction of the time of making and removing one
 H() (
   cd "$HERE" || exit 1
   tr ' ' '\\' | awk 'function flush() { if (names) print "$SHA" names; names = ""; n = 0 }
@@ -170,7 +170,7 @@ walk() {
   done
 }
 
-# makes "$W/list": the files of the ledger with their sizes. $1: nothing where there may be an audit/
+# makes "$W/list": the files of the ledger with their sizes. $1 is empty if there may be an audit/
 list() {
   for f in * .[!.]* ..?*; do
     k=o; if [ -h "$f" ]; then :; elif [ -d "$f" ]; then k=d; elif [ -f "$f" ]; then k=f; elif [ ! -e "$f" ]; then continue; fi
@@ -191,13 +191,13 @@ list() {
     { have[$2] = $1 }
     END { n = split("origin checkpoint README.txt", v, " "); for (i = 1; i <= n; i++) if (!have[v[i]]) bad(v[i] ": expected the file, found nothing") }' "$W/list"
   [ "$(wc -l < "$W/names")" -eq "$(wc -l < "$W/list")" ] || bad "expected readable files, found one that is not"
-  stop # some of these names may never end
+  stop # reading these files may never end
 }
 bytes_of() { sed -n "s| $1\$||p" "$W/list"; }
 
 text() { octets < "$1" | prog '{ s = s $0 } END { if (!utf8(s)) bad(name ": expected UTF-8") }' -v "name=$2"; }
 
-# README.txt is text, and names the hash of verify.sh
+# checks that README.txt is text, with the hash of verify.sh
 readme() {
   text README.txt README.txt
   [ -f verify.sh ] || return 0
@@ -205,7 +205,7 @@ readme() {
   case $(command cat README.txt README-2.txt 2> /dev/null) in *$h*) ;; *) bad "verify.sh: README.txt does not name its hash, $h" ;; esac
 }
 
-# sets ORIGIN and KEYS, the ids of its keys, and makes their files. $1: the origin that is expected
+# sets ORIGIN, and KEYS to the ids of its keys, and makes a file for each key. $1: the expected origin
 identity() {
   ORIGIN=$(prog 'BEGIN { open_file("origin", z + 0); if (!next_line() || AT != Z) bad("origin: expected one line"); print x }' -v z="$(bytes_of origin)")
   if [ $((\${#ORIGIN} + 1)) -ne "$(bytes_of origin)" ] || [ \${#ORIGIN} -gt 4096 ]; then bad "origin: expected one line of at most 4096 bytes"; stop; fi
@@ -216,7 +216,7 @@ identity() {
   n=$(wc -l < "$W/own"); if [ "$n" -gt 1000 ]; then bad "keys: expected at most 1000 files, found $n"; stop; fi
   printf %s "$PIN" | prog 'index($0, ENVIRON["ORIGIN"] "+") == 1 { print "-k " $0 }' > "$W/pinned"
   TRUST=-k; if [ ! -s "$W/pinned" ]; then TRUST=keys/; if [ -n "$PIN" ] && [ -z "$1" ]; then bad "-k: expected a key of $ORIGIN"; fi; fi
-  # By a key of low order anybody can sign; not canonical is a y of at least p = 2^255 - 19. The last bit is the sign of x
+  # Anybody can sign for a key of low order. A y of at least p = 2^255 - 19 is not canonical. The last bit is the sign of x
   cat "$W/own" "$W/pinned" | prog 'function weak(k, y) {
       y = substr(k, 1, 125) (substr(k, 126, 1) % 2) substr(k, 127)
       return y ~ /^ 00[01]( 000)*$/ || y ~ /^ 3(5[4-7]|[67][0-7])( 377)* 177$/ || y == Y8 || y == Y9 }
@@ -238,7 +238,7 @@ identity() {
   export KEYS
 }
 
-# checks the signatures of the notes so far
+# checks the signatures of all notes so far
 signatures() (
   cd "$W" || exit 1
   [ -f sigs ] || exit 0
@@ -249,7 +249,7 @@ signatures() (
   done < sigs
 )
 
-# reads the tail: the entries of bundle B to "$W/tl/B", one a line after its number; edges; the commits
+# reads the tail: writes the entries of bundle B, with their numbers, to "$W/tl/B"; also edges and commits
 tail_files() {
   prog '$2 ~ /^tail\// { print num(substr($2, 6)), $0 }' "$W/list" | sort -n | sed 's/^[^ ]* //' > "$W/tails"
   prog 'BEGIN { for (f = W "/tails"; (getline x < f) > 0; n++) { split(x, v, " "); t = v[2]; if (n % 500 == 0) { if (c) print c; c = "cat" } c = c " " t } if (c) print c }' > "$W/cats"
@@ -303,8 +303,8 @@ tail_files() {
   done < "$W/torn"
 }
 
-# collects the entries of 16 bundles, from bundle 16 $1 on: their numbers, lengths and places to "$W/len", their base64 to "$W/pad", padded
-# to whole rows of od; of those that are long only the beginning, and all of it to big/
+# collects the entries of 16 bundles, from bundle 16 * $1 on: writes their numbers, lengths and places to "$W/len", and their base64 to
+# "$W/pad", padded to whole rows of od. Of a long entry, only the beginning is there, and all of it in big/
 collect() {
   prog 'BEGIN { size = ENVIRON["SIZE"]; first = ENVIRON["FIRST"]; A64 = "A"; while (length(A64) < 64) A64 = A64 A64
     for (f = W "/z/entries." g; (getline x < f) > 0;) { split(x, v, " "); if (v[2] == 256) full[v[1]] = v[3]; else part[v[1]] = part[v[1]] " " v[2] " " v[3] }
@@ -325,7 +325,7 @@ collect() {
         gsub(/=/, "A", x); print x substr(A64, 1, (64 - length(x) % 64) % 64) > (W "/pad") } } }' -v g=$1
 }
 
-# checks the entries of collect; their messages to hash go to "$W/msgs". $W/state holds the newest time and the open split record
+# checks the collected entries, and writes the messages to hash to "$W/msgs". "$W/state" has the newest time and the open split record
 entries() {
   b64d < "$W/pad" | octets | prog 'function val(s, max) { return length(s) > 0 && length(s) <= 4 * max && s !~ / (0[0-3][0-7]|177)/ && s !~ / 302 2[0-3]/ && utf8(s) }
     function istime(t, y, m, d) { if (length(t) != 24 || t !~ /^[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]\.[0-9][0-9][0-9]Z$/) return 0
@@ -355,10 +355,10 @@ entries() {
           return "expected a time not before " TM ", found " time
         print "an operator set the time back at entry " I "; the entry tells why" >> (W "/notes") }
       TM = time; return "" }
-    # writes the payload of a part to the file split
+    # appends the payload of a part to the file split
     function payload(n, p) { if (n > 6000) print "b64d < big/" I % 4096 " | tail -c +" (HL + 1) " >> split" > act
       else { p = substr(s, 4 * HL + 1, 4 * (n - HL)); gsub(/ /, "\\", p); print "printf \047" p "\047 >> split" > act } }
-    # the binding of a second tree: its payload has exactly this form
+    # checks a binding of a second tree: its payload has this form
     function binding(n, p, a, o, r) { o = ENVIRON["ORIGIN"]; gsub(/[^ -~]/, "?", o); p = part parts == "" && n <= 6000 ? text(substr(s, 4 * HL + 1)) : ""
       if (split(p, v, "\"") != 23 || !isnum(r = substr(v[19], 2, length(v[19]) - 2))) { bad(place ": expected the binding of a second tree"); return }
       a = v[4]
@@ -390,7 +390,7 @@ entries() {
 }
 split() { h=$1; shift; [ "$($SHA < split | cut -c 1-64)" = "$h" ] || bad "$*: the record's payload does not have the sha256 $h"; }
 
-# compares the hashes of level $1 in the file $2, which begin at tile $3, with the tiles: those named in the file $4
+# compares the hashes of level $1 in the file $2, which begin at tile $3, with the tiles that the file $4 names
 compare() {
   prog 'BEGIN { split(a, v, " "); l = v[1]; from = v[3]; FS = "\t"; size = ENVIRON["SIZE"]; span = 1; for (i = 0; i < l; i++) span *= 256
     for (c = 0; (getline < (W "/" v[2])) > 0;) h[c++] = $2
@@ -403,7 +403,7 @@ compare() {
 }
 nodes() { prog 'BEGIN { FS = "\t" } { l = $1; if ((getline) > 0) print " 001" l $1 }' "$1" | H > "$2"; }
 
-# the roots of the trees of all sizes in "$W/want", and the edges of the tail files
+# compares the roots of the trees of all sizes in "$W/want", and the edges of the tail
 roots() {
   prog 'BEGIN { FS = "\t"; for (k = 8; (getline < (W "/u" k)) >= 0; k++) { close(W "/u" k); for (i = 0; (getline < (W "/u" k)) > 0; i++) U[k, i] = $1; close(W "/u" k) }
     while ((getline < (W "/inner")) > 0) U["i" $1, $2] = $3
@@ -421,20 +421,20 @@ roots() {
   prog 'BEGIN { FS = "\t"; while ((getline < (W "/fold")) > 0) R[$1] = $2; FS = " " }
     { x = octal($2); if ($1 == 0 ? $2 != ENVIRON["EMPTY"] : R[$1] != x) bad(substr($0, length($1 $2) + 3) ": expected the root hash of the " $1 " entries, found " $2) }' "$W/commits" "$W/more"
 }
-# the hashes below level 8 of a group of entries, from $1 on, that the trees of the sizes in "$W/want" need
+# keeps the hashes below level 8 that the sizes in "$W/want" need, of the group of entries from $1 on
 inner() {
   cat "$W/n8" >> "$W/u8"
   prog 'BEGIN { FS = "\t"; while ((getline < (W "/want")) > 0) if ($1 > lo && $1 <= lo + 4096 && $1 % 256) want[m++] = $1
     for (k = 0; m && k < 8; k++) for (i = 0; (getline < (W "/n" k)) > 0; i++) N[k, i] = $1
     for (j = 0; j < m; j++) { p = 128; for (k = 7; k >= 0; k--) { if (int(want[j] / p) % 2) print want[j] "\t" k "\t" N[k, int(want[j] / p) - 1 - lo / p]; p /= 2 } } }' -v lo="$1" >> "$W/inner"
 }
-# the hashes of levels 1 to 8 of a group, and from level 8 on of all
+# hashes levels 1 to 8 of a group; upper() hashes the later levels of all
 levels() { k=0; while [ $k -lt 8 ]; do nodes "$W/n$k" "$W/n$((k + 1))"; k=$((k + 1)); done; }
 upper() {
   k=8; while [ "$(sed -n 2p "$W/u$k" | wc -c)" -gt 0 ] && whole; do nodes "$W/u$k" "$W/u$((k + 1))"; k=$((k + 1)); done
   k=1; n=$((SIZE >> 8)); while [ $n -gt 0 ]; do compare $k u$((8 * k)) 0 $k; k=$((k + 1)); n=$((n >> 8)); done
 }
-# makes the lists of the tiles by levels, "$W/z/*"
+# makes a list of the tiles of each level: "$W/z/*"
 tile_list() {
   prog '$2 ~ /^tile\// { split($2, p, "/"); l = p[2]; n = substr($2, length(l) + 7); w = 256
       if (n ~ /\.p\/[1-9][0-9]*\.b64$/) { w = n; sub(/.*\.p\//, "", w); w += 0; sub(/\.p\/.*/, "", n) } else sub(/\.b64$/, "", n)
@@ -446,12 +446,12 @@ tile_list() {
 
 # ---- the second trees
 
-# runs the commands on the second tree $1: in its folder, with its hash and its own intermediate results
+# runs a command on the second tree $1: in its folder, with its hash and its own intermediate results
 in_tree() (
   a=$1; shift; W=$W/$a; NAME=$NAME$a/; hash_of $a; EXPORT=; FIRST=0; export W NAME HB EMPTY EXPORT FIRST
   cd "$a" && "$@"
 )
-# sets TREES, those to compute, and OTHERS, those that cannot be; makes the intermediate results of each
+# sets TREES to the trees to compute, and OTHERS to the others; makes files for each
 find_trees() {
   TREES= OTHERS=
   for a in sha3-256 sha2-512 blake3; do
@@ -463,7 +463,7 @@ find_trees() {
     sed -n "s| $a/| |p" "$W/list" > "$W/$a/list"
     in_tree $a tree_open || exit 1
   done
-  # the sizes of bound trees, from entries that seem to bind one: the base64 of a part of their type, at each of three offsets
+  # finds the sizes of bound trees in entries that seem to bind one, by the base64 of a part of the type, at three offsets
   if [ -n "$TREES$OTHERS" ]; then
     sed -n 's/^[0-9]* \(tile\/entries\/.*\)/\1/p; s/^[0-9]* \(tail\/.*\)/\1/p' "$W/list" | while read -r f; do
       sed -n -e '/YXBwbGljYXRpb24vdm5kLnNlcnZpY2UtZnMudHJlZStq/p' -e '/FwcGxpY2F0aW9uL3ZuZC5zZXJ2aWNlLWZzLnRyZWUran/p' -e '/hcHBsaWNhdGlvbi92bmQuc2VydmljZS1mcy50cmVlK2p/p' "$f"
@@ -473,7 +473,7 @@ find_trees() {
 }
 tree_open() {
   : > "$W/size"; tile_list
-  if [ ! -f checkpoint ] || [ ! -f origin ] || [ ! -d keys ]; then return 0; fi # complete only when an entry binds it
+  if [ ! -f checkpoint ] || [ ! -f origin ] || [ ! -d keys ]; then return 0; fi # may be incomplete until it is bound
   identity "$ORIGIN/$a"; cell=$(checkpoint checkpoint checkpoint); stop; signatures
   x=\${cell%% *}; if [ "$x" -gt "$SIZE" ]; then bad "checkpoint: expected a size of at most $SIZE, found $x"; fi
   echo "$x" > "$W/size"; echo "$x" | sed '/^0$/d' >> "$W/want"
@@ -482,7 +482,7 @@ tree_open() {
 tree_size() { x=; read -r x < "$W/size"; FIRST=\${x:-0}; }
 tree_level0() { tree_size; compare 0 n0 $((16 * $1)) 0.$1; levels; inner $((4096 * $1)); }
 tree_end() { tree_size; upper; roots; }
-# compares the entries that bind second trees, which "$W/bound" names
+# compares second trees with the entries that bind them: "$W/bound"
 bindings() {
   while read -r i a n root first vkey; do
     echo "$n $first entry $i: sha256Root" >> "$W/more"
@@ -498,14 +498,14 @@ bindings() {
 grep_line() { [ -n "$(sed -n "/^$1\$/p" "$2")" ]; }
 
 
-# reads the checkpoint in the file $1, called $2: appends its size and root to the commits to check
+# reads the checkpoint in the file $1, named $2: appends its size and root to the commits to check
 checkpoint() {
   CP=$W/note.$2; export CP; tr '\000' '\001' < "$1" > "$CP"; prog 'BEGIN { split(a, v, " "); G = "c" v[2]; n = read_note(ENVIRON["CP"], v[1] + 0)
     x = n ? note(n) : "expected text in lines"; if (x != "") { bad(v[2] ": " x); exit }
     sign(v[2], n); printf "%.0f %s %s\n", SIZE, ROOT, v[2] }' -v "a=$(wc -c < "$1" | tr -d ' ') $2" | tee -a "$W/commits"
 }
 
-# verifies the ledger in the current directory. $1: what its names in messages begin with; $2: the origin that it must have
+# verifies the ledger in the current directory. $1: the start of its names in messages; $2: the origin that it must have
 ledger() (
   NAME=$1; W=$TOP/w\${1%/}; export W NAME; mkdir "$W" "$W/z" "$W/tl" "$W/big"
   for f in bad names notes commits starts text u8 inner edges state ids fold more bound wanted sizes; do : > "$W/$f"; done

@@ -3,7 +3,7 @@ import { quoted, visibleLine, visibleText } from './visible.ts'
 
 const UNICODE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Default_Ignorable_Code_Point}]/u
 
-it('escapes the control, format, separator, ignorable and surrogate characters of this engine', () => {
+it('visibleLine escapes the control, format, separator, ignorable and surrogate characters of this engine', () => {
   const wrong: string[] = []
   for (let code = 0; code <= 0x10_ffff; code++) {
     const character = String.fromCodePoint(code)
@@ -14,24 +14,24 @@ it('escapes the control, format, separator, ignorable and surrogate characters o
   expect(wrong).toEqual([])
 })
 
-it('keeps text of all scripts, and emoji', () => {
+it('visibleText, visibleLine and quoted keep text of all scripts, and emoji', () => {
   for (const text of ['Grüße', 'שלום', 'مرحبا', '日本語', 'हिन्दी', '😀', 'a b/c d.txt', '\\u202e'])
     expect([visibleText(text), visibleLine(text), quoted(text)]).toEqual([text, text, text])
 })
 
-it('keeps line feeds and tabs in text of several lines only', () => {
+it('visibleText keeps line feeds and tabs, and visibleLine escapes them', () => {
   expect(visibleText('a\tb\nc\r\u001b[2J')).toBe('a\tb\nc\\u000d\\u001b[2J')
   expect(visibleLine('a\tb\nc')).toBe('a\\u0009b\\u000ac')
 })
 
-it('keeps the value of JSON', () => {
+it('visibleText keeps the value of JSON', () => {
   const value = { 'na\u202eme': ['\u009b\u2028', '\ud800', '\u{e0041}', '"\\\n\u001b'] }
   const text = JSON.stringify(value)
   expect(visibleText(text)).not.toMatch(UNICODE)
   expect(JSON.parse(visibleText(text))).toEqual(value)
 })
 
-it('quotes values so that different values look different', () => {
+it('quoted quotes values so that different values look different', () => {
   const values = [
     'a',
     '"a"',

@@ -25,13 +25,13 @@ export type PageRow = [
   sha256: string,
   file: string,
   data: number,
-  /** Until when the record must be kept, and by which holds; empty without a duty. */
+  /** How long the record must be kept, and the holds on it; empty without a duty. */
   kept: string,
   /** The record's author and the judgement of the signature, or the record whose signature it is; otherwise empty. */
   author: string,
 ]
 
-/** The data of a record with which the page checks it. Bytes are in base64. */
+/** The data with which the page checks a record. Bytes are in base64. */
 export interface PageRecord {
   cursor: number
   header: string

@@ -60,11 +60,11 @@ describe('a line of CSV', () => {
   })
 })
 
-it('makes text safe in HTML', () => {
+it('htmlText makes text safe in HTML', () => {
   expect(htmlText(`<script>"&'</script>\u202e`)).toBe('&lt;script&gt;&quot;&amp;&#39;&lt;/script&gt;\\u202e')
 })
 
-it('keeps values in JSON that is safe in a script', () => {
+it('asciiJson keeps values in JSON that is safe in a script', () => {
   const value = { id: '</script><!--\u2028\u2029Größe 𝄞"\\' }
   const text = asciiJson(value)
   expect(text).toMatch(/^[\x20-\x7e]*$/)

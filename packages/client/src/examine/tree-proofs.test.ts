@@ -10,7 +10,7 @@ import { Trust } from '../trust.ts'
 import { testSigner } from '../testing.ts'
 import { TreeProofs } from './tree-proofs.ts'
 
-it.each([1, 2, 255, 256, 257, 1000])('proves every entry of a tree of %i', async (size) => {
+it.each([1, 2, 255, 256, 257, 1000])('TreeProofs proves every entry of a tree of %i', async (size) => {
   const dir = await temporary()
   try {
     await makeLedger(join(dir, 'ledger'), { records: testRecords(size), tail: 'export' })

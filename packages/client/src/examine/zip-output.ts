@@ -77,7 +77,7 @@ class GrowingFile implements PackFile {
     this.#handle = handle
     this.#deflate = createDeflateRaw()
     this.#done = this.#store()
-    // `end` throws the failure. Until then, Node must not report it as unhandled.
+    // `end` throws the failure. Without this handler, Node would report it as unhandled before that.
     this.#done.catch(() => undefined)
   }
 
