@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Starts the bundle that `npm run build` makes. A package manager can link this file before that.
+// Starts the bundle that `npm run build` makes. A package manager can link this file before the build.
 // This file is CommonJS because Node reads ES modules through libuv's thread pool, and the size of that pool must be set before it is first
 // used.
 'use strict'

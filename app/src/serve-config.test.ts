@@ -3,7 +3,7 @@ import { parseListen } from '@service-fs/http/address'
 import { expect, it } from 'vitest'
 import { configOf, diskConfigOf, envelopeOf } from './serve-config.ts'
 
-it('prefers flags to the environment', () => {
+it('serve prefers flags to the environment', () => {
   const env = {
     FS_MODULE_ID: 'acme',
     FS_LEDGER_ROOT: '/srv/ledgers',
@@ -44,17 +44,17 @@ it.each([
   ],
   [{ moduleId: 'a', root: '/x', maxPayloadBytes: '16777217' }, '--max-payload-bytes'],
   [{ moduleId: 'a', root: '/x', maxPayloadBytes: '1k' }, '--max-payload-bytes'],
-])('rejects %j', (flags, named) => {
+])('serve rejects %j', (flags, named) => {
   expect(() => configOf(flags, {})).toThrow(named)
 })
 
-it('makes reads public only if a flag requests it', () => {
+it('serve makes reads public only if a flag requests it', () => {
   expect(configOf({ moduleId: 'a', root: '/x', publicReads: true }, {}).publicReads).toBe(true)
   expect(configOf({ moduleId: 'a', root: '/x' }, {}).publicReads).toBeUndefined()
   expect(() => diskConfigOf({ moduleId: 'a', disk: '/x', publicReads: true }, {})).toThrow('--public-reads')
 })
 
-it('reads the fields of searches', () => {
+it('serve reads the fields of searches', () => {
   const base = { moduleId: 'a', root: '/x' }
   expect(configOf(base, {}).searchFields).toBeUndefined()
   const searchField = ['application/json:/customer/id', 'text/x; a="b:c":/d~1e']
@@ -78,14 +78,14 @@ it('reads the fields of searches', () => {
   expect(() => diskConfigOf({ moduleId: 'a', disk: 'd', searchField }, {})).toThrow('--search-field is for')
 })
 
-it('trusts a front only on a Unix socket', () => {
+it('serve trusts a front only on a Unix socket', () => {
   const flags = { moduleId: 'a', root: '/x', behindFront: true }
   expect(configOf({ ...flags, listen: 'unix:/run/a' }, {}).behindFront).toBe(true)
   expect(() => configOf({ ...flags, listen: '127.0.0.1:80' }, {})).toThrow('--behind-front')
   expect(configOf({ moduleId: 'a', root: '/x', listen: 'unix:/run/a' }, {}).behindFront).toBeUndefined()
 })
 
-it('reads the disk from flags, else from the environment', () => {
+it('serve reads the disk from flags, else from the environment', () => {
   const env = { FS_MODULE_ID: 'acme', FS_DISK: '/srv/acme.img', FS_DISK_SIZE: '64M', FS_LEDGER_ROOT: '/srv' }
   expect(diskConfigOf({}, env)).toEqual({
     moduleId: 'acme',
@@ -102,7 +102,7 @@ it('reads the disk from flags, else from the environment', () => {
   expect(diskConfigOf({ moduleId: 'b', disk: '/x.img' }, {}).size).toBeUndefined()
 })
 
-it('accepts each flag only for its envelope', () => {
+it('serve accepts each flag only for its envelope', () => {
   expect([envelopeOf({}, {}), envelopeOf({ envelope: 'b' }, { FS_ENVELOPE: 'a' })]).toEqual(['a', 'b'])
   expect(envelopeOf({}, { FS_ENVELOPE: 'b' })).toBe('b')
   expect(() => envelopeOf({ envelope: 'c' }, {})).toThrow('--envelope')
@@ -114,7 +114,7 @@ it('accepts each flag only for its envelope', () => {
   expect(() => configOf({ moduleId: 'a', root: '/y', diskSize: '1M' }, {})).toThrow('--disk and --disk-size')
 })
 
-it('names the access file by flag or environment', () => {
+it('serve names the access file by flag or environment', () => {
   const flags = { moduleId: 'a', root: '/x' }
   expect(configOf({ ...flags, access: '/etc/a.json' }, {}).access).toBe('/etc/a.json')
   expect(configOf(flags, { FS_ACCESS: '/etc/a.json' }).access).toBe('/etc/a.json')
@@ -127,7 +127,7 @@ it('names the access file by flag or environment', () => {
   )
 })
 
-it('parses listen addresses', () => {
+it('serve parses listen addresses', () => {
   expect(parseListen('127.0.0.2:80')).toEqual({ host: '127.0.0.2', port: 80 })
   expect(parseListen('localhost:80')).toEqual({ host: '127.0.0.1', port: 80 })
   expect(parseListen('unix:/run/acme.sock')).toEqual({ path: '/run/acme.sock' })
@@ -146,7 +146,7 @@ it('parses listen addresses', () => {
   }
 })
 
-it('reads the attribute mode from --immutable, else from FS_IMMUTABLE', () => {
+it('serve reads the attribute mode from --immutable, else from FS_IMMUTABLE', () => {
   const base = { moduleId: 'acme', root: '/x' }
   expect(configOf(base, {}).immutable).toBe(undefined)
   expect(configOf({ ...base, immutable: 'required' }, { FS_IMMUTABLE: 'off' }).immutable).toBe('required')
@@ -159,7 +159,7 @@ it('reads the attribute mode from --immutable, else from FS_IMMUTABLE', () => {
   )
 })
 
-it('reads the period and the rate of the background check', () => {
+it('serve reads the period and the rate of the background check', () => {
   const base = { moduleId: 'acme', root: '/x' }
   expect(configOf(base, {}).scrub).toBe(undefined)
   expect(configOf({ ...base, scrubDays: '7' }, {}).scrub).toEqual({ periodMs: 604_800_000 })
@@ -180,7 +180,7 @@ it('reads the period and the rate of the background check', () => {
   )
 })
 
-it('reads the signatures of authors that the ledger accepts and requires', () => {
+it('serve reads the signatures of authors that the ledger accepts and requires', () => {
   const base = { moduleId: 'acme', root: 'r' }
   expect(configOf(base, {}).authors).toBe(undefined)
   const anchors = resolve('a.pem')

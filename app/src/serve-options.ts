@@ -56,7 +56,7 @@ export function describeServe(program: Command): Command {
       '--require-signature <types>',
       'a: the starts of media types, separated by commas, whose records must be signed by their author; * is every type',
     )
-    .option('--read-only', 'a: write nothing to the ledger, and serve the whole commits of a damaged tail')
+    .option('--read-only', 'a: write nothing to the ledger, and serve the complete commits of a damaged tail')
     .option(
       '--accept-shorter-tree <size>',
       'open a ledger of this many entries although more were acknowledged, and give up the missing ones',

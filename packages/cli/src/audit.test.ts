@@ -96,7 +96,7 @@ it('audit ls lists all reads, and filters them by subject, route and time', asyn
   expect(await listed('--since', '2026-11-21T23:00:00-02:00', '--to', '2')).toEqual([])
 })
 
-it('audit ls finds every read that showed a record, by itself or in a batch', async () => {
+it('audit ls finds every read that showed a record, alone or in a batch', async () => {
   expect(await listed('--cursor', '18')).toEqual([300, 302, 303, 305])
   expect(await listed('--payload-id', 'record/17', '--subject', 'alice')).toEqual([300, 303])
   // The bundle holds only the last of the record's three parts.

@@ -18,8 +18,8 @@ export function anchorOptions(command: Command): Command {
 }
 
 /**
- * Returns the verifier of authors' signatures. With `--author-anchors` it rejects those that lead to none of these certificates. Otherwise it
- * loads its code with the first signature. @throws ClientError `file`
+ * Returns the verifier of authors' signatures. With `--author-anchors` it rejects signatures that lead to none of the certificates in the
+ * file. Without that option, it loads its code when it verifies the first signature. @throws ClientError `file`
  */
 export async function authorVerifier({ authorAnchors }: AnchorOptions): Promise<SignatureVerifier> {
   const anchors = authorAnchors === undefined ? undefined : await readAnchors(authorAnchors)

@@ -39,7 +39,7 @@ export interface CommandNode {
 const FILES: ReadonlySet<string> = new Set(['file', 'path', 'paths', 'place', 'export'])
 const DIRECTORIES: ReadonlySet<string> = new Set(['dir', 'directory'])
 
-/** Returns a command and the commands below it. Hidden ones are left out. */
+/** Returns a command and the commands below it. Leaves out hidden commands. */
 export function commandTree(command: Command, path: readonly string[] = []): CommandNode {
   const help = command.createHelp()
   const children = help.visibleCommands(command)

@@ -31,7 +31,7 @@ async function put(name: string, text: string, mode: number = 0o600): Promise<st
 const openssl = async (...args: string[]): Promise<void> =>
   void (await promisify(execFile)('openssl', args, { cwd: dir }))
 
-/** Makes a key and a certificate, signed by `ca` or by itself. */
+/** Makes a key and a certificate, signed by `ca` or by its own key. */
 async function issue(name: string, subject: string, ca?: string, extra: string[] = []): Promise<void> {
   const signed = ca === undefined ? [] : ['-CA', `${ca}.crt`, '-CAkey', `${ca}.key`]
   const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']

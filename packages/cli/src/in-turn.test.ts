@@ -17,7 +17,7 @@ it('inTurn yields the results in the order of the tasks, even if a later task en
   expect(await resultsOf(tasks, 8, 100)).toEqual(Array.from({ length: 30 }, (_, i) => i))
 })
 
-it('inTurn runs no more tasks and bytes at a time than there is room for', async () => {
+it('inTurn keeps within the maximum number of tasks and of bytes at a time', async () => {
   let running = 0
   let bytes = 0
   let most = 0

@@ -46,7 +46,7 @@ function isThere(place: string): ClientError {
   return new ClientError('file', `${place}: the file exists and is not overwritten`)
 }
 
-/** Moves a synced file to its place. @throws ClientError `file` when the place exists meanwhile */
+/** Moves a synced file to its place. @throws ClientError `file` when something else has taken the place by then */
 export function moveFile(beside: string, place: string): Promise<void> {
   const claim = async (): Promise<void> => (await open(place, 'wx', 0o600)).close()
   return move(beside, place, claim, () => unlink(place))

@@ -14,7 +14,7 @@ beforeEach(async () => {
 })
 afterEach(() => remove(dir))
 
-it('exits with status 2 on wrong usage, with one line and no stack trace', async () => {
+it('the program exits with status 2 on wrong usage, with one line and no stack trace', async () => {
   const wrong = [
     ['nonsense'],
     ['verify', '--nonsense'],
@@ -45,14 +45,14 @@ it('exits with status 2 on wrong usage, with one line and no stack trace', async
   }
 })
 
-it('exits with status 0 for help and version', async () => {
+it('the program exits with status 0 for help and version', async () => {
   expect((await cli('--version')).code).toBe(0)
   const help = await cli('--help')
   expect(help.code).toBe(0)
   expect(help.text()).toContain('Exit status')
 })
 
-it('exits with status 3 when the server does not answer, or a file is missing', async () => {
+it('the program exits with status 3 when the server does not answer, or a file is missing', async () => {
   expect((await cli('verify', join(dir, 'none'))).code).toBe(3)
   const gone = await cli(
     'verify-proof',
@@ -151,7 +151,7 @@ it('verify-proof verifies proofs of whole and of split records offline', async (
 })
 
 it.each([['verify'], ['audit', 'verify'], ['export', '--out', 'out'], ['restore', '--out', 'out']])(
-  'reports the byte at which a file deviates from a tar archive: %s %s',
+  'the program reports the byte at which a file deviates from a tar archive: %s %s',
   async (...args) => {
     const file = join(dir, 'x.tar')
     await writeFile(file, Buffer.alloc(5000, 'x'))

@@ -104,7 +104,7 @@ it('files, links and empty directories become records, and the restorer makes th
   expect(await readFile(join(base, 'out/tree/b/c.json'), 'utf8')).toBe('{ "not": "canonical" }')
 })
 
-it('reports a missing file, and finds the media type by the extension', async () => {
+it('append reports a missing file, and finds the media type by the extension', async () => {
   const refused: string[] = []
   for await (const file of walkFiles(join(base, 'gone'), { refused: (path) => void refused.push(path) }))
     refused.push(file.id)

@@ -78,7 +78,7 @@ async function found(...args: string[]): Promise<Hit[]> {
     .map((line) => JSON.parse(line) as Hit)
 }
 
-it('finds the records of a directory by time, type and prefix', async () => {
+it('search finds the records of a directory by time, type and prefix', async () => {
   const all = Array.from({ length: 300 }, (_, i) => hit(i))
   const large = { cursor: 301, payload_id: 'record/large', type: 'x/large', time: LARGE.time }
   const last = { ...large, cursor: 304, payload_id: 'last' }
@@ -93,7 +93,7 @@ it('finds the records of a directory by time, type and prefix', async () => {
   )
 })
 
-it('follows the pages of a server, and verifies each record', async () => {
+it('search follows the pages of a server, and verifies each record', async () => {
   pages = {
     0: { hits: [hit(1), hit(7)], next_cursor: 8 },
     8: { hits: [], next_cursor: 200 },
@@ -136,7 +136,7 @@ describe('a search by fields', () => {
   })
 })
 
-it('sends the conditions', async () => {
+it('search sends the conditions', async () => {
   pages = { 0: { hits: [], next_cursor: 304 } }
   const time = ['--from', '2026-11-22T00:00:10.000Z', '--to', '2026-11-22T00:00:12.000Z']
   await found(server.url, ...time, '--type', 'a/b; c=d', '--prefix', 'ä/&')
@@ -180,7 +180,7 @@ it.each([
   ['--type', ''],
   ['--where', '/a'],
   ['--where', 'a=1'],
-])('rejects an invalid %s', async (option, value) => {
+])('search rejects an invalid %s', async (option, value) => {
   const io = await cli('search', dir, option, value)
   expect(io.code).toBe(2)
   expect(io.errors.join()).toContain(`${option}: expected`)

@@ -1,4 +1,4 @@
-// `verify`, and what `get` judges, over ledgers with signatures that openssl and node:crypto make.
+// Tests `verify`, and how `get` judges signatures, on ledgers with signatures that openssl and node:crypto make.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -4,7 +4,7 @@ import { isSignatureOf, judgeAuthor, type Companion } from '@service-fs/client/a
 import type { SignatureVerifier } from '@service-fs/client/companions'
 import type { TreeRecord } from '@service-fs/client/tree-records'
 
-/** A record, and why its signature does not count. `unsigned`: its author did not sign it. */
+/** A record, and the reason why its signature does not count. `unsigned`: its author did not sign it. */
 export interface JudgedRecord {
   readonly record: TreeRecord
   readonly refusal?: string

@@ -203,7 +203,7 @@ interface SigningOptions extends AppendCommandOptions {
 /** The maximum number of files that are read at the same time, and their maximum size together in bytes. */
 const READ_AHEAD = { files: 512, bytes: 1 << 25 }
 
-/** Yields the records for the paths, in order, and adds each file that can't be a record to the refused. */
+/** Yields the records for the paths, in order, and adds each file that can't be a record to the refused files. */
 async function* fileRecords(
   paths: string[],
   options: SigningOptions,
@@ -268,7 +268,7 @@ async function attempt(file: FoundFile, options: SigningOptions, limits: AppendL
   }
 }
 
-/** Yields the records on the lines of standard input, in batches, and adds each line without a valid record to the refused. */
+/** Yields the records on the lines of standard input, in batches, and adds each line without a valid record to the refused lines. */
 async function* ndjsonRecords(
   { prefix }: AppendCommandOptions,
   limits: AppendLimits,

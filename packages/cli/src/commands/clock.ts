@@ -15,8 +15,8 @@ interface CorrectOptions extends ClockOptions {
 }
 
 /**
- * `clock status` and `clock correct`: compares the daemon's clock with the times of the newest records, and sets a ledger's time back to
- * the clock.
+ * `clock status` and `clock correct`: compare the daemon's clock with the times of the newest records, and set a ledger's time back to the
+ * clock.
  */
 export function addClock(program: Command, io: Io): void {
   const clock = program

@@ -93,7 +93,7 @@ async function get(connection: Connection, options: GetOptions, io: Io): Promise
   return finish(restorer, options, trust, io)
 }
 
-/** The keys that the checkpoint must be signed with, and the verifier of authors' signatures, if they must count. */
+/** The keys that the checkpoint must be signed with, and the verifier of authors' signatures, if the command must check them. */
 interface Checks {
   readonly trust: Trust | undefined
   readonly authors: SignatureVerifier | undefined

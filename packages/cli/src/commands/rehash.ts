@@ -30,7 +30,7 @@ export function addRehash(program: Command, io: Io): void {
     )
     .addOption(new Option('--hash <name>', 'the hash').choices(TREE_ALGORITHMS.map(({ name }) => name)))
     .option('--no-wait', 'do not wait until the ledger binds the tree')
-    .option('--json', 'print the responses of POST /v1/rehash or GET /v1/trees, the last one of a tree')
+    .option('--json', 'print the trees in JSON; with --hash, the last response about that tree')
     .addHelpText('after', HOW)
     .action((options: RehashOptions) =>
       perform(io, options.json, () => withLedger(options, (to) => rehash(to, options, io))),

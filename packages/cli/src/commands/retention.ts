@@ -42,7 +42,7 @@ const HOW = `
 A duty only grows: a policy, a hold and an extension are permanent entries of the ledger, and no later entry shortens
 them. A hold lasts until it is lifted. The end of a duty erases nothing.`
 
-/** `retention`: states duties to keep records, and reports the duties of each record with their ends. */
+/** `retention`: states duties to keep records, and reports the duties of each record and when they end. */
 export function addRetention(program: Command, io: Io): void {
   const retention = program
     .command('retention')

@@ -2,8 +2,8 @@
  * Copies one log into storage. Everything is verified before it is stored: the checkpoint by the trusted keys, the new tree by a
  * consistency proof from the stored checkpoint, each hash tile by the tile above it, and each entry by its leaf hash.
  *
- * The checkpoint is stored last, when all tiles that it covers are durable. A copy that ends at any point therefore has a checkpoint
- * whose tiles are all there, and perhaps later tiles. The next run compares those with the tree before it relies on them.
+ * The checkpoint is stored last, when all tiles that it covers are durable. Wherever a run ends, the copy therefore has all tiles of its
+ * checkpoint, and perhaps later tiles. The next run compares the later tiles with the tree before it relies on them.
  */
 import { ahead } from '@service-fs/client/ahead'
 import { checkEarlier } from '@service-fs/client/audit-place'

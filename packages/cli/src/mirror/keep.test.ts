@@ -19,7 +19,7 @@ const REPORT: CopyReport = {
   bytes: 0,
 }
 
-it('runs again after a record that arrived during the minimum pause, and soon after a failure', async () => {
+it('mirror runs again after a record that arrived during the minimum pause, and soon after a failure', async () => {
   const server = await serveTurns([stream(() => event(2)), stream(() => '')])
   const connection = new Connection(server.url)
   const runs: (() => CopyReport)[] = [

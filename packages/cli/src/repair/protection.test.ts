@@ -46,16 +46,19 @@ describe.each(['ext4', 'tmpfs'] as const)('repair of a ledger on %s', (type) => 
     },
   )
 
-  it.skipIf(place === '')('copies a damaged file to another file system, and adopts its owner', async () => {
-    const dir = join(place, 'owned')
-    await makeLedger(dir, { records: testRecords(300) })
-    await cp(dir, at('mirror'), { recursive: true })
-    writeFileSync(join(dir, 'tile/0/000.b64'), 'damaged\n')
-    chownSync(dir, 4242, 4243)
-    await done('repair', dir, '--from', at('mirror'), '--damaged', at('kept'))
-    expect(readFileSync(at('kept/tile/0/000.b64'), 'utf8')).toBe('damaged\n')
-    const { uid, gid } = lstatSync(join(dir, 'tile/0/000.b64'))
-    expect([uid, gid]).toEqual([4242, 4243])
-    await done('verify', dir)
-  })
+  it.skipIf(place === '')(
+    'copies a damaged file to another file system, and gives the new file to the ledger’s owner',
+    async () => {
+      const dir = join(place, 'owned')
+      await makeLedger(dir, { records: testRecords(300) })
+      await cp(dir, at('mirror'), { recursive: true })
+      writeFileSync(join(dir, 'tile/0/000.b64'), 'damaged\n')
+      chownSync(dir, 4242, 4243)
+      await done('repair', dir, '--from', at('mirror'), '--damaged', at('kept'))
+      expect(readFileSync(at('kept/tile/0/000.b64'), 'utf8')).toBe('damaged\n')
+      const { uid, gid } = lstatSync(join(dir, 'tile/0/000.b64'))
+      expect([uid, gid]).toEqual([4242, 4243])
+      await done('verify', dir)
+    },
+  )
 })
