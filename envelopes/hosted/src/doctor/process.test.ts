@@ -24,7 +24,7 @@ async function whileLocked(path: string, work: (pid: number) => Promise<void>): 
   }
 }
 
-it.skipIf(why !== '')(`finds the writing process${why}`, async () => {
+it.skipIf(why !== '')(`doctor finds the writing process${why}`, async () => {
   expect((await writerOf(dir)).finding).toMatchObject({
     in_force: 'no',
     found: 'no process has the ledger open',
@@ -37,7 +37,7 @@ it.skipIf(why !== '')(`finds the writing process${why}`, async () => {
   await whileLocked(dir, async (pid) => expect((await writerOf(dir)).pid).toBe(pid))
 })
 
-it.skipIf(why !== '')(`does not follow a lock file that is a link${why}`, async () => {
+it.skipIf(why !== '')(`doctor does not follow a lock file that is a link${why}`, async () => {
   await symlink('/dev/zero', join(dir, 'lock'))
   await whileLocked('/dev/zero', async () => {
     await expect(writerOf(dir)).rejects.toMatchObject({ code: 'ELOOP' })

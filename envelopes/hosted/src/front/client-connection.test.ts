@@ -40,7 +40,7 @@ const hello = (request: ClientRequest): Promise<void> =>
 const states = (connections: Connections): number[] =>
   (['silent', 'idle', 'busy'] as const).map((state) => connections.count(state))
 
-it('counts a connection as idle after its last response', async () => {
+it('the front counts a connection as idle after its last response', async () => {
   const connections = new Connections()
   await withServer({ connections }, hello, async (port) => {
     const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
@@ -54,7 +54,7 @@ it('counts a connection as idle after its last response', async () => {
   })
 })
 
-it('closes a connection whose client sends bytes but does not read its last response', async () => {
+it('the front closes a connection whose client sends bytes but does not read its last response', async () => {
   const connections = new Connections()
   const body = Buffer.alloc(32 * 2 ** 20)
   const handle = (request: ClientRequest): Promise<void> => request.answer({ status: 200, headers: {}, body })
@@ -72,7 +72,7 @@ it('closes a connection whose client sends bytes but does not read its last resp
   })
 })
 
-it('answers a pipelined request after the client has slowly read the preceding response', async () => {
+it('the front answers a pipelined request after the client has slowly read the preceding response', async () => {
   const body = Buffer.alloc(16 * 2 ** 20, 'x')
   const handle = (request: ClientRequest): Promise<void> => request.answer({ status: 200, headers: {}, body })
   await withServer({ headersTimeout: 200, keepAliveTimeout: 200 }, handle, async (port) => {
@@ -88,7 +88,7 @@ it('answers a pipelined request after the client has slowly read the preceding r
 })
 
 it.each(['a\r\nb', 'a\u010d\u010ab'])(
-  'closes a connection rather than send the field value %j',
+  'the front closes a connection rather than send the field value %j',
   async (value) => {
     const reports: unknown[] = []
     const options = { report: (error: unknown) => void reports.push(error) }
@@ -105,7 +105,7 @@ it.each(['a\r\nb', 'a\u010d\u010ab'])(
   },
 )
 
-it('reports that a connection could not be accepted, and accepts the next one', async () => {
+it('the front reports that a connection could not be accepted, and accepts the next one', async () => {
   const connections = new Connections()
   const watch = vi.spyOn(connections, 'watch')
   const reports: unknown[] = []
@@ -122,7 +122,7 @@ it('reports that a connection could not be accepted, and accepts the next one', 
   })
 })
 
-it.each([204, 304])('sends no last chunk after %i', async (status) => {
+it.each([204, 304])('the front sends no last chunk after %i', async (status) => {
   const handle = async (request: ClientRequest): Promise<void> => {
     request.respond(status, '', 'chunked')
     request.end()

@@ -26,7 +26,7 @@ function parsed(text: string, before?: ClientHead): ClientHead | string {
   }
 }
 
-it('parses a head after another head as on a new connection', () => {
+it('the front parses a head after another head as on a new connection', () => {
   const random = new Random(11)
   let before: ClientHead | undefined
   let [repeated, refused] = [0, 0]

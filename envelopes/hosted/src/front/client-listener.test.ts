@@ -158,7 +158,7 @@ function broken(random: Random, text: string): string {
   return found
 }
 
-it('reads the requests that it accepts as Node.js does', async () => {
+it('the front reads the requests that it accepts as Node.js does', async () => {
   const random = new Random(SEED)
   let accepted = 0
   let refused = 0
@@ -186,7 +186,7 @@ it('reads the requests that it accepts as Node.js does', async () => {
 })
 
 it.each(['at once', 'while it reads'])(
-  'sends a whole response to a client that ends its side %s',
+  'the front sends a whole response to a client that ends its side %s',
   async (when) => {
     const body = 'x'.repeat(5_000_000)
     const server = await startClientListener({ host: '127.0.0.1', port: 0 }, { report }, (request) =>
@@ -225,7 +225,7 @@ const received = (server: HttpServer, text: string): Promise<string> =>
     socket.on('close', () => resolve(got))
   })
 
-it('closes connections that send a request too slowly, or send nothing', async () => {
+it('the front closes connections that send a request too slowly, or send nothing', async () => {
   const listen = { host: '127.0.0.1', port: 0 }
   const slow = await startClientListener(listen, { report, headersTimeout: 300, requestTimeout: 300 }, echo)
   const quiet = await startClientListener(listen, { report, keepAliveTimeout: 300 }, echo)

@@ -62,7 +62,7 @@ export async function startClientListener(
     const now = performance.now()
     for (const connection of connections) connection.check(now)
   }
-  // When something has stopped this process for a while, it first reads the bytes that arrived in time.
+  // After this process has stood still for a while, let it first read the bytes that arrived in time.
   const checking = setInterval(
     () => void setImmediate(check),
     Math.min(CHECK_MS, settings.headersTimeout),

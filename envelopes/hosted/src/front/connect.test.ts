@@ -28,7 +28,7 @@ it.each([
   ['/t/acme/v1/append', 405, 'allow: POST'],
   ['/t/acme/nothing', 404, '"code":"no-route"'],
   ['example.org:443', 404, '"code":"no-route"'],
-])('answers CONNECT %s and closes the connection', async (target, status, part) => {
+])('the front answers CONNECT %s and closes the connection', async (target, status, part) => {
   const got = await exchange(
     `CONNECT ${target} HTTP/1.1\r\nHost: localhost\r\nX-Foundry-Module-ID: acme\r\n\r\nGET /healthz HTTP/1.1\r\n\r\n`,
   )

@@ -21,7 +21,7 @@ const ASKS = {
   'x-service-fs-tenant': 'acme',
 }
 
-it('forwards fields to the tenant unchanged', () => {
+it('the front forwards fields to the tenant unchanged', () => {
   const headers = {
     Host: 'example.org',
     'X-Payload-ID': 'Zo\xc3\xab',
@@ -31,7 +31,7 @@ it('forwards fields to the tenant unchanged', () => {
   expect(request(headers)).toEqual({ ...headers, ...ASKS })
 })
 
-it('drops hop-by-hop fields, credentials and fields with its own prefix', () => {
+it('the front drops hop-by-hop fields, credentials and fields with its own prefix', () => {
   expect(
     request({
       Connection: 'keep-alive, X-Hop, x-service-fs-subject',
@@ -62,7 +62,7 @@ it.each([
     { 'Transfer-Encoding': 'chunked', Connection: 'transfer-encoding' },
     ['transfer-encoding: chunked'],
   ],
-])('writes one field that delimits the body of %s with %o', (method, fields, expected) => {
+])('the front writes one field that delimits the body of %s with %o', (method, fields, expected) => {
   const given: Record<string, string> = { Host: 'a', ...fields }
   const headers = Object.fromEntries(
     Object.entries(given).map(([name, value]) => [name.toLowerCase(), value]),
@@ -73,7 +73,7 @@ it.each([
   expect(lines.filter((line) => /^host:/i.test(line))).toEqual(['Host: a'])
 })
 
-it('returns the length of a response, and all of its fields except the hop-by-hop ones', () => {
+it('the front returns the length of a response, and all of its fields except the hop-by-hop ones', () => {
   const fields = [
     answerField('Content-Type', 'a/b'),
     answerField('connection', 'close, x-hop'),

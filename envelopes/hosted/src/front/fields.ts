@@ -50,7 +50,7 @@ const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 
 /**
  * Returns the head of a request to a tenant's process, as latin1. Exactly one of its fields delimits the body, by the length or the chunks
- * that the front parsed. Undefined if a part has characters that could end the head early.
+ * that the front parsed. Returns undefined if a part has characters that could end the head early.
  */
 export function requestHead(
   raw: Pick<IncomingMessage, 'method' | 'rawHeaders' | 'headers'>,

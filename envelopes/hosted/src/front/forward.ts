@@ -10,7 +10,7 @@ import { framingOf, requestHead } from './fields.ts'
 import { refusedByHead } from './head-refusal.ts'
 import { TenantConnections, type TenantConnection } from './tenant-connections.ts'
 
-/** The tenants that the front forwards to. The host that runs their processes implements it. */
+/** The tenants that the front forwards to. The host that runs their processes implements this interface. */
 export interface Tenants {
   /** Reports whether a tenant has that name. */
   has(moduleId: string): boolean

@@ -111,7 +111,7 @@ const as = (identity: Identity | Problem): Partial<FrontOptions> => ({
   access: { open: false, check: async () => identity },
 })
 
-it('forwards by header and by path prefix, only to the named tenant', async () => {
+it('the front forwards by header and by path prefix, only to the named tenant', async () => {
   expect((await append('acme', 'one', { a: 1 })).status).toBe(200)
   const got = await ask('/v1/records/one', { headers: { 'x-foundry-module-id': 'acme' } })
   expect(got.json).toMatchObject({ payload_id: 'one', payload: { a: 1 } })
@@ -136,7 +136,7 @@ it.each([
   expect([got.status, got.json['code']]).toEqual([status, code])
 })
 
-it('answers requests without a tenant itself', async () => {
+it('the front answers requests without a tenant itself', async () => {
   const own = await start({
     metrics: async () => ({ contentType: 'text/plain', text: 'up 1\n' }),
     readiness: () => ({ separate_users: false }),
@@ -149,7 +149,7 @@ it('answers requests without a tenant itself', async () => {
   await own.stop(1000)
 })
 
-it('passes the identity to the tenant, and drops identity headers of clients', async () => {
+it('the front passes the identity to the tenant, and drops identity headers of clients', async () => {
   const reader = await start(as({ subject: 'Zoë', roles: ['read'] }))
   const lie = { 'x-service-fs-subject': 'root', 'x-service-fs-roles': 'append,examine', connection: 'close' }
   const refused = await append('acme', 'no', 1, { url: reader.url, headers: lie })
@@ -160,7 +160,7 @@ it('passes the identity to the tenant, and drops identity headers of clients', a
   await reader.stop(1000)
 })
 
-it('answers 401 without credentials, and does not contact the tenant', async () => {
+it('the front answers 401 without credentials, and does not contact the tenant', async () => {
   const closed = await start(as(new Problem('unauthenticated', 'no')))
   uses.length = 0
   const got = await ask('/t/acme/v1/entries', { url: closed.url })
@@ -168,7 +168,7 @@ it('answers 401 without credentials, and does not contact the tenant', async () 
   await closed.stop(1000)
 })
 
-it('forwards a large record both ways, and refuses one that is too large', async () => {
+it('the front forwards a large record both ways, and refuses one that is too large', async () => {
   const body = Buffer.alloc(16 * 2 ** 20, 'x')
   const headers = { 'x-payload-id': 'big', 'content-type': 'text/plain' }
   const put = await ask('/t/acme/v1/append', { method: 'POST', headers, body })
@@ -191,7 +191,7 @@ it('forwards a large record both ways, and refuses one that is too large', async
   expect([late.status, late.json['code']]).toEqual([413, 'too-large'])
 })
 
-it('sends 100 Continue to a client that waits for it', async () => {
+it('the front sends 100 Continue to a client that waits for it', async () => {
   const text = await new Promise<string>((resolve, reject) => {
     const socket = connect(Number(new URL(front.url).port), '127.0.0.1', () =>
       socket.write(
@@ -210,7 +210,7 @@ it('sends 100 Continue to a client that waits for it', async () => {
   expect(text).toMatch(/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 OK/)
 })
 
-it('does not record a truncated body', async () => {
+it('the front does not record a truncated body', async () => {
   const size = opened[1]?.tenant.ledger.size
   const { port } = new URL(front.url)
   await new Promise((resolve) => {
@@ -226,7 +226,7 @@ it('does not record a truncated body', async () => {
   expect(opened[1]?.tenant.ledger.size).toBe(size)
 })
 
-it('answers 503 for a tenant that does not start, or does not listen in time', async () => {
+it('the front answers 503 for a tenant that does not start, or does not listen in time', async () => {
   sockets.set('ill', '').set('gone', join(dir, 'gone.sock'))
   const patient = await start({ limits: { reachTimeout: 300 } })
   for (const moduleId of ['ill', 'gone']) {
@@ -240,7 +240,7 @@ it('answers 503 for a tenant that does not start, or does not listen in time', a
   await patient.stop(1000)
 })
 
-it('sends an unsent request with its body once the process listens', async () => {
+it('the front sends an unsent request with its body once the process listens', async () => {
   const path = join(dir, 'late.sock')
   sockets.set('acme2', path)
   const asked = append('acme2', 'late', 'x'.repeat(100_000))
@@ -263,7 +263,7 @@ it('sends an unsent request with its body once the process listens', async () =>
   server.close()
 })
 
-it('survives clients that disconnect while their tenant is unreachable', async () => {
+it('the front survives clients that disconnect while their tenant is unreachable', async () => {
   sockets.set('absent', join(dir, 'absent.sock'))
   const patient = await start({ limits: { reachTimeout: 1500 } })
   const port = Number(new URL(patient.url).port)
@@ -282,7 +282,7 @@ it('survives clients that disconnect while their tenant is unreachable', async (
   await patient.stop(1000)
 })
 
-it('does not retry a request that may have been sent', async () => {
+it('the front does not retry a request that may have been sent', async () => {
   const path = join(dir, 'dies.sock')
   sockets.set('dies', path)
   let requests = 0
@@ -300,7 +300,7 @@ it('does not retry a request that may have been sent', async () => {
   server.close()
 })
 
-it('does not complete a truncated response', async () => {
+it('the front does not complete a truncated response', async () => {
   const path = join(dir, 'half.sock')
   sockets.set('half', path)
   const server = createServer((raw, out) => {
@@ -313,7 +313,7 @@ it('does not complete a truncated response', async () => {
   server.close()
 })
 
-it('limits the concurrent requests of one tenant, but not those of others', async () => {
+it('the front limits the concurrent requests of one tenant, but not those of others', async () => {
   const path = join(dir, 'slow.sock')
   sockets.set('slow', path)
   const waiting: (() => void)[] = []
@@ -333,7 +333,7 @@ it('limits the concurrent requests of one tenant, but not those of others', asyn
   await limited.stop(1000)
 })
 
-it('forwards events at once, limits streams separately, and ends them when the client leaves or the front stops', async () => {
+it('the front forwards events at once, limits streams separately, and ends them when the client leaves or the front stops', async () => {
   const path = join(dir, 'events.sock')
   sockets.set('events', path)
   const streams = new Set<{ write(text: string): unknown }>()
@@ -370,7 +370,7 @@ it('forwards events at once, limits streams separately, and ends them when the c
   server.close()
 })
 
-it('does not buffer the response for a slow client', async () => {
+it('the front does not buffer the response for a slow client', async () => {
   const path = join(dir, 'much.sock')
   sockets.set('much', path)
   let written = 0
@@ -402,7 +402,7 @@ it('does not buffer the response for a slow client', async () => {
   server.close()
 })
 
-it('reports the beginning and the end of each request', () => {
+it('the front reports the beginning and the end of each request', () => {
   const balance = new Map<string, number>()
   for (const use of uses)
     balance.set(use.slice(1), (balance.get(use.slice(1)) ?? 0) + (use[0] === '+' ? 1 : -1))

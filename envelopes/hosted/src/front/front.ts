@@ -65,7 +65,7 @@ async function respond(request: ClientRequest, options: FrontOptions, forwarder:
   if (request.status !== undefined) answered(request.status)
 }
 
-/** Answers the request, or returns why it cannot. */
+/** Answers the request, or returns the reason why it cannot. */
 async function decide(
   request: ClientRequest,
   moduleId: string | undefined,

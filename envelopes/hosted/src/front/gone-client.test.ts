@@ -12,7 +12,7 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
 })
 
-it('ends a request whose client went away while its credentials were checked', async () => {
+it('the front ends a request whose client went away while its credentials were checked', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'gone-client-'))
   cleanups.push(() => rm(dir, { recursive: true }))
   const path = join(dir, 'socket')

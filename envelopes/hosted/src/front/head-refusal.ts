@@ -16,7 +16,7 @@ type Head = Pick<IncomingMessage, 'headers' | 'method' | 'url'>
 const match = createMatcher(ROUTES)
 
 /**
- * Returns why a request is refused, or undefined. `maxPayload` is the tenant's limit; the default is the largest of any tenant.
+ * Returns the reason why a request is refused, or undefined. `maxPayload` is the tenant's limit; the default is the largest of any tenant.
  */
 export function refusedByHead(
   raw: Head,

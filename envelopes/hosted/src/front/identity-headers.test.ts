@@ -13,7 +13,7 @@ it.each<Identity>([
   { subject: 'anonymous', roles: undefined },
   { subject: 'nobody', roles: [] },
   { subject: 'Zoë, 100%\r\n<zoe@example.org>', roles: ['read', 'append'] },
-])('arrives as it was sent: %j', (identity) => {
+])('an identity arrives as it was sent: %j', (identity) => {
   const fields = identityHeaders(identity, 'acme')
   expect(sent(fields)).toEqual(identity)
   expect(sent(fields, identityFor('acme'))).toEqual(identity)
@@ -21,13 +21,13 @@ it.each<Identity>([
   expect(sent(fields.slice(0, 4), identityFor('acme'))).toMatchObject({ code: 'module-id-mismatch' })
 })
 
-it('gives no roles to a request that bypassed the front', () => {
+it('the tenant gives no roles to a request that bypassed the front', () => {
   expect(sent([])).toEqual({ subject: 'anonymous', roles: [] })
   expect(sent(['x-service-fs-roles', 'append'])).toEqual({ subject: 'anonymous', roles: [] })
   expect(sent(['x-service-fs-subject', 'a'])).toEqual({ subject: 'anonymous', roles: [] })
 })
 
-it('refuses values that the front never sends', () => {
+it('the tenant refuses values that the front never sends', () => {
   expect(sent(['x-service-fs-subject', 'a', 'x-service-fs-roles', 'append,root'])).toBeInstanceOf(Problem)
   expect(sent(['x-service-fs-subject', 'a', 'x-service-fs-roles', 'append,*'])).toBeInstanceOf(Problem)
   expect(sent(['x-service-fs-subject', '%zz', 'x-service-fs-roles', ''])).toBeInstanceOf(Problem)

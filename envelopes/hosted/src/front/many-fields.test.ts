@@ -54,7 +54,7 @@ function ask(lines: string): Promise<string> {
 const WHO = 'Authorization: robot\r\n'
 const IDENTITY = '"identity":{"subject":"robot","roles":["read"]}'
 
-it('passes the roles of a request with a thousand fields', async () => {
+it('the front passes the roles of a request with a thousand fields', async () => {
   const counts = [...Array.from({ length: 20 }, (_, i) => 985 + i), 1500, 3000]
   for (const count of counts) {
     const answer = await ask('a:\r\n'.repeat(count) + WHO)
@@ -62,7 +62,7 @@ it('passes the roles of a request with a thousand fields', async () => {
   }
 })
 
-it('drops fields without losing others', async () => {
+it('the front drops fields without losing others', async () => {
   const hidden = await ask(`${'te:\r\n'.repeat(1200)}X-Foundry-Module-ID: beta\r\n${WHO}`)
   expect(hidden).toContain('module-id-ambiguous')
   const before = await ask(`${WHO}x-a: 1\r\nx-b: 2\r\n`)

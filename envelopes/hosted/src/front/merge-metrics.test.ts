@@ -11,7 +11,7 @@ service_fs_tree_size{ledger="audit",tenant="${tenant}"} 0
 process_open_fds{tenant="${tenant}"} 20
 `
 
-it('groups the series of each metric under one description', () => {
+it('the front groups the series of each metric under one description', () => {
   expect(mergeMetrics([of('a', 1), of('b', 2), '# HELP other x\n# TYPE other counter\nother 3\n', '']))
     .toBe(`# HELP service_fs_tree_size Entries.
 # TYPE service_fs_tree_size gauge
@@ -31,11 +31,11 @@ other 3
 `)
 })
 
-it('returns a single text unchanged', () => {
+it('the front returns the metrics of a single process unchanged', () => {
   expect(mergeMetrics([of('a', 1)])).toBe(of('a', 1))
 })
 
-it("keeps the well-formed lines with the tenant's label", () => {
+it("the front keeps the well-formed lines with the tenant's label", () => {
   const text = of('a', 1)
   expect(tenantLines(text, 'a')).toBe(text.replaceAll('\n\n', '\n'))
   expect(tenantLines(text, 'b')).not.toContain('{')
@@ -61,7 +61,7 @@ it("keeps the well-formed lines with the tenant's label", () => {
   )
 })
 
-it('rejects a long malformed line quickly', () => {
+it('the front rejects a long malformed line quickly', () => {
   const before = process.cpuUsage()
   expect(tenantLines(`x{${'a="b",'.repeat(150_000)}`, 'a')).toBe('')
   expect(tenantLines(`x{a="${'\\\\'.repeat(250_000)}`, 'a')).toBe('')

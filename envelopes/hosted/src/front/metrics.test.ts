@@ -28,7 +28,7 @@ async function run(moduleId: string): Promise<void> {
   daemons.push(await start({ moduleId, root, listen, origin: undefined }, () => undefined))
 }
 
-it('shows its own metrics and those of running tenants, and which tenants run', async () => {
+it('the front shows its own metrics and those of running tenants, and which tenants run', async () => {
   await run('acme')
   await run('beta')
   const hung: Server = createServer(() => undefined).listen(socketOf('hung'))
@@ -65,7 +65,7 @@ it('shows its own metrics and those of running tenants, and which tenants run', 
   expect(later).toContain('service_fs_tenant_running{tenant="beta"} 0')
 })
 
-it.skipIf(!hasOpenssl)('shows when the certificate expires (skipped without openssl)', async () => {
+it.skipIf(!hasOpenssl)('the front shows when the certificate expires (skipped without openssl)', async () => {
   const { certificate } = makeCa(root, 'server')
   const metrics = new FrontMetrics({ tenants: () => [], running: () => new Map() })
   const expires = async (): Promise<number> =>
@@ -75,7 +75,7 @@ it.skipIf(!hasOpenssl)('shows when the certificate expires (skipped without open
   expect(await expires()).toBeGreaterThan(Date.now() / 1000)
 })
 
-it('counts the requests whose tenant is unreachable', async () => {
+it('the front counts the requests whose tenant is unreachable', async () => {
   const metrics = new FrontMetrics({ tenants: () => ['acme'], running: () => new Map() })
   const tenants = metrics.watched({
     has: (id) => id === 'acme',
@@ -90,7 +90,7 @@ it('counts the requests whose tenant is unreachable', async () => {
   expect(text).not.toContain('made-up')
 })
 
-it('serves /metrics on a separate listener, for local host names only', async () => {
+it('the front serves /metrics on a separate listener, for local host names only', async () => {
   const server = await startMetricsListener({ host: '127.0.0.1', port: 0 }, constant, () => undefined)
   const status = (path: string, host = 'localhost'): Promise<number | undefined> =>
     new Promise((resolve, reject) => {

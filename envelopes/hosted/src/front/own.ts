@@ -16,7 +16,7 @@ export interface Own {
 const match = createMatcher(ROUTES)
 const JSON_FIELDS = { 'content-type': 'application/json', 'cache-control': 'no-store' }
 
-/** Answers /healthz, /readyz and /metrics, or returns why it cannot. */
+/** Answers /healthz, /readyz and /metrics, or returns the reason why it cannot. */
 export async function answerOwn(
   request: ClientRequest,
   identity: Identity,

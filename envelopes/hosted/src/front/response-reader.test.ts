@@ -94,7 +94,7 @@ it.each([
     })
 })
 
-it('reads responses one after the other, also interim ones and those to HEAD', () => {
+it('the response reader reads consecutive responses, also interim responses and responses to HEAD', () => {
   const reader = new ResponseReader()
   const ok = Buffer.from('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n')
   expect(
@@ -108,7 +108,7 @@ it('reads responses one after the other, also interim ones and those to HEAD', (
   expect(read([ok], false, reader)).toMatchObject({ status: 200, body: '', isOver: false })
 })
 
-it('reports whether the process closes the connection', () => {
+it('the response reader reports whether the process closes the connection', () => {
   const reader = new ResponseReader()
   for (const [field, closes] of [
     ['Connection: keep-alive', false],
@@ -154,19 +154,19 @@ it.each([
   ['a trailer field', `${CHUNKED}0\r\nX-A: b\r\n\r\n`],
   ['bytes after a body', `${OK}Content-Length: 1\r\n\r\nab`],
   ['bytes after the last chunk', `${CHUNKED}0\r\n\r\nx`],
-])('rejects %s', (_, text) => {
+])('the response reader rejects %s', (_, text) => {
   expect(() => readText(text)).toThrow(MalformedResponse)
   expect(() => read([...Buffer.from(text, 'latin1')].map((byte) => Buffer.of(byte)))).toThrow(
     MalformedResponse,
   )
 })
 
-it('rejects bytes that answer no request', () => {
+it('the response reader rejects bytes that answer no request', () => {
   expect(() => new ResponseReader().take(Buffer.from(OK))).toThrow(MalformedResponse)
   expect(() => readText(`${OK}Content-Length: 1\r\n\r\nx`, true)).toThrow(MalformedResponse)
 })
 
-it('calls nothing after a stop', () => {
+it('the response reader calls nothing after a stop', () => {
   const reader = new ResponseReader()
   const received = new Received()
   received.head = () => reader.stop()
@@ -175,7 +175,7 @@ it('calls nothing after a stop', () => {
   expect(received).toMatchObject({ body: '', isOver: false })
 })
 
-it('frames like the HTTP client of Node.js', async () => {
+it('the response reader finds the ends of responses like the HTTP client of Node.js', async () => {
   // The client of Node.js is the reference for where the parts of a chunked body end.
   const random = new Random(11)
   for (let round = 0; round < 40; round++) {
@@ -199,7 +199,7 @@ async function bodyByNode(bytes: Buffer): Promise<string> {
   return body
 }
 
-it('rejects bytes after a response even if the receiver sends the next request at once', () => {
+it('the response reader rejects bytes after a response even if the receiver sends the next request at once', () => {
   const reader = new ResponseReader()
   const [first, second] = [new Received(), new Received()]
   first.end = () => reader.begin(second, false)
@@ -209,7 +209,7 @@ it('rejects bytes after a response even if the receiver sends the next request a
   expect([first.body, second.status]).toEqual(['a', 0])
 })
 
-it('reads a response on a used connection as on a new one', () => {
+it('the response reader reads a response on a used connection as on a new one', () => {
   const random = new Random(13)
   const one = (...some: readonly string[]): string =>
     some[random.chance(0.6) ? 0 : random.below(some.length)] ?? ''

@@ -42,13 +42,13 @@ async function listen(server: Server): Promise<{ opened: number; open: number }>
 
 const get = (): Promise<Response> => fetch(`${front.url}t/acme/v1/checkpoint`)
 
-it('sends requests one after the other over one connection', async () => {
+it('the front sends requests one after the other over one connection', async () => {
   const counts = await listen(createServer((_, out) => out.end('ok')))
   for (let i = 0; i < 20; i++) expect(await (await get()).text()).toBe('ok')
   expect(counts).toEqual({ opened: 1, open: 1 })
 })
 
-it('sends requests at the same time over as many connections, and keeps them', async () => {
+it('the front sends requests at the same time over a connection each, and keeps the connections', async () => {
   const waiting: (() => void)[] = []
   const counts = await listen(createServer((_, out) => void waiting.push(() => out.end('ok'))))
   for (let round = 0; round < 3; round++) {
@@ -60,7 +60,7 @@ it('sends requests at the same time over as many connections, and keeps them', a
   expect(counts).toEqual({ opened: 5, open: 5 })
 })
 
-it('closes a connection whose process did not read the whole request', async () => {
+it('the front closes a connection whose process did not read the whole request', async () => {
   const counts = await listen(
     createServer((_, out) => {
       out.writeHead(200, { 'content-length': '2' })
@@ -81,7 +81,7 @@ it('closes a connection whose process did not read the whole request', async () 
   expect((await get()).status).toBe(200)
 })
 
-it('closes a connection that the process wants closed', async () => {
+it('the front closes a connection that the process wants closed', async () => {
   const counts = await listen(
     createServer((_, out) => {
       out.shouldKeepAlive = false
@@ -97,7 +97,7 @@ it.each([
   ['a malformed response', 'HTTP/1.1 200 OK\nContent-Length: 2\r\n\r\nok'],
   ['a response with two lengths', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok'],
   ['an end without a response', ''],
-])('answers 503 after %s, and closes the connection', async (_, text) => {
+])('the front answers 503 after %s, and closes the connection', async (_, text) => {
   let open = 0
   const server = createRawServer((socket) => {
     open += 1
@@ -112,7 +112,7 @@ it.each([
   await expect.poll(() => open).toBe(0)
 })
 
-it('does not forward bytes that a process sends after its response, or before a request', async () => {
+it('the front does not forward bytes that a process sends after its response, or before a request', async () => {
   let requests = 0
   const answer = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
   const server = createRawServer((socket) => {

@@ -120,7 +120,7 @@ async function client(name: string): Promise<number> {
   return answered
 }
 
-it('gives no client the response to the request of another', async () => {
+it('the front gives no client the response to the request of another', async () => {
   const counts = await Promise.all(Array.from({ length: CLIENTS }, (_, i) => client(`c${i}`)))
   for (const count of counts) expect(count).toBeGreaterThan(ROUNDS / 4)
   await expect.poll(() => underWay.now).toBe(0)

@@ -1,6 +1,6 @@
 /** The delay before restarting a process that ended by itself. */
 
-/** Returns the delay in milliseconds after so many failures in a row: 0 after the first, then 250, doubled up to a minute. */
+/** Returns the delay in milliseconds after this number of failures in a row: 0 after the first, then 250, doubled up to a minute. */
 export function delayAfter(failures: number): number {
   return failures < 2 ? 0 : Math.min(250 * 2 ** (failures - 2), 60_000)
 }

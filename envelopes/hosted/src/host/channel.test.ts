@@ -20,7 +20,7 @@ function started(script: string): { child: Child; messages: unknown[] } {
   return { child, messages }
 }
 
-it('exchanges messages with Node.js in the child, and disconnects it', async () => {
+it('the channel exchanges messages with Node.js in the child, and disconnects it', async () => {
   const { child, messages } = started(`
     process.on('message', (message) => process.send({ back: message }, () => undefined))
     process.on('disconnect', () => process.exit(9))`)
@@ -33,7 +33,7 @@ it('exchanges messages with Node.js in the child, and disconnects it', async () 
   expect(await child.ended).toEqual({ code: 9, signal: null })
 })
 
-it('carries Unicode text in order', async () => {
+it('the channel carries Unicode text in order', async () => {
   const { child, messages } = started(`process.on('message', (message) => process.send(message))`)
   const said = Array.from({ length: 500 }, (_, i) => ({ i, text: 'ä€😀"\\\n'.repeat(20) }))
   for (const message of said) child.channel.send(message)
@@ -48,14 +48,14 @@ it.each([
   ['an empty line', '\\n'],
   ['an overlong line', '"' + 'x'.repeat(5000) + '"\\n'],
   ['an unterminated line', 'x'.repeat(100_000)],
-])('closes on an invalid message: %s', async (_, bytes) => {
+])('the channel closes on an invalid message: %s', async (_, bytes) => {
   const { child, messages } = started(`require('fs').writeSync(3, '{"n":1}\\n${bytes}\\n{"n":2}\\n')
     process.on('disconnect', () => process.exit(9)); setInterval(() => 0, 1000)`)
   expect(await child.ended).toEqual({ code: 9, signal: null })
   expect(messages).toEqual([{ n: 1 }, undefined])
 })
 
-it('passes on the internal messages of Node.js like other messages', async () => {
+it('the channel passes on the internal messages of Node.js like other messages', async () => {
   const own = ['NODE_HANDLE', 'NODE_HANDLE_ACK', 'NODE_HANDLE_NACK', 'NODE_SOCKET_NOTIFY_CLOSE']
   const lines = own.map((cmd) => `{"cmd":"${cmd}","type":"net.Socket"}\\n`).join('')
   const { child, messages } = started(`require('fs').writeSync(3, '${lines}'); setInterval(() => 0, 1000)`)
@@ -63,7 +63,7 @@ it('passes on the internal messages of Node.js like other messages', async () =>
   await child.stop(1000)
 })
 
-it('stops reading from a child that does not read its replies', async () => {
+it('the channel stops reading from a child that does not read its replies', async () => {
   // The child notes here when it could not write, because nobody reads.
   const refusals = join(dir, 'refusals')
   const { child, messages } = started(`
@@ -85,7 +85,7 @@ it('stops reading from a child that does not read its replies', async () => {
   await child.stop(1000)
 })
 
-it('closes when the child ends, even if another process inherited the descriptor', async () => {
+it('the channel closes when the child ends, even if another process inherited the descriptor', async () => {
   const [heir, ended, done] = ['heir.cjs', 'ended', 'heir-done'].map((name) => join(dir, name)) as [
     string,
     string,
@@ -114,7 +114,7 @@ it('closes when the child ends, even if another process inherited the descriptor
   expect(messages).toEqual([])
 })
 
-it('sends nothing on a closed stream', () => {
+it('the channel sends nothing on a closed stream', () => {
   const channel = new ChildChannel(new PassThrough().destroy())
   channel.send({})
   expect(channel.connected).toBe(false)

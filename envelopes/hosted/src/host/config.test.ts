@@ -13,7 +13,7 @@ beforeEach(async () => {
 })
 afterEach(() => rm(dir, { recursive: true }))
 
-it('fills in defaults and resolves paths relative to the file', () => {
+it('the host fills in defaults and resolves paths relative to the file', () => {
   expect(parse({ root: 'ledgers' })).toEqual({
     root: '/etc/service-fs/ledgers',
     run: '/run/service-fs',
@@ -26,7 +26,7 @@ it('fills in defaults and resolves paths relative to the file', () => {
   })
 })
 
-it('resolves the trust anchors of a tenant relative to the file', () => {
+it('the host resolves the trust anchors of a tenant relative to the file', () => {
   const authors = { anchors: 'authors.pem', require: ['text/', '*'] }
   expect(parse({ root: 'x', tenants: [{ moduleId: 'a', authors }, { moduleId: 'b' }] }).tenants).toEqual([
     { moduleId: 'a', authors: { ...authors, anchors: '/etc/service-fs/authors.pem' } },
@@ -89,11 +89,11 @@ it.each([
   [{ root: '/x', run: `/run/${'x'.repeat(60)}` }, 'run: expected a path of at most 32 bytes'],
   [{ root: '/x', uids: { from: 9, to: 8 } }, 'uids.to: expected at least 9, found 8'],
   [{ root: '/x', tls: { certificate: 'c' } }, 'tls.key: expected a value, found none'],
-])('rejects %j: %s', (value, message) => {
+])('the host rejects %j: %s', (value, message) => {
   expect(() => parse(value)).toThrow(message)
 })
 
-it('passes the fields of searches to the tenant as flags', () => {
+it('the host passes the fields of searches to the tenant as flags', () => {
   const searchFields = { 'application/json': ['/a', '/b/c'], 'x/y': ['/a'] }
   const config = parse({ root: '/x', tenants: [{ moduleId: 'a', searchFields }] })
   const [command] = tenantCommand('program', config, config.tenants[0]!, undefined)
@@ -104,12 +104,12 @@ it('passes the fields of searches to the tenant as flags', () => {
   ])
 })
 
-it('rejects invalid JSON and a missing file', async () => {
+it('the host rejects invalid JSON and a missing file', async () => {
   expect(() => parseHostConfig('{', '/f')).toThrow('/f: expected JSON')
   await expect(loadHostConfig(join(dir, 'none.json'))).rejects.toMatchObject({ code: 'config' })
 })
 
-it('changes only the list of tenants', async () => {
+it('the host changes only the list of tenants', async () => {
   const file = join(dir, 'host.json')
   await writeFile(file, '{"run": "/run/x", "root": "r"}')
   await changeTenants(file, (tenants) => [...tenants, { moduleId: 'acme', uid: 70_100 }])

@@ -24,23 +24,26 @@ const SHOW = `
 const NONE = '0000000000000000'
 const isRoot = process.getuid?.() === 0
 
-it.skipIf(!canConfine())('starts a process without privileges and without the environment', async () => {
-  process.env['FS_TOKEN'] = 'secret'
-  const child = startChild([process.execPath, '-e', SHOW], { openFiles: 256 })
-  expect(await child.ready).toMatchObject({
-    noNewPrivs: '1',
-    files: '256                  256                  files',
-    cwd: '/',
-  })
-  expect((await child.ready) as { env: string[] }).not.toMatchObject({
-    env: expect.arrayContaining(['FS_TOKEN']),
-  })
-  delete process.env['FS_TOKEN']
-  expect(await child.ended).toEqual({ code: 0, signal: null })
-})
+it.skipIf(!canConfine())(
+  'the host starts a process without privileges and without the environment',
+  async () => {
+    process.env['FS_TOKEN'] = 'secret'
+    const child = startChild([process.execPath, '-e', SHOW], { openFiles: 256 })
+    expect(await child.ready).toMatchObject({
+      noNewPrivs: '1',
+      files: '256                  256                  files',
+      cwd: '/',
+    })
+    expect((await child.ready) as { env: string[] }).not.toMatchObject({
+      env: expect.arrayContaining(['FS_TOKEN']),
+    })
+    delete process.env['FS_TOKEN']
+    expect(await child.ended).toEqual({ code: 0, signal: null })
+  },
+)
 
 it.skipIf(!canConfine() || !isRoot)(
-  `runs the process as another user${isRoot ? '' : ' (skipped: not root)'}`,
+  `the host runs the process as another user${isRoot ? '' : ' (skipped: not root)'}`,
   async () => {
     const owner = { uid: 64_321, gid: 64_322 }
     const child = startChild([process.execPath, '-e', SHOW], { openFiles: 256, owner })
@@ -57,7 +60,7 @@ it.skipIf(!canConfine() || !isRoot)(
   },
 )
 
-it('rejects when the process ends before it is ready', async () => {
+it('a start rejects when the process ends before it is ready', async () => {
   const child = startChild([process.execPath, '-e', 'process.exit(7)'], { openFiles: 256 })
   await expect(child.ready).rejects.toMatchObject({
     code: 'start',
@@ -73,14 +76,14 @@ it('rejects when the process ends before it is ready', async () => {
   expect(await other.stop(5000)).toEqual({ code: null, signal: 'SIGTERM' })
 })
 
-it('kills a process that does not stop', async () => {
+it('the host kills a process that does not stop', async () => {
   const script = 'process.on("SIGTERM", () => 0); console.log("{}"); setInterval(() => 0, 1000)'
   const child = startChild([process.execPath, '-e', script], { openFiles: 256 })
   await child.ready
   expect(await child.stop(200)).toEqual({ code: null, signal: 'SIGKILL' })
 })
 
-it('has Node.js switch the user on systems other than Linux', () => {
+it('the host has Node.js switch the user on systems other than Linux', () => {
   const linux = Object.getOwnPropertyDescriptor(process, 'platform')
   Object.defineProperty(process, 'platform', { value: 'freebsd' })
   try {
@@ -91,7 +94,7 @@ it('has Node.js switch the user on systems other than Linux', () => {
   }
 })
 
-it('names the directory that other users cannot search', async () => {
+it('the host names the directory that other users cannot search', async () => {
   await mkdir(join(dir, 'a'))
   await writeFile(join(dir, 'a/program'), '')
   await chmod(dir, 0o700)

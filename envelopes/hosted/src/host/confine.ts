@@ -11,7 +11,7 @@ import { HostedError } from '@service-fs/http/errors'
 import type { Owner } from './files.ts'
 
 export interface Confinement {
-  /** The user and group to run as. Default: those of this process. */
+  /** The user and group to run as. Default: the user and group of this process. */
   owner?: Owner | undefined
   /** The limit of open file descriptors (RLIMIT_NOFILE). */
   openFiles: number
@@ -111,7 +111,9 @@ export function checkReadable(file: string): void {
   checkReachable(file)
 }
 
-/** Checks that all users can search the directories above `path`. @throws HostedError `config` that names the one they cannot search */
+/**
+ * Checks that all users can search the directories above `path`. @throws HostedError `config` that names the directory they cannot search
+ */
 export function checkReachable(path: string): void {
   for (let dir = dirname(path); dir !== dirname(dir); dir = dirname(dir))
     if ((statSync(dir).mode & 0o001) === 0) throw closed(dir)

@@ -143,14 +143,14 @@ describe.skipIf(!isRoot())(`as root${why}`, () => {
   })
 })
 
-it('creates directories that only the owner can access when not root', async () => {
+it('the host creates directories that only the owner can access when not root', async () => {
   await prepareTenant(config, { moduleId: 'acme' })
   await prepareSocket(config, 'acme')
   const modes = await Promise.all(['root/acme', 'root/.secret/acme', 'run/acme'].map(look))
   expect(modes.map((found) => found.split(' ')[0])).toEqual(['700', '700', '700'])
 })
 
-it('ignores lost+found when it checks whether a directory is empty', async () => {
+it('the host ignores lost+found when it checks whether a directory is empty', async () => {
   const full = await mkdtemp(join(tmpdir(), 'service-fs-'))
   try {
     expect(await isEmptyDirectory(full)).toBe(true)

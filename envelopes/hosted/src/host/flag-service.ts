@@ -42,7 +42,7 @@ export interface FlagServiceOptions {
 const SEALED_DIRECTORY = /^(?:keys|tile(?:\/(?:entries|\d{1,2})(?:\/x\d{3})*)?)$/
 const TREE_DIRECTORY = /^(?:keys|tile(?:\/\d{1,2}(?:\/x\d{3})*)?)$/
 
-/** A tenant waits this many times the duration of its last check before its next one. */
+/** A tenant waits this many times the duration of its last check before its next check. */
 const CHECK_PAUSE = 4
 /** The maximum pause in milliseconds: a tenant that stops waits for it. */
 const LONGEST_PAUSE_MS = 2000

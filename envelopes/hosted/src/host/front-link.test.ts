@@ -43,7 +43,7 @@ it.each([
     'two requests for one tenant',
     `for (const id of [1, 2]) process.send({ kind: 'reach', id, moduleId: 'acme' })`,
   ],
-])('kills a front that sends %s, and starts another', async (_, script) => {
+])('the supervisor kills a front that sends %s, and starts another', async (_, script) => {
   const { link, warnings } = await linked(
     `process.once('message', () => { ${script} })`,
     () => new Promise(() => undefined),
@@ -57,7 +57,7 @@ it.each([
   await link.stop()
 })
 
-it('answers the requests of the front one after the other', async () => {
+it('the supervisor answers the requests of the front one after the other', async () => {
   const script = `
     process.once('message', () => process.send({ kind: 'reach', id: 1, moduleId: 'acme' }))
     process.on('message', ({ kind, id, socket, code }) => {

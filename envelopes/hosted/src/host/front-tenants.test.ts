@@ -7,7 +7,7 @@ function begin(...tenants: string[]): { front: FrontTenants; said: FromFront[] }
   return { front: new FrontTenants(tenants, (message) => said.push(message)), said }
 }
 
-it('sends one request for all waiters and caches the socket until the process ends', async () => {
+it('the front sends the supervisor one request for all waiters, and caches the socket until the process ends', async () => {
   const { front, said } = begin('acme')
   const both = Promise.all([front.reach('acme'), front.reach('acme')])
   expect(said).toEqual([{ kind: 'reach', id: 0, moduleId: 'acme' }])
@@ -22,7 +22,7 @@ it('sends one request for all waiters and caches the socket until the process en
   expect(await again).toBe('/s')
 })
 
-it('rejects when the supervisor refuses, and asks again next time', async () => {
+it('the front rejects when the supervisor refuses, and asks again next time', async () => {
   const { front, said } = begin('acme')
   const first = front.reach('acme')
   front.take({
@@ -39,7 +39,7 @@ it('rejects when the supervisor refuses, and asks again next time', async () => 
   expect(said).toHaveLength(2)
 })
 
-it('updates its list of tenants', async () => {
+it('the front updates its list of tenants', async () => {
   const { front, said } = begin('acme')
   await expect(front.reach('bolt')).rejects.toMatchObject({ code: 'no-tenant' })
   expect(said).toEqual([])
@@ -47,7 +47,7 @@ it('updates its list of tenants', async () => {
   expect([front.has('acme'), front.has('bolt')]).toEqual([false, true])
 })
 
-it('reports a tenant as idle after a time without requests, but not during a request', async () => {
+it('the front reports a tenant as idle after a time without requests, but not during a request', async () => {
   const { front, said } = begin('acme')
   const reached = front.reach('acme')
   front.take({ kind: 'reached', id: 0, socket: '/s' })

@@ -8,7 +8,7 @@ import { socketOf } from './directories.ts'
 
 const MIB = 2 ** 20
 const OPEN_FILES = 4096
-/** This is twice the memory that a tenant used in a measurement, with as many requests as its limits allow. */
+/** This is twice the memory that a tenant used in a measurement, with the most requests that its limits allow. */
 const MEMORY_MIB = 2048
 /** V8's address range for machine code. Node.js uses little of it, but from version 23 on RLIMIT_DATA counts all of it. */
 const CODE_RANGE_MIB = Number(process.versions.node.split('.')[0]) >= 23 ? 512 : 0

@@ -33,7 +33,7 @@ export class LedgerFiles {
   }
 
   /**
-   * Calls `use` with a read-only descriptor of the regular file, or of the directory if `kind` is that, at a path of the ledger
+   * Calls `use` with a read-only descriptor of the regular file, or of the directory if `kind` is `directory`, at a path of the ledger
    * format.
    * @throws StorageError `corrupt` for another user's file or another kind of file; the system's errors, also for a link in the path
    */

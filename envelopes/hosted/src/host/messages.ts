@@ -6,7 +6,7 @@ export type ToFront<S = unknown, A = unknown> =
   | { kind: 'settings'; settings: S }
   /** Credentials or certificates have changed. */
   | { kind: 'access'; access: A }
-  /** The list of tenants has changed. It includes those that do not run. */
+  /** The list of tenants has changed. It includes tenants that do not run. */
   | { kind: 'tenants'; tenants: string[] }
   /** Answers `reach`. */
   | { kind: 'reached'; id: number; socket: string; maxPayload?: number }

@@ -3,7 +3,7 @@ import { Slots } from './slots.ts'
 
 const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve))
 
-it('runs a limited number of tasks at once, in order', async () => {
+it('the pool of slots runs a limited number of tasks at once, in order', async () => {
   const slots = new Slots(2)
   const begun: number[] = []
   const ends: (() => void)[] = []
@@ -25,7 +25,7 @@ it('runs a limited number of tasks at once, in order', async () => {
   expect(await Promise.all(all)).toEqual([0, 1, 2, 3])
 })
 
-it('frees the slot of a task that takes too long or fails', async () => {
+it('the pool of slots frees the slot of a task that takes too long or fails', async () => {
   const slots = new Slots(1)
   const stuck = slots.with(() => new Promise<never>(() => undefined), 30)
   stuck.catch(() => undefined)

@@ -42,7 +42,7 @@ function ask(old: Uint8Array, changes: Partial<Evidence> = {}): Promise<boolean>
   return isSuperseded({ start: 0, bytes: old }, evidence)
 }
 
-it('accepts a tail file whose entries are in bundles and in the newer one', async () => {
+it('the supervisor accepts a tail file whose entries are in bundles and in the newer one', async () => {
   expect([...before.keys()].filter((path) => path.startsWith('tail/'))).toEqual([OLD])
   expect([...after.keys()].filter((path) => path.startsWith('tail/'))).toEqual([NEWER])
   expect(await ask(bytesAt(before, OLD))).toBe(true)
@@ -57,11 +57,11 @@ it.each([
   ['the newer one begins where the old one begins', { newer: { start: 0, bytes: new Uint8Array() } }],
   ['the newer one begins within a bundle', { newer: { start: 500, bytes: new Uint8Array() } }],
   ['the newer one is malformed', { newer: { start: 512, bytes: new Uint8Array(100) } }],
-])('rejects it when %s', async (_, changes) => {
+])('the supervisor rejects a tail file when %s', async (_, changes) => {
   expect(await ask(bytesAt(before, OLD), changes)).toBe(false)
 })
 
-it('rejects a tail file when the newer one lacks one of its entries or has a different one', async () => {
+it('the supervisor rejects a tail file when the newer one lacks one of its entries or has a different one', async () => {
   const text = Buffer.from(bytesAt(after, NEWER)).toString('latin1')
   const lines = text.split('\n')
   // After the edge come a commit without entries, of seven lines, and the commit with the entries past the boundary.
@@ -76,7 +76,7 @@ it('rejects a tail file when the newer one lacks one of its entries or has a dif
     ).toBe(false)
 })
 
-it('accepts a torn commit at the end, even if it looks whole', async () => {
+it('the supervisor accepts a torn commit at the end, even if it looks whole', async () => {
   const old = bytesAt(before, OLD)
   expect(await ask(behind(old, 'QUJD\n'.repeat(30)))).toBe(true)
   expect(await ask(behind(old, '\0'.repeat(700)))).toBe(true)
@@ -86,7 +86,7 @@ it('accepts a torn commit at the end, even if it looks whole', async () => {
   expect(await ask(looksWhole, { vkey: async () => undefined })).toBe(false)
 })
 
-it('rejects a tail file to which a whole commit was appended later, and a corrupt one', async () => {
+it('the supervisor rejects a tail file to which a whole commit was appended later, and a corrupt one', async () => {
   const { storage, ledger } = await begun()
   await ledger.append([textRecord('later', 'text')])
   const grown = bytesAt(storage.dump(), OLD)

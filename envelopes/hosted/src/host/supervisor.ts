@@ -36,7 +36,7 @@ export interface SupervisorOptions {
   /** The program that the processes run: `bin/service-fs.js`. */
   program: string
   log: Logger
-  /** Inherited listening sockets for the front. The one named `metrics` serves metrics; the others replace `listen` of host.json. */
+  /** Inherited listening sockets for the front. The socket named `metrics` serves metrics; the others replace `listen` of host.json. */
   given?: readonly Inherited[]
 }
 

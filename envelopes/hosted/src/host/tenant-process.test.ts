@@ -87,7 +87,7 @@ const stopClock = (): void => void vi.useFakeTimers({ toFake: ['Date'] })
 
 const until = (holds: () => boolean): Promise<void> => expect.poll(holds, { interval: 5 }).toBe(true)
 
-it('starts once for many callers, and stops when idle', async () => {
+it('a tenant’s process starts once for many callers, and stops when idle', async () => {
   const { tenant, children, gone } = bench()
   expect([tenant.state, tenant.pid]).toEqual(['stopped', undefined])
   expect(await Promise.all([tenant.reach(), tenant.reach(), tenant.reach()])).toEqual(['/s', '/s', '/s'])
@@ -101,7 +101,7 @@ it('starts once for many callers, and stops when idle', async () => {
   expect([tenant.state, tenant.pid]).toEqual(['running', 2])
 })
 
-it('restarts and logs a process that ended by itself', async () => {
+it('the host restarts and logs a process that ended by itself', async () => {
   const { tenant, children, lines, gone } = bench()
   await tenant.reach()
   children[0]?.end('SIGKILL')
@@ -110,7 +110,7 @@ it('restarts and logs a process that ended by itself', async () => {
   expect(lines).toEqual(['tenant started', 'tenant ended by itself', 'tenant started'])
 })
 
-it('backs off when the process keeps ending, and rejects callers meanwhile', async () => {
+it('the host backs off when the process keeps ending, and rejects callers meanwhile', async () => {
   stopClock()
   const { tenant, children } = bench({ patience: 400 })
   await tenant.reach()
@@ -127,7 +127,7 @@ it('backs off when the process keeps ending, and rejects callers meanwhile', asy
   expect(await tenant.reach()).toBe('/s')
 })
 
-it('retries a failed start for a while, then only on request', async () => {
+it('the host retries a failed start for a while, then only on request', async () => {
   stopClock()
   const { tenant, children } = bench({ patience: 400 }, (start) => start > 4)
   await expect(tenant.reach()).rejects.toMatchObject({
@@ -143,7 +143,7 @@ it('retries a failed start for a while, then only on request', async () => {
   expect(patient.children).toHaveLength(4)
 })
 
-it('limits how long a caller waits and how long a start takes', async () => {
+it('the host limits how long a caller waits and how long a start takes', async () => {
   const { tenant, children } = bench({ reach: 30, start: 60 }, () => undefined)
   await expect(tenant.reach()).rejects.toMatchObject({ message: 'acme: its process is still starting' })
   expect(tenant.state).toBe('starting')
@@ -151,7 +151,7 @@ it('limits how long a caller waits and how long a start takes', async () => {
   expect(await children[0]?.ended).toEqual({ code: null, signal: 'SIGKILL' })
 })
 
-it('does not start after it is closed', async () => {
+it('a tenant’s process does not start after it is closed', async () => {
   const { tenant, children } = bench()
   await tenant.reach()
   await tenant.close()

@@ -78,7 +78,7 @@ async function audited(from = 0): Promise<any[]> {
   return reads
 }
 
-it('appends, reads, proves and verifies, and records each read with its subject', async () => {
+it('the MCP server appends, reads, proves and verifies, and records each read with its subject', async () => {
   const client = await connect('alice', 'append', 'read')
   const odd = { __proto__x: 1, n: [1.5, null, -0.001], s: 'a"\u2028\\' }
   const first = await call(client, 'append', { payload_id: 'a/1', payload: odd })
@@ -114,7 +114,7 @@ it('appends, reads, proves and verifies, and records each read with its subject'
   expect(reads[0]).toMatchObject({ since: 1, limit: 5, next_cursor: 2, entries: 1, bytes: page.text.length })
 })
 
-it('finds records by type and by the start of the identifier', async () => {
+it('the MCP server finds records by type and by the start of the identifier', async () => {
   const client = await connect('alice', 'append', 'read')
   for (const id of ['inv/1', 'b', 'inv/2 ü&'])
     await call(client, 'append', {
@@ -135,7 +135,7 @@ it('finds records by type and by the start of the identifier', async () => {
   expect(read).toMatchObject({ route: '/v1/search', via: 'mcp', prefix: 'inv/', cursors: '1', entries: 1 })
 })
 
-it('verifies a record alone, against a given payload, and against an earlier checkpoint', async () => {
+it('the MCP server verifies a record alone, against a given payload, and against an earlier checkpoint', async () => {
   const client = await connect('alice', 'append', 'read')
   await call(client, 'append', { payload_id: 'a', payload: { total: 12 } })
   const { checkpoint: kept } = (await call(client, 'checkpoint')).json
@@ -163,7 +163,7 @@ it('verifies a record alone, against a given payload, and against an earlier che
     expect((await call(client, 'verify', args)).json.code, JSON.stringify(args)).toBe('bad-request')
 })
 
-it('lists and reads resources and resource templates', async () => {
+it('the MCP server lists and reads resources and resource templates', async () => {
   const client = await connect('alice', 'append', 'examine')
   for (const id of ['a/1 ü', 'b']) await call(client, 'append', { payload_id: id, payload: id })
   const { resources } = await client.listResources()
@@ -204,7 +204,7 @@ it('lists and reads resources and resource templates', async () => {
   })
 })
 
-it('allows a subject only what its roles permit', async () => {
+it('the MCP server allows a subject only what its roles permit', async () => {
   const appender = await connect('writer', 'append')
   expect(await names(appender)).toEqual(['ledger.append'])
   expect((await call(appender, 'append', { payload_id: 'a', payload: 1 })).isError).toBe(false)
@@ -245,7 +245,7 @@ it('allows a subject only what its roles permit', async () => {
   expect((await audited(1))[0]).toMatchObject({ subject: 'examiner', route: '/audit/v1/entries', via: 'mcp' })
 })
 
-it('records an append that reveals an existing record, refused or not', async () => {
+it('the MCP server records an append that reveals an existing record, refused or not', async () => {
   const alice = await connect('alice', 'append')
   const bob = await connect('bob', 'append')
   const record = { payload_id: 'a', payload: 1 }
@@ -260,7 +260,7 @@ it('records an append that reveals an existing record, refused or not', async ()
   ])
 })
 
-it('ends a page at a megabyte', async () => {
+it('the MCP server ends a page at a megabyte', async () => {
   const client = await connect('alice', 'append', 'read')
   for (const id of ['a', 'b', 'c', 'd'])
     await call(client, 'append', { payload_id: id, payload: 'x'.repeat(400_000) })
@@ -269,7 +269,7 @@ it('ends a page at a megabyte', async () => {
   expect((await call(client, 'entries', { since: json.next_cursor })).json.entries).toHaveLength(1)
 })
 
-it('names the invalid argument', async () => {
+it('the MCP server names the invalid argument', async () => {
   const client = await connect('alice', 'append', 'read')
   const wrong: [string, Record<string, unknown>, string][] = [
     ['entries', { since: '1' }, 'since'],
@@ -320,7 +320,7 @@ async function post(body: string, headers: Record<string, string> = {}): Promise
 const message = (params: string): string =>
   `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":${params}}`
 
-it('parses JSON as strictly as /v1/append, and returns the audit indexes in X-Audit-Index', async () => {
+it('the MCP server parses JSON as strictly as /v1/append, and returns the audit indexes in X-Audit-Index', async () => {
   const appending = (payload: string): string =>
     message(`{"name":"ledger.append","arguments":{"payload_id":"a","payload":${payload}}}`)
   for (const payload of [
@@ -366,7 +366,7 @@ it('parses JSON as strictly as /v1/append, and returns the audit indexes in X-Au
   expect(await audited()).toMatchObject([{ request_id: 'mine' }, { request_id: 'mine' }])
 })
 
-it('says in its instructions whether reads are recorded', async () => {
+it('the MCP server says in its instructions whether reads are recorded', async () => {
   expect((await connect('alice', 'read')).getInstructions()).toContain('Each answer to a read is recorded')
   await http.stop(1000)
   await tenant.close()

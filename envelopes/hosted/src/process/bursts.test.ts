@@ -13,7 +13,7 @@ function told(least: number, quietMs: number) {
   return { bursts, lines }
 }
 
-it('reports the start of a burst and, at its end, the count; reports nothing for fewer events', async () => {
+it('the burst counter reports the start of a burst and, at its end, the count; reports nothing for fewer events', async () => {
   const { bursts, lines } = told(3, 100)
   for (let i = 0; i < 50; i++) bursts.add('a')
   for (let i = 0; i < 2; i++) bursts.add('b')
@@ -21,7 +21,7 @@ it('reports the start of a burst and, at its end, the count; reports nothing for
   await expect.poll(() => lines).toEqual(['a began', 'a ended 50'])
 })
 
-it('counts a limited number of keys separately', () => {
+it('the burst counter counts a limited number of keys separately', () => {
   const { bursts, lines } = told(1, 60_000)
   for (let i = 0; i < 5000; i++) bursts.add(`key ${i}`)
   expect(lines).toHaveLength(1025)

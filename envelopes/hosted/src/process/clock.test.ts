@@ -22,19 +22,19 @@ it.each<[string, Record<string, string>, boolean | undefined]>([
   ['chronyd is not synchronized', { chronyc: tracking('Not synchronised') }, false],
   ['chronyc finds no daemon', { chronyc: '506 Cannot talk to daemon\n' }, undefined],
   ['no program knows', {}, undefined],
-])('reports a synchronized clock: %s', async (_, outputs, expected) => {
+])('the clock check reports a synchronized clock: %s', async (_, outputs, expected) => {
   expect(await isClockSynchronized(commands(outputs), () => false)).toBe(expected)
 })
 
 const onlyTimesync = (path: string): boolean => path === '/run/systemd/timesync/synchronized'
 
-it('uses the file of systemd-timesyncd where no program reports the state', async () => {
+it('the clock check uses the file of systemd-timesyncd where no program reports the state', async () => {
   expect(await isClockSynchronized(commands({}), onlyTimesync)).toBe(true)
   expect(clockSource(onlyTimesync)).toBe('systemd-timesyncd')
   expect(clockSource((path) => path === '/run/chrony/chronyd.sock')).toBe('chronyd')
   expect(clockSource(() => false)).toBeUndefined()
 })
 
-it('runs the commands of this machine without failing', async () => {
+it('the clock check runs the commands of this machine without failing', async () => {
   expect([true, false, undefined]).toContain(await isClockSynchronized())
 })

@@ -1,11 +1,11 @@
-/** Whether this machine's clock is synchronized, and by what. */
+/** Whether this machine's clock is synchronized, and by which program. */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { promisify } from 'node:util'
 
-/** Exists since the first synchronization after boot: systemd-timesyncd.service(8). */
+/** This file exists once the clock was synchronized after boot: systemd-timesyncd.service(8). */
 const TIMESYNC = '/run/systemd/timesync/synchronized'
-/** Exist while the daemon runs. */
+/** Each of these files exists while the daemon runs. */
 const DAEMONS: Readonly<Record<string, string>> = {
   chronyd: '/run/chrony/chronyd.sock',
   ntpd: '/run/ntpd.pid',

@@ -13,7 +13,7 @@ function logging(tenant?: string): { log: Logger; lines: Record<string, unknown>
   return { log, lines }
 }
 
-it('writes one line of JSON with the time, the level as a word, the process and the tenant', () => {
+it('the log writes one line of JSON with the time, the level as a word, the process and the tenant', () => {
   const { log, lines } = logging('acme')
   log.info('listening', { url: 'http://127.0.0.1:8080/', skipped: undefined })
   log.warn('slow')
@@ -30,7 +30,7 @@ it('writes one line of JSON with the time, the level as a word, the process and 
   ])
 })
 
-it('logs the code and the cause of an error, and the stack only of an unexpected one', () => {
+it('the log has the code and the cause of an error, and the stack only of an unexpected error', () => {
   const { log, lines } = logging()
   log.error(new StorageError('full', 'tail/0: no space', { cause: new Error('ENOSPC') }), {
     request_id: 'r1',
@@ -49,7 +49,7 @@ it('logs the code and the cause of an error, and the stack only of an unexpected
   expect(lines[2]).toMatchObject({ message: 'only text', error: { name: 'string' } })
 })
 
-it('leaves out fields that could hold a secret', () => {
+it('the log leaves out fields that could hold a secret', () => {
   const { log, lines } = logging()
   log.info('asked', { authorization: 'Bearer abc', token: 'abc', payload: '{}', status: 401 })
   expect(JSON.stringify(lines)).not.toContain('abc')
@@ -57,7 +57,7 @@ it('leaves out fields that could hold a secret', () => {
   expect(lines[0]).not.toHaveProperty('payload')
 })
 
-it('writes a line with a newline in the message as one line', () => {
+it('the log writes a line with a newline in the message as one line', () => {
   const raw: string[] = []
   createLog({ name: 'front', level: 'info', write: (line) => raw.push(line) }).info('two\nlines')
   expect(raw).toHaveLength(1)

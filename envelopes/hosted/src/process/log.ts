@@ -15,7 +15,7 @@ export interface LogOptions {
   name: 'supervisor' | 'front' | 'tenant'
   /** The tenant's moduleId, in every line. */
   tenant?: string
-  /** The lowest level that is written. Default: `info`; Use `warn` on a terminal, where the greeting has the other information. */
+  /** The lowest level that is written. Default: `info`. Use `warn` on a terminal, where the greeting has the other information. */
   level?: 'info' | 'warn'
   /** Receives a line without its line feed. Default: writes to standard error. */
   write?: (line: string) => void

@@ -16,7 +16,7 @@ let http: HttpServer
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'http-'))
   tenant = await openTenant({ moduleId: 'acme', root })
-  // Its timeouts are the long ones by default: however slow the machine is, a request arrives in time.
+  // This server has the default timeouts, which are long: a request arrives in time even on a slow machine.
   http = await serve({ maxHeaderBytes: 4096, maxConnections: 64 })
 })
 afterAll(async () => {
@@ -263,7 +263,7 @@ describe('limits', () => {
   })
 })
 
-it('evicts an idle connection for a new one', async () => {
+it('the server evicts an idle connection for a new one', async () => {
   const full = await serve({ maxConnections: 8 })
   const port = Number(new URL(full.url).port)
   for (let i = 0; i < 20; i++) {

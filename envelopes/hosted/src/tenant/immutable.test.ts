@@ -5,7 +5,7 @@ import { mountTest } from '@service-fs/storage-posix/testing-image'
 import { expect, it } from 'vitest'
 import { flagsSetter } from './immutable.ts'
 
-it('sets no attributes by default', async () => {
+it('a daemon sets no attributes by default', async () => {
   expect(await flagsSetter('off', '/nowhere', false)).toEqual({
     by: 'nobody',
     reason: 'not requested (--immutable)',
@@ -16,7 +16,7 @@ const mount = mountTest('ramfs')
 const why = typeof mount === 'string' ? mount : ''
 
 it.skipIf(why !== '')(
-  `sets no attributes on a file system without them, and fails if they are required${why}`,
+  `a daemon sets no attributes on a file system without them, and fails if they are required${why}`,
   async () => {
     if (typeof mount === 'string') return
     const dir = join(mount.path, 'not/there/yet')
@@ -31,8 +31,11 @@ it.skipIf(why !== '')(
 )
 
 const isRoot = process.getuid?.() === 0
-it.skipIf(isRoot)(`sets no attributes without privileges${isRoot ? ' (skipped: root)' : ''}`, async () => {
-  const dir = await mkdtemp(join(tmpdir(), 'immutable-'))
-  expect(await flagsSetter('auto', dir, false)).toMatchObject({ by: 'nobody' })
-  await rm(dir, { recursive: true })
-})
+it.skipIf(isRoot)(
+  `a daemon sets no attributes without privileges${isRoot ? ' (skipped: root)' : ''}`,
+  async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'immutable-'))
+    expect(await flagsSetter('auto', dir, false)).toMatchObject({ by: 'nobody' })
+    await rm(dir, { recursive: true })
+  },
+)

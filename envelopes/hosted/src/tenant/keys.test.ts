@@ -16,7 +16,7 @@ afterEach(() => rm(root, { recursive: true, force: true }))
 
 const mode = async (of: string): Promise<string> => ((await stat(of)).mode & 0o777).toString(8)
 
-it('creates a key for its owner only, in Go’s format, and opens it again', async () => {
+it('a daemon creates a key for its owner only, in Go’s format, and opens it again', async () => {
   const made = await openSigner(path, NAME, true)
   expect(await mode(path)).toBe('600')
   expect(await mode(secretDir(root, 'acme'))).toBe('700')
@@ -28,13 +28,13 @@ it('creates a key for its owner only, in Go’s format, and opens it again', asy
   expect(await readdir(secretDir(root, 'acme'))).toEqual([LEDGER_KEY])
 })
 
-it('creates one key for two concurrent starts', async () => {
+it('a daemon creates one key for two concurrent starts', async () => {
   const signers = await Promise.all([1, 2, 3, 4].map(() => openSigner(path, NAME, true)))
   expect(new Set(signers.map((signer) => signer.vkey)).size).toBe(1)
   expect(await readdir(secretDir(root, 'acme'))).toEqual([LEDGER_KEY])
 })
 
-it.each([0o640, 0o604, 0o660, 0o644])('refuses a key of mode %o', async (bits) => {
+it.each([0o640, 0o604, 0o660, 0o644])('a daemon refuses a key of mode %o', async (bits) => {
   await openSigner(path, NAME, true)
   await chmod(path, bits)
   await expect(openSigner(path, NAME, true)).rejects.toMatchObject({
@@ -43,7 +43,7 @@ it.each([0o640, 0o604, 0o660, 0o644])('refuses a key of mode %o', async (bits) =
   })
 })
 
-it('refuses a directory that others may read', async () => {
+it('a daemon refuses a directory that others may read', async () => {
   await openSigner(path, NAME, true)
   await chmod(secretDir(root, 'acme'), 0o750)
   await expect(openSigner(path, NAME, true)).rejects.toMatchObject({
@@ -52,14 +52,14 @@ it('refuses a directory that others may read', async () => {
   })
 })
 
-it('creates no new key for an existing ledger', async () => {
+it('a daemon creates no new key for an existing ledger', async () => {
   await expect(openSigner(path, NAME, false)).rejects.toMatchObject({
     code: 'key',
     message: expect.stringContaining('restore the key'),
   })
 })
 
-it('refuses another ledger’s key, a malformed key, and a symbolic link', async () => {
+it('a daemon refuses another ledger’s key, a malformed key, and a symbolic link', async () => {
   await openSigner(path, NAME, true)
   await expect(openSigner(path, 'example.org/other', true)).rejects.toMatchObject({
     code: 'key',
@@ -75,7 +75,7 @@ it('refuses another ledger’s key, a malformed key, and a symbolic link', async
   await expect(openSigner(link, NAME, true)).rejects.toMatchObject({ code: 'key' })
 })
 
-it('rejects a key whose seed does not match its id, without quoting the key', async () => {
+it('a daemon rejects a key whose seed does not match its id, without quoting the key', async () => {
   await openSigner(path, NAME, true)
   const secret = (await readFile(path, 'utf8')).trim()
   const seed = `${secret.slice(0, -6)}${secret.at(-6) === 'A' ? 'B' : 'A'}${secret.slice(-5)}`

@@ -295,7 +295,7 @@ describe('a tail that lost acknowledged entries', () => {
   })
 })
 
-it('keeps a separate mark for the audit sub-ledger', async () => {
+it('a daemon keeps a separate mark for the audit sub-ledger', async () => {
   const audit = join(root, 'acme/audit')
   const read = async (id: string): Promise<Tenant> => {
     const tenant = await openTenant({ moduleId: 'acme', root })

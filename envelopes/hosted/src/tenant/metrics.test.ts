@@ -25,7 +25,7 @@ function valueOf(text: string, name: string, ...labels: string[]): number | unde
   return undefined
 }
 
-it('shows a tenant’s metrics, each series with the tenant as a label', async () => {
+it('/metrics shows a tenant’s metrics, each series with the tenant as a label', async () => {
   root = await mkdtemp(join(tmpdir(), 'metrics-'))
   const listen = { host: '127.0.0.1', port: 0 }
   daemon = await start({ moduleId: 'acme', root, listen, origin: undefined }, () => undefined)
@@ -55,7 +55,7 @@ it('shows a tenant’s metrics, each series with the tenant as a label', async (
   expect(at('process_resident_memory_bytes')).toBeGreaterThan(2 ** 20)
 })
 
-it('counts failed storage operations by verb and code', async () => {
+it('/metrics counts failed storage operations by verb and code', async () => {
   const metrics = new Metrics('acme')
   const storage: StorageCapability = new MemoryStorage()
   storage.commit = storage.publish = () => Promise.reject(new StorageError('full', 'tail/0: no space'))
@@ -70,7 +70,7 @@ it('counts failed storage operations by verb and code', async () => {
   expect(text).not.toMatch(/^service_fs_storage_seconds_count/m)
 })
 
-it('shows how long the oldest read waits to be recorded', async () => {
+it('/metrics shows how long the oldest read waits to be recorded', async () => {
   const metrics = new Metrics('acme')
   metrics.watch({}, tmpdir())
   const observer = metrics.observer('audit')

@@ -13,7 +13,7 @@ async function printed(...args: string[]): Promise<string> {
   return io.text()
 }
 
-it('prints the document, indented or on one line', async () => {
+it('service-fs openapi prints the document, indented or on one line', async () => {
   const text = await printed()
   expect(JSON.parse(text)).toEqual(openApi(VERSION))
   expect(text.split('\n').length).toBeGreaterThan(1000)

@@ -70,7 +70,7 @@ interface Reader {
   fail(why: unknown): void
 }
 
-/** A pack whose writer waits until its reader has taken the bytes before. */
+/** A pack whose writer waits until its reader has taken the earlier bytes. */
 class PackStream implements PackMaker {
   readonly size: number
   readonly #ledger: ExaminedLedger
@@ -164,7 +164,7 @@ class PackStream implements PackMaker {
     }
   }
 
-  /** @throws why the work was stopped */
+  /** @throws the error with which the work was stopped */
   #check(): void {
     if (this.#stopped !== undefined) throw this.#stopped
   }

@@ -38,7 +38,7 @@ async function notices({ tenant }: Daemon): Promise<[number, string][]> {
 
 const read = async ({ url }: Daemon, path: string): Promise<Response> => fetch(`${url}t/acme${path}`)
 
-it('writes a notice before the first unrecorded read and after each change of the setting, and no other', async () => {
+it('a daemon writes a notice before the first unrecorded read and after each change of the setting, and no other', async () => {
   const recorded = await begin(false)
   expect((await read(recorded, '/v1/entries')).headers.get('x-audit-index')).toBe('0')
   expect(await (await read(recorded, '/v1/contract')).json()).toMatchObject({ reads: 'recorded' })
@@ -68,7 +68,7 @@ it('writes a notice before the first unrecorded read and after each change of th
   ])
 })
 
-it('records reads of the audit sub-ledger', async () => {
+it('a daemon records reads of the audit sub-ledger', async () => {
   const open = await begin(true)
   const answer = await read(open, '/audit/v1/entries')
   expect([answer.status, answer.headers.get('x-audit-index')]).toEqual([200, '1'])

@@ -1,4 +1,4 @@
-/** Keeps the audit sub-ledger's notices of whether reads of the ledger are recorded. */
+/** Keeps the notices in the audit sub-ledger that say whether reads of the ledger are recorded. */
 import { codeOf } from '@service-fs/format/errors'
 import { READS_TYPE, readsNoticeId, readsNoticeText } from '@service-fs/format/reads-notice'
 import { nativeCodec } from '@service-fs/native/native'

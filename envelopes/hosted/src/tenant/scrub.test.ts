@@ -73,7 +73,7 @@ interface Tree {
   log_size: number
 }
 
-it('reports a damaged tile of a second tree, and later that it was repaired', async () => {
+it('a daemon reports a damaged tile of a second tree, and later that it was repaired', async () => {
   const first = await begin()
   await append(first)
   await addTree(first)
@@ -109,7 +109,7 @@ it('reports a damaged tile of a second tree, and later that it was repaired', as
   expect(await (await fetch(`${third.url}readyz`)).json()).toMatchObject({ scrub: { damaged: false } })
 })
 
-it('reports that a file is damaged, and later that it was repaired', async () => {
+it('a daemon reports that a file is damaged, and later that it was repaired', async () => {
   const first = await begin()
   await append(first)
   await first.stop()

@@ -92,7 +92,7 @@ async function append(count: number): Promise<void> {
   }
 }
 
-/** Returns the problems that `verify` finds in the ledger as it is now, and what it reports of the trees. */
+/** Returns the problems that `verify` finds in the ledger as it is now, and its reports about the trees. */
 async function verified(): Promise<{ problems: string[]; bound: number[][] }> {
   const { problems, trees = [] } = await verifyDirectory(join(root, 'acme'))
   return { problems: problems.map(problemText), bound: trees.map(({ boundAt }) => boundAt) }

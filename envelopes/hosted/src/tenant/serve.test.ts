@@ -26,7 +26,7 @@ function served(failed?: Promise<never>): Served & { stops: number } {
   }
 }
 
-it('runs until SIGTERM', async () => {
+it('serve runs until SIGTERM', async () => {
   const one = served()
   const before = process.listenerCount('SIGTERM')
   const running = serve('a', () => Promise.resolve(one), true, output)
@@ -37,7 +37,7 @@ it('runs until SIGTERM', async () => {
   expect(one.stops).toBe(1)
 })
 
-it('closes the ledger after a failure, and rejects with its error', async () => {
+it('serve closes the ledger after a failure, and rejects with its error', async () => {
   const one = served(Promise.reject(new Error('the engine ran away')))
   await expect(serve('a', () => Promise.resolve(one), false, output)).rejects.toThrow('the engine ran away')
   expect(one.stops).toBe(1)

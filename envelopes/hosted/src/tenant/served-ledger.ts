@@ -26,7 +26,7 @@ export interface ServedLedgerOptions {
    * read, even on a writable disk. Undefined for every other error.
    */
   shorter(error: unknown): LedgerError | undefined
-  /** Returns why the disk is not writable now; undefined when it is. */
+  /** Returns the reason why the disk is not writable now; undefined when it is writable. */
   probe(): Promise<LedgerError | undefined>
   /** The reason to open the ledger read-only even on a writable disk. */
   onlyRead?: LedgerError | undefined

@@ -64,7 +64,7 @@ async function readAll(socket: Socket): Promise<string> {
   return Buffer.concat(chunks).toString('latin1')
 }
 
-it('keeps its memory bounded when clients do not read their pages', async () => {
+it('a daemon keeps its memory bounded when clients do not read their pages', async () => {
   const before = process.memoryUsage()
   const readers = Array.from({ length: READERS }, askWithoutReading)
   let most = 0

@@ -34,7 +34,7 @@ const append = (url: string, id: string, payload: unknown): Promise<Response> =>
     body: JSON.stringify({ payload_id: id, payload }),
   })
 
-it('starts, stops, and starts again with the same origin and keys', async () => {
+it('a tenant starts, stops, and starts again with the same origin and keys', async () => {
   const first = await begin()
   expect(first.tenant.origin).toBe('service-fs.local/ledger/acme')
   expect((await readFile(join(root, 'acme/keys/ed25519.vkey'), 'utf8')).trim()).toBe(first.tenant.vkey)
@@ -57,7 +57,7 @@ it('starts, stops, and starts again with the same origin and keys', async () => 
   expect((await fetch(`${second.url}readyz`)).status).toBe(200)
 })
 
-it('keeps the origin of the first start', async () => {
+it('a tenant keeps the origin of the first start', async () => {
   const first = await begin('example.org/acme')
   expect(first.tenant.vkey).toMatch(/^example\.org\/acme\+/)
   await first.stop()
@@ -65,7 +65,7 @@ it('keeps the origin of the first start', async () => {
   expect((await begin()).tenant.origin).toBe('example.org/acme')
 })
 
-it('refuses a second writer, with the pid of the first', async () => {
+it('a tenant refuses a second writer, with the pid of the first', async () => {
   await begin()
   await expect(openTenant({ moduleId: 'acme', root })).rejects.toMatchObject({
     code: 'locked',
@@ -73,7 +73,7 @@ it('refuses a second writer, with the pid of the first', async () => {
   })
 })
 
-it('rejects an exposed key, and creates no new one for a ledger whose key is missing', async () => {
+it('a tenant rejects an exposed key, and creates no new one for a ledger whose key is missing', async () => {
   await (await begin()).stop()
   const key = join(root, '.secret/acme/ed25519.key')
   await chmod(key, 0o644)
@@ -85,7 +85,7 @@ it('rejects an exposed key, and creates no new one for a ledger whose key is mis
   })
 })
 
-it('starts no second ledger with a key that has signed another', async () => {
+it('a tenant starts no second ledger with a key that has signed another', async () => {
   const first = await begin()
   expect((await append(first.url, 'a', 1)).status).toBe(200)
   await first.stop()
@@ -102,7 +102,7 @@ it('starts no second ledger with a key that has signed another', async () => {
   expect(await (await append(again.url, 'a', 1)).json()).toMatchObject({ cursor: 1, duplicate: true })
 })
 
-it('answers only to its own host names, so that no other page can read it', async () => {
+it('a tenant answers only to its own host names, so that no other page can read it', async () => {
   const { url } = await begin()
   const ask = (host: string): Promise<number | undefined> =>
     new Promise((resolve, reject) => {
@@ -119,7 +119,7 @@ it('answers only to its own host names, so that no other page can read it', asyn
   }
 })
 
-it('rebuilds a missing index', async () => {
+it('a tenant rebuilds a missing index', async () => {
   const first = await begin()
   await append(first.url, 'a', 1)
   await first.stop()
@@ -128,7 +128,7 @@ it('rebuilds a missing index', async () => {
   expect(await (await append(second.url, 'a', 1)).json()).toMatchObject({ cursor: 1, duplicate: true })
 })
 
-it('answers many concurrent appends, each when it is durable', async () => {
+it('a tenant answers many concurrent appends, each when it is durable', async () => {
   const { url, tenant } = await begin()
   const answers = await Promise.all(Array.from({ length: 200 }, (_, i) => append(url, `r${i}`, i)))
   const cursors = await Promise.all(

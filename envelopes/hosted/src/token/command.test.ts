@@ -156,7 +156,7 @@ describe('rotate', () => {
   })
 })
 
-it('revokes tokens and lists their states', async () => {
+it('service-fs token revokes tokens and lists their states', async () => {
   const [a, b] = [json(await add('a', '--json')), json(await add('b', '--json'))]
   expect((await run('revoke', a['id'], 'nobody', '--file', file)).status).toBe(3)
   expect(json(await run('ls', '--file', file, '--json'))['tokens']).toMatchObject([
@@ -172,7 +172,7 @@ it('revokes tokens and lists their states', async () => {
 })
 
 describe('the token file', () => {
-  it('is named in the configuration, relative to it', async () => {
+  it('is named in the configuration, by a path relative to the configuration', async () => {
     await writeFile(join(dir, 'host.json'), '{"root":"/x","access":{"tokens":"tokens.json"}}')
     const { status } = await run(
       'add',

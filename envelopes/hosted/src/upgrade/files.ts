@@ -43,7 +43,7 @@ export async function upgradeLedger(dir: string): Promise<string[]> {
 
 type NewFile = readonly [path: string, text: string]
 
-/** Returns the files to add to one ledger, in order: the README comes first, because `verify` expects one that names the script. */
+/** Returns the files to add to one ledger, in order: the README comes first, because `verify` expects a README that names the script. */
 async function missingIn(dir: string, folder: string): Promise<NewFile[]> {
   const [origin, first, second, script] = await Promise.all(
     ['origin', 'README.txt', SECOND_README, VERIFIER].map((name) => textOf(dir, folder + name)),

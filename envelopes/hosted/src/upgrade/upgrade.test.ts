@@ -26,7 +26,7 @@ afterEach(() => rmSync(dir, { recursive: true, force: true }))
 
 const ADDED = ['README-2.txt', 'verify.sh', 'audit/README-2.txt', 'audit/verify.sh']
 
-it('adds the script and the text that names it, and changes no file', async () => {
+it('upgrade adds the script and the text that names it, and changes no file', async () => {
   const before = await filesBelow(dir)
   expect((await verifyDirectory(dir)).notes).toContainEqual(expect.stringContaining('there is no verify.sh'))
   expect(await upgradeLedger(dir)).toEqual(ADDED)
@@ -40,19 +40,19 @@ it('adds the script and the text that names it, and changes no file', async () =
   expect(await upgradeLedger(dir)).toEqual([])
 })
 
-it('adds only the script where README.txt names it', async () => {
+it('upgrade adds only the script where README.txt names it', async () => {
   writeFileSync(join(dir, 'README.txt'), readmeText(TEST_ORIGIN))
   expect(await upgradeLedger(dir)).toEqual(ADDED.slice(1))
 })
 
-it('completes an upgrade that was interrupted', async () => {
+it('upgrade completes an upgrade that was interrupted', async () => {
   writeFileSync(join(dir, 'README-2.txt'), readmeText(TEST_ORIGIN))
   expect(await upgradeLedger(dir)).toEqual(ADDED.slice(1))
   rmSync(join(dir, 'README-2.txt'))
   expect(await upgradeLedger(dir)).toEqual(['README-2.txt'])
 })
 
-it('writes nothing if another file is in the way', async () => {
+it('upgrade writes nothing if another file is in the way', async () => {
   for (const [path, text] of [
     ['audit/verify.sh', 'exit 0\n'],
     ['audit/README-2.txt', 'Something else.\n'],
@@ -68,14 +68,14 @@ it('writes nothing if another file is in the way', async () => {
   }
 })
 
-it('rejects a ledger that a process writes to', async () => {
+it('upgrade rejects a ledger that a process writes to', async () => {
   const lock = await lockDirectory(dir)
   await expect(upgradeLedger(dir)).rejects.toThrow(`process ${process.pid} writes to this ledger`)
   await lock.release()
   expect(await upgradeLedger(dir)).toEqual(ADDED)
 })
 
-it('rejects a directory without a ledger, and reports errors of the file system', async () => {
+it('upgrade rejects a directory without a ledger, and reports errors of the file system', async () => {
   mkdirSync(join(dir, 'empty'))
   await expect(upgradeLedger(join(dir, 'empty'))).rejects.toThrow('expected a ledger')
   rmdirSync(join(dir, 'empty'))

@@ -5,7 +5,7 @@ import { KEY_BYTES, PAGE_BYTES, PageDamage } from './page.ts'
 
 const key = (text: string): Buffer => createHash('sha256').update(text).digest().subarray(0, KEY_BYTES)
 
-it.each([1, 2_046, 2_047, 50_000])('has each of %i keys, and few others', (records) => {
+it.each([1, 2_046, 2_047, 50_000])('a filter has each of %i keys, and few others', (records) => {
   const filter = new Filter(records)
   for (let i = 0; i < records; i++) filter.add(key(`in ${i}`), 0)
   let denied = 0
@@ -17,16 +17,16 @@ it.each([1, 2_046, 2_047, 50_000])('has each of %i keys, and few others', (recor
   expect(passed).toBeLessThan(60)
 })
 
-it('has no key when a run has no records', () => {
+it('a filter has no key when a run has no records', () => {
   expect(new Filter(0).has(key('a'))).toBe(false)
   expect(new Filter(0).bytes).toHaveLength(0)
 })
 
-it('takes at most 2.01 bytes a record', () => {
+it('a filter takes at most 2.01 bytes a record', () => {
   expect(new Filter(10_000_000).bytes.length).toBeLessThan(20_100_000)
 })
 
-it('accepts only the pages of its own file and place', () => {
+it('a filter accepts only the pages of its own file and place', () => {
   const filter = new Filter(5_000)
   for (let i = 0; i < 5_000; i++) filter.add(key(`in ${i}`), 0)
   filter.close('one', 30)

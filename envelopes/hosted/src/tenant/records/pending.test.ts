@@ -23,22 +23,25 @@ function filled(ids: readonly string[], batch: number): Pending {
   return pending
 }
 
-it.each([1, 7, 1000])('finds the first record with an identifier, with %i records in each put', (batch) => {
-  const ids = Array.from({ length: 5_000 }, (_, i) => `r${i % 4_000}`)
-  const pending = filled(ids, batch)
-  expect([pending.records, pending.to, pending.entries]).toEqual([5_000, 5_000, 5_000])
-  for (let i = 0; i < 4_000; i++) expect(pending.get(keyOf(`r${i}`), 0)).toBe(i)
-  expect(pending.get(keyOf('absent'), 0)).toBeUndefined()
-  pending.put([{ id: 'late', index: 2 ** 47 }], 2 ** 47 + 1, ROOT)
-  expect(pending.get(keyOf('late'), 0)).toBe(2 ** 47)
-})
+it.each([1, 7, 1000])(
+  'the collection of pending records finds the first record with an identifier, with %i records in each put',
+  (batch) => {
+    const ids = Array.from({ length: 5_000 }, (_, i) => `r${i % 4_000}`)
+    const pending = filled(ids, batch)
+    expect([pending.records, pending.to, pending.entries]).toEqual([5_000, 5_000, 5_000])
+    for (let i = 0; i < 4_000; i++) expect(pending.get(keyOf(`r${i}`), 0)).toBe(i)
+    expect(pending.get(keyOf('absent'), 0)).toBeUndefined()
+    pending.put([{ id: 'late', index: 2 ** 47 }], 2 ** 47 + 1, ROOT)
+    expect(pending.get(keyOf('late'), 0)).toBe(2 ** 47)
+  },
+)
 
-it('finds nothing before a put', () => {
+it('the collection of pending records finds nothing before a put', () => {
   expect(new Pending(5, ROOT).get(keyOf('a'), 0)).toBeUndefined()
   expect(new Pending(5, ROOT).sorted()).toHaveLength(0)
 })
 
-it('sorts records by key, and records with the same key by arrival', () => {
+it('the collection of pending records sorts records by key, and records with the same key by arrival', () => {
   const many = Array.from({ length: 16_000 }, (_, i) => `other ${i}`)
   const close = CLOSE.flat()
   const ids = [...close, ...many, ...close.toReversed(), ...close]
@@ -53,7 +56,7 @@ it('sorts records by key, and records with the same key by arrival', () => {
   expect(found).toEqual(expected)
 })
 
-it('computes the same keys for identifiers together as one by one', () => {
+it('keysOf computes the same keys for identifiers together as one by one', () => {
   const ids = ['a', 'ä', '😀', '', 'i'.repeat(256), 'a\ud83d', '\ude00b']
   for (const some of [ids, ids.slice(0, 5), [], ['a']]) {
     const keys = keysOf(some)

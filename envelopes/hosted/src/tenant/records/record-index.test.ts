@@ -14,7 +14,7 @@ beforeEach(async () => {
 })
 afterEach(() => rm(dir, { recursive: true, force: true }))
 
-it('finds every put at once, and after reopening', async () => {
+it('the record index finds every put at once, and after reopening', async () => {
   const index = openRecordIndex(join(dir, 'cache/records'))
   expect([index.size, index.root]).toEqual([0, undefined])
   for (let i = 0; i < 1000; i++) {
@@ -39,7 +39,7 @@ it('finds every put at once, and after reopening', async () => {
   await third.close()
 })
 
-it('covers entries at which no record starts', async () => {
+it('the record index covers entries at which no record starts', async () => {
   const index = openRecordIndex(dir)
   index.put([], 5, 'root5')
   await index.flush()
@@ -49,7 +49,7 @@ it('covers entries at which no record starts', async () => {
   await again.close()
 })
 
-it('removes files that are not runs', async () => {
+it('the record index removes files that are not runs', async () => {
   const index = openRecordIndex(dir)
   index.put([{ id: 'a', index: 0 }], 1, 'root')
   await index.close()
@@ -87,7 +87,7 @@ function expectWhole(index: RecordIndex, entries: number): void {
   }
 }
 
-it.each(Object.keys(DAMAGES))('misses nothing when %s in a run', async (name) => {
+it.each(Object.keys(DAMAGES))('the record index misses nothing when %s in a run', async (name) => {
   const random = new Random(1_234)
   const damage = DAMAGES[name] as Damage
   for (let round = 0; round < 8; round++) {
@@ -110,7 +110,7 @@ it.each(Object.keys(DAMAGES))('misses nothing when %s in a run', async (name) =>
   }
 })
 
-it('writes runs again after the directory of an open index was removed', async () => {
+it('the record index writes runs again after the directory of an open index was removed', async () => {
   const cache = join(dir, 'cache/records')
   const index = openRecordIndex(cache, { runEntries: 100 })
   fill(index, 1_000)
@@ -124,7 +124,7 @@ it('writes runs again after the directory of an open index was removed', async (
   await again.close()
 })
 
-it('rejects a run that follows one of another ledger', async () => {
+it('the record index rejects a run that follows one of another ledger', async () => {
   const [one, other] = [join(dir, 'one'), join(dir, 'other')]
   for (const [cache, of] of [
     [one, 'root'],
@@ -142,7 +142,7 @@ it('rejects a run that follows one of another ledger', async () => {
   await index.close()
 })
 
-it('keeps records in memory when the disk is not writable', async () => {
+it('the record index keeps records in memory when the disk is not writable', async () => {
   await writeFile(join(dir, 'file'), '')
   const reports: string[] = []
   const index = openRecordIndex(join(dir, 'file/records'), {
@@ -156,7 +156,7 @@ it('keeps records in memory when the disk is not writable', async () => {
   await index.close()
 })
 
-it('merges short runs into long ones as it grows', async () => {
+it('the record index merges short runs into long ones as it grows', async () => {
   const index = openRecordIndex(dir, { runEntries: 64 })
   for (let size = 64; size <= 64 * 100; size += 64) {
     fill(index, size)
@@ -168,7 +168,7 @@ it('merges short runs into long ones as it grows', async () => {
   await index.close()
 })
 
-it('finds the records of the merged runs in the new run', async () => {
+it('the record index finds the records of the merged runs in the new run', async () => {
   const cache = join(dir, 'many')
   for (let restart = 1; restart <= 40; restart++) {
     const index = openRecordIndex(cache, { runEntries: 50 })
@@ -194,7 +194,7 @@ async function writeRun(cache: string, records: number): Promise<string> {
 
 const DATA_PAGES = Math.ceil(3_000 / RECORDS_A_PAGE)
 
-it('reads no page for an identifier that it does not have', async () => {
+it('the record index reads no page for an identifier that it does not have', async () => {
   const path = await writeRun(dir, 3_000)
   const index = openRecordIndex(dir)
   const bytes = await readFile(path)
@@ -214,7 +214,7 @@ it('reads no page for an identifier that it does not have', async () => {
   await index.close()
 })
 
-it('discards a run whose filter is damaged', async () => {
+it('the record index discards a run whose filter is damaged', async () => {
   const path = await writeRun(dir, 3_000)
   const bytes = await readFile(path)
   const filter = (1 + DATA_PAGES + 1) * PAGE_BYTES
@@ -228,7 +228,7 @@ it('discards a run whose filter is damaged', async () => {
   await index.close()
 })
 
-it('opens a run of an earlier version, which has no filter, and merges it', async () => {
+it('the record index opens a run of an earlier version, which has no filter, and merges it', async () => {
   const path = await writeRun(dir, 3_000)
   const bytes = await readFile(path)
   const old = bytes.subarray(0, (1 + DATA_PAGES + 1) * PAGE_BYTES)
@@ -246,7 +246,7 @@ it('opens a run of an earlier version, which has no filter, and merges it', asyn
   await again.close()
 })
 
-it('finds the same records all at once as one by one', async () => {
+it('the record index finds the same records all at once as one by one', async () => {
   const index = openRecordIndex(dir, { runEntries: 300 })
   fill(index, 2_000)
   await index.flush()
@@ -257,7 +257,7 @@ it('finds the same records all at once as one by one', async () => {
   await index.close()
 })
 
-it('finds identifiers with any characters, looked up alone and together', async () => {
+it('the record index finds identifiers with any characters, looked up alone and together', async () => {
   const index = openRecordIndex(dir, { runEntries: 20 })
   const ids = [
     'ä',

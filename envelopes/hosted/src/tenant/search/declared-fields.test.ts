@@ -37,7 +37,7 @@ async function shown(): Promise<string[]> {
 
 const ids = ({ hits }: { hits: { payload_id: string }[] }): string[] => hits.map((hit) => hit.payload_id)
 
-it('finds records by the declared fields, also after a restart with other ones', async () => {
+it('a daemon finds records by the declared fields, also after a restart with other ones', async () => {
   await begin([{ type: 'application/json', pointer: '/customer/id' }])
   const lines = Array.from({ length: 600 }, (_, i) =>
     JSON.stringify({ payload_id: `r${i}`, payload: { customer: { id: i % 300 }, paid: i < 2 } }),
@@ -64,7 +64,7 @@ it('finds records by the declared fields, also after a restart with other ones',
   })
 })
 
-it('shows the state of the search index in its metrics', async () => {
+it('a daemon shows the state of the search index in its metrics', async () => {
   await begin()
   expect(await shown()).toEqual([
     'service_fs_search_indexed_entries{ledger="main",tenant="acme"} 0',

@@ -221,7 +221,7 @@ async function check(
   }
 }
 
-/** Waits until the index has the declared fields of every full bundle. Asks about each, because that opens its segment. */
+/** Waits until the index has the declared fields of every full bundle. Asks about each bundle, because that opens its segment. */
 async function caughtUp(ledger: Ledger, index: SegmentIndex): Promise<void> {
   const full = ledger.size - (ledger.size % 256)
   const covered = async (): Promise<unknown> => {
@@ -239,7 +239,7 @@ async function ledgerOf(seed: number): Promise<{ ledger: Ledger; rows: Row[]; ra
 }
 
 it.each([1, 2])(
-  'finds the same records by fields as a filter over all of them, while the ledger grows: ledger %i',
+  'the search index finds the same records by fields as a filter over all of them, while the ledger grows: ledger %i',
   async (seed) => {
     const { ledger, rows, random } = await ledgerOf(seed)
     const index = openIndex(ledger, DECLARED)
@@ -257,7 +257,7 @@ it.each([1, 2])(
   },
 )
 
-it('reads few entries for a value that few records have', async () => {
+it('the search index reads few entries for a value that few records have', async () => {
   const { ledger, rows } = await ledgerOf(3)
   const index = openIndex(ledger, DECLARED)
   await caughtUp(ledger, index)
@@ -270,7 +270,7 @@ it('reads few entries for a value that few records have', async () => {
   expect(read).toBeLessThan(256 + 32)
 })
 
-it('finds all records after a restart with other fields, and makes the segments again', async () => {
+it('the search index finds all records after a restart with other fields, and makes the segments again', async () => {
   const { ledger, rows, random } = await ledgerOf(4)
   const declarations = [[ID], DECLARED, [SKU, OTHER_ID], [], DECLARED]
   for (const declared of declarations) {
@@ -283,7 +283,7 @@ it('finds all records after a restart with other fields, and makes the segments 
   expect(reports).toEqual([])
 })
 
-it('uses the segments of an earlier run with more fields', async () => {
+it('the search index uses the segments of an earlier run with more fields', async () => {
   const { ledger, rows, random } = await ledgerOf(5)
   const first = openIndex(ledger, DECLARED)
   await caughtUp(ledger, first)
@@ -296,7 +296,7 @@ it('uses the segments of an earlier run with more fields', async () => {
   expect(await Promise.all(['0', '1'].map((name) => readFile(join(dir, name))))).toEqual(before)
 })
 
-it('uses segments without a declared field in a ledger that is opened read-only, and changes none', async () => {
+it('the search index uses segments without a declared field in a ledger that is opened read-only, and changes none', async () => {
   const { ledger, rows, random } = await ledgerOf(6)
   const first = openIndex(ledger, [])
   await caughtUp(ledger, first)
@@ -309,7 +309,7 @@ it('uses segments without a declared field in a ledger that is opened read-only,
   expect(reports).toEqual([])
 })
 
-it('finds everything by fields despite damage, and makes the segment again', async () => {
+it('the search index finds everything by fields despite damage, and makes the segment again', async () => {
   const { ledger, rows, random } = await ledgerOf(7)
   const first = openIndex(ledger, DECLARED)
   await caughtUp(ledger, first)
@@ -338,7 +338,7 @@ it('finds everything by fields despite damage, and makes the segment again', asy
   expect(await readFile(join(dir, '0'))).toEqual(intact)
 })
 
-it('does not report damage when another process replaced an open segment', async () => {
+it('the search index does not report damage when another process replaced an open segment', async () => {
   const { ledger, rows, random } = await ledgerOf(8)
   const first = openIndex(ledger, DECLARED)
   await caughtUp(ledger, first)
@@ -354,13 +354,13 @@ it('does not report damage when another process replaced an open segment', async
 })
 
 it.each([62_000, 130_000, 1_000_000])(
-  'finds records of %i bytes, wherever they begin in a bundle',
+  'the search index finds records of %i bytes, wherever they begin in a bundle',
   async (length) => {
     const ledger = await openTestLedger({ runtime: new TestRuntime() })
     const rows: number[] = []
     const parts = Math.ceil(length / 61_440)
     for (let i = 0; i < 3; i++) {
-      // The first begins where it just fits, the others before the end of a bundle.
+      // The first record begins where it just fits, the others begin before the end of a bundle.
       const fill = 512 - (ledger.size % 256) - Math.ceil(parts / (i + 1))
       const batch = Array.from({ length: fill }, (_, j) => ({
         id: `f${i}-${j}`,

@@ -182,7 +182,7 @@ async function ledgerOf(
 }
 
 it.each([1, 2])(
-  'finds the same records as a filter over all of them, while the ledger grows: ledger %i',
+  'the search index finds the same records as a filter over all of them, while the ledger grows: ledger %i',
   async (seed) => {
     const { ledger, runtime, random } = await ledgerOf(seed, 700)
     const index = openIndex(ledger)
@@ -199,7 +199,7 @@ it.each([1, 2])(
   },
 )
 
-it('reads few entries once it covers the ledger', async () => {
+it('the search index reads few entries once it covers the ledger', async () => {
   const { ledger } = await ledgerOf(3, 1200)
   const index = openIndex(ledger)
   await caughtUp(ledger, index)
@@ -214,7 +214,7 @@ it('reads few entries once it covers the ledger', async () => {
   expect(ranges).toEqual([1])
 })
 
-it('uses the segments of an earlier run', async () => {
+it('the search index uses the segments of an earlier run', async () => {
   const { ledger, random } = await ledgerOf(4, 1100)
   const first = openIndex(ledger)
   await caughtUp(ledger, first)
@@ -236,7 +236,7 @@ it('uses the segments of an earlier run', async () => {
   expect(await readdir(dir)).toEqual(before)
 })
 
-it('finds everything despite a damaged segment, and rebuilds it', async () => {
+it('the search index finds everything despite a damaged segment, and rebuilds it', async () => {
   const { ledger, random } = await ledgerOf(5, 1100)
   const first = openIndex(ledger)
   await caughtUp(ledger, first)
@@ -260,7 +260,7 @@ it('finds everything despite a damaged segment, and rebuilds it', async () => {
   expect(await readFile(join(dir, '0'))).toEqual(intact)
 })
 
-it('rebuilds segments that were deleted, or that belong to another ledger', async () => {
+it('the search index rebuilds segments that were deleted, or that belong to another ledger', async () => {
   const { ledger, random } = await ledgerOf(6, 1100)
   const { ledger: other } = await ledgerOf(7, 1100)
   const foreign = openIndex(other)
@@ -279,7 +279,7 @@ it('rebuilds segments that were deleted, or that belong to another ledger', asyn
   expect(await readdir(dir)).not.toHaveLength(0)
 })
 
-it('finds all records although it cannot write', async () => {
+it('the search index finds all records although it cannot write', async () => {
   const { ledger, random } = await ledgerOf(8, 1100)
   await rm(dir, { recursive: true })
   await writeFile(dir, 'not a directory')
@@ -289,7 +289,7 @@ it('finds all records although it cannot write', async () => {
   await check(ledger, index, random, 5)
 })
 
-it('writes nothing for a ledger that is opened read-only', async () => {
+it('the search index writes nothing for a ledger that is opened read-only', async () => {
   const { ledger, random } = await ledgerOf(9, 1100)
   const index = openIndex(ledger, { writes: false })
   await check(ledger, index, random, 10)
@@ -297,7 +297,7 @@ it('writes nothing for a ledger that is opened read-only', async () => {
   expect(reports).toEqual([])
 })
 
-it('keeps a damaged segment of a ledger that is opened read-only, and finds everything', async () => {
+it('the search index keeps a damaged segment of a ledger that is opened read-only, and finds everything', async () => {
   const { ledger, random } = await ledgerOf(11, 1100)
   const first = openIndex(ledger)
   await caughtUp(ledger, first)
@@ -316,7 +316,7 @@ it('keeps a damaged segment of a ledger that is opened read-only, and finds ever
   expect(reports).toHaveLength(1)
 })
 
-it('keeps its segments when the process cannot open more files, and uses them afterwards', async () => {
+it('the search index keeps its segments when the process cannot open more files, and uses them afterwards', async () => {
   const { ledger, random } = await ledgerOf(12, 1100)
   const first = openIndex(ledger)
   await caughtUp(ledger, first)
@@ -332,7 +332,7 @@ it('keeps its segments when the process cannot open more files, and uses them af
   expect(reports).toEqual([])
 })
 
-it('makes a segment again when the disk has room, and leaves no other file', async () => {
+it('the search index makes a segment again when the disk has room, and leaves no other file', async () => {
   const { ledger, random } = await ledgerOf(13, 1100)
   const waiting: (() => void)[] = []
   const index = openIndex(ledger, {
@@ -348,7 +348,7 @@ it('makes a segment again when the disk has room, and leaves no other file', asy
   await check(ledger, index, random, 5)
 })
 
-it('keeps a bounded number of bytes of heads in memory', async () => {
+it('the search index keeps a bounded number of bytes of heads in memory', async () => {
   const { ledger } = await ledgerOf(14, 1100)
   const first = openIndex(ledger)
   await caughtUp(ledger, first)
@@ -368,7 +368,7 @@ it('keeps a bounded number of bytes of heads in memory', async () => {
   }
 })
 
-it('finds everything although the index cannot read an entry', async () => {
+it('the search index finds everything although the index cannot read an entry', async () => {
   const { ledger } = await ledgerOf(10, 1100)
   const failing: IndexedLedger = {
     size: ledger.size,

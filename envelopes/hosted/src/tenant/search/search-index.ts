@@ -51,7 +51,7 @@ const PASSING: ReadonlySet<string> = new Set([
   'EDQUOT',
   'EIO',
 ])
-/** Milliseconds after which the index makes a segment again that it could not write because of such a failure. */
+/** Milliseconds that the index waits after such a failure before it makes the segment again. */
 const AGAIN_MS = 60_000
 /** After each bundle, the indexing waits this many times as long as the bundle took, but not longer than the limit. */
 const REST = 3
@@ -196,7 +196,7 @@ export class SegmentIndex implements SearchIndex {
     }
   }
 
-  /** Reads the next bundle of the first segment that is missing or outdated, or waits for one. */
+  /** Reads the next bundle of the first segment that is missing or outdated, or waits until there is such a segment. */
   async #step(): Promise<void> {
     let number = 0
     while (this.#isStored(number) || this.#skipped.has(number)) number += 1

@@ -248,7 +248,7 @@ export class Segment {
     return found === undefined ? [] : ((await this.#section(file, found[1])) as number[])
   }
 
-  /** Returns the offsets of the records whose identifiers have a prefix; with `among`, only those in it. */
+  /** Returns the offsets of the records whose identifiers have a prefix; with `among`, only the offsets in `among`. */
   async #withPrefix(file: FileHandle, prefix: string, among: number[] | undefined): Promise<number[]> {
     const { blocks } = this.#head
     const wanted = among === undefined ? undefined : new Set(among)
@@ -272,7 +272,7 @@ export class Segment {
   }
 }
 
-/** Returns the offsets in both lists; the second list if there is no first. */
+/** Returns the offsets that are in both lists; if there is no first list, returns the second. */
 function both(a: readonly number[] | undefined, b: number[]): number[] {
   if (a === undefined) return b
   const among = new Set(a)
