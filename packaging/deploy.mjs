@@ -18,7 +18,7 @@ const KEPT = /(?:^|\/)(?:licen[cs]e|notice|copying)[^/]*$/i
  */
 export function deploy(lib, work) {
   const at = mkdtempSync(join(work, 'deploy-'))
-  // Hoisted: real directories, because dpkg and its checksums know no store. The store has all of it after `npm run build`.
+  // Hoisted packages are real directories: dpkg and its checksums do not follow links into a store. `npm run build` has filled the store.
   const options = ['--prod', '--prefer-offline', '--ignore-scripts', '--node-linker=hoisted']
   pnpm('--filter', APP, 'deploy', ...options, at)
   for (const part of ['bin', 'dist', 'node_modules'])

@@ -10,7 +10,7 @@ const entries = PACKAGES.flatMap((name) => ['--entryPoints', `packages/${name}/s
 const options = [
   ['--tsconfig', 'tsconfig.json', '--skipErrorChecking'],
   ['--name', 'service-fs', '--readme', 'none', '--out', 'dist/api'],
-  // Types that an index leaves out on purpose are named in its signatures.
+  // Signatures may name types that the index leaves out on purpose.
   ['--validation.notExported', 'false', '--treatWarningsAsErrors'],
 ].flat()
 const done = run('npx', ['--yes', ...tools, 'typedoc', ...entries, ...options])

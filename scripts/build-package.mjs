@@ -11,7 +11,7 @@ const FLAGS = ['--noEmit', 'false', '--noCheck', '--noResolve', '--rewriteRelati
 rmSync(out, { recursive: true, force: true })
 execFileSync('tsc', ['-p', '.', ...FLAGS, '--rootDir', 'src', '--outDir', out], { stdio: 'inherit' })
 
-/** Helpers of the package's own tests. The published conformance suites need some of them. */
+/** Whether a file helps the package's own tests. The published conformance suites import some of these files. */
 const isForTests = (/** @type {string} */ path) => /[\\/]testing\b|[\\/]testdata[\\/]/.test(path)
 
 const RELATIVE_IMPORT = /(?<=\b(?:from|import) ?\(?['"])\.{1,2}\/[^'"]+(?=['"])/g
@@ -24,7 +24,7 @@ for (const path of files) if (!isForTests(path)) keep(path)
 for (const path of files) if (!kept.has(path)) rmSync(path)
 
 /**
- * Keeps a file and all that it imports. tsc rewrites the imports of modules only; this rewrites those of declarations.
+ * Keeps a file and all that it imports. tsc rewrites the imports of modules only; this function rewrites the imports of declarations.
  * @param {string} path
  */
 function keep(path) {

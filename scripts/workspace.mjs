@@ -26,7 +26,7 @@ export function run(command, args) {
 /** Whether the dependencies were installed before. */
 export const isInstalled = () => existsSync(join(bin, 'pnpm'))
 
-/** Installs what pnpm-lock.yaml names. The pnpm that the first installation leaves behind finds in 0.3 s that nothing has changed. */
+/** Installs what pnpm-lock.yaml names. The first installation also installs pnpm, which later finds in 0.3 s that nothing has changed. */
 export function install() {
   const options = ['install', '--frozen-lockfile', '--prefer-offline', '--reporter=silent']
   if (isInstalled()) return run('pnpm', options)
