@@ -26,7 +26,7 @@ static bool is_late(void *context) {
     return machine_monotonic() >= deadline;
 }
 
-/* Drops the engine's own output: it normally has none, and it does not come in lines. */
+/* Drops the engine's own output, which is rare and does not come in lines. */
 static void ignore_output(void *context, const char *text, size_t length) {
     (void)context;
     (void)text;

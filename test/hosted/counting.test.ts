@@ -403,7 +403,7 @@ it.each(QUICK ? PLANS.slice(0, 1) : PLANS)(
         const found = recorded.get(id)
         expect({ index: found?.index, read: found?.read }, id).toMatchObject({ index, read })
       }
-      // Every other recorded read was requested, and its answer lost.
+      // Every other recorded read was requested, but its answer was lost.
       const others = [...recorded.keys()].filter((id) => !load.answered.has(id))
       for (const id of others) expect(load.unanswered.has(id), id).toBe(true)
       const verified = await serviceFsCommand(['audit', 'verify', served.dir, '--json'])

@@ -92,7 +92,7 @@ const WRONG: Record<string, Uint8Array[]> = {
   'a field without a value': [plain('b', TIME, 'a:')],
   'a field with another name': [plain('b', TIME, 'A: 1')],
   'the field time again': [plain('b', TIME, 'time: 1')],
-  'a part without its first one': [part2, plain('b')],
+  'a later part without the first part': [part2, plain('b')],
   'a part that is missing': [part1, part3, plain('b')],
   'a part that is missing at the end': [part1, part2],
   'parts in another order': [part1, part3, part2],

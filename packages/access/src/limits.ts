@@ -24,7 +24,7 @@ export class Limits {
     return this.#requests !== undefined
   }
 
-  /** Applies a new configuration. Counts are kept when it is unchanged. */
+  /** Applies a configuration; keeps the counts if the configuration is unchanged. */
   update(rate: RateConfig): void {
     const config = JSON.stringify(rate)
     if (config === this.#config) return

@@ -27,7 +27,7 @@ export class IssuerSet {
     this.#issuers = issuers
   }
 
-  /** Applies a new configuration. Fetched keys are kept when it is unchanged. */
+  /** Applies a configuration; keeps the fetched keys if the configuration is unchanged. */
   update(issuers: readonly OidcConfig[]): void {
     if (JSON.stringify(issuers) === JSON.stringify(this.#issuers)) return
     this.#issuers = issuers

@@ -63,7 +63,7 @@ export function serviceFs(
   })
   const urls = prefix === '' ? ['/*'] : ['', '/*']
   for (const url of urls) app.route({ method: app.supportedMethods, url, handler: answer })
-  // For methods that Fastify does not route. Without a prefix, the handler would be that of the whole application.
+  // This handler gets the methods that Fastify does not route. Without a prefix, it would replace the application's own handler.
   if (prefix !== '') app.setNotFoundHandler(answer)
   app.addHook('preClose', (closed) => {
     options.wire.drain()
@@ -116,7 +116,7 @@ function answerer(app: FastifyInstance, { authenticate, ...options }: ServiceFsO
     const { raw } = request
     const { raw: out } = reply
     reply.hijack()
-    // Node has answered the expectation, unless a listener of the server does.
+    // Node answers the expectation itself if the server has no listener for it.
     if (raw.headers.expect !== undefined && app.server.listenerCount('checkContinue') === 0)
       delete raw.headers.expect
     for (const [name, value] of Object.entries(reply.getHeaders()))

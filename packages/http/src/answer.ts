@@ -72,8 +72,8 @@ export function isStalled(out: Streaming): boolean {
 }
 
 /**
- * How long a client may keep sending after the last response, so that it can read the response before the connection
- * closes: since its own last bytes, and in all.
+ * How long a connection stays open after its last response, so that a client that is still sending can read the response: after the
+ * client's last bytes, and in all.
  */
 export const LINGER_MS = 1000
 export const LINGER_MAX_MS = 10_000

@@ -151,7 +151,7 @@ export class Connections {
     return this.#counts[state]
   }
 
-  /** Counts the server's connections. Returns the open ones, including those in a TLS handshake. */
+  /** Counts the server's connections. Returns the open connections, including those in a TLS handshake. */
   watch(server: Server): ReadonlySet<Socket> {
     const sockets = new Set<Socket>()
     server.on('connection', (socket: Socket) => {

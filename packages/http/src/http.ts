@@ -192,7 +192,7 @@ async function readCoded(
   } catch (error) {
     return problemOf(error)
   }
-  // When this continues, Node.js has parsed all bytes that came with the head: the whole body of most requests.
+  // After this pause, Node.js has parsed all bytes that came with the head: the whole body of most requests.
   await Promise.resolve()
   const read = await readBody(raw, out, limit, budget)
   if (coding === undefined || read instanceof Problem) return read

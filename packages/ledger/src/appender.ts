@@ -27,7 +27,7 @@ interface Parts {
   indexer: Indexer
   sequencer: Sequencer
   limits: LedgerLimits
-  /** Returns the record at `index`, the place of `id` in the record index. @throws RecordIndexDamage when it is another record */
+  /** Returns the record at `index`, where the record index finds `id`. @throws RecordIndexDamage when it is another record */
   recordOf(id: string, index: number): Promise<StoredRecord>
   entry(index: number): Promise<Uint8Array>
   /** Resolves when the clock has the newest record's time. */
@@ -136,7 +136,7 @@ export class Appender {
   /** Appends records of which some are signed. The result leaves out the companions. */
   async #appendSigned(records: readonly NewRecord[]): Promise<AppendResult> {
     const { all, places } = withCompanions(records, this.#sha256Hex, this.#parts.runtime.codec)
-    // A batch has room for as many signed records as for others.
+    // Count only the signed records, and not the records of their signatures, against the limits of a batch.
     const { entries, checkpoint } = await this.#taken(records, () =>
       this.#parts.indexer.with(() => this.#append(all)),
     )
@@ -407,7 +407,7 @@ function reservedName(records: readonly NewRecord[]): string | undefined {
 /** The fields by which two records with the same type and payload are different records. */
 const COMPARED = [RETAIN_FIELD, SIGNATURE_FIELD, SIGNATURE_OF_FIELD]
 
-/** Returns the first field that two records do not share. */
+/** Returns the first field in which two records differ. */
 function differentField(
   a: readonly Field[] | undefined,
   b: readonly Field[] | undefined,

@@ -60,7 +60,7 @@ export class BinaryTiles {
     return this.#tiles.weight + this.#bundles.weight
   }
 
-  /** Returns the first `width` hashes of a tile; `read` returns the same ones, checked, when the cache lacks some of them. */
+  /** Returns the first `width` hashes of a tile. When the cache lacks some of them, `read` must return the same hashes, checked. */
   async hashTile(
     level: number,
     index: number,

@@ -22,7 +22,7 @@ export class Extent {
     return this.head.size
   }
 
-  /** Returns the error for something outside the tree. When the tree is not the whole ledger, it may still be in the ledger. */
+  /** Returns the error for something outside the tree, which may still be in the ledger when the tree is not the whole ledger. */
   absent(code: 'not-found' | 'range', message: string): LedgerError {
     if (this.#isWhole) return new LedgerError(code, message)
     return new LedgerError(

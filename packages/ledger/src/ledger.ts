@@ -70,7 +70,7 @@ export interface LedgerParts {
   readonly upkeep: Upkeep
   readonly growth: Growth
   readonly scrub: Scrub | undefined
-  /** Returns the entry at `index`, the place of `id` in the record index. @throws RecordIndexDamage when another record is there */
+  /** Returns the entry at `index`, where the record index finds `id`. @throws RecordIndexDamage when another record is there */
   readonly entryOf: (id: string, index: number) => Promise<Uint8Array>
   /** Returns the record that starts with that entry. */
   readonly recordOf: (id: string, index: number) => Promise<StoredRecord>

@@ -26,7 +26,7 @@ export class Publisher {
   offer(note: string): void {
     const { storage, runtime, failed } = this.#options
     this.#newest = note
-    // Publishing is cheap in 'grow' mode. In 'each' mode it is not: every published checkpoint stays on the disk.
+    // Publishing is cheap in 'grow' mode, but in 'each' mode every published checkpoint stays on the disk.
     const delayMs = storage.tailMode === 'grow' ? 500 : 60_000
     this.#cancel ??= runtime.after(delayMs, () => {
       this.now().catch(failed)

@@ -53,7 +53,7 @@ export interface SequencerHooks {
   stopped(reason: LedgerError): void
 }
 
-/** Room for the signed checkpoint behind the lines of a commit. A longer one costs a copy of the lines. */
+/** Room for the signed checkpoint behind the lines of a commit. A longer checkpoint costs a copy of the lines. */
 const NOTE_BYTES = 1024
 const NO_BYTES = new Uint8Array()
 

@@ -7,9 +7,9 @@ import type { Signer } from '@service-fs/tlog/note'
 import { signHead, type Head } from './head.ts'
 import type { Runtime } from './runtime.ts'
 
-/** A tail file is replaced by a shorter one only if it has at least this many bytes: opening a ledger reads it whole. */
+/** The least bytes of a tail file that is replaced by a shorter one: opening a ledger reads the whole tail file. */
 const ROLL_BYTES = 4 * 1024 * 1024
-/** It must also have at least this many times the bytes that the shorter one would carry over. */
+/** A tail file that is replaced must also have at least this many times the bytes that the shorter one would carry over. */
 const ROLL_FACTOR = 4
 
 export interface TailOptions {
@@ -122,7 +122,7 @@ export class TailWriter {
       const { note } = await signHead(this.#options, edge)
       return joinCommit(new Uint8Array(), note, this.#runtime.codec)
     } catch {
-      // Nothing else needs it. The next commit reports a failing signer, and can be retried.
+      // Nothing else needs this commit. The next commit reports a failing signer, and can be retried.
       return new Uint8Array()
     }
   }

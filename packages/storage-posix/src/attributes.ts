@@ -186,7 +186,7 @@ class BsdAttributes extends At implements Attributes {
     this.#fchflags = library.func(`int fchflags(int fd, ${type} flags)`)
   }
 
-  /** Reports whether either attribute is set. If one is, chmod(2) fails, even to the present mode. */
+  /** Reports whether one of the attributes is set: chmod(2) then fails, even to the present mode. */
   has(fd: number): boolean {
     try {
       fchmodSync(fd, fstatSync(fd).mode & 0o7777)

@@ -45,7 +45,7 @@ describe('hashes', () => {
     expect(() => hashBytes(text)).toThrow(expect.objectContaining({ code: 'hash' }))
   })
 
-  it('rejects other than 32 bytes', () => {
+  it('rejects arrays of any length but 32 bytes', () => {
     expect(() => bytesHash(new Uint8Array(31))).toThrow(expect.objectContaining({ code: 'hash' }))
     expect(() => bytesHash(new Uint8Array(33))).toThrow(expect.objectContaining({ code: 'hash' }))
   })

@@ -10,7 +10,7 @@ export interface FollowerOptions {
   /** Number of heartbeats after which the stream ends, so that the client authenticates again. */
   readonly maxBeats: number
   readonly encode: (text: string) => Uint8Array
-  /** Records the read of a delivery. Resolves to the event to send before it. If it rejects, the delivery is not sent. */
+  /** Records the read of a delivery. Resolves to the event to send before the delivery. If it rejects, the delivery is not sent. */
   readonly show: (since: number, chunks: readonly Chunk[]) => Promise<string>
   /** Returns the event that ends the stream after an error. */
   readonly failed: (error: unknown) => string

@@ -25,7 +25,7 @@ export type Wake = 'grown' | 'beat' | 'over' | Error
 export interface Waiting {
   /** Index of the next entry to send. */
   readonly position: number
-  /** Wakes the follower. Does nothing if it is not waiting. */
+  /** Wakes the follower if it is waiting. */
   wake(why: Wake): void
 }
 

@@ -18,13 +18,12 @@ export const PROBLEM_DOCS: Readonly<Record<ProblemCode, ProblemDocs>> = {
     action: FIX,
   },
   'bad-record': {
-    meaning:
-      'The ledger format does not allow the record: its identifier, its type, or a type that is reserved.',
+    meaning: "The ledger format does not allow the record's identifier or type, or the type is reserved.",
     action: FIX,
   },
   'bad-signature': {
     meaning:
-      "The signature of the record's author is not valid, not allowed, or of another payload; or a certificate of its chain is not valid at the time of the record, or leads to none of the ledger's trust anchors. `detail` says what was expected. No record of the batch was recorded.",
+      "The signature of the record's author is not valid, not allowed, or of another payload; or a certificate of its chain is not valid at the time of the record; or the chain leads to none of the ledger's trust anchors. `detail` says what was expected. No record of the batch was recorded.",
     action:
       'Sign the bytes that the ledger stores, with a valid certificate: [signed-origin.md](signed-origin.md).',
   },
@@ -64,7 +63,7 @@ export const PROBLEM_DOCS: Readonly<Record<ProblemCode, ProblemDocs>> = {
   },
   'no-route': { meaning: 'No route has this path.', action: 'Check the path.' },
   'not-found': {
-    meaning: 'The ledger has no such record, cursor or tile. It may still be appended.',
+    meaning: 'The ledger has no such record, cursor or tile, but may have it later.',
     action: 'Check the identifier; for a tile, read the checkpoint again.',
   },
   'not-a-record': {

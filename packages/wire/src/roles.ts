@@ -13,5 +13,5 @@ export function isRole(text: string): text is Role {
   return (ROLES as readonly string[]).includes(text)
 }
 
-/** The permission to use a route: a subject needs one of these roles, or none. */
+/** The permission to use a route: a subject needs one of these roles; `anybody` needs none. */
 export type Permission = readonly Role[] | 'anybody'
