@@ -39,7 +39,7 @@ function writeTree(at: string): number {
   return count + 1 + 4
 }
 
-it('appends the content of every file, whichever way it is read', async () => {
+it('append appends the content of every file, whichever way it is read', async () => {
   const at = join(dir, 'tree')
   const count = writeTree(at)
   execFileSync('mkfifo', [join(at, 'folder 2/fifo')])
@@ -59,7 +59,7 @@ function counted(appended: number, there: number): string {
   return `2 records (21 bytes): ${appended} appended, ${there} there already, 1 could not be appended\n`
 }
 
-it('reads NDJSON from a pipe and from a file, names bad lines, and prints nothing but the result', async () => {
+it('append reads NDJSON from a pipe and from a file, names bad lines, and prints nothing but the result', async () => {
   const lines = join(dir, 'lines.ndjson')
   writeFileSync(
     lines,
@@ -83,7 +83,7 @@ it('reads NDJSON from a pipe and from a file, names bad lines, and prints nothin
   expect(listed.stdout).toMatch(/\n3-[0-9a-f]{32}\n/)
 })
 
-it('restores the appended directory', async () => {
+it('append restores the appended directory', async () => {
   const out = join(dir, 'out')
   const { code, stderr } = await serviceFsCommand([
     'get',

@@ -36,21 +36,21 @@ function get(...args: string[]) {
   return serviceFsCommand(['get', ...args, ...anchors])
 }
 
-it('prints a record whose signature leads to an anchor', async () => {
+it('get prints a record whose signature leads to an anchor', async () => {
   expect(await get('--id', 'order/signed')).toMatchObject({ code: 0, stdout: PAYLOAD })
 })
 
 it.each([
   ['order/plain', 'expected a signature of its author, found none'],
   ['order/stranger', 'found one that is not anchored'],
-])('refuses %s, and names it', async (id, reason) => {
+])('get refuses %s, and names it', async (id, reason) => {
   const { code, stdout, stderr } = await get('--id', id)
   expect([code, stdout]).toEqual([1, ''])
   expect(stderr).toContain(`${id}: `)
   expect(stderr).toContain(reason)
 })
 
-it('writes the records whose signatures lead to an anchor, and names the records that it refuses', async () => {
+it('get writes the records whose signatures lead to an anchor, and names the records that it refuses', async () => {
   const out = join(dir, 'out')
   const { code, stdout, stderr } = await get('--prefix', 'order/', '--out', out)
   expect(code).toBe(3)
@@ -61,7 +61,7 @@ it('writes the records whose signatures lead to an anchor, and names the records
   expect(readFileSync(join(out, 'order/signed'), 'utf8')).toBe(PAYLOAD)
 })
 
-it('counts the signature of a refused record with that record, not as a record that no author signed', async () => {
+it('get counts the signature of a refused record with that record, not as a record that no author signed', async () => {
   const { code, stdout } = await get('--all', '--out', join(dir, 'all'))
   expect([code, stdout]).toEqual([3, expect.stringMatching(/^2 records written, /)])
   expect(stdout).toContain('1 left out that no author signed, 1 refused')

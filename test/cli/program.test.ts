@@ -46,7 +46,7 @@ const named = (all: CommandNode[]): [string, CommandNode][] =>
 /** The text without its last letter but one. */
 const misspelled = (text: string): string => text.slice(0, -2) + text.slice(-1)
 
-it('has the commands of both envelopes and of the client', () => {
+it('the program has the commands of both envelopes and of the client', () => {
   const paths = leaves.map(({ path }) => path.join(' '))
   expect(paths).toEqual(
     expect.arrayContaining(['append', 'audit ls', 'serve', 'host', 'tenant add', 'token rotate']),
@@ -54,7 +54,7 @@ it('has the commands of both envelopes and of the client', () => {
 })
 
 it.each(Object.entries(CLIENT_COMMANDS))(
-  'loads the command %s alone with the same options as in the whole program',
+  'the program loads the command %s alone with the same options as in the whole program',
   async (name, load) => {
     const ofName = (program: ReturnType<typeof emptyProgram>): CommandNode[] =>
       commandTree(program).commands.filter(({ path }) => path[0] !== 'help' && path[0] === name)
@@ -114,7 +114,7 @@ async function scriptFor(shell: string, name: string): Promise<string> {
 
 const noBash = missing('bash') || missing('script')
 
-it.skipIf(noBash !== '')(`completes in bash${noBash}`, async () => {
+it.skipIf(noBash !== '')(`the completion script works in bash${noBash}`, async () => {
   const file = await scriptFor('bash', 'service-fs.bash')
   // The function prints the words that bash passes after it has completed the line.
   const setUp = `service-fs() { printf '<%s>' "$@"; echo; }; source ${file}; cd ${dir}\n`
@@ -130,7 +130,7 @@ it.skipIf(noBash !== '')(`completes in bash${noBash}`, async () => {
 
 const noFish = missing('fish')
 
-it.skipIf(noFish !== '')(`completes in fish${noFish}`, async () => {
+it.skipIf(noFish !== '')(`the completion script works in fish${noFish}`, async () => {
   const file = await scriptFor('fish', 'service-fs.fish')
   for (const [line, word] of LINES) {
     const fish = spawnSync('fish', ['--no-config', '-c', `source ${file}; complete -C '${line}'`], {
@@ -162,7 +162,7 @@ done
 
 const noZsh = missing('zsh')
 
-it.skipIf(noZsh !== '')(`completes in zsh${noZsh}`, async () => {
+it.skipIf(noZsh !== '')(`the completion script works in zsh${noZsh}`, async () => {
   const file = await scriptFor('zsh', '_service-fs')
   const zsh = spawnSync('zsh', ['-f', '-c', CAPTURE, 'zsh', dir, file, ...LINES.map(([line]) => line)], {
     encoding: 'utf8',
@@ -174,7 +174,7 @@ it.skipIf(noZsh !== '')(`completes in zsh${noZsh}`, async () => {
   for (const [i, [line, word]] of LINES.entries()) expect(completed[i], line).toContain(` ${word}`)
 })
 
-it('rejects a shell without a completion script', async () => {
+it('the program rejects a shell without a completion script', async () => {
   const { code, errors } = await run('completion', 'tcsh')
   expect([code, errors[0]]).toEqual([2, expect.stringContaining('Allowed choices are bash, zsh, fish')])
 })

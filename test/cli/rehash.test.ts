@@ -26,7 +26,7 @@ async function fill(prefix: string, count: number): Promise<void> {
 const rehash = (...args: string[]): Promise<Finished> =>
   serviceFsCommand(['rehash', ...args, '--url', daemon.prefix])
 
-it('builds a tree, waits until it is bound, and shows it', async () => {
+it('rehash builds a tree, waits until it is bound, and shows it', async () => {
   await fill(daemon.prefix, 600)
   expect((await rehash()).stdout).toBe('no second trees\n')
   const built = await rehash('--hash', 'sha3-256')
@@ -44,13 +44,13 @@ it('builds a tree, waits until it is bound, and shows it', async () => {
   expect(verify.stdout).toContain('sha3-256')
 })
 
-it('refuses an unknown hash', async () => {
+it('rehash refuses an unknown hash', async () => {
   const { code, stderr } = await rehash('--hash', 'md5')
   expect(code).toBe(2)
   expect(stderr).toContain('sha3-256, sha2-512, blake3')
 })
 
-it('builds the tree of a tenant of a host', async () => {
+it('rehash builds the tree of a tenant of a host', async () => {
   const host = await startHost({ tenants: ['acme', 'globex'] })
   try {
     const prefix = `${host.url}t/acme/`

@@ -48,7 +48,7 @@ async function reportOf(place: string): Promise<any[]> {
     .map((line) => JSON.parse(line))
 }
 
-it('states duties, once when repeated, refuses to shorten them, and reports the same over HTTP and from the files', async () => {
+it('retention states duties, once when repeated, refuses to shorten them, and reports the same over HTTP and from the files', async () => {
   const append = ['append', join(dir, 'a.txt'), '--retain-until', '2030-06-01', '--json']
   for (const [appended, duplicates] of [
     [1, 0],

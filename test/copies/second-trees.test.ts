@@ -20,7 +20,7 @@ function treeFiles(files: Record<string, string>): Record<string, string> {
   return Object.fromEntries(Object.entries(files).filter(([path]) => path.startsWith('sha2-512/')))
 }
 
-it('carries second trees into an export and a restored ledger', async () => {
+it('an export and a restored ledger have the second trees', async () => {
   const dir = join(work, 'source')
   await makeBoundLedger(dir, { algorithm: 'sha2-512', before: 500, after: 40, bound: 300, size: 530 })
   const source = treeFiles(await filesBelow(dir))
@@ -36,7 +36,7 @@ it('carries second trees into an export and a restored ledger', async () => {
   }
 })
 
-it('leaves out the second tree in an export of a URL, and states so', async () => {
+it('an export of a URL leaves out the second tree, and states so', async () => {
   const dir = join(work, 'served')
   await makeBoundLedger(dir, { algorithm: 'sha3-256', before: 20, after: 4 })
   const server = await serveDirectory(dir)

@@ -76,7 +76,7 @@ async function records(): Promise<Map<string, string>> {
   }
 }
 
-it('finishes a killed append of a directory, without duplicates', async () => {
+it('append finishes a killed append of a directory, without duplicates', async () => {
   const contents = await makeFiles()
   const running = start([join(dir, 'files'), ...SLOWLY])
   await someAppended(running)
@@ -95,7 +95,7 @@ it('finishes a killed append of a directory, without duplicates', async () => {
   expect(await records()).toEqual(contents)
 })
 
-it('finishes an append whose daemon is killed and restarted, without duplicates', async () => {
+it('append finishes an append whose daemon is killed and restarted, without duplicates', async () => {
   const contents = await makeFiles()
   const running = start([join(dir, 'files'), ...SLOWLY])
   const stdout = collect(running.stdout as NodeJS.ReadableStream)
@@ -116,7 +116,7 @@ it('finishes an append whose daemon is killed and restarted, without duplicates'
   expect(await records()).toEqual(contents)
 })
 
-it('finishes a killed append of lines without ids, in their order', async () => {
+it('append finishes a killed append of lines without ids, in their order', async () => {
   const lines = Array.from({ length: FILES }, (_, i) => ({ payload: { n: i % 5 } }))
   const input = lines.map((line) => `${JSON.stringify(line)}\n`)
   const running = start(['-', ...SLOWLY], 'pipe')

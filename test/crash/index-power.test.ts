@@ -46,7 +46,7 @@ async function missed(dir: string): Promise<{ size: number; missing: number[] }>
   }
 }
 
-it.skipIf(!hasStrace())('finds every entry that it covers after a power cut', async () => {
+it.skipIf(!hasStrace())('the record index finds every entry that it covers after a power cut', async () => {
   const bundle = join(scratch, 'writer.mjs')
   await build({
     entryPoints: [join(dirname(fileURLToPath(import.meta.url)), '../support/index-writer.ts')],

@@ -38,7 +38,7 @@ async function verified({ dir }: Daemon): Promise<{ problems: string[]; boundAt:
   return { problems: problems.map(problemText), boundAt: trees.flatMap((tree) => tree.boundAt) }
 }
 
-it(`continues a second tree after kill -9, ${KILLS} times in a row`, async () => {
+it(`the daemon continues a second tree after kill -9, ${KILLS} times in a row`, async () => {
   let daemon = await startDaemon()
   try {
     for (let i = 0; i < RECORDS; i += 2000) await append(daemon, `r${i}`, 2000)

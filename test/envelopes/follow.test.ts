@@ -59,7 +59,7 @@ async function auditSize(of: EnvelopeDaemon): Promise<number> {
 }
 
 function suite(envelope: Envelope): void {
-  it('sends each of a hundred followers every record once, and records each delivery', async () => {
+  it('the server sends each of a hundred followers every record once, and records each delivery', async () => {
     daemon = await startEnvelope(envelope)
     const url = daemon.url()
     for (let i = 0; i < FOLLOWERS; i++) follow(url)
@@ -79,7 +79,7 @@ function suite(envelope: Envelope): void {
     expect(new Set(indexes).size).toBe(batches)
   })
 
-  it('ends their streams cleanly when it stops, and does not wait for followers that do not read', async () => {
+  it('the server ends their streams cleanly when it stops, and does not wait for followers that do not read', async () => {
     daemon = await startEnvelope(envelope)
     for (let i = 0; i < 20; i++) follow(daemon.url())
     await until('all follow', () => followers.every(({ text }) => text.includes('retry')))
@@ -98,7 +98,7 @@ function suite(envelope: Envelope): void {
     await until('it goes on', () => again.text.includes('"payload_id":"big 8"'))
   })
 
-  it('buffers little for followers that do not read', async () => {
+  it('the server buffers little for followers that do not read', async () => {
     daemon = await startEnvelope(envelope)
     for (let i = 0; i < 50; i++) follow(daemon.url())
     await until('all follow', () => followers.every(({ text }) => text.includes('retry')))

@@ -61,7 +61,7 @@ function status(text: string): Promise<number | undefined> {
   })
 }
 
-it('logs each change that it applies or rejects, with the subject and without a secret', async () => {
+it('the daemon logs each change of access that it applies or rejects, with the subject and without a secret', async () => {
   const first = await add('first')
   daemon = await startServing(join(dir, 'root'), ['--access', access])
   expect(logged('access is in force')).toMatchObject([{ tokens: 1, ...(await certificate()) }])
@@ -90,7 +90,7 @@ it('logs each change that it applies or rejects, with the subject and without a 
   for (const secret of [first['token'], second['token']]) expect(daemon.stderr()).not.toContain(secret)
 })
 
-it('logs one line per address and per token when a burst of wrong credentials begins, and the count when it ends', async () => {
+it('the daemon logs one line per address and per token when a burst of wrong credentials begins, and the count when it ends', async () => {
   const good = await add('robot')
   daemon = await startServing(join(dir, 'root'), ['--access', access])
   const wrong = `fs_${String(good['id'])}_${'A'.repeat(43)}`

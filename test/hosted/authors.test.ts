@@ -50,7 +50,7 @@ async function append(
   return { status: answer.status, json: await answer.json() }
 }
 
-it('refuses a record without a signature, or with one that leads to no anchor', async () => {
+it('a tenant refuses a record without a signature, or with one that leads to no anchor', async () => {
   const without = await append('demands', 'a')
   expect([without.status, without.json.code]).toEqual([403, 'signature-required'])
   const unknown = await append('demands', 'a', { by: stranger })
@@ -59,7 +59,7 @@ it('refuses a record without a signature, or with one that leads to no anchor', 
   expect(looked.status).toBe(404)
 })
 
-it('accepts a signature that leads to an anchor, and names the anchor', async () => {
+it('a tenant accepts a signature that leads to an anchor, and names the anchor', async () => {
   const { status, json } = await append('demands', 'signed', { by: author })
   expect([status, json.code]).toEqual([200, undefined])
   const anchor = fingerprint(root.certificate)
@@ -68,7 +68,7 @@ it('accepts a signature that leads to an anchor, and names the anchor', async ()
   expect(read).toMatchObject({ payload_id: 'signed', author: { anchor } })
 })
 
-it('demands no signatures of records of other types, nor of other tenants', async () => {
+it('a tenant demands no signatures of records of other types, nor of other tenants', async () => {
   expect((await append('demands', 'text', { type: 'text/plain' })).status).toBe(200)
   expect((await append('other', 'a')).status).toBe(200)
   // Without anchors, any certificate will do.

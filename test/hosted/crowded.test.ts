@@ -79,7 +79,7 @@ describe.each([
     await server.dispose()
   })
 
-  it('answers others while one address holds thousands of bare connections', async () => {
+  it('the server answers others while one address holds thousands of bare connections', async () => {
     for (let i = 0; i < size; i += 100) await gather(crowd, server.port, 100)
     const got: string[] = []
     for (let round = 0; round < 5; round++)
@@ -96,7 +96,7 @@ describe.each([
     expect(valueOf(metrics, 'service_fs_connections_ended_total{.*why="address"')).toBeGreaterThan(1000)
   })
 
-  it('logs the burst in one line, and evicts silent connections', async () => {
+  it('the server logs the burst in one line, and evicts silent connections', async () => {
     await expect.poll(() => crowd.filter(({ destroyed }) => !destroyed).length).toBe(0)
     const lines = server
       .log()

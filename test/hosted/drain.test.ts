@@ -34,7 +34,7 @@ describe.each([
   let running: Running | undefined
   afterAll(() => running?.dispose())
 
-  it('stops cleanly', async () => {
+  it('the server stops cleanly', async () => {
     running = await start()
     const { port } = running
     const connected = (): Promise<RawClient> => new RawClient(port).connected()

@@ -58,7 +58,7 @@ function audit(who: Who, ...args: string[]): Promise<Finished> {
 const vkeyOfAudit = async (): Promise<string> =>
   (await readFile(join(daemon.dir, 'audit/keys/ed25519.vkey'), 'utf8')).trim()
 
-it('permits each agent what its token allows, and shows the auditor which subject read which records', async () => {
+it('the MCP server permits each agent what its token allows, and `audit ls` shows the auditor which subject read which records', async () => {
   const agent = await connect('agent')
   for (const id of ['a', 'b', 'c'])
     expect(await call(agent, 'ledger.append', { payload_id: id, payload: { id } })).toMatchObject({
@@ -93,13 +93,13 @@ it('permits each agent what its token allows, and shows the auditor which subjec
   expect(those.stdout.split('\n').length).toBeGreaterThan(5)
 })
 
-it('lists the sub-ledger with ls and ends, although each read adds an entry', async () => {
+it('`ls` lists the sub-ledger and ends, although each read adds an entry', async () => {
   const env = { FS_TOKEN: tokens.get('auditor') ?? '' }
   const { code, stdout } = await serviceFsCommand(['ls', '--url', `${daemon.prefix}audit`], { env })
   expect([code, stdout.split('\n').length > 10]).toEqual([0, true])
 })
 
-it('proves a read to a third party that has neither the ledger nor a token', async () => {
+it('`audit prove` proves a read to a third party that has neither the ledger nor a token', async () => {
   const [proof, read] = [join(dir, 'read.tlog-proof'), join(dir, 'read.json')]
   const made = await audit('auditor', 'prove', '--index', '0', '--out', proof, '--record', read)
   expect([made.code, made.stderr]).toEqual([0, ''])
@@ -112,7 +112,7 @@ it('proves a read to a third party that has neither the ledger nor a token', asy
   expect((await audit('auditor', 'prove', '--index', '999')).code).toBe(3)
 })
 
-it('verifies the sub-ledger, and detects one that was rolled back', async () => {
+it('`audit verify` verifies the sub-ledger, and detects one that was rolled back', async () => {
   const [early, later] = [join(dir, 'early'), join(dir, 'later')]
   const headers = { authorization: `Bearer ${tokens.get('auditor')}` }
   const keep = async (file: string): Promise<void> =>
@@ -148,7 +148,7 @@ it('verifies the sub-ledger, and detects one that was rolled back', async () => 
   expect(back.stderr).toContain('entries of the earlier checkpoint, found')
 })
 
-it('gives the auditor a pack of selected records, and records each read for it', async () => {
+it('`examine` gives the auditor a pack of selected records, and the server records each read for it', async () => {
   const pack = join(dir, 'pack')
   const vkey = (await readFile(join(daemon.dir, 'keys/ed25519.vkey'), 'utf8')).trim()
   const make = (who: Who): Promise<Finished> => {

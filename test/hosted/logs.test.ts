@@ -19,7 +19,7 @@ afterEach(async () => {
 /** A marker that must appear in no log. */
 const MARK = 'zq7-secret-mark'
 
-it('logs its start, stop and failures, but neither records nor credentials', async () => {
+it('the daemon logs its start, stop and failures, but neither records nor credentials', async () => {
   const access = join(dir, 'access.json')
   await writeFile(access, JSON.stringify({ access: { tokens: 'tokens.json' } }), { mode: 0o600 })
   const out = join(dir, 'token')

@@ -5,7 +5,7 @@ import { startHost, type Host } from '../support/host.ts'
 let host: Host | undefined
 afterEach(() => host?.dispose())
 
-it('builds a second tree for a tenant on request', async () => {
+it('the host builds a second tree for a tenant on request', async () => {
   host = await startHost({ tenants: ['acme'] })
   const headers = { 'content-type': 'application/json' }
   const sent = { method: 'POST', headers, body: '{"payload_id":"a","payload":1}' }

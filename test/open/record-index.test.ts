@@ -42,7 +42,7 @@ function opening(): { calls: number; bytes: number } {
 }
 
 it.each([1000, 50_000, 400_000])(
-  'reads the head, the fence and the filter of %d records, and none of the records',
+  'opening the record index reads the head, the fence and the filter of %d records, and none of the records',
   async (records) => {
     await make(records)
     const pages = Math.ceil(records / RECORDS_A_PAGE)
@@ -55,7 +55,7 @@ it.each([1000, 50_000, 400_000])(
   },
 )
 
-it('reads one page for a record at every size', async () => {
+it('a look-up reads one page at every size of the index', async () => {
   for (const records of [1000, 400_000]) {
     await make(records)
     const index = openRecordIndex(dir)

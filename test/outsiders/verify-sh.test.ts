@@ -246,7 +246,7 @@ describe.each<ShellKind>(QUICK ? ['dash'] : ['dash', 'busybox'])('verify.sh unde
   })
 })
 
-it("does not depend on the working directory, nor on the name of the ledger's directory", async () => {
+it("verify.sh does not depend on the working directory, nor on the name of the ledger's directory", async () => {
   const dir = join(work, 'a b "c" $d')
   cpSync(await exported(), dir, { recursive: true })
   const before = await filesBelow(dir)

@@ -137,7 +137,7 @@ it('the alerts use existing metrics', async () => {
   for (const expression of expressions) check(expression)
 })
 
-it('finds an expression that names a missing metric', () => {
+it('the check of alerts finds an expression that names a missing metric', () => {
   expect(() => check('rate(service_fs_made_up_total[5m])')).toThrow('no metric service_fs_made_up_total')
   expect(() => check('sum by (colour) (service_fs_tree_size)')).toThrow('labels of service_fs_tree_size')
   expect(() => check('service_fs_tree_size{shape="round"}')).toThrow('labels of service_fs_tree_size')

@@ -17,7 +17,7 @@ const DOCUMENTED = {
   wire: ['functions', 'createWire'],
 }
 
-it('documents every exported name of the packages on npm', async ({ skip }) => {
+it('the API documentation documents every exported name of the packages on npm', async ({ skip }) => {
   rmSync(api, { recursive: true, force: true })
   const done = await run('npm', ['run', '--silent', 'docs:api'], { cwd: repoRoot, timeoutMs: 110_000 })
   const output = done.stdout + done.stderr

@@ -29,7 +29,7 @@ function replace(path: string, text: string): void {
   renameSync(`${path}.new`, path)
 }
 
-it('serves a ledger, and restarts the daemon when a source changes', async () => {
+it('npm run dev serves a ledger, and restarts the daemon when a source changes', async () => {
   copy = copyCheckout()
   const listen = `127.0.0.1:${await freePort()}`
   const ledger = `http://${listen}/t/demo/v1`

@@ -4,7 +4,7 @@ import { expect, it } from 'vitest'
 import { run } from '../support/process.ts'
 import { repoRoot } from '../support/root.ts'
 
-it('installs and builds, and names each phase', async () => {
+it('prepare.mjs installs and builds, and names each phase', async () => {
   const { code, stderr } = await run(process.execPath, [join(repoRoot, 'scripts/prepare.mjs')])
   expect([code, stderr]).toEqual([
     0,

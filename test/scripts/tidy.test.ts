@@ -47,7 +47,7 @@ describe('tidyJobs', () => {
   })
 })
 
-it('covers every C source of the appliance and of its tests', () => {
+it('the C lint covers every C source of the appliance and of its tests', () => {
   const cwd = join(repoRoot, 'microkit')
   const tests = join(repoRoot, 'test/appliance')
   const listed = execFileSync('git', ['ls-files', '*.c', '../test/*.c'], { cwd, encoding: 'utf8' })

@@ -16,7 +16,7 @@ it.each([
   expect(addressKey(address)).toBe(key)
 })
 
-it('takes little memory for many failing addresses', async () => {
+it('the failure limit takes little memory for many failing addresses', async () => {
   const limits = new Limits({})
   const before = process.memoryUsage().heapUsed
   for (let i = 0; i < 200_000; i++) await limits.failure(`10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`)

@@ -16,14 +16,14 @@ const OTHERS = [
 ]
 
 it.each(['127.0.0.2:80', 'localhost:80', '[::1]:80', 'unix:/run/acme.sock'])(
-  'allows a local address: %s',
+  'the listen rule allows a local address: %s',
   (text) => {
     for (const settings of [OPEN, TOKENS, TLS])
       expect(() => checkListen(parseListen(text), settings)).not.toThrow()
   },
 )
 
-it.each(OTHERS)('requires credentials and TLS for another address: %s', (text) => {
+it.each(OTHERS)('the listen rule requires credentials and TLS for another address: %s', (text) => {
   const listen = parseListen(text)
   expect(() => checkListen(listen, OPEN)).toThrow(`--listen ${text}: no credentials`)
   expect(() => checkListen(listen, { ...OPEN, behindTls: true })).toThrow('no credentials')
@@ -35,7 +35,7 @@ it.each(OTHERS)('requires credentials and TLS for another address: %s', (text) =
   expect(() => checkListen(listen, TLS)).not.toThrow()
 })
 
-it('refuses changes that need a restart', () => {
+it('a reload refuses changes that need a restart', () => {
   const ca: AccessSettings = { ...TLS, tls: { certificate: 'c', key: 'k', clientCa: 'ca' } }
   const behind: AccessSettings = { ...TOKENS, behindTls: true }
   for (const [before, after, field] of [

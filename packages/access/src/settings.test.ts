@@ -79,7 +79,7 @@ it.each([
     'certificates.0.fingerprint256: expected 32 bytes',
   ],
   [{ certificates: [{ ...certificate, name: 'a b' }] }, 'certificates.0.name: expected 1 to 64'],
-])('refuses %j', (value, named) => {
+])('the parser of access files refuses %j', (value, named) => {
   expect(() => check(value)).toThrow(`host.json: ${named}`)
 })
 

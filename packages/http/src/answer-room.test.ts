@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { AnswerRoom } from './answer-room.ts'
 
-it('gives room at once, then in order', async () => {
+it('the memory for responses is given at once while there is room, and then in order', async () => {
   const room = new AnswerRoom(100, 1000)
   expect([await room.take(60), await room.take(40)]).toEqual([60, 40])
   const entered: string[] = []
@@ -15,7 +15,7 @@ it('gives room at once, then in order', async () => {
   expect(entered).toEqual(['big', 'small'])
 })
 
-it('gives the whole budget to a request for more', async () => {
+it('the memory for responses goes wholly to a request for more', async () => {
   const room = new AnswerRoom(100, 1000)
   expect(await room.take(1000)).toBe(100)
   const other = room.take(1)
@@ -23,7 +23,7 @@ it('gives the whole budget to a request for more', async () => {
   expect(await other).toBe(1)
 })
 
-it('rejects a request that waits too long, and serves the next one', async () => {
+it('the memory for responses is refused to a request that waits too long, and then given to the next one', async () => {
   const room = new AnswerRoom(100, 50)
   await room.take(90)
   const big = room.take(50)

@@ -5,7 +5,7 @@ import { expect, it } from 'vitest'
 import { sendAnswer } from './answer.ts'
 import { startListener } from './listener.ts'
 
-it('closes the connection of a rejected body only after the client has stopped sending it', async () => {
+it('the server closes the connection of a rejected body only after the client has stopped sending it', async () => {
   const server = await startListener({ host: '127.0.0.1', port: 0 }, {}, (raw, out) =>
     sendAnswer(raw, out, { status: 413, headers: {}, body: 'no' }),
   )

@@ -7,14 +7,14 @@ const fails = (error: unknown): never => {
 
 const iteration = (): Promise<void> => new Promise((go) => void setImmediate(go))
 
-it('runs at once when no connection arrives', () => {
+it('a call is not deferred when no connection arrives', () => {
   const arrivals = new Arrivals(fails, () => 0)
   const ran: number[] = []
   arrivals.whenIn(() => ran.push(1))
   expect(ran).toEqual([1])
 })
 
-it('runs in order, after an iteration that accepts no connection', async () => {
+it('deferred calls run in order, after an iteration that accepts no connection', async () => {
   const arrivals = new Arrivals(fails, () => 0)
   const ran: number[] = []
   for (let i = 0; i < 10; i++) {
@@ -29,7 +29,7 @@ it('runs in order, after an iteration that accepts no connection', async () => {
   expect(ran.at(-1)).toBe(10)
 })
 
-it('runs after 20 ms although connections keep arriving', async () => {
+it('a deferred call runs after 20 ms although connections keep arriving', async () => {
   let now = 1000
   const arrivals = new Arrivals(fails, () => now)
   let ran = 0
@@ -45,7 +45,7 @@ it('runs after 20 ms although connections keep arriving', async () => {
   expect(ran).toBe(1)
 })
 
-it('runs the other calls when one throws, and reports the exception', async () => {
+it('the other deferred calls run when one throws, and the exception is reported', async () => {
   const reports: unknown[] = []
   const arrivals = new Arrivals(
     (error) => reports.push(error),

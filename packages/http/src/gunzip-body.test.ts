@@ -6,7 +6,7 @@ import { gunzipBody } from './gunzip-body.ts'
 const LIMIT = 200_000
 const text = Buffer.from('one record a line\n'.repeat(5000))
 
-it('decodes gzip files, also with several members', async () => {
+it('gunzipBody decodes gzip files, also with several members', async () => {
   const budget = new Budget(2 * LIMIT)
   expect(await gunzipBody(gzipSync(text), LIMIT, budget)).toEqual(text)
   const members = Buffer.concat([gzipSync('one'), gzipSync(''), gzipSync('two')])
@@ -16,7 +16,7 @@ it('decodes gzip files, also with several members', async () => {
   expect(budget.take(1)).toBe(false)
 })
 
-it('stays within the limit and the budget, and releases all bytes that it took', async () => {
+it('gunzipBody stays within the limit and the budget, and releases all bytes that it took', async () => {
   const bomb = gzipSync(Buffer.alloc(50 * 2 ** 20))
   const budget = new Budget(2 * LIMIT)
   const refused = await gunzipBody(bomb, LIMIT, budget)
@@ -28,7 +28,7 @@ it('stays within the limit and the budget, and releases all bytes that it took',
   expect(await gunzipBody(gzipSync(Buffer.alloc(LIMIT)), LIMIT, exact)).toHaveLength(LIMIT)
 })
 
-it('refuses a body that is not gzip, is truncated or changed, or has trailing bytes', async () => {
+it('gunzipBody refuses a body that is not gzip, is truncated or changed, or has trailing bytes', async () => {
   const coded = gzipSync(text)
   const flipped = Buffer.from(coded)
   flipped[coded.length - 6]! ^= 1

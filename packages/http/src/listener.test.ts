@@ -102,7 +102,7 @@ describe.skipIf(!hasOpenssl)(`TLS${why}`, () => {
   })
 })
 
-it('reports that a connection could not be accepted', async () => {
+it('the listener reports that a connection could not be accepted', async () => {
   const connections = new Connections()
   const watch = vi.spyOn(connections, 'watch')
   const reports: unknown[] = []

@@ -43,7 +43,7 @@ const iterations = async (count: number): Promise<void> => {
   for (let i = 0; i < count; i++) await new Promise((go) => void setImmediate(go))
 }
 
-it('counts a connection as busy while its request waits for new connections', async () => {
+it('the server counts a connection as busy while its request waits for new connections', async () => {
   const { seen, arrive, ask } = watched()
   const out = ask(arrive(), 'one')
   expect(seen).toEqual(['busy'])
@@ -53,7 +53,7 @@ it('counts a connection as busy while its request waits for new connections', as
   expect(seen).toEqual(['busy', 'begin one', 'rested'])
 })
 
-it('drops the waiting request of a connection that is destroyed', async () => {
+it('the server drops the waiting request of a connection that is destroyed', async () => {
   const { seen, arrive, ask } = watched()
   const [evicted, other] = [arrive(), arrive()]
   ask(evicted, 'one')
@@ -63,7 +63,7 @@ it('drops the waiting request of a connection that is destroyed', async () => {
   expect(seen).toEqual(['busy', 'busy', 'begin two'])
 })
 
-it('counts a connection as busy until its last pipelined request is answered', async () => {
+it('the server counts a connection as busy until its last pipelined request is answered', async () => {
   const { seen, arrive, ask } = watched()
   const peer = arrive()
   const outs = [ask(peer, 'one'), ask(peer, 'two')]
@@ -74,7 +74,7 @@ it('counts a connection as busy until its last pipelined request is answered', a
   expect(seen.at(-1)).toBe('rested')
 })
 
-it('begins the waiting requests of other connections when one cannot begin', async () => {
+it('the server begins the waiting requests of other connections when one cannot begin', async () => {
   const { seen, arrive, ask } = watched()
   ask(arrive(), 'throws')
   ask(arrive(), 'two')

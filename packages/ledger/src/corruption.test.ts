@@ -120,7 +120,7 @@ function outOfMemory(): never {
   throw new RangeError('out of memory')
 }
 
-it('does not call a ledger corrupt when there is no memory to read it', async () => {
+it('an opening does not call a ledger corrupt when there is no memory to read it', async () => {
   const storage = new MemoryStorage()
   const ledger = await openTestLedger({ storage })
   await ledger.append([textRecord('a', 'text')])

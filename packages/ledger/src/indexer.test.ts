@@ -46,7 +46,7 @@ async function appended(
   }
 }
 
-it('serves reads, and accepts records with fresh identifiers, while the index is being built', async () => {
+it('a ledger serves reads, and accepts records with fresh identifiers, while the index is being built', async () => {
   const index = new SlowIndex()
   const ledger = await openTestLedger({ storage: await stored(20_000), index })
   const readiness = new Readiness(ledger, await openTestLedger())
@@ -71,7 +71,7 @@ it('serves reads, and accepts records with fresh identifiers, while the index is
   await ledger.close()
 })
 
-it('bounds the time that appends and lookups wait for the index', async () => {
+it('a ledger bounds the time that appends and lookups wait for the index', async () => {
   const runtime = new TestRuntime()
   const index = new SlowIndex()
   const ledger = await openTestLedger({ storage: await stored(300), index, runtime })
@@ -90,7 +90,7 @@ it('bounds the time that appends and lookups wait for the index', async () => {
   await ledger.close()
 })
 
-it('stops while appends wait for the index', async () => {
+it('a ledger stops while appends wait for the index', async () => {
   const index = new SlowIndex()
   const ledger = await openTestLedger({ storage: await stored(20_000), index })
   const waiting = appended(ledger, 'new', 'text')
@@ -119,7 +119,7 @@ class DamagedIndex extends MemoryIndex {
   }
 }
 
-it('rebuilds a damaged index before it accepts an identifier as new', async () => {
+it('a ledger rebuilds a damaged index before it accepts an identifier as new', async () => {
   const index = new DamagedIndex(3)
   const ledger = await openTestLedger({ storage: await stored(600), index })
   for (let i = 0; i < 30; i++) {
@@ -132,7 +132,7 @@ it('rebuilds a damaged index before it accepts an identifier as new', async () =
   await ledger.close()
 })
 
-it('gives up on an index that is damaged each time, and appends nothing', async () => {
+it('a ledger gives up on an index that is damaged each time, and appends nothing', async () => {
   const ledger = await openTestLedger({ storage: await stored(10), index: new DamagedIndex(1) })
   expect(await appended(ledger, 'r1', 'text 1')).toBe('not-ready')
   expect(await appended(ledger, 'new', 'text')).toBe('not-ready')
@@ -162,7 +162,7 @@ class WrongIndex extends MemoryIndex {
 }
 
 it.each([4, 10, 1_000_000])(
-  'detects that the index returns entry %i for another record’s identifier',
+  'a ledger detects that the index returns entry %i for another record’s identifier',
   async (at) => {
     const ledger = await openTestLedger({ storage: await stored(10), index: new WrongIndex(at, 1) })
     expect(await appended(ledger, 'wrong', 'text 4')).toEqual([10, false])
@@ -174,7 +174,7 @@ it.each([4, 10, 1_000_000])(
   },
 )
 
-it('clears an index of another ledger, and one that covers more entries than this ledger has', async () => {
+it('a ledger clears an index of another ledger, and one that covers more entries than this ledger has', async () => {
   for (const [size, root] of [
     [5, 'another'],
     [50, 'another'],
@@ -189,7 +189,7 @@ it('clears an index of another ledger, and one that covers more entries than thi
   }
 })
 
-it('reports where the ledger is damaged, and accepts no appends, when the index can’t be built', async () => {
+it('a ledger reports where it is damaged, and accepts no appends, when the index can’t be built', async () => {
   const files = (await stored(600)).dump()
   const path = 'tile/entries/001.b64'
   const lines = new TextDecoder().decode(files.get(path)).split('\n')

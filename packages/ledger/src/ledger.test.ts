@@ -303,7 +303,7 @@ describe('limits and failures', () => {
   })
 })
 
-it('compares a batch that is repeated before its commit ends, in linear time', async () => {
+it('a ledger compares a batch that is repeated before its commit ends, in linear time', async () => {
   const ledger = await openTestLedger()
   const count = 500
   let reads = 0
@@ -320,7 +320,7 @@ it('compares a batch that is repeated before its commit ends, in linear time', a
   await ledger.close()
 })
 
-it('calls its observer when an append begins and when it resolves', async () => {
+it('a ledger calls its observer when an append begins and when it resolves', async () => {
   const seen: string[] = []
   const appending = (): (() => void) => {
     seen.push('begun')
@@ -333,7 +333,7 @@ it('calls its observer when an append begins and when it resolves', async () => 
   await ledger.close()
 })
 
-it('gives other work a turn while it reads records that are in memory', async () => {
+it('a ledger gives other work a turn while it reads records that are in memory', async () => {
   let turns = 0
   class Slow extends TestRuntime {
     override monotonic(): number {

@@ -359,7 +359,7 @@ async function work(disk: FaultyDisk, random: Random): Promise<void> {
   }
 }
 
-it('shows no entry that a power cut can undo, whichever call failed before', async () => {
+it('a ledger that is opened read-only shows no entry that a power cut can undo, whichever call failed before', async () => {
   let shown = 0
   for (let seed = 1; seed <= 40; seed++) {
     const random = new Random(seed)
@@ -377,7 +377,7 @@ it('shows no entry that a power cut can undo, whichever call failed before', asy
   expect(shown).toBeGreaterThan(20)
 })
 
-it('shows the sealed entries of a ledger that was killed, and whose next opening wrote a commit that is now damaged', async () => {
+it('a ledger that is opened read-only shows the sealed entries of a ledger that was killed, and whose next opening wrote a commit that is now damaged', async () => {
   const storage = new MemoryStorage({ files: await killed(600, 0, 30) })
   expect([...storage.dump().keys()].filter((path) => path.startsWith('tail/'))).toEqual(['tail/000000000000'])
   await openTestLedger({ storage })

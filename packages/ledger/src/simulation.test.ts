@@ -222,7 +222,7 @@ describe.each(['grow', 'each', 'either', 'protected'] as const)(
   },
 )
 
-it('keeps every acknowledged record when the sync of a new directory and later its removal fail', async () => {
+it('a ledger keeps every acknowledged record when the sync of a new directory and later its removal fail', async () => {
   // The third process fails to sync the name of tile/0, and the fourth to remove it.
   const failures = [67, 17, 33, 27].map((step): Failure => ({ step, errno: 'EIO' }))
   await failing(560_596, 'grow', failures)

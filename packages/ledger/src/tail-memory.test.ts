@@ -22,7 +22,7 @@ function packed(from: number, count: number): PackedEntries {
   return { bytes: Buffer.concat(entries), offsets }
 }
 
-it('holds the entries that were pushed and not dropped', () => {
+it('the memory of the tail holds the entries that were pushed and not dropped', () => {
   const step = fc.record({ push: fc.nat(400), drop: fc.nat(500), from: fc.nat(), to: fc.nat() })
   fc.assert(
     fc.property(fc.nat(300), fc.nat(300), fc.array(step, { maxLength: 8 }), (base, recovered, steps) => {
@@ -71,7 +71,7 @@ it('holds the entries that were pushed and not dropped', () => {
   )
 })
 
-it('lets a ledger hash each node of its tiles once', async () => {
+it('the memory of the tail lets a ledger hash each node of its tiles once', async () => {
   const seen = new Map<string, number>()
   const hasher: Hasher = {
     ...nativeHasher,

@@ -92,19 +92,19 @@ describe('the native hasher and codec give the same results as the portable ones
   })
 })
 
-it('feeds a digest in pieces', () => {
+it('sha256Stream hashes pieces like the whole', () => {
   const digest = sha256Stream()
   digest.update(Buffer.from('ab'))
   digest.update(Buffer.from('c'))
   expect(digest.hex()).toBe(sha256Hex(Buffer.from('abc')))
 })
 
-it('joins parts as the portable codec does', () => {
+it('the native codec joins parts as the portable codec does', () => {
   const parts = [Uint8Array.of(1, 2), new Uint8Array(), Buffer.from('xyz')]
   expect(Buffer.compare(nativeCodec.concat(...parts), pureCodec.concat(...parts))).toBe(0)
 })
 
-it.each([byNode, portable])('compares bytes', ({ equalBytes }) => {
+it.each([byNode, portable])('equalBytes compares bytes', ({ equalBytes }) => {
   const bytes = Uint8Array.of(1, 2, 3)
   expect(equalBytes(bytes, Uint8Array.of(0, 1, 2, 3, 4).subarray(1, 4))).toBe(true)
   expect(equalBytes(new Uint8Array(), new Uint8Array())).toBe(true)

@@ -16,7 +16,7 @@ afterEach(() => rmSync(dir, { recursive: true, force: true }))
 const pause = (): Promise<void> => Promise.resolve()
 const NAME = { kind: 'bundle', index: 0 } as const
 
-it('reads a file in parts, and reports each', async () => {
+it('the disk reader reads a file in parts, and reports each', async () => {
   const bytes = Buffer.alloc(2_500_000, 'x')
   writeFileSync(join(dir, 'tile/entries/000.b64'), bytes)
   const parts: number[] = []
@@ -26,7 +26,7 @@ it('reads a file in parts, and reports each', async () => {
   expect(parts.reduce((sum, count) => sum + count)).toBe(bytes.length)
 })
 
-it('drops the pages of the file from the page cache before it reads', async (context) => {
+it('the disk reader drops the pages of the file from the page cache before it reads', async (context) => {
   const path = join(dir, 'tile/entries/000.b64')
   writeFileSync(path, Buffer.alloc(8_000_000, 'x'), { flush: true })
   const resident = (): number | undefined => {
@@ -47,7 +47,7 @@ it('drops the pages of the file from the page cache before it reads', async (con
   expect(after[0]).toBeLessThan(before ?? 0)
 })
 
-it('returns undefined for a missing file, and rejects anything that is not a file of the format', async () => {
+it('the disk reader returns undefined for a missing file, and rejects anything that is not a file of the format', async () => {
   expect(await readFromDisk(dir, NAME, pause)).toBe(undefined)
   expect(await readFromDisk(dir, { kind: 'tile', level: 3, index: 0 }, pause)).toBe(undefined)
   symlinkSync('/etc/passwd', join(dir, 'tile/entries/000.b64'))

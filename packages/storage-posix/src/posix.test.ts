@@ -242,7 +242,7 @@ describe('concurrent callers', () => {
   })
 })
 
-it('reports every sync of the tail, of files and of directories', async () => {
+it('the storage reports every sync of the tail, of files and of directories', async () => {
   const syncs: string[] = []
   const storage = await openPosixStorage(dir.path, {
     synced(what, milliseconds) {

@@ -259,7 +259,7 @@ describe('an allowance', () => {
   })
 })
 
-it('finds the end of a string after any run of backslashes', () => {
+it('the parser finds the end of a string after any run of backslashes', () => {
   for (let n = 0; n < 12; n++) {
     for (const text of [
       `[1 ,"${'\\'.repeat(n)}"]`,
@@ -278,7 +278,7 @@ it('finds the end of a string after any run of backslashes', () => {
   }
 })
 
-it('accepts white space of any length, and numbers of up to 1,024 digits', () => {
+it('the parser accepts white space of any length, and numbers of up to 1,024 digits', () => {
   for (const n of [1, 1023, 1024, 1025, 5000])
     expect(parseJson(`${' \n\t\r'.repeat(n)}[ 1${' '.repeat(n)}]`)).toEqual([1])
   expect(parseJson(`0.5${'0'.repeat(1023)}`)).toBe(0.5)

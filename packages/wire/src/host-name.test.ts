@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { hostName, isLocalName } from './host-name.ts'
 
-it('removes the port and the brackets', () => {
+it('hostName removes the port and the brackets', () => {
   expect(hostName('localhost:8080')).toBe('localhost')
   expect(hostName('[::1]:8080')).toBe('::1')
   expect(hostName('[::1]')).toBe('::1')

@@ -43,7 +43,7 @@ async function reopened(origin: string, runtime: TestRuntime, index: BehindIndex
   })
 }
 
-it('serves and records all reads except by identifier, and accepts no append, until the index covers the ledger', async () => {
+it('a ledger whose index is behind serves and records all reads except by identifier, and accepts no append, until the index covers the ledger', async () => {
   const runtime = new TestRuntime()
   const indexes = [new BehindIndex(), new BehindIndex()] as const
   const ledger = await reopened('example.org/ledger/acme', runtime, indexes[0])

@@ -39,7 +39,7 @@ it.each(
       '['.repeat(127) + ']'.repeat(127),
     ],
   ].flat(),
-)('reads the canonical payload %s', (payload) => {
+)('the plain reader reads the canonical payload %s', (payload) => {
   expect(canonicalJson(parseJson(payload))).toBe(payload)
   expect(payloadOf(read(line(payload)))).toBe(payload)
 })
@@ -67,7 +67,7 @@ it.each(
     ['{"b":1,"a":2}', '{"a":1,"a":2}', '{"\\n":1}', '{"a"}', '{"a":}', '{"a":1,}', '{a:1}', '{', '{"a":1'],
     ['[1,]', '[,1]', '[1', '[1 ,2]', '[1]]', ' 1', '1 ', '{"a": 1}', '['.repeat(128) + ']'.repeat(128)],
   ].flat(),
-)('leaves the payload %s to the parser', (payload) => {
+)('the plain reader leaves the payload %s to the parser', (payload) => {
   expect(read(line(payload))).toBeUndefined()
 })
 
@@ -88,17 +88,17 @@ it.each([
   '{"payload_id":"a","payload":1}\n',
   '\ufeff{"payload_id":"a","payload":1}',
   '{"payload_id":"a\n{"payload_id":"b","payload":1}',
-])('leaves the record %s to the parser', (text) => {
+])('the plain reader leaves the record %s to the parser', (text) => {
   expect(read(text)).toBeUndefined()
 })
 
-it('reads the identifier and the type', () => {
+it('the plain reader reads the identifier and the type', () => {
   expect(read('{"payload_id":"Rechnung ä","payload":1}')).toMatchObject({ id: 'Rechnung ä', type: undefined })
   expect(read(line('1', ',"type":"text/plain"'))).toMatchObject({ id: 'a', type: 'text/plain' })
   expect(read('{"payload_id":"","payload":1}')?.id).toBe('')
 })
 
-it('reads one line of several, and never beyond it', () => {
+it('the plain reader reads one line of several, and never beyond it', () => {
   const bytes = pureCodec.utf8Encode(`${line('1')}\n${line('"b"')}\n`)
   const [first, second] = [line('1').length, line('1').length + 1]
   expect(payloadOf(plainRecord(bytes, 0, first, pureCodec))).toBe('1')
@@ -107,7 +107,7 @@ it('reads one line of several, and never beyond it', () => {
   expect(plainRecord(bytes, 0, first - 1, pureCodec)).toBeUndefined()
 })
 
-it('reads every canonical record of ASCII names', () => {
+it('the plain reader reads every canonical record of ASCII names', () => {
   const name = fc.string({ unit: fc.constantFrom(...'abzAZ09_ ~$'.split('')) })
   const json = fc.letrec((tie) => ({
     value: fc.oneof(
@@ -138,7 +138,7 @@ const PIECES = [
   [' ', '\n'],
 ].flat()
 
-it('reads what the parser reads, whatever the text', () => {
+it('the plain reader reads only what the parser reads, whatever the text', () => {
   const piece = fc.constantFrom(...PIECES)
   fc.assert(
     fc.property(fc.array(piece, { maxLength: 12 }), (pieces) => {

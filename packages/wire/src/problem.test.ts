@@ -16,14 +16,14 @@ it.each([
   expect(problemResponse(problem).headers['www-authenticate']).toBe(challenge)
 })
 
-it('sets Retry-After from the problem, else from its code', () => {
+it('a response has the Retry-After of the problem, else that of its code', () => {
   expect(after(new Problem('rate-limited', 'too many', { retry_after: 17 }))).toBe('17')
   expect(after(new Problem('rate-limited', 'too many'))).toBe('1')
   expect(after(new Problem('issuer-unavailable', 'gone'))).toBe('3')
   expect(after(new Problem('forbidden', 'not you'))).toBeUndefined()
 })
 
-it('reports read-only without the message of the disk', () => {
+it('the problem read-only does not show the message of the disk', () => {
   const error = Object.assign(new Error('it is open for reading only: tail/000000000000: EROFS'), {
     name: 'LedgerError',
     code: 'read-only',

@@ -20,7 +20,7 @@ beforeAll(async () => {
   }
 })
 
-it('verifies the proof of a record against the signed checkpoint', async () => {
+it('a client verifies the proof of a record against the signed checkpoint', async () => {
   const proof = parseTlogProof((await h.ask('/v1/entries/300/proof')).text)
   const verifier = verifierFromVkey(h.ledger.vkeys[0] as string)
   const { checkpoint } = openCheckpoint(proof.checkpoint, [verifier], 'example.org/ledger/acme')
@@ -30,7 +30,7 @@ it('verifies the proof of a record against the signed checkpoint', async () => {
   verifyInclusion({ index: 299, size, leafHash, root, proof: proof.hashes }, nobleHasher)
 })
 
-it('verifies inclusion and consistency proofs between sizes', async () => {
+it('a client verifies inclusion and consistency proofs between sizes', async () => {
   for (const [index, size] of [
     [0, 1],
     [255, 256],
@@ -47,7 +47,7 @@ it('verifies inclusion and consistency proofs between sizes', async () => {
   verifyConsistency({ from: 257, to: 600, fromRoot, toRoot, proof: json.hashes }, nobleHasher)
 })
 
-it('returns tiles and bundles that agree, at every width', async () => {
+it('the server returns tiles and bundles that agree, at every width', async () => {
   for (const [path, width] of [
     ['000', 256],
     ['001', 256],

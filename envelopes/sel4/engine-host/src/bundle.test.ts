@@ -30,13 +30,13 @@ const written = (): string[] =>
     Object.entries(inputs).flatMap(([path, { bytesInOutput }]) => (bytesInOutput > 0 ? [path] : [])),
   )
 
-it('has no imports, and contains no module of Node.js', () => {
+it('the bundle has no imports, and contains no module of Node.js', () => {
   expect(Object.values(meta.outputs).flatMap(({ imports }) => imports)).toEqual([])
   const imported = Object.values(meta.inputs).flatMap(({ imports }) => imports)
   expect(imported.filter(({ path, external }) => external === true || path.startsWith('node:'))).toEqual([])
 })
 
-it('contains only the neutral packages and valibot: no curves, no portable hash, no signers', () => {
+it('the bundle contains only the neutral packages and valibot: no curves, no portable hash, no signers', () => {
   const origin = /packages\/([^/]+)\/src\/|\/(valibot)@|^(bundle)\/src\//
   const origins = new Set(written().map((path) => origin.exec(path)?.slice(1).join('') ?? path))
   expect([...origins].sort()).toEqual(
@@ -57,7 +57,7 @@ async function unknownNames(script: string): Promise<(string | undefined)[]> {
   return [...stdout.matchAll(/Cannot find name '([^']+)'/g)].map(([, name]) => name)
 }
 
-it('uses only names that ECMAScript declares', async () => {
+it('the bundle uses only names that ECMAScript declares', async () => {
   expect(await unknownNames(bundle)).toEqual([])
   const dir = await mkdtemp(join(tmpdir(), 'bundle-'))
   const foreign = join(dir, 'foreign.js')
@@ -66,7 +66,7 @@ it('uses only names that ECMAScript declares', async () => {
   await rm(dir, { recursive: true })
 })
 
-it('runs with only ECMAScript and the host', async () => {
+it('the bundle runs with only ECMAScript and the host', async () => {
   const engine = await Engine.create({ memoryBytes: 64 * 2 ** 20, callMs: 5000 })
   const said: (string | undefined)[] = []
   engine.define('host', {
