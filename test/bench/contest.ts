@@ -16,7 +16,7 @@ export interface Measurement {
   seconds: number
   /** Records, or requests for reads, that `usage.cpu` was spent on. */
   count: number
-  /** The usage of the server's processes; of the command for loads without a server. */
+  /** The usage of the server's processes, or of the command if the load has no server. */
   usage: Usage
   /** Reads that one commit of the audit sub-ledger records, on average. */
   readsPerCommit?: number

@@ -9,7 +9,7 @@ import { repoRoot } from '../support/root.ts'
 const page = readFileSync(join(repoRoot, 'docs/compliance.md'), 'utf8')
 const section = /^## Algorithms\n(.*?)^## /ms.exec(page)?.[1] ?? ''
 
-it('the table of algorithms is that of the command, with its date', () => {
+it('the page has the table that the command prints, with its date', () => {
   expect(section).toContain(`As of ${AS_OF},`)
   const rows = section.split('\n').filter((line) => line.startsWith('| ') && !line.startsWith('| algorithm '))
   const cells = rows.map((row) => row.split('|').map((cell) => cell.trim()))

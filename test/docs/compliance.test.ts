@@ -121,7 +121,7 @@ describe('docs/compliance.md', () => {
     for (const row of ofRules) expect(row['what remains'], first(row)).toMatch(/\w/)
   })
 
-  it('names a source that was read for every quotation', () => {
+  it('names, for every quotation, a source that was read', () => {
     const sources = tables.flat().flatMap((row) => ('extent' in row ? [first(row)] : []))
     expect(sources.length).toBeGreaterThan(0)
     for (const [line] of page.matchAll(/^.*(?:\n(?![\n|#-]).*)*/gm)) {

@@ -185,7 +185,7 @@ describe('the judgement of records before they are written', () => {
     expect(await judged([plain, ...good, ...bad], (id) => id === 'good')).toEqual([['good', 'signed']])
   })
 
-  it('refuses a record whose signature is another, or missing', async () => {
+  it('refuses a record whose signature belongs to another record or is missing', async () => {
     const a = await pair('a', PAYLOAD, JWS_TYPE)
     const b = await pair('b', PAYLOAD, CMS_TYPE)
     const [record, signature] = a as [RecordContent, RecordContent]

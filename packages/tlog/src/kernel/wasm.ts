@@ -119,7 +119,7 @@ class WasmKernel implements Kernel {
     )
   }
 
-  /** Hashes messages: `some` those in the memory, and `long` one that does not fit there. */
+  /** Hashes messages: calls `some` for the messages in the memory, and `long` for a message that does not fit there. */
   #hashAll(
     bytes: Uint8Array,
     offsets: Uint32Array,

@@ -17,7 +17,7 @@ const PREAMBLE = 8
 const EMPTY = 2
 /** Identifiers in one section. */
 const BLOCK = 256
-/** More bytes than the longest head has: the head of a segment whose types all differ and have the greatest length. */
+/** A head has fewer bytes than this, even if all types of its segment differ and have the greatest length. */
 const MOST_HEAD = 64 * 2 ** 20
 
 /** A section: where it begins after the head, its length, and its CRC-32. */
