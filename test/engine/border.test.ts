@@ -46,9 +46,14 @@ describe.skipIf(why('gcc') !== '')(`the engine in C and its border${why('gcc')}`
     const { code, stdout, stderr } = await run(program, [file, `${memory}`, `${milliseconds}`])
     expect(stderr).toBe('')
     expect(code).toBe(0)
-    const [, log = '', end = '', bytes = '0'] =
-      /^([^]*?)^((?:OK|ERROR|STOPPED)[^]*?)(?:\nMEMORY (\d+))?\n$/m.exec(stdout) ?? []
-    return { log: log.split('\n').slice(0, -1), end, memory: Number(bytes) }
+    const lines = stdout.split('\n').slice(0, -1)
+    const isLog = (line: string): boolean => line.startsWith('LOG ')
+    const memoryLine = lines.findLast((line) => line.startsWith('MEMORY '))
+    return {
+      log: lines.filter(isLog).map((line) => line.slice('LOG '.length)),
+      end: lines.filter((line) => !isLog(line) && line !== memoryLine).join('\n'),
+      memory: Number(memoryLine?.slice('MEMORY '.length) ?? 0),
+    }
   }
 
   /** Evaluates expressions in the engine, and returns them as texts. */
@@ -59,6 +64,11 @@ describe.skipIf(why('gcc') !== '')(`the engine in C and its border${why('gcc')}`
     expect(end).toBe('OK')
     return log
   }
+
+  it('logs texts that start like the output of the program', async () => {
+    const texts = ['OK', 'OKJTgifu97LPrQ0xDF4sd5', 'ERROR', 'STOPPED', 'MEMORY 1', 'LOG ', '']
+    expect(await values(texts.map(json))).toEqual(texts)
+  })
 
   it('hashes like Node.js', async () => {
     const all = samples.map((sample) => `bytes(${json(sample.toString('hex'))})`)

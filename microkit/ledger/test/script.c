@@ -1,5 +1,5 @@
 /* Runs a script with the border's functions: `script-test FILE [MEMORY [MILLISECONDS]]`, the memory in MiB.
- * Prints the script's log on stdout, then how it ended. */
+ * Prints the lines of the script's log on stdout, each after "LOG ", then how it ended. */
 #include "stub.h"
 
 #include <stdio.h>

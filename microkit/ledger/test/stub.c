@@ -40,7 +40,7 @@ void machine_random(uint8_t *bytes, size_t length) {
 
 void machine_log(const char *text) {
     look_at((const uint8_t *)text, strlen(text));
-    if (is_loud) printf("%s\n", text);
+    if (is_loud) printf("LOG %s\n", text);
 }
 
 bool machine_psdb(const uint8_t message[64]) {
