@@ -17,6 +17,8 @@ const lengths = [0, 1, 2, 3, 31, 32, 33, 55, 56, 63, 64, 65, 119, 1000, 65_536]
 const samples = lengths.map((length) => randomBytes(length))
 const json = JSON.stringify
 const sha256 = (...parts: Uint8Array[]) => createHash('sha256').update(Buffer.concat(parts))
+/** Reports whether a line of the program's output is of the script's log. */
+const isLog = (line: string): boolean => line.startsWith('LOG ')
 /** Returns a script that decodes bytes as text and encodes the text again. */
 const again = (hex: string) =>
   `((t) => t === undefined ? t : hex(host.utf8Encode(t)))(host.utf8Decode(bytes(${json(hex)})))`
@@ -47,7 +49,6 @@ describe.skipIf(why('gcc') !== '')(`the engine in C and its border${why('gcc')}`
     expect(stderr).toBe('')
     expect(code).toBe(0)
     const lines = stdout.split('\n').slice(0, -1)
-    const isLog = (line: string): boolean => line.startsWith('LOG ')
     const memoryLine = lines.findLast((line) => line.startsWith('MEMORY '))
     return {
       log: lines.filter(isLog).map((line) => line.slice('LOG '.length)),
@@ -67,7 +68,7 @@ describe.skipIf(why('gcc') !== '')(`the engine in C and its border${why('gcc')}`
 
   it('logs texts that start like the output of the program', async () => {
     const texts = ['OK', 'OKJTgifu97LPrQ0xDF4sd5', 'ERROR', 'STOPPED', 'MEMORY 1', 'LOG ', '']
-    expect(await values(texts.map(json))).toEqual(texts)
+    expect(await values(texts.map((text) => json(text)))).toEqual(texts)
   })
 
   it('hashes like Node.js', async () => {
