@@ -1,5 +1,6 @@
 /** Checks that the authors of records signed them, before the records are written. */
 import { authorIn, SIGNATURE_OF_FIELD } from '@service-fs/format/author'
+import { fieldOf } from '@service-fs/format/entry'
 import { isSignatureOf, judgeAuthor, type Companion } from '@service-fs/client/author-judgement'
 import type { SignatureVerifier } from '@service-fs/client/companions'
 import type { TreeRecord } from '@service-fs/client/tree-records'
@@ -28,7 +29,7 @@ export async function* judgedRecords(
     if (judged !== undefined) yield judged
     const isItsSignature = signed !== undefined && isSignatureOf(record, signed.id)
     if (isItsSignature && judged?.refusal !== undefined) continue
-    if (isSigned(record)) {
+    if (authorIn(record) !== undefined) {
       if (wanted(record.id)) awaiting = record
     } else if (wanted(record.id))
       yield isItsSignature && isSignature(record) ? { record } : { record, unsigned: true }
@@ -45,10 +46,6 @@ async function judge(
   return problem === undefined ? { record } : { record, refusal: problem }
 }
 
-function isSigned({ fields }: TreeRecord): boolean {
-  return authorIn({ fields }) !== undefined
-}
-
-function isSignature({ fields }: TreeRecord): boolean {
-  return fields.some(([name]) => name === SIGNATURE_OF_FIELD)
+function isSignature(record: TreeRecord): boolean {
+  return fieldOf(record, SIGNATURE_OF_FIELD) !== undefined
 }

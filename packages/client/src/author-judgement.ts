@@ -43,15 +43,15 @@ export async function judgeAuthor(
   if (author === undefined) return { problem: 'expected a signature of its author, found none' }
   if (isAuthorProblem(author))
     return { problem: `${author.field}: expected ${author.expected}, found ${author.found}` }
-  const problem = companionProblem(record.id, author, companion)
-  if (problem !== undefined) return { author, problem }
-  const found = await checkSignature(record, companion as Companion, verify)
+  const signature = signatureRecord(record.id, author, companion)
+  if (typeof signature === 'string') return { author, problem: signature }
+  const found = await checkSignature(record, signature, verify)
   if (isSignatureFault(found)) return { author, problem: `expected ${found.expected}, found ${found.found}` }
   return { author, issuer: found.issuer }
 }
 
-/** Returns why a record is not the one with the signature that a header names. */
-function companionProblem(id: string, author: Author, companion: Companion | undefined): string | undefined {
+/** Returns the record after a signed one, if it is the signature that the header names; else says what was expected and found. */
+function signatureRecord(id: string, author: Author, companion: Companion | undefined): Companion | string {
   if (companion === undefined || !isSignatureOf(companion, id)) {
     const wanted = JSON.stringify(signatureId(id, sha256Hex, nativeCodec))
     const found = companion === undefined ? 'none' : JSON.stringify(companion.id)
@@ -59,6 +59,6 @@ function companionProblem(id: string, author: Author, companion: Companion | und
   }
   const digest = sha256Hex(companion.payload)
   return digest === author.signature
-    ? undefined
+    ? companion
     : `expected a signature with the SHA-256 ${author.signature}, found ${digest}`
 }

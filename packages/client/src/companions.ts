@@ -9,8 +9,7 @@ import {
   type Author,
   type SignatureType,
 } from '@service-fs/format/author'
-import { fieldOf } from '@service-fs/format/duty'
-import { joinParts, parseEntry, type Entry, type Field } from '@service-fs/format/entry'
+import { fieldOf, joinParts, parseEntry, type Entry, type Field } from '@service-fs/format/entry'
 import { messageOf } from '@service-fs/format/errors'
 import { nativeCodec, sha256Hex } from '@service-fs/native/native'
 import { TILE_WIDTH, tileWidth } from '@service-fs/tlog/tile'
@@ -46,7 +45,7 @@ export class CompanionCheck {
     const awaited = this.#awaited
     this.#awaited = undefined
     if (awaited !== undefined) this.#companion(awaited, entry, place)
-    else if (!this.#gap && fieldOf(entry, SIGNATURE_OF_FIELD) !== undefined)
+    else if (!this.#gap && fieldOf(entry.header, SIGNATURE_OF_FIELD) !== undefined)
       this.#problems.add(place, 'the signed record directly before its signature', 'another record')
     this.#gap = false
     const author = authorIn(entry.header)
@@ -63,7 +62,7 @@ export class CompanionCheck {
     const wanted = signatureId(id, sha256Hex, nativeCodec)
     if (header.id !== wanted)
       return this.#problems.add(place, `${of}, ${JSON.stringify(wanted)}`, JSON.stringify(header.id))
-    const found = fieldOf(entry, SIGNATURE_OF_FIELD)
+    const found = fieldOf(entry.header, SIGNATURE_OF_FIELD)
     if (found !== id)
       return this.#problems.add(place, `${SIGNATURE_OF_FIELD}: ${JSON.stringify(id)}`, found ?? 'nothing')
     if (!isSignatureType(header.type)) return this.#problems.add(place, `${of} as a JWS or CMS`, header.type)

@@ -1,6 +1,6 @@
 /** Fetches records and verifies them against the signed checkpoint of their log. */
 import { authorFields, authorIn, isAuthorProblem, SIGNATURE_OF_FIELD } from '@service-fs/format/author'
-import type { Field } from '@service-fs/format/entry'
+import { fieldOf, type Field } from '@service-fs/format/entry'
 import type { Connection } from './http.ts'
 import { checkPayloadProof, fetchProof, fieldsIn } from './proof.ts'
 import { mismatch, readRecord, type ReadRecord, type RecordKey } from './read.ts'
@@ -28,7 +28,7 @@ function checkAuthor({ author, signatureOf }: ReadRecord, fields: readonly Field
   const proved = read === undefined || isAuthorProblem(read) ? [] : authorFields(read)
   const found = author === undefined ? [] : authorFields(author)
   if (String(proved) !== String(found)) throw mismatch('author', String(proved), String(found))
-  const of = fields.find(([name]) => name === SIGNATURE_OF_FIELD)?.[1] ?? ''
+  const of = fieldOf({ fields }, SIGNATURE_OF_FIELD) ?? ''
   if (of !== (signatureOf ?? '')) throw mismatch(SIGNATURE_OF_FIELD, of, signatureOf ?? '')
 }
 

@@ -1,17 +1,10 @@
 /** Checks that the entries of a log, read in order, form whole records of the ledger format. */
 import { correctsTime } from '@service-fs/format/clock-correction'
 import { Duties } from '@service-fs/format/duties'
-import {
-  dutyIn,
-  fieldOf,
-  isProblem,
-  RETAIN_FIELD,
-  TIME_EXPECTED,
-  type Extension,
-} from '@service-fs/format/duty'
+import { dutyIn, isProblem, RETAIN_FIELD, TIME_EXPECTED, type Extension } from '@service-fs/format/duty'
 import { isTime } from '@service-fs/format/time'
 import { bindingIn, isBindingProblem, TREE_TYPE, type TreeBinding } from '@service-fs/format/tree-binding'
-import { parseEntry, partLength, type Entry } from '@service-fs/format/entry'
+import { fieldOf, parseEntry, partLength, type Entry } from '@service-fs/format/entry'
 import { messageOf } from '@service-fs/format/errors'
 import type { CheckedBundle } from './bundle-check.ts'
 import { CompanionCheck } from './companions.ts'
@@ -172,7 +165,7 @@ export class RecordCheck {
 
   /** Checks that a record's `retain-until` has the right form, and that a duty entry shortens no duty. */
   #checkDuty(entry: Entry, place: Place): void {
-    const until = fieldOf(entry, RETAIN_FIELD)
+    const until = fieldOf(entry.header, RETAIN_FIELD)
     if (until !== undefined && !isTime(until))
       this.#problems.add(place, `${RETAIN_FIELD}: ${TIME_EXPECTED}`, until)
     const duty = dutyIn(entry, nativeCodec)

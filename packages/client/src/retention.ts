@@ -1,7 +1,7 @@
 /** Reports the records of a ledger that must be kept, their duties, and the times when the duties end. */
 import { Duties, type HoldState, type Kept, type PolicyState } from '@service-fs/format/duties'
-import { dutyIn, fieldOf, isProblem, RETAIN_FIELD } from '@service-fs/format/duty'
-import { parseEntry, type Entry } from '@service-fs/format/entry'
+import { dutyIn, isProblem, RETAIN_FIELD } from '@service-fs/format/duty'
+import { fieldOf, parseEntry, type Entry } from '@service-fs/format/entry'
 import { messageOf } from '@service-fs/format/errors'
 import { PlainEntry, PRINTABLE } from '@service-fs/format/plain-entry'
 import { nativeCodec } from '@service-fs/native/native'
@@ -74,7 +74,7 @@ export async function* retentionReport(tree: TrustedTree, at: string): AsyncGene
   for await (const { index, entry } of entriesIn(tree)) {
     if (entry.continuation !== undefined) continue
     const { id, type, time } = entry.header
-    const kept = duties.of({ id, type, time, retainUntil: fieldOf(entry, RETAIN_FIELD) })
+    const kept = duties.of({ id, type, time, retainUntil: fieldOf(entry.header, RETAIN_FIELD) })
     if (kept.holds.length === 0 && (kept.until === undefined || kept.until <= at)) continue
     yield { kind: 'record', index, id, type, time, kept }
   }

@@ -1,7 +1,7 @@
 /** The options and the report of a verification, and the steps shared by files and HTTP. */
 import type { Hash } from '@service-fs/tlog/hash'
-import { fieldOf, RETAIN_FIELD } from '@service-fs/format/duty'
-import { parseEntry } from '@service-fs/format/entry'
+import { RETAIN_FIELD } from '@service-fs/format/duty'
+import { fieldOf, parseEntry } from '@service-fs/format/entry'
 import { TILE_WIDTH, tileWidth, type Tile } from '@service-fs/tlog/tile'
 import { ahead } from './ahead.ts'
 import { messageOf } from '@service-fs/format/errors'
@@ -156,7 +156,7 @@ export async function confirmExtensions(
     if (bytes === undefined || recordId(bytes) !== payload_id)
       problems.add(place, `index: the entry of ${JSON.stringify(payload_id)}`, String(index))
     else {
-      const until = fieldOf(parseEntry(bytes, nativeCodec), RETAIN_FIELD)
+      const until = fieldOf(parseEntry(bytes, nativeCodec).header, RETAIN_FIELD)
       if (until !== was) problems.add(place, `was: ${until ?? 'none'}, of entry ${index}`, was ?? 'none')
     }
   }

@@ -10,13 +10,12 @@ import {
   DUTY_TYPE,
   dutyIn,
   dutyPayload,
-  fieldOf,
   isProblem,
   RETAIN_FIELD,
   timeAfter,
   type Duty,
 } from './duty.ts'
-import { entriesOf, parseEntry, type Entry, type RecordContent } from './entry.ts'
+import { entriesOf, fieldOf, parseEntry, type Entry, type RecordContent } from './entry.ts'
 import { DutyModel, type ModelScope, type ModelStep } from './testing-duty-model.ts'
 
 const STATED = { reason: 'r', request_id: 'q', subject: 's' }
@@ -105,7 +104,7 @@ class Log {
 
 function keptRecord(entry: Entry): KeptRecord {
   const { id, type, time } = entry.header
-  return { id, type, time, retainUntil: fieldOf(entry, RETAIN_FIELD) }
+  return { id, type, time, retainUntil: fieldOf(entry.header, RETAIN_FIELD) }
 }
 
 /** Returns the duty of a step; undefined when it extends a record that does not exist. */

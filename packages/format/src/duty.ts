@@ -4,7 +4,7 @@
  * A duty entry has the type DUTY_TYPE and the header field `duty`. Clients cannot append records of this type.
  */
 import type { Codec } from '@service-fs/tlog/codec'
-import { idProblem, typeProblem, type Entry } from './entry.ts'
+import { fieldOf, idProblem, typeProblem, type Entry } from './entry.ts'
 import { isTime } from './time.ts'
 
 /** The type of a duty entry. */
@@ -212,7 +212,7 @@ export function dutyPayload(duty: Duty, codec: Codec): Uint8Array {
 export function dutyIn(entry: Entry, codec: Codec): Duty | DutyProblem | undefined {
   const { header, payload, continuation, split } = entry
   if (header.type !== DUTY_TYPE) return undefined
-  const kind = fieldOf(entry, DUTY_FIELD)
+  const kind = fieldOf(header, DUTY_FIELD)
   if (kind === undefined) return undefined
   if (continuation !== undefined || split !== undefined)
     return { field: 'parts', expected: 'a duty in one entry', found: 'a split record' }
@@ -225,11 +225,6 @@ export function dutyIn(entry: Entry, codec: Codec): Duty | DutyProblem | undefin
   const duty = readDuty(value, codec)
   if (isProblem(duty) || duty.duty === kind) return duty
   return { field: 'duty', expected: `${kind}, as in the header`, found: duty.duty }
-}
-
-/** Returns the value of a header field; undefined when the entry does not have it. */
-export function fieldOf({ header }: Pick<Entry, 'header'>, name: string): string | undefined {
-  return header.fields.find(([found]) => found === name)?.[1]
 }
 
 /** Returns the number and the unit of a valid period. */

@@ -48,6 +48,11 @@ export interface EntryHeader {
   fields: readonly Field[]
 }
 
+/** Returns the value of a header field; undefined if the header does not have it. */
+export function fieldOf({ fields }: Pick<EntryHeader, 'fields'>, name: string): string | undefined {
+  return fields.find(([found]) => found === name)?.[1]
+}
+
 /** A parsed entry. */
 export interface Entry {
   header: EntryHeader
@@ -249,7 +254,7 @@ function parseField(line: string, last: string): Field {
 }
 
 function withParts(entry: Entry): Entry {
-  const field = (name: string): string | undefined => entry.header.fields.find(([n]) => n === name)?.[1]
+  const field = (name: string): string | undefined => fieldOf(entry.header, name)
   const [part, parts, length, sha256] = [field('part'), field('parts'), field('length'), field('sha256')]
   if (part !== undefined) {
     const match = PART.exec(part)

@@ -10,7 +10,6 @@ import {
   DUTY_TYPE,
   dutyIn,
   dutyPayload,
-  fieldOf,
   isProblem,
   MAX_DUTY_BYTES,
   readDuty,
@@ -22,7 +21,7 @@ import {
   type Lift,
   type Policy,
 } from '@service-fs/format/duty'
-import { parseEntry } from '@service-fs/format/entry'
+import { fieldOf, parseEntry } from '@service-fs/format/entry'
 import { hexEncode, type Codec } from '@service-fs/tlog/codec'
 import type { Hasher } from '@service-fs/tlog/hash'
 import { LedgerError } from './errors.ts'
@@ -151,7 +150,7 @@ export class DutyBook {
     const found = await find(id)
     if (found === undefined)
       return { field: 'payload_id', expected: 'the identifier of a record', found: JSON.stringify(id) }
-    const was = this.#duties.extendedUntil(id) ?? fieldOf(parseEntry(found.entry, codec), RETAIN_FIELD)
+    const was = this.#duties.extendedUntil(id) ?? fieldOf(parseEntry(found.entry, codec).header, RETAIN_FIELD)
     return { ...stated, index: found.index, ...(was === undefined ? {} : { was }) }
   }
 

@@ -1,6 +1,7 @@
 /** Records as JSON. */
 import { authorIn, isAuthorProblem, SIGNATURE_OF_FIELD, type Author } from '@service-fs/format/author'
 import { RETAIN_FIELD } from '@service-fs/format/duty'
+import { fieldOf } from '@service-fs/format/entry'
 import type { StoredRecord } from '@service-fs/ledger/record'
 import type { Codec } from '@service-fs/tlog/codec'
 import { allowanceFor, canonicalJson, MAX_VALUES, parseJson } from './canonicaljson.ts'
@@ -21,10 +22,9 @@ export function recordJson(record: StoredRecord, codec: Codec): string {
 }
 
 function fieldMembers(record: StoredRecord): string {
-  const valueOf = (name: string): string | undefined => record.fields.find(([one]) => one === name)?.[1]
-  const until = valueOf(RETAIN_FIELD)
+  const until = fieldOf(record, RETAIN_FIELD)
   const author = authorIn(record)
-  const signed = valueOf(SIGNATURE_OF_FIELD)
+  const signed = fieldOf(record, SIGNATURE_OF_FIELD)
   return (
     (until === undefined ? '' : `"retain_until":${JSON.stringify(until)},`) +
     (author === undefined || isAuthorProblem(author) ? '' : `"author":${authorJson(author)},`) +

@@ -3,8 +3,8 @@ import { LedgerError } from '@service-fs/ledger/errors'
 import { openTestLedger, TestRuntime } from '@service-fs/ledger/testing'
 import { DutyModel, type ModelScope, type ModelStep } from '@service-fs/format/testing-duty-model'
 import { Duties } from '@service-fs/format/duties'
-import { dutyIn, fieldOf, isProblem, RETAIN_FIELD } from '@service-fs/format/duty'
-import { parseEntry } from '@service-fs/format/entry'
+import { dutyIn, isProblem, RETAIN_FIELD } from '@service-fs/format/duty'
+import { fieldOf, parseEntry } from '@service-fs/format/entry'
 import { pureCodec } from '@service-fs/tlog/codec'
 import { nobleHasher } from '@service-fs/tlog/hash'
 import fc from 'fast-check'
@@ -120,7 +120,12 @@ async function folded(h: Harness): Promise<{ id: string; until: string | undefin
     .filter(({ header }) => header.type === 'application/json')
     .map((entry) => {
       const { id, type, time } = entry.header
-      const { until, holds: names } = duties.of({ id, type, time, retainUntil: fieldOf(entry, RETAIN_FIELD) })
+      const { until, holds: names } = duties.of({
+        id,
+        type,
+        time,
+        retainUntil: fieldOf(entry.header, RETAIN_FIELD),
+      })
       return { id, until, holds: names }
     })
 }

@@ -1,5 +1,5 @@
 /** The signatures of the authors of a pack's records. */
-import { authorIn, SIGNATURE_OF_FIELD } from '@service-fs/format/author'
+import { authorIn } from '@service-fs/format/author'
 import { isSignatureOf, judgeAuthor } from '../author-judgement.ts'
 import type { SignatureVerifier } from '../companions.ts'
 import type { TreeRecord } from '../tree-records.ts'
@@ -53,11 +53,6 @@ export class PackAuthors<R extends PackedRecord> {
     }
     return { row: { ...waiting.row, author }, isFollowed }
   }
-}
-
-/** Returns the identifier of the record whose signature this record has; undefined if it has none. */
-export function signedBy({ fields }: Pick<TreeRecord, 'fields'>): string | undefined {
-  return fields.find(([name]) => name === SIGNATURE_OF_FIELD)?.[1]
 }
 
 /** Returns the member `author` of a record in the report. */

@@ -2,7 +2,8 @@
 import { CLOCK_TYPE } from '@service-fs/format/clock-correction'
 import { keptText } from '@service-fs/format/duties'
 import { RETAIN_FIELD } from '@service-fs/format/duty'
-import type { Field } from '@service-fs/format/entry'
+import { SIGNATURE_OF_FIELD } from '@service-fs/format/author'
+import { fieldOf } from '@service-fs/format/entry'
 import { readmeText } from '@service-fs/format/readme'
 import { VERIFY_SH } from '@service-fs/format/verify-shell'
 import { nativeCodec, nativeHasher, sha256Hex } from '@service-fs/native/native'
@@ -15,7 +16,7 @@ import { IndexFiles } from './index-files.ts'
 import type { ExaminedLedger } from './ledger.ts'
 import type { PackOutput } from './output.ts'
 import type { ClockCorrections, PackedRecord, PackOptions, PackSummary } from './packed.ts'
-import { authorText, PackAuthors, signedBy } from './pack-authors.ts'
+import { authorText, PackAuthors } from './pack-authors.ts'
 import { PackDuties } from './pack-duties.ts'
 import { PageFiles } from './page-files.ts'
 import { readmeOfPack } from './readme.ts'
@@ -95,7 +96,7 @@ async function packInto(
     await output.put(row.file, record.payload)
     await output.put(row.proof, nativeCodec.utf8Encode(proof))
     const data = await page.add(row, { header: extra, payload: record.payload, hashes })
-    const spooled = { ...row, data, retainUntil: valueOf(record.fields, RETAIN_FIELD) }
+    const spooled = { ...row, data, retainUntil: fieldOf(record, RETAIN_FIELD) }
     if (!authors.waits(record, spooled)) await spool.add(spooled)
     summary.records += 1
     summary.bytes += row.size
@@ -120,7 +121,7 @@ async function packInto(
 
 function rowOf(record: TreeRecord): PackedRecord {
   const { index, parts, id, type, time, payload, entry } = record
-  const signatureOf = signedBy(record)
+  const signatureOf = fieldOf(record, SIGNATURE_OF_FIELD)
   return {
     cursor: index + 1,
     id,
@@ -133,10 +134,6 @@ function rowOf(record: TreeRecord): PackedRecord {
     ...packedFiles(record),
     ...(signatureOf === undefined ? {} : { signatureOf }),
   }
-}
-
-function valueOf(fields: readonly Field[], name: string): string | undefined {
-  return fields.find(([found]) => found === name)?.[1]
 }
 
 function checkInclusion({ checkpoint }: ExaminedLedger, row: PackedRecord, proof: readonly string[]): void {
