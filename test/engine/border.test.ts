@@ -42,7 +42,7 @@ describe.skipIf(why('gcc') !== '')(`the engine in C and its border${why('gcc')}`
   }
 
   /** Runs a script; the memory is in MiB. */
-  async function evaluate(script: string, memory = 32, milliseconds = 10_000): Promise<Ended> {
+  async function evaluate(script: string, memory = 32, milliseconds = 300_000): Promise<Ended> {
     const file = join(folder, 'script.js')
     writeFileSync(file, `${HELPERS}\n${script}`)
     const { code, stdout, stderr } = await run(program, [file, `${memory}`, `${milliseconds}`])
@@ -329,7 +329,7 @@ describe.skipIf(why('gcc') !== '')(`the engine in C and its border${why('gcc')}`
         try { host.log() } catch {}
       }`,
       64,
-      60_000,
+      300_000,
     )
     expect({ end, memory }).toEqual({ end: 'OK', memory: 16 * 2 ** 20 })
   })
