@@ -146,5 +146,78 @@ describe('a damaged ledger of a daemon', { timeout: 900_000 }, () => {
     expect([repaired.code, repaired.stderr]).toEqual([0, ''])
     daemon = await daemon.restart()
     await expect.poll(isDamaged).toBe(false)
+    await daemon.kill()
+  })
+
+  it(`repairs a second tree and the bundles below it by a command that is killed ${KILLS} times, and the daemon continues the tree`, async () => {
+    daemon = await daemon.restart()
+    await keepTree()
+    await daemon.kill()
+    const right = await filesBelow(daemon.dir)
+    const tiles = Object.keys(right).filter((path) => path.startsWith('sha3-256/tile/'))
+    expect(tiles.length).toBe(BUNDLES)
+    const bundle = 'tile/entries/002.b64'
+    const random = new Random(SEED)
+    const damageAll = async (): Promise<void> => {
+      const before = await filesBelow(daemon.dir)
+      for (const path of [...tiles, bundle])
+        if (before[path] === right[path]) await damage(daemon.dir, path, random)
+    }
+    for (let kill = 0; kill < KILLS; kill++) {
+      await damageAll()
+      // The command renames the right file into place, and before that the damaged one away, for each of these files.
+      await killedAfter(1 + random.below(tiles.length + 1))
+    }
+    await damageAll()
+    expect((await serviceFsRun('verify', daemon.dir)).code).toBe(1)
+    const { code, stdout, stderr } = await serviceFsRun('repair', daemon.dir, '--from', at('mirror'))
+    expect([code, stderr]).toEqual([0, ''])
+    expect(stdout).toContain('repaired from other files of the ledger')
+    expect(await filesBelow(daemon.dir)).toMatchObject(onlySealed(right))
+    expect((await serviceFsRun('verify', daemon.dir, '--vkey', vkey)).code).toBe(0)
+    daemon = await daemon.restart()
+    await keepTree()
   })
 })
+
+/** Returns the files that are written once. */
+function onlySealed(files: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(files).filter(([path]) => /^(?:audit\/|sha3-256\/)?(?:tile|keys|origin)/.test(path)),
+  )
+}
+
+/** Gives the ledger a second tree, or continues the one that it has; resolves when the tree's checkpoint covers the log. */
+async function keepTree(): Promise<void> {
+  const headers = { 'content-type': 'application/json' }
+  const begun = await daemon.fetch('v1/rehash', { method: 'POST', headers, body: '{"hash":"sha3-256"}' })
+  expect(begun.status, await begun.text()).toBe(200)
+  await expect
+    .poll(async () => {
+      const { trees } = (await (await daemon.fetch('v1/trees')).json()) as {
+        trees: { state: string; signed_size: number; log_size: number }[]
+      }
+      return trees.map((tree) => [tree.state, tree.signed_size === tree.log_size])
+    })
+    .toEqual([['kept', true]])
+}
+
+/** Starts a repair, which kills itself once it has renamed this many files. */
+async function killedAfter(renames: number): Promise<void> {
+  const kill = `
+    import fs from 'node:fs/promises'
+    import { syncBuiltinESMExports } from 'node:module'
+    const { rename } = fs
+    let left = ${renames}
+    fs.rename = async (...paths) => {
+      await rename(...paths)
+      left -= 1
+      if (left === 0) process.kill(process.pid, 'SIGKILL')
+    }
+    syncBuiltinESMExports()`
+  const preload = `data:text/javascript,${encodeURIComponent(kill)}`
+  const args = ['--import', preload, serviceFs, 'repair', daemon.dir, '--from', at('mirror')]
+  const child = spawn(process.execPath, args, { stdio: 'ignore' })
+  await once(child, 'exit')
+  expect(child.signalCode).toBe('SIGKILL')
+}

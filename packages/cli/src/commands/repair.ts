@@ -22,8 +22,9 @@ interface RepairCommandOptions extends TenantOptions, KeyOptions {
 
 const HOW = `
 Stop the daemon first: the command refuses a ledger that a process uses. It compares every sealed tile and bundle with the
-ledger's own signed tree, and writes only bytes that this tree proves, wherever they come from. It moves each damaged file to
-the directory --damaged. If it is killed, the next run continues. It needs an intact tail. Afterwards it verifies the ledger:
+ledger's own signed tree, and writes only bytes that this tree proves, wherever they come from. It computes the tiles of second
+trees from the entries, and writes only tiles that a bound or signed root hash of their tree proves. It moves each damaged file
+to the directory --damaged. If it is killed, the next run continues. It needs an intact tail. Afterwards it verifies the ledger:
 the exit status is 0 if nothing is wrong any more, and 1 otherwise. With --dry-run it is 0 if no file is damaged.`
 
 /** `repair`: replaces the damaged sealed files of a ledger by those of a mirror. */

@@ -6,12 +6,20 @@
  */
 import { nativeKernel } from '@service-fs/native/native'
 import type { Hash } from '@service-fs/tlog/hash'
+import type { PackedEntries } from '@service-fs/tlog/kernel/kernel'
 import { storedPath, TILE_WIDTH, tileSpan, type Tile } from '@service-fs/tlog/tile'
 import type { Finding, Origin } from './finding.ts'
 import { RunHashes } from './run-hashes.ts'
 import type { Run, SignedRuns } from './signed-runs.ts'
 import { binary, type Offered, type SourceTiles } from './source-tiles.ts'
-import { hashAt, tileOf, type Hashes, type Stored, type StoredTiles } from './stored-tiles.ts'
+import {
+  hashAt,
+  tileOf,
+  type BundleHashes,
+  type Hashes,
+  type Stored,
+  type StoredTiles,
+} from './stored-tiles.ts'
 
 export interface LogRepairOptions {
   /** The log's folder in the ledger: '' or `audit/`. */
@@ -22,6 +30,11 @@ export interface LogRepairOptions {
   /** Replaces a file by the right bytes, and returns the new path of the damaged file. If undefined, damage is only reported. */
   put: ((path: string, bytes: Uint8Array) => Promise<string | undefined>) | undefined
   found: (finding: Finding) => void
+  /**
+   * Called for each full bundle, in order, with its proven entries; undefined when neither the ledger nor the source has them. Not called for
+   * bundles below a tile whose hashes are unknown.
+   */
+  bundle?: ((index: number, entries: PackedEntries | undefined) => Promise<void>) | undefined
   progress?: ((entries: number, size: number) => void) | undefined
 }
 
@@ -81,19 +94,20 @@ export class LogRepair {
   async #bundle(index: number, hash: Hash): Promise<void> {
     const { stored, progress, tree } = this.#options
     const bundle = await stored.bundle(index)
-    const leaves = bundle.root === hash ? bundle : await this.#entries(index, bundle, hash)
+    const right = bundle.root === hash ? bundle : await this.#entries(index, bundle, hash)
     const tile = await stored.tile(0, index)
-    if (tile.root !== hash) await this.#leafTile(index, tile, hash, leaves)
+    if (tile.root !== hash) await this.#leafTile(index, tile, hash, right)
+    await this.#options.bundle?.(index, right?.entries)
     progress?.((index + 1) * TILE_WIDTH, tree.size)
   }
 
-  /** Replaces a bundle. Returns the bundle's leaf hashes if any copy of the bundle has them. */
-  async #entries(index: number, found: Stored, hash: Hash): Promise<Hashes | undefined> {
+  /** Replaces a bundle. Returns the bundle's entries if any copy of the bundle has them. */
+  async #entries(index: number, found: Stored, hash: Hash): Promise<BundleHashes | undefined> {
     const { stored, source } = this.#options
     const tile = tileOf('entries', index)
     if (this.#isOptional(tile, found)) {
-      const leaves = await stored.leaves(index)
-      return leaves?.root === hash ? leaves : undefined
+      const inTail = await stored.entries(index)
+      return inTail?.root === hash ? inTail : undefined
     }
     const offered = await source.bundle(index)
     if (offered.root !== hash) {

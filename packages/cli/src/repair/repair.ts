@@ -1,4 +1,4 @@
-/** Repairs the sealed files of a ledger and of its audit sub-ledger. */
+/** Repairs the sealed files of a ledger, of its second trees, and of its audit sub-ledger. */
 import { basename, dirname, join } from 'node:path'
 import { keysIn } from '@service-fs/client/audit-place'
 import { ClientError } from '@service-fs/client/errors'
@@ -9,12 +9,13 @@ import type { VerifyOptions } from '@service-fs/client/verify'
 import { codeOf, messageOf } from '@service-fs/format/errors'
 import { lockDirectory, type DirectoryLock } from '@service-fs/storage-posix/lock'
 import type { CopySource } from '../mirror/copy-source.ts'
-import { Findings, type RepairReport } from './finding.ts'
+import { Findings, type Finding, type RepairReport } from './finding.ts'
 import { LogRepair } from './log-repair.ts'
 import { Replacer } from './replace.ts'
 import { signedRuns, type SignedRuns } from './signed-runs.ts'
 import { SourceTiles } from './source-tiles.ts'
 import { StoredTiles } from './stored-tiles.ts'
+import { TreeRepairs, treesIn } from './tree-repairs.ts'
 
 export interface RepairOptions extends TrustOptions {
   /** The ledger's directory. */
@@ -96,13 +97,21 @@ async function repairLog(
     return
   }
   const replacer = options.dryRun ? undefined : new Replacer(options.dir, options.kept)
-  await new LogRepair({
-    folder,
-    tree,
+  const shared = {
     stored: new StoredTiles(dir),
     source: new SourceTiles(source.log),
-    put: replacer && ((path, bytes) => replacer.put(path, bytes)),
-    found: (finding) => findings.add(finding),
+    put: replacer && ((path: string, bytes: Uint8Array) => replacer.put(path, bytes)),
+    found: (finding: Finding) => findings.add(finding),
+  }
+  // The audit sub-ledger has no second trees.
+  const algorithms = folder === '' ? await treesIn(files) : []
+  const trees = algorithms.length === 0 ? undefined : new TreeRepairs(algorithms, { ...shared, origin, dir })
+  await new LogRepair({
+    ...shared,
+    folder,
+    tree,
+    bundle: trees && ((index, entries) => trees.add(index, entries)),
     progress: folder === '' ? options.progress : undefined,
   }).run()
+  await trees?.end(tree)
 }

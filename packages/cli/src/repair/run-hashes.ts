@@ -53,7 +53,7 @@ export class RunHashes {
 
   /** Returns the hash of a tile, computed from the stored content below it; undefined when some of this content is missing. */
   async #below(level: number, index: number): Promise<Hash | undefined> {
-    if (level === 0) return (await this.#stored.leaves(index))?.root
+    if (level === 0) return (await this.#stored.entries(index))?.root
     const roots: Hash[] = []
     for (let i = 0; i < TILE_WIDTH; i++) {
       const { root } = await this.#stored.tile(level - 1, index * TILE_WIDTH + i)

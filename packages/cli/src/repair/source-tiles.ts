@@ -2,18 +2,18 @@
 import { ClientError } from '@service-fs/client/errors'
 import type { LogSource } from '@service-fs/client/source'
 import { messageOf } from '@service-fs/format/errors'
-import { nativeCodec, nativeKernel } from '@service-fs/native/native'
+import { nativeCodec } from '@service-fs/native/native'
 import type { Hash } from '@service-fs/tlog/hash'
 import { TILE_WIDTH } from '@service-fs/tlog/tile'
 import { formatBundle } from '@service-fs/tlog/tile-text'
 import { base64Lines } from '../copy.ts'
-import { hashesOf, type Hashes } from './stored-tiles.ts'
+import { bundleHashes, hashesOf, type BundleHashes, type Hashes } from './stored-tiles.ts'
 
 /** The content that the source has for a file, or the reason why it has none. */
 export type Offered<T> = T | { root: undefined; reason: string }
 
-/** The text of a bundle, and its leaf hashes. */
-export interface OfferedBundle extends Hashes {
+/** The text of a bundle, its entries, and their leaf hashes. */
+export interface OfferedBundle extends BundleHashes {
   text: Uint8Array
 }
 
@@ -35,7 +35,7 @@ export class SourceTiles {
       const entries = await this.#log.bundle(index, TILE_WIDTH)
       const text = nativeCodec.asciiEncode(formatBundle(base64Lines(entries)))
       // Hash the text itself, because the text will be written.
-      return { text, ...hashesOf(nativeKernel.readBundle(text, TILE_WIDTH).leaves) }
+      return { text, ...bundleHashes(text) }
     })
   }
 }

@@ -10,6 +10,7 @@ import { nativeCodec, nativeKernel } from '@service-fs/native/native'
 import { maxBytes } from '@service-fs/storage/object-name'
 import { TlogError } from '@service-fs/tlog/errors'
 import { HASH_SIZE, type Hash } from '@service-fs/tlog/hash'
+import type { PackedEntries } from '@service-fs/tlog/kernel/kernel'
 import { TILE_WIDTH, storedPath, type Tile } from '@service-fs/tlog/tile'
 
 /** 256 hashes in binary, and the hash over them. */
@@ -18,8 +19,21 @@ export interface Hashes {
   root: Hash
 }
 
+/** The entries of a bundle, and their leaf hashes. */
+export interface BundleHashes extends Hashes {
+  entries: PackedEntries
+}
+
+/** The problem with a stored file. */
+interface Problem {
+  root: undefined
+  problem: string
+  isMissing: boolean
+}
+
 /** A stored file: the hashes that its lines yield, or the problem with the file. */
-export type Stored = Hashes | { root: undefined; problem: string; isMissing: boolean }
+export type Stored = Hashes | Problem
+export type StoredBundle = BundleHashes | Problem
 
 /** The content at the path of a file: its bytes, or a problem. */
 export type Found = Uint8Array | { problem: string; isMissing: boolean }
@@ -31,6 +45,12 @@ const OTHER: ReadonlySet<string> = new Set(['ELOOP', 'EMLINK', 'ENXIO', 'EISDIR'
 
 export function hashesOf(bytes: Uint8Array): Hashes {
   return { bytes, root: nativeCodec.base64Encode(nativeKernel.rootOf(bytes)) }
+}
+
+/** Returns the entries in the text of a bundle, and their hashes. @throws TlogError */
+export function bundleHashes(text: Uint8Array): BundleHashes {
+  const { leaves, ...entries } = nativeKernel.readBundle(text, TILE_WIDTH)
+  return { ...hashesOf(leaves), entries }
 }
 
 /** Returns the hash at position `i` of a tile. */
@@ -75,33 +95,36 @@ export class StoredTiles {
   }
 
   tile(level: number, index: number): Promise<Stored> {
-    return this.#stored(tileOf(level, index), (text) => nativeKernel.readHashTile(text, TILE_WIDTH))
+    return this.#stored(tileOf(level, index), (text) => hashesOf(nativeKernel.readHashTile(text, TILE_WIDTH)))
   }
 
-  bundle(index: number): Promise<Stored> {
-    return this.#stored(tileOf('entries', index), (text) => nativeKernel.readBundle(text, TILE_WIDTH).leaves)
+  bundle(index: number): Promise<StoredBundle> {
+    return this.#stored(tileOf('entries', index), bundleHashes)
   }
 
-  /** Returns the leaf hashes of a bundle's entries in its file, or in the tail; undefined when neither holds all of them. */
-  async leaves(index: number): Promise<Hashes | undefined> {
+  /** Returns the entries of a bundle in its file, or in the tail; undefined when neither holds all of them. */
+  async entries(index: number): Promise<BundleHashes | undefined> {
     const stored = await this.bundle(index)
     if (stored.root !== undefined) return stored
-    try {
-      const entries = await this.#source.bundle(index, TILE_WIDTH)
-      const offsets = new Uint32Array(TILE_WIDTH + 1)
-      for (const [i, entry] of entries.entries()) offsets[i + 1] = (offsets[i] ?? 0) + entry.length
-      return hashesOf(nativeKernel.hashLeaves(nativeCodec.concat(...entries), offsets))
-    } catch {
-      return undefined
-    }
+    const entries = await this.partial(index, TILE_WIDTH)
+    if (entries === undefined) return undefined
+    const packed = { bytes: nativeCodec.concat(...entries), offsets: new Uint32Array(TILE_WIDTH + 1) }
+    for (const [i, entry] of entries.entries())
+      packed.offsets[i + 1] = (packed.offsets[i] ?? 0) + entry.length
+    return { ...hashesOf(nativeKernel.hashLeaves(packed.bytes, packed.offsets)), entries: packed }
   }
 
-  async #stored(tile: Tile, parse: (text: Uint8Array) => Uint8Array): Promise<Stored> {
+  /** Returns the first `width` entries of a bundle in its file, or in the tail; undefined when neither holds all of them. */
+  async partial(index: number, width: number): Promise<Uint8Array[] | undefined> {
+    return this.#source.bundle(index, width).catch(() => undefined)
+  }
+
+  async #stored<T extends Hashes>(tile: Tile, parse: (text: Uint8Array) => T): Promise<T | Problem> {
     const limit = maxBytes({ kind: tile.level === 'entries' ? 'bundle' : 'tile', level: 0, index: 0 })
     const found = await readFound(join(this.#dir, storedPath(tile)), limit)
     if (!(found instanceof Uint8Array)) return { root: undefined, ...found }
     try {
-      return hashesOf(parse(found))
+      return parse(found)
     } catch (error) {
       if (!(error instanceof TlogError)) throw error
       return { root: undefined, problem: 'other text', isMissing: false }
