@@ -19,7 +19,7 @@ const DOCUMENTED = {
 
 it('the API documentation documents every exported name of the packages on npm', async ({ skip }) => {
   rmSync(api, { recursive: true, force: true })
-  const done = await run('npm', ['run', '--silent', 'docs:api'], { cwd: repoRoot, timeoutMs: 110_000 })
+  const done = await run('npm', ['run', '--silent', 'docs:api'], { cwd: repoRoot, timeoutMs: 550_000 })
   const output = done.stdout + done.stderr
   skip(/\b(?:ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ENOTCACHED)\b/.test(output), 'npm does not reach its registry')
   expect([done.code, output]).toEqual([0, expect.not.stringContaining('[warning]')])
