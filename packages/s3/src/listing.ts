@@ -1,0 +1,52 @@
+/** Parses an answer of ListObjectsV2 with `encoding-type=url`: XML whose names have no markup in them. */
+import { S3Error } from './errors.ts'
+
+export interface ListingPage {
+  /** The names of the objects. */
+  names: string[]
+  /** The token of the next page; undefined for the last one. */
+  next: string | undefined
+}
+
+const CONTENTS = /<Contents>(.*?)<\/Contents>/gs
+
+/** @throws S3Error `malformed` */
+export function parseListing(xml: string): ListingPage {
+  if (!/<ListBucketResult[\s>]/.test(xml) || !xml.trimEnd().endsWith('</ListBucketResult>')) throw malformed()
+  const names = [...xml.matchAll(CONTENTS)].map(([, contents = '']) => decodedName(element(contents, 'Key')))
+  const truncated = element(xml, 'IsTruncated')
+  if (truncated === 'false') return { names, next: undefined }
+  const token = element(xml, 'NextContinuationToken')
+  if (truncated !== 'true' || token === undefined || token === '') throw malformed()
+  return { names, next: unescaped(token) }
+}
+
+function element(xml: string, name: string): string | undefined {
+  return new RegExp(`<${name}>([^<]*)</${name}>`).exec(xml)?.[1]
+}
+
+function decodedName(key: string | undefined): string {
+  try {
+    if (key !== undefined) return decodeURIComponent(unescaped(key).replaceAll('+', ' '))
+  } catch {
+    // The name has an invalid escape.
+  }
+  throw malformed()
+}
+
+function unescaped(text: string): string {
+  const names: Record<string, string> = { lt: '<', gt: '>', quot: '"', apos: "'", amp: '&' }
+  return text.replaceAll(/&(?:#(\d{1,7})|#x([0-9a-fA-F]{1,6})|([a-z]+));/g, (_, decimal, hex, name) => {
+    if (name !== undefined) return names[name as string] ?? fail()
+    const point = decimal === undefined ? Number.parseInt(hex as string, 16) : Number(decimal)
+    return point <= 0x10_ffff ? String.fromCodePoint(point) : fail()
+  })
+}
+
+function fail(): never {
+  throw malformed()
+}
+
+function malformed(): S3Error {
+  return new S3Error('malformed', 's3: listing: expected a ListBucketResult, found something else')
+}

@@ -1,0 +1,259 @@
+// The client against a server that fails in the ways of a store. The server checks no signatures.
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { buffer } from 'node:stream/consumers'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { S3Error } from './errors.ts'
+import { S3Objects } from './objects.ts'
+import { parseS3Place } from './place.ts'
+import type { RequestOptions } from './requests.ts'
+
+const SECRET = 'hunter2-secret'
+const TOKEN = 'hunter2-token'
+
+interface Seen {
+  method: string
+  path: string
+  headers: IncomingMessage['headers']
+  body: Buffer
+}
+type Answer = (out: ServerResponse, seen: Seen) => void
+
+let server: Server
+let seen: Seen[] = []
+/** The answers to the next requests; then `store` answers. */
+let answers: Answer[] = []
+let stored = new Map<string, Buffer>()
+
+beforeEach(async () => {
+  seen = []
+  answers = []
+  stored = new Map()
+  server = createServer((raw, out) => void respond(raw, out))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+})
+afterEach(() => {
+  server.closeAllConnections()
+  server.close()
+})
+
+async function respond(raw: IncomingMessage, out: ServerResponse): Promise<void> {
+  const { method = '', url = '', headers } = raw
+  const one = { method, path: url, headers, body: await buffer(raw) }
+  seen.push(one)
+  const answer = answers.shift() ?? store
+  answer(out, one)
+}
+
+const etagOf = (bytes: Buffer): string => `"${bytes.toString('hex')}"`
+
+/** Answers as a store does. */
+function store(out: ServerResponse, { method, path, headers, body }: Seen): void {
+  const found = stored.get(path)
+  const isOther = headers['if-match'] !== undefined && (!found || etagOf(found) !== headers['if-match'])
+  if (method === 'PUT' && ((headers['if-none-match'] === '*' && found) || isOther)) status(412)(out)
+  else if (method === 'PUT') {
+    stored.set(path, body)
+    out.writeHead(200, { etag: etagOf(body) }).end()
+  } else if (found === undefined) status(404, 'NoSuchKey')(out)
+  else out.writeHead(200, { etag: etagOf(found) }).end(found)
+}
+
+/** Answers with an error document that repeats secrets, as stores do. */
+function status(code: number, name = 'Failed') {
+  return (out: ServerResponse): void =>
+    void out.writeHead(code).end(`<Error><Code>${name}</Code><Message>${SECRET} ${TOKEN}</Message></Error>`)
+}
+
+const cut = (out: ServerResponse): void => void out.destroy()
+/** Does what the request asks, and loses the answer. */
+const storeAndCut: Answer = (out, one) => {
+  stored.set(one.path, one.body)
+  out.destroy()
+}
+
+function objects(options: Partial<RequestOptions> = {}, query = ''): S3Objects {
+  const { port } = server.address() as AddressInfo
+  const place = parseS3Place(`s3://acme/led?endpoint=http://127.0.0.1:${port}${query}`)
+  const credentials = { accessKeyId: 'A', secretAccessKey: SECRET, sessionToken: TOKEN }
+  return new S3Objects(place, { credentials: () => Promise.resolve(credentials), pause: 1, ...options })
+}
+
+/** Returns the code and the message of a failure, which shows no secret. */
+async function failure(work: Promise<unknown>): Promise<[string, string]> {
+  const error: unknown = await work.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  )
+  if (!(error instanceof S3Error)) throw new Error('expected an S3Error', { cause: error })
+  expect(`${error.message} ${error.stack} ${String(error.cause)}`).not.toMatch(/hunter2|Signature=/)
+  return [error.code, error.message]
+}
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
+const text = (found: { bytes: Uint8Array } | undefined): string | undefined =>
+  found && Buffer.from(found.bytes).toString()
+
+describe('an object that is written once', () => {
+  it('is stored under a condition, a lock, and sums that the signature covers', async () => {
+    const before = Date.now()
+    await objects({}, '&lock=COMPLIANCE&days=2').create('origin', bytes('abc'))
+    const [{ method, path, headers, body } = { headers: {} } as Seen] = seen
+    expect([method, path, body.toString()]).toEqual(['PUT', '/acme/led/origin', 'abc'])
+    expect(headers).toMatchObject({
+      'if-none-match': '*',
+      'x-amz-object-lock-mode': 'COMPLIANCE',
+      'x-amz-content-sha256': 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad',
+      'x-amz-checksum-sha256': 'ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=',
+    })
+    const until = Date.parse(String(headers['x-amz-object-lock-retain-until-date']))
+    expect(until).toBeGreaterThanOrEqual(before + 2 * 86_400_000)
+    for (const name of ['if-none-match', 'x-amz-object-lock-mode', 'x-amz-checksum-sha256'])
+      expect(headers.authorization).toContain(name)
+  })
+
+  it('may be there already with the same bytes, and is a conflict with others', async () => {
+    stored.set('/acme/led/origin', Buffer.from('abc'))
+    await objects().create('origin', bytes('abc'))
+    for (const other of ['abd', 'ab'])
+      expect(await failure(objects().create('origin', bytes(other)))).toEqual([
+        'conflict',
+        'origin: expected the same bytes in the store, found others',
+      ])
+    expect(stored.get('/acme/led/origin')?.toString()).toBe('abc')
+  })
+
+  it('is stored after failures, also after an attempt whose answer was lost', async () => {
+    answers = [status(503, 'SlowDown'), cut, status(409, 'ConditionalRequestConflict'), storeAndCut]
+    await objects().create('origin', bytes('abc'))
+    expect(seen.map(({ method }) => method).join(' ')).toBe('PUT PUT PUT PUT PUT GET')
+    expect(stored.get('/acme/led/origin')?.toString()).toBe('abc')
+  })
+
+  it('is refused with the code of the store, which is not asked again', async () => {
+    answers = [status(403, 'SignatureDoesNotMatch'), status(301, 'PermanentRedirect')]
+    expect(await failure(objects().create('origin', bytes('a')))).toEqual([
+      'refused',
+      'PUT s3://acme/led/origin: the store refused it: status 403, SignatureDoesNotMatch',
+    ])
+    expect((await failure(objects().create('origin', bytes('a'))))[1]).toContain(
+      'status 301, PermanentRedirect',
+    )
+    expect(seen.length).toBe(2)
+  })
+})
+
+describe('an object that one writer replaces', () => {
+  it('is replaced only in the version that was read, and has no lock', async () => {
+    const place = objects({}, '&lock=COMPLIANCE&days=2')
+    const first = await place.replace('checkpoint', bytes('1'), undefined)
+    const second = await place.replace('checkpoint', bytes('2'), first)
+    expect((await place.read('checkpoint', 10))?.etag).toBe(second)
+    for (const etag of [first, undefined])
+      expect(await failure(place.replace('checkpoint', bytes('3'), etag))).toEqual([
+        'changed',
+        'checkpoint: another writer changed it in the store',
+      ])
+    expect(stored.get('/acme/led/checkpoint')?.toString()).toBe('2')
+    for (const { headers } of seen) expect(headers['x-amz-object-lock-mode']).toBeUndefined()
+  })
+
+  it('is replaced by an attempt whose answer was lost', async () => {
+    const place = objects()
+    const first = await place.replace('checkpoint', bytes('1'), undefined)
+    answers = [storeAndCut]
+    expect(await place.replace('checkpoint', bytes('2'), first)).toBe(etagOf(Buffer.from('2')))
+  })
+})
+
+describe('reading', () => {
+  it('returns the bytes, or undefined without the object', async () => {
+    expect(await objects().read('origin', 10)).toBeUndefined()
+    await objects().create('origin', bytes('abc'))
+    expect(text(await objects().read('origin', 3))).toBe('abc')
+  })
+
+  it('does not take a missing bucket for an empty one', async () => {
+    answers = [status(404, 'NoSuchBucket')]
+    expect(await failure(objects().read('origin', 10))).toEqual([
+      'refused',
+      'origin: there is no bucket acme',
+    ])
+  })
+
+  it('refuses a larger object, whether the store states its length or not', async () => {
+    const chunked: Answer = (out) => {
+      out.writeHead(200, { etag: '"e"' })
+      out.write('ab')
+      out.end('cd')
+    }
+    answers = [(out) => void out.writeHead(200, { etag: '"e"' }).end('abcd'), chunked]
+    for (let i = 0; i < 2; i++)
+      expect(await failure(objects().read('origin', 3))).toEqual([
+        'too-large',
+        'GET s3://acme/led/origin: expected at most 3 bytes, found more',
+      ])
+  })
+
+  it('reads again after a body that ends before its stated length', async () => {
+    stored.set('/acme/led/origin', Buffer.from('abc'))
+    const short: Answer = (out) => {
+      out.writeHead(200, { etag: '"e"', 'content-length': '3' })
+      // The part is on its way before the connection ends.
+      out.write('ab', () => void out.destroy())
+    }
+    answers = [short, short]
+    expect(text(await objects().read('origin', 10))).toBe('abc')
+    expect(seen.length).toBe(3)
+  })
+
+  it('ends after its attempts, and when an answer does not come or does not end', async () => {
+    answers = Array.from({ length: 3 }, () => status(503, 'SlowDown'))
+    expect(await failure(objects({ attempts: 3 }).read('origin', 10))).toEqual([
+      'connection',
+      'GET s3://acme/led/origin: status 503, SlowDown, in 3 attempts',
+    ])
+    const never: Answer = () => undefined
+    const stuck: Answer = (out) => void out.writeHead(200, { etag: '"e"' }).write('a')
+    for (const answer of [never, stuck]) {
+      answers = [answer, answer]
+      expect(await failure(objects({ attempts: 2, limit: 50 }).read('origin', 10))).toEqual([
+        'connection',
+        'GET s3://acme/led/origin: no whole answer within 0.05 s, in 2 attempts',
+      ])
+    }
+  })
+
+  it('refuses an answer without an ETag', async () => {
+    answers = [(out) => void out.writeHead(200).end('abc')]
+    expect((await failure(objects().read('origin', 10)))[0]).toBe('malformed')
+  })
+})
+
+describe('listing', () => {
+  const page = (names: string[], next?: string): Answer => {
+    const contents = names.map((name) => `<Contents><Key>${name}</Key></Contents>`).join('')
+    const token = next === undefined ? '' : `<NextContinuationToken>${next}</NextContinuationToken>`
+    const inner = `<IsTruncated>${next !== undefined}</IsTruncated>${contents}${token}`
+    return (out) => void out.writeHead(200).end(`<ListBucketResult>${inner}</ListBucketResult>`)
+  }
+
+  it('goes from page to page', async () => {
+    answers = [page(['led/keys/b', 'led/keys/a'], 't+1'), page(['led/keys/c'])]
+    expect(await objects().list('keys', 3)).toEqual(['a', 'b', 'c'])
+    expect(seen[1]?.path).toContain('continuation-token=t%2B1')
+  })
+
+  it('refuses too many names, foreign names, and pages that repeat', async () => {
+    answers = [page(['led/keys/a', 'led/keys/b'])]
+    expect((await failure(objects().list('keys', 1)))[0]).toBe('too-large')
+    answers = [page(['other/a'])]
+    expect((await failure(objects().list('keys', 1)))[0]).toBe('malformed')
+    answers = [page(['led/keys/a'], 't'), page(['led/keys/a'], 't')]
+    expect((await failure(objects().list('keys', 9)))[0]).toBe('malformed')
+    answers = [page([], 't')]
+    expect((await failure(objects().list('keys', 9)))[0]).toBe('malformed')
+  })
+})
