@@ -36,13 +36,23 @@ export async function goBuild(dir: string, bin: string, packages: readonly strin
 }
 
 const FSCK = 'github.com/transparency-dev/tessera/cmd/fsck@v1.0.4'
+const VERSITYGW = 'github.com/versity/versitygw/cmd/versitygw@v1.2.0'
 
 /** Installs Tessera's fsck into a folder, once; returns undefined, or the reason for the failure in one line. */
-export async function installFsck(bin: string): Promise<string | undefined> {
-  if (existsSync(join(bin, 'fsck'))) return undefined
+export function installFsck(bin: string): Promise<string | undefined> {
+  return install(bin, 'fsck', FSCK)
+}
+
+/** Installs versitygw, an S3-compatible store over a folder, like `installFsck`. */
+export function installVersitygw(bin: string): Promise<string | undefined> {
+  return install(bin, 'versitygw', VERSITYGW)
+}
+
+async function install(bin: string, program: string, module: string): Promise<string | undefined> {
+  if (existsSync(join(bin, program))) return undefined
   const options = { cwd: bin, env: { GOBIN: bin }, timeoutMs: 600_000 }
-  const done = await runAlone(bin, ['install', FSCK], options)
-  return done.code === 0 ? undefined : `${FSCK} cannot be installed: ${lastLine(done.stderr)}`
+  const done = await runAlone(bin, ['install', module], options)
+  return done.code === 0 ? undefined : `${module} cannot be installed: ${lastLine(done.stderr)}`
 }
 
 function lastLine(text: string): string {

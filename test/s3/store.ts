@@ -1,0 +1,72 @@
+// versitygw, an S3-compatible store over a folder.
+import { spawn, type ChildProcess } from 'node:child_process'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { homedir, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { AwsV4Signer } from 'aws4fetch'
+import type { Credentials } from '@service-fs/s3/credentials'
+import { goVersion, installVersitygw } from '../support/go.ts'
+import { end, freePort, hasExited, sleep } from '../support/process.ts'
+
+/** Outside of the checkout, so that one installation serves each of them. */
+const bin = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'service-fs/versitygw-1.2.0')
+
+/** Why the store cannot be installed here, or undefined. */
+export async function missingStore(): Promise<string | undefined> {
+  return goVersion === undefined ? 'go is not installed' : installVersitygw(bin)
+}
+
+export class Store {
+  readonly url: string
+  readonly credentials: Credentials = { accessKeyId: 'test', secretAccessKey: 'hunter2-secret' }
+  readonly #dir: string
+  readonly #child: ChildProcess
+
+  private constructor(dir: string, port: number) {
+    this.#dir = dir
+    this.url = `http://127.0.0.1:${port}`
+    const { accessKeyId, secretAccessKey } = this.credentials
+    const env = { ...process.env, ROOT_ACCESS_KEY: accessKeyId, ROOT_SECRET_KEY: secretAccessKey }
+    const backend = ['posix', '--versioning-dir', join(dir, 'versions'), join(dir, 'root')]
+    const args = ['--port', `127.0.0.1:${port}`, '--quiet', ...backend]
+    this.#child = spawn(join(bin, 'versitygw'), args, { env, stdio: 'ignore' })
+  }
+
+  static async start(): Promise<Store> {
+    const dir = await mkdtemp(join(tmpdir(), 'service-fs-s3-'))
+    for (const name of ['root', 'versions']) await mkdir(join(dir, name))
+    const store = new Store(dir, await freePort())
+    while (!(await store.#answers())) {
+      if (hasExited(store.#child)) throw new Error('versitygw ended')
+      await sleep(20)
+    }
+    return store
+  }
+
+  async #answers(): Promise<boolean> {
+    return fetch(this.url).then(
+      async (response) => (await response.arrayBuffer()) !== undefined,
+      () => false,
+    )
+  }
+
+  async makeBucket(name: string, { lock }: { lock: boolean }): Promise<void> {
+    await this.send('PUT', name, { 'x-amz-bucket-object-lock-enabled': String(lock) })
+  }
+
+  /** Sends a request without a body; returns the body of its answer. */
+  async send(method: string, path: string, headers: Record<string, string> = {}): Promise<string> {
+    const options = { ...this.credentials, service: 's3', region: 'us-east-1' }
+    const signer = new AwsV4Signer({ ...options, method, url: `${this.url}/${path}`, headers })
+    const { url, headers: signed } = await signer.sign()
+    const response = await fetch(url, { method, headers: signed })
+    const text = await response.text()
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`)
+    return text
+  }
+
+  async dispose(): Promise<void> {
+    await end(this.#child, 'SIGTERM')
+    await rm(this.#dir, { recursive: true, force: true })
+  }
+}
