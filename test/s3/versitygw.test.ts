@@ -4,6 +4,12 @@ import { parseS3Place } from '@service-fs/s3/place'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Store, missingStore } from './store.ts'
 
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
+const textIn = async (place: S3Objects, path: string): Promise<string | undefined> => {
+  const found = await place.read(path, 100)
+  return found && Buffer.from(found.bytes).toString()
+}
+
 const missing = await missingStore()
 const name = 'the client against versitygw'
 
@@ -20,12 +26,6 @@ describe.skipIf(missing !== undefined)(missing === undefined ? name : `${name}: 
     new S3Objects(parseS3Place(`${place}endpoint=${store.url}`), {
       credentials: () => Promise.resolve(credentials),
     })
-  const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
-  const textIn = async (place: S3Objects, path: string): Promise<string | undefined> => {
-    const found = await place.read(path, 100)
-    return found && Buffer.from(found.bytes).toString()
-  }
-
   it.each(['s3://plain/a/b?', 's3://locked/a/b?lock=COMPLIANCE&days=1&'])(
     'creates, replaces, reads and lists objects in %s',
     async (query) => {

@@ -19,6 +19,9 @@ async function file(mode: number): Promise<string> {
   return path
 }
 
+const failure = (env: Record<string, string>): Promise<string> =>
+  readCredentials(env).then(String, (error: Error) => error.message)
+
 describe('credentials', () => {
   it('come from the environment before the file', async () => {
     const env = { AWS_ACCESS_KEY_ID: 'E', AWS_SECRET_ACCESS_KEY: 's', AWS_SESSION_TOKEN: 't' }
@@ -36,8 +39,6 @@ describe('credentials', () => {
 
   it('must be whole, and in a file that only its owner reads', async () => {
     const path = await file(0o640)
-    const failure = (env: Record<string, string>): Promise<string> =>
-      readCredentials(env).then(String, (error: Error) => error.message)
     expect(await failure({ AWS_SHARED_CREDENTIALS_FILE: path })).toBe(
       `s3: ${path}: expected a mode such as 0600, readable only by its owner, found 0640`,
     )

@@ -96,6 +96,25 @@ const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 const text = (found: { bytes: Uint8Array } | undefined): string | undefined =>
   found && Buffer.from(found.bytes).toString()
 
+const chunked: Answer = (out) => {
+  out.writeHead(200, { etag: '"e"' })
+  out.write('ab')
+  out.end('cd')
+}
+const short: Answer = (out) => {
+  out.writeHead(200, { etag: '"e"', 'content-length': '3' })
+  // The part is on its way before the connection ends.
+  out.write('ab', () => void out.destroy())
+}
+const never: Answer = () => undefined
+const stuck: Answer = (out) => void out.writeHead(200, { etag: '"e"' }).write('a')
+const page = (names: string[], next?: string): Answer => {
+  const contents = names.map((name) => `<Contents><Key>${name}</Key></Contents>`).join('')
+  const token = next === undefined ? '' : `<NextContinuationToken>${next}</NextContinuationToken>`
+  const inner = `<IsTruncated>${next !== undefined}</IsTruncated>${contents}${token}`
+  return (out) => void out.writeHead(200).end(`<ListBucketResult>${inner}</ListBucketResult>`)
+}
+
 describe('an object that is written once', () => {
   it('is stored under a condition, a lock, and sums that the signature covers', async () => {
     const before = Date.now()
@@ -184,11 +203,6 @@ describe('reading', () => {
   })
 
   it('refuses a larger object, whether the store states its length or not', async () => {
-    const chunked: Answer = (out) => {
-      out.writeHead(200, { etag: '"e"' })
-      out.write('ab')
-      out.end('cd')
-    }
     answers = [(out) => void out.writeHead(200, { etag: '"e"' }).end('abcd'), chunked]
     for (let i = 0; i < 2; i++)
       expect(await failure(objects().read('origin', 3))).toEqual([
@@ -199,11 +213,6 @@ describe('reading', () => {
 
   it('reads again after a body that ends before its stated length', async () => {
     stored.set('/acme/led/origin', Buffer.from('abc'))
-    const short: Answer = (out) => {
-      out.writeHead(200, { etag: '"e"', 'content-length': '3' })
-      // The part is on its way before the connection ends.
-      out.write('ab', () => void out.destroy())
-    }
     answers = [short, short]
     expect(text(await objects().read('origin', 10))).toBe('abc')
     expect(seen.length).toBe(3)
@@ -215,8 +224,6 @@ describe('reading', () => {
       'connection',
       'GET s3://acme/led/origin: status 503, SlowDown, in 3 attempts',
     ])
-    const never: Answer = () => undefined
-    const stuck: Answer = (out) => void out.writeHead(200, { etag: '"e"' }).write('a')
     for (const answer of [never, stuck]) {
       answers = [answer, answer]
       expect(await failure(objects({ attempts: 2, limit: 50 }).read('origin', 10))).toEqual([
@@ -233,13 +240,6 @@ describe('reading', () => {
 })
 
 describe('listing', () => {
-  const page = (names: string[], next?: string): Answer => {
-    const contents = names.map((name) => `<Contents><Key>${name}</Key></Contents>`).join('')
-    const token = next === undefined ? '' : `<NextContinuationToken>${next}</NextContinuationToken>`
-    const inner = `<IsTruncated>${next !== undefined}</IsTruncated>${contents}${token}`
-    return (out) => void out.writeHead(200).end(`<ListBucketResult>${inner}</ListBucketResult>`)
-  }
-
   it('goes from page to page', async () => {
     answers = [page(['led/keys/b', 'led/keys/a'], 't+1'), page(['led/keys/c'])]
     expect(await objects().list('keys', 3)).toEqual(['a', 'b', 'c'])
