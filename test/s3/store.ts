@@ -19,28 +19,57 @@ export async function missingStore(): Promise<string | undefined> {
 export class Store {
   readonly url: string
   readonly credentials: Credentials = { accessKeyId: 'test', secretAccessKey: 'hunter2-secret' }
+  /** The variables that choose credentials: those of this store, and none of the caller's. */
+  readonly env: Record<string, string | undefined> = {
+    AWS_ACCESS_KEY_ID: this.credentials.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: this.credentials.secretAccessKey,
+    AWS_SESSION_TOKEN: undefined,
+    AWS_SHARED_CREDENTIALS_FILE: undefined,
+    AWS_PROFILE: undefined,
+  }
   readonly #dir: string
-  readonly #child: ChildProcess
+  readonly #port: number
+  #child: ChildProcess
 
   private constructor(dir: string, port: number) {
     this.#dir = dir
+    this.#port = port
     this.url = `http://127.0.0.1:${port}`
+    this.#child = this.#spawn()
+  }
+
+  #spawn(): ChildProcess {
     const { accessKeyId, secretAccessKey } = this.credentials
     const env = { ...process.env, ROOT_ACCESS_KEY: accessKeyId, ROOT_SECRET_KEY: secretAccessKey }
-    const backend = ['posix', '--versioning-dir', join(dir, 'versions'), join(dir, 'root')]
-    const args = ['--port', `127.0.0.1:${port}`, '--quiet', ...backend]
-    this.#child = spawn(join(bin, 'versitygw'), args, { env, stdio: 'ignore' })
+    const backend = ['posix', '--versioning-dir', join(this.#dir, 'versions'), join(this.#dir, 'root')]
+    const args = ['--port', `127.0.0.1:${this.#port}`, '--quiet', ...backend]
+    return spawn(join(bin, 'versitygw'), args, { env, stdio: 'ignore' })
   }
 
   static async start(): Promise<Store> {
     const dir = await mkdtemp(join(tmpdir(), 'service-fs-s3-'))
     for (const name of ['root', 'versions']) await mkdir(join(dir, name))
     const store = new Store(dir, await freePort())
-    while (!(await store.#answers())) {
-      if (hasExited(store.#child)) throw new Error('versitygw ended')
+    await store.#ready()
+    return store
+  }
+
+  async #ready(): Promise<void> {
+    while (!(await this.#answers())) {
+      if (hasExited(this.#child)) throw new Error('versitygw ended')
       await sleep(20)
     }
-    return store
+  }
+
+  /** Ends the store without a chance to finish anything. */
+  async kill(): Promise<void> {
+    await end(this.#child, 'SIGKILL')
+  }
+
+  /** Starts the store again after `kill`. */
+  async restart(): Promise<void> {
+    this.#child = this.#spawn()
+    await this.#ready()
   }
 
   async #answers(): Promise<boolean> {
@@ -54,12 +83,23 @@ export class Store {
     await this.send('PUT', name, { 'x-amz-bucket-object-lock-enabled': String(lock) })
   }
 
-  /** Sends a request without a body; returns the body of its answer. */
-  async send(method: string, path: string, headers: Record<string, string> = {}): Promise<string> {
+  /** Sends a request; returns the body of its answer. */
+  async send(
+    method: string,
+    path: string,
+    headers: Record<string, string> = {},
+    body?: Uint8Array,
+  ): Promise<string> {
     const options = { ...this.credentials, service: 's3', region: 'us-east-1' }
-    const signer = new AwsV4Signer({ ...options, method, url: `${this.url}/${path}`, headers })
+    const signer = new AwsV4Signer({
+      ...options,
+      method,
+      url: `${this.url}/${path}`,
+      headers,
+      ...(body === undefined ? {} : { body }),
+    })
     const { url, headers: signed } = await signer.sign()
-    const response = await fetch(url, { method, headers: signed })
+    const response = await fetch(url, { method, headers: signed, body: body ?? null })
     const text = await response.text()
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`)
     return text

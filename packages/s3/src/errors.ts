@@ -23,11 +23,14 @@ export class S3Error extends Error {
   readonly code: S3ErrorCode
   /** The HTTP status of the answer; undefined when there was none. */
   readonly status: number | undefined
+  /** The error code of the store; undefined when its answer has none. */
+  readonly storeCode: string | undefined
 
-  constructor(code: S3ErrorCode, message: string, status?: number) {
+  constructor(code: S3ErrorCode, message: string, status?: number, storeCode?: string) {
     super(message)
     this.name = 'S3Error'
     this.code = code
     this.status = status
+    this.storeCode = storeCode
   }
 }

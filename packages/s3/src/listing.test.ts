@@ -7,13 +7,15 @@ const listing = (inner: string): string =>
 describe('a listing', () => {
   it('has decoded names and the token of the next page', () => {
     const contents = '<Contents><Key>a%2Fb+c%26</Key><Size>1</Size></Contents>'
-    expect(parseListing(listing(`<IsTruncated>false</IsTruncated>${contents}`))).toEqual({
+    const folders = '<CommonPrefixes><Prefix>a%2Fd%2F</Prefix></CommonPrefixes>'
+    expect(parseListing(listing(`<IsTruncated>false</IsTruncated>${contents}${folders}`))).toEqual({
       names: ['a/b c&'],
+      folders: ['a/d/'],
       next: undefined,
     })
     const more =
       '<IsTruncated>true</IsTruncated><NextContinuationToken>a&amp;&#x62;&#99;</NextContinuationToken>'
-    expect(parseListing(listing(more))).toEqual({ names: [], next: 'a&bc' })
+    expect(parseListing(listing(more))).toEqual({ names: [], folders: [], next: 'a&bc' })
   })
 
   it.each([
@@ -24,6 +26,7 @@ describe('a listing', () => {
     listing('<IsTruncated>true</IsTruncated>'),
     listing('<IsTruncated>false</IsTruncated><Contents><Size>1</Size></Contents>'),
     listing('<IsTruncated>false</IsTruncated><Contents><Key>%zz</Key></Contents>'),
+    listing('<IsTruncated>false</IsTruncated><CommonPrefixes></CommonPrefixes>'),
     listing('<IsTruncated>true</IsTruncated><NextContinuationToken>&evil;</NextContinuationToken>'),
     listing('<IsTruncated>true</IsTruncated><NextContinuationToken>&#9999999;</NextContinuationToken>'),
   ])('is refused if it is malformed: %j', (xml) => {

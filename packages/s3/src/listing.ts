@@ -4,21 +4,25 @@ import { S3Error } from './errors.ts'
 export interface ListingPage {
   /** The names of the objects. */
   names: string[]
+  /** What the names of other objects begin with, up to the delimiter. */
+  folders: string[]
   /** The token of the next page; undefined for the last one. */
   next: string | undefined
 }
 
 const CONTENTS = /<Contents>(.*?)<\/Contents>/gs
+const FOLDERS = /<CommonPrefixes>(.*?)<\/CommonPrefixes>/gs
 
 /** @throws S3Error `malformed` */
 export function parseListing(xml: string): ListingPage {
   if (!/<ListBucketResult[\s>]/.test(xml) || !xml.trimEnd().endsWith('</ListBucketResult>')) throw malformed()
   const names = [...xml.matchAll(CONTENTS)].map(([, contents = '']) => decodedName(element(contents, 'Key')))
+  const folders = [...xml.matchAll(FOLDERS)].map(([, prefix = '']) => decodedName(element(prefix, 'Prefix')))
   const truncated = element(xml, 'IsTruncated')
-  if (truncated === 'false') return { names, next: undefined }
+  if (truncated === 'false') return { names, folders, next: undefined }
   const token = element(xml, 'NextContinuationToken')
   if (truncated !== 'true' || token === undefined || token === '') throw malformed()
-  return { names, next: unescaped(token) }
+  return { names, folders, next: unescaped(token) }
 }
 
 function element(xml: string, name: string): string | undefined {

@@ -5,9 +5,8 @@ import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { S3Error } from './errors.ts'
-import { S3Objects } from './objects.ts'
+import { S3Objects, type ObjectsOptions } from './objects.ts'
 import { parseS3Place } from './place.ts'
-import type { RequestOptions } from './requests.ts'
 
 const SECRET = 'hunter2-secret'
 const TOKEN = 'hunter2-token'
@@ -25,11 +24,14 @@ let seen: Seen[] = []
 /** The answers to the next requests; then `store` answers. */
 let answers: Answer[] = []
 let stored = new Map<string, Buffer>()
+/** The retention of each locked object. */
+let locks = new Map<string, string>()
 
 beforeEach(async () => {
   seen = []
   answers = []
   stored = new Map()
+  locks = new Map()
   server = createServer((raw, out) => void respond(raw, out))
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -49,16 +51,32 @@ async function respond(raw: IncomingMessage, out: ServerResponse): Promise<void>
 
 const etagOf = (bytes: Buffer): string => `"${bytes.toString('hex')}"`
 
+const retention = (mode: string, until: string): string =>
+  `<Retention><Mode>${mode}</Mode><RetainUntilDate>${until}</RetainUntilDate></Retention>`
+
 /** Answers as a store does. */
-function store(out: ServerResponse, { method, path, headers, body }: Seen): void {
+function store(out: ServerResponse, one: Seen): void {
+  const { method, path, headers, body } = one
+  if (path.endsWith('?retention=')) return storeLock(out, one)
+  if (path.endsWith('?object-lock=')) return status(404, 'ObjectLockConfigurationNotFoundError')(out)
   const found = stored.get(path)
   const isOther = headers['if-match'] !== undefined && (!found || etagOf(found) !== headers['if-match'])
   if (method === 'PUT' && ((headers['if-none-match'] === '*' && found) || isOther)) status(412)(out)
   else if (method === 'PUT') {
     stored.set(path, body)
+    const [mode, until] = ['mode', 'retain-until-date'].map((name) => headers[`x-amz-object-lock-${name}`])
+    if (mode !== undefined) locks.set(path, retention(String(mode), String(until)))
     out.writeHead(200, { etag: etagOf(body) }).end()
   } else if (found === undefined) status(404, 'NoSuchKey')(out)
   else out.writeHead(200, { etag: etagOf(found) }).end(found)
+}
+
+function storeLock(out: ServerResponse, { method, path, body }: Seen): void {
+  const [name = ''] = path.split('?')
+  if (method === 'PUT') locks.set(name, body.toString())
+  const found = locks.get(name)
+  if (found === undefined) status(404, 'NoSuchObjectLockConfiguration')(out)
+  else out.writeHead(200).end(method === 'PUT' ? '' : found)
 }
 
 /** Answers with an error document that repeats secrets, as stores do. */
@@ -74,9 +92,12 @@ const storeAndCut: Answer = (out, one) => {
   out.destroy()
 }
 
-function objects(options: Partial<RequestOptions> = {}, query = ''): S3Objects {
+const DAY = 86_400_000
+const lock = { mode: 'COMPLIANCE', days: 2 } as const
+
+function objects(options: Partial<ObjectsOptions> = {}): S3Objects {
   const { port } = server.address() as AddressInfo
-  const place = parseS3Place(`s3://acme/led?endpoint=http://127.0.0.1:${port}${query}`)
+  const place = parseS3Place(`s3://acme/led?endpoint=http://127.0.0.1:${port}`)
   const credentials = { accessKeyId: 'A', secretAccessKey: SECRET, sessionToken: TOKEN }
   return new S3Objects(place, { credentials: () => Promise.resolve(credentials), pause: 1, ...options })
 }
@@ -108,17 +129,18 @@ const short: Answer = (out) => {
 }
 const never: Answer = () => undefined
 const stuck: Answer = (out) => void out.writeHead(200, { etag: '"e"' }).write('a')
-const page = (names: string[], next?: string): Answer => {
+const page = (names: string[], next?: string, folders: string[] = []): Answer => {
   const contents = names.map((name) => `<Contents><Key>${name}</Key></Contents>`).join('')
+  const prefixes = folders.map((name) => `<CommonPrefixes><Prefix>${name}</Prefix></CommonPrefixes>`).join('')
   const token = next === undefined ? '' : `<NextContinuationToken>${next}</NextContinuationToken>`
-  const inner = `<IsTruncated>${next !== undefined}</IsTruncated>${contents}${token}`
+  const inner = `<IsTruncated>${next !== undefined}</IsTruncated>${contents}${prefixes}${token}`
   return (out) => void out.writeHead(200).end(`<ListBucketResult>${inner}</ListBucketResult>`)
 }
 
 describe('an object that is written once', () => {
   it('is stored under a condition, a lock, and sums that the signature covers', async () => {
     const before = Date.now()
-    await objects({}, '&lock=COMPLIANCE&days=2').create('origin', bytes('abc'))
+    await objects({ lock }).create('origin', bytes('abc'))
     const [{ method, path, headers, body } = { headers: {} } as Seen] = seen
     expect([method, path, body.toString()]).toEqual(['PUT', '/acme/led/origin', 'abc'])
     expect(headers).toMatchObject({
@@ -128,7 +150,7 @@ describe('an object that is written once', () => {
       'x-amz-checksum-sha256': 'ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=',
     })
     const until = Date.parse(String(headers['x-amz-object-lock-retain-until-date']))
-    expect(until).toBeGreaterThanOrEqual(before + 2 * 86_400_000)
+    expect(until).toBeGreaterThanOrEqual(before + 2 * DAY)
     for (const name of ['if-none-match', 'x-amz-object-lock-mode', 'x-amz-checksum-sha256'])
       expect(headers.authorization).toContain(name)
   })
@@ -166,7 +188,7 @@ describe('an object that is written once', () => {
 
 describe('an object that one writer replaces', () => {
   it('is replaced only in the version that was read, and has no lock', async () => {
-    const place = objects({}, '&lock=COMPLIANCE&days=2')
+    const place = objects({ lock })
     const first = await place.replace('checkpoint', bytes('1'), undefined)
     const second = await place.replace('checkpoint', bytes('2'), first)
     expect((await place.read('checkpoint', 10))?.etag).toBe(second)
@@ -184,6 +206,20 @@ describe('an object that one writer replaces', () => {
     const first = await place.replace('checkpoint', bytes('1'), undefined)
     answers = [storeAndCut]
     expect(await place.replace('checkpoint', bytes('2'), first)).toBe(etagOf(Buffer.from('2')))
+  })
+})
+
+describe('an object', () => {
+  it('is looked for without reading it, and is removed', async () => {
+    answers = [(out) => void out.writeHead(200, { 'content-length': '300' }).end(), status(404)]
+    expect([await objects().has('origin'), await objects().has('origin')]).toEqual([true, false])
+    answers = [(out) => void out.writeHead(204).end()]
+    await objects().remove('tail/1')
+    expect(seen.map(({ method, path }) => `${method} ${path}`)).toEqual([
+      'HEAD /acme/led/origin',
+      'HEAD /acme/led/origin',
+      'DELETE /acme/led/tail/1',
+    ])
   })
 })
 
@@ -239,11 +275,83 @@ describe('reading', () => {
   })
 })
 
+const daysFromNow = (days: number): string => new Date(Date.now() + days * DAY).toISOString()
+/** Returns the mode of the lock of `origin`, and its days from now. */
+const foundLock = (): [string, number] | undefined => {
+  const [, mode = '', date = ''] = />([A-Z]+)<.*>([^<]+Z)</.exec(locks.get('/acme/led/origin') ?? '') ?? []
+  return mode === '' ? undefined : [mode, Math.round((Date.parse(date) - Date.now()) / DAY)]
+}
+
+describe('a lock', () => {
+  it.each([
+    [undefined, ['COMPLIANCE', 3]],
+    [
+      ['COMPLIANCE', 0.5],
+      ['COMPLIANCE', 3],
+    ],
+    [
+      ['COMPLIANCE', 2.2],
+      ['COMPLIANCE', 2],
+    ],
+    [
+      ['COMPLIANCE', 9],
+      ['COMPLIANCE', 9],
+    ],
+    [
+      ['GOVERNANCE', 9],
+      ['COMPLIANCE', 9],
+    ],
+  ] as const)('of an object that is there already, %j, becomes %j', async (before, after) => {
+    stored.set('/acme/led/origin', Buffer.from('abc'))
+    if (before !== undefined) locks.set('/acme/led/origin', retention(before[0], daysFromNow(before[1])))
+    await objects({ lock: { mode: 'COMPLIANCE', days: 3 } }).create('origin', bytes('abc'))
+    expect(foundLock()).toEqual(after)
+  })
+
+  it('is never weaker or shorter than the one that is there', async () => {
+    stored.set('/acme/led/origin', Buffer.from('abc'))
+    locks.set('/acme/led/origin', retention('COMPLIANCE', daysFromNow(0.5)))
+    await objects({ lock: { mode: 'GOVERNANCE', days: 5 } }).create('origin', bytes('abc'))
+    expect(foundLock()).toEqual(['COMPLIANCE', 5])
+    await objects().create('origin', bytes('abc'))
+    expect(foundLock()).toEqual(['COMPLIANCE', 5])
+  })
+
+  it('is refused by a bucket without Object Lock, and looked for after the first object', async () => {
+    expect(await failure(objects({ lock }).checkBucket())).toEqual([
+      'refused',
+      'acme: expected a bucket with Object Lock, found one without',
+    ])
+    answers = [(out) => void out.writeHead(200).end('<ObjectLockEnabled>Enabled</ObjectLockEnabled>')]
+    await objects({ lock }).checkBucket()
+    await objects().checkBucket()
+    answers = [(out) => void out.writeHead(200, { etag: '"e"' }).end()]
+    expect(await failure(objects({ lock }).create('origin', bytes('abc')))).toEqual([
+      'refused',
+      'led/origin: expected an object with a lock, found one without',
+    ])
+    const place = objects({ lock })
+    seen = []
+    for (const name of ['a', 'b']) await place.create(name, bytes('abc'))
+    expect(seen.map(({ method }) => method)).toEqual(['PUT', 'GET', 'PUT'])
+  })
+})
+
 describe('listing', () => {
   it('goes from page to page', async () => {
     answers = [page(['led/keys/b', 'led/keys/a'], 't+1'), page(['led/keys/c'])]
-    expect(await objects().list('keys', 3)).toEqual(['a', 'b', 'c'])
+    expect((await objects().list('keys', 3)).map(({ name }) => name)).toEqual(['a', 'b', 'c'])
     expect(seen[1]?.path).toContain('continuation-token=t%2B1')
+  })
+
+  it('has the objects and the folders, without the object that has the name of the folder', async () => {
+    answers = [page(['led/tile/', 'led/tile/a'], undefined, ['led/tile/0/', 'led/tile/entries/'])]
+    expect(await objects().list('tile', 3)).toEqual([
+      { name: '0', kind: 'folder' },
+      { name: 'a', kind: 'object' },
+      { name: 'entries', kind: 'folder' },
+    ])
+    expect(seen[0]?.path).toContain('delimiter=%2F')
   })
 
   it('refuses too many names, foreign names, and pages that repeat', async () => {

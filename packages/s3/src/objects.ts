@@ -1,6 +1,7 @@
 /** The objects below the prefix of a place: ones that are written once, and ones that a single writer replaces. */
 import { S3Error } from './errors.ts'
-import { parseListing } from './listing.ts'
+import { parseListing, type ListingPage } from './listing.ts'
+import { ObjectLocks, type ObjectLock } from './object-lock.ts'
 import type { S3Place } from './place.ts'
 import { Requests, type RequestOptions, type S3Answer } from './requests.ts'
 
@@ -10,17 +11,52 @@ export interface StoredObject {
   etag: string
 }
 
+export interface ListedObject {
+  /** The name within the folder. */
+  name: string
+  /** A folder stands for all objects whose names begin with its name and a slash. */
+  kind: 'object' | 'folder'
+}
+
+export interface ObjectsOptions extends RequestOptions {
+  /** The lock of the objects that are written once. */
+  lock?: ObjectLock | undefined
+}
+
 const MAX_LISTING_BYTES = 1 << 22
 const MAX_ANSWER_BYTES = 1 << 16
-const DAY = 86_400_000
 
 export class S3Objects {
   readonly #place: S3Place
   readonly #requests: Requests
+  readonly #locks: ObjectLocks | undefined
 
-  constructor(place: S3Place, options: RequestOptions) {
+  constructor(place: S3Place, { lock, ...options }: ObjectsOptions) {
     this.#place = place
     this.#requests = new Requests(place, options)
+    this.#locks = lock && new ObjectLocks(this.#requests, place.bucket, lock)
+  }
+
+  /** The place of the object with this name, for messages. */
+  placeOf(name: string): string {
+    return `s3://${this.#place.bucket}/${this.#key(name)}`
+  }
+
+  /** Checks that the bucket has Object Lock, if objects are to be locked. @throws S3Error `refused` */
+  async checkBucket(): Promise<void> {
+    await this.#locks?.checkBucket()
+  }
+
+  /** Checks that an object has a lock, if objects are to be locked. @throws S3Error `refused` */
+  async checkLock(name: string): Promise<void> {
+    await this.#locks?.check(this.#key(name))
+  }
+
+  /** Reports whether there is an object with this name. */
+  async has(name: string): Promise<boolean> {
+    const answer = await this.#requests.send({ method: 'HEAD', key: this.#key(name), most: 0 })
+    if (answer.status !== 200 && answer.status !== 404) throw this.#unexpected('HEAD', name, answer)
+    return answer.status === 200
   }
 
   /** Reads an object of at most `most` bytes. Resolves to undefined when there is none. @throws S3Error */
@@ -33,16 +69,28 @@ export class S3Objects {
   }
 
   /**
-   * Stores an object that is never replaced, under the place's lock. Succeeds if the store already has the same bytes.
+   * Stores an object that is never replaced, with the lock. Succeeds if the store already has the same bytes; then it sets or extends
+   * their lock.
    * @throws S3Error `conflict` if it has other bytes
    */
   async create(name: string, bytes: Uint8Array): Promise<void> {
-    const headers = { 'if-none-match': '*', ...this.#lockHeaders() }
+    const headers = { 'if-none-match': '*', ...this.#locks?.headers() }
     const answer = await this.#put(name, bytes, headers)
-    if (answer.status === 200) return
+    if (answer.status === 200) return this.#locks?.prove(this.#key(name))
     if (answer.status !== 412) throw this.#unexpected('PUT', name, answer)
     if (!(await this.#holds(name, bytes)))
       throw new S3Error('conflict', `${name}: expected the same bytes in the store, found others`)
+    await this.#locks?.renew(this.#key(name))
+  }
+
+  /** Removes an object that has no lock. Succeeds if there is none. */
+  async remove(name: string): Promise<void> {
+    const answer = await this.#requests.send({
+      method: 'DELETE',
+      key: this.#key(name),
+      most: MAX_ANSWER_BYTES,
+    })
+    if (answer.status === 412) throw this.#unexpected('DELETE', name, answer)
   }
 
   /**
@@ -65,29 +113,42 @@ export class S3Objects {
     throw this.#unexpected('PUT', name, answer)
   }
 
-  /** Lists the names below a folder, in order; at most `most` names. A listing shows what there was, never that there is no more. */
-  async list(folder: string, most: number): Promise<string[]> {
+  /**
+   * Lists a folder ('' is the place itself) in the order of names; at most `most` objects and folders. A listing shows what there was,
+   * never that there is no more.
+   */
+  async list(folder: string, most: number): Promise<ListedObject[]> {
     const prefix = this.#key(folder === '' ? '' : `${folder}/`)
-    const names: string[] = []
+    const listed: ListedObject[] = []
     for (let token: string | undefined; ;) {
-      const query: Record<string, string> = { 'list-type': '2', 'encoding-type': 'url', prefix }
-      if (token !== undefined) query['continuation-token'] = token
-      const answer = await this.#requests.send({ method: 'GET', key: '', query, most: MAX_LISTING_BYTES })
-      if (answer.status !== 200) throw this.#unexpected('GET', `${folder}/`, answer)
-      const page = parseListing(Buffer.from(answer.body).toString('utf8'))
-      for (const name of page.names) {
-        if (!name.startsWith(prefix))
-          throw new S3Error('malformed', `s3: listing: expected names that begin with ${prefix}`)
-        names.push(name.slice(prefix.length))
-      }
-      if (names.length > most)
+      const { names, folders, next } = await this.#page(folder, prefix, token)
+      // Programs with folders make an object with the name of the folder itself.
+      for (const name of names)
+        if (name !== prefix) listed.push({ name: within(prefix, name), kind: 'object' })
+      for (const name of folders)
+        listed.push({ name: within(prefix, name).replace(/\/$/, ''), kind: 'folder' })
+      if (listed.length > most)
         throw new S3Error('too-large', `${folder}/: expected at most ${most} objects, found more`)
+      if (next === undefined) return listed.sort((a, b) => (a.name < b.name ? -1 : 1))
       // A store that repeats a page would never end.
-      if (page.next === undefined) return names.sort((a, b) => (a < b ? -1 : 1))
-      if (page.next === token || page.names.length === 0)
+      if (next === token || names.length + folders.length === 0)
         throw new S3Error('malformed', 's3: listing: expected another page, found the same')
-      token = page.next
+      token = next
     }
+  }
+
+  async #page(folder: string, prefix: string, token: string | undefined): Promise<ListingPage> {
+    const query: Record<string, string> = {
+      'list-type': '2',
+      'encoding-type': 'url',
+      delimiter: '/',
+      prefix,
+      ...(token === undefined ? {} : { 'continuation-token': token }),
+    }
+    const answer = await this.#requests.send({ method: 'GET', key: '', query, most: MAX_LISTING_BYTES })
+    if (answer.status === 404) this.#missing(this.placeOf(folder), answer)
+    if (answer.status !== 200) throw this.#unexpected('GET', `${folder}/`, answer)
+    return parseListing(Buffer.from(answer.body).toString('utf8'))
   }
 
   async #holds(name: string, bytes: Uint8Array): Promise<boolean> {
@@ -97,13 +158,6 @@ export class S3Objects {
 
   #put(name: string, body: Uint8Array, headers: Record<string, string>): Promise<S3Answer> {
     return this.#requests.send({ method: 'PUT', key: this.#key(name), headers, body, most: MAX_ANSWER_BYTES })
-  }
-
-  #lockHeaders(): Record<string, string> {
-    const { lock } = this.#place
-    if (lock === undefined) return {}
-    const until = new Date(Date.now() + lock.days * DAY).toISOString()
-    return { 'x-amz-object-lock-mode': lock.mode, 'x-amz-object-lock-retain-until-date': until }
   }
 
   #key(name: string): string {
@@ -120,6 +174,11 @@ export class S3Objects {
     const expected = method === 'PUT' ? '200 or 412' : '200 with an ETag, or 404'
     return new S3Error('malformed', `${method} ${name}: expected status ${expected}, found ${status}`, status)
   }
+}
+
+function within(prefix: string, name: string): string {
+  if (name.startsWith(prefix)) return name.slice(prefix.length)
+  throw new S3Error('malformed', `s3: listing: expected names that begin with ${prefix}`)
 }
 
 function ignoreLarger(error: unknown): undefined {

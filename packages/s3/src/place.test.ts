@@ -8,17 +8,10 @@ describe('the place of a ledger in a store', () => {
       prefix: 'a/b',
       region: 'eu-central-1',
       url: 'https://acme.s3.eu-central-1.amazonaws.com/',
-      lock: undefined,
     })
     expect(parseS3Place('s3://a.b').url).toBe('https://s3.us-east-1.amazonaws.com/a.b/')
-    const place = parseS3Place(
-      's3://acme/x/?endpoint=http%3A%2F%2F127.0.0.1%3A7070%2F&lock=COMPLIANCE&days=30',
-    )
-    expect(place).toMatchObject({
-      prefix: 'x',
-      url: 'http://127.0.0.1:7070/acme/',
-      lock: { mode: 'COMPLIANCE', days: 30 },
-    })
+    const place = parseS3Place('s3://acme/x/?endpoint=http%3A%2F%2F127.0.0.1%3A7070%2F')
+    expect(place).toMatchObject({ prefix: 'x', url: 'http://127.0.0.1:7070/acme/' })
   })
 
   it.each([
@@ -32,16 +25,8 @@ describe('the place of a ledger in a store', () => {
     [`s3://acme/${'a'.repeat(513)}`, 'prefix: expected'],
     ['s3://acme/x?region=EU/', 'region: expected a name such as eu-central-1, found EU/'],
     ['s3://acme/x?region=a&region=b', 'parameters: expected'],
-    [
-      's3://acme/x?secret=s',
-      'parameters: expected region, endpoint, lock and days, each at most once, found secret',
-    ],
+    ['s3://acme/x?secret=s', 'parameters: expected region and endpoint, each at most once, found secret'],
     ['s3://acme/x?endpoint=ftp://host', 'endpoint: expected'],
-    ['s3://acme/x?lock=NONE&days=1', 'lock: expected COMPLIANCE or GOVERNANCE, found NONE'],
-    ['s3://acme/x?days=1', 'lock: expected COMPLIANCE or GOVERNANCE, found none'],
-    ['s3://acme/x?lock=COMPLIANCE', 'days: expected 1 to 36525, found none'],
-    ['s3://acme/x?lock=COMPLIANCE&days=0', 'days: expected'],
-    ['s3://acme/x?lock=COMPLIANCE&days=36526', 'days: expected'],
   ])('refuses %s', (text, message) => {
     expect(() => parseS3Place(text)).toThrow(message)
   })

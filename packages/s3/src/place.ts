@@ -1,12 +1,6 @@
-/** The place of a ledger in a store: `s3://bucket/prefix?region=…&endpoint=…&lock=COMPLIANCE&days=N`. */
+/** The place of a ledger in a store: `s3://bucket/prefix?region=…&endpoint=…`. */
 import { quoted } from '@service-fs/format/visible'
 import { S3Error } from './errors.ts'
-
-export interface ObjectLock {
-  /** In `GOVERNANCE` mode, users with a permission of their own can shorten the lock; in `COMPLIANCE` mode, nobody can. */
-  mode: 'COMPLIANCE' | 'GOVERNANCE'
-  days: number
-}
 
 export interface S3Place {
   bucket: string
@@ -15,17 +9,14 @@ export interface S3Place {
   region: string
   /** The URL of the bucket, with a slash at the end. */
   url: string
-  lock: ObjectLock | undefined
 }
 
 const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/
 /** Characters that need no escape in a URL, so that each program signs the same name. */
 const SEGMENT = /^[A-Za-z0-9_.~-]+$/
 const REGION = /^[a-z0-9-]{1,40}$/
-const PARAMETERS = new Set(['region', 'endpoint', 'lock', 'days'])
+const PARAMETERS = new Set(['region', 'endpoint'])
 const MAX_PREFIX_LENGTH = 512
-/** A century. */
-const MAX_DAYS = 36_525
 
 export function isS3Place(text: string): boolean {
   return text.startsWith('s3://')
@@ -41,8 +32,7 @@ export function parseS3Place(text: string): S3Place {
   const parameters = parseParameters(query)
   const region = parameters.get('region') ?? 'us-east-1'
   if (!REGION.test(region)) throw usage('region', 'a name such as eu-central-1', region)
-  const endpoint = parameters.get('endpoint')
-  return { bucket, prefix, region, url: bucketUrl(bucket, region, endpoint), lock: parseLock(parameters) }
+  return { bucket, prefix, region, url: bucketUrl(bucket, region, parameters.get('endpoint')) }
 }
 
 function parsePrefix(path: string): string {
@@ -58,7 +48,7 @@ function parseParameters(query: string): Map<string, string> {
   const found = new Map<string, string>()
   for (const [name, value] of new URLSearchParams(query)) {
     if (!PARAMETERS.has(name) || found.has(name))
-      throw usage('parameters', 'region, endpoint, lock and days, each at most once', name)
+      throw usage('parameters', 'region and endpoint, each at most once', name)
     found.set(name, value)
   }
   return found
@@ -77,17 +67,6 @@ function bucketUrl(bucket: string, region: string, endpoint: string | undefined)
     // The value may contain a password, so the message does not show it.
     throw new S3Error('usage', 's3: endpoint: expected an http or https URL without user and query')
   return `${url.href.replace(/\/$/, '')}/${bucket}/`
-}
-
-function parseLock(parameters: ReadonlyMap<string, string>): ObjectLock | undefined {
-  const mode = parameters.get('lock')
-  const days = parameters.get('days')
-  if (mode === undefined && days === undefined) return undefined
-  if (mode !== 'COMPLIANCE' && mode !== 'GOVERNANCE')
-    throw usage('lock', 'COMPLIANCE or GOVERNANCE', mode ?? 'none')
-  const count = /^[1-9]\d{0,5}$/.test(days ?? '') ? Number(days) : 0
-  if (count < 1 || count > MAX_DAYS) throw usage('days', `1 to ${MAX_DAYS}`, days ?? 'none')
-  return { mode, days: count }
 }
 
 function usage(part: string, expected: string, found: string): S3Error {

@@ -18,7 +18,7 @@ export interface RequestOptions {
 }
 
 export interface S3Request {
-  method: 'GET' | 'PUT' | 'DELETE'
+  method: 'GET' | 'HEAD' | 'PUT' | 'DELETE'
   /** The name of the object in the bucket; empty for the bucket itself. */
   key: string
   query?: Readonly<Record<string, string>>
@@ -81,7 +81,9 @@ export class Requests {
       const response = await fetch(url, options)
       const { status } = response
       const isExpected = EXPECTED.has(status)
-      const body = await this.#body(request, response, status === 200 ? request.most : MAX_ERROR_BYTES)
+      const most = status === 200 ? request.most : MAX_ERROR_BYTES
+      // The answer to HEAD states the length of a body that does not follow.
+      const body = method === 'HEAD' ? new Uint8Array() : await this.#body(request, response, most)
       if (!isExpected) throw this.#failure(request, status, body)
       return { status, etag: response.headers.get('etag') ?? undefined, body }
     } catch (error) {
@@ -145,7 +147,7 @@ export class Requests {
     const isPassing = status >= 500 || status === 429 || status === 408
     const isConflict = status === 409 && code === 'ConditionalRequestConflict'
     if (isPassing || isConflict || code === 'RequestTimeout' || code === 'SlowDown') return new Passing(text)
-    return new S3Error('refused', `${this.#name(request)}: the store refused it: ${text}`, status)
+    return new S3Error('refused', `${this.#name(request)}: the store refused it: ${text}`, status, code)
   }
 
   #name({ method, key }: S3Request): string {
