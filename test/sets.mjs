@@ -122,5 +122,6 @@ export const groups = {
   'test/packages/': ['@service-fs/client', '@service-fs/fastify', '@service-fs/storage-posix'],
   'test/packaging/': ['@service-fs/app', 'packaging/', 'docs/', 'README.md', 'SECURITY.md', 'CHANGELOG.md'],
   'test/psdb/': ['@service-fs/engine-host', 'microkit/psdb/'],
+  'test/s3/': ['@service-fs/app', '@service-fs/s3'],
   'test/scripts/': ['@service-fs/client', '@service-fs/fastify', 'app/build.mjs', 'microkit/'],
 }

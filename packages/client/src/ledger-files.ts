@@ -1,4 +1,4 @@
-/** Reads the files of one ledger, in a directory or in a tar archive. */
+/** Reads the files of one ledger: in a directory, in a tar archive or in an S3 store. */
 import { constants } from 'node:fs'
 import { open, readdir, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -41,10 +41,15 @@ const MAX_TAIL_BYTES = 1 << 28
 
 /** Checks the size of a file against the format's limit for its path. @throws ClientError `malformed` */
 export function checkFileSize(path: string, bytes: number): void {
-  const [folder, level] = path.replace(/^audit\//, '').split('/')
-  const limit = folder === 'tail' ? MAX_TAIL_BYTES : folder === 'tile' ? tileLimit(level) : MAX_TEXT_BYTES
+  const limit = maxFileBytes(path)
   if (bytes > limit)
     throw new ClientError('malformed', `${path}: expected at most ${limit} bytes, found ${bytes}`)
+}
+
+/** Returns the format's limit for the size of the file with this path. */
+export function maxFileBytes(path: string): number {
+  const [folder, level] = path.replace(/^audit\//, '').split('/')
+  return folder === 'tail' ? MAX_TAIL_BYTES : folder === 'tile' ? tileLimit(level) : MAX_TEXT_BYTES
 }
 
 function tileLimit(level: string | undefined): number {

@@ -32,6 +32,9 @@ export async function withLedgerFiles<T>(
   moduleId: string | undefined,
   work: (files: LedgerFiles) => Promise<T>,
 ): Promise<T> {
+  // The command line opens a store for the commands that can read one.
+  if (path.startsWith('s3://'))
+    throw new ClientError('usage', `${path}: expected a URL or a path: mirror the store to a directory first`)
   if (await isDirectory(path)) return work(directoryFiles(path))
   const archive = await openTar(path)
   try {

@@ -5,9 +5,10 @@ import { ClientError } from '@service-fs/client/errors'
 import { directoryFiles } from '@service-fs/client/ledger-files'
 import { Trust, type TrustOptions } from '@service-fs/client/trust'
 import type { Io } from '../io.ts'
-import { CopyDirectory, type CopyReport } from '../mirror/copy-directory.ts'
+import { directoryPlace } from '../mirror/directory-place.ts'
 import { copyText } from '../mirror/report.ts'
 import { checkApart, updateWith, withSource } from '../mirror/update.ts'
+import { VerifiedCopy, type CopyReport } from '../mirror/verified-copy.ts'
 import {
   keyOptions,
   ledgerOptions,
@@ -17,11 +18,11 @@ import {
   type LedgerOptions,
 } from '../options.ts'
 import { perform } from '../perform.ts'
+import { refuseStore, verifyAt } from '../places.ts'
 import { directoryOutput } from '../output-directory.ts'
 import { tarOutput } from '../output-tar.ts'
 import type { Output } from '../output.ts'
 import { copyInto } from '../report.ts'
-import { verifyPlace } from '@service-fs/client/verify-place'
 
 interface ExportOptions extends LedgerOptions, KeyOptions {
   audit: boolean
@@ -34,7 +35,7 @@ export function addExport(program: Command, io: Io): void {
   const command = program.command('export [place]')
   keyOptions(ledgerOptions(command))
     .description(
-      'copy a ledger, verified, from a URL, a directory, a tar archive or a disk image, or bring such a copy up to date',
+      'copy a ledger, verified, from a URL, a directory, a tar archive, a disk image or an S3 store, or bring such a copy up to date',
     )
     .option('--out <path>', 'the directory to create or to add to, or the archive if the name ends in .tar')
     .option('--no-audit', 'skip the audit sub-ledger')
@@ -50,7 +51,7 @@ async function exportLedger(place: string, options: ExportOptions, io: Io): Prom
   if (await isExport(resolve(out))) return continueExport(place, { out, trust }, options, io)
   const output = await openOutput(out)
   return copyInto({ output, out, verb: 'exported', json: options.json }, io, async (progress) =>
-    verifyPlace(place, {
+    verifyAt(place, {
       ...(await placeOptions(place, options)),
       ...trust,
       withoutAudit: !options.audit,
@@ -73,9 +74,8 @@ async function continueExport(
   io: Io,
 ): Promise<number> {
   await checkApart(place, out)
-  const copy = new CopyDirectory({
-    dir: resolve(out),
-    form: 'export',
+  const copy = new VerifiedCopy({
+    place: directoryPlace(resolve(out), 'export'),
     trust: Trust.pinned(trust),
     withoutAudit: !options.audit,
   })
@@ -92,6 +92,7 @@ async function continueExport(
 
 function outputPath(out: string | undefined): string {
   if (out === undefined) throw new ClientError('usage', 'expected --out')
+  refuseStore('--out', out)
   if (out.endsWith('.img'))
     throw new ClientError('usage', `--out: expected a directory or .tar, found ${out}`)
   return out

@@ -13,7 +13,7 @@ import { imageOutput } from '../output-tar.ts'
 import type { Output } from '../output.ts'
 import { copyInto } from '../report.ts'
 import { verifyFiles } from '@service-fs/client/verify-directory'
-import { withLedgerFiles } from '@service-fs/client/verify-place'
+import { refuseStore, withFilesAt } from '../places.ts'
 
 interface RestoreOptions extends KeyOptions {
   out?: string
@@ -37,7 +37,7 @@ export function addRestore(program: Command, io: Io): void {
     .option('--json', 'print the report as JSON')
     .action((path: string, options: RestoreOptions) =>
       perform(io, options.json, () =>
-        withLedgerFiles(path, options.moduleId, (files) => restore(files, options, io)),
+        withFilesAt(path, options.moduleId, (files) => restore(files, options, io)),
       ),
     )
 }
@@ -46,6 +46,7 @@ async function restore(files: LedgerFiles, options: RestoreOptions, io: Io): Pro
   const trust = await trustOptions(options)
   const { out } = options
   if (out === undefined) throw new ClientError('usage', 'expected --out')
+  refuseStore('--out', out)
   const { output, secret } = await openOutput(files, out, options)
   return copyInto(
     { output, out, verb: 'restored', json: options.json },

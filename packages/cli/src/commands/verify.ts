@@ -10,9 +10,9 @@ import {
   type LedgerOptions,
 } from '../options.ts'
 import { FALSE, perform } from '../perform.ts'
+import { verifyAt } from '../places.ts'
 import { progressBar } from '../progress.ts'
 import { printReport } from '../report.ts'
-import { verifyPlace } from '@service-fs/client/verify-place'
 import type { LedgerReport } from '@service-fs/client/verify'
 
 interface VerifyCommandOptions extends LedgerOptions, KeyOptions, AnchorOptions {
@@ -25,7 +25,7 @@ export function addVerify(program: Command, io: Io): void {
   const command = program.command('verify [place]')
   anchorOptions(keyOptions(ledgerOptions(command)))
     .description(
-      'recompute a ledger behind a URL, in a directory, in a tar archive or in a disk image, from each entry up to the signed checkpoint',
+      'recompute a ledger behind a URL, in a directory, in a tar archive, in a disk image or in an S3 store, from each entry up to the signed checkpoint',
     )
     .option('--no-audit', 'skip the audit sub-ledger')
     .option('--json', 'print the report as JSON')
@@ -41,7 +41,7 @@ async function verify(place: string | undefined, options: VerifyCommandOptions, 
   let report: LedgerReport
   try {
     const at = place ?? options.url
-    report = await verifyPlace(at, {
+    report = await verifyAt(at, {
       ...(await placeOptions(at, options)),
       ...trust,
       withoutAudit: !options.audit,

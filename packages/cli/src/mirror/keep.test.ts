@@ -2,7 +2,7 @@ import { ClientError } from '@service-fs/client/errors'
 import { Connection } from '@service-fs/client/http'
 import { event, serveTurns, stream } from '@service-fs/client/testing-follow'
 import { expect, it } from 'vitest'
-import type { CopyReport } from './copy-directory.ts'
+import type { CopyReport } from './verified-copy.ts'
 import { keepUpdated } from './keep.ts'
 
 const REPORT: CopyReport = {

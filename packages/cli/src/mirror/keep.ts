@@ -2,7 +2,7 @@
 import { ClientError } from '@service-fs/client/errors'
 import { follow, mayPass } from '@service-fs/client/follow'
 import { sleep, type Connection } from '@service-fs/client/http'
-import type { CopyReport } from './copy-directory.ts'
+import type { CopyReport } from './verified-copy.ts'
 import { hasGrown } from './report.ts'
 
 /** The least time between the starts of two runs, in milliseconds, so that a busy source is copied in batches. */

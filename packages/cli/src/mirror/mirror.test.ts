@@ -159,11 +159,18 @@ describe('a mirror that cannot be updated', () => {
   })
 
   it.each([
-    [['s3://bucket/acme', 'copy'], 'service-fs: s3://bucket/acme: s3:// is not supported'],
-    [['acme-9', 's3://bucket/acme'], 'service-fs: s3://bucket/acme: s3:// is not supported'],
-  ])('reports that s3:// is not supported: %j', async (places, message) => {
+    [['s3://Bucket/acme', 'copy'], 's3: bucket: expected 3 to 63 of a-z, 0-9, - and ., found Bucket'],
+    [['acme-9', 's3://bucket/acme'], 'expected --retain, or --no-retain to store objects without a lock'],
+    [['acme-9', 's3://bucket/acme', '--retain', '0'], '--retain: expected an integer of at least 1, found 0'],
+    [['acme-9', 'copy', '--no-retain'], '--retain: expected with a mirror in an S3 store'],
+    [['s3://bucket/a', 's3://bucket/a/b', '--no-retain'], 'expected a directory apart from the source'],
+  ])('refuses the arguments %j', async (args, message) => {
     await grownTo(9)
-    const io = await cli('mirror', ...places.map((one) => (one.startsWith('s3') ? one : at(one))), ...once)
+    const io = await cli(
+      'mirror',
+      ...args.map((one) => (/^(?:acme-9|copy)$/.test(one) ? at(one) : one)),
+      ...once,
+    )
     expect([io.code, io.errors.join()]).toEqual([2, expect.stringContaining(message)])
   })
 

@@ -1,6 +1,6 @@
 /** Formats the report of one run of a copy. */
 import { quoted, visibleLine } from '@service-fs/format/visible'
-import type { CopyReport } from './copy-directory.ts'
+import type { CopyReport } from './verified-copy.ts'
 
 /** Returns the lines of a report, including the lines about the audit sub-ledger. */
 export function copyText(report: CopyReport): string {

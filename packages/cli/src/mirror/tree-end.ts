@@ -3,7 +3,7 @@ import { chmod, mkdir, open, readdir, rename, rmdir, unlink } from 'node:fs/prom
 import { dirname, join } from 'node:path'
 import { computeFrom } from '@service-fs/client/audit-place'
 import { tailStarts } from '@service-fs/client/source'
-import { directoryFiles } from '@service-fs/client/ledger-files'
+import type { LedgerFiles } from '@service-fs/client/ledger-files'
 import type { TrustedTree } from '@service-fs/client/tree'
 import { nativeCodec } from '@service-fs/native/native'
 import type { StorageCapability } from '@service-fs/storage/capability'
@@ -112,7 +112,7 @@ async function removePartial(dir: string, folder: string, kept: ReadonlySet<stri
   }
 }
 
-/** Reports whether the directory of a copy has a tail. */
-export async function hasTail(dir: string): Promise<boolean> {
-  return (await tailStarts(directoryFiles(dir))).length > 0
+/** Reports whether a copy has a tail. */
+export async function hasTail(files: LedgerFiles): Promise<boolean> {
+  return (await tailStarts(files)).length > 0
 }
