@@ -90,7 +90,7 @@ describe.skipIf(missing !== undefined)(missing === undefined ? name : `${name}: 
     return spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   }
 
-  it(`continues a mirror in a store after each of ${KILLS} kills, and ends identical to the source`, async () => {
+  it(`mirror continues a copy in a store after each of ${KILLS} kills, and ends identical to the source`, async () => {
     const random = new Random(SEED)
     const proxy = new Cutting(store.url)
     await proxy.listen()

@@ -98,7 +98,7 @@ describe.skipIf(missing !== undefined)(missing === undefined ? name : `${name}: 
     expect((await other.lockOf('origin'))?.mode).toBe('GOVERNANCE')
   })
 
-  it('the mirror asks how to lock the objects, and for a bucket that can', async () => {
+  it('mirror asks how to lock the objects, and for a bucket that can', async () => {
     const source = await grownTo(9)
     const { place } = copyAt('plain/asks')
     expect(await refused(source, place, ...once)).toEqual([
@@ -126,7 +126,7 @@ describe.skipIf(missing !== undefined)(missing === undefined ? name : `${name}: 
     expect(await begun.files()).toEqual(files)
   })
 
-  it('the mirror is not mixed with another ledger, other objects, or its source', async () => {
+  it('the mirror never mixes with another ledger, other objects, or its source', async () => {
     const copy = copyAt('plain/mixed')
     const source = await grownTo(300)
     await done('mirror', source, copy.place, ...unlocked)
@@ -233,7 +233,7 @@ describe.skipIf(missing !== undefined)(missing === undefined ? name : `${name}: 
     await done('verify', copy.place, '--vkey', VKEY)
   })
 
-  it('the mirror repairs a damaged ledger', async () => {
+  it('repair takes the files of a damaged ledger from the mirror', async () => {
     const { place } = copyAt('locked/repair')
     const source = await grownTo(600)
     await done('mirror', source, place, ...locked)
@@ -243,7 +243,7 @@ describe.skipIf(missing !== undefined)(missing === undefined ? name : `${name}: 
     expect(sealed(await filesBelow(source))).toEqual(sealed(intact))
   })
 
-  it('the mirror shows no secret, in the arguments, in errors or in reports', async () => {
+  it('mirror shows no secret, in the arguments, in errors or in reports', async () => {
     const source = await grownTo(9)
     const { place } = copyAt('plain/secret')
     const secrets = { AWS_ACCESS_KEY_ID: 'test', AWS_SECRET_ACCESS_KEY: 'hunter2-other' }
