@@ -21,8 +21,9 @@ type Answer = (out: ServerResponse, seen: Seen) => void
 
 let server: Server
 let seen: Seen[] = []
-/** The answers to the next requests; then `store` answers. */
+/** The answers to the next requests, and the answer to each request after them. */
 let answers: Answer[] = []
+let always: Answer = store
 let stored = new Map<string, Buffer>()
 /** The retention of each locked object. */
 let locks = new Map<string, string>()
@@ -30,6 +31,7 @@ let locks = new Map<string, string>()
 beforeEach(async () => {
   seen = []
   answers = []
+  always = store
   stored = new Map()
   locks = new Map()
   server = createServer((raw, out) => void respond(raw, out))
@@ -45,7 +47,7 @@ async function respond(raw: IncomingMessage, out: ServerResponse): Promise<void>
   const { method = '', url = '', headers } = raw
   const one = { method, path: url, headers, body: await buffer(raw) }
   seen.push(one)
-  const answer = answers.shift() ?? store
+  const answer = answers.shift() ?? always
   answer(out, one)
 }
 
@@ -173,16 +175,40 @@ describe('an object that is written once', () => {
     expect(stored.get('/acme/led/origin')?.toString()).toBe('abc')
   })
 
-  it('is refused with the code of the store, which is not asked again', async () => {
-    answers = [status(403, 'SignatureDoesNotMatch'), status(301, 'PermanentRedirect')]
-    expect(await failure(objects().create('origin', bytes('a')))).toEqual([
-      'refused',
-      'PUT s3://acme/led/origin: the store refused it: status 403, SignatureDoesNotMatch',
+  it.each([
+    [
+      status(403, 'SignatureDoesNotMatch'),
+      'status 403, SignatureDoesNotMatch: the secret key is wrong, or a proxy',
+    ],
+    [
+      status(403, 'RequestTimeTooSkewed'),
+      'status 403, RequestTimeTooSkewed: the clocks of this machine and of',
+    ],
+    [status(403, 'AccessDenied'), 'status 403, AccessDenied: the key may not do this'],
+    [
+      status(301, 'PermanentRedirect'),
+      'status 301, PermanentRedirect: the bucket is in another region, or behind',
+    ],
+    [status(400, 'EntityTooLarge'), 'status 400, EntityTooLarge'],
+    [
+      (out: ServerResponse) => void out.writeHead(307).end(),
+      'status 307: the bucket is in another region, or',
+    ],
+  ])('is refused with the code of the store, which is not asked again: %#', async (answer, message) => {
+    answers = [answer]
+    const [code, found] = await failure(objects().create('origin', bytes('a')))
+    expect(code).toBe('refused')
+    expect(found).toContain(`PUT s3://acme/led/origin: the store refused it: ${message}`)
+    expect(seen.length).toBe(1)
+  })
+
+  it('is refused when there is no bucket', async () => {
+    answers = [status(404, 'NoSuchBucket'), status(404, 'NoSuchBucket')]
+    for (const work of [
+      objects().create('origin', bytes('a')),
+      objects().replace('origin', bytes('a'), undefined),
     ])
-    expect((await failure(objects().create('origin', bytes('a'))))[1]).toContain(
-      'status 301, PermanentRedirect',
-    )
-    expect(seen.length).toBe(2)
+      expect(await failure(work)).toEqual(['refused', 'origin: there is no bucket acme'])
   })
 })
 
@@ -261,7 +287,7 @@ describe('reading', () => {
       'GET s3://acme/led/origin: status 503, SlowDown, in 3 attempts',
     ])
     for (const answer of [never, stuck]) {
-      answers = [answer, answer]
+      always = answer
       expect(await failure(objects({ attempts: 2, limit: 50 }).read('origin', 10))).toEqual([
         'connection',
         'GET s3://acme/led/origin: no whole answer within 0.05 s, in 2 attempts',

@@ -77,6 +77,7 @@ export class S3Objects {
     const headers = { 'if-none-match': '*', ...this.#locks?.headers() }
     const answer = await this.#put(name, bytes, headers)
     if (answer.status === 200) return this.#locks?.prove(this.#key(name))
+    if (answer.status === 404) this.#missing(name, answer)
     if (answer.status !== 412) throw this.#unexpected('PUT', name, answer)
     if (!(await this.#holds(name, bytes)))
       throw new S3Error('conflict', `${name}: expected the same bytes in the store, found others`)
@@ -105,6 +106,7 @@ export class S3Objects {
       if (answer.etag === undefined) throw this.#unexpected('PUT', name, answer)
       return answer.etag
     }
+    if (answer.status === 404) this.#missing(name, answer)
     // An attempt without a clear answer may have stored these bytes.
     const found = answer.unclear > 0 ? await this.read(name, bytes.length).catch(ignoreLarger) : undefined
     if (found !== undefined && Buffer.compare(found.bytes, bytes) === 0) return found.etag

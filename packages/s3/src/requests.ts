@@ -4,6 +4,7 @@ import { AwsV4Signer } from 'aws4fetch'
 import { codeOf } from '@service-fs/format/errors'
 import type { Credentials } from './credentials.ts'
 import { S3Error } from './errors.ts'
+import { hintOf } from './hints.ts'
 import type { S3Place } from './place.ts'
 
 export interface RequestOptions {
@@ -142,7 +143,7 @@ export class Requests {
 
   #failure(request: S3Request, status: number, body: Uint8Array): Error {
     const code = errorCode(body)
-    const text = `status ${status}${code === undefined ? '' : `, ${code}`}`
+    const text = `status ${status}${code === undefined ? '' : `, ${code}`}${hintOf(status, code)}`
     // 409: another conditional write of the object is going on. Some stores answer a request that came slowly by 400.
     const isPassing = status >= 500 || status === 429 || status === 408
     const isConflict = status === 409 && code === 'ConditionalRequestConflict'
