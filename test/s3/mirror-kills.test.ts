@@ -1,70 +1,25 @@
 // A mirror in an S3 store whose process is killed again and again, and one that follows a daemon while the store fails.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer, request, type IncomingMessage, type ServerResponse } from 'node:http'
-import { pipeline } from 'node:stream/promises'
 import { at, done, exported, grownTo, useDirectory } from '@service-fs/cli/testing-copies'
 import { filesBelow, testSigner } from '@service-fs/client/testing'
 import { Random } from '@service-fs/storage/random'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { serviceFs, startDaemon, type Daemon } from '../support/daemon.ts'
-import { collect, end, listen } from '../support/process.ts'
-import { QUICK } from '../support/quick.ts'
+import { collect, end } from '../support/process.ts'
 import { StoredCopy, isSealed } from './objects.ts'
+import { Cutting } from './proxy.ts'
 import { Store, missingStore } from './store.ts'
 
-const KILLS = QUICK ? 4 : 25
+const KILLS = 25
 const SEED = 20261130
 /** The last request that a round ends at, counted from 1. */
 const MOST_REQUESTS = 40
 const VKEY = testSigner().vkey
 
-/** Passes requests on to the store, except the last ones of a round: the store does not get them, or their answers are lost. */
-class Cutting {
-  url = ''
-  readonly #target: string
-  readonly #server = createServer((raw, out) => this.#pass(raw, out))
-  #left = Infinity
-  #isStored = false
-  #reached: () => void = () => undefined
-
-  constructor(target: string) {
-    this.#target = target
-  }
-
-  async listen(): Promise<void> {
-    this.url = `http://127.0.0.1:${await listen(this.#server)}`
-  }
-
-  /** Resolves when the request after the next `count` ones has arrived; with `isStored`, when the store has answered it. */
-  cutAfter(count: number, isStored: boolean): Promise<void> {
-    this.#left = count
-    this.#isStored = isStored
-    return new Promise((resolve) => (this.#reached = resolve))
-  }
-
-  close(): void {
-    this.#server.closeAllConnections()
-    this.#server.close()
-  }
-
-  #pass(raw: IncomingMessage, out: ServerResponse): void {
-    const isCut = this.#left-- <= 0
-    if (isCut && !this.#isStored) return this.#reached()
-    const { method, headers } = raw
-    // The signature covers the host of the request, which stays that of this server.
-    const sent = request(new URL(raw.url ?? '', this.#target), { method, headers }, (answer) => {
-      if (isCut) {
-        answer.resume()
-        return this.#reached()
-      }
-      out.writeHead(answer.statusCode ?? 500, answer.headers)
-      // The mirror may be killed meanwhile.
-      pipeline(answer, out).catch(() => undefined)
-    })
-    sent.on('error', () => out.destroy())
-    pipeline(raw, sent).catch(() => undefined)
-  }
+function startMirror(source: string, place: string, ...options: string[]): ChildProcess {
+  const args = [serviceFs, 'mirror', source, place, '--retain', '2', ...options]
+  return spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
 }
 
 const missing = await missingStore()
@@ -85,11 +40,6 @@ describe.skipIf(missing !== undefined)(missing === undefined ? name : `${name}: 
     await store.dispose()
   })
 
-  function startMirror(source: string, place: string, ...options: string[]): ChildProcess {
-    const args = [serviceFs, 'mirror', source, place, '--retain', '2', ...options]
-    return spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
-  }
-
   it(`mirror continues a copy in a store after each of ${KILLS} kills, and ends identical to the source`, async () => {
     const random = new Random(SEED)
     const proxy = new Cutting(store.url)
@@ -106,7 +56,7 @@ describe.skipIf(missing !== undefined)(missing === undefined ? name : `${name}: 
         await Promise.race([reached, exited])
         child.kill('SIGKILL')
         await exited
-        size += 1 + random.below(700)
+        size += 1 + random.below(300)
         source = await grownTo(size)
       }
     } finally {

@@ -52,7 +52,8 @@ async function install(bin: string, program: string, module: string): Promise<st
   if (existsSync(join(bin, program))) return undefined
   const options = { cwd: bin, env: { GOBIN: bin }, timeoutMs: 600_000 }
   const done = await runAlone(bin, ['install', module], options)
-  return done.code === 0 ? undefined : `${module} cannot be installed: ${lastLine(done.stderr)}`
+  if (done.code === 0) return undefined
+  return `${module} cannot be installed: ${done.timedOut ? 'it takes longer than 600 s' : lastLine(done.stderr)}`
 }
 
 function lastLine(text: string): string {
