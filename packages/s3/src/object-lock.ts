@@ -11,6 +11,15 @@ export interface ObjectLock {
   days: number
 }
 
+/** The least lock that an object is to have. */
+export interface LongerLock {
+  mode: LockMode
+  /** The end of the lock that is set, in milliseconds since 1970. */
+  until: number
+  /** A lock that ends at this time or later is not extended. */
+  enough: number
+}
+
 interface Retention {
   mode: LockMode
   /** Milliseconds since 1970. */
@@ -21,6 +30,7 @@ interface Retention {
 export const MAX_LOCK_DAYS = 36_525
 const DAY = 86_400_000
 const MAX_ANSWER_BYTES = 1 << 16
+const NAMESPACE = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 
 export class ObjectLocks {
   readonly #requests: Requests
@@ -55,7 +65,7 @@ export class ObjectLocks {
 
   /** Checks that an object has a lock, however long. @throws S3Error `refused` */
   async check(key: string): Promise<void> {
-    if ((await this.#retention(key)) === undefined)
+    if ((await lockModeOf(this.#requests, key)) === undefined)
       throw new S3Error('refused', `${key}: expected an object with a lock, found one without`)
   }
 
@@ -66,33 +76,75 @@ export class ObjectLocks {
     this.#isProven = true
   }
 
-  /** Locks an object that was stored earlier, or extends its lock if it ends more than a day too early. Never shortens a lock. */
+  /** Locks an object that was stored earlier, or extends its lock if it ends more than a day too early. */
   async renew(key: string): Promise<void> {
-    const found = await this.#retention(key)
-    // COMPLIANCE is stronger than GOVERNANCE.
-    const mode = found?.mode === 'COMPLIANCE' ? found.mode : this.#lock.mode
-    const until = Math.max(this.#wanted(), found?.until ?? 0)
-    if (found?.mode === mode && found.until > until - DAY) return
-    const text = retentionText(mode, until)
-    const request = { method: 'PUT', key, query: { retention: '' }, most: MAX_ANSWER_BYTES } as const
-    const { status } = await this.#requests.send({ ...request, body: Buffer.from(text) })
-    if (status !== 200)
-      throw new S3Error('malformed', `PUT ${key}?retention: expected status 200, found ${status}`, status)
+    const until = this.#wanted()
+    await extendRetention(this.#requests, key, { mode: this.#lock.mode, until, enough: until - DAY })
   }
 
   #wanted(): number {
     return Date.now() + this.#lock.days * DAY
   }
+}
 
-  async #retention(key: string): Promise<Retention | undefined> {
-    const request = { method: 'GET', key, query: { retention: '' }, most: MAX_ANSWER_BYTES } as const
-    const { status, body } = await this.#requests.send(request).catch(withoutLock)
-    if (status === 404) return undefined
-    const found = status === 200 ? parseRetention(Buffer.from(body).toString('latin1')) : undefined
-    if (found === undefined)
-      throw new S3Error('malformed', `GET ${key}?retention: expected a mode and a date, found something else`)
-    return found
-  }
+/** Returns the mode of the lock of an object; undefined when it has no lock. */
+export async function lockModeOf(requests: Requests, key: string): Promise<LockMode | undefined> {
+  return (await retentionOf(requests, key))?.mode
+}
+
+/** Locks an object, or extends its lock. Never shortens or weakens a lock. Reports whether it changed the lock. */
+export async function extendRetention(
+  requests: Requests,
+  key: string,
+  { mode, until, enough }: LongerLock,
+): Promise<boolean> {
+  const found = await retentionOf(requests, key)
+  const isStronger = found?.mode === 'GOVERNANCE' && mode === 'COMPLIANCE'
+  if (found !== undefined && found.until >= enough && !isStronger) return false
+  // COMPLIANCE is stronger than GOVERNANCE.
+  const kept = found?.mode === 'COMPLIANCE' ? found.mode : mode
+  await put(requests, key, 'retention', retentionText(kept, Math.max(until, found?.until ?? 0)))
+  return true
+}
+
+/** Puts or lifts the legal hold of an object, which keeps it whatever its lock says. Reports whether it changed the hold. */
+export async function setHold(requests: Requests, key: string, isHeld: boolean): Promise<boolean> {
+  const text = await lockDocument(requests, key, 'legal-hold')
+  const status = text === undefined ? 'OFF' : /<Status>(ON|OFF)<\/Status>/.exec(text)?.[1]
+  if (status === undefined)
+    throw new S3Error('malformed', `GET ${key}?legal-hold: expected ON or OFF, found something else`)
+  if (status === (isHeld ? 'ON' : 'OFF')) return false
+  const xml = `<LegalHold ${NAMESPACE}><Status>${isHeld ? 'ON' : 'OFF'}</Status></LegalHold>`
+  await put(requests, key, 'legal-hold', xml)
+  return true
+}
+
+async function retentionOf(requests: Requests, key: string): Promise<Retention | undefined> {
+  const text = await lockDocument(requests, key, 'retention')
+  if (text === undefined) return undefined
+  const found = parseRetention(text)
+  if (found === undefined)
+    throw new S3Error('malformed', `GET ${key}?retention: expected a mode and a date, found something else`)
+  return found
+}
+
+/** Returns an XML document about an object; undefined when it has none. */
+async function lockDocument(requests: Requests, key: string, kind: string): Promise<string | undefined> {
+  const request = { method: 'GET', key, query: { [kind]: '' }, most: MAX_ANSWER_BYTES } as const
+  const { status, body } = await requests.send(request).catch(withoutLock)
+  const text = Buffer.from(body).toString('latin1')
+  if (status === 200) return text
+  if (status === 404 && /<Code>NoSuch(?:Key|Bucket)<\/Code>/.test(text))
+    throw new S3Error('refused', `${key}: expected an object, found none`, status)
+  if (status === 404) return undefined
+  throw new S3Error('malformed', `GET ${key}?${kind}: expected status 200, found ${status}`, status)
+}
+
+async function put(requests: Requests, key: string, kind: string, text: string): Promise<void> {
+  const request = { method: 'PUT', key, query: { [kind]: '' }, most: MAX_ANSWER_BYTES } as const
+  const { status } = await requests.send({ ...request, body: Buffer.from(text) })
+  if (status !== 200)
+    throw new S3Error('malformed', `PUT ${key}?${kind}: expected status 200, found ${status}`, status)
 }
 
 /** Some stores answer 400 for an object without a lock, and not 404 as AWS does. */
@@ -111,5 +163,5 @@ function parseRetention(xml: string): Retention | undefined {
 
 function retentionText(mode: LockMode, until: number): string {
   const date = new Date(until).toISOString()
-  return `<Retention xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Mode>${mode}</Mode><RetainUntilDate>${date}</RetainUntilDate></Retention>`
+  return `<Retention ${NAMESPACE}><Mode>${mode}</Mode><RetainUntilDate>${date}</RetainUntilDate></Retention>`
 }

@@ -27,6 +27,8 @@ let always: Answer = store
 let stored = new Map<string, Buffer>()
 /** The retention of each locked object. */
 let locks = new Map<string, string>()
+/** The legal holds. */
+let holds = new Map<string, string>()
 
 beforeEach(async () => {
   seen = []
@@ -34,6 +36,7 @@ beforeEach(async () => {
   always = store
   stored = new Map()
   locks = new Map()
+  holds = new Map()
   server = createServer((raw, out) => void respond(raw, out))
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -60,6 +63,7 @@ const retention = (mode: string, until: string): string =>
 function store(out: ServerResponse, one: Seen): void {
   const { method, path, headers, body } = one
   if (path.endsWith('?retention=')) return storeLock(out, one)
+  if (path.endsWith('?legal-hold=')) return storeHold(out, one)
   if (path.endsWith('?object-lock=')) return status(404, 'ObjectLockConfigurationNotFoundError')(out)
   const found = stored.get(path)
   const isOther = headers['if-match'] !== undefined && (!found || etagOf(found) !== headers['if-match'])
@@ -78,6 +82,14 @@ function storeLock(out: ServerResponse, { method, path, body }: Seen): void {
   if (method === 'PUT') locks.set(name, body.toString())
   const found = locks.get(name)
   if (found === undefined) status(404, 'NoSuchObjectLockConfiguration')(out)
+  else out.writeHead(200).end(method === 'PUT' ? '' : found)
+}
+
+function storeHold(out: ServerResponse, { method, path, body }: Seen): void {
+  const [name = ''] = path.split('?')
+  if (method === 'PUT') holds.set(name, body.toString())
+  const found = holds.get(name)
+  if (found === undefined) status(400, 'NoSuchObjectLockConfiguration')(out)
   else out.writeHead(200).end(method === 'PUT' ? '' : found)
 }
 
@@ -360,6 +372,53 @@ describe('a lock', () => {
     seen = []
     for (const name of ['a', 'b']) await place.create(name, bytes('abc'))
     expect(seen.map(({ method }) => method)).toEqual(['PUT', 'GET', 'PUT'])
+  })
+})
+
+describe('a longer lock', () => {
+  const enough = Date.now() + 5 * DAY
+  const longer = { mode: 'GOVERNANCE', until: enough + DAY, enough } as const
+
+  it.each([
+    [undefined, true, ['GOVERNANCE', 6]],
+    [['GOVERNANCE', 4], true, ['GOVERNANCE', 6]],
+    [['GOVERNANCE', 5.1], false, ['GOVERNANCE', 5]],
+    [['COMPLIANCE', 4], true, ['COMPLIANCE', 6]],
+    [['COMPLIANCE', 9], false, ['COMPLIANCE', 9]],
+  ] as const)('of an object with the lock %j changes it: %j', async (before, isChanged, after) => {
+    stored.set('/acme/led/origin', Buffer.from('abc'))
+    if (before !== undefined) locks.set('/acme/led/origin', retention(before[0], daysFromNow(before[1])))
+    expect(await objects().extendLock('origin', longer)).toBe(isChanged)
+    expect(foundLock()).toEqual(after)
+    expect(await objects().lockModeOf('origin')).toBe(after[0])
+  })
+
+  it('is refused without the object, and after an answer that is no lock', async () => {
+    answers = [status(404, 'NoSuchKey')]
+    expect(await failure(objects().extendLock('origin', longer))).toEqual([
+      'refused',
+      'led/origin: expected an object, found none',
+    ])
+    for (const body of ['<Retention><Mode>NONE</Mode></Retention>', '']) {
+      answers = [(out) => void out.writeHead(200).end(body)]
+      expect((await failure(objects().extendLock('origin', longer)))[0]).toBe('malformed')
+    }
+    answers = [status(404, 'NoSuchObjectLockConfiguration'), status(403, 'AccessDenied')]
+    expect((await failure(objects().extendLock('origin', longer)))[0]).toBe('refused')
+    expect(seen.at(-1)?.method).toBe('PUT')
+  })
+})
+
+describe('a legal hold', () => {
+  it('is put and lifted once', async () => {
+    const place = objects()
+    const put = (isHeld: boolean): Promise<boolean> => place.setHold('origin', isHeld)
+    expect([await put(false), await put(true), await put(true)]).toEqual([false, true, false])
+    expect(holds.get('/acme/led/origin')).toContain('<Status>ON</Status>')
+    expect([await put(false), await put(false)]).toEqual([true, false])
+    expect(seen.filter(({ method }) => method === 'PUT').length).toBe(2)
+    answers = [(out) => void out.writeHead(200).end('<LegalHold></LegalHold>')]
+    expect((await failure(place.setHold('origin', true)))[0]).toBe('malformed')
   })
 })
 

@@ -1,7 +1,15 @@
 /** The objects below the prefix of a place: ones that are written once, and ones that a single writer replaces. */
 import { S3Error } from './errors.ts'
 import { parseListing, type ListingPage } from './listing.ts'
-import { ObjectLocks, type ObjectLock } from './object-lock.ts'
+import {
+  ObjectLocks,
+  extendRetention,
+  lockModeOf,
+  setHold,
+  type LockMode,
+  type LongerLock,
+  type ObjectLock,
+} from './object-lock.ts'
 import type { S3Place } from './place.ts'
 import { Requests, type RequestOptions, type S3Answer } from './requests.ts'
 
@@ -50,6 +58,21 @@ export class S3Objects {
   /** Checks that an object has a lock, if objects are to be locked. @throws S3Error `refused` */
   async checkLock(name: string): Promise<void> {
     await this.#locks?.check(this.#key(name))
+  }
+
+  /** Returns the mode of the lock of an object; undefined when it has no lock. */
+  lockModeOf(name: string): Promise<LockMode | undefined> {
+    return lockModeOf(this.#requests, this.#key(name))
+  }
+
+  /** Locks an object, or extends its lock; never shortens or weakens it. Reports whether it changed the lock. */
+  extendLock(name: string, lock: LongerLock): Promise<boolean> {
+    return extendRetention(this.#requests, this.#key(name), lock)
+  }
+
+  /** Puts or lifts the legal hold of an object. Reports whether it changed the hold. */
+  setHold(name: string, isHeld: boolean): Promise<boolean> {
+    return setHold(this.#requests, this.#key(name), isHeld)
   }
 
   /** Reports whether there is an object with this name. */
