@@ -2,6 +2,8 @@
 import { ClientError } from '@service-fs/client/errors'
 import type { ConnectionOptions } from '@service-fs/client/http'
 import type { LedgerFiles } from '@service-fs/client/ledger-files'
+import { filesTree, withTrustedTree, type OpenedLedger } from '@service-fs/client/retention'
+import type { TrustOptions } from '@service-fs/client/trust'
 import type { LedgerReport, VerifyOptions } from '@service-fs/client/verify'
 import { verifyFiles } from '@service-fs/client/verify-directory'
 import { verifyPlace, withLedgerFiles } from '@service-fs/client/verify-place'
@@ -24,6 +26,16 @@ export async function withFilesAt<T>(
 export function verifyAt(place: string, options: VerifyOptions & ConnectionOptions): Promise<LedgerReport> {
   if (!isS3Place(place)) return verifyPlace(place, options)
   return withFilesAt(place, undefined, (files) => verifyFiles(files, options))
+}
+
+/** Opens the ledger at a place, and verifies what is read of it, like `withTrustedTree`. */
+export function withTreeAt<T>(
+  place: string,
+  options: TrustOptions & ConnectionOptions,
+  work: (ledger: OpenedLedger) => Promise<T>,
+): Promise<T> {
+  if (!isS3Place(place)) return withTrustedTree(place, options, work)
+  return withFilesAt(place, undefined, async (files) => work(await filesTree(files, options)))
 }
 
 /** Refuses a place in a store for a command that writes files. @throws ClientError `usage` */

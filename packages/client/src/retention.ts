@@ -46,7 +46,8 @@ export function withTrustedTree<T>(
   return withLedgerFiles(place, options.moduleId, async (files) => work(await filesTree(files, options)))
 }
 
-async function filesTree(files: LedgerFiles, options: TrustOptions): Promise<OpenedLedger> {
+/** Opens the ledger in files. @throws ClientError `false` unless the trusted keys signed its checkpoint */
+export async function filesTree(files: LedgerFiles, options: TrustOptions): Promise<OpenedLedger> {
   const origin = (await files.read('origin'))?.toString('utf8').replace(/\n$/, '')
   const trust = Trust.pinned(options) ?? Trust.shown(await keysIn(files), 'keys/')
   const source = filesSource(files)
@@ -60,15 +61,8 @@ async function filesTree(files: LedgerFiles, options: TrustOptions): Promise<Ope
  * @throws ClientError `false` when an entry differs from the tree of the checkpoint
  */
 export async function* retentionReport(tree: TrustedTree, at: string): AsyncGenerator<RetentionLine> {
-  const duties = new Duties()
-  for await (const { index, entry } of entriesIn(tree, isPlain)) {
-    const duty = dutyIn(entry, nativeCodec)
-    if (duty === undefined) continue
-    const problem = isProblem(duty) ? duty : duties.add(duty, index)
-    if (problem === undefined) continue
-    const { field, expected, found } = problem
-    yield { kind: 'problem', index, problem: `${field}: expected ${expected}, found ${found}` }
-  }
+  const { duties, problems } = await readDuties(tree)
+  for (const { index, problem } of problems) yield { kind: 'problem', index, problem }
   for (const policy of duties.policies) yield { kind: 'policy', policy }
   for (const hold of duties.holds) yield { kind: 'hold', hold }
   for await (const { index, entry } of entriesIn(tree)) {
@@ -78,6 +72,23 @@ export async function* retentionReport(tree: TrustedTree, at: string): AsyncGene
     if (kept.holds.length === 0 && (kept.until === undefined || kept.until <= at)) continue
     yield { kind: 'record', index, id, type, time, kept }
   }
+}
+
+/** Reads the duties of a whole ledger, and the duty entries that break a rule and therefore have no effect. */
+export async function readDuties(
+  tree: TrustedTree,
+): Promise<{ duties: Duties; problems: { index: number; problem: string }[] }> {
+  const duties = new Duties()
+  const problems = []
+  for await (const { index, entry } of entriesIn(tree, isPlain)) {
+    const duty = dutyIn(entry, nativeCodec)
+    if (duty === undefined) continue
+    const problem = isProblem(duty) ? duty : duties.add(duty, index)
+    if (problem === undefined) continue
+    const { field, expected, found } = problem
+    problems.push({ index, problem: `${field}: expected ${expected}, found ${found}` })
+  }
+  return { duties, problems }
 }
 
 /** Returns the members of a policy in a report. */
@@ -97,8 +108,8 @@ function isPlain(bytes: Uint8Array): boolean {
 
 const PLAIN = new PlainEntry(PRINTABLE)
 
-/** Yields the entries in order, except those that `skips` accepts. */
-async function* entriesIn(
+/** Yields the entries of a verified tree in order, except those that `skips` accepts. */
+export async function* entriesIn(
   tree: TrustedTree,
   skips: (bytes: Uint8Array) => boolean = () => false,
 ): AsyncGenerator<{ index: number; entry: Entry }> {

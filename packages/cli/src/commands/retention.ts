@@ -3,12 +3,7 @@ import { keptText, type PolicyState } from '@service-fs/format/duties'
 import type { Scope } from '@service-fs/format/duty'
 import { quoted } from '@service-fs/format/visible'
 import { membersOf } from '@service-fs/client/http'
-import {
-  policyMembers,
-  retentionReport,
-  withTrustedTree,
-  type RetentionLine,
-} from '@service-fs/client/retention'
+import { policyMembers, retentionReport, type RetentionLine } from '@service-fs/client/retention'
 import type { Io } from '../io.ts'
 import { momentIn } from '../moments.ts'
 import {
@@ -21,6 +16,8 @@ import {
   type LedgerOptions,
 } from '../options.ts'
 import { FALSE, perform } from '../perform.ts'
+import { withTreeAt } from '../places.ts'
+import { addRetentionLock } from './retention-lock.ts'
 
 interface ReportOptions extends LedgerOptions, KeyOptions {
   at?: string
@@ -48,6 +45,7 @@ export function addRetention(program: Command, io: Io): void {
     .command('retention')
     .description('state how long records must be kept, hold records, and report until when each must be kept')
   addReport(retention, io)
+  addRetentionLock(retention, io)
   addPolicy(retention, io)
   addHold(retention, io)
   stateCommand(retention, 'lift <name>')
@@ -68,7 +66,7 @@ export function addRetention(program: Command, io: Io): void {
 function addReport(retention: Command, io: Io): void {
   keyOptions(ledgerOptions(retention.command('report [place]')))
     .description(
-      'report the policies, the holds and the records that must be kept in a ledger behind a URL, in a directory, in a tar archive or in a disk image; verify each record that is read',
+      'report the policies, the holds and the records that must be kept in a ledger behind a URL, in a directory, in a tar archive, in a disk image or in an S3 store; verify each record that is read',
     )
     .option('--at <time>', 'report the records that must be kept after this time (default: now)')
     .option('--json', 'print one JSON object per line')
@@ -151,7 +149,7 @@ async function report(place: string | undefined, options: ReportOptions, io: Io)
   const from = place ?? options.url
   const at = options.at === undefined ? new Date().toISOString() : momentIn('--at', options.at)
   const trust = await trustOptions(options)
-  return withTrustedTree(from, { ...(await placeOptions(from, options)), ...trust }, async (ledger) => {
+  return withTreeAt(from, { ...(await placeOptions(from, options)), ...trust }, async (ledger) => {
     let text = ''
     let status = 0
     let records = 0
