@@ -81,6 +81,7 @@ export const fullOnly = [
   'test/readme/large.test.ts',
   'test/s3/mirror-kills.test.ts',
   'test/s3/mirror.test.ts',
+  'test/s3/retention-locks.test.ts',
   'test/s3/versitygw.test.ts',
   'test/scripts/api-docs.test.ts',
   'test/scripts/dev.test.ts',

@@ -59,13 +59,23 @@ export class StoredCopy {
 
   /** Returns the mode of the lock of an object, and its last moment; undefined when it has none. */
   async lockOf(name: string): Promise<{ mode: string; until: number } | undefined> {
-    const text = await this.#store.send('GET', `${this.#at}/${name}?retention`).catch((error: Error) => {
-      if (!error.message.includes('NoSuchObjectLockConfiguration')) throw error
-      return ''
-    })
+    const text = await this.#document(name, 'retention')
     const [, mode = ''] = /<Mode>(\w+)</.exec(text) ?? []
     const [, until = ''] = /<RetainUntilDate>([^<]+)</.exec(text) ?? []
     return mode === '' ? undefined : { mode, until: Date.parse(until) }
+  }
+
+  /** Whether an object has a legal hold. */
+  async isHeld(name: string): Promise<boolean> {
+    return (await this.#document(name, 'legal-hold')).includes('<Status>ON</Status>')
+  }
+
+  /** Returns what the store knows about the lock of an object; empty when it knows nothing. */
+  #document(name: string, kind: string): Promise<string> {
+    return this.#store.send('GET', `${this.#at}/${name}?${kind}`).catch((error: Error) => {
+      if (!error.message.includes('NoSuchObjectLockConfiguration')) throw error
+      return ''
+    })
   }
 }
 
