@@ -276,6 +276,15 @@ describe('reading', () => {
     ])
   })
 
+  it('does not take a server that is no store, or a store that does not know the key, for an empty bucket', async () => {
+    answers = [(out) => void out.writeHead(404).end('<html>NoSuchKey</html>'), status(404)]
+    answers.push(status(404, 'InvalidAccessKeyId'), status(404, 'InvalidAccessKeyId'))
+    expect((await failure(objects().read('origin', 10)))[0]).toBe('malformed')
+    expect((await failure(objects().read('origin', 10)))[0]).toBe('refused')
+    for (const work of [objects().read('origin', 10), objects().list('', 10)])
+      expect((await failure(work))[1]).toContain('status 404, InvalidAccessKeyId: the access key is wrong')
+  })
+
   it('refuses a larger object, whether the store states its length or not', async () => {
     answers = [(out) => void out.writeHead(200, { etag: '"e"' }).end('abcd'), chunked]
     for (let i = 0; i < 2; i++)

@@ -85,8 +85,9 @@ export class S3Objects {
   /** Reads an object of at most `most` bytes. Resolves to undefined when there is none. @throws S3Error */
   async read(name: string, most: number): Promise<StoredObject | undefined> {
     const answer = await this.#requests.send({ method: 'GET', key: this.#key(name), most })
-    // A bucket that is missing has this status, too: it must not look like an empty one.
-    if (answer.status === 404) return this.#missing(name, answer)
+    // A bucket that is missing, and a server that is no store, have this status, too: they must not look like an empty bucket.
+    if (answer.status === 404 && hasCode(answer, 'NoSuchKey')) return undefined
+    if (answer.status === 404) this.#missing(name, answer)
     if (answer.status !== 200 || answer.etag === undefined) throw this.#unexpected('GET', name, answer)
     return { bytes: answer.body, etag: answer.etag }
   }
@@ -190,15 +191,20 @@ export class S3Objects {
     return prefix === '' ? name : `${prefix}/${name}`
   }
 
-  #missing(name: string, { body }: S3Answer): undefined {
-    if (!Buffer.from(body).includes('NoSuchBucket')) return undefined
+  /** @throws S3Error `refused` if the answer says that there is no bucket */
+  #missing(name: string, answer: S3Answer): void {
+    if (!hasCode(answer, 'NoSuchBucket')) return
     throw new S3Error('refused', `${name}: there is no bucket ${this.#place.bucket}`, 404)
   }
 
   #unexpected(method: string, name: string, { status }: S3Answer): S3Error {
-    const expected = method === 'PUT' ? '200 or 412' : '200 with an ETag, or 404'
+    const expected = method === 'PUT' ? '200 or 412' : '200 with an ETag, or 404 with NoSuchKey'
     return new S3Error('malformed', `${method} ${name}: expected status ${expected}, found ${status}`, status)
   }
+}
+
+function hasCode({ body }: S3Answer, code: string): boolean {
+  return Buffer.from(body).includes(`<Code>${code}</Code>`)
 }
 
 function within(prefix: string, name: string): string {

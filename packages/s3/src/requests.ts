@@ -85,7 +85,9 @@ export class Requests {
       const most = status === 200 ? request.most : MAX_ERROR_BYTES
       // The answer to HEAD states the length of a body that does not follow.
       const body = method === 'HEAD' ? new Uint8Array() : await this.#body(request, response, most)
-      if (!isExpected) throw this.#failure(request, status, body)
+      // Some stores answer 404 also when they do not know the access key.
+      const isOther = status === 404 && !/^(?:NoSuch|$)|NotFound/.test(errorCode(body) ?? '')
+      if (!isExpected || isOther) throw this.#failure(request, status, body)
       return { status, etag: response.headers.get('etag') ?? undefined, body }
     } catch (error) {
       if (error instanceof S3Error || error instanceof Passing) throw error
