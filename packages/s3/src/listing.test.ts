@@ -28,8 +28,14 @@ describe('a listing', () => {
     listing('<IsTruncated>false</IsTruncated><Contents><Key>%zz</Key></Contents>'),
     listing('<IsTruncated>false</IsTruncated><CommonPrefixes></CommonPrefixes>'),
     listing('<IsTruncated>true</IsTruncated><NextContinuationToken>&evil;</NextContinuationToken>'),
+    listing('<IsTruncated>true</IsTruncated><NextContinuationToken>&constructor;</NextContinuationToken>'),
     listing('<IsTruncated>true</IsTruncated><NextContinuationToken>&#9999999;</NextContinuationToken>'),
   ])('is refused if it is malformed: %j', (xml) => {
     expect(() => parseListing(xml)).toThrow('s3: listing: expected a ListBucketResult, found something else')
+  })
+
+  it('is refused in linear time if none of its many elements ends', () => {
+    for (const name of ['Contents', 'CommonPrefixes'])
+      expect(() => parseListing(listing(`<${name}>`.repeat(200_000)))).toThrow('expected a ListBucketResult')
   })
 })

@@ -10,19 +10,33 @@ export interface ListingPage {
   next: string | undefined
 }
 
-const CONTENTS = /<Contents>(.*?)<\/Contents>/gs
-const FOLDERS = /<CommonPrefixes>(.*?)<\/CommonPrefixes>/gs
+const ENTITIES: ReadonlyMap<string, string> = new Map([
+  ['lt', '<'],
+  ['gt', '>'],
+  ['quot', '"'],
+  ['apos', "'"],
+  ['amp', '&'],
+])
 
 /** @throws S3Error `malformed` */
 export function parseListing(xml: string): ListingPage {
   if (!/<ListBucketResult[\s>]/.test(xml) || !xml.trimEnd().endsWith('</ListBucketResult>')) throw malformed()
-  const names = [...xml.matchAll(CONTENTS)].map(([, contents = '']) => decodedName(element(contents, 'Key')))
-  const folders = [...xml.matchAll(FOLDERS)].map(([, prefix = '']) => decodedName(element(prefix, 'Prefix')))
+  const names = elements(xml, 'Contents').map((contents) => decodedName(element(contents, 'Key')))
+  const folders = elements(xml, 'CommonPrefixes').map((prefix) => decodedName(element(prefix, 'Prefix')))
   const truncated = element(xml, 'IsTruncated')
   if (truncated === 'false') return { names, folders, next: undefined }
   const token = element(xml, 'NextContinuationToken')
   if (truncated !== 'true' || token === undefined || token === '') throw malformed()
   return { names, folders, next: unescaped(token) }
+}
+
+/** Returns the contents of elements that are not nested. Takes linear time, also for elements that do not end. */
+function elements(xml: string, name: string): string[] {
+  const [, ...parts] = xml.split(`<${name}>`)
+  return parts.map((part) => {
+    const end = part.indexOf(`</${name}>`)
+    return end === -1 ? fail() : part.slice(0, end)
+  })
 }
 
 function element(xml: string, name: string): string | undefined {
@@ -39,9 +53,8 @@ function decodedName(key: string | undefined): string {
 }
 
 function unescaped(text: string): string {
-  const names: Record<string, string> = { lt: '<', gt: '>', quot: '"', apos: "'", amp: '&' }
   return text.replaceAll(/&(?:#(\d{1,7})|#x([0-9a-fA-F]{1,6})|([a-z]+));/g, (_, decimal, hex, name) => {
-    if (name !== undefined) return names[name as string] ?? fail()
+    if (name !== undefined) return ENTITIES.get(name as string) ?? fail()
     const point = decimal === undefined ? Number.parseInt(hex as string, 16) : Number(decimal)
     return point <= 0x10_ffff ? String.fromCodePoint(point) : fail()
   })
