@@ -4,12 +4,12 @@ import { once } from 'node:events'
 import { at, done, exported, grownTo, useDirectory } from '@service-fs/cli/testing-copies'
 import { filesBelow, testSigner } from '@service-fs/client/testing'
 import { Random } from '@service-fs/storage/random'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { expect, it } from 'vitest'
 import { serviceFs, startDaemon, type Daemon } from '../support/daemon.ts'
 import { collect, end } from '../support/process.ts'
 import { StoredCopy, isSealed } from './objects.ts'
 import { Cutting } from './proxy.ts'
-import { Store, missingStore } from './store.ts'
+import { describeStore, useStore } from './store.ts'
 
 const KILLS = 25
 const SEED = 20261130
@@ -22,30 +22,16 @@ function startMirror(source: string, place: string, ...options: string[]): Child
   return spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
 }
 
-const missing = await missingStore()
-const name = 'a mirror in versitygw whose process or store ends'
-
-describe.skipIf(missing !== undefined)(missing === undefined ? name : `${name}: ${missing}`, () => {
+describeStore('a mirror in versitygw whose process or store ends', () => {
   useDirectory()
-  let store: Store
-  beforeAll(async () => {
-    store = await Store.start()
-    await store.makeBucket('locked', { lock: true })
-  })
-  beforeEach(() => {
-    for (const [variable, value] of Object.entries(store.env)) vi.stubEnv(variable, value)
-  })
-  afterAll(async () => {
-    vi.unstubAllEnvs()
-    await store.dispose()
-  })
+  const store = useStore({ locked: { lock: true } })
 
   it(`mirror continues a copy in a store after each of ${KILLS} kills, and ends identical to the source`, async () => {
     const random = new Random(SEED)
-    const proxy = new Cutting(store.url)
+    const proxy = new Cutting(store().url)
     await proxy.listen()
-    const copy = new StoredCopy(store, 'locked/kills')
-    const cut = new StoredCopy(store, 'locked/kills', proxy.url)
+    const copy = new StoredCopy(store(), 'locked/kills')
+    const cut = new StoredCopy(store(), 'locked/kills', proxy.url)
     let size = 300
     let source = await grownTo(size)
     try {
@@ -88,7 +74,7 @@ describe.skipIf(missing !== undefined)(missing === undefined ? name : `${name}: 
       expect(response.status).toBe(200)
       size += count
     }
-    const copy = new StoredCopy(store, 'locked/follows')
+    const copy = new StoredCopy(store(), 'locked/follows')
     const vkey = await daemon.vkey()
     await append(300)
     const options = ['--no-audit', '--json', '--interval', '1', '--vkey', vkey]
@@ -103,10 +89,10 @@ describe.skipIf(missing !== undefined)(missing === undefined ? name : `${name}: 
         .map((line) => (JSON.parse(line) as { size: number }).size)
     try {
       await expect.poll(() => sizes().at(-1), { message: stderr?.() ?? '' }).toBe(300)
-      await store.kill()
+      await store().kill()
       await append(300)
       await expect.poll(() => stderr?.()).toContain('trying again')
-      await store.restart()
+      await store().restart()
       await expect.poll(() => sizes().at(-1)).toBe(600)
       await append(1)
       await expect.poll(() => sizes().at(-1)).toBe(601)

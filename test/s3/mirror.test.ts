@@ -9,11 +9,11 @@ import { VerifiedCopy } from '@service-fs/cli/mirror/verified-copy'
 import { directoryFiles } from '@service-fs/client/ledger-files'
 import { filesBelow, testRecords, testSigner } from '@service-fs/client/testing'
 import { Trust } from '@service-fs/client/trust'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import { serviceFsCommand } from '../support/daemon.ts'
 import { StoredCopy, isSealed } from './objects.ts'
 import { OneAtATime } from './proxy.ts'
-import { Store, missingStore } from './store.ts'
+import { describeStore, useStore } from './store.ts'
 
 const VKEY = testSigner().vkey
 const once = ['--once', '--vkey', VKEY]
@@ -31,26 +31,11 @@ const refused = async (...args: string[]): Promise<[number | undefined, string]>
   return [io.code, io.errors.join()]
 }
 
-const missing = await missingStore()
-const name = 'a mirror in versitygw'
-
-describe.skipIf(missing !== undefined)(missing === undefined ? name : `${name}: ${missing}`, () => {
+describeStore('a mirror in versitygw', () => {
   useDirectory()
-  let store: Store
-  beforeAll(async () => {
-    store = await Store.start()
-    await store.makeBucket('plain', { lock: false })
-    await store.makeBucket('locked', { lock: true })
-  })
-  beforeEach(() => {
-    for (const [variable, value] of Object.entries(store.env)) vi.stubEnv(variable, value)
-  })
-  afterAll(async () => {
-    vi.unstubAllEnvs()
-    await store.dispose()
-  })
+  const store = useStore({ plain: { lock: false }, locked: { lock: true } })
 
-  const copyAt = (path: string): StoredCopy => new StoredCopy(store, path)
+  const copyAt = (path: string): StoredCopy => new StoredCopy(store(), path)
   it('the mirror has the files of a mirror in a directory at each size, and can be read back', async () => {
     const copy = copyAt('locked/sizes/acme')
     for (const size of [0, 1, 256, 300, 512, 1100]) {
@@ -87,11 +72,11 @@ describe.skipIf(missing !== undefined)(missing === undefined ? name : `${name}: 
       expect([one, lock?.mode]).toEqual([one, isSealed(one) ? 'COMPLIANCE' : undefined])
       if (lock !== undefined) expect(lock.until).toBeGreaterThan(Date.now() + 2 * DAY)
     }
-    const versions = await store.send('GET', 'locked?versions&prefix=locks/tile/entries/001.b64')
+    const versions = await store().send('GET', 'locked?versions&prefix=locks/tile/entries/001.b64')
     const [, version = ''] = /<VersionId>([^<]+)</.exec(versions) ?? []
     expect(version).not.toBe('')
     await expect(
-      store.send('DELETE', `locked/locks/tile/entries/001.b64?versionId=${version}`),
+      store().send('DELETE', `locked/locks/tile/entries/001.b64?versionId=${version}`),
     ).rejects.toThrow('403')
     const other = copyAt('locked/governance')
     await done('mirror', await grownTo(9), other.place, ...locked, '--retain-mode', 'GOVERNANCE')
@@ -142,7 +127,7 @@ describe.skipIf(missing !== undefined)(missing === undefined ? name : `${name}: 
       3,
       expect.stringContaining('s3://plain/foreign: expected a copy of a ledger or an empty directory'),
     ])
-    for (const one of [copy.place, `s3://plain/mixed/below?endpoint=${store.url}`])
+    for (const one of [copy.place, `s3://plain/mixed/below?endpoint=${store().url}`])
       expect(await refused(copy.place, one, ...unlocked)).toEqual([
         2,
         expect.stringContaining('expected a directory apart from the source'),
@@ -191,9 +176,9 @@ describe.skipIf(missing !== undefined)(missing === undefined ? name : `${name}: 
   it('the mirror is whole after two processes begin it at the same time', async () => {
     const copy = copyAt('locked/race')
     const source = await grownTo(600)
-    const proxy = new OneAtATime(store.url)
+    const proxy = new OneAtATime(store().url)
     await proxy.listen()
-    const { place } = new StoredCopy(store, 'locked/race', proxy.url)
+    const { place } = new StoredCopy(store(), 'locked/race', proxy.url)
     const both = await Promise.all([1, 2].map(() => cli('mirror', source, place, ...locked)))
     proxy.close()
     expect(both.map(({ code }) => code)).toContain(0)
@@ -257,9 +242,9 @@ describe.skipIf(missing !== undefined)(missing === undefined ? name : `${name}: 
     expect([code, stdout]).toEqual([3, ''])
     expect(stderr).toContain('the store refused it: status 403')
     expect(stderr).not.toMatch(/hunter2|[Ss]ignature=/)
-    for (const variable of Object.keys(store.env)) vi.stubEnv(variable, undefined)
+    for (const variable of Object.keys(store().env)) vi.stubEnv(variable, undefined)
     expect(await refused(source, place, ...unlocked)).toEqual([2, expect.stringContaining('expected AWS_')])
-    const { accessKeyId, secretAccessKey } = store.credentials
+    const { accessKeyId, secretAccessKey } = store().credentials
     const profile = `[default]\naws_access_key_id=${accessKeyId}\naws_secret_access_key=${secretAccessKey}\n`
     await writeFile(at('credentials'), profile, { mode: 0o600 })
     vi.stubEnv('AWS_SHARED_CREDENTIALS_FILE', at('credentials'))

@@ -12,9 +12,9 @@ import {
 } from '@service-fs/format/duty'
 import type { RecordContent } from '@service-fs/format/entry'
 import { nativeCodec } from '@service-fs/native/native'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { expect, it } from 'vitest'
 import { StoredCopy, isSealed } from './objects.ts'
-import { Store, missingStore } from './store.ts'
+import { describeStore, useStore } from './store.ts'
 
 const VKEY = testSigner().vkey
 const END = '2099-01-01T00:00:00.000Z'
@@ -50,25 +50,11 @@ async function locked({ place }: StoredCopy): Promise<object> {
   return JSON.parse(io.text()) as object
 }
 
-const missing = await missingStore()
-const name = 'the locks of a mirror in versitygw'
-
-describe.skipIf(missing !== undefined)(missing === undefined ? name : `${name}: ${missing}`, () => {
+describeStore('the locks of a mirror in versitygw', () => {
   useDirectory()
-  let store: Store
-  beforeAll(async () => {
-    store = await Store.start()
-    await store.makeBucket('locked', { lock: true })
-  })
-  beforeEach(() => {
-    for (const [variable, value] of Object.entries(store.env)) vi.stubEnv(variable, value)
-  })
-  afterAll(async () => {
-    vi.unstubAllEnvs()
-    await store.dispose()
-  })
+  const store = useStore({ locked: { lock: true } })
 
-  const copyAt = (path: string): StoredCopy => new StoredCopy(store, path)
+  const copyAt = (path: string): StoredCopy => new StoredCopy(store(), path)
   it('retention lock extends the locks to the end of the duties, and never shortens one', async () => {
     await acme({ 5: { fields: [[RETAIN_FIELD, END]] } })
     const copy = await mirrored(copyAt('locked/ends'))

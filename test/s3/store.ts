@@ -5,6 +5,7 @@ import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { AwsV4Signer } from 'aws4fetch'
 import type { Credentials } from '@service-fs/s3/credentials'
+import { afterAll, beforeAll, beforeEach, describe, vi } from 'vitest'
 import { goVersion, installVersitygw } from '../support/go.ts'
 import { end, freePort, hasExited, sleep } from '../support/process.ts'
 
@@ -12,8 +13,32 @@ import { end, freePort, hasExited, sleep } from '../support/process.ts'
 const bin = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'service-fs/versitygw-1.2.0')
 
 /** Why the store cannot be installed here, or undefined. */
-export async function missingStore(): Promise<string | undefined> {
+async function missingStore(): Promise<string | undefined> {
   return goVersion === undefined ? 'go is not installed' : installVersitygw(bin)
+}
+
+const missing = await missingStore()
+
+/** Defines a suite that needs the store; without one it is skipped, and its name says why. */
+export function describeStore(name: string, tests: () => void): void {
+  describe.skipIf(missing !== undefined)(missing === undefined ? name : `${name}: ${missing}`, tests)
+}
+
+/** Runs a store for the tests of a suite, with buckets of these names. Its credentials are in the environment. */
+export function useStore(buckets: Readonly<Record<string, { lock: boolean }>>): () => Store {
+  let store: Store
+  beforeAll(async () => {
+    store = await Store.start()
+    for (const [name, options] of Object.entries(buckets)) await store.makeBucket(name, options)
+  })
+  beforeEach(() => {
+    for (const [variable, value] of Object.entries(store.env)) vi.stubEnv(variable, value)
+  })
+  afterAll(async () => {
+    vi.unstubAllEnvs()
+    await store.dispose()
+  })
+  return () => store
 }
 
 export class Store {

@@ -2,9 +2,9 @@
 import type { ObjectLock } from '@service-fs/s3/object-lock'
 import { S3Objects } from '@service-fs/s3/objects'
 import { parseS3Place } from '@service-fs/s3/place'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { OneAtATime } from './proxy.ts'
-import { Store, missingStore } from './store.ts'
+import { describeStore, useStore } from './store.ts'
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 const textIn = async (place: S3Objects, path: string): Promise<string | undefined> => {
@@ -12,23 +12,14 @@ const textIn = async (place: S3Objects, path: string): Promise<string | undefine
   return found && Buffer.from(found.bytes).toString()
 }
 
-const missing = await missingStore()
-const name = 'the client against versitygw'
-
-describe.skipIf(missing !== undefined)(missing === undefined ? name : `${name}: ${missing}`, () => {
-  let store: Store
-  beforeAll(async () => {
-    store = await Store.start()
-    await store.makeBucket('plain', { lock: false })
-    await store.makeBucket('locked', { lock: true })
-  })
-  afterAll(() => store.dispose())
+describeStore('the client against versitygw', () => {
+  const store = useStore({ plain: { lock: false }, locked: { lock: true } })
 
   const objects = (
     place: string,
     lock?: ObjectLock,
-    credentials = store.credentials,
-    url = store.url,
+    credentials = store().credentials,
+    url = store().url,
   ): S3Objects =>
     new S3Objects(parseS3Place(`${place}?endpoint=${url}`), {
       credentials: () => Promise.resolve(credentials),
@@ -64,9 +55,9 @@ describe.skipIf(missing !== undefined)(missing === undefined ? name : `${name}: 
   })
 
   it('lets one of 32 writers create an object', async () => {
-    const proxy = new OneAtATime(store.url)
+    const proxy = new OneAtATime(store().url)
     await proxy.listen()
-    const place = objects('s3://plain/race', undefined, store.credentials, proxy.url)
+    const place = objects('s3://plain/race', undefined, store().credentials, proxy.url)
     const writers = Array.from({ length: 32 }, (_, i) => place.create('origin', bytes(`writer ${i}`)))
     const results = await Promise.allSettled(writers)
     proxy.close()
@@ -87,11 +78,11 @@ describe.skipIf(missing !== undefined)(missing === undefined ? name : `${name}: 
     const place = objects('s3://locked/lock', { mode: 'COMPLIANCE', days: 3 })
     await place.create('origin', bytes('abc'))
     await place.replace('checkpoint', bytes('1'), undefined)
-    const retention = await store.send('GET', 'locked/lock/origin?retention')
+    const retention = await store().send('GET', 'locked/lock/origin?retention')
     expect(retention).toContain('COMPLIANCE')
     const [, until = ''] = /<RetainUntilDate>(.*?)</.exec(retention) ?? []
     expect(Date.parse(until)).toBeGreaterThan(Date.now() + 2 * 86_400_000)
-    await expect(store.send('GET', 'locked/lock/checkpoint?retention')).rejects.toThrow(
+    await expect(store().send('GET', 'locked/lock/checkpoint?retention')).rejects.toThrow(
       'NoSuchObjectLockConfiguration',
     )
   })
@@ -102,10 +93,10 @@ describe.skipIf(missing !== undefined)(missing === undefined ? name : `${name}: 
     await expect(place.checkLock('origin')).rejects.toMatchObject({ code: 'refused' })
     await place.create('origin', bytes('abc'))
     await place.checkLock('origin')
-    expect(await store.send('GET', 'locked/late/origin?retention')).toContain('GOVERNANCE')
+    expect(await store().send('GET', 'locked/late/origin?retention')).toContain('GOVERNANCE')
     await objects('s3://locked/late', { mode: 'GOVERNANCE', days: 9 }).create('origin', bytes('abc'))
     const [, until = ''] =
-      /<RetainUntilDate>(.*?)</.exec(await store.send('GET', 'locked/late/origin?retention')) ?? []
+      /<RetainUntilDate>(.*?)</.exec(await store().send('GET', 'locked/late/origin?retention')) ?? []
     expect(Date.parse(until)).toBeGreaterThan(Date.now() + 8 * 86_400_000)
   })
 
@@ -117,7 +108,7 @@ describe.skipIf(missing !== undefined)(missing === undefined ? name : `${name}: 
   })
 
   it('refuses a wrong key and a missing bucket', async () => {
-    const other = { ...store.credentials, secretAccessKey: 'other' }
+    const other = { ...store().credentials, secretAccessKey: 'other' }
     await expect(objects('s3://plain/a', undefined, other).read('origin', 10)).rejects.toMatchObject({
       code: 'refused',
       message: expect.stringContaining(
