@@ -1,6 +1,6 @@
 /** Object Lock: for how long a store refuses to delete a version of an object, even to the owner of the bucket. */
 import { S3Error } from './errors.ts'
-import type { Requests, S3Answer } from './requests.ts'
+import { MAX_ANSWER_BYTES, type Requests, type S3Answer } from './requests.ts'
 
 /** In `GOVERNANCE` mode, users with a permission of their own can shorten a lock; in `COMPLIANCE` mode, nobody can. */
 export type LockMode = 'COMPLIANCE' | 'GOVERNANCE'
@@ -29,7 +29,6 @@ interface Retention {
 /** A century. */
 export const MAX_LOCK_DAYS = 36_525
 const DAY = 86_400_000
-const MAX_ANSWER_BYTES = 1 << 16
 const NAMESPACE = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 
 export class ObjectLocks {

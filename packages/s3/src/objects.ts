@@ -11,7 +11,7 @@ import {
   type ObjectLock,
 } from './object-lock.ts'
 import type { S3Place } from './place.ts'
-import { Requests, type RequestOptions, type S3Answer } from './requests.ts'
+import { MAX_ANSWER_BYTES, Requests, type RequestOptions, type S3Answer } from './requests.ts'
 
 export interface StoredObject {
   bytes: Uint8Array
@@ -32,7 +32,6 @@ export interface ObjectsOptions extends RequestOptions {
 }
 
 const MAX_LISTING_BYTES = 1 << 22
-const MAX_ANSWER_BYTES = 1 << 16
 
 export class S3Objects {
   readonly #place: S3Place
@@ -86,7 +85,7 @@ export class S3Objects {
   async read(name: string, most: number): Promise<StoredObject | undefined> {
     const answer = await this.#requests.send({ method: 'GET', key: this.#key(name), most })
     // A bucket that is missing, and a server that is no store, have this status, too: they must not look like an empty bucket.
-    if (answer.status === 404 && hasCode(answer, 'NoSuchKey')) return undefined
+    if (answer.status === 404 && answer.code === 'NoSuchKey') return undefined
     if (answer.status === 404) this.#missing(name, answer)
     if (answer.status !== 200 || answer.etag === undefined) throw this.#unexpected('GET', name, answer)
     return { bytes: answer.body, etag: answer.etag }
@@ -193,7 +192,7 @@ export class S3Objects {
 
   /** @throws S3Error `refused` if the answer says that there is no bucket */
   #missing(name: string, answer: S3Answer): void {
-    if (!hasCode(answer, 'NoSuchBucket')) return
+    if (answer.code !== 'NoSuchBucket') return
     throw new S3Error('refused', `${name}: there is no bucket ${this.#place.bucket}`, 404)
   }
 
@@ -201,10 +200,6 @@ export class S3Objects {
     const expected = method === 'PUT' ? '200 or 412' : '200 with an ETag, or 404 with NoSuchKey'
     return new S3Error('malformed', `${method} ${name}: expected status ${expected}, found ${status}`, status)
   }
-}
-
-function hasCode({ body }: S3Answer, code: string): boolean {
-  return Buffer.from(body).includes(`<Code>${code}</Code>`)
 }
 
 function within(prefix: string, name: string): string {

@@ -1,5 +1,6 @@
 /** Signs requests to a bucket, sends them, and repeats them while the store is busy or cannot be reached. */
 import { createHash } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { AwsV4Signer } from 'aws4fetch'
 import { codeOf } from '@service-fs/format/errors'
 import type { Credentials } from './credentials.ts'
@@ -18,6 +19,9 @@ export interface RequestOptions {
   pause?: number
 }
 
+/** The most bytes of an answer that is a short document, or empty. */
+export const MAX_ANSWER_BYTES: number = 1 << 16
+
 export interface S3Request {
   method: 'GET' | 'HEAD' | 'PUT' | 'DELETE'
   /** The name of the object in the bucket; empty for the bucket itself. */
@@ -32,6 +36,8 @@ export interface S3Request {
 export interface S3Answer {
   status: number
   etag: string | undefined
+  /** The code in an error document; undefined if there is none. */
+  code: string | undefined
   body: Uint8Array
   /** How many attempts got no clear answer before this one: the store may have done what one of them asked. */
   unclear: number
@@ -39,7 +45,6 @@ export interface S3Answer {
 
 /** The answers that the caller interprets. 412: a condition does not hold. */
 const EXPECTED = new Set([200, 204, 404, 412])
-const MAX_ERROR_BYTES = 1 << 16
 const LONGEST_PAUSE = 20_000
 
 /** An attempt that another one may succeed after. */
@@ -82,13 +87,14 @@ export class Requests {
       const response = await fetch(url, options)
       const { status } = response
       const isExpected = EXPECTED.has(status)
-      const most = status === 200 ? request.most : MAX_ERROR_BYTES
+      const most = status === 200 ? request.most : MAX_ANSWER_BYTES
       // The answer to HEAD states the length of a body that does not follow.
       const body = method === 'HEAD' ? new Uint8Array() : await this.#body(request, response, most)
+      const code = status === 200 ? undefined : errorCode(body)
       // Some stores answer 404 also when they do not know the access key.
-      const isOther = status === 404 && !/^(?:NoSuch|$)|NotFound/.test(errorCode(body) ?? '')
-      if (!isExpected || isOther) throw this.#failure(request, status, body)
-      return { status, etag: response.headers.get('etag') ?? undefined, body }
+      const isOther = status === 404 && !/^(?:NoSuch|$)|NotFound/.test(code ?? '')
+      if (!isExpected || isOther) throw this.#failure(request, status, code)
+      return { status, etag: response.headers.get('etag') ?? undefined, code, body }
     } catch (error) {
       if (error instanceof S3Error || error instanceof Passing) throw error
       throw new Passing(signal.aborted ? `no whole answer within ${limit / 1000} s` : reasonOf(error))
@@ -143,8 +149,7 @@ export class Requests {
     return new S3Error('too-large', `${this.#name(request)}: expected at most ${most} bytes, found more`)
   }
 
-  #failure(request: S3Request, status: number, body: Uint8Array): Error {
-    const code = errorCode(body)
+  #failure(request: S3Request, status: number, code: string | undefined): Error {
     const text = `status ${status}${code === undefined ? '' : `, ${code}`}${hintOf(status, code)}`
     // 409: another conditional write of the object is going on. Some stores answer a request that came slowly by 400.
     const isPassing = status >= 500 || status === 429 || status === 408
@@ -167,8 +172,4 @@ function errorCode(body: Uint8Array): string | undefined {
 function reasonOf(error: unknown): string {
   const cause = error instanceof Error ? error.cause : undefined
   return `no whole answer (${codeOf(cause) ?? codeOf(error) ?? 'the connection failed'})`
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
 }
